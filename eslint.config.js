@@ -1,0 +1,44 @@
+import tseslint from 'typescript-eslint'
+import { layers } from './scripts/layers.js'
+
+/** One rule block a layer: what its files may not import (scripts/layers.js is the one place that says so). */
+const layerRules = Object.entries(layers).map(([layer, allowed]) => ({
+  files: [`src/${layer}/**/*.ts`],
+  rules: {
+    'no-restricted-imports': ['error', {
+      patterns: Object.keys(layers)
+        .filter((other) => other !== layer && !allowed.includes(other))
+        .map((other) => ({ group: [`**/${other}/**`, `!./**`], message: `src/${layer} may not import src/${other} (docs/architecture.md)` })),
+    }],
+  },
+}))
+
+export default tseslint.config(
+  { ignores: ['dist/', 'node_modules/', '.work/', 'scripts/', 'bin/', 'eslint.config.js'] },
+  ...tseslint.configs.strictTypeChecked,
+  {
+    languageOptions: { parserOptions: { project: './tsconfig.test.json' } },
+    rules: {
+      eqeqeq: 'error',
+      'no-bitwise': 'error',
+      'no-console': 'error',
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/no-unnecessary-condition': ['error', { allowConstantLoopConditions: true }],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/prefer-literal-enum-member': 'off',
+      '@typescript-eslint/consistent-type-imports': 'error',
+    },
+  },
+  ...layerRules,
+  // Offsets pass 2^31: bit operators are only for the places that pack and unpack words.
+  { files: ['src/binary/**', '**/entries.ts', 'src/codec/**'], rules: { 'no-bitwise': 'off' } },
+  {
+    files: ['test/**', 'bench/**', 'fixtures/**'],
+    rules: {
+      'no-bitwise': 'off',
+      'no-console': 'off',
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      '@typescript-eslint/no-floating-promises': 'off',
+    },
+  },
+)

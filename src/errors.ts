@@ -1,0 +1,90 @@
+/** What kind of thing went wrong; decides the exit code (docs/architecture.md, "Errors"). */
+export type ErrorKind =
+  | 'negative' | 'usage' | 'refused' | 'corrupt' | 'unsupported' | 'reference'
+  | 'target' | 'mismatch' | 'partial' | 'internal' | 'aborted'
+
+/** The process exit code of each kind. */
+export const exitCodes: Readonly<Record<ErrorKind, number>> = {
+  negative: 1, usage: 2, refused: 3, corrupt: 4, unsupported: 5, reference: 6,
+  target: 7, mismatch: 8, partial: 9, internal: 70, aborted: 130,
+}
+
+/** Facts for programs: where it happened and what was found. Offsets and sizes are bytes. */
+export type ErrorDetails = Readonly<Record<string, string | number | bigint | boolean | undefined>>
+
+export interface ImageErrorOptions {
+  /** What the user can do next, one sentence. */
+  readonly hint?: string
+  readonly details?: ErrorDetails
+  readonly cause?: unknown
+}
+
+const brand = Symbol.for('vdisk.ImageError')
+
+/**
+ * The one error type of vdisk. `code` is stable (`E_TRUNCATED`), `message` says what, in which file, at which byte,
+ * what was expected and what was found. Recognise it with {@link isImageError}: two copies of the package may be loaded.
+ */
+export class ImageError extends Error {
+  readonly kind: ErrorKind
+  readonly code: string
+  readonly hint: string | undefined
+  readonly details: ErrorDetails
+
+  constructor(kind: ErrorKind, code: string, message: string, options: ImageErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'ImageError'
+    this.kind = kind
+    this.code = code
+    this.hint = options.hint
+    this.details = options.details ?? {}
+    Object.defineProperty(this, brand, { value: true })
+  }
+}
+
+/** Whether a caught value is an {@link ImageError}, from this copy of the package or another. */
+export function isImageError(value: unknown): value is ImageError {
+  return value instanceof Error && brand in value
+}
+
+/** The source is damaged or incomplete (exit 4). */
+export function corrupt(code: string, message: string, options?: ImageErrorOptions): ImageError {
+  return new ImageError('corrupt', code, message, options)
+}
+
+/** An unknown format or feature, or one this build cannot handle (exit 5). */
+export function unsupported(code: string, message: string, options?: ImageErrorOptions): ImageError {
+  return new ImageError('unsupported', code, message, options)
+}
+
+/** A file that an image names is missing, wrong, or not allowed (exit 6). */
+export function reference(code: string, message: string, options?: ImageErrorOptions): ImageError {
+  return new ImageError('reference', code, message, options)
+}
+
+/** Bad flags or arguments (exit 2). */
+export function usage(code: string, message: string, options?: ImageErrorOptions): ImageError {
+  return new ImageError('usage', code, message, options)
+}
+
+/** The target cannot be written (exit 7). */
+export function targetError(code: string, message: string, options?: ImageErrorOptions): ImageError {
+  return new ImageError('target', code, message, options)
+}
+
+/** A safety guard said no (exit 3). The hint names the one flag that overrides it. */
+export function refused(code: string, message: string, options?: ImageErrorOptions): ImageError {
+  return new ImageError('refused', code, message, options)
+}
+
+/** Stopped by the user or an AbortSignal (exit 130). */
+export function aborted(message = 'interrupted', options?: ImageErrorOptions): ImageError {
+  return new ImageError('aborted', 'E_ABORTED', message, options)
+}
+
+/** Text from an image or a file name, made safe to print: control and bidirectional characters are escaped. */
+export function printable(text: string): string {
+  // eslint-disable-next-line no-control-regex -- control characters are exactly what is looked for
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/gu, (character) =>
+    `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
