@@ -84,7 +84,6 @@ export function aborted(message = 'interrupted', options?: ImageErrorOptions): I
 
 /** Text from an image or a file name, made safe to print: control and bidirectional characters are escaped. */
 export function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex -- control characters are exactly what is looked for
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/gu, (character) =>
     `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

@@ -1,0 +1,171 @@
+import fs from 'node:fs'
+import { corrupt, ImageError, printable, targetError } from '../errors.js'
+import type { ByteStore } from './types.js'
+
+/** A file or block device of the host. Sources are opened read-only, always. */
+export class FileStore implements ByteStore {
+  readonly alignment = 1
+  readonly name: string
+  readonly path: string
+  readonly growable: boolean
+  readonly zeroed: boolean
+  #fd: number | undefined
+  #size: number
+
+  private constructor(path: string, fd: number, size: number, writable: boolean, fresh: boolean) {
+    this.path = path
+    this.name = printable(path)
+    this.#fd = fd
+    this.#size = size
+    this.growable = writable
+    this.zeroed = fresh
+  }
+
+  /** Opens an existing regular file or block device for reading. @throws ImageError E_NOT_FOUND, E_NOT_A_FILE, E_PERMISSION, E_READ. */
+  static openRead(path: string): FileStore {
+    let fd: number
+    try {
+      // A FIFO would block here for ever without O_NONBLOCK; on files and devices the flag changes nothing.
+      fd = fs.openSync(path, fs.constants.O_RDONLY + (fs.constants.O_NONBLOCK ?? 0))
+    } catch (cause) {
+      throw openError(path, cause)
+    }
+    try {
+      const stat = fs.fstatSync(fd)
+      if (!stat.isFile() && !stat.isBlockDevice()) throw new ImageError('usage', 'E_NOT_A_FILE', `${printable(path)} is ${stat.isDirectory() ? 'a directory' : 'no regular file'}, not a disk image`)
+      return new FileStore(path, fd, stat.isFile() ? stat.size : deviceSize(fd), false, false)
+    } catch (error) {
+      fs.closeSync(fd)
+      throw error
+    }
+  }
+
+  /** Makes a new empty file for writing and reading; it must not exist (O_EXCL). @throws ImageError target E_EXISTS, E_PERMISSION, E_WRITE. */
+  static create(path: string): FileStore {
+    try {
+      const fd = fs.openSync(path, fs.constants.O_RDWR + fs.constants.O_CREAT + fs.constants.O_EXCL, 0o644)
+      return new FileStore(path, fd, 0, true, true)
+    } catch (cause) {
+      throw writeError(path, 'cannot be created', cause)
+    }
+  }
+
+  get fd(): number {
+    if (this.#fd === undefined) throw new Error(`${this.name} is closed`)
+    return this.#fd
+  }
+
+  /** For a file being written this follows the highest byte written through the store or told with {@link grown}. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Tells the store that the engine wrote up to `end` through the descriptor. */
+  grown(end: number): void {
+    if (end > this.#size) this.#size = end
+  }
+
+  read(position: number, target: Uint8Array): void {
+    let done = 0
+    while (done < target.length) {
+      let count: number
+      try {
+        count = fs.readSync(this.fd, target, done, target.length - done, position + done)
+      } catch (cause) {
+        throw corrupt('E_READ', `${this.name}: cannot read ${target.length} bytes at byte ${position}: ${reason(cause)}`, { cause, details: { position } })
+      }
+      if (count === 0) {
+        throw corrupt('E_TRUNCATED', `${this.name}: ${target.length} bytes were to be read at byte ${position}, but the file ends at byte ${position + done}`, {
+          details: { position, length: target.length, size: position + done },
+        })
+      }
+      done += count
+    }
+  }
+
+  write(position: number, bytes: Uint8Array): void {
+    let done = 0
+    while (done < bytes.length) {
+      try {
+        done += fs.writeSync(this.fd, bytes, done, bytes.length - done, position + done)
+      } catch (cause) {
+        throw writeError(this.path, `cannot be written at byte ${position + done}`, cause)
+      }
+    }
+    this.grown(position + bytes.length)
+  }
+
+  truncate(size: number): void {
+    try {
+      fs.ftruncateSync(this.fd, size)
+    } catch (cause) {
+      throw writeError(this.path, `cannot be set to ${size} bytes`, cause)
+    }
+    this.#size = size
+  }
+
+  flush(): void {
+    try {
+      fs.fsyncSync(this.fd)
+    } catch (cause) {
+      throw writeError(this.path, 'cannot be flushed to the medium', cause)
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#fd === undefined) return
+    const fd = this.#fd
+    this.#fd = undefined
+    fs.closeSync(fd)
+  }
+}
+
+/** fstat says 0 for a block device: its size is found by reading single sectors, on any system (about 60 reads). */
+function deviceSize(fd: number): number {
+  const sector = new Uint8Array(4096)
+  const readable = (position: number): boolean => {
+    try {
+      return fs.readSync(fd, sector, 0, 512, position) === 512
+    } catch {
+      // Windows and some drivers give an error past the end instead of zero bytes.
+      return false
+    }
+  }
+  if (!readable(0)) return 0
+  let low = 0
+  let high = 512
+  while (readable(high) && high < 2 ** 52) {
+    low = high
+    high *= 2
+  }
+  while (high - low > 512) {
+    const middle = low + Math.floor((high - low) / 1024) * 512
+    if (readable(middle)) low = middle
+    else high = middle
+  }
+  return low + 512
+}
+
+function reason(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}
+
+function openError(path: string, cause: unknown): ImageError {
+  const code = (cause as NodeJS.ErrnoException).code
+  const name = printable(path)
+  if (code === 'ENOENT') return new ImageError('usage', 'E_NOT_FOUND', `${name}: no such file`, { cause })
+  if (code === 'EACCES' || code === 'EPERM') return new ImageError('usage', 'E_PERMISSION', `${name}: no permission to read it`, { cause, hint: 'Run as a user who may read the file.' })
+  return corrupt('E_READ', `${name}: cannot be opened: ${reason(cause)}`, { cause })
+}
+
+/** A failed write as DESIGN's kind `target`, with the code for its reason. */
+export function writeError(path: string, what: string, cause: unknown): ImageError {
+  const code = (cause as NodeJS.ErrnoException).code
+  const name = printable(path)
+  if (code === 'ENOSPC' || code === 'EDQUOT') return targetError('E_NO_SPACE', `${name} ${what}: no space left`, { cause, hint: 'Free space, or choose another folder.' })
+  if (code === 'EFBIG') return targetError('E_FILE_TOO_BIG', `${name} ${what}: the filesystem does not take a file of that size`, { cause })
+  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') return targetError('E_PERMISSION', `${name} ${what}: no permission`, { cause })
+  if (code === 'EEXIST') return targetError('E_EXISTS', `${name} exists already`, { cause })
+  if (code === 'ENOENT') return targetError('E_NO_FOLDER', `${name} ${what}: its folder does not exist`, { cause })
+  return targetError('E_WRITE', `${name} ${what}: ${reason(cause)}`, { cause })
+}

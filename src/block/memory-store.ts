@@ -1,0 +1,84 @@
+import { corrupt } from '../errors.js'
+import type { ByteStore } from './types.js'
+
+const pageSize = 65536
+
+/**
+ * Bytes in memory, kept by pages so that a sparse terabyte costs nothing. For tests, layouts made before they are
+ * written, and small inputs.
+ */
+export class MemoryStore implements ByteStore {
+  readonly growable = true
+  readonly alignment = 1
+  readonly zeroed = true
+  readonly name: string
+  #size = 0
+  readonly #pages = new Map<number, Uint8Array>()
+
+  constructor(contents?: Uint8Array, name = 'memory') {
+    this.name = name
+    if (contents !== undefined) this.write(0, contents)
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  read(position: number, target: Uint8Array): void {
+    if (position < 0 || position + target.length > this.#size) {
+      throw corrupt('E_TRUNCATED', `${this.name}: ${target.length} bytes were to be read at byte ${position}, but there are only ${this.#size}`, { details: { position, length: target.length, size: this.#size } })
+    }
+    this.#eachPage(position, target.length, (page, within, at, length) => {
+      const bytes = this.#pages.get(page)
+      if (bytes === undefined) target.fill(0, at, at + length)
+      else target.set(bytes.subarray(within, within + length), at)
+    })
+  }
+
+  write(position: number, bytes: Uint8Array): void {
+    this.#eachPage(position, bytes.length, (page, within, at, length) => {
+      let target = this.#pages.get(page)
+      if (target === undefined) {
+        target = new Uint8Array(pageSize)
+        this.#pages.set(page, target)
+      }
+      target.set(bytes.subarray(at, at + length), within)
+    })
+    this.#size = Math.max(this.#size, position + bytes.length)
+  }
+
+  truncate(size: number): void {
+    for (const [page, bytes] of this.#pages) {
+      const start = page * pageSize
+      if (start >= size) this.#pages.delete(page)
+      else if (start + pageSize > size) bytes.fill(0, size - start)
+    }
+    this.#size = size
+  }
+
+  flush(): void {
+    // Memory is as durable as it gets.
+  }
+
+  /** All bytes in one array. Only for stores that are known to be small. */
+  contents(): Uint8Array {
+    const all = new Uint8Array(this.#size)
+    this.read(0, all)
+    return all
+  }
+
+  [Symbol.dispose](): void {
+    this.#pages.clear()
+  }
+
+  #eachPage(position: number, length: number, visit: (page: number, within: number, at: number, length: number) => void): void {
+    let at = 0
+    while (at < length) {
+      const page = Math.floor((position + at) / pageSize)
+      const within = position + at - page * pageSize
+      const piece = Math.min(length - at, pageSize - within)
+      visit(page, within, at, piece)
+      at += piece
+    }
+  }
+}

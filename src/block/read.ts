@@ -1,0 +1,84 @@
+import { corrupt } from '../errors.js'
+import type { BlockSource, Extent } from './types.js'
+
+interface Unit { readonly store: object; readonly position: number; readonly unitOffset: number; readonly bytes: Uint8Array }
+
+/** How many decoded units a reader keeps: small reads walk through one compressed cluster after another. */
+const keptUnits = 8
+
+/** The generic `read` of a source, built on its `extentAt`. Keeps the last decoded compressed units. */
+export class ExtentReader {
+  readonly #source: Pick<BlockSource, 'capacity' | 'extentAt'>
+  readonly #units: Unit[] = []
+
+  constructor(source: Pick<BlockSource, 'capacity' | 'extentAt'>) {
+    this.#source = source
+  }
+
+  /** Fills `target` with the guest bytes at `offset`. @throws RangeError when the range leaves the disk. */
+  read(offset: number, target: Uint8Array): void {
+    if (!Number.isSafeInteger(offset) || offset < 0 || offset + target.length > this.#source.capacity) {
+      throw new RangeError(`read of ${target.length} bytes at offset ${offset} leaves the disk of ${this.#source.capacity} bytes`)
+    }
+    let done = 0
+    while (done < target.length) {
+      const extent = this.#source.extentAt(offset + done, target.length - done)
+      if (extent.length <= 0 || extent.length > target.length - done) throw new RangeError(`extent of length ${extent.length} at offset ${offset + done}`)
+      this.#fill(extent, target.subarray(done, done + extent.length))
+      done += extent.length
+    }
+  }
+
+  #fill(extent: Extent, target: Uint8Array): void {
+    switch (extent.kind) {
+      case 'zero':
+      case 'absent':
+        target.fill(0)
+        return
+      case 'data':
+        extent.store.read(extent.position, target)
+        return
+      case 'packed': {
+        const within = extent.offset - extent.unitOffset
+        target.set(this.#unit(extent).subarray(within, within + target.length))
+      }
+    }
+  }
+
+  #unit(extent: Extract<Extent, { kind: 'packed' }>): Uint8Array {
+    const found = this.#units.findIndex((unit) => unit.store === extent.store && unit.position === extent.position && unit.unitOffset === extent.unitOffset)
+    const kept = this.#units[found]
+    if (kept !== undefined) {
+      if (found > 0) {
+        this.#units.splice(found, 1)
+        this.#units.unshift(kept)
+      }
+      return kept.bytes
+    }
+    const bytes = decodeUnit(extent)
+    this.#units.unshift({ store: extent.store, position: extent.position, unitOffset: extent.unitOffset, bytes })
+    if (this.#units.length > keptUnits) this.#units.pop()
+    return bytes
+  }
+}
+
+/** The guest bytes of a whole compressed unit. @throws ImageError corrupt E_COMPRESSED, naming the file and the position. */
+export function decodeUnit(extent: Extract<Extent, { kind: 'packed' }>): Uint8Array {
+  const stored = new Uint8Array(extent.storedLength)
+  extent.store.read(extent.position, stored)
+  const bytes = new Uint8Array(extent.unitLength)
+  try {
+    extent.codec.decode(stored, bytes)
+  } catch (cause) {
+    throw compressedError(extent.store.name, extent.position, extent.unitOffset, cause)
+  }
+  return bytes
+}
+
+/** The error for a unit that does not decode, wherever it was tried. */
+export function compressedError(name: string, position: number, unitOffset: number, cause: unknown): Error {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return corrupt('E_COMPRESSED', `${name}: the compressed data at byte ${position} (guest offset ${unitOffset}) does not decode: ${why}`, {
+    cause, details: { position, offset: unitOffset },
+  })
+}

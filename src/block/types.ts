@@ -1,0 +1,96 @@
+import type { FieldRow } from '../binary/struct.js'
+
+/**
+ * Host bytes: a file, a device, memory. Synchronous: metadata is small and cached; bulk I/O is the engine's.
+ * Positions, lengths and sizes are bytes throughout.
+ */
+export interface ByteStore extends Disposable {
+  /** What messages call it: usually the path. */
+  readonly name: string
+  readonly size: number
+  /** Whether writing past `size` enlarges it. */
+  readonly growable: boolean
+  /** Positions and lengths of calls are multiples of it: 1 for files. */
+  readonly alignment: number
+  /** Whether space never written reads as zero (a new file: yes; a device: no). */
+  readonly zeroed: boolean
+  /** The descriptor, so that the engine's threads can move bytes without the store. Absent: only `read` and `write` work. */
+  readonly fd?: number
+  /** Fills `target` whole. @throws ImageError corrupt E_TRUNCATED past the end; E_READ when the host cannot read. */
+  read(position: number, target: Uint8Array): void
+  /** @throws ImageError target E_WRITE, E_NO_SPACE. */
+  write(position: number, bytes: Uint8Array): void
+  truncate(size: number): void
+  flush(): void
+}
+
+/** Decodes one compressed unit. Known by its id in every thread (src/codec/index.ts). */
+export interface Codec {
+  readonly id: string
+  /**
+   * Fills `target` whole from `stored`, which may carry trailing bytes that do not belong to the stream.
+   * @throws ImageError corrupt E_COMPRESSED when the stream is damaged or gives fewer bytes.
+   */
+  decode(stored: Uint8Array, target: Uint8Array): void
+}
+
+/**
+ * One run of equal status, starting exactly at the offset asked for. Decoded once from the table entry; readers switch on it.
+ * `absent`: this layer says nothing, its parent answers, or zero where there is none.
+ * `data`: verbatim bytes at `position` in `store`; may be range-copied.
+ * `packed`: part of a compressed unit that covers guest bytes [unitOffset, unitOffset + unitLength).
+ */
+export type Extent = { readonly offset: number; readonly length: number } & (
+  | { readonly kind: 'zero' }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'data'; readonly store: ByteStore; readonly position: number }
+  | {
+    readonly kind: 'packed'
+    readonly store: ByteStore
+    readonly position: number
+    readonly storedLength: number
+    readonly codec: Codec
+    readonly unitOffset: number
+    readonly unitLength: number
+  })
+
+/** A readable virtual disk. */
+export interface BlockSource extends Disposable {
+  /** Bytes of the virtual disk; need not be a multiple of the sector (a raw file of odd length). */
+  readonly capacity: number
+  /** Logical sector size the disk is meant to be presented with. */
+  readonly sectorSize: 512 | 4096
+  /** The allocation unit in bytes: extents change status at its multiples only, as far as is known. */
+  readonly grain: number
+  /**
+   * The run at `offset`: 0 < length ≤ limit. Never reads guest data; every position lies inside its store.
+   * `offset` < capacity; `offset + limit` may pass the capacity, the extent does not.
+   * @throws ImageError corrupt where the table entry is damaged, reference where the file it needs was not opened.
+   */
+  extentAt(offset: number, limit: number): Extent
+  /** Fills `target` with the guest bytes at `offset`. Synchronous, so that FUSE and NBD threads can use it. */
+  read(offset: number, target: Uint8Array): void
+}
+
+/** Something the user should know about an image that still opens; printed as a warning. */
+export interface Note {
+  /** Stable, upper case: `W_FOOTER_COPY_USED`. */
+  readonly code: string
+  readonly message: string
+}
+
+/** A fact of a section: `name` is a stable camelCase key for programs, `label` is for people (default: made from the name). */
+export interface Fact {
+  readonly name: string
+  readonly label?: string
+  readonly value: string | number | bigint | boolean
+  /** How to print: bytes are shown exact and human. */
+  readonly unit?: 'bytes' | 'count'
+}
+
+/** A part of what `info` says. Facts are always shown, fields (every field of a structure with its place) with --headers. */
+export interface Section {
+  readonly title: string
+  readonly facts: readonly Fact[]
+  readonly fields?: readonly FieldRow[]
+}

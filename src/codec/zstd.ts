@@ -1,0 +1,172 @@
+import { createRequire } from 'node:module'
+import zlib from 'node:zlib'
+import { corrupt, unsupported } from '../errors.js'
+import type { Codec } from '../block/types.js'
+
+/** One-shot Zstandard: whole frames in, whole contents out. */
+interface ZstdEngine {
+  compress(bytes: Uint8Array, level: number): Uint8Array
+  /** `frame` is exactly one frame; `limit` is an upper bound of its contents. */
+  decompress(frame: Uint8Array, limit: number): Uint8Array
+}
+
+let engine: ZstdEngine | undefined
+
+/**
+ * Loads a Zstandard implementation: Node's own where it has one (22.15 and later), else a prebuilt native module, else WebAssembly,
+ * which is always there. Idempotent; must be awaited once in each thread before the codec is used.
+ */
+export async function prepareZstd(): Promise<void> {
+  engine ??= nodeEngine() ?? nativeEngine() ?? await wasmEngine()
+}
+
+function ready(): ZstdEngine {
+  // Node's and the native module need no waiting, so that a forgotten prepare only matters where WebAssembly is all there is.
+  engine ??= nodeEngine() ?? nativeEngine()
+  if (engine === undefined) throw unsupported('E_CODEC', 'Zstandard was not loaded before it was used')
+  return engine
+}
+
+/** Zstandard frames (RFC 8878), as in QCOW2 clusters with compression type 1. */
+export const zstdCodec: Codec = {
+  id: 'zstd',
+  decode(stored, target) {
+    const zstd = ready()
+    let at = 0
+    let done = 0
+    while (done < target.length) {
+      const frame = measureFrame(stored, at)
+      if (!frame.skippable) {
+        if (frame.contentSize !== undefined && frame.contentSize > BigInt(target.length - done)) {
+          throw corrupt('E_COMPRESSED', `the zstd frame says it holds ${frame.contentSize} bytes, ${target.length - done} were expected`)
+        }
+        if (frame.maximumContent > maximumFrameContent(target.length)) throw corrupt('E_COMPRESSED', `the zstd frame may hold ${frame.maximumContent} bytes, ${target.length - done} were expected`)
+        let plain: Uint8Array
+        try {
+          plain = zstd.decompress(stored.subarray(at, at + frame.length), Math.max(1, frame.maximumContent))
+        } catch (cause) {
+          throw corrupt('E_COMPRESSED', `the zstd frame is damaged: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+        }
+        if (plain.length > target.length - done) throw corrupt('E_COMPRESSED', `the zstd frame holds more than the ${target.length - done} bytes expected`)
+        target.set(plain, done)
+        done += plain.length
+      }
+      at += frame.length
+    }
+  },
+}
+
+/** One frame with its content size and no checksum. @param level 1 to 22. */
+export function zstdCompress(bytes: Uint8Array, level = 3): Uint8Array {
+  return ready().compress(bytes, level)
+}
+
+/** Encoders that flush often make more blocks than needed; a bound on what one unit may make us allocate. */
+function maximumFrameContent(unitLength: number): number {
+  return 16 * 1024 * 1024 + unitLength
+}
+
+interface FrameMeasure {
+  readonly length: number
+  readonly skippable: boolean
+  readonly contentSize: bigint | undefined
+  readonly maximumContent: number
+}
+
+/**
+ * How long the frame at `at` is, by its block headers (RFC 8878, 3.1.1): what follows it in a cluster is not part of it, and
+ * one-shot decoders refuse trailing bytes.
+ */
+function measureFrame(stored: Uint8Array, at: number): FrameMeasure {
+  const byte = (position: number): number => {
+    const value = stored[position]
+    if (value === undefined) throw corrupt('E_COMPRESSED', `the zstd frame ends after ${stored.length - at} bytes, in the middle`)
+    return value
+  }
+  const little = (position: number, length: number): bigint => {
+    let value = 0n
+    for (let index = length - 1; index >= 0; index--) value = (value << 8n) | BigInt(byte(position + index))
+    return value
+  }
+  const magic = Number(little(at, 4))
+  if (magic >= 0x184d2a50 && magic <= 0x184d2a5f) {
+    const length = 8 + Number(little(at + 4, 4))
+    if (at + length > stored.length) throw corrupt('E_COMPRESSED', 'a skippable zstd frame passes the end of its data')
+    return { length, skippable: true, contentSize: undefined, maximumContent: 0 }
+  }
+  if (magic !== 0xfd2fb528) throw corrupt('E_COMPRESSED', `no zstd frame: it begins with 0x${magic.toString(16).padStart(8, '0')}`)
+  const descriptor = byte(at + 4)
+  const singleSegment = (descriptor & 0x20) !== 0
+  const dictionaryLength = [0, 1, 2, 4][descriptor & 3] ?? 0
+  const sizeCode = descriptor >> 6
+  const sizeLength = sizeCode === 0 ? (singleSegment ? 1 : 0) : 2 ** sizeCode
+  let position = at + 5 + (singleSegment ? 0 : 1) + dictionaryLength
+  const contentSize = sizeLength === 0 ? undefined : little(position, sizeLength) + (sizeLength === 2 ? 256n : 0n)
+  position += sizeLength
+  let maximumContent = 0
+  for (let last = false; !last;) {
+    const header = Number(little(position, 3))
+    last = (header & 1) !== 0
+    const type = (header >> 1) & 3
+    const size = header >> 3
+    if (type === 3) throw corrupt('E_COMPRESSED', 'the zstd frame has a block of the reserved type')
+    position += 3 + (type === 1 ? 1 : size)
+    maximumContent += type === 2 ? 128 * 1024 : size
+  }
+  position += (descriptor & 4) !== 0 ? 4 : 0
+  if (position > stored.length) throw corrupt('E_COMPRESSED', `the zstd frame needs ${position - at} bytes, there are ${stored.length - at}`)
+  return { length: position - at, skippable: false, contentSize, maximumContent }
+}
+
+/** The part of node:zlib that the types of Node 20 do not know. */
+interface ZlibWithZstd {
+  zstdCompressSync?: (bytes: Uint8Array, options: { params: Record<number, number>; pledgedSrcSize?: number; chunkSize?: number }) => Buffer
+  zstdDecompressSync?: (bytes: Uint8Array, options: { maxOutputLength: number; chunkSize?: number }) => Buffer
+}
+
+function nodeEngine(): ZstdEngine | undefined {
+  const { zstdCompressSync, zstdDecompressSync } = zlib as ZlibWithZstd
+  if (zstdCompressSync === undefined || zstdDecompressSync === undefined) return undefined
+  const levelParameter = (zlib.constants as unknown as { ZSTD_c_compressionLevel: number }).ZSTD_c_compressionLevel
+  return {
+    compress: (bytes, level) => zstdCompressSync(bytes, { params: { [levelParameter]: level }, pledgedSrcSize: bytes.length, chunkSize: Math.max(64, bytes.length) }),
+    decompress: (frame, limit) => zstdDecompressSync(frame, { maxOutputLength: limit, chunkSize: Math.max(64, Math.min(limit, 2 * 1024 * 1024)) }),
+  }
+}
+
+function nativeEngine(): ZstdEngine | undefined {
+  interface NativeModule {
+    Encoder: new (level: number) => { encodeSync(bytes: Buffer): Buffer }
+    Decoder: new () => { decodeSync(bytes: Buffer): Buffer }
+  }
+  let native: NativeModule
+  try {
+    native = createRequire(import.meta.url)('@toondepauw/node-zstd') as NativeModule
+  } catch {
+    // Optional: not built for this machine. WebAssembly serves.
+    return undefined
+  }
+  const encoders = new Map<number, { encodeSync(bytes: Buffer): Buffer }>()
+  const decoder = new native.Decoder()
+  return {
+    compress(bytes, level) {
+      let encoder = encoders.get(level)
+      if (encoder === undefined) encoders.set(level, encoder = new native.Encoder(level))
+      return encoder.encodeSync(bufferOf(bytes))
+    },
+    decompress: (frame) => decoder.decodeSync(bufferOf(frame)),
+  }
+}
+
+async function wasmEngine(): Promise<ZstdEngine> {
+  const wasm = await import('@bokuweb/zstd-wasm')
+  await wasm.init()
+  return {
+    compress: (bytes, level) => wasm.compress(bufferOf(bytes), level),
+    decompress: (frame, limit) => wasm.decompress(bufferOf(frame), { defaultHeapSize: limit }),
+  }
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

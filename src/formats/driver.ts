@@ -1,0 +1,184 @@
+import type { ImageError } from '../errors.js'
+import type { BlockSource, ByteStore, Note, Section } from '../block/types.js'
+
+/** The version of this contract; a plugin's drivers state the one they were written for. */
+export const driverApiVersion = 1
+
+/** An image: one layer. Its chain of parents is put together by open.ts. */
+export interface DiskImage extends BlockSource {
+  /** The driver's id: `vhdx`. */
+  readonly format: string
+  /** One of the driver's subformats: `dynamic`. */
+  readonly subformat: string
+  /** What the user should know although the image opens. */
+  readonly notes: readonly Note[]
+  /** The parent this layer needs, when it is a differencing image. */
+  readonly parentReference?: ParentReference
+  /** Files other than the parent that the image names (external data file …), opened through the context. */
+  readonly references?: readonly FileReference[]
+  /** Set where `info` works and reading cannot: encrypted images. `extentAt` and `read` throw it. */
+  readonly unreadable?: ImageError
+  /** Name and identity that a child must record to find this image again (VHD: unique id, VHDX: DataWriteGuid). */
+  readonly identity?: string
+  /** What `info` says of it beyond the common facts. */
+  describe(): Section[]
+  /** Damage found by looking at everything (`vdisk check`). */
+  check?(): Iterable<Finding>
+}
+
+export interface Finding {
+  readonly code: string
+  readonly severity: 'error' | 'warning' | 'leak'
+  readonly structure: string
+  readonly position?: number
+  readonly message: string
+}
+
+/** A file an image names. `path` is as the image gives it, with its own separators. */
+export interface FileReference {
+  readonly role: 'parent' | 'data-file' | 'extent'
+  readonly path: string
+}
+
+/** How a differencing image names its parent. */
+export interface ParentReference {
+  /** The paths the image stores, most trusted first; Windows and POSIX forms as they stand. */
+  readonly paths: readonly string[]
+  /** The format the image records for its parent. Undefined: not recorded (a raw parent is then never probed into another format). */
+  readonly format?: string
+  /** The recorded identity, for messages and `info`. */
+  readonly identity?: string
+  /** @throws ImageError reference E_PARENT_ID, with both ids, when this is not the parent the child was made over. */
+  verify(parent: DiskImage): void
+}
+
+export interface OpenContext {
+  /** The snapshot to read instead of the active disk, by id or name; drivers without snapshots never see it. */
+  readonly snapshot?: string
+  /**
+   * The gate for files an image names (not for its parent, which open.ts opens). Gives undefined when the caller only wants to look
+   * at the image itself (`info`): the driver then opens without the file, and `extentAt` throws where it would be needed.
+   * @throws ImageError reference E_REFERENCE_MISSING, E_REFERENCE_NOT_ALLOWED.
+   */
+  openReference(reference: FileReference): ByteStore | undefined
+  /** Names (no folders) of the files beside the image: a split image finds its parts. Empty when the image is no file. */
+  siblings(): readonly string[]
+  /** Options the user gave for reading (`--from-option key=value`), already checked against the driver's `openOptions`. */
+  readonly options: OptionValues
+}
+
+export interface CreateContext {
+  /** A further file of the image (external data file), beside it: made new, and renamed into place together with the image. */
+  createFile(name: string): ByteStore
+}
+
+/** One option of a format. From it come flags, help, `vdisk formats`, and validation. */
+export interface OptionSpec {
+  /** As typed after -o: `block-size`. */
+  readonly name: string
+  readonly type: 'size' | 'integer' | 'boolean' | 'choice' | 'string'
+  readonly choices?: readonly string[]
+  readonly default?: string | number | boolean
+  readonly summary: string
+}
+export type OptionValues = Readonly<Record<string, string | number | boolean | undefined>>
+
+/** What an image to be made is of. */
+export interface DiskShape {
+  /** Bytes; what a format cannot hold exactly is rounded up by the driver and told by the writer's `capacity`. */
+  readonly capacity: number
+  readonly sectorSize: 512 | 4096
+  readonly identity: ImageIdentity
+  /** Set for a differencing image. */
+  readonly parent?: ParentShape
+}
+
+/** Ids and time of a new image: the same identity gives the same bytes. */
+export interface ImageIdentity {
+  /** UUID text, lower case. */
+  readonly uuid: string
+  /** A further UUID for one more purpose; depends only on the identity and the name. */
+  derive(name: string): string
+  /** Seconds since 1970-01-01T00:00:00Z. */
+  readonly time: number
+}
+
+export interface ParentShape {
+  readonly image: DiskImage
+  /** Absolute path of the parent on this host. */
+  readonly path: string
+  /** Path from the child's folder, with `/`. */
+  readonly relativePath: string
+  /** Absolute path of the child to be made, for formats that store paths relative to something else. */
+  readonly childPath: string
+  /** Modification time of the parent file in seconds since 1970. */
+  readonly time: number
+}
+
+/**
+ * Builds a new image: decides positions, keeps the tables, moves no data. Calls come in ascending order of offset; every byte of the
+ * disk is either placed, zeroed, or left alone (zero without a parent, the parent's content with one).
+ */
+export interface ImageWriter extends Disposable {
+  /** Bytes of the virtual disk that is being made (the shape's, rounded up where the format must). */
+  readonly capacity: number
+  /**
+   * The zero scan's unit: offsets and lengths given to `place` and `zero` are multiples of it, except at the disk's end.
+   * Space inside an allocated block that is never placed reads as zero: the store is new.
+   */
+  readonly grain: number
+  /** The unit of compression, when `placePacked` is offered for this image: guest bytes, aligned. */
+  readonly packedUnit?: { readonly length: number; readonly codec: string; readonly level?: number }
+  /** Where plain bytes go; the length may be shorter than asked (call again for the rest), never zero. */
+  place(offset: number, length: number): { readonly store: ByteStore; readonly position: number; readonly length: number }
+  /** Where one compressed unit goes: `storedLength` bytes for the guest unit at `offset`. Call with a length below the unit's only. */
+  placePacked?(offset: number, storedLength: number): { readonly store: ByteStore; readonly position: number }
+  /** These bytes read as zero even where a parent has data. Without a parent the engine need not call it. */
+  zero(offset: number, length: number): void
+  /** Whether every byte must be placed, zeros too (a fixed or fully preallocated image whose store is not zeroed); default no. */
+  readonly placeZeros?: boolean
+  /** Tables, flush, the identifying header LAST, flush. */
+  finish(): void
+}
+
+/** Changes an image that exists: allocate on write, ordered so that a crash never corrupts. */
+export interface WritableImage extends DiskImage {
+  write(offset: number, bytes: Uint8Array): void
+  discard(offset: number, length: number): void
+  flush(): void
+  resize?(capacity: number): void
+}
+
+export type Certainty = 'certain' | 'possible' | 'no'
+
+/** A format: the only thing its folder exports. */
+export interface FormatDriver {
+  readonly apiVersion: 1
+  /** Short, lower case: `qcow2`. What --from and --to take. */
+  readonly id: string
+  readonly title: string
+  /** Lower case, without the dot, most usual first. */
+  readonly extensions: readonly string[]
+  /** Subformats that can be created, the default first. */
+  readonly subformats: readonly { readonly id: string; readonly summary: string }[]
+  readonly features: {
+    readonly parents: 'read' | 'create' | 'none'
+    readonly snapshots: boolean
+    readonly compression: readonly string[]
+    readonly sectorSizes: readonly (512 | 4096)[]
+  }
+  /** Create options. */
+  readonly options: readonly OptionSpec[]
+  /** Options for reading. */
+  readonly openOptions?: readonly OptionSpec[]
+  /**
+   * Whether this is an image of the format. Pure and total: never throws, whatever the bytes.
+   * `head` is the file's first 64 KiB, `tail` its last 64 KiB (both shorter when the file is), `size` the file's bytes.
+   */
+  probe(head: Uint8Array, tail: Uint8Array, size: number): Certainty
+  /** One layer; opens no parent. The image owns the store from here on, and closes it. @throws ImageError */
+  open(store: ByteStore, context: OpenContext): DiskImage
+  /** The writer owns the store until `finish` or dispose, but does not close it. @throws ImageError usage for options that do not go together. */
+  create?(store: ByteStore, shape: DiskShape, options: OptionValues, context: CreateContext): ImageWriter
+  openWritable?(store: ByteStore, context: OpenContext): WritableImage
+}
