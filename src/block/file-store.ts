@@ -2,6 +2,9 @@ import fs from 'node:fs'
 import { corrupt, ImageError, printable, targetError } from '../errors.js'
 import type { ByteStore } from './types.js'
 
+/** Windows has no such flag, whatever the types say. */
+const nonBlocking = (fs.constants as Partial<typeof fs.constants>).O_NONBLOCK ?? 0
+
 /** A file or block device of the host. Sources are opened read-only, always. */
 export class FileStore implements ByteStore {
   readonly alignment = 1
@@ -26,7 +29,7 @@ export class FileStore implements ByteStore {
     let fd: number
     try {
       // A FIFO would block here for ever without O_NONBLOCK; on files and devices the flag changes nothing.
-      fd = fs.openSync(path, fs.constants.O_RDONLY + (fs.constants.O_NONBLOCK ?? 0))
+      fd = fs.openSync(path, fs.constants.O_RDONLY + nonBlocking)
     } catch (cause) {
       throw openError(path, cause)
     }

@@ -22,6 +22,8 @@ export interface ByteStore extends Disposable {
   write(position: number, bytes: Uint8Array): void
   truncate(size: number): void
   flush(): void
+  /** Tells the store that bytes up to `end` were written through its descriptor. */
+  grown?(end: number): void
 }
 
 /** Decodes one compressed unit. Known by its id in every thread (src/codec/index.ts). */
