@@ -25,7 +25,8 @@ export class HostHoles {
 
   #look(position: number): void {
     const system = this.#descriptor === undefined ? undefined : syscalls()
-    const data = system === undefined || this.#descriptor === undefined ? undefined : system.nextData(this.#descriptor, position)
+    // Past the end there is nothing, not even a hole: the read will say that the file is too short.
+    const data = system === undefined || this.#descriptor === undefined || position >= this.#size ? undefined : system.nextData(this.#descriptor, position)
     this.#start = position
     if (data === undefined || system === undefined || this.#descriptor === undefined) {
       // It cannot be told: everything may be data.
@@ -33,8 +34,7 @@ export class HostHoles {
       this.#end = Infinity
     } else if (data > position) {
       this.#hole = true
-      // A hole that reaches the end says nothing of bytes past the end: a reader must find those missing.
-      this.#end = Math.min(data, Math.max(this.#size, position + 1))
+      this.#end = Math.min(data, this.#size)
     } else {
       this.#hole = false
       this.#end = system.nextHole(this.#descriptor, position) ?? Infinity

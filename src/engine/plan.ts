@@ -158,6 +158,19 @@ export class Plan {
   }
 }
 
+/** Gives the content of any range of a disk, in any order. */
+export class ContentReader {
+  readonly #walk: Walk
+
+  constructor(source: BlockSource, capacity: number) {
+    this.#walk = new Walk(source, capacity)
+  }
+
+  at(offset: number, length: number): Content {
+    return collect(this.#walk, offset, offset + length)
+  }
+}
+
 function collect(walk: Walk, start: number, end: number): Content {
   const pieces: Piece[] = []
   const local: LocalPiece[] = []
