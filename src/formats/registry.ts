@@ -2,10 +2,12 @@ import { extname } from 'node:path'
 import { printable, unsupported, usage } from '../errors.js'
 import { driverApiVersion, type FormatDriver } from './driver.js'
 import { raw } from './raw/index.js'
+import { vhdx } from './vhdx/index.js'
 
 /** The formats built in, one line each. The order is that of `vdisk formats`. */
 export const builtinDrivers: readonly FormatDriver[] = [
   raw,
+  vhdx,
 ]
 
 /** What other programs call formats of ours; images record these names too. */
