@@ -9,8 +9,6 @@ export interface GateFile {
   readonly realPath: string
   readonly device: bigint
   readonly inode: bigint
-  /** The format that the stored name itself states. */
-  readonly format?: string
 }
 
 /** What an image asks for. */
@@ -75,7 +73,7 @@ export class ReferenceGate {
         looked.push(candidate)
         const found = this.#look(candidate, request.folders)
         if (typeof found === 'string') refusals.push(found)
-        else if (found !== undefined && !files.some((file) => file.realPath === found.realPath)) files.push({ ...found, ...(name.format === undefined ? {} : { format: name.format }) })
+        else if (found !== undefined && !files.some((file) => file.realPath === found.realPath)) files.push(found)
       }
     }
     return { files, looked, failure: failure(request, looked, refusals, unusable, this.#beside(request)) }

@@ -3,8 +3,8 @@ import { dirname, resolve } from 'node:path'
 import { FileStore } from '../block/file-store.js'
 import type { ByteStore, Note } from '../block/types.js'
 import { ImageError, isImageError, printable, reference, usage } from '../errors.js'
-import type { DiskImage, FileReference, FormatDriver, OpenContext, OptionValues, ParentReference } from './driver.js'
-import { ReferenceGate, type GateAnswer, type GateFile } from './gate.js'
+import type { FileReference, FormatDriver, OpenContext, OptionValues, ParentReference } from './driver.js'
+import { ReferenceGate, type GateFile } from './gate.js'
 import { OpenedImage, type ImageFile, type Layer } from './opened.js'
 import { checkOptions } from './options.js'
 import { detectFormat } from './probe.js'
@@ -151,7 +151,7 @@ class ChainOpener {
     const answer = this.#gate.find({
       role: 'parent', image: child.path, imageName: child.name, names: wanted.paths, verifiable: wanted.identity !== undefined, folders: this.#folders,
     })
-    let failure: unknown
+    let failure: ImageError | undefined
     for (const found of answer.files) {
       try {
         return this.#openFoundParent(child, wanted, found)
@@ -191,7 +191,7 @@ class ChainOpener {
    * and the header could name any file.
    */
   #parentDriver(child: Layer, wanted: ParentReference, found: GateFile, store: FileStore): FormatDriver {
-    const recorded = wanted.format ?? found.format
+    const recorded = wanted.format
     if (recorded !== undefined) {
       const driver = this.#registry.find(recorded)
       if (driver === undefined) throw new ImageError('unsupported', 'E_UNSUPPORTED_FORMAT', `${child.name} says that its parent ${store.name} is of the format ${printable(recorded)}, which vdisk cannot read`)
@@ -241,4 +241,3 @@ function imageFile(path: string, store: ByteStore, role: ImageFile['role']): Ima
 }
 
 export { OpenedImage, type ImageFile, type Layer } from './opened.js'
-export type { DiskImage }
