@@ -33,7 +33,7 @@ export async function infoText(image: Shown, headers: boolean, output: { isTTY?:
     const shown = headers ? fields ?? [] : []
     if (facts.length + shown.length > 0) parts.push('', render.heading(title))
     if (facts.length > 0) parts.push(render.facts(facts.map(({ name, label, value, unit }) => [labelOf(label ?? name), valueText(value, unit)])))
-    if (shown.length > 0) parts.push(fieldTable(render, shown))
+    if (shown.length > 0) parts.push(await fieldTable(render, shown))
   }
   const problems = [...image.notes.map(({ message }) => message), ...[image.unreadable?.message, image.missing?.message].filter((message) => message !== undefined)]
   if (problems.length > 0) parts.push('', ...problems.map((message) => render.warning(`Warning: ${message}`)))
@@ -59,7 +59,7 @@ function commonFacts(image: Shown): [string, string][] {
   return facts
 }
 
-function fieldTable(render: Renderer, fields: NonNullable<Shown['sections'][number]['fields']>): string {
+function fieldTable(render: Renderer, fields: NonNullable<Shown['sections'][number]['fields']>): Promise<string> {
   return render.table(['  position', 'length', 'field', 'value'], fields.map(({ name, position, length, value, display }) => [
     `  ${position}`, String(length), name,
     display === 'hex' && typeof value !== 'string' ? `0x${value.toString(16).padStart(length * 2, '0')}` : valueText(value),

@@ -2,7 +2,7 @@ import { printable } from '../errors.js'
 
 /**
  * Text for people. Whoever prints gets it from here; nothing else uses the colour and table libraries, which are loaded only when
- * something is rendered.
+ * something needs them.
  */
 export interface Renderer {
   /** A heading line. */
@@ -10,7 +10,7 @@ export interface Renderer {
   /** Labels and values, in two columns. Values are escaped. */
   facts(rows: readonly (readonly [label: string, value: string])[]): string
   /** A table with a line of headings. Values are escaped. */
-  table(headings: readonly string[], rows: readonly (readonly string[])[]): string
+  table(headings: readonly string[], rows: readonly (readonly string[])[]): Promise<string>
   warning(text: string): string
 }
 
@@ -49,7 +49,6 @@ export function labelOf(name: string): string {
 export async function renderer(output: { isTTY?: boolean; columns?: number }): Promise<Renderer> {
   const plain = output.isTTY !== true || (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb'
   const colour = plain ? undefined : (await import('chalk')).default
-  const rows = plain ? undefined : (await import('table'))
   // Output that is no terminal is not broken into lines: programs cut it by line.
   const width = output.isTTY === true ? Math.max(40, output.columns ?? 80) : Infinity
   const bold = (text: string): string => colour?.bold(text) ?? text
@@ -59,10 +58,10 @@ export async function renderer(output: { isTTY?: boolean; columns?: number }): P
       const labels = Math.max(0, ...lines.map(([label]) => label.length))
       return lines.map(([label, value]) => `  ${label.padEnd(labels)}  ${wrapped(printable(value), width - labels - 4, labels + 4)}`).join('\n')
     },
-    table: (headings, body) => {
+    table: async (headings, body) => {
       const cells = [headings, ...body].map((row) => row.map((cell) => printable(cell)))
       const widths = headings.map((_, column) => Math.max(1, ...cells.map((row) => row[column]?.length ?? 0)))
-      const [head = '', ...rest] = (rows === undefined ? aligned(cells, widths) : fitted(rows, cells, widths, width)).split('\n')
+      const [head = '', ...rest] = (output.isTTY === true ? await fitted(cells, widths, width) : aligned(cells, widths)).split('\n')
       return [bold(head), ...rest].join('\n')
     },
     warning: (text) => colour?.yellow(printable(text)) ?? printable(text),
@@ -75,11 +74,12 @@ function aligned(cells: readonly (readonly string[])[], widths: readonly number[
 }
 
 /** Columns for a terminal: the last one is wrapped to its width. */
-function fitted(library: typeof import('table'), cells: readonly (readonly string[])[], widths: readonly number[], width: number): string {
+async function fitted(cells: readonly (readonly string[])[], widths: readonly number[], width: number): Promise<string> {
+  const { getBorderCharacters, table } = await import('table')
   const others = widths.slice(0, -1).reduce((sum, one) => sum + one + 2, 0)
   const last = Math.max(10, Math.min(widths.at(-1) ?? 1, width - others))
   const columns = Object.fromEntries(widths.map((one, column) => [column, { width: column === widths.length - 1 ? last : one, wrapWord: true, paddingLeft: 0, paddingRight: 2 }]))
-  return library.table(cells.map((row) => [...row]), { border: library.getBorderCharacters('void'), columns, drawHorizontalLine: () => false })
+  return table(cells.map((row) => [...row]), { border: getBorderCharacters('void'), columns, drawHorizontalLine: () => false })
     .split('\n').map((line) => line.trimEnd()).filter((line) => line !== '').join('\n')
 }
 

@@ -1,5 +1,6 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
+import type { Renderer } from '../cli/render.js'
 import type { FormatInfo } from '../operations/formats.js'
 
 export default class Formats extends BaseCommand {
@@ -23,7 +24,7 @@ export default class Formats extends BaseCommand {
     const { renderer } = await import('../cli/render.js')
     const render = await renderer(process.stdout)
     if (wanted === undefined) {
-      this.print(render.table(['format', 'read', 'write', 'kinds', 'parents', 'snapshots', 'compression', 'sectors', 'extensions', 'from'], list.map((format) => [
+      this.print(await render.table(['format', 'read', 'write', 'kinds', 'parents', 'snapshots', 'compression', 'sectors', 'extensions', 'from'], list.map((format) => [
         format.id, 'yes', yesNo(format.canCreate), format.subformats.map(({ id }) => id).join(' '), parentsText[format.parents], yesNo(format.snapshots),
         format.compression.join(' ') || 'no', format.sectorSizes.join(' '), format.extensions.map((extension) => `.${extension}`).join(' '), format.origin,
       ])))
@@ -38,15 +39,15 @@ export default class Formats extends BaseCommand {
         ['snapshots', yesNo(format.snapshots)],
         ['from', format.origin],
       ]))
-      if (format.subformats.length > 0) this.print(`\n${render.table(['kind', 'what it is'], format.subformats.map(({ id, summary }) => [id, summary]))}`)
-      this.#options(render, 'option (-o NAME=VALUE)', format.options)
-      this.#options(render, 'reading option (--from-option NAME=VALUE)', format.openOptions)
+      if (format.subformats.length > 0) this.print(`\n${await render.table(['kind', 'what it is'], format.subformats.map(({ id, summary }) => [id, summary]))}`)
+      await this.#options(render, 'option (-o NAME=VALUE)', format.options)
+      await this.#options(render, 'reading option (--from-option NAME=VALUE)', format.openOptions)
     }
   }
 
-  #options(render: { table(headings: string[], rows: string[][]): string }, heading: string, options: FormatInfo['options']): void {
+  async #options(render: Renderer, heading: string, options: FormatInfo['options']): Promise<void> {
     if (options.length === 0) return
-    this.print(`\n${render.table([heading, 'values', 'default', 'what it does'], options.map(({ name, type, choices, default: usual, summary }) => [
+    this.print(`\n${await render.table([heading, 'values', 'default', 'what it does'], options.map(({ name, type, choices, default: usual, summary }) => [
       name, choices?.join(' ') ?? type, usual === undefined ? '' : String(usual), summary,
     ]))}`)
   }

@@ -1,6 +1,8 @@
 import { extname } from 'node:path'
 import { printable, unsupported, usage } from '../errors.js'
 import { driverApiVersion, type FormatDriver } from './driver.js'
+import { qcow } from './qcow/index.js'
+import { qcow2 } from './qcow2/index.js'
 import { raw } from './raw/index.js'
 import { vhdx } from './vhdx/index.js'
 
@@ -8,6 +10,8 @@ import { vhdx } from './vhdx/index.js'
 export const builtinDrivers: readonly FormatDriver[] = [
   raw,
   vhdx,
+  qcow2,
+  qcow,
 ]
 
 /** What other programs call formats of ours; images record these names too. */
