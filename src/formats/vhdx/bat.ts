@@ -58,6 +58,30 @@ export class BlockTable {
     return this.#piece(index).payload(index % pieceEntries)
   }
 
+  /** The first block from `block` on, at most `limit`, that is not empty in this way: left to the parent, or zero. */
+  emptyEnd(block: number, kind: 'absent' | 'zero', limit: number): number {
+    const { chunkRatio } = this.#geometry
+    let next = block
+    while (next < limit) {
+      const index = payloadIndex(this.#geometry, next)
+      const piece = this.#piece(index)
+      const start = index % pieceEntries
+      // Up to the end of the piece or of the chunk, after which indices jump over a sector bitmap.
+      const count = Math.min(limit - next, pieceEntries - start, chunkRatio - next % chunkRatio)
+      if (piece.empty) {
+        if (kind === 'zero') return next
+        next += count
+        continue
+      }
+      for (let slot = start; slot < start + count; slot++, next++) {
+        const state = piece.state(slot)
+        const empty = kind === 'absent' ? state === payloadState.notPresent : state >= payloadState.undefined && state <= payloadState.unmapped
+        if (!empty) return next
+      }
+    }
+    return next
+  }
+
   /** The bare state of a payload block. */
   state(block: number): number {
     const index = payloadIndex(this.#geometry, block)
@@ -123,14 +147,22 @@ export class BlockTable {
     for (let chunk = 0; chunk < chunks; chunk++) {
       const first = chunk * (chunkRatio + 1)
       const end = first + Math.min(chunkRatio, payloadBlocks - chunk * chunkRatio)
-      for (let index = first; index < end; index++) {
+      for (let index = first; index < end;) {
         const piece = this.#piece(index)
-        const slot = index % pieceEntries
-        const state = piece.state(slot)
-        states[state] = (states[state] ?? 0) + 1
-        if (piece.reserved(slot)) reservedBits++
-        if (state >= payloadState.fullyPresent) this.#claim(claimed, mebibytes, piece.position(slot) / mebibyte, blockSize / mebibyte)
-        else if ((state === payloadState.notPresent || state === payloadState.zero) && piece.position(slot) !== 0) stalePositions++
+        const start = index % pieceEntries
+        const stop = Math.min(pieceEntries, start + end - index)
+        index += stop - start
+        if (piece.empty) {
+          states[payloadState.notPresent] = (states[payloadState.notPresent] ?? 0) + stop - start
+          continue
+        }
+        for (let slot = start; slot < stop; slot++) {
+          const state = piece.state(slot)
+          states[state] = (states[state] ?? 0) + 1
+          if (piece.reserved(slot)) reservedBits++
+          if (state >= payloadState.fullyPresent) this.#claim(claimed, mebibytes, piece.position(slot) / mebibyte, blockSize / mebibyte)
+          else if ((state === payloadState.notPresent || state === payloadState.zero) && piece.position(slot) !== 0) stalePositions++
+        }
       }
       if (!differencing) continue
       const index = bitmapIndex(this.#geometry, chunk)

@@ -73,7 +73,7 @@ export class VhdxImage implements DiskImage {
     switch (entry.kind) {
       case 'absent':
       case 'zero':
-        return { kind: entry.kind, offset, length: this.#emptyEnd(block, entry.kind, end) - offset }
+        return { kind: entry.kind, offset, length: Math.min(end, this.#table.emptyEnd(block + 1, entry.kind, Math.ceil(end / blockSize)) * blockSize) - offset }
       case 'full': {
         this.#table.checkPlace(block, entry.position)
         return this.#data(offset, entry.position + offset - block * blockSize, this.#fullEnd(block, entry.position, end) - offset)
@@ -96,19 +96,6 @@ export class VhdxImage implements DiskImage {
   [Symbol.dispose](): void {
     this.#bitmaps.clear()
     this.#store[Symbol.dispose]()
-  }
-
-  /** Where the run of blocks without data that begins in `block` ends, at most `end`. */
-  #emptyEnd(block: number, kind: 'absent' | 'zero', end: number): number {
-    const { blockSize } = this.#structures.geometry
-    let next = block + 1
-    while (next * blockSize < end) {
-      const state = this.#table.state(next)
-      const empty = kind === 'absent' ? state === payloadState.notPresent : state >= payloadState.undefined && state <= payloadState.unmapped
-      if (!empty) break
-      next++
-    }
-    return Math.min(end, next * blockSize)
   }
 
   /** Where the run of full blocks that follow each other in the file ends, at most `end`. */
