@@ -1,4 +1,6 @@
 import type { FormatDriver } from './driver.js'
+import { qcow } from './qcow/index.js'
+import { qcow2 } from './qcow2/index.js'
 import { raw } from './raw/index.js'
 import { vhdx } from './vhdx/index.js'
 
@@ -6,4 +8,6 @@ import { vhdx } from './vhdx/index.js'
 export const builtinDrivers: readonly FormatDriver[] = [
   raw,
   vhdx,
+  qcow2,
+  qcow,
 ]
