@@ -47,8 +47,6 @@ export class VhdxWriter implements ImageWriter {
     if (this.#fixed && parent !== undefined) throw usage('E_OPTIONS', 'a VHDX with a parent cannot be fixed: leave out subformat=fixed or the parent')
     this.#parent = parent === undefined ? undefined : childItems(parent, sectorSize)
     this.capacity = roundUp(shape.capacity, sectorSize)
-    // Readers (QEMU, libvhdi) do not open a disk of no blocks.
-    if (this.capacity === 0) throw usage('E_SIZE', 'a VHDX cannot hold an empty disk: at least one sector is needed')
     if (this.capacity > maximumCapacity) throw usage('E_SIZE', `a VHDX holds at most 64 TiB (${maximumCapacity} bytes), not ${shape.capacity}`)
     const blockSize = options['block-size'] ?? defaultBlockSize(this.capacity, parent !== undefined)
     if (typeof blockSize !== 'number' || !isBlockSize(blockSize)) throw usage('E_BLOCK_SIZE', `block-size ${String(blockSize)}: a power of two from 1 MiB to 256 MiB was expected`)

@@ -76,6 +76,8 @@ test('the identifier comes last, after a flush', () => {
 test('capacity is rounded up to the sector', () => {
   assert.equal(writerOf(new MemoryStore(), shapeOf(1000001)).capacity, 1000448)
   assert.equal(writerOf(new MemoryStore(), shapeOf(1000001, { sectorSize: 4096 })).capacity, 1003520)
+  // An empty disk is one to us, though neither QEMU 7.2 nor libvhdi opens it.
+  assert.equal(open(make(shapeOf(0), {}, [])).capacity, 0)
 })
 
 test('64 TiB: the table is as long as it must be, memory and file stay small', () => {
@@ -97,7 +99,6 @@ test('wrong options and shapes are refused by name', () => {
   refuses(create({ subformat: 'fixed' }, { parent: parentShape(parent) }), 'usage', 'E_OPTIONS', /parent/)
   refuses(create({}, { sectorSize: 4096, parent: parentShape(parent) }), 'usage', 'E_PARENT_SECTOR', /512/)
   refuses(create({}, { parent: parentShape(raw.open(new MemoryStore(new Uint8Array(mib)), contextOf())) }), 'usage', 'E_PARENT_FORMAT', /raw/)
-  refuses(create({}, { capacity: 0 }), 'usage', 'E_SIZE', /empty/)
   refuses(() => writerOf(new MemoryStore(), shapeOf(64 * 2 ** 40 + 512)), 'usage', 'E_SIZE', /64 TiB/)
 })
 
