@@ -39,8 +39,8 @@ export function describeImage(structures: Structures, subformat: string): Sectio
       title: 'Regions',
       facts: [
         { name: 'tablePosition', value: regions.position, unit: 'bytes' },
-        ...regions.regions.flatMap((region): Fact[] => {
-          const name = region === regions.bat ? 'bat' : region === regions.metadata ? 'metadata' : region.name
+        ...regions.regions.flatMap((region, index): Fact[] => {
+          const name = region === regions.bat ? 'bat' : region === regions.metadata ? 'metadata' : `region${index}`
           return [
             { name: `${name}Position`, label: `${region.name}, position`, value: region.position, unit: 'bytes' },
             { name: `${name}Length`, label: `${region.name}, length`, value: region.length, unit: 'bytes' },

@@ -156,7 +156,9 @@ export function replayLog(store: ByteStore, logOffset: number, logLength: number
   if (count > maximumDescriptors) throw unsupported('E_LOG_TOO_LARGE', `${store.name}: the log at byte ${logOffset} holds ${count} changes, at most ${maximumDescriptors} are replayed`, { details: { position: logOffset } })
 
   const patches: Patch[] = []
-  for (const entry of sequence) patches.push(...patchesOf(store, log, entry, { position: logOffset, length: logLength }))
+  for (const entry of sequence) {
+    for (const patch of patchesOf(store, log, entry, { position: logOffset, length: logLength })) patches.push(patch)
+  }
   const end = patches.reduce((most, patch) => Math.max(most, patch.position + patch.length), store.size)
   const dataSectors = patches.filter((patch) => patch.bytes !== undefined).length
   return {

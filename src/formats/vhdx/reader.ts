@@ -104,8 +104,8 @@ export class VhdxImage implements DiskImage {
     let next = block + 1
     while (next * blockSize < end && this.#table.state(next) === payloadState.fullyPresent) {
       const expected = position + (next - block) * blockSize
-      if (this.#table.positionOf(next) !== expected) break
-      this.#table.checkPlace(next, expected)
+      // A damaged block ends the run: it is refused when it is asked for, those before it are not.
+      if (this.#table.positionOf(next) !== expected || this.#table.placeFault(next, expected) !== undefined) break
       next++
     }
     return Math.min(end, next * blockSize)
@@ -164,7 +164,7 @@ export function openVhdx(file: ByteStore, context: OpenContext): VhdxImage {
   if (survey.reservedBits > 0) notes.push({ code: 'W_BAT_RESERVED_BITS', message: `reserved bits are set in ${survey.reservedBits} entries of the block allocation table; ignored` })
   if (survey.stalePositions > 0) notes.push({ code: 'W_BAT_STALE_POSITION', message: `${survey.stalePositions} entries of the block allocation table name a place in the file for a block that has none; ignored` })
   if (file.size % mebibyte !== 0) notes.push({ code: 'W_TRAILING_PARTIAL_MIB', message: `the file's size ${file.size} is not a multiple of 1 MiB, as Hyper-V expects` })
-  for (const region of regions.regions) {
+  for (const region of [regions.bat, regions.metadata]) {
     if (region.position + region.length > store.size) notes.push({ code: 'W_REGION_BEYOND_END', message: `the ${region.name} at bytes ${region.position} to ${region.position + region.length} passes the end of the file at ${store.size}; the part in use is there` })
   }
   return new VhdxImage(store, table, { header, regions, metadata, geometry, survey, replay }, notes)

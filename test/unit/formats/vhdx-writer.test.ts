@@ -174,5 +174,6 @@ test('paths in the locator', () => {
   assert.deepEqual(paths('/srv/a/p.vhdx', '../a/p.vhdx'), ['..\\a\\p.vhdx', '\\srv\\a\\p.vhdx'])
   assert.deepEqual(paths('C:\\a\\p.vhdx', 'p.vhdx'), ['.\\p.vhdx', '\\\\?\\C:\\a\\p.vhdx'])
   assert.deepEqual(paths('\\\\host\\share\\p.vhdx', 'sub/p.vhdx'), ['.\\sub\\p.vhdx', '\\\\?\\UNC\\host\\share\\p.vhdx'])
+  refuses(() => paths('/a\\b/p.vhdx', 'p.vhdx'), 'usage', 'E_PARENT_PATH', /backslash/)
   refuses(() => paths(`/${'x'.repeat(40000)}`, 'p.vhdx'), 'usage', 'E_PARENT_PATH', /too long/)
 })
