@@ -4,34 +4,21 @@ import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { corrupt } from '../../errors.js'
 import type { DiskImage, OpenContext, ParentReference } from '../driver.js'
 import { BlockTable } from './bat.js'
-import type { Survey } from './bat.js'
 import { describeImage } from './describe.js'
+import type { Structures } from './describe.js'
 import { bitRunEnd, payloadState, testBit } from './entries.js'
 import { readHeader } from './header.js'
 import type { CurrentHeader } from './header.js'
 import { geometryOf } from './layout.js'
-import type { Geometry } from './layout.js'
 import { replayLog } from './log.js'
 import type { Replay } from './log.js'
 import { readMetadata } from './metadata.js'
-import type { Metadata } from './metadata.js'
 import { parentReferenceOf } from './parent-locator.js'
 import { readRegions, refuseOverlaps } from './regions.js'
-import type { RegionTable } from './regions.js'
 import { mebibyte } from './structs.js'
 
 /** Pieces of sector bitmaps that are kept: one block's bits each, at most 64 KiB. */
 const keptBitmaps = 8
-
-/** The structures of an image that are read when it is opened. */
-export interface Structures {
-  readonly header: CurrentHeader
-  readonly regions: RegionTable
-  readonly metadata: Metadata
-  readonly geometry: Geometry
-  readonly survey: Survey
-  readonly replay: Replay | undefined
-}
 
 /** One VHDX layer, open for reading. A dirty log is replayed in memory; the file is never touched. */
 export class VhdxImage implements DiskImage {
