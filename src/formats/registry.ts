@@ -1,9 +1,11 @@
 import type { FormatDriver } from './driver.js'
 import { raw } from './raw/index.js'
+import { vhd } from './vhd/index.js'
 import { vhdx } from './vhdx/index.js'
 
 /** The formats built in, one line each. The order is that of `vdisk formats`. */
 export const builtinDrivers: readonly FormatDriver[] = [
   raw,
+  vhd,
   vhdx,
 ]
