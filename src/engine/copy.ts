@@ -3,7 +3,7 @@ import type { BlockSource, ByteStore } from '../block/types.js'
 import type { Run } from './chunk.js'
 import { runLanes, type Ticket } from './lanes.js'
 import { Plan, type Chunk, type Content, type Shareable } from './plan.js'
-import { defaultThreads, makeSlot, TaskPool, type Slot } from './pool.js'
+import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
 import type { Progress } from './progress.js'
 import { Sharing } from './share.js'
 import type { Packing, Task } from './task.js'
@@ -62,7 +62,7 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
   await using pool = new TaskPool(threads)
   const lanes = target.packedUnit === undefined ? Math.max(plainLanes, threads + 2) : 2 * threads + 2
   const mover = new Mover(options, { unit: zeros ? 0 : base === undefined ? Math.max(sparse, target.grain) : target.grain, chunkLength, pool })
-  const slots = Array.from({ length: lanes }, () => makeSlot(chunkLength, base !== undefined))
+  const slots = makeSlots(lanes, chunkLength, base !== undefined)
   const sharing = base === undefined && !zeros && target.packedUnit === undefined ? new Sharing(source) : undefined
   const next = (): Chunk | Shareable | undefined => (sharing?.usable === true ? plan.nextShareable(sharing.unit) : undefined) ?? plan.next()
   await runLanes(lanes, next, async (item, lane, ticket) => {

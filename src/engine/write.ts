@@ -1,5 +1,5 @@
 import fs from 'node:fs'
-import type { ByteStore } from '../block/types.js'
+import { directAlignment, type ByteStore } from '../block/types.js'
 import { writeError } from '../block/file-store.js'
 import { syscalls } from '../sys/syscalls.js'
 
@@ -27,10 +27,16 @@ function writeOne({ store, position, at, length }: Write, bytes: Uint8Array): Pr
     store.write(position, bytes.subarray(at, at + length))
     return Promise.resolve()
   }
+  const { directDescriptor } = store
+  // Buffers of the pool begin at a page, so that the place within the buffer tells the alignment of the address.
+  const aligned = directDescriptor !== undefined && (bytes.byteOffset + at) % directAlignment === 0 && position % directAlignment === 0
+  const direct = aligned ? length - length % directAlignment : 0
   return new Promise((resolve, reject) => {
     let done = 0
     const step = (): void => {
-      fs.write(descriptor, bytes, at + done, length - done, position + done, (cause, count) => {
+      const past = done < direct
+      const end = past ? direct : length
+      fs.write(past ? directDescriptor ?? descriptor : descriptor, bytes, at + done, end - done, position + done, (cause, count) => {
         if (cause !== null) reject(writeError(store.name, `cannot be written at byte ${position + done}`, cause))
         else if ((done += count) < length) step()
         else {
@@ -46,7 +52,10 @@ function writeOne({ store, position, at, length }: Write, bytes: Uint8Array): Pr
 /** How far ahead space is reserved in a file that grows. */
 const reserveLength = 64 * 1024 * 1024
 
-/** Reserves space ahead in files that grow write by write: fewer extents, and less time spent finding space. */
+/**
+ * Reserves space ahead in files that grow write by write: fewer extents, less time spent finding space, and writes past the page
+ * cache that need not wait for each other, as they do when each one enlarges the file.
+ */
 export class Reserver {
   readonly #reserved = new Map<ByteStore, number>()
 
@@ -56,7 +65,7 @@ export class Reserver {
     const reserved = this.#reserved.get(store) ?? store.size
     if (end <= reserved) return
     const next = end + reserveLength
-    // Where it cannot be had, it is not asked for again.
+    // Where it cannot be had, it is not asked for again. A full disk shows itself at the writes.
     this.#reserved.set(store, syscalls()?.reserve(store.fd, reserved, next - reserved) === true ? next : Infinity)
   }
 

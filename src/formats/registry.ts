@@ -1,4 +1,6 @@
 import type { FormatDriver } from './driver.js'
+import { qcow } from './qcow/index.js'
+import { qcow2 } from './qcow2/index.js'
 import { raw } from './raw/index.js'
 import { vhd } from './vhd/index.js'
 import { vhdx } from './vhdx/index.js'
@@ -8,4 +10,6 @@ export const builtinDrivers: readonly FormatDriver[] = [
   raw,
   vhd,
   vhdx,
+  qcow2,
+  qcow,
 ]

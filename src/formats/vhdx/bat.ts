@@ -113,29 +113,31 @@ export class BlockTable {
 
   /** Looks at every entry once: counts, and finds the places that more than one block claims. */
   survey(): Survey {
-    const { chunkRatio, tableEntries, blockSize, differencing } = this.#geometry
+    const { chunkRatio, chunks, payloadBlocks, blockSize, differencing } = this.#geometry
     const states = [0, 0, 0, 0, 0, 0, 0, 0]
     let reservedBits = 0
     let stalePositions = 0
     let bitmaps = 0
     const mebibytes = Math.min(Math.ceil(this.#store.size / mebibyte), surveyedMebibytes)
     const claimed = new Uint8Array(Math.ceil(mebibytes / 8))
-    for (let index = 0; index < tableEntries; index++) {
-      const piece = this.#piece(index)
-      const slot = index % pieceEntries
-      const state = piece.state(slot)
-      if (piece.reserved(slot)) reservedBits++
-      const isBitmap = index % (chunkRatio + 1) === chunkRatio
-      if (isBitmap) {
-        if (state !== bitmapState.present || !differencing) continue
-        bitmaps++
-      } else states[state] = (states[state] ?? 0) + 1
-      const position = piece.position(slot)
-      if (state < payloadState.fullyPresent) {
-        if (position !== 0 && state !== payloadState.undefined && state !== payloadState.unmapped) stalePositions++
-        continue
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      const first = chunk * (chunkRatio + 1)
+      const end = first + Math.min(chunkRatio, payloadBlocks - chunk * chunkRatio)
+      for (let index = first; index < end; index++) {
+        const piece = this.#piece(index)
+        const slot = index % pieceEntries
+        const state = piece.state(slot)
+        states[state] = (states[state] ?? 0) + 1
+        if (piece.reserved(slot)) reservedBits++
+        if (state >= payloadState.fullyPresent) this.#claim(claimed, mebibytes, piece.position(slot) / mebibyte, blockSize / mebibyte)
+        else if ((state === payloadState.notPresent || state === payloadState.zero) && piece.position(slot) !== 0) stalePositions++
       }
-      this.#claim(claimed, mebibytes, position / mebibyte, (isBitmap ? mebibyte : blockSize) / mebibyte)
+      if (!differencing) continue
+      const index = bitmapIndex(this.#geometry, chunk)
+      const piece = this.#piece(index)
+      if (piece.state(index % pieceEntries) !== bitmapState.present) continue
+      bitmaps++
+      this.#claim(claimed, mebibytes, piece.position(index % pieceEntries) / mebibyte, 1)
     }
     return { states, reservedBits, stalePositions, bitmaps }
   }
