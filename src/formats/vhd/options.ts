@@ -53,7 +53,6 @@ export function writePlan(shape: DiskShape, options: OptionValues): WritePlan {
   if (shape.sectorSize !== sectorLength) throw unsupported('E_SECTOR', `a VHD has sectors of 512 bytes, not ${shape.sectorSize}`, { hint: 'Use VHDX for disks with 4096-byte sectors.' })
   if (azure && subformat !== 'fixed') throw usage('E_OPTIONS', 'azure takes fixed disks only: leave out subformat=dynamic')
   if (subformat === 'fixed' && parent !== undefined) throw usage('E_OPTIONS', 'a VHD with a parent cannot be fixed: leave out subformat=fixed or the parent')
-  if (shape.capacity <= 0) throw usage('E_SIZE', `a VHD has at least one sector; ${shape.capacity} bytes were asked for`)
   const capacity = roundUp(shape.capacity, azure ? mebibyte : sectorLength)
   const whole = { capacity, creator: creators[geometry], geometry: geometry === 'max' ? largestGeometry : geometryOf(capacity / sectorLength) }
   if (subformat === 'fixed') {
@@ -63,7 +62,7 @@ export function writePlan(shape: DiskShape, options: OptionValues): WritePlan {
   if (capacity > maximumDynamicCapacity) {
     throw usage('E_TOO_LARGE_FOR_FORMAT', `a dynamic VHD holds at most 2040 GiB (${maximumDynamicCapacity} bytes), not ${shape.capacity}`, { hint: 'Use VHDX.', details: { maximum: maximumDynamicCapacity, capacity } })
   }
-  const blocks = { ...blockPlan(capacity, options['block-size'] ?? defaultBlockSize) }
+  const blocks = blockPlan(capacity, options['block-size'] ?? defaultBlockSize)
   if (parent === undefined) return { ...whole, ...blocks, kind: 'dynamic' }
   if (parent.image.format !== 'vhd') throw usage('E_PARENT_FORMAT', `the parent of a VHD is a VHD, not a ${parent.image.format} image`, { hint: 'Convert the parent first, or make a qcow2.' })
   if (parent.image.capacity !== capacity) throw usage('E_PARENT_SIZE', `a VHD has the size of its parent: ${parent.image.capacity} bytes, not ${capacity}`)

@@ -158,10 +158,12 @@ class DynamicWriter implements ImageWriter {
     this.#leave()
     if (this.#locatorTexts.length > 0) this.#store.write(afterHeader, this.#locatorTexts)
     this.#writeTable()
+    // The last block is whole in the file, whatever of it was placed.
+    if (this.#store.growable) this.#store.truncate(this.#free)
     this.#store.flush()
-    this.#store.write(this.#free, this.#footer)
-    // Copy and header in one go: until then nothing in the file is a disk to any reader.
+    // Until now nothing says that this is a disk. Copy and header in one go: from here on every reader that takes the file finds all of it.
     this.#store.write(0, Buffer.concat([this.#footer, this.#header]))
+    this.#store.write(this.#free, this.#footer)
     this.#store.flush()
   }
 

@@ -6,7 +6,7 @@ import { isImageError } from '../../../src/errors.js'
 import type { Certainty, DiskImage, OptionValues } from '../../../src/formats/driver.js'
 import { vhd } from '../../../src/formats/vhd/index.js'
 import { diskLike, readAll } from '../../support/content.js'
-import { openContext } from '../../support/toy-driver-context.js'
+import { openContext } from '../../support/drivers.js'
 import { assemble, block512K, dynamicVhd, footerBytes, idBytes, type DynamicParts } from '../../support/vhd-bytes.js'
 
 const open = (store: MemoryStore, options: OptionValues = {}): DiskImage => vhd.open(store, { ...openContext, options })
