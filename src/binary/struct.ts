@@ -22,7 +22,6 @@ export interface Field<Value> {
   set(view: DataView, at: number, value: Value, endian: Endian): void
 }
 
-type Fields = Readonly<Record<string, Field<never>>>
 /** The values of a structure, by field name. */
 export type ValuesOf<Table> = { -readonly [Name in keyof Table]: Table[Name] extends Field<infer Value> ? Value : never }
 /** The values that {@link Struct.read} gives for a declared structure. */
@@ -50,8 +49,8 @@ export interface Struct<Table> {
   rows(bytes: Uint8Array, position: number): FieldRow[]
 }
 
-export function struct<Table extends Record<string, Field<never>>>(endian: Endian, size: number, fields: Table): Struct<Table> {
-  const entries = Object.entries(fields as Fields) as [string, Field<unknown>][]
+export function struct<Table extends Record<string, Field<unknown>>>(endian: Endian, size: number, fields: Table): Struct<Table> {
+  const entries = Object.entries<Field<unknown>>(fields)
   for (const [name, field] of entries) {
     if (field.offset + field.length > size) throw new RangeError(`field ${name} lies outside its structure of ${size} bytes`)
   }

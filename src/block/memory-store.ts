@@ -1,7 +1,6 @@
 import { corrupt } from '../errors.js'
 import type { ByteStore } from './types.js'
 
-const pageSize = 65536
 
 /**
  * Bytes in memory, kept by pages so that a sparse terabyte costs nothing. For tests, layouts made before they are
@@ -14,9 +13,12 @@ export class MemoryStore implements ByteStore {
   readonly name: string
   #size = 0
   readonly #pages = new Map<number, Uint8Array>()
+  readonly #pageSize: number
 
-  constructor(contents?: Uint8Array, name = 'memory') {
+  /** @param pageSize bytes a page: small where little is written here and there, as in a layout. */
+  constructor(contents?: Uint8Array, name = 'memory', pageSize = 65536) {
     this.name = name
+    this.#pageSize = pageSize
     if (contents !== undefined) this.write(0, contents)
   }
 
@@ -39,7 +41,7 @@ export class MemoryStore implements ByteStore {
     this.#eachPage(position, bytes.length, (page, within, at, length) => {
       let target = this.#pages.get(page)
       if (target === undefined) {
-        target = new Uint8Array(pageSize)
+        target = new Uint8Array(this.#pageSize)
         this.#pages.set(page, target)
       }
       target.set(bytes.subarray(at, at + length), within)
@@ -49,15 +51,20 @@ export class MemoryStore implements ByteStore {
 
   truncate(size: number): void {
     for (const [page, bytes] of this.#pages) {
-      const start = page * pageSize
+      const start = page * this.#pageSize
       if (start >= size) this.#pages.delete(page)
-      else if (start + pageSize > size) bytes.fill(0, size - start)
+      else if (start + this.#pageSize > size) bytes.fill(0, size - start)
     }
     this.#size = size
   }
 
   flush(): void {
     // Memory is as durable as it gets.
+  }
+
+  /** The store is at least this large: bytes that are kept elsewhere end here. */
+  grown(end: number): void {
+    this.#size = Math.max(this.#size, end)
   }
 
   /** All bytes in one array. Only for stores that are known to be small. */
@@ -74,9 +81,9 @@ export class MemoryStore implements ByteStore {
   #eachPage(position: number, length: number, visit: (page: number, within: number, at: number, length: number) => void): void {
     let at = 0
     while (at < length) {
-      const page = Math.floor((position + at) / pageSize)
-      const within = position + at - page * pageSize
-      const piece = Math.min(length - at, pageSize - within)
+      const page = Math.floor((position + at) / this.#pageSize)
+      const within = position + at - page * this.#pageSize
+      const piece = Math.min(length - at, this.#pageSize - within)
       visit(page, within, at, piece)
       at += piece
     }

@@ -1,11 +1,19 @@
+import { roundUp } from '../binary/integers.js'
 import type { BlockSource, ByteStore } from '../block/types.js'
+import type { Run } from './chunk.js'
+import { runLanes, type Ticket } from './lanes.js'
+import { Plan, type Chunk, type Content, type Shareable } from './plan.js'
+import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
 import type { Progress } from './progress.js'
+import { Sharing } from './share.js'
+import type { Packing, Task } from './task.js'
+import { addWrite, Reserver, writeAll, type Write } from './write.js'
 
 /** What the engine needs of an image writer: the contract is in src/formats/driver.ts, which the engine may not import. */
 export interface CopyTarget {
   readonly capacity: number
   readonly grain: number
-  readonly packedUnit?: { readonly length: number; readonly codec: string; readonly level?: number }
+  readonly packedUnit?: Packing
   readonly placeZeros?: boolean
   place(offset: number, length: number): { readonly store: ByteStore; readonly position: number; readonly length: number }
   placePacked?(offset: number, storedLength: number): { readonly store: ByteStore; readonly position: number }
@@ -17,21 +25,159 @@ export interface CopyOptions {
   readonly target: CopyTarget
   /** The parent of the image being made: content equal to it is left out. */
   readonly base?: BlockSource
-  /** Worker threads for compression and decompression; 0: none. Default: by the number of cores and the kind of work. */
+  /** Worker threads for compression and decompression; 0: none. Default: one a core, at most 8. */
   readonly threads?: number
-  /** Runs of zeros shorter than this are written as data (bytes, a power of two); 0: zeros are written too. Default: the target's grain. */
+  /** Runs of zeros shorter than this are written as data (bytes, a power of two); 0: zeros are written too. Default: the target's grain, at least 64 KiB. */
   readonly sparse?: number
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
 }
 
 export interface CopyResult {
-  /** Guest bytes read from the source, and host bytes written to the target. */
+  /** Guest bytes read from the source. */
   readonly bytesRead: number
+  /** Host bytes written to, or shared with, the target. */
   readonly bytesWritten: number
 }
 
-/** Moves the content of a disk into a new image. The caller calls the writer's `finish` afterwards. @throws ImageError; aborted E_ABORTED. */
-export async function copy(_options: CopyOptions): Promise<CopyResult> {
-  throw new Error('engine: not built yet')
+const mebibyte = 1024 * 1024
+/** Chunks in flight: one being read, one being scanned, two being written. */
+const plainLanes = 4
+/** Disks below this are not worth starting worker threads for. */
+const smallDisk = 4 * mebibyte
+
+/**
+ * Moves the content of a disk into a new image: reads and scans several chunks at once, places them in order (so that the same input
+ * gives the same file), and writes them as soon as they are placed. The caller calls the writer's `finish` afterwards.
+ * @throws ImageError; aborted E_ABORTED when the signal fires. Nothing is in flight when it throws.
+ */
+export async function copy(options: CopyOptions): Promise<CopyResult> {
+  const { source, target, base, signal } = options
+  const sparse = options.sparse ?? Math.max(target.grain, 65536)
+  const zeros = target.placeZeros === true || sparse === 0
+  const align = Math.max(target.grain, 65536, target.packedUnit?.length ?? 0)
+  const chunkLength = Math.max(mebibyte, align)
+  const plan = new Plan(source, { capacity: Math.max(source.capacity, base === undefined ? 0 : target.capacity), chunkLength, align, zeros, ...(base === undefined ? {} : { base }) })
+  const threads = options.threads ?? (source.capacity <= smallDisk ? 0 : defaultThreads())
+  await using pool = new TaskPool(threads)
+  const lanes = target.packedUnit === undefined ? Math.max(plainLanes, threads + 2) : 2 * threads + 2
+  const mover = new Mover(options, { unit: zeros ? 0 : base === undefined ? Math.max(sparse, target.grain) : target.grain, chunkLength, pool })
+  const slots = makeSlots(lanes, chunkLength, base !== undefined)
+  const sharing = base === undefined && !zeros && target.packedUnit === undefined ? new Sharing(source) : undefined
+  const next = (): Chunk | Shareable | undefined => (sharing?.usable === true ? plan.nextShareable(sharing.unit) : undefined) ?? plan.next()
+  await runLanes(lanes, next, async (item, lane, ticket) => {
+    const slot = slots[lane]
+    if (slot === undefined) throw new RangeError(`no buffer for lane ${lane}`)
+    if ('content' in item) await mover.move(item, slot, ticket)
+    else await mover.share(item, slot, ticket, sharing)
+  }, signal)
+  mover.finish()
+  return { bytesRead: mover.bytesRead, bytesWritten: mover.bytesWritten }
+}
+
+class Mover {
+  bytesRead = 0
+  bytesWritten = 0
+  readonly #options: CopyOptions
+  readonly #unit: number
+  readonly #chunkLength: number
+  readonly #pool: TaskPool
+  readonly #reserver = new Reserver()
+  #done = 0
+
+  constructor(options: CopyOptions, how: { unit: number; chunkLength: number; pool: TaskPool }) {
+    this.#options = options
+    this.#unit = how.unit
+    this.#chunkLength = how.chunkLength
+    this.#pool = how.pool
+  }
+
+  async move(chunk: Chunk, slot: Slot, ticket: Ticket): Promise<void> {
+    const { source, target, base } = this.#options
+    // The last chunk is padded with zeros to the target's unit: a format may round the disk up.
+    const length = Math.min(roundUp(chunk.length, Math.max(target.grain, target.packedUnit?.length ?? 1)), target.capacity - chunk.offset)
+    const content = prefill(chunk.content, source, chunk.offset, slot.bytes)
+    const task: Task = {
+      mode: 'scan', unit: this.#unit, length, ...content,
+      ...(chunk.base === undefined || base === undefined ? {} : { base: prefill(chunk.base, base, chunk.offset, slot.bytes.subarray(slot.half)) }),
+      ...(target.packedUnit === undefined ? {} : { packing: target.packedUnit }),
+    }
+    const result = await this.#pool.run(task, slot)
+    await ticket.turn
+    const writes = this.#place(chunk.offset, result.runs)
+    ticket.done()
+    await writeAll(writes, slot.bytes)
+    this.bytesRead += chunk.length
+    this.#report(chunk.next)
+  }
+
+  /** Shares a run of the source's blocks; copies it, chunk by chunk, where the filesystem refuses. */
+  async share(run: Shareable, slot: Slot, ticket: Ticket, sharing: Sharing | undefined): Promise<void> {
+    await ticket.turn
+    let done = 0
+    while (done < run.length) {
+      const placed = this.#options.target.place(run.offset + done, run.length - done)
+      if (sharing?.share(run.store, run.position + done, placed.length, placed.store, placed.position) !== true) {
+        await this.#copyPlaced(run, done, placed, slot)
+      } else placed.store.grown?.(placed.position + placed.length)
+      done += placed.length
+      this.bytesWritten += placed.length
+      this.#report(run.offset + done)
+    }
+    ticket.done()
+    this.bytesRead += run.length
+  }
+
+  async #copyPlaced(run: Shareable, start: number, placed: { store: ByteStore; position: number; length: number }, slot: Slot): Promise<void> {
+    for (let done = 0; done < placed.length; done += this.#chunkLength) {
+      const length = Math.min(this.#chunkLength, placed.length - done)
+      const bytes = slot.bytes.subarray(0, length)
+      run.store.read(run.position + start + done, bytes)
+      await writeAll([{ store: placed.store, position: placed.position + done, at: 0, length }], bytes)
+    }
+  }
+
+  finish(): void {
+    this.#reserver.finish()
+    this.#report(this.#options.source.capacity)
+  }
+
+  #place(offset: number, runs: readonly Run[]): Write[] {
+    const { target } = this.#options
+    const writes: Write[] = []
+    for (const run of runs) {
+      if (run.kind === 'zero') target.zero(offset + run.at, run.length)
+      else if (run.kind === 'packed') {
+        const placed = target.placePacked?.(offset + run.at, run.storedLength)
+        if (placed === undefined) throw new TypeError('the writer offers a packed unit and no placePacked')
+        this.#add(writes, placed.store, placed.position, run.storedAt, run.storedLength)
+      } else {
+        for (let done = 0; done < run.length;) {
+          const placed = target.place(offset + run.at + done, run.length - done)
+          if (placed.length <= 0 || placed.length > run.length - done) throw new RangeError(`the writer placed ${placed.length} of ${run.length - done} bytes`)
+          this.#add(writes, placed.store, placed.position, run.at + done, placed.length)
+          done += placed.length
+        }
+      }
+    }
+    return writes
+  }
+
+  #add(writes: Write[], store: ByteStore, position: number, at: number, length: number): void {
+    this.#reserver.before(store, position + length)
+    addWrite(writes, { store, position, at, length })
+    this.bytesWritten += length
+  }
+
+  #report(offset: number): void {
+    if (offset <= this.#done) return
+    this.#done = offset
+    this.#options.onProgress?.({ phase: 'copy', done: Math.min(offset, this.#options.source.capacity), total: this.#options.source.capacity })
+  }
+}
+
+/** Reads what only this thread can read into the buffer, and tells the task what is there already. */
+export function prefill(content: Content, source: BlockSource, offset: number, bytes: Uint8Array): Pick<Task, 'pieces' | 'present'> {
+  for (const piece of content.local) source.read(offset + piece.at, bytes.subarray(piece.at, piece.at + piece.length))
+  return { pieces: content.pieces, present: content.local }
 }

@@ -137,6 +137,8 @@ export interface ImageWriter extends Disposable {
   zero(offset: number, length: number): void
   /** Whether every byte must be placed, zeros too (a fixed or fully preallocated image whose store is not zeroed); default no. */
   readonly placeZeros?: boolean
+  /** Positions only go up, and nothing is written besides what is placed: the image can go to a pipe in one pass. */
+  readonly sequential?: boolean
   /** Tables, flush, the identifying header LAST, flush. */
   finish(): void
 }

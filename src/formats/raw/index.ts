@@ -1,47 +1,23 @@
-import { ExtentReader } from '../../block/read.js'
-import type { ByteStore, Extent, Section } from '../../block/types.js'
-import type { DiskImage, FormatDriver } from '../driver.js'
+import type { FormatDriver } from '../driver.js'
+import { openRaw } from './reader.js'
+import { RawWriter } from './writer.js'
 
-class RawImage implements DiskImage {
-  readonly format = 'raw'
-  readonly subformat = 'flat'
-  readonly notes = []
-  readonly sectorSize = 512
-  readonly grain = 512
-  readonly capacity: number
-  readonly #store: ByteStore
-  readonly #reader = new ExtentReader(this)
-
-  constructor(store: ByteStore) {
-    this.#store = store
-    this.capacity = store.size
-  }
-
-  extentAt(offset: number, limit: number): Extent {
-    return { kind: 'data', offset, length: Math.min(limit, this.capacity - offset), store: this.#store, position: offset }
-  }
-
-  read(offset: number, target: Uint8Array): void {
-    this.#reader.read(offset, target)
-  }
-
-  describe(): Section[] {
-    return []
-  }
-
-  [Symbol.dispose](): void {
-    this.#store[Symbol.dispose]()
-  }
-}
-
+/** Raw disk images: every byte of the disk in order, in one file, in numbered parts, or on a block device. */
 export const raw: FormatDriver = {
   apiVersion: 1,
   id: 'raw',
   title: 'Raw disk image',
-  extensions: ['raw', 'img', 'bin', 'dd'],
+  extensions: ['raw', 'img', 'bin', 'dd', '001', '000'],
   subformats: [{ id: 'flat', summary: 'every byte of the disk in order; zeros become holes' }],
   features: { parents: 'none', snapshots: false, compression: [], sectorSizes: [512, 4096] },
-  options: [],
+  options: [
+    { name: 'preallocation', type: 'choice', choices: ['off', 'full'], default: 'off', summary: 'off: zeros become holes; full: every byte is written' },
+  ],
+  openOptions: [
+    { name: 'parts', type: 'boolean', default: true, summary: 'join the numbered parts (.001 .002 …) that lie beside the first one' },
+  ],
+  // Anything can be raw: it is the answer when nothing else is recognised, never a find.
   probe: () => 'possible',
-  open: (store) => new RawImage(store),
+  open: openRaw,
+  create: (store, shape, options) => new RawWriter(store, shape, options),
 }

@@ -1,0 +1,38 @@
+import { spawn } from 'node:child_process'
+import fs from 'node:fs'
+
+/** One finished run of a command: wall seconds and peak memory in bytes (the kernel's own high-water mark, polled). */
+export interface Run { readonly seconds: number; readonly peak: number }
+
+/** Runs a command to its end. @throws Error with what it said when it fails. */
+export async function run(command: string, args: readonly string[]): Promise<Run> {
+  const start = process.hrtime.bigint()
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  let said = ''
+  child.stderr.on('data', (data: Buffer) => { said += data.toString() })
+  let peak = 0
+  const timer = setInterval(() => { peak = Math.max(peak, highWater(child.pid)) }, 10)
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject)
+    child.on('exit', resolve)
+  })
+  clearInterval(timer)
+  if (code !== 0) throw new Error(`${command} ${args.join(' ')}: exit ${code ?? 'by signal'}\n${said}`)
+  return { seconds: Number(process.hrtime.bigint() - start) / 1e9, peak }
+}
+
+function highWater(pid: number | undefined): number {
+  try {
+    const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8')
+    return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0) * 1024
+  } catch {
+    // It ended between two looks.
+    return 0
+  }
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = Math.floor(sorted.length / 2)
+  return sorted.length % 2 === 1 ? sorted[middle] ?? NaN : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2
+}

@@ -1,0 +1,196 @@
+import { roundDown, roundUp } from '../binary/integers.js'
+import type { BlockSource, ByteStore, Extent } from '../block/types.js'
+import { isKnownCodec } from '../codec/index.js'
+import type { Piece } from './chunk.js'
+import { HostHoles } from './holes.js'
+
+/** A piece only the main thread can read: its store has no descriptor, or its codec is a plugin's. */
+export interface LocalPiece { readonly at: number; readonly length: number; readonly offset: number }
+
+/** The content of one disk within a chunk. Space that no piece covers is zero. */
+export interface Content { readonly pieces: readonly Piece[]; readonly local: readonly LocalPiece[] }
+
+/** A part of the disk to be moved at once. `next` is the offset up to which the disk is dealt with when this chunk is done. */
+export interface Chunk {
+  readonly offset: number
+  readonly length: number
+  readonly next: number
+  readonly content: Content
+  readonly base?: Content
+}
+
+/** A run of source bytes that may be shared with the target instead of being copied. */
+export interface Shareable { readonly offset: number; readonly length: number; readonly next: number; readonly store: ByteStore; readonly position: number }
+
+export interface PlanOptions {
+  /** Bytes of the disk to cover; past a source's end everything is zero. */
+  readonly capacity: number
+  /** At most this much a chunk, and what chunks are aligned to (bytes; a multiple of `align`). */
+  readonly chunkLength: number
+  /** Chunks begin and end at its multiples, except at the end of the disk. */
+  readonly align: number
+  /** A second disk whose content is fetched beside the first's. */
+  readonly base?: BlockSource
+  /** Make chunks of zeros too. */
+  readonly zeros?: boolean
+}
+
+type Run = { readonly kind: 'zero'; readonly offset: number; readonly length: number } | Extract<Extent, { kind: 'data' | 'packed' }>
+
+/** Longest run asked of a source at a time: long enough to make skipping cheap, short enough to stay abortable. */
+const longestRun = 1024 * 1024 * 1024
+
+/** Walks a disk's extents, holes of the host file taken out, forwards only. */
+class Walk {
+  readonly #source: BlockSource
+  readonly #capacity: number
+  readonly #holes = new Map<ByteStore, HostHoles>()
+  #extent: Extent | undefined
+
+  constructor(source: BlockSource, capacity: number) {
+    this.#source = source
+    this.#capacity = capacity
+  }
+
+  /** The run at `offset`, at most `limit` bytes. */
+  runAt(offset: number, limit: number): Run {
+    if (offset >= this.#source.capacity) return { kind: 'zero', offset, length: Math.min(limit, this.#capacity - offset) }
+    let extent = this.#extent
+    if (extent === undefined || offset < extent.offset || offset >= extent.offset + extent.length) {
+      extent = this.#source.extentAt(offset, Math.min(longestRun, this.#source.capacity - offset))
+      this.#extent = extent
+    }
+    const skipped = offset - extent.offset
+    const length = Math.min(limit, extent.length - skipped)
+    switch (extent.kind) {
+      case 'zero':
+      case 'absent':
+        return { kind: 'zero', offset, length }
+      case 'packed':
+        return { ...extent, offset, length }
+      case 'data': {
+        const position = extent.position + skipped
+        const host = this.#holesOf(extent.store).runAt(position, length)
+        return host.hole ? { kind: 'zero', offset, length: host.length } : { kind: 'data', offset, length: host.length, store: extent.store, position }
+      }
+    }
+  }
+
+  #holesOf(store: ByteStore): HostHoles {
+    let holes = this.#holes.get(store)
+    if (holes === undefined) this.#holes.set(store, holes = new HostHoles(store))
+    return holes
+  }
+}
+
+/** Cuts a disk into chunks, leaving out what is known to be zero without reading it. */
+export class Plan {
+  readonly #options: PlanOptions
+  readonly #walk: Walk
+  readonly #base: Walk | undefined
+  #offset = 0
+
+  constructor(source: BlockSource, options: PlanOptions) {
+    this.#options = options
+    this.#walk = new Walk(source, options.capacity)
+    this.#base = options.base === undefined ? undefined : new Walk(options.base, options.capacity)
+  }
+
+  /** Up to which offset chunks were given out, or the disk is known to need none. */
+  get offset(): number {
+    return this.#offset
+  }
+
+  /**
+   * The next long run of plain data that begins here, to be shared instead of copied; undefined when the next thing is something else.
+   * Offset, position and length are multiples of `unit`, the length at least one chunk.
+   */
+  nextShareable(unit: number): Shareable | undefined {
+    this.#skipZeros()
+    const { capacity, chunkLength, align } = this.#options
+    if (this.#offset >= capacity || this.#offset % align !== 0) return undefined
+    const run = this.#walk.runAt(this.#offset, longestRun)
+    if (run.kind !== 'data' || run.position % unit !== 0) return undefined
+    const length = roundDown(run.length, Math.max(unit, align))
+    if (length < chunkLength) return undefined
+    this.#offset += length
+    return { offset: run.offset, length, next: this.#offset, store: run.store, position: run.position }
+  }
+
+  /** The next chunk, or undefined at the end of the disk. */
+  next(): Chunk | undefined {
+    this.#skipZeros()
+    const { capacity, chunkLength, align } = this.#options
+    if (this.#offset >= capacity) return undefined
+    const start = roundDown(this.#offset, align)
+    let end = Math.min(capacity, roundDown(start, chunkLength) + chunkLength)
+    if (this.#base === undefined && this.#options.zeros !== true) end = this.#dataEnd(end)
+    this.#offset = end
+    const content = collect(this.#walk, start, end)
+    return {
+      offset: start, length: end - start, next: end, content,
+      ...(this.#base === undefined ? {} : { base: collect(this.#base, start, end) }),
+    }
+  }
+
+  #skipZeros(): void {
+    if (this.#options.zeros === true) return
+    while (this.#offset < this.#options.capacity) {
+      const limit = Math.min(longestRun, this.#options.capacity - this.#offset)
+      const run = this.#walk.runAt(this.#offset, limit)
+      if (run.kind !== 'zero') return
+      const base = this.#base?.runAt(this.#offset, run.length)
+      if (base !== undefined && base.kind !== 'zero') return
+      this.#offset += base === undefined ? run.length : Math.min(run.length, base.length)
+    }
+  }
+
+  /** Where the chunk that begins at the current offset ends: at the first zeros that fill a whole aligned unit. */
+  #dataEnd(limit: number): number {
+    let offset = this.#offset
+    while (offset < limit) {
+      const run = this.#walk.runAt(offset, limit - offset)
+      const close = roundUp(offset, this.#options.align)
+      if (run.kind === 'zero' && offset + run.length > close) return Math.min(limit, close)
+      offset += run.length
+    }
+    return limit
+  }
+}
+
+/** Gives the content of any range of a disk, in any order. */
+export class ContentReader {
+  readonly #walk: Walk
+
+  constructor(source: BlockSource, capacity: number) {
+    this.#walk = new Walk(source, capacity)
+  }
+
+  at(offset: number, length: number): Content {
+    return collect(this.#walk, offset, offset + length)
+  }
+}
+
+function collect(walk: Walk, start: number, end: number): Content {
+  const pieces: Piece[] = []
+  const local: LocalPiece[] = []
+  let offset = start
+  while (offset < end) {
+    const run = walk.runAt(offset, end - offset)
+    const at = offset - start
+    if (run.kind !== 'zero') {
+      const { length, store: { fd: descriptor, name }, position } = run
+      if (descriptor === undefined || (run.kind === 'packed' && !isKnownCodec(run.codec.id))) local.push({ at, length, offset })
+      else if (run.kind === 'data') pieces.push({ kind: 'data', at, length, descriptor, position, name })
+      else {
+        pieces.push({
+          kind: 'packed', at, length, descriptor, position, name,
+          storedLength: run.storedLength, codec: run.codec.id,
+          unitOffset: run.unitOffset, unitLength: run.unitLength, within: offset - run.unitOffset,
+        })
+      }
+    }
+    offset += run.length
+  }
+  return { pieces, local }
+}

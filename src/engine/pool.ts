@@ -1,0 +1,122 @@
+import os from 'node:os'
+import { Worker } from 'node:worker_threads'
+import { ImageError } from '../errors.js'
+import { roundUp } from '../binary/integers.js'
+import { UnitBuffers } from './fill.js'
+import { prepareTask, runTaskAsync, type Task, type TaskResult } from './task.js'
+import type { WorkerFailure, WorkerReply, WorkerRequest } from './worker.js'
+
+/** A buffer for one chunk, shared with the workers: `bytes` lie at `start` of `shared`. From `half` on it holds the base's content, if any. */
+export interface Slot { readonly shared: SharedArrayBuffer; readonly start: number; readonly bytes: Uint8Array; readonly half: number }
+
+/** The part of WebAssembly that is used here; Node's types leave it to those of browsers. */
+declare const WebAssembly: { readonly Memory: new (descriptor: { initial: number; maximum: number; shared: true }) => { readonly buffer: SharedArrayBuffer } }
+
+const wasmPage = 65536
+
+/**
+ * Buffers for `count` chunks. WebAssembly's memory is the one kind that Node aligns to more than 16 bytes, as writing past the page
+ * cache needs; one memory for all, since each reserves gigabytes of addresses.
+ */
+export function makeSlots(count: number, chunkLength: number, withBase: boolean): Slot[] {
+  const half = roundUp(chunkLength, wasmPage)
+  const length = withBase ? 2 * half : half
+  const pages = count * length / wasmPage
+  const shared = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }).buffer
+  return Array.from({ length: count }, (_, index) => ({ shared, start: index * length, bytes: new Uint8Array(shared, index * length, length), half }))
+}
+
+/** Threads worth having for work bound by the processor. */
+export function defaultThreads(): number {
+  return Math.max(1, Math.min(8, os.availableParallelism()))
+}
+
+interface Waiting { resolve(result: TaskResult): void; reject(error: unknown): void }
+
+/**
+ * Runs tasks. Plain reading and scanning stays in this thread, where the system's own thread pool reads ahead; compression and
+ * decompression go to worker threads, which are started when the first such task comes.
+ */
+export class TaskPool implements AsyncDisposable {
+  readonly #threads: number
+  readonly #workers: Worker[] = []
+  readonly #load: number[] = []
+  readonly #waiting = new Map<number, Waiting & { readonly worker: number }>()
+  readonly #buffers = new UnitBuffers()
+  #nextId = 0
+
+  /** @param threads worker threads at most; 0 does everything here. */
+  constructor(threads: number) {
+    this.#threads = threads
+  }
+
+  async run(task: Task, slot: Slot): Promise<TaskResult> {
+    if (this.#threads > 0 && isHeavy(task)) return await this.#send(task, slot)
+    await prepareTask(task)
+    return await runTaskAsync(task, slot.bytes, slot.half, this.#buffers)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.terminate()))
+  }
+
+  #send(task: Task, slot: Slot): Promise<TaskResult> {
+    const index = this.#pick()
+    const id = this.#nextId++
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject, worker: index })
+      this.#load[index] = (this.#load[index] ?? 0) + 1
+      const request: WorkerRequest = { id, task, buffer: slot.shared, start: slot.start, half: slot.half }
+      this.#workers[index]?.postMessage(request)
+    })
+  }
+
+  /** The least loaded worker; a new one as long as all are busy and there may be more. */
+  #pick(): number {
+    let best = 0
+    for (let index = 1; index < this.#workers.length; index++) if ((this.#load[index] ?? 0) < (this.#load[best] ?? 0)) best = index
+    if (this.#workers.length > 0 && this.#load[best] === 0) return best
+    if (this.#workers.length >= this.#threads) return best
+    const index = this.#workers.length
+    const worker = new Worker(new URL('./worker.js', import.meta.url))
+    worker.on('message', (reply: WorkerReply) => this.#settle(reply))
+    worker.on('error', (error) => this.#fail(index, error))
+    worker.on('exit', (code) => this.#fail(index, new Error(`a worker thread ended with code ${code}`)))
+    this.#workers.push(worker)
+    this.#load.push(0)
+    return index
+  }
+
+  #settle(reply: WorkerReply): void {
+    const waiting = this.#waiting.get(reply.id)
+    if (waiting === undefined) return
+    this.#waiting.delete(reply.id)
+    this.#load[waiting.worker] = (this.#load[waiting.worker] ?? 1) - 1
+    if ('result' in reply) waiting.resolve(reply.result)
+    else waiting.reject(rebuilt(reply.failure))
+  }
+
+  #fail(worker: number, error: Error): void {
+    for (const [id, waiting] of this.#waiting) {
+      if (waiting.worker !== worker) continue
+      this.#waiting.delete(id)
+      waiting.reject(error)
+    }
+  }
+}
+
+function isHeavy(task: Task): boolean {
+  return task.packing !== undefined || task.pieces.some((piece) => piece.kind === 'packed') || (task.base?.pieces.some((piece) => piece.kind === 'packed') ?? false)
+}
+
+function rebuilt(failure: WorkerFailure): Error {
+  if (failure.kind !== undefined && failure.code !== undefined) {
+    return new ImageError(failure.kind, failure.code, failure.message, {
+      ...(failure.hint === undefined ? {} : { hint: failure.hint }),
+      ...(failure.details === undefined ? {} : { details: failure.details }),
+    })
+  }
+  const error = new Error(failure.message)
+  if (failure.stack !== undefined) error.stack = failure.stack
+  return error
+}

@@ -1,0 +1,202 @@
+import { aborted } from '../errors.js'
+import type { BlockSource, ByteStore } from '../block/types.js'
+import { MemoryStore } from '../block/memory-store.js'
+import { copy, prefill, type CopyOptions, type CopyResult, type CopyTarget } from './copy.js'
+import { runLanes } from './lanes.js'
+import { ContentReader } from './plan.js'
+import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
+
+/** A target whose bytes go to a pipe. */
+export interface StreamTarget extends CopyTarget {
+  /** Positions only go up and nothing is written besides the data: one pass is enough. */
+  readonly sequential?: boolean
+  finish(): void
+}
+
+export interface StreamOptions extends Omit<CopyOptions, 'target'> {
+  /** Makes the image's writer over a store that keeps its tables in memory. */
+  readonly layout: (store: ByteStore) => StreamTarget
+  /** Takes the image's bytes in order; resolves when more may come. The bytes are reused afterwards. */
+  readonly output: (bytes: Uint8Array) => Promise<void>
+}
+
+/** Guest bytes that stand at `position` in the image: as they are, or as compressed units of `stored` bytes each. */
+interface Placed { readonly position: number; readonly offset: number; length: number; readonly stored?: number[] }
+
+const pieceLength = 1024 * 1024
+
+/**
+ * Writes an image to something that cannot go back. The first pass only decides where everything goes, so that all tables are known;
+ * the second gives out the bytes in order and reads the source again, which must not change in between.
+ * @throws ImageError; aborted E_ABORTED.
+ */
+export async function stream(options: StreamOptions): Promise<CopyResult> {
+  const { layout, output, ...rest } = options
+  const store = new MemoryStore(undefined, 'the layout', 512)
+  const target = layout(store)
+  const placed = target.sequential === true
+    ? [{ position: 0, offset: 0, length: target.capacity }]
+    : await recordLayout(rest, target, store)
+  const outlet = new Outlet(store, output, options)
+  await emit(options, target, placed, outlet)
+  await outlet.skipTo(store.size)
+  return { bytesRead: outlet.fetched, bytesWritten: store.size }
+}
+
+/** The first pass: the writer decides, nothing is moved. */
+async function recordLayout(options: Omit<CopyOptions, 'target'>, target: StreamTarget, store: MemoryStore): Promise<Placed[]> {
+  const placed: Placed[] = []
+  const nowhere = new DiscardStore()
+  const recorder: CopyTarget = {
+    capacity: target.capacity,
+    grain: target.grain,
+    ...(target.packedUnit === undefined ? {} : { packedUnit: target.packedUnit }),
+    ...(target.placeZeros === undefined ? {} : { placeZeros: target.placeZeros }),
+    place(offset, length) {
+      const at = target.place(offset, length)
+      record(placed, offset, at.position, at.length, undefined)
+      store.grown(at.position + at.length)
+      return { store: nowhere, position: at.position, length: at.length }
+    },
+    placePacked(offset, storedLength) {
+      if (target.placePacked === undefined || target.packedUnit === undefined) throw new TypeError('the writer offers a packed unit and no placePacked')
+      const at = target.placePacked(offset, storedLength)
+      record(placed, offset, at.position, target.packedUnit.length, storedLength)
+      store.grown(at.position + storedLength)
+      return { store: nowhere, position: at.position }
+    },
+    zero: (offset, length) => target.zero(offset, length),
+  }
+  await copy({ ...options, target: recorder })
+  target.finish()
+  return placed.sort((a, b) => a.position - b.position)
+}
+
+/** Units that follow each other both in the guest and in the file are kept as one record, up to a piece. */
+function record(placed: Placed[], offset: number, position: number, length: number, stored: number | undefined): void {
+  const last = placed.at(-1)
+  const follows = last !== undefined && last.offset + last.length === offset
+  if (stored === undefined) {
+    if (follows && last.stored === undefined && last.position + last.length === position) last.length += length
+    else placed.push({ position, offset, length })
+    return
+  }
+  if (follows && last.stored !== undefined && last.length < pieceLength && last.position + sum(last.stored) === position) {
+    last.stored.push(stored)
+    last.length += length
+  } else placed.push({ position, offset, length, stored: [stored] })
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}
+
+/** The second pass: fetches the placed bytes several at once, and gives them out in order. */
+async function emit(options: StreamOptions, target: StreamTarget, placed: readonly Placed[], outlet: Outlet): Promise<void> {
+  const { source, signal } = options
+  const threads = options.threads ?? defaultThreads()
+  await using pool = new TaskPool(threads)
+  const bufferLength = Math.max(pieceLength, 2 * (target.packedUnit?.length ?? 0))
+  const slots = makeSlots(Math.max(4, threads + 2), bufferLength, false)
+  const contents = new ContentReader(source, Math.max(source.capacity, target.capacity))
+  const pieces = cut(placed)
+  await runLanes(slots.length, () => pieces.next().value ?? undefined, async (piece, lane, ticket) => {
+    const slot = slots[lane]
+    if (slot === undefined) throw new RangeError(`no buffer for lane ${lane}`)
+    const bytes = await fetch(source, contents, piece, slot, target, pool)
+    await ticket.turn
+    await outlet.skipTo(piece.position)
+    await outlet.give(bytes, piece.length)
+    ticket.done()
+  }, signal)
+}
+
+function* cut(placed: readonly Placed[]): Generator<Placed, undefined> {
+  for (const run of placed) {
+    if (run.stored !== undefined) yield run
+    else {
+      for (let done = 0; done < run.length; done += pieceLength) {
+        yield { position: run.position + done, offset: run.offset + done, length: Math.min(pieceLength, run.length - done) }
+      }
+    }
+  }
+  return undefined
+}
+
+/** The bytes of a piece as they stand in the image. */
+async function fetch(source: BlockSource, contents: ContentReader, piece: Placed, slot: Slot, target: StreamTarget, pool: TaskPool): Promise<Uint8Array> {
+  const { pieces, present } = prefill(contents.at(piece.offset, piece.length), source, piece.offset, slot.bytes)
+  const packing = piece.stored === undefined ? undefined : target.packedUnit
+  const result = await pool.run({ mode: 'scan', unit: packing?.length ?? 0, length: piece.length, pieces, present, ...(packing === undefined ? {} : { packing }) }, slot)
+  if (piece.stored === undefined) return slot.bytes.subarray(0, piece.length)
+  const lengths = result.runs.map((run) => run.kind === 'packed' ? run.storedLength : -1)
+  if (lengths.length !== piece.stored.length || lengths.some((length, index) => length !== piece.stored?.[index])) {
+    throw new Error(`the content at guest offset ${piece.offset} changed while it was being read`)
+  }
+  return slot.bytes.subarray(0, sum(lengths))
+}
+
+/** Gives out the image's bytes in order: tables and gaps from the layout's store, data as it comes. */
+class Outlet {
+  fetched = 0
+  #position = 0
+  readonly #store: MemoryStore
+  readonly #output: (bytes: Uint8Array) => Promise<void>
+  readonly #options: Pick<StreamOptions, 'onProgress' | 'signal'>
+  readonly #gap = new Uint8Array(pieceLength)
+
+  constructor(store: MemoryStore, output: (bytes: Uint8Array) => Promise<void>, options: Pick<StreamOptions, 'onProgress' | 'signal'>) {
+    this.#store = store
+    this.#output = output
+    this.#options = options
+  }
+
+  async skipTo(position: number): Promise<void> {
+    while (this.#position < position) {
+      const bytes = this.#gap.subarray(0, Math.min(pieceLength, position - this.#position))
+      this.#store.read(this.#position, bytes)
+      await this.#send(bytes)
+    }
+  }
+
+  async give(bytes: Uint8Array, guestLength: number): Promise<void> {
+    this.fetched += guestLength
+    await this.#send(bytes)
+  }
+
+  async #send(bytes: Uint8Array): Promise<void> {
+    if (this.#options.signal?.aborted === true) throw aborted()
+    await this.#output(bytes)
+    this.#position += bytes.length
+    this.#options.onProgress?.({ phase: 'stream', done: this.#position, total: this.#store.size })
+  }
+}
+
+/** Takes bytes and forgets them: in the first pass only their places matter. */
+class DiscardStore implements ByteStore {
+  readonly name = 'nowhere'
+  readonly size = 0
+  readonly growable = true
+  readonly alignment = 1
+  readonly zeroed = true
+
+  read(): void {
+    throw new TypeError('a layout is never read back')
+  }
+
+  write(): void {
+    // The second pass reads the source again.
+  }
+
+  truncate(): void {
+    // Nothing is kept.
+  }
+
+  flush(): void {
+    // Nothing is kept.
+  }
+
+  [Symbol.dispose](): void {
+    // Nothing is kept.
+  }
+}

@@ -1,0 +1,114 @@
+import { compressorFor, prepareCodec, type Compressor } from '../codec/index.js'
+import { firstDifference, scanChunk, type Piece, type Run } from './chunk.js'
+import { clearGaps, fillAsync, fillSync, type UnitBuffers } from './fill.js'
+
+/** Compression asked for: the unit's guest bytes, the codec and its level. */
+export interface Packing { readonly length: number; readonly codec: string; readonly level?: number }
+
+/** The work on one chunk, as plain data: the same in the main thread and in a worker. */
+export interface Task {
+  readonly length: number
+  readonly pieces: readonly Piece[]
+  /** Ranges already in the buffer, which must not be cleared. */
+  readonly present: readonly { readonly at: number; readonly length: number }[]
+  /** Set when the chunk is held against a second disk, in the second half of the buffer. */
+  readonly base?: { readonly pieces: readonly Piece[]; readonly present: readonly { readonly at: number; readonly length: number }[] }
+  /** `scan`: find the runs worth writing, in units of `unit` bytes; `compare`: find the first difference to the base. */
+  readonly mode: 'scan' | 'compare'
+  readonly unit: number
+  readonly packing?: Packing
+}
+
+export interface TaskResult {
+  readonly runs: readonly Run[]
+  /** In mode `compare`: where the two differ first. */
+  readonly difference?: number
+}
+
+/** Compressors made once a thread. */
+const compressors = new Map<string, Compressor>()
+
+/** Loads what the task's codecs need in this thread. */
+export async function prepareTask(task: Pick<Task, 'pieces' | 'base' | 'packing'>): Promise<void> {
+  const ids = new Set<string>()
+  if (task.packing !== undefined) ids.add(task.packing.codec)
+  for (const piece of task.pieces) if (piece.kind === 'packed') ids.add(piece.codec)
+  for (const piece of task.base?.pieces ?? []) if (piece.kind === 'packed') ids.add(piece.codec)
+  for (const id of ids) await prepareCodec(id)
+}
+
+/** Does the task with blocking reads. `buffer` holds the chunk, and behind `half` bytes the base's. @throws ImageError */
+export function runTaskSync(task: Task, buffer: Uint8Array, half: number, buffers: UnitBuffers): TaskResult {
+  const bytes = buffer.subarray(0, task.length)
+  clear(bytes, task)
+  fillSync(task.pieces, bytes, buffers)
+  let base: Uint8Array | undefined
+  if (task.base !== undefined) {
+    base = buffer.subarray(half, half + task.length)
+    clear(base, { length: task.length, ...task.base })
+    fillSync(task.base.pieces, base, buffers)
+  }
+  return judge(task, bytes, base)
+}
+
+/** Does the task with reads that do not block this thread. @throws ImageError */
+export async function runTaskAsync(task: Task, buffer: Uint8Array, half: number, buffers: UnitBuffers): Promise<TaskResult> {
+  const bytes = buffer.subarray(0, task.length)
+  clear(bytes, task)
+  await fillAsync(task.pieces, bytes, buffers)
+  let base: Uint8Array | undefined
+  if (task.base !== undefined) {
+    base = buffer.subarray(half, half + task.length)
+    clear(base, { length: task.length, ...task.base })
+    await fillAsync(task.base.pieces, base, buffers)
+  }
+  return judge(task, bytes, base)
+}
+
+function clear(bytes: Uint8Array, content: Pick<Task, 'length' | 'pieces' | 'present'>): void {
+  const covered = content.present.length === 0 ? content.pieces : [...content.pieces, ...content.present].sort((a, b) => a.at - b.at)
+  clearGaps(bytes, content.length, covered)
+}
+
+function judge(task: Task, bytes: Uint8Array, base: Uint8Array | undefined): TaskResult {
+  if (task.mode === 'compare') {
+    const difference = base === undefined ? undefined : firstDifference(bytes, base, task.length)
+    return difference === undefined ? { runs: [] } : { runs: [], difference }
+  }
+  const runs = scanChunk(bytes, task.length, task.unit, base)
+  return { runs: task.packing === undefined ? runs : pack(runs, bytes, task.packing) }
+}
+
+/**
+ * Compresses the units of the data runs in place. The stored bytes are put one behind the other from the start of the buffer, where
+ * the units they came from stood: neighbours can then be written at once. A unit that does not get smaller stays as it is.
+ */
+function pack(runs: readonly Run[], bytes: Uint8Array, packing: Packing): Run[] {
+  const key = `${packing.codec}:${packing.level ?? ''}`
+  let compress = compressors.get(key)
+  if (compress === undefined) compressors.set(key, compress = compressorFor(packing.codec, packing.level))
+  const result: Run[] = []
+  let free = 0
+  for (const run of runs) {
+    if (run.kind !== 'data') {
+      result.push(run)
+      continue
+    }
+    for (let at = run.at; at < run.at + run.length; at += packing.length) {
+      const length = Math.min(packing.length, run.at + run.length - at)
+      // A unit cut short by the end of the disk is compressed with the zeros that follow it in the format: the caller pads chunks.
+      const packed = length === packing.length ? compress(bytes.subarray(at, at + length)) : undefined
+      if (packed === undefined) {
+        const last = result.at(-1)
+        if (last?.kind === 'data' && last.at + last.length === at) result[result.length - 1] = { kind: 'data', at: last.at, length: last.length + length }
+        else result.push({ kind: 'data', at, length })
+        free = at + length
+      } else {
+        bytes.set(packed, free)
+        result.push({ kind: 'packed', at, length, storedAt: free, storedLength: packed.length })
+        free += packed.length
+      }
+    }
+  }
+  return result
+}

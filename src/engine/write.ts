@@ -1,0 +1,76 @@
+import fs from 'node:fs'
+import { directAlignment, type ByteStore } from '../block/types.js'
+import { writeError } from '../block/file-store.js'
+import { syscalls } from '../sys/syscalls.js'
+
+/** Bytes of a buffer that go to one place of a store. */
+export interface Write { readonly store: ByteStore; readonly position: number; readonly at: number; readonly length: number }
+
+/** Adds a write to a list, joined to the last one where both the buffer and the file go on without a gap. */
+export function addWrite(writes: Write[], write: Write): void {
+  const last = writes.at(-1)
+  if (last !== undefined && last.store === write.store && last.position + last.length === write.position && last.at + last.length === write.at) {
+    writes[writes.length - 1] = { ...last, length: last.length + write.length }
+  } else writes.push(write)
+}
+
+/** Writes parts of a buffer to their places, through the thread pool where the store has a descriptor. @throws ImageError target */
+export async function writeAll(writes: readonly Write[], bytes: Uint8Array): Promise<void> {
+  // All are awaited even when one fails: nothing may still read the buffer afterwards.
+  const results = await Promise.allSettled(writes.map((write) => writeOne(write, bytes)))
+  for (const result of results) if (result.status === 'rejected') throw result.reason
+}
+
+function writeOne({ store, position, at, length }: Write, bytes: Uint8Array): Promise<void> {
+  const descriptor = store.fd
+  if (descriptor === undefined) {
+    store.write(position, bytes.subarray(at, at + length))
+    return Promise.resolve()
+  }
+  const { directDescriptor } = store
+  // Buffers of the pool begin at a page, so that the place within the buffer tells the alignment of the address.
+  const aligned = directDescriptor !== undefined && (bytes.byteOffset + at) % directAlignment === 0 && position % directAlignment === 0
+  const direct = aligned ? length - length % directAlignment : 0
+  return new Promise((resolve, reject) => {
+    let done = 0
+    const step = (): void => {
+      const past = done < direct
+      const end = past ? direct : length
+      fs.write(past ? directDescriptor ?? descriptor : descriptor, bytes, at + done, end - done, position + done, (cause, count) => {
+        if (cause !== null) reject(writeError(store.name, `cannot be written at byte ${position + done}`, cause))
+        else if ((done += count) < length) step()
+        else {
+          store.grown?.(position + length)
+          resolve()
+        }
+      })
+    }
+    step()
+  })
+}
+
+/** How far ahead space is reserved in a file that grows. */
+const reserveLength = 64 * 1024 * 1024
+
+/**
+ * Reserves space ahead in files that grow write by write: fewer extents, less time spent finding space, and writes past the page
+ * cache that need not wait for each other, as they do when each one enlarges the file.
+ */
+export class Reserver {
+  readonly #reserved = new Map<ByteStore, number>()
+
+  /** To be called before bytes up to `end` are written. */
+  before(store: ByteStore, end: number): void {
+    if (store.fd === undefined || !store.growable) return
+    const reserved = this.#reserved.get(store) ?? store.size
+    if (end <= reserved) return
+    const next = end + reserveLength
+    // Where it cannot be had, it is not asked for again. A full disk shows itself at the writes.
+    this.#reserved.set(store, syscalls()?.reserve(store.fd, reserved, next - reserved) === true ? next : Infinity)
+  }
+
+  /** Gives back what was reserved beyond the end of each file. */
+  finish(): void {
+    for (const store of this.#reserved.keys()) store.truncate(store.size)
+  }
+}

@@ -1,0 +1,218 @@
+import { viewOf } from '../../binary/integers.js'
+import { ExtentReader } from '../../block/read.js'
+import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
+import { inflateRawCodec } from '../../codec/deflate.js'
+import { corrupt, printable, reference, unsupported, type ImageError } from '../../errors.js'
+import type { DiskImage, ParentReference } from '../driver.js'
+import { decodeL1Entry, decodeL2Entry, skipEmpty } from './entries.js'
+import { readHeader, type Header } from './header.js'
+
+type Piece = { readonly length: number } & (
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'zero' }
+  | { readonly kind: 'data'; readonly position: number }
+  | { readonly kind: 'packed'; readonly position: number; readonly storedLength: number; readonly unitOffset: number })
+
+/** How many table entries one call of `extentAt` walks at most. */
+const walkedEntries = 65536
+/** Bytes of L2 tables kept. */
+const keptBytes = 4 * 1024 * 1024
+
+/** One layer of a QCOW version 1 chain. */
+export class QcowImage implements DiskImage {
+  readonly format = 'qcow'
+  readonly subformat = 'v1'
+  readonly sectorSize = 512
+  readonly capacity: number
+  readonly grain: number
+  readonly notes: readonly Note[]
+  readonly parentReference?: ParentReference
+  readonly unreadable?: ImageError
+  readonly #store: ByteStore
+  readonly #header: Header
+  readonly #notes: Note[] = []
+  readonly #l1: DataView
+  readonly #tables = new Map<number, DataView>()
+  readonly #reader = new ExtentReader(this)
+  #last: Extent | undefined
+
+  constructor(store: ByteStore) {
+    this.#store = store
+    const header = readHeader(store)
+    this.#header = header
+    this.capacity = header.capacity
+    this.grain = header.clusterSize
+    this.notes = this.#notes
+    const l1 = new Uint8Array(header.l1Entries * 8)
+    store.read(header.l1Position, l1)
+    this.#l1 = viewOf(l1)
+    if (header.cryptMethod !== 0) {
+      this.unreadable = unsupported('E_ENCRYPTED', `${store.name}: the image is encrypted (${header.cryptMethod === 1 ? 'AES' : `method ${header.cryptMethod}`}); encrypted images cannot be read`, {
+        details: { position: 36, method: header.cryptMethod }, hint: 'Decrypt it with the program that made it, then convert the result.',
+      })
+    }
+    if (header.backingFile !== undefined) this.parentReference = new BackingName(header.backingFile, store.name)
+  }
+
+  extentAt(offset: number, limit: number): Extent {
+    if (this.unreadable !== undefined) throw this.unreadable
+    if (!(offset >= 0 && offset < this.capacity && limit > 0)) throw new RangeError(`no extent of ${limit} bytes at offset ${offset} in a disk of ${this.capacity} bytes`)
+    const end = Math.min(offset + limit, this.capacity)
+    const last = this.#last
+    if (last !== undefined && offset >= last.offset && offset < last.offset + last.length) return part(last, offset, end)
+    const first = this.#piece(offset)
+    let length = first.length
+    if (first.kind !== 'packed') {
+      for (let walked = 0; offset + length < end && walked < walkedEntries; walked++) {
+        const next = this.#following(offset + length)
+        if (next?.kind !== first.kind) break
+        if (next.kind === 'data' && first.kind === 'data' && next.position !== first.position + length) break
+        length += next.length
+      }
+    }
+    length = Math.min(length, this.capacity - offset)
+    this.#last = this.#extent(first, offset, length)
+    return part(this.#last, offset, end)
+  }
+
+  read(offset: number, target: Uint8Array): void {
+    this.#reader.read(offset, target)
+  }
+
+  describe(): Section[] {
+    const { clusterSize, cryptMethod, entriesPerTable, backingFile, rows } = this.#header
+    return [{
+      title: 'QCOW',
+      facts: [
+        { name: 'version', value: 1 },
+        { name: 'clusterSize', value: clusterSize, unit: 'bytes' },
+        { name: 'l2Entries', label: 'L2 entries', value: entriesPerTable, unit: 'count' },
+        ...(cryptMethod === 0 ? [] : [{ name: 'encryption', value: cryptMethod === 1 ? 'AES' : `unknown method ${cryptMethod}` }]),
+        ...(backingFile === undefined ? [] : [{ name: 'backingFile', value: printable(backingFile) }]),
+      ],
+      fields: rows,
+    }]
+  }
+
+  [Symbol.dispose](): void {
+    this.#store[Symbol.dispose]()
+  }
+
+  #extent(piece: Piece, offset: number, length: number): Extent {
+    switch (piece.kind) {
+      case 'absent':
+      case 'zero':
+        return { kind: piece.kind, offset, length }
+      case 'data':
+        return { kind: 'data', offset, length, store: this.#store, position: piece.position }
+      case 'packed':
+        return { kind: 'packed', offset, length, store: this.#store, position: piece.position, storedLength: piece.storedLength, codec: inflateRawCodec, unitOffset: piece.unitOffset, unitLength: this.#header.clusterSize }
+    }
+  }
+
+  /** The piece that may prolong a run; damage there is told when it is asked for. */
+  #following(offset: number): Piece | undefined {
+    try {
+      return this.#piece(offset)
+    } catch {
+      return undefined
+    }
+  }
+
+  #piece(offset: number): Piece {
+    const { tableCoverage, clusterSize, clusterBits, entriesPerTable, l1Entries } = this.#header
+    const l1Index = Math.floor(offset / tableCoverage)
+    const tablePosition = decodeL1Entry(this.#l1, l1Index)
+    if (tablePosition === 0) return { kind: 'absent', length: skipEmpty(this.#l1, l1Index, Math.min(l1Index + walkedEntries, l1Entries)) * tableCoverage - offset }
+    const mapped = Math.min(tableCoverage, this.capacity - l1Index * tableCoverage)
+    const table = this.#table(tablePosition, Math.ceil(mapped / clusterSize) * 8)
+    const cluster = Math.floor(offset / clusterSize)
+    const mapping = decodeL2Entry(table, cluster % entriesPerTable, clusterBits)
+    const within = offset - cluster * clusterSize
+    if (mapping.kind === 'absent') return { kind: 'absent', length: clusterSize - within }
+    const { position } = mapping
+    const size = this.#store.size
+    if (position >= size) {
+      throw corrupt('E_TRUNCATED', `${this.#store.name}: the data of guest offset ${offset} is at byte ${position}, but the file ends at byte ${size}`, {
+        details: { position, offset, size }, hint: 'The file is incomplete; copy it again.',
+      })
+    }
+    if (mapping.kind === 'packed') {
+      if (mapping.storedLength === 0) throw this.#damaged(offset, 'is compressed and has no bytes')
+      return { kind: 'packed', length: clusterSize - within, position, storedLength: Math.min(mapping.storedLength, size - position), unitOffset: cluster * clusterSize }
+    }
+    if (position % 512 !== 0) throw this.#damaged(offset, `is at byte ${position}, which is not sector aligned`)
+    const available = size - position - within
+    if (available <= 0) {
+      if (this.#notes.length === 0) this.#notes.push({ code: 'W_SHORT_CLUSTER', message: `${this.#store.name} ends within the cluster at byte ${position}; the rest of that cluster reads as zero` })
+      return { kind: 'zero', length: clusterSize - within }
+    }
+    return { kind: 'data', position: position + within, length: Math.min(clusterSize - within, available) }
+  }
+
+  /** An L2 table, read when needed. `needed` is how many of its bytes map guest bytes: a file may end behind them. */
+  #table(position: number, needed: number): DataView {
+    const store = this.#store
+    const length = this.#header.entriesPerTable * 8
+    const available = Math.min(length, store.size - position)
+    if (available < needed) {
+      throw corrupt('E_TRUNCATED', `${store.name}: the L2 table at byte ${position} needs ${needed} bytes, but the file ends at byte ${store.size}`, {
+        details: { position, length: needed, size: store.size }, hint: 'The file is incomplete; copy it again.',
+      })
+    }
+    const l1 = this.#header.l1Position
+    if (position < 48 || (position < l1 + this.#header.l1Entries * 8 && position + length > l1)) {
+      throw corrupt('E_OVERLAP', `${store.name}: an L1 entry takes byte ${position} for an L2 table, where the header or the L1 table is`, { details: { position } })
+    }
+    const kept = this.#tables.get(position)
+    if (kept !== undefined) {
+      this.#tables.delete(position)
+      this.#tables.set(position, kept)
+      return kept
+    }
+    const bytes = new Uint8Array(length)
+    store.read(position, bytes.subarray(0, available))
+    const table = viewOf(bytes)
+    this.#tables.set(position, table)
+    if (this.#tables.size * length > keptBytes) {
+      for (const oldest of this.#tables.keys()) {
+        this.#tables.delete(oldest)
+        break
+      }
+    }
+    return table
+  }
+
+  #damaged(offset: number, reason: string): ImageError {
+    return corrupt('E_CORRUPT', `${this.#store.name}: the L2 entry of guest offset ${offset} ${reason}`, { details: { offset } })
+  }
+}
+
+/** QCOW version 1 records a name and nothing else. `paths` throws reference E_BACKING_UNSUPPORTED for names that are no plain file. */
+class BackingName implements ParentReference {
+  readonly #name: string
+  readonly #imageName: string
+
+  constructor(name: string, imageName: string) {
+    this.#name = name
+    this.#imageName = imageName
+  }
+
+  get paths(): readonly string[] {
+    const protocol = /^([a-z][a-z0-9+.-]+):/i.exec(this.#name)?.[1]?.toLowerCase()
+    if (protocol === undefined) return [this.#name]
+    if (protocol === 'file') return [this.#name.slice('file:'.length)]
+    throw reference('E_BACKING_UNSUPPORTED', `${this.#imageName}: its backing file "${printable(this.#name)}" is not opened: "${printable(protocol)}:" is no plain file`)
+  }
+
+  verify(): void {
+    // No identity is recorded.
+  }
+}
+
+function part(extent: Extent, offset: number, end: number): Extent {
+  const skipped = offset - extent.offset
+  const length = Math.min(extent.length - skipped, end - offset)
+  if (skipped === 0 && length === extent.length) return extent
+  return extent.kind === 'data' ? { ...extent, offset, length, position: extent.position + skipped } : { ...extent, offset, length }
+}

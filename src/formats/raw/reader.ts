@@ -1,0 +1,75 @@
+import { basename } from 'node:path'
+import { corrupt, printable } from '../../errors.js'
+import { ExtentReader } from '../../block/read.js'
+import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
+import type { DiskImage, FileReference, OpenContext } from '../driver.js'
+import { followingParts } from './parts.js'
+
+interface Part { readonly store: ByteStore; readonly start: number; readonly length: number }
+
+/** A raw image of one or more files, one behind the other. */
+class RawImage implements DiskImage {
+  readonly format = 'raw'
+  readonly subformat: string
+  readonly notes: Note[] = []
+  readonly references: FileReference[]
+  readonly sectorSize = 512
+  readonly grain = 512
+  readonly capacity: number
+  readonly #parts: readonly Part[]
+  readonly #reader = new ExtentReader(this)
+
+  constructor(parts: readonly Part[], missing: readonly string[]) {
+    this.#parts = parts
+    this.references = [...parts.slice(1).map(({ store }) => store.name), ...missing].map((path) => ({ role: 'extent', path }))
+    this.subformat = this.references.length > 0 ? 'split' : 'flat'
+    this.capacity = parts.reduce((sum, part) => sum + part.length, 0)
+    const tail = this.capacity % 512
+    if (tail !== 0) this.notes.push({ code: 'W_ODD_LENGTH', message: `the image ends with ${tail} bytes that are no whole sector of 512 bytes; they are kept` })
+  }
+
+  extentAt(offset: number, limit: number): Extent {
+    const part = this.#parts.find(({ start, length }) => offset >= start && offset < start + length)
+    if (part === undefined) throw new RangeError(`offset ${offset} leaves the disk of ${this.capacity} bytes`)
+    const position = offset - part.start
+    return { kind: 'data', offset, length: Math.min(limit, part.length - position), store: part.store, position }
+  }
+
+  read(offset: number, target: Uint8Array): void {
+    this.#reader.read(offset, target)
+  }
+
+  describe(): Section[] {
+    if (this.subformat === 'flat') return []
+    return [{ title: 'Parts', facts: this.#parts.map(({ store, length }, index) => ({ name: `part${index + 1}`, label: printable(basename(store.name)), value: length, unit: 'bytes' })) }]
+  }
+
+  [Symbol.dispose](): void {
+    for (const { store } of this.#parts) store[Symbol.dispose]()
+  }
+}
+
+/** Opens a raw image; a first part (`.001`, `.000`) brings the parts that lie beside it. @throws ImageError reference E_PART_MISSING. */
+export function openRaw(store: ByteStore, context: OpenContext): DiskImage {
+  const names = context.options['parts'] === false ? [] : followingParts(basename(store.name), context.siblings())
+  const parts: Part[] = [{ store, start: 0, length: store.size }]
+  const missing: string[] = []
+  try {
+    for (const name of names) {
+      const next = context.openReference({ role: 'extent', path: name })
+      if (next === undefined) {
+        missing.push(name)
+        continue
+      }
+      const last = parts.at(-1)
+      const start = last === undefined ? 0 : last.start + last.length
+      if (!Number.isSafeInteger(start + next.size)) throw corrupt('E_TOO_LARGE', `${store.name}: its parts are larger than 2^53 bytes together`)
+      parts.push({ store: next, start, length: next.size })
+    }
+  } catch (error) {
+    // The first store stays the caller's until the image exists.
+    for (const part of parts.slice(1)) part.store[Symbol.dispose]()
+    throw error
+  }
+  return new RawImage(parts, missing)
+}

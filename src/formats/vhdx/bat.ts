@@ -1,0 +1,171 @@
+import type { ByteStore } from '../../block/types.js'
+import { corrupt } from '../../errors.js'
+import { bitmapState, EntryTable, payloadState, setBits, testBit } from './entries.js'
+import type { PayloadEntry } from './entries.js'
+import { bitmapIndex, payloadIndex } from './layout.js'
+import type { Geometry } from './layout.js'
+import { mebibyte } from './structs.js'
+import type { Area } from './regions.js'
+
+/** Entries that are read together: 64 KiB. A table may be 512 MiB long, so it is never held whole. */
+const pieceEntries = 8192
+const keptPieces = 16
+/** Blocks further up in the file are not looked at for overlaps: twice the greatest disk. */
+const surveyedMebibytes = 2 ** 27
+
+/** What one look over the whole table gives. */
+export interface Survey {
+  /** Payload blocks by state, 0–7. */
+  readonly states: readonly number[]
+  /** Entries with reserved bits set. */
+  readonly reservedBits: number
+  /** Entries that need no place in the file and name one. */
+  readonly stalePositions: number
+  /** Sector bitmap blocks that are present. */
+  readonly bitmaps: number
+}
+
+/** The block allocation table (MS-VHDX 2.5), read by pieces. */
+export class BlockTable {
+  readonly #store: ByteStore
+  readonly #position: number
+  readonly #geometry: Geometry
+  readonly #areas: readonly Area[]
+  readonly #pieces = new Map<number, EntryTable>()
+  #current: EntryTable | undefined
+  #currentIndex = -1
+  /** One bit a MiB of the file: claimed by more than one block. */
+  #shared: Uint8Array | undefined
+
+  /** @param areas of the file where no block may lie. @throws ImageError corrupt E_BAT_TOO_SHORT, E_TRUNCATED */
+  constructor(store: ByteStore, region: Area, geometry: Geometry, areas: readonly Area[]) {
+    const needed = geometry.tableEntries * 8
+    if (needed > region.length) {
+      throw corrupt('E_BAT_TOO_SHORT', `${store.name}: the BAT region at byte ${region.position} is ${region.length} bytes long; a disk of ${geometry.capacity} bytes in blocks of ${geometry.blockSize} needs ${needed}`, { details: { position: region.position, length: region.length, needed } })
+    }
+    if (region.position + needed > store.size) {
+      throw corrupt('E_TRUNCATED', `${store.name}: the block allocation table at bytes ${region.position} to ${region.position + needed} passes the end of the file at ${store.size}`, { details: { position: region.position, size: store.size } })
+    }
+    this.#store = store
+    this.#position = region.position
+    this.#geometry = geometry
+    this.#areas = areas
+  }
+
+  /** The entry of a payload block, not yet checked: see {@link checkPlace}. */
+  payload(block: number): PayloadEntry {
+    const index = payloadIndex(this.#geometry, block)
+    return this.#piece(index).payload(index % pieceEntries)
+  }
+
+  /** The bare state of a payload block. */
+  state(block: number): number {
+    const index = payloadIndex(this.#geometry, block)
+    return this.#piece(index).state(index % pieceEntries)
+  }
+
+  /** Where the block lies by its entry, whatever its state. */
+  positionOf(block: number): number {
+    const index = payloadIndex(this.#geometry, block)
+    return this.#piece(index).position(index % pieceEntries)
+  }
+
+  /** The position of a chunk's sector bitmap block. @throws ImageError corrupt E_SB_MISSING, E_BAT_RANGE */
+  bitmapPosition(chunk: number, block: number): number {
+    const index = bitmapIndex(this.#geometry, chunk)
+    const piece = this.#piece(index)
+    const state = piece.state(index % pieceEntries)
+    const what = `sector bitmap of chunk ${chunk} (entry at byte ${this.#position + index * 8})`
+    if (state !== bitmapState.present) {
+      throw corrupt('E_SB_MISSING', `${this.#store.name}: block ${block} is partly present, but the ${what} has state ${state}: ${bitmapState.present} was expected`, { details: { position: this.#position + index * 8, block } })
+    }
+    const position = piece.position(index % pieceEntries)
+    this.#checkRange(what, position, mebibyte, mebibyte)
+    return position
+  }
+
+  /** The byte of a payload block's entry in the file, for messages. */
+  entryPosition(block: number): number {
+    return this.#position + payloadIndex(this.#geometry, block) * 8
+  }
+
+  /** @throws ImageError corrupt E_BAT_RANGE, E_TRUNCATED, E_OVERLAP where the block cannot lie at `position`. */
+  checkPlace(block: number, position: number): void {
+    const { blockSize, capacity } = this.#geometry
+    this.#checkRange(`block ${block} (entry at byte ${this.entryPosition(block)})`, position, blockSize, Math.min(blockSize, capacity - block * blockSize))
+  }
+
+  #checkRange(what: string, position: number, length: number, visible: number): void {
+    const name = this.#store.name
+    if (position < mebibyte) throw corrupt('E_BAT_RANGE', `${name}: ${what} is said to lie at byte ${position}, in the headers`, { details: { position } })
+    // Only the part that the disk shows must be there: the last block's rest may be cut off.
+    if (position + visible > this.#store.size) {
+      throw corrupt(position >= this.#store.size ? 'E_BAT_RANGE' : 'E_TRUNCATED', `${name}: ${what} lies at bytes ${position} to ${position + visible}, past the end of the file at ${this.#store.size}`, { details: { position, size: this.#store.size } })
+    }
+    const area = this.#areas.find((candidate) => position < candidate.position + candidate.length && position + length > candidate.position)
+    if (area !== undefined) throw corrupt('E_BAT_RANGE', `${name}: ${what} lies at byte ${position}, in the ${area.name} at byte ${area.position}`, { details: { position } })
+    if (this.#shared !== undefined) {
+      for (let at = position / mebibyte; at < Math.min((position + length) / mebibyte, surveyedMebibytes); at++) {
+        if (testBit(this.#shared, at)) throw corrupt('E_OVERLAP', `${name}: ${what} lies at byte ${position}, where another block lies too (byte ${at * mebibyte})`, { details: { position } })
+      }
+    }
+  }
+
+  /** Looks at every entry once: counts, and finds the places that more than one block claims. */
+  survey(): Survey {
+    const { chunkRatio, chunks, payloadBlocks, blockSize, differencing } = this.#geometry
+    const states = [0, 0, 0, 0, 0, 0, 0, 0]
+    let reservedBits = 0
+    let stalePositions = 0
+    let bitmaps = 0
+    const mebibytes = Math.min(Math.ceil(this.#store.size / mebibyte), surveyedMebibytes)
+    const claimed = new Uint8Array(Math.ceil(mebibytes / 8))
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      const first = chunk * (chunkRatio + 1)
+      const end = first + Math.min(chunkRatio, payloadBlocks - chunk * chunkRatio)
+      for (let index = first; index < end; index++) {
+        const piece = this.#piece(index)
+        const slot = index % pieceEntries
+        const state = piece.state(slot)
+        states[state] = (states[state] ?? 0) + 1
+        if (piece.reserved(slot)) reservedBits++
+        if (state >= payloadState.fullyPresent) this.#claim(claimed, mebibytes, piece.position(slot) / mebibyte, blockSize / mebibyte)
+        else if ((state === payloadState.notPresent || state === payloadState.zero) && piece.position(slot) !== 0) stalePositions++
+      }
+      if (!differencing) continue
+      const index = bitmapIndex(this.#geometry, chunk)
+      const piece = this.#piece(index)
+      if (piece.state(index % pieceEntries) !== bitmapState.present) continue
+      bitmaps++
+      this.#claim(claimed, mebibytes, piece.position(index % pieceEntries) / mebibyte, 1)
+    }
+    return { states, reservedBits, stalePositions, bitmaps }
+  }
+
+  #claim(claimed: Uint8Array, mebibytes: number, first: number, count: number): void {
+    const end = Math.min(first + count, mebibytes)
+    for (let at = first; at < end; at++) {
+      if (testBit(claimed, at)) setBits(this.#shared ??= new Uint8Array(claimed.length), at, at + 1)
+    }
+    if (first < end) setBits(claimed, first, end)
+  }
+
+  #piece(entry: number): EntryTable {
+    const index = Math.floor(entry / pieceEntries)
+    if (index === this.#currentIndex && this.#current !== undefined) return this.#current
+    let piece = this.#pieces.get(index)
+    if (piece === undefined) {
+      const bytes = new Uint8Array(Math.min(pieceEntries, this.#geometry.tableEntries - index * pieceEntries) * 8)
+      this.#store.read(this.#position + index * pieceEntries * 8, bytes)
+      piece = new EntryTable(bytes)
+      if (this.#pieces.size >= keptPieces) {
+        const [oldest] = this.#pieces.keys()
+        if (oldest !== undefined) this.#pieces.delete(oldest)
+      }
+      this.#pieces.set(index, piece)
+    }
+    this.#current = piece
+    this.#currentIndex = index
+    return piece
+  }
+}

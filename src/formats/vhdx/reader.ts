@@ -1,0 +1,201 @@
+import { PatchedStore } from '../../block/patched-store.js'
+import { ExtentReader } from '../../block/read.js'
+import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
+import { corrupt } from '../../errors.js'
+import type { DiskImage, OpenContext, ParentReference } from '../driver.js'
+import { BlockTable } from './bat.js'
+import type { Survey } from './bat.js'
+import { describeImage } from './describe.js'
+import { bitRunEnd, payloadState, testBit } from './entries.js'
+import { readHeader } from './header.js'
+import type { CurrentHeader } from './header.js'
+import { geometryOf } from './layout.js'
+import type { Geometry } from './layout.js'
+import { replayLog } from './log.js'
+import type { Replay } from './log.js'
+import { readMetadata } from './metadata.js'
+import type { Metadata } from './metadata.js'
+import { parentReferenceOf } from './parent-locator.js'
+import { readRegions, refuseOverlaps } from './regions.js'
+import type { RegionTable } from './regions.js'
+import { mebibyte } from './structs.js'
+
+/** Pieces of sector bitmaps that are kept: one block's bits each, at most 64 KiB. */
+const keptBitmaps = 8
+
+/** The structures of an image that are read when it is opened. */
+export interface Structures {
+  readonly header: CurrentHeader
+  readonly regions: RegionTable
+  readonly metadata: Metadata
+  readonly geometry: Geometry
+  readonly survey: Survey
+  readonly replay: Replay | undefined
+}
+
+/** One VHDX layer, open for reading. A dirty log is replayed in memory; the file is never touched. */
+export class VhdxImage implements DiskImage {
+  readonly format = 'vhdx'
+  readonly subformat: 'fixed' | 'dynamic' | 'differencing'
+  readonly notes: readonly Note[]
+  readonly capacity: number
+  readonly sectorSize: 512 | 4096
+  readonly grain: number
+  /** DataWriteGuid: what a child records of its parent. */
+  readonly identity: string
+  readonly parentReference?: ParentReference
+  readonly #store: PatchedStore
+  readonly #table: BlockTable
+  readonly #structures: Structures
+  readonly #bitmaps = new Map<number, Uint8Array>()
+  readonly #reader = new ExtentReader(this)
+
+  constructor(store: PatchedStore, table: BlockTable, structures: Structures, notes: readonly Note[]) {
+    const { metadata, geometry, header, replay } = structures
+    this.#store = store
+    this.#table = table
+    this.#structures = structures
+    this.notes = notes
+    this.subformat = metadata.hasParent ? 'differencing' : metadata.leaveBlocksAllocated ? 'fixed' : 'dynamic'
+    this.capacity = metadata.capacity
+    this.sectorSize = metadata.logicalSectorSize
+    // A replayed log changes the file in sectors of 4 KiB, wherever blocks begin.
+    this.grain = metadata.hasParent ? metadata.logicalSectorSize : replay === undefined ? geometry.blockSize : 4096
+    this.identity = header.values.dataWriteGuid
+    if (metadata.parentLocator !== undefined) this.parentReference = parentReferenceOf(metadata.parentLocator, store.name, metadata.logicalSectorSize)
+  }
+
+  extentAt(offset: number, limit: number): Extent {
+    const { blockSize } = this.#structures.geometry
+    const end = Math.min(offset + limit, this.capacity)
+    const block = Math.floor(offset / blockSize)
+    const entry = this.#table.payload(block)
+    switch (entry.kind) {
+      case 'absent':
+      case 'zero':
+        return { kind: entry.kind, offset, length: this.#emptyEnd(block, entry.kind, end) - offset }
+      case 'full': {
+        this.#table.checkPlace(block, entry.position)
+        return this.#data(offset, entry.position + offset - block * blockSize, this.#fullEnd(block, entry.position, end) - offset)
+      }
+      case 'partial':
+        return this.#partial(block, entry.position, offset, Math.min(end, (block + 1) * blockSize))
+      case 'reserved':
+        throw corrupt('E_BAT_STATE', `${this.#store.name}: block ${block} (guest offset ${block * blockSize}) has the reserved state ${entry.state} in its entry at byte ${this.#table.entryPosition(block)}`, { details: { position: this.#table.entryPosition(block), block, state: entry.state } })
+    }
+  }
+
+  read(offset: number, target: Uint8Array): void {
+    this.#reader.read(offset, target)
+  }
+
+  describe(): Section[] {
+    return describeImage(this.#structures, this.subformat)
+  }
+
+  [Symbol.dispose](): void {
+    this.#bitmaps.clear()
+    this.#store[Symbol.dispose]()
+  }
+
+  /** Where the run of blocks without data that begins in `block` ends, at most `end`. */
+  #emptyEnd(block: number, kind: 'absent' | 'zero', end: number): number {
+    const { blockSize } = this.#structures.geometry
+    let next = block + 1
+    while (next * blockSize < end) {
+      const state = this.#table.state(next)
+      const empty = kind === 'absent' ? state === payloadState.notPresent : state >= payloadState.undefined && state <= payloadState.unmapped
+      if (!empty) break
+      next++
+    }
+    return Math.min(end, next * blockSize)
+  }
+
+  /** Where the run of full blocks that follow each other in the file ends, at most `end`. */
+  #fullEnd(block: number, position: number, end: number): number {
+    const { blockSize } = this.#structures.geometry
+    let next = block + 1
+    while (next * blockSize < end && this.#table.state(next) === payloadState.fullyPresent) {
+      const expected = position + (next - block) * blockSize
+      if (this.#table.positionOf(next) !== expected) break
+      this.#table.checkPlace(next, expected)
+      next++
+    }
+    return Math.min(end, next * blockSize)
+  }
+
+  #partial(block: number, position: number, offset: number, end: number): Extent {
+    const { blockSize, sectorSize, differencing } = this.#structures.geometry
+    if (!differencing) {
+      throw corrupt('E_BAT_STATE', `${this.#store.name}: block ${block} (guest offset ${block * blockSize}) is partly present by its entry at byte ${this.#table.entryPosition(block)}, but the disk has no parent`, { details: { position: this.#table.entryPosition(block), block, state: payloadState.partiallyPresent } })
+    }
+    const bits = this.#bitmap(block)
+    const start = block * blockSize
+    const sector = Math.floor((offset - start) / sectorSize)
+    const runEnd = start + bitRunEnd(bits, sector, Math.ceil((end - start) / sectorSize)) * sectorSize
+    const length = Math.min(end, runEnd) - offset
+    if (!testBit(bits, sector)) return { kind: 'absent', offset, length }
+    this.#table.checkPlace(block, position)
+    return this.#data(offset, position + offset - start, length)
+  }
+
+  /** Bytes of the file, as the log leaves them: what no change touches is read from the file itself. */
+  #data(offset: number, position: number, limit: number): Extent {
+    const { origin, length } = this.#store.runAt(position, limit)
+    if (origin === 'zero') return { kind: 'zero', offset, length }
+    return { kind: 'data', offset, length, store: origin === 'base' ? this.#store.base : this.#store, position }
+  }
+
+  /** The bits of one payload block, first sector first. */
+  #bitmap(block: number): Uint8Array {
+    let bits = this.#bitmaps.get(block)
+    if (bits === undefined) {
+      const { chunkRatio, sectorsPerBlock } = this.#structures.geometry
+      const position = this.#table.bitmapPosition(Math.floor(block / chunkRatio), block) + (block % chunkRatio) * (sectorsPerBlock / 8)
+      bits = new Uint8Array(sectorsPerBlock / 8)
+      this.#store.read(position, bits)
+      if (this.#bitmaps.size >= keptBitmaps) this.#bitmaps.clear()
+      this.#bitmaps.set(block, bits)
+    }
+    return bits
+  }
+}
+
+/** Opens one layer. @throws ImageError of the codes in docs: E_NOT_VHDX, E_HEADER, E_LOG_CORRUPT, E_REGION…, E_META…, E_BAT… */
+export function openVhdx(file: ByteStore, context: OpenContext): VhdxImage {
+  const notes: Note[] = []
+  const header = readHeader(file, notes)
+  const replay = header.dirty ? replayed(file, header, context.options['ignore-log'] === true, notes) : undefined
+  const store = new PatchedStore(file, replay?.patches ?? [], replay?.size ?? file.size)
+  const regions = readRegions(store, notes)
+  const log = { name: 'log', position: header.logOffset, length: header.logLength }
+  refuseOverlaps(store, [log, ...regions.regions])
+  const metadata = readMetadata(store, regions.metadata, notes)
+  const geometry = geometryOf(metadata.capacity, metadata.blockSize, metadata.logicalSectorSize, metadata.hasParent)
+  const table = new BlockTable(store, regions.bat, geometry, [log, ...regions.regions])
+  const survey = table.survey()
+  if (survey.reservedBits > 0) notes.push({ code: 'W_BAT_RESERVED_BITS', message: `reserved bits are set in ${survey.reservedBits} entries of the block allocation table; ignored` })
+  if (survey.stalePositions > 0) notes.push({ code: 'W_BAT_STALE_POSITION', message: `${survey.stalePositions} entries of the block allocation table name a place in the file for a block that has none; ignored` })
+  if (file.size % mebibyte !== 0) notes.push({ code: 'W_TRAILING_PARTIAL_MIB', message: `the file's size ${file.size} is not a multiple of 1 MiB, as Hyper-V expects` })
+  for (const region of regions.regions) {
+    if (region.position + region.length > store.size) notes.push({ code: 'W_REGION_BEYOND_END', message: `the ${region.name} at bytes ${region.position} to ${region.position + region.length} passes the end of the file at ${store.size}; the part in use is there` })
+  }
+  return new VhdxImage(store, table, { header, regions, metadata, geometry, survey, replay }, notes)
+}
+
+function replayed(file: ByteStore, header: CurrentHeader, ignore: boolean, notes: Note[]): Replay | undefined {
+  const hint = 'To read the file as if its log were empty, with its last changes lost: --from-option ignore-log=true.'
+  if (ignore) {
+    notes.push({ code: 'W_LOG_IGNORED', message: `the log at byte ${header.logOffset} may hold changes that are not in the file; it is ignored as asked` })
+    return undefined
+  }
+  const replay = replayLog(file, header.logOffset, header.logLength, header.values.logGuid)
+  if (replay === undefined) {
+    throw corrupt('E_LOG_CORRUPT', `${file.name}: by the header at byte ${header.position} the log at byte ${header.logOffset} (${header.logLength} bytes) holds changes that are not in the file, but it contains no complete sequence of entries`, { hint, details: { position: header.logOffset, logLength: header.logLength } })
+  }
+  notes.push({
+    code: 'W_LOG_REPLAYED',
+    message: `the image was not closed cleanly: ${replay.entries} log entries (${replay.dataSectors} sectors of 4 KiB, ${replay.zeroRanges} zero ranges) were applied in memory; the file is unchanged`,
+  })
+  return replay
+}

@@ -1,0 +1,51 @@
+import { createRequire } from 'node:module'
+import type { Syscalls } from './syscalls.js'
+
+type NativeFunction = (...values: unknown[]) => number
+interface Koffi {
+  load(library: string | null): { func(prototype: string): NativeFunction }
+  errno(): number
+}
+
+const seekData = 3
+const seekHole = 4
+const cloneRangeRequest = 0x4020940d
+/** ENXIO: lseek found no more data. */
+const noSuchAddress = 6
+
+/** The calls of Linux's C library, through koffi. Undefined where koffi has no binary for this machine. */
+export function loadKoffi(): Syscalls | undefined {
+  let koffi: Koffi
+  let library: ReturnType<Koffi['load']>
+  try {
+    koffi = createRequire(import.meta.url)('koffi') as Koffi
+    library = koffi.load(null)
+  } catch {
+    // An optional dependency: absent, or no prebuilt module for this processor and C library.
+    return undefined
+  }
+  const lseek = library.func('int64_t lseek(int fd, int64_t offset, int whence)')
+  const fallocate = library.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)')
+  const ioctl = library.func('int ioctl(int fd, unsigned long request, void *argument)')
+
+  return {
+    nextData(descriptor, position) {
+      const found = lseek(descriptor, position, seekData)
+      if (found >= 0) return found
+      return koffi.errno() === noSuchAddress ? Infinity : undefined
+    },
+    nextHole(descriptor, position) {
+      const found = lseek(descriptor, position, seekHole)
+      return found < 0 ? undefined : found
+    },
+    reserve: (descriptor, position, length) => fallocate(descriptor, 0, position, length) === 0,
+    cloneRange(from, fromPosition, length, to, toPosition) {
+      const argument = Buffer.alloc(32)
+      argument.writeBigInt64LE(BigInt(from), 0)
+      argument.writeBigUInt64LE(BigInt(fromPosition), 8)
+      argument.writeBigUInt64LE(BigInt(length), 16)
+      argument.writeBigUInt64LE(BigInt(toPosition), 24)
+      return ioctl(to, cloneRangeRequest, argument) === 0
+    },
+  }
+}
