@@ -4,9 +4,10 @@ import { corrupt, unsupported } from '../errors.js'
 import type { Codec } from '../block/types.js'
 
 /** One-shot Zstandard: whole frames in, whole contents out. */
-interface ZstdEngine {
+export interface ZstdEngine {
+  readonly name: 'node' | 'native' | 'wasm'
   compress(bytes: Uint8Array, level: number): Uint8Array
-  /** `frame` is exactly one frame; `limit` is an upper bound of its contents. */
+  /** `frame` is exactly one frame. Throws when it holds more than `limit` bytes, at the latest when that much was allocated. */
   decompress(frame: Uint8Array, limit: number): Uint8Array
 }
 
@@ -27,44 +28,60 @@ function ready(): ZstdEngine {
   return engine
 }
 
+/** The implementations that this machine and this Node have, best first: for tests that compare them. */
+export async function zstdEngines(): Promise<ZstdEngine[]> {
+  return [nodeEngine(), nativeEngine(), await wasmEngine()].filter((found) => found !== undefined)
+}
+
 /** Zstandard frames (RFC 8878), as in QCOW2 clusters with compression type 1. */
 export const zstdCodec: Codec = {
   id: 'zstd',
-  decode(stored, target) {
-    const zstd = ready()
-    let at = 0
-    let done = 0
-    while (done < target.length) {
-      const frame = measureFrame(stored, at)
-      if (!frame.skippable) {
-        if (frame.contentSize !== undefined && frame.contentSize > BigInt(target.length - done)) {
-          throw corrupt('E_COMPRESSED', `the zstd frame says it holds ${frame.contentSize} bytes, ${target.length - done} were expected`)
-        }
-        if (frame.maximumContent > maximumFrameContent(target.length)) throw corrupt('E_COMPRESSED', `the zstd frame may hold ${frame.maximumContent} bytes, ${target.length - done} were expected`)
-        let plain: Uint8Array
-        try {
-          plain = zstd.decompress(stored.subarray(at, at + frame.length), Math.max(1, frame.maximumContent))
-        } catch (cause) {
-          throw corrupt('E_COMPRESSED', `the zstd frame is damaged: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
-        }
-        if (plain.length > target.length - done) throw corrupt('E_COMPRESSED', `the zstd frame holds more than the ${target.length - done} bytes expected`)
-        target.set(plain, done)
-        done += plain.length
-      }
-      at += frame.length
-    }
-  },
+  decode: (stored, target) => decodeFrames(ready(), stored, target),
 }
 
-/** One frame with its content size and no checksum. @param level 1 to 22. */
+/** More frames than this are not looked at: a unit of 2 MiB has one, and empty ones could go on for ever. */
+const maximumFrames = 4096
+
+/**
+ * Fills `target` from the frames at the start of `stored`; what follows them is not looked at.
+ * @throws ImageError corrupt E_COMPRESSED.
+ */
+export function decodeFrames(zstd: ZstdEngine, stored: Uint8Array, target: Uint8Array): void {
+  let at = 0
+  let done = 0
+  for (let frames = 0; done < target.length; frames++) {
+    if (frames === maximumFrames) throw corrupt('E_COMPRESSED', `${frames} zstd frames give only ${done} of ${target.length} bytes`)
+    const frame = measureFrame(stored, at)
+    if (!frame.skippable) {
+      const rest = target.length - done
+      if (frame.contentSize !== undefined && frame.contentSize > BigInt(rest)) {
+        throw corrupt('E_COMPRESSED', `the zstd frame says it holds ${frame.contentSize} bytes, ${rest} were expected`)
+      }
+      // The native module allocates whatever a frame gives, and looks at the stated size only in the end.
+      if (zstd.name === 'native' && frame.maximumContent > excessContent + rest) {
+        throw corrupt('E_COMPRESSED', `the zstd frame may hold ${frame.maximumContent} bytes, ${rest} were expected`)
+      }
+      let plain: Uint8Array
+      try {
+        plain = zstd.decompress(stored.subarray(at, at + frame.length), rest)
+      } catch (cause) {
+        throw corrupt('E_COMPRESSED', `the zstd frame is damaged: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+      }
+      if (plain.length > rest) throw corrupt('E_COMPRESSED', `the zstd frame holds more than the ${rest} bytes expected`)
+      target.set(plain, done)
+      done += plain.length
+    }
+    at += frame.length
+  }
+}
+
+/** One frame without checksum, with its content size where the implementation states it. @param level 1 to 22. */
 export function zstdCompress(bytes: Uint8Array, level = 3): Uint8Array {
   return ready().compress(bytes, level)
 }
 
-/** Encoders that flush often make more blocks than needed; a bound on what one unit may make us allocate. */
-function maximumFrameContent(unitLength: number): number {
-  return 16 * 1024 * 1024 + unitLength
-}
+/** How much more than is wanted a frame may hold, judged by its blocks: encoders that flush often make many small ones. */
+const excessContent = 64 * 1024 * 1024
 
 interface FrameMeasure {
   readonly length: number
@@ -96,6 +113,7 @@ function measureFrame(stored: Uint8Array, at: number): FrameMeasure {
   }
   if (magic !== 0xfd2fb528) throw corrupt('E_COMPRESSED', `no zstd frame: it begins with 0x${magic.toString(16).padStart(8, '0')}`)
   const descriptor = byte(at + 4)
+  if ((descriptor & 8) !== 0) throw corrupt('E_COMPRESSED', 'the zstd frame has its reserved bit set')
   const singleSegment = (descriptor & 0x20) !== 0
   const dictionaryLength = [0, 1, 2, 4][descriptor & 3] ?? 0
   const sizeCode = descriptor >> 6
@@ -129,6 +147,7 @@ function nodeEngine(): ZstdEngine | undefined {
   if (zstdCompressSync === undefined || zstdDecompressSync === undefined) return undefined
   const levelParameter = (zlib.constants as unknown as { ZSTD_c_compressionLevel: number }).ZSTD_c_compressionLevel
   return {
+    name: 'node',
     compress: (bytes, level) => zstdCompressSync(bytes, { params: { [levelParameter]: level }, pledgedSrcSize: bytes.length, chunkSize: Math.max(64, bytes.length) }),
     decompress: (frame, limit) => zstdDecompressSync(frame, { maxOutputLength: limit, chunkSize: Math.max(64, Math.min(limit, 2 * 1024 * 1024)) }),
   }
@@ -149,6 +168,7 @@ function nativeEngine(): ZstdEngine | undefined {
   const encoders = new Map<number, { encodeSync(bytes: Buffer): Buffer }>()
   const decoder = new native.Decoder()
   return {
+    name: 'native',
     compress(bytes, level) {
       let encoder = encoders.get(level)
       if (encoder === undefined) encoders.set(level, encoder = new native.Encoder(level))
@@ -162,6 +182,7 @@ async function wasmEngine(): Promise<ZstdEngine> {
   const wasm = await import('@bokuweb/zstd-wasm')
   await wasm.init()
   return {
+    name: 'wasm',
     compress: (bytes, level) => wasm.compress(bufferOf(bytes), level),
     decompress: (frame, limit) => wasm.decompress(bufferOf(frame), { defaultHeapSize: limit }),
   }

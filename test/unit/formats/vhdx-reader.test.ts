@@ -66,6 +66,12 @@ test('places of blocks: each refusal is of that block only', () => {
   }
 })
 
+test('a damaged block ends a run of good ones, which stay readable', () => {
+  const disk = open(image({ size: 6 * mib, bat: { 0: batEntry(6, payload), 1: batEntry(6, payload + mib), 2: batEntry(6, payload + 2 * mib) } }))
+  assert.equal(disk.extentAt(0, 4 * mib).length, 2 * mib)
+  refuses(() => disk.extentAt(2 * mib, 1), 'corrupt', 'E_BAT_RANGE', /block 2 .*past the end/)
+})
+
 test('blocks that share a place are refused, also when they only overlap; others are not', () => {
   const twice = open(image({ bat: { 0: batEntry(6, payload), 1: batEntry(6, payload), 2: batEntry(6, payload + mib) } }))
   refuses(() => twice.extentAt(0, 1), 'corrupt', 'E_OVERLAP')

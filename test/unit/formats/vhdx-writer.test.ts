@@ -76,8 +76,8 @@ test('the identifier comes last, after a flush', () => {
 test('capacity is rounded up to the sector', () => {
   assert.equal(writerOf(new MemoryStore(), shapeOf(1000001)).capacity, 1000448)
   assert.equal(writerOf(new MemoryStore(), shapeOf(1000001, { sectorSize: 4096 })).capacity, 1003520)
-  const empty = open(make(shapeOf(0), {}, []))
-  assert.equal(empty.capacity, 0)
+  // An empty disk is one to us, though neither QEMU 7.2 nor libvhdi opens it.
+  assert.equal(open(make(shapeOf(0), {}, [])).capacity, 0)
 })
 
 test('64 TiB: the table is as long as it must be, memory and file stay small', () => {
@@ -174,5 +174,6 @@ test('paths in the locator', () => {
   assert.deepEqual(paths('/srv/a/p.vhdx', '../a/p.vhdx'), ['..\\a\\p.vhdx', '\\srv\\a\\p.vhdx'])
   assert.deepEqual(paths('C:\\a\\p.vhdx', 'p.vhdx'), ['.\\p.vhdx', '\\\\?\\C:\\a\\p.vhdx'])
   assert.deepEqual(paths('\\\\host\\share\\p.vhdx', 'sub/p.vhdx'), ['.\\sub\\p.vhdx', '\\\\?\\UNC\\host\\share\\p.vhdx'])
+  refuses(() => paths('/a\\b/p.vhdx', 'p.vhdx'), 'usage', 'E_PARENT_PATH', /backslash/)
   refuses(() => paths(`/${'x'.repeat(40000)}`, 'p.vhdx'), 'usage', 'E_PARENT_PATH', /too long/)
 })

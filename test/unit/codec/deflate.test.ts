@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { test } from 'node:test'
+import zlib from 'node:zlib'
+import { codecFor, compressorFor, isKnownCodec, prepareCodec } from '../../../src/codec/index.js'
+import { deflateRaw, inflateRawCodec } from '../../../src/codec/deflate.js'
+import { diskLike } from '../../support/content.js'
+
+const damaged = { kind: 'corrupt', code: 'E_COMPRESSED' }
+
+function decode(stored: Uint8Array, length: number): Uint8Array {
+  const target = new Uint8Array(length).fill(0xee)
+  inflateRawCodec.decode(stored, target)
+  return target
+}
+
+test('deflate: what is compressed is decoded, at any level and length', () => {
+  for (const length of [1, 512, 4096, 65536, 2097152]) {
+    const plain = diskLike(length, length)
+    for (const level of [undefined, 1, 6, 9]) assert.equal(Buffer.compare(decode(deflateRaw(plain, level), length), plain), 0)
+  }
+})
+
+test('deflate: other readers set a window of 4 KiB, and must be able to read what we write', () => {
+  // Repeats at a distance of 20 KiB: a larger window would refer back that far.
+  const plain = new Uint8Array(65536)
+  const noise = diskLike(20480, 5)
+  for (let at = 0; at < plain.length; at += noise.length) plain.set(noise.subarray(0, Math.min(noise.length, plain.length - at)), at)
+  const packed = deflateRaw(plain)
+  assert.equal(Buffer.compare(zlib.inflateRawSync(packed, { windowBits: 12 }), plain), 0)
+  // The streams of others may use the whole 32 KiB.
+  assert.equal(Buffer.compare(decode(zlib.deflateRawSync(plain, { windowBits: 15 }), 65536), plain), 0)
+})
+
+test('deflate: a stored block written by hand', () => {
+  // RFC 1951, 3.2.4: final, stored, LEN and its complement.
+  assert.deepEqual(decode(Uint8Array.from([1, 3, 0, 0xfc, 0xff, 65, 66, 67]), 3), Uint8Array.from([65, 66, 67]))
+})
+
+test('deflate: trailing bytes belong to something else', () => {
+  const plain = diskLike(4096, 2)
+  const packed = deflateRaw(plain)
+  for (const garbage of [[0], new Array<number>(511).fill(0xff), [...packed]]) {
+    assert.deepEqual(decode(Buffer.concat([packed, Buffer.from(garbage)]), 4096), plain)
+  }
+})
+
+test('deflate: too short, too long, cut off', () => {
+  const plain = diskLike(4096, 3)
+  const packed = deflateRaw(plain)
+  assert.throws(() => decode(packed, 4097), damaged)
+  assert.throws(() => decode(packed, 4095), damaged)
+  for (let length = 0; length < packed.length - 8; length++) assert.throws(() => decode(packed.subarray(0, length), 4096), damaged, `${length} bytes`)
+  assert.throws(() => decode(new Uint8Array(0), 4096), damaged)
+})
+
+test('deflate: a zlib header is no raw deflate', () => {
+  assert.throws(() => decode(zlib.deflateSync(diskLike(4096, 4)), 4096), damaged)
+})
+
+test('deflate: a bomb is refused without room for it', () => {
+  const bomb = zlib.deflateRawSync(Buffer.alloc(256 * 1024 * 1024), { level: 9 })
+  const before = process.memoryUsage.rss()
+  assert.throws(() => decode(bomb, 65536), damaged)
+  assert.ok(process.memoryUsage.rss() - before < 64 * 1024 * 1024)
+})
+
+test('deflate: any byte changed gives an error or a result, nothing else', () => {
+  const packed = deflateRaw(diskLike(1024, 9))
+  for (let at = 0; at < packed.length; at++) {
+    const changed = Uint8Array.from(packed)
+    changed[at]! ^= 0x91
+    try {
+      decode(changed, 1024)
+    } catch (error) {
+      assert.equal((error as { code?: string }).code, 'E_COMPRESSED')
+    }
+  }
+})
+
+test('the door to the codecs', async () => {
+  await prepareCodec('deflate')
+  assert.equal(codecFor('deflate'), inflateRawCodec)
+  assert.ok(isKnownCodec('deflate'))
+  assert.ok(!isKnownCodec('lzma'))
+  assert.throws(() => codecFor('lzma'), { kind: 'unsupported', code: 'E_CODEC' })
+  assert.throws(() => compressorFor('lzma'), { kind: 'unsupported', code: 'E_CODEC' })
+  assert.ok((compressorFor('deflate')(new Uint8Array(4096))?.length ?? 4096) < 100)
+  const noise = createHash('shake256', { outputLength: 512 }).update('noise').digest()
+  assert.equal(compressorFor('deflate')(noise), undefined)
+})
