@@ -83,8 +83,8 @@ export async function convert(source: SourceInput, target: TargetOutput, options
   if (path === undefined && (options.verify === true || options.parent !== undefined)) {
     throw usage('E_STREAM', `a target that is a stream cannot ${options.parent === undefined ? 'be verified: it is gone when it is written' : 'have a parent: it has no folder'}`)
   }
-  // What stands in the way of the target is found before a long read from a pipe.
-  if (path !== undefined) checkTarget(path, options.force === true, [])
+  // What stands in the way of the target is found before a long read from a pipe; a source with a path is first seen whether it is the target.
+  if (path !== undefined && typeof source !== 'string') checkTarget(path, options.force === true, [])
   const open: OpenOptions = defined({ registry, allowReferences: options.allowReferences, parentFormat: options.parentFormat })
   const scratchFolder = options.scratchFolder ?? (path === undefined ? tmpdir() : dirname(resolve(path)))
   using opened = await openSource(source, { ...open, scratchFolder, ...defined({ from: options.from, snapshot: options.snapshot, options: options.fromOptions, signal: options.signal, onProgress: options.onProgress }) })

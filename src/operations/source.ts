@@ -3,6 +3,7 @@ import type { FileStore } from '../block/file-store.js'
 import { PaddedSource } from '../block/padded.js'
 import { SliceSource } from '../block/slice.js'
 import type { BlockSource } from '../block/types.js'
+import { prepareCodec } from '../codec/index.js'
 import type { Progress } from '../engine/progress.js'
 import { aborted, usage } from '../errors.js'
 import { openImage, openStore, type OpenedImage, type OpenOptions } from '../formats/open.js'
@@ -62,6 +63,7 @@ export async function resized(source: BlockSource, capacity: number, signal?: Ab
       offset += extent.length
       continue
     }
+    if (extent.kind === 'packed') await prepareCodec(extent.codec.id)
     const bytes = piece.subarray(0, Math.min(extent.length, pieceLength))
     source.read(offset, bytes)
     if (!isZero(bytes)) {
