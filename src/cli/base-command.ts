@@ -106,13 +106,17 @@ export abstract class BaseCommand extends Command {
     const exitCode = exitCodes[known.kind]
     if (this.hasFlag('json')) this.printJson(errorDocument(known))
     else {
-      this.tell(`Error: ${known.message}`)
-      if (known.hint !== undefined) this.tell(known.hint)
+      this.tell(errorText(known))
     }
     if (this.hasFlag('debug')) this.tell(stackOf(known))
     // oclif takes the exit code from `oclif.exit` when it handles the error, and from `exitCode` when a hook does.
     throw Object.assign(new Error(known.message), { exitCode, oclif: { exit: exitCode }, skipOclifErrorHandling: true })
   }
+}
+
+/** An error for people: what went wrong, and what to do. Whatever it quotes is escaped. */
+export function errorText({ message, hint }: ImageError): string {
+  return [`Error: ${message}`, ...(hint === undefined ? [] : [hint])].flatMap((text) => text.split('\n')).map(printable).join('\n')
 }
 
 /** Any error as one of ours: oclif's parse errors are bad usage, everything else unknown is a bug. */

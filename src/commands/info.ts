@@ -1,6 +1,6 @@
 import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
-import { BaseCommand, errorDocument } from '../cli/base-command.js'
+import { BaseCommand, errorDocument, errorText } from '../cli/base-command.js'
 import { openFlags, optionValues } from '../cli/flags.js'
 import { exitCodes, isImageError } from '../errors.js'
 import { defined } from '../operations/defined.js'
@@ -41,7 +41,7 @@ export default class Info extends BaseCommand {
         if (!isImageError(error) || argv.length === 1) throw error
         this.exitWith(exitCodes[error.kind])
         if (flags.json) documents.push({ path, error: errorDocument(error) })
-        else this.tell(`Error: ${error.message}${error.hint === undefined ? '' : `\n${error.hint}`}\n`)
+        else this.tell(`${errorText(error)}\n`)
       }
     }
     if (flags.json) this.printJson({ schema: 'vdisk.info', schemaVersion: 1, images: documents })

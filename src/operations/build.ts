@@ -71,6 +71,15 @@ export interface BuildResult {
  * @throws ImageError; mismatch E_MISMATCH; aborted E_ABORTED.
  */
 export async function build(request: BuildRequest): Promise<BuildResult> {
+  try {
+    return await buildFiles(request)
+  } catch (error) {
+    if (!isImageError(error) || error.kind !== 'aborted') throw error
+    throw aborted(error.message, { hint: request.place.replaces ? 'The unfinished target was removed; what stood there is as it was.' : 'The unfinished target was removed.', cause: error })
+  }
+}
+
+async function buildFiles(request: BuildRequest): Promise<BuildResult> {
   const { format: { driver, options }, shape, signal, onProgress } = request
   using files = new TargetFiles(request.place, request.force, request.sources)
   using writer = driver.create(files.store, shape, options, files)

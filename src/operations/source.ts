@@ -35,15 +35,33 @@ export async function openSource(source: SourceInput, options: SourceOptions): P
 /** Formats are found at both ends of a file and read in any order, so all of it must be there first. Blocks of zeros become holes. */
 async function spool(input: AsyncIterable<Uint8Array>, store: FileStore, { signal, onProgress }: SourceOptions): Promise<void> {
   let done = 0
-  for await (const bytes of input) {
-    if (signal?.aborted === true) throw aborted()
+  for await (const bytes of untilAborted(input, signal)) {
     if (!isZero(bytes)) store.write(done, bytes)
     done += bytes.length
     // The total is not known before the end: 0 says so.
     onProgress?.({ phase: 'read', done, total: 0 })
   }
-  if (signal?.aborted === true) throw aborted()
   store.truncate(done)
+}
+
+/** The pieces of a stream; a signal ends the wait for the next one, which may never come. @throws ImageError aborted E_ABORTED. */
+async function* untilAborted(input: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  const iterator = input[Symbol.asyncIterator]()
+  let stop: () => void = () => undefined
+  const stopped = new Promise<'stopped'>((resolve) => {
+    stop = () => resolve('stopped')
+  })
+  signal?.addEventListener('abort', stop, { once: true })
+  try {
+    for (;;) {
+      const next = signal?.aborted === true ? 'stopped' : await Promise.race([iterator.next(), stopped])
+      if (next === 'stopped') throw aborted('interrupted while reading the source', { hint: 'Nothing was written.' })
+      if (next.done === true) return
+      yield next.value
+    }
+  } finally {
+    signal?.removeEventListener('abort', stop)
+  }
 }
 
 const pieceLength = 1048576

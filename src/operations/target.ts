@@ -9,8 +9,10 @@ import type { ImageFile } from '../formats/opened.js'
 export interface TargetPlace {
   /** Absolute; a symbolic link that stood there is followed, so that what it points to is replaced, not the link. */
   readonly path: string
-  /** Permission bits of the file that is replaced; undefined when there is none. */
-  readonly mode: number | undefined
+  /** Whether something stands there that is to be replaced. */
+  readonly replaces: boolean
+  /** Permission bits of the file that is replaced. */
+  readonly mode?: number
 }
 
 /**
@@ -26,7 +28,12 @@ export function checkTarget(path: string, force: boolean, sources: readonly Imag
     if (path.endsWith('/') || basename(place) === '') throw targetError('E_IS_FOLDER', `the target ${name} is no name of a file`)
     const folder = statOf(dirname(place))
     if (folder?.isDirectory() !== true) throw targetError('E_NO_FOLDER', `the folder of the target ${name} does not exist`, { hint: 'Make the folder first.' })
-    return { path: place, mode: undefined }
+    // A link to nothing: the name is taken all the same.
+    if (!isFree(place)) {
+      if (!force) throw exists(path)
+      return { path: place, replaces: true }
+    }
+    return { path: place, replaces: false }
   }
   if (stat.isDirectory()) throw targetError('E_IS_FOLDER', `the target ${name} is a directory`, { hint: `Name the file to be made in it: ${printable(join(path, 'disk.qcow2'))}` })
   if (stat.isBlockDevice()) {
@@ -38,7 +45,7 @@ export function checkTarget(path: string, force: boolean, sources: readonly Imag
     throw refused('E_SAME_FILE', `the target ${name} is the same file as ${printable(same.path)}, which is being read`, { hint: 'Give the target another name; no flag overrides this.' })
   }
   if (!force) throw exists(path)
-  return { path: place, mode: Number(stat.mode) % 0o1000 }
+  return { path: place, replaces: true, mode: Number(stat.mode) % 0o1000 }
 }
 
 function exists(path: string): ImageError {
@@ -53,6 +60,10 @@ function statOf(path: string): fs.BigIntStats | undefined {
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
     throw writeError(path, 'cannot be looked at', cause)
   }
+}
+
+function isFree(path: string): boolean {
+  return fs.lstatSync(path, { throwIfNoEntry: false }) === undefined
 }
 
 function followLink(path: string): string {
@@ -95,8 +106,8 @@ class PartialFile implements Disposable {
     this.store.flush()
     this.store[Symbol.dispose]()
     try {
-      if (this.place.mode === undefined) moveWithoutReplacing(this.path, this.place.path)
-      else fs.renameSync(this.path, this.place.path)
+      if (this.place.replaces) fs.renameSync(this.path, this.place.path)
+      else moveWithoutReplacing(this.path, this.place.path)
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw exists(this.place.path)
       throw writeError(this.place.path, 'cannot be given its name', cause)
@@ -106,7 +117,7 @@ class PartialFile implements Disposable {
 
   /** Takes back a file that was placed where none was before. */
   takeBack(): void {
-    if (this.#state === 'placed' && this.place.mode === undefined) fs.rmSync(this.place.path, { force: true })
+    if (this.#state === 'placed' && !this.place.replaces) fs.rmSync(this.place.path, { force: true })
     this.#state = 'gone'
   }
 

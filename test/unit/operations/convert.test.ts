@@ -135,6 +135,40 @@ test('replacing keeps the permissions of the old file, and follows a link to it'
   assert.equal(sha256(await content(at('b.toy'))), sha256(disk))
 })
 
+test('a link to nothing is a taken name', async (t) => {
+  const folder = testFolder(t)
+  const at = (name: string): string => join(folder, name)
+  fs.writeFileSync(at('a.raw'), disk)
+  fs.symlinkSync('nothing', at('b.toy'))
+  await fails(convert(at('a.raw'), at('b.toy'), { registry }), 'target', 'E_EXISTS')
+  await convert(at('a.raw'), at('b.toy'), { registry, force: true })
+  assert.equal(sha256(await content(at('b.toy'))), sha256(disk))
+  assert.deepEqual(fs.readdirSync(folder).sort(), ['a.raw', 'b.toy'])
+})
+
+test('a file that appears while the target is written is not replaced', async (t) => {
+  const folder = testFolder(t)
+  const at = (name: string): string => join(folder, name)
+  fs.writeFileSync(at('a.raw'), disk)
+  await fails(convert(at('a.raw'), at('b.toy'), { registry, onProgress: () => fs.writeFileSync(at('b.toy'), 'of somebody else') }), 'target', 'E_EXISTS')
+  assert.equal(fs.readFileSync(at('b.toy'), 'utf8'), 'of somebody else')
+  assert.deepEqual(fs.readdirSync(folder).sort(), ['a.raw', 'b.toy'])
+})
+
+test('a change of the sector size is told', async (t) => {
+  const folder = testFolder(t)
+  const at = (name: string): string => join(folder, name)
+  fs.writeFileSync(at('a.raw'), disk)
+  const notesOf = async (source: string, target: string, options: ConvertOptions = {}): Promise<string[]> => (await convert(at(source), at(target), { registry, ...options })).notes.map(({ code }) => code)
+  assert.deepEqual(await notesOf('a.raw', 'b.vhdx', { sectorSize: 4096 }), [])
+  assert.deepEqual(await notesOf('b.vhdx', 'c.vhdx'), [])
+  using kept = await openImage(at('c.vhdx'))
+  assert.equal(kept.sectorSize, 4096)
+  assert.deepEqual(await notesOf('b.vhdx', 'd.vhd'), ['W_SECTOR_SIZE'])
+  assert.deepEqual(await notesOf('b.vhdx', 'e.raw'), ['W_SECTOR_SIZE'])
+  assert.deepEqual(await notesOf('b.vhdx', 'f.vhdx', { sectorSize: 512 }), ['W_SECTOR_SIZE'])
+})
+
 test('--size grows with zeros, cuts zeros only, and says so', async (t) => {
   const folder = testFolder(t)
   const at = (name: string): string => join(folder, name)
@@ -213,6 +247,20 @@ test('standard input is spooled and read like a file; standard output takes a st
   assert.equal(sha256(Buffer.concat(out)), sha256(disk))
   await fails(convert({ input: pieces() }, join(folder, 'b.toy'), { registry }), 'target', 'E_EXISTS')
   await fails(convert(join(folder, 'b.toy'), { output: () => Promise.resolve() }, { registry, verify: true }), 'usage', 'E_STREAM')
+})
+
+test('a signal ends the wait for standard input', async (t) => {
+  const folder = testFolder(t)
+  const stop = new AbortController()
+  const silent = async function* (): AsyncGenerator<Uint8Array> {
+    yield disk.subarray(0, 100)
+    setTimeout(() => stop.abort(), 10)
+    await new Promise(() => undefined)
+  }
+  const keepAlive = setInterval(() => undefined, 1000)
+  t.after(() => clearInterval(keepAlive))
+  await fails(convert({ input: silent() }, join(folder, 'b.toy'), { registry, signal: stop.signal }), 'aborted', 'E_ABORTED')
+  assert.deepEqual(fs.readdirSync(folder), [])
 })
 
 test('the same input and identity give the same bytes', async (t) => {
