@@ -14,7 +14,7 @@ const layerRules = Object.entries(layers).map(([layer, allowed]) => ({
 }))
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', '.work/', 'scripts/', 'bin/', 'eslint.config.js'] },
+  { ignores: ['dist/', 'test/support/example-plugin/', 'node_modules/', '.work/', 'scripts/', 'bin/', 'eslint.config.js'] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { project: './tsconfig.test.json' } },

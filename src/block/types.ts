@@ -1,5 +1,8 @@
 import type { FieldRow } from '../binary/struct.js'
 
+/** What every writing past the page cache is aligned to, in bytes: the largest logical sector there is. */
+export const directAlignment = 4096
+
 /**
  * Host bytes: a file, a device, memory. Synchronous: metadata is small and cached; bulk I/O is the engine's.
  * Positions, lengths and sizes are bytes throughout.
@@ -16,6 +19,11 @@ export interface ByteStore extends Disposable {
   readonly zeroed: boolean
   /** The descriptor, so that the engine's threads can move bytes without the store. Absent: only `read` and `write` work. */
   readonly fd?: number
+  /**
+   * A second descriptor for writing, past the page cache: bulk data is on the medium when the write returns, and the cache keeps what the
+   * user had in it. Positions, lengths and the memory's address are multiples of {@link directAlignment}.
+   */
+  readonly directDescriptor?: number
   /** Fills `target` whole. @throws ImageError corrupt E_TRUNCATED past the end; E_READ when the host cannot read. */
   read(position: number, target: Uint8Array): void
   /** @throws ImageError target E_WRITE, E_NO_SPACE. */

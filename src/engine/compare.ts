@@ -2,7 +2,7 @@ import type { BlockSource } from '../block/types.js'
 import { prefill } from './copy.js'
 import { runLanes } from './lanes.js'
 import { Plan } from './plan.js'
-import { defaultThreads, makeSlot, TaskPool } from './pool.js'
+import { defaultThreads, makeSlots, TaskPool } from './pool.js'
 import type { Progress } from './progress.js'
 
 export interface CompareOptions {
@@ -28,7 +28,7 @@ export async function compareSources(a: BlockSource, b: BlockSource, options: Co
   const capacity = Math.max(a.capacity, b.capacity)
   const plan = new Plan(a, { capacity, chunkLength, align: 65536, base: b })
   await using pool = new TaskPool(options.threads ?? (capacity <= 4 * chunkLength ? 0 : defaultThreads()))
-  const slots = Array.from({ length: lanes }, () => makeSlot(chunkLength, true))
+  const slots = makeSlots(lanes, chunkLength, true)
   let difference: number | undefined
   let reported = 0
   const next = (): ReturnType<Plan['next']> => difference === undefined ? plan.next() : undefined

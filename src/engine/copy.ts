@@ -3,11 +3,11 @@ import type { BlockSource, ByteStore } from '../block/types.js'
 import type { Run } from './chunk.js'
 import { runLanes, type Ticket } from './lanes.js'
 import { Plan, type Chunk, type Content, type Shareable } from './plan.js'
-import { defaultThreads, makeSlot, TaskPool, type Slot } from './pool.js'
+import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
 import type { Progress } from './progress.js'
 import { Sharing } from './share.js'
 import type { Packing, Task } from './task.js'
-import { addWrite, Reserver, writeAll, type Write } from './write.js'
+import { addWrite, Growth, writeAll, type Write } from './write.js'
 
 /** What the engine needs of an image writer: the contract is in src/formats/driver.ts, which the engine may not import. */
 export interface CopyTarget {
@@ -62,7 +62,7 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
   await using pool = new TaskPool(threads)
   const lanes = target.packedUnit === undefined ? Math.max(plainLanes, threads + 2) : 2 * threads + 2
   const mover = new Mover(options, { unit: zeros ? 0 : base === undefined ? Math.max(sparse, target.grain) : target.grain, chunkLength, pool })
-  const slots = Array.from({ length: lanes }, () => makeSlot(chunkLength, base !== undefined))
+  const slots = makeSlots(lanes, chunkLength, base !== undefined)
   const sharing = base === undefined && !zeros && target.packedUnit === undefined ? new Sharing(source) : undefined
   const next = (): Chunk | Shareable | undefined => (sharing?.usable === true ? plan.nextShareable(sharing.unit) : undefined) ?? plan.next()
   await runLanes(lanes, next, async (item, lane, ticket) => {
@@ -82,7 +82,7 @@ class Mover {
   readonly #unit: number
   readonly #chunkLength: number
   readonly #pool: TaskPool
-  readonly #reserver = new Reserver()
+  readonly #growth = new Growth()
   #done = 0
 
   constructor(options: CopyOptions, how: { unit: number; chunkLength: number; pool: TaskPool }) {
@@ -138,7 +138,7 @@ class Mover {
   }
 
   finish(): void {
-    this.#reserver.finish()
+    this.#growth.finish()
     this.#report(this.#options.source.capacity)
   }
 
@@ -164,7 +164,7 @@ class Mover {
   }
 
   #add(writes: Write[], store: ByteStore, position: number, at: number, length: number): void {
-    this.#reserver.before(store, position + length)
+    this.#growth.before(store, position, length)
     addWrite(writes, { store, position, at, length })
     this.bytesWritten += length
   }

@@ -1,16 +1,29 @@
 import os from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { ImageError } from '../errors.js'
+import { roundUp } from '../binary/integers.js'
 import { UnitBuffers } from './fill.js'
 import { prepareTask, runTaskAsync, type Task, type TaskResult } from './task.js'
 import type { WorkerFailure, WorkerReply, WorkerRequest } from './worker.js'
 
-/** A buffer for one chunk, shared with the workers. The second half holds the base's content, when there is one. */
-export interface Slot { readonly shared: SharedArrayBuffer; readonly bytes: Uint8Array; readonly half: number }
+/** A buffer for one chunk, shared with the workers: `bytes` lie at `start` of `shared`. From `half` on it holds the base's content, if any. */
+export interface Slot { readonly shared: SharedArrayBuffer; readonly start: number; readonly bytes: Uint8Array; readonly half: number }
 
-export function makeSlot(chunkLength: number, withBase: boolean): Slot {
-  const shared = new SharedArrayBuffer(withBase ? 2 * chunkLength : chunkLength)
-  return { shared, bytes: new Uint8Array(shared), half: chunkLength }
+/** The part of WebAssembly that is used here; Node's types leave it to those of browsers. */
+declare const WebAssembly: { readonly Memory: new (descriptor: { initial: number; maximum: number; shared: true }) => { readonly buffer: SharedArrayBuffer } }
+
+const wasmPage = 65536
+
+/**
+ * Buffers for `count` chunks. WebAssembly's memory is the one kind that Node aligns to more than 16 bytes, as writing past the page
+ * cache needs; one memory for all, since each reserves gigabytes of addresses.
+ */
+export function makeSlots(count: number, chunkLength: number, withBase: boolean): Slot[] {
+  const half = roundUp(chunkLength, wasmPage)
+  const length = withBase ? 2 * half : half
+  const pages = count * length / wasmPage
+  const shared = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }).buffer
+  return Array.from({ length: count }, (_, index) => ({ shared, start: index * length, bytes: new Uint8Array(shared, index * length, length), half }))
 }
 
 /** Threads worth having for work bound by the processor. */
@@ -53,7 +66,7 @@ export class TaskPool implements AsyncDisposable {
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject, worker: index })
       this.#load[index] = (this.#load[index] ?? 0) + 1
-      const request: WorkerRequest = { id, task, buffer: slot.shared, half: slot.half }
+      const request: WorkerRequest = { id, task, buffer: slot.shared, start: slot.start, half: slot.half }
       this.#workers[index]?.postMessage(request)
     })
   }

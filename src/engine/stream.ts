@@ -4,7 +4,7 @@ import { MemoryStore } from '../block/memory-store.js'
 import { copy, prefill, type CopyOptions, type CopyResult, type CopyTarget } from './copy.js'
 import { runLanes } from './lanes.js'
 import { ContentReader } from './plan.js'
-import { defaultThreads, makeSlot, TaskPool } from './pool.js'
+import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
 
 /** A target whose bytes go to a pipe. */
 export interface StreamTarget extends CopyTarget {
@@ -97,7 +97,7 @@ async function emit(options: StreamOptions, target: StreamTarget, placed: readon
   const threads = options.threads ?? defaultThreads()
   await using pool = new TaskPool(threads)
   const bufferLength = Math.max(pieceLength, 2 * (target.packedUnit?.length ?? 0))
-  const slots = Array.from({ length: Math.max(4, threads + 2) }, () => makeSlot(bufferLength, false))
+  const slots = makeSlots(Math.max(4, threads + 2), bufferLength, false)
   const contents = new ContentReader(source, Math.max(source.capacity, target.capacity))
   const pieces = cut(placed)
   await runLanes(slots.length, () => pieces.next().value ?? undefined, async (piece, lane, ticket) => {
@@ -124,7 +124,7 @@ function* cut(placed: readonly Placed[]): Generator<Placed, undefined> {
 }
 
 /** The bytes of a piece as they stand in the image. */
-async function fetch(source: BlockSource, contents: ContentReader, piece: Placed, slot: ReturnType<typeof makeSlot>, target: StreamTarget, pool: TaskPool): Promise<Uint8Array> {
+async function fetch(source: BlockSource, contents: ContentReader, piece: Placed, slot: Slot, target: StreamTarget, pool: TaskPool): Promise<Uint8Array> {
   const { pieces, present } = prefill(contents.at(piece.offset, piece.length), source, piece.offset, slot.bytes)
   const packing = piece.stored === undefined ? undefined : target.packedUnit
   const result = await pool.run({ mode: 'scan', unit: packing?.length ?? 0, length: piece.length, pieces, present, ...(packing === undefined ? {} : { packing }) }, slot)

@@ -4,7 +4,7 @@ import { UnitBuffers } from './fill.js'
 import { prepareTask, runTaskSync, type Task, type TaskResult } from './task.js'
 
 /** What is sent to a worker: the task, and the buffer shared with the main thread. */
-export interface WorkerRequest { readonly id: number; readonly task: Task; readonly buffer: SharedArrayBuffer; readonly half: number }
+export interface WorkerRequest { readonly id: number; readonly task: Task; readonly buffer: SharedArrayBuffer; readonly start: number; readonly half: number }
 
 /** An ImageError taken apart, since class and brand do not survive the way between threads. */
 export interface WorkerFailure { readonly kind?: ErrorKind; readonly code?: string; readonly message: string; readonly stack?: string; readonly hint?: string; readonly details?: ErrorDetails }
@@ -19,10 +19,10 @@ port.on('message', (request: WorkerRequest) => {
   void work(request).then((reply) => port.postMessage(reply))
 })
 
-async function work({ id, task, buffer, half }: WorkerRequest): Promise<WorkerReply> {
+async function work({ id, task, buffer, start, half }: WorkerRequest): Promise<WorkerReply> {
   try {
     await prepareTask(task)
-    return { id, result: runTaskSync(task, new Uint8Array(buffer), half, buffers) }
+    return { id, result: runTaskSync(task, new Uint8Array(buffer, start), half, buffers) }
   } catch (error) {
     return { id, failure: takenApart(error) }
   }

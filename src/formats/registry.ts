@@ -1,13 +1,101 @@
-import type { FormatDriver } from './driver.js'
+import { extname } from 'node:path'
+import { printable, unsupported, usage } from '../errors.js'
+import { driverApiVersion, type FormatDriver } from './driver.js'
 import { qcow } from './qcow/index.js'
 import { qcow2 } from './qcow2/index.js'
 import { raw } from './raw/index.js'
+import { vhd } from './vhd/index.js'
 import { vhdx } from './vhdx/index.js'
 
 /** The formats built in, one line each. The order is that of `vdisk formats`. */
 export const builtinDrivers: readonly FormatDriver[] = [
   raw,
+  vhd,
   vhdx,
   qcow2,
   qcow,
 ]
+
+/** What other programs call formats of ours; images record these names too. */
+const otherNames: Readonly<Record<string, string>> = { vpc: 'vhd', file: 'raw', host_device: 'raw' }
+
+/** A driver and who brought it: `vdisk`, or a plugin's name. */
+export interface RegisteredDriver {
+  readonly driver: FormatDriver
+  readonly origin: string
+}
+
+/** The formats that are known: those built in, and those that plugins add. */
+export class Registry implements Iterable<RegisteredDriver> {
+  readonly #drivers = new Map<string, RegisteredDriver>()
+
+  constructor(drivers: Iterable<FormatDriver> = builtinDrivers) {
+    for (const driver of drivers) this.add(driver, 'vdisk')
+  }
+
+  /**
+   * Takes a driver in. What a plugin gives is checked, since nothing else has.
+   * @throws ImageError unsupported E_PLUGIN_API_VERSION, E_PLUGIN_ID_TAKEN, E_PLUGIN_DRIVER; each names the plugin.
+   */
+  add(driver: unknown, origin: string): void {
+    const checked = checkDriver(driver, origin)
+    const taken = this.#drivers.get(checked.id)
+    if (taken !== undefined) {
+      throw unsupported('E_PLUGIN_ID_TAKEN', `${origin} adds a format ${checked.id}, but ${taken.origin} has a format of that id already`, {
+        hint: 'Remove one of the two.', details: { id: checked.id, origin },
+      })
+    }
+    this.#drivers.set(checked.id, { driver: checked, origin })
+  }
+
+  /** The driver of an id, or of the name another program uses for it; undefined when there is none. */
+  find(id: string): FormatDriver | undefined {
+    return (this.#drivers.get(id) ?? this.#drivers.get(otherNames[id] ?? ''))?.driver
+  }
+
+  /** The driver of an id. @throws ImageError usage E_UNKNOWN_FORMAT naming those that exist. */
+  get(id: string): FormatDriver {
+    const driver = this.find(id)
+    if (driver === undefined) {
+      throw usage('E_UNKNOWN_FORMAT', `no format is called ${printable(id)}`, { hint: `The formats are ${[...this.#drivers.keys()].join(', ')}.`, details: { id } })
+    }
+    return driver
+  }
+
+  /** The driver whose extensions hold that of the file name, in any case; undefined when none does. */
+  forExtension(path: string): FormatDriver | undefined {
+    const extension = extname(path).slice(1).toLowerCase()
+    if (extension === '') return undefined
+    for (const { driver } of this) if (driver.extensions.includes(extension)) return driver
+    return undefined
+  }
+
+  [Symbol.iterator](): Iterator<RegisteredDriver> {
+    return this.#drivers.values()
+  }
+}
+
+/** The members a driver cannot do without, and what they are. */
+const required: readonly (readonly [keyof FormatDriver, 'string' | 'function' | 'array' | 'object'])[] = [
+  ['title', 'string'], ['extensions', 'array'], ['subformats', 'array'], ['features', 'object'], ['options', 'array'], ['probe', 'function'], ['open', 'function'],
+]
+
+function checkDriver(driver: unknown, origin: string): FormatDriver {
+  if (typeof driver !== 'object' || driver === null) throw unsupported('E_PLUGIN_DRIVER', `${origin} adds something that is no format driver`)
+  const given = driver as Partial<Record<keyof FormatDriver, unknown>>
+  const name = typeof given.id === 'string' ? printable(given.id) : 'without an id'
+  if (given.apiVersion !== driverApiVersion) {
+    throw unsupported('E_PLUGIN_API_VERSION', `${origin} adds the format ${name} for version ${printable(String(given.apiVersion))} of the driver contract; this vdisk has version ${driverApiVersion}`, {
+      hint: 'Update the plugin or vdisk.', details: { origin },
+    })
+  }
+  if (typeof given.id !== 'string' || !/^[a-z][a-z0-9-]{0,31}$/.test(given.id)) {
+    throw unsupported('E_PLUGIN_DRIVER', `${origin} adds a format whose id is ${name}; an id is a lower case letter, then letters, digits and -`)
+  }
+  for (const [member, kind] of required) {
+    const value = given[member]
+    const right = kind === 'array' ? Array.isArray(value) : kind === 'object' ? typeof value === 'object' && value !== null : typeof value === kind
+    if (!right) throw unsupported('E_PLUGIN_DRIVER', `${origin} adds the format ${name}, whose ${member} is no ${kind}`)
+  }
+  return driver as FormatDriver
+}

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import type { Syscalls } from './syscalls.js'
+import type { Syscalls } from './types.js'
 
 type NativeFunction = (...values: unknown[]) => number
 interface Koffi {
@@ -9,9 +9,7 @@ interface Koffi {
 
 const seekData = 3
 const seekHole = 4
-const keepSize = 1
 const cloneRangeRequest = 0x4020940d
-const startWrite = 2
 /** ENXIO: lseek found no more data. */
 const noSuchAddress = 6
 
@@ -29,7 +27,6 @@ export function loadKoffi(): Syscalls | undefined {
   const lseek = library.func('int64_t lseek(int fd, int64_t offset, int whence)')
   const fallocate = library.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)')
   const ioctl = library.func('int ioctl(int fd, unsigned long request, void *argument)')
-  const syncFileRange = library.func('int sync_file_range(int fd, int64_t offset, int64_t length, unsigned int flags)')
 
   return {
     nextData(descriptor, position) {
@@ -41,7 +38,7 @@ export function loadKoffi(): Syscalls | undefined {
       const found = lseek(descriptor, position, seekHole)
       return found < 0 ? undefined : found
     },
-    reserve: (descriptor, position, length) => fallocate(descriptor, keepSize, position, length) === 0,
+    reserve: (descriptor, position, length) => fallocate(descriptor, 0, position, length) === 0,
     cloneRange(from, fromPosition, length, to, toPosition) {
       const argument = Buffer.alloc(32)
       argument.writeBigInt64LE(BigInt(from), 0)
@@ -49,9 +46,6 @@ export function loadKoffi(): Syscalls | undefined {
       argument.writeBigUInt64LE(BigInt(length), 16)
       argument.writeBigUInt64LE(BigInt(toPosition), 24)
       return ioctl(to, cloneRangeRequest, argument) === 0
-    },
-    startWriteback(descriptor, position, length) {
-      syncFileRange(descriptor, position, length, startWrite)
     },
   }
 }

@@ -1,5 +1,6 @@
 import type { ByteStore } from '../../block/types.js'
 import { corrupt } from '../../errors.js'
+import type { ImageError } from '../../errors.js'
 import { bitmapState, EntryTable, payloadState, setBits, testBit } from './entries.js'
 import type { PayloadEntry } from './entries.js'
 import { bitmapIndex, payloadIndex } from './layout.js'
@@ -58,6 +59,30 @@ export class BlockTable {
     return this.#piece(index).payload(index % pieceEntries)
   }
 
+  /** The first block from `block` on, at most `limit`, that is not empty in this way: left to the parent, or zero. */
+  emptyEnd(block: number, kind: 'absent' | 'zero', limit: number): number {
+    const { chunkRatio } = this.#geometry
+    let next = block
+    while (next < limit) {
+      const index = payloadIndex(this.#geometry, next)
+      const piece = this.#piece(index)
+      const start = index % pieceEntries
+      // Up to the end of the piece or of the chunk, after which indices jump over a sector bitmap.
+      const count = Math.min(limit - next, pieceEntries - start, chunkRatio - next % chunkRatio)
+      if (piece.empty) {
+        if (kind === 'zero') return next
+        next += count
+        continue
+      }
+      for (let slot = start; slot < start + count; slot++, next++) {
+        const state = piece.state(slot)
+        const empty = kind === 'absent' ? state === payloadState.notPresent : state >= payloadState.undefined && state <= payloadState.unmapped
+        if (!empty) return next
+      }
+    }
+    return next
+  }
+
   /** The bare state of a payload block. */
   state(block: number): number {
     const index = payloadIndex(this.#geometry, block)
@@ -80,7 +105,8 @@ export class BlockTable {
       throw corrupt('E_SB_MISSING', `${this.#store.name}: block ${block} is partly present, but the ${what} has state ${state}: ${bitmapState.present} was expected`, { details: { position: this.#position + index * 8, block } })
     }
     const position = piece.position(index % pieceEntries)
-    this.#checkRange(what, position, mebibyte, mebibyte)
+    const fault = this.#rangeFault(() => what, position, mebibyte, mebibyte)
+    if (fault !== undefined) throw fault
     return position
   }
 
@@ -91,51 +117,66 @@ export class BlockTable {
 
   /** @throws ImageError corrupt E_BAT_RANGE, E_TRUNCATED, E_OVERLAP where the block cannot lie at `position`. */
   checkPlace(block: number, position: number): void {
-    const { blockSize, capacity } = this.#geometry
-    this.#checkRange(`block ${block} (entry at byte ${this.entryPosition(block)})`, position, blockSize, Math.min(blockSize, capacity - block * blockSize))
+    const fault = this.placeFault(block, position)
+    if (fault !== undefined) throw fault
   }
 
-  #checkRange(what: string, position: number, length: number, visible: number): void {
-    const name = this.#store.name
-    if (position < mebibyte) throw corrupt('E_BAT_RANGE', `${name}: ${what} is said to lie at byte ${position}, in the headers`, { details: { position } })
+  /** What {@link checkPlace} would throw. */
+  placeFault(block: number, position: number): ImageError | undefined {
+    const { blockSize, capacity } = this.#geometry
+    return this.#rangeFault(() => `block ${block} (entry at byte ${this.entryPosition(block)})`, position, blockSize, Math.min(blockSize, capacity - block * blockSize))
+  }
+
+  #rangeFault(what: () => string, position: number, length: number, visible: number): ImageError | undefined {
+    const fault = (code: string, message: string): ImageError => corrupt(code, `${this.#store.name}: ${what()} ${message}`, { details: { position } })
+    const { size } = this.#store
+    if (position < mebibyte) return fault('E_BAT_RANGE', `is said to lie at byte ${position}, in the headers`)
     // Only the part that the disk shows must be there: the last block's rest may be cut off.
-    if (position + visible > this.#store.size) {
-      throw corrupt(position >= this.#store.size ? 'E_BAT_RANGE' : 'E_TRUNCATED', `${name}: ${what} lies at bytes ${position} to ${position + visible}, past the end of the file at ${this.#store.size}`, { details: { position, size: this.#store.size } })
-    }
+    if (position + visible > size) return fault(position >= size ? 'E_BAT_RANGE' : 'E_TRUNCATED', `lies at bytes ${position} to ${position + visible}, past the end of the file at ${size}`)
     const area = this.#areas.find((candidate) => position < candidate.position + candidate.length && position + length > candidate.position)
-    if (area !== undefined) throw corrupt('E_BAT_RANGE', `${name}: ${what} lies at byte ${position}, in the ${area.name} at byte ${area.position}`, { details: { position } })
-    if (this.#shared !== undefined) {
-      for (let at = position / mebibyte; at < Math.min((position + length) / mebibyte, surveyedMebibytes); at++) {
-        if (testBit(this.#shared, at)) throw corrupt('E_OVERLAP', `${name}: ${what} lies at byte ${position}, where another block lies too (byte ${at * mebibyte})`, { details: { position } })
-      }
+    if (area !== undefined) return fault('E_BAT_RANGE', `lies at byte ${position}, in the ${area.name} at byte ${area.position}`)
+    if (this.#shared === undefined) return undefined
+    for (let at = position / mebibyte; at < Math.min((position + length) / mebibyte, surveyedMebibytes); at++) {
+      if (testBit(this.#shared, at)) return fault('E_OVERLAP', `lies at byte ${position}, where another block lies too (byte ${at * mebibyte})`)
     }
+    return undefined
   }
 
   /** Looks at every entry once: counts, and finds the places that more than one block claims. */
   survey(): Survey {
-    const { chunkRatio, tableEntries, blockSize, differencing } = this.#geometry
+    const { chunkRatio, chunks, payloadBlocks, blockSize, differencing } = this.#geometry
     const states = [0, 0, 0, 0, 0, 0, 0, 0]
     let reservedBits = 0
     let stalePositions = 0
     let bitmaps = 0
     const mebibytes = Math.min(Math.ceil(this.#store.size / mebibyte), surveyedMebibytes)
     const claimed = new Uint8Array(Math.ceil(mebibytes / 8))
-    for (let index = 0; index < tableEntries; index++) {
-      const piece = this.#piece(index)
-      const slot = index % pieceEntries
-      const state = piece.state(slot)
-      if (piece.reserved(slot)) reservedBits++
-      const isBitmap = index % (chunkRatio + 1) === chunkRatio
-      if (isBitmap) {
-        if (state !== bitmapState.present || !differencing) continue
-        bitmaps++
-      } else states[state] = (states[state] ?? 0) + 1
-      const position = piece.position(slot)
-      if (state < payloadState.fullyPresent) {
-        if (position !== 0 && state !== payloadState.undefined && state !== payloadState.unmapped) stalePositions++
-        continue
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      const first = chunk * (chunkRatio + 1)
+      const end = first + Math.min(chunkRatio, payloadBlocks - chunk * chunkRatio)
+      for (let index = first; index < end;) {
+        const piece = this.#piece(index)
+        const start = index % pieceEntries
+        const stop = Math.min(pieceEntries, start + end - index)
+        index += stop - start
+        if (piece.empty) {
+          states[payloadState.notPresent] = (states[payloadState.notPresent] ?? 0) + stop - start
+          continue
+        }
+        for (let slot = start; slot < stop; slot++) {
+          const state = piece.state(slot)
+          states[state] = (states[state] ?? 0) + 1
+          if (piece.reserved(slot)) reservedBits++
+          if (state >= payloadState.fullyPresent) this.#claim(claimed, mebibytes, piece.position(slot) / mebibyte, blockSize / mebibyte)
+          else if ((state === payloadState.notPresent || state === payloadState.zero) && piece.position(slot) !== 0) stalePositions++
+        }
       }
-      this.#claim(claimed, mebibytes, position / mebibyte, (isBitmap ? mebibyte : blockSize) / mebibyte)
+      if (!differencing) continue
+      const index = bitmapIndex(this.#geometry, chunk)
+      const piece = this.#piece(index)
+      if (piece.state(index % pieceEntries) !== bitmapState.present) continue
+      bitmaps++
+      this.#claim(claimed, mebibytes, piece.position(index % pieceEntries) / mebibyte, 1)
     }
     return { states, reservedBits, stalePositions, bitmaps }
   }

@@ -1,8 +1,23 @@
 import type { Fact, Section } from '../../block/types.js'
 import { printable } from '../../errors.js'
+import type { Survey } from './bat.js'
 import { payloadState } from './entries.js'
-import type { Structures } from './reader.js'
+import type { CurrentHeader } from './header.js'
+import type { Geometry } from './layout.js'
+import type { Replay } from './log.js'
+import type { Metadata } from './metadata.js'
+import type { RegionTable } from './regions.js'
 import { fileIdentifier, header as headerStruct, prefixed } from './structs.js'
+
+/** The structures of an image that are read when it is opened. */
+export interface Structures {
+  readonly header: CurrentHeader
+  readonly regions: RegionTable
+  readonly metadata: Metadata
+  readonly geometry: Geometry
+  readonly survey: Survey
+  readonly replay: Replay | undefined
+}
 
 /** What `info` says of a VHDX; every structure's fields are in the sections. */
 export function describeImage(structures: Structures, subformat: string): Section[] {
@@ -39,8 +54,8 @@ export function describeImage(structures: Structures, subformat: string): Sectio
       title: 'Regions',
       facts: [
         { name: 'tablePosition', value: regions.position, unit: 'bytes' },
-        ...regions.regions.flatMap((region): Fact[] => {
-          const name = region === regions.bat ? 'bat' : region === regions.metadata ? 'metadata' : region.name
+        ...regions.regions.flatMap((region, index): Fact[] => {
+          const name = region === regions.bat ? 'bat' : region === regions.metadata ? 'metadata' : `region${index}`
           return [
             { name: `${name}Position`, label: `${region.name}, position`, value: region.position, unit: 'bytes' },
             { name: `${name}Length`, label: `${region.name}, length`, value: region.length, unit: 'bytes' },
@@ -85,7 +100,7 @@ function logFacts({ header, replay }: Structures): Fact[] {
   ]
 }
 
-function replayFacts(replay: NonNullable<Structures['replay']>): Fact[] {
+function replayFacts(replay: Replay): Fact[] {
   return [
     { name: 'logEntries', label: 'entries replayed', value: replay.entries, unit: 'count' },
     { name: 'logDataSectors', label: 'data sectors', value: replay.dataSectors, unit: 'count' },

@@ -1,4 +1,5 @@
 import { viewOf } from '../../binary/integers.js'
+import { isZero } from '../../binary/zero.js'
 
 /** Payload block states (MS-VHDX 2.5.1.1). 4 and 5 are reserved. */
 export const payloadState = { notPresent: 0, undefined: 1, zero: 2, unmapped: 3, fullyPresent: 6, partiallyPresent: 7 } as const
@@ -17,9 +18,12 @@ export type PayloadEntry =
 export class EntryTable {
   readonly #view: DataView
   readonly length: number
+  /** Whether every entry is zero, as it is where a large disk was never written: no need to look at each. */
+  readonly empty: boolean
 
   constructor(bytes: Uint8Array) {
     this.#view = viewOf(bytes)
+    this.empty = isZero(bytes)
     this.length = Math.floor(bytes.length / 8)
   }
 

@@ -37,25 +37,23 @@ export interface Replay {
 /** The circular log in memory. Every place is validated at most once. */
 export class Log {
   readonly length: number
+  /** The log twice over, so that what wraps around its end is in one piece too. */
   readonly #bytes: Uint8Array
   readonly #guid: string
   readonly #known = new Map<number, LogEntry | undefined>()
 
   /** @param guid LogGuid of the current header: entries of another are remains of earlier logs. */
-  constructor(bytes: Uint8Array, guid: string) {
-    this.#bytes = bytes
+  constructor(store: ByteStore, position: number, length: number, guid: string) {
+    this.#bytes = new Uint8Array(length * 2)
+    store.read(position, this.#bytes.subarray(0, length))
+    this.#bytes.copyWithin(length, 0, length)
     this.#guid = guid
-    this.length = bytes.length
+    this.length = length
   }
 
-  /** Bytes [position, position + length) of the ring. */
+  /** Bytes [position, position + length) of the ring; `length` is at most the ring's. */
   slice(position: number, length: number): Uint8Array {
-    if (position + length <= this.length) return this.#bytes.subarray(position, position + length)
-    const joined = new Uint8Array(length)
-    const first = this.#bytes.subarray(position)
-    joined.set(first)
-    joined.set(this.#bytes.subarray(0, length - first.length), first.length)
-    return joined
+    return this.#bytes.subarray(position, position + length)
   }
 
   /** The entry at `position`, a multiple of 4096, or undefined when there is no valid one (MS-VHDX 2.3.1). */
@@ -146,9 +144,7 @@ export function replayLog(store: ByteStore, logOffset: number, logLength: number
   if (logLength > maximumLogLength) {
     throw unsupported('E_LOG_TOO_LARGE', `${store.name}: the log at byte ${logOffset} is ${logLength} bytes long and holds changes that are not in the file yet; at most ${maximumLogLength} are replayed`, { details: { position: logOffset, logLength } })
   }
-  const bytes = new Uint8Array(logLength)
-  store.read(logOffset, bytes)
-  const log = new Log(bytes, guid)
+  const log = new Log(store, logOffset, logLength, guid)
   const sequence = findActiveSequence(log)
   const first = sequence?.[0]
   const head = sequence?.at(-1)
@@ -160,7 +156,9 @@ export function replayLog(store: ByteStore, logOffset: number, logLength: number
   if (count > maximumDescriptors) throw unsupported('E_LOG_TOO_LARGE', `${store.name}: the log at byte ${logOffset} holds ${count} changes, at most ${maximumDescriptors} are replayed`, { details: { position: logOffset } })
 
   const patches: Patch[] = []
-  for (const entry of sequence) patches.push(...patchesOf(store, log, entry, { position: logOffset, length: logLength }))
+  for (const entry of sequence) {
+    for (const patch of patchesOf(store, log, entry, { position: logOffset, length: logLength })) patches.push(patch)
+  }
   const end = patches.reduce((most, patch) => Math.max(most, patch.position + patch.length), store.size)
   const dataSectors = patches.filter((patch) => patch.bytes !== undefined).length
   return {

@@ -52,6 +52,9 @@ export function childItems(parent: ParentShape, sectorSize: 512 | 4096): { virtu
   if (image.sectorSize !== sectorSize) {
     throw usage('E_PARENT_SECTOR', `${parent.path}: the parent has logical sectors of ${image.sectorSize} bytes, the child cannot have ${sectorSize}`)
   }
+  if (parent.path.startsWith('/') && (parent.path + parent.relativePath).includes('\\')) {
+    throw usage('E_PARENT_PATH', `${parent.path}: a name with a backslash cannot be recorded in a VHDX, which separates folders with it`, { hint: 'Rename the file or its folder.' })
+  }
   const locator = [
     ['parent_linkage', `{${image.identity}}`],
     ['relative_path', relativeWindowsPath(parent.relativePath)],

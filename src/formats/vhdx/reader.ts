@@ -4,34 +4,21 @@ import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { corrupt } from '../../errors.js'
 import type { DiskImage, OpenContext, ParentReference } from '../driver.js'
 import { BlockTable } from './bat.js'
-import type { Survey } from './bat.js'
 import { describeImage } from './describe.js'
+import type { Structures } from './describe.js'
 import { bitRunEnd, payloadState, testBit } from './entries.js'
 import { readHeader } from './header.js'
 import type { CurrentHeader } from './header.js'
 import { geometryOf } from './layout.js'
-import type { Geometry } from './layout.js'
 import { replayLog } from './log.js'
 import type { Replay } from './log.js'
 import { readMetadata } from './metadata.js'
-import type { Metadata } from './metadata.js'
 import { parentReferenceOf } from './parent-locator.js'
 import { readRegions, refuseOverlaps } from './regions.js'
-import type { RegionTable } from './regions.js'
 import { mebibyte } from './structs.js'
 
 /** Pieces of sector bitmaps that are kept: one block's bits each, at most 64 KiB. */
 const keptBitmaps = 8
-
-/** The structures of an image that are read when it is opened. */
-export interface Structures {
-  readonly header: CurrentHeader
-  readonly regions: RegionTable
-  readonly metadata: Metadata
-  readonly geometry: Geometry
-  readonly survey: Survey
-  readonly replay: Replay | undefined
-}
 
 /** One VHDX layer, open for reading. A dirty log is replayed in memory; the file is never touched. */
 export class VhdxImage implements DiskImage {
@@ -73,7 +60,7 @@ export class VhdxImage implements DiskImage {
     switch (entry.kind) {
       case 'absent':
       case 'zero':
-        return { kind: entry.kind, offset, length: this.#emptyEnd(block, entry.kind, end) - offset }
+        return { kind: entry.kind, offset, length: Math.min(end, this.#table.emptyEnd(block + 1, entry.kind, Math.ceil(end / blockSize)) * blockSize) - offset }
       case 'full': {
         this.#table.checkPlace(block, entry.position)
         return this.#data(offset, entry.position + offset - block * blockSize, this.#fullEnd(block, entry.position, end) - offset)
@@ -98,27 +85,14 @@ export class VhdxImage implements DiskImage {
     this.#store[Symbol.dispose]()
   }
 
-  /** Where the run of blocks without data that begins in `block` ends, at most `end`. */
-  #emptyEnd(block: number, kind: 'absent' | 'zero', end: number): number {
-    const { blockSize } = this.#structures.geometry
-    let next = block + 1
-    while (next * blockSize < end) {
-      const state = this.#table.state(next)
-      const empty = kind === 'absent' ? state === payloadState.notPresent : state >= payloadState.undefined && state <= payloadState.unmapped
-      if (!empty) break
-      next++
-    }
-    return Math.min(end, next * blockSize)
-  }
-
   /** Where the run of full blocks that follow each other in the file ends, at most `end`. */
   #fullEnd(block: number, position: number, end: number): number {
     const { blockSize } = this.#structures.geometry
     let next = block + 1
     while (next * blockSize < end && this.#table.state(next) === payloadState.fullyPresent) {
       const expected = position + (next - block) * blockSize
-      if (this.#table.positionOf(next) !== expected) break
-      this.#table.checkPlace(next, expected)
+      // A damaged block ends the run: it is refused when it is asked for, those before it are not.
+      if (this.#table.positionOf(next) !== expected || this.#table.placeFault(next, expected) !== undefined) break
       next++
     }
     return Math.min(end, next * blockSize)
@@ -177,7 +151,7 @@ export function openVhdx(file: ByteStore, context: OpenContext): VhdxImage {
   if (survey.reservedBits > 0) notes.push({ code: 'W_BAT_RESERVED_BITS', message: `reserved bits are set in ${survey.reservedBits} entries of the block allocation table; ignored` })
   if (survey.stalePositions > 0) notes.push({ code: 'W_BAT_STALE_POSITION', message: `${survey.stalePositions} entries of the block allocation table name a place in the file for a block that has none; ignored` })
   if (file.size % mebibyte !== 0) notes.push({ code: 'W_TRAILING_PARTIAL_MIB', message: `the file's size ${file.size} is not a multiple of 1 MiB, as Hyper-V expects` })
-  for (const region of regions.regions) {
+  for (const region of [regions.bat, regions.metadata]) {
     if (region.position + region.length > store.size) notes.push({ code: 'W_REGION_BEYOND_END', message: `the ${region.name} at bytes ${region.position} to ${region.position + region.length} passes the end of the file at ${store.size}; the part in use is there` })
   }
   return new VhdxImage(store, table, { header, regions, metadata, geometry, survey, replay }, notes)

@@ -20,7 +20,8 @@ const plainGrain = 65536
 
 /**
  * Builds a new VHDX: log, table, metadata, then blocks in the order in which they are first placed. The table is written a chunk at a
- * time, so that 64 TiB need no more memory than 64 GiB.
+ * time, so that 64 TiB need no more memory than 64 GiB. The identity's UUID becomes the virtual disk id (SCSI page 83; a child has its
+ * parent's), and FileWriteGuid and DataWriteGuid are derived from it.
  */
 export class VhdxWriter implements ImageWriter {
   readonly capacity: number

@@ -1,0 +1,26 @@
+import fs from 'node:fs'
+import tmp from 'tmp'
+import { writeError, FileStore } from './file-store.js'
+
+/**
+ * A file for bytes that must be there once and then be gone: standard input, which cannot be read twice. Its name is taken away as soon
+ * as it is open, so that nothing stays behind however the process ends.
+ * @param folder where it is made; it may grow as large as what is put in.
+ * @throws ImageError target E_NO_FOLDER, E_PERMISSION, E_WRITE.
+ */
+export function createScratchStore(folder: string): FileStore {
+  let path: string
+  try {
+    path = tmp.tmpNameSync({ dir: fs.realpathSync(folder), tmpdir: fs.realpathSync(folder), prefix: '.vdisk-scratch' })
+  } catch (cause) {
+    throw writeError(folder, 'cannot hold a scratch file', cause)
+  }
+  const store = FileStore.create(path)
+  try {
+    fs.unlinkSync(path)
+  } catch (cause) {
+    store[Symbol.dispose]()
+    throw writeError(path, 'cannot be unlinked while it is open', cause)
+  }
+  return store
+}

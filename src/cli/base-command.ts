@@ -1,0 +1,140 @@
+import { Command } from '@oclif/core/command'
+import { boolean } from '@oclif/core/flags'
+import { exitCodes, ImageError, isImageError, printable, usage } from '../errors.js'
+import type { Registry } from '../formats/registry.js'
+import { ProgressReporter, type ProgressMode } from './progress.js'
+
+/** What a command prints as JSON, and what an error becomes there. */
+interface JsonDocument { readonly schema: string; readonly schemaVersion: 1 }
+
+/** Everything commands share: interruption, errors and exit codes, JSON, progress, the formats that plugins add. */
+export abstract class BaseCommand extends Command {
+  static override baseFlags = {
+    json: boolean({ summary: 'print one JSON document on standard output', helpGroup: 'GLOBAL' }),
+    debug: boolean({ summary: 'show where in the program an error arose', helpGroup: 'GLOBAL' }),
+  }
+
+  /** Fires on Ctrl-C and SIGTERM. */
+  protected get signal(): AbortSignal {
+    return this.#interruption.signal
+  }
+
+  readonly #interruption = new AbortController()
+  #progress: ProgressReporter | undefined
+  #failed = false
+
+  readonly #interrupt = (): void => {
+    // The second one means it: whatever is going on is left as it is; partial files stay partial.
+    if (this.signal.aborted) process.exit(exitCodes.aborted)
+    this.#interruption.abort()
+  }
+
+  protected override async init(): Promise<void> {
+    await super.init()
+    process.on('SIGINT', this.#interrupt)
+    process.on('SIGTERM', this.#interrupt)
+  }
+
+  protected override async finally(): Promise<void> {
+    this.#progress?.end()
+    process.off('SIGINT', this.#interrupt)
+    process.off('SIGTERM', this.#interrupt)
+    return Promise.resolve()
+  }
+
+  /** The formats built in and those of plugins (hook `vdisk:formats`). @throws ImageError unsupported E_PLUGIN_…, naming the plugin. */
+  protected async registry(): Promise<Registry> {
+    const { Registry } = await import('../formats/registry.js')
+    const registry = new Registry()
+    const { successes, failures } = await this.config.runHook('vdisk:formats', {}, undefined, true)
+    const [failure] = failures
+    if (failure !== undefined) throw new ImageError('unsupported', 'E_PLUGIN_FAILED', `the plugin ${failure.plugin.name} failed to give its formats: ${failure.error.message}`, { cause: failure.error, hint: 'Remove or update the plugin.' })
+    for (const { plugin, result } of successes as readonly { plugin: { name: string }; result: unknown }[]) {
+      if (!Array.isArray(result)) throw new ImageError('unsupported', 'E_PLUGIN_DRIVER', `the plugin ${plugin.name} gives no list of formats`)
+      for (const driver of result as unknown[]) registry.add(driver, plugin.name)
+    }
+    return registry
+  }
+
+  /** Where progress goes: a bar when standard error is a terminal, unless the flag says otherwise. */
+  protected progress(mode: ProgressMode | undefined): ProgressReporter {
+    this.#progress = new ProgressReporter(mode ?? (process.stderr.isTTY && !this.hasFlag('json') ? 'bar' : 'none'), process.stderr)
+    return this.#progress
+  }
+
+  /** The time to record in new images: SOURCE_DATE_EPOCH, in seconds. @throws ImageError usage E_TIME. */
+  protected get buildTime(): number | undefined {
+    const text = process.env['SOURCE_DATE_EPOCH']
+    if (text === undefined || text === '') return undefined
+    if (!/^\d{1,15}$/.test(text)) throw usage('E_TIME', `SOURCE_DATE_EPOCH is ${printable(text)}, which is no time in whole seconds since 1970`)
+    return Number(text)
+  }
+
+  /** Prints the one JSON document of a command. */
+  protected printJson(document: JsonDocument & Readonly<Record<string, unknown>>): void {
+    this.print(jsonText(document))
+  }
+
+  /** A line on standard output. */
+  protected print(text: string): void {
+    process.stdout.write(`${text}\n`)
+  }
+
+  /** A line on standard error. */
+  protected tell(text: string): void {
+    this.#progress?.end()
+    process.stderr.write(`${text}\n`)
+  }
+
+  /** Sets the exit code of a command that finishes although not all went well. The highest wins. */
+  protected exitWith(code: number): void {
+    process.exitCode = Math.max(Number(process.exitCode ?? 0), code)
+  }
+
+  /** Whether a flag stands on the command line, also when parsing it failed. */
+  protected hasFlag(name: string): boolean {
+    const end = this.argv.indexOf('--')
+    return this.argv.slice(0, end < 0 ? undefined : end).includes(`--${name}`)
+  }
+
+  /** The only place where an error becomes an exit code. */
+  protected override catch(error: Error & { oclif?: { exit?: number }; code?: string }): Promise<never> {
+    this.#progress?.end()
+    if (this.#failed || error.code === 'EEXIT') throw error
+    this.#failed = true
+    const known = knownError(error)
+    const exitCode = exitCodes[known.kind]
+    if (this.hasFlag('json')) this.printJson(errorDocument(known))
+    else {
+      this.tell(`Error: ${known.message}`)
+      if (known.hint !== undefined) this.tell(known.hint)
+    }
+    if (this.hasFlag('debug')) this.tell(stackOf(known))
+    // oclif takes the exit code from `oclif.exit` when it handles the error, and from `exitCode` when a hook does.
+    throw Object.assign(new Error(known.message), { exitCode, oclif: { exit: exitCode }, skipOclifErrorHandling: true })
+  }
+}
+
+/** Any error as one of ours: oclif's parse errors are bad usage, everything else unknown is a bug. */
+function knownError(error: Error & { oclif?: { exit?: number } }): ImageError {
+  if (isImageError(error)) return error
+  // The parser wraps what a flag's own parse function throws.
+  if (isImageError(error.cause)) return error.cause
+  if (error.oclif?.exit === 2) return usage('E_USAGE', error.message.replace(/\n?See more help with --help$/, ''), { cause: error, hint: 'See more help with --help' })
+  return new ImageError('internal', 'E_INTERNAL', `this is a bug: ${error.message}`, { cause: error, hint: 'Please report it, with what --debug shows.' })
+}
+
+export function errorDocument(error: ImageError): JsonDocument & Readonly<Record<string, unknown>> {
+  const { kind, code, message, hint, details } = error
+  return { schema: 'vdisk.error', schemaVersion: 1, kind, code, message, ...(hint === undefined ? {} : { hint }), details, exitCode: exitCodes[kind] }
+}
+
+/** Values that JSON has no number for are given as decimal text. */
+export function jsonText(value: unknown): string {
+  return JSON.stringify(value, (_key, item: unknown) => typeof item === 'bigint' ? item.toString() : item, 2)
+}
+
+function stackOf(error: Error): string {
+  const cause = error.cause instanceof Error ? `\ncaused by ${stackOf(error.cause)}` : ''
+  return `${error.stack ?? error.message}${cause}`
+}

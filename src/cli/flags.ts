@@ -1,0 +1,91 @@
+import { custom as customArgument } from '@oclif/core/args'
+import { boolean, custom, option, string } from '@oclif/core/flags'
+import { parseSize } from '../formats/options.js'
+import type { OptionValues } from '../formats/driver.js'
+import { printable, usage } from '../errors.js'
+
+/** A size in bytes, as people type it: 64K, 1.5G. */
+export const size = custom<number>({ helpValue: 'SIZE', parse: (text) => Promise.resolve(parseSize(text)) })
+
+/** A size as an argument. */
+export const sizeArgument = customArgument<number>({ parse: (text) => Promise.resolve(parseSize(text)) })
+
+const count = custom<number>({
+  helpValue: 'N',
+  parse: (text) => {
+    if (!/^\d{1,4}$/.test(text)) throw usage('E_COUNT', `${printable(text)} is no whole number from 0 to 9999`)
+    return Promise.resolve(Number(text))
+  },
+})
+
+const sectorSize = custom<512 | 4096>({
+  helpValue: '512|4096',
+  parse: (text) => {
+    if (text === '512') return Promise.resolve(512)
+    if (text === '4096') return Promise.resolve(4096)
+    throw usage('E_SECTOR_SIZE', `${printable(text)} is no sector size; it is 512 or 4096`)
+  },
+})
+
+/** Flags of every command that opens an image. */
+export const openFlags = {
+  from: string({ helpValue: 'FORMAT', summary: 'format of the source; found from its content when left out' }),
+  'from-option': string({ helpValue: 'NAME=VALUE', multiple: true, multipleNonGreedy: true, summary: 'an option for reading the source (see vdisk formats)' }),
+  snapshot: string({ helpValue: 'ID|NAME', summary: 'read this internal snapshot of the source' }),
+  ...chainFlags(),
+}
+
+function chainFlags() {
+  return {
+    'allow-reference': string({ helpValue: 'PATH', multiple: true, multipleNonGreedy: true, summary: 'a file outside the image\'s folder (or a folder of them) that images may name as parent or data file' }),
+    'parent-format': string({ helpValue: 'FORMAT', summary: 'format of parents whose children record none; auto takes what their content says' }),
+  }
+}
+
+/** Flags of every command that makes an image. */
+export const createFlags = {
+  to: string({ helpValue: 'FORMAT', summary: 'format of the target; by its extension when left out' }),
+  option: string({ char: 'o', helpValue: 'NAME=VALUE', multiple: true, multipleNonGreedy: true, summary: 'an option of the target\'s format (see vdisk formats)' }),
+  subformat: string({ helpValue: 'NAME', summary: 'kind of image within the format: fixed, dynamic' }),
+  'block-size': string({ helpValue: 'SIZE', summary: 'allocation unit of VHD and VHDX targets' }),
+  'cluster-size': string({ helpValue: 'SIZE', summary: 'allocation unit of QCOW2 targets' }),
+  compat: string({ helpValue: 'VERSION', summary: 'version of QCOW2 targets: v2, v3' }),
+  preallocation: string({ helpValue: 'MODE', summary: 'how much of the target is allocated from the start' }),
+  'sector-size': sectorSize({ summary: 'logical sector size of the target; the source\'s when left out' }),
+  parent: string({ helpValue: 'FILE', summary: 'make the target a child of this image: only what differs is stored in it' }),
+  uuid: string({ helpValue: 'UUID', summary: 'id of the target; with SOURCE_DATE_EPOCH set the same input gives the same bytes' }),
+  force: boolean({ char: 'f', summary: 'replace an existing target, once the new one is complete' }),
+  'dry-run': boolean({ summary: 'check everything, write nothing' }),
+}
+
+export const allowReferenceFlags = chainFlags()
+
+/** Flags of convert alone. */
+export const copyFlags = {
+  compress: string({ helpValue: 'zlib|zstd[:LEVEL]', summary: 'compress the data of the target' }),
+  size: size({ summary: 'capacity of the target: larger is zero at the end, smaller may cut off zeros only' }),
+  verify: boolean({ summary: 'open the target afresh and compare every byte of the disk with the source' }),
+  threads: count({ summary: 'worker threads for compression and decompression; 0: none' }),
+  sparse: size({ summary: 'runs of zeros shorter than this are written as data; 0: all zeros are' }),
+  tmp: string({ helpValue: 'DIR', env: 'TMPDIR', noCacheDefault: true, summary: 'where standard input is kept while it is read; the target\'s folder when left out' }),
+}
+
+export const progressFlag = {
+  progress: option({ options: ['bar', 'json', 'none'] as const, summary: 'how to show progress on standard error: a bar (the default on a terminal), one JSON object a line, or nothing' })(),
+}
+
+/** `name=value` texts as an object. @throws ImageError usage E_OPTION when one has no `=` or a name comes twice. */
+export function optionValues(texts: readonly string[] | undefined, named: Readonly<Record<string, string | undefined>> = {}): OptionValues {
+  const values: Record<string, string> = {}
+  const add = (name: string, value: string): void => {
+    if (Object.hasOwn(values, name)) throw usage('E_OPTION', `the option ${printable(name)} was given twice`)
+    values[name] = value
+  }
+  for (const [name, value] of Object.entries(named)) if (value !== undefined) add(name, value)
+  for (const text of texts ?? []) {
+    const sign = text.indexOf('=')
+    if (sign <= 0) throw usage('E_OPTION', `${printable(text)} is no option; write NAME=VALUE`)
+    add(text.slice(0, sign), text.slice(sign + 1))
+  }
+  return values
+}

@@ -1,0 +1,93 @@
+/** How far a bulk operation is (the engine's `Progress`, which this layer may not import). A total of 0 is not known. */
+export interface ProgressEvent {
+  readonly phase: string
+  readonly done: number
+  readonly total: number
+}
+
+export type ProgressMode = 'bar' | 'json' | 'none'
+
+interface Output {
+  readonly isTTY?: boolean
+  readonly columns?: number
+  write(text: string): unknown
+}
+
+const words: Readonly<Record<string, string>> = { read: 'reading', copy: 'copying', stream: 'writing', flush: 'flushing', verify: 'verifying' }
+
+/**
+ * Shows progress on standard error. Whole is only what has been flushed: until then a phase that has reached its end is held back, so
+ * that done equals total exactly once, at the very end.
+ */
+export class ProgressReporter {
+  readonly #mode: ProgressMode
+  readonly #output: Output
+  readonly #now: () => number
+  #phase = ''
+  #phaseStart = 0
+  #last = -Infinity
+  #drawn = false
+
+  constructor(mode: ProgressMode, output: Output, now: () => number = () => performance.now()) {
+    this.#mode = mode
+    this.#output = output
+    this.#now = now
+  }
+
+  readonly update = (event: ProgressEvent): void => {
+    if (this.#mode === 'none') return
+    const now = this.#now()
+    const begins = event.phase !== this.#phase
+    if (begins) {
+      this.#phase = event.phase
+      this.#phaseStart = now
+      this.#last = -Infinity
+    }
+    const whole = event.total > 0 && event.done >= event.total
+    if (whole && event.phase !== 'flush') return
+    if (!begins && !whole && now - this.#last < (this.#mode === 'json' ? 250 : 100)) return
+    this.#last = now
+    const seconds = (now - this.#phaseStart) / 1000
+    const rate = seconds > 0 && event.phase !== 'flush' ? event.done / seconds : 0
+    if (this.#mode === 'json') this.#writeJson(event, rate)
+    else if (whole) this.end()
+    else this.#draw(event, rate)
+  }
+
+  /** Takes the bar away, so that what follows starts on a clean line. */
+  end(): void {
+    if (this.#drawn) this.#output.write('\r\u001b[K')
+    this.#drawn = false
+  }
+
+  #writeJson({ phase, done, total }: ProgressEvent, rate: number): void {
+    const etaSeconds = rate > 0 && total > 0 ? Math.round((total - done) / rate) : null
+    this.#output.write(`${JSON.stringify({ phase, done, total: total > 0 ? total : null, bytesPerSecond: Math.round(rate), etaSeconds })}\n`)
+  }
+
+  #draw({ phase, done, total }: ProgressEvent, rate: number): void {
+    const speed = rate > 0 ? `  ${(rate / 2 ** 20).toFixed(0)} MiB/s` : ''
+    const word = words[phase] ?? phase
+    if (total === 0 || phase === 'flush') {
+      this.#line(phase === 'flush' ? `${word} …` : `${word}  ${(done / 2 ** 20).toFixed(0)} MiB${speed}`)
+      return
+    }
+    const percent = Math.min(99, Math.floor(done / total * 100))
+    const rest = rate > 0 ? `  ${duration((total - done) / rate)} left` : ''
+    const text = `  ${String(percent).padStart(2)} %${speed}${rest}`
+    const width = Math.max(5, Math.min(40, (this.#output.columns ?? 80) - word.length - text.length - 4))
+    const filled = Math.floor(width * percent / 100)
+    this.#line(`${word} [${'#'.repeat(filled)}${'.'.repeat(width - filled)}]${text}`)
+  }
+
+  #line(text: string): void {
+    this.#drawn = true
+    this.#output.write(`\r\u001b[K${text.slice(0, Math.max(20, (this.#output.columns ?? 80) - 1))}`)
+  }
+}
+
+function duration(seconds: number): string {
+  const whole = Math.ceil(seconds)
+  if (whole < 60) return `${whole} s`
+  return whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} min`
+}

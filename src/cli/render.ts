@@ -1,0 +1,96 @@
+import { printable } from '../errors.js'
+
+/**
+ * Text for people. Whoever prints gets it from here; nothing else uses the colour and table libraries, which are loaded only when
+ * something needs them.
+ */
+export interface Renderer {
+  /** A heading line. */
+  heading(text: string): string
+  /** Labels and values, in two columns. Values are escaped. */
+  facts(rows: readonly (readonly [label: string, value: string])[]): string
+  /** A table with a line of headings. Values are escaped. */
+  table(headings: readonly string[], rows: readonly (readonly string[])[]): Promise<string>
+  warning(text: string): string
+}
+
+const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const
+
+/** `64 GiB (68,719,476,736 bytes)`: exact always, and in words where that is shorter to read. */
+export function sizeText(bytes: number): string {
+  const exact = `${bytes.toLocaleString('en-US')} bytes`
+  return bytes < 1024 ? exact : `${shortSize(bytes)} (${exact})`
+}
+
+/** `64 GiB`, `1.5 MiB`, `≈ 1.3 GiB`; the mark says that it is rounded. */
+export function shortSize(bytes: number): string {
+  let power = 0
+  while (power < units.length - 1 && bytes >= 1024 ** (power + 1)) power++
+  const scaled = bytes / 1024 ** power
+  const text = String(Number(scaled.toFixed(scaled < 10 ? 2 : 1)))
+  return `${Number(text) === scaled ? '' : '≈ '}${text} ${units[power] ?? ''}`
+}
+
+/** A value of a fact or field, for people; text is escaped. */
+export function valueText(value: string | number | bigint | boolean, unit?: 'bytes' | 'count'): string {
+  if (typeof value === 'boolean') return value ? 'yes' : 'no'
+  if (typeof value === 'string') return printable(value)
+  if (unit === 'bytes') return sizeText(Number(value))
+  return unit === 'count' ? value.toLocaleString('en-US') : String(value)
+}
+
+/** `blockSize` → `Block size`. */
+export function labelOf(name: string): string {
+  const words = name.replace(/([a-z0-9])([A-Z])/g, '$1 $2').replaceAll('-', ' ')
+  return words.charAt(0).toUpperCase() + words.slice(1).replace(/\b[A-Z](?=[a-z])/g, (letter) => letter.toLowerCase())
+}
+
+/** @param output standard output or error: its width and whether it takes colours. NO_COLOR is honoured. */
+export async function renderer(output: { isTTY?: boolean; columns?: number }): Promise<Renderer> {
+  const plain = output.isTTY !== true || (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb'
+  const colour = plain ? undefined : (await import('chalk')).default
+  // Output that is no terminal is not broken into lines: programs cut it by line.
+  const width = output.isTTY === true ? Math.max(40, output.columns ?? 80) : Infinity
+  const bold = (text: string): string => colour?.bold(text) ?? text
+  return {
+    heading: (text) => bold(printable(text)),
+    facts: (lines) => {
+      const labels = Math.max(0, ...lines.map(([label]) => label.length))
+      return lines.map(([label, value]) => `  ${label.padEnd(labels)}  ${wrapped(printable(value), width - labels - 4, labels + 4)}`).join('\n')
+    },
+    table: async (headings, body) => {
+      const cells = [headings, ...body].map((row) => row.map((cell) => printable(cell)))
+      const widths = headings.map((_, column) => Math.max(1, ...cells.map((row) => row[column]?.length ?? 0)))
+      const [head = '', ...rest] = (output.isTTY === true ? await fitted(cells, widths, width) : aligned(cells, widths)).split('\n')
+      return [bold(head), ...rest].join('\n')
+    },
+    warning: (text) => colour?.yellow(printable(text)) ?? printable(text),
+  }
+}
+
+/** Columns for programs and files: every row one line. */
+function aligned(cells: readonly (readonly string[])[], widths: readonly number[]): string {
+  return cells.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n')
+}
+
+/** Columns for a terminal: the last one is wrapped to its width. */
+async function fitted(cells: readonly (readonly string[])[], widths: readonly number[], width: number): Promise<string> {
+  const { getBorderCharacters, table } = await import('table')
+  const others = widths.slice(0, -1).reduce((sum, one) => sum + one + 2, 0)
+  const last = Math.max(10, Math.min(widths.at(-1) ?? 1, width - others))
+  const columns = Object.fromEntries(widths.map((one, column) => [column, { width: column === widths.length - 1 ? last : one, wrapWord: true, paddingLeft: 0, paddingRight: 2 }]))
+  return table(cells.map((row) => [...row]), { border: getBorderCharacters('void'), columns, drawHorizontalLine: () => false })
+    .split('\n').map((line) => line.trimEnd()).filter((line) => line !== '').join('\n')
+}
+
+/** A value broken at spaces, the further lines indented to stand under the first. */
+function wrapped(text: string, width: number, indent: number): string {
+  if (text.length <= width || width < 10) return text
+  const lines = ['']
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1) ?? ''
+    if (line !== '' && line.length + 1 + word.length > width) lines.push(word)
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`
+  }
+  return lines.join(`\n${' '.repeat(indent)}`)
+}

@@ -1,0 +1,85 @@
+import { string } from '@oclif/core/args'
+import { BaseCommand } from '../cli/base-command.js'
+import { copyFlags, createFlags, openFlags, optionValues, progressFlag } from '../cli/flags.js'
+import { standardOutput } from '../cli/streams.js'
+import { usage } from '../errors.js'
+import { defined } from '../operations/defined.js'
+import type { ConvertResult } from '../operations/convert.js'
+
+export default class Convert extends BaseCommand {
+  static override summary = 'Convert an image into another format.'
+  static override description = `Reads the disk image SOURCE and writes the same disk as a new image TARGET. The source is only read. The target appears under its name when it is complete and flushed; if anything fails or is interrupted, nothing is left behind and an existing target stays as it was.
+
+The format of the source is found from its content, that of the target from its extension. An image with a parent is read through its whole chain.`
+  static override examples = [
+    { description: 'Convert a Hyper-V disk to QCOW2', command: '<%= config.bin %> <%= command.id %> server.vhdx server.qcow2' },
+    { description: 'Make a fixed VHD for Azure, and prove that it holds the same disk', command: '<%= config.bin %> <%= command.id %> disk.qcow2 disk.vhd --subformat fixed --verify' },
+    { description: 'Compress with zstd', command: '<%= config.bin %> <%= command.id %> disk.raw disk.qcow2 --compress zstd:3' },
+    { description: 'Store only what differs from another image', command: '<%= config.bin %> <%= command.id %> today.raw today.vhdx --parent base.vhdx' },
+    { description: 'Read from a pipe', command: 'zstd -dc disk.raw.zst | <%= config.bin %> <%= command.id %> - disk.qcow2 --from raw' },
+    { description: 'Write to a pipe', command: '<%= config.bin %> <%= command.id %> disk.vhdx - --to raw | sha256sum' },
+  ]
+  static override args = {
+    source: string({ required: true, description: 'the image to read; - for standard input' }),
+    target: string({ required: true, description: 'the image to make; - for standard output' }),
+  }
+  static override usage = '<%= command.id %> SOURCE TARGET [FLAGS]'
+  static override flags = { ...openFlags, ...createFlags, ...copyFlags, ...progressFlag }
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Convert)
+    const toStream = args.target === '-'
+    if (toStream && flags.json) throw usage('E_STREAM', 'standard output cannot take both the image and --json')
+    const [{ convert }, registry] = await Promise.all([import('../operations/convert.js'), this.registry()])
+    const progress = this.progress(flags.progress)
+    const options = defined({
+      registry,
+      from: flags.from,
+      fromOptions: optionValues(flags['from-option']),
+      to: flags.to,
+      options: optionValues(flags.option, {
+        subformat: flags.subformat, 'block-size': flags['block-size'], 'cluster-size': flags['cluster-size'], compat: flags.compat, preallocation: flags.preallocation, compress: flags.compress,
+      }),
+      size: flags.size,
+      sectorSize: flags['sector-size'],
+      snapshot: flags.snapshot,
+      parent: flags.parent,
+      parentFormat: flags['parent-format'],
+      allowReferences: flags['allow-reference'],
+      force: flags.force,
+      verify: flags.verify,
+      dryRun: flags['dry-run'],
+      threads: flags.threads,
+      sparse: flags.sparse,
+      uuid: flags.uuid,
+      time: this.buildTime,
+      scratchFolder: flags.tmp,
+      signal: this.signal,
+      onProgress: progress.update,
+    })
+    const source = args.source === '-' ? { input: process.stdin, name: 'standard input' } : args.source
+    const result = await convert(source, toStream ? standardOutput(process.stdout) : args.target, options)
+    if (flags.json) this.printJson({ schema: 'vdisk.convert', schemaVersion: 1, ...result })
+    else await this.#show(result, toStream)
+  }
+
+  async #show(result: ConvertResult, toStream: boolean): Promise<void> {
+    const { renderer, shortSize, sizeText } = await import('../cli/render.js')
+    // Standard output may be the image.
+    const out = toStream ? process.stderr : process.stdout
+    const say = (text: string): void => toStream ? this.tell(text) : this.print(text)
+    const render = await renderer(out)
+    const { source, target } = result
+    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    say(render.heading(result.dryRun ? 'Would convert' : 'Converted'))
+    say(render.facts([
+      ['source', `${source.path} (${source.format}, ${source.subformat})`],
+      ['target', `${target.path} (${target.format})`],
+      ['disk', sizeText(target.capacity)],
+      ...(target.size === undefined ? [] : [['target file', `${sizeText(target.size)}${target.allocated === undefined ? '' : `, ${shortSize(target.allocated)} allocated`}`] as const]),
+      ...(result.dryRun ? [] : [['time', `${result.seconds.toFixed(1)} s`] as const]),
+      ...(result.verified ? [['verified', 'every byte of the disk, read back from the target, equals the source'] as const] : []),
+    ]))
+    if (result.dryRun) say('Nothing was written (--dry-run).')
+  }
+}

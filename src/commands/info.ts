@@ -1,0 +1,66 @@
+import { string } from '@oclif/core/args'
+import { boolean } from '@oclif/core/flags'
+import { BaseCommand, errorDocument } from '../cli/base-command.js'
+import { openFlags, optionValues } from '../cli/flags.js'
+import { exitCodes, isImageError } from '../errors.js'
+import { defined } from '../operations/defined.js'
+import type { ImageInfo } from '../operations/info.js'
+
+export default class Info extends BaseCommand {
+  static override summary = 'Show what an image is.'
+  static override description = `Shows the format of each IMAGE, the size of its disk and of its files, its sectors, ids and features, the chain of its parents and the other files it names. Nothing is written, and the content of the disk is not read. A missing parent is told, and is no error. With several images the exit code is that of the worst.`
+  static override examples = [
+    { description: 'What is this file?', command: '<%= config.bin %> <%= command.id %> disk.vhdx' },
+    { description: 'Every field of its headers, with its place in the file', command: '<%= config.bin %> <%= command.id %> disk.vhdx --headers' },
+    { description: 'For a program', command: '<%= config.bin %> <%= command.id %> *.qcow2 --json' },
+  ]
+  static override args = { image: string({ required: true, description: 'the image to look at; several may follow' }) }
+  static override strict = false
+  static override usage = '<%= command.id %> IMAGE... [FLAGS]'
+  static override flags = {
+    ...openFlags,
+    headers: boolean({ summary: 'show every field of every header, with its place in the file' }),
+  }
+
+  async run(): Promise<void> {
+    const { argv, flags } = await this.parse(Info)
+    const [{ info }, registry] = await Promise.all([import('../operations/info.js'), this.registry()])
+    const documents: Record<string, unknown>[] = []
+    for (const path of argv as string[]) {
+      try {
+        const image = info(path, defined({
+          registry, from: flags.from, snapshot: flags.snapshot,
+          fromOptions: optionValues(flags['from-option']),
+          parentFormat: flags['parent-format'],
+          allowReferences: flags['allow-reference'],
+        }))
+        if (flags.json) documents.push(forJson(image, flags.headers))
+        else await this.#show(image, flags.headers)
+      } catch (error) {
+        // One bad image among several does not keep the others from being shown.
+        if (!isImageError(error) || argv.length === 1) throw error
+        this.exitWith(exitCodes[error.kind])
+        if (flags.json) documents.push({ path, error: errorDocument(error) })
+        else this.tell(`Error: ${error.message}${error.hint === undefined ? '' : `\n${error.hint}`}\n`)
+      }
+    }
+    if (flags.json) this.printJson({ schema: 'vdisk.info', schemaVersion: 1, images: documents })
+  }
+
+  async #show(image: ImageInfo, headers: boolean): Promise<void> {
+    const { infoText } = await import('../cli/info-text.js')
+    this.print(await infoText(image, headers, process.stdout))
+  }
+}
+
+/** Facts become one object a section; fields are given with --headers only. */
+function forJson(image: ImageInfo, headers: boolean): Record<string, unknown> {
+  return {
+    ...image,
+    sections: image.sections.map(({ title, facts, fields }) => ({
+      title,
+      facts: Object.fromEntries(facts.map(({ name, value }) => [name, value])),
+      ...(headers && fields !== undefined ? { fields } : {}),
+    })),
+  }
+}

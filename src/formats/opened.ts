@@ -1,0 +1,109 @@
+import type { ImageError } from '../errors.js'
+import { OverlaySource } from '../block/overlay.js'
+import type { BlockSource, Extent, Note } from '../block/types.js'
+import type { DiskImage, FormatDriver } from './driver.js'
+
+/** A file of the host that belongs to an image: which one it is, to recognise it under any name. */
+export interface ImageFile {
+  readonly path: string
+  readonly role: 'image' | 'parent' | 'data-file' | 'extent'
+  /** Bytes of the file, and bytes that the host's filesystem really holds for it. */
+  readonly size: number
+  readonly allocated: number
+  readonly device: bigint
+  readonly inode: bigint
+}
+
+/** One image of a chain, with the files it consists of (the image itself first). */
+export interface Layer {
+  readonly name: string
+  /** Undefined when the image is no file of its own (standard input). */
+  readonly path: string | undefined
+  readonly driver: FormatDriver
+  readonly image: DiskImage
+  readonly files: readonly ImageFile[]
+  /** What is known besides the image's own notes. */
+  readonly notes: readonly Note[]
+}
+
+/** What is below the last layer of an incomplete chain: every look at it says why it is missing. */
+class MissingSource implements BlockSource {
+  readonly grain = 512
+  readonly #error: ImageError
+
+  constructor(readonly capacity: number, readonly sectorSize: 512 | 4096, error: ImageError) {
+    this.#error = error
+  }
+
+  extentAt(): Extent {
+    throw this.#error
+  }
+
+  read(): void {
+    throw this.#error
+  }
+
+  [Symbol.dispose](): void {
+    // Nothing is held.
+  }
+}
+
+/** An opened image with its chain of parents, as one readable disk. Closing it closes every layer. */
+export class OpenedImage implements BlockSource {
+  /** The image asked for first, then its parent, its parent's parent … */
+  readonly layers: readonly Layer[]
+  /** Why the chain ends too early; only when it was opened to be looked at. Reading what the parent should hold throws it. */
+  readonly missing: ImageError | undefined
+  readonly capacity: number
+  readonly sectorSize: 512 | 4096
+  readonly grain: number
+  readonly #source: BlockSource
+
+  /** @throws RangeError without a layer. */
+  constructor(layers: readonly Layer[], missing: ImageError | undefined) {
+    const [top] = layers
+    if (top === undefined) throw new RangeError('an image has at least one layer')
+    this.layers = layers
+    this.missing = missing
+    let source: BlockSource | undefined = missing === undefined ? undefined : new MissingSource(top.image.capacity, top.image.sectorSize, missing)
+    for (const layer of [...layers].reverse()) source = source === undefined ? layer.image : new OverlaySource(layer.image, source)
+    this.#source = source ?? top.image
+    this.capacity = this.#source.capacity
+    this.sectorSize = this.#source.sectorSize
+    this.grain = this.#source.grain
+  }
+
+  /** The image asked for, without its parents. */
+  get top(): Layer {
+    const [top] = this.layers
+    if (top === undefined) throw new RangeError('an image has at least one layer')
+    return top
+  }
+
+  /** What the user should know, of every layer. */
+  get notes(): Note[] {
+    return this.layers.flatMap(({ image, notes }) => [...notes, ...image.notes])
+  }
+
+  /** Every file that the disk is made of. */
+  get files(): ImageFile[] {
+    return this.layers.flatMap(({ files }) => files)
+  }
+
+  /** The error that reading will meet: encryption, or a missing parent. Undefined when all is there. */
+  get unreadable(): ImageError | undefined {
+    return this.layers.find(({ image }) => image.unreadable !== undefined)?.image.unreadable ?? this.missing
+  }
+
+  extentAt(offset: number, limit: number): Extent {
+    return this.#source.extentAt(offset, limit)
+  }
+
+  read(offset: number, target: Uint8Array): void {
+    this.#source.read(offset, target)
+  }
+
+  [Symbol.dispose](): void {
+    for (const { image } of this.layers) image[Symbol.dispose]()
+  }
+}

@@ -1,0 +1,23 @@
+import type { FormatDriver } from '../driver.js'
+import { createOptions, openOptions } from './options.js'
+import { probeVhd } from './probe.js'
+import { openVhd } from './reader.js'
+import { createVhd } from './writer.js'
+
+/** Microsoft VHD (Virtual PC, "vpc" to QEMU), specification 1.0. */
+export const vhd: FormatDriver = {
+  apiVersion: 1,
+  id: 'vhd',
+  title: 'Microsoft VHD (Virtual PC)',
+  extensions: ['vhd', 'avhd', 'vpc', 'vud'],
+  subformats: [
+    { id: 'dynamic', summary: 'grows with what is written' },
+    { id: 'fixed', summary: 'every byte of the disk in order, a footer behind' },
+  ],
+  features: { parents: 'create', snapshots: false, compression: [], sectorSizes: [512] },
+  options: createOptions,
+  openOptions,
+  probe: (head, tail, size) => probeVhd(head, tail, size),
+  open: (store, context) => openVhd(store, context),
+  create: (store, shape, options) => createVhd(store, shape, options),
+}

@@ -1,0 +1,25 @@
+import { printable, reference } from '../../errors.js'
+import type { DiskImage, ParentReference } from '../driver.js'
+import { parentPaths, type ParentLocator } from './parent-locators.js'
+import type { DynamicHeaderValues } from './structs.js'
+
+/** How a differencing disk names its parent, and how it knows it. @param name the child's file, for messages. */
+export function parentReferenceOf(child: { readonly capacity: number }, header: DynamicHeaderValues, locators: readonly ParentLocator[], name: string): ParentReference {
+  const identity = header.parentUniqueId
+  return {
+    paths: parentPaths(locators, header.parentUnicodeName),
+    format: 'vhd',
+    identity,
+    verify(parent: DiskImage): void {
+      const found = parent.identity
+      if (parent.format !== 'vhd' || found !== identity) {
+        throw reference('E_PARENT_ID', `${name}: its parent "${printable(header.parentUnicodeName)}" is a VHD with the unique id ${identity}, the file found is ${parent.format === 'vhd' ? `one with ${found ?? 'none'}` : `a ${parent.format} image`}`, {
+          hint: 'Find the parent as it was when the child was made.', details: { expected: identity, found },
+        })
+      }
+      if (parent.capacity !== child.capacity) {
+        throw reference('E_PARENT_SIZE', `${name}: its disk has ${child.capacity} bytes, that of its parent ${parent.capacity}; they must be equal`, { details: { expected: child.capacity, found: parent.capacity } })
+      }
+    },
+  }
+}

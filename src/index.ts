@@ -1,0 +1,30 @@
+/**
+ * vdisk as a library: the operations of the command line, with typed results, and what a plugin needs to add a format.
+ * Nothing here prints, and nothing touches `process`. Offsets, lengths and sizes are bytes.
+ */
+export { convert, type ConvertOptions, type ConvertResult, type TargetOutput } from './operations/convert.js'
+export type { SourceInput } from './operations/source.js'
+export { create, type CreateOptions, type CreateResult } from './operations/create.js'
+export { formats, type FormatInfo } from './operations/formats.js'
+export { Image, openImage, type ImageOptions, type Run } from './operations/image.js'
+export { info, type ImageInfo, type InfoOptions, type LayerInfo, type Problem } from './operations/info.js'
+export type { Progress } from './engine/progress.js'
+export { exitCodes, ImageError, isImageError, type ErrorDetails, type ErrorKind, type ImageErrorOptions } from './errors.js'
+export { corrupt, printable, reference, refused, targetError, unsupported, usage } from './errors.js'
+
+// For plugins that add formats.
+export { Registry, builtinDrivers, type RegisteredDriver } from './formats/registry.js'
+export {
+  driverApiVersion,
+  type Certainty, type CreateContext, type DiskImage, type DiskShape, type FileReference, type Finding, type FormatDriver, type ImageIdentity,
+  type ImageWriter, type OpenContext, type OptionSpec, type OptionValues, type ParentReference, type ParentShape, type WritableImage,
+} from './formats/driver.js'
+export type { BlockSource, ByteStore, Codec, Extent, Fact, Note, Section } from './block/types.js'
+export { ExtentReader } from './block/read.js'
+export { MemoryStore } from './block/memory-store.js'
+export {
+  ascii, bytes, flags32, flags64, guid, nilUuid, offset64, struct, u16, u32, u64, u8, utf16, uuid,
+  type Endian, type Field, type FieldRow, type Struct, type StructValues, type ValuesOf,
+} from './binary/struct.js'
+export { ceilDivide, isPowerOfTwo, roundDown, roundUp, safeNumber } from './binary/integers.js'
+export { isZero } from './binary/zero.js'

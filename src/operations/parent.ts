@@ -1,0 +1,36 @@
+import fs from 'node:fs'
+import { dirname, relative, resolve, sep } from 'node:path'
+import type { Note } from '../block/types.js'
+import { usage } from '../errors.js'
+import type { FormatDriver, ParentShape } from '../formats/driver.js'
+import { openImage, type OpenedImage, type OpenOptions } from '../formats/open.js'
+import { defined } from './defined.js'
+
+/** The parent of an image to be made, opened with its own chain. */
+export interface NewParent {
+  readonly opened: OpenedImage
+  readonly shape: ParentShape
+  readonly notes: readonly Note[]
+}
+
+/** @throws ImageError usage E_NO_PARENTS when the format cannot have one; those of opening the parent. */
+export function openNewParent(path: string, childPath: string, driver: FormatDriver, options: OpenOptions): NewParent {
+  if (driver.features.parents !== 'create') throw usage('E_NO_PARENTS', `vdisk cannot make a ${driver.title} with a parent`, { hint: '`vdisk formats` shows which formats can have one.' })
+  const { parentFormat, ...rest } = options
+  const opened = openImage(path, { ...rest, ...defined({ parentFormat, from: parentFormat === 'auto' ? undefined : parentFormat }) })
+  try {
+    if (opened.unreadable !== undefined) throw opened.unreadable
+    const real = fs.realpathSync(path)
+    const child = resolve(childPath)
+    const folder = fs.realpathSync(dirname(child))
+    const relativePath = relative(folder, real).split(sep).join('/')
+    const outside = relativePath.startsWith('../')
+    const notes: Note[] = outside
+      ? [{ code: 'W_PARENT_OUTSIDE', message: `the parent ${real} lies outside the new image's folder: reading the new image will need --allow-reference` }]
+      : []
+    return { opened, notes, shape: { image: opened.top.image, path: real, relativePath, childPath: child, time: Math.floor(fs.statSync(real).mtimeMs / 1000) } }
+  } catch (error) {
+    opened[Symbol.dispose]()
+    throw error
+  }
+}

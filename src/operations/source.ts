@@ -1,0 +1,80 @@
+import { isZero } from '../binary/zero.js'
+import type { FileStore } from '../block/file-store.js'
+import { PaddedSource } from '../block/padded.js'
+import { SliceSource } from '../block/slice.js'
+import type { BlockSource } from '../block/types.js'
+import { prepareCodec } from '../codec/index.js'
+import type { Progress } from '../engine/progress.js'
+import { aborted, usage } from '../errors.js'
+import { openImage, openStore, type OpenedImage, type OpenOptions } from '../formats/open.js'
+
+/** Where an image comes from: a path, or bytes that arrive once (standard input). */
+export type SourceInput = string | { readonly input: AsyncIterable<Uint8Array>; readonly name?: string }
+
+interface SourceOptions extends OpenOptions {
+  /** Where bytes that arrive once are kept until the end; room for all of them is needed. */
+  readonly scratchFolder: string
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/** Opens what is to be read, with its chain. @throws ImageError */
+export async function openSource(source: SourceInput, options: SourceOptions): Promise<OpenedImage> {
+  if (typeof source === 'string') return openImage(source, options)
+  const { createScratchStore } = await import('../block/scratch-store.js')
+  const store = createScratchStore(options.scratchFolder)
+  try {
+    await spool(source.input, store, options)
+  } catch (error) {
+    store[Symbol.dispose]()
+    throw error
+  }
+  return openStore(store, undefined, options)
+}
+
+/** Formats are found at both ends of a file and read in any order, so all of it must be there first. Blocks of zeros become holes. */
+async function spool(input: AsyncIterable<Uint8Array>, store: FileStore, { signal, onProgress }: SourceOptions): Promise<void> {
+  let done = 0
+  for await (const bytes of input) {
+    if (signal?.aborted === true) throw aborted()
+    if (!isZero(bytes)) store.write(done, bytes)
+    done += bytes.length
+    // The total is not known before the end: 0 says so.
+    onProgress?.({ phase: 'read', done, total: 0 })
+  }
+  if (signal?.aborted === true) throw aborted()
+  store.truncate(done)
+}
+
+const pieceLength = 1048576
+
+/**
+ * The disk with another capacity: larger is filled up with zeros, smaller only cuts off what reads as zero.
+ * @throws ImageError usage E_SIZE_TOO_SMALL naming the first offset with content; aborted E_ABORTED.
+ */
+export async function resized(source: BlockSource, capacity: number, signal?: AbortSignal): Promise<BlockSource> {
+  if (capacity === source.capacity) return source
+  if (capacity > source.capacity) return new PaddedSource(source, capacity)
+  const piece = new Uint8Array(pieceLength)
+  for (let offset = capacity; offset < source.capacity;) {
+    if (signal?.aborted === true) throw aborted()
+    const extent = source.extentAt(offset, source.capacity - offset)
+    if (extent.kind === 'zero' || extent.kind === 'absent') {
+      offset += extent.length
+      continue
+    }
+    if (extent.kind === 'packed') await prepareCodec(extent.codec.id)
+    const bytes = piece.subarray(0, Math.min(extent.length, pieceLength))
+    source.read(offset, bytes)
+    if (!isZero(bytes)) {
+      const first = offset + bytes.findIndex((byte) => byte !== 0)
+      throw usage('E_SIZE_TOO_SMALL', `the disk cannot be cut to ${capacity} bytes: it has content at offset ${first}`, {
+        hint: 'Shrink the partitions and filesystems first, inside the guest.', details: { capacity, offset: first },
+      })
+    }
+    offset += bytes.length
+    // Lets a signal through: the scan is synchronous.
+    await new Promise((next) => setImmediate(next))
+  }
+  return new SliceSource(source, 0, capacity)
+}

@@ -1,0 +1,44 @@
+/** The images of ../shared/corpus, read in place; their README tells the fields of a record. */
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { rootFolder, workFolder } from './fixtures.js'
+import { have, run } from './tools.js'
+
+export interface CorpusRecord {
+  readonly path: string
+  readonly kind: string
+  readonly size: number
+  readonly sha256: string
+  readonly expect: 'decode' | 'raw' | 'reject' | 'missing-dependency' | 'encrypted' | 'partly-corrupt'
+  readonly virtual_size: number | null
+  readonly raw_sha256?: string | null
+  readonly raw_nz64k?: string | null
+  readonly snapshots?: readonly { readonly name: string; readonly size: number; readonly raw_nz64k: string }[]
+}
+
+const corpusFolder = process.env['VDISK_CORPUS'] ?? join(rootFolder, '..', 'shared', 'corpus')
+
+/** The records and the folder they lie in; undefined after a visible skip. In CI the corpus must be there. */
+export function openCorpus(t: TestContext): { readonly records: readonly CorpusRecord[]; readonly folder: string } | undefined {
+  const archive = join(corpusFolder, 'images.tar.xz')
+  if (!existsSync(archive)) {
+    if (process.env['CI'] !== undefined) throw new Error(`${archive} is missing, and CI runs all tests`)
+    t.skip(`${archive} is missing`)
+    return undefined
+  }
+  if (!have(t, 'tar') || !have(t, 'xz')) return undefined
+  const records = JSON.parse(readFileSync(join(corpusFolder, 'manifest.json'), 'utf8')) as CorpusRecord[]
+  const folder = join(workFolder, 'corpus')
+  if (!existsSync(folder)) {
+    const own = `${folder}.${process.pid}`
+    mkdirSync(own, { recursive: true })
+    try {
+      run('tar', '-xJf', archive, '-C', own)
+      renameSync(own, folder)
+    } finally {
+      rmSync(own, { recursive: true, force: true })
+    }
+  }
+  return { records, folder }
+}

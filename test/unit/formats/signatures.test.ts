@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import test from 'node:test'
+import zlib from 'node:zlib'
+import { foreignFormat, unclaimedFormat } from '../../../src/formats/signatures.js'
+
+function name(bytes: Uint8Array): string | undefined {
+  return foreignFormat(bytes.subarray(0, 65536), bytes.subarray(Math.max(0, bytes.length - 65536)), bytes.length)
+}
+
+/** A file of the given length with texts at places; a negative place counts from the end. */
+function file(pieces: readonly (readonly [number, string | Uint8Array])[], length = 100000): Uint8Array {
+  const bytes = Buffer.alloc(length)
+  for (const [place, piece] of pieces) bytes.set(typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece, place < 0 ? length + place : place)
+  return bytes
+}
+
+const u32 = (value: number, little = true): Uint8Array => {
+  const bytes = Buffer.alloc(4)
+  if (little) bytes.writeUInt32LE(value)
+  else bytes.writeUInt32BE(value)
+  return bytes
+}
+
+test('formats that are not built are known by name', () => {
+  const cases: [RegExp, Uint8Array][] = [
+    [/VMDK/, file([[0, 'KDMV\x01']])],
+    [/VMDK/, file([[0, 'COWD\x01']])],
+    [/VMDK.*SE sparse/, file([[0, '\xbe\xba\xfe\xca\0\0\0\0']])],
+    [/VMDK descriptor/, Buffer.from('# Disk DescriptorFile\nversion=1\n')],
+    [/VMDK descriptor/, Buffer.from('\r\n# disk descriptorfile\r\nversion=1\r\n')],
+    [/VDI/, file([[0, '<<< Oracle VM VirtualBox Disk Image >>>\n'], [64, u32(0xbeda107f)], [68, u32(0x00010001)]])],
+    [/DMG/, file([[-512, 'koly'], [-508, u32(4, false)], [-504, u32(512, false)]])],
+    // A DMG may begin with the magic of what it is compressed with.
+    [/DMG/, file([[0, 'BZh91AY&SY'], [-512, 'koly'], [-508, u32(4, false)], [-504, u32(512, false)]])],
+    [/encrypted DMG/, file([[0, 'encrcdsa']])],
+    [/encrypted DMG/, file([[-8, 'cdsaencr']])],
+    [/sparse image/, file([[0, 'sprs'], [4, u32(3, false)]])],
+    [/ASIF/, file([[0, 'shdw\0\0\0\x01']])],
+    [/Parallels/, file([[0, 'WithoutFreeSpace']])],
+    [/Parallels/, file([[0, 'WithouFreSpacExt']])],
+    [/Parallels/, Buffer.from('<?xml version="1.0"?>\n<Parallels_disk_image Version="1.0">')],
+    [/QED/, file([[0, 'QED\0']])],
+    [/Bochs/, file([[0, 'Bochs Virtual HD Image']])],
+    [/cloop/, file([[0, '#!/bin/sh\n#V2.0 Format\nmodprobe cloop']])],
+    [/VMA/, file([[0, 'VMA\0']])],
+    [/Android/, file([[0, u32(0xed26ff3a)], [4, '\x01\0\0\0']])],
+    [/E01/, file([[0, 'EVF\x09\x0d\x0a\xff\0\x01']])],
+    [/Ex01/, file([[0, 'EVF2\x0d\x0a\x81\0']])],
+    [/AFF/, file([[0, 'AFF10\x0d\x0a\0']])],
+    [/WIM/, file([[0, 'MSWIM\0\0\0']])],
+    [/OVF/, Buffer.from('<?xml version="1.0"?>\n<ovf:Envelope xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1">')],
+    [/gzip/, zlib.gzipSync(randomBytes(1000))],
+    [/xz/, file([[0, '\xfd7zXZ\0\0\x04']])],
+    [/zstd/, file([[0, '\x28\xb5\x2f\xfd\x04']])],
+    [/zstd/, file([[0, '\x5e\x2a\x4d\x18']])],
+    [/bzip2/, Buffer.from('BZh91AY&SY....', 'latin1')],
+    [/lz4/, file([[0, '\x04\x22\x4d\x18\x64']])],
+    [/LZMA/, file([[0, '\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\0']])],
+    [/zip/, file([[0, 'PK\x03\x04\x14']])],
+    [/7z/, file([[0, '7z\xbc\xaf\x27\x1c']])],
+    [/rar/, file([[0, 'Rar!\x1a\x07\x01\0']])],
+    [/tar/, tarHeader()],
+  ]
+  for (const [expected, bytes] of cases) assert.match(name(bytes) ?? 'nothing', expected)
+  assert.match(unclaimedFormat(file([[0, 'QFI\xfb\0\0\0\x09']]), new Uint8Array(), 1) ?? '', /QCOW/)
+})
+
+function tarHeader(): Uint8Array {
+  const bytes = Buffer.alloc(10240)
+  bytes.write('disk.ovf')
+  bytes.write('ustar\0', 257)
+  let sum = 8 * 32
+  for (const byte of bytes.subarray(0, 512)) sum += byte
+  bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
+  return bytes
+}
+
+test('real raw disks are taken for nothing else', () => {
+  const bootCode = [0xeb, 0x63, 0x90, 0x10, 0x8e, 0xd0]
+  const cases: [string, Uint8Array][] = [
+    ['zeros', file([])],
+    ['all ones', Buffer.alloc(100000, 255)],
+    ['noise', randomBytes(100000)],
+    ['boot code', file([[0, Uint8Array.from(bootCode)], [510, '\x55\xaa']])],
+    ['text', Buffer.from('# Disk usage report\nof today\n'.repeat(5000))],
+    ['a shell script', Buffer.from('#!/bin/sh\necho hello\n'.repeat(500))],
+    ['text about ustar', Buffer.from(`${'x'.repeat(257)}ustar${'y'.repeat(1000)}`)],
+    ['boot code with the VDI signature in it', file([[0, Uint8Array.from(bootCode)], [64, u32(0xbeda107f)], [68, u32(0x8ed0bc00)], [510, '\x55\xaa']])],
+    ['BZh as text', Buffer.from('BZh is how bzip2 begins')],
+    ['ten bytes', Buffer.from('not a dmg!')],
+    ['koly as text at the end', file([[-512, 'koly']])],
+    ['one byte', Uint8Array.of(0x1f)],
+    ['nothing', new Uint8Array()],
+    ['XML of something else', Buffer.from('<?xml version="1.0"?><disk/>')],
+  ]
+  for (const [what, bytes] of cases) {
+    assert.equal(name(bytes), undefined, what)
+    assert.equal(unclaimedFormat(bytes, bytes, bytes.length), undefined, what)
+  }
+})
