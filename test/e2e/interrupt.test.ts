@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import test from 'node:test'
+import { vdisk, type CliResult } from '../support/cli.js'
+import { diskLike } from '../support/content.js'
+import { testFolder } from '../support/folder.js'
+
+/** Runs a conversion and sends it a signal when it is under way; a run that was done too soon is no test, and fails. */
+async function interrupted(cwd: string, args: readonly string[], signal: NodeJS.Signals, when: RegExp): Promise<CliResult> {
+  let sent = false
+  const result = await vdisk(['convert', ...args, '--progress', 'json'], {
+    cwd,
+    onError: (text, child) => {
+      if (!sent && when.test(text)) {
+        sent = true
+        child.kill(signal)
+      }
+    },
+  })
+  assert.ok(sent, `the conversion was over before it could be interrupted: ${result.stderr}`)
+  return result
+}
+
+/** A disk of 96 MiB whose compression takes seconds. */
+function bigSource(path: string): void {
+  const piece = diskLike(8 * 1048576, 11)
+  const file = fs.openSync(path, 'w')
+  for (let index = 0; index < 12; index++) {
+    piece.fill(index + 1, 0, 4096)
+    fs.writeSync(file, piece)
+  }
+  fs.closeSync(file)
+}
+
+const slow = ['--compress', 'zlib:9', '--threads', '1']
+
+test('Ctrl-C and SIGTERM leave nothing new, and the old target whole', async (t) => {
+  const cwd = testFolder(t)
+  bigSource(join(cwd, 'a.raw'))
+  fs.writeFileSync(join(cwd, 'old.qcow2'), 'the old one')
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    const result = await interrupted(cwd, ['a.raw', 'old.qcow2', '--force', ...slow], signal, /"phase":"copy"/)
+    assert.equal(result.code, 130, result.stderr)
+    assert.match(result.stderr, /interrupted/)
+    assert.deepEqual(fs.readdirSync(cwd).sort(), ['a.raw', 'old.qcow2'])
+    assert.equal(fs.readFileSync(join(cwd, 'old.qcow2'), 'utf8'), 'the old one')
+  }
+})
+
+test('kill -9 leaves no file that info accepts, and the old target whole', async (t) => {
+  const cwd = testFolder(t)
+  bigSource(join(cwd, 'a.raw'))
+  assert.equal((await vdisk(['convert', 'a.raw', 'packed.qcow2', '--compress', 'zlib:1'], { cwd })).code, 0)
+  const sources = fs.readdirSync(cwd)
+  for (const [source, target, flags] of [['a.raw', 'old.qcow2', slow], ['packed.qcow2', 'old.raw', ['--threads', '0']], ['packed.qcow2', 'old.vhd', ['--threads', '0']], ['packed.qcow2', 'old.vhdx', ['--threads', '0', '--subformat', 'fixed']]] as const) {
+    fs.writeFileSync(join(cwd, target), 'the old one')
+    const result = await interrupted(cwd, [source, target, '--force', ...flags], 'SIGKILL', /"phase":"copy"/)
+    assert.equal(result.code, 'SIGKILL')
+    assert.equal(fs.readFileSync(join(cwd, target), 'utf8'), 'the old one')
+    fs.rmSync(join(cwd, target))
+    const left = fs.readdirSync(cwd).filter((name) => !sources.includes(name))
+    assert.equal(left.length, 1, `what was written so far: ${left.join(' ')}`)
+    const info = await vdisk(['info', left[0]!], { cwd })
+    assert.equal(info.code, 4, `${left[0] ?? ''}: ${info.stdout.toString()}${info.stderr}`)
+    fs.rmSync(join(cwd, left[0]!))
+  }
+})
