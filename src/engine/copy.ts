@@ -7,7 +7,7 @@ import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
 import type { Progress } from './progress.js'
 import { Sharing } from './share.js'
 import type { Packing, Task } from './task.js'
-import { addWrite, Reserver, writeAll, type Write } from './write.js'
+import { addWrite, Growth, writeAll, type Write } from './write.js'
 
 /** What the engine needs of an image writer: the contract is in src/formats/driver.ts, which the engine may not import. */
 export interface CopyTarget {
@@ -82,7 +82,7 @@ class Mover {
   readonly #unit: number
   readonly #chunkLength: number
   readonly #pool: TaskPool
-  readonly #reserver = new Reserver()
+  readonly #growth = new Growth()
   #done = 0
 
   constructor(options: CopyOptions, how: { unit: number; chunkLength: number; pool: TaskPool }) {
@@ -138,7 +138,7 @@ class Mover {
   }
 
   finish(): void {
-    this.#reserver.finish()
+    this.#growth.finish()
     this.#report(this.#options.source.capacity)
   }
 
@@ -164,7 +164,7 @@ class Mover {
   }
 
   #add(writes: Write[], store: ByteStore, position: number, at: number, length: number): void {
-    this.#reserver.before(store, position + length)
+    this.#growth.before(store, position, length)
     addWrite(writes, { store, position, at, length })
     this.bytesWritten += length
   }

@@ -49,28 +49,35 @@ function writeOne({ store, position, at, length }: Write, bytes: Uint8Array): Pr
   })
 }
 
-/** How far ahead space is reserved in a file that grows. */
-const reserveLength = 64 * 1024 * 1024
+/** How far ahead of its end a growing file is enlarged. */
+const aheadLength = 64 * 1024 * 1024
 
 /**
- * Reserves space ahead in files that grow write by write: fewer extents, less time spent finding space, and writes past the page
- * cache that need not wait for each other, as they do when each one enlarges the file.
+ * Enlarges files that grow write by write ahead of the writes, which past the page cache must otherwise wait for each other. The space
+ * is reserved too, for fewer extents, as long as the file is mostly data: formats with large blocks leave holes that stay holes.
  */
-export class Reserver {
-  readonly #reserved = new Map<ByteStore, number>()
+export class Growth {
+  readonly #files = new Map<ByteStore, { end: number; placed: number; reserves: boolean }>()
 
-  /** To be called before bytes up to `end` are written. */
-  before(store: ByteStore, end: number): void {
+  /** To be called before `length` bytes are written at `position`. */
+  before(store: ByteStore, position: number, length: number): void {
     if (store.fd === undefined || !store.growable) return
-    const reserved = this.#reserved.get(store) ?? store.size
-    if (end <= reserved) return
-    const next = end + reserveLength
-    // Where it cannot be had, it is not asked for again. A full disk shows itself at the writes.
-    this.#reserved.set(store, syscalls()?.reserve(store.fd, reserved, next - reserved) === true ? next : Infinity)
+    let file = this.#files.get(store)
+    if (file === undefined) this.#files.set(store, file = { end: store.size, placed: 0, reserves: true })
+    const end = position + length
+    if (end > file.end) {
+      const next = end + aheadLength
+      const dense = file.placed >= end * 3 / 4
+      if (dense && file.reserves) file.reserves = syscalls()?.reserve(store.fd, file.end, next - file.end) === true
+      // A full disk, or a filesystem that cannot reserve, shows itself at the writes.
+      if (!dense || !file.reserves) fs.ftruncateSync(store.fd, next)
+      file.end = next
+    }
+    file.placed += length
   }
 
-  /** Gives back what was reserved beyond the end of each file. */
+  /** Sets each file back to the size it was told to have. */
   finish(): void {
-    for (const store of this.#reserved.keys()) store.truncate(store.size)
+    for (const store of this.#files.keys()) store.truncate(store.size)
   }
 }

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import type { Syscalls } from './syscalls.js'
+import type { Syscalls } from './types.js'
 
 type NativeFunction = (...values: unknown[]) => number
 interface Koffi {

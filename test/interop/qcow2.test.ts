@@ -84,6 +84,10 @@ for (const options of written) {
       assert.equal(data['compression-type'], String(options['compress'] ?? '').startsWith('zstd') ? 'zstd' : 'zlib')
       assert.equal(data['data-file'], options['data-file'])
     }
+    if (options['preallocation'] === 'falloc' || options['preallocation'] === 'full') {
+      const stat = fs.statSync(file(String(options['data-file'] ?? 'out.qcow2')))
+      assert.ok(stat.blocks * 512 >= capacity, `only ${stat.blocks * 512} bytes are reserved`)
+    }
     if (options['data-file-raw'] === true) assert.equal(Buffer.compare(fs.readFileSync(file('content.bin')), content), 0)
     if (options['compress'] !== undefined && options['refcount-bits'] !== 1 && options['cluster-size'] !== 512) {
       const checked = JSON.parse(run('qemu-img', 'check', '--output=json', file('out.qcow2'))) as { 'compressed-clusters'?: number }

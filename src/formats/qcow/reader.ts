@@ -13,6 +13,9 @@ type Piece = { readonly length: number } & (
   | { readonly kind: 'data'; readonly position: number }
   | { readonly kind: 'packed'; readonly position: number; readonly storedLength: number; readonly unitOffset: number })
 
+/** A run of like pieces, as far as it has been walked; `complete` when it goes no further. */
+interface Run { readonly piece: Piece; readonly offset: number; length: number; complete: boolean }
+
 /** How many table entries one call of `extentAt` walks at most. */
 const walkedEntries = 65536
 /** Bytes of L2 tables kept. */
@@ -34,7 +37,7 @@ export class QcowImage implements DiskImage {
   readonly #l1: DataView
   readonly #tables = new Map<number, DataView>()
   readonly #reader = new ExtentReader(this)
-  #last: Extent | undefined
+  #last: Run | undefined
 
   constructor(store: ByteStore) {
     this.#store = store
@@ -58,21 +61,14 @@ export class QcowImage implements DiskImage {
     if (this.unreadable !== undefined) throw this.unreadable
     if (!(offset >= 0 && offset < this.capacity && limit > 0)) throw new RangeError(`no extent of ${limit} bytes at offset ${offset} in a disk of ${this.capacity} bytes`)
     const end = Math.min(offset + limit, this.capacity)
-    const last = this.#last
-    if (last !== undefined && offset >= last.offset && offset < last.offset + last.length) return part(last, offset, end)
-    const first = this.#piece(offset)
-    let length = first.length
-    if (first.kind !== 'packed') {
-      for (let walked = 0; offset + length < end && walked < walkedEntries; walked++) {
-        const next = this.#following(offset + length)
-        if (next?.kind !== first.kind) break
-        if (next.kind === 'data' && first.kind === 'data' && next.position !== first.position + length) break
-        length += next.length
-      }
+    let run = this.#last
+    if (run === undefined || offset < run.offset || offset >= run.offset + run.length) {
+      const piece = this.#piece(offset)
+      run = { piece, offset, length: piece.length, complete: piece.kind === 'packed' }
+      this.#last = run
     }
-    length = Math.min(length, this.capacity - offset)
-    this.#last = this.#extent(first, offset, length)
-    return part(this.#last, offset, end)
+    this.#prolong(run, end)
+    return this.#extent(run, offset, Math.min(end, run.offset + run.length) - offset)
   }
 
   read(offset: number, target: Uint8Array): void {
@@ -98,15 +94,28 @@ export class QcowImage implements DiskImage {
     this.#store[Symbol.dispose]()
   }
 
-  #extent(piece: Piece, offset: number, length: number): Extent {
+  /** Takes in the pieces that follow a run, up to `end`. Each table entry is looked at once, however the run is asked for. */
+  #prolong(run: Run, end: number): void {
+    const { piece } = run
+    for (let walked = 0; !run.complete && run.offset + run.length < end && walked < walkedEntries; walked++) {
+      const next = this.#following(run.offset + run.length)
+      if (next?.kind !== piece.kind || (next.kind === 'data' && piece.kind === 'data' && next.position !== piece.position + run.length)) run.complete = true
+      else run.length += next.length
+    }
+  }
+
+  #extent({ piece, offset: start }: Run, offset: number, length: number): Extent {
     switch (piece.kind) {
-      case 'absent':
       case 'zero':
+      case 'absent':
         return { kind: piece.kind, offset, length }
       case 'data':
-        return { kind: 'data', offset, length, store: this.#store, position: piece.position }
+        return { kind: 'data', offset, length, store: this.#store, position: piece.position + (offset - start) }
       case 'packed':
-        return { kind: 'packed', offset, length, store: this.#store, position: piece.position, storedLength: piece.storedLength, codec: inflateRawCodec, unitOffset: piece.unitOffset, unitLength: this.#header.clusterSize }
+        return {
+          kind: 'packed', offset, length, store: this.#store, position: piece.position, storedLength: piece.storedLength,
+          codec: inflateRawCodec, unitOffset: piece.unitOffset, unitLength: this.#header.clusterSize,
+        }
     }
   }
 
@@ -199,7 +208,7 @@ class BackingName implements ParentReference {
   }
 
   get paths(): readonly string[] {
-    const protocol = /^([a-z][a-z0-9+.-]+):/i.exec(this.#name)?.[1]?.toLowerCase()
+    const protocol = /^([^/:]{2,}):/.exec(this.#name)?.[1]?.toLowerCase()
     if (protocol === undefined) return [this.#name]
     if (protocol === 'file') return [this.#name.slice('file:'.length)]
     throw reference('E_BACKING_UNSUPPORTED', `${this.#imageName}: its backing file "${printable(this.#name)}" is not opened: "${printable(protocol)}:" is no plain file`)
@@ -208,11 +217,4 @@ class BackingName implements ParentReference {
   verify(): void {
     // No identity is recorded.
   }
-}
-
-function part(extent: Extent, offset: number, end: number): Extent {
-  const skipped = offset - extent.offset
-  const length = Math.min(extent.length - skipped, end - offset)
-  if (skipped === 0 && length === extent.length) return extent
-  return extent.kind === 'data' ? { ...extent, offset, length, position: extent.position + skipped } : { ...extent, offset, length }
 }

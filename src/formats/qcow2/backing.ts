@@ -58,7 +58,7 @@ export class BackingReference implements ParentReference {
 type Resolved = { readonly format?: string } & ({ readonly path: string } | { readonly path: undefined; readonly why: string })
 
 function resolve(name: string): Resolved {
-  const protocol = /^([a-z][a-z0-9+.-]+):/i.exec(name)?.[1]?.toLowerCase()
+  const protocol = /^([^/:]{2,}):/.exec(name)?.[1]?.toLowerCase()
   if (protocol === undefined) return { path: name }
   if (protocol === 'file') return { path: name.slice('file:'.length) }
   if (protocol === 'json') return resolveJson(name.slice('json:'.length))

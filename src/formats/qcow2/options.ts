@@ -114,6 +114,6 @@ function readDataFile(value: OptionValues[string], bad: (message: string) => Ima
   if (name === '' || name === '.' || name === '..' || /[/\\\0]/.test(name)) throw bad(`data-file is "${name}", expected the plain name of a file beside the image`)
   if (Buffer.byteLength(name) > maximumNameBytes) throw bad(`data-file may have ${maximumNameBytes} bytes`)
   // With a protocol prefix other programs would look for something else than a file.
-  if (/^[a-z][a-z0-9+.-]*:/i.test(name)) throw bad(`data-file is "${name}": a name with a colon would be taken for a protocol`)
+  if (name.includes(':')) throw bad(`data-file is "${name}": a name with a colon would be taken for a protocol`)
   return name
 }

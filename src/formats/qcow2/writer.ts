@@ -55,7 +55,8 @@ export class Qcow2Writer implements ImageWriter {
     }
     this.#dataFile = settings.dataFile === undefined ? undefined : context.createFile(settings.dataFile)
     const data = this.#dataFile ?? store
-    this.#reserves = settings.preallocation === 'falloc' && data.fd !== undefined && syscalls()?.reserve(data.fd, 0, geometry.clusterSize) === true
+    // All of it at once: too little space is then known before anything is copied. Tables come on top in finish().
+    this.#reserves = settings.preallocation === 'falloc' && data.fd !== undefined && syscalls()?.reserve(data.fd, 0, Math.max(this.capacity, 1)) === true
     const dataIsZero = data.zeroed && settings.preallocation !== 'full' && (settings.preallocation !== 'falloc' || this.#reserves)
     if (this.#preallocated && !dataIsZero) this.placeZeros = true
     this.#space = new HostSpace(store, geometry.clusterSize, settings.refcountOrder)

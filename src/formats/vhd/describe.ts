@@ -4,8 +4,8 @@ import { printable } from '../../errors.js'
 import { versionText } from './entries.js'
 import { geometryBytes, timeText } from './layout.js'
 import { locatorRows, parentPaths } from './parent-locators.js'
-import type { Structures } from './reader.js'
 import { dynamicHeader, footer as footerStruct, locatorsAt } from './structs.js'
+import type { Structures } from './structures.js'
 
 /** What `info` says of a VHD; every structure's fields are in the sections. */
 export function describeImage(structures: Structures): Section[] {

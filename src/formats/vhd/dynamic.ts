@@ -98,11 +98,11 @@ function placeTable({ name, size }: ByteStore, headerAt: number, values: Dynamic
     { what: 'the dynamic header', position: headerAt, length: dynamicHeader.size },
     ...(end === undefined ? [] : [{ what: 'the footer', position: end.position, length: end.length }]),
   ]
-  const hit = others.find((other) => overlaps(other, position, length))
-  if (hit !== undefined) throw corrupt('E_OVERLAP', `${name}: the BAT (bytes ${position} to ${position + length}) lies upon ${hit.what} at byte ${hit.position}`, { details })
   if (position + length > size) {
     throw corrupt('E_TRUNCATED', `${name}: the BAT of ${values.maxTableEntries} entries takes bytes ${position} to ${position + length}, but the file ends at byte ${size}`, { details: { ...details, size } })
   }
+  const hit = others.find((other) => overlaps(other, position, length))
+  if (hit !== undefined) throw corrupt('E_OVERLAP', `${name}: the BAT (bytes ${position} to ${position + length}) lies upon ${hit.what} at byte ${hit.position}`, { details })
   return [...others, { what: 'the BAT', position, length }]
 }
 

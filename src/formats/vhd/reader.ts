@@ -4,29 +4,20 @@ import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { corrupt, isImageError, unsupported } from '../../errors.js'
 import type { DiskImage, OpenContext, ParentReference } from '../driver.js'
 import { Blocks } from './blocks.js'
-import { chooseFooter, hex, unknownType, type ChosenFooter } from './choose-footer.js'
+import { chooseFooter, hex, unknownType } from './choose-footer.js'
 import { describeImage } from './describe.js'
-import { readDynamicHeader, type DynamicLayout } from './dynamic.js'
+import { readDynamicHeader } from './dynamic.js'
 import { featureBits, majorVersion } from './entries.js'
 import { windowLength } from './footer.js'
 import type { Geometry } from './layout.js'
 import { parentReferenceOf } from './parent.js'
-import { readLocators, type ParentLocator } from './parent-locators.js'
+import { readLocators } from './parent-locators.js'
 import { capacityOf, fixedNotes } from './sizes.js'
 import { refuseSplit } from './split.js'
 import { diskType, version1, type FooterValues } from './structs.js'
+import type { Structures } from './structures.js'
 
 const subformats: Readonly<Record<number, 'fixed' | 'dynamic' | 'differencing'>> = { 2: 'fixed', 3: 'dynamic', 4: 'differencing' }
-
-/** Everything that is read when an image is opened. */
-export interface Structures {
-  readonly chosen: ChosenFooter
-  readonly subformat: 'fixed' | 'dynamic' | 'differencing'
-  readonly capacity: number
-  readonly dynamic?: DynamicLayout
-  readonly locators: readonly ParentLocator[]
-  readonly notes: readonly Note[]
-}
 
 /** One VHD layer, open for reading. */
 export class VhdImage implements DiskImage {

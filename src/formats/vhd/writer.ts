@@ -163,12 +163,18 @@ class DynamicWriter implements ImageWriter {
     this.#store.flush()
     // Until now nothing says that this is a disk. Copy and header in one go: from here on every reader that takes the file finds all of it.
     this.#store.write(0, Buffer.concat([this.#footer, this.#header]))
-    this.#store.write(this.#free, this.#footer)
+    this.#store.write(this.#footerPosition(), this.#footer)
     this.#store.flush()
   }
 
   [Symbol.dispose](): void {
     // The store belongs to the caller.
+  }
+
+  /** Behind the last block; at the end of a store that cannot grow, where readers look for it, and where an older disk's may stand. */
+  #footerPosition(): number {
+    const { growable, size } = this.#store
+    return growable ? this.#free : size - size % sectorLength - sectorLength
   }
 
   /** The block of an offset, made the current one. */
@@ -222,7 +228,7 @@ class DynamicWriter implements ImageWriter {
 
   /** @throws ImageError target E_TARGET_TOO_SMALL when the image, with its footer, would pass the end of a store that cannot grow. */
   #need(end: number): void {
-    if (!this.#store.growable && end + sectorLength > this.#store.size) {
+    if (!this.#store.growable && end > this.#footerPosition()) {
       throw targetError('E_TARGET_TOO_SMALL', `${this.#store.name} has ${this.#store.size} bytes, the image needs at least ${end + sectorLength}`)
     }
   }

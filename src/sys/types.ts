@@ -1,0 +1,11 @@
+/** What Node cannot ask the system. All optional: every caller works without, slower. */
+export interface Syscalls {
+  /** The first position ≥ `position` that holds data; Infinity when only a hole follows; undefined when the system cannot tell. */
+  nextData(descriptor: number, position: number): number | undefined
+  /** The first position > `position` that lies in a hole (the end of the file counts as one); undefined when it cannot be told. */
+  nextHole(descriptor: number, position: number): number | undefined
+  /** Reserves space, which reads as zero, and enlarges the file to hold it. False when the filesystem cannot. */
+  reserve(descriptor: number, position: number, length: number): boolean
+  /** Shares the blocks of a range between two files (reflink). False when the filesystem cannot; nothing was changed then. */
+  cloneRange(from: number, fromPosition: number, length: number, to: number, toPosition: number): boolean
+}

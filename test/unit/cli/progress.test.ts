@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { ProgressReporter, type ProgressMode } from '../../../src/cli/progress.js'
+
+function report(mode: ProgressMode, events: readonly (readonly [phase: string, done: number, total: number, milliseconds: number])[]): string[] {
+  const written: string[] = []
+  let now = 0
+  const reporter = new ProgressReporter(mode, { columns: 80, isTTY: true, write: (text) => written.push(text) }, () => now)
+  for (const [phase, done, total, milliseconds] of events) {
+    now = milliseconds
+    reporter.update({ phase, done, total })
+  }
+  reporter.end()
+  return written
+}
+
+const gibibyte = 2 ** 30
+const run = [
+  ['copy', 0, gibibyte, 0], ['copy', 1048576, gibibyte, 10], ['copy', gibibyte / 4, gibibyte, 1000], ['copy', gibibyte, gibibyte, 2000],
+  ['flush', 0, 1, 2001], ['verify', 0, gibibyte, 3000], ['verify', gibibyte, gibibyte, 4000], ['flush', 1, 1, 5000],
+] as const
+
+test('JSON lines: whole exactly once, when all is flushed', () => {
+  const lines = report('json', run).map((text) => {
+    assert.match(text, /^\{.*\}\n$/)
+    return JSON.parse(text) as { phase: string; done: number; total: number | null; bytesPerSecond: number; etaSeconds: number | null }
+  })
+  assert.deepEqual(lines.map(({ phase, done }) => [phase, done]), [['copy', 0], ['copy', gibibyte / 4], ['flush', 0], ['verify', 0], ['flush', 1]])
+  assert.deepEqual(lines[1], { phase: 'copy', done: gibibyte / 4, total: gibibyte, bytesPerSecond: gibibyte / 4, etaSeconds: 3 })
+  assert.equal(lines.filter(({ done, total }) => done === total).length, 1)
+})
+
+test('a total that is not known is null, never a number', () => {
+  const [line] = report('json', [['read', 65536, 0, 0]])
+  assert.deepEqual(JSON.parse(line!), { phase: 'read', done: 65536, total: null, bytesPerSecond: 0, etaSeconds: null })
+})
+
+test('the bar fits the line, never says 100 %, and is taken away', () => {
+  const written = report('bar', [...run, ['read', 5 * 1048576, 0, 6000]])
+  const text = written.join('')
+  assert.match(text, /copying \[#+\.+\] {2}25 % {2}256 MiB\/s {2}3 s left/)
+  assert.match(text, /flushing …/)
+  assert.match(text, /reading {2}5 MiB/)
+  assert.doesNotMatch(text, /100|NaN|Infinity/)
+  assert.ok(text.endsWith('\r\u001b[K'))
+  for (const line of text.split('\r\u001b[K')) assert.ok(line.length < 80, line)
+})
+
+test('none is silent', () => {
+  assert.deepEqual(report('none', run), [])
+})
