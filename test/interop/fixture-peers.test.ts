@@ -22,6 +22,8 @@ describe('fixtures as others read them', () => {
       const record = fixtures.find(({ path }) => path === name)
       assert.ok(record)
       runIn(dirname(at('-')), 'cp', fixture(name), 'copy.vhdx')
+      // qemu-img 7.2 replays without enlarging the file to the entry's LastFileOffset, and then misses the last block.
+      if (name === 'vhdx/dirty-log.vhdx') runIn(dirname(at('-')), 'truncate', '-s', '+1M', 'copy.vhdx')
       runIn(dirname(at('-')), 'qemu-img', 'check', '-q', '-r', 'all', 'copy.vhdx')
       askQemu({ ...record, path: 'copy.vhdx' }, dirname(at('-')), dirname(at('-')))
     }

@@ -38,7 +38,9 @@ class Judge {
       assert.equal(guestSha256(image), expected.guestSha256)
     }
     if (subtype.checks) run('qemu-img', 'check', '-q', '-f', subtype.qemuFormat, path)
-    run('qemu-img', 'compare', '-q', '-s', '-f', 'raw', '-F', subtype.qemuFormat, this.#raw, path)
+    run('qemu-img', 'compare', '-q', '-f', 'raw', '-F', subtype.qemuFormat, this.#raw, path)
+    const seen = JSON.parse(run('qemu-img', 'info', '--output=json', '-f', subtype.qemuFormat, path)) as { 'virtual-size': number }
+    assert.equal(seen['virtual-size'], expected.capacity, 'qemu-img sees the same size')
     this.#judged.add(key)
   }
 }
@@ -71,9 +73,12 @@ test('every subtype into every other', async (t) => {
       await t.test(`${source.name} → ${target.name}`, async () => {
         for (const from of [ours, theirs]) {
           const result = at(`result.${target.extension}`)
-          await convert(from, result, { ...target.options, ...identity })
-          await judge.judge(result, target)
-          rmSync(result)
+          try {
+            await convert(from, result, { ...target.options, ...identity })
+            await judge.judge(result, target)
+          } finally {
+            rmSync(result, { force: true })
+          }
         }
       })
     }

@@ -1,4 +1,4 @@
-import { ascii, bytes, flags64, struct, u16, u32, u64, u8 } from '../../binary/struct.js'
+import { ascii, flags64, struct, u16, u32, u64, u8 } from '../../binary/struct.js'
 
 /** `QFI\xFB`, the first four bytes of every QCOW file. */
 export const magic = 0x514649fb
@@ -80,9 +80,6 @@ export const snapshotEntry = struct('big', 40, {
 
 /** The crypto header pointer. */
 export const cryptoPointer = struct('big', 16, { offset: u64(0), length: u64(8) })
-
-/** The magic and nothing else, to look at a file before its version is known. */
-export const identification = struct('big', 8, { magic: bytes(0, 4), version: u32(4) })
 
 export const incompatible = { dirty: 0, corrupt: 1, dataFile: 2, compressionType: 3, extendedL2: 4 } as const
 export const compatible = { lazyRefcounts: 0 } as const
