@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { sha256 } from '../../fixtures/guest-hash.js'
 import { fixturesFolder, type FixtureRecord, type GuestContent } from '../../fixtures/manifest.js'
+import { crc32c } from '../../fixtures/spec-writer/vhdx.js'
 import { isImageError, openImage } from '../../src/index.js'
 import { fixture, fixtures } from '../support/fixtures.js'
 import { guestNz64k, guestSha256 } from '../support/guest-hash.js'
@@ -76,6 +77,30 @@ describe('chains', () => {
       await assert.rejects(async () => (await openImage(join(folder, basename(leaf))))[Symbol.dispose](), (error) =>
         isImageError(error) && error.kind === 'reference' && error.code === 'E_PARENT_ID' && error.message.includes(basename(leaf)))
     })
+  }
+})
+
+describe('dirty logs', () => {
+  for (const record of fixtures.filter(({ path, error }) => path.includes('dirty-log') && error === undefined)) {
+    test(`${record.path}: without its log it is another disk, or none`, async (t) => {
+      const folder = mkdtempSync(join(tmpdir(), 'vdisk-log-'))
+      t.after(() => rmSync(folder, { recursive: true }))
+      const copy = join(folder, basename(record.path))
+      if (record.parent !== undefined) copyFileSync(fixture(record.parent), join(folder, basename(record.parent)))
+      writeFileSync(copy, withoutLog(readFileSync(fixture(record.path))))
+      await assert.rejects(expectContent(copy, record as GuestContent))
+    })
+  }
+
+  /** Both headers say that no log is to be replayed. */
+  function withoutLog(file: Buffer): Buffer {
+    for (const at of [65536, 131072]) {
+      const header = file.subarray(at, at + 4096)
+      header.fill(0, 48, 64)
+      header.fill(0, 4, 8)
+      header.writeUInt32LE(crc32c(header), 4)
+    }
+    return file
   }
 })
 
