@@ -1,12 +1,16 @@
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 
-/** One finished run of a command: wall seconds and peak memory in bytes (the kernel's own high-water mark, polled). */
-export interface Run { readonly seconds: number; readonly peak: number }
+/**
+ * One finished run of a command: wall seconds until it ended, until what it wrote was on the medium too, and peak memory in bytes (the
+ * kernel's own high-water mark, polled).
+ */
+export interface Run { readonly seconds: number; readonly flushed: number; readonly peak: number }
 
-/** Runs a command to its end. @throws Error with what it said when it fails. */
-export async function run(command: string, args: readonly string[]): Promise<Run> {
+/** Runs a command to its end, and flushes the file it wrote, if any. @throws Error with what it said when it fails. */
+export async function run(command: string, args: readonly string[], target?: string): Promise<Run> {
   const start = process.hrtime.bigint()
+  const since = (): number => Number(process.hrtime.bigint() - start) / 1e9
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
   child.stderr.on('data', (data: Buffer) => { said += data.toString() })
@@ -18,7 +22,12 @@ export async function run(command: string, args: readonly string[]): Promise<Run
   })
   clearInterval(timer)
   if (code !== 0) throw new Error(`${command} ${args.join(' ')}: exit ${code ?? 'by signal'}\n${said}`)
-  return { seconds: Number(process.hrtime.bigint() - start) / 1e9, peak }
+  const seconds = since()
+  if (target === undefined) return { seconds, flushed: seconds, peak }
+  const descriptor = fs.openSync(target, 'r')
+  fs.fsyncSync(descriptor)
+  fs.closeSync(descriptor)
+  return { seconds, flushed: since(), peak }
 }
 
 function highWater(pid: number | undefined): number {

@@ -13,11 +13,14 @@ export class FileStore implements ByteStore {
   readonly growable: boolean
   readonly zeroed: boolean
   readonly directDescriptor?: number
+  readonly #durable: boolean
   #fd: number | undefined
   #size: number
 
-  private constructor(path: string, fd: number, size: number, writable: boolean, fresh: boolean, direct?: number) {
+  private constructor(path: string, fd: number, size: number, writable: boolean, fresh: boolean, durable: boolean) {
+    const direct = fresh && durable ? openDirect(path) : undefined
     if (direct !== undefined) this.directDescriptor = direct
+    this.#durable = durable
     this.path = path
     this.name = printable(path)
     this.#fd = fd
@@ -38,18 +41,22 @@ export class FileStore implements ByteStore {
     try {
       const stat = fs.fstatSync(fd)
       if (!stat.isFile() && !stat.isBlockDevice()) throw new ImageError('usage', 'E_NOT_A_FILE', `${printable(path)} is ${stat.isDirectory() ? 'a directory' : 'no regular file'}, not a disk image`)
-      return new FileStore(path, fd, stat.isFile() ? stat.size : deviceSize(fd), false, false)
+      return new FileStore(path, fd, stat.isFile() ? stat.size : deviceSize(fd), false, false, true)
     } catch (error) {
       fs.closeSync(fd)
       throw error
     }
   }
 
-  /** Makes a new empty file for writing and reading; it must not exist (O_EXCL). @throws ImageError target E_EXISTS, E_PERMISSION, E_WRITE. */
-  static create(path: string): FileStore {
+  /**
+   * Makes a new empty file for writing and reading; it must not exist (O_EXCL).
+   * @param durable whether `flush` waits for the medium. Without it everything stays in the page cache for the system to write when it likes.
+   * @throws ImageError target E_EXISTS, E_PERMISSION, E_WRITE.
+   */
+  static create(path: string, durable = true): FileStore {
     try {
       const fd = fs.openSync(path, fs.constants.O_RDWR + fs.constants.O_CREAT + fs.constants.O_EXCL, 0o644)
-      return new FileStore(path, fd, 0, true, true, openDirect(path))
+      return new FileStore(path, fd, 0, true, true, durable)
     } catch (cause) {
       throw writeError(path, 'cannot be created', cause)
     }
@@ -110,6 +117,7 @@ export class FileStore implements ByteStore {
   }
 
   flush(): void {
+    if (!this.#durable) return
     try {
       fs.fsyncSync(this.fd)
     } catch (cause) {

@@ -64,6 +64,7 @@ export const allowReferenceFlags = chainFlags()
 export const copyFlags = {
   compress: string({ helpValue: 'zlib|zstd[:LEVEL]', summary: 'compress the data of the target' }),
   size: size({ summary: 'capacity of the target: larger is zero at the end, smaller may cut off zeros only' }),
+  flush: boolean({ default: true, allowNo: true, summary: 'wait until the medium has everything, so that the target survives a power cut; --no-flush is faster' }),
   verify: boolean({ summary: 'open the target afresh and compare every byte of the disk with the source' }),
   threads: count({ summary: 'worker threads for compression and decompression; 0: none' }),
   sparse: size({ summary: 'runs of zeros shorter than this are written as data; 0: all zeros are' }),

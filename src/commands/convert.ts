@@ -47,6 +47,7 @@ The format of the source is found from its content, that of the target from its 
       parentFormat: flags['parent-format'],
       allowReferences: flags['allow-reference'],
       force: flags.force,
+      flush: flags.flush,
       verify: flags.verify,
       dryRun: flags['dry-run'],
       threads: flags.threads,

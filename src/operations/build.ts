@@ -45,6 +45,8 @@ export interface BuildRequest {
   readonly format: TargetFormat
   readonly place: TargetPlace
   readonly force: boolean
+  /** Whether to wait until the medium has everything; default yes. */
+  readonly flush?: boolean
   /** Files that are read meanwhile and never may be replaced. */
   readonly sources: readonly ImageFile[]
   readonly shape: DiskShape
@@ -81,7 +83,7 @@ export async function build(request: BuildRequest): Promise<BuildResult> {
 
 async function buildFiles(request: BuildRequest): Promise<BuildResult> {
   const { format: { driver, options }, shape, signal, onProgress } = request
-  using files = new TargetFiles(request.place, request.force, request.sources)
+  using files = new TargetFiles(request.place, { force: request.force, sources: request.sources, durable: request.flush !== false })
   using writer = driver.create(files.store, shape, options, files)
   const moved = await request.fill(writer)
   stopIfAborted(signal)

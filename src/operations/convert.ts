@@ -39,6 +39,8 @@ export interface ConvertOptions {
   readonly allowReferences?: readonly string[]
   /** Replaces an existing target, when the new one is complete. */
   readonly force?: boolean
+  /** Waits until the medium has everything before the image gets its name; default yes. Without it a power cut soon after may lose the image. */
+  readonly flush?: boolean
   /** Opens what was written afresh and compares every guest byte before the image gets its name. */
   readonly verify?: boolean
   /** Checks everything and writes nothing. */
@@ -136,7 +138,7 @@ async function run(work: Work, target: TargetOutput): Promise<Outcome> {
     format, place, force: options.force === true, sources: files, shape,
     fill: (writer) => copy({ ...moving, target: writer }),
     ...(options.verify === true ? { expected: { source: disk, open: verifyOptions(open, parent), ...defined({ threads: options.threads }) } } : {}),
-    ...defined({ signal: options.signal, onProgress: options.onProgress }),
+    ...defined({ flush: options.flush, signal: options.signal, onProgress: options.onProgress }),
   })
 }
 

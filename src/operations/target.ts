@@ -82,12 +82,12 @@ class PartialFile implements Disposable {
   readonly path: string
   #state: 'partial' | 'placed' | 'gone' = 'partial'
 
-  constructor(place: TargetPlace) {
+  constructor(place: TargetPlace, durable: boolean) {
     this.place = place
     // A name has at most 255 bytes.
     const stem = Buffer.from(basename(place.path)).subarray(0, 200).toString('utf8').replace(/\ufffd+$/, '')
     this.path = join(dirname(place.path), `.${stem}.partial-${randomBytes(6).toString('hex')}`)
-    this.store = FileStore.create(this.path)
+    this.store = FileStore.create(this.path, durable)
     try {
       if (place.mode !== undefined) fs.fchmodSync(this.store.fd, place.mode)
     } catch (cause) {
@@ -148,9 +148,11 @@ export class TargetFiles implements Disposable {
   readonly #further: PartialFile[] = []
   readonly #force: boolean
   readonly #sources: readonly ImageFile[]
+  readonly #durable: boolean
 
-  constructor(place: TargetPlace, force: boolean, sources: readonly ImageFile[]) {
-    this.#main = new PartialFile(place)
+  constructor(place: TargetPlace, { force, sources, durable }: { force: boolean; sources: readonly ImageFile[]; durable: boolean }) {
+    this.#main = new PartialFile(place, durable)
+    this.#durable = durable
     this.#force = force
     this.#sources = sources
   }
@@ -184,7 +186,7 @@ export class TargetFiles implements Disposable {
     }
     const place = checkTarget(join(dirname(this.#main.place.path), name), this.#force, this.#sources)
     if (this.renamed.has(place.path)) throw usage('E_FILE_NAME', `${printable(name)} is a file of the image already`)
-    const file = new PartialFile(place)
+    const file = new PartialFile(place, this.#durable)
     this.#further.push(file)
     return file.store
   }
@@ -197,7 +199,7 @@ export class TargetFiles implements Disposable {
       for (const file of this.#further) file.takeBack()
       throw error
     }
-    syncFolder(dirname(this.#main.place.path))
+    if (this.#durable) syncFolder(dirname(this.#main.place.path))
   }
 
   [Symbol.dispose](): void {
