@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const { values } = parseArgs({
   options: {
     size: { type: 'string', default: '4' },
-    runs: { type: 'string', default: '5' },
+    runs: { type: 'string', default: '4' },
     folder: { type: 'string', default: path.join(root, '.work', 'bench') },
     only: { type: 'string' },
     input: { type: 'string', default: 'half,full,large' },
@@ -68,6 +68,12 @@ async function timed(command: string, args: readonly string[], target: string): 
   return await run(command, args, target)
 }
 
+/**
+ * The order of the four commands in each round: every one follows every other once (a Williams square). Who follows a run that freed
+ * its page cache finds memory at hand; after one that went past the cache, a virtual machine must get it from its host first.
+ */
+const orders = [[0, 1, 3, 2], [1, 2, 0, 3], [2, 3, 1, 0], [3, 0, 2, 1]] as const
+
 function ourName({ qemu }: Format): string {
   return qemu === 'vpc' ? 'vhd' : qemu
 }
@@ -93,20 +99,21 @@ for (const input of chosen) {
       fs.renameSync(`${source}.new`, source)
     }
     const target = path.join(folder, `target.${to.extension}`)
-    const durable: Run[] = []
-    const quick: Run[] = []
-    const theirs: Run[][] = qemuFlags.map(() => [])
     const own = ['convert', '--progress', 'none', '--from', ourName(from), '--to', ourName(to), ...to.ours, source, target]
-    for (let round = -1; round < runs; round++) {
-      const results = [await timed(process.execPath, [ours, ...own], target), await timed(process.execPath, [ours, ...own, '--no-flush'], target)]
-      for (const flags of qemuFlags) results.push(await timed('qemu-img', qemuArgs(from, to, source, target, flags), target))
-      // The first round only warms the cache.
-      if (round < 0) continue
-      const [first, second, ...others] = results
-      if (first !== undefined) durable.push(first)
-      if (second !== undefined) quick.push(second)
-      for (const [index, other] of others.entries()) theirs[index]?.push(other)
+    const commands = [
+      [process.execPath, [ours, ...own]],
+      [process.execPath, [ours, ...own, '--no-flush']],
+      ...qemuFlags.map((flags) => ['qemu-img', qemuArgs(from, to, source, target, flags)] as const),
+    ] as const
+    const results: Run[][] = commands.map(() => [])
+    await timed(...commands[0], target)
+    for (let round = 0; round < runs; round++) {
+      for (const index of orders[round % orders.length] ?? []) {
+        const command = commands[index]
+        if (command !== undefined) results[index]?.push(await timed(...command, target))
+      }
     }
+    const [durable = [], quick = [], ...theirs] = results
     fs.rmSync(target, { force: true })
     const seconds = (results: readonly Run[]): number => median(results.map((result) => result.seconds))
     const flushed = (results: readonly Run[]): number => median(results.map((result) => result.flushed))
