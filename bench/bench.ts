@@ -48,6 +48,8 @@ const pairs: readonly [Name, Name][] = [
 /** qemu-img's flags that make it faster; which one wins differs from pair to pair. */
 const qemuFlags: readonly (readonly string[])[] = [[], ['-m', '16', '-W']]
 
+type Command = readonly [string, readonly string[]]
+
 const folder = values.folder
 const runs = Number(values.runs)
 const ours = path.join(root, 'bin', 'run.js')
@@ -100,13 +102,14 @@ for (const input of chosen) {
     }
     const target = path.join(folder, `target.${to.extension}`)
     const own = ['convert', '--progress', 'none', '--from', ourName(from), '--to', ourName(to), ...to.ours, source, target]
-    const commands = [
-      [process.execPath, [ours, ...own]],
+    const warming: Command = [process.execPath, [ours, ...own]]
+    const commands: readonly Command[] = [
+      warming,
       [process.execPath, [ours, ...own, '--no-flush']],
-      ...qemuFlags.map((flags) => ['qemu-img', qemuArgs(from, to, source, target, flags)] as const),
-    ] as const
+      ...qemuFlags.map((flags): Command => ['qemu-img', qemuArgs(from, to, source, target, flags)]),
+    ]
     const results: Run[][] = commands.map(() => [])
-    await timed(...commands[0], target)
+    await timed(...warming, target)
     for (let round = 0; round < runs; round++) {
       for (const index of orders[round % orders.length] ?? []) {
         const command = commands[index]
