@@ -16,7 +16,7 @@ export { corrupt, printable, reference, refused, targetError, unsupported, usage
 export { Registry, builtinDrivers, type RegisteredDriver } from './formats/registry.js'
 export {
   driverApiVersion,
-  type Certainty, type CreateContext, type DiskImage, type DiskShape, type FileReference, type Finding, type FormatDriver, type ImageIdentity,
+  type Certainty, type CheckOptions, type CheckProgress, type CreateContext, type DiskImage, type DiskShape, type FileReference, type Finding, type FormatDriver, type ImageIdentity,
   type ImageWriter, type OpenContext, type OptionSpec, type OptionValues, type ParentReference, type ParentShape, type WritableImage,
 } from './formats/driver.js'
 export type { BlockSource, ByteStore, Codec, Extent, Fact, Note, Section } from './block/types.js'

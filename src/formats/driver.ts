@@ -22,16 +22,37 @@ export interface DiskImage extends BlockSource {
   readonly identity?: string
   /** What `info` says of it beyond the common facts. */
   describe(): Section[]
-  /** Damage found by looking at everything (`vdisk check`). */
-  check?(): Iterable<Finding>
+  /**
+   * Damage of this layer, found by looking at all of its structures (`vdisk check`); parents and the guest's data are not judged.
+   * Lazy, and in bounded memory whatever the image. The caller adds `notes` as warnings, except those that a finding repeats with more
+   * knowledge: `E_CHECKSUM` and `L_SLACK` stand for the notes `W_CHECKSUM` and `W_SLACK`.
+   * Between findings it tells how far it is, every few tens of milliseconds: the caller may stop there.
+   */
+  check?(options?: CheckOptions): Iterable<Finding | CheckProgress>
 }
 
+export interface CheckOptions {
+  /** Also decode every compressed unit. Data that is stored as it is, is read by the caller. */
+  readonly deep?: boolean
+}
+
+/** Something that is wrong with an image. */
 export interface Finding {
+  /** Stable, upper case: `E_OVERLAP`. */
   readonly code: string
+  /** `error`: the disk's content is lost, ambiguous, or in danger when it is written; `leak`: space of the file that nothing uses; `warning`: odd, and harmless to the content. */
   readonly severity: 'error' | 'warning' | 'leak'
+  /** The structure it is found in, by the specification's name: `BAT entry 12`. */
   readonly structure: string
+  /** Where it stands in the file, in bytes. */
   readonly position?: number
   readonly message: string
+}
+
+/** How far a check is; the unit is the driver's own. */
+export interface CheckProgress {
+  readonly done: number
+  readonly total: number
 }
 
 /** A file an image names. `path` is as the image gives it, with its own separators. */
