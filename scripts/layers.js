@@ -2,9 +2,12 @@
 export const layers = {
   commands: ['cli', 'operations'],
   cli: ['formats'],
-  operations: ['formats', 'partition', 'engine', 'block', 'codec', 'binary', 'sys'],
+  operations: ['formats', 'partition', 'filesystem', 'device', 'mount', 'engine', 'block', 'codec', 'binary', 'sys'],
   formats: ['block', 'codec', 'binary', 'sys'],
   partition: ['block', 'binary'],
+  filesystem: ['block', 'codec', 'binary'],
+  device: ['block', 'binary', 'sys'],
+  mount: ['block', 'codec', 'binary', 'sys'],
   engine: ['block', 'codec', 'binary', 'sys'],
   codec: ['block', 'binary'],
   block: ['binary', 'sys'],

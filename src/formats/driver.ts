@@ -49,6 +49,16 @@ export interface Finding {
   readonly message: string
 }
 
+/** One thing that `repair` does. */
+export interface RepairAction {
+  /** The code of the finding that it mends: `E_CHECKSUM`. */
+  readonly code: string
+  readonly structure: string
+  readonly position?: number
+  /** What is done, in the present: `rebuild the header from its copy`. */
+  readonly message: string
+}
+
 /** How far a check is; the unit is the driver's own. */
 export interface CheckProgress {
   readonly done: number
@@ -203,5 +213,12 @@ export interface FormatDriver {
   open(store: ByteStore, context: OpenContext): DiskImage
   /** The writer owns the store until `finish` or dispose, but does not close it. @throws ImageError usage for options that do not go together. */
   create?(store: ByteStore, shape: DiskShape, options: OptionValues, context: CreateContext): ImageWriter
+  /** Opens an image to change it; the store is writable. A journal is replayed first. @throws ImageError also refused where its state forbids writing. */
   openWritable?(store: ByteStore, context: OpenContext): WritableImage
+  /**
+   * Mends what can be mended without guessing, in the store itself: does one thing, flushed so that stopping between two leaves an
+   * image no worse, then gives it. The caller hands in a copy, or a store that keeps the changes in memory (a dry run). The caller
+   * then checks the result: what is left is not mendable. @throws ImageError corrupt where nothing can be made of the image.
+   */
+  repair?(store: ByteStore, context: OpenContext): Iterable<RepairAction | CheckProgress>
 }
