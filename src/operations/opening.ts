@@ -1,0 +1,39 @@
+import type { OptionValues } from '../formats/driver.js'
+import type { OpenOptions } from '../formats/open.js'
+import type { ParentMapping } from '../formats/parent-map.js'
+import type { Registry } from '../formats/registry.js'
+import { defined } from './defined.js'
+
+/** How the parents and further files of images are found. */
+export interface ChainOptions {
+  /** The formats known; those built in when left out. */
+  readonly registry?: Registry
+  /** The format of parents whose children record none; `auto` takes what their content says. */
+  readonly parentFormat?: string
+  /** Files outside the images' folders (or folders of them) that images may name. */
+  readonly allowReferences?: readonly string[]
+  /** Folders in which parents are looked for by the last part of their names. */
+  readonly search?: readonly string[]
+  /** Where parents lie that were moved. */
+  readonly parentMap?: readonly ParentMapping[]
+}
+
+/** How an image is opened for reading. */
+export interface ReadOptions extends ChainOptions {
+  /** The format's id; found from the content when left out. */
+  readonly from?: string
+  /** Options for reading, of the image's own format. */
+  readonly fromOptions?: OptionValues
+  /** An internal snapshot to read instead of the active disk, by id or name. */
+  readonly snapshot?: string
+}
+
+/** What opening any image of a chain needs of them. */
+export function chainOptions({ registry, parentFormat, allowReferences, search, parentMap }: ChainOptions): OpenOptions {
+  return defined({ registry, parentFormat, allowReferences, search, parentMap })
+}
+
+/** What opening the image asked for needs of them. */
+export function readOptions(options: ReadOptions): OpenOptions {
+  return { ...chainOptions(options), ...defined({ from: options.from, options: options.fromOptions, snapshot: options.snapshot }) }
+}
