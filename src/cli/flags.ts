@@ -11,7 +11,8 @@ export const size = custom<number>({ helpValue: 'SIZE', parse: (text) => Promise
 /** A size as an argument. */
 export const sizeArgument = customArgument<number>({ parse: (text) => Promise.resolve(parseSize(text)) })
 
-const count = custom<number>({
+/** A whole number of things. */
+export const count = custom<number>({
   helpValue: 'N',
   parse: (text) => {
     if (!/^\d{1,4}$/.test(text)) throw usage('E_COUNT', `${printable(text)} is no whole number from 0 to 9999`)
