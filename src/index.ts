@@ -4,11 +4,15 @@
  */
 export { convert, type ConvertOptions, type ConvertResult, type TargetOutput } from './operations/convert.js'
 export type { SourceInput } from './operations/source.js'
+export { compare, type CompareOptions, type CompareResult } from './operations/compare.js'
 export { create, type CreateOptions, type CreateResult } from './operations/create.js'
 export { formats, type FormatInfo } from './operations/formats.js'
 export { Image, openImage, type ImageOptions, type Run } from './operations/image.js'
+export type { ChainOptions, ReadOptions, SourceInfo } from './operations/opening.js'
+export type { ParentMapping } from './formats/parent-map.js'
 export { info, type ImageInfo, type InfoOptions, type LayerInfo, type Problem } from './operations/info.js'
 export type { Progress } from './engine/progress.js'
+export type { Range, RangeSummary } from './engine/ranges.js'
 export { exitCodes, ImageError, isImageError, type ErrorDetails, type ErrorKind, type ImageErrorOptions } from './errors.js'
 export { corrupt, printable, reference, refused, targetError, unsupported, usage } from './errors.js'
 
