@@ -13,7 +13,7 @@ interface Output {
   write(text: string): unknown
 }
 
-const words: Readonly<Record<string, string>> = { read: 'reading', copy: 'copying', stream: 'writing', flush: 'flushing', verify: 'verifying' }
+const words: Readonly<Record<string, string>> = { read: 'reading', copy: 'copying', stream: 'writing', flush: 'flushing', verify: 'verifying', check: 'checking' }
 
 /**
  * Shows progress on standard error. Whole is only what has been flushed: until then a phase that has reached its end is held back, so
@@ -66,7 +66,8 @@ export class ProgressReporter {
   }
 
   #draw({ phase, done, total }: ProgressEvent, rate: number): void {
-    const speed = rate > 0 ? `  ${(rate / 2 ** 20).toFixed(0)} MiB/s` : ''
+    // A check goes through tables: what it has come past is not what it has read.
+    const speed = rate > 0 && phase !== 'check' ? `  ${(rate / 2 ** 20).toFixed(0)} MiB/s` : ''
     const word = words[phase] ?? phase
     if (total === 0 || phase === 'flush') {
       this.#line(phase === 'flush' ? `${word} …` : `${word}  ${(done / 2 ** 20).toFixed(0)} MiB${speed}`)
