@@ -1,6 +1,7 @@
 import { custom as customArgument } from '@oclif/core/args'
 import { boolean, custom, option, string } from '@oclif/core/flags'
 import { parseSize } from '../formats/options.js'
+import { parseParentMapping, type ParentMapping } from '../formats/parent-map.js'
 import type { OptionValues } from '../formats/driver.js'
 import { printable, usage } from '../errors.js'
 
@@ -10,7 +11,8 @@ export const size = custom<number>({ helpValue: 'SIZE', parse: (text) => Promise
 /** A size as an argument. */
 export const sizeArgument = customArgument<number>({ parse: (text) => Promise.resolve(parseSize(text)) })
 
-const count = custom<number>({
+/** A whole number of things. */
+export const count = custom<number>({
   helpValue: 'N',
   parse: (text) => {
     if (!/^\d{1,4}$/.test(text)) throw usage('E_COUNT', `${printable(text)} is no whole number from 0 to 9999`)
@@ -27,6 +29,8 @@ const sectorSize = custom<512 | 4096>({
   },
 })
 
+const parentMapping = custom<ParentMapping>({ helpValue: 'OLD=NEW', parse: (text) => Promise.resolve(parseParentMapping(text)) })
+
 /** Flags of every command that opens an image. */
 export const openFlags = {
   from: string({ helpValue: 'FORMAT', summary: 'format of the source; found from its content when left out' }),
@@ -38,8 +42,27 @@ export const openFlags = {
 function chainFlags() {
   return {
     'allow-reference': string({ helpValue: 'PATH', multiple: true, multipleNonGreedy: true, summary: 'a file outside the image\'s folder (or a folder of them) that images may name as parent or data file' }),
+    search: string({ helpValue: 'DIR', multiple: true, multipleNonGreedy: true, summary: 'a folder in which parents are looked for that are not where their children say' }),
+    'parent-map': parentMapping({ multiple: true, multipleNonGreedy: true, summary: 'where a parent lies now: OLD is its name as the child stores it, the beginning of that name, or its last part' }),
     'parent-format': string({ helpValue: 'FORMAT', summary: 'format of parents whose children record none; auto takes what their content says' }),
   }
+}
+
+interface ChainFlags {
+  readonly 'allow-reference': string[] | undefined
+  readonly search: string[] | undefined
+  readonly 'parent-map': ParentMapping[] | undefined
+  readonly 'parent-format': string | undefined
+}
+
+/** What the flags of `allowReferenceFlags` say, as options of an operation. */
+export function chainValues(flags: ChainFlags) {
+  return { allowReferences: flags['allow-reference'], search: flags.search, parentMap: flags['parent-map'], parentFormat: flags['parent-format'] }
+}
+
+/** What the flags of `openFlags` say, as options of an operation. @throws ImageError usage E_OPTION */
+export function openValues(flags: ChainFlags & { readonly from: string | undefined; readonly 'from-option': string[] | undefined; readonly snapshot: string | undefined }) {
+  return { from: flags.from, fromOptions: optionValues(flags['from-option']), snapshot: flags.snapshot, ...chainValues(flags) }
 }
 
 /** Flags of every command that makes an image. */

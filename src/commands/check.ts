@@ -1,6 +1,6 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
-import { checkFlags, openFlags, optionValues, progressFlag } from '../cli/flags.js'
+import { checkFlags, openFlags, openValues, progressFlag } from '../cli/flags.js'
 import { exitCodes } from '../errors.js'
 import type { CheckResult } from '../operations/check.js'
 import { defined } from '../operations/defined.js'
@@ -24,10 +24,8 @@ An error means that content is lost, ambiguous, or in danger when the image is w
     const [{ check }, registry] = await Promise.all([import('../operations/check.js'), this.registry()])
     const progress = this.progress(flags.progress)
     const result = await check(args.image, defined({
-      registry, from: flags.from, snapshot: flags.snapshot,
-      fromOptions: optionValues(flags['from-option']),
-      parentFormat: flags['parent-format'],
-      allowReferences: flags['allow-reference'],
+      registry,
+      ...openValues(flags),
       deep: flags.deep,
       limit: flags.limit ?? (flags.json ? undefined : 20),
       signal: this.signal,

@@ -1,4 +1,5 @@
 export { copy, type CopyOptions, type CopyResult, type CopyTarget } from './copy.js'
-export { compareSources, type CompareOptions, type CompareResult } from './compare.js'
+export { compareAllocation, compareSources, type CompareOptions, type CompareResult } from './compare.js'
 export { stream, type StreamOptions, type StreamTarget } from './stream.js'
 export type { Progress } from './progress.js'
+export type { Range, RangeSummary } from './ranges.js'

@@ -1,5 +1,5 @@
 import { compressorFor, prepareCodec, type Compressor } from '../codec/index.js'
-import { firstDifference, scanChunk, type Piece, type Run } from './chunk.js'
+import { differingRuns, firstDifference, scanChunk, type Piece, type Run } from './chunk.js'
 import { clearGaps, fillAsync, fillSync, type UnitBuffers } from './fill.js'
 
 /** Compression asked for: the unit's guest bytes, the codec and its level. */
@@ -13,7 +13,7 @@ export interface Task {
   readonly present: readonly { readonly at: number; readonly length: number }[]
   /** Set when the chunk is held against a second disk, in the second half of the buffer. */
   readonly base?: { readonly pieces: readonly Piece[]; readonly present: readonly { readonly at: number; readonly length: number }[] }
-  /** `scan`: find the runs worth writing, in units of `unit` bytes; `compare`: find the first difference to the base. */
+  /** `scan`: find the runs worth writing, in units of `unit` bytes; `compare`: find the first difference to the base, and with a `unit` all units that differ. */
   readonly mode: 'scan' | 'compare'
   readonly unit: number
   readonly packing?: Packing
@@ -73,7 +73,8 @@ function clear(bytes: Uint8Array, content: Pick<Task, 'length' | 'pieces' | 'pre
 function judge(task: Task, bytes: Uint8Array, base: Uint8Array | undefined): TaskResult {
   if (task.mode === 'compare') {
     const difference = base === undefined ? undefined : firstDifference(bytes, base, task.length)
-    return difference === undefined ? { runs: [] } : { runs: [], difference }
+    if (difference === undefined || base === undefined) return { runs: [] }
+    return { difference, runs: task.unit === 0 ? [] : differingRuns(bytes, base, task.length, task.unit, difference) }
   }
   const runs = scanChunk(bytes, task.length, task.unit, base)
   return { runs: task.packing === undefined ? runs : pack(runs, bytes, task.packing) }

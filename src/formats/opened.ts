@@ -2,6 +2,7 @@ import type { ImageError } from '../errors.js'
 import { OverlaySource } from '../block/overlay.js'
 import type { BlockSource, Extent, Note } from '../block/types.js'
 import type { DiskImage, FormatDriver } from './driver.js'
+import type { FoundBy } from './gate.js'
 
 /** A file of the host that belongs to an image: which one it is, to recognise it under any name. */
 export interface ImageFile {
@@ -22,6 +23,8 @@ export interface Layer {
   readonly driver: FormatDriver
   readonly image: DiskImage
   readonly files: readonly ImageFile[]
+  /** How a parent was come by; undefined for the image asked for. */
+  readonly foundBy?: FoundBy
   /** What is known besides the image's own notes. */
   readonly notes: readonly Note[]
 }

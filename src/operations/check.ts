@@ -2,21 +2,15 @@ import fs from 'node:fs'
 import { prepareCodec } from '../codec/index.js'
 import type { Progress } from '../engine/progress.js'
 import { aborted, isImageError, type ImageError } from '../errors.js'
-import type { CheckProgress, Finding, OptionValues } from '../formats/driver.js'
+import type { CheckProgress, Finding } from '../formats/driver.js'
 import { openImage, type Layer } from '../formats/open.js'
-import type { Registry } from '../formats/registry.js'
 import { defined } from './defined.js'
 import { FindingList, type FindingGroup, type Severity } from './findings.js'
 import { problem, type Problem } from './info.js'
+import { readOptions, type ReadOptions } from './opening.js'
 import { readStored } from './stored-data.js'
 
-export interface CheckImageOptions {
-  readonly registry?: Registry
-  readonly from?: string
-  readonly fromOptions?: OptionValues
-  readonly snapshot?: string
-  readonly parentFormat?: string
-  readonly allowReferences?: readonly string[]
+export interface CheckImageOptions extends ReadOptions {
   /** Also read everything that is stored, and decode what is compressed. */
   readonly deep?: boolean
   /** How many findings of one code are kept of each image; further ones are counted. */
@@ -67,10 +61,10 @@ const longestTurn = 40
  * @throws ImageError when the image cannot be opened at all; aborted E_ABORTED.
  */
 export async function check(path: string, options: CheckImageOptions = {}): Promise<CheckResult> {
-  const { registry, from, fromOptions, snapshot, parentFormat, allowReferences, deep = false, limit = usualLimit } = options
+  const { deep = false, limit = usualLimit } = options
   const begun = performance.now()
   if (deep) await prepareCodec('zstd')
-  using opened = openImage(path, { ...defined({ registry, from, options: fromOptions, snapshot, parentFormat, allowReferences }), chain: 'optional' })
+  using opened = openImage(path, { ...readOptions(options), chain: 'optional' })
   const turns = new Turns(options, opened.layers.map(sizeOf), deep)
   const layers: LayerCheck[] = []
   for (const [index, layer] of opened.layers.entries()) {
@@ -81,6 +75,7 @@ export async function check(path: string, options: CheckImageOptions = {}): Prom
     if (deep && layer.image.unreadable === undefined) for (const step of readStored(layer, list)) await turns.take(step)
     layers.push(layerCheck(layer, list))
   }
+  turns.end()
   const counts = { error: 0, leak: 0, warning: 0 }
   for (const layer of layers) for (const severity of ['error', 'leak', 'warning'] as const) counts[severity] += layer.counts[severity]
   const unreadable = deep ? opened.layers.find(({ image }) => image.unreadable !== undefined)?.image.unreadable : undefined
@@ -172,11 +167,16 @@ class Turns {
     this.#start = this.#sizes.slice(0, layer).reduce((sum, size) => sum + size, 0) * this.#rounds + (round === 1 && this.#rounds > 1 ? this.#size : 0)
   }
 
+  end(): void {
+    if (this.#total > 0) this.#options.onProgress?.({ phase: 'check', done: this.#total, total: this.#total })
+  }
+
   /** @throws ImageError aborted E_ABORTED. */
   async take({ done, total }: CheckProgress): Promise<void> {
     const { signal, onProgress } = this.#options
     const part = total > 0 ? Math.min(1, done / total) : 0
-    onProgress?.({ phase: 'check', done: Math.min(this.#total, this.#start + Math.floor(part * this.#size)), total: this.#total })
+    // Whole only at the end of all.
+    onProgress?.({ phase: 'check', done: Math.max(0, Math.min(this.#total - 1, this.#start + Math.floor(part * this.#size))), total: this.#total })
     if (performance.now() - this.#last > longestTurn) {
       await new Promise((next) => setImmediate(next))
       this.#last = performance.now()

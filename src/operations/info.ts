@@ -1,18 +1,10 @@
 import type { Note, Section } from '../block/types.js'
 import { isImageError, type ErrorKind } from '../errors.js'
-import type { OptionValues } from '../formats/driver.js'
 import { openImage, type Layer, type OpenedImage } from '../formats/open.js'
-import { Registry } from '../formats/registry.js'
 import { defined } from './defined.js'
+import { readOptions, type ReadOptions } from './opening.js'
 
-export interface InfoOptions {
-  readonly registry?: Registry
-  readonly from?: string
-  readonly fromOptions?: OptionValues
-  readonly snapshot?: string
-  readonly parentFormat?: string
-  readonly allowReferences?: readonly string[]
-}
+export type InfoOptions = ReadOptions
 
 /** A problem that did not keep the image from being looked at. */
 export interface Problem {
@@ -57,8 +49,7 @@ export interface ImageInfo extends LayerInfo {
 
 /** Looks at an image without reading its content; a missing parent is told, not an error. @throws ImageError when the image itself is damaged. */
 export function info(path: string, options: InfoOptions = {}): ImageInfo {
-  const { fromOptions, registry = new Registry(), ...rest } = options
-  using opened = openImage(path, { ...rest, registry, chain: 'optional', ...defined({ options: fromOptions }) })
+  using opened = openImage(path, { ...readOptions(options), chain: 'optional' })
   return describe(opened)
 }
 

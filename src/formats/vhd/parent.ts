@@ -18,7 +18,7 @@ export function parentReferenceOf(child: { readonly capacity: number }, header: 
       const found = parent.identity
       if (parent.format !== 'vhd' || found !== identity) {
         throw reference('E_PARENT_ID', `${name}: its parent "${printable(header.parentUnicodeName)}" is a VHD with the unique id ${identity}, the file found is ${parent.format === 'vhd' ? `one with ${found ?? 'none'}` : `a ${parent.format} image`}`, {
-          hint: 'Find the parent as it was when the child was made.', details: { expected: identity, found },
+          hint: 'Find the parent as it was when the child was made; --search DIR and --parent-map OLD=NEW say where it may be.', details: { expected: identity, found },
         })
       }
       if (parent.capacity !== child.capacity) {

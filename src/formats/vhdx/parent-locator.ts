@@ -69,7 +69,7 @@ export function parentReferenceOf(locator: ParentLocator, child: string, { secto
       const found = parent.identity?.toLowerCase()
       if (parent.format !== 'vhdx' || found === undefined || !locator.linkages.includes(found)) {
         throw reference('E_PARENT_ID', `${child}: its parent must have the DataWriteGuid ${locator.linkages.join(' or ')}, the one found has ${found ?? `none (format ${parent.format})`}: the parent was changed after the child was made, or is another disk`, {
-          hint: 'Find the parent as it was when the child was made.', details: { expected: identity, found },
+          hint: 'Find the parent as it was when the child was made; --search DIR and --parent-map OLD=NEW say where it may be.', details: { expected: identity, found },
         })
       }
       if (parent.sectorSize !== sectorSize) {

@@ -102,6 +102,7 @@ test('progress only grows, over both rounds of a deep check, and a signal stops 
   assert.equal(clean, true)
   assert.deepEqual(seen, [...seen].sort((a, b) => a - b))
   assert.equal(seen.at(-1), 2 * fs.statSync(path).size)
+  assert.equal(seen.filter((done) => done === seen.at(-1)).length, 1)
 
   function* endless(): Generator<CheckProgress> {
     for (;;) yield { done: 0, total: 1 }

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import test from 'node:test'
+import { vdisk, type CliResult } from '../support/cli.js'
+import { diskLike } from '../support/content.js'
+import { testFolder } from '../support/folder.js'
+import { assertSchema } from '../support/schemas.js'
+
+const disk = diskLike(3 * 1048576, 9)
+
+function json(name: string, result: CliResult): Record<string, unknown> {
+  const document = JSON.parse(result.stdout.toString()) as Record<string, unknown>
+  assertSchema(name, document)
+  return document
+}
+
+test('compare: 0 for the same, 1 for different, and what differs', async (t) => {
+  const cwd = testFolder(t)
+  fs.writeFileSync(join(cwd, 'a.raw'), disk)
+  await vdisk(['convert', 'a.raw', 'b.qcow2'], { cwd })
+  const same = await vdisk(['compare', 'a.raw', 'b.qcow2'], { cwd })
+  assert.deepEqual([same.code, same.stderr], [0, ''])
+  assert.match(same.stdout.toString(), /^The disks are the same\n/)
+  const bytes = Uint8Array.from(disk)
+  for (const at of [1000, 1_000_000, 2_000_000]) bytes[at]! ^= 1
+  fs.writeFileSync(join(cwd, 'c.raw'), bytes)
+  const people = await vdisk(['compare', 'b.qcow2', 'c.raw', '--ranges', '2'], { cwd })
+  assert.equal(people.code, 1, people.stderr)
+  assert.match(people.stdout.toString(), /^The disks differ\n[^]*first difference +at offset 1000\n[^]*3 ranges, [^]*\n +1 +512 +512\n +2 +999936 +512\n +and 1 more/)
+  for (const flags of [[], ['--first'], ['--strict'], ['--strict', '--ranges', '0']]) {
+    const program = await vdisk(['compare', 'b.qcow2', 'c.raw', '--json', ...flags], { cwd })
+    assert.equal(program.code, 1, program.stderr)
+    assert.equal(json('compare', program)['firstDifference'], 1000)
+  }
+  const progress = await vdisk(['compare', 'a.raw', 'b.qcow2', '--progress', 'json', '--json'], { cwd })
+  const lines = progress.stderr.trimEnd().split('\n').map((line) => JSON.parse(line) as { done: number; total: number })
+  for (const line of lines) assertSchema('progress', line)
+  assert.deepEqual(lines.filter(({ done, total }) => done === total), [lines.at(-1)])
+  assert.equal((await vdisk(['compare', 'a.raw', 'missing.raw'], { cwd })).code, 2)
+  assert.equal((await vdisk(['compare', 'a.raw', 'b.qcow2', '--first', '--ranges', '2'], { cwd })).code, 2)
+})
