@@ -4,6 +4,8 @@
  */
 export { convert, type ConvertOptions, type ConvertResult, type TargetOutput } from './operations/convert.js'
 export type { SourceInput } from './operations/source.js'
+export { check, type CheckImageOptions, type CheckResult, type LayerCheck } from './operations/check.js'
+export type { FindingGroup, Severity } from './operations/findings.js'
 export { compare, type CompareOptions, type CompareResult } from './operations/compare.js'
 export { create, type CreateOptions, type CreateResult } from './operations/create.js'
 export { formats, type FormatInfo } from './operations/formats.js'
