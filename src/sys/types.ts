@@ -8,4 +8,8 @@ export interface Syscalls {
   reserve(descriptor: number, position: number, length: number): boolean
   /** Shares the blocks of a range between two files (reflink). False when the filesystem cannot; nothing was changed then. */
   cloneRange(from: number, fromPosition: number, length: number, to: number, toPosition: number): boolean
+  /** Sets the times of an open file or folder, in nanoseconds since 1970; Node knows microseconds. False when it cannot be done. */
+  setTimes(descriptor: number, accessed: bigint, modified: bigint): boolean
+  /** The same for a symbolic link itself. */
+  setLinkTimes(path: string, accessed: bigint, modified: bigint): boolean
 }
