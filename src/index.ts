@@ -8,6 +8,7 @@ export { compare, type CompareOptions, type CompareResult } from './operations/c
 export { create, type CreateOptions, type CreateResult } from './operations/create.js'
 export { hash, type HashOptions, type HashResult } from './operations/hash.js'
 export { formats, type FormatInfo } from './operations/formats.js'
+export { map, type DiskMap, type MapExtent, type MapKind, type MapLayer, type MapOptions, type MapTotals } from './operations/map.js'
 export { Image, openImage, type ImageOptions, type Run } from './operations/image.js'
 export type { ChainOptions, ReadOptions, SourceInfo } from './operations/opening.js'
 export type { ParentMapping } from './formats/parent-map.js'

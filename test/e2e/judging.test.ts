@@ -61,3 +61,33 @@ test('hash: what sha256sum says of the raw image, or the digest of docs/tree-has
   if (python.error !== undefined && process.env['CI'] === undefined) t.diagnostic('python3 is not installed')
   else assert.equal(`${python.stdout.trim()}  b.vhdx\n`, tree.stdout.toString(), python.stderr)
 })
+
+test('map: text, a document, and qemu-img\'s own array; a reader that goes away is no failure', async (t) => {
+  const cwd = testFolder(t)
+  fs.writeFileSync(join(cwd, 'a.raw'), disk)
+  await vdisk(['convert', 'a.raw', 'base.qcow2', '--compress', 'zlib'], { cwd })
+  await vdisk(['create', 'child.qcow2', '--parent', 'base.qcow2'], { cwd })
+  const people = await vdisk(['map', 'child.qcow2'], { cwd })
+  assert.deepEqual([people.code, people.stderr], [0, ''])
+  assert.match(people.stdout.toString(), /^ *offset +length +kind +depth +position +file\n[^]* compressed +1 +\d+ +\S+base\.qcow2 \(\d+ bytes\)\n[^]*\n +runs +\d+\n/)
+  const document = json('map', await vdisk(['map', 'child.qcow2', '--json'], { cwd })) as { extents: { length: number }[]; totals: { extents: number } }
+  assert.equal(document.extents.reduce((sum, { length }) => sum + length, 0), disk.length)
+  assert.equal(document.totals.extents, document.extents.length)
+  const qemu = await vdisk(['map', 'child.qcow2', '--output', 'qemu'], { cwd })
+  const entries = JSON.parse(qemu.stdout.toString()) as { start: number; length: number; depth: number }[]
+  assert.equal(entries.reduce((sum, { length }) => sum + length, 0), disk.length)
+  assert.deepEqual(Object.keys(entries[0]!), ['start', 'length', 'depth', 'present', 'zero', 'data', 'compressed'])
+  assert.equal((await vdisk(['map', 'child.qcow2', '--output', 'qemu', '--json'], { cwd })).code, 2)
+  const empty = await vdisk(['map', 'child.qcow2', '--range', '0:0', '--output', 'qemu'], { cwd })
+  assert.equal(empty.stdout.toString(), '[]\n')
+  json('map', await vdisk(['map', 'child.qcow2', '--range', '0:0', '--json'], { cwd }))
+  // Damage ends the document, which stays one.
+  const bytes = fs.readFileSync(join(cwd, 'base.qcow2'))
+  const l1 = Number(bytes.readBigUInt64BE(40))
+  bytes.writeBigUInt64BE(0x8000_0000_7fff_0000n, Number(bytes.readBigUInt64BE(l1) & 0x00fffffffffffe00n) + 8 * 40)
+  fs.writeFileSync(join(cwd, 'base.qcow2'), bytes)
+  const damaged = await vdisk(['map', 'child.qcow2', '--json'], { cwd })
+  assert.equal(damaged.code, 4)
+  assert.equal((json('map', damaged)['error'] as { kind: string }).kind, 'corrupt')
+  assert.equal((await vdisk(['map', 'child.qcow2'], { cwd })).code, 4)
+})
