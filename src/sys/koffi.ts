@@ -10,6 +10,10 @@ interface Koffi {
 const seekData = 3
 const seekHole = 4
 const cloneRangeRequest = 0x4020940d
+/** ioctl requests of block devices (linux/fs.h). */
+const blockRequests = { zeroOut: 0x127f, discard: 0x1277, rereadPartitions: 0x125f, flushBuffers: 0x1261 } as const
+const freezeRequest = 0xc0045877
+const thawRequest = 0xc0045878
 /** ENXIO: lseek found no more data. */
 const noSuchAddress = 6
 
@@ -47,5 +51,19 @@ export function loadKoffi(): Syscalls | undefined {
       argument.writeBigUInt64LE(BigInt(toPosition), 24)
       return ioctl(to, cloneRangeRequest, argument) === 0
     },
+    zeroOut: (descriptor, position, length) => ioctl(descriptor, blockRequests.zeroOut, rangeArgument(position, length)) === 0,
+    discard: (descriptor, position, length) => ioctl(descriptor, blockRequests.discard, rangeArgument(position, length)) === 0,
+    rereadPartitions: (descriptor) => ioctl(descriptor, blockRequests.rereadPartitions, null) === 0,
+    flushBuffers: (descriptor) => ioctl(descriptor, blockRequests.flushBuffers, null) === 0,
+    freeze: (descriptor) => ioctl(descriptor, freezeRequest, null) === 0,
+    thaw: (descriptor) => ioctl(descriptor, thawRequest, null) === 0,
   }
+}
+
+/** start and length, as the block device's requests take them. */
+function rangeArgument(position: number, length: number): Buffer {
+  const argument = Buffer.alloc(16)
+  argument.writeBigUInt64LE(BigInt(position), 0)
+  argument.writeBigUInt64LE(BigInt(length), 8)
+  return argument
 }
