@@ -20,6 +20,16 @@ export const count = custom<number>({
   },
 })
 
+/** A part of a disk: OFFSET:LENGTH, both sizes. */
+export const range = custom<{ readonly offset: number; readonly length: number }>({
+  helpValue: 'OFFSET:LENGTH',
+  parse: (text) => {
+    const [offset, length, ...more] = text.split(':')
+    if (offset === undefined || length === undefined || more.length > 0) throw usage('E_RANGE', `${printable(text)} is no part of a disk; write OFFSET:LENGTH, for example 1M:64M`)
+    return Promise.resolve({ offset: parseSize(offset), length: parseSize(length) })
+  },
+})
+
 const sectorSize = custom<512 | 4096>({
   helpValue: '512|4096',
   parse: (text) => {
