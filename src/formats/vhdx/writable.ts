@@ -1,8 +1,9 @@
 import { roundUp } from '../../binary/integers.js'
 import type { BlockSource, ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { usage } from '../../errors.js'
-import type { OpenContext, ParentReference, WritableImage } from '../driver.js'
+import type { CheckProgress, OpenContext, ParentReference, WritableImage } from '../driver.js'
 import { BlockWriter } from './block-writer.js'
+import { compactFile } from './compact.js'
 import { readHeader } from './header.js'
 import { openForReading } from './reader.js'
 import { replayIntoFile } from './replay.js'
@@ -82,6 +83,12 @@ export class WritableVhdx implements WritableImage {
     if (rounded === this.capacity) return
     this.#session.begin(true)
     resizeDisk(this.#session, this.#blocks, rounded, this.#parent)
+  }
+
+  /** Moves blocks down into unused space, so that the file is shorter when it is closed. Gives how far it is; may be stopped anywhere. */
+  * compact(): Generator<CheckProgress> {
+    this.#session.begin(false)
+    yield* compactFile(this.#session)
   }
 
   describe(): Section[] {

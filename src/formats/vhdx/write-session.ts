@@ -25,6 +25,7 @@ export class WriteSession {
   #header: HeaderWriter
   #begun = false
   #changedData = false
+  #cutsEnd = false
   #failure: { readonly cause: unknown } | undefined
 
   /** @param file an image with an empty log. @throws ImageError corrupt also E_OVERLAP where two things share space. */
@@ -88,6 +89,11 @@ export class WriteSession {
     })
   }
 
+  /** Asks for the unused end of the file to be cut off even if this session gave nothing up. */
+  cutEnd(): void {
+    this.#cutsEnd = true
+  }
+
   /** Brings everything to its place and empties the log. The file is not closed. */
   end(): void {
     if (!this.#begun || this.#failure !== undefined) return
@@ -128,7 +134,7 @@ export class WriteSession {
   /** Cuts off what is not in use any more at the file's end. No log counts: none expects the file to be longer. */
   #trim(): void {
     const { usedEnd, gaveUp } = this.space
-    if (!gaveUp || !this.file.growable || usedEnd >= this.file.size) return
+    if (!(gaveUp || this.#cutsEnd) || !this.file.growable || usedEnd >= this.file.size) return
     this.file.truncate(usedEnd)
     this.file.flush()
   }
