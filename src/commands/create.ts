@@ -1,6 +1,6 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
-import { allowReferenceFlags, createFlags, optionValues, progressFlag, sizeArgument } from '../cli/flags.js'
+import { allowReferenceFlags, chainValues, createFlags, optionValues, progressFlag, sizeArgument } from '../cli/flags.js'
 import { defined } from '../operations/defined.js'
 
 export default class Create extends BaseCommand {
@@ -31,8 +31,7 @@ export default class Create extends BaseCommand {
       size: args.size,
       sectorSize: flags['sector-size'],
       parent: flags.parent,
-      parentFormat: flags['parent-format'],
-      allowReferences: flags['allow-reference'],
+      ...chainValues(flags),
       force: flags.force,
       dryRun: flags['dry-run'],
       uuid: flags.uuid,

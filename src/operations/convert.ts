@@ -9,6 +9,7 @@ import { Registry } from '../formats/registry.js'
 import { build, targetFormat, tryLayout, type BuildResult, type TargetFormat } from './build.js'
 import { defined } from './defined.js'
 import { imageIdentity } from './identity.js'
+import { chainOptions, readOptions, type ReadOptions, sourceInfo, type SourceInfo } from './opening.js'
 import { openNewParent, type NewParent } from './parent.js'
 import { openSource, resized, type SourceInput } from './source.js'
 import { checkTarget } from './target.js'
@@ -16,12 +17,7 @@ import { checkTarget } from './target.js'
 /** Where an image goes: a path, or something that takes its bytes in order (standard output). */
 export type TargetOutput = string | { readonly output: (bytes: Uint8Array) => Promise<void>; readonly name?: string }
 
-export interface ConvertOptions {
-  readonly registry?: Registry
-  /** Format of the source; found from its content when left out. */
-  readonly from?: string
-  /** Options for reading the source. */
-  readonly fromOptions?: OptionValues
+export interface ConvertOptions extends ReadOptions {
   /** Format of the target; by its extension when left out. */
   readonly to?: string
   /** Create options of the target's format: `{ subformat: 'fixed', 'block-size': '1M' }`. */
@@ -29,14 +25,8 @@ export interface ConvertOptions {
   /** Capacity of the target in bytes: larger is zero at the end, smaller must cut zeros only. */
   readonly size?: number
   readonly sectorSize?: 512 | 4096
-  /** An internal snapshot of the source, by id or name. */
-  readonly snapshot?: string
   /** An existing image that the target is to be a child of: only what differs from it is stored. */
   readonly parent?: string
-  /** Format of parents whose children record none. */
-  readonly parentFormat?: string
-  /** Files outside the images' folders that images may name. */
-  readonly allowReferences?: readonly string[]
   /** Replaces an existing target, when the new one is complete. */
   readonly force?: boolean
   /** Waits until the medium has everything before the image gets its name; default yes. Without it a power cut soon after may lose the image. */
@@ -60,7 +50,7 @@ export interface ConvertOptions {
 }
 
 export interface ConvertResult {
-  readonly source: { readonly path: string; readonly format: string; readonly subformat: string; readonly capacity: number; readonly sectorSize: number }
+  readonly source: SourceInfo & { readonly sectorSize: number }
   /** `size` is bytes of the new files, `allocated` those that the filesystem holds for them; neither is known of a dry run. */
   readonly target: { readonly path: string; readonly format: string; readonly capacity: number; readonly sectorSize: number; readonly size?: number; readonly allocated?: number }
   /** Guest bytes read, and host bytes written. */
@@ -87,9 +77,9 @@ export async function convert(source: SourceInput, target: TargetOutput, options
   }
   // What stands in the way of the target is found before a long read from a pipe; a source with a path is first seen whether it is the target.
   if (path !== undefined && typeof source !== 'string') checkTarget(path, options.force === true, [])
-  const open: OpenOptions = defined({ registry, allowReferences: options.allowReferences, parentFormat: options.parentFormat })
+  const open: OpenOptions = { ...chainOptions(options), registry }
   const scratchFolder = options.scratchFolder ?? (path === undefined ? tmpdir() : dirname(resolve(path)))
-  using opened = await openSource(source, { ...open, scratchFolder, ...defined({ from: options.from, snapshot: options.snapshot, options: options.fromOptions, signal: options.signal, onProgress: options.onProgress }) })
+  using opened = await openSource(source, { ...readOptions(options), registry, scratchFolder, ...defined({ signal: options.signal, onProgress: options.onProgress }) })
   if (opened.unreadable !== undefined) throw opened.unreadable
   using parent = options.parent === undefined || path === undefined ? undefined : disposable(openNewParent(options.parent, path, format.driver, open))
 
@@ -99,7 +89,7 @@ export async function convert(source: SourceInput, target: TargetOutput, options
   const work: Work = { options, format, opened, disk, shape, parent: parent?.value, open }
   const result = await run(work, target)
   return {
-    source: { path: typeof source === 'string' ? source : source.name ?? '-', format: opened.top.image.format, subformat: opened.top.image.subformat, capacity: opened.capacity, sectorSize: opened.sectorSize },
+    source: { ...sourceInfo(typeof source === 'string' ? source : source.name ?? '-', opened), sectorSize: opened.sectorSize },
     target: { path: typeof target === 'string' ? target : target.name ?? '-', format: format.driver.id, sectorSize, ...defined({ capacity: result.capacity, size: result.size, allocated: result.allocated }) },
     bytesRead: result.bytesRead,
     bytesWritten: result.bytesWritten,

@@ -7,11 +7,11 @@ import { Registry } from '../formats/registry.js'
 import { build, targetFormat, tryLayout, type BuildResult } from './build.js'
 import { defined } from './defined.js'
 import { imageIdentity } from './identity.js'
+import { chainOptions, type ChainOptions } from './opening.js'
 import { openNewParent } from './parent.js'
 import { checkTarget } from './target.js'
 
-export interface CreateOptions {
-  readonly registry?: Registry
+export interface CreateOptions extends ChainOptions {
   /** Format of the new image; by its extension when left out. */
   readonly to?: string
   readonly options?: OptionValues
@@ -20,8 +20,6 @@ export interface CreateOptions {
   readonly sectorSize?: 512 | 4096
   /** An existing image that the new one is to be a child of. */
   readonly parent?: string
-  readonly parentFormat?: string
-  readonly allowReferences?: readonly string[]
   readonly force?: boolean
   readonly dryRun?: boolean
   readonly uuid?: string
@@ -44,8 +42,7 @@ export async function create(target: string, options: CreateOptions): Promise<Cr
   const format = targetFormat(registry, target, options.to, options.options ?? {})
   const { driver } = format
   checkTarget(target, options.force === true, [])
-  const open = { registry, ...defined({ allowReferences: options.allowReferences, parentFormat: options.parentFormat }) }
-  const parent = options.parent === undefined ? undefined : openNewParent(options.parent, target, driver, open)
+  const parent = options.parent === undefined ? undefined : openNewParent(options.parent, target, driver, { ...chainOptions(options), registry })
   try {
     const capacity = options.size ?? parent?.opened.capacity
     if (capacity === undefined) throw usage('E_SIZE', 'a new image needs a size, or a parent to take it from', { hint: 'For example: vdisk create disk.vhdx 64G' })
