@@ -74,7 +74,8 @@ export function describe(opened: OpenedImage): ImageInfo {
   }
 }
 
-function layerInfo({ name, path, image, files }: Layer): LayerInfo {
+/** What is known of one image of a chain. */
+export function layerInfo({ name, path, image, files }: Layer): LayerInfo {
   return {
     path: path ?? name,
     format: image.format,
@@ -87,7 +88,7 @@ function layerInfo({ name, path, image, files }: Layer): LayerInfo {
 }
 
 /** A format may refuse to understand the name that is stored; `info` then shows it among the format's own facts only. */
-function storedNames(parent: { readonly paths: readonly string[] }): readonly string[] {
+export function storedNames(parent: { readonly paths: readonly string[] }): readonly string[] {
   try {
     return parent.paths
   } catch (error) {
