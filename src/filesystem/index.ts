@@ -1,6 +1,7 @@
 import type { BlockSource } from '../block/types.js'
 import { bitlocker } from './bitlocker.js'
 import { exfat } from './exfat/index.js'
+import { ext } from './ext/index.js'
 import { fat } from './fat/index.js'
 import { ntfs } from './ntfs/index.js'
 import { refs } from './refs.js'
@@ -16,6 +17,7 @@ const filesystems: readonly FilesystemFamily[] = [
   ntfs,
   exfat,
   refs,
+  ext,
   fat,
 ]
 
