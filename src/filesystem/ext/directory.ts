@@ -42,10 +42,16 @@ export function* storedEntries(groups: ExtGroups, inode: Inode, map: () => FileM
     for (let offset = run.offset; offset < run.offset + run.length; offset += blockSize) {
       const { position = 0 } = blocks.at(offset)
       const bytes = groups.reader.bytes(position, blockSize)
-      checkTail(groups, inode, bytes)
+      if (!isTreeNode(inode, offset, bytes)) checkTail(groups, inode, bytes)
       yield* blockEntries(groups, inode, bytes)
     }
   }
+}
+
+/** A block of the tree over the names: the first one, and each whose only entry has no name. Its checksum lies elsewhere. */
+function isTreeNode({ flags }: Inode, offset: number, bytes: Uint8Array): boolean {
+  const view = viewOf(bytes)
+  return flags.isIndexed && (offset === 0 || (view.getUint32(0, true) === 0 && recordLength(view.getUint16(4, true), bytes.length) === bytes.length))
 }
 
 function checkTail({ checksums, reader }: ExtGroups, inode: Inode, bytes: Uint8Array): void {

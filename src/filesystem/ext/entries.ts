@@ -76,6 +76,7 @@ export function inodeFlags(word: bigint) {
   return {
     isCompressed: (word & 0x4n) !== 0n,
     isEncrypted: (word & 0x800n) !== 0n,
+    isIndexed: (word & 0x1000n) !== 0n,
     hasExtents: (word & 0x80000n) !== 0n,
     isInline: (word & 0x10000000n) !== 0n,
     ignoresCase: (word & 0x40000000n) !== 0n,
