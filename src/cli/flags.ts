@@ -20,6 +20,16 @@ export const count = custom<number>({
   },
 })
 
+/** A part of a disk: OFFSET:LENGTH, both sizes. */
+export const range = custom<{ readonly offset: number; readonly length: number }>({
+  helpValue: 'OFFSET:LENGTH',
+  parse: (text) => {
+    const [offset, length, ...more] = text.split(':')
+    if (offset === undefined || length === undefined || more.length > 0) throw usage('E_RANGE', `${printable(text)} is no part of a disk; write OFFSET:LENGTH, for example 1M:64M`)
+    return Promise.resolve({ offset: parseSize(offset), length: parseSize(length) })
+  },
+})
+
 const sectorSize = custom<512 | 4096>({
   helpValue: '512|4096',
   parse: (text) => {
@@ -92,6 +102,12 @@ export const copyFlags = {
   threads: count({ summary: 'worker threads for compression and decompression; 0: none' }),
   sparse: size({ summary: 'runs of zeros shorter than this are written as data; 0: all zeros are' }),
   tmp: string({ helpValue: 'DIR', env: 'TMPDIR', noCacheDefault: true, summary: 'where standard input is kept while it is read; the target\'s folder when left out' }),
+}
+
+/** Flags of check alone. */
+export const checkFlags = {
+  deep: boolean({ summary: 'also read everything that is stored, and decode what is compressed' }),
+  limit: count({ summary: 'findings shown of each code and image, the rest is counted; 20 when left out, 100 with --json' }),
 }
 
 export const progressFlag = {

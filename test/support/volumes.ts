@@ -74,6 +74,17 @@ export function withMount<Result>(program: string, path: string, folder: string,
   }
 }
 
+/** A loop device over a file while `use` runs: what exfat-fuse wants to have when it runs as root. */
+export function withLoop<Result>(path: string, use: (device: string) => Result): Result {
+  if (process.getuid?.() !== 0) return use(path)
+  const device = run('losetup', '--find', '--show', path).trim()
+  try {
+    return use(device)
+  } finally {
+    run('losetup', '-d', device)
+  }
+}
+
 /** The FUSE program ends, and writes what it still has, only after the folder is free. */
 function waitForRelease(path: string): void {
   const real = fs.realpathSync(path)

@@ -52,9 +52,9 @@ export function attributeFlags(word: number): { readonly isCompressed: boolean; 
   return { isCompressed: (word & 0xff) !== 0, isEncrypted: (word & 0x4000) !== 0 }
 }
 
-/** File attributes that matter here: a reparse point; content that lies elsewhere and is fetched when it is opened. */
-export function fileAttributes(word: number): { readonly isReparsePoint: boolean; readonly isOffline: boolean } {
-  return { isReparsePoint: (word & 0x400) !== 0, isOffline: (word & 0x401000) !== 0 }
+/** File attributes that matter here: a system file; a reparse point; content that lies elsewhere and is fetched when it is opened. */
+export function fileAttributes(word: number): { readonly isSystem: boolean; readonly isReparsePoint: boolean; readonly isOffline: boolean } {
+  return { isSystem: (word & 4) !== 0, isReparsePoint: (word & 0x400) !== 0, isOffline: (word & 0x401000) !== 0 }
 }
 
 export function indexEntryFlags(word: number): { readonly hasChild: boolean; readonly isLast: boolean } {

@@ -4,6 +4,7 @@ import { entryName, foldedCase } from '../names.js'
 import type { DirectoryEntry, FileNode, FileTree, Run } from '../types.js'
 import { fileAttributes, recordFlags, recordReference } from './entries.js'
 import { dosNamespace, folderNames, type IndexedName } from './index-tree.js'
+import { maximumInterix, readInterix } from './interix.js'
 import type { NtfsLayout } from './layout.js'
 import type { Mft } from './mft.js'
 import { attributeTypes, type FileRecord } from './record.js'
@@ -110,12 +111,12 @@ export class NtfsTree implements FileTree {
       throw damaged('NTFS', `record ${number} of the master file table has no $STANDARD_INFORMATION`)
     }
     const information = standardInformation.read(standard.content.value)
-    const { isReparsePoint, isOffline } = fileAttributes(information.attributes)
+    const { isReparsePoint, isOffline, isSystem } = fileAttributes(information.attributes)
     const { isDirectory } = recordFlags(record.flags)
-    const reparse = isReparsePoint ? this.#reparse(record) : undefined
+    const streams = mft.attributes(record, attributeTypes.data, null)
+    const reparse = isReparsePoint ? this.#reparse(record) : isSystem && !isDirectory ? this.#interix(record, sizeOf(streams)) : undefined
     const kind = kindOf(isDirectory, reparse)
     const target = reparse?.kind === 'link' ? reparse.target : undefined
-    const streams = mft.attributes(record, attributeTypes.data, null)
     const names = mft.attributes(record, attributeTypes.fileName).filter(({ content }) => content.resident && content.value.length >= fileName.size && fileName.read(content.value).namespace !== dosNamespace)
     return new NtfsNode(
       kind, record, `${number}-${record.sequence}`, Math.max(1, names.length),
@@ -127,6 +128,16 @@ export class NtfsTree implements FileTree {
         otherStreams: [...new Set(streams.filter(({ name }) => name !== '').map(({ name }) => name))],
       },
     )
+  }
+
+  /** Links and devices of Unix programs are system files with a mark. */
+  #interix(record: FileRecord, size: number): Reparse | undefined {
+    if (record.number < firstUserRecord || size <= 8 || size > maximumInterix) return undefined
+    const stream = this.#mft.stream(record, attributeTypes.data)
+    const bytes = new Uint8Array(stream.size)
+    stream.read(0, bytes)
+    const found = readInterix(bytes)
+    return found?.kind === 'device' ? { kind: 'special' } : found
   }
 
   #reparse(record: FileRecord): Reparse {

@@ -49,7 +49,7 @@ export class VhdxImage implements DiskImage {
     // A replayed log changes the file in sectors of 4 KiB, wherever blocks begin.
     this.grain = metadata.hasParent ? metadata.logicalSectorSize : replay === undefined ? geometry.blockSize : 4096
     this.identity = header.values.dataWriteGuid
-    if (metadata.parentLocator !== undefined) this.parentReference = parentReferenceOf(metadata.parentLocator, store.name, metadata.logicalSectorSize)
+    if (metadata.parentLocator !== undefined) this.parentReference = parentReferenceOf(metadata.parentLocator, store.name, { sectorSize: metadata.logicalSectorSize, capacity: metadata.capacity })
   }
 
   extentAt(offset: number, limit: number): Extent {
