@@ -91,3 +91,17 @@ test('map: text, a document, and qemu-img\'s own array; a reader that goes away 
   assert.equal((json('map', damaged)['error'] as { kind: string }).kind, 'corrupt')
   assert.equal((await vdisk(['map', 'child.qcow2'], { cwd })).code, 4)
 })
+
+test('measure: the size that convert then writes', async (t) => {
+  const cwd = testFolder(t)
+  fs.writeFileSync(join(cwd, 'a.raw'), disk)
+  const document = json('measure', await vdisk(['measure', 'a.raw', '--to', 'qcow2', '--compress', 'zlib', '--json'], { cwd }))
+  await vdisk(['convert', 'a.raw', 'b.qcow2', '--compress', 'zlib'], { cwd })
+  assert.equal(document['required'], fs.statSync(join(cwd, 'b.qcow2')).size)
+  const people = await vdisk(['measure', 'a.raw', '--to', 'vhd', '--subformat', 'fixed'], { cwd })
+  assert.deepEqual([people.code, people.stderr], [0, ''])
+  assert.match(people.stdout.toString(), /required +≈ 3 MiB \(3,146,240 bytes\)\n +fully allocated +≈ 3 MiB \(3,146,240 bytes\)/)
+  assert.equal(json('measure', await vdisk(['measure', '--to', 'raw', '--size', '1G', '--json'], { cwd }))['fully-allocated'], 2 ** 30)
+  for (const args of [['measure', 'a.raw'], ['measure', '--to', 'raw'], ['measure', '-', '--to', 'raw']]) assert.equal((await vdisk(args, { cwd })).code, 2)
+  assert.deepEqual(fs.readdirSync(cwd).sort(), ['a.raw', 'b.qcow2'])
+})
