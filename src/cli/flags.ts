@@ -1,6 +1,7 @@
 import { custom as customArgument } from '@oclif/core/args'
 import { boolean, custom, option, string } from '@oclif/core/flags'
 import { parseSize } from '../formats/options.js'
+import { parseParentMapping, type ParentMapping } from '../formats/parent-map.js'
 import type { OptionValues } from '../formats/driver.js'
 import { printable, usage } from '../errors.js'
 
@@ -10,11 +11,22 @@ export const size = custom<number>({ helpValue: 'SIZE', parse: (text) => Promise
 /** A size as an argument. */
 export const sizeArgument = customArgument<number>({ parse: (text) => Promise.resolve(parseSize(text)) })
 
-const count = custom<number>({
+/** A whole number of things. */
+export const count = custom<number>({
   helpValue: 'N',
   parse: (text) => {
     if (!/^\d{1,4}$/.test(text)) throw usage('E_COUNT', `${printable(text)} is no whole number from 0 to 9999`)
     return Promise.resolve(Number(text))
+  },
+})
+
+/** A part of a disk: OFFSET:LENGTH, both sizes. */
+export const range = custom<{ readonly offset: number; readonly length: number }>({
+  helpValue: 'OFFSET:LENGTH',
+  parse: (text) => {
+    const [offset, length, ...more] = text.split(':')
+    if (offset === undefined || length === undefined || more.length > 0) throw usage('E_RANGE', `${printable(text)} is no part of a disk; write OFFSET:LENGTH, for example 1M:64M`)
+    return Promise.resolve({ offset: parseSize(offset), length: parseSize(length) })
   },
 })
 
@@ -27,6 +39,8 @@ const sectorSize = custom<512 | 4096>({
   },
 })
 
+const parentMapping = custom<ParentMapping>({ helpValue: 'OLD=NEW', parse: (text) => Promise.resolve(parseParentMapping(text)) })
+
 /** Flags of every command that opens an image. */
 export const openFlags = {
   from: string({ helpValue: 'FORMAT', summary: 'format of the source; found from its content when left out' }),
@@ -38,12 +52,31 @@ export const openFlags = {
 function chainFlags() {
   return {
     'allow-reference': string({ helpValue: 'PATH', multiple: true, multipleNonGreedy: true, summary: 'a file outside the image\'s folder (or a folder of them) that images may name as parent or data file' }),
+    search: string({ helpValue: 'DIR', multiple: true, multipleNonGreedy: true, summary: 'a folder in which parents are looked for that are not where their children say' }),
+    'parent-map': parentMapping({ multiple: true, multipleNonGreedy: true, summary: 'where a parent lies now: OLD is its name as the child stores it, the beginning of that name, or its last part' }),
     'parent-format': string({ helpValue: 'FORMAT', summary: 'format of parents whose children record none; auto takes what their content says' }),
   }
 }
 
-/** Flags of every command that makes an image. */
-export const createFlags = {
+interface ChainFlags {
+  readonly 'allow-reference': string[] | undefined
+  readonly search: string[] | undefined
+  readonly 'parent-map': ParentMapping[] | undefined
+  readonly 'parent-format': string | undefined
+}
+
+/** What the flags of `allowReferenceFlags` say, as options of an operation. */
+export function chainValues(flags: ChainFlags) {
+  return { allowReferences: flags['allow-reference'], search: flags.search, parentMap: flags['parent-map'], parentFormat: flags['parent-format'] }
+}
+
+/** What the flags of `openFlags` say, as options of an operation. @throws ImageError usage E_OPTION */
+export function openValues(flags: ChainFlags & { readonly from: string | undefined; readonly 'from-option': string[] | undefined; readonly snapshot: string | undefined }) {
+  return { from: flags.from, fromOptions: optionValues(flags['from-option']), snapshot: flags.snapshot, ...chainValues(flags) }
+}
+
+/** Flags that say what an image to be made is like. */
+export const formatFlags = {
   to: string({ helpValue: 'FORMAT', summary: 'format of the target; by its extension when left out' }),
   option: string({ char: 'o', helpValue: 'NAME=VALUE', multiple: true, multipleNonGreedy: true, summary: 'an option of the target\'s format (see vdisk formats)' }),
   subformat: string({ helpValue: 'NAME', summary: 'kind of image within the format: fixed, dynamic' }),
@@ -53,9 +86,29 @@ export const createFlags = {
   preallocation: string({ helpValue: 'MODE', summary: 'how much of the target is allocated from the start' }),
   'sector-size': sectorSize({ summary: 'logical sector size of the target; the source\'s when left out' }),
   parent: string({ helpValue: 'FILE', summary: 'make the target a child of this image: only what differs is stored in it' }),
+}
+
+/** Flags of every command that makes an image. */
+export const createFlags = {
+  ...formatFlags,
   uuid: string({ helpValue: 'UUID', summary: 'id of the target; with SOURCE_DATE_EPOCH set the same input gives the same bytes' }),
   force: boolean({ char: 'f', summary: 'replace an existing target, once the new one is complete' }),
   'dry-run': boolean({ summary: 'check everything, write nothing' }),
+}
+
+/** What the flags of `formatFlags` (and `--compress`) say, as options of an operation. @throws ImageError usage E_OPTION */
+export function formatValues(flags: {
+  readonly to: string | undefined; readonly option: string[] | undefined; readonly subformat: string | undefined; readonly 'block-size': string | undefined
+  readonly 'cluster-size': string | undefined; readonly compat: string | undefined; readonly preallocation: string | undefined; readonly compress?: string | undefined
+  readonly 'sector-size': 512 | 4096 | undefined; readonly parent: string | undefined
+}) {
+  const { subformat, compat, preallocation, compress } = flags
+  return {
+    to: flags.to,
+    options: optionValues(flags.option, { subformat, 'block-size': flags['block-size'], 'cluster-size': flags['cluster-size'], compat, preallocation, compress }),
+    sectorSize: flags['sector-size'],
+    parent: flags.parent,
+  }
 }
 
 export const allowReferenceFlags = chainFlags()
@@ -69,6 +122,12 @@ export const copyFlags = {
   threads: count({ summary: 'worker threads for compression and decompression; 0: none' }),
   sparse: size({ summary: 'runs of zeros shorter than this are written as data; 0: all zeros are' }),
   tmp: string({ helpValue: 'DIR', env: 'TMPDIR', noCacheDefault: true, summary: 'where standard input is kept while it is read; the target\'s folder when left out' }),
+}
+
+/** Flags of check alone. */
+export const checkFlags = {
+  deep: boolean({ summary: 'also read everything that is stored, and decode what is compressed' }),
+  limit: count({ summary: 'findings shown of each code and image, the rest is counted; 20 when left out, 100 with --json' }),
 }
 
 export const progressFlag = {

@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { BaseCommand, errorDocument, errorText } from '../cli/base-command.js'
-import { openFlags, optionValues } from '../cli/flags.js'
+import { openFlags, openValues } from '../cli/flags.js'
 import { exitCodes, isImageError } from '../errors.js'
 import { defined } from '../operations/defined.js'
 import type { ImageInfo } from '../operations/info.js'
@@ -28,12 +28,7 @@ export default class Info extends BaseCommand {
     const documents: Record<string, unknown>[] = []
     for (const path of argv as string[]) {
       try {
-        const image = info(path, defined({
-          registry, from: flags.from, snapshot: flags.snapshot,
-          fromOptions: optionValues(flags['from-option']),
-          parentFormat: flags['parent-format'],
-          allowReferences: flags['allow-reference'],
-        }))
+        const image = info(path, defined({ registry, ...openValues(flags) }))
         if (flags.json) documents.push(forJson(image, flags.headers))
         else await this.#show(image, flags.headers)
       } catch (error) {

@@ -73,3 +73,24 @@ export function firstDifference(a: Uint8Array, b: Uint8Array, length: number): n
   }
   return low
 }
+
+/** How much is compared at once before single units are. */
+const coarseUnit = 65536
+
+/** The runs of units that differ between two buffers, from the unit of `from` on. */
+export function differingRuns(a: Uint8Array, b: Uint8Array, length: number, unit: number, from: number): Run[] {
+  const runs: Run[] = []
+  const equal = (at: number, end: number): boolean => Buffer.compare(a.subarray(at, end), b.subarray(at, end)) === 0
+  for (let coarse = from - from % unit; coarse < length; coarse += coarseUnit) {
+    const coarseEnd = Math.min(length, coarse + coarseUnit)
+    if (equal(coarse, coarseEnd)) continue
+    for (let at = coarse; at < coarseEnd; at += unit) {
+      const end = Math.min(coarseEnd, at + unit)
+      if (equal(at, end)) continue
+      const last = runs.at(-1)
+      if (last !== undefined && last.at + last.length === at) runs[runs.length - 1] = { kind: 'data', at: last.at, length: end - last.at }
+      else runs.push({ kind: 'data', at, length: end - at })
+    }
+  }
+  return runs
+}

@@ -1,13 +1,20 @@
+import { aborted } from '../errors.js'
 import type { BlockSource } from '../block/types.js'
 import { prefill } from './copy.js'
 import { runLanes } from './lanes.js'
 import { Plan } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool } from './pool.js'
 import type { Progress } from './progress.js'
+import { RangeList, type RangeSummary } from './ranges.js'
+import { longestRun, Walk } from './walk.js'
 
 export interface CompareOptions {
+  /** Goes on behind the first difference and collects all of them: how many ranges to list, and the unit (bytes) that counts as one. */
+  readonly collect?: { readonly limit: number; readonly unit: number }
   readonly threads?: number
   readonly signal?: AbortSignal
+  /** What progress calls it; default `verify`. */
+  readonly phase?: Progress['phase']
   readonly onProgress?: (progress: Progress) => void
 }
 
@@ -15,38 +22,69 @@ export interface CompareResult {
   readonly equal: boolean
   /** The first guest offset at which the two differ, in bytes. */
   readonly offset?: number
+  /** Only when they were to be collected. */
+  readonly differences?: RangeSummary
 }
 
-const chunkLength = 1024 * 1024
+const mebibyte = 1024 * 1024
+const chunkLength = 2 * mebibyte
 const lanes = 4
 
 /**
- * Compares every guest byte. The shorter disk counts as zero beyond its end; what is known to be zero on both is not read.
+ * Compares every guest byte. The shorter disk counts as zero beyond its end; what is known to be zero on both, or to be the same bytes
+ * of the same file, is not read.
  * @throws ImageError; aborted E_ABORTED.
  */
 export async function compareSources(a: BlockSource, b: BlockSource, options: CompareOptions = {}): Promise<CompareResult> {
   const capacity = Math.max(a.capacity, b.capacity)
   const plan = new Plan(a, { capacity, chunkLength, align: 65536, base: b })
-  await using pool = new TaskPool(options.threads ?? (capacity <= 4 * chunkLength ? 0 : defaultThreads()))
+  await using pool = new TaskPool(options.threads ?? (capacity <= 4 * mebibyte ? 0 : defaultThreads()))
   const slots = makeSlots(lanes, chunkLength, true)
+  const { collect } = options
+  const found = collect === undefined ? undefined : new RangeList(collect.limit)
   let difference: number | undefined
   let reported = 0
-  const next = (): ReturnType<Plan['next']> => difference === undefined ? plan.next() : undefined
+  const next = (): ReturnType<Plan['next']> => difference === undefined || found !== undefined ? plan.next() : undefined
   await runLanes(lanes, next, async (chunk, lane, ticket) => {
     const slot = slots[lane]
     if (slot === undefined || chunk.base === undefined) throw new RangeError(`no buffer or no base for lane ${lane}`)
     const result = await pool.run({
-      mode: 'compare', unit: 0, length: chunk.length,
+      mode: 'compare', unit: collect?.unit ?? 0, length: chunk.length,
       ...prefill(chunk.content, a, chunk.offset, slot.bytes),
       base: prefill(chunk.base, b, chunk.offset, slot.bytes.subarray(slot.half)),
     }, slot)
     await ticket.turn
     if (result.difference !== undefined) difference = Math.min(difference ?? Infinity, chunk.offset + result.difference)
+    for (const { at, length } of result.runs) found?.add(chunk.offset + at, length)
     ticket.done()
     if (chunk.next > reported) {
       reported = chunk.next
-      options.onProgress?.({ phase: 'verify', done: reported, total: capacity })
+      options.onProgress?.({ phase: options.phase ?? 'verify', done: reported, total: capacity })
     }
   }, options.signal)
-  return difference === undefined ? { equal: true } : { equal: false, offset: difference }
+  const differences = found === undefined ? {} : { differences: found.summary() }
+  return difference === undefined ? { equal: true, ...differences } : { equal: false, offset: difference, ...differences }
+}
+
+/**
+ * Where one of two disks stores something and the other does not. Asks tables and holes only; what is stored may all the same be zero.
+ * @param limit how many ranges to list. @throws ImageError; aborted E_ABORTED.
+ */
+export async function compareAllocation(a: BlockSource, b: BlockSource, options: { readonly limit: number; readonly signal?: AbortSignal }): Promise<RangeSummary> {
+  const capacity = Math.max(a.capacity, b.capacity)
+  const [first, second] = [new Walk(a, capacity), new Walk(b, capacity)]
+  const found = new RangeList(options.limit)
+  let rested = performance.now()
+  for (let offset = 0; offset < capacity;) {
+    const one = first.runAt(offset, Math.min(longestRun, capacity - offset))
+    const other = second.runAt(offset, one.length)
+    if ((one.kind === 'zero') !== (other.kind === 'zero')) found.add(offset, other.length)
+    offset += other.length
+    if (performance.now() - rested < 50) continue
+    // Lets a signal through: the walk is synchronous.
+    await new Promise((resume) => setImmediate(resume))
+    if (options.signal?.aborted === true) throw aborted()
+    rested = performance.now()
+  }
+  return found.summary()
 }

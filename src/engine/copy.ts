@@ -1,12 +1,13 @@
 import { roundUp } from '../binary/integers.js'
 import type { BlockSource, ByteStore } from '../block/types.js'
+import { isImageError } from '../errors.js'
 import type { Run } from './chunk.js'
 import { runLanes, type Ticket } from './lanes.js'
 import { Plan, type Chunk, type Content, type Shareable } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
 import type { Progress } from './progress.js'
 import { Sharing } from './share.js'
-import type { Packing, Task } from './task.js'
+import type { Packing, Task, TaskResult } from './task.js'
 import { addWrite, Growth, writeAll, type Write } from './write.js'
 
 /** What the engine needs of an image writer: the contract is in src/formats/driver.ts, which the engine may not import. */
@@ -29,6 +30,8 @@ export interface CopyOptions {
   readonly threads?: number
   /** Runs of zeros shorter than this are written as data (bytes, a power of two); 0: zeros are written too. Default: the target's grain, at least 64 KiB. */
   readonly sparse?: number
+  /** Reads what the source cannot (bad sectors of a disk): a chunk that fails with E_READ is taken from here as a whole. */
+  readonly salvage?: BlockSource
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
 }
@@ -96,19 +99,30 @@ class Mover {
     const { source, target, base } = this.#options
     // The last chunk is padded with zeros to the target's unit: a format may round the disk up.
     const length = Math.min(roundUp(chunk.length, Math.max(target.grain, target.packedUnit?.length ?? 1)), target.capacity - chunk.offset)
-    const content = prefill(chunk.content, source, chunk.offset, slot.bytes)
-    const task: Task = {
+    const task = (content: Pick<Task, 'pieces' | 'present'>): Task => ({
       mode: 'scan', unit: this.#unit, length, ...content,
       ...(chunk.base === undefined || base === undefined ? {} : { base: prefill(chunk.base, base, chunk.offset, slot.bytes.subarray(slot.half)) }),
       ...(target.packedUnit === undefined ? {} : { packing: target.packedUnit }),
-    }
-    const result = await this.#pool.run(task, slot)
+    })
+    const result = await this.#scanned(chunk, slot, task, source)
     await ticket.turn
     const writes = this.#place(chunk.offset, result.runs)
     ticket.done()
     await writeAll(writes, slot.bytes)
     this.bytesRead += chunk.length
     this.#report(chunk.next)
+  }
+
+  async #scanned(chunk: Chunk, slot: Slot, task: (content: Pick<Task, 'pieces' | 'present'>) => Task, source: BlockSource): Promise<TaskResult> {
+    try {
+      return await this.#pool.run(task(prefill(chunk.content, source, chunk.offset, slot.bytes)), slot)
+    } catch (error) {
+      const { salvage } = this.#options
+      if (salvage === undefined || !isImageError(error) || error.code !== 'E_READ') throw error
+      const length = Math.min(chunk.length, salvage.capacity - chunk.offset)
+      salvage.read(chunk.offset, slot.bytes.subarray(0, length))
+      return await this.#pool.run(task({ pieces: [], present: [{ at: 0, length }] }), slot)
+    }
   }
 
   /** Shares a run of the source's blocks; copies it, chunk by chunk, where the filesystem refuses. */

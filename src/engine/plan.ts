@@ -1,8 +1,8 @@
 import { roundDown, roundUp } from '../binary/integers.js'
-import type { BlockSource, ByteStore, Extent } from '../block/types.js'
+import type { BlockSource, ByteStore } from '../block/types.js'
 import { isKnownCodec } from '../codec/index.js'
 import type { Piece } from './chunk.js'
-import { HostHoles } from './holes.js'
+import { longestRun, SamePlace, Walk } from './walk.js'
 
 /** A piece only the main thread can read: its store has no descriptor, or its codec is a plugin's. */
 export interface LocalPiece { readonly at: number; readonly length: number; readonly offset: number }
@@ -35,59 +35,12 @@ export interface PlanOptions {
   readonly zeros?: boolean
 }
 
-type Run = { readonly kind: 'zero'; readonly offset: number; readonly length: number } | Extract<Extent, { kind: 'data' | 'packed' }>
-
-/** Longest run asked of a source at a time: long enough to make skipping cheap, short enough to stay abortable. */
-const longestRun = 1024 * 1024 * 1024
-
-/** Walks a disk's extents, holes of the host file taken out, forwards only. */
-class Walk {
-  readonly #source: BlockSource
-  readonly #capacity: number
-  readonly #holes = new Map<ByteStore, HostHoles>()
-  #extent: Extent | undefined
-
-  constructor(source: BlockSource, capacity: number) {
-    this.#source = source
-    this.#capacity = capacity
-  }
-
-  /** The run at `offset`, at most `limit` bytes. */
-  runAt(offset: number, limit: number): Run {
-    if (offset >= this.#source.capacity) return { kind: 'zero', offset, length: Math.min(limit, this.#capacity - offset) }
-    let extent = this.#extent
-    if (extent === undefined || offset < extent.offset || offset >= extent.offset + extent.length) {
-      extent = this.#source.extentAt(offset, Math.min(longestRun, this.#source.capacity - offset))
-      this.#extent = extent
-    }
-    const skipped = offset - extent.offset
-    const length = Math.min(limit, extent.length - skipped)
-    switch (extent.kind) {
-      case 'zero':
-      case 'absent':
-        return { kind: 'zero', offset, length }
-      case 'packed':
-        return { ...extent, offset, length }
-      case 'data': {
-        const position = extent.position + skipped
-        const host = this.#holesOf(extent.store).runAt(position, length)
-        return host.hole ? { kind: 'zero', offset, length: host.length } : { kind: 'data', offset, length: host.length, store: extent.store, position }
-      }
-    }
-  }
-
-  #holesOf(store: ByteStore): HostHoles {
-    let holes = this.#holes.get(store)
-    if (holes === undefined) this.#holes.set(store, holes = new HostHoles(store))
-    return holes
-  }
-}
-
-/** Cuts a disk into chunks, leaving out what is known to be zero without reading it. */
+/** Cuts a disk into chunks, leaving out what is known to be zero, or to be what the base has, without reading it. */
 export class Plan {
   readonly #options: PlanOptions
   readonly #walk: Walk
   readonly #base: Walk | undefined
+  readonly #samePlace = new SamePlace()
   #offset = 0
 
   constructor(source: BlockSource, options: PlanOptions) {
@@ -106,7 +59,7 @@ export class Plan {
    * Offset, position and length are multiples of `unit`, the length at least one chunk.
    */
   nextShareable(unit: number): Shareable | undefined {
-    this.#skipZeros()
+    this.#skipKnown()
     const { capacity, chunkLength, align } = this.#options
     if (this.#offset >= capacity || this.#offset % align !== 0) return undefined
     const run = this.#walk.runAt(this.#offset, longestRun)
@@ -119,7 +72,7 @@ export class Plan {
 
   /** The next chunk, or undefined at the end of the disk. */
   next(): Chunk | undefined {
-    this.#skipZeros()
+    this.#skipKnown()
     const { capacity, chunkLength, align } = this.#options
     if (this.#offset >= capacity) return undefined
     const start = roundDown(this.#offset, align)
@@ -133,15 +86,21 @@ export class Plan {
     }
   }
 
-  #skipZeros(): void {
+  /** Goes past what needs no look: zeros, and with a base what is zero on both or the same bytes of the same file. */
+  #skipKnown(): void {
     if (this.#options.zeros === true) return
     while (this.#offset < this.#options.capacity) {
       const limit = Math.min(longestRun, this.#options.capacity - this.#offset)
       const run = this.#walk.runAt(this.#offset, limit)
-      if (run.kind !== 'zero') return
       const base = this.#base?.runAt(this.#offset, run.length)
-      if (base !== undefined && base.kind !== 'zero') return
-      this.#offset += base === undefined ? run.length : Math.min(run.length, base.length)
+      if (base === undefined) {
+        if (run.kind !== 'zero') return
+        this.#offset += run.length
+        continue
+      }
+      const same = run.kind === 'zero' && base.kind === 'zero' ? Math.min(run.length, base.length) : this.#samePlace.length(run, base)
+      if (same === 0) return
+      this.#offset += same
     }
   }
 

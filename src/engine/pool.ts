@@ -2,6 +2,7 @@ import os from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { ImageError } from '../errors.js'
 import { roundUp } from '../binary/integers.js'
+import { memoryPage, pageAlignedMemory } from '../binary/pages.js'
 import { UnitBuffers } from './fill.js'
 import { prepareTask, runTaskAsync, type Task, type TaskResult } from './task.js'
 import type { WorkerFailure, WorkerReply, WorkerRequest } from './worker.js'
@@ -9,20 +10,11 @@ import type { WorkerFailure, WorkerReply, WorkerRequest } from './worker.js'
 /** A buffer for one chunk, shared with the workers: `bytes` lie at `start` of `shared`. From `half` on it holds the base's content, if any. */
 export interface Slot { readonly shared: SharedArrayBuffer; readonly start: number; readonly bytes: Uint8Array; readonly half: number }
 
-/** The part of WebAssembly that is used here; Node's types leave it to those of browsers. */
-declare const WebAssembly: { readonly Memory: new (descriptor: { initial: number; maximum: number; shared: true }) => { readonly buffer: SharedArrayBuffer } }
-
-const wasmPage = 65536
-
-/**
- * Buffers for `count` chunks. WebAssembly's memory is the one kind that Node aligns to more than 16 bytes, as writing past the page
- * cache needs; one memory for all, since each reserves gigabytes of addresses.
- */
+/** Buffers for `count` chunks, each at a page: writing past the page cache needs it. */
 export function makeSlots(count: number, chunkLength: number, withBase: boolean): Slot[] {
-  const half = roundUp(chunkLength, wasmPage)
+  const half = roundUp(chunkLength, memoryPage)
   const length = withBase ? 2 * half : half
-  const pages = count * length / wasmPage
-  const shared = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }).buffer
+  const shared = pageAlignedMemory(count * length)
   return Array.from({ length: count }, (_, index) => ({ shared, start: index * length, bytes: new Uint8Array(shared, index * length, length), half }))
 }
 
@@ -34,8 +26,8 @@ export function defaultThreads(): number {
 interface Waiting { resolve(result: TaskResult): void; reject(error: unknown): void }
 
 /**
- * Runs tasks. Plain reading and scanning stays in this thread, where the system's own thread pool reads ahead; compression and
- * decompression go to worker threads, which are started when the first such task comes.
+ * Runs tasks. Plain reading and scanning stays in this thread, where the system's own thread pool reads ahead; compression,
+ * decompression and hashing go to worker threads, which are started when the first such task comes.
  */
 export class TaskPool implements AsyncDisposable {
   readonly #threads: number
@@ -106,7 +98,7 @@ export class TaskPool implements AsyncDisposable {
 }
 
 function isHeavy(task: Task): boolean {
-  return task.packing !== undefined || task.pieces.some((piece) => piece.kind === 'packed') || (task.base?.pieces.some((piece) => piece.kind === 'packed') ?? false)
+  return task.mode === 'hash' || task.packing !== undefined || task.pieces.some((piece) => piece.kind === 'packed') || (task.base?.pieces.some((piece) => piece.kind === 'packed') ?? false)
 }
 
 function rebuilt(failure: WorkerFailure): Error {

@@ -1,7 +1,14 @@
 import fs from 'node:fs'
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
-import { isImageError, printable, reference, type ImageError } from '../errors.js'
-import { parseReferenceName } from './reference-name.js'
+import { isImageError, printable, reference, usage, type ImageError } from '../errors.js'
+import { mappedPath, type ParentMapping } from './parent-map.js'
+import { parseReferenceName, type ReferenceName } from './reference-name.js'
+
+/**
+ * How a file was come by: by a `--parent-map`, under the stored name, by that name's last part beside the image or in a `--search`
+ * folder, or because `--allow-reference` names it.
+ */
+export type FoundBy = 'map' | 'name' | 'beside' | 'search' | 'allowed'
 
 /** A file that was let through: where it lies and which file it is. */
 export interface GateFile {
@@ -9,12 +16,26 @@ export interface GateFile {
   readonly realPath: string
   readonly device: bigint
   readonly inode: bigint
+  readonly by: FoundBy
 }
+
+/** What the user says of files that images name. */
+export interface GateOptions {
+  /** Files, or folders with all that is in them, that images may name. */
+  readonly allowed?: readonly string[]
+  /** Folders in which parents are looked for by the last part of their names; those found there are allowed. */
+  readonly search?: readonly string[]
+  /** Where parents lie now; those found there are allowed. */
+  readonly parentMap?: readonly ParentMapping[]
+}
+
+/** A path to look at. Besides what all images may name, what lies in `roots` is allowed. */
+interface Candidate { readonly path: string; readonly by: FoundBy; readonly roots: readonly string[] }
 
 /** What an image asks for. */
 export interface GateRequest {
   /** For messages: `parent`, `data file`. */
-  readonly role: string
+  readonly role: 'parent' | 'data file' | 'extent'
   /** The path of the image that names the file; undefined when it has none (standard input). */
   readonly image: string | undefined
   /** For messages: what the image is called. */
@@ -42,10 +63,17 @@ export interface GateAnswer {
  */
 export class ReferenceGate {
   readonly #allowed: readonly string[]
+  readonly #search: readonly string[]
+  readonly #parentMap: readonly ParentMapping[]
 
-  /** @param allowed files, or folders with all that is in them, that images may name. */
-  constructor(allowed: readonly string[] = []) {
+  /** @throws ImageError usage E_SEARCH_FOLDER when a folder to be searched is none. */
+  constructor({ allowed = [], search = [], parentMap = [] }: GateOptions = {}) {
     this.#allowed = allowed.flatMap((path) => spellings(resolve(path)))
+    this.#search = search.map((path) => resolve(path))
+    this.#parentMap = parentMap
+    for (const [index, path] of this.#search.entries()) {
+      if (fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw usage('E_SEARCH_FOLDER', `${printable(search[index] ?? path)} is no folder in which parents could be looked for`)
+    }
   }
 
   /** The folders whose files an image at `path` may name: the one it was opened in and, behind a symbolic link, the one it lies in. */
@@ -58,34 +86,48 @@ export class ReferenceGate {
     const files: GateFile[] = []
     const looked: string[] = []
     const refusals: string[] = []
+    const names: { readonly stored: string; readonly name: ReferenceName }[] = []
     let unusable: ImageError | undefined
     for (const stored of request.names) {
-      let name: ReturnType<typeof parseReferenceName>
       try {
-        name = parseReferenceName(stored)
+        names.push({ stored, name: parseReferenceName(stored) })
       } catch (error) {
         if (!isImageError(error)) throw error
         unusable ??= error
-        continue
-      }
-      for (const candidate of this.#candidates(name, request)) {
-        if (looked.includes(candidate)) continue
-        looked.push(candidate)
-        const found = this.#look(candidate, request.folders)
-        if (typeof found === 'string') refusals.push(found)
-        else if (found !== undefined && !files.some((file) => file.realPath === found.realPath)) files.push(found)
       }
     }
-    return { files, looked, failure: failure(request, looked, refusals, unusable, this.#beside(request)) }
+    for (const candidate of this.#candidates(names, request)) {
+      // The same path may come again with more trust.
+      if (!looked.includes(candidate.path)) looked.push(candidate.path)
+      const found = this.#look(candidate, request.folders)
+      if (typeof found === 'string') {
+        if (!refusals.includes(found)) refusals.push(found)
+      } else if (found !== undefined && !files.some((file) => file.realPath === found.realPath)) files.push(found)
+    }
+    const ambiguous = request.verifiable ? undefined : ambiguity(files, request)
+    return { files: ambiguous === undefined ? files : [], looked, failure: ambiguous ?? failure(request, looked, refusals, unusable, this.#beside(request)) }
   }
 
-  #candidates({ paths, leaf }: { paths: readonly string[]; leaf: string }, request: GateRequest): string[] {
+  /** Every path worth a look, most trusted first: mapped, as stored, beside the image, searched, allowed. */
+  #candidates(names: readonly { readonly stored: string; readonly name: ReferenceName }[], request: GateRequest): Candidate[] {
     const folders = request.image === undefined ? [] : this.foldersOf(request.image)
-    const stored = paths.flatMap((path) => isAbsolute(path) ? [path] : folders.map((folder) => join(folder, path)))
-    // A file the user named is meant, wherever the image thinks that it lies.
-    const allowed = this.#allowed.filter((path) => basename(path).toLowerCase() === leaf.toLowerCase())
-    const beside = request.verifiable ? folders.map((folder) => join(folder, leaf)) : []
-    return [...stored, ...beside, ...allowed]
+    const isParent = request.role === 'parent'
+    const found: Record<FoundBy, Candidate[]> = { map: [], name: [], beside: [], search: [], allowed: [] }
+    for (const { stored, name: { paths, leaf } } of names) {
+      const meant = paths.flatMap((path) => isAbsolute(path) ? [path] : folders.map((folder) => join(folder, path)))
+      const mapped = isParent ? mappedPath(this.#parentMap, [stored, ...paths, ...meant], leaf) : undefined
+      // The user knows better than the image where the parent is: its own name for it is not tried then.
+      if (mapped !== undefined) {
+        found.map.push({ path: mapped.path, by: 'map', roots: spellings(mapped.root) })
+        continue
+      }
+      found.name.push(...meant.map((path) => ({ path, by: 'name' as const, roots: [] })))
+      if (request.verifiable) found.beside.push(...folders.map((folder) => ({ path: join(folder, leaf), by: 'beside' as const, roots: [] })))
+      if (isParent) found.search.push(...this.#search.map((folder) => ({ path: join(folder, leaf), by: 'search' as const, roots: spellings(folder) })))
+      // A file the user named is meant, wherever the image thinks that it lies.
+      found.allowed.push(...this.#allowed.filter((path) => basename(path).toLowerCase() === leaf.toLowerCase()).map((path) => ({ path, by: 'allowed' as const, roots: [] })))
+    }
+    return [...found.map, ...found.name, ...found.beside, ...found.search, ...found.allowed]
   }
 
   /** A file of the right name that lies beside the image, but that nothing shows to be the right one. */
@@ -100,14 +142,15 @@ export class ReferenceGate {
   }
 
   /** The file; undefined when there is none; the reason when it is not allowed. */
-  #look(path: string, folders: readonly string[]): GateFile | string | undefined {
+  #look({ path, by, roots }: Candidate, folders: readonly string[]): GateFile | string | undefined {
     const name = printable(path)
-    if (!isWithin(path, folders) && !isWithin(path, this.#allowed)) return `${name} lies outside the image's folder`
+    const trusted = [...folders, ...this.#allowed, ...roots]
+    if (!isWithin(path, trusted)) return `${name} lies outside the image's folder`
     let realPath: string
     let stat: fs.BigIntStats
     try {
       realPath = fs.realpathSync(path)
-      if (!isWithin(realPath, folders) && !isWithin(realPath, this.#allowed)) return `${name} is a symbolic link to ${printable(realPath)}, which lies outside the image's folder`
+      if (!isWithin(realPath, trusted)) return `${name} is a symbolic link to ${printable(realPath)}, which lies outside the image's folder`
       stat = fs.statSync(realPath, { bigint: true })
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
@@ -115,8 +158,8 @@ export class ReferenceGate {
       if (code === 'EACCES' || code === 'EPERM') return `${name} cannot be looked at: no permission`
       return undefined
     }
-    if (!stat.isFile() && !(stat.isBlockDevice() && this.#allowed.includes(path))) return `${name} is no regular file`
-    return { path, realPath, device: stat.dev, inode: stat.ino }
+    if (!stat.isFile() && !(stat.isBlockDevice() && [...this.#allowed, ...roots].includes(path))) return `${name} is no regular file`
+    return { path, realPath, device: stat.dev, inode: stat.ino, by }
   }
 }
 
@@ -138,6 +181,15 @@ function spellings(path: string): string[] {
   }
 }
 
+/** Two files of the right name in folders to be searched, and nothing by which the right one could be told. */
+function ambiguity(files: readonly GateFile[], { imageName, names }: GateRequest): ImageError | undefined {
+  const [first, second] = files
+  if (first?.by !== 'search' || second?.by !== 'search') return undefined
+  return reference('E_PARENT_AMBIGUOUS', `${imageName} names ${names.map((name) => JSON.stringify(printable(name))).join(', ')} as its parent and records no id of it; both ${printable(first.path)} and ${printable(second.path)} have that name`, {
+    hint: `Say which one it is: --parent-map ${printable(names[0] ?? 'OLD')}=${printable(first.path)}`, details: { role: 'parent', looked: files.map(({ path }) => path).join('\n') },
+  })
+}
+
 function failure(request: GateRequest, looked: readonly string[], refusals: readonly string[], unusable: ImageError | undefined, beside: string | undefined): ImageError {
   const { role, imageName } = request
   const named = request.names.map((name) => JSON.stringify(printable(name))).join(', ')
@@ -152,7 +204,7 @@ function failure(request: GateRequest, looked: readonly string[], refusals: read
   const where = looked.length === 0 ? '' : `; looked for ${looked.map((path) => printable(path)).join(', ')}`
   return reference(isParent ? 'E_PARENT_MISSING' : 'E_REFERENCE_MISSING', `${imageName} needs its ${role} ${named === '' ? '(which it does not name)' : named}, and it is not there${where}`, {
     hint: beside === undefined
-      ? `Put the ${role} where it is looked for, or name it with --allow-reference FILE.`
+      ? `Put the ${role} where it is looked for, or name it with --allow-reference FILE${isParent ? ', its folder with --search DIR, or its new place with --parent-map OLD=NEW' : ''}.`
       : `${printable(beside)} has that name. If it is the right one, say so with --allow-reference ${printable(beside)}`,
     details: { role, looked: looked.join('\n') },
   })

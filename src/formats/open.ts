@@ -7,6 +7,7 @@ import type { FileReference, FormatDriver, OpenContext, OptionValues, ParentRefe
 import { ReferenceGate, type GateFile } from './gate.js'
 import { OpenedImage, type ImageFile, type Layer } from './opened.js'
 import { checkOptions } from './options.js'
+import type { ParentMapping } from './parent-map.js'
 import { detectFormat } from './probe.js'
 import { Registry } from './registry.js'
 
@@ -20,6 +21,10 @@ export interface OpenOptions {
   readonly options?: OptionValues
   /** Files outside the image's folder (or folders of them) that images may name. */
   readonly allowReferences?: readonly string[]
+  /** Folders in which parents are looked for by the last part of their names, where they are not found under them or beside the image. */
+  readonly search?: readonly string[]
+  /** Where parents lie that were moved. */
+  readonly parentMap?: readonly ParentMapping[]
   /** The format of parents whose children record none; `auto` takes what their content says. */
   readonly parentFormat?: string
   /** `optional`: a missing parent or data file is told in the result, not thrown; reading it throws. Default `required`. */
@@ -54,7 +59,8 @@ class ChainOpener {
   constructor(options: OpenOptions) {
     this.#options = options
     this.#registry = options.registry ?? new Registry()
-    this.#gate = new ReferenceGate(options.allowReferences)
+    const { allowReferences: allowed, search, parentMap } = options
+    this.#gate = new ReferenceGate({ ...(allowed === undefined ? {} : { allowed }), ...(search === undefined ? {} : { search }), ...(parentMap === undefined ? {} : { parentMap }) })
   }
 
   open(store: ByteStore, path: string | undefined): OpenedImage {
@@ -151,16 +157,16 @@ class ChainOpener {
     const answer = this.#gate.find({
       role: 'parent', image: child.path, imageName: child.name, names: wanted.paths, verifiable: wanted.identity !== undefined, folders: this.#folders,
     })
-    let failure: ImageError | undefined
+    const failures: { readonly found: GateFile; readonly error: ImageError }[] = []
     for (const found of answer.files) {
       try {
         return this.#openFoundParent(child, wanted, found)
       } catch (error) {
         if (!isImageError(error)) throw error
-        failure ??= error
+        failures.push({ found, error })
       }
     }
-    throw failure ?? answer.failure
+    throw notTheParent(failures) ?? answer.failure
   }
 
   #openFoundParent(child: Layer, wanted: ParentReference, found: GateFile): Layer {
@@ -176,7 +182,10 @@ class ChainOpener {
       store[Symbol.dispose]()
       throw error
     }
-    const layer = this.#openLayer(store, found.path, driver, [], 'parent')
+    const byName: Note[] = wanted.identity === undefined && found.by === 'search'
+      ? [{ code: 'W_PARENT_BY_NAME', message: `${child.name} records no id of its parent: ${store.name} was taken for it because a folder to be searched holds a file of that name` }]
+      : []
+    const layer = { ...this.#openLayer(store, found.path, driver, byName, 'parent'), foundBy: found.by }
     try {
       wanted.verify(layer.image)
     } catch (error) {
@@ -213,6 +222,16 @@ class ChainOpener {
     const final = image === undefined ? path : resolve(dirname(image), path)
     return this.#options.renamed?.get(final) ?? path
   }
+}
+
+/** Why none of the files found is the parent: what is wrong with the first, and which others were tried. */
+function notTheParent(failures: readonly { readonly found: GateFile; readonly error: ImageError }[]): ImageError | undefined {
+  const [first, ...others] = failures
+  if (first === undefined) return undefined
+  const { found: { path }, error: { kind, code, message, hint, details, cause } } = first
+  const named = message.includes(printable(path)) ? '' : ` (tried ${printable(path)})`
+  const also = others.map(({ found, error }) => `; also tried ${printable(found.path)}: ${error.message}`).join('')
+  return new ImageError(kind, code, `${message}${named}${also}`, { ...(hint === undefined ? {} : { hint }), details: { ...details, path, looked: failures.map(({ found }) => found.path).join('\n') }, cause })
 }
 
 /** Opens what the gate let through, and makes sure that it is still that file. */

@@ -1,21 +1,9 @@
 import { prepareCodec } from '../codec/index.js'
-import type { OptionValues } from '../formats/driver.js'
 import { openImage as openFile, type OpenedImage } from '../formats/open.js'
-import type { Registry } from '../formats/registry.js'
-import { defined } from './defined.js'
 import { describe, type ImageInfo } from './info.js'
+import { readOptions, type ReadOptions } from './opening.js'
 
-export interface ImageOptions {
-  /** The formats known; those built in when left out. */
-  readonly registry?: Registry
-  /** The format's id; found from the content when left out. */
-  readonly from?: string
-  readonly fromOptions?: OptionValues
-  /** An internal snapshot to read instead of the active disk, by id or name. */
-  readonly snapshot?: string
-  readonly parentFormat?: string
-  readonly allowReferences?: readonly string[]
-}
+export type ImageOptions = ReadOptions
 
 /** A run of the disk: `data` is stored somewhere in the chain, `zero` reads as zero and is not. Bytes. */
 export interface Run {
@@ -93,10 +81,9 @@ export class Image implements Disposable {
 
 /** Opens an image and its chain for reading. @throws ImageError; an image that can be looked at but not read (encryption) is one too. */
 export async function openImage(path: string, options: ImageOptions = {}): Promise<Image> {
-  const { fromOptions, ...rest } = options
   // Reading is synchronous; the one codec that may have to be loaded is.
   await prepareCodec('zstd')
-  const opened = openFile(path, { ...rest, ...defined({ options: fromOptions }) })
+  const opened = openFile(path, readOptions(options))
   const { unreadable } = opened
   if (unreadable === undefined) return new Image(opened)
   opened[Symbol.dispose]()

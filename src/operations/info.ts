@@ -1,18 +1,10 @@
 import type { Note, Section } from '../block/types.js'
 import { isImageError, type ErrorKind } from '../errors.js'
-import type { OptionValues } from '../formats/driver.js'
-import { openImage, type Layer, type OpenedImage } from '../formats/open.js'
-import { Registry } from '../formats/registry.js'
+import type { Layer, OpenedImage } from '../formats/open.js'
 import { defined } from './defined.js'
+import { openDisk, readOptions, type ReadOptions } from './opening.js'
 
-export interface InfoOptions {
-  readonly registry?: Registry
-  readonly from?: string
-  readonly fromOptions?: OptionValues
-  readonly snapshot?: string
-  readonly parentFormat?: string
-  readonly allowReferences?: readonly string[]
-}
+export type InfoOptions = ReadOptions
 
 /** A problem that did not keep the image from being looked at. */
 export interface Problem {
@@ -57,8 +49,7 @@ export interface ImageInfo extends LayerInfo {
 
 /** Looks at an image without reading its content; a missing parent is told, not an error. @throws ImageError when the image itself is damaged. */
 export function info(path: string, options: InfoOptions = {}): ImageInfo {
-  const { fromOptions, registry = new Registry(), ...rest } = options
-  using opened = openImage(path, { ...rest, registry, chain: 'optional', ...defined({ options: fromOptions }) })
+  using opened = openDisk(path, { ...readOptions(options), chain: 'optional' })
   return describe(opened)
 }
 
@@ -73,7 +64,7 @@ export function describe(opened: OpenedImage): ImageInfo {
     grain: image.grain,
     chain: opened.layers.slice(1).map(layerInfo),
     references: (image.references ?? []).map(({ role, path }) => ({ role, path })),
-    sections: image.describe(),
+    sections: [...image.describe(), ...partSection(opened)],
     notes: opened.notes,
     ...defined({
       parent: parentReference === undefined ? undefined : { names: storedNames(parentReference), ...defined({ format: parentReference.format, identity: parentReference.identity }) },
@@ -81,6 +72,11 @@ export function describe(opened: OpenedImage): ImageInfo {
       unreadable: image.unreadable === undefined ? undefined : problem(image.unreadable),
     }),
   }
+}
+
+/** What was asked about, when it is a part of the disk. */
+function partSection({ part, capacity }: OpenedImage): Section[] {
+  return part === undefined ? [] : [{ title: 'Part', facts: [{ name: 'part', label: 'Part of the disk', value: part }, { name: 'length', value: capacity, unit: 'bytes' }] }]
 }
 
 function layerInfo({ name, path, image, files }: Layer): LayerInfo {

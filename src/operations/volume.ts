@@ -3,12 +3,10 @@ import type { BlockSource } from '../block/types.js'
 import { printable, unsupported } from '../errors.js'
 import { identifyFilesystems } from '../filesystem/index.js'
 import type { Filesystem, FileTree } from '../filesystem/types.js'
-import { openImage, type OpenOptions } from '../formats/open.js'
-import { defined } from './defined.js'
-import type { InfoOptions } from './info.js'
+import { openReadable, type ReadOptions } from './opening.js'
 
 /** How an image is opened to look into its files. */
-export type VolumeOptions = InfoOptions
+export type VolumeOptions = ReadOptions
 
 /** A filesystem open for reading, inside its image. */
 export interface OpenedVolume extends Disposable {
@@ -22,10 +20,9 @@ export interface OpenedVolume extends Disposable {
  * @throws ImageError unsupported E_NO_FILESYSTEM, E_FS_AMBIGUOUS, E_FS_NOT_READABLE; those of opening the image and the tree.
  */
 export async function openVolume(image: string, options: VolumeOptions = {}): Promise<OpenedVolume> {
-  const { fromOptions, ...rest } = options
   // Reading is synchronous; the one codec that may have to be loaded is.
   await prepareCodec('zstd')
-  const source = openSource(image, { ...rest, ...defined({ options: fromOptions }) })
+  const source = openReadable(image, options)
   try {
     const filesystem = theFilesystem(source, image)
     if (filesystem.openTree === undefined) {
@@ -36,14 +33,6 @@ export async function openVolume(image: string, options: VolumeOptions = {}): Pr
     source[Symbol.dispose]()
     throw error
   }
-}
-
-function openSource(image: string, options: OpenOptions): BlockSource {
-  const opened = openImage(image, options)
-  const { unreadable } = opened
-  if (unreadable === undefined) return opened
-  opened[Symbol.dispose]()
-  throw unreadable
 }
 
 function theFilesystem(source: BlockSource, image: string): Filesystem {

@@ -1,6 +1,5 @@
 import { viewOf } from '../../binary/integers.js'
 import type { ByteStore } from '../../block/types.js'
-import { unallocated } from './structs.js'
 
 const entriesPerPiece = 16384
 /** 256 pieces of 64 KiB: the whole table of an 8 TiB disk with blocks of 2 MiB, and never more than 16 MiB. */
@@ -33,11 +32,17 @@ export class BlockTable {
     return this.#position + block * 4
   }
 
-  /** The block after the run of unallocated ones that begins at `block`, at most `end`. May stop early. */
-  unallocatedEnd(block: number, end: number): number {
+  /** The block after the run of equal words that begins at `block`, at most `end`. May stop early. */
+  runEnd(block: number, end: number): number {
+    const word = this.word(block)
     const stop = Math.min(end, block + longestRun)
     let next = block + 1
-    while (next < stop && this.word(next) === unallocated) next++
+    while (next < stop) {
+      const piece = this.#piece(Math.floor(next / entriesPerPiece))
+      const last = Math.min(stop, next - next % entriesPerPiece + entriesPerPiece)
+      while (next < last && piece.getUint32((next % entriesPerPiece) * 4) === word) next++
+      if (next < last) return next
+    }
     return next
   }
 

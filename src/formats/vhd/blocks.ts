@@ -43,7 +43,7 @@ export class Blocks {
     const end = Math.min(offset + limit, this.#capacity)
     const entry = blockEntry(this.#table.word(block))
     if (entry.kind === 'unallocated') {
-      const next = this.#table.unallocatedEnd(block, Math.min(blocks, Math.ceil(end / blockSize)))
+      const next = this.#table.runEnd(block, Math.min(blocks, Math.ceil(end / blockSize)))
       return { kind: this.#missing, offset, length: Math.min(end, next * blockSize) - offset }
     }
     const start = block * blockSize

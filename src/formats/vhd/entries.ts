@@ -55,3 +55,8 @@ export function majorVersion(word: number): number {
 export function featureBits(features: bigint): { readonly temporary: boolean; readonly reserved: boolean } {
   return { temporary: (features & 1n) !== 0n, reserved: (features & 2n) !== 0n }
 }
+
+/** Whether any other bit than those two is set. */
+export function unknownFeatures(features: bigint): boolean {
+  return (features & ~3n) !== 0n
+}

@@ -21,10 +21,17 @@ const decoders: Readonly<Record<string, (bytes: Buffer) => string>> = {
 /** No system takes a longer path: 32,767 UTF-16 units. */
 const longestPath = 65536
 
-/** Reads the eight entries. What is damaged is left out and noted; nothing throws. @param header the dynamic header's bytes. */
-export function readLocators(store: ByteStore, header: Uint8Array, headerPosition: number): { locators: ParentLocator[]; notes: Note[] } {
+/** What is wrong with an entry; the message goes on from its name. */
+export interface LocatorProblem {
+  readonly index: number
+  readonly code: string
+  readonly message: string
+}
+
+/** Reads the eight entries. What is damaged is left out and told; nothing throws. @param header the dynamic header's bytes. */
+export function readLocators(store: ByteStore, header: Uint8Array): { locators: ParentLocator[]; problems: LocatorProblem[] } {
   const locators: ParentLocator[] = []
-  const notes: Note[] = []
+  const problems: LocatorProblem[] = []
   for (let index = 0; index < locatorCount; index++) {
     const at = locatorsAt + index * locatorEntry.size
     const { platformCode: code, platformDataLength: length, platformDataOffset } = locatorEntry.read(header, at)
@@ -32,7 +39,7 @@ export function readLocators(store: ByteStore, header: Uint8Array, headerPositio
     const decode = decoders[code]
     const problem = decode === undefined ? undefined : placeProblem(store, length, platformDataOffset)
     const note = (message: string): void => {
-      notes.push({ code: 'W_PARENT_LOCATOR', message: `${store.name}: parent locator ${index} ("${printable(code)}", entry at byte ${headerPosition + at}) ${message}` })
+      problems.push({ index, code, message })
     }
     if (decode === undefined || problem !== undefined) {
       if (problem !== undefined) note(problem)
@@ -48,7 +55,14 @@ export function readLocators(store: ByteStore, header: Uint8Array, headerPositio
       locators.push({ index, code })
     } else locators.push({ index, code, path })
   }
-  return { locators, notes }
+  return { locators, problems }
+}
+
+export function locatorNotes(name: string, headerPosition: number, problems: readonly LocatorProblem[]): Note[] {
+  return problems.map(({ index, code, message }) => ({
+    code: 'W_PARENT_LOCATOR',
+    message: `${name}: parent locator ${index} ("${printable(code)}", entry at byte ${headerPosition + locatorsAt + index * locatorEntry.size}) ${message}`,
+  }))
 }
 
 function placeProblem({ size }: ByteStore, length: number, offset: bigint): string | undefined {

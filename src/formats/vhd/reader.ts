@@ -2,8 +2,9 @@ import { nilUuid } from '../../binary/struct.js'
 import { ExtentReader } from '../../block/read.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { corrupt, isImageError, unsupported } from '../../errors.js'
-import type { DiskImage, OpenContext, ParentReference } from '../driver.js'
+import type { CheckProgress, DiskImage, Finding, OpenContext, ParentReference } from '../driver.js'
 import { Blocks } from './blocks.js'
+import { checkVhd } from './check.js'
 import { chooseFooter, hex, unknownType } from './choose-footer.js'
 import { describeImage } from './describe.js'
 import { readDynamicHeader } from './dynamic.js'
@@ -11,7 +12,7 @@ import { featureBits, majorVersion } from './entries.js'
 import { windowLength } from './footer.js'
 import type { Geometry } from './layout.js'
 import { parentReferenceOf } from './parent.js'
-import { readLocators } from './parent-locators.js'
+import { locatorNotes, readLocators } from './parent-locators.js'
 import { capacityOf, fixedNotes } from './sizes.js'
 import { refuseSplit } from './split.js'
 import { diskType, version1, type FooterValues } from './structs.js'
@@ -45,8 +46,7 @@ export class VhdImage implements DiskImage {
     this.identity = chosen.footer.values.uniqueId
     if (dynamic === undefined) return
     const differencing = subformat === 'differencing'
-    const limit = chosen.place === 'end' ? chosen.footer.position : store.size
-    this.#blocks = new Blocks(store, dynamic, { capacity, limit, differencing })
+    this.#blocks = new Blocks(store, dynamic, { capacity, limit: this.#limit, differencing })
     if (differencing) this.parentReference = parentReferenceOf(this, dynamic.values, structures.locators, store.name)
   }
 
@@ -54,6 +54,12 @@ export class VhdImage implements DiskImage {
   get geometry(): Geometry {
     const { cylinders, heads, sectorsPerTrack } = this.#structures.chosen.footer.values
     return { cylinders, heads, sectorsPerTrack }
+  }
+
+  /** Blocks end here: the footer after them, or the end of the file. */
+  get #limit(): number {
+    const { place, footer } = this.#structures.chosen
+    return place === 'end' ? footer.position : this.#store.size
   }
 
   extentAt(offset: number, limit: number): Extent {
@@ -68,6 +74,10 @@ export class VhdImage implements DiskImage {
 
   describe(): Section[] {
     return describeImage(this.#structures)
+  }
+
+  check(): Generator<Finding | CheckProgress> {
+    return checkVhd(this.#store, this.#structures, this.#limit)
   }
 
   [Symbol.dispose](): void {
@@ -118,8 +128,8 @@ function readStructures(store: ByteStore, context: OpenContext): Structures {
   const dynamic = readDynamicHeader(store, footer, chosen.place === 'copy' ? undefined : footer, capacity, ignoreChecksums)
   notes.push(...dynamic.notes)
   if (values.diskType === diskType.dynamic) return { chosen, subformat, capacity, dynamic, locators: [], notes }
-  const { locators, notes: locatorNotes } = readLocators(store, dynamic.bytes, dynamic.position)
-  return { chosen, subformat, capacity, dynamic, locators, notes: [...notes, ...locatorNotes] }
+  const { locators, problems } = readLocators(store, dynamic.bytes)
+  return { chosen, subformat, capacity, dynamic, locators, notes: [...notes, ...locatorNotes(name, dynamic.position, problems)] }
 }
 
 /** What is odd about a footer that is read all the same. */

@@ -1,0 +1,60 @@
+import { existsSync, readFileSync, readdirSync, realpathSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+
+/** /sys as far as block devices go. Every root can be a recorded tree. Attributes that are absent or unreadable are undefined. */
+export class Sysfs {
+  constructor(readonly root: string) {}
+
+  /** Names of whole devices, sorted as people count: sda, sdb … */
+  names(): string[] {
+    return listing(join(this.root, 'block')).sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
+  }
+
+  /** The real folder of a whole device, which tells how it is attached. */
+  folder(name: string): string {
+    return realpathSync(join(this.root, 'block', name))
+  }
+
+  /** The folder of a device number, whole device or partition; undefined when there is none. */
+  folderOf(deviceNumber: string): string | undefined {
+    const link = join(this.root, 'dev', 'block', deviceNumber)
+    return existsSync(link) ? realpathSync(link) : undefined
+  }
+
+  /** A partition's disk. */
+  isPartition(folder: string): boolean {
+    return existsSync(join(folder, 'partition'))
+  }
+
+  /** The whole device's name of a folder of either. */
+  wholeName(folder: string): string {
+    return basename(this.isPartition(folder) ? dirname(folder) : folder)
+  }
+}
+
+/** Trimmed text of an attribute. */
+export function attribute(folder: string, name: string): string | undefined {
+  try {
+    const text = readFileSync(join(folder, name), 'utf8').replaceAll('\0', '').trim()
+    return text === '' ? undefined : text
+  } catch {
+    // Absent on this kind of device, or not for our eyes.
+    return undefined
+  }
+}
+
+/** A number of an attribute; 0 when there is none. */
+export function attributeNumber(folder: string, name: string): number {
+  const value = Number(attribute(folder, name) ?? 0)
+  return Number.isSafeInteger(value) ? value : 0
+}
+
+/** Names in a folder; empty when there is no such folder. */
+export function listing(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    // No such folder: a device without holders, slaves …
+    return []
+  }
+}

@@ -1,0 +1,51 @@
+import { driver } from '../support/drivers.js'
+import { exercise, type Outcome } from './exercise.js'
+import { mutate } from './mutate.js'
+import { Random } from './random.js'
+import { seedImages, type SeedImage } from './seeds.js'
+
+export const fuzzedFormats = ['vhd', 'vhdx', 'qcow2', 'qcow', 'raw'] as const
+
+/** Milliseconds and bytes that no case may pass. */
+export const bounds = { milliseconds: 2000, bytes: 256 * 1024 * 1024 } as const
+
+export interface Failure {
+  readonly format: string
+  readonly seed: number
+  readonly index: number
+  readonly image: string
+  readonly changes: readonly string[]
+  readonly message: string
+}
+
+/** The cases of one format and seed. Any of them can be run alone, and again. */
+export class Cases {
+  readonly #images: readonly SeedImage[]
+
+  constructor(readonly format: string, readonly seed: number) {
+    this.#images = seedImages(format)
+  }
+
+  /** @returns how it ended, or what was wrong with it. */
+  run(index: number): Outcome | Failure {
+    const random = new Random(this.seed, index)
+    const image = random.pick(this.#images)
+    let changes: readonly string[] = []
+    const failure = (message: string): Failure => ({ format: this.format, seed: this.seed, index, image: image.path, changes, message })
+    try {
+      changes = mutate(this.format, image, random)
+      const memory = process.memoryUsage.rss()
+      const start = performance.now()
+      const outcome = exercise(driver(this.format), image.store, random)
+      const milliseconds = performance.now() - start
+      const grown = process.memoryUsage.rss() - memory
+      if (milliseconds > bounds.milliseconds) return failure(`took ${Math.round(milliseconds)} ms`)
+      if (grown > bounds.bytes) return failure(`took ${Math.round(grown / 1048576)} MiB of memory`)
+      return outcome
+    } catch (error) {
+      return failure(error instanceof Error ? error.stack ?? error.message : String(error))
+    } finally {
+      image.store.restore()
+    }
+  }
+}

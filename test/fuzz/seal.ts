@@ -1,0 +1,45 @@
+/** Puts right checksums over changed structures, so that what they guard is reached. Independent of src/. */
+import { referenceCrc } from '../support/vhdx-bytes.js'
+import type { BufferStore } from './buffer-store.js'
+
+/** VHD: the ones' complement of the sum of all bytes but the sum's own. */
+function sealVhd(store: BufferStore): void {
+  const seal = (position: number, length: number, field: number): void => {
+    const bytes = Buffer.from(store.bytes.subarray(position, position + length))
+    if (bytes.length < length) return
+    bytes.writeUInt32BE(0, field)
+    let sum = 0
+    for (const byte of bytes) sum += byte
+    bytes.writeUInt32BE(~sum >>> 0, field)
+    store.write(position, bytes)
+  }
+  const { bytes, size } = store
+  for (const position of [0, size - 512]) {
+    if (position < 0 || bytes.toString('latin1', position, position + 8) !== 'conectix') continue
+    seal(position, 512, 64)
+  }
+  const header = bytes.indexOf('cxsparse', 0, 'latin1')
+  if (header >= 0) seal(header, 1024, 36)
+}
+
+/** VHDX: CRC-32C over headers, region tables and log entries. */
+function sealVhdx(store: BufferStore): void {
+  const seal = (position: number, length: number): void => {
+    const bytes = Buffer.from(store.bytes.subarray(position, position + length))
+    if (bytes.length < length) return
+    bytes.writeUInt32LE(0, 4)
+    bytes.writeUInt32LE(referenceCrc(bytes), 4)
+    store.write(position, bytes)
+  }
+  const signature = (position: number): string => store.bytes.toString('latin1', position, position + 4)
+  for (const position of [0x10000, 0x20000]) if (signature(position) === 'head') seal(position, 4096)
+  for (const position of [0x30000, 0x40000]) if (signature(position) === 'regi') seal(position, 65536)
+  const { bytes, size } = store
+  for (let position = 0x100000; position + 64 <= Math.min(size, 0x200000); position += 4096) {
+    if (signature(position) !== 'loge') continue
+    const length = bytes.readUInt32LE(position + 8)
+    if (length >= 64 && length <= 0x100000) seal(position, length)
+  }
+}
+
+export const seals: Readonly<Record<string, (store: BufferStore) => void>> = { vhd: sealVhd, vhdx: sealVhdx }
