@@ -7,8 +7,8 @@ import { openWritableVhdx } from '../../src/formats/vhdx/writable.js'
 import type { WritableVhdx } from '../../src/formats/vhdx/writable.js'
 import { make, parentShape, shapeOf } from '../support/vhdx-make.js'
 import { contextOf, open, readAll } from '../support/vhdx-open.js'
-import { contentsOf, CutStore, DiskModel, randomOf } from '../support/vhdx-power-cut.js'
-import type { Random } from '../support/vhdx-power-cut.js'
+import { contentsOf, CutStore, DiskModel, randomOf } from '../support/power-cut.js'
+import type { Random } from '../support/power-cut.js'
 
 const mib = 1024 * 1024
 const capacity = 6 * mib + 3 * 512

@@ -7,7 +7,7 @@ import type { WritableVhdx } from '../../../src/formats/vhdx/writable.js'
 import { batEntry, headerBytes, imageBytes, logEntryBytes, logGuid, places } from '../../support/vhdx-bytes.js'
 import { make, parentShape, shapeOf } from '../../support/vhdx-make.js'
 import { contextOf, open, readAll, refuses } from '../../support/vhdx-open.js'
-import { contentsOf, CutStore } from '../../support/vhdx-power-cut.js'
+import { contentsOf, CutStore } from '../../support/power-cut.js'
 
 const mib = 1024 * 1024
 const { payload } = places
