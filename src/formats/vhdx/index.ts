@@ -1,5 +1,6 @@
 import type { FormatDriver } from '../driver.js'
 import { openVhdx } from './reader.js'
+import { repairVhdx } from './repair.js'
 import { fileSignature } from './structs.js'
 import { VhdxWriter } from './writer.js'
 
@@ -25,4 +26,5 @@ export const vhdx: FormatDriver = {
   probe: (head) => (Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, fileSignature.length)).toString('latin1') === fileSignature ? 'certain' : 'no'),
   open: (store, context) => openVhdx(store, context),
   create: (store, shape, options) => new VhdxWriter(store, shape, options),
+  repair: (store, context) => repairVhdx(store, context),
 }
