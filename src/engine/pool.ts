@@ -26,8 +26,8 @@ export function defaultThreads(): number {
 interface Waiting { resolve(result: TaskResult): void; reject(error: unknown): void }
 
 /**
- * Runs tasks. Plain reading and scanning stays in this thread, where the system's own thread pool reads ahead; compression and
- * decompression go to worker threads, which are started when the first such task comes.
+ * Runs tasks. Plain reading and scanning stays in this thread, where the system's own thread pool reads ahead; compression,
+ * decompression and hashing go to worker threads, which are started when the first such task comes.
  */
 export class TaskPool implements AsyncDisposable {
   readonly #threads: number
@@ -98,7 +98,7 @@ export class TaskPool implements AsyncDisposable {
 }
 
 function isHeavy(task: Task): boolean {
-  return task.packing !== undefined || task.pieces.some((piece) => piece.kind === 'packed') || (task.base?.pieces.some((piece) => piece.kind === 'packed') ?? false)
+  return task.mode === 'hash' || task.packing !== undefined || task.pieces.some((piece) => piece.kind === 'packed') || (task.base?.pieces.some((piece) => piece.kind === 'packed') ?? false)
 }
 
 function rebuilt(failure: WorkerFailure): Error {

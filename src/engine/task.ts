@@ -1,5 +1,6 @@
 import { compressorFor, prepareCodec, type Compressor } from '../codec/index.js'
 import { differingRuns, firstDifference, scanChunk, type Piece, type Run } from './chunk.js'
+import { blockDigest } from './tree-hash.js'
 import { clearGaps, fillAsync, fillSync, type UnitBuffers } from './fill.js'
 
 /** Compression asked for: the unit's guest bytes, the codec and its level. */
@@ -13,8 +14,11 @@ export interface Task {
   readonly present: readonly { readonly at: number; readonly length: number }[]
   /** Set when the chunk is held against a second disk, in the second half of the buffer. */
   readonly base?: { readonly pieces: readonly Piece[]; readonly present: readonly { readonly at: number; readonly length: number }[] }
-  /** `scan`: find the runs worth writing, in units of `unit` bytes; `compare`: find the first difference to the base, and with a `unit` all units that differ. */
-  readonly mode: 'scan' | 'compare'
+  /**
+   * `scan`: find the runs worth writing, in units of `unit` bytes; `compare`: find the first difference to the base, and with a `unit` all units that differ;
+   * `hash`: the digest of a block of the tree; `fill`: only fetch the content.
+   */
+  readonly mode: 'scan' | 'compare' | 'hash' | 'fill'
   readonly unit: number
   readonly packing?: Packing
 }
@@ -23,6 +27,8 @@ export interface TaskResult {
   readonly runs: readonly Run[]
   /** In mode `compare`: where the two differ first. */
   readonly difference?: number
+  /** In mode `hash`. */
+  readonly digest?: Uint8Array
 }
 
 /** Compressors made once a thread. */
@@ -71,6 +77,8 @@ function clear(bytes: Uint8Array, content: Pick<Task, 'length' | 'pieces' | 'pre
 }
 
 function judge(task: Task, bytes: Uint8Array, base: Uint8Array | undefined): TaskResult {
+  if (task.mode === 'fill') return { runs: [] }
+  if (task.mode === 'hash') return { runs: [], digest: blockDigest(bytes) }
   if (task.mode === 'compare') {
     const difference = base === undefined ? undefined : firstDifference(bytes, base, task.length)
     if (difference === undefined || base === undefined) return { runs: [] }

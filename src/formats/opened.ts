@@ -60,20 +60,32 @@ export class OpenedImage implements BlockSource {
   readonly capacity: number
   readonly sectorSize: 512 | 4096
   readonly grain: number
+  /** What of the disk is looked at, when it is not all of it: `partition 2`. */
+  readonly part: string | undefined
   readonly #source: BlockSource
 
-  /** @throws RangeError without a layer. */
-  constructor(layers: readonly Layer[], missing: ImageError | undefined) {
+  /** @param part the part of the disk that is to be read instead of all. @throws RangeError without a layer. */
+  constructor(layers: readonly Layer[], missing: ImageError | undefined, part?: { readonly name: string, readonly source: BlockSource }) {
     const [top] = layers
     if (top === undefined) throw new RangeError('an image has at least one layer')
     this.layers = layers
     this.missing = missing
-    let source: BlockSource | undefined = missing === undefined ? undefined : new MissingSource(top.image.capacity, top.image.sectorSize, missing)
-    for (const layer of [...layers].reverse()) source = source === undefined ? layer.image : new OverlaySource(layer.image, source)
-    this.#source = source ?? top.image
+    const source = stacked(layers, missing === undefined ? undefined : new MissingSource(top.image.capacity, top.image.sectorSize, missing))
+    this.part = part?.name
+    this.#source = part?.source ?? source ?? top.image
     this.capacity = this.#source.capacity
     this.sectorSize = this.#source.sectorSize
     this.grain = this.#source.grain
+  }
+
+  /** The same image, of which only a part is read. Closing either closes the layers. */
+  withPart(name: string, source: BlockSource): OpenedImage {
+    return new OpenedImage(this.layers, this.missing, { name, source })
+  }
+
+  /** What messages call it: the file's name, or `partition 2 of disk.vhdx`. */
+  get name(): string {
+    return this.part === undefined ? this.top.name : `${this.part} of ${this.top.name}`
   }
 
   /** The image asked for, without its parents. */
@@ -81,6 +93,12 @@ export class OpenedImage implements BlockSource {
     const [top] = this.layers
     if (top === undefined) throw new RangeError('an image has at least one layer')
     return top
+  }
+
+  /** The disk below the image asked for; undefined when it has no parent. It belongs to this image. */
+  get parent(): BlockSource | undefined {
+    if (this.missing !== undefined) throw this.missing
+    return stacked(this.layers.slice(1), undefined)
   }
 
   /** What the user should know, of every layer. */
@@ -109,4 +127,9 @@ export class OpenedImage implements BlockSource {
   [Symbol.dispose](): void {
     for (const { image } of this.layers) image[Symbol.dispose]()
   }
+}
+
+/** Layers as one disk, the first on top. */
+function stacked(layers: readonly Layer[], bottom: BlockSource | undefined): BlockSource | undefined {
+  return layers.reduceRight((below: BlockSource | undefined, { image }) => below === undefined ? image : new OverlaySource(image, below), bottom)
 }

@@ -1,13 +1,13 @@
 import fs from 'node:fs'
 import { prepareCodec } from '../codec/index.js'
 import type { Progress } from '../engine/progress.js'
-import { aborted, isImageError, type ImageError } from '../errors.js'
+import { aborted, isImageError, usage, type ImageError } from '../errors.js'
 import type { CheckProgress, Finding } from '../formats/driver.js'
 import { openImage, type Layer } from '../formats/open.js'
 import { defined } from './defined.js'
 import { FindingList, type FindingGroup, type Severity } from './findings.js'
 import { problem, type Problem } from './info.js'
-import { readOptions, type ReadOptions } from './opening.js'
+import { parseImageArgument, readOptions, type ReadOptions } from './opening.js'
 import { readStored } from './stored-data.js'
 
 export interface CheckImageOptions extends ReadOptions {
@@ -64,6 +64,9 @@ export async function check(path: string, options: CheckImageOptions = {}): Prom
   const { deep = false, limit = usualLimit } = options
   const begun = performance.now()
   if (deep) await prepareCodec('zstd')
+  if (parseImageArgument(path).partition !== undefined) {
+    throw usage('E_WHOLE_IMAGE', 'check looks at the structures of an image file; a partition has none of its own', { hint: 'Leave out what follows the @.' })
+  }
   using opened = openImage(path, { ...readOptions(options), chain: 'optional' })
   const turns = new Turns(options, opened.layers.map(sizeOf), deep)
   const layers: LayerCheck[] = []

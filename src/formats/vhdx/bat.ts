@@ -184,6 +184,41 @@ export class BlockTable {
     return undefined
   }
 
+  /** Whether a chunk's sector bitmap block is there. */
+  hasBitmap(chunk: number): boolean {
+    const index = bitmapIndex(this.#geometry, chunk)
+    return this.#piece(index).state(index % pieceEntries) === bitmapState.present
+  }
+
+  /** Changes the entry of a payload block. The table's store takes writes: it is the journal of an image open for changes. */
+  setPayload(block: number, state: number, position: number): void {
+    this.#set(payloadIndex(this.#geometry, block), state, position)
+  }
+
+  /** Changes the entry of a chunk's sector bitmap block. */
+  setBitmap(chunk: number, state: number, position: number): void {
+    this.#set(bitmapIndex(this.#geometry, chunk), state, position)
+  }
+
+  /** Every block that has a place in the file, by ascending index, sector bitmaps (of differencing disks) among them. */
+  eachPlace(visit: (kind: 'payload' | 'bitmap', index: number, position: number) => void): void {
+    const { differencing } = this.#geometry
+    for (const { kind, piece, slot, count, first } of this.runs()) {
+      if (piece.empty || (kind === 'bitmap' && !differencing)) continue
+      for (let at = 0; at < count; at++) {
+        const state = piece.state(slot + at)
+        if (kind === 'payload' ? state >= payloadState.fullyPresent : state === bitmapState.present) visit(kind, first + at, piece.position(slot + at))
+      }
+    }
+  }
+
+  #set(index: number, state: number, position: number): void {
+    const piece = this.#piece(index)
+    const slot = index % pieceEntries
+    piece.set(slot, state, position)
+    this.#store.write(this.#position + index * 8, piece.entry(slot))
+  }
+
   /** Every entry in the table's order, by runs that lie in one piece. */
   * runs(): Generator<EntryRun> {
     const { chunkRatio, chunks, payloadBlocks, tableEntries } = this.#geometry

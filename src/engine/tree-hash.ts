@@ -1,0 +1,108 @@
+import { createHash } from 'node:crypto'
+import { isZero } from '../binary/zero.js'
+
+/**
+ * The digest `tree1` (docs/tree-hash.md): the Merkle Tree Hash of RFC 6962, section 2.1, with SHA-256, over the disk cut into leaves of
+ * 64 KiB. Whole subtrees of zeros have known digests, so that holes cost nothing.
+ */
+export const leafLength = 65536
+/** Leaves of one subtree that is worked out at once; a power of two. */
+const leavesPerBlock = 16
+/** Bytes of a block: what one task hashes. */
+export const blockLength = leavesPerBlock * leafLength
+const blockLevel = Math.log2(leavesPerBlock)
+const digestLength = 32
+
+const leafPrefix = new Uint8Array([0])
+const nodePrefix = new Uint8Array([1])
+
+function leafDigest(leaf: Uint8Array): Uint8Array {
+  return createHash('sha256').update(leafPrefix).update(leaf).digest()
+}
+
+function nodeDigest(left: Uint8Array, right: Uint8Array): Uint8Array {
+  return createHash('sha256').update(nodePrefix).update(left).update(right).digest()
+}
+
+/** Digests of subtrees of 2^level leaves of zeros, by level. */
+const zeroTrees: Uint8Array[] = []
+
+function zeroTree(level: number): Uint8Array {
+  let known = zeroTrees[level]
+  if (known === undefined) {
+    const below = level === 0 ? undefined : zeroTree(level - 1)
+    zeroTrees[level] = known = below === undefined ? leafDigest(new Uint8Array(leafLength)) : nodeDigest(below, below)
+  }
+  return known
+}
+
+/** The digest of one block, or of the shorter last one. */
+export function blockDigest(bytes: Uint8Array): Uint8Array {
+  let level: Uint8Array[] = []
+  for (let at = 0; at < bytes.length; at += leafLength) {
+    const leaf = bytes.subarray(at, Math.min(bytes.length, at + leafLength))
+    level.push(leaf.length === leafLength && isZero(leaf) ? zeroTree(0) : leafDigest(leaf))
+  }
+  // Pairing neighbours and carrying an odd one up gives the RFC's split at the largest power of two.
+  while (level.length > 1) {
+    const above: Uint8Array[] = []
+    for (let index = 0; index < level.length; index += 2) {
+      const [left, right] = [level[index], level[index + 1]]
+      if (left !== undefined) above.push(right === undefined ? left : nodeDigest(left, right))
+    }
+    level = above
+  }
+  // The hash of nothing, by the RFC.
+  return level[0] ?? createHash('sha256').digest()
+}
+
+/** Puts a disk's digest together from those of its blocks, given in order. Keeps one digest a level. */
+export class TreeHash {
+  readonly #capacity: number
+  /** Complete subtrees, the leftmost and largest first. */
+  readonly #trees: { readonly level: number; readonly digest: Uint8Array }[] = []
+  /** The shorter last block. */
+  #last: Uint8Array | undefined
+  #blocks = 0
+
+  /** @param capacity bytes of the disk. */
+  constructor(capacity: number) {
+    this.#capacity = capacity
+  }
+
+  /** Takes the digest of the block at `offset`; blocks that were left out before it are zero. */
+  add(offset: number, digest: Uint8Array): void {
+    this.#zerosTo(Math.floor(offset / blockLength))
+    if (offset + blockLength > this.#capacity) this.#last = digest
+    else this.#append(blockLevel, digest)
+  }
+
+  /** The digest of the disk. */
+  digest(): Uint8Array {
+    const whole = Math.floor(this.#capacity / blockLength)
+    this.#zerosTo(whole)
+    const rest = this.#capacity - whole * blockLength
+    let result = this.#last ?? (rest > 0 ? blockDigest(new Uint8Array(rest)) : undefined)
+    for (const { digest } of [...this.#trees].reverse()) result = result === undefined ? digest : nodeDigest(digest, result)
+    return (result ?? blockDigest(new Uint8Array(0))).subarray(0, digestLength)
+  }
+
+  /** Appends blocks of zeros up to block `end`, in the largest subtrees that begin and end at their own multiples. */
+  #zerosTo(end: number): void {
+    while (this.#blocks < end) {
+      let level = 0
+      while (this.#blocks % 2 ** (level + 1) === 0 && this.#blocks + 2 ** (level + 1) <= end) level++
+      this.#append(blockLevel + level, zeroTree(blockLevel + level))
+    }
+  }
+
+  #append(level: number, digest: Uint8Array): void {
+    this.#blocks += 2 ** (level - blockLevel)
+    let tree = { level, digest }
+    for (let last = this.#trees.at(-1); last?.level === tree.level; last = this.#trees.at(-1)) {
+      this.#trees.pop()
+      tree = { level: tree.level + 1, digest: nodeDigest(last.digest, tree.digest) }
+    }
+    this.#trees.push(tree)
+  }
+}
