@@ -37,6 +37,7 @@ The format of the source is found from its content, that of the target from its 
       registry,
       ...openValues(flags),
       ...formatValues(flags),
+      parent: flags.parent,
       size: flags.size,
       force: flags.force,
       flush: flags.flush,

@@ -25,6 +25,8 @@ export interface ConversionOptions extends ReadOptions {
   readonly sectorSize?: 512 | 4096
   /** An existing image that the target is to be a child of: only what differs from it is stored. */
   readonly parent?: string
+  /** The format of that image; found from its content when left out. */
+  readonly parentFrom?: string
   /** Worker threads; 0: none. */
   readonly threads?: number
   /** Shorter runs of zeros are written as data, in bytes; 0: all zeros are. */
@@ -99,7 +101,7 @@ export async function openConversion(source: SourceInput, path: string | undefin
   let parent: NewParent | undefined
   try {
     if (opened.unreadable !== undefined) throw opened.unreadable
-    parent = options.parent === undefined || path === undefined ? undefined : openNewParent(options.parent, path, format.driver, open)
+    parent = options.parent === undefined || path === undefined ? undefined : openNewParent(options.parent, path, format.driver, { ...open, ...defined({ from: options.parentFrom }) })
     const used = options.usedOnly === undefined ? undefined : await usedOnly(opened, { ...options.usedOnly, ...defined({ signal: options.signal }) })
     const disk = await resized(used?.source ?? opened, options.size ?? opened.capacity, options.signal)
     const sectorSize = chooseSectorSize(format, opened, options.sectorSize)

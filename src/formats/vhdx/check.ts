@@ -1,4 +1,4 @@
-import type { PatchedStore } from '../../block/patched-store.js'
+import type { ImageStore } from './journal.js'
 import type { CheckProgress, Finding } from '../driver.js'
 import type { BlockTable } from './bat.js'
 import { checkBlocks } from './check-blocks.js'
@@ -7,7 +7,7 @@ import { checkMetadata } from './check-metadata.js'
 import type { Structures } from './describe.js'
 
 /** Everything that is wrong with an opened VHDX, as its log leaves it: headers, region tables, log, metadata, BAT, and who owns what of the file. */
-export function* checkVhdx(store: PatchedStore, table: BlockTable, structures: Structures): Generator<Finding | CheckProgress> {
+export function* checkVhdx(store: ImageStore, table: BlockTable, structures: Structures): Generator<Finding | CheckProgress> {
   const { header, regions, metadata, geometry, replay } = structures
   yield* checkHeaders(store.base, header)
   if (replay !== undefined) {
