@@ -85,29 +85,33 @@ export const formatFlags = {
   compat: string({ helpValue: 'VERSION', summary: 'version of QCOW2 targets: v2, v3' }),
   preallocation: string({ helpValue: 'MODE', summary: 'how much of the target is allocated from the start' }),
   'sector-size': sectorSize({ summary: 'logical sector size of the target; the source\'s when left out' }),
+}
+
+export const parentFlag = {
   parent: string({ helpValue: 'FILE', summary: 'make the target a child of this image: only what differs is stored in it' }),
 }
 
-/** Flags of every command that makes an image. */
-export const createFlags = {
-  ...formatFlags,
+/** Flags of every command that writes an image. */
+export const writeFlags = {
   uuid: string({ helpValue: 'UUID', summary: 'id of the target; with SOURCE_DATE_EPOCH set the same input gives the same bytes' }),
   force: boolean({ char: 'f', summary: 'replace an existing target, once the new one is complete' }),
   'dry-run': boolean({ summary: 'check everything, write nothing' }),
 }
 
+/** Flags of every command that makes an image of its own. */
+export const createFlags = { ...formatFlags, ...parentFlag, ...writeFlags }
+
 /** What the flags of `formatFlags` (and `--compress`) say, as options of an operation. @throws ImageError usage E_OPTION */
 export function formatValues(flags: {
   readonly to: string | undefined; readonly option: string[] | undefined; readonly subformat: string | undefined; readonly 'block-size': string | undefined
   readonly 'cluster-size': string | undefined; readonly compat: string | undefined; readonly preallocation: string | undefined; readonly compress?: string | undefined
-  readonly 'sector-size': 512 | 4096 | undefined; readonly parent: string | undefined
+  readonly 'sector-size': 512 | 4096 | undefined
 }) {
   const { subformat, compat, preallocation, compress } = flags
   return {
     to: flags.to,
     options: optionValues(flags.option, { subformat, 'block-size': flags['block-size'], 'cluster-size': flags['cluster-size'], compat, preallocation, compress }),
     sectorSize: flags['sector-size'],
-    parent: flags.parent,
   }
 }
 
@@ -128,6 +132,19 @@ export const copyFlags = {
 export const checkFlags = {
   deep: boolean({ summary: 'also read everything that is stored, and decode what is compressed' }),
   limit: count({ summary: 'findings shown of each code and image, the rest is counted; 20 when left out, 100 with --json' }),
+}
+
+/** Flags of every command that can leave out what filesystems do not use. */
+export const usedOnlyFlags = {
+  'used-only': boolean({ summary: 'leave out what the filesystems on the disk do not use: it reads as zero in the target' }),
+  'if-dirty': option({ options: ['refuse', 'whole', 'trust'] as const, dependsOn: ['used-only'], summary: 'with --used-only, a filesystem that was not left in order: stop (the default), copy it whole, or trust its record of free space' })(),
+  'drop-swap': boolean({ dependsOn: ['used-only'], summary: 'with --used-only, leave out the content of swap areas too; their label and UUID stay' }),
+}
+
+/** What those flags say; undefined: everything is wanted. */
+export function usedOnlyValues(flags: { readonly 'used-only': boolean; readonly 'if-dirty': 'refuse' | 'whole' | 'trust' | undefined; readonly 'drop-swap': boolean }) {
+  if (!flags['used-only']) return undefined
+  return { dropSwap: flags['drop-swap'], ...(flags['if-dirty'] === undefined ? {} : { ifDirty: flags['if-dirty'] }) }
 }
 
 export const progressFlag = {

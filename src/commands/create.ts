@@ -25,6 +25,7 @@ export default class Create extends BaseCommand {
     const result = await create(args.target, defined({
       registry,
       ...formatValues(flags),
+      parent: flags.parent,
       size: args.size,
       ...chainValues(flags),
       force: flags.force,

@@ -1,5 +1,6 @@
 import type { BlockSource, Fact } from '../../block/types.js'
 import { unsupported } from '../../errors.js'
+import { damaged } from '../damage.js'
 import { Issues, requireTrustworthy } from '../identification.js'
 import { setUuid, timeText, utf8Label } from '../labels.js'
 import type { Filesystem, FilesystemFamily, FilesystemState, Run, UsedOptions } from '../types.js'
@@ -108,6 +109,7 @@ class Identification {
     const { features, size, blockSize } = layout
     // Compression was never part of Linux: nothing is known of how it allocates.
     this.#requireKnown([...features.unknownIncompatible, ...features.unknownReadOnly, ...features.names.filter((name) => name === 'compression')])
+    if (!superblockHolds(this.#bytes, layout)) throw damaged(this.#title, 'the checksum of its superblock is wrong', superblockPosition)
     requireTrustworthy(this.#title, { size, volumeSize: this.#reader.size, state }, options)
     return volumeRuns(extUsedBlocks(new ExtGroups(this.#reader, layout), state === 'clean'), blockSize, 0, size, this.#reader.size)
   }

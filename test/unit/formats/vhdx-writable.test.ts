@@ -91,6 +91,16 @@ test('a child: sectors are taken one by one, and a block that has all of them is
   assert.ok(readAll(new OverlaySource(open(after), parent)).equals(wanted.fill(0, mib)))
 })
 
+test('a child without its parent: whole sectors can be written, a part of a sector only where the child has it', () => {
+  const parent = open(make(shapeOf(mib), {}, []))
+  const image = openWritableVhdx(new CutStore(contentsOf(make(shapeOf(mib, { parent: parentShape(parent) }), { 'block-size': mib }, []))), contextOf())
+  image.write(512, Buffer.alloc(512, 1))
+  image.write(700, Buffer.alloc(10, 2))
+  refuses(() => image.write(1030, Buffer.alloc(10, 2)), 'reference', 'E_PARENT_NEEDED')
+  image.write(2048, Buffer.alloc(512, 3))
+  assert.equal(image.extentAt(1024, 1024).kind, 'absent')
+})
+
 test('a dirty log is brought into the file when it is opened to be changed', () => {
   const table = Buffer.alloc(4096)
   table.writeBigUInt64LE(batEntry(6, payload), 0)
