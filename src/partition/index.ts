@@ -1,5 +1,6 @@
 /** Partition tables: read, judged, and written. */
 export { readPartitionTable } from './read.js'
+export { gapsOf, usableRange, type Gap } from './gaps.js'
 export { openPartition, parseSelector, selectPartition, selectorText, type PartitionSelector } from './open.js'
 export { readGpt, readCopy, gptEntry, type GptReading } from './gpt.js'
 export { gptEntries, gptWrites, layoutOf, usableSectors, usualEntryCount, usualEntrySize, type GptLayout, type NewGptPartition } from './gpt-write.js'
