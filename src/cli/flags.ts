@@ -75,8 +75,8 @@ export function openValues(flags: ChainFlags & { readonly from: string | undefin
   return { from: flags.from, fromOptions: optionValues(flags['from-option']), snapshot: flags.snapshot, ...chainValues(flags) }
 }
 
-/** Flags of every command that makes an image. */
-export const createFlags = {
+/** Flags that say what an image to be made is like. */
+export const formatFlags = {
   to: string({ helpValue: 'FORMAT', summary: 'format of the target; by its extension when left out' }),
   option: string({ char: 'o', helpValue: 'NAME=VALUE', multiple: true, multipleNonGreedy: true, summary: 'an option of the target\'s format (see vdisk formats)' }),
   subformat: string({ helpValue: 'NAME', summary: 'kind of image within the format: fixed, dynamic' }),
@@ -85,10 +85,34 @@ export const createFlags = {
   compat: string({ helpValue: 'VERSION', summary: 'version of QCOW2 targets: v2, v3' }),
   preallocation: string({ helpValue: 'MODE', summary: 'how much of the target is allocated from the start' }),
   'sector-size': sectorSize({ summary: 'logical sector size of the target; the source\'s when left out' }),
+}
+
+export const parentFlag = {
   parent: string({ helpValue: 'FILE', summary: 'make the target a child of this image: only what differs is stored in it' }),
+}
+
+/** Flags of every command that writes an image. */
+export const writeFlags = {
   uuid: string({ helpValue: 'UUID', summary: 'id of the target; with SOURCE_DATE_EPOCH set the same input gives the same bytes' }),
   force: boolean({ char: 'f', summary: 'replace an existing target, once the new one is complete' }),
   'dry-run': boolean({ summary: 'check everything, write nothing' }),
+}
+
+/** Flags of every command that makes an image of its own. */
+export const createFlags = { ...formatFlags, ...parentFlag, ...writeFlags }
+
+/** What the flags of `formatFlags` (and `--compress`) say, as options of an operation. @throws ImageError usage E_OPTION */
+export function formatValues(flags: {
+  readonly to: string | undefined; readonly option: string[] | undefined; readonly subformat: string | undefined; readonly 'block-size': string | undefined
+  readonly 'cluster-size': string | undefined; readonly compat: string | undefined; readonly preallocation: string | undefined; readonly compress?: string | undefined
+  readonly 'sector-size': 512 | 4096 | undefined
+}) {
+  const { subformat, compat, preallocation, compress } = flags
+  return {
+    to: flags.to,
+    options: optionValues(flags.option, { subformat, 'block-size': flags['block-size'], 'cluster-size': flags['cluster-size'], compat, preallocation, compress }),
+    sectorSize: flags['sector-size'],
+  }
 }
 
 export const allowReferenceFlags = chainFlags()

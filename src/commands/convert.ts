@@ -1,6 +1,6 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
-import { copyFlags, createFlags, openFlags, openValues, optionValues, progressFlag } from '../cli/flags.js'
+import { copyFlags, createFlags, formatValues, openFlags, openValues, progressFlag } from '../cli/flags.js'
 import { standardOutput } from '../cli/streams.js'
 import { usage } from '../errors.js'
 import { defined } from '../operations/defined.js'
@@ -35,13 +35,9 @@ The format of the source is found from its content, that of the target from its 
     const options = defined({
       registry,
       ...openValues(flags),
-      to: flags.to,
-      options: optionValues(flags.option, {
-        subformat: flags.subformat, 'block-size': flags['block-size'], 'cluster-size': flags['cluster-size'], compat: flags.compat, preallocation: flags.preallocation, compress: flags.compress,
-      }),
-      size: flags.size,
-      sectorSize: flags['sector-size'],
+      ...formatValues(flags),
       parent: flags.parent,
+      size: flags.size,
       force: flags.force,
       flush: flags.flush,
       verify: flags.verify,

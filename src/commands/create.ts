@@ -1,6 +1,6 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
-import { allowReferenceFlags, chainValues, createFlags, optionValues, progressFlag, sizeArgument } from '../cli/flags.js'
+import { allowReferenceFlags, chainValues, createFlags, formatValues, progressFlag, sizeArgument } from '../cli/flags.js'
 import { defined } from '../operations/defined.js'
 
 export default class Create extends BaseCommand {
@@ -24,13 +24,9 @@ export default class Create extends BaseCommand {
     const progress = this.progress(flags.progress)
     const result = await create(args.target, defined({
       registry,
-      to: flags.to,
-      options: optionValues(flags.option, {
-        subformat: flags.subformat, 'block-size': flags['block-size'], 'cluster-size': flags['cluster-size'], compat: flags.compat, preallocation: flags.preallocation,
-      }),
-      size: args.size,
-      sectorSize: flags['sector-size'],
+      ...formatValues(flags),
       parent: flags.parent,
+      size: args.size,
       ...chainValues(flags),
       force: flags.force,
       dryRun: flags['dry-run'],

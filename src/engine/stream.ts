@@ -1,5 +1,6 @@
 import { aborted } from '../errors.js'
 import type { BlockSource, ByteStore } from '../block/types.js'
+import { CountingStore } from '../block/counting-store.js'
 import { MemoryStore } from '../block/memory-store.js'
 import { copy, prefill, type CopyOptions, type CopyResult, type CopyTarget } from './copy.js'
 import { runLanes } from './lanes.js'
@@ -46,7 +47,7 @@ export async function stream(options: StreamOptions): Promise<CopyResult> {
 /** The first pass: the writer decides, nothing is moved. */
 async function recordLayout(options: Omit<CopyOptions, 'target'>, target: StreamTarget, store: MemoryStore): Promise<Placed[]> {
   const placed: Placed[] = []
-  const nowhere = new DiscardStore()
+  const nowhere = new CountingStore()
   const recorder: CopyTarget = {
     capacity: target.capacity,
     grain: target.grain,
@@ -169,34 +170,5 @@ class Outlet {
     await this.#output(bytes)
     this.#position += bytes.length
     this.#options.onProgress?.({ phase: 'stream', done: this.#position, total: this.#store.size })
-  }
-}
-
-/** Takes bytes and forgets them: in the first pass only their places matter. */
-class DiscardStore implements ByteStore {
-  readonly name = 'nowhere'
-  readonly size = 0
-  readonly growable = true
-  readonly alignment = 1
-  readonly zeroed = true
-
-  read(): void {
-    throw new TypeError('a layout is never read back')
-  }
-
-  write(): void {
-    // The second pass reads the source again.
-  }
-
-  truncate(): void {
-    // Nothing is kept.
-  }
-
-  flush(): void {
-    // Nothing is kept.
-  }
-
-  [Symbol.dispose](): void {
-    // Nothing is kept.
   }
 }

@@ -79,7 +79,8 @@ function partSection({ part, capacity }: OpenedImage): Section[] {
   return part === undefined ? [] : [{ title: 'Part', facts: [{ name: 'part', label: 'Part of the disk', value: part }, { name: 'length', value: capacity, unit: 'bytes' }] }]
 }
 
-function layerInfo({ name, path, image, files }: Layer): LayerInfo {
+/** What is known of one image of a chain. */
+export function layerInfo({ name, path, image, files }: Layer): LayerInfo {
   return {
     path: path ?? name,
     format: image.format,
@@ -92,7 +93,7 @@ function layerInfo({ name, path, image, files }: Layer): LayerInfo {
 }
 
 /** A format may refuse to understand the name that is stored; `info` then shows it among the format's own facts only. */
-function storedNames(parent: { readonly paths: readonly string[] }): readonly string[] {
+export function storedNames(parent: { readonly paths: readonly string[] }): readonly string[] {
   try {
     return parent.paths
   } catch (error) {

@@ -16,8 +16,8 @@ export interface NewParent {
 /** @throws ImageError usage E_NO_PARENTS when the format cannot have one; those of opening the parent. */
 export function openNewParent(path: string, childPath: string, driver: FormatDriver, options: OpenOptions): NewParent {
   if (driver.features.parents !== 'create') throw usage('E_NO_PARENTS', `vdisk cannot make a ${driver.title} with a parent`, { hint: '`vdisk formats` shows which formats can have one.' })
-  const { parentFormat, ...rest } = options
-  const opened = openImage(path, { ...rest, ...defined({ parentFormat, from: parentFormat === 'auto' ? undefined : parentFormat }) })
+  const { parentFormat } = options
+  const opened = openImage(path, { ...options, ...defined({ from: options.from ?? (parentFormat === 'auto' ? undefined : parentFormat) }) })
   try {
     if (opened.unreadable !== undefined) throw opened.unreadable
     const real = fs.realpathSync(path)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 import test from 'node:test'
 import { installPlugin, makePlugin, root, vdisk, type CliResult } from '../support/cli.js'
 import { diskLike, sha256 } from '../support/content.js'
@@ -184,10 +184,10 @@ test('the help of every command shows examples, and its manifest is fresh', asyn
   const plugin = new Plugin({ root, type: 'core', ignoreManifest: true, errorOnManifestCreate: true })
   await plugin.load()
   assert.deepEqual(manifest, JSON.parse(JSON.stringify(plugin.manifest)))
-  const names = fs.readdirSync(join(root, 'src/commands')).map((name) => name.replace(/\.ts$/, '')).sort()
+  const names = fs.readdirSync(join(root, 'src/commands'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts')).map((name) => name.replace(/\.ts$/, '').split(sep).join(':')).sort()
   assert.deepEqual(Object.keys(manifest.commands).sort(), names)
   for (const name of names) {
-    const help = await vdisk([name, '--help'], { cwd })
+    const help = await vdisk([...name.split(':'), '--help'], { cwd })
     assert.equal(help.code, 0)
     assert.match(help.stdout.toString(), /USAGE[^]*DESCRIPTION[^]*EXAMPLES[^]*\$ vdisk /, name)
   }

@@ -91,3 +91,47 @@ test('map: text, a document, and qemu-img\'s own array; a reader that goes away 
   assert.equal((json('map', damaged)['error'] as { kind: string }).kind, 'corrupt')
   assert.equal((await vdisk(['map', 'child.qcow2'], { cwd })).code, 4)
 })
+
+test('measure: the size that convert then writes', async (t) => {
+  const cwd = testFolder(t)
+  fs.writeFileSync(join(cwd, 'a.raw'), disk)
+  const document = json('measure', await vdisk(['measure', 'a.raw', '--to', 'qcow2', '--compress', 'zlib', '--json'], { cwd }))
+  await vdisk(['convert', 'a.raw', 'b.qcow2', '--compress', 'zlib'], { cwd })
+  assert.equal(document['required'], fs.statSync(join(cwd, 'b.qcow2')).size)
+  const people = await vdisk(['measure', 'a.raw', '--to', 'vhd', '--subformat', 'fixed'], { cwd })
+  assert.deepEqual([people.code, people.stderr], [0, ''])
+  assert.match(people.stdout.toString(), /required +≈ 3 MiB \(3,146,240 bytes\)\n +fully allocated +≈ 3 MiB \(3,146,240 bytes\)/)
+  assert.equal(json('measure', await vdisk(['measure', '--to', 'raw', '--size', '1G', '--json'], { cwd }))['fully-allocated'], 2 ** 30)
+  for (const args of [['measure', 'a.raw'], ['measure', '--to', 'raw'], ['measure', '-', '--to', 'raw']]) assert.equal((await vdisk(args, { cwd })).code, 2)
+  assert.deepEqual(fs.readdirSync(cwd).sort(), ['a.raw', 'b.qcow2'])
+})
+
+test('chain show: 0 when it is complete, 1 when it is broken; chain flatten makes one image of it', async (t) => {
+  const cwd = testFolder(t)
+  fs.writeFileSync(join(cwd, 'a.raw'), disk)
+  await vdisk(['convert', 'a.raw', 'base.vhdx'], { cwd })
+  await vdisk(['create', 'child.vhdx', '--parent', 'base.vhdx'], { cwd })
+  const people = await vdisk(['chain', 'show', 'child.vhdx'], { cwd })
+  assert.equal(people.code, 0, people.stderr)
+  assert.match(people.stdout.toString(), /^0 {2}child\.vhdx\n[^]*state +linked\n[^]*\n1 {2}\S+base\.vhdx\n[^]*state +base\n$/)
+  const flat = await vdisk(['chain', 'flatten', 'child.vhdx', 'flat.qcow2', '--verify', '--json'], { cwd })
+  assert.equal(flat.code, 0, flat.stderr)
+  assert.equal((json('chain-flatten', flat)['flattened'] as string[]).length, 2)
+  assert.equal((await vdisk(['compare', 'a.raw', 'flat.qcow2'], { cwd })).code, 0)
+  fs.mkdirSync(join(cwd, 'moved'))
+  fs.renameSync(join(cwd, 'base.vhdx'), join(cwd, 'moved/base.vhdx'))
+  const broken = await vdisk(['chain', 'show', 'child.vhdx'], { cwd })
+  assert.equal(broken.code, 1)
+  assert.match(broken.stdout.toString(), /state +broken\n[^]*Looked for:\n[^]*base\.vhdx\n[^]*--search/)
+  const document = json('chain-show', await vdisk(['chain', 'show', 'child.vhdx', '--json'], { cwd }))
+  assert.equal(document['complete'], false)
+  for (const flags of [['--search', 'moved'], ['--parent-map', 'base.vhdx=moved'], ['--parent-map', 'base.vhdx=moved/base.vhdx'], ['--allow-reference', 'moved/base.vhdx']]) {
+    assert.equal(json('chain-show', await vdisk(['chain', 'show', 'child.vhdx', '--json', ...flags], { cwd }))['complete'], true, flags.join(' '))
+  }
+  for (const args of [['info', 'child.vhdx'], ['hash', 'child.vhdx'], ['map', 'child.vhdx'], ['measure', 'child.vhdx', '--to', 'raw'], ['convert', 'child.vhdx', '-', '--to', 'raw'], ['compare', 'child.vhdx', 'a.raw']]) {
+    const result = await vdisk([...args, '--search', 'moved'], { cwd })
+    assert.equal(result.code, 0, `${args.join(' ')}: ${result.stderr}`)
+  }
+  assert.equal((await vdisk(['chain', 'show', 'child.vhdx', '--parent-map', 'x'], { cwd })).code, 2)
+  assert.equal((await vdisk(['chain', 'show', 'child.vhdx', '--search', 'nowhere'], { cwd })).code, 2)
+})

@@ -1,0 +1,62 @@
+import { string } from '@oclif/core/args'
+import { string as stringFlag } from '@oclif/core/flags'
+import { BaseCommand } from '../cli/base-command.js'
+import { copyFlags, formatFlags, formatValues, openFlags, openValues, parentFlag, progressFlag } from '../cli/flags.js'
+import { usage } from '../errors.js'
+import { defined } from '../operations/defined.js'
+import type { MeasureResult } from '../operations/measure.js'
+
+export default class Measure extends BaseCommand {
+  static override summary = 'Say how many bytes an image would take.'
+  static override description = `Says how large the image would be that convert makes of SOURCE with the same options, to the byte; or, without SOURCE, an empty one of --size as create makes it. Nothing is written.
+
+The conversion is done without keeping what it gives: the source is read, since zeros that are written in it are not stored again, and with --compress everything is compressed. It then takes as long as the conversion itself. A file system that shares blocks between files (XFS, btrfs) is taken to share those of source and target.`
+  static override examples = [
+    { description: 'How large would it be?', command: '<%= config.bin %> <%= command.id %> server.vhdx --to qcow2' },
+    { description: 'Compressed', command: '<%= config.bin %> <%= command.id %> disk.raw --to qcow2 --compress zstd' },
+    { description: 'An empty disk', command: '<%= config.bin %> <%= command.id %> --size 64G --to vhd --subformat fixed' },
+  ]
+  static override args = { source: string({ required: false, description: 'the image to be converted; an empty disk when left out' }) }
+  static override usage = '<%= command.id %> [SOURCE] --to FORMAT [FLAGS]'
+  static override flags = {
+    ...openFlags,
+    ...formatFlags,
+    ...parentFlag,
+    to: stringFlag({ helpValue: 'FORMAT', required: true, summary: 'format of the target' }),
+    compress: copyFlags.compress,
+    size: copyFlags.size,
+    sparse: copyFlags.sparse,
+    threads: copyFlags.threads,
+    ...progressFlag,
+  }
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Measure)
+    if (args.source === '-') throw usage('E_STREAM', 'measure reads no standard input: what came through it would be gone')
+    const [{ measure }, registry] = await Promise.all([import('../operations/measure.js'), this.registry()])
+    const result = await measure(args.source, {
+      ...defined({
+        registry, ...openValues(flags), ...formatValues(flags), parent: flags.parent, size: flags.size, sparse: flags.sparse, threads: flags.threads,
+        signal: this.signal, onProgress: this.progress(flags.progress).update,
+      }),
+      to: flags.to,
+    })
+    if (flags.json) {
+      const { required, fullyAllocated, ...rest } = result
+      this.printJson({ schema: 'vdisk.measure', schemaVersion: 1, required, 'fully-allocated': fullyAllocated, ...rest })
+    } else await this.#show(result)
+  }
+
+  async #show({ source, target, required, fullyAllocated, files, notes }: MeasureResult): Promise<void> {
+    const { renderer, shortSize, sizeText } = await import('../cli/render.js')
+    const render = await renderer(process.stdout)
+    for (const note of notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    this.print(render.facts([
+      ...(source === undefined ? [] : [['source', `${source.path} (${source.format}, ${source.subformat})`] as const]),
+      ['target', `${target.format}, a disk of ${shortSize(target.capacity)}`],
+      ['required', sizeText(required)],
+      ...(files.length < 2 ? [] : files.map(({ name, size }) => [`  ${name ?? 'image'}`, sizeText(size)] as const)),
+      ['fully allocated', sizeText(fullyAllocated)],
+    ]))
+  }
+}
