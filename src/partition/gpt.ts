@@ -124,8 +124,8 @@ export function gptPartitions({ header, entries }: GptCopy, sectorSize: 512 | 40
 /** What is odd with a header that is whole: told, and used all the same. */
 export function headerOddities({ header, lba }: GptCopy, sectorSize: 512 | 4096): TableIssue[] {
   const issues: TableIssue[] = []
-  const add = (code: string, message: string): void => {
-    issues.push({ code, severity: 'warning', message: `the GPT header in sector ${lba} ${message}` })
+  const add = (code: string, message: string, fixable = false): void => {
+    issues.push({ code, severity: 'warning', message: `the GPT header in sector ${lba} ${message}`, fixable })
   }
   if (header.revision !== 0x10000) add('W_GPT_REVISION', `is of revision 0x${header.revision.toString(16).padStart(8, '0')}, not 1.0: it is read as if it were`)
   if (header.reserved !== 0) add('W_GPT_RESERVED', `has 0x${header.reserved.toString(16)} in its reserved field, which is to be zero`)
@@ -133,7 +133,7 @@ export function headerOddities({ header, lba }: GptCopy, sectorSize: 512 | 4096)
   const end = header.entriesLba + BigInt(entriesSectors(header.entryCount, header.entrySize, sectorSize))
   const [lowest, highest] = [header.entriesLba, end - 1n]
   if (lba === 1 ? highest >= header.firstUsableLba : highest >= header.firstUsableLba && lowest <= header.lastUsableLba) {
-    add('W_GPT_TABLE_OVERLAP', `has its entries in sectors ${lowest} to ${highest}, and lets partitions use ${header.firstUsableLba} to ${header.lastUsableLba}`)
+    add('W_GPT_TABLE_OVERLAP', `has its entries in sectors ${lowest} to ${highest}, and lets partitions use ${header.firstUsableLba} to ${header.lastUsableLba}`, true)
   }
   return issues
 }
