@@ -22,6 +22,21 @@ export function openVolume(t: TestContext, path: string): BlockSource {
   return volume
 }
 
+/** Bytes in memory as a volume, without a copy. */
+export function bufferVolume(bytes: Uint8Array): BlockSource {
+  return {
+    capacity: bytes.length,
+    sectorSize: 512,
+    grain: 512,
+    extentAt: () => { throw new Error('filesystems are read, not mapped') },
+    read: (offset, target) => {
+      if (offset < 0 || offset + target.length > bytes.length) throw new RangeError(`read of ${target.length} bytes at ${offset} of ${bytes.length}`)
+      target.set(bytes.subarray(offset, offset + target.length))
+    },
+    [Symbol.dispose]: () => undefined,
+  }
+}
+
 /** What the families of Windows see in a volume: one match at most. */
 export function identifyWindows(volume: BlockSource): Filesystem | undefined {
   const found = windowsFamilies.flatMap((family) => family.identify(volume))
