@@ -63,3 +63,10 @@ export function onesComplementSum(bytes: Uint8Array): number {
   for (const byte of bytes) sum += byte
   return ~sum >>> 0
 }
+
+/** The exclusive or of all little-endian 16-bit words (BSD disklabel); a last odd byte is left out. */
+export function xorOfWords(bytes: Uint8Array): number {
+  let result = 0
+  for (let at = 0; at + 1 < bytes.length; at += 2) result ^= (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8)
+  return result
+}

@@ -128,6 +128,12 @@ export const copyFlags = {
   tmp: string({ helpValue: 'DIR', env: 'TMPDIR', noCacheDefault: true, summary: 'where standard input is kept while it is read; the target\'s folder when left out' }),
 }
 
+/** Flags of check alone. */
+export const checkFlags = {
+  deep: boolean({ summary: 'also read everything that is stored, and decode what is compressed' }),
+  limit: count({ summary: 'findings shown of each code and image, the rest is counted; 20 when left out, 100 with --json' }),
+}
+
 export const progressFlag = {
   progress: option({ options: ['bar', 'json', 'none'] as const, summary: 'how to show progress on standard error: a bar (the default on a terminal), one JSON object a line, or nothing' })(),
 }

@@ -13,9 +13,9 @@ interface Output {
   write(text: string): unknown
 }
 
-const words: Readonly<Record<string, string>> = { read: 'reading', copy: 'copying', stream: 'writing', flush: 'flushing', verify: 'verifying', compare: 'comparing', hash: 'hashing', measure: 'measuring' }
+const words: Readonly<Record<string, string>> = { read: 'reading', copy: 'copying', stream: 'writing', flush: 'flushing', verify: 'verifying', check: 'checking', compare: 'comparing', hash: 'hashing', measure: 'measuring' }
 /** Phases at whose end all is done: what only reads has nothing to flush. */
-const last: ReadonlySet<string> = new Set(['flush', 'compare', 'hash', 'measure'])
+const last: ReadonlySet<string> = new Set(['flush', 'check', 'compare', 'hash', 'measure'])
 
 /**
  * Shows progress on standard error. Whole is only what has been flushed, where something is written: until then a phase that has reached
@@ -68,7 +68,8 @@ export class ProgressReporter {
   }
 
   #draw({ phase, done, total }: ProgressEvent, rate: number): void {
-    const speed = rate > 0 ? `  ${(rate / 2 ** 20).toFixed(0)} MiB/s` : ''
+    // A check goes through tables: what it has come past is not what it has read.
+    const speed = rate > 0 && phase !== 'check' ? `  ${(rate / 2 ** 20).toFixed(0)} MiB/s` : ''
     const word = words[phase] ?? phase
     if (total === 0 || phase === 'flush') {
       this.#line(phase === 'flush' ? `${word} …` : `${word}  ${(done / 2 ** 20).toFixed(0)} MiB${speed}`)

@@ -31,6 +31,11 @@ export function shortSize(bytes: number): string {
   return `${Number(text) === scaled ? '' : '≈ '}${text} ${units[power] ?? ''}`
 }
 
+/** `server.vhdx@2 (partition 2; vhdx, dynamic)`: always says when it is not the whole disk. */
+export function sourceText({ path, part, format, subformat }: { readonly path: string, readonly part?: string, readonly format: string, readonly subformat: string }): string {
+  return `${path} (${part === undefined ? '' : `${part}; `}${format}, ${subformat})`
+}
+
 /** A value of a fact or field, for people; text is escaped. */
 export function valueText(value: string | number | bigint | boolean, unit?: 'bytes' | 'count'): string {
   if (typeof value === 'boolean') return value ? 'yes' : 'no'

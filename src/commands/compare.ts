@@ -55,13 +55,13 @@ With --strict the capacities must be equal too, and both images must store somet
   }
 
   async #show(result: CompareResult): Promise<void> {
-    const { renderer, sizeText, shortSize } = await import('../cli/render.js')
+    const { renderer, sizeText, shortSize, sourceText } = await import('../cli/render.js')
     const render = await renderer(process.stdout)
     for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
     const { first, second, differences, strict } = result
     this.print(render.heading(result.same ? 'The disks are the same' : result.sameContent ? 'The disks have the same content, and differ otherwise' : 'The disks differ'))
     this.print(render.facts([
-      ...[['first', first] as const, ['second', second] as const].map(([label, { path, format, subformat, capacity }]) => [label, `${path} (${format}, ${subformat}), ${shortSize(capacity)}`] as const),
+      ...[['first', first] as const, ['second', second] as const].map(([label, source]) => [label, `${sourceText(source)}, ${shortSize(source.capacity)}`] as const),
       ...(strict?.sameCapacity === false ? [['capacities', `${sizeText(first.capacity)} and ${sizeText(second.capacity)}`] as const] : []),
       ...(result.firstDifference === undefined ? [] : [['first difference', `at offset ${result.firstDifference}`] as const]),
       ...(differences === undefined || result.sameContent ? [] : [['different', rangesText(differences, sizeText)] as const]),

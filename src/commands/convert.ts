@@ -57,7 +57,7 @@ The format of the source is found from its content, that of the target from its 
   }
 
   async #show(result: ConvertResult, toStream: boolean): Promise<void> {
-    const { renderer, shortSize, sizeText } = await import('../cli/render.js')
+    const { renderer, shortSize, sizeText, sourceText } = await import('../cli/render.js')
     // Standard output may be the image.
     const out = toStream ? process.stderr : process.stdout
     const say = (text: string): void => toStream ? this.tell(text) : this.print(text)
@@ -66,7 +66,7 @@ The format of the source is found from its content, that of the target from its 
     for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
     say(render.heading(result.dryRun ? 'Would convert' : 'Converted'))
     say(render.facts([
-      ['source', `${source.path} (${source.format}, ${source.subformat})`],
+      ['source', sourceText(source)],
       ['target', `${target.path} (${target.format})`],
       ['disk', sizeText(target.capacity)],
       ...(target.size === undefined ? [] : [['target file', `${sizeText(target.size)}${target.allocated === undefined ? '' : `, ${shortSize(target.allocated)} allocated`}`] as const]),

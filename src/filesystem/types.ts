@@ -84,8 +84,10 @@ export interface FileNode {
   /** The same for two names of one file (hard links). */
   readonly id: string
   readonly links?: number
-  /** Where a link points, as it is stored. */
+  /** Where a link points, as it is stored; a relative link of NTFS with `/` between its parts. */
   readonly target?: string
+  /** Names of further contents (alternate data streams of NTFS), which are not read. */
+  readonly otherStreams?: readonly string[]
 }
 
 export interface DirectoryEntry {

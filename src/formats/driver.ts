@@ -81,6 +81,11 @@ export interface ParentReference {
   readonly identity?: string
   /** @throws ImageError reference E_PARENT_ID, with both ids, when this is not the parent the child was made over. */
   verify(parent: DiskImage): void
+  /**
+   * What is odd about the right parent (`vdisk check`): another capacity, another time than the one recorded. `structure` names the child's.
+   * @param time when the parent's file was last modified, in seconds since 1970; undefined when it is no file.
+   */
+  check?(parent: DiskImage, time: number | undefined): Iterable<Finding>
 }
 
 export interface OpenContext {

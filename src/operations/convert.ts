@@ -7,6 +7,7 @@ import { Registry } from '../formats/registry.js'
 import { build, targetFormat, tryLayout, type BuildResult, type TargetFormat } from './build.js'
 import { openConversion, type Conversion, type ConversionOptions } from './conversion.js'
 import { defined } from './defined.js'
+import { sourceInfo, type SourceInfo } from './opening.js'
 import type { NewParent } from './parent.js'
 import type { SourceInput } from './source.js'
 import { checkTarget } from './target.js'
@@ -26,7 +27,7 @@ export interface ConvertOptions extends ConversionOptions {
 }
 
 export interface ConvertResult {
-  readonly source: { readonly path: string; readonly format: string; readonly subformat: string; readonly capacity: number; readonly sectorSize: number }
+  readonly source: SourceInfo & { readonly sectorSize: number }
   /** `size` is bytes of the new files, `allocated` those that the filesystem holds for them; neither is known of a dry run. */
   readonly target: { readonly path: string; readonly format: string; readonly capacity: number; readonly sectorSize: number; readonly size?: number; readonly allocated?: number }
   /** Guest bytes read, and host bytes written. */
@@ -57,7 +58,7 @@ export async function convert(source: SourceInput, target: TargetOutput, options
   const { opened, shape: { sectorSize } } = conversion
   const result = await run(conversion, options, target)
   return {
-    source: { path: typeof source === 'string' ? source : source.name ?? '-', format: opened.top.image.format, subformat: opened.top.image.subformat, capacity: opened.capacity, sectorSize: opened.sectorSize },
+    source: { ...sourceInfo(typeof source === 'string' ? source : source.name ?? '-', opened), sectorSize: opened.sectorSize },
     target: { path: typeof target === 'string' ? target : target.name ?? '-', format: format.driver.id, sectorSize, ...defined({ capacity: result.capacity, size: result.size, allocated: result.allocated }) },
     bytesRead: result.bytesRead,
     bytesWritten: result.bytesWritten,

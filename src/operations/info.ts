@@ -1,8 +1,8 @@
 import type { Note, Section } from '../block/types.js'
 import { isImageError, type ErrorKind } from '../errors.js'
-import { openImage, type Layer, type OpenedImage } from '../formats/open.js'
+import type { Layer, OpenedImage } from '../formats/open.js'
 import { defined } from './defined.js'
-import { readOptions, type ReadOptions } from './opening.js'
+import { openDisk, readOptions, type ReadOptions } from './opening.js'
 
 export type InfoOptions = ReadOptions
 
@@ -49,7 +49,7 @@ export interface ImageInfo extends LayerInfo {
 
 /** Looks at an image without reading its content; a missing parent is told, not an error. @throws ImageError when the image itself is damaged. */
 export function info(path: string, options: InfoOptions = {}): ImageInfo {
-  using opened = openImage(path, { ...readOptions(options), chain: 'optional' })
+  using opened = openDisk(path, { ...readOptions(options), chain: 'optional' })
   return describe(opened)
 }
 
@@ -64,7 +64,7 @@ export function describe(opened: OpenedImage): ImageInfo {
     grain: image.grain,
     chain: opened.layers.slice(1).map(layerInfo),
     references: (image.references ?? []).map(({ role, path }) => ({ role, path })),
-    sections: image.describe(),
+    sections: [...image.describe(), ...partSection(opened)],
     notes: opened.notes,
     ...defined({
       parent: parentReference === undefined ? undefined : { names: storedNames(parentReference), ...defined({ format: parentReference.format, identity: parentReference.identity }) },
@@ -72,6 +72,11 @@ export function describe(opened: OpenedImage): ImageInfo {
       unreadable: image.unreadable === undefined ? undefined : problem(image.unreadable),
     }),
   }
+}
+
+/** What was asked about, when it is a part of the disk. */
+function partSection({ part, capacity }: OpenedImage): Section[] {
+  return part === undefined ? [] : [{ title: 'Part', facts: [{ name: 'part', label: 'Part of the disk', value: part }, { name: 'length', value: capacity, unit: 'bytes' }] }]
 }
 
 /** What is known of one image of a chain. */

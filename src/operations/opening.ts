@@ -1,7 +1,9 @@
+import fs from 'node:fs'
 import type { OptionValues } from '../formats/driver.js'
 import { openImage, type OpenedImage, type OpenOptions } from '../formats/open.js'
 import type { ParentMapping } from '../formats/parent-map.js'
 import type { Registry } from '../formats/registry.js'
+import { openPartition, parseSelector, readPartitionTable, selectPartition, type PartitionSelector } from '../partition/index.js'
 import { defined, type Defined } from './defined.js'
 
 /** How the parents and further files of images are found. */
@@ -43,12 +45,45 @@ export interface SourceInfo {
   readonly path: string
   readonly format: string
   readonly subformat: string
+  /** `partition 2`, when it is not the whole disk. */
+  readonly part?: string
   readonly capacity: number
+}
+
+/** An argument that names an image, or a partition of one: `disk.vhdx@2`, `disk.vhdx@label=EFI`, `disk.vhdx@uuid=…`. */
+export interface ImageArgument {
+  readonly path: string
+  readonly partition?: PartitionSelector
+}
+
+/** Takes an argument apart. A file that really has such a name is that file. */
+export function parseImageArgument(text: string): ImageArgument {
+  const at = text.lastIndexOf('@')
+  const partition = at <= 0 || fs.existsSync(text) ? undefined : parseSelector(text.slice(at + 1))
+  return partition === undefined ? { path: text } : { path: text.slice(0, at), partition }
+}
+
+/**
+ * Opens an image with its chain, or a partition of it as a disk of its own.
+ * @throws ImageError; usage E_NO_PARTITION, E_PARTITION_AMBIGUOUS, E_EXTENDED_PARTITION; corrupt E_PART_PAST_END.
+ */
+export function openDisk(argument: string, options: OpenOptions): OpenedImage {
+  const { path, partition: selector } = parseImageArgument(argument)
+  const opened = openImage(path, options)
+  if (selector === undefined) return opened
+  try {
+    const { top: { name } } = opened
+    const partition = selectPartition(readPartitionTable(opened), selector, name)
+    return opened.withPart(`partition ${partition.number}`, openPartition(opened, partition, name), partition.start)
+  } catch (error) {
+    opened[Symbol.dispose]()
+    throw error
+  }
 }
 
 /** An image that can be read, not only looked at. @throws ImageError */
 export function openReadable(path: string, options: ReadOptions): OpenedImage {
-  const opened = openImage(path, readOptions(options))
+  const opened = openDisk(path, readOptions(options))
   const { unreadable } = opened
   if (unreadable === undefined) return opened
   opened[Symbol.dispose]()
@@ -56,6 +91,6 @@ export function openReadable(path: string, options: ReadOptions): OpenedImage {
 }
 
 /** What a result says of an image that was read. */
-export function sourceInfo(path: string, { top: { image }, capacity }: OpenedImage): SourceInfo {
-  return { path, format: image.format, subformat: image.subformat, capacity }
+export function sourceInfo(path: string, { top: { image }, part, capacity }: OpenedImage): SourceInfo {
+  return { path, format: image.format, subformat: image.subformat, ...defined({ part }), capacity }
 }

@@ -6,7 +6,8 @@ import type { BlockSource } from '../block/types.js'
 import { prepareCodec } from '../codec/index.js'
 import type { Progress } from '../engine/progress.js'
 import { aborted, usage } from '../errors.js'
-import { openImage, openStore, type OpenedImage, type OpenOptions } from '../formats/open.js'
+import { openStore, type OpenedImage, type OpenOptions } from '../formats/open.js'
+import { openDisk } from './opening.js'
 
 /** Where an image comes from: a path, or bytes that arrive once (standard input). */
 export type SourceInput = string | { readonly input: AsyncIterable<Uint8Array>; readonly name?: string }
@@ -20,7 +21,7 @@ interface SourceOptions extends OpenOptions {
 
 /** Opens what is to be read, with its chain. @throws ImageError */
 export async function openSource(source: SourceInput, options: SourceOptions): Promise<OpenedImage> {
-  if (typeof source === 'string') return openImage(source, options)
+  if (typeof source === 'string') return openDisk(source, options)
   const { createScratchStore } = await import('../block/scratch-store.js')
   const store = createScratchStore(options.scratchFolder)
   try {

@@ -129,7 +129,7 @@ class PartialFile implements Disposable {
 }
 
 /** A hard link refuses to replace; filesystems without links get a look and a rename. */
-function moveWithoutReplacing(from: string, to: string): void {
+export function moveWithoutReplacing(from: string, to: string): void {
   try {
     fs.linkSync(from, to)
   } catch (cause) {

@@ -7,6 +7,10 @@ interface Koffi {
   errno(): number
 }
 
+/** "The path stands for itself", and "the link, not what it points to". */
+const currentFolder = -100
+const noFollow = 0x100
+
 const seekData = 3
 const seekHole = 4
 const cloneRangeRequest = 0x4020940d
@@ -30,6 +34,8 @@ export function loadKoffi(): Syscalls | undefined {
   }
   const lseek = library.func('int64_t lseek(int fd, int64_t offset, int whence)')
   const fallocate = library.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)')
+  const futimens = library.func('int futimens(int fd, void *times)')
+  const utimensat = library.func('int utimensat(int folder, const char *path, void *times, int flags)')
   const ioctl = library.func('int ioctl(int fd, unsigned long request, void *argument)')
 
   return {
@@ -43,6 +49,8 @@ export function loadKoffi(): Syscalls | undefined {
       return found < 0 ? undefined : found
     },
     reserve: (descriptor, position, length) => fallocate(descriptor, 0, position, length) === 0,
+    setTimes: (descriptor, accessed, modified) => futimens(descriptor, timespecs(accessed, modified)) === 0,
+    setLinkTimes: (path, accessed, modified) => utimensat(currentFolder, path, timespecs(accessed, modified), noFollow) === 0,
     cloneRange(from, fromPosition, length, to, toPosition) {
       const argument = Buffer.alloc(32)
       argument.writeBigInt64LE(BigInt(from), 0)
@@ -66,4 +74,15 @@ function rangeArgument(position: number, length: number): Buffer {
   argument.writeBigUInt64LE(BigInt(position), 0)
   argument.writeBigUInt64LE(BigInt(length), 8)
   return argument
+}
+
+/** Two of the C library's struct timespec on 64-bit systems: seconds and nanoseconds. */
+function timespecs(...times: readonly bigint[]): Buffer {
+  const buffer = Buffer.alloc(times.length * 16)
+  for (const [index, time] of times.entries()) {
+    const rest = ((time % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n
+    buffer.writeBigInt64LE((time - rest) / 1_000_000_000n, index * 16)
+    buffer.writeBigInt64LE(rest, index * 16 + 8)
+  }
+  return buffer
 }

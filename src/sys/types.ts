@@ -19,4 +19,8 @@ export interface Syscalls {
   /** Stops all writing to the mounted filesystem that a descriptor lies in, with everything on the medium, until `thaw`. */
   freeze(descriptor: number): boolean
   thaw(descriptor: number): boolean
+  /** Sets the times of an open file or folder, in nanoseconds since 1970; Node knows microseconds. False when it cannot be done. */
+  setTimes(descriptor: number, accessed: bigint, modified: bigint): boolean
+  /** The same for a symbolic link itself. */
+  setLinkTimes(path: string, accessed: bigint, modified: bigint): boolean
 }

@@ -2,7 +2,8 @@ import { basename } from 'node:path'
 import { corrupt, printable } from '../../errors.js'
 import { ExtentReader } from '../../block/read.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
-import type { DiskImage, FileReference, OpenContext } from '../driver.js'
+import type { DiskImage, FileReference, Finding, OpenContext } from '../driver.js'
+import { checkParts } from './check.js'
 import { followingParts } from './parts.js'
 
 interface Part { readonly store: ByteStore; readonly start: number; readonly length: number }
@@ -42,6 +43,10 @@ class RawImage implements DiskImage {
   describe(): Section[] {
     if (this.subformat === 'flat') return []
     return [{ title: 'Parts', facts: this.#parts.map(({ store, length }, index) => ({ name: `part${index + 1}`, label: printable(basename(store.name)), value: length, unit: 'bytes' })) }]
+  }
+
+  check(): Generator<Finding> {
+    return checkParts(this.#parts.map(({ store }) => ({ name: printable(basename(store.name)), size: store.size })))
   }
 
   [Symbol.dispose](): void {

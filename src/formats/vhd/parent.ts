@@ -1,7 +1,11 @@
 import { printable, reference } from '../../errors.js'
-import type { DiskImage, ParentReference } from '../driver.js'
+import type { DiskImage, Finding, ParentReference } from '../driver.js'
+import { timeText, vhdTime } from './layout.js'
 import { parentPaths, type ParentLocator } from './parent-locators.js'
 import type { DynamicHeaderValues } from './structs.js'
+
+/** Filesystems that keep times in steps of two seconds move them by as much. */
+const timeStep = 2
 
 /** How a differencing disk names its parent, and how it knows it. @param name the child's file, for messages. */
 export function parentReferenceOf(child: { readonly capacity: number }, header: DynamicHeaderValues, locators: readonly ParentLocator[], name: string): ParentReference {
@@ -19,6 +23,14 @@ export function parentReferenceOf(child: { readonly capacity: number }, header: 
       }
       if (parent.capacity !== child.capacity) {
         throw reference('E_PARENT_SIZE', `${name}: its disk has ${child.capacity} bytes, that of its parent ${parent.capacity}; they must be equal`, { details: { expected: child.capacity, found: parent.capacity } })
+      }
+    },
+    * check(_parent: DiskImage, time: number | undefined): Generator<Finding> {
+      const recorded = header.parentTimeStamp
+      if (time === undefined || recorded === 0 || Math.abs(vhdTime(time) - recorded) <= timeStep) return
+      yield {
+        severity: 'warning', code: 'W_PARENT_TIME', structure: 'dynamic header',
+        message: `the parent was last written at ${timeText(vhdTime(time))}, its time recorded here is ${timeText(recorded)}: it may have been changed after this disk was made over it, or only been copied without its time. Windows may refuse the chain`,
       }
     },
   }

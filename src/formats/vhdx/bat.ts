@@ -142,6 +142,49 @@ export class BlockTable {
     return undefined
   }
 
+  /** Whether a chunk's sector bitmap block is there. */
+  hasBitmap(chunk: number): boolean {
+    const index = bitmapIndex(this.#geometry, chunk)
+    return this.#piece(index).state(index % pieceEntries) === bitmapState.present
+  }
+
+  /** Changes the entry of a payload block. The table's store takes writes: it is the journal of an image open for changes. */
+  setPayload(block: number, state: number, position: number): void {
+    this.#set(payloadIndex(this.#geometry, block), state, position)
+  }
+
+  /** Changes the entry of a chunk's sector bitmap block. */
+  setBitmap(chunk: number, state: number, position: number): void {
+    this.#set(bitmapIndex(this.#geometry, chunk), state, position)
+  }
+
+  /** Every block that has a place in the file, by ascending index, sector bitmaps (of differencing disks) among them. */
+  eachPlace(visit: (kind: 'payload' | 'bitmap', index: number, position: number) => void): void {
+    const { chunkRatio, chunks, payloadBlocks, differencing } = this.#geometry
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      const end = Math.min((chunk + 1) * chunkRatio, payloadBlocks)
+      for (let block = chunk * chunkRatio; block < end;) {
+        const index = payloadIndex(this.#geometry, block)
+        const piece = this.#piece(index)
+        const start = index % pieceEntries
+        const stop = Math.min(pieceEntries, start + end - block)
+        for (let slot = start; slot < stop && !piece.empty; slot++) {
+          if (piece.state(slot) >= payloadState.fullyPresent) visit('payload', block + slot - start, piece.position(slot))
+        }
+        block += stop - start
+      }
+      const index = bitmapIndex(this.#geometry, chunk)
+      if (differencing && this.hasBitmap(chunk)) visit('bitmap', chunk, this.#piece(index).position(index % pieceEntries))
+    }
+  }
+
+  #set(index: number, state: number, position: number): void {
+    const piece = this.#piece(index)
+    const slot = index % pieceEntries
+    piece.set(slot, state, position)
+    this.#store.write(this.#position + index * 8, piece.entry(slot))
+  }
+
   /** Looks at every entry once: counts, and finds the places that more than one block claims. */
   survey(): Survey {
     const { chunkRatio, chunks, payloadBlocks, blockSize, differencing } = this.#geometry

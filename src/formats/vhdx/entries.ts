@@ -19,7 +19,7 @@ export class EntryTable {
   readonly #view: DataView
   readonly length: number
   /** Whether every entry is zero, as it is where a large disk was never written: no need to look at each. */
-  readonly empty: boolean
+  empty: boolean
 
   constructor(bytes: Uint8Array) {
     this.#view = viewOf(bytes)
@@ -55,9 +55,15 @@ export class EntryTable {
     }
   }
 
+  /** The bytes of one entry. */
+  entry(slot: number): Uint8Array {
+    return new Uint8Array(this.#view.buffer, this.#view.byteOffset + slot * 8, 8)
+  }
+
   /** @param position bytes, a multiple of 1 MiB below 2^53. */
   set(slot: number, state: number, position: number): void {
     const mebibytes = position / 1048576
+    this.empty = false
     this.#view.setUint32(slot * 8, (((mebibytes % 4096) << 20) | state) >>> 0, true)
     this.#view.setUint32(slot * 8 + 4, Math.floor(mebibytes / 4096), true)
   }
@@ -78,6 +84,21 @@ export function setBits(bits: Uint8Array, from: number, to: number): void {
     } else {
       const byte = Math.floor(index / 8)
       bits[byte] = (bits[byte] ?? 0) | (1 << (index % 8))
+      index++
+    }
+  }
+}
+
+/** Clears bits [from, to). */
+export function clearBits(bits: Uint8Array, from: number, to: number): void {
+  for (let index = from; index < to;) {
+    if (index % 8 === 0 && to - index >= 8) {
+      const whole = Math.floor((to - index) / 8)
+      bits.fill(0, index / 8, index / 8 + whole)
+      index += whole * 8
+    } else {
+      const byte = Math.floor(index / 8)
+      bits[byte] = (bits[byte] ?? 0) & ~(1 << (index % 8))
       index++
     }
   }

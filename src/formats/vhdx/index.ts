@@ -1,6 +1,7 @@
 import type { FormatDriver } from '../driver.js'
 import { openVhdx } from './reader.js'
 import { fileSignature } from './structs.js'
+import { openWritableVhdx } from './writable.js'
 import { VhdxWriter } from './writer.js'
 
 /** Microsoft VHDX (Hyper-V, MS-VHDX). */
@@ -24,5 +25,6 @@ export const vhdx: FormatDriver = {
   ],
   probe: (head) => (Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, fileSignature.length)).toString('latin1') === fileSignature ? 'certain' : 'no'),
   open: (store, context) => openVhdx(store, context),
+  openWritable: (store, context) => openWritableVhdx(store, context),
   create: (store, shape, options) => new VhdxWriter(store, shape, options),
 }

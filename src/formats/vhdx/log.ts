@@ -6,7 +6,7 @@ import { corrupt, unsupported } from '../../errors.js'
 import { dataDescriptor, dataSector, headerPositions, logEntryHeader, logEntrySignature, logSectorSize, mebibyte, regionTablePositions, zeroDescriptor } from './structs.js'
 
 /** The longest log that is replayed. Windows and QEMU make logs of 1 MiB. */
-const maximumLogLength = 16 * mebibyte
+export const maximumLogLength = 16 * mebibyte
 /** The most changes that are replayed: a log of 1 MiB holds fewer than 32,768. */
 const maximumDescriptors = 2 ** 18
 /** Descriptors begin after the header in the entry's first sector. */

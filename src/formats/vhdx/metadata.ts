@@ -17,6 +17,8 @@ export interface Metadata {
   readonly leaveBlocksAllocated: boolean
   readonly hasParent: boolean
   readonly capacity: number
+  /** The byte of the file where the virtual disk size stands. */
+  readonly capacityPosition: number
   readonly virtualDiskId: string
   readonly logicalSectorSize: 512 | 4096
   readonly physicalSectorSize: 512 | 4096
@@ -89,6 +91,7 @@ export function readMetadata(store: ByteStore, region: Area, notes: Note[]): Met
     leaveBlocksAllocated: parameters.flags % 2n === 1n,
     hasParent,
     capacity,
+    capacityPosition: where(itemGuids.virtualDiskSize),
     virtualDiskId: virtualDiskId.read(idBytes).id,
     logicalSectorSize: logical.size,
     physicalSectorSize: physical.size,

@@ -1,7 +1,7 @@
 import { parseGuid } from '../../binary/guid.js'
 import type { FieldRow } from '../../binary/struct.js'
 import { corrupt, printable, reference, unsupported } from '../../errors.js'
-import type { DiskImage, ParentReference } from '../driver.js'
+import type { DiskImage, Finding, ParentReference } from '../driver.js'
 import { locatorEntry, locatorHeader, prefixed, vhdxLocatorType } from './structs.js'
 
 /** What a differencing disk records of its parent (MS-VHDX 2.6.2.6). */
@@ -58,8 +58,8 @@ function guidOf(text: string): string | undefined {
   return parseGuid(text) === undefined ? undefined : text.replace(/[{}]/g, '').toLowerCase()
 }
 
-/** The reference that open.ts follows. @param child the file's name for messages. @param sectorSize the child's logical sector size. */
-export function parentReferenceOf(locator: ParentLocator, child: string, sectorSize: number): ParentReference {
+/** The reference that open.ts follows. @param child the file's name for messages. */
+export function parentReferenceOf(locator: ParentLocator, child: string, { sectorSize, capacity }: { readonly sectorSize: number; readonly capacity: number }): ParentReference {
   const identity = locator.linkages[0] ?? ''
   return {
     paths: locator.paths,
@@ -74,6 +74,13 @@ export function parentReferenceOf(locator: ParentLocator, child: string, sectorS
       }
       if (parent.sectorSize !== sectorSize) {
         throw reference('E_PARENT_SECTOR', `${child}: its logical sector size is ${sectorSize}, that of its parent is ${parent.sectorSize}: they must be equal`, { details: { expected: sectorSize, found: parent.sectorSize } })
+      }
+    },
+    * check(parent: DiskImage): Generator<Finding> {
+      if (parent.capacity === capacity) return
+      yield {
+        severity: 'warning', code: 'W_PARENT_CAPACITY', structure: 'VirtualDiskSize',
+        message: `the disk has ${capacity} bytes, that of its parent ${parent.capacity}: ${parent.capacity > capacity ? 'the end of the parent\'s is cut off' : 'what lies behind the end of the parent\'s and was never written reads as zero'}. Windows may refuse the chain`,
       }
     },
   }

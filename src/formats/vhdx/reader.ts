@@ -10,15 +10,14 @@ import { bitRunEnd, payloadState, testBit } from './entries.js'
 import { readHeader } from './header.js'
 import type { CurrentHeader } from './header.js'
 import { geometryOf } from './layout.js'
+import type { ImageStore } from './journal.js'
 import { replayLog } from './log.js'
 import type { Replay } from './log.js'
 import { readMetadata } from './metadata.js'
 import { parentReferenceOf } from './parent-locator.js'
 import { readRegions, refuseOverlaps } from './regions.js'
+import { SectorBitmaps } from './sector-bitmaps.js'
 import { mebibyte } from './structs.js'
-
-/** Pieces of sector bitmaps that are kept: one block's bits each, at most 64 KiB. */
-const keptBitmaps = 8
 
 /** One VHDX layer, open for reading. A dirty log is replayed in memory; the file is never touched. */
 export class VhdxImage implements DiskImage {
@@ -31,16 +30,17 @@ export class VhdxImage implements DiskImage {
   /** DataWriteGuid: what a child records of its parent. */
   readonly identity: string
   readonly parentReference?: ParentReference
-  readonly #store: PatchedStore
+  readonly #store: ImageStore
   readonly #table: BlockTable
   readonly #structures: Structures
-  readonly #bitmaps = new Map<number, Uint8Array>()
+  readonly #bitmaps: SectorBitmaps
   readonly #reader = new ExtentReader(this)
 
-  constructor(store: PatchedStore, table: BlockTable, structures: Structures, notes: readonly Note[]) {
+  constructor(store: ImageStore, table: BlockTable, bitmaps: SectorBitmaps, structures: Structures, notes: readonly Note[]) {
     const { metadata, geometry, header, replay } = structures
     this.#store = store
     this.#table = table
+    this.#bitmaps = bitmaps
     this.#structures = structures
     this.notes = notes
     this.subformat = metadata.hasParent ? 'differencing' : metadata.leaveBlocksAllocated ? 'fixed' : 'dynamic'
@@ -49,7 +49,7 @@ export class VhdxImage implements DiskImage {
     // A replayed log changes the file in sectors of 4 KiB, wherever blocks begin.
     this.grain = metadata.hasParent ? metadata.logicalSectorSize : replay === undefined ? geometry.blockSize : 4096
     this.identity = header.values.dataWriteGuid
-    if (metadata.parentLocator !== undefined) this.parentReference = parentReferenceOf(metadata.parentLocator, store.name, metadata.logicalSectorSize)
+    if (metadata.parentLocator !== undefined) this.parentReference = parentReferenceOf(metadata.parentLocator, store.name, { sectorSize: metadata.logicalSectorSize, capacity: metadata.capacity })
   }
 
   extentAt(offset: number, limit: number): Extent {
@@ -81,7 +81,7 @@ export class VhdxImage implements DiskImage {
   }
 
   [Symbol.dispose](): void {
-    this.#bitmaps.clear()
+    this.#bitmaps.forget()
     this.#store[Symbol.dispose]()
   }
 
@@ -103,7 +103,7 @@ export class VhdxImage implements DiskImage {
     if (!differencing) {
       throw corrupt('E_BAT_STATE', `${this.#store.name}: block ${block} (guest offset ${block * blockSize}) is partly present by its entry at byte ${this.#table.entryPosition(block)}, but the disk has no parent`, { details: { position: this.#table.entryPosition(block), block, state: payloadState.partiallyPresent } })
     }
-    const bits = this.#bitmap(block)
+    const bits = this.#bitmaps.of(block)
     const start = block * blockSize
     const sector = Math.floor((offset - start) / sectorSize)
     const runEnd = start + bitRunEnd(bits, sector, Math.ceil((end - start) / sectorSize)) * sectorSize
@@ -119,28 +119,32 @@ export class VhdxImage implements DiskImage {
     if (origin === 'zero') return { kind: 'zero', offset, length }
     return { kind: 'data', offset, length, store: origin === 'base' ? this.#store.base : this.#store, position }
   }
+}
 
-  /** The bits of one payload block, first sector first. */
-  #bitmap(block: number): Uint8Array {
-    let bits = this.#bitmaps.get(block)
-    if (bits === undefined) {
-      const { chunkRatio, sectorsPerBlock } = this.#structures.geometry
-      const position = this.#table.bitmapPosition(Math.floor(block / chunkRatio), block) + (block % chunkRatio) * (sectorsPerBlock / 8)
-      bits = new Uint8Array(sectorsPerBlock / 8)
-      this.#store.read(position, bits)
-      if (this.#bitmaps.size >= keptBitmaps) this.#bitmaps.clear()
-      this.#bitmaps.set(block, bits)
-    }
-    return bits
-  }
+/** An open layer and its parts, for whoever changes it. */
+export interface Layer {
+  readonly image: VhdxImage
+  readonly table: BlockTable
+  readonly bitmaps: SectorBitmaps
+  readonly structures: Structures
 }
 
 /** Opens one layer. @throws ImageError of the codes in docs: E_NOT_VHDX, E_HEADER, E_LOG_CORRUPT, E_REGION…, E_META…, E_BAT… */
 export function openVhdx(file: ByteStore, context: OpenContext): VhdxImage {
+  return openForReading(file, context).image
+}
+
+/** The same, with the parts. */
+export function openForReading(file: ByteStore, context: OpenContext): Layer {
   const notes: Note[] = []
   const header = readHeader(file, notes)
   const replay = header.dirty ? replayed(file, header, context.options['ignore-log'] === true, notes) : undefined
-  const store = new PatchedStore(file, replay?.patches ?? [], replay?.size ?? file.size)
+  return openLayer(new PatchedStore(file, replay?.patches ?? [], replay?.size ?? file.size), header, replay, notes)
+}
+
+/** Reads all structures from a file as its log leaves it. */
+export function openLayer(store: ImageStore, header: CurrentHeader, replay: Replay | undefined, notes: Note[]): Layer {
+  const file = store.base
   const regions = readRegions(store, notes)
   const log = { name: 'log', position: header.logOffset, length: header.logLength }
   refuseOverlaps(store, [log, ...regions.regions])
@@ -154,9 +158,12 @@ export function openVhdx(file: ByteStore, context: OpenContext): VhdxImage {
   for (const region of [regions.bat, regions.metadata]) {
     if (region.position + region.length > store.size) notes.push({ code: 'W_REGION_BEYOND_END', message: `the ${region.name} at bytes ${region.position} to ${region.position + region.length} passes the end of the file at ${store.size}; the part in use is there` })
   }
-  return new VhdxImage(store, table, { header, regions, metadata, geometry, survey, replay }, notes)
+  const bitmaps = new SectorBitmaps(store, table, geometry)
+  const structures = { header, regions, metadata, geometry, survey, replay }
+  return { image: new VhdxImage(store, table, bitmaps, structures, notes), table, bitmaps, structures }
 }
 
+/** The log's changes. @throws ImageError corrupt E_LOG_CORRUPT */
 function replayed(file: ByteStore, header: CurrentHeader, ignore: boolean, notes: Note[]): Replay | undefined {
   const hint = 'To read the file as if its log were empty, with its last changes lost: --from-option ignore-log=true.'
   if (ignore) {

@@ -1,0 +1,54 @@
+import { renderer } from './render.js'
+
+type Severity = 'error' | 'leak' | 'warning'
+
+/** What an image's check found, as the operation gives it (this layer may not import it). */
+interface Checked {
+  readonly deep: boolean
+  readonly layers: readonly {
+    readonly path: string
+    readonly title: string
+    readonly subformat: string
+    readonly checked: boolean
+    readonly counts: Readonly<Record<Severity, number>>
+    readonly groups: readonly { readonly code: string; readonly severity: Severity; readonly count: number }[]
+    readonly findings: readonly { readonly code: string; readonly severity: Severity; readonly structure: string; readonly position?: number; readonly message: string }[]
+  }[]
+  readonly missing?: { readonly message: string; readonly hint?: string }
+  readonly unreadable?: { readonly message: string; readonly hint?: string }
+}
+
+/** What `vdisk check` says: for each image one line, then a table of what was found. */
+export async function checkText(result: Checked, output: { isTTY?: boolean; columns?: number }): Promise<string> {
+  const render = await renderer(output)
+  const parts: string[] = []
+  for (const { path, title, subformat, checked, counts, groups, findings } of result.layers) {
+    if (parts.length > 0) parts.push('')
+    parts.push(render.heading(`${path}: ${title}, ${subformat}: ${summary(counts, checked, result.deep)}`))
+    if (findings.length === 0) continue
+    parts.push(await render.table(['  severity', 'code', 'position', 'structure', 'what is wrong'], findings.map(({ severity, code, position, structure, message }) => [
+      `  ${severity}`, code, position === undefined ? '' : String(position), structure, message,
+    ])))
+    for (const { code, severity, count } of groups) {
+      const more = count - findings.filter((finding) => finding.code === code && finding.severity === severity).length
+      if (more > 0) parts.push(`  and ${more.toLocaleString('en-US')} more ${more === 1 ? severity : `${severity}s`} ${code}`)
+    }
+  }
+  for (const problem of [result.missing, result.unreadable]) {
+    if (problem === undefined) continue
+    parts.push('', render.warning(`Error: ${problem.message}`))
+    if (problem.hint !== undefined) parts.push(problem.hint)
+  }
+  return parts.join('\n')
+}
+
+function summary(counts: Readonly<Record<Severity, number>>, checked: boolean, deep: boolean): string {
+  const found = (['error', 'leak', 'warning'] as const).filter((severity) => counts[severity] > 0)
+    .map((severity) => `${counts[severity].toLocaleString('en-US')} ${severity}${counts[severity] === 1 ? '' : 's'}`).join(', ')
+  if (!checked) {
+    const not = `not checked, vdisk knows no check of this format's structures${deep ? '; its data was read' : ''}`
+    return found === '' ? not : `${found}; ${not}`
+  }
+  if (found !== '') return found
+  return deep ? 'clean; everything it stores was read' : 'clean'
+}

@@ -1,0 +1,50 @@
+import { string } from '@oclif/core/args'
+import { BaseCommand } from '../cli/base-command.js'
+import { checkFlags, openFlags, openValues, progressFlag } from '../cli/flags.js'
+import { exitCodes } from '../errors.js'
+import type { CheckResult } from '../operations/check.js'
+import { defined } from '../operations/defined.js'
+
+export default class Check extends BaseCommand {
+  static override summary = 'Look for damage in an image and its parents.'
+  static override description = `Checks every structure of IMAGE and of its parents: checksums and copies, tables, what lies upon what, space that nothing uses, and whether the chain belongs together. Nothing is written.
+
+An error means that content is lost, ambiguous, or in danger when the image is written; a leak is space that nothing uses; a warning is odd, and harmless to the content. The exit code is 0 when nothing was found, 1 when something was, 4 when the image is too damaged to be opened, 5 when its format cannot be checked, 6 when a parent is missing or the wrong one.`
+  static override examples = [
+    { description: 'Is this image sound?', command: '<%= config.bin %> <%= command.id %> server.vhdx' },
+    { description: 'Also read everything that it stores, and decode what is compressed', command: '<%= config.bin %> <%= command.id %> server.qcow2 --deep' },
+    { description: 'For a program', command: '<%= config.bin %> <%= command.id %> server.vhd --json' },
+  ]
+  static override args = { image: string({ required: true, description: 'the image to check' }) }
+  static override usage = '<%= command.id %> IMAGE [FLAGS]'
+  static override flags = { ...openFlags, ...checkFlags, ...progressFlag }
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Check)
+    const [{ check }, registry] = await Promise.all([import('../operations/check.js'), this.registry()])
+    const progress = this.progress(flags.progress)
+    const result = await check(args.image, defined({
+      registry,
+      ...openValues(flags),
+      deep: flags.deep,
+      limit: flags.limit ?? (flags.json ? undefined : 20),
+      signal: this.signal,
+      onProgress: progress.update,
+    }))
+    progress.end()
+    if (flags.json) this.printJson({ schema: 'vdisk.check', schemaVersion: 1, ...result })
+    else await this.#show(result)
+    this.#exit(result)
+  }
+
+  async #show(result: CheckResult): Promise<void> {
+    const { checkText } = await import('../cli/check-text.js')
+    this.print(await checkText(result, process.stdout))
+  }
+
+  #exit({ counts, layers, missing, unreadable }: CheckResult): void {
+    if (counts.error + counts.leak + counts.warning > 0) this.exitWith(exitCodes.negative)
+    for (const problem of [missing, unreadable]) if (problem !== undefined) this.exitWith(exitCodes[problem.kind])
+    if (layers.some(({ checked }) => !checked)) this.exitWith(exitCodes.unsupported)
+  }
+}

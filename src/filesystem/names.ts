@@ -1,0 +1,28 @@
+/**
+ * A name as a directory entry gives it: never empty, `.` or `..`, without `/` and NUL. Only crafted or damaged folders hold such names;
+ * they are shown with those characters as in an address: `%2F`.
+ */
+export function entryName(stored: string): string {
+  const name = stored.replace(/[/\0]/g, (character) => character === '/' ? '%2F' : '%00')
+  if (name === '') return '%'
+  return name === '.' || name === '..' ? name.replaceAll('.', '%2E') : name
+}
+
+/** Names that differ in case only become the same: one UTF-16 unit at a time, as the upcase tables of exFAT and NTFS do. */
+export function foldedCase(name: string): string {
+  let folded = ''
+  for (let index = 0; index < name.length; index++) {
+    const upper = name.charAt(index).toUpperCase()
+    folded += upper.length === 1 ? upper : name.charAt(index)
+  }
+  return folded
+}
+
+const upperHalf = 'ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u00a0'
+
+/** Bytes of the original code page of the IBM PC (437), which is what FAT names are in where nothing else is known. */
+export function codePage437(bytes: Uint8Array): string {
+  let text = ''
+  for (const byte of bytes) text += byte < 0x80 ? String.fromCharCode(byte) : upperHalf.charAt(byte - 0x80)
+  return text
+}

@@ -1,0 +1,129 @@
+import type { BlockSource } from '../block/types.js'
+import { readApm } from './apm.js'
+import { readBsd } from './bsd.js'
+import { gptPartitions, readCopy, readGpt, type GptFinding, type GptReading } from './gpt.js'
+import { judgePartitions } from './judge.js'
+import { readMbr, type MbrReading } from './mbr.js'
+import type { PartitionTable, Scheme, TableIssue } from './types.js'
+
+/**
+ * The partition table of a disk: GPT, Apple partition map, MBR with its logical partitions, BSD label, or none. Nothing is hidden: what
+ * is wrong with it is told as issues, and a broken GPT is never read as its protective MBR.
+ * @throws ImageError only where the disk itself cannot be read.
+ */
+export function readPartitionTable(source: BlockSource): PartitionTable {
+  const mbr = readMbr(source, source.sectorSize)
+  // Raw images do not record their sector size: the one whose table is good counts.
+  const sizes = source.sectorSize === 4096 ? [4096, 512] as const : [512, 4096] as const
+  const readings = sizes.flatMap((size) => readGpt(source, size) ?? [])
+  // A good primary comes before a good backup, which may be left over from another size.
+  const gpt = readings.find(({ primary }) => primary.copy !== undefined) ?? readings[0]
+  if (gpt !== undefined && !isStale(gpt, source)) return gptTable(source, gpt, mbr)
+  const apm = readApm(source)
+  if (apm !== undefined) {
+    return complete({ source, scheme: 'apm', sectorSize: 512, partitions: apm.partitions, issues: apm.issues, also: mbr === undefined || mbr.partitions.length === 0 ? [] : ['mbr'], checkAlignment: false })
+  }
+  if (mbr?.protective === true) return brokenGpt(source, mbr)
+  const bsd = readBsd(source)
+  if (mbr !== undefined && (mbr.partitions.length > 0 || bsd === undefined)) {
+    return {
+      ...complete({ source, scheme: 'mbr', sectorSize: source.sectorSize, partitions: mbr.partitions, issues: [...mbr.issues, ...staleIssue(gpt)], also: bsd === undefined ? [] : ['bsd'], checkAlignment: true }),
+      diskId: mbr.diskSignature.toString(16).padStart(8, '0'),
+    }
+  }
+  if (bsd !== undefined) return complete({ source, scheme: 'bsd', sectorSize: 512, partitions: bsd.partitions.filter(({ label }) => label !== 'c'), issues: bsd.issues, also: [], checkAlignment: false })
+  return complete({ source, scheme: 'none', sectorSize: source.sectorSize, partitions: [], issues: staleIssue(gpt), also: [], checkAlignment: false })
+}
+
+interface Found {
+  readonly source: BlockSource
+  readonly scheme: Scheme
+  readonly sectorSize: 512 | 4096
+  readonly partitions: PartitionTable['partitions']
+  readonly issues: readonly TableIssue[]
+  readonly also: readonly Scheme[]
+  readonly checkAlignment: boolean
+}
+
+function complete({ source, scheme, sectorSize, partitions, issues, also, checkAlignment }: Found): PartitionTable {
+  return { scheme, sectorSize, capacity: source.capacity, partitions, issues: [...issues, ...judgePartitions(partitions, source.capacity, checkAlignment)], hybrid: [], also }
+}
+
+/**
+ * A backup alone at the disk's end, without a header or protective MBR at its start, is left over from an earlier life of the disk when
+ * something else stands at the start now.
+ */
+function isStale(gpt: GptReading, source: BlockSource): boolean {
+  if (gpt.primary.copy !== undefined || !gpt.primary.absent) return false
+  const mbr = readMbr(source, source.sectorSize)
+  return mbr !== undefined && !mbr.protective && mbr.partitions.length > 0
+}
+
+function staleIssue(gpt: GptReading | undefined): TableIssue[] {
+  return gpt === undefined ? [] : [{ code: 'W_GPT_STALE', severity: 'warning', message: `sector ${gpt.used.lba} holds the backup of a GPT, left over from an earlier use of the disk: other tools may take it for real` }]
+}
+
+function gptTable(source: BlockSource, gpt: GptReading, mbr: MbrReading | undefined): PartitionTable {
+  const { sectorSize, used, lastLba } = gpt
+  const { partitions, issues } = gptPartitions(used, sectorSize)
+  const hybrid = mbr === undefined ? [] : mbr.partitions.filter(({ type }) => type.id !== '0xee')
+  return {
+    ...complete({ source, scheme: 'gpt', sectorSize, partitions, issues: [...headerIssues(gpt, source, mbr), ...issues], also: mbr !== undefined && hybrid.length > 0 ? ['mbr'] : [], checkAlignment: true }),
+    diskId: used.header.diskGuid, hybrid,
+    usable: { start: Number(used.header.firstUsableLba) * sectorSize, end: (Math.min(Number(used.header.lastUsableLba), lastLba) + 1) * sectorSize },
+  }
+}
+
+function headerIssues(gpt: GptReading, source: BlockSource, mbr: MbrReading | undefined): TableIssue[] {
+  const { sectorSize, primary, backup, used, lastLba } = gpt
+  const issues: TableIssue[] = []
+  const add = (code: string, severity: TableIssue['severity'], message: string, fixable = true): void => {
+    issues.push({ code, severity, message, fixable })
+  }
+  if (sectorSize !== source.sectorSize) {
+    add('W_SECTOR_SIZE', 'warning', `the GPT counts in sectors of ${sectorSize} bytes, and the disk is presented with ${source.sectorSize}: a system that attaches it so sees no partitions`, false)
+  }
+  const told = used.lba === 1 ? used.header.alternateLba : used.header.myLba
+  if (primary.copy === undefined) add('W_GPT_PRIMARY_BAD', 'warning', `the primary GPT is damaged (${primary.why}); its backup in sector ${used.lba} is used`)
+  if (told > BigInt(lastLba)) {
+    add('W_GPT_TRUNCATED', 'error', `the disk is cut short: its GPT is for ${Number(told) + 1} sectors of ${sectorSize} bytes, and it has ${lastLba + 1}`, false)
+  } else if (backup.copy === undefined) {
+    add('W_GPT_BACKUP_BAD', 'warning', `the backup GPT is damaged or missing (${backup.why})`)
+  } else if (backup.copy.lba !== lastLba) {
+    add('W_GPT_BACKUP_MOVED', 'warning', `the backup GPT is in sector ${backup.copy.lba}, not in the disk's last (${lastLba}): the disk was enlarged after it was partitioned`)
+  }
+  if (primary.copy !== undefined && backup.copy !== undefined && !sameContent(primary, backup)) {
+    add('W_GPT_COPIES_DIFFER', 'warning', 'the two copies of the GPT are both good and differ; the primary is used')
+  }
+  if (mbr === undefined || !mbr.protective) {
+    add('W_PMBR_MISSING', 'warning', 'there is no protective MBR before the GPT: old tools take the disk for empty')
+  } else {
+    const entry = mbr.entries.find(({ type }) => type === 0xee)
+    const whole = Math.min(lastLba, 0xffffffff)
+    if (entry !== undefined && (entry.start !== 1 || (entry.count !== whole && entry.count !== 0xffffffff)) && mbr.partitions.length === 1) {
+      add('W_PMBR_SIZE', 'warning', `the protective MBR covers ${entry.count} sectors from ${entry.start}, and the disk has ${lastLba + 1}`)
+    }
+    if (mbr.partitions.length > 1) add('W_HYBRID_MBR', 'note', 'the MBR has partitions beside the protective one (hybrid): systems that boot from it see those', false)
+  }
+  return issues
+}
+
+/** Whether two copies say the same, apart from where they are. */
+function sameContent(a: GptFinding, b: GptFinding): boolean {
+  const [x, y] = [a.copy, b.copy]
+  return x !== undefined && y !== undefined && x.header.diskGuid === y.header.diskGuid && x.header.entriesCrc === y.header.entriesCrc && x.header.entryCount === y.header.entryCount
+}
+
+/** A protective MBR without a good GPT: the disk has partitions that are not known. */
+function brokenGpt(source: BlockSource, mbr: MbrReading): PartitionTable {
+  const findings = ([512, 4096] as const).flatMap((size) => [readCopy(source, size, 1), readCopy(source, size, Math.floor(source.capacity / size) - 1)])
+  const damaged = findings.filter((finding) => finding.copy === undefined && !finding.absent)
+  const hybrid = mbr.partitions.filter(({ type }) => type.id !== '0xee')
+  const why = damaged.map((finding) => finding.copy === undefined ? finding.why : '').join('; ')
+  const header = damaged.find((finding) => finding.copy === undefined && finding.header !== undefined)
+  const told = header?.copy === undefined ? header?.header?.alternateLba : undefined
+  const issue: TableIssue = damaged.length === 0
+    ? { code: 'E_GPT_MISSING', severity: 'error', message: 'the MBR says that the disk has a GPT, and there is none: the disk is cut short, or was cleared' }
+    : { code: 'E_GPT_CORRUPT', severity: 'error', message: `both copies of the GPT are damaged: ${why}${told !== undefined && told * BigInt(source.sectorSize) >= BigInt(source.capacity) ? `; the disk is also cut short: its GPT is for ${told + 1n} sectors` : ''}` }
+  return { ...complete({ source, scheme: 'gpt', sectorSize: source.sectorSize, partitions: [], issues: [issue], also: hybrid.length > 0 ? ['mbr'] : [], checkAlignment: false }), hybrid }
+}
