@@ -4,9 +4,9 @@
  */
 export { convert, type ConvertOptions, type ConvertResult, type TargetOutput } from './operations/convert.js'
 export type { SourceInput } from './operations/source.js'
-export { flattenChain, showChain, type ChainLayer, type ChainResult, type FlattenOptions, type FlattenResult, type LinkState } from './operations/chain.js'
 export { check, type CheckImageOptions, type CheckResult, type LayerCheck } from './operations/check.js'
 export type { FindingGroup, Severity } from './operations/findings.js'
+export { flattenChain, showChain, type ChainLayer, type ChainResult, type FlattenOptions, type FlattenResult, type LinkState } from './operations/chain.js'
 export { compare, type CompareOptions, type CompareResult } from './operations/compare.js'
 export { create, type CreateOptions, type CreateResult } from './operations/create.js'
 export { hash, type HashOptions, type HashResult } from './operations/hash.js'

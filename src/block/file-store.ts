@@ -1,7 +1,10 @@
 import fs from 'node:fs'
-import { corrupt, ImageError, printable, targetError } from '../errors.js'
+import { corrupt, ImageError, printable, refused, targetError } from '../errors.js'
+import { syscalls } from '../sys/syscalls.js'
 import type { ByteStore } from './types.js'
 
+/** Bytes of zeros that are written at once. */
+const zeroPiece = 1048576
 /** Windows has no such flag, whatever the types say. */
 const nonBlocking = (fs.constants as Partial<typeof fs.constants>).O_NONBLOCK ?? 0
 
@@ -62,6 +65,28 @@ export class FileStore implements ByteStore {
     }
   }
 
+  /**
+   * Opens an existing file to change it, for nobody else meanwhile where the system has locks.
+   * @throws ImageError E_NOT_FOUND, E_NOT_A_FILE, E_PERMISSION; refused E_LOCKED when somebody else has it open for changes.
+   */
+  static openWrite(path: string): FileStore {
+    let fd: number
+    try {
+      fd = fs.openSync(path, fs.constants.O_RDWR + nonBlocking)
+    } catch (cause) {
+      throw openError(path, cause)
+    }
+    try {
+      const stat = fs.fstatSync(fd)
+      if (!stat.isFile()) throw new ImageError('usage', 'E_NOT_A_FILE', `${printable(path)} is ${stat.isDirectory() ? 'a directory' : 'no regular file'}, not an image that can be changed`)
+      if (syscalls()?.lock(fd) === false) throw refused('E_LOCKED', `${printable(path)} is in use by another program`, { hint: 'Stop the virtual machine, server or mount that uses it first.' })
+      return new FileStore(path, fd, stat.size, true, false, true)
+    } catch (error) {
+      fs.closeSync(fd)
+      throw error
+    }
+  }
+
   get fd(): number {
     if (this.#fd === undefined) throw new Error(`${this.name} is closed`)
     return this.#fd
@@ -114,6 +139,15 @@ export class FileStore implements ByteStore {
       throw writeError(this.path, `cannot be set to ${size} bytes`, cause)
     }
     this.#size = size
+  }
+
+  zero(position: number, length: number): void {
+    const inside = Math.max(0, Math.min(length, this.#size - position))
+    if (inside > 0 && syscalls()?.punchHole(this.fd, position, inside) !== true) {
+      const zeros = new Uint8Array(Math.min(inside, zeroPiece))
+      for (let done = 0; done < inside; done += zeros.length) this.write(position + done, zeros.subarray(0, Math.min(zeros.length, inside - done)))
+    }
+    if (position + length > this.#size) this.truncate(position + length)
   }
 
   flush(): void {

@@ -29,6 +29,8 @@ export interface ByteStore extends Disposable {
   /** @throws ImageError target E_WRITE, E_NO_SPACE. */
   write(position: number, bytes: Uint8Array): void
   truncate(size: number): void
+  /** Makes a range read as zero, and gives its space back where it can. Absent: zeros are to be written. */
+  zero?(position: number, length: number): void
   flush(): void
   /** Tells the store that bytes up to `end` were written through its descriptor. */
   grown?(end: number): void

@@ -181,10 +181,16 @@ export interface ImageWriter extends Disposable {
 
 /** Changes an image that exists: allocate on write, ordered so that a crash never corrupts. */
 export interface WritableImage extends DiskImage {
+  /** Takes effect at once for readers, and for ever with the next flush. @throws RangeError outside the disk; ImageError target. */
   write(offset: number, bytes: Uint8Array): void
+  /** The range reads as zero afterwards; whole blocks give their space back where the format can. */
   discard(offset: number, length: number): void
+  /** Everything written so far outlives a power cut when this returns. */
   flush(): void
+  /** Another capacity, in bytes; what is added reads as zero, what is cut off is gone. @throws ImageError usage E_SIZE; unsupported E_NO_RESIZE. */
   resize?(capacity: number): void
+  /** Moves blocks down into unused space, so that the file is shorter when it is closed. Gives how far it is; may be stopped anywhere. */
+  compact?(): Iterable<CheckProgress>
 }
 
 export type Certainty = 'certain' | 'possible' | 'no'
@@ -218,8 +224,8 @@ export interface FormatDriver {
   open(store: ByteStore, context: OpenContext): DiskImage
   /** The writer owns the store until `finish` or dispose, but does not close it. @throws ImageError usage for options that do not go together. */
   create?(store: ByteStore, shape: DiskShape, options: OptionValues, context: CreateContext): ImageWriter
-  /** Opens an image to change it; the store is writable. A journal is replayed first. @throws ImageError also refused where its state forbids writing. */
-  openWritable?(store: ByteStore, context: OpenContext): WritableImage
+  /** Opens an image to change it; the store is writable, and the image closes it. `parent`: the disk below a differencing image, for units that are changed in part. A journal is replayed first. @throws ImageError also refused where its state forbids writing. */
+  openWritable?(store: ByteStore, context: OpenContext, parent?: BlockSource): WritableImage
   /**
    * Mends what can be mended without guessing, in the store itself: does one thing, flushed so that stopping between two leaves an
    * image no worse, then gives it. The caller hands in a copy, or a store that keeps the changes in memory (a dry run). The caller

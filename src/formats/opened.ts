@@ -72,8 +72,7 @@ export class OpenedImage implements BlockSource {
     if (top === undefined) throw new RangeError('an image has at least one layer')
     this.layers = layers
     this.missing = missing
-    let source: BlockSource | undefined = missing === undefined ? undefined : new MissingSource(top.image.capacity, top.image.sectorSize, missing)
-    for (const layer of [...layers].reverse()) source = source === undefined ? layer.image : new OverlaySource(layer.image, source)
+    const source = stacked(layers, missing === undefined ? undefined : new MissingSource(top.image.capacity, top.image.sectorSize, missing))
     this.part = part?.name
     this.start = part?.start ?? 0
     this.#source = part?.source ?? source ?? top.image
@@ -97,6 +96,12 @@ export class OpenedImage implements BlockSource {
     const [top] = this.layers
     if (top === undefined) throw new RangeError('an image has at least one layer')
     return top
+  }
+
+  /** The disk below the image asked for; undefined when it has no parent. It belongs to this image. */
+  get parent(): BlockSource | undefined {
+    if (this.missing !== undefined) throw this.missing
+    return stacked(this.layers.slice(1), undefined)
   }
 
   /** What the user should know, of every layer. */
@@ -125,4 +130,9 @@ export class OpenedImage implements BlockSource {
   [Symbol.dispose](): void {
     for (const { image } of this.layers) image[Symbol.dispose]()
   }
+}
+
+/** Layers as one disk, the first on top. */
+function stacked(layers: readonly Layer[], bottom: BlockSource | undefined): BlockSource | undefined {
+  return layers.reduceRight((below: BlockSource | undefined, { image }) => below === undefined ? image : new OverlaySource(image, below), bottom)
 }

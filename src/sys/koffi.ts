@@ -16,6 +16,11 @@ const seekHole = 4
 const cloneRangeRequest = 0x4020940d
 /** ioctl requests of block devices (linux/fs.h). */
 const blockRequests = { zeroOut: 0x127f, discard: 0x1277, rereadPartitions: 0x125f, flushBuffers: 0x1261 } as const
+/** FALLOC_FL_PUNCH_HOLE and FALLOC_FL_KEEP_SIZE. */
+const punchHoleMode = 3
+/** F_OFD_SETLK: a lock of the open file, not of the process. EACCES and EAGAIN: somebody else has one. */
+const setLockRequest = 37
+const lockedErrors = [11, 13]
 const freezeRequest = 0xc0045877
 const thawRequest = 0xc0045878
 /** ENXIO: lseek found no more data. */
@@ -36,6 +41,7 @@ export function loadKoffi(): Syscalls | undefined {
   const fallocate = library.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)')
   const futimens = library.func('int futimens(int fd, void *times)')
   const utimensat = library.func('int utimensat(int folder, const char *path, void *times, int flags)')
+  const fcntl = library.func('int fcntl(int fd, int command, void *argument)')
   const ioctl = library.func('int ioctl(int fd, unsigned long request, void *argument)')
 
   return {
@@ -51,6 +57,8 @@ export function loadKoffi(): Syscalls | undefined {
     reserve: (descriptor, position, length) => fallocate(descriptor, 0, position, length) === 0,
     setTimes: (descriptor, accessed, modified) => futimens(descriptor, timespecs(accessed, modified)) === 0,
     setLinkTimes: (path, accessed, modified) => utimensat(currentFolder, path, timespecs(accessed, modified), noFollow) === 0,
+    punchHole: (descriptor, position, length) => fallocate(descriptor, punchHoleMode, position, length) === 0,
+    lock: (descriptor) => fcntl(descriptor, setLockRequest, lockArgument()) === 0 || !lockedErrors.includes(koffi.errno()),
     cloneRange(from, fromPosition, length, to, toPosition) {
       const argument = Buffer.alloc(32)
       argument.writeBigInt64LE(BigInt(from), 0)
@@ -66,6 +74,15 @@ export function loadKoffi(): Syscalls | undefined {
     freeze: (descriptor) => ioctl(descriptor, freezeRequest, null) === 0,
     thaw: (descriptor) => ioctl(descriptor, thawRequest, null) === 0,
   }
+}
+
+/** struct flock: a write lock on the bytes by which QEMU tells who uses a file (block/file-posix.c: 100 and 200, and 64 after each). */
+function lockArgument(): Buffer {
+  const argument = Buffer.alloc(32)
+  argument.writeInt16LE(1, 0)
+  argument.writeBigInt64LE(100n, 8)
+  argument.writeBigInt64LE(164n, 16)
+  return argument
 }
 
 /** start and length, as the block device's requests take them. */

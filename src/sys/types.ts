@@ -6,6 +6,10 @@ export interface Syscalls {
   nextHole(descriptor: number, position: number): number | undefined
   /** Reserves space, which reads as zero, and enlarges the file to hold it. False when the filesystem cannot. */
   reserve(descriptor: number, position: number, length: number): boolean
+  /** Gives back the space of a range, which reads as zero then. False when the filesystem or device cannot. */
+  punchHole(descriptor: number, position: number, length: number): boolean
+  /** Takes a file for oneself until it is closed, as QEMU understands it too. False when somebody else has it open. */
+  lock(descriptor: number): boolean
   /** Shares the blocks of a range between two files (reflink). False when the filesystem cannot; nothing was changed then. */
   cloneRange(from: number, fromPosition: number, length: number, to: number, toPosition: number): boolean
   /** Makes a range of a block device read as zero, on the medium. False when the device cannot. */

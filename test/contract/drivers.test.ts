@@ -48,6 +48,14 @@ for (const { title, driver, options } of creatable()) {
     assert.equal(driver.probe(...ends(store), store.size), driver.id === 'raw' ? 'possible' : 'certain')
   })
 
+  test(`${title}: a check of what was written finds nothing`, async () => {
+    const store = new MemoryStore()
+    await make(store)
+    using image = openWith(driver.id, store)
+    assert.ok(image.check !== undefined || driver.id === 'qcow2', 'only this check is still to be built')
+    assert.deepEqual([...image.check?.({ deep: true }) ?? []].filter((item) => 'severity' in item), [])
+  })
+
   test(`${title}: extents tile the disk, for any limit, and agree with reads`, async () => {
     const store = new MemoryStore()
     await make(store)

@@ -7,7 +7,7 @@ import { openWritableVhdx } from '../../src/formats/vhdx/writable.js'
 import type { WritableVhdx } from '../../src/formats/vhdx/writable.js'
 import { make, parentShape, shapeOf } from '../support/vhdx-make.js'
 import { contextOf, open, readAll } from '../support/vhdx-open.js'
-import { contentsOf, CutStore, randomOf } from '../support/vhdx-power-cut.js'
+import { contentsOf, CutStore, randomOf } from '../support/power-cut.js'
 import { have, run, scratch } from '../support/tools.js'
 
 const mib = 1024 * 1024

@@ -7,8 +7,8 @@ import { openWritableVhdx } from '../../src/formats/vhdx/writable.js'
 import type { WritableVhdx } from '../../src/formats/vhdx/writable.js'
 import { make, parentShape, shapeOf } from '../support/vhdx-make.js'
 import { contextOf, open, readAll } from '../support/vhdx-open.js'
-import { contentsOf, CutStore, DiskModel, randomOf } from '../support/vhdx-power-cut.js'
-import type { Random } from '../support/vhdx-power-cut.js'
+import { contentsOf, CutStore, DiskModel, randomOf } from '../support/power-cut.js'
+import type { Random } from '../support/power-cut.js'
 
 const mib = 1024 * 1024
 const capacity = 6 * mib + 3 * 512
@@ -57,9 +57,11 @@ function step(image: WritableVhdx, model: DiskModel, random: Random): void {
 
 /** Opens what a cut left: nothing may be wrong with it, nothing flushed may be lost, neither for a reader nor after the replay. */
 function judge(left: MemoryStore, parent: BlockSource | undefined, model: DiskModel, what: string): void {
-  const disk = whole(open(left), parent)
+  const layer = open(left)
+  const disk = whole(layer, parent)
   const found = readAll(disk)
   assert.equal(model.fault(found), -1, `${what}: what is read`)
+  for (const finding of layer.check?.() ?? []) assert.ok(!('severity' in finding) || finding.severity !== 'error', `${what}: ${JSON.stringify(finding)}`)
   const copy = new CutStore(left.contents())
   const image = openWritableVhdx(copy, contextOf(), parent)
   assert.ok(readAll(whole(image, parent)).equals(found), `${what}: the log is replayed into the file`)

@@ -1,5 +1,6 @@
 import type { FormatDriver } from '../driver.js'
 import { openRaw } from './reader.js'
+import { openWritableRaw } from './writable.js'
 import { RawWriter } from './writer.js'
 
 /** Raw disk images: every byte of the disk in order, in one file, in numbered parts, or on a block device. */
@@ -19,5 +20,6 @@ export const raw: FormatDriver = {
   // Anything can be raw: it is the answer when nothing else is recognised, never a find.
   probe: () => 'possible',
   open: openRaw,
+  openWritable: openWritableRaw,
   create: (store, shape, options) => new RawWriter(store, shape, options),
 }

@@ -17,12 +17,16 @@ interface Blocks {
   readonly differencing: boolean
   /** What else is in the file: the texts of parent locators. */
   readonly others: readonly Structure[]
+  /** Whether to read all data that the bitmaps hide, or the beginning of it in each block. */
+  readonly deep: boolean
 }
 
 /** After so many entries, or so many bytes read, the caller is told how far the check is. */
 const entriesPerStep = 16384
 const bytesPerStep = 16 * 1024 * 1024
 const pieceLength = 1024 * 1024
+/** A program that does not keep the bitmaps shows in the first sectors that it left clear. */
+const tasteLength = 4096
 /** Unused space below it lies between structures and blocks for their alignment, or is room for a larger table. */
 const smallestLeak = 1024 * 1024
 
@@ -38,6 +42,8 @@ class BlockCheck {
   readonly #places: BlockPlaces
   readonly #structures: readonly Structure[]
   readonly #bitmap: Uint8Array
+  /** A bitmap of which every bit is set. */
+  readonly #full: Uint8Array
   readonly #piece: Uint8Array
   /** Bytes of a block with its bitmap. */
   readonly #length: number
@@ -51,6 +57,7 @@ class BlockCheck {
     this.#table = new BlockTable(store, layout.tablePosition, layout.entries)
     this.#structures = [...layout.structures, ...others]
     this.#bitmap = new Uint8Array(bitmapLength(layout.blockSize))
+    this.#full = new Uint8Array(this.#bitmap.length).fill(0xff)
     this.#piece = new Uint8Array(Math.min(pieceLength, layout.blockSize))
     this.#length = this.#bitmap.length + layout.blockSize
     this.#places = new BlockPlaces(this.#length, Math.min(limit, unallocated * sectorLength), (block) => this.#table.word(block) * sectorLength)
@@ -89,21 +96,20 @@ class BlockCheck {
   * #allocated(block: number, end: number, pass: number): Generator<Finding> {
     const entry = blockEntry(this.#table.word(block))
     if (entry.kind === 'unallocated') return
-    const at = this.#at(block, end)
     const fault = this.#placeFault(block, entry.position)
     if (fault !== undefined) {
-      if (pass === 0) yield { ...at, ...fault }
+      if (pass === 0) yield { ...this.#at(block, end), ...fault }
       return
     }
     const owner = this.#places.claim(block, entry.position)
     if (owner !== undefined) {
       this.#conflicts++
-      yield { severity: 'error', code: 'E_OVERLAP', ...at, message: `${named(block, end)} at byte ${entry.position} shares bytes with block ${owner} at byte ${this.#table.word(owner) * sectorLength}` }
+      yield { severity: 'error', code: 'E_OVERLAP', ...this.#at(block, end), message: `${named(block, end)} at byte ${entry.position} shares bytes with block ${owner} at byte ${this.#table.word(owner) * sectorLength}` }
     }
     if (pass > 0) return
     if (end - block > 1) {
       this.#conflicts++
-      yield { severity: 'error', code: 'E_OVERLAP', ...at, message: `${named(block, end)} all lie at byte ${entry.position}` }
+      yield { severity: 'error', code: 'E_OVERLAP', ...this.#at(block, end), message: `${named(block, end)} all lie at byte ${entry.position}` }
     }
     yield* this.#checkBitmap(block, entry.position)
   }
@@ -131,18 +137,18 @@ class BlockCheck {
     const { layout: { blockSize, blocks }, limit, capacity } = this.#blocks
     const used = block < blocks ? Math.min(blockSize, capacity - block * blockSize) : blockSize
     const end = position + this.#bitmap.length + used
-    const lies = `block ${block} takes bytes ${position} to ${end}`
+    const lies = (): string => `block ${block} takes bytes ${position} to ${end}`
     if (end > limit) {
       const where = limit === this.#store.size ? 'the file ends' : 'the footer stands'
-      return { severity: 'error', code: 'E_TRUNCATED', message: `${lies}, but ${where} at byte ${limit}` }
+      return { severity: 'error', code: 'E_TRUNCATED', message: `${lies()}, but ${where} at byte ${limit}` }
     }
     const hit = this.#structures.find((structure) => overlaps(structure, position, end - position))
-    return hit === undefined ? undefined : { severity: 'error', code: 'E_OVERLAP', message: `${lies}, upon ${hit.what} at byte ${hit.position}` }
+    return hit === undefined ? undefined : { severity: 'error', code: 'E_OVERLAP', message: `${lies()}, upon ${hit.what} at byte ${hit.position}` }
   }
 
   * #checkBitmap(block: number, position: number): Generator<Finding> {
     const { layout: { blockSize, blocks }, capacity, differencing, limit } = this.#blocks
-    const at = { structure: `sector bitmap of block ${block}`, position }
+    const at = (): Pick<Finding, 'structure' | 'position'> => ({ structure: `sector bitmap of block ${block}`, position })
     const sectors = Math.ceil(Math.min(blockSize, capacity - block * blockSize) / sectorLength)
     if (block === blocks - 1 && position + this.#length > limit) {
       yield { severity: 'warning', code: 'W_LAST_BLOCK_SHORT', ...this.#at(block, block + 1), message: `the last block ends with the disk, ${position + this.#length - limit} bytes short of a whole block, as which it should be stored` }
@@ -152,32 +158,37 @@ class BlockCheck {
       this.#read += this.#bitmap.length
       const padding = this.#bitmap.subarray(Math.ceil(blockSize / sectorLength / 8))
       if (!padding.every((byte) => byte === padding[0]) || (padding.length > 0 && padding[0] !== 0 && padding[0] !== 0xff)) {
-        yield { severity: 'warning', code: 'W_BITMAP_PADDING', ...at, message: `the bytes after its ${blockSize / sectorLength} bits are neither all clear nor all set` }
+        yield { severity: 'warning', code: 'W_BITMAP_PADDING', ...at(), message: `the bytes after its ${blockSize / sectorLength} bits are neither all clear nor all set` }
       }
       if (differencing) return
       const hidden = this.#firstHidden(position + this.#bitmap.length, sectors)
       if (hidden !== undefined) {
-        yield { severity: 'error', code: 'E_BITMAP_CLEAR_DATA', ...at, message: `sector ${hidden} of the block is marked as never written, but there is data at byte ${position + this.#bitmap.length + hidden * sectorLength}: by the specification it reads as zero, QEMU reads the data` }
+        yield { severity: 'error', code: 'E_BITMAP_CLEAR_DATA', ...at(), message: `sector ${hidden} of the block is marked as never written, but there is data at byte ${position + this.#bitmap.length + hidden * sectorLength}: by the specification it reads as zero, QEMU reads the data` }
       }
     } catch (error) {
       if (!isImageError(error)) throw error
-      yield { severity: 'error', code: error.code, ...at, message: error.message }
+      yield { severity: 'error', code: error.code, ...at(), message: error.message }
     }
   }
 
-  /** The first sector whose bit is clear and whose bytes are not zero. @param data where the block's data begins. */
+  /**
+   * The first sector whose bit is clear and whose bytes are not zero; unless `deep` only the beginning of the first run of such sectors is
+   * looked at. @param data where the block's data begins.
+   */
   #firstHidden(data: number, sectors: number): number | undefined {
+    const { deep } = this.#blocks
+    // Most bitmaps are full.
+    if (Buffer.compare(this.#bitmap.subarray(0, Math.floor(sectors / 8)), this.#full.subarray(0, Math.floor(sectors / 8))) === 0 && sectors % 8 === 0) return undefined
+    const longest = (deep ? this.#piece.length : Math.min(this.#piece.length, tasteLength)) / sectorLength
     for (let sector = 0; sector < sectors;) {
-      const end = runEnd(this.#bitmap, sector, sectors)
-      if (!testBit(this.#bitmap, sector)) {
-        for (let first = sector; first < end;) {
-          const count = Math.min(end - first, this.#piece.length / sectorLength)
-          const piece = this.#piece.subarray(0, count * sectorLength)
-          this.#store.read(data + first * sectorLength, piece)
-          this.#read += piece.length
-          if (!isZero(piece)) return first + Math.floor(piece.findIndex((byte) => byte !== 0) / sectorLength)
-          first += count
-        }
+      const written = testBit(this.#bitmap, sector)
+      const end = runEnd(this.#bitmap, sector, written ? sectors : Math.min(sectors, sector + longest))
+      if (!written) {
+        const piece = this.#piece.subarray(0, (end - sector) * sectorLength)
+        this.#store.read(data + sector * sectorLength, piece)
+        this.#read += piece.length
+        if (!isZero(piece)) return sector + Math.floor(piece.findIndex((byte) => byte !== 0) / sectorLength)
+        if (!deep) return undefined
       }
       sector = end
     }

@@ -2,7 +2,7 @@ import { nilUuid } from '../../binary/struct.js'
 import { ExtentReader } from '../../block/read.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { corrupt, isImageError, unsupported } from '../../errors.js'
-import type { CheckProgress, DiskImage, Finding, OpenContext, ParentReference } from '../driver.js'
+import type { CheckOptions, CheckProgress, DiskImage, Finding, OpenContext, ParentReference } from '../driver.js'
 import { Blocks } from './blocks.js'
 import { checkVhd } from './check.js'
 import { chooseFooter, hex, unknownType } from './choose-footer.js'
@@ -76,8 +76,8 @@ export class VhdImage implements DiskImage {
     return describeImage(this.#structures)
   }
 
-  check(): Generator<Finding | CheckProgress> {
-    return checkVhd(this.#store, this.#structures, this.#limit)
+  check({ deep = false }: CheckOptions = {}): Generator<Finding | CheckProgress> {
+    return checkVhd(this.#store, this.#structures, { limit: this.#limit, deep })
   }
 
   [Symbol.dispose](): void {

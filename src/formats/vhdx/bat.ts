@@ -12,7 +12,7 @@ import type { Area } from './regions.js'
 const pieceEntries = 8192
 const keptPieces = 16
 /** Blocks further up in the file are not looked at for overlaps: twice the greatest disk. */
-const surveyedMebibytes = 2 ** 27
+export const surveyedMebibytes = 2 ** 27
 
 /** What one look over the whole table gives. */
 export interface Survey {
@@ -24,6 +24,24 @@ export interface Survey {
   readonly stalePositions: number
   /** Sector bitmap blocks that are present. */
   readonly bitmaps: number
+}
+
+/** Entries of one kind that follow each other in a piece of the table. */
+export interface EntryRun {
+  readonly kind: 'payload' | 'bitmap'
+  readonly piece: EntryTable
+  readonly slot: number
+  readonly count: number
+  /** Index of the first entry in the table. */
+  readonly index: number
+  /** The first payload block; of a sector bitmap its chunk. */
+  readonly first: number
+}
+
+/** Why a block cannot lie where its entry says. */
+export interface PlaceProblem {
+  readonly code: string
+  readonly message: string
 }
 
 /** The block allocation table (MS-VHDX 2.5), read by pieces. */
@@ -110,6 +128,12 @@ export class BlockTable {
     return position
   }
 
+  /** The bare state of a chunk's sector bitmap block. */
+  bitmapState(chunk: number): number {
+    const index = bitmapIndex(this.#geometry, chunk)
+    return this.#piece(index).state(index % pieceEntries)
+  }
+
   /** The byte of a payload block's entry in the file, for messages. */
   entryPosition(block: number): number {
     return this.#position + payloadIndex(this.#geometry, block) * 8
@@ -128,16 +152,34 @@ export class BlockTable {
   }
 
   #rangeFault(what: () => string, position: number, length: number, visible: number): ImageError | undefined {
-    const fault = (code: string, message: string): ImageError => corrupt(code, `${this.#store.name}: ${what()} ${message}`, { details: { position } })
+    const problem = this.#problem(position, length, visible) ?? this.#sharing(position, length)
+    return problem === undefined ? undefined : corrupt(problem.code, `${this.#store.name}: ${what()} ${problem.message}`, { details: { position } })
+  }
+
+  /** Why a payload block cannot lie at `position`, other blocks apart; the message goes on from its name. */
+  placeProblem(block: number, position: number): PlaceProblem | undefined {
+    const { blockSize, capacity } = this.#geometry
+    return this.#problem(position, blockSize, Math.min(blockSize, capacity - block * blockSize))
+  }
+
+  /** The same for a sector bitmap block. */
+  bitmapProblem(position: number): PlaceProblem | undefined {
+    return this.#problem(position, mebibyte, mebibyte)
+  }
+
+  #problem(position: number, length: number, visible: number): PlaceProblem | undefined {
     const { size } = this.#store
-    if (position < mebibyte) return fault('E_BAT_RANGE', `is said to lie at byte ${position}, in the headers`)
+    if (position < mebibyte) return { code: 'E_BAT_RANGE', message: `is said to lie at byte ${position}, in the headers` }
     // Only the part that the disk shows must be there: the last block's rest may be cut off.
-    if (position + visible > size) return fault(position >= size ? 'E_BAT_RANGE' : 'E_TRUNCATED', `lies at bytes ${position} to ${position + visible}, past the end of the file at ${size}`)
+    if (position + visible > size) return { code: position >= size ? 'E_BAT_RANGE' : 'E_TRUNCATED', message: `lies at bytes ${position} to ${position + visible}, past the end of the file at ${size}` }
     const area = this.#areas.find((candidate) => position < candidate.position + candidate.length && position + length > candidate.position)
-    if (area !== undefined) return fault('E_BAT_RANGE', `lies at byte ${position}, in the ${area.name} at byte ${area.position}`)
+    return area === undefined ? undefined : { code: 'E_BAT_RANGE', message: `lies at byte ${position}, in the ${area.name} at byte ${area.position}` }
+  }
+
+  #sharing(position: number, length: number): PlaceProblem | undefined {
     if (this.#shared === undefined) return undefined
     for (let at = position / mebibyte; at < Math.min((position + length) / mebibyte, surveyedMebibytes); at++) {
-      if (testBit(this.#shared, at)) return fault('E_OVERLAP', `lies at byte ${position}, where another block lies too (byte ${at * mebibyte})`)
+      if (testBit(this.#shared, at)) return { code: 'E_OVERLAP', message: `lies at byte ${position}, where another block lies too (byte ${at * mebibyte})` }
     }
     return undefined
   }
@@ -160,21 +202,13 @@ export class BlockTable {
 
   /** Every block that has a place in the file, by ascending index, sector bitmaps (of differencing disks) among them. */
   eachPlace(visit: (kind: 'payload' | 'bitmap', index: number, position: number) => void): void {
-    const { chunkRatio, chunks, payloadBlocks, differencing } = this.#geometry
-    for (let chunk = 0; chunk < chunks; chunk++) {
-      const end = Math.min((chunk + 1) * chunkRatio, payloadBlocks)
-      for (let block = chunk * chunkRatio; block < end;) {
-        const index = payloadIndex(this.#geometry, block)
-        const piece = this.#piece(index)
-        const start = index % pieceEntries
-        const stop = Math.min(pieceEntries, start + end - block)
-        for (let slot = start; slot < stop && !piece.empty; slot++) {
-          if (piece.state(slot) >= payloadState.fullyPresent) visit('payload', block + slot - start, piece.position(slot))
-        }
-        block += stop - start
+    const { differencing } = this.#geometry
+    for (const { kind, piece, slot, count, first } of this.runs()) {
+      if (piece.empty || (kind === 'bitmap' && !differencing)) continue
+      for (let at = 0; at < count; at++) {
+        const state = piece.state(slot + at)
+        if (kind === 'payload' ? state >= payloadState.fullyPresent : state === bitmapState.present) visit(kind, first + at, piece.position(slot + at))
       }
-      const index = bitmapIndex(this.#geometry, chunk)
-      if (differencing && this.hasBitmap(chunk)) visit('bitmap', chunk, this.#piece(index).position(index % pieceEntries))
     }
   }
 
@@ -185,41 +219,51 @@ export class BlockTable {
     this.#store.write(this.#position + index * 8, piece.entry(slot))
   }
 
+  /** Every entry in the table's order, by runs that lie in one piece. */
+  * runs(): Generator<EntryRun> {
+    const { chunkRatio, chunks, payloadBlocks, tableEntries } = this.#geometry
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      const first = chunk * (chunkRatio + 1)
+      const end = first + Math.min(chunkRatio, payloadBlocks - chunk * chunkRatio)
+      for (let index = first; index < end;) {
+        const piece = this.#piece(index)
+        const slot = index % pieceEntries
+        const count = Math.min(pieceEntries - slot, end - index)
+        yield { kind: 'payload', piece, slot, count, index, first: index - chunk }
+        index += count
+      }
+      const index = bitmapIndex(this.#geometry, chunk)
+      if (index < tableEntries) yield { kind: 'bitmap', piece: this.#piece(index), slot: index % pieceEntries, count: 1, index, first: chunk }
+    }
+  }
+
   /** Looks at every entry once: counts, and finds the places that more than one block claims. */
   survey(): Survey {
-    const { chunkRatio, chunks, payloadBlocks, blockSize, differencing } = this.#geometry
+    const { blockSize, differencing } = this.#geometry
     const states = [0, 0, 0, 0, 0, 0, 0, 0]
     let reservedBits = 0
     let stalePositions = 0
     let bitmaps = 0
     const mebibytes = Math.min(Math.ceil(this.#store.size / mebibyte), surveyedMebibytes)
     const claimed = new Uint8Array(Math.ceil(mebibytes / 8))
-    for (let chunk = 0; chunk < chunks; chunk++) {
-      const first = chunk * (chunkRatio + 1)
-      const end = first + Math.min(chunkRatio, payloadBlocks - chunk * chunkRatio)
-      for (let index = first; index < end;) {
-        const piece = this.#piece(index)
-        const start = index % pieceEntries
-        const stop = Math.min(pieceEntries, start + end - index)
-        index += stop - start
-        if (piece.empty) {
-          states[payloadState.notPresent] = (states[payloadState.notPresent] ?? 0) + stop - start
-          continue
-        }
-        for (let slot = start; slot < stop; slot++) {
-          const state = piece.state(slot)
-          states[state] = (states[state] ?? 0) + 1
-          if (piece.reserved(slot)) reservedBits++
-          if (state >= payloadState.fullyPresent) this.#claim(claimed, mebibytes, piece.position(slot) / mebibyte, blockSize / mebibyte)
-          else if ((state === payloadState.notPresent || state === payloadState.zero) && piece.position(slot) !== 0) stalePositions++
-        }
+    for (const { kind, piece, slot: start, count } of this.runs()) {
+      if (kind === 'bitmap') {
+        if (!differencing || piece.state(start) !== bitmapState.present) continue
+        bitmaps++
+        this.#claim(claimed, mebibytes, piece.position(start) / mebibyte, 1)
+        continue
       }
-      if (!differencing) continue
-      const index = bitmapIndex(this.#geometry, chunk)
-      const piece = this.#piece(index)
-      if (piece.state(index % pieceEntries) !== bitmapState.present) continue
-      bitmaps++
-      this.#claim(claimed, mebibytes, piece.position(index % pieceEntries) / mebibyte, 1)
+      if (piece.empty) {
+        states[payloadState.notPresent] = (states[payloadState.notPresent] ?? 0) + count
+        continue
+      }
+      for (let slot = start; slot < start + count; slot++) {
+        const state = piece.state(slot)
+        states[state] = (states[state] ?? 0) + 1
+        if (piece.reserved(slot)) reservedBits++
+        if (state >= payloadState.fullyPresent) this.#claim(claimed, mebibytes, piece.position(slot) / mebibyte, blockSize / mebibyte)
+        else if ((state === payloadState.notPresent || state === payloadState.zero) && piece.position(slot) !== 0) stalePositions++
+      }
     }
     return { states, reservedBits, stalePositions, bitmaps }
   }

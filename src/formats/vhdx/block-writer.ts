@@ -2,7 +2,7 @@ import { ceilDivide, roundDown, roundUp } from '../../binary/integers.js'
 import { isZero } from '../../binary/zero.js'
 import { OverlaySource } from '../../block/overlay.js'
 import type { BlockSource } from '../../block/types.js'
-import { corrupt } from '../../errors.js'
+import { corrupt, reference } from '../../errors.js'
 import { bitmapState, bitRunEnd, payloadState, testBit } from './entries.js'
 import type { Layer } from './reader.js'
 import type { Place } from './space-map.js'
@@ -116,11 +116,25 @@ export class BlockWriter {
     if (to - from === bytes.length) return bytes
     const whole = new Uint8Array(to - from)
     const start = block * blockSize
-    const disk = this.#parent === undefined ? this.#layer.image : new OverlaySource(this.#layer.image, this.#parent)
+    const disk = this.#disk(start + from, start + to)
     disk.read(start + from, whole.subarray(0, within - from))
     disk.read(start + within + bytes.length, whole.subarray(within - from + bytes.length))
     whole.set(bytes, within - from)
     return whole
+  }
+
+  /** The disk as the guest sees it, to read [from, to). @throws ImageError reference E_PARENT_NEEDED where only the parent knows. */
+  #disk(from: number, to: number): BlockSource {
+    const { image, structures: { geometry } } = this.#layer
+    if (this.#parent !== undefined) return new OverlaySource(image, this.#parent)
+    for (let offset = from; geometry.differencing && offset < to;) {
+      const { kind, length } = image.extentAt(offset, to - offset)
+      if (kind === 'absent') {
+        throw reference('E_PARENT_NEEDED', `${this.#session.file.name}: bytes ${from} to ${to} of the disk are changed in part and the rest of them is the parent's, which is not open`)
+      }
+      offset += length
+    }
+    return image
   }
 
   /** The space of a block that is not in use any more. The bits of its sectors mean nothing then. */

@@ -104,6 +104,11 @@ export function clearBits(bits: Uint8Array, from: number, to: number): void {
   }
 }
 
+/** Sets in `bits` every bit that is set in `others`, which has as many. */
+export function addBits(bits: Uint8Array, others: Uint8Array): void {
+  for (let index = 0; index < others.length; index++) bits[index] = (bits[index] ?? 0) | (others[index] ?? 0)
+}
+
 /** The end (≤ to) of the run of equal bits that begins at `from` < `to`. */
 export function bitRunEnd(bits: Uint8Array, from: number, to: number): number {
   const value = testBit(bits, from)

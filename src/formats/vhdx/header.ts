@@ -19,7 +19,8 @@ export interface CurrentHeader {
   readonly dirty: boolean
 }
 
-interface Candidate { readonly values: Header; readonly position: number; readonly bytes: Uint8Array; readonly fault: string | undefined }
+/** One of the two headers; `fault` says why it is unusable. */
+export interface Candidate { readonly values: Header; readonly position: number; readonly bytes: Uint8Array; readonly fault: string | undefined }
 
 /** Reads the file identifier and both headers, and picks the current one (MS-VHDX 2.2.1, 2.2.2). @throws ImageError E_NOT_VHDX, E_TRUNCATED, E_HEADER… */
 export function readHeader(store: ByteStore, notes: Note[]): CurrentHeader {
@@ -45,7 +46,7 @@ export function readHeader(store: ByteStore, notes: Note[]): CurrentHeader {
   return { ...current, identifier, creator, ...logPlace(store, current.values, current.position, notes) }
 }
 
-function readCandidate(store: ByteStore, position: number): Candidate {
+export function readCandidate(store: ByteStore, position: number): Candidate {
   const bytes = new Uint8Array(header.size)
   store.read(position, bytes)
   const values = header.read(bytes)

@@ -25,6 +25,6 @@ export const vhdx: FormatDriver = {
   ],
   probe: (head) => (Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, fileSignature.length)).toString('latin1') === fileSignature ? 'certain' : 'no'),
   open: (store, context) => openVhdx(store, context),
-  openWritable: (store, context) => openWritableVhdx(store, context),
+  openWritable: (store, context, parent) => openWritableVhdx(store, context, parent),
   create: (store, shape, options) => new VhdxWriter(store, shape, options),
 }

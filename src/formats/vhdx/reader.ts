@@ -2,8 +2,9 @@ import { PatchedStore } from '../../block/patched-store.js'
 import { ExtentReader } from '../../block/read.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { corrupt } from '../../errors.js'
-import type { DiskImage, OpenContext, ParentReference } from '../driver.js'
+import type { CheckProgress, DiskImage, Finding, OpenContext, ParentReference } from '../driver.js'
 import { BlockTable } from './bat.js'
+import { checkVhdx } from './check.js'
 import { describeImage } from './describe.js'
 import type { Structures } from './describe.js'
 import { bitRunEnd, payloadState, testBit } from './entries.js'
@@ -78,6 +79,10 @@ export class VhdxImage implements DiskImage {
 
   describe(): Section[] {
     return describeImage(this.#structures, this.subformat)
+  }
+
+  check(): Generator<Finding | CheckProgress> {
+    return checkVhdx(this.#store, this.#table, this.#structures)
   }
 
   [Symbol.dispose](): void {

@@ -40,7 +40,8 @@ export function readRegions(store: ByteStore, notes: Note[]): RegionTable {
   return interpret(store, used.bytes, used.position)
 }
 
-function readCopy(store: ByteStore, position: number): { position: number; bytes: Uint8Array; fault: string | undefined } {
+/** One of the two region tables; `fault` says why it is unusable. */
+export function readCopy(store: ByteStore, position: number): { position: number; bytes: Uint8Array; fault: string | undefined } {
   const bytes = new Uint8Array(tableSize)
   store.read(position, bytes)
   const { signature, checksum, entryCount } = regionTableHeader.read(bytes)

@@ -49,17 +49,21 @@ function grow(session: WriteSession, blocks: BlockWriter, next: Geometry, parent
 
 function shrink(session: WriteSession, next: Geometry): void {
   const { table, structures: { geometry: before, regions, metadata } } = session.layer
-  session.journal.write(metadata.capacityPosition, virtualDiskSize.write({ size: BigInt(next.capacity) }))
-  // Sector bitmaps are given up too, and were in the log perhaps.
-  session.settle()
+  const bitmaps: number[] = []
   table.eachPlace((kind, index, position) => {
     if (kind === 'payload' && index >= next.payloadBlocks) session.space.release(position, before.blockSize)
-    if (kind === 'bitmap' && index >= next.chunks) session.space.release(position, mebibyte)
+    if (kind === 'bitmap' && index >= next.chunks) bitmaps.push(position)
   })
-  session.space.reuse()
+  // With the size, in one log entry, goes as much of the table as it takes; what is left of it for another means nothing.
+  session.journal.write(metadata.capacityPosition, virtualDiskSize.write({ size: BigInt(next.capacity) }))
   clearEntries(session, regions.bat.position, before, next.payloadBlocks)
   session.commit()
   session.reload()
+  if (bitmaps.length === 0) return
+  // They were in the log perhaps.
+  session.settle()
+  for (const position of bitmaps) session.space.release(position, mebibyte)
+  session.space.reuse()
 }
 
 /** A copy of the table where there is room for a longer one. Nothing refers to it yet. @returns its position */
@@ -89,7 +93,7 @@ function clear(session: WriteSession, table: number, from: number, to: number): 
     const count = Math.min(to - at, entriesAtOnce)
     session.journal.write(table + at * 8, new Uint8Array(count * 8))
     at += count
-    if (session.journal.pendingSectors > 0) session.commit()
+    if (session.journal.pendingSectors >= 100) session.commit()
   }
 }
 

@@ -5,7 +5,7 @@ import type { BlockSource } from '../../../src/block/types.js'
 import { openWritableVhdx } from '../../../src/formats/vhdx/writable.js'
 import { make, parentShape, shapeOf } from '../../support/vhdx-make.js'
 import { contextOf, open, readAll, refuses } from '../../support/vhdx-open.js'
-import { contentsOf, CutStore, randomOf } from '../../support/vhdx-power-cut.js'
+import { contentsOf, CutStore, randomOf } from '../../support/power-cut.js'
 
 const mib = 1024 * 1024
 const gib = 1024 * mib

@@ -7,7 +7,7 @@ import type { WritableVhdx } from '../../../src/formats/vhdx/writable.js'
 import { batEntry, headerBytes, imageBytes, logEntryBytes, logGuid, places } from '../../support/vhdx-bytes.js'
 import { make, parentShape, shapeOf } from '../../support/vhdx-make.js'
 import { contextOf, open, readAll, refuses } from '../../support/vhdx-open.js'
-import { contentsOf, CutStore } from '../../support/vhdx-power-cut.js'
+import { contentsOf, CutStore } from '../../support/power-cut.js'
 
 const mib = 1024 * 1024
 const { payload } = places
@@ -89,6 +89,16 @@ test('a child: sectors are taken one by one, and a block that has all of them is
   // Discarded, it is zero and not the parent's again.
   after = edited(after, (image) => image.discard(mib, mib), parent)
   assert.ok(readAll(new OverlaySource(open(after), parent)).equals(wanted.fill(0, mib)))
+})
+
+test('a child without its parent: whole sectors can be written, a part of a sector only where the child has it', () => {
+  const parent = open(make(shapeOf(mib), {}, []))
+  const image = openWritableVhdx(new CutStore(contentsOf(make(shapeOf(mib, { parent: parentShape(parent) }), { 'block-size': mib }, []))), contextOf())
+  image.write(512, Buffer.alloc(512, 1))
+  image.write(700, Buffer.alloc(10, 2))
+  refuses(() => image.write(1030, Buffer.alloc(10, 2)), 'reference', 'E_PARENT_NEEDED')
+  image.write(2048, Buffer.alloc(512, 3))
+  assert.equal(image.extentAt(1024, 1024).kind, 'absent')
 })
 
 test('a dirty log is brought into the file when it is opened to be changed', () => {

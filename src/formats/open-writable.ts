@@ -1,0 +1,66 @@
+import fs from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { FileStore } from '../block/file-store.js'
+import { OverlaySource } from '../block/overlay.js'
+import type { BlockSource } from '../block/types.js'
+import { printable, unsupported, usage } from '../errors.js'
+import type { OpenContext, WritableImage } from './driver.js'
+import { openImage, type OpenedImage, type OpenOptions } from './open.js'
+import { checkOptions } from './options.js'
+
+/** An image open for changes, with its chain below it open for reading. Closing it writes what is pending, and closes all. */
+export class OpenedWritable implements Disposable {
+  /** The layer that is changed. */
+  readonly image: WritableImage
+  /** The disk as a guest sees it: the layer over its parents. */
+  readonly disk: BlockSource
+  /** The same image and its chain as they were opened for reading; of the first layer only what does not change is to be used. */
+  readonly opened: OpenedImage
+
+  constructor(image: WritableImage, opened: OpenedImage) {
+    this.image = image
+    this.opened = opened
+    const { parent } = opened
+    this.disk = parent === undefined ? image : new OverlaySource(image, parent)
+  }
+
+  [Symbol.dispose](): void {
+    try {
+      this.image[Symbol.dispose]()
+    } finally {
+      this.opened[Symbol.dispose]()
+    }
+  }
+}
+
+/**
+ * Opens an image to change it. Parents are only read.
+ * @throws ImageError those of reading; unsupported E_NOT_WRITABLE; refused E_LOCKED; usage E_SNAPSHOT_WRITE.
+ */
+export function openWritableImage(path: string, options: OpenOptions = {}): OpenedWritable {
+  if (options.snapshot !== undefined) throw usage('E_SNAPSHOT_WRITE', 'a snapshot cannot be changed')
+  const opened = openImage(path, options)
+  try {
+    const { unreadable, top: { driver, image, name } } = opened
+    if (unreadable !== undefined) throw unreadable
+    if (driver.openWritable === undefined) throw unsupported('E_NOT_WRITABLE', `${name} is a ${driver.title}, which vdisk cannot change in place`, { hint: 'Convert it to a format that can be changed.' })
+    if ((image.references ?? []).length > 0) throw unsupported('E_NOT_WRITABLE', `${name} keeps its data in further files, and such images are not changed in place`, { hint: 'Convert it to an image of one file.' })
+    const context: OpenContext = {
+      options: checkOptions(driver.openOptions ?? [], options.options ?? {}, `reading ${driver.id}`),
+      siblings: () => fs.readdirSync(dirname(resolve(path))),
+      openReference: ({ path: named }) => {
+        throw unsupported('E_NOT_WRITABLE', `${name} needs the file ${printable(named)}, and images of several files are not changed in place`)
+      },
+    }
+    const store = FileStore.openWrite(path)
+    try {
+      return new OpenedWritable(driver.openWritable(store, context, opened.parent), opened)
+    } catch (error) {
+      store[Symbol.dispose]()
+      throw error
+    }
+  } catch (error) {
+    opened[Symbol.dispose]()
+    throw error
+  }
+}

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { ByteStore } from '../../src/block/types.js'
+import { isImageError } from '../../src/errors.js'
+import type { Finding, FormatDriver, OptionValues } from '../../src/formats/driver.js'
+import { openContext } from './drivers.js'
+
+/** A damaged image, and the right answer: codes of what a check finds, or `refused CODE` when there is nothing to check. */
+export interface Damaged {
+  readonly what: string
+  readonly make: () => ByteStore
+  readonly answer: readonly string[] | `refused ${string}`
+  readonly options?: OptionValues
+  /** Without reading what is stored: it is too much. */
+  readonly shallow?: boolean
+  /** Words that the messages must hold. */
+  readonly says?: RegExp
+}
+
+/** All findings of an image, the notes that none repeats among them. */
+export function findingsOf(driver: FormatDriver, store: ByteStore, options: OptionValues = {}, deep = false): Finding[] {
+  using image = driver.open(store, { ...openContext, options })
+  const findings = [...image.check?.({ deep }) ?? []].filter((item) => 'severity' in item)
+  for (const { code, message } of image.notes) {
+    if (!findings.some((finding) => finding.code.slice(1) === code.slice(1))) findings.push({ severity: 'warning', code, structure: 'image', message })
+  }
+  return findings
+}
+
+/** Runs every image through open, describe and check: the right answer, in time, in bounded memory. */
+export function testDamaged(driver: FormatDriver, images: readonly Damaged[]): void {
+  for (const { what, make, answer, options, says, shallow = false } of images) {
+    test(`${driver.id}: ${what}`, () => {
+      const store = make()
+      // Of the processor, so that others at work do not count.
+      const begun = process.cpuUsage()
+      let found: readonly string[] | string
+      let text: string
+      try {
+        const findings = findingsOf(driver, store, options, !shallow)
+        for (const { message, structure, position, code, severity } of findings) {
+          assert.ok(message.length > 10 && structure !== '', `${code} says nothing`)
+          assert.ok(position === undefined || (position >= 0 && position <= store.size), `${code} is at byte ${position}`)
+          assert.equal({ E: 'error', W: 'warning', L: 'leak' }[code.charAt(0)], severity)
+        }
+        found = findings.map(({ code }) => code).sort()
+        text = findings.map(({ message }) => message).join('\n')
+      } catch (error) {
+        assert.ok(isImageError(error), String(error))
+        found = `refused ${error.code}`
+        text = error.message
+      }
+      assert.deepEqual(found, typeof answer === 'string' ? answer : [...answer].sort(), text)
+      if (says !== undefined) assert.match(text, says)
+      const { user, system } = process.cpuUsage(begun)
+      assert.ok(user + system < 2_000_000, `${Math.round((user + system) / 1000)} ms`)
+    })
+  }
+  test(`${driver.id}: ${images.length} damaged images took less than 256 MiB`, () => {
+    assert.ok(images.length >= 40)
+    assert.ok(process.resourceUsage().maxRSS < 256 * 1024, `${process.resourceUsage().maxRSS} KiB`)
+  })
+}
