@@ -64,6 +64,16 @@ export function onesComplementSum(bytes: Uint8Array): number {
   return ~sum >>> 0
 }
 
+let ansi: Uint32Array | undefined
+
+/** CRC-16 (reflected polynomial 0xA001, no final xor), as the group descriptors of ext4 use it. `seed` is the register to begin with. */
+export function crc16(bytes: Uint8Array, seed: number): number {
+  ansi ??= table(0xa001)
+  let crc = seed
+  for (const byte of bytes) crc = (crc >>> 8) ^ (ansi[(crc ^ byte) & 0xff] ?? 0)
+  return crc
+}
+
 /** The exclusive or of all little-endian 16-bit words (BSD disklabel); a last odd byte is left out. */
 export function xorOfWords(bytes: Uint8Array): number {
   let result = 0

@@ -134,6 +134,19 @@ export const checkFlags = {
   limit: count({ summary: 'findings shown of each code and image, the rest is counted; 20 when left out, 100 with --json' }),
 }
 
+/** Flags of every command that can leave out what filesystems do not use. */
+export const usedOnlyFlags = {
+  'used-only': boolean({ summary: 'leave out what the filesystems on the disk do not use: it reads as zero in the target' }),
+  'if-dirty': option({ options: ['refuse', 'whole', 'trust'] as const, dependsOn: ['used-only'], summary: 'with --used-only, a filesystem that was not left in order: stop (the default), copy it whole, or trust its record of free space' })(),
+  'drop-swap': boolean({ dependsOn: ['used-only'], summary: 'with --used-only, leave out the content of swap areas too; their label and UUID stay' }),
+}
+
+/** What those flags say; undefined: everything is wanted. */
+export function usedOnlyValues(flags: { readonly 'used-only': boolean; readonly 'if-dirty': 'refuse' | 'whole' | 'trust' | undefined; readonly 'drop-swap': boolean }) {
+  if (!flags['used-only']) return undefined
+  return { dropSwap: flags['drop-swap'], ...(flags['if-dirty'] === undefined ? {} : { ifDirty: flags['if-dirty'] }) }
+}
+
 export const progressFlag = {
   progress: option({ options: ['bar', 'json', 'none'] as const, summary: 'how to show progress on standard error: a bar (the default on a terminal), one JSON object a line, or nothing' })(),
 }

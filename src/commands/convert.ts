@@ -1,6 +1,6 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
-import { copyFlags, createFlags, formatValues, openFlags, openValues, progressFlag } from '../cli/flags.js'
+import { copyFlags, createFlags, formatValues, openFlags, openValues, progressFlag, usedOnlyFlags, usedOnlyValues } from '../cli/flags.js'
 import { standardOutput } from '../cli/streams.js'
 import { usage } from '../errors.js'
 import { defined } from '../operations/defined.js'
@@ -16,6 +16,7 @@ The format of the source is found from its content, that of the target from its 
     { description: 'Make a fixed VHD for Azure, and prove that it holds the same disk', command: '<%= config.bin %> <%= command.id %> disk.qcow2 disk.vhd --subformat fixed --verify' },
     { description: 'Compress with zstd', command: '<%= config.bin %> <%= command.id %> disk.raw disk.qcow2 --compress zstd:3' },
     { description: 'Store only what differs from another image', command: '<%= config.bin %> <%= command.id %> today.raw today.vhdx --parent base.vhdx' },
+    { description: 'Leave out deleted files and free space', command: '<%= config.bin %> <%= command.id %> server.vhdx server.qcow2 --used-only' },
     { description: 'Read from a pipe', command: 'zstd -dc disk.raw.zst | <%= config.bin %> <%= command.id %> - disk.qcow2 --from raw' },
     { description: 'Write to a pipe', command: '<%= config.bin %> <%= command.id %> disk.vhdx - --to raw | sha256sum' },
   ]
@@ -24,7 +25,7 @@ The format of the source is found from its content, that of the target from its 
     target: string({ required: true, description: 'the image to make; - for standard output' }),
   }
   static override usage = '<%= command.id %> SOURCE TARGET [FLAGS]'
-  static override flags = { ...openFlags, ...createFlags, ...copyFlags, ...progressFlag }
+  static override flags = { ...openFlags, ...createFlags, ...copyFlags, ...usedOnlyFlags, ...progressFlag }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Convert)
@@ -44,6 +45,7 @@ The format of the source is found from its content, that of the target from its 
       dryRun: flags['dry-run'],
       threads: flags.threads,
       sparse: flags.sparse,
+      usedOnly: usedOnlyValues(flags),
       uuid: flags.uuid,
       time: this.buildTime,
       scratchFolder: flags.tmp,
@@ -70,6 +72,7 @@ The format of the source is found from its content, that of the target from its 
       ['target', `${target.path} (${target.format})`],
       ['disk', sizeText(target.capacity)],
       ...(target.size === undefined ? [] : [['target file', `${sizeText(target.size)}${target.allocated === undefined ? '' : `, ${shortSize(target.allocated)} allocated`}`] as const]),
+      ...(result.volumes === undefined ? [] : [['not in use', `${shortSize(result.volumes.reduce((sum, { length, read }) => sum + length - read, 0))}, read as zero`] as const]),
       ...(result.dryRun ? [] : [['time', `${result.seconds.toFixed(1)} s`] as const]),
       ...(result.verified ? [['verified', 'every byte of the disk, read back from the target, equals the source'] as const] : []),
     ]))

@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
-import { copyFlags, formatFlags, formatValues, openFlags, openValues, parentFlag, progressFlag } from '../cli/flags.js'
+import { copyFlags, formatFlags, formatValues, openFlags, openValues, parentFlag, progressFlag, usedOnlyFlags, usedOnlyValues } from '../cli/flags.js'
 import { usage } from '../errors.js'
 import { defined } from '../operations/defined.js'
 import type { MeasureResult } from '../operations/measure.js'
@@ -27,6 +27,7 @@ The conversion is done without keeping what it gives: the source is read, since 
     size: copyFlags.size,
     sparse: copyFlags.sparse,
     threads: copyFlags.threads,
+    ...usedOnlyFlags,
     ...progressFlag,
   }
 
@@ -36,7 +37,7 @@ The conversion is done without keeping what it gives: the source is read, since 
     const [{ measure }, registry] = await Promise.all([import('../operations/measure.js'), this.registry()])
     const result = await measure(args.source, {
       ...defined({
-        registry, ...openValues(flags), ...formatValues(flags), parent: flags.parent, size: flags.size, sparse: flags.sparse, threads: flags.threads,
+        registry, ...openValues(flags), ...formatValues(flags), parent: flags.parent, size: flags.size, sparse: flags.sparse, threads: flags.threads, usedOnly: usedOnlyValues(flags),
         signal: this.signal, onProgress: this.progress(flags.progress).update,
       }),
       to: flags.to,

@@ -1,15 +1,55 @@
 import type { BlockSource } from '../block/types.js'
 import { bitlocker } from './bitlocker.js'
 import { exfat } from './exfat/index.js'
+import { ext } from './ext/index.js'
 import { fat } from './fat/index.js'
 import { ntfs } from './ntfs/index.js'
 import { refs } from './refs.js'
 import type { Filesystem, FilesystemFamily } from './types.js'
 
-/** Containers before what may be left of an older filesystem, and FAT last, whose marks are the weakest (the sheet's section 14). */
-export const families: readonly FilesystemFamily[] = [bitlocker, ntfs, exfat, refs, fat]
+/** What holds other volumes, or is spread over several: its mark wins over what an older filesystem left (the sheet's section 14). */
+const containers: readonly FilesystemFamily[] = [
+  bitlocker,
+]
 
-/** All that a volume may be; more than one is ambiguous. Never throws for what it reads. */
+/** The others, FAT last: its marks are the weakest. */
+const filesystems: readonly FilesystemFamily[] = [
+  ntfs,
+  exfat,
+  refs,
+  ext,
+  fat,
+]
+
+/** Every family, in the order of probing. */
+export const families: readonly FilesystemFamily[] = [...containers, ...filesystems]
+
+/**
+ * All that a volume may be, the likeliest first; empty: nothing known. Several are ambiguous: each then has the issue W_FS_AMBIGUOUS, and
+ * neither a map of used blocks nor a tree. Reads a bounded part of the volume, and never throws for what it reads there.
+ *
+ * Some marks of mdraid and ZFS lie at a volume's end, where they may belong to the last partition: a disk that has a partition table is
+ * no volume, and is not asked.
+ */
 export function identifyFilesystems(volume: BlockSource): readonly Filesystem[] {
-  return families.flatMap((family) => family.identify(volume))
+  const found = matches(volume, containers)
+  return withoutGuesses(found.length > 0 ? found : matches(volume, filesystems))
+}
+
+function matches(volume: BlockSource, of: readonly FilesystemFamily[]): readonly Filesystem[] {
+  return of.flatMap((family) => family.identify(volume))
+}
+
+function withoutGuesses(found: readonly Filesystem[]): readonly Filesystem[] {
+  if (found.length < 2) return found
+  const titles = found.map(({ title }) => title).join(', ')
+  return found.map((filesystem) => {
+    const told: Filesystem = {
+      ...filesystem,
+      issues: [...filesystem.issues, { code: 'W_FS_AMBIGUOUS', severity: 'warning', message: `the volume has the marks of several filesystems: ${titles}` }],
+    }
+    delete told.usedRuns
+    delete told.openTree
+    return told
+  })
 }

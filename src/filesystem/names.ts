@@ -26,3 +26,11 @@ export function codePage437(bytes: Uint8Array): string {
   for (const byte of bytes) text += byte < 0x80 ? String.fromCharCode(byte) : upperHalf.charAt(byte - 0x80)
   return text
 }
+
+/** The text of a name that is UTF-8 by custom only: each byte of one that is not becomes a lone surrogate, U+DC80 and up, so that no two names become the same. */
+export function posixName(stored: Uint8Array): string {
+  const bytes = Buffer.from(stored.buffer, stored.byteOffset, stored.length)
+  const text = bytes.toString('utf8')
+  if (Buffer.from(text).equals(bytes)) return text
+  return Array.from(stored, (byte) => String.fromCharCode(byte < 0x80 ? byte : 0xdc00 + byte)).join('')
+}

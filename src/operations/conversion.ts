@@ -12,6 +12,7 @@ import { imageIdentity } from './identity.js'
 import { chainOptions, readOptions, type ReadOptions } from './opening.js'
 import { openNewParent, type NewParent } from './parent.js'
 import { openSource, resized, type SourceInput } from './source.js'
+import { usedOnly, type UsedOnly, type UsedOnlyOptions } from './used-only.js'
 
 /** What decides the content and the layout of a target. */
 export interface ConversionOptions extends ReadOptions {
@@ -30,6 +31,8 @@ export interface ConversionOptions extends ReadOptions {
   readonly threads?: number
   /** Shorter runs of zeros are written as data, in bytes; 0: all zeros are. */
   readonly sparse?: number
+  /** Leaves out what the filesystems of the disk do not use: it reads as zero in the target. */
+  readonly usedOnly?: Omit<UsedOnlyOptions, 'signal'>
   /** The id of the new image; random when left out. */
   readonly uuid?: string
   /** Creation time to record, in seconds since 1970. */
@@ -48,17 +51,20 @@ export class Conversion implements Disposable {
   /** The source's disk with the target's capacity. */
   readonly disk: BlockSource
   readonly shape: DiskShape
+  /** What of the source is in use, when only that is wanted. */
+  readonly used: UsedOnly | undefined
   /** How images of this chain are opened. */
   readonly open: OpenOptions
   readonly #options: ConversionOptions
 
-  constructor(options: ConversionOptions, parts: Pick<Conversion, 'format' | 'opened' | 'parent' | 'disk' | 'shape' | 'open'>) {
+  constructor(options: ConversionOptions, parts: Pick<Conversion, 'format' | 'opened' | 'parent' | 'disk' | 'shape' | 'used' | 'open'>) {
     this.#options = options
     this.format = parts.format
     this.opened = parts.opened
     this.parent = parts.parent
     this.disk = parts.disk
     this.shape = parts.shape
+    this.used = parts.used
     this.open = parts.open
   }
 
@@ -75,7 +81,7 @@ export class Conversion implements Disposable {
 
   /** What the user should know: of the images read, and of what the target has otherwise. @param capacity that of the target. */
   notes(capacity: number): Note[] {
-    return [...this.opened.notes, ...(this.parent?.notes ?? []), ...changes(this, this.#options.size, capacity)]
+    return [...this.opened.notes, ...(this.used?.notes ?? []), ...(this.parent?.notes ?? []), ...changes(this, this.#options.size, capacity)]
   }
 
   [Symbol.dispose](): void {
@@ -96,10 +102,11 @@ export async function openConversion(source: SourceInput, path: string | undefin
   try {
     if (opened.unreadable !== undefined) throw opened.unreadable
     parent = options.parent === undefined || path === undefined ? undefined : openNewParent(options.parent, path, format.driver, { ...open, ...defined({ from: options.parentFrom }) })
-    const disk = await resized(opened, options.size ?? opened.capacity, options.signal)
+    const used = options.usedOnly === undefined ? undefined : await usedOnly(opened, { ...options.usedOnly, ...defined({ signal: options.signal }) })
+    const disk = await resized(used?.source ?? opened, options.size ?? opened.capacity, options.signal)
     const sectorSize = chooseSectorSize(format, opened, options.sectorSize)
     const shape: DiskShape = { capacity: disk.capacity, sectorSize, identity: imageIdentity(options.uuid, options.time), ...defined({ parent: parent?.shape }) }
-    return new Conversion(options, { format, opened, parent, disk, shape, open })
+    return new Conversion(options, { format, opened, parent, disk, shape, used, open })
   } catch (error) {
     parent?.opened[Symbol.dispose]()
     opened[Symbol.dispose]()

@@ -11,6 +11,7 @@ import { sourceInfo, type SourceInfo } from './opening.js'
 import type { NewParent } from './parent.js'
 import type { SourceInput } from './source.js'
 import { checkTarget } from './target.js'
+import type { VolumeUse } from './used-only.js'
 
 /** Where an image goes: a path, or something that takes its bytes in order (standard output). */
 export type TargetOutput = string | { readonly output: (bytes: Uint8Array) => Promise<void>; readonly name?: string }
@@ -33,6 +34,8 @@ export interface ConvertResult {
   /** Guest bytes read, and host bytes written. */
   readonly bytesRead: number
   readonly bytesWritten: number
+  /** What each partition was read as, when only what is in use was wanted. */
+  readonly volumes?: readonly VolumeUse[]
   readonly verified: boolean
   readonly dryRun: boolean
   readonly notes: readonly Note[]
@@ -62,6 +65,7 @@ export async function convert(source: SourceInput, target: TargetOutput, options
     target: { path: typeof target === 'string' ? target : target.name ?? '-', format: format.driver.id, sectorSize, ...defined({ capacity: result.capacity, size: result.size, allocated: result.allocated }) },
     bytesRead: result.bytesRead,
     bytesWritten: result.bytesWritten,
+    ...defined({ volumes: conversion.used?.volumes }),
     verified: options.verify === true && options.dryRun !== true,
     dryRun: options.dryRun === true,
     notes: conversion.notes(result.capacity),

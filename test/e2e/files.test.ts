@@ -63,7 +63,7 @@ test('ls, cat and cp: files inside an image', async (t) => {
   assert.equal(sha256(fs.readFileSync(join(cwd, 'all/folder/noise'))), sha256(noise))
 
   const errors: readonly (readonly [number, string, string[]])[] = [
-    [2, 'E_NOT_FOUND', ['cat', 'disk.qcow2:/nothing']],
+    [2, 'E_NOT_FOUND', ['ls', 'disk.qcow2:/nothing']],
     [2, 'E_IS_DIRECTORY', ['cp', 'disk.qcow2:/folder', 'x']],
     [2, 'E_NOT_A_DIRECTORY', ['ls', 'disk.qcow2:/folder/noise/x']],
     [2, 'E_FILE_ADDRESS', ['cp', 'disk.qcow2', 'x']],
