@@ -98,9 +98,9 @@ export function withMount<Result>(program: string, path: string, folder: string,
 }
 
 /** A loop device over a file while `use` runs: what exfat-fuse wants to have when it runs as root. */
-export function withLoop<Result>(path: string, use: (device: string) => Result): Result {
+export function withLoop<Result>(path: string, use: (device: string) => Result, ...options: string[]): Result {
   if (process.getuid?.() !== 0) return use(path)
-  const device = run('losetup', '--find', '--show', path).trim()
+  const device = run('losetup', '--find', '--show', ...options, path).trim()
   try {
     return use(device)
   } finally {
