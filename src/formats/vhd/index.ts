@@ -2,6 +2,7 @@ import type { FormatDriver } from '../driver.js'
 import { createOptions, openOptions } from './options.js'
 import { probeVhd } from './probe.js'
 import { openVhd } from './reader.js'
+import { repairVhd } from './repair.js'
 import { createVhd } from './writer.js'
 
 /** Microsoft VHD (Virtual PC, "vpc" to QEMU), specification 1.0. */
@@ -20,4 +21,5 @@ export const vhd: FormatDriver = {
   probe: (head, tail, size) => probeVhd(head, tail, size),
   open: (store, context) => openVhd(store, context),
   create: (store, shape, options) => createVhd(store, shape, options),
+  repair: (store, context) => repairVhd(store, context),
 }
