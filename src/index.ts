@@ -16,6 +16,8 @@ export { measure, type MeasureOptions, type MeasureResult } from './operations/m
 export { Image, openImage, type ImageOptions, type Run } from './operations/image.js'
 export type { ChainOptions, ReadOptions, SourceInfo } from './operations/opening.js'
 export type { ParentMapping } from './formats/parent-map.js'
+export { inspect, type FilesystemInfo, type InspectIssue, type InspectOptions, type InspectResult, type PartitionInfo } from './operations/inspect.js'
+export type { Gap, Partition, PartitionTable, PartitionType, Scheme, TableIssue } from './partition/index.js'
 export { info, type ImageInfo, type InfoOptions, type LayerInfo, type Problem } from './operations/info.js'
 export type { Progress } from './engine/progress.js'
 export type { HashAlgorithm } from './engine/hash.js'
