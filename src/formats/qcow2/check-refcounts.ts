@@ -35,7 +35,9 @@ export interface Difference {
 /** Numbers that it gives are how far it is, from 0 to 1. */
 export function* compareRefcounts({ store, header }: Anatomy, map: UseMap, stored: StoredRefcounts): Generator<Difference | number> {
   const { clusterSize } = header.geometry
-  const end = Math.min(map.limit, ceilDivide(store.size, clusterSize))
+  // A structure that begins where no cluster does may reach into one behind the file's last.
+  const clusters = ceilDivide(store.size, clusterSize)
+  const end = Math.min(map.limit, map.uses(clusters) > 0 ? clusters + 1 : clusters)
   const { perBlock } = stored
   for (let index = Math.floor(map.start / perBlock); index * perBlock < end; index++) {
     const first = Math.max(index * perBlock, map.start)
