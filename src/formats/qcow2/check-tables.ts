@@ -3,10 +3,10 @@ import type { UseMap } from '../../binary/use-map.js'
 import { isZero } from '../../binary/zero.js'
 import { decodeUnit } from '../../block/read.js'
 import type { Codec } from '../../block/types.js'
-import { isImageError, printable } from '../../errors.js'
+import { isImageError } from '../../errors.js'
 import type { Finding } from '../driver.js'
 import { EntryParts, type EntryRules } from './entries.js'
-import { maximumL1Bytes } from './layout.js'
+import { l1Tables, readL1Pieces, type L1Table } from './l1-tables.js'
 import type { StoredRefcounts } from './refcounts.js'
 import { TableSet, type TableUse } from './table-set.js'
 import { overlapFinder } from './tables.js'
@@ -19,19 +19,9 @@ export interface Telling {
   readonly codec: Codec | undefined
 }
 
-/** An L1 table, of the active disk or of snapshots. */
-interface L1Table {
-  readonly position: number
-  readonly entries: number
-  readonly times: number
-  /** For messages; empty for the active one. */
-  readonly of: string
-}
-
 /** After so many entries, or so many bytes decoded, the caller hears how far the walk is. */
 const entriesPerStep = 65536
 const bytesPerStep = 4 * 1024 * 1024
-const l1PieceBytes = 65536
 
 /**
  * Walks all L1 and L2 tables, counts the clusters they use, and tells what is wrong with their entries. Tables that several L1 entries
@@ -61,7 +51,7 @@ export class TableWalk {
   * run(): Generator<Finding | number> {
     for (let start = 0; start < Infinity;) {
       const tables = new TableSet(start)
-      for (const l1 of this.#l1Tables()) yield* this.#l1(l1, tables, start === 0)
+      for (const l1 of l1Tables(this.#anatomy)) yield* this.#l1(l1, tables, start === 0)
       let walked = 0
       for (const table of tables) {
         yield* this.#l2(table, walked / tables.size)
@@ -71,38 +61,17 @@ export class TableWalk {
     }
   }
 
-  /** The L1 tables that are in the file; those of snapshots that share one are one. */
-  #l1Tables(): readonly L1Table[] {
-    const { header: { l1, geometry: { clusterSize } }, snapshots, store: { size } } = this.#anatomy
-    const shared = new Map<string, L1Table>()
-    for (const { id, l1Position, l1Entries: entries } of snapshots) {
-      const position = Number(l1Position)
-      if (entries === 0 || entries * 8 > maximumL1Bytes || position === 0 || position % clusterSize !== 0 || position + entries * 8 > size) continue
-      const known = shared.get(`${position} ${entries}`)
-      shared.set(`${position} ${entries}`, known === undefined ? { position, entries, times: 1, of: ` of snapshot ${printable(id)}` } : { ...known, times: known.times + 1 })
-    }
-    return [{ ...l1, times: 1, of: '' }, ...shared.values()]
-  }
-
   * #l1(l1: L1Table, tables: TableSet, first: boolean): Generator<Finding | number> {
-    const { store } = this.#anatomy
-    const { position, entries, times, of } = l1
+    const { position, entries, times } = l1
     if (first) countUse(this.#anatomy, this.#map, { position, length: entries * 8, kind: owner.l1, times })
-    const perPiece = l1PieceBytes / 8
-    const bytes = new Uint8Array(Math.min(l1PieceBytes, entries * 8))
-    for (let start = 0; start < entries; start += perPiece) {
-      const piece = bytes.subarray(0, Math.min(perPiece, entries - start) * 8)
-      store.read(position + start * 8, piece)
+    for (const { view, start } of readL1Pieces(this.#anatomy.store, l1)) {
       yield 0
-      if (isZero(piece)) continue
-      const view = viewOf(piece)
-      for (let at = 0; at < piece.length / 8; at++) {
+      for (let at = 0; at < view.byteLength / 8; at++) {
         if (!this.#parts.readL1(view, at)) continue
         this.#l1Entry(l1, start + at, tables, first)
         if (this.#found.length > 0) yield* this.#drain()
       }
     }
-    if (of === '' && entries === 0) yield 0
   }
 
   #l1Entry({ position: l1Position, times, of }: L1Table, index: number, tables: TableSet, first: boolean): void {

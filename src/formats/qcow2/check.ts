@@ -5,7 +5,7 @@ import { codecFor } from '../../codec/index.js'
 import type { CheckProgress, Finding } from '../driver.js'
 import { checkSnapshots, countOthers } from './check-others.js'
 import { compareRefcounts, countRefcountBlocks, judge } from './check-refcounts.js'
-import { TableWalk } from './check-tables.js'
+import { TableWalk, type Telling } from './check-tables.js'
 import { StoredRefcounts } from './refcounts.js'
 import { countUse, owner, type Anatomy } from './use.js'
 
@@ -42,12 +42,16 @@ export function* checkQcow2(anatomy: Anatomy, deep: boolean, budget = countingBy
   }
 }
 
-/** Fills a map with everything that uses clusters; tells what is wrong on the way when asked to. */
-export function* countAll(anatomy: Anatomy, map: UseMap, stored: StoredRefcounts, telling?: ConstructorParameters<typeof TableWalk>[2]): Generator<Finding | number> {
+/**
+ * Fills a map with everything that uses clusters; tells what is wrong on the way when asked to.
+ * @param how what to tell; nothing when left out, and `without refcounts` their own structures are not counted either.
+ */
+export function* countAll(anatomy: Anatomy, map: UseMap, stored: StoredRefcounts, how?: Telling | 'without refcounts'): Generator<Finding | number> {
+  const telling = how === 'without refcounts' ? undefined : how
   countUse(anatomy, map, { position: 0, length: anatomy.header.geometry.clusterSize, kind: owner.header })
   yield* new TableWalk(anatomy, map, telling).run()
   yield* countOthers(anatomy, map, telling !== undefined)
-  yield* countRefcountBlocks(anatomy, map, stored, telling !== undefined)
+  if (how !== 'without refcounts') yield* countRefcountBlocks(anatomy, map, stored, telling !== undefined)
 }
 
 /** Bytes behind the last cluster that are not a whole one: QCOW2 programs leave none there. */
