@@ -12,7 +12,15 @@ export interface Renderer {
   /** A table with a line of headings. Values are escaped. */
   table(headings: readonly string[], rows: readonly (readonly string[])[]): Promise<string>
   warning(text: string): string
+  /** A line as it is. Escaped. */
+  plain(text: string): string
+  /** Text in one of a few colours that differ from their neighbours'; plain where there are none. */
+  tone(text: string, index: number): string
+  /** Columns of the terminal; 80 where the output is none. */
+  readonly columns: number
 }
+
+const tones = ['cyan', 'green', 'magenta', 'blue', 'yellow'] as const
 
 const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const
 
@@ -70,6 +78,9 @@ export async function renderer(output: { isTTY?: boolean; columns?: number }): P
       return [bold(head), ...rest].join('\n')
     },
     warning: (text) => colour?.yellow(printable(text)) ?? printable(text),
+    plain: (text) => printable(text),
+    tone: (text, index) => colour?.[tones[index % tones.length] ?? 'cyan'](printable(text)) ?? printable(text),
+    columns: Number.isFinite(width) ? width : 80,
   }
 }
 

@@ -13,8 +13,14 @@ export interface GptLayout {
   readonly entries: Uint8Array
   readonly entryCount: number
   readonly entrySize: number
-  /** Kept where the partitions allow; the first sector after the table otherwise. */
+  /** Kept where the table allows; the first sector after it otherwise. */
   readonly firstUsableLba?: number
+  /** Kept where the backup allows; the last sector before it otherwise. */
+  readonly lastUsableLba?: number
+  /** Where the primary's entries are; 2 when left out. */
+  readonly entriesLba?: number
+  /** A header whose further bytes are kept (a later revision's). */
+  readonly header?: Uint8Array
   readonly mbr: Uint8Array
 }
 
@@ -43,10 +49,15 @@ export function gptEntries(partitions: readonly NewGptPartition[], entryCount = 
 
 /** The layout that repeats an existing copy on a disk of this capacity. */
 export function layoutOf(copy: GptCopy, sectorSize: 512 | 4096, capacity: number, mbr: Uint8Array): GptLayout {
-  const { header, entries } = copy
+  const { header, entries, sector } = copy
+  const lastLba = Math.floor(capacity / sectorSize) - 1
+  // A header that was made for another size of the disk knows nothing of this one's end.
+  const sameSize = (header.myLba > header.alternateLba ? header.myLba : header.alternateLba) === BigInt(lastLba)
   return {
-    sectorSize, capacity, mbr, entries, entryCount: header.entryCount, entrySize: header.entrySize,
-    diskGuid: header.diskGuid, firstUsableLba: Number(header.firstUsableLba),
+    sectorSize, capacity, mbr, entries, entryCount: header.entryCount, entrySize: header.entrySize, header: sector,
+    diskGuid: header.diskGuid, firstUsableLba: Math.min(Number(header.firstUsableLba), lastLba),
+    ...(sameSize ? { lastUsableLba: Number(header.lastUsableLba) } : {}),
+    ...(copy.lba === 1 ? { entriesLba: Number(header.entriesLba) } : {}),
   }
 }
 
@@ -54,42 +65,48 @@ export function layoutOf(copy: GptCopy, sectorSize: 512 | 4096, capacity: number
 export function usableSectors(layout: GptLayout): { readonly first: number, readonly last: number } {
   const sectors = entriesSectors(layout.entryCount, layout.entrySize, layout.sectorSize)
   const lastLba = Math.floor(layout.capacity / layout.sectorSize) - 1
-  return { first: Math.max(2 + sectors, layout.firstUsableLba ?? 0), last: lastLba - sectors - 1 }
+  const most = lastLba - sectors - 1
+  return { first: Math.max((layout.entriesLba ?? 2) + sectors, layout.firstUsableLba ?? 0), last: Math.min(most, layout.lastUsableLba ?? most) }
 }
 
 /**
  * Both copies and the protective MBR, in the order in which they must be written, with a flush after each group: the backup, the
  * primary, the MBR. Power may fail between any two: one good copy is always there.
- * @throws ImageError refused E_PARTITIONS_DO_NOT_FIT when a partition would lie in or behind the backup.
+ * @param good the copy that is whole now, which goes last of the two; the primary when left out.
+ * @throws ImageError refused E_PARTITIONS_DO_NOT_FIT when a partition would lie in a copy of the table, or behind the last.
  */
-export function gptWrites(layout: GptLayout): readonly (readonly TableWrite[])[] {
+export function gptWrites(layout: GptLayout, good: 'primary' | 'backup' = 'primary'): readonly (readonly TableWrite[])[] {
   const { sectorSize, entries } = layout
   const lastLba = Math.floor(layout.capacity / sectorSize) - 1
   const sectors = entriesSectors(layout.entryCount, layout.entrySize, sectorSize)
   const usable = usableSectors(layout)
+  const entriesLba = layout.entriesLba ?? 2
+  const backupEntries = lastLba - sectors
+  if (backupEntries < entriesLba + sectors) throw refused('E_PARTITIONS_DO_NOT_FIT', `a disk of ${layout.capacity} bytes is too small for a GPT`)
   for (let index = 0; index < layout.entryCount; index++) {
     const entry = gptEntry.read(entries, index * layout.entrySize)
     if (entry.type === nilUuid) continue
-    if (entry.lastLba > BigInt(usable.last)) {
-      throw refused('E_PARTITIONS_DO_NOT_FIT', `partition ${index + 1} ends in sector ${entry.lastLba}, behind the last that a disk of ${layout.capacity} bytes can use (${usable.last})`, { hint: 'Enlarge the disk, or shrink the partition and its filesystem first.' })
+    if (entry.firstLba < BigInt(entriesLba + sectors)) {
+      throw refused('E_PARTITIONS_DO_NOT_FIT', `partition ${index + 1} starts in sector ${entry.firstLba}, inside the GPT, which ends in sector ${entriesLba + sectors - 1}`)
+    }
+    if (entry.lastLba >= BigInt(backupEntries)) {
+      throw refused('E_PARTITIONS_DO_NOT_FIT', `partition ${index + 1} ends in sector ${entry.lastLba}, behind the last that a disk of ${layout.capacity} bytes can use (${backupEntries - 1})`, { hint: 'Enlarge the disk, or shrink the partition and its filesystem first.' })
     }
   }
   const padded = new Uint8Array(sectors * sectorSize)
   padded.set(entries)
-  const header = (lba: number, alternate: number, entriesLba: number): Uint8Array => {
+  const kept = layout.header === undefined ? undefined : gptHeader.read(layout.header)
+  const { revision, headerSize, reserved } = kept ?? { revision: 0x10000, headerSize: 92, reserved: 0 }
+  const header = (lba: number, alternate: number, itsEntries: number): Uint8Array => {
     const values = {
-      signature: gptSignature, revision: 0x10000, headerSize: 92, headerCrc: 0, reserved: 0, myLba: BigInt(lba), alternateLba: BigInt(alternate),
+      signature: gptSignature, revision, headerSize, headerCrc: 0, reserved, myLba: BigInt(lba), alternateLba: BigInt(alternate),
       firstUsableLba: BigInt(usable.first), lastUsableLba: BigInt(usable.last), diskGuid: layout.diskGuid,
-      entriesLba: BigInt(entriesLba), entryCount: layout.entryCount, entrySize: layout.entrySize, entriesCrc: crc32(entries),
+      entriesLba: BigInt(itsEntries), entryCount: layout.entryCount, entrySize: layout.entrySize, entriesCrc: crc32(entries),
     }
-    const sector = gptHeader.write(values, new Uint8Array(sectorSize))
-    return gptHeader.write({ ...values, headerCrc: crc32(sector.subarray(0, 92)) }, sector)
+    const sector = gptHeader.write(values, layout.header?.length === sectorSize ? layout.header : new Uint8Array(sectorSize))
+    return gptHeader.write({ ...values, headerCrc: crc32(sector.subarray(0, headerSize)) }, sector)
   }
-  const backupEntries = lastLba - sectors
-  return [
-    [{ position: backupEntries * sectorSize, bytes: padded }, { position: lastLba * sectorSize, bytes: header(lastLba, 1, backupEntries) }],
-    [{ position: 2 * sectorSize, bytes: padded }, { position: sectorSize, bytes: header(1, lastLba, 2) }],
-    [{ position: 0, bytes: layout.mbr }],
-  ]
+  const backup = [{ position: backupEntries * sectorSize, bytes: padded }, { position: lastLba * sectorSize, bytes: header(lastLba, 1, backupEntries) }]
+  const primary = [{ position: entriesLba * sectorSize, bytes: padded }, { position: sectorSize, bytes: header(1, lastLba, entriesLba) }]
+  return [...(good === 'primary' ? [backup, primary] : [primary, backup]), [{ position: 0, bytes: layout.mbr }]]
 }
-

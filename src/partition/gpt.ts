@@ -1,5 +1,6 @@
 import { crc32 } from '../binary/checksum.js'
-import { ascii, flags64, guid, nilUuid, struct, u32, u64, utf16, type StructValues } from '../binary/struct.js'
+import { isZero } from '../binary/zero.js'
+import { ascii, flags64, guid, struct, u32, u64, utf16, type StructValues } from '../binary/struct.js'
 import { ceilDivide } from '../binary/integers.js'
 import type { BlockSource } from '../block/types.js'
 import { gptType } from './type-names.js'
@@ -16,13 +17,16 @@ export const gptEntry = struct('little', 128, { type: guid(0), unique: guid(16),
 export type GptHeader = StructValues<typeof gptHeader>
 
 export const gptSignature = 'EFI PART'
-/** Bytes of a table of entries that is believed; 128 entries of 128 bytes are usual. */
+/** Entries, and bytes of their table, that are believed; 128 entries of 128 bytes are usual. */
+const mostEntries = 16384
 const largestTable = 16 * 1024 * 1024
 
 /** One of the two copies, as found at `lba`. */
 export interface GptCopy {
   readonly lba: number
   readonly header: GptHeader
+  /** The sector that the header is in: what a later version of it keeps there survives a rewrite. */
+  readonly sector: Uint8Array
   /** The entries as they stand, `entryCount × entrySize` bytes. */
   readonly entries: Uint8Array
 }
@@ -52,14 +56,14 @@ export function readCopy(source: BlockSource, sectorSize: 512 | 4096, lba: numbe
   if (header.headerSize < 92 || header.headerSize > sectorSize) return bad(`the header in sector ${lba} says it has ${header.headerSize} bytes`)
   if (crc32(gptHeader.without('headerCrc', sector, header.headerSize)) !== header.headerCrc) return bad(`the checksum of the header in sector ${lba} is wrong`)
   if (header.myLba !== BigInt(lba)) return bad(`the header in sector ${lba} says it is that of sector ${header.myLba}`)
-  if (header.entrySize < 128 || header.entrySize % 8 !== 0 || header.entryCount === 0 || header.entryCount * header.entrySize > largestTable) return bad(`the header in sector ${lba} tells of ${header.entryCount} entries of ${header.entrySize} bytes`)
+  if (header.entrySize < 128 || header.entrySize % 8 !== 0 || header.entryCount === 0 || header.entryCount > mostEntries || header.entryCount * header.entrySize > largestTable) return bad(`the header in sector ${lba} tells of ${header.entryCount} entries of ${header.entrySize} bytes`)
   const at = Number(header.entriesLba) * sectorSize
   const length = header.entryCount * header.entrySize
   if (!Number.isSafeInteger(at) || at < sectorSize || at + length > source.capacity) return bad(`the entries of the header in sector ${lba}, ${length} bytes from sector ${header.entriesLba}, are not on the disk`)
   const entries = new Uint8Array(length)
   source.read(at, entries)
   if (crc32(entries) !== header.entriesCrc) return bad(`the checksum of the entries in sector ${header.entriesLba} is wrong`)
-  return { copy: { lba, header, entries } }
+  return { copy: { lba, header, sector, entries } }
 }
 
 /** The GPT of a disk as counted in sectors of a size; undefined when neither copy is good. */
@@ -94,8 +98,8 @@ export function gptPartitions({ header, entries }: GptCopy, sectorSize: 512 | 40
   const issues: TableIssue[] = []
   const seen = new Map<string, number>()
   for (let index = 0; index < header.entryCount; index++) {
+    if (isZero(entries.subarray(index * header.entrySize, index * header.entrySize + 16))) continue
     const entry = gptEntry.read(entries, index * header.entrySize)
-    if (entry.type === nilUuid) continue
     const number = index + 1
     if (entry.lastLba < entry.firstLba) {
       issues.push({ code: 'E_PART_RANGE', severity: 'error', partition: number, message: `partition ${number} ends (sector ${entry.lastLba}) before it starts (sector ${entry.firstLba}): it is left out` })
@@ -115,6 +119,23 @@ export function gptPartitions({ header, entries }: GptCopy, sectorSize: 512 | 40
     })
   }
   return { partitions, issues }
+}
+
+/** What is odd with a header that is whole: told, and used all the same. */
+export function headerOddities({ header, lba }: GptCopy, sectorSize: 512 | 4096): TableIssue[] {
+  const issues: TableIssue[] = []
+  const add = (code: string, message: string, fixable = false): void => {
+    issues.push({ code, severity: 'warning', message: `the GPT header in sector ${lba} ${message}`, fixable })
+  }
+  if (header.revision !== 0x10000) add('W_GPT_REVISION', `is of revision 0x${header.revision.toString(16).padStart(8, '0')}, not 1.0: it is read as if it were`)
+  if (header.reserved !== 0) add('W_GPT_RESERVED', `has 0x${header.reserved.toString(16)} in its reserved field, which is to be zero`)
+  if (header.firstUsableLba > header.lastUsableLba) add('W_GPT_USABLE', `says that sectors ${header.firstUsableLba} to ${header.lastUsableLba} may be used, which are none`)
+  const end = header.entriesLba + BigInt(entriesSectors(header.entryCount, header.entrySize, sectorSize))
+  const [lowest, highest] = [header.entriesLba, end - 1n]
+  if (lba === 1 ? highest >= header.firstUsableLba : highest >= header.firstUsableLba && lowest <= header.lastUsableLba) {
+    add('W_GPT_TABLE_OVERLAP', `has its entries in sectors ${lowest} to ${highest}, and lets partitions use ${header.firstUsableLba} to ${header.lastUsableLba}`, true)
+  }
+  return issues
 }
 
 /** Sectors that a table of entries takes. */

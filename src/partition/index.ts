@@ -1,5 +1,10 @@
 /** Partition tables: read, judged, and written. */
 export { readPartitionTable } from './read.js'
+export { convertTable, type TableConversion, type TableConversionOptions } from './convert.js'
+export { planMend, type IdChange, type Mend, type MendPlan } from './mend.js'
+export { mbrWrites, type MbrLayout, type NewMbrPartition } from './mbr-write.js'
+export { wrapPartition, wrappedCapacity, wrapStart, type Wrapping } from './wrap.js'
+export { gapsOf, usableRange, type Gap } from './gaps.js'
 export { openPartition, parseSelector, selectPartition, selectorText, type PartitionSelector } from './open.js'
 export { readGpt, readCopy, gptEntry, type GptReading } from './gpt.js'
 export { gptEntries, gptWrites, layoutOf, usableSectors, usualEntryCount, usualEntrySize, type GptLayout, type NewGptPartition } from './gpt-write.js'

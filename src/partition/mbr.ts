@@ -49,9 +49,14 @@ export function readMbr(source: BlockSource, sectorSize: 512 | 4096): MbrReading
   const partitions: Partition[] = []
   const uuid = (number: number): string => `${diskSignature.toString(16).padStart(8, '0')}-${number.toString(16).padStart(2, '0')}`
   for (const [index, entry] of entries.entries()) {
-    if (!isUsed(entry)) continue
+    if (!isUsed(entry)) {
+      if (entry.type !== 0 || entry.count !== 0) issues.push({ code: 'W_ENTRY_UNUSED', severity: 'note', message: `entry ${index + 1} of the MBR is half filled in (type ${mbrType(entry.type).id}, ${entry.count} sectors from ${entry.start}): it counts as unused` })
+      continue
+    }
     partitions.push({ ...partitionOf(entry, index + 1, entry.start * sectorSize, sectorSize), uuid: uuid(index + 1), role: extendedTypes.includes(entry.type) ? 'extended' : 'primary' })
   }
+  const active = entries.flatMap(({ boot }, index) => boot === 0x80 ? [index + 1] : [])
+  if (active.length > 1) issues.push({ code: 'W_TWO_ACTIVE', severity: 'warning', message: `${active.length} partitions are active (${active.join(', ')}): boot code takes the first, or refuses` })
   const containers = partitions.filter(({ role }) => role === 'extended')
   if (containers.length > 1) issues.push({ code: 'W_EXTENDED_TWICE', severity: 'warning', message: `the MBR has ${containers.length} extended partitions; systems expect one` })
   let number = 5
@@ -70,6 +75,17 @@ function isMbr(sector: Uint8Array): boolean {
   if (Buffer.from(sector.subarray(0, 4)).toString('hex') === 'c9c2d4c1') return false
   const entries = entriesOf(sector)
   return entries.every(({ boot }) => boot === 0 || boot === 0x80) && (entries.some(isUsed) || sector.subarray(446, 510).every((byte) => byte === 0))
+}
+
+/** Why a first sector that ends in 55 AA and is no filesystem's is no MBR either; undefined when it is one, or has no 55 AA. */
+export function oddMbr(source: BlockSource): string | undefined {
+  if (source.capacity < 512) return undefined
+  const sector = new Uint8Array(512)
+  source.read(0, sector)
+  if (masterBootRecord.read(sector).signature !== bootSignature || isFilesystemBootSector(sector) || isMbr(sector)) return undefined
+  const entries = entriesOf(sector)
+  const odd = entries.findIndex(({ boot }) => boot !== 0 && boot !== 0x80)
+  return odd >= 0 ? `entry ${odd + 1} begins with 0x${(entries[odd]?.boot ?? 0).toString(16).padStart(2, '0')} instead of 0x00 or 0x80` : 'none of them is used'
 }
 
 function partitionOf(entry: MbrEntry, number: number, start: number, sectorSize: number): Partition {

@@ -1,9 +1,11 @@
 import type { BlockSource } from '../block/types.js'
 import { readApm } from './apm.js'
 import { readBsd } from './bsd.js'
-import { gptPartitions, readCopy, readGpt, type GptFinding, type GptReading } from './gpt.js'
+import { gptPartitions, headerOddities, readCopy, readGpt, type GptFinding, type GptReading } from './gpt.js'
 import { judgePartitions } from './judge.js'
-import { readMbr, type MbrReading } from './mbr.js'
+import { oddMbr, protectiveType, readMbr, type MbrReading } from './mbr.js'
+import { nestedTables } from './nested.js'
+import { otherTable } from './other-tables.js'
 import type { PartitionTable, Scheme, TableIssue } from './types.js'
 
 /**
@@ -27,12 +29,28 @@ export function readPartitionTable(source: BlockSource): PartitionTable {
   const bsd = readBsd(source)
   if (mbr !== undefined && (mbr.partitions.length > 0 || bsd === undefined)) {
     return {
-      ...complete({ source, scheme: 'mbr', sectorSize: source.sectorSize, partitions: mbr.partitions, issues: [...mbr.issues, ...staleIssue(gpt)], also: bsd === undefined ? [] : ['bsd'], checkAlignment: true }),
+      ...complete({ source, scheme: 'mbr', sectorSize: source.sectorSize, partitions: mbr.partitions, issues: [...mbr.issues, ...staleIssue(source, gpt), ...nestedTables(source, mbr.partitions)], also: bsd === undefined ? [] : ['bsd'], checkAlignment: true }),
       diskId: mbr.diskSignature.toString(16).padStart(8, '0'),
     }
   }
   if (bsd !== undefined) return complete({ source, scheme: 'bsd', sectorSize: 512, partitions: bsd.partitions.filter(({ label }) => label !== 'c'), issues: bsd.issues, also: [], checkAlignment: false })
-  return complete({ source, scheme: 'none', sectorSize: source.sectorSize, partitions: [], issues: staleIssue(gpt), also: [], checkAlignment: false })
+  return complete({ source, scheme: 'none', sectorSize: source.sectorSize, partitions: [], issues: unreadTables(source), also: [], checkAlignment: false })
+}
+
+/** Headers of a GPT that are there and not whole, at both ends and in both sector sizes. */
+function damagedCopies(source: BlockSource): readonly (GptFinding & { readonly copy?: undefined })[] {
+  const findings = ([512, 4096] as const).flatMap((size) => [readCopy(source, size, 1), readCopy(source, size, Math.floor(source.capacity / size) - 1)])
+  return findings.flatMap((finding) => finding.copy === undefined && !finding.absent ? [finding] : [])
+}
+
+/** Tables that are there and not read. */
+function unreadTables(source: BlockSource): TableIssue[] {
+  const damaged = damagedCopies(source)
+  if (damaged.length > 0) return [{ code: 'E_GPT_CORRUPT', severity: 'error', message: `the disk has a damaged GPT, and nothing of it can be used: ${damaged.map(({ why }) => why).join('; ')}` }]
+  const title = otherTable(source)
+  if (title !== undefined) return [{ code: 'W_TABLE_NOT_READ', severity: 'warning', message: `the disk has a table of a kind that vdisk does not read (${title}): its partitions are not known` }]
+  const odd = oddMbr(source)
+  return odd === undefined ? [] : [{ code: 'W_MBR_ODD', severity: 'note', message: `the first sector ends in 55 AA as a master boot record does, and its entries are no table: ${odd}` }]
 }
 
 interface Found {
@@ -59,7 +77,9 @@ function isStale(gpt: GptReading, source: BlockSource): boolean {
   return mbr !== undefined && !mbr.protective && mbr.partitions.length > 0
 }
 
-function staleIssue(gpt: GptReading | undefined): TableIssue[] {
+function staleIssue(source: BlockSource, gpt: GptReading | undefined): TableIssue[] {
+  const [damaged] = gpt === undefined ? damagedCopies(source) : []
+  if (damaged !== undefined) return [{ code: 'W_GPT_STALE', severity: 'warning', message: `there are remains of a GPT beside the MBR (${damaged.why}): other tools may warn of them` }]
   return gpt === undefined ? [] : [{ code: 'W_GPT_STALE', severity: 'warning', message: `sector ${gpt.used.lba} holds the backup of a GPT, left over from an earlier use of the disk: other tools may take it for real` }]
 }
 
@@ -68,7 +88,7 @@ function gptTable(source: BlockSource, gpt: GptReading, mbr: MbrReading | undefi
   const { partitions, issues } = gptPartitions(used, sectorSize)
   const hybrid = mbr === undefined ? [] : mbr.partitions.filter(({ type }) => type.id !== '0xee')
   return {
-    ...complete({ source, scheme: 'gpt', sectorSize, partitions, issues: [...headerIssues(gpt, source, mbr), ...issues], also: mbr !== undefined && hybrid.length > 0 ? ['mbr'] : [], checkAlignment: true }),
+    ...complete({ source, scheme: 'gpt', sectorSize, partitions, issues: [...headerIssues(gpt, source, mbr), ...headerOddities(used, sectorSize), ...issues], also: mbr !== undefined && hybrid.length > 0 ? ['mbr'] : [], checkAlignment: true }),
     diskId: used.header.diskGuid, hybrid,
     usable: { start: Number(used.header.firstUsableLba) * sectorSize, end: (Math.min(Number(used.header.lastUsableLba), lastLba) + 1) * sectorSize },
   }
@@ -116,14 +136,17 @@ function sameContent(a: GptFinding, b: GptFinding): boolean {
 
 /** A protective MBR without a good GPT: the disk has partitions that are not known. */
 function brokenGpt(source: BlockSource, mbr: MbrReading): PartitionTable {
-  const findings = ([512, 4096] as const).flatMap((size) => [readCopy(source, size, 1), readCopy(source, size, Math.floor(source.capacity / size) - 1)])
-  const damaged = findings.filter((finding) => finding.copy === undefined && !finding.absent)
+  const damaged = damagedCopies(source)
   const hybrid = mbr.partitions.filter(({ type }) => type.id !== '0xee')
-  const why = damaged.map((finding) => finding.copy === undefined ? finding.why : '').join('; ')
-  const header = damaged.find((finding) => finding.copy === undefined && finding.header !== undefined)
-  const told = header?.copy === undefined ? header?.header?.alternateLba : undefined
+  const why = damaged.map((finding) => finding.why).join('; ')
+  const told = damaged.find(({ header }) => header !== undefined)?.header?.alternateLba
+  const whole = mbr.entries.find(({ type }) => type === protectiveType)
+  const sectors = Math.floor(source.capacity / source.sectorSize)
+  const cut = whole !== undefined && whole.count !== 0xffffffff && whole.start + whole.count > sectors
   const issue: TableIssue = damaged.length === 0
-    ? { code: 'E_GPT_MISSING', severity: 'error', message: 'the MBR says that the disk has a GPT, and there is none: the disk is cut short, or was cleared' }
+    ? { code: cut ? 'E_GPT_TRUNCATED' : 'E_GPT_MISSING', severity: 'error', message: cut
+      ? `the disk is cut short below its GPT: its protective MBR is for ${whole.start + whole.count} sectors, and it has ${sectors}`
+      : 'the MBR says that the disk has a GPT, and there is none: the disk is cut short, or was cleared' }
     : { code: 'E_GPT_CORRUPT', severity: 'error', message: `both copies of the GPT are damaged: ${why}${told !== undefined && told * BigInt(source.sectorSize) >= BigInt(source.capacity) ? `; the disk is also cut short: its GPT is for ${told + 1n} sectors` : ''}` }
   return { ...complete({ source, scheme: 'gpt', sectorSize: source.sectorSize, partitions: [], issues: [issue], also: hybrid.length > 0 ? ['mbr'] : [], checkAlignment: false }), hybrid }
 }

@@ -48,7 +48,7 @@ test('a whole GPT has no issues; each damage is told', () => {
   assert.deepEqual(damaged((store) => store.truncate(200 * mebibyte)), ['W_GPT_BACKUP_MOVED', 'W_PMBR_SIZE'])
   assert.deepEqual(damaged((store) => store.truncate(90 * mebibyte)), ['W_GPT_TRUNCATED', 'W_PMBR_SIZE', 'W_PART_PAST_END'])
   assert.deepEqual(damaged((store) => { store.write(512 + 50, Uint8Array.of(1)); store.truncate(90 * mebibyte) }), ['E_GPT_CORRUPT'])
-  assert.deepEqual(damaged((store) => store.truncate(512)), ['E_GPT_MISSING'])
+  assert.deepEqual(damaged((store) => store.truncate(512)), ['E_GPT_TRUNCATED'])
 })
 
 test('a GPT left over at the end does not hide an MBR that came later', () => {
