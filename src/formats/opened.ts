@@ -62,18 +62,21 @@ export class OpenedImage implements BlockSource {
   readonly grain: number
   /** What of the disk is looked at, when it is not all of it: `partition 2`. */
   readonly part: string | undefined
+  /** Where on the disk that part begins, in bytes; 0 for all of it. */
+  readonly start: number
   readonly #source: BlockSource
   /** Further images that the disk is put together of. */
   readonly #others: readonly OpenedImage[]
 
   /** @param part what is to be read instead of the disk. @throws RangeError without a layer. */
-  constructor(layers: readonly Layer[], missing: ImageError | undefined, part?: { readonly name?: string | undefined, readonly source: BlockSource, readonly others?: readonly OpenedImage[] }) {
+  constructor(layers: readonly Layer[], missing: ImageError | undefined, part?: { readonly name?: string | undefined, readonly source: BlockSource, readonly start?: number, readonly others?: readonly OpenedImage[] }) {
     const [top] = layers
     if (top === undefined) throw new RangeError('an image has at least one layer')
     this.layers = layers
     this.missing = missing
     const source = stacked(layers, missing === undefined ? undefined : new MissingSource(top.image.capacity, top.image.sectorSize, missing))
     this.part = part?.name
+    this.start = part?.start ?? 0
     this.#source = part?.source ?? source ?? top.image
     this.#others = part?.others ?? []
     this.capacity = this.#source.capacity
@@ -81,9 +84,9 @@ export class OpenedImage implements BlockSource {
     this.grain = this.#source.grain
   }
 
-  /** The same image, of which only a part is read. Closing either closes the layers. */
-  withPart(name: string, source: BlockSource): OpenedImage {
-    return new OpenedImage(this.layers, this.missing, { name, source })
+  /** The same image, of which only a part is read, which begins at `start`. Closing either closes the layers. */
+  withPart(name: string, source: BlockSource, start: number): OpenedImage {
+    return new OpenedImage(this.layers, this.missing, { name, source, start })
   }
 
   /**

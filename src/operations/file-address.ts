@@ -1,4 +1,5 @@
 import fs from 'node:fs'
+import { parseImageArgument } from './opening.js'
 
 /** A file inside an image, as the user names it: `disk.vhdx@2:/etc/fstab`. */
 export interface FileAddress {
@@ -20,5 +21,5 @@ export function parseFileAddress(text: string): FileAddress | undefined {
 }
 
 function isThere(image: string): boolean {
-  return [image, image.replace(/@[^@/]*$/, '')].some((path) => fs.existsSync(path))
+  return fs.existsSync(parseImageArgument(image).path)
 }

@@ -74,7 +74,7 @@ export function openDisk(argument: string, options: OpenOptions): OpenedImage {
   try {
     const { top: { name } } = opened
     const partition = selectPartition(readPartitionTable(opened), selector, name)
-    return opened.withPart(`partition ${partition.number}`, openPartition(opened, partition, name))
+    return opened.withPart(`partition ${partition.number}`, openPartition(opened, partition, name), partition.start)
   } catch (error) {
     opened[Symbol.dispose]()
     throw error

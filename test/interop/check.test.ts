@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import test from 'node:test'
+import { MemoryStore } from '../../src/block/memory-store.js'
 import { check } from '../../src/operations/check.js'
-import { diskLike } from '../support/content.js'
-import { fixture } from '../support/fixtures.js'
+import { diskLike, sha256 } from '../support/content.js'
+import { driver, openContext } from '../support/drivers.js'
+import { fixture, fixtureRecord } from '../support/fixtures.js'
 import { have, run, scratch } from '../support/tools.js'
 import { batEntry, mib } from '../support/vhdx-bytes.js'
 
@@ -84,5 +86,45 @@ test('fixtures: sound ones are clean, damaged ones are told', async () => {
     const layers = await found(fixture(path))
     // Copies of parents have a time of their own.
     assert.deepEqual(layers.map((codes) => codes.filter((code) => code !== 'W_PARENT_TIME')), expected, path)
+  }
+})
+
+/** Repairs a file and gives the codes of what was done. */
+function repaired(path: string, format: 'vhd' | 'vhdx', to: string): string[] {
+  const store = new MemoryStore(fs.readFileSync(path), path)
+  const actions = [...driver(format).repair!(store, openContext)].flatMap((item) => ('code' in item ? [item.code] : []))
+  fs.writeFileSync(to, store.contents())
+  return actions
+}
+
+test('qemu-img reads what was repaired, and could not read it before', async (t) => {
+  if (!have(t, 'qemu-img')) return
+  const at = scratch(t)
+  fs.writeFileSync(at('disk.raw'), diskLike(20 * mib, 3))
+  for (const [format, name, break_, codes] of [
+    ['vhd', 'vpc', (image: Buffer) => image.fill(0, 0, 512), ['E_FOOTER_COPY_DAMAGED']],
+    ['vhdx', 'vhdx', (image: Buffer) => image.fill(0, 196608, 196612), ['E_REGION_TABLE_COPY_USED']],
+  ] as const) {
+    run('qemu-img', 'convert', '-f', 'raw', '-O', name, ...(name === 'vpc' ? ['-o', 'force_size=on'] : []), at('disk.raw'), at('whole'))
+    const image = fs.readFileSync(at('whole'))
+    break_(image)
+    fs.writeFileSync(at('damaged'), image)
+    assert.notEqual(spawnSync('qemu-img', ['info', '-f', name, at('damaged')]).status, 0)
+    assert.deepEqual(repaired(at('damaged'), format, at('mended')), codes)
+    assert.deepEqual(await found(at('mended'), format), [[]])
+    run('qemu-img', 'compare', '-f', 'raw', '-F', name, at('disk.raw'), at('mended'))
+    if (name === 'vpc') assert.equal(Buffer.compare(fs.readFileSync(at('whole')), fs.readFileSync(at('mended'))), 0)
+  }
+})
+
+test('qemu-img reads a VHDX whose log was replayed into it', (t) => {
+  if (!have(t, 'qemu-img')) return
+  const at = scratch(t)
+  for (const path of ['vhdx/dirty-log.vhdx', 'vhdx/dirty-log-wrapped.vhdx']) {
+    assert.notEqual(spawnSync('qemu-img', ['convert', '-f', 'vhdx', '-O', 'raw', fixture(path), at('no.raw')]).status, 0)
+    assert.deepEqual(repaired(fixture(path), 'vhdx', at('mended.vhdx')), ['W_LOG_REPLAYED'])
+    run('qemu-img', 'check', '-f', 'vhdx', at('mended.vhdx'))
+    run('qemu-img', 'convert', '-f', 'vhdx', '-O', 'raw', at('mended.vhdx'), at('disk.raw'))
+    assert.equal(sha256(fs.readFileSync(at('disk.raw'))), fixtureRecord(path).guestSha256)
   }
 })

@@ -25,7 +25,7 @@ export class CutStore implements ByteStore {
   /** Called after every change and flush. */
   onChange: () => void = () => undefined
 
-  constructor(bytes: Uint8Array, name = 'cut') {
+  constructor(bytes: Uint8Array, name = 'test.vhdx') {
     this.name = name
     this.#now = new MemoryStore(bytes, name)
     this.#medium = new MemoryStore(bytes, name)

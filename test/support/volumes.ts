@@ -9,6 +9,7 @@ import { exfat } from '../../src/filesystem/exfat/index.js'
 import { fat } from '../../src/filesystem/fat/index.js'
 import { ntfs } from '../../src/filesystem/ntfs/index.js'
 import { refs } from '../../src/filesystem/refs.js'
+import { identifyFilesystems } from '../../src/filesystem/index.js'
 import type { Filesystem, FileTree, FileNode, Run } from '../../src/filesystem/types.js'
 import { openStore } from '../../src/formats/open.js'
 import { have, run } from './tools.js'
@@ -40,6 +41,13 @@ export function bufferVolume(bytes: Uint8Array): BlockSource {
 /** What the families of Windows see in a volume: one match at most. */
 export function identifyWindows(volume: BlockSource): Filesystem | undefined {
   const found = windowsFamilies.flatMap((family) => family.identify(volume))
+  if (found.length > 1) throw new Error(`several matches: ${found.map(({ title }) => title).join(', ')}`)
+  return found[0]
+}
+
+/** What a volume is: one match at most. */
+export function identify(volume: BlockSource): Filesystem | undefined {
+  const found = identifyFilesystems(volume)
   if (found.length > 1) throw new Error(`several matches: ${found.map(({ title }) => title).join(', ')}`)
   return found[0]
 }
@@ -90,13 +98,24 @@ export function withMount<Result>(program: string, path: string, folder: string,
 }
 
 /** A loop device over a file while `use` runs: what exfat-fuse wants to have when it runs as root. */
-export function withLoop<Result>(path: string, use: (device: string) => Result): Result {
+export function withLoop<Result>(path: string, use: (device: string) => Result, ...options: string[]): Result {
   if (process.getuid?.() !== 0) return use(path)
-  const device = run('losetup', '--find', '--show', path).trim()
+  const device = run('losetup', '--find', '--show', ...options, path).trim()
   try {
     return use(device)
   } finally {
     run('losetup', '-d', device)
+  }
+}
+
+/** Mounts a volume with the kernel's own driver while `use` runs. Needs root and loop devices. */
+export function withKernelMount<Result>(path: string, folder: string, options: string, use: () => Result): Result {
+  fs.mkdirSync(folder, { recursive: true })
+  run('mount', '-o', `loop,${options}`, path, folder)
+  try {
+    return use()
+  } finally {
+    run('umount', folder)
   }
 }
 

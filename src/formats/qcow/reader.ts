@@ -1,5 +1,6 @@
 import { viewOf } from '../../binary/integers.js'
 import { ExtentReader } from '../../block/read.js'
+import { PieceRuns, walkedEntries, type Piece } from '../../block/runs.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { inflateRawCodec } from '../../codec/deflate.js'
 import { corrupt, printable, reference, unsupported, type ImageError } from '../../errors.js'
@@ -7,17 +8,6 @@ import type { DiskImage, ParentReference } from '../driver.js'
 import { decodeL1Entry, decodeL2Entry, skipEmpty } from './entries.js'
 import { readHeader, type Header } from './header.js'
 
-type Piece = { readonly length: number } & (
-  | { readonly kind: 'absent' }
-  | { readonly kind: 'zero' }
-  | { readonly kind: 'data'; readonly position: number }
-  | { readonly kind: 'packed'; readonly position: number; readonly storedLength: number; readonly unitOffset: number })
-
-/** A run of like pieces, as far as it has been walked; `complete` when it goes no further. */
-interface Run { readonly piece: Piece; readonly offset: number; length: number; complete: boolean }
-
-/** How many table entries one call of `extentAt` walks at most. */
-const walkedEntries = 65536
 /** Bytes of L2 tables kept. */
 const keptBytes = 4 * 1024 * 1024
 
@@ -37,7 +27,7 @@ export class QcowImage implements DiskImage {
   readonly #l1: DataView
   readonly #tables = new Map<number, DataView>()
   readonly #reader = new ExtentReader(this)
-  #last: Run | undefined
+  readonly #runs: PieceRuns
 
   constructor(store: ByteStore) {
     this.#store = store
@@ -46,6 +36,7 @@ export class QcowImage implements DiskImage {
     this.capacity = header.capacity
     this.grain = header.clusterSize
     this.notes = this.#notes
+    this.#runs = new PieceRuns(header.capacity, (offset) => this.#piece(offset), { data: () => store, packed: store, codec: inflateRawCodec, unitLength: header.clusterSize })
     const l1 = new Uint8Array(header.l1Entries * 8)
     store.read(header.l1Position, l1)
     this.#l1 = viewOf(l1)
@@ -59,16 +50,7 @@ export class QcowImage implements DiskImage {
 
   extentAt(offset: number, limit: number): Extent {
     if (this.unreadable !== undefined) throw this.unreadable
-    if (!(offset >= 0 && offset < this.capacity && limit > 0)) throw new RangeError(`no extent of ${limit} bytes at offset ${offset} in a disk of ${this.capacity} bytes`)
-    const end = Math.min(offset + limit, this.capacity)
-    let run = this.#last
-    if (run === undefined || offset < run.offset || offset >= run.offset + run.length) {
-      const piece = this.#piece(offset)
-      run = { piece, offset, length: piece.length, complete: piece.kind === 'packed' }
-      this.#last = run
-    }
-    this.#prolong(run, end)
-    return this.#extent(run, offset, Math.min(end, run.offset + run.length) - offset)
+    return this.#runs.extentAt(offset, limit)
   }
 
   read(offset: number, target: Uint8Array): void {
@@ -92,40 +74,6 @@ export class QcowImage implements DiskImage {
 
   [Symbol.dispose](): void {
     this.#store[Symbol.dispose]()
-  }
-
-  /** Takes in the pieces that follow a run, up to `end`. Each table entry is looked at once, however the run is asked for. */
-  #prolong(run: Run, end: number): void {
-    const { piece } = run
-    for (let walked = 0; !run.complete && run.offset + run.length < end && walked < walkedEntries; walked++) {
-      const next = this.#following(run.offset + run.length)
-      if (next?.kind !== piece.kind || (next.kind === 'data' && piece.kind === 'data' && next.position !== piece.position + run.length)) run.complete = true
-      else run.length += next.length
-    }
-  }
-
-  #extent({ piece, offset: start }: Run, offset: number, length: number): Extent {
-    switch (piece.kind) {
-      case 'zero':
-      case 'absent':
-        return { kind: piece.kind, offset, length }
-      case 'data':
-        return { kind: 'data', offset, length, store: this.#store, position: piece.position + (offset - start) }
-      case 'packed':
-        return {
-          kind: 'packed', offset, length, store: this.#store, position: piece.position, storedLength: piece.storedLength,
-          codec: inflateRawCodec, unitOffset: piece.unitOffset, unitLength: this.#header.clusterSize,
-        }
-    }
-  }
-
-  /** The piece that may prolong a run; damage there is told when it is asked for. */
-  #following(offset: number): Piece | undefined {
-    try {
-      return this.#piece(offset)
-    } catch {
-      return undefined
-    }
   }
 
   #piece(offset: number): Piece {

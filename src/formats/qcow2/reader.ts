@@ -1,7 +1,8 @@
 import { fstatSync } from 'node:fs'
 import { codecFor } from '../../codec/index.js'
 import { ExtentReader } from '../../block/read.js'
-import type { ByteStore, Codec, Extent, Note, Section } from '../../block/types.js'
+import { PieceRuns, walkedEntries, type Piece } from '../../block/runs.js'
+import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { corrupt, printable, reference, unsupported, type ImageError } from '../../errors.js'
 import type { DiskImage, FileReference, OpenContext, ParentReference } from '../driver.js'
 import { BackingReference } from './backing.js'
@@ -11,18 +12,6 @@ import { readHeader, readTable, type Header } from './header.js'
 import { openingNotes } from './notes.js'
 import { findSnapshot, readSnapshots, snapshotDisk, type Snapshot } from './snapshots.js'
 import { overlapFinder, TableCache } from './tables.js'
-
-/** A run of one status found in the tables, not yet clipped to what was asked. */
-type Piece = { readonly length: number } & (
-  | { readonly kind: 'zero' | 'absent' }
-  | { readonly kind: 'data'; readonly position: number }
-  | { readonly kind: 'packed'; readonly position: number; readonly storedLength: number; readonly unitOffset: number })
-
-/** A run of like pieces, as far as it has been walked; `complete` when it goes no further. */
-interface Run { readonly piece: Piece; readonly offset: number; length: number; complete: boolean }
-
-/** How many table entries one call of `extentAt` walks at most, so that a call is short whatever its limit. */
-const walkedEntries = 65536
 
 /** One layer of a QCOW2 chain, versions 2 and 3: the active disk or a snapshot. */
 export class Qcow2Image implements DiskImage {
@@ -43,12 +32,10 @@ export class Qcow2Image implements DiskImage {
   readonly #l1Entries: number
   readonly #tables: TableCache
   readonly #rules: EntryRules
-  readonly #codec: Codec
   /** Where data clusters are: the file itself or the external data file; undefined when that was not opened. */
   readonly #data: ByteStore | undefined
   readonly #reader = new ExtentReader(this)
-  /** The last run: callers that take a long one in pieces get the rest of it without a second walk. */
-  #last: Run | undefined
+  readonly #runs: PieceRuns
 
   constructor(store: ByteStore, context: OpenContext) {
     this.#store = store
@@ -63,7 +50,9 @@ export class Qcow2Image implements DiskImage {
     this.#l1Entries = disk.l1.entries
     this.#tables = new TableCache(store, header.geometry.clusterSize, overlapFinder(store, header, disk.l1))
     this.#rules = { version: header.version, clusterBits: header.geometry.clusterBits, extended: header.extendedL2, dataFile: header.dataFile }
-    this.#codec = codecFor(header.compression === 'zstd' ? 'zstd' : 'deflate')
+    this.#runs = new PieceRuns(this.capacity, (offset) => this.#piece(offset), {
+      data: () => this.#dataStore(), packed: store, codec: codecFor(header.compression === 'zstd' ? 'zstd' : 'deflate'), unitLength: header.geometry.clusterSize,
+    })
     this.#notes = openingNotes(store.name, header, this.capacity)
     this.notes = this.#notes
     if (header.cryptMethod !== 0) {
@@ -79,16 +68,7 @@ export class Qcow2Image implements DiskImage {
 
   extentAt(offset: number, limit: number): Extent {
     if (this.unreadable !== undefined) throw this.unreadable
-    if (!(offset >= 0 && offset < this.capacity && limit > 0)) throw new RangeError(`no extent of ${limit} bytes at offset ${offset} in a disk of ${this.capacity} bytes`)
-    const end = Math.min(offset + limit, this.capacity)
-    let run = this.#last
-    if (run === undefined || offset < run.offset || offset >= run.offset + run.length) {
-      const piece = this.#piece(offset)
-      run = { piece, offset, length: piece.length, complete: piece.kind === 'packed' }
-      this.#last = run
-    }
-    this.#prolong(run, end)
-    return this.#extent(run, offset, Math.min(end, run.offset + run.length) - offset)
+    return this.#runs.extentAt(offset, limit)
   }
 
   read(offset: number, target: Uint8Array): void {
@@ -102,40 +82,6 @@ export class Qcow2Image implements DiskImage {
   [Symbol.dispose](): void {
     if (this.#data !== this.#store) this.#data?.[Symbol.dispose]()
     this.#store[Symbol.dispose]()
-  }
-
-  /** Takes in the pieces that follow a run, up to `end`. Each table entry is looked at once, however the run is asked for. */
-  #prolong(run: Run, end: number): void {
-    const { piece } = run
-    for (let walked = 0; !run.complete && run.offset + run.length < end && walked < walkedEntries; walked++) {
-      const next = this.#following(run.offset + run.length)
-      if (next?.kind !== piece.kind || (next.kind === 'data' && piece.kind === 'data' && next.position !== piece.position + run.length)) run.complete = true
-      else run.length += next.length
-    }
-  }
-
-  #extent({ piece, offset: start }: Run, offset: number, length: number): Extent {
-    switch (piece.kind) {
-      case 'zero':
-      case 'absent':
-        return { kind: piece.kind, offset, length }
-      case 'data':
-        return { kind: 'data', offset, length, store: this.#dataStore(), position: piece.position + (offset - start) }
-      case 'packed':
-        return {
-          kind: 'packed', offset, length, store: this.#store, position: piece.position, storedLength: piece.storedLength,
-          codec: this.#codec, unitOffset: piece.unitOffset, unitLength: this.#header.geometry.clusterSize,
-        }
-    }
-  }
-
-  /** The piece that may prolong a run. Damage there does not spoil the run before it: it is told when it is asked for. */
-  #following(offset: number): Piece | undefined {
-    try {
-      return this.#piece(offset)
-    } catch {
-      return undefined
-    }
   }
 
   /** The run at `offset` that one table entry (or one stretch of empty L1 entries) tells, from `offset` to its end. */

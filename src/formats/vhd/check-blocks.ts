@@ -65,9 +65,9 @@ class BlockCheck {
 
   * run(): Generator<Finding | CheckProgress> {
     const { passes } = this.#places
-    const { entries } = this.#blocks.layout
+    const { entries, blockSize } = this.#blocks.layout
     // Gaps are found from the start of the file on; what structures take is in the way of none.
-    const gaps = new Gaps(this.#structures, Math.min(this.#length, smallestLeak))
+    const gaps = new Gaps(this.#structures, Math.min(blockSize, smallestLeak))
     for (let pass = 0; pass < passes; pass++) {
       this.#places.begin(pass)
       yield* this.#pass(pass, passes * entries)

@@ -102,7 +102,8 @@ export function openVhd(store: ByteStore, context: OpenContext): VhdImage {
   }
 }
 
-function readStructures(store: ByteStore, context: OpenContext): Structures {
+/** Everything but the BAT's entries. @throws ImageError as {@link openVhd}. */
+export function readStructures(store: ByteStore, context: OpenContext): Structures {
   const { name, size } = store
   const ignoreChecksums = context.options['ignore-checksums'] === true
   const length = Math.min(size, windowLength)

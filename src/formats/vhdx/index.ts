@@ -1,5 +1,6 @@
 import type { FormatDriver } from '../driver.js'
 import { openVhdx } from './reader.js'
+import { repairVhdx } from './repair.js'
 import { fileSignature } from './structs.js'
 import { openWritableVhdx } from './writable.js'
 import { VhdxWriter } from './writer.js'
@@ -27,4 +28,5 @@ export const vhdx: FormatDriver = {
   open: (store, context) => openVhdx(store, context),
   openWritable: (store, context, parent) => openWritableVhdx(store, context, parent),
   create: (store, shape, options) => new VhdxWriter(store, shape, options),
+  repair: (store, context) => repairVhdx(store, context),
 }

@@ -9,6 +9,7 @@ import { create } from '../../../src/operations/create.js'
 import { openImage } from '../../../src/operations/image.js'
 import { map, type MapExtent, type MapOptions } from '../../../src/operations/map.js'
 import { diskLike } from '../../support/content.js'
+import { fixture } from '../../support/fixtures.js'
 import { testFolder } from '../../support/folder.js'
 import { subtypes } from '../../support/subtypes.js'
 import { toy, writeToy } from '../../support/toy-format.js'
@@ -74,6 +75,19 @@ test('what the map says is stored at a place is there, in every subtype; runs ti
     assert.equal(end, disk.length)
     fs.rmSync(path)
   }
+})
+
+test('the map of a partition begins at its first byte', async () => {
+  const path = `${fixture('partitioned-disk.vhdx')}@2`
+  const file = fs.readFileSync(fixture('partitioned-disk.vhdx'))
+  using image = await openImage(path)
+  let end = 0
+  for (const { offset, length, kind, position } of extents(path)) {
+    assert.equal(offset, end)
+    if (kind === 'data') assert.ok(Buffer.from(image.read(offset, length)).equals(file.subarray(position, position! + length)), `at ${offset}`)
+    end += length
+  }
+  assert.equal(end, image.capacity)
 })
 
 test('16 TiB cost neither time nor memory', async (t) => {
