@@ -8,7 +8,7 @@ import { targetFormat, tryLayout } from './build.js'
 import { convertFrom, type ConvertOptions, type ConvertResult, type TargetOutput } from './convert.js'
 import { defined } from './defined.js'
 import { imageIdentity } from './identity.js'
-import { openDisk } from './opening.js'
+import { openDisk, wholeDisk } from './opening.js'
 import { movedNotes } from './partition-notes.js'
 
 export interface ConvertTableOptions extends Omit<ConvertOptions, 'parent' | 'parentFrom' | 'size' | 'usedOnly'> {
@@ -26,9 +26,10 @@ export interface ConvertTableResult extends ConvertResult {
 /**
  * A new image of the same disk with another partition table: for sectors of 512 or 4096 bytes (`sectorSize`), GPT or MBR. The content of
  * partitions stays where it is.
- * @throws ImageError as `convert` does; usage E_NO_TABLE, E_SAME_TABLE; corrupt E_TABLE_DAMAGED; refused E_SECTOR_SIZE, E_PARTITIONS_DO_NOT_FIT, E_NO_ROOM, E_TYPE_LOST, E_ATTRIBUTES_LOST, E_HYBRID.
+ * @throws ImageError as `convert` does; usage E_NO_TABLE, E_SAME_TABLE, E_NOT_A_DISK; corrupt E_TABLE_DAMAGED; refused E_SECTOR_SIZE, E_PARTITIONS_DO_NOT_FIT, E_NO_ROOM, E_TYPE_LOST, E_ATTRIBUTES_LOST, E_HYBRID.
  */
-export async function convertPartitionTable(path: string, target: TargetOutput, options: ConvertTableOptions): Promise<ConvertTableResult> {
+export async function convertPartitionTable(argument: string, target: TargetOutput, options: ConvertTableOptions): Promise<ConvertTableResult> {
+  const path = wholeDisk(argument, 'partition convert')
   const registry = options.registry ?? new Registry()
   const { table: scheme, roundEnds, sectorSize: wanted, ...rest } = options
   const format = targetFormat(registry, typeof target === 'string' ? target : undefined, options.to, options.options ?? {})

@@ -10,7 +10,7 @@ import { targetFormat, tryLayout } from './build.js'
 import { convertFrom, type ConvertOptions, type ConvertResult } from './convert.js'
 import { defined } from './defined.js'
 import { imageIdentity } from './identity.js'
-import { openReadable, readOptions, sourceInfo, type SourceInfo } from './opening.js'
+import { openReadable, readOptions, sourceInfo, wholeDisk, type SourceInfo } from './opening.js'
 
 export interface FixTableOptions extends Omit<ConvertOptions, 'parent' | 'parentFrom' | 'size' | 'usedOnly'> {
   /** The new image; with `inPlace` the image itself is changed instead. One of the two, unless it is a dry run. */
@@ -38,9 +38,10 @@ export interface FixTableResult {
 
 /**
  * Puts a disk's partition table right where that needs no guess: in a copy, or in place.
- * @throws ImageError usage E_NO_TABLE, E_TARGET; corrupt E_GPT_CORRUPT when no copy of the table is whole; refused E_PARTITIONS_DO_NOT_FIT; those of `convert` and of changing images.
+ * @throws ImageError usage E_NO_TABLE, E_TARGET, E_NOT_A_DISK; corrupt E_GPT_CORRUPT when no copy of the table is whole; refused E_PARTITIONS_DO_NOT_FIT; those of `convert` and of changing images.
  */
-export async function fixTable(path: string, options: FixTableOptions): Promise<FixTableResult> {
+export async function fixTable(argument: string, options: FixTableOptions): Promise<FixTableResult> {
+  const path = wholeDisk(argument, 'partition fix')
   const { output, inPlace = false, newIds = false, dryRun = false, ...rest } = options
   if (output !== undefined && inPlace) throw usage('E_TARGET', '--output and --in-place exclude each other')
   if (output === undefined && !inPlace && !dryRun) throw usage('E_TARGET', 'where is the mended disk to be?', { hint: 'Say --output FILE for a new image, --in-place to change this one, or --dry-run to see what would be done.' })

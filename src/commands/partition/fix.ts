@@ -12,7 +12,7 @@ export default class PartitionFix extends BaseCommand {
   static override summary = 'Mend the partition table of a disk.'
   static override description = `Mends what \`inspect\` finds wrong with a partition table, as far as that needs no guess: a GPT is rebuilt from its other copy, the backup is moved to the end of a disk that was enlarged, checksums and the protective MBR are put right. Partitions stay where they are, and their content is not touched.
 
-With --output the mended disk is a new image; with --in-place IMAGE itself is changed: the damaged copy of the table first, then the other, each on the medium before the next, so that one whole copy is there at any moment. --dry-run says what would be done.
+With --output the mended disk is a new image; with --in-place IMAGE itself is changed: the damaged copy of the table first, then the other, each on the medium before the next, so that one whole copy is there at any moment. --dry-run says what would be done. Where nothing is to be done, nothing is written.
 
 --new-ids gives the disk and its partitions new ids, for a clone that is used beside its original, and lists what may refer to the old ones. The exit code is 1 when errors are left that this cannot mend.`
   static override examples = [
