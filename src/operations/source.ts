@@ -3,10 +3,10 @@ import type { FileStore } from '../block/file-store.js'
 import { PaddedSource } from '../block/padded.js'
 import { SliceSource } from '../block/slice.js'
 import type { BlockSource } from '../block/types.js'
-import { prepareCodec } from '../codec/index.js'
 import type { Progress } from '../engine/progress.js'
 import { aborted, usage } from '../errors.js'
 import { openStore, type OpenedImage, type OpenOptions } from '../formats/open.js'
+import { firstContent } from './content-search.js'
 import { openDisk } from './opening.js'
 
 /** Where an image comes from: a path, or bytes that arrive once (standard input). */
@@ -65,8 +65,6 @@ async function* untilAborted(input: AsyncIterable<Uint8Array>, signal: AbortSign
   }
 }
 
-const pieceLength = 1048576
-
 /**
  * The disk with another capacity: larger is filled up with zeros, smaller only cuts off what reads as zero.
  * @throws ImageError usage E_SIZE_TOO_SMALL naming the first offset with content; aborted E_ABORTED.
@@ -74,26 +72,11 @@ const pieceLength = 1048576
 export async function resized(source: BlockSource, capacity: number, signal?: AbortSignal): Promise<BlockSource> {
   if (capacity === source.capacity) return source
   if (capacity > source.capacity) return new PaddedSource(source, capacity)
-  const piece = new Uint8Array(pieceLength)
-  for (let offset = capacity; offset < source.capacity;) {
-    if (signal?.aborted === true) throw aborted()
-    const extent = source.extentAt(offset, source.capacity - offset)
-    if (extent.kind === 'zero' || extent.kind === 'absent') {
-      offset += extent.length
-      continue
-    }
-    if (extent.kind === 'packed') await prepareCodec(extent.codec.id)
-    const bytes = piece.subarray(0, Math.min(extent.length, pieceLength))
-    source.read(offset, bytes)
-    if (!isZero(bytes)) {
-      const first = offset + bytes.findIndex((byte) => byte !== 0)
-      throw usage('E_SIZE_TOO_SMALL', `the disk cannot be cut to ${capacity} bytes: it has content at offset ${first}`, {
-        hint: 'Shrink the partitions and filesystems first, inside the guest.', details: { capacity, offset: first },
-      })
-    }
-    offset += bytes.length
-    // Lets a signal through: the scan is synchronous.
-    await new Promise((next) => setImmediate(next))
+  const first = await firstContent(source, capacity, signal)
+  if (first !== undefined) {
+    throw usage('E_SIZE_TOO_SMALL', `the disk cannot be cut to ${capacity} bytes: it has content at offset ${first}`, {
+      hint: 'Shrink the partitions and filesystems first, inside the guest.', details: { capacity, offset: first },
+    })
   }
   return new SliceSource(source, 0, capacity)
 }
