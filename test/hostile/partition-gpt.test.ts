@@ -112,6 +112,7 @@ test('names: 36 units without an end, half a pair, controls, right to left', asy
   assert.deepEqual(table.partitions.map(({ label }) => label), names)
   const text = await inspectText({
     ...table, image: { path: 'x', format: 'raw', subformat: 'flat', capacity, sectorSize: 512 }, gaps: [], filesystems: [], notes: [],
+    boot: { firmware: 'none', reasons: names, loaders: [], configurations: [], problems: [] }, operatingSystem: { found: names.map((name) => ({ name, by: 'files', evidence: '/etc/os-release' })) },
     partitions: table.partitions.map((partition) => ({ ...partition, firstSector: 0, lastSector: 0, alignment: 4096, filesystems: [] })),
   }, { columns: 100 })
   assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f\u202e]|[\ud800-\udbff](?![\udc00-\udfff])/)
