@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import { isZero } from '../binary/zero.js'
 import type { Progress } from '../engine/index.js'
 import { aborted, unsupported, usage } from '../errors.js'
+import { openImage } from '../formats/open.js'
 import { openWritableImage } from '../formats/open-writable.js'
 import { changedCopy } from './changed-copy.js'
 import { storedPieces } from './content-search.js'
@@ -43,7 +44,8 @@ export async function compact(path: string, options: CompactOptions): Promise<Co
   if ((options.output === undefined) === (options.inPlace !== true)) throw usage('E_COMPACT_TARGET', 'say where the smaller image goes', { hint: '--output FILE makes a compacted copy; --in-place changes the image itself.' })
   const before = sizes(path)
   const target = options.output ?? path
-  const work = (file: string): Promise<Pick<CompactResult, 'format' | 'subformat' | 'zeros'>> => compactFile(file, options)
+  // An unfinished file is never taken for an image by its content: the copy's format is the image's.
+  const work = (file: string): Promise<Pick<CompactResult, 'format' | 'subformat' | 'zeros'>> => compactFile(file, { ...options, from: formatOf(path, options) })
   const done = options.output === undefined ? await work(path) : await changedCopy(path, options.output, work, defined({ force: options.force, signal: options.signal, onProgress: options.onProgress }))
   return { path, target, ...done, before, after: sizes(target) }
 }
@@ -104,6 +106,11 @@ class ZeroRuns {
     this.#start = undefined
     this.#inRun = 0
   }
+}
+
+function formatOf(path: string, options: ReadOptions): string {
+  using opened = openImage(path, readOptions(options))
+  return opened.top.driver.id
 }
 
 function sizes(path: string): { readonly size: number, readonly allocated: number } {

@@ -1,4 +1,5 @@
 import { roundDown, roundUp } from '../../binary/integers.js'
+import { isZero } from '../../binary/zero.js'
 import type { BlockSource, ByteStore, Extent } from '../../block/types.js'
 import { corrupt, reference, targetError } from '../../errors.js'
 import type { CheckProgress } from '../driver.js'
@@ -22,6 +23,8 @@ export interface BlockWriterOptions {
   readonly differencing: boolean
   /** The disk below a differencing image. */
   readonly parent: BlockSource | undefined
+  /** Makes the dynamic header lead to a table elsewhere, in one sector. */
+  readonly lead: (position: number, entries: number) => void
   /** The footer's bytes, and where it stands. */
   readonly footer: Uint8Array
   readonly end: number
@@ -32,6 +35,7 @@ export interface BlockWriterOptions {
 /** The file is enlarged by this much at once, or by a block: each time costs a flush. */
 const stepLength = 32 * 1024 * 1024
 const pieceLength = 1024 * 1024
+const movedPiece = 65536
 /** Blocks with changes that wait for a flush at most, and blocks moved between two. */
 const mostPending = 1024
 const mostMoved = 16
@@ -138,20 +142,25 @@ export class BlockWriter {
     this.#blocks = this.#newBlocks(this.#options.layout)
   }
 
-  /** A longer table, in new space; `lead` makes the file's header lead to it. */
-  enlargeTable(entries: number, lead: (position: number) => void): void {
+  /** A longer table, in new space. */
+  enlargeTable(entries: number): void {
     this.commit()
     this.#changed = true
     const words = new Uint32Array(entries).fill(unallocated)
     words.set(this.#table.words)
     const bytes = new WordTable(0, words).bytes()
-    const position = this.#extend(bytes.length)
+    this.#placeTable(this.#extend(bytes.length), words, bytes)
+  }
+
+  /** The new table is whole on the medium before anything leads to it; the old one stays until then. */
+  #placeTable(position: number, words: Uint32Array, bytes: Uint8Array): void {
     this.#store.write(position, bytes)
     this.#store.flush()
-    lead(position)
+    this.#options.lead(position, words.length)
     this.#store.flush()
+    const old = this.#table.position(0)
+    this.#structures.splice(0, this.#structures.length, ...this.#structures.filter((area) => area.position !== old), { position, length: bytes.length })
     this.#table = new WordTable(position, words)
-    this.#structures.push({ position, length: bytes.length })
     this.#blocks = this.#newBlocks(this.#options.layout)
   }
 
@@ -167,11 +176,7 @@ export class BlockWriter {
     const length = this.#bitmapLength + this.#blockSize
     const places = this.#places()
     const holes: number[] = []
-    let at = 0
-    for (const area of [...this.#structures, ...places].sort((a, b) => a.position - b.position)) {
-      for (; at + length <= area.position; at += length) holes.push(at)
-      at = Math.max(at, roundUp(area.position + area.length, sectorLength))
-    }
+    for (const gap of this.#gaps()) for (let at = gap.position; at + length <= gap.position + gap.length; at += length) holes.push(at)
     let moved = 0
     for (const [index, hole] of holes.entries()) {
       const last = places.pop()
@@ -184,7 +189,23 @@ export class BlockWriter {
     }
     this.commit()
     this.#free.length = 0
+    // A table that was moved behind the blocks comes back before them.
+    const bytes = this.#table.bytes()
+    const room = this.#gaps().find(({ position, length: free }) => free >= bytes.length && position < this.#table.position(0))
+    if (room !== undefined) this.#placeTable(room.position, this.#table.words, bytes)
+    for (const gap of this.#gaps()) this.#clear(gap.position, gap.length)
     this.#next = this.#lastUsed()
+  }
+
+  /** What nothing uses between structures and blocks, in whole sectors. */
+  #gaps(): Area[] {
+    const gaps: Area[] = []
+    let end = 0
+    for (const area of [...this.#structures, ...this.#places()].sort((a, b) => a.position - b.position)) {
+      if (area.position > end) gaps.push({ position: end, length: area.position - end })
+      end = Math.max(end, roundUp(area.position + area.length, sectorLength))
+    }
+    return gaps
   }
 
   #newBlocks(layout: DynamicLayout): Blocks {
@@ -336,11 +357,13 @@ export class BlockWriter {
   }
 
   #copy(from: number, to: number, length: number): void {
-    const piece = new Uint8Array(Math.min(length, pieceLength))
+    const piece = new Uint8Array(Math.min(length, movedPiece))
     for (let done = 0; done < length; done += piece.length) {
       const bytes = piece.subarray(0, Math.min(piece.length, length - done))
       this.#store.read(from + done, bytes)
-      this.#store.write(to + done, bytes)
+      // Holes stay holes.
+      if (isZero(bytes)) this.#clear(to + done, bytes.length)
+      else this.#store.write(to + done, bytes)
     }
   }
 

@@ -148,6 +148,11 @@ class WritableDynamic extends WritableVhd {
     this.#blocks = new BlockWriter({
       store, layout: dynamic, capacity: image.capacity, differencing: image.subformat === 'differencing', parent,
       footer: bytes, end: footer.position, structures: areas,
+      lead: (position, entries) => {
+        // Both changed fields and the checksum lie in the header's first sector: it is the old one or the new.
+        const header = sealedDynamicHeader({ ...dynamic.values, tableOffset: BigInt(position), maxTableEntries: entries })
+        store.write(dynamic.position, header.subarray(0, sectorLength))
+      },
     })
   }
 
@@ -185,11 +190,7 @@ class WritableDynamic extends WritableVhd {
     }
     this.#blocks.commit()
     if (entries > this.#blocks.table.words.length) {
-      this.#blocks.enlargeTable(entries, (position) => {
-        // Both changed fields and the checksum lie in the header's first sector: it is the old one or the new.
-        const header = sealedDynamicHeader({ ...this.#layout.values, tableOffset: BigInt(position), maxTableEntries: entries })
-        this.store.write(this.#layout.position, header.subarray(0, sectorLength))
-      })
+      this.#blocks.enlargeTable(entries)
     }
     this.#blocks.changeFooter(footer, capacity)
     // A child's new part is zero, whatever its parent has there.
