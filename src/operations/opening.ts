@@ -1,4 +1,5 @@
 import fs from 'node:fs'
+import { usage } from '../errors.js'
 import type { OptionValues } from '../formats/driver.js'
 import { openImage, type OpenedImage, type OpenOptions } from '../formats/open.js'
 import type { ParentMapping } from '../formats/parent-map.js'
@@ -61,6 +62,13 @@ export function parseImageArgument(text: string): ImageArgument {
   const at = text.lastIndexOf('@')
   const partition = at <= 0 || fs.existsSync(text) ? undefined : parseSelector(text.slice(at + 1))
   return partition === undefined ? { path: text } : { path: text.slice(0, at), partition }
+}
+
+/** The path of an argument that must name a whole disk. @throws ImageError usage E_NOT_A_DISK when it names a partition. */
+export function wholeDisk(argument: string, purpose: string): string {
+  const { path, partition } = parseImageArgument(argument)
+  if (partition !== undefined) throw usage('E_NOT_A_DISK', `${purpose} works on the partition table of a whole disk, and ${argument} is a partition`, { hint: 'Leave out what follows the @.' })
+  return path
 }
 
 /**

@@ -3,6 +3,7 @@ import type { FileStore } from '../block/file-store.js'
 import { PaddedSource } from '../block/padded.js'
 import { SliceSource } from '../block/slice.js'
 import type { BlockSource } from '../block/types.js'
+import { prepareCodec } from '../codec/index.js'
 import type { Progress } from '../engine/progress.js'
 import { aborted, usage } from '../errors.js'
 import { openStore, type OpenedImage, type OpenOptions } from '../formats/open.js'
@@ -12,6 +13,12 @@ import { openDisk } from './opening.js'
 /** Where an image comes from: a path, or bytes that arrive once (standard input). */
 export type SourceInput = string | { readonly input: AsyncIterable<Uint8Array>; readonly name?: string }
 
+/** A disk that an operation puts together of images. The result owns what it opened. */
+export interface ComposedSource {
+  readonly compose: (options: OpenOptions) => OpenedImage
+  readonly name: string
+}
+
 interface SourceOptions extends OpenOptions {
   /** Where bytes that arrive once are kept until the end; room for all of them is needed. */
   readonly scratchFolder: string
@@ -20,8 +27,13 @@ interface SourceOptions extends OpenOptions {
 }
 
 /** Opens what is to be read, with its chain. @throws ImageError */
-export async function openSource(source: SourceInput, options: SourceOptions): Promise<OpenedImage> {
+export async function openSource(source: SourceInput | ComposedSource, options: SourceOptions): Promise<OpenedImage> {
   if (typeof source === 'string') return openDisk(source, options)
+  if ('compose' in source) {
+    // Composing looks into the disk, which is synchronous; the one codec that may have to be loaded is.
+    await prepareCodec('zstd')
+    return source.compose(options)
+  }
   const { createScratchStore } = await import('../block/scratch-store.js')
   const store = createScratchStore(options.scratchFolder)
   try {

@@ -13,6 +13,7 @@ import { fixture } from '../../support/fixtures.js'
 import { testFolder } from '../../support/folder.js'
 import { subtypes } from '../../support/subtypes.js'
 import { toy, writeToy } from '../../support/toy-format.js'
+import { processorTime } from '../../support/processor-time.js'
 
 const registry = new Registry([...builtinDrivers, toy])
 const block = 4096
@@ -92,7 +93,7 @@ test('the map of a partition begins at its first byte', async () => {
 
 test('16 TiB cost neither time nor memory', async (t) => {
   const folder = testFolder(t)
-  const started = performance.now()
+  const started = processorTime()
   for (const name of ['a.qcow2', 'a.vhdx']) {
     const path = join(folder, name)
     await create(path, { size: 16 * 2 ** 40 })
@@ -101,7 +102,7 @@ test('16 TiB cost neither time nor memory', async (t) => {
     await create(child, { parent: path })
     assert.deepEqual(extents(child).map(({ length, depth }) => [length, depth]), [[16 * 2 ** 40, 1]], name)
   }
-  assert.ok(performance.now() - started < 5000)
+  assert.ok(processorTime() - started < 5000)
 })
 
 test('a damaged table ends the map where it is, after what is sound', async (t) => {
