@@ -12,6 +12,7 @@ export { create, type CreateOptions, type CreateResult } from './operations/crea
 export { hash, type HashOptions, type HashResult } from './operations/hash.js'
 export { formats, type FormatInfo } from './operations/formats.js'
 export { map, type DiskMap, type MapExtent, type MapKind, type MapLayer, type MapOptions, type MapTotals } from './operations/map.js'
+export { usedOnly, type DirtyChoice, type UsedOnly, type UsedOnlyOptions, type VolumeUse } from './operations/used-only.js'
 export { measure, type MeasureOptions, type MeasureResult } from './operations/measure.js'
 export { Image, openImage, type ImageOptions, type Run } from './operations/image.js'
 export type { ChainOptions, ReadOptions, SourceInfo } from './operations/opening.js'

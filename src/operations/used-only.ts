@@ -53,6 +53,7 @@ export async function usedOnly(disk: BlockSource, options: UsedOnlyOptions = {})
   const volumes: VolumeUse[] = [...apart]
   let end = 0
   for (const volume of parts) {
+    stopIfAborted(options.signal)
     runs.add(end, volume.start - end)
     volumes.push(await addVolume(runs, volume, options))
     end = volume.start + volume.source.capacity
@@ -120,7 +121,7 @@ async function usedRuns(filesystem: Filesystem, partition: number | undefined, o
       if (count % 65536 !== 0) continue
       // Lets a signal through: the walk is synchronous.
       await new Promise((next) => setImmediate(next))
-      if (signal?.aborted === true) throw aborted()
+      stopIfAborted(signal)
     }
     return filesystem.usedRuns(chosen)
   } catch (error) {
@@ -128,6 +129,10 @@ async function usedRuns(filesystem: Filesystem, partition: number | undefined, o
     if (error.code !== 'E_FS_DIRTY' || ifDirty === 'whole') return error.message
     throw dirtyError(error, partition)
   }
+}
+
+function stopIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw aborted()
 }
 
 function dirtyError(error: ImageError, partition: number | undefined): Error {
