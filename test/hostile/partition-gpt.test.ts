@@ -114,7 +114,6 @@ test('names: 36 units without an end, half a pair, controls, right to left', asy
   assert.deepEqual(table.partitions.map(({ label }) => label), names)
   const text = await inspectText({
     ...table, image: { path: 'x', format: 'raw', subformat: 'flat', capacity, sectorSize: 512 }, gaps: [], filesystems: [], notes: [],
-    boot: { firmware: 'none', reasons: names, loaders: [], configurations: [], problems: [] }, operatingSystem: { found: names.map((name) => ({ name, by: 'files', evidence: '/etc/os-release' })) },
     partitions: table.partitions.map((partition) => ({ ...partition, firstSector: 0, lastSector: 0, alignment: 4096, filesystems: [] })),
     boot: diagnoseBoot(openWith('raw', store), table, []), operatingSystem: guessSystems(table, []),
   }, { columns: 100 })
