@@ -18,6 +18,9 @@ export interface Snapshot {
   readonly l1Entries: number
   /** Where its entry begins in the file. */
   readonly position: number
+  /** Bytes of the entry, and of its extra data. */
+  readonly length: number
+  readonly extraLength: number
 }
 
 const maximumSnapshots = 65536
@@ -51,7 +54,7 @@ export function readSnapshots(store: ByteStore, header: Header): Snapshot[] {
       diskSize: entry.extraSize >= 16 ? extra.getBigUint64(8) : undefined,
       l1Position: entry.l1TableOffset,
       l1Entries: entry.l1Size,
-      position,
+      position, length, extraLength: entry.extraSize,
     })
     position += length + (8 - length % 8) % 8
   }
