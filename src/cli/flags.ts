@@ -166,3 +166,11 @@ export function optionValues(texts: readonly string[] | undefined, named: Readon
   }
   return values
 }
+
+/** A size, or a change of one: `100G`, `+20G`, `-512M`. @throws ImageError usage E_SIZE. */
+export function sizeChange(text: string): { readonly capacity: number } | { readonly by: number } {
+  const [, sign, size = ''] = /^([+-]?)(.*)$/s.exec(text) ?? []
+  const bytes = parseSize(size)
+  if (sign === '') return { capacity: bytes }
+  return { by: sign === '-' ? -bytes : bytes }
+}

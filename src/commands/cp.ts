@@ -12,12 +12,12 @@ export default class Cp extends BaseCommand {
 
 Copies have the times, permission bits and holes of their originals, and belong to you. Links stay links; a link, or a name, inside the image never leads a copy out of TARGET. If TARGET is a folder, the copy goes into it under its own name. What cannot be copied is told, the rest is copied, and the exit code is 9 then.`
   static override examples = [
-    { description: 'One file', command: '<%= config.bin %> <%= command.id %> server.vhdx:/etc/fstab .' },
+    { description: 'One file', command: '<%= config.bin %> <%= command.id %> server.vhdx@2:/etc/fstab .' },
     { description: 'A folder with all that is in it', command: '<%= config.bin %> <%= command.id %> -r backup.qcow2:/home/ann ann' },
     { description: 'Everything', command: '<%= config.bin %> <%= command.id %> -r usb.img:/ usb-files' },
   ]
   static override args = {
-    source: string({ required: true, description: 'the image and the file or folder in it, as IMAGE:/PATH' }),
+    source: string({ required: true, description: 'the image and the file or folder in it, as IMAGE:/PATH or IMAGE@PARTITION:/PATH' }),
     target: string({ required: true, description: 'a folder, or the name of the copy' }),
   }
   static override usage = '<%= command.id %> IMAGE:/PATH TARGET [FLAGS]'
@@ -32,7 +32,7 @@ Copies have the times, permission bits and holes of their originals, and belong 
     const { args, flags } = await this.parse(Cp)
     const [{ copyFiles }, { parseFileAddress }, registry] = await Promise.all([import('../operations/copy-files.js'), import('../operations/file-address.js'), this.registry()])
     const address = parseFileAddress(args.source)
-    if (address === undefined) throw usage('E_FILE_ADDRESS', `${args.source} names no file inside an image`, { hint: 'Write IMAGE:/PATH, for example disk.vhdx:/etc/fstab' })
+    if (address === undefined) throw usage('E_FILE_ADDRESS', `${args.source} names no file inside an image`, { hint: 'Write IMAGE:/PATH, for example disk.vhdx@2:/etc/fstab' })
     const progress = this.progress(flags.progress)
     const result = await copyFiles(address.image, address.path, args.target, defined({
       registry, from: flags.from, snapshot: flags.snapshot, recursive: flags.recursive, force: flags.force, signal: this.signal,

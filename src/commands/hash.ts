@@ -1,5 +1,5 @@
 import { string } from '@oclif/core/args'
-import { option } from '@oclif/core/flags'
+import { boolean, option } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { count, openFlags, openValues, progressFlag, range } from '../cli/flags.js'
 import { printable } from '../errors.js'
@@ -14,6 +14,7 @@ sha256 is that of the disk's bytes in order: what sha256sum says of the raw imag
     { description: 'What sha256sum says of the same disk as a raw image', command: '<%= config.bin %> <%= command.id %> disk.vhdx' },
     { description: 'Fast, also for a large and mostly empty disk', command: '<%= config.bin %> <%= command.id %> disk.qcow2 --algorithm tree' },
     { description: 'Of a part of the disk', command: '<%= config.bin %> <%= command.id %> disk.vhd --range 1M:64M' },
+    { description: 'Of each partition', command: '<%= config.bin %> <%= command.id %> disk.vhdx --per-partition' },
   ]
   static override args = { image: string({ required: true, description: 'the image to read' }) }
   static override usage = '<%= command.id %> IMAGE [FLAGS]'
@@ -21,6 +22,7 @@ sha256 is that of the disk's bytes in order: what sha256sum says of the raw imag
     ...openFlags,
     algorithm: option({ options: ['sha256', 'tree'] as const, default: 'sha256', summary: 'the kind of digest' })(),
     range: range({ multiple: true, multipleNonGreedy: true, summary: 'a part of the disk, hashed as if it were a disk; several may be given' }),
+    'per-partition': boolean({ summary: 'each partition, hashed as if it were a disk', exclusive: ['range'] }),
     threads: count({ summary: 'worker threads for hashing and decompression; 0: none' }),
     ...progressFlag,
   }
@@ -29,7 +31,7 @@ sha256 is that of the disk's bytes in order: what sha256sum says of the raw imag
     const { args, flags } = await this.parse(Hash)
     const [{ hash }, registry] = await Promise.all([import('../operations/hash.js'), this.registry()])
     const result = await hash(args.image, defined({
-      registry, ...openValues(flags), algorithm: flags.algorithm, ranges: flags.range, threads: flags.threads,
+      registry, ...openValues(flags), algorithm: flags.algorithm, ranges: flags.range, perPartition: flags['per-partition'], threads: flags.threads,
       signal: this.signal, onProgress: this.progress(flags.progress).update,
     }))
     if (flags.json) {
@@ -38,8 +40,9 @@ sha256 is that of the disk's bytes in order: what sha256sum says of the raw imag
     }
     for (const note of result.notes) this.tell(`Warning: ${printable(note.message)}`)
     const prefix = result.algorithm === 'sha256' ? '' : `${result.algorithm}:`
-    for (const { offset, length, digest } of result.digests) {
-      this.print(`${prefix}${digest}  ${printable(args.image)}${flags.range === undefined ? '' : ` (${length} bytes from offset ${offset})`}`)
+    for (const { offset, length, digest, partition, label } of result.digests) {
+      const part = partition !== undefined ? `@${partition}${label === undefined ? '' : ` (${printable(label)})`}` : flags.range === undefined ? '' : ` (${length} bytes from offset ${offset})`
+      this.print(`${prefix}${digest}  ${printable(args.image)}${part}`)
     }
   }
 }

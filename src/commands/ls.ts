@@ -10,10 +10,10 @@ export default class Ls extends BaseCommand {
   static override description = `Lists the files of a folder in the filesystem that the image holds, without mounting it and without special rights. Nothing is written. Names are ordered; a folder's ends with a slash. What is damaged is told, the rest is listed, and the exit code is 9 then.`
   static override examples = [
     { description: 'The root folder', command: '<%= config.bin %> <%= command.id %> usb.img:/' },
-    { description: 'Sizes, times, owners and modes', command: '<%= config.bin %> <%= command.id %> server.vhdx:/etc -l' },
+    { description: 'Sizes, times, owners and modes', command: '<%= config.bin %> <%= command.id %> server.vhdx@2:/etc -l' },
     { description: 'Everything below a folder, for a program', command: '<%= config.bin %> <%= command.id %> esp.qcow2:/EFI --recursive --json' },
   ]
-  static override args = { file: string({ required: true, description: 'the image and the folder or file in it, as IMAGE:/PATH' }) }
+  static override args = { file: string({ required: true, description: 'the image and the folder or file in it, as IMAGE:/PATH or IMAGE@PARTITION:/PATH' }) }
   static override usage = '<%= command.id %> IMAGE:/PATH [FLAGS]'
   static override flags = {
     ...openFlags,

@@ -1,15 +1,35 @@
 import type { BlockSource } from '../block/types.js'
+import { apfs } from './apfs.js'
+import { bcachefs } from './bcachefs.js'
 import { bitlocker } from './bitlocker.js'
+import { btrfs } from './btrfs/index.js'
+import { erofs } from './erofs.js'
 import { exfat } from './exfat/index.js'
 import { ext } from './ext/index.js'
+import { f2fs } from './f2fs.js'
 import { fat } from './fat/index.js'
+import { hfs } from './hfs/index.js'
+import { luks } from './luks.js'
+import { lvm2 } from './lvm2.js'
+import { mdraid } from './mdraid.js'
 import { ntfs } from './ntfs/index.js'
 import { refs } from './refs.js'
+import { squashfs } from './squashfs.js'
+import { swap } from './swap.js'
 import type { Filesystem, FilesystemFamily } from './types.js'
+import { opticalDiscs } from './udf.js'
+import { vmfs } from './vmfs.js'
+import { xfs } from './xfs/index.js'
+import { zfs } from './zfs.js'
 
 /** What holds other volumes, or is spread over several: its mark wins over what an older filesystem left (the sheet's section 14). */
 const containers: readonly FilesystemFamily[] = [
+  luks,
   bitlocker,
+  lvm2,
+  mdraid,
+  zfs,
+  bcachefs,
 ]
 
 /** The others, FAT last: its marks are the weakest. */
@@ -18,6 +38,16 @@ const filesystems: readonly FilesystemFamily[] = [
   exfat,
   refs,
   ext,
+  xfs,
+  btrfs,
+  f2fs,
+  hfs,
+  apfs,
+  opticalDiscs,
+  squashfs,
+  erofs,
+  swap,
+  vmfs,
   fat,
 ]
 

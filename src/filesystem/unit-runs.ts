@@ -1,3 +1,4 @@
+import { roundUp } from '../binary/integers.js'
 import type { Run } from './types.js'
 
 /** A run of units (clusters, blocks) in use, counted from the first unit of the map. */
@@ -13,12 +14,20 @@ const pieceLength = 65536
  * @param read fills a piece with the bitmap's bytes at an offset. @param units how many bits count; those behind are padding.
  */
 export function* bitmapRuns(read: (offset: number, target: Uint8Array) => void, units: number): Generator<UnitRun> {
-  const piece = new Uint8Array(Math.min(pieceLength, Math.ceil(units / 8)))
+  const piece = new Uint8Array(Math.min(pieceLength, roundUp(Math.ceil(units / 8), 4)))
+  const words = new Uint32Array(piece.buffer)
   let start = -1
   for (let offset = 0; offset * 8 < units; offset += piece.length) {
     const bytes = piece.subarray(0, Math.min(piece.length, Math.ceil(units / 8) - offset))
     read(offset, bytes)
     for (let index = 0; index < bytes.length; index++) {
+      const same = start < 0 ? 0 : 0xffffffff
+      if (index % 4 === 0 && index + 4 <= bytes.length && words[index / 4] === same) {
+        // Large volumes are mostly free, or mostly used.
+        while (index + 8 <= bytes.length && words[index / 4 + 1] === same) index += 4
+        index += 3
+        continue
+      }
       const byte = bytes[index] ?? 0
       // Most bytes are all free or all used, like the one before.
       if (byte === (start < 0 ? 0 : 0xff)) continue

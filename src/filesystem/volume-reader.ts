@@ -86,3 +86,11 @@ export class VolumeReader {
     return page
   }
 }
+
+/** The bytes at a position of a volume; undefined when they do not lie in it. For marks, before anything is known. */
+export function bytesAt(volume: BlockSource, position: number, length: number): Uint8Array | undefined {
+  if (!Number.isSafeInteger(position) || position < 0 || position + length > volume.capacity) return undefined
+  const bytes = new Uint8Array(length)
+  volume.read(position, bytes)
+  return bytes
+}

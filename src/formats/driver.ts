@@ -25,7 +25,7 @@ export interface DiskImage extends BlockSource {
   /**
    * Damage of this layer, found by looking at all of its structures (`vdisk check`); parents and the guest's data are not judged.
    * Lazy, and in bounded memory whatever the image. The caller adds `notes` as warnings, except those that a finding repeats with more
-   * knowledge: `E_CHECKSUM` and `L_SLACK` stand for the notes `W_CHECKSUM` and `W_SLACK`.
+   * knowledge: its code is the same but for the first letter. `E_CHECKSUM` and `L_SLACK` stand for the notes `W_CHECKSUM` and `W_SLACK`.
    * Between findings it tells how far it is, every few tens of milliseconds: the caller may stop there.
    */
   check?(options?: CheckOptions): Iterable<Finding | CheckProgress>

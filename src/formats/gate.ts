@@ -196,7 +196,7 @@ function failure(request: GateRequest, looked: readonly string[], refusals: read
   if (refusals.length > 0) {
     const [first = ''] = looked.filter((path) => refusals.some((refusal) => refusal.startsWith(printable(path))))
     return reference('E_REFERENCE_NOT_ALLOWED', `${imageName} names ${named} as its ${role}, but ${refusals.join('; ')}`, {
-      hint: `If you trust the image, allow it with --allow-reference ${printable(first)}`, details: { role, path: first },
+      hint: `If you trust the image, allow it with --allow-reference ${printable(first)}`, details: { role, path: first, looked: looked.join('\n') },
     })
   }
   const isParent = role === 'parent'

@@ -62,25 +62,39 @@ export class OpenedImage implements BlockSource {
   readonly grain: number
   /** What of the disk is looked at, when it is not all of it: `partition 2`. */
   readonly part: string | undefined
+  /** Where on the disk that part begins, in bytes; 0 for all of it. */
+  readonly start: number
   readonly #source: BlockSource
+  /** Further images that the disk is put together of. */
+  readonly #others: readonly OpenedImage[]
 
-  /** @param part the part of the disk that is to be read instead of all. @throws RangeError without a layer. */
-  constructor(layers: readonly Layer[], missing: ImageError | undefined, part?: { readonly name: string, readonly source: BlockSource }) {
+  /** @param part what is to be read instead of the disk. @throws RangeError without a layer. */
+  constructor(layers: readonly Layer[], missing: ImageError | undefined, part?: { readonly name?: string | undefined, readonly source: BlockSource, readonly start?: number, readonly others?: readonly OpenedImage[] }) {
     const [top] = layers
     if (top === undefined) throw new RangeError('an image has at least one layer')
     this.layers = layers
     this.missing = missing
     const source = stacked(layers, missing === undefined ? undefined : new MissingSource(top.image.capacity, top.image.sectorSize, missing))
     this.part = part?.name
+    this.start = part?.start ?? 0
     this.#source = part?.source ?? source ?? top.image
+    this.#others = part?.others ?? []
     this.capacity = this.#source.capacity
     this.sectorSize = this.#source.sectorSize
     this.grain = this.#source.grain
   }
 
-  /** The same image, of which only a part is read. Closing either closes the layers. */
-  withPart(name: string, source: BlockSource): OpenedImage {
-    return new OpenedImage(this.layers, this.missing, { name, source })
+  /** The same image, of which only a part is read, which begins at `start`. Closing either closes the layers. */
+  withPart(name: string, source: BlockSource, start: number): OpenedImage {
+    return new OpenedImage(this.layers, this.missing, { name, source, start })
+  }
+
+  /**
+   * A disk that is made of this image and others: its table changed, something put into a partition. It has the notes and files of all,
+   * and closing it closes all.
+   */
+  composed(source: BlockSource, others: readonly OpenedImage[] = [], name?: string): OpenedImage {
+    return new OpenedImage(this.layers, this.missing, { name, source, others })
   }
 
   /** What messages call it: the file's name, or `partition 2 of disk.vhdx`. */
@@ -103,17 +117,17 @@ export class OpenedImage implements BlockSource {
 
   /** What the user should know, of every layer. */
   get notes(): Note[] {
-    return this.layers.flatMap(({ image, notes }) => [...notes, ...image.notes])
+    return [...this.layers.flatMap(({ image, notes }) => [...notes, ...image.notes]), ...this.#others.flatMap(({ notes }) => notes)]
   }
 
   /** Every file that the disk is made of. */
   get files(): ImageFile[] {
-    return this.layers.flatMap(({ files }) => files)
+    return [...this.layers, ...this.#others].flatMap(({ files }) => files)
   }
 
   /** The error that reading will meet: encryption, or a missing parent. Undefined when all is there. */
   get unreadable(): ImageError | undefined {
-    return this.layers.find(({ image }) => image.unreadable !== undefined)?.image.unreadable ?? this.missing
+    return this.layers.find(({ image }) => image.unreadable !== undefined)?.image.unreadable ?? this.missing ?? this.#others.find(({ unreadable }) => unreadable !== undefined)?.unreadable
   }
 
   extentAt(offset: number, limit: number): Extent {
@@ -126,6 +140,7 @@ export class OpenedImage implements BlockSource {
 
   [Symbol.dispose](): void {
     for (const { image } of this.layers) image[Symbol.dispose]()
+    for (const other of this.#others) other[Symbol.dispose]()
   }
 }
 

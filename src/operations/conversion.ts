@@ -11,7 +11,7 @@ import { defined } from './defined.js'
 import { imageIdentity } from './identity.js'
 import { chainOptions, readOptions, type ReadOptions } from './opening.js'
 import { openNewParent, type NewParent } from './parent.js'
-import { openSource, resized, type SourceInput } from './source.js'
+import { openSource, resized, type ComposedSource, type SourceInput } from './source.js'
 import { usedOnly, type UsedOnly, type UsedOnlyOptions } from './used-only.js'
 
 /** What decides the content and the layout of a target. */
@@ -94,7 +94,7 @@ export class Conversion implements Disposable {
  * Opens a source, and the parent of its target.
  * @param path where the target is to be; undefined for a stream, which has no parent. @throws ImageError
  */
-export async function openConversion(source: SourceInput, path: string | undefined, format: TargetFormat, options: ConversionOptions & { readonly registry: Registry }): Promise<Conversion> {
+export async function openConversion(source: SourceInput | ComposedSource, path: string | undefined, format: TargetFormat, options: ConversionOptions & { readonly registry: Registry }): Promise<Conversion> {
   const open: OpenOptions = chainOptions(options)
   const scratchFolder = options.scratchFolder ?? (path === undefined ? tmpdir() : dirname(resolve(path)))
   const opened = await openSource(source, { ...readOptions(options), scratchFolder, ...defined({ signal: options.signal, onProgress: options.onProgress }) })

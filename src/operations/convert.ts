@@ -9,7 +9,7 @@ import { openConversion, type Conversion, type ConversionOptions } from './conve
 import { defined } from './defined.js'
 import { sourceInfo, type SourceInfo } from './opening.js'
 import type { NewParent } from './parent.js'
-import type { SourceInput } from './source.js'
+import type { ComposedSource, SourceInput } from './source.js'
 import { checkTarget } from './target.js'
 import type { VolumeUse } from './used-only.js'
 
@@ -48,6 +48,11 @@ export interface ConvertResult {
  * @throws ImageError of every kind; see docs/architecture.md, "Errors".
  */
 export async function convert(source: SourceInput, target: TargetOutput, options: ConvertOptions = {}): Promise<ConvertResult> {
+  return await convertFrom(source, target, options)
+}
+
+/** The same of a disk that an operation puts together. */
+export async function convertFrom(source: SourceInput | ComposedSource, target: TargetOutput, options: ConvertOptions): Promise<ConvertResult> {
   const started = performance.now()
   const registry = options.registry ?? new Registry()
   const path = typeof target === 'string' ? target : undefined
@@ -56,7 +61,7 @@ export async function convert(source: SourceInput, target: TargetOutput, options
     throw usage('E_STREAM', `a target that is a stream cannot ${options.parent === undefined ? 'be verified: it is gone when it is written' : 'have a parent: it has no folder'}`)
   }
   // What stands in the way of the target is found before a long read from a pipe; a source with a path is first seen whether it is the target.
-  if (path !== undefined && typeof source !== 'string') checkTarget(path, options.force === true, [])
+  if (path !== undefined && typeof source !== 'string' && 'input' in source) checkTarget(path, options.force === true, [])
   using conversion = await openConversion(source, path, format, { ...options, registry })
   const { opened, shape: { sectorSize } } = conversion
   const result = await run(conversion, options, target)

@@ -1,7 +1,7 @@
 import { prepareCodec } from '../codec/index.js'
-import { openImage as openFile, type OpenedImage } from '../formats/open.js'
+import type { OpenedImage } from '../formats/open.js'
 import { describe, type ImageInfo } from './info.js'
-import { readOptions, type ReadOptions } from './opening.js'
+import { openReadable, type ReadOptions } from './opening.js'
 
 export type ImageOptions = ReadOptions
 
@@ -79,13 +79,12 @@ export class Image implements Disposable {
   }
 }
 
-/** Opens an image and its chain for reading. @throws ImageError; an image that can be looked at but not read (encryption) is one too. */
+/**
+ * Opens an image, or a partition of it (`disk.vhdx@2`), and its chain for reading.
+ * @throws ImageError; an image that can be looked at but not read (encryption) is one too.
+ */
 export async function openImage(path: string, options: ImageOptions = {}): Promise<Image> {
   // Reading is synchronous; the one codec that may have to be loaded is.
   await prepareCodec('zstd')
-  const opened = openFile(path, readOptions(options))
-  const { unreadable } = opened
-  if (unreadable === undefined) return new Image(opened)
-  opened[Symbol.dispose]()
-  throw unreadable
+  return new Image(openReadable(path, options))
 }

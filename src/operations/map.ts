@@ -110,7 +110,13 @@ export class DiskMap implements Disposable {
     }
   }
 
+  /** What the images say of a run of the disk, or of the partition of it that is mapped. */
   #pieceAt(offset: number, limit: number): MapExtent {
+    const { start } = this.#opened
+    return { ...this.#diskPieceAt(offset + start, limit), offset }
+  }
+
+  #diskPieceAt(offset: number, limit: number): MapExtent {
     let length = limit
     for (const [depth, cursor] of this.#cursors.entries()) {
       const extent = cursor.at(offset, length)

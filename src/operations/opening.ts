@@ -1,4 +1,5 @@
 import fs from 'node:fs'
+import { usage } from '../errors.js'
 import type { OptionValues } from '../formats/driver.js'
 import { openImage, type OpenedImage, type OpenOptions } from '../formats/open.js'
 import type { ParentMapping } from '../formats/parent-map.js'
@@ -63,6 +64,13 @@ export function parseImageArgument(text: string): ImageArgument {
   return partition === undefined ? { path: text } : { path: text.slice(0, at), partition }
 }
 
+/** The path of an argument that must name a whole disk. @throws ImageError usage E_NOT_A_DISK when it names a partition. */
+export function wholeDisk(argument: string, purpose: string): string {
+  const { path, partition } = parseImageArgument(argument)
+  if (partition !== undefined) throw usage('E_NOT_A_DISK', `${purpose} works on the partition table of a whole disk, and ${argument} is a partition`, { hint: 'Leave out what follows the @.' })
+  return path
+}
+
 /**
  * Opens an image with its chain, or a partition of it as a disk of its own.
  * @throws ImageError; usage E_NO_PARTITION, E_PARTITION_AMBIGUOUS, E_EXTENDED_PARTITION; corrupt E_PART_PAST_END.
@@ -74,7 +82,7 @@ export function openDisk(argument: string, options: OpenOptions): OpenedImage {
   try {
     const { top: { name } } = opened
     const partition = selectPartition(readPartitionTable(opened), selector, name)
-    return opened.withPart(`partition ${partition.number}`, openPartition(opened, partition, name))
+    return opened.withPart(`partition ${partition.number}`, openPartition(opened, partition, name), partition.start)
   } catch (error) {
     opened[Symbol.dispose]()
     throw error

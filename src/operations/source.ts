@@ -3,14 +3,20 @@ import type { FileStore } from '../block/file-store.js'
 import { PaddedSource } from '../block/padded.js'
 import { SliceSource } from '../block/slice.js'
 import type { BlockSource } from '../block/types.js'
-import { prepareCodec } from '../codec/index.js'
 import type { Progress } from '../engine/progress.js'
 import { aborted, usage } from '../errors.js'
 import { openStore, type OpenedImage, type OpenOptions } from '../formats/open.js'
+import { firstContent } from './content-search.js'
 import { openDisk } from './opening.js'
 
 /** Where an image comes from: a path, or bytes that arrive once (standard input). */
 export type SourceInput = string | { readonly input: AsyncIterable<Uint8Array>; readonly name?: string }
+
+/** A disk that an operation puts together of images. The result owns what it opened. */
+export interface ComposedSource {
+  readonly compose: (options: OpenOptions) => OpenedImage
+  readonly name: string
+}
 
 interface SourceOptions extends OpenOptions {
   /** Where bytes that arrive once are kept until the end; room for all of them is needed. */
@@ -20,8 +26,13 @@ interface SourceOptions extends OpenOptions {
 }
 
 /** Opens what is to be read, with its chain. @throws ImageError */
-export async function openSource(source: SourceInput, options: SourceOptions): Promise<OpenedImage> {
+export async function openSource(source: SourceInput | ComposedSource, options: SourceOptions): Promise<OpenedImage> {
   if (typeof source === 'string') return openDisk(source, options)
+  if ('compose' in source) {
+    // Composing looks into the disk, which is synchronous; the one codec that may have to be loaded is.
+    await prepareCodec('zstd')
+    return source.compose(options)
+  }
   const { createScratchStore } = await import('../block/scratch-store.js')
   const store = createScratchStore(options.scratchFolder)
   try {
@@ -65,8 +76,6 @@ async function* untilAborted(input: AsyncIterable<Uint8Array>, signal: AbortSign
   }
 }
 
-const pieceLength = 1048576
-
 /**
  * The disk with another capacity: larger is filled up with zeros, smaller only cuts off what reads as zero.
  * @throws ImageError usage E_SIZE_TOO_SMALL naming the first offset with content; aborted E_ABORTED.
@@ -74,26 +83,11 @@ const pieceLength = 1048576
 export async function resized(source: BlockSource, capacity: number, signal?: AbortSignal): Promise<BlockSource> {
   if (capacity === source.capacity) return source
   if (capacity > source.capacity) return new PaddedSource(source, capacity)
-  const piece = new Uint8Array(pieceLength)
-  for (let offset = capacity; offset < source.capacity;) {
-    if (signal?.aborted === true) throw aborted()
-    const extent = source.extentAt(offset, source.capacity - offset)
-    if (extent.kind === 'zero' || extent.kind === 'absent') {
-      offset += extent.length
-      continue
-    }
-    if (extent.kind === 'packed') await prepareCodec(extent.codec.id)
-    const bytes = piece.subarray(0, Math.min(extent.length, pieceLength))
-    source.read(offset, bytes)
-    if (!isZero(bytes)) {
-      const first = offset + bytes.findIndex((byte) => byte !== 0)
-      throw usage('E_SIZE_TOO_SMALL', `the disk cannot be cut to ${capacity} bytes: it has content at offset ${first}`, {
-        hint: 'Shrink the partitions and filesystems first, inside the guest.', details: { capacity, offset: first },
-      })
-    }
-    offset += bytes.length
-    // Lets a signal through: the scan is synchronous.
-    await new Promise((next) => setImmediate(next))
+  const first = await firstContent(source, capacity, signal)
+  if (first !== undefined) {
+    throw usage('E_SIZE_TOO_SMALL', `the disk cannot be cut to ${capacity} bytes: it has content at offset ${first}`, {
+      hint: 'Shrink the partitions and filesystems first, inside the guest.', details: { capacity, offset: first },
+    })
   }
   return new SliceSource(source, 0, capacity)
 }

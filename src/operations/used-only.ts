@@ -69,9 +69,9 @@ interface Volume {
 
 /** The parts that are looked into, ascending: no two share a byte. `apart` are read whole, like all that lies outside of partitions. */
 function volumesOf(table: PartitionTable, disk: BlockSource): { readonly volumes: readonly Volume[]; readonly apart: readonly VolumeUse[] } {
-  if (table.scheme === 'none') return { volumes: [{ partition: undefined, start: 0, source: disk }], apart: [] }
   const error = table.issues.find(({ severity, partition }) => severity === 'error' && partition === undefined)
   if (table.partitions.length === 0 && error !== undefined) return { volumes: [], apart: [{ length: disk.capacity, read: disk.capacity, whole: error.message }] }
+  if (table.scheme === 'none') return { volumes: [{ partition: undefined, start: 0, source: disk }], apart: [] }
   const parts = table.partitions.filter(({ role, length }) => role !== 'extended' && length > 0).sort((one, other) => one.start - other.start)
   const volumes: Volume[] = []
   const apart: VolumeUse[] = []

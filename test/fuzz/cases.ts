@@ -3,6 +3,7 @@ import { exercise, type Outcome } from './exercise.js'
 import { mutate } from './mutate.js'
 import { Random } from './random.js'
 import { seedImages, type SeedImage } from './seeds.js'
+import { processorTime } from '../support/processor-time.js'
 
 export const fuzzedFormats = ['vhd', 'vhdx', 'qcow2', 'qcow', 'raw'] as const
 
@@ -35,9 +36,9 @@ export class Cases {
     try {
       changes = mutate(this.format, image, random)
       const memory = process.memoryUsage.rss()
-      const start = performance.now()
+      const start = processorTime()
       const outcome = exercise(driver(this.format), image.store, random)
-      const milliseconds = performance.now() - start
+      const milliseconds = processorTime() - start
       const grown = process.memoryUsage.rss() - memory
       if (milliseconds > bounds.milliseconds) return failure(`took ${Math.round(milliseconds)} ms`)
       if (grown > bounds.bytes) return failure(`took ${Math.round(grown / 1048576)} MiB of memory`)

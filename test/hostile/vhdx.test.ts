@@ -6,6 +6,7 @@ import type { ByteStore } from '../../src/block/types.js'
 import { isImageError } from '../../src/errors.js'
 import { batEntry, dataWriteGuid, guids, headerBytes, imageBytes, logEntryBytes, logGuid, metadataBytes, mib, places, regionTableBytes, seal } from '../support/vhdx-bytes.js'
 import { open } from '../support/vhdx-open.js'
+import { processorTime } from '../support/processor-time.js'
 
 const { payload } = places
 
@@ -20,7 +21,7 @@ const hostileImage = (): Buffer => imageBytes({
 
 /** Opens, describes, walks and reads a disk as far as a user could; any error must be an ImageError, and quick. Says whether it opened. */
 function survives(store: ByteStore, what: string): boolean {
-  const start = process.hrtime.bigint()
+  const start = processorTime()
   let opened = false
   try {
     const disk = open(store)
@@ -46,7 +47,7 @@ function survives(store: ByteStore, what: string): boolean {
     assert.notEqual(error.kind, 'internal', what)
     assert.match(error.message, /test\.vhdx/, what)
   }
-  const milliseconds = Number(process.hrtime.bigint() - start) / 1e6
+  const milliseconds = processorTime() - start
   assert.ok(milliseconds < 2000, `${what} took ${milliseconds} ms`)
   return opened
 }
@@ -188,11 +189,11 @@ test('64 TiB in blocks of 1 MiB: a table of 512 MiB is read by pieces', () => {
   const store = new MemoryStore(bytes, 'test.vhdx')
   store.truncate(521 * mib)
   const before = process.memoryUsage().rss
-  const start = process.hrtime.bigint()
+  const start = processorTime()
   const disk = open(store)
   const extent = disk.extentAt(0, capacity)
   assert.deepEqual(extent, { kind: 'absent', offset: 0, length: capacity })
-  const milliseconds = Number(process.hrtime.bigint() - start) / 1e6
+  const milliseconds = processorTime() - start
   assert.ok(milliseconds < 4000, `${milliseconds} ms`)
   assert.ok(process.memoryUsage().rss - before < 256 * mib)
 })

@@ -2,10 +2,14 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import fs from 'node:fs'
 import { test } from 'node:test'
+import { FileStore } from '../../src/block/file-store.js'
+import { SliceSource } from '../../src/block/slice.js'
+import { openStore } from '../../src/formats/open.js'
 import { diskLike } from '../support/content.js'
+import { openCorpus } from '../support/corpus.js'
 import { testFolder } from '../support/folder.js'
 import { run } from '../support/tools.js'
-import { blkid, emptyFile, haveAll, identifyWindows, openVolume, partcloneRuns } from '../support/volumes.js'
+import { allFiles, blkid, content as readWhole, emptyFile, haveAll, identifyWindows, openVolume, partcloneRuns } from '../support/volumes.js'
 
 const mebibyte = 1048576
 
@@ -98,3 +102,62 @@ test('the map of used blocks is that of partclone', (t) => {
 function below(runs: readonly { offset: number; length: number }[], end: number): { offset: number; length: number }[] {
   return runs.filter(({ offset }) => offset < end).map(({ offset, length }) => ({ offset, length: Math.min(length, end - offset) }))
 }
+
+interface CorpusContent {
+  readonly TYPE?: string
+  readonly VERSION?: string
+  readonly LABEL?: string
+  readonly UUID?: string
+  readonly parts_fs?: readonly { readonly start: number; readonly fs?: string; readonly label?: string; readonly uuid?: string }[]
+}
+
+/** Text as `blkid -o export` and `cat -v` write it. */
+function plain(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined
+  const bytes: number[] = []
+  const rest = text.replace(/\\(.)/g, '$1')
+  for (const [, meta, control, character = ''] of rest.matchAll(/(M-)?(\^(?=.))?(.)/gsu)) {
+    const code = character.codePointAt(0)!
+    bytes.push((control === undefined ? code : code ^ 0x40) + (meta === undefined ? 0 : 0x80))
+  }
+  return Buffer.from(bytes).toString('utf8')
+}
+
+test('the volumes of the corpus are what blkid sees in them', (t) => {
+  const corpus = openCorpus(t)
+  if (corpus === undefined) return
+  const folder = testFolder(t)
+  const types = new Set(['vfat', 'exfat', 'ntfs', 'BitLocker'])
+  let compared = 0
+  for (const record of corpus.records) {
+    const { content } = record as typeof record & { readonly content?: CorpusContent }
+    const volumes = [
+      ...(content?.TYPE === undefined ? [] : [{ start: 0, fs: content.TYPE, version: content.VERSION, label: content.LABEL, uuid: content.UUID }]),
+      ...(content?.parts_fs ?? []).map((part) => ({ version: undefined, label: undefined, uuid: undefined, ...part })),
+      // Entries of a sector that was only taken for a table have no start.
+    ].filter(({ start, fs: type }) => Number.isInteger(start) && type !== undefined && types.has(type))
+    if (volumes.length === 0 || !['raw', 'vhd', 'vhd-fixed', 'vhdx', 'qcow2', 'qcow3', 'xz'].includes(record.kind)) continue
+    const path = join(corpus.folder, record.path)
+    const image = record.kind === 'xz' ? join(folder, 'unpacked') : path
+    if (record.kind === 'xz') run('sh', '-c', 'xz -dc < "$0" > "$1"', path, image)
+    const disk = openStore(FileStore.openRead(image), image, record.kind === 'xz' || record.kind === 'raw' ? { from: 'raw' } : {})
+    t.after(() => disk[Symbol.dispose]())
+    for (const { start, fs: type, version, label, uuid } of volumes) {
+      const what = `${record.path} at sector ${start}`
+      const found = identifyWindows(new SliceSource(disk, start * 512, disk.capacity - start * 512))
+      assert.ok(found, what)
+      assert.equal(found.type, type, what)
+      if (version !== undefined) assert.equal(found.version, version, what)
+      // BitLocker's own description and id, which blkid does not look for, are told here.
+      if (type !== 'BitLocker') assert.deepEqual([found.label, found.uuid], [plain(label), uuid], what)
+      assert.deepEqual(found.issues, [], what)
+      assert.equal(found.state, type === 'BitLocker' ? 'unknown' : 'clean', what)
+      if (found.openTree !== undefined) {
+        const tree = found.openTree()
+        for (const [name, file] of allFiles(tree)) if (file.kind === 'file') assert.equal(readWhole(tree, file).length, file.size, `${what}: ${name}`)
+      }
+      compared++
+    }
+  }
+  assert.ok(compared >= 15, `${compared} volumes`)
+})

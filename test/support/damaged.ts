@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import type { ByteStore } from '../../src/block/types.js'
 import { isImageError } from '../../src/errors.js'
 import type { Finding, FormatDriver, OptionValues } from '../../src/formats/driver.js'
+import { root } from './cli.js'
 import { openContext } from './drivers.js'
 
 /** A damaged image, and the right answer: codes of what a check finds, or `refused CODE` when there is nothing to check. */
@@ -56,6 +59,10 @@ export function testDamaged(driver: FormatDriver, images: readonly Damaged[]): v
       assert.ok(user + system < 2_000_000, `${Math.round((user + system) / 1000)} ms`)
     })
   }
+  test(`${driver.id}: every code is explained in docs/findings.md`, () => {
+    const text = fs.readFileSync(join(root, 'docs/findings.md'), 'utf8')
+    for (const { answer } of images) for (const code of typeof answer === 'string' ? [] : answer) assert.ok(text.includes(`\`${code}\``), code)
+  })
   test(`${driver.id}: ${images.length} damaged images took less than 256 MiB`, () => {
     assert.ok(images.length >= 40)
     assert.ok(process.resourceUsage().maxRSS < 256 * 1024, `${process.resourceUsage().maxRSS} KiB`)

@@ -4,7 +4,8 @@ import { PieceRuns, walkedEntries, type Piece } from '../../block/runs.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { inflateRawCodec } from '../../codec/deflate.js'
 import { corrupt, printable, reference, unsupported, type ImageError } from '../../errors.js'
-import type { DiskImage, ParentReference } from '../driver.js'
+import type { CheckOptions, CheckProgress, DiskImage, Finding, ParentReference } from '../driver.js'
+import { checkQcow } from './check.js'
 import { decodeL1Entry, decodeL2Entry, skipEmpty } from './entries.js'
 import { readHeader, type Header } from './header.js'
 
@@ -70,6 +71,10 @@ export class QcowImage implements DiskImage {
       ],
       fields: rows,
     }]
+  }
+
+  check(options: CheckOptions = {}): Generator<Finding | CheckProgress> {
+    return checkQcow(this.#store, this.#header, this.#l1, options.deep === true)
   }
 
   [Symbol.dispose](): void {

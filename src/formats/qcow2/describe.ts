@@ -79,7 +79,7 @@ function bitmapFacts(store: ByteStore, header: Header): Fact[] {
     { name: 'bitmapsConsistent', value: consistent },
   ]
   try {
-    for (const [index, bitmap] of readBitmaps(store, header).slice(0, listed).entries()) {
+    for (const [index, bitmap] of readBitmaps(store, header, listed).entries()) {
       const state = [bitmap.inUse ? 'in use (not to be trusted)' : '', bitmap.auto ? 'auto' : ''].filter((word) => word !== '').join(', ')
       facts.push({ name: `bitmap${index + 1}`, label: `Bitmap ${index + 1}`, value: `${printable(bitmap.name)}, ${bitmap.granularity} bytes a bit${state === '' ? '' : `, ${state}`}` })
     }

@@ -253,3 +253,99 @@ export function encodeRefcount(block: DataView, index: number, order: number, va
     }
   }
 }
+
+/** Reserved bits of an L1 entry: 56-62 and 0-8; of a standard cluster descriptor 56-61 and 1-8; of a refcount table entry 0-8. */
+const reservedL1 = { upper: 0x7f000000, lower: 0x1ff }
+const reservedL2 = { upper: 0x3f000000, lower: 0x1fe }
+
+/**
+ * The parts of an entry as a check sees them, valid or not; bits that are reserved are told and passed over. Filled anew for each
+ * entry: tables have millions.
+ */
+export class EntryParts {
+  /** `zero`: the zero flag without a host cluster; with one it is `allocated`, as an entry with any position is. */
+  kind: 'unallocated' | 'zero' | 'allocated' | 'packed' = 'unallocated'
+  position = 0
+  /** Of a packed cluster, to the end of the last sector named. */
+  storedLength = 0
+  copied = false
+  reserved = false
+  zeroFlag = false
+  /** Subclusters that are allocated, and that read as zero: 32 bits each, of extended entries. */
+  allocated = 0
+  zeroed = 0
+
+  /** False when the entry is empty. */
+  readL1(table: DataView, index: number): boolean {
+    const upper = table.getUint32(index * 8)
+    const lower = table.getUint32(index * 8 + 4)
+    if (upper === 0 && lower === 0) return false
+    this.kind = 'allocated'
+    this.copied = (upper & copied) !== 0
+    this.reserved = (upper & reservedL1.upper) !== 0 || (lower & reservedL1.lower) !== 0
+    this.position = (upper & 0x00ffffff) * high + ((lower & 0xfffffe00) >>> 0)
+    return true
+  }
+
+  /** False when the entry is empty. */
+  readL2(table: DataView, index: number, rules: EntryRules): boolean {
+    const at = index * (rules.extended ? 16 : 8)
+    const upper = table.getUint32(at)
+    const lower = table.getUint32(at + 4)
+    this.zeroed = rules.extended ? table.getUint32(at + 8) : 0
+    this.allocated = rules.extended ? table.getUint32(at + 12) : 0
+    if (upper === 0 && lower === 0 && this.zeroed === 0 && this.allocated === 0) return false
+    this.copied = (upper & copied) !== 0
+    if ((upper & compressed) !== 0) {
+      const upperBits = 62 - (rules.clusterBits - 8) - 32
+      this.kind = 'packed'
+      this.reserved = false
+      this.zeroFlag = false
+      this.position = (upper & (2 ** upperBits - 1)) * high + lower
+      this.storedLength = (((upper & 0x3fffffff) >>> upperBits) + 1) * 512 - (lower & 511)
+      return true
+    }
+    this.reserved = (upper & reservedL2.upper) !== 0 || (lower & reservedL2.lower) !== 0
+    this.zeroFlag = (lower & 1) !== 0
+    this.position = (upper & 0x00ffffff) * high + ((lower & 0xfffffe00) >>> 0)
+    if (this.position !== 0 || (rules.dataFile && this.copied && !(this.zeroFlag && !rules.extended))) this.kind = 'allocated'
+    else this.kind = this.zeroFlag && !rules.extended ? 'zero' : 'unallocated'
+    return true
+  }
+
+  /** Whether a subcluster is both allocated and zero. */
+  get contradicts(): boolean {
+    return (this.allocated & this.zeroed) !== 0
+  }
+}
+
+/** Sets or clears the flag that says that the refcount is exactly one. `at`: the byte of the entry in its table. */
+export function markCopied(table: DataView, at: number, set: boolean): void {
+  const upper = table.getUint32(at)
+  table.setUint32(at, (set ? upper | copied : upper & ~copied) >>> 0)
+}
+
+/** Clears the reserved bits of a standard cluster descriptor. */
+export function clearReserved(table: DataView, at: number): void {
+  table.setUint32(at, (table.getUint32(at) & ~reservedL2.upper) >>> 0)
+  table.setUint32(at + 4, (table.getUint32(at + 4) & ~reservedL2.lower) >>> 0)
+}
+
+/** Takes the host cluster from a standard cluster descriptor; what it says of zeros stays. */
+export function clearPosition(table: DataView, at: number): void {
+  table.setUint32(at, 0)
+  table.setUint32(at + 4, table.getUint32(at + 4) & 1)
+}
+
+/** Whether a refcount table entry has reserved bits set. */
+export function hasReservedRefcountBits(table: DataView, index: number): boolean {
+  return (table.getUint32(index * 8 + 4) & 0x1ff) !== 0
+}
+
+/** A bitmap table entry ("Bitmap table"): the position of its cluster, 0 where there is none; bit 0 then says all zero or all one. */
+export function decodeBitmapEntry(table: DataView, index: number): { readonly position: number; readonly reserved: boolean } {
+  const upper = table.getUint32(index * 8)
+  const lower = table.getUint32(index * 8 + 4)
+  const position = (upper & 0x00ffffff) * high + ((lower & 0xfffffe00) >>> 0)
+  return { position, reserved: (upper & 0xff000000) !== 0 || (lower & 0x1fe) !== 0 || (position !== 0 && (lower & 1) !== 0) }
+}

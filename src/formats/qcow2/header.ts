@@ -1,7 +1,7 @@
 import { safeNumber, viewOf } from '../../binary/integers.js'
 import type { FieldRow } from '../../binary/struct.js'
 import type { ByteStore } from '../../block/types.js'
-import { corrupt, printable, unsupported } from '../../errors.js'
+import { corrupt, isImageError, printable, unsupported } from '../../errors.js'
 import { bitsOf, hasBit } from './entries.js'
 import { readExtensions, type Extensions } from './extensions.js'
 import { geometryOf, l1EntriesFor, maximumClusterBits, maximumL1Bytes, maximumNameBytes, maximumRefcountTableBytes, minimumClusterBits, minimumExtendedClusterBits, type Geometry } from './layout.js'
@@ -42,10 +42,12 @@ export interface TableLocation {
 }
 
 /**
- * Reads and judges the header cluster. @throws ImageError corrupt E_TRUNCATED, E_HEADER, E_OVERLAP, E_TOO_LARGE; unsupported
+ * Reads and judges the header cluster.
+ * @param refcounts `any`: a refcount table that is nowhere counts as none, for a repair that makes a new one.
+ * @throws ImageError corrupt E_TRUNCATED, E_HEADER, E_OVERLAP, E_TOO_LARGE; unsupported
  * E_UNSUPPORTED_VERSION, E_UNSUPPORTED_FEATURE.
  */
-export function readHeader(store: ByteStore): Header {
+export function readHeader(store: ByteStore, refcounts: 'sound' | 'any' = 'sound'): Header {
   const bad = (message: string, position: number): Error => corrupt('E_HEADER', `${store.name}: ${message} (header byte ${position})`, { details: { position } })
   if (store.size < headerV2.size) {
     throw corrupt('E_TRUNCATED', `${store.name}: a QCOW2 header has ${headerV2.size} bytes, the file only ${store.size}`, { details: { position: 0, size: store.size } })
@@ -101,12 +103,16 @@ export function readHeader(store: ByteStore): Header {
   const needed = l1EntriesFor(capacity, geometry)
   if (values.l1Size * 8 > maximumL1Bytes) throw bad(`l1_size is ${values.l1Size} entries, more than the ${maximumL1Bytes / 8} that are allowed`, 36)
   if (values.l1Size < needed) throw bad(`l1_size is ${values.l1Size} entries, too few for a disk of ${capacity} bytes, which needs ${needed}`, 36)
+  const readRefcountTable = (): TableLocation => {
+    const table = { position: place(values.refcountTableOffset, 'refcount_table_offset', 48), entries: values.refcountTableClusters * (clusterSize / 8) }
+    if (table.entries * 8 > maximumRefcountTableBytes) throw bad(`refcount_table_clusters is ${values.refcountTableClusters}, more than the ${maximumRefcountTableBytes} bytes that are allowed`, 56)
+    checkTable(store, 'refcount table', table.position, table.entries * 8, clusterSize, 48)
+    return table
+  }
   const l1 = { position: place(values.l1TableOffset, 'l1_table_offset', 40), entries: values.l1Size }
   checkTable(store, 'L1 table', l1.position, l1.entries * 8, clusterSize, 40)
 
-  const refcountTable = { position: place(values.refcountTableOffset, 'refcount_table_offset', 48), entries: values.refcountTableClusters * (clusterSize / 8) }
-  if (refcountTable.entries * 8 > maximumRefcountTableBytes) throw bad(`refcount_table_clusters is ${values.refcountTableClusters}, more than the ${maximumRefcountTableBytes} bytes that are allowed`, 56)
-  checkTable(store, 'refcount table', refcountTable.position, refcountTable.entries * 8, clusterSize, 48)
+  const refcountTable = refcounts === 'sound' ? readRefcountTable() : orNone(readRefcountTable)
 
   return {
     version, geometry, capacity, cryptMethod: values.cryptMethod, l1, refcountTable,
@@ -125,6 +131,15 @@ export function readHeader(store: ByteStore): Header {
     compression: compressionType === 1 ? 'zstd' : 'zlib',
     backingFile, extensions,
     rows: (version === 2 ? headerV2 : headerLength >= headerV3Compression.size ? headerV3Compression : headerV3).rows(fixed, 0),
+  }
+}
+
+function orNone(read: () => TableLocation): TableLocation {
+  try {
+    return read()
+  } catch (error) {
+    if (!isImageError(error)) throw error
+    return { position: 0, entries: 0 }
   }
 }
 

@@ -2,6 +2,7 @@ import { viewOf } from '../../binary/integers.js'
 import type { FormatDriver } from '../driver.js'
 import { optionSpecs } from './options.js'
 import { Qcow2Image } from './reader.js'
+import { repairQcow2 } from './repair.js'
 import { magic } from './structs.js'
 import { openWritableQcow2 } from './writable.js'
 import { Qcow2Writer } from './writer.js'
@@ -23,6 +24,7 @@ export const qcow2: FormatDriver = {
     return head.length >= 8 && viewOf(head).getUint32(4) === 1 ? 'no' : 'certain'
   },
   open: (store, context) => new Qcow2Image(store, context),
+  repair: (store) => repairQcow2(store),
   create: (store, shape, options, context) => new Qcow2Writer(store, shape, options, context),
   openWritable: openWritableQcow2,
 }

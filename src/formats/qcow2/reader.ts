@@ -4,8 +4,9 @@ import { ExtentReader } from '../../block/read.js'
 import { PieceRuns, walkedEntries, type Piece } from '../../block/runs.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { corrupt, printable, reference, unsupported, type ImageError } from '../../errors.js'
-import type { DiskImage, FileReference, OpenContext, ParentReference } from '../driver.js'
+import type { CheckOptions, CheckProgress, DiskImage, FileReference, Finding, OpenContext, ParentReference } from '../driver.js'
 import { BackingReference } from './backing.js'
+import { checkQcow2 } from './check.js'
 import { describeImage } from './describe.js'
 import { decodeL1Entry, decodeL2Entry, skipEmpty, subclusterRun, type EntryRules, type Mapping } from './entries.js'
 import { readHeader, readTable, type Header } from './header.js'
@@ -89,6 +90,11 @@ export class Qcow2Image implements DiskImage {
 
   describe(): Section[] {
     return describeImage(this.#store, this.#header, this.#snapshots)
+  }
+
+  /** Judges the whole file, whichever of its disks was opened. */
+  check(options: CheckOptions = {}): Generator<Finding | CheckProgress> {
+    return checkQcow2({ store: this.#store, header: this.#header, snapshots: this.#snapshots, data: this.#data }, options.deep === true)
   }
 
   [Symbol.dispose](): void {

@@ -12,27 +12,41 @@ type Allocated = Extract<BlockEntry, { kind: 'allocated' }>
 const keptBitmaps = 1024
 const keptBitmapBytes = 8 * 1024 * 1024
 
+/** Where blocks lie: of the file, or of an image open for changes. */
+export type BlockWords = Pick<BlockTable, 'word' | 'position' | 'runEnd'>
+
+export interface BlocksOptions {
+  readonly capacity: number
+  readonly limit: number
+  readonly differencing: boolean
+  readonly table?: BlockWords
+  readonly pending?: ReadonlyMap<number, Uint8Array>
+}
+
 /** The blocks of a dynamic or differencing disk: where each sector lies, or that it is not here. Damage is found when it is met. */
 export class Blocks {
   readonly #store: ByteStore
   readonly #layout: DynamicLayout
   readonly #capacity: number
   /** Blocks end here: the footer after them, or the end of the file. */
-  readonly #limit: number
+  #limit: number
   /** What a sector that is not in the file is: zero in a dynamic disk, the parent's in a differencing one. */
   readonly #missing: 'zero' | 'absent'
-  readonly #table: BlockTable
+  readonly #table: BlockWords
+  /** Bitmaps that are not in the file yet, of an image open for changes. */
+  readonly #pending: ReadonlyMap<number, Uint8Array>
   readonly #bitmapLength: number
   readonly #bitmaps = new Map<number, Uint8Array>()
   #bitmapBytes = 0
 
-  constructor(store: ByteStore, layout: DynamicLayout, options: { capacity: number; limit: number; differencing: boolean }) {
+  constructor(store: ByteStore, layout: DynamicLayout, options: BlocksOptions) {
     this.#store = store
     this.#layout = layout
     this.#capacity = options.capacity
     this.#limit = options.limit
     this.#missing = options.differencing ? 'absent' : 'zero'
-    this.#table = new BlockTable(store, layout.tablePosition, layout.entries)
+    this.#table = options.table ?? new BlockTable(store, layout.tablePosition, layout.entries)
+    this.#pending = options.pending ?? new Map<number, Uint8Array>()
     this.#bitmapLength = bitmapLength(layout.blockSize)
   }
 
@@ -47,7 +61,7 @@ export class Blocks {
       return { kind: this.#missing, offset, length: Math.min(end, next * blockSize) - offset }
     }
     const start = block * blockSize
-    const bitmap = this.#bitmap(block, entry)
+    const bitmap = this.bitmap(block, entry)
     const first = Math.floor((offset - start) / sectorLength)
     const last = Math.ceil((Math.min(end, start + blockSize) - start) / sectorLength)
     const length = Math.min(end, start + runEnd(bitmap, first, last) * sectorLength) - offset
@@ -62,9 +76,20 @@ export class Blocks {
     this.#bitmaps.clear()
   }
 
+  /** The file was changed: what is kept of a block's bitmap counts no more. */
+  forget(block: number): void {
+    this.#bitmapBytes -= this.#bitmaps.get(block)?.length ?? 0
+    this.#bitmaps.delete(block)
+  }
+
+  /** Blocks end elsewhere now. */
+  moveLimit(limit: number): void {
+    this.#limit = limit
+  }
+
   /** The sector bitmap, read and its block's place checked once. */
-  #bitmap(block: number, entry: Allocated): Uint8Array {
-    const kept = this.#bitmaps.get(block)
+  bitmap(block: number, entry: Allocated): Uint8Array {
+    const kept = this.#pending.get(block) ?? this.#bitmaps.get(block)
     if (kept !== undefined) return kept
     this.#checkPlace(block, entry)
     const bytes = new Uint8Array(this.#bitmapLength)

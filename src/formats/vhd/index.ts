@@ -3,6 +3,7 @@ import { createOptions, openOptions } from './options.js'
 import { probeVhd } from './probe.js'
 import { openVhd } from './reader.js'
 import { repairVhd } from './repair.js'
+import { openWritableVhd } from './writable.js'
 import { createVhd } from './writer.js'
 
 /** Microsoft VHD (Virtual PC, "vpc" to QEMU), specification 1.0. */
@@ -20,6 +21,7 @@ export const vhd: FormatDriver = {
   openOptions,
   probe: (head, tail, size) => probeVhd(head, tail, size),
   open: (store, context) => openVhd(store, context),
+  openWritable: (store, context, parent) => openWritableVhd(store, context, parent),
   create: (store, shape, options) => createVhd(store, shape, options),
   repair: (store, context) => repairVhd(store, context),
 }

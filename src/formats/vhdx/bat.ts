@@ -186,8 +186,7 @@ export class BlockTable {
 
   /** Whether a chunk's sector bitmap block is there. */
   hasBitmap(chunk: number): boolean {
-    const index = bitmapIndex(this.#geometry, chunk)
-    return this.#piece(index).state(index % pieceEntries) === bitmapState.present
+    return this.bitmapState(chunk) === bitmapState.present
   }
 
   /** Changes the entry of a payload block. The table's store takes writes: it is the journal of an image open for changes. */

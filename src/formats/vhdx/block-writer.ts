@@ -62,6 +62,12 @@ export class BlockWriter {
       if (entry.kind !== 'absent') this.#release(block, entry.position)
       return
     }
+    const { file } = this.#session
+    if (entry.kind === 'full' && file.zero !== undefined) {
+      table.checkPlace(block, entry.position)
+      file.zero(entry.position + within, length)
+      return
+    }
     for (let at = 0; at < length; at += zeros.length) this.write(block, within + at, zeros.subarray(0, Math.min(zeros.length, length - at)))
   }
 

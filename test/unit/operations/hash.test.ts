@@ -52,3 +52,16 @@ test('ranges are hashed as disks of their own, with one progress over all', asyn
   }
   await assert.rejects(hash(raw, { signal: AbortSignal.abort() }), (error) => isImageError(error) && error.kind === 'aborted')
 })
+
+test('each partition has the digest of the partition opened as a disk', async (t) => {
+  const path = fixture('partitioned-disk.vhdx')
+  const { digests } = await hash(path, { algorithm: 'tree', perPartition: true })
+  assert.deepEqual(digests.map(({ partition, label }) => [partition, label]), [[1, 'EFI system'], [2, 'root']])
+  for (const { partition, length, digest } of digests) {
+    const alone = await hash(`${path}@${partition!}`, { algorithm: 'tree' })
+    assert.deepEqual([alone.source.capacity, alone.digests[0]?.digest], [length, digest])
+  }
+  const empty = join(testFolder(t), 'a.raw')
+  fs.writeFileSync(empty, new Uint8Array(1048576))
+  await assert.rejects(hash(empty, { perPartition: true }), (error) => isImageError(error) && error.code === 'E_NO_PARTITIONS')
+})

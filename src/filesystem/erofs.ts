@@ -1,0 +1,37 @@
+import { crc32c } from '../binary/checksum.js'
+import { bytes, struct, u16, u32, u64, u8, uuid } from '../binary/struct.js'
+import { readOnlyImage } from './read-only.js'
+import { setUuid, timeText, utf8Label } from './labels.js'
+import type { FilesystemFamily } from './types.js'
+import { bytesAt } from './volume-reader.js'
+
+const superblockPosition = 1024
+/** Linux, fs/erofs/erofs_fs.h, struct erofs_super_block. */
+const superblock = struct('little', 128, { magic: u32(0, 'hex'), checksum: u32(4, 'hex'), compatible: u32(8), blockShift: u8(12), rootInode: u16(14), inodes: u64(16), built: u64(24), blocks: u32(36), uuid: uuid(48), label: bytes(64, 16), incompatible: u32(80) })
+const magic = 0xe0f5e1e2
+
+export const erofs: FilesystemFamily = {
+  id: 'erofs',
+  identify: (volume) => {
+    const head = bytesAt(volume, superblockPosition, superblock.size)
+    if (head === undefined) return []
+    const values = superblock.read(head)
+    if (values.magic !== magic || values.blockShift < 9 || values.blockShift > 16) return []
+    const blockSize = 2 ** values.blockShift
+    const text = utf8Label(values.label)
+    const id = setUuid(values.uuid)
+    const time = timeText(Number(values.built % 2n ** 40n))
+    const found = readOnlyImage(volume, {
+      type: 'erofs', title: 'EROFS', blockSize, size: BigInt(values.blocks) * BigInt(blockSize),
+      ...(text === undefined ? {} : { label: text }), ...(id === undefined ? {} : { uuid: id }),
+      facts: [
+        { name: 'inodes', value: values.inodes, unit: 'count' },
+        ...(time === undefined ? [] : [{ name: 'built', value: time }]),
+      ],
+    })
+    // Blocks of 512 bytes leave nothing to check behind the superblock's place.
+    const checked = values.compatible % 2 === 1 && blockSize > superblockPosition ? bytesAt(volume, superblockPosition, blockSize - superblockPosition) : undefined
+    const holds = checked === undefined || 0xffffffff - crc32c(superblock.without('checksum', checked, checked.length)) === values.checksum
+    return [holds ? found : { ...found, issues: [...found.issues, { code: 'E_FS_CHECKSUM', severity: 'error', message: 'the checksum of the EROFS superblock is wrong' }] }]
+  },
+}
