@@ -16,7 +16,7 @@ type State =
   | { readonly kind: 'packed'; readonly position: number; readonly storedLength: number }
   | { readonly kind: 'plain'; readonly use: ClusterUse }
 
-const nothing: State = { kind: 'plain', use: { position: 0, copied: false, allocated: 0, zeroed: 0 } }
+const nothing = { kind: 'plain', use: { position: 0, copied: false, allocated: 0, zeroed: 0 } } as const satisfies State
 
 /** Changes the content of clusters: data goes into the file, what leads to it into the session's tables. */
 export class ClusterWriter {
@@ -59,6 +59,64 @@ export class ClusterWriter {
     const piece = Math.min(length, clusterSize - within)
     this.#zeroPart((offset - within) / clusterSize, within, piece)
     return piece
+  }
+
+  /** Takes from a cluster all that this layer says of it. */
+  clear(cluster: number): void {
+    this.#set(cluster, nothing.use)
+  }
+
+  /** Takes from an L1 entry its table, with all that it leads to. */
+  clearTable(l1Index: number): void {
+    const { clusterSize, entriesPerTable } = this.#geometry
+    const { tables, refcounts, image } = this.#session
+    const position = tables.position(l1Index)
+    if (position === undefined) return
+    for (let index = 0; index < entriesPerTable; index++) {
+      const state = this.#state(l1Index * entriesPerTable + index)
+      if (state.kind === 'packed') refcounts.release(state.position, state.storedLength)
+      else if (state.use.position !== 0) refcounts.release(state.use.position, clusterSize)
+    }
+    refcounts.release(position, clusterSize)
+    tables.remove(l1Index)
+    image.changed()
+  }
+
+  /**
+   * Moves the host cluster of a guest cluster from behind `limit` (a host cluster) to before it, where it can be moved and there is
+   * space; gives the bytes copied. A host cluster of which nothing is read is given up.
+   */
+  moveDown(cluster: number, limit: number): number {
+    const { clusterSize } = this.#geometry
+    const { file, refcounts } = this.#session
+    const state = this.#state(cluster)
+    if (state.kind === 'packed' || state.use.position < limit * clusterSize || !this.#owns(state.use)) return 0
+    const { use } = state
+    if (use.allocated === 0) {
+      this.#set(cluster, { ...use, position: 0, copied: false })
+      return 0
+    }
+    const place = refcounts.allocateRowBelow(1, limit)
+    if (place === undefined) return 0
+    const bytes = new Uint8Array(clusterSize)
+    file.read(use.position, bytes.subarray(0, Math.min(clusterSize, file.size - use.position)))
+    this.#session.write(place.position, bytes)
+    this.#set(cluster, { ...use, position: place.position })
+    return clusterSize
+  }
+
+  /** The same for an L2 table. */
+  moveTableDown(l1Index: number, limit: number): void {
+    const { clusterSize } = this.#geometry
+    const { tables, refcounts, metadata } = this.#session
+    const position = tables.position(l1Index)
+    if (position === undefined || position < limit * clusterSize || refcounts.count(position / clusterSize) !== 1) return
+    const place = refcounts.allocateRowBelow(1, limit)
+    if (place === undefined) return
+    const table = tables.table(position, 0)
+    refcounts.release(position, clusterSize)
+    metadata.claim(`L2 table of L1 entry ${l1Index}`, place.position, 1)
+    tables.add(l1Index, place.position, viewOf(Uint8Array.from(new Uint8Array(table.buffer, table.byteOffset, clusterSize))))
   }
 
   #writeWhole(first: number, bytes: Uint8Array): number {
@@ -260,12 +318,12 @@ export class ClusterWriter {
   /** Writes an entry, and gives up what the old one led to. */
   #set(cluster: number, use: ClusterUse): void {
     const { clusterSize, entriesPerTable, entrySize } = this.#geometry
-    const { tables, refcounts, image, file } = this.#session
+    const { tables, refcounts, image } = this.#session
     const before = this.#state(cluster)
     if (before.kind === 'plain' && isSame(before.use, use)) return
     const { position, table } = this.#table(cluster)
     const index = cluster % entriesPerTable
-    if (before.kind === 'packed') refcounts.release(before.position, Math.min(before.storedLength, file.size - before.position))
+    if (before.kind === 'packed') refcounts.release(before.position, before.storedLength)
     else if (before.use.position !== 0 && before.use.position !== use.position) refcounts.release(before.use.position, clusterSize)
     writeUse(table, index, this.#rules.extended, use)
     tables.touch(position, table, index * entrySize, (index + 1) * entrySize)

@@ -145,11 +145,6 @@ export function isCopied(table: DataView, at: number): boolean {
   return (table.getUint32(at) & copied) !== 0
 }
 
-/** Writes an L1 entry, or the descriptor of a cluster, without the flag of a refcount of one. */
-export function clearCopied(table: DataView, at: number): void {
-  table.setUint32(at, (table.getUint32(at) & ~copied) >>> 0)
-}
-
 /**
  * An L2 entry that is not compressed, as one sees it who changes it. `allocated` and `zeroed` have a bit for each unit with a status of
  * its own: 32 subclusters, or the whole cluster as bit 0.

@@ -10,11 +10,14 @@ export interface HeaderChanges {
   readonly refcountTableClusters?: number
   readonly nbSnapshots?: number
   readonly snapshotsOffset?: bigint
+  readonly refcountOrder?: number
+  readonly incompatibleFeatures?: bigint
   readonly autoclearFeatures?: bigint
 }
 
 /** Rewrites the fixed part of the header. It lies within one sector: all changes of one call are there after a power cut, or none. */
 export function editHeader(store: ByteStore, changes: HeaderChanges): void {
+  if (Object.keys(changes).length === 0) return
   const bytes = new Uint8Array(Math.min(store.size, headerV3Compression.size))
   store.read(0, bytes)
   if (headerV2.read(bytes).version === 2) {

@@ -1,8 +1,11 @@
+import { roundUp } from '../../binary/integers.js'
 import type { BlockSource, ByteStore, Extent, Note, Section } from '../../block/types.js'
-import { corrupt, unsupported } from '../../errors.js'
-import type { OpenContext, ParentReference, WritableImage } from '../driver.js'
+import { corrupt, unsupported, usage } from '../../errors.js'
+import type { CheckProgress, OpenContext, ParentReference, WritableImage } from '../driver.js'
 import { ClusterWriter } from './cluster-writer.js'
+import { compactFile } from './compact.js'
 import { readHeader } from './header.js'
+import { resizeDisk } from './resize.js'
 import { WriteSession } from './write-session.js'
 
 /**
@@ -14,10 +17,12 @@ export class WritableQcow2 implements WritableImage {
   readonly sectorSize = 512
   readonly parentReference?: ParentReference
   readonly #session: WriteSession
+  readonly #parent: BlockSource | undefined
   readonly #clusters: ClusterWriter
 
   constructor(session: WriteSession, parent: BlockSource | undefined) {
     this.#session = session
+    this.#parent = parent
     const { parentReference } = session.image
     if (parentReference !== undefined) this.parentReference = parentReference
     this.#clusters = new ClusterWriter(session, parent)
@@ -57,6 +62,21 @@ export class WritableQcow2 implements WritableImage {
 
   flush(): void {
     this.#session.commit()
+  }
+
+  /** @throws ImageError usage E_SIZE; unsupported E_NO_RESIZE where snapshots are in the way; reference E_PARENT_NEEDED */
+  resize(capacity: number): void {
+    const rounded = roundUp(capacity, this.sectorSize)
+    if (!Number.isSafeInteger(rounded) || capacity < 0) throw usage('E_SIZE', `a disk of ${capacity} bytes cannot be`)
+    if (rounded === this.capacity) return
+    this.#session.begin()
+    resizeDisk(this.#session, this.#clusters, rounded, this.#parent)
+  }
+
+  /** Moves clusters down into unused space, so that the file is shorter when it is closed. Gives how far it is; may be stopped anywhere. */
+  * compact(): Generator<CheckProgress> {
+    this.#session.begin()
+    yield* compactFile(this.#session, this.#clusters)
   }
 
   describe(): Section[] {

@@ -7,6 +7,7 @@ import { LiveRefcounts } from './live-refcounts.js'
 import { LiveTables } from './live-tables.js'
 import { MetadataMap } from './metadata-map.js'
 import { Qcow2Image } from './reader.js'
+import { trustRefcounts } from './refcount-trust.js'
 
 /** Tables that may wait for the next commit, in bytes, and clusters that may wait to be given up. */
 const mostPendingBytes = 16 * 1024 * 1024
@@ -22,7 +23,7 @@ export class WriteSession {
   readonly file: ByteStore
   readonly metadata: MetadataMap
   readonly tables: LiveTables
-  refcounts: LiveRefcounts
+  readonly refcounts: LiveRefcounts
   readonly #context: OpenContext
   #header: Header
   #image: Qcow2Image
@@ -37,7 +38,7 @@ export class WriteSession {
     this.#header = readHeader(file)
     this.tables = new LiveTables(file, this.#header)
     this.metadata = new MetadataMap(file, this.#header, this.tables.l1)
-    this.refcounts = new LiveRefcounts(file, this.#header, this.metadata)
+    this.refcounts = new LiveRefcounts(file, this.#header, this.metadata, () => trustRefcounts(file))
     this.#image = this.#open()
   }
 
@@ -79,24 +80,23 @@ export class WriteSession {
   commit(): void {
     this.guarded(() => {
       const { tables, refcounts } = this
-      if (this.#written || tables.hasFresh || refcounts.hasChanges) {
-        refcounts.writeBlocks()
+      if (this.#written || tables.hasFresh || refcounts.blocks.hasChanges) {
+        refcounts.blocks.writeBlocks()
         tables.writeFresh()
         this.file.flush()
         this.#written = false
       }
-      if (refcounts.leads) {
-        const table = refcounts.movedTable
-        if (table !== undefined) editHeader(this.file, { refcountTableOffset: BigInt(table.position), refcountTableClusters: table.clusters })
-        refcounts.writeTable()
+      if (refcounts.blocks.leads) {
+        editHeader(this.file, this.#movedTable())
+        refcounts.blocks.writeTable()
         this.file.flush()
       }
       if (tables.leads) {
-        const l1 = tables.movedL1
-        if (l1 !== undefined) editHeader(this.file, { l1TableOffset: BigInt(l1.position), l1Size: l1.entries })
+        const moved = tables.movedL1 !== undefined
+        editHeader(this.file, this.#movedL1())
         tables.writeChanged()
         this.file.flush()
-        if (l1 !== undefined) this.reload()
+        if (moved) this.reload()
       }
       refcounts.settle()
     })
@@ -141,6 +141,18 @@ export class WriteSession {
       this.#failure = { cause }
       throw cause
     }
+  }
+
+  #movedTable(): HeaderChanges {
+    const { blocks } = this.refcounts
+    if (!blocks.hasMoved) return {}
+    const { position, length } = blocks.place
+    return { refcountTableOffset: BigInt(position), refcountTableClusters: length / this.#header.geometry.clusterSize }
+  }
+
+  #movedL1(): HeaderChanges {
+    const { movedL1 } = this.tables
+    return movedL1 === undefined ? {} : { l1TableOffset: BigInt(movedL1.position), l1Size: movedL1.entries }
   }
 
   #open(): Qcow2Image {
