@@ -1,31 +1,46 @@
 import { string } from '@oclif/core/args'
+import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, openValues } from '../cli/flags.js'
+import { printable } from '../errors.js'
 import { defined } from '../operations/defined.js'
+import type { InspectPageOptions } from '../operations/inspect-page.js'
+import type { InspectResult } from '../operations/inspect.js'
 
 export default class Inspect extends BaseCommand {
   static override summary = 'Show what is on a disk: partitions, filesystems, and what is wrong with them.'
   static override description = `Reads the partition table of the disk in IMAGE (GPT, MBR with logical partitions, Apple partition map, BSD label) and looks at what each partition holds. Nothing is mounted, and nothing is written.
 
-The disk is drawn to scale; ranges that belong to no partition are listed; damage is told, with the command that mends it. The exit code is 0 whatever is found: the answer is in the output.`
+The disk is drawn to scale; ranges that belong to no partition are listed; damage is told, with the command that mends it; and it is said which firmware is able to start the disk, and why. The exit code is 0 whatever is found: the answer is in the output.`
   static override examples = [
     { description: 'What is on this disk?', command: '<%= config.bin %> <%= command.id %> server.vhdx' },
     { description: 'What is in its second partition?', command: '<%= config.bin %> <%= command.id %> server.vhdx@2' },
+    { description: 'As a page with a picture of the disk', command: '<%= config.bin %> <%= command.id %> server.vhdx --html server.html' },
     { description: 'For a program', command: '<%= config.bin %> <%= command.id %> server.qcow2 --json' },
   ]
   static override args = { image: string({ required: true, description: 'the image to look into' }) }
   static override usage = '<%= command.id %> IMAGE [FLAGS]'
-  static override flags = { ...openFlags }
+  static override flags = {
+    ...openFlags,
+    html: stringFlag({ helpValue: 'FILE', summary: 'also write a page that stands alone: the disk to scale, what is stored and used, and all details' }),
+    force: boolean({ char: 'f', dependsOn: ['html'], summary: 'replace the page if it exists' }),
+  }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Inspect)
-    const [{ inspect }, registry] = await Promise.all([import('../operations/inspect.js'), this.registry()])
-    const result = await inspect(args.image, defined({ registry, ...openValues(flags) }))
+    const options = defined({ registry: await this.registry(), ...openValues(flags) })
+    const result = flags.html === undefined ? await (await import('../operations/inspect.js')).inspect(args.image, options) : await this.#page(args.image, flags.html, { ...options, force: flags.force })
     if (flags.json) {
       this.printJson({ schema: 'vdisk.inspect', schemaVersion: 1, ...result })
       return
     }
     const { inspectText } = await import('../cli/inspect-text.js')
     this.print(await inspectText(result, process.stdout))
+    if (flags.html !== undefined) this.print(`\nThe page is ${printable(flags.html)}`)
+  }
+
+  async #page(image: string, target: string, options: InspectPageOptions): Promise<InspectResult> {
+    const [{ inspectToPage }, { inspectPage }] = await Promise.all([import('../operations/inspect-page.js'), import('../cli/inspect-page.js')])
+    return inspectToPage(image, target, inspectPage, { ...options, signal: this.signal })
   }
 }

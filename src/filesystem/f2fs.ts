@@ -66,7 +66,7 @@ function currentCheckpoint(volume: BlockSource, first: number, distance: number,
     .filter((bytes) => bytes !== undefined)
     .filter((bytes) => bytes.length >= checkpoint.size && holds(bytes, checkpoint.read(bytes).checksumOffset))
     .map((bytes) => checkpoint.read(bytes))
-    .sort((one, other) => one.version < other.version ? 1 : -1)[0]
+    .reduce<ReturnType<typeof checkpoint.read> | undefined>((latest, candidate) => latest === undefined || candidate.version > latest.version ? candidate : latest, undefined)
 }
 
 /** CRC-32 that begins with the magic number and is not inverted at the end; it lies where the structure says. */

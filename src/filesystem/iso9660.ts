@@ -8,8 +8,8 @@ const firstDescriptor = 32768
 const descriptorSize = 2048
 /** There are rarely more than four. */
 const mostDescriptors = 64
-/** ECMA-119, 8.4 and 8.5; numbers are stored in both byte orders. */
-const descriptor = struct('little', descriptorSize, {
+/** ECMA-119, 8.4 and 8.5; numbers are stored in both byte orders. The second half of a descriptor is not used. */
+const descriptor = struct('little', 1024, {
   type: u8(0), mark: ascii(1, 5), systemId: ascii(8, 32), bootId: ascii(7, 32), volumeId: bytes(40, 32), blocks: u32(80), escapes: ascii(88, 3), blockSize: u16(128), publisher: ascii(318, 128), application: ascii(574, 128),
   created: bytes(813, 17), modified: bytes(830, 17),
 })
@@ -28,7 +28,7 @@ export const iso9660: FilesystemFamily = {
 function describe(volume: BlockSource): Filesystem | undefined {
   const descriptors = []
   for (let index = 0; index < mostDescriptors; index++) {
-    const bytes = bytesAt(volume, firstDescriptor + index * descriptorSize, descriptorSize)
+    const bytes = bytesAt(volume, firstDescriptor + index * descriptorSize, descriptor.size)
     const values = bytes === undefined ? undefined : descriptor.read(bytes)
     if (values?.mark !== 'CD001' || values.type === types.end) break
     descriptors.push(values)

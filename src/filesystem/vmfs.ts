@@ -8,7 +8,7 @@ const volumePosition = 0x100000
 const filesystemPosition = 0x200000
 /** As libblkid has them (libblkid/src/superblocks/vmfs.c). */
 const volumeHead = struct('little', 146, { magic: u32(0, 'hex'), version: u32(4), lun: u8(14), uuid: bytes(130, 16) })
-const filesystemHead = struct('little', 161, { magic: u32(0, 'hex'), version: u8(6), uuid: bytes(9, 16), label: bytes(29, 128) })
+const filesystemHead = struct('little', 161, { magic: u32(0, 'hex'), version: u8(8), uuid: bytes(9, 16), label: bytes(29, 128) })
 const volumeMagic = 0xc001d00d
 const filesystemMagic = 0x2fabf15e
 

@@ -1,13 +1,17 @@
 import type { BlockSource, Note } from '../block/types.js'
 import { prepareCodec } from '../codec/index.js'
 import { isImageError } from '../errors.js'
+import type { OpenedImage } from '../formats/open.js'
 import { identifyFilesystems } from '../filesystem/index.js'
 import type { Filesystem } from '../filesystem/types.js'
 import { gapsOf, openPartition, readPartitionTable, type Gap, type Partition, type PartitionTable, type Scheme, type TableIssue } from '../partition/index.js'
+import { diagnoseBoot, type BootDiagnosis } from './boot-diagnosis.js'
 import { defined } from './defined.js'
 import { problem, type Problem } from './info.js'
 import { mendingCommand } from './mending-command.js'
 import { openReadable, parseImageArgument, sourceInfo, type ReadOptions, type SourceInfo } from './opening.js'
+import { guessSystems, type OperatingSystem } from './system-guess.js'
+import { VolumeFiles, type Volume } from './volume-files.js'
 
 export type InspectOptions = ReadOptions
 
@@ -50,6 +54,8 @@ export interface InspectResult {
   /** What starts at the disk's first byte: a disk without a table, a CD. */
   readonly filesystems: readonly FilesystemInfo[]
   readonly issues: readonly InspectIssue[]
+  readonly boot: BootDiagnosis
+  readonly operatingSystem: OperatingSystem
   readonly notes: readonly Note[]
 }
 
@@ -62,12 +68,21 @@ export async function inspect(argument: string, options: InspectOptions = {}): P
   // Reading is synchronous; the one codec that may have to be loaded is.
   await prepareCodec('zstd')
   using opened = openReadable(argument, options)
+  return examine(argument, opened).result
+}
+
+/** The same of an image that is open: also its volumes, which are open as long as it is. */
+export function examine(argument: string, opened: OpenedImage): { readonly result: InspectResult; readonly volumes: readonly Volume[] } {
   const table = readPartitionTable(opened)
-  const partitions = table.partitions.map((partition, index) => partitionInfo(opened, table, partition, index < mostVolumes))
-  const filesystems = wholeDisk(opened, table)
+  const volumes: Volume[] = []
+  const partitions = table.partitions.map((partition, index) => partitionInfo(opened, table, partition, index < mostVolumes ? volumes : undefined))
+  const whole = wholeDisk(opened, table)
+  if (whole.length > 0) volumes.push({ source: opened, filesystems: whole })
+  const filesystems = infos(whole)
   const issues = [...table.issues, ...volumeIssues(table, partitions, filesystems)]
   const { path } = parseImageArgument(argument)
-  return {
+  const open = volumes.map((volume) => ({ volume, files: new VolumeFiles(volume) }))
+  const result: InspectResult = {
     image: { ...sourceInfo(path, opened), sectorSize: opened.sectorSize },
     scheme: table.scheme,
     sectorSize: table.sectorSize,
@@ -78,25 +93,32 @@ export async function inspect(argument: string, options: InspectOptions = {}): P
     filesystems,
     // A partition of an image is no image: commands that mend need the whole.
     issues: issues.map((issue) => ({ ...issue, ...defined({ command: opened.part === undefined ? mendingCommand(issue, table, path) : undefined }) })),
+    boot: diagnoseBoot(opened, table, open, opened.part),
+    operatingSystem: guessSystems(table, open),
     notes: opened.notes,
     ...defined({ diskId: table.diskId, usable: table.usable }),
   }
+  return { result, volumes }
 }
 
-function partitionInfo(source: BlockSource, { sectorSize }: PartitionTable, partition: Partition, look: boolean): PartitionInfo {
+/** @param volumes takes what the partition holds; undefined: it is not looked into. */
+function partitionInfo(source: BlockSource, { sectorSize }: PartitionTable, partition: Partition, volumes: Volume[] | undefined): PartitionInfo {
   const { start, length } = partition
   let alignment = largestAlignment
   while (start % alignment !== 0) alignment /= 2
   return {
     ...partition, alignment,
     firstSector: Math.floor(start / sectorSize), lastSector: Math.floor((start + length) / sectorSize) - 1,
-    ...(look && partition.role !== 'extended' ? content(source, partition) : { filesystems: [] }),
+    ...(volumes !== undefined && partition.role !== 'extended' ? content(source, partition, volumes) : { filesystems: [] }),
   }
 }
 
-function content(source: BlockSource, partition: Partition): Pick<PartitionInfo, 'filesystems' | 'unreadable'> {
+function content(source: BlockSource, partition: Partition, volumes: Volume[]): Pick<PartitionInfo, 'filesystems' | 'unreadable'> {
   try {
-    return { filesystems: infos(openPartition(source, partition, 'the disk')) }
+    const volume = openPartition(source, partition, 'the disk')
+    const filesystems = identifyFilesystems(volume)
+    volumes.push({ partition, source: volume, filesystems })
+    return { filesystems: infos(filesystems) }
   } catch (error) {
     // Damage in one partition does not keep the others from being shown. One that leaves the disk is an issue of the table already.
     if (!isImageError(error)) throw error
@@ -104,8 +126,8 @@ function content(source: BlockSource, partition: Partition): Pick<PartitionInfo,
   }
 }
 
-function infos(volume: BlockSource): FilesystemInfo[] {
-  return identifyFilesystems(volume).map(({ type, title, kind, version, label, uuid, blockSize, size, used, free, state, facts, issues }) => ({
+function infos(found: readonly Filesystem[]): FilesystemInfo[] {
+  return found.map(({ type, title, kind, version, label, uuid, blockSize, size, used, free, state, facts, issues }) => ({
     type, title, kind, state, facts, issues, ...defined({ version, label, uuid, blockSize, size, used, free }),
   }))
 }
@@ -114,10 +136,10 @@ function infos(volume: BlockSource): FilesystemInfo[] {
  * What starts at the disk's first byte. A disk with partitions is no volume, with these exceptions: a CD has both, and tables that are
  * empty, left over, or without the master boot record that belongs to them may stand beside a filesystem.
  */
-function wholeDisk(source: BlockSource, { scheme, partitions, issues }: PartitionTable): FilesystemInfo[] {
+function wholeDisk(source: BlockSource, { scheme, partitions, issues }: PartitionTable): readonly Filesystem[] {
   if (source.capacity === 0) return []
   const doubtful = scheme === 'none' || (scheme === 'mbr' && partitions.length === 0) || issues.some(({ code }) => code === 'W_PMBR_MISSING')
-  const found = infos(source)
+  const found = identifyFilesystems(source)
   return doubtful ? found : found.filter(({ type }) => type === 'iso9660' || type === 'udf')
 }
 

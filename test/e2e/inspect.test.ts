@@ -14,6 +14,7 @@ interface Inspected {
   readonly partitions: readonly { readonly number: number; readonly start: number; readonly filesystems: readonly { readonly type: string }[] }[]
   readonly filesystems: readonly { readonly type: string }[]
   readonly issues: readonly { readonly code: string }[]
+  readonly boot: { readonly firmware: string }
 }
 
 function json(result: CliResult): Inspected {
@@ -34,6 +35,8 @@ test('inspect: text for people, and everything in a document', async (t) => {
   const document = json(await vdisk(['inspect', disk, '--json'], { cwd }))
   assert.deepEqual([document.scheme, document.issues, document.partitions.map(({ number, start }) => [number, start])], ['gpt', [], [[1, 1048576], [2, 13631488]]])
   assert.equal(document.partitions[0]!.filesystems[0]!.type, 'vfat')
+  assert.equal(document.boot.firmware, 'both')
+  assert.match(text, /Firmware +BIOS and UEFI\n/)
   const part = json(await vdisk(['inspect', `${disk}@label=EFI system`, '--json'], { cwd }))
   assert.deepEqual([part.image.part, part.image.capacity, part.scheme, part.filesystems.map(({ type }) => type)], ['partition 1', 12 * 1048576, 'none', ['vfat']])
   const list = await vdisk(['partition', 'list', disk], { cwd })

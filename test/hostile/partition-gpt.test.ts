@@ -6,6 +6,8 @@ import { isImageError } from '../../src/errors.js'
 import { openPartition, planMend, readPartitionTable } from '../../src/partition/index.js'
 import { inspectText } from '../../src/cli/inspect-text.js'
 import { Random } from '../fuzz/random.js'
+import { diagnoseBoot } from '../../src/operations/boot-diagnosis.js'
+import { guessSystems } from '../../src/operations/system-guess.js'
 import { openWith } from '../support/drivers.js'
 import { bootRecord, capacity, gptDisk, sealEntries, sealHeader, summary, tableOf, usualPartitions } from '../support/table-bytes.js'
 
@@ -113,6 +115,7 @@ test('names: 36 units without an end, half a pair, controls, right to left', asy
   const text = await inspectText({
     ...table, image: { path: 'x', format: 'raw', subformat: 'flat', capacity, sectorSize: 512 }, gaps: [], filesystems: [], notes: [],
     partitions: table.partitions.map((partition) => ({ ...partition, firstSector: 0, lastSector: 0, alignment: 4096, filesystems: [] })),
+    boot: diagnoseBoot(openWith('raw', store), table, []), operatingSystem: guessSystems(table, []),
   }, { columns: 100 })
   assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f\u202e]|[\ud800-\udbff](?![\udc00-\udfff])/)
 })

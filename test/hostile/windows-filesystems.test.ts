@@ -3,13 +3,12 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { isImageError } from '../../src/errors.js'
-import type { FileNode, FileTree } from '../../src/filesystem/types.js'
 import { copyFiles } from '../../src/operations/copy-files.js'
 import { diskLike } from '../support/content.js'
 import { testFolder } from '../support/folder.js'
+import { changeableBuffer, fuzz, timed } from '../support/hostile-volumes.js'
 import { run, runIn } from '../support/tools.js'
 import { allFiles, bufferVolume, content, emptyFile, haveAll, identifyWindows, withLoop, withMount } from '../support/volumes.js'
-import { processorTime } from '../support/processor-time.js'
 
 const mebibyte = 1048576
 
@@ -56,92 +55,6 @@ function makeNtfs(folder: string, size = 6 * mebibyte): Buffer {
   return fs.readFileSync(image)
 }
 
-/** Everything a caller may do with a volume; only ImageErrors come out of it. Gives the errors' codes. */
-function explore(bytes: Uint8Array, capacity = bytes.length): Set<string> {
-  const codes = new Set<string>()
-  const attempt = (work: () => void): void => {
-    try {
-      work()
-    } catch (error) {
-      if (!isImageError(error)) throw error
-      codes.add(error.code)
-    }
-  }
-  const volume = bufferVolume(bytes.subarray(0, capacity))
-  const found = identifyWindows(volume)
-  for (const { code } of found?.issues ?? []) codes.add(code)
-  attempt(() => {
-    let end = 0
-    for (const { offset, length } of found?.usedRuns?.({ allowDirty: true }) ?? []) {
-      assert.ok(length > 0 && offset >= end && offset + length <= volume.capacity)
-      end = offset + length
-    }
-  })
-  attempt(() => {
-    const tree = found?.openTree?.()
-    if (tree !== undefined) walk(tree, tree.root, { left: 400, bytes: 20 * mebibyte }, attempt)
-  })
-  return codes
-}
-
-function walk(tree: FileTree, folder: FileNode, budget: { left: number; bytes: number }, attempt: (work: () => void) => void, depth = 0): void {
-  attempt(() => {
-    for (const entry of tree.entries(folder)) {
-      assert.ok(entry.name !== '' && entry.name !== '.' && entry.name !== '..' && !/[/\0]/.test(entry.name))
-      if (budget.left-- < 0) return
-      attempt(() => {
-        const node = entry.open()
-        if (node.kind === 'directory' && depth < 5) walk(tree, node, budget, attempt, depth + 1)
-        if (node.kind !== 'file' || budget.bytes < 0) return
-        let end = 0
-        for (const { offset, length } of tree.dataRuns(node)) {
-          assert.ok(length > 0 && offset >= end && offset + length <= node.size)
-          end = offset + length
-          const piece = new Uint8Array(Math.min(length, 100_000))
-          budget.bytes -= piece.length
-          tree.read(node, offset, piece)
-          tree.read(node, offset + length - piece.length, piece)
-          if (budget.bytes < 0) break
-        }
-      })
-    }
-  })
-}
-
-function timed(bytes: Uint8Array, what: string, capacity?: number): Set<string> {
-  const start = processorTime()
-  const codes = explore(bytes, capacity)
-  const time = processorTime() - start
-  assert.ok(time < 2000, `${what} took ${Math.round(time)} ms`)
-  return codes
-}
-
-/** Changes bytes where the metadata is, at random places, and at all places of the first sectors; nothing may break. */
-function fuzz(bytes: Buffer, areas: readonly (readonly [start: number, end: number])[], rounds: number): void {
-  timed(bytes, 'the volume as it is')
-  const copy = Buffer.from(bytes)
-  let state = 12345
-  const random = (below: number): number => {
-    state = (Math.imul(state, 1103515245) + 12345) >>> 0
-    return (state >>> 4) % below
-  }
-  const values = [0, 1, 0x7f, 0x80, 0xff]
-  for (let round = 0; round < rounds; round++) {
-    const changed: number[] = []
-    const [start, end] = areas[round % areas.length]!
-    for (let change = 0; change <= random(4); change++) {
-      const at = start + random(end - start)
-      for (let index = 0, width = [1, 2, 4, 8][random(4)]!; index < width; index++) {
-        copy[at + index] = random(2) === 0 ? values[random(values.length)]! : random(256)
-        changed.push(at + index)
-      }
-    }
-    timed(copy, `round ${round}, bytes ${changed.join()}`)
-    for (const at of changed) copy[at] = bytes[at]!
-  }
-  for (const capacity of [0, 511, 512, 1024, 4096, 70_000, bytes.length - 513, bytes.length - 1]) timed(bytes, `cut to ${capacity}`, capacity)
-}
-
 function tools(t: TestContext): boolean {
   return haveAll(t, 'mkfs.vfat', 'mcopy', 'mkfs.exfat', 'mount.exfat-fuse', 'mkfs.ntfs', 'ntfs-3g', 'fusermount3', 'setfattr')
 }
@@ -149,21 +62,21 @@ function tools(t: TestContext): boolean {
 test('changed bytes anywhere in the metadata of FAT break nothing', (t) => {
   if (!tools(t)) return
   const folder = testFolder(t)
-  fuzz(makeFat(folder, '12', mebibyte, '1'), [[0, 90], [512, 8192], [512, 40_000]], 120)
-  fuzz(makeFat(folder, '32', 34 * mebibyte, '1'), [[0, 90], [512, 1024], [16384, 18000], [544_000, 640_000]], 160)
+  fuzz(changeableBuffer(makeFat(folder, '12', mebibyte, '1')), [[0, 90], [512, 8192], [512, 40_000]], 120)
+  fuzz(changeableBuffer(makeFat(folder, '32', 34 * mebibyte, '1')), [[0, 90], [512, 1024], [16384, 18000], [544_000, 640_000]], 160)
 })
 
 test('changed bytes anywhere in the metadata of exFAT break nothing', (t) => {
   if (!tools(t)) return
   const bytes = makeExfat(testFolder(t))
-  fuzz(bytes, [[60, 120], [12 * 512, 40_000], [24 * 512, 200_000]], 200)
+  fuzz(changeableBuffer(bytes), [[60, 120], [12 * 512, 40_000], [24 * 512, 200_000]], 200)
 })
 
 test('changed bytes anywhere in the metadata of NTFS break nothing', (t) => {
   if (!tools(t)) return
   const bytes = makeNtfs(testFolder(t))
   const mft = Number(bytes.readBigUInt64LE(48)) * 1024
-  fuzz(bytes, [[0, 90], [mft, mft + 1024], [mft, mft + 8192], [mft + 24 * 1024, mft + 100 * 1024], [0, bytes.length - 8]], 400)
+  fuzz(changeableBuffer(bytes), [[0, 90], [mft, mft + 1024], [mft, mft + 8192], [mft + 24 * 1024, mft + 100 * 1024], [0, bytes.length - 8]], 400)
 })
 
 /** Position of the first place where `part` lies. */

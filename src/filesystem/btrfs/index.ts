@@ -45,6 +45,7 @@ class Identification {
   #newest(volume: BlockSource, first: Uint8Array): Uint8Array | undefined {
     const { fsid } = btrfsSuperblock.read(first)
     const generation = (bytes: Uint8Array): bigint => btrfsSuperblock.read(bytes).generation
+    const laterFirst = (one: Uint8Array, other: Uint8Array): number => generation(one) === generation(other) ? 0 : generation(one) < generation(other) ? 1 : -1
     return superblockPositions
       .map((position) => ({ position, bytes: bytesAt(volume, position, superblockSize) }))
       .flatMap(({ position, bytes }) => {
@@ -53,7 +54,7 @@ class Identification {
         const isOne = values.magic === magic && values.position === BigInt(position) && (position === superblockPositions[0] || values.fsid === fsid)
         return isOne && checksumHolds(bytes, values.checksumType) !== false ? [bytes] : []
       })
-      .sort((one, other) => generation(one) < generation(other) ? 1 : -1)[0]
+      .sort(laterFirst)[0]
   }
 
   filesystem(): Filesystem {

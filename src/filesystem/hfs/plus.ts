@@ -37,7 +37,7 @@ class Identification {
   }
 
   filesystem(): Filesystem {
-    const { blockSize, blocks, freeBlocks, identifier, version } = this.#header
+    const { blockSize, blocks, freeBlocks, identifier } = this.#header
     const sane = this.#issues.attempt(() => {
       this.#requireGeometry()
       return true
@@ -48,7 +48,7 @@ class Identification {
     const id = hfsUuid(identifier)
     const state = this.#state()
     return {
-      type: 'hfsplus', title: this.#title, kind: 'filesystem', version: String(version), state, facts: this.#facts(), issues: this.#issues.list,
+      type: 'hfsplus', title: this.#title, kind: 'filesystem', state, facts: this.#facts(), issues: this.#issues.list,
       ...(label === undefined || label === '' ? {} : { label }), ...(id === undefined ? {} : { uuid: id }),
       ...(sane === undefined ? {} : { blockSize, size, free: freeBlocks * blockSize, used: (blocks - freeBlocks) * blockSize }),
       usedRuns: (options) => this.#usedRuns(state, options),
@@ -69,9 +69,10 @@ class Identification {
   }
 
   #facts(): Fact[] {
-    const { attributes, files, folders, created } = this.#header
+    const { version, attributes, files, folders, created } = this.#header
     const time = created < epoch ? undefined : timeText(created - epoch)
     return [
+      { name: 'format', value: version },
       { name: 'journaled', value: Math.floor(attributes / 8192) % 2 === 1 },
       { name: 'files', value: files, unit: 'count' },
       { name: 'folders', value: folders, unit: 'count' },

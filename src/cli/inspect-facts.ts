@@ -1,0 +1,141 @@
+import { labelOf, shortSize, sizeText, valueText } from './render.js'
+
+export interface ShownFilesystem {
+  readonly title: string
+  readonly label?: string
+  readonly uuid?: string
+  readonly version?: string
+  readonly blockSize?: number
+  readonly size?: number
+  readonly used?: number
+  readonly free?: number
+  readonly state: string
+  readonly facts: readonly { readonly name: string; readonly label?: string; readonly value: string | number | bigint | boolean; readonly unit?: 'bytes' | 'count' }[]
+}
+
+export interface ShownPartition {
+  readonly number: number
+  readonly start: number
+  readonly length: number
+  readonly firstSector: number
+  readonly lastSector: number
+  readonly alignment: number
+  readonly type: { readonly id: string; readonly name: string }
+  readonly role: 'primary' | 'logical' | 'extended'
+  readonly label?: string
+  readonly uuid?: string
+  readonly flags: readonly string[]
+  readonly filesystems: readonly ShownFilesystem[]
+}
+
+/** What is on a disk, as the operation gives it (this layer may not import it). */
+export interface ShownDisk {
+  readonly image: { readonly path: string; readonly format: string; readonly subformat: string; readonly part?: string; readonly capacity: number; readonly sectorSize: number }
+  readonly scheme: string
+  readonly sectorSize: number
+  readonly diskId?: string
+  readonly also: readonly string[]
+  readonly partitions: readonly ShownPartition[]
+  readonly hybrid: readonly { readonly number: number; readonly start: number; readonly length: number; readonly type: { readonly id: string; readonly name: string } }[]
+  readonly gaps: readonly { readonly start: number; readonly length: number; readonly inside?: number }[]
+  readonly filesystems: readonly ShownFilesystem[]
+  readonly issues: readonly { readonly severity: 'error' | 'warning' | 'note'; readonly message: string; readonly command?: string }[]
+  readonly boot: ShownBoot
+  readonly operatingSystem: { readonly looksLike?: string; readonly found: readonly { readonly name: string; readonly partition?: number; readonly by: 'files' | 'type'; readonly evidence: string; readonly cpu?: string }[] }
+  readonly notes: readonly { readonly message: string }[]
+}
+
+interface ShownBoot {
+  readonly firmware: 'bios' | 'uefi' | 'both' | 'none'
+  readonly reasons: readonly string[]
+  readonly loaders: readonly { readonly partition?: number; readonly path: string; readonly title: string; readonly cpu?: string; readonly fault?: string }[]
+  readonly configurations: readonly { readonly partition?: number; readonly path: string; readonly title: string; readonly fault?: string }[]
+  readonly problems: readonly { readonly partition?: number; readonly message: string }[]
+}
+
+const schemeTitles: Readonly<Record<string, string>> = { gpt: 'GPT', mbr: 'MBR', apm: 'Apple partition map', bsd: 'BSD disklabel', none: 'none' }
+
+export function schemeTitle({ scheme, also }: ShownDisk): string {
+  return [schemeTitles[scheme] ?? scheme, ...also.map((other) => `and ${schemeTitles[other] ?? other}`)].join(' ')
+}
+
+export function diskFacts(disk: ShownDisk): [string, string][] {
+  const facts: [string, string][] = [['Disk', sizeText(disk.image.capacity)], ['Partition table', schemeTitle(disk)]]
+  if (disk.scheme !== 'none') facts.push(['Counts in', `sectors of ${disk.sectorSize} bytes`])
+  if (disk.image.sectorSize !== disk.sectorSize) facts.push(['Presented with', `sectors of ${disk.image.sectorSize} bytes`])
+  if (disk.diskId !== undefined) facts.push(['Disk id', disk.diskId])
+  const misaligned = disk.partitions.filter(({ alignment }) => alignment < 4096)
+  if (disk.partitions.length > 0) {
+    const least = Math.min(...disk.partitions.map(({ alignment }) => alignment))
+    facts.push(['Alignment', misaligned.length === 0 ? `all partitions start at multiples of ${shortSize(least)}` : `not at 4 KiB: ${misaligned.map(({ number }) => number).join(', ')}`])
+  }
+  const free = disk.gaps.reduce((sum, { length }) => sum + length, 0)
+  if (disk.scheme !== 'none') facts.push(['In no partition', sizeText(free)])
+  return facts
+}
+
+/** What a partition is called where there is little room. */
+export function shortName({ label, type, filesystems }: ShownPartition): string {
+  return filesystems[0]?.label ?? label ?? filesystems[0]?.title ?? type.name
+}
+
+/** The part of it that is in use, from 0 to 1, where that is known for certain. */
+export function usedPart({ filesystems }: ShownPartition): { used?: number } {
+  const [filesystem, second] = filesystems
+  if (filesystem?.used === undefined || filesystem.size === undefined || filesystem.size === 0 || second !== undefined) return {}
+  return { used: filesystem.used / filesystem.size }
+}
+
+/** A partition and what it holds, in labels and values. */
+export function partitionFacts(partition: ShownPartition, sectorSize: number): [string, string][] {
+  const { start, length, type, role, label, uuid, flags, filesystems } = partition
+  const facts: [string, string][] = [
+    ['Bytes', `${start} to ${start + length - 1}`], ['Size', `${sizeText(length)}, ${(length / sectorSize).toLocaleString('en-US')} sectors`], ['Type', typeText(type)],
+  ]
+  if (role !== 'primary') facts.push(['Kind', role])
+  if (label !== undefined) facts.push(['Label', label])
+  if (uuid !== undefined) facts.push(['Id', uuid])
+  if (flags.length > 0) facts.push(['Flags', flags.join(', ')])
+  for (const filesystem of filesystems) facts.push(['Filesystem', filesystem.title], ...filesystemFacts(filesystem))
+  return facts
+}
+
+export function filesystemFacts({ version, label, uuid, blockSize, size, used, free, state, facts }: ShownFilesystem): [string, string][] {
+  const rows: [string, string | undefined][] = [
+    ['Version', version], ['Name', label], ['UUID', uuid], ['State', state === 'unknown' ? undefined : state],
+    ['Its size', size === undefined ? undefined : sizeText(size)],
+    ['Used', used === undefined ? undefined : `${sizeText(used)}${size === undefined || size === 0 ? '' : `, ${Math.round(used / size * 100)} %`}`],
+    ['Free', free === undefined ? undefined : sizeText(free)],
+    ['Block size', blockSize === undefined ? undefined : sizeText(blockSize)],
+  ]
+  return [
+    ...rows.filter((row): row is [string, string] => row[1] !== undefined),
+    ...facts.map(({ name, label: title, value, unit }): [string, string] => [labelOf(title ?? name), valueText(value, unit)]),
+  ]
+}
+
+export function typeText({ id, name }: { readonly id: string; readonly name: string }): string {
+  return name === id ? id : `${name} (${id})`
+}
+
+const firmwareTitles = { bios: 'BIOS', uefi: 'UEFI', both: 'BIOS and UEFI', none: 'none' } as const
+
+/** What is able to start the disk, in one word or two. */
+export function firmwareTitle({ boot: { firmware } }: Pick<ShownDisk, 'boot'>): string {
+  return firmwareTitles[firmware]
+}
+
+/** How the disk starts, and what with. */
+export function bootFacts({ boot, operatingSystem }: ShownDisk): [string, string][] {
+  const { reasons, loaders, configurations, problems } = boot
+  const facts: [string, string][] = [['Firmware', firmwareTitle({ boot })], ...reasons.map((reason, index): [string, string] => [index === 0 ? 'Because' : '', reason])]
+  for (const { path, partition, title, cpu, fault } of loaders) facts.push(['Loader', `${path}${inPartition(partition)}: ${title}${cpu === undefined ? '' : `, ${cpu}`}${fault === undefined ? '' : `; ${fault}`}`])
+  for (const { path, partition, title, fault } of configurations) facts.push(['Configuration', `${path}${inPartition(partition)}: ${title}${fault === undefined ? '' : `; ${fault}`}`])
+  for (const { name, partition, evidence, by, cpu } of operatingSystem.found) facts.push(['Looks like', `${name}${cpu === undefined ? '' : ` for ${cpu}`}${inPartition(partition)}, by ${evidence}${by === 'type' ? ' alone' : ''}`])
+  for (const { message, partition } of problems) facts.push(['Not seen', `${partition === undefined ? '' : `partition ${partition}: `}${message}`])
+  return facts
+}
+
+function inPartition(partition: number | undefined): string {
+  return partition === undefined ? '' : ` in partition ${partition}`
+}
