@@ -10,7 +10,7 @@ import { openContext } from '../support/drivers.js'
 import { readAll } from '../support/content.js'
 import { CutStore, DiskModel, randomOf } from '../support/power-cut.js'
 import type { Random } from '../support/power-cut.js'
-import { assertSound, sizeOf, startOf, variants } from '../support/qcow2-make.js'
+import { assertSound, clustersInUse, sizeOf, startOf, variants } from '../support/qcow2-make.js'
 import type { Start, Variant } from '../support/qcow2-make.js'
 
 const open = (store: ByteStore): BlockSource & ReturnType<typeof qcow2.open> => qcow2.open(store, openContext)
@@ -80,6 +80,8 @@ for (const variant of variants) {
   })
 
   test(`${variant.title}: the power is cut after every write`, () => cuts(variant))
+  test(`${variant.title}: another size, with the power cut`, () => resizes(variant))
+  test(`${variant.title}: compacted, with the power cut`, () => compacts(variant))
 }
 
 async function cuts(variant: Variant): Promise<void> {
@@ -100,4 +102,65 @@ async function cuts(variant: Variant): Promise<void> {
   model.flushed()
   image[Symbol.dispose]()
   assert.ok(read(whole(open(store), start.parent)).equals(model.now))
+}
+
+async function resizes(variant: Variant): Promise<void> {
+  const { bytes, parent, clusterSize } = await startOf(variant)
+  const store = new CutStore(bytes)
+  const chance = randomOf(5)
+  const { capacity } = variant
+  for (const next of [capacity + 3 * clusterSize + 512, capacity * 5, capacity, capacity - clusterSize - 512, 512]) {
+    const image = openWritableQcow2(store, openContext, parent)
+    const had = read(whole(image, parent))
+    let count = 0
+    store.onChange = () => {
+      if (count++ > 10 && chance(4) > 0) return
+      const left = store.cut(chance)
+      const layer = open(left)
+      assert.ok([had.length, next].includes(layer.capacity), `a cut leaves ${layer.capacity} bytes`)
+      const common = Math.min(had.length, next)
+      assert.ok(read(whole(layer, parent)).subarray(0, common).equals(had.subarray(0, common)), 'what both disks have is whole')
+      assertSound(left.contents(), `${next}, cut ${count}`)
+    }
+    image.resize(next)
+    image.flush()
+    image[Symbol.dispose]()
+    store.onChange = () => undefined
+    assertSound(store.contents(), `resized to ${next}`, 'no leaks')
+    const expected = Buffer.alloc(next)
+    had.copy(expected, 0, 0, Math.min(had.length, next))
+    const disk = whole(open(store), parent)
+    assert.equal(disk.capacity, next)
+    assert.ok(read(disk).equals(expected), `resized to ${next}`)
+  }
+}
+
+async function compacts(variant: Variant): Promise<void> {
+  const { bytes, parent, clusterSize, capacity } = await startOf(variant)
+  const store = new CutStore(bytes)
+  const chance = randomOf(6)
+  {
+    using image = openWritableQcow2(store, openContext, parent)
+    const end = image.capacity - image.capacity % clusterSize
+    image.write(0, Buffer.alloc(end, 'filled '))
+    image.flush()
+    for (let at = 0; at < end; at += clusterSize) if (chance(3) === 0) image.discard(at, clusterSize)
+    image.discard(0, Math.floor(capacity / 3))
+  }
+  const model = new DiskModel(read(whole(open(store), parent)))
+  let count = 0
+  store.onChange = () => {
+    if (count++ > 10 && chance(10) > 0) return
+    judge(store.cut(chance), { bytes, parent, clusterSize, capacity }, model, `cut ${count}`)
+  }
+  const image = openWritableQcow2(store, openContext, parent)
+  const steps = [...image.compact()]
+  assert.equal(steps.at(-1)?.done, steps.at(-1)?.total)
+  assert.ok(read(whole(image, parent)).equals(model.now))
+  image[Symbol.dispose]()
+  store.onChange = () => undefined
+  const left = store.contents()
+  assertSound(left, 'compacted', 'no leaks')
+  assert.ok(read(whole(open(store), parent)).equals(model.now))
+  if (variant.snapshot !== true) assert.equal(left.length, clustersInUse(left) * clusterSize, 'nothing is left to give back')
 }

@@ -162,6 +162,14 @@ function withSnapshot(before: Uint8Array): Uint8Array {
   return bytes
 }
 
+/** How many clusters of a file have a refcount. */
+export function clustersInUse(bytes: Uint8Array): number {
+  const layout = new Layout(bytes)
+  let used = 0
+  for (let cluster = 0; cluster * layout.cluster < bytes.length; cluster++) if (layout.count(cluster) > 0n) used++
+  return used
+}
+
 /**
  * Walks a file as the specification says: every cluster counted at least as often as it is used, COPIED where the refcount is one, all
  * tables inside the file, no structure on another. With `no leaks` refcounts are exact.
