@@ -53,6 +53,11 @@ export class PieceRuns {
     return this.#extent(run, offset, Math.min(end, run.offset + run.length) - offset)
   }
 
+  /** The tables have changed: nothing that was walked counts any more. */
+  forget(): void {
+    this.#last = undefined
+  }
+
   /** Takes in the pieces that follow a run, up to `end`. Each table entry is looked at once, however the run is asked for. */
   #prolong(run: Run, end: number): void {
     const { piece } = run

@@ -140,6 +140,65 @@ export function encodeSubclusters(table: DataView, at: number, status: 'data' | 
   table.setUint32(at + 12, status === 'data' ? 0xffffffff : 0)
 }
 
+/** Whether an L1 entry, or a standard cluster descriptor, says that the refcount is exactly one. `at`: the byte of the entry. */
+export function isCopied(table: DataView, at: number): boolean {
+  return (table.getUint32(at) & copied) !== 0
+}
+
+/**
+ * An L2 entry that is not compressed, as one sees it who changes it. `allocated` and `zeroed` have a bit for each unit with a status of
+ * its own: 32 subclusters, or the whole cluster as bit 0.
+ */
+export interface ClusterUse {
+  /** The host cluster, 0 where there is none; one may be there although nothing of it is read. */
+  readonly position: number
+  readonly copied: boolean
+  readonly allocated: number
+  readonly zeroed: number
+}
+
+/** Reads an entry that {@link decodeL2Entry} found valid. */
+export function readUse(table: DataView, index: number, extended: boolean): ClusterUse {
+  const at = index * (extended ? 16 : 8)
+  const upper = table.getUint32(at)
+  const lower = table.getUint32(at + 4)
+  const position = (upper & 0x00ffffff) * high + ((lower & 0xfffffe00) >>> 0)
+  const use = { position, copied: (upper & copied) !== 0 }
+  if (extended) return { ...use, allocated: table.getUint32(at + 12), zeroed: table.getUint32(at + 8) }
+  const zeroed = lower & 1
+  return { ...use, allocated: zeroed === 0 && position !== 0 ? 1 : 0, zeroed }
+}
+
+/** Writes an entry that is not compressed. */
+export function writeUse(table: DataView, index: number, extended: boolean, use: ClusterUse): void {
+  const at = index * (extended ? 16 : 8)
+  const flag = use.copied && use.position !== 0 ? copied : 0
+  table.setUint32(at, (flag | Math.floor(use.position / high)) >>> 0)
+  table.setUint32(at + 4, use.position % high)
+  if (extended) {
+    table.setUint32(at + 8, use.zeroed)
+    table.setUint32(at + 12, use.allocated)
+  } else if (use.zeroed !== 0) table.setUint32(at + 4, (use.position % high | 1) >>> 0)
+}
+
+/** The bits of the units from `first` up to `end`, 32 at most. */
+export function unitBits(first: number, end: number): number {
+  return end - first === 32 ? 0xffffffff : ((2 ** (end - first) - 1) << first) >>> 0
+}
+
+/** Whether a unit's bit is set. */
+export function hasUnit(units: number, unit: number): boolean {
+  return ((units >>> unit) & 1) === 1
+}
+
+export function unitsWith(units: number, more: number): number {
+  return (units | more) >>> 0
+}
+
+export function unitsWithout(units: number, less: number): number {
+  return (units & ~less) >>> 0
+}
+
 /** The highest byte position, exclusive, at which a compressed cluster may begin. */
 export function compressedPositionLimit(clusterBits: number): number {
   return Math.min(2 ** 53, 2 ** (62 - (clusterBits - 8)), 2 ** 56)

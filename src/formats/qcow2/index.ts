@@ -4,6 +4,7 @@ import { optionSpecs } from './options.js'
 import { Qcow2Image } from './reader.js'
 import { repairQcow2 } from './repair.js'
 import { magic } from './structs.js'
+import { openWritableQcow2 } from './writable.js'
 import { Qcow2Writer } from './writer.js'
 
 /** QCOW2, versions 2 and 3. A file with the magic and an unknown version is ours to refuse; version 1 is another format. */
@@ -25,4 +26,5 @@ export const qcow2: FormatDriver = {
   open: (store, context) => new Qcow2Image(store, context),
   repair: (store) => repairQcow2(store),
   create: (store, shape, options, context) => new Qcow2Writer(store, shape, options, context),
+  openWritable: openWritableQcow2,
 }

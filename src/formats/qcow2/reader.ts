@@ -14,6 +14,12 @@ import { openingNotes } from './notes.js'
 import { findSnapshot, readSnapshots, snapshotDisk, type Snapshot } from './snapshots.js'
 import { overlapFinder, TableCache } from './tables.js'
 
+/** The tables of a disk that is being changed, as they are now. */
+export interface LiveDisk {
+  readonly l1: DataView
+  readonly tables: Pick<TableCache, 'table'>
+}
+
 /** One layer of a QCOW2 chain, versions 2 and 3: the active disk or a snapshot. */
 export class Qcow2Image implements DiskImage {
   readonly format = 'qcow2'
@@ -31,14 +37,15 @@ export class Qcow2Image implements DiskImage {
   readonly #notes: Note[]
   readonly #l1: DataView
   readonly #l1Entries: number
-  readonly #tables: TableCache
+  readonly #tables: LiveDisk['tables']
   readonly #rules: EntryRules
   /** Where data clusters are: the file itself or the external data file; undefined when that was not opened. */
   readonly #data: ByteStore | undefined
   readonly #reader = new ExtentReader(this)
   readonly #runs: PieceRuns
 
-  constructor(store: ByteStore, context: OpenContext) {
+  /** @param live tables to read the active disk by, instead of those in the file. */
+  constructor(store: ByteStore, context: OpenContext, live?: LiveDisk) {
     this.#store = store
     const header = readHeader(store)
     this.#header = header
@@ -47,9 +54,9 @@ export class Qcow2Image implements DiskImage {
     this.#snapshots = readSnapshots(store, header)
     const disk = context.snapshot === undefined ? header : snapshotDisk(store, header, findSnapshot(this.#snapshots, context.snapshot, store.name))
     this.capacity = disk.capacity
-    this.#l1 = readTable(store, disk.l1)
+    this.#l1 = live?.l1 ?? readTable(store, disk.l1)
     this.#l1Entries = disk.l1.entries
-    this.#tables = new TableCache(store, header.geometry.clusterSize, overlapFinder(store, header, disk.l1))
+    this.#tables = live?.tables ?? new TableCache(store, header.geometry.clusterSize, overlapFinder(store, header, disk.l1))
     this.#rules = { version: header.version, clusterBits: header.geometry.clusterBits, extended: header.extendedL2, dataFile: header.dataFile }
     this.#runs = new PieceRuns(this.capacity, (offset) => this.#piece(offset), {
       data: () => this.#dataStore(), packed: store, codec: codecFor(header.compression === 'zstd' ? 'zstd' : 'deflate'), unitLength: header.geometry.clusterSize,
@@ -74,6 +81,11 @@ export class Qcow2Image implements DiskImage {
 
   read(offset: number, target: Uint8Array): void {
     this.#reader.read(offset, target)
+  }
+
+  /** The tables it reads by have changed. */
+  changed(): void {
+    this.#runs.forget()
   }
 
   describe(): Section[] {

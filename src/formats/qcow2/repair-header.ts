@@ -1,23 +1,12 @@
 import type { RepairAction } from '../driver.js'
 import { bitsOf, withBits } from './entries.js'
-import { extensionHeader, extensionTypes, headerV2, headerV3, incompatible } from './structs.js'
+import { editHeader, type HeaderChanges } from './header-editor.js'
+import { extensionHeader, extensionTypes, headerV3, incompatible } from './structs.js'
 import type { Anatomy } from './use.js'
 
-/** Fields of the header that a repair sets. */
-export interface HeaderChange {
-  readonly refcountTableOffset?: bigint
-  readonly refcountTableClusters?: number
-  readonly refcountOrder?: number
-  readonly incompatibleFeatures?: bigint
-  readonly autoclearFeatures?: bigint
-}
-
-/** Changes fields of the header in one write within the first sector of the file, so that all or none of it is on the medium. */
-export function changeHeader({ store, header }: Anatomy, change: HeaderChange): void {
-  const layout = header.version === 2 ? headerV2 : headerV3
-  const bytes = new Uint8Array(layout.size)
-  store.read(0, bytes)
-  store.write(0, header.version === 2 ? headerV2.write({ ...headerV2.read(bytes), ...change }) : headerV3.write({ ...headerV3.read(bytes), ...change }))
+/** Changes fields of the header, durably. */
+export function changeHeader({ store }: Anatomy, changes: HeaderChanges): void {
+  editHeader(store, changes)
   store.flush()
 }
 

@@ -24,6 +24,11 @@ export class TableCache {
     this.#kept = Math.max(minimumKept, Math.floor(keptBytes / clusterSize))
   }
 
+  /** The table at a position is another one now. */
+  forget(position: number): void {
+    this.#tables.delete(position)
+  }
+
   /**
    * The L2 table at a cluster-aligned position. `needed` is how many of its bytes map guest bytes: a file may end behind them.
    * @throws ImageError corrupt E_TRUNCATED, E_OVERLAP, E_READ.

@@ -1,0 +1,123 @@
+import { roundUp } from '../../binary/integers.js'
+import type { BlockSource, ByteStore, Extent, Note, Section } from '../../block/types.js'
+import { corrupt, unsupported, usage } from '../../errors.js'
+import type { CheckProgress, OpenContext, ParentReference, WritableImage } from '../driver.js'
+import { ClusterWriter } from './cluster-writer.js'
+import { compactFile } from './compact.js'
+import { readHeader } from './header.js'
+import { resizeDisk } from './resize.js'
+import { WriteSession } from './write-session.js'
+
+/**
+ * One QCOW2 layer, open for changes. Data goes to the file at once; `flush` writes the tables of all that was written since the last, in
+ * the order that keeps the file free of errors.
+ */
+export class WritableQcow2 implements WritableImage {
+  readonly format = 'qcow2'
+  readonly sectorSize = 512
+  readonly parentReference?: ParentReference
+  readonly #session: WriteSession
+  readonly #parent: BlockSource | undefined
+  readonly #clusters: ClusterWriter
+
+  constructor(session: WriteSession, parent: BlockSource | undefined) {
+    this.#session = session
+    this.#parent = parent
+    const { parentReference } = session.image
+    if (parentReference !== undefined) this.parentReference = parentReference
+    this.#clusters = new ClusterWriter(session, parent)
+  }
+
+  get subformat(): string {
+    return this.#session.image.subformat
+  }
+
+  get notes(): readonly Note[] {
+    return this.#session.image.notes
+  }
+
+  get capacity(): number {
+    return this.#session.image.capacity
+  }
+
+  get grain(): number {
+    return this.#session.image.grain
+  }
+
+  extentAt(offset: number, limit: number): Extent {
+    return this.#session.image.extentAt(offset, limit)
+  }
+
+  read(offset: number, target: Uint8Array): void {
+    this.#session.image.read(offset, target)
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    this.#change(offset, bytes.length, (done) => this.#clusters.write(offset + done, bytes.subarray(done)))
+  }
+
+  discard(offset: number, length: number): void {
+    this.#change(offset, length, (done) => this.#clusters.zero(offset + done, length - done))
+  }
+
+  flush(): void {
+    this.#session.commit()
+  }
+
+  /** @throws ImageError usage E_SIZE; unsupported E_NO_RESIZE where snapshots are in the way; reference E_PARENT_NEEDED */
+  resize(capacity: number): void {
+    const rounded = roundUp(capacity, this.sectorSize)
+    if (!Number.isSafeInteger(rounded) || capacity < 0) throw usage('E_SIZE', `a disk of ${capacity} bytes cannot be`)
+    if (rounded === this.capacity) return
+    this.#session.begin()
+    resizeDisk(this.#session, this.#clusters, rounded, this.#parent)
+  }
+
+  /** Moves clusters down into unused space, so that the file is shorter when it is closed. Gives how far it is; may be stopped anywhere. */
+  * compact(): Generator<CheckProgress> {
+    this.#session.begin()
+    yield* compactFile(this.#session, this.#clusters)
+  }
+
+  describe(): Section[] {
+    return this.#session.image.describe()
+  }
+
+  [Symbol.dispose](): void {
+    try {
+      this.#session.end()
+    } finally {
+      this.#session.file[Symbol.dispose]()
+    }
+  }
+
+  #change(offset: number, length: number, step: (done: number) => number): void {
+    if (!Number.isSafeInteger(offset) || offset < 0 || length < 0 || offset + length > this.capacity) {
+      throw new RangeError(`${length} bytes at offset ${offset} leave the disk of ${this.capacity} bytes`)
+    }
+    if (length === 0) return
+    this.#session.begin()
+    for (let done = 0; done < length;) {
+      done += step(done)
+      this.#session.relieve()
+    }
+  }
+}
+
+/**
+ * Opens one layer to change it; nothing is written before the first change.
+ * @param parent the disk below a differencing image.
+ * @throws ImageError of the codes that reading has; unsupported E_ENCRYPTED, E_NOT_WRITABLE; corrupt E_MARKED_CORRUPT, E_DIRTY,
+ * E_REFCOUNT_TABLE, E_OVERLAP where a change could damage something else
+ */
+export function openWritableQcow2(file: ByteStore, context: OpenContext, parent?: BlockSource): WritableQcow2 {
+  const header = readHeader(file)
+  const { name } = file
+  if (header.dataFile) throw unsupported('E_NOT_WRITABLE', `${name} keeps its data in an external file, and such images are not changed in place`, { hint: 'Convert it to an image of one file.' })
+  if (header.corrupt) throw corrupt('E_MARKED_CORRUPT', `${name}: the image is marked corrupt (header byte 72): it is not changed`, { hint: 'vdisk check lists the damage, vdisk repair mends it.', details: { position: 72 } })
+  if (header.dirty) throw corrupt('E_DIRTY', `${name}: the image was not closed cleanly, and its refcounts may be stale (header byte 72): it is not changed`, { hint: 'vdisk repair mends it.', details: { position: 72 } })
+  if (header.refcountTable.entries === 0) throw corrupt('E_REFCOUNT_TABLE', `${name}: the image has no refcount table (header byte 56): it cannot be changed`, { hint: 'vdisk repair makes one.', details: { position: 56 } })
+  const session = new WriteSession(file, context)
+  if (session.image.unreadable !== undefined) throw session.image.unreadable
+  return new WritableQcow2(session, parent)
+}
