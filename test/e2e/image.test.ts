@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { basename, join } from 'node:path'
-import test, { type TestContext } from 'node:test'
+import test from 'node:test'
 import { vdisk, type CliResult } from '../support/cli.js'
-import { diskLike } from '../support/content.js'
 import { farFolder, farFolderMissing } from '../support/far-folder.js'
 import { testFolder } from '../support/folder.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
+import { partitionedDisk } from '../support/partitioned-disk.js'
 import { assertSchema } from '../support/schemas.js'
 import { run } from '../support/tools.js'
 
@@ -31,55 +31,6 @@ function imaged(result: CliResult, code = 0): Imaged {
 function errorCode(result: CliResult): [number | string, string] {
   return [result.code, (JSON.parse(result.stdout.toString()) as { code: string }).code]
 }
-
-/** A disk of 24 MiB and some sectors with two partitions, the second one not at a whole mebibyte, and an ext4 with files in the first. */
-function partitionedDisk(t: TestContext, folder: string, sectorSize: 512 | 4096): { readonly loop: string, readonly path: string, readonly content: Buffer, readonly start: readonly number[], readonly length: readonly number[] } {
-  const path = join(folder, `disk-${sectorSize}`)
-  const size = 24 * 1048576 + 3 * 4096
-  fs.writeFileSync(path, new Uint8Array(size))
-  const [start, length] = [[1048576, 13 * 1048576 + 8192], [12 * 1048576, 4 * 1048576 + 4096]]
-  const script = start.map((at, index) => `start=${at / sectorSize},size=${length[index]! / sectorSize},name=part${index + 1}`).join('\n')
-  fs.writeFileSync(join(folder, 'script'), `label: gpt\n${script}\n`)
-  // sfdisk takes the sector size from a device only.
-  const loop = loopDevice(t, path, sectorSize)
-  run('sh', '-c', `sfdisk --quiet --no-reread --no-tell-kernel ${loop} < ${join(folder, 'script')}`)
-  run('mke2fs', '-q', '-F', '-t', 'ext4', '-E', `offset=${start[0]}`, path, '12M')
-  const content = fs.readFileSync(path)
-  Buffer.from(diskLike(length[1]!, 5)).copy(content, start[1])
-  fs.writeFileSync(path, content)
-  return { loop, path, content, start, length }
-}
-
-test('a disk and its partitions, as images of every format, with 512 and 4096-byte sectors', { skip }, async (t) => {
-  const [folder, cwd] = [testFolder(t), farFolder(t)]
-  for (const sectorSize of [512, 4096] as const) {
-    const { loop, path, content, start, length } = partitionedDisk(t, folder, sectorSize)
-    for (const format of sectorSize === 512 ? ['raw', 'vhd', 'vhdx', 'qcow2'] : ['raw', 'vhdx', 'qcow2']) {
-      const name = `disk-${sectorSize}.${format}`
-      const result = imaged(await vdisk(['image', loop, name, '--verify', '--json'], { cwd }))
-      assert.deepEqual([result.consistency.state, result.unreadable.bytes, result.bytesRead], ['cold', 0, content.length])
-      const raw = await vdisk(['convert', name, `${name}.check`, '--to', 'raw', '--size', String(content.length)], { cwd })
-      assert.equal(raw.code, 0, raw.stderr)
-      assert.ok(fs.readFileSync(join(cwd, `${name}.check`)).equals(content), name)
-      const record: unknown = JSON.parse(fs.readFileSync(join(cwd, `${name}.vdisk.json`), 'utf8'))
-      assertSchema('image-record', record)
-      const { digests, source } = record as { digests: unknown, source: { logicalSectorSize: number, table: { scheme: string } } }
-      assert.deepEqual(digests, result.digests)
-      assert.deepEqual([source.logicalSectorSize, source.table.scheme], [sectorSize, 'gpt'])
-      // The digests are those of the disk's own bytes, the unaligned partition's too.
-      const hashes = await vdisk(['hash', join(path), '--from', 'raw', '--algorithm', 'tree', '--per-partition', '--json'], { cwd })
-      const { digests: own } = JSON.parse(hashes.stdout.toString()) as { digests: readonly { partition: number, digest: string }[] }
-      assert.deepEqual(result.digests.partitions.map(({ number, digest }) => [number, digest]), own.map(({ partition, digest }) => [partition, digest]))
-      fs.rmSync(join(cwd, `${name}.check`))
-    }
-    for (const number of [1, 2]) {
-      const result = imaged(await vdisk(['image', `${loop}@${number}`, `part-${sectorSize}-${number}.raw`, '--json'], { cwd }))
-      const bytes = content.subarray(start[number - 1], start[number - 1]! + length[number - 1]!)
-      assert.ok(fs.readFileSync(join(cwd, `part-${sectorSize}-${number}.raw`)).equals(bytes), `partition ${number}`)
-      assert.deepEqual((result as unknown as { source: { kind: string, partition: object } }).source.partition, { number, start: start[number - 1], size: length[number - 1], label: `part${number}`, uuid: (result as unknown as { source: { partition: { uuid: string } } }).source.partition.uuid })
-    }
-  }
-})
 
 test('--used-only and --parts: what is left out reads as zero, and is said', { skip }, async (t) => {
   const [folder, cwd] = [testFolder(t), farFolder(t)]
