@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import { basename } from 'node:path'
+import { roundDown } from '../binary/integers.js'
 import { SalvagingSource, type BadRun } from '../block/salvage.js'
 import { prepareCodec } from '../codec/index.js'
 import { diskPlatform } from '../device/index.js'
@@ -50,6 +51,7 @@ export async function resumeImage(source: string, target: string, options: Resum
     return { ...common, dryRun: true, target: targetOf(target, record, open), consistency: record.consistency, unreadable: summary(bad, target), bytesRead: 0, bytesWritten: 0, seconds: (performance.now() - started) / 1000 }
   }
   using opened = openDevice(device, !heat.hot && heat.mounts.length === 0)
+  if (!heat.hot && !record.usedOnly && record.parts === undefined) checkSamples(opened, target, bad, open)
   const { left, written } = await fillGaps(opened, target, bad, open, options)
   const digests = await digestsAfter(target, record, open, options)
   const tool = { name: 'vdisk', version: options.toolVersion ?? 'unknown' }
@@ -68,6 +70,27 @@ function recordOf(target: string): ImageRecord {
   const record = readImageRecord(target)
   if (record === undefined) throw reference('E_NO_RECORD', `${printable(target)} has no record (${printable(imageRecordPath(target))}): which disk it is the image of is not known`, { hint: 'Image the disk anew.' })
   return record
+}
+
+const samples = 32
+const sampleLength = 65536
+
+/**
+ * A disk without a serial number or table is known by its content; and one that was written to since is not the one any more that the
+ * image shows. @throws ImageError refused E_OTHER_DISK
+ */
+function checkSamples({ source }: OpenedDevice, target: string, bad: readonly BadRun[], open: OpenOptions): void {
+  using image = openImage(target, open)
+  const [found, stored] = [new Uint8Array(sampleLength), new Uint8Array(sampleLength)]
+  for (let index = 0; index < samples; index++) {
+    const offset = roundDown(Math.floor(source.capacity / samples * index), sampleLength)
+    const length = Math.min(sampleLength, source.capacity - offset)
+    if (bad.some((run) => run.offset < offset + length && offset < run.offset + run.length)) continue
+    source.read(offset, found.subarray(0, length))
+    image.read(offset, stored.subarray(0, length))
+    if (Buffer.compare(found.subarray(0, length), stored.subarray(0, length)) === 0) continue
+    throw refused('E_OTHER_DISK', `the source and ${printable(target)} differ between offset ${offset} and ${offset + length}, where both can be read: it is another disk, or was written to since`, { hint: 'Image the disk anew. No flag overrides this: the image would be of two disks.' })
+  }
 }
 
 /** Reads each range again and writes what can be read. Sectors that still cannot stay zero. */

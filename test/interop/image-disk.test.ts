@@ -11,7 +11,7 @@ import { diskLike, readAll } from '../support/content.js'
 import { farFolder, farFolderMissing } from '../support/far-folder.js'
 import { faultyDisk, faultyDiskMissing } from '../support/faulty-disk.js'
 import { testFolder } from '../support/folder.js'
-import { loopsMissing } from '../support/loop.js'
+import { loopDevice, loopsMissing } from '../support/loop.js'
 import { partitionedDisk } from '../support/partitioned-disk.js'
 import { assertSchema } from '../support/schemas.js'
 
@@ -103,7 +103,7 @@ test('a disk with bad sectors: all else is right, the map is, and --resume compl
 test('--resume takes no other disk, and no map or record that is not right', { skip: faultyDiskMissing() ?? skip }, async (t) => {
   const [folder, far] = [testFolder(t), farFolder(t)]
   const { path } = partitionedDisk(t, folder, 512)
-  const disk = await faultyDisk(t, path, { read: [[4096, 512]] })
+  const disk = await faultyDisk(t, path, { read: [[20 * mebibyte, 512]] })
   const target = join(far, 'disk.raw')
   await imageDisk(disk.path, target)
   const image = fs.readFileSync(target)
@@ -114,8 +114,12 @@ test('--resume takes no other disk, and no map or record that is not right', { s
   }
   // Another disk of the same size: its table has another id.
   await refuse(partitionedDisk(t, testFolder(t), 512).loop, 'E_OTHER_DISK')
+  // One of which the table cannot be read either: by what it holds.
+  const blank = join(folder, 'blank')
+  fs.writeFileSync(blank, new Uint8Array(fs.statSync(path).size))
+  await refuse(loopDevice(t, blank), 'E_OTHER_DISK')
   await refuse(`${disk.path}@1`, 'E_OTHER_DISK')
-  for (const wrong of ['', map.replace('0x00001000  0x00000200  -', '0x00001000  0x00000300  -'), map.replace('-', '!'), `${map}0x7FFFFFFFFFFFFF  0x00000200  -\n`, map.replace(/\n[^\n]*\n$/, '\n')]) {
+  for (const wrong of ['', map.replace('0x00000200  -', '0x00000300  -'), map.replace('-', '!'), `${map}0x7FFFFFFFFFFFFF  0x00000200  -\n`, map.replace(/\n[^\n]*\n$/, '\n')]) {
     fs.writeFileSync(`${target}.map`, wrong)
     await refuse(disk.path, 'E_MAP')
   }
