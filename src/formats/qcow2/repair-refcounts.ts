@@ -84,8 +84,9 @@ class OpenBlock {
   }
 
   write(): void {
+    if (this.#view === undefined) return
     const place = this.#stored.place(this.#index)
-    if (this.#view !== undefined && place.kind === 'block' && this.#last > this.#first) {
+    if (place.kind === 'block' && this.#last > this.#first) {
       this.#anatomy.store.write(place.position + this.#first, new Uint8Array(this.#view.buffer, this.#view.byteOffset + this.#first, this.#last - this.#first))
     }
     this.#view = undefined
