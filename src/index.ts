@@ -33,6 +33,7 @@ export { info, type ImageInfo, type InfoOptions, type LayerInfo, type Problem } 
 export { copyFiles, type CopyFilesOptions, type CopyFilesResult } from './operations/copy-files.js'
 export { listFiles, type FileList, type ListedFile, type ListOptions } from './operations/list-files.js'
 export { readFile, type ReadFileOptions } from './operations/read-file.js'
+export { repair, type RepairOptions, type RepairResult } from './operations/repair.js'
 export { disks, type DisksOptions, type DisksResult, type HeldFilesystem, type ListedDisk, type ListedPartition } from './operations/disks.js'
 export { imageDisk, type ImageDiskOptions, type ImageDiskResult, type ImagingPlan } from './operations/image-disk.js'
 export { resumeImage, type ResumeImageOptions } from './operations/resume-image.js'
@@ -50,7 +51,7 @@ export { Registry, builtinDrivers, type RegisteredDriver } from './formats/regis
 export {
   driverApiVersion,
   type Certainty, type CheckOptions, type CheckProgress, type CreateContext, type DiskImage, type DiskShape, type FileReference, type Finding, type FormatDriver, type ImageIdentity,
-  type ImageWriter, type OpenContext, type OptionSpec, type OptionValues, type ParentReference, type ParentShape, type WritableImage,
+  type ImageWriter, type OpenContext, type OptionSpec, type OptionValues, type ParentReference, type ParentShape, type RepairAction, type WritableImage,
 } from './formats/driver.js'
 export type { BlockSource, ByteStore, Codec, Extent, Fact, Note, Section } from './block/types.js'
 export { ExtentReader } from './block/read.js'
