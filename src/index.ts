@@ -34,6 +34,10 @@ export { copyFiles, type CopyFilesOptions, type CopyFilesResult } from './operat
 export { listFiles, type FileList, type ListedFile, type ListOptions } from './operations/list-files.js'
 export { readFile, type ReadFileOptions } from './operations/read-file.js'
 export { repair, type RepairOptions, type RepairResult } from './operations/repair.js'
+export {
+  createSnapshot, deleteSnapshot, extractSnapshot, listSnapshots,
+  type SnapshotChangeOptions, type SnapshotChangeResult, type SnapshotInfo, type SnapshotListResult, type SnapshotOptions,
+} from './operations/snapshot.js'
 export type { Progress } from './engine/progress.js'
 export type { HashAlgorithm } from './engine/hash.js'
 export type { Range, RangeSummary } from './engine/ranges.js'
@@ -44,7 +48,7 @@ export { corrupt, printable, reference, refused, targetError, unsupported, usage
 export { Registry, builtinDrivers, type RegisteredDriver } from './formats/registry.js'
 export {
   driverApiVersion,
-  type Certainty, type CheckOptions, type CheckProgress, type CreateContext, type DiskImage, type DiskShape, type FileReference, type Finding, type FormatDriver, type ImageIdentity,
+  type Certainty, type CheckOptions, type CheckProgress, type CreateContext, type DiskImage, type DiskShape, type FileReference, type Finding, type FormatDriver, type ImageIdentity, type ImageSnapshot,
   type ImageWriter, type OpenContext, type OptionSpec, type OptionValues, type ParentReference, type ParentShape, type RepairAction, type WritableImage,
 } from './formats/driver.js'
 export type { BlockSource, ByteStore, Codec, Extent, Fact, Note, Section } from './block/types.js'

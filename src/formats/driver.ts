@@ -217,7 +217,7 @@ export interface WritableImage extends DiskImage {
    */
   takeSnapshot?(wanted: { readonly name: string; readonly time: number }): Generator<CheckProgress, ImageSnapshot>
   /** Gives up the snapshot of that id or name, in the same way. @throws ImageError usage E_SNAPSHOT_UNKNOWN; corrupt. */
-  deleteSnapshot?(wanted: string): Generator<CheckProgress>
+  deleteSnapshot?(wanted: string): Generator<CheckProgress, void>
 }
 
 export type Certainty = 'certain' | 'possible' | 'no'

@@ -48,7 +48,7 @@ export function* takeSnapshot(session: WriteSession, { name, time }: { readonly 
 }
 
 /** Takes a snapshot away. The session is done for afterwards, also when this is stopped. */
-export function* deleteSnapshot(session: WriteSession, wanted: string): Generator<CheckProgress> {
+export function* deleteSnapshot(session: WriteSession, wanted: string): Generator<CheckProgress, void> {
   const { file } = session
   const snapshots = readSnapshots(file, session.header)
   const snapshot = findSnapshot(snapshots, wanted, file.name)
@@ -159,7 +159,7 @@ class Shadow {
 }
 
 /** Makes new structures, then leads to them; everything else has been committed. What is stopped or fails before leaves the file as it was. */
-function* beside(session: WriteSession, make: (shadow: Shadow) => Generator<CheckProgress>): Generator<CheckProgress> {
+function* beside(session: WriteSession, make: (shadow: Shadow) => Generator<CheckProgress, void>): Generator<CheckProgress, void> {
   const { file } = session
   session.begin(false)
   trustRefcounts(file)

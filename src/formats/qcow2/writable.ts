@@ -93,7 +93,7 @@ export class WritableQcow2 implements WritableImage {
     return taken
   }
 
-  * deleteSnapshot(wanted: string): Generator<CheckProgress> {
+  * deleteSnapshot(wanted: string): Generator<CheckProgress, void> {
     yield* this.#replacing(deleteSnapshot(this.#session, wanted))
   }
 
