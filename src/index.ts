@@ -40,6 +40,10 @@ export { resumeImage, type ResumeImageOptions } from './operations/resume-image.
 export { readImageRecord, writeImageRecord, type Consistency, type ImageRecord, type RecordedDigest, type RecordedSource } from './operations/image-record.js'
 export type { GuardAnswer } from './operations/imaging-guards.js'
 export type { DeviceUse, Disk, DiskKind, DiskPartition, DiskPlatform, FoundDevice, HolderRole, Place } from './device/types.js'
+export {
+  createSnapshot, deleteSnapshot, extractSnapshot, listSnapshots,
+  type SnapshotChangeOptions, type SnapshotChangeResult, type SnapshotInfo, type SnapshotListResult, type SnapshotOptions,
+} from './operations/snapshot.js'
 export type { Progress } from './engine/progress.js'
 export type { HashAlgorithm } from './engine/hash.js'
 export type { Range, RangeSummary } from './engine/ranges.js'
@@ -50,7 +54,7 @@ export { corrupt, printable, reference, refused, targetError, unsupported, usage
 export { Registry, builtinDrivers, type RegisteredDriver } from './formats/registry.js'
 export {
   driverApiVersion,
-  type Certainty, type CheckOptions, type CheckProgress, type CreateContext, type DiskImage, type DiskShape, type FileReference, type Finding, type FormatDriver, type ImageIdentity,
+  type Certainty, type CheckOptions, type CheckProgress, type CreateContext, type DiskImage, type DiskShape, type FileReference, type Finding, type FormatDriver, type ImageIdentity, type ImageSnapshot,
   type ImageWriter, type OpenContext, type OptionSpec, type OptionValues, type ParentReference, type ParentShape, type RepairAction, type WritableImage,
 } from './formats/driver.js'
 export type { BlockSource, ByteStore, Codec, Extent, Fact, Note, Section } from './block/types.js'

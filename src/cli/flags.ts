@@ -49,6 +49,14 @@ export const openFlags = {
   ...chainFlags(),
 }
 
+/** Flags of commands that work on an image as a whole, whichever of its disks is read. */
+export const imageFlags = { from: openFlags.from, 'from-option': openFlags['from-option'], ...chainFlags() }
+
+/** What those flags say. @throws ImageError usage E_OPTION */
+export function imageValues(flags: ChainFlags & { readonly from: string | undefined; readonly 'from-option': string[] | undefined }) {
+  return { from: flags.from, fromOptions: optionValues(flags['from-option']), ...chainValues(flags) }
+}
+
 function chainFlags() {
   return {
     'allow-reference': string({ helpValue: 'PATH', multiple: true, multipleNonGreedy: true, summary: 'a file outside the image\'s folder (or a folder of them) that images may name as parent or data file' }),
