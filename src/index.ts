@@ -34,6 +34,7 @@ export { copyFiles, type CopyFilesOptions, type CopyFilesResult } from './operat
 export { listFiles, type FileList, type ListedFile, type ListOptions } from './operations/list-files.js'
 export { readFile, type ReadFileOptions } from './operations/read-file.js'
 export { repair, type RepairOptions, type RepairResult } from './operations/repair.js'
+export { serve, type ServedExport, type ServeOptions, type ServeReady, type ServeResult } from './operations/serve.js'
 export type { Progress } from './engine/progress.js'
 export type { HashAlgorithm } from './engine/hash.js'
 export type { Range, RangeSummary } from './engine/ranges.js'

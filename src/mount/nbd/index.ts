@@ -1,3 +1,3 @@
 export { NbdServer, type Endpoint, type NbdServerOptions, type ServerTls } from './server.js'
 export type { ServedDisk } from './served-disk.js'
-export { pieceLength } from './buffers.js'
+export { isNbdUri, nbdUri, parseNbdUri, type NbdAddress } from './uri.js'

@@ -9,8 +9,11 @@ export interface ServedDisk {
   readonly writable: boolean
   /** Whether `zero` is known to be faster than writing zeros. */
   readonly fastZero: boolean
-  /** Fills `target`; undefined when it is done at once. The target lies in shared memory. @throws ImageError */
-  read(offset: number, target: Uint8Array): Promise<void> | undefined
+  /**
+   * Fills `target`, which lies in shared memory and is not empty; undefined when it is done at once. @throws ImageError
+   * @param waiting other requests wait meanwhile.
+   */
+  read(offset: number, target: Uint8Array, waiting: boolean): Promise<void> | undefined
   /** The run at `offset`, 0 < length ≤ limit: stored somewhere, or zero and not stored. @throws ImageError */
   runAt(offset: number, limit: number): { readonly zero: boolean; readonly length: number }
   /** @throws ImageError target. */

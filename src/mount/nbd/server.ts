@@ -9,6 +9,7 @@ import type { ServedDisk } from './served-disk.js'
 
 /** Clients at once; with what each may hold they stay below 256 MiB together. */
 const maximumConnections = 60
+const longestSocketPath = 107
 
 /** Certificates in PEM. With `authority`, clients too need a certificate, of that authority. */
 export interface ServerTls { readonly certificate: string; readonly key: string; readonly authority?: string }
@@ -43,7 +44,11 @@ export class NbdServer {
    * @throws ImageError refused E_SOCKET_IN_USE; target E_EXISTS, E_LISTEN.
    */
   async listen(endpoint: Endpoint): Promise<Endpoint> {
-    if (endpoint.kind === 'unix') await clearDeadSocket(endpoint.path)
+    if (endpoint.kind === 'unix') {
+      // The system has room for so many, and Node cuts off the rest without a word.
+      if (Buffer.byteLength(endpoint.path) > longestSocketPath) throw targetError('E_LISTEN', `${printable(endpoint.path)} is too long for a socket: ${longestSocketPath} bytes are possible`, { hint: 'Name it from the folder it is to be in, or choose another place.' })
+      await clearDeadSocket(endpoint.path)
+    }
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (cause: NodeJS.ErrnoException) => reject(listenError(endpoint, cause)))
       // The file is made within the call, and must never be open to others.
@@ -121,6 +126,6 @@ async function clearDeadSocket(path: string): Promise<void> {
 
 function listenError(endpoint: Endpoint, cause: NodeJS.ErrnoException): Error {
   const where = endpoint.kind === 'unix' ? printable(endpoint.path) : `${endpoint.host}, port ${endpoint.port}`
-  const hint = cause.code === 'EADDRINUSE' ? 'Another server listens there.' : endpoint.kind === 'unix' && cause.code === 'EINVAL' ? 'Paths of sockets have at most 107 bytes.' : undefined
+  const hint = cause.code === 'EADDRINUSE' ? 'Another server listens there.' : undefined
   return targetError('E_LISTEN', `nothing can listen at ${where}: ${cause.message}`, { cause, ...(hint === undefined ? {} : { hint }) })
 }

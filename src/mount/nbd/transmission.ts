@@ -265,7 +265,7 @@ export class Transmission {
     const offset = reading.offset + reading.done
     const rest = length - reading.done
     try {
-      const run = this.#structured ? this.#disk.runAt(offset, rest) : { zero: false, length: rest }
+      const run = this.#structured && rest > shortestHole ? this.#disk.runAt(offset, rest) : { zero: false, length: rest }
       if (run.zero && (run.length === length || (run.length >= shortestHole && !hasFlag(flags, commandFlag.dontFragment)))) {
         this.#issued(reading, run.length)
         this.#replies.hole({ cookie, last: this.#isLast(reading) }, offset, run.length, this.#taken())
@@ -309,7 +309,7 @@ export class Transmission {
     }
     let later: Promise<void> | undefined
     try {
-      later = this.#disk.read(offset, buffer.data.subarray(0, length))
+      later = this.#disk.read(offset, buffer.data.subarray(0, length), this.#inFlight > 1 || this.#line.input.length >= requestLayout.size)
     } catch (error) {
       finish(error)
       return
@@ -331,7 +331,7 @@ export class Transmission {
       for (let done = 0; done < length && !this.#closing; done += pieceLength) {
         const piece = Math.min(pieceLength, length - done)
         try {
-          await this.#disk.read(offset + done, buffer.data.subarray(0, piece))
+          await this.#disk.read(offset + done, buffer.data.subarray(0, piece), false)
         } catch (error) {
           if (done > 0) throw error
           await new Promise<void>((resolve) => {
