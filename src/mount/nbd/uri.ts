@@ -8,6 +8,8 @@ export interface NbdAddress {
   /** The export's name; empty: the default export. */
   readonly name: string
   readonly tls: boolean
+  /** A folder with ca-cert.pem, client-cert.pem and client-key.pem, for TLS. */
+  readonly certificates?: string
 }
 
 const schemes: Readonly<Record<string, { readonly unix: boolean; readonly tls: boolean }>> = {
@@ -34,13 +36,15 @@ export function parseNbdUri(text: string): NbdAddress {
   if (scheme === undefined) throw wrong(`${printable(url.protocol)} is none of ${Object.keys(schemes).join(' ')}`)
   if (name.includes('\0')) throw wrong('the export\'s name has a NUL in it')
   const socket = url.searchParams.get('socket')
+  const folder = url.searchParams.get('tls-certificates')
+  const tls = { tls: scheme.tls, ...(folder === null ? {} : { certificates: folder }) }
   if (!scheme.unix) {
     const host = decodeURIComponent(url.hostname).replace(/^\[(.*)\]$/, '$1')
-    return { endpoint: { kind: 'tcp', host: host === '' ? 'localhost' : host, port: url.port === '' ? defaultPort : Number(url.port) }, name, tls: scheme.tls }
+    return { endpoint: { kind: 'tcp', host: host === '' ? 'localhost' : host, port: url.port === '' ? defaultPort : Number(url.port) }, name, ...tls }
   }
   if (socket === null || socket === '' || socket.includes('\0')) throw wrong('?socket=PATH is missing')
   if (url.host !== '') throw wrong('a socket file has no host; write three slashes')
-  return { endpoint: { kind: 'unix', path: socket }, name, tls: scheme.tls }
+  return { endpoint: { kind: 'unix', path: socket }, name, ...tls }
 }
 
 /** The URI of an export, as nbdinfo, nbdcopy and qemu-img take it. */
