@@ -30,6 +30,16 @@ export const range = custom<{ readonly offset: number; readonly length: number }
   },
 })
 
+/** Where to listen: PORT, or HOST:PORT; the host is this machine alone when left out. */
+export const tcpEndpoint = custom<{ readonly kind: 'tcp'; readonly host: string; readonly port: number }>({
+  helpValue: '[HOST:]PORT',
+  parse: (text) => {
+    const [, bracketed, plain, port = ''] = /^(?:(?:\[([^\]]+)\]|([^:[\]]+)):)?(\d{1,5})$/.exec(text) ?? []
+    if (port === '' || Number(port) > 65535) throw usage('E_PORT', `${printable(text)} is no port; write PORT or HOST:PORT`)
+    return Promise.resolve({ kind: 'tcp', host: bracketed ?? plain ?? '127.0.0.1', port: Number(port) })
+  },
+})
+
 const sectorSize = custom<512 | 4096>({
   helpValue: '512|4096',
   parse: (text) => {

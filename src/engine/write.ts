@@ -23,6 +23,7 @@ export async function writeAll(writes: readonly Write[], bytes: Uint8Array): Pro
 
 function writeOne({ store, position, at, length }: Write, bytes: Uint8Array): Promise<void> {
   const descriptor = store.fd
+  if (descriptor === undefined && store.send !== undefined) return store.send(position, bytes.subarray(at, at + length))
   if (descriptor === undefined) {
     store.write(position, bytes.subarray(at, at + length))
     return Promise.resolve()
