@@ -33,6 +33,7 @@ export { info, type ImageInfo, type InfoOptions, type LayerInfo, type Problem } 
 export { copyFiles, type CopyFilesOptions, type CopyFilesResult } from './operations/copy-files.js'
 export { listFiles, type FileList, type ListedFile, type ListOptions } from './operations/list-files.js'
 export { readFile, type ReadFileOptions } from './operations/read-file.js'
+export { repair, type RepairOptions, type RepairResult } from './operations/repair.js'
 export type { Progress } from './engine/progress.js'
 export type { HashAlgorithm } from './engine/hash.js'
 export type { Range, RangeSummary } from './engine/ranges.js'
@@ -44,7 +45,7 @@ export { Registry, builtinDrivers, type RegisteredDriver } from './formats/regis
 export {
   driverApiVersion,
   type Certainty, type CheckOptions, type CheckProgress, type CreateContext, type DiskImage, type DiskShape, type FileReference, type Finding, type FormatDriver, type ImageIdentity,
-  type ImageWriter, type OpenContext, type OptionSpec, type OptionValues, type ParentReference, type ParentShape, type WritableImage,
+  type ImageWriter, type OpenContext, type OptionSpec, type OptionValues, type ParentReference, type ParentShape, type RepairAction, type WritableImage,
 } from './formats/driver.js'
 export type { BlockSource, ByteStore, Codec, Extent, Fact, Note, Section } from './block/types.js'
 export { ExtentReader } from './block/read.js'

@@ -147,6 +147,17 @@ export function usedOnlyValues(flags: { readonly 'used-only': boolean; readonly 
   return { dropSwap: flags['drop-swap'], ...(flags['if-dirty'] === undefined ? {} : { ifDirty: flags['if-dirty'] }) }
 }
 
+/** Flags of repair alone. */
+export const repairFlags = {
+  output: string({ helpValue: 'FILE', exclusive: ['in-place'], summary: 'make the repair in a copy, which gets this name when it is complete' }),
+  'in-place': boolean({ exclusive: ['output'], summary: 'make the repair in the image itself, of which there may be no other copy' }),
+  'dry-run': boolean({ summary: 'show what would be done, write nothing' }),
+  force: boolean({ char: 'f', summary: 'replace an existing FILE, once the copy is complete' }),
+  from: string({ helpValue: 'FORMAT', summary: 'format of the image; found from its content when left out' }),
+  'from-option': string({ helpValue: 'NAME=VALUE', multiple: true, multipleNonGreedy: true, summary: 'an option for reading the image (see vdisk formats)' }),
+  limit: count({ summary: 'actions, and findings of each code, that are shown; 20 when left out, 100 with --json' }),
+}
+
 export const progressFlag = {
   progress: option({ options: ['bar', 'json', 'none'] as const, summary: 'how to show progress on standard error: a bar (the default on a terminal), one JSON object a line, or nothing' })(),
 }

@@ -4,7 +4,7 @@ import { FileStore } from '../block/file-store.js'
 import { OverlaySource } from '../block/overlay.js'
 import type { BlockSource } from '../block/types.js'
 import { printable, unsupported, usage } from '../errors.js'
-import type { OpenContext, WritableImage } from './driver.js'
+import type { FormatDriver, OpenContext, WritableImage } from './driver.js'
 import { openImage, type OpenedImage, type OpenOptions } from './open.js'
 import { checkOptions } from './options.js'
 
@@ -34,6 +34,17 @@ export class OpenedWritable implements Disposable {
 }
 
 /**
+ * What opens this image to change it; nothing is touched before it is called.
+ * @throws ImageError unsupported E_NOT_WRITABLE, and why the image cannot be read.
+ */
+export function changing({ unreadable, top: { driver, image, name } }: OpenedImage): NonNullable<FormatDriver['openWritable']> {
+  if (unreadable !== undefined) throw unreadable
+  if (driver.openWritable === undefined) throw unsupported('E_NOT_WRITABLE', `${name} is a ${driver.title}, which vdisk cannot change in place`, { hint: 'Convert it to a format that can be changed.' })
+  if ((image.references ?? []).length > 0) throw unsupported('E_NOT_WRITABLE', `${name} keeps its data in further files, and such images are not changed in place`, { hint: 'Convert it to an image of one file.' })
+  return driver.openWritable.bind(driver)
+}
+
+/**
  * Opens an image to change it. Parents are only read.
  * @throws ImageError those of reading; unsupported E_NOT_WRITABLE; refused E_LOCKED; usage E_SNAPSHOT_WRITE.
  */
@@ -41,10 +52,8 @@ export function openWritableImage(path: string, options: OpenOptions = {}): Open
   if (options.snapshot !== undefined) throw usage('E_SNAPSHOT_WRITE', 'a snapshot cannot be changed')
   const opened = openImage(path, options)
   try {
-    const { unreadable, top: { driver, image, name } } = opened
-    if (unreadable !== undefined) throw unreadable
-    if (driver.openWritable === undefined) throw unsupported('E_NOT_WRITABLE', `${name} is a ${driver.title}, which vdisk cannot change in place`, { hint: 'Convert it to a format that can be changed.' })
-    if ((image.references ?? []).length > 0) throw unsupported('E_NOT_WRITABLE', `${name} keeps its data in further files, and such images are not changed in place`, { hint: 'Convert it to an image of one file.' })
+    const { top: { driver, name } } = opened
+    const openWritable = changing(opened)
     const context: OpenContext = {
       options: checkOptions(driver.openOptions ?? [], options.options ?? {}, `reading ${driver.id}`),
       siblings: () => fs.readdirSync(dirname(resolve(path))),
@@ -54,7 +63,7 @@ export function openWritableImage(path: string, options: OpenOptions = {}): Open
     }
     const store = FileStore.openWrite(path)
     try {
-      return new OpenedWritable(driver.openWritable(store, context, opened.parent), opened)
+      return new OpenedWritable(openWritable(store, context, opened.parent), opened)
     } catch (error) {
       store[Symbol.dispose]()
       throw error

@@ -1,8 +1,9 @@
 import fs from 'node:fs'
-import type { Note } from '../block/types.js'
-import { refused, usage } from '../errors.js'
+import type { BlockSource, Note } from '../block/types.js'
+import { refused, unsupported, usage } from '../errors.js'
+import type { DiskImage } from '../formats/driver.js'
 import { openImage } from '../formats/open.js'
-import { openWritableImage } from '../formats/open-writable.js'
+import { changing, openWritableImage } from '../formats/open-writable.js'
 import { readPartitionTable } from '../partition/index.js'
 import { firstContent } from './content-search.js'
 import { parseImageArgument, readOptions, type ReadOptions } from './opening.js'
@@ -38,34 +39,43 @@ export interface ResizeResult {
  */
 export async function resize(path: string, wanted: Wanted, options: ResizeOptions = {}): Promise<ResizeResult> {
   if (parseImageArgument(path).partition !== undefined) throw usage('E_WHOLE_IMAGE', 'resize changes the size of a whole disk; a partition is resized inside the guest', { hint: 'Leave out what follows the @.' })
-  const plan = await look(path, wanted, options)
+  if (options.dryRun === true) {
+    // Only read: opening it for changes would bring a journal into the file.
+    using opened = openImage(path, readOptions(options))
+    changing(opened)
+    return { ...await look(path, opened, wanted, options, opened.top.image), size: fs.statSync(path).size, notes: [] }
+  }
+  const plan = await change(path, wanted, options)
+  using opened = openImage(path, readOptions(options))
+  return { ...plan, after: opened.capacity, size: fs.statSync(path).size, notes: tableNotes(opened) }
+}
+
+type Plan = Omit<ResizeResult, 'size' | 'notes'>
+
+/** Looks and changes under one lock: nobody writes to what is cut off in between. */
+async function change(path: string, wanted: Wanted, options: ResizeOptions): Promise<Plan> {
+  using opened = openWritableImage(path, readOptions(options))
+  const { image, disk } = opened
+  if (image.resize === undefined) throw unsupported('E_NO_RESIZE', `an image of the format ${image.format} cannot be resized`, { hint: 'Convert it, with --size.' })
+  const plan = await look(path, disk, wanted, options, image)
   const { before, after, cutContent } = plan
-  if (cutContent !== undefined && options.shrink !== true && options.dryRun !== true) {
+  if (cutContent !== undefined && options.shrink !== true) {
     throw refused('E_CUTS_CONTENT', `${path} cannot be cut from ${before} to ${after} bytes: the disk has content at offset ${cutContent}`, {
       hint: 'Shrink the partitions and filesystems first (a GPT keeps its backup at the very end). --shrink cuts all the same; what is cut off is lost.', details: { offset: cutContent },
     })
   }
-  if (options.dryRun !== true && before !== after) {
-    using opened = openWritableImage(path, readOptions(options))
-    const { image } = opened
-    image.resize?.(after)
-    image.flush()
-  }
-  using opened = openImage(path, readOptions(options))
-  return { ...plan, after: options.dryRun === true ? after : opened.capacity, size: fs.statSync(path).size, notes: options.dryRun === true ? [] : tableNotes(opened) }
+  if (before === after) return plan
+  image.resize(after)
+  image.flush()
+  return plan
 }
 
-async function look(path: string, wanted: Wanted, options: ResizeOptions): Promise<Omit<ResizeResult, 'size' | 'notes'>> {
-  using opened = openWritableImage(path, readOptions(options))
-  const { image, disk } = opened
-  const after = 'capacity' in wanted ? wanted.capacity : disk.capacity + wanted.by
+async function look(path: string, disk: BlockSource, wanted: Wanted, options: ResizeOptions, { format, subformat }: Pick<DiskImage, 'format' | 'subformat'>): Promise<Plan> {
+  const before = disk.capacity
+  const after = 'capacity' in wanted ? wanted.capacity : before + wanted.by
   if (!Number.isSafeInteger(after) || after <= 0) throw usage('E_SIZE', `a disk of ${after} bytes cannot be`)
-  if (image.resize === undefined) throw usage('E_NO_RESIZE', `an image of the format ${image.format} cannot be resized`, { hint: 'Convert it, with --size.' })
-  const cutContent = after < disk.capacity ? await firstContent(disk, after, options.signal) : undefined
-  return {
-    path, format: image.format, subformat: image.subformat, before: disk.capacity, after, dryRun: options.dryRun === true,
-    ...(cutContent === undefined ? {} : { cutContent }),
-  }
+  const cutContent = after < before ? await firstContent(disk, after, options.signal) : undefined
+  return { path, format, subformat, before, after, dryRun: options.dryRun === true, ...(cutContent === undefined ? {} : { cutContent }) }
 }
 
 /** What a partition table now says that does not fit the disk. */

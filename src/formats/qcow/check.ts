@@ -144,7 +144,7 @@ class QcowCheck {
   /** Less than a cluster is left over where compressed data ends. */
   * #unused(end: number): Generator<Finding> {
     const length = end - this.#gap
-    if (length >= this.#header.clusterSize) yield { severity: 'leak', code: 'L_SLACK', structure: 'file', position: this.#gap, message: `${length} bytes belong to nothing; this format never uses them again` }
+    if (length >= this.#header.clusterSize) yield { severity: 'leak', code: 'L_UNREFERENCED', structure: 'file', position: this.#gap, message: `${length} bytes belong to nothing; this format never uses them again` }
   }
 
   #count(position: number, length: number, kind: number): void {

@@ -55,6 +55,7 @@ class WritableRaw implements WritableImage {
   }
 
   resize(capacity: number): void {
+    if (!this.#store.growable) throw unsupported('E_NO_RESIZE', `${this.#store.name} has ${this.capacity} bytes and cannot be given another size`)
     this.#store.truncate(capacity)
     this.#image = openRaw(this.#store, this.#context)
   }

@@ -1,20 +1,15 @@
 import { roundDown, roundUp } from '../../binary/integers.js'
 import { isZero } from '../../binary/zero.js'
 import type { BlockSource, ByteStore, Extent } from '../../block/types.js'
-import { corrupt, reference, targetError } from '../../errors.js'
+import { reference, targetError } from '../../errors.js'
 import type { CheckProgress } from '../driver.js'
 import { Blocks } from './blocks.js'
 import { blockEntry, setBits, testBit } from './entries.js'
+import { FileOrder, type Area } from './file-order.js'
 import { bitmapLength, blockPosition, maximumSector } from './layout.js'
 import { sectorLength, unallocated } from './structs.js'
 import type { DynamicLayout } from './dynamic.js'
 import { WordTable } from './word-table.js'
-
-/** A range of the file, in bytes. */
-interface Area {
-  readonly position: number
-  readonly length: number
-}
 
 export interface BlockWriterOptions {
   readonly store: ByteStore
@@ -43,7 +38,8 @@ const mostMoved = 16
 /**
  * The blocks of a dynamic or differencing disk, to be changed. The file is whole at any moment: the footer moves ahead of new blocks
  * before they touch where it stood; data and new bitmaps are flushed before the BAT entry and the bits that lead to them; space that is
- * given up is used again only after the BAT without it is flushed.
+ * given up is used again only after the BAT without it is flushed. After a flush that failed nothing is taken any more: what the medium
+ * holds is unknown then, and a later flush may succeed all the same.
  */
 export class BlockWriter {
   readonly #options: BlockWriterOptions
@@ -65,6 +61,7 @@ export class BlockWriter {
   #end: number
   #next: number
   #changed = false
+  #failure: { readonly cause: unknown } | undefined
 
   /** @throws ImageError corrupt E_OVERLAP, E_TRUNCATED where a change could damage something else. */
   constructor(options: BlockWriterOptions) {
@@ -80,7 +77,10 @@ export class BlockWriter {
     this.#next = end
     this.#table = WordTable.read(store, layout.tablePosition, layout.entries)
     this.#blocks = this.#newBlocks(layout)
-    this.#survey()
+    // Blocks must not share space with each other or with structures: a change of one would damage the other.
+    const order = this.#order()
+    order.verify(store.name, { end, blockSize: this.#blockSize, capacity: roundUp(capacity, sectorLength) })
+    this.#next = Math.max(end, order.end)
   }
 
   get table(): WordTable {
@@ -105,11 +105,11 @@ export class BlockWriter {
       const bitmap = this.#pending.get(block)
       if (bitmap !== undefined) this.#store.write(this.#positionOf(block), bitmap)
     }
-    this.#store.flush()
+    this.#flush()
     if (this.#pending.size === 0 && !this.#table.changed) return
     for (const [block, bitmap] of this.#pending) if (!this.#fresh.has(block)) this.#store.write(this.#positionOf(block), bitmap)
     this.#table.write(this.#store)
-    this.#store.flush()
+    this.#flush()
     for (const block of this.#pending.keys()) this.#blocks.forget(block)
     this.#pending.clear()
     this.#fresh.clear()
@@ -119,15 +119,9 @@ export class BlockWriter {
 
   /** Commits, and cuts off what the file has behind its last block. */
   close(): void {
-    if (!this.#changed) return
+    if (!this.#changed || this.#failure !== undefined) return
     this.commit()
-    const used = this.#lastUsed()
-    if (used >= this.#end) return
-    this.#store.write(used, this.#footer)
-    this.#store.flush()
-    this.#end = used
-    this.#store.truncate(used + sectorLength)
-    this.#store.flush()
+    this.#cutEnd()
   }
 
   /** Another footer (of another capacity), at the same place and, for readers that take it, at the file's start. */
@@ -135,9 +129,9 @@ export class BlockWriter {
     this.#changed = true
     this.#footer = footer
     this.#store.write(this.#end, footer)
-    this.#store.flush()
+    this.#flush()
     this.#store.write(0, footer)
-    this.#store.flush()
+    this.#flush()
     this.#capacity = capacity
     this.#blocks = this.#newBlocks(this.#options.layout)
   }
@@ -155,9 +149,9 @@ export class BlockWriter {
   /** The new table is whole on the medium before anything leads to it; the old one stays until then. */
   #placeTable(position: number, words: Uint32Array, bytes: Uint8Array): void {
     this.#store.write(position, bytes)
-    this.#store.flush()
+    this.#flush()
     this.#options.lead(position, words.length)
-    this.#store.flush()
+    this.#flush()
     const old = this.#table.position(0)
     this.#structures.splice(0, this.#structures.length, ...this.#structures.filter((area) => area.position !== old), { position, length: bytes.length })
     this.#table = new WordTable(position, words)
@@ -169,76 +163,77 @@ export class BlockWriter {
     for (let index = block; index < this.#table.words.length; index++) this.#drop(index)
   }
 
-  /** Moves blocks down into unused space. */
+  /** Moves blocks down into unused space, and cuts the file off behind them. May be stopped anywhere, and the image changed further. */
   * compact(): Generator<CheckProgress> {
     this.commit()
     this.#changed = true
+    // Blocks go there now.
+    this.#free.length = 0
     const length = this.#bitmapLength + this.#blockSize
-    const places = this.#places()
-    const holes: number[] = []
-    for (const gap of this.#gaps()) for (let at = gap.position; at + length <= gap.position + gap.length; at += length) holes.push(at)
+    const order = this.#order()
+    const blocks = order.owners()
+    let last = blocks.length
     let moved = 0
-    for (const [index, hole] of holes.entries()) {
-      const last = places.pop()
-      if (last === undefined || last.position <= hole) break
-      this.#copy(last.position, hole, length)
-      this.#table.set(last.block, hole / sectorLength)
-      this.#blocks.forget(last.block)
+    for (const hole of order.holes(length)) {
+      const from = order.position(--last)
+      if (last < 0 || from <= hole) break
+      const block = blocks[last] ?? 0
+      this.#copy(from, hole, length)
+      this.#table.set(block, hole / sectorLength)
+      this.#blocks.forget(block)
       if (++moved % mostMoved === 0) this.commit()
-      yield { done: index + 1, total: holes.length }
+      yield { done: moved, total: blocks.length }
     }
     this.commit()
-    this.#free.length = 0
-    // A table that was moved behind the blocks comes back before them.
-    const bytes = this.#table.bytes()
-    const room = this.#gaps().find(({ position, length: free }) => free >= bytes.length && position < this.#table.position(0))
-    if (room !== undefined) this.#placeTable(room.position, this.#table.words, bytes)
-    for (const gap of this.#gaps()) this.#clear(gap.position, gap.length)
-    this.#next = this.#lastUsed()
+    this.#placeTableLower()
+    for (const gap of this.#order().gaps()) this.#clear(gap.position, gap.length)
+    this.#cutEnd()
+    yield { done: blocks.length, total: blocks.length }
   }
 
-  /** What nothing uses between structures and blocks, in whole sectors. */
-  #gaps(): Area[] {
-    const gaps: Area[] = []
-    let end = 0
-    for (const area of [...this.#structures, ...this.#places()].sort((a, b) => a.position - b.position)) {
-      if (area.position > end) gaps.push({ position: end, length: area.position - end })
-      end = Math.max(end, roundUp(area.position + area.length, sectorLength))
+  /** A table that was moved behind the blocks comes back before them. */
+  #placeTableLower(): void {
+    const bytes = this.#table.bytes()
+    for (const { position, length } of this.#order().gaps()) {
+      if (position >= this.#table.position(0)) return
+      if (length < bytes.length) continue
+      this.#placeTable(position, this.#table.words, bytes)
+      return
     }
-    return gaps
+  }
+
+  /** The file ends behind the last thing in it; the new footer is on the medium before the old one goes. */
+  #cutEnd(): void {
+    const { end } = this.#order()
+    // Two footers that overlap could be lost together.
+    if (end + sectorLength > this.#end) return
+    this.#store.write(end, this.#footer)
+    this.#flush()
+    this.#end = end
+    this.#next = end
+    this.#blocks.moveLimit(end)
+    this.#store.truncate(end + sectorLength)
+    this.#flush()
+  }
+
+  #order(): FileOrder {
+    return new FileOrder(this.#table.words, this.#bitmapLength + this.#blockSize, this.#structures)
+  }
+
+  #flush(): void {
+    if (this.#failure !== undefined) throw this.#failure.cause
+    try {
+      this.#store.flush()
+    } catch (cause) {
+      this.#failure = { cause }
+      throw cause
+    }
   }
 
   #newBlocks(layout: DynamicLayout): Blocks {
     return new Blocks(this.#store, { ...layout, blocks: this.#table.words.length, structures: [] }, {
       capacity: this.#capacity, limit: this.#end, differencing: this.#options.differencing, table: this.#table, pending: this.#pending,
     })
-  }
-
-  /** Blocks must not share space with each other or with structures: a change of one would damage the other. */
-  #survey(): void {
-    let end = 0
-    for (const { block, position, length } of this.#places()) {
-      const what = `${this.#store.name}: block ${block} at byte ${position}`
-      if (position < end || this.#structures.some((area) => position < area.position + area.length && area.position < position + length)) throw corrupt('E_OVERLAP', `${what} lies upon another structure or block: an image like this is not changed`, { details: { position, block } })
-      // The last block of a disk may be cut where the disk ends.
-      const needed = this.#bitmapLength + Math.min(this.#blockSize, Math.max(0, roundUp(this.#capacity, sectorLength) - block * this.#blockSize))
-      if (position + needed > this.#end) throw corrupt('E_TRUNCATED', `${what} ends behind the footer at byte ${this.#end}: an image like this is not changed`, { details: { position, block } })
-      end = position + length
-    }
-    this.#next = Math.max(this.#end, end)
-  }
-
-  #places(): (Area & { readonly block: number })[] {
-    const length = this.#bitmapLength + this.#blockSize
-    const places: (Area & { readonly block: number })[] = []
-    for (const [block, word] of this.#table.words.entries()) if (word !== unallocated) places.push({ block, position: word * sectorLength, length })
-    return places.sort((a, b) => a.position - b.position)
-  }
-
-  #lastUsed(): number {
-    const last = this.#places().at(-1)
-    const ends = [...this.#structures, ...(last === undefined ? [] : [last])].map(({ position, length }) => position + length)
-    return roundUp(Math.max(...ends), sectorLength)
   }
 
   #positionOf(block: number): number {
@@ -328,7 +323,7 @@ export class BlockWriter {
     if (end > this.#end) {
       const next = end + Math.max(0, Math.min(stepLength - length, (maximumSector - 1) * sectorLength - end))
       this.#store.write(next, this.#footer)
-      this.#store.flush()
+      this.#flush()
       // What the old footer was becomes part of a block.
       this.#store.write(this.#end, new Uint8Array(sectorLength))
       this.#end = next
@@ -381,6 +376,7 @@ export class BlockWriter {
   }
 
   #eachBlock(offset: number, length: number, visit: (block: number, within: number, done: number, length: number) => void): void {
+    if (this.#failure !== undefined) throw this.#failure.cause
     this.#changed ||= length > 0
     for (let done = 0; done < length;) {
       const block = Math.floor((offset + done) / this.#blockSize)

@@ -1,12 +1,14 @@
 import { safeNumber } from '../../binary/integers.js'
 import type { Note } from '../../block/types.js'
 import { corrupt, usage } from '../../errors.js'
-import { geometryBytes, isLargestGeometry, maximumDynamicCapacity } from './layout.js'
+import { geometryBytes, geometryOf, isLargestGeometry, largestGeometry, maximumDynamicCapacity, type Geometry } from './layout.js'
 import { isSparse } from './footer.js'
 import { sectorLength, type FooterValues } from './structs.js'
 
 /** Virtual PC and Virtual Server show their guests a disk of the geometry's size, whatever `current_size` says. */
 const geometryCreators = new Set(['vpc ', 'vs  '])
+/** QEMU takes `current_size` from images of these creators, and the geometry's size from all others' (block/vpc.c). */
+const sizeCreators = new Set(['win ', 'qem2', 'd2v ', 'tap', 'CTXS'])
 
 /**
  * The capacity that a footer stands for: `current_size`, which by the specification is the size "from the perspective of the virtual
@@ -33,6 +35,15 @@ export function capacityOf(name: string, values: FooterValues, which: 'footer' |
   }
   if (isSparse(values) && whole > maximumDynamicCapacity) notes.push({ code: 'W_SIZE_LIMIT', message: `${name}: ${whole} bytes are more than the 2040 GiB that Windows and QEMU take in a dynamic VHD` })
   return { capacity: whole, notes }
+}
+
+/**
+ * The geometry of a disk that is given another capacity (bytes). Where readers would take the geometry's size for the disk's, and the two
+ * differ, it is the largest one, by which they take `current_size`: the end of the disk would be missing for them.
+ */
+export function resizedGeometry(creatorApplication: string, capacity: number): Geometry {
+  const geometry = geometryOf(capacity / sectorLength)
+  return sizeCreators.has(creatorApplication) || geometryBytes(geometry) === capacity ? geometry : largestGeometry
 }
 
 /** @throws ImageError corrupt E_TRUNCATED when a fixed disk's data ends before its capacity. */

@@ -22,7 +22,9 @@ export class WordTable {
     const bytes = new Uint8Array(entries * 4)
     store.read(position, bytes)
     const view = viewOf(bytes)
-    return new WordTable(position, Uint32Array.from({ length: entries }, (_, index) => view.getUint32(index * 4)))
+    const words = new Uint32Array(entries)
+    for (let index = 0; index < entries; index++) words[index] = view.getUint32(index * 4)
+    return new WordTable(position, words)
   }
 
   get changed(): boolean {

@@ -6,8 +6,9 @@ import type { CheckProgress, OpenContext, ParentReference, WritableImage } from 
 import { BlockWriter } from './block-writer.js'
 import { checkLocators } from './check-header.js'
 import type { DynamicLayout, Structure } from './dynamic.js'
-import { geometryOf, maximumDynamicCapacity } from './layout.js'
+import { maximumDynamicCapacity } from './layout.js'
 import { openVhd, readStructures, VhdImage } from './reader.js'
+import { resizedGeometry } from './sizes.js'
 import { sealedDynamicHeader, sealedFooter, sectorLength } from './structs.js'
 import type { Structures } from './structures.js'
 
@@ -73,7 +74,7 @@ abstract class WritableVhd implements WritableImage {
     }
     if (rounded === this.#capacity) return
     const { values } = this.structures.chosen.footer
-    this.changeCapacity(rounded, sealedFooter({ ...values, ...geometryOf(rounded / sectorLength), currentSize: BigInt(rounded) }))
+    this.changeCapacity(rounded, sealedFooter({ ...values, ...resizedGeometry(values.creatorApplication, rounded), currentSize: BigInt(rounded) }))
     this.#capacity = rounded
   }
 

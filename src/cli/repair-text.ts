@@ -1,0 +1,50 @@
+import { renderer, shortSize, sizeText, type Renderer } from './render.js'
+
+/** What a repair did, as the operation gives it (this layer may not import it). */
+interface Repaired {
+  readonly image: { readonly path: string; readonly title: string }
+  readonly target?: { readonly path: string; readonly size: number; readonly allocated: number }
+  readonly inPlace: boolean
+  readonly dryRun: boolean
+  readonly actions: readonly Row[]
+  readonly actionCount: number
+  readonly remaining: {
+    readonly counts: Readonly<Record<'error' | 'leak' | 'warning', number>>
+    readonly groups: readonly { readonly code: string; readonly severity: string; readonly count: number }[]
+    readonly findings: readonly (Row & { readonly severity: string })[]
+  }
+}
+
+interface Row { readonly code: string; readonly structure: string; readonly position?: number; readonly message: string }
+
+/** What `vdisk repair` says: what was done, and what is left. */
+export async function repairText(result: Repaired, output: { isTTY?: boolean; columns?: number }): Promise<string> {
+  const { image, target, dryRun, inPlace, actions, actionCount, remaining } = result
+  const render = await renderer(output)
+  const where = inPlace || target === undefined ? '' : `, in the copy ${target.path}`
+  const done = actionCount === 0 ? 'nothing to mend' : dryRun ? 'would be mended' : 'mended'
+  const parts = [render.heading(`${image.path}: ${image.title}: ${done}${where}`)]
+  if (actions.length > 0) parts.push(await render.table(['  for', 'position', 'structure', 'what is done'], actions.map(cells)))
+  if (actionCount > actions.length) parts.push(`  and ${(actionCount - actions.length).toLocaleString('en-US')} more`)
+  if (target !== undefined) parts.push(`  file  ${sizeText(target.size)}, ${shortSize(target.allocated)} allocated`)
+  parts.push(...await leftText(render, remaining, dryRun))
+  if (dryRun) parts.push('Nothing was written (--dry-run).')
+  return parts.join('\n')
+}
+
+async function leftText(render: Renderer, { counts, groups, findings }: Repaired['remaining'], dryRun: boolean): Promise<string[]> {
+  const left = (['error', 'leak', 'warning'] as const).filter((severity) => counts[severity] > 0)
+    .map((severity) => `${counts[severity].toLocaleString('en-US')} ${severity}${counts[severity] === 1 ? '' : 's'}`)
+  if (left.length === 0) return [dryRun ? 'A check would find nothing afterwards.' : 'A check finds nothing now.']
+  const parts = [render.warning(`Left, and not to be mended without guessing: ${left.join(', ')}`)]
+  parts.push(await render.table(['  severity', 'code', 'position', 'structure', 'what is wrong'], findings.map((finding) => [`  ${finding.severity}`, finding.code, ...cells(finding).slice(1)])))
+  for (const { code, severity, count } of groups) {
+    const more = count - findings.filter((finding) => finding.code === code && finding.severity === severity).length
+    if (more > 0) parts.push(`  and ${more.toLocaleString('en-US')} more ${more === 1 ? severity : `${severity}s`} ${code}`)
+  }
+  return parts
+}
+
+function cells({ code, position, structure, message }: Row): string[] {
+  return [`  ${code}`, position === undefined ? '' : String(position), structure, message]
+}

@@ -1,0 +1,52 @@
+import { string } from '@oclif/core/args'
+import { BaseCommand } from '../cli/base-command.js'
+import { optionValues, progressFlag, repairFlags } from '../cli/flags.js'
+import { exitCodes } from '../errors.js'
+import { defined } from '../operations/defined.js'
+import type { RepairResult } from '../operations/repair.js'
+
+export default class Repair extends BaseCommand {
+  static override summary = 'Mend what can be mended of a damaged image.'
+  static override description = `Mends what something else in the file of IMAGE proves: a header or footer from its copy, a log that was not written back, refcounts from the use that is made of clusters, space that nothing uses. What the disk holds is never changed, and places of blocks are never guessed. Then the result is checked.
+
+The repair is made in a copy (--output FILE), which leaves the image as it is, or in the image itself (--in-place). In place there is no way back: each step leaves the image no worse, but if more is damaged than was found, or the machine fails meanwhile, it is the only copy that suffers. Nothing else may use the image. --dry-run shows what would be done.
+
+The exit code is 0 when all was mended or nothing was to be, 1 when something is left, 4 when nothing can be made of the image, 5 when its format cannot be repaired.`
+  static override examples = [
+    { description: 'What would be done?', command: '<%= config.bin %> <%= command.id %> server.qcow2 --dry-run' },
+    { description: 'Make a repaired copy', command: '<%= config.bin %> <%= command.id %> server.qcow2 --output server-repaired.qcow2' },
+    { description: 'Repair the image itself', command: '<%= config.bin %> <%= command.id %> server.vhdx --in-place' },
+  ]
+  static override args = { image: string({ required: true, description: 'the image to repair' }) }
+  static override usage = '<%= command.id %> IMAGE --output FILE|--in-place|--dry-run [FLAGS]'
+  static override flags = { ...repairFlags, ...progressFlag }
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Repair)
+    const [{ repair }, registry] = await Promise.all([import('../operations/repair.js'), this.registry()])
+    const progress = this.progress(flags.progress)
+    const result = await repair(args.image, defined({
+      registry,
+      from: flags.from,
+      fromOptions: optionValues(flags['from-option']),
+      output: flags.output,
+      inPlace: flags['in-place'],
+      force: flags.force,
+      dryRun: flags['dry-run'],
+      limit: flags.limit ?? (flags.json ? undefined : 20),
+      signal: this.signal,
+      onProgress: progress.update,
+    }))
+    progress.end()
+    if (flags.json) this.printJson({ schema: 'vdisk.repair', schemaVersion: 1, ...result })
+    else await this.#show(result)
+    const { error, leak, warning } = result.remaining.counts
+    if (error + leak + warning > 0) this.exitWith(exitCodes.negative)
+  }
+
+  async #show(result: RepairResult): Promise<void> {
+    const [{ repairText }, { renderer }] = await Promise.all([import('../cli/repair-text.js'), import('../cli/render.js')])
+    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    this.print(await repairText(result, process.stdout))
+  }
+}
