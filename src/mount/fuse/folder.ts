@@ -1,4 +1,3 @@
-import type { ServedFile } from '../types.js'
 import { modeOf } from './entries.js'
 import { attributes, attributesOut, direntHead, entryOut, entryTypes, statfsOut } from './protocol.js'
 
@@ -7,12 +6,20 @@ const validSeconds = 3600n
 const rootNode = 1n
 const blockSize = 4096
 
+/** One file that is shown: the whole disk, or a partition of it. Bytes throughout. */
+export interface ServedFile {
+  readonly name: string
+  /** Where on the disk it begins. */
+  readonly start: number
+  readonly length: number
+}
+
 /** What the one folder of a mounted disk looks like. */
 export interface FolderLook {
   readonly user: number
   readonly group: number
   readonly writable: boolean
-  /** Others than the user may look (and write, where writing is possible, no). */
+  /** Others than the user may look. */
   readonly others: boolean
   /** Seconds since 1970. */
   readonly time: number

@@ -1,9 +1,9 @@
 import fs from 'node:fs'
 import { isImageError, printable } from '../../errors.js'
-import type { ServedDisk, ServedFile } from '../types.js'
+import type { ExposedDisk } from '../exposed-disk.js'
 import { fallocateWish, negotiate, opensForWriting, setsOwnership, setsSize } from './entries.js'
 import { nextOfKind } from './extents.js'
-import { FileFolder, type FolderLook } from './folder.js'
+import { FileFolder, type FolderLook, type ServedFile } from './folder.js'
 import {
   errors, fallocateIn, inHeader, initIn, initOut, lseekIn, lseekOut, maxPages, maxTransfer, opcodes, openIn, openOut, outHeader, protocolMajor, protocolMinor,
   readIn, requestBufferLength, seekData, seekHole, setattrIn, writeIn, writeOut,
@@ -23,7 +23,7 @@ const headLength = outHeader.size
 export interface FuseSessionOptions {
   /** The descriptor of /dev/fuse; every session of a mount uses the same. Not closed here. */
   readonly descriptor: number
-  readonly disk: ServedDisk
+  readonly disk: ExposedDisk
   readonly files: readonly ServedFile[]
   readonly look: FolderLook
   /** Told of requests that failed for another reason than the request itself. */
