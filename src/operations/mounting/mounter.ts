@@ -3,8 +3,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { join } from 'node:path'
 import { targetError, unsupported } from '../../errors.js'
 import { driversFor, type FilesystemDriver } from '../../mount/drivers.js'
+import { unmountFuse } from '../../mount/fuse/attach.js'
 import { attachLoop, detachLoop, type Loop } from '../../mount/loop.js'
-import { command } from '../../sys/commands.js'
+import { command, type CommandResult } from '../../sys/commands.js'
 import type { Target } from './choose.js'
 import { mountAt } from './mount-table.js'
 import { nextCommands } from './next-commands.js'
@@ -97,6 +98,11 @@ async function appearing(point: string, before: ReturnType<typeof mountAt>): Pro
     await pause(50)
   }
   throw targetError('E_MOUNT', `nothing was mounted on ${point}, although the program for it said so`)
+}
+
+/** Unmounts a filesystem: as root by umount(8), as a user what a program mounted. `lazy`: takes it away, and lets those who use it finish. */
+export function unmountPoint(point: string, lazy: boolean): Promise<CommandResult> {
+  return process.getuid?.() === 0 ? command('umount', [...(lazy ? ['-l'] : []), '--', point]) : unmountFuse(point, lazy)
 }
 
 /** Attaches a file that holds no filesystem but something to be opened by its own tools. @throws ImageError as {@link attachLoop}; unsupported E_NEEDS_ROOT. */

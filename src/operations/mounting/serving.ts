@@ -5,11 +5,10 @@ import { aborted, type ImageError } from '../../errors.js'
 import { mountFuse, unmountFuse } from '../../mount/fuse/attach.js'
 import { abortConnection } from '../../mount/fuse/connection.js'
 import { backingAttribute, backingFile, detachLoop, type Loop } from '../../mount/loop.js'
-import { command } from '../../sys/commands.js'
 import { chooseTargets, type Target } from './choose.js'
 import type { OpenedDisk, ServeRequest } from './messages.js'
 import { mountAt } from './mount-table.js'
-import { attachTarget, mountTarget, type MounterOptions } from './mounter.js'
+import { attachTarget, mountTarget, unmountPoint, type MounterOptions } from './mounter.js'
 import type { AttachedDevice, MountedFilesystem, MountSession } from './session.js'
 import { logPath, removeState, startTimeOf, statePath, writeState } from './state.js'
 import { ServingThread } from './thread.js'
@@ -64,7 +63,6 @@ export class Serving {
       const choice = this.#choose(disk)
       await this.#show(disk)
       for (const target of choice.targets) await this.#take(target, disk)
-      this.#session = this.#describe(disk)
       // What is mounted holds the folder's files open: without its name the folder ends with the last of them, by itself.
       if (this.#mounts.length > 0 && this.#attached.length === 0) await this.#hide()
       this.#session = this.#describe(disk)
@@ -92,8 +90,8 @@ export class Serving {
   async stop(): Promise<string | undefined> {
     for (const { point } of [...this.#mounts].reverse()) {
       if (mountAt(point) === undefined) continue
-      const result = await unmountPoint(point)
-      if (result !== undefined) return result
+      const { code, stderr } = await unmountPoint(point, false)
+      if (code !== 0) return stderr
     }
     for (const { loop } of this.#attached) await detachLoop(loop)
     if (this.#shown) {
@@ -122,6 +120,9 @@ export class Serving {
     this.#connection = Number(mountAt(this.#folder)?.deviceNumber.split(':')[1] ?? 0)
     const look = { user: process.getuid?.() ?? 0, group: process.getgid?.() ?? 0, writable: !readOnly, others, time: Math.floor(Date.now() / 1000) }
     for (const thread of this.#threads) thread.serve(this.#descriptor, look)
+    // From here on "mounts" knows of it.
+    this.#session = this.#describe(disk)
+    writeState(this.#request.runtime, this.#session)
     this.#options.log(`shows ${disk.capacity} bytes at ${this.#folder}`)
   }
 
@@ -174,7 +175,7 @@ export class Serving {
   }
 
   async #undo(): Promise<void> {
-    for (const { point } of [...this.#mounts].reverse()) await unmountPoint(point)
+    for (const { point } of [...this.#mounts].reverse()) await unmountPoint(point, false)
     for (const loop of [...this.#loops]) if (backingFile(loop.device) === loop.backing) await detachLoop(loop)
     if (this.#shown) await unmountFuse(this.#folder, true)
     else for (const thread of this.#threads) thread.close()
@@ -208,8 +209,3 @@ function removeFolder(path: string): void {
   }
 }
 
-/** @returns why it cannot be unmounted. */
-async function unmountPoint(point: string): Promise<string | undefined> {
-  const { code, stderr } = process.getuid?.() === 0 ? await command('umount', ['--', point]) : await command('fusermount3', ['-u', '--', point])
-  return code === 0 ? undefined : stderr
-}
