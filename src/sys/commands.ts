@@ -19,15 +19,20 @@ export interface CommandOptions {
 const administrationFolders = ['/usr/local/sbin', '/usr/sbin', '/sbin']
 
 /** PATH with those folders at its end. */
-export function searchPath(path = process.env['PATH'] ?? '/usr/bin:/bin'): string {
+function searchPath(path = process.env['PATH'] ?? '/usr/bin:/bin'): string {
   const folders = path.split(':')
   return [...folders, ...administrationFolders.filter((folder) => !folders.includes(folder))].join(':')
+}
+
+/** What programs of the system get as their environment: this process's, with a PATH that finds them. */
+export function systemEnvironment(): NodeJS.ProcessEnv {
+  return { ...process.env, PATH: searchPath() }
 }
 
 /** Runs a program of the system, without a shell, and waits for it. Never throws. What it says is in English. */
 export function command(program: string, parameters: readonly string[], { descriptors = [], environment }: CommandOptions = {}): Promise<CommandResult> {
   return new Promise((resolve) => {
-    const child = spawn(program, parameters, { stdio: ['ignore', 'pipe', 'pipe', ...descriptors], env: { ...process.env, PATH: searchPath(), LC_ALL: 'C', ...environment } })
+    const child = spawn(program, parameters, { stdio: ['ignore', 'pipe', 'pipe', ...descriptors], env: { ...systemEnvironment(), LC_ALL: 'C', ...environment } })
     const [, stdout, stderr] = child.stdio
     const out: Buffer[] = []
     const problems: Buffer[] = []

@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import { endianness } from 'node:os'
 import { targetError, unsupported, type ImageError } from '../../errors.js'
 import { command, type CommandResult } from '../../sys/commands.js'
+import { currentUser } from '../../sys/self.js'
 import { syscalls } from '../../sys/syscalls.js'
 import { maxTransfer } from './protocol.js'
 
@@ -26,7 +27,7 @@ export interface FuseMount {
  */
 export async function mountFuse(mount: FuseMount): Promise<number> {
   if (endianness() !== 'LE') throw unsupported('E_NO_FUSE', 'mounting works on little endian processors only')
-  return process.getuid?.() === 0 ? mountAsRoot(mount) : mountAsUser(mount)
+  return currentUser().isRoot ? mountAsRoot(mount) : mountAsUser(mount)
 }
 
 async function mountAsRoot(mount: FuseMount): Promise<number> {
@@ -105,7 +106,7 @@ export function noFuse(why: string): ImageError {
 
 /** Takes a FUSE folder away. `lazy`: the folder only; what is open in it stays served until it is closed. */
 export function unmountFuse(point: string, lazy: boolean): Promise<CommandResult> {
-  return process.getuid?.() === 0
+  return currentUser().isRoot
     ? command('umount', ['-i', ...(lazy ? ['-l'] : []), '--', point])
     : command('fusermount3', ['-u', ...(lazy ? ['-z'] : []), '--', point])
 }

@@ -6,6 +6,7 @@ import { driversFor, type FilesystemDriver } from '../../mount/drivers.js'
 import { unmountFuse } from '../../mount/fuse/attach.js'
 import { attachLoop, detachLoop, type Loop } from '../../mount/loop.js'
 import { command, type CommandResult } from '../../sys/commands.js'
+import { currentUser } from '../../sys/self.js'
 import type { Target } from './choose.js'
 import { mountAt } from './mount-table.js'
 import { nextCommands } from './next-commands.js'
@@ -37,7 +38,7 @@ export const mountsReadOnly = (mode: MountMode): boolean => mode === 'read-only'
 export async function mountTarget({ file, point }: Target, options: MounterOptions): Promise<MountedFilesystem> {
   const type = file.content?.type ?? ''
   const title = file.content?.title ?? type
-  const root = process.getuid?.() === 0
+  const root = currentUser().isRoot
   const readOnly = mountsReadOnly(options.mode)
   const drivers = (await driversFor(type, root)).filter(({ writes }) => writes || readOnly)
   const madePoint = makePoint(point)
@@ -102,13 +103,13 @@ async function appearing(point: string, before: ReturnType<typeof mountAt>): Pro
 
 /** Unmounts a filesystem: as root by umount(8), as a user what a program mounted. `lazy`: takes it away, and lets those who use it finish. */
 export function unmountPoint(point: string, lazy: boolean): Promise<CommandResult> {
-  return process.getuid?.() === 0 ? command('umount', [...(lazy ? ['-l'] : []), '--', point]) : unmountFuse(point, lazy)
+  return currentUser().isRoot ? command('umount', [...(lazy ? ['-l'] : []), '--', point]) : unmountFuse(point, lazy)
 }
 
 /** Attaches a file that holds no filesystem but something to be opened by its own tools. @throws ImageError as {@link attachLoop}; unsupported E_NEEDS_ROOT. */
 export async function attachTarget({ file }: Target, image: string, options: MounterOptions): Promise<AttachedDevice> {
   const title = file.content?.title ?? 'unknown content'
-  if (process.getuid?.() !== 0) {
+  if (!currentUser().isRoot) {
     throw unsupported('E_NEEDS_ROOT', `${file.name} holds ${title}, which is opened through a block device, and only root attaches one`, { hint: 'Run it as root.' })
   }
   const loop = await attachLoop(join(options.folder, file.name), options.sectorSize, options.mode === 'read-only')

@@ -5,6 +5,7 @@ import { aborted, type ImageError } from '../../errors.js'
 import { mountFuse, unmountFuse } from '../../mount/fuse/attach.js'
 import { abortConnection } from '../../mount/fuse/connection.js'
 import { backingAttribute, backingFile, detachLoop, type Loop } from '../../mount/loop.js'
+import { currentUser, ownPid } from '../../sys/self.js'
 import { chooseTargets, type Target } from './choose.js'
 import type { OpenedDisk, ServeRequest } from './messages.js'
 import { mountAt } from './mount-table.js'
@@ -118,7 +119,7 @@ export class Serving {
     this.#shown = true
     this.#plan()
     this.#connection = Number(mountAt(this.#folder)?.deviceNumber.split(':')[1] ?? 0)
-    const look = { user: process.getuid?.() ?? 0, group: process.getgid?.() ?? 0, writable: !readOnly, others, time: Math.floor(Date.now() / 1000) }
+    const look = { user: currentUser().id, group: currentUser().group, writable: !readOnly, others, time: Math.floor(Date.now() / 1000) }
     for (const thread of this.#threads) thread.serve(this.#descriptor, look)
     // From here on "mounts" knows of it.
     this.#session = this.#describe(disk)
@@ -151,7 +152,7 @@ export class Serving {
   #describe(disk: OpenedDisk): MountSession {
     const { id, image, mode, options: { overlay } } = this.#request
     return {
-      id, pid: process.pid, startTime: startTimeOf(process.pid) ?? '', image, format: disk.format, mode, ...(overlay === undefined ? {} : { overlay }), capacity: disk.capacity,
+      id, pid: ownPid(), startTime: startTimeOf(ownPid()) ?? '', image, format: disk.format, mode, ...(overlay === undefined ? {} : { overlay }), capacity: disk.capacity,
       since: this.#session?.since ?? new Date().toISOString(), folder: this.#folder, shown: this.#shown, connection: this.#connection, files: disk.files,
       mounts: this.#mounts, attached: this.#attached,
     }
@@ -164,7 +165,7 @@ export class Serving {
   #plan(): void {
     const { runtime, id } = this.#request
     const folder = quoted(this.#folder)
-    const takeAway = process.getuid?.() === 0 ? `umount -i -l -- ${folder}` : `fusermount3 -u -z -- ${folder}`
+    const takeAway = currentUser().isRoot ? `umount -i -l -- ${folder}` : `fusermount3 -u -z -- ${folder}`
     const loops = this.#loops.map(({ device, backing }) => `[ "$(cat ${quoted(backingAttribute(device))})" = ${quoted(backing)} ] && losetup --detach ${quoted(device)}`)
     const state = this.#mounts.length > 0 ? [] : [`rm -f ${quoted(statePath(runtime, id))} ${quoted(logPath(runtime, id))}`]
     this.#watchdog.plan([...loops, ...(this.#shown ? [takeAway, `rmdir ${folder}`] : []), ...state])

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { aborted, targetError } from '../../errors.js'
 import { canReceiveDescriptors, trampoline, userOptions } from '../../mount/fuse/attach.js'
+import { currentUser, nodeProgram } from '../../sys/self.js'
 import type { ServeAnswer, ServeRequest } from './messages.js'
 import { logPath, removeState } from './state.js'
 import { fromWire } from './wire.js'
@@ -20,13 +21,13 @@ const logShown = 2000
 export function startServer(request: ServeRequest, signal?: AbortSignal): Promise<Ready> {
   const { runtime, id, image, mode, others } = request
   const log = fs.openSync(logPath(runtime, id), 'a', 0o600)
-  const server = [process.execPath, fileURLToPath(new URL('server.js', import.meta.url))]
-  if (process.getuid?.() !== 0 && !canReceiveDescriptors()) {
+  const server = [nodeProgram(), fileURLToPath(new URL('../../servers/mount-server.js', import.meta.url))]
+  if (!currentUser().isRoot && !canReceiveDescriptors()) {
     const point = join(runtime, id)
     fs.mkdirSync(point, { mode: 0o700 })
     server.unshift('python3', '-c', trampoline, point, userOptions({ point, name: image, readOnly: mode === 'read-only', others }))
   }
-  const [program = process.execPath, ...parameters] = server
+  const [program = nodeProgram(), ...parameters] = server
   const child = spawn(program, parameters, { detached: true, cwd: '/', stdio: ['ignore', log, log, 'ipc'] })
   fs.closeSync(log)
   return answerOf(child, request, signal).finally(() => {

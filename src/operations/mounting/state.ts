@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { printable, targetError } from '../../errors.js'
+import { chosenRuntimeFolder, currentUser, temporaryFolder, userRuntimeFolder } from '../../sys/self.js'
 import type { MountSession } from './session.js'
 
 /** The end of a session's state file. */
@@ -16,8 +16,8 @@ const longest = 4 * 1024 * 1024
  * @throws ImageError target E_RUNTIME_FOLDER when it cannot be made or belongs to somebody else.
  */
 export function runtimeFolder(): string {
-  const user = process.getuid?.() ?? 0
-  const chosen = process.env['VDISK_RUNTIME_DIR'] ?? usualFolder(user)
+  const { id: user } = currentUser()
+  const chosen = chosenRuntimeFolder() ?? usualFolder(user)
   try {
     fs.mkdirSync(chosen, { recursive: true, mode: 0o700 })
     const status = fs.lstatSync(chosen)
@@ -29,9 +29,9 @@ export function runtimeFolder(): string {
 }
 
 function usualFolder(user: number): string {
-  const temporary = join(tmpdir(), `vdisk-${user}`)
-  const parent = user === 0 ? '/run' : process.env['XDG_RUNTIME_DIR']
-  if (parent === undefined || parent === '') return temporary
+  const temporary = join(temporaryFolder(), `vdisk-${user}`)
+  const parent = user === 0 ? '/run' : userRuntimeFolder()
+  if (parent === undefined) return temporary
   try {
     fs.accessSync(parent, fs.constants.W_OK)
     return join(parent, 'vdisk')

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { searchPath } from '../../sys/commands.js'
+import { systemEnvironment } from '../../sys/commands.js'
 
 /** Keeps the last line it was given, and runs it when its input ends: when the server is gone, however it went. */
 const script = 'trap "" INT TERM HUP; plan=; while IFS= read -r line; do plan=$line; done; eval "$plan"'
@@ -9,7 +9,7 @@ export class Watchdog {
   readonly #shell: ChildProcess
 
   constructor() {
-    this.#shell = spawn('/bin/sh', ['-c', script, 'vdisk-watchdog'], { detached: true, cwd: '/', stdio: ['pipe', 'ignore', 'ignore'], env: { ...process.env, PATH: searchPath() } })
+    this.#shell = spawn('/bin/sh', ['-c', script, 'vdisk-watchdog'], { detached: true, cwd: '/', stdio: ['pipe', 'ignore', 'ignore'], env: systemEnvironment() })
     // It is told when there is no need of it any more; that it is gone already is then no harm.
     this.#shell.on('error', () => undefined)
     this.#shell.stdin?.on('error', () => undefined)

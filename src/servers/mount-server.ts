@@ -1,7 +1,7 @@
 import fs from 'node:fs'
-import { toWire } from './wire.js'
-import type { ServeAnswer, ServeRequest } from './messages.js'
-import { Serving } from './serving.js'
+import { toWire } from '../operations/mounting/wire.js'
+import type { ServeAnswer, ServeRequest } from '../operations/mounting/messages.js'
+import { Serving } from '../operations/mounting/serving.js'
 
 /**
  * The program that `mount` starts and leaves behind: one process an image. It is told what to do by a message, answers once, and runs until
