@@ -9,7 +9,7 @@ export interface FilesystemDriver {
   readonly kernelType?: string
   /** Whether what it writes can be relied on. */
   readonly writes: boolean
-  /** What the user should know before writing through it. */
+  /** What the user should know of it. */
   readonly caution?: string
   /** The program's parameters; absent for the kernel. */
   parameters?(file: string, point: string, options: readonly string[]): readonly string[]
@@ -21,11 +21,14 @@ const kernelTypes: Readonly<Record<string, string>> = { ntfs: 'ntfs3' }
 /** Programs that mount a filesystem from a file, without a block device. */
 const programs: Readonly<Record<string, readonly FilesystemDriver[]>> = {
   ntfs: [{ name: 'ntfs-3g', writes: true, parameters: (file, point, options) => ['-o', options.join(','), file, point] }],
-  vfat: [{ name: 'fusefat', writes: false, parameters: (file, point, options) => ['-o', options.join(','), file, point] }],
+  vfat: [{
+    name: 'fusefat', writes: false, caution: 'fusefat shows short names in upper case, and wrong dates; "vdisk cp" reads both right',
+    parameters: (file, point, options) => ['-o', options.join(','), file, point],
+  }],
   exfat: [{ name: 'mount.exfat-fuse', writes: true, parameters: (file, point, options) => ['-o', options.join(','), file, point] }],
 }
 const ext: FilesystemDriver = {
-  name: 'fuse2fs', writes: true, caution: 'fuse2fs keeps no journal: unmount it properly',
+  name: 'fuse2fs', writes: true, caution: 'fuse2fs writes without the journal: unmount it properly',
   parameters: (file, point, options) => [file, point, '-o', [...options, 'fakeroot'].join(',')],
 }
 

@@ -1,12 +1,14 @@
 import fs from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { join } from 'node:path'
+import type { Note } from '../../block/types.js'
 import { targetError, unsupported } from '../../errors.js'
 import { driversFor, type FilesystemDriver } from '../../mount/drivers.js'
 import { unmountFuse } from '../../mount/fuse/attach.js'
 import { attachLoop, detachLoop, type Loop } from '../../mount/loop.js'
 import { command, type CommandResult } from '../../sys/commands.js'
 import { currentUser } from '../../sys/self.js'
+import { defined } from '../defined.js'
 import type { Target } from './choose.js'
 import { mountAt } from './mount-table.js'
 import { nextCommands } from './next-commands.js'
@@ -35,7 +37,7 @@ export const mountsReadOnly = (mode: MountMode): boolean => mode === 'read-only'
 /**
  * Mounts one file of the folder. @throws ImageError unsupported E_NO_FS_DRIVER; target E_MOUNT, E_LOOP.
  */
-export async function mountTarget({ file, point }: Target, options: MounterOptions): Promise<MountedFilesystem> {
+export async function mountTarget({ file, point }: Target, options: MounterOptions): Promise<{ readonly mounted: MountedFilesystem, readonly notes: readonly Note[] }> {
   const type = file.content?.type ?? ''
   const title = file.content?.title ?? type
   const root = currentUser().isRoot
@@ -50,10 +52,10 @@ export async function mountTarget({ file, point }: Target, options: MounterOptio
       failures.push(`${driver.name}: ${tried}`)
       continue
     }
-    const mount = await appearing(point, before)
+    const device = await appearing(point, before)
     return {
-      point, file: file.name, ...(file.partition === undefined ? {} : { partition: file.partition }), type, driver: driver.name, readOnly, device: mount, madePoint,
-      ...(tried.loop === undefined ? {} : { loop: tried.loop }),
+      mounted: { point, file: file.name, ...defined({ partition: file.partition, loop: tried.loop }), type, driver: driver.name, readOnly, device, madePoint },
+      notes: driver.caution === undefined ? [] : [{ code: 'W_FS_DRIVER', message: `${point}: ${driver.caution}` }],
     }
   }
   if (madePoint) fs.rmdirSync(point)
@@ -115,7 +117,7 @@ export async function attachTarget({ file }: Target, image: string, options: Mou
   const loop = await attachLoop(join(options.folder, file.name), options.sectorSize, options.mode === 'read-only')
   options.onLoop(loop, true)
   return {
-    loop, file: file.name, ...(file.partition === undefined ? {} : { partition: file.partition }), ...(file.content === undefined ? {} : { content: file.content }),
+    loop, file: file.name, ...defined({ partition: file.partition, content: file.content }),
     next: nextCommands(loop.device, file.content, image, mountsReadOnly(options.mode)),
   }
 }

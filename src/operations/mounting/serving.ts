@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { join } from 'node:path'
+import type { Note } from '../../block/types.js'
 import { aborted, type ImageError } from '../../errors.js'
 import { mountFuse, unmountFuse } from '../../mount/fuse/attach.js'
 import { abortConnection } from '../../mount/fuse/connection.js'
@@ -42,6 +43,7 @@ export class Serving {
   readonly #loops: Loop[] = []
   readonly #mounts: MountedFilesystem[] = []
   readonly #attached: AttachedDevice[] = []
+  readonly #notes: Note[] = []
   #descriptor: number | undefined
   #connection = 0
   #shown = false
@@ -69,7 +71,7 @@ export class Serving {
       this.#session = this.#describe(disk)
       writeState(this.#request.runtime, this.#session)
       this.#plan()
-      return { session: this.#session, notes: [...disk.notes, ...choice.notes] }
+      return { session: this.#session, notes: [...disk.notes, ...choice.notes, ...this.#notes] }
     } catch (error) {
       await this.#undo()
       throw error
@@ -132,7 +134,11 @@ export class Serving {
     const { mode, others, mountOptions, image } = this.#request
     const options: MounterOptions = { folder: this.#folder, mode, sectorSize: disk.sectorSize, others, mountOptions, onLoop: (loop, held) => this.#hold(loop, held) }
     if (target.file.content?.kind === 'container') this.#attached.push(await attachTarget(target, image, options))
-    else this.#mounts.push(await mountTarget(target, options))
+    else {
+      const { mounted, notes } = await mountTarget(target, options)
+      this.#mounts.push(mounted)
+      this.#notes.push(...notes)
+    }
     this.#plan()
   }
 
