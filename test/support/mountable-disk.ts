@@ -11,11 +11,11 @@ const mebibyte = 1048576
 
 /** In the order of the partitions, which are numbered from 1. Sizes in MiB. */
 export const volumes = [
-  { type: 'ext4', size: 24 },
-  { type: 'xfs', size: 48 },
-  { type: 'btrfs', size: 40 },
-  { type: 'ntfs', size: 24 },
-  { type: 'vfat', size: 40 },
+  { type: 'ext4', size: 12 },
+  { type: 'xfs', size: 24 },
+  { type: 'btrfs', size: 24 },
+  { type: 'ntfs', size: 12 },
+  { type: 'vfat', size: 34 },
 ] as const
 export type VolumeType = (typeof volumes)[number]['type']
 

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { parseMounts } from '../../src/device/mounts.js'
-import type { MountSession } from '../../src/operations/mount.js'
+import { mount, type MountOptions, type MountSession } from '../../src/operations/mount.js'
+import { unmount } from '../../src/operations/unmount.js'
 import { sha256 } from './content.js'
 import { vdisk, type CliResult } from './cli.js'
 import { assertSchema } from './schemas.js'
@@ -24,39 +25,36 @@ export interface MountPlace {
   readonly folder: string
   readonly runtime: string
   at(name: string): string
+  /** The command line. */
   vdisk(...args: readonly string[]): Promise<CliResult>
-  /** What `mount --json` gives. */
-  mount(...args: readonly string[]): Promise<MountSession>
-  /** Unmounts, and says that the image was closed. */
+  /** The operation, in this process. */
+  mount(image: string, point?: string, options?: MountOptions): Promise<MountSession>
+  /** The operation; the image is closed when it is done. */
   unmount(target: string): Promise<void>
 }
 
 /** A place of the test's own: what is mounted, served or attached in it is gone after the test. */
-export function mountPlace(t: TestContext, environment: Readonly<Record<string, string>> = {}): MountPlace {
+export function mountPlace(t: TestContext): MountPlace {
   const folder = fs.realpathSync(fs.mkdtempSync(join(tmpdir(), 'vdisk-mount-')))
   const runtime = join(folder, 'runtime')
   t.after(() => {
     takeAway(folder)
     fs.rmSync(folder, { recursive: true, force: true })
   })
-  const program = (...args: readonly string[]): Promise<CliResult> => vdisk(args, { cwd: folder, env: { VDISK_RUNTIME_DIR: runtime, ...environment } })
+  process.env['VDISK_RUNTIME_DIR'] = runtime
   return {
     folder, runtime,
     at: (name) => join(folder, name),
-    vdisk: program,
-    mount: async (...args) => {
-      const result = await program('mount', ...args, '--json')
-      assert.equal(result.code, 0, `mount ${args.join(' ')}: ${result.stdout.toString()}${result.stderr}`)
-      const document = JSON.parse(result.stdout.toString()) as { session: MountSession }
-      assertSchema('mount', document)
-      return document.session
+    vdisk: (...args) => vdisk(args, { cwd: folder, env: { VDISK_RUNTIME_DIR: runtime } }),
+    mount: async (image, point, options = {}) => {
+      const result = await mount(image, point, options)
+      assertSchema('mount', { schema: 'vdisk.mount', schemaVersion: 1, ...result })
+      return result.session
     },
     unmount: async (target) => {
-      const result = await program('unmount', target, '--json')
-      assert.equal(result.code, 0, `unmount ${target}: ${result.stdout.toString()}${result.stderr}`)
-      const document = JSON.parse(result.stdout.toString()) as { images: { closed: boolean }[] }
-      assertSchema('unmount', document)
-      assert.ok(document.images.every(({ closed }) => closed))
+      const images = await unmount(target)
+      assertSchema('unmount', { schema: 'vdisk.unmount', schemaVersion: 1, images })
+      assert.ok(images.every(({ closed }) => closed))
     },
   }
 }
