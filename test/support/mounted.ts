@@ -24,13 +24,13 @@ export function mountingMissing(): string | undefined {
 export interface MountPlace {
   readonly folder: string
   readonly runtime: string
-  at(name: string): string
+  readonly at: (name: string) => string
   /** The command line. */
-  vdisk(...args: readonly string[]): Promise<CliResult>
+  readonly vdisk: (...args: readonly string[]) => Promise<CliResult>
   /** The operation, in this process. */
-  mount(image: string, point?: string, options?: MountOptions): Promise<MountSession>
+  readonly mount: (image: string, point?: string, options?: MountOptions) => Promise<MountSession>
   /** The operation; the image is closed when it is done. */
-  unmount(target: string): Promise<void>
+  readonly unmount: (target: string) => Promise<void>
 }
 
 /** A place of the test's own: what is mounted, served or attached in it is gone after the test. */
