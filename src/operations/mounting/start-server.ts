@@ -47,12 +47,15 @@ function answerOf(child: ChildProcess, request: ServeRequest, signal: AbortSigna
     signal?.addEventListener('abort', interrupt, { once: true })
     child.on('message', (answer: ServeAnswer) => {
       signal?.removeEventListener('abort', interrupt)
+      // From now on it is on its own: how it ends is no concern of ours.
+      child.removeAllListeners('exit')
       if (answer.kind === 'ready') resolve(answer)
       else reject(fromWire(answer.error))
     })
     child.on('error', (cause) => reject(targetError('E_SERVER', `the server cannot be started: ${cause.message}`, { cause })))
     child.on('exit', (code, ended) => {
       if (interrupted) {
+        removeState(request.runtime, request.id)
         reject(aborted('interrupted; nothing stays mounted'))
         return
       }
