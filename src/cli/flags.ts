@@ -165,6 +165,15 @@ export function usedOnlyValues(flags: { readonly 'used-only': boolean; readonly 
   return { dropSwap: flags['drop-swap'], ...(flags['if-dirty'] === undefined ? {} : { ifDirty: flags['if-dirty'] }) }
 }
 
+/** Flags that say where the changes of a mounted image go, and what of it is mounted. */
+export const mountFlags = {
+  all: boolean({ summary: 'mount every partition, on folders below DIR that have its number' }),
+  overlay: string({ helpValue: 'FILE', exclusive: ['write', 'throwaway'], summary: 'keep changes in this child of the image, made if it is not there (.qcow2; .vhd and .vhdx over their own kind)' }),
+  write: boolean({ exclusive: ['overlay', 'throwaway'], summary: 'write changes into the image itself, which is locked meanwhile' }),
+  throwaway: boolean({ exclusive: ['overlay', 'write'], summary: 'without DIR: let the files be changed, and forget the changes at the end' }),
+  tmp: string({ helpValue: 'DIR', summary: 'where changes that are thrown away are kept meanwhile; the image\'s folder when left out' }),
+}
+
 /** Flags of repair alone. */
 export const repairFlags = {
   output: string({ helpValue: 'FILE', exclusive: ['in-place'], summary: 'make the repair in a copy, which gets this name when it is complete' }),
