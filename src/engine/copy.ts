@@ -32,6 +32,8 @@ export interface CopyOptions {
   readonly sparse?: number
   /** Reads what the source cannot (bad sectors of a disk): a chunk that fails with E_READ is taken from here as a whole. */
   readonly salvage?: BlockSource
+  /** Whether blocks may be shared with the source's file (reflink) where the filesystem can; default yes. A disk never can. */
+  readonly share?: boolean
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
 }
@@ -66,7 +68,7 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
   const lanes = target.packedUnit === undefined ? Math.max(plainLanes, threads + 2) : 2 * threads + 2
   const mover = new Mover(options, { unit: zeros ? 0 : base === undefined ? Math.max(sparse, target.grain) : target.grain, chunkLength, pool })
   const slots = makeSlots(lanes, chunkLength, base !== undefined)
-  const sharing = base === undefined && !zeros && target.packedUnit === undefined ? new Sharing(source) : undefined
+  const sharing = options.share !== false && base === undefined && !zeros && target.packedUnit === undefined ? new Sharing(source) : undefined
   const next = (): Chunk | Shareable | undefined => (sharing?.usable === true ? plan.nextShareable(sharing.unit) : undefined) ?? plan.next()
   await runLanes(lanes, next, async (item, lane, ticket) => {
     const slot = slots[lane]

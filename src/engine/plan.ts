@@ -4,7 +4,7 @@ import { isKnownCodec } from '../codec/index.js'
 import type { Piece } from './chunk.js'
 import { longestRun, SamePlace, Walk } from './walk.js'
 
-/** A piece only the main thread can read: its store has no descriptor, or its codec is a plugin's. */
+/** A piece only the main thread can read: its store has no descriptor, or one that does not take such a piece, or its codec is a plugin's. */
 export interface LocalPiece { readonly at: number; readonly length: number; readonly offset: number }
 
 /** The content of one disk within a chunk. Space that no piece covers is zero. */
@@ -138,8 +138,9 @@ function collect(walk: Walk, start: number, end: number): Content {
     const run = walk.runAt(offset, end - offset)
     const at = offset - start
     if (run.kind !== 'zero') {
-      const { length, store: { fd: descriptor, name }, position } = run
-      if (descriptor === undefined || (run.kind === 'packed' && !isKnownCodec(run.codec.id))) local.push({ at, length, offset })
+      const { length, store: { fd: descriptor, name, descriptorAlignment = 1 }, position } = run
+      const fits = descriptorAlignment === 1 || (run.kind === 'data' && [position, length, at].every((value) => value % descriptorAlignment === 0))
+      if (descriptor === undefined || !fits || (run.kind === 'packed' && !isKnownCodec(run.codec.id))) local.push({ at, length, offset })
       else if (run.kind === 'data') pieces.push({ kind: 'data', at, length, descriptor, position, name })
       else {
         pieces.push({
