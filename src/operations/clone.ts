@@ -44,7 +44,7 @@ export async function clone(from: string, to: string, options: CloneOptions): Pr
     source, name: path, isPartition: partition !== undefined, place: platform.place(from), devices: [partition?.deviceNumber ?? disk.deviceNumber], disk: disk.name,
   }, to, hot ? { ...options, verify: false } : options)
   const notes: Note[] = hot ? [{ code: 'W_CRASH_CONSISTENT', message: `${path} was in use while it was read: the copy is crash-consistent at best, and was not compared, since the source changes${options.newIds === true ? '' : '; its ids are those of the source'}` }] : []
-  return { source: describeTarget(found), live: hot, ...outcome, ...defined({ volumes: used?.volumes }), notes: [...notes, ...(used?.notes ?? []), ...outcome.notes] }
+  return { source: describeTarget(from, found), live: hot, ...outcome, ...defined({ volumes: used?.volumes }), notes: [...notes, ...(used?.notes ?? []), ...outcome.notes] }
 }
 
 function parts({ disk, partition }: FoundDevice): readonly { readonly path: string; readonly uses: readonly DeviceUse[] }[] {

@@ -1,4 +1,5 @@
 import fs from 'node:fs'
+import { deviceNumberText } from '../binary/device-number.js'
 import type { Note } from '../block/types.js'
 import type { DiskStore } from '../device/disk-store.js'
 import type { Disk, DiskPlatform, DiskPartition } from '../device/types.js'
@@ -84,9 +85,15 @@ export async function growFilesystem(target: { readonly disk: Disk; readonly par
 async function volumeNode({ disk, partition }: { readonly disk: Disk; readonly partition?: DiskPartition }, { partition: number, start, after }: GrownPartition, platform: DiskPlatform): Promise<{ readonly path: string; readonly temporary: boolean } | undefined> {
   if (number === undefined) return { path: partition?.path ?? disk.path, temporary: false }
   const own = platform.find(disk.path).disk.partitions.find((each) => each.number === number && each.start === start && each.size === after)
-  if (own !== undefined && fs.existsSync(own.path)) return { path: own.path, temporary: false }
+  if (own !== undefined && isNodeOf(own)) return { path: own.path, temporary: false }
   const made = await runCommand('losetup', ['--find', '--show', '--offset', String(start), '--sizelimit', String(after), '--sector-size', String(disk.logicalSectorSize), disk.path])
   return made?.code === 0 ? { path: made.stdout.trim(), temporary: true } : undefined
+}
+
+/** Whether the device's usual name is there, and is its. */
+function isNodeOf({ path, deviceNumber }: DiskPartition): boolean {
+  const stat = fs.statSync(path, { bigint: true, throwIfNoEntry: false })
+  return stat?.isBlockDevice() === true && deviceNumberText(stat.rdev) === deviceNumber
 }
 
 /** Lets the disk out, so that it can be taken away. */

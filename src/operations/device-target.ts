@@ -99,7 +99,7 @@ export async function writeTarget(job: DeviceJob, path: string, options: DeviceO
   const facts = (): TargetFacts => ({ ...found, place: platform.place(path), sourcePlace: job.place, sourceDevices: job.devices, content, ...defined({ sourceDisk: job.disk, targetIsSource: found.disk.backingFile === undefined ? undefined : job.reads?.(found.disk.backingFile) }) })
   const { passed, notes: guardNotes } = guardTarget(facts(), options)
   const prepared = await deviceContent(job.source, shapeOf(found), contentOptions(options, found))
-  const target = describeTarget(found)
+  const target = describeTarget(path, found)
   const outcome = {
     target, guards: passed, bytes: bytesOf(job, prepared, target), scheme: prepared.table.scheme, mends: prepared.mends, ids: prepared.ids,
     mayRefer: prepared.ids.length === 0 ? [] : mayRefer(prepared.table), ...defined({ cut: prepared.cut, grown: prepared.grown }),

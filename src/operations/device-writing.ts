@@ -6,7 +6,7 @@ import type { BlockSource, ByteStore } from '../block/types.js'
 import { ZeroSource } from '../block/zero.js'
 import { prepareCodec } from '../codec/index.js'
 import { compareSources, copy, type CopyTarget, type Progress } from '../engine/index.js'
-import { aborted, ImageError, isImageError } from '../errors.js'
+import { aborted, ImageError, isImageError, targetError } from '../errors.js'
 import { defined } from './defined.js'
 import { ZeroQueue } from './zero-queue.js'
 
@@ -205,5 +205,9 @@ function incomplete(store: ByteStore, error: unknown, cleared: boolean): unknown
   if (!isImageError(error)) return error
   const { kind, code, message, details, hint } = error
   const left = !cleared ? `${store.name} may look complete, and is not to be trusted: its first mebibyte was written, and can no longer be cleared.` : `${store.name} is incomplete, and cannot be mistaken for a good disk: its first and last mebibyte were cleared before anything else and are written last, so no partition table and no filesystem is found on it.`
+  if (code === 'E_NO_SPACE') {
+    // For files it means another thing.
+    return targetError('E_WRITE', `${store.name} cannot be written at byte ${String(details['position'])}: it says that it has no space left (ENOSPC), though it has ${store.size} bytes`, { details, cause: error, hint: `What stores it (a thin volume, a file on a full disk) is full. ${left}` })
+  }
   return new ImageError(kind, code, kind === 'aborted' ? `interrupted while ${store.name} was written` : message, { details, cause: error, hint: hint === undefined ? left : `${hint} ${left}` })
 }

@@ -49,6 +49,6 @@ function imageArgument(argument: string, partition: number | undefined): string 
 function placeOf({ files }: OpenedImage, platform: DiskPlatform): Place {
   const places = files.map(({ path }) => platform.place(path))
   const all = (part: (place: Place) => readonly string[]): string[] => [...new Set(places.flatMap(part))]
-  return { disks: all(({ disks }) => disks), elsewhere: all(({ elsewhere }) => elsewhere), unknown: all(({ unknown }) => unknown) }
+  return { disks: all(({ disks }) => disks), through: all(({ through = [] }) => through), elsewhere: all(({ elsewhere }) => elsewhere), unknown: all(({ unknown }) => unknown) }
 }
 

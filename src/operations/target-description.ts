@@ -38,14 +38,14 @@ export interface TargetDescription {
   readonly system: readonly string[]
 }
 
-/** What is known of a device; what it holds is looked at, where it can be read. */
-export function describeTarget({ disk, partition }: FoundDevice): TargetDescription {
+/** What is known of a device; what it holds is looked at, where it can be read. @param path by which it was found. */
+export function describeTarget(path: string, { disk, partition }: FoundDevice): TargetDescription {
   const parts = partition === undefined ? [disk, ...disk.partitions] : [partition]
   return {
     kind: partition === undefined ? 'disk' : 'partition',
     path: partition?.path ?? disk.path, name: partition?.name ?? disk.name, size: partition?.size ?? disk.size, sectorSize: disk.logicalSectorSize,
-    ...defined({ model: disk.model, vendor: disk.vendor, serial: disk.serial, bus: disk.bus, backingFile: disk.backingFile, partitions: present({ disk, ...defined({ partition }) }) }),
-    uses: parts.flatMap(({ path, uses }) => uses.map((use) => `${path} ${useText(use)}`)), system: disk.system,
+    ...defined({ model: disk.model, vendor: disk.vendor, serial: disk.serial, bus: disk.bus, backingFile: disk.backingFile, partitions: present(path, { disk, ...defined({ partition }) }) }),
+    uses: parts.flatMap((part) => part.uses.map((use) => `${part.path} ${useText(use)}`)), system: disk.system,
   }
 }
 
@@ -54,11 +54,11 @@ function useText(use: DeviceUse): string {
   return use.kind === 'swap' ? 'is swap space in use' : `is held by ${use.title} (${use.role})`
 }
 
-function present({ disk, partition }: FoundDevice): PresentPartition[] | undefined {
+function present(path: string, { disk, partition }: FoundDevice): PresentPartition[] | undefined {
   const size = partition?.size ?? disk.size
   if (size === 0) return undefined
   try {
-    using store = DiskStore.open(partition?.path ?? disk.path, { size, sectorSize: disk.logicalSectorSize })
+    using store = DiskStore.open(path, { size, sectorSize: disk.logicalSectorSize })
     const source = new StoreSource(store, disk.logicalSectorSize === 4096 ? 4096 : 512)
     if (partition !== undefined) return [{ number: partition.number, start: partition.start, length: size, ...filesystemOf(source) }]
     const { partitions, scheme } = readPartitionTable(source)

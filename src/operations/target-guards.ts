@@ -149,7 +149,7 @@ function useRefusals({ disk, partition }: TargetFacts): Refusal[] {
 /** What is read lies on what is written. A partition may be written while another one of its disk is read. */
 function sourceRefusals(facts: TargetFacts): Refusal[] {
   const { disk, partition, sourceDevices, sourcePlace, sourceDisk, content } = facts
-  if (facts.targetIsSource === true || sourceDevices.includes(partition?.deviceNumber ?? disk.deviceNumber)) {
+  if (facts.targetIsSource === true || (sourceDisk !== undefined && sourceDevices.includes(partition?.deviceNumber ?? disk.deviceNumber))) {
     return [{ guard: 'source', code: 'E_SAME_DEVICE', reasons: [`${content.name} is read from ${targetPath(facts)} itself`], hint: 'No flag overrides this.' }]
   }
   const { verdict } = sharedDisks(below(sourcePlace), { disks: [disk.name], elsewhere: [], unknown: [] })

@@ -40,7 +40,7 @@ const cases: readonly Case[] = [
   { title: 'what is read lies on a volume of the disk', facts: { ...good, sourcePlace: { disks: ['sda', 'sdx'], through: ['dm-0', 'sda', 'sdx'], elsewhere: [], unknown: [] }, sourceDevices: ['253:0'] }, guard: 'source', code: 'E_SOURCE_ON_TARGET', override: 'allowSourceOnTarget', says: /lies on \/dev\/sdx/ },
   { title: 'the volume lies on the disk that is read', facts: { ...good, disk: { ...disk, kind: 'mapped', name: 'dm-0', path: '/dev/dm-0', deviceNumber: '253:0', partitions: [] }, place: { disks: ['sdb'], through: ['dm-0', 'sdb'], elsewhere: [], unknown: [] }, sourceDisk: 'sdb', sourcePlace: { disks: ['sdb'], through: ['sdb'], elsewhere: [], unknown: [] }, sourceDevices: ['8:16'] }, guard: 'source', code: 'E_SOURCE_ON_TARGET', override: 'allowSourceOnTarget', says: /\/dev\/dm-0 lies on sdb, which is read/ },
   { title: 'the file behind the loop device is read', facts: { ...good, targetIsSource: true }, guard: 'source', code: 'E_SAME_DEVICE', says: /read from \/dev\/sdx itself/ },
-  { title: 'the disk itself is read', facts: { ...good, sourceDevices: ['8:160'] }, guard: 'source', code: 'E_SAME_DEVICE', says: /read from \/dev\/sdx itself/ },
+  { title: 'the disk itself is read', facts: { ...good, sourceDevices: ['8:160'], sourceDisk: 'sdx' }, guard: 'source', code: 'E_SAME_DEVICE', says: /read from \/dev\/sdx itself/ },
   { title: 'too small, and can be fitted', facts: { ...good, content: { ...content, capacity: 9 * gibibyte, fitting: { fits: true } } }, guard: 'size', code: 'E_TARGET_TOO_SMALL', override: 'fit', says: /1073741824 too few/ },
   { title: 'too small', facts: { ...good, content: { ...content, capacity: 9 * gibibyte, fitting: { fits: false, why: 'partition 2 ends at byte 9000000000' } } }, guard: 'size', code: 'E_TARGET_TOO_SMALL', codeWithAll: 'E_DOES_NOT_FIT', says: /partition 2 ends at byte 9000000000/ },
   { title: 'a table of other sectors', facts: on({ logicalSectorSize: 4096 }), guard: 'sector-size', code: 'E_SECTOR_SIZE', override: 'allowSectorSize', says: /sectors of 512 bytes, and \/dev\/sdx has sectors of 4096/ },
@@ -110,7 +110,11 @@ test('a partition is written while another one of its disk is read', () => {
   guardTarget(beside)
   // What lies on a volume over the disk may lie on this partition too.
   assert.equal(refusal({ ...beside, sourceDevices: ['253:0'] }, {}).code, 'E_SOURCE_ON_TARGET')
-  assert.equal(refusal({ ...beside, sourceDevices: ['8:161'] }, {}).code, 'E_SAME_DEVICE')
+  assert.equal(refusal({ ...beside, sourceDevices: ['8:161'] }, {}).code, 'E_SOURCE_ON_TARGET')
+  // The same of partitions that are themselves read.
+  guardTarget({ ...beside, sourceDisk: 'sdx' })
+  assert.equal(refusal({ ...beside, sourceDisk: 'sdx', sourceDevices: ['8:161'] }, {}).code, 'E_SAME_DEVICE')
+  assert.equal(refusal({ ...beside, sourceDisk: 'sdx', sourceDevices: ['8:160'] }, {}).code, 'E_SOURCE_ON_TARGET')
 })
 
 test('several guards at once: all are named, and each wants its own word', () => {
