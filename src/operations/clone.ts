@@ -1,6 +1,6 @@
-import { StoreSource } from '../block/store-source.js'
 import type { BlockSource, Note } from '../block/types.js'
 import { DiskStore } from '../device/disk-store.js'
+import { DeviceSource } from '../device/source.js'
 import type { DeviceUse, FoundDevice } from '../device/types.js'
 import { printable, refused } from '../errors.js'
 import { defined } from './defined.js'
@@ -34,16 +34,15 @@ export async function clone(from: string, to: string, options: CloneOptions): Pr
   if (live.length > 0 && options.live !== true) {
     throw refused('E_SOURCE_IN_USE', `the source ${path} is in use: ${live.join('; ')}`, { hint: 'Unmount it, and close what uses it. With --live it is read as it changes, and the copy is crash-consistent at best: what a power cut would have left.' })
   }
-  using store = openSource(from, found, live.length > 0)
   const { disk, partition } = found
-  const whole = new StoreSource(store, disk.logicalSectorSize === 4096 ? 4096 : 512)
+  using whole = openSource(from, found, live.length > 0)
   const used = options.usedOnly === undefined ? undefined : await usedOnly(whole, { ...options.usedOnly, ...defined({ signal: options.signal }) })
   const source: BlockSource = used?.source ?? whole
   const hot = live.length > 0 && !isStill(found)
   const outcome = await writeTarget({
-    source, name: path, isPartition: partition !== undefined, place: platform.place(from), devices: [partition?.deviceNumber ?? disk.deviceNumber], disk: disk.name,
-  }, to, hot ? { ...options, verify: false } : options)
-  const notes: Note[] = hot ? [{ code: 'W_CRASH_CONSISTENT', message: `${path} was in use while it was read: the copy is crash-consistent at best, and was not compared, since the source changes${options.newIds === true ? '' : '; its ids are those of the source'}` }] : []
+    source, name: path, isPartition: partition !== undefined, place: platform.place(from), devices: [partition?.deviceNumber ?? disk.deviceNumber], disk: disk.name, changes: hot,
+  }, to, options)
+  const notes: Note[] = hot ? [{ code: 'W_CRASH_CONSISTENT', message: `${path} was in use while it was read: the copy is crash-consistent at best, what a power cut would have left` }] : []
   return { source: describeTarget(from, found), live: hot, ...outcome, ...defined({ volumes: used?.volumes }), notes: [...notes, ...(used?.notes ?? []), ...outcome.notes] }
 }
 
@@ -60,6 +59,6 @@ function isStill(found: FoundDevice): boolean {
   return parts(found).every(({ uses }) => uses.every((use) => use.kind === 'mount' && use.readOnly))
 }
 
-function openSource(path: string, { disk, partition }: FoundDevice, shared: boolean): DiskStore {
-  return DiskStore.open(path, { size: partition?.size ?? disk.size, sectorSize: disk.logicalSectorSize, exclusive: !shared })
+function openSource(path: string, { disk, partition }: FoundDevice, shared: boolean): DeviceSource {
+  return new DeviceSource(DiskStore.open(path, { size: partition?.size ?? disk.size, sectorSize: disk.logicalSectorSize, exclusive: !shared }))
 }

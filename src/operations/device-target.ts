@@ -1,5 +1,5 @@
 import type { BlockSource, Note } from '../block/types.js'
-import { LinuxDisks } from '../device/linux.js'
+import { diskPlatform } from '../device/index.js'
 import type { DiskPlatform, FoundDevice, Place } from '../device/types.js'
 import type { Progress } from '../engine/index.js'
 import { printable, refused, usage } from '../errors.js'
@@ -48,6 +48,8 @@ export interface DeviceJob {
   readonly devices: readonly string[]
   /** The whole disk that is read, by its name, when it is one. */
   readonly disk?: string
+  /** Whether it changes while it is read. */
+  readonly changes?: boolean
   /** Whether a file is one of those that are read. */
   readonly reads?: (path: string) => boolean
 }
@@ -84,7 +86,7 @@ export function findDevice(path: string, platform: DiskPlatform): FoundDevice {
 
 /** The disks of this machine. */
 export function platformOf(options: { readonly platform?: DiskPlatform }): DiskPlatform {
-  return options.platform ?? new LinuxDisks()
+  return options.platform ?? diskPlatform()
 }
 
 /**
@@ -114,7 +116,7 @@ export async function writeTarget(job: DeviceJob, path: string, options: DeviceO
     // Everything else is asked again, without the words that were kept.
     guardTarget(facts(), { ...options, unmount: false, clearReadOnly: false })
   }
-  const written = await writeContent(path, found, platform, prepared, options)
+  const written = await writeContent(path, found, platform, prepared, { ...options, changes: job.changes === true })
   const { grown, ...finished } = await finishTarget(found, platform, prepared, options, notes)
   return done({ result: { ...written, ...finished }, verified: written.verified, ...defined({ grown }) })
 }
@@ -149,11 +151,11 @@ async function prepareDevice(found: FoundDevice, passed: readonly GuardPass[]): 
   return overridden('read-only') || overridden('mounted')
 }
 
-async function writeContent(path: string, found: FoundDevice, platform: DiskPlatform, { source, end }: DeviceContent, options: DeviceOptions): Promise<DeviceWritten> {
+async function writeContent(path: string, found: FoundDevice, platform: DiskPlatform, { source, end }: DeviceContent, options: DeviceOptions & { readonly changes: boolean }): Promise<DeviceWritten> {
   using store = openTarget(path, found, platform)
   const { threads, signal, onProgress } = options
   return await writeDevice(store, {
-    source, end, verify: options.verify !== false, ...defined({ threads, signal, onProgress }),
+    source, end, verify: options.verify === false ? 'no' : options.changes ? 'digest' : 'source', ...defined({ threads, signal, onProgress }),
     onCleared: () => {
       // Old partitions would lead into the middle of what is written.
       if (found.partition === undefined) forgetPartitions(store)

@@ -1,13 +1,14 @@
 import { isZero } from '../binary/zero.js'
 import { ConcatenatedSource } from '../block/concatenated.js'
 import { SliceSource } from '../block/slice.js'
-import { StoreSource } from '../block/store-source.js'
 import type { BlockSource, ByteStore } from '../block/types.js'
 import { ZeroSource } from '../block/zero.js'
 import { prepareCodec } from '../codec/index.js'
-import { compareSources, copy, type CopyTarget, type Progress } from '../engine/index.js'
+import { DeviceSource } from '../device/source.js'
+import { compareSources, copy, hashSource, type CopyTarget, type Progress } from '../engine/index.js'
 import { aborted, ImageError, isImageError, targetError } from '../errors.js'
 import { defined } from './defined.js'
+import { DiskDigests } from './disk-digests.js'
 import { ZeroQueue } from './zero-queue.js'
 
 /** A device open for writing, for oneself alone. */
@@ -26,8 +27,8 @@ export interface DeviceWriting {
   readonly source: BlockSource
   /** Where what is written ends; what is behind it is left alone, but for the last mebibyte. A multiple of the device's sector. */
   readonly end: number
-  /** Reads everything back, past the page cache. */
-  readonly verify: boolean
+  /** Reads everything back, past the page cache: compares it with the source, read again, or with the digest of what was read, where the source changes. */
+  readonly verify: 'source' | 'digest' | 'no'
   /** Called when nothing can be found on the device any more. */
   readonly onCleared?: () => void
   readonly threads?: number
@@ -63,15 +64,17 @@ export async function writeDevice(store: WritableDevice, writing: DeviceWriting)
     clearEdges(store, edges)
     writing.onCleared?.()
     const body = new ConcatenatedSource([new ZeroSource(edges.head, source.sectorSize), new SliceSource(source, edges.head, bodyEnd - edges.head)], source.sectorSize)
-    const written = await fill(store, body, writing)
+    const digests = verify === 'digest' ? new DiskDigests(body.capacity, []) : undefined
+    const written = await fill(store, body, writing, digests)
     onProgress?.({ phase: 'flush', done: 0, total: 1 })
     store.flush()
-    if (verify) await verifyBody(store, body, writing)
+    if (digests !== undefined) await verifyDigest(store, body, digests, writing)
+    else if (verify === 'source') await verifyBody(store, body, writing)
     stopIfAborted(signal)
     // From here on it is a matter of moments, and no longer stopped.
-    finish(store, edges, { head, tail, verify, state })
+    finish(store, edges, { head, tail, verify: verify !== 'no', state })
     onProgress?.({ phase: 'flush', done: 1, total: 1 })
-    return { ...written, bytesWritten: written.bytesWritten + head.length + (isZero(tail) ? 0 : tail.length), verified: verify }
+    return { ...written, bytesWritten: written.bytesWritten + head.length + (isZero(tail) ? 0 : tail.length), verified: verify !== 'no' }
   } catch (error) {
     throw incomplete(store, error, state.cleared)
   }
@@ -118,7 +121,7 @@ class DeviceTarget implements CopyTarget {
   }
 }
 
-async function fill(store: WritableDevice, body: BlockSource, { threads, signal, onProgress }: DeviceWriting): Promise<Omit<DeviceWritten, 'verified'>> {
+async function fill(store: WritableDevice, body: BlockSource, { threads, signal, onProgress }: DeviceWriting, digests: DiskDigests | undefined): Promise<Omit<DeviceWritten, 'verified'>> {
   const zeros = new ZeroQueue(store)
   const { head } = edgesOf(store.size)
   const target = new DeviceTarget(store, body.capacity, zeros, head)
@@ -130,7 +133,7 @@ async function fill(store: WritableDevice, body: BlockSource, { threads, signal,
     shown = Math.max(shown, copied - zeros.pending)
     onProgress?.({ phase: 'write', done: shown, total: body.capacity })
   }
-  const moving = copy({ source: body, target, share: false, signal: stop, onProgress: ({ done }) => { copied = done; report() }, ...defined({ threads }) }).then((result) => {
+  const moving = copy({ source: body, target, share: false, signal: stop, onProgress: ({ done }) => { copied = done; report() }, ...defined({ threads, digests }) }).then((result) => {
     target.finish()
     return result
   })
@@ -147,10 +150,25 @@ async function fill(store: WritableDevice, body: BlockSource, { threads, signal,
 }
 
 async function verifyBody(store: WritableDevice, body: BlockSource, { threads, signal, onProgress }: DeviceWriting): Promise<void> {
-  try {
-    const sectorSize = store.sectorSize === 4096 ? 4096 : 512
-    const { equal, offset } = await compareSources(body, new StoreSource(store, sectorSize, body.capacity), defined({ threads, signal, onProgress }))
+  await verifying(store, async () => {
+    const { equal, offset } = await compareSources(body, new SliceSource(new DeviceSource(store), 0, body.capacity), defined({ threads, signal, onProgress }))
     if (!equal) throw mismatch(store, offset ?? 0)
+  })
+}
+
+async function verifyDigest(store: WritableDevice, body: BlockSource, digests: DiskDigests, { threads, signal, onProgress }: DeviceWriting): Promise<void> {
+  await verifying(store, async () => {
+    const written = new SliceSource(new DeviceSource(store), 0, body.capacity)
+    const found = await hashSource(written, { algorithm: 'tree', ...defined({ threads, signal, onProgress: onProgress === undefined ? undefined : (progress: Progress): void => onProgress({ ...progress, phase: 'verify' }) }) })
+    const { disk } = await digests.result(() => written)
+    if (Buffer.from(found).toString('hex') === disk.digest) return
+    throw new ImageError('mismatch', 'E_MISMATCH', `${store.name} differs from what was written to it, read back from the medium`, { hint: 'The disk, its cable or the memory is not to be trusted.' })
+  })
+}
+
+async function verifying(store: WritableDevice, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
   } catch (error) {
     if (isImageError(error) && (error.kind === 'mismatch' || error.kind === 'aborted')) throw error
     throw new ImageError('mismatch', 'E_VERIFY', `${store.name}: what was written cannot be compared: ${error instanceof Error ? error.message : String(error)}`, { cause: error, hint: 'Check the disk and its cable.' })

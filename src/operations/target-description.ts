@@ -1,7 +1,7 @@
-import { StoreSource } from '../block/store-source.js'
 import { SliceSource } from '../block/slice.js'
 import type { BlockSource } from '../block/types.js'
 import { DiskStore } from '../device/disk-store.js'
+import { DeviceSource } from '../device/source.js'
 import type { DeviceUse, FoundDevice } from '../device/types.js'
 import { isImageError } from '../errors.js'
 import { identifyFilesystems } from '../filesystem/index.js'
@@ -58,8 +58,7 @@ function present(path: string, { disk, partition }: FoundDevice): PresentPartiti
   const size = partition?.size ?? disk.size
   if (size === 0) return undefined
   try {
-    using store = DiskStore.open(path, { size, sectorSize: disk.logicalSectorSize })
-    const source = new StoreSource(store, disk.logicalSectorSize === 4096 ? 4096 : 512)
+    using source = new DeviceSource(DiskStore.open(path, { size, sectorSize: disk.logicalSectorSize }))
     if (partition !== undefined) return [{ number: partition.number, start: partition.start, length: size, ...filesystemOf(source) }]
     const { partitions, scheme } = readPartitionTable(source)
     if (scheme === 'none') return [{ number: 0, start: 0, length: size, ...filesystemOf(source) }].filter(({ filesystem }) => filesystem !== undefined)
