@@ -33,6 +33,8 @@ export interface CopyOptions {
   readonly sparse?: number
   /** Reads what the source cannot (bad sectors of a disk): a chunk that fails with E_READ is taken from here as a whole. */
   readonly salvage?: Salvage
+  /** Whether blocks may be shared with the source's file (reflink) where the filesystem can; default yes. A disk never can. */
+  readonly share?: boolean
   /** Is given digests of what was read, so that the source need not be read a second time for them. */
   readonly digests?: BlockDigests
   readonly signal?: AbortSignal
@@ -85,7 +87,7 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
   const slots = makeSlots(lanes, chunkLength, base !== undefined)
   // What is shared is not seen, and a disk's bad sectors are not shared.
   const seen = options.digests !== undefined || options.salvage !== undefined
-  const sharing = base === undefined && !zeros && !seen && target.packedUnit === undefined ? new Sharing(source) : undefined
+  const sharing = options.share !== false && base === undefined && !zeros && !seen && target.packedUnit === undefined ? new Sharing(source) : undefined
   const next = (): Chunk | Shareable | undefined => (sharing?.usable === true ? plan.nextShareable(sharing.unit) : undefined) ?? plan.next()
   await runLanes(lanes, next, async (item, lane, ticket) => {
     const slot = slots[lane]
