@@ -69,6 +69,8 @@ export interface Disk {
 export interface Place {
   /** Names of whole disks: `sda`. Several for RAID, LVM over two disks … */
   readonly disks: readonly string[]
+  /** Names of all whole devices on the way down to them, themselves too: `loop0`, `dm-1`, `sda`. What is written to one of these changes it. */
+  readonly through?: readonly string[]
   /** What is no disk of this machine: `nfs server:/export`, `tmpfs`. */
   readonly elsewhere: readonly string[]
   /** Why part of it is not known. */
