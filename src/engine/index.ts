@@ -2,7 +2,7 @@ export { copy, type CopyOptions, type CopyResult, type CopyTarget } from './copy
 export { compareAllocation, compareSources, type CompareOptions, type CompareResult } from './compare.js'
 export { hashSource, type HashAlgorithm, type HashOptions } from './hash.js'
 export { HostHoles } from './holes.js'
-export { longestRun } from './walk.js'
+export { longestRun, SamePlace, Walk } from './walk.js'
 export { stream, type StreamOptions, type StreamTarget } from './stream.js'
 export type { Progress } from './progress.js'
 export type { Range, RangeSummary } from './ranges.js'
