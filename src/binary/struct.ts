@@ -67,7 +67,7 @@ export function struct<Table extends Record<string, Field<unknown>>>(endian: End
     fields,
     read(bytes, at = 0) {
       const view = need(bytes, at)
-      // Not Object.fromEntries: a server does this for every request.
+      // Of the same shape each time: logs hold hundreds of thousands of them, and a server reads one for every request.
       const values: Record<string, unknown> = {}
       for (const [name, field] of entries) values[name] = field.get(view, at + field.offset, endian)
       return values as ValuesOf<Table>

@@ -20,6 +20,11 @@ export interface ByteStore extends Disposable {
   /** The descriptor, so that the engine's threads can move bytes without the store. Absent: only `read` and `write` work. */
   readonly fd?: number
   /**
+   * What positions and lengths of bulk reads and writes by `fd`, and the addresses of their memory, are multiples of, where it matters:
+   * the sector of a disk past the page cache. What does not fit goes through `read` and `write`.
+   */
+  readonly descriptorAlignment?: number
+  /**
    * A second descriptor for writing, past the page cache: bulk data is on the medium when the write returns, and the cache keeps what the
    * user had in it. Positions, lengths and the memory's address are multiples of {@link directAlignment}.
    */

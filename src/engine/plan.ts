@@ -4,7 +4,7 @@ import { isKnownCodec } from '../codec/index.js'
 import type { Piece } from './chunk.js'
 import { longestRun, SamePlace, Walk } from './walk.js'
 
-/** A piece only the main thread can read: its store has no descriptor, or its codec is a plugin's. `fetch`: it need not wait for the bytes. */
+/** A piece only the main thread can read: its store has no descriptor, or one that does not take such a piece, or its codec is a plugin's. `fetch`: it need not wait for the bytes. */
 export interface LocalPiece { readonly at: number; readonly length: number; readonly offset: number; readonly fetch?: (target: Uint8Array) => Promise<void> }
 
 /** The content of one disk within a chunk. Space that no piece covers is zero. */
@@ -138,8 +138,9 @@ function collect(walk: Walk, start: number, end: number): Content {
     const run = walk.runAt(offset, end - offset)
     const at = offset - start
     if (run.kind !== 'zero') {
-      const { length, store: { fd: descriptor, name }, position } = run
-      if (descriptor === undefined || (run.kind === 'packed' && !isKnownCodec(run.codec.id))) {
+      const { length, store: { fd: descriptor, name, descriptorAlignment = 1 }, position } = run
+      const fits = descriptorAlignment === 1 || (run.kind === 'data' && [position, length, at].every((value) => value % descriptorAlignment === 0))
+      if (descriptor === undefined || !fits || (run.kind === 'packed' && !isKnownCodec(run.codec.id))) {
         const { store } = run
         local.push({ at, length, offset, ...(run.kind === 'packed' || store.fetch === undefined ? {} : { fetch: async (target) => await store.fetch?.(position, target) }) })
       }

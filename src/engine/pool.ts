@@ -98,5 +98,5 @@ export class TaskPool implements AsyncDisposable {
 }
 
 function isHeavy(task: Task): boolean {
-  return task.mode === 'hash' || task.packing !== undefined || task.pieces.some((piece) => piece.kind === 'packed') || (task.base?.pieces.some((piece) => piece.kind === 'packed') ?? false)
+  return task.mode === 'hash' || (task.digests?.length ?? 0) > 0 || task.packing !== undefined || task.pieces.some((piece) => piece.kind === 'packed') || (task.base?.pieces.some((piece) => piece.kind === 'packed') ?? false)
 }

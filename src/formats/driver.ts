@@ -20,6 +20,13 @@ export interface DiskImage extends BlockSource {
   readonly unreadable?: ImageError
   /** Name and identity that a child must record to find this image again (VHD: unique id, VHDX: DataWriteGuid). */
   readonly identity?: string
+  /** Its internal snapshots, in the file's order; formats without such leave it out. */
+  readonly snapshots?: readonly ImageSnapshot[]
+  /**
+   * Bytes of the file that nothing but this snapshot uses: what deleting it gives back. Tells how far it is. @throws ImageError usage
+   * E_SNAPSHOT_UNKNOWN; corrupt.
+   */
+  snapshotUse?(id: string): Generator<CheckProgress, number>
   /** What `info` says of it beyond the common facts. */
   describe(): Section[]
   /**
@@ -34,6 +41,18 @@ export interface DiskImage extends BlockSource {
 export interface CheckOptions {
   /** Also decode every compressed unit. Data that is stored as it is, is read by the caller. */
   readonly deep?: boolean
+}
+
+/** An internal snapshot: the disk as it was once, kept in the same file. */
+export interface ImageSnapshot {
+  readonly id: string
+  readonly name: string
+  /** When it was taken, in seconds since 1970. */
+  readonly time: number
+  /** Bytes of its disk, as recorded; bigint only where they are more than can be. */
+  readonly capacity: number | bigint
+  /** Bytes of the state of a running machine that is kept with it; 0: none. */
+  readonly vmStateSize: number | bigint
 }
 
 /** Something that is wrong with an image. */
@@ -191,6 +210,14 @@ export interface WritableImage extends DiskImage {
   resize?(capacity: number): void
   /** Moves blocks down into unused space, so that the file is shorter when it is closed. Gives how far it is; may be stopped anywhere. */
   compact?(): Iterable<CheckProgress>
+  /**
+   * Keeps the disk as it is now as an internal snapshot. It is there, durable, when the last step is done, and not at all before: a power
+   * cut or a stop leaves the image without it. `time` in seconds since 1970.
+   * @throws ImageError usage E_SNAPSHOT_NAME, E_SNAPSHOT_EXISTS; corrupt where it could damage something.
+   */
+  takeSnapshot?(wanted: { readonly name: string; readonly time: number }): Generator<CheckProgress, ImageSnapshot>
+  /** Gives up the snapshot of that id or name, in the same way. @throws ImageError usage E_SNAPSHOT_UNKNOWN; corrupt. */
+  deleteSnapshot?(wanted: string): Generator<CheckProgress, void>
 }
 
 export type Certainty = 'certain' | 'possible' | 'no'

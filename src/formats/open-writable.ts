@@ -12,7 +12,7 @@ import { checkOptions } from './options.js'
 export class OpenedWritable implements Disposable {
   /** The layer that is changed. */
   readonly image: WritableImage
-  /** The disk as a guest sees it: the layer over its parents. */
+  /** The disk as a guest sees it: the layer over its parents; the layer alone when a parent is missing and need not be there. */
   readonly disk: BlockSource
   /** The same image and its chain as they were opened for reading; of the first layer only what does not change is to be used. */
   readonly opened: OpenedImage
@@ -20,7 +20,7 @@ export class OpenedWritable implements Disposable {
   constructor(image: WritableImage, opened: OpenedImage) {
     this.image = image
     this.opened = opened
-    const { parent } = opened
+    const parent = opened.missing === undefined ? opened.parent : undefined
     this.disk = parent === undefined ? image : new OverlaySource(image, parent)
   }
 
@@ -37,15 +37,18 @@ export class OpenedWritable implements Disposable {
  * What opens this image to change it; nothing is touched before it is called.
  * @throws ImageError unsupported E_NOT_WRITABLE, and why the image cannot be read.
  */
-export function changing({ unreadable, top: { driver, image, name } }: OpenedImage): NonNullable<FormatDriver['openWritable']> {
-  if (unreadable !== undefined) throw unreadable
+export function changing({ missing, unreadable, top: { driver, image, name } }: OpenedImage): NonNullable<FormatDriver['openWritable']> {
+  // With a chain that is allowed to be incomplete, what is below does not matter.
+  const problem = missing === undefined ? unreadable : image.unreadable
+  if (problem !== undefined) throw problem
   if (driver.openWritable === undefined) throw unsupported('E_NOT_WRITABLE', `${name} is a ${driver.title}, which vdisk cannot change in place`, { hint: 'Convert it to a format that can be changed.' })
   if ((image.references ?? []).length > 0) throw unsupported('E_NOT_WRITABLE', `${name} keeps its data in further files, and such images are not changed in place`, { hint: 'Convert it to an image of one file.' })
   return driver.openWritable.bind(driver)
 }
 
 /**
- * Opens an image to change it. Parents are only read.
+ * Opens an image to change it. Parents are only read. With `chain: 'optional'` they may be missing: changes that need them then throw
+ * reference E_PARENT_NEEDED.
  * @throws ImageError those of reading; unsupported E_NOT_WRITABLE; refused E_LOCKED; usage E_SNAPSHOT_WRITE.
  */
 export function openWritableImage(path: string, options: OpenOptions = {}): OpenedWritable {
@@ -63,7 +66,7 @@ export function openWritableImage(path: string, options: OpenOptions = {}): Open
     }
     const store = FileStore.openWrite(path)
     try {
-      return new OpenedWritable(openWritable(store, context, opened.parent), opened)
+      return new OpenedWritable(openWritable(store, context, opened.missing === undefined ? opened.parent : undefined), opened)
     } catch (error) {
       store[Symbol.dispose]()
       throw error
