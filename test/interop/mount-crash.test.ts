@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { dirname, join } from 'node:path'
 import test, { type TestContext } from 'node:test'
+import { isImageError } from '../../src/errors.js'
 import { openImage } from '../../src/formats/open.js'
 import { check } from '../../src/operations/check.js'
 import { convert } from '../../src/operations/convert.js'
@@ -155,7 +156,7 @@ test('setting up that fails or is interrupted leaves nothing', { skip }, async (
     setTimeout(() => stop.abort(), delay)
     await mount(at('nothing.raw'), undefined, { signal: stop.signal }).then(
       (session) => assert.fail(`mounted at ${session.folder} after all`),
-      (error: { code: string }) => assert.equal(error.code, 'E_ABORTED'),
+      (error: unknown) => assert.equal(isImageError(error) && error.code, 'E_ABORTED'),
     )
     await assertGone(place)
   }
