@@ -1,5 +1,5 @@
 import fs from 'node:fs'
-import { isImageError, printable } from '../../errors.js'
+import { isImageError } from '../../errors.js'
 import type { ExposedDisk } from '../exposed-disk.js'
 import { fallocateWish, negotiate, opensForWriting, setsOwnership, setsSize } from './entries.js'
 import { nextOfKind } from './extents.js'
@@ -18,6 +18,7 @@ const maxBackground = 64
 type Answer = Uint8Array | number | undefined
 
 const done = new Uint8Array(0)
+const writing: ReadonlySet<number> = new Set([opcodes.write, opcodes.fallocate, opcodes.flush, opcodes.fsync, opcodes.syncfs])
 const headLength = outHeader.size
 
 export interface FuseSessionOptions {
@@ -26,8 +27,8 @@ export interface FuseSessionOptions {
   readonly disk: ExposedDisk
   readonly files: readonly ServedFile[]
   readonly look: FolderLook
-  /** Told of requests that failed for another reason than the request itself. */
-  readonly onError?: (message: string) => void
+  /** Told of requests that failed for another reason than the request itself; `writes`: what was to be written may not be there. */
+  readonly onError?: (error: unknown, writes: boolean) => void
 }
 
 /**
@@ -80,14 +81,16 @@ export class FuseSession {
     try {
       answer = this.#handle(request)
     } catch (error) {
-      answer = this.#errorNumber(error)
+      this.#options.onError?.(error, this.#writes())
+      answer = isImageError(error) && error.code === 'E_NO_SPACE' ? errors.ENOSPC : errors.EIO
     }
     if (answer !== undefined) this.#send(unique, answer)
   }
 
-  #errorNumber(error: unknown): number {
-    this.#options.onError?.(printable(error instanceof Error ? error.message : String(error)))
-    return isImageError(error) && error.code === 'E_NO_SPACE' ? errors.ENOSPC : errors.EIO
+  /** Whether the request at hand writes or flushes. */
+  #writes(): boolean {
+    const { opcode } = inHeader.fields
+    return writing.has(opcode.get(this.#view, opcode.offset, 'little'))
   }
 
   #send(unique: bigint, answer: Uint8Array | number): void {
