@@ -56,8 +56,18 @@ export class FuseSession {
     for (;;) {
       const length = this.#receive()
       if (length === undefined) return
-      this.#answer(this.#request.subarray(0, length))
+      const reply = this.respond(this.#request.subarray(0, length))
+      if (reply !== undefined) this.#send(reply)
     }
+  }
+
+  /** The reply to a request, valid until the next one; undefined where the kernel wants none. */
+  respond(request: Uint8Array): Uint8Array | undefined {
+    if (request.buffer !== this.#request.buffer) this.#request.set(request)
+    const { unique } = inHeader.fields
+    const id = unique.get(this.#view, unique.offset, 'little')
+    const answer = this.#answer(this.#request.subarray(0, request.length))
+    return answer === undefined ? undefined : this.#complete(id, answer)
   }
 
   #receive(): number | undefined {
@@ -75,16 +85,13 @@ export class FuseSession {
     }
   }
 
-  #answer(request: Uint8Array): void {
-    const unique = inHeader.fields.unique.get(this.#view, inHeader.fields.unique.offset, 'little')
-    let answer: Answer
+  #answer(request: Uint8Array): Answer {
     try {
-      answer = this.#handle(request)
+      return this.#handle(request)
     } catch (error) {
       this.#options.onError?.(error, this.#writes())
-      answer = isImageError(error) && error.code === 'E_NO_SPACE' ? errors.ENOSPC : errors.EIO
+      return isImageError(error) && error.code === 'E_NO_SPACE' ? errors.ENOSPC : errors.EIO
     }
-    if (answer !== undefined) this.#send(unique, answer)
   }
 
   /** Whether the request at hand writes or flushes. */
@@ -93,7 +100,7 @@ export class FuseSession {
     return writing.has(opcode.get(this.#view, opcode.offset, 'little'))
   }
 
-  #send(unique: bigint, answer: Uint8Array | number): void {
+  #complete(unique: bigint, answer: Uint8Array | number): Uint8Array {
     const body = typeof answer === 'number' ? done : answer
     const { length, error, unique: id } = outHeader.fields
     length.set(this.#replyView, length.offset, headLength + body.length, 'little')
@@ -101,8 +108,12 @@ export class FuseSession {
     id.set(this.#replyView, id.offset, unique, 'little')
     // What READ gave lies there already.
     if (body.buffer !== this.#reply.buffer) this.#reply.set(body, headLength)
+    return this.#reply.subarray(0, headLength + body.length)
+  }
+
+  #send(reply: Uint8Array): void {
     try {
-      fs.writeSync(this.#options.descriptor, this.#reply, 0, headLength + body.length)
+      fs.writeSync(this.#options.descriptor, reply)
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException
       // ENOENT: whoever asked was interrupted. ENODEV: unmounted, which the next read tells too.
