@@ -13,11 +13,14 @@ const maximumOptions = 1000
 /** How long a client may take until it has chosen an export, in milliseconds. */
 const hagglingTime = 30_000
 
+/** Puts TLS over a connection; gives the new stream when it stands and the client is one that may come in, else undefined. */
+export type Securing = (stream: Duplex, done: (secure: Duplex | undefined) => void) => void
+
 export interface ConnectionOptions {
   readonly disks: readonly ServedDisk[]
   readonly buffers: PieceBuffers
-  /** Puts TLS over the connection; undefined: there is none. */
-  readonly secure?: (stream: Duplex) => Duplex
+  /** Left out: there is no TLS. */
+  readonly secure?: Securing
   /** A client has chosen an export. */
   readonly onTransmission?: (disk: ServedDisk) => void
   /** The connection is gone; called once. */
@@ -158,11 +161,17 @@ export class Connection {
       this.close()
       return
     }
-    const plain = this.#stream
-    plain.removeAllListeners('data').removeAllListeners('end')
-    this.#stream = secure(plain)
+    this.#stream.removeAllListeners('data').removeAllListeners('end')
     this.#input = new ByteQueue()
-    this.#haggling?.secured()
-    this.#listen(this.#stream)
+    secure(this.#stream, (stream) => {
+      if (stream === undefined || this.#closed) {
+        stream?.destroy()
+        this.close()
+        return
+      }
+      this.#stream = stream
+      this.#haggling?.secured()
+      this.#listen(stream)
+    })
   }
 }

@@ -130,6 +130,11 @@ export class ExportStore implements ByteStore {
     if (this.facts.flags.flush) this.#call({ kind: 'flush', offset: 0, length: 0 })
   }
 
+  /** As `flush`, without keeping this thread waiting. @throws ImageError target. */
+  async flushed(): Promise<void> {
+    if (this.facts.flags.flush) await this.#ask({ kind: 'flush', offset: 0, length: 0 })
+  }
+
   /** What the server says of the run at `position`. */
   holeAt(position: number, limit: number): { readonly hole: boolean; readonly length: number } {
     if (this.facts.allocation === undefined) return { hole: false, length: limit }

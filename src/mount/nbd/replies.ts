@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import type { StructValues } from '../../binary/struct.js'
 import { chunkDone, hasFlag } from './entries.js'
 import {
   blockDescriptor, chunkHeader, chunkMagic, chunkOffset, chunkType, errorPayload, holePayload, simpleReply, simpleReplyMagic,
@@ -25,7 +26,7 @@ export class Replies {
   /** A simple reply with the data of a read, which stands in the buffer. */
   simpleData(cookie: bigint, buffer: PieceBuffer, length: number, done: () => void): void {
     const start = headerRoom - simpleReply.size
-    buffer.whole.set(simpleReply.write({ magic: simpleReplyMagic, error: 0, cookie }), start)
+    simpleReply.writeInto(buffer.view, start, { magic: simpleReplyMagic, error: 0, cookie })
     this.#stream.write(buffer.whole.subarray(start, headerRoom + length), done)
   }
 
@@ -40,8 +41,8 @@ export class Replies {
 
   data(head: ChunkHead, offset: number, buffer: PieceBuffer, length: number, done: () => void): void {
     const start = headerRoom - chunkHeader.size - chunkOffset.size
-    buffer.whole.set(header(head, chunkType.offsetData, chunkOffset.size + length), start)
-    buffer.whole.writeBigUInt64BE(BigInt(offset), headerRoom - chunkOffset.size)
+    chunkHeader.writeInto(buffer.view, start, headerValues(head, chunkType.offsetData, chunkOffset.size + length))
+    chunkOffset.writeInto(buffer.view, headerRoom - chunkOffset.size, { offset: BigInt(offset) })
     this.#stream.write(buffer.whole.subarray(start, headerRoom + length), done)
   }
 
@@ -65,8 +66,12 @@ export class Replies {
   }
 }
 
-function header({ cookie, last }: ChunkHead, type: number, length: number): Uint8Array {
-  return chunkHeader.write({ magic: chunkMagic, flags: last ? chunkDone : 0, type, cookie, length })
+function headerValues({ cookie, last }: ChunkHead, type: number, length: number): StructValues<typeof chunkHeader> {
+  return { magic: chunkMagic, flags: last ? chunkDone : 0, type, cookie, length }
+}
+
+function header(head: ChunkHead, type: number, length: number): Uint8Array {
+  return chunkHeader.write(headerValues(head, type, length))
 }
 
 /** Whether a chunk's flags say that it is the last one. */

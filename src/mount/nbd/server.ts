@@ -1,10 +1,9 @@
 import fs from 'node:fs'
 import net from 'node:net'
-import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
 import { printable, refused, targetError, usage } from '../../errors.js'
 import { PieceBuffers } from './buffers.js'
-import { Connection } from './connection.js'
+import { Connection, type Securing } from './connection.js'
 import type { ServedDisk } from './served-disk.js'
 
 /** Clients at once; with what each may hold they stay below 256 MiB together. */
@@ -30,7 +29,7 @@ export class NbdServer {
   readonly #connections = new Set<Connection>()
   readonly #options: NbdServerOptions
   readonly #buffers = new PieceBuffers()
-  readonly #secure: ((stream: Duplex) => Duplex) | undefined
+  readonly #secure: Securing | undefined
 
   /** @throws ImageError usage E_TLS where the certificates are none. */
   constructor(options: NbdServerOptions) {
@@ -95,15 +94,20 @@ export class NbdServer {
   }
 }
 
-function securing({ certificate, key, authority }: ServerTls): (stream: Duplex) => Duplex {
-  let secureContext: tls.SecureContext
+function securing({ certificate, key, authority }: ServerTls): Securing {
+  const verify = authority !== undefined
+  const options: tls.TlsOptions = { cert: certificate, key, ...(authority === undefined ? {} : { ca: authority }), minVersion: 'TLSv1.2', requestCert: verify, rejectUnauthorized: verify }
   try {
-    secureContext = tls.createSecureContext({ cert: certificate, key, ...(authority === undefined ? {} : { ca: authority }), minVersion: 'TLSv1.2' })
+    tls.createSecureContext(options)
   } catch (cause) {
     throw usage('E_TLS', `the certificates cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, { cause, hint: 'They are PEM files: a certificate (chain), its private key, and the certificate of the authority.' })
   }
-  const verify = authority !== undefined
-  return (stream) => new tls.TLSSocket(stream, { isServer: true, secureContext, requestCert: verify, rejectUnauthorized: verify })
+  return (stream, done) => {
+    // Not a TLSSocket made by hand: only a server looks at what came of the client's certificate.
+    const server = tls.createServer(options, (secure) => done(secure))
+    server.on('tlsClientError', () => done(undefined))
+    server.emit('connection', stream)
+  }
 }
 
 /** Makes way for a new socket where a server that is gone left its own. @throws ImageError refused E_SOCKET_IN_USE; target E_EXISTS. */

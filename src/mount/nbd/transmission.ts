@@ -10,6 +10,8 @@ import { command, errorNumber, longestPayload, request as requestLayout, request
 
 /** Replies that a connection may hold at once; each has one piece of data at most, so that no client takes more than 4 MiB. */
 const maximumInFlight = 16
+/** Replies that wait to go out, in bytes, before no more are made. */
+const corkedLength = 128 * 1024
 /** Requests that are answered before other connections have their turn. */
 const turnLength = 64
 /** Runs that one block status tells; clients ask again for the rest. */
@@ -61,14 +63,24 @@ export class Transmission {
   readonly pump = (): void => {
     if (this.#pumping) return
     this.#pumping = true
+    const { stream } = this.#line
+    // What is answered in one go goes out in one go.
+    stream.cork()
     try {
       let turns = 0
       while (!this.#closing && this.#inFlight < maximumInFlight && !this.#alone && this.#step()) {
+        if (stream.writableLength > corkedLength) {
+          // Data goes on while the processor has it at hand.
+          stream.uncork()
+          stream.cork()
+          if (stream.writableLength > corkedLength) break
+        }
         if (++turns < turnLength) continue
         setImmediate(this.pump)
         break
       }
     } finally {
+      stream.uncork()
       this.#pumping = false
     }
     this.#throttle()
