@@ -37,6 +37,23 @@ export { cleanMounts, mounts, type CleanedMount, type ListedMount } from './oper
 export { unmount, type UnmountedImage, type UnmountOptions } from './operations/unmount.js'
 export { readFile, type ReadFileOptions } from './operations/read-file.js'
 export { repair, type RepairOptions, type RepairResult } from './operations/repair.js'
+export { clone, type CloneOptions, type CloneResult } from './operations/clone.js'
+export { restore, type RestoreOptions, type RestoreResult } from './operations/restore.js'
+export type { DeviceOptions, DeviceOutcome } from './operations/device-target.js'
+export type { Confirmation, ConfirmationQuestion } from './operations/target-confirmation.js'
+export type { TargetDescription } from './operations/target-description.js'
+export { guardTarget, type GuardPass, type TargetFacts, type TargetOverrides } from './operations/target-guards.js'
+export { disks, type DisksOptions, type DisksResult, type HeldFilesystem, type ListedDisk, type ListedPartition } from './operations/disks.js'
+export { imageDisk, type ImageDiskOptions, type ImageDiskResult, type ImagingPlan } from './operations/image-disk.js'
+export { resumeImage, type ResumeImageOptions } from './operations/resume-image.js'
+export { readImageRecord, writeImageRecord, type Consistency, type ImageRecord, type RecordedDigest, type RecordedSource } from './operations/image-record.js'
+export type { GuardAnswer } from './operations/imaging-guards.js'
+export type { DeviceUse, Disk, DiskKind, DiskPartition, DiskPlatform, FoundDevice, HolderRole, Place } from './device/types.js'
+export {
+  createSnapshot, deleteSnapshot, extractSnapshot, listSnapshots,
+  type SnapshotChangeOptions, type SnapshotChangeResult, type SnapshotInfo, type SnapshotListResult, type SnapshotOptions,
+} from './operations/snapshot.js'
+export { serve, type ServedExport, type ServeOptions, type ServeReady, type ServeResult } from './operations/serve.js'
 export type { Progress } from './engine/progress.js'
 export type { HashAlgorithm } from './engine/hash.js'
 export type { Range, RangeSummary } from './engine/ranges.js'
@@ -47,7 +64,7 @@ export { corrupt, printable, reference, refused, targetError, unsupported, usage
 export { Registry, builtinDrivers, type RegisteredDriver } from './formats/registry.js'
 export {
   driverApiVersion,
-  type Certainty, type CheckOptions, type CheckProgress, type CreateContext, type DiskImage, type DiskShape, type FileReference, type Finding, type FormatDriver, type ImageIdentity,
+  type Certainty, type CheckOptions, type CheckProgress, type CreateContext, type DiskImage, type DiskShape, type FileReference, type Finding, type FormatDriver, type ImageIdentity, type ImageSnapshot,
   type ImageWriter, type OpenContext, type OptionSpec, type OptionValues, type ParentReference, type ParentShape, type RepairAction, type WritableImage,
 } from './formats/driver.js'
 export type { BlockSource, ByteStore, Codec, Extent, Fact, Note, Section } from './block/types.js'

@@ -2,7 +2,10 @@ import { Command } from '@oclif/core/command'
 import { boolean } from '@oclif/core/flags'
 import { exitCodes, ImageError, isImageError, printable, usage } from '../errors.js'
 import type { Registry } from '../formats/registry.js'
+import type { questionText } from './device-text.js'
 import { ProgressReporter, type ProgressMode } from './progress.js'
+
+type Question = Parameters<typeof questionText>[1]
 
 /** What a command prints as JSON, and what an error becomes there. */
 interface JsonDocument { readonly schema: string; readonly schemaVersion: 1 }
@@ -46,6 +49,15 @@ export abstract class BaseCommand extends Command {
   protected async registry(): Promise<Registry> {
     const { registryOf } = await import('./plugin-registry.js')
     return registryOf(this.config)
+  }
+
+  /** Asks a person to type what tells the disk that is meant; undefined where there is no terminal to ask on. */
+  protected asking(action: string): ((question: Question) => Promise<string | undefined>) | undefined {
+    if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined
+    return async (question) => {
+      const [{ renderer }, { questionText }, { promptLine }] = await Promise.all([import('./render.js'), import('./device-text.js'), import('./prompt.js')])
+      return await promptLine(questionText(await renderer(process.stderr), question, action), { input: process.stdin, output: process.stderr }, this.signal)
+    }
   }
 
   /** Where progress goes: a bar when standard error is a terminal, unless the flag says otherwise. */
