@@ -221,14 +221,15 @@ function openError(path: string, cause: unknown): ImageError {
   return corrupt('E_READ', `${name}: cannot be opened: ${reason(cause)}`, { cause })
 }
 
-/** A failed write as DESIGN's kind `target`, with the code for its reason. */
-export function writeError(path: string, what: string, cause: unknown): ImageError {
+/** A failed write as DESIGN's kind `target`, with the code for its reason. @param position where it was to go, in bytes. */
+export function writeError(path: string, what: string, cause: unknown, position?: number): ImageError {
   const code = (cause as NodeJS.ErrnoException).code
   const name = printable(path)
-  if (code === 'ENOSPC' || code === 'EDQUOT') return targetError('E_NO_SPACE', `${name} ${what}: no space left`, { cause, hint: 'Free space, or choose another folder.' })
-  if (code === 'EFBIG') return targetError('E_FILE_TOO_BIG', `${name} ${what}: the filesystem does not take a file of that size`, { cause })
-  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') return targetError('E_PERMISSION', `${name} ${what}: no permission`, { cause })
+  const where = position === undefined ? {} : { details: { position } }
+  if (code === 'ENOSPC' || code === 'EDQUOT') return targetError('E_NO_SPACE', `${name} ${what}: no space left`, { cause, ...where, hint: 'Free space, or choose another folder.' })
+  if (code === 'EFBIG') return targetError('E_FILE_TOO_BIG', `${name} ${what}: the filesystem does not take a file of that size`, { cause, ...where })
+  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') return targetError('E_PERMISSION', `${name} ${what}: no permission`, { cause, ...where })
   if (code === 'EEXIST') return targetError('E_EXISTS', `${name} exists already`, { cause })
   if (code === 'ENOENT') return targetError('E_NO_FOLDER', `${name} ${what}: its folder does not exist`, { cause })
-  return targetError('E_WRITE', `${name} ${what}: ${reason(cause)}`, { cause })
+  return targetError('E_WRITE', `${name} ${what}: ${reason(cause)}`, { cause, ...where })
 }

@@ -20,6 +20,11 @@ export interface ByteStore extends Disposable {
   /** The descriptor, so that the engine's threads can move bytes without the store. Absent: only `read` and `write` work. */
   readonly fd?: number
   /**
+   * What positions and lengths of bulk reads and writes by `fd`, and the addresses of their memory, are multiples of, where it matters:
+   * the sector of a disk past the page cache. What does not fit goes through `read` and `write`.
+   */
+  readonly descriptorAlignment?: number
+  /**
    * A second descriptor for writing, past the page cache: bulk data is on the medium when the write returns, and the cache keeps what the
    * user had in it. Positions, lengths and the memory's address are multiples of {@link directAlignment}.
    */
@@ -34,6 +39,12 @@ export interface ByteStore extends Disposable {
   flush(): void
   /** Tells the store that bytes up to `end` were written through its descriptor. */
   grown?(end: number): void
+  /** Of a store without a descriptor: how the run at `position` is stored, 0 < length ≤ limit; a hole reads as zero. Absent: all may be data. */
+  holeAt?(position: number, limit: number): { readonly hole: boolean; readonly length: number }
+  /** As `read`, without keeping this thread waiting; `target` lies in shared memory, and belongs to the store until the promise settles. */
+  fetch?(position: number, target: Uint8Array): Promise<void>
+  /** As `write`, likewise. */
+  send?(position: number, bytes: Uint8Array): Promise<void>
 }
 
 /** Decodes one compressed unit. Known by its id in every thread (src/codec/index.ts). */

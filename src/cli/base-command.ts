@@ -2,7 +2,10 @@ import { Command } from '@oclif/core/command'
 import { boolean } from '@oclif/core/flags'
 import { exitCodes, ImageError, isImageError, printable, usage } from '../errors.js'
 import type { Registry } from '../formats/registry.js'
+import type { questionText } from './device-text.js'
 import { ProgressReporter, type ProgressMode } from './progress.js'
+
+type Question = Parameters<typeof questionText>[1]
 
 /** What a command prints as JSON, and what an error becomes there. */
 interface JsonDocument { readonly schema: string; readonly schemaVersion: 1 }
@@ -44,16 +47,17 @@ export abstract class BaseCommand extends Command {
 
   /** The formats built in and those of plugins (hook `vdisk:formats`). @throws ImageError unsupported E_PLUGIN_…, naming the plugin. */
   protected async registry(): Promise<Registry> {
-    const { Registry } = await import('../formats/registry.js')
-    const registry = new Registry()
-    const { successes, failures } = await this.config.runHook('vdisk:formats', {}, undefined, true)
-    const [failure] = failures
-    if (failure !== undefined) throw new ImageError('unsupported', 'E_PLUGIN_FAILED', `the plugin ${failure.plugin.name} failed to give its formats: ${failure.error.message}`, { cause: failure.error, hint: 'Remove or update the plugin.' })
-    for (const { plugin, result } of successes as readonly { plugin: { name: string }; result: unknown }[]) {
-      if (!Array.isArray(result)) throw new ImageError('unsupported', 'E_PLUGIN_DRIVER', `the plugin ${plugin.name} gives no list of formats`)
-      for (const driver of result as unknown[]) registry.add(driver, plugin.name)
+    const { registryOf } = await import('./plugin-registry.js')
+    return registryOf(this.config)
+  }
+
+  /** Asks a person to type what tells the disk that is meant; undefined where there is no terminal to ask on. */
+  protected asking(action: string): ((question: Question) => Promise<string | undefined>) | undefined {
+    if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined
+    return async (question) => {
+      const [{ renderer }, { questionText }, { promptLine }] = await Promise.all([import('./render.js'), import('./device-text.js'), import('./prompt.js')])
+      return await promptLine(questionText(await renderer(process.stderr), question, action), { input: process.stdin, output: process.stderr }, this.signal)
     }
-    return registry
   }
 
   /** Where progress goes: a bar when standard error is a terminal, unless the flag says otherwise. */

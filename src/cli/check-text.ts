@@ -10,6 +10,7 @@ interface Checked {
     readonly title: string
     readonly subformat: string
     readonly checked: boolean
+    readonly repairable: boolean
     readonly counts: Readonly<Record<Severity, number>>
     readonly groups: readonly { readonly code: string; readonly severity: Severity; readonly count: number }[]
     readonly findings: readonly { readonly code: string; readonly severity: Severity; readonly structure: string; readonly position?: number; readonly message: string }[]
@@ -22,7 +23,7 @@ interface Checked {
 export async function checkText(result: Checked, output: { isTTY?: boolean; columns?: number }): Promise<string> {
   const render = await renderer(output)
   const parts: string[] = []
-  for (const { path, title, subformat, checked, counts, groups, findings } of result.layers) {
+  for (const { path, title, subformat, checked, repairable, counts, groups, findings } of result.layers) {
     if (parts.length > 0) parts.push('')
     parts.push(render.heading(`${path}: ${title}, ${subformat}: ${summary(counts, checked, result.deep)}`))
     if (findings.length === 0) continue
@@ -33,6 +34,7 @@ export async function checkText(result: Checked, output: { isTTY?: boolean; colu
       const more = count - findings.filter((finding) => finding.code === code && finding.severity === severity).length
       if (more > 0) parts.push(`  and ${more.toLocaleString('en-US')} more ${more === 1 ? severity : `${severity}s`} ${code}`)
     }
+    if (repairable) parts.push('', `What of this can be mended: vdisk repair ${/^[\w./][\w./+-]*$/.test(path) ? path : 'IMAGE'} --dry-run`)
   }
   for (const problem of [result.missing, result.unreadable]) {
     if (problem === undefined) continue

@@ -30,6 +30,16 @@ export const range = custom<{ readonly offset: number; readonly length: number }
   },
 })
 
+/** Where to listen: PORT, or HOST:PORT; the host is this machine alone when left out. */
+export const tcpEndpoint = custom<{ readonly kind: 'tcp'; readonly host: string; readonly port: number }>({
+  helpValue: '[HOST:]PORT',
+  parse: (text) => {
+    const [, bracketed, plain, port = ''] = /^(?:(?:\[([^\]]+)\]|([^:[\]]+)):)?(\d{1,5})$/.exec(text) ?? []
+    if (port === '' || Number(port) > 65535) throw usage('E_PORT', `${printable(text)} is no port; write PORT or HOST:PORT`)
+    return Promise.resolve({ kind: 'tcp', host: bracketed ?? plain ?? '127.0.0.1', port: Number(port) })
+  },
+})
+
 const sectorSize = custom<512 | 4096>({
   helpValue: '512|4096',
   parse: (text) => {
@@ -155,6 +165,15 @@ export function usedOnlyValues(flags: { readonly 'used-only': boolean; readonly 
   return { dropSwap: flags['drop-swap'], ...(flags['if-dirty'] === undefined ? {} : { ifDirty: flags['if-dirty'] }) }
 }
 
+/** Flags that say where the changes of a mounted image go, and what of it is mounted. */
+export const mountFlags = {
+  all: boolean({ summary: 'mount every partition, on folders below DIR that have its number' }),
+  overlay: string({ helpValue: 'FILE', exclusive: ['write', 'throwaway'], summary: 'keep changes in this child of the image, made if it is not there (.qcow2; .vhd and .vhdx over their own kind)' }),
+  write: boolean({ exclusive: ['overlay', 'throwaway'], summary: 'write changes into the image itself, which is locked meanwhile' }),
+  throwaway: boolean({ exclusive: ['overlay', 'write'], summary: 'without DIR: let the files be changed, and forget the changes at the end' }),
+  tmp: string({ helpValue: 'DIR', summary: 'where changes that are thrown away are kept meanwhile; the image\'s folder when left out' }),
+}
+
 /** Flags of repair alone. */
 export const repairFlags = {
   output: string({ helpValue: 'FILE', exclusive: ['in-place'], summary: 'make the repair in a copy, which gets this name when it is complete' }),
@@ -164,6 +183,40 @@ export const repairFlags = {
   from: string({ helpValue: 'FORMAT', summary: 'format of the image; found from its content when left out' }),
   'from-option': string({ helpValue: 'NAME=VALUE', multiple: true, multipleNonGreedy: true, summary: 'an option for reading the image (see vdisk formats)' }),
   limit: count({ summary: 'actions, and findings of each code, that are shown; 20 when left out, 100 with --json' }),
+}
+
+/** Flags of every command that writes a disk or partition. Each override is one guard's, and no other's. */
+export const deviceFlags = {
+  yes: boolean({ char: 'y', summary: 'go on without asking; only together with --confirm' }),
+  confirm: string({ helpValue: 'SERIAL|SIZE', summary: 'the serial, or the size, of the disk that is meant' }),
+  verify: boolean({ default: true, allowNo: true, summary: 'read back everything from the medium and compare it' }),
+  'dry-run': boolean({ summary: 'show the plan: guards, steps and bytes; write nothing' }),
+  fit: boolean({ summary: 'take a smaller target, when all partitions end before its end' }),
+  grow: boolean({ summary: 'enlarge the last partition to the end of the disk, with its filesystem when it is ext or swap space' }),
+  'new-ids': boolean({ summary: 'give the disk and its partitions new ids' }),
+  uuid: string({ helpValue: 'UUID', dependsOn: ['new-ids'], summary: 'what the new ids are made of; random when left out' }),
+  eject: boolean({ summary: 'eject the target at the end' }),
+  unmount: boolean({ summary: 'unmount what is mounted of the target first', helpGroup: 'GUARD OVERRIDE' }),
+  'allow-system-disk': boolean({ summary: 'write a disk that the running system needs; its serial is to be confirmed', helpGroup: 'GUARD OVERRIDE' }),
+  'allow-held': boolean({ summary: 'write a disk that something above it holds, if the system gives it away', helpGroup: 'GUARD OVERRIDE' }),
+  'allow-swap': boolean({ summary: 'write swap space in use, if the system gives it away', helpGroup: 'GUARD OVERRIDE' }),
+  'clear-read-only': boolean({ summary: 'take away the system\'s mark that the target is read-only', helpGroup: 'GUARD OVERRIDE' }),
+  'allow-source-on-target': boolean({ summary: 'write the disk that what is read lies on', helpGroup: 'GUARD OVERRIDE' }),
+  'allow-sector-size': boolean({ summary: 'write a partition table that counts in other sectors than the target\'s', helpGroup: 'GUARD OVERRIDE' }),
+  'allow-no-table': boolean({ summary: 'write a partition or filesystem onto a whole disk', helpGroup: 'GUARD OVERRIDE' }),
+  threads: count({ summary: 'worker threads for decompression; 0: none' }),
+}
+
+type DeviceFlag = 'yes' | 'verify' | 'dry-run' | 'fit' | 'grow' | 'new-ids' | 'eject' | 'unmount' | 'allow-system-disk' | 'allow-held' | 'allow-swap' | 'clear-read-only' | 'allow-source-on-target' | 'allow-sector-size' | 'allow-no-table'
+
+/** What those flags say, as options of an operation. */
+export function deviceValues(flags: Readonly<Record<DeviceFlag, boolean>> & { readonly confirm: string | undefined; readonly uuid: string | undefined; readonly threads: number | undefined }) {
+  const { yes, confirm, verify, fit, grow, eject, unmount, uuid, threads } = flags
+  return {
+    yes, confirm, verify, fit, grow, eject, unmount, uuid, threads, dryRun: flags['dry-run'], newIds: flags['new-ids'],
+    allowSystemDisk: flags['allow-system-disk'], allowHeld: flags['allow-held'], allowSwap: flags['allow-swap'], clearReadOnly: flags['clear-read-only'],
+    allowSourceOnTarget: flags['allow-source-on-target'], allowSectorSize: flags['allow-sector-size'], allowNoTable: flags['allow-no-table'],
+  }
 }
 
 export const progressFlag = {

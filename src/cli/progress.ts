@@ -13,7 +13,7 @@ interface Output {
   write(text: string): unknown
 }
 
-const words: Readonly<Record<string, string>> = { read: 'reading', copy: 'copying', stream: 'writing', flush: 'flushing', verify: 'verifying', check: 'checking', compare: 'comparing', hash: 'hashing', measure: 'measuring', repair: 'repairing' }
+const words: Readonly<Record<string, string>> = { read: 'reading', copy: 'copying', write: 'writing', stream: 'writing', flush: 'flushing', verify: 'verifying', check: 'checking', compare: 'comparing', hash: 'hashing', measure: 'measuring', repair: 'repairing' }
 /** Phases at whose end all is done: what only reads has nothing to flush. */
 const last: ReadonlySet<string> = new Set(['flush', 'check', 'compare', 'hash', 'measure'])
 

@@ -22,7 +22,7 @@ const bounceLength = 16 * memoryPage
 
 /**
  * A block device, past the page cache: what is read is what the medium holds, what is written is on it, and imaging a disk does not
- * flood the memory. Any position and length can be read and written through it; its descriptor takes whole sectors and page-aligned memory only.
+ * flood the memory. Any position and length can be read and written through it; its descriptor takes whole sectors only, from memory that is aligned to them.
  */
 export class DiskStore implements ByteStore {
   readonly growable = false
@@ -58,6 +58,11 @@ export class DiskStore implements ByteStore {
       if (code === 'EACCES' || code === 'EPERM') throw targetError('E_PERMISSION', `${path} cannot be opened: permission denied`, { cause, hint: 'Disks belong to root: run the command with sudo.' })
       throw corrupt('E_READ', `${path} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
     }
+  }
+
+  /** Whole sectors, past the page cache. */
+  get descriptorAlignment(): number {
+    return this.direct ? this.sectorSize : 1
   }
 
   get fd(): number {
@@ -115,7 +120,7 @@ export class DiskStore implements ByteStore {
       try {
         count = fs.writeSync(this.fd, bytes, done, bytes.length - done, position + done)
       } catch (cause) {
-        throw writeError(this.name, `cannot be written at byte ${position + done}`, cause)
+        throw writeError(this.name, `cannot be written at byte ${position + done}`, cause, position + done)
       }
       done += count
     }
@@ -125,7 +130,9 @@ export class DiskStore implements ByteStore {
   zero(position: number, length: number): void {
     if (length === 0) return
     const aligned = position % this.sectorSize === 0 && length % this.sectorSize === 0
-    if (aligned && syscalls()?.zeroOut(this.fd, position, length) === true) return
+    const system = aligned ? syscalls() : undefined
+    // A device that can forget a range and then read it as zero is spared the writing, and keeps its room.
+    if (system?.punchHole(this.fd, position, length) === true || system?.zeroOut(this.fd, position, length) === true) return
     const zeros = new Uint8Array(Math.min(length, bounceLength))
     for (let done = 0; done < length; done += zeros.length) this.write(position + done, zeros.subarray(0, Math.min(zeros.length, length - done)))
   }

@@ -37,6 +37,7 @@ const memoryFilesystems = /^(tmpfs|ramfs|devtmpfs|hugetlbfs)$/
  */
 export class PlaceFinder {
   readonly #disks = new Set<string>()
+  readonly #through = new Set<string>()
   readonly #elsewhere = new Set<string>()
   readonly #unknown = new Set<string>()
   /** A container's overlay may name paths of the host that lead back to itself. */
@@ -45,7 +46,7 @@ export class PlaceFinder {
   constructor(private readonly sysfs: Sysfs, private readonly mounts: readonly Mount[], private readonly lookup: PathLookup) {}
 
   get place(): Place {
-    return { disks: [...this.#disks].sort(), elsewhere: [...this.#elsewhere], unknown: [...this.#unknown] }
+    return { disks: [...this.#disks].sort(), through: [...this.#through].sort(), elsewhere: [...this.#elsewhere], unknown: [...this.#unknown] }
   }
 
   /** Adds what is below a file, a folder, or a device's node. */
@@ -85,6 +86,7 @@ export class PlaceFinder {
     if (folder === undefined) return this.#fail(`device ${given} is not in ${this.sysfs.root}`)
     const name = this.sysfs.wholeName(folder)
     if (!this.#visit(`device ${name}`)) return this
+    this.#through.add(name)
     if (/^(ram|zram)\d+$/.test(name)) return this.#far(`memory (${name})`)
     const whole = this.sysfs.folder(name)
     const slaves = listing(join(whole, 'slaves'))

@@ -30,5 +30,7 @@ export function sharedDisks(a: Place, b: Place): { readonly verdict: 'same' | 'd
   const disks = a.disks.filter((disk) => b.disks.includes(disk))
   const unknown = [...a.unknown, ...b.unknown]
   if (disks.length > 0) return { verdict: 'same', disks, unknown }
-  return { verdict: unknown.length > 0 ? 'unknown' : 'different', disks, unknown }
+  // What lies wholly in memory or on a server lies on none of this machine's disks, whatever the other one does.
+  const apart = [a, b].some((place) => place.unknown.length === 0 && place.disks.length === 0)
+  return { verdict: unknown.length > 0 && !apart ? 'unknown' : 'different', disks, unknown }
 }

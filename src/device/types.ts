@@ -8,7 +8,7 @@ export type DeviceUse =
   /** A device above: a volume of LVM, an opened LUKS volume, a RAID, a loop. `name` is the system's (`dm-0`), `title` people's. */
   | { readonly kind: 'holder', readonly name: string, readonly title: string, readonly role: HolderRole }
 
-export type HolderRole = 'LVM' | 'LUKS' | 'RAID' | 'multipath' | 'bcache' | 'loop' | 'device mapper' | 'device'
+export type HolderRole = 'LVM' | 'LUKS' | 'RAID' | 'multipath' | 'bcache' | 'loop' | 'APFS' | 'device mapper' | 'device'
 
 /** A partition as the system sees it (its own table reading may know more). */
 export interface DiskPartition {
@@ -69,6 +69,8 @@ export interface Disk {
 export interface Place {
   /** Names of whole disks: `sda`. Several for RAID, LVM over two disks … */
   readonly disks: readonly string[]
+  /** Names of all whole devices on the way down to them, themselves too: `loop0`, `dm-1`, `sda`. What is written to one of these changes it. */
+  readonly through?: readonly string[]
   /** What is no disk of this machine: `nfs server:/export`, `tmpfs`. */
   readonly elsewhere: readonly string[]
   /** Why part of it is not known. */

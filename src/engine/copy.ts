@@ -8,6 +8,7 @@ import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
 import type { Progress } from './progress.js'
 import { Sharing } from './share.js'
 import type { Packing, Task, TaskResult } from './task.js'
+import { blockLength } from './tree-hash.js'
 import { addWrite, Growth, writeAll, type Write } from './write.js'
 
 /** What the engine needs of an image writer: the contract is in src/formats/driver.ts, which the engine may not import. */
@@ -31,9 +32,27 @@ export interface CopyOptions {
   /** Runs of zeros shorter than this are written as data (bytes, a power of two); 0: zeros are written too. Default: the target's grain, at least 64 KiB. */
   readonly sparse?: number
   /** Reads what the source cannot (bad sectors of a disk): a chunk that fails with E_READ is taken from here as a whole. */
-  readonly salvage?: BlockSource
+  readonly salvage?: Salvage
+  /** Whether blocks may be shared with the source's file (reflink) where the filesystem can; default yes. A disk never can. */
+  readonly share?: boolean
+  /** Is given digests of what was read, so that the source need not be read a second time for them. */
+  readonly digests?: BlockDigests
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
+}
+
+/** Reads in spite of what cannot be read (src/block/salvage.ts). */
+export interface Salvage {
+  readonly capacity: number
+  salvage(offset: number, target: Uint8Array, signal?: AbortSignal): Promise<void>
+}
+
+/** Takes digests of blocks of docs/tree-hash.md while they go by. */
+export interface BlockDigests {
+  /** The ranges, within the chunk of `length` bytes at `offset`, whose digests are wanted: each at most a block long. Chunks begin and end at multiples of a block, but for the disk's end. */
+  ranges(offset: number, length: number): readonly { readonly at: number; readonly length: number }[]
+  /** The digests of those ranges. Chunks come in ascending order; one that is left out is zero. */
+  add(offset: number, length: number, digests: readonly Uint8Array[]): void
 }
 
 export interface CopyResult {
@@ -58,7 +77,7 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
   const { source, target, base, signal } = options
   const sparse = options.sparse ?? Math.max(target.grain, 65536)
   const zeros = target.placeZeros === true || sparse === 0
-  const align = Math.max(target.grain, 65536, target.packedUnit?.length ?? 0)
+  const align = Math.max(target.grain, 65536, target.packedUnit?.length ?? 0, options.digests === undefined ? 0 : blockLength)
   const chunkLength = Math.max(mebibyte, align)
   const plan = new Plan(source, { capacity: Math.max(source.capacity, base === undefined ? 0 : target.capacity), chunkLength, align, zeros, ...(base === undefined ? {} : { base }) })
   const threads = options.threads ?? (source.capacity <= smallDisk ? 0 : defaultThreads())
@@ -66,7 +85,9 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
   const lanes = target.packedUnit === undefined ? Math.max(plainLanes, threads + 2) : 2 * threads + 2
   const mover = new Mover(options, { unit: zeros ? 0 : base === undefined ? Math.max(sparse, target.grain) : target.grain, chunkLength, pool })
   const slots = makeSlots(lanes, chunkLength, base !== undefined)
-  const sharing = base === undefined && !zeros && target.packedUnit === undefined ? new Sharing(source) : undefined
+  // What is shared is not seen, and a disk's bad sectors are not shared.
+  const seen = options.digests !== undefined || options.salvage !== undefined
+  const sharing = options.share !== false && base === undefined && !zeros && !seen && target.packedUnit === undefined ? new Sharing(source) : undefined
   const next = (): Chunk | Shareable | undefined => (sharing?.usable === true ? plan.nextShareable(sharing.unit) : undefined) ?? plan.next()
   await runLanes(lanes, next, async (item, lane, ticket) => {
     const slot = slots[lane]
@@ -96,16 +117,18 @@ class Mover {
   }
 
   async move(chunk: Chunk, slot: Slot, ticket: Ticket): Promise<void> {
-    const { source, target, base } = this.#options
+    const { source, target, base, digests } = this.#options
     // The last chunk is padded with zeros to the target's unit: a format may round the disk up.
     const length = Math.min(roundUp(chunk.length, Math.max(target.grain, target.packedUnit?.length ?? 1)), target.capacity - chunk.offset)
+    const below = chunk.base === undefined || base === undefined ? {} : { base: await prefill(chunk.base, base, chunk.offset, slot.bytes.subarray(slot.half)) }
     const task = (content: Pick<Task, 'pieces' | 'present'>): Task => ({
-      mode: 'scan', unit: this.#unit, length, ...content,
-      ...(chunk.base === undefined || base === undefined ? {} : { base: prefill(chunk.base, base, chunk.offset, slot.bytes.subarray(slot.half)) }),
+      mode: 'scan', unit: this.#unit, length, ...content, ...below,
       ...(target.packedUnit === undefined ? {} : { packing: target.packedUnit }),
+      ...(digests === undefined ? {} : { digests: digests.ranges(chunk.offset, chunk.length) }),
     })
     const result = await this.#scanned(chunk, slot, task, source)
     await ticket.turn
+    digests?.add(chunk.offset, chunk.length, result.digests ?? [])
     const writes = this.#place(chunk.offset, result.runs)
     ticket.done()
     await writeAll(writes, slot.bytes)
@@ -115,12 +138,12 @@ class Mover {
 
   async #scanned(chunk: Chunk, slot: Slot, task: (content: Pick<Task, 'pieces' | 'present'>) => Task, source: BlockSource): Promise<TaskResult> {
     try {
-      return await this.#pool.run(task(prefill(chunk.content, source, chunk.offset, slot.bytes)), slot)
+      return await this.#pool.run(task(await prefill(chunk.content, source, chunk.offset, slot.bytes)), slot)
     } catch (error) {
       const { salvage } = this.#options
       if (salvage === undefined || !isImageError(error) || error.code !== 'E_READ') throw error
       const length = Math.min(chunk.length, salvage.capacity - chunk.offset)
-      salvage.read(chunk.offset, slot.bytes.subarray(0, length))
+      await salvage.salvage(chunk.offset, slot.bytes.subarray(0, length), this.#options.signal)
       return await this.#pool.run(task({ pieces: [], present: [{ at: 0, length }] }), slot)
     }
   }
@@ -190,8 +213,19 @@ class Mover {
   }
 }
 
-/** Reads what only this thread can read into the buffer, and tells the task what is there already. */
-export function prefill(content: Content, source: BlockSource, offset: number, bytes: Uint8Array): Pick<Task, 'pieces' | 'present'> {
-  for (const piece of content.local) source.read(offset + piece.at, bytes.subarray(piece.at, piece.at + piece.length))
-  return { pieces: content.pieces, present: content.local }
+/** Reads what only this thread can read into the buffer, which lies in shared memory, and tells the task what is there already. */
+export async function prefill(content: Content, source: BlockSource, offset: number, bytes: Uint8Array): Promise<Pick<Task, 'pieces' | 'present'>> {
+  const fetches: Promise<void>[] = []
+  try {
+    for (const piece of content.local) {
+      const target = bytes.subarray(piece.at, piece.at + piece.length)
+      if (piece.fetch === undefined) source.read(offset + piece.at, target)
+      else fetches.push(piece.fetch(target))
+    }
+  } finally {
+    // Awaited even when one fails: nothing may still write into the buffer afterwards.
+    await Promise.allSettled(fetches)
+  }
+  await Promise.all(fetches)
+  return { pieces: content.pieces, present: content.local.map(({ at, length }) => ({ at, length })) }
 }

@@ -21,6 +21,8 @@ export interface Task {
   readonly mode: 'scan' | 'compare' | 'hash' | 'fill'
   readonly unit: number
   readonly packing?: Packing
+  /** Ranges of the buffer whose digests are wanted as blocks of the tree, before anything is compressed. */
+  readonly digests?: readonly { readonly at: number; readonly length: number }[]
 }
 
 export interface TaskResult {
@@ -29,6 +31,8 @@ export interface TaskResult {
   readonly difference?: number
   /** In mode `hash`. */
   readonly digest?: Uint8Array
+  /** Those that were asked for, in their order. */
+  readonly digests?: readonly Uint8Array[]
 }
 
 /** Compressors made once a thread. */
@@ -84,8 +88,10 @@ function judge(task: Task, bytes: Uint8Array, base: Uint8Array | undefined): Tas
     if (difference === undefined || base === undefined) return { runs: [] }
     return { difference, runs: task.unit === 0 ? [] : differingRuns(bytes, base, task.length, task.unit, difference) }
   }
+  // Before packing, which puts the compressed bytes in place of the plain ones.
+  const digests = task.digests?.map(({ at, length }) => blockDigest(bytes.subarray(at, at + length)))
   const runs = scanChunk(bytes, task.length, task.unit, base)
-  return { runs: task.packing === undefined ? runs : pack(runs, bytes, task.packing) }
+  return { runs: task.packing === undefined ? runs : pack(runs, bytes, task.packing), ...(digests === undefined ? {} : { digests }) }
 }
 
 /**

@@ -22,8 +22,9 @@ export async function writeAll(writes: readonly Write[], bytes: Uint8Array): Pro
 }
 
 function writeOne({ store, position, at, length }: Write, bytes: Uint8Array): Promise<void> {
-  const descriptor = store.fd
-  if (descriptor === undefined) {
+  const { fd: descriptor, descriptorAlignment = 1 } = store
+  if (descriptor === undefined && store.send !== undefined) return store.send(position, bytes.subarray(at, at + length))
+  if (descriptor === undefined || [position, length, bytes.byteOffset + at].some((value) => value % descriptorAlignment !== 0)) {
     store.write(position, bytes.subarray(at, at + length))
     return Promise.resolve()
   }
@@ -37,7 +38,7 @@ function writeOne({ store, position, at, length }: Write, bytes: Uint8Array): Pr
       const past = done < direct
       const end = past ? direct : length
       fs.write(past ? directDescriptor ?? descriptor : descriptor, bytes, at + done, end - done, position + done, (cause, count) => {
-        if (cause !== null) reject(writeError(store.name, `cannot be written at byte ${position + done}`, cause))
+        if (cause !== null) reject(writeError(store.name, `cannot be written at byte ${position + done}`, cause, position + done))
         else if ((done += count) < length) step()
         else {
           store.grown?.(position + length)

@@ -15,12 +15,14 @@ import { mdraid } from './mdraid.js'
 import { ntfs } from './ntfs/index.js'
 import { refs } from './refs.js'
 import { squashfs } from './squashfs.js'
-import { swap } from './swap.js'
+import { resizedSwap, swap } from './swap.js'
 import type { Filesystem, FilesystemFamily } from './types.js'
 import { opticalDiscs } from './udf.js'
 import { vmfs } from './vmfs.js'
 import { xfs } from './xfs/index.js'
 import { zfs } from './zfs.js'
+
+export { resizedSwap }
 
 /** What holds other volumes, or is spread over several: its mark wins over what an older filesystem left (the sheet's section 14). */
 const containers: readonly FilesystemFamily[] = [

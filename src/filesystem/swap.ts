@@ -30,6 +30,18 @@ export const swap: FilesystemFamily = {
   },
 }
 
+/**
+ * The head of a swap area of another size, which is all that its size is written in. @param page bytes of its pages.
+ * @param size bytes of the area, a multiple of its pages. @returns what is to stand where in the volume.
+ */
+export function resizedSwap(volume: BlockSource, page: number, size: number): { readonly position: number; readonly bytes: Uint8Array } {
+  const bytes = new Uint8Array(44)
+  volume.read(headPosition, bytes)
+  const layout = heads.find((each) => each.read(bytes).version === 1)
+  if (layout === undefined) throw new RangeError('the volume is no swap area')
+  return { position: headPosition, bytes: layout.write({ ...layout.read(bytes), lastPage: Math.min(size / page - 1, 0xffffffff) }, bytes) }
+}
+
 function isSleeping(mark: string): boolean {
   return sleeping.some((known) => mark.startsWith(known))
 }

@@ -3,7 +3,7 @@ import { MemoryStore } from '../block/memory-store.js'
 import type { BlockSource } from '../block/types.js'
 import { compareSources, type Progress } from '../engine/index.js'
 import type { CreateContext, DiskShape, FormatDriver, ImageWriter, OptionValues } from '../formats/driver.js'
-import { openImage, type OpenOptions } from '../formats/open.js'
+import { openImage, type OpenedImage, type OpenOptions } from '../formats/open.js'
 import type { ImageFile } from '../formats/opened.js'
 import { checkOptions } from '../formats/options.js'
 import type { Registry } from '../formats/registry.js'
@@ -54,6 +54,8 @@ export interface BuildRequest {
   readonly fill: (writer: ImageWriter) => Promise<{ readonly bytesRead: number; readonly bytesWritten: number }>
   /** What the image must read as, when it is to be verified before it gets its name. */
   readonly expected?: { readonly source: BlockSource; readonly open: OpenOptions; readonly threads?: number }
+  /** Looks at the finished image, which is opened for it, before it gets its name; what it throws keeps the image from getting it. */
+  readonly readBack?: (image: () => OpenedImage) => Promise<void>
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
 }
@@ -90,6 +92,7 @@ async function buildFiles(request: BuildRequest): Promise<BuildResult> {
   onProgress?.({ phase: 'flush', done: 0, total: 1 })
   writer.finish()
   if (request.expected !== undefined) await verify(files, driver, request)
+  if (request.readBack !== undefined) await readBack(files, driver, request.readBack)
   stopIfAborted(signal)
   const result = { capacity: writer.capacity, size: files.size, allocated: files.allocated, ...moved }
   files.commit()
@@ -119,6 +122,15 @@ async function verify(files: TargetFiles, driver: FormatDriver, { expected, sign
     if (isImageError(error) && (error.kind === 'mismatch' || error.kind === 'aborted')) throw error
     const why = error instanceof Error ? error.message : String(error)
     throw new ImageError('mismatch', 'E_VERIFY', `the image that was written cannot be read back: ${why}`, { cause: error, hint: 'The new image was removed. Please report this.' })
+  }
+}
+
+async function readBack(files: TargetFiles, driver: FormatDriver, look: (image: () => OpenedImage) => Promise<void>): Promise<void> {
+  let image: OpenedImage | undefined
+  try {
+    await look(() => image ??= openImage(files.partialPath, { from: driver.id, renamed: files.renamed }))
+  } finally {
+    image?.[Symbol.dispose]()
   }
 }
 

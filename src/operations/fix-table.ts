@@ -95,7 +95,7 @@ function asLargeAs(opened: OpenedImage, output: string, options: ConvertOptions)
 }
 
 /** Where ids of disks and partitions are written down. */
-function mayRefer({ scheme, partitions }: PartitionTable): string[] {
+export function mayRefer({ scheme, partitions }: PartitionTable): string[] {
   const efi = partitions.some(({ type }) => type.name.startsWith('EFI'))
   return [
     'Linux: PARTUUID= in /etc/fstab, /etc/crypttab, and root= on the kernel command line (boot loader entries)',

@@ -1,5 +1,6 @@
+import { roundDown, roundUp } from '../binary/integers.js'
 import { CountingStore } from '../block/counting-store.js'
-import type { Note } from '../block/types.js'
+import type { BlockSource, Note } from '../block/types.js'
 import type { Progress } from '../engine/index.js'
 import { aborted, usage } from '../errors.js'
 import type { DiskShape, ImageWriter } from '../formats/driver.js'
@@ -75,6 +76,45 @@ async function run({ driver, options }: TargetFormat, shape: DiskShape, content:
   writer.finish()
   const files = [{ size: store.size }, ...further.map(({ name, size }) => ({ name, size }))]
   return { capacity: writer.capacity, required: files.reduce((sum, { size }) => sum + size, 0), content: placed, files }
+}
+
+/**
+ * The most that an image of a disk can take in bytes, when all that is stored of the disk is content that does not compress; and whether
+ * it takes all its space from the start. Reads no content. @throws ImageError aborted E_ABORTED
+ */
+export async function largestSize(format: TargetFormat, shape: DiskShape, disk: BlockSource, signal?: AbortSignal): Promise<{ readonly most: number, readonly whole: boolean }> {
+  const found = { whole: false }
+  const { required, content, capacity } = await run(format, shape, async (writer) => {
+    found.whole = writer.placeZeros === true
+    return await placeStored(writer, disk, signal)
+  })
+  // A flat image has the disk's length, and holes where nothing was put.
+  return { most: found.whole || required < capacity ? required : Math.min(required, content + flatOverhead), whole: found.whole }
+}
+
+/** More than a flat format has besides the disk's content. */
+const flatOverhead = 1048576
+
+async function placeStored(writer: ImageWriter, disk: BlockSource, signal: AbortSignal | undefined): Promise<number> {
+  let rested = performance.now()
+  let placed = 0
+  let end = 0
+  for (let offset = 0; offset < disk.capacity;) {
+    const { kind, length } = disk.extentAt(offset, Math.min(pieceLength, disk.capacity - offset))
+    offset += length
+    const last = Math.min(roundUp(offset, writer.grain), writer.capacity)
+    for (let at = Math.max(end, roundDown(offset - length, writer.grain)); kind !== 'zero' && kind !== 'absent' && at < last;) {
+      const { length: done } = writer.place(at, last - at)
+      at += done
+      placed += done
+      end = at
+    }
+    if (performance.now() - rested < 50) continue
+    await new Promise((resume) => setImmediate(resume))
+    if (signal?.aborted === true) throw aborted()
+    rested = performance.now()
+  }
+  return placed
 }
 
 /** Runs of a disk that is full of content. Short ones let a writer settle its tables in between. */

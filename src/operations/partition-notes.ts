@@ -37,7 +37,7 @@ export interface Slack {
   readonly filesystem?: { readonly title: string; readonly size: number; readonly unused: number }
 }
 
-export function slackOf(content: BlockSource, { length }: Partition): Slack {
+export function slackOf(content: BlockSource, { length }: Pick<Partition, 'length'>): Slack {
   const found = identifyFilesystems(content)
   const [filesystem] = found
   const behindImage = length - content.capacity

@@ -37,7 +37,7 @@ export function checkTarget(path: string, force: boolean, sources: readonly Imag
   }
   if (stat.isDirectory()) throw targetError('E_IS_FOLDER', `the target ${name} is a directory`, { hint: `Name the file to be made in it: ${printable(join(path, 'disk.qcow2'))}` })
   if (stat.isBlockDevice()) {
-    throw refused('E_BLOCK_DEVICE', `the target ${name} is a disk of this computer; convert only writes image files`, { hint: 'Writing an image to a disk is the work of `vdisk restore`.' })
+    throw refused('E_BLOCK_DEVICE', `the target ${name} is a disk of this computer, and only image files are made here`, { hint: 'Writing an image to a disk is the work of `vdisk restore`.' })
   }
   if (!stat.isFile()) throw usage('E_NOT_A_FILE', `the target ${name} is no regular file`, { hint: 'Write - to send a raw image to standard output.' })
   const same = sources.find(({ device, inode }) => device === stat.dev && inode === stat.ino)

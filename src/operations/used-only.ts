@@ -6,6 +6,7 @@ import { prepareCodec } from '../codec/index.js'
 import { aborted, isImageError, refused, type ImageError } from '../errors.js'
 import { identifyFilesystems } from '../filesystem/index.js'
 import type { Filesystem, Run } from '../filesystem/types.js'
+import { defined } from './defined.js'
 import { readPartitionTable, type Partition, type PartitionTable } from '../partition/index.js'
 
 /** What is done with a filesystem that was not left in order: its record of free space may not be true. */
@@ -16,6 +17,8 @@ export interface UsedOnlyOptions {
   readonly ifDirty?: DirtyChoice
   /** Leaves out what lies in swap areas too; their heads stay. */
   readonly dropSwap?: boolean
+  /** The partitions that are wanted at all, by number; of the others nothing is read. Default: all. */
+  readonly parts?: readonly number[]
   readonly signal?: AbortSignal
 }
 
@@ -55,7 +58,8 @@ export async function usedOnly(disk: BlockSource, options: UsedOnlyOptions = {})
   for (const volume of parts) {
     stopIfAborted(options.signal)
     runs.add(end, volume.start - end)
-    volumes.push(await addVolume(runs, volume, options))
+    const wanted = volume.partition === undefined || options.parts?.includes(volume.partition) !== false
+    volumes.push(wanted ? await addVolume(runs, volume, options) : { ...defined({ partition: volume.partition }), length: volume.source.capacity, read: 0 })
     end = volume.start + volume.source.capacity
   }
   runs.add(end, disk.capacity - end)

@@ -2,6 +2,7 @@
 export { readPartitionTable } from './read.js'
 export { convertTable, type TableConversion, type TableConversionOptions } from './convert.js'
 export { planMend, type IdChange, type Mend, type MendPlan } from './mend.js'
+export { lastPartition, planGrowth, type PartitionGrowth } from './grow.js'
 export { mbrWrites, type MbrLayout, type NewMbrPartition } from './mbr-write.js'
 export { wrapPartition, wrappedCapacity, wrapStart, type Wrapping } from './wrap.js'
 export { gapsOf, usableRange, type Gap } from './gaps.js'

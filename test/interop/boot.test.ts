@@ -1,62 +1,9 @@
-import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { copyFileSync, existsSync, readFileSync } from 'node:fs'
-import { describe, test, type TestContext } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { biosMarker, uefiMarker } from '../../fixtures/boot-code.js'
+import { describe, test } from 'node:test'
 import { convert } from '../../src/index.js'
+import { bios, boots, emulator, haveUefi } from '../support/boots.js'
 import { fixture } from '../support/fixtures.js'
-import { subtypes, type Subtype } from '../support/subtypes.js'
+import { subtypes } from '../support/subtypes.js'
 import { have, scratch } from '../support/tools.js'
-
-const emulator = 'qemu-system-x86_64'
-/** Without hardware virtualisation UEFI takes about five seconds on an idle core. */
-const patience = 120_000
-
-interface Firmware { readonly name: string; readonly marker: string; readonly code?: string; readonly variables?: string }
-
-const bios: Firmware = { name: 'BIOS', marker: biosMarker }
-/** Where distributions put OVMF. */
-const uefiFiles = [
-  ['/usr/share/OVMF/OVMF_CODE_4M.fd', '/usr/share/OVMF/OVMF_VARS_4M.fd'],
-  ['/usr/share/OVMF/OVMF_CODE.fd', '/usr/share/OVMF/OVMF_VARS.fd'],
-  ['/usr/share/edk2/ovmf/OVMF_CODE.fd', '/usr/share/edk2/ovmf/OVMF_VARS.fd'],
-] as const
-
-function haveUefi(t: TestContext): Firmware | undefined {
-  const found = uefiFiles.find(([code, variables]) => existsSync(code) && existsSync(variables))
-  if (found !== undefined) return { name: 'UEFI', marker: uefiMarker, code: found[0], variables: found[1] }
-  if (process.env['CI'] !== undefined) throw new Error('OVMF is not installed, and CI runs all tests')
-  t.skip('OVMF is not installed')
-  return undefined
-}
-
-/** Starts the disk and waits for the marker on the serial port. */
-async function boots(firmware: Firmware, image: string, subtype: Subtype, at: (name: string) => string): Promise<void> {
-  const serial = at(`serial-${firmware.name}.txt`)
-  const flags = ['-display', 'none', '-monitor', 'none', '-net', 'none', '-m', '256', '-no-reboot', '-serial', `file:${serial}`]
-  if (firmware.code !== undefined && firmware.variables !== undefined) {
-    copyFileSync(firmware.variables, at('variables.fd'))
-    flags.push('-drive', `if=pflash,format=raw,readonly=on,file=${firmware.code}`, '-drive', `if=pflash,format=raw,file=${at('variables.fd')}`)
-  }
-  flags.push('-drive', `file=${image},format=${subtype.qemuFormat},snapshot=on`)
-  const machine = spawn(emulator, flags, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, TMPDIR: at('.') } })
-  let said = ''
-  machine.stderr.on('data', (bytes: Buffer) => { said += bytes.toString() })
-  const ended = new Promise<void>((resolve) => { machine.once('close', () => resolve()) })
-  const shown = (): string => existsSync(serial) ? readFileSync(serial, 'latin1') : ''
-  try {
-    const limit = Date.now() + patience
-    while (!shown().includes(firmware.marker)) {
-      assert.equal(machine.exitCode, null, `${emulator} ended before the disk had started: ${said}`)
-      assert.ok(Date.now() < limit, `no marker on the serial port after ${patience / 1000} s; it showed: ${shown().slice(-500)}`)
-      await sleep(100)
-    }
-  } finally {
-    machine.kill('SIGKILL')
-    await ended
-  }
-}
 
 describe('a converted disk boots', () => {
   for (const subtype of subtypes) {
@@ -67,8 +14,8 @@ describe('a converted disk boots', () => {
       const at = scratch(t)
       const image = at(`disk.${subtype.extension}`)
       await convert(fixture('partitioned-disk.vhdx'), image, { ...subtype.options })
-      await boots(bios, image, subtype, at)
-      await boots(uefi, image, subtype, at)
+      await boots(bios, image, subtype.qemuFormat, at)
+      await boots(uefi, image, subtype.qemuFormat, at)
     })
   }
 })

@@ -1,7 +1,7 @@
 import type { ByteStore } from '../../block/types.js'
 import { corrupt } from '../../errors.js'
 import type { ImageError } from '../../errors.js'
-import { bitmapState, EntryTable, payloadState, setBits, testBit } from './entries.js'
+import { bitmapState, EntryTable, nextSetBit, payloadState, setBits } from './entries.js'
 import type { PayloadEntry } from './entries.js'
 import { bitmapIndex, payloadIndex } from './layout.js'
 import type { Geometry } from './layout.js'
@@ -178,9 +178,9 @@ export class BlockTable {
 
   #sharing(position: number, length: number): PlaceProblem | undefined {
     if (this.#shared === undefined) return undefined
-    for (let at = position / mebibyte; at < Math.min((position + length) / mebibyte, surveyedMebibytes); at++) {
-      if (testBit(this.#shared, at)) return { code: 'E_OVERLAP', message: `lies at byte ${position}, where another block lies too (byte ${at * mebibyte})` }
-    }
+    const end = Math.min((position + length) / mebibyte, surveyedMebibytes)
+    const at = nextSetBit(this.#shared, position / mebibyte, end)
+    if (at < end) return { code: 'E_OVERLAP', message: `lies at byte ${position}, where another block lies too (byte ${at * mebibyte})` }
     return undefined
   }
 
@@ -269,9 +269,7 @@ export class BlockTable {
 
   #claim(claimed: Uint8Array, mebibytes: number, first: number, count: number): void {
     const end = Math.min(first + count, mebibytes)
-    for (let at = first; at < end; at++) {
-      if (testBit(claimed, at)) setBits(this.#shared ??= new Uint8Array(claimed.length), at, at + 1)
-    }
+    for (let at = nextSetBit(claimed, first, end); at < end; at = nextSetBit(claimed, at + 1, end)) setBits(this.#shared ??= new Uint8Array(claimed.length), at, at + 1)
     if (first < end) setBits(claimed, first, end)
   }
 

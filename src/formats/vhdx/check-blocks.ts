@@ -3,7 +3,7 @@ import { isZero } from '../../binary/zero.js'
 import type { ByteStore } from '../../block/types.js'
 import type { CheckProgress, Finding } from '../driver.js'
 import { surveyedMebibytes, type BlockTable, type EntryRun } from './bat.js'
-import { addBits, bitRunEnd, bitmapState, EntryTable, payloadState, setBits, testBit } from './entries.js'
+import { addBits, bitRunEnd, bitmapState, EntryTable, nextSetBit, payloadState, setBits, testBit } from './entries.js'
 import { payloadIndex, type Geometry } from './layout.js'
 import type { Area } from './regions.js'
 import { maximumCapacity, mebibyte } from './structs.js'
@@ -136,8 +136,8 @@ class BlockCheck {
 
   #claim(position: number, length: number): void {
     const end = Math.min((position + length) / mebibyte, this.#mebibytes)
-    for (let mib = position / mebibyte; mib < end; mib++) {
-      if (testBit(this.#claimed, mib)) this.#shared = this.#mark(this.#shared, mib * mebibyte, mebibyte)
+    for (let mib = nextSetBit(this.#claimed, position / mebibyte, end); mib < end; mib = nextSetBit(this.#claimed, mib + 1, end)) {
+      this.#shared = this.#mark(this.#shared, mib * mebibyte, mebibyte)
     }
     this.#mark(this.#claimed, position, length)
   }
@@ -156,8 +156,7 @@ class BlockCheck {
         const length = kind === 'payload' ? blockSize : mebibyte
         if (kind === 'payload' ? state < payloadState.fullyPresent : state !== bitmapState.present) continue
         const end = Math.min((position + length) / mebibyte, this.#mebibytes)
-        let mib = position / mebibyte
-        while (mib < end && !testBit(shared, mib)) mib++
+        let mib = nextSetBit(shared, position / mebibyte, end)
         if (mib >= end) continue
         if ((kind === 'payload' ? this.#table.placeProblem(first + at, position) : this.#table.bitmapProblem(position)) !== undefined) continue
         const what = kind === 'payload' ? `block ${first + at}` : `the sector bitmap of chunk ${first}`

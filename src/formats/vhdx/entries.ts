@@ -69,9 +69,19 @@ export class EntryTable {
   }
 }
 
-/** Whether bit `index` is set; the least significant bit of a byte comes first (2.5.1.2: unlike VHD). */
+/** Whether bit `index` (below 2^32) is set; the least significant bit of a byte comes first (2.5.1.2: unlike VHD). */
 export function testBit(bits: Uint8Array, index: number): boolean {
-  return ((bits[Math.floor(index / 8)] ?? 0) & (1 << (index % 8))) !== 0
+  return ((bits[index >>> 3] ?? 0) & (1 << (index & 7))) !== 0
+}
+
+/** The first set bit of [from, to), or `to`. */
+export function nextSetBit(bits: Uint8Array, from: number, to: number): number {
+  for (let index = from; index < to;) {
+    if (index % 8 === 0 && to - index >= 8 && bits[index / 8] === 0) index += 8
+    else if (testBit(bits, index)) return index
+    else index++
+  }
+  return to
 }
 
 /** Sets bits [from, to). */

@@ -1,0 +1,49 @@
+import { spawn } from 'node:child_process'
+
+/** How a program ended. */
+export interface CommandResult {
+  /** Undefined when it could not be started: it is not installed. */
+  readonly code: number | undefined
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface CommandOptions {
+  /** Descriptors that the program gets as its numbers 3, 4 … */
+  readonly descriptors?: readonly number[]
+  /** Set besides the environment of this process. */
+  readonly environment?: Readonly<Record<string, string>>
+}
+
+/** Where system administration's programs lie, which a user's PATH need not have. */
+const administrationFolders = ['/usr/local/sbin', '/usr/sbin', '/sbin']
+
+/** PATH with those folders at its end. */
+function searchPath(path = process.env['PATH'] ?? '/usr/bin:/bin'): string {
+  const folders = path.split(':')
+  return [...folders, ...administrationFolders.filter((folder) => !folders.includes(folder))].join(':')
+}
+
+/** What programs of the system get as their environment: this process's, with a PATH that finds them. */
+export function systemEnvironment(): NodeJS.ProcessEnv {
+  return { ...process.env, PATH: searchPath() }
+}
+
+/** Runs a program of the system, without a shell, and waits for it. Never throws. What it says is in English. */
+export function command(program: string, parameters: readonly string[], { descriptors = [], environment }: CommandOptions = {}): Promise<CommandResult> {
+  return new Promise((resolve) => {
+    const child = spawn(program, parameters, { stdio: ['ignore', 'pipe', 'pipe', ...descriptors], env: { ...systemEnvironment(), LC_ALL: 'C', ...environment } })
+    const [, stdout, stderr] = child.stdio
+    const out: Buffer[] = []
+    const problems: Buffer[] = []
+    stdout?.on('data', (bytes: Buffer) => out.push(bytes))
+    stderr?.on('data', (bytes: Buffer) => problems.push(bytes))
+    child.on('error', (error) => resolve({ code: undefined, stdout: '', stderr: `${program} is not installed, or cannot be started: ${error.message}` }))
+    // Not "close": a program that stays (ntfs-3g) may keep the pipe open.
+    child.on('exit', (code) => setImmediate(() => {
+      stdout?.destroy()
+      stderr?.destroy()
+      resolve({ code: code ?? -1, stdout: Buffer.concat(out).toString().trim(), stderr: Buffer.concat(problems).toString().trim() })
+    }))
+  })
+}

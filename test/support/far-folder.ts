@@ -1,0 +1,19 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+
+const memory = '/dev/shm'
+
+/** Why there is no folder in memory; undefined when there is one. */
+export function farFolderMissing(): string | undefined {
+  const missing = existsSync(memory) ? undefined : `there is no ${memory}`
+  if (missing !== undefined && process.env['CI'] !== undefined) throw new Error(`${missing}, and CI runs all tests`)
+  return missing
+}
+
+/** A folder in memory: it lies on no disk, so that images of loop devices over files elsewhere are not on the disk they are made of. Gone after the test. */
+export function farFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(memory, 'vdisk-test-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
