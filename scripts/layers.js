@@ -1,6 +1,7 @@
 /** Which folders of src/ a folder may import, besides itself and src/errors.ts. Arrows only point down. */
 export const layers = {
   commands: ['cli', 'operations'],
+  servers: ['operations'],
   cli: ['formats'],
   operations: ['formats', 'partition', 'filesystem', 'device', 'mount', 'engine', 'block', 'codec', 'binary', 'sys'],
   formats: ['block', 'codec', 'binary', 'sys'],

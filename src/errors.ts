@@ -47,6 +47,24 @@ export function isImageError(value: unknown): value is ImageError {
   return value instanceof Error && brand in value
 }
 
+/** An error taken apart, to be sent to another thread: class and brand do not survive the way. */
+export interface ErrorParts { readonly kind?: ErrorKind; readonly code?: string; readonly message: string; readonly stack?: string; readonly hint?: string; readonly details?: ErrorDetails }
+
+export function takenApart(error: unknown): ErrorParts {
+  if (isImageError(error)) {
+    return { kind: error.kind, code: error.code, message: error.message, details: error.details, ...(error.hint === undefined ? {} : { hint: error.hint }) }
+  }
+  if (error instanceof Error) return { message: error.message, ...(error.stack === undefined ? {} : { stack: error.stack }) }
+  return { message: String(error) }
+}
+
+export function rebuilt({ kind, code, message, hint, details, stack }: ErrorParts): Error {
+  if (kind !== undefined && code !== undefined) return new ImageError(kind, code, message, { ...(hint === undefined ? {} : { hint }), ...(details === undefined ? {} : { details }) })
+  const error = new Error(message)
+  if (stack !== undefined) error.stack = stack
+  return error
+}
+
 /** The source is damaged or incomplete (exit 4). */
 export function corrupt(code: string, message: string, options?: ImageErrorOptions): ImageError {
   return new ImageError('corrupt', code, message, options)

@@ -32,6 +32,9 @@ export { injectPartition, type InjectOptions, type InjectResult } from './operat
 export { info, type ImageInfo, type InfoOptions, type LayerInfo, type Problem } from './operations/info.js'
 export { copyFiles, type CopyFilesOptions, type CopyFilesResult } from './operations/copy-files.js'
 export { listFiles, type FileList, type ListedFile, type ListOptions } from './operations/list-files.js'
+export { mount, type AttachedDevice, type MountedFilesystem, type MountMode, type MountOptions, type MountResult, type MountSession, type ShownFile } from './operations/mount.js'
+export { cleanMounts, mounts, type CleanedMount, type ListedMount } from './operations/mounts.js'
+export { unmount, type UnmountedImage, type UnmountOptions } from './operations/unmount.js'
 export { readFile, type ReadFileOptions } from './operations/read-file.js'
 export { repair, type RepairOptions, type RepairResult } from './operations/repair.js'
 export { clone, type CloneOptions, type CloneResult } from './operations/clone.js'
@@ -46,6 +49,11 @@ export { resumeImage, type ResumeImageOptions } from './operations/resume-image.
 export { readImageRecord, writeImageRecord, type Consistency, type ImageRecord, type RecordedDigest, type RecordedSource } from './operations/image-record.js'
 export type { GuardAnswer } from './operations/imaging-guards.js'
 export type { DeviceUse, Disk, DiskKind, DiskPartition, DiskPlatform, FoundDevice, HolderRole, Place } from './device/types.js'
+export {
+  createSnapshot, deleteSnapshot, extractSnapshot, listSnapshots,
+  type SnapshotChangeOptions, type SnapshotChangeResult, type SnapshotInfo, type SnapshotListResult, type SnapshotOptions,
+} from './operations/snapshot.js'
+export { serve, type ServedExport, type ServeOptions, type ServeReady, type ServeResult } from './operations/serve.js'
 export type { Progress } from './engine/progress.js'
 export type { HashAlgorithm } from './engine/hash.js'
 export type { Range, RangeSummary } from './engine/ranges.js'
@@ -56,7 +64,7 @@ export { corrupt, printable, reference, refused, targetError, unsupported, usage
 export { Registry, builtinDrivers, type RegisteredDriver } from './formats/registry.js'
 export {
   driverApiVersion,
-  type Certainty, type CheckOptions, type CheckProgress, type CreateContext, type DiskImage, type DiskShape, type FileReference, type Finding, type FormatDriver, type ImageIdentity,
+  type Certainty, type CheckOptions, type CheckProgress, type CreateContext, type DiskImage, type DiskShape, type FileReference, type Finding, type FormatDriver, type ImageIdentity, type ImageSnapshot,
   type ImageWriter, type OpenContext, type OptionSpec, type OptionValues, type ParentReference, type ParentShape, type RepairAction, type WritableImage,
 } from './formats/driver.js'
 export type { BlockSource, ByteStore, Codec, Extent, Fact, Note, Section } from './block/types.js'

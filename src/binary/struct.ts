@@ -43,6 +43,8 @@ export interface Struct<Table> {
   read(bytes: Uint8Array, at?: number): ValuesOf<Table>
   /** The structure's bytes. With `base`, bytes of no declared field keep what they hold there. */
   write(values: ValuesOf<Table>, base?: Uint8Array): Uint8Array
+  /** Writes the structure into memory that is there; bytes of no declared field stay. */
+  writeInto(view: DataView, at: number, values: ValuesOf<Table>): void
   /** A copy of the structure's bytes in which one field is zero, to take a checksum over. `length` extends beyond the declared size. */
   without(field: keyof Table & string, bytes: Uint8Array, length?: number): Uint8Array
   /** Every field with its place and value. `position` is where the structure begins in the file. */
@@ -65,7 +67,7 @@ export function struct<Table extends Record<string, Field<unknown>>>(endian: End
     fields,
     read(bytes, at = 0) {
       const view = need(bytes, at)
-      // Of the same shape each time: logs hold hundreds of thousands of them.
+      // Of the same shape each time: logs hold hundreds of thousands of them, and a server reads one for every request.
       const values: Record<string, unknown> = {}
       for (const [name, field] of entries) values[name] = field.get(view, at + field.offset, endian)
       return values as ValuesOf<Table>
@@ -77,6 +79,10 @@ export function struct<Table extends Record<string, Field<unknown>>>(endian: End
       const table = values as Record<string, unknown>
       for (const [name, field] of entries) field.set(view, field.offset, table[name], endian)
       return bytes
+    },
+    writeInto(view, at, values) {
+      const table = values as Record<string, unknown>
+      for (const [name, field] of entries) field.set(view, at + field.offset, table[name], endian)
     },
     without(name, bytes, length = size) {
       const copy = Uint8Array.from(bytes.subarray(0, length))

@@ -39,6 +39,12 @@ export interface ByteStore extends Disposable {
   flush(): void
   /** Tells the store that bytes up to `end` were written through its descriptor. */
   grown?(end: number): void
+  /** Of a store without a descriptor: how the run at `position` is stored, 0 < length ≤ limit; a hole reads as zero. Absent: all may be data. */
+  holeAt?(position: number, limit: number): { readonly hole: boolean; readonly length: number }
+  /** As `read`, without keeping this thread waiting; `target` lies in shared memory, and belongs to the store until the promise settles. */
+  fetch?(position: number, target: Uint8Array): Promise<void>
+  /** As `write`, likewise. */
+  send?(position: number, bytes: Uint8Array): Promise<void>
 }
 
 /** Decodes one compressed unit. Known by its id in every thread (src/codec/index.ts). */

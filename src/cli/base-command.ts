@@ -47,16 +47,8 @@ export abstract class BaseCommand extends Command {
 
   /** The formats built in and those of plugins (hook `vdisk:formats`). @throws ImageError unsupported E_PLUGIN_…, naming the plugin. */
   protected async registry(): Promise<Registry> {
-    const { Registry } = await import('../formats/registry.js')
-    const registry = new Registry()
-    const { successes, failures } = await this.config.runHook('vdisk:formats', {}, undefined, true)
-    const [failure] = failures
-    if (failure !== undefined) throw new ImageError('unsupported', 'E_PLUGIN_FAILED', `the plugin ${failure.plugin.name} failed to give its formats: ${failure.error.message}`, { cause: failure.error, hint: 'Remove or update the plugin.' })
-    for (const { plugin, result } of successes as readonly { plugin: { name: string }; result: unknown }[]) {
-      if (!Array.isArray(result)) throw new ImageError('unsupported', 'E_PLUGIN_DRIVER', `the plugin ${plugin.name} gives no list of formats`)
-      for (const driver of result as unknown[]) registry.add(driver, plugin.name)
-    }
-    return registry
+    const { registryOf } = await import('./plugin-registry.js')
+    return registryOf(this.config)
   }
 
   /** Asks a person to type what tells the disk that is meant; undefined where there is no terminal to ask on. */

@@ -30,6 +30,16 @@ export const range = custom<{ readonly offset: number; readonly length: number }
   },
 })
 
+/** Where to listen: PORT, or HOST:PORT; the host is this machine alone when left out. */
+export const tcpEndpoint = custom<{ readonly kind: 'tcp'; readonly host: string; readonly port: number }>({
+  helpValue: '[HOST:]PORT',
+  parse: (text) => {
+    const [, bracketed, plain, port = ''] = /^(?:(?:\[([^\]]+)\]|([^:[\]]+)):)?(\d{1,5})$/.exec(text) ?? []
+    if (port === '' || Number(port) > 65535) throw usage('E_PORT', `${printable(text)} is no port; write PORT or HOST:PORT`)
+    return Promise.resolve({ kind: 'tcp', host: bracketed ?? plain ?? '127.0.0.1', port: Number(port) })
+  },
+})
+
 const sectorSize = custom<512 | 4096>({
   helpValue: '512|4096',
   parse: (text) => {
@@ -47,6 +57,14 @@ export const openFlags = {
   'from-option': string({ helpValue: 'NAME=VALUE', multiple: true, multipleNonGreedy: true, summary: 'an option for reading the source (see vdisk formats)' }),
   snapshot: string({ helpValue: 'ID|NAME', summary: 'read this internal snapshot of the source' }),
   ...chainFlags(),
+}
+
+/** Flags of commands that work on an image as a whole, whichever of its disks is read. */
+export const imageFlags = { from: openFlags.from, 'from-option': openFlags['from-option'], ...chainFlags() }
+
+/** What those flags say. @throws ImageError usage E_OPTION */
+export function imageValues(flags: ChainFlags & { readonly from: string | undefined; readonly 'from-option': string[] | undefined }) {
+  return { from: flags.from, fromOptions: optionValues(flags['from-option']), ...chainValues(flags) }
 }
 
 function chainFlags() {
@@ -145,6 +163,15 @@ export const usedOnlyFlags = {
 export function usedOnlyValues(flags: { readonly 'used-only': boolean; readonly 'if-dirty': 'refuse' | 'whole' | 'trust' | undefined; readonly 'drop-swap': boolean }) {
   if (!flags['used-only']) return undefined
   return { dropSwap: flags['drop-swap'], ...(flags['if-dirty'] === undefined ? {} : { ifDirty: flags['if-dirty'] }) }
+}
+
+/** Flags that say where the changes of a mounted image go, and what of it is mounted. */
+export const mountFlags = {
+  all: boolean({ summary: 'mount every partition, on folders below DIR that have its number' }),
+  overlay: string({ helpValue: 'FILE', exclusive: ['write', 'throwaway'], summary: 'keep changes in this child of the image, made if it is not there (.qcow2; .vhd and .vhdx over their own kind)' }),
+  write: boolean({ exclusive: ['overlay', 'throwaway'], summary: 'write changes into the image itself, which is locked meanwhile' }),
+  throwaway: boolean({ exclusive: ['overlay', 'write'], summary: 'without DIR: let the files be changed, and forget the changes at the end' }),
+  tmp: string({ helpValue: 'DIR', summary: 'where changes that are thrown away are kept meanwhile; the image\'s folder when left out' }),
 }
 
 /** Flags of repair alone. */

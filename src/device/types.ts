@@ -8,7 +8,7 @@ export type DeviceUse =
   /** A device above: a volume of LVM, an opened LUKS volume, a RAID, a loop. `name` is the system's (`dm-0`), `title` people's. */
   | { readonly kind: 'holder', readonly name: string, readonly title: string, readonly role: HolderRole }
 
-export type HolderRole = 'LVM' | 'LUKS' | 'RAID' | 'multipath' | 'bcache' | 'loop' | 'device mapper' | 'device'
+export type HolderRole = 'LVM' | 'LUKS' | 'RAID' | 'multipath' | 'bcache' | 'loop' | 'APFS' | 'device mapper' | 'device'
 
 /** A partition as the system sees it (its own table reading may know more). */
 export interface DiskPartition {

@@ -48,10 +48,11 @@ export async function compareSources(a: BlockSource, b: BlockSource, options: Co
   await runLanes(lanes, next, async (chunk, lane, ticket) => {
     const slot = slots[lane]
     if (slot === undefined || chunk.base === undefined) throw new RangeError(`no buffer or no base for lane ${lane}`)
+    const [first, second] = await both(prefill(chunk.content, a, chunk.offset, slot.bytes), prefill(chunk.base, b, chunk.offset, slot.bytes.subarray(slot.half)))
     const result = await pool.run({
       mode: 'compare', unit: collect?.unit ?? 0, length: chunk.length,
-      ...prefill(chunk.content, a, chunk.offset, slot.bytes),
-      base: prefill(chunk.base, b, chunk.offset, slot.bytes.subarray(slot.half)),
+      ...first,
+      base: second,
     }, slot)
     await ticket.turn
     if (result.difference !== undefined) difference = Math.min(difference ?? Infinity, chunk.offset + result.difference)
@@ -64,6 +65,12 @@ export async function compareSources(a: BlockSource, b: BlockSource, options: Co
   }, options.signal)
   const differences = found === undefined ? {} : { differences: found.summary() }
   return difference === undefined ? { equal: true, ...differences } : { equal: false, offset: difference, ...differences }
+}
+
+/** Both results; waits for both even when one fails. */
+async function both<T>(first: Promise<T>, second: Promise<T>): Promise<[T, T]> {
+  await Promise.allSettled([first, second])
+  return [await first, await second]
 }
 
 /**

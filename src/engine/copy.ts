@@ -120,9 +120,9 @@ class Mover {
     const { source, target, base, digests } = this.#options
     // The last chunk is padded with zeros to the target's unit: a format may round the disk up.
     const length = Math.min(roundUp(chunk.length, Math.max(target.grain, target.packedUnit?.length ?? 1)), target.capacity - chunk.offset)
+    const below = chunk.base === undefined || base === undefined ? {} : { base: await prefill(chunk.base, base, chunk.offset, slot.bytes.subarray(slot.half)) }
     const task = (content: Pick<Task, 'pieces' | 'present'>): Task => ({
-      mode: 'scan', unit: this.#unit, length, ...content,
-      ...(chunk.base === undefined || base === undefined ? {} : { base: prefill(chunk.base, base, chunk.offset, slot.bytes.subarray(slot.half)) }),
+      mode: 'scan', unit: this.#unit, length, ...content, ...below,
       ...(target.packedUnit === undefined ? {} : { packing: target.packedUnit }),
       ...(digests === undefined ? {} : { digests: digests.ranges(chunk.offset, chunk.length) }),
     })
@@ -138,7 +138,7 @@ class Mover {
 
   async #scanned(chunk: Chunk, slot: Slot, task: (content: Pick<Task, 'pieces' | 'present'>) => Task, source: BlockSource): Promise<TaskResult> {
     try {
-      return await this.#pool.run(task(prefill(chunk.content, source, chunk.offset, slot.bytes)), slot)
+      return await this.#pool.run(task(await prefill(chunk.content, source, chunk.offset, slot.bytes)), slot)
     } catch (error) {
       const { salvage } = this.#options
       if (salvage === undefined || !isImageError(error) || error.code !== 'E_READ') throw error
@@ -213,8 +213,19 @@ class Mover {
   }
 }
 
-/** Reads what only this thread can read into the buffer, and tells the task what is there already. */
-export function prefill(content: Content, source: BlockSource, offset: number, bytes: Uint8Array): Pick<Task, 'pieces' | 'present'> {
-  for (const piece of content.local) source.read(offset + piece.at, bytes.subarray(piece.at, piece.at + piece.length))
-  return { pieces: content.pieces, present: content.local }
+/** Reads what only this thread can read into the buffer, which lies in shared memory, and tells the task what is there already. */
+export async function prefill(content: Content, source: BlockSource, offset: number, bytes: Uint8Array): Promise<Pick<Task, 'pieces' | 'present'>> {
+  const fetches: Promise<void>[] = []
+  try {
+    for (const piece of content.local) {
+      const target = bytes.subarray(piece.at, piece.at + piece.length)
+      if (piece.fetch === undefined) source.read(offset + piece.at, target)
+      else fetches.push(piece.fetch(target))
+    }
+  } finally {
+    // Awaited even when one fails: nothing may still write into the buffer afterwards.
+    await Promise.allSettled(fetches)
+  }
+  await Promise.all(fetches)
+  return { pieces: content.pieces, present: content.local.map(({ at, length }) => ({ at, length })) }
 }

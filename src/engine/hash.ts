@@ -45,7 +45,7 @@ export async function hashSource(source: BlockSource, options: HashOptions): Pro
   await runLanes(lanes, () => plan.next(), async (chunk, lane, ticket) => {
     const slot = slots[lane]
     if (slot === undefined) throw new RangeError(`no buffer for lane ${lane}`)
-    const result = await pool.run({ mode: tree ? 'hash' : 'fill', unit: 0, length: chunk.length, ...prefill(chunk.content, source, chunk.offset, slot.bytes) }, slot)
+    const result = await pool.run({ mode: tree ? 'hash' : 'fill', unit: 0, length: chunk.length, ...await prefill(chunk.content, source, chunk.offset, slot.bytes) }, slot)
     await ticket.turn
     await digest.add(chunk.offset, slot.bytes.subarray(0, chunk.length), result.digest)
     ticket.done()

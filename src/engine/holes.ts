@@ -2,10 +2,11 @@ import type { ByteStore } from '../block/types.js'
 import { syscalls } from '../sys/syscalls.js'
 
 /**
- * Which parts of a host file are holes, asked from the filesystem run by run and never read. One object a store: it remembers the
+ * Which parts of a host file are holes, asked from the filesystem (or the store that knows itself) run by run and never read. One object a store: it remembers the
  * last run, so that walking a file forwards costs one call a run.
  */
 export class HostHoles {
+  readonly #store: ByteStore
   readonly #descriptor: number | undefined
   readonly #size: number
   #start = 0
@@ -13,12 +14,14 @@ export class HostHoles {
   #hole = false
 
   constructor(store: ByteStore) {
+    this.#store = store
     this.#descriptor = store.fd
     this.#size = store.size
   }
 
   /** How the file's run at `position` is stored: `length` ≤ limit bytes from there are a hole, or data. */
   runAt(position: number, limit: number): { readonly hole: boolean; readonly length: number } {
+    if (this.#store.holeAt !== undefined) return this.#store.holeAt(position, limit)
     if (position < this.#start || position >= this.#end) this.#look(position)
     return { hole: this.#hole, length: Math.min(limit, this.#end - position) }
   }

@@ -4,8 +4,8 @@ import { isKnownCodec } from '../codec/index.js'
 import type { Piece } from './chunk.js'
 import { longestRun, SamePlace, Walk } from './walk.js'
 
-/** A piece only the main thread can read: its store has no descriptor, or one that does not take such a piece, or its codec is a plugin's. */
-export interface LocalPiece { readonly at: number; readonly length: number; readonly offset: number }
+/** A piece only the main thread can read: its store has no descriptor, or one that does not take such a piece, or its codec is a plugin's. `fetch`: it need not wait for the bytes. */
+export interface LocalPiece { readonly at: number; readonly length: number; readonly offset: number; readonly fetch?: (target: Uint8Array) => Promise<void> }
 
 /** The content of one disk within a chunk. Space that no piece covers is zero. */
 export interface Content { readonly pieces: readonly Piece[]; readonly local: readonly LocalPiece[] }
@@ -140,7 +140,10 @@ function collect(walk: Walk, start: number, end: number): Content {
     if (run.kind !== 'zero') {
       const { length, store: { fd: descriptor, name, descriptorAlignment = 1 }, position } = run
       const fits = descriptorAlignment === 1 || (run.kind === 'data' && [position, length, at].every((value) => value % descriptorAlignment === 0))
-      if (descriptor === undefined || !fits || (run.kind === 'packed' && !isKnownCodec(run.codec.id))) local.push({ at, length, offset })
+      if (descriptor === undefined || !fits || (run.kind === 'packed' && !isKnownCodec(run.codec.id))) {
+        const { store } = run
+        local.push({ at, length, offset, ...(run.kind === 'packed' || store.fetch === undefined ? {} : { fetch: async (target) => await store.fetch?.(position, target) }) })
+      }
       else if (run.kind === 'data') pieces.push({ kind: 'data', at, length, descriptor, position, name })
       else {
         pieces.push({

@@ -1,11 +1,11 @@
 import os from 'node:os'
 import { Worker } from 'node:worker_threads'
-import { ImageError } from '../errors.js'
+import { rebuilt } from '../errors.js'
 import { roundUp } from '../binary/integers.js'
 import { memoryPage, pageAlignedMemory } from '../binary/pages.js'
 import { UnitBuffers } from './fill.js'
 import { prepareTask, runTaskAsync, type Task, type TaskResult } from './task.js'
-import type { WorkerFailure, WorkerReply, WorkerRequest } from './worker.js'
+import type { WorkerReply, WorkerRequest } from './worker.js'
 
 /** A buffer for one chunk, shared with the workers: `bytes` lie at `start` of `shared`. From `half` on it holds the base's content, if any. */
 export interface Slot { readonly shared: SharedArrayBuffer; readonly start: number; readonly bytes: Uint8Array; readonly half: number }
@@ -99,16 +99,4 @@ export class TaskPool implements AsyncDisposable {
 
 function isHeavy(task: Task): boolean {
   return task.mode === 'hash' || (task.digests?.length ?? 0) > 0 || task.packing !== undefined || task.pieces.some((piece) => piece.kind === 'packed') || (task.base?.pieces.some((piece) => piece.kind === 'packed') ?? false)
-}
-
-function rebuilt(failure: WorkerFailure): Error {
-  if (failure.kind !== undefined && failure.code !== undefined) {
-    return new ImageError(failure.kind, failure.code, failure.message, {
-      ...(failure.hint === undefined ? {} : { hint: failure.hint }),
-      ...(failure.details === undefined ? {} : { details: failure.details }),
-    })
-  }
-  const error = new Error(failure.message)
-  if (failure.stack !== undefined) error.stack = failure.stack
-  return error
 }

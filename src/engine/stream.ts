@@ -126,7 +126,7 @@ function* cut(placed: readonly Placed[]): Generator<Placed, undefined> {
 
 /** The bytes of a piece as they stand in the image. */
 async function fetch(source: BlockSource, contents: ContentReader, piece: Placed, slot: Slot, target: StreamTarget, pool: TaskPool): Promise<Uint8Array> {
-  const { pieces, present } = prefill(contents.at(piece.offset, piece.length), source, piece.offset, slot.bytes)
+  const { pieces, present } = await prefill(contents.at(piece.offset, piece.length), source, piece.offset, slot.bytes)
   const packing = piece.stored === undefined ? undefined : target.packedUnit
   const result = await pool.run({ mode: 'scan', unit: packing?.length ?? 0, length: piece.length, pieces, present, ...(packing === undefined ? {} : { packing }) }, slot)
   if (piece.stored === undefined) return slot.bytes.subarray(0, piece.length)

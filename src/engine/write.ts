@@ -23,6 +23,7 @@ export async function writeAll(writes: readonly Write[], bytes: Uint8Array): Pro
 
 function writeOne({ store, position, at, length }: Write, bytes: Uint8Array): Promise<void> {
   const { fd: descriptor, descriptorAlignment = 1 } = store
+  if (descriptor === undefined && store.send !== undefined) return store.send(position, bytes.subarray(at, at + length))
   if (descriptor === undefined || [position, length, bytes.byteOffset + at].some((value) => value % descriptorAlignment !== 0)) {
     store.write(position, bytes.subarray(at, at + length))
     return Promise.resolve()

@@ -13,13 +13,20 @@ export interface DiskImage extends BlockSource {
   /** What the user should know although the image opens. */
   readonly notes: readonly Note[]
   /** The parent this layer needs, when it is a differencing image. */
-  readonly parentReference?: ParentReference
+  readonly parentReference?: ParentReference | undefined
   /** Files other than the parent that the image names (external data file …), opened through the context. */
   readonly references?: readonly FileReference[]
   /** Set where `info` works and reading cannot: encrypted images. `extentAt` and `read` throw it. */
   readonly unreadable?: ImageError
   /** Name and identity that a child must record to find this image again (VHD: unique id, VHDX: DataWriteGuid). */
   readonly identity?: string
+  /** Its internal snapshots, in the file's order; formats without such leave it out. */
+  readonly snapshots?: readonly ImageSnapshot[]
+  /**
+   * Bytes of the file that nothing but this snapshot uses: what deleting it gives back. Tells how far it is. @throws ImageError usage
+   * E_SNAPSHOT_UNKNOWN; corrupt.
+   */
+  snapshotUse?(id: string): Generator<CheckProgress, number>
   /** What `info` says of it beyond the common facts. */
   describe(): Section[]
   /**
@@ -34,6 +41,18 @@ export interface DiskImage extends BlockSource {
 export interface CheckOptions {
   /** Also decode every compressed unit. Data that is stored as it is, is read by the caller. */
   readonly deep?: boolean
+}
+
+/** An internal snapshot: the disk as it was once, kept in the same file. */
+export interface ImageSnapshot {
+  readonly id: string
+  readonly name: string
+  /** When it was taken, in seconds since 1970. */
+  readonly time: number
+  /** Bytes of its disk, as recorded; bigint only where they are more than can be. */
+  readonly capacity: number | bigint
+  /** Bytes of the state of a running machine that is kept with it; 0: none. */
+  readonly vmStateSize: number | bigint
 }
 
 /** Something that is wrong with an image. */
@@ -149,6 +168,8 @@ export interface ParentShape {
   readonly childPath: string
   /** Modification time of the parent file in seconds since 1970. */
   readonly time: number
+  /** What its identity becomes while it is being changed: until that is over the child fits both (VHDX: parent_linkage2). */
+  readonly nextIdentity?: string
 }
 
 /**
@@ -191,6 +212,23 @@ export interface WritableImage extends DiskImage {
   resize?(capacity: number): void
   /** Moves blocks down into unused space, so that the file is shorter when it is closed. Gives how far it is; may be stopped anywhere. */
   compact?(): Iterable<CheckProgress>
+  /** What `identity` becomes with the first change that the guest sees; left out where it stays. */
+  readonly nextIdentity?: string
+  /**
+   * Names another parent, or none, in a differencing image. Checks whether that can be, and gives what does it: only the record of the
+   * parent changes, at once and durably. What this layer leaves absent is the new parent's from then on, and zero without one. Whoever wants
+   * the same content has written before what differs. Afterwards the image is only relinked again, or closed.
+   * @throws ImageError usage E_NOT_A_CHILD, E_PARENT_FORMAT, E_PARENT_PATH …; reference E_PARENT_SIZE, E_PARENT_SECTOR.
+   */
+  relink?(parent: ParentShape | undefined): () => void
+  /**
+   * Keeps the disk as it is now as an internal snapshot. It is there, durable, when the last step is done, and not at all before: a power
+   * cut or a stop leaves the image without it. `time` in seconds since 1970.
+   * @throws ImageError usage E_SNAPSHOT_NAME, E_SNAPSHOT_EXISTS; corrupt where it could damage something.
+   */
+  takeSnapshot?(wanted: { readonly name: string; readonly time: number }): Generator<CheckProgress, ImageSnapshot>
+  /** Gives up the snapshot of that id or name, in the same way. @throws ImageError usage E_SNAPSHOT_UNKNOWN; corrupt. */
+  deleteSnapshot?(wanted: string): Generator<CheckProgress, void>
 }
 
 export type Certainty = 'certain' | 'possible' | 'no'

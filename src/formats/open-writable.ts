@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { DraftStore } from '../block/draft-store.js'
 import { FileStore } from '../block/file-store.js'
 import { OverlaySource } from '../block/overlay.js'
 import type { BlockSource } from '../block/types.js'
@@ -12,7 +13,7 @@ import { checkOptions } from './options.js'
 export class OpenedWritable implements Disposable {
   /** The layer that is changed. */
   readonly image: WritableImage
-  /** The disk as a guest sees it: the layer over its parents. */
+  /** The disk as a guest sees it: the layer over its parents; the layer alone when a parent is missing and need not be there. */
   readonly disk: BlockSource
   /** The same image and its chain as they were opened for reading; of the first layer only what does not change is to be used. */
   readonly opened: OpenedImage
@@ -20,7 +21,7 @@ export class OpenedWritable implements Disposable {
   constructor(image: WritableImage, opened: OpenedImage) {
     this.image = image
     this.opened = opened
-    const { parent } = opened
+    const parent = opened.missing === undefined ? opened.parent : undefined
     this.disk = parent === undefined ? image : new OverlaySource(image, parent)
   }
 
@@ -37,18 +38,28 @@ export class OpenedWritable implements Disposable {
  * What opens this image to change it; nothing is touched before it is called.
  * @throws ImageError unsupported E_NOT_WRITABLE, and why the image cannot be read.
  */
-export function changing({ unreadable, top: { driver, image, name } }: OpenedImage): NonNullable<FormatDriver['openWritable']> {
-  if (unreadable !== undefined) throw unreadable
+export function changing({ missing, unreadable, top: { driver, image, name } }: OpenedImage): NonNullable<FormatDriver['openWritable']> {
+  // With a chain that is allowed to be incomplete, what is below does not matter.
+  const problem = missing === undefined ? unreadable : image.unreadable
+  if (problem !== undefined) throw problem
   if (driver.openWritable === undefined) throw unsupported('E_NOT_WRITABLE', `${name} is a ${driver.title}, which vdisk cannot change in place`, { hint: 'Convert it to a format that can be changed.' })
   if ((image.references ?? []).length > 0) throw unsupported('E_NOT_WRITABLE', `${name} keeps its data in further files, and such images are not changed in place`, { hint: 'Convert it to an image of one file.' })
   return driver.openWritable.bind(driver)
 }
 
+export interface WritableOptions extends OpenOptions {
+  /** Changes stay in memory, and the file is only read: to see what a change would meet. */
+  readonly draft?: boolean
+  /** What the format gets as the disk below, made of the disk that is. */
+  readonly below?: (parent: BlockSource) => BlockSource
+}
+
 /**
- * Opens an image to change it. Parents are only read.
+ * Opens an image to change it. Parents are only read. With `chain: 'optional'` they may be missing: changes that need them then throw
+ * reference E_PARENT_NEEDED.
  * @throws ImageError those of reading; unsupported E_NOT_WRITABLE; refused E_LOCKED; usage E_SNAPSHOT_WRITE.
  */
-export function openWritableImage(path: string, options: OpenOptions = {}): OpenedWritable {
+export function openWritableImage(path: string, options: WritableOptions = {}): OpenedWritable {
   if (options.snapshot !== undefined) throw usage('E_SNAPSHOT_WRITE', 'a snapshot cannot be changed')
   const opened = openImage(path, options)
   try {
@@ -61,9 +72,10 @@ export function openWritableImage(path: string, options: OpenOptions = {}): Open
         throw unsupported('E_NOT_WRITABLE', `${name} needs the file ${printable(named)}, and images of several files are not changed in place`)
       },
     }
-    const store = FileStore.openWrite(path)
+    const parent = opened.missing === undefined ? opened.parent : undefined
+    const store = options.draft === true ? new DraftStore(FileStore.openRead(path)) : FileStore.openWrite(path)
     try {
-      return new OpenedWritable(openWritable(store, context, opened.parent), opened)
+      return new OpenedWritable(openWritable(store, context, parent === undefined ? undefined : options.below?.(parent) ?? parent), opened)
     } catch (error) {
       store[Symbol.dispose]()
       throw error

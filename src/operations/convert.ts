@@ -4,8 +4,10 @@ import { usage } from '../errors.js'
 import type { DiskShape } from '../formats/driver.js'
 import type { OpenOptions } from '../formats/open.js'
 import { Registry } from '../formats/registry.js'
+import { isNbdUri } from '../mount/nbd/uri.js'
 import { build, targetFormat, tryLayout, type BuildResult, type TargetFormat } from './build.js'
 import { openConversion, type Conversion, type ConversionOptions } from './conversion.js'
+import { checkExportOptions, writeToExport } from './convert-to-export.js'
 import { defined } from './defined.js'
 import { sourceInfo, type SourceInfo } from './opening.js'
 import type { NewParent } from './parent.js'
@@ -13,7 +15,7 @@ import type { ComposedSource, SourceInput } from './source.js'
 import { checkTarget } from './target.js'
 import type { VolumeUse } from './used-only.js'
 
-/** Where an image goes: a path, or something that takes its bytes in order (standard output). */
+/** Where an image goes: a path, the URI of an NBD export (which gets the disk's bytes), or something that takes its bytes in order (standard output). */
 export type TargetOutput = string | { readonly output: (bytes: Uint8Array) => Promise<void>; readonly name?: string }
 
 export interface ConvertOptions extends ConversionOptions {
@@ -55,16 +57,18 @@ export async function convert(source: SourceInput, target: TargetOutput, options
 export async function convertFrom(source: SourceInput | ComposedSource, target: TargetOutput, options: ConvertOptions): Promise<ConvertResult> {
   const started = performance.now()
   const registry = options.registry ?? new Registry()
-  const path = typeof target === 'string' ? target : undefined
+  const exported = typeof target === 'string' && isNbdUri(target) ? target : undefined
+  if (exported !== undefined) checkExportOptions(options)
+  const path = typeof target === 'string' && exported === undefined ? target : undefined
   const format = targetFormat(registry, path, options.to, options.options ?? {})
-  if (path === undefined && (options.verify === true || options.parent !== undefined)) {
+  if (typeof target !== 'string' && (options.verify === true || options.parent !== undefined)) {
     throw usage('E_STREAM', `a target that is a stream cannot ${options.parent === undefined ? 'be verified: it is gone when it is written' : 'have a parent: it has no folder'}`)
   }
   // What stands in the way of the target is found before a long read from a pipe; a source with a path is first seen whether it is the target.
   if (path !== undefined && typeof source !== 'string' && 'input' in source) checkTarget(path, options.force === true, [])
   using conversion = await openConversion(source, path, format, { ...options, registry })
   const { opened, shape: { sectorSize } } = conversion
-  const result = await run(conversion, options, target)
+  const result: Outcome = exported === undefined ? await run(conversion, options, target) : await writeToExport(conversion, source, exported, options)
   return {
     source: { ...sourceInfo(typeof source === 'string' ? source : source.name ?? '-', opened), sectorSize: opened.sectorSize },
     target: { path: typeof target === 'string' ? target : target.name ?? '-', format: format.driver.id, sectorSize, ...defined({ capacity: result.capacity, size: result.size, allocated: result.allocated }) },
@@ -73,12 +77,12 @@ export async function convertFrom(source: SourceInput | ComposedSource, target: 
     ...defined({ volumes: conversion.used?.volumes }),
     verified: options.verify === true && options.dryRun !== true,
     dryRun: options.dryRun === true,
-    notes: conversion.notes(result.capacity),
+    notes: [...conversion.notes(exported === undefined ? result.capacity : conversion.shape.capacity), ...(result.notes ?? [])],
     seconds: (performance.now() - started) / 1000,
   }
 }
 
-type Outcome = Omit<BuildResult, 'size' | 'allocated'> & Partial<Pick<BuildResult, 'size' | 'allocated'>>
+type Outcome = Omit<BuildResult, 'size' | 'allocated'> & Partial<Pick<BuildResult, 'size' | 'allocated'>> & { readonly notes?: readonly Note[] }
 
 async function run(conversion: Conversion, options: ConvertOptions, target: TargetOutput): Promise<Outcome> {
   const { format, opened, disk, shape, parent, open } = conversion

@@ -3,7 +3,7 @@ import { deviceNumberText } from '../binary/device-number.js'
 import type { Note } from '../block/types.js'
 import type { DiskStore } from '../device/disk-store.js'
 import type { Disk, DiskPlatform, DiskPartition } from '../device/types.js'
-import { runCommand, type CommandResult } from '../sys/commands.js'
+import { command, type CommandResult } from '../sys/commands.js'
 import { syscalls } from '../sys/syscalls.js'
 import type { GrownPartition } from './device-growth.js'
 
@@ -22,9 +22,9 @@ export async function rereadTable(disk: Disk, platform: DiskPlatform, expected: 
   const shown = (): number => platform.find(disk.path).disk.partitions.length
   if (asked && shown() >= Math.min(expected, 1)) return 'done'
   // Kernels without the kind of table still take partitions that are told to them.
-  const told = await runCommand('partx', ['--update', disk.path])
-  if (told?.code === 0 || (asked && expected === 0)) return 'done'
-  notes.push({ code: 'W_TABLE_NOT_REREAD', message: `the system still goes by the old partition table of ${disk.path}${told === undefined ? '' : ` (${firstLine(told)})`}: detach and attach the disk, or run partprobe` })
+  const told = await command('partx', ['--update', disk.path])
+  if (told.code === 0 || (asked && expected === 0)) return 'done'
+  notes.push({ code: 'W_TABLE_NOT_REREAD', message: `the system still goes by the old partition table of ${disk.path} (${firstLine(told)}): detach and attach the disk, or run partprobe` })
   return 'failed'
 }
 
@@ -69,15 +69,15 @@ export async function growFilesystem(target: { readonly disk: Disk; readonly par
   const node = await volumeNode(target, grown, platform)
   if (node === undefined) return failed('the system gives no device for it')
   try {
-    const checked = await runCommand('e2fsck', ['-f', '-p', node.path])
-    if (checked === undefined) return failed('e2fsck is not installed')
+    const checked = await command('e2fsck', ['-f', '-p', node.path])
+    if (checked.code === undefined) return failed('e2fsck is not installed')
     // 1: errors were corrected; a journal that was replayed is one.
     if (checked.code !== 0 && checked.code !== 1) return failed(`e2fsck says: ${firstLine(checked)}`)
-    const resized = await runCommand('resize2fs', [node.path])
-    if (resized === undefined) return failed('resize2fs is not installed')
+    const resized = await command('resize2fs', [node.path])
+    if (resized.code === undefined) return failed('resize2fs is not installed')
     return resized.code === 0 || failed(`resize2fs says: ${firstLine(resized)}`)
   } finally {
-    if (node.temporary) await runCommand('losetup', ['--detach', node.path])
+    if (node.temporary) await command('losetup', ['--detach', node.path])
   }
 }
 
@@ -86,8 +86,8 @@ async function volumeNode({ disk, partition }: { readonly disk: Disk; readonly p
   if (number === undefined) return { path: partition?.path ?? disk.path, temporary: false }
   const own = platform.find(disk.path).disk.partitions.find((each) => each.number === number && each.start === start && each.size === after)
   if (own !== undefined && isNodeOf(own)) return { path: own.path, temporary: false }
-  const made = await runCommand('losetup', ['--find', '--show', '--offset', String(start), '--sizelimit', String(after), '--sector-size', String(disk.logicalSectorSize), disk.path])
-  return made?.code === 0 ? { path: made.stdout.trim(), temporary: true } : undefined
+  const made = await command('losetup', ['--find', '--show', '--offset', String(start), '--sizelimit', String(after), '--sector-size', String(disk.logicalSectorSize), disk.path])
+  return made.code === 0 ? { path: made.stdout.trim(), temporary: true } : undefined
 }
 
 /** Whether the device's usual name is there, and is its. */
@@ -98,8 +98,8 @@ function isNodeOf({ path, deviceNumber }: DiskPartition): boolean {
 
 /** Lets the disk out, so that it can be taken away. */
 export async function ejectDisk(disk: Disk, notes: Note[]): Promise<boolean> {
-  const done = await runCommand('eject', [disk.path])
-  if (done?.code === 0) return true
-  notes.push({ code: 'W_NOT_EJECTED', message: `${disk.path} was not ejected: ${done === undefined ? 'the program eject is not installed' : firstLine(done)}. All is written: it may be taken away` })
+  const done = await command('eject', [disk.path])
+  if (done.code === 0) return true
+  notes.push({ code: 'W_NOT_EJECTED', message: `${disk.path} was not ejected: ${firstLine(done)}. All is written: it may be taken away` })
   return false
 }

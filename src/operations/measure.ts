@@ -83,13 +83,17 @@ async function run({ driver, options }: TargetFormat, shape: DiskShape, content:
  * it takes all its space from the start. Reads no content. @throws ImageError aborted E_ABORTED
  */
 export async function largestSize(format: TargetFormat, shape: DiskShape, disk: BlockSource, signal?: AbortSignal): Promise<{ readonly most: number, readonly whole: boolean }> {
-  let whole = false
-  const { required } = await run(format, shape, async (writer) => {
-    whole = writer.placeZeros === true
+  const found = { whole: false }
+  const { required, content, capacity } = await run(format, shape, async (writer) => {
+    found.whole = writer.placeZeros === true
     return await placeStored(writer, disk, signal)
   })
-  return { most: required, whole }
+  // A flat image has the disk's length, and holes where nothing was put.
+  return { most: found.whole || required < capacity ? required : Math.min(required, content + flatOverhead), whole: found.whole }
 }
+
+/** More than a flat format has besides the disk's content. */
+const flatOverhead = 1048576
 
 async function placeStored(writer: ImageWriter, disk: BlockSource, signal: AbortSignal | undefined): Promise<number> {
   let rested = performance.now()

@@ -1,9 +1,12 @@
 import fs from 'node:fs'
 import { usage } from '../errors.js'
 import type { OptionValues } from '../formats/driver.js'
-import { openImage, type OpenedImage, type OpenOptions } from '../formats/open.js'
+import { openImage, openStore, type OpenedImage, type OpenOptions } from '../formats/open.js'
 import type { ParentMapping } from '../formats/parent-map.js'
 import type { Registry } from '../formats/registry.js'
+// Not through index.ts: every command would load the server and TLS.
+import { ExportStore } from '../mount/nbd/export-store.js'
+import { isNbdUri, parseNbdUri } from '../mount/nbd/uri.js'
 import { openPartition, parseSelector, readPartitionTable, selectPartition, type PartitionSelector } from '../partition/index.js'
 import { defined, type Defined } from './defined.js'
 
@@ -77,7 +80,7 @@ export function wholeDisk(argument: string, purpose: string): string {
  */
 export function openDisk(argument: string, options: OpenOptions): OpenedImage {
   const { path, partition: selector } = parseImageArgument(argument)
-  const opened = openImage(path, options)
+  const opened = isNbdUri(path) ? openExport(path, options) : openImage(path, options)
   if (selector === undefined) return opened
   try {
     const { top: { name } } = opened
@@ -87,6 +90,11 @@ export function openDisk(argument: string, options: OpenOptions): OpenedImage {
     opened[Symbol.dispose]()
     throw error
   }
+}
+
+/** An export of an NBD server: raw, unless another format is named. What its guest writes must not make it another. @throws ImageError */
+function openExport(uri: string, options: OpenOptions): OpenedImage {
+  return openStore(new ExportStore(parseNbdUri(uri)), undefined, { ...options, from: options.from ?? 'raw' })
 }
 
 /** An image that can be read, not only looked at. @throws ImageError */

@@ -4,7 +4,7 @@ import { DiskStore } from '../device/disk-store.js'
 import { objections } from '../device/safety.js'
 import type { DiskPlatform, FoundDevice } from '../device/types.js'
 import { refused, targetError } from '../errors.js'
-import { runCommand } from '../sys/commands.js'
+import { command } from '../sys/commands.js'
 
 /** Unmounts what is mounted of a target, what was mounted later first; never by force and never lazily. @throws ImageError target E_UNMOUNT. */
 export async function unmountTarget({ disk, partition }: FoundDevice): Promise<string[]> {
@@ -13,16 +13,16 @@ export async function unmountTarget({ disk, partition }: FoundDevice): Promise<s
   // A mount point inside another is deeper.
   const order = [...points].sort((one, other) => other.split('/').length - one.split('/').length || other.length - one.length)
   for (const point of order) {
-    const done = await runCommand('umount', [point])
-    if (done?.code !== 0) throw targetError('E_UNMOUNT', `${point} cannot be unmounted: ${done === undefined ? 'the program umount is missing' : done.stderr.trim()}`, { hint: 'Close what uses it (fuser -m, lsof), and try again.' })
+    const done = await command('umount', [point])
+    if (done.code !== 0) throw targetError('E_UNMOUNT', `${point} cannot be unmounted: ${done.stderr}`, { hint: 'Close what uses it (fuser -m, lsof), and try again.' })
   }
   return order
 }
 
 /** Takes away the system's mark that a device is read-only. @throws ImageError target E_READ_ONLY_DISK when it stays. */
 export async function clearReadOnly({ disk, partition }: FoundDevice): Promise<void> {
-  const done = await runCommand('blockdev', ['--setrw', partition?.path ?? disk.path])
-  if (done?.code !== 0) throw targetError('E_READ_ONLY_DISK', `${partition?.path ?? disk.path} cannot be made writable: ${done === undefined ? 'the program blockdev is missing' : done.stderr.trim()}`)
+  const done = await command('blockdev', ['--setrw', partition?.path ?? disk.path])
+  if (done.code !== 0) throw targetError('E_READ_ONLY_DISK', `${partition?.path ?? disk.path} cannot be made writable: ${done.stderr}`)
 }
 
 /**

@@ -1,34 +1,49 @@
 import { spawn } from 'node:child_process'
 
-/** How a program of the system ended. */
+/** How a program ended. */
 export interface CommandResult {
-  /** Exit code; undefined when a signal ended it. */
+  /** Undefined when it could not be started: it is not installed. */
   readonly code: number | undefined
   readonly stdout: string
   readonly stderr: string
 }
 
-/** What a program says is kept up to here, in bytes. */
-const longestOutput = 65536
-/** Administrators' tools are often not on the path of ordinary users, or of sudo. */
-const furtherFolders = ['/usr/sbin', '/sbin', '/usr/local/sbin']
+export interface CommandOptions {
+  /** Descriptors that the program gets as its numbers 3, 4 … */
+  readonly descriptors?: readonly number[]
+  /** Set besides the environment of this process. */
+  readonly environment?: Readonly<Record<string, string>>
+}
 
-/**
- * Runs a program of the system to its end, without a shell, its messages in English.
- * @returns undefined when there is no such program.
- */
-export function runCommand(program: string, parameters: readonly string[]): Promise<CommandResult | undefined> {
-  return new Promise((resolve, reject) => {
-    const path = [process.env['PATH'] ?? '/usr/bin:/bin', ...furtherFolders].join(':')
-    const child = spawn(program, parameters, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, PATH: path, LC_ALL: 'C' } })
-    let stdout = ''
-    let stderr = ''
-    child.stdout.setEncoding('utf8').on('data', (text: string) => { stdout = (stdout + text).slice(0, longestOutput) })
-    child.stderr.setEncoding('utf8').on('data', (text: string) => { stderr = (stderr + text).slice(0, longestOutput) })
-    child.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') resolve(undefined)
-      else reject(error)
-    })
-    child.on('close', (code) => resolve({ code: code ?? undefined, stdout, stderr }))
+/** Where system administration's programs lie, which a user's PATH need not have. */
+const administrationFolders = ['/usr/local/sbin', '/usr/sbin', '/sbin']
+
+/** PATH with those folders at its end. */
+function searchPath(path = process.env['PATH'] ?? '/usr/bin:/bin'): string {
+  const folders = path.split(':')
+  return [...folders, ...administrationFolders.filter((folder) => !folders.includes(folder))].join(':')
+}
+
+/** What programs of the system get as their environment: this process's, with a PATH that finds them. */
+export function systemEnvironment(): NodeJS.ProcessEnv {
+  return { ...process.env, PATH: searchPath() }
+}
+
+/** Runs a program of the system, without a shell, and waits for it. Never throws. What it says is in English. */
+export function command(program: string, parameters: readonly string[], { descriptors = [], environment }: CommandOptions = {}): Promise<CommandResult> {
+  return new Promise((resolve) => {
+    const child = spawn(program, parameters, { stdio: ['ignore', 'pipe', 'pipe', ...descriptors], env: { ...systemEnvironment(), LC_ALL: 'C', ...environment } })
+    const [, stdout, stderr] = child.stdio
+    const out: Buffer[] = []
+    const problems: Buffer[] = []
+    stdout?.on('data', (bytes: Buffer) => out.push(bytes))
+    stderr?.on('data', (bytes: Buffer) => problems.push(bytes))
+    child.on('error', (error) => resolve({ code: undefined, stdout: '', stderr: `${program} is not installed, or cannot be started: ${error.message}` }))
+    // Not "close": a program that stays (ntfs-3g) may keep the pipe open.
+    child.on('exit', (code) => setImmediate(() => {
+      stdout?.destroy()
+      stderr?.destroy()
+      resolve({ code: code ?? -1, stdout: Buffer.concat(out).toString().trim(), stderr: Buffer.concat(problems).toString().trim() })
+    }))
   })
 }

@@ -4,6 +4,7 @@ import type { Syscalls } from './types.js'
 type NativeFunction = (...values: unknown[]) => number
 interface Koffi {
   load(library: string | null): { func(prototype: string): NativeFunction }
+  struct(name: string, members: Readonly<Record<string, string>>): unknown
   errno(): number
 }
 
@@ -21,6 +22,14 @@ const punchHoleMode = 3
 /** F_OFD_SETLK: a lock of the open file, not of the process. EACCES and EAGAIN: somebody else has one. */
 const setLockRequest = 37
 const lockedErrors = [11, 13]
+/** AF_UNIX, SOCK_STREAM with SOCK_CLOEXEC: a program that inherited our end would never see the other one close. */
+const localSocket = 1
+const closedStream = 0o2000001
+/** MSG_DONTWAIT and MSG_CMSG_CLOEXEC. */
+const receiveFlags = 0x40000040
+/** struct cmsghdr with one descriptor: its length, SOL_SOCKET, SCM_RIGHTS, and then the descriptor. */
+const rights = { length: 20, level: 1, type: 1, descriptorAt: 16 }
+const setIoFlusher = 57
 const freezeRequest = 0xc0045877
 const thawRequest = 0xc0045878
 /** ENXIO: lseek found no more data. */
@@ -42,6 +51,11 @@ export function loadKoffi(): Syscalls | undefined {
   const futimens = library.func('int futimens(int fd, void *times)')
   const utimensat = library.func('int utimensat(int folder, const char *path, void *times, int flags)')
   const fcntl = library.func('int fcntl(int fd, int command, void *argument)')
+  const socketpair = library.func('int socketpair(int domain, int type, int protocol, void *pair)')
+  koffi.struct('vdisk_iovec', { base: 'void *', length: 'int64_t' })
+  koffi.struct('vdisk_msghdr', { name: 'void *', nameLength: 'uint32_t', vector: 'vdisk_iovec *', vectorLength: 'int64_t', control: 'void *', controlLength: 'int64_t', flags: 'int' })
+  const recvmsg = library.func('int64_t recvmsg(int fd, _Inout_ vdisk_msghdr *message, int flags)')
+  const prctl = library.func('int prctl(int option, unsigned long value, unsigned long second, unsigned long third, unsigned long fourth)')
   const ioctl = library.func('int ioctl(int fd, unsigned long request, void *argument)')
 
   return {
@@ -71,6 +85,19 @@ export function loadKoffi(): Syscalls | undefined {
     discard: (descriptor, position, length) => ioctl(descriptor, blockRequests.discard, rangeArgument(position, length)) === 0,
     rereadPartitions: (descriptor) => ioctl(descriptor, blockRequests.rereadPartitions, null) === 0,
     flushBuffers: (descriptor) => ioctl(descriptor, blockRequests.flushBuffers, null) === 0,
+    socketPair() {
+      const pair = new Int32Array(2)
+      const [first, second] = socketpair(localSocket, closedStream, 0, pair) === 0 ? pair : []
+      return first === undefined || second === undefined ? undefined : [first, second]
+    },
+    receiveDescriptor(socket) {
+      const control = Buffer.alloc(64)
+      const message = { name: null, nameLength: 0, vector: [{ base: Buffer.alloc(1), length: 1 }], vectorLength: 1, control, controlLength: control.length, flags: 0 }
+      if (recvmsg(socket, message, receiveFlags) !== 1) return undefined
+      const isDescriptor = control.readBigUInt64LE(0) === BigInt(rights.length) && control.readInt32LE(8) === rights.level && control.readInt32LE(12) === rights.type
+      return isDescriptor ? control.readInt32LE(rights.descriptorAt) : undefined
+    },
+    servesIo: () => prctl(setIoFlusher, 1, 0, 0, 0) === 0,
     freeze: (descriptor) => ioctl(descriptor, freezeRequest, null) === 0,
     thaw: (descriptor) => ioctl(descriptor, thawRequest, null) === 0,
   }

@@ -27,4 +27,13 @@ export interface Syscalls {
   setTimes(descriptor: number, accessed: bigint, modified: bigint): boolean
   /** The same for a symbolic link itself. */
   setLinkTimes(path: string, accessed: bigint, modified: bigint): boolean
+  /** Two connected local sockets, closed in programs that are started unless they are handed on. Undefined when there are none. */
+  socketPair(): readonly [number, number] | undefined
+  /** Takes a descriptor that was sent over a local socket; undefined when none came (it does not wait). */
+  receiveDescriptor(socket: number): number | undefined
+  /**
+   * Tells the kernel that this thread serves a filesystem or disk: memory is not freed by writing to what only this thread can take.
+   * False when it may not be told.
+   */
+  servesIo(): boolean
 }

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path'
 import test from 'node:test'
 import { vdisk, type CliResult } from '../support/cli.js'
 import { farFolder, farFolderMissing } from '../support/far-folder.js'
+import { faultyDisk, faultyDiskMissing } from '../support/faulty-disk.js'
 import { testFolder } from '../support/folder.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
 import { partitionedDisk } from '../support/partitioned-disk.js'
@@ -79,6 +80,36 @@ test('the guards: the same disk, what exists, what is no disk, and their own ove
   assert.deepEqual(errorCode(await image(loop, 'a.raw')), [7, 'E_EXISTS'], 'a record of another image')
   imaged(await image(loop, 'a.raw', '--force'))
   assert.deepEqual(fs.readdirSync(cwd).sort(), ['a.raw', 'a.raw.vdisk.json'])
+})
+
+test('a disk with bad sectors ends with 9, and says where; an interrupted run leaves nothing', { skip: faultyDiskMissing() ?? skip }, async (t) => {
+  const [folder, cwd] = [testFolder(t), farFolder(t)]
+  const { path } = partitionedDisk(t, folder, 512)
+  const disk = await faultyDisk(t, path, { read: [[16 * 1048576, 4096], [20 * 1048576, 4096]] })
+  const text = await vdisk(['image', disk.path, 'disk.vhdx'], { cwd })
+  assert.equal(text.code, 9, text.stderr)
+  assert.match(text.stderr, /Warning: 8 KiB of the source cannot be read.*4096 bytes at offset 16777216, 4096 bytes at offset 20971520/)
+  assert.match(text.stdout.toString(), /^Imaged in part$[\s\S]*--resume/m)
+  const again = imaged(await vdisk(['image', disk.path, 'disk.vhdx', '--resume', '--json'], { cwd }), 9)
+  assert.equal(again.unreadable.bytes, 8192)
+  disk.setFaults({})
+  assert.equal(imaged(await vdisk(['image', disk.path, 'disk.vhdx', '--resume', '--json'], { cwd })).unreadable.bytes, 0)
+  assert.equal((await vdisk(['compare', 'disk.vhdx', path], { cwd })).code, 0)
+
+  const before = fs.readFileSync(join(cwd, 'disk.vhdx'))
+  disk.setFaults({ delay: 0.1 })
+  let sent = false
+  const stopped = await vdisk(['image', disk.path, 'disk.vhdx', '--force', '--progress', 'json'], {
+    cwd,
+    onError: (line, child) => {
+      if (sent || !line.includes('"phase":"copy"')) return
+      sent = true
+      child.kill('SIGINT')
+    },
+  })
+  assert.deepEqual([sent, stopped.code], [true, 130], stopped.stderr)
+  assert.deepEqual(fs.readdirSync(cwd).sort(), ['disk.vhdx', 'disk.vhdx.vdisk.json'])
+  assert.ok(fs.readFileSync(join(cwd, 'disk.vhdx')).equals(before))
 })
 
 test('disks lists a loop device with what it holds', { skip }, async (t) => {

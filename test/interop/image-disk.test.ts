@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
-import test from 'node:test'
+import test, { type TestContext } from 'node:test'
+import { LinuxDisks } from '../../src/device/linux.js'
 import { openImage } from '../../src/formats/open.js'
 import { hash } from '../../src/operations/hash.js'
 import { imageDisk } from '../../src/operations/image-disk.js'
@@ -14,6 +16,7 @@ import { testFolder } from '../support/folder.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
 import { partitionedDisk } from '../support/partitioned-disk.js'
 import { assertSchema } from '../support/schemas.js'
+import { run } from '../support/tools.js'
 
 const skip = loopsMissing() ?? farFolderMissing() ?? false
 const mebibyte = 1048576
@@ -128,4 +131,123 @@ test('--resume takes no other disk, and no map or record that is not right', { s
   assert.deepEqual([dry.plan.bytes, dry.dryRun], [512, true])
   fs.rmSync(`${target}.vdisk.json`)
   await refuse(disk.path, 'E_NO_RECORD')
+})
+
+test('what is left out has the digest of zeros; only what is used is read', { skip }, async (t) => {
+  const [folder, far] = [testFolder(t), farFolder(t)]
+  const { loop } = partitionedDisk(t, folder, 512)
+  for (const [name, options] of [['used', { usedOnly: {} }], ['parts', { parts: [2] }], ['both', { parts: [1], usedOnly: {} }]] as const) {
+    const target = join(far, `${name}.qcow2`)
+    const result = await imageDisk(loop, target, { ...options, verify: true })
+    const { digests: own } = await hash(target, { algorithm: 'tree', perPartition: true })
+    const { digests: [whole] } = await hash(target, { algorithm: 'tree' })
+    assert.deepEqual(result.digests!.partitions.map(({ digest }) => digest), own.map(({ digest }) => digest), name)
+    assert.equal(result.digests!.disk.digest, whole!.digest, name)
+    assert.equal(result.plan.bytes, result.bytesRead > 0 ? result.plan.bytes : 0)
+    const record = readImageRecord(target)!
+    assert.deepEqual([record.usedOnly, record.parts], ['usedOnly' in options, 'parts' in options ? options.parts : undefined])
+    // Partitions that are not wanted are not looked into, and nothing is said of what they hold.
+    assert.ok(result.notes.every(({ code, message }) => code !== 'W_FS_WHOLE' || (name === 'used' && message.includes('partition 2'))), JSON.stringify(result.notes))
+  }
+})
+
+/** A loop device whose partitions the system knows: this kernel may read no tables itself. */
+function withPartitions(t: TestContext, path: string): string {
+  for (let tries = 0; tries < 8; tries++) {
+    const loop = loopDevice(t, path)
+    run('partx', '--add', loop)
+    t.after(() => spawnSync('partx', ['--delete', loop]))
+    // A file that somebody wrote where a node was before keeps the node from coming back.
+    if ([1, 2].every((number) => fs.statSync(`${loop}p${number}`, { throwIfNoEntry: false })?.isBlockDevice() === true)) return loop
+  }
+  throw new Error('no loop device gets nodes for its partitions')
+}
+
+test('a partition that the system knows is the same by its device and by its number, and is cold while another is mounted', { skip }, async (t) => {
+  const [folder, far] = [testFolder(t), farFolder(t)]
+  const { path, content, start, length } = partitionedDisk(t, folder, 512)
+  const loop = withPartitions(t, path)
+  const second = content.subarray(start[1], start[1]! + length[1]!)
+  const point = join(folder, 'mounted')
+  fs.mkdirSync(point)
+  run('mount', `${loop}p1`, point)
+  try {
+    for (const [index, argument] of [`${loop}p2`, `${loop}@2`, `${loop}@label=part2`].entries()) {
+      const target = join(far, `${index}.raw`)
+      const { source, consistency } = await imageDisk(argument, target)
+      assert.ok(fs.readFileSync(target).equals(second), argument)
+      assert.deepEqual([source.kind, source.path, source.partition?.label, consistency.state], ['partition', `${loop}p2`, 'part2', 'cold'])
+    }
+    const whole = await imageDisk(loop, join(far, 'whole.raw'))
+    assert.deepEqual([whole.consistency.state, whole.notes.map(({ code }) => code)], ['crash-consistent', ['W_HOT']])
+    assert.match(whole.consistency.why, new RegExp(`${loop}p1 is mounted at ${point}`))
+    const first = await imageDisk(`${loop}@1`, join(far, 'first.raw'), { dryRun: true })
+    assert.equal(first.consistency.state, 'crash-consistent')
+    await assert.rejects(imageDisk(`${loop}p1@1`, join(far, 'x.raw')), { code: 'E_NOT_A_DISK' })
+    run('mount', '-o', 'remount,ro', point)
+    const quiet = await imageDisk(`${loop}p1`, join(far, 'quiet.raw'))
+    assert.deepEqual(quiet.consistency, { state: 'cold', why: `it was mounted for reading only (${point})` })
+  } finally {
+    run('umount', point)
+  }
+})
+
+test('the same disk is found through loops in loops, and through a file in memory', { skip }, async (t) => {
+  const [folder, far] = [testFolder(t), farFolder(t)]
+  const platform = new LinuxDisks()
+  // A filesystem on a loop over a file, and a loop over a file on that.
+  const below = platform.place(folder)
+  const mounted = (file: string, point: string): string => {
+    fs.writeFileSync(file, new Uint8Array(24 * mebibyte))
+    run('mke2fs', '-q', '-F', file)
+    const loop = loopDevice(t, file)
+    fs.mkdirSync(point)
+    run('mount', loop, point)
+    return loop
+  }
+  const [outer, inner, memory] = [join(folder, 'outer'), join(folder, 'inner'), join(far, 'memory')]
+  const undo: (() => void)[] = []
+  try {
+    const first = mounted(join(folder, 'a'), outer)
+    undo.unshift(() => run('umount', outer))
+    fs.writeFileSync(join(outer, 'b'), new Uint8Array(8 * mebibyte))
+    run('mke2fs', '-q', '-F', join(outer, 'b'))
+    const second = run('losetup', '--find', '--show', join(outer, 'b')).trim()
+    undo.unshift(() => run('losetup', '--detach', second))
+    fs.mkdirSync(inner)
+    run('mount', second, inner)
+    undo.unshift(() => run('umount', inner))
+    for (const path of [first, second, join(outer, 'x.raw'), join(inner, 'new', 'x.raw')]) assert.deepEqual(platform.place(path).disks, below.disks, path)
+    const third = mounted(join(far, 'c'), memory)
+    undo.unshift(() => run('umount', memory))
+    assert.deepEqual(platform.place(third).disks, [])
+    // A loop over memory lies on no disk, but an image on its own filesystem is on itself.
+    await assert.rejects(imageDisk(third, join(memory, 'x.raw')), { code: 'E_SAME_DISK' })
+    if (below.disks.length > 0) {
+      for (const source of [first, second]) for (const target of [join(folder, 'x.raw'), join(inner, 'x.raw')]) await assert.rejects(imageDisk(source, target), { code: 'E_SAME_DISK', kind: 'refused' })
+    }
+    const dry = await imageDisk(second, join(far, 'x.raw'), { dryRun: true })
+    assert.equal(dry.plan.guards[0]?.verdict, 'passed')
+  } finally {
+    for (const step of undo) step()
+  }
+})
+
+test('an image for which there is no room is refused where that is certain, and else said', { skip }, async (t) => {
+  const folder = testFolder(t)
+  const { loop, content } = partitionedDisk(t, folder, 512)
+  const small = join(folder, 'small')
+  fs.mkdirSync(small)
+  run('mount', '-t', 'tmpfs', '-o', 'size=16M', 'small', small)
+  try {
+    await assert.rejects(imageDisk(loop, join(small, 'disk.raw'), { options: { preallocation: 'full' } }), { code: 'E_NO_SPACE', kind: 'target' })
+    assert.deepEqual(fs.readdirSync(small), [])
+    const { notes, target } = await imageDisk(loop, join(small, 'disk.raw'), { parts: [2] })
+    assert.deepEqual(notes.map(({ code }) => code), ['W_PARTS'])
+    assert.equal(target.size, content.length)
+    const told = await imageDisk(loop, join(small, 'other.raw'), { dryRun: true })
+    assert.deepEqual(told.notes.map(({ code }) => code), ['W_SPACE'])
+  } finally {
+    run('umount', small)
+  }
 })

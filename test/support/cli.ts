@@ -20,6 +20,8 @@ interface CliOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Called with each piece of standard error. */
   readonly onError?: (text: string, child: ChildProcess) => void
+  /** Called with each piece of standard output. */
+  readonly onOutput?: (bytes: Buffer, child: ChildProcess) => void
 }
 
 /** Runs the built command line, with a home of its own: nothing of the user's is read or written. */
@@ -28,7 +30,10 @@ export function vdisk(args: readonly string[], options: CliOptions): Promise<Cli
   const child = spawn(process.execPath, [program, ...args], { cwd: options.cwd, env, stdio: 'pipe' })
   const out: Buffer[] = []
   let stderr = ''
-  child.stdout.on('data', (bytes: Buffer) => out.push(bytes))
+  child.stdout.on('data', (bytes: Buffer) => {
+    out.push(bytes)
+    options.onOutput?.(bytes, child)
+  })
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text
     options.onError?.(text, child)

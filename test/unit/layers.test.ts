@@ -65,7 +65,7 @@ test('operations and below do not print, end the process, or ask which system th
   const wrong: string[] = []
   for (const name of files) {
     const text = fs.readFileSync(join(source, name), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')
-    const upper = ['cli', 'commands'].includes(layerOf(name))
+    const upper = ['cli', 'commands', 'servers'].includes(layerOf(name))
     if (!upper && /\bconsole\.|process\.(?:stdout|stderr|stdin|exit|on)\b/.test(text)) wrong.push(`${name} prints or ends`)
     if (!['sys', 'device', 'mount'].includes(layerOf(name)) && /process\.platform/.test(text)) wrong.push(`${name} asks for the platform`)
     if (layerOf(name) === 'operations' && /\bprocess\./.test(text)) wrong.push(`${name} uses process`)

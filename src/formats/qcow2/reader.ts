@@ -4,13 +4,14 @@ import { ExtentReader } from '../../block/read.js'
 import { PieceRuns, walkedEntries, type Piece } from '../../block/runs.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { corrupt, printable, reference, unsupported, type ImageError } from '../../errors.js'
-import type { CheckOptions, CheckProgress, DiskImage, FileReference, Finding, OpenContext, ParentReference } from '../driver.js'
+import type { CheckOptions, CheckProgress, DiskImage, FileReference, Finding, ImageSnapshot, OpenContext, ParentReference } from '../driver.js'
 import { BackingReference } from './backing.js'
 import { checkQcow2 } from './check.js'
 import { describeImage } from './describe.js'
 import { decodeL1Entry, decodeL2Entry, skipEmpty, subclusterRun, type EntryRules, type Mapping } from './entries.js'
 import { readHeader, readTable, type Header } from './header.js'
 import { openingNotes } from './notes.js'
+import { ownBytes } from './snapshot-use.js'
 import { findSnapshot, readSnapshots, snapshotDisk, type Snapshot } from './snapshots.js'
 import { overlapFinder, TableCache } from './tables.js'
 
@@ -81,6 +82,14 @@ export class Qcow2Image implements DiskImage {
 
   read(offset: number, target: Uint8Array): void {
     this.#reader.read(offset, target)
+  }
+
+  get snapshots(): readonly ImageSnapshot[] {
+    return this.#snapshots.map(({ id, name, time, diskSize, vmStateSize }) => ({ id, name, time, capacity: diskSize === undefined ? this.#header.capacity : numberOf(diskSize), vmStateSize: numberOf(vmStateSize) }))
+  }
+
+  snapshotUse(id: string): Generator<CheckProgress, number> {
+    return ownBytes({ store: this.#store, header: this.#header, snapshots: this.#snapshots, data: this.#data }, findSnapshot(this.#snapshots, id, this.#store.name))
   }
 
   /** The tables it reads by have changed. */
@@ -192,6 +201,10 @@ export class Qcow2Image implements DiskImage {
       details: { position, offset, size: store.size }, hint: 'The file is incomplete; copy it again.',
     })
   }
+}
+
+function numberOf(value: bigint): number | bigint {
+  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value
 }
 
 function sameFile(one: ByteStore, other: ByteStore): boolean {

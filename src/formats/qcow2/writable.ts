@@ -1,11 +1,13 @@
 import { roundUp } from '../../binary/integers.js'
 import type { BlockSource, ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { corrupt, unsupported, usage } from '../../errors.js'
-import type { CheckProgress, OpenContext, ParentReference, WritableImage } from '../driver.js'
+import type { CheckProgress, ImageSnapshot, OpenContext, ParentReference, ParentShape, WritableImage } from '../driver.js'
 import { ClusterWriter } from './cluster-writer.js'
 import { compactFile } from './compact.js'
 import { readHeader } from './header.js'
+import { relinkDisk } from './relink.js'
 import { resizeDisk } from './resize.js'
+import { deleteSnapshot, takeSnapshot } from './snapshot-changes.js'
 import { WriteSession } from './write-session.js'
 
 /**
@@ -15,17 +17,20 @@ import { WriteSession } from './write-session.js'
 export class WritableQcow2 implements WritableImage {
   readonly format = 'qcow2'
   readonly sectorSize = 512
-  readonly parentReference?: ParentReference
-  readonly #session: WriteSession
+  readonly #context: OpenContext
   readonly #parent: BlockSource | undefined
-  readonly #clusters: ClusterWriter
+  #session: WriteSession
+  #clusters: ClusterWriter
 
-  constructor(session: WriteSession, parent: BlockSource | undefined) {
+  constructor(session: WriteSession, context: OpenContext, parent: BlockSource | undefined) {
     this.#session = session
+    this.#context = context
     this.#parent = parent
-    const { parentReference } = session.image
-    if (parentReference !== undefined) this.parentReference = parentReference
     this.#clusters = new ClusterWriter(session, parent)
+  }
+
+  get parentReference(): ParentReference | undefined {
+    return this.#session.image.parentReference
   }
 
   get subformat(): string {
@@ -79,6 +84,25 @@ export class WritableQcow2 implements WritableImage {
     yield* compactFile(this.#session, this.#clusters)
   }
 
+  relink(parent: ParentShape | undefined): () => void {
+    return relinkDisk(this.#session, parent)
+  }
+
+  get snapshots(): readonly ImageSnapshot[] {
+    return this.#session.image.snapshots
+  }
+
+  * takeSnapshot(wanted: { readonly name: string; readonly time: number }): Generator<CheckProgress, ImageSnapshot> {
+    const id = yield* this.#replacing(takeSnapshot(this.#session, wanted))
+    const taken = this.snapshots.find((snapshot) => snapshot.id === id)
+    if (taken === undefined) throw new TypeError(`the snapshot ${id} was made and is not there`)
+    return taken
+  }
+
+  * deleteSnapshot(wanted: string): Generator<CheckProgress, void> {
+    yield* this.#replacing(deleteSnapshot(this.#session, wanted))
+  }
+
   describe(): Section[] {
     return this.#session.image.describe()
   }
@@ -88,6 +112,20 @@ export class WritableQcow2 implements WritableImage {
       this.#session.end()
     } finally {
       this.#session.file[Symbol.dispose]()
+    }
+  }
+
+  /** Does what leaves the session useless, stopped or not, and goes on with a new one. */
+  * #replacing<Result>(steps: Generator<CheckProgress, Result>): Generator<CheckProgress, Result> {
+    this.#session.commit()
+    // What was given up last is still counted in the file.
+    this.#session.commit()
+    try {
+      return yield* steps
+    } finally {
+      const { file } = this.#session
+      this.#session = new WriteSession(file, this.#context)
+      this.#clusters = new ClusterWriter(this.#session, this.#parent)
     }
   }
 
@@ -119,5 +157,5 @@ export function openWritableQcow2(file: ByteStore, context: OpenContext, parent?
   if (header.refcountTable.entries === 0) throw corrupt('E_REFCOUNT_TABLE', `${name}: the image has no refcount table (header byte 56): it cannot be changed`, { hint: 'vdisk repair makes one.', details: { position: 56 } })
   const session = new WriteSession(file, context)
   if (session.image.unreadable !== undefined) throw session.image.unreadable
-  return new WritableQcow2(session, parent)
+  return new WritableQcow2(session, context, parent)
 }

@@ -1,6 +1,7 @@
 import { roundUp } from '../../binary/integers.js'
 import type { ByteStore } from '../../block/types.js'
 import type { OpenContext } from '../driver.js'
+import { hasBit, withBits } from './entries.js'
 import { editHeader, type HeaderChanges } from './header-editor.js'
 import { readHeader, type Header } from './header.js'
 import { LiveRefcounts } from './live-refcounts.js'
@@ -8,6 +9,7 @@ import { LiveTables } from './live-tables.js'
 import { MetadataMap } from './metadata-map.js'
 import { Qcow2Image } from './reader.js'
 import { trustRefcounts } from './refcount-trust.js'
+import { autoclear } from './structs.js'
 
 /** Tables that may wait for the next commit, in bytes, and clusters that may wait to be given up. */
 const mostPendingBytes = 16 * 1024 * 1024
@@ -28,6 +30,7 @@ export class WriteSession {
   #header: Header
   #image: Qcow2Image
   #begun = false
+  #changesData = false
   #written = false
   #cutsEnd = false
   #failure: { readonly cause: unknown } | undefined
@@ -51,16 +54,22 @@ export class WriteSession {
     return this.#image
   }
 
-  /** Comes before every change. The first one tells that what other programs keep beside the disk (bitmaps) is out of date. */
-  begin(): void {
+  /**
+   * Comes before every change. The first one tells that what other programs keep beside the disk is out of date; of bitmaps only the first
+   * that changes what the guest sees.
+   */
+  begin(changesData = true): void {
+    if (this.#begun && (this.#changesData || !changesData) && this.#failure === undefined) return
     this.guarded(() => {
-      if (this.#begun) return
-      if (this.#header.autoclearFeatures !== 0n) {
-        editHeader(this.file, { autoclearFeatures: 0n })
+      const { autoclearFeatures: before } = this.#header
+      const kept = !changesData && hasBit(before, autoclear.bitmaps) ? withBits([autoclear.bitmaps]) : 0n
+      if (before !== kept) {
+        editHeader(this.file, { autoclearFeatures: kept })
         this.file.flush()
         this.reload()
       }
       this.#begun = true
+      this.#changesData ||= changesData
     })
   }
 
@@ -108,6 +117,22 @@ export class WriteSession {
       editHeader(this.file, changes)
       this.file.flush()
       this.reload()
+    })
+  }
+
+  /**
+   * Leads to structures that were made beside the old ones, refcounts among them ({@link LiveRefcounts.shadow}), in one write of one
+   * sector: a power cut leaves all of the old ones or all of the new. Another session goes on afterwards.
+   */
+  switchOver(changes: HeaderChanges): void {
+    this.guarded(() => {
+      const { refcounts } = this
+      refcounts.blocks.writeBlocks()
+      const end = refcounts.usedEnd()
+      if (this.file.size < end) this.file.truncate(end)
+      this.file.flush()
+      editHeader(this.file, { ...changes, ...this.#movedTable() })
+      this.file.flush()
     })
   }
 

@@ -1,0 +1,33 @@
+import { boolean } from '@oclif/core/flags'
+import { BaseCommand } from '../cli/base-command.js'
+import { exitCodes } from '../errors.js'
+
+export default class Mounts extends BaseCommand {
+  static override summary = 'List what "mount" has mounted.'
+  static override description = 'Lists the images that you mounted or showed and what serves them. With --clean it takes away what is left where a server was killed, and touches nothing else.'
+  static override examples = [
+    { description: 'What is mounted?', command: '<%= config.bin %> <%= command.id %>' },
+    { description: 'Clean up after a crash', command: '<%= config.bin %> <%= command.id %> --clean' },
+  ]
+  static override usage = '<%= command.id %> [FLAGS]'
+  static override flags = { clean: boolean({ summary: 'take away mounts, loop devices and folders whose server is gone' }) }
+
+  async run(): Promise<void> {
+    const { flags } = await this.parse(Mounts)
+    const { cleanMounts, mounts } = await import('../operations/mounts.js')
+    const cleaned = flags.clean ? await cleanMounts() : []
+    if (cleaned.some(({ problems }) => problems.length > 0)) this.exitWith(exitCodes.target)
+    const sessions = mounts()
+    if (flags.json) {
+      this.printJson({ schema: 'vdisk.mounts', schemaVersion: 1, sessions, cleaned })
+      return
+    }
+    const [{ renderer }, { mountsText }] = await Promise.all([import('../cli/render.js'), import('../cli/mount-text.js')])
+    const problemText = await renderer(process.stderr)
+    for (const { image, problems } of cleaned) {
+      for (const problem of problems) this.tell(problemText.warning(`${image}: ${problem}`))
+      if (problems.length === 0) this.print(`Cleaned up: ${problemText.plain(image)}`)
+    }
+    this.print(await mountsText(sessions, await renderer(process.stdout)))
+  }
+}

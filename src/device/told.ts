@@ -1,0 +1,47 @@
+/** Members of what a tool of the system told, each as the type it should be; undefined where it is absent or something else. */
+export class Told {
+  readonly #members: Readonly<Record<string, unknown>>
+
+  /** Anything that is no object has no members. */
+  constructor(value: unknown) {
+    this.#members = typeof value === 'object' && value !== null && !Array.isArray(value) ? value as Readonly<Record<string, unknown>> : {}
+  }
+
+  /** Trimmed; undefined when there is nothing. */
+  text(name: string): string | undefined {
+    const value = this.#value(name)
+    const text = typeof value === 'string' ? value.replaceAll('\0', '').trim() : ''
+    return text === '' ? undefined : text
+  }
+
+  /** A whole number from 0 to 2^53 − 1; 0 when there is none. */
+  number(name: string): number {
+    const value = this.#value(name)
+    return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0
+  }
+
+  /** Undefined when nothing was told. */
+  flag(name: string): boolean | undefined {
+    const value = this.#value(name)
+    return typeof value === 'boolean' ? value : undefined
+  }
+
+  /** What should be a list; PowerShell gives a list of one as the thing itself. */
+  list(name: string): readonly Told[] {
+    return this.#items(name).map((each) => new Told(each))
+  }
+
+  texts(name: string): readonly string[] {
+    return this.#items(name).filter((each) => typeof each === 'string')
+  }
+
+  #items(name: string): readonly unknown[] {
+    const value = this.#value(name)
+    if (value === undefined || value === null) return []
+    return Array.isArray(value) ? value as readonly unknown[] : [value]
+  }
+
+  #value(name: string): unknown {
+    return Object.hasOwn(this.#members, name) ? this.#members[name] : undefined
+  }
+}

@@ -1,0 +1,161 @@
+import { serialize } from 'node:v8'
+import { parentPort, workerData } from 'node:worker_threads'
+import { roundDown } from '../../binary/integers.js'
+import { takenApart, type ErrorParts } from '../../errors.js'
+import { ClientConnection, type ExportRun } from './client-connection.js'
+import type { ExportFacts } from './client-haggling.js'
+import { command } from './structs.js'
+import type { NbdAddress } from './uri.js'
+
+/** What the thread is started with. `control`: one word, 1 when an answer stands in `answer`; its second word is the answer's bytes. */
+export interface ThreadStart { readonly address: NbdAddress; readonly where: string; readonly milliseconds: number; readonly control: SharedArrayBuffer; readonly answer: SharedArrayBuffer }
+
+/** What is to be done. `id` 0: the caller waits on the control word; else the answer comes as a message. */
+export interface ThreadRequest {
+  readonly id: number
+  readonly kind: 'read' | 'status' | 'write' | 'zero' | 'flush' | 'close'
+  readonly offset: number
+  readonly length: number
+  /** Where the bytes of a read go, and those of a write are. */
+  readonly buffer?: SharedArrayBuffer
+  readonly start?: number
+}
+
+export interface ThreadAnswer { readonly failure?: ErrorParts; readonly facts?: ExportFacts; /** Lengths; data and zeros in turn, data first. */ readonly runs?: readonly number[] }
+export type ThreadReply = ThreadAnswer & { readonly id: number }
+
+/** Connections at most; they are opened as there is work for them. */
+const maximumConnections = 4
+/** What one request carries, in bytes. */
+const longestRequest = 512 * 1024
+/** Zeros that one request makes: a server that has to write them is still heard of now and then. */
+const longestZero = 128 * 1024 * 1024
+/** What one block status asks for, in bytes, and how many runs are handed on. */
+const longestStatus = 2 ** 30
+const maximumRuns = 4096
+
+const port = parentPort
+if (port === null) throw new Error('this file runs as a worker thread only')
+const { address, where, milliseconds, control, answer } = workerData as ThreadStart
+const words = new Int32Array(control)
+const answerBytes = new Uint8Array(answer)
+
+class Connections {
+  readonly #all: ClientConnection[]
+  #opening = false
+  #alone: boolean
+
+  constructor(first: ClientConnection) {
+    this.#all = [first]
+    this.#alone = !first.facts.flags.multipleConnections
+  }
+
+  get facts(): ExportFacts {
+    const [first] = this.#all
+    if (first === undefined) throw new Error('there is no connection')
+    return first.facts
+  }
+
+  /** The least busy one. */
+  pick(): ClientConnection {
+    let best = this.#all[0]
+    for (const one of this.#all) if (best === undefined || one.load < best.load) best = one
+    if (best === undefined) throw new Error('there is no connection')
+    if (best.load > 0) this.#another()
+    return best
+  }
+
+  close(): void {
+    for (const one of this.#all) one.close()
+  }
+
+  /** What more connections bring is speed only: a server that wants no more of them has its way. */
+  #another(): void {
+    if (this.#alone || this.#opening || this.#all.length >= maximumConnections) return
+    this.#opening = true
+    ClientConnection.open(address, where, milliseconds).then((more) => {
+      this.#opening = false
+      if (more.facts.size === this.facts.size && more.facts.structured === this.facts.structured) this.#all.push(more)
+      else {
+        this.#alone = true
+        more.close()
+      }
+    }, () => {
+      this.#opening = false
+      this.#alone = true
+    })
+  }
+}
+
+async function work(connections: Connections, { kind, offset, length, buffer, start }: ThreadRequest): Promise<ThreadAnswer> {
+  const { facts } = connections
+  const all: Promise<unknown>[] = []
+  const pieces = (longest: number, send: (at: number, count: number) => Promise<unknown>): void => {
+    for (let done = 0; done < length; done += longest) all.push(send(done, Math.min(longest, length - done)))
+  }
+  switch (kind) {
+    case 'read':
+      pieces(Math.min(longestRequest, facts.maximum), (at, count) => connections.pick().request({ type: command.read, offset: offset + at, length: count, target: bytesOf(buffer, start, at, count) }))
+      break
+    case 'write':
+      pieces(Math.min(longestRequest, facts.maximum), (at, count) => connections.pick().request({ type: command.write, offset: offset + at, length: count, payload: bytesOf(buffer, start, at, count) }))
+      break
+    case 'zero':
+      pieces(roundDown(longestZero, facts.minimum), (at, count) => connections.pick().request({ type: command.writeZeroes, offset: offset + at, length: count }))
+      break
+    case 'flush':
+      // A flush covers what every connection has written, or there is only one.
+      all.push(connections.pick().request({ type: command.flush, offset: 0, length: 0 }))
+      break
+    case 'status':
+      return { runs: alternating(await connections.pick().request({ type: command.blockStatus, offset, length: Math.min(length, longestStatus) })) }
+    case 'close':
+      connections.close()
+      setImmediate(() => port?.close())
+      break
+  }
+  // Nothing may still use the buffer when one has failed.
+  for (const result of await Promise.allSettled(all)) if (result.status === 'rejected') throw result.reason
+  return {}
+}
+
+function bytesOf(buffer: SharedArrayBuffer | undefined, start = 0, at: number, count: number): Uint8Array {
+  if (buffer === undefined) throw new TypeError('there is no memory for the bytes')
+  return new Uint8Array(buffer, start + at, count)
+}
+
+function alternating(runs: readonly ExportRun[]): number[] {
+  const lengths = [0]
+  let zero = false
+  for (const run of runs) {
+    if (run.zero !== zero) {
+      if (lengths.length >= maximumRuns) break
+      lengths.push(0)
+      ;({ zero } = run)
+    }
+    lengths[lengths.length - 1] = (lengths.at(-1) ?? 0) + run.length
+  }
+  return lengths
+}
+
+/** Tells what came of a request. */
+function reply(id: number, result: ThreadAnswer): void {
+  if (id > 0) {
+    port?.postMessage({ id, ...result } satisfies ThreadReply)
+    return
+  }
+  const bytes = serialize(result)
+  answerBytes.set(bytes)
+  Atomics.store(words, 1, bytes.length)
+  Atomics.store(words, 0, 1)
+  Atomics.notify(words, 0)
+}
+
+ClientConnection.open(address, where, milliseconds).then((first) => {
+  const connections = new Connections(first)
+  port.on('message', (request: ThreadRequest) => {
+    work(connections, request).then((result) => reply(request.id, result), (error: unknown) => reply(request.id, { failure: takenApart(error) }))
+  })
+  reply(0, { facts: first.facts })
+}, (error: unknown) => reply(0, { failure: takenApart(error) }))
+

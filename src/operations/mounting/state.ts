@@ -1,0 +1,101 @@
+import { randomBytes } from 'node:crypto'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { printable, targetError } from '../../errors.js'
+import { chosenRuntimeFolder, currentUser, temporaryFolder, userRuntimeFolder } from '../../sys/self.js'
+import type { MountSession } from './session.js'
+
+/** The end of a session's state file. */
+const extension = '.json'
+/** A state file is a few kilobytes; more is not ours. */
+const longest = 4 * 1024 * 1024
+
+/**
+ * Where sessions of this user keep their state and their folders: /run/vdisk for root, $XDG_RUNTIME_DIR/vdisk for others, else a folder of
+ * the user's own in the folder for temporary files. VDISK_RUNTIME_DIR names another.
+ * @throws ImageError target E_RUNTIME_FOLDER when it cannot be made or belongs to somebody else.
+ */
+export function runtimeFolder(): string {
+  const { id: user } = currentUser()
+  const chosen = chosenRuntimeFolder() ?? usualFolder(user)
+  try {
+    fs.mkdirSync(chosen, { recursive: true, mode: 0o700 })
+    const status = fs.lstatSync(chosen)
+    if (!status.isDirectory() || status.uid !== user) throw new Error('it belongs to somebody else')
+    return fs.realpathSync(chosen)
+  } catch (cause) {
+    throw targetError('E_RUNTIME_FOLDER', `the folder ${printable(chosen)}, which is to keep what is mounted, cannot be used: ${(cause as Error).message}`, { cause, hint: 'Set VDISK_RUNTIME_DIR to a folder of your own.' })
+  }
+}
+
+function usualFolder(user: number): string {
+  const temporary = join(temporaryFolder(), `vdisk-${user}`)
+  const parent = user === 0 ? '/run' : userRuntimeFolder()
+  if (parent === undefined) return temporary
+  try {
+    fs.accessSync(parent, fs.constants.W_OK)
+    return join(parent, 'vdisk')
+  } catch {
+    // A container without a writable /run, a user without a session.
+    return temporary
+  }
+}
+
+/** A name that no session has yet. */
+export function newId(): string {
+  return randomBytes(4).toString('hex')
+}
+
+export const statePath = (folder: string, id: string): string => join(folder, `${id}${extension}`)
+export const logPath = (folder: string, id: string): string => join(folder, `${id}.log`)
+
+/** Replaces the state file, whole at any moment. */
+export function writeState(folder: string, session: MountSession): void {
+  const path = statePath(folder, session.id)
+  fs.writeFileSync(`${path}.new`, JSON.stringify(session, null, 2), { mode: 0o600 })
+  fs.renameSync(`${path}.new`, path)
+}
+
+/** Removes all that a session leaves: its state, its log, its empty folder. */
+export function removeState(folder: string, id: string): void {
+  try {
+    fs.rmdirSync(join(folder, id))
+  } catch {
+    // Gone already, or still mounted: then `mounts --clean` takes it.
+  }
+  for (const path of [logPath(folder, id), statePath(folder, id)]) fs.rmSync(path, { force: true })
+}
+
+/** Every session that has a state file, oldest first. Files that are no such thing are left out. */
+export function readSessions(folder = runtimeFolder()): readonly MountSession[] {
+  const found = fs.readdirSync(folder).filter((name) => name.endsWith(extension)).flatMap((name) => readState(join(folder, name)) ?? [])
+  return found.sort((one, other) => one.since.localeCompare(other.since))
+}
+
+function readState(path: string): MountSession | undefined {
+  try {
+    if (fs.statSync(path).size > longest) return undefined
+    const value = JSON.parse(fs.readFileSync(path, 'utf8')) as Partial<MountSession> | null
+    return typeof value?.id === 'string' && typeof value.pid === 'number' && Array.isArray(value.mounts) && Array.isArray(value.attached) ? value as MountSession : undefined
+  } catch {
+    // Removed meanwhile, or damaged.
+    return undefined
+  }
+}
+
+/** When a process started, in clock ticks since the system did; undefined when there is no such process. */
+export function startTimeOf(pid: number): string | undefined {
+  try {
+    const text = fs.readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    // The state is field 3; Z and X are dead and only not forgotten yet. The start is field 22.
+    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19]
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether a session's server still runs. */
+export function isAlive({ pid, startTime }: Pick<MountSession, 'pid' | 'startTime'>): boolean {
+  return startTimeOf(pid) === startTime
+}

@@ -1,0 +1,30 @@
+import os from 'node:os'
+
+/** Who runs this program. Systems without numbered users count as one user, 0, who is not root. */
+export function currentUser(): { readonly id: number, readonly group: number, readonly isRoot: boolean } {
+  const id = process.getuid?.()
+  return { id: id ?? 0, group: process.getgid?.() ?? 0, isRoot: id === 0 }
+}
+
+/** The number of this process. */
+export function ownPid(): number {
+  return process.pid
+}
+
+/** The program that runs scripts: Node itself. */
+export function nodeProgram(): string {
+  return process.execPath
+}
+
+/** Where sessions of users keep what ends with them (XDG's base directories). Undefined: nowhere. */
+export function userRuntimeFolder(): string | undefined {
+  const folder = process.env['XDG_RUNTIME_DIR']
+  return folder === undefined || folder === '' ? undefined : folder
+}
+
+/** VDISK_RUNTIME_DIR: the folder in which mounts are remembered, when the usual one will not do. */
+export function chosenRuntimeFolder(): string | undefined {
+  return process.env['VDISK_RUNTIME_DIR']
+}
+
+export const temporaryFolder = (): string => os.tmpdir()
