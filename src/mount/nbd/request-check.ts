@@ -1,13 +1,13 @@
 import { pieceLength } from './buffers.js'
-import { commandFlag, hasFlag, onlyFlags } from './entries.js'
+import { commandFlag, flagWord, hasFlag, onlyFlags } from './entries.js'
 import type { Session } from './haggling.js'
 import { command, errorNumber, longestPayload, type Request } from './structs.js'
 
-const { requestOne, dontFragment, noHole, fastZero } = commandFlag
+const { forceUnitAccess, requestOne, dontFragment, noHole, fastZero } = commandFlag
 /** The flags of each command; FUA may stand anywhere, and means something where something is written. */
-const allowedFlags: Readonly<Record<number, readonly number[] | undefined>> = {
-  [command.read]: [dontFragment], [command.write]: [], [command.flush]: [], [command.trim]: [], [command.cache]: [],
-  [command.writeZeroes]: [noHole, fastZero], [command.blockStatus]: [requestOne],
+const allowedFlags: Readonly<Record<number, number | undefined>> = {
+  [command.read]: flagWord(forceUnitAccess, dontFragment), [command.write]: forceUnitAccess, [command.flush]: forceUnitAccess, [command.trim]: forceUnitAccess,
+  [command.cache]: forceUnitAccess, [command.writeZeroes]: flagWord(forceUnitAccess, noHole, fastZero), [command.blockStatus]: flagWord(forceUnitAccess, requestOne),
 }
 const changing = new Set<number>([command.write, command.trim, command.writeZeroes])
 
@@ -24,7 +24,7 @@ export function problemOf({ type, flags, offset, length }: Request, { disk, stru
   const invalid = (message: string, error: number = errorNumber.invalid): Problem => ({ error, message })
   const allowed = allowedFlags[type]
   if (allowed === undefined) return invalid(`command ${type} is not known here`)
-  if (!onlyFlags(flags, commandFlag.forceUnitAccess, ...allowed)) return invalid(`flags ${flags} do not belong to command ${type}`)
+  if (!onlyFlags(flags, allowed)) return invalid(`flags ${flags} do not belong to command ${type}`)
   if (hasFlag(flags, dontFragment) && !structured) return invalid('DF needs structured replies')
   if (changes(type) && !disk.writable) return invalid('the export is read-only', errorNumber.permission)
   if (type === command.flush) return undefined

@@ -187,7 +187,7 @@ export class Transmission {
     const one = hasFlag(flags, commandFlag.requestOne)
     const runs: StatusRun[] = []
     for (let done = 0; done < length;) {
-      const run = this.#disk.runAt(offset + done, length - done)
+      const run = this.#disk.runAt(offset + done, length - done, 'status')
       const status = run.zero ? unallocated : 0
       const last = runs.at(-1)
       if (last?.status === status) last.length += run.length
@@ -259,7 +259,7 @@ export class Transmission {
     const offset = reading.offset + reading.done
     const rest = length - reading.done
     try {
-      const run = this.#structured && rest > shortestHole ? this.#disk.runAt(offset, rest) : { zero: false, length: rest }
+      const run = this.#structured && rest > shortestHole ? this.#disk.runAt(offset, rest, 'read') : { zero: false, length: rest }
       if (run.zero && (run.length === length || (run.length >= shortestHole && !hasFlag(flags, commandFlag.dontFragment)))) {
         this.#issued(reading, run.length)
         this.#replies.hole({ cookie, last: this.#isLast(reading) }, offset, run.length, this.#taken())
