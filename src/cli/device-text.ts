@@ -88,9 +88,9 @@ export async function idsText(render: Renderer, { ids, mayRefer }: OutcomeView):
 }
 
 /** What a person is shown and asked before a disk is overwritten. */
-export function questionText(render: Renderer, { target, expected, what }: { readonly target: DeviceView; readonly expected: string; readonly what: string }, action: string): string {
+export function questionText(render: Renderer, { target, expected, what, origin }: { readonly target: DeviceView; readonly origin?: string; readonly expected: string; readonly what: string }, action: string): string {
   return [
-    render.heading(`${action}: everything on this ${target.kind} will be lost`), render.facts(deviceFacts(target)),
+    render.heading(`${action}: everything on this ${target.kind} will be lost`), render.facts([...deviceFacts(target), ...(origin === undefined ? [] : [['origin', origin] as const])]),
     render.warning(what === 'name' ? `Type the name ${expected} to go on: ` : `The running system needs this disk. Type its ${what} to go on: `),
   ].join('\n')
 }

@@ -40,9 +40,9 @@ Both ends of the target are cleared first and written last, so that an interrupt
     const [{ renderer, sourceText }, { deviceTitle, idsText, outcomeFacts, planText }] = await Promise.all([import('../cli/render.js'), import('../cli/device-text.js')])
     for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
     const render = await renderer(process.stdout)
-    const { source, target, dryRun } = result
+    const { source, target, dryRun, origin } = result
     this.print(render.heading(dryRun ? 'Would restore' : 'Restored'))
-    this.print(render.facts([['source image', sourceText(source)], ['target', deviceTitle(target)], ...(dryRun ? [] : outcomeFacts(result))]))
+    this.print(render.facts([['source image', sourceText(source)], ['target', deviceTitle(target)], ...(origin === undefined ? [] : [['origin', origin.message] as const]), ...(dryRun ? [] : outcomeFacts(result))]))
     if (result.ids.length > 0) this.print(await idsText(render, result))
     if (dryRun) this.print(planText(render, result))
   }

@@ -13,7 +13,7 @@ export interface DiskImage extends BlockSource {
   /** What the user should know although the image opens. */
   readonly notes: readonly Note[]
   /** The parent this layer needs, when it is a differencing image. */
-  readonly parentReference?: ParentReference
+  readonly parentReference?: ParentReference | undefined
   /** Files other than the parent that the image names (external data file …), opened through the context. */
   readonly references?: readonly FileReference[]
   /** Set where `info` works and reading cannot: encrypted images. `extentAt` and `read` throw it. */
@@ -168,6 +168,8 @@ export interface ParentShape {
   readonly childPath: string
   /** Modification time of the parent file in seconds since 1970. */
   readonly time: number
+  /** What its identity becomes while it is being changed: until that is over the child fits both (VHDX: parent_linkage2). */
+  readonly nextIdentity?: string
 }
 
 /**
@@ -210,6 +212,15 @@ export interface WritableImage extends DiskImage {
   resize?(capacity: number): void
   /** Moves blocks down into unused space, so that the file is shorter when it is closed. Gives how far it is; may be stopped anywhere. */
   compact?(): Iterable<CheckProgress>
+  /** What `identity` becomes with the first change that the guest sees; left out where it stays. */
+  readonly nextIdentity?: string
+  /**
+   * Names another parent, or none, in a differencing image. Checks whether that can be, and gives what does it: only the record of the
+   * parent changes, at once and durably. What this layer leaves absent is the new parent's from then on, and zero without one. Whoever wants
+   * the same content has written before what differs. Afterwards the image is only relinked again, or closed.
+   * @throws ImageError usage E_NOT_A_CHILD, E_PARENT_FORMAT, E_PARENT_PATH …; reference E_PARENT_SIZE, E_PARENT_SECTOR.
+   */
+  relink?(parent: ParentShape | undefined): () => void
   /**
    * Keeps the disk as it is now as an internal snapshot. It is there, durable, when the last step is done, and not at all before: a power
    * cut or a stop leaves the image without it. `time` in seconds since 1970.

@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { DraftStore } from '../block/draft-store.js'
 import { FileStore } from '../block/file-store.js'
 import { OverlaySource } from '../block/overlay.js'
 import type { BlockSource } from '../block/types.js'
@@ -46,12 +47,19 @@ export function changing({ missing, unreadable, top: { driver, image, name } }: 
   return driver.openWritable.bind(driver)
 }
 
+export interface WritableOptions extends OpenOptions {
+  /** Changes stay in memory, and the file is only read: to see what a change would meet. */
+  readonly draft?: boolean
+  /** What the format gets as the disk below, made of the disk that is. */
+  readonly below?: (parent: BlockSource) => BlockSource
+}
+
 /**
  * Opens an image to change it. Parents are only read. With `chain: 'optional'` they may be missing: changes that need them then throw
  * reference E_PARENT_NEEDED.
  * @throws ImageError those of reading; unsupported E_NOT_WRITABLE; refused E_LOCKED; usage E_SNAPSHOT_WRITE.
  */
-export function openWritableImage(path: string, options: OpenOptions = {}): OpenedWritable {
+export function openWritableImage(path: string, options: WritableOptions = {}): OpenedWritable {
   if (options.snapshot !== undefined) throw usage('E_SNAPSHOT_WRITE', 'a snapshot cannot be changed')
   const opened = openImage(path, options)
   try {
@@ -64,9 +72,10 @@ export function openWritableImage(path: string, options: OpenOptions = {}): Open
         throw unsupported('E_NOT_WRITABLE', `${name} needs the file ${printable(named)}, and images of several files are not changed in place`)
       },
     }
-    const store = FileStore.openWrite(path)
+    const parent = opened.missing === undefined ? opened.parent : undefined
+    const store = options.draft === true ? new DraftStore(FileStore.openRead(path)) : FileStore.openWrite(path)
     try {
-      return new OpenedWritable(openWritable(store, context, opened.missing === undefined ? opened.parent : undefined), opened)
+      return new OpenedWritable(openWritable(store, context, parent === undefined ? undefined : options.below?.(parent) ?? parent), opened)
     } catch (error) {
       store[Symbol.dispose]()
       throw error

@@ -11,6 +11,8 @@ export interface FilesystemDriver {
   readonly writes: boolean
   /** What the user should know of it. */
   readonly caution?: string
+  /** The same for what it writes. */
+  readonly writingCaution?: string
   /** The program's parameters; absent for the kernel. */
   parameters?(file: string, point: string, options: readonly string[]): readonly string[]
 }
@@ -28,7 +30,7 @@ const programs: Readonly<Record<string, readonly FilesystemDriver[]>> = {
   exfat: [{ name: 'mount.exfat-fuse', writes: true, parameters: (file, point, options) => ['-o', options.join(','), file, point] }],
 }
 const ext: FilesystemDriver = {
-  name: 'fuse2fs', writes: true, caution: 'fuse2fs writes without the journal: unmount it properly',
+  name: 'fuse2fs', writes: true, writingCaution: 'fuse2fs writes without the journal: unmount it properly',
   parameters: (file, point, options) => [file, point, '-o', [...options, 'fakeroot'].join(',')],
 }
 

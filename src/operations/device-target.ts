@@ -48,6 +48,8 @@ export interface DeviceJob {
   readonly devices: readonly string[]
   /** The whole disk that is read, by its name, when it is one. */
   readonly disk?: string
+  /** Where it came from, for whoever is asked whether the target is meant. */
+  readonly origin?: string
   /** Whether it changes while it is read. */
   readonly changes?: boolean
   /** Whether a file is one of those that are read. */
@@ -110,7 +112,7 @@ export async function writeTarget(job: DeviceJob, path: string, options: DeviceO
   const notes = [...guardNotes, ...prepared.notes]
   const done = (more: Partial<DeviceOutcome>): DeviceOutcome => ({ ...outcome, verified: false, dryRun: options.dryRun === true, ...more, notes, seconds: (performance.now() - started) / 1000 })
   if (options.dryRun === true) return done({})
-  await confirmTarget(target, options)
+  await confirmTarget(target, options, job.origin)
   if (await prepareDevice(found, passed)) {
     found = findDevice(path, platform)
     // Everything else is asked again, without the words that were kept.

@@ -76,7 +76,7 @@ export async function writeDevice(store: WritableDevice, writing: DeviceWriting)
     onProgress?.({ phase: 'flush', done: 1, total: 1 })
     return { ...written, bytesWritten: written.bytesWritten + head.length + (isZero(tail) ? 0 : tail.length), verified: verify !== 'no' }
   } catch (error) {
-    throw incomplete(store, error, state.cleared)
+    throw incomplete(store, exactly(store, error), state.cleared)
   }
 }
 
@@ -216,6 +216,22 @@ function clearAgain(store: WritableDevice, edges: Edges): boolean {
 
 function stopIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw aborted()
+}
+
+/** A failed write is told by the piece it was in: the sector at which it fails is found by writing single ones. The device is incomplete anyway. */
+function exactly(store: WritableDevice, error: unknown): unknown {
+  const position = isImageError(error) && error.code === 'E_WRITE' ? error.details['position'] : undefined
+  if (typeof position !== 'number') return error
+  const end = Math.min(position + zeroUnit, store.size)
+  const sector = new Uint8Array(store.sectorSize)
+  for (let at = position; at + sector.length <= end; at += sector.length) {
+    try {
+      store.write(at, sector)
+    } catch (exact) {
+      return exact
+    }
+  }
+  return error
 }
 
 /** Says with any failure what is on the device now. */

@@ -2,7 +2,7 @@ import fs from 'node:fs'
 import { dirname, relative, resolve, sep } from 'node:path'
 import type { Note } from '../block/types.js'
 import { usage } from '../errors.js'
-import type { FormatDriver, ParentShape } from '../formats/driver.js'
+import type { DiskImage, FormatDriver, ParentShape } from '../formats/driver.js'
 import { openImage, type OpenedImage, type OpenOptions } from '../formats/open.js'
 import { defined } from './defined.js'
 
@@ -20,17 +20,21 @@ export function openNewParent(path: string, childPath: string, driver: FormatDri
   const opened = openImage(path, { ...options, ...defined({ from: options.from ?? (parentFormat === 'auto' ? undefined : parentFormat) }) })
   try {
     if (opened.unreadable !== undefined) throw opened.unreadable
-    const real = fs.realpathSync(path)
-    const child = resolve(childPath)
-    const folder = fs.realpathSync(dirname(child))
-    const relativePath = relative(folder, real).split(sep).join('/')
-    const outside = relativePath.startsWith('../')
-    const notes: Note[] = outside
-      ? [{ code: 'W_PARENT_OUTSIDE', message: `the parent ${real} lies outside the new image's folder: reading the new image will need --allow-reference` }]
+    const shape = parentShape(path, childPath, opened.top.image)
+    const notes: Note[] = shape.relativePath.startsWith('../')
+      ? [{ code: 'W_PARENT_OUTSIDE', message: `the parent ${shape.path} lies outside the child's folder: reading the child will need --allow-reference` }]
       : []
-    return { opened, notes, shape: { image: opened.top.image, path: real, relativePath, childPath: child, time: Math.floor(fs.statSync(real).mtimeMs / 1000) } }
+    return { opened, notes, shape }
   } catch (error) {
     opened[Symbol.dispose]()
     throw error
   }
+}
+
+/** A file as the parent of another, which need not be there yet. @param image the parent's own layer. */
+export function parentShape(path: string, childPath: string, image: DiskImage): ParentShape {
+  const real = fs.realpathSync(path)
+  const child = resolve(childPath)
+  const folder = fs.realpathSync(dirname(child))
+  return { image, path: real, relativePath: relative(folder, real).split(sep).join('/'), childPath: child, time: Math.floor(fs.statSync(real).mtimeMs / 1000) }
 }

@@ -1,10 +1,13 @@
 import fs from 'node:fs'
 import { deviceNumberText } from '../binary/device-number.js'
+import type { Note } from '../block/types.js'
 import { prepareCodec } from '../codec/index.js'
 import type { DiskPlatform, Place } from '../device/types.js'
 import { printable, usage } from '../errors.js'
 import type { OpenedImage } from '../formats/open.js'
+import { defined } from './defined.js'
 import { platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './device-target.js'
+import { originOf, type TargetOrigin } from './target-origin.js'
 import { openReadable, parseImageArgument, sourceInfo, type ReadOptions, type SourceInfo } from './opening.js'
 
 export interface RestoreOptions extends ReadOptions, DeviceOptions {
@@ -14,6 +17,8 @@ export interface RestoreOptions extends ReadOptions, DeviceOptions {
 
 export interface RestoreResult extends DeviceOutcome {
   readonly source: SourceInfo & { readonly sectorSize: number }
+  /** Whether the target is the disk that the image was made of; absent when the image has no record. */
+  readonly origin?: TargetOrigin
 }
 
 /**
@@ -26,16 +31,21 @@ export async function restore(argument: string, device: string, options: Restore
   await prepareCodec('zstd')
   using opened = openReadable(imageArgument(argument, options.partition), options)
   const files = opened.files
+  const { path } = parseImageArgument(argument)
+  const platform = platformOf(options)
+  const notes: Note[] = []
+  // Before the target's own table is gone.
+  const origin = originOf(path, device, platform, notes)
   const outcome = await writeTarget({
     source: opened, name: printable(opened.name), isPartition: opened.part !== undefined,
-    place: placeOf(opened, platformOf(options)), devices: files.map((file) => deviceNumberText(file.device)),
+    place: placeOf(opened, platform), devices: files.map((file) => deviceNumberText(file.device)),
     reads: (path) => {
       const stat = fs.statSync(path, { bigint: true, throwIfNoEntry: false })
       return stat !== undefined && files.some(({ device, inode }) => device === stat.dev && inode === stat.ino)
     },
+    ...defined({ origin: origin?.message }),
   }, device, options)
-  const { path } = parseImageArgument(argument)
-  return { source: { ...sourceInfo(path, opened), sectorSize: opened.sectorSize }, ...outcome, notes: [...opened.notes, ...outcome.notes] }
+  return { source: { ...sourceInfo(path, opened), sectorSize: opened.sectorSize }, ...outcome, ...defined({ origin }), notes: [...opened.notes, ...notes, ...outcome.notes] }
 }
 
 function imageArgument(argument: string, partition: number | undefined): string {

@@ -1,5 +1,6 @@
 import { printable, refused } from '../errors.js'
 import { parseSize } from '../formats/options.js'
+import { defined } from './defined.js'
 import type { TargetDescription } from './target-description.js'
 
 /** How the user's word is had that this very disk is meant. */
@@ -13,6 +14,8 @@ export interface Confirmation {
 
 export interface ConfirmationQuestion {
   readonly target: TargetDescription
+  /** Whether what is written came from this very disk, as far as that is known. */
+  readonly origin?: string
   /** What must be typed, and what that is: the target's name, the serial of a system disk, its size where it has none. */
   readonly expected: string
   readonly what: 'name' | 'serial' | 'size in bytes'
@@ -22,7 +25,7 @@ export interface ConfirmationQuestion {
  * Has the user say which disk is meant.
  * @throws ImageError refused E_NOT_CONFIRMED, E_WRONG_CONFIRMATION. No flag overrides this.
  */
-export async function confirmTarget(target: TargetDescription, { yes = false, confirm, ask }: Confirmation): Promise<void> {
+export async function confirmTarget(target: TargetDescription, { yes = false, confirm, ask }: Confirmation, origin?: string): Promise<void> {
   const { serial, size, path } = target
   const isSystem = target.system.length > 0
   if (yes && confirm !== undefined) {
@@ -35,7 +38,7 @@ export async function confirmTarget(target: TargetDescription, { yes = false, co
     throw refused('E_NOT_CONFIRMED', `${path} would be overwritten, and nobody has confirmed that it is meant`, { hint: `Run it on a terminal, or say both --yes and --confirm with the disk's serial${isSystem && serial !== undefined ? '' : ' or size'}.` })
   }
   const [expected, what] = !isSystem ? [target.name, 'name'] as const : serial === undefined ? [String(size), 'size in bytes'] as const : [serial, 'serial'] as const
-  const typed = (await ask({ target, expected, what }))?.trim()
+  const typed = (await ask({ target, expected, what, ...defined({ origin }) }))?.trim()
   if (typed === expected || (what === 'name' && typed === path)) return
   throw refused('E_NOT_CONFIRMED', typed === undefined || typed === '' ? `${path} was not confirmed: nothing was written` : `${printable(typed)} is not the ${what} of ${path}: nothing was written`)
 }

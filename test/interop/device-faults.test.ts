@@ -9,6 +9,7 @@ import { identifyFilesystems } from '../../src/filesystem/index.js'
 import { openStore } from '../../src/formats/open.js'
 import { vdisk } from '../support/cli.js'
 import { diskLike } from '../support/content.js'
+import { faultyDisk, faultyDiskMissing } from '../support/faulty-disk.js'
 import { testFolder } from '../support/folder.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
 import { have, run } from '../support/tools.js'
@@ -92,7 +93,32 @@ test('verification finds one flipped byte on the medium that the page cache hide
   await nothingIsFound(device)
 })
 
-test('a device that fails a write at 70 % stops with the offset and exit code 7', { skip }, async (t) => {
+test('a device that fails a write at 70 % stops with the offset and exit code 7', { skip: skip ?? faultyDiskMissing() }, async (t) => {
+  if (!have(t, 'sgdisk')) return
+  const folder = testFolder(t)
+  const size = 64 * mebibyte
+  const source = sourceDisk(join(folder, 'source'), size)
+  const medium = join(folder, 'medium')
+  fs.writeFileSync(medium, Buffer.alloc(size, 'old'))
+  const bad = Math.floor(size * 0.7 / 4096) * 4096
+  const { path: device, setFaults } = await faultyDisk(t, medium, { write: [[bad, 4096]] })
+  const result = await vdisk(['restore', source, device, '--yes', '--confirm', '64M', '--json'], { cwd: folder })
+  const { code, kind, message, hint, details } = JSON.parse(result.stdout.toString()) as { code: string; kind: string; message: string; hint: string; details: { position: number } }
+  assert.deepEqual([result.code, code, kind], [7, 'E_WRITE', 'target'], message)
+  assert.equal(details.position, bad)
+  assert.match(message, new RegExp(`${device} cannot be written at byte ${bad}: EIO`))
+  assert.match(hint, /incomplete, and cannot be mistaken/)
+  await nothingIsFound(device)
+  // The same by a device that cannot be read back: written, and not to be trusted.
+  setFaults({ read: [[bad, 4096]] })
+  const unread = await failure(restore(source, device, { yes: true, confirm: '64M' }))
+  assert.deepEqual([unread.kind, unread.code], ['mismatch', 'E_VERIFY'])
+  await nothingIsFound(device)
+  setFaults({})
+  assert.ok((await restore(source, device, { yes: true, confirm: '64M' })).verified)
+})
+
+test('what stores a device is full: it stops there, and says so', { skip }, async (t) => {
   if (!have(t, 'sgdisk')) return
   // Hooks run in the order in which they come: mounts are gone before the folder they lie in.
   const mounts: string[] = []
@@ -100,7 +126,7 @@ test('a device that fails a write at 70 % stops with the offset and exit code 7'
   const folder = testFolder(t)
   const size = 64 * mebibyte
   const source = sourceDisk(join(folder, 'source'), size)
-  // The medium is a file with holes on a filesystem that is full at 70 %: writes behind that fail.
+  // A file with holes on a filesystem that is full at 70 %.
   const medium = join(folder, 'medium')
   fs.mkdirSync(medium)
   run('mount', '-t', 'tmpfs', '-o', `size=${Math.floor(size * 0.7)}`, 'tmpfs', medium)
@@ -109,13 +135,10 @@ test('a device that fails a write at 70 % stops with the offset and exit code 7'
   fs.writeFileSync(file, '')
   fs.truncateSync(file, size)
   const device = loopDevice(t, file)
-  const result = await vdisk(['restore', source, device, '--yes', '--confirm', '64M', '--json'], { cwd: folder })
-  assert.equal(result.code, 7)
-  const { code, kind, message, hint, details } = JSON.parse(result.stdout.toString()) as { code: string; kind: string; message: string; hint: string; details: { position: number } }
-  assert.deepEqual([code, kind], ['E_WRITE', 'target'])
-  assert.match(message, new RegExp(`${device} cannot be written at byte ${details.position}: `))
-  assert.ok(details.position >= size * 0.6 && details.position < size * 0.8, `at ${details.position}`)
-  assert.match(hint, /incomplete/)
+  const error = await failure(restore(source, device, { yes: true, confirm: '64M' }))
+  assert.deepEqual([error.kind, error.code], ['target', 'E_WRITE'])
+  const position = Number(error.details['position'])
+  assert.ok(position >= size * 0.6 && position < size * 0.8, error.message)
   await nothingIsFound(device)
 })
 

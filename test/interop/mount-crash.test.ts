@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { dirname, join } from 'node:path'
 import test, { type TestContext } from 'node:test'
+import { isImageError } from '../../src/errors.js'
 import { openImage } from '../../src/formats/open.js'
 import { check } from '../../src/operations/check.js'
 import { convert } from '../../src/operations/convert.js'
@@ -132,6 +133,35 @@ test('a LUKS partition is attached, with what to do next; a killed server leaves
   await unmount(at('luks.raw'))
 })
 
+test('an image that cannot grow any more: programs get errors, and unmounting tells that not all was written', { skip }, async (t: TestContext) => {
+  if (!haveAll(t, 'qemu-img')) return
+  const place = mountPlace(t)
+  const { at, mount, unmount, vdisk } = place
+  fs.mkdirSync(at('small'))
+  run('mount', '-t', 'tmpfs', '-o', 'size=6M', 'tmpfs', at('small'))
+  run('qemu-img', 'create', '-q', '-f', 'qcow2', at('small/disk.qcow2'), '64M')
+  const { folder } = await mount(at('small/disk.qcow2'), undefined, { write: true })
+  const file = fs.openSync(join(folder, 'disk.img'), 'r+')
+  const fits = diskLike(1048576, 8)
+  fs.writeSync(file, fits, 0, fits.length, 0)
+  assert.throws(() => {
+    for (let at = 1; at < 60; at++) fs.writeSync(file, Buffer.alloc(1048576, at), 0, 1048576, at * 1048576)
+    fs.fsyncSync(file)
+  }, { code: /ENOSPC|EIO/ })
+  // close(2) tells it too, where there is something left that cannot be flushed.
+  try {
+    fs.closeSync(file)
+  } catch (error) {
+    assert.match((error as NodeJS.ErrnoException).code ?? '', /ENOSPC|EIO/)
+  }
+  await assert.rejects(unmount(folder), { code: 'E_NOT_WRITTEN', kind: 'target' })
+  assert.deepEqual(mounts().map(({ status }) => status), ['failed'])
+  assert.match((await vdisk('mounts')).stdout.toString(), /failed +.*disk\.qcow2\n.*not all changes were written: .*no space/)
+  assert.deepEqual((await cleanMounts()).map(({ problems }) => problems), [[]])
+  await assertGone({ ...place, folder: place.runtime })
+  assert.equal((await check(at('small/disk.qcow2'), {})).counts.error, 0)
+})
+
 test('setting up that fails or is interrupted leaves nothing', { skip }, async (t: TestContext) => {
   if (!haveAll(t, 'mke2fs')) return
   const place = mountPlace(t)
@@ -155,7 +185,7 @@ test('setting up that fails or is interrupted leaves nothing', { skip }, async (
     setTimeout(() => stop.abort(), delay)
     await mount(at('nothing.raw'), undefined, { signal: stop.signal }).then(
       (session) => assert.fail(`mounted at ${session.folder} after all`),
-      (error: { code: string }) => assert.equal(error.code, 'E_ABORTED'),
+      (error: unknown) => assert.equal(isImageError(error) && error.code, 'E_ABORTED'),
     )
     await assertGone(place)
   }

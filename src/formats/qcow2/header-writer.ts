@@ -68,7 +68,7 @@ function features(settings: CreateSettings): { incompatibleFeatures: bigint; com
 }
 
 /** Type, length, data, and zeros up to a multiple of eight. */
-function extension(type: number, data: Uint8Array): Uint8Array {
+export function extension(type: number, data: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(extensionHeader.size + data.length + (8 - data.length % 8) % 8)
   bytes.set(extensionHeader.write({ type, length: data.length }))
   bytes.set(data, extensionHeader.size)

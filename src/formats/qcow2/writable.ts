@@ -1,10 +1,11 @@
 import { roundUp } from '../../binary/integers.js'
 import type { BlockSource, ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { corrupt, unsupported, usage } from '../../errors.js'
-import type { CheckProgress, ImageSnapshot, OpenContext, ParentReference, WritableImage } from '../driver.js'
+import type { CheckProgress, ImageSnapshot, OpenContext, ParentReference, ParentShape, WritableImage } from '../driver.js'
 import { ClusterWriter } from './cluster-writer.js'
 import { compactFile } from './compact.js'
 import { readHeader } from './header.js'
+import { relinkDisk } from './relink.js'
 import { resizeDisk } from './resize.js'
 import { deleteSnapshot, takeSnapshot } from './snapshot-changes.js'
 import { WriteSession } from './write-session.js'
@@ -16,7 +17,6 @@ import { WriteSession } from './write-session.js'
 export class WritableQcow2 implements WritableImage {
   readonly format = 'qcow2'
   readonly sectorSize = 512
-  readonly parentReference?: ParentReference
   readonly #context: OpenContext
   readonly #parent: BlockSource | undefined
   #session: WriteSession
@@ -26,9 +26,11 @@ export class WritableQcow2 implements WritableImage {
     this.#session = session
     this.#context = context
     this.#parent = parent
-    const { parentReference } = session.image
-    if (parentReference !== undefined) this.parentReference = parentReference
     this.#clusters = new ClusterWriter(session, parent)
+  }
+
+  get parentReference(): ParentReference | undefined {
+    return this.#session.image.parentReference
   }
 
   get subformat(): string {
@@ -80,6 +82,10 @@ export class WritableQcow2 implements WritableImage {
   * compact(): Generator<CheckProgress> {
     this.#session.begin()
     yield* compactFile(this.#session, this.#clusters)
+  }
+
+  relink(parent: ParentShape | undefined): () => void {
+    return relinkDisk(this.#session, parent)
   }
 
   get snapshots(): readonly ImageSnapshot[] {

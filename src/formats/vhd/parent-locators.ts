@@ -1,7 +1,8 @@
 import { roundUp } from '../../binary/integers.js'
 import type { FieldRow } from '../../binary/struct.js'
 import type { ByteStore, Note } from '../../block/types.js'
-import { printable } from '../../errors.js'
+import { printable, usage } from '../../errors.js'
+import type { ParentShape } from '../driver.js'
 import { locatorCount, locatorEntry, locatorsAt, sectorLength } from './structs.js'
 
 /** One used parent locator entry of a differencing disk (VHD specification, "Parent Locator Entries"). */
@@ -100,6 +101,22 @@ export function buildLocators(paths: { readonly relative: string; readonly absol
     at += space
   }
   return { entries, texts: Buffer.concat(texts) }
+}
+
+/** The stored paths in Windows' writing: readers on every system turn the separators. */
+export function pathsOf(parent: ParentShape): { relative: string; absolute: string } {
+  if (parent.relativePath.includes('\\')) {
+    throw usage('E_PARENT_PATH', `the parent's path ${printable(parent.relativePath)} has a backslash in it, which in a VHD separates folders`, { hint: 'Rename the parent.' })
+  }
+  const windows = parent.relativePath.replaceAll('/', '\\')
+  // Another drive of Windows has no relative path, and the absolute one stands for it.
+  const isAbsolute = /^(?:[A-Za-z]:|\\)/.test(windows)
+  return { relative: isAbsolute || windows.startsWith('.') && /^\.\.?\\/.test(windows) ? windows : `.\\${windows}`, absolute: parent.path.replaceAll('/', '\\') }
+}
+
+/** The parent's file name. The header has room for 255 UTF-16 units and an end. */
+export function leafOf({ path }: ParentShape): string {
+  return path.replace(/^.*[/\\]/s, '').slice(0, 255)
 }
 
 function utf16Text(bytes: Buffer): string {

@@ -2,14 +2,15 @@ import { roundUp } from '../../binary/integers.js'
 import { ExtentReader } from '../../block/read.js'
 import type { BlockSource, ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { unsupported, usage } from '../../errors.js'
-import type { CheckProgress, OpenContext, ParentReference, WritableImage } from '../driver.js'
+import type { CheckProgress, OpenContext, ParentReference, ParentShape, WritableImage } from '../driver.js'
 import { BlockWriter } from './block-writer.js'
 import { checkLocators } from './check-header.js'
 import type { DynamicLayout, Structure } from './dynamic.js'
 import { maximumDynamicCapacity } from './layout.js'
 import { openVhd, readStructures, VhdImage } from './reader.js'
+import { linkTo, writeLink } from './relink.js'
 import { resizedGeometry } from './sizes.js'
-import { sealedDynamicHeader, sealedFooter, sectorLength } from './structs.js'
+import { sealedDynamicHeader, sealedFooter, sectorLength, unallocated } from './structs.js'
 import type { Structures } from './structures.js'
 
 /** Entries of the largest table that is kept in memory: 32 MiB. */
@@ -20,13 +21,13 @@ abstract class WritableVhd implements WritableImage {
   readonly format = 'vhd'
   readonly sectorSize = 512
   readonly grain = 512
-  readonly subformat: string
   readonly notes: readonly Note[]
   readonly identity: string
-  readonly parentReference?: ParentReference
+  parentReference?: ParentReference
+  subformat: string
   readonly #reader = new ExtentReader(this)
   protected readonly store: ByteStore
-  protected readonly structures: Structures
+  protected structures: Structures
   protected readonly context: OpenContext
   #capacity: number
 
@@ -135,7 +136,8 @@ class WritableFixed extends WritableVhd {
 /** A dynamic or differencing disk. */
 class WritableDynamic extends WritableVhd {
   readonly #blocks: BlockWriter
-  readonly #layout: DynamicLayout
+  #layout: DynamicLayout
+  #relinked = false
   readonly #parent: BlockSource | undefined
 
   constructor(store: ByteStore, structures: Structures, image: VhdImage, context: OpenContext, dynamic: DynamicLayout, parent: BlockSource | undefined) {
@@ -151,8 +153,8 @@ class WritableDynamic extends WritableVhd {
       footer: bytes, end: footer.position, structures: areas,
       lead: (position, entries) => {
         // Both changed fields and the checksum lie in the header's first sector: it is the old one or the new.
-        const header = sealedDynamicHeader({ ...dynamic.values, tableOffset: BigInt(position), maxTableEntries: entries })
-        store.write(dynamic.position, header.subarray(0, sectorLength))
+        const header = sealedDynamicHeader({ ...this.#layout.values, tableOffset: BigInt(position), maxTableEntries: entries })
+        store.write(this.#layout.position, header.subarray(0, sectorLength))
       },
     })
   }
@@ -167,6 +169,44 @@ class WritableDynamic extends WritableVhd {
 
   * compact(): Generator<CheckProgress> {
     yield* this.#blocks.compact()
+  }
+
+  relink(parent: ParentShape | undefined): () => void {
+    if (this.subformat !== 'differencing') throw usage('E_NOT_A_CHILD', `${this.store.name} has no parent: it is a ${this.subformat} disk`)
+    const link = parent === undefined ? undefined : linkTo(parent, this.capacity)
+    return () => {
+      if (link === undefined) this.#fillBlocks()
+      // From here on the file ends behind its last block.
+      this.#blocks.close()
+      this.#relinked = true
+      writeLink(this.store, this.#read(), this.#layout, this.#blocks.table, link)
+      const structures = this.#read()
+      this.subformat = structures.subformat
+      const { parentReference } = new VhdImage(this.store, structures)
+      if (parentReference === undefined) delete this.parentReference
+      else this.parentReference = parentReference
+    }
+  }
+
+  /** What blocks of this file leave to the parent reads as zero from now on. */
+  #fillBlocks(): void {
+    const { blockSize } = this.#layout
+    const { words } = this.#blocks.table
+    for (let block = 0; block < words.length; block++) {
+      if (words[block] === unallocated) continue
+      const end = Math.min(this.capacity, (block + 1) * blockSize)
+      for (let offset = block * blockSize; offset < end;) {
+        const { kind, length } = this.#blocks.extentAt(offset, end - offset)
+        if (kind === 'absent') this.#blocks.zero(offset, length)
+        offset += length
+      }
+    }
+  }
+
+  #read(): Structures {
+    this.structures = readStructures(this.store, this.context)
+    if (this.structures.dynamic !== undefined) this.#layout = this.structures.dynamic
+    return this.structures
   }
 
   protected put(offset: number, bytes: Uint8Array): void {
@@ -200,7 +240,8 @@ class WritableDynamic extends WritableVhd {
   }
 
   protected end(): void {
-    this.#blocks.close()
+    // What it knows of footer and header is out of date then.
+    if (!this.#relinked) this.#blocks.close()
   }
 }
 

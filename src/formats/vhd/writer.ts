@@ -1,12 +1,12 @@
 import { nilUuid } from '../../binary/struct.js'
 import { viewOf } from '../../binary/integers.js'
 import type { ByteStore } from '../../block/types.js'
-import { printable, targetError, usage } from '../../errors.js'
-import type { DiskShape, ImageWriter, OptionValues, ParentShape } from '../driver.js'
+import { targetError } from '../../errors.js'
+import type { DiskShape, ImageWriter, OptionValues } from '../driver.js'
 import { setBits } from './entries.js'
 import { bitmapLength, blockPosition, tableLength, vhdTime } from './layout.js'
 import { writePlan, type WritePlan } from './options.js'
-import { buildLocators } from './parent-locators.js'
+import { buildLocators, leafOf, pathsOf } from './parent-locators.js'
 import {
   diskType, dynamicCookie, footerCookie, noOffset, sealedDynamicHeader, sealedFooter, sectorLength, unallocated, version1,
 } from './structs.js'
@@ -237,20 +237,4 @@ class DynamicWriter implements ImageWriter {
     const zeros = new Uint8Array(Math.min(mebibyte, length))
     for (let at = 0; at < length; at += zeros.length) this.#store.write(position + at, zeros.subarray(0, Math.min(zeros.length, length - at)))
   }
-}
-
-/** The stored paths in Windows' writing: readers on every system turn the separators. */
-function pathsOf(parent: ParentShape): { relative: string; absolute: string } {
-  if (parent.relativePath.includes('\\')) {
-    throw usage('E_PARENT_PATH', `the parent's path ${printable(parent.relativePath)} has a backslash in it, which in a VHD separates folders`, { hint: 'Rename the parent.' })
-  }
-  const windows = parent.relativePath.replaceAll('/', '\\')
-  // Another drive of Windows has no relative path, and the absolute one stands for it.
-  const isAbsolute = /^(?:[A-Za-z]:|\\)/.test(windows)
-  return { relative: isAbsolute || windows.startsWith('.') && /^\.\.?\\/.test(windows) ? windows : `.\\${windows}`, absolute: parent.path.replaceAll('/', '\\') }
-}
-
-/** The parent's file name. The header has room for 255 UTF-16 units and an end. */
-function leafOf({ path }: ParentShape): string {
-  return path.replace(/^.*[/\\]/s, '').slice(0, 255)
 }

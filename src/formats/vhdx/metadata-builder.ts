@@ -46,7 +46,14 @@ export function buildMetadata(metadata: NewMetadata): Uint8Array {
 export function childItems(parent: ParentShape, sectorSize: 512 | 4096): { virtualDiskId: string; locator: Uint8Array } {
   const { image } = parent
   const id = image.describe().flatMap((section) => section.facts).find((fact) => fact.name === 'virtualDiskId')?.value
-  if (image.format !== 'vhdx' || image.identity === undefined || typeof id !== 'string') {
+  if (typeof id !== 'string') throw usage('E_PARENT_FORMAT', `${parent.path}: the parent of a VHDX must be a VHDX, this is ${image.format}`, { hint: 'Convert the parent to VHDX first, or make a qcow2 child.' })
+  return { virtualDiskId: id, locator: locatorOf(parent, sectorSize) }
+}
+
+/** The parent locator item of a child. @throws ImageError as {@link childItems} */
+export function locatorOf(parent: ParentShape, sectorSize: 512 | 4096): Uint8Array {
+  const { image } = parent
+  if (image.format !== 'vhdx' || image.identity === undefined) {
     throw usage('E_PARENT_FORMAT', `${parent.path}: the parent of a VHDX must be a VHDX, this is ${image.format}`, { hint: 'Convert the parent to VHDX first, or make a qcow2 child.' })
   }
   if (image.sectorSize !== sectorSize) {
@@ -57,13 +64,14 @@ export function childItems(parent: ParentShape, sectorSize: 512 | 4096): { virtu
   }
   const locator = [
     ['parent_linkage', `{${image.identity}}`],
+    ...(parent.nextIdentity === undefined ? [] : [['parent_linkage2', `{${parent.nextIdentity}}`] as const]),
     ['relative_path', relativeWindowsPath(parent.relativePath)],
     ['absolute_win32_path', absoluteWindowsPath(parent.path)],
   ] as const
   for (const [key, value] of locator) {
     if (value.length > 32767) throw usage('E_PARENT_PATH', `${parent.path}: the path is too long for the parent locator (${key})`)
   }
-  return { virtualDiskId: id, locator: buildParentLocator(locator) }
+  return buildParentLocator(locator)
 }
 
 function relativeWindowsPath(path: string): string {

@@ -1,11 +1,12 @@
 import { roundUp } from '../../binary/integers.js'
 import type { BlockSource, ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { usage } from '../../errors.js'
-import type { CheckProgress, OpenContext, ParentReference, WritableImage } from '../driver.js'
+import type { CheckProgress, OpenContext, ParentReference, ParentShape, WritableImage } from '../driver.js'
 import { BlockWriter } from './block-writer.js'
 import { compactFile } from './compact.js'
 import { readHeader } from './header.js'
 import { openForReading } from './reader.js'
+import { relinkDisk } from './relink.js'
 import { replayIntoFile } from './replay.js'
 import { resizeDisk } from './resize.js'
 import { maximumCapacity } from './structs.js'
@@ -21,7 +22,6 @@ const mostPending = 128
 export class WritableVhdx implements WritableImage {
   readonly format = 'vhdx'
   readonly notes: readonly Note[]
-  readonly parentReference?: ParentReference
   readonly #session: WriteSession
   readonly #parent: BlockSource | undefined
   readonly #blocks: BlockWriter
@@ -30,9 +30,11 @@ export class WritableVhdx implements WritableImage {
     this.#session = session
     this.#parent = parent
     this.notes = notes
-    const { parentReference } = session.layer.image
-    if (parentReference !== undefined) this.parentReference = parentReference
     this.#blocks = new BlockWriter(session, parent)
+  }
+
+  get parentReference(): ParentReference | undefined {
+    return this.#session.layer.image.parentReference
   }
 
   get subformat(): string {
@@ -54,6 +56,14 @@ export class WritableVhdx implements WritableImage {
   /** DataWriteGuid; another after the first change. */
   get identity(): string {
     return this.#session.identity
+  }
+
+  get nextIdentity(): string {
+    return this.#session.nextIdentity
+  }
+
+  relink(parent: ParentShape | undefined): () => void {
+    return relinkDisk(this.#session, this.#blocks, parent)
   }
 
   extentAt(offset: number, limit: number): Extent {

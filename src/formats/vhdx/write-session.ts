@@ -25,6 +25,7 @@ export class WriteSession {
   #header: HeaderWriter
   #begun = false
   #changedData = false
+  readonly #nextIdentity = randomUuid()
   #cutsEnd = false
   #failure: { readonly cause: unknown } | undefined
 
@@ -49,6 +50,11 @@ export class WriteSession {
     return this.#header.values.dataWriteGuid
   }
 
+  /** The DataWriteGuid from the first change on that the guest can see. */
+  get nextIdentity(): string {
+    return this.#nextIdentity
+  }
+
   /** All structures as they are now, read afresh. */
   read(): Layer {
     // The log that the header names is this session's own, and all of it is in the journal.
@@ -67,7 +73,7 @@ export class WriteSession {
   begin(changesData: boolean): void {
     this.#guarded(() => {
       if (!this.#begun) this.#open(changesData)
-      else if (changesData && !this.#changedData) this.#header.update({ dataWriteGuid: randomUuid() })
+      else if (changesData && !this.#changedData) this.#header.update({ dataWriteGuid: this.#nextIdentity })
       this.#begun = true
       this.#changedData ||= changesData
     })
@@ -114,7 +120,7 @@ export class WriteSession {
     log.start()
     this.#header.update({
       fileWriteGuid: randomUuid(),
-      ...(changesData ? { dataWriteGuid: randomUuid() } : {}),
+      ...(changesData ? { dataWriteGuid: this.#nextIdentity } : {}),
       logGuid: log.guid,
       logVersion: 0,
       logOffset: BigInt(area.position),

@@ -111,6 +111,9 @@ export function unmountFuse(point: string, lazy: boolean): Promise<CommandResult
     : command('fusermount3', ['-u', ...(lazy ? ['-z'] : []), '--', point])
 }
 
+/** How the trampoline ends when it cannot mount. */
+export const trampolineFailed = 71
+
 /**
  * Mounts as a user and becomes the server, for systems without the calls that receive a descriptor: Python has them.
  * Parameters: point, options, and the program to become, which finds the descriptor's number in VDISK_FUSE_DESCRIPTOR.
@@ -120,7 +123,7 @@ import os, socket, subprocess, sys
 point, options, *program = sys.argv[1:]
 ours, theirs = socket.socketpair()
 number = theirs.fileno()
-if subprocess.run(['fusermount3', '-o', options, '--', point], env={**os.environ, '_FUSE_COMMFD': str(number)}, pass_fds=[number]).returncode != 0: sys.exit(71)
+if subprocess.run(['fusermount3', '-o', options, '--', point], env={**os.environ, '_FUSE_COMMFD': str(number)}, pass_fds=[number]).returncode != 0: sys.exit(${trampolineFailed})
 _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
 os.set_inheritable(descriptors[0], True)
 os.environ['VDISK_FUSE_DESCRIPTOR'] = str(descriptors[0])

@@ -1,5 +1,5 @@
 import fs from 'node:fs'
-import { isImageError, printable } from '../../errors.js'
+import { isImageError } from '../../errors.js'
 import type { ExposedDisk } from '../exposed-disk.js'
 import { fallocateWish, negotiate, opensForWriting, setsOwnership, setsSize } from './entries.js'
 import { nextOfKind } from './extents.js'
@@ -18,6 +18,7 @@ const maxBackground = 64
 type Answer = Uint8Array | number | undefined
 
 const done = new Uint8Array(0)
+const writing: ReadonlySet<number> = new Set([opcodes.write, opcodes.fallocate, opcodes.flush, opcodes.fsync, opcodes.syncfs])
 const headLength = outHeader.size
 
 export interface FuseSessionOptions {
@@ -26,8 +27,8 @@ export interface FuseSessionOptions {
   readonly disk: ExposedDisk
   readonly files: readonly ServedFile[]
   readonly look: FolderLook
-  /** Told of requests that failed for another reason than the request itself. */
-  readonly onError?: (message: string) => void
+  /** Told of requests that failed for another reason than the request itself; `writes`: what was to be written may not be there. */
+  readonly onError?: (error: unknown, writes: boolean) => void
 }
 
 /**
@@ -55,8 +56,18 @@ export class FuseSession {
     for (;;) {
       const length = this.#receive()
       if (length === undefined) return
-      this.#answer(this.#request.subarray(0, length))
+      const reply = this.respond(this.#request.subarray(0, length))
+      if (reply !== undefined) this.#send(reply)
     }
+  }
+
+  /** The reply to a request, valid until the next one; undefined where the kernel wants none. */
+  respond(request: Uint8Array): Uint8Array | undefined {
+    if (request.buffer !== this.#request.buffer) this.#request.set(request)
+    const { unique } = inHeader.fields
+    const id = unique.get(this.#view, unique.offset, 'little')
+    const answer = this.#answer(this.#request.subarray(0, request.length))
+    return answer === undefined ? undefined : this.#complete(id, answer)
   }
 
   #receive(): number | undefined {
@@ -74,23 +85,22 @@ export class FuseSession {
     }
   }
 
-  #answer(request: Uint8Array): void {
-    const unique = inHeader.fields.unique.get(this.#view, inHeader.fields.unique.offset, 'little')
-    let answer: Answer
+  #answer(request: Uint8Array): Answer {
     try {
-      answer = this.#handle(request)
+      return this.#handle(request)
     } catch (error) {
-      answer = this.#errorNumber(error)
+      this.#options.onError?.(error, this.#writes())
+      return isImageError(error) && error.code === 'E_NO_SPACE' ? errors.ENOSPC : errors.EIO
     }
-    if (answer !== undefined) this.#send(unique, answer)
   }
 
-  #errorNumber(error: unknown): number {
-    this.#options.onError?.(printable(error instanceof Error ? error.message : String(error)))
-    return isImageError(error) && error.code === 'E_NO_SPACE' ? errors.ENOSPC : errors.EIO
+  /** Whether the request at hand writes or flushes. */
+  #writes(): boolean {
+    const { opcode } = inHeader.fields
+    return writing.has(opcode.get(this.#view, opcode.offset, 'little'))
   }
 
-  #send(unique: bigint, answer: Uint8Array | number): void {
+  #complete(unique: bigint, answer: Uint8Array | number): Uint8Array {
     const body = typeof answer === 'number' ? done : answer
     const { length, error, unique: id } = outHeader.fields
     length.set(this.#replyView, length.offset, headLength + body.length, 'little')
@@ -98,8 +108,12 @@ export class FuseSession {
     id.set(this.#replyView, id.offset, unique, 'little')
     // What READ gave lies there already.
     if (body.buffer !== this.#reply.buffer) this.#reply.set(body, headLength)
+    return this.#reply.subarray(0, headLength + body.length)
+  }
+
+  #send(reply: Uint8Array): void {
     try {
-      fs.writeSync(this.#options.descriptor, this.#reply, 0, headLength + body.length)
+      fs.writeSync(this.#options.descriptor, reply)
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException
       // ENOENT: whoever asked was interrupted. ENODEV: unmounted, which the next read tells too.

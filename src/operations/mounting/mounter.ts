@@ -55,14 +55,19 @@ export async function mountTarget({ file, point }: Target, options: MounterOptio
     const device = await appearing(point, before)
     return {
       mounted: { point, file: file.name, ...defined({ partition: file.partition, loop: tried.loop }), type, driver: driver.name, readOnly, device, madePoint },
-      notes: driver.caution === undefined ? [] : [{ code: 'W_FS_DRIVER', message: `${point}: ${driver.caution}` }],
+      notes: [driver.caution, readOnly ? undefined : driver.writingCaution].flatMap((caution) => caution === undefined ? [] : [{ code: 'W_FS_DRIVER', message: `${point}: ${caution}` }]),
     }
   }
   if (madePoint) fs.rmdirSync(point)
   if (failures.length === 0) {
     throw unsupported('E_NO_FS_DRIVER', `nothing here mounts ${title}${readOnly ? '' : ' for writing'}${root ? '' : ' for an ordinary user'}`, { hint: `The bytes can be shown as a file: "vdisk mount" without a folder. Files of some filesystems are read by "vdisk ls" and "vdisk cp".` })
   }
-  throw targetError('E_MOUNT', `${title} in ${file.name} cannot be mounted on ${point}: ${failures.join('; ')}`, { hint: 'The kernel\'s log (dmesg) may say more.' })
+  throw targetError('E_MOUNT', `${title} in ${file.name} cannot be mounted on ${point}: ${failures.join('; ')}`, { hint: failureHint(root, failures) })
+}
+
+function failureHint(root: boolean, failures: readonly string[]): string {
+  if (root || !failures.some((failure) => failure.includes('Permission denied'))) return 'The kernel\'s log (dmesg) may say more.'
+  return 'A program that is set-user-id root may not look into a user\'s folder: --allow-other permits it, where /etc/fuse.conf says user_allow_other. "vdisk ls" and "vdisk cp" need no such thing.'
 }
 
 function makePoint(point: string): boolean {
@@ -90,7 +95,9 @@ async function mountByKernel({ kernelType = '' }: FilesystemDriver, file: string
 async function mountByProgram(driver: FilesystemDriver, file: string, point: string, options: MounterOptions): Promise<string | { readonly loop?: Loop }> {
   const flags = [mountsReadOnly(options.mode) ? 'ro' : 'rw', ...safeOptions, ...(options.others ? ['allow_other'] : []), ...options.mountOptions]
   const result = await command(driver.name, driver.parameters?.(join(options.folder, file), point, flags) ?? [])
-  return result.code === 0 ? {} : result.stderr === '' ? result.stdout : result.stderr
+  // Some programs go on with all their options.
+  const [reason = ''] = `${result.stderr}\n${result.stdout}`.trim().split('\n\n')
+  return result.code === 0 ? {} : reason
 }
 
 /** The device number of what was mounted; programs may take a moment. */

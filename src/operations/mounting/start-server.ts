@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { aborted, targetError } from '../../errors.js'
-import { canReceiveDescriptors, trampoline, userOptions } from '../../mount/fuse/attach.js'
+import { canReceiveDescriptors, noFuse, trampoline, trampolineFailed, userOptions } from '../../mount/fuse/attach.js'
 import { currentUser, nodeProgram } from '../../sys/self.js'
 import type { ServeAnswer, ServeRequest } from './messages.js'
 import { logPath, removeState } from './state.js'
@@ -61,7 +61,7 @@ function answerOf(child: ChildProcess, request: ServeRequest, signal: AbortSigna
       }
       const said = lastWords(logPath(request.runtime, request.id))
       removeState(request.runtime, request.id)
-      reject(targetError('E_SERVER', `the server ended with ${code ?? ended ?? 'nothing'} before anything was mounted${said === '' ? '' : `: ${said}`}`))
+      reject(code === trampolineFailed ? noFuse(said) : targetError('E_SERVER', `the server ended with ${code ?? ended ?? 'nothing'} before anything was mounted${said === '' ? '' : `: ${said}`}`))
     })
     child.send(request, (error) => {
       if (error !== null) reject(targetError('E_SERVER', `the server does not listen: ${error.message}`, { cause: error }))

@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import { printable } from '../../errors.js'
 import { prepareCodec } from '../../codec/index.js'
 import type { Registry } from '../../formats/registry.js'
 import { FuseSession } from '../../mount/fuse/session.js'
@@ -41,13 +42,20 @@ async function open({ image, options, registryModule }: OpenRequest): Promise<Ex
 /** Blocks until the folder is unmounted; the image is whole and closed when it returns. */
 function serve(exposure: Exposure, files: readonly ShownFile[], { descriptor, look }: Extract<ThreadOrder, { kind: 'serve' }>): void {
   const { disk } = exposure
+  let failedWrite: unknown
+  const onError = (error: unknown, writes: boolean): void => {
+    if (writes) failedWrite ??= error
+    report({ kind: 'trouble', message: printable(error instanceof Error ? error.message : String(error)) })
+  }
   try {
     if (disk.writable) syscalls()?.servesIo()
-    new FuseSession({ descriptor, disk, files, look, onError: (message) => report({ kind: 'trouble', message }) }).run()
+    new FuseSession({ descriptor, disk, files, look, onError }).run()
     disk.flush()
   } finally {
     exposure[Symbol.dispose]()
   }
+  // Whoever wrote it was told; whoever unmounts it should know too. A throwaway layer has nothing to lose.
+  if (failedWrite !== undefined && (workerData as OpenRequest).options.mode !== 'throwaway') throw failedWrite
 }
 
 function errorOf(work: () => void): { readonly error?: ReturnType<typeof toWire> } {

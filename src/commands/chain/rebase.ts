@@ -1,0 +1,52 @@
+import { string } from '@oclif/core/args'
+import { boolean } from '@oclif/core/flags'
+import { BaseCommand } from '../../cli/base-command.js'
+import { linkFacts } from '../../cli/chain-text.js'
+import { imageFlags, imageValues, progressFlag } from '../../cli/flags.js'
+import { usage } from '../../errors.js'
+import { defined } from '../../operations/defined.js'
+
+export default class ChainRebase extends BaseCommand {
+  static override summary = 'Give an image another parent, and keep what it shows.'
+  static override description = `Makes PARENT the parent of CHILD, in CHILD itself. What the disk shows stays the same: where the old parent and the new one differ, CHILD takes in what the old one has, before the new one is recorded. With --no-parent CHILD takes in all of its parent and needs no other image any more. Neither parent is changed.
+
+An interruption or a power cut leaves CHILD over its old parent or over the new one, with the same content. Nobody else may use CHILD meanwhile.`
+  static override examples = [
+    { description: 'Over the parent of its parent, which is then not needed any more', command: '<%= config.bin %> <%= command.id %> newest.qcow2 base.qcow2' },
+    { description: 'On its own, without a copy', command: '<%= config.bin %> <%= command.id %> child.vhdx --no-parent' },
+    { description: 'How much would it take in?', command: '<%= config.bin %> <%= command.id %> child.vhd other.vhd --dry-run' },
+  ]
+  static override args = {
+    child: string({ required: true, description: 'the image to change' }),
+    parent: string({ description: 'its new parent' }),
+  }
+  static override usage = '<%= command.id %> CHILD PARENT|--no-parent [FLAGS]'
+  static override flags = {
+    ...imageFlags,
+    'no-parent': boolean({ summary: 'take in all that the parent has, and need none' }),
+    'dry-run': boolean({ summary: 'compare the parents and say what would be done, write nothing' }),
+    ...progressFlag,
+  }
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(ChainRebase)
+    if ((args.parent === undefined) !== flags['no-parent']) throw usage('E_REBASE_TARGET', 'say what the new parent is', { hint: 'Name an image, or say --no-parent.' })
+    const [{ rebaseChain }, registry] = await Promise.all([import('../../operations/rebase.js'), this.registry()])
+    const progress = this.progress(flags.progress)
+    const result = await rebaseChain(args.child, args.parent, defined({ registry, ...imageValues(flags), dryRun: flags['dry-run'], signal: this.signal, onProgress: progress.update }))
+    progress.end()
+    if (flags.json) {
+      this.printJson({ schema: 'vdisk.chain.rebase', schemaVersion: 1, ...result })
+      return
+    }
+    const { renderer, sizeText } = await import('../../cli/render.js')
+    const render = await renderer(process.stdout)
+    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    this.print(render.heading(result.dryRun ? 'Would rebase' : 'Rebased'))
+    this.print(render.facts([
+      ...linkFacts(result),
+      [result.dryRun ? 'would take in' : 'taken in', `${sizeText(result.taken.data)}${result.taken.zeros === 0 ? '' : `, and zeros for ${sizeText(result.taken.zeros)}`}`],
+    ]))
+    if (result.dryRun) this.print('Nothing was written (--dry-run).')
+  }
+}
