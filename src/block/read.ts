@@ -10,6 +10,7 @@ const keptUnits = 8
 export class ExtentReader {
   readonly #source: Pick<BlockSource, 'capacity' | 'extentAt'>
   readonly #units: Unit[] = []
+  #stored: Uint8Array = new Uint8Array(0)
 
   constructor(source: Pick<BlockSource, 'capacity' | 'extentAt'>) {
     this.#source = source
@@ -55,18 +56,21 @@ export class ExtentReader {
       }
       return kept.bytes
     }
-    const bytes = decodeUnit(extent)
+    // Memory of the unit that goes is used again: fresh pages cost as much as decoding.
+    const freed = this.#units.length < keptUnits ? undefined : this.#units.pop()
+    if (this.#stored.length < extent.storedLength) this.#stored = new Uint8Array(extent.storedLength)
+    const bytes = decodeUnit(extent, freed?.bytes.length === extent.unitLength ? freed.bytes : undefined, this.#stored.subarray(0, extent.storedLength))
     this.#units.unshift({ store: extent.store, position: extent.position, unitOffset: extent.unitOffset, bytes })
-    if (this.#units.length > keptUnits) this.#units.pop()
     return bytes
   }
 }
 
-/** The guest bytes of a whole compressed unit. @throws ImageError corrupt E_COMPRESSED, naming the file and the position. */
-export function decodeUnit(extent: Extract<Extent, { kind: 'packed' }>): Uint8Array {
-  const stored = new Uint8Array(extent.storedLength)
+/**
+ * The guest bytes of a whole compressed unit. @throws ImageError corrupt E_COMPRESSED, naming the file and the position.
+ * @param bytes memory for them, and `stored` for what is stored, exactly as long as each.
+ */
+export function decodeUnit(extent: Extract<Extent, { kind: 'packed' }>, bytes: Uint8Array = new Uint8Array(extent.unitLength), stored: Uint8Array = new Uint8Array(extent.storedLength)): Uint8Array {
   extent.store.read(extent.position, stored)
-  const bytes = new Uint8Array(extent.unitLength)
   try {
     extent.codec.decode(stored, bytes)
   } catch (cause) {

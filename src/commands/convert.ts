@@ -10,7 +10,9 @@ export default class Convert extends BaseCommand {
   static override summary = 'Convert an image into another format.'
   static override description = `Reads the disk image SOURCE and writes the same disk as a new image TARGET. The source is only read. The target appears under its name when it is complete and flushed; if anything fails or is interrupted, nothing is left behind and an existing target stays as it was.
 
-The format of the source is found from its content, that of the target from its extension. An image with a parent is read through its whole chain.`
+The format of the source is found from its content, that of the target from its extension. An image with a parent is read through its whole chain.
+
+SOURCE and TARGET may be exports of NBD servers (nbd://host/name, nbd+unix:///name?socket=FILE). A target export gets the bytes of the disk, from its start on: what it held is lost, which --force allows.`
   static override examples = [
     { description: 'Convert a Hyper-V disk to QCOW2', command: '<%= config.bin %> <%= command.id %> server.vhdx server.qcow2' },
     { description: 'Make a fixed VHD for Azure, and prove that it holds the same disk', command: '<%= config.bin %> <%= command.id %> disk.qcow2 disk.vhd --subformat fixed --verify' },
@@ -18,11 +20,12 @@ The format of the source is found from its content, that of the target from its 
     { description: 'Store only what differs from another image', command: '<%= config.bin %> <%= command.id %> today.raw today.vhdx --parent base.vhdx' },
     { description: 'Leave out deleted files and free space', command: '<%= config.bin %> <%= command.id %> server.vhdx server.qcow2 --used-only' },
     { description: 'Read from a pipe', command: 'zstd -dc disk.raw.zst | <%= config.bin %> <%= command.id %> - disk.qcow2 --from raw' },
+    { description: 'Read from an NBD server, and prove that all of it came', command: '<%= config.bin %> <%= command.id %> nbd://backup.example/server server.vhdx --verify' },
     { description: 'Write to a pipe', command: '<%= config.bin %> <%= command.id %> disk.vhdx - --to raw | sha256sum' },
   ]
   static override args = {
-    source: string({ required: true, description: 'the image to read; - for standard input' }),
-    target: string({ required: true, description: 'the image to make; - for standard output' }),
+    source: string({ required: true, description: 'the image to read, or an NBD URI; - for standard input' }),
+    target: string({ required: true, description: 'the image to make, or an NBD URI; - for standard output' }),
   }
   static override usage = '<%= command.id %> SOURCE TARGET [FLAGS]'
   static override flags = { ...openFlags, ...createFlags, ...copyFlags, ...usedOnlyFlags, ...progressFlag }

@@ -1,4 +1,4 @@
-import { ContentReader, Walk, type Stretch, type TaskPool } from '../engine/index.js'
+import { ContentReader, Walk, type TaskPool } from '../engine/index.js'
 import type { ExposedSlice } from '../mount/exposed-slice.js'
 import type { ServedDisk } from '../mount/nbd/index.js'
 import { syscalls } from '../sys/syscalls.js'
@@ -55,17 +55,31 @@ export class DiskServing implements ServedDisk {
     await this.#pool.run({ mode: 'fill', unit: 0, length, pieces, present: [] }, { shared: buffer, start: byteOffset, bytes: target, half: length })
   }
 
-  runAt(offset: number, limit: number): { readonly zero: boolean; readonly length: number } {
-    const walk = this.#walk ?? new Walk(this.#disk, this.capacity)
-    const isZero = ({ kind }: Stretch): boolean => kind === 'zero'
-    const first = walk.runAt(offset, limit)
+  runAt(offset: number, limit: number, purpose: 'read' | 'status'): { readonly zero: boolean; readonly length: number } {
+    const look = purpose === 'read' ? this.#tables : this.#stored()
+    const first = look(offset, limit)
     let { length } = first
     for (let runs = 1; length < limit && runs < joinedRuns; runs++) {
-      const next = walk.runAt(offset + length, limit - length)
-      if (isZero(next) !== isZero(first)) break
+      const next = look(offset + length, limit - length)
+      if (next.zero !== first.zero) break
       length += next.length
     }
-    return { zero: isZero(first), length }
+    return { zero: first.zero, length }
+  }
+
+  /** What the image's tables say. */
+  readonly #tables = (offset: number, limit: number): { readonly zero: boolean; readonly length: number } => {
+    const { kind, length } = this.#disk.extentAt(offset, limit)
+    return { zero: kind === 'zero' || kind === 'absent', length }
+  }
+
+  /** The same, with the holes of the files in which data stands. */
+  #stored(): (offset: number, limit: number) => { readonly zero: boolean; readonly length: number } {
+    const walk = this.#walk ?? new Walk(this.#disk, this.capacity)
+    return (offset, limit) => {
+      const { kind, length } = walk.runAt(offset, limit)
+      return { zero: kind === 'zero', length }
+    }
   }
 
   write(offset: number, bytes: Uint8Array): void {

@@ -90,6 +90,25 @@ for (const { title, file, flags } of images) {
   })
 }
 
+for (const { title, file, flags } of images.slice(1)) {
+  test(`${title}: after kill -9 the image has no error, and what was flushed is there`, async (t) => {
+    if (!have(t, 'qemu-io')) return
+    const cwd = testFolder(t)
+    makeRaw(cwd, 'expected.img')
+    assert.equal((await vdisk(['convert', 'expected.img', file, ...flags], { cwd })).code, 0)
+    const { uri, process: server, ended } = await startServe(t, cwd, [file, '--write', '--persistent'])
+    run('qemu-io', '-f', 'raw', '-c', 'write -P 17 15M 9M', '-c', 'discard 4M 2M', '-c', 'flush', '-c', 'write -P 18 30M 3M', uri)
+    server.kill('SIGKILL')
+    await ended
+    const checked = await vdisk(['check', file, '--json'], { cwd })
+    const { layers } = JSON.parse(checked.stdout.toString()) as { layers: readonly { findings: readonly { severity: string }[] }[] }
+    assert.deepEqual(layers.flatMap(({ findings }) => findings).filter(({ severity }) => severity === 'error'), [])
+    const again = await startServe(t, cwd, [file])
+    run('qemu-io', '-r', '-f', 'raw', '-c', 'read -P 17 15M 9M', again.uri)
+    assert.equal((await again.ended).code, 0)
+  })
+}
+
 test('an overlay takes the changes, the image keeps its bytes; several exports; the last client ends it', async (t) => {
   if (!have(t, 'nbdinfo') || !have(t, 'qemu-io')) return
   const cwd = testFolder(t)

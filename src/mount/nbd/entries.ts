@@ -54,9 +54,14 @@ export function hasFlag(word: number, flag: number): boolean {
   return (word & flag) !== 0
 }
 
-/** Whether a word has no other bits than the flags allowed. */
-export function onlyFlags(word: number, ...allowed: readonly number[]): boolean {
-  return (word & ~allowed.reduce((sum, flag) => sum | flag, 0)) === 0
+/** Flags as one word. */
+export function flagWord(...flags: readonly number[]): number {
+  return flags.reduce((sum, flag) => sum | flag, 0)
+}
+
+/** Whether a word has no other bits than those allowed. */
+export function onlyFlags(word: number, allowed: number): boolean {
+  return (word & ~allowed) === 0
 }
 
 /** The last chunk of a structured reply has it. */

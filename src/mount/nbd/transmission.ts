@@ -2,9 +2,10 @@ import type { Duplex } from 'node:stream'
 import { isImageError } from '../../errors.js'
 import { pieceLength, type PieceBuffer, type PieceBuffers } from './buffers.js'
 import type { ByteQueue } from './byte-queue.js'
-import { commandFlag, hasFlag, onlyFlags, unallocated } from './entries.js'
+import { commandFlag, hasFlag, unallocated } from './entries.js'
 import { allocationId, type Session } from './haggling.js'
 import { Replies, type StatusRun } from './replies.js'
+import { changes, problemOf } from './request-check.js'
 import type { ServedDisk } from './served-disk.js'
 import { command, errorNumber, longestPayload, request as requestLayout, requestMagic, type Request } from './structs.js'
 
@@ -38,9 +39,9 @@ export interface Line {
 /** The server's side of a transmission: takes requests as they come in, and answers them. */
 export class Transmission {
   readonly #line: Line
+  readonly #session: Session
   readonly #disk: ServedDisk
   readonly #structured: boolean
-  readonly #allocation: boolean
   readonly #replies: Replies
   #inFlight = 0
   #reading: Reading | undefined
@@ -51,11 +52,11 @@ export class Transmission {
   #pumping = false
   #paused = false
 
-  constructor(line: Line, { disk, structured, allocation }: Session) {
+  constructor(line: Line, session: Session) {
     this.#line = line
-    this.#disk = disk
-    this.#structured = structured
-    this.#allocation = allocation
+    this.#session = session
+    this.#disk = session.disk
+    this.#structured = session.structured
     this.#replies = new Replies(line.stream)
   }
 
@@ -125,7 +126,7 @@ export class Transmission {
       this.#closing = true
       return
     }
-    const problem = this.#problem(request)
+    const problem = problemOf(request, this.#session)
     const task: Task = { request, offset: problem === undefined ? Number(request.offset) : 0, length: request.length }
     if (request.type === command.write) {
       this.#writing = { ...task, done: 0, buffer: undefined, filled: 0, error: problem?.error, message: problem?.message ?? '' }
@@ -144,25 +145,6 @@ export class Transmission {
     } catch (error) {
       this.#failWith(request, error)
     }
-  }
-
-  /** What is wrong with a request; undefined: nothing. */
-  #problem({ type, flags, offset, length }: Request): { readonly error: number; readonly message: string } | undefined {
-    const invalid = (message: string, error: number = errorNumber.invalid) => ({ error, message })
-    const allowed = allowedFlags[type]
-    if (allowed === undefined) return invalid(`command ${type} is not known here`)
-    if (!onlyFlags(flags, commandFlag.forceUnitAccess, ...allowed)) return invalid(`flags ${flags} do not belong to command ${type}`)
-    if (hasFlag(flags, commandFlag.dontFragment) && !this.#structured) return invalid('DF needs structured replies')
-    if (changing.has(type) && !this.#disk.writable) return invalid('the export is read-only', errorNumber.permission)
-    if (type === command.flush) return undefined
-    if (offset + BigInt(length) > BigInt(this.#disk.capacity)) {
-      return invalid(`${length} bytes at offset ${offset} leave the disk of ${this.#disk.capacity} bytes`, type === command.write || type === command.writeZeroes ? errorNumber.noSpace : errorNumber.invalid)
-    }
-    if (type === command.read && length > longestPayload) return invalid(`${length} bytes are more than one read may have`, errorNumber.overflow)
-    if (type === command.read && hasFlag(flags, commandFlag.dontFragment) && length > pieceLength) return invalid(`${length} bytes are more than fit into one piece`, errorNumber.overflow)
-    if (type !== command.blockStatus) return undefined
-    if (!this.#allocation) return invalid('no metadata context was agreed on')
-    return length === 0 ? invalid('a block status of no bytes') : undefined
   }
 
   #execute({ request, offset, length }: Task): void {
@@ -192,7 +174,7 @@ export class Transmission {
         // CACHE: the system's cache is all there is.
         break
     }
-    if (changing.has(type) && hasFlag(flags, commandFlag.forceUnitAccess)) disk.flush()
+    if (changes(type) && hasFlag(flags, commandFlag.forceUnitAccess)) disk.flush()
     this.#out(cookie)
   }
 
@@ -205,7 +187,7 @@ export class Transmission {
     const one = hasFlag(flags, commandFlag.requestOne)
     const runs: StatusRun[] = []
     for (let done = 0; done < length;) {
-      const run = this.#disk.runAt(offset + done, length - done)
+      const run = this.#disk.runAt(offset + done, length - done, 'status')
       const status = run.zero ? unallocated : 0
       const last = runs.at(-1)
       if (last?.status === status) last.length += run.length
@@ -277,7 +259,7 @@ export class Transmission {
     const offset = reading.offset + reading.done
     const rest = length - reading.done
     try {
-      const run = this.#structured && rest > shortestHole ? this.#disk.runAt(offset, rest) : { zero: false, length: rest }
+      const run = this.#structured && rest > shortestHole ? this.#disk.runAt(offset, rest, 'read') : { zero: false, length: rest }
       if (run.zero && (run.length === length || (run.length >= shortestHole && !hasFlag(flags, commandFlag.dontFragment)))) {
         this.#issued(reading, run.length)
         this.#replies.hole({ cookie, last: this.#isLast(reading) }, offset, run.length, this.#taken())
@@ -393,14 +375,6 @@ export class Transmission {
 
 /** Thrown where FAST_ZERO was asked for and cannot be had. */
 class NotFast extends Error {}
-
-const { requestOne, dontFragment, noHole, fastZero } = commandFlag
-/** The flags of each command; FUA may stand anywhere, and means something where something is written. */
-const allowedFlags: Readonly<Record<number, readonly number[] | undefined>> = {
-  [command.read]: [dontFragment], [command.write]: [], [command.flush]: [], [command.trim]: [], [command.cache]: [],
-  [command.writeZeroes]: [noHole, fastZero], [command.blockStatus]: [requestOne],
-}
-const changing = new Set<number>([command.write, command.trim, command.writeZeroes])
 
 function numberOf(error: unknown): number {
   return isImageError(error) && error.code === 'E_NO_SPACE' ? errorNumber.noSpace : errorNumber.io
