@@ -11,7 +11,7 @@ const { values } = parseArgs({
   options: {
     size: { type: 'string', default: '512' },
     rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '1.5' },
+    seconds: { type: 'string', default: '2' },
     folder: { type: 'string', default: path.join(root, '.work', 'bench') },
     help: { type: 'boolean', default: false },
   },
@@ -94,7 +94,7 @@ const measures = [
 interface Reading { readonly iops: number; readonly bw_bytes: number }
 
 function measure(file: string, parameters: readonly string[]): Reading {
-  const text = execFileSync('fio', ['--name=read', `--filename=${file}`, '--readonly', '--direct=1', '--ioengine=psync', '--time_based', `--runtime=${values.seconds}`, '--group_reporting', '--output-format=json', '--allow_file_create=0', ...parameters], { encoding: 'utf8' })
+  const text = execFileSync('fio', ['--name=read', `--filename=${file}`, '--readonly', '--direct=1', '--ioengine=psync', '--time_based', '--ramp_time=1.5', `--runtime=${values.seconds}`, '--group_reporting', '--output-format=json', '--allow_file_create=0', ...parameters], { encoding: 'utf8' })
   const { jobs } = JSON.parse(text.slice(text.indexOf('{'))) as { jobs: { read: Reading }[] }
   const [job] = jobs
   if (job === undefined) throw new Error('fio measured nothing')
@@ -132,7 +132,7 @@ for (let round = 0; round < rounds; round++) {
     }
   }
 }
-console.log(`Node ${process.version}, ${values.size} MiB, medians of ${rounds} interleaved rounds of ${values.seconds} s\n`)
+console.log(`Node ${process.version}, ${values.size} MiB, medians of ${rounds} interleaved rounds of ${values.seconds} s, after 1.5 s that do not count\n`)
 console.log(`| image | reads | ${servers.map(({ name }) => name).join(' | ')} | vdisk to the best other |`)
 console.log(`| --- | --- | ${servers.map(() => '---').join(' | ')} | --- |`)
 for (const format of formats) {

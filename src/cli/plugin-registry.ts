@@ -1,4 +1,5 @@
 import { Config } from '@oclif/core/config'
+import { fileURLToPath } from 'node:url'
 import { ImageError } from '../errors.js'
 import { Registry } from '../formats/registry.js'
 
@@ -17,7 +18,7 @@ export async function registryOf(config: Pick<Config, 'runHook'>): Promise<Regis
 
 /** The same for a process or thread that no command runs in: it is imported by its address ({@link registryModule}). */
 export default async function load(): Promise<Registry> {
-  return registryOf(await Config.load({ root: import.meta.url }))
+  return registryOf(await Config.load({ root: fileURLToPath(new URL('../../..', import.meta.url)) }))
 }
 
 /** This module's address when plugins add formats; those built in need no loading. */

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { installPlugin, makePlugin, root, vdisk } from '../support/cli.js'
 import { testFolder } from '../support/folder.js'
+import { assertGone, mountingMissing, mountPlace } from '../support/mounted.js'
 
 const example = { name: 'vdisk-plugin-hexdisk', root: join(root, 'test/support/example-plugin') }
 
@@ -22,6 +23,21 @@ test('the example plugin adds a format that formats shows and convert reads', as
   assert.equal(onwards.code, 0, onwards.stderr)
   // Without the plugin the format is not known: its file is named after nothing we know, and so is raw.
   assert.equal((await vdisk(['convert', 'a.hexdisk', 'b.raw', '--from', 'hexdisk'], { cwd })).code, 2)
+})
+
+test('the format of a plugin is mounted like any other', { skip: mountingMissing() ?? false }, async (t) => {
+  const place = mountPlace(t)
+  const { at, folder, runtime } = place
+  const env = { VDISK_DATA_DIR: installPlugin(folder, example), VDISK_RUNTIME_DIR: runtime }
+  const bytes = Buffer.from('A disk of 4096 bytes, written down in hexadecimal.'.padEnd(4096, '.'))
+  fs.writeFileSync(at('a.hexdisk'), `HEXDISK1\n${bytes.toString('hex')}\n`)
+  const mounted = await vdisk(['mount', 'a.hexdisk', '--json'], { cwd: folder, env })
+  assert.equal(mounted.code, 0, mounted.stdout.toString() + mounted.stderr)
+  const { session } = JSON.parse(mounted.stdout.toString()) as { session: { folder: string, format: string } }
+  assert.equal(session.format, 'hexdisk')
+  assert.ok(fs.readFileSync(join(session.folder, 'disk.img')).equals(bytes))
+  assert.equal((await vdisk(['unmount', 'a.hexdisk'], { cwd: folder, env })).code, 0)
+  await assertGone(place)
 })
 
 test('plugins that do not fit are refused by name', async (t) => {

@@ -19,7 +19,8 @@ export function runtimeFolder(): string {
   const { id: user } = currentUser()
   const chosen = chosenRuntimeFolder() ?? usualFolder(user)
   try {
-    fs.mkdirSync(chosen, { recursive: true, mode: 0o700 })
+    // Others may go through to a folder that they were given (--allow-other), and see no names.
+    fs.mkdirSync(chosen, { recursive: true, mode: 0o711 })
     const status = fs.lstatSync(chosen)
     if (!status.isDirectory() || status.uid !== user) throw new Error('it belongs to somebody else')
     return fs.realpathSync(chosen)

@@ -42,10 +42,11 @@ async function open({ image, options, registryModule }: OpenRequest): Promise<Ex
 /** Blocks until the folder is unmounted; the image is whole and closed when it returns. */
 function serve(exposure: Exposure, files: readonly ShownFile[], { descriptor, look }: Extract<ThreadOrder, { kind: 'serve' }>): void {
   const { disk } = exposure
-  let failedWrite: unknown
+  let failedWrite: Error | undefined
   const onError = (error: unknown, writes: boolean): void => {
-    if (writes) failedWrite ??= error
-    report({ kind: 'trouble', message: printable(error instanceof Error ? error.message : String(error)) })
+    const known = error instanceof Error ? error : new Error(String(error))
+    if (writes) failedWrite ??= known
+    report({ kind: 'trouble', message: printable(known.message) })
   }
   try {
     if (disk.writable) syscalls()?.servesIo()

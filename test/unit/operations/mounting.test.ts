@@ -60,7 +60,7 @@ test('sessions are remembered by process and start time; files that are none are
   process.env['VDISK_RUNTIME_DIR'] = join(folder, 'runtime')
   t.after(() => delete process.env['VDISK_RUNTIME_DIR'])
   const runtime = runtimeFolder()
-  assert.equal(fs.statSync(runtime).mode & 0o777, 0o700)
+  assert.equal(fs.statSync(runtime).mode & 0o777, 0o711)
   const session: MountSession = {
     id: '01234567', pid: process.pid, startTime: startTimeOf(process.pid) ?? '', image: '/a.raw', format: 'raw', mode: 'read-only', capacity: 512, since: '2026-01-01T00:00:00Z',
     folder: join(runtime, '01234567'), shown: true, connection: 3, files: [], mounts: [], attached: [],
