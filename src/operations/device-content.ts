@@ -118,6 +118,6 @@ async function cutOff(source: BlockSource, capacity: number, notes: Note[], sign
   // The backup of the GPT is made anew: it is no content.
   const wiped = backup === undefined ? [] : [{ position: backup.lba * sectorSize, bytes: new Uint8Array(sectorSize) }, { position: Number(backup.header.entriesLba) * sectorSize, bytes: new Uint8Array(backup.entries.length) }]
   const content = await firstContent(patchedSource(source, wiped, { capacity: source.capacity, sectorSize: source.sectorSize }), capacity, signal)
-  notes.push({ code: 'W_CUT', message: `the last ${length} bytes of the source have no place on the target and are left out: no partition lies there, ${content === undefined ? 'and they hold nothing' : `but they are not empty (from offset ${content} on)`}` })
+  notes.push({ code: 'W_CUT', message: `the last ${length} bytes of the source have no place on the target and are left out: ${scheme === 'none' ? 'its filesystem ends before them' : 'no partition lies there'}, ${content === undefined ? 'and they hold nothing' : `but they are not empty (from offset ${content} on)`}` })
   return { length, ...(content === undefined ? {} : { content }) }
 }

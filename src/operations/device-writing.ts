@@ -59,9 +59,10 @@ export async function writeDevice(store: WritableDevice, writing: DeviceWriting)
   const head = bytesOf(source, 0, edges.head)
   const tail = bytesOf(source, edges.tail, store.size - edges.tail)
   stopIfAborted(signal)
-  const state = { cleared: true }
+  const state: State = { left: 'present' }
   try {
     clearEdges(store, edges)
+    state.left = 'nothing'
     writing.onCleared?.()
     const body = new ConcatenatedSource([new ZeroSource(edges.head, source.sectorSize), new SliceSource(source, edges.head, bodyEnd - edges.head)], source.sectorSize)
     const digests = verify === 'digest' ? new DiskDigests(body.capacity, []) : undefined
@@ -76,7 +77,7 @@ export async function writeDevice(store: WritableDevice, writing: DeviceWriting)
     onProgress?.({ phase: 'flush', done: 1, total: 1 })
     return { ...written, bytesWritten: written.bytesWritten + head.length + (isZero(tail) ? 0 : tail.length), verified: verify !== 'no' }
   } catch (error) {
-    throw incomplete(store, exactly(store, error), state.cleared)
+    throw incomplete(store, state.left === 'nothing' ? exactly(store, error) : error, state.left)
   }
 }
 
@@ -180,11 +181,12 @@ function mismatch(store: ByteStore, offset: number): ImageError {
 }
 
 /** The ends: the last mebibyte, and then, when that is on the medium, the first. */
-function finish(store: WritableDevice, edges: Edges, { head, tail, verify, state }: { readonly head: Uint8Array; readonly tail: Uint8Array; readonly verify: boolean; readonly state: { cleared: boolean } }): void {
+function finish(store: WritableDevice, edges: Edges, { head, tail, verify, state }: { readonly head: Uint8Array; readonly tail: Uint8Array; readonly verify: boolean; readonly state: State }): void {
   if (!isZero(tail)) {
     store.write(edges.tail, tail)
     store.flush()
   }
+  state.left = 'new'
   try {
     store.write(0, head)
     store.flush()
@@ -192,7 +194,7 @@ function finish(store: WritableDevice, edges: Edges, { head, tail, verify, state
     checkEdge(store, 0, head)
     checkEdge(store, edges.tail, tail)
   } catch (error) {
-    state.cleared = clearAgain(store, edges)
+    if (clearAgain(store, edges)) state.left = 'nothing'
     throw error
   }
 }
@@ -234,14 +236,23 @@ function exactly(store: WritableDevice, error: unknown): unknown {
   return error
 }
 
+/** What systems find on a device that was not finished. */
+interface State { left: 'present' | 'nothing' | 'new' }
+
+const leftTexts: Readonly<Record<State['left'], (name: string) => string>> = {
+  present: (name) => `${name} could not be cleared, and nothing else was written: what is found on it is what was on it before, if anything.`,
+  nothing: (name) => `${name} is incomplete, and cannot be mistaken for a good disk: its first and last mebibyte were cleared before anything else and are written last, so no partition table and no filesystem is found on it.`,
+  new: (name) => `${name} may look complete, and is not to be trusted: its first mebibyte was written, and can no longer be cleared.`,
+}
+
 /** Says with any failure what is on the device now. */
-function incomplete(store: ByteStore, error: unknown, cleared: boolean): unknown {
+function incomplete(store: ByteStore, error: unknown, left: State['left']): unknown {
   if (!isImageError(error)) return error
   const { kind, code, message, details, hint } = error
-  const left = !cleared ? `${store.name} may look complete, and is not to be trusted: its first mebibyte was written, and can no longer be cleared.` : `${store.name} is incomplete, and cannot be mistaken for a good disk: its first and last mebibyte were cleared before anything else and are written last, so no partition table and no filesystem is found on it.`
+  const text = leftTexts[left](store.name)
   if (code === 'E_NO_SPACE') {
     // For files it means another thing.
-    return targetError('E_WRITE', `${store.name} cannot be written at byte ${String(details['position'])}: it says that it has no space left (ENOSPC), though it has ${store.size} bytes`, { details, cause: error, hint: `What stores it (a thin volume, a file on a full disk) is full. ${left}` })
+    return targetError('E_WRITE', `${store.name} cannot be written at byte ${String(details['position'])}: it says that it has no space left (ENOSPC), though it has ${store.size} bytes`, { details, cause: error, hint: `What stores it (a thin volume, a file on a full disk) is full. ${text}` })
   }
-  return new ImageError(kind, code, kind === 'aborted' ? `interrupted while ${store.name} was written` : message, { details, cause: error, hint: hint === undefined ? left : `${hint} ${left}` })
+  return new ImageError(kind, code, kind === 'aborted' ? `interrupted while ${store.name} was written` : message, { details, cause: error, hint: hint === undefined ? text : `${hint} ${text}` })
 }

@@ -114,6 +114,7 @@ class Imaging {
   readonly #started = performance.now()
   readonly #startTime = new Date()
   readonly #sameDisk: GuardAnswer
+  #mapWritten = false
 
   constructor(source: string, target: string, options: ImageDiskOptions) {
     this.#options = options
@@ -153,7 +154,7 @@ class Imaging {
     const digests = new DiskDigests(device.source.capacity, this.#digestParts(device.source.capacity))
     let consistency = this.#expected(device)
     let recorded: ImageRecord['digests'] | undefined
-    const built = await build({
+    const built = await this.#withoutMapOnFailure(build({
       format: this.#format, place, force: this.#options.force === true, sources: [], shape,
       fill: async (writer) => {
         const moved = await this.#fill(writer, kept.disk, salvage, digests)
@@ -166,7 +167,7 @@ class Imaging {
         this.#writeMap(salvage)
       },
       ...defined({ flush: this.#options.flush, signal, onProgress: this.#options.onProgress }),
-    })
+    }))
     if (recorded === undefined) throw new TypeError('an image was finished without being looked at')
     const { bad } = salvage
     const unreadable = bad.reduce((sum, { length }) => sum + length, 0)
@@ -251,7 +252,20 @@ class Imaging {
     fs.rmSync(imageRecordPath(this.#target), { force: true })
     const path = salvageMapPath(this.#target)
     if (salvage.bad.length === 0) fs.rmSync(path, { force: true })
-    else writeSalvageMap(path, salvage.capacity, salvage.bad, this.#tool)
+    else {
+      writeSalvageMap(path, salvage.capacity, salvage.bad, this.#tool)
+      this.#mapWritten = true
+    }
+  }
+
+  /** An image that did not get its name leaves no map either. */
+  async #withoutMapOnFailure<Result>(building: Promise<Result>): Promise<Result> {
+    try {
+      return await building
+    } catch (error) {
+      if (this.#mapWritten) fs.rmSync(salvageMapPath(this.#target), { force: true })
+      throw error
+    }
   }
 
   async #verify(image: OpenedImage, { disk }: ImageRecord['digests']): Promise<void> {

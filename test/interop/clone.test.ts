@@ -139,7 +139,7 @@ test('confirmation: the name of a disk, the serial of a system disk, and nothing
   assert.equal(await codeOf(restore(image, device, { platform: system, allowSystemDisk: true, ask: ask('S6PX') })), 'done')
 })
 
-test('on a terminal the disk is shown, and its name typed', { skip }, async (t) => {
+test('on a terminal the disk is shown, and its name typed', { skip }, (t) => {
   if (!have(t, 'script')) return
   const folder = testFolder(t)
   const file = emptyFile(join(folder, 'disk'), 48 * mebibyte)

@@ -101,7 +101,8 @@ test('a device that fails a write at 70 % stops with the offset and exit code 7'
   const medium = join(folder, 'medium')
   fs.writeFileSync(medium, Buffer.alloc(size, 'old'))
   const bad = Math.floor(size * 0.7 / 4096) * 4096
-  const { path: device, setFaults } = await faultyDisk(t, medium, { write: [[bad, 4096]] })
+  const disk = await faultyDisk(t, medium, { write: [[bad, 4096]] })
+  const { path: device } = disk
   const result = await vdisk(['restore', source, device, '--yes', '--confirm', '64M', '--json'], { cwd: folder })
   const { code, kind, message, hint, details } = JSON.parse(result.stdout.toString()) as { code: string; kind: string; message: string; hint: string; details: { position: number } }
   assert.deepEqual([result.code, code, kind], [7, 'E_WRITE', 'target'], message)
@@ -110,11 +111,18 @@ test('a device that fails a write at 70 % stops with the offset and exit code 7'
   assert.match(hint, /incomplete, and cannot be mistaken/)
   await nothingIsFound(device)
   // The same by a device that cannot be read back: written, and not to be trusted.
-  setFaults({ read: [[bad, 4096]] })
+  disk.setFaults({ read: [[bad, 4096]] })
   const unread = await failure(restore(source, device, { yes: true, confirm: '64M' }))
   assert.deepEqual([unread.kind, unread.code], ['mismatch', 'E_VERIFY'])
   await nothingIsFound(device)
-  setFaults({})
+  // A head that cannot even be cleared: nothing else is written.
+  disk.setFaults({ write: [[4096, 4096]] })
+  const before = fs.readFileSync(medium).subarray(8192)
+  const uncleared = await failure(restore(source, device, { yes: true, confirm: '64M' }))
+  assert.deepEqual([uncleared.kind, uncleared.code], ['target', 'E_WRITE'])
+  assert.match(uncleared.hint ?? '', /could not be cleared, and nothing else was written/)
+  assert.ok(fs.readFileSync(medium).subarray(8192).equals(before))
+  disk.setFaults({})
   assert.ok((await restore(source, device, { yes: true, confirm: '64M' })).verified)
 })
 

@@ -103,6 +103,24 @@ test('a disk with bad sectors: all else is right, the map is, and --resume compl
   }
 })
 
+test('an image that is given up at the last moment leaves no map of bad sectors', { skip: faultyDiskMissing() ?? skip }, async (t) => {
+  const [folder, far] = [testFolder(t), farFolder(t)]
+  const medium = join(folder, 'medium')
+  fs.writeFileSync(medium, diskLike(2 * mebibyte, 3))
+  const disk = await faultyDisk(t, medium, { read: [[mebibyte, 512]] })
+  const stop = new AbortController()
+  const phases: string[] = []
+  await assert.rejects(imageDisk(disk.path, join(far, 'disk.raw'), {
+    signal: stop.signal,
+    onProgress: ({ phase }) => {
+      phases.push(phase)
+      if (phase === 'flush') stop.abort()
+    },
+  }), { code: 'E_ABORTED' })
+  assert.ok(phases.includes('copy') && phases.includes('flush'))
+  assert.deepEqual(fs.readdirSync(far), [])
+})
+
 test('--resume takes no other disk, and no map or record that is not right', { skip: faultyDiskMissing() ?? skip }, async (t) => {
   const [folder, far] = [testFolder(t), farFolder(t)]
   const { path } = partitionedDisk(t, folder, 512)
