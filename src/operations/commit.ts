@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import { dirname } from 'node:path'
 import { writeError } from '../block/file-store.js'
 import { SliceSource } from '../block/slice.js'
+import { isZero } from '../binary/zero.js'
 import type { BlockSource, Note } from '../block/types.js'
 import { prepareCodec } from '../codec/index.js'
 import { compareSources, Walk } from '../engine/index.js'
@@ -126,7 +127,10 @@ async function merge(childPath: string, plan: Plan, options: CommitOptions): Pro
   }
   const written = await writeOver(child, target, options)
   options.onProgress?.({ phase: 'flush', done: 0, total: 1 })
-  if (!dryRun) image.flush()
+  if (!dryRun) {
+    image.flush()
+    if (written.zeros > 0) await closeHoles(target, options)
+  }
   options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
   const notes: Note[] = [...child.opened.notes]
   if (capacity < capacityBefore) notes.push({ code: 'W_PARENT_LARGER', message: `the disk of ${plan.parentPath} is ${capacityBefore - capacity} bytes longer than that of ${childPath}; what it holds there stays` })
@@ -145,9 +149,9 @@ async function writeOver({ image: layer }: OpenedWritable, { image, disk }: Open
     const own = layer.extentAt(offset, capacity - offset)
     let { length } = own
     if (own.kind === 'zero') {
-      const { kind, length: same } = zeroRun(below, disk, offset, length)
-      length = same
-      if (kind !== 'zero') {
+      const run = offset < disk.capacity ? below.runAt(offset, Math.min(length, disk.capacity - offset)) : { kind: 'zero', length } as const
+      length = run.length
+      if (run.kind !== 'zero' && hasContent(disk, offset, length, present)) {
         changed?.discard(offset, length)
         written.zeros += length
       }
@@ -168,10 +172,23 @@ async function writeOver({ image: layer }: OpenedWritable, { image, disk }: Open
   return written
 }
 
-/** What the parent has where the child is zero. Asked afresh: what was found before the last change may not be so any more. */
-function zeroRun(below: Walk, disk: BlockSource, offset: number, length: number): { readonly kind: string; readonly length: number } {
-  if (offset >= disk.capacity) return { kind: 'zero', length }
-  return below.runAt(offset, Math.min(length, disk.capacity - offset))
+/** Whether there is anything but zeros. */
+function hasContent(disk: BlockSource, offset: number, length: number, piece: Uint8Array): boolean {
+  for (let done = 0; done < length; done += piece.length) {
+    const bytes = piece.subarray(0, Math.min(piece.length, length - done))
+    disk.read(offset + done, bytes)
+    if (!isZero(bytes)) return true
+  }
+  return false
+}
+
+/** Zeros give back blocks, and leave holes behind: what is last in the file goes there. May be left out at any time. */
+async function closeHoles({ image }: OpenedWritable, { signal }: CommitOptions): Promise<void> {
+  for (const step of image.compact?.() ?? []) {
+    if (signal?.aborted === true) throw aborted('interrupted: the parent has the content of its child, and the child still fits it', { hint: `Run it again to finish (${step.done} of ${step.total} done).` })
+    await new Promise((resume) => setImmediate(resume))
+  }
+  image.flush()
 }
 
 /** Records the parent as it is now, its id or its time, in the child. */

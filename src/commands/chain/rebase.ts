@@ -23,7 +23,7 @@ An interruption or a power cut leaves CHILD over its old parent or over the new 
   static override usage = '<%= command.id %> CHILD PARENT|--no-parent [FLAGS]'
   static override flags = {
     ...imageFlags,
-    'no-parent': boolean({ summary: 'take in all that the parent has, and need none' }),
+    'no-parent': boolean({ default: false, summary: 'take in all that the parent has, and need none' }),
     'dry-run': boolean({ summary: 'compare the parents and say what would be done, write nothing' }),
     ...progressFlag,
   }
