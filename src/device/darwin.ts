@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
-import { usage } from '../errors.js'
+import { parsePlist, type PlistValue } from '../binary/plist.js'
+import { unsupported, usage } from '../errors.js'
 import { runTool, type RunTool } from './commands.js'
-import { parsePlist } from './plist.js'
 import { systemLookup } from './place.js'
 import { Told } from './told.js'
 import type { DeviceUse, Disk, DiskKind, DiskPartition, DiskPlatform, FoundDevice, Place } from './types.js'
@@ -69,7 +69,7 @@ export class DarwinDisks implements DiskPlatform {
   }
 
   #diskutil(verb: string, ...args: readonly string[]): Told {
-    return new Told(parsePlist(this.#run('/usr/sbin/diskutil', [verb, '-plist', ...args])))
+    return new Told(plistOf(this.#run('/usr/sbin/diskutil', [verb, '-plist', ...args])))
   }
 
   #disk(name: string, entry: Told, stores: ReadonlyMap<string, readonly string[]>, system: readonly string[]): Disk {
@@ -164,4 +164,13 @@ function systemReasons(listing: Told, stores: ReadonlyMap<string, readonly strin
     for (const disk of new Set([...wholeDisks(whole, stores), whole])) reasons.set(disk, [...reasons.get(disk) ?? [], `holds ${point}`])
   }
   return reasons
+}
+
+/** @throws ImageError unsupported E_TOOL when it is no property list. */
+function plistOf(printed: string): PlistValue {
+  try {
+    return parsePlist(printed)
+  } catch (cause) {
+    throw unsupported('E_TOOL', `what diskutil printed is no property list: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+  }
 }

@@ -1,4 +1,4 @@
-import { parsePlist, type PlistValue } from './plist.js'
+import { parsePlist, type PlistValue } from '../binary/plist.js'
 
 /** What macOS attached: the whole disk first. */
 export interface HdiutilEntity {
@@ -24,7 +24,7 @@ export function hdiutilDetach(device: string, force: boolean): readonly string[]
 
 /** What `hdiutil attach -plist` answers; empty when it attached nothing that is understood. */
 export function parseHdiutil(text: string): readonly HdiutilEntity[] {
-  const entities = member(parsePlist(text), 'system-entities')
+  const entities = member(plistOf(text), 'system-entities')
   if (!Array.isArray(entities)) return []
   return (entities as readonly PlistValue[]).flatMap((entity): HdiutilEntity[] => {
     const device = member(entity, 'dev-entry')
@@ -37,4 +37,14 @@ export function parseHdiutil(text: string): readonly HdiutilEntity[] {
 
 function member(value: PlistValue | undefined, name: string): PlistValue | undefined {
   return typeof value === 'object' && !Array.isArray(value) && Object.hasOwn(value, name) ? (value as Readonly<Record<string, PlistValue>>)[name] : undefined
+}
+
+/** Undefined for what is no property list: a message of failure. */
+function plistOf(text: string): PlistValue | undefined {
+  try {
+    return parsePlist(text)
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
 }

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { activityOf } from '../../../src/device/activity.js'
 import { DarwinDisks } from '../../../src/device/darwin.js'
-import { parsePlist } from '../../../src/device/plist.js'
 import { objections, sharedDisks } from '../../../src/device/safety.js'
 import { WindowsDisks } from '../../../src/device/win32.js'
 import { root } from '../../support/cli.js'
@@ -54,16 +53,8 @@ test('the disks below paths of a Mac', () => {
   assert.equal(sharedDisks(platform.place('/dev/disk4'), platform.place('/Volumes/server')).verdict, 'unknown')
 })
 
-test('a property list is read, and what is none is refused', () => {
-  const wrap = (value: string): string => `<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">\n<plist version="1.0">${value}</plist>\n`
-  assert.deepEqual(parsePlist(wrap('<dict><key>a &amp; b</key><array><integer>-1</integer><real>1.5</real><true/><false></false><string/><dict/><data>\nAA==</data></array><!-- c --><key>__proto__</key><string>&#65;&#x42;&lt;&unknown;</string></dict>')),
-    Object.fromEntries([['a & b', [-1, 1.5, true, false, '', {}, '\nAA==']], ['__proto__', 'AB<&unknown;']]))
-  const good = readFileSync(join(told, 'darwin/list.plist'), 'utf8')
-  for (const text of ['', 'no', wrap(''), wrap('<dict><string>a</string></dict>'), wrap('<dict><key>a</key></dict>'), wrap('<string>a<b/></string>'), wrap('text'), wrap('<what/>'), wrap('<array>'.repeat(1000)), wrap('</dict>')]) {
-    assert.throws(() => parsePlist(text), { code: 'E_TOOL' }, text.slice(0, 200))
-  }
-  // Cut off anywhere: refused, or (behind the last value) whole.
-  for (let length = 0; length < good.trimEnd().length; length += 7) assert.throws(() => parsePlist(good.slice(0, length)), { code: 'E_TOOL' })
+test('what diskutil prints and is no property list is told', () => {
+  for (const text of ['', 'no', '<plist><dict>']) assert.throws(() => new DarwinDisks(() => text).list(), { code: 'E_TOOL' })
 })
 
 function windows(text = readFileSync(join(told, 'windows.json'), 'utf8')): WindowsDisks {
