@@ -56,7 +56,7 @@ export async function imageText(result: Result, output: Output): Promise<string>
   if (result.record !== undefined) rows.push(['record', result.record])
   const rate = result.seconds > 0 && result.resumed !== true ? `, ${shortSize(Math.round(result.bytesRead / result.seconds / 2 ** 20) * 2 ** 20)} a second` : ''
   rows.push(['time', `${result.seconds.toFixed(1)} s${rate}`])
-  if (result.verified) rows.push(['verified', 'the image, read back, is what was read from the disk'])
+  if (result.verified) rows.push(['verified', `${result.resumed === true ? 'what was put in' : 'the image'}, read back, is what was read from the disk`])
   const heading = result.resumed === true ? 'Went on with the image' : unreadable.bytes > 0 ? 'Imaged in part' : 'Imaged'
   return [render.heading(heading), render.facts(rows), ...(unreadable.bytes > 0 ? ['`vdisk image SOURCE IMAGE --resume` reads the ranges again that could not be read.'] : [])].join('\n')
 }

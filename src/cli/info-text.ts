@@ -7,8 +7,8 @@ interface Shown {
   readonly format: string
   readonly subformat: string
   readonly capacity: number
-  readonly size: number
-  readonly allocated: number
+  readonly size?: number
+  readonly allocated?: number
   readonly sectorSize: number
   readonly grain: number
   readonly identity?: string
@@ -44,7 +44,7 @@ export async function infoText(image: Shown, headers: boolean, output: { isTTY?:
 function commonFacts(image: Shown): [string, string][] {
   const facts: [string, string][] = [
     ['Disk', sizeText(image.capacity)],
-    ['File', `${sizeText(image.size)}, ${shortSize(image.allocated)} allocated`],
+    ...(image.size === undefined ? [] : [['File', `${sizeText(image.size)}, ${shortSize(image.allocated ?? 0)} allocated`]] as [string, string][]),
     ['Sector size', `${image.sectorSize} bytes`],
   ]
   if (image.grain > image.sectorSize) facts.push(['Stored in units of', sizeText(image.grain)])

@@ -20,9 +20,9 @@ export interface LayerInfo {
   readonly format: string
   readonly subformat: string
   readonly capacity: number
-  /** Bytes of its files, and bytes that the filesystem holds for them. */
-  readonly size: number
-  readonly allocated: number
+  /** Bytes of its files, and bytes that the filesystem holds for them; left out for what is in no file here (an NBD export). */
+  readonly size?: number
+  readonly allocated?: number
   readonly identity?: string
 }
 
@@ -86,8 +86,7 @@ export function layerInfo({ name, path, image, files }: Layer): LayerInfo {
     format: image.format,
     subformat: image.subformat,
     capacity: image.capacity,
-    size: files.reduce((sum, file) => sum + file.size, 0),
-    allocated: files.reduce((sum, file) => sum + file.allocated, 0),
+    ...(files.length === 0 ? {} : { size: files.reduce((sum, file) => sum + file.size, 0), allocated: files.reduce((sum, file) => sum + file.allocated, 0) }),
     ...defined({ identity: image.identity }),
   }
 }

@@ -1,10 +1,11 @@
+import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import { basename } from 'node:path'
 import { roundDown } from '../binary/integers.js'
 import { SalvagingSource, type BadRun } from '../block/salvage.js'
 import { prepareCodec } from '../codec/index.js'
 import { diskPlatform } from '../device/index.js'
-import { corrupt, printable, reference, refused } from '../errors.js'
+import { corrupt, ImageError, printable, reference, refused } from '../errors.js'
 import { openWritableImage } from '../formats/open-writable.js'
 import { openImage, type OpenOptions } from '../formats/open.js'
 import { defined } from './defined.js'
@@ -16,14 +17,14 @@ import { guardSameDisk, heatOf, heatText, type Heat } from './imaging-guards.js'
 import { readSalvageMap, salvageMapPath, writeSalvageMap } from './salvage-map.js'
 import { differencesFrom } from './source-identity.js'
 
-export type ResumeImageOptions = Pick<ImageDiskOptions, 'registry' | 'allowSameDisk' | 'dryRun' | 'toolVersion' | 'platform' | 'signal' | 'onProgress'>
+export type ResumeImageOptions = Pick<ImageDiskOptions, 'registry' | 'allowSameDisk' | 'dryRun' | 'verify' | 'toolVersion' | 'platform' | 'signal' | 'onProgress'>
 
 const pieceLength = 1048576
 
 /**
  * Reads the ranges of a disk again that its image could not be given, and puts what can be read by now into the image, in place. The
  * map and the record are brought up to date; a map that is empty is removed.
- * @throws ImageError reference E_NO_RECORD, E_NO_MAP; corrupt E_RECORD, E_MAP; refused E_OTHER_DISK, E_SAME_DISK, E_LOCKED; those of openWritableImage; aborted E_ABORTED.
+ * @throws ImageError reference E_NO_RECORD, E_NO_MAP; corrupt E_RECORD, E_MAP; refused E_OTHER_DISK, E_SAME_DISK, E_LOCKED; mismatch E_MISMATCH when verifying; those of openWritableImage; aborted E_ABORTED.
  */
 export async function resumeImage(source: string, target: string, options: ResumeImageOptions = {}): Promise<ImageDiskResult> {
   const started = performance.now()
@@ -40,19 +41,23 @@ export async function resumeImage(source: string, target: string, options: Resum
   const bytes = total(bad)
   const plan: ImagingPlan = {
     guards: [sameDisk, { guard: 'in-use', verdict: heat.hot ? 'told' : 'passed', why: heat.hot ? `the source is hot: ${heatText(heat)}` : `nothing writes to ${device.name}` }],
-    steps: [`read ${bad.length} ranges of ${device.name} again, ${bytes} bytes`, `put what can be read into ${printable(target)}, in place`, 'read the image for its digests', 'bring the record and the map up to date'],
+    steps: [
+      `read ${bad.length} ranges of ${device.name} again, ${bytes} bytes`, `put what can be read into ${printable(target)}, in place`, ...(options.verify === true ? ['read back what was put in'] : []),
+      'read the image for its digests', 'bring the record and the map up to date',
+    ],
     bytes,
   }
   const notes = plan.guards.filter(({ verdict }) => verdict !== 'passed').map(({ guard, why }) => ({ code: guard === 'in-use' ? 'W_HOT' : 'W_SAME_DISK', message: why }))
-  const common = { source: now, plan, resumed: true, verified: false, notes, ...defined({ parts: record.parts }) }
+  const common = { source: now, plan, resumed: true, notes, ...defined({ parts: record.parts }) }
   const open: OpenOptions = { from: record.image.format, ...defined({ registry: options.registry }) }
   await prepareCodec('zstd')
   if (options.dryRun === true) {
-    return { ...common, dryRun: true, target: targetOf(target, record, open), consistency: record.consistency, unreadable: summary(bad, target), bytesRead: 0, bytesWritten: 0, seconds: (performance.now() - started) / 1000 }
+    return { ...common, dryRun: true, verified: false, target: targetOf(target, record, open), consistency: record.consistency, unreadable: summary(bad, target), bytesRead: 0, bytesWritten: 0, seconds: (performance.now() - started) / 1000 }
   }
   using opened = openDevice(device, !heat.hot && heat.mounts.length === 0)
   if (!heat.hot && !record.usedOnly && record.parts === undefined) checkSamples(opened, target, bad, open)
   const { left, written } = await fillGaps(opened, target, bad, open, options)
+  if (options.verify === true) verifyWritten(target, written, open)
   const digests = await digestsAfter(target, record, open, options)
   const tool = { name: 'vdisk', version: options.toolVersion ?? 'unknown' }
   const consistency = consistencyAfter(record.consistency, heat)
@@ -61,8 +66,8 @@ export async function resumeImage(source: string, target: string, options: Resum
   if (left.length === 0) fs.rmSync(salvageMapPath(target), { force: true })
   else writeSalvageMap(salvageMapPath(target), device.size, left, `${tool.name} ${tool.version}`)
   return {
-    ...common, dryRun: false, target: targetOf(target, record, open), consistency, unreadable, digests, record: path,
-    bytesRead: bytes - unreadable.bytes, bytesWritten: written, seconds: (performance.now() - started) / 1000,
+    ...common, dryRun: false, verified: options.verify === true, target: targetOf(target, record, open), consistency, unreadable, digests, record: path,
+    bytesRead: bytes - unreadable.bytes, bytesWritten: total(written), seconds: (performance.now() - started) / 1000,
   }
 }
 
@@ -93,22 +98,26 @@ function checkSamples({ source }: OpenedDevice, target: string, bad: readonly Ba
   }
 }
 
+/** A range that was put into the image, and the digest of what it was given. */
+interface WrittenRun extends BadRun { readonly digest: Buffer }
+
 /** Reads each range again and writes what can be read. Sectors that still cannot stay zero. */
-async function fillGaps({ source }: OpenedDevice, target: string, bad: readonly BadRun[], open: OpenOptions, options: ResumeImageOptions): Promise<{ readonly left: readonly BadRun[], readonly written: number }> {
+async function fillGaps({ source }: OpenedDevice, target: string, bad: readonly BadRun[], open: OpenOptions, options: ResumeImageOptions): Promise<{ readonly left: readonly BadRun[], readonly written: readonly WrittenRun[] }> {
   const { signal, onProgress } = options
   const salvage = new SalvagingSource(source)
   using image = openWritableImage(target, open)
   if (image.disk.capacity < source.capacity) throw corrupt('E_TRUNCATED', `${printable(target)} holds a disk of ${image.disk.capacity} bytes, and the source has ${source.capacity}`)
   const piece = new Uint8Array(pieceLength)
   let done = 0
-  let written = 0
+  const written: WrittenRun[] = []
   for (const { offset, length } of bad) {
     for (let at = offset; at < offset + length; at += pieceLength) {
       const bytes = piece.subarray(0, Math.min(pieceLength, offset + length - at))
       await salvage.salvage(at, bytes, signal)
       for (const good of goodRuns(at, bytes.length, salvage.bad)) {
-        image.image.write(good.offset, bytes.subarray(good.offset - at, good.offset - at + good.length))
-        written += good.length
+        const taken = bytes.subarray(good.offset - at, good.offset - at + good.length)
+        image.image.write(good.offset, taken)
+        written.push({ ...good, digest: sha256(taken) })
       }
       done += bytes.length
       onProgress?.({ phase: 'copy', done, total: total(bad) })
@@ -116,6 +125,24 @@ async function fillGaps({ source }: OpenedDevice, target: string, bad: readonly 
   }
   image.image.flush()
   return { left: within(salvage.bad, bad), written }
+}
+
+/** Reads back what was put into the image, which was flushed and closed. @throws ImageError mismatch E_MISMATCH */
+function verifyWritten(target: string, written: readonly WrittenRun[], open: OpenOptions): void {
+  using image = openImage(target, open)
+  const piece = new Uint8Array(pieceLength)
+  for (const { offset, length, digest } of written) {
+    const bytes = piece.subarray(0, length)
+    image.read(offset, bytes)
+    if (sha256(bytes).equals(digest)) continue
+    throw new ImageError('mismatch', 'E_MISMATCH', `${printable(target)} does not give back the ${length} bytes that were put in at offset ${offset}`, {
+      hint: 'Its record and its map were left as they were. Check memory and disk, and image the disk anew.', details: { offset, length },
+    })
+  }
+}
+
+function sha256(bytes: Uint8Array): Buffer {
+  return createHash('sha256').update(bytes).digest()
 }
 
 /** What of a range is not bad. */

@@ -91,8 +91,8 @@ test('a disk with bad sectors: all else is right, the map is, and --resume compl
     assert.ok(diskOf(target, format, content.length).equals(almost))
 
     disk.setFaults({})
-    const third = await resumeImage(disk.path, target)
-    assert.equal(third.unreadable.bytes, 0)
+    const third = await resumeImage(disk.path, target, { verify: true })
+    assert.deepEqual([third.unreadable.bytes, second.verified, third.verified], [0, false, true])
     assert.ok(diskOf(target, format, content.length).equals(content))
     assert.deepEqual(fs.readdirSync(far).sort(), [`disk.${format}`, `disk.${format}.vdisk.json`])
     const { digests: [whole] } = await hash(medium, { from: 'raw', algorithm: 'tree' })
@@ -101,6 +101,28 @@ test('a disk with bad sectors: all else is right, the map is, and --resume compl
     await assert.rejects(resumeImage(disk.path, target), { code: 'E_NO_MAP' })
     for (const name of fs.readdirSync(far)) fs.rmSync(join(far, name))
   }
+})
+
+test('--resume --verify finds an image that does not give back what was put in', { skip: faultyDiskMissing() ?? skip }, async (t) => {
+  const [folder, far] = [testFolder(t), farFolder(t)]
+  const medium = join(folder, 'medium')
+  fs.writeFileSync(medium, diskLike(2 * mebibyte, 5))
+  const disk = await faultyDisk(t, medium, { read: [[mebibyte, 4096]] })
+  const target = join(far, 'disk.raw')
+  await imageDisk(disk.path, target)
+  const record = fs.readFileSync(`${target}.vdisk.json`)
+  disk.setFaults({})
+  await assert.rejects(resumeImage(disk.path, target, {
+    verify: true,
+    onProgress: ({ phase, done, total }) => {
+      if (phase !== 'copy' || done !== total) return
+      const file = fs.openSync(target, 'r+')
+      fs.writeSync(file, Buffer.of(fs.readFileSync(target)[mebibyte + 100]! ^ 1), 0, 1, mebibyte + 100)
+      fs.closeSync(file)
+    },
+  }), { kind: 'mismatch', code: 'E_MISMATCH', details: { offset: mebibyte, length: 4096 } })
+  assert.ok(fs.existsSync(`${target}.map`))
+  assert.deepEqual(fs.readFileSync(`${target}.vdisk.json`), record)
 })
 
 test('an image that is given up at the last moment leaves no map of bad sectors', { skip: faultyDiskMissing() ?? skip }, async (t) => {

@@ -46,6 +46,8 @@ test('from qemu-nbd: convert, compare, map, hash, info and inspect see the disk'
   assert.equal(ours.stdout.toString().split(' ')[0], plain.stdout.toString().split(' ')[0])
   assert.equal((await vdisk(['hash', uri, '--algorithm', 'tree'], { cwd })).code, 0)
   for (const command of ['info', 'inspect']) assert.equal((await vdisk([command, uri], { cwd })).code, 0, command)
+  // It is in no file of this machine.
+  assert.doesNotMatch((await vdisk(['info', uri], { cwd })).stdout.toString(), /^\s*File/m)
   const stream = await vdisk(['convert', uri, '-', '--to', 'qcow2'], { cwd })
   fs.writeFileSync(path.join(cwd, 'piped.qcow2'), stream.stdout)
   assert.match(run('qemu-img', 'compare', raw, path.join(cwd, 'piped.qcow2')), /identical/)

@@ -45,7 +45,7 @@ function facts({ format, subformat, capacity, size, allocated, identity, state, 
   return [
     ['format', `${format}, ${subformat}`],
     ['disk', shortSize(capacity)],
-    ['file', `${shortSize(size)}, ${shortSize(allocated)} allocated`],
+    ...(size === undefined ? [] : [['file', `${shortSize(size)}, ${shortSize(allocated ?? 0)} allocated`]] as [string, string][]),
     ...(identity === undefined ? [] : [['id', identity]] as [string, string][]),
     ...(foundBy === undefined ? [] : [['found', ways[foundBy]]] as [string, string][]),
     ['state', state],
