@@ -4,8 +4,8 @@ import { DeviceSource } from '../device/source.js'
 import type { DeviceUse, FoundDevice } from '../device/types.js'
 import { printable, refused } from '../errors.js'
 import { defined } from './defined.js'
-import { findDevice, platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './device-target.js'
-import { describeTarget, type TargetDescription } from './target-description.js'
+import { findDevice, platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './device/target.js'
+import { describeTarget, type TargetDescription } from './device/description.js'
 import { usedOnly, type UsedOnlyOptions, type VolumeUse } from './used-only.js'
 
 export interface CloneOptions extends DeviceOptions {

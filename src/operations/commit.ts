@@ -11,10 +11,10 @@ import { aborted, ImageError, reference, refused, unsupported, usage } from '../
 import { openImage, type Layer } from '../formats/open.js'
 import { openWritableImage, type OpenedWritable } from '../formats/open-writable.js'
 import { defined } from './defined.js'
-import { pieceLength, writeDiffering, type Written } from './differing-units.js'
-import { readPadded } from './exchanged-parent.js'
+import { pieceLength, writeDiffering, type Written } from './chains/differing-units.js'
+import { readPadded } from './chains/exchanged-parent.js'
 import { chainOptions, readOptions, type ReadOptions } from './opening.js'
-import { childrenOf } from './other-children.js'
+import { childrenOf } from './chains/other-children.js'
 import { openNewParent, parentShape } from './parent.js'
 import { linkedImage, recordOf, relinker, wholeImage, type LinkedImage } from './relink.js'
 

@@ -6,10 +6,10 @@ import { aborted, isImageError, printable, targetError, unsupported, usage } fro
 import { resolvePath } from '../filesystem/path.js'
 import type { FileNode, FileTree } from '../filesystem/types.js'
 import { defined } from './defined.js'
-import { HostFolder, type FileAttributes } from './host-folder.js'
+import { HostFolder, type FileAttributes } from './volumes/host-folder.js'
 import { problem } from './info.js'
 import { joined, type FileProblem } from './list-files.js'
-import { openVolume, type VolumeOptions } from './volume.js'
+import { openVolume, type VolumeOptions } from './volumes/volume.js'
 
 export interface CopyFilesOptions extends VolumeOptions {
   /** Copies folders with all that is in them. */

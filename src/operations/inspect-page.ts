@@ -1,6 +1,6 @@
 import { prepareCodec } from '../codec/index.js'
 import { usage } from '../errors.js'
-import { diskCells, type CellRow } from './disk-cells.js'
+import { diskCells, type CellRow } from './inspection/disk-cells.js'
 import { examine, type InspectOptions, type InspectResult } from './inspect.js'
 import { openReadable } from './opening.js'
 import { checkTarget, TargetFiles } from './target.js'

@@ -5,13 +5,13 @@ import type { OpenedImage } from '../formats/open.js'
 import { identifyFilesystems } from '../filesystem/index.js'
 import type { Filesystem } from '../filesystem/types.js'
 import { gapsOf, openPartition, readPartitionTable, type Gap, type Partition, type PartitionTable, type Scheme, type TableIssue } from '../partition/index.js'
-import { diagnoseBoot, type BootDiagnosis } from './boot-diagnosis.js'
+import { diagnoseBoot, type BootDiagnosis } from './boot/diagnosis.js'
 import { defined } from './defined.js'
 import { problem, type Problem } from './info.js'
-import { mendingCommand } from './mending-command.js'
+import { mendingCommand } from './inspection/mending-command.js'
 import { openReadable, parseImageArgument, sourceInfo, type ReadOptions, type SourceInfo } from './opening.js'
-import { guessSystems, type OperatingSystem } from './system-guess.js'
-import { VolumeFiles, type Volume } from './volume-files.js'
+import { guessSystems, type OperatingSystem } from './boot/system-guess.js'
+import { VolumeFiles, type Volume } from './volumes/volume-files.js'
 
 export type InspectOptions = ReadOptions
 

@@ -3,7 +3,7 @@ import { resolvePath } from '../filesystem/path.js'
 import type { FileNode, FileTree } from '../filesystem/types.js'
 import { defined } from './defined.js'
 import { problem, type Problem } from './info.js'
-import { openVolume, type VolumeOptions } from './volume.js'
+import { openVolume, type VolumeOptions } from './volumes/volume.js'
 
 /** A file as `ls` tells it. */
 export interface ListedFile {

@@ -1,6 +1,6 @@
 import { aborted, usage } from '../errors.js'
 import { resolvePath } from '../filesystem/path.js'
-import { openVolume, type VolumeOptions } from './volume.js'
+import { openVolume, type VolumeOptions } from './volumes/volume.js'
 
 const pieceLength = 1048576
 

@@ -6,8 +6,8 @@ import type { DiskPlatform, Place } from '../device/types.js'
 import { printable, usage } from '../errors.js'
 import type { OpenedImage } from '../formats/open.js'
 import { defined } from './defined.js'
-import { platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './device-target.js'
-import { originOf, type TargetOrigin } from './target-origin.js'
+import { platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './device/target.js'
+import { originOf, type TargetOrigin } from './device/origin.js'
 import { openReadable, parseImageArgument, sourceInfo, type ReadOptions, type SourceInfo } from './opening.js'
 
 export interface RestoreOptions extends ReadOptions, DeviceOptions {

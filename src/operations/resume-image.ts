@@ -9,13 +9,13 @@ import { corrupt, ImageError, printable, reference, refused } from '../errors.js
 import { openWritableImage } from '../formats/open-writable.js'
 import { openImage, type OpenOptions } from '../formats/open.js'
 import { defined } from './defined.js'
-import { findDevice, openDevice, recordedSource, type OpenedDevice } from './device-argument.js'
-import { digestsOf } from './disk-digests.js'
+import { findDevice, openDevice, recordedSource, type OpenedDevice } from './device/argument.js'
+import { digestsOf } from './imaging/disk-digests.js'
 import { listedRanges, type ImageDiskOptions, type ImageDiskResult, type ImagingPlan } from './image-disk.js'
-import { imageRecordPath, readImageRecord, writeImageRecord, type Consistency, type ImageRecord } from './image-record.js'
-import { guardSameDisk, heatOf, heatText, type Heat } from './imaging-guards.js'
-import { readSalvageMap, salvageMapPath, writeSalvageMap } from './salvage-map.js'
-import { differencesFrom } from './source-identity.js'
+import { imageRecordPath, readImageRecord, writeImageRecord, type Consistency, type ImageRecord } from './imaging/record.js'
+import { guardSameDisk, heatOf, heatText, type Heat } from './imaging/guards.js'
+import { readSalvageMap, salvageMapPath, writeSalvageMap } from './imaging/salvage-map.js'
+import { differencesFrom } from './imaging/source-identity.js'
 
 export type ResumeImageOptions = Pick<ImageDiskOptions, 'registry' | 'allowSameDisk' | 'dryRun' | 'verify' | 'toolVersion' | 'platform' | 'signal' | 'onProgress'>
 

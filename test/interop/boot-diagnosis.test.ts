@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { test } from 'node:test'
-import { masterBootCode } from '../../src/operations/boot-code.js'
+import { masterBootCode } from '../../src/operations/boot/code.js'
 import { inspect } from '../../src/operations/inspect.js'
 import { bootableDisk, haveBootLoaders, syslinuxCode } from '../support/bootable-disk.js'
 import { scratch } from '../support/tools.js'

@@ -1,0 +1,119 @@
+import fs from 'node:fs'
+import type { BlockSource } from '../../block/types.js'
+import { SliceSource } from '../../block/slice.js'
+import { DiskStore } from '../../device/disk-store.js'
+import { DeviceSource } from '../../device/source.js'
+import type { Disk, DiskPartition, DiskPlatform, FoundDevice } from '../../device/types.js'
+import { isImageError, printable, usage } from '../../errors.js'
+import { readPartitionTable, selectPartition, type Partition, type PartitionTable } from '../../partition/index.js'
+import { defined } from '../defined.js'
+import type { RecordedSource } from '../imaging/record.js'
+import { parseImageArgument } from '../opening.js'
+
+/** A disk or a partition of one, as an argument named it. Positions are bytes of the disk. */
+export interface NamedDevice {
+  readonly kind: 'disk' | 'partition'
+  /** As given: `/dev/sda`, `/dev/sda1`, `/dev/sda@1`. */
+  readonly name: string
+  readonly disk: Disk
+  /** The system's partition, where it has one. */
+  readonly device?: DiskPartition
+  /** The table's entry of the partition, where it is known. */
+  readonly entry?: Partition
+  /** The disk's partition table; undefined where the disk cannot be read as a whole. */
+  readonly table?: PartitionTable
+  readonly start: number
+  readonly size: number
+}
+
+/**
+ * The disk or partition that an argument names: `/dev/sda`, `/dev/sda1`, `/dev/sda@1`, `/dev/sda@label=EFI`. The disk is opened for
+ * reading, to see its partition table.
+ * @throws ImageError usage E_NOT_A_DEVICE, E_NO_PARTITION, E_NO_MEDIUM; those of opening the disk.
+ */
+export function findDevice(argument: string, platform: DiskPlatform): NamedDevice {
+  const { path, partition: selector } = parseImageArgument(argument)
+  const { disk, partition: device } = findPath(path, platform)
+  if (disk.size === 0) throw usage('E_NO_MEDIUM', `there is no medium in ${disk.path}`)
+  if (device !== undefined) {
+    if (selector !== undefined) throw usage('E_NOT_A_DISK', `${printable(argument)} names a partition of ${device.path}, which is a partition itself`, { hint: `Say ${device.path}, or ${disk.path}@${device.number}.` })
+    const table = tableIfReadable(disk)
+    const entry = table?.partitions.find(({ start }) => start === device.start)
+    return { kind: 'partition', name: argument, disk, device, start: device.start, size: device.size, ...defined({ entry, table }) }
+  }
+  if (selector === undefined) return { kind: 'disk', name: argument, disk, start: 0, size: disk.size, ...defined({ table: tableIfReadable(disk) }) }
+  const table = tableOf(disk)
+  const entry = selectPartition(table, selector, disk.path)
+  const own = disk.partitions.find(({ start, size }) => start === entry.start && size === entry.length)
+  return { kind: 'partition', name: argument, disk, entry, table, start: entry.start, size: entry.length, ...defined({ device: own }) }
+}
+
+function findPath(path: string, platform: DiskPlatform): FoundDevice {
+  const stat = fs.statSync(path, { throwIfNoEntry: false })
+  if (stat?.isFile() === true) {
+    throw usage('E_NOT_A_DEVICE', `${printable(path)} is a file, no disk or partition of this machine`, { hint: `An image file becomes another with: vdisk convert ${printable(path)} TARGET` })
+  }
+  return platform.find(path)
+}
+
+/** Opens the whole disk to read its table. @throws ImageError */
+function tableOf(disk: Disk): PartitionTable {
+  using source = openWhole(disk)
+  return readPartitionTable(source)
+}
+
+function tableIfReadable(disk: Disk): PartitionTable | undefined {
+  try {
+    return tableOf(disk)
+  } catch (error) {
+    // Somebody may have the right to a partition and not to the disk; a disk's first sectors may be bad.
+    if (!isImageError(error)) throw error
+    return undefined
+  }
+}
+
+function openWhole(disk: Disk): DeviceSource {
+  return new DeviceSource(DiskStore.open(disk.path, { size: disk.size, sectorSize: disk.logicalSectorSize }))
+}
+
+/** A device open for reading, and whether nobody else can mount it meanwhile. */
+export interface OpenedDevice extends Disposable {
+  readonly source: BlockSource
+  readonly exclusive: boolean
+}
+
+/**
+ * Opens what was named, past the page cache: exclusively where nothing uses it, so that it stays so.
+ * @param exclusive whether to try. @throws ImageError target E_PERMISSION; corrupt E_READ.
+ */
+export function openDevice({ disk, device, start, size }: NamedDevice, exclusive: boolean): OpenedDevice {
+  const whole = device === undefined
+  const path = device?.path ?? disk.path
+  const options = { size: device?.size ?? disk.size, sectorSize: disk.logicalSectorSize }
+  const { store, taken } = openStore(path, options, exclusive)
+  const source = new DeviceSource(store)
+  return { source: whole && size !== disk.size ? new SliceSource(source, start, size) : source, exclusive: taken, [Symbol.dispose]: () => source[Symbol.dispose]() }
+}
+
+function openStore(path: string, options: { readonly size: number, readonly sectorSize: number }, exclusive: boolean): { readonly store: DiskStore, readonly taken: boolean } {
+  if (exclusive) {
+    try {
+      return { store: DiskStore.open(path, { ...options, exclusive: true }), taken: true }
+    } catch (error) {
+      if (!isImageError(error) || error.code !== 'E_DEVICE_BUSY') throw error
+    }
+  }
+  return { store: DiskStore.open(path, options), taken: false }
+}
+
+/** What a record says of the source. */
+export function recordedSource({ kind, name, disk, entry, device, table, start, size }: NamedDevice): RecordedSource {
+  const { model, vendor, serial, wwn, bus } = disk
+  const number = device?.number ?? entry?.number ?? 0
+  return {
+    kind, path: device?.path ?? (kind === 'disk' ? disk.path : name), ...defined({ model, vendor, serial, wwn, bus }),
+    size: disk.size, logicalSectorSize: disk.logicalSectorSize, physicalSectorSize: disk.physicalSectorSize,
+    ...(table === undefined ? {} : { table: { scheme: table.scheme, ...defined({ diskId: table.diskId }) } }),
+    ...(kind === 'disk' ? {} : { partition: { number, start, size, ...defined({ uuid: entry?.uuid, label: entry?.label }) } }),
+  }
+}

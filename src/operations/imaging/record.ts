@@ -1,0 +1,168 @@
+import { randomBytes } from 'node:crypto'
+import fs from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { writeError } from '../../block/file-store.js'
+import { corrupt, isImageError, printable } from '../../errors.js'
+import { JsonChecker } from './json-checker.js'
+
+/** Where the bytes of an image came from. Sizes and positions are bytes. */
+export interface RecordedSource {
+  readonly kind: 'disk' | 'partition'
+  /** As the system named the disk or partition then; not what tells it from others. */
+  readonly path: string
+  readonly model?: string
+  readonly vendor?: string
+  readonly serial?: string
+  readonly wwn?: string
+  readonly bus?: string
+  /** Of the whole disk, also where a partition was imaged. */
+  readonly size: number
+  readonly logicalSectorSize: number
+  readonly physicalSectorSize: number
+  /** The disk's partition table: disk GUID (GPT), or disk signature (MBR), as `vdisk inspect` shows it. */
+  readonly table?: { readonly scheme: string, readonly diskId?: string }
+  /** What was imaged, where it was a partition. */
+  readonly partition?: { readonly number: number, readonly start: number, readonly size: number, readonly uuid?: string, readonly label?: string }
+}
+
+/**
+ * What the image is worth as a moment of the disk. `cold`: nothing wrote meanwhile; `frozen`: the mounted filesystems were held still;
+ * `crash-consistent`: it was in use, and the image is at best what a power cut would have left.
+ */
+export interface Consistency {
+  readonly state: 'cold' | 'frozen' | 'crash-consistent'
+  readonly why: string
+}
+
+/** A digest of a part of the disk, as if it were a disk. Hexadecimal, lower case. */
+export interface RecordedDigest {
+  readonly start: number
+  readonly length: number
+  readonly digest: string
+}
+
+/** What `vdisk image` writes beside an image: which disk it was made of, when, and how. */
+export interface ImageRecord {
+  readonly tool: { readonly name: string, readonly version: string }
+  /** ISO 8601, UTC. */
+  readonly started: string
+  readonly ended: string
+  readonly source: RecordedSource
+  readonly consistency: Consistency
+  /** `name` without folders. */
+  readonly image: { readonly name: string, readonly format: string, readonly subformat: string, readonly capacity: number }
+  /** Of the content of the image; `tree1` is what `vdisk hash --algorithm tree` says. The disk's digest may leave out zeros that a format appends: see its length. */
+  readonly digests: { readonly algorithm: 'sha256' | 'tree1', readonly disk: RecordedDigest, readonly partitions: readonly (RecordedDigest & { readonly number: number })[] }
+  /** What the filesystems do not use was left out. */
+  readonly usedOnly: boolean
+  /** The partitions that were kept, where not all were: the others read as zero. */
+  readonly parts?: readonly number[]
+  /** What could not be read: it is zero in the image. `map` is the name of the map file beside the image. */
+  readonly unreadable: { readonly bytes: number, readonly map?: string }
+}
+
+/** A record is a few kilobytes; a table has few partitions. */
+const maximumSize = 1048576
+const maximumPartitions = 4096
+const schema = 'vdisk.image-record'
+const schemaVersion = 1
+
+/** `disk.vhdx` → `disk.vhdx.vdisk.json`. */
+export function imageRecordPath(imagePath: string): string {
+  return `${imagePath}.vdisk.json`
+}
+
+/**
+ * Writes the record of an image, in place of one that is there; whole or not at all.
+ * @returns its path. @throws ImageError target E_WRITE, E_NO_SPACE, E_PERMISSION.
+ */
+export function writeImageRecord(imagePath: string, record: ImageRecord): string {
+  const path = imageRecordPath(imagePath)
+  const partial = join(dirname(path), `.${basename(path).slice(0, 150)}.partial-${randomBytes(6).toString('hex')}`)
+  try {
+    fs.writeFileSync(partial, `${JSON.stringify({ schema, schemaVersion, ...record }, undefined, 2)}\n`, { flag: 'wx', flush: true })
+    fs.renameSync(partial, path)
+  } catch (cause) {
+    fs.rmSync(partial, { force: true })
+    throw writeError(path, 'cannot be written', cause)
+  }
+  return path
+}
+
+/**
+ * The record of an image; undefined when it has none.
+ * @throws ImageError corrupt E_RECORD when there is one that cannot be understood.
+ */
+export function readImageRecord(imagePath: string): ImageRecord | undefined {
+  const path = imageRecordPath(imagePath)
+  try {
+    const text = recordText(path)
+    return text === undefined ? undefined : parseImageRecord(text)
+  } catch (cause) {
+    if (isImageError(cause) && cause.code === 'E_RECORD') throw cause
+    throw corrupt('E_RECORD', `the record ${printable(path)} cannot be understood: ${printable(cause instanceof Error ? cause.message : String(cause))}`, {
+      cause, hint: 'Delete the record if the image is known otherwise: it only tells which disk the image was made of.',
+    })
+  }
+}
+
+function recordText(path: string): string | undefined {
+  const stat = fs.statSync(path, { throwIfNoEntry: false })
+  if (stat === undefined) return undefined
+  if (!stat.isFile()) throw new Error('it is no regular file')
+  if (stat.size > maximumSize) throw new Error(`it has ${stat.size} bytes, and a record has at most ${maximumSize}`)
+  return fs.readFileSync(path, 'utf8')
+}
+
+/** A record from its JSON; members that are not known are left out. @throws Error that names the member which is not right. */
+export function parseImageRecord(text: string): ImageRecord {
+  const top = JsonChecker.parse(text)
+  if (top.text('schema') !== schema) throw new Error(`its schema is ${JSON.stringify(top.text('schema'))}, not ${JSON.stringify(schema)}`)
+  const version = top.integer('schemaVersion')
+  if (version !== schemaVersion) throw new Error(`it has version ${version}; this vdisk knows version ${schemaVersion}`)
+  const tool = top.object('tool')
+  const consistency = top.object('consistency')
+  const image = top.object('image')
+  const digests = top.object('digests')
+  const unreadable = top.object('unreadable')
+  const parts = top.integers('parts', maximumPartitions)
+  return {
+    tool: { name: tool.text('name'), version: tool.text('version') },
+    started: time(top, 'started'), ended: time(top, 'ended'),
+    source: source(top.object('source')),
+    consistency: { state: consistency.choice('state', ['cold', 'frozen', 'crash-consistent']), why: consistency.text('why') },
+    image: { name: image.text('name'), format: image.text('format'), subformat: image.text('subformat'), capacity: image.integer('capacity') },
+    digests: {
+      algorithm: digests.choice('algorithm', ['sha256', 'tree1']), disk: digest(digests.object('disk')),
+      partitions: digests.objects('partitions', maximumPartitions).map((each) => ({ number: each.integer('number'), ...digest(each) })),
+    },
+    usedOnly: top.boolean('usedOnly'),
+    ...(parts === undefined ? {} : { parts }),
+    unreadable: { bytes: unreadable.integer('bytes'), ...unreadable.optionalTexts(['map']) },
+  }
+}
+
+function source(checker: JsonChecker): RecordedSource {
+  const kind = checker.choice('kind', ['disk', 'partition'])
+  const table = checker.optionalObject('table')
+  const partition = checker.optionalObject('partition')
+  if ((partition !== undefined) !== (kind === 'partition')) throw new Error(`source is a ${kind} and ${partition === undefined ? 'tells of no partition' : 'tells of a partition'}`)
+  return {
+    kind, path: checker.text('path'), ...checker.optionalTexts(['model', 'vendor', 'serial', 'wwn', 'bus']),
+    size: checker.integer('size'), logicalSectorSize: checker.integer('logicalSectorSize'), physicalSectorSize: checker.integer('physicalSectorSize'),
+    ...(table === undefined ? {} : { table: { scheme: table.text('scheme'), ...table.optionalTexts(['diskId']) } }),
+    ...(partition === undefined ? {} : { partition: { number: partition.integer('number'), start: partition.integer('start'), size: partition.integer('size'), ...partition.optionalTexts(['uuid', 'label']) } }),
+  }
+}
+
+function digest(checker: JsonChecker): RecordedDigest {
+  const text = checker.text('digest')
+  if (!/^[0-9a-f]{64}$/.test(text)) throw new Error(`${checker.name}.digest is no digest of 64 hexadecimal digits`)
+  return { start: checker.integer('start'), length: checker.integer('length'), digest: text }
+}
+
+function time(checker: JsonChecker, member: string): string {
+  const text = checker.text(member)
+  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/.test(text)) throw new Error(`${member} is no time of the form 2026-11-23T04:05:06Z`)
+  return text
+}
