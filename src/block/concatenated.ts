@@ -1,4 +1,5 @@
 import { BytesSource } from './bytes-source.js'
+import { movedExtent } from './moved-extent.js'
 import { ExtentReader } from './read.js'
 import { SliceSource } from './slice.js'
 import type { BlockSource, Extent } from './types.js'
@@ -38,8 +39,7 @@ export class ConcatenatedSource implements BlockSource {
     const piece = this.#pieces[low]
     const start = this.#starts[low] ?? 0
     if (piece === undefined || offset < 0 || offset >= this.capacity) throw new RangeError(`offset ${offset} leaves the disk of ${this.capacity} bytes`)
-    const extent = piece.extentAt(offset - start, Math.min(limit, piece.capacity - (offset - start)))
-    return extent.kind === 'packed' ? { ...extent, offset, unitOffset: extent.unitOffset + start } : { ...extent, offset }
+    return movedExtent(piece.extentAt(offset - start, Math.min(limit, piece.capacity - (offset - start))), offset, start)
   }
 
   read(offset: number, target: Uint8Array): void {

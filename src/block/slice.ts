@@ -1,3 +1,4 @@
+import { movedExtent } from './moved-extent.js'
 import { ExtentReader } from './read.js'
 import type { BlockSource, Extent } from './types.js'
 
@@ -21,10 +22,8 @@ export class SliceSource implements BlockSource {
   }
 
   extentAt(offset: number, limit: number): Extent {
-    const extent = this.#whole.extentAt(this.#start + offset, Math.min(limit, this.capacity - offset))
-    return extent.kind === 'packed'
-      ? { ...extent, offset, unitOffset: extent.unitOffset - this.#start }
-      : { ...extent, offset }
+    const start = this.#start
+    return movedExtent(this.#whole.extentAt(start + offset, Math.min(limit, this.capacity - offset)), offset, -start)
   }
 
   read(offset: number, target: Uint8Array): void {

@@ -1,4 +1,5 @@
 import fs from 'node:fs'
+import { movedPacked } from '../block/moved-extent.js'
 import type { BlockSource, ByteStore, Extent } from '../block/types.js'
 import { HostHoles } from './holes.js'
 
@@ -36,7 +37,7 @@ export class Walk {
       case 'absent':
         return { kind: 'zero', offset, length }
       case 'packed':
-        return { ...extent, offset, length }
+        return movedPacked(extent, offset, length)
       case 'data': {
         const position = extent.position + skipped
         const host = this.#holesOf(extent.store).runAt(position, length)

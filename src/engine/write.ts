@@ -10,7 +10,7 @@ export interface Write { readonly store: ByteStore; readonly position: number; r
 export function addWrite(writes: Write[], write: Write): void {
   const last = writes.at(-1)
   if (last !== undefined && last.store === write.store && last.position + last.length === write.position && last.at + last.length === write.at) {
-    writes[writes.length - 1] = { ...last, length: last.length + write.length }
+    writes[writes.length - 1] = { store: last.store, position: last.position, at: last.at, length: last.length + write.length }
   } else writes.push(write)
 }
 

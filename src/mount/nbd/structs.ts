@@ -1,3 +1,4 @@
+import { viewOf } from '../../binary/integers.js'
 import { struct, u16, u32, u64, type StructValues } from '../../binary/struct.js'
 
 /**
@@ -29,6 +30,15 @@ export const blockSizeInfo = struct('big', 14, { type: u16(0), minimum: u32(2), 
 /** A request of the transmission phase. */
 export const request = struct('big', 28, { magic: u32(0, 'hex'), flags: u16(4), type: u16(6), cookie: u64(8, 'hex'), offset: u64(16), length: u32(24) })
 export type Request = StructValues<typeof request>
+/** The same as `request.read`, field by field: a server reads one for everything that it does, and this takes a fraction of the time. */
+export function readRequest(bytes: Uint8Array): Request {
+  const view = viewOf(bytes)
+  const { magic, flags, type, cookie, offset, length } = request.fields
+  return {
+    magic: magic.get(view, magic.offset, 'big'), flags: flags.get(view, flags.offset, 'big'), type: type.get(view, type.offset, 'big'),
+    cookie: cookie.get(view, cookie.offset, 'big'), offset: offset.get(view, offset.offset, 'big'), length: length.get(view, length.offset, 'big'),
+  }
+}
 /** A simple reply. */
 export const simpleReply = struct('big', 16, { magic: u32(0, 'hex'), error: u32(4), cookie: u64(8, 'hex') })
 /** A chunk of a structured reply; `length` bytes follow. */

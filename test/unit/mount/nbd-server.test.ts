@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { NbdServer, nbdUri, parseNbdUri } from '../../../src/mount/nbd/index.js'
+import { readRequest, request as requestLayout } from '../../../src/mount/nbd/structs.js'
 import { diskLike } from '../../support/content.js'
 import { testFolder } from '../../support/folder.js'
 import { MemoryDisk, RawClient } from '../../support/nbd.js'
@@ -144,6 +145,14 @@ for (const structured of [true, false]) {
     assert.ok(await client.closed())
   })
 }
+
+test('a request read field by field is the one that its layout gives', () => {
+  for (let round = 0; round < 100; round++) {
+    const bytes = diskLike(64, round)
+    assert.deepEqual(readRequest(bytes.subarray(round % 8, 28 + round % 8)), requestLayout.read(bytes, round % 8))
+  }
+  assert.deepEqual(readRequest(request(1, 4096, 512, 3)), { magic: 0x25609513, flags: 3, type: 1, cookie: 0x1122334455667788n, offset: 4096n, length: 512 })
+})
 
 test('DF: one chunk, or EOVERFLOW; REQ_ONE: one run', async (t) => {
   const disk = new MemoryDisk(Buffer.from(diskLike(2 * mebibyte, 9)))
