@@ -13,11 +13,12 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '2' },
     folder: { type: 'string', default: path.join(root, '.work', 'bench') },
+    only: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
 if (values.help) {
-  console.log(`node dist/bench/mount.js [--size MiB] [--rounds N] [--seconds N] [--folder DIR]
+  console.log(`node dist/bench/mount.js [--size MiB] [--rounds N] [--seconds N] [--folder DIR] [--only FORMAT]
 Reads a disk through "vdisk mount", through nbdfuse and qemu-nbd, and through vhdimount (fio, past the page cache of the reader; the image
 is in the page cache). Rounds are interleaved; the median of each and, last, our ratio to the best of the others are printed.`)
   process.exit(0)
@@ -30,14 +31,15 @@ const point = path.join(folder, 'point')
 const runtime = path.join(folder, 'runtime')
 const vdisk = (...args: readonly string[]): string => execFileSync(process.execPath, [path.join(root, 'bin/run.js'), ...args], { encoding: 'utf8', env: { ...process.env, VDISK_RUNTIME_DIR: runtime } })
 
-const formats = [
+const allFormats = [
   { name: 'raw', file: 'mount.raw', qemu: 'raw' },
   { name: 'vhd', file: 'mount.vhd', qemu: 'vpc' },
   { name: 'vhdx', file: 'mount.vhdx', qemu: 'vhdx' },
   { name: 'qcow2', file: 'mount.qcow2', qemu: 'qcow2' },
   { name: 'qcow2, zlib', file: 'mount-zlib.qcow2', qemu: 'qcow2' },
 ] as const
-type Format = (typeof formats)[number]
+type Format = (typeof allFormats)[number]
+const formats = allFormats.filter(({ name }) => values.only === undefined || name === values.only)
 
 /** Shows an image as a file while it is measured. */
 interface Server { readonly name: string; serves(format: Format): boolean; start(image: string, format: Format): { file: string, stop: () => void } }
@@ -109,7 +111,7 @@ function inputs(): void {
     for (let index = 0; index < Number(values.size) / 16; index++) fs.writeSync(file, diskLike(16 * mebibyte, index + 1), 0, 16 * mebibyte, index * 16 * mebibyte)
     fs.closeSync(file)
   }
-  for (const { file, qemu } of formats.slice(1)) {
+  for (const { file, qemu } of allFormats.slice(1)) {
     execFileSync('qemu-img', ['convert', ...(file.includes('zlib') ? ['-c'] : []), ...(qemu === 'vpc' ? ['-o', 'force_size'] : []), '-f', 'raw', '-O', qemu, raw, path.join(folder, file)])
   }
 }

@@ -43,6 +43,8 @@ export class FuseSession {
   /** The head of a reply, and after it the data of a READ. */
   readonly #reply = Buffer.alloc(headLength + maxTransfer)
   readonly #replyView = new DataView(this.#reply.buffer, this.#reply.byteOffset, this.#reply.length)
+  /** What the last READ gave, where it lies in the reply already. */
+  #given: Uint8Array | undefined
   /** Written since the last flush. */
   #dirty = false
 
@@ -56,17 +58,21 @@ export class FuseSession {
     for (;;) {
       const length = this.#receive()
       if (length === undefined) return
-      const reply = this.respond(this.#request.subarray(0, length))
+      const reply = this.#respond(length)
       if (reply !== undefined) this.#send(reply)
     }
   }
 
   /** The reply to a request, valid until the next one; undefined where the kernel wants none. */
   respond(request: Uint8Array): Uint8Array | undefined {
-    if (request.buffer !== this.#request.buffer) this.#request.set(request)
+    this.#request.set(request)
+    return this.#respond(request.length)
+  }
+
+  #respond(length: number): Uint8Array | undefined {
     const { unique } = inHeader.fields
     const id = unique.get(this.#view, unique.offset, 'little')
-    const answer = this.#answer(this.#request.subarray(0, request.length))
+    const answer = this.#answer(length)
     return answer === undefined ? undefined : this.#complete(id, answer)
   }
 
@@ -85,9 +91,9 @@ export class FuseSession {
     }
   }
 
-  #answer(request: Uint8Array): Answer {
+  #answer(length: number): Answer {
     try {
-      return this.#handle(request)
+      return this.#handle(length)
     } catch (error) {
       this.#options.onError?.(error, this.#writes())
       return isImageError(error) && error.code === 'E_NO_SPACE' ? errors.ENOSPC : errors.EIO
@@ -106,8 +112,7 @@ export class FuseSession {
     length.set(this.#replyView, length.offset, headLength + body.length, 'little')
     error.set(this.#replyView, error.offset, typeof answer === 'number' ? 2 ** 32 - answer : 0, 'little')
     id.set(this.#replyView, id.offset, unique, 'little')
-    // What READ gave lies there already.
-    if (body.buffer !== this.#reply.buffer) this.#reply.set(body, headLength)
+    if (body !== this.#given) this.#reply.set(body, headLength)
     return this.#reply.subarray(0, headLength + body.length)
   }
 
@@ -121,12 +126,14 @@ export class FuseSession {
     }
   }
 
-  #handle(request: Uint8Array): Answer {
+  #handle(length: number): Answer {
     const { opcode, node: nodeField } = inHeader.fields
     const node = nodeField.get(this.#view, nodeField.offset, 'little')
-    const body = request.subarray(inHeader.size)
-    switch (opcode.get(this.#view, opcode.offset, 'little')) {
-      case opcodes.read: return this.#read(node)
+    const code = opcode.get(this.#view, opcode.offset, 'little')
+    // Most requests are, and whatever is made for one takes its time.
+    if (code === opcodes.read) return this.#read(node)
+    const body = this.#request.subarray(inHeader.size, length)
+    switch (code) {
       case opcodes.write: return this.#write(node, body)
       case opcodes.init: return initAnswer(body)
       case opcodes.lookup: return this.#folder.isFolder(node) ? this.#folder.lookup(nameOf(body)) ?? errors.ENOENT : errors.ENOENT
@@ -166,6 +173,7 @@ export class FuseSession {
     const length = Math.min(size, maxTransfer, Math.max(0, file.length - offset))
     const target = this.#reply.subarray(headLength, headLength + length)
     if (length > 0) this.#options.disk.read(file.start + offset, target)
+    this.#given = target
     return target
   }
 
