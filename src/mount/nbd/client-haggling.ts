@@ -10,7 +10,7 @@ import { handshakeFlags, serverFlagsOf, transmissionFlagsOf, type TransmissionFl
 import { protocolError } from './protocol-error.js'
 import {
   allocationContext, blockSizeInfo, clientFlags, exportAnswer, exportAnswerPadding, exportInfo, firstErrorReply, greeting, greetingMagic, infoType, longestPayload,
-  option, optionHeader, optionMagic, optionReply, optionReplyMagic, replyType,
+  option, optionHeader, optionMagic, optionReply, optionReplyMagic, replyType, half, word,
 } from './structs.js'
 import type { NbdAddress } from './uri.js'
 
@@ -204,16 +204,4 @@ function messageOf({ data }: Reply): string {
 function named(name: string): Buffer {
   const bytes = Buffer.from(name)
   return Buffer.concat([word(bytes.length), bytes])
-}
-
-function word(value: number): Buffer {
-  const bytes = Buffer.alloc(4)
-  bytes.writeUInt32BE(value)
-  return bytes
-}
-
-function half(value: number): Buffer {
-  const bytes = Buffer.alloc(2)
-  bytes.writeUInt16BE(value)
-  return bytes
 }

@@ -3,7 +3,7 @@ import { handshakeFlags, transmissionWord } from './entries.js'
 import type { ServedDisk } from './served-disk.js'
 import {
   allocationContext, blockSizeInfo, exportAnswer, exportAnswerPadding, exportInfo, greeting, greetingMagic, infoType, longestName, longestPayload, option,
-  optionMagic, optionReply, optionReplyMagic, replyType,
+  optionMagic, optionReply, optionReplyMagic, replyType, half, word,
 } from './structs.js'
 
 /** The id by which block status chunks name base:allocation. */
@@ -185,18 +185,6 @@ export class Haggling {
   #reply(code: number, type: number, data: Uint8Array = empty): void {
     this.#options.send(Buffer.concat([optionReply.write({ magic: optionReplyMagic, option: code, type, length: data.length }), data]))
   }
-}
-
-function word(value: number): Buffer {
-  const bytes = Buffer.alloc(4)
-  bytes.writeUInt32BE(value)
-  return bytes
-}
-
-function half(value: number): Buffer {
-  const bytes = Buffer.alloc(2)
-  bytes.writeUInt16BE(value)
-  return bytes
 }
 
 /** A name with its length before it, and what follows; undefined where that is no name. */

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { StructValues } from '../../binary/struct.js'
 import { chunkDone, hasFlag } from './entries.js'
 import {
-  blockDescriptor, chunkHeader, chunkMagic, chunkOffset, chunkType, errorPayload, holePayload, simpleReply, simpleReplyMagic,
+  blockDescriptor, chunkHeader, chunkMagic, chunkOffset, chunkType, errorPayload, holePayload, simpleReply, simpleReplyMagic, word,
 } from './structs.js'
 import { headerRoom, type PieceBuffer } from './buffers.js'
 
@@ -51,9 +51,7 @@ export class Replies {
   }
 
   status(cookie: bigint, context: number, runs: readonly StatusRun[], done: () => void): void {
-    const id = Buffer.alloc(4)
-    id.writeUInt32BE(context)
-    const bytes = [id, ...runs.map(({ length, status }) => blockDescriptor.write({ length, status }))]
+    const bytes = [word(context), ...runs.map(({ length, status }) => blockDescriptor.write({ length, status }))]
     this.#stream.write(Buffer.concat([header({ cookie, last: true }, chunkType.blockStatus, 4 + runs.length * blockDescriptor.size), ...bytes]), done)
   }
 

@@ -89,3 +89,17 @@ export const longestName = 4096
 export const longestPayload = 32 * 1024 * 1024
 /** Where servers listen that name no port. */
 export const defaultPort = 10809
+
+/** A number of 32 bits that stands alone. */
+export function word(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(value)
+  return bytes
+}
+
+/** A number of 16 bits that stands alone. */
+export function half(value: number): Buffer {
+  const bytes = Buffer.alloc(2)
+  bytes.writeUInt16BE(value)
+  return bytes
+}
