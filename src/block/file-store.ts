@@ -216,7 +216,10 @@ function reason(cause: unknown): string {
 function openError(path: string, cause: unknown): ImageError {
   const code = (cause as NodeJS.ErrnoException).code
   const name = printable(path)
-  if (code === 'ENOENT') return new ImageError('usage', 'E_NOT_FOUND', `${name}: no such file`, { cause })
+  if (code === 'ENOENT') {
+    const hint = /^nbds?(\+unix)?:\/\//i.test(name) ? 'Exports of NBD servers are taken where an image is only read: by convert, compare, hash, info, inspect, map, measure, ls, cat and cp.' : undefined
+    return new ImageError('usage', 'E_NOT_FOUND', `${name}: no such file`, { cause, ...(hint === undefined ? {} : { hint }) })
+  }
   if (code === 'EACCES' || code === 'EPERM') return new ImageError('usage', 'E_PERMISSION', `${name}: no permission to read it`, { cause, hint: 'Run as a user who may read the file.' })
   return corrupt('E_READ', `${name}: cannot be opened: ${reason(cause)}`, { cause })
 }

@@ -1,4 +1,5 @@
 import fs from 'node:fs'
+import { isNbdUri } from '../mount/nbd/uri.js'
 import { parseImageArgument } from './opening.js'
 
 /** A file inside an image, as the user names it: `disk.vhdx@2:/etc/fstab`. */
@@ -14,7 +15,8 @@ export interface FileAddress {
  * Undefined when there is no `:/` (and no `:` at the end): a file of the host.
  */
 export function parseFileAddress(text: string): FileAddress | undefined {
-  const colons = [...text.matchAll(/:(?=\/|$)/g)].map(({ index }) => index)
+  // The first of an NBD URI belongs to its scheme.
+  const colons = [...text.matchAll(/:(?=\/|$)/g)].map(({ index }) => index).slice(isNbdUri(text) ? 1 : 0)
   const colon = colons.find((at) => isThere(text.slice(0, at))) ?? colons[0]
   if (colon === undefined) return undefined
   return { image: text.slice(0, colon), path: text.slice(colon + 1) || '/' }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import path from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { vdisk } from '../support/cli.js'
+import { root, vdisk } from '../support/cli.js'
 import { diskLike } from '../support/content.js'
 import { testFolder } from '../support/folder.js'
 import { startPeer, startServe } from '../support/nbd.js'
@@ -48,6 +48,9 @@ test('from qemu-nbd: convert, compare, map, hash, info and inspect see the disk'
   for (const command of ['info', 'inspect']) assert.equal((await vdisk([command, uri], { cwd })).code, 0, command)
   // It is in no file of this machine.
   assert.doesNotMatch((await vdisk(['info', uri], { cwd })).stdout.toString(), /^\s*File/m)
+  const elsewhere = await vdisk(['check', uri], { cwd })
+  assert.equal(elsewhere.code, 2)
+  assert.match(elsewhere.stderr, /only read: by convert, compare/)
   const stream = await vdisk(['convert', uri, '-', '--to', 'qcow2'], { cwd })
   fs.writeFileSync(path.join(cwd, 'piped.qcow2'), stream.stdout)
   assert.match(run('qemu-img', 'compare', raw, path.join(cwd, 'piped.qcow2')), /identical/)
@@ -55,6 +58,19 @@ test('from qemu-nbd: convert, compare, map, hash, info and inspect see the disk'
   assert.equal(wrong.code, 2)
   assert.match(wrong.stderr, /does not give the export b/)
   assert.ok(!fs.existsSync(path.join(cwd, 'x.qcow2')))
+})
+
+test('files are listed and read from an export, as from its image', async (t) => {
+  if (!have(t, 'qemu-nbd')) return
+  const cwd = testFolder(t)
+  const image = path.join(root, 'fixtures/partitioned-disk.vhdx')
+  const socket = path.join(cwd, 'q.sock')
+  await startPeer(t, 'qemu-nbd', ['-r', '-t', '-e', '8', '-f', 'vhdx', '-k', socket, image], socket)
+  const uri = `nbd+unix:///?socket=${socket}`
+  const [ours, theirs] = await Promise.all([vdisk(['ls', '-lR', `${uri}@1:/`], { cwd }), vdisk(['ls', '-lR', `${image}@1:/`], { cwd })])
+  assert.deepEqual([ours.code, theirs.code], [0, 0], ours.stderr)
+  assert.match(ours.stdout.toString(), /EFI/)
+  assert.equal(ours.stdout.toString(), theirs.stdout.toString())
 })
 
 test('from nbdkit: no structured replies, no multi-conn, blocks of 4096 bytes, and a disk inside an image inside an export', async (t) => {
