@@ -5,7 +5,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { buildInputs } from './inputs.js'
-import { median, run, type Run } from './measure.js'
+import { balancedOrders, median, run, type Run } from './measure.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const { values } = parseArgs({
@@ -71,10 +71,10 @@ async function timed(command: string, args: readonly string[], target: string): 
 }
 
 /**
- * The order of the four commands in each round: every one follows every other once (a Williams square). Who follows a run that freed
- * its page cache finds memory at hand; after one that went past the cache, a virtual machine must get it from its host first.
+ * The order of the four commands in each round. Who follows a run that freed its page cache finds memory at hand; after one that went past
+ * the cache, a virtual machine must get it from its host first.
  */
-const orders = [[0, 1, 3, 2], [1, 2, 0, 3], [2, 3, 1, 0], [3, 0, 2, 1]] as const
+const orders = balancedOrders(4)
 
 function ourName({ qemu }: Format): string {
   return qemu === 'vpc' ? 'vhd' : qemu

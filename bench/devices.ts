@@ -4,7 +4,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { buildInputs } from './inputs.js'
-import { median, run, type Run } from './measure.js'
+import { balancedOrders, median, run, type Run } from './measure.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const { values } = parseArgs({
@@ -51,8 +51,13 @@ try {
   console.log(`Medians of ${values.runs} interleaved runs, ${execFileSync('qemu-img', ['--version']).toString().split('\n')[0] ?? ''}, Node ${process.version}; targets written past the page cache and flushed.\n`)
   for (const [title, commands] of groups) {
     const results: Run[][] = commands.map(() => [])
+    // Who writes after somebody who filled the medium's own cache waits for it.
+    const orders = balancedOrders(commands.length)
     for (let round = 0; round < Number(values.runs); round++) {
-      for (const [index, [, program, args]] of [...commands.entries()].slice(round % commands.length).concat([...commands.entries()].slice(0, round % commands.length))) {
+      for (const index of orders[round % orders.length] ?? []) {
+        const command = commands[index]
+        if (command === undefined) continue
+        const [, program, args] = command
         execFileSync('sync')
         results[index]?.push(await run(program, args, target))
       }

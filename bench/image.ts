@@ -4,7 +4,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { buildInputs } from './inputs.js'
-import { median, run, type Run } from './measure.js'
+import { balancedOrders, median, run, type Run } from './measure.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const { values } = parseArgs({
@@ -44,10 +44,10 @@ try {
     image('vhdx --verify', '--verify'), image('raw --used-only', '--used-only'),
   ]
   const results = new Map<Contender, Run[]>(contenders.map((contender) => [contender, []]))
+  const orders = balancedOrders(contenders.length)
   for (let round = 0; round < Number(values.runs); round++) {
-    // Each round begins with another one: who follows whom matters.
-    for (let index = 0; index < contenders.length; index++) {
-      const contender = contenders[(index + round * 2) % contenders.length]
+    for (const index of orders[round % orders.length] ?? []) {
+      const contender = contenders[index]
       if (contender === undefined) continue
       fs.rmSync(contender.target, { force: true })
       execFileSync('sync')
