@@ -93,7 +93,7 @@ export class ClusterWriter {
     if (state.kind === 'packed' || state.use.position < limit * clusterSize || !this.#owns(state.use)) return 0
     const { use } = state
     if (use.allocated === 0) {
-      this.#set(cluster, { ...use, position: 0, copied: false })
+      this.#set(cluster, { position: 0, copied: false, allocated: use.allocated, zeroed: use.zeroed })
       return 0
     }
     const place = refcounts.allocateRowBelow(1, limit)
@@ -101,7 +101,7 @@ export class ClusterWriter {
     const bytes = new Uint8Array(clusterSize)
     file.read(use.position, bytes.subarray(0, Math.min(clusterSize, file.size - use.position)))
     this.#session.write(place.position, bytes)
-    this.#set(cluster, { ...use, position: place.position })
+    this.#set(cluster, { position: place.position, copied: use.copied, allocated: use.allocated, zeroed: use.zeroed })
     return clusterSize
   }
 
@@ -166,7 +166,7 @@ export class ClusterWriter {
       const from = hasUnit(use.allocated, first) ? within : first * grain
       const to = hasUnit(use.allocated, end - 1) ? within + bytes.length : end * grain
       this.#session.write(use.position + from, this.#filled(cluster, from, to, within, bytes))
-      if (allocated !== use.allocated || zeroed !== use.zeroed) this.#set(cluster, { ...use, allocated, zeroed })
+      if (allocated !== use.allocated || zeroed !== use.zeroed) this.#set(cluster, { position: use.position, copied: use.copied, allocated, zeroed })
       return
     }
     const content = this.#filled(cluster, first * grain, end * grain, within, bytes)
@@ -231,7 +231,7 @@ export class ClusterWriter {
     const units = unitBits(first, end)
     const allocated = unitsWithout(now.allocated, units)
     const zeroed = unitsWith(now.zeroed, units)
-    this.#set(cluster, allocated === 0 ? { position: 0, copied: false, allocated, zeroed } : { ...now, allocated, zeroed })
+    this.#set(cluster, allocated === 0 ? { position: 0, copied: false, allocated, zeroed } : { position: now.position, copied: now.copied, allocated, zeroed })
   }
 
   /** Bytes [from, to) of a cluster as the guest sees them, with `bytes` at `within`. What is past the disk's end is zero. */

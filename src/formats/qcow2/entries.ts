@@ -163,10 +163,10 @@ export function readUse(table: DataView, index: number, extended: boolean): Clus
   const upper = table.getUint32(at)
   const lower = table.getUint32(at + 4)
   const position = (upper & 0x00ffffff) * high + ((lower & 0xfffffe00) >>> 0)
-  const use = { position, copied: (upper & copied) !== 0 }
-  if (extended) return { ...use, allocated: table.getUint32(at + 12), zeroed: table.getUint32(at + 8) }
-  const zeroed = lower & 1
-  return { ...use, allocated: zeroed === 0 && position !== 0 ? 1 : 0, zeroed }
+  // All uses are of one shape, and none is spread: every write looks at one for each cluster.
+  const zeroed = extended ? table.getUint32(at + 8) : lower & 1
+  const allocated = extended ? table.getUint32(at + 12) : zeroed === 0 && position !== 0 ? 1 : 0
+  return { position, copied: (upper & copied) !== 0, allocated, zeroed }
 }
 
 /** Writes an entry that is not compressed. */
