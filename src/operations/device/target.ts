@@ -93,7 +93,7 @@ export function platformOf(options: { readonly platform?: DiskPlatform }): DiskP
 
 /**
  * Writes a disk or partition: guards, the user's word, the writing itself, and what follows it.
- * @throws ImageError refused by every guard (target-guards.ts), E_NOT_CONFIRMED, E_DEVICE_BUSY, E_TARGET_CHANGED; target; mismatch; aborted.
+ * @throws ImageError refused by every guard (guards.ts), E_NOT_CONFIRMED, E_DEVICE_BUSY, E_TARGET_CHANGED; target; mismatch; aborted.
  */
 export async function writeTarget(job: DeviceJob, path: string, options: DeviceOptions): Promise<DeviceOutcome> {
   const started = performance.now()
