@@ -32,7 +32,7 @@ function writeOne({ store, position, at, length }: Write, bytes: Uint8Array): Pr
   // Buffers of the pool begin at a page, so that the place within the buffer tells the alignment of the address.
   const aligned = directDescriptor !== undefined && (bytes.byteOffset + at) % directAlignment === 0 && position % directAlignment === 0
   const direct = aligned ? length - length % directAlignment : 0
-  return new Promise((resolve, reject) => {
+  const write = (): Promise<void> => new Promise((resolve, reject) => {
     let done = 0
     const step = (): void => {
       const past = done < direct
@@ -48,6 +48,18 @@ function writeOne({ store, position, at, length }: Write, bytes: Uint8Array): Pr
     }
     step()
   })
+  // Through the page cache a file takes one write at a time: others would wait in the kernel, spinning on processors that have work to do.
+  return directDescriptor === undefined && descriptorAlignment === 1 ? inTurn(store, write) : write()
+}
+
+/** The last write of each file that takes one at a time. */
+const lastWrites = new WeakMap<ByteStore, Promise<void>>()
+
+function inTurn(store: ByteStore, write: () => Promise<void>): Promise<void> {
+  const turn = (lastWrites.get(store) ?? Promise.resolve()).then(write)
+  // Whoever asked for it is told of a failure; those after it are not kept from theirs.
+  lastWrites.set(store, turn.catch(() => undefined))
+  return turn
 }
 
 /** How far ahead of its end a growing file is enlarged. */
