@@ -5,7 +5,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { buildInputs } from './inputs.js'
-import { balancedOrders, median, run, type Run } from './measure.js'
+import { inBalancedOrder, median, run, type Run } from './measure.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const { values } = parseArgs({
@@ -70,12 +70,6 @@ async function timed(command: string, args: readonly string[], target: string): 
   return await run(command, args, target)
 }
 
-/**
- * The order of the four commands in each round. Who follows a run that freed its page cache finds memory at hand; after one that went past
- * the cache, a virtual machine must get it from its host first.
- */
-const orders = balancedOrders(4)
-
 function ourName({ qemu }: Format): string {
   return qemu === 'vpc' ? 'vhd' : qemu
 }
@@ -110,12 +104,8 @@ for (const input of chosen) {
     ]
     const results: Run[][] = commands.map(() => [])
     await timed(...warming, target)
-    for (let round = 0; round < runs; round++) {
-      for (const index of orders[round % orders.length] ?? []) {
-        const command = commands[index]
-        if (command !== undefined) results[index]?.push(await timed(...command, target))
-      }
-    }
+    // Who follows a run that freed its page cache finds memory at hand; after one that went past the cache, a virtual machine must get it from its host first.
+    for (const [index, command] of inBalancedOrder([...commands.entries()], runs)) results[index]?.push(await timed(...command, target))
     const [durable = [], quick = [], ...theirs] = results
     fs.rmSync(target, { force: true })
     const seconds = (results: readonly Run[]): number => median(results.map((result) => result.seconds))

@@ -4,7 +4,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { buildInputs } from './inputs.js'
-import { balancedOrders, median, run, type Run } from './measure.js'
+import { inBalancedOrder, median, run, type Run } from './measure.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const { values } = parseArgs({
@@ -52,15 +52,9 @@ try {
   for (const [title, commands] of groups) {
     const results: Run[][] = commands.map(() => [])
     // Who writes after somebody who filled the medium's own cache waits for it.
-    const orders = balancedOrders(commands.length)
-    for (let round = 0; round < Number(values.runs); round++) {
-      for (const index of orders[round % orders.length] ?? []) {
-        const command = commands[index]
-        if (command === undefined) continue
-        const [, program, args] = command
-        execFileSync('sync')
-        results[index]?.push(await run(program, args, target))
-      }
+    for (const [index, [, program, args]] of inBalancedOrder([...commands.entries()], Number(values.runs))) {
+      execFileSync('sync')
+      results[index]?.push(await run(program, args, target))
     }
     console.log(`\n${title}\n\n| | s | MiB/s | peak MiB |\n| --- | --- | --- | --- |`)
     for (const [index, [name]] of commands.entries()) {

@@ -4,7 +4,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { buildInputs } from './inputs.js'
-import { balancedOrders, median, run, type Run } from './measure.js'
+import { inBalancedOrder, median, run, type Run } from './measure.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const { values } = parseArgs({
@@ -44,16 +44,11 @@ try {
     image('vhdx --verify', '--verify'), image('raw --used-only', '--used-only'),
   ]
   const results = new Map<Contender, Run[]>(contenders.map((contender) => [contender, []]))
-  const orders = balancedOrders(contenders.length)
-  for (let round = 0; round < Number(values.runs); round++) {
-    for (const index of orders[round % orders.length] ?? []) {
-      const contender = contenders[index]
-      if (contender === undefined) continue
-      fs.rmSync(contender.target, { force: true })
-      execFileSync('sync')
-      results.get(contender)?.push(await run(contender.command, contender.args, contender.target))
-      fs.rmSync(contender.target, { force: true })
-    }
+  for (const contender of inBalancedOrder(contenders, Number(values.runs))) {
+    fs.rmSync(contender.target, { force: true })
+    execFileSync('sync')
+    results.get(contender)?.push(await run(contender.command, contender.args, contender.target))
+    fs.rmSync(contender.target, { force: true })
   }
   console.log(`An allocated disk of ${values.size} GiB (a loop device), medians of ${values.runs} runs in turn.\n`)
   console.log('| what | seconds | MiB a second | peak MiB |\n| --- | --- | --- | --- |')

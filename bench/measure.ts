@@ -41,10 +41,17 @@ function highWater(pid: number | undefined): number {
 }
 
 /**
- * Orders of `count` commands, one for each round, in which every command follows every other equally often (Williams squares): a run that
- * leaves the medium's cache full, or memory at hand, does so to all others alike. As many as there are commands; twice as many of an odd number.
+ * Every command once in each round, in an order in which each follows every other equally often (Williams squares): a run that leaves the
+ * medium's cache full, or memory at hand, does so to all others alike. It is balanced after as many rounds as there are commands; twice as many of an odd number.
  */
-export function balancedOrders(count: number): readonly (readonly number[])[] {
+export function* inBalancedOrder<Command>(commands: readonly Command[], rounds: number): Generator<Command> {
+  const orders = balancedOrders(commands.length)
+  for (let round = 0; round < rounds; round++) {
+    for (const index of orders[round % orders.length] ?? []) yield* commands.slice(index, index + 1)
+  }
+}
+
+function balancedOrders(count: number): readonly (readonly number[])[] {
   const first = Array.from({ length: count }, (_, index) => index % 2 === 0 ? index / 2 : count - (index + 1) / 2)
   const orders = Array.from({ length: count }, (_, shift) => first.map((command) => (command + shift) % count))
   return count % 2 === 0 ? orders : [...orders, ...orders.map((order) => [...order].reverse())]

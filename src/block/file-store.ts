@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import { corrupt, ImageError, printable, refused, targetError } from '../errors.js'
 import { syscalls } from '../sys/syscalls.js'
+import { isNbdUri } from './export-name.js'
 import type { ByteStore } from './types.js'
 
 /** Bytes of zeros that are written at once. */
@@ -217,7 +218,7 @@ function openError(path: string, cause: unknown): ImageError {
   const code = (cause as NodeJS.ErrnoException).code
   const name = printable(path)
   if (code === 'ENOENT') {
-    const hint = /^nbds?(\+unix)?:\/\//i.test(name) ? 'Exports of NBD servers are taken where an image is only read: by convert, compare, hash, info, inspect, map, measure, ls, cat and cp.' : undefined
+    const hint = isNbdUri(name) ? 'Exports of NBD servers are taken where an image is only read: by convert, compare, hash, info, inspect, map, measure, ls, cat and cp.' : undefined
     return new ImageError('usage', 'E_NOT_FOUND', `${name}: no such file`, { cause, ...(hint === undefined ? {} : { hint }) })
   }
   if (code === 'EACCES' || code === 'EPERM') return new ImageError('usage', 'E_PERMISSION', `${name}: no permission to read it`, { cause, hint: 'Run as a user who may read the file.' })

@@ -2,14 +2,15 @@ import fs from 'node:fs'
 import { dirname } from 'node:path'
 import { writeError } from '../block/file-store.js'
 import { SliceSource } from '../block/slice.js'
-import { isZero } from '../binary/zero.js'
-import type { BlockSource, Note } from '../block/types.js'
+import type { Note } from '../block/types.js'
 import { prepareCodec } from '../codec/index.js'
 import { compareSources, Walk } from '../engine/index.js'
 import type { Progress } from '../engine/progress.js'
 import { aborted, ImageError, reference, refused, unsupported, usage } from '../errors.js'
 import { openImage, type Layer } from '../formats/open.js'
 import { openWritableImage, type OpenedWritable } from '../formats/open-writable.js'
+import { closeHoles } from './close-holes.js'
+import { firstContent } from './content-search.js'
 import { defined } from './defined.js'
 import { pieceLength, writeDiffering, type Written } from './chains/differing-units.js'
 import { readPadded } from './chains/exchanged-parent.js'
@@ -129,7 +130,10 @@ async function merge(childPath: string, plan: Plan, options: CommitOptions): Pro
   options.onProgress?.({ phase: 'flush', done: 0, total: 1 })
   if (!dryRun) {
     image.flush()
-    if (written.zeros > 0) await closeHoles(target, options)
+    // Zeros give back blocks.
+    if (written.zeros > 0) {
+      await closeHoles(image, defined({ signal: options.signal }), ({ done, total }) => aborted('interrupted: the parent has the content of its child, and the child still fits it', { hint: `Run it again to finish (${done} of ${total} done).` }))
+    }
   }
   options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
   const notes: Note[] = [...child.opened.notes]
@@ -151,7 +155,7 @@ async function writeOver({ image: layer }: OpenedWritable, { image, disk }: Open
     if (own.kind === 'zero') {
       const run = offset < disk.capacity ? below.runAt(offset, Math.min(length, disk.capacity - offset)) : { kind: 'zero', length } as const
       length = run.length
-      if (run.kind !== 'zero' && hasContent(disk, offset, length, present)) {
+      if (run.kind !== 'zero' && await firstContent(new SliceSource(disk, offset, length), 0) !== undefined) {
         changed?.discard(offset, length)
         written.zeros += length
       }
@@ -170,25 +174,6 @@ async function writeOver({ image: layer }: OpenedWritable, { image, disk }: Open
     if (signal?.aborted === true) throw aborted('interrupted: the parent holds a part of what its child holds, and the child shows what it did', { hint: 'Run it again to go on. Until then the parent is of no use without this child.' })
   }
   return written
-}
-
-/** Whether there is anything but zeros. */
-function hasContent(disk: BlockSource, offset: number, length: number, piece: Uint8Array): boolean {
-  for (let done = 0; done < length; done += piece.length) {
-    const bytes = piece.subarray(0, Math.min(piece.length, length - done))
-    disk.read(offset + done, bytes)
-    if (!isZero(bytes)) return true
-  }
-  return false
-}
-
-/** Zeros give back blocks, and leave holes behind: what is last in the file goes there. May be left out at any time. */
-async function closeHoles({ image }: OpenedWritable, { signal }: CommitOptions): Promise<void> {
-  for (const step of image.compact?.() ?? []) {
-    if (signal?.aborted === true) throw aborted('interrupted: the parent has the content of its child, and the child still fits it', { hint: `Run it again to finish (${step.done} of ${step.total} done).` })
-    await new Promise((resume) => setImmediate(resume))
-  }
-  image.flush()
 }
 
 /** Records the parent as it is now, its id or its time, in the child. */

@@ -5,6 +5,7 @@ import { aborted, unsupported, usage } from '../errors.js'
 import { openImage } from '../formats/open.js'
 import { openWritableImage } from '../formats/open-writable.js'
 import { changedCopy } from './changed-copy.js'
+import { closeHoles } from './close-holes.js'
 import { storedPieces } from './content-search.js'
 import { defined } from './defined.js'
 import { parseImageArgument, readOptions, type ReadOptions } from './opening.js'
@@ -59,12 +60,7 @@ async function compactFile(path: string, options: CompactOptions): Promise<Pick<
   for await (const { offset, bytes } of storedPieces(image, 0, { ...defined({ signal: options.signal, onProgress: options.onProgress }), phase: 'read' })) zeros.add(offset, bytes)
   zeros.end(image.capacity)
   image.flush()
-  for (const { done, total } of image.compact?.() ?? []) {
-    options.onProgress?.({ phase: 'copy', done, total })
-    if (options.signal?.aborted === true) throw aborted('interrupted: the image is whole, and was made smaller in part', { hint: 'Run it again to go on.' })
-    await new Promise((next) => setImmediate(next))
-  }
-  image.flush()
+  await closeHoles(image, defined({ signal: options.signal, onProgress: options.onProgress }), () => aborted('interrupted: the image is whole, and was made smaller in part', { hint: 'Run it again to go on.' }))
   return { format: image.format, subformat: image.subformat, zeros: zeros.stored }
 }
 

@@ -18,7 +18,7 @@ export interface StoredPiece {
  */
 export async function* storedPieces(source: BlockSource, from: number, options: { readonly signal?: AbortSignal, readonly onProgress?: (progress: Progress) => void, readonly phase?: Progress['phase'] } = {}): AsyncGenerator<StoredPiece> {
   const { signal, onProgress, phase = 'read' } = options
-  const piece = new Uint8Array(pieceLength)
+  const piece = new Uint8Array(Math.min(pieceLength, Math.max(0, source.capacity - from)))
   for (let offset = from; offset < source.capacity;) {
     if (signal?.aborted === true) throw aborted()
     const extent = source.extentAt(offset, Math.min(source.capacity - offset, pieceLength - offset % pieceLength))

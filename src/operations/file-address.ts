@@ -1,5 +1,5 @@
 import fs from 'node:fs'
-import { isNbdUri } from '../mount/nbd/uri.js'
+import { isNbdUri } from '../block/export-name.js'
 import { parseImageArgument } from './opening.js'
 
 /** A file inside an image, as the user names it: `disk.vhdx@2:/etc/fstab`. */

@@ -1,4 +1,5 @@
 import fs from 'node:fs'
+import { isNbdUri } from '../block/export-name.js'
 import { usage } from '../errors.js'
 import type { OptionValues } from '../formats/driver.js'
 import { openImage, openStore, type OpenedImage, type OpenOptions } from '../formats/open.js'
@@ -6,7 +7,7 @@ import type { ParentMapping } from '../formats/parent-map.js'
 import type { Registry } from '../formats/registry.js'
 // Not through index.ts: every command would load the server and TLS.
 import { ExportStore } from '../mount/nbd/export-store.js'
-import { isNbdUri, parseNbdUri } from '../mount/nbd/uri.js'
+import { parseNbdUri } from '../mount/nbd/uri.js'
 import { openPartition, parseSelector, readPartitionTable, selectPartition, type PartitionSelector } from '../partition/index.js'
 import { defined, type Defined } from './defined.js'
 

@@ -11,6 +11,7 @@ import { openImage, type OpenOptions } from '../formats/open.js'
 import { defined } from './defined.js'
 import { findDevice, openDevice, recordedSource, type OpenedDevice } from './device/argument.js'
 import { digestsOf } from './imaging/disk-digests.js'
+import { layerInfo } from './info.js'
 import { listedRanges, type ImageDiskOptions, type ImageDiskResult, type ImagingPlan } from './image-disk.js'
 import { imageRecordPath, readImageRecord, writeImageRecord, type Consistency, type ImageRecord } from './imaging/record.js'
 import { guardSameDisk, heatOf, heatText, type Heat } from './imaging/guards.js'
@@ -181,8 +182,8 @@ function consistencyAfter(before: Consistency, heat: Heat): Consistency {
 
 function targetOf(target: string, record: ImageRecord, open: OpenOptions): ImageDiskResult['target'] {
   using image = openImage(target, open)
-  const size = image.files.reduce((sum, file) => sum + file.size, 0)
-  return { path: target, format: record.image.format, capacity: image.capacity, sectorSize: image.sectorSize, size, allocated: image.files.reduce((sum, file) => sum + file.allocated, 0) }
+  const { size, allocated } = layerInfo(image.top)
+  return { path: target, format: record.image.format, capacity: image.capacity, sectorSize: image.sectorSize, ...defined({ size, allocated }) }
 }
 
 function summary(bad: readonly BadRun[], target: string): ImageDiskResult['unreadable'] {

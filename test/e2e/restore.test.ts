@@ -9,21 +9,16 @@ import { testFolder } from '../support/folder.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
 import { assertSchema } from '../support/schemas.js'
 import { run } from '../support/tools.js'
+import { emptyFile } from '../support/volumes.js'
 
 const skip = loopsMissing()
 const mebibyte = 1048576
-
-function emptyDisk(path: string, size: number): string {
-  fs.writeFileSync(path, '')
-  fs.truncateSync(path, size)
-  return path
-}
 
 interface Document { readonly kind: string; readonly code: string; readonly exitCode: number; readonly message: string; readonly dryRun: boolean; readonly verified: boolean; readonly steps: { name: string }[]; readonly mends: { code: string }[] }
 
 test('restore: plan, confirmation, result', { skip }, async (t) => {
   const cwd = testFolder(t)
-  const file = emptyDisk(join(cwd, 'target.raw'), 64 * mebibyte)
+  const file = emptyFile(join(cwd, 'target.raw'), 64 * mebibyte)
   const device = loopDevice(t, file)
   const image = fixture('partitioned-disk.vhdx')
   const json = async (...args: string[]): Promise<Document> => JSON.parse((await vdisk(['restore', image, device, '--json', ...args], { cwd })).stdout.toString()) as Document
@@ -48,7 +43,7 @@ test('restore: plan, confirmation, result', { skip }, async (t) => {
 
 test('restore: what is no disk is refused, and a disk as the source is sent to clone', { skip }, async (t) => {
   const cwd = testFolder(t)
-  const file = emptyDisk(join(cwd, 'target.raw'), 64 * mebibyte)
+  const file = emptyFile(join(cwd, 'target.raw'), 64 * mebibyte)
   const device = loopDevice(t, file)
   const image = fixture('partitioned-disk.vhdx')
   const toFile = await vdisk(['restore', image, join(cwd, 'new.raw'), '--yes', '--confirm', '64M'], { cwd })
@@ -61,11 +56,11 @@ test('restore: what is no disk is refused, and a disk as the source is sent to c
 
 test('clone: its output never speaks of the other two commands', { skip }, async (t) => {
   const cwd = testFolder(t)
-  const source = emptyDisk(join(cwd, 'source.raw'), 64 * mebibyte)
+  const source = emptyFile(join(cwd, 'source.raw'), 64 * mebibyte)
   const one = loopDevice(t, source)
-  const other = loopDevice(t, emptyDisk(join(cwd, 'target.raw'), 80 * mebibyte))
-  const small = loopDevice(t, emptyDisk(join(cwd, 'small.raw'), 8 * mebibyte))
-  const large = loopDevice(t, emptyDisk(join(cwd, 'large.raw'), 64 * mebibyte), 4096)
+  const other = loopDevice(t, emptyFile(join(cwd, 'target.raw'), 80 * mebibyte))
+  const small = loopDevice(t, emptyFile(join(cwd, 'small.raw'), 8 * mebibyte))
+  const large = loopDevice(t, emptyFile(join(cwd, 'large.raw'), 64 * mebibyte), 4096)
   assert.equal((await vdisk(['restore', fixture('partitioned-disk.vhdx'), one, '--yes', '--confirm', '64M'], { cwd })).code, 0)
   const runs: [number, string[]][] = [
     [0, [one, other, '--dry-run', '--grow', '--new-ids']], [0, [one, other, '--yes', '--confirm', '80M', '--progress', 'json']], [0, [one, other, '--used-only', '--new-ids', '--yes', '--confirm', '80M', '--json']],

@@ -10,15 +10,10 @@ import { fixture } from '../support/fixtures.js'
 import { testFolder } from '../support/folder.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
 import { have, run } from '../support/tools.js'
+import { emptyFile } from '../support/volumes.js'
 
 const skip = loopsMissing()
 const mebibyte = 1048576
-
-function emptyFile(path: string, size: number): string {
-  fs.writeFileSync(path, '')
-  fs.truncateSync(path, size)
-  return path
-}
 
 async function codeOf(work: Promise<unknown>): Promise<string> {
   try {

@@ -16,11 +16,6 @@ const schemes: Readonly<Record<string, { readonly unix: boolean; readonly tls: b
   'nbd:': { unix: false, tls: false }, 'nbds:': { unix: false, tls: true }, 'nbd+unix:': { unix: true, tls: false }, 'nbds+unix:': { unix: true, tls: true },
 }
 
-/** Whether a text is meant as an NBD URI, well formed or not. */
-export function isNbdUri(text: string): boolean {
-  return /^nbds?(\+unix)?:\/\//i.test(text)
-}
-
 /** @throws ImageError usage E_NBD_URI. */
 export function parseNbdUri(text: string): NbdAddress {
   const wrong = (why: string) => usage('E_NBD_URI', `${printable(text)} is no NBD URI: ${why}`, { hint: 'For example nbd://host:10809/name or nbd+unix:///name?socket=/path.' })
