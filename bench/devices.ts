@@ -37,7 +37,7 @@ try {
   execFileSync('cp', ['--sparse=never', full.file, at('device')])
   const target = loop(at('device'))
   const source = loop(full.file)
-  const vhdx = at('device-source.vhdx')
+  const vhdx = at(`device-${path.basename(half.file, '.raw')}.vhdx`)
   if (!fs.existsSync(vhdx)) execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'vhdx', half.file, vhdx])
   const word = ['--yes', '--confirm', String(size), '--allow-no-table', '--progress', 'none']
   const restore = (name: string, from: string, ...flags: string[]): Command => [name, process.execPath, [ours, 'restore', from, target, ...word, ...flags]]
