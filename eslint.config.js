@@ -5,16 +5,32 @@ import { layers } from './scripts/layers.js'
 const layerRules = Object.entries(layers).map(([layer, allowed]) => ({
   files: [`src/${layer}/**/*.ts`],
   rules: {
-    'no-restricted-imports': ['error', {
-      patterns: Object.keys(layers)
-        .filter((other) => other !== layer && !allowed.includes(other))
-        .map((other) => ({ group: [`**/${other}/**`, `!./**`], message: `src/${layer} may not import src/${other} (docs/architecture.md)` })),
-    }],
+    'no-restricted-imports': [
+      'error',
+      {
+        patterns: Object.keys(layers)
+          .filter((other) => other !== layer && !allowed.includes(other))
+          .map((other) => ({
+            group: [`**/${other}/**`, `!./**`],
+            message: `src/${layer} may not import src/${other} (docs/architecture.md)`,
+          })),
+      },
+    ],
   },
 }))
 
 export default tseslint.config(
-  { ignores: ['dist/', 'test/support/example-plugin/', 'node_modules/', '.work/', 'scripts/', 'bin/', 'eslint.config.js'] },
+  {
+    ignores: [
+      'dist/',
+      'test/support/example-plugin/',
+      'node_modules/',
+      '.work/',
+      'scripts/',
+      'bin/',
+      'eslint.config.js',
+    ],
+  },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { project: './tsconfig.test.json' } },

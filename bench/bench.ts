@@ -30,20 +30,43 @@ vdisk --no-flush.
 }
 
 /** What a pair converts to: our flags and qemu-img's for the same image. */
-interface Format { readonly name: string; readonly qemu: string; readonly ours: readonly string[]; readonly theirs: readonly string[]; readonly extension: string }
+interface Format {
+  readonly name: string
+  readonly qemu: string
+  readonly ours: readonly string[]
+  readonly theirs: readonly string[]
+  readonly extension: string
+}
 const formats = {
   raw: { name: 'raw', qemu: 'raw', ours: [], theirs: [], extension: 'raw' },
   qcow2: { name: 'qcow2', qemu: 'qcow2', ours: [], theirs: [], extension: 'qcow2' },
   vhd: { name: 'vhd', qemu: 'vpc', ours: [], theirs: ['-o', 'force_size'], extension: 'vhd' },
   vhdx: { name: 'vhdx', qemu: 'vhdx', ours: [], theirs: [], extension: 'vhdx' },
   zlib: { name: 'qcow2 zlib', qemu: 'qcow2', ours: ['--compress', 'zlib'], theirs: ['-c'], extension: 'qcow2' },
-  zstd: { name: 'qcow2 zstd', qemu: 'qcow2', ours: ['--compress', 'zstd'], theirs: ['-c', '-o', 'compression_type=zstd'], extension: 'qcow2' },
+  zstd: {
+    name: 'qcow2 zstd',
+    qemu: 'qcow2',
+    ours: ['--compress', 'zstd'],
+    theirs: ['-c', '-o', 'compression_type=zstd'],
+    extension: 'qcow2',
+  },
 } as const satisfies Record<string, Format>
 type Name = keyof typeof formats
 
 const pairs: readonly [Name, Name][] = [
-  ['raw', 'raw'], ['raw', 'qcow2'], ['raw', 'vhd'], ['raw', 'vhdx'], ['qcow2', 'raw'], ['vhdx', 'raw'], ['vhd', 'raw'],
-  ['qcow2', 'vhdx'], ['vhdx', 'qcow2'], ['raw', 'zlib'], ['raw', 'zstd'], ['zlib', 'raw'], ['zstd', 'raw'],
+  ['raw', 'raw'],
+  ['raw', 'qcow2'],
+  ['raw', 'vhd'],
+  ['raw', 'vhdx'],
+  ['qcow2', 'raw'],
+  ['vhdx', 'raw'],
+  ['vhd', 'raw'],
+  ['qcow2', 'vhdx'],
+  ['vhdx', 'qcow2'],
+  ['raw', 'zlib'],
+  ['raw', 'zstd'],
+  ['zlib', 'raw'],
+  ['zstd', 'raw'],
 ]
 /** qemu-img's flags that make it faster; which one wins differs from pair to pair. */
 const qemuFlags: readonly (readonly string[])[] = [[], ['-m', '16', '-W']]
@@ -78,24 +101,55 @@ function row(cells: readonly string[]): void {
   console.log(`| ${cells.join(' | ')} |`)
 }
 
-console.log(`vdisk ${execFileSync(process.execPath, [ours, '--version']).toString().trim()}, ${execFileSync('qemu-img', ['--version']).toString().split('\n')[0] ?? ''}, Node ${process.version}, ${os.cpus().length} × ${os.cpus()[0]?.model ?? '?'}, medians of ${runs} interleaved runs, page cache warm.`)
-console.log('"flushed": until the image is on the medium (vdisk as it is; qemu-img and an fsync of its target). "not flushed": vdisk --no-flush; qemu-img as it is.\n')
+console.log(
+  `vdisk ${execFileSync(process.execPath, [ours, '--version']).toString().trim()}, ` +
+    (`${execFileSync('qemu-img', ['--version']).toString().split('\n')[0] ?? ''}, Node ${process.version}, ` +
+      `${os.cpus().length} × ${os.cpus()[0]?.model ?? '?'}, medians of ${runs} interleaved runs, page cache warm.`),
+)
+console.log(
+  '"flushed": until the image is on the medium (vdisk as it is; qemu-img and an fsync of its target). "not ' +
+    'flushed": vdisk --no-flush; qemu-img as it is.\n',
+)
 for (const input of chosen) {
   console.log(`\n### ${input.name}\n`)
-  row(['pair', 'flushed: vdisk s', 'qemu-img s', 'ratio', 'not flushed: vdisk s', 'qemu-img s', 'ratio', 'vdisk MiB', 'qemu-img MiB'])
+  row([
+    'pair',
+    'flushed: vdisk s',
+    'qemu-img s',
+    'ratio',
+    'not flushed: vdisk s',
+    'qemu-img s',
+    'ratio',
+    'vdisk MiB',
+    'qemu-img MiB',
+  ])
   row(Array.from({ length: 9 }, () => '---'))
   for (const [fromName, toName] of pairs) {
     const from: Format = formats[fromName]
     const to: Format = formats[toName]
     const title = `${from.name} → ${to.name}`
     if (values.only !== undefined && !title.includes(values.only)) continue
-    const source = fromName === 'raw' ? input.file : path.join(folder, `source-${path.basename(input.file, '.raw')}-${fromName}.${from.extension}`)
+    const source =
+      fromName === 'raw'
+        ? input.file
+        : path.join(folder, `source-${path.basename(input.file, '.raw')}-${fromName}.${from.extension}`)
     if (!fs.existsSync(source)) {
       execFileSync('qemu-img', qemuArgs(formats.raw, from, input.file, `${source}.new`, []))
       fs.renameSync(`${source}.new`, source)
     }
     const target = path.join(folder, `target.${to.extension}`)
-    const own = ['convert', '--progress', 'none', '--from', ourName(from), '--to', ourName(to), ...to.ours, source, target]
+    const own = [
+      'convert',
+      '--progress',
+      'none',
+      '--from',
+      ourName(from),
+      '--to',
+      ourName(to),
+      ...to.ours,
+      source,
+      target,
+    ]
     const warming: Command = [process.execPath, [ours, ...own]]
     const commands: readonly Command[] = [
       warming,
@@ -104,21 +158,35 @@ for (const input of chosen) {
     ]
     const results: Run[][] = commands.map(() => [])
     await timed(...warming, target)
-    // Who follows a run that freed its page cache finds memory at hand; after one that went past the cache, a virtual machine must get it from its host first.
-    for (const [index, command] of inBalancedOrder([...commands.entries()], runs)) results[index]?.push(await timed(...command, target))
+    // Who follows a run that freed its page cache finds memory at hand; after one that went past the cache, a virtual
+    // machine must get it from its host first.
+    for (const [index, command] of inBalancedOrder([...commands.entries()], runs))
+      results[index]?.push(await timed(...command, target))
     const [durable = [], quick = [], ...theirs] = results
     fs.rmSync(target, { force: true })
     const seconds = (results: readonly Run[]): number => median(results.map((result) => result.seconds))
     const flushed = (results: readonly Run[]): number => median(results.map((result) => result.flushed))
-    const peak = (results: readonly Run[]): string => (Math.max(...results.map((result) => result.peak)) / 1024 ** 2).toFixed(0)
+    const peak = (results: readonly Run[]): string =>
+      (Math.max(...results.map((result) => result.peak)) / 1024 ** 2).toFixed(0)
     const best = { seconds: Math.min(...theirs.map(seconds)), flushed: Math.min(...theirs.map(flushed)) }
     row([
-      title, flushed(durable).toFixed(2), best.flushed.toFixed(2), (flushed(durable) / best.flushed).toFixed(2),
-      seconds(quick).toFixed(2), best.seconds.toFixed(2), (seconds(quick) / best.seconds).toFixed(2), peak([...durable, ...quick]), peak(theirs.flat()),
+      title,
+      flushed(durable).toFixed(2),
+      best.flushed.toFixed(2),
+      (flushed(durable) / best.flushed).toFixed(2),
+      seconds(quick).toFixed(2),
+      best.seconds.toFixed(2),
+      (seconds(quick) / best.seconds).toFixed(2),
+      peak([...durable, ...quick]),
+      peak(theirs.flat()),
     ])
   }
 }
 
 const infoRuns: number[] = []
-for (let round = 0; round < 2 * runs; round++) infoRuns.push((await run(process.execPath, [ours, 'info', inputs.half.file])).seconds)
-console.log(`\n\`vdisk info\` started, answered and gone: ${(median(infoRuns) * 1000).toFixed(0)} ms (median of ${infoRuns.length})`)
+for (let round = 0; round < 2 * runs; round++)
+  infoRuns.push((await run(process.execPath, [ours, 'info', inputs.half.file])).seconds)
+console.log(
+  `\n\`vdisk info\` started, answered and gone: ${(median(infoRuns) * 1000).toFixed(0)} ms (median of ` +
+    `${infoRuns.length})`,
+)

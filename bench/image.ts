@@ -22,7 +22,12 @@ image is on the medium, and what that is in MiB of the disk a second.`)
   process.exit(0)
 }
 
-interface Contender { readonly name: string; readonly target: string; readonly command: string; readonly args: readonly string[] }
+interface Contender {
+  readonly name: string
+  readonly target: string
+  readonly command: string
+  readonly args: readonly string[]
+}
 
 const ours = path.join(root, 'bin', 'run.js')
 const size = Number(values.size) * 1024 ** 3
@@ -32,16 +37,32 @@ const loop = execFileSync('losetup', ['--find', '--show', '--direct-io=on', '--r
 try {
   const target = (name: string): string => path.join(values.folder, `image.${name}`)
   const image = (name: string, ...args: string[]): Contender => ({
-    name: `vdisk image → ${name}`, target: target(`v.${name.split(' ')[0] ?? name}`), command: process.execPath,
+    name: `vdisk image → ${name}`,
+    target: target(`v.${name.split(' ')[0] ?? name}`),
+    command: process.execPath,
     args: [ours, 'image', loop, target(`v.${name.split(' ')[0] ?? name}`), '--allow-same-disk', '--force', ...args],
   })
   const qemu = (name: string, format: string, ...args: string[]): Contender => ({
-    name: `qemu-img convert → ${name}`, target: target(`q.${name}`), command: 'qemu-img', args: ['convert', '-f', 'raw', '-T', 'none', '-O', format, ...args, loop, target(`q.${name}`)],
+    name: `qemu-img convert → ${name}`,
+    target: target(`q.${name}`),
+    command: 'qemu-img',
+    args: ['convert', '-f', 'raw', '-T', 'none', '-O', format, ...args, loop, target(`q.${name}`)],
   })
   const contenders: readonly Contender[] = [
-    { name: 'dd bs=4M iflag=direct oflag=direct → raw', target: target('dd'), command: 'dd', args: [`if=${loop}`, `of=${target('dd')}`, 'bs=4M', 'iflag=direct', 'oflag=direct', 'conv=fsync'] },
-    image('raw'), qemu('raw', 'raw'), image('vhdx'), qemu('vhdx', 'vhdx'), image('qcow2'), qemu('qcow2', 'qcow2'),
-    image('vhdx --verify', '--verify'), image('raw --used-only', '--used-only'),
+    {
+      name: 'dd bs=4M iflag=direct oflag=direct → raw',
+      target: target('dd'),
+      command: 'dd',
+      args: [`if=${loop}`, `of=${target('dd')}`, 'bs=4M', 'iflag=direct', 'oflag=direct', 'conv=fsync'],
+    },
+    image('raw'),
+    qemu('raw', 'raw'),
+    image('vhdx'),
+    qemu('vhdx', 'vhdx'),
+    image('qcow2'),
+    qemu('qcow2', 'qcow2'),
+    image('vhdx --verify', '--verify'),
+    image('raw --used-only', '--used-only'),
   ]
   const results = new Map<Contender, Run[]>(contenders.map((contender) => [contender, []]))
   for (const contender of inBalancedOrder(contenders, Number(values.runs))) {
@@ -54,9 +75,13 @@ try {
   console.log('| what | seconds | MiB a second | peak MiB |\n| --- | --- | --- | --- |')
   for (const [{ name }, runs] of results) {
     const seconds = median(runs.map(({ flushed }) => flushed))
-    console.log(`| ${name} | ${seconds.toFixed(2)} | ${(size / 1024 ** 2 / seconds).toFixed(0)} | ${(Math.max(...runs.map(({ peak }) => peak)) / 1024 ** 2).toFixed(0)} |`)
+    console.log(
+      `| ${name} | ${seconds.toFixed(2)} | ${(size / 1024 ** 2 / seconds).toFixed(0)} | ` +
+        `${(Math.max(...runs.map(({ peak }) => peak)) / 1024 ** 2).toFixed(0)} |`,
+    )
   }
 } finally {
   execFileSync('losetup', ['--detach', loop])
-  for (const name of fs.readdirSync(values.folder)) if (name.startsWith('image.')) fs.rmSync(path.join(values.folder, name))
+  for (const name of fs.readdirSync(values.folder))
+    if (name.startsWith('image.')) fs.rmSync(path.join(values.folder, name))
 }

@@ -5,18 +5,25 @@ import path from 'node:path'
 const gibibyte = 1024 ** 3
 
 /** A raw disk to convert from. `data` is how much of it the filesystem's files fill. */
-export interface Input { readonly name: string; readonly file: string }
+export interface Input {
+  readonly name: string
+  readonly file: string
+}
 
 /**
- * Builds (once) the raw inputs: an ext4 disk half full of this machine's own files, the same without holes, and a larger one with
+ * Builds (once) the raw inputs: an ext4 disk half full of this machine's own files, the same without holes, and a
+ * larger one with
  * little data. `size` is the capacity of the first two in bytes.
  */
 export function buildInputs(folder: string, size: number): { half: Input; full: Input; large: Input } {
   fs.mkdirSync(folder, { recursive: true })
-  const label = `${Math.round(size / gibibyte * 100) / 100}G`
+  const label = `${Math.round((size / gibibyte) * 100) / 100}G`
   const half = { name: `half-full ${label}`, file: path.join(folder, `half-${label}.raw`) }
   const full = { name: `allocated ${label}`, file: path.join(folder, `full-${label}.raw`) }
-  const large = { name: `${Math.round(size / gibibyte * 16)}G with a quarter of ${label}`, file: path.join(folder, `large-${label}.raw`) }
+  const large = {
+    name: `${Math.round((size / gibibyte) * 16)}G with a quarter of ${label}`,
+    file: path.join(folder, `large-${label}.raw`),
+  }
   if (!fs.existsSync(half.file)) filesystem(half.file, size, size / 2)
   if (!fs.existsSync(full.file)) {
     execFileSync('cp', ['--sparse=never', half.file, `${full.file}.new`])
@@ -32,7 +39,9 @@ function filesystem(file: string, capacity: number, data: number): void {
   try {
     let used = 0
     const copyFrom = (folder: string, to: string): void => {
-      for (const entry of fs.readdirSync(folder, { withFileTypes: true }).sort((a, b) => a.name.localeCompare(b.name))) {
+      for (const entry of fs
+        .readdirSync(folder, { withFileTypes: true })
+        .sort((a, b) => a.name.localeCompare(b.name))) {
         if (used >= data) return
         const from = path.join(folder, entry.name)
         if (entry.isDirectory()) {

@@ -2,10 +2,15 @@ import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 
 /**
- * One finished run of a command: wall seconds until it ended, until what it wrote was on the medium too, and peak memory in bytes (the
+ * One finished run of a command: wall seconds until it ended, until what it wrote was on the medium too, and peak
+ * memory in bytes (the
  * kernel's own high-water mark, polled).
  */
-export interface Run { readonly seconds: number; readonly flushed: number; readonly peak: number }
+export interface Run {
+  readonly seconds: number
+  readonly flushed: number
+  readonly peak: number
+}
 
 /** Runs a command to its end, and flushes the file it wrote, if any. @throws Error with what it said when it fails. */
 export async function run(command: string, args: readonly string[], target?: string): Promise<Run> {
@@ -13,9 +18,13 @@ export async function run(command: string, args: readonly string[], target?: str
   const since = (): number => Number(process.hrtime.bigint() - start) / 1e9
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
-  child.stderr.on('data', (data: Buffer) => { said += data.toString() })
+  child.stderr.on('data', (data: Buffer) => {
+    said += data.toString()
+  })
   let peak = 0
-  const timer = setInterval(() => { peak = Math.max(peak, highWater(child.pid)) }, 10)
+  const timer = setInterval(() => {
+    peak = Math.max(peak, highWater(child.pid))
+  }, 10)
   const code = await new Promise<number | null>((resolve, reject) => {
     child.on('error', reject)
     child.on('exit', resolve)
@@ -41,8 +50,10 @@ function highWater(pid: number | undefined): number {
 }
 
 /**
- * Every command once in each round, in an order in which each follows every other equally often (Williams squares): a run that leaves the
- * medium's cache full, or memory at hand, does so to all others alike. It is balanced after as many rounds as there are commands; twice as many of an odd number.
+ * Every command once in each round, in an order in which each follows every other equally often (Williams squares): a
+ * run that leaves the
+ * medium's cache full, or memory at hand, does so to all others alike. It is balanced after as many rounds as there are
+ * commands; twice as many of an odd number.
  */
 export function* inBalancedOrder<Command>(commands: readonly Command[], rounds: number): Generator<Command> {
   const orders = balancedOrders(commands.length)
@@ -52,7 +63,7 @@ export function* inBalancedOrder<Command>(commands: readonly Command[], rounds: 
 }
 
 function balancedOrders(count: number): readonly (readonly number[])[] {
-  const first = Array.from({ length: count }, (_, index) => index % 2 === 0 ? index / 2 : count - (index + 1) / 2)
+  const first = Array.from({ length: count }, (_, index) => (index % 2 === 0 ? index / 2 : count - (index + 1) / 2))
   const orders = Array.from({ length: count }, (_, shift) => first.map((command) => (command + shift) % count))
   return count % 2 === 0 ? orders : [...orders, ...orders.map((order) => [...order].reverse())]
 }
@@ -60,5 +71,5 @@ function balancedOrders(count: number): readonly (readonly number[])[] {
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = Math.floor(sorted.length / 2)
-  return sorted.length % 2 === 1 ? sorted[middle] ?? NaN : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2
+  return sorted.length % 2 === 1 ? (sorted[middle] ?? NaN) : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2
 }

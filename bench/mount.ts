@@ -29,7 +29,11 @@ const folder = values.folder
 const rounds = Number(values.rounds)
 const point = path.join(folder, 'point')
 const runtime = path.join(folder, 'runtime')
-const vdisk = (...args: readonly string[]): string => execFileSync(process.execPath, [path.join(root, 'bin/run.js'), ...args], { encoding: 'utf8', env: { ...process.env, VDISK_RUNTIME_DIR: runtime } })
+const vdisk = (...args: readonly string[]): string =>
+  execFileSync(process.execPath, [path.join(root, 'bin/run.js'), ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, VDISK_RUNTIME_DIR: runtime },
+  })
 
 const allFormats = [
   { name: 'raw', file: 'mount.raw', qemu: 'raw' },
@@ -42,35 +46,56 @@ type Format = (typeof allFormats)[number]
 const formats = allFormats.filter(({ name }) => values.only === undefined || name === values.only)
 
 /** Shows an image as a file while it is measured. */
-interface Server { readonly name: string; serves(format: Format): boolean; start(image: string, format: Format): { file: string, stop: () => void } }
+interface Server {
+  readonly name: string
+  serves(format: Format): boolean
+  start(image: string, format: Format): { file: string; stop: () => void }
+}
 
 const servers: readonly Server[] = [
   {
-    name: 'vdisk', serves: () => true,
+    name: 'vdisk',
+    serves: () => true,
     start: (image) => {
       const { session } = JSON.parse(vdisk('mount', image, '--json')) as { session: { folder: string } }
       return { file: path.join(session.folder, 'disk.img'), stop: () => vdisk('unmount', image) }
     },
   },
   {
-    name: 'nbdfuse + qemu-nbd', serves: () => true,
+    name: 'nbdfuse + qemu-nbd',
+    serves: () => true,
     start: (image, { qemu }) => {
       const socket = path.join(folder, 'nbd')
-      const server = spawn('qemu-nbd', ['--read-only', '--persistent', '--shared=8', '--cache=writeback', '-f', qemu, '--socket', socket, image], { stdio: 'ignore' })
+      const server = spawn(
+        'qemu-nbd',
+        ['--read-only', '--persistent', '--shared=8', '--cache=writeback', '-f', qemu, '--socket', socket, image],
+        { stdio: 'ignore' },
+      )
       waitFor(() => fs.existsSync(socket))
       const fuse = spawn('nbdfuse', ['--readonly', point, '--unix', socket], { stdio: 'inherit' })
       const file = path.join(point, 'nbd')
       waitFor(() => fs.existsSync(file))
-      return { file, stop: () => { end(fuse, server) } }
+      return {
+        file,
+        stop: () => {
+          end(fuse, server)
+        },
+      }
     },
   },
   {
-    name: 'vhdimount', serves: ({ name }) => name === 'vhd' || name === 'vhdx',
+    name: 'vhdimount',
+    serves: ({ name }) => name === 'vhd' || name === 'vhdx',
     start: (image) => {
       execFileSync('vhdimount', [image, point], { stdio: 'ignore' })
       const file = path.join(point, 'vhdi1')
       waitFor(() => fs.existsSync(file))
-      return { file, stop: () => { end() } }
+      return {
+        file,
+        stop: () => {
+          end()
+        },
+      }
     },
   },
 ]
@@ -89,14 +114,46 @@ function waitFor(there: () => boolean): void {
 }
 
 const measures = [
-  { name: 'random 4 KiB, IOPS', parameters: ['--rw=randread', '--bs=4k', '--numjobs=1'], of: ({ iops }: Reading) => iops },
-  { name: 'random 4 KiB by 4, IOPS', parameters: ['--rw=randread', '--bs=4k', '--numjobs=4'], of: ({ iops }: Reading) => iops },
-  { name: 'sequential 1 MiB, MB/s', parameters: ['--rw=read', '--bs=1m', '--numjobs=1'], of: ({ bw_bytes }: Reading) => bw_bytes / 1e6 },
+  {
+    name: 'random 4 KiB, IOPS',
+    parameters: ['--rw=randread', '--bs=4k', '--numjobs=1'],
+    of: ({ iops }: Reading) => iops,
+  },
+  {
+    name: 'random 4 KiB by 4, IOPS',
+    parameters: ['--rw=randread', '--bs=4k', '--numjobs=4'],
+    of: ({ iops }: Reading) => iops,
+  },
+  {
+    name: 'sequential 1 MiB, MB/s',
+    parameters: ['--rw=read', '--bs=1m', '--numjobs=1'],
+    of: ({ bw_bytes }: Reading) => bw_bytes / 1e6,
+  },
 ] as const
-interface Reading { readonly iops: number; readonly bw_bytes: number }
+interface Reading {
+  readonly iops: number
+  readonly bw_bytes: number
+}
 
 function measure(file: string, parameters: readonly string[]): Reading {
-  const text = execFileSync('fio', ['--name=read', `--filename=${file}`, '--readonly', '--direct=1', '--ioengine=psync', '--time_based', '--ramp_time=1.5', `--runtime=${values.seconds}`, '--group_reporting', '--output-format=json', '--allow_file_create=0', ...parameters], { encoding: 'utf8' })
+  const text = execFileSync(
+    'fio',
+    [
+      '--name=read',
+      `--filename=${file}`,
+      '--readonly',
+      '--direct=1',
+      '--ioengine=psync',
+      '--time_based',
+      '--ramp_time=1.5',
+      `--runtime=${values.seconds}`,
+      '--group_reporting',
+      '--output-format=json',
+      '--allow_file_create=0',
+      ...parameters,
+    ],
+    { encoding: 'utf8' },
+  )
   const { jobs } = JSON.parse(text.slice(text.indexOf('{'))) as { jobs: { read: Reading }[] }
   const [job] = jobs
   if (job === undefined) throw new Error('fio measured nothing')
@@ -108,11 +165,22 @@ function inputs(): void {
   const raw = path.join(folder, 'mount.raw')
   if (!fs.existsSync(raw) || fs.statSync(raw).size !== Number(values.size) * mebibyte) {
     const file = fs.openSync(raw, 'w')
-    for (let index = 0; index < Number(values.size) / 16; index++) fs.writeSync(file, diskLike(16 * mebibyte, index + 1), 0, 16 * mebibyte, index * 16 * mebibyte)
+    for (let index = 0; index < Number(values.size) / 16; index++)
+      fs.writeSync(file, diskLike(16 * mebibyte, index + 1), 0, 16 * mebibyte, index * 16 * mebibyte)
     fs.closeSync(file)
   }
   for (const { file, qemu } of allFormats.slice(1)) {
-    execFileSync('qemu-img', ['convert', ...(file.includes('zlib') ? ['-c'] : []), ...(qemu === 'vpc' ? ['-o', 'force_size'] : []), '-f', 'raw', '-O', qemu, raw, path.join(folder, file)])
+    execFileSync('qemu-img', [
+      'convert',
+      ...(file.includes('zlib') ? ['-c'] : []),
+      ...(qemu === 'vpc' ? ['-o', 'force_size'] : []),
+      '-f',
+      'raw',
+      '-O',
+      qemu,
+      raw,
+      path.join(folder, file),
+    ])
   }
 }
 
@@ -126,7 +194,7 @@ for (let round = 0; round < rounds; round++) {
       try {
         for (const { name, parameters, of } of measures) {
           const key = JSON.stringify([format.name, name, server.name])
-          results.set(key, [...results.get(key) ?? [], of(measure(file, parameters))])
+          results.set(key, [...(results.get(key) ?? []), of(measure(file, parameters))])
         }
       } finally {
         stop()
@@ -134,7 +202,10 @@ for (let round = 0; round < rounds; round++) {
     }
   }
 }
-console.log(`Node ${process.version}, ${values.size} MiB, medians of ${rounds} interleaved rounds of ${values.seconds} s, after 1.5 s that do not count\n`)
+console.log(
+  `Node ${process.version}, ${values.size} MiB, medians of ${rounds} interleaved rounds of ${values.seconds} ` +
+    's, after 1.5 s that do not count\n',
+)
 console.log(`| image | reads | ${servers.map(({ name }) => name).join(' | ')} | vdisk to the best other |`)
 console.log(`| --- | --- | ${servers.map(() => '---').join(' | ')} | --- |`)
 for (const format of formats) {
@@ -142,6 +213,10 @@ for (const format of formats) {
     const numbers = servers.map((server) => median(results.get(JSON.stringify([format.name, name, server.name])) ?? []))
     const [ours = NaN, ...others] = numbers
     const best = Math.max(...others.filter((each) => !Number.isNaN(each)))
-    console.log(`| ${format.name} | ${name} | ${numbers.map((each) => Number.isNaN(each) ? '' : String(Math.round(each))).join(' | ')} | ${(ours / best).toFixed(2)} |`)
+    console.log(
+      `| ${format.name} | ${name} | ` +
+        (`${numbers.map((each) => (Number.isNaN(each) ? '' : String(Math.round(each)))).join(' | ')} | ` +
+          `${(ours / best).toFixed(2)} |`),
+    )
   }
 }

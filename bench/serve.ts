@@ -52,10 +52,25 @@ function copied(uri: string, flags: readonly string[]): number {
 }
 
 function random(uri: string, depth: number): number {
-  const text = execFileSync('fio', [
-    '--name=random', '--ioengine=nbd', `--uri=${uri}`, '--rw=randread', '--bs=4k', `--iodepth=${depth}`, '--time_based', `--runtime=${values.seconds}`, '--randseed=7', '--output-format=json',
-  ], { stdio: ['ignore', 'pipe', 'inherit'] }).toString()
-  const { jobs: [job] } = JSON.parse(text.slice(text.indexOf('{'))) as { jobs: readonly { read: { iops: number } }[] }
+  const text = execFileSync(
+    'fio',
+    [
+      '--name=random',
+      '--ioengine=nbd',
+      `--uri=${uri}`,
+      '--rw=randread',
+      '--bs=4k',
+      `--iodepth=${depth}`,
+      '--time_based',
+      `--runtime=${values.seconds}`,
+      '--randseed=7',
+      '--output-format=json',
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  ).toString()
+  const {
+    jobs: [job],
+  } = JSON.parse(text.slice(text.indexOf('{'))) as { jobs: readonly { read: { iops: number } }[] }
   return job?.read.iops ?? NaN
 }
 
@@ -73,12 +88,17 @@ function row(cells: readonly string[]): void {
   console.log(`| ${cells.join(' | ')} |`)
 }
 
-console.log(`vdisk ${execFileSync(process.execPath, [path.join(root, 'bin/run.js'), '--version']).toString().trim()}, ${execFileSync('qemu-nbd', ['--version']).toString().split('\n')[0] ?? ''}, Node ${process.version}, ${os.cpus().length} × ${os.cpus()[0]?.model ?? '?'}, ${full.name}, medians of ${runs} interleaved runs, page cache warm. A ratio above 1 says that vdisk is faster.\n`)
+console.log(
+  `vdisk ${execFileSync(process.execPath, [path.join(root, 'bin/run.js'), '--version'])
+    .toString()
+    .trim()}, ${execFileSync('qemu-nbd', ['--version']).toString().split('\n')[0] ?? ''}, Node ${process.version}, ${os.cpus().length} × ${os.cpus()[0]?.model ?? '?'}, ${full.name}, medians of ${runs} interleaved runs, page cache warm. A ratio above 1 says that vdisk is faster.\n`,
+)
 row(['image', 'measure', 'vdisk serve', 'qemu-nbd', 'ratio'])
 row(Array.from({ length: 5 }, () => '---'))
 for (const { name, qemu, extension, flags } of formats) {
   if (values.only !== undefined && !name.includes(values.only)) continue
-  const image = extension === 'raw' ? full.file : path.join(folder, `served-${path.basename(full.file, '.raw')}.${extension}`)
+  const image =
+    extension === 'raw' ? full.file : path.join(folder, `served-${path.basename(full.file, '.raw')}.${extension}`)
   if (!fs.existsSync(image)) {
     execFileSync('qemu-img', ['convert', ...flags, '-f', 'raw', '-O', qemu, '-S', '0', full.file, `${image}.new`])
     fs.renameSync(`${image}.new`, image)
@@ -86,7 +106,11 @@ for (const { name, qemu, extension, flags } of formats) {
   const temporary = fs.mkdtempSync(path.join(os.tmpdir(), 'vdisk-bench-'))
   const sockets = [path.join(temporary, 'vdisk'), path.join(temporary, 'qemu')] as const
   const servers = [
-    await listening(process.execPath, [path.join(root, 'bin/run.js'), 'serve', image, '--from', qemu, '--persistent', '--socket', sockets[0]], sockets[0]),
+    await listening(
+      process.execPath,
+      [path.join(root, 'bin/run.js'), 'serve', image, '--from', qemu, '--persistent', '--socket', sockets[0]],
+      sockets[0],
+    ),
     await listening('qemu-nbd', ['-r', '-t', '-e', '8', '-f', qemu, '-k', sockets[1], image], sockets[1]),
   ]
   try {

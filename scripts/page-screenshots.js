@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// Opens the page of `vdisk inspect --html` in headless Chromium, light and dark, and takes the pictures that README shows:
+// Opens the page of `vdisk inspect --html` in headless Chromium, light and dark, and takes the pictures that README
+// shows:
 //
 //   npm run build && node scripts/page-screenshots.js DISK [FOLDER]
 //
@@ -22,16 +23,43 @@ function run(cwd, program, ...parameters) {
 
 try {
   const page = join(scratch, 'page.html')
-  run(dirname(disk), process.execPath, fileURLToPath(new URL('../bin/run.js', import.meta.url)), 'inspect', basename(disk), '--html', page)
+  run(
+    dirname(disk),
+    process.execPath,
+    fileURLToPath(new URL('../bin/run.js', import.meta.url)),
+    'inspect',
+    basename(disk),
+    '--html',
+    page,
+  )
   // Chromium's own numbers: 0 is dark, 1 is light.
-  for (const [look, scheme] of [['light', 1], ['dark', 0]]) {
+  for (const [look, scheme] of [
+    ['light', 1],
+    ['dark', 0],
+  ]) {
     const network = join(scratch, 'network.json')
-    const said = run(scratch, 'chromium', '--headless', '--no-sandbox', '--disable-gpu', '--hide-scrollbars', '--window-size=1100,1180', `--user-data-dir=${join(scratch, look)}`,
-      `--blink-settings=preferredColorScheme=${scheme}`, '--enable-logging=stderr', `--log-net-log=${network}`, '--disable-background-networking', '--disable-component-update',
-      `--screenshot=${resolve(folder, `inspect-page-${look}.png`)}`, pathToFileURL(page).href)
+    const said = run(
+      scratch,
+      'chromium',
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--hide-scrollbars',
+      '--window-size=1100,1180',
+      `--user-data-dir=${join(scratch, look)}`,
+      `--blink-settings=preferredColorScheme=${scheme}`,
+      '--enable-logging=stderr',
+      `--log-net-log=${network}`,
+      '--disable-background-networking',
+      '--disable-component-update',
+      `--screenshot=${resolve(folder, `inspect-page-${look}.png`)}`,
+      pathToFileURL(page).href,
+    )
     const console = said.split('\n').filter((line) => line.includes(':CONSOLE'))
     if (console.length > 0) throw new Error(`the page said on the console:\n${console.join('\n')}`)
-    const asked = [...readFileSync(network, 'utf8').matchAll(/"url":"((?:https?|ftp|wss?):[^"]*)"/g)].map(([, url]) => url)
+    const asked = [...readFileSync(network, 'utf8').matchAll(/"url":"((?:https?|ftp|wss?):[^"]*)"/g)].map(
+      ([, url]) => url,
+    )
     // Chromium itself asks its maker for things; a page has no part in that.
     const foreign = asked.filter((url) => !/\.(google|googleapis|gvt1)\.com\//.test(url))
     if (foreign.length > 0) throw new Error(`the page asked for:\n${foreign.join('\n')}`)

@@ -20,13 +20,23 @@ if (files.length === 0) throw new Error('no tests found')
 const notes = mkdtempSync(join(tmpdir(), 'vdisk-tests-'))
 const skipped = join(notes, 'skipped')
 const reporters = ['--test-reporter=spec', '--test-reporter-destination=stdout']
-if (process.env.CI !== undefined) reporters.push(`--test-reporter=${new URL('skipped-reporter.js', import.meta.url)}`, `--test-reporter-destination=${skipped}`)
+if (process.env.CI !== undefined)
+  reporters.push(
+    `--test-reporter=${new URL('skipped-reporter.js', import.meta.url)}`,
+    `--test-reporter-destination=${skipped}`,
+  )
 try {
-  // Node itself would leave a processor free: with two of them everything would take twice as long. More than four would fight over loop devices and memory.
-  const run = spawnSync(process.execPath, ['--test', `--test-concurrency=${Math.min(4, availableParallelism())}`, ...reporters, ...files.sort()], { stdio: 'inherit', cwd: root })
+  // Node itself would leave a processor free: with two of them everything would take twice as long. More than four
+  // would fight over loop devices and memory.
+  const run = spawnSync(
+    process.execPath,
+    ['--test', `--test-concurrency=${Math.min(4, availableParallelism())}`, ...reporters, ...files.sort()],
+    { stdio: 'inherit', cwd: root },
+  )
   process.exitCode = run.status ?? 1
   const names = existsSync(skipped) ? readFileSync(skipped, 'utf8') : ''
-  if (process.exitCode === 0 && process.env.CI !== undefined && !existsSync(skipped)) throw new Error('nothing is known of skipped tests')
+  if (process.exitCode === 0 && process.env.CI !== undefined && !existsSync(skipped))
+    throw new Error('nothing is known of skipped tests')
   if (names !== '') {
     process.stderr.write(`skipped, and CI runs all tests:\n${names}`)
     process.exitCode ||= 1

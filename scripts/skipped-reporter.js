@@ -1,8 +1,9 @@
 // A reporter of Node's test runner that writes one line for every test that was skipped or is still to be done.
-export default async function * skippedReporter(source) {
+export default async function* skippedReporter(source) {
   for await (const { type, data } of source) {
     if (type !== 'test:pass' && type !== 'test:fail') continue
     const mark = data.skip ?? data.todo
-    if (mark !== undefined && mark !== false) yield `  ${data.file ?? ''}: ${data.name}${typeof mark === 'string' ? ` (${mark})` : ''}\n`
+    if (mark !== undefined && mark !== false)
+      yield `  ${data.file ?? ''}: ${data.name}${typeof mark === 'string' ? ` (${mark})` : ''}\n`
   }
 }

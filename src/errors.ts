@@ -1,12 +1,30 @@
 /** What kind of thing went wrong; decides the exit code (docs/architecture.md, "Errors"). */
 export type ErrorKind =
-  | 'negative' | 'usage' | 'refused' | 'corrupt' | 'unsupported' | 'reference'
-  | 'target' | 'mismatch' | 'partial' | 'internal' | 'aborted'
+  | 'negative'
+  | 'usage'
+  | 'refused'
+  | 'corrupt'
+  | 'unsupported'
+  | 'reference'
+  | 'target'
+  | 'mismatch'
+  | 'partial'
+  | 'internal'
+  | 'aborted'
 
 /** The process exit code of each kind. */
 export const exitCodes: Readonly<Record<ErrorKind, number>> = {
-  negative: 1, usage: 2, refused: 3, corrupt: 4, unsupported: 5, reference: 6,
-  target: 7, mismatch: 8, partial: 9, internal: 70, aborted: 130,
+  negative: 1,
+  usage: 2,
+  refused: 3,
+  corrupt: 4,
+  unsupported: 5,
+  reference: 6,
+  target: 7,
+  mismatch: 8,
+  partial: 9,
+  internal: 70,
+  aborted: 130,
 }
 
 /** Facts for programs: where it happened and what was found. Offsets and sizes are bytes. */
@@ -23,7 +41,8 @@ const brand = Symbol.for('vdisk.ImageError')
 
 /**
  * The one error type of vdisk. `code` is stable (`E_TRUNCATED`), `message` says what, in which file, at which byte,
- * what was expected and what was found. Recognise it with {@link isImageError}: two copies of the package may be loaded.
+ * what was expected and what was found. Recognise it with {@link isImageError}: two copies of the package may be
+ * loaded.
  */
 export class ImageError extends Error {
   readonly kind: ErrorKind
@@ -48,18 +67,36 @@ export function isImageError(value: unknown): value is ImageError {
 }
 
 /** An error taken apart, to be sent to another thread: class and brand do not survive the way. */
-export interface ErrorParts { readonly kind?: ErrorKind; readonly code?: string; readonly message: string; readonly stack?: string; readonly hint?: string; readonly details?: ErrorDetails }
+export interface ErrorParts {
+  readonly kind?: ErrorKind
+  readonly code?: string
+  readonly message: string
+  readonly stack?: string
+  readonly hint?: string
+  readonly details?: ErrorDetails
+}
 
 export function takenApart(error: unknown): ErrorParts {
   if (isImageError(error)) {
-    return { kind: error.kind, code: error.code, message: error.message, details: error.details, ...(error.hint === undefined ? {} : { hint: error.hint }) }
+    return {
+      kind: error.kind,
+      code: error.code,
+      message: error.message,
+      details: error.details,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+    }
   }
-  if (error instanceof Error) return { message: error.message, ...(error.stack === undefined ? {} : { stack: error.stack }) }
+  if (error instanceof Error)
+    return { message: error.message, ...(error.stack === undefined ? {} : { stack: error.stack }) }
   return { message: String(error) }
 }
 
 export function rebuilt({ kind, code, message, hint, details, stack }: ErrorParts): Error {
-  if (kind !== undefined && code !== undefined) return new ImageError(kind, code, message, { ...(hint === undefined ? {} : { hint }), ...(details === undefined ? {} : { details }) })
+  if (kind !== undefined && code !== undefined)
+    return new ImageError(kind, code, message, {
+      ...(hint === undefined ? {} : { hint }),
+      ...(details === undefined ? {} : { details }),
+    })
   const error = new Error(message)
   if (stack !== undefined) error.stack = stack
   return error
@@ -102,6 +139,8 @@ export function aborted(message = 'interrupted', options?: ImageErrorOptions): I
 
 /** Text from an image or a file name, made safe to print: control and bidirectional characters are escaped. */
 export function printable(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/gu, (character) =>
-    `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return text.replace(
+    /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }

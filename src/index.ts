@@ -6,21 +6,56 @@ export { convert, type ConvertOptions, type ConvertResult, type TargetOutput } f
 export type { SourceInput } from './operations/source.js'
 export { check, type CheckImageOptions, type CheckResult, type LayerCheck } from './operations/check.js'
 export type { FindingGroup, Severity } from './operations/findings.js'
-export { flattenChain, showChain, type ChainLayer, type ChainResult, type FlattenOptions, type FlattenResult, type LinkState } from './operations/chain.js'
+export {
+  flattenChain,
+  showChain,
+  type ChainLayer,
+  type ChainResult,
+  type FlattenOptions,
+  type FlattenResult,
+  type LinkState,
+} from './operations/chain.js'
 export { commitChain, type CommitOptions, type CommitResult } from './operations/commit.js'
 export { rebaseChain, type RebaseOptions, type RebaseResult } from './operations/rebase.js'
-export { relinkChain, type LinkedImage, type ParentRecord, type RelinkOptions, type RelinkResult } from './operations/relink.js'
+export {
+  relinkChain,
+  type LinkedImage,
+  type ParentRecord,
+  type RelinkOptions,
+  type RelinkResult,
+} from './operations/relink.js'
 export { compare, type CompareOptions, type CompareResult } from './operations/compare.js'
 export { create, type CreateOptions, type CreateResult } from './operations/create.js'
 export { hash, type HashOptions, type HashResult } from './operations/hash.js'
 export { formats, type FormatInfo } from './operations/formats.js'
-export { map, type DiskMap, type MapExtent, type MapKind, type MapLayer, type MapOptions, type MapTotals } from './operations/map.js'
-export { usedOnly, type DirtyChoice, type UsedOnly, type UsedOnlyOptions, type VolumeUse } from './operations/used-only.js'
+export {
+  map,
+  type DiskMap,
+  type MapExtent,
+  type MapKind,
+  type MapLayer,
+  type MapOptions,
+  type MapTotals,
+} from './operations/map.js'
+export {
+  usedOnly,
+  type DirtyChoice,
+  type UsedOnly,
+  type UsedOnlyOptions,
+  type VolumeUse,
+} from './operations/used-only.js'
 export { measure, type MeasureOptions, type MeasureResult } from './operations/measure.js'
 export { Image, openImage, type ImageOptions, type Run } from './operations/image.js'
 export type { ChainOptions, ReadOptions, SourceInfo } from './operations/opening.js'
 export type { ParentMapping } from './formats/parent-map.js'
-export { inspect, type FilesystemInfo, type InspectIssue, type InspectOptions, type InspectResult, type PartitionInfo } from './operations/inspect.js'
+export {
+  inspect,
+  type FilesystemInfo,
+  type InspectIssue,
+  type InspectOptions,
+  type InspectResult,
+  type PartitionInfo,
+} from './operations/inspect.js'
 export type { BootDiagnosis } from './operations/boot/diagnosis.js'
 export type { BootCode, BootCodeKind } from './operations/boot/code.js'
 export type { BootLoader } from './operations/boot/loaders.js'
@@ -35,7 +70,16 @@ export { injectPartition, type InjectOptions, type InjectResult } from './operat
 export { info, type ImageInfo, type InfoOptions, type LayerInfo, type Problem } from './operations/info.js'
 export { copyFiles, type CopyFilesOptions, type CopyFilesResult } from './operations/copy-files.js'
 export { listFiles, type FileList, type ListedFile, type ListOptions } from './operations/list-files.js'
-export { mount, type AttachedDevice, type MountedFilesystem, type MountMode, type MountOptions, type MountResult, type MountSession, type ShownFile } from './operations/mount.js'
+export {
+  mount,
+  type AttachedDevice,
+  type MountedFilesystem,
+  type MountMode,
+  type MountOptions,
+  type MountResult,
+  type MountSession,
+  type ShownFile,
+} from './operations/mount.js'
 export { cleanMounts, mounts, type CleanedMount, type ListedMount } from './operations/mounts.js'
 export { unmount, type UnmountedImage, type UnmountOptions } from './operations/unmount.js'
 export { readFile, type ReadFileOptions } from './operations/read-file.js'
@@ -46,36 +90,108 @@ export type { DeviceOptions, DeviceOutcome } from './operations/device/target.js
 export type { Confirmation, ConfirmationQuestion } from './operations/device/confirmation.js'
 export type { TargetDescription } from './operations/device/description.js'
 export { guardTarget, type GuardPass, type TargetFacts, type TargetOverrides } from './operations/device/guards.js'
-export { disks, type DisksOptions, type DisksResult, type HeldFilesystem, type ListedDisk, type ListedPartition } from './operations/disks.js'
+export {
+  disks,
+  type DisksOptions,
+  type DisksResult,
+  type HeldFilesystem,
+  type ListedDisk,
+  type ListedPartition,
+} from './operations/disks.js'
 export { imageDisk, type ImageDiskOptions, type ImageDiskResult, type ImagingPlan } from './operations/image-disk.js'
 export { resumeImage, type ResumeImageOptions } from './operations/resume-image.js'
-export { readImageRecord, writeImageRecord, type Consistency, type ImageRecord, type RecordedDigest, type RecordedSource } from './operations/imaging/record.js'
-export type { GuardAnswer } from './operations/imaging/guards.js'
-export type { DeviceUse, Disk, DiskKind, DiskPartition, DiskPlatform, FoundDevice, HolderRole, Place } from './device/types.js'
 export {
-  createSnapshot, deleteSnapshot, extractSnapshot, listSnapshots,
-  type SnapshotChangeOptions, type SnapshotChangeResult, type SnapshotInfo, type SnapshotListResult, type SnapshotOptions,
+  readImageRecord,
+  writeImageRecord,
+  type Consistency,
+  type ImageRecord,
+  type RecordedDigest,
+  type RecordedSource,
+} from './operations/imaging/record.js'
+export type { GuardAnswer } from './operations/imaging/guards.js'
+export type {
+  DeviceUse,
+  Disk,
+  DiskKind,
+  DiskPartition,
+  DiskPlatform,
+  FoundDevice,
+  HolderRole,
+  Place,
+} from './device/types.js'
+export {
+  createSnapshot,
+  deleteSnapshot,
+  extractSnapshot,
+  listSnapshots,
+  type SnapshotChangeOptions,
+  type SnapshotChangeResult,
+  type SnapshotInfo,
+  type SnapshotListResult,
+  type SnapshotOptions,
 } from './operations/snapshot.js'
 export { serve, type ServedExport, type ServeOptions, type ServeReady, type ServeResult } from './operations/serve.js'
 export type { Progress } from './engine/progress.js'
 export type { HashAlgorithm } from './engine/hash.js'
 export type { Range, RangeSummary } from './engine/ranges.js'
-export { exitCodes, ImageError, isImageError, type ErrorDetails, type ErrorKind, type ImageErrorOptions } from './errors.js'
+export {
+  exitCodes,
+  ImageError,
+  isImageError,
+  type ErrorDetails,
+  type ErrorKind,
+  type ImageErrorOptions,
+} from './errors.js'
 export { corrupt, printable, reference, refused, targetError, unsupported, usage } from './errors.js'
 
 // For plugins that add formats.
 export { Registry, builtinDrivers, type RegisteredDriver } from './formats/registry.js'
 export {
   driverApiVersion,
-  type Certainty, type CheckOptions, type CheckProgress, type CreateContext, type DiskImage, type DiskShape, type FileReference, type Finding, type FormatDriver, type ImageIdentity, type ImageSnapshot,
-  type ImageWriter, type OpenContext, type OptionSpec, type OptionValues, type ParentReference, type ParentShape, type RepairAction, type WritableImage,
+  type Certainty,
+  type CheckOptions,
+  type CheckProgress,
+  type CreateContext,
+  type DiskImage,
+  type DiskShape,
+  type FileReference,
+  type Finding,
+  type FormatDriver,
+  type ImageIdentity,
+  type ImageSnapshot,
+  type ImageWriter,
+  type OpenContext,
+  type OptionSpec,
+  type OptionValues,
+  type ParentReference,
+  type ParentShape,
+  type RepairAction,
+  type WritableImage,
 } from './formats/driver.js'
 export type { BlockSource, ByteStore, Codec, Extent, Fact, Note, Section } from './block/types.js'
 export { ExtentReader } from './block/read.js'
 export { MemoryStore } from './block/memory-store.js'
 export {
-  ascii, bytes, flags32, flags64, guid, nilUuid, offset64, struct, u16, u32, u64, u8, utf16, uuid,
-  type Endian, type Field, type FieldRow, type Struct, type StructValues, type ValuesOf,
+  ascii,
+  bytes,
+  flags32,
+  flags64,
+  guid,
+  nilUuid,
+  offset64,
+  struct,
+  u16,
+  u32,
+  u64,
+  u8,
+  utf16,
+  uuid,
+  type Endian,
+  type Field,
+  type FieldRow,
+  type Struct,
+  type StructValues,
+  type ValuesOf,
 } from './binary/struct.js'
 export { ceilDivide, isPowerOfTwo, roundDown, roundUp, safeNumber } from './binary/integers.js'
 export { isZero } from './binary/zero.js'

@@ -29,15 +29,31 @@ let castagnoli: Uint32Array[] | undefined
  */
 export function crc32c(bytes: Uint8Array, seed = 0): number {
   castagnoli ??= slices(0x82f63b78)
-  const [t0, t1, t2, t3, t4, t5, t6, t7] = castagnoli as [Uint32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array]
+  const [t0, t1, t2, t3, t4, t5, t6, t7] = castagnoli as [
+    Uint32Array,
+    Uint32Array,
+    Uint32Array,
+    Uint32Array,
+    Uint32Array,
+    Uint32Array,
+    Uint32Array,
+    Uint32Array,
+  ]
   let crc = ~seed
   let at = 0
   const end = bytes.length
   /* eslint-disable @typescript-eslint/no-non-null-assertion -- every index is below 256 or below the length by construction */
   for (; at + 8 <= end; at += 8) {
     const low = crc ^ (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24))
-    crc = t7[low & 0xff]! ^ t6[(low >>> 8) & 0xff]! ^ t5[(low >>> 16) & 0xff]! ^ t4[low >>> 24]!
-      ^ t3[bytes[at + 4]!]! ^ t2[bytes[at + 5]!]! ^ t1[bytes[at + 6]!]! ^ t0[bytes[at + 7]!]!
+    crc =
+      t7[low & 0xff]! ^
+      t6[(low >>> 8) & 0xff]! ^
+      t5[(low >>> 16) & 0xff]! ^
+      t4[low >>> 24]! ^
+      t3[bytes[at + 4]!]! ^
+      t2[bytes[at + 5]!]! ^
+      t1[bytes[at + 6]!]! ^
+      t0[bytes[at + 7]!]!
   }
   for (; at < end; at++) crc = (crc >>> 8) ^ t0[(crc ^ bytes[at]!) & 0xff]!
   /* eslint-enable @typescript-eslint/no-non-null-assertion */
@@ -57,7 +73,9 @@ export function crc32(bytes: Uint8Array, seed = 0): number {
   return ~crc >>> 0
 }
 
-/** The one's complement of the sum of all bytes, 32 bits wide: VHD footers and headers (VHD specification, "Checksum"). */
+/**
+ * The one's complement of the sum of all bytes, 32 bits wide: VHD footers and headers (VHD specification, "Checksum").
+ */
 export function onesComplementSum(bytes: Uint8Array): number {
   let sum = 0
   for (const byte of bytes) sum += byte
@@ -66,7 +84,10 @@ export function onesComplementSum(bytes: Uint8Array): number {
 
 let ansi: Uint32Array | undefined
 
-/** CRC-16 (reflected polynomial 0xA001, no final xor), as the group descriptors of ext4 use it. `seed` is the register to begin with. */
+/**
+ * CRC-16 (reflected polynomial 0xA001, no final xor), as the group descriptors of ext4 use it. `seed` is the register
+ * to begin with.
+ */
 export function crc16(bytes: Uint8Array, seed: number): number {
   ansi ??= table(0xa001)
   let crc = seed

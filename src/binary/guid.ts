@@ -6,14 +6,18 @@ export function uuidText(bytes: Uint8Array): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
 }
 
-/** The 16 bytes of a text `xxxxxxxx-xxxx-…` in plain order, or undefined when the text is no UUID. Braces are allowed. */
+/**
+ * The 16 bytes of a text `xxxxxxxx-xxxx-…` in plain order, or undefined when the text is no UUID. Braces are allowed.
+ */
 export function parseUuid(text: string): Uint8Array | undefined {
   const bare = text.replace(/^\{(.*)\}$/, '$1')
   if (!/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i.test(bare)) return undefined
   return new Uint8Array(Buffer.from(bare.replaceAll('-', ''), 'hex'))
 }
 
-/** Swaps between plain order and Microsoft's mixed order (first three groups little-endian): VHDX, GPT. Its own inverse. */
+/**
+ * Swaps between plain order and Microsoft's mixed order (first three groups little-endian): VHDX, GPT. Its own inverse.
+ */
 export function swapGuid(bytes: Uint8Array): Uint8Array {
   const order = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15]
   return Uint8Array.from(order, (index) => bytes[index] ?? 0)

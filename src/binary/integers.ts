@@ -6,7 +6,9 @@ import { corrupt } from '../errors.js'
  */
 export function safeNumber(value: bigint, what: string): number {
   if (value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER)) {
-    throw corrupt('E_TOO_LARGE', `${what} is ${value}, more than 2^53−1 bytes: no such file can exist`, { details: { value } })
+    throw corrupt('E_TOO_LARGE', `${what} is ${value}, more than 2^53−1 bytes: no such file can exist`, {
+      details: { value },
+    })
   }
   return Number(value)
 }

@@ -19,7 +19,8 @@ interface Element {
 }
 
 /**
- * The value of a property list in XML (Apple's PropertyList-1.0.dtd), as diskutil and hdiutil print them and disk images hold them.
+ * The value of a property list in XML (Apple's PropertyList-1.0.dtd), as diskutil and hdiutil print them and disk
+ * images hold them.
  * @throws SyntaxError when it is none, or nested deeper than 64.
  */
 export function parsePlist(text: string): PlistValue {
@@ -47,7 +48,8 @@ class PlistReader {
 
   open(name: string): void {
     const parent = this.#open.at(-1)
-    if (parent === undefined ? name !== 'plist' : !values.has(name)) throw new SyntaxError(`<${name}> stands where it has no meaning`)
+    if (parent === undefined ? name !== 'plist' : !values.has(name))
+      throw new SyntaxError(`<${name}> stands where it has no meaning`)
     if (parent !== undefined) this.#admit(parent, name)
     if (this.#open.length > deepest) throw new SyntaxError('it is nested too deep')
     this.#open.push({ name, text: '', items: [], members: [], key: undefined })
@@ -56,7 +58,8 @@ class PlistReader {
   text(part: string): void {
     const element = this.#open.at(-1)
     if (element !== undefined && leaves.has(element.name)) element.text += part
-    else if (part.trim() !== '') throw new SyntaxError(`${JSON.stringify(part.trim().slice(0, 20))} stands between elements`)
+    else if (part.trim() !== '')
+      throw new SyntaxError(`${JSON.stringify(part.trim().slice(0, 20))} stands between elements`)
   }
 
   close(): void {
@@ -74,8 +77,10 @@ class PlistReader {
 
   #admit(parent: Element, name: string): void {
     const isKey = name === 'key'
-    const fits = parent.name === 'dict' ? isKey === (parent.key === undefined)
-      : !isKey && (parent.name === 'array' || (parent.name === 'plist' && this.#value === undefined))
+    const fits =
+      parent.name === 'dict'
+        ? isKey === (parent.key === undefined)
+        : !isKey && (parent.name === 'array' || (parent.name === 'plist' && this.#value === undefined))
     if (!fits) throw new SyntaxError(`<${name}> stands in <${parent.name}> where it does not belong`)
   }
 }
@@ -83,8 +88,10 @@ class PlistReader {
 function valueOf({ name, text, items, members, key }: Element): PlistValue {
   switch (name) {
     case 'true':
-    case 'false': return name === 'true'
-    case 'array': return items
+    case 'false':
+      return name === 'true'
+    case 'array':
+      return items
     case 'dict':
       if (key !== undefined) throw new SyntaxError(`${JSON.stringify(key.slice(0, 40))} has no value`)
       // Not by assignment: a key may be called __proto__.
@@ -92,9 +99,11 @@ function valueOf({ name, text, items, members, key }: Element): PlistValue {
     case 'integer':
     case 'real': {
       const number = Number(text)
-      if (text.trim() === '' || Number.isNaN(number)) throw new SyntaxError(`${JSON.stringify(text.slice(0, 20))} is no number`)
+      if (text.trim() === '' || Number.isNaN(number))
+        throw new SyntaxError(`${JSON.stringify(text.slice(0, 20))} is no number`)
       return number
     }
-    default: return text
+    default:
+      return text
   }
 }

@@ -23,7 +23,9 @@ export interface Field<Value> {
 }
 
 /** The values of a structure, by field name. */
-export type ValuesOf<Table> = { -readonly [Name in keyof Table]: Table[Name] extends Field<infer Value> ? Value : never }
+export type ValuesOf<Table> = {
+  -readonly [Name in keyof Table]: Table[Name] extends Field<infer Value> ? Value : never
+}
 /** The values that {@link Struct.read} gives for a declared structure. */
 export type StructValues<Of> = Of extends Struct<infer Table> ? ValuesOf<Table> : never
 
@@ -45,16 +47,24 @@ export interface Struct<Table> {
   write(values: ValuesOf<Table>, base?: Uint8Array): Uint8Array
   /** Writes the structure into memory that is there; bytes of no declared field stay. */
   writeInto(view: DataView, at: number, values: ValuesOf<Table>): void
-  /** A copy of the structure's bytes in which one field is zero, to take a checksum over. `length` extends beyond the declared size. */
+  /**
+   * A copy of the structure's bytes in which one field is zero, to take a checksum over. `length` extends beyond the
+   * declared size.
+   */
   without(field: keyof Table & string, bytes: Uint8Array, length?: number): Uint8Array
   /** Every field with its place and value. `position` is where the structure begins in the file. */
   rows(bytes: Uint8Array, position: number): FieldRow[]
 }
 
-export function struct<Table extends Record<string, Field<unknown>>>(endian: Endian, size: number, fields: Table): Struct<Table> {
+export function struct<Table extends Record<string, Field<unknown>>>(
+  endian: Endian,
+  size: number,
+  fields: Table,
+): Struct<Table> {
   const entries = Object.entries<Field<unknown>>(fields)
   for (const [name, field] of entries) {
-    if (field.offset + field.length > size) throw new RangeError(`field ${name} lies outside its structure of ${size} bytes`)
+    if (field.offset + field.length > size)
+      throw new RangeError(`field ${name} lies outside its structure of ${size} bytes`)
   }
   const need = (bytes: Uint8Array, at: number): DataView => {
     if (bytes.length - at < size) {
@@ -111,25 +121,61 @@ function shown(value: unknown): string | number | bigint {
 const isLittle = (endian: Endian): boolean => endian === 'little'
 
 export function u8(offset: number): Field<number> {
-  return { offset, length: 1, display: 'decimal', get: (view, at) => view.getUint8(at), set: (view, at, value) => view.setUint8(at, value) }
+  return {
+    offset,
+    length: 1,
+    display: 'decimal',
+    get: (view, at) => view.getUint8(at),
+    set: (view, at, value) => view.setUint8(at, value),
+  }
 }
 export function u16(offset: number): Field<number> {
-  return { offset, length: 2, display: 'decimal', get: (view, at, endian) => view.getUint16(at, isLittle(endian)), set: (view, at, value, endian) => view.setUint16(at, value, isLittle(endian)) }
+  return {
+    offset,
+    length: 2,
+    display: 'decimal',
+    get: (view, at, endian) => view.getUint16(at, isLittle(endian)),
+    set: (view, at, value, endian) => view.setUint16(at, value, isLittle(endian)),
+  }
 }
 export function u32(offset: number, display: 'decimal' | 'hex' = 'decimal'): Field<number> {
-  return { offset, length: 4, display, get: (view, at, endian) => view.getUint32(at, isLittle(endian)), set: (view, at, value, endian) => view.setUint32(at, value, isLittle(endian)) }
+  return {
+    offset,
+    length: 4,
+    display,
+    get: (view, at, endian) => view.getUint32(at, isLittle(endian)),
+    set: (view, at, value, endian) => view.setUint32(at, value, isLittle(endian)),
+  }
 }
 /** A 64-bit word as it is: for values that may hold all ones. Use {@link offset64} for places and sizes. */
 export function u64(offset: number, display: 'decimal' | 'hex' = 'decimal'): Field<bigint> {
-  return { offset, length: 8, display, get: (view, at, endian) => view.getBigUint64(at, isLittle(endian)), set: (view, at, value, endian) => view.setBigUint64(at, value, isLittle(endian)) }
+  return {
+    offset,
+    length: 8,
+    display,
+    get: (view, at, endian) => view.getBigUint64(at, isLittle(endian)),
+    set: (view, at, value, endian) => view.setBigUint64(at, value, isLittle(endian)),
+  }
 }
 /** A 64-bit place or size in bytes, as a number. Reading throws E_TOO_LARGE above 2^53−1. */
 export function offset64(offset: number, what: string): Field<number> {
-  return { offset, length: 8, display: 'decimal', get: (view, at, endian) => safeNumber(view.getBigUint64(at, isLittle(endian)), what), set: (view, at, value, endian) => view.setBigUint64(at, BigInt(value), isLittle(endian)) }
+  return {
+    offset,
+    length: 8,
+    display: 'decimal',
+    get: (view, at, endian) => safeNumber(view.getBigUint64(at, isLittle(endian)), what),
+    set: (view, at, value, endian) => view.setBigUint64(at, BigInt(value), isLittle(endian)),
+  }
 }
 /** A 32-bit word of flags. */
 export function flags32(offset: number): Field<bigint> {
-  return { offset, length: 4, display: 'hex', get: (view, at, endian) => BigInt(view.getUint32(at, isLittle(endian))), set: (view, at, value, endian) => view.setUint32(at, Number(value), isLittle(endian)) }
+  return {
+    offset,
+    length: 4,
+    display: 'hex',
+    get: (view, at, endian) => BigInt(view.getUint32(at, isLittle(endian))),
+    set: (view, at, value, endian) => view.setUint32(at, Number(value), isLittle(endian)),
+  }
 }
 /** A 64-bit word of flags. */
 export function flags64(offset: number): Field<bigint> {
@@ -138,7 +184,9 @@ export function flags64(offset: number): Field<bigint> {
 /** Bytes as they are; reading copies. */
 export function bytes(offset: number, length: number): Field<Uint8Array> {
   return {
-    offset, length, display: 'bytes',
+    offset,
+    length,
+    display: 'bytes',
     get: (view, at) => Uint8Array.from(new Uint8Array(view.buffer, view.byteOffset + at, length)),
     set: (view, at, value) => new Uint8Array(view.buffer, view.byteOffset + at, length).set(value.subarray(0, length)),
   }
@@ -146,15 +194,26 @@ export function bytes(offset: number, length: number): Field<Uint8Array> {
 /** One byte a character, NUL padded; trailing NULs are not part of the value. */
 export function ascii(offset: number, length: number): Field<string> {
   return {
-    offset, length, display: 'text',
-    get: (view, at) => Buffer.from(view.buffer, view.byteOffset + at, length).toString('latin1').replace(/\0+$/, ''),
-    set: (view, at, value) => { Buffer.from(view.buffer, view.byteOffset + at, length).fill(0).write(value, 'latin1') },
+    offset,
+    length,
+    display: 'text',
+    get: (view, at) =>
+      Buffer.from(view.buffer, view.byteOffset + at, length)
+        .toString('latin1')
+        .replace(/\0+$/, ''),
+    set: (view, at, value) => {
+      Buffer.from(view.buffer, view.byteOffset + at, length)
+        .fill(0)
+        .write(value, 'latin1')
+    },
   }
 }
 /** UTF-16 up to the first NUL, in the byte order given (which need not be the structure's). `length` in bytes. */
 export function utf16(offset: number, length: number, order: Endian): Field<string> {
   return {
-    offset, length, display: 'text',
+    offset,
+    length,
+    display: 'text',
     get: (view, at) => {
       let text = ''
       for (let unit = 0; unit + 1 < length; unit += 2) {
@@ -165,13 +224,20 @@ export function utf16(offset: number, length: number, order: Endian): Field<stri
       return text
     },
     set: (view, at, value) => {
-      for (let unit = 0; unit + 1 < length; unit += 2) view.setUint16(at + unit, value.charCodeAt(unit / 2) || 0, isLittle(order))
+      for (let unit = 0; unit + 1 < length; unit += 2)
+        view.setUint16(at + unit, value.charCodeAt(unit / 2) || 0, isLittle(order))
     },
   }
 }
-function identifier(offset: number, text: (bytes: Uint8Array) => string, parse: (text: string) => Uint8Array | undefined): Field<string> {
+function identifier(
+  offset: number,
+  text: (bytes: Uint8Array) => string,
+  parse: (text: string) => Uint8Array | undefined,
+): Field<string> {
   return {
-    offset, length: 16, display: 'text',
+    offset,
+    length: 16,
+    display: 'text',
     get: (view, at) => text(new Uint8Array(view.buffer, view.byteOffset + at, 16)),
     set: (view, at, value) => {
       const parsed = parse(value)

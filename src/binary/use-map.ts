@@ -10,8 +10,10 @@ interface Page {
 }
 
 /**
- * How often each unit of a file is used, and by what kinds of owner (0 to 7). Only pages that something uses take memory; when they
- * are too many, the highest are let go, and the map is complete up to `limit` only: what lies beyond is for another round.
+ * How often each unit of a file is used, and by what kinds of owner (0 to 7). Only pages that something uses take
+ * memory; when they
+ * are too many, the highest are let go, and the map is complete up to `limit` only: what lies beyond is for another
+ * round.
  */
 export class UseMap {
   readonly #budget: number
@@ -21,7 +23,10 @@ export class UseMap {
   #limit = Infinity
   #last: Page | undefined
 
-  /** @param budget bytes of memory; a page of 65,536 units takes 128 KiB, or 576 KiB where units are used more than 255 times. */
+  /**
+   * @param budget bytes of memory; a page of 65,536 units takes 128 KiB, or 576 KiB where units are used more than 255
+   * times.
+   */
   constructor(budget: number) {
     this.#budget = budget
   }

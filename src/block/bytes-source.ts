@@ -16,7 +16,13 @@ export class BytesSource implements BlockSource {
   }
 
   extentAt(offset: number, limit: number): Extent {
-    return { kind: 'data', offset, length: Math.min(limit, this.capacity - offset), store: this.#store, position: offset }
+    return {
+      kind: 'data',
+      offset,
+      length: Math.min(limit, this.capacity - offset),
+      store: this.#store,
+      position: offset,
+    }
   }
 
   read(offset: number, target: Uint8Array): void {

@@ -18,13 +18,15 @@ export class ConcatenatedSource implements BlockSource {
   constructor(pieces: readonly BlockSource[], sectorSize: 512 | 4096) {
     this.#pieces = pieces.filter(({ capacity }) => capacity > 0)
     this.#starts = new Float64Array(this.#pieces.length + 1)
-    for (const [index, piece] of this.#pieces.entries()) this.#starts[index + 1] = (this.#starts[index] ?? 0) + piece.capacity
+    for (const [index, piece] of this.#pieces.entries())
+      this.#starts[index + 1] = (this.#starts[index] ?? 0) + piece.capacity
     this.capacity = this.#starts[this.#pieces.length] ?? 0
     if (!Number.isSafeInteger(this.capacity)) throw new RangeError('the pieces are larger than 2^53 bytes together')
     this.sectorSize = sectorSize
     // Status changes at the pieces' borders too.
     let grain = Math.min(1048576, ...this.#pieces.map((piece) => piece.grain))
-    while (grain > 1 && this.#starts.some((start, index) => index < this.#pieces.length && start % grain !== 0)) grain = Math.floor(grain / 2)
+    while (grain > 1 && this.#starts.some((start, index) => index < this.#pieces.length && start % grain !== 0))
+      grain = Math.floor(grain / 2)
     this.grain = grain
   }
 
@@ -38,8 +40,13 @@ export class ConcatenatedSource implements BlockSource {
     }
     const piece = this.#pieces[low]
     const start = this.#starts[low] ?? 0
-    if (piece === undefined || offset < 0 || offset >= this.capacity) throw new RangeError(`offset ${offset} leaves the disk of ${this.capacity} bytes`)
-    return movedExtent(piece.extentAt(offset - start, Math.min(limit, piece.capacity - (offset - start))), offset, start)
+    if (piece === undefined || offset < 0 || offset >= this.capacity)
+      throw new RangeError(`offset ${offset} leaves the disk of ${this.capacity} bytes`)
+    return movedExtent(
+      piece.extentAt(offset - start, Math.min(limit, piece.capacity - (offset - start))),
+      offset,
+      start,
+    )
   }
 
   read(offset: number, target: Uint8Array): void {
@@ -58,10 +65,15 @@ interface Patch {
 }
 
 /**
- * A disk with a few changes laid over it in memory, and perhaps another capacity: larger is zero at the end. Of changes that cover the
+ * A disk with a few changes laid over it in memory, and perhaps another capacity: larger is zero at the end. Of changes
+ * that cover the
  * same bytes the later one counts. The changes are small: all of them are kept.
  */
-export function patchedSource(source: BlockSource, patches: readonly Patch[], shape: { readonly capacity: number; readonly sectorSize: 512 | 4096 }): BlockSource {
+export function patchedSource(
+  source: BlockSource,
+  patches: readonly Patch[],
+  shape: { readonly capacity: number; readonly sectorSize: 512 | 4096 },
+): BlockSource {
   const below = resizedSource(source, shape.capacity)
   const pieces: BlockSource[] = []
   let at = 0
@@ -82,7 +94,10 @@ export function patchedSource(source: BlockSource, patches: readonly Patch[], sh
 /** Another capacity: cut off, or filled up with zeros. Nothing is looked at. */
 function resizedSource(source: BlockSource, capacity: number): BlockSource {
   if (capacity <= source.capacity) return new SliceSource(source, 0, capacity)
-  return new ConcatenatedSource([source, new ZeroSource(capacity - source.capacity, source.sectorSize)], source.sectorSize)
+  return new ConcatenatedSource(
+    [source, new ZeroSource(capacity - source.capacity, source.sectorSize)],
+    source.sectorSize,
+  )
 }
 
 /** The ranges that patches cover, ascending, those that touch joined. */

@@ -1,6 +1,9 @@
 import type { ByteStore } from './types.js'
 
-/** Takes bytes, forgets them, and knows how large the file would be: for layouts whose places matter and whose content does not. */
+/**
+ * Takes bytes, forgets them, and knows how large the file would be: for layouts whose places matter and whose content
+ * does not.
+ */
 export class CountingStore implements ByteStore {
   readonly growable = true
   readonly alignment = 1

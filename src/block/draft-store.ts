@@ -5,7 +5,9 @@ const pageLength = 4096
 /** Changes that are kept, in bytes. */
 const usualLimit = 128 * 1024 * 1024
 
-/** A store whose changes stay in memory, so that what is only tried leaves no trace. Closing it closes the store below. */
+/**
+ * A store whose changes stay in memory, so that what is only tried leaves no trace. Closing it closes the store below.
+ */
 export class DraftStore implements ByteStore {
   readonly growable = true
   readonly alignment = 1
@@ -33,7 +35,11 @@ export class DraftStore implements ByteStore {
 
   read(position: number, target: Uint8Array): void {
     if (position < 0 || position + target.length > this.#size) {
-      throw corrupt('E_TRUNCATED', `${this.name}: ${target.length} bytes were to be read at byte ${position}, but there are only ${this.#size}`, { details: { position, length: target.length, size: this.#size } })
+      throw corrupt(
+        'E_TRUNCATED',
+        `${this.name}: ${target.length} bytes were to be read at byte ${position}, but there are only ${this.#size}`,
+        { details: { position, length: target.length, size: this.#size } },
+      )
     }
     this.#readBase(position, target)
     if (this.#pages.size === 0) return
@@ -45,7 +51,9 @@ export class DraftStore implements ByteStore {
 
   /** @throws ImageError unsupported E_DRAFT_TOO_LARGE when there is too much to keep. */
   write(position: number, bytes: Uint8Array): void {
-    this.#eachPage(position, bytes.length, (number, within, at, length) => this.#page(number).set(bytes.subarray(at, at + length), within))
+    this.#eachPage(position, bytes.length, (number, within, at, length) =>
+      this.#page(number).set(bytes.subarray(at, at + length), within),
+    )
     this.#size = Math.max(this.#size, position + bytes.length)
   }
 
@@ -76,14 +84,23 @@ export class DraftStore implements ByteStore {
   #page(number: number): Uint8Array {
     const kept = this.#pages.get(number)
     if (kept !== undefined) return kept
-    if (this.#pages.size * pageLength >= this.#limit) throw unsupported('E_DRAFT_TOO_LARGE', `${this.name}: more than ${this.#limit} bytes would change, too many to keep in memory`, { hint: 'Let the changes be made in a copy: --output FILE.' })
+    if (this.#pages.size * pageLength >= this.#limit)
+      throw unsupported(
+        'E_DRAFT_TOO_LARGE',
+        `${this.name}: more than ${this.#limit} bytes would change, too many to keep in memory`,
+        { hint: 'Let the changes be made in a copy: --output FILE.' },
+      )
     const page = new Uint8Array(pageLength)
     this.#readBase(number * pageLength, page)
     this.#pages.set(number, page)
     return page
   }
 
-  #eachPage(position: number, length: number, visit: (number: number, within: number, at: number, length: number) => void): void {
+  #eachPage(
+    position: number,
+    length: number,
+    visit: (number: number, within: number, at: number, length: number) => void,
+  ): void {
     for (let at = 0; at < length;) {
       const number = Math.floor((position + at) / pageLength)
       const within = position + at - number * pageLength

@@ -33,7 +33,10 @@ export class FileStore implements ByteStore {
     this.zeroed = fresh
   }
 
-  /** Opens an existing regular file or block device for reading. @throws ImageError E_NOT_FOUND, E_NOT_A_FILE, E_PERMISSION, E_READ. */
+  /**
+   * Opens an existing regular file or block device for reading. @throws ImageError E_NOT_FOUND, E_NOT_A_FILE,
+   * E_PERMISSION, E_READ.
+   */
   static openRead(path: string): FileStore {
     let fd: number
     try {
@@ -44,7 +47,12 @@ export class FileStore implements ByteStore {
     }
     try {
       const stat = fs.fstatSync(fd)
-      if (!stat.isFile() && !stat.isBlockDevice()) throw new ImageError('usage', 'E_NOT_A_FILE', `${printable(path)} is ${stat.isDirectory() ? 'a directory' : 'no regular file'}, not a disk image`)
+      if (!stat.isFile() && !stat.isBlockDevice())
+        throw new ImageError(
+          'usage',
+          'E_NOT_A_FILE',
+          `${printable(path)} is ${stat.isDirectory() ? 'a directory' : 'no regular file'}, not a disk image`,
+        )
       return new FileStore(path, fd, stat.isFile() ? stat.size : deviceSize(fd), false, false, true)
     } catch (error) {
       fs.closeSync(fd)
@@ -54,7 +62,8 @@ export class FileStore implements ByteStore {
 
   /**
    * Makes a new empty file for writing and reading; it must not exist (O_EXCL).
-   * @param durable whether `flush` waits for the medium. Without it everything stays in the page cache for the system to write when it likes.
+   * @param durable whether `flush` waits for the medium. Without it everything stays in the page cache for the system
+   * to write when it likes.
    * @throws ImageError target E_EXISTS, E_PERMISSION, E_WRITE.
    */
   static create(path: string, durable = true): FileStore {
@@ -68,7 +77,8 @@ export class FileStore implements ByteStore {
 
   /**
    * Opens an existing file to change it, for nobody else meanwhile where the system has locks.
-   * @throws ImageError E_NOT_FOUND, E_NOT_A_FILE, E_PERMISSION; refused E_LOCKED when somebody else has it open for changes.
+   * @throws ImageError E_NOT_FOUND, E_NOT_A_FILE, E_PERMISSION; refused E_LOCKED when somebody else has it open for
+   * changes.
    */
   static openWrite(path: string): FileStore {
     let fd: number
@@ -79,8 +89,17 @@ export class FileStore implements ByteStore {
     }
     try {
       const stat = fs.fstatSync(fd)
-      if (!stat.isFile()) throw new ImageError('usage', 'E_NOT_A_FILE', `${printable(path)} is ${stat.isDirectory() ? 'a directory' : 'no regular file'}, not an image that can be changed`)
-      if (syscalls()?.lock(fd) === false) throw refused('E_LOCKED', `${printable(path)} is in use by another program`, { hint: 'Stop the virtual machine, server or mount that uses it first.' })
+      if (!stat.isFile())
+        throw new ImageError(
+          'usage',
+          'E_NOT_A_FILE',
+          `${printable(path)} is ${stat.isDirectory() ? 'a directory' : 'no regular file'}, not an image that ` +
+            'can be changed',
+        )
+      if (syscalls()?.lock(fd) === false)
+        throw refused('E_LOCKED', `${printable(path)} is in use by another program`, {
+          hint: 'Stop the virtual machine, server or mount that uses it first.',
+        })
       return new FileStore(path, fd, stat.size, true, false, true)
     } catch (error) {
       fs.closeSync(fd)
@@ -110,12 +129,21 @@ export class FileStore implements ByteStore {
       try {
         count = fs.readSync(this.fd, target, done, target.length - done, position + done)
       } catch (cause) {
-        throw corrupt('E_READ', `${this.name}: cannot read ${target.length} bytes at byte ${position}: ${reason(cause)}`, { cause, details: { position } })
+        throw corrupt(
+          'E_READ',
+          `${this.name}: cannot read ${target.length} bytes at byte ${position}: ${reason(cause)}`,
+          { cause, details: { position } },
+        )
       }
       if (count === 0) {
-        throw corrupt('E_TRUNCATED', `${this.name}: ${target.length} bytes were to be read at byte ${position}, but the file ends at byte ${position + done}`, {
-          details: { position, length: target.length, size: position + done },
-        })
+        throw corrupt(
+          'E_TRUNCATED',
+          `${this.name}: ${target.length} bytes were to be read at byte ${position}, but the file ends at ` +
+            `byte ${position + done}`,
+          {
+            details: { position, length: target.length, size: position + done },
+          },
+        )
       }
       done += count
     }
@@ -146,7 +174,8 @@ export class FileStore implements ByteStore {
     const inside = Math.max(0, Math.min(length, this.#size - position))
     if (inside > 0 && syscalls()?.punchHole(this.fd, position, inside) !== true) {
       const zeros = new Uint8Array(Math.min(inside, zeroPiece))
-      for (let done = 0; done < inside; done += zeros.length) this.write(position + done, zeros.subarray(0, Math.min(zeros.length, inside - done)))
+      for (let done = 0; done < inside; done += zeros.length)
+        this.write(position + done, zeros.subarray(0, Math.min(zeros.length, inside - done)))
     }
     if (position + length > this.#size) this.truncate(position + length)
   }
@@ -177,7 +206,9 @@ function openDirect(path: string): number | undefined {
   const direct = (fs.constants as Partial<typeof fs.constants>).O_DIRECT
   if (direct === undefined) return undefined
   try {
-    return directFilesystems.has(fs.statfsSync(path).type) ? fs.openSync(path, fs.constants.O_WRONLY + direct) : undefined
+    return directFilesystems.has(fs.statfsSync(path).type)
+      ? fs.openSync(path, fs.constants.O_WRONLY + direct)
+      : undefined
   } catch {
     // Some layered filesystems refuse the flag: the ordinary descriptor does everything, slower.
     return undefined
@@ -218,21 +249,43 @@ function openError(path: string, cause: unknown): ImageError {
   const code = (cause as NodeJS.ErrnoException).code
   const name = printable(path)
   if (code === 'ENOENT') {
-    const hint = isNbdUri(name) ? 'Exports of NBD servers are taken where an image is only read: by convert, compare, hash, info, inspect, map, measure, ls, cat and cp.' : undefined
-    return new ImageError('usage', 'E_NOT_FOUND', `${name}: no such file`, { cause, ...(hint === undefined ? {} : { hint }) })
+    const hint = isNbdUri(name)
+      ? 'Exports of NBD servers are taken where an image is only read: by convert, compare, hash, info, ' +
+        'inspect, map, measure, ls, cat and cp.'
+      : undefined
+    return new ImageError('usage', 'E_NOT_FOUND', `${name}: no such file`, {
+      cause,
+      ...(hint === undefined ? {} : { hint }),
+    })
   }
-  if (code === 'EACCES' || code === 'EPERM') return new ImageError('usage', 'E_PERMISSION', `${name}: no permission to read it`, { cause, hint: 'Run as a user who may read the file.' })
+  if (code === 'EACCES' || code === 'EPERM')
+    return new ImageError('usage', 'E_PERMISSION', `${name}: no permission to read it`, {
+      cause,
+      hint: 'Run as a user who may read the file.',
+    })
   return corrupt('E_READ', `${name}: cannot be opened: ${reason(cause)}`, { cause })
 }
 
-/** A failed write as DESIGN's kind `target`, with the code for its reason. @param position where it was to go, in bytes. */
+/**
+ * A failed write as DESIGN's kind `target`, with the code for its reason. @param position where it was to go, in bytes.
+ */
 export function writeError(path: string, what: string, cause: unknown, position?: number): ImageError {
   const code = (cause as NodeJS.ErrnoException).code
   const name = printable(path)
   const where = position === undefined ? {} : { details: { position } }
-  if (code === 'ENOSPC' || code === 'EDQUOT') return targetError('E_NO_SPACE', `${name} ${what}: no space left`, { cause, ...where, hint: 'Free space, or choose another folder.' })
-  if (code === 'EFBIG') return targetError('E_FILE_TOO_BIG', `${name} ${what}: the filesystem does not take a file of that size`, { cause, ...where })
-  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') return targetError('E_PERMISSION', `${name} ${what}: no permission`, { cause, ...where })
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return targetError('E_NO_SPACE', `${name} ${what}: no space left`, {
+      cause,
+      ...where,
+      hint: 'Free space, or choose another folder.',
+    })
+  if (code === 'EFBIG')
+    return targetError('E_FILE_TOO_BIG', `${name} ${what}: the filesystem does not take a file of that size`, {
+      cause,
+      ...where,
+    })
+  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS')
+    return targetError('E_PERMISSION', `${name} ${what}: no permission`, { cause, ...where })
   if (code === 'EEXIST') return targetError('E_EXISTS', `${name} exists already`, { cause })
   if (code === 'ENOENT') return targetError('E_NO_FOLDER', `${name} ${what}: its folder does not exist`, { cause })
   return targetError('E_WRITE', `${name} ${what}: ${reason(cause)}`, { cause, ...where })

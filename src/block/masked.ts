@@ -2,7 +2,10 @@ import { ExtentReader } from './read.js'
 import type { RunMap } from './run-map.js'
 import type { BlockSource, Extent } from './types.js'
 
-/** A disk of which only some runs count: the rest reads as zero, whatever it holds. Closing it leaves the inner disk open. */
+/**
+ * A disk of which only some runs count: the rest reads as zero, whatever it holds. Closing it leaves the inner disk
+ * open.
+ */
 export class MaskedSource implements BlockSource {
   readonly capacity: number
   readonly sectorSize: 512 | 4096

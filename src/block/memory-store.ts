@@ -1,7 +1,6 @@
 import { corrupt } from '../errors.js'
 import type { ByteStore } from './types.js'
 
-
 /**
  * Bytes in memory, kept by pages so that a sparse terabyte costs nothing. For tests, layouts made before they are
  * written, and small inputs.
@@ -28,7 +27,11 @@ export class MemoryStore implements ByteStore {
 
   read(position: number, target: Uint8Array): void {
     if (position < 0 || position + target.length > this.#size) {
-      throw corrupt('E_TRUNCATED', `${this.name}: ${target.length} bytes were to be read at byte ${position}, but there are only ${this.#size}`, { details: { position, length: target.length, size: this.#size } })
+      throw corrupt(
+        'E_TRUNCATED',
+        `${this.name}: ${target.length} bytes were to be read at byte ${position}, but there are only ${this.#size}`,
+        { details: { position, length: target.length, size: this.#size } },
+      )
     }
     this.#eachPage(position, target.length, (page, within, at, length) => {
       const bytes = this.#pages.get(page)
@@ -78,7 +81,11 @@ export class MemoryStore implements ByteStore {
     this.#pages.clear()
   }
 
-  #eachPage(position: number, length: number, visit: (page: number, within: number, at: number, length: number) => void): void {
+  #eachPage(
+    position: number,
+    length: number,
+    visit: (page: number, within: number, at: number, length: number) => void,
+  ): void {
     let at = 0
     while (at < length) {
       const page = Math.floor((position + at) / this.#pageSize)

@@ -2,7 +2,8 @@ import { ExtentReader } from './read.js'
 import type { BlockSource, Extent } from './types.js'
 
 /**
- * A differencing layer over its parent: what the layer leaves absent, the parent answers; past the parent's end it is zero.
+ * A differencing layer over its parent: what the layer leaves absent, the parent answers; past the parent's end it is
+ * zero.
  * Closing it closes both.
  */
 export class OverlaySource implements BlockSource {

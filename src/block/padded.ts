@@ -11,7 +11,8 @@ export class PaddedSource implements BlockSource {
 
   /** @param capacity bytes, at least those of `inner`. */
   constructor(inner: BlockSource, capacity: number) {
-    if (capacity < inner.capacity) throw new RangeError(`a disk of ${inner.capacity} bytes cannot be padded to ${capacity}`)
+    if (capacity < inner.capacity)
+      throw new RangeError(`a disk of ${inner.capacity} bytes cannot be padded to ${capacity}`)
     this.#inner = inner
     this.capacity = capacity
     this.sectorSize = inner.sectorSize

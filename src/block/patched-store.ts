@@ -15,7 +15,8 @@ export interface PatchedRun {
 }
 
 /**
- * A store with changes laid over it in memory: a journal replayed without touching the file. It has no descriptor, and refuses writes.
+ * A store with changes laid over it in memory: a journal replayed without touching the file. It has no descriptor, and
+ * refuses writes.
  * Between the end of the store below and `size` it reads as zero. Closing it closes the store below.
  */
 export class PatchedStore implements ByteStore {
@@ -31,14 +32,18 @@ export class PatchedStore implements ByteStore {
   readonly #edges: Float64Array
   readonly #owners: Int32Array
 
-  /** @param patches in the order in which they happened: a later one covers an earlier one. @param size at least the base's. */
+  /**
+   * @param patches in the order in which they happened: a later one covers an earlier one. @param size at least the
+   * base's.
+   */
   constructor(base: ByteStore, patches: readonly Patch[], size: number) {
     this.base = base
     this.name = base.name
     this.size = size
     this.#patches = patches
     const edges = new Float64Array(patches.length * 2)
-    for (const [index, patch] of patches.entries()) edges.set([patch.position, patch.position + patch.length], index * 2)
+    for (const [index, patch] of patches.entries())
+      edges.set([patch.position, patch.position + patch.length], index * 2)
     this.#edges = distinct(edges.sort())
     this.#owners = this.#assign()
   }
@@ -55,7 +60,11 @@ export class PatchedStore implements ByteStore {
 
   read(position: number, target: Uint8Array): void {
     if (position < 0 || position + target.length > this.size) {
-      throw corrupt('E_TRUNCATED', `${this.name}: ${target.length} bytes were to be read at byte ${position}, but there are only ${this.size}`, { details: { position, length: target.length, size: this.size } })
+      throw corrupt(
+        'E_TRUNCATED',
+        `${this.name}: ${target.length} bytes were to be read at byte ${position}, but there are only ${this.size}`,
+        { details: { position, length: target.length, size: this.size } },
+      )
     }
     for (let done = 0; done < target.length;) {
       const at = position + done
@@ -104,7 +113,8 @@ export class PatchedStore implements ByteStore {
   /** Gives every range its last patch: from the last patch to the first, each takes what is not taken yet. */
   #assign(): Int32Array {
     const owners = new Int32Array(this.#edges.length).fill(-1)
-    // free[i]: a range at or after i that may still be without owner (path-compressed, so that many large patches stay linear).
+    // free[i]: a range at or after i that may still be without owner (path-compressed, so that many large patches stay
+    // linear).
     const free = Int32Array.from({ length: this.#edges.length + 1 }, (_, index) => index)
     const firstFree = (start: number): number => {
       let root = start
@@ -120,7 +130,11 @@ export class PatchedStore implements ByteStore {
       const patch = this.#patches[index]
       if (patch === undefined) continue
       const end = patch.position + patch.length
-      for (let range = firstFree(this.#rangeAt(patch.position)); (this.#edges[range] ?? Infinity) < end; range = firstFree(range)) {
+      for (
+        let range = firstFree(this.#rangeAt(patch.position));
+        (this.#edges[range] ?? Infinity) < end;
+        range = firstFree(range)
+      ) {
         owners[range] = index
         free[range] = range + 1
       }

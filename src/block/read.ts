@@ -1,7 +1,12 @@
 import { corrupt } from '../errors.js'
 import type { BlockSource, Extent } from './types.js'
 
-interface Unit { readonly store: object; readonly position: number; readonly unitOffset: number; readonly bytes: Uint8Array }
+interface Unit {
+  readonly store: object
+  readonly position: number
+  readonly unitOffset: number
+  readonly bytes: Uint8Array
+}
 
 /** How many decoded units a reader keeps: small reads walk through one compressed cluster after another. */
 const keptUnits = 8
@@ -19,12 +24,15 @@ export class ExtentReader {
   /** Fills `target` with the guest bytes at `offset`. @throws RangeError when the range leaves the disk. */
   read(offset: number, target: Uint8Array): void {
     if (!Number.isSafeInteger(offset) || offset < 0 || offset + target.length > this.#source.capacity) {
-      throw new RangeError(`read of ${target.length} bytes at offset ${offset} leaves the disk of ${this.#source.capacity} bytes`)
+      throw new RangeError(
+        `read of ${target.length} bytes at offset ${offset} leaves the disk of ${this.#source.capacity} bytes`,
+      )
     }
     let done = 0
     while (done < target.length) {
       const extent = this.#source.extentAt(offset + done, target.length - done)
-      if (extent.length <= 0 || extent.length > target.length - done) throw new RangeError(`extent of length ${extent.length} at offset ${offset + done}`)
+      if (extent.length <= 0 || extent.length > target.length - done)
+        throw new RangeError(`extent of length ${extent.length} at offset ${offset + done}`)
       this.#fill(extent, target.subarray(done, done + extent.length))
       done += extent.length
     }
@@ -47,7 +55,10 @@ export class ExtentReader {
   }
 
   #unit(extent: Extract<Extent, { kind: 'packed' }>): Uint8Array {
-    const found = this.#units.findIndex((unit) => unit.store === extent.store && unit.position === extent.position && unit.unitOffset === extent.unitOffset)
+    const found = this.#units.findIndex(
+      (unit) =>
+        unit.store === extent.store && unit.position === extent.position && unit.unitOffset === extent.unitOffset,
+    )
     const kept = this.#units[found]
     if (kept !== undefined) {
       if (found > 0) {
@@ -59,17 +70,26 @@ export class ExtentReader {
     // Memory of the unit that goes is used again: fresh pages cost as much as decoding.
     const freed = this.#units.length < keptUnits ? undefined : this.#units.pop()
     if (this.#stored.length < extent.storedLength) this.#stored = new Uint8Array(extent.storedLength)
-    const bytes = decodeUnit(extent, freed?.bytes.length === extent.unitLength ? freed.bytes : undefined, this.#stored.subarray(0, extent.storedLength))
+    const bytes = decodeUnit(
+      extent,
+      freed?.bytes.length === extent.unitLength ? freed.bytes : undefined,
+      this.#stored.subarray(0, extent.storedLength),
+    )
     this.#units.unshift({ store: extent.store, position: extent.position, unitOffset: extent.unitOffset, bytes })
     return bytes
   }
 }
 
 /**
- * The guest bytes of a whole compressed unit. @throws ImageError corrupt E_COMPRESSED, naming the file and the position.
+ * The guest bytes of a whole compressed unit. @throws ImageError corrupt E_COMPRESSED, naming the file and the
+ * position.
  * @param bytes memory for them, and `stored` for what is stored, exactly as long as each.
  */
-export function decodeUnit(extent: Extract<Extent, { kind: 'packed' }>, bytes: Uint8Array = new Uint8Array(extent.unitLength), stored: Uint8Array = new Uint8Array(extent.storedLength)): Uint8Array {
+export function decodeUnit(
+  extent: Extract<Extent, { kind: 'packed' }>,
+  bytes: Uint8Array = new Uint8Array(extent.unitLength),
+  stored: Uint8Array = new Uint8Array(extent.storedLength),
+): Uint8Array {
   extent.store.read(extent.position, stored)
   try {
     extent.codec.decode(stored, bytes)
@@ -82,7 +102,12 @@ export function decodeUnit(extent: Extract<Extent, { kind: 'packed' }>, bytes: U
 /** The error for a unit that does not decode, wherever it was tried. */
 export function compressedError(name: string, position: number, unitOffset: number, cause: unknown): Error {
   const why = cause instanceof Error ? cause.message : String(cause)
-  return corrupt('E_COMPRESSED', `${name}: the compressed data at byte ${position} (guest offset ${unitOffset}) does not decode: ${why}`, {
-    cause, details: { position, offset: unitOffset },
-  })
+  return corrupt(
+    'E_COMPRESSED',
+    `${name}: the compressed data at byte ${position} (guest offset ${unitOffset}) does not decode: ${why}`,
+    {
+      cause,
+      details: { position, offset: unitOffset },
+    },
+  )
 }

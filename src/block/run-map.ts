@@ -2,7 +2,8 @@
 const maximumRuns = 4 * 1024 * 1024
 
 /**
- * Ascending, disjoint runs of bytes in bounded memory: sixteen bytes a run. Runs that touch are joined; where there are too many, those
+ * Ascending, disjoint runs of bytes in bounded memory: sixteen bytes a run. Runs that touch are joined; where there are
+ * too many, those
  * with the smallest gaps between them are joined too.
  */
 export class RunMap {
@@ -33,8 +34,9 @@ export class RunMap {
   add(offset: number, length: number): void {
     if (length === 0) return
     const last = this.#count - 1
-    const end = last < 0 ? 0 : this.#ends[last] ?? 0
-    if (offset < end || length < 0) throw new RangeError(`a run of ${length} bytes at ${offset} follows one that ends at ${end}`)
+    const end = last < 0 ? 0 : (this.#ends[last] ?? 0)
+    if (offset < end || length < 0)
+      throw new RangeError(`a run of ${length} bytes at ${offset} follows one that ends at ${end}`)
     if (last >= 0 && offset - end <= this.#gap) {
       this.#ends[last] = offset + length
       return

@@ -4,10 +4,16 @@ import type { ByteStore, Codec, Extent } from './types.js'
 export type Piece = { readonly length: number } & (
   | { readonly kind: 'zero' | 'absent' }
   | { readonly kind: 'data'; readonly position: number }
-  | { readonly kind: 'packed'; readonly position: number; readonly storedLength: number; readonly unitOffset: number })
+  | { readonly kind: 'packed'; readonly position: number; readonly storedLength: number; readonly unitOffset: number }
+)
 
 /** A run of like pieces, as far as it has been walked; `complete` when it goes no further. */
-interface Run { readonly piece: Piece; readonly offset: number; length: number; complete: boolean }
+interface Run {
+  readonly piece: Piece
+  readonly offset: number
+  length: number
+  complete: boolean
+}
 
 /** How many table entries one call walks at most, so that a call is short whatever its limit. */
 export const walkedEntries = 65536
@@ -23,7 +29,8 @@ export interface PieceStores {
 }
 
 /**
- * Extents made of the pieces that the tables of an image give, like pieces joined. The last run is remembered: callers that take a
+ * Extents made of the pieces that the tables of an image give, like pieces joined. The last run is remembered: callers
+ * that take a
  * long one in parts get the rest of it without a second walk.
  */
 export class PieceRuns {
@@ -41,7 +48,8 @@ export class PieceRuns {
 
   /** As `BlockSource.extentAt`. */
   extentAt(offset: number, limit: number): Extent {
-    if (!(offset >= 0 && offset < this.#capacity && limit > 0)) throw new RangeError(`no extent of ${limit} bytes at offset ${offset} in a disk of ${this.#capacity} bytes`)
+    if (!(offset >= 0 && offset < this.#capacity && limit > 0))
+      throw new RangeError(`no extent of ${limit} bytes at offset ${offset} in a disk of ${this.#capacity} bytes`)
     const end = Math.min(offset + limit, this.#capacity)
     let run = this.#last
     if (run === undefined || offset < run.offset || offset >= run.offset + run.length) {
@@ -58,17 +66,26 @@ export class PieceRuns {
     this.#last = undefined
   }
 
-  /** Takes in the pieces that follow a run, up to `end`. Each table entry is looked at once, however the run is asked for. */
+  /**
+   * Takes in the pieces that follow a run, up to `end`. Each table entry is looked at once, however the run is asked
+   * for.
+   */
   #prolong(run: Run, end: number): void {
     const { piece } = run
     for (let walked = 0; !run.complete && run.offset + run.length < end && walked < walkedEntries; walked++) {
       const next = this.#following(run.offset + run.length)
-      if (next?.kind !== piece.kind || (next.kind === 'data' && piece.kind === 'data' && next.position !== piece.position + run.length)) run.complete = true
+      if (
+        next?.kind !== piece.kind ||
+        (next.kind === 'data' && piece.kind === 'data' && next.position !== piece.position + run.length)
+      )
+        run.complete = true
       else run.length += next.length
     }
   }
 
-  /** The piece that may prolong a run. Damage there does not spoil the run before it: it is told when it is asked for. */
+  /**
+   * The piece that may prolong a run. Damage there does not spoil the run before it: it is told when it is asked for.
+   */
   #following(offset: number): Piece | undefined {
     try {
       return this.#pieceAt(offset)
@@ -86,7 +103,17 @@ export class PieceRuns {
       case 'data':
         return { kind: 'data', offset, length, store: data(), position: piece.position + (offset - start) }
       case 'packed':
-        return { kind: 'packed', offset, length, store: packed, position: piece.position, storedLength: piece.storedLength, codec, unitOffset: piece.unitOffset, unitLength }
+        return {
+          kind: 'packed',
+          offset,
+          length,
+          store: packed,
+          position: piece.position,
+          storedLength: piece.storedLength,
+          codec,
+          unitOffset: piece.unitOffset,
+          unitLength,
+        }
     }
   }
 }

@@ -2,7 +2,10 @@ import { aborted, corrupt, isImageError } from '../errors.js'
 import type { BlockSource, Extent } from './types.js'
 
 /** A run of a disk, in bytes. */
-export interface BadRun { readonly offset: number; readonly length: number }
+export interface BadRun {
+  readonly offset: number
+  readonly length: number
+}
 
 /** Separate bad runs beyond this are no disk with bad sectors but a broken one. */
 const maximumRuns = 1_000_000
@@ -10,7 +13,8 @@ const maximumRuns = 1_000_000
 const goneCodes: ReadonlySet<unknown> = new Set(['ENODEV', 'ENXIO', 'ENOMEDIUM', 'ESHUTDOWN', 'EBADF'])
 
 /**
- * A disk read in spite of bad sectors: what cannot be read is zero, and listed. A failed read is halved until single sectors remain,
+ * A disk read in spite of bad sectors: what cannot be read is zero, and listed. A failed read is halved until single
+ * sectors remain,
  * so that everything around a bad one is kept. A device that is gone is an error: E_READ.
  */
 export class SalvagingSource implements BlockSource {
@@ -22,7 +26,10 @@ export class SalvagingSource implements BlockSource {
   /** Ascending, apart from each other. */
   readonly #bad: BadRun[] = []
 
-  /** Closing it leaves `source` open. @param stillThere asked when a long read fails; false: the failure is the device's end. */
+  /**
+   * Closing it leaves `source` open. @param stillThere asked when a long read fails; false: the failure is the device's
+   * end.
+   */
   constructor(source: BlockSource, stillThere: () => boolean = () => true) {
     this.#source = source
     this.#stillThere = stillThere
@@ -44,7 +51,10 @@ export class SalvagingSource implements BlockSource {
     for (const done of this.#attempts(offset, target)) if (done) return
   }
 
-  /** The same, letting others work between the attempts: a dying disk takes seconds for each. @throws ImageError aborted E_ABORTED. */
+  /**
+   * The same, letting others work between the attempts: a dying disk takes seconds for each. @throws ImageError aborted
+   * E_ABORTED.
+   */
   async salvage(offset: number, target: Uint8Array, signal?: AbortSignal): Promise<void> {
     for (const done of this.#attempts(offset, target)) {
       if (done) return
@@ -93,7 +103,12 @@ export class SalvagingSource implements BlockSource {
     const start = joinsBefore ? before.offset : offset
     const run = { offset: start, length: Math.max(end, joinsAfter ? after.offset + after.length : 0) - start }
     this.#bad.splice(joinsBefore ? index - 1 : index, Number(joinsBefore) + Number(joinsAfter), run)
-    if (this.#bad.length > maximumRuns) throw corrupt('E_TOO_MANY_BAD', `more than ${maximumRuns} separate ranges cannot be read: the disk is failing as a whole`, { hint: 'Let a data recovery tool read it (GNU ddrescue), which tries the same places again and again.' })
+    if (this.#bad.length > maximumRuns)
+      throw corrupt(
+        'E_TOO_MANY_BAD',
+        `more than ${maximumRuns} separate ranges cannot be read: the disk is failing as a whole`,
+        { hint: 'Let a data recovery tool read it (GNU ddrescue), which tries the same places again and again.' },
+      )
   }
 
   [Symbol.dispose](): void {

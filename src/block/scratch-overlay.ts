@@ -7,7 +7,8 @@ import type { BlockSource, ByteStore, Extent } from './types.js'
 const unit = 4096
 
 /**
- * A disk whose changes go to a scratch file and are gone with it; what lies below is only read. The scratch file holds bytes at the
+ * A disk whose changes go to a scratch file and are gone with it; what lies below is only read. The scratch file holds
+ * bytes at the
  * positions they have on the disk. Closing it closes both.
  */
 export class ScratchOverlay implements BlockSource {
@@ -38,7 +39,9 @@ export class ScratchOverlay implements BlockSource {
     while (next * unit < end && this.#kindOf(next) === kind) next++
     const length = Math.min(next * unit, end) - offset
     if (kind === 'zero') return { kind, offset, length }
-    return kind === 'base' ? this.#base.extentAt(offset, length) : { kind: 'data', offset, length, store: this.#scratch, position: offset }
+    return kind === 'base'
+      ? this.#base.extentAt(offset, length)
+      : { kind: 'data', offset, length, store: this.#scratch, position: offset }
   }
 
   read(offset: number, target: Uint8Array): void {

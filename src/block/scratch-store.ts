@@ -3,7 +3,8 @@ import tmp from 'tmp'
 import { writeError, FileStore } from './file-store.js'
 
 /**
- * A file for bytes that must be there once and then be gone: standard input, which cannot be read twice. Its name is taken away as soon
+ * A file for bytes that must be there once and then be gone: standard input, which cannot be read twice. Its name is
+ * taken away as soon
  * as it is open, so that nothing stays behind however the process ends.
  * @param folder where it is made; it may grow as large as what is put in.
  * @throws ImageError target E_NO_FOLDER, E_PERMISSION, E_WRITE.

@@ -13,7 +13,8 @@ export class SliceSource implements BlockSource {
 
   /** Bytes [start, start + length) of `whole`, which must contain them. */
   constructor(whole: BlockSource, start: number, length: number) {
-    if (start < 0 || length < 0 || start + length > whole.capacity) throw new RangeError(`slice ${start}+${length} leaves the disk of ${whole.capacity} bytes`)
+    if (start < 0 || length < 0 || start + length > whole.capacity)
+      throw new RangeError(`slice ${start}+${length} leaves the disk of ${whole.capacity} bytes`)
     this.#whole = whole
     this.#start = start
     this.capacity = length

@@ -17,15 +17,20 @@ export interface ByteStore extends Disposable {
   readonly alignment: number
   /** Whether space never written reads as zero (a new file: yes; a device: no). */
   readonly zeroed: boolean
-  /** The descriptor, so that the engine's threads can move bytes without the store. Absent: only `read` and `write` work. */
+  /**
+   * The descriptor, so that the engine's threads can move bytes without the store. Absent: only `read` and `write`
+   * work.
+   */
   readonly fd?: number
   /**
-   * What positions and lengths of bulk reads and writes by `fd`, and the addresses of their memory, are multiples of, where it matters:
+   * What positions and lengths of bulk reads and writes by `fd`, and the addresses of their memory, are multiples of,
+   * where it matters:
    * the sector of a disk past the page cache. What does not fit goes through `read` and `write`.
    */
   readonly descriptorAlignment?: number
   /**
-   * A second descriptor for writing, past the page cache: bulk data is on the medium when the write returns, and the cache keeps what the
+   * A second descriptor for writing, past the page cache: bulk data is on the medium when the write returns, and the
+   * cache keeps what the
    * user had in it. Positions, lengths and the memory's address are multiples of {@link directAlignment}.
    */
   readonly directDescriptor?: number
@@ -39,9 +44,15 @@ export interface ByteStore extends Disposable {
   flush(): void
   /** Tells the store that bytes up to `end` were written through its descriptor. */
   grown?(end: number): void
-  /** Of a store without a descriptor: how the run at `position` is stored, 0 < length ≤ limit; a hole reads as zero. Absent: all may be data. */
+  /**
+   * Of a store without a descriptor: how the run at `position` is stored, 0 < length ≤ limit; a hole reads as zero.
+   * Absent: all may be data.
+   */
   holeAt?(position: number, limit: number): { readonly hole: boolean; readonly length: number }
-  /** As `read`, without keeping this thread waiting; `target` lies in shared memory, and belongs to the store until the promise settles. */
+  /**
+   * As `read`, without keeping this thread waiting; `target` lies in shared memory, and belongs to the store until the
+   * promise settles.
+   */
   fetch?(position: number, target: Uint8Array): Promise<void>
   /** As `write`, likewise. */
   send?(position: number, bytes: Uint8Array): Promise<void>
@@ -58,7 +69,8 @@ export interface Codec {
 }
 
 /**
- * One run of equal status, starting exactly at the offset asked for. Decoded once from the table entry; readers switch on it.
+ * One run of equal status, starting exactly at the offset asked for. Decoded once from the table entry; readers switch
+ * on it.
  * `absent`: this layer says nothing, its parent answers, or zero where there is none.
  * `data`: verbatim bytes at `position` in `store`; may be range-copied.
  * `packed`: part of a compressed unit that covers guest bytes [unitOffset, unitOffset + unitLength).
@@ -68,14 +80,15 @@ export type Extent = { readonly offset: number; readonly length: number } & (
   | { readonly kind: 'absent' }
   | { readonly kind: 'data'; readonly store: ByteStore; readonly position: number }
   | {
-    readonly kind: 'packed'
-    readonly store: ByteStore
-    readonly position: number
-    readonly storedLength: number
-    readonly codec: Codec
-    readonly unitOffset: number
-    readonly unitLength: number
-  })
+      readonly kind: 'packed'
+      readonly store: ByteStore
+      readonly position: number
+      readonly storedLength: number
+      readonly codec: Codec
+      readonly unitOffset: number
+      readonly unitLength: number
+    }
+)
 
 /** A readable virtual disk. */
 export interface BlockSource extends Disposable {
@@ -102,7 +115,10 @@ export interface Note {
   readonly message: string
 }
 
-/** A fact of a section: `name` is a stable camelCase key for programs, `label` is for people (default: made from the name). */
+/**
+ * A fact of a section: `name` is a stable camelCase key for programs, `label` is for people (default: made from the
+ * name).
+ */
 export interface Fact {
   readonly name: string
   readonly label?: string
@@ -111,7 +127,10 @@ export interface Fact {
   readonly unit?: 'bytes' | 'count'
 }
 
-/** A part of what `info` says. Facts are always shown, fields (every field of a structure with its place) with --headers. */
+/**
+ * A part of what `info` says. Facts are always shown, fields (every field of a structure with its place) with
+ * --headers.
+ */
 export interface Section {
   readonly title: string
   readonly facts: readonly Fact[]

@@ -8,7 +8,10 @@ import { ProgressReporter, type ProgressMode } from './progress.js'
 type Question = Parameters<typeof questionText>[1]
 
 /** What a command prints as JSON, and what an error becomes there. */
-interface JsonDocument { readonly schema: string; readonly schemaVersion: 1 }
+interface JsonDocument {
+  readonly schema: string
+  readonly schemaVersion: 1
+}
 
 /** Everything commands share: interruption, errors and exit codes, JSON, progress, the formats that plugins add. */
 export abstract class BaseCommand extends Command {
@@ -45,7 +48,10 @@ export abstract class BaseCommand extends Command {
     return Promise.resolve()
   }
 
-  /** The formats built in and those of plugins (hook `vdisk:formats`). @throws ImageError unsupported E_PLUGIN_…, naming the plugin. */
+  /**
+   * The formats built in and those of plugins (hook `vdisk:formats`). @throws ImageError unsupported E_PLUGIN_…, naming
+   * the plugin.
+   */
   protected async registry(): Promise<Registry> {
     const { registryOf } = await import('./plugin-registry.js')
     return registryOf(this.config)
@@ -55,14 +61,25 @@ export abstract class BaseCommand extends Command {
   protected asking(action: string): ((question: Question) => Promise<string | undefined>) | undefined {
     if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined
     return async (question) => {
-      const [{ renderer }, { questionText }, { promptLine }] = await Promise.all([import('./render.js'), import('./device-text.js'), import('./prompt.js')])
-      return await promptLine(questionText(await renderer(process.stderr), question, action), { input: process.stdin, output: process.stderr }, this.signal)
+      const [{ renderer }, { questionText }, { promptLine }] = await Promise.all([
+        import('./render.js'),
+        import('./device-text.js'),
+        import('./prompt.js'),
+      ])
+      return await promptLine(
+        questionText(await renderer(process.stderr), question, action),
+        { input: process.stdin, output: process.stderr },
+        this.signal,
+      )
     }
   }
 
   /** Where progress goes: a bar when standard error is a terminal, unless the flag says otherwise. */
   protected progress(mode: ProgressMode | undefined): ProgressReporter {
-    this.#progress = new ProgressReporter(mode ?? (process.stderr.isTTY && !this.hasFlag('json') ? 'bar' : 'none'), process.stderr)
+    this.#progress = new ProgressReporter(
+      mode ?? (process.stderr.isTTY && !this.hasFlag('json') ? 'bar' : 'none'),
+      process.stderr,
+    )
     return this.#progress
   }
 
@@ -70,7 +87,8 @@ export abstract class BaseCommand extends Command {
   protected get buildTime(): number | undefined {
     const text = process.env['SOURCE_DATE_EPOCH']
     if (text === undefined || text === '') return undefined
-    if (!/^\d{1,15}$/.test(text)) throw usage('E_TIME', `SOURCE_DATE_EPOCH is ${printable(text)}, which is no time in whole seconds since 1970`)
+    if (!/^\d{1,15}$/.test(text))
+      throw usage('E_TIME', `SOURCE_DATE_EPOCH is ${printable(text)}, which is no time in whole seconds since 1970`)
     return Number(text)
   }
 
@@ -120,7 +138,10 @@ export abstract class BaseCommand extends Command {
 
 /** An error for people: what went wrong, and what to do. Whatever it quotes is escaped. */
 export function errorText({ message, hint }: ImageError): string {
-  return [`Error: ${message}`, ...(hint === undefined ? [] : [hint])].flatMap((text) => text.split('\n')).map(printable).join('\n')
+  return [`Error: ${message}`, ...(hint === undefined ? [] : [hint])]
+    .flatMap((text) => text.split('\n'))
+    .map(printable)
+    .join('\n')
 }
 
 /** Any error as one of ours: oclif's parse errors are bad usage, everything else unknown is a bug. */
@@ -128,18 +149,34 @@ function knownError(error: Error & { oclif?: { exit?: number } }): ImageError {
   if (isImageError(error)) return error
   // The parser wraps what a flag's own parse function throws.
   if (isImageError(error.cause)) return error.cause
-  if (error.oclif?.exit === 2) return usage('E_USAGE', error.message.replace(/\n?See more help with --help$/, ''), { cause: error, hint: 'See more help with --help' })
-  return new ImageError('internal', 'E_INTERNAL', `this is a bug: ${error.message}`, { cause: error, hint: 'Please report it, with what --debug shows.' })
+  if (error.oclif?.exit === 2)
+    return usage('E_USAGE', error.message.replace(/\n?See more help with --help$/, ''), {
+      cause: error,
+      hint: 'See more help with --help',
+    })
+  return new ImageError('internal', 'E_INTERNAL', `this is a bug: ${error.message}`, {
+    cause: error,
+    hint: 'Please report it, with what --debug shows.',
+  })
 }
 
 export function errorDocument(error: ImageError): JsonDocument & Readonly<Record<string, unknown>> {
   const { kind, code, message, hint, details } = error
-  return { schema: 'vdisk.error', schemaVersion: 1, kind, code, message, ...(hint === undefined ? {} : { hint }), details, exitCode: exitCodes[kind] }
+  return {
+    schema: 'vdisk.error',
+    schemaVersion: 1,
+    kind,
+    code,
+    message,
+    ...(hint === undefined ? {} : { hint }),
+    details,
+    exitCode: exitCodes[kind],
+  }
 }
 
 /** Values that JSON has no number for are given as decimal text. */
 export function jsonText(value: unknown): string {
-  return JSON.stringify(value, (_key, item: unknown) => typeof item === 'bigint' ? item.toString() : item, 2)
+  return JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item), 2)
 }
 
 function stackOf(error: Error): string {

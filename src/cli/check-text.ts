@@ -13,7 +13,13 @@ interface Checked {
     readonly repairable: boolean
     readonly counts: Readonly<Record<Severity, number>>
     readonly groups: readonly { readonly code: string; readonly severity: Severity; readonly count: number }[]
-    readonly findings: readonly { readonly code: string; readonly severity: Severity; readonly structure: string; readonly position?: number; readonly message: string }[]
+    readonly findings: readonly {
+      readonly code: string
+      readonly severity: Severity
+      readonly structure: string
+      readonly position?: number
+      readonly message: string
+    }[]
   }[]
   readonly missing?: { readonly message: string; readonly hint?: string }
   readonly unreadable?: { readonly message: string; readonly hint?: string }
@@ -27,14 +33,28 @@ export async function checkText(result: Checked, output: { isTTY?: boolean; colu
     if (parts.length > 0) parts.push('')
     parts.push(render.heading(`${path}: ${title}, ${subformat}: ${summary(counts, checked, result.deep)}`))
     if (findings.length === 0) continue
-    parts.push(await render.table(['  severity', 'code', 'position', 'structure', 'what is wrong'], findings.map(({ severity, code, position, structure, message }) => [
-      `  ${severity}`, code, position === undefined ? '' : String(position), structure, message,
-    ])))
+    parts.push(
+      await render.table(
+        ['  severity', 'code', 'position', 'structure', 'what is wrong'],
+        findings.map(({ severity, code, position, structure, message }) => [
+          `  ${severity}`,
+          code,
+          position === undefined ? '' : String(position),
+          structure,
+          message,
+        ]),
+      ),
+    )
     for (const { code, severity, count } of groups) {
       const more = count - findings.filter((finding) => finding.code === code && finding.severity === severity).length
-      if (more > 0) parts.push(`  and ${more.toLocaleString('en-US')} more ${more === 1 ? severity : `${severity}s`} ${code}`)
+      if (more > 0)
+        parts.push(`  and ${more.toLocaleString('en-US')} more ${more === 1 ? severity : `${severity}s`} ${code}`)
     }
-    if (repairable) parts.push('', `What of this can be mended: vdisk repair ${/^[\w./][\w./+-]*$/.test(path) ? path : 'IMAGE'} --dry-run`)
+    if (repairable)
+      parts.push(
+        '',
+        `What of this can be mended: vdisk repair ${/^[\w./][\w./+-]*$/.test(path) ? path : 'IMAGE'} --dry-run`,
+      )
   }
   for (const problem of [result.missing, result.unreadable]) {
     if (problem === undefined) continue
@@ -45,8 +65,10 @@ export async function checkText(result: Checked, output: { isTTY?: boolean; colu
 }
 
 function summary(counts: Readonly<Record<Severity, number>>, checked: boolean, deep: boolean): string {
-  const found = (['error', 'leak', 'warning'] as const).filter((severity) => counts[severity] > 0)
-    .map((severity) => `${counts[severity].toLocaleString('en-US')} ${severity}${counts[severity] === 1 ? '' : 's'}`).join(', ')
+  const found = (['error', 'leak', 'warning'] as const)
+    .filter((severity) => counts[severity] > 0)
+    .map((severity) => `${counts[severity].toLocaleString('en-US')} ${severity}${counts[severity] === 1 ? '' : 's'}`)
+    .join(', ')
   if (!checked) {
     const not = `not checked, vdisk knows no check of this format's structures${deep ? '; its data was read' : ''}`
     return found === '' ? not : `${found}; ${not}`

@@ -11,7 +11,13 @@ export interface DeviceView {
   readonly backingFile?: string
   readonly size: number
   readonly sectorSize: number
-  readonly partitions?: readonly { readonly number: number; readonly length: number; readonly label?: string; readonly filesystem?: string; readonly filesystemLabel?: string }[]
+  readonly partitions?: readonly {
+    readonly number: number
+    readonly length: number
+    readonly label?: string
+    readonly filesystem?: string
+    readonly filesystemLabel?: string
+  }[]
   readonly uses: readonly string[]
   readonly system: readonly string[]
 }
@@ -27,15 +33,28 @@ export function deviceFacts(device: DeviceView): (readonly [string, string])[] {
   const rows: (readonly [string, string | undefined])[] = [
     [device.kind, device.path],
     ['model', model === undefined ? undefined : [vendor, model].filter((text) => text !== undefined).join(' ')],
-    ['serial', serial ?? 'none known'], ['attached by', bus], ['file behind it', backingFile], ['size', sizeText(size)], ['sectors', `${sectorSize} bytes`],
-    ...(partitions ?? []).map((partition) => [partition.number === 0 ? 'holds' : `partition ${partition.number}`, partitionText(partition)] as const),
+    ['serial', serial ?? 'none known'],
+    ['attached by', bus],
+    ['file behind it', backingFile],
+    ['size', sizeText(size)],
+    ['sectors', `${sectorSize} bytes`],
+    ...(partitions ?? []).map(
+      (partition) =>
+        [partition.number === 0 ? 'holds' : `partition ${partition.number}`, partitionText(partition)] as const,
+    ),
     ...(partitions?.length === 0 ? [['holds', 'no partitions, and nothing known'] as const] : []),
-    ...uses.map((use) => ['in use', use] as const), ...system.map((why) => ['system disk', why] as const),
+    ...uses.map((use) => ['in use', use] as const),
+    ...system.map((why) => ['system disk', why] as const),
   ]
-  return rows.flatMap(([label, value]) => value === undefined ? [] : [[label, value] as const])
+  return rows.flatMap(([label, value]) => (value === undefined ? [] : [[label, value] as const]))
 }
 
-function partitionText({ length, label, filesystem, filesystemLabel }: NonNullable<DeviceView['partitions']>[number]): string {
+function partitionText({
+  length,
+  label,
+  filesystem,
+  filesystemLabel,
+}: NonNullable<DeviceView['partitions']>[number]): string {
   const names = [label, filesystemLabel === label ? undefined : filesystemLabel].filter((text) => text !== undefined)
   return [shortSize(length), filesystem ?? 'nothing known', ...names.map((name) => `"${name}"`)].join(', ')
 }
@@ -46,10 +65,26 @@ export interface OutcomeView {
   readonly steps: readonly { readonly message: string }[]
   readonly bytes: { readonly written: number; readonly stored: number; readonly left: number }
   readonly mends: readonly { readonly message: string }[]
-  readonly ids: readonly { readonly partition?: number; readonly label?: string; readonly before: string; readonly after: string }[]
+  readonly ids: readonly {
+    readonly partition?: number
+    readonly label?: string
+    readonly before: string
+    readonly after: string
+  }[]
   readonly mayRefer: readonly string[]
-  readonly grown?: { readonly partition?: number; readonly before: number; readonly after: number; readonly filesystem?: string; readonly content: 'later' | 'done' | 'kept' }
-  readonly result?: { readonly bytesWritten: number; readonly bytesZeroed: number; readonly reread: string; readonly ejected: boolean }
+  readonly grown?: {
+    readonly partition?: number
+    readonly before: number
+    readonly after: number
+    readonly filesystem?: string
+    readonly content: 'later' | 'done' | 'kept'
+  }
+  readonly result?: {
+    readonly bytesWritten: number
+    readonly bytesZeroed: number
+    readonly reread: string
+    readonly ejected: boolean
+  }
   readonly verified: boolean
   readonly seconds: number
 }
@@ -57,9 +92,15 @@ export interface OutcomeView {
 /** The plan of a dry run: guards, steps, bytes. */
 export function planText(render: Renderer, { guards, steps, bytes }: OutcomeView): string {
   return [
-    render.facts([['to write', sizeText(bytes.written)], ['of it stored', `${shortSize(bytes.stored)}, the rest is zero`], ...(bytes.left > 0 ? [['left alone', `${shortSize(bytes.left)} behind it`] as const] : [])]),
+    render.facts([
+      ['to write', sizeText(bytes.written)],
+      ['of it stored', `${shortSize(bytes.stored)}, the rest is zero`],
+      ...(bytes.left > 0 ? [['left alone', `${shortSize(bytes.left)} behind it`] as const] : []),
+    ]),
     render.heading('Guards'),
-    ...guards.map(({ guard, overridden, message }) => render.plain(`  ${overridden ? 'overridden' : 'passed'}  ${guard}: ${message}`)),
+    ...guards.map(({ guard, overridden, message }) =>
+      render.plain(`  ${overridden ? 'overridden' : 'passed'}  ${guard}: ${message}`),
+    ),
     render.heading('Steps'),
     ...steps.map(({ message }, index) => render.plain(`  ${index + 1}. ${message}`)),
     'Nothing was written (--dry-run).',
@@ -67,30 +108,71 @@ export function planText(render: Renderer, { guards, steps, bytes }: OutcomeView
 }
 
 /** Lines that a finished write has for people. */
-export function outcomeFacts({ bytes, mends, grown, result, verified, seconds }: OutcomeView): (readonly [string, string])[] {
+export function outcomeFacts({
+  bytes,
+  mends,
+  grown,
+  result,
+  verified,
+  seconds,
+}: OutcomeView): (readonly [string, string])[] {
   const rows: (readonly [string, string | undefined])[] = [
     ['written', sizeText(bytes.written)],
-    ['data', result === undefined ? undefined : `${shortSize(result.bytesWritten)} written, ${shortSize(result.bytesZeroed)} made zero`],
+    [
+      'data',
+      result === undefined
+        ? undefined
+        : `${shortSize(result.bytesWritten)} written, ${shortSize(result.bytesZeroed)} made zero`,
+    ],
     ...mends.map(({ message }) => ['table', message] as const),
-    ['enlarged', grown === undefined ? undefined : `${grown.partition === undefined ? 'the content' : `partition ${grown.partition}`}, from ${shortSize(grown.before)} to ${shortSize(grown.after)}${grown.content === 'done' ? `, with its ${grown.filesystem ?? 'content'}` : ''}`],
+    [
+      'enlarged',
+      grown === undefined
+        ? undefined
+        : `${grown.partition === undefined ? 'the content' : `partition ${grown.partition}`}, from ` +
+          (`${shortSize(grown.before)} to ` +
+            `${shortSize(grown.after)}${grown.content === 'done' ? `, with its ${grown.filesystem ?? 'content'}` : ''}`),
+    ],
     ['left alone', bytes.left > 0 ? `${shortSize(bytes.left)} behind it, but for the last MiB` : undefined],
     ['time', `${seconds.toFixed(1)} s`],
     ['verified', verified ? 'everything was read back from the medium, past the page cache, and compared' : 'no'],
     ['ejected', result?.ejected === true ? 'yes' : undefined],
   ]
-  return rows.flatMap(([label, value]) => value === undefined ? [] : [[label, value] as const])
+  return rows.flatMap(([label, value]) => (value === undefined ? [] : [[label, value] as const]))
 }
 
 /** Old and new ids, and who may know the old ones. */
 export async function idsText(render: Renderer, { ids, mayRefer }: OutcomeView): Promise<string> {
-  const rows = ids.map(({ partition, label, before, after }) => [partition === undefined ? '  the disk' : `  partition ${partition}${label === undefined ? '' : ` (${label})`}`, before, after])
-  return [await render.table(['  of', 'old id', 'new id'], rows), render.heading('May refer to the old ids'), ...mayRefer.map((line) => render.plain(`  ${line}`))].join('\n')
+  const rows = ids.map(({ partition, label, before, after }) => [
+    partition === undefined ? '  the disk' : `  partition ${partition}${label === undefined ? '' : ` (${label})`}`,
+    before,
+    after,
+  ])
+  return [
+    await render.table(['  of', 'old id', 'new id'], rows),
+    render.heading('May refer to the old ids'),
+    ...mayRefer.map((line) => render.plain(`  ${line}`)),
+  ].join('\n')
 }
 
 /** What a person is shown and asked before a disk is overwritten. */
-export function questionText(render: Renderer, { target, expected, what, origin }: { readonly target: DeviceView; readonly origin?: string; readonly expected: string; readonly what: string }, action: string): string {
+export function questionText(
+  render: Renderer,
+  {
+    target,
+    expected,
+    what,
+    origin,
+  }: { readonly target: DeviceView; readonly origin?: string; readonly expected: string; readonly what: string },
+  action: string,
+): string {
   return [
-    render.heading(`${action}: everything on this ${target.kind} will be lost`), render.facts([...deviceFacts(target), ...(origin === undefined ? [] : [['origin', origin] as const])]),
-    render.warning(what === 'name' ? `Type the name ${expected} to go on: ` : `The running system needs this disk. Type its ${what} to go on: `),
+    render.heading(`${action}: everything on this ${target.kind} will be lost`),
+    render.facts([...deviceFacts(target), ...(origin === undefined ? [] : [['origin', origin] as const])]),
+    render.warning(
+      what === 'name'
+        ? `Type the name ${expected} to go on: `
+        : `The running system needs this disk. Type its ${what} to go on: `,
+    ),
   ].join('\n')
 }

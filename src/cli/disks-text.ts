@@ -2,11 +2,14 @@ import { renderer, shortSize } from './render.js'
 
 /** Who uses a disk or partition (the operation's `DeviceUse`, which this layer may not import). */
 type Use =
-  | { readonly kind: 'mount', readonly point: string, readonly filesystem: string, readonly readOnly: boolean }
+  | { readonly kind: 'mount'; readonly point: string; readonly filesystem: string; readonly readOnly: boolean }
   | { readonly kind: 'swap' }
-  | { readonly kind: 'holder', readonly name: string, readonly title: string, readonly role: string }
+  | { readonly kind: 'holder'; readonly name: string; readonly title: string; readonly role: string }
 
-interface Held { readonly title: string, readonly label?: string }
+interface Held {
+  readonly title: string
+  readonly label?: string
+}
 
 interface Listed {
   readonly path: string
@@ -25,23 +28,58 @@ interface Listed {
   readonly slaves: readonly string[]
   readonly uses: readonly Use[]
   readonly system: readonly string[]
-  readonly table?: { readonly scheme: string, readonly diskId?: string }
+  readonly table?: { readonly scheme: string; readonly diskId?: string }
   readonly filesystems: readonly Held[]
   readonly unreadable?: { readonly message: string }
-  readonly partitions: readonly { readonly path: string, readonly size: number, readonly type?: string, readonly label?: string, readonly filesystems: readonly Held[], readonly uses: readonly Use[] }[]
-  readonly writable: { readonly allowed: boolean, readonly reasons: readonly string[] }
+  readonly partitions: readonly {
+    readonly path: string
+    readonly size: number
+    readonly type?: string
+    readonly label?: string
+    readonly filesystems: readonly Held[]
+    readonly uses: readonly Use[]
+  }[]
+  readonly writable: { readonly allowed: boolean; readonly reasons: readonly string[] }
 }
 
 const buses: Readonly<Record<string, string>> = {
-  ata: 'SATA or IDE', usb: 'USB', nvme: 'NVMe', mmc: 'SD or eMMC', virtio: 'virtio', iscsi: 'iSCSI', fc: 'Fibre Channel', sas: 'SAS', 'hyper-v': 'Hyper-V', xen: 'Xen', thunderbolt: 'Thunderbolt', raid: 'RAID controller', virtual: 'virtual',
+  ata: 'SATA or IDE',
+  usb: 'USB',
+  nvme: 'NVMe',
+  mmc: 'SD or eMMC',
+  virtio: 'virtio',
+  iscsi: 'iSCSI',
+  fc: 'Fibre Channel',
+  sas: 'SAS',
+  'hyper-v': 'Hyper-V',
+  xen: 'Xen',
+  thunderbolt: 'Thunderbolt',
+  raid: 'RAID controller',
+  virtual: 'virtual',
 }
 
-const kinds: Readonly<Record<string, string>> = { loop: 'loop device', mapped: 'mapped device', raid: 'RAID', ram: 'memory', optical: 'optical disc', network: 'network block device' }
+const kinds: Readonly<Record<string, string>> = {
+  loop: 'loop device',
+  mapped: 'mapped device',
+  raid: 'RAID',
+  ram: 'memory',
+  optical: 'optical disc',
+  network: 'network block device',
+}
 
 /** A disk's facts in one line, by which people know it: `Samsung SSD 870, 931.5 GiB, SATA or IDE, serial S5Y1`. */
-export function diskTitle({ kind, size, model, vendor, serial, bus, backingFile }: Pick<Listed, 'kind' | 'size' | 'model' | 'vendor' | 'serial' | 'bus' | 'backingFile'>): string {
+export function diskTitle({
+  kind,
+  size,
+  model,
+  vendor,
+  serial,
+  bus,
+  backingFile,
+}: Pick<Listed, 'kind' | 'size' | 'model' | 'vendor' | 'serial' | 'bus' | 'backingFile'>): string {
   // Vendor names that say nothing: the bus, or the driver.
-  const maker = vendor === undefined || /^(ata|nvme|usb|0x)/i.test(vendor) || model?.startsWith(vendor) === true ? '' : `${vendor} `
+  const maker =
+    vendor === undefined || /^(ata|nvme|usb|0x)/i.test(vendor) || model?.startsWith(vendor) === true ? '' : `${vendor} `
   return [
     ...(kinds[kind] === undefined ? [] : [kinds[kind]]),
     ...(model === undefined ? [] : [`${maker}${model}`]),
@@ -53,19 +91,38 @@ export function diskTitle({ kind, size, model, vendor, serial, bus, backingFile 
 }
 
 /** What `vdisk disks` prints. @param output its width and colours. */
-export async function disksText({ disks, hidden }: { readonly disks: readonly Listed[], readonly hidden: number }, output: { isTTY?: boolean, columns?: number }): Promise<string> {
+export async function disksText(
+  { disks, hidden }: { readonly disks: readonly Listed[]; readonly hidden: number },
+  output: { isTTY?: boolean; columns?: number },
+): Promise<string> {
   const render = await renderer(output)
   const parts: string[] = []
   for (const disk of disks) {
     const lines = [render.heading(`${disk.path}: ${diskTitle(disk)}`), render.facts(facts(disk))]
     if (disk.partitions.length > 0) {
-      const rows = disk.partitions.map(({ path, size, type, label, filesystems, uses }) => [path, shortSize(size), type ?? '', label ?? '', heldText(filesystems), uses.map(useText).join('; ')])
-      lines.push((await render.table(['partition', 'size', 'type', 'label', 'filesystem', 'used by'], rows)).split('\n').map((line) => `  ${line}`).join('\n'))
+      const rows = disk.partitions.map(({ path, size, type, label, filesystems, uses }) => [
+        path,
+        shortSize(size),
+        type ?? '',
+        label ?? '',
+        heldText(filesystems),
+        uses.map(useText).join('; '),
+      ])
+      lines.push(
+        (await render.table(['partition', 'size', 'type', 'label', 'filesystem', 'used by'], rows))
+          .split('\n')
+          .map((line) => `  ${line}`)
+          .join('\n'),
+      )
     }
     parts.push(lines.join('\n'))
   }
   if (disks.length === 0) parts.push('No disk was found.')
-  if (hidden > 0) parts.push(`${hidden} other block ${hidden === 1 ? 'device is' : 'devices are'} not shown (loops, LVM, LUKS, RAID, memory): --all shows ${hidden === 1 ? 'it' : 'them'}.`)
+  if (hidden > 0)
+    parts.push(
+      `${hidden} other block ${hidden === 1 ? 'device is' : 'devices are'} not shown (loops, LVM, LUKS, RAID, ` +
+        `memory): --all shows ${hidden === 1 ? 'it' : 'them'}.`,
+    )
   return parts.join('\n\n')
 }
 
@@ -73,9 +130,19 @@ function facts(disk: Listed): (readonly [string, string])[] {
   const { logicalSectorSize: logical, physicalSectorSize: physical, table } = disk
   const traits = [...(disk.removable ? ['removable'] : []), ...(disk.rotational ? ['rotating'] : [])]
   return [
-    ['sectors', `${logical} bytes${physical === logical ? '' : `, physically ${physical}`}${traits.length === 0 ? '' : `; ${traits.join(', ')}`}`],
+    [
+      'sectors',
+      `${logical} bytes${physical === logical ? '' : `, physically ${physical}`}${traits.length === 0 ? '' : `; ${traits.join(', ')}`}`,
+    ],
     ...(disk.slaves.length === 0 ? [] : [['made of', disk.slaves.join(', ')] as const]),
-    ...(table === undefined || table.scheme === 'none' ? [] : [['table', `${table.scheme.toUpperCase()}${table.diskId === undefined ? '' : `, disk id ${table.diskId}`}`] as const]),
+    ...(table === undefined || table.scheme === 'none'
+      ? []
+      : [
+          [
+            'table',
+            `${table.scheme.toUpperCase()}${table.diskId === undefined ? '' : `, disk id ${table.diskId}`}`,
+          ] as const,
+        ]),
     ...(disk.filesystems.length === 0 ? [] : [['holds', heldText(disk.filesystems)] as const]),
     ...(disk.uses.length === 0 ? [] : [['used by', disk.uses.map(useText).join('; ')] as const]),
     ...(disk.unreadable === undefined ? [] : [['content', `not known: ${disk.unreadable.message}`] as const]),
@@ -85,10 +152,14 @@ function facts(disk: Listed): (readonly [string, string])[] {
 }
 
 function heldText(held: readonly Held[]): string {
-  return held.map(({ title, label }) => `${title}${label === undefined || label === '' ? '' : ` "${label}"`}`).join(' or ')
+  return held
+    .map(({ title, label }) => `${title}${label === undefined || label === '' ? '' : ` "${label}"`}`)
+    .join(' or ')
 }
 
 function useText(use: Use): string {
   if (use.kind === 'mount') return `mounted at ${use.point}${use.readOnly ? ' (read-only)' : ''}`
-  return use.kind === 'swap' ? 'swap space' : `${use.role} ${use.title}${use.title === use.name ? '' : ` (${use.name})`}`
+  return use.kind === 'swap'
+    ? 'swap space'
+    : `${use.role} ${use.title}${use.title === use.name ? '' : ` (${use.name})`}`
 }

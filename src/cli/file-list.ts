@@ -15,22 +15,44 @@ interface Shown {
   readonly otherStreams?: readonly string[]
 }
 
-const kindLetters: Readonly<Record<Shown['kind'], string>> = { file: '-', directory: 'd', link: 'l', device: 'c', other: '?' }
+const kindLetters: Readonly<Record<Shown['kind'], string>> = {
+  file: '-',
+  directory: 'd',
+  link: 'l',
+  device: 'c',
+  other: '?',
+}
 
 /** The lines of `ls`: one a file, with names alone or with all that is known. */
-export function fileLines(files: readonly Shown[], { long, paths }: { readonly long: boolean; readonly paths: boolean }): string[] {
-  const nameOf = (file: Shown): string => `${printable(paths ? file.path : file.name)}${file.kind === 'directory' ? '/' : ''}`
+export function fileLines(
+  files: readonly Shown[],
+  { long, paths }: { readonly long: boolean; readonly paths: boolean },
+): string[] {
+  const nameOf = (file: Shown): string =>
+    `${printable(paths ? file.path : file.name)}${file.kind === 'directory' ? '/' : ''}`
   if (!long) return files.map(nameOf)
   const rows = files.map((file) => [
     `${kindLetters[file.kind]}${file.mode === undefined ? '' : modeText(file.mode)}`,
-    String(file.links ?? ''), String(file.owner ?? ''), String(file.group ?? ''), String(file.size),
+    String(file.links ?? ''),
+    String(file.owner ?? ''),
+    String(file.group ?? ''),
+    String(file.size),
   ])
   const widths = [0, 1, 2, 3, 4].map((column) => Math.max(0, ...rows.map((row) => row[column]?.length ?? 0)))
   return files.map((file, index) => {
     const [mode = '', ...numbers] = rows[index] ?? []
-    const cells = [mode.padEnd(widths[0] ?? 0), ...numbers.map((cell, column) => cell.padStart(widths[column + 1] ?? 0))].filter((cell) => cell !== '')
-    const streams = (file.otherStreams ?? []).length > 0 ? `  [also: ${(file.otherStreams ?? []).map((name) => printable(name)).join(', ')}]` : ''
-    return `${cells.join(' ')} ${file.modified.slice(0, 19).replace('T', ' ')} ${nameOf(file)}${file.target === undefined ? '' : ` -> ${printable(file.target)}`}${streams}`
+    const cells = [
+      mode.padEnd(widths[0] ?? 0),
+      ...numbers.map((cell, column) => cell.padStart(widths[column + 1] ?? 0)),
+    ].filter((cell) => cell !== '')
+    const streams =
+      (file.otherStreams ?? []).length > 0
+        ? `  [also: ${(file.otherStreams ?? []).map((name) => printable(name)).join(', ')}]`
+        : ''
+    return (
+      `${cells.join(' ')} ${file.modified.slice(0, 19).replace('T', ' ')} ` +
+      `${nameOf(file)}${file.target === undefined ? '' : ` -> ${printable(file.target)}`}${streams}`
+    )
   })
 }
 
@@ -39,7 +61,7 @@ function modeText(mode: number): string {
   const bit = (value: number): boolean => Math.floor(mode / value) % 2 === 1
   const three = (shift: number, special: number, letter: string): string => {
     const executes = bit(shift)
-    const last = bit(special) ? executes ? letter : letter.toUpperCase() : executes ? 'x' : '-'
+    const last = bit(special) ? (executes ? letter : letter.toUpperCase()) : executes ? 'x' : '-'
     return `${bit(shift * 4) ? 'r' : '-'}${bit(shift * 2) ? 'w' : '-'}${last}`
   }
   return three(64, 2048, 's') + three(8, 1024, 's') + three(1, 512, 't')

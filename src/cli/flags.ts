@@ -25,7 +25,8 @@ export const range = custom<{ readonly offset: number; readonly length: number }
   helpValue: 'OFFSET:LENGTH',
   parse: (text) => {
     const [offset, length, ...more] = text.split(':')
-    if (offset === undefined || length === undefined || more.length > 0) throw usage('E_RANGE', `${printable(text)} is no part of a disk; write OFFSET:LENGTH, for example 1M:64M`)
+    if (offset === undefined || length === undefined || more.length > 0)
+      throw usage('E_RANGE', `${printable(text)} is no part of a disk; write OFFSET:LENGTH, for example 1M:64M`)
     return Promise.resolve({ offset: parseSize(offset), length: parseSize(length) })
   },
 })
@@ -35,7 +36,8 @@ export const tcpEndpoint = custom<{ readonly kind: 'tcp'; readonly host: string;
   helpValue: '[HOST:]PORT',
   parse: (text) => {
     const [, bracketed, plain, port = ''] = /^(?:(?:\[([^\]]+)\]|([^:[\]]+)):)?(\d{1,5})$/.exec(text) ?? []
-    if (port === '' || Number(port) > 65535) throw usage('E_PORT', `${printable(text)} is no port; write PORT or HOST:PORT`)
+    if (port === '' || Number(port) > 65535)
+      throw usage('E_PORT', `${printable(text)} is no port; write PORT or HOST:PORT`)
     return Promise.resolve({ kind: 'tcp', host: bracketed ?? plain ?? '127.0.0.1', port: Number(port) })
   },
 })
@@ -49,12 +51,20 @@ const sectorSize = custom<512 | 4096>({
   },
 })
 
-const parentMapping = custom<ParentMapping>({ helpValue: 'OLD=NEW', parse: (text) => Promise.resolve(parseParentMapping(text)) })
+const parentMapping = custom<ParentMapping>({
+  helpValue: 'OLD=NEW',
+  parse: (text) => Promise.resolve(parseParentMapping(text)),
+})
 
 /** Flags of every command that opens an image. */
 export const openFlags = {
   from: string({ helpValue: 'FORMAT', summary: 'format of the source; found from its content when left out' }),
-  'from-option': string({ helpValue: 'NAME=VALUE', multiple: true, multipleNonGreedy: true, summary: 'an option for reading the source (see vdisk formats)' }),
+  'from-option': string({
+    helpValue: 'NAME=VALUE',
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: 'an option for reading the source (see vdisk formats)',
+  }),
   snapshot: string({ helpValue: 'ID|NAME', summary: 'read this internal snapshot of the source' }),
   ...chainFlags(),
 }
@@ -63,16 +73,36 @@ export const openFlags = {
 export const imageFlags = { from: openFlags.from, 'from-option': openFlags['from-option'], ...chainFlags() }
 
 /** What those flags say. @throws ImageError usage E_OPTION */
-export function imageValues(flags: ChainFlags & { readonly from: string | undefined; readonly 'from-option': string[] | undefined }) {
+export function imageValues(
+  flags: ChainFlags & { readonly from: string | undefined; readonly 'from-option': string[] | undefined },
+) {
   return { from: flags.from, fromOptions: optionValues(flags['from-option']), ...chainValues(flags) }
 }
 
 function chainFlags() {
   return {
-    'allow-reference': string({ helpValue: 'PATH', multiple: true, multipleNonGreedy: true, summary: 'a file outside the image\'s folder (or a folder of them) that images may name as parent or data file' }),
-    search: string({ helpValue: 'DIR', multiple: true, multipleNonGreedy: true, summary: 'a folder in which parents are looked for that are not where their children say' }),
-    'parent-map': parentMapping({ multiple: true, multipleNonGreedy: true, summary: 'where a parent lies now: OLD is its name as the child stores it, the beginning of that name, or its last part' }),
-    'parent-format': string({ helpValue: 'FORMAT', summary: 'format of parents whose children record none; auto takes what their content says' }),
+    'allow-reference': string({
+      helpValue: 'PATH',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: "a file outside the image's folder (or a folder of them) that images may name as parent or data file",
+    }),
+    search: string({
+      helpValue: 'DIR',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'a folder in which parents are looked for that are not where their children say',
+    }),
+    'parent-map': parentMapping({
+      multiple: true,
+      multipleNonGreedy: true,
+      summary:
+        'where a parent lies now: OLD is its name as the child stores it, the beginning of that name, or its last part',
+    }),
+    'parent-format': string({
+      helpValue: 'FORMAT',
+      summary: 'format of parents whose children record none; auto takes what their content says',
+    }),
   }
 }
 
@@ -85,33 +115,61 @@ interface ChainFlags {
 
 /** What the flags of `allowReferenceFlags` say, as options of an operation. */
 export function chainValues(flags: ChainFlags) {
-  return { allowReferences: flags['allow-reference'], search: flags.search, parentMap: flags['parent-map'], parentFormat: flags['parent-format'] }
+  return {
+    allowReferences: flags['allow-reference'],
+    search: flags.search,
+    parentMap: flags['parent-map'],
+    parentFormat: flags['parent-format'],
+  }
 }
 
 /** What the flags of `openFlags` say, as options of an operation. @throws ImageError usage E_OPTION */
-export function openValues(flags: ChainFlags & { readonly from: string | undefined; readonly 'from-option': string[] | undefined; readonly snapshot: string | undefined }) {
-  return { from: flags.from, fromOptions: optionValues(flags['from-option']), snapshot: flags.snapshot, ...chainValues(flags) }
+export function openValues(
+  flags: ChainFlags & {
+    readonly from: string | undefined
+    readonly 'from-option': string[] | undefined
+    readonly snapshot: string | undefined
+  },
+) {
+  return {
+    from: flags.from,
+    fromOptions: optionValues(flags['from-option']),
+    snapshot: flags.snapshot,
+    ...chainValues(flags),
+  }
 }
 
 /** Flags that say what an image to be made is like. */
 export const formatFlags = {
   to: string({ helpValue: 'FORMAT', summary: 'format of the target; by its extension when left out' }),
-  option: string({ char: 'o', helpValue: 'NAME=VALUE', multiple: true, multipleNonGreedy: true, summary: 'an option of the target\'s format (see vdisk formats)' }),
+  option: string({
+    char: 'o',
+    helpValue: 'NAME=VALUE',
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: "an option of the target's format (see vdisk formats)",
+  }),
   subformat: string({ helpValue: 'NAME', summary: 'kind of image within the format: fixed, dynamic' }),
   'block-size': string({ helpValue: 'SIZE', summary: 'allocation unit of VHD and VHDX targets' }),
   'cluster-size': string({ helpValue: 'SIZE', summary: 'allocation unit of QCOW2 targets' }),
   compat: string({ helpValue: 'VERSION', summary: 'version of QCOW2 targets: v2, v3' }),
   preallocation: string({ helpValue: 'MODE', summary: 'how much of the target is allocated from the start' }),
-  'sector-size': sectorSize({ summary: 'logical sector size of the target; the source\'s when left out' }),
+  'sector-size': sectorSize({ summary: "logical sector size of the target; the source's when left out" }),
 }
 
 export const parentFlag = {
-  parent: string({ helpValue: 'FILE', summary: 'make the target a child of this image: only what differs is stored in it' }),
+  parent: string({
+    helpValue: 'FILE',
+    summary: 'make the target a child of this image: only what differs is stored in it',
+  }),
 }
 
 /** Flags of every command that writes an image. */
 export const writeFlags = {
-  uuid: string({ helpValue: 'UUID', summary: 'id of the target; with SOURCE_DATE_EPOCH set the same input gives the same bytes' }),
+  uuid: string({
+    helpValue: 'UUID',
+    summary: 'id of the target; with SOURCE_DATE_EPOCH set the same input gives the same bytes',
+  }),
   force: boolean({ char: 'f', summary: 'replace an existing target, once the new one is complete' }),
   'dry-run': boolean({ summary: 'check everything, write nothing' }),
 }
@@ -119,16 +177,31 @@ export const writeFlags = {
 /** Flags of every command that makes an image of its own. */
 export const createFlags = { ...formatFlags, ...parentFlag, ...writeFlags }
 
-/** What the flags of `formatFlags` (and `--compress`) say, as options of an operation. @throws ImageError usage E_OPTION */
+/**
+ * What the flags of `formatFlags` (and `--compress`) say, as options of an operation. @throws ImageError usage E_OPTION
+ */
 export function formatValues(flags: {
-  readonly to: string | undefined; readonly option: string[] | undefined; readonly subformat: string | undefined; readonly 'block-size': string | undefined
-  readonly 'cluster-size': string | undefined; readonly compat: string | undefined; readonly preallocation: string | undefined; readonly compress?: string | undefined
+  readonly to: string | undefined
+  readonly option: string[] | undefined
+  readonly subformat: string | undefined
+  readonly 'block-size': string | undefined
+  readonly 'cluster-size': string | undefined
+  readonly compat: string | undefined
+  readonly preallocation: string | undefined
+  readonly compress?: string | undefined
   readonly 'sector-size': 512 | 4096 | undefined
 }) {
   const { subformat, compat, preallocation, compress } = flags
   return {
     to: flags.to,
-    options: optionValues(flags.option, { subformat, 'block-size': flags['block-size'], 'cluster-size': flags['cluster-size'], compat, preallocation, compress }),
+    options: optionValues(flags.option, {
+      subformat,
+      'block-size': flags['block-size'],
+      'cluster-size': flags['cluster-size'],
+      compat,
+      preallocation,
+      compress,
+    }),
     sectorSize: flags['sector-size'],
   }
 }
@@ -139,28 +212,54 @@ export const allowReferenceFlags = chainFlags()
 export const copyFlags = {
   compress: string({ helpValue: 'zlib|zstd[:LEVEL]', summary: 'compress the data of the target' }),
   size: size({ summary: 'capacity of the target: larger is zero at the end, smaller may cut off zeros only' }),
-  flush: boolean({ default: true, allowNo: true, summary: 'wait until the medium has everything, so that the target survives a power cut; --no-flush is faster' }),
+  flush: boolean({
+    default: true,
+    allowNo: true,
+    summary: 'wait until the medium has everything, so that the target survives a power cut; --no-flush is faster',
+  }),
   verify: boolean({ summary: 'open the target afresh and compare every byte of the disk with the source' }),
   threads: count({ summary: 'worker threads for compression and decompression; 0: none' }),
   sparse: size({ summary: 'runs of zeros shorter than this are written as data; 0: all zeros are' }),
-  tmp: string({ helpValue: 'DIR', env: 'TMPDIR', noCacheDefault: true, summary: 'where standard input is kept while it is read; the target\'s folder when left out' }),
+  tmp: string({
+    helpValue: 'DIR',
+    env: 'TMPDIR',
+    noCacheDefault: true,
+    summary: "where standard input is kept while it is read; the target's folder when left out",
+  }),
 }
 
 /** Flags of check alone. */
 export const checkFlags = {
   deep: boolean({ summary: 'also read everything that is stored, and decode what is compressed' }),
-  limit: count({ summary: 'findings shown of each code and image, the rest is counted; 20 when left out, 100 with --json' }),
+  limit: count({
+    summary: 'findings shown of each code and image, the rest is counted; 20 when left out, 100 with --json',
+  }),
 }
 
 /** Flags of every command that can leave out what filesystems do not use. */
 export const usedOnlyFlags = {
-  'used-only': boolean({ summary: 'leave out what the filesystems on the disk do not use: it reads as zero in the target' }),
-  'if-dirty': option({ options: ['refuse', 'whole', 'trust'] as const, dependsOn: ['used-only'], summary: 'with --used-only, a filesystem that was not left in order: stop (the default), copy it whole, or trust its record of free space' })(),
-  'drop-swap': boolean({ dependsOn: ['used-only'], summary: 'with --used-only, leave out the content of swap areas too; their label and UUID stay' }),
+  'used-only': boolean({
+    summary: 'leave out what the filesystems on the disk do not use: it reads as zero in the target',
+  }),
+  'if-dirty': option({
+    options: ['refuse', 'whole', 'trust'] as const,
+    dependsOn: ['used-only'],
+    summary:
+      'with --used-only, a filesystem that was not left in order: stop (the default), copy it whole, or trust ' +
+      'its record of free space',
+  })(),
+  'drop-swap': boolean({
+    dependsOn: ['used-only'],
+    summary: 'with --used-only, leave out the content of swap areas too; their label and UUID stay',
+  }),
 }
 
 /** What those flags say; undefined: everything is wanted. */
-export function usedOnlyValues(flags: { readonly 'used-only': boolean; readonly 'if-dirty': 'refuse' | 'whole' | 'trust' | undefined; readonly 'drop-swap': boolean }) {
+export function usedOnlyValues(flags: {
+  readonly 'used-only': boolean
+  readonly 'if-dirty': 'refuse' | 'whole' | 'trust' | undefined
+  readonly 'drop-swap': boolean
+}) {
   if (!flags['used-only']) return undefined
   return { dropSwap: flags['drop-swap'], ...(flags['if-dirty'] === undefined ? {} : { ifDirty: flags['if-dirty'] }) }
 }
@@ -168,20 +267,46 @@ export function usedOnlyValues(flags: { readonly 'used-only': boolean; readonly 
 /** Flags that say where the changes of a mounted image go, and what of it is mounted. */
 export const mountFlags = {
   all: boolean({ summary: 'mount every partition, on folders below DIR that have its number' }),
-  overlay: string({ helpValue: 'FILE', exclusive: ['write', 'throwaway'], summary: 'keep changes in this child of the image, made if it is not there (.qcow2; .vhd and .vhdx over their own kind)' }),
-  write: boolean({ exclusive: ['overlay', 'throwaway'], summary: 'write changes into the image itself, which is locked meanwhile' }),
-  throwaway: boolean({ exclusive: ['overlay', 'write'], summary: 'without DIR: let the files be changed, and forget the changes at the end' }),
-  tmp: string({ helpValue: 'DIR', summary: 'where changes that are thrown away are kept meanwhile; the image\'s folder when left out' }),
+  overlay: string({
+    helpValue: 'FILE',
+    exclusive: ['write', 'throwaway'],
+    summary:
+      'keep changes in this child of the image, made if it is not there (.qcow2; .vhd and .vhdx over their own kind)',
+  }),
+  write: boolean({
+    exclusive: ['overlay', 'throwaway'],
+    summary: 'write changes into the image itself, which is locked meanwhile',
+  }),
+  throwaway: boolean({
+    exclusive: ['overlay', 'write'],
+    summary: 'without DIR: let the files be changed, and forget the changes at the end',
+  }),
+  tmp: string({
+    helpValue: 'DIR',
+    summary: "where changes that are thrown away are kept meanwhile; the image's folder when left out",
+  }),
 }
 
 /** Flags of repair alone. */
 export const repairFlags = {
-  output: string({ helpValue: 'FILE', exclusive: ['in-place'], summary: 'make the repair in a copy, which gets this name when it is complete' }),
-  'in-place': boolean({ exclusive: ['output'], summary: 'make the repair in the image itself, of which there may be no other copy' }),
+  output: string({
+    helpValue: 'FILE',
+    exclusive: ['in-place'],
+    summary: 'make the repair in a copy, which gets this name when it is complete',
+  }),
+  'in-place': boolean({
+    exclusive: ['output'],
+    summary: 'make the repair in the image itself, of which there may be no other copy',
+  }),
   'dry-run': boolean({ summary: 'show what would be done, write nothing' }),
   force: boolean({ char: 'f', summary: 'replace an existing FILE, once the copy is complete' }),
   from: string({ helpValue: 'FORMAT', summary: 'format of the image; found from its content when left out' }),
-  'from-option': string({ helpValue: 'NAME=VALUE', multiple: true, multipleNonGreedy: true, summary: 'an option for reading the image (see vdisk formats)' }),
+  'from-option': string({
+    helpValue: 'NAME=VALUE',
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: 'an option for reading the image (see vdisk formats)',
+  }),
   limit: count({ summary: 'actions, and findings of each code, that are shown; 20 when left out, 100 with --json' }),
 }
 
@@ -192,39 +317,109 @@ export const deviceFlags = {
   verify: boolean({ default: true, allowNo: true, summary: 'read back everything from the medium and compare it' }),
   'dry-run': boolean({ summary: 'show the plan: guards, steps and bytes; write nothing' }),
   fit: boolean({ summary: 'take a smaller target, when all partitions end before its end' }),
-  grow: boolean({ summary: 'enlarge the last partition to the end of the disk, with its filesystem when it is ext or swap space' }),
+  grow: boolean({
+    summary: 'enlarge the last partition to the end of the disk, with its filesystem when it is ext or swap space',
+  }),
   'new-ids': boolean({ summary: 'give the disk and its partitions new ids' }),
-  uuid: string({ helpValue: 'UUID', dependsOn: ['new-ids'], summary: 'what the new ids are made of; random when left out' }),
+  uuid: string({
+    helpValue: 'UUID',
+    dependsOn: ['new-ids'],
+    summary: 'what the new ids are made of; random when left out',
+  }),
   eject: boolean({ summary: 'eject the target at the end' }),
   unmount: boolean({ summary: 'unmount what is mounted of the target first', helpGroup: 'GUARD OVERRIDE' }),
-  'allow-system-disk': boolean({ summary: 'write a disk that the running system needs; its serial is to be confirmed', helpGroup: 'GUARD OVERRIDE' }),
-  'allow-held': boolean({ summary: 'write a disk that something above it holds, if the system gives it away', helpGroup: 'GUARD OVERRIDE' }),
-  'allow-swap': boolean({ summary: 'write swap space in use, if the system gives it away', helpGroup: 'GUARD OVERRIDE' }),
-  'clear-read-only': boolean({ summary: 'take away the system\'s mark that the target is read-only', helpGroup: 'GUARD OVERRIDE' }),
-  'allow-source-on-target': boolean({ summary: 'write the disk that what is read lies on', helpGroup: 'GUARD OVERRIDE' }),
-  'allow-sector-size': boolean({ summary: 'write a partition table that counts in other sectors than the target\'s', helpGroup: 'GUARD OVERRIDE' }),
-  'allow-no-table': boolean({ summary: 'write a partition or filesystem onto a whole disk', helpGroup: 'GUARD OVERRIDE' }),
+  'allow-system-disk': boolean({
+    summary: 'write a disk that the running system needs; its serial is to be confirmed',
+    helpGroup: 'GUARD OVERRIDE',
+  }),
+  'allow-held': boolean({
+    summary: 'write a disk that something above it holds, if the system gives it away',
+    helpGroup: 'GUARD OVERRIDE',
+  }),
+  'allow-swap': boolean({
+    summary: 'write swap space in use, if the system gives it away',
+    helpGroup: 'GUARD OVERRIDE',
+  }),
+  'clear-read-only': boolean({
+    summary: "take away the system's mark that the target is read-only",
+    helpGroup: 'GUARD OVERRIDE',
+  }),
+  'allow-source-on-target': boolean({
+    summary: 'write the disk that what is read lies on',
+    helpGroup: 'GUARD OVERRIDE',
+  }),
+  'allow-sector-size': boolean({
+    summary: "write a partition table that counts in other sectors than the target's",
+    helpGroup: 'GUARD OVERRIDE',
+  }),
+  'allow-no-table': boolean({
+    summary: 'write a partition or filesystem onto a whole disk',
+    helpGroup: 'GUARD OVERRIDE',
+  }),
   threads: count({ summary: 'worker threads for decompression; 0: none' }),
 }
 
-type DeviceFlag = 'yes' | 'verify' | 'dry-run' | 'fit' | 'grow' | 'new-ids' | 'eject' | 'unmount' | 'allow-system-disk' | 'allow-held' | 'allow-swap' | 'clear-read-only' | 'allow-source-on-target' | 'allow-sector-size' | 'allow-no-table'
+type DeviceFlag =
+  | 'yes'
+  | 'verify'
+  | 'dry-run'
+  | 'fit'
+  | 'grow'
+  | 'new-ids'
+  | 'eject'
+  | 'unmount'
+  | 'allow-system-disk'
+  | 'allow-held'
+  | 'allow-swap'
+  | 'clear-read-only'
+  | 'allow-source-on-target'
+  | 'allow-sector-size'
+  | 'allow-no-table'
 
 /** What those flags say, as options of an operation. */
-export function deviceValues(flags: Readonly<Record<DeviceFlag, boolean>> & { readonly confirm: string | undefined; readonly uuid: string | undefined; readonly threads: number | undefined }) {
+export function deviceValues(
+  flags: Readonly<Record<DeviceFlag, boolean>> & {
+    readonly confirm: string | undefined
+    readonly uuid: string | undefined
+    readonly threads: number | undefined
+  },
+) {
   const { yes, confirm, verify, fit, grow, eject, unmount, uuid, threads } = flags
   return {
-    yes, confirm, verify, fit, grow, eject, unmount, uuid, threads, dryRun: flags['dry-run'], newIds: flags['new-ids'],
-    allowSystemDisk: flags['allow-system-disk'], allowHeld: flags['allow-held'], allowSwap: flags['allow-swap'], clearReadOnly: flags['clear-read-only'],
-    allowSourceOnTarget: flags['allow-source-on-target'], allowSectorSize: flags['allow-sector-size'], allowNoTable: flags['allow-no-table'],
+    yes,
+    confirm,
+    verify,
+    fit,
+    grow,
+    eject,
+    unmount,
+    uuid,
+    threads,
+    dryRun: flags['dry-run'],
+    newIds: flags['new-ids'],
+    allowSystemDisk: flags['allow-system-disk'],
+    allowHeld: flags['allow-held'],
+    allowSwap: flags['allow-swap'],
+    clearReadOnly: flags['clear-read-only'],
+    allowSourceOnTarget: flags['allow-source-on-target'],
+    allowSectorSize: flags['allow-sector-size'],
+    allowNoTable: flags['allow-no-table'],
   }
 }
 
 export const progressFlag = {
-  progress: option({ options: ['bar', 'json', 'none'] as const, summary: 'how to show progress on standard error: a bar (the default on a terminal), one JSON object a line, or nothing' })(),
+  progress: option({
+    options: ['bar', 'json', 'none'] as const,
+    summary:
+      'how to show progress on standard error: a bar (the default on a terminal), one JSON object a line, or nothing',
+  })(),
 }
 
 /** `name=value` texts as an object. @throws ImageError usage E_OPTION when one has no `=` or a name comes twice. */
-export function optionValues(texts: readonly string[] | undefined, named: Readonly<Record<string, string | undefined>> = {}): OptionValues {
+export function optionValues(
+  texts: readonly string[] | undefined,
+  named: Readonly<Record<string, string | undefined>> = {},
+): OptionValues {
   const values: Record<string, string> = {}
   const add = (name: string, value: string): void => {
     if (Object.hasOwn(values, name)) throw usage('E_OPTION', `the option ${printable(name)} was given twice`)

@@ -11,11 +11,19 @@ export class Markup {
 
 type Value = string | number | Markup | readonly Markup[]
 
-const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', '\'': '&#39;' }
+const entities: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
 
 /** A piece of a page: what is put in is escaped, unless it is a piece itself. */
 export function html(pieces: TemplateStringsArray, ...values: readonly Value[]): Markup {
-  return new Markup(pieces.map((piece, index) => piece + (index < values.length ? markup(values[index] ?? '') : '')).join(''))
+  return new Markup(
+    pieces.map((piece, index) => piece + (index < values.length ? markup(values[index] ?? '') : '')).join(''),
+  )
 }
 
 function markup(value: Value): string {

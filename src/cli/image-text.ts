@@ -2,12 +2,34 @@ import { renderer, shortSize, sizeText } from './render.js'
 
 /** What is shown of imaging a disk (the operation's result, which this layer may not import). */
 interface Result {
-  readonly source: { readonly kind: string, readonly path: string, readonly model?: string, readonly serial?: string, readonly size: number, readonly partition?: { readonly number: number, readonly size: number, readonly label?: string } }
-  readonly target: { readonly path: string, readonly format: string, readonly capacity: number, readonly size?: number, readonly allocated?: number }
-  readonly plan: { readonly guards: readonly { readonly guard: string, readonly verdict: string, readonly why: string }[], readonly steps: readonly string[], readonly bytes: number }
-  readonly consistency: { readonly state: string, readonly why: string }
-  readonly unreadable: { readonly count: number, readonly bytes: number, readonly ranges: readonly { readonly offset: number, readonly length: number }[], readonly map?: string }
-  readonly volumes?: readonly { readonly length: number, readonly read: number }[]
+  readonly source: {
+    readonly kind: string
+    readonly path: string
+    readonly model?: string
+    readonly serial?: string
+    readonly size: number
+    readonly partition?: { readonly number: number; readonly size: number; readonly label?: string }
+  }
+  readonly target: {
+    readonly path: string
+    readonly format: string
+    readonly capacity: number
+    readonly size?: number
+    readonly allocated?: number
+  }
+  readonly plan: {
+    readonly guards: readonly { readonly guard: string; readonly verdict: string; readonly why: string }[]
+    readonly steps: readonly string[]
+    readonly bytes: number
+  }
+  readonly consistency: { readonly state: string; readonly why: string }
+  readonly unreadable: {
+    readonly count: number
+    readonly bytes: number
+    readonly ranges: readonly { readonly offset: number; readonly length: number }[]
+    readonly map?: string
+  }
+  readonly volumes?: readonly { readonly length: number; readonly read: number }[]
   readonly record?: string
   readonly verified: boolean
   readonly dryRun: boolean
@@ -18,14 +40,23 @@ interface Result {
   readonly seconds: number
 }
 
-interface Output { isTTY?: boolean, columns?: number }
+interface Output {
+  isTTY?: boolean
+  columns?: number
+}
 
 /** Bad ranges that are shown; the map has all. */
 const shownRanges = 5
 
 export async function warningTexts({ notes, unreadable }: Result, output: Output): Promise<string[]> {
   const render = await renderer(output)
-  const bad = unreadable.bytes === 0 ? [] : [`${shortSize(unreadable.bytes)} of the source cannot be read, and ${unreadable.count === 1 ? 'is' : 'are'} zero in the image: ${rangesText(unreadable)}`]
+  const bad =
+    unreadable.bytes === 0
+      ? []
+      : [
+          `${shortSize(unreadable.bytes)} of the source cannot be read, and ` +
+            `${unreadable.count === 1 ? 'is' : 'are'} zero in the image: ${rangesText(unreadable)}`,
+        ]
   return [...notes.map(({ message }) => message), ...bad].map((text) => render.warning(`Warning: ${text}`))
 }
 
@@ -43,26 +74,62 @@ export async function imageText(result: Result, output: Output): Promise<string>
     ['disk', sizeText(target.capacity)],
     ['state', `${result.consistency.state}: ${result.consistency.why}`],
   ]
-  if (result.volumes !== undefined) rows.push(['not in use', `${shortSize(result.volumes.reduce((sum, { length, read }) => sum + length - read, 0))}, read as zero`])
+  if (result.volumes !== undefined)
+    rows.push([
+      'not in use',
+      `${shortSize(result.volumes.reduce((sum, { length, read }) => sum + length - read, 0))}, read as zero`,
+    ])
   if (dryRun) {
     for (const { guard, verdict, why } of plan.guards) rows.push([`guard ${guard}`, `${verdict}: ${why}`])
     for (const [index, step] of plan.steps.entries()) rows.push([`step ${index + 1}`, step])
     rows.push(['to be read', sizeText(plan.bytes)])
-    return [render.heading(result.resumed === true ? 'Would go on with the image' : 'Would image'), render.facts(rows), 'Nothing was written (--dry-run).'].join('\n')
+    return [
+      render.heading(result.resumed === true ? 'Would go on with the image' : 'Would image'),
+      render.facts(rows),
+      'Nothing was written (--dry-run).',
+    ].join('\n')
   }
-  if (target.size !== undefined) rows.push(['image file', `${sizeText(target.size)}${target.allocated === undefined ? '' : `, ${shortSize(target.allocated)} allocated`}`])
-  if (unreadable.bytes > 0) rows.push(['not readable', `${sizeText(unreadable.bytes)} in ${unreadable.count} ${unreadable.count === 1 ? 'range' : 'ranges'}, zero in the image; listed in ${unreadable.map ?? ''}`])
+  if (target.size !== undefined)
+    rows.push([
+      'image file',
+      `${sizeText(target.size)}${target.allocated === undefined ? '' : `, ${shortSize(target.allocated)} allocated`}`,
+    ])
+  if (unreadable.bytes > 0)
+    rows.push([
+      'not readable',
+      `${sizeText(unreadable.bytes)} in ${unreadable.count} ${unreadable.count === 1 ? 'range' : 'ranges'}, ` +
+        `zero in the image; listed in ${unreadable.map ?? ''}`,
+    ])
   if (result.resumed === true) rows.push(['read again', `${sizeText(result.bytesWritten)}, now in the image`])
   if (result.record !== undefined) rows.push(['record', result.record])
-  const rate = result.seconds > 0 && result.resumed !== true ? `, ${shortSize(Math.round(result.bytesRead / result.seconds / 2 ** 20) * 2 ** 20)} a second` : ''
+  const rate =
+    result.seconds > 0 && result.resumed !== true
+      ? `, ${shortSize(Math.round(result.bytesRead / result.seconds / 2 ** 20) * 2 ** 20)} a second`
+      : ''
   rows.push(['time', `${result.seconds.toFixed(1)} s${rate}`])
-  if (result.verified) rows.push(['verified', `${result.resumed === true ? 'what was put in' : 'the image'}, read back, is what was read from the disk`])
-  const heading = result.resumed === true ? 'Went on with the image' : unreadable.bytes > 0 ? 'Imaged in part' : 'Imaged'
-  return [render.heading(heading), render.facts(rows), ...(unreadable.bytes > 0 ? ['`vdisk image SOURCE IMAGE --resume` reads the ranges again that could not be read.'] : [])].join('\n')
+  if (result.verified)
+    rows.push([
+      'verified',
+      `${result.resumed === true ? 'what was put in' : 'the image'}, read back, is what was read from the disk`,
+    ])
+  const heading =
+    result.resumed === true ? 'Went on with the image' : unreadable.bytes > 0 ? 'Imaged in part' : 'Imaged'
+  return [
+    render.heading(heading),
+    render.facts(rows),
+    ...(unreadable.bytes > 0
+      ? ['`vdisk image SOURCE IMAGE --resume` reads the ranges again that could not be read.']
+      : []),
+  ].join('\n')
 }
 
 function sourceText({ kind, path, model, serial, size, partition }: Result['source']): string {
-  const disk = [model, shortSize(size), ...(serial === undefined ? [] : [`serial ${serial}`])].filter((text) => text !== undefined).join(', ')
+  const disk = [model, shortSize(size), ...(serial === undefined ? [] : [`serial ${serial}`])]
+    .filter((text) => text !== undefined)
+    .join(', ')
   if (partition === undefined) return `${kind} ${path} (${disk})`
-  return `partition ${partition.number} ${path}${partition.label === undefined ? '' : ` "${partition.label}"`}, ${shortSize(partition.size)}, of a disk (${disk})`
+  return (
+    `partition ${partition.number} ${path}${partition.label === undefined ? '' : ` "${partition.label}"`}, ` +
+    `${shortSize(partition.size)}, of a disk (${disk})`
+  )
 }

@@ -10,7 +10,12 @@ export interface ShownFilesystem {
   readonly used?: number
   readonly free?: number
   readonly state: string
-  readonly facts: readonly { readonly name: string; readonly label?: string; readonly value: string | number | bigint | boolean; readonly unit?: 'bytes' | 'count' }[]
+  readonly facts: readonly {
+    readonly name: string
+    readonly label?: string
+    readonly value: string | number | bigint | boolean
+    readonly unit?: 'bytes' | 'count'
+  }[]
 }
 
 export interface ShownPartition {
@@ -30,44 +35,95 @@ export interface ShownPartition {
 
 /** What is on a disk, as the operation gives it (this layer may not import it). */
 export interface ShownDisk {
-  readonly image: { readonly path: string; readonly format: string; readonly subformat: string; readonly part?: string; readonly capacity: number; readonly sectorSize: number }
+  readonly image: {
+    readonly path: string
+    readonly format: string
+    readonly subformat: string
+    readonly part?: string
+    readonly capacity: number
+    readonly sectorSize: number
+  }
   readonly scheme: string
   readonly sectorSize: number
   readonly diskId?: string
   readonly also: readonly string[]
   readonly partitions: readonly ShownPartition[]
-  readonly hybrid: readonly { readonly number: number; readonly start: number; readonly length: number; readonly type: { readonly id: string; readonly name: string } }[]
+  readonly hybrid: readonly {
+    readonly number: number
+    readonly start: number
+    readonly length: number
+    readonly type: { readonly id: string; readonly name: string }
+  }[]
   readonly gaps: readonly { readonly start: number; readonly length: number; readonly inside?: number }[]
   readonly filesystems: readonly ShownFilesystem[]
-  readonly issues: readonly { readonly severity: 'error' | 'warning' | 'note'; readonly message: string; readonly command?: string }[]
+  readonly issues: readonly {
+    readonly severity: 'error' | 'warning' | 'note'
+    readonly message: string
+    readonly command?: string
+  }[]
   readonly boot: ShownBoot
-  readonly operatingSystem: { readonly looksLike?: string; readonly found: readonly { readonly name: string; readonly partition?: number; readonly by: 'files' | 'type'; readonly evidence: string; readonly cpu?: string }[] }
+  readonly operatingSystem: {
+    readonly looksLike?: string
+    readonly found: readonly {
+      readonly name: string
+      readonly partition?: number
+      readonly by: 'files' | 'type'
+      readonly evidence: string
+      readonly cpu?: string
+    }[]
+  }
   readonly notes: readonly { readonly message: string }[]
 }
 
 interface ShownBoot {
   readonly firmware: 'bios' | 'uefi' | 'both' | 'none'
   readonly reasons: readonly string[]
-  readonly loaders: readonly { readonly partition?: number; readonly path: string; readonly title: string; readonly cpu?: string; readonly fault?: string }[]
-  readonly configurations: readonly { readonly partition?: number; readonly path: string; readonly title: string; readonly fault?: string }[]
+  readonly loaders: readonly {
+    readonly partition?: number
+    readonly path: string
+    readonly title: string
+    readonly cpu?: string
+    readonly fault?: string
+  }[]
+  readonly configurations: readonly {
+    readonly partition?: number
+    readonly path: string
+    readonly title: string
+    readonly fault?: string
+  }[]
   readonly problems: readonly { readonly partition?: number; readonly message: string }[]
 }
 
-const schemeTitles: Readonly<Record<string, string>> = { gpt: 'GPT', mbr: 'MBR', apm: 'Apple partition map', bsd: 'BSD disklabel', none: 'none' }
+const schemeTitles: Readonly<Record<string, string>> = {
+  gpt: 'GPT',
+  mbr: 'MBR',
+  apm: 'Apple partition map',
+  bsd: 'BSD disklabel',
+  none: 'none',
+}
 
 export function schemeTitle({ scheme, also }: ShownDisk): string {
   return [schemeTitles[scheme] ?? scheme, ...also.map((other) => `and ${schemeTitles[other] ?? other}`)].join(' ')
 }
 
 export function diskFacts(disk: ShownDisk): [string, string][] {
-  const facts: [string, string][] = [['Disk', sizeText(disk.image.capacity)], ['Partition table', schemeTitle(disk)]]
+  const facts: [string, string][] = [
+    ['Disk', sizeText(disk.image.capacity)],
+    ['Partition table', schemeTitle(disk)],
+  ]
   if (disk.scheme !== 'none') facts.push(['Counts in', `sectors of ${disk.sectorSize} bytes`])
-  if (disk.image.sectorSize !== disk.sectorSize) facts.push(['Presented with', `sectors of ${disk.image.sectorSize} bytes`])
+  if (disk.image.sectorSize !== disk.sectorSize)
+    facts.push(['Presented with', `sectors of ${disk.image.sectorSize} bytes`])
   if (disk.diskId !== undefined) facts.push(['Disk id', disk.diskId])
   const misaligned = disk.partitions.filter(({ alignment }) => alignment < 4096)
   if (disk.partitions.length > 0) {
     const least = Math.min(...disk.partitions.map(({ alignment }) => alignment))
-    facts.push(['Alignment', misaligned.length === 0 ? `all partitions start at multiples of ${shortSize(least)}` : `not at 4 KiB: ${misaligned.map(({ number }) => number).join(', ')}`])
+    facts.push([
+      'Alignment',
+      misaligned.length === 0
+        ? `all partitions start at multiples of ${shortSize(least)}`
+        : `not at 4 KiB: ${misaligned.map(({ number }) => number).join(', ')}`,
+    ])
   }
   const free = disk.gaps.reduce((sum, { length }) => sum + length, 0)
   if (disk.scheme !== 'none') facts.push(['In no partition', sizeText(free)])
@@ -82,7 +138,8 @@ export function shortName({ label, type, filesystems }: ShownPartition): string 
 /** The part of it that is in use, from 0 to 1, where that is known for certain. */
 export function usedPart({ filesystems }: ShownPartition): { used?: number } {
   const [filesystem, second] = filesystems
-  if (filesystem?.used === undefined || filesystem.size === undefined || filesystem.size === 0 || second !== undefined) return {}
+  if (filesystem?.used === undefined || filesystem.size === undefined || filesystem.size === 0 || second !== undefined)
+    return {}
   return { used: filesystem.used / filesystem.size }
 }
 
@@ -90,7 +147,9 @@ export function usedPart({ filesystems }: ShownPartition): { used?: number } {
 export function partitionFacts(partition: ShownPartition, sectorSize: number): [string, string][] {
   const { start, length, type, role, label, uuid, flags, filesystems } = partition
   const facts: [string, string][] = [
-    ['Bytes', `${start} to ${start + length - 1}`], ['Size', `${sizeText(length)}, ${(length / sectorSize).toLocaleString('en-US')} sectors`], ['Type', typeText(type)],
+    ['Bytes', `${start} to ${start + length - 1}`],
+    ['Size', `${sizeText(length)}, ${(length / sectorSize).toLocaleString('en-US')} sectors`],
+    ['Type', typeText(type)],
   ]
   if (role !== 'primary') facts.push(['Kind', role])
   if (label !== undefined) facts.push(['Label', label])
@@ -100,17 +159,38 @@ export function partitionFacts(partition: ShownPartition, sectorSize: number): [
   return facts
 }
 
-export function filesystemFacts({ version, label, uuid, blockSize, size, used, free, state, facts }: ShownFilesystem): [string, string][] {
+export function filesystemFacts({
+  version,
+  label,
+  uuid,
+  blockSize,
+  size,
+  used,
+  free,
+  state,
+  facts,
+}: ShownFilesystem): [string, string][] {
   const rows: [string, string | undefined][] = [
-    ['Version', version], ['Name', label], ['UUID', uuid], ['State', state === 'unknown' ? undefined : state],
+    ['Version', version],
+    ['Name', label],
+    ['UUID', uuid],
+    ['State', state === 'unknown' ? undefined : state],
     ['Its size', size === undefined ? undefined : sizeText(size)],
-    ['Used', used === undefined ? undefined : `${sizeText(used)}${size === undefined || size === 0 ? '' : `, ${Math.round(used / size * 100)} %`}`],
+    [
+      'Used',
+      used === undefined
+        ? undefined
+        : `${sizeText(used)}${size === undefined || size === 0 ? '' : `, ${Math.round((used / size) * 100)} %`}`,
+    ],
     ['Free', free === undefined ? undefined : sizeText(free)],
     ['Block size', blockSize === undefined ? undefined : sizeText(blockSize)],
   ]
   return [
     ...rows.filter((row): row is [string, string] => row[1] !== undefined),
-    ...facts.map(({ name, label: title, value, unit }): [string, string] => [labelOf(title ?? name), valueText(value, unit)]),
+    ...facts.map(({ name, label: title, value, unit }): [string, string] => [
+      labelOf(title ?? name),
+      valueText(value, unit),
+    ]),
   ]
 }
 
@@ -128,11 +208,29 @@ export function firmwareTitle({ boot: { firmware } }: Pick<ShownDisk, 'boot'>): 
 /** How the disk starts, and what with. */
 export function bootFacts({ boot, operatingSystem }: ShownDisk): [string, string][] {
   const { reasons, loaders, configurations, problems } = boot
-  const facts: [string, string][] = [['Firmware', firmwareTitle({ boot })], ...reasons.map((reason, index): [string, string] => [index === 0 ? 'Because' : '', reason])]
-  for (const { path, partition, title, cpu, fault } of loaders) facts.push(['Loader', `${path}${inPartition(partition)}: ${title}${cpu === undefined ? '' : `, ${cpu}`}${fault === undefined ? '' : `; ${fault}`}`])
-  for (const { path, partition, title, fault } of configurations) facts.push(['Configuration', `${path}${inPartition(partition)}: ${title}${fault === undefined ? '' : `; ${fault}`}`])
-  for (const { name, partition, evidence, by, cpu } of operatingSystem.found) facts.push(['Looks like', `${name}${cpu === undefined ? '' : ` for ${cpu}`}${inPartition(partition)}, by ${evidence}${by === 'type' ? ' alone' : ''}`])
-  for (const { message, partition } of problems) facts.push(['Not seen', `${partition === undefined ? '' : `partition ${partition}: `}${message}`])
+  const facts: [string, string][] = [
+    ['Firmware', firmwareTitle({ boot })],
+    ...reasons.map((reason, index): [string, string] => [index === 0 ? 'Because' : '', reason]),
+  ]
+  for (const { path, partition, title, cpu, fault } of loaders)
+    facts.push([
+      'Loader',
+      `${path}${inPartition(partition)}: ` +
+        `${title}${cpu === undefined ? '' : `, ${cpu}`}${fault === undefined ? '' : `; ${fault}`}`,
+    ])
+  for (const { path, partition, title, fault } of configurations)
+    facts.push([
+      'Configuration',
+      `${path}${inPartition(partition)}: ${title}${fault === undefined ? '' : `; ${fault}`}`,
+    ])
+  for (const { name, partition, evidence, by, cpu } of operatingSystem.found)
+    facts.push([
+      'Looks like',
+      `${name}${cpu === undefined ? '' : ` for ${cpu}`}${inPartition(partition)}, by ` +
+        `${evidence}${by === 'type' ? ' alone' : ''}`,
+    ])
+  for (const { message, partition } of problems)
+    facts.push(['Not seen', `${partition === undefined ? '' : `partition ${partition}: `}${message}`])
   return facts
 }
 

@@ -1,11 +1,21 @@
 import { html, Markup } from './html.js'
-import { bootFacts, diskFacts, filesystemFacts, firmwareTitle, partitionFacts, shortName, typeText, type ShownDisk } from './inspect-facts.js'
+import {
+  bootFacts,
+  diskFacts,
+  filesystemFacts,
+  firmwareTitle,
+  partitionFacts,
+  shortName,
+  typeText,
+  type ShownDisk,
+} from './inspect-facts.js'
 import { diskPicture, mapRows, type ShownRow } from './page-map.js'
 import { pageStyle } from './page-style.js'
 import { shortSize } from './render.js'
 
 /**
- * What is on a disk as one page that stands alone: no script, and nothing that a browser would fetch; its policy says so to the browser.
+ * What is on a disk as one page that stands alone: no script, and nothing that a browser would fetch; its policy says
+ * so to the browser.
  * Texts from the image are escaped.
  */
 export function inspectPage(disk: ShownDisk, rows: readonly ShownRow[]): string {
@@ -20,72 +30,149 @@ export function inspectPage(disk: ShownDisk, rows: readonly ShownRow[]): string 
     gaps(disk),
   ]
   return html`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>${name}</title>
-<style>${new Markup(pageStyle)}</style>
-</head>
-<body>
-<header><h1>${name}</h1><p class="soft">${image.format}, ${image.subformat} · ${shortSize(image.capacity)} · ${image.path}</p></header>
-<main>${sections}</main>
-<footer><p class="soft">Made by vdisk inspect. The image was only read.</p></footer>
-</body>
-</html>
-`.text
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta
+          http-equiv="Content-Security-Policy"
+          content="default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+        />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <link rel="icon" href="data:," />
+        <title>${name}</title>
+        <style>
+          ${new Markup(pageStyle)}
+        </style>
+      </head>
+      <body>
+        <header>
+          <h1>${name}</h1>
+          <p class="soft">${image.format}, ${image.subformat} · ${shortSize(image.capacity)} · ${image.path}</p>
+        </header>
+        <main>${sections}</main>
+        <footer><p class="soft">Made by vdisk inspect. The image was only read.</p></footer>
+      </body>
+    </html> `.text
 }
 
 function section(title: string, content: readonly Markup[]): Markup {
-  return html`<section><h2>${title}</h2>${content}</section>`
+  return html`<section>
+    <h2>${title}</h2>
+    ${content}
+  </section>`
 }
 
 function facts(rows: readonly (readonly [string, string])[]): Markup {
-  return html`<dl>${rows.map(([label, value]) => html`<dt>${label}</dt><dd>${value}</dd>`)}</dl>`
+  return html`<dl>
+    ${rows.map(
+      ([label, value]) =>
+        html`<dt>${label}</dt>
+          <dd>${value}</dd>`,
+    )}
+  </dl>`
 }
 
 function issues({ issues: found, notes }: ShownDisk): Markup {
   if (found.length === 0 && notes.length === 0) return html``
   const words = { error: 'Error', warning: 'Warning', note: 'Note' } as const
   return section('What is wrong', [
-    ...found.map(({ severity, message, command }) => html`<div class="issue ${severity}"><b>${words[severity]}</b> ${message}${command === undefined ? '' : html`<br>Mend with: <code>${command}</code>`}</div>`),
+    ...found.map(
+      ({ severity, message, command }) =>
+        html`<div class="issue ${severity}">
+          <b>${words[severity]}</b>
+          ${message}${command === undefined ? '' : html`<br />Mend with: <code>${command}</code>`}
+        </div>`,
+    ),
     ...notes.map(({ message }) => html`<div class="issue warning"><b>Warning</b> ${message}</div>`),
   ])
 }
 
 function legend(rows: readonly ShownRow[]): Markup {
-  const used = rows.some((row) => row.used !== undefined) ? html`<span class="key used" style="background:var(--used)"></span>in use by its filesystem` : ''
-  return html`<p><span class="key" style="background:var(--stored);margin-left:0"></span>stored in the image ${used}<span class="key" style="background:var(--empty)"></span>zero, or free. Paler: only a part of the cell.</p>`
+  const used = rows.some((row) => row.used !== undefined)
+    ? html`<span class="key used" style="background:var(--used)"></span>in use by its filesystem`
+    : ''
+  return html`<p>
+    <span class="key" style="background:var(--stored);margin-left:0"></span>stored in the image ${used}<span
+      class="key"
+      style="background:var(--empty)"
+    ></span
+    >zero, or free. Paler: only a part of the cell.
+  </p>`
 }
 
 function start(disk: ShownDisk): Markup {
   const { boot, operatingSystem } = disk
   const { firmware, reasons } = boot
-  const guess = operatingSystem.looksLike === undefined ? 'No operating system was recognised.' : `Looks like ${operatingSystem.looksLike}.`
+  const guess =
+    operatingSystem.looksLike === undefined
+      ? 'No operating system was recognised.'
+      : `Looks like ${operatingSystem.looksLike}.`
   return section('Start', [
-    html`<p><span class="badge ${firmware === 'none' ? 'no' : 'yes'}">${firmware === 'none' ? 'starts from neither BIOS nor UEFI' : `starts from ${firmwareTitle(disk)}`}</span> ${guess}</p>`,
-    html`<ul>${reasons.map((reason) => html`<li>${reason}</li>`)}</ul>`,
+    html`<p>
+      <span class="badge ${firmware === 'none' ? 'no' : 'yes'}"
+        >${firmware === 'none' ? 'starts from neither BIOS nor UEFI' : `starts from ${firmwareTitle(disk)}`}</span
+      >
+      ${guess}
+    </p>`,
+    html`<ul>
+      ${reasons.map((reason) => html`<li>${reason}</li>`)}
+    </ul>`,
     facts(bootFacts(disk).slice(1 + reasons.length)),
   ])
 }
 
 function contents({ partitions, hybrid, filesystems, sectorSize }: ShownDisk): Markup {
   const cards = [
-    ...partitions.map((partition) => card(`Partition ${partition.number}: ${shortName(partition)}`, partitionFacts(partition, sectorSize))),
-    ...filesystems.map((filesystem) => card(`At the disk's first byte: ${filesystem.title}`, filesystemFacts(filesystem))),
-    ...(hybrid.length === 0 ? [] : [card('Hybrid MBR', hybrid.map(({ number, start: first, length, type }) => [`partition ${number}`, `${typeText(type)}, ${shortSize(length)} from byte ${first}`]))]),
+    ...partitions.map((partition) =>
+      card(`Partition ${partition.number}: ${shortName(partition)}`, partitionFacts(partition, sectorSize)),
+    ),
+    ...filesystems.map((filesystem) =>
+      card(`At the disk's first byte: ${filesystem.title}`, filesystemFacts(filesystem)),
+    ),
+    ...(hybrid.length === 0
+      ? []
+      : [
+          card(
+            'Hybrid MBR',
+            hybrid.map(({ number, start: first, length, type }) => [
+              `partition ${number}`,
+              `${typeText(type)}, ${shortSize(length)} from byte ${first}`,
+            ]),
+          ),
+        ]),
   ]
   return html`<div class="cards">${cards}</div>`
 }
 
 function card(title: string, rows: readonly (readonly [string, string])[]): Markup {
-  return html`<article><h3>${title}</h3>${facts(rows)}</article>`
+  return html`<article>
+    <h3>${title}</h3>
+    ${facts(rows)}
+  </article>`
 }
 
 function gaps({ gaps: found }: ShownDisk): Markup {
   if (found.length === 0) return html``
-  const rows = found.map(({ start: first, length, inside }) => html`<tr><td class="number">${first}</td><td class="number">${first + length - 1}</td><td>${shortSize(length)}</td><td>${inside === undefined ? '' : `inside extended partition ${inside}`}</td></tr>`)
-  return section('In no partition', [html`<div class="scroll"><table><tr><th class="number">first byte</th><th class="number">last byte</th><th>size</th><th></th></tr>${rows}</table></div>`])
+  const rows = found.map(
+    ({ start: first, length, inside }) =>
+      html`<tr>
+        <td class="number">${first}</td>
+        <td class="number">${first + length - 1}</td>
+        <td>${shortSize(length)}</td>
+        <td>${inside === undefined ? '' : `inside extended partition ${inside}`}</td>
+      </tr>`,
+  )
+  return section('In no partition', [
+    html`<div class="scroll">
+      <table>
+        <tr>
+          <th class="number">first byte</th>
+          <th class="number">last byte</th>
+          <th>size</th>
+          <th></th>
+        </tr>
+        ${rows}
+      </table>
+    </div>`,
+  ])
 }

@@ -10,25 +10,52 @@ interface Shown {
   readonly capacity: number
   readonly folder: string
   readonly shown: boolean
-  readonly files: readonly { readonly name: string, readonly partition?: number, readonly length: number, readonly content?: { readonly title: string, readonly label?: string } }[]
-  readonly mounts: readonly { readonly point: string, readonly file: string, readonly partition?: number, readonly type: string, readonly driver: string, readonly readOnly: boolean }[]
-  readonly attached: readonly { readonly loop: { readonly device: string }, readonly file: string, readonly partition?: number, readonly content?: { readonly title: string }, readonly next: readonly string[] }[]
+  readonly files: readonly {
+    readonly name: string
+    readonly partition?: number
+    readonly length: number
+    readonly content?: { readonly title: string; readonly label?: string }
+  }[]
+  readonly mounts: readonly {
+    readonly point: string
+    readonly file: string
+    readonly partition?: number
+    readonly type: string
+    readonly driver: string
+    readonly readOnly: boolean
+  }[]
+  readonly attached: readonly {
+    readonly loop: { readonly device: string }
+    readonly file: string
+    readonly partition?: number
+    readonly content?: { readonly title: string }
+    readonly next: readonly string[]
+  }[]
 }
 
 /** Where changes go, in words. */
 export function changesText({ mode, overlay }: Pick<Shown, 'mode' | 'overlay'>): string {
   switch (mode) {
-    case 'read-only': return 'none are possible'
-    case 'throwaway': return 'thrown away; the image is only read'
-    case 'overlay': return `kept in ${overlay ?? ''}; the image is only read`
-    case 'write': return 'written into the image itself'
+    case 'read-only':
+      return 'none are possible'
+    case 'throwaway':
+      return 'thrown away; the image is only read'
+    case 'overlay':
+      return `kept in ${overlay ?? ''}; the image is only read`
+    case 'write':
+      return 'written into the image itself'
   }
 }
 
-const partOf = (partition: number | undefined): string => partition === undefined ? 'whole disk' : `partition ${partition}`
+const partOf = (partition: number | undefined): string =>
+  partition === undefined ? 'whole disk' : `partition ${partition}`
 
 /** What `mount` says when it is done. */
-export async function mountedText(session: Shown, render: Renderer, sizes: { sizeText(bytes: number): string, shortSize(bytes: number): string }): Promise<string> {
+export async function mountedText(
+  session: Shown,
+  render: Renderer,
+  sizes: { sizeText(bytes: number): string; shortSize(bytes: number): string },
+): Promise<string> {
   const { mounts, attached, shown, folder, image } = session
   const lines = [
     render.heading(mounts.length > 0 ? 'Mounted' : attached.length > 0 ? 'Attached' : 'Shown'),
@@ -36,13 +63,27 @@ export async function mountedText(session: Shown, render: Renderer, sizes: { siz
       ['image', `${image} (${session.format})`],
       ['disk', sizes.sizeText(session.capacity)],
       ['changes', changesText(session)],
-      ...mounts.map(({ point, partition, type, driver, readOnly }) => ['mounted on', `${point} (${partOf(partition)}; ${type}, ${readOnly ? 'read-only' : 'writable'}${driver === 'kernel' ? '' : `, by ${driver}`})`] as const),
-      ...attached.map(({ loop, partition, content }) => ['block device', `${loop.device} (${partOf(partition)}; ${content?.title ?? 'unknown content'})`] as const),
+      ...mounts.map(
+        ({ point, partition, type, driver, readOnly }) =>
+          [
+            'mounted on',
+            `${point} (${partOf(partition)}; ${type}, ` +
+              `${readOnly ? 'read-only' : 'writable'}${driver === 'kernel' ? '' : `, by ${driver}`})`,
+          ] as const,
+      ),
+      ...attached.map(
+        ({ loop, partition, content }) =>
+          ['block device', `${loop.device} (${partOf(partition)}; ${content?.title ?? 'unknown content'})`] as const,
+      ),
       ...(shown ? [['files in', folder] as const] : []),
     ]),
   ]
   if (shown && attached.length === 0) {
-    const rows = session.files.map(({ name, length, content }) => [name, sizes.shortSize(length), content === undefined ? '' : `${content.title}${content.label === undefined ? '' : ` "${content.label}"`}`])
+    const rows = session.files.map(({ name, length, content }) => [
+      name,
+      sizes.shortSize(length),
+      content === undefined ? '' : `${content.title}${content.label === undefined ? '' : ` "${content.label}"`}`,
+    ])
     lines.push('', indented(await render.table(['file', 'size', 'content'], rows)))
   }
   for (const { next } of attached) lines.push('', 'Next:', ...next.map((command) => `  ${render.plain(command)}`))
@@ -51,7 +92,10 @@ export async function mountedText(session: Shown, render: Renderer, sizes: { siz
 }
 
 /** What `mounts` lists. */
-export async function mountsText(sessions: readonly (Shown & { readonly status: 'served' | 'dead' | 'failed', readonly failure?: string })[], render: Renderer): Promise<string> {
+export async function mountsText(
+  sessions: readonly (Shown & { readonly status: 'served' | 'dead' | 'failed'; readonly failure?: string })[],
+  render: Renderer,
+): Promise<string> {
   if (sessions.length === 0) return 'Nothing is mounted.'
   const rows = sessions.flatMap((session) => {
     const { image, mode, mounts, attached, shown, folder, status } = session
@@ -63,11 +107,18 @@ export async function mountsText(sessions: readonly (Shown & { readonly status: 
     return (places.length === 0 ? [['', '', '']] : places).map((place) => [...place, mode, status, image])
   })
   const table = await render.table(['what', 'type', 'where', 'changes', 'state', 'image'], rows)
-  const failures = sessions.flatMap(({ image, failure }) => failure === undefined ? [] : [render.warning(`${image}: not all changes were written: ${failure}`)])
-  const dead = sessions.some(({ status }) => status !== 'served') ? ['', 'What is dead or failed is taken away by "vdisk mounts --clean".'] : []
+  const failures = sessions.flatMap(({ image, failure }) =>
+    failure === undefined ? [] : [render.warning(`${image}: not all changes were written: ${failure}`)],
+  )
+  const dead = sessions.some(({ status }) => status !== 'served')
+    ? ['', 'What is dead or failed is taken away by "vdisk mounts --clean".']
+    : []
   return [table, ...failures, ...dead].join('\n')
 }
 
 function indented(text: string): string {
-  return text.split('\n').map((line) => `  ${line}`).join('\n')
+  return text
+    .split('\n')
+    .map((line) => `  ${line}`)
+    .join('\n')
 }

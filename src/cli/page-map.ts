@@ -22,22 +22,36 @@ const narrowShare = 0.035
 /** The disk to scale: partitions in their order, what belongs to none between them, and how full each is. */
 export function diskPicture({ partitions, gaps, image: { capacity } }: ShownDisk): Markup {
   const parts = [
-    ...partitions.filter(({ role }) => role !== 'extended').map((partition, index) => ({ start: partition.start, length: partition.length, partition, index })),
+    ...partitions
+      .filter(({ role }) => role !== 'extended')
+      .map((partition, index) => ({ start: partition.start, length: partition.length, partition, index })),
     ...gaps.map(({ start, length }) => ({ start, length, partition: undefined, index: -1 })),
   ].sort((one, other) => one.start - other.start)
   const drawn = parts.map(({ length, partition, index }) => {
     const share = length / capacity
     const width = (share * 10000).toFixed(3)
     const narrow = share < narrowShare ? 'narrow' : ''
-    if (partition === undefined) return html`<div class="gap ${narrow}" style="flex-grow:${width}" title="in no partition: ${shortSize(length)}"></div>`
+    if (partition === undefined)
+      return html`<div
+        class="gap ${narrow}"
+        style="flex-grow:${width}"
+        title="in no partition: ${shortSize(length)}"
+      ></div>`
     const { used } = usedPart(partition)
     const full = used === undefined ? '' : `, ${Math.round(used * 100)} % used`
     const name = `${partition.number} ${shortName(partition)}`
-    return html`<div class="tone${index % tones} ${narrow}" style="flex-grow:${width}" title="${name}: ${shortSize(length)}${full}">${
-      narrow === '' ? html`<span><b>${name}</b><br>${shortSize(length)}${full}</span>` : partition.number}${
-      used === undefined ? '' : html`<i style="width:${(Math.min(1, used) * 100).toFixed(2)}%"></i>`}</div>`
+    return html`<div
+      class="tone${index % tones} ${narrow}"
+      style="flex-grow:${width}"
+      title="${name}: ${shortSize(length)}${full}"
+    >
+      ${narrow === '' ? html`<span><b>${name}</b><br />${shortSize(length)}${full}</span>` : partition.number}${
+        used === undefined ? '' : html`<i style="width:${(Math.min(1, used) * 100).toFixed(2)}%"></i>`
+      }
+    </div>`
   })
-  return html`<div class="disk">${drawn}</div><p class="ruler"><span>0</span><span>${shortSize(capacity / 2)}</span><span>${shortSize(capacity)}</span></p>`
+  return html`<div class="disk">${drawn}</div>
+    <p class="ruler"><span>0</span><span>${shortSize(capacity / 2)}</span><span>${shortSize(capacity)}</span></p>`
 }
 
 /** What is stored and used, stretch by stretch. */
@@ -45,10 +59,19 @@ export function mapRows(rows: readonly ShownRow[], disk: ShownDisk): Markup[] {
   return rows.map((row) => {
     const { partition, length, stored, storedBytes, used, usedBytes, cellLength, remarks } = row
     const found = disk.partitions.find(({ number }) => number === partition)
-    const name = found === undefined ? disk.image.part ?? 'The disk' : `${found.number} ${shortName(found)}`
-    const saying = [`${shortSize(storedBytes)} stored of ${shortSize(length)}`, ...(usedBytes === undefined ? [] : [`${shortSize(usedBytes)} in use`])].join(', ')
-    return html`<div class="row"><div><b>${name}</b><br><span class="soft">${saying}</span></div><div>${strip(stored, 'stored', `${saying}; a cell is ${sizeText(cellLength)}`)}${
-      used === undefined ? '' : strip(used, 'used', saying)}${remarks.map((remark) => html`<span class="soft">${remark}</span>`)}</div></div>`
+    const name = found === undefined ? (disk.image.part ?? 'The disk') : `${found.number} ${shortName(found)}`
+    const saying = [
+      `${shortSize(storedBytes)} stored of ${shortSize(length)}`,
+      ...(usedBytes === undefined ? [] : [`${shortSize(usedBytes)} in use`]),
+    ].join(', ')
+    return html`<div class="row">
+      <div><b>${name}</b><br /><span class="soft">${saying}</span></div>
+      <div>
+        ${strip(stored, 'stored', `${saying}; a cell is ${sizeText(cellLength)}`)}${
+          used === undefined ? '' : strip(used, 'used', saying)
+        }${remarks.map((remark) => html`<span class="soft">${remark}</span>`)}
+      </div>
+    </div>`
   })
 }
 
@@ -62,8 +85,12 @@ function strip(cells: Uint8Array, kind: 'stored' | 'used', label: string): Marku
     shapes[level] = `${shapes[level] ?? ''}M${start} 0h${end - start}v1h-${end - start}z`
     start = end
   }
-  const paths = shapes.flatMap((shape, level) => level === 0 || shape === '' ? [] : [html`<path class="${kind} level${level}" d="${shape}"/>`])
-  return html`<svg viewBox="0 0 ${cells.length} 1" preserveAspectRatio="none" role="img" aria-label="${kind}: ${label}">${paths}</svg>`
+  const paths = shapes.flatMap((shape, level) =>
+    level === 0 || shape === '' ? [] : [html`<path class="${kind} level${level}" d="${shape}" />`],
+  )
+  return html`<svg viewBox="0 0 ${cells.length} 1" preserveAspectRatio="none" role="img" aria-label="${kind}: ${label}">
+    ${paths}
+  </svg>`
 }
 
 /** 0: nothing; 1 to 4: how full. */

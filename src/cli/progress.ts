@@ -1,4 +1,6 @@
-/** How far a bulk operation is (the engine's `Progress`, which this layer may not import). A total of 0 is not known. */
+/**
+ * How far a bulk operation is (the engine's `Progress`, which this layer may not import). A total of 0 is not known.
+ */
 export interface ProgressEvent {
   readonly phase: string
   readonly done: number
@@ -13,12 +15,25 @@ interface Output {
   write(text: string): unknown
 }
 
-const words: Readonly<Record<string, string>> = { read: 'reading', copy: 'copying', write: 'writing', stream: 'writing', flush: 'flushing', verify: 'verifying', check: 'checking', compare: 'comparing', hash: 'hashing', measure: 'measuring', repair: 'repairing' }
+const words: Readonly<Record<string, string>> = {
+  read: 'reading',
+  copy: 'copying',
+  write: 'writing',
+  stream: 'writing',
+  flush: 'flushing',
+  verify: 'verifying',
+  check: 'checking',
+  compare: 'comparing',
+  hash: 'hashing',
+  measure: 'measuring',
+  repair: 'repairing',
+}
 /** Phases at whose end all is done: what only reads has nothing to flush. */
 const last: ReadonlySet<string> = new Set(['flush', 'check', 'compare', 'hash', 'measure'])
 
 /**
- * Shows progress on standard error. Whole is only what has been flushed, where something is written: until then a phase that has reached
+ * Shows progress on standard error. Whole is only what has been flushed, where something is written: until then a phase
+ * that has reached
  * its end is held back, so that done equals total exactly once, at the very end.
  */
 export class ProgressReporter {
@@ -64,7 +79,9 @@ export class ProgressReporter {
 
   #writeJson({ phase, done, total }: ProgressEvent, rate: number): void {
     const etaSeconds = rate > 0 && total > 0 ? Math.round((total - done) / rate) : null
-    this.#output.write(`${JSON.stringify({ phase, done, total: total > 0 ? total : null, bytesPerSecond: Math.round(rate), etaSeconds })}\n`)
+    this.#output.write(
+      `${JSON.stringify({ phase, done, total: total > 0 ? total : null, bytesPerSecond: Math.round(rate), etaSeconds })}\n`,
+    )
   }
 
   #draw({ phase, done, total }: ProgressEvent, rate: number): void {
@@ -75,11 +92,11 @@ export class ProgressReporter {
       this.#line(phase === 'flush' ? `${word} …` : `${word}  ${(done / 2 ** 20).toFixed(0)} MiB${speed}`)
       return
     }
-    const percent = Math.min(99, Math.floor(done / total * 100))
+    const percent = Math.min(99, Math.floor((done / total) * 100))
     const rest = rate > 0 ? `  ${duration((total - done) / rate)} left` : ''
     const text = `  ${String(percent).padStart(2)} %${speed}${rest}`
     const width = Math.max(5, Math.min(40, (this.#output.columns ?? 80) - word.length - text.length - 4))
-    const filled = Math.floor(width * percent / 100)
+    const filled = Math.floor((width * percent) / 100)
     this.#line(`${word} [${'#'.repeat(filled)}${'.'.repeat(width - filled)}]${text}`)
   }
 
@@ -92,5 +109,7 @@ export class ProgressReporter {
 function duration(seconds: number): string {
   const whole = Math.ceil(seconds)
   if (whole < 60) return `${whole} s`
-  return whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} min`
+  return whole < 3600
+    ? `${Math.floor(whole / 60)} min ${whole % 60} s`
+    : `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`
 }

@@ -1,7 +1,8 @@
 import { printable } from '../errors.js'
 
 /**
- * Text for people. Whoever prints gets it from here; nothing else uses the colour and table libraries, which are loaded only when
+ * Text for people. Whoever prints gets it from here; nothing else uses the colour and table libraries, which are loaded
+ * only when
  * something needs them.
  */
 export interface Renderer {
@@ -40,7 +41,17 @@ export function shortSize(bytes: number): string {
 }
 
 /** `server.vhdx@2 (partition 2; vhdx, dynamic)`: always says when it is not the whole disk. */
-export function sourceText({ path, part, format, subformat }: { readonly path: string, readonly part?: string, readonly format: string, readonly subformat: string }): string {
+export function sourceText({
+  path,
+  part,
+  format,
+  subformat,
+}: {
+  readonly path: string
+  readonly part?: string
+  readonly format: string
+  readonly subformat: string
+}): string {
   return `${path} (${part === undefined ? '' : `${part}; `}${format}, ${subformat})`
 }
 
@@ -69,12 +80,18 @@ export async function renderer(output: { isTTY?: boolean; columns?: number }): P
     heading: (text) => bold(printable(text)),
     facts: (lines) => {
       const labels = Math.max(0, ...lines.map(([label]) => label.length))
-      return lines.map(([label, value]) => `  ${label.padEnd(labels)}  ${wrapped(printable(value), width - labels - 4, labels + 4)}`).join('\n')
+      return lines
+        .map(
+          ([label, value]) => `  ${label.padEnd(labels)}  ${wrapped(printable(value), width - labels - 4, labels + 4)}`,
+        )
+        .join('\n')
     },
     table: async (headings, body) => {
       const cells = [headings, ...body].map((row) => row.map((cell) => printable(cell)))
       const widths = headings.map((_, column) => Math.max(1, ...cells.map((row) => row[column]?.length ?? 0)))
-      const [head = '', ...rest] = (output.isTTY === true ? await fitted(cells, widths, width) : aligned(cells, widths)).split('\n')
+      const [head = '', ...rest] = (
+        output.isTTY === true ? await fitted(cells, widths, width) : aligned(cells, widths)
+      ).split('\n')
       return [bold(head), ...rest].join('\n')
     },
     warning: (text) => colour?.yellow(printable(text)) ?? printable(text),
@@ -86,17 +103,39 @@ export async function renderer(output: { isTTY?: boolean; columns?: number }): P
 
 /** Columns for programs and files: every row one line. */
 function aligned(cells: readonly (readonly string[])[], widths: readonly number[]): string {
-  return cells.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n')
+  return cells
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
 }
 
 /** Columns for a terminal: the last one is wrapped to its width. */
-async function fitted(cells: readonly (readonly string[])[], widths: readonly number[], width: number): Promise<string> {
+async function fitted(
+  cells: readonly (readonly string[])[],
+  widths: readonly number[],
+  width: number,
+): Promise<string> {
   const { getBorderCharacters, table } = await import('table')
   const others = widths.slice(0, -1).reduce((sum, one) => sum + one + 2, 0)
   const last = Math.max(10, Math.min(widths.at(-1) ?? 1, width - others))
-  const columns = Object.fromEntries(widths.map((one, column) => [column, { width: column === widths.length - 1 ? last : one, wrapWord: true, paddingLeft: 0, paddingRight: 2 }]))
-  return table(cells.map((row) => [...row]), { border: getBorderCharacters('void'), columns, drawHorizontalLine: () => false })
-    .split('\n').map((line) => line.trimEnd()).filter((line) => line !== '').join('\n')
+  const columns = Object.fromEntries(
+    widths.map((one, column) => [
+      column,
+      { width: column === widths.length - 1 ? last : one, wrapWord: true, paddingLeft: 0, paddingRight: 2 },
+    ]),
+  )
+  return table(
+    cells.map((row) => [...row]),
+    { border: getBorderCharacters('void'), columns, drawHorizontalLine: () => false },
+  )
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .filter((line) => line !== '')
+    .join('\n')
 }
 
 /** A value broken at spaces, the further lines indented to stand under the first. */

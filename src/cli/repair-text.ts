@@ -15,7 +15,12 @@ interface Repaired {
   }
 }
 
-interface Row { readonly code: string; readonly structure: string; readonly position?: number; readonly message: string }
+interface Row {
+  readonly code: string
+  readonly structure: string
+  readonly position?: number
+  readonly message: string
+}
 
 /** What `vdisk repair` says: what was done, and what is left. */
 export async function repairText(result: Repaired, output: { isTTY?: boolean; columns?: number }): Promise<string> {
@@ -24,23 +29,35 @@ export async function repairText(result: Repaired, output: { isTTY?: boolean; co
   const where = inPlace || target === undefined ? '' : `, in the copy ${target.path}`
   const done = actionCount === 0 ? 'nothing to mend' : dryRun ? 'would be mended' : 'mended'
   const parts = [render.heading(`${image.path}: ${image.title}: ${done}${where}`)]
-  if (actions.length > 0) parts.push(await render.table(['  for', 'position', 'structure', 'what is done'], actions.map(cells)))
+  if (actions.length > 0)
+    parts.push(await render.table(['  for', 'position', 'structure', 'what is done'], actions.map(cells)))
   if (actionCount > actions.length) parts.push(`  and ${(actionCount - actions.length).toLocaleString('en-US')} more`)
   if (target !== undefined) parts.push(`  file  ${sizeText(target.size)}, ${shortSize(target.allocated)} allocated`)
-  parts.push(...await leftText(render, remaining, dryRun))
+  parts.push(...(await leftText(render, remaining, dryRun)))
   if (dryRun) parts.push('Nothing was written (--dry-run).')
   return parts.join('\n')
 }
 
-async function leftText(render: Renderer, { counts, groups, findings }: Repaired['remaining'], dryRun: boolean): Promise<string[]> {
-  const left = (['error', 'leak', 'warning'] as const).filter((severity) => counts[severity] > 0)
+async function leftText(
+  render: Renderer,
+  { counts, groups, findings }: Repaired['remaining'],
+  dryRun: boolean,
+): Promise<string[]> {
+  const left = (['error', 'leak', 'warning'] as const)
+    .filter((severity) => counts[severity] > 0)
     .map((severity) => `${counts[severity].toLocaleString('en-US')} ${severity}${counts[severity] === 1 ? '' : 's'}`)
   if (left.length === 0) return [dryRun ? 'A check would find nothing afterwards.' : 'A check finds nothing now.']
   const parts = [render.warning(`Left, and not to be mended without guessing: ${left.join(', ')}`)]
-  parts.push(await render.table(['  severity', 'code', 'position', 'structure', 'what is wrong'], findings.map((finding) => [`  ${finding.severity}`, finding.code, ...cells(finding).slice(1)])))
+  parts.push(
+    await render.table(
+      ['  severity', 'code', 'position', 'structure', 'what is wrong'],
+      findings.map((finding) => [`  ${finding.severity}`, finding.code, ...cells(finding).slice(1)]),
+    ),
+  )
   for (const { code, severity, count } of groups) {
     const more = count - findings.filter((finding) => finding.code === code && finding.severity === severity).length
-    if (more > 0) parts.push(`  and ${more.toLocaleString('en-US')} more ${more === 1 ? severity : `${severity}s`} ${code}`)
+    if (more > 0)
+      parts.push(`  and ${more.toLocaleString('en-US')} more ${more === 1 ? severity : `${severity}s`} ${code}`)
   }
   return parts
 }

@@ -19,7 +19,7 @@ export class TextOutput {
   async add(text: string): Promise<boolean> {
     this.#pending.push(text)
     this.#length += text.length
-    return this.#length < pieceLength || await this.flush()
+    return this.#length < pieceLength || (await this.flush())
   }
 
   async flush(): Promise<boolean> {

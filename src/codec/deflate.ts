@@ -9,18 +9,31 @@ export const inflateRawCodec: Codec = {
     let plain: Buffer
     try {
       // SYNC_FLUSH: a stream whose last bits are missing still gives what it holds; the length is checked below.
-      plain = zlib.inflateRawSync(stored, { chunkSize: Math.max(64, target.length), maxOutputLength: target.length, finishFlush: zlib.constants.Z_SYNC_FLUSH })
+      plain = zlib.inflateRawSync(stored, {
+        chunkSize: Math.max(64, target.length),
+        maxOutputLength: target.length,
+        finishFlush: zlib.constants.Z_SYNC_FLUSH,
+      })
     } catch (cause) {
       const code = (cause as NodeJS.ErrnoException).code
-      const why = code === 'ERR_BUFFER_TOO_LARGE' ? `it holds more than ${target.length} bytes` : cause instanceof Error ? cause.message : String(cause)
+      const why =
+        code === 'ERR_BUFFER_TOO_LARGE'
+          ? `it holds more than ${target.length} bytes`
+          : cause instanceof Error
+            ? cause.message
+            : String(cause)
       throw corrupt('E_COMPRESSED', `the deflate stream is damaged: ${why}`, { cause })
     }
-    if (plain.length !== target.length) throw corrupt('E_COMPRESSED', `the deflate stream gives ${plain.length} bytes instead of ${target.length}`)
+    if (plain.length !== target.length)
+      throw corrupt('E_COMPRESSED', `the deflate stream gives ${plain.length} bytes instead of ${target.length}`)
     target.set(plain)
   },
 }
 
-/** Compresses with a window of 2^12 bytes: QCOW2 readers set no more (qcow2 specification, "Compressed Clusters Descriptor"). */
+/**
+ * Compresses with a window of 2^12 bytes: QCOW2 readers set no more (qcow2 specification, "Compressed Clusters
+ * Descriptor").
+ */
 export function deflateRaw(bytes: Uint8Array, level = 6): Uint8Array {
   return zlib.deflateRawSync(bytes, { level, windowBits: 12, chunkSize: Math.max(64, bytes.length) })
 }

@@ -18,14 +18,20 @@ export function isKnownCodec(id: string): boolean {
   return id === inflateRawCodec.id || id === zstdCodec.id
 }
 
-/** The compressor of an id. @param level the codec's own scale; its usual level when left out. @throws ImageError unsupported E_CODEC. */
+/**
+ * The compressor of an id. @param level the codec's own scale; its usual level when left out. @throws ImageError
+ * unsupported E_CODEC.
+ */
 export function compressorFor(id: string, level?: number): Compressor {
   if (id === inflateRawCodec.id) return (bytes) => smaller(deflateRaw(bytes, level), bytes)
   if (id === zstdCodec.id) return (bytes) => smaller(zstdCompress(bytes, level), bytes)
   throw unsupported('E_CODEC', `no compressor for ${id}`)
 }
 
-/** Loads what a codec needs (a WebAssembly module where Node has no zstd of its own); must be awaited before first use in each thread. */
+/**
+ * Loads what a codec needs (a WebAssembly module where Node has no zstd of its own); must be awaited before first use
+ * in each thread.
+ */
 export async function prepareCodec(id: string): Promise<void> {
   if (id === zstdCodec.id) await prepareZstd()
 }

@@ -4,7 +4,8 @@ import { corrupt } from '../errors.js'
 const chunkLength = 4096
 
 /**
- * Decodes LZNT1, the compression of NTFS ([MS-XCA] 2.5): chunks of a 16-bit header and up to 4096 bytes of result each. What a chunk leaves
+ * Decodes LZNT1, the compression of NTFS ([MS-XCA] 2.5): chunks of a 16-bit header and up to 4096 bytes of result each.
+ * What a chunk leaves
  * of its 4096 bytes, and what follows the last chunk, is zero.
  * @param target is filled whole; chunks that lie behind its end are not looked at.
  * @throws ImageError corrupt E_COMPRESSED
@@ -44,7 +45,8 @@ function decodeChunk(chunk: Uint8Array, result: Uint8Array, start: number): void
       const distance = (word >> lengthBits) + 1
       const length = (word & ((1 << lengthBits) - 1)) + 3
       if (distance > out) throw damagedChunk(start, `it refers ${distance} bytes back from its byte ${out}`)
-      if (out + length > result.length && result.length === chunkLength) throw damagedChunk(start, `it gives more than ${chunkLength} bytes`)
+      if (out + length > result.length && result.length === chunkLength)
+        throw damagedChunk(start, `it gives more than ${chunkLength} bytes`)
       for (let end = Math.min(out + length, result.length); out < end; out++) result[out] = result[out - distance] ?? 0
     }
   }

@@ -7,22 +7,27 @@ import type { Codec } from '../block/types.js'
 export interface ZstdEngine {
   readonly name: 'node' | 'native' | 'wasm'
   compress(bytes: Uint8Array, level: number): Uint8Array
-  /** `frame` is exactly one frame. Throws when it holds more than `limit` bytes, at the latest when that much was allocated. */
+  /**
+   * `frame` is exactly one frame. Throws when it holds more than `limit` bytes, at the latest when that much was
+   * allocated.
+   */
   decompress(frame: Uint8Array, limit: number): Uint8Array
 }
 
 let engine: ZstdEngine | undefined
 
 /**
- * Loads a Zstandard implementation: Node's own where it has one (22.15 and later), else a prebuilt native module, else WebAssembly,
+ * Loads a Zstandard implementation: Node's own where it has one (22.15 and later), else a prebuilt native module, else
+ * WebAssembly,
  * which is always there. Idempotent; must be awaited once in each thread before the codec is used.
  */
 export async function prepareZstd(): Promise<void> {
-  engine ??= nodeEngine() ?? nativeEngine() ?? await wasmEngine()
+  engine ??= nodeEngine() ?? nativeEngine() ?? (await wasmEngine())
 }
 
 function ready(): ZstdEngine {
-  // Node's and the native module need no waiting, so that a forgotten prepare only matters where WebAssembly is all there is.
+  // Node's and the native module need no waiting, so that a forgotten prepare only matters where WebAssembly is all
+  // there is.
   engine ??= nodeEngine() ?? nativeEngine()
   if (engine === undefined) throw unsupported('E_CODEC', 'Zstandard was not loaded before it was used')
   return engine
@@ -50,7 +55,8 @@ export function decodeFrames(zstd: ZstdEngine, stored: Uint8Array, target: Uint8
   let at = 0
   let done = 0
   for (let frames = 0; done < target.length; frames++) {
-    if (frames === maximumFrames) throw corrupt('E_COMPRESSED', `${frames} zstd frames give only ${done} of ${target.length} bytes`)
+    if (frames === maximumFrames)
+      throw corrupt('E_COMPRESSED', `${frames} zstd frames give only ${done} of ${target.length} bytes`)
     const frame = measureFrame(stored, at)
     if (!frame.skippable) {
       const rest = target.length - done
@@ -65,9 +71,14 @@ export function decodeFrames(zstd: ZstdEngine, stored: Uint8Array, target: Uint8
       try {
         plain = zstd.decompress(stored.subarray(at, at + frame.length), rest)
       } catch (cause) {
-        throw corrupt('E_COMPRESSED', `the zstd frame is damaged: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+        throw corrupt(
+          'E_COMPRESSED',
+          `the zstd frame is damaged: ${cause instanceof Error ? cause.message : String(cause)}`,
+          { cause },
+        )
       }
-      if (plain.length > rest) throw corrupt('E_COMPRESSED', `the zstd frame holds more than the ${rest} bytes expected`)
+      if (plain.length > rest)
+        throw corrupt('E_COMPRESSED', `the zstd frame holds more than the ${rest} bytes expected`)
       target.set(plain, done)
       done += plain.length
     }
@@ -80,7 +91,9 @@ export function zstdCompress(bytes: Uint8Array, level = 3): Uint8Array {
   return ready().compress(bytes, level)
 }
 
-/** How much more than is wanted a frame may hold, judged by its blocks: encoders that flush often make many small ones. */
+/**
+ * How much more than is wanted a frame may hold, judged by its blocks: encoders that flush often make many small ones.
+ */
 const excessContent = 64 * 1024 * 1024
 
 interface FrameMeasure {
@@ -91,13 +104,15 @@ interface FrameMeasure {
 }
 
 /**
- * How long the frame at `at` is, by its block headers (RFC 8878, 3.1.1): what follows it in a cluster is not part of it, and
+ * How long the frame at `at` is, by its block headers (RFC 8878, 3.1.1): what follows it in a cluster is not part of
+ * it, and
  * one-shot decoders refuse trailing bytes.
  */
 function measureFrame(stored: Uint8Array, at: number): FrameMeasure {
   const byte = (position: number): number => {
     const value = stored[position]
-    if (value === undefined) throw corrupt('E_COMPRESSED', `the zstd frame ends after ${stored.length - at} bytes, in the middle`)
+    if (value === undefined)
+      throw corrupt('E_COMPRESSED', `the zstd frame ends after ${stored.length - at} bytes, in the middle`)
     return value
   }
   const little = (position: number, length: number): bigint => {
@@ -111,7 +126,8 @@ function measureFrame(stored: Uint8Array, at: number): FrameMeasure {
     if (at + length > stored.length) throw corrupt('E_COMPRESSED', 'a skippable zstd frame passes the end of its data')
     return { length, skippable: true, contentSize: undefined, maximumContent: 0 }
   }
-  if (magic !== 0xfd2fb528) throw corrupt('E_COMPRESSED', `no zstd frame: it begins with 0x${magic.toString(16).padStart(8, '0')}`)
+  if (magic !== 0xfd2fb528)
+    throw corrupt('E_COMPRESSED', `no zstd frame: it begins with 0x${magic.toString(16).padStart(8, '0')}`)
   const descriptor = byte(at + 4)
   if ((descriptor & 8) !== 0) throw corrupt('E_COMPRESSED', 'the zstd frame has its reserved bit set')
   const singleSegment = (descriptor & 0x20) !== 0
@@ -132,13 +148,17 @@ function measureFrame(stored: Uint8Array, at: number): FrameMeasure {
     maximumContent += type === 2 ? 128 * 1024 : size
   }
   position += (descriptor & 4) !== 0 ? 4 : 0
-  if (position > stored.length) throw corrupt('E_COMPRESSED', `the zstd frame needs ${position - at} bytes, there are ${stored.length - at}`)
+  if (position > stored.length)
+    throw corrupt('E_COMPRESSED', `the zstd frame needs ${position - at} bytes, there are ${stored.length - at}`)
   return { length: position - at, skippable: false, contentSize, maximumContent }
 }
 
 /** The part of node:zlib that the types of Node 20 do not know. */
 interface ZlibWithZstd {
-  zstdCompressSync?: (bytes: Uint8Array, options: { params: Record<number, number>; pledgedSrcSize?: number; chunkSize?: number }) => Buffer
+  zstdCompressSync?: (
+    bytes: Uint8Array,
+    options: { params: Record<number, number>; pledgedSrcSize?: number; chunkSize?: number },
+  ) => Buffer
   zstdDecompressSync?: (bytes: Uint8Array, options: { maxOutputLength: number; chunkSize?: number }) => Buffer
 }
 
@@ -148,8 +168,14 @@ function nodeEngine(): ZstdEngine | undefined {
   const levelParameter = (zlib.constants as unknown as { ZSTD_c_compressionLevel: number }).ZSTD_c_compressionLevel
   return {
     name: 'node',
-    compress: (bytes, level) => zstdCompressSync(bytes, { params: { [levelParameter]: level }, pledgedSrcSize: bytes.length, chunkSize: Math.max(64, bytes.length) }),
-    decompress: (frame, limit) => zstdDecompressSync(frame, { maxOutputLength: limit, chunkSize: Math.max(64, Math.min(limit, 2 * 1024 * 1024)) }),
+    compress: (bytes, level) =>
+      zstdCompressSync(bytes, {
+        params: { [levelParameter]: level },
+        pledgedSrcSize: bytes.length,
+        chunkSize: Math.max(64, bytes.length),
+      }),
+    decompress: (frame, limit) =>
+      zstdDecompressSync(frame, { maxOutputLength: limit, chunkSize: Math.max(64, Math.min(limit, 2 * 1024 * 1024)) }),
   }
 }
 
@@ -171,7 +197,7 @@ function nativeEngine(): ZstdEngine | undefined {
     name: 'native',
     compress(bytes, level) {
       let encoder = encoders.get(level)
-      if (encoder === undefined) encoders.set(level, encoder = new native.Encoder(level))
+      if (encoder === undefined) encoders.set(level, (encoder = new native.Encoder(level)))
       return encoder.encodeSync(bufferOf(bytes))
     },
     decompress: (frame) => decoder.decodeSync(bufferOf(frame)),

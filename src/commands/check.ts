@@ -12,7 +12,10 @@ export default class Check extends BaseCommand {
 An error means that content is lost, ambiguous, or in danger when the image is written; a leak is space that nothing uses; a warning is odd, and harmless to the content. The exit code is 0 when nothing was found, 1 when something was, 4 when the image is too damaged to be opened, 5 when its format cannot be checked, 6 when a parent is missing or the wrong one.`
   static override examples = [
     { description: 'Is this image sound?', command: '<%= config.bin %> <%= command.id %> server.vhdx' },
-    { description: 'Also read everything that it stores, and decode what is compressed', command: '<%= config.bin %> <%= command.id %> server.qcow2 --deep' },
+    {
+      description: 'Also read everything that it stores, and decode what is compressed',
+      command: '<%= config.bin %> <%= command.id %> server.qcow2 --deep',
+    },
     { description: 'For a program', command: '<%= config.bin %> <%= command.id %> server.vhd --json' },
   ]
   static override args = { image: string({ required: true, description: 'the image to check' }) }
@@ -23,14 +26,17 @@ An error means that content is lost, ambiguous, or in danger when the image is w
     const { args, flags } = await this.parse(Check)
     const [{ check }, registry] = await Promise.all([import('../operations/check.js'), this.registry()])
     const progress = this.progress(flags.progress)
-    const result = await check(args.image, defined({
-      registry,
-      ...openValues(flags),
-      deep: flags.deep,
-      limit: flags.limit ?? (flags.json ? undefined : 20),
-      signal: this.signal,
-      onProgress: progress.update,
-    }))
+    const result = await check(
+      args.image,
+      defined({
+        registry,
+        ...openValues(flags),
+        deep: flags.deep,
+        limit: flags.limit ?? (flags.json ? undefined : 20),
+        signal: this.signal,
+        onProgress: progress.update,
+      }),
+    )
     progress.end()
     if (flags.json) this.printJson({ schema: 'vdisk.check', schemaVersion: 1, ...result })
     else await this.#show(result)

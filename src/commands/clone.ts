@@ -13,39 +13,81 @@ The target is shown, and its name must be typed; without a terminal both --yes a
 
 Both ends of the target are cleared first and written last, so that an interrupted run leaves nothing that can be taken for a disk. Everything is written past the page cache, and read back and compared. The backup of a GPT is put at the real end of the target. A copy that is used beside its source wants --new-ids.`
   static override examples = [
-    { description: 'Copy a disk to a larger one, and use all of it', command: '<%= config.bin %> <%= command.id %> /dev/sda /dev/sdb --grow' },
-    { description: 'See what would be done', command: '<%= config.bin %> <%= command.id %> /dev/sda /dev/sdb --dry-run' },
-    { description: 'Only what the filesystems use', command: '<%= config.bin %> <%= command.id %> /dev/sda /dev/sdb --used-only' },
-    { description: 'From a program', command: '<%= config.bin %> <%= command.id %> /dev/sda /dev/sdb --yes --confirm S6PXNS0W123456' },
+    {
+      description: 'Copy a disk to a larger one, and use all of it',
+      command: '<%= config.bin %> <%= command.id %> /dev/sda /dev/sdb --grow',
+    },
+    {
+      description: 'See what would be done',
+      command: '<%= config.bin %> <%= command.id %> /dev/sda /dev/sdb --dry-run',
+    },
+    {
+      description: 'Only what the filesystems use',
+      command: '<%= config.bin %> <%= command.id %> /dev/sda /dev/sdb --used-only',
+    },
+    {
+      description: 'From a program',
+      command: '<%= config.bin %> <%= command.id %> /dev/sda /dev/sdb --yes --confirm S6PXNS0W123456',
+    },
   ]
   static override args = {
     source: string({ required: true, description: 'the disk or partition to read' }),
     target: string({ required: true, description: 'the disk or partition to overwrite' }),
   }
   static override usage = '<%= command.id %> SOURCE TARGET [FLAGS]'
-  static override flags = { live: boolean({ summary: 'read a source that is in use: the copy is crash-consistent at best', helpGroup: 'GUARD OVERRIDE' }), ...usedOnlyFlags, ...deviceFlags, ...progressFlag }
+  static override flags = {
+    live: boolean({
+      summary: 'read a source that is in use: the copy is crash-consistent at best',
+      helpGroup: 'GUARD OVERRIDE',
+    }),
+    ...usedOnlyFlags,
+    ...deviceFlags,
+    ...progressFlag,
+  }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Clone)
     const { clone } = await import('../operations/clone.js')
-    const result = await clone(args.source, args.target, defined({
-      ...deviceValues(flags), live: flags.live, usedOnly: usedOnlyValues(flags), ask: this.asking(`Copy ${args.source} to ${args.target}`),
-      signal: this.signal, onProgress: this.progress(flags.progress).update,
-    }))
+    const result = await clone(
+      args.source,
+      args.target,
+      defined({
+        ...deviceValues(flags),
+        live: flags.live,
+        usedOnly: usedOnlyValues(flags),
+        ask: this.asking(`Copy ${args.source} to ${args.target}`),
+        signal: this.signal,
+        onProgress: this.progress(flags.progress).update,
+      }),
+    )
     if (flags.json) this.printJson({ schema: 'vdisk.clone', schemaVersion: 1, ...result })
     else await this.#show(result)
   }
 
   async #show(result: CloneResult): Promise<void> {
-    const [{ renderer, shortSize }, { deviceTitle, idsText, outcomeFacts, planText }] = await Promise.all([import('../cli/render.js'), import('../cli/device-text.js')])
+    const [{ renderer, shortSize }, { deviceTitle, idsText, outcomeFacts, planText }] = await Promise.all([
+      import('../cli/render.js'),
+      import('../cli/device-text.js'),
+    ])
     for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
     const render = await renderer(process.stdout)
     const { source, target, dryRun, volumes } = result
     this.print(render.heading(dryRun ? 'Would clone' : 'Cloned'))
-    this.print(render.facts([
-      ['source', `${deviceTitle(source)}${result.live ? ', while it was in use' : ''}`], ['target', deviceTitle(target)], ...(dryRun ? [] : outcomeFacts(result)),
-      ...(volumes === undefined ? [] : [['not in use', `${shortSize(volumes.reduce((sum, { length, read }) => sum + length - read, 0))}, made zero`] as const]),
-    ]))
+    this.print(
+      render.facts([
+        ['source', `${deviceTitle(source)}${result.live ? ', while it was in use' : ''}`],
+        ['target', deviceTitle(target)],
+        ...(dryRun ? [] : outcomeFacts(result)),
+        ...(volumes === undefined
+          ? []
+          : [
+              [
+                'not in use',
+                `${shortSize(volumes.reduce((sum, { length, read }) => sum + length - read, 0))}, made zero`,
+              ] as const,
+            ]),
+      ]),
+    )
     if (result.ids.length > 0) this.print(await idsText(render, result))
     if (dryRun) this.print(planText(render, result))
   }

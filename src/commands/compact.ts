@@ -6,7 +6,11 @@ import { defined } from '../operations/defined.js'
 
 export default class Compact extends BaseCommand {
   static override summary = 'Give back the space of zeros and unused blocks.'
-  static override description = `Makes the file of IMAGE smaller: blocks that hold only zeros are given back, and those behind them move down. With --output a compacted copy is made and IMAGE is only read; with --in-place IMAGE itself is changed, block by block, so that an interruption or a power cut at any moment leaves it whole. The disk reads the same afterwards.`
+  static override description =
+    'Makes the file of IMAGE smaller: blocks that hold only zeros are given back, ' +
+    ('and those behind them move down. With --output a compacted copy is made and IMAGE is only read; with ' +
+      ('--in-place IMAGE itself is changed, block by block, so that an interruption or a power cut at any ' +
+        'moment leaves it whole. The disk reads the same afterwards.'))
   static override examples = [
     { description: 'A smaller copy', command: '<%= config.bin %> <%= command.id %> server.vhdx --output smaller.vhdx' },
     { description: 'Without room for a copy', command: '<%= config.bin %> <%= command.id %> server.vhdx --in-place' },
@@ -25,9 +29,18 @@ export default class Compact extends BaseCommand {
     const { args, flags } = await this.parse(Compact)
     const [{ compact }, registry] = await Promise.all([import('../operations/compact.js'), this.registry()])
     const progress = this.progress(flags.progress)
-    const result = await compact(args.image, defined({
-      registry, ...openValues(flags), output: flags.output, inPlace: flags['in-place'], force: flags.force, signal: this.signal, onProgress: progress.update,
-    }))
+    const result = await compact(
+      args.image,
+      defined({
+        registry,
+        ...openValues(flags),
+        output: flags.output,
+        inPlace: flags['in-place'],
+        force: flags.force,
+        signal: this.signal,
+        onProgress: progress.update,
+      }),
+    )
     progress.end()
     if (flags.json) {
       this.printJson({ schema: 'vdisk.compact', schemaVersion: 1, ...result })
@@ -36,12 +49,14 @@ export default class Compact extends BaseCommand {
     const { renderer, shortSize, sizeText } = await import('../cli/render.js')
     const render = await renderer(process.stdout)
     this.print(render.heading('Compacted'))
-    this.print(render.facts([
-      [result.target === result.path ? 'image' : 'source', `${result.path} (${result.format}, ${result.subformat})`],
-      ...(result.target === result.path ? [] : [['target', result.target] as const]),
-      ['file before', `${sizeText(result.before.size)}, ${shortSize(result.before.allocated)} allocated`],
-      ['file after', `${sizeText(result.after.size)}, ${shortSize(result.after.allocated)} allocated`],
-      ['zeros given back', sizeText(result.zeros)],
-    ]))
+    this.print(
+      render.facts([
+        [result.target === result.path ? 'image' : 'source', `${result.path} (${result.format}, ${result.subformat})`],
+        ...(result.target === result.path ? [] : [['target', result.target] as const]),
+        ['file before', `${sizeText(result.before.size)}, ${shortSize(result.before.allocated)} allocated`],
+        ['file after', `${sizeText(result.after.size)}, ${shortSize(result.after.allocated)} allocated`],
+        ['zeros given back', sizeText(result.zeros)],
+      ]),
+    )
   }
 }

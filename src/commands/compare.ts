@@ -13,8 +13,14 @@ export default class Compare extends BaseCommand {
 
 With --strict the capacities must be equal too, and both images must store something for the same parts of the disk. What a raw image stores is what its file system holds for it: holes are not stored.`
   static override examples = [
-    { description: 'Did the conversion keep every byte?', command: '<%= config.bin %> <%= command.id %> server.vhdx server.qcow2' },
-    { description: 'What was written since a snapshot', command: '<%= config.bin %> <%= command.id %> disk.qcow2 disk.qcow2 --snapshot before-update --ranges 100' },
+    {
+      description: 'Did the conversion keep every byte?',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx server.qcow2',
+    },
+    {
+      description: 'What was written since a snapshot',
+      command: '<%= config.bin %> <%= command.id %> disk.qcow2 disk.qcow2 --snapshot before-update --ranges 100',
+    },
     { description: 'Only whether they differ', command: '<%= config.bin %> <%= command.id %> a.raw b.raw --first' },
     { description: 'For a program', command: '<%= config.bin %> <%= command.id %> a.vhd b.vhdx --strict --json' },
   ]
@@ -25,8 +31,16 @@ With --strict the capacities must be equal too, and both images must store somet
   static override usage = '<%= command.id %> FIRST SECOND [FLAGS]'
   static override flags = {
     ...openFlags,
-    'second-from': stringFlag({ helpValue: 'FORMAT', summary: 'format of SECOND; --from, --from-option and --snapshot are for FIRST' }),
-    'second-from-option': stringFlag({ helpValue: 'NAME=VALUE', multiple: true, multipleNonGreedy: true, summary: 'an option for reading SECOND' }),
+    'second-from': stringFlag({
+      helpValue: 'FORMAT',
+      summary: 'format of SECOND; --from, --from-option and --snapshot are for FIRST',
+    }),
+    'second-from-option': stringFlag({
+      helpValue: 'NAME=VALUE',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'an option for reading SECOND',
+    }),
     'second-snapshot': stringFlag({ helpValue: 'ID|NAME', summary: 'read this internal snapshot of SECOND' }),
     strict: boolean({ summary: 'also compare the capacities, and what each image stores' }),
     first: boolean({ summary: 'stop at the first difference', exclusive: ['ranges'] }),
@@ -38,17 +52,25 @@ With --strict the capacities must be equal too, and both images must store somet
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Compare)
     const [{ compare }, registry] = await Promise.all([import('../operations/compare.js'), this.registry()])
-    const result = await compare(args.first, args.second, defined({
-      registry,
-      ...openValues(flags),
-      second: defined({ from: flags['second-from'], fromOptions: optionValues(flags['second-from-option']), snapshot: flags['second-snapshot'] }),
-      strict: flags.strict,
-      first: flags.first,
-      limit: flags.ranges,
-      threads: flags.threads,
-      signal: this.signal,
-      onProgress: this.progress(flags.progress).update,
-    }))
+    const result = await compare(
+      args.first,
+      args.second,
+      defined({
+        registry,
+        ...openValues(flags),
+        second: defined({
+          from: flags['second-from'],
+          fromOptions: optionValues(flags['second-from-option']),
+          snapshot: flags['second-snapshot'],
+        }),
+        strict: flags.strict,
+        first: flags.first,
+        limit: flags.ranges,
+        threads: flags.threads,
+        signal: this.signal,
+        onProgress: this.progress(flags.progress).update,
+      }),
+    )
     if (!result.same) this.exitWith(exitCodes.negative)
     if (flags.json) this.printJson({ schema: 'vdisk.compare', schemaVersion: 1, ...result })
     else await this.#show(result)
@@ -59,26 +81,58 @@ With --strict the capacities must be equal too, and both images must store somet
     const render = await renderer(process.stdout)
     for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
     const { first, second, differences, strict } = result
-    this.print(render.heading(result.same ? 'The disks are the same' : result.sameContent ? 'The disks have the same content, and differ otherwise' : 'The disks differ'))
-    this.print(render.facts([
-      ...[['first', first] as const, ['second', second] as const].map(([label, source]) => [label, `${sourceText(source)}, ${shortSize(source.capacity)}`] as const),
-      ...(strict?.sameCapacity === false ? [['capacities', `${sizeText(first.capacity)} and ${sizeText(second.capacity)}`] as const] : []),
-      ...(result.firstDifference === undefined ? [] : [['first difference', `at offset ${result.firstDifference}`] as const]),
-      ...(differences === undefined || result.sameContent ? [] : [['different', rangesText(differences, sizeText)] as const]),
-      ...(strict === undefined || strict.allocation.count === 0 ? [] : [['stored in one only', rangesText(strict.allocation, sizeText)] as const]),
-      ['time', `${result.seconds.toFixed(1)} s`],
-    ]))
+    this.print(
+      render.heading(
+        result.same
+          ? 'The disks are the same'
+          : result.sameContent
+            ? 'The disks have the same content, and differ otherwise'
+            : 'The disks differ',
+      ),
+    )
+    this.print(
+      render.facts([
+        ...[['first', first] as const, ['second', second] as const].map(
+          ([label, source]) => [label, `${sourceText(source)}, ${shortSize(source.capacity)}`] as const,
+        ),
+        ...(strict?.sameCapacity === false
+          ? [['capacities', `${sizeText(first.capacity)} and ${sizeText(second.capacity)}`] as const]
+          : []),
+        ...(result.firstDifference === undefined
+          ? []
+          : [['first difference', `at offset ${result.firstDifference}`] as const]),
+        ...(differences === undefined || result.sameContent
+          ? []
+          : [['different', rangesText(differences, sizeText)] as const]),
+        ...(strict === undefined || strict.allocation.count === 0
+          ? []
+          : [['stored in one only', rangesText(strict.allocation, sizeText)] as const]),
+        ['time', `${result.seconds.toFixed(1)} s`],
+      ]),
+    )
     if (differences !== undefined) await this.#list(render, 'different', differences)
     if (strict !== undefined) await this.#list(render, 'stored in one only', strict.allocation)
   }
 
-  async #list(render: Renderer, title: string, { count: all, ranges }: NonNullable<CompareResult['differences']>): Promise<void> {
+  async #list(
+    render: Renderer,
+    title: string,
+    { count: all, ranges }: NonNullable<CompareResult['differences']>,
+  ): Promise<void> {
     if (ranges.length === 0) return
-    this.print(`\n${await render.table([title, 'offset', 'length'], ranges.map(({ offset, length }, index) => [`  ${index + 1}`, String(offset), String(length)]))}`)
+    this.print(
+      `\n${await render.table(
+        [title, 'offset', 'length'],
+        ranges.map(({ offset, length }, index) => [`  ${index + 1}`, String(offset), String(length)]),
+      )}`,
+    )
     if (all > ranges.length) this.print(`  and ${all - ranges.length} more; --ranges lists more of them`)
   }
 }
 
-function rangesText({ count: ranges, bytes }: { readonly count: number; readonly bytes: number }, sizeText: (bytes: number) => string): string {
+function rangesText(
+  { count: ranges, bytes }: { readonly count: number; readonly bytes: number },
+  sizeText: (bytes: number) => string,
+): string {
   return `${ranges === 1 ? '1 range' : `${ranges.toLocaleString('en-US')} ranges`}, ${sizeText(bytes)}`
 }

@@ -1,6 +1,15 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
-import { copyFlags, createFlags, formatValues, openFlags, openValues, progressFlag, usedOnlyFlags, usedOnlyValues } from '../cli/flags.js'
+import {
+  copyFlags,
+  createFlags,
+  formatValues,
+  openFlags,
+  openValues,
+  progressFlag,
+  usedOnlyFlags,
+  usedOnlyValues,
+} from '../cli/flags.js'
 import { standardOutput } from '../cli/streams.js'
 import { usage } from '../errors.js'
 import { defined } from '../operations/defined.js'
@@ -14,13 +23,34 @@ The format of the source is found from its content, that of the target from its 
 
 SOURCE and TARGET may be exports of NBD servers (nbd://host/name, nbd+unix:///name?socket=FILE). A target export gets the bytes of the disk, from its start on: what it held is lost, which --force allows.`
   static override examples = [
-    { description: 'Convert a Hyper-V disk to QCOW2', command: '<%= config.bin %> <%= command.id %> server.vhdx server.qcow2' },
-    { description: 'Make a fixed VHD for Azure, and prove that it holds the same disk', command: '<%= config.bin %> <%= command.id %> disk.qcow2 disk.vhd --subformat fixed --verify' },
-    { description: 'Compress with zstd', command: '<%= config.bin %> <%= command.id %> disk.raw disk.qcow2 --compress zstd:3' },
-    { description: 'Store only what differs from another image', command: '<%= config.bin %> <%= command.id %> today.raw today.vhdx --parent base.vhdx' },
-    { description: 'Leave out deleted files and free space', command: '<%= config.bin %> <%= command.id %> server.vhdx server.qcow2 --used-only' },
-    { description: 'Read from a pipe', command: 'zstd -dc disk.raw.zst | <%= config.bin %> <%= command.id %> - disk.qcow2 --from raw' },
-    { description: 'Read from an NBD server, and prove that all of it came', command: '<%= config.bin %> <%= command.id %> nbd://backup.example/server server.vhdx --verify' },
+    {
+      description: 'Convert a Hyper-V disk to QCOW2',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx server.qcow2',
+    },
+    {
+      description: 'Make a fixed VHD for Azure, and prove that it holds the same disk',
+      command: '<%= config.bin %> <%= command.id %> disk.qcow2 disk.vhd --subformat fixed --verify',
+    },
+    {
+      description: 'Compress with zstd',
+      command: '<%= config.bin %> <%= command.id %> disk.raw disk.qcow2 --compress zstd:3',
+    },
+    {
+      description: 'Store only what differs from another image',
+      command: '<%= config.bin %> <%= command.id %> today.raw today.vhdx --parent base.vhdx',
+    },
+    {
+      description: 'Leave out deleted files and free space',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx server.qcow2 --used-only',
+    },
+    {
+      description: 'Read from a pipe',
+      command: 'zstd -dc disk.raw.zst | <%= config.bin %> <%= command.id %> - disk.qcow2 --from raw',
+    },
+    {
+      description: 'Read from an NBD server, and prove that all of it came',
+      command: '<%= config.bin %> <%= command.id %> nbd://backup.example/server server.vhdx --verify',
+    },
     { description: 'Write to a pipe', command: '<%= config.bin %> <%= command.id %> disk.vhdx - --to raw | sha256sum' },
   ]
   static override args = {
@@ -65,20 +95,38 @@ SOURCE and TARGET may be exports of NBD servers (nbd://host/name, nbd+unix:///na
     const { renderer, shortSize, sizeText, sourceText } = await import('../cli/render.js')
     // Standard output may be the image.
     const out = toStream ? process.stderr : process.stdout
-    const say = (text: string): void => toStream ? this.tell(text) : this.print(text)
+    const say = (text: string): void => (toStream ? this.tell(text) : this.print(text))
     const render = await renderer(out)
     const { source, target } = result
     for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
     say(render.heading(result.dryRun ? 'Would convert' : 'Converted'))
-    say(render.facts([
-      ['source', sourceText(source)],
-      ['target', `${target.path} (${target.format})`],
-      ['disk', sizeText(target.capacity)],
-      ...(target.size === undefined ? [] : [['target file', `${sizeText(target.size)}${target.allocated === undefined ? '' : `, ${shortSize(target.allocated)} allocated`}`] as const]),
-      ...(result.volumes === undefined ? [] : [['not in use', `${shortSize(result.volumes.reduce((sum, { length, read }) => sum + length - read, 0))}, read as zero`] as const]),
-      ...(result.dryRun ? [] : [['time', `${result.seconds.toFixed(1)} s`] as const]),
-      ...(result.verified ? [['verified', 'every byte of the disk, read back from the target, equals the source'] as const] : []),
-    ]))
+    say(
+      render.facts([
+        ['source', sourceText(source)],
+        ['target', `${target.path} (${target.format})`],
+        ['disk', sizeText(target.capacity)],
+        ...(target.size === undefined
+          ? []
+          : [
+              [
+                'target file',
+                `${sizeText(target.size)}${target.allocated === undefined ? '' : `, ${shortSize(target.allocated)} allocated`}`,
+              ] as const,
+            ]),
+        ...(result.volumes === undefined
+          ? []
+          : [
+              [
+                'not in use',
+                `${shortSize(result.volumes.reduce((sum, { length, read }) => sum + length - read, 0))}, read as zero`,
+              ] as const,
+            ]),
+        ...(result.dryRun ? [] : [['time', `${result.seconds.toFixed(1)} s`] as const]),
+        ...(result.verified
+          ? [['verified', 'every byte of the disk, read back from the target, equals the source'] as const]
+          : []),
+      ]),
+    )
     if (result.dryRun) say('Nothing was written (--dry-run).')
   }
 }

@@ -12,7 +12,10 @@ Disks are opened read-only. What the partitions hold is read by vdisk itself, wh
     { description: 'For a program', command: '<%= config.bin %> <%= command.id %> --json' },
   ]
   static override flags = {
-    all: boolean({ char: 'a', summary: 'also show what is no disk of its own: loops, LVM and LUKS volumes, RAID, memory, network' }),
+    all: boolean({
+      char: 'a',
+      summary: 'also show what is no disk of its own: loops, LVM and LUKS volumes, RAID, memory, network',
+    }),
   }
 
   async run(): Promise<void> {

@@ -5,7 +5,9 @@ import type { FormatInfo } from '../operations/formats.js'
 
 export default class Formats extends BaseCommand {
   static override summary = 'Show the formats and what each can do.'
-  static override description = 'Lists the formats that vdisk and its plugins know. With FORMAT, everything about one: its kinds of image and its options for -o.'
+  static override description =
+    'Lists the formats that vdisk and its plugins know. With FORMAT, everything about one: its kinds of image ' +
+    'and its options for -o.'
   static override examples = [
     { description: 'All formats', command: '<%= config.bin %> <%= command.id %>' },
     { description: 'The options of one', command: '<%= config.bin %> <%= command.id %> qcow2' },
@@ -24,22 +26,43 @@ export default class Formats extends BaseCommand {
     const { renderer } = await import('../cli/render.js')
     const render = await renderer(process.stdout)
     if (wanted === undefined) {
-      this.print(await render.table(['format', 'read', 'write', 'kinds', 'parents', 'snapshots', 'compression', 'sectors', 'extensions', 'from'], list.map((format) => [
-        format.id, 'yes', yesNo(format.canCreate), format.subformats.map(({ id }) => id).join(' '), parentsText[format.parents], yesNo(format.snapshots),
-        format.compression.join(' ') || 'no', format.sectorSizes.join(' '), format.extensions.map((extension) => `.${extension}`).join(' '), format.origin,
-      ])))
+      this.print(
+        await render.table(
+          ['format', 'read', 'write', 'kinds', 'parents', 'snapshots', 'compression', 'sectors', 'extensions', 'from'],
+          list.map((format) => [
+            format.id,
+            'yes',
+            yesNo(format.canCreate),
+            format.subformats.map(({ id }) => id).join(' '),
+            parentsText[format.parents],
+            yesNo(format.snapshots),
+            format.compression.join(' ') || 'no',
+            format.sectorSizes.join(' '),
+            format.extensions.map((extension) => `.${extension}`).join(' '),
+            format.origin,
+          ]),
+        ),
+      )
       return
     }
     for (const format of list) {
       this.print(render.heading(`${format.id}: ${format.title}`))
-      this.print(render.facts([
-        ['extensions', format.extensions.map((extension) => `.${extension}`).join(' ')],
-        ['can be made', yesNo(format.canCreate)],
-        ['parents', parentsText[format.parents]],
-        ['snapshots', yesNo(format.snapshots)],
-        ['from', format.origin],
-      ]))
-      if (format.subformats.length > 0) this.print(`\n${await render.table(['kind', 'what it is'], format.subformats.map(({ id, summary }) => [id, summary]))}`)
+      this.print(
+        render.facts([
+          ['extensions', format.extensions.map((extension) => `.${extension}`).join(' ')],
+          ['can be made', yesNo(format.canCreate)],
+          ['parents', parentsText[format.parents]],
+          ['snapshots', yesNo(format.snapshots)],
+          ['from', format.origin],
+        ]),
+      )
+      if (format.subformats.length > 0)
+        this.print(
+          `\n${await render.table(
+            ['kind', 'what it is'],
+            format.subformats.map(({ id, summary }) => [id, summary]),
+          )}`,
+        )
       await this.#options(render, 'option (-o NAME=VALUE)', format.options)
       await this.#options(render, 'reading option (--from-option NAME=VALUE)', format.openOptions)
     }
@@ -47,9 +70,17 @@ export default class Formats extends BaseCommand {
 
   async #options(render: Renderer, heading: string, options: FormatInfo['options']): Promise<void> {
     if (options.length === 0) return
-    this.print(`\n${await render.table([heading, 'values', 'default', 'what it does'], options.map(({ name, type, choices, default: usual, summary }) => [
-      name, choices?.join(' ') ?? type, usual === undefined ? '' : String(usual), summary,
-    ]))}`)
+    this.print(
+      `\n${await render.table(
+        [heading, 'values', 'default', 'what it does'],
+        options.map(({ name, type, choices, default: usual, summary }) => [
+          name,
+          choices?.join(' ') ?? type,
+          usual === undefined ? '' : String(usual),
+          summary,
+        ]),
+      )}`,
+    )
   }
 }
 

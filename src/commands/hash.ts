@@ -11,8 +11,14 @@ export default class Hash extends BaseCommand {
 
 sha256 is that of the disk's bytes in order: what sha256sum says of the raw image. tree uses all processors, and holes cost nothing; how it is made is written down in docs/tree-hash.md. Its digests begin with tree1: so that they are never taken for the other kind.`
   static override examples = [
-    { description: 'What sha256sum says of the same disk as a raw image', command: '<%= config.bin %> <%= command.id %> disk.vhdx' },
-    { description: 'Fast, also for a large and mostly empty disk', command: '<%= config.bin %> <%= command.id %> disk.qcow2 --algorithm tree' },
+    {
+      description: 'What sha256sum says of the same disk as a raw image',
+      command: '<%= config.bin %> <%= command.id %> disk.vhdx',
+    },
+    {
+      description: 'Fast, also for a large and mostly empty disk',
+      command: '<%= config.bin %> <%= command.id %> disk.qcow2 --algorithm tree',
+    },
     { description: 'Of a part of the disk', command: '<%= config.bin %> <%= command.id %> disk.vhd --range 1M:64M' },
     { description: 'Of each partition', command: '<%= config.bin %> <%= command.id %> disk.vhdx --per-partition' },
   ]
@@ -21,7 +27,11 @@ sha256 is that of the disk's bytes in order: what sha256sum says of the raw imag
   static override flags = {
     ...openFlags,
     algorithm: option({ options: ['sha256', 'tree'] as const, default: 'sha256', summary: 'the kind of digest' })(),
-    range: range({ multiple: true, multipleNonGreedy: true, summary: 'a part of the disk, hashed as if it were a disk; several may be given' }),
+    range: range({
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'a part of the disk, hashed as if it were a disk; several may be given',
+    }),
     'per-partition': boolean({ summary: 'each partition, hashed as if it were a disk', exclusive: ['range'] }),
     threads: count({ summary: 'worker threads for hashing and decompression; 0: none' }),
     ...progressFlag,
@@ -30,10 +40,19 @@ sha256 is that of the disk's bytes in order: what sha256sum says of the raw imag
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Hash)
     const [{ hash }, registry] = await Promise.all([import('../operations/hash.js'), this.registry()])
-    const result = await hash(args.image, defined({
-      registry, ...openValues(flags), algorithm: flags.algorithm, ranges: flags.range, perPartition: flags['per-partition'], threads: flags.threads,
-      signal: this.signal, onProgress: this.progress(flags.progress).update,
-    }))
+    const result = await hash(
+      args.image,
+      defined({
+        registry,
+        ...openValues(flags),
+        algorithm: flags.algorithm,
+        ranges: flags.range,
+        perPartition: flags['per-partition'],
+        threads: flags.threads,
+        signal: this.signal,
+        onProgress: this.progress(flags.progress).update,
+      }),
+    )
     if (flags.json) {
       this.printJson({ schema: 'vdisk.hash', schemaVersion: 1, ...result })
       return
@@ -41,7 +60,12 @@ sha256 is that of the disk's bytes in order: what sha256sum says of the raw imag
     for (const note of result.notes) this.tell(`Warning: ${printable(note.message)}`)
     const prefix = result.algorithm === 'sha256' ? '' : `${result.algorithm}:`
     for (const { offset, length, digest, partition, label } of result.digests) {
-      const part = partition !== undefined ? `@${partition}${label === undefined ? '' : ` (${printable(label)})`}` : flags.range === undefined ? '' : ` (${length} bytes from offset ${offset})`
+      const part =
+        partition !== undefined
+          ? `@${partition}${label === undefined ? '' : ` (${printable(label)})`}`
+          : flags.range === undefined
+            ? ''
+            : ` (${length} bytes from offset ${offset})`
       this.print(`${prefix}${digest}  ${printable(args.image)}${part}`)
     }
   }

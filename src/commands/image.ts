@@ -1,14 +1,23 @@
 import { string } from '@oclif/core/args'
 import { boolean, custom } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
-import { copyFlags, formatFlags, formatValues, progressFlag, usedOnlyFlags, usedOnlyValues, writeFlags } from '../cli/flags.js'
+import {
+  copyFlags,
+  formatFlags,
+  formatValues,
+  progressFlag,
+  usedOnlyFlags,
+  usedOnlyValues,
+  writeFlags,
+} from '../cli/flags.js'
 import { exitCodes, printable, usage } from '../errors.js'
 import { defined } from '../operations/defined.js'
 
 const partNumbers = custom<number[]>({
   helpValue: 'N,N…',
   parse: (text) => {
-    if (!/^[1-9]\d{0,3}(,[1-9]\d{0,3})*$/.test(text)) throw usage('E_PARTS', `${printable(text)} is no list of partition numbers; write for example 1,3`)
+    if (!/^[1-9]\d{0,3}(,[1-9]\d{0,3})*$/.test(text))
+      throw usage('E_PARTS', `${printable(text)} is no list of partition numbers; write for example 1,3`)
     return Promise.resolve([...new Set(text.split(',').map(Number))])
   },
 })
@@ -22,13 +31,25 @@ What cannot be read is tried sector by sector; what remains is zero in the image
 An image on the disk that is imaged is refused. A source that is mounted for writing is told: without --freeze its image is what a power cut would have left, at best.`
   static override examples = [
     { description: 'Image a disk', command: '<%= config.bin %> <%= command.id %> /dev/sdb backup.vhdx' },
-    { description: 'Only what its filesystems use, compressed', command: '<%= config.bin %> <%= command.id %> /dev/sdb backup.qcow2 --used-only --compress zstd:3' },
+    {
+      description: 'Only what its filesystems use, compressed',
+      command: '<%= config.bin %> <%= command.id %> /dev/sdb backup.qcow2 --used-only --compress zstd:3',
+    },
     { description: 'One partition', command: '<%= config.bin %> <%= command.id %> /dev/sdb@2 root.vhdx' },
-    { description: 'What would be done?', command: '<%= config.bin %> <%= command.id %> /dev/sdb backup.vhdx --dry-run' },
-    { description: 'Read the bad sectors again', command: '<%= config.bin %> <%= command.id %> /dev/sdb backup.vhdx --resume' },
+    {
+      description: 'What would be done?',
+      command: '<%= config.bin %> <%= command.id %> /dev/sdb backup.vhdx --dry-run',
+    },
+    {
+      description: 'Read the bad sectors again',
+      command: '<%= config.bin %> <%= command.id %> /dev/sdb backup.vhdx --resume',
+    },
   ]
   static override args = {
-    source: string({ required: true, description: 'the disk or partition to read: /dev/sdb, /dev/sdb1, /dev/sdb@1 (see vdisk disks)' }),
+    source: string({
+      required: true,
+      description: 'the disk or partition to read: /dev/sdb, /dev/sdb1, /dev/sdb@1 (see vdisk disks)',
+    }),
     target: string({ required: true, description: 'the image to make' }),
   }
   static override usage = '<%= command.id %> SOURCE TARGET [FLAGS]'
@@ -43,7 +64,26 @@ An image on the disk that is imaged is refused. A source that is mounted for wri
     ...usedOnlyFlags,
     parts: partNumbers({ summary: 'keep these partitions only; the others read as zero' }),
     freeze: boolean({ summary: 'hold the mounted filesystems of the source still while it is read' }),
-    resume: boolean({ summary: 'read the ranges again that could not be read, and put them into the image', exclusive: ['to', 'option', 'subformat', 'block-size', 'cluster-size', 'compat', 'preallocation', 'compress', 'force', 'uuid', 'used-only', 'parts', 'sector-size', 'freeze', 'sparse'] }),
+    resume: boolean({
+      summary: 'read the ranges again that could not be read, and put them into the image',
+      exclusive: [
+        'to',
+        'option',
+        'subformat',
+        'block-size',
+        'cluster-size',
+        'compat',
+        'preallocation',
+        'compress',
+        'force',
+        'uuid',
+        'used-only',
+        'parts',
+        'sector-size',
+        'freeze',
+        'sparse',
+      ],
+    }),
     'allow-same-disk': boolean({ summary: 'let the image lie on the disk that it is made of' }),
     ...progressFlag,
   }
@@ -51,15 +91,35 @@ An image on the disk that is imaged is refused. A source that is mounted for wri
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ImageDisk)
     const common = {
-      registry: await this.registry(), allowSameDisk: flags['allow-same-disk'], verify: flags.verify, dryRun: flags['dry-run'], toolVersion: this.config.version,
-      signal: this.signal, onProgress: this.progress(flags.progress).update,
+      registry: await this.registry(),
+      allowSameDisk: flags['allow-same-disk'],
+      verify: flags.verify,
+      dryRun: flags['dry-run'],
+      toolVersion: this.config.version,
+      signal: this.signal,
+      onProgress: this.progress(flags.progress).update,
     }
     const result = flags.resume
       ? await (await import('../operations/resume-image.js')).resumeImage(args.source, args.target, common)
-      : await (await import('../operations/image-disk.js')).imageDisk(args.source, args.target, defined({
-        ...common, ...formatValues(flags), usedOnly: usedOnlyValues(flags), parts: flags.parts, freeze: flags.freeze, force: flags.force,
-        flush: flags.flush, threads: flags.threads, sparse: flags.sparse, uuid: flags.uuid, time: this.buildTime,
-      }))
+      : await (
+          await import('../operations/image-disk.js')
+        ).imageDisk(
+          args.source,
+          args.target,
+          defined({
+            ...common,
+            ...formatValues(flags),
+            usedOnly: usedOnlyValues(flags),
+            parts: flags.parts,
+            freeze: flags.freeze,
+            force: flags.force,
+            flush: flags.flush,
+            threads: flags.threads,
+            sparse: flags.sparse,
+            uuid: flags.uuid,
+            time: this.buildTime,
+          }),
+        )
     if (result.unreadable.bytes > 0) this.exitWith(exitCodes.partial)
     if (flags.json) {
       this.printJson({ schema: 'vdisk.image', schemaVersion: 1, ...result })

@@ -8,10 +8,17 @@ import type { ImageInfo } from '../operations/info.js'
 
 export default class Info extends BaseCommand {
   static override summary = 'Show what an image is.'
-  static override description = `Shows the format of each IMAGE, the size of its disk and of its files, its sectors, ids and features, the chain of its parents and the other files it names. Nothing is written, and the content of the disk is not read. A missing parent is told, and is no error. With several images the exit code is that of the worst.`
+  static override description =
+    'Shows the format of each IMAGE, the size of its disk and of its files, its ' +
+    ('sectors, ids and features, the chain of its parents and the other files it names. Nothing is written, ' +
+      ('and the content of the disk is not read. A missing parent is told, and is no error. With several ' +
+        'images the exit code is that of the worst.'))
   static override examples = [
     { description: 'What is this file?', command: '<%= config.bin %> <%= command.id %> disk.vhdx' },
-    { description: 'Every field of its headers, with its place in the file', command: '<%= config.bin %> <%= command.id %> disk.vhdx --headers' },
+    {
+      description: 'Every field of its headers, with its place in the file',
+      command: '<%= config.bin %> <%= command.id %> disk.vhdx --headers',
+    },
     { description: 'For a program', command: '<%= config.bin %> <%= command.id %> *.qcow2 --json' },
   ]
   static override args = { image: string({ required: true, description: 'the image to look at; several may follow' }) }

@@ -15,21 +15,30 @@ The disk is drawn to scale; ranges that belong to no partition are listed; damag
   static override examples = [
     { description: 'What is on this disk?', command: '<%= config.bin %> <%= command.id %> server.vhdx' },
     { description: 'What is in its second partition?', command: '<%= config.bin %> <%= command.id %> server.vhdx@2' },
-    { description: 'As a page with a picture of the disk', command: '<%= config.bin %> <%= command.id %> server.vhdx --html server.html' },
+    {
+      description: 'As a page with a picture of the disk',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx --html server.html',
+    },
     { description: 'For a program', command: '<%= config.bin %> <%= command.id %> server.qcow2 --json' },
   ]
   static override args = { image: string({ required: true, description: 'the image to look into' }) }
   static override usage = '<%= command.id %> IMAGE [FLAGS]'
   static override flags = {
     ...openFlags,
-    html: stringFlag({ helpValue: 'FILE', summary: 'also write a page that stands alone: the disk to scale, what is stored and used, and all details' }),
+    html: stringFlag({
+      helpValue: 'FILE',
+      summary: 'also write a page that stands alone: the disk to scale, what is stored and used, and all details',
+    }),
     force: boolean({ char: 'f', dependsOn: ['html'], summary: 'replace the page if it exists' }),
   }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Inspect)
     const options = defined({ registry: await this.registry(), ...openValues(flags) })
-    const result = flags.html === undefined ? await (await import('../operations/inspect.js')).inspect(args.image, options) : await this.#page(args.image, flags.html, { ...options, force: flags.force })
+    const result =
+      flags.html === undefined
+        ? await (await import('../operations/inspect.js')).inspect(args.image, options)
+        : await this.#page(args.image, flags.html, { ...options, force: flags.force })
     if (flags.json) {
       this.printJson({ schema: 'vdisk.inspect', schemaVersion: 1, ...result })
       return
@@ -40,7 +49,10 @@ The disk is drawn to scale; ranges that belong to no partition are listed; damag
   }
 
   async #page(image: string, target: string, options: InspectPageOptions): Promise<InspectResult> {
-    const [{ inspectToPage }, { inspectPage }] = await Promise.all([import('../operations/inspect-page.js'), import('../cli/inspect-page.js')])
+    const [{ inspectToPage }, { inspectPage }] = await Promise.all([
+      import('../operations/inspect-page.js'),
+      import('../cli/inspect-page.js'),
+    ])
     return inspectToPage(image, target, inspectPage, { ...options, signal: this.signal })
   }
 }

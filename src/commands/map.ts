@@ -15,14 +15,21 @@ data stands in the file as it is, compressed as a compressed unit, hole in a hol
   static override examples = [
     { description: 'Where is what?', command: '<%= config.bin %> <%= command.id %> child.vhdx' },
     { description: 'One part of the disk', command: '<%= config.bin %> <%= command.id %> disk.qcow2 --range 1G:64M' },
-    { description: 'For a program that knows qemu-img map --output=json', command: '<%= config.bin %> <%= command.id %> disk.qcow2 --output qemu' },
+    {
+      description: 'For a program that knows qemu-img map --output=json',
+      command: '<%= config.bin %> <%= command.id %> disk.qcow2 --output qemu',
+    },
   ]
   static override args = { image: string({ required: true, description: 'the image to look at' }) }
   static override usage = '<%= command.id %> IMAGE [FLAGS]'
   static override flags = {
     ...openFlags,
     range: range({ summary: 'only this part of the disk' }),
-    output: option({ options: ['text', 'qemu'] as const, default: 'text', summary: 'qemu: the array that qemu-img map --output=json prints' })(),
+    output: option({
+      options: ['text', 'qemu'] as const,
+      default: 'text',
+      summary: 'qemu: the array that qemu-img map --output=json prints',
+    })(),
   }
 
   readonly #out = new TextOutput(process.stdout)
@@ -30,7 +37,8 @@ data stands in the file as it is, compressed as a compressed unit, hole in a hol
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Map)
-    if (flags.json && flags.output === 'qemu') throw usage('E_OUTPUT', '--output qemu is JSON already, of its own kind; leave out --json')
+    if (flags.json && flags.output === 'qemu')
+      throw usage('E_OUTPUT', '--output qemu is JSON already, of its own kind; leave out --json')
     const [{ map }, registry] = await Promise.all([import('../operations/map.js'), this.registry()])
     using found = map(args.image, defined({ registry, ...openValues(flags), range: flags.range }))
     if (flags.json) await this.#json(found)
@@ -42,7 +50,7 @@ data stands in the file as it is, compressed as a compressed unit, hole in a hol
   async #each<Item>(items: Iterable<Item>, text: (item: Item, index: number) => string): Promise<void> {
     let index = 0
     for (const item of items) {
-      if (!await this.#out.add(text(item, index++))) return
+      if (!(await this.#out.add(text(item, index++)))) return
       if (performance.now() - this.#rested < 50) continue
       // Lets a signal through: the walk is synchronous.
       await new Promise((resume) => setImmediate(resume))
@@ -54,7 +62,13 @@ data stands in the file as it is, compressed as a compressed unit, hole in a hol
   /** One document, a line an extent. An error on the way becomes its end, so that it stays one document. */
   async #json(found: DiskMap): Promise<void> {
     const { source, layers, notes } = found
-    const head = jsonText({ schema: 'vdisk.map', schemaVersion: 1, source, layers: layers.map(({ path, format, subformat, capacity }) => ({ path, format, subformat, capacity })), notes })
+    const head = jsonText({
+      schema: 'vdisk.map',
+      schemaVersion: 1,
+      source,
+      layers: layers.map(({ path, format, subformat, capacity }) => ({ path, format, subformat, capacity })),
+      notes,
+    })
     await this.#out.add(`${head.slice(0, head.lastIndexOf('}')).trimEnd()},\n  "extents": [`)
     let failure: unknown
     try {
@@ -64,7 +78,11 @@ data stands in the file as it is, compressed as a compressed unit, hole in a hol
       this.exitWith(exitCodes[error.kind])
       failure = errorDocument(error)
     }
-    const tail = jsonText({ files: found.files, totals: found.totals, ...(failure === undefined ? {} : { error: failure }) })
+    const tail = jsonText({
+      files: found.files,
+      totals: found.totals,
+      ...(failure === undefined ? {} : { error: failure }),
+    })
     await this.#out.add(`\n  ],\n${tail.slice(tail.indexOf('\n') + 1)}\n`)
     await this.#out.flush()
   }
@@ -72,7 +90,16 @@ data stands in the file as it is, compressed as a compressed unit, hole in a hol
   async #qemu(found: DiskMap): Promise<void> {
     const { qemuExtents } = await import('../operations/qemu-map.js')
     await this.#each(qemuExtents(found), ({ start, length, depth, present, zero, data, compressed, offset }, index) => {
-      const fields = [['start', start], ['length', length], ['depth', depth], ['present', present], ['zero', zero], ['data', data], ['compressed', compressed], ...(offset === undefined ? [] : [['offset', offset] as const])] as const
+      const fields = [
+        ['start', start],
+        ['length', length],
+        ['depth', depth],
+        ['present', present],
+        ['zero', zero],
+        ['data', data],
+        ['compressed', compressed],
+        ...(offset === undefined ? [] : [['offset', offset] as const]),
+      ] as const
       return `${index === 0 ? '[' : ',\n'}{ ${fields.map(([name, value]) => `"${name}": ${value}`).join(', ')}}`
     })
     await this.#out.add(found.totals.extents === 0 ? '[]\n' : ']\n')
@@ -84,19 +111,36 @@ data stands in the file as it is, compressed as a compressed unit, hole in a hol
     const render = await renderer(process.stdout)
     for (const note of found.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
     const width = Math.max(8, String(found.source.capacity).length)
-    const row = (cells: readonly string[]): string => `${cells.map((cell, column) => column < 2 ? cell.padStart(width) : cell.padEnd([0, 0, 10, 5, width][column] ?? 0)).join('  ').trimEnd()}\n`
-    const line = ({ offset, length, kind, depth, position, file, storedLength }: MapExtent): string => row([
-      String(offset), String(length), kind, String(depth), position === undefined ? '' : String(position),
-      `${file === undefined ? '' : printable(found.files[file] ?? '')}${storedLength === undefined ? '' : ` (${storedLength} bytes)`}`,
-    ])
+    const row = (cells: readonly string[]): string =>
+      `${cells
+        .map((cell, column) => (column < 2 ? cell.padStart(width) : cell.padEnd([0, 0, 10, 5, width][column] ?? 0)))
+        .join('  ')
+        .trimEnd()}\n`
+    const line = ({ offset, length, kind, depth, position, file, storedLength }: MapExtent): string =>
+      row([
+        String(offset),
+        String(length),
+        kind,
+        String(depth),
+        position === undefined ? '' : String(position),
+        `${file === undefined ? '' : printable(found.files[file] ?? '')}${storedLength === undefined ? '' : ` (${storedLength} bytes)`}`,
+      ])
     await this.#out.add(render.heading(row(['offset', 'length', 'kind', 'depth', 'position', 'file']).trimEnd()) + '\n')
     await this.#each(found.extents(), line)
     const { extents, compressedStored, ...kinds } = found.totals
     const shown = Object.entries(kinds).filter(([, bytes]) => bytes > 0)
-    await this.#out.add(`\n${render.facts([
-      ['runs', extents.toLocaleString('en-US')],
-      ...shown.map(([kind, bytes]) => [kind, `${sizeText(bytes)}${kind === 'compressed' ? `, stored in ${sizeText(compressedStored)}` : ''}`] as const),
-    ])}\n`)
+    await this.#out.add(
+      `\n${render.facts([
+        ['runs', extents.toLocaleString('en-US')],
+        ...shown.map(
+          ([kind, bytes]) =>
+            [
+              kind,
+              `${sizeText(bytes)}${kind === 'compressed' ? `, stored in ${sizeText(compressedStored)}` : ''}`,
+            ] as const,
+        ),
+      ])}\n`,
+    )
     await this.#out.flush()
   }
 }

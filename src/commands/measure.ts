@@ -1,7 +1,17 @@
 import { string } from '@oclif/core/args'
 import { string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
-import { copyFlags, formatFlags, formatValues, openFlags, openValues, parentFlag, progressFlag, usedOnlyFlags, usedOnlyValues } from '../cli/flags.js'
+import {
+  copyFlags,
+  formatFlags,
+  formatValues,
+  openFlags,
+  openValues,
+  parentFlag,
+  progressFlag,
+  usedOnlyFlags,
+  usedOnlyValues,
+} from '../cli/flags.js'
 import { usage } from '../errors.js'
 import { defined } from '../operations/defined.js'
 import type { MeasureResult } from '../operations/measure.js'
@@ -14,9 +24,14 @@ The conversion is done without keeping what it gives: the source is read, since 
   static override examples = [
     { description: 'How large would it be?', command: '<%= config.bin %> <%= command.id %> server.vhdx --to qcow2' },
     { description: 'Compressed', command: '<%= config.bin %> <%= command.id %> disk.raw --to qcow2 --compress zstd' },
-    { description: 'An empty disk', command: '<%= config.bin %> <%= command.id %> --size 64G --to vhd --subformat fixed' },
+    {
+      description: 'An empty disk',
+      command: '<%= config.bin %> <%= command.id %> --size 64G --to vhd --subformat fixed',
+    },
   ]
-  static override args = { source: string({ required: false, description: 'the image to be converted; an empty disk when left out' }) }
+  static override args = {
+    source: string({ required: false, description: 'the image to be converted; an empty disk when left out' }),
+  }
   static override usage = '<%= command.id %> [SOURCE] --to FORMAT [FLAGS]'
   static override flags = {
     ...openFlags,
@@ -33,18 +48,33 @@ The conversion is done without keeping what it gives: the source is read, since 
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Measure)
-    if (args.source === '-') throw usage('E_STREAM', 'measure reads no standard input: what came through it would be gone')
+    if (args.source === '-')
+      throw usage('E_STREAM', 'measure reads no standard input: what came through it would be gone')
     const [{ measure }, registry] = await Promise.all([import('../operations/measure.js'), this.registry()])
     const result = await measure(args.source, {
       ...defined({
-        registry, ...openValues(flags), ...formatValues(flags), parent: flags.parent, size: flags.size, sparse: flags.sparse, threads: flags.threads, usedOnly: usedOnlyValues(flags),
-        signal: this.signal, onProgress: this.progress(flags.progress).update,
+        registry,
+        ...openValues(flags),
+        ...formatValues(flags),
+        parent: flags.parent,
+        size: flags.size,
+        sparse: flags.sparse,
+        threads: flags.threads,
+        usedOnly: usedOnlyValues(flags),
+        signal: this.signal,
+        onProgress: this.progress(flags.progress).update,
       }),
       to: flags.to,
     })
     if (flags.json) {
       const { required, fullyAllocated, ...rest } = result
-      this.printJson({ schema: 'vdisk.measure', schemaVersion: 1, required, 'fully-allocated': fullyAllocated, ...rest })
+      this.printJson({
+        schema: 'vdisk.measure',
+        schemaVersion: 1,
+        required,
+        'fully-allocated': fullyAllocated,
+        ...rest,
+      })
     } else await this.#show(result)
   }
 
@@ -52,12 +82,16 @@ The conversion is done without keeping what it gives: the source is read, since 
     const { renderer, shortSize, sizeText } = await import('../cli/render.js')
     const render = await renderer(process.stdout)
     for (const note of notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
-    this.print(render.facts([
-      ...(source === undefined ? [] : [['source', `${source.path} (${source.format}, ${source.subformat})`] as const]),
-      ['target', `${target.format}, a disk of ${shortSize(target.capacity)}`],
-      ['required', sizeText(required)],
-      ...(files.length < 2 ? [] : files.map(({ name, size }) => [`  ${name ?? 'image'}`, sizeText(size)] as const)),
-      ['fully allocated', sizeText(fullyAllocated)],
-    ]))
+    this.print(
+      render.facts([
+        ...(source === undefined
+          ? []
+          : [['source', `${source.path} (${source.format}, ${source.subformat})`] as const]),
+        ['target', `${target.format}, a disk of ${shortSize(target.capacity)}`],
+        ['required', sizeText(required)],
+        ...(files.length < 2 ? [] : files.map(({ name, size }) => [`  ${name ?? 'image'}`, sizeText(size)] as const)),
+        ['fully allocated', sizeText(fullyAllocated)],
+      ]),
+    )
   }
 }

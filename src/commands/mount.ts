@@ -10,11 +10,26 @@ export default class Mount extends BaseCommand {
 
 The image is only read, unless you say where changes go. A filesystem that was not closed properly is mended in a layer that is thrown away: all its files are there, and the image stays as it is. To end it, "vdisk unmount" or just umount. Root mounts with the kernel's drivers, and with ntfs-3g, fuse2fs, fusefat and exfat-fuse where the kernel has none; other users with those programs, where /dev/fuse allows it.`
   static override examples = [
-    { description: 'Look into the second partition of a backup', command: '<%= config.bin %> <%= command.id %> backup.vhdx@2 /mnt' },
-    { description: 'All partitions, on /mnt/1, /mnt/2, …', command: '<%= config.bin %> <%= command.id %> server.qcow2 /mnt --all' },
-    { description: 'Change files; the image stays, the changes go to a file', command: '<%= config.bin %> <%= command.id %> server.qcow2@3 /mnt --overlay changes.qcow2' },
-    { description: 'Change files in the image itself', command: '<%= config.bin %> <%= command.id %> server.vhdx@3 /mnt --write' },
-    { description: 'The disk as a raw file, for other programs', command: '<%= config.bin %> <%= command.id %> server.vhdx' },
+    {
+      description: 'Look into the second partition of a backup',
+      command: '<%= config.bin %> <%= command.id %> backup.vhdx@2 /mnt',
+    },
+    {
+      description: 'All partitions, on /mnt/1, /mnt/2, …',
+      command: '<%= config.bin %> <%= command.id %> server.qcow2 /mnt --all',
+    },
+    {
+      description: 'Change files; the image stays, the changes go to a file',
+      command: '<%= config.bin %> <%= command.id %> server.qcow2@3 /mnt --overlay changes.qcow2',
+    },
+    {
+      description: 'Change files in the image itself',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx@3 /mnt --write',
+    },
+    {
+      description: 'The disk as a raw file, for other programs',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx',
+    },
   ]
   static override args = {
     image: string({ required: true, description: 'the image, or a partition of it (disk.vhdx@2)' }),
@@ -23,23 +38,50 @@ The image is only read, unless you say where changes go. A filesystem that was n
   static override usage = '<%= command.id %> IMAGE[@N] [DIR] [FLAGS]'
   static override flags = {
     ...mountFlags,
-    'mount-options': stringFlag({ helpValue: 'OPTIONS', summary: 'options for mount(8) or the program that mounts, with commas; nosuid and nodev are set unless they say otherwise' }),
-    'allow-other': boolean({ summary: 'let other users look at it too (for users: needs user_allow_other in /etc/fuse.conf)' }),
+    'mount-options': stringFlag({
+      helpValue: 'OPTIONS',
+      summary:
+        'options for mount(8) or the program that mounts, with commas; nosuid and nodev are set unless they ' +
+        'say otherwise',
+    }),
+    'allow-other': boolean({
+      summary: 'let other users look at it too (for users: needs user_allow_other in /etc/fuse.conf)',
+    }),
     ...openFlags,
   }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Mount)
-    const [{ mount }, { registryModule }, registry] = await Promise.all([import('../operations/mount.js'), import('../cli/plugin-registry.js'), this.registry()])
-    const result = await mount(args.image, args.dir, defined({
-      registry, registryModule: registryModule(registry), ...openValues(flags), overlay: flags.overlay, write: flags.write, throwaway: flags.throwaway, all: flags.all,
-      scratchFolder: flags.tmp, others: flags['allow-other'], mountOptions: flags['mount-options']?.split(','), signal: this.signal,
-    }))
+    const [{ mount }, { registryModule }, registry] = await Promise.all([
+      import('../operations/mount.js'),
+      import('../cli/plugin-registry.js'),
+      this.registry(),
+    ])
+    const result = await mount(
+      args.image,
+      args.dir,
+      defined({
+        registry,
+        registryModule: registryModule(registry),
+        ...openValues(flags),
+        overlay: flags.overlay,
+        write: flags.write,
+        throwaway: flags.throwaway,
+        all: flags.all,
+        scratchFolder: flags.tmp,
+        others: flags['allow-other'],
+        mountOptions: flags['mount-options']?.split(','),
+        signal: this.signal,
+      }),
+    )
     if (flags.json) {
       this.printJson({ schema: 'vdisk.mount', schemaVersion: 1, ...result })
       return
     }
-    const [{ renderer, shortSize, sizeText }, { mountedText }] = await Promise.all([import('../cli/render.js'), import('../cli/mount-text.js')])
+    const [{ renderer, shortSize, sizeText }, { mountedText }] = await Promise.all([
+      import('../cli/render.js'),
+      import('../cli/mount-text.js'),
+    ])
     const problems = await renderer(process.stderr)
     for (const { message } of result.notes) this.tell(problems.warning(`Warning: ${message}`))
     this.print(await mountedText(result.session, await renderer(process.stdout), { shortSize, sizeText }))

@@ -4,13 +4,17 @@ import { exitCodes } from '../errors.js'
 
 export default class Mounts extends BaseCommand {
   static override summary = 'List what "mount" has mounted.'
-  static override description = 'Lists the images that you mounted or showed and what serves them. With --clean it takes away what is left where a server was killed, and touches nothing else.'
+  static override description =
+    'Lists the images that you mounted or showed and what serves them. With --clean it takes away what is ' +
+    'left where a server was killed, and touches nothing else.'
   static override examples = [
     { description: 'What is mounted?', command: '<%= config.bin %> <%= command.id %>' },
     { description: 'Clean up after a crash', command: '<%= config.bin %> <%= command.id %> --clean' },
   ]
   static override usage = '<%= command.id %> [FLAGS]'
-  static override flags = { clean: boolean({ summary: 'take away mounts, loop devices and folders whose server is gone' }) }
+  static override flags = {
+    clean: boolean({ summary: 'take away mounts, loop devices and folders whose server is gone' }),
+  }
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Mounts)
@@ -22,7 +26,10 @@ export default class Mounts extends BaseCommand {
       this.printJson({ schema: 'vdisk.mounts', schemaVersion: 1, sessions, cleaned })
       return
     }
-    const [{ renderer }, { mountsText }] = await Promise.all([import('../cli/render.js'), import('../cli/mount-text.js')])
+    const [{ renderer }, { mountsText }] = await Promise.all([
+      import('../cli/render.js'),
+      import('../cli/mount-text.js'),
+    ])
     const problemText = await renderer(process.stderr)
     for (const { image, problems } of cleaned) {
       for (const problem of problems) this.tell(problemText.warning(`${image}: ${problem}`))

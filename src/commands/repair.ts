@@ -14,7 +14,10 @@ The repair is made in a copy (--output FILE), which leaves the image as it is, o
 The exit code is 0 when all was mended or nothing was to be, 1 when something is left, 4 when nothing can be made of the image, 5 when its format cannot be repaired.`
   static override examples = [
     { description: 'What would be done?', command: '<%= config.bin %> <%= command.id %> server.qcow2 --dry-run' },
-    { description: 'Make a repaired copy', command: '<%= config.bin %> <%= command.id %> server.qcow2 --output server-repaired.qcow2' },
+    {
+      description: 'Make a repaired copy',
+      command: '<%= config.bin %> <%= command.id %> server.qcow2 --output server-repaired.qcow2',
+    },
     { description: 'Repair the image itself', command: '<%= config.bin %> <%= command.id %> server.vhdx --in-place' },
   ]
   static override args = { image: string({ required: true, description: 'the image to repair' }) }
@@ -25,18 +28,21 @@ The exit code is 0 when all was mended or nothing was to be, 1 when something is
     const { args, flags } = await this.parse(Repair)
     const [{ repair }, registry] = await Promise.all([import('../operations/repair.js'), this.registry()])
     const progress = this.progress(flags.progress)
-    const result = await repair(args.image, defined({
-      registry,
-      from: flags.from,
-      fromOptions: optionValues(flags['from-option']),
-      output: flags.output,
-      inPlace: flags['in-place'],
-      force: flags.force,
-      dryRun: flags['dry-run'],
-      limit: flags.limit ?? (flags.json ? undefined : 20),
-      signal: this.signal,
-      onProgress: progress.update,
-    }))
+    const result = await repair(
+      args.image,
+      defined({
+        registry,
+        from: flags.from,
+        fromOptions: optionValues(flags['from-option']),
+        output: flags.output,
+        inPlace: flags['in-place'],
+        force: flags.force,
+        dryRun: flags['dry-run'],
+        limit: flags.limit ?? (flags.json ? undefined : 20),
+        signal: this.signal,
+        onProgress: progress.update,
+      }),
+    )
     progress.end()
     if (flags.json) this.printJson({ schema: 'vdisk.repair', schemaVersion: 1, ...result })
     else await this.#show(result)
@@ -45,7 +51,10 @@ The exit code is 0 when all was mended or nothing was to be, 1 when something is
   }
 
   async #show(result: RepairResult): Promise<void> {
-    const [{ repairText }, { renderer }] = await Promise.all([import('../cli/repair-text.js'), import('../cli/render.js')])
+    const [{ repairText }, { renderer }] = await Promise.all([
+      import('../cli/repair-text.js'),
+      import('../cli/render.js'),
+    ])
     for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
     this.print(await repairText(result, process.stdout))
   }

@@ -6,15 +6,25 @@ import { defined } from '../operations/defined.js'
 
 export default class Resize extends BaseCommand {
   static override summary = 'Give the disk of an image another size.'
-  static override description = `Makes the disk in IMAGE larger or smaller, in place. What is added reads as zero. A disk is made smaller only where it holds nothing but zeros, unless --shrink is given: then what is cut off is lost. Partitions and filesystems stay as they are; grow them in the guest, shrink them before.`
+  static override description =
+    'Makes the disk in IMAGE larger or smaller, in place. What is added reads as ' +
+    ('zero. A disk is made smaller only where it holds nothing but zeros, unless --shrink is given: then what ' +
+      'is cut off is lost. Partitions and filesystems stay as they are; grow them in the guest, shrink them before.')
   static override examples = [
     { description: 'Make the disk 100 GiB', command: '<%= config.bin %> <%= command.id %> server.vhdx 100G' },
     { description: 'Make it 20 GiB larger', command: '<%= config.bin %> <%= command.id %> server.qcow2 +20G' },
-    { description: 'See whether 10 GiB less would lose anything', command: '<%= config.bin %> <%= command.id %> server.vhd -10G --dry-run' },
+    {
+      description: 'See whether 10 GiB less would lose anything',
+      command: '<%= config.bin %> <%= command.id %> server.vhd -10G --dry-run',
+    },
   ]
   static override args = {
     image: string({ required: true, description: 'the image to change' }),
-    size: string({ required: true, description: 'bytes of its disk (K, M, G, T: powers of 1024); with + or - before it, how much is added or taken away' }),
+    size: string({
+      required: true,
+      description:
+        'bytes of its disk (K, M, G, T: powers of 1024); with + or - before it, how much is added or taken away',
+    }),
   }
   static override usage = '<%= command.id %> IMAGE [+|-]SIZE [FLAGS]'
   static override flags = {
@@ -26,7 +36,11 @@ export default class Resize extends BaseCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Resize)
     const [{ resize }, registry] = await Promise.all([import('../operations/resize.js'), this.registry()])
-    const result = await resize(args.image, sizeChange(args.size), defined({ registry, ...openValues(flags), shrink: flags.shrink, dryRun: flags['dry-run'], signal: this.signal }))
+    const result = await resize(
+      args.image,
+      sizeChange(args.size),
+      defined({ registry, ...openValues(flags), shrink: flags.shrink, dryRun: flags['dry-run'], signal: this.signal }),
+    )
     if (flags.json) {
       this.printJson({ schema: 'vdisk.resize', schemaVersion: 1, ...result })
       return
@@ -35,13 +49,17 @@ export default class Resize extends BaseCommand {
     const render = await renderer(process.stdout)
     for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
     this.print(render.heading(result.dryRun ? 'Would resize' : 'Resized'))
-    this.print(render.facts([
-      ['image', `${result.path} (${result.format}, ${result.subformat})`],
-      ['disk before', sizeText(result.before)],
-      ['disk after', sizeText(result.after)],
-      ...(result.cutContent === undefined ? [] : [[result.dryRun ? 'would be lost' : 'lost', `content from offset ${result.cutContent} on`] as const]),
-      ['file', sizeText(result.size)],
-    ]))
+    this.print(
+      render.facts([
+        ['image', `${result.path} (${result.format}, ${result.subformat})`],
+        ['disk before', sizeText(result.before)],
+        ['disk after', sizeText(result.after)],
+        ...(result.cutContent === undefined
+          ? []
+          : [[result.dryRun ? 'would be lost' : 'lost', `content from offset ${result.cutContent} on`] as const]),
+        ['file', sizeText(result.size)],
+      ]),
+    )
     if (result.dryRun) this.print('Nothing was written (--dry-run).')
   }
 }

@@ -12,37 +12,76 @@ The target is shown, and its name must be typed; without a terminal both --yes a
 
 Both ends of the target are cleared first and written last, so that an interrupted run leaves nothing that can be taken for a disk. Everything is written past the page cache, and read back and compared. The backup of a GPT is put at the real end of the disk.`
   static override examples = [
-    { description: 'Restore a Hyper-V disk to a USB disk', command: '<%= config.bin %> <%= command.id %> server.vhdx /dev/sdb' },
-    { description: 'See what would be done', command: '<%= config.bin %> <%= command.id %> server.vhdx /dev/sdb --dry-run' },
-    { description: 'From a program', command: '<%= config.bin %> <%= command.id %> server.vhdx /dev/sdb --yes --confirm S6PXNS0W123456' },
-    { description: 'To a larger disk, using all of it', command: '<%= config.bin %> <%= command.id %> server.vhdx /dev/sdb --grow' },
-    { description: 'One partition into a partition', command: '<%= config.bin %> <%= command.id %> server.vhdx@3 /dev/sdb3' },
+    {
+      description: 'Restore a Hyper-V disk to a USB disk',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx /dev/sdb',
+    },
+    {
+      description: 'See what would be done',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx /dev/sdb --dry-run',
+    },
+    {
+      description: 'From a program',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx /dev/sdb --yes --confirm S6PXNS0W123456',
+    },
+    {
+      description: 'To a larger disk, using all of it',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx /dev/sdb --grow',
+    },
+    {
+      description: 'One partition into a partition',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx@3 /dev/sdb3',
+    },
   ]
   static override args = {
     image: string({ required: true, description: 'the image to restore, or a partition of it' }),
     device: string({ required: true, description: 'the disk or partition to overwrite' }),
   }
   static override usage = '<%= command.id %> IMAGE DEVICE [FLAGS]'
-  static override flags = { partition: count({ summary: 'restore this partition of the image into one partition; the same as IMAGE@N' }), ...openFlags, ...deviceFlags, ...progressFlag }
+  static override flags = {
+    partition: count({ summary: 'restore this partition of the image into one partition; the same as IMAGE@N' }),
+    ...openFlags,
+    ...deviceFlags,
+    ...progressFlag,
+  }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Restore)
     const [{ restore }, registry] = await Promise.all([import('../operations/restore.js'), this.registry()])
-    const result = await restore(args.image, args.device, defined({
-      registry, ...openValues(flags), ...deviceValues(flags), partition: flags.partition, ask: this.asking(`Restore ${args.image} to ${args.device}`),
-      signal: this.signal, onProgress: this.progress(flags.progress).update,
-    }))
+    const result = await restore(
+      args.image,
+      args.device,
+      defined({
+        registry,
+        ...openValues(flags),
+        ...deviceValues(flags),
+        partition: flags.partition,
+        ask: this.asking(`Restore ${args.image} to ${args.device}`),
+        signal: this.signal,
+        onProgress: this.progress(flags.progress).update,
+      }),
+    )
     if (flags.json) this.printJson({ schema: 'vdisk.restore', schemaVersion: 1, ...result })
     else await this.#show(result)
   }
 
   async #show(result: RestoreResult): Promise<void> {
-    const [{ renderer, sourceText }, { deviceTitle, idsText, outcomeFacts, planText }] = await Promise.all([import('../cli/render.js'), import('../cli/device-text.js')])
+    const [{ renderer, sourceText }, { deviceTitle, idsText, outcomeFacts, planText }] = await Promise.all([
+      import('../cli/render.js'),
+      import('../cli/device-text.js'),
+    ])
     for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
     const render = await renderer(process.stdout)
     const { source, target, dryRun, origin } = result
     this.print(render.heading(dryRun ? 'Would restore' : 'Restored'))
-    this.print(render.facts([['source image', sourceText(source)], ['target', deviceTitle(target)], ...(origin === undefined ? [] : [['origin', origin.message] as const]), ...(dryRun ? [] : outcomeFacts(result))]))
+    this.print(
+      render.facts([
+        ['source image', sourceText(source)],
+        ['target', deviceTitle(target)],
+        ...(origin === undefined ? [] : [['origin', origin.message] as const]),
+        ...(dryRun ? [] : outcomeFacts(result)),
+      ]),
+    )
     if (result.ids.length > 0) this.print(await idsText(render, result))
     if (dryRun) this.print(planText(render, result))
   }

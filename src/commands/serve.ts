@@ -13,26 +13,67 @@ export default class Serve extends BaseCommand {
 
 It listens at a socket file that only you can open, or with --tcp at a port, of this machine alone unless a host is named. Nothing is changed, unless --overlay names a file for the changes or --write lets them into the image itself, which is locked for others meanwhile.`
   static override examples = [
-    { description: 'Look at a VHDX with tools that know NBD', command: '<%= config.bin %> <%= command.id %> server.vhdx --socket /tmp/server.sock & nbdinfo nbd+unix:///?socket=/tmp/server.sock' },
-    { description: 'Let a virtual machine start from a backup, which stays as it is', command: '<%= config.bin %> <%= command.id %> backup.vhdx --overlay changes.qcow2' },
-    { description: 'Two images for machines with a certificate of yours', command: '<%= config.bin %> <%= command.id %> a.vhd b.qcow2 --tcp 0.0.0.0:10809 --tls-cert server.pem --tls-key key.pem --tls-ca ca.pem --persistent' },
-    { description: 'Write into the second partition of an image', command: '<%= config.bin %> <%= command.id %> disk.vhdx@2 --write' },
+    {
+      description: 'Look at a VHDX with tools that know NBD',
+      command:
+        '<%= config.bin %> <%= command.id %> server.vhdx --socket /tmp/server.sock & nbdinfo ' +
+        'nbd+unix:///?socket=/tmp/server.sock',
+    },
+    {
+      description: 'Let a virtual machine start from a backup, which stays as it is',
+      command: '<%= config.bin %> <%= command.id %> backup.vhdx --overlay changes.qcow2',
+    },
+    {
+      description: 'Two images for machines with a certificate of yours',
+      command:
+        '<%= config.bin %> <%= command.id %> a.vhd b.qcow2 --tcp 0.0.0.0:10809 --tls-cert server.pem ' +
+        '--tls-key key.pem --tls-ca ca.pem --persistent',
+    },
+    {
+      description: 'Write into the second partition of an image',
+      command: '<%= config.bin %> <%= command.id %> disk.vhdx@2 --write',
+    },
   ]
   static override strict = false
-  static override args = { image: string({ required: true, description: 'an image, or IMAGE@N; several may be given' }) }
+  static override args = {
+    image: string({ required: true, description: 'an image, or IMAGE@N; several may be given' }),
+  }
   static override usage = '<%= command.id %> IMAGE... [FLAGS]'
   static override flags = {
     ...openFlags,
-    socket: stringFlag({ helpValue: 'FILE', summary: 'the socket file to listen at; one in $XDG_RUNTIME_DIR or the system\'s temporary folder when left out', exclusive: ['tcp'] }),
+    socket: stringFlag({
+      helpValue: 'FILE',
+      summary: "the socket file to listen at; one in $XDG_RUNTIME_DIR or the system's temporary folder when left out",
+      exclusive: ['tcp'],
+    }),
     tcp: tcpEndpoint({ summary: 'listen at this TCP port; of this machine alone, unless a host is named' }),
-    name: stringFlag({ helpValue: 'NAME', multiple: true, multipleNonGreedy: true, summary: 'name of an export, one for each image in order; without it one image has the empty name, several those of their files' }),
+    name: stringFlag({
+      helpValue: 'NAME',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary:
+        'name of an export, one for each image in order; without it one image has the empty name, several ' +
+        'those of their files',
+    }),
     'read-only': boolean({ summary: 'nothing can be changed (the default)', exclusive: ['write', 'overlay'] }),
-    overlay: stringFlag({ helpValue: 'FILE', summary: 'changes go into this child of the image, which is made when it does not exist', exclusive: ['write'] }),
+    overlay: stringFlag({
+      helpValue: 'FILE',
+      summary: 'changes go into this child of the image, which is made when it does not exist',
+      exclusive: ['write'],
+    }),
     write: boolean({ char: 'w', summary: 'changes go into the image itself' }),
     persistent: boolean({ char: 't', summary: 'go on when the last client has gone' }),
-    'tls-cert': stringFlag({ helpValue: 'FILE', summary: 'certificate of the server (PEM): clients must use TLS', dependsOn: ['tls-key'] }),
+    'tls-cert': stringFlag({
+      helpValue: 'FILE',
+      summary: 'certificate of the server (PEM): clients must use TLS',
+      dependsOn: ['tls-key'],
+    }),
     'tls-key': stringFlag({ helpValue: 'FILE', summary: 'its private key (PEM)', dependsOn: ['tls-cert'] }),
-    'tls-ca': stringFlag({ helpValue: 'FILE', summary: 'clients need a certificate of this authority (PEM)', dependsOn: ['tls-cert'] }),
+    'tls-ca': stringFlag({
+      helpValue: 'FILE',
+      summary: 'clients need a certificate of this authority (PEM)',
+      dependsOn: ['tls-cert'],
+    }),
     threads: count({ summary: 'worker threads for decompression; 0: none' }),
   }
 
@@ -43,24 +84,34 @@ It listens at a socket file that only you can open, or with --tcp at a port, of 
     const certificate = flags['tls-cert']
     const key = flags['tls-key']
     let shown = Promise.resolve()
-    const { clients, ended } = await serve(argv.map(String), defined({
-      registry,
-      ...openValues(flags),
-      endpoint: flags.tcp ?? { kind: 'unix' as const, path: socket },
-      names: flags.name,
-      overlay: flags.overlay,
-      write: flags.write,
-      persistent: flags.persistent,
-      tls: certificate === undefined || key === undefined ? undefined : { certificate, key, ...defined({ authority: flags['tls-ca'] }) },
-      threads: flags.threads,
-      signal: this.signal,
-      onReady: (ready: ServeReady) => {
-        if (flags.json) this.printJson({ schema: 'vdisk.serve', schemaVersion: 1, ...ready })
-        else shown = this.#show(ready, flags.persistent)
-      },
-    }))
+    const { clients, ended } = await serve(
+      argv.map(String),
+      defined({
+        registry,
+        ...openValues(flags),
+        endpoint: flags.tcp ?? { kind: 'unix' as const, path: socket },
+        names: flags.name,
+        overlay: flags.overlay,
+        write: flags.write,
+        persistent: flags.persistent,
+        tls:
+          certificate === undefined || key === undefined
+            ? undefined
+            : { certificate, key, ...defined({ authority: flags['tls-ca'] }) },
+        threads: flags.threads,
+        signal: this.signal,
+        onReady: (ready: ServeReady) => {
+          if (flags.json) this.printJson({ schema: 'vdisk.serve', schemaVersion: 1, ...ready })
+          else shown = this.#show(ready, flags.persistent)
+        },
+      }),
+    )
     await shown
-    if (!flags.json) this.print(`Ended ${ended === 'interrupted' ? 'as told' : 'with the last client'}; ${clients} ${clients === 1 ? 'connection' : 'connections'} served, everything is written and closed.`)
+    if (!flags.json)
+      this.print(
+        `Ended ${ended === 'interrupted' ? 'as told' : 'with the last client'}; ${clients} ` +
+          `${clients === 1 ? 'connection' : 'connections'} served, everything is written and closed.`,
+      )
   }
 
   async #show({ exports, tls, overlay, notes }: ServeReady, persistent: boolean): Promise<void> {
@@ -69,14 +120,26 @@ It listens at a socket file that only you can open, or with --tcp at a port, of 
     for (const note of notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
     for (const { name, uri, capacity, sectorSize, writable, ...source } of exports) {
       this.print(render.heading(`Serving ${render.plain(source.path)}`))
-      this.print(render.facts([
-        ['image', sourceText(source)],
-        ...(name === '' ? [] : [['export', name] as const]),
-        ['disk', `${sizeText(capacity)}, sectors of ${sectorSize} bytes`],
-        ['changes', writable ? overlay === undefined ? 'go into the image' : `go into ${overlay.path}${overlay.made ? ', made now' : ''}` : 'are refused'],
-        ['uri', uri],
-      ]))
+      this.print(
+        render.facts([
+          ['image', sourceText(source)],
+          ...(name === '' ? [] : [['export', name] as const]),
+          ['disk', `${sizeText(capacity)}, sectors of ${sectorSize} bytes`],
+          [
+            'changes',
+            writable
+              ? overlay === undefined
+                ? 'go into the image'
+                : `go into ${overlay.path}${overlay.made ? ', made now' : ''}`
+              : 'are refused',
+          ],
+          ['uri', uri],
+        ]),
+      )
     }
-    this.print(`Ready${tls ? ', for clients with TLS only' : ''}. ${persistent ? 'Ctrl-C ends it.' : 'Ends with the last client, or Ctrl-C.'}`)
+    this.print(
+      `Ready${tls ? ', for clients with TLS only' : ''}. ` +
+        (persistent ? 'Ctrl-C ends it.' : 'Ends with the last client, or Ctrl-C.'),
+    )
   }
 }

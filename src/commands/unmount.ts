@@ -4,15 +4,26 @@ import { BaseCommand } from '../cli/base-command.js'
 
 export default class Unmount extends BaseCommand {
   static override summary = 'Unmount what "mount" mounted.'
-  static override description = 'Unmounts a folder, or everything of an image, and waits until all changes are in the image and it is closed. What is in use is not unmounted; who uses it is told.'
+  static override description =
+    'Unmounts a folder, or everything of an image, and waits until all changes are in the image and it is ' +
+    'closed. What is in use is not unmounted; who uses it is told.'
   static override examples = [
     { description: 'One folder', command: '<%= config.bin %> <%= command.id %> /mnt' },
     { description: 'All that is mounted of an image', command: '<%= config.bin %> <%= command.id %> server.qcow2' },
     { description: 'Although a program stands in it', command: '<%= config.bin %> <%= command.id %> /mnt --lazy' },
   ]
-  static override args = { target: string({ required: true, description: 'the folder, the image, a partition of it (disk.vhdx@2), or the block device' }) }
+  static override args = {
+    target: string({
+      required: true,
+      description: 'the folder, the image, a partition of it (disk.vhdx@2), or the block device',
+    }),
+  }
   static override usage = '<%= command.id %> DIR|IMAGE [FLAGS]'
-  static override flags = { lazy: boolean({ summary: 'take it away at once although it is in use; the image is closed when the last user ends' }) }
+  static override flags = {
+    lazy: boolean({
+      summary: 'take it away at once although it is in use; the image is closed when the last user ends',
+    }),
+  }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Unmount)
@@ -26,13 +37,15 @@ export default class Unmount extends BaseCommand {
     const render = await renderer(process.stdout)
     for (const { image, points, devices, closed, overlay } of images) {
       this.print(render.heading('Unmounted'))
-      this.print(render.facts([
-        ['image', image],
-        ...points.map((point) => ['from', point] as const),
-        ...devices.map((device) => ['detached', device] as const),
-        ...(overlay === undefined ? [] : [['changes in', overlay] as const]),
-        ['closed', closed ? 'yes, everything is written' : 'not yet: it is still in use'],
-      ]))
+      this.print(
+        render.facts([
+          ['image', image],
+          ...points.map((point) => ['from', point] as const),
+          ...devices.map((device) => ['detached', device] as const),
+          ...(overlay === undefined ? [] : [['changes in', overlay] as const]),
+          ['closed', closed ? 'yes, everything is written' : 'not yet: it is still in use'],
+        ]),
+      )
     }
   }
 }

@@ -46,11 +46,13 @@ class Walk implements Activity {
 
   add(path: string, uses: readonly DeviceUse[]): void {
     for (const use of uses) {
-      if (use.kind === 'mount') this.mounts.push({ point: use.point, filesystem: use.filesystem, readOnly: use.readOnly, device: path })
+      if (use.kind === 'mount')
+        this.mounts.push({ point: use.point, filesystem: use.filesystem, readOnly: use.readOnly, device: path })
       else if (use.kind === 'swap') this.others.push(`${path} is swap space in use`)
       else {
         const above = this.#disks.get(use.name)
-        const used = above !== undefined && (above.uses.length > 0 || above.partitions.some(({ uses: own }) => own.length > 0))
+        const used =
+          above !== undefined && (above.uses.length > 0 || above.partitions.some(({ uses: own }) => own.length > 0))
         if (used) this.addDisk(above)
         // Nothing is mounted above it, and all the same a program or a virtual machine may have it open.
         else if (above?.readOnly !== true) this.others.push(`${path} is held by ${use.title} (${use.role})`)

@@ -14,19 +14,39 @@ export interface DarwinLookup {
   filesystem(path: string): number | undefined
 }
 
-const systemPaths: DarwinLookup = { real: (path) => systemLookup.real(path), filesystem: (path) => statSync(path, { throwIfNoEntry: false })?.dev }
+const systemPaths: DarwinLookup = {
+  real: (path) => systemLookup.real(path),
+  filesystem: (path) => statSync(path, { throwIfNoEntry: false })?.dev,
+}
 
 /** A mounted volume: what it is, and the whole device that it is listed with. */
-interface Volume { readonly point: string, readonly device: string, readonly whole: string }
+interface Volume {
+  readonly point: string
+  readonly device: string
+  readonly whole: string
+}
 
 /** How diskutil calls buses, and how we do. */
 const buses: Readonly<Record<string, string>> = {
-  'USB': 'usb', 'SATA': 'ata', 'ATA': 'ata', 'PCI': 'nvme', 'PCI-Express': 'nvme', 'NVMe': 'nvme', 'Apple Fabric': 'nvme', 'Secure Digital': 'mmc', 'SAS': 'sas', 'Fibre Channel Interface': 'fc',
-  'Thunderbolt': 'thunderbolt', 'FireWire': 'firewire', 'Disk Image': 'virtual', 'Virtual Interface': 'virtual',
+  USB: 'usb',
+  SATA: 'ata',
+  ATA: 'ata',
+  PCI: 'nvme',
+  'PCI-Express': 'nvme',
+  NVMe: 'nvme',
+  'Apple Fabric': 'nvme',
+  'Secure Digital': 'mmc',
+  SAS: 'sas',
+  'Fibre Channel Interface': 'fc',
+  Thunderbolt: 'thunderbolt',
+  FireWire: 'firewire',
+  'Disk Image': 'virtual',
+  'Virtual Interface': 'virtual',
 }
 
 /**
- * Disks of macOS, as `diskutil list -plist` and `diskutil info -plist` tell of them. An APFS container is a device of its own, over the
+ * Disks of macOS, as `diskutil list -plist` and `diskutil info -plist` tell of them. An APFS container is a device of
+ * its own, over the
  * partitions that hold it; its volumes are listed as its partitions. Never run on a real Mac (docs/disks.md).
  */
 export class DarwinDisks implements DiskPlatform {
@@ -52,7 +72,10 @@ export class DarwinDisks implements DiskPlatform {
     const [, name, whole] = /^\/dev\/r?((disk\d+)(?:s\d+)*)$/.exec(path) ?? []
     const disk = whole === undefined ? undefined : this.list().find((each) => each.name === whole)
     const partition = disk?.partitions.find((each) => each.name === name)
-    if (disk === undefined || (partition === undefined && name !== whole)) throw usage('E_NOT_A_DEVICE', `${path} is no disk or partition of this machine`, { hint: '"vdisk disks" lists them.' })
+    if (disk === undefined || (partition === undefined && name !== whole))
+      throw usage('E_NOT_A_DEVICE', `${path} is no disk or partition of this machine`, {
+        hint: '"vdisk disks" lists them.',
+      })
     return partition === undefined ? { disk } : { disk, partition }
   }
 
@@ -63,8 +86,16 @@ export class DarwinDisks implements DiskPlatform {
     if (given !== undefined) return { disks: wholeDisks(given, stores), elsewhere: [], unknown: [] }
     const real = this.#lookup.real(path)
     const filesystem = this.#lookup.filesystem(real)
-    const volume = filesystem === undefined ? undefined : volumesOf(listing).find(({ point }) => this.#lookup.filesystem(point) === filesystem)
-    if (volume === undefined) return { disks: [], elsewhere: [], unknown: [`${real} lies in no volume that diskutil lists: on a server, or in a disk image`] }
+    const volume =
+      filesystem === undefined
+        ? undefined
+        : volumesOf(listing).find(({ point }) => this.#lookup.filesystem(point) === filesystem)
+    if (volume === undefined)
+      return {
+        disks: [],
+        elsewhere: [],
+        unknown: [`${real} lies in no volume that diskutil lists: on a server, or in a disk image`],
+      }
     return { disks: wholeDisks(volume.whole, stores), elsewhere: [], unknown: [] }
   }
 
@@ -78,14 +109,24 @@ export class DarwinDisks implements DiskPlatform {
     const sector = info.number('DeviceBlockSize') || 512
     const point = entry.text('MountPoint')
     return {
-      kind: kindOf(info, stores.has(name)), name, path: `/dev/${name}`, deviceNumber: '', size: info.number('TotalSize') || entry.number('Size'),
-      ...(model === undefined ? {} : { model }), ...(bus === undefined ? {} : { bus: buses[bus] ?? bus.toLowerCase() }),
+      kind: kindOf(info, stores.has(name)),
+      name,
+      path: `/dev/${name}`,
+      deviceNumber: '',
+      size: info.number('TotalSize') || entry.number('Size'),
+      ...(model === undefined ? {} : { model }),
+      ...(bus === undefined ? {} : { bus: buses[bus] ?? bus.toLowerCase() }),
       removable: info.flag('RemovableMediaOrExternalDevice') ?? info.flag('RemovableMedia') ?? false,
-      readOnly: info.flag('WritableMedia') === false, rotational: info.flag('SolidState') === false, discards: false,
-      logicalSectorSize: sector, physicalSectorSize: sector,
+      readOnly: info.flag('WritableMedia') === false,
+      rotational: info.flag('SolidState') === false,
+      discards: false,
+      logicalSectorSize: sector,
+      physicalSectorSize: sector,
       slaves: stores.get(name) ?? [],
       uses: [...(point === undefined ? [] : [mountUse(info, point)]), ...containersOver(name, stores)],
-      partitions: [...entry.list('Partitions'), ...entry.list('APFSVolumes')].flatMap((part) => this.#partition(part, stores)),
+      partitions: [...entry.list('Partitions'), ...entry.list('APFSVolumes')].flatMap((part) =>
+        this.#partition(part, stores),
+      ),
       system,
     }
   }
@@ -95,10 +136,18 @@ export class DarwinDisks implements DiskPlatform {
     if (name === undefined) return []
     // Where it starts is told by `info` only.
     const info = this.#diskutil('info', name)
-    return [{
-      name, path: `/dev/${name}`, deviceNumber: '', number: Number(/s(\d+)$/.exec(name)?.[1] ?? 0), start: info.number('PartitionMapPartitionOffset'), size: entry.number('Size'),
-      readOnly: info.flag('WritableMedia') === false, uses: [...pointsOf(entry).map((point) => mountUse(info, point)), ...containersOver(name, stores)],
-    }]
+    return [
+      {
+        name,
+        path: `/dev/${name}`,
+        deviceNumber: '',
+        number: Number(/s(\d+)$/.exec(name)?.[1] ?? 0),
+        start: info.number('PartitionMapPartitionOffset'),
+        size: entry.number('Size'),
+        readOnly: info.flag('WritableMedia') === false,
+        uses: [...pointsOf(entry).map((point) => mountUse(info, point)), ...containersOver(name, stores)],
+      },
+    ]
   }
 }
 
@@ -110,33 +159,49 @@ function kindOf(info: Told, container: boolean): DiskKind {
 }
 
 function mountUse(info: Told, point: string): DeviceUse {
-  return { kind: 'mount', point, filesystem: info.text('FilesystemType') ?? 'unknown', readOnly: info.flag('WritableVolume') === false }
+  return {
+    kind: 'mount',
+    point,
+    filesystem: info.text('FilesystemType') ?? 'unknown',
+    readOnly: info.flag('WritableVolume') === false,
+  }
 }
 
 /** The container that a partition holds, or holds a part of. */
 function containersOver(name: string, stores: ReadonlyMap<string, readonly string[]>): DeviceUse[] {
-  return [...stores].filter(([, below]) => below.includes(name)).map(([container]) => ({ kind: 'holder', name: container, title: container, role: 'APFS' }))
+  return [...stores]
+    .filter(([, below]) => below.includes(name))
+    .map(([container]) => ({ kind: 'holder', name: container, title: container, role: 'APFS' }))
 }
 
 /** APFS containers, and the partitions each lies on. */
 function storesOf(listing: Told): ReadonlyMap<string, readonly string[]> {
-  return new Map(listing.list('AllDisksAndPartitions').flatMap((entry) => {
-    const name = entry.text('DeviceIdentifier')
-    const stores = entry.list('APFSPhysicalStores').flatMap((store) => store.text('DeviceIdentifier') ?? store.text('APFSPhysicalStore') ?? [])
-    return name === undefined || stores.length === 0 ? [] : [[name, stores] as const]
-  }))
+  return new Map(
+    listing.list('AllDisksAndPartitions').flatMap((entry) => {
+      const name = entry.text('DeviceIdentifier')
+      const stores = entry
+        .list('APFSPhysicalStores')
+        .flatMap((store) => store.text('DeviceIdentifier') ?? store.text('APFSPhysicalStore') ?? [])
+      return name === undefined || stores.length === 0 ? [] : [[name, stores] as const]
+    }),
+  )
 }
 
 /** Mount points of a volume; the running system's own is mounted as a snapshot. */
 function pointsOf(entry: Told): string[] {
-  return [entry.text('MountPoint'), ...entry.list('MountedSnapshots').map((snapshot) => snapshot.text('SnapshotMountPoint'))].filter((point) => point !== undefined)
+  return [
+    entry.text('MountPoint'),
+    ...entry.list('MountedSnapshots').map((snapshot) => snapshot.text('SnapshotMountPoint')),
+  ].filter((point) => point !== undefined)
 }
 
 function volumesOf(listing: Told): Volume[] {
   return listing.list('AllDisksAndPartitions').flatMap((entry) => {
     const whole = entry.text('DeviceIdentifier')
     if (whole === undefined) return []
-    return [entry, ...entry.list('Partitions'), ...entry.list('APFSVolumes')].flatMap((volume) => pointsOf(volume).map((point) => ({ point, device: volume.text('DeviceIdentifier') ?? whole, whole })))
+    return [entry, ...entry.list('Partitions'), ...entry.list('APFSVolumes')].flatMap((volume) =>
+      pointsOf(volume).map((point) => ({ point, device: volume.text('DeviceIdentifier') ?? whole, whole })),
+    )
   })
 }
 
@@ -161,7 +226,8 @@ function systemReasons(listing: Told, stores: ReadonlyMap<string, readonly strin
   const reasons = new Map<string, string[]>()
   for (const { point, whole } of volumesOf(listing)) {
     if (point !== '/' && !point.startsWith('/System/Volumes/')) continue
-    for (const disk of new Set([...wholeDisks(whole, stores), whole])) reasons.set(disk, [...reasons.get(disk) ?? [], `holds ${point}`])
+    for (const disk of new Set([...wholeDisks(whole, stores), whole]))
+      reasons.set(disk, [...(reasons.get(disk) ?? []), `holds ${point}`])
   }
   return reasons
 }
@@ -171,6 +237,10 @@ function plistOf(printed: string): PlistValue {
   try {
     return parsePlist(printed)
   } catch (cause) {
-    throw unsupported('E_TOOL', `what diskutil printed is no property list: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+    throw unsupported(
+      'E_TOOL',
+      `what diskutil printed is no property list: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    )
   }
 }

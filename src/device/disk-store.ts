@@ -21,8 +21,10 @@ const constants = fs.constants as Partial<typeof fs.constants>
 const bounceLength = 16 * memoryPage
 
 /**
- * A block device, past the page cache: what is read is what the medium holds, what is written is on it, and imaging a disk does not
- * flood the memory. Any position and length can be read and written through it; its descriptor takes whole sectors only, from memory that is aligned to them.
+ * A block device, past the page cache: what is read is what the medium holds, what is written is on it, and imaging a
+ * disk does not
+ * flood the memory. Any position and length can be read and written through it; its descriptor takes whole sectors
+ * only, from memory that is aligned to them.
  */
 export class DiskStore implements ByteStore {
   readonly growable = false
@@ -47,16 +49,28 @@ export class DiskStore implements ByteStore {
   /** @throws ImageError refused E_DEVICE_BUSY; target E_PERMISSION; corrupt E_READ. */
   static open(path: string, options: DiskStoreOptions): DiskStore {
     const exclusive = options.exclusive === true || options.writable === true
-    const flags = (options.writable === true ? fs.constants.O_RDWR : fs.constants.O_RDONLY) + (exclusive ? fs.constants.O_EXCL : 0)
+    const flags =
+      (options.writable === true ? fs.constants.O_RDWR : fs.constants.O_RDONLY) + (exclusive ? fs.constants.O_EXCL : 0)
     const direct = constants.O_DIRECT ?? 0
     try {
       return new DiskStore(path, fs.openSync(path, flags + direct), direct !== 0, options)
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException
       if (code === 'EINVAL' && direct !== 0) return new DiskStore(path, fs.openSync(path, flags), false, options)
-      if (code === 'EBUSY') throw refused('E_DEVICE_BUSY', `${path} is in use: it, or a part of it, is mounted or held by something of this system`, { cause, hint: 'Unmount it, and close what uses it (LVM, LUKS, RAID, swap); "vdisk disks" shows who does.' })
-      if (code === 'EACCES' || code === 'EPERM') throw targetError('E_PERMISSION', `${path} cannot be opened: permission denied`, { cause, hint: 'Disks belong to root: run the command with sudo.' })
-      throw corrupt('E_READ', `${path} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+      if (code === 'EBUSY')
+        throw refused(
+          'E_DEVICE_BUSY',
+          `${path} is in use: it, or a part of it, is mounted or held by something of this system`,
+          { cause, hint: 'Unmount it, and close what uses it (LVM, LUKS, RAID, swap); "vdisk disks" shows who does.' },
+        )
+      if (code === 'EACCES' || code === 'EPERM')
+        throw targetError('E_PERMISSION', `${path} cannot be opened: permission denied`, {
+          cause,
+          hint: 'Disks belong to root: run the command with sudo.',
+        })
+      throw corrupt('E_READ', `${path} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`, {
+        cause,
+      })
     }
   }
 
@@ -71,7 +85,12 @@ export class DiskStore implements ByteStore {
   }
 
   read(position: number, target: Uint8Array): void {
-    if (position < 0 || position + target.length > this.size) throw corrupt('E_TRUNCATED', `${this.name}: ${target.length} bytes were to be read at byte ${position}, but it has ${this.size}`, { details: { position } })
+    if (position < 0 || position + target.length > this.size)
+      throw corrupt(
+        'E_TRUNCATED',
+        `${this.name}: ${target.length} bytes were to be read at byte ${position}, but it has ${this.size}`,
+        { details: { position } },
+      )
     for (let done = 0; done < target.length;) {
       const at = position + done
       const start = roundDown(at, this.sectorSize)
@@ -90,15 +109,30 @@ export class DiskStore implements ByteStore {
       try {
         count = fs.readSync(this.fd, target, done, target.length - done, position + done)
       } catch (cause) {
-        throw corrupt('E_READ', `${this.name}: cannot read ${target.length - done} bytes at byte ${position + done}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause, details: { position: position + done } })
+        throw corrupt(
+          'E_READ',
+          `${this.name}: cannot read ${target.length - done} bytes at byte ${position + done}: ` +
+            (cause instanceof Error ? cause.message : String(cause)),
+          { cause, details: { position: position + done } },
+        )
       }
-      if (count === 0) throw corrupt('E_TRUNCATED', `${this.name} ends at byte ${position + done}, before the ${this.size} bytes it is said to have`, { details: { position: position + done } })
+      if (count === 0)
+        throw corrupt(
+          'E_TRUNCATED',
+          `${this.name} ends at byte ${position + done}, before the ${this.size} bytes it is said to have`,
+          { details: { position: position + done } },
+        )
       done += count
     }
   }
 
   write(position: number, bytes: Uint8Array): void {
-    if (position < 0 || position + bytes.length > this.size) throw targetError('E_WRITE', `${this.name}: ${bytes.length} bytes were to be written at byte ${position}, but it has ${this.size}`, { details: { position } })
+    if (position < 0 || position + bytes.length > this.size)
+      throw targetError(
+        'E_WRITE',
+        `${this.name}: ${bytes.length} bytes were to be written at byte ${position}, but it has ${this.size}`,
+        { details: { position } },
+      )
     for (let done = 0; done < bytes.length;) {
       const at = position + done
       const start = roundDown(at, this.sectorSize)
@@ -107,7 +141,8 @@ export class DiskStore implements ByteStore {
       const length = Math.min(end, position + bytes.length) - at
       // Sectors that are written in part keep the rest.
       if (at > start) this.#readSectors(start, sectors.subarray(0, this.sectorSize))
-      if (at + length < end) this.#readSectors(end - this.sectorSize, sectors.subarray(sectors.length - this.sectorSize))
+      if (at + length < end)
+        this.#readSectors(end - this.sectorSize, sectors.subarray(sectors.length - this.sectorSize))
       sectors.set(bytes.subarray(done, done + length), at - start)
       this.#writeSectors(start, sectors)
       done += length
@@ -132,14 +167,17 @@ export class DiskStore implements ByteStore {
     const aligned = position % this.sectorSize === 0 && length % this.sectorSize === 0
     const system = aligned ? syscalls() : undefined
     // A device that can forget a range and then read it as zero is spared the writing, and keeps its room.
-    if (system?.punchHole(this.fd, position, length) === true || system?.zeroOut(this.fd, position, length) === true) return
+    if (system?.punchHole(this.fd, position, length) === true || system?.zeroOut(this.fd, position, length) === true)
+      return
     const zeros = new Uint8Array(Math.min(length, bounceLength))
-    for (let done = 0; done < length; done += zeros.length) this.write(position + done, zeros.subarray(0, Math.min(zeros.length, length - done)))
+    for (let done = 0; done < length; done += zeros.length)
+      this.write(position + done, zeros.subarray(0, Math.min(zeros.length, length - done)))
   }
 
   /** A device has the size it has. @throws ImageError target E_WRITE for any other. */
   truncate(size: number): void {
-    if (size !== this.size) throw targetError('E_WRITE', `${this.name} has ${this.size} bytes and cannot be given ${size}`)
+    if (size !== this.size)
+      throw targetError('E_WRITE', `${this.name} has ${this.size} bytes and cannot be given ${size}`)
   }
 
   flush(): void {

@@ -4,11 +4,14 @@ import { refused, unsupported } from '../errors.js'
 import { syscalls } from '../sys/syscalls.js'
 import type { ActiveMount } from './activity.js'
 
-/** Ends by itself when its standard input does, and gives the filesystems free then: also when this process was killed. */
+/**
+ * Ends by itself when its standard input does, and gives the filesystems free then: also when this process was killed.
+ */
 const guardScript = 'trap "" INT TERM HUP; cat > /dev/null; for point do fsfreeze --unfreeze "$point"; done'
 
 /**
- * Mounted filesystems held still: everything is on the medium, and whoever writes waits. Closing it gives them free; a process of its own
+ * Mounted filesystems held still: everything is on the medium, and whoever writes waits. Closing it gives them free; a
+ * process of its own
  * does so when this one dies.
  */
 export class FrozenFilesystems implements Disposable {
@@ -19,7 +22,12 @@ export class FrozenFilesystems implements Disposable {
   readonly #descriptors: number[]
   readonly #guard: ChildProcess
 
-  private constructor(frozen: readonly string[], refusedPoints: readonly string[], descriptors: number[], guard: ChildProcess) {
+  private constructor(
+    frozen: readonly string[],
+    refusedPoints: readonly string[],
+    descriptors: number[],
+    guard: ChildProcess,
+  ) {
     this.frozen = frozen
     this.refused = refusedPoints
     this.#descriptors = descriptors
@@ -28,7 +36,8 @@ export class FrozenFilesystems implements Disposable {
 
   /**
    * Freezes each filesystem that is mounted for writing, once.
-   * @throws ImageError unsupported E_FREEZE when none can be; refused E_FREEZE_OUTPUT when this process writes to one of them.
+   * @throws ImageError unsupported E_FREEZE when none can be; refused E_FREEZE_OUTPUT when this process writes to one
+   * of them.
    */
   static freeze(mounts: readonly ActiveMount[]): FrozenFilesystems {
     const points = pointsOf(mounts)
@@ -54,7 +63,11 @@ export class FrozenFilesystems implements Disposable {
       new FrozenFilesystems(frozen, left, descriptors, guard)[Symbol.dispose]()
       throw error
     }
-    throw unsupported('E_FREEZE', `none of the mounted filesystems can be held still: ${left.join(', ')}`, { hint: 'FAT, and filesystems that are frozen already, cannot. Leave out --freeze: the image is then crash-consistent.' })
+    throw unsupported('E_FREEZE', `none of the mounted filesystems can be held still: ${left.join(', ')}`, {
+      hint:
+        'FAT, and filesystems that are frozen already, cannot. Leave out --freeze: the image is then ' +
+        'crash-consistent.',
+    })
   }
 
   [Symbol.dispose](): void {
@@ -80,7 +93,11 @@ function refuseOwnOutput(point: string): void {
   for (const descriptor of [1, 2]) {
     const stat = outputStat(descriptor)
     if (stat?.isFile() === true && stat.dev === dev) {
-      throw refused('E_FREEZE_OUTPUT', `the output of vdisk goes to a file on ${point}, which is to be held still: both would wait for ever`, { hint: 'Send the output elsewhere, or leave out --freeze.' })
+      throw refused(
+        'E_FREEZE_OUTPUT',
+        `the output of vdisk goes to a file on ${point}, which is to be held still: both would wait for ever`,
+        { hint: 'Send the output elsewhere, or leave out --freeze.' },
+      )
     }
   }
 }
@@ -96,16 +113,31 @@ function outputStat(descriptor: number): fs.Stats | undefined {
 
 function startGuard(points: readonly string[]): ChildProcess {
   if (syscalls() === undefined || !toolExists('fsfreeze')) {
-    throw unsupported('E_FREEZE', 'filesystems cannot be held still here: that needs Linux with fsfreeze (util-linux) and the optional package koffi', { hint: 'Leave out --freeze: the image is then crash-consistent.' })
+    throw unsupported(
+      'E_FREEZE',
+      'filesystems cannot be held still here: that needs Linux with fsfreeze (util-linux) and the optional ' +
+        'package koffi',
+      { hint: 'Leave out --freeze: the image is then crash-consistent.' },
+    )
   }
-  const guard = spawn('/bin/sh', ['-c', guardScript, 'sh', ...points], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
+  const guard = spawn('/bin/sh', ['-c', guardScript, 'sh', ...points], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  })
   guard.on('error', () => undefined)
   guard.stdin.on('error', () => undefined)
   guard.unref()
-  if (guard.pid === undefined) throw unsupported('E_FREEZE', 'filesystems are not held still: the process that would give them free again cannot be started')
+  if (guard.pid === undefined)
+    throw unsupported(
+      'E_FREEZE',
+      'filesystems are not held still: the process that would give them free again cannot be started',
+    )
   return guard
 }
 
 function toolExists(name: string): boolean {
-  return (process.env['PATH'] ?? '').split(':').concat('/usr/sbin', '/sbin').some((folder) => fs.existsSync(`${folder}/${name}`))
+  return (process.env['PATH'] ?? '')
+    .split(':')
+    .concat('/usr/sbin', '/sbin')
+    .some((folder) => fs.existsSync(`${folder}/${name}`))
 }

@@ -9,5 +9,7 @@ export function diskPlatform(): DiskPlatform {
   if (process.platform === 'linux') return new LinuxDisks()
   if (process.platform === 'darwin') return new DarwinDisks()
   if (process.platform === 'win32') return new WindowsDisks()
-  throw unsupported('E_PLATFORM', `disks of this system (${process.platform}) are not known to vdisk`, { hint: 'Images work on every system.' })
+  throw unsupported('E_PLATFORM', `disks of this system (${process.platform}) are not known to vdisk`, {
+    hint: 'Images work on every system.',
+  })
 }

@@ -14,7 +14,13 @@ export interface LinuxRoots {
   readonly lookup: PathLookup
 }
 
-const systemRoots: LinuxRoots = { sys: '/sys', mountinfo: '/proc/self/mountinfo', swaps: '/proc/swaps', udev: '/run/udev/data', lookup: systemLookup }
+const systemRoots: LinuxRoots = {
+  sys: '/sys',
+  mountinfo: '/proc/self/mountinfo',
+  swaps: '/proc/swaps',
+  udev: '/run/udev/data',
+  lookup: systemLookup,
+}
 
 /** The running system needs the disks below these. */
 const systemPoints = ['/', '/boot', '/boot/efi', '/efi', '/usr', '/var', '/home', '/nix', '/etc']
@@ -46,7 +52,10 @@ export class LinuxDisks implements DiskPlatform {
   find(path: string): FoundDevice {
     const number = this.#roots.lookup.node(path)
     const folder = number === undefined ? undefined : this.#sysfs.folderOf(number)
-    if (number === undefined || folder === undefined) throw usage('E_NOT_A_DEVICE', `${path} is no disk or partition of this machine`, { hint: '"vdisk disks" lists them.' })
+    if (number === undefined || folder === undefined)
+      throw usage('E_NOT_A_DEVICE', `${path} is no disk or partition of this machine`, {
+        hint: '"vdisk disks" lists them.',
+      })
     const name = this.#sysfs.wholeName(folder)
     const disk = this.#disk(name, this.#mounts(), this.#swapDevices(), this.#system(this.#mounts()).get(name) ?? [])
     const partition = disk.partitions.find((each) => each.deviceNumber === number)
@@ -70,14 +79,15 @@ export class LinuxDisks implements DiskPlatform {
   #system(mounts: readonly Mount[]): Map<string, string[]> {
     const reasons = new Map<string, string[]>()
     const add = (finder: PlaceFinder, what: string): void => {
-      for (const disk of finder.place.disks) reasons.set(disk, [...reasons.get(disk) ?? [], what])
+      for (const disk of finder.place.disks) reasons.set(disk, [...(reasons.get(disk) ?? []), what])
     }
     const finder = (): PlaceFinder => new PlaceFinder(this.#sysfs, mounts, this.#roots.lookup)
     for (const point of systemPoints) {
       const mount = mounts.findLast((each) => each.point === point)
       if (mount !== undefined) add(finder().addMount(mount), `holds ${point}`)
     }
-    for (const { path } of parseSwaps(procText(this.#roots.swaps))) add(finder().addPath(path), `holds swap space (${path})`)
+    for (const { path } of parseSwaps(procText(this.#roots.swaps)))
+      add(finder().addPath(path), `holds swap space (${path})`)
     return reasons
   }
 
@@ -86,15 +96,30 @@ export class LinuxDisks implements DiskPlatform {
     const deviceNumber = attribute(folder, 'dev') ?? ''
     const noted = this.#udev(deviceNumber)
     const optional = <Key extends string, Value>(key: Key, value: Value | undefined): Partial<Record<Key, Value>> =>
-      (value === undefined ? {} : { [key]: value } as Record<Key, Value>)
+      value === undefined ? {} : ({ [key]: value } as Record<Key, Value>)
     const sequence = attributeNumber(folder, 'diskseq')
     return {
-      kind: kindOf(name, attribute(folder, 'device/type')), name, path: devicePath(name), deviceNumber,
+      kind: kindOf(name, attribute(folder, 'device/type')),
+      name,
+      path: devicePath(name),
+      deviceNumber,
       ...optional('sequence', sequence === 0 ? undefined : sequence),
       size: attributeNumber(folder, 'size') * sectorLength,
-      ...optional('model', attribute(folder, 'device/model') ?? attribute(folder, 'dm/name') ?? encodedText(noted.get('ID_MODEL_ENC')) ?? noted.get('ID_MODEL')),
+      ...optional(
+        'model',
+        attribute(folder, 'device/model') ??
+          attribute(folder, 'dm/name') ??
+          encodedText(noted.get('ID_MODEL_ENC')) ??
+          noted.get('ID_MODEL'),
+      ),
       ...optional('vendor', attribute(folder, 'device/vendor')),
-      ...optional('serial', attribute(folder, 'serial') ?? attribute(folder, 'device/serial') ?? noted.get('ID_SERIAL_SHORT') ?? noted.get('ID_SCSI_SERIAL')),
+      ...optional(
+        'serial',
+        attribute(folder, 'serial') ??
+          attribute(folder, 'device/serial') ??
+          noted.get('ID_SERIAL_SHORT') ??
+          noted.get('ID_SCSI_SERIAL'),
+      ),
       ...optional('wwn', attribute(folder, 'wwid') ?? attribute(folder, 'device/wwid')),
       ...optional('bus', busOf(folder)),
       removable: attributeNumber(folder, 'removable') === 1,
@@ -112,24 +137,44 @@ export class LinuxDisks implements DiskPlatform {
   }
 
   #partitions(folder: string, mounts: readonly Mount[], swaps: ReadonlySet<string>): DiskPartition[] {
-    return listing(folder).flatMap((name) => {
-      const own = join(folder, name)
-      if (!this.#sysfs.isPartition(own)) return []
-      return [{
-        name, path: devicePath(name), deviceNumber: attribute(own, 'dev') ?? '', number: attributeNumber(own, 'partition'),
-        start: attributeNumber(own, 'start') * sectorLength, size: attributeNumber(own, 'size') * sectorLength,
-        readOnly: attributeNumber(own, 'ro') === 1, uses: this.#uses(own, name, mounts, swaps),
-      }]
-    }).sort((a, b) => a.number - b.number)
+    return listing(folder)
+      .flatMap((name) => {
+        const own = join(folder, name)
+        if (!this.#sysfs.isPartition(own)) return []
+        return [
+          {
+            name,
+            path: devicePath(name),
+            deviceNumber: attribute(own, 'dev') ?? '',
+            number: attributeNumber(own, 'partition'),
+            start: attributeNumber(own, 'start') * sectorLength,
+            size: attributeNumber(own, 'size') * sectorLength,
+            readOnly: attributeNumber(own, 'ro') === 1,
+            uses: this.#uses(own, name, mounts, swaps),
+          },
+        ]
+      })
+      .sort((a, b) => a.number - b.number)
   }
 
   #uses(folder: string, name: string, mounts: readonly Mount[], swaps: ReadonlySet<string>): DeviceUse[] {
     const deviceNumber = attribute(folder, 'dev') ?? ''
     // A btrfs is mounted under a number of its own: its devices are known by name.
-    const mounted = mounts.filter((mount) => mount.deviceNumber === deviceNumber || (mount.deviceNumber.startsWith('0:') && mount.filesystem === 'btrfs' && this.#isSource(mount.source, deviceNumber)))
+    const mounted = mounts.filter(
+      (mount) =>
+        mount.deviceNumber === deviceNumber ||
+        (mount.deviceNumber.startsWith('0:') &&
+          mount.filesystem === 'btrfs' &&
+          this.#isSource(mount.source, deviceNumber)),
+    )
     const holders = listing(join(folder, 'holders')).map((holder): DeviceUse => {
       const above = this.#sysfs.folder(holder)
-      return { kind: 'holder', name: holder, title: attribute(above, 'dm/name') ?? holder, role: roleOf(holder, attribute(above, 'dm/uuid')) }
+      return {
+        kind: 'holder',
+        name: holder,
+        title: attribute(above, 'dm/name') ?? holder,
+        role: roleOf(holder, attribute(above, 'dm/uuid')),
+      }
     })
     return [
       ...mounted.map(({ point, filesystem, readOnly }): DeviceUse => ({ kind: 'mount', point, filesystem, readOnly })),
@@ -142,7 +187,8 @@ export class LinuxDisks implements DiskPlatform {
   /** A loop device over this one is no holder in sysfs' eyes. */
   #loopsOver(name: string): DeviceUse[] {
     return this.#sysfs.names().flatMap((each) => {
-      if (!each.startsWith('loop') || attribute(this.#sysfs.folder(each), 'loop/backing_file') !== devicePath(name)) return []
+      if (!each.startsWith('loop') || attribute(this.#sysfs.folder(each), 'loop/backing_file') !== devicePath(name))
+        return []
       return [{ kind: 'holder', name: each, title: each, role: 'loop' } as const]
     })
   }
@@ -153,10 +199,14 @@ export class LinuxDisks implements DiskPlatform {
 
   /** What udev noted of a device: E:KEY=value lines. */
   #udev(deviceNumber: string): Map<string, string> {
-    return new Map(procText(join(this.#roots.udev, `b${deviceNumber}`)).split('\n').flatMap((line) => {
-      const [, key, value] = /^E:(\w+)=(.*)$/.exec(line) ?? []
-      return key === undefined || value === undefined ? [] : [[key, value] as const]
-    }))
+    return new Map(
+      procText(join(this.#roots.udev, `b${deviceNumber}`))
+        .split('\n')
+        .flatMap((line) => {
+          const [, key, value] = /^E:(\w+)=(.*)$/.exec(line) ?? []
+          return key === undefined || value === undefined ? [] : [[key, value] as const]
+        }),
+    )
   }
 }
 
@@ -181,8 +231,17 @@ function kindOf(name: string, scsiType: string | undefined): DiskKind {
 
 /** USB comes before ATA: a bridge shows both. */
 const buses: readonly (readonly [RegExp, string])[] = [
-  [/\/usb\d+\//, 'usb'], [/\/nvme\//, 'nvme'], [/\/nvme\d+\//, 'nvme'], [/\/session\d+\//, 'iscsi'], [/\/rport-/, 'fc'], [/\/ata\d+\//, 'ata'],
-  [/\/mmc_host\//, 'mmc'], [/\/virtio\d+\//, 'virtio'], [/\/vmbus/i, 'hyper-v'], [/\/xen/, 'xen'], [/\/end_device-/, 'sas'],
+  [/\/usb\d+\//, 'usb'],
+  [/\/nvme\//, 'nvme'],
+  [/\/nvme\d+\//, 'nvme'],
+  [/\/session\d+\//, 'iscsi'],
+  [/\/rport-/, 'fc'],
+  [/\/ata\d+\//, 'ata'],
+  [/\/mmc_host\//, 'mmc'],
+  [/\/virtio\d+\//, 'virtio'],
+  [/\/vmbus/i, 'hyper-v'],
+  [/\/xen/, 'xen'],
+  [/\/end_device-/, 'sas'],
 ]
 
 function busOf(folder: string): string | undefined {

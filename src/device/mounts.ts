@@ -16,17 +16,35 @@ function unescaped(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8)))
 }
 
-/** All mounts in the system's order: a later one hides an earlier one at the same point. Lines that are not understood are left out. */
+/**
+ * All mounts in the system's order: a later one hides an earlier one at the same point. Lines that are not understood
+ * are left out.
+ */
 export function parseMounts(text: string): Mount[] {
   return text.split('\n').flatMap((line) => {
     const [head = '', tail = ''] = line.split(' - ')
     const [, , deviceNumber, root, point, options] = head.split(' ')
     const [filesystem, source, superOptions = ''] = tail.split(' ')
-    if (deviceNumber === undefined || root === undefined || point === undefined || options === undefined || filesystem === undefined || source === undefined) return []
-    return [{
-      deviceNumber, root: unescaped(root), point: unescaped(point), readOnly: options.split(',').includes('ro'),
-      filesystem, source: unescaped(source), superOptions: superOptions.split(',').map(unescaped),
-    }]
+    if (
+      deviceNumber === undefined ||
+      root === undefined ||
+      point === undefined ||
+      options === undefined ||
+      filesystem === undefined ||
+      source === undefined
+    )
+      return []
+    return [
+      {
+        deviceNumber,
+        root: unescaped(root),
+        point: unescaped(point),
+        readOnly: options.split(',').includes('ro'),
+        filesystem,
+        source: unescaped(source),
+        superOptions: superOptions.split(',').map(unescaped),
+      },
+    ]
   })
 }
 
@@ -41,9 +59,12 @@ export function mountOf(path: string, mounts: readonly Mount[]): Mount | undefin
 }
 
 /** Paths of /proc/swaps. */
-export function parseSwaps(text: string): { readonly path: string, readonly partition: boolean }[] {
-  return text.split('\n').slice(1).flatMap((line) => {
-    const [path, type] = line.split(/\s+/)
-    return path === undefined || path === '' ? [] : [{ path: unescaped(path), partition: type === 'partition' }]
-  })
+export function parseSwaps(text: string): { readonly path: string; readonly partition: boolean }[] {
+  return text
+    .split('\n')
+    .slice(1)
+    .flatMap((line) => {
+      const [path, type] = line.split(/\s+/)
+      return path === undefined || path === '' ? [] : [{ path: unescaped(path), partition: type === 'partition' }]
+    })
 }

@@ -32,7 +32,8 @@ const networkFilesystems = /^(nfs4?|cifs|smb3|9p|ceph|afs|virtiofs|fuse\.(sshfs|
 const memoryFilesystems = /^(tmpfs|ramfs|devtmpfs|hugetlbfs)$/
 
 /**
- * Finds the disks below a path or device: through partitions, LVM, LUKS, RAID, loops, btrfs and overlays. What cannot be followed is
+ * Finds the disks below a path or device: through partitions, LVM, LUKS, RAID, loops, btrfs and overlays. What cannot
+ * be followed is
  * told, never guessed: a caller warns for it.
  */
 export class PlaceFinder {
@@ -43,10 +44,19 @@ export class PlaceFinder {
   /** A container's overlay may name paths of the host that lead back to itself. */
   readonly #visited = new Set<string>()
 
-  constructor(private readonly sysfs: Sysfs, private readonly mounts: readonly Mount[], private readonly lookup: PathLookup) {}
+  constructor(
+    private readonly sysfs: Sysfs,
+    private readonly mounts: readonly Mount[],
+    private readonly lookup: PathLookup,
+  ) {}
 
   get place(): Place {
-    return { disks: [...this.#disks].sort(), through: [...this.#through].sort(), elsewhere: [...this.#elsewhere], unknown: [...this.#unknown] }
+    return {
+      disks: [...this.#disks].sort(),
+      through: [...this.#through].sort(),
+      elsewhere: [...this.#elsewhere],
+      unknown: [...this.#unknown],
+    }
   }
 
   /** Adds what is below a file, a folder, or a device's node. */
@@ -104,7 +114,9 @@ export class PlaceFinder {
 
   #folderOf(name: string): string | undefined {
     if (this.sysfs.names().includes(name)) return this.sysfs.folder(name)
-    const disk = this.sysfs.names().find((each) => name.startsWith(each) && listing(this.sysfs.folder(each)).includes(name))
+    const disk = this.sysfs
+      .names()
+      .find((each) => name.startsWith(each) && listing(this.sysfs.folder(each)).includes(name))
     return disk === undefined ? undefined : join(this.sysfs.folder(disk), name)
   }
 
@@ -112,14 +124,18 @@ export class PlaceFinder {
   #addBtrfs(source: string): this {
     const name = source.replace(/^.*\//, '')
     const filesystems = join(this.sysfs.root, 'fs', 'btrfs')
-    const own = listing(filesystems).map((id) => listing(join(filesystems, id, 'devices'))).find((devices) => devices.includes(name))
+    const own = listing(filesystems)
+      .map((id) => listing(join(filesystems, id, 'devices')))
+      .find((devices) => devices.includes(name))
     for (const device of own ?? []) this.addName(device)
     if (own !== undefined) return this
     const node = this.lookup.node(source)
     return node === undefined ? this.addName(name) : this.addDevice(node)
   }
 
-  /** The folders of an overlay, all of them: what is read may lie in any. Their paths may be those of a host outside. */
+  /**
+   * The folders of an overlay, all of them: what is read may lie in any. Their paths may be those of a host outside.
+   */
   #addOverlay(overlay: Mount): this {
     const { superOptions, point } = overlay
     const folders = superOptions.flatMap((option) => {
@@ -130,7 +146,8 @@ export class PlaceFinder {
     for (const folder of folders) {
       const real = this.lookup.real(folder)
       if (real !== folder) this.#fail(`${folder}, below the overlay at ${point}, is not there`)
-      else if (mountOf(real, this.mounts)?.deviceNumber === overlay.deviceNumber) this.#fail(`${folder}, below the overlay at ${point}, is a path of another system`)
+      else if (mountOf(real, this.mounts)?.deviceNumber === overlay.deviceNumber)
+        this.#fail(`${folder}, below the overlay at ${point}, is a path of another system`)
       else this.addPath(folder)
     }
     return this

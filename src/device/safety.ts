@@ -14,19 +14,37 @@ export function objections(disk: Disk, partition?: DiskPartition): Objection[] {
   if (readOnly) found.push({ guard: 'read-only', reason: `${partition?.path ?? disk.path} is read-only` })
   if (disk.size === 0) found.push({ guard: 'no-medium', reason: `${disk.path} has no medium` })
   for (const why of disk.system) found.push({ guard: 'system', reason: `disk ${disk.path} ${why}` })
-  const parts: readonly { readonly path: string, readonly uses: readonly DeviceUse[] }[] = partition === undefined ? [disk, ...disk.partitions] : [partition, { path: disk.path, uses: disk.uses }]
+  const parts: readonly { readonly path: string; readonly uses: readonly DeviceUse[] }[] =
+    partition === undefined ? [disk, ...disk.partitions] : [partition, { path: disk.path, uses: disk.uses }]
   for (const { path, uses } of parts) for (const use of uses) found.push(objection(path, use))
   return found
 }
 
 function objection(path: string, use: DeviceUse): Objection {
-  if (use.kind === 'mount') return { guard: 'mounted', reason: `${path} is mounted at ${use.point} (${use.filesystem}${use.readOnly ? ', read-only' : ''})` }
+  if (use.kind === 'mount')
+    return {
+      guard: 'mounted',
+      reason: `${path} is mounted at ${use.point} (${use.filesystem}${use.readOnly ? ', read-only' : ''})`,
+    }
   if (use.kind === 'swap') return { guard: 'swap', reason: `${path} is swap space in use` }
-  return { guard: 'held', reason: `${path} is held by ${use.title} (${use.role}${use.title === use.name ? '' : `, ${use.name}`})` }
+  return {
+    guard: 'held',
+    reason: `${path} is held by ${use.title} (${use.role}${use.title === use.name ? '' : `, ${use.name}`})`,
+  }
 }
 
-/** Whether two places share a physical disk. `unknown` when one of them is not wholly known and none is shared as far as is known. */
-export function sharedDisks(a: Place, b: Place): { readonly verdict: 'same' | 'different' | 'unknown', readonly disks: readonly string[], readonly unknown: readonly string[] } {
+/**
+ * Whether two places share a physical disk. `unknown` when one of them is not wholly known and none is shared as far as
+ * is known.
+ */
+export function sharedDisks(
+  a: Place,
+  b: Place,
+): {
+  readonly verdict: 'same' | 'different' | 'unknown'
+  readonly disks: readonly string[]
+  readonly unknown: readonly string[]
+} {
   const disks = a.disks.filter((disk) => b.disks.includes(disk))
   const unknown = [...a.unknown, ...b.unknown]
   if (disks.length > 0) return { verdict: 'same', disks, unknown }

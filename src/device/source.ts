@@ -22,8 +22,15 @@ export class DeviceSource implements BlockSource {
   }
 
   extentAt(offset: number, limit: number): Extent {
-    if (offset < 0 || offset >= this.capacity) throw new RangeError(`offset ${offset} leaves the disk of ${this.capacity} bytes`)
-    return { kind: 'data', offset, length: Math.min(limit, this.capacity - offset), store: this.#store, position: offset }
+    if (offset < 0 || offset >= this.capacity)
+      throw new RangeError(`offset ${offset} leaves the disk of ${this.capacity} bytes`)
+    return {
+      kind: 'data',
+      offset,
+      length: Math.min(limit, this.capacity - offset),
+      store: this.#store,
+      position: offset,
+    }
   }
 
   read(offset: number, target: Uint8Array): void {

@@ -1,7 +1,10 @@
 import { existsSync, readFileSync, readdirSync, realpathSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 
-/** /sys as far as block devices go. Every root can be a recorded tree. Attributes that are absent or unreadable are undefined. */
+/**
+ * /sys as far as block devices go. Every root can be a recorded tree. Attributes that are absent or unreadable are
+ * undefined.
+ */
 export class Sysfs {
   constructor(readonly root: string) {}
 

@@ -1,10 +1,16 @@
-/** Members of what a tool of the system told, each as the type it should be; undefined where it is absent or something else. */
+/**
+ * Members of what a tool of the system told, each as the type it should be; undefined where it is absent or something
+ * else.
+ */
 export class Told {
   readonly #members: Readonly<Record<string, unknown>>
 
   /** Anything that is no object has no members. */
   constructor(value: unknown) {
-    this.#members = typeof value === 'object' && value !== null && !Array.isArray(value) ? value as Readonly<Record<string, unknown>> : {}
+    this.#members =
+      typeof value === 'object' && value !== null && !Array.isArray(value)
+        ? (value as Readonly<Record<string, unknown>>)
+        : {}
   }
 
   /** Trimmed; undefined when there is nothing. */
@@ -38,7 +44,7 @@ export class Told {
   #items(name: string): readonly unknown[] {
     const value = this.#value(name)
     if (value === undefined || value === null) return []
-    return Array.isArray(value) ? value as readonly unknown[] : [value]
+    return Array.isArray(value) ? (value as readonly unknown[]) : [value]
   }
 
   #value(name: string): unknown {

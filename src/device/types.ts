@@ -1,12 +1,18 @@
-/** What a block device is to the system. Only `disk` and `loop` are listed as disks of their own; the rest lies above or beside them. */
+/**
+ * What a block device is to the system. Only `disk` and `loop` are listed as disks of their own; the rest lies above or
+ * beside them.
+ */
 export type DiskKind = 'disk' | 'loop' | 'mapped' | 'raid' | 'ram' | 'optical' | 'network'
 
 /** Who uses a disk or partition. */
 export type DeviceUse =
-  | { readonly kind: 'mount', readonly point: string, readonly filesystem: string, readonly readOnly: boolean }
+  | { readonly kind: 'mount'; readonly point: string; readonly filesystem: string; readonly readOnly: boolean }
   | { readonly kind: 'swap' }
-  /** A device above: a volume of LVM, an opened LUKS volume, a RAID, a loop. `name` is the system's (`dm-0`), `title` people's. */
-  | { readonly kind: 'holder', readonly name: string, readonly title: string, readonly role: HolderRole }
+  /**
+   * A device above: a volume of LVM, an opened LUKS volume, a RAID, a loop. `name` is the system's (`dm-0`), `title`
+   * people's.
+   */
+  | { readonly kind: 'holder'; readonly name: string; readonly title: string; readonly role: HolderRole }
 
 export type HolderRole = 'LVM' | 'LUKS' | 'RAID' | 'multipath' | 'bcache' | 'loop' | 'APFS' | 'device mapper' | 'device'
 
@@ -69,7 +75,10 @@ export interface Disk {
 export interface Place {
   /** Names of whole disks: `sda`. Several for RAID, LVM over two disks … */
   readonly disks: readonly string[]
-  /** Names of all whole devices on the way down to them, themselves too: `loop0`, `dm-1`, `sda`. What is written to one of these changes it. */
+  /**
+   * Names of all whole devices on the way down to them, themselves too: `loop0`, `dm-1`, `sda`. What is written to one
+   * of these changes it.
+   */
   readonly through?: readonly string[]
   /** What is no disk of this machine: `nfs server:/export`, `tmpfs`. */
   readonly elsewhere: readonly string[]

@@ -15,9 +15,41 @@ const script = `$ErrorActionPreference = 'Stop'
 
 /** BusType as Windows' MSFT_Disk numbers it, and as PowerShell calls it; and how we do. */
 const buses: Readonly<Record<string, string>> = {
-  SCSI: 'scsi', ATAPI: 'ata', ATA: 'ata', 'Fibre Channel': 'fc', USB: 'usb', RAID: 'raid', iSCSI: 'iscsi', SAS: 'sas', SATA: 'ata', SD: 'mmc', MMC: 'mmc', 'File Backed Virtual': 'virtual', 'Storage Spaces': 'storage spaces', NVMe: 'nvme',
+  SCSI: 'scsi',
+  ATAPI: 'ata',
+  ATA: 'ata',
+  'Fibre Channel': 'fc',
+  USB: 'usb',
+  RAID: 'raid',
+  iSCSI: 'iscsi',
+  SAS: 'sas',
+  SATA: 'ata',
+  SD: 'mmc',
+  MMC: 'mmc',
+  'File Backed Virtual': 'virtual',
+  'Storage Spaces': 'storage spaces',
+  NVMe: 'nvme',
 }
-const busNumbers: readonly (string | undefined)[] = [undefined, 'SCSI', 'ATAPI', 'ATA', '1394', 'SSA', 'Fibre Channel', 'USB', 'RAID', 'iSCSI', 'SAS', 'SATA', 'SD', 'MMC', undefined, 'File Backed Virtual', 'Storage Spaces', 'NVMe']
+const busNumbers: readonly (string | undefined)[] = [
+  undefined,
+  'SCSI',
+  'ATAPI',
+  'ATA',
+  '1394',
+  'SSA',
+  'Fibre Channel',
+  'USB',
+  'RAID',
+  'iSCSI',
+  'SAS',
+  'SATA',
+  'SD',
+  'MMC',
+  undefined,
+  'File Backed Virtual',
+  'Storage Spaces',
+  'NVMe',
+]
 
 /** Disks of Windows, as PowerShell's Storage module tells of them. Never run on a real Windows (docs/disks.md). */
 export class WindowsDisks implements DiskPlatform {
@@ -30,8 +62,13 @@ export class WindowsDisks implements DiskPlatform {
   list(): Disk[] {
     const told = this.#told()
     const partitions = told.list('partitions')
-    const filesystems = new Map(told.list('volumes').map((volume) => [volume.text('UniqueId') ?? '', volume.text('FileSystem')]))
-    return told.list('disks').map((disk) => diskOf(disk, partitions, filesystems)).sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
+    const filesystems = new Map(
+      told.list('volumes').map((volume) => [volume.text('UniqueId') ?? '', volume.text('FileSystem')]),
+    )
+    return told
+      .list('disks')
+      .map((disk) => diskOf(disk, partitions, filesystems))
+      .sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
   }
 
   find(path: string): FoundDevice {
@@ -43,20 +80,28 @@ export class WindowsDisks implements DiskPlatform {
       const partition = each.partitions.find((one) => one.path.toLowerCase() === wanted)
       if (partition !== undefined) return { disk: each, partition }
     }
-    throw usage('E_NOT_A_DEVICE', `${path} is no disk or partition of this machine`, { hint: '"vdisk disks" lists them.' })
+    throw usage('E_NOT_A_DEVICE', `${path} is no disk or partition of this machine`, {
+      hint: '"vdisk disks" lists them.',
+    })
   }
 
   place(path: string): Place {
-    const [, drive] = /^\\\\\.\\PhysicalDrive(\d+)$/i.exec(path) ?? /^\\\\\?\\GLOBALROOT\\Device\\Harddisk(\d+)\\/i.exec(path) ?? []
+    const [, drive] =
+      /^\\\\\.\\PhysicalDrive(\d+)$/i.exec(path) ?? /^\\\\\?\\GLOBALROOT\\Device\\Harddisk(\d+)\\/i.exec(path) ?? []
     const disks = this.list()
-    if (drive !== undefined) return placeOn(disks.find(({ name }) => name === `PhysicalDrive${drive}`), path)
+    if (drive !== undefined)
+      return placeOn(
+        disks.find(({ name }) => name === `PhysicalDrive${drive}`),
+        path,
+      )
     const full = win32.resolve(path).toLowerCase()
     if (/^\\\\[^?.]/.test(full)) return { disks: [], elsewhere: [`the server of ${full}`], unknown: [] }
-    let best: { readonly disk: Disk, readonly length: number } | undefined
+    let best: { readonly disk: Disk; readonly length: number } | undefined
     for (const disk of disks) {
       for (const use of disk.partitions.flatMap(({ uses }) => uses)) {
         // A folder can be a mount point too: the longest one counts.
-        if (use.kind === 'mount' && full.startsWith(use.point.toLowerCase()) && use.point.length > (best?.length ?? 0)) best = { disk, length: use.point.length }
+        if (use.kind === 'mount' && full.startsWith(use.point.toLowerCase()) && use.point.length > (best?.length ?? 0))
+          best = { disk, length: use.point.length }
       }
     }
     return placeOn(best?.disk, path)
@@ -73,27 +118,57 @@ export class WindowsDisks implements DiskPlatform {
 }
 
 function placeOn(disk: Disk | undefined, path: string): Place {
-  if (disk === undefined) return { disks: [], elsewhere: [], unknown: [`${path} lies on no partition that Windows lists`] }
-  if (disk.bus === 'storage spaces') return { disks: [disk.name], elsewhere: [], unknown: [`${disk.path} is a storage space: the disks of its pool are not known`] }
-  if (disk.bus === 'virtual') return { disks: [disk.name], elsewhere: [], unknown: [`${disk.path} is a virtual disk: where its file lies is not known`] }
+  if (disk === undefined)
+    return { disks: [], elsewhere: [], unknown: [`${path} lies on no partition that Windows lists`] }
+  if (disk.bus === 'storage spaces')
+    return {
+      disks: [disk.name],
+      elsewhere: [],
+      unknown: [`${disk.path} is a storage space: the disks of its pool are not known`],
+    }
+  if (disk.bus === 'virtual')
+    return {
+      disks: [disk.name],
+      elsewhere: [],
+      unknown: [`${disk.path} is a virtual disk: where its file lies is not known`],
+    }
   return { disks: [disk.name], elsewhere: [], unknown: [] }
 }
 
 function diskOf(told: Told, partitions: readonly Told[], filesystems: ReadonlyMap<string, string | undefined>): Disk {
   const number = told.number('Number')
   const busName = told.text('BusType') ?? busNumbers[told.number('BusType')]
-  const bus = busName === undefined ? undefined : buses[busName] ?? busName.toLowerCase()
-  const own = partitions.filter((partition) => partition.number('DiskNumber') === number).map((partition) => partitionOf(partition, number, filesystems))
+  const bus = busName === undefined ? undefined : (buses[busName] ?? busName.toLowerCase())
+  const own = partitions
+    .filter((partition) => partition.number('DiskNumber') === number)
+    .map((partition) => partitionOf(partition, number, filesystems))
   const sector = told.number('LogicalSectorSize') || 512
-  const optional = <Key extends string>(key: Key, value: string | undefined): Partial<Record<Key, string>> => value === undefined ? {} : { [key]: value } as Record<Key, string>
+  const optional = <Key extends string>(key: Key, value: string | undefined): Partial<Record<Key, string>> =>
+    value === undefined ? {} : ({ [key]: value } as Record<Key, string>)
   return {
     kind: bus === 'virtual' ? 'loop' : bus === 'storage spaces' ? 'raid' : 'disk',
-    name: `PhysicalDrive${number}`, path: `\\\\.\\PhysicalDrive${number}`, deviceNumber: '', size: told.number('Size'),
-    ...optional('model', told.text('FriendlyName') ?? told.text('Model')), ...optional('vendor', told.text('Manufacturer')), ...optional('serial', told.text('SerialNumber')), ...optional('wwn', told.text('UniqueId')), ...optional('bus', bus),
-    removable: bus === 'usb' || bus === 'mmc', readOnly: told.flag('IsReadOnly') === true, rotational: false, discards: false,
-    logicalSectorSize: sector, physicalSectorSize: told.number('PhysicalSectorSize') || sector,
-    slaves: [], uses: [], partitions: own.sort((a, b) => a.number - b.number),
-    system: [...(told.flag('IsBoot') === true ? ['holds the running Windows'] : []), ...(told.flag('IsSystem') === true ? ['holds what starts Windows'] : [])],
+    name: `PhysicalDrive${number}`,
+    path: `\\\\.\\PhysicalDrive${number}`,
+    deviceNumber: '',
+    size: told.number('Size'),
+    ...optional('model', told.text('FriendlyName') ?? told.text('Model')),
+    ...optional('vendor', told.text('Manufacturer')),
+    ...optional('serial', told.text('SerialNumber')),
+    ...optional('wwn', told.text('UniqueId')),
+    ...optional('bus', bus),
+    removable: bus === 'usb' || bus === 'mmc',
+    readOnly: told.flag('IsReadOnly') === true,
+    rotational: false,
+    discards: false,
+    logicalSectorSize: sector,
+    physicalSectorSize: told.number('PhysicalSectorSize') || sector,
+    slaves: [],
+    uses: [],
+    partitions: own.sort((a, b) => a.number - b.number),
+    system: [
+      ...(told.flag('IsBoot') === true ? ['holds the running Windows'] : []),
+      ...(told.flag('IsSystem') === true ? ['holds what starts Windows'] : []),
+    ],
   }
 }
 
@@ -105,8 +180,18 @@ function partitionOf(told: Told, disk: number, filesystems: ReadonlyMap<string, 
   // A volume without a letter or folder is reached by its own name, and is mounted all the same.
   const points = paths.filter((path) => !path.startsWith('\\\\?\\'))
   return {
-    name: `Harddisk${disk}Partition${number}`, path: `\\\\?\\GLOBALROOT\\Device\\Harddisk${disk}\\Partition${number}`, deviceNumber: '', number,
-    start: told.number('Offset'), size: told.number('Size'), readOnly,
-    uses: (points.length > 0 ? points : paths).map((point): DeviceUse => ({ kind: 'mount', point, filesystem, readOnly })),
+    name: `Harddisk${disk}Partition${number}`,
+    path: `\\\\?\\GLOBALROOT\\Device\\Harddisk${disk}\\Partition${number}`,
+    deviceNumber: '',
+    number,
+    start: told.number('Offset'),
+    size: told.number('Size'),
+    readOnly,
+    uses: (points.length > 0 ? points : paths).map((point): DeviceUse => ({
+      kind: 'mount',
+      point,
+      filesystem,
+      readOnly,
+    })),
   }
 }

@@ -5,21 +5,28 @@ import { isZero } from '../binary/zero.js'
  * Space that no piece covers is zero.
  */
 export type Piece =
-  | { readonly kind: 'data'; readonly at: number; readonly length: number; readonly descriptor: number; readonly position: number; readonly name: string }
   | {
-    readonly kind: 'packed'
-    readonly at: number
-    readonly length: number
-    readonly descriptor: number
-    readonly position: number
-    readonly storedLength: number
-    readonly codec: string
-    /** The guest offset of the unit, and how far into the unit the piece begins. */
-    readonly unitOffset: number
-    readonly unitLength: number
-    readonly within: number
-    readonly name: string
-  }
+      readonly kind: 'data'
+      readonly at: number
+      readonly length: number
+      readonly descriptor: number
+      readonly position: number
+      readonly name: string
+    }
+  | {
+      readonly kind: 'packed'
+      readonly at: number
+      readonly length: number
+      readonly descriptor: number
+      readonly position: number
+      readonly storedLength: number
+      readonly codec: string
+      /** The guest offset of the unit, and how far into the unit the piece begins. */
+      readonly unitOffset: number
+      readonly unitLength: number
+      readonly within: number
+      readonly name: string
+    }
 
 /** What a chunk's bytes turned out to be. `at` and `length` are within the chunk. */
 export type Run =
@@ -27,11 +34,19 @@ export type Run =
   /** Zero here, but something else in the parent. */
   | { readonly kind: 'zero'; readonly at: number; readonly length: number }
   /** One compressed unit, whose `storedLength` bytes stand at `storedAt` in the buffer. */
-  | { readonly kind: 'packed'; readonly at: number; readonly length: number; readonly storedAt: number; readonly storedLength: number }
+  | {
+      readonly kind: 'packed'
+      readonly at: number
+      readonly length: number
+      readonly storedAt: number
+      readonly storedLength: number
+    }
 
 /**
- * The runs of a chunk worth writing, scanned in units of `unit` bytes (the last may be shorter). Without `base`, zero units are left
- * out; with it, units equal to the base are left out and zeros that hide something are told. `unit` 0: everything is data.
+ * The runs of a chunk worth writing, scanned in units of `unit` bytes (the last may be shorter). Without `base`, zero
+ * units are left
+ * out; with it, units equal to the base are left out and zeros that hide something are told. `unit` 0: everything is
+ * data.
  */
 export function scanChunk(bytes: Uint8Array, length: number, unit: number, base?: Uint8Array): Run[] {
   if (unit === 0) return [{ kind: 'data', at: 0, length }]
@@ -54,7 +69,12 @@ export function scanChunk(bytes: Uint8Array, length: number, unit: number, base?
   return runs
 }
 
-function unitStatus(bytes: Uint8Array, at: number, length: number, base: Uint8Array | undefined): 'data' | 'zero' | 'same' {
+function unitStatus(
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  base: Uint8Array | undefined,
+): 'data' | 'zero' | 'same' {
   if (base === undefined) return isZero(bytes, at, length) ? 'same' : 'data'
   if (Buffer.compare(bytes.subarray(at, at + length), base.subarray(at, at + length)) === 0) return 'same'
   return isZero(bytes, at, length) ? 'zero' : 'data'
@@ -81,14 +101,15 @@ const coarseUnit = 65536
 export function differingRuns(a: Uint8Array, b: Uint8Array, length: number, unit: number, from: number): Run[] {
   const runs: Run[] = []
   const equal = (at: number, end: number): boolean => Buffer.compare(a.subarray(at, end), b.subarray(at, end)) === 0
-  for (let coarse = from - from % unit; coarse < length; coarse += coarseUnit) {
+  for (let coarse = from - (from % unit); coarse < length; coarse += coarseUnit) {
     const coarseEnd = Math.min(length, coarse + coarseUnit)
     if (equal(coarse, coarseEnd)) continue
     for (let at = coarse; at < coarseEnd; at += unit) {
       const end = Math.min(coarseEnd, at + unit)
       if (equal(at, end)) continue
       const last = runs.at(-1)
-      if (last !== undefined && last.at + last.length === at) runs[runs.length - 1] = { kind: 'data', at: last.at, length: end - last.at }
+      if (last !== undefined && last.at + last.length === at)
+        runs[runs.length - 1] = { kind: 'data', at: last.at, length: end - last.at }
       else runs.push({ kind: 'data', at, length: end - at })
     }
   }

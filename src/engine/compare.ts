@@ -9,7 +9,10 @@ import { RangeList, type RangeSummary } from './ranges.js'
 import { longestRun, Walk } from './walk.js'
 
 export interface CompareOptions {
-  /** Goes on behind the first difference and collects all of them: how many ranges to list, and the unit (bytes) that counts as one. */
+  /**
+   * Goes on behind the first difference and collects all of them: how many ranges to list, and the unit (bytes) that
+   * counts as one.
+   */
   readonly collect?: { readonly limit: number; readonly unit: number }
   readonly threads?: number
   readonly signal?: AbortSignal
@@ -31,11 +34,16 @@ const chunkLength = 2 * mebibyte
 const lanes = 4
 
 /**
- * Compares every guest byte. The shorter disk counts as zero beyond its end; what is known to be zero on both, or to be the same bytes
+ * Compares every guest byte. The shorter disk counts as zero beyond its end; what is known to be zero on both, or to be
+ * the same bytes
  * of the same file, is not read.
  * @throws ImageError; aborted E_ABORTED.
  */
-export async function compareSources(a: BlockSource, b: BlockSource, options: CompareOptions = {}): Promise<CompareResult> {
+export async function compareSources(
+  a: BlockSource,
+  b: BlockSource,
+  options: CompareOptions = {},
+): Promise<CompareResult> {
   const capacity = Math.max(a.capacity, b.capacity)
   const plan = new Plan(a, { capacity, chunkLength, align: 65536, base: b })
   await using pool = new TaskPool(options.threads ?? (capacity <= 4 * mebibyte ? 0 : defaultThreads()))
@@ -44,27 +52,44 @@ export async function compareSources(a: BlockSource, b: BlockSource, options: Co
   const found = collect === undefined ? undefined : new RangeList(collect.limit)
   let difference: number | undefined
   let reported = 0
-  const next = (): ReturnType<Plan['next']> => difference === undefined || found !== undefined ? plan.next() : undefined
-  await runLanes(lanes, next, async (chunk, lane, ticket) => {
-    const slot = slots[lane]
-    if (slot === undefined || chunk.base === undefined) throw new RangeError(`no buffer or no base for lane ${lane}`)
-    const [first, second] = await both(prefill(chunk.content, a, chunk.offset, slot.bytes), prefill(chunk.base, b, chunk.offset, slot.bytes.subarray(slot.half)))
-    const result = await pool.run({
-      mode: 'compare', unit: collect?.unit ?? 0, length: chunk.length,
-      ...first,
-      base: second,
-    }, slot)
-    await ticket.turn
-    if (result.difference !== undefined) difference = Math.min(difference ?? Infinity, chunk.offset + result.difference)
-    for (const { at, length } of result.runs) found?.add(chunk.offset + at, length)
-    ticket.done()
-    if (chunk.next > reported) {
-      reported = chunk.next
-      options.onProgress?.({ phase: options.phase ?? 'verify', done: reported, total: capacity })
-    }
-  }, options.signal)
+  const next = (): ReturnType<Plan['next']> =>
+    difference === undefined || found !== undefined ? plan.next() : undefined
+  await runLanes(
+    lanes,
+    next,
+    async (chunk, lane, ticket) => {
+      const slot = slots[lane]
+      if (slot === undefined || chunk.base === undefined) throw new RangeError(`no buffer or no base for lane ${lane}`)
+      const [first, second] = await both(
+        prefill(chunk.content, a, chunk.offset, slot.bytes),
+        prefill(chunk.base, b, chunk.offset, slot.bytes.subarray(slot.half)),
+      )
+      const result = await pool.run(
+        {
+          mode: 'compare',
+          unit: collect?.unit ?? 0,
+          length: chunk.length,
+          ...first,
+          base: second,
+        },
+        slot,
+      )
+      await ticket.turn
+      if (result.difference !== undefined)
+        difference = Math.min(difference ?? Infinity, chunk.offset + result.difference)
+      for (const { at, length } of result.runs) found?.add(chunk.offset + at, length)
+      ticket.done()
+      if (chunk.next > reported) {
+        reported = chunk.next
+        options.onProgress?.({ phase: options.phase ?? 'verify', done: reported, total: capacity })
+      }
+    },
+    options.signal,
+  )
   const differences = found === undefined ? {} : { differences: found.summary() }
-  return difference === undefined ? { equal: true, ...differences } : { equal: false, offset: difference, ...differences }
+  return difference === undefined
+    ? { equal: true, ...differences }
+    : { equal: false, offset: difference, ...differences }
 }
 
 /** Both results; waits for both even when one fails. */
@@ -74,10 +99,15 @@ async function both<T>(first: Promise<T>, second: Promise<T>): Promise<[T, T]> {
 }
 
 /**
- * Where one of two disks stores something and the other does not. Asks tables and holes only; what is stored may all the same be zero.
+ * Where one of two disks stores something and the other does not. Asks tables and holes only; what is stored may all
+ * the same be zero.
  * @param limit how many ranges to list. @throws ImageError; aborted E_ABORTED.
  */
-export async function compareAllocation(a: BlockSource, b: BlockSource, options: { readonly limit: number; readonly signal?: AbortSignal }): Promise<RangeSummary> {
+export async function compareAllocation(
+  a: BlockSource,
+  b: BlockSource,
+  options: { readonly limit: number; readonly signal?: AbortSignal },
+): Promise<RangeSummary> {
   const capacity = Math.max(a.capacity, b.capacity)
   const [first, second] = [new Walk(a, capacity), new Walk(b, capacity)]
   const found = new RangeList(options.limit)

@@ -11,13 +11,18 @@ import type { Packing, Task, TaskResult } from './task.js'
 import { blockLength } from './tree-hash.js'
 import { addWrite, Growth, writeAll, type Write } from './write.js'
 
-/** What the engine needs of an image writer: the contract is in src/formats/driver.ts, which the engine may not import. */
+/**
+ * What the engine needs of an image writer: the contract is in src/formats/driver.ts, which the engine may not import.
+ */
 export interface CopyTarget {
   readonly capacity: number
   readonly grain: number
   readonly packedUnit?: Packing
   readonly placeZeros?: boolean
-  place(offset: number, length: number): { readonly store: ByteStore; readonly position: number; readonly length: number }
+  place(
+    offset: number,
+    length: number,
+  ): { readonly store: ByteStore; readonly position: number; readonly length: number }
   placePacked?(offset: number, storedLength: number): { readonly store: ByteStore; readonly position: number }
   zero(offset: number, length: number): void
 }
@@ -29,11 +34,19 @@ export interface CopyOptions {
   readonly base?: BlockSource
   /** Worker threads for compression and decompression; 0: none. Default: one a core, at most 8. */
   readonly threads?: number
-  /** Runs of zeros shorter than this are written as data (bytes, a power of two); 0: zeros are written too. Default: the target's grain, at least 64 KiB. */
+  /**
+   * Runs of zeros shorter than this are written as data (bytes, a power of two); 0: zeros are written too. Default: the
+   * target's grain, at least 64 KiB.
+   */
   readonly sparse?: number
-  /** Reads what the source cannot (bad sectors of a disk): a chunk that fails with E_READ is taken from here as a whole. */
+  /**
+   * Reads what the source cannot (bad sectors of a disk): a chunk that fails with E_READ is taken from here as a whole.
+   */
   readonly salvage?: Salvage
-  /** Whether blocks may be shared with the source's file (reflink) where the filesystem can; default yes. A disk never can. */
+  /**
+   * Whether blocks may be shared with the source's file (reflink) where the filesystem can; default yes. A disk never
+   * can.
+   */
   readonly share?: boolean
   /** Is given digests of what was read, so that the source need not be read a second time for them. */
   readonly digests?: BlockDigests
@@ -49,7 +62,10 @@ export interface Salvage {
 
 /** Takes digests of blocks of docs/tree-hash.md while they go by. */
 export interface BlockDigests {
-  /** The ranges, within the chunk of `length` bytes at `offset`, whose digests are wanted: each at most a block long. Chunks begin and end at multiples of a block, but for the disk's end. */
+  /**
+   * The ranges, within the chunk of `length` bytes at `offset`, whose digests are wanted: each at most a block long.
+   * Chunks begin and end at multiples of a block, but for the disk's end.
+   */
   ranges(offset: number, length: number): readonly { readonly at: number; readonly length: number }[]
   /** The digests of those ranges. Chunks come in ascending order; one that is left out is zero. */
   add(offset: number, length: number, digests: readonly Uint8Array[]): void
@@ -69,7 +85,8 @@ const plainLanes = 4
 const smallDisk = 4 * mebibyte
 
 /**
- * Moves the content of a disk into a new image: reads and scans several chunks at once, places them in order (so that the same input
+ * Moves the content of a disk into a new image: reads and scans several chunks at once, places them in order (so that
+ * the same input
  * gives the same file), and writes them as soon as they are placed. The caller calls the writer's `finish` afterwards.
  * @throws ImageError; aborted E_ABORTED when the signal fires. Nothing is in flight when it throws.
  */
@@ -77,24 +94,48 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
   const { source, target, base, signal } = options
   const sparse = options.sparse ?? Math.max(target.grain, 65536)
   const zeros = target.placeZeros === true || sparse === 0
-  const align = Math.max(target.grain, 65536, target.packedUnit?.length ?? 0, options.digests === undefined ? 0 : blockLength)
+  const align = Math.max(
+    target.grain,
+    65536,
+    target.packedUnit?.length ?? 0,
+    options.digests === undefined ? 0 : blockLength,
+  )
   const chunkLength = Math.max(mebibyte, align)
-  const plan = new Plan(source, { capacity: Math.max(source.capacity, base === undefined ? 0 : target.capacity), chunkLength, align, zeros, ...(base === undefined ? {} : { base }) })
+  const plan = new Plan(source, {
+    capacity: Math.max(source.capacity, base === undefined ? 0 : target.capacity),
+    chunkLength,
+    align,
+    zeros,
+    ...(base === undefined ? {} : { base }),
+  })
   const threads = options.threads ?? (source.capacity <= smallDisk ? 0 : defaultThreads())
   await using pool = new TaskPool(threads)
   const lanes = target.packedUnit === undefined ? Math.max(plainLanes, threads + 2) : 2 * threads + 2
-  const mover = new Mover(options, { unit: zeros ? 0 : base === undefined ? Math.max(sparse, target.grain) : target.grain, chunkLength, pool })
+  const mover = new Mover(options, {
+    unit: zeros ? 0 : base === undefined ? Math.max(sparse, target.grain) : target.grain,
+    chunkLength,
+    pool,
+  })
   const slots = makeSlots(lanes, chunkLength, base !== undefined)
   // What is shared is not seen, and a disk's bad sectors are not shared.
   const seen = options.digests !== undefined || options.salvage !== undefined
-  const sharing = options.share !== false && base === undefined && !zeros && !seen && target.packedUnit === undefined ? new Sharing(source) : undefined
-  const next = (): Chunk | Shareable | undefined => (sharing?.usable === true ? plan.nextShareable(sharing.unit) : undefined) ?? plan.next()
-  await runLanes(lanes, next, async (item, lane, ticket) => {
-    const slot = slots[lane]
-    if (slot === undefined) throw new RangeError(`no buffer for lane ${lane}`)
-    if ('content' in item) await mover.move(item, slot, ticket)
-    else await mover.share(item, slot, ticket, sharing)
-  }, signal)
+  const sharing =
+    options.share !== false && base === undefined && !zeros && !seen && target.packedUnit === undefined
+      ? new Sharing(source)
+      : undefined
+  const next = (): Chunk | Shareable | undefined =>
+    (sharing?.usable === true ? plan.nextShareable(sharing.unit) : undefined) ?? plan.next()
+  await runLanes(
+    lanes,
+    next,
+    async (item, lane, ticket) => {
+      const slot = slots[lane]
+      if (slot === undefined) throw new RangeError(`no buffer for lane ${lane}`)
+      if ('content' in item) await mover.move(item, slot, ticket)
+      else await mover.share(item, slot, ticket, sharing)
+    },
+    signal,
+  )
   mover.finish()
   return { bytesRead: mover.bytesRead, bytesWritten: mover.bytesWritten }
 }
@@ -119,10 +160,20 @@ class Mover {
   async move(chunk: Chunk, slot: Slot, ticket: Ticket): Promise<void> {
     const { source, target, base, digests } = this.#options
     // The last chunk is padded with zeros to the target's unit: a format may round the disk up.
-    const length = Math.min(roundUp(chunk.length, Math.max(target.grain, target.packedUnit?.length ?? 1)), target.capacity - chunk.offset)
-    const below = chunk.base === undefined || base === undefined ? {} : { base: await prefill(chunk.base, base, chunk.offset, slot.bytes.subarray(slot.half)) }
+    const length = Math.min(
+      roundUp(chunk.length, Math.max(target.grain, target.packedUnit?.length ?? 1)),
+      target.capacity - chunk.offset,
+    )
+    const below =
+      chunk.base === undefined || base === undefined
+        ? {}
+        : { base: await prefill(chunk.base, base, chunk.offset, slot.bytes.subarray(slot.half)) }
     const task = (content: Pick<Task, 'pieces' | 'present'>): Task => ({
-      mode: 'scan', unit: this.#unit, length, ...content, ...below,
+      mode: 'scan',
+      unit: this.#unit,
+      length,
+      ...content,
+      ...below,
       ...(target.packedUnit === undefined ? {} : { packing: target.packedUnit }),
       ...(digests === undefined ? {} : { digests: digests.ranges(chunk.offset, chunk.length) }),
     })
@@ -136,7 +187,12 @@ class Mover {
     this.#report(chunk.next)
   }
 
-  async #scanned(chunk: Chunk, slot: Slot, task: (content: Pick<Task, 'pieces' | 'present'>) => Task, source: BlockSource): Promise<TaskResult> {
+  async #scanned(
+    chunk: Chunk,
+    slot: Slot,
+    task: (content: Pick<Task, 'pieces' | 'present'>) => Task,
+    source: BlockSource,
+  ): Promise<TaskResult> {
     try {
       return await this.#pool.run(task(await prefill(chunk.content, source, chunk.offset, slot.bytes)), slot)
     } catch (error) {
@@ -165,7 +221,12 @@ class Mover {
     this.bytesRead += run.length
   }
 
-  async #copyPlaced(run: Shareable, start: number, placed: { store: ByteStore; position: number; length: number }, slot: Slot): Promise<void> {
+  async #copyPlaced(
+    run: Shareable,
+    start: number,
+    placed: { store: ByteStore; position: number; length: number },
+    slot: Slot,
+  ): Promise<void> {
     for (let done = 0; done < placed.length; done += this.#chunkLength) {
       const length = Math.min(this.#chunkLength, placed.length - done)
       const bytes = slot.bytes.subarray(0, length)
@@ -191,7 +252,8 @@ class Mover {
       } else {
         for (let done = 0; done < run.length;) {
           const placed = target.place(offset + run.at + done, run.length - done)
-          if (placed.length <= 0 || placed.length > run.length - done) throw new RangeError(`the writer placed ${placed.length} of ${run.length - done} bytes`)
+          if (placed.length <= 0 || placed.length > run.length - done)
+            throw new RangeError(`the writer placed ${placed.length} of ${run.length - done} bytes`)
           this.#add(writes, placed.store, placed.position, run.at + done, placed.length)
           done += placed.length
         }
@@ -209,12 +271,24 @@ class Mover {
   #report(offset: number): void {
     if (offset <= this.#done) return
     this.#done = offset
-    this.#options.onProgress?.({ phase: 'copy', done: Math.min(offset, this.#options.source.capacity), total: this.#options.source.capacity })
+    this.#options.onProgress?.({
+      phase: 'copy',
+      done: Math.min(offset, this.#options.source.capacity),
+      total: this.#options.source.capacity,
+    })
   }
 }
 
-/** Reads what only this thread can read into the buffer, which lies in shared memory, and tells the task what is there already. */
-export async function prefill(content: Content, source: BlockSource, offset: number, bytes: Uint8Array): Promise<Pick<Task, 'pieces' | 'present'>> {
+/**
+ * Reads what only this thread can read into the buffer, which lies in shared memory, and tells the task what is there
+ * already.
+ */
+export async function prefill(
+  content: Content,
+  source: BlockSource,
+  offset: number,
+  bytes: Uint8Array,
+): Promise<Pick<Task, 'pieces' | 'present'>> {
   const fetches: Promise<void>[] = []
   try {
     for (const piece of content.local) {

@@ -24,7 +24,11 @@ export class UnitBuffers {
 }
 
 /** Zeroes the parts of a buffer that no piece covers. Pieces are in ascending order. */
-export function clearGaps(target: Uint8Array, length: number, covered: readonly { readonly at: number; readonly length: number }[]): void {
+export function clearGaps(
+  target: Uint8Array,
+  length: number,
+  covered: readonly { readonly at: number; readonly length: number }[],
+): void {
   let end = 0
   for (const piece of covered) {
     if (piece.at > end) target.fill(0, end, piece.at)
@@ -99,7 +103,11 @@ function readError(name: string, position: number, cause: unknown): Error {
 }
 
 function truncatedError(name: string, position: number, length: number, done: number): Error {
-  return corrupt('E_TRUNCATED', `${name}: ${length} bytes were to be read at byte ${position}, but the file ends at byte ${position + done}`, {
-    details: { position, length, size: position + done },
-  })
+  return corrupt(
+    'E_TRUNCATED',
+    `${name}: ${length} bytes were to be read at byte ${position}, but the file ends at byte ${position + done}`,
+    {
+      details: { position, length, size: position + done },
+    },
+  )
 }

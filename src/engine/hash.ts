@@ -42,15 +42,28 @@ export async function hashSource(source: BlockSource, options: HashOptions): Pro
   const slots = makeSlots(lanes, blockLength, false)
   const report = (done: number): void => options.onProgress?.({ phase: 'hash', done, total: capacity })
   const digest = tree ? new TreeDigest(capacity) : new PlainDigest(capacity, report, options.signal)
-  await runLanes(lanes, () => plan.next(), async (chunk, lane, ticket) => {
-    const slot = slots[lane]
-    if (slot === undefined) throw new RangeError(`no buffer for lane ${lane}`)
-    const result = await pool.run({ mode: tree ? 'hash' : 'fill', unit: 0, length: chunk.length, ...await prefill(chunk.content, source, chunk.offset, slot.bytes) }, slot)
-    await ticket.turn
-    await digest.add(chunk.offset, slot.bytes.subarray(0, chunk.length), result.digest)
-    ticket.done()
-    if (chunk.next < capacity) report(chunk.next)
-  }, options.signal)
+  await runLanes(
+    lanes,
+    () => plan.next(),
+    async (chunk, lane, ticket) => {
+      const slot = slots[lane]
+      if (slot === undefined) throw new RangeError(`no buffer for lane ${lane}`)
+      const result = await pool.run(
+        {
+          mode: tree ? 'hash' : 'fill',
+          unit: 0,
+          length: chunk.length,
+          ...(await prefill(chunk.content, source, chunk.offset, slot.bytes)),
+        },
+        slot,
+      )
+      await ticket.turn
+      await digest.add(chunk.offset, slot.bytes.subarray(0, chunk.length), result.digest)
+      ticket.done()
+      if (chunk.next < capacity) report(chunk.next)
+    },
+    options.signal,
+  )
   const result = await digest.finish()
   report(capacity)
   return result

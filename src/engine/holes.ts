@@ -2,7 +2,8 @@ import type { ByteStore } from '../block/types.js'
 import { syscalls } from '../sys/syscalls.js'
 
 /**
- * Which parts of a host file are holes, asked from the filesystem (or the store that knows itself) run by run and never read. One object a store: it remembers the
+ * Which parts of a host file are holes, asked from the filesystem (or the store that knows itself) run by run and never
+ * read. One object a store: it remembers the
  * last run, so that walking a file forwards costs one call a run.
  */
 export class HostHoles {
@@ -29,7 +30,10 @@ export class HostHoles {
   #look(position: number): void {
     const system = this.#descriptor === undefined ? undefined : syscalls()
     // Past the end there is nothing, not even a hole: the read will say that the file is too short.
-    const data = system === undefined || this.#descriptor === undefined || position >= this.#size ? undefined : system.nextData(this.#descriptor, position)
+    const data =
+      system === undefined || this.#descriptor === undefined || position >= this.#size
+        ? undefined
+        : system.nextData(this.#descriptor, position)
     this.#start = position
     if (data === undefined || system === undefined || this.#descriptor === undefined) {
       // It cannot be told: everything may be data.

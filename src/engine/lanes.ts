@@ -1,11 +1,16 @@
 import { aborted } from '../errors.js'
 
 /** A chunk's place in the order: `turn` resolves when all chunks before it called their `done`. */
-export interface Ticket { readonly turn: Promise<void>; done(): void }
+export interface Ticket {
+  readonly turn: Promise<void>
+  done(): void
+}
 
 /**
- * Runs several lanes at once: each takes the next item, works on it out of order, waits for its turn, does the ordered part, and goes
- * on out of order. On the first failure, or when the signal aborts, no lane takes a further item; every lane is awaited before the
+ * Runs several lanes at once: each takes the next item, works on it out of order, waits for its turn, does the ordered
+ * part, and goes
+ * on out of order. On the first failure, or when the signal aborts, no lane takes a further item; every lane is awaited
+ * before the
  * failure is thrown, so that nothing is in flight when the caller closes its files.
  */
 export async function runLanes<Item>(
@@ -28,7 +33,9 @@ export async function runLanes<Item>(
         })
         // A lane that fails before it waits for its turn leaves this promise unwatched.
         turn.catch(() => undefined)
-        previous = new Promise((resolve) => { done = resolve })
+        previous = new Promise((resolve) => {
+          done = resolve
+        })
         await work(item, index, { turn, done })
       } catch (error) {
         failure ??= { error }

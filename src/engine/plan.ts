@@ -4,13 +4,27 @@ import { isKnownCodec } from '../codec/index.js'
 import type { Piece } from './chunk.js'
 import { longestRun, SamePlace, Walk } from './walk.js'
 
-/** A piece only the main thread can read: its store has no descriptor, or one that does not take such a piece, or its codec is a plugin's. `fetch`: it need not wait for the bytes. */
-export interface LocalPiece { readonly at: number; readonly length: number; readonly offset: number; readonly fetch?: (target: Uint8Array) => Promise<void> }
+/**
+ * A piece only the main thread can read: its store has no descriptor, or one that does not take such a piece, or its
+ * codec is a plugin's. `fetch`: it need not wait for the bytes.
+ */
+export interface LocalPiece {
+  readonly at: number
+  readonly length: number
+  readonly offset: number
+  readonly fetch?: (target: Uint8Array) => Promise<void>
+}
 
 /** The content of one disk within a chunk. Space that no piece covers is zero. */
-export interface Content { readonly pieces: readonly Piece[]; readonly local: readonly LocalPiece[] }
+export interface Content {
+  readonly pieces: readonly Piece[]
+  readonly local: readonly LocalPiece[]
+}
 
-/** A part of the disk to be moved at once. `next` is the offset up to which the disk is dealt with when this chunk is done. */
+/**
+ * A part of the disk to be moved at once. `next` is the offset up to which the disk is dealt with when this chunk is
+ * done.
+ */
 export interface Chunk {
   readonly offset: number
   readonly length: number
@@ -20,7 +34,13 @@ export interface Chunk {
 }
 
 /** A run of source bytes that may be shared with the target instead of being copied. */
-export interface Shareable { readonly offset: number; readonly length: number; readonly next: number; readonly store: ByteStore; readonly position: number }
+export interface Shareable {
+  readonly offset: number
+  readonly length: number
+  readonly next: number
+  readonly store: ByteStore
+  readonly position: number
+}
 
 export interface PlanOptions {
   /** Bytes of the disk to cover; past a source's end everything is zero. */
@@ -55,7 +75,8 @@ export class Plan {
   }
 
   /**
-   * The next long run of plain data that begins here, to be shared instead of copied; undefined when the next thing is something else.
+   * The next long run of plain data that begins here, to be shared instead of copied; undefined when the next thing is
+   * something else.
    * Offset, position and length are multiples of `unit`, the length at least one chunk.
    */
   nextShareable(unit: number): Shareable | undefined {
@@ -81,7 +102,10 @@ export class Plan {
     this.#offset = end
     const content = collect(this.#walk, start, end)
     return {
-      offset: start, length: end - start, next: end, content,
+      offset: start,
+      length: end - start,
+      next: end,
+      content,
       ...(this.#base === undefined ? {} : { base: collect(this.#base, start, end) }),
     }
   }
@@ -98,7 +122,10 @@ export class Plan {
         this.#offset += run.length
         continue
       }
-      const same = run.kind === 'zero' && base.kind === 'zero' ? Math.min(run.length, base.length) : this.#samePlace.length(run, base)
+      const same =
+        run.kind === 'zero' && base.kind === 'zero'
+          ? Math.min(run.length, base.length)
+          : this.#samePlace.length(run, base)
       if (same === 0) return
       this.#offset += same
     }
@@ -138,18 +165,38 @@ function collect(walk: Walk, start: number, end: number): Content {
     const run = walk.runAt(offset, end - offset)
     const at = offset - start
     if (run.kind !== 'zero') {
-      const { length, store: { fd: descriptor, name, descriptorAlignment = 1 }, position } = run
-      const fits = descriptorAlignment === 1 || (run.kind === 'data' && [position, length, at].every((value) => value % descriptorAlignment === 0))
+      const {
+        length,
+        store: { fd: descriptor, name, descriptorAlignment = 1 },
+        position,
+      } = run
+      const fits =
+        descriptorAlignment === 1 ||
+        (run.kind === 'data' && [position, length, at].every((value) => value % descriptorAlignment === 0))
       if (descriptor === undefined || !fits || (run.kind === 'packed' && !isKnownCodec(run.codec.id))) {
         const { store } = run
-        local.push({ at, length, offset, ...(run.kind === 'packed' || store.fetch === undefined ? {} : { fetch: async (target) => await store.fetch?.(position, target) }) })
-      }
-      else if (run.kind === 'data') pieces.push({ kind: 'data', at, length, descriptor, position, name })
+        local.push({
+          at,
+          length,
+          offset,
+          ...(run.kind === 'packed' || store.fetch === undefined
+            ? {}
+            : { fetch: async (target) => await store.fetch?.(position, target) }),
+        })
+      } else if (run.kind === 'data') pieces.push({ kind: 'data', at, length, descriptor, position, name })
       else {
         pieces.push({
-          kind: 'packed', at, length, descriptor, position, name,
-          storedLength: run.storedLength, codec: run.codec.id,
-          unitOffset: run.unitOffset, unitLength: run.unitLength, within: offset - run.unitOffset,
+          kind: 'packed',
+          at,
+          length,
+          descriptor,
+          position,
+          name,
+          storedLength: run.storedLength,
+          codec: run.codec.id,
+          unitOffset: run.unitOffset,
+          unitLength: run.unitLength,
+          within: offset - run.unitOffset,
         })
       }
     }

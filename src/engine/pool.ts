@@ -7,15 +7,28 @@ import { UnitBuffers } from './fill.js'
 import { prepareTask, runTaskAsync, type Task, type TaskResult } from './task.js'
 import type { WorkerReply, WorkerRequest } from './worker.js'
 
-/** A buffer for one chunk, shared with the workers: `bytes` lie at `start` of `shared`. From `half` on it holds the base's content, if any. */
-export interface Slot { readonly shared: SharedArrayBuffer; readonly start: number; readonly bytes: Uint8Array; readonly half: number }
+/**
+ * A buffer for one chunk, shared with the workers: `bytes` lie at `start` of `shared`. From `half` on it holds the
+ * base's content, if any.
+ */
+export interface Slot {
+  readonly shared: SharedArrayBuffer
+  readonly start: number
+  readonly bytes: Uint8Array
+  readonly half: number
+}
 
 /** Buffers for `count` chunks, each at a page: writing past the page cache needs it. */
 export function makeSlots(count: number, chunkLength: number, withBase: boolean): Slot[] {
   const half = roundUp(chunkLength, memoryPage)
   const length = withBase ? 2 * half : half
   const shared = pageAlignedMemory(count * length)
-  return Array.from({ length: count }, (_, index) => ({ shared, start: index * length, bytes: new Uint8Array(shared, index * length, length), half }))
+  return Array.from({ length: count }, (_, index) => ({
+    shared,
+    start: index * length,
+    bytes: new Uint8Array(shared, index * length, length),
+    half,
+  }))
 }
 
 /** Threads worth having for work bound by the processor. */
@@ -23,10 +36,14 @@ export function defaultThreads(): number {
   return Math.max(1, Math.min(8, os.availableParallelism()))
 }
 
-interface Waiting { resolve(result: TaskResult): void; reject(error: unknown): void }
+interface Waiting {
+  resolve(result: TaskResult): void
+  reject(error: unknown): void
+}
 
 /**
- * Runs tasks. Plain reading and scanning stays in this thread, where the system's own thread pool reads ahead; compression,
+ * Runs tasks. Plain reading and scanning stays in this thread, where the system's own thread pool reads ahead;
+ * compression,
  * decompression and hashing go to worker threads, which are started when the first such task comes.
  */
 export class TaskPool implements AsyncDisposable {
@@ -66,7 +83,8 @@ export class TaskPool implements AsyncDisposable {
   /** The least loaded worker; a new one as long as all are busy and there may be more. */
   #pick(): number {
     let best = 0
-    for (let index = 1; index < this.#workers.length; index++) if ((this.#load[index] ?? 0) < (this.#load[best] ?? 0)) best = index
+    for (let index = 1; index < this.#workers.length; index++)
+      if ((this.#load[index] ?? 0) < (this.#load[best] ?? 0)) best = index
     if (this.#workers.length > 0 && this.#load[best] === 0) return best
     if (this.#workers.length >= this.#threads) return best
     const index = this.#workers.length
@@ -98,5 +116,11 @@ export class TaskPool implements AsyncDisposable {
 }
 
 function isHeavy(task: Task): boolean {
-  return task.mode === 'hash' || (task.digests?.length ?? 0) > 0 || task.packing !== undefined || task.pieces.some((piece) => piece.kind === 'packed') || (task.base?.pieces.some((piece) => piece.kind === 'packed') ?? false)
+  return (
+    task.mode === 'hash' ||
+    (task.digests?.length ?? 0) > 0 ||
+    task.packing !== undefined ||
+    task.pieces.some((piece) => piece.kind === 'packed') ||
+    (task.base?.pieces.some((piece) => piece.kind === 'packed') ?? false)
+  )
 }

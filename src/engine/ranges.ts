@@ -1,5 +1,8 @@
 /** A run of guest bytes. */
-export interface Range { readonly offset: number; readonly length: number }
+export interface Range {
+  readonly offset: number
+  readonly length: number
+}
 
 /** Ranges that were found, counted without bound and listed up to one. */
 export interface RangeSummary {

@@ -5,7 +5,10 @@ import { syscalls } from '../sys/syscalls.js'
 /** Filesystems whose files can share blocks (statfs type): XFS and btrfs. Others would make every try a wasted call. */
 const sharingFilesystems = new Set([0x58465342, 0x9123683e])
 
-/** Sharing blocks between source and target instead of copying them (reflink): the conversion becomes a change of metadata. */
+/**
+ * Sharing blocks between source and target instead of copying them (reflink): the conversion becomes a change of
+ * metadata.
+ */
 export class Sharing {
   /** Positions and lengths that can be shared are multiples of it. */
   readonly unit = 65536
@@ -24,7 +27,8 @@ export class Sharing {
   /** False when the blocks could not be shared; then nothing was changed. */
   share(from: ByteStore, fromPosition: number, length: number, to: ByteStore, toPosition: number): boolean {
     if (!this.#usable || from.fd === undefined || to.fd === undefined) return false
-    if (toPosition % 4096 !== 0 || syscalls()?.cloneRange(from.fd, fromPosition, length, to.fd, toPosition) !== true) this.#usable = false
+    if (toPosition % 4096 !== 0 || syscalls()?.cloneRange(from.fd, fromPosition, length, to.fd, toPosition) !== true)
+      this.#usable = false
     return this.#usable
   }
 }

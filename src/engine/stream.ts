@@ -22,12 +22,18 @@ export interface StreamOptions extends Omit<CopyOptions, 'target'> {
 }
 
 /** Guest bytes that stand at `position` in the image: as they are, or as compressed units of `stored` bytes each. */
-interface Placed { readonly position: number; readonly offset: number; length: number; readonly stored?: number[] }
+interface Placed {
+  readonly position: number
+  readonly offset: number
+  length: number
+  readonly stored?: number[]
+}
 
 const pieceLength = 1024 * 1024
 
 /**
- * Writes an image to something that cannot go back. The first pass only decides where everything goes, so that all tables are known;
+ * Writes an image to something that cannot go back. The first pass only decides where everything goes, so that all
+ * tables are known;
  * the second gives out the bytes in order and reads the source again, which must not change in between.
  * @throws ImageError; aborted E_ABORTED.
  */
@@ -35,9 +41,10 @@ export async function stream(options: StreamOptions): Promise<CopyResult> {
   const { layout, output, ...rest } = options
   const store = new MemoryStore(undefined, 'the layout', 512)
   const target = layout(store)
-  const placed = target.sequential === true
-    ? [{ position: 0, offset: 0, length: target.capacity }]
-    : await recordLayout(rest, target, store)
+  const placed =
+    target.sequential === true
+      ? [{ position: 0, offset: 0, length: target.capacity }]
+      : await recordLayout(rest, target, store)
   const outlet = new Outlet(store, output, options)
   await emit(options, target, placed, outlet)
   await outlet.skipTo(store.size)
@@ -45,7 +52,11 @@ export async function stream(options: StreamOptions): Promise<CopyResult> {
 }
 
 /** The first pass: the writer decides, nothing is moved. */
-async function recordLayout(options: Omit<CopyOptions, 'target'>, target: StreamTarget, store: MemoryStore): Promise<Placed[]> {
+async function recordLayout(
+  options: Omit<CopyOptions, 'target'>,
+  target: StreamTarget,
+  store: MemoryStore,
+): Promise<Placed[]> {
   const placed: Placed[] = []
   const nowhere = new CountingStore()
   const recorder: CopyTarget = {
@@ -60,7 +71,8 @@ async function recordLayout(options: Omit<CopyOptions, 'target'>, target: Stream
       return { store: nowhere, position: at.position, length: at.length }
     },
     placePacked(offset, storedLength) {
-      if (target.placePacked === undefined || target.packedUnit === undefined) throw new TypeError('the writer offers a packed unit and no placePacked')
+      if (target.placePacked === undefined || target.packedUnit === undefined)
+        throw new TypeError('the writer offers a packed unit and no placePacked')
       const at = target.placePacked(offset, storedLength)
       record(placed, offset, at.position, target.packedUnit.length, storedLength)
       store.grown(at.position + storedLength)
@@ -82,7 +94,12 @@ function record(placed: Placed[], offset: number, position: number, length: numb
     else placed.push({ position, offset, length })
     return
   }
-  if (follows && last.stored !== undefined && last.length < pieceLength && last.position + sum(last.stored) === position) {
+  if (
+    follows &&
+    last.stored !== undefined &&
+    last.length < pieceLength &&
+    last.position + sum(last.stored) === position
+  ) {
     last.stored.push(stored)
     last.length += length
   } else placed.push({ position, offset, length, stored: [stored] })
@@ -93,7 +110,12 @@ function sum(values: readonly number[]): number {
 }
 
 /** The second pass: fetches the placed bytes several at once, and gives them out in order. */
-async function emit(options: StreamOptions, target: StreamTarget, placed: readonly Placed[], outlet: Outlet): Promise<void> {
+async function emit(
+  options: StreamOptions,
+  target: StreamTarget,
+  placed: readonly Placed[],
+  outlet: Outlet,
+): Promise<void> {
   const { source, signal } = options
   const threads = options.threads ?? defaultThreads()
   await using pool = new TaskPool(threads)
@@ -101,15 +123,20 @@ async function emit(options: StreamOptions, target: StreamTarget, placed: readon
   const slots = makeSlots(Math.max(4, threads + 2), bufferLength, false)
   const contents = new ContentReader(source, Math.max(source.capacity, target.capacity))
   const pieces = cut(placed)
-  await runLanes(slots.length, () => pieces.next().value ?? undefined, async (piece, lane, ticket) => {
-    const slot = slots[lane]
-    if (slot === undefined) throw new RangeError(`no buffer for lane ${lane}`)
-    const bytes = await fetch(source, contents, piece, slot, target, pool)
-    await ticket.turn
-    await outlet.skipTo(piece.position)
-    await outlet.give(bytes, piece.length)
-    ticket.done()
-  }, signal)
+  await runLanes(
+    slots.length,
+    () => pieces.next().value ?? undefined,
+    async (piece, lane, ticket) => {
+      const slot = slots[lane]
+      if (slot === undefined) throw new RangeError(`no buffer for lane ${lane}`)
+      const bytes = await fetch(source, contents, piece, slot, target, pool)
+      await ticket.turn
+      await outlet.skipTo(piece.position)
+      await outlet.give(bytes, piece.length)
+      ticket.done()
+    },
+    signal,
+  )
 }
 
 function* cut(placed: readonly Placed[]): Generator<Placed, undefined> {
@@ -117,7 +144,11 @@ function* cut(placed: readonly Placed[]): Generator<Placed, undefined> {
     if (run.stored !== undefined) yield run
     else {
       for (let done = 0; done < run.length; done += pieceLength) {
-        yield { position: run.position + done, offset: run.offset + done, length: Math.min(pieceLength, run.length - done) }
+        yield {
+          position: run.position + done,
+          offset: run.offset + done,
+          length: Math.min(pieceLength, run.length - done),
+        }
       }
     }
   }
@@ -125,12 +156,29 @@ function* cut(placed: readonly Placed[]): Generator<Placed, undefined> {
 }
 
 /** The bytes of a piece as they stand in the image. */
-async function fetch(source: BlockSource, contents: ContentReader, piece: Placed, slot: Slot, target: StreamTarget, pool: TaskPool): Promise<Uint8Array> {
+async function fetch(
+  source: BlockSource,
+  contents: ContentReader,
+  piece: Placed,
+  slot: Slot,
+  target: StreamTarget,
+  pool: TaskPool,
+): Promise<Uint8Array> {
   const { pieces, present } = await prefill(contents.at(piece.offset, piece.length), source, piece.offset, slot.bytes)
   const packing = piece.stored === undefined ? undefined : target.packedUnit
-  const result = await pool.run({ mode: 'scan', unit: packing?.length ?? 0, length: piece.length, pieces, present, ...(packing === undefined ? {} : { packing }) }, slot)
+  const result = await pool.run(
+    {
+      mode: 'scan',
+      unit: packing?.length ?? 0,
+      length: piece.length,
+      pieces,
+      present,
+      ...(packing === undefined ? {} : { packing }),
+    },
+    slot,
+  )
   if (piece.stored === undefined) return slot.bytes.subarray(0, piece.length)
-  const lengths = result.runs.map((run) => run.kind === 'packed' ? run.storedLength : -1)
+  const lengths = result.runs.map((run) => (run.kind === 'packed' ? run.storedLength : -1))
   if (lengths.length !== piece.stored.length || lengths.some((length, index) => length !== piece.stored?.[index])) {
     throw new Error(`the content at guest offset ${piece.offset} changed while it was being read`)
   }
@@ -146,7 +194,11 @@ class Outlet {
   readonly #options: Pick<StreamOptions, 'onProgress' | 'signal'>
   readonly #gap = new Uint8Array(pieceLength)
 
-  constructor(store: MemoryStore, output: (bytes: Uint8Array) => Promise<void>, options: Pick<StreamOptions, 'onProgress' | 'signal'>) {
+  constructor(
+    store: MemoryStore,
+    output: (bytes: Uint8Array) => Promise<void>,
+    options: Pick<StreamOptions, 'onProgress' | 'signal'>,
+  ) {
     this.#store = store
     this.#output = output
     this.#options = options

@@ -4,7 +4,11 @@ import { blockDigest } from './tree-hash.js'
 import { clearGaps, fillAsync, fillSync, type UnitBuffers } from './fill.js'
 
 /** Compression asked for: the unit's guest bytes, the codec and its level. */
-export interface Packing { readonly length: number; readonly codec: string; readonly level?: number }
+export interface Packing {
+  readonly length: number
+  readonly codec: string
+  readonly level?: number
+}
 
 /** The work on one chunk, as plain data: the same in the main thread and in a worker. */
 export interface Task {
@@ -13,9 +17,13 @@ export interface Task {
   /** Ranges already in the buffer, which must not be cleared. */
   readonly present: readonly { readonly at: number; readonly length: number }[]
   /** Set when the chunk is held against a second disk, in the second half of the buffer. */
-  readonly base?: { readonly pieces: readonly Piece[]; readonly present: readonly { readonly at: number; readonly length: number }[] }
+  readonly base?: {
+    readonly pieces: readonly Piece[]
+    readonly present: readonly { readonly at: number; readonly length: number }[]
+  }
   /**
-   * `scan`: find the runs worth writing, in units of `unit` bytes; `compare`: find the first difference to the base, and with a `unit` all units that differ;
+   * `scan`: find the runs worth writing, in units of `unit` bytes; `compare`: find the first difference to the base,
+   * and with a `unit` all units that differ;
    * `hash`: the digest of a block of the tree; `fill`: only fetch the content.
    */
   readonly mode: 'scan' | 'compare' | 'hash' | 'fill'
@@ -47,7 +55,9 @@ export async function prepareTask(task: Pick<Task, 'pieces' | 'base' | 'packing'
   for (const id of ids) await prepareCodec(id)
 }
 
-/** Does the task with blocking reads. `buffer` holds the chunk, and behind `half` bytes the base's. @throws ImageError */
+/**
+ * Does the task with blocking reads. `buffer` holds the chunk, and behind `half` bytes the base's. @throws ImageError
+ */
 export function runTaskSync(task: Task, buffer: Uint8Array, half: number, buffers: UnitBuffers): TaskResult {
   const bytes = buffer.subarray(0, task.length)
   clear(bytes, task)
@@ -62,7 +72,12 @@ export function runTaskSync(task: Task, buffer: Uint8Array, half: number, buffer
 }
 
 /** Does the task with reads that do not block this thread. @throws ImageError */
-export async function runTaskAsync(task: Task, buffer: Uint8Array, half: number, buffers: UnitBuffers): Promise<TaskResult> {
+export async function runTaskAsync(
+  task: Task,
+  buffer: Uint8Array,
+  half: number,
+  buffers: UnitBuffers,
+): Promise<TaskResult> {
   const bytes = buffer.subarray(0, task.length)
   clear(bytes, task)
   await fillAsync(task.pieces, bytes, buffers)
@@ -76,7 +91,8 @@ export async function runTaskAsync(task: Task, buffer: Uint8Array, half: number,
 }
 
 function clear(bytes: Uint8Array, content: Pick<Task, 'length' | 'pieces' | 'present'>): void {
-  const covered = content.present.length === 0 ? content.pieces : [...content.pieces, ...content.present].sort((a, b) => a.at - b.at)
+  const covered =
+    content.present.length === 0 ? content.pieces : [...content.pieces, ...content.present].sort((a, b) => a.at - b.at)
   clearGaps(bytes, content.length, covered)
 }
 
@@ -91,17 +107,22 @@ function judge(task: Task, bytes: Uint8Array, base: Uint8Array | undefined): Tas
   // Before packing, which puts the compressed bytes in place of the plain ones.
   const digests = task.digests?.map(({ at, length }) => blockDigest(bytes.subarray(at, at + length)))
   const runs = scanChunk(bytes, task.length, task.unit, base)
-  return { runs: task.packing === undefined ? runs : pack(runs, bytes, task.packing), ...(digests === undefined ? {} : { digests }) }
+  return {
+    runs: task.packing === undefined ? runs : pack(runs, bytes, task.packing),
+    ...(digests === undefined ? {} : { digests }),
+  }
 }
 
 /**
- * Compresses the units of the data runs in place. The stored bytes are put one behind the other from the start of the buffer, where
- * the units they came from stood: neighbours can then be written at once. A unit that does not get smaller stays as it is.
+ * Compresses the units of the data runs in place. The stored bytes are put one behind the other from the start of the
+ * buffer, where
+ * the units they came from stood: neighbours can then be written at once. A unit that does not get smaller stays as it
+ * is.
  */
 function pack(runs: readonly Run[], bytes: Uint8Array, packing: Packing): Run[] {
   const key = `${packing.codec}:${packing.level ?? ''}`
   let compress = compressors.get(key)
-  if (compress === undefined) compressors.set(key, compress = compressorFor(packing.codec, packing.level))
+  if (compress === undefined) compressors.set(key, (compress = compressorFor(packing.codec, packing.level)))
   const result: Run[] = []
   let free = 0
   for (const run of runs) {
@@ -111,11 +132,13 @@ function pack(runs: readonly Run[], bytes: Uint8Array, packing: Packing): Run[] 
     }
     for (let at = run.at; at < run.at + run.length; at += packing.length) {
       const length = Math.min(packing.length, run.at + run.length - at)
-      // A unit cut short by the end of the disk is compressed with the zeros that follow it in the format: the caller pads chunks.
+      // A unit cut short by the end of the disk is compressed with the zeros that follow it in the format: the caller
+      // pads chunks.
       const packed = length === packing.length ? compress(bytes.subarray(at, at + length)) : undefined
       if (packed === undefined) {
         const last = result.at(-1)
-        if (last?.kind === 'data' && last.at + last.length === at) result[result.length - 1] = { kind: 'data', at: last.at, length: last.length + length }
+        if (last?.kind === 'data' && last.at + last.length === at)
+          result[result.length - 1] = { kind: 'data', at: last.at, length: last.length + length }
         else result.push({ kind: 'data', at, length })
         free = at + length
       } else {

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { isZero } from '../binary/zero.js'
 
 /**
- * The digest `tree1` (docs/tree-hash.md): the Merkle Tree Hash of RFC 6962, section 2.1, with SHA-256, over the disk cut into leaves of
+ * The digest `tree1` (docs/tree-hash.md): the Merkle Tree Hash of RFC 6962, section 2.1, with SHA-256, over the disk
+ * cut into leaves of
  * 64 KiB. Whole subtrees of zeros have known digests, so that holes cost nothing.
  */
 export const leafLength = 65536
@@ -83,7 +84,8 @@ export class TreeHash {
     this.#zerosTo(whole)
     const rest = this.#capacity - whole * blockLength
     let result = this.#last ?? (rest > 0 ? blockDigest(new Uint8Array(rest)) : undefined)
-    for (const { digest } of [...this.#trees].reverse()) result = result === undefined ? digest : nodeDigest(digest, result)
+    for (const { digest } of [...this.#trees].reverse())
+      result = result === undefined ? digest : nodeDigest(digest, result)
     return (result ?? blockDigest(new Uint8Array(0))).subarray(0, digestLength)
   }
 

@@ -4,7 +4,9 @@ import type { BlockSource, ByteStore, Extent } from '../block/types.js'
 import { HostHoles } from './holes.js'
 
 /** A run of a disk as bulk work sees it: holes of the host file are zero, and so is what lies past the disk's end. */
-export type Stretch = { readonly kind: 'zero'; readonly offset: number; readonly length: number } | Extract<Extent, { kind: 'data' | 'packed' }>
+export type Stretch =
+  | { readonly kind: 'zero'; readonly offset: number; readonly length: number }
+  | Extract<Extent, { kind: 'data' | 'packed' }>
 
 /** Longest run asked of a source at a time: long enough to make skipping cheap, short enough to stay abortable. */
 export const longestRun = 1024 * 1024 * 1024
@@ -24,7 +26,8 @@ export class Walk {
 
   /** The run at `offset`, at most `limit` bytes. */
   runAt(offset: number, limit: number): Stretch {
-    if (offset >= this.#source.capacity) return { kind: 'zero', offset, length: Math.min(limit, this.#capacity - offset) }
+    if (offset >= this.#source.capacity)
+      return { kind: 'zero', offset, length: Math.min(limit, this.#capacity - offset) }
     let extent = this.#extent
     if (extent === undefined || offset < extent.offset || offset >= extent.offset + extent.length) {
       extent = this.#source.extentAt(offset, Math.min(longestRun, this.#source.capacity - offset))
@@ -41,27 +44,47 @@ export class Walk {
       case 'data': {
         const position = extent.position + skipped
         const host = this.#holesOf(extent.store).runAt(position, length)
-        return host.hole ? { kind: 'zero', offset, length: host.length } : { kind: 'data', offset, length: host.length, store: extent.store, position }
+        return host.hole
+          ? { kind: 'zero', offset, length: host.length }
+          : { kind: 'data', offset, length: host.length, store: extent.store, position }
       }
     }
   }
 
   #holesOf(store: ByteStore): HostHoles {
     let holes = this.#holes.get(store)
-    if (holes === undefined) this.#holes.set(store, holes = new HostHoles(store))
+    if (holes === undefined) this.#holes.set(store, (holes = new HostHoles(store)))
     return holes
   }
 }
 
-/** Tells when two runs are the same bytes of the same file, as in two children of one parent: they need not be read to be equal. */
+/**
+ * Tells when two runs are the same bytes of the same file, as in two children of one parent: they need not be read to
+ * be equal.
+ */
 export class SamePlace {
   readonly #files = new Map<ByteStore, string>()
 
-  /** How many bytes from the start of both runs, which begin at the same offset, are the same bytes of one file; 0: unknown. */
+  /**
+   * How many bytes from the start of both runs, which begin at the same offset, are the same bytes of one file; 0:
+   * unknown.
+   */
   length(a: Stretch, b: Stretch): number {
-    if (a.kind === 'zero' || b.kind === 'zero' || a.position !== b.position || this.#file(a.store) !== this.#file(b.store)) return 0
+    if (
+      a.kind === 'zero' ||
+      b.kind === 'zero' ||
+      a.position !== b.position ||
+      this.#file(a.store) !== this.#file(b.store)
+    )
+      return 0
     if (a.kind === 'data' && b.kind === 'data') return Math.min(a.length, b.length)
-    const same = a.kind === 'packed' && b.kind === 'packed' && a.unitOffset === b.unitOffset && a.storedLength === b.storedLength && a.unitLength === b.unitLength && a.codec.id === b.codec.id
+    const same =
+      a.kind === 'packed' &&
+      b.kind === 'packed' &&
+      a.unitOffset === b.unitOffset &&
+      a.storedLength === b.storedLength &&
+      a.unitLength === b.unitLength &&
+      a.codec.id === b.codec.id
     return same ? Math.min(a.length, b.length) : 0
   }
 

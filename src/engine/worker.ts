@@ -4,7 +4,13 @@ import { UnitBuffers } from './fill.js'
 import { prepareTask, runTaskSync, type Task, type TaskResult } from './task.js'
 
 /** What is sent to a worker: the task, and the buffer shared with the main thread. */
-export interface WorkerRequest { readonly id: number; readonly task: Task; readonly buffer: SharedArrayBuffer; readonly start: number; readonly half: number }
+export interface WorkerRequest {
+  readonly id: number
+  readonly task: Task
+  readonly buffer: SharedArrayBuffer
+  readonly start: number
+  readonly half: number
+}
 
 export type WorkerReply = { readonly id: number } & ({ readonly result: TaskResult } | { readonly failure: ErrorParts })
 

@@ -6,7 +6,15 @@ import type { FilesystemFamily } from './types.js'
 import { bytesAt } from './volume-reader.js'
 
 /** Apple File System Reference, "Container Superblock" (nx_superblock_t). */
-const superblock = struct('little', 1024, { checksum: u64(0, 'hex'), type: u32(24), magic: ascii(32, 4), blockSize: u32(36), blocks: u64(40), uuid: uuid(72), mostVolumes: u32(180) })
+const superblock = struct('little', 1024, {
+  checksum: u64(0, 'hex'),
+  type: u32(24),
+  magic: ascii(32, 4),
+  blockSize: u32(36),
+  blocks: u64(40),
+  uuid: uuid(72),
+  mostVolumes: u32(180),
+})
 const superblockType = 1
 const volumesStart = 184
 const volumesLimit = 100
@@ -18,27 +26,54 @@ export const apfs: FilesystemFamily = {
     const head = bytesAt(volume, 0, superblock.size)
     if (head === undefined) return []
     const { magic, blockSize, blocks, mostVolumes, type, uuid: id } = superblock.read(head)
-    if (magic !== 'NXSB' || type % 65536 !== superblockType || !isPowerOfTwo(blockSize) || blockSize < 4096 || blockSize > 65536) return []
+    if (
+      magic !== 'NXSB' ||
+      type % 65536 !== superblockType ||
+      !isPowerOfTwo(blockSize) ||
+      blockSize < 4096 ||
+      blockSize > 65536
+    )
+      return []
     const issues = new Issues('APFS')
     const whole = bytesAt(volume, 0, blockSize)
     if (whole === undefined || fletcher64(whole) !== superblock.read(whole).checksum) {
-      issues.list.push({ code: 'E_FS_CHECKSUM', severity: 'error', message: 'the checksum of the APFS container superblock is wrong' })
+      issues.list.push({
+        code: 'E_FS_CHECKSUM',
+        severity: 'error',
+        message: 'the checksum of the APFS container superblock is wrong',
+      })
     }
     const size = blocks * BigInt(blockSize)
     const known = size <= BigInt(Number.MAX_SAFE_INTEGER)
     issues.checkSize(known ? Number(size) : Number.MAX_SAFE_INTEGER, volume.capacity)
     const view = viewOf(head)
-    const volumes = Array.from({ length: volumesLimit }, (_, index) => view.getBigUint64(volumesStart + index * 8, true)).filter((number) => number !== 0n).length
+    const volumes = Array.from({ length: volumesLimit }, (_, index) =>
+      view.getBigUint64(volumesStart + index * 8, true),
+    ).filter((number) => number !== 0n).length
     const text = setUuid(id)
-    return [{
-      type: 'apfs', title: 'APFS', kind: 'filesystem', state: 'unknown', blockSize, issues: issues.list,
-      ...(text === undefined ? {} : { uuid: text }), ...(known ? { size: Number(size) } : {}),
-      facts: [{ name: 'volumes', value: volumes, unit: 'count' }, { name: 'mostVolumes', value: mostVolumes, unit: 'count' }],
-    }]
+    return [
+      {
+        type: 'apfs',
+        title: 'APFS',
+        kind: 'filesystem',
+        state: 'unknown',
+        blockSize,
+        issues: issues.list,
+        ...(text === undefined ? {} : { uuid: text }),
+        ...(known ? { size: Number(size) } : {}),
+        facts: [
+          { name: 'volumes', value: volumes, unit: 'count' },
+          { name: 'mostVolumes', value: mostVolumes, unit: 'count' },
+        ],
+      },
+    ]
   },
 }
 
-/** Fletcher's checksum of 64 bits over a block without its first eight bytes ("Object Checksum"). Sums stay below 2^53 for blocks of 64 KiB. */
+/**
+ * Fletcher's checksum of 64 bits over a block without its first eight bytes ("Object Checksum"). Sums stay below 2^53
+ * for blocks of 64 KiB.
+ */
 function fletcher64(block: Uint8Array): bigint {
   const modulus = 0xffffffff
   const view = viewOf(block)
@@ -48,7 +83,7 @@ function fletcher64(block: Uint8Array): bigint {
     low = (low + view.getUint32(at, true)) % modulus
     high = (high + low) % modulus
   }
-  const first = modulus - (low + high) % modulus
-  const second = modulus - (low + first) % modulus
+  const first = modulus - ((low + high) % modulus)
+  const second = modulus - ((low + first) % modulus)
   return BigInt(second) * 2n ** 32n + BigInt(first)
 }

@@ -7,7 +7,19 @@ import { bytesAt } from './volume-reader.js'
 
 const superblockPosition = 1024
 /** Linux, fs/erofs/erofs_fs.h, struct erofs_super_block. */
-const superblock = struct('little', 128, { magic: u32(0, 'hex'), checksum: u32(4, 'hex'), compatible: u32(8), blockShift: u8(12), rootInode: u16(14), inodes: u64(16), built: u64(24), blocks: u32(36), uuid: uuid(48), label: bytes(64, 16), incompatible: u32(80) })
+const superblock = struct('little', 128, {
+  magic: u32(0, 'hex'),
+  checksum: u32(4, 'hex'),
+  compatible: u32(8),
+  blockShift: u8(12),
+  rootInode: u16(14),
+  inodes: u64(16),
+  built: u64(24),
+  blocks: u32(36),
+  uuid: uuid(48),
+  label: bytes(64, 16),
+  incompatible: u32(80),
+})
 const magic = 0xe0f5e1e2
 
 export const erofs: FilesystemFamily = {
@@ -22,16 +34,35 @@ export const erofs: FilesystemFamily = {
     const id = setUuid(values.uuid)
     const time = timeText(Number(values.built % 2n ** 40n))
     const found = readOnlyImage(volume, {
-      type: 'erofs', title: 'EROFS', blockSize, size: BigInt(values.blocks) * BigInt(blockSize),
-      ...(text === undefined ? {} : { label: text }), ...(id === undefined ? {} : { uuid: id }),
+      type: 'erofs',
+      title: 'EROFS',
+      blockSize,
+      size: BigInt(values.blocks) * BigInt(blockSize),
+      ...(text === undefined ? {} : { label: text }),
+      ...(id === undefined ? {} : { uuid: id }),
       facts: [
         { name: 'inodes', value: values.inodes, unit: 'count' },
         ...(time === undefined ? [] : [{ name: 'built', value: time }]),
       ],
     })
     // Blocks of 512 bytes leave nothing to check behind the superblock's place.
-    const checked = values.compatible % 2 === 1 && blockSize > superblockPosition ? bytesAt(volume, superblockPosition, blockSize - superblockPosition) : undefined
-    const holds = checked === undefined || 0xffffffff - crc32c(superblock.without('checksum', checked, checked.length)) === values.checksum
-    return [holds ? found : { ...found, issues: [...found.issues, { code: 'E_FS_CHECKSUM', severity: 'error', message: 'the checksum of the EROFS superblock is wrong' }] }]
+    const checked =
+      values.compatible % 2 === 1 && blockSize > superblockPosition
+        ? bytesAt(volume, superblockPosition, blockSize - superblockPosition)
+        : undefined
+    const holds =
+      checked === undefined ||
+      0xffffffff - crc32c(superblock.without('checksum', checked, checked.length)) === values.checksum
+    return [
+      holds
+        ? found
+        : {
+            ...found,
+            issues: [
+              ...found.issues,
+              { code: 'E_FS_CHECKSUM', severity: 'error', message: 'the checksum of the EROFS superblock is wrong' },
+            ],
+          },
+    ]
   },
 }

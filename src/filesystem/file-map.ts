@@ -6,7 +6,10 @@ const hole = -1
 /** 128 MiB of them. */
 const maximumPieces = 8 * 1024 * 1024
 
-/** Where the bytes of a file lie in the volume: pieces in ascending order without gaps, some of them holes. Sixteen bytes a piece. */
+/**
+ * Where the bytes of a file lie in the volume: pieces in ascending order without gaps, some of them holes. Sixteen
+ * bytes a piece.
+ */
 export class FileMap {
   #starts = new Float64Array(4)
   #positions = new Float64Array(4)
@@ -23,14 +26,22 @@ export class FileMap {
     return this.#count
   }
 
-  /** Adds `length` bytes at the end, which lie at `position` of the volume; undefined: a hole. @throws ImageError unsupported E_FS_LIMIT: too many pieces. */
+  /**
+   * Adds `length` bytes at the end, which lie at `position` of the volume; undefined: a hole. @throws ImageError
+   * unsupported E_FS_LIMIT: too many pieces.
+   */
   push(length: number, position: number | undefined): void {
     if (length === 0) return
     const last = this.#count - 1
     const lastPosition = this.#positions[last] ?? hole
-    const joins = last >= 0 && (position === undefined ? lastPosition === hole : lastPosition !== hole && lastPosition + this.#length - (this.#starts[last] ?? 0) === position)
+    const joins =
+      last >= 0 &&
+      (position === undefined
+        ? lastPosition === hole
+        : lastPosition !== hole && lastPosition + this.#length - (this.#starts[last] ?? 0) === position)
     if (!joins) {
-      if (this.#count === maximumPieces) throw unsupported('E_FS_LIMIT', `a file lies in more than ${maximumPieces} pieces`)
+      if (this.#count === maximumPieces)
+        throw unsupported('E_FS_LIMIT', `a file lies in more than ${maximumPieces} pieces`)
       if (this.#count === this.#starts.length) {
         this.#starts = grown(this.#starts)
         this.#positions = grown(this.#positions)
@@ -46,7 +57,7 @@ export class FileMap {
   at(offset: number): { readonly length: number; readonly position: number | undefined } {
     const index = this.#find(offset)
     const start = this.#starts[index] ?? 0
-    const end = index + 1 < this.#count ? this.#starts[index + 1] ?? 0 : this.#length
+    const end = index + 1 < this.#count ? (this.#starts[index + 1] ?? 0) : this.#length
     const position = this.#positions[index] ?? hole
     return { length: end - offset, position: position === hole ? undefined : position + offset - start }
   }
@@ -72,7 +83,8 @@ export class FileMap {
     for (let offset = 0; offset < Math.min(end, this.#length);) {
       const { length, position } = this.at(offset)
       const piece = Math.min(length, end - offset)
-      if (position !== undefined) run = run === undefined ? { offset, length: piece } : { offset: run.offset, length: run.length + piece }
+      if (position !== undefined)
+        run = run === undefined ? { offset, length: piece } : { offset: run.offset, length: run.length + piece }
       else if (run !== undefined) {
         yield run
         run = undefined

@@ -18,7 +18,12 @@ export class Issues {
 
   /** Told when the filesystem is larger than its volume. Bytes. */
   checkSize(size: number, volumeSize: number): void {
-    if (size > volumeSize) this.list.push({ code: 'W_FS_TRUNCATED', severity: 'error', message: `the ${this.#title} filesystem has ${size} bytes, and the volume only ${volumeSize}` })
+    if (size > volumeSize)
+      this.list.push({
+        code: 'W_FS_TRUNCATED',
+        severity: 'error',
+        message: `the ${this.#title} filesystem has ${size} bytes, and the volume only ${volumeSize}`,
+      })
   }
 
   /** What `read` gives; undefined, and an issue, when the bytes do not allow it. */
@@ -27,7 +32,8 @@ export class Issues {
       return read()
     } catch (error) {
       if (!isImageError(error)) throw error
-      if (!this.list.some(({ message }) => message === error.message)) this.list.push({ code: error.code, severity: 'error', message: error.message })
+      if (!this.list.some(({ message }) => message === error.message))
+        this.list.push({ code: error.code, severity: 'error', message: error.message })
       return undefined
     }
   }
@@ -41,15 +47,25 @@ export function serialText(serial: number): string {
 
 /**
  * Keeps the map of used blocks from being given where it may not be true.
- * @throws ImageError corrupt E_FS_CORRUPT: larger than its volume; refused E_FS_DIRTY: not left in order, unless that is allowed.
+ * @throws ImageError corrupt E_FS_CORRUPT: larger than its volume; refused E_FS_DIRTY: not left in order, unless that
+ * is allowed.
  */
-export function requireTrustworthy(title: string, { size, volumeSize, state }: { size: number; volumeSize: number; state: FilesystemState }, options: UsedOptions = {}): void {
+export function requireTrustworthy(
+  title: string,
+  { size, volumeSize, state }: { size: number; volumeSize: number; state: FilesystemState },
+  options: UsedOptions = {},
+): void {
   if (size > volumeSize) throw damaged(title, `it has ${size} bytes, and the volume only ${volumeSize}`)
   if (state !== 'clean' && options.allowDirty !== true) throw notClean(title, state)
 }
 
 function notClean(title: string, state: FilesystemState): ImageError {
-  return refused('E_FS_DIRTY', `the ${title} filesystem is ${state === 'unknown' ? 'in an unknown state' : state}: its record of free space may not be true`, {
-    hint: 'Start the system that it belongs to, let it check the filesystem, and shut it down; or copy everything.',
-  })
+  return refused(
+    'E_FS_DIRTY',
+    `the ${title} filesystem is ${state === 'unknown' ? 'in an unknown state' : state}: its record of free ` +
+      'space may not be true',
+    {
+      hint: 'Start the system that it belongs to, let it check the filesystem, and shut it down; or copy everything.',
+    },
+  )
 }

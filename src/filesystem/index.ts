@@ -24,15 +24,11 @@ import { zfs } from './zfs.js'
 
 export { resizedSwap }
 
-/** What holds other volumes, or is spread over several: its mark wins over what an older filesystem left (the sheet's section 14). */
-const containers: readonly FilesystemFamily[] = [
-  luks,
-  bitlocker,
-  lvm2,
-  mdraid,
-  zfs,
-  bcachefs,
-]
+/**
+ * What holds other volumes, or is spread over several: its mark wins over what an older filesystem left (the sheet's
+ * section 14).
+ */
+const containers: readonly FilesystemFamily[] = [luks, bitlocker, lvm2, mdraid, zfs, bcachefs]
 
 /** The others, FAT last: its marks are the weakest. */
 const filesystems: readonly FilesystemFamily[] = [
@@ -57,10 +53,13 @@ const filesystems: readonly FilesystemFamily[] = [
 export const families: readonly FilesystemFamily[] = [...containers, ...filesystems]
 
 /**
- * All that a volume may be, the likeliest first; empty: nothing known. Several are ambiguous: each then has the issue W_FS_AMBIGUOUS, and
- * neither a map of used blocks nor a tree. Reads a bounded part of the volume, and never throws for what it reads there.
+ * All that a volume may be, the likeliest first; empty: nothing known. Several are ambiguous: each then has the issue
+ * W_FS_AMBIGUOUS, and
+ * neither a map of used blocks nor a tree. Reads a bounded part of the volume, and never throws for what it reads
+ * there.
  *
- * Some marks of mdraid and ZFS lie at a volume's end, where they may belong to the last partition: a disk that has a partition table is
+ * Some marks of mdraid and ZFS lie at a volume's end, where they may belong to the last partition: a disk that has a
+ * partition table is
  * no volume, and is not asked.
  */
 export function identifyFilesystems(volume: BlockSource): readonly Filesystem[] {
@@ -78,7 +77,14 @@ function withoutGuesses(found: readonly Filesystem[]): readonly Filesystem[] {
   return found.map((filesystem) => {
     const told: Filesystem = {
       ...filesystem,
-      issues: [...filesystem.issues, { code: 'W_FS_AMBIGUOUS', severity: 'warning', message: `the volume has the marks of several filesystems: ${titles}` }],
+      issues: [
+        ...filesystem.issues,
+        {
+          code: 'W_FS_AMBIGUOUS',
+          severity: 'warning',
+          message: `the volume has the marks of several filesystems: ${titles}`,
+        },
+      ],
     }
     delete told.usedRuns
     delete told.openTree

@@ -10,8 +10,18 @@ const descriptorSize = 2048
 const mostDescriptors = 64
 /** ECMA-119, 8.4 and 8.5; numbers are stored in both byte orders. The second half of a descriptor is not used. */
 const descriptor = struct('little', 1024, {
-  type: u8(0), mark: ascii(1, 5), systemId: ascii(8, 32), bootId: ascii(7, 32), volumeId: bytes(40, 32), blocks: u32(80), escapes: ascii(88, 3), blockSize: u16(128), publisher: ascii(318, 128), application: ascii(574, 128),
-  created: bytes(813, 17), modified: bytes(830, 17),
+  type: u8(0),
+  mark: ascii(1, 5),
+  systemId: ascii(8, 32),
+  bootId: ascii(7, 32),
+  volumeId: bytes(40, 32),
+  blocks: u32(80),
+  escapes: ascii(88, 3),
+  blockSize: u16(128),
+  publisher: ascii(318, 128),
+  application: ascii(574, 128),
+  created: bytes(813, 17),
+  modified: bytes(830, 17),
 })
 const types = { boot: 0, primary: 1, supplementary: 2, end: 255 }
 const jolietEscapes = ['%/@', '%/C', '%/E']
@@ -35,28 +45,47 @@ function describe(volume: BlockSource): Filesystem | undefined {
   }
   const primary = descriptors.find(({ type }) => type === types.primary)
   if (primary === undefined) return undefined
-  const joliet = descriptors.find(({ type, escapes }) => type === types.supplementary && jolietEscapes.includes(escapes))
+  const joliet = descriptors.find(
+    ({ type, escapes }) => type === types.supplementary && jolietEscapes.includes(escapes),
+  )
   const bootable = descriptors.some(({ type, bootId }) => type === types.boot && bootId.startsWith('EL TORITO'))
-  const plain = Buffer.from(primary.volumeId).toString('utf8').replace(/[\0 ]+$/, '')
+  const plain = Buffer.from(primary.volumeId)
+    .toString('utf8')
+    .replace(/[\0 ]+$/, '')
   const label = joliet === undefined ? plain : mergedLabel(plain, joliet.volumeId)
   const date = dateText(primary.modified) ?? dateText(primary.created)
-  const text = (name: string, value: string) => value.trim() === '' ? [] : [{ name, value: value.trim() }]
+  const text = (name: string, value: string) => (value.trim() === '' ? [] : [{ name, value: value.trim() }])
   return readOnlyImage(volume, {
-    type: 'iso9660', title: 'ISO 9660', blockSize: primary.blockSize, size: BigInt(primary.blocks) * BigInt(primary.blockSize),
+    type: 'iso9660',
+    title: 'ISO 9660',
+    blockSize: primary.blockSize,
+    size: BigInt(primary.blocks) * BigInt(primary.blockSize),
     ...(joliet === undefined ? {} : { version: 'Joliet Extension' }),
-    ...(label === '' ? {} : { label }), ...(date === undefined ? {} : { uuid: date }),
-    facts: [{ name: 'bootable', label: 'bootable (El Torito)', value: bootable }, ...text('system', primary.systemId), ...text('publisher', primary.publisher), ...text('application', primary.application)],
+    ...(label === '' ? {} : { label }),
+    ...(date === undefined ? {} : { uuid: date }),
+    facts: [
+      { name: 'bootable', label: 'bootable (El Torito)', value: bootable },
+      ...text('system', primary.systemId),
+      ...text('publisher', primary.publisher),
+      ...text('application', primary.application),
+    ],
   })
 }
 
 /** Joliet has sixteen characters of any kind; those behind them are only in the plain label, when it is the same. */
 function mergedLabel(plain: string, stored: Uint8Array): string {
-  const joliet = Buffer.from(stored).swap16().toString('utf16le').replace(/[\0 ]+$/, '')
-  const same = joliet.length === 16 && plain.length > 16 && Array.from({ length: 16 }, (_, index) => index).every((index) => {
-    const character = joliet.charAt(index)
-    const other = plain.charAt(index)
-    return other === character || other === character.toUpperCase() || other === '_'
-  })
+  const joliet = Buffer.from(stored)
+    .swap16()
+    .toString('utf16le')
+    .replace(/[\0 ]+$/, '')
+  const same =
+    joliet.length === 16 &&
+    plain.length > 16 &&
+    Array.from({ length: 16 }, (_, index) => index).every((index) => {
+      const character = joliet.charAt(index)
+      const other = plain.charAt(index)
+      return other === character || other === character.toUpperCase() || other === '_'
+    })
   return same ? joliet + plain.slice(16) : joliet === '' ? plain : joliet
 }
 

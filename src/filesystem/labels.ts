@@ -1,7 +1,12 @@
-/** The text of a label or a path up to its first NUL; undefined when there is none. Bytes that are no UTF-8 become U+FFFD. */
+/**
+ * The text of a label or a path up to its first NUL; undefined when there is none. Bytes that are no UTF-8 become
+ * U+FFFD.
+ */
 export function utf8Label(bytes: Uint8Array): string | undefined {
   const end = bytes.indexOf(0)
-  const text = Buffer.from(end < 0 ? bytes : bytes.subarray(0, end)).toString('utf8').trimEnd()
+  const text = Buffer.from(end < 0 ? bytes : bytes.subarray(0, end))
+    .toString('utf8')
+    .trimEnd()
   return text === '' ? undefined : text
 }
 

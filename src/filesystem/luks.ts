@@ -7,7 +7,14 @@ import { bytesAt } from './volume-reader.js'
 
 /** LUKS On-Disk Format Specification 1.2.3, section 3. */
 const luks1 = struct('big', 592, {
-  magic: bytes(0, 6), version: u16(6), cipher: ascii(8, 32), mode: ascii(40, 32), hash: ascii(72, 32), payloadOffset: u32(104), keyBytes: u32(108), uuid: ascii(168, 40),
+  magic: bytes(0, 6),
+  version: u16(6),
+  cipher: ascii(8, 32),
+  mode: ascii(40, 32),
+  hash: ascii(72, 32),
+  payloadOffset: u32(104),
+  keyBytes: u32(108),
+  uuid: ascii(168, 40),
 })
 const slotCount = 8
 const slotStart = 208
@@ -15,7 +22,15 @@ const slotSize = 48
 const activeSlot = 0x00ac71f3
 /** LUKS2 On-Disk Format Specification 1.1.1, section 2.1. The area of JSON text follows it. */
 const luks2 = struct('big', 4096, {
-  magic: bytes(0, 6), version: u16(6), headerSize: u64(8), sequence: u64(16), label: bytes(24, 48), algorithm: ascii(72, 32), uuid: ascii(168, 40), position: u64(256), checksum: bytes(448, 64),
+  magic: bytes(0, 6),
+  version: u16(6),
+  headerSize: u64(8),
+  sequence: u64(16),
+  label: bytes(24, 48),
+  algorithm: ascii(72, 32),
+  uuid: ascii(168, 40),
+  position: u64(256),
+  checksum: bytes(448, 64),
 })
 const magics = { first: '4c554b53babe', second: '534b554cbabe' }
 const longestHeader = 4 * 1024 * 1024
@@ -36,9 +51,18 @@ export const luks: FilesystemFamily = {
 function version1(head: Uint8Array): Filesystem {
   const { cipher, mode, hash, payloadOffset, keyBytes, uuid } = luks1.read(head)
   const slot = struct('big', slotSize, { active: u32(0) })
-  const active = Array.from({ length: slotCount }, (_, index) => slot.read(head, slotStart + index * slotSize).active).filter((state) => state === activeSlot).length
+  const active = Array.from(
+    { length: slotCount },
+    (_, index) => slot.read(head, slotStart + index * slotSize).active,
+  ).filter((state) => state === activeSlot).length
   return {
-    type: 'crypto_LUKS', title: 'LUKS 1', kind: 'container', version: '1', state: 'unknown', issues: [], ...(uuid === '' ? {} : { uuid }),
+    type: 'crypto_LUKS',
+    title: 'LUKS 1',
+    kind: 'container',
+    version: '1',
+    state: 'unknown',
+    issues: [],
+    ...(uuid === '' ? {} : { uuid }),
     facts: [
       { name: 'cipher', value: `${cipher}-${mode}` },
       { name: 'keySize', value: keyBytes, unit: 'bytes' },
@@ -57,19 +81,38 @@ function version2(volume: BlockSource): Filesystem[] {
   const issues: FilesystemIssue[] = []
   const size = Number(headerSize)
   const whole = size > luks2.size && size <= longestHeader ? bytesAt(volume, 0, size) : undefined
-  if (whole === undefined) issues.push({ code: 'E_FS_CORRUPT', severity: 'error', message: `the LUKS 2 header is said to have ${headerSize} bytes` })
-  else if (!checksumHolds(whole)) issues.push({ code: 'E_FS_CHECKSUM', severity: 'error', message: 'the checksum of the first LUKS 2 header is wrong; there is a second one behind it' })
-  else if (!isSecond(bytesAt(volume, size, luks2.size))) issues.push({ code: 'W_FS_COPY', severity: 'warning', message: `there is no second LUKS 2 header at byte ${size}` })
-  return [{
-    type: 'crypto_LUKS', title: 'LUKS 2', kind: 'container', version: '2', state: 'unknown', issues,
-    ...(text === undefined ? {} : { label: text }), ...(uuid === '' ? {} : { uuid }),
-    facts: [
-      { name: 'headerSize', value: headerSize, unit: 'bytes' },
-      { name: 'sequence', value: sequence },
-      { name: 'checksumAlgorithm', value: algorithm },
-      ...(whole === undefined ? [] : encryption(whole.subarray(luks2.size))),
-    ],
-  }]
+  if (whole === undefined)
+    issues.push({
+      code: 'E_FS_CORRUPT',
+      severity: 'error',
+      message: `the LUKS 2 header is said to have ${headerSize} bytes`,
+    })
+  else if (!checksumHolds(whole))
+    issues.push({
+      code: 'E_FS_CHECKSUM',
+      severity: 'error',
+      message: 'the checksum of the first LUKS 2 header is wrong; there is a second one behind it',
+    })
+  else if (!isSecond(bytesAt(volume, size, luks2.size)))
+    issues.push({ code: 'W_FS_COPY', severity: 'warning', message: `there is no second LUKS 2 header at byte ${size}` })
+  return [
+    {
+      type: 'crypto_LUKS',
+      title: 'LUKS 2',
+      kind: 'container',
+      version: '2',
+      state: 'unknown',
+      issues,
+      ...(text === undefined ? {} : { label: text }),
+      ...(uuid === '' ? {} : { uuid }),
+      facts: [
+        { name: 'headerSize', value: headerSize, unit: 'bytes' },
+        { name: 'sequence', value: sequence },
+        { name: 'checksumAlgorithm', value: algorithm },
+        ...(whole === undefined ? [] : encryption(whole.subarray(luks2.size))),
+      ],
+    },
+  ]
 }
 
 function isSecond(head: Uint8Array | undefined): boolean {
@@ -80,7 +123,9 @@ function isSecond(head: Uint8Array | undefined): boolean {
 function checksumHolds(whole: Uint8Array): boolean {
   const { algorithm, checksum } = luks2.read(whole)
   if (algorithm !== 'sha256') return true
-  const digest = createHash('sha256').update(luks2.without('checksum', whole, whole.length)).digest()
+  const digest = createHash('sha256')
+    .update(luks2.without('checksum', whole, whole.length))
+    .digest()
   return digest.equals(checksum.subarray(0, digest.length))
 }
 

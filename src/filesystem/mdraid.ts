@@ -8,14 +8,48 @@ import { bytesAt } from './volume-reader.js'
 const magic = 0xa92b4efc
 /** Linux, include/uapi/linux/raid/md_p.h, struct mdp_superblock_1. */
 const version1 = struct('little', 256, {
-  magic: u32(0, 'hex'), major: u32(4), uuid: uuid(16), name: ascii(32, 32), created: u64(64), level: u32(72), chunk: u32(88), disks: u32(92),
-  dataOffset: u64(128), dataSize: u64(136), superOffset: u64(144), device: uuid(168), events: u64(200), checksum: u32(216, 'hex'), maximumDevices: u32(220),
+  magic: u32(0, 'hex'),
+  major: u32(4),
+  uuid: uuid(16),
+  name: ascii(32, 32),
+  created: u64(64),
+  level: u32(72),
+  chunk: u32(88),
+  disks: u32(92),
+  dataOffset: u64(128),
+  dataSize: u64(136),
+  superOffset: u64(144),
+  device: uuid(168),
+  events: u64(200),
+  checksum: u32(216, 'hex'),
+  maximumDevices: u32(220),
 })
 /** The same file, struct mdp_superblock_s (mdp_super_t). */
-const version0 = struct('little', 128, { magic: u32(0, 'hex'), major: u32(4), minor: u32(8), patch: u32(12), uuid0: u32(20), created: u32(24), level: u32(28), disks: u32(40), uuid1: u32(52), uuid2: u32(56), uuid3: u32(60) })
+const version0 = struct('little', 128, {
+  magic: u32(0, 'hex'),
+  major: u32(4),
+  minor: u32(8),
+  patch: u32(12),
+  uuid0: u32(20),
+  created: u32(24),
+  level: u32(28),
+  disks: u32(40),
+  uuid1: u32(52),
+  uuid2: u32(56),
+  uuid3: u32(60),
+})
 const mostDevices = 384
 
-const levels: Readonly<Record<number, string>> = { 0xffffffff: 'linear', 0xfffffffc: 'multipath', 0: 'RAID 0', 1: 'RAID 1', 4: 'RAID 4', 5: 'RAID 5', 6: 'RAID 6', 10: 'RAID 10' }
+const levels: Readonly<Record<number, string>> = {
+  0xffffffff: 'linear',
+  0xfffffffc: 'multipath',
+  0: 'RAID 0',
+  1: 'RAID 1',
+  4: 'RAID 4',
+  5: 'RAID 5',
+  6: 'RAID 6',
+  10: 'RAID 10',
+}
 
 /** Members of Linux software RAID. Two of the four places lie at the volume's end. */
 export const mdraid: FilesystemFamily = {
@@ -23,13 +57,15 @@ export const mdraid: FilesystemFamily = {
   identify: (volume) => {
     const end = volume.capacity
     const places: readonly (readonly [string, number])[] = [
-      ['1.1', 0], ['1.2', 4096], ['1.0', end - end % 4096 - 0x2000],
+      ['1.1', 0],
+      ['1.2', 4096],
+      ['1.0', end - (end % 4096) - 0x2000],
     ]
     for (const [version, position] of places) {
       const found = recent(volume, version, position)
       if (found !== undefined) return [found]
     }
-    return old(volume, end - end % 65536 - 65536)
+    return old(volume, end - (end % 65536) - 65536)
   },
 }
 
@@ -39,7 +75,9 @@ function recent(volume: BlockSource, version: string, position: number): Filesys
   const values = version1.read(bytes)
   // The superblock says where it lies: else it belongs to something else.
   if (values.magic !== magic || values.major !== 1 || values.superOffset !== BigInt(position) / 512n) return undefined
-  const issues: FilesystemIssue[] = checksumHolds(volume, position, values) ? [] : [{ code: 'E_FS_CHECKSUM', severity: 'error', message: 'the checksum of the mdraid superblock is wrong' }]
+  const issues: FilesystemIssue[] = checksumHolds(volume, position, values)
+    ? []
+    : [{ code: 'E_FS_CHECKSUM', severity: 'error', message: 'the checksum of the mdraid superblock is wrong' }]
   const facts: Fact[] = [
     ...common(values.level, values.disks, Number(values.created % 2n ** 40n)),
     { name: 'deviceUuid', label: 'device UUID', value: values.device },
@@ -48,8 +86,15 @@ function recent(volume: BlockSource, version: string, position: number): Filesys
   ]
   const id = setUuid(values.uuid)
   return {
-    type: 'linux_raid_member', title: 'Linux RAID', kind: 'container', version, state: 'unknown', facts, issues,
-    ...(values.name === '' ? {} : { label: values.name }), ...(id === undefined ? {} : { uuid: id }),
+    type: 'linux_raid_member',
+    title: 'Linux RAID',
+    kind: 'container',
+    version,
+    state: 'unknown',
+    facts,
+    issues,
+    ...(values.name === '' ? {} : { label: values.name }),
+    ...(id === undefined ? {} : { uuid: id }),
   }
 }
 
@@ -63,7 +108,11 @@ function common(level: number, disks: number, created: number): Fact[] {
 }
 
 /** The sum of all words, with its own zero, folded to 32 bits. */
-function checksumHolds(volume: BlockSource, position: number, { checksum, maximumDevices }: { readonly checksum: number; readonly maximumDevices: number }): boolean {
+function checksumHolds(
+  volume: BlockSource,
+  position: number,
+  { checksum, maximumDevices }: { readonly checksum: number; readonly maximumDevices: number },
+): boolean {
   const length = version1.size + maximumDevices * 2
   const bytes = maximumDevices > mostDevices ? undefined : bytesAt(volume, position, length)
   if (bytes === undefined) return false
@@ -72,7 +121,7 @@ function checksumHolds(volume: BlockSource, position: number, { checksum, maximu
   let at = 0
   for (; at + 4 <= length; at += 4) sum += view.getUint32(at, true)
   if (at < length) sum += view.getUint16(at, true)
-  return (sum % 2 ** 32 + Math.floor(sum / 2 ** 32)) % 2 ** 32 === checksum
+  return ((sum % 2 ** 32) + Math.floor(sum / 2 ** 32)) % 2 ** 32 === checksum
 }
 
 function old(volume: BlockSource, position: number): Filesystem[] {
@@ -81,9 +130,16 @@ function old(volume: BlockSource, position: number): Filesystem[] {
   const { uuid0, uuid1, uuid2, uuid3, level, disks, created, ...values } = version0.read(bytes)
   if (values.magic !== magic || values.major !== 0 || values.minor !== 90) return []
   const words = [uuid0, uuid1, uuid2, uuid3].map((word) => word.toString(16).padStart(8, '0')).join('')
-  return [{
-    type: 'linux_raid_member', title: 'Linux RAID', kind: 'container', version: `${values.major}.${values.minor}.${values.patch}`, state: 'unknown', issues: [],
-    uuid: words.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5'),
-    facts: common(level, disks, created),
-  }]
+  return [
+    {
+      type: 'linux_raid_member',
+      title: 'Linux RAID',
+      kind: 'container',
+      version: `${values.major}.${values.minor}.${values.patch}`,
+      state: 'unknown',
+      issues: [],
+      uuid: words.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5'),
+      facts: common(level, disks, created),
+    },
+  ]
 }

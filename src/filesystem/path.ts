@@ -13,7 +13,8 @@ export interface Resolved {
 /**
  * The file at a path. Links on the way are followed inside the filesystem only: an absolute one begins at its root.
  * @param followLast whether a link at the end is followed too.
- * @throws ImageError usage E_NOT_FOUND, E_NOT_A_DIRECTORY, E_LINKS; unsupported E_FS_LINK (to another volume); corrupt E_FS_CORRUPT.
+ * @throws ImageError usage E_NOT_FOUND, E_NOT_A_DIRECTORY, E_LINKS; unsupported E_FS_LINK (to another volume); corrupt
+ * E_FS_CORRUPT.
  */
 export function resolvePath(tree: FileTree, path: string, followLast: boolean): Resolved {
   const walked: { readonly name: string; readonly node: FileNode }[] = []
@@ -31,7 +32,8 @@ export function resolvePath(tree: FileTree, path: string, followLast: boolean): 
     const folder = walked.at(-1)?.node ?? tree.root
     if (folder.kind !== 'directory') throw usage('E_NOT_A_DIRECTORY', `${here()} is no folder`)
     const node = tree.find(folder, name)
-    if (node === undefined) throw usage('E_NOT_FOUND', `there is no ${here() === '/' ? '' : here()}/${name} in the filesystem`)
+    if (node === undefined)
+      throw usage('E_NOT_FOUND', `there is no ${here() === '/' ? '' : here()}/${name} in the filesystem`)
     if (node.target === undefined || (rest.length === 0 && !followLast)) {
       walked.push({ name, node })
       continue
@@ -39,7 +41,11 @@ export function resolvePath(tree: FileTree, path: string, followLast: boolean): 
     if (++links > maximumLinks) throw usage('E_LINKS', `${path} leads through more than ${maximumLinks} links`)
     const { target } = node
     if (/^([A-Za-z]:|\\)/.test(target)) {
-      throw unsupported('E_FS_LINK', `${here() === '/' ? '' : here()}/${name} is a link to ${target}, which may be on another volume`, { hint: 'Name the file itself.' })
+      throw unsupported(
+        'E_FS_LINK',
+        `${here() === '/' ? '' : here()}/${name} is a link to ${target}, which may be on another volume`,
+        { hint: 'Name the file itself.' },
+      )
     }
     if (target.startsWith('/')) walked.length = 0
     rest = [...parts(target), ...rest]

@@ -1,6 +1,9 @@
 import type { UnitRun } from './unit-runs.js'
 
-/** Runs of units collected in any order, given back ascending and joined. Sixteen bytes a run; runs that touch the one before cost nothing. */
+/**
+ * Runs of units collected in any order, given back ascending and joined. Sixteen bytes a run; runs that touch the one
+ * before cost nothing.
+ */
 export class RunSet implements Iterable<UnitRun> {
   #firsts = new Float64Array(16)
   #ends = new Float64Array(16)
@@ -33,7 +36,7 @@ export class RunSet implements Iterable<UnitRun> {
     let first = -1
     let end = -1
     for (let at = 0; at < this.#count; at++) {
-      const index = order === undefined ? at : order[at] ?? 0
+      const index = order === undefined ? at : (order[at] ?? 0)
       const start = this.#firsts[index] ?? 0
       const stop = this.#ends[index] ?? 0
       if (first >= 0 && start <= end) {
@@ -49,7 +52,9 @@ export class RunSet implements Iterable<UnitRun> {
 
   #order(): Uint32Array {
     const firsts = this.#firsts
-    return Uint32Array.from({ length: this.#count }, (_, index) => index).sort((left, right) => (firsts[left] ?? 0) - (firsts[right] ?? 0))
+    return Uint32Array.from({ length: this.#count }, (_, index) => index).sort(
+      (left, right) => (firsts[left] ?? 0) - (firsts[right] ?? 0),
+    )
   }
 }
 
@@ -69,7 +74,9 @@ export function* unionRuns(streams: readonly Iterable<UnitRun>[]): Generator<Uni
   let end = -1
   for (;;) {
     let earliest: (typeof heads)[number] | undefined
-    for (const head of heads) if (head.run !== undefined && (earliest?.run === undefined || head.run.first < earliest.run.first)) earliest = head
+    for (const head of heads)
+      if (head.run !== undefined && (earliest?.run === undefined || head.run.first < earliest.run.first))
+        earliest = head
     const run = earliest?.run
     if (earliest === undefined || run === undefined) break
     if (first >= 0 && run.first > end) {

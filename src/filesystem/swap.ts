@@ -11,7 +11,9 @@ const pageSizes = [4096, 8192, 16384, 32768, 65536]
 const markLength = 10
 const headPosition = 1024
 /** Linux, include/linux/swap.h, union swap_header. The byte order is that of the machine. */
-const heads = (['little', 'big'] as const).map((endian) => struct(endian, 44, { version: u32(0), lastPage: u32(4), badPages: u32(8), uuid: uuid(12), label: bytes(28, 16) }))
+const heads = (['little', 'big'] as const).map((endian) =>
+  struct(endian, 44, { version: u32(0), lastPage: u32(4), badPages: u32(8), uuid: uuid(12), label: bytes(28, 16) }),
+)
 /** A system sleeps in it: swsusp, older ones, and uswsusp. */
 const sleeping = ['S1SUSPEND', 'S2SUSPEND', 'ULSUSPEND', 'LINHIB0001']
 
@@ -23,7 +25,12 @@ export const swap: FilesystemFamily = {
       const bytes = bytesAt(volume, page - markLength, markLength)
       if (bytes === undefined) return []
       const mark = Buffer.from(bytes).toString('latin1')
-      const found = mark === 'SWAP-SPACE' ? firstVersion(page) : mark === 'SWAPSPACE2' || isSleeping(mark) ? describe(volume, page, isSleeping(mark)) : undefined
+      const found =
+        mark === 'SWAP-SPACE'
+          ? firstVersion(page)
+          : mark === 'SWAPSPACE2' || isSleeping(mark)
+            ? describe(volume, page, isSleeping(mark))
+            : undefined
       if (found !== undefined) return [found]
     }
     return []
@@ -34,12 +41,19 @@ export const swap: FilesystemFamily = {
  * The head of a swap area of another size, which is all that its size is written in. @param page bytes of its pages.
  * @param size bytes of the area, a multiple of its pages. @returns what is to stand where in the volume.
  */
-export function resizedSwap(volume: BlockSource, page: number, size: number): { readonly position: number; readonly bytes: Uint8Array } {
+export function resizedSwap(
+  volume: BlockSource,
+  page: number,
+  size: number,
+): { readonly position: number; readonly bytes: Uint8Array } {
   const bytes = new Uint8Array(44)
   volume.read(headPosition, bytes)
   const layout = heads.find((each) => each.read(bytes).version === 1)
   if (layout === undefined) throw new RangeError('the volume is no swap area')
-  return { position: headPosition, bytes: layout.write({ ...layout.read(bytes), lastPage: Math.min(size / page - 1, 0xffffffff) }, bytes) }
+  return {
+    position: headPosition,
+    bytes: layout.write({ ...layout.read(bytes), lastPage: Math.min(size / page - 1, 0xffffffff) }, bytes),
+  }
 }
 
 function isSleeping(mark: string): boolean {
@@ -48,12 +62,24 @@ function isSleeping(mark: string): boolean {
 
 /** Before Linux 2.2: the first page is a map of pages, and says no more. */
 function firstVersion(page: number): Filesystem {
-  return { type: 'swap', title: 'swap', kind: 'swap', version: '0', state: 'unknown', blockSize: page, facts: [], issues: [] }
+  return {
+    type: 'swap',
+    title: 'swap',
+    kind: 'swap',
+    version: '0',
+    state: 'unknown',
+    blockSize: page,
+    facts: [],
+    issues: [],
+  }
 }
 
 function describe(volume: BlockSource, page: number, hibernated: boolean): Filesystem | undefined {
   const bytes = bytesAt(volume, headPosition, 44)
-  const head = bytes === undefined ? undefined : heads.map((layout) => layout.read(bytes)).find(({ version, lastPage }) => version === 1 && lastPage > 0)
+  const head =
+    bytes === undefined
+      ? undefined
+      : heads.map((layout) => layout.read(bytes)).find(({ version, lastPage }) => version === 1 && lastPage > 0)
   if (head === undefined) return undefined
   const size = (head.lastPage + 1) * page
   const issues = new Issues('swap')
@@ -62,19 +88,39 @@ function describe(volume: BlockSource, page: number, hibernated: boolean): Files
   const id = setUuid(head.uuid)
   const state = hibernated ? 'hibernated' : 'clean'
   return {
-    type: hibernated ? 'swsuspend' : 'swap', title: 'swap', kind: 'swap', version: '1', state, blockSize: page, size, issues: issues.list,
-    ...(text === undefined ? {} : { label: text }), ...(id === undefined ? {} : { uuid: id }),
-    facts: [{ name: 'pages', value: head.lastPage, unit: 'count' }, { name: 'badPages', value: head.badPages, unit: 'count' }],
+    type: hibernated ? 'swsuspend' : 'swap',
+    title: 'swap',
+    kind: 'swap',
+    version: '1',
+    state,
+    blockSize: page,
+    size,
+    issues: issues.list,
+    ...(text === undefined ? {} : { label: text }),
+    ...(id === undefined ? {} : { uuid: id }),
+    facts: [
+      { name: 'pages', value: head.lastPage, unit: 'count' },
+      { name: 'badPages', value: head.badPages, unit: 'count' },
+    ],
     usedRuns: (options) => usedRuns(volume, { page, size, state }, options),
   }
 }
 
 /** Its content matters only while a system sleeps in it; else it is left out by choice. */
-function usedRuns(volume: BlockSource, { page, size, state }: { page: number; size: number; state: 'clean' | 'hibernated' }, { dropSwap = false, allowDirty = false }: UsedOptions = {}): Run[] {
+function usedRuns(
+  volume: BlockSource,
+  { page, size, state }: { page: number; size: number; state: 'clean' | 'hibernated' },
+  { dropSwap = false, allowDirty = false }: UsedOptions = {},
+): Run[] {
   if (!dropSwap) return [{ offset: 0, length: volume.capacity }]
   if (state === 'hibernated' && !allowDirty) {
-    throw refused('E_FS_DIRTY', 'a system sleeps in the swap area: its memory would be lost', { hint: 'Wake it up and shut it down; or copy everything.' })
+    throw refused('E_FS_DIRTY', 'a system sleeps in the swap area: its memory would be lost', {
+      hint: 'Wake it up and shut it down; or copy everything.',
+    })
   }
   requireTrustworthy('swap', { size, volumeSize: volume.capacity, state: 'clean' })
-  return [{ offset: 0, length: page }, ...(volume.capacity > size ? [{ offset: size, length: volume.capacity - size }] : [])]
+  return [
+    { offset: 0, length: page },
+    ...(volume.capacity > size ? [{ offset: size, length: volume.capacity - size }] : []),
+  ]
 }

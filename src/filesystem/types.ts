@@ -1,11 +1,16 @@
 import type { BlockSource, Fact } from '../block/types.js'
 
-/** Whether a filesystem was left in order. `hibernated`: a system sleeps in it, and its memory belongs to its content. */
+/**
+ * Whether a filesystem was left in order. `hibernated`: a system sleeps in it, and its memory belongs to its content.
+ */
 export type FilesystemState = 'clean' | 'dirty' | 'hibernated' | 'unknown'
 
 /** What a volume holds. A container of other block devices (LUKS, LVM, mdraid …) is told in the same words. */
 export interface Filesystem {
-  /** As blkid names it: `ext4`, `vfat`, `exfat`, `ntfs`, `xfs`, `btrfs`, `swap`, `crypto_LUKS`, `LVM2_member`, `linux_raid_member` … */
+  /**
+   * As blkid names it: `ext4`, `vfat`, `exfat`, `ntfs`, `xfs`, `btrfs`, `swap`, `crypto_LUKS`, `LVM2_member`,
+   * `linux_raid_member` …
+   */
   readonly type: string
   /** For people: `FAT32`, `ext4`, `LUKS 2`. */
   readonly title: string
@@ -28,12 +33,18 @@ export interface Filesystem {
   /** What is odd about it: a bad checksum, larger than its partition (`W_FS_TRUNCATED`) … */
   readonly issues: readonly FilesystemIssue[]
   /**
-   * The map of used blocks: ascending, disjoint runs of volume bytes whose content matters; all else may read as zero. Reaches to the
-   * volume's end: a tail outside the filesystem is in use. Lazy, in bounded memory. Absent where no map is known for the type.
-   * @throws ImageError unsupported E_FS_FEATURE (a feature that is not known), refused E_FS_DIRTY (the map may be stale), corrupt E_FS_CORRUPT: copy everything then.
+   * The map of used blocks: ascending, disjoint runs of volume bytes whose content matters; all else may read as zero.
+   * Reaches to the
+   * volume's end: a tail outside the filesystem is in use. Lazy, in bounded memory. Absent where no map is known for
+   * the type.
+   * @throws ImageError unsupported E_FS_FEATURE (a feature that is not known), refused E_FS_DIRTY (the map may be
+   * stale), corrupt E_FS_CORRUPT: copy everything then.
    */
   usedRuns?(options?: UsedOptions): Iterable<Run>
-  /** The files in it. Absent where the type is not readable. @throws ImageError corrupt E_FS_CORRUPT; unsupported E_FS_FEATURE. */
+  /**
+   * The files in it. Absent where the type is not readable. @throws ImageError corrupt E_FS_CORRUPT; unsupported
+   * E_FS_FEATURE.
+   */
   openTree?(): FileTree
 }
 
@@ -58,8 +69,10 @@ export interface FilesystemIssue {
 }
 
 /**
- * Recognises the filesystems of one family. `sourceEnd`: bytes of the volume. Pure and bounded, whatever the bytes; never throws for
- * what it reads (`read` of the source itself may). More than one match for one volume is ambiguous, and told so by the caller.
+ * Recognises the filesystems of one family. `sourceEnd`: bytes of the volume. Pure and bounded, whatever the bytes;
+ * never throws for
+ * what it reads (`read` of the source itself may). More than one match for one volume is ambiguous, and told so by the
+ * caller.
  */
 export interface FilesystemFamily {
   /** Lower case: `ext`. */
@@ -91,7 +104,10 @@ export interface FileNode {
 }
 
 export interface DirectoryEntry {
-  /** As stored, never `.` or `..`; it may hold anything but `/` and NUL: to be escaped when printed, checked when made on the host. */
+  /**
+   * As stored, never `.` or `..`; it may hold anything but `/` and NUL: to be escaped when printed, checked when made
+   * on the host.
+   */
   readonly name: string
   /** @throws ImageError corrupt E_FS_CORRUPT. */
   open(): FileNode
@@ -106,8 +122,14 @@ export interface FileTree {
   find(directory: FileNode, name: string): FileNode | undefined
   /** In the order of the disk. @throws ImageError corrupt E_FS_CORRUPT; usage E_NOT_A_DIRECTORY. */
   entries(directory: FileNode): Iterable<DirectoryEntry>
-  /** The runs of a file that hold data; between them it reads as zero. Ascending, disjoint, inside its size. @throws ImageError. */
+  /**
+   * The runs of a file that hold data; between them it reads as zero. Ascending, disjoint, inside its size. @throws
+   * ImageError.
+   */
   dataRuns(file: FileNode): Iterable<Run>
-  /** Fills `target` with the content at `offset`; offset + target.length ≤ size. @throws ImageError unsupported E_FS_FEATURE (encrypted, …). */
+  /**
+   * Fills `target` with the content at `offset`; offset + target.length ≤ size. @throws ImageError unsupported
+   * E_FS_FEATURE (encrypted, …).
+   */
   read(file: FileNode, offset: number, target: Uint8Array): void
 }

@@ -13,7 +13,12 @@ const mostDescriptors = 64
 const tag = struct('little', 16, { id: u16(0), location: u32(12) })
 const anchor = struct('little', 32, { length: u32(16), location: u32(20) })
 const primary = struct('little', 512, { volumeId: bytes(24, 32), setId: bytes(72, 128) })
-const logical = struct('little', 512, { volumeId: bytes(84, 128), blockSize: u32(212), revision: u16(240), integrityLocation: u32(436) })
+const logical = struct('little', 512, {
+  volumeId: bytes(84, 128),
+  blockSize: u32(212),
+  revision: u16(240),
+  integrityLocation: u32(436),
+})
 const partition = struct('little', 512, { start: u32(188), length: u32(192) })
 const integrity = struct('little', 88, { type: u32(28), partitions: u32(72), free: u32(80) })
 const ids = { primary: 1, anchor: 2, partition: 5, logical: 6, end: 8, integrity: 9 }
@@ -47,11 +52,18 @@ function isRecognised(volume: BlockSource, blockSize: number): boolean {
 }
 
 /** A descriptor that says of itself where it lies. */
-function descriptorAt(volume: BlockSource, blockSize: number, block: number, id?: number): { readonly id: number; readonly bytes: Uint8Array } | undefined {
+function descriptorAt(
+  volume: BlockSource,
+  blockSize: number,
+  block: number,
+  id?: number,
+): { readonly id: number; readonly bytes: Uint8Array } | undefined {
   const content = bytesAt(volume, block * blockSize, 512)
   if (content === undefined) return undefined
   const head = tag.read(content)
-  return head.location === block && checksumHolds(content) && (id === undefined || head.id === id) ? { id: head.id, bytes: content } : undefined
+  return head.location === block && checksumHolds(content) && (id === undefined || head.id === id)
+    ? { id: head.id, bytes: content }
+    : undefined
 }
 
 /** The fifth byte is the sum of the fifteen others. */
@@ -75,26 +87,45 @@ function describe(volume: BlockSource, blockSize: number): Filesystem | undefine
   const [primaryBytes, logicalBytes, partitionBytes] = [of(ids.primary), of(ids.logical), of(ids.partition)]
   const volumeValues = logicalBytes === undefined ? undefined : logical.read(logicalBytes)
   const part = partitionBytes === undefined ? undefined : partition.read(partitionBytes)
-  const state = volumeValues === undefined ? undefined : descriptorAt(volume, blockSize, volumeValues.integrityLocation, ids.integrity)
-  const label = text(volumeValues?.volumeId) ?? (primaryBytes === undefined ? undefined : text(primary.read(primaryBytes).volumeId))
+  const state =
+    volumeValues === undefined
+      ? undefined
+      : descriptorAt(volume, blockSize, volumeValues.integrityLocation, ids.integrity)
+  const label =
+    text(volumeValues?.volumeId) ?? (primaryBytes === undefined ? undefined : text(primary.read(primaryBytes).volumeId))
   const uuid = primaryBytes === undefined ? undefined : setIdentifier(primary.read(primaryBytes).setId)
   const revision = volumeValues?.revision ?? 0
   const [beside] = iso9660.identify(volume)
   const facts: Fact[] = [
     { name: 'sectorSize', value: blockSize, unit: 'bytes' },
-    ...(beside === undefined ? [] : [{ name: 'beside', value: `ISO 9660${beside.label === undefined ? '' : ` ${beside.label}`}` }]),
+    ...(beside === undefined
+      ? []
+      : [{ name: 'beside', value: `ISO 9660${beside.label === undefined ? '' : ` ${beside.label}`}` }]),
   ]
   // What lies behind the partition (the second anchor) is the volume's end: UDF does not say where that is.
   const end = part === undefined ? 0 : (part.start + part.length) * blockSize
   const image = readOnlyImage(volume, {
-    type: 'udf', title: 'UDF', blockSize: volumeValues?.blockSize ?? blockSize, size: BigInt(end), facts,
-    ...(revision === 0 ? {} : { version: `${revision.toString(16).padStart(3, '0').slice(0, -2)}.${revision.toString(16).padStart(3, '0').slice(-2)}` }),
-    ...(label === undefined ? {} : { label }), ...(uuid === undefined ? {} : { uuid }),
+    type: 'udf',
+    title: 'UDF',
+    blockSize: volumeValues?.blockSize ?? blockSize,
+    size: BigInt(end),
+    facts,
+    ...(revision === 0
+      ? {}
+      : {
+          version: `${revision.toString(16).padStart(3, '0').slice(0, -2)}.${revision.toString(16).padStart(3, '0').slice(-2)}`,
+        }),
+    ...(label === undefined ? {} : { label }),
+    ...(uuid === undefined ? {} : { uuid }),
   })
   if (state === undefined) return { ...image, state: 'unknown' }
   const { type, partitions, free } = integrity.read(state.bytes)
   const freeBytes = partitions === 1 && free !== 0xffffffff ? free * (volumeValues?.blockSize ?? blockSize) : undefined
-  return { ...image, state: type === 1 ? 'clean' : 'dirty', ...(freeBytes === undefined || freeBytes > end ? {} : { free: freeBytes, used: end - freeBytes }) }
+  return {
+    ...image,
+    state: type === 1 ? 'clean' : 'dirty',
+    ...(freeBytes === undefined || freeBytes > end ? {} : { free: freeBytes, used: end - freeBytes }),
+  }
 }
 
 /** OSTA compressed Unicode in a field whose last byte is the length (UDF, 2.1.1 and 2.1.3). */
@@ -109,12 +140,16 @@ function text(field: Uint8Array | undefined): string | undefined {
   if (kind !== 8 && kind !== 16) return undefined
   const view = viewOf(stored)
   let characters = ''
-  for (let at = 1; at + (kind === 16 ? 2 : 1) <= stored.length; at += kind === 16 ? 2 : 1) characters += String.fromCharCode(kind === 16 ? view.getUint16(at) : view.getUint8(at))
+  for (let at = 1; at + (kind === 16 ? 2 : 1) <= stored.length; at += kind === 16 ? 2 : 1)
+    characters += String.fromCharCode(kind === 16 ? view.getUint16(at) : view.getUint8(at))
   const value = characters.replace(/[\0 ]+$/, '')
   return value === '' ? undefined : value
 }
 
-/** The first sixteen characters of the volume set's identifier, made to sixteen hexadecimal digits as libblkid and udftools do. */
+/**
+ * The first sixteen characters of the volume set's identifier, made to sixteen hexadecimal digits as libblkid and
+ * udftools do.
+ */
 function setIdentifier(field: Uint8Array): string | undefined {
   const characters = text(field)
   if (characters === undefined || characters.length < 8) return undefined
@@ -123,6 +158,7 @@ function setIdentifier(field: Uint8Array): string | undefined {
   utf8.copy(padded)
   const digits = /^[0-9a-f]*/i.exec(padded.toString('latin1'))?.[0].length ?? 0
   if (digits < 8) return padded.subarray(0, 8).toString('hex')
-  if (digits < 16) return padded.subarray(0, 8).toString('latin1').toLowerCase() + padded.subarray(8, 12).toString('hex')
+  if (digits < 16)
+    return padded.subarray(0, 8).toString('latin1').toLowerCase() + padded.subarray(8, 12).toString('hex')
   return padded.toString('latin1').toLowerCase()
 }

@@ -11,7 +11,8 @@ const pieceLength = 65536
 
 /**
  * The runs of set bits of a bitmap whose bit 0 is the lowest of its first byte (FAT, NTFS, ext).
- * @param read fills a piece with the bitmap's bytes at an offset. @param units how many bits count; those behind are padding.
+ * @param read fills a piece with the bitmap's bytes at an offset. @param units how many bits count; those behind are
+ * padding.
  */
 export function* bitmapRuns(read: (offset: number, target: Uint8Array) => void, units: number): Generator<UnitRun> {
   const piece = new Uint8Array(Math.min(pieceLength, roundUp(Math.ceil(units / 8), 4)))
@@ -35,7 +36,7 @@ export function* bitmapRuns(read: (offset: number, target: Uint8Array) => void, 
       let rest = byte
       for (let bit = 0; bit < 8; bit++) {
         const used = rest % 2 === 1
-        rest = (rest - rest % 2) / 2
+        rest = (rest - (rest % 2)) / 2
         if (used && start < 0) start = base + bit
         else if (!used && start >= 0) {
           if (start < units) yield { first: start, count: Math.min(base + bit, units) - start }
@@ -49,9 +50,16 @@ export function* bitmapRuns(read: (offset: number, target: Uint8Array) => void, 
 
 /**
  * Runs of units as bytes of the volume, between a head and a tail that are always in use; touching runs are joined.
- * @param start byte of unit 0: everything before is in use. @param end first byte behind the last unit: all from there to `volumeEnd` is in use.
+ * @param start byte of unit 0: everything before is in use. @param end first byte behind the last unit: all from there
+ * to `volumeEnd` is in use.
  */
-export function* volumeRuns(units: Iterable<UnitRun>, unitSize: number, start: number, end: number, volumeEnd: number): Generator<Run> {
+export function* volumeRuns(
+  units: Iterable<UnitRun>,
+  unitSize: number,
+  start: number,
+  end: number,
+  volumeEnd: number,
+): Generator<Run> {
   let runStart = 0
   let runEnd = start
   for (const { first, count } of units) {

@@ -8,7 +8,12 @@ const volumePosition = 0x100000
 const filesystemPosition = 0x200000
 /** As libblkid has them (libblkid/src/superblocks/vmfs.c). */
 const volumeHead = struct('little', 146, { magic: u32(0, 'hex'), version: u32(4), lun: u8(14), uuid: bytes(130, 16) })
-const filesystemHead = struct('little', 161, { magic: u32(0, 'hex'), version: u8(8), uuid: bytes(9, 16), label: bytes(29, 128) })
+const filesystemHead = struct('little', 161, {
+  magic: u32(0, 'hex'),
+  version: u8(8),
+  uuid: bytes(9, 16),
+  label: bytes(29, 128),
+})
 const volumeMagic = 0xc001d00d
 const filesystemMagic = 0x2fabf15e
 
@@ -24,18 +29,40 @@ export const vmfs: FilesystemFamily = {
     const filesystem = bytes === undefined ? undefined : filesystemHead.read(bytes)
     if (filesystem?.magic === filesystemMagic) {
       const text = utf8Label(filesystem.label)
-      return [{
-        type: 'VMFS', title: `VMFS ${filesystem.version}`, kind: 'filesystem', version: String(filesystem.version), uuid: uuidText(filesystem.uuid), state: 'unknown', facts, issues: [],
-        ...(text === undefined ? {} : { label: text }),
-      }]
+      return [
+        {
+          type: 'VMFS',
+          title: `VMFS ${filesystem.version}`,
+          kind: 'filesystem',
+          version: String(filesystem.version),
+          uuid: uuidText(filesystem.uuid),
+          state: 'unknown',
+          facts,
+          issues: [],
+          ...(text === undefined ? {} : { label: text }),
+        },
+      ]
     }
     if (!isMember) return []
-    return [{ type: 'VMFS_volume_member', title: 'VMFS volume', kind: 'container', version: String(part.version), uuid: uuidText(part.uuid), state: 'unknown', facts: [], issues: [] }]
+    return [
+      {
+        type: 'VMFS_volume_member',
+        title: 'VMFS volume',
+        kind: 'container',
+        version: String(part.version),
+        uuid: uuidText(part.uuid),
+        state: 'unknown',
+        facts: [],
+        issues: [],
+      },
+    ]
   },
 }
 
 /** The first three groups are little-endian, the second as long as the first. */
 function uuidText(uuid: Uint8Array): string {
   const order = [3, 2, 1, 0, 7, 6, 5, 4, 9, 8, 10, 11, 12, 13, 14, 15]
-  return Buffer.from(order.map((index) => uuid[index] ?? 0)).toString('hex').replace(/^(.{8})(.{8})(.{4})(.{12})$/, '$1-$2-$3-$4')
+  return Buffer.from(order.map((index) => uuid[index] ?? 0))
+    .toString('hex')
+    .replace(/^(.{8})(.{8})(.{4})(.{12})$/, '$1-$2-$3-$4')
 }

@@ -6,7 +6,10 @@ const pageSize = 16384
 /** 8 MiB in all. */
 const keptPages = 512
 
-interface Page { readonly bytes: Uint8Array; readonly view: DataView }
+interface Page {
+  readonly bytes: Uint8Array
+  readonly view: DataView
+}
 
 /** Small reads of a volume: checked against its end, and kept by page. Integers are little-endian. */
 export class VolumeReader {
@@ -25,7 +28,10 @@ export class VolumeReader {
     this.title = title
   }
 
-  /** A copy of the bytes at `position`, through the cache. @throws ImageError corrupt E_FS_CORRUPT past the volume's end. */
+  /**
+   * A copy of the bytes at `position`, through the cache. @throws ImageError corrupt E_FS_CORRUPT past the volume's
+   * end.
+   */
   bytes(position: number, length: number): Uint8Array {
     this.#check(position, length)
     const target = new Uint8Array(length)
@@ -40,7 +46,10 @@ export class VolumeReader {
     return target
   }
 
-  /** Fills `target` past the cache: for content and long tables. @throws ImageError corrupt E_FS_CORRUPT past the volume's end. */
+  /**
+   * Fills `target` past the cache: for content and long tables. @throws ImageError corrupt E_FS_CORRUPT past the
+   * volume's end.
+   */
   read(position: number, target: Uint8Array): void {
     this.#check(position, target.length)
     this.#volume.read(position, target)
@@ -67,7 +76,11 @@ export class VolumeReader {
 
   #check(position: number, length: number): void {
     if (Number.isSafeInteger(position) && position >= 0 && position + length <= this.size) return
-    throw damaged(this.title, `${length} bytes at byte ${position} are needed, and the volume has ${this.size}`, position)
+    throw damaged(
+      this.title,
+      `${length} bytes at byte ${position} are needed, and the volume has ${this.size}`,
+      position,
+    )
   }
 
   #page(index: number): Page {
@@ -80,7 +93,11 @@ export class VolumeReader {
     } else this.#pages.delete(index)
     // Kept in the order of use: the first is the one unused longest.
     this.#pages.set(index, page)
-    if (this.#pages.size > keptPages) for (const oldest of this.#pages.keys()) { this.#pages.delete(oldest); break }
+    if (this.#pages.size > keptPages)
+      for (const oldest of this.#pages.keys()) {
+        this.#pages.delete(oldest)
+        break
+      }
     this.#last = page
     this.#lastIndex = index
     return page

@@ -16,7 +16,7 @@ const mostPairs = 512
 export const zfs: FilesystemFamily = {
   id: 'zfs',
   identify: (volume) => {
-    const end = volume.capacity - volume.capacity % labelSize
+    const end = volume.capacity - (volume.capacity % labelSize)
     for (const position of [0, labelSize, end - 2 * labelSize, end - labelSize]) {
       const version = uberblockVersion(volume, position)
       if (version === undefined) continue
@@ -34,7 +34,8 @@ function uberblockVersion(volume: BlockSource, label: number): string | undefine
   if (ring === undefined) return undefined
   const view = viewOf(ring)
   for (let at = 0; at + 1024 <= ring.length; at += 1024) {
-    for (const little of [true, false]) if (view.getBigUint64(at, little) === uberblockMagic) return String(view.getBigUint64(at + 8, little))
+    for (const little of [true, false])
+      if (view.getBigUint64(at, little) === uberblockMagic) return String(view.getBigUint64(at + 8, little))
   }
   return undefined
 }
@@ -47,13 +48,23 @@ function describe(pairs: ReadonlyMap<string, string | bigint>, version: string):
     ...(host === undefined ? [] : [{ name: 'host', value: host }]),
   ]
   return {
-    type: 'zfs_member', title: 'ZFS', kind: 'container', version, state: 'unknown', facts, issues: [],
-    ...(label === undefined ? {} : { label }), ...(uuid === undefined ? {} : { uuid }),
+    type: 'zfs_member',
+    title: 'ZFS',
+    kind: 'container',
+    version,
+    state: 'unknown',
+    facts,
+    issues: [],
+    ...(label === undefined ? {} : { label }),
+    ...(uuid === undefined ? {} : { uuid }),
     ...(shift === undefined || Number(shift) < 9 || Number(shift) > 16 ? {} : { blockSize: 2 ** Number(shift) }),
   }
 }
 
-/** The numbers and texts of a list in XDR (RFC 4506), and of lists in it where the outer one does not have them. Undefined: it is none. */
+/**
+ * The numbers and texts of a list in XDR (RFC 4506), and of lists in it where the outer one does not have them.
+ * Undefined: it is none.
+ */
 function readList(bytes: Uint8Array): Map<string, string | bigint> | undefined {
   // Encoding 1 is XDR, whose numbers are big-endian.
   if (bytes[0] !== 1) return undefined
@@ -74,8 +85,10 @@ function readList(bytes: Uint8Array): Map<string, string | bigint> | undefined {
     if (size < 20 || nameLength > 256 || value > bytes.length) break
     const name = text(at + 12, nameLength)
     const type = view.getUint32(value - 8)
-    if (!found.has(name) && type === types.number && value + 8 <= bytes.length) found.set(name, view.getBigUint64(value))
-    if (!found.has(name) && type === types.text && value + 4 <= bytes.length) found.set(name, text(value + 4, Math.min(view.getUint32(value), 256)))
+    if (!found.has(name) && type === types.number && value + 8 <= bytes.length)
+      found.set(name, view.getBigUint64(value))
+    if (!found.has(name) && type === types.text && value + 4 <= bytes.length)
+      found.set(name, text(value + 4, Math.min(view.getUint32(value), 256)))
     at = type === types.list ? value + 8 : at + size
   }
   return found.has('pool_guid') ? found : undefined

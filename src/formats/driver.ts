@@ -23,16 +23,20 @@ export interface DiskImage extends BlockSource {
   /** Its internal snapshots, in the file's order; formats without such leave it out. */
   readonly snapshots?: readonly ImageSnapshot[]
   /**
-   * Bytes of the file that nothing but this snapshot uses: what deleting it gives back. Tells how far it is. @throws ImageError usage
+   * Bytes of the file that nothing but this snapshot uses: what deleting it gives back. Tells how far it is. @throws
+   * ImageError usage
    * E_SNAPSHOT_UNKNOWN; corrupt.
    */
   snapshotUse?(id: string): Generator<CheckProgress, number>
   /** What `info` says of it beyond the common facts. */
   describe(): Section[]
   /**
-   * Damage of this layer, found by looking at all of its structures (`vdisk check`); parents and the guest's data are not judged.
-   * Lazy, and in bounded memory whatever the image. The caller adds `notes` as warnings, except those that a finding repeats with more
-   * knowledge: its code is the same but for the first letter. `E_CHECKSUM` and `L_SLACK` stand for the notes `W_CHECKSUM` and `W_SLACK`.
+   * Damage of this layer, found by looking at all of its structures (`vdisk check`); parents and the guest's data are
+   * not judged.
+   * Lazy, and in bounded memory whatever the image. The caller adds `notes` as warnings, except those that a finding
+   * repeats with more
+   * knowledge: its code is the same but for the first letter. `E_CHECKSUM` and `L_SLACK` stand for the notes
+   * `W_CHECKSUM` and `W_SLACK`.
    * Between findings it tells how far it is, every few tens of milliseconds: the caller may stop there.
    */
   check?(options?: CheckOptions): Iterable<Finding | CheckProgress>
@@ -59,7 +63,10 @@ export interface ImageSnapshot {
 export interface Finding {
   /** Stable, upper case: `E_OVERLAP`. */
   readonly code: string
-  /** `error`: the disk's content is lost, ambiguous, or in danger when it is written; `leak`: space of the file that nothing uses; `warning`: odd, and harmless to the content. */
+  /**
+   * `error`: the disk's content is lost, ambiguous, or in danger when it is written; `leak`: space of the file that
+   * nothing uses; `warning`: odd, and harmless to the content.
+   */
   readonly severity: 'error' | 'warning' | 'leak'
   /** The structure it is found in, by the specification's name: `BAT entry 12`. */
   readonly structure: string
@@ -94,14 +101,18 @@ export interface FileReference {
 export interface ParentReference {
   /** The paths the image stores, most trusted first; Windows and POSIX forms as they stand. */
   readonly paths: readonly string[]
-  /** The format the image records for its parent. Undefined: not recorded (a raw parent is then never probed into another format). */
+  /**
+   * The format the image records for its parent. Undefined: not recorded (a raw parent is then never probed into
+   * another format).
+   */
   readonly format?: string
   /** The recorded identity, for messages and `info`. */
   readonly identity?: string
   /** @throws ImageError reference E_PARENT_ID, with both ids, when this is not the parent the child was made over. */
   verify(parent: DiskImage): void
   /**
-   * What is odd about the right parent (`vdisk check`): another capacity, another time than the one recorded. `structure` names the child's.
+   * What is odd about the right parent (`vdisk check`): another capacity, another time than the one recorded.
+   * `structure` names the child's.
    * @param time when the parent's file was last modified, in seconds since 1970; undefined when it is no file.
    */
   check?(parent: DiskImage, time: number | undefined): Iterable<Finding>
@@ -111,19 +122,28 @@ export interface OpenContext {
   /** The snapshot to read instead of the active disk, by id or name; drivers without snapshots never see it. */
   readonly snapshot?: string
   /**
-   * The gate for files an image names (not for its parent, which open.ts opens). Gives undefined when the caller only wants to look
-   * at the image itself (`info`): the driver then opens without the file, and `extentAt` throws where it would be needed.
+   * The gate for files an image names (not for its parent, which open.ts opens). Gives undefined when the caller only
+   * wants to look
+   * at the image itself (`info`): the driver then opens without the file, and `extentAt` throws where it would be
+   * needed.
    * @throws ImageError reference E_REFERENCE_MISSING, E_REFERENCE_NOT_ALLOWED.
    */
   openReference(reference: FileReference): ByteStore | undefined
-  /** Names (no folders) of the files beside the image: a split image finds its parts. Empty when the image is no file. */
+  /**
+   * Names (no folders) of the files beside the image: a split image finds its parts. Empty when the image is no file.
+   */
   siblings(): readonly string[]
-  /** Options the user gave for reading (`--from-option key=value`), already checked against the driver's `openOptions`. */
+  /**
+   * Options the user gave for reading (`--from-option key=value`), already checked against the driver's `openOptions`.
+   */
   readonly options: OptionValues
 }
 
 export interface CreateContext {
-  /** A further file of the image (external data file), beside it: made new, and renamed into place together with the image. */
+  /**
+   * A further file of the image (external data file), beside it: made new, and renamed into place together with the
+   * image.
+   */
   createFile(name: string): ByteStore
 }
 
@@ -168,31 +188,45 @@ export interface ParentShape {
   readonly childPath: string
   /** Modification time of the parent file in seconds since 1970. */
   readonly time: number
-  /** What its identity becomes while it is being changed: until that is over the child fits both (VHDX: parent_linkage2). */
+  /**
+   * What its identity becomes while it is being changed: until that is over the child fits both (VHDX:
+   * parent_linkage2).
+   */
   readonly nextIdentity?: string
 }
 
 /**
- * Builds a new image: decides positions, keeps the tables, moves no data. Calls come in ascending order of offset; every byte of the
+ * Builds a new image: decides positions, keeps the tables, moves no data. Calls come in ascending order of offset;
+ * every byte of the
  * disk is either placed, zeroed, or left alone (zero without a parent, the parent's content with one).
  */
 export interface ImageWriter extends Disposable {
   /** Bytes of the virtual disk that is being made (the shape's, rounded up where the format must). */
   readonly capacity: number
   /**
-   * The zero scan's unit: offsets and lengths given to `place` and `zero` are multiples of it, except at the disk's end.
+   * The zero scan's unit: offsets and lengths given to `place` and `zero` are multiples of it, except at the disk's
+   * end.
    * Space inside an allocated block that is never placed reads as zero: the store is new.
    */
   readonly grain: number
   /** The unit of compression, when `placePacked` is offered for this image: guest bytes, aligned. */
   readonly packedUnit?: { readonly length: number; readonly codec: string; readonly level?: number }
   /** Where plain bytes go; the length may be shorter than asked (call again for the rest), never zero. */
-  place(offset: number, length: number): { readonly store: ByteStore; readonly position: number; readonly length: number }
-  /** Where one compressed unit goes: `storedLength` bytes for the guest unit at `offset`. Call with a length below the unit's only. */
+  place(
+    offset: number,
+    length: number,
+  ): { readonly store: ByteStore; readonly position: number; readonly length: number }
+  /**
+   * Where one compressed unit goes: `storedLength` bytes for the guest unit at `offset`. Call with a length below the
+   * unit's only.
+   */
   placePacked?(offset: number, storedLength: number): { readonly store: ByteStore; readonly position: number }
   /** These bytes read as zero even where a parent has data. Without a parent the engine need not call it. */
   zero(offset: number, length: number): void
-  /** Whether every byte must be placed, zeros too (a fixed or fully preallocated image whose store is not zeroed); default no. */
+  /**
+   * Whether every byte must be placed, zeros too (a fixed or fully preallocated image whose store is not zeroed);
+   * default no.
+   */
   readonly placeZeros?: boolean
   /** Positions only go up, and nothing is written besides what is placed: the image can go to a pipe in one pass. */
   readonly sequential?: boolean
@@ -202,32 +236,46 @@ export interface ImageWriter extends Disposable {
 
 /** Changes an image that exists: allocate on write, ordered so that a crash never corrupts. */
 export interface WritableImage extends DiskImage {
-  /** Takes effect at once for readers, and for ever with the next flush. @throws RangeError outside the disk; ImageError target. */
+  /**
+   * Takes effect at once for readers, and for ever with the next flush. @throws RangeError outside the disk; ImageError
+   * target.
+   */
   write(offset: number, bytes: Uint8Array): void
   /** The range reads as zero afterwards; whole blocks give their space back where the format can. */
   discard(offset: number, length: number): void
   /** Everything written so far outlives a power cut when this returns. */
   flush(): void
-  /** Another capacity, in bytes; what is added reads as zero, what is cut off is gone. @throws ImageError usage E_SIZE; unsupported E_NO_RESIZE. */
+  /**
+   * Another capacity, in bytes; what is added reads as zero, what is cut off is gone. @throws ImageError usage E_SIZE;
+   * unsupported E_NO_RESIZE.
+   */
   resize?(capacity: number): void
-  /** Moves blocks down into unused space, so that the file is shorter when it is closed. Gives how far it is; may be stopped anywhere. */
+  /**
+   * Moves blocks down into unused space, so that the file is shorter when it is closed. Gives how far it is; may be
+   * stopped anywhere.
+   */
   compact?(): Iterable<CheckProgress>
   /** What `identity` becomes with the first change that the guest sees; left out where it stays. */
   readonly nextIdentity?: string
   /**
-   * Names another parent, or none, in a differencing image. Checks whether that can be, and gives what does it: only the record of the
-   * parent changes, at once and durably. What this layer leaves absent is the new parent's from then on, and zero without one. Whoever wants
+   * Names another parent, or none, in a differencing image. Checks whether that can be, and gives what does it: only
+   * the record of the
+   * parent changes, at once and durably. What this layer leaves absent is the new parent's from then on, and zero
+   * without one. Whoever wants
    * the same content has written before what differs. Afterwards the image is only relinked again, or closed.
    * @throws ImageError usage E_NOT_A_CHILD, E_PARENT_FORMAT, E_PARENT_PATH …; reference E_PARENT_SIZE, E_PARENT_SECTOR.
    */
   relink?(parent: ParentShape | undefined): () => void
   /**
-   * Keeps the disk as it is now as an internal snapshot. It is there, durable, when the last step is done, and not at all before: a power
+   * Keeps the disk as it is now as an internal snapshot. It is there, durable, when the last step is done, and not at
+   * all before: a power
    * cut or a stop leaves the image without it. `time` in seconds since 1970.
    * @throws ImageError usage E_SNAPSHOT_NAME, E_SNAPSHOT_EXISTS; corrupt where it could damage something.
    */
   takeSnapshot?(wanted: { readonly name: string; readonly time: number }): Generator<CheckProgress, ImageSnapshot>
-  /** Gives up the snapshot of that id or name, in the same way. @throws ImageError usage E_SNAPSHOT_UNKNOWN; corrupt. */
+  /**
+   * Gives up the snapshot of that id or name, in the same way. @throws ImageError usage E_SNAPSHOT_UNKNOWN; corrupt.
+   */
   deleteSnapshot?(wanted: string): Generator<CheckProgress, void>
 }
 
@@ -260,14 +308,24 @@ export interface FormatDriver {
   probe(head: Uint8Array, tail: Uint8Array, size: number): Certainty
   /** One layer; opens no parent. The image owns the store from here on, and closes it. @throws ImageError */
   open(store: ByteStore, context: OpenContext): DiskImage
-  /** The writer owns the store until `finish` or dispose, but does not close it. @throws ImageError usage for options that do not go together. */
+  /**
+   * The writer owns the store until `finish` or dispose, but does not close it. @throws ImageError usage for options
+   * that do not go together.
+   */
   create?(store: ByteStore, shape: DiskShape, options: OptionValues, context: CreateContext): ImageWriter
-  /** Opens an image to change it; the store is writable, and the image closes it. `parent`: the disk below a differencing image, for units that are changed in part. A journal is replayed first. @throws ImageError also refused where its state forbids writing. */
+  /**
+   * Opens an image to change it; the store is writable, and the image closes it. `parent`: the disk below a
+   * differencing image, for units that are changed in part. A journal is replayed first. @throws ImageError also
+   * refused where its state forbids writing.
+   */
   openWritable?(store: ByteStore, context: OpenContext, parent?: BlockSource): WritableImage
   /**
-   * Mends what can be mended without guessing, in the store itself: does one thing, flushed so that stopping between two leaves an
-   * image no worse, then gives it. The caller hands in a copy, or a store that keeps the changes in memory (a dry run). The caller
-   * then checks the result: what is left is not mendable. @throws ImageError corrupt where nothing can be made of the image.
+   * Mends what can be mended without guessing, in the store itself: does one thing, flushed so that stopping between
+   * two leaves an
+   * image no worse, then gives it. The caller hands in a copy, or a store that keeps the changes in memory (a dry run).
+   * The caller
+   * then checks the result: what is left is not mendable. @throws ImageError corrupt where nothing can be made of the
+   * image.
    */
   repair?(store: ByteStore, context: OpenContext): Iterable<RepairAction | CheckProgress>
 }

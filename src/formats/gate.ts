@@ -5,7 +5,8 @@ import { mappedPath, type ParentMapping } from './parent-map.js'
 import { parseReferenceName, type ReferenceName } from './reference-name.js'
 
 /**
- * How a file was come by: by a `--parent-map`, under the stored name, by that name's last part beside the image or in a `--search`
+ * How a file was come by: by a `--parent-map`, under the stored name, by that name's last part beside the image or in a
+ * `--search`
  * folder, or because `--allow-reference` names it.
  */
 export type FoundBy = 'map' | 'name' | 'beside' | 'search' | 'allowed'
@@ -30,7 +31,11 @@ export interface GateOptions {
 }
 
 /** A path to look at. Besides what all images may name, what lies in `roots` is allowed. */
-interface Candidate { readonly path: string; readonly by: FoundBy; readonly roots: readonly string[] }
+interface Candidate {
+  readonly path: string
+  readonly by: FoundBy
+  readonly roots: readonly string[]
+}
 
 /** What an image asks for. */
 export interface GateRequest {
@@ -58,7 +63,8 @@ export interface GateAnswer {
 }
 
 /**
- * Decides which files an image may name: regular files in its own folder or below, and what the user allowed. Nothing outside is even
+ * Decides which files an image may name: regular files in its own folder or below, and what the user allowed. Nothing
+ * outside is even
  * looked at (on Windows, looking at \\server\share sends credentials).
  */
 export class ReferenceGate {
@@ -72,11 +78,18 @@ export class ReferenceGate {
     this.#search = search.map((path) => resolve(path))
     this.#parentMap = parentMap
     for (const [index, path] of this.#search.entries()) {
-      if (fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw usage('E_SEARCH_FOLDER', `${printable(search[index] ?? path)} is no folder in which parents could be looked for`)
+      if (fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true)
+        throw usage(
+          'E_SEARCH_FOLDER',
+          `${printable(search[index] ?? path)} is no folder in which parents could be looked for`,
+        )
     }
   }
 
-  /** The folders whose files an image at `path` may name: the one it was opened in and, behind a symbolic link, the one it lies in. */
+  /**
+   * The folders whose files an image at `path` may name: the one it was opened in and, behind a symbolic link, the one
+   * it lies in.
+   */
   foldersOf(path: string): string[] {
     return [...new Set([dirname(resolve(path)), ...spellings(resolve(path)).map((real) => dirname(real))])]
   }
@@ -105,16 +118,26 @@ export class ReferenceGate {
       } else if (found !== undefined && !files.some((file) => file.realPath === found.realPath)) files.push(found)
     }
     const ambiguous = request.verifiable ? undefined : ambiguity(files, request)
-    return { files: ambiguous === undefined ? files : [], looked, failure: ambiguous ?? failure(request, looked, refusals, unusable, this.#beside(request)) }
+    return {
+      files: ambiguous === undefined ? files : [],
+      looked,
+      failure: ambiguous ?? failure(request, looked, refusals, unusable, this.#beside(request)),
+    }
   }
 
   /** Every path worth a look, most trusted first: mapped, as stored, beside the image, searched, allowed. */
-  #candidates(names: readonly { readonly stored: string; readonly name: ReferenceName }[], request: GateRequest): Candidate[] {
+  #candidates(
+    names: readonly { readonly stored: string; readonly name: ReferenceName }[],
+    request: GateRequest,
+  ): Candidate[] {
     const folders = request.image === undefined ? [] : this.foldersOf(request.image)
     const isParent = request.role === 'parent'
     const found: Record<FoundBy, Candidate[]> = { map: [], name: [], beside: [], search: [], allowed: [] }
-    for (const { stored, name: { paths, leaf } } of names) {
-      const meant = paths.flatMap((path) => isAbsolute(path) ? [path] : folders.map((folder) => join(folder, path)))
+    for (const {
+      stored,
+      name: { paths, leaf },
+    } of names) {
+      const meant = paths.flatMap((path) => (isAbsolute(path) ? [path] : folders.map((folder) => join(folder, path))))
       const mapped = isParent ? mappedPath(this.#parentMap, [stored, ...paths, ...meant], leaf) : undefined
       // The user knows better than the image where the parent is: its own name for it is not tried then.
       if (mapped !== undefined) {
@@ -122,10 +145,22 @@ export class ReferenceGate {
         continue
       }
       found.name.push(...meant.map((path) => ({ path, by: 'name' as const, roots: [] })))
-      if (request.verifiable) found.beside.push(...folders.map((folder) => ({ path: join(folder, leaf), by: 'beside' as const, roots: [] })))
-      if (isParent) found.search.push(...this.#search.map((folder) => ({ path: join(folder, leaf), by: 'search' as const, roots: spellings(folder) })))
+      if (request.verifiable)
+        found.beside.push(...folders.map((folder) => ({ path: join(folder, leaf), by: 'beside' as const, roots: [] })))
+      if (isParent)
+        found.search.push(
+          ...this.#search.map((folder) => ({
+            path: join(folder, leaf),
+            by: 'search' as const,
+            roots: spellings(folder),
+          })),
+        )
       // A file the user named is meant, wherever the image thinks that it lies.
-      found.allowed.push(...this.#allowed.filter((path) => basename(path).toLowerCase() === leaf.toLowerCase()).map((path) => ({ path, by: 'allowed' as const, roots: [] })))
+      found.allowed.push(
+        ...this.#allowed
+          .filter((path) => basename(path).toLowerCase() === leaf.toLowerCase())
+          .map((path) => ({ path, by: 'allowed' as const, roots: [] })),
+      )
     }
     return [...found.map, ...found.name, ...found.beside, ...found.search, ...found.allowed]
   }
@@ -150,7 +185,8 @@ export class ReferenceGate {
     let stat: fs.BigIntStats
     try {
       realPath = fs.realpathSync(path)
-      if (!isWithin(realPath, trusted)) return `${name} is a symbolic link to ${printable(realPath)}, which lies outside the image's folder`
+      if (!isWithin(realPath, trusted))
+        return `${name} is a symbolic link to ${printable(realPath)}, which lies outside the image's folder`
       stat = fs.statSync(realPath, { bigint: true })
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
@@ -158,7 +194,8 @@ export class ReferenceGate {
       if (code === 'EACCES' || code === 'EPERM') return `${name} cannot be looked at: no permission`
       return undefined
     }
-    if (!stat.isFile() && !(stat.isBlockDevice() && [...this.#allowed, ...roots].includes(path))) return `${name} is no regular file`
+    if (!stat.isFile() && !(stat.isBlockDevice() && [...this.#allowed, ...roots].includes(path)))
+      return `${name} is no regular file`
     return { path, realPath, device: stat.dev, inode: stat.ino, by }
   }
 }
@@ -185,27 +222,52 @@ function spellings(path: string): string[] {
 function ambiguity(files: readonly GateFile[], { imageName, names }: GateRequest): ImageError | undefined {
   const [first, second] = files
   if (first?.by !== 'search' || second?.by !== 'search') return undefined
-  return reference('E_PARENT_AMBIGUOUS', `${imageName} names ${names.map((name) => JSON.stringify(printable(name))).join(', ')} as its parent and records no id of it; both ${printable(first.path)} and ${printable(second.path)} have that name`, {
-    hint: `Say which one it is: --parent-map ${printable(names[0] ?? 'OLD')}=${printable(first.path)}`, details: { role: 'parent', looked: files.map(({ path }) => path).join('\n') },
-  })
+  return reference(
+    'E_PARENT_AMBIGUOUS',
+    `${imageName} names ${names.map((name) => JSON.stringify(printable(name))).join(', ')} as its parent and ` +
+      `records no id of it; both ${printable(first.path)} and ${printable(second.path)} have that name`,
+    {
+      hint: `Say which one it is: --parent-map ${printable(names[0] ?? 'OLD')}=${printable(first.path)}`,
+      details: { role: 'parent', looked: files.map(({ path }) => path).join('\n') },
+    },
+  )
 }
 
-function failure(request: GateRequest, looked: readonly string[], refusals: readonly string[], unusable: ImageError | undefined, beside: string | undefined): ImageError {
+function failure(
+  request: GateRequest,
+  looked: readonly string[],
+  refusals: readonly string[],
+  unusable: ImageError | undefined,
+  beside: string | undefined,
+): ImageError {
   const { role, imageName } = request
   const named = request.names.map((name) => JSON.stringify(printable(name))).join(', ')
   if (refusals.length > 0) {
     const [first = ''] = looked.filter((path) => refusals.some((refusal) => refusal.startsWith(printable(path))))
-    return reference('E_REFERENCE_NOT_ALLOWED', `${imageName} names ${named} as its ${role}, but ${refusals.join('; ')}`, {
-      hint: `If you trust the image, allow it with --allow-reference ${printable(first)}`, details: { role, path: first, looked: looked.join('\n') },
-    })
+    return reference(
+      'E_REFERENCE_NOT_ALLOWED',
+      `${imageName} names ${named} as its ${role}, but ${refusals.join('; ')}`,
+      {
+        hint: `If you trust the image, allow it with --allow-reference ${printable(first)}`,
+        details: { role, path: first, looked: looked.join('\n') },
+      },
+    )
   }
   const isParent = role === 'parent'
-  if (looked.length === 0 && unusable !== undefined) return reference(unusable.code, `${imageName}: as its ${role}, ${unusable.message}`, { details: unusable.details })
+  if (looked.length === 0 && unusable !== undefined)
+    return reference(unusable.code, `${imageName}: as its ${role}, ${unusable.message}`, { details: unusable.details })
   const where = looked.length === 0 ? '' : `; looked for ${looked.map((path) => printable(path)).join(', ')}`
-  return reference(isParent ? 'E_PARENT_MISSING' : 'E_REFERENCE_MISSING', `${imageName} needs its ${role} ${named === '' ? '(which it does not name)' : named}, and it is not there${where}`, {
-    hint: beside === undefined
-      ? `Put the ${role} where it is looked for, or name it with --allow-reference FILE${isParent ? ', its folder with --search DIR, or its new place with --parent-map OLD=NEW' : ''}.`
-      : `${printable(beside)} has that name. If it is the right one, say so with --allow-reference ${printable(beside)}`,
-    details: { role, looked: looked.join('\n') },
-  })
+  return reference(
+    isParent ? 'E_PARENT_MISSING' : 'E_REFERENCE_MISSING',
+    `${imageName} needs its ${role} ${named === '' ? '(which it does not name)' : named}, and it is not there${where}`,
+    {
+      hint:
+        beside === undefined
+          ? `Put the ${role} where it is looked for, or name it with --allow-reference ` +
+            `FILE${isParent ? ', its folder with --search DIR, or its new place with --parent-map OLD=NEW' : ''}.`
+          : `${printable(beside)} has that name. If it is the right one, say so with --allow-reference ` +
+            printable(beside),
+      details: { role, looked: looked.join('\n') },
+    },
+  )
 }

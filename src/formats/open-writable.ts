@@ -9,13 +9,22 @@ import type { FormatDriver, OpenContext, WritableImage } from './driver.js'
 import { openImage, type OpenedImage, type OpenOptions } from './open.js'
 import { checkOptions } from './options.js'
 
-/** An image open for changes, with its chain below it open for reading. Closing it writes what is pending, and closes all. */
+/**
+ * An image open for changes, with its chain below it open for reading. Closing it writes what is pending, and closes
+ * all.
+ */
 export class OpenedWritable implements Disposable {
   /** The layer that is changed. */
   readonly image: WritableImage
-  /** The disk as a guest sees it: the layer over its parents; the layer alone when a parent is missing and need not be there. */
+  /**
+   * The disk as a guest sees it: the layer over its parents; the layer alone when a parent is missing and need not be
+   * there.
+   */
   readonly disk: BlockSource
-  /** The same image and its chain as they were opened for reading; of the first layer only what does not change is to be used. */
+  /**
+   * The same image and its chain as they were opened for reading; of the first layer only what does not change is to be
+   * used.
+   */
   readonly opened: OpenedImage
 
   constructor(image: WritableImage, opened: OpenedImage) {
@@ -38,12 +47,24 @@ export class OpenedWritable implements Disposable {
  * What opens this image to change it; nothing is touched before it is called.
  * @throws ImageError unsupported E_NOT_WRITABLE, and why the image cannot be read.
  */
-export function changing({ missing, unreadable, top: { driver, image, name } }: OpenedImage): NonNullable<FormatDriver['openWritable']> {
+export function changing({
+  missing,
+  unreadable,
+  top: { driver, image, name },
+}: OpenedImage): NonNullable<FormatDriver['openWritable']> {
   // With a chain that is allowed to be incomplete, what is below does not matter.
   const problem = missing === undefined ? unreadable : image.unreadable
   if (problem !== undefined) throw problem
-  if (driver.openWritable === undefined) throw unsupported('E_NOT_WRITABLE', `${name} is a ${driver.title}, which vdisk cannot change in place`, { hint: 'Convert it to a format that can be changed.' })
-  if ((image.references ?? []).length > 0) throw unsupported('E_NOT_WRITABLE', `${name} keeps its data in further files, and such images are not changed in place`, { hint: 'Convert it to an image of one file.' })
+  if (driver.openWritable === undefined)
+    throw unsupported('E_NOT_WRITABLE', `${name} is a ${driver.title}, which vdisk cannot change in place`, {
+      hint: 'Convert it to a format that can be changed.',
+    })
+  if ((image.references ?? []).length > 0)
+    throw unsupported(
+      'E_NOT_WRITABLE',
+      `${name} keeps its data in further files, and such images are not changed in place`,
+      { hint: 'Convert it to an image of one file.' },
+    )
   return driver.openWritable.bind(driver)
 }
 
@@ -55,7 +76,8 @@ export interface WritableOptions extends OpenOptions {
 }
 
 /**
- * Opens an image to change it. Parents are only read. With `chain: 'optional'` they may be missing: changes that need them then throw
+ * Opens an image to change it. Parents are only read. With `chain: 'optional'` they may be missing: changes that need
+ * them then throw
  * reference E_PARENT_NEEDED.
  * @throws ImageError those of reading; unsupported E_NOT_WRITABLE; refused E_LOCKED; usage E_SNAPSHOT_WRITE.
  */
@@ -63,19 +85,27 @@ export function openWritableImage(path: string, options: WritableOptions = {}): 
   if (options.snapshot !== undefined) throw usage('E_SNAPSHOT_WRITE', 'a snapshot cannot be changed')
   const opened = openImage(path, options)
   try {
-    const { top: { driver, name } } = opened
+    const {
+      top: { driver, name },
+    } = opened
     const openWritable = changing(opened)
     const context: OpenContext = {
       options: checkOptions(driver.openOptions ?? [], options.options ?? {}, `reading ${driver.id}`),
       siblings: () => fs.readdirSync(dirname(resolve(path))),
       openReference: ({ path: named }) => {
-        throw unsupported('E_NOT_WRITABLE', `${name} needs the file ${printable(named)}, and images of several files are not changed in place`)
+        throw unsupported(
+          'E_NOT_WRITABLE',
+          `${name} needs the file ${printable(named)}, and images of several files are not changed in place`,
+        )
       },
     }
     const parent = opened.missing === undefined ? opened.parent : undefined
     const store = options.draft === true ? new DraftStore(FileStore.openRead(path)) : FileStore.openWrite(path)
     try {
-      return new OpenedWritable(openWritable(store, context, parent === undefined ? undefined : options.below?.(parent) ?? parent), opened)
+      return new OpenedWritable(
+        openWritable(store, context, parent === undefined ? undefined : (options.below?.(parent) ?? parent)),
+        opened,
+      )
     } catch (error) {
       store[Symbol.dispose]()
       throw error

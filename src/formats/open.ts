@@ -21,13 +21,18 @@ export interface OpenOptions {
   readonly options?: OptionValues
   /** Files outside the image's folder (or folders of them) that images may name. */
   readonly allowReferences?: readonly string[]
-  /** Folders in which parents are looked for by the last part of their names, where they are not found under them or beside the image. */
+  /**
+   * Folders in which parents are looked for by the last part of their names, where they are not found under them or
+   * beside the image.
+   */
   readonly search?: readonly string[]
   /** Where parents lie that were moved. */
   readonly parentMap?: readonly ParentMapping[]
   /** The format of parents whose children record none; `auto` takes what their content says. */
   readonly parentFormat?: string
-  /** `optional`: a missing parent or data file is told in the result, not thrown; reading it throws. Default `required`. */
+  /**
+   * `optional`: a missing parent or data file is told in the result, not thrown; reading it throws. Default `required`.
+   */
   readonly chain?: 'required' | 'optional'
   /** Files that lie under another name for now: final path → present path. */
   readonly renamed?: ReadonlyMap<string, string>
@@ -60,7 +65,11 @@ class ChainOpener {
     this.#options = options
     this.#registry = options.registry ?? new Registry()
     const { allowReferences: allowed, search, parentMap } = options
-    this.#gate = new ReferenceGate({ ...(allowed === undefined ? {} : { allowed }), ...(search === undefined ? {} : { search }), ...(parentMap === undefined ? {} : { parentMap }) })
+    this.#gate = new ReferenceGate({
+      ...(allowed === undefined ? {} : { allowed }),
+      ...(search === undefined ? {} : { search }),
+      ...(parentMap === undefined ? {} : { parentMap }),
+    })
   }
 
   open(store: ByteStore, path: string | undefined): OpenedImage {
@@ -103,7 +112,13 @@ class ChainOpener {
   }
 
   /** Opens one image; the store is closed when that fails. */
-  #openLayer(store: ByteStore, path: string | undefined, driver: FormatDriver, notes: readonly Note[], role: 'image' | 'parent'): Layer {
+  #openLayer(
+    store: ByteStore,
+    path: string | undefined,
+    driver: FormatDriver,
+    notes: readonly Note[],
+    role: 'image' | 'parent',
+  ): Layer {
     const files: ImageFile[] = []
     const extra: Note[] = []
     const further: ByteStore[] = []
@@ -114,8 +129,11 @@ class ChainOpener {
       }
       const context: OpenContext = {
         ...(role === 'image' && this.#options.snapshot !== undefined ? { snapshot: this.#options.snapshot } : {}),
-        options: role === 'image' ? checkOptions(driver.openOptions ?? [], this.#options.options ?? {}, `reading ${driver.id}`) : {},
-        siblings: () => path === undefined ? [] : fs.readdirSync(dirname(resolve(path))),
+        options:
+          role === 'image'
+            ? checkOptions(driver.openOptions ?? [], this.#options.options ?? {}, `reading ${driver.id}`)
+            : {},
+        siblings: () => (path === undefined ? [] : fs.readdirSync(dirname(resolve(path)))),
         openReference: (wanted) => {
           const opened = this.#openReference(wanted, path, store.name, files, extra)
           if (opened !== undefined) further.push(opened)
@@ -130,14 +148,30 @@ class ChainOpener {
     }
   }
 
-  #openReference(wanted: FileReference, image: string | undefined, imageName: string, files: ImageFile[], notes: Note[]): ByteStore | undefined {
+  #openReference(
+    wanted: FileReference,
+    image: string | undefined,
+    imageName: string,
+    files: ImageFile[],
+    notes: Note[],
+  ): ByteStore | undefined {
     const role = wanted.role === 'data-file' ? 'data file' : wanted.role
     try {
-      const answer = this.#gate.find({ role, image, imageName, names: [this.#present(wanted.path, image)], verifiable: false, folders: this.#folders })
+      const answer = this.#gate.find({
+        role,
+        image,
+        imageName,
+        names: [this.#present(wanted.path, image)],
+        verifiable: false,
+        folders: this.#folders,
+      })
       const [found] = answer.files
       if (found === undefined) throw answer.failure
       if ([...this.#layers.flatMap((layer) => layer.files), ...files].some((file) => isSame(file, found))) {
-        throw reference('E_REFERENCE_LOOP', `${imageName} names ${printable(wanted.path)} as its ${role}, which is part of the image already`)
+        throw reference(
+          'E_REFERENCE_LOOP',
+          `${imageName} names ${printable(wanted.path)} as its ${role}, which is part of the image already`,
+        )
       }
       const store = openFound(found)
       files.push(imageFile(found.path, store, wanted.role))
@@ -152,10 +186,18 @@ class ChainOpener {
   /** Tries the files that may be the parent until one is. */
   #openParent(child: Layer, wanted: ParentReference): Layer {
     if (this.#layers.length > maximumDepth) {
-      throw reference('E_CHAIN_TOO_LONG', `${this.#layers[0]?.name ?? ''}: its chain has more than ${maximumDepth} parents`)
+      throw reference(
+        'E_CHAIN_TOO_LONG',
+        `${this.#layers[0]?.name ?? ''}: its chain has more than ${maximumDepth} parents`,
+      )
     }
     const answer = this.#gate.find({
-      role: 'parent', image: child.path, imageName: child.name, names: wanted.paths, verifiable: wanted.identity !== undefined, folders: this.#folders,
+      role: 'parent',
+      image: child.path,
+      imageName: child.name,
+      names: wanted.paths,
+      verifiable: wanted.identity !== undefined,
+      folders: this.#folders,
     })
     const failures: { readonly found: GateFile; readonly error: ImageError }[] = []
     for (const found of answer.files) {
@@ -172,7 +214,11 @@ class ChainOpener {
   #openFoundParent(child: Layer, wanted: ParentReference, found: GateFile): Layer {
     const loop = this.#layers.findIndex((layer) => layer.files.some((file) => isSame(file, found)))
     if (loop >= 0) {
-      throw reference('E_PARENT_LOOP', `${child.name} has ${printable(found.path)} as its parent, which is the same file as ${this.#layers[loop]?.name ?? ''}: the chain goes in a circle`)
+      throw reference(
+        'E_PARENT_LOOP',
+        `${child.name} has ${printable(found.path)} as its parent, which is the same file as ` +
+          `${this.#layers[loop]?.name ?? ''}: the chain goes in a circle`,
+      )
     }
     const store = openFound(found)
     let driver: FormatDriver
@@ -182,9 +228,17 @@ class ChainOpener {
       store[Symbol.dispose]()
       throw error
     }
-    const byName: Note[] = wanted.identity === undefined && found.by === 'search'
-      ? [{ code: 'W_PARENT_BY_NAME', message: `${child.name} records no id of its parent: ${store.name} was taken for it because a folder to be searched holds a file of that name` }]
-      : []
+    const byName: Note[] =
+      wanted.identity === undefined && found.by === 'search'
+        ? [
+            {
+              code: 'W_PARENT_BY_NAME',
+              message:
+                `${child.name} records no id of its parent: ${store.name} was taken for it because a ` +
+                'folder to be searched holds a file of that name',
+            },
+          ]
+        : []
     const layer = { ...this.#openLayer(store, found.path, driver, byName, 'parent'), foundBy: found.by }
     try {
       wanted.verify(layer.image)
@@ -196,23 +250,35 @@ class ChainOpener {
   }
 
   /**
-   * The child's record decides. Without one only a raw parent is believed: the guest of a raw disk can write any header it likes into it,
+   * The child's record decides. Without one only a raw parent is believed: the guest of a raw disk can write any header
+   * it likes into it,
    * and the header could name any file.
    */
   #parentDriver(child: Layer, wanted: ParentReference, found: GateFile, store: FileStore): FormatDriver {
     const recorded = wanted.format
     if (recorded !== undefined) {
       const driver = this.#registry.find(recorded)
-      if (driver === undefined) throw new ImageError('unsupported', 'E_UNSUPPORTED_FORMAT', `${child.name} says that its parent ${store.name} is of the format ${printable(recorded)}, which vdisk cannot read`)
+      if (driver === undefined)
+        throw new ImageError(
+          'unsupported',
+          'E_UNSUPPORTED_FORMAT',
+          `${child.name} says that its parent ${store.name} is of the format ${printable(recorded)}, which ` +
+            'vdisk cannot read',
+        )
       return driver
     }
     const given = this.#options.parentFormat
     if (given !== undefined && given !== 'auto') return this.#registry.get(given)
     const { driver } = detectFormat(store, found.path, this.#registry)
     if (driver.id !== 'raw' && given !== 'auto') {
-      throw reference('E_PARENT_FORMAT', `${child.name} does not record the format of its parent ${store.name}, which looks like ${driver.id}; the guest of a raw parent can make it look so`, {
-        hint: `If you know that the parent is ${driver.id}, say so with --parent-format ${driver.id}`,
-      })
+      throw reference(
+        'E_PARENT_FORMAT',
+        `${child.name} does not record the format of its parent ${store.name}, which looks like ${driver.id}; ` +
+          'the guest of a raw parent can make it look so',
+        {
+          hint: `If you know that the parent is ${driver.id}, say so with --parent-format ${driver.id}`,
+        },
+      )
     }
     return driver
   }
@@ -225,13 +291,22 @@ class ChainOpener {
 }
 
 /** Why none of the files found is the parent: what is wrong with the first, and which others were tried. */
-function notTheParent(failures: readonly { readonly found: GateFile; readonly error: ImageError }[]): ImageError | undefined {
+function notTheParent(
+  failures: readonly { readonly found: GateFile; readonly error: ImageError }[],
+): ImageError | undefined {
   const [first, ...others] = failures
   if (first === undefined) return undefined
-  const { found: { path }, error: { kind, code, message, hint, details, cause } } = first
+  const {
+    found: { path },
+    error: { kind, code, message, hint, details, cause },
+  } = first
   const named = message.includes(printable(path)) ? '' : ` (tried ${printable(path)})`
   const also = others.map(({ found, error }) => `; also tried ${printable(found.path)}: ${error.message}`).join('')
-  return new ImageError(kind, code, `${message}${named}${also}`, { ...(hint === undefined ? {} : { hint }), details: { ...details, path, looked: failures.map(({ found }) => found.path).join('\n') }, cause })
+  return new ImageError(kind, code, `${message}${named}${also}`, {
+    ...(hint === undefined ? {} : { hint }),
+    details: { ...details, path, looked: failures.map(({ found }) => found.path).join('\n') },
+    cause,
+  })
 }
 
 /** Opens what the gate let through, and makes sure that it is still that file. */
@@ -241,7 +316,10 @@ function openFound(found: GateFile): FileStore {
     store = FileStore.openRead(found.path)
   } catch (error) {
     if (!isImageError(error)) throw error
-    throw reference('E_REFERENCE_UNREADABLE', error.message, { cause: error, ...(error.hint === undefined ? {} : { hint: error.hint }) })
+    throw reference('E_REFERENCE_UNREADABLE', error.message, {
+      cause: error,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+    })
   }
   const stat = fs.fstatSync(store.fd, { bigint: true })
   if (isSame({ device: stat.dev, inode: stat.ino }, found)) return store

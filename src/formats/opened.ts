@@ -34,7 +34,11 @@ class MissingSource implements BlockSource {
   readonly grain = 512
   readonly #error: ImageError
 
-  constructor(readonly capacity: number, readonly sectorSize: 512 | 4096, error: ImageError) {
+  constructor(
+    readonly capacity: number,
+    readonly sectorSize: 512 | 4096,
+    error: ImageError,
+  ) {
     this.#error = error
   }
 
@@ -55,7 +59,10 @@ class MissingSource implements BlockSource {
 export class OpenedImage implements BlockSource {
   /** The image asked for first, then its parent, its parent's parent … */
   readonly layers: readonly Layer[]
-  /** Why the chain ends too early; only when it was opened to be looked at. Reading what the parent should hold throws it. */
+  /**
+   * Why the chain ends too early; only when it was opened to be looked at. Reading what the parent should hold throws
+   * it.
+   */
   readonly missing: ImageError | undefined
   readonly capacity: number
   readonly sectorSize: 512 | 4096
@@ -69,12 +76,24 @@ export class OpenedImage implements BlockSource {
   readonly #others: readonly OpenedImage[]
 
   /** @param part what is to be read instead of the disk. @throws RangeError without a layer. */
-  constructor(layers: readonly Layer[], missing: ImageError | undefined, part?: { readonly name?: string | undefined, readonly source: BlockSource, readonly start?: number, readonly others?: readonly OpenedImage[] }) {
+  constructor(
+    layers: readonly Layer[],
+    missing: ImageError | undefined,
+    part?: {
+      readonly name?: string | undefined
+      readonly source: BlockSource
+      readonly start?: number
+      readonly others?: readonly OpenedImage[]
+    },
+  ) {
     const [top] = layers
     if (top === undefined) throw new RangeError('an image has at least one layer')
     this.layers = layers
     this.missing = missing
-    const source = stacked(layers, missing === undefined ? undefined : new MissingSource(top.image.capacity, top.image.sectorSize, missing))
+    const source = stacked(
+      layers,
+      missing === undefined ? undefined : new MissingSource(top.image.capacity, top.image.sectorSize, missing),
+    )
     this.part = part?.name
     this.start = part?.start ?? 0
     this.#source = part?.source ?? source ?? top.image
@@ -90,7 +109,8 @@ export class OpenedImage implements BlockSource {
   }
 
   /**
-   * A disk that is made of this image and others: its table changed, something put into a partition. It has the notes and files of all,
+   * A disk that is made of this image and others: its table changed, something put into a partition. It has the notes
+   * and files of all,
    * and closing it closes all.
    */
   composed(source: BlockSource, others: readonly OpenedImage[] = [], name?: string): OpenedImage {
@@ -117,7 +137,10 @@ export class OpenedImage implements BlockSource {
 
   /** What the user should know, of every layer. */
   get notes(): Note[] {
-    return [...this.layers.flatMap(({ image, notes }) => [...notes, ...image.notes]), ...this.#others.flatMap(({ notes }) => notes)]
+    return [
+      ...this.layers.flatMap(({ image, notes }) => [...notes, ...image.notes]),
+      ...this.#others.flatMap(({ notes }) => notes),
+    ]
   }
 
   /** Every file that the disk is made of. */
@@ -127,7 +150,11 @@ export class OpenedImage implements BlockSource {
 
   /** The error that reading will meet: encryption, or a missing parent. Undefined when all is there. */
   get unreadable(): ImageError | undefined {
-    return this.layers.find(({ image }) => image.unreadable !== undefined)?.image.unreadable ?? this.missing ?? this.#others.find(({ unreadable }) => unreadable !== undefined)?.unreadable
+    return (
+      this.layers.find(({ image }) => image.unreadable !== undefined)?.image.unreadable ??
+      this.missing ??
+      this.#others.find(({ unreadable }) => unreadable !== undefined)?.unreadable
+    )
   }
 
   extentAt(offset: number, limit: number): Extent {
@@ -146,5 +173,8 @@ export class OpenedImage implements BlockSource {
 
 /** Layers as one disk, the first on top. */
 function stacked(layers: readonly Layer[], bottom: BlockSource | undefined): BlockSource | undefined {
-  return layers.reduceRight((below: BlockSource | undefined, { image }) => below === undefined ? image : new OverlaySource(image, below), bottom)
+  return layers.reduceRight(
+    (below: BlockSource | undefined, { image }) => (below === undefined ? image : new OverlaySource(image, below)),
+    bottom,
+  )
 }

@@ -12,13 +12,16 @@ export function parseSize(text: string): number {
   const [, digits, letter] = match ?? []
   const size = digits === undefined ? NaN : Number(digits) * (factors[(letter ?? '').toUpperCase()] ?? NaN)
   if (!Number.isSafeInteger(size)) {
-    throw usage('E_SIZE', `${printable(text)} is no size in whole bytes`, { hint: 'Write a number of bytes, or one with K, M, G or T (powers of 1024): 65536, 64K, 1.5G.' })
+    throw usage('E_SIZE', `${printable(text)} is no size in whole bytes`, {
+      hint: 'Write a number of bytes, or one with K, M, G or T (powers of 1024): 65536, 64K, 1.5G.',
+    })
   }
   return size
 }
 
 /**
- * What was given, checked against what a format takes: texts become values of the option's type. Defaults are not filled in.
+ * What was given, checked against what a format takes: texts become values of the option's type. Defaults are not
+ * filled in.
  * @param whose for messages: `the format raw`.
  * @throws ImageError usage E_UNKNOWN_OPTION naming the options there are; E_OPTION_VALUE; E_SIZE.
  */
@@ -29,7 +32,10 @@ export function checkOptions(specs: readonly OptionSpec[], given: OptionValues, 
     const spec = specs.find((candidate) => candidate.name === name)
     if (spec === undefined) {
       const names = specs.map((candidate) => candidate.name)
-      throw usage('E_UNKNOWN_OPTION', `${whose} has no option ${printable(name)}`, { hint: names.length === 0 ? 'It has no options.' : `It has ${names.join(', ')}.`, details: { option: name } })
+      throw usage('E_UNKNOWN_OPTION', `${whose} has no option ${printable(name)}`, {
+        hint: names.length === 0 ? 'It has no options.' : `It has ${names.join(', ')}.`,
+        details: { option: name },
+      })
     }
     values[name] = optionValue(spec, value, whose)
   }
@@ -37,7 +43,10 @@ export function checkOptions(specs: readonly OptionSpec[], given: OptionValues, 
 }
 
 function optionValue(spec: OptionSpec, value: string | number | boolean, whose: string): string | number | boolean {
-  const wrong = (expected: string): Error => usage('E_OPTION_VALUE', `${whose}: the option ${spec.name} is ${expected}, not ${printable(String(value))}`, { details: { option: spec.name } })
+  const wrong = (expected: string): Error =>
+    usage('E_OPTION_VALUE', `${whose}: the option ${spec.name} is ${expected}, not ${printable(String(value))}`, {
+      details: { option: spec.name },
+    })
   switch (spec.type) {
     case 'size':
       if (typeof value === 'string') return parseSize(value)
@@ -53,7 +62,8 @@ function optionValue(spec: OptionSpec, value: string | number | boolean, whose: 
       if (value === false || value === 'false' || value === 'off' || value === 'no') return false
       throw wrong('true or false')
     case 'choice':
-      if (typeof value !== 'string' || spec.choices?.includes(value) !== true) throw wrong(`one of ${spec.choices?.join(', ') ?? 'none'}`)
+      if (typeof value !== 'string' || spec.choices?.includes(value) !== true)
+        throw wrong(`one of ${spec.choices?.join(', ') ?? 'none'}`)
       return value
     case 'string':
       return String(value)

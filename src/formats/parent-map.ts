@@ -4,7 +4,10 @@ import { printable, usage } from '../errors.js'
 
 /** Where files that images name under `from` lie now: a file, or a folder with all below it. */
 export interface ParentMapping {
-  /** The name as an image stores it, in Windows' or POSIX' form; its beginning up to a separator; or its last part alone. */
+  /**
+   * The name as an image stores it, in Windows' or POSIX' form; its beginning up to a separator; or its last part
+   * alone.
+   */
   readonly from: string
   /** A file or folder of this system. */
   readonly to: string
@@ -14,7 +17,10 @@ export interface ParentMapping {
 export function parseParentMapping(text: string): ParentMapping {
   const sign = text.indexOf('=')
   const [from, to] = [text.slice(0, Math.max(0, sign)), text.slice(sign + 1)]
-  if (sign <= 0 || to === '' || text.includes('\0')) throw usage('E_PARENT_MAP', `${printable(text)} says of no parent where it is now; write OLD=NEW`, { hint: 'For example: --parent-map \'C:\\VMs=/srv/vms\'' })
+  if (sign <= 0 || to === '' || text.includes('\0'))
+    throw usage('E_PARENT_MAP', `${printable(text)} says of no parent where it is now; write OLD=NEW`, {
+      hint: "For example: --parent-map 'C:\\VMs=/srv/vms'",
+    })
   return { from, to }
 }
 
@@ -23,7 +29,11 @@ export function parseParentMapping(text: string): ParentMapping {
  * What the image itself stores behind the mapped beginning never leads out of the mapped folder.
  * @param spellings the name as stored, and the paths it may mean on this system. @param leaf its last part.
  */
-export function mappedPath(mappings: readonly ParentMapping[], spellings: readonly string[], leaf: string): { readonly path: string; readonly root: string } | undefined {
+export function mappedPath(
+  mappings: readonly ParentMapping[],
+  spellings: readonly string[],
+  leaf: string,
+): { readonly path: string; readonly root: string } | undefined {
   for (const { from, to } of mappings) {
     const root = resolve(to)
     for (const spelling of [...spellings, leaf]) {
@@ -36,11 +46,14 @@ export function mappedPath(mappings: readonly ParentMapping[], spellings: readon
   return undefined
 }
 
-/** What follows `start` in a name, both taken apart at slashes and backslashes; '' when they are equal, undefined when it does not begin so. */
+/**
+ * What follows `start` in a name, both taken apart at slashes and backslashes; '' when they are equal, undefined when
+ * it does not begin so.
+ */
 function restBehind(name: string, start: string): string | undefined {
   const windows = /^(?:[A-Za-z]:|\\\\)/.test(start)
   const plain = (text: string): string => text.replaceAll('\\', '/').replace(/(?<=.)\/+$/, '')
-  const folded = (text: string): string => windows ? text.toLowerCase() : text
+  const folded = (text: string): string => (windows ? text.toLowerCase() : text)
   const [whole, begin] = [plain(name), plain(start)]
   if (folded(whole) === folded(begin)) return ''
   const open = begin.endsWith('/') ? begin : `${begin}/`

@@ -10,12 +10,17 @@ export interface ReferenceName {
   readonly leaf: string
 }
 
-/** Names of this form never reach the filesystem: they stand for servers and devices of QEMU. (QCOW2's own reader understands `json:`.) */
-const protocol = /^(?:[a-z][a-z0-9+.-]*:\/\/|(?:nbd|rbd|ssh|ssh2|https?|ftps?|tftp|iscsi|iser|nfs|gluster|sheepdog|vxhs|fat|vvfat|blkdebug|blkverify|null-co|null-aio|host_cdrom|fd|quorum|replication|throttle|ceph|json):)/i
+/**
+ * Names of this form never reach the filesystem: they stand for servers and devices of QEMU. (QCOW2's own reader
+ * understands `json:`.)
+ */
+const protocol =
+  /^(?:[a-z][a-z0-9+.-]*:\/\/|(?:nbd|rbd|ssh|ssh2|https?|ftps?|tftp|iscsi|iser|nfs|gluster|sheepdog|vxhs|fat|vvfat|blkdebug|blkverify|null-co|null-aio|host_cdrom|fd|quorum|replication|throttle|ceph|json):)/i
 
 /**
  * Understands a stored name: plain POSIX and Windows paths, `file:` names and URLs.
- * @throws ImageError reference E_BACKING_UNSUPPORTED for names of servers, devices and protocols; E_REFERENCE_NAME for what is no name.
+ * @throws ImageError reference E_BACKING_UNSUPPORTED for names of servers, devices and protocols; E_REFERENCE_NAME for
+ * what is no name.
  */
 export function parseReferenceName(stored: string): ReferenceName {
   if (/^file:\/\//i.test(stored)) {
@@ -31,10 +36,12 @@ export function parseReferenceName(stored: string): ReferenceName {
 }
 
 function plainName(stored: string): ReferenceName {
-  if (stored === '' || stored.includes('\0')) throw reference('E_REFERENCE_NAME', `${JSON.stringify(printable(stored))} is no name of a file`)
+  if (stored === '' || stored.includes('\0'))
+    throw reference('E_REFERENCE_NAME', `${JSON.stringify(printable(stored))} is no name of a file`)
   const slashed = stored.replaceAll('\\', '/')
   const leaf = posix.basename(slashed.replace(/^[A-Za-z]:/, ''))
-  if (leaf === '' || leaf === '.' || leaf === '..') throw reference('E_REFERENCE_NAME', `${JSON.stringify(printable(stored))} is no name of a file`)
+  if (leaf === '' || leaf === '.' || leaf === '..')
+    throw reference('E_REFERENCE_NAME', `${JSON.stringify(printable(stored))} is no name of a file`)
   // A path with a drive or a server belongs to Windows; elsewhere only its last part says something.
   const windows = /^[A-Za-z]:/.test(slashed) || /^(?:\\\\|\/\/[?.]\/)/.test(stored)
   if (windows) return { paths: sep === '\\' ? [stored] : [], leaf }
@@ -43,5 +50,10 @@ function plainName(stored: string): ReferenceName {
 }
 
 function unsupportedName(stored: string): ImageError {
-  return reference('E_BACKING_UNSUPPORTED', `the name ${JSON.stringify(printable(stored))} stands for no plain file; vdisk opens no servers or devices that an image names`, { details: { name: stored } })
+  return reference(
+    'E_BACKING_UNSUPPORTED',
+    `the name ${JSON.stringify(printable(stored))} stands for no plain file; vdisk opens no servers or ` +
+      'devices that an image names',
+    { details: { name: stored } },
+  )
 }

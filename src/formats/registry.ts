@@ -8,13 +8,7 @@ import { vhd } from './vhd/index.js'
 import { vhdx } from './vhdx/index.js'
 
 /** The formats built in, one line each. The order is that of `vdisk formats`. */
-export const builtinDrivers: readonly FormatDriver[] = [
-  raw,
-  vhd,
-  vhdx,
-  qcow2,
-  qcow,
-]
+export const builtinDrivers: readonly FormatDriver[] = [raw, vhd, vhdx, qcow2, qcow]
 
 /** What other programs call formats of ours; images record these names too. */
 const otherNames: Readonly<Record<string, string>> = { vpc: 'vhd', file: 'raw', host_device: 'raw' }
@@ -41,9 +35,14 @@ export class Registry implements Iterable<RegisteredDriver> {
     const checked = checkDriver(driver, origin)
     const taken = this.#drivers.get(checked.id)
     if (taken !== undefined) {
-      throw unsupported('E_PLUGIN_ID_TAKEN', `${origin} adds a format ${checked.id}, but ${taken.origin} has a format of that id already`, {
-        hint: 'Remove one of the two.', details: { id: checked.id, origin },
-      })
+      throw unsupported(
+        'E_PLUGIN_ID_TAKEN',
+        `${origin} adds a format ${checked.id}, but ${taken.origin} has a format of that id already`,
+        {
+          hint: 'Remove one of the two.',
+          details: { id: checked.id, origin },
+        },
+      )
     }
     this.#drivers.set(checked.id, { driver: checked, origin })
   }
@@ -57,7 +56,10 @@ export class Registry implements Iterable<RegisteredDriver> {
   get(id: string): FormatDriver {
     const driver = this.find(id)
     if (driver === undefined) {
-      throw usage('E_UNKNOWN_FORMAT', `no format is called ${printable(id)}`, { hint: `The formats are ${[...this.#drivers.keys()].join(', ')}.`, details: { id } })
+      throw usage('E_UNKNOWN_FORMAT', `no format is called ${printable(id)}`, {
+        hint: `The formats are ${[...this.#drivers.keys()].join(', ')}.`,
+        details: { id },
+      })
     }
     return driver
   }
@@ -77,24 +79,45 @@ export class Registry implements Iterable<RegisteredDriver> {
 
 /** The members a driver cannot do without, and what they are. */
 const required: readonly (readonly [keyof FormatDriver, 'string' | 'function' | 'array' | 'object'])[] = [
-  ['title', 'string'], ['extensions', 'array'], ['subformats', 'array'], ['features', 'object'], ['options', 'array'], ['probe', 'function'], ['open', 'function'],
+  ['title', 'string'],
+  ['extensions', 'array'],
+  ['subformats', 'array'],
+  ['features', 'object'],
+  ['options', 'array'],
+  ['probe', 'function'],
+  ['open', 'function'],
 ]
 
 function checkDriver(driver: unknown, origin: string): FormatDriver {
-  if (typeof driver !== 'object' || driver === null) throw unsupported('E_PLUGIN_DRIVER', `${origin} adds something that is no format driver`)
+  if (typeof driver !== 'object' || driver === null)
+    throw unsupported('E_PLUGIN_DRIVER', `${origin} adds something that is no format driver`)
   const given = driver as Partial<Record<keyof FormatDriver, unknown>>
   const name = typeof given.id === 'string' ? printable(given.id) : 'without an id'
   if (given.apiVersion !== driverApiVersion) {
-    throw unsupported('E_PLUGIN_API_VERSION', `${origin} adds the format ${name} for version ${printable(String(given.apiVersion))} of the driver contract; this vdisk has version ${driverApiVersion}`, {
-      hint: 'Update the plugin or vdisk.', details: { origin },
-    })
+    throw unsupported(
+      'E_PLUGIN_API_VERSION',
+      `${origin} adds the format ${name} for version ${printable(String(given.apiVersion))} of the driver ` +
+        `contract; this vdisk has version ${driverApiVersion}`,
+      {
+        hint: 'Update the plugin or vdisk.',
+        details: { origin },
+      },
+    )
   }
   if (typeof given.id !== 'string' || !/^[a-z][a-z0-9-]{0,31}$/.test(given.id)) {
-    throw unsupported('E_PLUGIN_DRIVER', `${origin} adds a format whose id is ${name}; an id is a lower case letter, then letters, digits and -`)
+    throw unsupported(
+      'E_PLUGIN_DRIVER',
+      `${origin} adds a format whose id is ${name}; an id is a lower case letter, then letters, digits and -`,
+    )
   }
   for (const [member, kind] of required) {
     const value = given[member]
-    const right = kind === 'array' ? Array.isArray(value) : kind === 'object' ? typeof value === 'object' && value !== null : typeof value === kind
+    const right =
+      kind === 'array'
+        ? Array.isArray(value)
+        : kind === 'object'
+          ? typeof value === 'object' && value !== null
+          : typeof value === kind
     if (!right) throw unsupported('E_PLUGIN_DRIVER', `${origin} adds the format ${name}, whose ${member} is no ${kind}`)
   }
   return driver as FormatDriver

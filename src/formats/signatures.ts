@@ -1,6 +1,8 @@
 /**
- * Formats that vdisk does not read (yet), and archives that often hold a disk: they are refused by name, since reading one as a raw
- * disk gives garbage that looks like success. Every rule is strict enough that boot code, a filesystem or text at the start of a real
+ * Formats that vdisk does not read (yet), and archives that often hold a disk: they are refused by name, since reading
+ * one as a raw
+ * disk gives garbage that looks like success. Every rule is strict enough that boot code, a filesystem or text at the
+ * start of a real
  * raw disk does not meet it by chance; formats known by two bytes only (compress, .Z) are left out for that reason.
  */
 interface Signature {
@@ -22,7 +24,9 @@ function at(name: string, place: number, ...texts: readonly string[]): Signature
 }
 
 function word(bytes: Uint8Array, place: number, little: boolean): number | undefined {
-  return place < 0 || place + 4 > bytes.length ? undefined : new DataView(bytes.buffer, bytes.byteOffset).getUint32(place, little)
+  return place < 0 || place + 4 > bytes.length
+    ? undefined
+    : new DataView(bytes.buffer, bytes.byteOffset).getUint32(place, little)
 }
 
 /** The first 4 KiB as text, for formats that are text. */
@@ -34,16 +38,31 @@ const foreign: readonly Signature[] = [
   at('a VMDK image (VMware, sparse)', 0, 'KDMV'),
   at('a VMDK image (VMware, ESX sparse)', 0, 'COWD'),
   at('a VMDK image (VMware, SE sparse)', 0, '\xbe\xba\xfe\xca\0\0\0\0'),
-  { name: 'a VMDK descriptor (VMware)', matches: (head) => /^\ufeff?[\s]*# ?Disk ?DescriptorFile\s/i.test(text(head).replace(/^\xef\xbb\xbf/, '')) },
+  {
+    name: 'a VMDK descriptor (VMware)',
+    matches: (head) => /^\ufeff?[\s]*# ?Disk ?DescriptorFile\s/i.test(text(head).replace(/^\xef\xbb\xbf/, '')),
+  },
   // The signature alone is four bytes in the middle of what may be boot code; the version behind it decides.
-  { name: 'a VDI image (VirtualBox)', matches: (head) => word(head, 64, true) === 0xbeda107f && (word(head, 68, true) ?? Infinity) < 0x00030000 },
-  { name: 'a DMG image (Apple UDIF)', matches: (_head, tail) => holds(tail, -512, 'koly') && word(tail, tail.length - 508, false) === 4 && word(tail, tail.length - 504, false) === 512 },
+  {
+    name: 'a VDI image (VirtualBox)',
+    matches: (head) => word(head, 64, true) === 0xbeda107f && (word(head, 68, true) ?? Infinity) < 0x00030000,
+  },
+  {
+    name: 'a DMG image (Apple UDIF)',
+    matches: (_head, tail) =>
+      holds(tail, -512, 'koly') &&
+      word(tail, tail.length - 508, false) === 4 &&
+      word(tail, tail.length - 504, false) === 512,
+  },
   at('an encrypted DMG image (Apple)', 0, 'encrcdsa'),
   { name: 'an encrypted DMG image (Apple)', matches: (_head, tail) => holds(tail, -8, 'cdsaencr') },
   { name: 'a sparse image (Apple)', matches: (head) => holds(head, 0, 'sprs') && word(head, 4, false) === 3 },
   at('an ASIF image (Apple)', 0, 'shdw\0'),
   at('a Parallels image', 0, 'WithoutFreeSpace', 'WithouFreSpacExt'),
-  { name: 'a Parallels bundle descriptor', matches: (head) => text(head).includes('<Parallels_disk_image') && /^\s*<\?xml/.test(text(head)) },
+  {
+    name: 'a Parallels bundle descriptor',
+    matches: (head) => text(head).includes('<Parallels_disk_image') && /^\s*<\?xml/.test(text(head)),
+  },
   at('a QED image', 0, 'QED\0'),
   at('a Bochs image', 0, 'Bochs Virtual HD Image'),
   at('a cloop image (compressed loop)', 0, '#!/bin/sh\n#V2.0 Format\n'),
@@ -56,13 +75,22 @@ const foreign: readonly Signature[] = [
   at('a WIM image (Windows)', 0, 'MSWIM\0\0\0'),
   at('a partclone image', 0, 'partclone-image'),
   at('an ntfsclone image', 0, '\0ntfsclone-image'),
-  { name: 'an OVF description', matches: (head) => /^\s*<\?xml/.test(text(head)) && /<(?:\w+:)?Envelope[\s>]/.test(text(head)) },
+  {
+    name: 'an OVF description',
+    matches: (head) => /^\s*<\?xml/.test(text(head)) && /<(?:\w+:)?Envelope[\s>]/.test(text(head)),
+  },
   { name: 'a tar archive (an OVA, or one holding a disk)', matches: isTar },
   // Bits 5 to 7 of the flags are reserved, method 8 is the only one.
-  { name: 'gzip compressed data', matches: (head) => holds(head, 0, '\x1f\x8b\x08') && head.length >= 18 && (head[3] ?? 255) < 32 },
+  {
+    name: 'gzip compressed data',
+    matches: (head) => holds(head, 0, '\x1f\x8b\x08') && head.length >= 18 && (head[3] ?? 255) < 32,
+  },
   at('xz compressed data', 0, '\xfd7zXZ\0'),
   at('zstd compressed data', 0, '\x28\xb5\x2f\xfd'),
-  { name: 'zstd compressed data', matches: (head) => (head[0] ?? 0) >= 0x50 && (head[0] ?? 0) < 0x60 && holds(head, 1, '\x2a\x4d\x18') },
+  {
+    name: 'zstd compressed data',
+    matches: (head) => (head[0] ?? 0) >= 0x50 && (head[0] ?? 0) < 0x60 && holds(head, 1, '\x2a\x4d\x18'),
+  },
   { name: 'bzip2 compressed data', matches: (head) => /^BZh[1-9](?:1AY&SY|\x17rE8P\x90)/.test(text(head)) },
   at('lz4 compressed data', 0, '\x04\x22\x4d\x18', '\x02\x21\x4c\x18'),
   at('lzip compressed data', 0, 'LZIP\x01'),
@@ -72,11 +100,18 @@ const foreign: readonly Signature[] = [
   at('a rar archive', 0, 'Rar!\x1a\x07'),
 ]
 
-/** Marks of formats that have a driver: asked last, so that a version the driver does not claim is not read as raw either. */
+/**
+ * Marks of formats that have a driver: asked last, so that a version the driver does not claim is not read as raw
+ * either.
+ */
 const claimed: readonly Signature[] = [
   { name: 'a QCOW image of an unknown version', matches: (head) => holds(head, 0, 'QFI\xfb') },
   { name: 'a VHDX image', matches: (head) => holds(head, 0, 'vhdxfile') },
-  { name: 'a VHD image', matches: (head, tail) => holds(head, 0, 'conectix') || holds(tail, -512, 'conectix') || holds(tail, -511, 'conectix') },
+  {
+    name: 'a VHD image',
+    matches: (head, tail) =>
+      holds(head, 0, 'conectix') || holds(tail, -512, 'conectix') || holds(tail, -511, 'conectix'),
+  },
 ]
 
 /** The name of the format not built yet that the bytes belong to, or undefined. Pure and total. */
@@ -84,7 +119,9 @@ export function foreignFormat(head: Uint8Array, tail: Uint8Array, size: number):
   return foreign.find((signature) => signature.matches(head, tail, size))?.name
 }
 
-/** The name of a format of ours whose mark the bytes bear although no driver claimed them, or undefined. Pure and total. */
+/**
+ * The name of a format of ours whose mark the bytes bear although no driver claimed them, or undefined. Pure and total.
+ */
 export function unclaimedFormat(head: Uint8Array, tail: Uint8Array, size: number): string | undefined {
   return claimed.find((signature) => signature.matches(head, tail, size))?.name
 }
@@ -94,16 +131,20 @@ function isTar(head: Uint8Array): boolean {
   if (head.length < 512 || !holds(head, 257, 'ustar')) return false
   const stored = parseInt(Buffer.from(head.buffer, head.byteOffset + 148, 8).toString('latin1'), 8)
   let sum = 0
-  for (let index = 0; index < 512; index++) sum += index >= 148 && index < 156 ? 32 : head[index] ?? 0
+  for (let index = 0; index < 512; index++) sum += index >= 148 && index < 156 ? 32 : (head[index] ?? 0)
   return sum === stored
 }
 
-/** The old .lzma header has no magic: usual properties, a dictionary of 2^n or 3·2^n bytes, and a length that is unknown or sane. */
+/**
+ * The old .lzma header has no magic: usual properties, a dictionary of 2^n or 3·2^n bytes, and a length that is unknown
+ * or sane.
+ */
 function isLzma(head: Uint8Array): boolean {
   const dictionary = word(head, 1, true)
   const low = word(head, 5, true)
   const high = word(head, 9, true)
-  if (head[0] !== 0x5d || dictionary === undefined || low === undefined || high === undefined || head[13] !== 0) return false
+  if (head[0] !== 0x5d || dictionary === undefined || low === undefined || high === undefined || head[13] !== 0)
+    return false
   const bits = Math.log2(dictionary)
   const usual = dictionary >= 4096 && (Number.isInteger(bits) || Number.isInteger(Math.log2(dictionary / 3)))
   return usual && ((low === 0xffffffff && high === 0xffffffff) || (high < 256 && low + high > 0))

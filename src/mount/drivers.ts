@@ -22,15 +22,29 @@ const kernelTypes: Readonly<Record<string, string>> = { ntfs: 'ntfs3' }
 
 /** Programs that mount a filesystem from a file, without a block device. */
 const programs: Readonly<Record<string, readonly FilesystemDriver[]>> = {
-  ntfs: [{ name: 'ntfs-3g', writes: true, parameters: (file, point, options) => ['-o', options.join(','), file, point] }],
-  vfat: [{
-    name: 'fusefat', writes: false, caution: 'fusefat shows short names in upper case, and wrong dates; "vdisk cp" reads both right',
-    parameters: (file, point, options) => ['-o', options.join(','), file, point],
-  }],
-  exfat: [{ name: 'mount.exfat-fuse', writes: true, parameters: (file, point, options) => ['-o', options.join(','), file, point] }],
+  ntfs: [
+    { name: 'ntfs-3g', writes: true, parameters: (file, point, options) => ['-o', options.join(','), file, point] },
+  ],
+  vfat: [
+    {
+      name: 'fusefat',
+      writes: false,
+      caution: 'fusefat shows short names in upper case, and wrong dates; "vdisk cp" reads both right',
+      parameters: (file, point, options) => ['-o', options.join(','), file, point],
+    },
+  ],
+  exfat: [
+    {
+      name: 'mount.exfat-fuse',
+      writes: true,
+      parameters: (file, point, options) => ['-o', options.join(','), file, point],
+    },
+  ],
 }
 const ext: FilesystemDriver = {
-  name: 'fuse2fs', writes: true, writingCaution: 'fuse2fs writes without the journal: unmount it properly',
+  name: 'fuse2fs',
+  writes: true,
+  writingCaution: 'fuse2fs writes without the journal: unmount it properly',
   parameters: (file, point, options) => [file, point, '-o', [...options, 'fakeroot'].join(',')],
 }
 
@@ -44,11 +58,13 @@ export function kernelFilesystems(text = fs.readFileSync('/proc/filesystems', 'u
 
 /** What mounts a type here, best first; empty: nothing does. Without `asRoot` only programs are of use. */
 export async function driversFor(type: string, asRoot: boolean): Promise<readonly FilesystemDriver[]> {
-  const helpers = /^ext[234]$/.test(type) ? [ext] : programs[type] ?? []
-  return asRoot ? [...await kernelDriver(kernelTypes[type] ?? type), ...helpers] : helpers
+  const helpers = /^ext[234]$/.test(type) ? [ext] : (programs[type] ?? [])
+  return asRoot ? [...(await kernelDriver(kernelTypes[type] ?? type)), ...helpers] : helpers
 }
 
 async function kernelDriver(kernelType: string): Promise<readonly FilesystemDriver[]> {
-  const known = kernelFilesystems().includes(kernelType) || (await command('modprobe', ['--dry-run', '--quiet', `fs-${kernelType}`])).code === 0
+  const known =
+    kernelFilesystems().includes(kernelType) ||
+    (await command('modprobe', ['--dry-run', '--quiet', `fs-${kernelType}`])).code === 0
   return known ? [{ name: 'kernel', kernelType, writes: true }] : []
 }

@@ -10,7 +10,8 @@ export interface DiskChanges {
 }
 
 /**
- * Bytes [start, start + length) of a disk, to be exposed: a partition, or all of it. Several may share a disk; closing them leaves it open
+ * Bytes [start, start + length) of a disk, to be exposed: a partition, or all of it. Several may share a disk; closing
+ * them leaves it open
  * unless `close` says otherwise.
  */
 export class ExposedSlice extends SliceSource implements ExposedDisk {
@@ -20,7 +21,13 @@ export class ExposedSlice extends SliceSource implements ExposedDisk {
   readonly #close: () => void
 
   /** @param changes left out: the disk is only read. */
-  constructor(disk: BlockSource, start: number, length: number, changes?: DiskChanges, close: () => void = () => undefined) {
+  constructor(
+    disk: BlockSource,
+    start: number,
+    length: number,
+    changes?: DiskChanges,
+    close: () => void = () => undefined,
+  ) {
     super(disk, start, length)
     this.#start = start
     this.#changes = changes

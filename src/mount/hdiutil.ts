@@ -13,8 +13,19 @@ export interface HdiutilEntity {
  * The parameters of hdiutil that attach a raw image without mounting it. Written from its manual page, never run.
  * @param shadow a file that takes the changes; the image is then only read.
  */
-export function hdiutilAttach(image: string, { readOnly, shadow }: { readonly readOnly: boolean, readonly shadow?: string }): readonly string[] {
-  return ['attach', '-plist', '-nomount', '-imagekey', 'diskimage-class=CRawDiskImage', ...(shadow === undefined ? readOnly ? ['-readonly'] : [] : ['-shadow', shadow]), image]
+export function hdiutilAttach(
+  image: string,
+  { readOnly, shadow }: { readonly readOnly: boolean; readonly shadow?: string },
+): readonly string[] {
+  return [
+    'attach',
+    '-plist',
+    '-nomount',
+    '-imagekey',
+    'diskimage-class=CRawDiskImage',
+    ...(shadow === undefined ? (readOnly ? ['-readonly'] : []) : ['-shadow', shadow]),
+    image,
+  ]
 }
 
 /** The parameters that detach a disk. */
@@ -26,17 +37,27 @@ export function hdiutilDetach(device: string, force: boolean): readonly string[]
 export function parseHdiutil(text: string): readonly HdiutilEntity[] {
   const entities = member(plistOf(text), 'system-entities')
   if (!Array.isArray(entities)) return []
-  return (entities as readonly PlistValue[]).flatMap((entity): HdiutilEntity[] => {
-    const device = member(entity, 'dev-entry')
-    const content = member(entity, 'content-hint')
-    const mountPoint = member(entity, 'mount-point')
-    if (typeof device !== 'string' || !/^\/dev\/disk\d+(s\d+)*$/.test(device)) return []
-    return [{ device, content: typeof content === 'string' ? content : '', ...(typeof mountPoint === 'string' ? { mountPoint } : {}) }]
-  }).sort((one, other) => one.device.length - other.device.length || (one.device < other.device ? -1 : 1))
+  return (entities as readonly PlistValue[])
+    .flatMap((entity): HdiutilEntity[] => {
+      const device = member(entity, 'dev-entry')
+      const content = member(entity, 'content-hint')
+      const mountPoint = member(entity, 'mount-point')
+      if (typeof device !== 'string' || !/^\/dev\/disk\d+(s\d+)*$/.test(device)) return []
+      return [
+        {
+          device,
+          content: typeof content === 'string' ? content : '',
+          ...(typeof mountPoint === 'string' ? { mountPoint } : {}),
+        },
+      ]
+    })
+    .sort((one, other) => one.device.length - other.device.length || (one.device < other.device ? -1 : 1))
 }
 
 function member(value: PlistValue | undefined, name: string): PlistValue | undefined {
-  return typeof value === 'object' && !Array.isArray(value) && Object.hasOwn(value, name) ? (value as Readonly<Record<string, PlistValue>>)[name] : undefined
+  return typeof value === 'object' && !Array.isArray(value) && Object.hasOwn(value, name)
+    ? (value as Readonly<Record<string, PlistValue>>)[name]
+    : undefined
 }
 
 /** Undefined for what is no property list: a message of failure. */

@@ -6,7 +6,9 @@ import { command } from '../sys/commands.js'
 /** A loop device over a file, as it was when it was attached. */
 export interface Loop {
   readonly device: string
-  /** What the kernel calls the file behind it, to recognise it again: the number may be given to somebody else later. */
+  /**
+   * What the kernel calls the file behind it, to recognise it again: the number may be given to somebody else later.
+   */
   readonly backing: string
 }
 
@@ -15,14 +17,24 @@ export interface Loop {
  * @throws ImageError unsupported E_NO_LOOP; target E_LOOP.
  */
 export async function attachLoop(file: string, sectorSize: 512 | 4096, readOnly: boolean): Promise<Loop> {
-  const parameters = ['--find', '--show', ...(sectorSize === 4096 ? ['--sector-size', '4096'] : []), ...(readOnly ? ['--read-only'] : [])]
+  const parameters = [
+    '--find',
+    '--show',
+    ...(sectorSize === 4096 ? ['--sector-size', '4096'] : []),
+    ...(readOnly ? ['--read-only'] : []),
+  ]
   let result = await command('losetup', [...parameters, '--direct-io=on', '--', file])
   // Kernels refuse direct I/O for sectors smaller than those of the medium below.
   if (result.code !== 0 && result.code !== undefined) result = await command('losetup', [...parameters, '--', file])
-  if (result.code === undefined) throw unsupported('E_NO_LOOP', 'losetup is not installed (package mount or util-linux)')
+  if (result.code === undefined)
+    throw unsupported('E_NO_LOOP', 'losetup is not installed (package mount or util-linux)')
   const device = result.stdout.split('\n').at(-1) ?? ''
   if (result.code !== 0 || !device.startsWith('/dev/')) {
-    throw targetError('E_LOOP', `no loop device can be attached to ${file}: ${result.stderr === '' ? `losetup ended with ${result.code}` : result.stderr}`)
+    throw targetError(
+      'E_LOOP',
+      `no loop device can be attached to ${file}: ` +
+        (result.stderr === '' ? `losetup ended with ${result.code}` : result.stderr),
+    )
   }
   return { device, backing: backingFile(device) ?? '' }
 }

@@ -24,16 +24,30 @@ export interface TargetFormat {
  * @param path undefined for a stream, which is raw when nothing else is said.
  * @throws ImageError usage E_UNKNOWN_FORMAT, E_UNKNOWN_EXTENSION, E_READ_ONLY_FORMAT, E_UNKNOWN_OPTION, E_OPTION_VALUE.
  */
-export function targetFormat(registry: Registry, path: string | undefined, to: string | undefined, given: OptionValues): TargetFormat {
-  const found = to !== undefined ? registry.get(to) : path === undefined ? registry.get('raw') : registry.forExtension(path)
+export function targetFormat(
+  registry: Registry,
+  path: string | undefined,
+  to: string | undefined,
+  given: OptionValues,
+): TargetFormat {
+  const found =
+    to !== undefined ? registry.get(to) : path === undefined ? registry.get('raw') : registry.forExtension(path)
   if (found === undefined) {
     const ids = [...registry].filter(({ driver }) => driver.create !== undefined).map(({ driver }) => driver.id)
-    throw usage('E_UNKNOWN_EXTENSION', `the format of the target ${printable(path ?? '')} cannot be told from its name`, { hint: `Say it with --to: ${ids.join(', ')}.` })
+    throw usage(
+      'E_UNKNOWN_EXTENSION',
+      `the format of the target ${printable(path ?? '')} cannot be told from its name`,
+      { hint: `Say it with --to: ${ids.join(', ')}.` },
+    )
   }
-  if (!canCreate(found)) throw usage('E_READ_ONLY_FORMAT', `vdisk reads ${found.title} but cannot make one`, { hint: '`vdisk formats` shows what can be made.' })
+  if (!canCreate(found))
+    throw usage('E_READ_ONLY_FORMAT', `vdisk reads ${found.title} but cannot make one`, {
+      hint: '`vdisk formats` shows what can be made.',
+    })
   // The subformat is an option of formats that have several; the only one of the others may be named all the same.
   const { subformat, ...others } = given
-  const only = found.options.every(({ name }) => name !== 'subformat') && found.subformats.some(({ id }) => id === subformat)
+  const only =
+    found.options.every(({ name }) => name !== 'subformat') && found.subformats.some(({ id }) => id === subformat)
   return { driver: found, options: checkOptions(found.options, only ? others : given, `the format ${found.id}`) }
 }
 
@@ -54,7 +68,10 @@ export interface BuildRequest {
   readonly fill: (writer: ImageWriter) => Promise<{ readonly bytesRead: number; readonly bytesWritten: number }>
   /** What the image must read as, when it is to be verified before it gets its name. */
   readonly expected?: { readonly source: BlockSource; readonly open: OpenOptions; readonly threads?: number }
-  /** Looks at the finished image, which is opened for it, before it gets its name; what it throws keeps the image from getting it. */
+  /**
+   * Looks at the finished image, which is opened for it, before it gets its name; what it throws keeps the image from
+   * getting it.
+   */
   readonly readBack?: (image: () => OpenedImage) => Promise<void>
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
@@ -70,7 +87,8 @@ export interface BuildResult {
 }
 
 /**
- * Makes a new image under a partial name and gives it its own when it is complete, flushed and (if asked) verified. On any failure the
+ * Makes a new image under a partial name and gives it its own when it is complete, flushed and (if asked) verified. On
+ * any failure the
  * partial files are removed, and what stood at the target is whole.
  * @throws ImageError; mismatch E_MISMATCH; aborted E_ABORTED.
  */
@@ -79,13 +97,27 @@ export async function build(request: BuildRequest): Promise<BuildResult> {
     return await buildFiles(request)
   } catch (error) {
     if (!isImageError(error) || error.kind !== 'aborted') throw error
-    throw aborted(error.message, { hint: request.place.replaces ? 'The unfinished target was removed; what stood there is as it was.' : 'The unfinished target was removed.', cause: error })
+    throw aborted(error.message, {
+      hint: request.place.replaces
+        ? 'The unfinished target was removed; what stood there is as it was.'
+        : 'The unfinished target was removed.',
+      cause: error,
+    })
   }
 }
 
 async function buildFiles(request: BuildRequest): Promise<BuildResult> {
-  const { format: { driver, options }, shape, signal, onProgress } = request
-  using files = new TargetFiles(request.place, { force: request.force, sources: request.sources, durable: request.flush !== false })
+  const {
+    format: { driver, options },
+    shape,
+    signal,
+    onProgress,
+  } = request
+  using files = new TargetFiles(request.place, {
+    force: request.force,
+    sources: request.sources,
+    durable: request.flush !== false,
+  })
   using writer = driver.create(files.store, shape, options, files)
   const moved = await request.fill(writer)
   stopIfAborted(signal)
@@ -108,27 +140,48 @@ export function tryLayout({ driver, options }: TargetFormat, shape: DiskShape): 
   return { capacity: writer.capacity }
 }
 
-async function verify(files: TargetFiles, driver: FormatDriver, { expected, signal, onProgress }: BuildRequest): Promise<void> {
+async function verify(
+  files: TargetFiles,
+  driver: FormatDriver,
+  { expected, signal, onProgress }: BuildRequest,
+): Promise<void> {
   if (expected === undefined) return
   try {
     using image = openImage(files.partialPath, { ...expected.open, from: driver.id, renamed: files.renamed })
-    const { equal, offset } = await compareSources(expected.source, image, defined({ threads: expected.threads, signal, onProgress }))
+    const { equal, offset } = await compareSources(
+      expected.source,
+      image,
+      defined({ threads: expected.threads, signal, onProgress }),
+    )
     if (!equal) {
-      throw new ImageError('mismatch', 'E_MISMATCH', `the image that was written differs from its source at offset ${offset ?? 0}`, {
-        hint: 'The new image was removed. Check memory and disk, and please report this.', details: { offset },
-      })
+      throw new ImageError(
+        'mismatch',
+        'E_MISMATCH',
+        `the image that was written differs from its source at offset ${offset ?? 0}`,
+        {
+          hint: 'The new image was removed. Check memory and disk, and please report this.',
+          details: { offset },
+        },
+      )
     }
   } catch (error) {
     if (isImageError(error) && (error.kind === 'mismatch' || error.kind === 'aborted')) throw error
     const why = error instanceof Error ? error.message : String(error)
-    throw new ImageError('mismatch', 'E_VERIFY', `the image that was written cannot be read back: ${why}`, { cause: error, hint: 'The new image was removed. Please report this.' })
+    throw new ImageError('mismatch', 'E_VERIFY', `the image that was written cannot be read back: ${why}`, {
+      cause: error,
+      hint: 'The new image was removed. Please report this.',
+    })
   }
 }
 
-async function readBack(files: TargetFiles, driver: FormatDriver, look: (image: () => OpenedImage) => Promise<void>): Promise<void> {
+async function readBack(
+  files: TargetFiles,
+  driver: FormatDriver,
+  look: (image: () => OpenedImage) => Promise<void>,
+): Promise<void> {
   let image: OpenedImage | undefined
   try {
-    await look(() => image ??= openImage(files.partialPath, { from: driver.id, renamed: files.renamed }))
+    await look(() => (image ??= openImage(files.partialPath, { from: driver.id, renamed: files.renamed })))
   } finally {
     image?.[Symbol.dispose]()
   }

@@ -10,7 +10,8 @@ import { layerInfo, problem, storedNames, type LayerInfo, type Problem } from '.
 import { readOptions, type ReadOptions } from './opening.js'
 
 /**
- * How an image stands towards its parent: `base` needs none; of `linked` it was found and has the recorded id; `linked-by-name` was
+ * How an image stands towards its parent: `base` needs none; of `linked` it was found and has the recorded id;
+ * `linked-by-name` was
  * found and no id is recorded; of `broken` it was not found, or is not the right one.
  */
 export type LinkState = 'base' | 'linked' | 'linked-by-name' | 'broken'
@@ -37,7 +38,10 @@ export interface ChainResult {
   readonly broken?: Problem & { readonly looked: readonly string[] }
 }
 
-/** Every image of a chain, as far as it can be followed; a broken link is part of the answer. @throws ImageError when the image itself is damaged. */
+/**
+ * Every image of a chain, as far as it can be followed; a broken link is part of the answer. @throws ImageError when
+ * the image itself is damaged.
+ */
 export function showChain(path: string, options: ReadOptions = {}): ChainResult {
   using opened = openImage(path, { ...readOptions(options), chain: 'optional' })
   const { missing } = opened
@@ -46,18 +50,41 @@ export function showChain(path: string, options: ReadOptions = {}): ChainResult 
     path,
     complete: missing === undefined,
     layers: opened.layers.map((layer, depth) => chainLayer(layer, depth, opened)),
-    ...(missing === undefined ? {} : { broken: { ...problem(missing), looked: typeof looked === 'string' && looked !== '' ? looked.split('\n') : [] } }),
+    ...(missing === undefined
+      ? {}
+      : {
+          broken: {
+            ...problem(missing),
+            looked: typeof looked === 'string' && looked !== '' ? looked.split('\n') : [],
+          },
+        }),
   }
 }
 
 function chainLayer(layer: Layer, depth: number, { layers }: OpenedImage): ChainLayer {
   const { parentReference, unreadable, notes } = layer.image
-  const state = parentReference === undefined ? 'base' : layers[depth + 1] === undefined ? 'broken' : parentReference.identity === undefined ? 'linked-by-name' : 'linked'
+  const state =
+    parentReference === undefined
+      ? 'base'
+      : layers[depth + 1] === undefined
+        ? 'broken'
+        : parentReference.identity === undefined
+          ? 'linked-by-name'
+          : 'linked'
   return {
-    ...layerInfo(layer), depth, state, notes: [...layer.notes, ...notes],
+    ...layerInfo(layer),
+    depth,
+    state,
+    notes: [...layer.notes, ...notes],
     ...defined({
       foundBy: layer.foundBy,
-      parent: parentReference === undefined ? undefined : { names: storedNames(parentReference), ...defined({ format: parentReference.format, identity: parentReference.identity }) },
+      parent:
+        parentReference === undefined
+          ? undefined
+          : {
+              names: storedNames(parentReference),
+              ...defined({ format: parentReference.format, identity: parentReference.identity }),
+            },
       unreadable: unreadable === undefined ? undefined : problem(unreadable),
     }),
   }
@@ -65,7 +92,8 @@ function chainLayer(layer: Layer, depth: number, { layers }: OpenedImage): Chain
 
 export interface FlattenOptions extends Omit<ConvertOptions, 'parent' | 'parentFrom'> {
   /**
-   * The last image of the chain whose content the target takes in: its depth, path, or file name. The target is then a child of that
+   * The last image of the chain whose content the target takes in: its depth, path, or file name. The target is then a
+   * child of that
    * image's parent. All of the chain when left out.
    */
   readonly until?: string
@@ -89,20 +117,38 @@ export async function flattenChain(path: string, target: string, options: Flatte
   const result = await convert(path, target, {
     ...rest,
     // What the chain was allowed to name, its lower part may name when it is opened for itself.
-    ...(below === undefined ? {} : { parent: below.path, parentFrom: below.format, allowReferences: [...rest.allowReferences ?? [], ...layers.slice(last + 1).map((layer) => layer.path)] }),
+    ...(below === undefined
+      ? {}
+      : {
+          parent: below.path,
+          parentFrom: below.format,
+          allowReferences: [...(rest.allowReferences ?? []), ...layers.slice(last + 1).map((layer) => layer.path)],
+        }),
   })
-  return { ...result, flattened: layers.slice(0, last + 1).map((layer) => layer.path), ...defined({ parent: below?.path }) }
+  return {
+    ...result,
+    flattened: layers.slice(0, last + 1).map((layer) => layer.path),
+    ...defined({ parent: below?.path }),
+  }
 }
 
-function chosenLayers(path: string, options: ReadOptions, until: string | undefined): { layers: { path: string; format: string }[]; last: number } {
+function chosenLayers(
+  path: string,
+  options: ReadOptions,
+  until: string | undefined,
+): { layers: { path: string; format: string }[]; last: number } {
   using opened = openImage(path, readOptions(options))
   const layers = opened.layers.map(({ name, path: own, driver }) => ({ path: own ?? name, format: driver.id }))
   if (until === undefined) return { layers, last: layers.length - 1 }
   const last = layerIndex(layers, until)
   if (last === undefined) {
-    throw usage('E_NO_LAYER', `${printable(until)} is no image of the chain of ${printable(path)}, or the name of several`, {
-      hint: `Its images are ${layers.map((layer, depth) => `${depth}: ${printable(layer.path)}`).join(', ')}.`,
-    })
+    throw usage(
+      'E_NO_LAYER',
+      `${printable(until)} is no image of the chain of ${printable(path)}, or the name of several`,
+      {
+        hint: `Its images are ${layers.map((layer, depth) => `${depth}: ${printable(layer.path)}`).join(', ')}.`,
+      },
+    )
   }
   return { layers, last }
 }
@@ -111,7 +157,7 @@ function layerIndex(layers: readonly { readonly path: string }[], wanted: string
   if (/^\d{1,3}$/.test(wanted)) return Number(wanted) < layers.length ? Number(wanted) : undefined
   const exact = layers.findIndex((layer) => realPath(layer.path) === realPath(wanted))
   if (exact >= 0) return exact
-  const named = layers.flatMap((layer, depth) => basename(layer.path) === wanted ? [depth] : [])
+  const named = layers.flatMap((layer, depth) => (basename(layer.path) === wanted ? [depth] : []))
   return named.length === 1 ? named[0] : undefined
 }
 

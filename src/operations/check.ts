@@ -65,7 +65,9 @@ export async function check(path: string, options: CheckImageOptions = {}): Prom
   const begun = performance.now()
   if (deep) await prepareCodec('zstd')
   if (parseImageArgument(path).partition !== undefined) {
-    throw usage('E_WHOLE_IMAGE', 'check looks at the structures of an image file; a partition has none of its own', { hint: 'Leave out what follows the @.' })
+    throw usage('E_WHOLE_IMAGE', 'check looks at the structures of an image file; a partition has none of its own', {
+      hint: 'Leave out what follows the @.',
+    })
   }
   using opened = openImage(path, { ...readOptions(options), chain: 'optional' })
   const turns = new Turns(options, opened.layers.map(sizeOf), deep)
@@ -80,37 +82,59 @@ export async function check(path: string, options: CheckImageOptions = {}): Prom
   }
   turns.end()
   const counts = { error: 0, leak: 0, warning: 0 }
-  for (const layer of layers) for (const severity of ['error', 'leak', 'warning'] as const) counts[severity] += layer.counts[severity]
-  const unreadable = deep ? opened.layers.find(({ image }) => image.unreadable !== undefined)?.image.unreadable : undefined
+  for (const layer of layers)
+    for (const severity of ['error', 'leak', 'warning'] as const) counts[severity] += layer.counts[severity]
+  const unreadable = deep
+    ? opened.layers.find(({ image }) => image.unreadable !== undefined)?.image.unreadable
+    : undefined
   const missing = told(opened.missing) ?? missingFile(opened.layers)
   return {
-    clean: counts.error + counts.leak + counts.warning === 0 && missing === undefined && unreadable === undefined && layers.every(({ checked }) => checked),
-    deep, counts, layers,
+    clean:
+      counts.error + counts.leak + counts.warning === 0 &&
+      missing === undefined &&
+      unreadable === undefined &&
+      layers.every(({ checked }) => checked),
+    deep,
+    counts,
+    layers,
     ...defined({ missing, unreadable: told(unreadable) }),
     seconds: (performance.now() - begun) / 1000,
   }
 }
 
 /** The layer's own structures, how it fits its parent, and what the driver noted when it opened the image. */
-async function checkStructures(layer: Layer, parent: Layer | undefined, { list, deep, turns }: { list: FindingList; deep: boolean; turns: Turns }): Promise<void> {
+async function checkStructures(
+  layer: Layer,
+  parent: Layer | undefined,
+  { list, deep, turns }: { list: FindingList; deep: boolean; turns: Turns },
+): Promise<void> {
   const { image } = layer
   try {
     for (const item of image.check?.({ deep }) ?? []) {
       if ('severity' in item) list.add(item)
       else await turns.take(item)
     }
-    if (parent !== undefined) for (const finding of image.parentReference?.check?.(parent.image, timeOf(parent)) ?? []) list.add(finding)
+    if (parent !== undefined)
+      for (const finding of image.parentReference?.check?.(parent.image, timeOf(parent)) ?? []) list.add(finding)
   } catch (error) {
     // What the check could not get past is a finding as well: the others still count.
     if (!isImageError(error) || error.kind === 'aborted') throw error
-    list.add({ severity: 'error', code: error.code, structure: 'image', message: `the check could not go on: ${withoutName(error.message, layer.name)}` })
+    list.add({
+      severity: 'error',
+      code: error.code,
+      structure: 'image',
+      message: `the check could not go on: ${withoutName(error.message, layer.name)}`,
+    })
   }
   for (const { code, message } of [...layer.notes, ...image.notes]) {
-    if (!isMissing(code) && !list.hasLike(code)) list.add({ severity: 'warning', code, structure: 'image', message: withoutName(message, layer.name) })
+    if (!isMissing(code) && !list.hasLike(code))
+      list.add({ severity: 'warning', code, structure: 'image', message: withoutName(message, layer.name) })
   }
 }
 
-/** A further file that could not be opened is noted with its error's code, and is no finding: nothing is known of it. */
+/**
+ * A further file that could not be opened is noted with its error's code, and is no finding: nothing is known of it.
+ */
 function missingFile(layers: readonly Layer[]): Problem | undefined {
   const note = layers.flatMap(({ notes }) => notes).find(({ code }) => isMissing(code))
   return note === undefined ? undefined : { kind: 'reference', code: note.code, message: note.message }
@@ -127,9 +151,17 @@ function withoutName(message: string, name: string): string {
 
 function layerCheck({ name, path, driver, image, ...layer }: Layer, list: FindingList): LayerCheck {
   return {
-    path: path ?? name, format: image.format, title: driver.title, subformat: image.subformat, capacity: image.capacity, size: sizeOf(layer),
-    checked: image.check !== undefined, repairable: driver.repair !== undefined,
-    counts: list.counts, groups: list.groups, findings: list.findings,
+    path: path ?? name,
+    format: image.format,
+    title: driver.title,
+    subformat: image.subformat,
+    capacity: image.capacity,
+    size: sizeOf(layer),
+    checked: image.check !== undefined,
+    repairable: driver.repair !== undefined,
+    counts: list.counts,
+    groups: list.groups,
+    findings: list.findings,
   }
 }
 
@@ -146,7 +178,10 @@ function told(error: ImageError | undefined): Problem | undefined {
   return error === undefined ? undefined : problem(error)
 }
 
-/** Lets signals through while a check, which is synchronous, goes on, and tells how far it is: in bytes of the chain's files. */
+/**
+ * Lets signals through while a check, which is synchronous, goes on, and tells how far it is: in bytes of the chain's
+ * files.
+ */
 class Turns {
   readonly #options: CheckImageOptions
   readonly #sizes: readonly number[]
@@ -167,7 +202,9 @@ class Turns {
   /** Begins with the structures (round 0) or the data (round 1) of a layer. */
   phase(layer: number, round: 0 | 1): void {
     this.#size = this.#sizes[layer] ?? 0
-    this.#start = this.#sizes.slice(0, layer).reduce((sum, size) => sum + size, 0) * this.#rounds + (round === 1 && this.#rounds > 1 ? this.#size : 0)
+    this.#start =
+      this.#sizes.slice(0, layer).reduce((sum, size) => sum + size, 0) * this.#rounds +
+      (round === 1 && this.#rounds > 1 ? this.#size : 0)
   }
 
   end(): void {
@@ -179,7 +216,11 @@ class Turns {
     const { signal, onProgress } = this.#options
     const part = total > 0 ? Math.min(1, done / total) : 0
     // Whole only at the end of all.
-    onProgress?.({ phase: 'check', done: Math.max(0, Math.min(this.#total - 1, this.#start + Math.floor(part * this.#size))), total: this.#total })
+    onProgress?.({
+      phase: 'check',
+      done: Math.max(0, Math.min(this.#total - 1, this.#start + Math.floor(part * this.#size))),
+      total: this.#total,
+    })
     if (performance.now() - this.#last > longestTurn) {
       await new Promise((next) => setImmediate(next))
       this.#last = performance.now()

@@ -24,7 +24,8 @@ export interface CloneResult extends DeviceOutcome {
 
 /**
  * Copies a physical disk to another, or a partition to another; nothing lies between. The target is overwritten.
- * @throws ImageError refused E_SOURCE_IN_USE, E_SAME_DEVICE, and by every guard of the target; target; corrupt E_READ where the source cannot be read; mismatch; aborted.
+ * @throws ImageError refused E_SOURCE_IN_USE, E_SAME_DEVICE, and by every guard of the target; target; corrupt E_READ
+ * where the source cannot be read; mismatch; aborted.
  */
 export async function clone(from: string, to: string, options: CloneOptions): Promise<CloneResult> {
   const platform = platformOf(options)
@@ -32,26 +33,69 @@ export async function clone(from: string, to: string, options: CloneOptions): Pr
   const path = printable(from)
   const live = inUse(found)
   if (live.length > 0 && options.live !== true) {
-    throw refused('E_SOURCE_IN_USE', `the source ${path} is in use: ${live.join('; ')}`, { hint: 'Unmount it, and close what uses it. With --live it is read as it changes, and the copy is crash-consistent at best: what a power cut would have left.' })
+    throw refused('E_SOURCE_IN_USE', `the source ${path} is in use: ${live.join('; ')}`, {
+      hint:
+        'Unmount it, and close what uses it. With --live it is read as it changes, and the copy is ' +
+        'crash-consistent at best: what a power cut would have left.',
+    })
   }
   const { disk, partition } = found
   using whole = openSource(from, found, live.length > 0)
-  const used = options.usedOnly === undefined ? undefined : await usedOnly(whole, { ...options.usedOnly, ...defined({ signal: options.signal }) })
+  const used =
+    options.usedOnly === undefined
+      ? undefined
+      : await usedOnly(whole, { ...options.usedOnly, ...defined({ signal: options.signal }) })
   const source: BlockSource = used?.source ?? whole
   const hot = live.length > 0 && !isStill(found)
-  const outcome = await writeTarget({
-    source, name: path, isPartition: partition !== undefined, place: platform.place(from), devices: [partition?.deviceNumber ?? disk.deviceNumber], disk: disk.name, changes: hot,
-  }, to, options)
-  const notes: Note[] = hot ? [{ code: 'W_CRASH_CONSISTENT', message: `${path} was in use while it was read: the copy is crash-consistent at best, what a power cut would have left` }] : []
-  return { source: describeTarget(from, found), live: hot, ...outcome, ...defined({ volumes: used?.volumes }), notes: [...notes, ...(used?.notes ?? []), ...outcome.notes] }
+  const outcome = await writeTarget(
+    {
+      source,
+      name: path,
+      isPartition: partition !== undefined,
+      place: platform.place(from),
+      devices: [partition?.deviceNumber ?? disk.deviceNumber],
+      disk: disk.name,
+      changes: hot,
+    },
+    to,
+    options,
+  )
+  const notes: Note[] = hot
+    ? [
+        {
+          code: 'W_CRASH_CONSISTENT',
+          message:
+            `${path} was in use while it was read: the copy is crash-consistent at best, what a power ` +
+            'cut would have left',
+        },
+      ]
+    : []
+  return {
+    source: describeTarget(from, found),
+    live: hot,
+    ...outcome,
+    ...defined({ volumes: used?.volumes }),
+    notes: [...notes, ...(used?.notes ?? []), ...outcome.notes],
+  }
 }
 
-function parts({ disk, partition }: FoundDevice): readonly { readonly path: string; readonly uses: readonly DeviceUse[] }[] {
+function parts({
+  disk,
+  partition,
+}: FoundDevice): readonly { readonly path: string; readonly uses: readonly DeviceUse[] }[] {
   return partition === undefined ? [disk, ...disk.partitions] : [partition]
 }
 
 function inUse(found: FoundDevice): string[] {
-  return parts(found).flatMap(({ path, uses }) => uses.map((use) => use.kind === 'mount' ? `${path} is mounted at ${use.point}${use.readOnly ? ' (read-only)' : ''}` : use.kind === 'swap' ? `${path} is swap space in use` : `${path} is held by ${use.title} (${use.role})`))
+  return parts(found).flatMap(({ path, uses }) =>
+    uses.map((use) =>
+      use.kind === 'mount'
+        ? `${path} is mounted at ${use.point}${use.readOnly ? ' (read-only)' : ''}`
+        : use.kind === 'swap'
+          ? `${path} is swap space in use`
+          : `${path} is held by ${use.title} (${use.role})`,
+    ),
+  )
 }
 
 /** Mounted for reading only, it does not change. */
@@ -60,5 +104,11 @@ function isStill(found: FoundDevice): boolean {
 }
 
 function openSource(path: string, { disk, partition }: FoundDevice, shared: boolean): DeviceSource {
-  return new DeviceSource(DiskStore.open(path, { size: partition?.size ?? disk.size, sectorSize: disk.logicalSectorSize, exclusive: !shared }))
+  return new DeviceSource(
+    DiskStore.open(path, {
+      size: partition?.size ?? disk.size,
+      sectorSize: disk.logicalSectorSize,
+      exclusive: !shared,
+    }),
+  )
 }

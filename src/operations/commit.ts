@@ -47,9 +47,11 @@ export interface CommitResult {
 }
 
 /**
- * Writes what a child holds into its parent, which then has the same content. The child shows the same at any moment: what it holds itself
+ * Writes what a child holds into its parent, which then has the same content. The child shows the same at any moment:
+ * what it holds itself
  * hides what changes below. The child stays, over the changed parent, unless it is to be deleted.
- * @throws ImageError usage E_NOT_A_CHILD; refused E_OTHER_CHILDREN, E_LOCKED; unsupported E_NOT_WRITABLE, E_NO_RESIZE; target; mismatch E_MISMATCH; aborted E_ABORTED.
+ * @throws ImageError usage E_NOT_A_CHILD; refused E_OTHER_CHILDREN, E_LOCKED; unsupported E_NOT_WRITABLE, E_NO_RESIZE;
+ * target; mismatch E_MISMATCH; aborted E_ABORTED.
  */
 export async function commitChain(childPath: string, options: CommitOptions = {}): Promise<CommitResult> {
   wholeImage(childPath)
@@ -63,7 +65,14 @@ export async function commitChain(childPath: string, options: CommitOptions = {}
   if (verified) await compare(childPath, parentPath, plan, options)
   if (!dryRun && deleteChild) removeChild(childPath)
   return {
-    child: plan.child, parent: { ...plan.parent, ...defined({ identity }), ...sizes }, written, otherChildren, verified, childDeleted: !dryRun && deleteChild, dryRun, notes,
+    child: plan.child,
+    parent: { ...plan.parent, ...defined({ identity }), ...sizes },
+    written,
+    otherChildren,
+    verified,
+    childDeleted: !dryRun && deleteChild,
+    dryRun,
+    notes,
   }
 }
 
@@ -82,22 +91,44 @@ interface Plan {
 /** Everything that speaks against it, before anything is opened to be changed. */
 function look(childPath: string, options: CommitOptions): Plan {
   using opened = openImage(childPath, readOptions(options))
-  const { unreadable, layers: [top, parent, ...rest] } = opened
+  const {
+    unreadable,
+    layers: [top, parent, ...rest],
+  } = opened
   if (unreadable !== undefined) throw unreadable
-  if (top === undefined || parent?.path === undefined) throw usage('E_NOT_A_CHILD', `${childPath} needs no other image: it has no parent into which it could be committed`)
+  if (top === undefined || parent?.path === undefined)
+    throw usage('E_NOT_A_CHILD', `${childPath} needs no other image: it has no parent into which it could be committed`)
   const [parentFile, childFile] = [firstFile(parent), firstFile(top)]
   const folders = [dirname(parentFile.path), dirname(childFile.path)]
   const otherChildren = childrenOf(parentFile, parent.image.identity, folders, [childFile], options)
   if (otherChildren.length > 0 && options.allowOtherChildren !== true) {
-    throw refused('E_OTHER_CHILDREN', `${parent.path} is the parent of other images too, which are worth nothing when it changes: ${otherChildren.join(', ')}`, {
-      hint: 'Give them another parent first (vdisk chain rebase), or flatten them. --allow-other-children changes the parent all the same.',
-    })
+    throw refused(
+      'E_OTHER_CHILDREN',
+      `${parent.path} is the parent of other images too, which are worth nothing when it changes: ` +
+        otherChildren.join(', '),
+      {
+        hint:
+          'Give them another parent first (vdisk chain rebase), or flatten them. --allow-other-children ' +
+          'changes the parent all the same.',
+      },
+    )
   }
-  const grandchildren = options.deleteChild === true ? childrenOf(childFile, top.image.identity, folders, [parentFile], options) : []
-  if (grandchildren.length > 0) throw refused('E_OTHER_CHILDREN', `${childPath} cannot be deleted: it is the parent of ${grandchildren.join(', ')}`, { hint: 'Rebase them onto the parent afterwards, and delete it then.' })
+  const grandchildren =
+    options.deleteChild === true ? childrenOf(childFile, top.image.identity, folders, [parentFile], options) : []
+  if (grandchildren.length > 0)
+    throw refused(
+      'E_OTHER_CHILDREN',
+      `${childPath} cannot be deleted: it is the parent of ${grandchildren.join(', ')}`,
+      { hint: 'Rebase them onto the parent afterwards, and delete it then.' },
+    )
   return {
-    child: linkedImage(childPath, top.image), parent: linkedImage(parent.path, parent.image), parentPath: parent.path, parentFormat: parent.driver.id,
-    below: rest.flatMap(({ files }) => files.map(({ path }) => path)), recordsParent: top.image.parentReference?.identity !== undefined, otherChildren,
+    child: linkedImage(childPath, top.image),
+    parent: linkedImage(parent.path, parent.image),
+    parentPath: parent.path,
+    parentFormat: parent.driver.id,
+    below: rest.flatMap(({ files }) => files.map(({ path }) => path)),
+    recordsParent: top.image.parentReference?.identity !== undefined,
+    otherChildren,
   }
 }
 
@@ -113,11 +144,21 @@ async function merge(childPath: string, plan: Plan, options: CommitOptions): Pro
   using child = openWritableImage(childPath, { ...readOptions(options), draft: dryRun })
   using target = openWritableImage(plan.parentPath, { ...parentOptions(plan, options), draft: dryRun })
   const [mine, locked] = [child.opened.layers[1], target.opened.top]
-  if (mine === undefined || firstFile(mine).inode !== firstFile(locked).inode || firstFile(mine).device !== firstFile(locked).device) throw reference('E_REFERENCE_CHANGED', `the parent of ${childPath} was exchanged while it was opened`)
+  if (
+    mine === undefined ||
+    firstFile(mine).inode !== firstFile(locked).inode ||
+    firstFile(mine).device !== firstFile(locked).device
+  )
+    throw reference('E_REFERENCE_CHANGED', `the parent of ${childPath} was exchanged while it was opened`)
   const { image } = target
   const capacityBefore = image.capacity
   const { capacity } = child.image
-  if (capacity > capacityBefore && image.resize === undefined) throw unsupported('E_NO_RESIZE', `${plan.parentPath} is smaller than the disk of its child, and an image of the format ${image.format} cannot be resized`)
+  if (capacity > capacityBefore && image.resize === undefined)
+    throw unsupported(
+      'E_NO_RESIZE',
+      `${plan.parentPath} is smaller than the disk of its child, and an image of the format ${image.format} ` +
+        'cannot be resized',
+    )
   if (!dryRun) {
     if (plan.recordsParent && image.nextIdentity !== undefined) {
       // From here on the child fits the parent as it is, and as it is going to be.
@@ -132,17 +173,36 @@ async function merge(childPath: string, plan: Plan, options: CommitOptions): Pro
     image.flush()
     // Zeros give back blocks.
     if (written.zeros > 0) {
-      await closeHoles(image, defined({ signal: options.signal }), ({ done, total }) => aborted('interrupted: the parent has the content of its child, and the child still fits it', { hint: `Run it again to finish (${done} of ${total} done).` }))
+      await closeHoles(image, defined({ signal: options.signal }), ({ done, total }) =>
+        aborted('interrupted: the parent has the content of its child, and the child still fits it', {
+          hint: `Run it again to finish (${done} of ${total} done).`,
+        }),
+      )
     }
   }
   options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
   const notes: Note[] = [...child.opened.notes]
-  if (capacity < capacityBefore) notes.push({ code: 'W_PARENT_LARGER', message: `the disk of ${plan.parentPath} is ${capacityBefore - capacity} bytes longer than that of ${childPath}; what it holds there stays` })
-  return { written, notes, identity: image.identity, sizes: { capacityBefore, capacityAfter: Math.max(capacity, capacityBefore) } }
+  if (capacity < capacityBefore)
+    notes.push({
+      code: 'W_PARENT_LARGER',
+      message:
+        `the disk of ${plan.parentPath} is ${capacityBefore - capacity} bytes longer than that of ` +
+        `${childPath}; what it holds there stays`,
+    })
+  return {
+    written,
+    notes,
+    identity: image.identity,
+    sizes: { capacityBefore, capacityAfter: Math.max(capacity, capacityBefore) },
+  }
 }
 
 /** Writes what the child's own layer says over the parent. */
-async function writeOver({ image: layer }: OpenedWritable, { image, disk }: OpenedWritable, { dryRun = false, signal, onProgress }: CommitOptions): Promise<Written> {
+async function writeOver(
+  { image: layer }: OpenedWritable,
+  { image, disk }: OpenedWritable,
+  { dryRun = false, signal, onProgress }: CommitOptions,
+): Promise<Written> {
   const written: Written = { data: 0, zeros: 0 }
   const { capacity } = layer
   const [wanted, present] = [new Uint8Array(pieceLength), new Uint8Array(pieceLength)]
@@ -153,14 +213,17 @@ async function writeOver({ image: layer }: OpenedWritable, { image, disk }: Open
     const own = layer.extentAt(offset, capacity - offset)
     let { length } = own
     if (own.kind === 'zero') {
-      const run = offset < disk.capacity ? below.runAt(offset, Math.min(length, disk.capacity - offset)) : { kind: 'zero', length } as const
+      const run =
+        offset < disk.capacity
+          ? below.runAt(offset, Math.min(length, disk.capacity - offset))
+          : ({ kind: 'zero', length } as const)
       length = run.length
-      if (run.kind !== 'zero' && await firstContent(new SliceSource(disk, offset, length), 0) !== undefined) {
+      if (run.kind !== 'zero' && (await firstContent(new SliceSource(disk, offset, length), 0)) !== undefined) {
         changed?.discard(offset, length)
         written.zeros += length
       }
     } else if (own.kind !== 'absent') {
-      length = Math.min(length, pieceLength - offset % pieceLength)
+      length = Math.min(length, pieceLength - (offset % pieceLength))
       const [mine, theirs] = [wanted.subarray(0, length), present.subarray(0, length)]
       layer.read(offset, mine)
       readPadded(disk, offset, theirs)
@@ -171,7 +234,10 @@ async function writeOver({ image: layer }: OpenedWritable, { image, disk }: Open
     if (performance.now() - rested < 50) continue
     await new Promise((resume) => setImmediate(resume))
     rested = performance.now()
-    if (signal?.aborted === true) throw aborted('interrupted: the parent holds a part of what its child holds, and the child shows what it did', { hint: 'Run it again to go on. Until then the parent is of no use without this child.' })
+    if (signal?.aborted === true)
+      throw aborted('interrupted: the parent holds a part of what its child holds, and the child shows what it did', {
+        hint: 'Run it again to go on. Until then the parent is of no use without this child.',
+      })
   }
   return written
 }
@@ -179,7 +245,12 @@ async function writeOver({ image: layer }: OpenedWritable, { image, disk }: Open
 /** Records the parent as it is now, its id or its time, in the child. */
 function renew(childPath: string, plan: Plan, options: CommitOptions): void {
   using child = openWritableImage(childPath, readOptions(options))
-  const { opened, shape } = openNewParent(plan.parentPath, childPath, child.opened.top.driver, parentOptions(plan, options))
+  const { opened, shape } = openNewParent(
+    plan.parentPath,
+    childPath,
+    child.opened.top.driver,
+    parentOptions(plan, options),
+  )
   using parent = opened
   recordOf(child).reference.verify(parent.top.image)
   relinker(child)(shape)()
@@ -190,12 +261,26 @@ async function compare(childPath: string, parentPath: string, plan: Plan, option
   using child = openImage(childPath, readOptions(options))
   using parent = openImage(parentPath, parentOptions(plan, options))
   const disk = parent.capacity > child.capacity ? new SliceSource(parent, 0, child.capacity) : parent
-  const { equal, offset } = await compareSources(child, disk, defined({ signal: options.signal, onProgress: options.onProgress }))
-  if (!equal) throw new ImageError('mismatch', 'E_MISMATCH', `${parentPath} differs from its child ${childPath} at offset ${offset ?? 0} after the commit`, { hint: 'The child shows what it did; keep it. Please report this.', details: { offset } })
+  const { equal, offset } = await compareSources(
+    child,
+    disk,
+    defined({ signal: options.signal, onProgress: options.onProgress }),
+  )
+  if (!equal)
+    throw new ImageError(
+      'mismatch',
+      'E_MISMATCH',
+      `${parentPath} differs from its child ${childPath} at offset ${offset ?? 0} after the commit`,
+      { hint: 'The child shows what it did; keep it. Please report this.', details: { offset } },
+    )
 }
 
 function parentOptions(plan: Plan, options: CommitOptions) {
-  return { ...chainOptions(options), from: plan.parentFormat, allowReferences: [...options.allowReferences ?? [], ...plan.below] }
+  return {
+    ...chainOptions(options),
+    from: plan.parentFormat,
+    allowReferences: [...(options.allowReferences ?? []), ...plan.below],
+  }
 }
 
 function firstFile({ files: [file], name }: Layer) {

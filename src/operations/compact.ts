@@ -27,8 +27,8 @@ export interface CompactResult {
   readonly format: string
   readonly subformat: string
   /** Bytes of the file, and bytes that the filesystem holds for it. */
-  readonly before: { readonly size: number, readonly allocated: number }
-  readonly after: { readonly size: number, readonly allocated: number }
+  readonly before: { readonly size: number; readonly allocated: number }
+  readonly after: { readonly size: number; readonly allocated: number }
   /** Bytes of zeros that were stored, and are not any more. */
   readonly zeros: number
 }
@@ -38,33 +38,62 @@ const unit = 65536
 
 /**
  * Gives back the space of zeros and of blocks that nothing uses, in a copy or in the image itself.
- * @throws ImageError usage E_COMPACT_TARGET unless exactly one of `output` and `inPlace` is said; unsupported E_NOT_WRITABLE.
+ * @throws ImageError usage E_COMPACT_TARGET unless exactly one of `output` and `inPlace` is said; unsupported
+ * E_NOT_WRITABLE.
  */
 export async function compact(path: string, options: CompactOptions): Promise<CompactResult> {
-  if (parseImageArgument(path).partition !== undefined) throw usage('E_WHOLE_IMAGE', 'compact works on a whole image', { hint: 'Leave out what follows the @.' })
-  if ((options.output === undefined) === (options.inPlace !== true)) throw usage('E_COMPACT_TARGET', 'say where the smaller image goes', { hint: '--output FILE makes a compacted copy; --in-place changes the image itself.' })
+  if (parseImageArgument(path).partition !== undefined)
+    throw usage('E_WHOLE_IMAGE', 'compact works on a whole image', { hint: 'Leave out what follows the @.' })
+  if ((options.output === undefined) === (options.inPlace !== true))
+    throw usage('E_COMPACT_TARGET', 'say where the smaller image goes', {
+      hint: '--output FILE makes a compacted copy; --in-place changes the image itself.',
+    })
   const before = sizes(path)
   const target = options.output ?? path
   // An unfinished file is never taken for an image by its content: the copy's format is the image's.
-  const work = (file: string): Promise<Pick<CompactResult, 'format' | 'subformat' | 'zeros'>> => compactFile(file, { ...options, from: formatOf(path, options) })
-  const done = options.output === undefined ? await work(path) : await changedCopy(path, options.output, work, defined({ force: options.force, signal: options.signal, onProgress: options.onProgress }))
+  const work = (file: string): Promise<Pick<CompactResult, 'format' | 'subformat' | 'zeros'>> =>
+    compactFile(file, { ...options, from: formatOf(path, options) })
+  const done =
+    options.output === undefined
+      ? await work(path)
+      : await changedCopy(
+          path,
+          options.output,
+          work,
+          defined({ force: options.force, signal: options.signal, onProgress: options.onProgress }),
+        )
   return { path, target, ...done, before, after: sizes(target) }
 }
 
-async function compactFile(path: string, options: CompactOptions): Promise<Pick<CompactResult, 'format' | 'subformat' | 'zeros'>> {
+async function compactFile(
+  path: string,
+  options: CompactOptions,
+): Promise<Pick<CompactResult, 'format' | 'subformat' | 'zeros'>> {
   using opened = openWritableImage(path, readOptions(options))
   const { image } = opened
-  if (opened.opened.layers.length > 1) throw unsupported('E_COMPACT_CHILD', `${path} is a child: its zeros hide what its parents hold`, { hint: 'Make one image of the chain first: vdisk chain flatten.' })
+  if (opened.opened.layers.length > 1)
+    throw unsupported('E_COMPACT_CHILD', `${path} is a child: its zeros hide what its parents hold`, {
+      hint: 'Make one image of the chain first: vdisk chain flatten.',
+    })
   const zeros = new ZeroRuns((offset, length) => image.discard(offset, length))
   // Reading and giving back go over the same table: what was given back is not met again.
-  for await (const { offset, bytes } of storedPieces(image, 0, { ...defined({ signal: options.signal, onProgress: options.onProgress }), phase: 'read' })) zeros.add(offset, bytes)
+  for await (const { offset, bytes } of storedPieces(image, 0, {
+    ...defined({ signal: options.signal, onProgress: options.onProgress }),
+    phase: 'read',
+  }))
+    zeros.add(offset, bytes)
   zeros.end(image.capacity)
   image.flush()
-  await closeHoles(image, defined({ signal: options.signal, onProgress: options.onProgress }), () => aborted('interrupted: the image is whole, and was made smaller in part', { hint: 'Run it again to go on.' }))
+  await closeHoles(image, defined({ signal: options.signal, onProgress: options.onProgress }), () =>
+    aborted('interrupted: the image is whole, and was made smaller in part', { hint: 'Run it again to go on.' }),
+  )
   return { format: image.format, subformat: image.subformat, zeros: zeros.stored }
 }
 
-/** Puts the zeros of pieces together, with what lies between pieces and is not stored: formats give back whole blocks only. */
+/**
+ * Puts the zeros of pieces together, with what lies between pieces and is not stored: formats give back whole blocks
+ * only.
+ */
 class ZeroRuns {
   /** Bytes of zeros that were stored. */
   stored = 0
@@ -109,7 +138,7 @@ function formatOf(path: string, options: ReadOptions): string {
   return opened.top.driver.id
 }
 
-function sizes(path: string): { readonly size: number, readonly allocated: number } {
+function sizes(path: string): { readonly size: number; readonly allocated: number } {
   const { size, blocks } = fs.statSync(path)
   return { size, allocated: blocks * 512 }
 }

@@ -3,7 +3,14 @@ import type { Note } from '../block/types.js'
 import { compareAllocation, compareSources, type Progress, type RangeSummary } from '../engine/index.js'
 import type { OpenedImage } from '../formats/open.js'
 import { defined } from './defined.js'
-import { chainOptions, openReadable, sourceInfo, type ChainOptions, type ReadOptions, type SourceInfo } from './opening.js'
+import {
+  chainOptions,
+  openReadable,
+  sourceInfo,
+  type ChainOptions,
+  type ReadOptions,
+  type SourceInfo,
+} from './opening.js'
 
 export interface CompareOptions extends ReadOptions {
   /** How the second image is opened; what is left out here is not taken from the first. */
@@ -56,17 +63,27 @@ export async function compare(first: string, second: string, options: CompareOpt
   const limit = options.limit ?? 20
   const moving = defined({ signal: options.signal })
   const { equal, offset, differences } = await compareSources(a, b, {
-    ...moving, phase: 'compare',
-    ...defined({ threads: options.threads, onProgress: options.onProgress, collect: options.first === true ? undefined : { limit, unit: sector } }),
+    ...moving,
+    phase: 'compare',
+    ...defined({
+      threads: options.threads,
+      onProgress: options.onProgress,
+      collect: options.first === true ? undefined : { limit, unit: sector },
+    }),
   })
-  const strict = options.strict === true ? { sameCapacity: a.capacity === b.capacity, allocation: await compareAllocation(a, b, { ...moving, limit }) } : undefined
+  const strict =
+    options.strict === true
+      ? { sameCapacity: a.capacity === b.capacity, allocation: await compareAllocation(a, b, { ...moving, limit }) }
+      : undefined
   return {
     same: equal && (strict === undefined || (strict.sameCapacity && strict.allocation.count === 0)),
     sameContent: equal,
     first: sourceInfo(first, a),
     second: sourceInfo(second, b),
     ...defined({ firstDifference: offset, differences, strict }),
-    notes: [...new Map([...a.notes, ...b.notes, ...sizes(a, b, equal, offset)].map((note) => [note.message, note])).values()],
+    notes: [
+      ...new Map([...a.notes, ...b.notes, ...sizes(a, b, equal, offset)].map((note) => [note.message, note])).values(),
+    ],
     seconds: (performance.now() - started) / 1000,
   }
 }
@@ -75,7 +92,9 @@ export async function compare(first: string, second: string, options: CompareOpt
 function sizes(a: OpenedImage, b: OpenedImage, equal: boolean, offset: number | undefined): Note[] {
   if (a.capacity === b.capacity) return []
   const [longer, shorter] = a.capacity > b.capacity ? [a, b] : [b, a]
-  const begins = `the disk of ${longer.top.name} is ${longer.capacity - shorter.capacity} bytes longer than that of ${shorter.top.name}`
+  const begins =
+    `the disk of ${longer.top.name} is ${longer.capacity - shorter.capacity} bytes longer than ` +
+    `that of ${shorter.top.name}`
   const message = equal
     ? `${begins}; what it has beyond the other's end reads as zero`
     : offset !== undefined && offset >= shorter.capacity

@@ -13,15 +13,24 @@ export interface StoredPiece {
 }
 
 /**
- * Every piece from `from` on that is stored in the chain, read, at most 1 MiB each; what is not stored is left out. The buffer is used again.
+ * Every piece from `from` on that is stored in the chain, read, at most 1 MiB each; what is not stored is left out. The
+ * buffer is used again.
  * @throws ImageError aborted E_ABORTED.
  */
-export async function* storedPieces(source: BlockSource, from: number, options: { readonly signal?: AbortSignal, readonly onProgress?: (progress: Progress) => void, readonly phase?: Progress['phase'] } = {}): AsyncGenerator<StoredPiece> {
+export async function* storedPieces(
+  source: BlockSource,
+  from: number,
+  options: {
+    readonly signal?: AbortSignal
+    readonly onProgress?: (progress: Progress) => void
+    readonly phase?: Progress['phase']
+  } = {},
+): AsyncGenerator<StoredPiece> {
   const { signal, onProgress, phase = 'read' } = options
   const piece = new Uint8Array(Math.min(pieceLength, Math.max(0, source.capacity - from)))
   for (let offset = from; offset < source.capacity;) {
     if (signal?.aborted === true) throw aborted()
-    const extent = source.extentAt(offset, Math.min(source.capacity - offset, pieceLength - offset % pieceLength))
+    const extent = source.extentAt(offset, Math.min(source.capacity - offset, pieceLength - (offset % pieceLength)))
     if (extent.kind === 'data' || extent.kind === 'packed') {
       if (extent.kind === 'packed') await prepareCodec(extent.codec.id)
       const bytes = piece.subarray(0, extent.length)
@@ -35,8 +44,15 @@ export async function* storedPieces(source: BlockSource, from: number, options: 
   }
 }
 
-/** The first offset from `from` on whose byte is not zero; undefined when there is none. @throws ImageError aborted E_ABORTED. */
-export async function firstContent(source: BlockSource, from: number, signal?: AbortSignal): Promise<number | undefined> {
+/**
+ * The first offset from `from` on whose byte is not zero; undefined when there is none. @throws ImageError aborted
+ * E_ABORTED.
+ */
+export async function firstContent(
+  source: BlockSource,
+  from: number,
+  signal?: AbortSignal,
+): Promise<number | undefined> {
   for await (const { offset, bytes } of storedPieces(source, from, signal === undefined ? {} : { signal })) {
     if (!isZero(bytes)) return offset + bytes.findIndex((byte) => byte !== 0)
   }

@@ -43,7 +43,10 @@ export interface ConversionOptions extends ReadOptions {
   readonly onProgress?: (progress: Progress) => void
 }
 
-/** A source opened to become a target, and what that target is to be. Closing it closes the source and the target's parent. */
+/**
+ * A source opened to become a target, and what that target is to be. Closing it closes the source and the target's
+ * parent.
+ */
 export class Conversion implements Disposable {
   readonly format: TargetFormat
   readonly opened: OpenedImage
@@ -57,7 +60,10 @@ export class Conversion implements Disposable {
   readonly open: OpenOptions
   readonly #options: ConversionOptions
 
-  constructor(options: ConversionOptions, parts: Pick<Conversion, 'format' | 'opened' | 'parent' | 'disk' | 'shape' | 'used' | 'open'>) {
+  constructor(
+    options: ConversionOptions,
+    parts: Pick<Conversion, 'format' | 'opened' | 'parent' | 'disk' | 'shape' | 'used' | 'open'>,
+  ) {
     this.#options = options
     this.format = parts.format
     this.opened = parts.opened
@@ -79,9 +85,17 @@ export class Conversion implements Disposable {
     return await copy({ ...this.moving, target: writer })
   }
 
-  /** What the user should know: of the images read, and of what the target has otherwise. @param capacity that of the target. */
+  /**
+   * What the user should know: of the images read, and of what the target has otherwise. @param capacity that of the
+   * target.
+   */
   notes(capacity: number): Note[] {
-    return [...this.opened.notes, ...(this.used?.notes ?? []), ...(this.parent?.notes ?? []), ...changes(this, this.#options.size, capacity)]
+    return [
+      ...this.opened.notes,
+      ...(this.used?.notes ?? []),
+      ...(this.parent?.notes ?? []),
+      ...changes(this, this.#options.size, capacity),
+    ]
   }
 
   [Symbol.dispose](): void {
@@ -94,18 +108,38 @@ export class Conversion implements Disposable {
  * Opens a source, and the parent of its target.
  * @param path where the target is to be; undefined for a stream, which has no parent. @throws ImageError
  */
-export async function openConversion(source: SourceInput | ComposedSource, path: string | undefined, format: TargetFormat, options: ConversionOptions & { readonly registry: Registry }): Promise<Conversion> {
+export async function openConversion(
+  source: SourceInput | ComposedSource,
+  path: string | undefined,
+  format: TargetFormat,
+  options: ConversionOptions & { readonly registry: Registry },
+): Promise<Conversion> {
   const open: OpenOptions = chainOptions(options)
   const scratchFolder = options.scratchFolder ?? (path === undefined ? tmpdir() : dirname(resolve(path)))
-  const opened = await openSource(source, { ...readOptions(options), scratchFolder, ...defined({ signal: options.signal, onProgress: options.onProgress }) })
+  const opened = await openSource(source, {
+    ...readOptions(options),
+    scratchFolder,
+    ...defined({ signal: options.signal, onProgress: options.onProgress }),
+  })
   let parent: NewParent | undefined
   try {
     if (opened.unreadable !== undefined) throw opened.unreadable
-    parent = options.parent === undefined || path === undefined ? undefined : openNewParent(options.parent, path, format.driver, { ...open, ...defined({ from: options.parentFrom }) })
-    const used = options.usedOnly === undefined ? undefined : await usedOnly(opened, { ...options.usedOnly, ...defined({ signal: options.signal }) })
+    parent =
+      options.parent === undefined || path === undefined
+        ? undefined
+        : openNewParent(options.parent, path, format.driver, { ...open, ...defined({ from: options.parentFrom }) })
+    const used =
+      options.usedOnly === undefined
+        ? undefined
+        : await usedOnly(opened, { ...options.usedOnly, ...defined({ signal: options.signal }) })
     const disk = await resized(used?.source ?? opened, options.size ?? opened.capacity, options.signal)
     const sectorSize = chooseSectorSize(format, opened, options.sectorSize)
-    const shape: DiskShape = { capacity: disk.capacity, sectorSize, identity: imageIdentity(options.uuid, options.time), ...defined({ parent: parent?.shape }) }
+    const shape: DiskShape = {
+      capacity: disk.capacity,
+      sectorSize,
+      identity: imageIdentity(options.uuid, options.time),
+      ...defined({ parent: parent?.shape }),
+    }
     return new Conversion(options, { format, opened, parent, disk, shape, used, open })
   } catch (error) {
     parent?.opened[Symbol.dispose]()
@@ -117,9 +151,11 @@ export async function openConversion(source: SourceInput | ComposedSource, path:
 function chooseSectorSize({ driver }: TargetFormat, opened: OpenedImage, wanted: 512 | 4096 | undefined): 512 | 4096 {
   const { sectorSizes } = driver.features
   if (wanted !== undefined && !sectorSizes.includes(wanted)) {
-    throw usage('E_SECTOR_SIZE', `the format ${driver.id} cannot have sectors of ${wanted} bytes`, { hint: `It has ${sectorSizes.join(', ')}.` })
+    throw usage('E_SECTOR_SIZE', `the format ${driver.id} cannot have sectors of ${wanted} bytes`, {
+      hint: `It has ${sectorSizes.join(', ')}.`,
+    })
   }
-  return wanted ?? (sectorSizes.includes(opened.sectorSize) ? opened.sectorSize : sectorSizes[0] ?? 512)
+  return wanted ?? (sectorSizes.includes(opened.sectorSize) ? opened.sectorSize : (sectorSizes[0] ?? 512))
 }
 
 /** What the target has otherwise than the source. */
@@ -127,15 +163,35 @@ function changes({ opened, shape, format }: Conversion, size: number | undefined
   const notes: Note[] = []
   const { driver } = format
   if (opened.top.image.format !== 'raw' && opened.sectorSize !== shape.sectorSize) {
-    notes.push({ code: 'W_SECTOR_SIZE', message: `the source has sectors of ${opened.sectorSize} bytes, the target of ${shape.sectorSize}: a partition table written for one is not understood with the other` })
+    notes.push({
+      code: 'W_SECTOR_SIZE',
+      message:
+        `the source has sectors of ${opened.sectorSize} bytes, the target of ${shape.sectorSize}: a ` +
+        'partition table written for one is not understood with the other',
+    })
   } else if (driver.id === 'raw' && shape.sectorSize === 4096) {
-    notes.push({ code: 'W_SECTOR_SIZE', message: 'the source has sectors of 4096 bytes, which a raw image does not record: attach it, or convert it on, with 4096' })
+    notes.push({
+      code: 'W_SECTOR_SIZE',
+      message:
+        'the source has sectors of 4096 bytes, which a raw image does not record: attach it, or convert it ' +
+        'on, with 4096',
+    })
   }
   if (size !== undefined && size < opened.capacity) {
-    notes.push({ code: 'W_CUT', message: `the last ${opened.capacity - size} bytes of the disk, all zero, were cut off: a GPT keeps its second table there` })
+    notes.push({
+      code: 'W_CUT',
+      message:
+        `the last ${opened.capacity - size} bytes of the disk, all zero, were cut off: a GPT keeps its ` +
+        'second table there',
+    })
   }
   if (capacity > shape.capacity) {
-    notes.push({ code: 'W_ROUNDED_UP', message: `the disk of ${shape.capacity} bytes was rounded up to ${capacity}, with zeros: ${driver.title} cannot hold that size exactly` })
+    notes.push({
+      code: 'W_ROUNDED_UP',
+      message:
+        `the disk of ${shape.capacity} bytes was rounded up to ${capacity}, with zeros: ${driver.title} ` +
+        'cannot hold that size exactly',
+    })
   }
   return notes
 }

@@ -41,17 +41,27 @@ const maximumDepth = 400
 const keptFailures = 1000
 
 /**
- * Copies a file, or a folder with all that is in it, out of an image. Files keep times, permission bits and holes, links stay links.
+ * Copies a file, or a folder with all that is in it, out of an image. Files keep times, permission bits and holes,
+ * links stay links.
  * What cannot be copied is told in the result, and the rest is copied.
  * @param target a folder that exists (the copy goes into it, under its own name), or the name of the copy.
- * @throws ImageError usage E_IS_DIRECTORY (a folder, not recursive); target; corrupt and unsupported for a single file; aborted.
+ * @throws ImageError usage E_IS_DIRECTORY (a folder, not recursive); target; corrupt and unsupported for a single file;
+ * aborted.
  */
-export async function copyFiles(image: string, path: string, target: string, options: CopyFilesOptions = {}): Promise<CopyFilesResult> {
+export async function copyFiles(
+  image: string,
+  path: string,
+  target: string,
+  options: CopyFilesOptions = {},
+): Promise<CopyFilesResult> {
   const { recursive = false, force = false, signal, onProgress, ...opening } = options
   using volume = await openVolume(image, opening)
   const { tree, filesystem } = volume
   const source = resolvePath(tree, path, !recursive)
-  if (source.node.kind === 'directory' && !recursive) throw usage('E_IS_DIRECTORY', `${source.path} is a folder`, { hint: 'Use --recursive to copy it with all that is in it.' })
+  if (source.node.kind === 'directory' && !recursive)
+    throw usage('E_IS_DIRECTORY', `${source.path} is a folder`, {
+      hint: 'Use --recursive to copy it with all that is in it.',
+    })
   const copier = new Copier(tree, force, signal, onProgress)
   const place = placeOf(target, source.path, source.node.kind === 'directory')
   using folder = HostFolder.open(place.folder)
@@ -60,18 +70,33 @@ export async function copyFiles(image: string, path: string, target: string, opt
   return {
     source: { image, path: source.path, filesystem: filesystem.type },
     target: { path: place.name === undefined ? place.folder : resolve(place.folder, place.name) },
-    ...copier.counts, failures: copier.failures,
+    ...copier.counts,
+    failures: copier.failures,
   }
 }
 
-/** Into which folder of the host, and under which name there; without a name: what is in the source goes straight into the folder. */
-function placeOf(target: string, source: string, isFolder: boolean): { readonly folder: string; readonly name?: string } {
+/**
+ * Into which folder of the host, and under which name there; without a name: what is in the source goes straight into
+ * the folder.
+ */
+function placeOf(
+  target: string,
+  source: string,
+  isFolder: boolean,
+): { readonly folder: string; readonly name?: string } {
   const path = resolve(target)
   const name = basename(source)
-  if (fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return name === '' ? { folder: path } : { folder: path, name }
-  if (target.endsWith('/') && !isFolder) throw targetError('E_NO_FOLDER', `the folder ${printable(target)} does not exist`, { hint: 'Make the folder first.' })
+  if (fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
+    return name === '' ? { folder: path } : { folder: path, name }
+  if (target.endsWith('/') && !isFolder)
+    throw targetError('E_NO_FOLDER', `the folder ${printable(target)} does not exist`, {
+      hint: 'Make the folder first.',
+    })
   const parent = dirname(path)
-  if (fs.statSync(parent, { throwIfNoEntry: false })?.isDirectory() !== true) throw targetError('E_NO_FOLDER', `the folder of the target ${printable(target)} does not exist`, { hint: 'Make the folder first.' })
+  if (fs.statSync(parent, { throwIfNoEntry: false })?.isDirectory() !== true)
+    throw targetError('E_NO_FOLDER', `the folder of the target ${printable(target)} does not exist`, {
+      hint: 'Make the folder first.',
+    })
   return { folder: parent, name: basename(path) }
 }
 
@@ -90,7 +115,12 @@ class Copier {
   #root: HostFolder | undefined
   #single = true
 
-  constructor(tree: FileTree, force: boolean, signal: AbortSignal | undefined, onProgress: ((progress: Progress) => void) | undefined) {
+  constructor(
+    tree: FileTree,
+    force: boolean,
+    signal: AbortSignal | undefined,
+    onProgress: ((progress: Progress) => void) | undefined,
+  ) {
     this.#tree = tree
     this.#force = force
     this.#signal = signal
@@ -98,7 +128,13 @@ class Copier {
   }
 
   /** Copies one file or folder into a folder of the host. @param walked the names from the first folder to this one. */
-  async entry(folder: HostFolder, walked: readonly string[], name: string, path: string, node: FileNode): Promise<void> {
+  async entry(
+    folder: HostFolder,
+    walked: readonly string[],
+    name: string,
+    path: string,
+    node: FileNode,
+  ): Promise<void> {
     this.#root ??= folder
     await this.#pause()
     const host = hostName(name)
@@ -106,7 +142,8 @@ class Copier {
     if (node.otherStreams !== undefined) this.counts.otherStreams++
     switch (node.kind) {
       case 'directory': {
-        if (walked.length >= maximumDepth) throw unsupported('E_FS_LIMIT', `${path} lies in more than ${maximumDepth} folders`)
+        if (walked.length >= maximumDepth)
+          throw unsupported('E_FS_LIMIT', `${path} lies in more than ${maximumDepth} folders`)
         this.#single = false
         using below = folder.folder(host)
         await this.contents(below, [...walked, host], path, node)
@@ -119,13 +156,18 @@ class Copier {
         return
       case 'file':
         if (!this.#linked(folder, host, node)) {
-          await folder.file(host, attributes, this.#force, (descriptor) => this.#content(descriptor, `${folder.path}/${host}`, node))
+          await folder.file(host, attributes, this.#force, (descriptor) =>
+            this.#content(descriptor, `${folder.path}/${host}`, node),
+          )
           if ((node.links ?? 1) > 1) this.#copies.set(node.id, [...walked, host])
         }
         this.counts.files++
         return
       default:
-        throw unsupported('E_FS_DEVICE', `${path} is no file, folder or link (a device, a pipe, a socket): it is not copied`)
+        throw unsupported(
+          'E_FS_DEVICE',
+          `${path} is no file, folder or link (a device, a pipe, a socket): it is not copied`,
+        )
     }
   }
 
@@ -134,7 +176,13 @@ class Copier {
     this.#root ??= folder
     this.#single = false
     if (this.#seen.has(node.id)) {
-      this.#failed(path, unsupported('E_FS_CORRUPT', `the folder ${path} is there under another name already: the filesystem is damaged`))
+      this.#failed(
+        path,
+        unsupported(
+          'E_FS_CORRUPT',
+          `the folder ${path} is there under another name already: the filesystem is damaged`,
+        ),
+      )
       return
     }
     this.#seen.add(node.id)
@@ -160,7 +208,7 @@ class Copier {
     const opened: HostFolder[] = []
     try {
       let from = this.#root
-      for (const step of first.slice(0, -1)) opened.push(from = from.existing(step))
+      for (const step of first.slice(0, -1)) opened.push((from = from.existing(step)))
       return folder.hardLink(name, from, first.at(-1) ?? '')
     } catch (error) {
       // Somebody moved the first copy away: then it is copied again.
@@ -185,7 +233,8 @@ class Copier {
         const piece = this.#piece.subarray(0, Math.min(pieceLength, length - done))
         this.#tree.read(node, offset + done, piece)
         write(() => {
-          for (let written = 0; written < piece.length;) written += fs.writeSync(descriptor, piece, written, piece.length - written, offset + done + written)
+          for (let written = 0; written < piece.length;)
+            written += fs.writeSync(descriptor, piece, written, piece.length - written, offset + done + written)
         })
         done += piece.length
         this.counts.bytes += piece.length
@@ -195,7 +244,10 @@ class Copier {
     }
   }
 
-  /** Notes what could not be copied; a single file's failure is the whole operation's. What ends everything is thrown on. */
+  /**
+   * Notes what could not be copied; a single file's failure is the whole operation's. What ends everything is thrown
+   * on.
+   */
   #failed(path: string, error: unknown): void {
     if (!isImageError(error) || error.kind === 'aborted' || error.code === 'E_NO_SPACE' || this.#single) throw error
     this.counts.failed++
@@ -205,11 +257,18 @@ class Copier {
   /** Lets a signal through: reading and writing are synchronous. */
   async #pause(): Promise<void> {
     await new Promise((next) => setImmediate(next))
-    if (this.#signal?.aborted === true) throw aborted('interrupted', { hint: 'What was copied so far is complete, and stays.' })
+    if (this.#signal?.aborted === true)
+      throw aborted('interrupted', { hint: 'What was copied so far is complete, and stays.' })
   }
 }
 
-/** A name as the host can have it: UTF-16 that is not well formed would become another name, so its odd halves are written out. */
+/**
+ * A name as the host can have it: UTF-16 that is not well formed would become another name, so its odd halves are
+ * written out.
+ */
 function hostName(name: string): string {
-  return name.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16)}`)
+  return name.replace(
+    /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16)}`,
+  )
 }

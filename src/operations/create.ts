@@ -15,7 +15,14 @@ export interface CreateOptions extends EmptyDiskOptions {
 }
 
 export interface CreateResult {
-  readonly target: { readonly path: string; readonly format: string; readonly capacity: number; readonly sectorSize: number; readonly size?: number; readonly allocated?: number }
+  readonly target: {
+    readonly path: string
+    readonly format: string
+    readonly capacity: number
+    readonly sectorSize: number
+    readonly size?: number
+    readonly allocated?: number
+  }
   readonly parent?: { readonly path: string; readonly format: string; readonly capacity: number }
   readonly dryRun: boolean
   readonly notes: readonly Note[]
@@ -30,16 +37,29 @@ export async function create(target: string, options: CreateOptions): Promise<Cr
   const { parent, shape } = disk
   const sources = parent?.opened.files ?? []
   const place = checkTarget(target, options.force === true, sources)
-  const made: Pick<BuildResult, 'capacity'> & Partial<BuildResult> = options.dryRun === true
-    ? tryLayout(format, shape)
-    : await build({
-      format, place, shape, sources, force: options.force === true,
-      fill: (writer) => disk.fill(writer),
-      ...defined({ signal: options.signal, onProgress: options.onProgress }),
-    })
+  const made: Pick<BuildResult, 'capacity'> & Partial<BuildResult> =
+    options.dryRun === true
+      ? tryLayout(format, shape)
+      : await build({
+          format,
+          place,
+          shape,
+          sources,
+          force: options.force === true,
+          fill: (writer) => disk.fill(writer),
+          ...defined({ signal: options.signal, onProgress: options.onProgress }),
+        })
   return {
-    target: { path: target, format: format.driver.id, sectorSize: shape.sectorSize, capacity: made.capacity, ...defined({ size: made.size, allocated: made.allocated }) },
-    ...(parent === undefined ? {} : { parent: { path: parent.shape.path, format: parent.shape.image.format, capacity: parent.opened.capacity } }),
+    target: {
+      path: target,
+      format: format.driver.id,
+      sectorSize: shape.sectorSize,
+      capacity: made.capacity,
+      ...defined({ size: made.size, allocated: made.allocated }),
+    },
+    ...(parent === undefined
+      ? {}
+      : { parent: { path: parent.shape.path, format: parent.shape.image.format, capacity: parent.opened.capacity } }),
     dryRun: options.dryRun === true,
     notes: disk.notes(made.capacity),
   }

@@ -7,7 +7,13 @@ import type { DeviceUse, Disk, DiskPartition, DiskPlatform } from '../device/typ
 import { isImageError } from '../errors.js'
 import { identifyFilesystems } from '../filesystem/index.js'
 import type { BlockSource, Note } from '../block/types.js'
-import { openPartition, readPartitionTable, type Partition, type PartitionTable, type Scheme } from '../partition/index.js'
+import {
+  openPartition,
+  readPartitionTable,
+  type Partition,
+  type PartitionTable,
+  type Scheme,
+} from '../partition/index.js'
 import { defined } from './defined.js'
 import { problem, type Problem } from './info.js'
 
@@ -45,14 +51,14 @@ export interface ListedPartition {
 }
 
 export interface ListedDisk extends Omit<Disk, 'partitions'> {
-  readonly table?: { readonly scheme: Scheme, readonly diskId?: string }
+  readonly table?: { readonly scheme: Scheme; readonly diskId?: string }
   readonly partitions: readonly ListedPartition[]
   /** What starts at the disk's first byte, where it has no partitions. */
   readonly filesystems: readonly HeldFilesystem[]
   /** Why its content could not be looked at. */
   readonly unreadable?: Problem
   /** Whether restoring to it is refused by no guard, and why it is. */
-  readonly writable: { readonly allowed: boolean, readonly reasons: readonly string[] }
+  readonly writable: { readonly allowed: boolean; readonly reasons: readonly string[] }
 }
 
 export interface DisksResult {
@@ -71,11 +77,22 @@ export async function disks(options: DisksOptions = {}): Promise<DisksResult> {
   const platform = options.platform ?? diskPlatform()
   const found = platform.list()
   const shown = options.all === true ? found : found.filter(({ kind }) => kind === 'disk' || kind === 'optical')
-  const listed = shown.map((disk) => options.look === false ? listDisk(disk, undefined) : look(disk))
+  const listed = shown.map((disk) => (options.look === false ? listDisk(disk, undefined) : look(disk)))
   const denied = listed.filter(({ unreadable }) => unreadable?.code === 'E_PERMISSION')
   return {
-    disks: listed, hidden: found.length - shown.length,
-    notes: denied.length === 0 ? [] : [{ code: 'W_NOT_ROOT', message: `the content of ${denied.map(({ path }) => path).join(', ')} may not be read: what the partitions hold is known to root only` }],
+    disks: listed,
+    hidden: found.length - shown.length,
+    notes:
+      denied.length === 0
+        ? []
+        : [
+            {
+              code: 'W_NOT_ROOT',
+              message:
+                `the content of ${denied.map(({ path }) => path).join(', ')} may not be read: what the ` +
+                'partitions hold is known to root only',
+            },
+          ],
   }
 }
 
@@ -103,8 +120,12 @@ function listDisk(disk: Disk, content: Content | undefined): ListedDisk {
   return {
     ...rest,
     ...(table === undefined ? {} : { table: { scheme: table.scheme, ...defined({ diskId: table.diskId }) } }),
-    partitions: content === undefined ? known.map((each) => listPartition(disk, each, undefined, content)) : merged(disk, content),
-    filesystems: content === undefined || (table !== undefined && table.partitions.length > 0) ? [] : held(content.source),
+    partitions:
+      content === undefined
+        ? known.map((each) => listPartition(disk, each, undefined, content))
+        : merged(disk, content),
+    filesystems:
+      content === undefined || (table !== undefined && table.partitions.length > 0) ? [] : held(content.source),
     writable: { allowed: reasons.length === 0, reasons },
   }
 }
@@ -117,16 +138,29 @@ function merged(disk: Disk, content: Content): ListedPartition[] {
     const [own] = index < 0 ? [] : rest.splice(index, 1)
     return listPartition(disk, own, partition, content)
   })
-  return [...listed, ...rest.map((each) => listPartition(disk, each, undefined, content))].sort((a, b) => a.number - b.number)
+  return [...listed, ...rest.map((each) => listPartition(disk, each, undefined, content))].sort(
+    (a, b) => a.number - b.number,
+  )
 }
 
-function listPartition(disk: Disk, own: DiskPartition | undefined, partition: Partition | undefined, content: Content | undefined): ListedPartition {
+function listPartition(
+  disk: Disk,
+  own: DiskPartition | undefined,
+  partition: Partition | undefined,
+  content: Content | undefined,
+): ListedPartition {
   const number = own?.number ?? partition?.number ?? 0
   return {
-    number, path: own?.path ?? `${disk.path}@${number}`, device: own !== undefined,
-    start: own?.start ?? partition?.start ?? 0, size: own?.size ?? partition?.length ?? 0,
+    number,
+    path: own?.path ?? `${disk.path}@${number}`,
+    device: own !== undefined,
+    start: own?.start ?? partition?.start ?? 0,
+    size: own?.size ?? partition?.length ?? 0,
     ...defined({ type: partition?.type.name, label: partition?.label, uuid: partition?.uuid }),
-    filesystems: partition === undefined || content === undefined || partition.role === 'extended' ? [] : heldBy(content.source, partition),
+    filesystems:
+      partition === undefined || content === undefined || partition.role === 'extended'
+        ? []
+        : heldBy(content.source, partition),
     uses: own?.uses ?? [],
   }
 }
@@ -142,5 +176,9 @@ function heldBy(source: BlockSource, partition: Partition): HeldFilesystem[] {
 }
 
 function held(volume: BlockSource): HeldFilesystem[] {
-  return identifyFilesystems(volume).map(({ type, title, label, uuid }) => ({ type, title, ...defined({ label, uuid }) }))
+  return identifyFilesystems(volume).map(({ type, title, label, uuid }) => ({
+    type,
+    title,
+    ...defined({ label, uuid }),
+  }))
 }

@@ -30,18 +30,31 @@ export class EmptyDisk implements Disposable {
   readonly #format: TargetFormat
   readonly #options: EmptyDiskOptions
 
-  /** @param path where the image is to be. @throws ImageError usage E_SIZE, E_SECTOR_SIZE; those of opening the parent. */
+  /**
+   * @param path where the image is to be. @throws ImageError usage E_SIZE, E_SECTOR_SIZE; those of opening the parent.
+   */
   constructor(path: string, format: TargetFormat, options: EmptyDiskOptions) {
     const { driver } = format
-    const parent = options.parent === undefined ? undefined : openNewParent(options.parent, path, driver, chainOptions(options))
+    const parent =
+      options.parent === undefined ? undefined : openNewParent(options.parent, path, driver, chainOptions(options))
     try {
       const capacity = options.size ?? parent?.opened.capacity
-      if (capacity === undefined) throw usage('E_SIZE', 'a new image needs a size, or a parent to take it from', { hint: 'For example: vdisk create disk.vhdx 64G' })
+      if (capacity === undefined)
+        throw usage('E_SIZE', 'a new image needs a size, or a parent to take it from', {
+          hint: 'For example: vdisk create disk.vhdx 64G',
+        })
       const sectorSize = options.sectorSize ?? parent?.opened.sectorSize ?? driver.features.sectorSizes[0] ?? 512
       if (!driver.features.sectorSizes.includes(sectorSize)) {
-        throw usage('E_SECTOR_SIZE', `the format ${driver.id} cannot have sectors of ${sectorSize} bytes`, { hint: `It has ${driver.features.sectorSizes.join(', ')}.` })
+        throw usage('E_SECTOR_SIZE', `the format ${driver.id} cannot have sectors of ${sectorSize} bytes`, {
+          hint: `It has ${driver.features.sectorSizes.join(', ')}.`,
+        })
       }
-      this.shape = { capacity, sectorSize, identity: imageIdentity(options.uuid, options.time), ...defined({ parent: parent?.shape }) }
+      this.shape = {
+        capacity,
+        sectorSize,
+        identity: imageIdentity(options.uuid, options.time),
+        ...defined({ parent: parent?.shape }),
+      }
     } catch (error) {
       parent?.opened[Symbol.dispose]()
       throw error
@@ -55,14 +68,26 @@ export class EmptyDisk implements Disposable {
   async fill(writer: ImageWriter): Promise<CopyResult> {
     if (writer.placeZeros !== true || this.parent !== undefined) return { bytesRead: 0, bytesWritten: 0 }
     const { signal, onProgress } = this.#options
-    return await copy({ source: new ZeroSource(writer.capacity, this.shape.sectorSize), target: writer, ...defined({ signal, onProgress }) })
+    return await copy({
+      source: new ZeroSource(writer.capacity, this.shape.sectorSize),
+      target: writer,
+      ...defined({ signal, onProgress }),
+    })
   }
 
   /** What the user should know. @param capacity that of the image. */
   notes(capacity: number): Note[] {
     const { parent, shape } = this
-    if (capacity === shape.capacity) return [...parent?.notes ?? []]
-    return [...parent?.notes ?? [], { code: 'W_ROUNDED_UP', message: `the size of ${shape.capacity} bytes was rounded up to ${capacity}: ${this.#format.driver.title} cannot hold it exactly` }]
+    if (capacity === shape.capacity) return [...(parent?.notes ?? [])]
+    return [
+      ...(parent?.notes ?? []),
+      {
+        code: 'W_ROUNDED_UP',
+        message:
+          `the size of ${shape.capacity} bytes was rounded up to ${capacity}: ` +
+          `${this.#format.driver.title} cannot hold it exactly`,
+      },
+    ]
   }
 
   [Symbol.dispose](): void {

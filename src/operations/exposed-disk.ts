@@ -14,7 +14,8 @@ import { create } from './create.js'
 import { chainOptions, parseImageArgument, readOptions, type ReadOptions } from './opening.js'
 
 /**
- * Where changes go. `read-only`: there are none. `throwaway`: to a scratch file that is gone with the process. `overlay`: to a child of
+ * Where changes go. `read-only`: there are none. `throwaway`: to a scratch file that is gone with the process.
+ * `overlay`: to a child of
  * the image, which stays. `write`: into the image itself, which is locked meanwhile.
  */
 export type ExposureMode = 'read-only' | 'throwaway' | 'overlay' | 'write'
@@ -23,7 +24,10 @@ export interface ExposureOptions extends ReadOptions {
   readonly mode: ExposureMode
   /** The child of `overlay`; made by {@link prepareOverlay}. */
   readonly overlay?: string
-  /** Where the scratch file of `throwaway` goes; beside the image when left out, or in the system's folder where that cannot be written. */
+  /**
+   * Where the scratch file of `throwaway` goes; beside the image when left out, or in the system's folder where that
+   * cannot be written.
+   */
   readonly scratchFolder?: string
 }
 
@@ -43,9 +47,17 @@ export class Exposure implements Disposable {
   readonly #changes: DiskChanges | undefined
   readonly #close: () => void
 
-  constructor(argument: string, opened: OpenedImage, whole: BlockSource, changes: DiskChanges | undefined, close: () => void) {
+  constructor(
+    argument: string,
+    opened: OpenedImage,
+    whole: BlockSource,
+    changes: DiskChanges | undefined,
+    close: () => void,
+  ) {
     const { partition: selector } = parseImageArgument(argument)
-    const { top: { name, image } } = opened
+    const {
+      top: { name, image },
+    } = opened
     this.format = image.format
     this.subformat = image.subformat
     this.notes = opened.notes
@@ -74,16 +86,25 @@ export class Exposure implements Disposable {
 }
 
 /**
- * Opens an image, or a partition of it, to be exposed. Synchronous, so that the threads that serve it can each open their own; in modes
+ * Opens an image, or a partition of it, to be exposed. Synchronous, so that the threads that serve it can each open
+ * their own; in modes
  * other than `read-only` only one may.
- * @throws ImageError those of opening; refused E_LOCKED; unsupported E_NOT_WRITABLE; target where the scratch file cannot be made.
+ * @throws ImageError those of opening; refused E_LOCKED; unsupported E_NOT_WRITABLE; target where the scratch file
+ * cannot be made.
  */
 export function openExposed(argument: string, options: ExposureOptions): Exposure {
   const { mode } = options
   if (mode === 'write') return changed(argument, parseImageArgument(argument).path, options)
   if (mode === 'overlay') {
     if (options.overlay === undefined) throw usage('E_OVERLAY', 'an overlay needs a file')
-    return changed(argument, options.overlay, chainOptions({ ...options, allowReferences: [...options.allowReferences ?? [], parseImageArgument(argument).path] }))
+    return changed(
+      argument,
+      options.overlay,
+      chainOptions({
+        ...options,
+        allowReferences: [...(options.allowReferences ?? []), parseImageArgument(argument).path],
+      }),
+    )
   }
   const opened = openImage(parseImageArgument(argument).path, readOptions(options))
   return orClose(opened, () => {
@@ -91,31 +112,57 @@ export function openExposed(argument: string, options: ExposureOptions): Exposur
     if (mode === 'read-only') return new Exposure(argument, opened, opened, undefined, () => opened[Symbol.dispose]())
     const scratch = createScratch(parseImageArgument(argument).path, options.scratchFolder)
     const overlay = new ScratchOverlay(opened, scratch)
-    return orClose(scratch, () => new Exposure(argument, opened, overlay, {
-      write: (offset, bytes) => overlay.write(offset, bytes),
-      zero: (offset, length) => overlay.zero(offset, length),
-      // Nothing of it outlives the process.
-      flush: () => undefined,
-    }, () => overlay[Symbol.dispose]()))
+    return orClose(
+      scratch,
+      () =>
+        new Exposure(
+          argument,
+          opened,
+          overlay,
+          {
+            write: (offset, bytes) => overlay.write(offset, bytes),
+            zero: (offset, length) => overlay.zero(offset, length),
+            // Nothing of it outlives the process.
+            flush: () => undefined,
+          },
+          () => overlay[Symbol.dispose](),
+        ),
+    )
   })
 }
 
 /**
- * Makes the overlay file of an image where there is none yet, as a child of it (its format by the file's extension; QCOW2 without one);
+ * Makes the overlay file of an image where there is none yet, as a child of it (its format by the file's extension;
+ * QCOW2 without one);
  * an existing one must be a child of this very image.
  * @returns whether it was made. @throws ImageError usage; refused E_NOT_ITS_CHILD; those of creating and opening.
  */
 export async function prepareOverlay(argument: string, overlay: string, options: ReadOptions): Promise<boolean> {
   const { path } = parseImageArgument(argument)
-  if (options.snapshot !== undefined) throw usage('E_SNAPSHOT_WRITE', 'an overlay stands upon an image, not upon a snapshot in it')
+  if (options.snapshot !== undefined)
+    throw usage('E_SNAPSHOT_WRITE', 'an overlay stands upon an image, not upon a snapshot in it')
   if (!fs.existsSync(overlay)) {
-    await create(overlay, { ...chainOptions(options), parent: path, ...(/\.[a-z0-9]+$/i.test(overlay) ? {} : { to: 'qcow2' }), ...(options.from === undefined ? {} : { parentFormat: options.from }) })
+    await create(overlay, {
+      ...chainOptions(options),
+      parent: path,
+      ...(/\.[a-z0-9]+$/i.test(overlay) ? {} : { to: 'qcow2' }),
+      ...(options.from === undefined ? {} : { parentFormat: options.from }),
+    })
     return true
   }
-  using opened = openImage(overlay, chainOptions({ ...options, allowReferences: [...options.allowReferences ?? [], path] }))
+  using opened = openImage(
+    overlay,
+    chainOptions({ ...options, allowReferences: [...(options.allowReferences ?? []), path] }),
+  )
   const parent = opened.layers[1]?.path
   if (parent === undefined || fs.realpathSync(parent) !== fs.realpathSync(path)) {
-    throw refused('E_NOT_ITS_CHILD', `${overlay} exists and is ${parent === undefined ? 'no child of another image' : `a child of ${parent}`}: it cannot hold the changes of ${path}`, { hint: 'Name a file that does not exist yet.' })
+    throw refused(
+      'E_NOT_ITS_CHILD',
+      `${overlay} exists and is ` +
+        (`${parent === undefined ? 'no child of another image' : `a child of ${parent}`}: it cannot hold the ` +
+          `changes of ${path}`),
+      { hint: 'Name a file that does not exist yet.' },
+    )
   }
   return false
 }
@@ -123,11 +170,21 @@ export async function prepareOverlay(argument: string, overlay: string, options:
 /** Opens `file` for changes. */
 function changed(argument: string, file: string, options: ReadOptions): Exposure {
   const opened = openWritableImage(file, readOptions(options))
-  return orClose(opened, () => new Exposure(argument, opened.opened, opened.disk, {
-    write: (offset, bytes) => opened.image.write(offset, bytes),
-    zero: (offset, length) => opened.image.discard(offset, length),
-    flush: () => opened.image.flush(),
-  }, () => opened[Symbol.dispose]()))
+  return orClose(
+    opened,
+    () =>
+      new Exposure(
+        argument,
+        opened.opened,
+        opened.disk,
+        {
+          write: (offset, bytes) => opened.image.write(offset, bytes),
+          zero: (offset, length) => opened.image.discard(offset, length),
+          flush: () => opened.image.flush(),
+        },
+        () => opened[Symbol.dispose](),
+      ),
+  )
 }
 
 function createScratch(image: string, folder: string | undefined): ReturnType<typeof createScratchStore> {

@@ -3,7 +3,19 @@ import { usage } from '../errors.js'
 import { identifyFilesystems } from '../filesystem/index.js'
 import type { OpenedImage } from '../formats/open.js'
 import { Registry } from '../formats/registry.js'
-import { gptTypeFor, mbrTypeFor, openPartition, readPartitionTable, selectPartition, wrapPartition, wrappedCapacity, wrapStart, type Partition, type Scheme, type Wrapping } from '../partition/index.js'
+import {
+  gptTypeFor,
+  mbrTypeFor,
+  openPartition,
+  readPartitionTable,
+  selectPartition,
+  wrapPartition,
+  wrappedCapacity,
+  wrapStart,
+  type Partition,
+  type Scheme,
+  type Wrapping,
+} from '../partition/index.js'
 import { targetFormat, tryLayout, type TargetFormat } from './build.js'
 import { convertFrom, type ConvertOptions, type ConvertResult, type TargetOutput } from './convert.js'
 import { defined } from './defined.js'
@@ -25,13 +37,23 @@ export interface ExtractResult extends ConvertResult {
 
 /**
  * Takes one partition out of a disk into an image of its own; with `wrap` into a new disk whose only partition it is.
- * @param argument the image and the partition: `disk.vhdx@2`. Without a partition only a disk that has no table can be wrapped.
+ * @param argument the image and the partition: `disk.vhdx@2`. Without a partition only a disk that has no table can be
+ * wrapped.
  * @throws ImageError as `convert` does; usage E_NO_PARTITION; corrupt E_PART_PAST_END; refused E_PARTITIONS_DO_NOT_FIT.
  */
-export async function extractPartition(argument: string, target: TargetOutput, options: ExtractOptions = {}): Promise<ExtractResult> {
+export async function extractPartition(
+  argument: string,
+  target: TargetOutput,
+  options: ExtractOptions = {},
+): Promise<ExtractResult> {
   const registry = options.registry ?? new Registry()
   const { wrap, size, ...rest } = options
-  const format = targetFormat(registry, typeof target === 'string' ? target : undefined, options.to, options.options ?? {})
+  const format = targetFormat(
+    registry,
+    typeof target === 'string' ? target : undefined,
+    options.to,
+    options.options ?? {},
+  )
   let taken: Taken | undefined
   const compose = (open: Parameters<typeof openDisk>[1]): OpenedImage => {
     const opened = openDisk(parseImageArgument(argument).path, open)
@@ -45,8 +67,16 @@ export async function extractPartition(argument: string, target: TargetOutput, o
   }
   const { path } = parseImageArgument(argument)
   // A wrapped disk has its size already, since its table depends on it.
-  const result = await convertFrom({ compose, name: path }, target, { ...rest, registry, ...(wrap === undefined ? defined({ size }) : {}) })
-  return { ...result, notes: [...result.notes, ...(taken?.notes ?? [])], ...defined({ partition: taken?.partition, wrapped: taken?.wrapped }) }
+  const result = await convertFrom({ compose, name: path }, target, {
+    ...rest,
+    registry,
+    ...(wrap === undefined ? defined({ size }) : {}),
+  })
+  return {
+    ...result,
+    notes: [...result.notes, ...(taken?.notes ?? [])],
+    ...defined({ partition: taken?.partition, wrapped: taken?.wrapped }),
+  }
 }
 
 interface Taken {
@@ -57,7 +87,13 @@ interface Taken {
   readonly wrapped: ExtractResult['wrapped']
 }
 
-function take(opened: OpenedImage, argument: string, wrap: 'gpt' | 'mbr' | undefined, format: TargetFormat, options: ExtractOptions): Taken {
+function take(
+  opened: OpenedImage,
+  argument: string,
+  wrap: 'gpt' | 'mbr' | undefined,
+  format: TargetFormat,
+  options: ExtractOptions,
+): Taken {
   const table = readPartitionTable(opened)
   const { partition: selector, path } = parseImageArgument(argument)
   if (selector === undefined && (wrap === undefined || table.scheme !== 'none')) {
@@ -67,26 +103,46 @@ function take(opened: OpenedImage, argument: string, wrap: 'gpt' | 'mbr' | undef
   const content = partition === undefined ? opened : openPartition(opened, partition, opened.name)
   const name = partition === undefined ? undefined : `partition ${partition.number}`
   if (wrap === undefined) return { source: content, name, notes: [], partition, wrapped: undefined }
-  const sectorSize = options.sectorSize ?? (format.driver.features.sectorSizes.includes(table.sectorSize) ? table.sectorSize : 512)
+  const sectorSize =
+    options.sectorSize ?? (format.driver.features.sectorSizes.includes(table.sectorSize) ? table.sectorSize : 512)
   const wrapping = wrappingOf(wrap, sectorSize, table.scheme, partition, content, options)
   const identity = imageIdentity(options.uuid, options.time)
   // What the format rounds up counts: the second GPT is at the very end.
-  const { capacity } = tryLayout(format, { capacity: options.size ?? wrappedCapacity(content.capacity), sectorSize, identity })
+  const { capacity } = tryLayout(format, {
+    capacity: options.size ?? wrappedCapacity(content.capacity),
+    sectorSize,
+    identity,
+  })
   return {
-    source: wrapPartition(content, wrapping, capacity), name, partition,
+    source: wrapPartition(content, wrapping, capacity),
+    name,
+    partition,
     wrapped: { scheme: wrap, start: wrapStart, type: wrapping.type },
     notes: movedNotes(content, { start: wrapStart, sectorSize, number: 1 }),
   }
 }
 
-function wrappingOf(scheme: 'gpt' | 'mbr', sectorSize: 512 | 4096, from: Scheme, partition: Partition | undefined, content: BlockSource, { uuid, time }: ExtractOptions): Wrapping {
+function wrappingOf(
+  scheme: 'gpt' | 'mbr',
+  sectorSize: 512 | 4096,
+  from: Scheme,
+  partition: Partition | undefined,
+  content: BlockSource,
+  { uuid, time }: ExtractOptions,
+): Wrapping {
   const identity = imageIdentity(uuid, time)
-  const active = partition?.flags.includes('active') === true || partition?.flags.includes('legacy BIOS bootable') === true
+  const active =
+    partition?.flags.includes('active') === true || partition?.flags.includes('legacy BIOS bootable') === true
   return {
-    scheme, sectorSize, active,
+    scheme,
+    sectorSize,
+    active,
     type: typeFor(scheme, from, partition, content),
-    diskId: identity.derive('disk'), partitionId: identity.derive('partition 1'),
-    ...(scheme === 'gpt' ? defined({ label: partition?.label, attributes: partition?.attributes ?? (active ? 4n : undefined) }) : {}),
+    diskId: identity.derive('disk'),
+    partitionId: identity.derive('partition 1'),
+    ...(scheme === 'gpt'
+      ? defined({ label: partition?.label, attributes: partition?.attributes ?? (active ? 4n : undefined) })
+      : {}),
   }
 }
 
@@ -102,10 +158,14 @@ const typesByContent: Readonly<Record<string, { readonly gpt: string; readonly m
 }
 
 function typeFor(scheme: 'gpt' | 'mbr', from: Scheme, partition: Partition | undefined, content: BlockSource): string {
-  const own = partition === undefined || (from !== 'gpt' && from !== 'mbr') ? undefined
-    : from === scheme ? partition.type.id
-      : scheme === 'gpt' ? gptTypeFor(Number(partition.type.id))
-        : mbrTypeFor(partition.type.id)?.toString()
+  const own =
+    partition === undefined || (from !== 'gpt' && from !== 'mbr')
+      ? undefined
+      : from === scheme
+        ? partition.type.id
+        : scheme === 'gpt'
+          ? gptTypeFor(Number(partition.type.id))
+          : mbrTypeFor(partition.type.id)?.toString()
   if (own !== undefined) return own
   const [filesystem] = identifyFilesystems(content)
   return (typesByContent[filesystem?.type ?? ''] ?? linux)[scheme]

@@ -11,7 +11,8 @@ export interface FileAddress {
 }
 
 /**
- * Splits an address at its colon. Names of images may have colons too: the first one counts that ends the name of a file that is there.
+ * Splits an address at its colon. Names of images may have colons too: the first one counts that ends the name of a
+ * file that is there.
  * Undefined when there is no `:/` (and no `:` at the end): a file of the host.
  */
 export function parseFileAddress(text: string): FileAddress | undefined {

@@ -16,7 +16,10 @@ const mostCodes = 256
 /** The findings of one image: all of them counted, the first ones of each code kept. */
 export class FindingList {
   readonly #limit: number
-  readonly #groups = new Map<string, { readonly code: string; readonly severity: Severity; readonly first: Finding[]; count: number }>()
+  readonly #groups = new Map<
+    string,
+    { readonly code: string; readonly severity: Severity; readonly first: Finding[]; count: number }
+  >()
   readonly counts: Record<Severity, number> = { error: 0, leak: 0, warning: 0 }
 
   /** @param limit how many of one code are kept. */

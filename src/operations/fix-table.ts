@@ -5,7 +5,15 @@ import { usage } from '../errors.js'
 import type { OpenedImage } from '../formats/open.js'
 import { openWritableImage } from '../formats/open-writable.js'
 import { Registry } from '../formats/registry.js'
-import { planMend, type IdChange, type Mend, type MendPlan, type PartitionTable, type Scheme, type TableIssue } from '../partition/index.js'
+import {
+  planMend,
+  type IdChange,
+  type Mend,
+  type MendPlan,
+  type PartitionTable,
+  type Scheme,
+  type TableIssue,
+} from '../partition/index.js'
 import { targetFormat, tryLayout } from './build.js'
 import { convertFrom, type ConvertOptions, type ConvertResult } from './convert.js'
 import { defined } from './defined.js'
@@ -38,21 +46,36 @@ export interface FixTableResult {
 
 /**
  * Puts a disk's partition table right where that needs no guess: in a copy, or in place.
- * @throws ImageError usage E_NO_TABLE, E_TARGET, E_NOT_A_DISK; corrupt E_GPT_CORRUPT when no copy of the table is whole; refused E_PARTITIONS_DO_NOT_FIT; those of `convert` and of changing images.
+ * @throws ImageError usage E_NO_TABLE, E_TARGET, E_NOT_A_DISK; corrupt E_GPT_CORRUPT when no copy of the table is
+ * whole; refused E_PARTITIONS_DO_NOT_FIT; those of `convert` and of changing images.
  */
 export async function fixTable(argument: string, options: FixTableOptions): Promise<FixTableResult> {
   const path = wholeDisk(argument, 'partition fix')
   const { output, inPlace = false, newIds = false, dryRun = false, ...rest } = options
   if (output !== undefined && inPlace) throw usage('E_TARGET', '--output and --in-place exclude each other')
-  if (output === undefined && !inPlace && !dryRun) throw usage('E_TARGET', 'where is the mended disk to be?', { hint: 'Say --output FILE for a new image, --in-place to change this one, or --dry-run to see what would be done.' })
+  if (output === undefined && !inPlace && !dryRun)
+    throw usage('E_TARGET', 'where is the mended disk to be?', {
+      hint: 'Say --output FILE for a new image, --in-place to change this one, or --dry-run to see what would be done.',
+    })
   await prepareCodec('zstd')
   const identity = imageIdentity(options.uuid, options.time)
   const mending = newIds ? { newId: (name: string) => identity.derive(name) } : {}
-  const made = inPlace && !dryRun ? await changeInPlace(path, mending, rest) : await intoCopy(path, mending, output, { ...rest, dryRun })
+  const made =
+    inPlace && !dryRun
+      ? await changeInPlace(path, mending, rest)
+      : await intoCopy(path, mending, output, { ...rest, dryRun })
   const { plan } = made
   return {
-    image: made.image, scheme: plan.table.scheme, mends: plan.mends, ids: plan.ids, mayRefer: plan.ids.length === 0 ? [] : mayRefer(plan.table),
-    left: plan.left, inPlace, dryRun, notes: made.notes, ...defined({ target: made.target }),
+    image: made.image,
+    scheme: plan.table.scheme,
+    mends: plan.mends,
+    ids: plan.ids,
+    mayRefer: plan.ids.length === 0 ? [] : mayRefer(plan.table),
+    left: plan.left,
+    inPlace,
+    dryRun,
+    notes: made.notes,
+    ...defined({ target: made.target }),
   }
 }
 
@@ -65,7 +88,11 @@ interface Made {
 
 type Mending = NonNullable<Parameters<typeof planMend>[1]>
 
-async function changeInPlace(path: string, mending: Mending, options: Omit<FixTableOptions, 'output' | 'inPlace' | 'newIds' | 'dryRun'>): Promise<Made> {
+async function changeInPlace(
+  path: string,
+  mending: Mending,
+  options: Omit<FixTableOptions, 'output' | 'inPlace' | 'newIds' | 'dryRun'>,
+): Promise<Made> {
   const { writeGroups } = await import('./write-in-place.js')
   using target = openWritableImage(path, readOptions(options))
   const plan = planMend(target.disk, mending)
@@ -73,7 +100,12 @@ async function changeInPlace(path: string, mending: Mending, options: Omit<FixTa
   return { image: sourceInfo(path, target.opened), plan, notes: target.opened.notes }
 }
 
-async function intoCopy(path: string, mending: Mending, output: string | undefined, options: Omit<FixTableOptions, 'output' | 'inPlace' | 'newIds'>): Promise<Made> {
+async function intoCopy(
+  path: string,
+  mending: Mending,
+  output: string | undefined,
+  options: Omit<FixTableOptions, 'output' | 'inPlace' | 'newIds'>,
+): Promise<Made> {
   using opened = openReadable(path, options)
   const disk = output === undefined ? opened : asLargeAs(opened, output, options)
   const plan = planMend(disk, mending)
@@ -90,7 +122,11 @@ function asLargeAs(opened: OpenedImage, output: string, options: ConvertOptions)
   const format = targetFormat(options.registry ?? new Registry(), output, options.to, options.options ?? {})
   const { sectorSizes } = format.driver.features
   const sectorSize = options.sectorSize ?? (sectorSizes.includes(opened.sectorSize) ? opened.sectorSize : 512)
-  const { capacity } = tryLayout(format, { capacity: opened.capacity, sectorSize, identity: imageIdentity(options.uuid, options.time) })
+  const { capacity } = tryLayout(format, {
+    capacity: opened.capacity,
+    sectorSize,
+    identity: imageIdentity(options.uuid, options.time),
+  })
   return capacity === opened.capacity ? opened : patchedSource(opened, [], { capacity, sectorSize: opened.sectorSize })
 }
 
@@ -99,9 +135,15 @@ export function mayRefer({ scheme, partitions }: PartitionTable): string[] {
   const efi = partitions.some(({ type }) => type.name.startsWith('EFI'))
   return [
     'Linux: PARTUUID= in /etc/fstab, /etc/crypttab, and root= on the kernel command line (boot loader entries)',
-    ...(scheme === 'gpt' ? ['UEFI: boot entries in the firmware\'s memory name the EFI system partition by its id'] : []),
-    ...(efi ? ['systemd-boot and others in the EFI system partition: LoaderDevicePartUUID, entries with PARTUUID='] : []),
-    `Windows: the boot configuration (BCD) names ${scheme === 'gpt' ? 'disk and partition by their ids' : 'the disk by its signature'}; so do drive letters (MountedDevices in the registry)`,
+    ...(scheme === 'gpt'
+      ? ["UEFI: boot entries in the firmware's memory name the EFI system partition by its id"]
+      : []),
+    ...(efi
+      ? ['systemd-boot and others in the EFI system partition: LoaderDevicePartUUID, entries with PARTUUID=']
+      : []),
+    'Windows: the boot configuration (BCD) names ' +
+      (`${scheme === 'gpt' ? 'disk and partition by their ids' : 'the disk by its signature'}; so do drive ` +
+        'letters (MountedDevices in the registry)'),
     'hypervisors and backup programs that know the disk by its id',
   ]
 }

@@ -47,7 +47,8 @@ export async function hash(path: string, options: HashOptions = {}): Promise<Has
   await prepareCodec('zstd')
   using opened = openReadable(path, options)
   const { capacity } = opened
-  const ranges: readonly HashedPart[] = options.perPartition === true ? partitionsOf(opened) : options.ranges ?? [{ offset: 0, length: capacity }]
+  const ranges: readonly HashedPart[] =
+    options.perPartition === true ? partitionsOf(opened) : (options.ranges ?? [{ offset: 0, length: capacity }])
   for (const range of ranges) checkRange(range, capacity, opened.top.name)
   const algorithm = options.algorithm ?? 'sha256'
   const total = ranges.reduce((sum, { length }) => sum + length, 0)
@@ -56,14 +57,23 @@ export async function hash(path: string, options: HashOptions = {}): Promise<Has
   for (const part of ranges) {
     const { offset, length } = part
     const done = before
-    const onProgress = options.onProgress === undefined ? undefined : (progress: Progress): void => options.onProgress?.({ phase: 'hash', done: done + progress.done, total })
-    const digest = await hashSource(new SliceSource(opened, offset, length), { algorithm, ...defined({ threads: options.threads, signal: options.signal, onProgress }) })
+    const onProgress =
+      options.onProgress === undefined
+        ? undefined
+        : (progress: Progress): void => options.onProgress?.({ phase: 'hash', done: done + progress.done, total })
+    const digest = await hashSource(new SliceSource(opened, offset, length), {
+      algorithm,
+      ...defined({ threads: options.threads, signal: options.signal, onProgress }),
+    })
     digests.push({ ...part, digest: Buffer.from(digest).toString('hex') })
     before += length
   }
   return {
-    source: sourceInfo(path, opened), algorithm: algorithm === 'tree' ? 'tree1' : algorithm, digests,
-    notes: opened.notes, seconds: (performance.now() - started) / 1000,
+    source: sourceInfo(path, opened),
+    algorithm: algorithm === 'tree' ? 'tree1' : algorithm,
+    digests,
+    notes: opened.notes,
+    seconds: (performance.now() - started) / 1000,
   }
 }
 
@@ -77,12 +87,21 @@ function partitionsOf(opened: OpenedImage): HashedPart[] {
     throw usage('E_NO_PARTITIONS', `${opened.name} has no partitions`)
   }
   for (const partition of found) openPartition(opened, partition, opened.name)
-  return found.map(({ number, start, length, label }) => ({ offset: start, length, partition: number, ...defined({ label }) }))
+  return found.map(({ number, start, length, label }) => ({
+    offset: start,
+    length,
+    partition: number,
+    ...defined({ label }),
+  }))
 }
 
 /** @throws ImageError usage E_RANGE */
 export function checkRange({ offset, length }: Range, capacity: number, name: string): void {
   if (![offset, length].every((value) => Number.isSafeInteger(value) && value >= 0) || offset + length > capacity) {
-    throw usage('E_RANGE', `${length} bytes from offset ${offset} leave the disk of ${name}, which has ${capacity} bytes`, { details: { offset, length, capacity } })
+    throw usage(
+      'E_RANGE',
+      `${length} bytes from offset ${offset} leave the disk of ${name}, which has ${capacity} bytes`,
+      { details: { offset, length, capacity } },
+    )
   }
 }

@@ -9,8 +9,12 @@ import type { ImageIdentity } from '../formats/driver.js'
  */
 export function imageIdentity(uuid?: string, time?: number): ImageIdentity {
   const parsed = uuid === undefined ? undefined : parseUuid(uuid)
-  if (uuid !== undefined && parsed === undefined) throw usage('E_UUID', `${printable(uuid)} is no UUID`, { hint: 'Write it as xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx.' })
-  if (time !== undefined && (!Number.isSafeInteger(time) || time < 0)) throw usage('E_TIME', `${String(time)} is no time in whole seconds since 1970`)
+  if (uuid !== undefined && parsed === undefined)
+    throw usage('E_UUID', `${printable(uuid)} is no UUID`, {
+      hint: 'Write it as xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx.',
+    })
+  if (time !== undefined && (!Number.isSafeInteger(time) || time < 0))
+    throw usage('E_TIME', `${String(time)} is no time in whole seconds since 1970`)
   const own = parsed === undefined ? randomUuid() : uuidText(parsed)
   return { uuid: own, derive: (name) => derivedUuid(own, name), time: time ?? Math.floor(Date.now() / 1000) }
 }

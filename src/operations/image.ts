@@ -50,7 +50,8 @@ export class Image implements Disposable {
 
   /** The runs of [start, end) in order, without gaps; neighbours differ in kind. Reads no content. */
   *extents(start = 0, end = this.capacity): Generator<Run> {
-    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || end > this.capacity) throw new RangeError(`extents from ${start} to ${end} leave the disk of ${this.capacity} bytes`)
+    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || end > this.capacity)
+      throw new RangeError(`extents from ${start} to ${end} leave the disk of ${this.capacity} bytes`)
     let run: Run | undefined
     for (let offset = start; offset < end;) {
       const extent = this.#opened.extentAt(offset, end - offset)

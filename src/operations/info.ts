@@ -20,7 +20,10 @@ export interface LayerInfo {
   readonly format: string
   readonly subformat: string
   readonly capacity: number
-  /** Bytes of its files, and bytes that the filesystem holds for them; left out for what is in no file here (an NBD export). */
+  /**
+   * Bytes of its files, and bytes that the filesystem holds for them; left out for what is in no file here (an NBD
+   * export).
+   */
   readonly size?: number
   readonly allocated?: number
   readonly identity?: string
@@ -47,7 +50,10 @@ export interface ImageInfo extends LayerInfo {
   readonly notes: readonly Note[]
 }
 
-/** Looks at an image without reading its content; a missing parent is told, not an error. @throws ImageError when the image itself is damaged. */
+/**
+ * Looks at an image without reading its content; a missing parent is told, not an error. @throws ImageError when the
+ * image itself is damaged.
+ */
 export function info(path: string, options: InfoOptions = {}): ImageInfo {
   using opened = openDisk(path, { ...readOptions(options), chain: 'optional' })
   return describe(opened)
@@ -55,7 +61,9 @@ export function info(path: string, options: InfoOptions = {}): ImageInfo {
 
 /** What is known of an opened image. */
 export function describe(opened: OpenedImage): ImageInfo {
-  const { top: { driver, image } } = opened
+  const {
+    top: { driver, image },
+  } = opened
   const { parentReference } = image
   return {
     ...layerInfo(opened.top),
@@ -67,7 +75,13 @@ export function describe(opened: OpenedImage): ImageInfo {
     sections: [...image.describe(), ...partSection(opened)],
     notes: opened.notes,
     ...defined({
-      parent: parentReference === undefined ? undefined : { names: storedNames(parentReference), ...defined({ format: parentReference.format, identity: parentReference.identity }) },
+      parent:
+        parentReference === undefined
+          ? undefined
+          : {
+              names: storedNames(parentReference),
+              ...defined({ format: parentReference.format, identity: parentReference.identity }),
+            },
       missing: opened.missing === undefined ? undefined : problem(opened.missing),
       unreadable: image.unreadable === undefined ? undefined : problem(image.unreadable),
     }),
@@ -76,7 +90,17 @@ export function describe(opened: OpenedImage): ImageInfo {
 
 /** What was asked about, when it is a part of the disk. */
 function partSection({ part, capacity }: OpenedImage): Section[] {
-  return part === undefined ? [] : [{ title: 'Part', facts: [{ name: 'part', label: 'Part of the disk', value: part }, { name: 'length', value: capacity, unit: 'bytes' }] }]
+  return part === undefined
+    ? []
+    : [
+        {
+          title: 'Part',
+          facts: [
+            { name: 'part', label: 'Part of the disk', value: part },
+            { name: 'length', value: capacity, unit: 'bytes' },
+          ],
+        },
+      ]
 }
 
 /** What is known of one image of a chain. */
@@ -86,12 +110,19 @@ export function layerInfo({ name, path, image, files }: Layer): LayerInfo {
     format: image.format,
     subformat: image.subformat,
     capacity: image.capacity,
-    ...(files.length === 0 ? {} : { size: files.reduce((sum, file) => sum + file.size, 0), allocated: files.reduce((sum, file) => sum + file.allocated, 0) }),
+    ...(files.length === 0
+      ? {}
+      : {
+          size: files.reduce((sum, file) => sum + file.size, 0),
+          allocated: files.reduce((sum, file) => sum + file.allocated, 0),
+        }),
     ...defined({ identity: image.identity }),
   }
 }
 
-/** A format may refuse to understand the name that is stored; `info` then shows it among the format's own facts only. */
+/**
+ * A format may refuse to understand the name that is stored; `info` then shows it among the format's own facts only.
+ */
 export function storedNames(parent: { readonly paths: readonly string[] }): readonly string[] {
   try {
     return parent.paths

@@ -12,13 +12,18 @@ export interface InspectPageOptions extends InspectOptions {
 }
 
 /**
- * Inspects an image and writes what is on it as a page. The page stands under its name when it is complete; on any failure what was there
+ * Inspects an image and writes what is on it as a page. The page stands under its name when it is complete; on any
+ * failure what was there
  * is untouched. It never replaces a file of the image.
  * @param page makes the page's text of what was found.
- * @throws ImageError of inspecting; usage E_STREAM; target E_EXISTS, E_IS_FOLDER, E_NO_FOLDER, E_WRITE; refused E_SAME_FILE, E_BLOCK_DEVICE; aborted.
+ * @throws ImageError of inspecting; usage E_STREAM; target E_EXISTS, E_IS_FOLDER, E_NO_FOLDER, E_WRITE; refused
+ * E_SAME_FILE, E_BLOCK_DEVICE; aborted.
  */
 export async function inspectToPage(
-  argument: string, target: string, page: (result: InspectResult, rows: readonly CellRow[]) => string, options: InspectPageOptions = {},
+  argument: string,
+  target: string,
+  page: (result: InspectResult, rows: readonly CellRow[]) => string,
+  options: InspectPageOptions = {},
 ): Promise<InspectResult> {
   const { force = false, signal, ...opening } = options
   if (target === '-') throw usage('E_STREAM', 'the page is written to a file, not to standard output')

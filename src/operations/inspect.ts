@@ -4,7 +4,16 @@ import { isImageError } from '../errors.js'
 import type { OpenedImage } from '../formats/open.js'
 import { identifyFilesystems } from '../filesystem/index.js'
 import type { Filesystem } from '../filesystem/types.js'
-import { gapsOf, openPartition, readPartitionTable, type Gap, type Partition, type PartitionTable, type Scheme, type TableIssue } from '../partition/index.js'
+import {
+  gapsOf,
+  openPartition,
+  readPartitionTable,
+  type Gap,
+  type Partition,
+  type PartitionTable,
+  type Scheme,
+  type TableIssue,
+} from '../partition/index.js'
 import { diagnoseBoot, type BootDiagnosis } from './boot/diagnosis.js'
 import { defined } from './defined.js'
 import { problem, type Problem } from './info.js'
@@ -72,10 +81,15 @@ export async function inspect(argument: string, options: InspectOptions = {}): P
 }
 
 /** The same of an image that is open: also its volumes, which are open as long as it is. */
-export function examine(argument: string, opened: OpenedImage): { readonly result: InspectResult; readonly volumes: readonly Volume[] } {
+export function examine(
+  argument: string,
+  opened: OpenedImage,
+): { readonly result: InspectResult; readonly volumes: readonly Volume[] } {
   const table = readPartitionTable(opened)
   const volumes: Volume[] = []
-  const partitions = table.partitions.map((partition, index) => partitionInfo(opened, table, partition, index < mostVolumes ? volumes : undefined))
+  const partitions = table.partitions.map((partition, index) =>
+    partitionInfo(opened, table, partition, index < mostVolumes ? volumes : undefined),
+  )
   const whole = wholeDisk(opened, table)
   if (whole.length > 0) volumes.push({ source: opened, filesystems: whole })
   const filesystems = infos(whole)
@@ -92,7 +106,10 @@ export function examine(argument: string, opened: OpenedImage): { readonly resul
     gaps: gapsOf(table),
     filesystems,
     // A partition of an image is no image: commands that mend need the whole.
-    issues: issues.map((issue) => ({ ...issue, ...defined({ command: opened.part === undefined ? mendingCommand(issue, table, path) : undefined }) })),
+    issues: issues.map((issue) => ({
+      ...issue,
+      ...defined({ command: opened.part === undefined ? mendingCommand(issue, table, path) : undefined }),
+    })),
     boot: diagnoseBoot(opened, table, open, opened.part),
     operatingSystem: guessSystems(table, open),
     notes: opened.notes,
@@ -102,58 +119,113 @@ export function examine(argument: string, opened: OpenedImage): { readonly resul
 }
 
 /** @param volumes takes what the partition holds; undefined: it is not looked into. */
-function partitionInfo(source: BlockSource, { sectorSize }: PartitionTable, partition: Partition, volumes: Volume[] | undefined): PartitionInfo {
+function partitionInfo(
+  source: BlockSource,
+  { sectorSize }: PartitionTable,
+  partition: Partition,
+  volumes: Volume[] | undefined,
+): PartitionInfo {
   const { start, length } = partition
   let alignment = largestAlignment
   while (start % alignment !== 0) alignment /= 2
   return {
-    ...partition, alignment,
-    firstSector: Math.floor(start / sectorSize), lastSector: Math.floor((start + length) / sectorSize) - 1,
-    ...(volumes !== undefined && partition.role !== 'extended' ? content(source, partition, volumes) : { filesystems: [] }),
+    ...partition,
+    alignment,
+    firstSector: Math.floor(start / sectorSize),
+    lastSector: Math.floor((start + length) / sectorSize) - 1,
+    ...(volumes !== undefined && partition.role !== 'extended'
+      ? content(source, partition, volumes)
+      : { filesystems: [] }),
   }
 }
 
-function content(source: BlockSource, partition: Partition, volumes: Volume[]): Pick<PartitionInfo, 'filesystems' | 'unreadable'> {
+function content(
+  source: BlockSource,
+  partition: Partition,
+  volumes: Volume[],
+): Pick<PartitionInfo, 'filesystems' | 'unreadable'> {
   try {
     const volume = openPartition(source, partition, 'the disk')
     const filesystems = identifyFilesystems(volume)
     volumes.push({ partition, source: volume, filesystems })
     return { filesystems: infos(filesystems) }
   } catch (error) {
-    // Damage in one partition does not keep the others from being shown. One that leaves the disk is an issue of the table already.
+    // Damage in one partition does not keep the others from being shown. One that leaves the disk is an issue of the
+    // table already.
     if (!isImageError(error)) throw error
     return { filesystems: [], unreadable: problem(error) }
   }
 }
 
 function infos(found: readonly Filesystem[]): FilesystemInfo[] {
-  return found.map(({ type, title, kind, version, label, uuid, blockSize, size, used, free, state, facts, issues }) => ({
-    type, title, kind, state, facts, issues, ...defined({ version, label, uuid, blockSize, size, used, free }),
-  }))
+  return found.map(
+    ({ type, title, kind, version, label, uuid, blockSize, size, used, free, state, facts, issues }) => ({
+      type,
+      title,
+      kind,
+      state,
+      facts,
+      issues,
+      ...defined({ version, label, uuid, blockSize, size, used, free }),
+    }),
+  )
 }
 
 /**
- * What starts at the disk's first byte. A disk with partitions is no volume, with these exceptions: a CD has both, and tables that are
+ * What starts at the disk's first byte. A disk with partitions is no volume, with these exceptions: a CD has both, and
+ * tables that are
  * empty, left over, or without the master boot record that belongs to them may stand beside a filesystem.
  */
 function wholeDisk(source: BlockSource, { scheme, partitions, issues }: PartitionTable): readonly Filesystem[] {
   if (source.capacity === 0) return []
-  const doubtful = scheme === 'none' || (scheme === 'mbr' && partitions.length === 0) || issues.some(({ code }) => code === 'W_PMBR_MISSING')
+  const doubtful =
+    scheme === 'none' ||
+    (scheme === 'mbr' && partitions.length === 0) ||
+    issues.some(({ code }) => code === 'W_PMBR_MISSING')
   const found = identifyFilesystems(source)
   return doubtful ? found : found.filter(({ type }) => type === 'iso9660' || type === 'udf')
 }
 
-function volumeIssues({ scheme }: PartitionTable, partitions: readonly PartitionInfo[], filesystems: readonly FilesystemInfo[]): TableIssue[] {
+function volumeIssues(
+  { scheme }: PartitionTable,
+  partitions: readonly PartitionInfo[],
+  filesystems: readonly FilesystemInfo[],
+): TableIssue[] {
   const issues: TableIssue[] = []
   for (const { number, filesystems: held, unreadable } of partitions) {
-    for (const { code, severity, message } of held.flatMap((filesystem) => filesystem.issues)) issues.push({ code, severity, partition: number, message: `partition ${number}: ${message}` })
-    if (unreadable !== undefined && unreadable.code !== 'E_PART_PAST_END') issues.push({ code: unreadable.code, severity: 'error', partition: number, message: `what is in partition ${number} cannot be told: ${unreadable.message}` })
+    for (const { code, severity, message } of held.flatMap((filesystem) => filesystem.issues))
+      issues.push({ code, severity, partition: number, message: `partition ${number}: ${message}` })
+    if (unreadable !== undefined && unreadable.code !== 'E_PART_PAST_END')
+      issues.push({
+        code: unreadable.code,
+        severity: 'error',
+        partition: number,
+        message: `what is in partition ${number} cannot be told: ${unreadable.message}`,
+      })
   }
-  if (partitions.length > mostVolumes) issues.push({ code: 'W_MANY_PARTITIONS', severity: 'note', message: `there are ${partitions.length} partitions; what is in them is told of the first ${mostVolumes}` })
-  for (const { code, severity, message } of filesystems.flatMap((filesystem) => filesystem.issues)) issues.push({ code, severity, message })
+  if (partitions.length > mostVolumes)
+    issues.push({
+      code: 'W_MANY_PARTITIONS',
+      severity: 'note',
+      message: `there are ${partitions.length} partitions; what is in them is told of the first ${mostVolumes}`,
+    })
+  for (const { code, severity, message } of filesystems.flatMap((filesystem) => filesystem.issues))
+    issues.push({ code, severity, message })
   const [first] = filesystems
-  if (scheme !== 'none' && partitions.length > 0 && first !== undefined && first.type !== 'iso9660' && first.type !== 'udf') {
-    issues.push({ code: 'W_AMBIGUOUS', severity: 'warning', message: `the disk has a partition table and ${first.title} at its first byte: one of them is left over, and systems differ in which they believe` })
+  if (
+    scheme !== 'none' &&
+    partitions.length > 0 &&
+    first !== undefined &&
+    first.type !== 'iso9660' &&
+    first.type !== 'udf'
+  ) {
+    issues.push({
+      code: 'W_AMBIGUOUS',
+      severity: 'warning',
+      message:
+        `the disk has a partition table and ${first.title} at its first byte: one of them is left over, ` +
+        'and systems differ in which they believe',
+    })
   }
   return issues
 }

@@ -46,7 +46,8 @@ export interface ListOptions extends VolumeOptions {
 }
 
 /**
- * The files of a folder, ordered by name, or one file. Links are listed, not followed, but those on the way to `path` are.
+ * The files of a folder, ordered by name, or one file. Links are listed, not followed, but those on the way to `path`
+ * are.
  * @throws ImageError
  */
 export async function listFiles(image: string, path: string, options: ListOptions = {}): Promise<FileList> {
@@ -56,8 +57,14 @@ export async function listFiles(image: string, path: string, options: ListOption
   const start = resolvePath(tree, path, true)
   const files: ListedFile[] = []
   const failures: FileProblem[] = []
-  if (start.node.kind !== 'directory') files.push(listed(start.path.slice(start.path.lastIndexOf('/') + 1), start.path, start.node))
-  else await listFolder({ tree, recursive, files, failures, seen: new Set([start.node.id]), signal }, start.node, start.path)
+  if (start.node.kind !== 'directory')
+    files.push(listed(start.path.slice(start.path.lastIndexOf('/') + 1), start.path, start.node))
+  else
+    await listFolder(
+      { tree, recursive, files, failures, seen: new Set([start.node.id]), signal },
+      start.node,
+      start.path,
+    )
   return { image, filesystem: filesystem.type, path: start.path, files, failures }
 }
 
@@ -91,7 +98,7 @@ async function listFolder(listing: Listing, folder: FileNode, path: string): Pro
       })
     }
   })
-  found.sort((one, other) => one.file.name < other.file.name ? -1 : 1)
+  found.sort((one, other) => (one.file.name < other.file.name ? -1 : 1))
   for (const { file } of found) files.push(file)
   await new Promise((next) => setImmediate(next))
   signal?.throwIfAborted()
@@ -99,7 +106,12 @@ async function listFolder(listing: Listing, folder: FileNode, path: string): Pro
   for (const { file, node } of found) {
     if (node.kind !== 'directory') continue
     if (seen.has(node.id)) {
-      failures.push({ path: file.path, kind: 'corrupt', code: 'E_FS_CORRUPT', message: `the folder ${file.path} is listed under another name already` })
+      failures.push({
+        path: file.path,
+        kind: 'corrupt',
+        code: 'E_FS_CORRUPT',
+        message: `the folder ${file.path} is listed under another name already`,
+      })
       continue
     }
     seen.add(node.id)
@@ -114,7 +126,15 @@ export function joined(path: string, name: string): string {
 
 function listed(name: string, path: string, node: FileNode): ListedFile {
   const { kind, size, mode, owner, group, links, target, otherStreams } = node
-  return { name, path, kind, size, ...defined({ mode, owner, group, links }), modified: timeText(node.modified), ...defined({ target, otherStreams }) }
+  return {
+    name,
+    path,
+    kind,
+    size,
+    ...defined({ mode, owner, group, links }),
+    modified: timeText(node.modified),
+    ...defined({ target, otherStreams }),
+  }
 }
 
 /** Nanoseconds since 1970 as ISO 8601; years that it cannot write are given as seconds. */
@@ -122,5 +142,7 @@ function timeText(nanoseconds: bigint): string {
   const rest = ((nanoseconds % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n
   const seconds = (nanoseconds - rest) / 1_000_000_000n
   const date = new Date(Number(seconds) * 1000)
-  return Number.isNaN(date.getTime()) ? `${seconds} s` : `${date.toISOString().slice(0, -5)}.${rest.toString().padStart(9, '0')}Z`
+  return Number.isNaN(date.getTime())
+    ? `${seconds} s`
+    : `${date.toISOString().slice(0, -5)}.${rest.toString().padStart(9, '0')}Z`
 }

@@ -6,7 +6,8 @@ import { checkRange } from './hash.js'
 import { openReadable, sourceInfo, type ReadOptions, type SourceInfo } from './opening.js'
 
 /**
- * What a run of the disk is: `data` stands in a file as it is; `compressed` as a compressed unit; `hole` in a file's hole, which reads as
+ * What a run of the disk is: `data` stands in a file as it is; `compressed` as a compressed unit; `hole` in a file's
+ * hole, which reads as
  * zero; `zero` is zero by the image's tables; of `absent` no image of the chain says anything, so that it is zero.
  */
 export type MapKind = 'data' | 'compressed' | 'hole' | 'zero' | 'absent'
@@ -81,7 +82,9 @@ export class DiskMap implements Disposable {
     return { ...this.#totals }
   }
 
-  /** The runs in order, without gaps. @throws ImageError corrupt where a table is damaged: what stands before was given. */
+  /**
+   * The runs in order, without gaps. @throws ImageError corrupt where a table is damaged: what stands before was given.
+   */
   *extents(): Generator<MapExtent> {
     let current: MapExtent | undefined
     try {
@@ -135,10 +138,18 @@ export class DiskMap implements Disposable {
     if (extent.kind === 'zero') return { offset, length, kind: 'zero', depth }
     const file = this.#fileOf(extent.store)
     if (extent.kind === 'packed') {
-      return { offset, length, kind: 'compressed', depth, file, position: extent.position, storedLength: extent.storedLength }
+      return {
+        offset,
+        length,
+        kind: 'compressed',
+        depth,
+        file,
+        position: extent.position,
+        storedLength: extent.storedLength,
+      }
     }
     let holes = this.#holes.get(extent.store)
-    if (holes === undefined) this.#holes.set(extent.store, holes = new HostHoles(extent.store))
+    if (holes === undefined) this.#holes.set(extent.store, (holes = new HostHoles(extent.store)))
     const run = holes.runAt(extent.position, length)
     return { offset, length: run.length, kind: run.hole ? 'hole' : 'data', depth, file, position: extent.position }
   }
@@ -175,11 +186,15 @@ class LayerCursor {
     }
     const skipped = offset - extent.offset
     const length = Math.min(limit, extent.length - skipped)
-    return extent.kind === 'data' ? { ...extent, offset, length, position: extent.position + skipped } : { ...extent, offset, length }
+    return extent.kind === 'data'
+      ? { ...extent, offset, length, position: extent.position + skipped }
+      : { ...extent, offset, length }
   }
 }
 
-/** Two neighbours as one run; undefined when they are of different kinds, images or places. Compressed units stay apart. */
+/**
+ * Two neighbours as one run; undefined when they are of different kinds, images or places. Compressed units stay apart.
+ */
 function join(first: MapExtent, next: MapExtent): MapExtent | undefined {
   if (first.kind !== next.kind || first.depth !== next.depth || first.file !== next.file) return undefined
   if (first.kind === 'compressed') {
@@ -192,7 +207,11 @@ function join(first: MapExtent, next: MapExtent): MapExtent | undefined {
 
 function mapLayer({ name, path, image, files: [file] }: Layer): MapLayer {
   return {
-    path: path ?? name, format: image.format, subformat: image.subformat, capacity: image.capacity, grain: image.grain,
+    path: path ?? name,
+    format: image.format,
+    subformat: image.subformat,
+    capacity: image.capacity,
+    grain: image.grain,
     ...(file === undefined ? {} : { size: file.size, allocated: file.allocated }),
   }
 }

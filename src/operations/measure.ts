@@ -34,7 +34,8 @@ export interface MeasureResult {
 type Measured = Pick<MeasureResult, 'required' | 'content' | 'files'> & { readonly capacity: number }
 
 /**
- * How many bytes an image would take, found by making it and keeping nothing: reading and compressing take as long as in a conversion.
+ * How many bytes an image would take, found by making it and keeping nothing: reading and compressing take as long as
+ * in a conversion.
  * @param source undefined for an empty disk, of `size` bytes. @throws ImageError as `convert` does.
  */
 export async function measure(source: string | undefined, options: MeasureOptions): Promise<MeasureResult> {
@@ -45,28 +46,40 @@ export async function measure(source: string | undefined, options: MeasureOption
   const path = `measured.${format.driver.extensions[0] ?? format.driver.id}`
   const tell = options.onProgress
   // The full disk comes behind the real one, and is counted as much.
-  const onProgress = tell === undefined ? undefined : ({ done, total }: Progress): void => tell({ phase: 'measure', done, total: 2 * total })
+  const onProgress =
+    tell === undefined
+      ? undefined
+      : ({ done, total }: Progress): void => tell({ phase: 'measure', done, total: 2 * total })
   const given = { ...options, registry, ...defined({ onProgress }) }
-  using making = source === undefined ? new EmptyDisk(path, format, given) : await openConversion(source, path, format, given)
+  using making =
+    source === undefined ? new EmptyDisk(path, format, given) : await openConversion(source, path, format, given)
   const { shape } = making
   const measured = await run(format, shape, async (writer) => (await making.fill(writer)).bytesWritten)
   const full = await run(format, shape, (writer) => placeAll(writer, options))
   return {
     ...(source === undefined || making instanceof EmptyDisk ? {} : { source: sourceInfo(source, making.opened) }),
     target: { format: format.driver.id, capacity: measured.capacity, sectorSize: shape.sectorSize },
-    required: measured.required, fullyAllocated: full.required, content: measured.content, files: measured.files,
+    required: measured.required,
+    fullyAllocated: full.required,
+    content: measured.content,
+    files: measured.files,
     notes: making.notes(measured.capacity).filter(({ code }) => code !== 'W_PARENT_OUTSIDE'),
     seconds: (performance.now() - started) / 1000,
   }
 }
 
 /** Makes an image of which only the sizes of its files are kept. */
-async function run({ driver, options }: TargetFormat, shape: DiskShape, content: (writer: ImageWriter) => Promise<number>): Promise<Measured> {
+async function run(
+  { driver, options }: TargetFormat,
+  shape: DiskShape,
+  content: (writer: ImageWriter) => Promise<number>,
+): Promise<Measured> {
   const store = new CountingStore('the image')
   const further: CountingStore[] = []
   using writer = driver.create(store, shape, options, {
     createFile: (name) => {
-      if (further.some((file) => file.name === name)) throw usage('E_FILE_NAME', `${name} is a file of the image already`)
+      if (further.some((file) => file.name === name))
+        throw usage('E_FILE_NAME', `${name} is a file of the image already`)
       const file = new CountingStore(name)
       further.push(file)
       return file
@@ -79,17 +92,26 @@ async function run({ driver, options }: TargetFormat, shape: DiskShape, content:
 }
 
 /**
- * The most that an image of a disk can take in bytes, when all that is stored of the disk is content that does not compress; and whether
+ * The most that an image of a disk can take in bytes, when all that is stored of the disk is content that does not
+ * compress; and whether
  * it takes all its space from the start. Reads no content. @throws ImageError aborted E_ABORTED
  */
-export async function largestSize(format: TargetFormat, shape: DiskShape, disk: BlockSource, signal?: AbortSignal): Promise<{ readonly most: number, readonly whole: boolean }> {
+export async function largestSize(
+  format: TargetFormat,
+  shape: DiskShape,
+  disk: BlockSource,
+  signal?: AbortSignal,
+): Promise<{ readonly most: number; readonly whole: boolean }> {
   const found = { whole: false }
   const { required, content, capacity } = await run(format, shape, async (writer) => {
     found.whole = writer.placeZeros === true
     return await placeStored(writer, disk, signal)
   })
   // A flat image has the disk's length, and holes where nothing was put.
-  return { most: found.whole || required < capacity ? required : Math.min(required, content + flatOverhead), whole: found.whole }
+  return {
+    most: found.whole || required < capacity ? required : Math.min(required, content + flatOverhead),
+    whole: found.whole,
+  }
 }
 
 /** More than a flat format has besides the disk's content. */
@@ -103,7 +125,10 @@ async function placeStored(writer: ImageWriter, disk: BlockSource, signal: Abort
     const { kind, length } = disk.extentAt(offset, Math.min(pieceLength, disk.capacity - offset))
     offset += length
     const last = Math.min(roundUp(offset, writer.grain), writer.capacity)
-    for (let at = Math.max(end, roundDown(offset - length, writer.grain)); kind !== 'zero' && kind !== 'absent' && at < last;) {
+    for (
+      let at = Math.max(end, roundDown(offset - length, writer.grain));
+      kind !== 'zero' && kind !== 'absent' && at < last;
+    ) {
       const { length: done } = writer.place(at, last - at)
       at += done
       placed += done
@@ -120,14 +145,21 @@ async function placeStored(writer: ImageWriter, disk: BlockSource, signal: Abort
 /** Runs of a disk that is full of content. Short ones let a writer settle its tables in between. */
 const pieceLength = 16 * 1024 * 1024
 
-async function placeAll(writer: ImageWriter, { signal, onProgress }: Pick<MeasureOptions, 'signal' | 'onProgress'>): Promise<number> {
+async function placeAll(
+  writer: ImageWriter,
+  { signal, onProgress }: Pick<MeasureOptions, 'signal' | 'onProgress'>,
+): Promise<number> {
   let rested = performance.now()
   for (let offset = 0; offset < writer.capacity;) {
     offset += writer.place(offset, Math.min(pieceLength, writer.capacity - offset)).length
     if (performance.now() - rested < 50) continue
     await new Promise((resume) => setImmediate(resume))
     if (signal?.aborted === true) throw aborted()
-    onProgress?.({ phase: 'measure', done: writer.capacity + Math.min(offset, writer.capacity - 1), total: 2 * writer.capacity })
+    onProgress?.({
+      phase: 'measure',
+      done: writer.capacity + Math.min(offset, writer.capacity - 1),
+      total: 2 * writer.capacity,
+    })
     rested = performance.now()
   }
   onProgress?.({ phase: 'measure', done: 2 * writer.capacity, total: 2 * writer.capacity })

@@ -41,27 +41,65 @@ export interface MountResult {
 }
 
 /**
- * Shows an image as files, and mounts what is in it when a folder is given. A process of its own serves it and ends when it is unmounted,
+ * Shows an image as files, and mounts what is in it when a folder is given. A process of its own serves it and ends
+ * when it is unmounted,
  * by `unmount` here or by the system's own. Linux.
  * @param argument the image, or a partition of it: `disk.vhdx@2`.
- * @throws ImageError usage E_NO_FOLDER, E_WHICH_PARTITION, E_MODES; unsupported E_NO_FUSE, E_NO_FILESYSTEM, E_NO_FS_DRIVER; target E_MOUNT; those of opening.
+ * @throws ImageError usage E_NO_FOLDER, E_WHICH_PARTITION, E_MODES; unsupported E_NO_FUSE, E_NO_FILESYSTEM,
+ * E_NO_FS_DRIVER; target E_MOUNT; those of opening.
  */
-export async function mount(argument: string, point: string | undefined, options: MountOptions = {}): Promise<MountResult> {
-  if (!fs.existsSync('/proc/self/mountinfo')) throw unsupported('E_NO_FUSE', 'images are mounted on Linux only, so far', { hint: 'Read files with "vdisk ls", "vdisk cat" and "vdisk cp"; docs/mounting.md says what other systems can do.' })
+export async function mount(
+  argument: string,
+  point: string | undefined,
+  options: MountOptions = {},
+): Promise<MountResult> {
+  if (!fs.existsSync('/proc/self/mountinfo'))
+    throw unsupported('E_NO_FUSE', 'images are mounted on Linux only, so far', {
+      hint: 'Read files with "vdisk ls", "vdisk cat" and "vdisk cp"; docs/mounting.md says what other systems can do.',
+    })
   const { path, partition } = parseImageArgument(argument)
   const mode = modeOf(options, point)
-  if (options.all === true && (point === undefined || partition !== undefined)) throw usage('E_MODES', '--all mounts all partitions of a disk on a folder: it takes a folder, and no partition')
+  if (options.all === true && (point === undefined || partition !== undefined))
+    throw usage('E_MODES', '--all mounts all partitions of a disk on a folder: it takes a folder, and no partition')
   const { overlay, from, fromOptions, snapshot, parentFormat } = options
   const request: ServeRequest = {
-    id: newId(), runtime: runtimeFolder(), image: real(path), mode, all: options.all === true, others: options.others === true, mountOptions: options.mountOptions ?? [],
+    id: newId(),
+    runtime: runtimeFolder(),
+    image: real(path),
+    mode,
+    all: options.all === true,
+    others: options.others === true,
+    mountOptions: options.mountOptions ?? [],
     options: {
-      mode, ...defined({ overlay: overlay === undefined ? undefined : resolve(overlay), from, fromOptions, snapshot, parentFormat, scratchFolder: options.scratchFolder === undefined ? undefined : resolve(options.scratchFolder) }),
+      mode,
+      ...defined({
+        overlay: overlay === undefined ? undefined : resolve(overlay),
+        from,
+        fromOptions,
+        snapshot,
+        parentFormat,
+        scratchFolder: options.scratchFolder === undefined ? undefined : resolve(options.scratchFolder),
+      }),
       // The server has another working folder.
-      ...defined({ allowReferences: options.allowReferences?.map((each) => resolve(each)), search: options.search?.map((each) => resolve(each)), parentMap: options.parentMap }),
+      ...defined({
+        allowReferences: options.allowReferences?.map((each) => resolve(each)),
+        search: options.search?.map((each) => resolve(each)),
+        parentMap: options.parentMap,
+      }),
     },
-    ...defined({ partition, point: point === undefined ? undefined : mountPoint(point), registryModule: options.registryModule }),
+    ...defined({
+      partition,
+      point: point === undefined ? undefined : mountPoint(point),
+      registryModule: options.registryModule,
+    }),
   }
-  const made = overlay === undefined ? undefined : await prepareOverlay(request.image, resolve(overlay), { ...request.options, ...defined({ registry: options.registry }) })
+  const made =
+    overlay === undefined
+      ? undefined
+      : await prepareOverlay(request.image, resolve(overlay), {
+          ...request.options,
+          ...defined({ registry: options.registry }),
+        })
   try {
     const { session, notes } = await startServer(request, options.signal)
     return { session, notes, ...defined({ overlayMade: made }) }
@@ -73,8 +111,13 @@ export async function mount(argument: string, point: string | undefined, options
 }
 
 function modeOf({ overlay, write, throwaway }: MountOptions, point: string | undefined): MountMode {
-  const chosen: readonly MountMode[] = [...(overlay === undefined ? [] : ['overlay' as const]), ...(write === true ? ['write' as const] : []), ...(throwaway === true ? ['throwaway' as const] : [])]
-  if (chosen.length > 1) throw usage('E_MODES', 'changes go to one place: into the image, into an overlay, or they are thrown away')
+  const chosen: readonly MountMode[] = [
+    ...(overlay === undefined ? [] : ['overlay' as const]),
+    ...(write === true ? ['write' as const] : []),
+    ...(throwaway === true ? ['throwaway' as const] : []),
+  ]
+  if (chosen.length > 1)
+    throw usage('E_MODES', 'changes go to one place: into the image, into an overlay, or they are thrown away')
   // A journal that was not closed is replayed when it is mounted: that changes the disk, never the image.
   return chosen[0] ?? (point === undefined ? 'read-only' : 'throwaway')
 }
@@ -95,7 +138,10 @@ function mountPoint(point: string): string {
     path = fs.realpathSync(point)
     if (!fs.statSync(path).isDirectory()) throw new Error('it is no folder')
   } catch (cause) {
-    throw usage('E_NO_FOLDER', `${name} is no folder to mount on: ${(cause as Error).message}`, { cause, hint: 'Make it first.' })
+    throw usage('E_NO_FOLDER', `${name} is no folder to mount on: ${(cause as Error).message}`, {
+      cause,
+      hint: 'Make it first.',
+    })
   }
   if (path.includes('\n')) throw usage('E_NO_FOLDER', `${name} has a line end in its name`)
   if (mountAt(path) !== undefined) throw usage('E_MOUNTED', `something is mounted on ${name} already`)

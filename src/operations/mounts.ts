@@ -7,7 +7,10 @@ import { readSessions, removeState, runtimeFolder } from './mounting/state.js'
 
 /** An image that is mounted or shown, as it is now. */
 export interface ListedMount extends Omit<MountSession, 'mounts' | 'attached' | 'shown'> {
-  /** `dead`: its server is gone, and what is left of it gives errors. `failed`: it ended, and not all changes were written. */
+  /**
+   * `dead`: its server is gone, and what is left of it gives errors. `failed`: it ended, and not all changes were
+   * written.
+   */
   readonly status: 'served' | 'dead' | 'failed'
   readonly mounts: readonly MountedFilesystem[]
   readonly attached: readonly AttachedDevice[]
@@ -31,7 +34,15 @@ export function mounts(): readonly ListedMount[] {
       return []
     }
     const { alive, mounts: mounted, attached, shown } = remains
-    return [{ ...session, mounts: mounted, attached, shown, status: alive ? 'served' : session.failure === undefined ? 'dead' : 'failed' }]
+    return [
+      {
+        ...session,
+        mounts: mounted,
+        attached,
+        shown,
+        status: alive ? 'served' : session.failure === undefined ? 'dead' : 'failed',
+      },
+    ]
   })
 }
 
@@ -45,7 +56,7 @@ export async function cleanMounts(): Promise<readonly CleanedMount[]> {
 
 async function clean(session: ListedMount, folder: string): Promise<CleanedMount> {
   const problems: string[] = []
-  const note = ({ code, stderr }: { code: number | undefined, stderr: string }): void => {
+  const note = ({ code, stderr }: { code: number | undefined; stderr: string }): void => {
     if (code !== 0) problems.push(stderr)
   }
   for (const { point } of [...session.mounts].reverse()) note(await unmountPoint(point, false))

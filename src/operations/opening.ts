@@ -8,7 +8,13 @@ import type { Registry } from '../formats/registry.js'
 // Not through index.ts: every command would load the server and TLS.
 import { ExportStore } from '../mount/nbd/export-store.js'
 import { parseNbdUri } from '../mount/nbd/uri.js'
-import { openPartition, parseSelector, readPartitionTable, selectPartition, type PartitionSelector } from '../partition/index.js'
+import {
+  openPartition,
+  parseSelector,
+  readPartitionTable,
+  selectPartition,
+  type PartitionSelector,
+} from '../partition/index.js'
 import { defined, type Defined } from './defined.js'
 
 /** How the parents and further files of images are found. */
@@ -36,13 +42,22 @@ export interface ReadOptions extends ChainOptions {
 }
 
 /** What opening any image of a chain needs of them. */
-export function chainOptions({ registry, parentFormat, allowReferences, search, parentMap }: ChainOptions): Defined<ChainOptions> {
+export function chainOptions({
+  registry,
+  parentFormat,
+  allowReferences,
+  search,
+  parentMap,
+}: ChainOptions): Defined<ChainOptions> {
   return defined({ registry, parentFormat, allowReferences, search, parentMap })
 }
 
 /** What opening the image asked for needs of them. */
 export function readOptions(options: ReadOptions): OpenOptions {
-  return { ...chainOptions(options), ...defined({ from: options.from, options: options.fromOptions, snapshot: options.snapshot }) }
+  return {
+    ...chainOptions(options),
+    ...defined({ from: options.from, options: options.fromOptions, snapshot: options.snapshot }),
+  }
 }
 
 /** An image that is read, as results name it. Sizes are bytes. */
@@ -68,10 +83,17 @@ export function parseImageArgument(text: string): ImageArgument {
   return partition === undefined ? { path: text } : { path: text.slice(0, at), partition }
 }
 
-/** The path of an argument that must name a whole disk. @throws ImageError usage E_NOT_A_DISK when it names a partition. */
+/**
+ * The path of an argument that must name a whole disk. @throws ImageError usage E_NOT_A_DISK when it names a partition.
+ */
 export function wholeDisk(argument: string, purpose: string): string {
   const { path, partition } = parseImageArgument(argument)
-  if (partition !== undefined) throw usage('E_NOT_A_DISK', `${purpose} works on the partition table of a whole disk, and ${argument} is a partition`, { hint: 'Leave out what follows the @.' })
+  if (partition !== undefined)
+    throw usage(
+      'E_NOT_A_DISK',
+      `${purpose} works on the partition table of a whole disk, and ${argument} is a partition`,
+      { hint: 'Leave out what follows the @.' },
+    )
   return path
 }
 
@@ -84,7 +106,9 @@ export function openDisk(argument: string, options: OpenOptions): OpenedImage {
   const opened = isNbdUri(path) ? openExport(path, options) : openImage(path, options)
   if (selector === undefined) return opened
   try {
-    const { top: { name } } = opened
+    const {
+      top: { name },
+    } = opened
     const partition = selectPartition(readPartitionTable(opened), selector, name)
     return opened.withPart(`partition ${partition.number}`, openPartition(opened, partition, name), partition.start)
   } catch (error) {
@@ -93,7 +117,10 @@ export function openDisk(argument: string, options: OpenOptions): OpenedImage {
   }
 }
 
-/** An export of an NBD server: raw, unless another format is named. What its guest writes must not make it another. @throws ImageError */
+/**
+ * An export of an NBD server: raw, unless another format is named. What its guest writes must not make it another.
+ * @throws ImageError
+ */
 function openExport(uri: string, options: OpenOptions): OpenedImage {
   return openStore(new ExportStore(parseNbdUri(uri)), undefined, { ...options, from: options.from ?? 'raw' })
 }

@@ -15,14 +15,27 @@ export interface NewParent {
 
 /** @throws ImageError usage E_NO_PARENTS when the format cannot have one; those of opening the parent. */
 export function openNewParent(path: string, childPath: string, driver: FormatDriver, options: OpenOptions): NewParent {
-  if (driver.features.parents !== 'create') throw usage('E_NO_PARENTS', `vdisk cannot make a ${driver.title} with a parent`, { hint: '`vdisk formats` shows which formats can have one.' })
+  if (driver.features.parents !== 'create')
+    throw usage('E_NO_PARENTS', `vdisk cannot make a ${driver.title} with a parent`, {
+      hint: '`vdisk formats` shows which formats can have one.',
+    })
   const { parentFormat } = options
-  const opened = openImage(path, { ...options, ...defined({ from: options.from ?? (parentFormat === 'auto' ? undefined : parentFormat) }) })
+  const opened = openImage(path, {
+    ...options,
+    ...defined({ from: options.from ?? (parentFormat === 'auto' ? undefined : parentFormat) }),
+  })
   try {
     if (opened.unreadable !== undefined) throw opened.unreadable
     const shape = parentShape(path, childPath, opened.top.image)
     const notes: Note[] = shape.relativePath.startsWith('../')
-      ? [{ code: 'W_PARENT_OUTSIDE', message: `the parent ${shape.path} lies outside the child's folder: reading the child will need --allow-reference` }]
+      ? [
+          {
+            code: 'W_PARENT_OUTSIDE',
+            message:
+              `the parent ${shape.path} lies outside the child's folder: reading the child will need ` +
+              '--allow-reference',
+          },
+        ]
       : []
     return { opened, notes, shape }
   } catch (error) {
@@ -36,5 +49,11 @@ export function parentShape(path: string, childPath: string, image: DiskImage): 
   const real = fs.realpathSync(path)
   const child = resolve(childPath)
   const folder = fs.realpathSync(dirname(child))
-  return { image, path: real, relativePath: relative(folder, real).split(sep).join('/'), childPath: child, time: Math.floor(fs.statSync(real).mtimeMs / 1000) }
+  return {
+    image,
+    path: real,
+    relativePath: relative(folder, real).split(sep).join('/'),
+    childPath: child,
+    time: Math.floor(fs.statSync(real).mtimeMs / 1000),
+  }
 }

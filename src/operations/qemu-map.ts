@@ -14,7 +14,8 @@ export interface QemuExtent {
 }
 
 /**
- * The same map in QEMU's words, joined as QEMU joins. QEMU sees holes of a file through raw and fixed images, and through QCOW2 images
+ * The same map in QEMU's words, joined as QEMU joins. QEMU sees holes of a file through raw and fixed images, and
+ * through QCOW2 images
  * that look preallocated. It knows no map of VHDX: there this says more than QEMU does.
  */
 export function* qemuExtents(map: DiskMap): Generator<QemuExtent> {
@@ -38,22 +39,43 @@ function qemuLayer({ format, subformat, size, allocated, grain }: MapLayer): Hol
   if (format === 'raw') return 'hole'
   if (format === 'vhd' && subformat === 'fixed') return 'zero'
   if (format !== 'qcow2' || size === undefined || allocated === undefined) return 'plain'
-  // Much more of the file in use than it takes of the disk (block/qcow2-refcount.c, qcow2_detect_metadata_preallocation).
-  return size >= Math.max(allocated * 10 / 9, allocated + 2 * grain) ? 'zero' : 'plain'
+  // Much more of the file in use than it takes of the disk (block/qcow2-refcount.c,
+  // qcow2_detect_metadata_preallocation).
+  return size >= Math.max((allocated * 10) / 9, allocated + 2 * grain) ? 'zero' : 'plain'
 }
 
 function translated({ offset: start, length, depth, kind, position }: MapExtent, sight: HoleSight): QemuExtent {
   const place = position === undefined ? {} : { offset: position }
   switch (kind) {
-    case 'absent': return { start, length, depth, present: false, zero: true, data: false, compressed: false }
-    case 'zero': return { start, length, depth, present: true, zero: true, data: false, compressed: false }
-    case 'compressed': return { start, length, depth, present: true, zero: false, data: true, compressed: true }
-    case 'hole': return { start, length, depth, present: true, zero: sight !== 'plain', data: sight !== 'hole', compressed: false, ...place }
-    case 'data': return { start, length, depth, present: true, zero: false, data: true, compressed: false, ...place }
+    case 'absent':
+      return { start, length, depth, present: false, zero: true, data: false, compressed: false }
+    case 'zero':
+      return { start, length, depth, present: true, zero: true, data: false, compressed: false }
+    case 'compressed':
+      return { start, length, depth, present: true, zero: false, data: true, compressed: true }
+    case 'hole':
+      return {
+        start,
+        length,
+        depth,
+        present: true,
+        zero: sight !== 'plain',
+        data: sight !== 'hole',
+        compressed: false,
+        ...place,
+      }
+    case 'data':
+      return { start, length, depth, present: true, zero: false, data: true, compressed: false, ...place }
   }
 }
 
 function follows(a: QemuExtent, b: QemuExtent): boolean {
-  return a.depth === b.depth && a.present === b.present && a.zero === b.zero && a.data === b.data && a.compressed === b.compressed &&
+  return (
+    a.depth === b.depth &&
+    a.present === b.present &&
+    a.zero === b.zero &&
+    a.data === b.data &&
+    a.compressed === b.compressed &&
     (a.offset === undefined ? b.offset === undefined : b.offset === a.offset + a.length)
+  )
 }

@@ -13,11 +13,17 @@ export interface ReadFileOptions extends VolumeOptions {
  * @param output gets the pieces in order; a piece is valid until its promise is settled.
  * @throws ImageError usage E_IS_DIRECTORY, E_NOT_A_FILE; aborted; what reading and `output` throw.
  */
-export async function readFile(image: string, path: string, output: (bytes: Uint8Array) => Promise<void>, options: ReadFileOptions = {}): Promise<{ size: number }> {
+export async function readFile(
+  image: string,
+  path: string,
+  output: (bytes: Uint8Array) => Promise<void>,
+  options: ReadFileOptions = {},
+): Promise<{ size: number }> {
   const { signal, ...opening } = options
   using volume = await openVolume(image, opening)
   const { node, path: found } = resolvePath(volume.tree, path, true)
-  if (node.kind === 'directory') throw usage('E_IS_DIRECTORY', `${found} is a folder`, { hint: 'vdisk ls shows what is in it.' })
+  if (node.kind === 'directory')
+    throw usage('E_IS_DIRECTORY', `${found} is a folder`, { hint: 'vdisk ls shows what is in it.' })
   if (node.kind !== 'file') throw usage('E_NOT_A_FILE', `${found} is no file with content`)
   for (let offset = 0; offset < node.size; offset += pieceLength) {
     if (signal?.aborted === true) throw aborted()

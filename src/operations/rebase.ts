@@ -10,7 +10,15 @@ import { pieceLength, writeDiffering, type Written } from './chains/differing-un
 import { ExchangedParent, readPadded } from './chains/exchanged-parent.js'
 import { chainOptions, readOptions, type ReadOptions } from './opening.js'
 import { openNewParent, type NewParent } from './parent.js'
-import { linkedImage, recordOf, refuseLoop, relinker, wholeImage, type LinkedImage, type ParentRecord } from './relink.js'
+import {
+  linkedImage,
+  recordOf,
+  refuseLoop,
+  relinker,
+  wholeImage,
+  type LinkedImage,
+  type ParentRecord,
+} from './relink.js'
 
 export interface RebaseOptions extends Omit<ReadOptions, 'snapshot'> {
   /** Says what would be done. */
@@ -32,12 +40,18 @@ export interface RebaseResult {
 }
 
 /**
- * Gives a child another parent, or none, without changing what it shows: what differs between the two is written into the child first. A
+ * Gives a child another parent, or none, without changing what it shows: what differs between the two is written into
+ * the child first. A
  * power cut or an interruption leaves the child over its old parent, or over the new one, with the same content.
  * @param parentPath undefined: the child takes in all that its parent holds.
- * @throws ImageError usage E_NOT_A_CHILD, E_PARENT_FORMAT; reference E_PARENT_LOOP, E_PARENT_SIZE …; target; aborted E_ABORTED.
+ * @throws ImageError usage E_NOT_A_CHILD, E_PARENT_FORMAT; reference E_PARENT_LOOP, E_PARENT_SIZE …; target; aborted
+ * E_ABORTED.
  */
-export async function rebaseChain(childPath: string, parentPath: string | undefined, options: RebaseOptions = {}): Promise<RebaseResult> {
+export async function rebaseChain(
+  childPath: string,
+  parentPath: string | undefined,
+  options: RebaseOptions = {},
+): Promise<RebaseResult> {
   wholeImage(childPath)
   if (parentPath !== undefined) wholeImage(parentPath)
   const { dryRun = false } = options
@@ -58,7 +72,11 @@ export async function rebaseChain(childPath: string, parentPath: string | undefi
   if (!dryRun || next !== undefined) relink()
   options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
   return {
-    child: linkedImage(childPath, image), before, taken, dryRun, notes: [...opened.notes, ...next?.notes ?? []],
+    child: linkedImage(childPath, image),
+    before,
+    taken,
+    dryRun,
+    notes: [...opened.notes, ...(next?.notes ?? [])],
     ...defined({
       parent: parentPath === undefined || held === undefined ? undefined : linkedImage(parentPath, held.top.image),
       after: next === undefined ? undefined : recordOf(child).record,
@@ -74,7 +92,11 @@ function openedParent(childPath: string, parentPath: string, options: RebaseOpti
 }
 
 /** Writes into the child what it shows of its old parent and would not show of the next. */
-async function takeIn({ image, opened }: OpenedWritable, next: BlockSource, { dryRun = false, signal, onProgress }: RebaseOptions): Promise<Written> {
+async function takeIn(
+  { image, opened }: OpenedWritable,
+  next: BlockSource,
+  { dryRun = false, signal, onProgress }: RebaseOptions,
+): Promise<Written> {
   const old = opened.parent
   if (old === undefined) throw usage('E_NOT_A_CHILD', `${opened.name} needs no other image: it has no parent`)
   await prepareCodec('zstd')
@@ -94,7 +116,7 @@ async function takeIn({ image, opened }: OpenedWritable, next: BlockSource, { dr
       const equal = a.kind === 'zero' && b.kind === 'zero' ? length : same.length(a, b)
       if (equal > 0) length = equal
       else {
-        length = Math.min(length, pieceLength - offset % pieceLength)
+        length = Math.min(length, pieceLength - (offset % pieceLength))
         const [had, has] = [wanted.subarray(0, length), present.subarray(0, length)]
         readPadded(old, offset, had)
         readPadded(next, offset, has)
@@ -106,7 +128,10 @@ async function takeIn({ image, opened }: OpenedWritable, next: BlockSource, { dr
     if (performance.now() - rested < 50) continue
     await new Promise((resume) => setImmediate(resume))
     rested = performance.now()
-    if (signal?.aborted === true) throw aborted('interrupted: the child shows what it did, over its old parent', { hint: 'It holds a part of what it is to take in; run it again to go on.' })
+    if (signal?.aborted === true)
+      throw aborted('interrupted: the child shows what it did, over its old parent', {
+        hint: 'It holds a part of what it is to take in; run it again to go on.',
+      })
   }
   return written
 }

@@ -5,7 +5,15 @@ import { FileStore } from '../block/file-store.js'
 import type { ByteStore, Note } from '../block/types.js'
 import { copy, type Progress } from '../engine/index.js'
 import { aborted, isImageError, unsupported, usage } from '../errors.js'
-import type { CheckProgress, DiskImage, Finding, FormatDriver, OpenContext, OptionValues, RepairAction } from '../formats/driver.js'
+import type {
+  CheckProgress,
+  DiskImage,
+  Finding,
+  FormatDriver,
+  OpenContext,
+  OptionValues,
+  RepairAction,
+} from '../formats/driver.js'
 import { checkOptions } from '../formats/options.js'
 import { detectFormat } from '../formats/probe.js'
 import { Registry } from '../formats/registry.js'
@@ -46,7 +54,11 @@ export interface RepairResult {
   readonly actions: readonly RepairAction[]
   readonly actionCount: number
   /** What a check finds afterwards: it cannot be mended. */
-  readonly remaining: { readonly counts: Readonly<Record<Severity, number>>; readonly groups: readonly FindingGroup[]; readonly findings: readonly Finding[] }
+  readonly remaining: {
+    readonly counts: Readonly<Record<Severity, number>>
+    readonly groups: readonly FindingGroup[]
+    readonly findings: readonly Finding[]
+  }
   readonly notes: readonly Note[]
   readonly seconds: number
 }
@@ -59,17 +71,31 @@ const longestTurn = 40
 
 /**
  * Mends what can be mended of an image without guessing, in a copy or in the image itself, and checks what comes of it.
- * @throws ImageError usage E_REPAIR_TARGET; unsupported E_NO_REPAIR; corrupt when nothing can be made of the image; those of targets.
+ * @throws ImageError usage E_REPAIR_TARGET; unsupported E_NO_REPAIR; corrupt when nothing can be made of the image;
+ * those of targets.
  */
 export async function repair(path: string, options: RepairOptions = {}): Promise<RepairResult> {
   const begun = performance.now()
   const { output, inPlace = false, dryRun = false } = options
-  if (parseImageArgument(path).partition !== undefined) throw usage('E_WHOLE_IMAGE', 'repair looks at the structures of an image file; a partition has none of its own', { hint: 'Leave out what follows the @.' })
-  if (output !== undefined && inPlace) throw usage('E_REPAIR_TARGET', 'a repair is made either in a copy (--output FILE) or in the image itself (--in-place)')
-  if (output === undefined && !inPlace && !dryRun) {
-    throw usage('E_REPAIR_TARGET', 'where is the repair to be made: in a copy (--output FILE), or in the image itself (--in-place)?', {
-      hint: 'A copy keeps the image as it is. In place there is no way back: if more is damaged than was found, or the machine fails meanwhile, the only copy suffers. --dry-run shows what would be done.',
+  if (parseImageArgument(path).partition !== undefined)
+    throw usage('E_WHOLE_IMAGE', 'repair looks at the structures of an image file; a partition has none of its own', {
+      hint: 'Leave out what follows the @.',
     })
+  if (output !== undefined && inPlace)
+    throw usage(
+      'E_REPAIR_TARGET',
+      'a repair is made either in a copy (--output FILE) or in the image itself (--in-place)',
+    )
+  if (output === undefined && !inPlace && !dryRun) {
+    throw usage(
+      'E_REPAIR_TARGET',
+      'where is the repair to be made: in a copy (--output FILE), or in the image itself (--in-place)?',
+      {
+        hint:
+          'A copy keeps the image as it is. In place there is no way back: if more is damaged than was ' +
+          'found, or the machine fails meanwhile, the only copy suffers. --dry-run shows what would be done.',
+      },
+    )
   }
   const work = new Repair(path, options)
   const outcome = dryRun ? await work.dry() : output === undefined ? await work.inPlace() : await work.copied(output)
@@ -126,7 +152,12 @@ class Repair {
     const driver = this.#driver(source)
     const sources = [this.#file(source)]
     using files = new TargetFiles(checkTarget(output, force, sources), { force, sources, durable: true })
-    using writer = raw.create(files.store, { capacity: source.size, sectorSize: 512, identity: imageIdentity(undefined, undefined) }, {}, files)
+    using writer = raw.create(
+      files.store,
+      { capacity: source.size, sectorSize: 512, identity: imageIdentity(undefined, undefined) },
+      {},
+      files,
+    )
     await copy({ source: bytes, target: writer, ...defined({ signal, onProgress }) })
     writer.finish()
     const outcome = await this.#mend(files.store, driver, source.size, output)
@@ -153,7 +184,8 @@ class Repair {
     const list = await this.#check(image, store.name)
     return {
       image: { path: this.#path, format: driver.id, title: driver.title, size },
-      actions, actionCount,
+      actions,
+      actionCount,
       remaining: { counts: list.counts, groups: list.groups, findings: list.findings },
       notes: output === undefined ? [] : elsewhere(image, this.#path, output),
     }
@@ -168,20 +200,31 @@ class Repair {
       }
     } catch (error) {
       if (!isImageError(error) || error.kind === 'aborted') throw error
-      list.add({ severity: 'error', code: error.code, structure: 'image', message: `the check could not go on: ${error.message}` })
+      list.add({
+        severity: 'error',
+        code: error.code,
+        structure: 'image',
+        message: `the check could not go on: ${error.message}`,
+      })
     }
     for (const { code, message } of image.notes) {
-      if (!list.hasLike(code)) list.add({ severity: 'warning', code, structure: 'image', message: message.replace(`${name}: `, '') })
+      if (!list.hasLike(code))
+        list.add({ severity: 'warning', code, structure: 'image', message: message.replace(`${name}: `, '') })
     }
     return list
   }
 
   #driver(store: ByteStore): RepairingDriver {
     const { from } = this.#options
-    const driver = from === undefined ? detectFormat(store, this.#path, this.#registry).driver : this.#registry.get(from)
+    const driver =
+      from === undefined ? detectFormat(store, this.#path, this.#registry).driver : this.#registry.get(from)
     if (canRepair(driver)) return driver
     const able = [...this.#registry].filter((known) => canRepair(known.driver)).map((known) => known.driver.id)
-    throw unsupported('E_NO_REPAIR', `${store.name} is a ${driver.title}, which vdisk cannot repair`, { hint: `It can repair ${able.join(', ')}. If the image is of one of these and is too damaged to be recognised, say so with --from.` })
+    throw unsupported('E_NO_REPAIR', `${store.name} is a ${driver.title}, which vdisk cannot repair`, {
+      hint:
+        `It can repair ${able.join(', ')}. If the image is of one of these and is too damaged to be ` +
+        'recognised, say so with --from.',
+    })
   }
 
   /** Nothing but the image itself is opened. */
@@ -195,7 +238,14 @@ class Repair {
 
   #file(store: FileStore) {
     const stat = fs.fstatSync(store.fd, { bigint: true })
-    return { path: this.#path, role: 'image' as const, size: store.size, allocated: Number(stat.blocks) * 512, device: stat.dev, inode: stat.ino }
+    return {
+      path: this.#path,
+      role: 'image' as const,
+      size: store.size,
+      allocated: Number(stat.blocks) * 512,
+      device: stat.dev,
+      inode: stat.ino,
+    }
   }
 
   #allocated(store: FileStore): number {
@@ -206,13 +256,17 @@ class Repair {
   async #turn(phase: 'repair' | 'check', progress: CheckProgress | undefined, done = 0): Promise<void> {
     const { signal, onProgress, inPlace } = this.#options
     // Whole is only what has been flushed.
-    if (progress !== undefined && progress.total > 0) onProgress?.({ phase, done: Math.min(progress.done, progress.total - 1), total: progress.total })
+    if (progress !== undefined && progress.total > 0)
+      onProgress?.({ phase, done: Math.min(progress.done, progress.total - 1), total: progress.total })
     if (performance.now() - this.#last > longestTurn) {
       await new Promise((next) => setImmediate(next))
       this.#last = performance.now()
     }
     if (signal?.aborted !== true) return
-    const hint = inPlace === true && phase === 'repair' && done > 0 ? 'What was done so far stays done, and left the image no worse; run the repair again to finish it.' : 'Nothing was changed.'
+    const hint =
+      inPlace === true && phase === 'repair' && done > 0
+        ? 'What was done so far stays done, and left the image no worse; run the repair again to finish it.'
+        : 'Nothing was changed.'
     throw aborted('interrupted while repairing', { hint })
   }
 }
@@ -225,5 +279,12 @@ function canRepair(driver: FormatDriver): driver is RepairingDriver {
 function elsewhere(image: DiskImage, path: string, output: string): Note[] {
   if (image.parentReference === undefined && (image.references ?? []).length === 0) return []
   if (fs.realpathSync(dirname(resolve(path))) === fs.realpathSync(dirname(resolve(output)))) return []
-  return [{ code: 'W_OTHER_FOLDER', message: 'the copy lies in another folder than the image: a parent or data file that the image names without a full path is looked for there' }]
+  return [
+    {
+      code: 'W_OTHER_FOLDER',
+      message:
+        'the copy lies in another folder than the image: a parent or data file that the image names without a ' +
+        'full path is looked for there',
+    },
+  ]
 }

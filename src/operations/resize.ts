@@ -34,16 +34,21 @@ export interface ResizeResult {
 }
 
 /**
- * Gives the disk of an image another capacity, in place. What is added reads as zero; content is cut off only with `shrink`.
- * @throws ImageError refused E_CUTS_CONTENT; unsupported E_NO_RESIZE, E_NOT_WRITABLE; usage E_SIZE; those of opening the image.
+ * Gives the disk of an image another capacity, in place. What is added reads as zero; content is cut off only with
+ * `shrink`.
+ * @throws ImageError refused E_CUTS_CONTENT; unsupported E_NO_RESIZE, E_NOT_WRITABLE; usage E_SIZE; those of opening
+ * the image.
  */
 export async function resize(path: string, wanted: Wanted, options: ResizeOptions = {}): Promise<ResizeResult> {
-  if (parseImageArgument(path).partition !== undefined) throw usage('E_WHOLE_IMAGE', 'resize changes the size of a whole disk; a partition is resized inside the guest', { hint: 'Leave out what follows the @.' })
+  if (parseImageArgument(path).partition !== undefined)
+    throw usage('E_WHOLE_IMAGE', 'resize changes the size of a whole disk; a partition is resized inside the guest', {
+      hint: 'Leave out what follows the @.',
+    })
   if (options.dryRun === true) {
     // Only read: opening it for changes would bring a journal into the file.
     using opened = openImage(path, readOptions(options))
     changing(opened)
-    return { ...await look(path, opened, wanted, options, opened.top.image), size: fs.statSync(path).size, notes: [] }
+    return { ...(await look(path, opened, wanted, options, opened.top.image)), size: fs.statSync(path).size, notes: [] }
   }
   const plan = await change(path, wanted, options)
   using opened = openImage(path, readOptions(options))
@@ -56,13 +61,23 @@ type Plan = Omit<ResizeResult, 'size' | 'notes'>
 async function change(path: string, wanted: Wanted, options: ResizeOptions): Promise<Plan> {
   using opened = openWritableImage(path, readOptions(options))
   const { image, disk } = opened
-  if (image.resize === undefined) throw unsupported('E_NO_RESIZE', `an image of the format ${image.format} cannot be resized`, { hint: 'Convert it, with --size.' })
+  if (image.resize === undefined)
+    throw unsupported('E_NO_RESIZE', `an image of the format ${image.format} cannot be resized`, {
+      hint: 'Convert it, with --size.',
+    })
   const plan = await look(path, disk, wanted, options, image)
   const { before, after, cutContent } = plan
   if (cutContent !== undefined && options.shrink !== true) {
-    throw refused('E_CUTS_CONTENT', `${path} cannot be cut from ${before} to ${after} bytes: the disk has content at offset ${cutContent}`, {
-      hint: 'Shrink the partitions and filesystems first (a GPT keeps its backup at the very end). --shrink cuts all the same; what is cut off is lost.', details: { offset: cutContent },
-    })
+    throw refused(
+      'E_CUTS_CONTENT',
+      `${path} cannot be cut from ${before} to ${after} bytes: the disk has content at offset ${cutContent}`,
+      {
+        hint:
+          'Shrink the partitions and filesystems first (a GPT keeps its backup at the very end). --shrink ' +
+          'cuts all the same; what is cut off is lost.',
+        details: { offset: cutContent },
+      },
+    )
   }
   if (before === after) return plan
   image.resize(after)
@@ -70,17 +85,34 @@ async function change(path: string, wanted: Wanted, options: ResizeOptions): Pro
   return plan
 }
 
-async function look(path: string, disk: BlockSource, wanted: Wanted, options: ResizeOptions, { format, subformat }: Pick<DiskImage, 'format' | 'subformat'>): Promise<Plan> {
+async function look(
+  path: string,
+  disk: BlockSource,
+  wanted: Wanted,
+  options: ResizeOptions,
+  { format, subformat }: Pick<DiskImage, 'format' | 'subformat'>,
+): Promise<Plan> {
   const before = disk.capacity
   const after = 'capacity' in wanted ? wanted.capacity : before + wanted.by
   if (!Number.isSafeInteger(after) || after <= 0) throw usage('E_SIZE', `a disk of ${after} bytes cannot be`)
   const cutContent = after < before ? await firstContent(disk, after, options.signal) : undefined
-  return { path, format, subformat, before, after, dryRun: options.dryRun === true, ...(cutContent === undefined ? {} : { cutContent }) }
+  return {
+    path,
+    format,
+    subformat,
+    before,
+    after,
+    dryRun: options.dryRun === true,
+    ...(cutContent === undefined ? {} : { cutContent }),
+  }
 }
 
 /** What a partition table now says that does not fit the disk. */
 function tableNotes(disk: Parameters<typeof readPartitionTable>[0]): Note[] {
-  return readPartitionTable(disk).issues.filter(({ fixable, severity }) => fixable === true || severity === 'error').map(({ code, message, fixable }) => ({
-    code, message: fixable === true ? `${message} (vdisk partition fix mends it)` : message,
-  }))
+  return readPartitionTable(disk)
+    .issues.filter(({ fixable, severity }) => fixable === true || severity === 'error')
+    .map(({ code, message, fixable }) => ({
+      code,
+      message: fixable === true ? `${message} (vdisk partition fix mends it)` : message,
+    }))
 }

@@ -3,7 +3,10 @@ import type { ExposedSlice } from '../mount/exposed-slice.js'
 import type { ServedDisk } from '../mount/nbd/index.js'
 import { syscalls } from '../sys/syscalls.js'
 
-/** Shorter reads of compressed data are done at once, with the units decoded last at hand, as long as nothing else waits. */
+/**
+ * Shorter reads of compressed data are done at once, with the units decoded last at hand, as long as nothing else
+ * waits.
+ */
 const worthThread = 32768
 /** Runs of a disk that are joined at a time: looking at more would keep others waiting. */
 const joinedRuns = 8192
@@ -21,7 +24,11 @@ export class DiskServing implements ServedDisk {
   readonly #contents: ContentReader | undefined
 
   /** @param pool decodes compressed data. */
-  constructor(disk: ExposedSlice, pool: TaskPool, { name, description }: { readonly name: string; readonly description: string }) {
+  constructor(
+    disk: ExposedSlice,
+    pool: TaskPool,
+    { name, description }: { readonly name: string; readonly description: string },
+  ) {
     this.name = name
     this.description = description
     this.capacity = disk.capacity
@@ -30,7 +37,8 @@ export class DiskServing implements ServedDisk {
     this.fastZero = disk.writable && syscalls() !== undefined
     this.#disk = disk
     this.#pool = pool
-    // What was seen of a disk holds as long as nothing is written. Places that a thread reads later must not be given to other content meanwhile.
+    // What was seen of a disk holds as long as nothing is written. Places that a thread reads later must not be given
+    // to other content meanwhile.
     this.#walk = disk.writable ? undefined : new Walk(disk, disk.capacity)
     this.#contents = disk.writable ? undefined : new ContentReader(disk, disk.capacity)
   }
@@ -52,10 +60,17 @@ export class DiskServing implements ServedDisk {
   async #decode(target: Uint8Array, pieces: ReturnType<ContentReader['at']>['pieces']): Promise<void> {
     const { buffer, byteOffset, length } = target
     if (!(buffer instanceof SharedArrayBuffer)) throw new TypeError('the target lies in no shared memory')
-    await this.#pool.run({ mode: 'fill', unit: 0, length, pieces, present: [] }, { shared: buffer, start: byteOffset, bytes: target, half: length })
+    await this.#pool.run(
+      { mode: 'fill', unit: 0, length, pieces, present: [] },
+      { shared: buffer, start: byteOffset, bytes: target, half: length },
+    )
   }
 
-  runAt(offset: number, limit: number, purpose: 'read' | 'status'): { readonly zero: boolean; readonly length: number } {
+  runAt(
+    offset: number,
+    limit: number,
+    purpose: 'read' | 'status',
+  ): { readonly zero: boolean; readonly length: number } {
     const look = purpose === 'read' ? this.#tables : this.#stored()
     const first = look(offset, limit)
     let { length } = first

@@ -46,7 +46,10 @@ export interface SnapshotChangeResult {
   readonly notes: readonly Note[]
 }
 
-/** The internal snapshots of an image; parents need not be there. @throws ImageError unsupported E_NO_SNAPSHOTS; those of opening. */
+/**
+ * The internal snapshots of an image; parents need not be there. @throws ImageError unsupported E_NO_SNAPSHOTS; those
+ * of opening.
+ */
 export async function listSnapshots(path: string, options: SnapshotOptions = {}): Promise<SnapshotListResult> {
   wholeImage(path)
   using opened = openImage(path, { ...readOptions(options), chain: 'optional' })
@@ -56,37 +59,78 @@ export async function listSnapshots(path: string, options: SnapshotOptions = {})
   for (const snapshot of snapshotsOf(image, name)) {
     const use = await own(image, snapshot.id, options)
     if (typeof use === 'object') notes.push(use)
-    snapshots.push({ ...snapshot, date: dateOf(snapshot.time), ...defined({ own: typeof use === 'number' ? use : undefined }) })
+    snapshots.push({
+      ...snapshot,
+      date: dateOf(snapshot.time),
+      ...defined({ own: typeof use === 'number' ? use : undefined }),
+    })
   }
   return { path, format: image.format, snapshots, notes }
 }
 
 /** Writes the disk of a snapshot as a new image. @throws ImageError as `convert` does; usage E_SNAPSHOT_UNKNOWN. */
-export async function extractSnapshot(path: string, snapshot: string, target: string, options: Omit<ConvertOptions, 'snapshot'> = {}): Promise<ConvertResult> {
+export async function extractSnapshot(
+  path: string,
+  snapshot: string,
+  target: string,
+  options: Omit<ConvertOptions, 'snapshot'> = {},
+): Promise<ConvertResult> {
   return convert(path, target, { ...options, snapshot })
 }
 
 /**
- * Keeps the disk of an image as it is, as a snapshot in the image itself. A power cut or an interruption leaves the image without it.
- * @throws ImageError usage E_SNAPSHOT_NAME, E_SNAPSHOT_EXISTS; unsupported E_NO_SNAPSHOTS, E_NOT_WRITABLE; target; corrupt.
+ * Keeps the disk of an image as it is, as a snapshot in the image itself. A power cut or an interruption leaves the
+ * image without it.
+ * @throws ImageError usage E_SNAPSHOT_NAME, E_SNAPSHOT_EXISTS; unsupported E_NO_SNAPSHOTS, E_NOT_WRITABLE; target;
+ * corrupt.
  */
-export async function createSnapshot(path: string, name: string, options: SnapshotChangeOptions = {}): Promise<SnapshotChangeResult> {
+export async function createSnapshot(
+  path: string,
+  name: string,
+  options: SnapshotChangeOptions = {},
+): Promise<SnapshotChangeResult> {
   const time = options.time ?? Math.floor(Date.now() / 1000)
   return change(path, options, (image) => {
     const known = snapshotsOf(image, path)
     const same = known.find((snapshot) => snapshot.name === name || snapshot.id === name)
-    if (same !== undefined) throw usage('E_SNAPSHOT_EXISTS', `${path} has a snapshot of the ${same.name === name ? 'name' : 'id'} ${JSON.stringify(name)} already`, { hint: 'Choose another name, or delete that snapshot first.' })
-    return { plan: { name, time, capacity: image.capacity, vmStateSize: 0 }, count: known.length + 1, steps: (writable) => writable.takeSnapshot?.({ name, time }) }
+    if (same !== undefined)
+      throw usage(
+        'E_SNAPSHOT_EXISTS',
+        `${path} has a snapshot of the ${same.name === name ? 'name' : 'id'} ${JSON.stringify(name)} already`,
+        { hint: 'Choose another name, or delete that snapshot first.' },
+      )
+    return {
+      plan: { name, time, capacity: image.capacity, vmStateSize: 0 },
+      count: known.length + 1,
+      steps: (writable) => writable.takeSnapshot?.({ name, time }),
+    }
   })
 }
 
-/** Gives up a snapshot; what only it used is free afterwards. @throws ImageError usage E_SNAPSHOT_UNKNOWN; as {@link createSnapshot}. */
-export async function deleteSnapshot(path: string, wanted: string, options: SnapshotChangeOptions = {}): Promise<SnapshotChangeResult> {
+/**
+ * Gives up a snapshot; what only it used is free afterwards. @throws ImageError usage E_SNAPSHOT_UNKNOWN; as {@link
+ * createSnapshot}.
+ */
+export async function deleteSnapshot(
+  path: string,
+  wanted: string,
+  options: SnapshotChangeOptions = {},
+): Promise<SnapshotChangeResult> {
   return change(path, options, async (image) => {
     const known = snapshotsOf(image, path)
     const found = known.find(({ id }) => id === wanted) ?? known.find((snapshot) => snapshot.name === wanted)
     if (found === undefined) {
-      throw usage('E_SNAPSHOT_UNKNOWN', `${path} has no snapshot ${JSON.stringify(wanted)}; ${known.length === 0 ? 'it has none at all' : `there are ${known.slice(0, 20).map(({ id, name }) => `${id} (${name})`).join(', ')}${known.length > 20 ? ` and ${known.length - 20} more` : ''}`}`)
+      throw usage(
+        'E_SNAPSHOT_UNKNOWN',
+        `${path} has no snapshot ${JSON.stringify(wanted)}; ${
+          known.length === 0
+            ? 'it has none at all'
+            : `there are ${known
+                .slice(0, 20)
+                .map(({ id, name }) => `${id} (${name})`)
+                .join(', ')}${known.length > 20 ? ` and ${known.length - 20} more` : ''}`
+        }`,
+      )
     }
     const use = await own(image, found.id, options)
     const plan = { ...found, ...defined({ own: typeof use === 'number' ? use : undefined }) }
@@ -99,30 +143,54 @@ type Writable = ReturnType<typeof openWritableImage>['image']
 interface Change {
   readonly plan: Omit<SnapshotInfo, 'id' | 'date'> & { readonly id?: string }
   readonly count: number
-  readonly steps: (image: Writable) => Generator<CheckProgress, ImageSnapshot> | Generator<CheckProgress, void> | undefined
+  readonly steps: (
+    image: Writable,
+  ) => Generator<CheckProgress, ImageSnapshot> | Generator<CheckProgress, void> | undefined
 }
 
-async function change(path: string, options: SnapshotChangeOptions, prepare: (image: DiskImage) => Change | Promise<Change>): Promise<SnapshotChangeResult> {
+async function change(
+  path: string,
+  options: SnapshotChangeOptions,
+  prepare: (image: DiskImage) => Change | Promise<Change>,
+): Promise<SnapshotChangeResult> {
   wholeImage(path)
   const read = { ...readOptions(options), chain: 'optional' as const }
   if (options.dryRun === true) {
     using opened = openImage(path, read)
     changing(opened)
     const { plan, count } = await prepare(opened.top.image)
-    return { path, format: opened.top.image.format, snapshot: { ...plan, date: dateOf(plan.time) }, count, dryRun: true, notes: opened.top.image.notes }
+    return {
+      path,
+      format: opened.top.image.format,
+      snapshot: { ...plan, date: dateOf(plan.time) },
+      count,
+      dryRun: true,
+      notes: opened.top.image.notes,
+    }
   }
   using opened = openWritableImage(path, read)
   const { image } = opened
   const { plan, count, steps } = await prepare(opened.opened.top.image)
   const work = steps(image)
-  if (work === undefined) throw unsupported('E_NO_SNAPSHOTS', `${path}: vdisk changes no snapshots of the format ${image.format}`)
-  const made = await finish<unknown>(work, options) as ImageSnapshot | undefined
+  if (work === undefined)
+    throw unsupported('E_NO_SNAPSHOTS', `${path}: vdisk changes no snapshots of the format ${image.format}`)
+  const made = (await finish<unknown>(work, options)) as ImageSnapshot | undefined
   const snapshot = { ...plan, ...made }
-  return { path, format: image.format, snapshot: { ...snapshot, date: dateOf(snapshot.time) }, count, dryRun: false, notes: image.notes }
+  return {
+    path,
+    format: image.format,
+    snapshot: { ...snapshot, date: dateOf(snapshot.time) },
+    count,
+    dryRun: false,
+    notes: image.notes,
+  }
 }
 
 /** Takes all steps, telling how far it is. A stop in between leaves the image as it was. */
-async function finish<Result>(work: Generator<CheckProgress, Result>, { signal, onProgress }: SnapshotOptions): Promise<Result> {
+async function finish<Result>(
+  work: Generator<CheckProgress, Result>,
+  { signal, onProgress }: SnapshotOptions,
+): Promise<Result> {
   let rested = performance.now()
   for (;;) {
     const step = work.next()
@@ -149,7 +217,8 @@ async function own(image: DiskImage, id: string, options: SnapshotOptions): Prom
 }
 
 function snapshotsOf(image: DiskImage, name: string): readonly ImageSnapshot[] {
-  if (image.snapshots === undefined) throw unsupported('E_NO_SNAPSHOTS', `${name} is of the format ${image.format}, which has no internal snapshots`)
+  if (image.snapshots === undefined)
+    throw unsupported('E_NO_SNAPSHOTS', `${name} is of the format ${image.format}, which has no internal snapshots`)
   return image.snapshots
 }
 
@@ -158,5 +227,6 @@ function dateOf(time: number): string {
 }
 
 function wholeImage(path: string): void {
-  if (parseImageArgument(path).partition !== undefined) throw usage('E_WHOLE_IMAGE', 'a snapshot is of a whole disk', { hint: 'Leave out what follows the @.' })
+  if (parseImageArgument(path).partition !== undefined)
+    throw usage('E_WHOLE_IMAGE', 'a snapshot is of a whole disk', { hint: 'Leave out what follows the @.' })
 }

@@ -45,8 +45,15 @@ export async function openSource(source: SourceInput | ComposedSource, options: 
   return openStore(store, undefined, options)
 }
 
-/** Formats are found at both ends of a file and read in any order, so all of it must be there first. Blocks of zeros become holes. */
-async function spool(input: AsyncIterable<Uint8Array>, store: FileStore, { signal, onProgress }: SourceOptions): Promise<void> {
+/**
+ * Formats are found at both ends of a file and read in any order, so all of it must be there first. Blocks of zeros
+ * become holes.
+ */
+async function spool(
+  input: AsyncIterable<Uint8Array>,
+  store: FileStore,
+  { signal, onProgress }: SourceOptions,
+): Promise<void> {
   let done = 0
   for await (const bytes of untilAborted(input, signal)) {
     if (!isZero(bytes)) store.write(done, bytes)
@@ -57,8 +64,14 @@ async function spool(input: AsyncIterable<Uint8Array>, store: FileStore, { signa
   store.truncate(done)
 }
 
-/** The pieces of a stream; a signal ends the wait for the next one, which may never come. @throws ImageError aborted E_ABORTED. */
-async function* untilAborted(input: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+/**
+ * The pieces of a stream; a signal ends the wait for the next one, which may never come. @throws ImageError aborted
+ * E_ABORTED.
+ */
+async function* untilAborted(
+  input: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
   const iterator = input[Symbol.asyncIterator]()
   let stop: () => void = () => undefined
   const stopped = new Promise<'stopped'>((resolve) => {
@@ -87,7 +100,8 @@ export async function resized(source: BlockSource, capacity: number, signal?: Ab
   const first = await firstContent(source, capacity, signal)
   if (first !== undefined) {
     throw usage('E_SIZE_TOO_SMALL', `the disk cannot be cut to ${capacity} bytes: it has content at offset ${first}`, {
-      hint: 'Shrink the partitions and filesystems first, inside the guest.', details: { capacity, offset: first },
+      hint: 'Shrink the partitions and filesystems first, inside the guest.',
+      details: { capacity, offset: first },
     })
   }
   return new SliceSource(source, 0, capacity)

@@ -8,7 +8,8 @@ import type { FindingList } from './findings.js'
 const pieceLength = 1048576
 
 /**
- * Reads everything that one image stores as it is, and adds to the list what the host cannot read. Compressed units are decoded by the
+ * Reads everything that one image stores as it is, and adds to the list what the host cannot read. Compressed units are
+ * decoded by the
  * driver's own check; where it has none, here. Holes of the file are passed over.
  */
 export function* readStored({ image }: Layer, list: FindingList): Generator<CheckProgress> {
@@ -23,20 +24,24 @@ export function* readStored({ image }: Layer, list: FindingList): Generator<Chec
     } catch (error) {
       if (!isImageError(error)) throw error
       // A damaged table entry; most were told by the driver's check already.
-      if (!list.has(error.code)) list.add({ severity: 'error', code: error.code, structure: `disk at offset ${offset}`, message: error.message })
-      offset = Math.min(capacity, offset - offset % grain + grain)
+      if (!list.has(error.code))
+        list.add({ severity: 'error', code: error.code, structure: `disk at offset ${offset}`, message: error.message })
+      offset = Math.min(capacity, offset - (offset % grain) + grain)
       yield { done: offset, total: capacity }
       continue
     }
     const end = offset + extent.length
     if (extent.kind === 'data') {
       let hole = holes.get(extent.store)
-      if (hole === undefined) holes.set(extent.store, hole = new HostHoles(extent.store))
+      if (hole === undefined) holes.set(extent.store, (hole = new HostHoles(extent.store)))
       while (offset < end) {
         const position = extent.position + offset - extent.offset
         const run = hole.runAt(position, end - offset)
         const length = run.hole ? run.length : Math.min(run.length, pieceLength)
-        if (!run.hole) tryRead(list, { structure: `data at offset ${offset}`, position }, () => extent.store.read(position, piece.subarray(0, length)))
+        if (!run.hole)
+          tryRead(list, { structure: `data at offset ${offset}`, position }, () =>
+            extent.store.read(position, piece.subarray(0, length)),
+          )
         offset += length
         yield { done: offset, total: capacity }
       }
@@ -55,7 +60,11 @@ export function* readStored({ image }: Layer, list: FindingList): Generator<Chec
   }
 }
 
-function tryRead(list: FindingList, at: { readonly structure: string; readonly position: number }, read: () => void): void {
+function tryRead(
+  list: FindingList,
+  at: { readonly structure: string; readonly position: number },
+  read: () => void,
+): void {
   try {
     read()
   } catch (error) {

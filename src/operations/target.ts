@@ -18,16 +18,21 @@ export interface TargetPlace {
 /**
  * Checks a target before anything is read. Nothing is made, and what stands there is not touched.
  * @param force whether an existing file may be replaced. @param sources the files being read, which never may.
- * @throws ImageError target E_EXISTS, E_IS_FOLDER, E_NO_FOLDER; refused E_SAME_FILE, E_BLOCK_DEVICE; usage E_NOT_A_FILE.
+ * @throws ImageError target E_EXISTS, E_IS_FOLDER, E_NO_FOLDER; refused E_SAME_FILE, E_BLOCK_DEVICE; usage
+ * E_NOT_A_FILE.
  */
 export function checkTarget(path: string, force: boolean, sources: readonly ImageFile[]): TargetPlace {
   const name = printable(path)
   const place = followLink(resolve(path))
   const stat = statOf(place)
   if (stat === undefined) {
-    if (path.endsWith('/') || basename(place) === '') throw targetError('E_IS_FOLDER', `the target ${name} is no name of a file`)
+    if (path.endsWith('/') || basename(place) === '')
+      throw targetError('E_IS_FOLDER', `the target ${name} is no name of a file`)
     const folder = statOf(dirname(place))
-    if (folder?.isDirectory() !== true) throw targetError('E_NO_FOLDER', `the folder of the target ${name} does not exist`, { hint: 'Make the folder first.' })
+    if (folder?.isDirectory() !== true)
+      throw targetError('E_NO_FOLDER', `the folder of the target ${name} does not exist`, {
+        hint: 'Make the folder first.',
+      })
     // A link to nothing: the name is taken all the same.
     if (!isFree(place)) {
       if (!force) throw exists(path)
@@ -35,21 +40,37 @@ export function checkTarget(path: string, force: boolean, sources: readonly Imag
     }
     return { path: place, replaces: false }
   }
-  if (stat.isDirectory()) throw targetError('E_IS_FOLDER', `the target ${name} is a directory`, { hint: `Name the file to be made in it: ${printable(join(path, 'disk.qcow2'))}` })
+  if (stat.isDirectory())
+    throw targetError('E_IS_FOLDER', `the target ${name} is a directory`, {
+      hint: `Name the file to be made in it: ${printable(join(path, 'disk.qcow2'))}`,
+    })
   if (stat.isBlockDevice()) {
-    throw refused('E_BLOCK_DEVICE', `the target ${name} is a disk of this computer, and only image files are made here`, { hint: 'Writing an image to a disk is the work of `vdisk restore`.' })
+    throw refused(
+      'E_BLOCK_DEVICE',
+      `the target ${name} is a disk of this computer, and only image files are made here`,
+      { hint: 'Writing an image to a disk is the work of `vdisk restore`.' },
+    )
   }
-  if (!stat.isFile()) throw usage('E_NOT_A_FILE', `the target ${name} is no regular file`, { hint: 'Write - to send a raw image to standard output.' })
+  if (!stat.isFile())
+    throw usage('E_NOT_A_FILE', `the target ${name} is no regular file`, {
+      hint: 'Write - to send a raw image to standard output.',
+    })
   const same = sources.find(({ device, inode }) => device === stat.dev && inode === stat.ino)
   if (same !== undefined) {
-    throw refused('E_SAME_FILE', `the target ${name} is the same file as ${printable(same.path)}, which is being read`, { hint: 'Give the target another name; no flag overrides this.' })
+    throw refused(
+      'E_SAME_FILE',
+      `the target ${name} is the same file as ${printable(same.path)}, which is being read`,
+      { hint: 'Give the target another name; no flag overrides this.' },
+    )
   }
   if (!force) throw exists(path)
   return { path: place, replaces: true, mode: Number(stat.mode) % 0o1000 }
 }
 
 function exists(path: string): ImageError {
-  return targetError('E_EXISTS', `the target ${printable(path)} exists already`, { hint: 'Use --force to replace it; it stays whole until the new one is complete.' })
+  return targetError('E_EXISTS', `the target ${printable(path)} exists already`, {
+    hint: 'Use --force to replace it; it stays whole until the new one is complete.',
+  })
 }
 
 function statOf(path: string): fs.BigIntStats | undefined {
@@ -85,7 +106,10 @@ class PartialFile implements Disposable {
   constructor(place: TargetPlace, durable: boolean) {
     this.place = place
     // A name has at most 255 bytes.
-    const stem = Buffer.from(basename(place.path)).subarray(0, 200).toString('utf8').replace(/\ufffd+$/, '')
+    const stem = Buffer.from(basename(place.path))
+      .subarray(0, 200)
+      .toString('utf8')
+      .replace(/\ufffd+$/, '')
     this.path = join(dirname(place.path), `.${stem}.partial-${randomBytes(6).toString('hex')}`)
     this.store = FileStore.create(this.path, durable)
     try {
@@ -101,7 +125,10 @@ class PartialFile implements Disposable {
     return Number(fs.fstatSync(this.store.fd, { bigint: true }).blocks) * 512
   }
 
-  /** Gives the complete file its name. Without a file to replace, one that has appeared meanwhile is not replaced either. */
+  /**
+   * Gives the complete file its name. Without a file to replace, one that has appeared meanwhile is not replaced
+   * either.
+   */
   moveIntoPlace(): void {
     this.store.flush()
     this.store[Symbol.dispose]()
@@ -150,7 +177,10 @@ export class TargetFiles implements Disposable {
   readonly #sources: readonly ImageFile[]
   readonly #durable: boolean
 
-  constructor(place: TargetPlace, { force, sources, durable }: { force: boolean; sources: readonly ImageFile[]; durable: boolean }) {
+  constructor(
+    place: TargetPlace,
+    { force, sources, durable }: { force: boolean; sources: readonly ImageFile[]; durable: boolean },
+  ) {
     this.#main = new PartialFile(place, durable)
     this.#durable = durable
     this.#force = force
@@ -179,7 +209,10 @@ export class TargetFiles implements Disposable {
     return this.#sum((file) => file.allocated)
   }
 
-  /** A further file beside the image. @throws ImageError usage E_FILE_NAME when the name has folders; those of {@link checkTarget}. */
+  /**
+   * A further file beside the image. @throws ImageError usage E_FILE_NAME when the name has folders; those of {@link
+   * checkTarget}.
+   */
   createFile(name: string): FileStore {
     if (name !== basename(name) || name === '' || name === '.' || name === '..' || name.includes('\0')) {
       throw usage('E_FILE_NAME', `${JSON.stringify(printable(name))} is no plain name of a file beside the image`)

@@ -25,7 +25,10 @@ export interface UnmountedImage {
   readonly points: readonly string[]
   /** Loop devices that were detached. */
   readonly devices: readonly string[]
-  /** Whether the image is closed and everything is in it. False: more of it is still mounted, or it was taken away while in use. */
+  /**
+   * Whether the image is closed and everything is in it. False: more of it is still mounted, or it was taken away while
+   * in use.
+   */
   readonly closed: boolean
   readonly overlay?: string
 }
@@ -40,13 +43,19 @@ interface Part {
 }
 
 /**
- * Unmounts what `mount` mounted, named by its folder, its image (or a partition of it) or its block device, and waits until the image is closed.
- * @throws ImageError usage E_NOT_MOUNTED; target E_BUSY, with who uses it; E_NOT_WRITTEN when changes did not reach the image.
+ * Unmounts what `mount` mounted, named by its folder, its image (or a partition of it) or its block device, and waits
+ * until the image is closed.
+ * @throws ImageError usage E_NOT_MOUNTED; target E_BUSY, with who uses it; E_NOT_WRITTEN when changes did not reach the
+ * image.
  */
 export async function unmount(argument: string, options: UnmountOptions = {}): Promise<readonly UnmountedImage[]> {
   const parts = readSessions().flatMap((session) => partOf(session, argument) ?? [])
   if (parts.length === 0) {
-    throw usage('E_NOT_MOUNTED', `${printable(argument)} is nothing that "vdisk mount" mounted, or it is unmounted already`, { hint: '"vdisk mounts" lists what is mounted.' })
+    throw usage(
+      'E_NOT_MOUNTED',
+      `${printable(argument)} is nothing that "vdisk mount" mounted, or it is unmounted already`,
+      { hint: '"vdisk mounts" lists what is mounted.' },
+    )
   }
   const results: UnmountedImage[] = []
   for (const part of parts) results.push(await take(part, options))
@@ -58,17 +67,29 @@ function partOf(session: MountSession, argument: string): Part | undefined {
   const remains = remainsOf(session)
   const path = placeOf(argument)
   const all = { session, remains, mounts: remains.mounts, whole: true }
-  const inFolder = remains.mounts.filter(({ point }) => point === path || (dirname(point) === path && session.mounts.some(({ madePoint }) => madePoint)))
-  if (inFolder.length > 0) return { session, remains, mounts: inFolder, whole: inFolder.length === remains.mounts.length }
-  if (argument === session.id || path === session.folder || remains.attached.some(({ loop }) => loop.device === argument)) return all
+  const inFolder = remains.mounts.filter(
+    ({ point }) => point === path || (dirname(point) === path && session.mounts.some(({ madePoint }) => madePoint)),
+  )
+  if (inFolder.length > 0)
+    return { session, remains, mounts: inFolder, whole: inFolder.length === remains.mounts.length }
+  if (
+    argument === session.id ||
+    path === session.folder ||
+    remains.attached.some(({ loop }) => loop.device === argument)
+  )
+    return all
   const { path: image, partition } = parseImageArgument(argument)
   if (realPath(image) !== session.image && session.overlay !== placeOf(image)) return undefined
   if (partition === undefined) return all
   const ofPartition = 'number' in partition ? remains.mounts.filter((each) => each.partition === partition.number) : []
-  return ofPartition.length === 0 ? undefined : { session, remains, mounts: ofPartition, whole: ofPartition.length === remains.mounts.length }
+  return ofPartition.length === 0
+    ? undefined
+    : { session, remains, mounts: ofPartition, whole: ofPartition.length === remains.mounts.length }
 }
 
-/** The absolute path without links in its folders. The last part is not looked at: what is mounted there may not answer. */
+/**
+ * The absolute path without links in its folders. The last part is not looked at: what is mounted there may not answer.
+ */
 function placeOf(path: string): string {
   const full = resolve(path)
   return join(realPath(dirname(full)) ?? dirname(full), basename(full))
@@ -82,7 +103,10 @@ function realPath(path: string): string | undefined {
   }
 }
 
-async function take({ session, remains, mounts, whole }: Part, { lazy = false, signal }: UnmountOptions): Promise<UnmountedImage> {
+async function take(
+  { session, remains, mounts, whole }: Part,
+  { lazy = false, signal }: UnmountOptions,
+): Promise<UnmountedImage> {
   const points = mounts.map(({ point }) => point)
   const devices: string[] = []
   for (const { point } of [...mounts].reverse()) expectDone(await unmountPoint(point, lazy), point)
@@ -97,22 +121,40 @@ async function take({ session, remains, mounts, whole }: Part, { lazy = false, s
       points.push(session.folder)
     }
   }
-  const closed = whole && !lazy && await ended(session, signal)
+  const closed = whole && !lazy && (await ended(session, signal))
   if (closed) confirm(session)
-  return { image: session.image, points, devices, closed, ...(session.overlay === undefined ? {} : { overlay: session.overlay }) }
+  return {
+    image: session.image,
+    points,
+    devices,
+    closed,
+    ...(session.overlay === undefined ? {} : { overlay: session.overlay }),
+  }
 }
 
 function expectDone({ code, stderr }: CommandResult, point: string): void {
   if (code === 0 || /not mounted|not found/.test(stderr)) return
   if (!/busy/i.test(stderr)) throw targetError('E_UNMOUNT', `${point} cannot be unmounted: ${stderr}`)
   const holders = holdersOf(point)
-  const list = holders.map(({ pid, name, path }) => `  ${pid === undefined ? '' : `${pid} `}${printable(name)}: ${printable(path)}`)
-  throw targetError('E_BUSY', [`${point} is in use${list.length === 0 ? ', by nothing that can be seen from here (another mount in it?)' : ' by'}`, ...list].join('\n'), {
-    hint: 'End that first. --lazy takes it away at once; whoever uses it can finish.', details: { holders: holders.map(({ pid, name }) => pid ?? name).join(' ') },
-  })
+  const list = holders.map(
+    ({ pid, name, path }) => `  ${pid === undefined ? '' : `${pid} `}${printable(name)}: ${printable(path)}`,
+  )
+  throw targetError(
+    'E_BUSY',
+    [
+      `${point} is in use${list.length === 0 ? ', by nothing that can be seen from here (another mount in it?)' : ' by'}`,
+      ...list,
+    ].join('\n'),
+    {
+      hint: 'End that first. --lazy takes it away at once; whoever uses it can finish.',
+      details: { holders: holders.map(({ pid, name }) => pid ?? name).join(' ') },
+    },
+  )
 }
 
-/** Waits for the server; it writes what is pending and closes the image. A server that is dead has nothing more to say. */
+/**
+ * Waits for the server; it writes what is pending and closes the image. A server that is dead has nothing more to say.
+ */
 async function ended(session: MountSession, signal: AbortSignal | undefined): Promise<boolean> {
   while (isAlive(session)) {
     if (signal?.aborted === true) throw aborted('interrupted: the image is still being closed')
@@ -125,7 +167,10 @@ async function ended(session: MountSession, signal: AbortSignal | undefined): Pr
 function confirm(session: MountSession): void {
   const left = readSessions().find(({ id }) => id === session.id)
   if (left === undefined) return
-  if (left.failure !== undefined) throw targetError('E_NOT_WRITTEN', `${session.image}: not all changes were written: ${left.failure}`, { hint: '"vdisk check" tells what state the image is in; "vdisk mounts --clean" forgets this.' })
+  if (left.failure !== undefined)
+    throw targetError('E_NOT_WRITTEN', `${session.image}: not all changes were written: ${left.failure}`, {
+      hint: '"vdisk check" tells what state the image is in; "vdisk mounts --clean" forgets this.',
+    })
   // Its server was killed, and this was the last of it.
   removeState(dirname(session.folder), session.id)
 }

@@ -43,7 +43,8 @@ export interface UsedOnly {
 }
 
 /**
- * Finds what of a disk is in use: of each partition, or of the one filesystem on it, what its own records say; all else whole, with a
+ * Finds what of a disk is in use: of each partition, or of the one filesystem on it, what its own records say; all else
+ * whole, with a
  * note that says so. What lies outside of partitions is in use.
  * @throws ImageError refused E_FS_DIRTY, unless `ifDirty` says otherwise; aborted E_ABORTED.
  */
@@ -59,7 +60,11 @@ export async function usedOnly(disk: BlockSource, options: UsedOnlyOptions = {})
     stopIfAborted(options.signal)
     runs.add(end, volume.start - end)
     const wanted = volume.partition === undefined || options.parts?.includes(volume.partition) !== false
-    volumes.push(wanted ? await addVolume(runs, volume, options) : { ...defined({ partition: volume.partition }), length: volume.source.capacity, read: 0 })
+    volumes.push(
+      wanted
+        ? await addVolume(runs, volume, options)
+        : { ...defined({ partition: volume.partition }), length: volume.source.capacity, read: 0 },
+    )
     end = volume.start + volume.source.capacity
   }
   runs.add(end, disk.capacity - end)
@@ -72,18 +77,32 @@ interface Volume {
   readonly source: BlockSource
 }
 
-/** The parts that are looked into, ascending: no two share a byte. `apart` are read whole, like all that lies outside of partitions. */
-function volumesOf(table: PartitionTable, disk: BlockSource): { readonly volumes: readonly Volume[]; readonly apart: readonly VolumeUse[] } {
+/**
+ * The parts that are looked into, ascending: no two share a byte. `apart` are read whole, like all that lies outside of
+ * partitions.
+ */
+function volumesOf(
+  table: PartitionTable,
+  disk: BlockSource,
+): { readonly volumes: readonly Volume[]; readonly apart: readonly VolumeUse[] } {
   const error = table.issues.find(({ severity, partition }) => severity === 'error' && partition === undefined)
-  if (table.partitions.length === 0 && error !== undefined) return { volumes: [], apart: [{ length: disk.capacity, read: disk.capacity, whole: error.message }] }
+  if (table.partitions.length === 0 && error !== undefined)
+    return { volumes: [], apart: [{ length: disk.capacity, read: disk.capacity, whole: error.message }] }
   if (table.scheme === 'none') return { volumes: [{ partition: undefined, start: 0, source: disk }], apart: [] }
-  const parts = table.partitions.filter(({ role, length }) => role !== 'extended' && length > 0).sort((one, other) => one.start - other.start)
+  const parts = table.partitions
+    .filter(({ role, length }) => role !== 'extended' && length > 0)
+    .sort((one, other) => one.start - other.start)
   const volumes: Volume[] = []
   const apart: VolumeUse[] = []
   for (const part of parts) {
     const { number, start, length } = part
     const other = parts.find((candidate) => candidate !== part && overlap(part, candidate))
-    const whole = start + length > disk.capacity ? 'it ends behind the end of the disk' : other !== undefined ? `it overlaps partition ${other.number}` : undefined
+    const whole =
+      start + length > disk.capacity
+        ? 'it ends behind the end of the disk'
+        : other !== undefined
+          ? `it overlaps partition ${other.number}`
+          : undefined
     if (whole === undefined) volumes.push({ partition: number, start, source: new SliceSource(disk, start, length) })
     else apart.push({ partition: number, length, read: length, whole })
   }
@@ -94,14 +113,25 @@ function overlap(one: Partition, other: Partition): boolean {
   return one.start < other.start + other.length && other.start < one.start + one.length
 }
 
-async function addVolume(runs: RunMap, { partition, start, source }: Volume, options: UsedOnlyOptions): Promise<VolumeUse> {
+async function addVolume(
+  runs: RunMap,
+  { partition, start, source }: Volume,
+  options: UsedOnlyOptions,
+): Promise<VolumeUse> {
   const length = source.capacity
   const found = identifyFilesystems(source)
   const [filesystem] = found
-  const common = { length, ...(partition === undefined ? {} : { partition }), ...(filesystem === undefined ? {} : { filesystem: filesystem.title }) }
-  const used = filesystem === undefined ? 'nothing is known of what it holds'
-    : found.length > 1 ? `it looks like several filesystems: ${found.map(({ title }) => title).join(', ')}`
-      : await usedRuns(filesystem, partition, options)
+  const common = {
+    length,
+    ...(partition === undefined ? {} : { partition }),
+    ...(filesystem === undefined ? {} : { filesystem: filesystem.title }),
+  }
+  const used =
+    filesystem === undefined
+      ? 'nothing is known of what it holds'
+      : found.length > 1
+        ? `it looks like several filesystems: ${found.map(({ title }) => title).join(', ')}`
+        : await usedRuns(filesystem, partition, options)
   if (typeof used === 'string') {
     runs.add(start, length)
     return { ...common, read: length, whole: used }
@@ -114,8 +144,15 @@ async function addVolume(runs: RunMap, { partition, start, source }: Volume, opt
   return { ...common, read }
 }
 
-/** The runs in use, walked through once so that what is wrong with them is known before anything is written; a reason where they cannot be had. */
-async function usedRuns(filesystem: Filesystem, partition: number | undefined, options: UsedOnlyOptions): Promise<Iterable<Run> | string> {
+/**
+ * The runs in use, walked through once so that what is wrong with them is known before anything is written; a reason
+ * where they cannot be had.
+ */
+async function usedRuns(
+  filesystem: Filesystem,
+  partition: number | undefined,
+  options: UsedOnlyOptions,
+): Promise<Iterable<Run> | string> {
   const { ifDirty = 'refuse', dropSwap = false, signal } = options
   const chosen = { allowDirty: ifDirty === 'trust', dropSwap }
   if (filesystem.usedRuns === undefined) return `no map of what it uses is known for ${filesystem.title}`
@@ -141,12 +178,20 @@ function stopIfAborted(signal: AbortSignal | undefined): void {
 
 function dirtyError(error: ImageError, partition: number | undefined): Error {
   return refused('E_FS_DIRTY', partition === undefined ? error.message : `partition ${partition}: ${error.message}`, {
-    hint: `${error.hint ?? ''} --if-dirty whole reads this one whole; --if-dirty trust takes its record all the same.`.trim(),
-    cause: error, details: { ...error.details, partition },
+    hint: (
+      `${error.hint ?? ''} --if-dirty whole reads this one whole; --if-dirty trust takes its record all the ` + 'same.'
+    ).trim(),
+    cause: error,
+    details: { ...error.details, partition },
   })
 }
 
 function wholeNote({ partition, whole }: VolumeUse): Note[] {
   if (whole === undefined) return []
-  return [{ code: 'W_FS_WHOLE', message: `${partition === undefined ? 'the disk' : `partition ${partition}`} is copied whole: ${whole}` }]
+  return [
+    {
+      code: 'W_FS_WHOLE',
+      message: `${partition === undefined ? 'the disk' : `partition ${partition}`} is copied whole: ${whole}`,
+    },
+  ]
 }

@@ -22,10 +22,17 @@ export function writeGroups({ image, disk }: OpenedWritable, groups: readonly (r
 }
 
 /**
- * Writes the content of a disk over a part of an image, up to `length` bytes; what the source does not reach reads as zero. Flushed when
+ * Writes the content of a disk over a part of an image, up to `length` bytes; what the source does not reach reads as
+ * zero. Flushed when
  * it returns. @throws ImageError aborted E_ABORTED: the part is then partly written.
  */
-export async function writeContent({ image }: OpenedWritable, start: number, length: number, source: BlockSource, options: { readonly signal?: AbortSignal; readonly onProgress?: (progress: Progress) => void }): Promise<void> {
+export async function writeContent(
+  { image }: OpenedWritable,
+  start: number,
+  length: number,
+  source: BlockSource,
+  options: { readonly signal?: AbortSignal; readonly onProgress?: (progress: Progress) => void },
+): Promise<void> {
   const { onProgress } = options
   let end = 0
   try {
@@ -38,7 +45,10 @@ export async function writeContent({ image }: OpenedWritable, start: number, len
     }
   } catch (error) {
     if (!isImageError(error) || error.kind !== 'aborted') throw error
-    throw aborted('interrupted while the partition was written', { hint: 'It holds a part of the new content, and the rest of the old: write it again.', cause: error })
+    throw aborted('interrupted while the partition was written', {
+      hint: 'It holds a part of the new content, and the rest of the old: write it again.',
+      cause: error,
+    })
   }
   if (end < length) image.discard(start + end, length - end)
   onProgress?.({ phase: 'flush', done: 0, total: 1 })

@@ -4,7 +4,8 @@ import { isPowerOfTwo, viewOf } from '../binary/integers.js'
 const systemNames = ['EXFAT   ', 'NTFS    ', 'ReFS\0', '-FVE-FS-']
 
 /**
- * Whether the first 512 bytes of a disk are the boot sector of a filesystem that has no table before it. Such sectors end in 55 AA
+ * Whether the first 512 bytes of a disk are the boot sector of a filesystem that has no table before it. Such sectors
+ * end in 55 AA
  * too, and Windows' boot code stands where a table would.
  */
 export function isFilesystemBootSector(sector: Uint8Array): boolean {
@@ -20,10 +21,15 @@ function hasFatParameters(sector: Uint8Array): boolean {
   const bytesPerSector = view.getUint16(11, true)
   const sectorsPerCluster = view.getUint8(13)
   const media = view.getUint8(21)
-  return (jump === 0xeb || jump === 0xe9)
-    && bytesPerSector >= 512 && bytesPerSector <= 4096 && isPowerOfTwo(bytesPerSector)
-    && sectorsPerCluster > 0 && isPowerOfTwo(sectorsPerCluster)
-    && view.getUint16(14, true) > 0
-    && [1, 2].includes(view.getUint8(16))
-    && (media === 0xf0 || media >= 0xf8)
+  return (
+    (jump === 0xeb || jump === 0xe9) &&
+    bytesPerSector >= 512 &&
+    bytesPerSector <= 4096 &&
+    isPowerOfTwo(bytesPerSector) &&
+    sectorsPerCluster > 0 &&
+    isPowerOfTwo(sectorsPerCluster) &&
+    view.getUint16(14, true) > 0 &&
+    [1, 2].includes(view.getUint8(16)) &&
+    (media === 0xf0 || media >= 0xf8)
+  )
 }

@@ -4,7 +4,14 @@ import type { BlockSource } from '../block/types.js'
 import type { Partition, TableIssue } from './types.js'
 
 /** BSD disklabel (sys/disklabel.h): the part that is read. */
-const label = struct('little', 148, { magic: u32(0, 'hex'), sectorSize: u32(40), sectorsPerUnit: u32(60), magic2: u32(132, 'hex'), checksum: u16(136), partitions: u16(138) })
+const label = struct('little', 148, {
+  magic: u32(0, 'hex'),
+  sectorSize: u32(40),
+  sectorsPerUnit: u32(60),
+  magic2: u32(132, 'hex'),
+  checksum: u16(136),
+  partitions: u16(138),
+})
 const labelEntry = struct('little', 16, { size: u32(0), offset: u32(4), fragment: u32(8), type: u8(12) })
 
 const labelMagic = 0x82564557
@@ -12,7 +19,18 @@ const labelMagic = 0x82564557
 const places = [512, 64]
 const mostPartitions = 22
 
-const typeNames: Readonly<Record<number, string>> = { 1: 'swap', 7: '4.2BSD', 8: 'MSDOS', 13: 'HPFS', 14: 'ISO 9660', 15: 'boot', 17: 'ext2', 18: 'NTFS', 19: 'RAID', 27: 'ZFS' }
+const typeNames: Readonly<Record<number, string>> = {
+  1: 'swap',
+  7: '4.2BSD',
+  8: 'MSDOS',
+  13: 'HPFS',
+  14: 'ISO 9660',
+  15: 'boot',
+  17: 'ext2',
+  18: 'NTFS',
+  19: 'RAID',
+  27: 'ZFS',
+}
 
 export interface BsdReading {
   readonly partitions: readonly Partition[]
@@ -23,13 +41,24 @@ export interface BsdReading {
 export function readBsd(source: BlockSource): BsdReading | undefined {
   const block = new Uint8Array(Math.min(1536, source.capacity))
   source.read(0, block)
-  const at = places.find((place) => place + 148 <= block.length && label.read(block, place).magic === labelMagic && label.read(block, place).magic2 === labelMagic)
+  const at = places.find(
+    (place) =>
+      place + 148 <= block.length &&
+      label.read(block, place).magic === labelMagic &&
+      label.read(block, place).magic2 === labelMagic,
+  )
   if (at === undefined) return undefined
   const values = label.read(block, at)
   const issues: TableIssue[] = []
   const count = Math.min(values.partitions, mostPartitions)
-  if (count < values.partitions) issues.push({ code: 'W_BSD_COUNT', severity: 'warning', message: `the BSD label says it has ${values.partitions} partitions; the first ${count} are looked at` })
-  if (xorOfWords(block.subarray(at, at + 148 + count * 16)) !== 0) issues.push({ code: 'W_BSD_CHECKSUM', severity: 'warning', message: 'the checksum of the BSD label is wrong' })
+  if (count < values.partitions)
+    issues.push({
+      code: 'W_BSD_COUNT',
+      severity: 'warning',
+      message: `the BSD label says it has ${values.partitions} partitions; the first ${count} are looked at`,
+    })
+  if (xorOfWords(block.subarray(at, at + 148 + count * 16)) !== 0)
+    issues.push({ code: 'W_BSD_CHECKSUM', severity: 'warning', message: 'the checksum of the BSD label is wrong' })
   const sectorSize = [512, 1024, 2048, 4096].includes(values.sectorSize) ? values.sectorSize : 512
   const partitions: Partition[] = []
   for (let index = 0; index < count && at + 148 + index * 16 + 16 <= block.length; index++) {
@@ -38,8 +67,16 @@ export function readBsd(source: BlockSource): BsdReading | undefined {
     // `c` is the whole slice, and type 0 is unused.
     if (entry.size === 0 || entry.type === 0) continue
     partitions.push({
-      number: index + 1, start: entry.offset * sectorSize, length: entry.size * sectorSize, role: 'primary', label: letter, flags: [],
-      type: { id: `0x${entry.type.toString(16).padStart(2, '0')}`, name: typeNames[entry.type] ?? `BSD type ${entry.type}` },
+      number: index + 1,
+      start: entry.offset * sectorSize,
+      length: entry.size * sectorSize,
+      role: 'primary',
+      label: letter,
+      flags: [],
+      type: {
+        id: `0x${entry.type.toString(16).padStart(2, '0')}`,
+        name: typeNames[entry.type] ?? `BSD type ${entry.type}`,
+      },
     })
   }
   return { partitions, issues }

@@ -13,10 +13,15 @@ export interface Gap {
 const mbrSectors = 0x1_0000_0000
 
 /** Where the partitions of a table may lie. Bytes; `end` is exclusive. */
-export function usableRange({ scheme, sectorSize, capacity, usable }: PartitionTable): { readonly start: number; readonly end: number } {
+export function usableRange({ scheme, sectorSize, capacity, usable }: PartitionTable): {
+  readonly start: number
+  readonly end: number
+} {
   const whole = roundDown(capacity, sectorSize)
   if (usable !== undefined) return { start: usable.start, end: Math.min(usable.end, whole) }
-  return scheme === 'mbr' ? { start: sectorSize, end: Math.min(whole, mbrSectors * sectorSize) } : { start: 0, end: whole }
+  return scheme === 'mbr'
+    ? { start: sectorSize, end: Math.min(whole, mbrSectors * sectorSize) }
+    : { start: 0, end: whole }
 }
 
 /** What no partition takes, ascending. A disk without a table has no gaps: all of it may be in use. */
@@ -27,7 +32,9 @@ export function gapsOf(table: PartitionTable): Gap[] {
   const containers = partitions.filter(({ role }) => role === 'extended')
   // The borders of containers are borders of gaps too: room inside is for logical partitions only.
   const edges = containers.flatMap((container) => [container.start, container.start + container.length])
-  const taken = partitions.filter(({ role, length }) => role !== 'extended' && length > 0).sort((a, b) => a.start - b.start)
+  const taken = partitions
+    .filter(({ role, length }) => role !== 'extended' && length > 0)
+    .sort((a, b) => a.start - b.start)
   const gaps: Gap[] = []
   const add = (from: number, to: number): void => {
     const borders = [from, ...edges.filter((edge) => edge > from && edge < to).sort((a, b) => a - b), to]
@@ -35,7 +42,11 @@ export function gapsOf(table: PartitionTable): Gap[] {
       const next = borders[index + 1]
       if (next === undefined || next - border < table.sectorSize) continue
       const container = containers.find((each) => border >= each.start && border < each.start + each.length)
-      gaps.push({ start: border, length: next - border, ...(container === undefined ? {} : { inside: container.number }) })
+      gaps.push({
+        start: border,
+        length: next - border,
+        ...(container === undefined ? {} : { inside: container.number }),
+      })
     }
   }
   let at = start

@@ -42,7 +42,10 @@ export const usualEntrySize = 128
 export function gptEntries(partitions: readonly NewGptPartition[], entryCount = usualEntryCount): Uint8Array {
   const table = new Uint8Array(entryCount * usualEntrySize)
   for (const { number, type, unique, firstLba, lastLba, attributes = 0n, name = '' } of partitions) {
-    table.set(gptEntry.write({ type, unique, firstLba: BigInt(firstLba), lastLba: BigInt(lastLba), attributes, name }), (number - 1) * usualEntrySize)
+    table.set(
+      gptEntry.write({ type, unique, firstLba: BigInt(firstLba), lastLba: BigInt(lastLba), attributes, name }),
+      (number - 1) * usualEntrySize,
+    )
   }
   return table
 }
@@ -54,43 +57,68 @@ export function layoutOf(copy: GptCopy, sectorSize: 512 | 4096, capacity: number
   // A header that was made for another size of the disk knows nothing of this one's end.
   const sameSize = (header.myLba > header.alternateLba ? header.myLba : header.alternateLba) === BigInt(lastLba)
   return {
-    sectorSize, capacity, mbr, entries, entryCount: header.entryCount, entrySize: header.entrySize, header: sector,
-    diskGuid: header.diskGuid, firstUsableLba: Math.min(Number(header.firstUsableLba), lastLba),
+    sectorSize,
+    capacity,
+    mbr,
+    entries,
+    entryCount: header.entryCount,
+    entrySize: header.entrySize,
+    header: sector,
+    diskGuid: header.diskGuid,
+    firstUsableLba: Math.min(Number(header.firstUsableLba), lastLba),
     ...(sameSize ? { lastUsableLba: Number(header.lastUsableLba) } : {}),
     ...(copy.lba === 1 ? { entriesLba: Number(header.entriesLba) } : {}),
   }
 }
 
 /** The first and last sector that partitions may use. */
-export function usableSectors(layout: GptLayout): { readonly first: number, readonly last: number } {
+export function usableSectors(layout: GptLayout): { readonly first: number; readonly last: number } {
   const sectors = entriesSectors(layout.entryCount, layout.entrySize, layout.sectorSize)
   const lastLba = Math.floor(layout.capacity / layout.sectorSize) - 1
   const most = lastLba - sectors - 1
-  return { first: Math.max((layout.entriesLba ?? 2) + sectors, layout.firstUsableLba ?? 0), last: Math.min(most, layout.lastUsableLba ?? most) }
+  return {
+    first: Math.max((layout.entriesLba ?? 2) + sectors, layout.firstUsableLba ?? 0),
+    last: Math.min(most, layout.lastUsableLba ?? most),
+  }
 }
 
 /**
- * Both copies and the protective MBR, in the order in which they must be written, with a flush after each group: the backup, the
+ * Both copies and the protective MBR, in the order in which they must be written, with a flush after each group: the
+ * backup, the
  * primary, the MBR. Power may fail between any two: one good copy is always there.
  * @param good the copy that is whole now, which goes last of the two; the primary when left out.
- * @throws ImageError refused E_PARTITIONS_DO_NOT_FIT when a partition would lie in a copy of the table, or behind the last.
+ * @throws ImageError refused E_PARTITIONS_DO_NOT_FIT when a partition would lie in a copy of the table, or behind the
+ * last.
  */
-export function gptWrites(layout: GptLayout, good: 'primary' | 'backup' = 'primary'): readonly (readonly TableWrite[])[] {
+export function gptWrites(
+  layout: GptLayout,
+  good: 'primary' | 'backup' = 'primary',
+): readonly (readonly TableWrite[])[] {
   const { sectorSize, entries } = layout
   const lastLba = Math.floor(layout.capacity / sectorSize) - 1
   const sectors = entriesSectors(layout.entryCount, layout.entrySize, sectorSize)
   const usable = usableSectors(layout)
   const entriesLba = layout.entriesLba ?? 2
   const backupEntries = lastLba - sectors
-  if (backupEntries < entriesLba + sectors) throw refused('E_PARTITIONS_DO_NOT_FIT', `a disk of ${layout.capacity} bytes is too small for a GPT`)
+  if (backupEntries < entriesLba + sectors)
+    throw refused('E_PARTITIONS_DO_NOT_FIT', `a disk of ${layout.capacity} bytes is too small for a GPT`)
   for (let index = 0; index < layout.entryCount; index++) {
     const entry = gptEntry.read(entries, index * layout.entrySize)
     if (entry.type === nilUuid) continue
     if (entry.firstLba < BigInt(entriesLba + sectors)) {
-      throw refused('E_PARTITIONS_DO_NOT_FIT', `partition ${index + 1} starts in sector ${entry.firstLba}, inside the GPT, which ends in sector ${entriesLba + sectors - 1}`)
+      throw refused(
+        'E_PARTITIONS_DO_NOT_FIT',
+        `partition ${index + 1} starts in sector ${entry.firstLba}, inside the GPT, which ends in sector ` +
+          `${entriesLba + sectors - 1}`,
+      )
     }
     if (entry.lastLba >= BigInt(backupEntries)) {
-      throw refused('E_PARTITIONS_DO_NOT_FIT', `partition ${index + 1} ends in sector ${entry.lastLba}, behind the last that a disk of ${layout.capacity} bytes can use (${backupEntries - 1})`, { hint: 'Enlarge the disk, or shrink the partition and its filesystem first.' })
+      throw refused(
+        'E_PARTITIONS_DO_NOT_FIT',
+        `partition ${index + 1} ends in sector ${entry.lastLba}, behind the last that a disk of ` +
+          `${layout.capacity} bytes can use (${backupEntries - 1})`,
+        { hint: 'Enlarge the disk, or shrink the partition and its filesystem first.' },
+      )
     }
   }
   const padded = new Uint8Array(sectors * sectorSize)
@@ -99,14 +127,34 @@ export function gptWrites(layout: GptLayout, good: 'primary' | 'backup' = 'prima
   const { revision, headerSize, reserved } = kept ?? { revision: 0x10000, headerSize: 92, reserved: 0 }
   const header = (lba: number, alternate: number, itsEntries: number): Uint8Array => {
     const values = {
-      signature: gptSignature, revision, headerSize, headerCrc: 0, reserved, myLba: BigInt(lba), alternateLba: BigInt(alternate),
-      firstUsableLba: BigInt(usable.first), lastUsableLba: BigInt(usable.last), diskGuid: layout.diskGuid,
-      entriesLba: BigInt(itsEntries), entryCount: layout.entryCount, entrySize: layout.entrySize, entriesCrc: crc32(entries),
+      signature: gptSignature,
+      revision,
+      headerSize,
+      headerCrc: 0,
+      reserved,
+      myLba: BigInt(lba),
+      alternateLba: BigInt(alternate),
+      firstUsableLba: BigInt(usable.first),
+      lastUsableLba: BigInt(usable.last),
+      diskGuid: layout.diskGuid,
+      entriesLba: BigInt(itsEntries),
+      entryCount: layout.entryCount,
+      entrySize: layout.entrySize,
+      entriesCrc: crc32(entries),
     }
-    const sector = gptHeader.write(values, layout.header?.length === sectorSize ? layout.header : new Uint8Array(sectorSize))
+    const sector = gptHeader.write(
+      values,
+      layout.header?.length === sectorSize ? layout.header : new Uint8Array(sectorSize),
+    )
     return gptHeader.write({ ...values, headerCrc: crc32(sector.subarray(0, headerSize)) }, sector)
   }
-  const backup = [{ position: backupEntries * sectorSize, bytes: padded }, { position: lastLba * sectorSize, bytes: header(lastLba, 1, backupEntries) }]
-  const primary = [{ position: entriesLba * sectorSize, bytes: padded }, { position: sectorSize, bytes: header(1, lastLba, entriesLba) }]
+  const backup = [
+    { position: backupEntries * sectorSize, bytes: padded },
+    { position: lastLba * sectorSize, bytes: header(lastLba, 1, backupEntries) },
+  ]
+  const primary = [
+    { position: entriesLba * sectorSize, bytes: padded },
+    { position: sectorSize, bytes: header(1, lastLba, entriesLba) },
+  ]
   return [...(good === 'primary' ? [backup, primary] : [primary, backup]), [{ position: 0, bytes: layout.mbr }]]
 }

@@ -22,9 +22,13 @@ export interface PartitionGrowth {
 
 /** The partition that lies last on its disk; undefined when there is none, or another one overlaps it. */
 export function lastPartition({ partitions }: PartitionTable): Partition | undefined {
-  const data = partitions.filter(({ role, length }) => role !== 'extended' && length > 0).sort((one, other) => one.start - other.start)
+  const data = partitions
+    .filter(({ role, length }) => role !== 'extended' && length > 0)
+    .sort((one, other) => one.start - other.start)
   const last = data.at(-1)
-  return last === undefined || data.some((other) => other !== last && other.start + other.length > last.start) ? undefined : last
+  return last === undefined || data.some((other) => other !== last && other.start + other.length > last.start)
+    ? undefined
+    : last
 }
 
 /**
@@ -32,14 +36,25 @@ export function lastPartition({ partitions }: PartitionTable): Partition | undef
  * @param table that of `source`, free of errors. @returns why it cannot grow, or what is to be written.
  */
 export function planGrowth(source: BlockSource, table: PartitionTable): PartitionGrowth | { readonly why: string } {
-  if (table.scheme !== 'gpt' && table.scheme !== 'mbr') return { why: table.scheme === 'none' ? 'the disk has no partition table' : 'only partitions of GPT and MBR tables are enlarged' }
+  if (table.scheme !== 'gpt' && table.scheme !== 'mbr')
+    return {
+      why:
+        table.scheme === 'none'
+          ? 'the disk has no partition table'
+          : 'only partitions of GPT and MBR tables are enlarged',
+    }
   if (table.hybrid.length > 0) return { why: 'the disk has a hybrid MBR' }
   const last = lastPartition(table)
-  if (last === undefined) return { why: table.partitions.length === 0 ? 'the disk has no partition' : 'partitions overlap' }
+  if (last === undefined)
+    return { why: table.partitions.length === 0 ? 'the disk has no partition' : 'partitions overlap' }
   return table.scheme === 'gpt' ? growGpt(source, table, last) : growMbr(source, table, last)
 }
 
-function growGpt(source: BlockSource, { sectorSize }: PartitionTable, { number, start, length }: Partition): ReturnType<typeof planGrowth> {
+function growGpt(
+  source: BlockSource,
+  { sectorSize }: PartitionTable,
+  { number, start, length }: Partition,
+): ReturnType<typeof planGrowth> {
   const gpt = readGpt(source, sectorSize)
   if (gpt === undefined) return { why: 'the GPT is damaged' }
   const mbr = new Uint8Array(512)
@@ -50,24 +65,43 @@ function growGpt(source: BlockSource, { sectorSize }: PartitionTable, { number, 
   const entries = Uint8Array.from(layout.entries)
   const at = (number - 1) * layout.entrySize
   const entry = gptEntry.read(entries, at)
-  entries.set(gptEntry.write({ ...entry, lastLba: BigInt(end / sectorSize - 1) }, entries.subarray(at, at + layout.entrySize)), at)
+  entries.set(
+    gptEntry.write({ ...entry, lastLba: BigInt(end / sectorSize - 1) }, entries.subarray(at, at + layout.entrySize)),
+    at,
+  )
   return { number, start, before: length, after: end - start, writes: gptWrites({ ...layout, entries }) }
 }
 
-function growMbr(source: BlockSource, { sectorSize, partitions, diskId, capacity }: PartitionTable, last: Partition): ReturnType<typeof planGrowth> {
+function growMbr(
+  source: BlockSource,
+  { sectorSize, partitions, diskId, capacity }: PartitionTable,
+  last: Partition,
+): ReturnType<typeof planGrowth> {
   const { number, start, length } = last
-  const container = partitions.find(({ role, start: from, length: bytes }) => role === 'extended' && start >= from && start < from + bytes)
-  if (partitions.some((other) => other.role === 'extended' && other !== container && other.start > start)) return { why: `the extended partition lies behind partition ${number}` }
+  const container = partitions.find(
+    ({ role, start: from, length: bytes }) => role === 'extended' && start >= from && start < from + bytes,
+  )
+  if (partitions.some((other) => other.role === 'extended' && other !== container && other.start > start))
+    return { why: `the extended partition lies behind partition ${number}` }
   const first = container?.start ?? start
   const end = Math.min(roundDown(capacity, alignment), first + mbrSectors * sectorSize, start + mbrSectors * sectorSize)
-  if (end <= start + length) return { why: `partition ${number} reaches to the end already, or to that of what an MBR can say` }
+  if (end <= start + length)
+    return { why: `partition ${number} reaches to the end already, or to that of what an MBR can say` }
   const before = new Uint8Array(512)
   source.read(0, before)
-  const grown = (partition: Partition): number => partition === last || partition === container ? end - partition.start : partition.length
+  const grown = (partition: Partition): number =>
+    partition === last || partition === container ? end - partition.start : partition.length
   const writes = mbrWrites({
-    sectorSize, before, diskSignature: Number.parseInt(diskId ?? '0', 16),
+    sectorSize,
+    before,
+    diskSignature: Number.parseInt(diskId ?? '0', 16),
     partitions: partitions.map((partition) => ({
-      number: partition.number, role: partition.role, type: Number(partition.type.id), start: partition.start, length: grown(partition), active: partition.flags.includes('active'),
+      number: partition.number,
+      role: partition.role,
+      type: Number(partition.type.id),
+      start: partition.start,
+      length: grown(partition),
+      active: partition.flags.includes('active'),
     })),
   })
   return { number, start, before: length, after: end - start, writes }

@@ -8,7 +8,16 @@ export { wrapPartition, wrappedCapacity, wrapStart, type Wrapping } from './wrap
 export { gapsOf, usableRange, type Gap } from './gaps.js'
 export { openPartition, parseSelector, selectPartition, selectorText, type PartitionSelector } from './open.js'
 export { readGpt, readCopy, gptEntry, type GptReading } from './gpt.js'
-export { gptEntries, gptWrites, layoutOf, usableSectors, usualEntryCount, usualEntrySize, type GptLayout, type NewGptPartition } from './gpt-write.js'
+export {
+  gptEntries,
+  gptWrites,
+  layoutOf,
+  usableSectors,
+  usualEntryCount,
+  usualEntrySize,
+  type GptLayout,
+  type NewGptPartition,
+} from './gpt-write.js'
 export { chsBytes, entryBytes, masterBootRecord, protectiveMbr, readMbr } from './mbr.js'
 export { gptType, gptTypeFor, mbrType, mbrTypeFor } from './type-names.js'
 export type { Partition, PartitionTable, PartitionType, Scheme, TableIssue, TableWrite } from './types.js'

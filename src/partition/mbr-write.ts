@@ -25,26 +25,45 @@ export interface MbrLayout {
 const usualGap = 1048576
 
 /**
- * The master boot record and the extended ones, the latter first: until the first sector is written nothing leads to them.
- * @throws ImageError refused E_PARTITIONS_DO_NOT_FIT, E_SECTOR_SIZE, E_NO_ROOM where the layout cannot be said in an MBR.
+ * The master boot record and the extended ones, the latter first: until the first sector is written nothing leads to
+ * them.
+ * @throws ImageError refused E_PARTITIONS_DO_NOT_FIT, E_SECTOR_SIZE, E_NO_ROOM where the layout cannot be said in an
+ * MBR.
  */
 export function mbrWrites(layout: MbrLayout): readonly (readonly TableWrite[])[] {
   const { sectorSize, partitions, before } = layout
   const primary = partitions.filter(({ role }) => role !== 'logical')
   for (const { number, start, length } of partitions) {
-    if (start % sectorSize !== 0 || length % sectorSize !== 0) throw refused('E_SECTOR_SIZE', `partition ${number}, ${length} bytes from byte ${start}, is not made of whole sectors of ${sectorSize} bytes`)
-    if (start / sectorSize > 0xffffffff || length / sectorSize > 0xffffffff) throw refused('E_PARTITIONS_DO_NOT_FIT', `partition ${number} lies beyond what an MBR can say: 2^32 sectors of ${sectorSize} bytes`)
+    if (start % sectorSize !== 0 || length % sectorSize !== 0)
+      throw refused(
+        'E_SECTOR_SIZE',
+        `partition ${number}, ${length} bytes from byte ${start}, is not made of whole sectors of ${sectorSize} bytes`,
+      )
+    if (start / sectorSize > 0xffffffff || length / sectorSize > 0xffffffff)
+      throw refused(
+        'E_PARTITIONS_DO_NOT_FIT',
+        `partition ${number} lies beyond what an MBR can say: 2^32 sectors of ${sectorSize} bytes`,
+      )
   }
-  if (primary.some(({ number }) => number < 1 || number > 4)) throw refused('E_PARTITIONS_DO_NOT_FIT', 'an MBR has four entries; further partitions must be logical')
+  if (primary.some(({ number }) => number < 1 || number > 4))
+    throw refused('E_PARTITIONS_DO_NOT_FIT', 'an MBR has four entries; further partitions must be logical')
   const entries = [1, 2, 3, 4].map((number) => {
     const partition = primary.find((each) => each.number === number)
-    return partition === undefined ? new Uint8Array(16) : entryBytes(partition.type, partition.start / sectorSize, partition.length / sectorSize, partition.active)
+    return partition === undefined
+      ? new Uint8Array(16)
+      : entryBytes(partition.type, partition.start / sectorSize, partition.length / sectorSize, partition.active)
   })
   const kept = before === undefined ? undefined : masterBootRecord.read(before)
   const [entry1 = none, entry2 = none, entry3 = none, entry4 = none] = entries
   const record = masterBootRecord.write({
-    bootCode: kept?.bootCode ?? new Uint8Array(440), diskSignature: layout.diskSignature, reserved: kept?.reserved ?? 0,
-    entry1, entry2, entry3, entry4, signature: bootSignature,
+    bootCode: kept?.bootCode ?? new Uint8Array(440),
+    diskSignature: layout.diskSignature,
+    reserved: kept?.reserved ?? 0,
+    entry1,
+    entry2,
+    entry3,
+    entry4,
+    signature: bootSignature,
   })
   return [extendedRecords(layout), [{ position: 0, bytes: record }]]
 }
@@ -62,9 +81,14 @@ function extendedRecords({ sectorSize, partitions }: MbrLayout): readonly TableW
   const places = logical.map((partition, index) => {
     const position = index === 0 ? container.start : Math.max(previous, partition.start - usualGap)
     if (partition.start < previous + sectorSize) {
-      throw refused('E_NO_ROOM', `there is no sector before logical partition ${partition.number} for its boot record`, { details: { partition: partition.number } })
+      throw refused(
+        'E_NO_ROOM',
+        `there is no sector before logical partition ${partition.number} for its boot record`,
+        { details: { partition: partition.number } },
+      )
     }
-    if (partition.start + partition.length > end) throw refused('E_NO_ROOM', `logical partition ${partition.number} leaves its extended partition`)
+    if (partition.start + partition.length > end)
+      throw refused('E_NO_ROOM', `logical partition ${partition.number} leaves its extended partition`)
     previous = partition.start + partition.length
     return position
   })
@@ -72,12 +96,33 @@ function extendedRecords({ sectorSize, partitions }: MbrLayout): readonly TableW
     const position = places[index] ?? 0
     const next = logical[index + 1]
     const nextPosition = places[index + 1]
-    const link = next === undefined || nextPosition === undefined ? none
-      : entryBytes(0x05, (nextPosition - container.start) / sectorSize, (next.start + next.length - nextPosition) / sectorSize, false)
-    const data = entryBytes(partition.type, (partition.start - position) / sectorSize, partition.length / sectorSize, partition.active)
+    const link =
+      next === undefined || nextPosition === undefined
+        ? none
+        : entryBytes(
+            0x05,
+            (nextPosition - container.start) / sectorSize,
+            (next.start + next.length - nextPosition) / sectorSize,
+            false,
+          )
+    const data = entryBytes(
+      partition.type,
+      (partition.start - position) / sectorSize,
+      partition.length / sectorSize,
+      partition.active,
+    )
     return {
       position,
-      bytes: masterBootRecord.write({ bootCode: new Uint8Array(440), diskSignature: 0, reserved: 0, entry1: data, entry2: link, entry3: none, entry4: none, signature: bootSignature }),
+      bytes: masterBootRecord.write({
+        bootCode: new Uint8Array(440),
+        diskSignature: 0,
+        reserved: 0,
+        entry1: data,
+        entry2: link,
+        entry3: none,
+        entry4: none,
+        signature: bootSignature,
+      }),
     }
   })
 }

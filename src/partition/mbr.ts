@@ -7,17 +7,33 @@ import type { Partition, TableIssue } from './types.js'
 
 /** Master boot record: the first 512 bytes, whatever the sector size. */
 export const masterBootRecord = struct('little', 512, {
-  bootCode: bytes(0, 440), diskSignature: u32(440, 'hex'), reserved: u16(444),
-  entry1: bytes(446, 16), entry2: bytes(462, 16), entry3: bytes(478, 16), entry4: bytes(494, 16), signature: u16(510),
+  bootCode: bytes(0, 440),
+  diskSignature: u32(440, 'hex'),
+  reserved: u16(444),
+  entry1: bytes(446, 16),
+  entry2: bytes(462, 16),
+  entry3: bytes(478, 16),
+  entry4: bytes(494, 16),
+  signature: u16(510),
 })
 /** One of its entries. Start and count are sectors; the geometry is ignored by readers. */
-export const mbrEntry = struct('little', 16, { boot: u8(0), firstChs: bytes(1, 3), type: u8(4), lastChs: bytes(5, 3), start: u32(8), count: u32(12) })
+export const mbrEntry = struct('little', 16, {
+  boot: u8(0),
+  firstChs: bytes(1, 3),
+  type: u8(4),
+  lastChs: bytes(5, 3),
+  start: u32(8),
+  count: u32(12),
+})
 export type MbrEntry = StructValues<typeof mbrEntry>
 
 export const bootSignature = 0xaa55
 export const protectiveType = 0xee
 const extendedTypes = [0x05, 0x0f, 0x85]
-/** libblkid's bound for extended boot records in a row without data; nobody has more logical partitions than this either. */
+/**
+ * libblkid's bound for extended boot records in a row without data; nobody has more logical partitions than this
+ * either.
+ */
 const longestChain = 1000
 
 export interface MbrReading {
@@ -47,18 +63,40 @@ export function readMbr(source: BlockSource, sectorSize: 512 | 4096): MbrReading
   const protective = entries.some(({ type }) => type === protectiveType)
   const issues: TableIssue[] = []
   const partitions: Partition[] = []
-  const uuid = (number: number): string => `${diskSignature.toString(16).padStart(8, '0')}-${number.toString(16).padStart(2, '0')}`
+  const uuid = (number: number): string =>
+    `${diskSignature.toString(16).padStart(8, '0')}-${number.toString(16).padStart(2, '0')}`
   for (const [index, entry] of entries.entries()) {
     if (!isUsed(entry)) {
-      if (entry.type !== 0 || entry.count !== 0) issues.push({ code: 'W_ENTRY_UNUSED', severity: 'note', message: `entry ${index + 1} of the MBR is half filled in (type ${mbrType(entry.type).id}, ${entry.count} sectors from ${entry.start}): it counts as unused` })
+      if (entry.type !== 0 || entry.count !== 0)
+        issues.push({
+          code: 'W_ENTRY_UNUSED',
+          severity: 'note',
+          message:
+            `entry ${index + 1} of the MBR is half filled in (type ${mbrType(entry.type).id}, ` +
+            `${entry.count} sectors from ${entry.start}): it counts as unused`,
+        })
       continue
     }
-    partitions.push({ ...partitionOf(entry, index + 1, entry.start * sectorSize, sectorSize), uuid: uuid(index + 1), role: extendedTypes.includes(entry.type) ? 'extended' : 'primary' })
+    partitions.push({
+      ...partitionOf(entry, index + 1, entry.start * sectorSize, sectorSize),
+      uuid: uuid(index + 1),
+      role: extendedTypes.includes(entry.type) ? 'extended' : 'primary',
+    })
   }
-  const active = entries.flatMap(({ boot }, index) => boot === 0x80 ? [index + 1] : [])
-  if (active.length > 1) issues.push({ code: 'W_TWO_ACTIVE', severity: 'warning', message: `${active.length} partitions are active (${active.join(', ')}): boot code takes the first, or refuses` })
+  const active = entries.flatMap(({ boot }, index) => (boot === 0x80 ? [index + 1] : []))
+  if (active.length > 1)
+    issues.push({
+      code: 'W_TWO_ACTIVE',
+      severity: 'warning',
+      message: `${active.length} partitions are active (${active.join(', ')}): boot code takes the first, or refuses`,
+    })
   const containers = partitions.filter(({ role }) => role === 'extended')
-  if (containers.length > 1) issues.push({ code: 'W_EXTENDED_TWICE', severity: 'warning', message: `the MBR has ${containers.length} extended partitions; systems expect one` })
+  if (containers.length > 1)
+    issues.push({
+      code: 'W_EXTENDED_TWICE',
+      severity: 'warning',
+      message: `the MBR has ${containers.length} extended partitions; systems expect one`,
+    })
   let number = 5
   for (const container of containers) {
     for (const logical of logicalPartitions(source, container, sectorSize, issues)) {
@@ -74,42 +112,78 @@ function isMbr(sector: Uint8Array): boolean {
   // AIX writes IBMA, in EBCDIC, and no table.
   if (Buffer.from(sector.subarray(0, 4)).toString('hex') === 'c9c2d4c1') return false
   const entries = entriesOf(sector)
-  return entries.every(({ boot }) => boot === 0 || boot === 0x80) && (entries.some(isUsed) || sector.subarray(446, 510).every((byte) => byte === 0))
+  return (
+    entries.every(({ boot }) => boot === 0 || boot === 0x80) &&
+    (entries.some(isUsed) || sector.subarray(446, 510).every((byte) => byte === 0))
+  )
 }
 
-/** Why a first sector that ends in 55 AA and is no filesystem's is no MBR either; undefined when it is one, or has no 55 AA. */
+/**
+ * Why a first sector that ends in 55 AA and is no filesystem's is no MBR either; undefined when it is one, or has no 55
+ * AA.
+ */
 export function oddMbr(source: BlockSource): string | undefined {
   if (source.capacity < 512) return undefined
   const sector = new Uint8Array(512)
   source.read(0, sector)
-  if (masterBootRecord.read(sector).signature !== bootSignature || isFilesystemBootSector(sector) || isMbr(sector)) return undefined
+  if (masterBootRecord.read(sector).signature !== bootSignature || isFilesystemBootSector(sector) || isMbr(sector))
+    return undefined
   const entries = entriesOf(sector)
   const odd = entries.findIndex(({ boot }) => boot !== 0 && boot !== 0x80)
-  return odd >= 0 ? `entry ${odd + 1} begins with 0x${(entries[odd]?.boot ?? 0).toString(16).padStart(2, '0')} instead of 0x00 or 0x80` : 'none of them is used'
+  return odd >= 0
+    ? `entry ${odd + 1} begins with 0x${(entries[odd]?.boot ?? 0).toString(16).padStart(2, '0')} instead of ` +
+        '0x00 or 0x80'
+    : 'none of them is used'
 }
 
 function partitionOf(entry: MbrEntry, number: number, start: number, sectorSize: number): Partition {
-  return { number, start, length: entry.count * sectorSize, type: mbrType(entry.type), role: 'primary', flags: entry.boot === 0x80 ? ['active'] : [] }
+  return {
+    number,
+    start,
+    length: entry.count * sectorSize,
+    type: mbrType(entry.type),
+    role: 'primary',
+    flags: entry.boot === 0x80 ? ['active'] : [],
+  }
 }
 
 /**
- * Follows the extended boot records: in each, data starts relative to the record itself, the link to the next relative to the
+ * Follows the extended boot records: in each, data starts relative to the record itself, the link to the next relative
+ * to the
  * container's start. Links only go up and stay inside, so that the walk ends.
  */
-function* logicalPartitions(source: BlockSource, container: Partition, sectorSize: 512 | 4096, issues: TableIssue[]): Generator<Partition> {
+function* logicalPartitions(
+  source: BlockSource,
+  container: Partition,
+  sectorSize: 512 | 4096,
+  issues: TableIssue[],
+): Generator<Partition> {
   const end = container.start + container.length
   const sector = new Uint8Array(512)
   const starts = new Set<number>()
   let record = container.start
   for (let step = 0; ; step++) {
     if (record + 512 > source.capacity) {
-      issues.push({ code: 'W_EBR_RANGE', severity: 'warning', message: `the extended boot record at byte ${record} lies beyond the disk's end: further logical partitions are not known` })
+      issues.push({
+        code: 'W_EBR_RANGE',
+        severity: 'warning',
+        message:
+          `the extended boot record at byte ${record} lies beyond the disk's end: further logical ` +
+          'partitions are not known',
+      })
       return
     }
     source.read(record, sector)
     if (masterBootRecord.read(sector).signature !== bootSignature) {
       // A container that was never filled in starts with zeros.
-      if (step > 0 || !sector.every((byte) => byte === 0)) issues.push({ code: 'W_EBR_SIGNATURE', severity: 'warning', message: `the extended boot record at byte ${record} has no 55 AA at its end: the chain of logical partitions ends there` })
+      if (step > 0 || !sector.every((byte) => byte === 0))
+        issues.push({
+          code: 'W_EBR_SIGNATURE',
+          severity: 'warning',
+          message:
+            `the extended boot record at byte ${record} has no 55 AA at its end: the chain of logical ` +
+            'partitions ends there',
+        })
       return
     }
     const entries = entriesOf(sector).filter(isUsed)
@@ -118,7 +192,13 @@ function* logicalPartitions(source: BlockSource, container: Partition, sectorSiz
       if (links.includes(entry)) continue
       const start = record + entry.start * sectorSize
       if (entry.start === 0 || start < container.start || start + entry.count * sectorSize > end) {
-        issues.push({ code: 'W_EBR_RANGE', severity: 'warning', message: `a logical partition at byte ${start} leaves its extended partition, bytes ${container.start} to ${end}: it is left out` })
+        issues.push({
+          code: 'W_EBR_RANGE',
+          severity: 'warning',
+          message:
+            `a logical partition at byte ${start} leaves its extended partition, bytes ` +
+            `${container.start} to ${end}: it is left out`,
+        })
         continue
       }
       if (starts.has(start)) continue
@@ -129,38 +209,76 @@ function* logicalPartitions(source: BlockSource, container: Partition, sectorSiz
     if (link === undefined) return
     const next = container.start + link.start * sectorSize
     if (next <= record || next >= end) {
-      issues.push({ code: next <= record ? 'W_EBR_LOOP' : 'W_EBR_RANGE', severity: 'warning', message: `the extended boot record at byte ${record} points ${next <= record ? 'back' : 'out of its extended partition'}, to byte ${next}: the chain of logical partitions ends there` })
+      issues.push({
+        code: next <= record ? 'W_EBR_LOOP' : 'W_EBR_RANGE',
+        severity: 'warning',
+        message:
+          `the extended boot record at byte ${record} points ` +
+          (`${next <= record ? 'back' : 'out of its extended partition'}, to byte ${next}: the chain of ` +
+            'logical partitions ends there'),
+      })
       return
     }
     if (step >= longestChain) {
-      issues.push({ code: 'W_EBR_LOOP', severity: 'warning', message: `there are more than ${longestChain} extended boot records: the rest is left out` })
+      issues.push({
+        code: 'W_EBR_LOOP',
+        severity: 'warning',
+        message: `there are more than ${longestChain} extended boot records: the rest is left out`,
+      })
       return
     }
     record = next
   }
 }
 
-/** Cylinder, head and sector of an LBA in the geometry everybody assumes, 255 heads and 63 sectors; all ones above its reach. */
+/**
+ * Cylinder, head and sector of an LBA in the geometry everybody assumes, 255 heads and 63 sectors; all ones above its
+ * reach.
+ */
 export function chsBytes(sector: number): Uint8Array {
   const cylinder = Math.floor(sector / 16065)
   if (cylinder > 1023) return Uint8Array.of(0xfe, 0xff, 0xff)
-  return Uint8Array.of(Math.floor(sector / 63) % 255, sector % 63 + 1 + Math.floor(cylinder / 256) * 64, cylinder % 256)
+  return Uint8Array.of(
+    Math.floor(sector / 63) % 255,
+    (sector % 63) + 1 + Math.floor(cylinder / 256) * 64,
+    cylinder % 256,
+  )
 }
 
 /** An entry's bytes, with the geometry that goes with it. Start and count are sectors. */
 export function entryBytes(type: number, start: number, count: number, active: boolean): Uint8Array {
   if (type === 0) return new Uint8Array(16)
-  return mbrEntry.write({ boot: active ? 0x80 : 0, firstChs: chsBytes(start), type, lastChs: chsBytes(start + count - 1), start, count })
+  return mbrEntry.write({
+    boot: active ? 0x80 : 0,
+    firstChs: chsBytes(start),
+    type,
+    lastChs: chsBytes(start + count - 1),
+    start,
+    count,
+  })
 }
 
 /** The protective MBR over a GPT: code and signature bytes of `before` are kept (a loader may live there). */
 export function protectiveMbr(capacity: number, sectorSize: 512 | 4096, before?: Uint8Array): Uint8Array {
   const count = Math.min(Math.floor(capacity / sectorSize) - 1, 0xffffffff)
   const kept = before === undefined ? undefined : masterBootRecord.read(before)
-  const entry1 = mbrEntry.write({ boot: 0, firstChs: Uint8Array.of(0, 2, 0), type: protectiveType, lastChs: Uint8Array.of(0xff, 0xff, 0xff), start: 1, count })
+  const entry1 = mbrEntry.write({
+    boot: 0,
+    firstChs: Uint8Array.of(0, 2, 0),
+    type: protectiveType,
+    lastChs: Uint8Array.of(0xff, 0xff, 0xff),
+    start: 1,
+    count,
+  })
   const none = new Uint8Array(16)
   return masterBootRecord.write({
-    bootCode: kept?.bootCode ?? new Uint8Array(440), diskSignature: kept?.diskSignature ?? 0, reserved: 0,
-    entry1, entry2: none, entry3: none, entry4: none, signature: bootSignature,
+    bootCode: kept?.bootCode ?? new Uint8Array(440),
+    diskSignature: kept?.diskSignature ?? 0,
+    reserved: 0,
+    entry1,
+    entry2: none,
+    entry3: none,
+    entry4: none,
+    signature: bootSignature,
   })
 }

@@ -54,26 +54,60 @@ const words: Readonly<Record<string, string>> = {
 }
 
 /**
- * What puts a disk's table right without guessing. Nothing is written; the writes are given. Partitions stay where they are.
- * @throws ImageError usage E_NO_TABLE; corrupt E_GPT_CORRUPT and its like when no copy of the table is whole; refused E_PARTITIONS_DO_NOT_FIT.
+ * What puts a disk's table right without guessing. Nothing is written; the writes are given. Partitions stay where they
+ * are.
+ * @throws ImageError usage E_NO_TABLE; corrupt E_GPT_CORRUPT and its like when no copy of the table is whole; refused
+ * E_PARTITIONS_DO_NOT_FIT.
  */
 export function planMend(source: BlockSource, options: MendOptions = {}): MendPlan {
   const table = readPartitionTable(source)
-  const { wanted, ids } = table.scheme === 'gpt' ? mendedGpt(source, table, options) : table.scheme === 'mbr' ? mendedMbr(source, table, options) : noTable(table)
-  const writes = wanted.map((group) => group.filter((write) => !isThere(source, write))).filter((group) => group.length > 0)
-  const after = readPartitionTable(patchedSource(source, writes.flat(), { capacity: source.capacity, sectorSize: source.sectorSize }))
+  const { wanted, ids } =
+    table.scheme === 'gpt'
+      ? mendedGpt(source, table, options)
+      : table.scheme === 'mbr'
+        ? mendedMbr(source, table, options)
+        : noTable(table)
+  const writes = wanted
+    .map((group) => group.filter((write) => !isThere(source, write)))
+    .filter((group) => group.length > 0)
+  const after = readPartitionTable(
+    patchedSource(source, writes.flat(), { capacity: source.capacity, sectorSize: source.sectorSize }),
+  )
   const left = [...after.issues]
-  const mends = table.issues.filter(({ code, partition }) => !left.some((issue) => issue.code === code && issue.partition === partition))
+  const mends = table.issues
+    .filter(({ code, partition }) => !left.some((issue) => issue.code === code && issue.partition === partition))
     .map(({ code }) => ({ code, message: words[code] ?? 'rewrite the table' }))
-  return { table, ids, writes, left, mends: [...mends, ...(ids.length === 0 ? [] : [{ code: 'NEW_IDS', message: `give ${ids.length === 1 ? 'the disk a new id' : `the disk and ${ids.length - 1} partitions new ids`}` }])] }
+  return {
+    table,
+    ids,
+    writes,
+    left,
+    mends: [
+      ...mends,
+      ...(ids.length === 0
+        ? []
+        : [
+            {
+              code: 'NEW_IDS',
+              message: `give ${ids.length === 1 ? 'the disk a new id' : `the disk and ${ids.length - 1} ` + 'partitions new ids'}`,
+            },
+          ]),
+    ],
+  }
 }
 
-interface Mended { readonly wanted: readonly (readonly TableWrite[])[]; readonly ids: readonly IdChange[] }
+interface Mended {
+  readonly wanted: readonly (readonly TableWrite[])[]
+  readonly ids: readonly IdChange[]
+}
 
 function noTable({ scheme, issues }: PartitionTable): never {
   const broken = issues.find(({ severity }) => severity === 'error')
   if (broken !== undefined) throw corrupt(broken.code, `the partition table cannot be mended: ${broken.message}`)
-  throw usage('E_NO_TABLE', scheme === 'none' ? 'the disk has no partition table' : 'only GPT and MBR tables are mended')
+  throw usage(
+    'E_NO_TABLE',
+    scheme === 'none' ? 'the disk has no partition table' : 'only GPT and MBR tables are mended',
+  )
 }
 
 function mendedMbr(source: BlockSource, table: PartitionTable, { newId }: MendOptions): Mended {
@@ -82,9 +116,23 @@ function mendedMbr(source: BlockSource, table: PartitionTable, { newId }: MendOp
   const after = newId('disk').slice(0, 8)
   const values = masterBootRecord.read(sector)
   return {
-    wanted: [[{ position: 0, bytes: masterBootRecord.write({ ...values, diskSignature: Number.parseInt(after, 16) }, sector) }]],
+    wanted: [
+      [
+        {
+          position: 0,
+          bytes: masterBootRecord.write({ ...values, diskSignature: Number.parseInt(after, 16) }, sector),
+        },
+      ],
+    ],
     // The ids of partitions are made of the disk's.
-    ids: [{ before: table.diskId ?? '', after }, ...table.partitions.map(({ number, uuid = '' }) => ({ partition: number, before: uuid, after: `${after}${uuid.slice(8)}` }))],
+    ids: [
+      { before: table.diskId ?? '', after },
+      ...table.partitions.map(({ number, uuid = '' }) => ({
+        partition: number,
+        before: uuid,
+        after: `${after}${uuid.slice(8)}`,
+      })),
+    ],
   }
 }
 
@@ -92,12 +140,19 @@ function mendedGpt(source: BlockSource, table: PartitionTable, { newId }: MendOp
   const gpt = readGpt(source, table.sectorSize)
   if (gpt === undefined) return noTable(table)
   const layout = layoutOf(gpt.used, gpt.sectorSize, source.capacity, masterSector(source, gpt))
-  const renewed = newId === undefined ? { entries: layout.entries, ids: [], diskGuid: layout.diskGuid } : withNewIds(gpt, newId)
-  const wanted = gptWrites({ ...layout, entries: renewed.entries, diskGuid: renewed.diskGuid }, gpt.primary.copy === undefined ? 'backup' : 'primary')
+  const renewed =
+    newId === undefined ? { entries: layout.entries, ids: [], diskGuid: layout.diskGuid } : withNewIds(gpt, newId)
+  const wanted = gptWrites(
+    { ...layout, entries: renewed.entries, diskGuid: renewed.diskGuid },
+    gpt.primary.copy === undefined ? 'backup' : 'primary',
+  )
   return { wanted, ids: renewed.ids }
 }
 
-function withNewIds({ used: { header, entries } }: GptReading, newId: (name: string) => string): { readonly entries: Uint8Array; readonly diskGuid: string; readonly ids: IdChange[] } {
+function withNewIds(
+  { used: { header, entries } }: GptReading,
+  newId: (name: string) => string,
+): { readonly entries: Uint8Array; readonly diskGuid: string; readonly ids: IdChange[] } {
   const copy = Uint8Array.from(entries)
   const diskGuid = newId('disk')
   const ids: IdChange[] = [{ before: header.diskGuid, after: diskGuid }]
@@ -112,11 +167,15 @@ function withNewIds({ used: { header, entries } }: GptReading, newId: (name: str
   return { entries: copy, diskGuid, ids }
 }
 
-/** The first sector as it should be. One that belongs to something else (a hybrid or ordinary MBR, a filesystem) stays as it is. */
+/**
+ * The first sector as it should be. One that belongs to something else (a hybrid or ordinary MBR, a filesystem) stays
+ * as it is.
+ */
 function masterSector(source: BlockSource, { sectorSize, lastLba }: GptReading): Uint8Array {
   const sector = firstSector(source)
   const mbr = readMbr(source, sectorSize)
-  if (isFilesystemBootSector(sector) || (mbr !== undefined && mbr.partitions.length > (mbr.protective ? 1 : 0))) return sector
+  if (isFilesystemBootSector(sector) || (mbr !== undefined && mbr.partitions.length > (mbr.protective ? 1 : 0)))
+    return sector
   if (mbr?.protective !== true) return protectiveMbr(source.capacity, sectorSize, sector)
   const values = masterBootRecord.read(sector)
   const slot = entriesOf(sector).findIndex(({ type }) => type === protectiveType)
@@ -124,7 +183,13 @@ function masterSector(source: BlockSource, { sectorSize, lastLba }: GptReading):
   const present = entriesOf(sector)[slot]
   // Every reader takes all ones for "the whole disk".
   if (present === undefined || (present.start === 1 && [count, 0xffffffff].includes(present.count))) return sector
-  const entry = mbrEntry.write({ ...present, firstChs: Uint8Array.of(0, 2, 0), lastChs: Uint8Array.of(0xff, 0xff, 0xff), start: 1, count })
+  const entry = mbrEntry.write({
+    ...present,
+    firstChs: Uint8Array.of(0, 2, 0),
+    lastChs: Uint8Array.of(0xff, 0xff, 0xff),
+    start: 1,
+    count,
+  })
   return masterBootRecord.write({ ...values, [`entry${slot + 1}`]: entry }, sector)
 }
 

@@ -13,6 +13,13 @@ export function nestedTables(source: BlockSource, partitions: readonly Partition
     const label = readBsd(new SliceSource(source, start, Math.min(length, source.capacity - start)))
     if (label === undefined) return []
     const letters = label.partitions.map(({ label: letter = '' }) => letter).join(', ')
-    return [{ code: 'W_NESTED_TABLE', severity: 'note', partition: number, message: `partition ${number} is divided further by a BSD label (${letters})` }]
+    return [
+      {
+        code: 'W_NESTED_TABLE',
+        severity: 'note',
+        partition: number,
+        message: `partition ${number} is divided further by a BSD label (${letters})`,
+      },
+    ]
   })
 }

@@ -21,7 +21,8 @@ export function selectorText(selector: PartitionSelector): string {
 
 /**
  * The one partition that is meant.
- * @throws ImageError usage E_NO_PARTITION, E_PARTITION_AMBIGUOUS, E_EXTENDED_PARTITION; corrupt where the table is lost.
+ * @throws ImageError usage E_NO_PARTITION, E_PARTITION_AMBIGUOUS, E_EXTENDED_PARTITION; corrupt where the table is
+ * lost.
  */
 export function selectPartition(table: PartitionTable, selector: PartitionSelector, name: string): Partition {
   const found = table.partitions.filter((partition) => {
@@ -32,19 +33,45 @@ export function selectPartition(table: PartitionTable, selector: PartitionSelect
   const wanted = printable(selectorText(selector))
   if (partition === undefined) {
     const broken = table.partitions.length === 0 ? table.issues.find(({ severity }) => severity === 'error') : undefined
-    if (broken !== undefined) throw corrupt(broken.code, `${name}: partition ${wanted} cannot be found: ${broken.message}`)
-    const known = table.partitions.map(({ number, label }) => label === undefined ? String(number) : `${number} (${printable(label)})`)
-    throw usage('E_NO_PARTITION', `${name} has no partition ${wanted}`, { hint: known.length === 0 ? 'It has no partition table, or an empty one.' : `It has ${known.join(', ')}.` })
+    if (broken !== undefined)
+      throw corrupt(broken.code, `${name}: partition ${wanted} cannot be found: ${broken.message}`)
+    const known = table.partitions.map(({ number, label }) =>
+      label === undefined ? String(number) : `${number} (${printable(label)})`,
+    )
+    throw usage('E_NO_PARTITION', `${name} has no partition ${wanted}`, {
+      hint: known.length === 0 ? 'It has no partition table, or an empty one.' : `It has ${known.join(', ')}.`,
+    })
   }
-  if (second !== undefined) throw usage('E_PARTITION_AMBIGUOUS', `${name} has ${found.length} partitions ${wanted}: ${found.map(({ number }) => number).join(', ')}`, { hint: 'Say which by its number.' })
-  if (partition.role === 'extended') throw usage('E_EXTENDED_PARTITION', `partition ${partition.number} of ${name} is an extended partition: it holds the logical ones, which are numbered from 5, and no data of its own`)
+  if (second !== undefined)
+    throw usage(
+      'E_PARTITION_AMBIGUOUS',
+      `${name} has ${found.length} partitions ${wanted}: ${found.map(({ number }) => number).join(', ')}`,
+      { hint: 'Say which by its number.' },
+    )
+  if (partition.role === 'extended')
+    throw usage(
+      'E_EXTENDED_PARTITION',
+      `partition ${partition.number} of ${name} is an extended partition: it holds the logical ones, which ` +
+        'are numbered from 5, and no data of its own',
+    )
   return partition
 }
 
-/** A partition as a disk of its own. Closing it leaves the whole open. @throws ImageError corrupt E_PART_PAST_END when it does not lie on the disk. */
+/**
+ * A partition as a disk of its own. Closing it leaves the whole open. @throws ImageError corrupt E_PART_PAST_END when
+ * it does not lie on the disk.
+ */
 export function openPartition(source: BlockSource, partition: Partition, name: string): BlockSource {
   if (partition.start + partition.length > source.capacity) {
-    throw corrupt('E_PART_PAST_END', `partition ${partition.number} of ${name} ends at byte ${partition.start + partition.length}, and the disk has ${source.capacity}`, { hint: 'The disk is cut short. What is left of the partition can be had with convert and --size.', details: { partition: partition.number } })
+    throw corrupt(
+      'E_PART_PAST_END',
+      `partition ${partition.number} of ${name} ends at byte ${partition.start + partition.length}, and the ` +
+        `disk has ${source.capacity}`,
+      {
+        hint: 'The disk is cut short. What is left of the partition can be had with convert and --size.',
+        details: { partition: partition.number },
+      },
+    )
   }
   return new SliceSource(source, partition.start, partition.length)
 }

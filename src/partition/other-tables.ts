@@ -1,19 +1,32 @@
 import { viewOf } from '../binary/integers.js'
 import type { BlockSource } from '../block/types.js'
 
-/** Bytes at the start of a disk in which the marks of these tables lie: the Amiga's may be in any of its first 16 sectors. */
+/**
+ * Bytes at the start of a disk in which the marks of these tables lie: the Amiga's may be in any of its first 16
+ * sectors.
+ */
 const searched = 16 * 512
 
 /** Tables that are told and not read, by their marks. */
 const marks: readonly (readonly [title: string, matches: (start: Uint8Array, view: DataView) => boolean])[] = [
   ['Sun disk label', (start, view) => start.length >= 512 && view.getUint16(508) === 0xdabe],
   ['SGI disk label', (start, view) => start.length >= 512 && view.getUint32(0) === 0x0be5a941],
-  ['Amiga rigid disk block', (start, view) => sectorsOf(start).some((at) => view.getUint32(at) === 0x5244534b && view.getUint32(at + 4) <= 128)],
+  [
+    'Amiga rigid disk block',
+    (start, view) => sectorsOf(start).some((at) => view.getUint32(at) === 0x5244534b && view.getUint32(at + 4) <= 128),
+  ],
   ['PC-98 partition table', (start) => start.length >= 512 && text(start, 4, 4) === 'IPL1'],
   ['DragonFly BSD disklabel64', (start, view) => start.length >= 516 && view.getUint32(512, true) === 0xc4464c59],
   // IBMA in EBCDIC.
   ['AIX boot record', (start) => hex(start, 0, 4) === 'c9c2d4c1'],
-  ['IBM DASD volume label', (start) => start.length >= 4096 && [1024, 4096, 8192].some((at) => at + 8 <= start.length && ['e5d6d3f1', 'd3d5e7f1', 'c3d4e2f1'].includes(hex(start, at, 4)))],
+  [
+    'IBM DASD volume label',
+    (start) =>
+      start.length >= 4096 &&
+      [1024, 4096, 8192].some(
+        (at) => at + 8 <= start.length && ['e5d6d3f1', 'd3d5e7f1', 'c3d4e2f1'].includes(hex(start, at, 4)),
+      ),
+  ],
 ]
 
 /** The name of a table that vdisk knows and does not read; undefined when there is none. */

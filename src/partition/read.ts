@@ -9,48 +9,108 @@ import { otherTable } from './other-tables.js'
 import type { PartitionTable, Scheme, TableIssue } from './types.js'
 
 /**
- * The partition table of a disk: GPT, Apple partition map, MBR with its logical partitions, BSD label, or none. Nothing is hidden: what
+ * The partition table of a disk: GPT, Apple partition map, MBR with its logical partitions, BSD label, or none. Nothing
+ * is hidden: what
  * is wrong with it is told as issues, and a broken GPT is never read as its protective MBR.
  * @throws ImageError only where the disk itself cannot be read.
  */
 export function readPartitionTable(source: BlockSource): PartitionTable {
   const mbr = readMbr(source, source.sectorSize)
   // Raw images do not record their sector size: the one whose table is good counts.
-  const sizes = source.sectorSize === 4096 ? [4096, 512] as const : [512, 4096] as const
+  const sizes = source.sectorSize === 4096 ? ([4096, 512] as const) : ([512, 4096] as const)
   const readings = sizes.flatMap((size) => readGpt(source, size) ?? [])
   // A good primary comes before a good backup, which may be left over from another size.
   const gpt = readings.find(({ primary }) => primary.copy !== undefined) ?? readings[0]
   if (gpt !== undefined && !isStale(gpt, source)) return gptTable(source, gpt, mbr)
   const apm = readApm(source)
   if (apm !== undefined) {
-    return complete({ source, scheme: 'apm', sectorSize: 512, partitions: apm.partitions, issues: apm.issues, also: mbr === undefined || mbr.partitions.length === 0 ? [] : ['mbr'], checkAlignment: false })
+    return complete({
+      source,
+      scheme: 'apm',
+      sectorSize: 512,
+      partitions: apm.partitions,
+      issues: apm.issues,
+      also: mbr === undefined || mbr.partitions.length === 0 ? [] : ['mbr'],
+      checkAlignment: false,
+    })
   }
   if (mbr?.protective === true) return brokenGpt(source, mbr)
   const bsd = readBsd(source)
   if (mbr !== undefined && (mbr.partitions.length > 0 || bsd === undefined)) {
     return {
-      ...complete({ source, scheme: 'mbr', sectorSize: source.sectorSize, partitions: mbr.partitions, issues: [...mbr.issues, ...staleIssue(source, gpt), ...nestedTables(source, mbr.partitions)], also: bsd === undefined ? [] : ['bsd'], checkAlignment: true }),
+      ...complete({
+        source,
+        scheme: 'mbr',
+        sectorSize: source.sectorSize,
+        partitions: mbr.partitions,
+        issues: [...mbr.issues, ...staleIssue(source, gpt), ...nestedTables(source, mbr.partitions)],
+        also: bsd === undefined ? [] : ['bsd'],
+        checkAlignment: true,
+      }),
       diskId: mbr.diskSignature.toString(16).padStart(8, '0'),
     }
   }
-  if (bsd !== undefined) return complete({ source, scheme: 'bsd', sectorSize: 512, partitions: bsd.partitions.filter(({ label }) => label !== 'c'), issues: bsd.issues, also: [], checkAlignment: false })
-  return complete({ source, scheme: 'none', sectorSize: source.sectorSize, partitions: [], issues: unreadTables(source), also: [], checkAlignment: false })
+  if (bsd !== undefined)
+    return complete({
+      source,
+      scheme: 'bsd',
+      sectorSize: 512,
+      partitions: bsd.partitions.filter(({ label }) => label !== 'c'),
+      issues: bsd.issues,
+      also: [],
+      checkAlignment: false,
+    })
+  return complete({
+    source,
+    scheme: 'none',
+    sectorSize: source.sectorSize,
+    partitions: [],
+    issues: unreadTables(source),
+    also: [],
+    checkAlignment: false,
+  })
 }
 
 /** Headers of a GPT that are there and not whole, at both ends and in both sector sizes. */
 function damagedCopies(source: BlockSource): readonly (GptFinding & { readonly copy?: undefined })[] {
-  const findings = ([512, 4096] as const).flatMap((size) => [readCopy(source, size, 1), readCopy(source, size, Math.floor(source.capacity / size) - 1)])
-  return findings.flatMap((finding) => finding.copy === undefined && !finding.absent ? [finding] : [])
+  const findings = ([512, 4096] as const).flatMap((size) => [
+    readCopy(source, size, 1),
+    readCopy(source, size, Math.floor(source.capacity / size) - 1),
+  ])
+  return findings.flatMap((finding) => (finding.copy === undefined && !finding.absent ? [finding] : []))
 }
 
 /** Tables that are there and not read. */
 function unreadTables(source: BlockSource): TableIssue[] {
   const damaged = damagedCopies(source)
-  if (damaged.length > 0) return [{ code: 'E_GPT_CORRUPT', severity: 'error', message: `the disk has a damaged GPT, and nothing of it can be used: ${damaged.map(({ why }) => why).join('; ')}` }]
+  if (damaged.length > 0)
+    return [
+      {
+        code: 'E_GPT_CORRUPT',
+        severity: 'error',
+        message:
+          'the disk has a damaged GPT, and nothing of it can be used: ' + damaged.map(({ why }) => why).join('; '),
+      },
+    ]
   const title = otherTable(source)
-  if (title !== undefined) return [{ code: 'W_TABLE_NOT_READ', severity: 'warning', message: `the disk has a table of a kind that vdisk does not read (${title}): its partitions are not known` }]
+  if (title !== undefined)
+    return [
+      {
+        code: 'W_TABLE_NOT_READ',
+        severity: 'warning',
+        message: `the disk has a table of a kind that vdisk does not read (${title}): its partitions are not known`,
+      },
+    ]
   const odd = oddMbr(source)
-  return odd === undefined ? [] : [{ code: 'W_MBR_ODD', severity: 'note', message: `the first sector ends in 55 AA as a master boot record does, and its entries are no table: ${odd}` }]
+  return odd === undefined
+    ? []
+    : [
+        {
+          code: 'W_MBR_ODD',
+          severity: 'note',
+          message: `the first sector ends in 55 AA as a master boot record does, and its entries are no table: ${odd}`,
+        },
+      ]
 }
 
 interface Found {
@@ -64,11 +124,20 @@ interface Found {
 }
 
 function complete({ source, scheme, sectorSize, partitions, issues, also, checkAlignment }: Found): PartitionTable {
-  return { scheme, sectorSize, capacity: source.capacity, partitions, issues: [...issues, ...judgePartitions(partitions, source.capacity, checkAlignment)], hybrid: [], also }
+  return {
+    scheme,
+    sectorSize,
+    capacity: source.capacity,
+    partitions,
+    issues: [...issues, ...judgePartitions(partitions, source.capacity, checkAlignment)],
+    hybrid: [],
+    also,
+  }
 }
 
 /**
- * A backup alone at the disk's end, without a header or protective MBR at its start, is left over from an earlier life of the disk when
+ * A backup alone at the disk's end, without a header or protective MBR at its start, is left over from an earlier life
+ * of the disk when
  * something else stands at the start now.
  */
 function isStale(gpt: GptReading, source: BlockSource): boolean {
@@ -79,8 +148,25 @@ function isStale(gpt: GptReading, source: BlockSource): boolean {
 
 function staleIssue(source: BlockSource, gpt: GptReading | undefined): TableIssue[] {
   const [damaged] = gpt === undefined ? damagedCopies(source) : []
-  if (damaged !== undefined) return [{ code: 'W_GPT_STALE', severity: 'warning', message: `there are remains of a GPT beside the MBR (${damaged.why}): other tools may warn of them` }]
-  return gpt === undefined ? [] : [{ code: 'W_GPT_STALE', severity: 'warning', message: `sector ${gpt.used.lba} holds the backup of a GPT, left over from an earlier use of the disk: other tools may take it for real` }]
+  if (damaged !== undefined)
+    return [
+      {
+        code: 'W_GPT_STALE',
+        severity: 'warning',
+        message: `there are remains of a GPT beside the MBR (${damaged.why}): other tools may warn of them`,
+      },
+    ]
+  return gpt === undefined
+    ? []
+    : [
+        {
+          code: 'W_GPT_STALE',
+          severity: 'warning',
+          message:
+            `sector ${gpt.used.lba} holds the backup of a GPT, left over from an earlier use of the ` +
+            'disk: other tools may take it for real',
+        },
+      ]
 }
 
 function gptTable(source: BlockSource, gpt: GptReading, mbr: MbrReading | undefined): PartitionTable {
@@ -88,9 +174,21 @@ function gptTable(source: BlockSource, gpt: GptReading, mbr: MbrReading | undefi
   const { partitions, issues } = gptPartitions(used, sectorSize)
   const hybrid = mbr === undefined ? [] : mbr.partitions.filter(({ type }) => type.id !== '0xee')
   return {
-    ...complete({ source, scheme: 'gpt', sectorSize, partitions, issues: [...headerIssues(gpt, source, mbr), ...headerOddities(used, sectorSize), ...issues], also: mbr !== undefined && hybrid.length > 0 ? ['mbr'] : [], checkAlignment: true }),
-    diskId: used.header.diskGuid, hybrid,
-    usable: { start: Number(used.header.firstUsableLba) * sectorSize, end: (Math.min(Number(used.header.lastUsableLba), lastLba) + 1) * sectorSize },
+    ...complete({
+      source,
+      scheme: 'gpt',
+      sectorSize,
+      partitions,
+      issues: [...headerIssues(gpt, source, mbr), ...headerOddities(used, sectorSize), ...issues],
+      also: mbr !== undefined && hybrid.length > 0 ? ['mbr'] : [],
+      checkAlignment: true,
+    }),
+    diskId: used.header.diskGuid,
+    hybrid,
+    usable: {
+      start: Number(used.header.firstUsableLba) * sectorSize,
+      end: (Math.min(Number(used.header.lastUsableLba), lastLba) + 1) * sectorSize,
+    },
   }
 }
 
@@ -101,16 +199,38 @@ function headerIssues(gpt: GptReading, source: BlockSource, mbr: MbrReading | un
     issues.push({ code, severity, message, fixable })
   }
   if (sectorSize !== source.sectorSize) {
-    add('W_SECTOR_SIZE', 'warning', `the GPT counts in sectors of ${sectorSize} bytes, and the disk is presented with ${source.sectorSize}: a system that attaches it so sees no partitions`, false)
+    add(
+      'W_SECTOR_SIZE',
+      'warning',
+      `the GPT counts in sectors of ${sectorSize} bytes, and the disk is presented with ${source.sectorSize}: ` +
+        'a system that attaches it so sees no partitions',
+      false,
+    )
   }
   const told = used.lba === 1 ? used.header.alternateLba : used.header.myLba
-  if (primary.copy === undefined) add('W_GPT_PRIMARY_BAD', 'warning', `the primary GPT is damaged (${primary.why}); its backup in sector ${used.lba} is used`)
+  if (primary.copy === undefined)
+    add(
+      'W_GPT_PRIMARY_BAD',
+      'warning',
+      `the primary GPT is damaged (${primary.why}); its backup in sector ${used.lba} is used`,
+    )
   if (told > BigInt(lastLba)) {
-    add('W_GPT_TRUNCATED', 'error', `the disk is cut short: its GPT is for ${Number(told) + 1} sectors of ${sectorSize} bytes, and it has ${lastLba + 1}`, false)
+    add(
+      'W_GPT_TRUNCATED',
+      'error',
+      `the disk is cut short: its GPT is for ${Number(told) + 1} sectors of ${sectorSize} bytes, and it has ` +
+        `${lastLba + 1}`,
+      false,
+    )
   } else if (backup.copy === undefined) {
     add('W_GPT_BACKUP_BAD', 'warning', `the backup GPT is damaged or missing (${backup.why})`)
   } else if (backup.copy.lba !== lastLba) {
-    add('W_GPT_BACKUP_MOVED', 'warning', `the backup GPT is in sector ${backup.copy.lba}, not in the disk's last (${lastLba}): the disk was enlarged after it was partitioned`)
+    add(
+      'W_GPT_BACKUP_MOVED',
+      'warning',
+      `the backup GPT is in sector ${backup.copy.lba}, not in the disk's last (${lastLba}): the disk was ` +
+        'enlarged after it was partitioned',
+    )
   }
   if (primary.copy !== undefined && backup.copy !== undefined && !sameContent(primary, backup)) {
     add('W_GPT_COPIES_DIFFER', 'warning', 'the two copies of the GPT are both good and differ; the primary is used')
@@ -120,10 +240,24 @@ function headerIssues(gpt: GptReading, source: BlockSource, mbr: MbrReading | un
   } else {
     const entry = mbr.entries.find(({ type }) => type === 0xee)
     const whole = Math.min(lastLba, 0xffffffff)
-    if (entry !== undefined && (entry.start !== 1 || (entry.count !== whole && entry.count !== 0xffffffff)) && mbr.partitions.length === 1) {
-      add('W_PMBR_SIZE', 'warning', `the protective MBR covers ${entry.count} sectors from ${entry.start}, and the disk has ${lastLba + 1}`)
+    if (
+      entry !== undefined &&
+      (entry.start !== 1 || (entry.count !== whole && entry.count !== 0xffffffff)) &&
+      mbr.partitions.length === 1
+    ) {
+      add(
+        'W_PMBR_SIZE',
+        'warning',
+        `the protective MBR covers ${entry.count} sectors from ${entry.start}, and the disk has ${lastLba + 1}`,
+      )
     }
-    if (mbr.partitions.length > 1) add('W_HYBRID_MBR', 'note', 'the MBR has partitions beside the protective one (hybrid): systems that boot from it see those', false)
+    if (mbr.partitions.length > 1)
+      add(
+        'W_HYBRID_MBR',
+        'note',
+        'the MBR has partitions beside the protective one (hybrid): systems that boot from it see those',
+        false,
+      )
   }
   return issues
 }
@@ -131,7 +265,13 @@ function headerIssues(gpt: GptReading, source: BlockSource, mbr: MbrReading | un
 /** Whether two copies say the same, apart from where they are. */
 function sameContent(a: GptFinding, b: GptFinding): boolean {
   const [x, y] = [a.copy, b.copy]
-  return x !== undefined && y !== undefined && x.header.diskGuid === y.header.diskGuid && x.header.entriesCrc === y.header.entriesCrc && x.header.entryCount === y.header.entryCount
+  return (
+    x !== undefined &&
+    y !== undefined &&
+    x.header.diskGuid === y.header.diskGuid &&
+    x.header.entriesCrc === y.header.entriesCrc &&
+    x.header.entryCount === y.header.entryCount
+  )
 }
 
 /** A protective MBR without a good GPT: the disk has partitions that are not known. */
@@ -143,10 +283,33 @@ function brokenGpt(source: BlockSource, mbr: MbrReading): PartitionTable {
   const whole = mbr.entries.find(({ type }) => type === protectiveType)
   const sectors = Math.floor(source.capacity / source.sectorSize)
   const cut = whole !== undefined && whole.count !== 0xffffffff && whole.start + whole.count > sectors
-  const issue: TableIssue = damaged.length === 0
-    ? { code: cut ? 'E_GPT_TRUNCATED' : 'E_GPT_MISSING', severity: 'error', message: cut
-      ? `the disk is cut short below its GPT: its protective MBR is for ${whole.start + whole.count} sectors, and it has ${sectors}`
-      : 'the MBR says that the disk has a GPT, and there is none: the disk is cut short, or was cleared' }
-    : { code: 'E_GPT_CORRUPT', severity: 'error', message: `both copies of the GPT are damaged: ${why}${told !== undefined && told * BigInt(source.sectorSize) >= BigInt(source.capacity) ? `; the disk is also cut short: its GPT is for ${told + 1n} sectors` : ''}` }
-  return { ...complete({ source, scheme: 'gpt', sectorSize: source.sectorSize, partitions: [], issues: [issue], also: hybrid.length > 0 ? ['mbr'] : [], checkAlignment: false }), hybrid }
+  const issue: TableIssue =
+    damaged.length === 0
+      ? {
+          code: cut ? 'E_GPT_TRUNCATED' : 'E_GPT_MISSING',
+          severity: 'error',
+          message: cut
+            ? `the disk is cut short below its GPT: its protective MBR is for ${whole.start + whole.count} ` +
+              `sectors, and it has ${sectors}`
+            : 'the MBR says that the disk has a GPT, and there is none: the disk is cut short, or was cleared',
+        }
+      : {
+          code: 'E_GPT_CORRUPT',
+          severity: 'error',
+          message:
+            'both copies of the GPT are damaged: ' +
+            `${why}${told !== undefined && told * BigInt(source.sectorSize) >= BigInt(source.capacity) ? '; the disk is also cut short: its GPT ' + `is for ${told + 1n} sectors` : ''}`,
+        }
+  return {
+    ...complete({
+      source,
+      scheme: 'gpt',
+      sectorSize: source.sectorSize,
+      partitions: [],
+      issues: [issue],
+      also: hybrid.length > 0 ? ['mbr'] : [],
+      checkAlignment: false,
+    }),
+    hybrid,
+  }
 }

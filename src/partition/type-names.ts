@@ -158,13 +158,25 @@ export function mbrType(id: number): PartitionType {
 
 /** The MBR type that serves a GPT type, for tables converted into each other; undefined where there is none. */
 const pairs: readonly (readonly [mbr: number, gpt: string])[] = [
-  [0x83, '0fc63daf-8483-4772-8e79-3d69d8477de4'], [0x82, '0657fd6d-a4ab-43c4-84e5-0933c84b4f4f'], [0x8e, 'e6d6d379-f507-44c2-a23c-238f2a3df928'],
-  [0xfd, 'a19d880f-05fc-4d3b-a006-743f0f84911e'], [0x07, 'ebd0a0a2-b9e5-4433-87c0-68b6b72699c7'], [0x0c, 'ebd0a0a2-b9e5-4433-87c0-68b6b72699c7'],
-  [0x0b, 'ebd0a0a2-b9e5-4433-87c0-68b6b72699c7'], [0x0e, 'ebd0a0a2-b9e5-4433-87c0-68b6b72699c7'], [0x06, 'ebd0a0a2-b9e5-4433-87c0-68b6b72699c7'],
-  [0x04, 'ebd0a0a2-b9e5-4433-87c0-68b6b72699c7'], [0x01, 'ebd0a0a2-b9e5-4433-87c0-68b6b72699c7'],
-  [0x27, 'de94bba4-06d1-4d40-a16a-bfd50179d6ac'], [0xef, 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'], [0xaf, '48465300-0000-11aa-aa11-00306543ecac'],
-  [0xa5, '516e7cb4-6ecf-11d6-8ff8-00022d09712b'], [0xa6, '824cc7a0-36a8-11e3-890a-952519ad3f61'], [0xfb, 'aa31e02a-400f-11db-9590-000c2911d1b8'],
-  [0xfc, '9d275380-40ad-11db-bf97-000c2911d1b8'], [0x41, '9e1a2d38-c612-4316-aa26-8b49521e5a8b'],
+  [0x83, '0fc63daf-8483-4772-8e79-3d69d8477de4'],
+  [0x82, '0657fd6d-a4ab-43c4-84e5-0933c84b4f4f'],
+  [0x8e, 'e6d6d379-f507-44c2-a23c-238f2a3df928'],
+  [0xfd, 'a19d880f-05fc-4d3b-a006-743f0f84911e'],
+  [0x07, 'ebd0a0a2-b9e5-4433-87c0-68b6b72699c7'],
+  [0x0c, 'ebd0a0a2-b9e5-4433-87c0-68b6b72699c7'],
+  [0x0b, 'ebd0a0a2-b9e5-4433-87c0-68b6b72699c7'],
+  [0x0e, 'ebd0a0a2-b9e5-4433-87c0-68b6b72699c7'],
+  [0x06, 'ebd0a0a2-b9e5-4433-87c0-68b6b72699c7'],
+  [0x04, 'ebd0a0a2-b9e5-4433-87c0-68b6b72699c7'],
+  [0x01, 'ebd0a0a2-b9e5-4433-87c0-68b6b72699c7'],
+  [0x27, 'de94bba4-06d1-4d40-a16a-bfd50179d6ac'],
+  [0xef, 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b'],
+  [0xaf, '48465300-0000-11aa-aa11-00306543ecac'],
+  [0xa5, '516e7cb4-6ecf-11d6-8ff8-00022d09712b'],
+  [0xa6, '824cc7a0-36a8-11e3-890a-952519ad3f61'],
+  [0xfb, 'aa31e02a-400f-11db-9590-000c2911d1b8'],
+  [0xfc, '9d275380-40ad-11db-bf97-000c2911d1b8'],
+  [0x41, '9e1a2d38-c612-4316-aa26-8b49521e5a8b'],
 ]
 
 /** The GPT type for an MBR one; undefined where there is none. */

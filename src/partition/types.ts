@@ -10,7 +10,10 @@ export interface PartitionType {
 
 /** A partition. Positions and lengths are bytes of the disk. */
 export interface Partition {
-  /** As systems number them: the slot of a GPT, APM or BSD table, 1 to 4 for primary partitions of an MBR, from 5 on for logical ones. */
+  /**
+   * As systems number them: the slot of a GPT, APM or BSD table, 1 to 4 for primary partitions of an MBR, from 5 on for
+   * logical ones.
+   */
   readonly number: number
   readonly start: number
   readonly length: number
@@ -53,7 +56,7 @@ export interface PartitionTable {
   /** Partitions of the MBR beside a GPT (hybrid); the protective one is left out. */
   readonly hybrid: readonly Partition[]
   /** Where partitions may lie, in bytes; `end` is exclusive. */
-  readonly usable?: { readonly start: number, readonly end: number }
+  readonly usable?: { readonly start: number; readonly end: number }
   /** A BSD label or further table within, told beside the main one. */
   readonly also: readonly Scheme[]
 }

@@ -31,25 +31,62 @@ export function wrappedCapacity(length: number): number {
 
 /**
  * A disk with one partition that holds `content`, with a table around it. Nothing is copied.
- * @param capacity at least {@link wrappedCapacity}. @throws ImageError refused E_PARTITIONS_DO_NOT_FIT where an MBR cannot say it.
+ * @param capacity at least {@link wrappedCapacity}. @throws ImageError refused E_PARTITIONS_DO_NOT_FIT where an MBR
+ * cannot say it.
  */
 export function wrapPartition(content: BlockSource, wrapping: Wrapping, capacity: number): BlockSource {
   const { scheme, sectorSize } = wrapping
   const length = roundUp(content.capacity, sectorSize)
-  if (capacity < wrapStart + length) throw refused('E_PARTITIONS_DO_NOT_FIT', `a partition of ${length} bytes does not fit on a disk of ${capacity}`)
+  if (capacity < wrapStart + length)
+    throw refused('E_PARTITIONS_DO_NOT_FIT', `a partition of ${length} bytes does not fit on a disk of ${capacity}`)
   const before = new ZeroSource(wrapStart, sectorSize)
-  const disk = new ConcatenatedSource([before, content, new ZeroSource(capacity - wrapStart - content.capacity, sectorSize)], sectorSize)
-  const writes = scheme === 'gpt' ? gpt(wrapping, length, capacity) : mbrWrites({
-    sectorSize, diskSignature: Number.parseInt(wrapping.diskId.slice(0, 8), 16),
-    partitions: [{ number: 1, role: 'primary', type: Number(wrapping.type), start: wrapStart, length, active: wrapping.active }],
-  })
+  const disk = new ConcatenatedSource(
+    [before, content, new ZeroSource(capacity - wrapStart - content.capacity, sectorSize)],
+    sectorSize,
+  )
+  const writes =
+    scheme === 'gpt'
+      ? gpt(wrapping, length, capacity)
+      : mbrWrites({
+          sectorSize,
+          diskSignature: Number.parseInt(wrapping.diskId.slice(0, 8), 16),
+          partitions: [
+            {
+              number: 1,
+              role: 'primary',
+              type: Number(wrapping.type),
+              start: wrapStart,
+              length,
+              active: wrapping.active,
+            },
+          ],
+        })
   return patchedSource(disk, writes.flat(), { capacity, sectorSize })
 }
 
-function gpt({ sectorSize, type, label, attributes, diskId, partitionId }: Wrapping, length: number, capacity: number): ReturnType<typeof gptWrites> {
-  const entries = gptEntries([{
-    number: 1, type, unique: partitionId, firstLba: wrapStart / sectorSize, lastLba: (wrapStart + length) / sectorSize - 1,
-    ...(label === undefined ? {} : { name: label }), ...(attributes === undefined ? {} : { attributes }),
-  }])
-  return gptWrites({ sectorSize, capacity, diskGuid: diskId, entries, entryCount: usualEntryCount, entrySize: usualEntrySize, mbr: protectiveMbr(capacity, sectorSize) })
+function gpt(
+  { sectorSize, type, label, attributes, diskId, partitionId }: Wrapping,
+  length: number,
+  capacity: number,
+): ReturnType<typeof gptWrites> {
+  const entries = gptEntries([
+    {
+      number: 1,
+      type,
+      unique: partitionId,
+      firstLba: wrapStart / sectorSize,
+      lastLba: (wrapStart + length) / sectorSize - 1,
+      ...(label === undefined ? {} : { name: label }),
+      ...(attributes === undefined ? {} : { attributes }),
+    },
+  ])
+  return gptWrites({
+    sectorSize,
+    capacity,
+    diskGuid: diskId,
+    entries,
+    entryCount: usualEntryCount,
+    entrySize: usualEntrySize,
+    mbr: protectiveMbr(capacity, sectorSize),
+  })
 }

@@ -4,7 +4,8 @@ import type { ServeAnswer, ServeRequest } from '../operations/mounting/messages.
 import { Serving } from '../operations/mounting/serving.js'
 
 /**
- * The program that `mount` starts and leaves behind: one process an image. It is told what to do by a message, answers once, and runs until
+ * The program that `mount` starts and leaves behind: one process an image. It is told what to do by a message, answers
+ * once, and runs until
  * the image is unmounted. Its standard output is its log.
  */
 const setUp = new AbortController()
@@ -25,7 +26,11 @@ function answer(message: ServeAnswer): Promise<void> {
 
 async function run(request: ServeRequest): Promise<void> {
   const descriptor = process.env['VDISK_FUSE_DESCRIPTOR']
-  const serving = new Serving(request, { signal: setUp.signal, log, ...(descriptor === undefined ? {} : { descriptor: Number(descriptor) }) })
+  const serving = new Serving(request, {
+    signal: setUp.signal,
+    log,
+    ...(descriptor === undefined ? {} : { descriptor: Number(descriptor) }),
+  })
   try {
     const { session, notes } = await serving.start()
     await answer({ kind: 'ready', session, notes })
@@ -37,7 +42,8 @@ async function run(request: ServeRequest): Promise<void> {
     return
   }
   if (process.connected) process.disconnect()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void serving.stop().then((why) => why === undefined ? undefined : log(`stays: ${why}`)))
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => void serving.stop().then((why) => (why === undefined ? undefined : log(`stays: ${why}`))))
   const failure = await serving.end()
   if (failure !== undefined) log(`${failure.code} ${failure.message}`)
   leave()

@@ -30,20 +30,39 @@ export function systemEnvironment(): NodeJS.ProcessEnv {
 }
 
 /** Runs a program of the system, without a shell, and waits for it. Never throws. What it says is in English. */
-export function command(program: string, parameters: readonly string[], { descriptors = [], environment }: CommandOptions = {}): Promise<CommandResult> {
+export function command(
+  program: string,
+  parameters: readonly string[],
+  { descriptors = [], environment }: CommandOptions = {},
+): Promise<CommandResult> {
   return new Promise((resolve) => {
-    const child = spawn(program, parameters, { stdio: ['ignore', 'pipe', 'pipe', ...descriptors], env: { ...systemEnvironment(), LC_ALL: 'C', ...environment } })
+    const child = spawn(program, parameters, {
+      stdio: ['ignore', 'pipe', 'pipe', ...descriptors],
+      env: { ...systemEnvironment(), LC_ALL: 'C', ...environment },
+    })
     const [, stdout, stderr] = child.stdio
     const out: Buffer[] = []
     const problems: Buffer[] = []
     stdout?.on('data', (bytes: Buffer) => out.push(bytes))
     stderr?.on('data', (bytes: Buffer) => problems.push(bytes))
-    child.on('error', (error) => resolve({ code: undefined, stdout: '', stderr: `${program} is not installed, or cannot be started: ${error.message}` }))
+    child.on('error', (error) =>
+      resolve({
+        code: undefined,
+        stdout: '',
+        stderr: `${program} is not installed, or cannot be started: ${error.message}`,
+      }),
+    )
     // Not "close": a program that stays (ntfs-3g) may keep the pipe open.
-    child.on('exit', (code) => setImmediate(() => {
-      stdout?.destroy()
-      stderr?.destroy()
-      resolve({ code: code ?? -1, stdout: Buffer.concat(out).toString().trim(), stderr: Buffer.concat(problems).toString().trim() })
-    }))
+    child.on('exit', (code) =>
+      setImmediate(() => {
+        stdout?.destroy()
+        stderr?.destroy()
+        resolve({
+          code: code ?? -1,
+          stdout: Buffer.concat(out).toString().trim(),
+          stderr: Buffer.concat(problems).toString().trim(),
+        })
+      }),
+    )
   })
 }

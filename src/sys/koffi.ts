@@ -53,9 +53,19 @@ export function loadKoffi(): Syscalls | undefined {
   const fcntl = library.func('int fcntl(int fd, int command, void *argument)')
   const socketpair = library.func('int socketpair(int domain, int type, int protocol, void *pair)')
   koffi.struct('vdisk_iovec', { base: 'void *', length: 'int64_t' })
-  koffi.struct('vdisk_msghdr', { name: 'void *', nameLength: 'uint32_t', vector: 'vdisk_iovec *', vectorLength: 'int64_t', control: 'void *', controlLength: 'int64_t', flags: 'int' })
+  koffi.struct('vdisk_msghdr', {
+    name: 'void *',
+    nameLength: 'uint32_t',
+    vector: 'vdisk_iovec *',
+    vectorLength: 'int64_t',
+    control: 'void *',
+    controlLength: 'int64_t',
+    flags: 'int',
+  })
   const recvmsg = library.func('int64_t recvmsg(int fd, _Inout_ vdisk_msghdr *message, int flags)')
-  const prctl = library.func('int prctl(int option, unsigned long value, unsigned long second, unsigned long third, unsigned long fourth)')
+  const prctl = library.func(
+    'int prctl(int option, unsigned long value, unsigned long second, unsigned long third, unsigned long fourth)',
+  )
   const ioctl = library.func('int ioctl(int fd, unsigned long request, void *argument)')
 
   return {
@@ -70,9 +80,11 @@ export function loadKoffi(): Syscalls | undefined {
     },
     reserve: (descriptor, position, length) => fallocate(descriptor, 0, position, length) === 0,
     setTimes: (descriptor, accessed, modified) => futimens(descriptor, timespecs(accessed, modified)) === 0,
-    setLinkTimes: (path, accessed, modified) => utimensat(currentFolder, path, timespecs(accessed, modified), noFollow) === 0,
+    setLinkTimes: (path, accessed, modified) =>
+      utimensat(currentFolder, path, timespecs(accessed, modified), noFollow) === 0,
     punchHole: (descriptor, position, length) => fallocate(descriptor, punchHoleMode, position, length) === 0,
-    lock: (descriptor) => fcntl(descriptor, setLockRequest, lockArgument()) === 0 || !lockedErrors.includes(koffi.errno()),
+    lock: (descriptor) =>
+      fcntl(descriptor, setLockRequest, lockArgument()) === 0 || !lockedErrors.includes(koffi.errno()),
     cloneRange(from, fromPosition, length, to, toPosition) {
       const argument = Buffer.alloc(32)
       argument.writeBigInt64LE(BigInt(from), 0)
@@ -81,8 +93,10 @@ export function loadKoffi(): Syscalls | undefined {
       argument.writeBigUInt64LE(BigInt(toPosition), 24)
       return ioctl(to, cloneRangeRequest, argument) === 0
     },
-    zeroOut: (descriptor, position, length) => ioctl(descriptor, blockRequests.zeroOut, rangeArgument(position, length)) === 0,
-    discard: (descriptor, position, length) => ioctl(descriptor, blockRequests.discard, rangeArgument(position, length)) === 0,
+    zeroOut: (descriptor, position, length) =>
+      ioctl(descriptor, blockRequests.zeroOut, rangeArgument(position, length)) === 0,
+    discard: (descriptor, position, length) =>
+      ioctl(descriptor, blockRequests.discard, rangeArgument(position, length)) === 0,
     rereadPartitions: (descriptor) => ioctl(descriptor, blockRequests.rereadPartitions, null) === 0,
     flushBuffers: (descriptor) => ioctl(descriptor, blockRequests.flushBuffers, null) === 0,
     socketPair() {
@@ -92,9 +106,20 @@ export function loadKoffi(): Syscalls | undefined {
     },
     receiveDescriptor(socket) {
       const control = Buffer.alloc(64)
-      const message = { name: null, nameLength: 0, vector: [{ base: Buffer.alloc(1), length: 1 }], vectorLength: 1, control, controlLength: control.length, flags: 0 }
+      const message = {
+        name: null,
+        nameLength: 0,
+        vector: [{ base: Buffer.alloc(1), length: 1 }],
+        vectorLength: 1,
+        control,
+        controlLength: control.length,
+        flags: 0,
+      }
       if (recvmsg(socket, message, receiveFlags) !== 1) return undefined
-      const isDescriptor = control.readBigUInt64LE(0) === BigInt(rights.length) && control.readInt32LE(8) === rights.level && control.readInt32LE(12) === rights.type
+      const isDescriptor =
+        control.readBigUInt64LE(0) === BigInt(rights.length) &&
+        control.readInt32LE(8) === rights.level &&
+        control.readInt32LE(12) === rights.type
       return isDescriptor ? control.readInt32LE(rights.descriptorAt) : undefined
     },
     servesIo: () => prctl(setIoFlusher, 1, 0, 0, 0) === 0,
@@ -103,7 +128,10 @@ export function loadKoffi(): Syscalls | undefined {
   }
 }
 
-/** struct flock: a write lock on the bytes by which QEMU tells who uses a file (block/file-posix.c: 100 and 200, and 64 after each). */
+/**
+ * struct flock: a write lock on the bytes by which QEMU tells who uses a file (block/file-posix.c: 100 and 200, and 64
+ * after each).
+ */
 function lockArgument(): Buffer {
   const argument = Buffer.alloc(32)
   argument.writeInt16LE(1, 0)

@@ -1,7 +1,7 @@
 import os from 'node:os'
 
 /** Who runs this program. Systems without numbered users count as one user, 0, who is not root. */
-export function currentUser(): { readonly id: number, readonly group: number, readonly isRoot: boolean } {
+export function currentUser(): { readonly id: number; readonly group: number; readonly isRoot: boolean } {
   const id = process.getuid?.()
   return { id: id ?? 0, group: process.getgid?.() ?? 0, isRoot: id === 0 }
 }

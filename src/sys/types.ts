@@ -1,8 +1,14 @@
 /** What Node cannot ask the system. All optional: every caller works without, slower. */
 export interface Syscalls {
-  /** The first position ≥ `position` that holds data; Infinity when only a hole follows; undefined when the system cannot tell. */
+  /**
+   * The first position ≥ `position` that holds data; Infinity when only a hole follows; undefined when the system
+   * cannot tell.
+   */
   nextData(descriptor: number, position: number): number | undefined
-  /** The first position > `position` that lies in a hole (the end of the file counts as one); undefined when it cannot be told. */
+  /**
+   * The first position > `position` that lies in a hole (the end of the file counts as one); undefined when it cannot
+   * be told.
+   */
   nextHole(descriptor: number, position: number): number | undefined
   /** Reserves space, which reads as zero, and enlarges the file to hold it. False when the filesystem cannot. */
   reserve(descriptor: number, position: number, length: number): boolean
@@ -10,7 +16,10 @@ export interface Syscalls {
   punchHole(descriptor: number, position: number, length: number): boolean
   /** Takes a file for oneself until it is closed, as QEMU understands it too. False when somebody else has it open. */
   lock(descriptor: number): boolean
-  /** Shares the blocks of a range between two files (reflink). False when the filesystem cannot; nothing was changed then. */
+  /**
+   * Shares the blocks of a range between two files (reflink). False when the filesystem cannot; nothing was changed
+   * then.
+   */
   cloneRange(from: number, fromPosition: number, length: number, to: number, toPosition: number): boolean
   /** Makes a range of a block device read as zero, on the medium. False when the device cannot. */
   zeroOut(descriptor: number, position: number, length: number): boolean
@@ -20,19 +29,28 @@ export interface Syscalls {
   rereadPartitions(descriptor: number): boolean
   /** Writes out and drops what the page cache holds of a block device. */
   flushBuffers(descriptor: number): boolean
-  /** Stops all writing to the mounted filesystem that a descriptor lies in, with everything on the medium, until `thaw`. */
+  /**
+   * Stops all writing to the mounted filesystem that a descriptor lies in, with everything on the medium, until `thaw`.
+   */
   freeze(descriptor: number): boolean
   thaw(descriptor: number): boolean
-  /** Sets the times of an open file or folder, in nanoseconds since 1970; Node knows microseconds. False when it cannot be done. */
+  /**
+   * Sets the times of an open file or folder, in nanoseconds since 1970; Node knows microseconds. False when it cannot
+   * be done.
+   */
   setTimes(descriptor: number, accessed: bigint, modified: bigint): boolean
   /** The same for a symbolic link itself. */
   setLinkTimes(path: string, accessed: bigint, modified: bigint): boolean
-  /** Two connected local sockets, closed in programs that are started unless they are handed on. Undefined when there are none. */
+  /**
+   * Two connected local sockets, closed in programs that are started unless they are handed on. Undefined when there
+   * are none.
+   */
   socketPair(): readonly [number, number] | undefined
   /** Takes a descriptor that was sent over a local socket; undefined when none came (it does not wait). */
   receiveDescriptor(socket: number): number | undefined
   /**
-   * Tells the kernel that this thread serves a filesystem or disk: memory is not freed by writing to what only this thread can take.
+   * Tells the kernel that this thread serves a filesystem or disk: memory is not freed by writing to what only this
+   * thread can take.
    * False when it may not be told.
    */
   servesIo(): boolean

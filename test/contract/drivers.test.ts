@@ -54,7 +54,10 @@ for (const { title, driver, options } of creatable()) {
     using image = openWith(driver.id, store)
     const found = image.check?.({ deep: true })
     assert.ok(found)
-    assert.deepEqual([...found].filter((item) => 'severity' in item), [])
+    assert.deepEqual(
+      [...found].filter((item) => 'severity' in item),
+      [],
+    )
   })
 
   test(`${title}: extents tile the disk, for any limit, and agree with reads`, async () => {
@@ -66,7 +69,10 @@ for (const { title, driver, options } of creatable()) {
       for (let offset = 0; offset < image.capacity;) {
         const extent = image.extentAt(offset, limit)
         assert.equal(extent.offset, offset)
-        assert.ok(extent.length > 0 && extent.length <= limit && offset + extent.length <= image.capacity, `length ${extent.length} at ${offset}`)
+        assert.ok(
+          extent.length > 0 && extent.length <= limit && offset + extent.length <= image.capacity,
+          `length ${extent.length} at ${offset}`,
+        )
         if (extent.kind === 'data') {
           assert.ok(extent.position >= 0 && extent.position + extent.length <= extent.store.size)
           extent.store.read(extent.position, bytes.subarray(offset, offset + extent.length))
@@ -86,7 +92,9 @@ for (const { title, driver, options } of creatable()) {
     await stream({
       source: disk(content),
       layout: (store) => driver.create!(store, shape(content.length), options, createContext),
-      output: async (bytes) => { pieces.push(await Promise.resolve(Uint8Array.from(bytes))) },
+      output: async (bytes) => {
+        pieces.push(await Promise.resolve(Uint8Array.from(bytes)))
+      },
     })
     assert.equal(Buffer.compare(Buffer.concat(pieces), first.contents()), 0)
   })
@@ -113,10 +121,15 @@ for (const { title, driver, options } of creatable()) {
           finished = true
         } catch (error) {
           assert.ok(isImageError(error), String(error))
-          // Only the very last flush may fail after the identifying bytes are there, and then nothing else may be missing.
+          // Only the very last flush may fail after the identifying bytes are there, and then nothing else may be
+          // missing.
           if (driver.probe(...ends(store), store.size) !== 'no') {
             using image = openWith(driver.id, store)
-            assert.equal(Buffer.compare(readAll(image), content), 0, `recognised and not whole after ${operations} operations`)
+            assert.equal(
+              Buffer.compare(readAll(image), content),
+              0,
+              `recognised and not whole after ${operations} operations`,
+            )
           }
         }
       }
@@ -124,7 +137,7 @@ for (const { title, driver, options } of creatable()) {
   }
 }
 
-test('probing is total: any bytes, any length, no exception, and noise is nobody\'s image', () => {
+test("probing is total: any bytes, any length, no exception, and noise is nobody's image", () => {
   const samples: Uint8Array[] = [new Uint8Array(0), new Uint8Array(1), new Uint8Array(511), new Uint8Array(65536)]
   for (let seed = 1; seed < 60; seed++) samples.push(diskLike(seed * 97, seed))
   for (const text of ['QFI\u00fb', 'vhdxfile', 'conectix', 'cxsparse']) {
@@ -151,7 +164,7 @@ test('every driver says what it is', () => {
   for (const driver of builtinDrivers) {
     assert.equal(driver.apiVersion, 1)
     assert.match(driver.id, /^[a-z][a-z0-9]*$/)
-    for (const { name, type, choices, default: standard } of [...driver.options, ...driver.openOptions ?? []]) {
+    for (const { name, type, choices, default: standard } of [...driver.options, ...(driver.openOptions ?? [])]) {
       assert.match(name, /^[a-z][a-z0-9-]*$/)
       assert.equal(type === 'choice', choices !== undefined, name)
       if (choices !== undefined && standard !== undefined) assert.ok(choices.includes(String(standard)), name)

@@ -34,8 +34,14 @@ test('convert, info, create and formats: text for people, documents for programs
     assert.equal(info.code, 0, info.stderr)
     const document = json(info) as { images: { format: string; chain: { path: string }[] }[] }
     assertSchema('info', document)
-    assert.deepEqual(document.images.map(({ format }) => format), ['raw', 'qcow2', 'vhdx', 'vhdx'])
-    assert.deepEqual(document.images[3]!.chain.map(({ path }) => path), [at('c.vhdx')])
+    assert.deepEqual(
+      document.images.map(({ format }) => format),
+      ['raw', 'qcow2', 'vhdx', 'vhdx'],
+    )
+    assert.deepEqual(
+      document.images[3]!.chain.map(({ path }) => path),
+      [at('c.vhdx')],
+    )
   }
   const shown = await vdisk(['info', 'child.vhdx', '--headers'], { cwd })
   assert.match(shown.stdout.toString(), /Parent found +\S*c\.vhdx[^]*position +length +field +value\n/)
@@ -97,7 +103,10 @@ test('every kind of failure has its exit code, a message, and a document', async
     assert.deepEqual(fs.readdirSync(cwd).sort(), before, args.join(' '))
   }
   assert.equal(fs.readFileSync(at('old.qcow2'), 'utf8'), 'old')
-  const debug = await vdisk(['convert', 'a.raw', 'b.toy', '-o', 'fault=place', '--debug'], { cwd, env: { VDISK_DATA_DIR: toys } })
+  const debug = await vdisk(['convert', 'a.raw', 'b.toy', '-o', 'fault=place', '--debug'], {
+    cwd,
+    env: { VDISK_DATA_DIR: toys },
+  })
   assert.match(debug.stderr, /\n {4}at /)
   assert.equal((await vdisk(['bogus'], { cwd })).code, 2)
 })
@@ -128,11 +137,17 @@ test('check: a table for people, a document for programs, and the code of what w
   fs.truncateSync(at('base.vhd'), before.length - 512)
   const damaged = await vdisk(['check', 'base.vhd'], { cwd })
   assert.equal(damaged.code, 1, damaged.stderr)
-  assert.match(damaged.stdout.toString(), /^base\.vhd: .*: 1 error\n {2}severity +code +position +structure +what is wrong\n {2}error +E_FOOTER_COPY_USED +\d+ +footer +the footer should/)
+  assert.match(
+    damaged.stdout.toString(),
+    /^base\.vhd: .*: 1 error\n {2}severity +code +position +structure +what is wrong\n {2}error +E_FOOTER_COPY_USED +\d+ +footer +the footer should/,
+  )
   const program = await vdisk(['check', 'base.vhd', '--json'], { cwd })
   assert.deepEqual([program.code, program.stderr], [1, ''])
   assertSchema('check', json(program))
-  const lines = (await vdisk(['check', 'base.vhd', '--progress', 'json'], { cwd })).stderr.trim().split('\n').filter((line) => line !== '')
+  const lines = (await vdisk(['check', 'base.vhd', '--progress', 'json'], { cwd })).stderr
+    .trim()
+    .split('\n')
+    .filter((line) => line !== '')
   for (const line of lines) assertSchema('progress', JSON.parse(line))
   fs.truncateSync(at('base.vhd'), 100)
   assert.equal((await vdisk(['check', 'base.vhd'], { cwd })).code, 4)
@@ -143,7 +158,10 @@ test('check: a table for people, a document for programs, and the code of what w
   const people = await vdisk(['check', 'child.vhd'], { cwd })
   assert.match(people.stdout.toString(), /: clean\n\nError: .*base\.vhd/)
   writeToy(at('b.toy'), { fill: [1] })
-  const unknown = await vdisk(['check', 'b.toy', '--json'], { cwd, env: { VDISK_DATA_DIR: installPlugin(cwd, makePlugin(cwd, 'toys', 'return [toy]')) } })
+  const unknown = await vdisk(['check', 'b.toy', '--json'], {
+    cwd,
+    env: { VDISK_DATA_DIR: installPlugin(cwd, makePlugin(cwd, 'toys', 'return [toy]')) },
+  })
   assert.equal(unknown.code, 5)
   assertSchema('check', json(unknown))
 })
@@ -169,22 +187,36 @@ test('pipes: the image alone on standard output, everything else on standard err
 test('progress as JSON is one object a line, and whole only at the end', async (t) => {
   const cwd = testFolder(t)
   fs.writeFileSync(join(cwd, 'a.raw'), disk)
-  const { stderr, code } = await vdisk(['convert', 'a.raw', 'b.qcow2', '--verify', '--progress', 'json', '--json'], { cwd })
+  const { stderr, code } = await vdisk(['convert', 'a.raw', 'b.qcow2', '--verify', '--progress', 'json', '--json'], {
+    cwd,
+  })
   assert.equal(code, 0)
-  const lines = stderr.trimEnd().split('\n').map((line) => JSON.parse(line) as { done: number; total: number; phase: string })
+  const lines = stderr
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { done: number; total: number; phase: string })
   for (const line of lines) assertSchema('progress', line)
-  assert.deepEqual(lines.filter(({ done, total }) => done === total), [lines.at(-1)])
+  assert.deepEqual(
+    lines.filter(({ done, total }) => done === total),
+    [lines.at(-1)],
+  )
   assert.equal(lines.at(-1)!.phase, 'flush')
 })
 
 test('the help of every command shows examples, and its manifest is fresh', async (t) => {
   const cwd = testFolder(t)
-  const manifest = JSON.parse(fs.readFileSync(join(root, 'oclif.manifest.json'), 'utf8')) as { commands: Record<string, { summary?: string }> }
+  const manifest = JSON.parse(fs.readFileSync(join(root, 'oclif.manifest.json'), 'utf8')) as {
+    commands: Record<string, { summary?: string }>
+  }
   const { Plugin } = await import('@oclif/core')
   const plugin = new Plugin({ root, type: 'core', ignoreManifest: true, errorOnManifestCreate: true })
   await plugin.load()
   assert.deepEqual(manifest, JSON.parse(JSON.stringify(plugin.manifest)))
-  const names = fs.readdirSync(join(root, 'src/commands'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts')).map((name) => name.replace(/\.ts$/, '').split(sep).join(':')).sort()
+  const names = fs
+    .readdirSync(join(root, 'src/commands'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => name.replace(/\.ts$/, '').split(sep).join(':'))
+    .sort()
   assert.deepEqual(Object.keys(manifest.commands).sort(), names)
   for (const name of names) {
     const help = await vdisk([...name.split(':'), '--help'], { cwd })
@@ -199,7 +231,11 @@ test('what an image says reaches the terminal only escaped', async (t) => {
   const cwd = testFolder(t)
   const toys = installPlugin(cwd, makePlugin(cwd, 'toys', 'return [toy]'))
   writeToy(join(cwd, 'c.toy'), { parent: { paths: ['\u001b]0;owned\u0007\u202e.raw'], format: '\u001b[31m' } })
-  for (const args of [['info', 'c.toy'], ['convert', 'c.toy', 'b.raw'], ['info', 'c.toy', '--json']]) {
+  for (const args of [
+    ['info', 'c.toy'],
+    ['convert', 'c.toy', 'b.raw'],
+    ['info', 'c.toy', '--json'],
+  ]) {
     const { stdout, stderr } = await vdisk(args, { cwd, env: { VDISK_DATA_DIR: toys } })
     const text = stdout.toString() + stderr
     assert.ok(text.includes('owned'))

@@ -38,9 +38,18 @@ test('ls, cat and cp: files inside an image', async (t) => {
   }
 
   assert.equal((await vdisk(['ls', 'disk.qcow2:/'], { cwd })).stdout.toString(), 'Long name.txt\nfolder/\n')
-  assert.match((await vdisk(['ls', 'disk.qcow2:/FOLDER', '-l'], { cwd })).stdout.toString(), /^d +0 \d{4}-\d\d-\d\d \d\d:\d\d:\d\d below\/\n- 300000 \S+ \S+ noise\n$/)
+  assert.match(
+    (await vdisk(['ls', 'disk.qcow2:/FOLDER', '-l'], { cwd })).stdout.toString(),
+    /^d +0 \d{4}-\d\d-\d\d \d\d:\d\d:\d\d below\/\n- 300000 \S+ \S+ noise\n$/,
+  )
   const list = await json(0, 'ls', 'ls', 'disk.qcow2', '-R')
-  assert.deepEqual((list['files'] as { path: string }[]).map(({ path }) => path).sort(), ['/Long name.txt', '/folder', '/folder/below', '/folder/below/empty', '/folder/noise'])
+  assert.deepEqual((list['files'] as { path: string }[]).map(({ path }) => path).sort(), [
+    '/Long name.txt',
+    '/folder',
+    '/folder/below',
+    '/folder/below/empty',
+    '/folder/noise',
+  ])
 
   const cat = await vdisk(['cat', 'disk.qcow2:/folder/../folder/noise'], { cwd })
   assert.equal(sha256(cat.stdout), sha256(noise))
@@ -57,7 +66,13 @@ test('ls, cat and cp: files inside an image', async (t) => {
   // Nothing is replaced without being asked for; folders are merged.
   fs.writeFileSync(join(cwd, 'all/folder/noise'), 'mine')
   const again = await json(9, 'cp', 'cp', '-r', 'disk.qcow2:/folder', 'all')
-  assert.deepEqual([again['failed'], (again['failures'] as { path: string; code: string }[]).map(({ path, code }) => `${path} ${code}`).sort()], [2, ['/folder/below/empty E_EXISTS', '/folder/noise E_EXISTS']])
+  assert.deepEqual(
+    [
+      again['failed'],
+      (again['failures'] as { path: string; code: string }[]).map(({ path, code }) => `${path} ${code}`).sort(),
+    ],
+    [2, ['/folder/below/empty E_EXISTS', '/folder/noise E_EXISTS']],
+  )
   assert.equal(fs.readFileSync(join(cwd, 'all/folder/noise'), 'utf8'), 'mine')
   await json(0, 'cp', 'cp', '-rf', 'disk.qcow2:/folder', 'all')
   assert.equal(sha256(fs.readFileSync(join(cwd, 'all/folder/noise'))), sha256(noise))

@@ -15,10 +15,13 @@ const skip = loopsMissing() ?? farFolderMissing() ?? false
 
 interface Imaged {
   readonly unreadable: { readonly bytes: number }
-  readonly digests: { readonly disk: { readonly digest: string }, readonly partitions: readonly { readonly number: number, readonly digest: string }[] }
-  readonly consistency: { readonly state: string, readonly why: string }
+  readonly digests: {
+    readonly disk: { readonly digest: string }
+    readonly partitions: readonly { readonly number: number; readonly digest: string }[]
+  }
+  readonly consistency: { readonly state: string; readonly why: string }
   readonly notes: readonly { readonly code: string }[]
-  readonly plan: { readonly guards: readonly { readonly guard: string, readonly verdict: string }[] }
+  readonly plan: { readonly guards: readonly { readonly guard: string; readonly verdict: string }[] }
   readonly bytesRead: number
 }
 
@@ -46,8 +49,14 @@ test('--used-only and --parts: what is left out reads as zero, and is said', { s
   assert.ok(parts.notes.some(({ code }) => code === 'W_PARTS'))
   const expected = Buffer.from(content).fill(0, start[0], start[0]! + length[0]!)
   assert.ok(fs.readFileSync(join(cwd, 'parts.raw')).equals(expected))
-  assert.deepEqual(errorCode(await vdisk(['image', loop, 'none.raw', '--parts', '7', '--json'], { cwd })), [2, 'E_NO_PARTITION'])
-  assert.deepEqual(fs.readdirSync(cwd).filter((name) => name.includes('none')), [])
+  assert.deepEqual(errorCode(await vdisk(['image', loop, 'none.raw', '--parts', '7', '--json'], { cwd })), [
+    2,
+    'E_NO_PARTITION',
+  ])
+  assert.deepEqual(
+    fs.readdirSync(cwd).filter((name) => name.includes('none')),
+    [],
+  )
 })
 
 test('the guards: the same disk, what exists, what is no disk, and their own overrides', { skip }, async (t) => {
@@ -61,7 +70,9 @@ test('the guards: the same disk, what exists, what is no disk, and their own ove
   assert.deepEqual(errorCode(await image(`${loop}@1`, near)), [3, 'E_SAME_DISK'])
   assert.ok(!fs.existsSync(near))
   const over = imaged(await image(loop, near, '--allow-same-disk'))
-  assert.deepEqual(over.plan.guards.map(({ guard, verdict }) => `${guard} ${verdict}`).slice(0, 1), ['same-disk overridden'])
+  assert.deepEqual(over.plan.guards.map(({ guard, verdict }) => `${guard} ${verdict}`).slice(0, 1), [
+    'same-disk overridden',
+  ])
   assert.ok(fs.readFileSync(near).equals(content))
 
   assert.deepEqual(errorCode(await image(path, 'x.raw')), [2, 'E_NOT_A_DEVICE'])
@@ -72,7 +83,10 @@ test('the guards: the same disk, what exists, what is no disk, and their own ove
   assert.deepEqual(errorCode(await image(loop, other, '--to', 'raw', '--allow-same-disk')), [3, 'E_BLOCK_DEVICE'])
 
   const dry = imaged(await image(loop, 'dry.vhdx', '--dry-run'))
-  assert.deepEqual(dry.plan.guards.map(({ guard, verdict }) => `${guard} ${verdict}`), ['same-disk passed', 'in-use passed', 'space passed'])
+  assert.deepEqual(
+    dry.plan.guards.map(({ guard, verdict }) => `${guard} ${verdict}`),
+    ['same-disk passed', 'in-use passed', 'space passed'],
+  )
   assert.deepEqual(fs.readdirSync(cwd), [])
   imaged(await image(loop, 'a.raw'))
   assert.deepEqual(errorCode(await image(loop, 'a.raw')), [7, 'E_EXISTS'])
@@ -82,46 +96,80 @@ test('the guards: the same disk, what exists, what is no disk, and their own ove
   assert.deepEqual(fs.readdirSync(cwd).sort(), ['a.raw', 'a.raw.vdisk.json'])
 })
 
-test('a disk with bad sectors ends with 9, and says where; an interrupted run leaves nothing', { skip: faultyDiskMissing() ?? skip }, async (t) => {
-  const [folder, cwd] = [testFolder(t), farFolder(t)]
-  const { path } = partitionedDisk(t, folder, 512)
-  const disk = await faultyDisk(t, path, { read: [[16 * 1048576, 4096], [20 * 1048576, 4096]] })
-  const text = await vdisk(['image', disk.path, 'disk.vhdx'], { cwd })
-  assert.equal(text.code, 9, text.stderr)
-  assert.match(text.stderr, /Warning: 8 KiB of the source cannot be read.*4096 bytes at offset 16777216, 4096 bytes at offset 20971520/)
-  assert.match(text.stdout.toString(), /^Imaged in part$[\s\S]*--resume/m)
-  const again = imaged(await vdisk(['image', disk.path, 'disk.vhdx', '--resume', '--json'], { cwd }), 9)
-  assert.equal(again.unreadable.bytes, 8192)
-  disk.setFaults({})
-  assert.equal(imaged(await vdisk(['image', disk.path, 'disk.vhdx', '--resume', '--json'], { cwd })).unreadable.bytes, 0)
-  assert.equal((await vdisk(['compare', 'disk.vhdx', path], { cwd })).code, 0)
+test(
+  'a disk with bad sectors ends with 9, and says where; an interrupted run leaves nothing',
+  { skip: faultyDiskMissing() ?? skip },
+  async (t) => {
+    const [folder, cwd] = [testFolder(t), farFolder(t)]
+    const { path } = partitionedDisk(t, folder, 512)
+    const disk = await faultyDisk(t, path, {
+      read: [
+        [16 * 1048576, 4096],
+        [20 * 1048576, 4096],
+      ],
+    })
+    const text = await vdisk(['image', disk.path, 'disk.vhdx'], { cwd })
+    assert.equal(text.code, 9, text.stderr)
+    assert.match(
+      text.stderr,
+      /Warning: 8 KiB of the source cannot be read.*4096 bytes at offset 16777216, 4096 bytes at offset 20971520/,
+    )
+    assert.match(text.stdout.toString(), /^Imaged in part$[\s\S]*--resume/m)
+    const again = imaged(await vdisk(['image', disk.path, 'disk.vhdx', '--resume', '--json'], { cwd }), 9)
+    assert.equal(again.unreadable.bytes, 8192)
+    disk.setFaults({})
+    assert.equal(
+      imaged(await vdisk(['image', disk.path, 'disk.vhdx', '--resume', '--json'], { cwd })).unreadable.bytes,
+      0,
+    )
+    assert.equal((await vdisk(['compare', 'disk.vhdx', path], { cwd })).code, 0)
 
-  const before = fs.readFileSync(join(cwd, 'disk.vhdx'))
-  disk.setFaults({ delay: 0.1 })
-  let sent = false
-  const stopped = await vdisk(['image', disk.path, 'disk.vhdx', '--force', '--progress', 'json'], {
-    cwd,
-    onError: (line, child) => {
-      if (sent || !line.includes('"phase":"copy"')) return
-      sent = true
-      child.kill('SIGINT')
-    },
-  })
-  assert.deepEqual([sent, stopped.code], [true, 130], stopped.stderr)
-  assert.deepEqual(fs.readdirSync(cwd).sort(), ['disk.vhdx', 'disk.vhdx.vdisk.json'])
-  assert.ok(fs.readFileSync(join(cwd, 'disk.vhdx')).equals(before))
-})
+    const before = fs.readFileSync(join(cwd, 'disk.vhdx'))
+    disk.setFaults({ delay: 0.1 })
+    let sent = false
+    const stopped = await vdisk(['image', disk.path, 'disk.vhdx', '--force', '--progress', 'json'], {
+      cwd,
+      onError: (line, child) => {
+        if (sent || !line.includes('"phase":"copy"')) return
+        sent = true
+        child.kill('SIGINT')
+      },
+    })
+    assert.deepEqual([sent, stopped.code], [true, 130], stopped.stderr)
+    assert.deepEqual(fs.readdirSync(cwd).sort(), ['disk.vhdx', 'disk.vhdx.vdisk.json'])
+    assert.ok(fs.readFileSync(join(cwd, 'disk.vhdx')).equals(before))
+  },
+)
 
 test('disks lists a loop device with what it holds', { skip }, async (t) => {
   const folder = testFolder(t)
   const { loop, path } = partitionedDisk(t, folder, 4096)
   const result = await vdisk(['disks', '--all', '--json'], { cwd: folder })
   assert.equal(result.code, 0, result.stderr)
-  const document = JSON.parse(result.stdout.toString()) as { disks: readonly { name: string, logicalSectorSize: number, backingFile: string, table: object, writable: { allowed: boolean }, partitions: readonly { path: string, device: boolean, label: string, filesystems: readonly { title: string }[] }[] }[] }
+  const document = JSON.parse(result.stdout.toString()) as {
+    disks: readonly {
+      name: string
+      logicalSectorSize: number
+      backingFile: string
+      table: object
+      writable: { allowed: boolean }
+      partitions: readonly { path: string; device: boolean; label: string; filesystems: readonly { title: string }[] }[]
+    }[]
+  }
   assertSchema('disks', document)
   const found = document.disks.find(({ name }) => name === basename(loop))!
   assert.deepEqual([found.logicalSectorSize, found.backingFile, found.writable.allowed], [4096, path, true])
-  assert.deepEqual(found.partitions.map(({ path: own, label, filesystems }) => [own.replace(/p?\d+$|@\d+$/, ''), label, filesystems.map(({ title }) => title)]), [[loop, 'part1', ['ext4']], [loop, 'part2', []]])
+  assert.deepEqual(
+    found.partitions.map(({ path: own, label, filesystems }) => [
+      own.replace(/p?\d+$|@\d+$/, ''),
+      label,
+      filesystems.map(({ title }) => title),
+    ]),
+    [
+      [loop, 'part1', ['ext4']],
+      [loop, 'part2', []],
+    ],
+  )
   const text = await vdisk(['disks', '--all'], { cwd: folder })
   assert.match(text.stdout.toString(), new RegExp(`^${loop}: loop device, .*over ${path}$`, 'm'))
 })

@@ -7,7 +7,12 @@ import { diskLike } from '../support/content.js'
 import { testFolder } from '../support/folder.js'
 
 /** Runs a conversion and sends it a signal when it is under way; a run that was done too soon is no test, and fails. */
-async function interrupted(cwd: string, args: readonly string[], signal: NodeJS.Signals, when: RegExp): Promise<CliResult> {
+async function interrupted(
+  cwd: string,
+  args: readonly string[],
+  signal: NodeJS.Signals,
+  when: RegExp,
+): Promise<CliResult> {
   let sent = false
   const result = await vdisk(['convert', ...args, '--progress', 'json'], {
     cwd,
@@ -53,7 +58,12 @@ test('kill -9 leaves no file that info accepts, and the old target whole', async
   bigSource(join(cwd, 'a.raw'))
   assert.equal((await vdisk(['convert', 'a.raw', 'packed.qcow2', '--compress', 'zlib:1'], { cwd })).code, 0)
   const sources = fs.readdirSync(cwd)
-  for (const [source, target, flags] of [['a.raw', 'old.qcow2', slow], ['packed.qcow2', 'old.raw', ['--threads', '0']], ['packed.qcow2', 'old.vhd', ['--threads', '0']], ['packed.qcow2', 'old.vhdx', ['--threads', '0', '--subformat', 'fixed']]] as const) {
+  for (const [source, target, flags] of [
+    ['a.raw', 'old.qcow2', slow],
+    ['packed.qcow2', 'old.raw', ['--threads', '0']],
+    ['packed.qcow2', 'old.vhd', ['--threads', '0']],
+    ['packed.qcow2', 'old.vhdx', ['--threads', '0', '--subformat', 'fixed']],
+  ] as const) {
     fs.writeFileSync(join(cwd, target), 'the old one')
     const result = await interrupted(cwd, [source, target, '--force', ...flags], 'SIGKILL', /"phase":"copy"/)
     assert.equal(result.code, 'SIGKILL')

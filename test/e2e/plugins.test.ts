@@ -33,7 +33,7 @@ test('the format of a plugin is mounted like any other', { skip: mountingMissing
   fs.writeFileSync(at('a.hexdisk'), `HEXDISK1\n${bytes.toString('hex')}\n`)
   const mounted = await vdisk(['mount', 'a.hexdisk', '--json'], { cwd: folder, env })
   assert.equal(mounted.code, 0, mounted.stdout.toString() + mounted.stderr)
-  const { session } = JSON.parse(mounted.stdout.toString()) as { session: { folder: string, format: string } }
+  const { session } = JSON.parse(mounted.stdout.toString()) as { session: { folder: string; format: string } }
   assert.equal(session.format, 'hexdisk')
   assert.ok(fs.readFileSync(join(session.folder, 'disk.img')).equals(bytes))
   assert.equal((await vdisk(['unmount', 'a.hexdisk'], { cwd: folder, env })).code, 0)

@@ -9,8 +9,18 @@ import { assertSchema } from '../support/schemas.js'
 
 test('repair: what would be done, a copy, in place; the exit code says what is left', async (t) => {
   const cwd = testFolder(t)
-  fs.writeFileSync(join(cwd, 'a.qcow2'), counted(soundImage().pad(9 * 4096)).u64(72, 1).bytes())
-  fs.writeFileSync(join(cwd, 'lost.qcow2'), soundImage().map(2, 90 * 4096).bytes())
+  fs.writeFileSync(
+    join(cwd, 'a.qcow2'),
+    counted(soundImage().pad(9 * 4096))
+      .u64(72, 1)
+      .bytes(),
+  )
+  fs.writeFileSync(
+    join(cwd, 'lost.qcow2'),
+    soundImage()
+      .map(2, 90 * 4096)
+      .bytes(),
+  )
   fs.writeFileSync(join(cwd, 'bad.qcow2'), soundImage().u32(20, 63).bytes())
   const nowhere = await vdisk(['repair', 'a.qcow2'], { cwd })
   assert.equal(nowhere.code, 2)
@@ -24,10 +34,19 @@ test('repair: what would be done, a copy, in place; the exit code says what is l
   assert.equal(copied.code, 0, copied.stderr)
   const document = JSON.parse(copied.stdout.toString()) as { actions: { code: string }[] }
   assertSchema('repair', document)
-  assert.deepEqual(document.actions.map(({ code }) => code), ['L_REFCOUNT', 'W_DIRTY'])
-  const lines = copied.stderr.trimEnd().split('\n').map((line) => JSON.parse(line) as { done: number; total: number })
+  assert.deepEqual(
+    document.actions.map(({ code }) => code),
+    ['L_REFCOUNT', 'W_DIRTY'],
+  )
+  const lines = copied.stderr
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { done: number; total: number })
   for (const line of lines) assertSchema('progress', line)
-  assert.deepEqual(lines.filter(({ done, total }) => done === total), [lines.at(-1)])
+  assert.deepEqual(
+    lines.filter(({ done, total }) => done === total),
+    [lines.at(-1)],
+  )
   assert.equal((await vdisk(['check', 'b.qcow2', '--deep'], { cwd })).code, 0)
   const left = await vdisk(['repair', 'lost.qcow2', '--in-place', '--json'], { cwd })
   assert.equal(left.code, 1, left.stderr)

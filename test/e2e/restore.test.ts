@@ -14,21 +14,44 @@ import { emptyFile } from '../support/volumes.js'
 const skip = loopsMissing()
 const mebibyte = 1048576
 
-interface Document { readonly kind: string; readonly code: string; readonly exitCode: number; readonly message: string; readonly dryRun: boolean; readonly verified: boolean; readonly steps: { name: string }[]; readonly mends: { code: string }[] }
+interface Document {
+  readonly kind: string
+  readonly code: string
+  readonly exitCode: number
+  readonly message: string
+  readonly dryRun: boolean
+  readonly verified: boolean
+  readonly steps: { name: string }[]
+  readonly mends: { code: string }[]
+}
 
 test('restore: plan, confirmation, result', { skip }, async (t) => {
   const cwd = testFolder(t)
   const file = emptyFile(join(cwd, 'target.raw'), 64 * mebibyte)
   const device = loopDevice(t, file)
   const image = fixture('partitioned-disk.vhdx')
-  const json = async (...args: string[]): Promise<Document> => JSON.parse((await vdisk(['restore', image, device, '--json', ...args], { cwd })).stdout.toString()) as Document
-  const untouched = (): void => assert.ok(fs.readFileSync(file).every((byte) => byte === 0), 'something was written')
+  const json = async (...args: string[]): Promise<Document> =>
+    JSON.parse((await vdisk(['restore', image, device, '--json', ...args], { cwd })).stdout.toString()) as Document
+  const untouched = (): void =>
+    assert.ok(
+      fs.readFileSync(file).every((byte) => byte === 0),
+      'something was written',
+    )
 
   const plan = await json('--dry-run')
   assertSchema('restore', plan)
-  assert.deepEqual(plan.steps.map(({ name }) => name), ['open', 'clear', 'write', 'verify', 'finish', 'reread'])
+  assert.deepEqual(
+    plan.steps.map(({ name }) => name),
+    ['open', 'clear', 'write', 'verify', 'finish', 'reread'],
+  )
   assert.deepEqual([plan.dryRun, plan.verified], [true, false])
-  for (const [args, code] of [[[], 'E_NOT_CONFIRMED'], [['--yes'], 'E_NOT_CONFIRMED'], [['--confirm', '64M'], 'E_NOT_CONFIRMED'], [['--yes', '--confirm', '63M'], 'E_WRONG_CONFIRMATION'], [['--yes', '--confirm', device], 'E_WRONG_CONFIRMATION']] as const) {
+  for (const [args, code] of [
+    [[], 'E_NOT_CONFIRMED'],
+    [['--yes'], 'E_NOT_CONFIRMED'],
+    [['--confirm', '64M'], 'E_NOT_CONFIRMED'],
+    [['--yes', '--confirm', '63M'], 'E_WRONG_CONFIRMATION'],
+    [['--yes', '--confirm', device], 'E_WRONG_CONFIRMATION'],
+  ] as const) {
     const refused = await json(...args)
     assertSchema('error', refused)
     assert.deepEqual([refused.code, refused.kind, refused.exitCode], [code, 'refused', 3], args.join(' '))
@@ -38,7 +61,8 @@ test('restore: plan, confirmation, result', { skip }, async (t) => {
   assertSchema('restore', done)
   assert.deepEqual([done.dryRun, done.verified], [false, true])
   assert.deepEqual(done.mends.map(({ code }) => code).sort(), ['W_GPT_BACKUP_MOVED', 'W_PMBR_SIZE'])
-  if (spawnSync('sgdisk', ['--version']).error === undefined) assert.match(run('sgdisk', '-v', device), /No problems found/)
+  if (spawnSync('sgdisk', ['--version']).error === undefined)
+    assert.match(run('sgdisk', '-v', device), /No problems found/)
 })
 
 test('restore: what is no disk is refused, and a disk as the source is sent to clone', { skip }, async (t) => {
@@ -61,10 +85,21 @@ test('clone: its output never speaks of the other two commands', { skip }, async
   const other = loopDevice(t, emptyFile(join(cwd, 'target.raw'), 80 * mebibyte))
   const small = loopDevice(t, emptyFile(join(cwd, 'small.raw'), 8 * mebibyte))
   const large = loopDevice(t, emptyFile(join(cwd, 'large.raw'), 64 * mebibyte), 4096)
-  assert.equal((await vdisk(['restore', fixture('partitioned-disk.vhdx'), one, '--yes', '--confirm', '64M'], { cwd })).code, 0)
+  assert.equal(
+    (await vdisk(['restore', fixture('partitioned-disk.vhdx'), one, '--yes', '--confirm', '64M'], { cwd })).code,
+    0,
+  )
   const runs: [number, string[]][] = [
-    [0, [one, other, '--dry-run', '--grow', '--new-ids']], [0, [one, other, '--yes', '--confirm', '80M', '--progress', 'json']], [0, [one, other, '--used-only', '--new-ids', '--yes', '--confirm', '80M', '--json']],
-    [3, [one, other]], [3, [one, one]], [3, [one, small]], [3, [one, small, '--fit']], [3, [one, large]], [3, [one, join(cwd, 'x')]], [3, [source, other]],
+    [0, [one, other, '--dry-run', '--grow', '--new-ids']],
+    [0, [one, other, '--yes', '--confirm', '80M', '--progress', 'json']],
+    [0, [one, other, '--used-only', '--new-ids', '--yes', '--confirm', '80M', '--json']],
+    [3, [one, other]],
+    [3, [one, one]],
+    [3, [one, small]],
+    [3, [one, small, '--fit']],
+    [3, [one, large]],
+    [3, [one, join(cwd, 'x')]],
+    [3, [source, other]],
   ]
   for (const [code, args] of runs) {
     const result = await vdisk(['clone', ...args], { cwd })

@@ -11,7 +11,10 @@ export class BufferStore implements ByteStore {
   readonly #touched = new Set<number>()
   #size: number
 
-  constructor(readonly name: string, contents: Buffer) {
+  constructor(
+    readonly name: string,
+    contents: Buffer,
+  ) {
     this.#original = contents
     this.#size = contents.length
     // Room to grow: a case writes past the end, or claims to.
@@ -28,7 +31,11 @@ export class BufferStore implements ByteStore {
   }
 
   read(position: number, target: Uint8Array): void {
-    if (!(position >= 0 && position + target.length <= this.#size)) throw corrupt('E_TRUNCATED', `${this.name}: ${target.length} bytes at byte ${position} lie outside its ${this.#size} bytes`)
+    if (!(position >= 0 && position + target.length <= this.#size))
+      throw corrupt(
+        'E_TRUNCATED',
+        `${this.name}: ${target.length} bytes at byte ${position} lie outside its ${this.#size} bytes`,
+      )
     target.set(this.#room.subarray(position, position + target.length))
   }
 

@@ -23,7 +23,10 @@ export interface Failure {
 export class Cases {
   readonly #images: readonly SeedImage[]
 
-  constructor(readonly format: string, readonly seed: number) {
+  constructor(
+    readonly format: string,
+    readonly seed: number,
+  ) {
     this.#images = seedImages(format)
   }
 
@@ -32,7 +35,14 @@ export class Cases {
     const random = new Random(this.seed, index)
     const image = random.pick(this.#images)
     let changes: readonly string[] = []
-    const failure = (message: string): Failure => ({ format: this.format, seed: this.seed, index, image: image.path, changes, message })
+    const failure = (message: string): Failure => ({
+      format: this.format,
+      seed: this.seed,
+      index,
+      image: image.path,
+      changes,
+      message,
+    })
     try {
       changes = mutate(this.format, image, random)
       const memory = process.memoryUsage.rss()
@@ -44,7 +54,7 @@ export class Cases {
       if (grown > bounds.bytes) return failure(`took ${Math.round(grown / 1048576)} MiB of memory`)
       return outcome
     } catch (error) {
-      return failure(error instanceof Error ? error.stack ?? error.message : String(error))
+      return failure(error instanceof Error ? (error.stack ?? error.message) : String(error))
     } finally {
       image.store.restore()
     }

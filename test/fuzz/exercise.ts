@@ -9,7 +9,8 @@ import type { Random } from './random.js'
 export type Outcome = string
 
 /**
- * All that a user can do with an image: look at it, walk it, read it, check it, repair it, write to it. Any error must be an
+ * All that a user can do with an image: look at it, walk it, read it, check it, repair it, write to it. Any error must
+ * be an
  * ImageError that is no bug of ours.
  * @throws AssertionError, or the foreign error.
  */
@@ -17,12 +18,17 @@ export function exercise(driver: FormatDriver, store: BufferStore, random: Rando
   const head = store.bytes.subarray(0, 65536)
   driver.probe(head, store.bytes.subarray(Math.max(0, store.size - 65536)), store.size)
   let outcome = 'open'
-  tolerant((code) => { outcome = code }, () => {
-    const image = driver.open(store, openContext)
-    image.describe()
-    walk(image, store, random)
-    look(image, random)
-  })
+  tolerant(
+    (code) => {
+      outcome = code
+    },
+    () => {
+      const image = driver.open(store, openContext)
+      image.describe()
+      walk(image, store, random)
+      look(image, random)
+    },
+  )
   if (random.chance(0.15)) tolerant(ignored, () => mend(driver, store))
   if (random.chance(0.15)) tolerant(ignored, () => change(driver, store, random))
   return outcome
@@ -47,17 +53,27 @@ function walk(image: DiskImage, store: BufferStore, random: Random): void {
   for (let offset = 0, steps = 0; offset < image.capacity && steps < 300; steps++) {
     let next = offset + 1048576
     tolerant(ignored, () => {
-      const limit = random.chance(0.5) ? image.capacity - offset : Math.min(image.capacity - offset, 1 + random.below(1048576))
+      const limit = random.chance(0.5)
+        ? image.capacity - offset
+        : Math.min(image.capacity - offset, 1 + random.below(1048576))
       const extent = image.extentAt(offset, limit)
       assert.equal(extent.offset, offset)
       assert.ok(extent.length > 0 && extent.length <= limit, `extent of ${extent.length}, limit ${limit}`)
-      if (extent.kind === 'data') assert.ok(extent.position >= 0 && extent.position + extent.length <= extent.store.size, 'an extent lies outside its store')
-      if (extent.kind === 'packed') assert.ok(extent.position >= 0 && extent.position + extent.storedLength <= store.size, 'a packed extent lies outside its store')
+      if (extent.kind === 'data')
+        assert.ok(
+          extent.position >= 0 && extent.position + extent.length <= extent.store.size,
+          'an extent lies outside its store',
+        )
+      if (extent.kind === 'packed')
+        assert.ok(
+          extent.position >= 0 && extent.position + extent.storedLength <= store.size,
+          'a packed extent lies outside its store',
+        )
       next = offset + extent.length
       image.read(offset, sector.subarray(0, Math.min(512, image.capacity - offset)))
     })
     // Now and then a leap, so that the far end of a huge disk is seen too.
-    offset = random.chance(0.1) ? Math.max(next, Math.floor(random.word() / 4294967296 * image.capacity)) : next
+    offset = random.chance(0.1) ? Math.max(next, Math.floor((random.word() / 4294967296) * image.capacity)) : next
   }
 }
 
@@ -82,7 +98,7 @@ function change(driver: FormatDriver, store: BufferStore, random: Random): void 
   if (image === undefined) return
   const bytes = Buffer.alloc(512, 0xa5)
   for (let step = 0; step < 4; step++) {
-    const offset = Math.floor(random.word() / 4294967296 * (image.capacity / 512 - 1)) * 512
+    const offset = Math.floor((random.word() / 4294967296) * (image.capacity / 512 - 1)) * 512
     if (!(offset >= 0 && offset + 512 <= image.capacity)) return
     tolerant(ignored, () => {
       image.write(offset, bytes)

@@ -9,8 +9,11 @@ import type { WorkerInput, WorkerReport } from './worker.js'
 
 const { values } = parseArgs({
   options: {
-    minutes: { type: 'string', default: '1' }, seed: { type: 'string', default: '1' }, from: { type: 'string', default: '0' },
-    format: { type: 'string', multiple: true }, case: { type: 'string' },
+    minutes: { type: 'string', default: '1' },
+    seed: { type: 'string', default: '1' },
+    from: { type: 'string', default: '0' },
+    format: { type: 'string', multiple: true },
+    case: { type: 'string' },
   },
 })
 const formats = values.format ?? fuzzedFormats
@@ -20,7 +23,7 @@ const hangMilliseconds = 10000
 if (values.case !== undefined) {
   for (const format of formats) console.log(new Cases(format, seed).run(Number(values.case)))
 } else {
-  for (const format of formats) await fuzz(format, Number(values.minutes) * 60000 / formats.length)
+  for (const format of formats) await fuzz(format, (Number(values.minutes) * 60000) / formats.length)
 }
 
 async function fuzz(format: string, milliseconds: number): Promise<void> {
@@ -30,13 +33,24 @@ async function fuzz(format: string, milliseconds: number): Promise<void> {
   let next = Number(values.from)
   while (performance.now() - start < milliseconds) {
     next = await run(format, next, start + milliseconds, (report) => {
-      for (const [outcome, count] of Object.entries(report.outcomes)) outcomes[outcome] = (outcomes[outcome] ?? 0) + count
+      for (const [outcome, count] of Object.entries(report.outcomes))
+        outcomes[outcome] = (outcomes[outcome] ?? 0) + count
       failures.push(...report.failures)
       for (const failure of report.failures) console.error(JSON.stringify(failure, undefined, 2))
     })
   }
   const seconds = Math.round((performance.now() - start) / 1000)
-  console.log(JSON.stringify({ format, seed, from: Number(values.from), cases: next - Number(values.from), seconds, failures: failures.length, outcomes }))
+  console.log(
+    JSON.stringify({
+      format,
+      seed,
+      from: Number(values.from),
+      cases: next - Number(values.from),
+      seconds,
+      failures: failures.length,
+      outcomes,
+    }),
+  )
   if (failures.length > 0) process.exitCode = 1
 }
 
@@ -44,7 +58,10 @@ async function fuzz(format: string, milliseconds: number): Promise<void> {
 async function run(format: string, from: number, end: number, take: (report: WorkerReport) => void): Promise<number> {
   const current = new Int32Array(new SharedArrayBuffer(4))
   const input: WorkerInput = { format, seed, from, current }
-  const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: input, resourceLimits: { maxOldGenerationSizeMb: 512 } })
+  const worker = new Worker(new URL('./worker.js', import.meta.url), {
+    workerData: input,
+    resourceLimits: { maxOldGenerationSizeMb: 512 },
+  })
   let reported = from
   let last = performance.now()
   const fail = (message: string): void => {

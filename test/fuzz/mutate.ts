@@ -2,7 +2,10 @@ import type { Random } from './random.js'
 import { seals } from './seal.js'
 import type { SeedImage, Word } from './seeds.js'
 
-/** Changes a seed's bytes: fields to their extremes, words swapped or copied, blocks moved, the file cut or grown. Says what it did. */
+/**
+ * Changes a seed's bytes: fields to their extremes, words swapped or copied, blocks moved, the file cut or grown. Says
+ * what it did.
+ */
 export function mutate(format: string, seed: SeedImage, random: Random): string[] {
   const done: string[] = []
   const count = 1 + random.below(5)
@@ -23,7 +26,8 @@ function wordOf({ words, store }: SeedImage, random: Random): Word {
   return { position: within, length: Math.max(0, Math.min(length, store.size - within)) }
 }
 
-const bytesAt = ({ store }: SeedImage, { position, length }: Word): Buffer => Buffer.from(store.bytes.subarray(position, position + length))
+const bytesAt = ({ store }: SeedImage, { position, length }: Word): Buffer =>
+  Buffer.from(store.bytes.subarray(position, position + length))
 
 function numeric(value: bigint, length: number, big: boolean): Buffer {
   const bytes = Buffer.alloc(8)
@@ -42,10 +46,10 @@ function interesting({ store }: SeedImage, random: Random): bigint {
     () => -BigInt(1 + random.below(4096)),
     () => size + BigInt(random.below(1025) - 512),
     () => size / 512n + BigInt(random.below(5) - 2),
-    () => BigInt(random.below(store.size + 1)) / 512n * 512n,
-    () => BigInt(random.below(store.size + 1)) / 65536n * 65536n,
+    () => (BigInt(random.below(store.size + 1)) / 512n) * 512n,
+    () => (BigInt(random.below(store.size + 1)) / 65536n) * 65536n,
     () => BigInt(random.below(store.size / 1048576 + 2)) * 1048576n + BigInt(random.below(8)),
-    () => (1n << 63n) + BigInt(random.below(store.size + 1)) / 65536n * 65536n,
+    () => (1n << 63n) + (BigInt(random.below(store.size + 1)) / 65536n) * 65536n,
     () => BigInt(random.word()) * BigInt(random.word()),
   ])()
 }
@@ -64,7 +68,10 @@ const mutations: readonly Mutation[] = [
     const padded = Buffer.alloc(8)
     bytesAt(seed, { ...word, length }).copy(padded, big ? 8 - length : 0)
     const value = big ? padded.readBigUInt64BE() : padded.readBigUInt64LE()
-    seed.store.write(word.position, numeric(random.pick([value + 1n, value - 1n, value * 2n, value / 2n, ~value]), length, big))
+    seed.store.write(
+      word.position,
+      numeric(random.pick([value + 1n, value - 1n, value * 2n, value / 2n, ~value]), length, big),
+    )
     return `arithmetic at ${word.position}`
   },
   function flip(seed, random) {
@@ -83,7 +90,9 @@ const mutations: readonly Mutation[] = [
   },
   function copyBlock(seed, random) {
     const length = random.pick([512, 1024, 4096, 65536])
-    const [from, to] = [wordOf(seed, random), wordOf(seed, random)].map(({ position }) => Math.floor(position / length) * length)
+    const [from, to] = [wordOf(seed, random), wordOf(seed, random)].map(
+      ({ position }) => Math.floor(position / length) * length,
+    )
     if (from === undefined || to === undefined) return 'nothing'
     const bytes = bytesAt(seed, { position: from, length }).subarray(0, seed.store.size - to)
     seed.store.write(to, bytes)
@@ -91,14 +100,22 @@ const mutations: readonly Mutation[] = [
   },
   function noise(seed, random) {
     const { position } = wordOf(seed, random)
-    const bytes = Buffer.from(Array.from({ length: 1 + random.below(64) }, () => random.below(256))).subarray(0, seed.store.size - position)
+    const bytes = Buffer.from(Array.from({ length: 1 + random.below(64) }, () => random.below(256))).subarray(
+      0,
+      seed.store.size - position,
+    )
     seed.store.write(position, bytes)
     return `${bytes.length} random bytes at ${position}`
   },
   function cut(seed, random) {
     if (random.chance(0.7)) return 'nothing'
     const { position } = wordOf(seed, random)
-    const size = random.pick([position, random.below(seed.store.size), seed.store.size - random.below(1024), seed.store.size + random.below(4096)])
+    const size = random.pick([
+      position,
+      random.below(seed.store.size),
+      seed.store.size - random.below(1024),
+      seed.store.size + random.below(4096),
+    ])
     seed.store.truncate(Math.max(64, size))
     return `size ${seed.store.size}`
   },

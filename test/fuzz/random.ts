@@ -17,7 +17,7 @@ export class Random {
 
   /** 0 ≤ result < limit ≤ 2^32. */
   below(limit: number): number {
-    return Math.floor(this.word() / 4294967296 * limit)
+    return Math.floor((this.word() / 4294967296) * limit)
   }
 
   chance(probability: number): boolean {

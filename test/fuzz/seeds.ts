@@ -20,15 +20,20 @@ const largest = 24 * 1024 * 1024
 
 /** The fixtures of a format, but the huge ones. */
 export function seedImages(format: string): SeedImage[] {
-  return fixtures.filter((record) => record.format === format).flatMap(({ path }) => {
-    const file = fixture(path)
-    if (statSync(file).size > largest) return []
-    const store = new BufferStore(path, readFileSync(file))
-    return [{ path, store, words: wordsOf(format, store) }]
-  })
+  return fixtures
+    .filter((record) => record.format === format)
+    .flatMap(({ path }) => {
+      const file = fixture(path)
+      if (statSync(file).size > largest) return []
+      const store = new BufferStore(path, readFileSync(file))
+      return [{ path, store, words: wordsOf(format, store) }]
+    })
 }
 
-/** Every field the format shows, and the words of what those fields point to, three steps down: tables, entries, blocks' heads. */
+/**
+ * Every field the format shows, and the words of what those fields point to, three steps down: tables, entries, blocks'
+ * heads.
+ */
 function wordsOf(format: string, store: BufferStore): Word[] {
   const words = new Map<string, Word>()
   const add = (position: number, length: number): void => {
@@ -63,10 +68,17 @@ function wordsOf(format: string, store: BufferStore): Word[] {
   return [...words.values()]
 }
 
-/** What a table's word may point to, in the ways of the formats: bytes, sectors, mebibytes, with flags above or below. */
+/**
+ * What a table's word may point to, in the ways of the formats: bytes, sectors, mebibytes, with flags above or below.
+ */
 function placesIn(bytes: Buffer, at: number): number[] {
   const big = bytes.readBigUInt64BE(at)
   const little = bytes.readBigUInt64LE(at)
-  return [Number(big & 0xfffffffffffe00n), Number(little & 0xfffffffff00000n), bytes.readUInt32BE(at) * 512, bytes.readUInt32LE(at), Number(little)]
-    .filter((place) => place > 0 && place < bytes.length)
+  return [
+    Number(big & 0xfffffffffffe00n),
+    Number(little & 0xfffffffff00000n),
+    bytes.readUInt32BE(at) * 512,
+    bytes.readUInt32LE(at),
+    Number(little),
+  ].filter((place) => place > 0 && place < bytes.length)
 }

@@ -36,10 +36,24 @@ function makeExt(t: TestContext, ...options: string[]): Buffer {
 test('changed bytes anywhere in the metadata of ext break nothing', (t) => {
   if (!haveAll(t, 'mke2fs')) return
   // Without checksums, so that what is changed is also used.
-  for (const options of [['-t', 'ext4', '-O', '^metadata_csum,^has_journal,inline_data'], ['-t', 'ext2', '-O', '^resize_inode'], ['-t', 'ext4', '-O', 'metadata_csum,^has_journal']]) {
+  for (const options of [
+    ['-t', 'ext4', '-O', '^metadata_csum,^has_journal,inline_data'],
+    ['-t', 'ext2', '-O', '^resize_inode'],
+    ['-t', 'ext4', '-O', 'metadata_csum,^has_journal'],
+  ]) {
     const bytes = makeExt(t, ...options)
     const table = bytes.readUInt32LE(2048 + 8) * 1024
-    fuzz(changeableBuffer(bytes), [[1024, 1400], [2048, 2200], [table, table + 8192], [table, table + 30_000], [1024, 400_000]], 150)
+    fuzz(
+      changeableBuffer(bytes),
+      [
+        [1024, 1400],
+        [2048, 2200],
+        [table, table + 8192],
+        [table, table + 30_000],
+        [1024, 400_000],
+      ],
+      150,
+    )
   }
 })
 
@@ -51,7 +65,16 @@ test('changed bytes anywhere in the metadata of XFS, btrfs, F2FS and UDF break n
     run(program, ...options, path)
     return path
   }
-  fuzz(changeableFile(t, make('xfs', 320, 'mkfs.xfs', '-q', '-m', 'crc=0')), [[0, 256], [512, 600], [4096, 4200], [4096, 40_000]], 80)
+  fuzz(
+    changeableFile(t, make('xfs', 320, 'mkfs.xfs', '-q', '-m', 'crc=0')),
+    [
+      [0, 256],
+      [512, 600],
+      [4096, 4200],
+      [4096, 40_000],
+    ],
+    80,
+  )
   const btrfs = make('btrfs', 112, 'mkfs.btrfs', '-q', '--csum', 'xxhash', '--rootdir', source(t))
   const file = fs.openSync(btrfs, 'r')
   const superblock = Buffer.alloc(4096)
@@ -59,9 +82,33 @@ test('changed bytes anywhere in the metadata of XFS, btrfs, F2FS and UDF break n
   fs.closeSync(file)
   const chunk = Number(superblock.readBigUInt64LE(811 + 17 + 48 + 8))
   // Checksums of this kind are not checked, so that what is changed is also used.
-  fuzz(changeableFile(t, btrfs), [[65568, 65536 + 1100], [chunk, chunk + 32768], [chunk, chunk + 4 * mebibyte], [5 * mebibyte, 6 * mebibyte]], 80)
-  fuzz(changeableFile(t, make('f2fs', 64, 'mkfs.f2fs', '-q')), [[1024, 1200], [2 * mebibyte, 2 * mebibyte + 4096]], 40)
-  fuzz(changeableFile(t, make('udf', 8, 'mkudffs')), [[32768, 40_000], [131_072, 170_000], [256 * 512, 256 * 512 + 512]], 60)
+  fuzz(
+    changeableFile(t, btrfs),
+    [
+      [65568, 65536 + 1100],
+      [chunk, chunk + 32768],
+      [chunk, chunk + 4 * mebibyte],
+      [5 * mebibyte, 6 * mebibyte],
+    ],
+    80,
+  )
+  fuzz(
+    changeableFile(t, make('f2fs', 64, 'mkfs.f2fs', '-q')),
+    [
+      [1024, 1200],
+      [2 * mebibyte, 2 * mebibyte + 4096],
+    ],
+    40,
+  )
+  fuzz(
+    changeableFile(t, make('udf', 8, 'mkudffs')),
+    [
+      [32768, 40_000],
+      [131_072, 170_000],
+      [256 * 512, 256 * 512 + 512],
+    ],
+    60,
+  )
 })
 
 test('changed bytes anywhere in the first sectors of small ones break nothing', () => {
@@ -70,11 +117,27 @@ test('changed bytes anywhere in the first sectors of small ones break nothing', 
     mark.copy(random)
     fuzz(changeableBuffer(random), [[0, 200]], 20)
   }
-  for (const [position, mark] of [[32, 'NXSB'], [1024, 'BD'], [1024, 'H+'], [1024, '\xe2\xe1\xf5\xe0'], [32769, 'CD001'], [4086, 'SWAPSPACE2'], [512, 'LABELONE'], [1080, '\x53\xef']] as const) {
+  for (const [position, mark] of [
+    [32, 'NXSB'],
+    [1024, 'BD'],
+    [1024, 'H+'],
+    [1024, '\xe2\xe1\xf5\xe0'],
+    [32769, 'CD001'],
+    [4086, 'SWAPSPACE2'],
+    [512, 'LABELONE'],
+    [1080, '\x53\xef'],
+  ] as const) {
     const bytes = Buffer.from(diskLike(300_000, position))
     bytes.fill(0, 0, 512)
     bytes.write(mark, position, 'latin1')
-    fuzz(changeableBuffer(bytes), [[position, position + 200], [0, 70_000]], 30)
+    fuzz(
+      changeableBuffer(bytes),
+      [
+        [position, position + 200],
+        [0, 70_000],
+      ],
+      30,
+    )
   }
 })
 
@@ -89,33 +152,86 @@ test('ext: impossible geometry, descriptors outside, wrong checksums, counts tha
   if (!haveAll(t, 'mke2fs')) return
   const plain = makeExt(t, '-t', 'ext4', '-O', '^metadata_csum,^has_journal')
   const summed = makeExt(t, '-t', 'ext4', '-O', 'metadata_csum,^has_journal')
-  const map = (bytes: Buffer, change: (copy: Buffer) => void): () => unknown => () => [...changed(bytes, change)!.usedRuns!()]
+  const map =
+    (bytes: Buffer, change: (copy: Buffer) => void): (() => unknown) =>
+    () => [...changed(bytes, change)!.usedRuns!()]
   const corrupt = (message: RegExp) => ({ code: 'E_FS_CORRUPT', message })
   assert.ok([...changed(plain, () => undefined)!.usedRuns!()].length > 0)
-  assert.throws(map(plain, (copy) => copy.writeUInt32LE(7, 1024 + 24)), corrupt(/block size/))
-  assert.throws(map(plain, (copy) => copy.writeUInt32LE(0, 1024 + 32)), corrupt(/group is said to have 0 blocks/))
-  assert.throws(map(plain, (copy) => copy.writeUInt16LE(96, 1024 + 254)), corrupt(/descriptor is said to have 96 bytes/))
-  assert.throws(map(plain, (copy) => copy.writeUInt32LE(0x7fffffff, 2048)), corrupt(/block bitmap of group 0/))
-  assert.throws(map(plain, (copy) => copy.writeUInt32LE(4090, 2048 + 8)), corrupt(/inode table of group 0/))
-  assert.throws(map(plain, (copy) => copy.writeUInt32LE(copy.readUInt32LE(1024 + 12) - 100, 1024 + 12)), corrupt(/free blocks, and its superblock says/))
-  assert.throws(map(plain, (copy) => copy.writeUInt32LE(0x1000000 + copy.readUInt32LE(1024 + 96), 1024 + 96)), { code: 'E_FS_FEATURE', message: /incompat_0x1000000/ })
-  assert.throws(map(plain, (copy) => copy.writeUInt32LE(1 + copy.readUInt32LE(1024 + 96), 1024 + 96)), { code: 'E_FS_FEATURE', message: /compression/ })
-  assert.throws(map(plain, (copy) => copy.writeUInt32LE(4 + copy.readUInt32LE(1024 + 96), 1024 + 96)), { code: 'E_FS_DIRTY' })
-  assert.throws(map(plain, (copy) => copy.writeUInt16LE(0, 1024 + 58)), { code: 'E_FS_DIRTY' })
-  assert.throws(map(summed, (copy) => { copy[1024 + 104]! ^= 1 }), corrupt(/checksum of its superblock/))
-  assert.throws(map(summed, (copy) => { copy[2048 + 12]! ^= 1 }), corrupt(/descriptor of group 0/))
-  assert.throws(map(summed, (copy) => { copy[copy.readUInt32LE(2048) * 1024 + 20]! ^= 1 }), corrupt(/block bitmap of group 0/))
+  assert.throws(
+    map(plain, (copy) => copy.writeUInt32LE(7, 1024 + 24)),
+    corrupt(/block size/),
+  )
+  assert.throws(
+    map(plain, (copy) => copy.writeUInt32LE(0, 1024 + 32)),
+    corrupt(/group is said to have 0 blocks/),
+  )
+  assert.throws(
+    map(plain, (copy) => copy.writeUInt16LE(96, 1024 + 254)),
+    corrupt(/descriptor is said to have 96 bytes/),
+  )
+  assert.throws(
+    map(plain, (copy) => copy.writeUInt32LE(0x7fffffff, 2048)),
+    corrupt(/block bitmap of group 0/),
+  )
+  assert.throws(
+    map(plain, (copy) => copy.writeUInt32LE(4090, 2048 + 8)),
+    corrupt(/inode table of group 0/),
+  )
+  assert.throws(
+    map(plain, (copy) => copy.writeUInt32LE(copy.readUInt32LE(1024 + 12) - 100, 1024 + 12)),
+    corrupt(/free blocks, and its superblock says/),
+  )
+  assert.throws(
+    map(plain, (copy) => copy.writeUInt32LE(0x1000000 + copy.readUInt32LE(1024 + 96), 1024 + 96)),
+    { code: 'E_FS_FEATURE', message: /incompat_0x1000000/ },
+  )
+  assert.throws(
+    map(plain, (copy) => copy.writeUInt32LE(1 + copy.readUInt32LE(1024 + 96), 1024 + 96)),
+    { code: 'E_FS_FEATURE', message: /compression/ },
+  )
+  assert.throws(
+    map(plain, (copy) => copy.writeUInt32LE(4 + copy.readUInt32LE(1024 + 96), 1024 + 96)),
+    { code: 'E_FS_DIRTY' },
+  )
+  assert.throws(
+    map(plain, (copy) => copy.writeUInt16LE(0, 1024 + 58)),
+    { code: 'E_FS_DIRTY' },
+  )
+  assert.throws(
+    map(summed, (copy) => {
+      copy[1024 + 104]! ^= 1
+    }),
+    corrupt(/checksum of its superblock/),
+  )
+  assert.throws(
+    map(summed, (copy) => {
+      copy[2048 + 12]! ^= 1
+    }),
+    corrupt(/descriptor of group 0/),
+  )
+  assert.throws(
+    map(summed, (copy) => {
+      copy[copy.readUInt32LE(2048) * 1024 + 20]! ^= 1
+    }),
+    corrupt(/block bitmap of group 0/),
+  )
   const cut = changed(plain, () => undefined)!
   assert.deepEqual(cut.issues, [])
   const short = identify(bufferVolume(plain.subarray(0, 3 * mebibyte)))!
-  assert.deepEqual(short.issues.map(({ code }) => code), ['W_FS_TRUNCATED'])
+  assert.deepEqual(
+    short.issues.map(({ code }) => code),
+    ['W_FS_TRUNCATED'],
+  )
   assert.throws(() => [...short.usedRuns!()], corrupt(/the volume only/))
 })
 
 test('ext: trees of extents and folders that lead astray are told', (t) => {
   if (!haveAll(t, 'mke2fs', 'debugfs')) return
   const folder = testFolder(t)
-  for (const [options, kind] of [[['-t', 'ext4', '-O', '^metadata_csum,^has_journal'], 'extents'], [['-t', 'ext2'], 'pointers']] as const) {
+  for (const [options, kind] of [
+    [['-t', 'ext4', '-O', '^metadata_csum,^has_journal'], 'extents'],
+    [['-t', 'ext2'], 'pointers'],
+  ] as const) {
     const bytes = makeExt(t, ...options)
     const path = join(folder, kind)
     fs.writeFileSync(path, bytes)
@@ -135,32 +251,80 @@ test('ext: trees of extents and folders that lead astray are told', (t) => {
         return (error as Error).message
       }
     }
-    assert.equal(said(() => undefined), '900000')
+    assert.equal(
+      said(() => undefined),
+      '900000',
+    )
     if (kind === 'extents') {
-      assert.match(said((copy) => copy.writeUInt16LE(0, file + 40)), /another mark or depth/)
-      assert.match(said((copy) => copy.writeUInt16LE(9, file + 46)), /9 nodes deep/)
-      assert.match(said((copy) => copy.writeUInt16LE(5, file + 42)), /5 entries/)
-      assert.match(said((copy) => copy.writeUInt32LE(0x00ffffff, file + 60)), /an extent of \d+ blocks begins/)
-      assert.match(said((copy) => {
-        copy.writeUInt16LE(2, file + 42)
-        copy.copy(copy, file + 64, file + 52, file + 64)
-      }), /overlap/)
+      assert.match(
+        said((copy) => copy.writeUInt16LE(0, file + 40)),
+        /another mark or depth/,
+      )
+      assert.match(
+        said((copy) => copy.writeUInt16LE(9, file + 46)),
+        /9 nodes deep/,
+      )
+      assert.match(
+        said((copy) => copy.writeUInt16LE(5, file + 42)),
+        /5 entries/,
+      )
+      assert.match(
+        said((copy) => copy.writeUInt32LE(0x00ffffff, file + 60)),
+        /an extent of \d+ blocks begins/,
+      )
+      assert.match(
+        said((copy) => {
+          copy.writeUInt16LE(2, file + 42)
+          copy.copy(copy, file + 64, file + 52, file + 64)
+        }),
+        /overlap/,
+      )
     } else {
       const indirect = copyOf(bytes, file + 40 + 12 * 4)
-      assert.match(said((copy) => copy.writeUInt32LE(0x00ffffff, file + 40)), /block 16777215 of/)
-      assert.match(said((copy) => copy.writeUInt32LE(0x00ffffff, file + 40 + 12 * 4)), /its map is said to have block/)
+      assert.match(
+        said((copy) => copy.writeUInt32LE(0x00ffffff, file + 40)),
+        /block 16777215 of/,
+      )
+      assert.match(
+        said((copy) => copy.writeUInt32LE(0x00ffffff, file + 40 + 12 * 4)),
+        /its map is said to have block/,
+      )
       // The double indirect block is the indirect one again.
-      assert.match(said((copy) => copy.writeUInt32LE(indirect, file + 40 + 13 * 4)), /twice/)
+      assert.match(
+        said((copy) => copy.writeUInt32LE(indirect, file + 40 + 13 * 4)),
+        /twice/,
+      )
     }
     const below = place('/folder/below')
-    assert.match(said((copy) => copy.writeUInt32LE(1025, below + 4)), /no whole number of blocks/)
-    assert.equal(said(() => undefined, 'nothing of that name'), 'none')
+    assert.match(
+      said((copy) => copy.writeUInt32LE(1025, below + 4)),
+      /no whole number of blocks/,
+    )
+    assert.equal(
+      said(() => undefined, 'nothing of that name'),
+      'none',
+    )
     const parent = kind === 'extents' ? bytes.readUInt32LE(below + 60) * 1024 : bytes.readUInt32LE(below + 40) * 1024
-    assert.match(said((copy) => copy.writeUInt16LE(3, parent + 12 + 4)), /an entry is said to have 3 bytes/)
-    assert.match(said((copy) => { copy[parent + 24 + 6] = 255; copy.writeUInt16LE(24, parent + 24 + 4) }), /does not fit its entry/)
-    assert.match(said((copy) => copy.writeUInt32LE(100_000, parent + 24)), /inode 100000 is named/)
+    assert.match(
+      said((copy) => copy.writeUInt16LE(3, parent + 12 + 4)),
+      /an entry is said to have 3 bytes/,
+    )
+    assert.match(
+      said((copy) => {
+        copy[parent + 24 + 6] = 255
+        copy.writeUInt16LE(24, parent + 24 + 4)
+      }),
+      /does not fit its entry/,
+    )
+    assert.match(
+      said((copy) => copy.writeUInt32LE(100_000, parent + 24)),
+      /inode 100000 is named/,
+    )
     // A folder that holds itself is a matter of those who walk it; each step is bounded.
-    timed(changedBytes(bytes, (copy) => copy.writeUInt32LE(2, parent + 24)), 'a folder in itself')
+    timed(
+      changedBytes(bytes, (copy) => copy.writeUInt32LE(2, parent + 24)),
+      'a folder in itself',
+    )
   }
 })
 
@@ -182,7 +346,8 @@ test('ext: what is encrypted is refused, not guessed', (t) => {
   fs.writeFileSync(path, bytes)
   const [, block, offset] = /block (\d+), offset (0x[0-9a-f]+)/.exec(run('debugfs', '-R', 'imap /small', path))!
   const inode = Number(block) * 1024 + Number(offset)
-  const tree = changed(bytes, (copy) => copy.writeUInt32LE(copy.readUInt32LE(inode + 32) + 0x800, inode + 32))!.openTree!()
+  const tree = changed(bytes, (copy) => copy.writeUInt32LE(copy.readUInt32LE(inode + 32) + 0x800, inode + 32))!
+    .openTree!()
   const small = tree.find(tree.root, 'small')!
   assert.throws(() => content(tree, small), { code: 'E_FS_FEATURE', message: /encrypted/ })
   assert.ok(allFiles(tree).size > 60)
@@ -193,12 +358,14 @@ test('XFS and btrfs: a wrong tree of free space or extents gives no map', (t) =>
   const folder = testFolder(t)
   const xfs = emptyFile(join(folder, 'xfs'), 320 * mebibyte)
   run('mkfs.xfs', '-q', '-m', 'crc=0', xfs)
-  const map = (path: string, ...changes: readonly (readonly [at: number, value: number])[]): () => unknown => () => {
-    const changeable = changeableFile(t, path)
-    for (const [at, value] of changes) changeable.set(at, value)
-    const [found] = identifyFilesystems(changeable.volume())
-    return [...found!.usedRuns!()]
-  }
+  const map =
+    (path: string, ...changes: readonly (readonly [at: number, value: number])[]): (() => unknown) =>
+    () => {
+      const changeable = changeableFile(t, path)
+      for (const [at, value] of changes) changeable.set(at, value)
+      const [found] = identifyFilesystems(changeable.volume())
+      return [...found!.usedRuns!()]
+    }
   assert.ok((map(xfs)() as unknown[]).length > 0)
   const head = fs.readFileSync(xfs).subarray(0, 65536)
   const root = head.readUInt32BE(512 + 16) * 4096

@@ -15,7 +15,8 @@ import { processorTime } from '../support/processor-time.js'
 
 await prepareZstd()
 
-const open = (file: FileBytes, context: Partial<OpenContext> = {}): DiskImage => openWith('qcow2', file.store(), context)
+const open = (file: FileBytes, context: Partial<OpenContext> = {}): DiskImage =>
+  openWith('qcow2', file.store(), context)
 
 /** Looks at everything a conversion looks at, but no more than `most` extents; gives the content of small disks. */
 function examine(image: DiskImage, most = 2000): Uint8Array {
@@ -31,14 +32,21 @@ function examine(image: DiskImage, most = 2000): Uint8Array {
     const extent = image.extentAt(offset, Infinity)
     assert.ok(extent.offset === offset && extent.length > 0 && offset + extent.length <= image.capacity)
     if (extent.kind === 'data') assert.ok(extent.position >= 0 && extent.position + extent.length <= extent.store.size)
-    if (extent.kind === 'packed') assert.ok(extent.position >= 0 && extent.storedLength > 0 && extent.position + extent.storedLength <= extent.store.size)
-    if (offset < content.length) image.read(offset, content.subarray(offset, Math.min(content.length, offset + extent.length)))
+    if (extent.kind === 'packed')
+      assert.ok(
+        extent.position >= 0 && extent.storedLength > 0 && extent.position + extent.storedLength <= extent.store.size,
+      )
+    if (offset < content.length)
+      image.read(offset, content.subarray(offset, Math.min(content.length, offset + extent.length)))
     offset += extent.length
   }
   return content
 }
 
-/** Opens and examines; gives the content, or the code of the error. Anything but an ImageError, or more than two seconds, fails. */
+/**
+ * Opens and examines; gives the content, or the code of the error. Anything but an ImageError, or more than two
+ * seconds, fails.
+ */
 function outcome(file: FileBytes | MemoryStore): { code?: string; content?: Uint8Array; notes?: string[] } {
   const start = processorTime()
   try {
@@ -55,20 +63,53 @@ function outcome(file: FileBytes | MemoryStore): { code?: string; content?: Uint
 
 const sample = diskLike(512, 8).fill(66, 0, 100)
 
-/** A small image with a bit of everything: data, zero, compressed, a snapshot, a bitmap directory, a backing file, feature names. */
+/**
+ * A small image with a bit of everything: data, zero, compressed, a snapshot, a bitmap directory, a backing file,
+ * feature names.
+ */
 function rich(rest: HandShape = {}): HandImage {
   const bitmaps = Buffer.alloc(24)
   bitmaps.writeUInt32BE(1, 0)
   bitmaps.writeBigUInt64BE(32n, 8)
   bitmaps.writeBigUInt64BE(10n * 512n, 16)
-  const file = new HandImage({ clusterBits: 9, size: 10 * 512, backing: 'base.raw', extensions: [[0xe2792aca, 'raw'], [0x23852875, bitmaps], [0x12345678, 'unknown']], ...rest })
-  file.data(0, 5, sample).data(1, 6, sample.map((byte) => byte ^ 255)).map(2, 1)
+  const file = new HandImage({
+    clusterBits: 9,
+    size: 10 * 512,
+    backing: 'base.raw',
+    extensions: [
+      [0xe2792aca, 'raw'],
+      [0x23852875, bitmaps],
+      [0x12345678, 'unknown'],
+    ],
+    ...rest,
+  })
+  file
+    .data(0, 5, sample)
+    .data(
+      1,
+      6,
+      sample.map((byte) => byte ^ 255),
+    )
+    .map(2, 1)
   file.put(7 * 512 + 200, zlib.deflateRawSync(new Uint8Array(512).fill(4))).map(3, compressedEntry(9, 7 * 512 + 200, 0))
   // A snapshot with its own L1, which is a copy.
   file.u32(60, 1).u64(64, 8 * 512)
-  file.u64(8 * 512, 9 * 512).u32(8 * 512 + 8, 1).u16(8 * 512 + 12, 1).u16(8 * 512 + 14, 3).u32(8 * 512 + 36, 24).u64(8 * 512 + 48, 10 * 512).put(8 * 512 + 64, '1abc')
+  file
+    .u64(8 * 512, 9 * 512)
+    .u32(8 * 512 + 8, 1)
+    .u16(8 * 512 + 12, 1)
+    .u16(8 * 512 + 14, 3)
+    .u32(8 * 512 + 36, 24)
+    .u64(8 * 512 + 48, 10 * 512)
+    .put(8 * 512 + 64, '1abc')
   file.u64(9 * 512, BigInt(file.l2))
-  file.u32(10 * 512 + 8, 1).u8(10 * 512 + 16, 1).u8(10 * 512 + 17, 16).u16(10 * 512 + 18, 2).put(10 * 512 + 24, 'b0').pad(11 * 512)
+  file
+    .u32(10 * 512 + 8, 1)
+    .u8(10 * 512 + 16, 1)
+    .u8(10 * 512 + 17, 16)
+    .u16(10 * 512 + 18, 2)
+    .put(10 * 512 + 24, 'b0')
+    .pad(11 * 512)
   return file
 }
 
@@ -84,10 +125,30 @@ test('the sample is sound', () => {
 test('every header field at its extremes: an error or an answer, quickly', () => {
   for (const [name, { offset, length }] of Object.entries(headerV3Compression.fields)) {
     const most = 2n ** BigInt(8 * length) - 1n
-    for (const value of [0n, 1n, 7n, 8n, 9n, 105n, 511n, 512n, 513n, most >> 1n, (most >> 1n) + 1n, most - 1n, most, 2n ** 53n, 2n ** 53n - 1n, 2n ** 32n, 2n ** 31n, 2n ** 20n]) {
+    for (const value of [
+      0n,
+      1n,
+      7n,
+      8n,
+      9n,
+      105n,
+      511n,
+      512n,
+      513n,
+      most >> 1n,
+      (most >> 1n) + 1n,
+      most - 1n,
+      most,
+      2n ** 53n,
+      2n ** 53n - 1n,
+      2n ** 32n,
+      2n ** 31n,
+      2n ** 20n,
+    ]) {
       if (value > most) continue
       const bytes = Buffer.alloc(length)
-      for (let index = 0; index < length; index++) bytes[length - 1 - index] = Number((value >> BigInt(8 * index)) & 255n)
+      for (let index = 0; index < length; index++)
+        bytes[length - 1 - index] = Number((value >> BigInt(8 * index)) & 255n)
       const { code } = outcome(rich().put(offset, bytes))
       if (name === 'magic') assert.equal(code, value === 0x514649fbn ? undefined : 'E_HEADER')
     }
@@ -96,9 +157,22 @@ test('every header field at its extremes: an error or an answer, quickly', () =>
 
 test('every entry of the tables at its extremes', () => {
   const base = rich()
-  for (const position of [base.l1, base.l2, base.l2 + 24, 512, 9 * 512, 8 * 512, 8 * 512 + 8, 8 * 512 + 36, 8 * 512 + 48, 10 * 512, 10 * 512 + 16]) {
+  for (const position of [
+    base.l1,
+    base.l2,
+    base.l2 + 24,
+    512,
+    9 * 512,
+    8 * 512,
+    8 * 512 + 8,
+    8 * 512 + 36,
+    8 * 512 + 48,
+    10 * 512,
+    10 * 512 + 16,
+  ]) {
     for (let bit = 0; bit < 64; bit++) {
-      for (const word of [1n << BigInt(bit), (1n << BigInt(bit)) - 1n, 2n ** 64n - 1n - (1n << BigInt(bit))]) outcome(rich().u64(position, word))
+      for (const word of [1n << BigInt(bit), (1n << BigInt(bit)) - 1n, 2n ** 64n - 1n - (1n << BigInt(bit))])
+        outcome(rich().u64(position, word))
     }
   }
 })
@@ -123,7 +197,16 @@ test('cut off anywhere: never another content', () => {
 
 test('an image of ours cut in half is never read to its end', async () => {
   const content = diskLike(1_500_000, 12)
-  const variants: OptionValues[] = [{}, { compat: '0.10' }, { 'cluster-size': 512 }, { 'cluster-size': 2097152 }, { compress: 'zlib' }, { compress: 'zstd', 'cluster-size': 4096 }, { 'extended-l2': true }, { preallocation: 'metadata' }]
+  const variants: OptionValues[] = [
+    {},
+    { compat: '0.10' },
+    { 'cluster-size': 512 },
+    { 'cluster-size': 2097152 },
+    { compress: 'zlib' },
+    { compress: 'zstd', 'cluster-size': 4096 },
+    { 'extended-l2': true },
+    { preallocation: 'metadata' },
+  ]
   for (const options of variants) {
     const store = new MemoryStore()
     using writer = qcow2.create!(store, shape(content.length), options, createContext)
@@ -132,7 +215,10 @@ test('an image of ours cut in half is never read to its end', async () => {
     const bytes = store.contents()
     for (const part of [0.5, 0.25, 0.75, 0.9, 0.99]) {
       const { code } = outcome(new MemoryStore(bytes.subarray(0, Math.floor(bytes.length * part))))
-      assert.ok(code === 'E_TRUNCATED' || code === 'E_HEADER', `${JSON.stringify(options)} at ${part}: ${code ?? 'read to its end'}`)
+      assert.ok(
+        code === 'E_TRUNCATED' || code === 'E_HEADER',
+        `${JSON.stringify(options)} at ${part}: ${code ?? 'read to its end'}`,
+      )
     }
   }
 })
@@ -146,7 +232,8 @@ test('bytes changed at random: only errors of ours', () => {
   }
   for (let round = 0; round < 3000; round++) {
     const changed = Uint8Array.from(bytes)
-    for (let count = 1 + random(6); count > 0; count--) changed[random(random(2) === 0 ? 120 : changed.length)] = random(3) === 0 ? 255 : random(256)
+    for (let count = 1 + random(6); count > 0; count--)
+      changed[random(random(2) === 0 ? 120 : changed.length)] = random(3) === 0 ? 255 : random(256)
     outcome(new MemoryStore(changed))
   }
 })
@@ -161,25 +248,33 @@ test('v2 of 71 and of 72 bytes', () => {
   const tiny = header().u32(36, 0).u64(40, 0).u64(48, 0).u32(56, 0).cut(72)
   using image = open(tiny)
   assert.equal(image.capacity, 0)
-  assert.deepEqual(image.notes.map(({ code }) => code), ['W_REFCOUNT_TABLE'])
+  assert.deepEqual(
+    image.notes.map(({ code }) => code),
+    ['W_REFCOUNT_TABLE'],
+  )
 })
 
 test('header_length, cluster_bits, refcount_order, version', () => {
-  for (const length of [0, 72, 96, 100, 101, 105, 4294967295, 65544]) refused(new HandImage().u32(100, length), 'E_HEADER')
+  for (const length of [0, 72, 96, 100, 101, 105, 4294967295, 65544])
+    refused(new HandImage().u32(100, length), 'E_HEADER')
   for (const length of [104, 112, 120]) assert.equal(open(new HandImage().u32(100, length)).capacity, 8 * 65536)
   for (const bits of [0, 8, 22, 63, 4294967295]) refused(new HandImage().u32(20, bits), 'E_HEADER', /cluster_bits/)
   for (let bits = 9; bits <= 21; bits++) assert.equal(open(new HandImage({ clusterBits: bits })).grain, 2 ** bits)
   for (let bits = 9; bits < 14; bits++) refused(new HandImage({ clusterBits: bits, extended: true }), 'E_HEADER')
   for (const order of [7, 255, 4294967295]) refused(new HandImage().u32(96, order), 'E_HEADER', /refcount_order/)
   for (let order = 0; order <= 6; order++) assert.equal(open(new HandImage().u32(96, order)).capacity, 8 * 65536)
-  for (const version of [0, 4, 4294967295]) assert.throws(() => open(new HandImage().u32(4, version)), { kind: 'unsupported', code: 'E_UNSUPPORTED_VERSION' })
+  for (const version of [0, 4, 4294967295])
+    assert.throws(() => open(new HandImage().u32(4, version)), { kind: 'unsupported', code: 'E_UNSUPPORTED_VERSION' })
 })
 
 test('sizes: not a multiple of the sector, and absurd', () => {
   for (const size of [0, 1, 511, 513]) {
     using image = open(new HandImage({ size }).data(0, 5, new Uint8Array(65536).fill(1)))
     assert.equal(image.capacity, size)
-    assert.deepEqual(image.notes.map(({ code }) => code), size === 0 ? [] : ['W_SIZE_NOT_SECTORS'])
+    assert.deepEqual(
+      image.notes.map(({ code }) => code),
+      size === 0 ? [] : ['W_SIZE_NOT_SECTORS'],
+    )
     const bytes = new Uint8Array(size)
     image.read(0, bytes)
     assert.ok(bytes.every((byte) => byte === 1))
@@ -194,14 +289,27 @@ test('l1_size and l1_table_offset', () => {
   refused(new HandImage().u32(36, 4194305), 'E_HEADER')
   refused(new HandImage().u32(36, 4294967295), 'E_HEADER')
   refused(new HandImage().u32(36, 4194304), 'E_TRUNCATED')
-  for (const [offset, code] of [[0, 'E_OVERLAP'], [1, 'E_HEADER'], [512, 'E_HEADER'], [2 ** 40, 'E_TRUNCATED'], [5 * 65536, 'E_TRUNCATED'], [2n ** 60n, 'E_TOO_LARGE']] as const) refused(new HandImage().u64(40, offset), code)
+  for (const [offset, code] of [
+    [0, 'E_OVERLAP'],
+    [1, 'E_HEADER'],
+    [512, 'E_HEADER'],
+    [2 ** 40, 'E_TRUNCATED'],
+    [5 * 65536, 'E_TRUNCATED'],
+    [2n ** 60n, 'E_TOO_LARGE'],
+  ] as const)
+    refused(new HandImage().u64(40, offset), code)
 })
 
 test('the refcount table: unaligned, past the end, over the limit, with blocks nowhere', () => {
   refused(new HandImage().u64(48, 65537), 'E_HEADER')
   refused(new HandImage().u64(48, 2 ** 40), 'E_TRUNCATED')
   refused(new HandImage().u32(56, 2 ** 31), 'E_HEADER')
-  using image = open(new HandImage().u64(65536, 12345).u64(65544, 2n ** 55n).data(0, 5, sample))
+  using image = open(
+    new HandImage()
+      .u64(65536, 12345)
+      .u64(65544, 2n ** 55n)
+      .data(0, 5, sample),
+  )
   assert.equal(image.extentAt(0, 1).kind, 'data')
 })
 
@@ -233,24 +341,56 @@ test('header extensions: too long, unknown, no end mark, ten thousand, up to the
   assert.equal(open(last.u32(512, 0)).capacity, 4096)
   const many = new HandImage({ clusterBits: 17 })
   for (let index = 0; index < 10000; index++) many.u32(112 + 8 * index, 0x1000 + index)
-  assert.match(String(open(many).describe()[0]?.facts.find(({ name }) => name === 'headerExtensions')?.value), /and 9936 more$/)
+  assert.match(
+    String(
+      open(many)
+        .describe()[0]
+        ?.facts.find(({ name }) => name === 'headerExtensions')?.value,
+    ),
+    /and 9936 more$/,
+  )
 })
 
 test('snapshots: how many, where, how large, with a size of their own', () => {
-  const one = (): HandImage => new HandImage({ clusterBits: 12, size: 2 * 4096 }).data(0, 5, sample).pad(8 * 4096)
-    .u32(60, 1).u64(64, 6 * 4096).u64(6 * 4096, 7 * 4096).u32(6 * 4096 + 8, 2).u16(6 * 4096 + 12, 1).u16(6 * 4096 + 14, 1).u32(6 * 4096 + 36, 16)
-    .u64(6 * 4096 + 48, 513 * 4096).put(6 * 4096 + 56, '7s').u64(7 * 4096, 4 * 4096)
+  const one = (): HandImage =>
+    new HandImage({ clusterBits: 12, size: 2 * 4096 })
+      .data(0, 5, sample)
+      .pad(8 * 4096)
+      .u32(60, 1)
+      .u64(64, 6 * 4096)
+      .u64(6 * 4096, 7 * 4096)
+      .u32(6 * 4096 + 8, 2)
+      .u16(6 * 4096 + 12, 1)
+      .u16(6 * 4096 + 14, 1)
+      .u32(6 * 4096 + 36, 16)
+      .u64(6 * 4096 + 48, 513 * 4096)
+      .put(6 * 4096 + 56, '7s')
+      .u64(7 * 4096, 4 * 4096)
   using image = open(one(), { snapshot: '7' })
   assert.equal(image.capacity, 513 * 4096)
   assert.equal(image.extentAt(0, 1).kind, 'data')
   assert.equal(image.extentAt(512 * 4096, 1).kind, 'absent')
-  for (const [count, position] of [[65537, 6 * 4096], [4294967295, 6 * 4096], [1, 0], [1, 6 * 4096 + 8]]) refused(one().u32(60, count!).u64(64, position!), 'E_SNAPSHOT_TABLE')
+  for (const [count, position] of [
+    [65537, 6 * 4096],
+    [4294967295, 6 * 4096],
+    [1, 0],
+    [1, 6 * 4096 + 8],
+  ])
+    refused(one().u32(60, count!).u64(64, position!), 'E_SNAPSHOT_TABLE')
   assert.throws(() => open(one().u32(60, 65536)), { kind: 'corrupt' })
   refused(one().u64(64, 2 ** 40), 'E_TRUNCATED')
   refused(one().u32(6 * 4096 + 36, 1025), 'E_SNAPSHOT_TABLE')
   refused(one().u32(6 * 4096 + 36, 2 ** 31), 'E_SNAPSHOT_TABLE')
-  refused(one().u16(6 * 4096 + 12, 65535).cut(7 * 4096), 'E_TRUNCATED')
-  const select = (file: FileBytes): (() => DiskImage) => () => open(file, { snapshot: '7' })
+  refused(
+    one()
+      .u16(6 * 4096 + 12, 65535)
+      .cut(7 * 4096),
+    'E_TRUNCATED',
+  )
+  const select =
+    (file: FileBytes): (() => DiskImage) =>
+    () =>
+      open(file, { snapshot: '7' })
   assert.throws(select(one().u32(6 * 4096 + 8, 1)), { code: 'E_SNAPSHOT_TABLE' })
   assert.throws(select(one().u32(6 * 4096 + 8, 4294967295)), { code: 'E_SNAPSHOT_TABLE' })
   assert.throws(select(one().u64(6 * 4096, 100)), { code: 'E_SNAPSHOT_TABLE' })
@@ -259,8 +399,14 @@ test('snapshots: how many, where, how large, with a size of their own', () => {
   assert.throws(select(one().u64(6 * 4096 + 48, 2n ** 60n)), { code: 'E_TOO_LARGE' })
   using active = open(one().u32(6 * 4096 + 8, 4294967295))
   assert.equal(active.extentAt(0, 1).kind, 'data', 'a damaged snapshot does not spoil the active disk')
-  const escapes = one().u16(6 * 4096 + 14, 5).put(6 * 4096 + 57, '\u001b[1m\n')
-  assert.ok(open(escapes).describe()[1]?.facts.every(({ value }) => typeof value !== 'string' || !/[\u0000-\u001f]/.test(value)))
+  const escapes = one()
+    .u16(6 * 4096 + 14, 5)
+    .put(6 * 4096 + 57, '\u001b[1m\n')
+  assert.ok(
+    open(escapes)
+      .describe()[1]
+      ?.facts.every(({ value }) => typeof value !== 'string' || !/[\u0000-\u001f]/.test(value)),
+  )
   assert.throws(() => open(escapes, { snapshot: 'none' }), { message: /7 \(\\u001b\[1m\\u000a\)/ })
 })
 
@@ -271,7 +417,10 @@ test('65536 snapshots are listed in time', () => {
     table.writeUInt16BE(4, index * 48 + 12)
     table.write(String(index % 10000).padStart(4, '0'), index * 48 + 40)
   }
-  file.put(6 * 4096, table).u32(60, 65536).u64(64, 6 * 4096)
+  file
+    .put(6 * 4096, table)
+    .u32(60, 65536)
+    .u64(64, 6 * 4096)
   const start = processorTime()
   const sections = open(file).describe()
   assert.ok(processorTime() - start < 2000)
@@ -280,7 +429,10 @@ test('65536 snapshots are listed in time', () => {
 
 test('legal but unusual: tables in any order, garbage at the end, the L1 table behind the data', () => {
   const file = new HandImage({ clusterBits: 12, size: 2 * 4096 }).data(0, 5, sample).pad(7 * 4096)
-  file.u64(40, 6 * 4096).u64(6 * 4096, 4 * 4096).put(7 * 4096, 'garbage')
+  file
+    .u64(40, 6 * 4096)
+    .u64(6 * 4096, 4 * 4096)
+    .put(7 * 4096, 'garbage')
   const { content } = outcome(file)
   assert.deepEqual(content?.subarray(0, 512), sample)
 })
@@ -290,7 +442,13 @@ test('a vast sparse disk with one cluster at its end is mapped in little memory'
   const size = 2 ** 53 - 2 ** 21
   const entries = Math.ceil(size / 2 ** 39)
   const file = new HandImage({ clusterBits: 9, size: 0 })
-  file.u32(20, clusterBits).u64(24, size).u32(36, entries).u64(40, 2 ** 21).u64(48, 0).u32(56, 0)
+  file
+    .u32(20, clusterBits)
+    .u64(24, size)
+    .u32(36, entries)
+    .u64(40, 2 ** 21)
+    .u64(48, 0)
+    .u32(56, 0)
   const store = file.store()
   const write = (position: number, word: bigint): void => {
     const bytes = Buffer.alloc(8)

@@ -6,7 +6,19 @@ import type { DiskImage } from '../../src/formats/driver.js'
 import { vhd } from '../../src/formats/vhd/index.js'
 import { readAll } from '../support/content.js'
 import { openContext } from '../support/drivers.js'
-import { assemble, block512K, dynamicVhd, footerBytes, headerBytes, idBytes, noOffset, tableBytes, type DynamicParts, type FooterParts, type HeaderParts } from '../support/vhd-bytes.js'
+import {
+  assemble,
+  block512K,
+  dynamicVhd,
+  footerBytes,
+  headerBytes,
+  idBytes,
+  noOffset,
+  tableBytes,
+  type DynamicParts,
+  type FooterParts,
+  type HeaderParts,
+} from '../support/vhd-bytes.js'
 import { codes, open, probe, throwsCode } from '../support/vhd-make.js'
 import { processorTime } from '../support/processor-time.js'
 
@@ -14,11 +26,18 @@ import { processorTime } from '../support/processor-time.js'
 
 const block = block512K(() => true)
 /** 1 MiB in two blocks of 512 KiB, the second of them in the file. */
-const disk = (footer: FooterParts = {}, header: HeaderParts = {}, more: DynamicParts = {}): MemoryStore => dynamicVhd({
-  footer: { currentSize: 1048576n, ...footer }, header: { blockSize: 524288, ...header }, words: [0xffffffff, 4], blocks: [[2048, block]], ...more,
-})
-const fixed = (parts: FooterParts = {}, length = 4096): MemoryStore => assemble([[length, footerBytes({ type: 2, currentSize: BigInt(length), ...parts })]])
-const refused = (code: string, store: MemoryStore, ...words: string[]): void => throwsCode(code, () => open(store), ...words)
+const disk = (footer: FooterParts = {}, header: HeaderParts = {}, more: DynamicParts = {}): MemoryStore =>
+  dynamicVhd({
+    footer: { currentSize: 1048576n, ...footer },
+    header: { blockSize: 524288, ...header },
+    words: [0xffffffff, 4],
+    blocks: [[2048, block]],
+    ...more,
+  })
+const fixed = (parts: FooterParts = {}, length = 4096): MemoryStore =>
+  assemble([[length, footerBytes({ type: 2, currentSize: BigInt(length), ...parts })]])
+const refused = (code: string, store: MemoryStore, ...words: string[]): void =>
+  throwsCode(code, () => open(store), ...words)
 
 test('4: checksums that are off by one, or zero', () => {
   for (const checksumError of [1, -1]) refused('E_CHECKSUM', disk({}, { checksumError }), 'dynamic header')
@@ -29,7 +48,13 @@ test('4: checksums that are off by one, or zero', () => {
 })
 
 test('6: the largest geometry with a larger disk', () => {
-  const image = open(disk({ currentSize: 200n << 30n, chs: [65535, 16, 255], creator: 'vpc ' }, { blockSize: 2 ** 31 }, { words: Array<number>(100).fill(0xffffffff), blocks: [] }))
+  const image = open(
+    disk(
+      { currentSize: 200n << 30n, chs: [65535, 16, 255], creator: 'vpc ' },
+      { blockSize: 2 ** 31 },
+      { words: Array<number>(100).fill(0xffffffff), blocks: [] },
+    ),
+  )
   assert.deepEqual([image.capacity, codes(image)], [200 * 1024 ** 3, []])
 })
 
@@ -73,15 +98,26 @@ test('10: numbers of entries', () => {
 })
 
 test('11: block sizes', () => {
-  for (const blockSize of [0, 1, 256, 1536, 2097151, 3 * 1048576, 0xffffffff]) refused('E_BLOCK_SIZE', disk({}, { blockSize }), String(blockSize))
+  for (const blockSize of [0, 1, 256, 1536, 2097151, 3 * 1048576, 0xffffffff])
+    refused('E_BLOCK_SIZE', disk({}, { blockSize }), String(blockSize))
   const words = (blockSize: number): number[] => Array<number>(Math.ceil(1048576 / blockSize)).fill(0xffffffff)
   for (const blockSize of [512, 4096, 2 ** 28, 2 ** 31]) {
-    assert.ok(readAll(open(disk({}, { blockSize }, { words: words(blockSize), blocks: [] }))).every((byte) => byte === 0))
+    assert.ok(
+      readAll(open(disk({}, { blockSize }, { words: words(blockSize), blocks: [] }))).every((byte) => byte === 0),
+    )
   }
 })
 
 test('12, 34: entries that point nowhere are found when they are used; other blocks can be read', () => {
-  const broken: [number, string][] = [[0, 'E_OVERLAP'], [1, 'E_OVERLAP'], [2, 'E_OVERLAP'], [3, 'E_OVERLAP'], [0xfffffffe, 'E_TRUNCATED'], [0x80000000, 'E_TRUNCATED'], [1029, 'E_TRUNCATED']]
+  const broken: [number, string][] = [
+    [0, 'E_OVERLAP'],
+    [1, 'E_OVERLAP'],
+    [2, 'E_OVERLAP'],
+    [3, 'E_OVERLAP'],
+    [0xfffffffe, 'E_TRUNCATED'],
+    [0x80000000, 'E_TRUNCATED'],
+    [1029, 'E_TRUNCATED'],
+  ]
   for (const [word, code] of broken) {
     const image = open(disk({}, {}, { words: [word, 4] }))
     throwsCode(code, () => image.extentAt(0, 512), 'block 0', `sector ${word}`, 'byte 1536')
@@ -108,23 +144,58 @@ test('14: sectors whose bit is clear read as zero, whatever stands there', () =>
 
 test('19, 20: another parent, and one that is no VHD', () => {
   const child = open(disk({ type: 4 }, { parentId: idBytes.map((byte) => 255 - byte), parentName: 'parent.vhd' }))
-  throwsCode('E_PARENT_ID', () => child.parentReference!.verify(open(disk())), 'fffefdfc-fbfa', '00010203-0405', 'parent.vhd')
-  throwsCode('E_PARENT_ID', () => child.parentReference!.verify({ format: 'qcow2', capacity: 1048576 } as DiskImage), 'qcow2')
+  throwsCode(
+    'E_PARENT_ID',
+    () => child.parentReference!.verify(open(disk())),
+    'fffefdfc-fbfa',
+    '00010203-0405',
+    'parent.vhd',
+  )
+  throwsCode(
+    'E_PARENT_ID',
+    () => child.parentReference!.verify({ format: 'qcow2', capacity: 1048576 } as DiskImage),
+    'qcow2',
+  )
 })
 
 test('22, 23: parent locators that cannot be, or want out', () => {
   const text = Buffer.from('\\\\server\\share\\x.vhd', 'utf16le')
   const out = Buffer.from('C:\\..\\..\\etc\\passwd', 'utf16le')
   const locators = [
-    { code: 'W2ru', offset: 540000n, length: text.length }, { code: 'W2ku', offset: 540672n, length: out.length + 1 }, { code: 'W2ru', offset: 1n << 63n, length: 8 },
-    { code: 'W2ru', offset: 600000n, length: 2000000 }, { code: 'W2ru', offset: 540000n, length: 0 }, { code: 'W2ku', offset: 0xfffffffffffffff0n, length: 0xffffffff },
-    { code: '\n\t\u0001x', offset: 0n, length: 0 }, { code: 'W2ku', offset: 541000n, length: 3 },
+    { code: 'W2ru', offset: 540000n, length: text.length },
+    { code: 'W2ku', offset: 540672n, length: out.length + 1 },
+    { code: 'W2ru', offset: 1n << 63n, length: 8 },
+    { code: 'W2ru', offset: 600000n, length: 2000000 },
+    { code: 'W2ru', offset: 540000n, length: 0 },
+    { code: 'W2ku', offset: 0xfffffffffffffff0n, length: 0xffffffff },
+    { code: '\n\t\u0001x', offset: 0n, length: 0 },
+    { code: 'W2ku', offset: 541000n, length: 3 },
   ]
-  const image = open(disk({ type: 4 }, { locators }, { blocks: [[2048, block], [540000, text], [540672, out], [541000, Buffer.from([0, 0xd8, 1])]], endPosition: 700000 - 700000 % 512 }))
+  const image = open(
+    disk(
+      { type: 4 },
+      { locators },
+      {
+        blocks: [
+          [2048, block],
+          [540000, text],
+          [540672, out],
+          [541000, Buffer.from([0, 0xd8, 1])],
+        ],
+        endPosition: 700000 - (700000 % 512),
+      },
+    ),
+  )
   // What is stored is handed on as it is: the gate decides what may be opened.
   assert.deepEqual(image.parentReference!.paths, ['\\\\server\\share\\x.vhd', 'C:\\..\\..\\etc\\passwd', '\ud800'])
   assert.ok(codes(image).every((code) => code === 'W_PARENT_LOCATOR'))
-  assert.doesNotMatch(image.describe().flatMap(({ facts }) => facts.map(({ label, value }) => `${label ?? ''} ${value}`)).join(' '), /[\u0000-\u001f]/)
+  assert.doesNotMatch(
+    image
+      .describe()
+      .flatMap(({ facts }) => facts.map(({ label, value }) => `${label ?? ''} ${value}`))
+      .join(' '),
+    /[\u0000-\u001f]/,
+  )
 })
 
 test('24: disk types', () => {
@@ -149,7 +220,10 @@ test('28: a fixed disk whose guest begins with another format', () => {
 })
 
 test('30: times at both ends', () => {
-  const told = (time: number): unknown => open(fixed({ time })).describe()[0]?.facts.find(({ name }) => name === 'timeStamp')?.value
+  const told = (time: number): unknown =>
+    open(fixed({ time }))
+      .describe()[0]
+      ?.facts.find(({ name }) => name === 'timeStamp')?.value
   assert.deepEqual([told(0), told(0xffffffff)], ['2000-01-01T00:00:00Z', '2136-02-07T06:28:15Z'])
 })
 
@@ -174,7 +248,11 @@ test('38: parts of a split disk are named', () => {
 })
 
 test('39: three truncations, three messages', () => {
-  const whole = disk({}, {}, { words: Array<number>(300).fill(0xffffffff).fill(8, 1, 2), blocks: [[4096, block]] }).contents()
+  const whole = disk(
+    {},
+    {},
+    { words: Array<number>(300).fill(0xffffffff).fill(8, 1, 2), blocks: [[4096, block]] },
+  ).contents()
   const cut = (size: number): MemoryStore => assemble([[0, whole.subarray(0, size)]])
   refused('E_TRUNCATED', cut(1536 + 600), 'BAT', '2136')
   throwsCode('E_TRUNCATED', () => open(cut(4096 + 100)).read(524288, new Uint8Array(1)), 'bitmap', '4196')
@@ -182,13 +260,31 @@ test('39: three truncations, three messages', () => {
   const image = open(cut(whole.length - 200))
   assert.deepEqual(codes(image), ['W_FOOTER_COPY_USED'])
   assert.match(image.notes[0]!.message, /cut off after 312 bytes/)
-  refused('E_TRUNCATED', assemble([[0, fixed().contents().subarray(0, 4096 + 300)]]), '300 bytes into the footer')
+  refused(
+    'E_TRUNCATED',
+    assemble([
+      [
+        0,
+        fixed()
+          .contents()
+          .subarray(0, 4096 + 300),
+      ],
+    ]),
+    '300 bytes into the footer',
+  )
 })
 
 /** A whole small disk, every sector known: 3 blocks of 1 KiB, one of them not in the file. */
 function tiny(type: 3 | 4): Uint8Array {
   const data = (fill: number): Uint8Array => new Uint8Array(1536).fill(0xff, 0, 1).fill(fill, 512)
-  const store = assemble([[0, footerBytes({ type, currentSize: 3072n })], [512, headerBytes({ entries: 3, blockSize: 1024 })], [1536, tableBytes([4, 0xffffffff, 7])], [2048, data(1)], [3584, data(2)], [5120, footerBytes({ type, currentSize: 3072n })]])
+  const store = assemble([
+    [0, footerBytes({ type, currentSize: 3072n })],
+    [512, headerBytes({ entries: 3, blockSize: 1024 })],
+    [1536, tableBytes([4, 0xffffffff, 7])],
+    [2048, data(1)],
+    [3584, data(2)],
+    [5120, footerBytes({ type, currentSize: 3072n })],
+  ])
   return store.contents()
 }
 
@@ -208,7 +304,8 @@ test('every truncation of a dynamic disk: an error, or the right bytes with a no
         image.read(offset, sector)
         return sector
       })
-      if (bytes !== undefined) assert.equal(Buffer.compare(bytes, wanted.subarray(offset, offset + 512)), 0, `size ${size}, offset ${offset}`)
+      if (bytes !== undefined)
+        assert.equal(Buffer.compare(bytes, wanted.subarray(offset, offset + 512)), 0, `size ${size}, offset ${offset}`)
     }
   }
 })
@@ -217,7 +314,11 @@ test('every truncation of a fixed disk is an error, but for the footer of 511 by
   const whole = fixed({}, 2048).contents()
   for (let size = 0; size < whole.length; size++) {
     const image = attempt(() => open(assemble([[0, whole.subarray(0, size)]])))
-    assert.deepEqual(image?.notes.map(({ code }) => code), size === whole.length - 1 ? ['W_FOOTER_511'] : undefined, `size ${size}`)
+    assert.deepEqual(
+      image?.notes.map(({ code }) => code),
+      size === whole.length - 1 ? ['W_FOOTER_511'] : undefined,
+      `size ${size}`,
+    )
   }
 })
 
@@ -257,7 +358,14 @@ test('every byte range of every structure at its extremes: only ImageErrors, in 
   for (const type of [3, 4] as const) {
     const whole = tiny(type)
     // Footer copy and header in words of 4 bytes, the first BAT entries; checksums both wrong and made right.
-    const places = [...Array.from({ length: 22 }, (_, index) => index * 4), ...Array.from({ length: 16 }, (_, index) => 512 + index * 4), ...Array.from({ length: 48 }, (_, index) => 512 + 576 + index * 4), 1536, 1540, 1544]
+    const places = [
+      ...Array.from({ length: 22 }, (_, index) => index * 4),
+      ...Array.from({ length: 16 }, (_, index) => 512 + index * 4),
+      ...Array.from({ length: 48 }, (_, index) => 512 + 576 + index * 4),
+      1536,
+      1540,
+      1544,
+    ]
     for (const place of places) {
       for (const fill of extremes) {
         for (const length of [1, 4, 8]) {
@@ -287,7 +395,13 @@ function reseal(bytes: Uint8Array, at: number, length: number, field: number): v
 
 test('2040 GiB in blocks of 512 bytes: a table of 17 GB is never read whole', () => {
   const entries = 2040 * 2 ** 21
-  const store = assemble([[0, footerBytes({ currentSize: 2040n << 30n })], [512, headerBytes({ entries, blockSize: 512 })]], 1536 + entries * 4)
+  const store = assemble(
+    [
+      [0, footerBytes({ currentSize: 2040n << 30n })],
+      [512, headerBytes({ entries, blockSize: 512 })],
+    ],
+    1536 + entries * 4,
+  )
   store.write(store.size, footerBytes({ currentSize: 2040n << 30n }))
   const before = process.memoryUsage().rss
   const started = processorTime()

@@ -4,22 +4,60 @@ import fc from 'fast-check'
 import { MemoryStore } from '../../src/block/memory-store.js'
 import type { ByteStore } from '../../src/block/types.js'
 import { isImageError } from '../../src/errors.js'
-import { batEntry, dataWriteGuid, guids, headerBytes, imageBytes, logEntryBytes, logGuid, metadataBytes, mib, places, regionTableBytes, seal } from '../support/vhdx-bytes.js'
+import {
+  batEntry,
+  dataWriteGuid,
+  guids,
+  headerBytes,
+  imageBytes,
+  logEntryBytes,
+  logGuid,
+  metadataBytes,
+  mib,
+  places,
+  regionTableBytes,
+  seal,
+} from '../support/vhdx-bytes.js'
 import { open } from '../support/vhdx-open.js'
 import { processorTime } from '../support/processor-time.js'
 
 const { payload } = places
 
 /** A child with everything in it: a dirty log, partial and full blocks, a sector bitmap. */
-const hostileImage = (): Buffer => imageBytes({
-  capacity: BigInt(4 * mib), header: { logGuid }, size: 8 * mib,
-  locator: { entries: [['parent_linkage', `{${dataWriteGuid}}`], ['relative_path', '.\\p.vhdx']] },
-  bat: { 0: batEntry(6, payload), 1: batEntry(7, payload + mib), 2: batEntry(2), 4096: batEntry(6, payload + 2 * mib) },
-  bytes: { [payload + 2 * mib + 256]: Buffer.alloc(16, 0x5a) },
-  log: { 0: logEntryBytes({ sequence: 5n, tail: 0, changes: [{ at: payload, data: Buffer.alloc(4096, 1) }, { at: payload + 8192, zero: 8192 }] }) },
-})
+const hostileImage = (): Buffer =>
+  imageBytes({
+    capacity: BigInt(4 * mib),
+    header: { logGuid },
+    size: 8 * mib,
+    locator: {
+      entries: [
+        ['parent_linkage', `{${dataWriteGuid}}`],
+        ['relative_path', '.\\p.vhdx'],
+      ],
+    },
+    bat: {
+      0: batEntry(6, payload),
+      1: batEntry(7, payload + mib),
+      2: batEntry(2),
+      4096: batEntry(6, payload + 2 * mib),
+    },
+    bytes: { [payload + 2 * mib + 256]: Buffer.alloc(16, 0x5a) },
+    log: {
+      0: logEntryBytes({
+        sequence: 5n,
+        tail: 0,
+        changes: [
+          { at: payload, data: Buffer.alloc(4096, 1) },
+          { at: payload + 8192, zero: 8192 },
+        ],
+      }),
+    },
+  })
 
-/** Opens, describes, walks and reads a disk as far as a user could; any error must be an ImageError, and quick. Says whether it opened. */
+/**
+ * Opens, describes, walks and reads a disk as far as a user could; any error must be an ImageError, and quick. Says
+ * whether it opened.
+ */
 function survives(store: ByteStore, what: string): boolean {
   const start = processorTime()
   let opened = false
@@ -34,7 +72,8 @@ function survives(store: ByteStore, what: string): boolean {
         const extent = disk.extentAt(offset, disk.capacity)
         length = extent.length
         assert.ok(extent.offset === offset && length > 0 && offset + length <= disk.capacity, what)
-        if (extent.kind === 'data') assert.ok(extent.position >= mib && extent.position + length <= extent.store.size, what)
+        if (extent.kind === 'data')
+          assert.ok(extent.position >= mib && extent.position + length <= extent.store.size, what)
         disk.read(offset, sector)
       } catch (error) {
         if (!isImageError(error)) throw error
@@ -53,7 +92,11 @@ function survives(store: ByteStore, what: string): boolean {
 }
 
 /** Puts bytes over a store for one trial and takes them back. */
-function withBytes(store: MemoryStore, changes: readonly (readonly [position: number, bytes: Uint8Array])[], act: () => void): void {
+function withBytes(
+  store: MemoryStore,
+  changes: readonly (readonly [position: number, bytes: Uint8Array])[],
+  act: () => void,
+): void {
   const kept = changes.map(([position, bytes]) => {
     const before = Buffer.alloc(bytes.length)
     store.read(position, before)
@@ -73,7 +116,9 @@ function* extremes(structure: Buffer, from: number, to: number): Generator<[stri
       half[length - 1] = 0x80
       const one = Buffer.alloc(length)
       one[0] = 1
-      for (const value of length === 2 ? [Buffer.alloc(2, 0xff)] : [Buffer.alloc(length), Buffer.alloc(length, 0xff), half, one]) {
+      for (const value of length === 2
+        ? [Buffer.alloc(2, 0xff)]
+        : [Buffer.alloc(length), Buffer.alloc(length, 0xff), half, one]) {
         const changed = Buffer.from(structure)
         value.copy(changed, at)
         yield [`byte ${at}: ${value.toString('hex')}`, changed]
@@ -99,9 +144,13 @@ test('every word of every structure at its extremes, checksums made right again'
   let refused = 0
   for (const [name, positions, structure, from, to, sealed] of structures) {
     for (const [what, changed] of extremes(structure, from, to)) {
-      withBytes(store, positions.map((position) => [position, sealed ? seal(changed) : changed]), () => {
-        if (!survives(store, `${name}, ${what}`)) refused++
-      })
+      withBytes(
+        store,
+        positions.map((position) => [position, sealed ? seal(changed) : changed]),
+        () => {
+          if (!survives(store, `${name}, ${what}`)) refused++
+        },
+      )
     }
   }
   assert.ok(refused > 500, `only ${refused} refused`)
@@ -117,30 +166,83 @@ test('every truncation', () => {
     assert.equal(survives(store, `cut to ${size}`), false, `cut to ${size}`)
   }
   // Without a log that knows the file's size a cut shows where it is read.
-  const clean = new MemoryStore(imageBytes({ capacity: BigInt(2 * mib), bat: { 0: batEntry(6, payload), 1: batEntry(6, payload + mib) } }), 'test.vhdx')
+  const clean = new MemoryStore(
+    imageBytes({ capacity: BigInt(2 * mib), bat: { 0: batEntry(6, payload), 1: batEntry(6, payload + mib) } }),
+    'test.vhdx',
+  )
   for (let size = 8 * mib; size > 0; size -= 129 * 1024) {
     clean.truncate(size)
     survives(clean, `clean, cut to ${size}`)
-    if (size < payload + 2 * mib && size > payload) assert.throws(() => open(clean).extentAt(mib, mib), (error) => isImageError(error) && error.kind === 'corrupt')
+    if (size < payload + 2 * mib && size > payload)
+      assert.throws(
+        () => open(clean).extentAt(mib, mib),
+        (error) => isImageError(error) && error.kind === 'corrupt',
+      )
   }
 })
 
 test('random damage', () => {
   const store = new MemoryStore(hostileImage(), 'test.vhdx')
-  const places64 = fc.constantFrom(0, 65536, 131072, 196608, 262144, places.log, places.bat, places.metadata, places.metadata + 65536, places.log + 4096)
-  fc.assert(fc.property(fc.array(fc.record({ base: places64, within: fc.nat(256), bytes: fc.uint8Array({ minLength: 1, maxLength: 16 }) }), { minLength: 1, maxLength: 6 }), (damages) => {
-    withBytes(store, damages.map(({ base, within, bytes }) => [base + within, bytes]), () => { survives(store, JSON.stringify(damages)) })
-  }), { numRuns: 300 })
+  const places64 = fc.constantFrom(
+    0,
+    65536,
+    131072,
+    196608,
+    262144,
+    places.log,
+    places.bat,
+    places.metadata,
+    places.metadata + 65536,
+    places.log + 4096,
+  )
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.record({ base: places64, within: fc.nat(256), bytes: fc.uint8Array({ minLength: 1, maxLength: 16 }) }),
+        { minLength: 1, maxLength: 6 },
+      ),
+      (damages) => {
+        withBytes(
+          store,
+          damages.map(({ base, within, bytes }) => [base + within, bytes]),
+          () => {
+            survives(store, JSON.stringify(damages))
+          },
+        )
+      },
+    ),
+    { numRuns: 300 },
+  )
 })
 
 test('tables full of entries', () => {
   const bytes = hostileImage()
   const store = new MemoryStore(bytes, 'test.vhdx')
   const unknown = (index: number): Buffer => Buffer.from(index.toString(16).padStart(32, 'a'), 'hex')
-  const regions = Array.from({ length: 2045 }, (_, index) => ({ guid: unknown(index), position: BigInt(100 + index) * BigInt(mib), length: mib, required: 0 }))
-  const table = regionTableBytes([{ guid: guids.bat, position: BigInt(places.bat), length: mib }, { guid: guids.metadata, position: BigInt(places.metadata), length: mib }, ...regions])
-  withBytes(store, [[196608, table], [262144, table]], () => assert.equal(survives(store, '2047 regions'), true))
-  const items = Array.from({ length: 2047 }, (_, index) => ({ guid: unknown(index), flags: 0, bytes: Buffer.alloc(16) }))
+  const regions = Array.from({ length: 2045 }, (_, index) => ({
+    guid: unknown(index),
+    position: BigInt(100 + index) * BigInt(mib),
+    length: mib,
+    required: 0,
+  }))
+  const table = regionTableBytes([
+    { guid: guids.bat, position: BigInt(places.bat), length: mib },
+    { guid: guids.metadata, position: BigInt(places.metadata), length: mib },
+    ...regions,
+  ])
+  withBytes(
+    store,
+    [
+      [196608, table],
+      [262144, table],
+    ],
+    () => assert.equal(survives(store, '2047 regions'), true),
+  )
+  const items = Array.from({ length: 2047 }, (_, index) => ({
+    guid: unknown(index),
+    flags: 0,
+    bytes: Buffer.alloc(16),
+  }))
   withBytes(store, [[places.metadata, metadataBytes(items)]], () => assert.equal(survives(store, '2047 items'), false))
 })
 
@@ -148,35 +250,62 @@ test('tables full of entries', () => {
 function longLog(fill: (log: Buffer) => void): MemoryStore {
   const log = Buffer.alloc(16 * mib)
   fill(log)
-  const store = new MemoryStore(imageBytes({ capacity: BigInt(mib), bat: { 0: batEntry(6, payload) }, header: { logGuid, logLength: log.length, logOffset: BigInt(8 * mib) } }), 'test.vhdx')
+  const store = new MemoryStore(
+    imageBytes({
+      capacity: BigInt(mib),
+      bat: { 0: batEntry(6, payload) },
+      header: { logGuid, logLength: log.length, logOffset: BigInt(8 * mib) },
+    }),
+    'test.vhdx',
+  )
   store.write(8 * mib, log)
   return store
 }
 
-test('logs made to cost time: entries that claim the whole ring, sequences that never close, as many changes as fit', () => {
-  const rest = (log: Buffer, entry: Buffer, at: number): void => { entry.copy(log, at) }
-  survives(longLog((log) => {
-    // Every sector begins an entry as long as the ring.
-    const entry = headerOnly(1n, 0)
-    entry.writeUInt32LE(log.length, 8)
-    entry.writeUInt32LE(log.length / 4096 - 200, 24)
-    for (let at = 0; at < log.length; at += 4096) rest(log, entry, at)
-  }), 'claims')
-  survives(longLog((log) => {
-    // One sequence of 4096 valid entries whose tail is nowhere in it.
-    for (let index = 0; index < 4095; index++) rest(log, seal(headerOnly(BigInt(index + 1), log.length - 4096)), index * 4096)
-  }), 'never closes')
-  survives(longLog((log) => {
-    // Sequences of one entry each, every one complete.
-    for (let index = 0; index < 4096; index++) rest(log, seal(headerOnly(BigInt(2 * index + 1), index * 4096)), index * 4096)
-  }), 'many sequences')
-  const full = (count: number): MemoryStore => longLog((log) => {
-    const changes = Array.from({ length: count }, (_, index) => ({ at: payload + ((index * 7919) % 256) * 4096, zero: 4096 * (1 + (index % 64)) }))
-    rest(log, logEntryBytes({ sequence: 1n, tail: 0, changes, flushed: 8 * mib, last: 8 * mib }), 0)
-  })
-  assert.equal(survives(full(2 ** 18), 'as many changes as may be'), true)
-  assert.equal(survives(full(2 ** 18 + 1), 'too many changes'), false)
-})
+test(
+  'logs made to cost time: entries that claim the whole ring, sequences that never close, as many changes as ' + 'fit',
+  () => {
+    const rest = (log: Buffer, entry: Buffer, at: number): void => {
+      entry.copy(log, at)
+    }
+    survives(
+      longLog((log) => {
+        // Every sector begins an entry as long as the ring.
+        const entry = headerOnly(1n, 0)
+        entry.writeUInt32LE(log.length, 8)
+        entry.writeUInt32LE(log.length / 4096 - 200, 24)
+        for (let at = 0; at < log.length; at += 4096) rest(log, entry, at)
+      }),
+      'claims',
+    )
+    survives(
+      longLog((log) => {
+        // One sequence of 4096 valid entries whose tail is nowhere in it.
+        for (let index = 0; index < 4095; index++)
+          rest(log, seal(headerOnly(BigInt(index + 1), log.length - 4096)), index * 4096)
+      }),
+      'never closes',
+    )
+    survives(
+      longLog((log) => {
+        // Sequences of one entry each, every one complete.
+        for (let index = 0; index < 4096; index++)
+          rest(log, seal(headerOnly(BigInt(2 * index + 1), index * 4096)), index * 4096)
+      }),
+      'many sequences',
+    )
+    const full = (count: number): MemoryStore =>
+      longLog((log) => {
+        const changes = Array.from({ length: count }, (_, index) => ({
+          at: payload + ((index * 7919) % 256) * 4096,
+          zero: 4096 * (1 + (index % 64)),
+        }))
+        rest(log, logEntryBytes({ sequence: 1n, tail: 0, changes, flushed: 8 * mib, last: 8 * mib }), 0)
+      })
+    assert.equal(survives(full(2 ** 18), 'as many changes as may be'), true)
+    assert.equal(survives(full(2 ** 18 + 1), 'too many changes'), false)
+  },
+)
 
 function headerOnly(sequence: bigint, tail: number): Buffer {
   return logEntryBytes({ sequence, tail, flushed: 8 * mib, last: 8 * mib })
@@ -184,7 +313,10 @@ function headerOnly(sequence: bigint, tail: number): Buffer {
 
 test('64 TiB in blocks of 1 MiB: a table of 512 MiB is read by pieces', () => {
   const capacity = 2 ** 46
-  const bytes = imageBytes({ capacity: BigInt(capacity), regions: ([bat, metadata]) => [{ ...bat!, position: BigInt(8 * mib), length: 513 * mib }, metadata!] })
+  const bytes = imageBytes({
+    capacity: BigInt(capacity),
+    regions: ([bat, metadata]) => [{ ...bat!, position: BigInt(8 * mib), length: 513 * mib }, metadata!],
+  })
   // Pages of the table that were never written cost nothing.
   const store = new MemoryStore(bytes, 'test.vhdx')
   store.truncate(521 * mib)

@@ -24,15 +24,29 @@ async function json(schema: string, args: readonly string[], cwd: string): Promi
   return document
 }
 
-async function error(args: readonly string[], cwd: string): Promise<{ code: number | string; document: { code: string; message: string; hint?: string } }> {
+async function error(
+  args: readonly string[],
+  cwd: string,
+): Promise<{ code: number | string; document: { code: string; message: string; hint?: string } }> {
   const { code, stdout } = await vdisk([...args, '--json'], { cwd })
   return { code, document: JSON.parse(stdout.toString()) as { code: string; message: string; hint?: string } }
 }
 
 /** Writes a disk, and makes an image of it, over a parent. */
-async function image(cwd: string, name: string, disk: Uint8Array, parent?: string, options: OptionValues = {}): Promise<void> {
+async function image(
+  cwd: string,
+  name: string,
+  disk: Uint8Array,
+  parent?: string,
+  options: OptionValues = {},
+): Promise<void> {
   fs.writeFileSync(join(cwd, 'source.raw'), disk)
-  await convert(join(cwd, 'source.raw'), join(cwd, name), { from: 'raw', flush: false, options, ...(parent === undefined ? {} : { parent: join(cwd, parent) }) })
+  await convert(join(cwd, 'source.raw'), join(cwd, name), {
+    from: 'raw',
+    flush: false,
+    options,
+    ...(parent === undefined ? {} : { parent: join(cwd, parent) }),
+  })
 }
 
 function changed(base: Uint8Array, seed: number): Buffer {
@@ -61,7 +75,19 @@ for (const format of ['vhd', 'vhdx', 'qcow2']) {
     assert.deepEqual(result['written'], dry['written'])
     reads(cwd, `child.${format}`, disk)
     fs.writeFileSync(join(cwd, 'expected.raw'), disk)
-    assert.match(run('qemu-img', 'compare', '-f', 'raw', '-F', qemuNames[format]!, join(cwd, 'expected.raw'), join(cwd, `base.${format}`)), /identical/)
+    assert.match(
+      run(
+        'qemu-img',
+        'compare',
+        '-f',
+        'raw',
+        '-F',
+        qemuNames[format]!,
+        join(cwd, 'expected.raw'),
+        join(cwd, `base.${format}`),
+      ),
+      /identical/,
+    )
     if (format !== 'vhd') assert.match(run('qemu-img', 'check', join(cwd, `base.${format}`)), /No errors/)
     for (const name of ['base', 'child']) assert.equal((await vdisk(['check', `${name}.${format}`], { cwd })).code, 0)
   })
@@ -73,18 +99,59 @@ test('qcow2: commit gives what qemu-img commit gives, also where the child is lo
   const base = diskLike(8 * mebibyte, 1)
   for (const format of ['qcow2', 'raw', 'vhdx']) {
     await image(cwd, `base.${format}`, base)
-    runIn(cwd, 'qemu-img', 'create', '-q', '-f', 'qcow2', '-b', `base.${format}`, '-F', qemuNames[format]!, 'child.qcow2', '10M')
-    runIn(cwd, 'qemu-io', '-c', 'write -P 7 1000k 3M', '-c', 'write -z 5M 1M', '-c', 'write -P 9 9500k 300k', '-c', 'write -c -P 3 0 64k', 'child.qcow2')
+    runIn(
+      cwd,
+      'qemu-img',
+      'create',
+      '-q',
+      '-f',
+      'qcow2',
+      '-b',
+      `base.${format}`,
+      '-F',
+      qemuNames[format]!,
+      'child.qcow2',
+      '10M',
+    )
+    runIn(
+      cwd,
+      'qemu-io',
+      '-c',
+      'write -P 7 1000k 3M',
+      '-c',
+      'write -z 5M 1M',
+      '-c',
+      'write -P 9 9500k 300k',
+      '-c',
+      'write -c -P 3 0 64k',
+      'child.qcow2',
+    )
     fs.copyFileSync(join(cwd, `base.${format}`), join(cwd, `ours.${format}`))
     fs.copyFileSync(join(cwd, 'child.qcow2'), join(cwd, 'ours.qcow2x'))
     runIn(cwd, 'qemu-img', 'convert', '-O', 'raw', 'child.qcow2', 'all.raw')
     assert.equal((await vdisk(['chain', 'relink', 'ours.qcow2x', `ours.${format}`], { cwd })).code, 0)
     await json('chain-commit', ['chain', 'commit', 'ours.qcow2x'], cwd)
-    assert.match(runIn(cwd, 'qemu-img', 'compare', '-f', qemuNames[format]!, '-F', 'raw', `ours.${format}`, 'all.raw'), /identical/)
+    assert.match(
+      runIn(cwd, 'qemu-img', 'compare', '-f', qemuNames[format]!, '-F', 'raw', `ours.${format}`, 'all.raw'),
+      /identical/,
+    )
     if (format !== 'vhdx') {
       // qemu cannot make a VHDX longer.
       runIn(cwd, 'qemu-img', 'commit', '-q', 'child.qcow2')
-      assert.match(runIn(cwd, 'qemu-img', 'compare', '-f', qemuNames[format]!, '-F', qemuNames[format]!, `ours.${format}`, `base.${format}`), /identical/)
+      assert.match(
+        runIn(
+          cwd,
+          'qemu-img',
+          'compare',
+          '-f',
+          qemuNames[format]!,
+          '-F',
+          qemuNames[format]!,
+          `ours.${format}`,
+          `base.${format}`,
+        ),
+        /identical/,
+      )
     }
     assert.match(runIn(cwd, 'qemu-img', 'check', '-f', 'qcow2', 'ours.qcow2x'), /No errors/)
     await json('chain-commit', ['chain', 'commit', 'ours.qcow2x', '--delete-child'], cwd)
@@ -104,7 +171,11 @@ test('qcow2: a rebased child reads the same in qemu-img, and qemu-img rebase fin
   await image(cwd, 'child.qcow2', disk, 'middle.qcow2')
   await image(cwd, 'other.vhdx', changed(base, 4))
   fs.writeFileSync(join(cwd, 'all.raw'), disk)
-  for (const [target, format] of [['base.qcow2', 'qcow2'], ['other.vhdx', 'vhdx'], ['middle.qcow2', 'qcow2']] as const) {
+  for (const [target, format] of [
+    ['base.qcow2', 'qcow2'],
+    ['other.vhdx', 'vhdx'],
+    ['middle.qcow2', 'qcow2'],
+  ] as const) {
     await json('chain-rebase', ['chain', 'rebase', 'child.qcow2', target], cwd)
     const info = JSON.parse(runIn(cwd, 'qemu-img', 'info', '--output=json', 'child.qcow2')) as Record<string, unknown>
     assert.deepEqual([info['backing-filename'], info['backing-filename-format']], [target, format])
@@ -140,10 +211,16 @@ test('relink: a parent that was moved is found without flags, another is refused
     }
     const dry = await json('chain-relink', ['chain', 'relink', child, moved, '--dry-run'], cwd)
     assert.ok(fs.readFileSync(join(cwd, child)).equals(before))
-    const result = await json('chain-relink', ['chain', 'relink', child, moved], cwd) as { after: { names: string[] } }
+    const result = (await json('chain-relink', ['chain', 'relink', child, moved], cwd)) as {
+      after: { names: string[] }
+    }
     assert.deepEqual(result.after, dry['after'])
     const separator = format === 'qcow2' ? '/' : '\\'
-    assert.ok(result.after.names[0]!.endsWith(`parents${separator}where it is now${separator}b.${format}`) && !result.after.names[0]!.startsWith(separator), 'the relative name is first')
+    assert.ok(
+      result.after.names[0]!.endsWith(`parents${separator}where it is now${separator}b.${format}`) &&
+        !result.after.names[0]!.startsWith(separator),
+      'the relative name is first',
+    )
     assert.equal((await vdisk(['chain', 'show', child], { cwd })).code, 0)
     assert.equal((await vdisk(['check', child], { cwd })).code, 0)
     reads(cwd, child, disk)
@@ -158,7 +235,11 @@ test('relink: a parent that was moved is found without flags, another is refused
       assert.equal((await vdisk(['resize', 'elsewhere/copy.vhdx', '7M'], { cwd })).code, 0)
       assert.equal((await vdisk(['resize', 'elsewhere/copy.vhdx', '6M'], { cwd })).code, 0)
       assert.equal((await error(['chain', 'relink', 'elsewhere/child.vhdx', 'elsewhere/copy.vhdx'], cwd)).code, 6)
-      const forced = await json('chain-relink', ['chain', 'relink', 'elsewhere/child.vhdx', 'elsewhere/copy.vhdx', '--force-identity'], cwd)
+      const forced = await json(
+        'chain-relink',
+        ['chain', 'relink', 'elsewhere/child.vhdx', 'elsewhere/copy.vhdx', '--force-identity'],
+        cwd,
+      )
       assert.equal(forced['forced'], true)
       reads(cwd, 'elsewhere/child.vhdx', disk)
     }
@@ -183,17 +264,30 @@ test('what is refused: other children, circles, images without parents, formats 
     const kept = await error(['chain', 'commit', `child.${format}`, '--delete-child', '--allow-other-children'], cwd)
     assert.deepEqual([kept.code, kept.document.code], [3, 'E_OTHER_CHILDREN'])
     assert.match(kept.document.message, new RegExp(`cannot be deleted[^]*grandchild\\.${format}`))
-    const result = await json('chain-commit', ['chain', 'commit', `child.${format}`, '--allow-other-children'], cwd) as { otherChildren: string[] }
+    const result = (await json(
+      'chain-commit',
+      ['chain', 'commit', `child.${format}`, '--allow-other-children'],
+      cwd,
+    )) as { otherChildren: string[] }
     assert.equal(result.otherChildren.length, 1)
     reads(cwd, `grandchild.${format}`, changed(base, 4))
     const circle = await error(['chain', 'rebase', `child.${format}`, `grandchild.${format}`], cwd)
     assert.deepEqual([circle.code, circle.document.code], [6, 'E_PARENT_LOOP'])
-    for (const args of [['commit', `base.${format}`], ['rebase', `base.${format}`, `child.${format}`], ['rebase', `base.${format}`, '--no-parent'], ['relink', `base.${format}`, `child.${format}`]]) {
+    for (const args of [
+      ['commit', `base.${format}`],
+      ['rebase', `base.${format}`, `child.${format}`],
+      ['rebase', `base.${format}`, '--no-parent'],
+      ['relink', `base.${format}`, `child.${format}`],
+    ]) {
       const none = await error(['chain', ...args], cwd)
       assert.deepEqual([none.code, none.document.code], [2, 'E_NOT_A_CHILD'], args.join(' '))
     }
   }
-  for (const [child, parent] of [['child.vhd', 'base.vhdx'], ['child.vhdx', 'base.vhd'], ['child.vhdx', 'base.qcow2']]) {
+  for (const [child, parent] of [
+    ['child.vhd', 'base.vhdx'],
+    ['child.vhdx', 'base.vhd'],
+    ['child.vhdx', 'base.qcow2'],
+  ]) {
     const other = await error(['chain', 'rebase', child!, parent!], cwd)
     assert.deepEqual([other.code, other.document.code], [2, 'E_PARENT_FORMAT'])
   }
@@ -216,7 +310,8 @@ test('thirty VHDX layers: flattened, and the newest committed one into the other
   assert.equal(flattened.length, 30)
   reads(cwd, 'flat.vhdx', disk)
   // The newest seven into the one below them, from the top.
-  for (let layer = 29; layer > 22; layer--) assert.equal((await commitChain(at(layer), { deleteChild: true })).childDeleted, true, String(layer))
+  for (let layer = 29; layer > 22; layer--)
+    assert.equal((await commitChain(at(layer), { deleteChild: true })).childDeleted, true, String(layer))
   assert.equal(fs.readdirSync(cwd).filter((name) => name.endsWith('.vhdx')).length, 24)
   reads(cwd, '22.vhdx', disk)
   assert.equal((await vdisk(['check', '22.vhdx'], { cwd })).code, 0)

@@ -13,11 +13,18 @@ import { have, run, runIn, scratch } from '../support/tools.js'
 
 await prepareZstd()
 
-interface Answer { readonly corruptions: number; readonly leaks: number; readonly told: string }
+interface Answer {
+  readonly corruptions: number
+  readonly leaks: number
+  readonly told: string
+}
 
 /** What qemu-img finds; messages that it gives once for every way to a table are counted once. */
 function ask(folder: string, image: string): Answer {
-  const { stdout, stderr, status } = spawnSync('qemu-img', ['check', '-f', 'qcow2', '--output', 'json', image], { cwd: folder, encoding: 'utf8' })
+  const { stdout, stderr, status } = spawnSync('qemu-img', ['check', '-f', 'qcow2', '--output', 'json', image], {
+    cwd: folder,
+    encoding: 'utf8',
+  })
   assert.ok([0, 1, 2, 3].includes(status ?? -1), stderr)
   const answer = JSON.parse(stdout) as { corruptions?: number; leaks?: number }
   return { corruptions: answer.corruptions ?? 0, leaks: answer.leaks ?? 0, told: stderr }
@@ -25,7 +32,7 @@ function ask(folder: string, image: string): Answer {
 
 function find(bytes: Uint8Array): Finding[] {
   using image = openWith('qcow2', new MemoryStore(bytes, 'damaged.qcow2'))
-  return [...image.check?.() ?? []].filter((item) => 'severity' in item)
+  return [...(image.check?.() ?? [])].filter((item) => 'severity' in item)
 }
 
 /** Digests of the disk's pieces; empty where they cannot be read. */
@@ -57,29 +64,38 @@ function furtherOverflows(findings: readonly Finding[]): number {
 }
 
 const content = diskLike(1_400_000, 21)
-const create = (options: string) => (file: (name: string) => string): void => {
-  run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', '-o', options, file('in.raw'), file('disk.qcow2'))
-}
-const compressed = (options: string) => (file: (name: string) => string): void => {
-  run('qemu-img', 'convert', '-c', '-f', 'raw', '-O', 'qcow2', '-o', options, file('in.raw'), file('disk.qcow2'))
-}
+const create =
+  (options: string) =>
+  (file: (name: string) => string): void => {
+    run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', '-o', options, file('in.raw'), file('disk.qcow2'))
+  }
+const compressed =
+  (options: string) =>
+  (file: (name: string) => string): void => {
+    run('qemu-img', 'convert', '-c', '-f', 'raw', '-O', 'qcow2', '-o', options, file('in.raw'), file('disk.qcow2'))
+  }
 const kinds: Readonly<Record<string, (file: (name: string) => string) => void>> = {
   'version 2': create('compat=0.10,cluster_size=4k'),
-  ...Object.fromEntries([1, 2, 4, 8, 16, 32, 64].map((bits) => [`refcounts of ${bits} bits`, create(`refcount_bits=${bits},cluster_size=8k`)])),
+  ...Object.fromEntries(
+    [1, 2, 4, 8, 16, 32, 64].map((bits) => [
+      `refcounts of ${bits} bits`,
+      create(`refcount_bits=${bits},cluster_size=8k`),
+    ]),
+  ),
   'clusters of 512 bytes': create('cluster_size=512'),
   'clusters of 64 KiB': create('cluster_size=64k'),
   'extended L2': create('extended_l2=on,cluster_size=16k'),
-  'compressed': compressed('cluster_size=16k'),
+  compressed: compressed('cluster_size=16k'),
   'compressed, version 2': compressed('compat=0.10,cluster_size=4k'),
   'compressed with zstd, small refcounts': compressed('cluster_size=8k,compression_type=zstd,refcount_bits=4'),
-  'snapshots': (file) => {
+  snapshots: (file) => {
     create('cluster_size=8k')(file)
     run('qemu-img', 'snapshot', '-c', 'one', file('disk.qcow2'))
     run('qemu-io', '-f', 'qcow2', '-c', 'write -P 3 100k 300k', '-c', 'write -z 600k 50k', file('disk.qcow2'))
     run('qemu-img', 'snapshot', '-c', 'two', file('disk.qcow2'))
     run('qemu-io', '-f', 'qcow2', '-c', 'write -P 4 10k 30k', file('disk.qcow2'))
   },
-  'bitmaps': (file) => {
+  bitmaps: (file) => {
     create('cluster_size=8k')(file)
     run('qemu-img', 'bitmap', '--add', '-g', '64k', file('disk.qcow2'), 'b0')
     run('qemu-io', '-f', 'qcow2', '-c', 'write -P 3 100k 300k', file('disk.qcow2'))
@@ -109,7 +125,9 @@ for (const [what, make] of Object.entries(kinds)) {
       const told = found.map(({ code, structure, message }) => `${code} ${structure} ${message}`).join('\n')
       const why = `seed ${seed}, ${done}\n${told}\nqemu-img:\n${qemu.told}`
       assert.equal(found.filter(({ severity }) => severity === 'leak').length, qemu.leaks, why)
-      const alike = found.filter((finding) => finding.severity === 'error' && !isOurs(finding, refcountBits)).length + furtherOverflows(found)
+      const alike =
+        found.filter((finding) => finding.severity === 'error' && !isOurs(finding, refcountBits)).length +
+        furtherOverflows(found)
       assert.equal(alike, qemu.corruptions, why)
       errors += alike
       const before = clustersOf(bytes)
@@ -120,14 +138,28 @@ for (const [what, make] of Object.entries(kinds)) {
       const after = ask(file(''), 'repaired.qcow2')
       const still = `${why}\nafter the repair:\n${left.map(({ code, message }) => `${code} ${message}`).join('\n')}\n${after.told}`
       assert.equal(left.filter(({ severity }) => severity === 'leak').length, after.leaks, still)
-      assert.equal(left.filter((finding) => finding.severity === 'error' && !isOurs(finding, refcountBits)).length, after.corruptions, still)
-      // What is left leads nowhere, or lies upon a table: no one can know what it should be. Nothing is written to such a table.
+      assert.equal(
+        left.filter((finding) => finding.severity === 'error' && !isOurs(finding, refcountBits)).length,
+        after.corruptions,
+        still,
+      )
+      // What is left leads nowhere, or lies upon a table: no one can know what it should be. Nothing is written to such
+      // a table.
       const leftCodes = new Set(left.map(({ code }) => code))
       if (leftCodes.has('E_OVERLAP')) leftCodes.delete('E_COPIED')
-      for (const code of leftCodes) assert.ok(['E_L2_ENTRY', 'E_TRUNCATED', 'E_OVERLAP', 'L_REFCOUNT'].includes(code), still)
+      for (const code of leftCodes)
+        assert.ok(['E_L2_ENTRY', 'E_TRUNCATED', 'E_OVERLAP', 'L_REFCOUNT'].includes(code), still)
       if (left.length === 0) repaired++
-      assert.deepEqual(clustersOf(store.contents()).filter((cluster, index) => cluster !== before[index] && before[index] !== ''), [], still)
-      const { status, stdout } = spawnSync('qemu-img', ['compare', '-f', 'qcow2', '-F', 'qcow2', file('damaged.qcow2'), file('repaired.qcow2')], { encoding: 'utf8' })
+      assert.deepEqual(
+        clustersOf(store.contents()).filter((cluster, index) => cluster !== before[index] && before[index] !== ''),
+        [],
+        still,
+      )
+      const { status, stdout } = spawnSync(
+        'qemu-img',
+        ['compare', '-f', 'qcow2', '-F', 'qcow2', file('damaged.qcow2'), file('repaired.qcow2')],
+        { encoding: 'utf8' },
+      )
       // 2 and more: what was damaged cannot be read.
       assert.ok(status !== 1, `${stdout}${still}`)
     }

@@ -21,8 +21,12 @@ test('nothing is wrong with VHD and VHDX images that qemu-img makes', async (t) 
   const at = scratch(t)
   fs.writeFileSync(at('disk.raw'), diskLike(20 * mib + 512, 3))
   for (const [format, options] of [
-    ['vpc', 'subformat=dynamic'], ['vpc', 'subformat=fixed'], ['vpc', 'subformat=dynamic,force_size=on'],
-    ['vhdx', 'subformat=dynamic'], ['vhdx', 'subformat=dynamic,block_size=1M'], ['vhdx', 'subformat=dynamic,block_state_zero=off'],
+    ['vpc', 'subformat=dynamic'],
+    ['vpc', 'subformat=fixed'],
+    ['vpc', 'subformat=dynamic,force_size=on'],
+    ['vhdx', 'subformat=dynamic'],
+    ['vhdx', 'subformat=dynamic,block_size=1M'],
+    ['vhdx', 'subformat=dynamic,block_state_zero=off'],
   ] as const) {
     const from = format === 'vpc' ? 'vhd' : format
     run('qemu-img', 'create', '-q', '-f', format, '-o', options, at('empty'), '100M')
@@ -45,18 +49,43 @@ test('damage of a VHDX that qemu-img check does not see', async (t) => {
   fs.writeFileSync(at('disk.raw'), diskLike(20 * mib, 3))
   run('qemu-img', 'convert', '-f', 'raw', '-O', 'vhdx', '-o', 'block_size=1M', at('disk.raw'), at('whole.vhdx'))
   const whole = fs.readFileSync(at('whole.vhdx'))
-  const bat = Number([0, 1].map((index) => whole.subarray(196608 + 16 + index * 32)).find((entry) => entry.readUInt32LE(0) === 0x2dc27766)?.readBigUInt64LE(16))
+  const bat = Number(
+    [0, 1]
+      .map((index) => whole.subarray(196608 + 16 + index * 32))
+      .find((entry) => entry.readUInt32LE(0) === 0x2dc27766)
+      ?.readBigUInt64LE(16),
+  )
   const entries = Array.from({ length: 20 }, (_, block) => whole.readBigUInt64LE(bat + block * 8))
   const stored = entries.flatMap((entry, block) => (entry % 8n === 6n ? [block] : []))
   const [first, second] = stored
   assert.ok(first !== undefined && second !== undefined)
   for (const [what, codes, change] of [
-    ['two blocks in one place', ['E_OVERLAP', 'L_UNREFERENCED'], (image: Buffer) => image.writeBigUInt64LE(entries[first] ?? 0n, bat + second * 8)],
-    ['a block that nothing names', ['L_UNREFERENCED'], (image: Buffer) => image.writeBigUInt64LE(batEntry(2), bat + second * 8)],
+    [
+      'two blocks in one place',
+      ['E_OVERLAP', 'L_UNREFERENCED'],
+      (image: Buffer) => image.writeBigUInt64LE(entries[first] ?? 0n, bat + second * 8),
+    ],
+    [
+      'a block that nothing names',
+      ['L_UNREFERENCED'],
+      (image: Buffer) => image.writeBigUInt64LE(batEntry(2), bat + second * 8),
+    ],
     ['a header that is damaged', ['E_HEADER_INVALID'], (image: Buffer) => image.fill(0, 65536, 65540)],
-    ['a region table whose copy is damaged', ['E_REGION_TABLE_INVALID'], (image: Buffer) => image.fill(0, 262144, 262148)],
-    ['a reserved state', ['E_BAT_STATE', 'L_UNREFERENCED'], (image: Buffer) => image.writeBigUInt64LE(batEntry(4), bat + second * 8)],
-    ['a block in the headers', ['E_BAT_RANGE', 'L_UNREFERENCED'], (image: Buffer) => image.writeBigUInt64LE(batEntry(6), bat + second * 8)],
+    [
+      'a region table whose copy is damaged',
+      ['E_REGION_TABLE_INVALID'],
+      (image: Buffer) => image.fill(0, 262144, 262148),
+    ],
+    [
+      'a reserved state',
+      ['E_BAT_STATE', 'L_UNREFERENCED'],
+      (image: Buffer) => image.writeBigUInt64LE(batEntry(4), bat + second * 8),
+    ],
+    [
+      'a block in the headers',
+      ['E_BAT_RANGE', 'L_UNREFERENCED'],
+      (image: Buffer) => image.writeBigUInt64LE(batEntry(6), bat + second * 8),
+    ],
   ] as const) {
     const image = Buffer.from(whole)
     change(image)
@@ -85,7 +114,11 @@ test('fixtures: sound ones are clean, damaged ones are told', async () => {
   ] as const) {
     const layers = await found(fixture(path))
     // Copies of parents have a time of their own.
-    assert.deepEqual(layers.map((codes) => codes.filter((code) => code !== 'W_PARENT_TIME')), expected, path)
+    assert.deepEqual(
+      layers.map((codes) => codes.filter((code) => code !== 'W_PARENT_TIME')),
+      expected,
+      path,
+    )
   }
 })
 
@@ -105,7 +138,17 @@ test('qemu-img reads what was repaired, and could not read it before', async (t)
     ['vhd', 'vpc', (image: Buffer) => image.fill(0, 0, 512), ['E_FOOTER_COPY_DAMAGED']],
     ['vhdx', 'vhdx', (image: Buffer) => image.fill(0, 196608, 196612), ['E_REGION_TABLE_COPY_USED']],
   ] as const) {
-    run('qemu-img', 'convert', '-f', 'raw', '-O', name, ...(name === 'vpc' ? ['-o', 'force_size=on'] : []), at('disk.raw'), at('whole'))
+    run(
+      'qemu-img',
+      'convert',
+      '-f',
+      'raw',
+      '-O',
+      name,
+      ...(name === 'vpc' ? ['-o', 'force_size=on'] : []),
+      at('disk.raw'),
+      at('whole'),
+    )
     const image = fs.readFileSync(at('whole'))
     break_(image)
     fs.writeFileSync(at('damaged'), image)
@@ -121,7 +164,10 @@ test('qemu-img reads a VHDX whose log was replayed into it', (t) => {
   if (!have(t, 'qemu-img')) return
   const at = scratch(t)
   for (const path of ['vhdx/dirty-log.vhdx', 'vhdx/dirty-log-wrapped.vhdx']) {
-    assert.notEqual(spawnSync('qemu-img', ['convert', '-f', 'vhdx', '-O', 'raw', fixture(path), at('no.raw')]).status, 0)
+    assert.notEqual(
+      spawnSync('qemu-img', ['convert', '-f', 'vhdx', '-O', 'raw', fixture(path), at('no.raw')]).status,
+      0,
+    )
     assert.deepEqual(repaired(fixture(path), 'vhdx', at('mended.vhdx')), ['W_LOG_REPLAYED'])
     run('qemu-img', 'check', '-f', 'vhdx', at('mended.vhdx'))
     run('qemu-img', 'convert', '-f', 'vhdx', '-O', 'raw', at('mended.vhdx'), at('disk.raw'))

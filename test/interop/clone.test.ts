@@ -3,7 +3,18 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { clone, convert, isImageError, restore, writeImageRecord, type ConfirmationQuestion, type DiskPlatform, type FoundDevice, type Progress, type RestoreOptions } from '../../src/index.js'
+import {
+  clone,
+  convert,
+  isImageError,
+  restore,
+  writeImageRecord,
+  type ConfirmationQuestion,
+  type DiskPlatform,
+  type FoundDevice,
+  type Progress,
+  type RestoreOptions,
+} from '../../src/index.js'
 import { LinuxDisks } from '../../src/device/linux.js'
 import { root, vdisk } from '../support/cli.js'
 import { fixture } from '../support/fixtures.js'
@@ -29,57 +40,85 @@ async function codeOf(work: Promise<unknown>): Promise<string> {
 function changed(change: (found: FoundDevice, asked: number) => FoundDevice): DiskPlatform {
   const platform = new LinuxDisks()
   let asked = 0
-  return { list: () => platform.list(), place: (path) => platform.place(path), find: (path) => change(platform.find(path), asked++) }
+  return {
+    list: () => platform.list(),
+    place: (path) => platform.place(path),
+    find: (path) => change(platform.find(path), asked++),
+  }
 }
 
 const withSerial = (found: FoundDevice, serial: string): FoundDevice => ({ ...found, disk: { ...found.disk, serial } })
 
-test('a disk is cloned: same size, same bytes; both ends guarded; a source in use only with --live', { skip }, async (t) => {
-  if (!['sgdisk', 'mke2fs', 'e2fsck'].every((program) => have(t, program))) return
-  const mounts: string[] = []
-  t.after(() => mounts.forEach((point) => spawnSync('umount', [point])))
-  const folder = testFolder(t)
-  const at = (name: string): string => join(folder, name)
-  const source = loopDevice(t, emptyFile(at('source'), 64 * mebibyte))
-  run('mke2fs', '-q', '-t', 'ext4', source)
-  const target = loopDevice(t, emptyFile(at('target'), 64 * mebibyte))
-  const options = { yes: true, confirm: '64M', allowNoTable: true }
-  const phases: string[] = []
-  const onProgress = ({ phase }: Progress): void => { if (phases.at(-1) !== phase) phases.push(phase) }
-  const result = await clone(source, target, { ...options, onProgress })
-  assert.deepEqual([result.verified, result.live, result.source.path, result.target.path], [true, false, source, target])
-  assert.deepEqual(phases, ['write', 'flush', 'verify', 'flush'])
-  assert.ok(fs.readFileSync(at('target')).equals(fs.readFileSync(at('source'))))
-  assert.equal(await codeOf(clone(source, source, options)), 'refused E_SAME_DEVICE')
-  assert.equal(await codeOf(clone(at('source'), target, options)), 'refused E_NOT_A_DEVICE')
+test(
+  'a disk is cloned: same size, same bytes; both ends guarded; a source in use only with --live',
+  { skip },
+  async (t) => {
+    if (!['sgdisk', 'mke2fs', 'e2fsck'].every((program) => have(t, program))) return
+    const mounts: string[] = []
+    t.after(() => mounts.forEach((point) => spawnSync('umount', [point])))
+    const folder = testFolder(t)
+    const at = (name: string): string => join(folder, name)
+    const source = loopDevice(t, emptyFile(at('source'), 64 * mebibyte))
+    run('mke2fs', '-q', '-t', 'ext4', source)
+    const target = loopDevice(t, emptyFile(at('target'), 64 * mebibyte))
+    const options = { yes: true, confirm: '64M', allowNoTable: true }
+    const phases: string[] = []
+    const onProgress = ({ phase }: Progress): void => {
+      if (phases.at(-1) !== phase) phases.push(phase)
+    }
+    const result = await clone(source, target, { ...options, onProgress })
+    assert.deepEqual(
+      [result.verified, result.live, result.source.path, result.target.path],
+      [true, false, source, target],
+    )
+    assert.deepEqual(phases, ['write', 'flush', 'verify', 'flush'])
+    assert.ok(fs.readFileSync(at('target')).equals(fs.readFileSync(at('source'))))
+    assert.equal(await codeOf(clone(source, source, options)), 'refused E_SAME_DEVICE')
+    assert.equal(await codeOf(clone(at('source'), target, options)), 'refused E_NOT_A_DEVICE')
 
-  const point = at('mounted')
-  fs.mkdirSync(point)
-  run('mount', source, point)
-  mounts.push(point)
-  fs.writeFileSync(join(point, 'file'), 'x'.repeat(mebibyte))
-  run('sync', '-f', point)
-  assert.equal(await codeOf(clone(source, target, options)), 'refused E_SOURCE_IN_USE')
-  assert.equal(await codeOf(clone(source, target, { ...options, unmount: true, allowHeld: true, allowSwap: true, allowSystemDisk: true, allowSourceOnTarget: true, fit: true })), 'refused E_SOURCE_IN_USE')
-  // It changes while it is read: what was read is what is compared.
-  let written = 0
-  const live = await clone(source, target, {
-    ...options, live: true, onProgress: ({ phase }) => {
-      if (phase === 'verify' || written++ > 3) return
-      fs.writeFileSync(join(point, `meanwhile-${written}`), 'y'.repeat(mebibyte))
-      run('sync', '-f', point)
-    },
-  })
-  assert.deepEqual([live.verified, live.live], [true, true])
-  assert.ok(live.notes.some(({ code, message }) => code === 'W_CRASH_CONSISTENT' && /crash-consistent/.test(message)))
-  assert.ok(written > 0)
-  // The mounted one is never the target of a clone.
-  assert.equal(await codeOf(clone(target, source, options)), 'refused E_MOUNTED')
-  run('mount', '-o', 'remount,ro', source, point)
-  const still = await clone(source, target, { ...options, live: true })
-  assert.deepEqual([still.live, still.verified], [false, true])
-  assert.ok(fs.readFileSync(at('target')).equals(fs.readFileSync(at('source'))))
-})
+    const point = at('mounted')
+    fs.mkdirSync(point)
+    run('mount', source, point)
+    mounts.push(point)
+    fs.writeFileSync(join(point, 'file'), 'x'.repeat(mebibyte))
+    run('sync', '-f', point)
+    assert.equal(await codeOf(clone(source, target, options)), 'refused E_SOURCE_IN_USE')
+    assert.equal(
+      await codeOf(
+        clone(source, target, {
+          ...options,
+          unmount: true,
+          allowHeld: true,
+          allowSwap: true,
+          allowSystemDisk: true,
+          allowSourceOnTarget: true,
+          fit: true,
+        }),
+      ),
+      'refused E_SOURCE_IN_USE',
+    )
+    // It changes while it is read: what was read is what is compared.
+    let written = 0
+    const live = await clone(source, target, {
+      ...options,
+      live: true,
+      onProgress: ({ phase }) => {
+        if (phase === 'verify' || written++ > 3) return
+        fs.writeFileSync(join(point, `meanwhile-${written}`), 'y'.repeat(mebibyte))
+        run('sync', '-f', point)
+      },
+    })
+    assert.deepEqual([live.verified, live.live], [true, true])
+    assert.ok(live.notes.some(({ code, message }) => code === 'W_CRASH_CONSISTENT' && /crash-consistent/.test(message)))
+    assert.ok(written > 0)
+    // The mounted one is never the target of a clone.
+    assert.equal(await codeOf(clone(target, source, options)), 'refused E_MOUNTED')
+    run('mount', '-o', 'remount,ro', source, point)
+    const still = await clone(source, target, { ...options, live: true })
+    assert.deepEqual([still.live, still.verified], [false, true])
+    assert.ok(fs.readFileSync(at('target')).equals(fs.readFileSync(at('source'))))
+  },
+)
 
 test('a target that became another disk after it was judged is not written', { skip }, async (t) => {
   const folder = testFolder(t)
@@ -95,10 +134,27 @@ test('a target that became another disk after it was judged is not written', { s
   ]
   for (const [what, change] of changes) {
     // As it is judged, and as it is when it was opened; the record of the image is not asked for.
-    assert.equal(await codeOf(restore(image, device, { ...options, platform: changed((found, asked) => asked === 0 ? found : change(found)) })), 'refused E_TARGET_CHANGED', what)
+    assert.equal(
+      await codeOf(
+        restore(image, device, {
+          ...options,
+          platform: changed((found, asked) => (asked === 0 ? found : change(found))),
+        }),
+      ),
+      'refused E_TARGET_CHANGED',
+      what,
+    )
   }
   // What was opened is not what the system speaks of.
-  assert.equal(await codeOf(restore(image, device, { ...options, platform: changed((found) => ({ ...found, disk: { ...found.disk, deviceNumber: '8:0' } })) })), 'refused E_TARGET_CHANGED')
+  assert.equal(
+    await codeOf(
+      restore(image, device, {
+        ...options,
+        platform: changed((found) => ({ ...found, disk: { ...found.disk, deviceNumber: '8:0' } })),
+      }),
+    ),
+    'refused E_TARGET_CHANGED',
+  )
   assert.ok(fs.readFileSync(file).every((byte) => byte === 0))
 })
 
@@ -109,29 +165,62 @@ test('confirmation: the name of a disk, the serial of a system disk, and nothing
   const image = fixture('partitioned-disk.vhdx')
   const name = device.slice('/dev/'.length)
   const plain = changed((found) => withSerial(found, 'S6PX'))
-  const system = changed((found) => ({ ...withSerial(found, 'S6PX'), disk: { ...found.disk, serial: 'S6PX', system: ['holds /home'] } }))
+  const system = changed((found) => ({
+    ...withSerial(found, 'S6PX'),
+    disk: { ...found.disk, serial: 'S6PX', system: ['holds /home'] },
+  }))
   let asked: ConfirmationQuestion | undefined
-  const ask = (answer: string | undefined) => (question: ConfirmationQuestion): Promise<string | undefined> => {
-    asked = question
-    return Promise.resolve(answer)
-  }
+  const ask =
+    (answer: string | undefined) =>
+    (question: ConfirmationQuestion): Promise<string | undefined> => {
+      asked = question
+      return Promise.resolve(answer)
+    }
   for (const answer of [undefined, '', 'yes', 'y', 'S6PX', '48M', `${name}1`, name.toUpperCase()]) {
-    assert.equal(await codeOf(restore(image, device, { platform: plain, ask: ask(answer) })), 'refused E_NOT_CONFIRMED', String(answer))
+    assert.equal(
+      await codeOf(restore(image, device, { platform: plain, ask: ask(answer) })),
+      'refused E_NOT_CONFIRMED',
+      String(answer),
+    )
   }
   for (const answer of [undefined, name, device, 'yes', '48M', 's6px']) {
-    assert.equal(await codeOf(restore(image, device, { platform: system, allowSystemDisk: true, ask: ask(answer) })), 'refused E_NOT_CONFIRMED', String(answer))
+    assert.equal(
+      await codeOf(restore(image, device, { platform: system, allowSystemDisk: true, ask: ask(answer) })),
+      'refused E_NOT_CONFIRMED',
+      String(answer),
+    )
   }
   assert.deepEqual([asked?.expected, asked?.what], ['S6PX', 'serial'])
-  for (const [platform, confirm] of [[plain, 'S6PY'], [plain, name], [plain, '47M'], [system, '48M'], [system, String(48 * mebibyte)], [system, name]] as const) {
-    assert.equal(await codeOf(restore(image, device, { platform, allowSystemDisk: true, yes: true, confirm })), 'refused E_WRONG_CONFIRMATION', confirm)
+  for (const [platform, confirm] of [
+    [plain, 'S6PY'],
+    [plain, name],
+    [plain, '47M'],
+    [system, '48M'],
+    [system, String(48 * mebibyte)],
+    [system, name],
+  ] as const) {
+    assert.equal(
+      await codeOf(restore(image, device, { platform, allowSystemDisk: true, yes: true, confirm })),
+      'refused E_WRONG_CONFIRMATION',
+      confirm,
+    )
   }
   // The flag for the system disk does not confirm it, and the serial is not the flag.
-  assert.equal(await codeOf(restore(image, device, { platform: system, yes: true, confirm: 'S6PX' })), 'refused E_SYSTEM_DISK')
+  assert.equal(
+    await codeOf(restore(image, device, { platform: system, yes: true, confirm: 'S6PX' })),
+    'refused E_SYSTEM_DISK',
+  )
   assert.ok(fs.readFileSync(file).every((byte) => byte === 0))
   assert.equal(await codeOf(restore(image, device, { platform: plain, ask: ask(` ${name}\n`) })), 'done')
   assert.equal(await codeOf(restore(image, device, { platform: plain, yes: true, confirm: 'S6PX' })), 'done')
-  assert.equal(await codeOf(restore(image, device, { platform: system, allowSystemDisk: true, yes: true, confirm: 'S6PX' })), 'done')
-  assert.equal(await codeOf(restore(image, device, { platform: system, allowSystemDisk: true, ask: ask('S6PX') })), 'done')
+  assert.equal(
+    await codeOf(restore(image, device, { platform: system, allowSystemDisk: true, yes: true, confirm: 'S6PX' })),
+    'done',
+  )
+  assert.equal(
+    await codeOf(restore(image, device, { platform: system, allowSystemDisk: true, ask: ask('S6PX') })),
+    'done',
+  )
 })
 
 test('on a terminal the disk is shown, and its name typed', { skip }, (t) => {
@@ -142,12 +231,25 @@ test('on a terminal the disk is shown, and its name typed', { skip }, (t) => {
   const image = fixture('partitioned-disk.vhdx')
   const name = device.slice('/dev/'.length)
   const typing = (text: string): { status: number | null; stdout: string } => {
-    const command = [process.execPath, join(root, 'bin/run.js'), 'restore', image, device, '--progress', 'none'].map((word) => `'${word}'`).join(' ')
-    return spawnSync('sh', ['-c', `(sleep 3; printf '${text}\\n'; sleep 1) | script -qec "${command}" /dev/null`], { encoding: 'utf8', env: { ...process.env, TERM: 'dumb' } })
+    const command = [process.execPath, join(root, 'bin/run.js'), 'restore', image, device, '--progress', 'none']
+      .map((word) => `'${word}'`)
+      .join(' ')
+    return spawnSync('sh', ['-c', `(sleep 3; printf '${text}\\n'; sleep 1) | script -qec "${command}" /dev/null`], {
+      encoding: 'utf8',
+      env: { ...process.env, TERM: 'dumb' },
+    })
   }
   const wrong = typing('sda')
   assert.equal(wrong.status, 3, wrong.stdout)
-  for (const shown of [device, file, '48 MiB (50,331,648', 'everything on this disk will be lost', `Type the name ${name}`, `sda is not the name of ${device}`]) assert.ok(wrong.stdout.includes(shown), `${shown}: ${wrong.stdout}`)
+  for (const shown of [
+    device,
+    file,
+    '48 MiB (50,331,648',
+    'everything on this disk will be lost',
+    `Type the name ${name}`,
+    `sda is not the name of ${device}`,
+  ])
+    assert.ok(wrong.stdout.includes(shown), `${shown}: ${wrong.stdout}`)
   assert.ok(fs.readFileSync(file).every((byte) => byte === 0))
   const right = typing(name)
   assert.equal(right.status, 0, right.stdout)
@@ -164,18 +266,36 @@ test('the record of an image tells whether the target is the disk it was made of
   assert.equal((await restore(image, device, options)).origin, undefined)
   const record = (serial: string | undefined, size: number): void => {
     writeImageRecord(image, {
-      tool: { name: 'vdisk', version: '0.1.0' }, started: '2026-11-22T10:00:00.000Z', ended: '2026-11-22T10:05:00.000Z',
-      source: { kind: 'disk', path: '/dev/sdq', size, logicalSectorSize: 512, physicalSectorSize: 512, ...(serial === undefined ? {} : { serial }) },
-      consistency: { state: 'cold', why: 'nothing used it' }, image: { name: 'disk.vhdx', format: 'vhdx', subformat: 'dynamic', capacity: size },
-      digests: { algorithm: 'tree1', disk: { start: 0, length: size, digest: '00'.repeat(32) }, partitions: [] }, usedOnly: false, unreadable: { bytes: 0 },
+      tool: { name: 'vdisk', version: '0.1.0' },
+      started: '2026-11-22T10:00:00.000Z',
+      ended: '2026-11-22T10:05:00.000Z',
+      source: {
+        kind: 'disk',
+        path: '/dev/sdq',
+        size,
+        logicalSectorSize: 512,
+        physicalSectorSize: 512,
+        ...(serial === undefined ? {} : { serial }),
+      },
+      consistency: { state: 'cold', why: 'nothing used it' },
+      image: { name: 'disk.vhdx', format: 'vhdx', subformat: 'dynamic', capacity: size },
+      digests: { algorithm: 'tree1', disk: { start: 0, length: size, digest: '00'.repeat(32) }, partitions: [] },
+      usedOnly: false,
+      unreadable: { bytes: 0 },
     })
   }
   record('S6PX', 48 * mebibyte)
   const same = await restore(image, device, options)
-  assert.deepEqual([same.origin?.verdict, same.origin?.message], ['same', 'this is the disk the image was made of (/dev/sdq, 2026-11-22)'])
+  assert.deepEqual(
+    [same.origin?.verdict, same.origin?.message],
+    ['same', 'this is the disk the image was made of (/dev/sdq, 2026-11-22)'],
+  )
   record('OTHER', 48 * mebibyte)
   const other = await restore(image, device, options)
-  assert.deepEqual([other.origin?.verdict, other.origin?.differences], ['other', ['its serial number is S6PX, and was OTHER']])
+  assert.deepEqual(
+    [other.origin?.verdict, other.origin?.differences],
+    ['other', ['its serial number is S6PX, and was OTHER']],
+  )
   record(undefined, 48 * mebibyte)
   assert.equal((await restore(image, device, options)).origin?.verdict, 'unknown')
   record(undefined, 40 * mebibyte)
@@ -183,7 +303,9 @@ test('the record of an image tells whether the target is the disk it was made of
   // Whoever is asked reads it too; a broken record is told, and stops nothing.
   let told: string | undefined
   record('S6PX', 48 * mebibyte)
-  await codeOf(restore(image, device, { platform, ask: (question) => Promise.resolve((told = question.origin, 'no')) }))
+  await codeOf(
+    restore(image, device, { platform, ask: (question) => Promise.resolve(((told = question.origin), 'no')) }),
+  )
   assert.match(told ?? '', /^this is the disk/)
   fs.writeFileSync(`${image}.vdisk.json`, '{"schema":"vdisk.image-record"')
   const broken = await restore(image, device, options)

@@ -9,12 +9,26 @@ import { guestNz64k, guestSha256 } from '../support/guest-hash.js'
 
 /** Our driver's id by the corpus's name of the kind. Every other kind is refused by name. */
 const drivers: Readonly<Record<string, string>> = {
-  raw: 'raw', vhd: 'vhd', 'vhd-fixed': 'vhd', vhdx: 'vhdx', qcow1: 'qcow', qcow2: 'qcow2', qcow3: 'qcow2',
+  raw: 'raw',
+  vhd: 'vhd',
+  'vhd-fixed': 'vhd',
+  vhdx: 'vhdx',
+  qcow1: 'qcow',
+  qcow2: 'qcow2',
+  qcow3: 'qcow2',
 }
 
 /** How the refusal of a kind that is not built names it. */
 const names: Readonly<Record<string, RegExp>> = {
-  vmdk: /VMDK/, 'vmdk-desc': /VMDK/, vdi: /VDI/, dmg: /DMG/, gz: /gzip/, bz2: /bzip2/, xz: /\bxz\b/, parallels: /Parallels/, bochs: /Bochs/,
+  vmdk: /VMDK/,
+  'vmdk-desc': /VMDK/,
+  vdi: /VDI/,
+  dmg: /DMG/,
+  gz: /gzip/,
+  bz2: /bzip2/,
+  xz: /\bxz\b/,
+  parallels: /Parallels/,
+  bochs: /Bochs/,
 }
 
 /** The whole hash is taken up to here: with the capacity, the other hash says as much. */
@@ -28,18 +42,27 @@ function recorded(record: CorpusRecord): CorpusContent | CorpusError {
     return { error: 'unsupported', says }
   }
   switch (record.expect) {
-    case 'missing-dependency': return { error: 'reference', says: /it is not there/ }
-    case 'encrypted': return { error: 'unsupported', says: /encrypted/ }
-    case 'raw': return { capacity: record.size, sha256: record.sha256 }
+    case 'missing-dependency':
+      return { error: 'reference', says: /it is not there/ }
+    case 'encrypted':
+      return { error: 'unsupported', says: /encrypted/ }
+    case 'raw':
+      return { capacity: record.size, sha256: record.sha256 }
     case 'decode': {
       assert.ok(record.virtual_size !== null && record.raw_nz64k)
       return { capacity: record.virtual_size, nz64k: record.raw_nz64k, sha256: record.raw_sha256 ?? null }
     }
-    default: return assert.fail(`${record.expect} needs an exact answer in test/support/corpus-answers.ts`)
+    default:
+      return assert.fail(`${record.expect} needs an exact answer in test/support/corpus-answers.ts`)
   }
 }
 
-async function expectContent(path: string, kind: string, expected: CorpusContent, options: ImageOptions = {}): Promise<void> {
+async function expectContent(
+  path: string,
+  kind: string,
+  expected: CorpusContent,
+  options: ImageOptions = {},
+): Promise<void> {
   using image = await openImage(path, options)
   assert.equal(image.format, drivers[kind])
   assert.equal(image.capacity, expected.capacity)
@@ -50,15 +73,18 @@ async function expectContent(path: string, kind: string, expected: CorpusContent
 }
 
 async function expectError(path: string, expected: CorpusError): Promise<void> {
-  await assert.rejects(async () => {
-    using image = await openImage(path)
-    guestNz64k(image)
-  }, (error) => {
-    assert.ok(isImageError(error), error instanceof Error ? error.stack : String(error))
-    assert.equal(error.kind, expected.error, error.message)
-    assert.match(error.message, expected.says)
-    return true
-  })
+  await assert.rejects(
+    async () => {
+      using image = await openImage(path)
+      guestNz64k(image)
+    },
+    (error) => {
+      assert.ok(isImageError(error), error instanceof Error ? error.stack : String(error))
+      assert.equal(error.kind, expected.error, error.message)
+      assert.match(error.message, expected.says)
+      return true
+    },
+  )
 }
 
 test('the corpus', async (t) => {
@@ -71,21 +97,31 @@ test('the corpus', async (t) => {
       const { mtimeMs } = statSync(path)
       const expected = answer?.expected ?? recorded(record)
       if ('error' in expected) {
-        if (expected.missing !== undefined) assert.equal(existsSync(join(corpus.folder, expected.missing)), false, 'the file is missing indeed')
+        if (expected.missing !== undefined)
+          assert.equal(existsSync(join(corpus.folder, expected.missing)), false, 'the file is missing indeed')
         await expectError(path, expected)
       } else {
         await expectContent(path, record.kind, expected)
         for (const { name, size, raw_nz64k: nz64k } of record.snapshots ?? []) {
-          await expectContent(path, record.kind, { capacity: snapshotSizes.get(record.path) ?? size, nz64k }, { snapshot: name })
+          await expectContent(
+            path,
+            record.kind,
+            { capacity: snapshotSizes.get(record.path) ?? size, nz64k },
+            { snapshot: name },
+          )
         }
       }
-      if (answer?.parentFormat !== undefined) await expectContent(path, record.kind, recorded(record) as CorpusContent, { parentFormat: answer.parentFormat })
+      if (answer?.parentFormat !== undefined)
+        await expectContent(path, record.kind, recorded(record) as CorpusContent, { parentFormat: answer.parentFormat })
       assert.equal(statSync(path).mtimeMs, mtimeMs, 'the file was not touched')
     })
   }
 
   await t.test('every answer of the test belongs to a file of the corpus', () => {
     const paths = new Set(corpus.records.map(({ path }) => path))
-    assert.deepEqual([...corpusAnswers.keys(), ...snapshotSizes.keys()].filter((path) => !paths.has(path)), [])
+    assert.deepEqual(
+      [...corpusAnswers.keys(), ...snapshotSizes.keys()].filter((path) => !paths.has(path)),
+      [],
+    )
   })
 })

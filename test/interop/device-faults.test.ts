@@ -3,7 +3,16 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { clone, create, inspect, isImageError, openImage, restore, type ImageError, type Progress } from '../../src/index.js'
+import {
+  clone,
+  create,
+  inspect,
+  isImageError,
+  openImage,
+  restore,
+  type ImageError,
+  type Progress,
+} from '../../src/index.js'
 import { FileStore } from '../../src/block/file-store.js'
 import { identifyFilesystems } from '../../src/filesystem/index.js'
 import { openStore } from '../../src/formats/open.js'
@@ -39,7 +48,10 @@ async function nothingIsFound(device: string): Promise<void> {
   const { scheme, partitions } = await inspect(device, { from: 'raw' })
   assert.deepEqual([scheme, partitions], ['none', []])
   using source = openStore(FileStore.openRead(device), device, { from: 'raw' })
-  assert.deepEqual(identifyFilesystems(source).map(({ title }) => title), [])
+  assert.deepEqual(
+    identifyFilesystems(source).map(({ title }) => title),
+    [],
+  )
   // blkid ends with 2 when it finds nothing.
   const blkid = spawnSync('blkid', ['-p', device], { encoding: 'utf8' })
   assert.equal(blkid.status, 2, blkid.stdout)
@@ -93,38 +105,48 @@ test('verification finds one flipped byte on the medium that the page cache hide
   await nothingIsFound(device)
 })
 
-test('a device that fails a write at 70 % stops with the offset and exit code 7', { skip: skip ?? faultyDiskMissing() }, async (t) => {
-  if (!have(t, 'sgdisk')) return
-  const folder = testFolder(t)
-  const size = 64 * mebibyte
-  const source = sourceDisk(join(folder, 'source'), size)
-  const medium = join(folder, 'medium')
-  fs.writeFileSync(medium, Buffer.alloc(size, 'old'))
-  const bad = Math.floor(size * 0.7 / 4096) * 4096
-  const disk = await faultyDisk(t, medium, { write: [[bad, 4096]] })
-  const { path: device } = disk
-  const result = await vdisk(['restore', source, device, '--yes', '--confirm', '64M', '--json'], { cwd: folder })
-  const { code, kind, message, hint, details } = JSON.parse(result.stdout.toString()) as { code: string; kind: string; message: string; hint: string; details: { position: number } }
-  assert.deepEqual([result.code, code, kind], [7, 'E_WRITE', 'target'], message)
-  assert.equal(details.position, bad)
-  assert.match(message, new RegExp(`${device} cannot be written at byte ${bad}: EIO`))
-  assert.match(hint, /incomplete, and cannot be mistaken/)
-  await nothingIsFound(device)
-  // The same by a device that cannot be read back: written, and not to be trusted.
-  disk.setFaults({ read: [[bad, 4096]] })
-  const unread = await failure(restore(source, device, { yes: true, confirm: '64M' }))
-  assert.deepEqual([unread.kind, unread.code], ['mismatch', 'E_VERIFY'])
-  await nothingIsFound(device)
-  // A head that cannot even be cleared: nothing else is written.
-  disk.setFaults({ write: [[4096, 4096]] })
-  const before = fs.readFileSync(medium).subarray(8192)
-  const uncleared = await failure(restore(source, device, { yes: true, confirm: '64M' }))
-  assert.deepEqual([uncleared.kind, uncleared.code], ['target', 'E_WRITE'])
-  assert.match(uncleared.hint ?? '', /could not be cleared, and nothing else was written/)
-  assert.ok(fs.readFileSync(medium).subarray(8192).equals(before))
-  disk.setFaults({})
-  assert.ok((await restore(source, device, { yes: true, confirm: '64M' })).verified)
-})
+test(
+  'a device that fails a write at 70 % stops with the offset and exit code 7',
+  { skip: skip ?? faultyDiskMissing() },
+  async (t) => {
+    if (!have(t, 'sgdisk')) return
+    const folder = testFolder(t)
+    const size = 64 * mebibyte
+    const source = sourceDisk(join(folder, 'source'), size)
+    const medium = join(folder, 'medium')
+    fs.writeFileSync(medium, Buffer.alloc(size, 'old'))
+    const bad = Math.floor((size * 0.7) / 4096) * 4096
+    const disk = await faultyDisk(t, medium, { write: [[bad, 4096]] })
+    const { path: device } = disk
+    const result = await vdisk(['restore', source, device, '--yes', '--confirm', '64M', '--json'], { cwd: folder })
+    const { code, kind, message, hint, details } = JSON.parse(result.stdout.toString()) as {
+      code: string
+      kind: string
+      message: string
+      hint: string
+      details: { position: number }
+    }
+    assert.deepEqual([result.code, code, kind], [7, 'E_WRITE', 'target'], message)
+    assert.equal(details.position, bad)
+    assert.match(message, new RegExp(`${device} cannot be written at byte ${bad}: EIO`))
+    assert.match(hint, /incomplete, and cannot be mistaken/)
+    await nothingIsFound(device)
+    // The same by a device that cannot be read back: written, and not to be trusted.
+    disk.setFaults({ read: [[bad, 4096]] })
+    const unread = await failure(restore(source, device, { yes: true, confirm: '64M' }))
+    assert.deepEqual([unread.kind, unread.code], ['mismatch', 'E_VERIFY'])
+    await nothingIsFound(device)
+    // A head that cannot even be cleared: nothing else is written.
+    disk.setFaults({ write: [[4096, 4096]] })
+    const before = fs.readFileSync(medium).subarray(8192)
+    const uncleared = await failure(restore(source, device, { yes: true, confirm: '64M' }))
+    assert.deepEqual([uncleared.kind, uncleared.code], ['target', 'E_WRITE'])
+    assert.match(uncleared.hint ?? '', /could not be cleared, and nothing else was written/)
+    assert.ok(fs.readFileSync(medium).subarray(8192).equals(before))
+    disk.setFaults({})
+    assert.ok((await restore(source, device, { yes: true, confirm: '64M' })).verified)
+  },
+)
 
 test('what stores a device is full: it stops there, and says so', { skip }, async (t) => {
   if (!have(t, 'sgdisk')) return
@@ -169,7 +191,14 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
       })
       assert.ok(sent, result.stderr)
       assert.equal(result.code, signal === 'SIGKILL' ? 'SIGKILL' : 130, result.stderr)
-      if (signal !== 'SIGKILL') assert.match(result.stderr, new RegExp(`interrupted while ${device} was written\n${device} is incomplete, and cannot be mistaken for a good disk: .*no partition table and no filesystem is found on it`))
+      if (signal !== 'SIGKILL')
+        assert.match(
+          result.stderr,
+          new RegExp(
+            `interrupted while ${device} was written\n${device} is incomplete, and cannot be mistaken for a ` +
+              'good disk: .*no partition table and no filesystem is found on it',
+          ),
+        )
       await nothingIsFound(device)
       // And it can be written again.
       assert.equal((await vdisk(['restore', source, device, '--yes', '--confirm', '256M'], { cwd: folder })).code, 0)
@@ -177,35 +206,50 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
   }
 }
 
-test('a damaged source costs the target nothing where that is known beforehand, and is told where it is not', { skip }, async (t) => {
-  if (!have(t, 'sgdisk')) return
-  const folder = testFolder(t)
-  const device = presentDisk(t, join(folder, 'disk'), 32 * mebibyte)
-  const before = fs.readFileSync(join(folder, 'disk'))
-  const image = join(folder, 'cut.qcow2')
-  await create(image, { size: 32 * mebibyte })
-  fs.truncateSync(image, 65536)
-  assert.notEqual((await failure(restore(image, device, { yes: true, confirm: '32M', allowNoTable: true }))).kind, 'internal')
-  assert.ok(fs.readFileSync(join(folder, 'disk')).equals(before))
-})
+test(
+  'a damaged source costs the target nothing where that is known beforehand, and is told where it is not',
+  { skip },
+  async (t) => {
+    if (!have(t, 'sgdisk')) return
+    const folder = testFolder(t)
+    const device = presentDisk(t, join(folder, 'disk'), 32 * mebibyte)
+    const before = fs.readFileSync(join(folder, 'disk'))
+    const image = join(folder, 'cut.qcow2')
+    await create(image, { size: 32 * mebibyte })
+    fs.truncateSync(image, 65536)
+    assert.notEqual(
+      (await failure(restore(image, device, { yes: true, confirm: '32M', allowNoTable: true }))).kind,
+      'internal',
+    )
+    assert.ok(fs.readFileSync(join(folder, 'disk')).equals(before))
+  },
+)
 
-test('a source that cannot be read ends a clone with its place, and nothing is found on the target', { skip }, async (t) => {
-  if (!have(t, 'sgdisk')) return
-  const folder = testFolder(t)
-  const file = sourceDisk(join(folder, 'source'), 64 * mebibyte)
-  const source = loopDevice(t, file)
-  const device = presentDisk(t, join(folder, 'disk'), 64 * mebibyte)
-  let cut = false
-  const error = await failure(clone(source, device, {
-    yes: true, confirm: '64M', onProgress: () => {
-      if (!cut) fs.truncateSync(file, 40 * mebibyte)
-      cut = true
-    },
-  }))
-  assert.deepEqual([error.kind, error.code], ['corrupt', 'E_READ'])
-  assert.ok(Number(error.details['position']) >= 39 * mebibyte, error.message)
-  await nothingIsFound(device)
-})
+test(
+  'a source that cannot be read ends a clone with its place, and nothing is found on the target',
+  { skip },
+  async (t) => {
+    if (!have(t, 'sgdisk')) return
+    const folder = testFolder(t)
+    const file = sourceDisk(join(folder, 'source'), 64 * mebibyte)
+    const source = loopDevice(t, file)
+    const device = presentDisk(t, join(folder, 'disk'), 64 * mebibyte)
+    let cut = false
+    const error = await failure(
+      clone(source, device, {
+        yes: true,
+        confirm: '64M',
+        onProgress: () => {
+          if (!cut) fs.truncateSync(file, 40 * mebibyte)
+          cut = true
+        },
+      }),
+    )
+    assert.deepEqual([error.kind, error.code], ['corrupt', 'E_READ'])
+    assert.ok(Number(error.details['position']) >= 39 * mebibyte, error.message)
+    await nothingIsFound(device)
+  },
+)
 
 test('a target that is mounted, held or gone to somebody else is never opened', { skip }, async (t) => {
   if (!['sgdisk', 'mke2fs'].every((program) => have(t, program))) return
@@ -213,22 +257,48 @@ test('a target that is mounted, held or gone to somebody else is never opened', 
   t.after(() => mounts.forEach((point) => spawnSync('umount', [point])))
   const folder = testFolder(t)
   const source = sourceDisk(join(folder, 'source'), 16 * mebibyte)
-  const device = loopDevice(t, (fs.writeFileSync(join(folder, 'disk'), ''), fs.truncateSync(join(folder, 'disk'), 32 * mebibyte), join(folder, 'disk')))
+  const device = loopDevice(
+    t,
+    (fs.writeFileSync(join(folder, 'disk'), ''),
+    fs.truncateSync(join(folder, 'disk'), 32 * mebibyte),
+    join(folder, 'disk')),
+  )
   const point = join(folder, 'mounted')
   fs.mkdirSync(point)
   run('mke2fs', '-q', '-t', 'ext4', device)
   run('mount', device, point)
   mounts.push(point)
   const options = { yes: true, confirm: '32M' }
-  for (const more of [{}, { allowHeld: true, allowSwap: true, allowSystemDisk: true, fit: true, allowSourceOnTarget: true, clearReadOnly: true, allowNoTable: true, allowSectorSize: true }]) {
-    assert.deepEqual((({ kind, code }) => [kind, code])(await failure(restore(source, device, { ...options, ...more }))), ['refused', 'E_MOUNTED'])
+  for (const more of [
+    {},
+    {
+      allowHeld: true,
+      allowSwap: true,
+      allowSystemDisk: true,
+      fit: true,
+      allowSourceOnTarget: true,
+      clearReadOnly: true,
+      allowNoTable: true,
+      allowSectorSize: true,
+    },
+  ]) {
+    assert.deepEqual(
+      (({ kind, code }) => [kind, code])(await failure(restore(source, device, { ...options, ...more }))),
+      ['refused', 'E_MOUNTED'],
+    )
   }
   // The source on the target's own filesystem.
   fs.copyFileSync(source, join(point, 'on-it'))
-  assert.equal((await failure(restore(join(point, 'on-it'), device, { ...options, unmount: true }))).code, 'E_SOURCE_ON_TARGET')
+  assert.equal(
+    (await failure(restore(join(point, 'on-it'), device, { ...options, unmount: true }))).code,
+    'E_SOURCE_ON_TARGET',
+  )
   // Its own word unmounts it, unless somebody is there.
   const busy = fs.openSync(join(point, 'on-it'), 'r')
-  assert.deepEqual((({ kind, code }) => [kind, code])(await failure(restore(source, device, { ...options, unmount: true }))), ['target', 'E_UNMOUNT'])
+  assert.deepEqual(
+    (({ kind, code }) => [kind, code])(await failure(restore(source, device, { ...options, unmount: true }))),
+    ['target', 'E_UNMOUNT'],
+  )
   fs.closeSync(busy)
   // A loop device above it is told, and its own word passes: the system lets it.
   const above = loopDevice(t, device)
@@ -246,5 +316,10 @@ test('a target that is mounted, held or gone to somebody else is never opened', 
   // Held by whoever opened it for himself: no flag helps.
   const exclusive = fs.openSync(device, fs.constants.O_RDONLY + fs.constants.O_EXCL)
   t.after(() => fs.closeSync(exclusive))
-  assert.deepEqual((({ kind, code }) => [kind, code])(await failure(restore(source, device, { ...options, allowHeld: true, unmount: true }))), ['refused', 'E_DEVICE_BUSY'])
+  assert.deepEqual(
+    (({ kind, code }) => [kind, code])(
+      await failure(restore(source, device, { ...options, allowHeld: true, unmount: true })),
+    ),
+    ['refused', 'E_DEVICE_BUSY'],
+  )
 })

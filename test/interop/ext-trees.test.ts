@@ -23,32 +23,44 @@ const layouts: readonly (readonly string[])[] = [
 
 test('a copied ext tree is what the kernel reads', async (t) => {
   const missing = loopsMissing()
-  if (missing !== undefined) { t.skip(missing); return; }
+  if (missing !== undefined) {
+    t.skip(missing)
+    return
+  }
   if (!haveAll(t, 'mke2fs')) return
   for (const options of layouts) {
     const folder = testFolder(t)
     const image = emptyFile(join(folder, 'image'), 64 * mebibyte)
     run('mke2fs', '-q', '-F', ...options, image)
     const mount = join(folder, 'mount')
-    withKernelMount(image, mount, 'rw', () => fill(mount, (at) => {
-      fs.linkSync(at('one'), at('a/hard link'))
-      fs.symlinkSync('../one', at('a/symbolic'))
-      for (const length of [59, 60, 61, 255, 1000]) fs.symlinkSync('x/'.repeat(length).slice(0, length), at(`a/link of ${length}`))
-      for (const length of [59, 60, 61, 100, 150]) fs.writeFileSync(at(`a/file of ${length}`), 'y'.repeat(length))
-      fs.mkdirSync(at('few'))
-      for (const name of ['p', 'q', 'r']) fs.writeFileSync(at(`few/${name}`), name)
-      const sparse = fs.openSync(at('a/sparse'), 'w')
-      for (const offset of [0, 12 * 1024, 300 * 1024, 20 * mebibyte, 2000 * mebibyte]) fs.writeSync(sparse, 'here', offset)
-      fs.ftruncateSync(sparse, 2100 * mebibyte)
-      fs.closeSync(sparse)
-      const pieces = fs.openSync(at('pieces'), 'w')
-      for (let index = 0; index < 700; index++) fs.writeSync(pieces, diskLike(100, index), 0, 100, index * 9000)
-      fs.closeSync(pieces)
-    }))
-    const theirs = withKernelMount(image, mount, options.includes('ext2') || options.some((option) => option.includes('^has_journal')) ? 'ro' : 'ro,noload', () => {
-      const huge = sample(join(mount, 'a/sparse'))
-      return { files: seen(mount, '', ['a/sparse']), huge, times: fs.statSync(join(mount, 'one'), { bigint: true }) }
-    })
+    withKernelMount(image, mount, 'rw', () =>
+      fill(mount, (at) => {
+        fs.linkSync(at('one'), at('a/hard link'))
+        fs.symlinkSync('../one', at('a/symbolic'))
+        for (const length of [59, 60, 61, 255, 1000])
+          fs.symlinkSync('x/'.repeat(length).slice(0, length), at(`a/link of ${length}`))
+        for (const length of [59, 60, 61, 100, 150]) fs.writeFileSync(at(`a/file of ${length}`), 'y'.repeat(length))
+        fs.mkdirSync(at('few'))
+        for (const name of ['p', 'q', 'r']) fs.writeFileSync(at(`few/${name}`), name)
+        const sparse = fs.openSync(at('a/sparse'), 'w')
+        for (const offset of [0, 12 * 1024, 300 * 1024, 20 * mebibyte, 2000 * mebibyte])
+          fs.writeSync(sparse, 'here', offset)
+        fs.ftruncateSync(sparse, 2100 * mebibyte)
+        fs.closeSync(sparse)
+        const pieces = fs.openSync(at('pieces'), 'w')
+        for (let index = 0; index < 700; index++) fs.writeSync(pieces, diskLike(100, index), 0, 100, index * 9000)
+        fs.closeSync(pieces)
+      }),
+    )
+    const theirs = withKernelMount(
+      image,
+      mount,
+      options.includes('ext2') || options.some((option) => option.includes('^has_journal')) ? 'ro' : 'ro,noload',
+      () => {
+        const huge = sample(join(mount, 'a/sparse'))
+        return { files: seen(mount, '', ['a/sparse']), huge, times: fs.statSync(join(mount, 'one'), { bigint: true }) }
+      },
+    )
     const { files, folder: copy } = await copied(t, image, ['a/sparse'])
     files.delete('lost+found')
     theirs.files.delete('lost+found')
@@ -61,14 +73,26 @@ test('a copied ext tree is what the kernel reads', async (t) => {
     const tree = found.openTree?.()
     assert.ok(tree)
     const one = tree.find(tree.root, 'one')
-    assert.deepEqual([one?.modified, one?.accessed, one?.owner, one?.links], [theirs.times.mtimeNs, theirs.times.atimeNs, Number(theirs.times.uid), 2])
+    assert.deepEqual(
+      [one?.modified, one?.accessed, one?.owner, one?.links],
+      [theirs.times.mtimeNs, theirs.times.atimeNs, Number(theirs.times.uid), 2],
+    )
   }
 })
 
 /** Parts of a file with holes, and how much of it is stored. */
 function sample(path: string): unknown {
   const file = fs.openSync(path, 'r')
-  const parts = [0, 12 * 1024, 100 * 1024, 300 * 1024, 20 * mebibyte, 1000 * mebibyte, 2000 * mebibyte, 2100 * mebibyte - 4096].map((offset) => {
+  const parts = [
+    0,
+    12 * 1024,
+    100 * 1024,
+    300 * 1024,
+    20 * mebibyte,
+    1000 * mebibyte,
+    2000 * mebibyte,
+    2100 * mebibyte - 4096,
+  ].map((offset) => {
     const bytes = Buffer.alloc(4096)
     fs.readSync(file, bytes, 0, bytes.length, offset)
     return bytes.toString('latin1').replace(/\0+$/, '')
@@ -81,7 +105,10 @@ function sample(path: string): unknown {
 
 test('names that are no UTF-8 stay apart, and a folder of many names is read whole', (t) => {
   const missing = loopsMissing()
-  if (missing !== undefined) { t.skip(missing); return; }
+  if (missing !== undefined) {
+    t.skip(missing)
+    return
+  }
   if (!haveAll(t, 'mke2fs')) return
   const folder = testFolder(t)
   const image = emptyFile(join(folder, 'image'), 32 * mebibyte)
@@ -89,7 +116,8 @@ test('names that are no UTF-8 stay apart, and a folder of many names is read who
   const mount = join(folder, 'mount')
   const names = Array.from({ length: 6000 }, (_, index) => `a name that takes some room, ${index}`)
   withKernelMount(image, mount, 'rw', () => {
-    for (const byte of [0xff, 0xfe]) fs.writeFileSync(Buffer.concat([Buffer.from(`${mount}/bad `), Buffer.from([byte])]), String(byte))
+    for (const byte of [0xff, 0xfe])
+      fs.writeFileSync(Buffer.concat([Buffer.from(`${mount}/bad `), Buffer.from([byte])]), String(byte))
     fs.mkdirSync(join(mount, 'many'))
     for (const name of names) fs.closeSync(fs.openSync(join(mount, 'many', name), 'w'))
   })

@@ -15,7 +15,8 @@ const mebibyte = 1048576
 function sourceFolder(t: TestContext): string {
   const folder = join(testFolder(t), 'source')
   fs.mkdirSync(join(folder, 'below'), { recursive: true })
-  for (const index of [1, 2, 3]) fs.writeFileSync(join(folder, 'below', `file ${index}`), diskLike(index * 300_000, index))
+  for (const index of [1, 2, 3])
+    fs.writeFileSync(join(folder, 'below', `file ${index}`), diskLike(index * 300_000, index))
   return folder
 }
 
@@ -24,7 +25,17 @@ const volumes: readonly (readonly [size: number, ...command: string[]])[] = [
   [32, 'mke2fs', '-q', '-F', '-t', 'ext2', '-L', 'second', '%'],
   [32, 'mke2fs', '-q', '-F', '-t', 'ext3', '%'],
   [32, 'mke2fs', '-q', '-F', '-t', 'ext4', '-L', 'Größe 名', '%'],
-  [32, 'mke2fs', '-q', '-F', '-t', 'ext4', '-O', '^has_journal,^extents,^64bit,^flex_bg,^huge_file,^dir_nlink,^extra_isize,^metadata_csum', '%'],
+  [
+    32,
+    'mke2fs',
+    '-q',
+    '-F',
+    '-t',
+    'ext4',
+    '-O',
+    '^has_journal,^extents,^64bit,^flex_bg,^huge_file,^dir_nlink,^extra_isize,^metadata_csum',
+    '%',
+  ],
   [32, 'mke2fs', '-q', '-F', '-O', 'journal_dev', '%'],
   [320, 'mkfs.xfs', '-q', '-f', '-L', 'xfs volume', '%'],
   [320, 'mkfs.xfs', '-q', '-f', '-m', 'crc=0', '-b', 'size=1024', '%'],
@@ -42,7 +53,23 @@ const volumes: readonly (readonly [size: number, ...command: string[]])[] = [
   [0, 'genisoimage', '-quiet', '-J', '-R', '-V', 'A volume name of 32 characters..', '-o', '%', '@'],
   [0, 'genisoimage', '-quiet', '-udf', '-V', 'BRIDGE', '-o', '%', '@'],
   [8, 'cryptsetup', '-q', 'luksFormat', '--type', 'luks1', '--iter-time', '10', '--key-file', '/proc/version', '%'],
-  [32, 'cryptsetup', '-q', 'luksFormat', '--type', 'luks2', '--pbkdf', 'pbkdf2', '--iter-time', '10', '--label', 'luks volume', '--key-file', '/proc/version', '%'],
+  [
+    32,
+    'cryptsetup',
+    '-q',
+    'luksFormat',
+    '--type',
+    'luks2',
+    '--pbkdf',
+    'pbkdf2',
+    '--iter-time',
+    '10',
+    '--label',
+    'luks volume',
+    '--key-file',
+    '/proc/version',
+    '%',
+  ],
   [8, 'make-bcache', '-B', '%'],
   [80, 'make-bcache', '-C', '%'],
 ]
@@ -54,7 +81,7 @@ test('type, label, id and version of made volumes are those of blkid', (t) => {
   for (const [index, [size, program = '', ...parameters]] of volumes.entries()) {
     const path = join(folder, String(index))
     if (size > 0) emptyFile(path, size * mebibyte)
-    run(program, ...parameters.map((parameter) => parameter === '%' ? path : parameter === '@' ? source : parameter))
+    run(program, ...parameters.map((parameter) => (parameter === '%' ? path : parameter === '@' ? source : parameter)))
     const what = `${program} ${parameters.join(' ')}`
     const expected = blkid(path)
     const found = identify(openVolume(t, path))
@@ -64,7 +91,13 @@ test('type, label, id and version of made volumes are those of blkid', (t) => {
     assert.equal(found.version, expected['ID_FS_VERSION']?.replace('\\x20', ' '), what)
     assert.equal(encodeLabel(found.label), expected['ID_FS_LABEL_ENC'], what)
     assert.deepEqual(found.issues, [], what)
-    if (found.kind === 'filesystem') assert.ok(found.size !== undefined && found.size <= fs.statSync(path).size && found.size > fs.statSync(path).size - mebibyte, what)
+    if (found.kind === 'filesystem')
+      assert.ok(
+        found.size !== undefined &&
+          found.size <= fs.statSync(path).size &&
+          found.size > fs.statSync(path).size - mebibyte,
+        what,
+      )
     if (found.usedRuns !== undefined) assert.equal(found.state, 'clean', what)
     fs.rmSync(path)
   }
@@ -103,9 +136,15 @@ test('the map of used blocks of ext is that of partclone, and counts what dumpe2
     const free = Number(/^Free blocks: +(\d+)/m.exec(said)?.[1]) * found.blockSize
     assert.equal(found.free, free, what)
     const ours = [...found.usedRuns()]
-    const inside = ours.map(({ offset, length }) => ({ offset, length: Math.min(length, found.size! - offset) })).filter(({ length }) => length > 0)
+    const inside = ours
+      .map(({ offset, length }) => ({ offset, length: Math.min(length, found.size! - offset) }))
+      .filter(({ length }) => length > 0)
     assert.deepEqual(inside, partcloneRuns('extfs', path, folder), what)
-    assert.equal(inside.reduce((sum, { length }) => sum + length, 0), found.size - free, what)
+    assert.equal(
+      inside.reduce((sum, { length }) => sum + length, 0),
+      found.size - free,
+      what,
+    )
     const last = ours.at(-1)!
     assert.equal(last.offset + last.length, fs.statSync(path).size, `the tail is in use: ${what}`)
     fs.rmSync(path)
@@ -121,28 +160,46 @@ test('with bigalloc the map counts what the superblock counts', (t) => {
   const used = [...found.usedRuns()].reduce((sum, { length }) => sum + length, 0)
   const blocks = Number(/^Free blocks: +(\d+)/m.exec(run('dumpe2fs', '-h', path))?.[1])
   assert.equal(used, 600 * mebibyte - blocks * 4096)
-  assert.ok(partBlocks(path).every(([first, last]) => [...found.usedRuns!()].some(({ offset, length }) => offset <= first * 4096 && (last + 1) * 4096 <= offset + length)))
+  assert.ok(
+    partBlocks(path).every(([first, last]) =>
+      [...found.usedRuns!()].some(
+        ({ offset, length }) => offset <= first * 4096 && (last + 1) * 4096 <= offset + length,
+      ),
+    ),
+  )
 })
 
 /** The blocks of all files, as debugfs has them. */
 function partBlocks(path: string): [number, number][] {
   const said = [1, 2, 3].map((index) => run('debugfs', '-R', `blocks "/below/file ${index}"`, path)).join(' ')
-  return said.trim().split(/\s+/).map((block) => [Number(block), Number(block)])
+  return said
+    .trim()
+    .split(/\s+/)
+    .map((block) => [Number(block), Number(block)])
 }
 
 test('the map of XFS is that of partclone and the blocks kept for its trees, and counts what xfs_db counts', (t) => {
   if (!haveAll(t, 'mkfs.xfs', 'xfs_db', 'partclone.xfs')) return
   const folder = testFolder(t)
   const source = sourceFolder(t)
-  fs.writeFileSync(join(folder, 'prototype'), `x 0 0\nd--755 0 0\n${[1, 2, 3].map((index) => `file${index} ---644 0 0 ${join(source, 'below').replaceAll(' ', '')}/${index}`).join('\n')}\n$\n`)
-  for (const index of [1, 2, 3]) fs.copyFileSync(join(source, 'below', `file ${index}`), join(source, 'below', String(index)))
+  fs.writeFileSync(
+    join(folder, 'prototype'),
+    `x 0 0\nd--755 0 0\n${[1, 2, 3].map((index) => `file${index} ---644 0 0 ` + `${join(source, 'below').replaceAll(' ', '')}/${index}`).join('\n')}\n$\n`,
+  )
+  for (const index of [1, 2, 3])
+    fs.copyFileSync(join(source, 'below', `file ${index}`), join(source, 'below', String(index)))
   for (const [index, options] of [[], ['-m', 'crc=0'], ['-b', 'size=1024'], ['-d', 'agcount=6']].entries()) {
     const path = emptyFile(join(folder, String(index)), 400 * mebibyte)
     run('mkfs.xfs', '-q', '-f', '-p', join(folder, 'prototype'), ...options, path)
     const found = identify(openVolume(t, path))
     assert.ok(found?.usedRuns && found.blockSize !== undefined && found.size !== undefined)
     assert.equal(found.state, 'clean')
-    const value = (name: string, ...where: string[]): number => Number(/= (\d+)/.exec(run('xfs_db', '-r', ...where.flatMap((command) => ['-c', command]), '-c', `p ${name}`, path))?.[1])
+    const value = (name: string, ...where: string[]): number =>
+      Number(
+        /= (\d+)/.exec(
+          run('xfs_db', '-r', ...where.flatMap((command) => ['-c', command]), '-c', `p ${name}`, path),
+        )?.[1],
+      )
     const free = value('fdblocks', 'sb 0')
     assert.equal(found.free, free * found.blockSize)
     const groups = value('agcount', 'sb 0')
@@ -153,7 +210,11 @@ test('the map of XFS is that of partclone and the blocks kept for its trees, and
     assert.equal(sum(ours), found.size - free * found.blockSize + kept * found.blockSize)
     const theirs = partcloneRuns('xfs', path, folder)
     assert.equal(sum(ours) - sum(theirs), kept * found.blockSize)
-    assert.ok(theirs.every(({ offset, length }) => ours.some((run) => run.offset <= offset && offset + length <= run.offset + run.length)))
+    assert.ok(
+      theirs.every(({ offset, length }) =>
+        ours.some((run) => run.offset <= offset && offset + length <= run.offset + run.length),
+      ),
+    )
     fs.rmSync(path)
   }
 })
@@ -162,11 +223,21 @@ test('XFS and btrfs over a disk of noise are whole when only what they use is ke
   if (!haveAll(t, 'mkfs.xfs', 'xfs_repair', 'mkfs.btrfs', 'btrfs')) return
   const folder = testFolder(t)
   const source = sourceFolder(t)
-  const noise = diskLike(16 * mebibyte, 9).map((byte) => byte === 0 ? 1 : byte)
+  const noise = diskLike(16 * mebibyte, 9).map((byte) => (byte === 0 ? 1 : byte))
   const cases = [
     { size: 320, make: ['mkfs.xfs', '-q', '-f', '-K'], check: ['xfs_repair', '-n', '-f'], most: 120 },
-    { size: 112, make: ['mkfs.btrfs', '-q', '-f', '-K', '--rootdir', source], check: ['btrfs', 'check', '--check-data-csum'], most: 60 },
-    { size: 112, make: ['mkfs.btrfs', '-q', '-f', '-K', '-m', 'single', '--mixed', '--csum', 'sha256', '--rootdir', source], check: ['btrfs', 'check', '--check-data-csum'], most: 60 },
+    {
+      size: 112,
+      make: ['mkfs.btrfs', '-q', '-f', '-K', '--rootdir', source],
+      check: ['btrfs', 'check', '--check-data-csum'],
+      most: 60,
+    },
+    {
+      size: 112,
+      make: ['mkfs.btrfs', '-q', '-f', '-K', '-m', 'single', '--mixed', '--csum', 'sha256', '--rootdir', source],
+      check: ['btrfs', 'check', '--check-data-csum'],
+      most: 60,
+    },
   ]
   for (const [index, { size, make, check, most }] of cases.entries()) {
     const path = join(folder, `volume ${index}`)
@@ -174,7 +245,13 @@ test('XFS and btrfs over a disk of noise are whole when only what they use is ke
     for (let at = 0; at < size; at += 16) fs.writeSync(file, noise, 0, noise.length, at * mebibyte)
     fs.closeSync(file)
     run(make[0]!, ...make.slice(1), path)
-    const result = await convert(path, join(folder, 'used.raw'), { from: 'raw', usedOnly: {}, sparse: 4096, flush: false, force: true })
+    const result = await convert(path, join(folder, 'used.raw'), {
+      from: 'raw',
+      usedOnly: {},
+      sparse: 4096,
+      flush: false,
+      force: true,
+    })
     assert.deepEqual(result.notes, [])
     assert.ok((result.target.allocated ?? Infinity) < most * mebibyte, `${result.target.allocated} bytes are kept`)
     const checked = spawnSync(check[0]!, [...check.slice(1), join(folder, 'used.raw')], { encoding: 'utf8' })

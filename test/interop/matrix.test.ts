@@ -39,7 +39,9 @@ class Judge {
     }
     if (subtype.checks) run('qemu-img', 'check', '-q', '-f', subtype.qemuFormat, path)
     run('qemu-img', 'compare', '-q', '-f', 'raw', '-F', subtype.qemuFormat, this.#raw, path)
-    const seen = JSON.parse(run('qemu-img', 'info', '--output=json', '-f', subtype.qemuFormat, path)) as { 'virtual-size': number }
+    const seen = JSON.parse(run('qemu-img', 'info', '--output=json', '-f', subtype.qemuFormat, path)) as {
+      'virtual-size': number
+    }
     assert.equal(seen['virtual-size'], expected.capacity, 'qemu-img sees the same size')
     this.#judged.add(key)
   }

@@ -13,7 +13,20 @@ import { have, run, scratch } from '../support/tools.js'
 /** Two hundred layouts, made and read by sfdisk and sgdisk: numbers, places, types and ids must agree. */
 const layouts = 200
 
-interface Listed { label: string, id: string, sectorsize: number, partitions?: { node: string, start: number, size: number, type: string, uuid?: string, name?: string, bootable?: boolean }[] }
+interface Listed {
+  label: string
+  id: string
+  sectorsize: number
+  partitions?: {
+    node: string
+    start: number
+    size: number
+    type: string
+    uuid?: string
+    name?: string
+    bootable?: boolean
+  }[]
+}
 
 function tableOf(file: string): PartitionTable {
   using image = openImage(file, { from: 'raw' })
@@ -23,14 +36,20 @@ function tableOf(file: string): PartitionTable {
 /** sfdisk's script for a random layout. */
 function script(random: Random, label: 'dos' | 'gpt', sectors: number): string {
   const lines = [`label: ${label}`, ...(label === 'dos' ? [`label-id: 0x${random.word().toString(16)}`] : [])]
-  const types = label === 'dos' ? ['83', '82', '7', 'c', 'ef', '8e', 'fd'] : ['L', 'U', 'S', 'H', 'R', 'E3C9E316-0B5C-4DB8-817D-F92DF00215AE', 'EBD0A0A2-B9E5-4433-87C0-68B6B72699C7']
+  const types =
+    label === 'dos'
+      ? ['83', '82', '7', 'c', 'ef', '8e', 'fd']
+      : ['L', 'U', 'S', 'H', 'R', 'E3C9E316-0B5C-4DB8-817D-F92DF00215AE', 'EBD0A0A2-B9E5-4433-87C0-68B6B72699C7']
   const extended = label === 'dos' && random.chance(0.5)
   const count = 1 + random.below(label === 'gpt' ? 8 : extended ? 3 : 4)
   let start = 2048
   const room = Math.floor((sectors - 8192) / (count + (extended ? 6 : 0)))
   for (let index = 0; index < count; index++) {
     const size = 2048 + random.below(Math.max(1, room - 4096))
-    lines.push(`start=${start}, size=${size}, type=${random.pick(types)}${label === 'gpt' ? `, name="part ${index} ${'äß–x'.slice(0, random.below(5))}"` : ''}${random.chance(0.2) ? ', bootable' : ''}`)
+    lines.push(
+      `start=${start}, size=${size}, ` +
+        `type=${random.pick(types)}${label === 'gpt' ? `, name="part ${index} ` + `${'äß–x'.slice(0, random.below(5))}"` : ''}${random.chance(0.2) ? ', bootable' : ''}`,
+    )
     start += size + random.below(2048) * (random.chance(0.3) ? 1 : 0)
   }
   if (extended) {
@@ -58,26 +77,53 @@ test(`${layouts} generated layouts agree with sfdisk and sgdisk`, (t) => {
     const sectors = 65536 + random.below(400_000)
     fs.truncateSync(file, sectors * 512)
     const label = random.chance(0.5) ? 'dos' : 'gpt'
-    const made = spawnSync('sfdisk', ['--quiet', '--no-reread', '--no-tell-kernel', file], { input: script(random, label, sectors), encoding: 'utf8' })
+    const made = spawnSync('sfdisk', ['--quiet', '--no-reread', '--no-tell-kernel', file], {
+      input: script(random, label, sectors),
+      encoding: 'utf8',
+    })
     assert.equal(made.status, 0, made.stderr)
     const listed = (JSON.parse(run('sfdisk', '--json', file)) as { partitiontable: Listed }).partitiontable
     const table = tableOf(file)
     assert.equal(table.scheme, label === 'dos' ? 'mbr' : 'gpt')
     assert.equal(table.diskId, listed.id.toLowerCase().replace(/^0x/, ''))
     const expected = (listed.partitions ?? []).map((each) => ({
-      number: Number(/(\d+)$/.exec(each.node)?.[1]), start: each.start * 512, length: each.size * 512,
-      type: label === 'gpt' ? each.type.toLowerCase() : `0x${each.type.padStart(2, '0')}`, label: each.name, active: each.bootable === true,
+      number: Number(/(\d+)$/.exec(each.node)?.[1]),
+      start: each.start * 512,
+      length: each.size * 512,
+      type: label === 'gpt' ? each.type.toLowerCase() : `0x${each.type.padStart(2, '0')}`,
+      label: each.name,
+      active: each.bootable === true,
     }))
-    assert.deepEqual(table.partitions.map(({ number, start, length, type, label: name, flags }) => ({ number, start, length, type: type.id, label: name, active: flags.includes('active') })), expected, `layout ${index}`)
+    assert.deepEqual(
+      table.partitions.map(({ number, start, length, type, label: name, flags }) => ({
+        number,
+        start,
+        length,
+        type: type.id,
+        label: name,
+        active: flags.includes('active'),
+      })),
+      expected,
+      `layout ${index}`,
+    )
     if (label === 'gpt') {
-      assert.deepEqual(table.partitions.map(({ uuid }) => uuid), (listed.partitions ?? []).map(({ uuid }) => uuid?.toLowerCase()))
-      assert.deepEqual(table.issues.filter(({ code }) => code !== 'W_MISALIGNED'), [])
+      assert.deepEqual(
+        table.partitions.map(({ uuid }) => uuid),
+        (listed.partitions ?? []).map(({ uuid }) => uuid?.toLowerCase()),
+      )
+      assert.deepEqual(
+        table.issues.filter(({ code }) => code !== 'W_MISALIGNED'),
+        [],
+      )
       // sgdisk waits a second at each.
       if (hybrids < 8 && random.chance(0.4)) {
         run('sgdisk', '--hybrid=1', file)
         hybrids++
         const hybrid = tableOf(file)
-        assert.deepEqual([hybrid.scheme, hybrid.hybrid.map(({ start, length }) => [start, length])], ['gpt', [[table.partitions[0]!.start, table.partitions[0]!.length]]])
+        assert.deepEqual(
+          [hybrid.scheme, hybrid.hybrid.map(({ start, length }) => [start, length])],
+          ['gpt', [[table.partitions[0]!.start, table.partitions[0]!.length]]],
+        )
         assert.ok(hybrid.issues.some(({ code }) => code === 'W_HYBRID_MBR'))
       }
     }
@@ -96,12 +142,18 @@ test('layouts on a disk with sectors of 4096 bytes agree with sfdisk and sgdisk'
   const device = loopDevice(t, file, 4096)
   const random = new Random(20261122, 1)
   for (const label of ['gpt', 'dos', 'gpt'] as const) {
-    const made = spawnSync('sfdisk', ['--quiet', '--no-reread', '--no-tell-kernel', '--wipe', 'always', device], { input: script(random, label, 131072), encoding: 'utf8' })
+    const made = spawnSync('sfdisk', ['--quiet', '--no-reread', '--no-tell-kernel', '--wipe', 'always', device], {
+      input: script(random, label, 131072),
+      encoding: 'utf8',
+    })
     assert.equal(made.status, 0, made.stderr)
     const listed = (JSON.parse(run('sfdisk', '--json', device)) as { partitiontable: Listed }).partitiontable
     using image = openImage(device, { from: 'raw' })
     const table = readPartitionTable(label === 'dos' ? asSectors4096(image) : image)
-    assert.deepEqual([table.sectorSize, table.partitions.map(({ start, length }) => [start, length])], [4096, (listed.partitions ?? []).map(({ start, size }) => [start * 4096, size * 4096])])
+    assert.deepEqual(
+      [table.sectorSize, table.partitions.map(({ start, length }) => [start, length])],
+      [4096, (listed.partitions ?? []).map(({ start, size }) => [start * 4096, size * 4096])],
+    )
     if (label === 'gpt') assert.match(run('sgdisk', '--verify', device), /No problems found/)
   }
 })
@@ -109,7 +161,11 @@ test('layouts on a disk with sectors of 4096 bytes agree with sfdisk and sgdisk'
 /** An MBR does not tell its sector size: the disk does. */
 function asSectors4096(source: BlockSource): BlockSource {
   return {
-    capacity: source.capacity, sectorSize: 4096, grain: source.grain, extentAt: (offset, limit) => source.extentAt(offset, limit), read: (offset, target) => source.read(offset, target),
+    capacity: source.capacity,
+    sectorSize: 4096,
+    grain: source.grain,
+    extentAt: (offset, limit) => source.extentAt(offset, limit),
+    read: (offset, target) => source.read(offset, target),
     [Symbol.dispose]: () => undefined,
   }
 }

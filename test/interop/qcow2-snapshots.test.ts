@@ -19,10 +19,19 @@ async function json(schema: string, args: readonly string[], cwd: string): Promi
 
 /** Ids and names as qemu-img lists them. */
 function listed(image: string): string[] {
-  return run('qemu-img', 'snapshot', '-l', image).split('\n').slice(2).filter((line) => line !== '').map((line) => line.split(/\s+/).slice(0, 2).join(' '))
+  return run('qemu-img', 'snapshot', '-l', image)
+    .split('\n')
+    .slice(2)
+    .filter((line) => line !== '')
+    .map((line) => line.split(/\s+/).slice(0, 2).join(' '))
 }
 
-for (const options of ['cluster_size=65536', 'cluster_size=4096,refcount_bits=8,lazy_refcounts=on', 'cluster_size=65536,extended_l2=on', 'cluster_size=65536,compat=0.10']) {
+for (const options of [
+  'cluster_size=65536',
+  'cluster_size=4096,refcount_bits=8,lazy_refcounts=on',
+  'cluster_size=65536,extended_l2=on',
+  'cluster_size=65536,compat=0.10',
+]) {
   test(`${options}: snapshots of both programs, one after the other, in the same image`, async (t) => {
     if (!have(t, 'qemu-img')) return
     const cwd = testFolder(t)
@@ -38,7 +47,16 @@ for (const options of ['cluster_size=65536', 'cluster_size=4096,refcount_bits=8,
       assert.equal((await vdisk(['check', 'disk.qcow2'], { cwd })).code, 0, what)
     }
     for (let round = 0; round < 4; round++) {
-      run('qemu-io', '-f', 'qcow2', '-c', `write -P ${round + 1} ${round}M 6M`, '-c', `discard ${round * 2 + 1}M 512k`, image)
+      run(
+        'qemu-io',
+        '-f',
+        'qcow2',
+        '-c',
+        `write -P ${round + 1} ${round}M 6M`,
+        '-c',
+        `discard ${round * 2 + 1}M 512k`,
+        image,
+      )
       kept.set(`s${round}`, disk())
       if (round % 2 === 0) await json('snapshot-change', ['snapshot', 'create', 'disk.qcow2', `s${round}`], cwd)
       else run('qemu-img', 'snapshot', '-c', `s${round}`, image)
@@ -46,12 +64,28 @@ for (const options of ['cluster_size=65536', 'cluster_size=4096,refcount_bits=8,
       assert.ok(disk().equals(kept.get(`s${round}`)!), 'the disk itself stays as it is')
     }
     assert.deepEqual(listed(image), ['1 s0', '2 s1', '3 s2', '4 s3'])
-    const list = await json('snapshot-list', ['snapshot', 'list', 'disk.qcow2'], cwd) as { snapshots: { id: string; name: string; own: number; capacity: number }[] }
-    assert.deepEqual(list.snapshots.map(({ id, name }) => `${id} ${name}`), listed(image))
+    const list = (await json('snapshot-list', ['snapshot', 'list', 'disk.qcow2'], cwd)) as {
+      snapshots: { id: string; name: string; own: number; capacity: number }[]
+    }
+    assert.deepEqual(
+      list.snapshots.map(({ id, name }) => `${id} ${name}`),
+      listed(image),
+    )
     for (const { own, capacity } of list.snapshots) assert.ok(own > 0 && capacity === 20 * mebibyte)
     const same = async (): Promise<void> => {
       for (const [name, content] of kept) {
-        run('qemu-img', 'convert', '-f', 'qcow2', '-l', `snapshot.name=${name}`, '-O', 'raw', image, join(cwd, 'snapshot.raw'))
+        run(
+          'qemu-img',
+          'convert',
+          '-f',
+          'qcow2',
+          '-l',
+          `snapshot.name=${name}`,
+          '-O',
+          'raw',
+          image,
+          join(cwd, 'snapshot.raw'),
+        )
         assert.ok(fs.readFileSync(join(cwd, 'snapshot.raw')).equals(content), `${name}, read by qemu-img`)
         await json('convert', ['snapshot', 'extract', 'disk.qcow2', name, 'extracted.raw', '--force'], cwd)
         assert.ok(fs.readFileSync(join(cwd, 'extracted.raw')).equals(content), `${name}, extracted`)
@@ -84,7 +118,11 @@ test('a snapshot that keeps the state of a machine stays whole, and persistent b
   const cwd = testFolder(t)
   const image = join(cwd, 'disk.qcow2')
   run('qemu-img', 'create', '-q', '-f', 'qcow2', image, String(8 * mebibyte))
-  run('bash', '-c', `printf '{"execute":"qmp_capabilities"}\n{"execute":"human-monitor-command","arguments":{"command-line":"savevm running"}}\n{"execute":"quit"}\n' | qemu-system-x86_64 -M q35 -m 32 -display none -S -qmp stdio -drive file=${image},if=ide`)
+  run(
+    'bash',
+    '-c',
+    `printf '{"execute":"qmp_capabilities"}\n{"execute":"human-monitor-command","arguments":{"command-line":"savevm running"}}\n{"execute":"quit"}\n' | qemu-system-x86_64 -M q35 -m 32 -display none -S -qmp stdio -drive file=${image},if=ide`,
+  )
   assert.deepEqual(listed(image), ['1 running'])
   const state = (line: string): string => line.split(/\s+/).slice(2, 4).join(' ')
   const before = state(run('qemu-img', 'snapshot', '-l', image).split('\n')[2]!)
@@ -93,7 +131,9 @@ test('a snapshot that keeps the state of a machine stays whole, and persistent b
   assert.deepEqual(listed(image), ['1 running', '2 ours'])
   await json('snapshot-change', ['snapshot', 'delete', 'disk.qcow2', 'ours'], cwd)
   assert.equal(state(run('qemu-img', 'snapshot', '-l', image).split('\n')[2]!), before)
-  const list = await json('snapshot-list', ['snapshot', 'list', 'disk.qcow2'], cwd) as { snapshots: { vmStateSize: number; own: number }[] }
+  const list = (await json('snapshot-list', ['snapshot', 'list', 'disk.qcow2'], cwd)) as {
+    snapshots: { vmStateSize: number; own: number }[]
+  }
   assert.ok(list.snapshots[0]!.vmStateSize > 100_000 && list.snapshots[0]!.own >= 100_000)
   assert.match(run('qemu-img', 'info', image), /name: changes/)
   assert.match(run('qemu-img', 'check', image), /No errors/)
@@ -103,19 +143,32 @@ test('a snapshot that keeps the state of a machine stays whole, and persistent b
   assert.match(nothing.stdout.toString(), /has no snapshots/)
 })
 
-test('what cannot be: unknown snapshots, names that are taken, formats without snapshots, an image that is in use', async (t) => {
-  const cwd = testFolder(t)
-  await vdisk(['create', 'a.qcow2', '4M'], { cwd })
-  await vdisk(['create', 'a.vhdx', '4M'], { cwd })
-  assert.equal((await vdisk(['snapshot', 'create', 'a.qcow2', 'one'], { cwd })).code, 0)
-  const taken = await vdisk(['snapshot', 'create', 'a.qcow2', 'one', '--dry-run'], { cwd })
-  assert.equal(taken.code, 2)
-  assert.match(taken.stderr, /name "one" already/)
-  const unknown = await vdisk(['snapshot', 'delete', 'a.qcow2', 'two'], { cwd })
-  assert.equal(unknown.code, 2)
-  assert.match(unknown.stderr, /there are 1 \(one\)/)
-  for (const args of [['list', 'a.vhdx'], ['create', 'a.vhdx', 'one'], ['delete', 'a.vhdx', 'one']]) assert.equal((await vdisk(['snapshot', ...args], { cwd })).code, 5)
-  if (!have(t, 'qemu-io')) return
-  const held = run('bash', '-c', `cd ${cwd} && { sleep 2; echo quit; } | qemu-io -f qcow2 a.qcow2 > /dev/null & sleep 0.5; node ${join(process.cwd(), 'bin/run.js')} snapshot create ${cwd}/a.qcow2 two --json; echo "code $?"; wait`)
-  assert.match(held, /E_LOCKED[^]*code 3/)
-})
+test(
+  'what cannot be: unknown snapshots, names that are taken, formats without snapshots, an image that is in ' + 'use',
+  async (t) => {
+    const cwd = testFolder(t)
+    await vdisk(['create', 'a.qcow2', '4M'], { cwd })
+    await vdisk(['create', 'a.vhdx', '4M'], { cwd })
+    assert.equal((await vdisk(['snapshot', 'create', 'a.qcow2', 'one'], { cwd })).code, 0)
+    const taken = await vdisk(['snapshot', 'create', 'a.qcow2', 'one', '--dry-run'], { cwd })
+    assert.equal(taken.code, 2)
+    assert.match(taken.stderr, /name "one" already/)
+    const unknown = await vdisk(['snapshot', 'delete', 'a.qcow2', 'two'], { cwd })
+    assert.equal(unknown.code, 2)
+    assert.match(unknown.stderr, /there are 1 \(one\)/)
+    for (const args of [
+      ['list', 'a.vhdx'],
+      ['create', 'a.vhdx', 'one'],
+      ['delete', 'a.vhdx', 'one'],
+    ])
+      assert.equal((await vdisk(['snapshot', ...args], { cwd })).code, 5)
+    if (!have(t, 'qemu-io')) return
+    const held = run(
+      'bash',
+      '-c',
+      `cd ${cwd} && { sleep 2; echo quit; } | qemu-io -f qcow2 a.qcow2 > /dev/null & sleep 0.5; node ` +
+        `${join(process.cwd(), 'bin/run.js')} snapshot create ${cwd}/a.qcow2 two --json; echo "code $?"; wait`,
+    )
+    assert.match(held, /E_LOCKED[^]*code 3/)
+  },
+)

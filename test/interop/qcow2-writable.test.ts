@@ -49,35 +49,44 @@ function throughQemu(at: (name: string) => string, image: string): Buffer {
 }
 
 const kinds = [
-  'cluster_size=65536', 'cluster_size=512,refcount_bits=64', 'cluster_size=4096,refcount_bits=1', 'cluster_size=2M,refcount_bits=2,preallocation=metadata',
-  'cluster_size=65536,compat=0.10', 'cluster_size=65536,extended_l2=on', 'cluster_size=8192,lazy_refcounts=on,refcount_bits=8', 'cluster_size=65536,preallocation=full',
+  'cluster_size=65536',
+  'cluster_size=512,refcount_bits=64',
+  'cluster_size=4096,refcount_bits=1',
+  'cluster_size=2M,refcount_bits=2,preallocation=metadata',
+  'cluster_size=65536,compat=0.10',
+  'cluster_size=65536,extended_l2=on',
+  'cluster_size=8192,lazy_refcounts=on,refcount_bits=8',
+  'cluster_size=65536,preallocation=full',
 ]
 
-test('images of qemu-img are changed here, and qemu-img finds no fault in them and reads the same', (t: TestContext) => {
-  if (!have(t, 'qemu-img')) return
-  const at = scratch(t)
-  for (const [index, options] of kinds.entries()) {
-    const image = at(`${index}.qcow2`)
-    run('qemu-img', 'create', '-f', 'qcow2', '-o', options, image, String(capacity))
-    const model = Buffer.alloc(capacity)
-    for (let round = 0; round < 2; round++) {
-      const store = new CutStore(fs.readFileSync(image))
-      const writable = openWritableQcow2(store, openContext)
-      change(writable, model, index * 10 + round, 25)
-      writable[Symbol.dispose]()
-      fs.writeFileSync(image, store.contents())
-      assert.equal(checked(image, options), 0, `${options}: leaks`)
-      assert.ok(throughQemu(at, image).equals(model), options)
-      // What qemu does with the image in between is kept as well.
-      const written = Buffer.alloc(200_000, 0x5a)
-      run('qemu-io', '-f', 'qcow2', '-c', 'write -P 0x5a 1000000 200000', '-c', 'discard 3M 1M', image)
-      model.set(written, 1_000_000)
-      fs.writeFileSync(at('model.raw'), model)
-      assert.equal(checked(image, options), 0)
-      throughQemu(at, image).copy(model, 3 * mib, 3 * mib, 4 * mib)
+test(
+  'images of qemu-img are changed here, and qemu-img finds no fault in them and reads the ' + 'same',
+  (t: TestContext) => {
+    if (!have(t, 'qemu-img')) return
+    const at = scratch(t)
+    for (const [index, options] of kinds.entries()) {
+      const image = at(`${index}.qcow2`)
+      run('qemu-img', 'create', '-f', 'qcow2', '-o', options, image, String(capacity))
+      const model = Buffer.alloc(capacity)
+      for (let round = 0; round < 2; round++) {
+        const store = new CutStore(fs.readFileSync(image))
+        const writable = openWritableQcow2(store, openContext)
+        change(writable, model, index * 10 + round, 25)
+        writable[Symbol.dispose]()
+        fs.writeFileSync(image, store.contents())
+        assert.equal(checked(image, options), 0, `${options}: leaks`)
+        assert.ok(throughQemu(at, image).equals(model), options)
+        // What qemu does with the image in between is kept as well.
+        const written = Buffer.alloc(200_000, 0x5a)
+        run('qemu-io', '-f', 'qcow2', '-c', 'write -P 0x5a 1000000 200000', '-c', 'discard 3M 1M', image)
+        model.set(written, 1_000_000)
+        fs.writeFileSync(at('model.raw'), model)
+        assert.equal(checked(image, options), 0)
+        throughQemu(at, image).copy(model, 3 * mib, 3 * mib, 4 * mib)
+      }
     }
-  }
-})
+  },
+)
 
 test('snapshots of qemu-img stay as they are while the disk is changed here', (t: TestContext) => {
   if (!have(t, 'qemu-img')) return

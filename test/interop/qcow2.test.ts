@@ -23,7 +23,14 @@ content.fill(0, 1_500_000, 2_900_000)
 const titleOf = (options: object): string => JSON.stringify(options).replaceAll('"', '')
 
 /** Makes an image with our writer; `inPlace` is where its content comes from. */
-async function write(source: string, sourceFormat: string, target: string, options: OptionValues, rest: Partial<DiskShape> = {}, base?: string): Promise<void> {
+async function write(
+  source: string,
+  sourceFormat: string,
+  target: string,
+  options: OptionValues,
+  rest: Partial<DiskShape> = {},
+  base?: string,
+): Promise<void> {
   using from = openChain(source, sourceFormat)
   using parent = base === undefined ? undefined : openChain(base)
   using store = FileStore.create(target)
@@ -47,7 +54,9 @@ const written: OptionValues[] = [
   ...[1, 2, 4, 8, 32, 64].map((bits) => ({ 'refcount-bits': bits })),
   ...[1, 2, 64].map((bits) => ({ 'refcount-bits': bits, 'cluster-size': 512 })),
   ...[1, 2, 4, 8].map((bits) => ({ 'refcount-bits': bits, 'cluster-size': 4096, compress: 'zlib:9' })),
-  ...[512, 1024, 2048, 8192, 65536, 262144, 2097152].flatMap((size) => ['zlib', 'zstd:9'].map((compress) => ({ 'cluster-size': size, compress }))),
+  ...[512, 1024, 2048, 8192, 65536, 262144, 2097152].flatMap((size) =>
+    ['zlib', 'zstd:9'].map((compress) => ({ 'cluster-size': size, compress })),
+  ),
   ...[16384, 65536, 2097152].map((size) => ({ 'extended-l2': true, 'cluster-size': size })),
   { 'extended-l2': true, 'cluster-size': 65536, compress: 'zstd' },
   { 'lazy-refcounts': true },
@@ -68,11 +77,17 @@ for (const options of written) {
     await write(file('in.raw'), 'raw', file('out.qcow2'), options)
     // qemu looks for a data file in the working folder, not in the image's.
     runIn(file(''), 'qemu-img', 'check', '-f', 'qcow2', 'out.qcow2')
-    assert.match(runIn(file(''), 'qemu-img', 'compare', '-f', 'raw', '-F', 'qcow2', file('in.raw'), file('out.qcow2')), /identical/)
+    assert.match(
+      runIn(file(''), 'qemu-img', 'compare', '-f', 'raw', '-F', 'qcow2', file('in.raw'), file('out.qcow2')),
+      /identical/,
+    )
     using image = openLayer(file('out.qcow2'))
     assert.equal(sha256(readAll(image)), sha256(content))
     assert.deepEqual(image.notes, [])
-    const info = JSON.parse(runIn(file(''), 'qemu-img', 'info', '--output=json', 'out.qcow2')) as { 'cluster-size': number; 'format-specific': { data: Record<string, unknown> } }
+    const info = JSON.parse(runIn(file(''), 'qemu-img', 'info', '--output=json', 'out.qcow2')) as {
+      'cluster-size': number
+      'format-specific': { data: Record<string, unknown> }
+    }
     assert.equal(info['cluster-size'], options['cluster-size'] ?? 65536)
     const { data } = info['format-specific']
     assert.equal(data['compat'], options['compat'] ?? '1.1')
@@ -88,19 +103,36 @@ for (const options of written) {
       const stat = fs.statSync(file(String(options['data-file'] ?? 'out.qcow2')))
       assert.ok(stat.blocks * 512 >= capacity, `only ${stat.blocks * 512} bytes are reserved`)
     }
-    if (options['data-file-raw'] === true) assert.equal(Buffer.compare(fs.readFileSync(file('content.bin')), content), 0)
+    if (options['data-file-raw'] === true)
+      assert.equal(Buffer.compare(fs.readFileSync(file('content.bin')), content), 0)
     if (options['compress'] !== undefined && options['refcount-bits'] !== 1 && options['cluster-size'] !== 512) {
-      const checked = JSON.parse(run('qemu-img', 'check', '--output=json', file('out.qcow2'))) as { 'compressed-clusters'?: number }
+      const checked = JSON.parse(run('qemu-img', 'check', '--output=json', file('out.qcow2'))) as {
+        'compressed-clusters'?: number
+      }
       assert.ok((checked['compressed-clusters'] ?? 0) > 0, 'nothing is compressed')
     }
   })
 }
 
 const made: string[][] = [
-  [], ['-o', 'compat=0.10'], ['-c'], ['-c', '-o', 'compression_type=zstd'], ['-c', '-o', 'cluster_size=512'], ['-c', '-o', 'cluster_size=2M'],
-  ['-c', '-o', 'cluster_size=4k,compression_type=zstd'], ['-o', 'cluster_size=512'], ['-o', 'cluster_size=2M'], ['-o', 'extended_l2=on,cluster_size=16k'],
-  ['-S', '512', '-o', 'extended_l2=on,cluster_size=2M'], ['-c', '-o', 'extended_l2=on'], ['-o', 'refcount_bits=1'], ['-o', 'refcount_bits=64'],
-  ['-o', 'preallocation=metadata'], ['-o', 'preallocation=full'], ['-o', 'lazy_refcounts=on'], ['-S', '0'],
+  [],
+  ['-o', 'compat=0.10'],
+  ['-c'],
+  ['-c', '-o', 'compression_type=zstd'],
+  ['-c', '-o', 'cluster_size=512'],
+  ['-c', '-o', 'cluster_size=2M'],
+  ['-c', '-o', 'cluster_size=4k,compression_type=zstd'],
+  ['-o', 'cluster_size=512'],
+  ['-o', 'cluster_size=2M'],
+  ['-o', 'extended_l2=on,cluster_size=16k'],
+  ['-S', '512', '-o', 'extended_l2=on,cluster_size=2M'],
+  ['-c', '-o', 'extended_l2=on'],
+  ['-o', 'refcount_bits=1'],
+  ['-o', 'refcount_bits=64'],
+  ['-o', 'preallocation=metadata'],
+  ['-o', 'preallocation=full'],
+  ['-o', 'lazy_refcounts=on'],
+  ['-S', '0'],
 ]
 
 for (const parameters of made) {
@@ -145,7 +177,18 @@ test('the external data file of qemu-img', (t) => {
   const file = scratch(t)
   fs.writeFileSync(file('in.raw'), content)
   for (const raw of ['on', 'off']) {
-    run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', '-o', `data_file=${file('data.bin')},data_file_raw=${raw}`, file('in.raw'), file('out.qcow2'))
+    run(
+      'qemu-img',
+      'convert',
+      '-f',
+      'raw',
+      '-O',
+      'qcow2',
+      '-o',
+      `data_file=${file('data.bin')},data_file_raw=${raw}`,
+      file('in.raw'),
+      file('out.qcow2'),
+    )
     using image = openLayer(file('out.qcow2'))
     assert.equal(sha256(readAll(image)), sha256(content))
     assert.deepEqual(image.references, [{ role: 'data-file', path: file('data.bin') }])
@@ -183,7 +226,11 @@ test('internal snapshots of qemu-img, by id and by name, with their own sizes', 
   assert.equal(contentOf('1'), expected[0])
   assert.equal(contentOf('2'), expected[1])
   assert.equal(contentOf(), expected[2])
-  assert.throws(() => contentOf('third'), { kind: 'usage', code: 'E_SNAPSHOT_UNKNOWN', message: /1 \(first\), 2 \(1\)/ })
+  assert.throws(() => contentOf('third'), {
+    kind: 'usage',
+    code: 'E_SNAPSHOT_UNKNOWN',
+    message: /1 \(first\), 2 \(1\)/,
+  })
   using opened = openLayer(image)
   const facts = opened.describe().flatMap((section) => section.facts)
   assert.equal(facts.find(({ name }) => name === 'snapshot1Name')?.value, 'first')
@@ -203,7 +250,19 @@ test('bitmaps are told', (t) => {
 test('encrypted images: info works, reading is refused by name', (t) => {
   if (!have(t, 'qemu-img')) return
   const image = scratch(t)('disk.qcow2')
-  run('qemu-img', 'create', '-q', '-f', 'qcow2', '--object', 'secret,id=s,data=abc', '-o', 'encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10', image, '1M')
+  run(
+    'qemu-img',
+    'create',
+    '-q',
+    '-f',
+    'qcow2',
+    '--object',
+    'secret,id=s,data=abc',
+    '-o',
+    'encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10',
+    image,
+    '1M',
+  )
   using opened = openLayer(image)
   assert.equal(opened.capacity, 1048576)
   assert.equal(opened.unreadable?.code, 'E_ENCRYPTED')
@@ -211,21 +270,65 @@ test('encrypted images: info works, reading is refused by name', (t) => {
   assert.ok(opened.describe()[0]?.facts.some(({ name, value }) => name === 'encryption' && value === 'LUKS'))
 })
 
-for (const [format, qemuName, options] of [['raw', 'raw', ''], ['qcow2', 'qcow2', ''], ['qcow', 'qcow', ''], ['vhd', 'vpc', 'force_size=on'], ['vhdx', 'vhdx', '']] as const) {
+for (const [format, qemuName, options] of [
+  ['raw', 'raw', ''],
+  ['qcow2', 'qcow2', ''],
+  ['qcow', 'qcow', ''],
+  ['vhd', 'vpc', 'force_size=on'],
+  ['vhdx', 'vhdx', ''],
+] as const) {
   test(`a chain of qemu-img over a ${qemuName} parent reads as qemu reads it`, (t) => {
     if (!have(t, 'qemu-img') || !have(t, 'qemu-io')) return
     const file = scratch(t)
     fs.writeFileSync(file('in.raw'), content.subarray(0, 2 * 1024 * 1024))
-    run('qemu-img', 'convert', '-f', 'raw', '-O', qemuName, ...(options === '' ? [] : ['-o', options]), file('in.raw'), file('base'))
+    run(
+      'qemu-img',
+      'convert',
+      '-f',
+      'raw',
+      '-O',
+      qemuName,
+      ...(options === '' ? [] : ['-o', options]),
+      file('in.raw'),
+      file('base'),
+    )
     for (const [index, extended] of ['on', 'off'].entries()) {
-      run('qemu-img', 'create', '-q', '-f', 'qcow2', '-b', index === 0 ? 'base' : 'child0', '-F', index === 0 ? qemuName : 'qcow2', '-o', `extended_l2=${extended},cluster_size=16k`, file(`child${index}`), index === 0 ? '3M' : '4M')
-      run('qemu-io', '-f', 'qcow2', '-c', `write -P ${index + 7} ${index * 90 + 3}k 70k`, '-c', `write -z ${index * 20 + 400}k 9k`, '-c', 'write -z 640k 64k', file(`child${index}`))
+      run(
+        'qemu-img',
+        'create',
+        '-q',
+        '-f',
+        'qcow2',
+        '-b',
+        index === 0 ? 'base' : 'child0',
+        '-F',
+        index === 0 ? qemuName : 'qcow2',
+        '-o',
+        `extended_l2=${extended},cluster_size=16k`,
+        file(`child${index}`),
+        index === 0 ? '3M' : '4M',
+      )
+      run(
+        'qemu-io',
+        '-f',
+        'qcow2',
+        '-c',
+        `write -P ${index + 7} ${index * 90 + 3}k 70k`,
+        '-c',
+        `write -z ${index * 20 + 400}k 9k`,
+        '-c',
+        'write -z 640k 64k',
+        file(`child${index}`),
+      )
     }
     run('qemu-img', 'convert', '-O', 'raw', file('child1'), file('expected.raw'))
     using layer = openLayer(file('child0'))
     assert.equal(layer.parentReference?.format, format)
     assert.deepEqual(layer.parentReference.paths, ['base'])
-    if (driverOrNothing(format) === undefined) { t.skip(`the driver ${format} is not built in`); return }
+    if (driverOrNothing(format) === undefined) {
+      t.skip(`the driver ${format} is not built in`)
+      return
+    }
     using disk = openChain(file('child1'), 'qcow2')
     assert.equal(sha256(readAll(disk)), sha256(fs.readFileSync(file('expected.raw'))))
   })
@@ -239,7 +342,14 @@ function driverOrNothing(id: string): unknown {
   }
 }
 
-for (const options of [{}, { compat: '0.10' }, { 'extended-l2': true }, { 'cluster-size': 512 }, { compress: 'zlib' }, { 'data-file': 'content.bin' }] as OptionValues[]) {
+for (const options of [
+  {},
+  { compat: '0.10' },
+  { 'extended-l2': true },
+  { 'cluster-size': 512 },
+  { compress: 'zlib' },
+  { 'data-file': 'content.bin' },
+] as OptionValues[]) {
   test(`a child written over a parent, ${titleOf(options)}`, async (t) => {
     if (!have(t, 'qemu-img')) return
     const file = scratch(t)
@@ -253,7 +363,10 @@ for (const options of [{}, { compat: '0.10' }, { 'extended-l2': true }, { 'clust
     await writeChild(file, options)
     // qemu looks for a data file in the working folder, not in the image's.
     runIn(file(''), 'qemu-img', 'check', '-f', 'qcow2', 'out.qcow2')
-    assert.match(runIn(file(''), 'qemu-img', 'compare', '-f', 'raw', '-F', 'qcow2', file('in.raw'), file('out.qcow2')), /identical/)
+    assert.match(
+      runIn(file(''), 'qemu-img', 'compare', '-f', 'raw', '-F', 'qcow2', file('in.raw'), file('out.qcow2')),
+      /identical/,
+    )
     using disk = openChain(file('out.qcow2'))
     assert.equal(sha256(readAll(disk)), sha256(after))
     using layer = openLayer(file('out.qcow2'))

@@ -67,7 +67,8 @@ for (const { title, file, flags, checked } of subtypes) {
     const after = fs.statSync(path.join(cwd, file))
     assert.ok(after.blocks * 512 <= 12 * mebibyte, `${after.blocks * 512} bytes are allocated`)
     assert.equal(fs.statSync(path.join(cwd, `small${path.extname(file)}`)).size, after.size)
-    if (title.endsWith('dynamic')) assert.ok(after.size < before.size - 5 * mebibyte, `${before.size} became ${after.size}`)
+    if (title.endsWith('dynamic'))
+      assert.ok(after.size < before.size - 5 * mebibyte, `${before.size} became ${after.size}`)
     assert.equal((await vdisk(['compact', file], { cwd })).code, 2)
   })
 }

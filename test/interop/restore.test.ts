@@ -3,7 +3,15 @@ import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { clone, convert, imageDisk, inspect, restore, type RestoreOptions, type RestoreResult } from '../../src/index.js'
+import {
+  clone,
+  convert,
+  imageDisk,
+  inspect,
+  restore,
+  type RestoreOptions,
+  type RestoreResult,
+} from '../../src/index.js'
 import { bios, boots, emulator, haveUefi } from '../support/boots.js'
 import { bootableDisk, haveBootLoaders } from '../support/bootable-disk.js'
 import { diskLike } from '../support/content.js'
@@ -47,7 +55,11 @@ function part(path: string, start: number, length: number, to: string): string {
 }
 
 async function partitions(path: string): Promise<{ number: number; start: number; length: number }[]> {
-  return (await inspect(path, { from: 'raw' })).partitions.map(({ number, start, length }) => ({ number, start, length }))
+  return (await inspect(path, { from: 'raw' })).partitions.map(({ number, start, length }) => ({
+    number,
+    start,
+    length,
+  }))
 }
 
 /** Codes of warnings, without what says where the test itself runs. */
@@ -71,11 +83,22 @@ test('a disk with BIOS and UEFI boot, as VHDX, restored to a larger disk boots f
   assert.deepEqual([result.verified, codes(result), result.bytes.left], [true, [], 60 * mebibyte])
   assert.match(run('sgdisk', '-v', device), /No problems found/)
   assert.deepEqual(await partitions(device), await partitions(join(folder, 'source.raw')))
-  for (const { start, length } of await partitions(device)) assert.equal(sha256(device, start, length), sha256(join(folder, 'source.raw'), start, length))
+  for (const { start, length } of await partitions(device))
+    assert.equal(sha256(device, start, length), sha256(join(folder, 'source.raw'), start, length))
   // The old backup of the GPT is gone, the new one is the last sector, and the rest of the disk was left alone.
-  assert.ok(fs.readFileSync(file).subarray(40 * mebibyte - 33 * 512, 40 * mebibyte).every((byte) => byte === 0))
+  assert.ok(
+    fs
+      .readFileSync(file)
+      .subarray(40 * mebibyte - 33 * 512, 40 * mebibyte)
+      .every((byte) => byte === 0),
+  )
   assert.equal(fs.readFileSync(file).indexOf('EFI PART', 1024), 100 * mebibyte - 512)
-  assert.ok(fs.readFileSync(file).subarray(40 * mebibyte, 99 * mebibyte).equals(wasThere(100 * mebibyte).subarray(40 * mebibyte, 99 * mebibyte)))
+  assert.ok(
+    fs
+      .readFileSync(file)
+      .subarray(40 * mebibyte, 99 * mebibyte)
+      .equals(wasThere(100 * mebibyte).subarray(40 * mebibyte, 99 * mebibyte)),
+  )
   const at = (name: string): string => join(folder, name)
   await boots(bios, device, 'raw', at)
   await boots(uefi, device, 'raw', at)
@@ -92,42 +115,63 @@ test('the same size: the same bytes, whatever the device held', { skip }, async 
   assert.deepEqual([result.mends, result.bytes.written, result.bytes.left], [[], source.length, 0])
 })
 
-test('a larger disk with --grow and --new-ids, and a smaller one with --fit: tables, FAT and ext4 are sound', { skip }, async (t) => {
-  if (!haveBootLoaders(t) || !['sgdisk', 'mkfs.vfat', 'mke2fs', 'mmd', 'e2fsck', 'resize2fs', 'dumpe2fs'].every((program) => have(t, program))) return
-  const folder = testFolder(t)
-  const at = (name: string): string => join(folder, name)
-  const raw = bootableDisk(at)
-  await convert(raw, at('disk.vhdx'))
-  const before = await partitions(raw)
-  const volumes = before.slice(0, 2)
+test(
+  'a larger disk with --grow and --new-ids, and a smaller one with --fit: tables, FAT and ext4 are sound',
+  { skip },
+  async (t) => {
+    if (
+      !haveBootLoaders(t) ||
+      !['sgdisk', 'mkfs.vfat', 'mke2fs', 'mmd', 'e2fsck', 'resize2fs', 'dumpe2fs'].every((program) => have(t, program))
+    )
+      return
+    const folder = testFolder(t)
+    const at = (name: string): string => join(folder, name)
+    const raw = bootableDisk(at)
+    await convert(raw, at('disk.vhdx'))
+    const before = await partitions(raw)
+    const volumes = before.slice(0, 2)
 
-  const large = usedDisk(t, at('large'), 160 * mebibyte)
-  const grown = await restore(at('disk.vhdx'), large, { ...yes(at('large')), grow: true, newIds: true })
-  assert.match(run('sgdisk', '-v', large), /No problems found/)
-  assert.deepEqual(grown.grown, { partition: 3, start: 35 * mebibyte, before: 48 * mebibyte, after: 124 * mebibyte, filesystem: 'ext4', content: 'done' })
-  for (const { start, length } of volumes) assert.equal(sha256(large, start, length), sha256(raw, start, length))
-  const root = part(large, 35 * mebibyte, 124 * mebibyte, at('root'))
-  run('e2fsck', '-f', '-n', root)
-  assert.match(run('dumpe2fs', '-h', root), new RegExp(`Block count: +${124 * 1024}\n`))
-  assert.match(run('debugfs', '-R', 'cat /usr/lib/os-release', root), /VERSION_ID="12"/)
-  run('fsck.vfat', '-n', part(large, 2 * mebibyte, 33 * mebibyte, at('esp')))
-  assert.equal(grown.ids.length, 4)
-  for (const { partition, before: old, after } of grown.ids) {
-    const text = partition === undefined ? run('sgdisk', '-p', large) : run('sgdisk', '-i', String(partition), large)
-    assert.ok(text.toLowerCase().includes(after) && !text.toLowerCase().includes(old), text)
-  }
+    const large = usedDisk(t, at('large'), 160 * mebibyte)
+    const grown = await restore(at('disk.vhdx'), large, { ...yes(at('large')), grow: true, newIds: true })
+    assert.match(run('sgdisk', '-v', large), /No problems found/)
+    assert.deepEqual(grown.grown, {
+      partition: 3,
+      start: 35 * mebibyte,
+      before: 48 * mebibyte,
+      after: 124 * mebibyte,
+      filesystem: 'ext4',
+      content: 'done',
+    })
+    for (const { start, length } of volumes) assert.equal(sha256(large, start, length), sha256(raw, start, length))
+    const root = part(large, 35 * mebibyte, 124 * mebibyte, at('root'))
+    run('e2fsck', '-f', '-n', root)
+    assert.match(run('dumpe2fs', '-h', root), new RegExp(`Block count: +${124 * 1024}\n`))
+    assert.match(run('debugfs', '-R', 'cat /usr/lib/os-release', root), /VERSION_ID="12"/)
+    run('fsck.vfat', '-n', part(large, 2 * mebibyte, 33 * mebibyte, at('esp')))
+    assert.equal(grown.ids.length, 4)
+    for (const { partition, before: old, after } of grown.ids) {
+      const text = partition === undefined ? run('sgdisk', '-p', large) : run('sgdisk', '-i', String(partition), large)
+      assert.ok(text.toLowerCase().includes(after) && !text.toLowerCase().includes(old), text)
+    }
 
-  // Partitions end at 83 MiB; the backup of the GPT still has its place.
-  const small = usedDisk(t, at('small'), 84 * mebibyte)
-  await assert.rejects(restore(at('disk.vhdx'), small, yes(at('small'))), { code: 'E_TARGET_TOO_SMALL', kind: 'refused' })
-  const fitted = await restore(at('disk.vhdx'), small, { ...yes(at('small')), fit: true })
-  assert.match(run('sgdisk', '-v', small), /No problems found/)
-  assert.deepEqual([fitted.cut, codes(fitted)], [{ length: 12 * mebibyte }, ['W_CUT']])
-  assert.deepEqual(await partitions(small), before)
-  for (const { start, length } of before) assert.equal(sha256(small, start, length), sha256(raw, start, length))
-  const tiny = usedDisk(t, at('tiny'), 83 * mebibyte)
-  await assert.rejects(restore(at('disk.vhdx'), tiny, { ...yes(at('tiny')), fit: true }), { code: 'E_DOES_NOT_FIT', kind: 'refused' })
-})
+    // Partitions end at 83 MiB; the backup of the GPT still has its place.
+    const small = usedDisk(t, at('small'), 84 * mebibyte)
+    await assert.rejects(restore(at('disk.vhdx'), small, yes(at('small'))), {
+      code: 'E_TARGET_TOO_SMALL',
+      kind: 'refused',
+    })
+    const fitted = await restore(at('disk.vhdx'), small, { ...yes(at('small')), fit: true })
+    assert.match(run('sgdisk', '-v', small), /No problems found/)
+    assert.deepEqual([fitted.cut, codes(fitted)], [{ length: 12 * mebibyte }, ['W_CUT']])
+    assert.deepEqual(await partitions(small), before)
+    for (const { start, length } of before) assert.equal(sha256(small, start, length), sha256(raw, start, length))
+    const tiny = usedDisk(t, at('tiny'), 83 * mebibyte)
+    await assert.rejects(restore(at('disk.vhdx'), tiny, { ...yes(at('tiny')), fit: true }), {
+      code: 'E_DOES_NOT_FIT',
+      kind: 'refused',
+    })
+  },
+)
 
 test('sectors of 4096 bytes: to a larger, a smaller and a disk of other sectors', { skip }, async (t) => {
   if (!['sgdisk', 'mke2fs', 'e2fsck'].every((program) => have(t, program))) return
@@ -151,7 +195,10 @@ test('sectors of 4096 bytes: to a larger, a smaller and a disk of other sectors'
   const large = usedDisk(t, at('large'), 96 * mebibyte, 4096)
   const result = await restore(at('disk.vhdx'), large, { ...yes(at('large')), grow: true })
   assert.match(run('sgdisk', '-v', large), /No problems found/)
-  assert.deepEqual([result.grown?.content, result.grown?.after, result.target.sectorSize], ['done', 96 * mebibyte - root.start - mebibyte, 4096])
+  assert.deepEqual(
+    [result.grown?.content, result.grown?.after, result.target.sectorSize],
+    ['done', 96 * mebibyte - root.start - mebibyte, 4096],
+  )
   run('e2fsck', '-f', '-n', part(large, root.start, result.grown?.after ?? 0, at('grown')))
 
   const small = usedDisk(t, at('small'), 52 * mebibyte, 4096)
@@ -171,30 +218,41 @@ test('sectors of 4096 bytes: to a larger, a smaller and a disk of other sectors'
   run('e2fsck', '-f', '-n', part(copy, root.start, root.length, at('copied')))
 })
 
-test('an MBR disk whose last partition is logical grows, extended partition and swap space with it', { skip }, async (t) => {
-  if (!['sfdisk', 'mkswap', 'swaplabel'].every((program) => have(t, program))) return
-  const folder = testFolder(t)
-  const at = (name: string): string => join(folder, name)
-  fs.writeFileSync(at('source'), '')
-  fs.truncateSync(at('source'), 48 * mebibyte)
-  fs.writeFileSync(at('script'), 'label: dos\n2048,16384,83\n18432,77824,5\n20480,20480,83\n43008,20480,82\n')
-  run('sh', '-c', `sfdisk -q ${at('source')} < ${at('script')}`)
-  fs.writeFileSync(at('swap'), '')
-  fs.truncateSync(at('swap'), 20480 * 512)
-  run('mkswap', '-q', '-U', '01234567-89ab-cdef-0123-456789abcdef', '-L', 'sleepy', at('swap'))
-  run('dd', `if=${at('swap')}`, `of=${at('source')}`, 'bs=512', 'seek=43008', 'conv=notrunc', 'status=none')
-  const device = usedDisk(t, at('large'), 128 * mebibyte)
-  const result = await restore(at('source'), device, { ...yes(at('large')), grow: true })
-  assert.deepEqual(result.grown, { partition: 6, start: 43008 * 512, before: 20480 * 512, after: 128 * mebibyte - 43008 * 512, filesystem: 'swap', content: 'done' })
-  assert.match(run('sfdisk', '--verify', device), /No errors detected/)
-  assert.equal(run('sfdisk', '--dump', device).match(/size=.*type=(5|f|82)/g)?.length, 2)
-  // The head is what mkswap writes for a partition of that size.
-  const grown = part(device, 43008 * 512, 128 * mebibyte - 43008 * 512, at('grown'))
-  assert.match(run('swaplabel', grown), /sleepy[^]*01234567-89ab-cdef-0123-456789abcdef/)
-  fs.copyFileSync(grown, at('fresh'))
-  run('mkswap', '-q', '-U', '01234567-89ab-cdef-0123-456789abcdef', '-L', 'sleepy', at('fresh'))
-  assert.equal(sha256(grown, 0, 4096), sha256(at('fresh'), 0, 4096))
-})
+test(
+  'an MBR disk whose last partition is logical grows, extended partition and swap space with it',
+  { skip },
+  async (t) => {
+    if (!['sfdisk', 'mkswap', 'swaplabel'].every((program) => have(t, program))) return
+    const folder = testFolder(t)
+    const at = (name: string): string => join(folder, name)
+    fs.writeFileSync(at('source'), '')
+    fs.truncateSync(at('source'), 48 * mebibyte)
+    fs.writeFileSync(at('script'), 'label: dos\n2048,16384,83\n18432,77824,5\n20480,20480,83\n43008,20480,82\n')
+    run('sh', '-c', `sfdisk -q ${at('source')} < ${at('script')}`)
+    fs.writeFileSync(at('swap'), '')
+    fs.truncateSync(at('swap'), 20480 * 512)
+    run('mkswap', '-q', '-U', '01234567-89ab-cdef-0123-456789abcdef', '-L', 'sleepy', at('swap'))
+    run('dd', `if=${at('swap')}`, `of=${at('source')}`, 'bs=512', 'seek=43008', 'conv=notrunc', 'status=none')
+    const device = usedDisk(t, at('large'), 128 * mebibyte)
+    const result = await restore(at('source'), device, { ...yes(at('large')), grow: true })
+    assert.deepEqual(result.grown, {
+      partition: 6,
+      start: 43008 * 512,
+      before: 20480 * 512,
+      after: 128 * mebibyte - 43008 * 512,
+      filesystem: 'swap',
+      content: 'done',
+    })
+    assert.match(run('sfdisk', '--verify', device), /No errors detected/)
+    assert.equal(run('sfdisk', '--dump', device).match(/size=.*type=(5|f|82)/g)?.length, 2)
+    // The head is what mkswap writes for a partition of that size.
+    const grown = part(device, 43008 * 512, 128 * mebibyte - 43008 * 512, at('grown'))
+    assert.match(run('swaplabel', grown), /sleepy[^]*01234567-89ab-cdef-0123-456789abcdef/)
+    fs.copyFileSync(grown, at('fresh'))
+    run('mkswap', '-q', '-U', '01234567-89ab-cdef-0123-456789abcdef', '-L', 'sleepy', at('fresh'))
+    assert.equal(sha256(grown, 0, 4096), sha256(at('fresh'), 0, 4096))
+  },
+)
 
 test('one partition of a disk into one partition; nothing beside it changes', { skip }, async (t) => {
   if (!['sgdisk', 'partx'].every((program) => have(t, program))) return
@@ -214,8 +272,12 @@ test('one partition of a disk into one partition; nothing beside it changes', { 
     const own = at('partition')
     const name = device.slice('/dev/'.length)
     run('mknod', own, 'b', ...fs.readFileSync(`/sys/block/${name}/${name}p2/dev`, 'utf8').trim().split(':'))
-    await assert.rejects(restore(fixture('partitioned-disk.vhdx'), own, { yes: true, confirm: '30M' }), { code: 'E_DISK_TO_PARTITION' })
-    await assert.rejects(restore(fixture('partitioned-disk.vhdx'), own, { partition: 2, yes: true, confirm: '96M' }), { code: 'E_WRONG_CONFIRMATION' })
+    await assert.rejects(restore(fixture('partitioned-disk.vhdx'), own, { yes: true, confirm: '30M' }), {
+      code: 'E_DISK_TO_PARTITION',
+    })
+    await assert.rejects(restore(fixture('partitioned-disk.vhdx'), own, { partition: 2, yes: true, confirm: '96M' }), {
+      code: 'E_WRONG_CONFIRMATION',
+    })
     const result = await restore(fixture('partitioned-disk.vhdx'), own, { partition: 2, yes: true, confirm: '30M' })
     assert.deepEqual([result.target.kind, result.source.part, result.verified], ['partition', 'partition 2', true])
     const after = fs.readFileSync(at('disk'))
@@ -224,7 +286,9 @@ test('one partition of a disk into one partition; nothing beside it changes', { 
     assert.ok(after.subarray(second.start + second.length).equals(before.subarray(second.start + second.length)))
     // To a whole disk only with its own word.
     const whole = usedDisk(t, at('whole'), 40 * mebibyte)
-    await assert.rejects(restore(`${fixture('partitioned-disk.vhdx')}@2`, whole, yes(at('whole'))), { code: 'E_PARTITION_TO_DISK' })
+    await assert.rejects(restore(`${fixture('partitioned-disk.vhdx')}@2`, whole, yes(at('whole'))), {
+      code: 'E_PARTITION_TO_DISK',
+    })
     await restore(`${fixture('partitioned-disk.vhdx')}@2`, whole, { ...yes(at('whole')), allowNoTable: true })
     assert.equal(sha256(whole, 0, root.length), sha256(at('source.raw'), root.start, root.length))
   } finally {
@@ -249,16 +313,35 @@ test('a disk whose partitions the system shows: it forgets the old ones, and lea
   const device = loopDevice(t, at('disk'), 512, '--partscan')
   const name = device.slice('/dev/'.length)
   run('partx', '--update', device)
-  const shown = (): Record<string, number> => Object.fromEntries(fs.readdirSync(`/sys/block/${name}`).filter((each) => each.startsWith(`${name}p`)).sort()
-    .map((each) => [each.slice(name.length), Number(fs.readFileSync(`/sys/block/${name}/${each}/size`, 'utf8')) * 512]))
+  const shown = (): Record<string, number> =>
+    Object.fromEntries(
+      fs
+        .readdirSync(`/sys/block/${name}`)
+        .filter((each) => each.startsWith(`${name}p`))
+        .sort()
+        .map((each) => [
+          each.slice(name.length),
+          Number(fs.readFileSync(`/sys/block/${name}/${each}/size`, 'utf8')) * 512,
+        ]),
+    )
   assert.deepEqual(shown(), { p1: 30 * mebibyte })
   let between: Record<string, number> | undefined
-  const result = await restore(at('source'), device, { ...yes(at('disk')), grow: true, eject: true, onProgress: () => { between ??= shown() } })
+  const result = await restore(at('source'), device, {
+    ...yes(at('disk')),
+    grow: true,
+    eject: true,
+    onProgress: () => {
+      between ??= shown()
+    },
+  })
   assert.deepEqual(between, {}, 'old partitions would lead into the middle of the new content')
   assert.equal(result.result?.reread, 'done')
   assert.deepEqual(shown(), { p1: 4 * mebibyte, p2: 58 * mebibyte })
   assert.equal(result.grown?.content, 'done')
-  assert.match(run('dumpe2fs', '-h', part(device, 5 * mebibyte, 58 * mebibyte, at('grown'))), /Block count: +(59392|14848)\n/)
+  assert.match(
+    run('dumpe2fs', '-h', part(device, 5 * mebibyte, 58 * mebibyte, at('grown'))),
+    /Block count: +(59392|14848)\n/,
+  )
   // A loop device has nothing to let out.
   assert.equal(result.result.ejected || codes(result).includes('W_NOT_EJECTED'), true)
 })
@@ -266,14 +349,27 @@ test('a disk whose partitions the system shows: it forgets the old ones, and lea
 test('sizes that are no whole number of anything', { skip }, async (t) => {
   const folder = testFolder(t)
   const at = (name: string): string => join(folder, name)
-  for (const [length, size, sectorSize] of [[700, 65536, 512], [65536, 65536, 4096], [mebibyte + 700, 3 * mebibyte, 4096], [2 * mebibyte + 1, 2 * mebibyte + 4096, 4096], [5 * mebibyte + 512, 5 * mebibyte + 512, 512]] as const) {
+  for (const [length, size, sectorSize] of [
+    [700, 65536, 512],
+    [65536, 65536, 4096],
+    [mebibyte + 700, 3 * mebibyte, 4096],
+    [2 * mebibyte + 1, 2 * mebibyte + 4096, 4096],
+    [5 * mebibyte + 512, 5 * mebibyte + 512, 512],
+  ] as const) {
     const content = Buffer.from(diskLike(length, length))
     fs.writeFileSync(at(`source-${length}`), content)
     const device = usedDisk(t, at(`disk-${length}`), size, sectorSize)
-    const result = await restore(at(`source-${length}`), device, { ...yes(at(`disk-${length}`)), allowNoTable: true, from: 'raw' })
+    const result = await restore(at(`source-${length}`), device, {
+      ...yes(at(`disk-${length}`)),
+      allowNoTable: true,
+      from: 'raw',
+    })
     const disk = fs.readFileSync(at(`disk-${length}`))
     assert.ok(disk.subarray(0, length).equals(content), String(length))
-    assert.ok(disk.subarray(length, Math.ceil(length / sectorSize) * sectorSize).every((byte) => byte === 0), String(length))
+    assert.ok(
+      disk.subarray(length, Math.ceil(length / sectorSize) * sectorSize).every((byte) => byte === 0),
+      String(length),
+    )
     assert.ok(result.verified)
   }
 })

@@ -14,7 +14,10 @@ import { diskLike, readAll } from '../support/content.js'
 import { createContext, openContext } from '../support/drivers.js'
 import { codes, open, parentShape, probe, shapeOf } from '../support/vhd-make.js'
 
-/** Runs the test in a folder of its own when the tools are there; skips visibly otherwise, and fails where nothing may be skipped. */
+/**
+ * Runs the test in a folder of its own when the tools are there; skips visibly otherwise, and fails where nothing may
+ * be skipped.
+ */
 function withTools(title: string, tools: readonly string[], run: (folder: string) => void | Promise<void>): void {
   test(title, async (t: TestContext) => {
     const missing = tools.filter((tool) => spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0)
@@ -32,11 +35,17 @@ function withTools(title: string, tools: readonly string[], run: (folder: string
   })
 }
 
-const run = (command: string, ...args: string[]): string => execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+const run = (command: string, ...args: string[]): string =>
+  execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
 const capacity = 5 * 1048576 + 1536
 const content = diskLike(capacity, 21)
 
-async function write(path: string, options: OptionValues, bytes = content, shape: DiskShape = shapeOf(bytes.length)): Promise<void> {
+async function write(
+  path: string,
+  options: OptionValues,
+  bytes = content,
+  shape: DiskShape = shapeOf(bytes.length),
+): Promise<void> {
   using store = FileStore.create(path)
   using writer = vhd.create!(store, shape, options, createContext)
   using source = raw.open(new MemoryStore(bytes), openContext)
@@ -45,8 +54,14 @@ async function write(path: string, options: OptionValues, bytes = content, shape
 }
 
 const ours: [string, OptionValues][] = [
-  ['dynamic', {}], ['dynamic, geometry of the specification', { geometry: 'spec' }], ['dynamic, blocks of 512 KiB', { 'block-size': 524288 }], ['dynamic, blocks of 4 KiB', { 'block-size': 4096 }],
-  ['dynamic, blocks of 4 MiB', { 'block-size': 4194304 }], ['fixed', { subformat: 'fixed' }], ['fixed, geometry of the specification', { subformat: 'fixed', geometry: 'spec' }], ['fixed for Azure', { azure: true }],
+  ['dynamic', {}],
+  ['dynamic, geometry of the specification', { geometry: 'spec' }],
+  ['dynamic, blocks of 512 KiB', { 'block-size': 524288 }],
+  ['dynamic, blocks of 4 KiB', { 'block-size': 4096 }],
+  ['dynamic, blocks of 4 MiB', { 'block-size': 4194304 }],
+  ['fixed', { subformat: 'fixed' }],
+  ['fixed, geometry of the specification', { subformat: 'fixed', geometry: 'spec' }],
+  ['fixed for Azure', { azure: true }],
 ]
 
 for (const [title, options] of ours) {
@@ -62,7 +77,12 @@ for (const [title, options] of ours) {
   })
 }
 
-for (const args of [['-o', 'subformat=dynamic'], ['-o', 'subformat=fixed'], ['-o', 'subformat=dynamic,force_size=on'], ['-o', 'subformat=fixed,force_size=on']]) {
+for (const args of [
+  ['-o', 'subformat=dynamic'],
+  ['-o', 'subformat=fixed'],
+  ['-o', 'subformat=dynamic,force_size=on'],
+  ['-o', 'subformat=fixed,force_size=on'],
+]) {
   withTools(`we read what QEMU writes: ${args.join(' ')}`, ['qemu-img'], (folder) => {
     const [image, disk] = [join(folder, 'theirs.vhd'), join(folder, 'disk.raw')]
     fs.writeFileSync(disk, content)
@@ -87,8 +107,22 @@ withTools('we read what QEMU changed in an image of ours', ['qemu-img', 'qemu-io
   base.fill(1, 0, 70000)
   await write(image, {}, base)
   // Into a block that is there, into new ones, and across their border.
-  run('qemu-io', '-f', 'vpc', '-c', 'write -P 0xa1 1M 64k', '-c', 'write -P 0xa2 6M 4k', '-c', 'write -P 0xa3 12582400 1024', image)
-  const wanted = Uint8Array.from(base).fill(0xa1, 1048576, 1048576 + 65536).fill(0xa2, 6291456, 6291456 + 4096).fill(0xa3, 12582400, 12582400 + 1024)
+  run(
+    'qemu-io',
+    '-f',
+    'vpc',
+    '-c',
+    'write -P 0xa1 1M 64k',
+    '-c',
+    'write -P 0xa2 6M 4k',
+    '-c',
+    'write -P 0xa3 12582400 1024',
+    image,
+  )
+  const wanted = Uint8Array.from(base)
+    .fill(0xa1, 1048576, 1048576 + 65536)
+    .fill(0xa2, 6291456, 6291456 + 4096)
+    .fill(0xa3, 12582400, 12582400 + 1024)
   using opened = open(FileStore.openRead(image))
   assert.deepEqual(codes(opened), [])
   assert.equal(Buffer.compare(readAll(opened), wanted), 0)
@@ -133,8 +167,15 @@ withTools('libvhdi finds the parent of a child that we write', ['vhdiinfo'], asy
   const [base, child] = [join(folder, 'base.vhd'), join(folder, 'child.vhd')]
   await write(base, {})
   using parent = open(FileStore.openRead(base))
-  const changed = Uint8Array.from(content).fill(0x77, 1048576, 1048576 + 4096).fill(0, 3145728, 3145728 + 8192)
-  await write(child, {}, changed, shapeOf(capacity, 2, { parent: parentShape(parent, { path: base, relativePath: 'base.vhd', childPath: child }) }))
+  const changed = Uint8Array.from(content)
+    .fill(0x77, 1048576, 1048576 + 4096)
+    .fill(0, 3145728, 3145728 + 8192)
+  await write(
+    child,
+    {},
+    changed,
+    shapeOf(capacity, 2, { parent: parentShape(parent, { path: base, relativePath: 'base.vhd', childPath: child }) }),
+  )
   const told = run('vhdiinfo', child)
   assert.match(told, /Disk type\s*: Differential/)
   assert.match(told, /Parent identifier\s*: 00000001-2222-4333-8444-555555555555/)
@@ -146,8 +187,15 @@ withTools('libvhdi reads a child whose changes fill whole bytes of the sector bi
   await write(base, {})
   using parent = open(FileStore.openRead(base))
   // Runs of 4 KiB, so that its way of reading single bits (wrong up to 20210425: see the sheet) does not matter.
-  const changed = Uint8Array.from(content).fill(0x77, 1048576, 1048576 + 4096).fill(0, 3145728, 3145728 + 8192)
+  const changed = Uint8Array.from(content)
+    .fill(0x77, 1048576, 1048576 + 4096)
+    .fill(0, 3145728, 3145728 + 8192)
   for (let at = 0; at < 40960; at++) changed[2097152 + at] = 255 - (changed[2097152 + at] ?? 0)
-  await write(child, {}, changed, shapeOf(capacity, 2, { parent: parentShape(parent, { path: base, relativePath: 'base.vhd', childPath: child }) }))
+  await write(
+    child,
+    {},
+    changed,
+    shapeOf(capacity, 2, { parent: parentShape(parent, { path: base, relativePath: 'base.vhd', childPath: child }) }),
+  )
   assert.equal(Buffer.compare(throughLibvhdi(folder, child).subarray(0, capacity), changed), 0)
 })

@@ -37,32 +37,35 @@ function throughQemu(at: (name: string) => string, image: string): Buffer {
   return fs.readFileSync(at('qemu.raw'))
 }
 
-test('images of qemu-img are changed, resized and compacted here, and qemu-img reads them the same', (t: TestContext) => {
-  if (!have(t, 'qemu-img')) return
-  const at = scratch(t)
-  let seed = 0
-  for (const subformat of ['dynamic', 'fixed']) {
-    for (const options of ['block_size=1M', 'block_size=8M,block_state_zero=off', 'block_size=2M,log_size=2M']) {
-      const image = at('image.vhdx')
-      fs.rmSync(image, { force: true })
-      run('qemu-img', 'create', '-f', 'vhdx', '-o', `subformat=${subformat},${options}`, image, String(capacity))
-      const store = new CutStore(fs.readFileSync(image))
-      let model = Buffer.alloc(capacity)
-      for (const next of [capacity, 3 * mib + 1024, 17 * mib]) {
-        const writable = openWritableVhdx(store, contextOf())
-        change(writable, model, ++seed, 20)
-        writable.resize(next)
-        model = Buffer.concat([model.subarray(0, next), Buffer.alloc(Math.max(0, next - model.length))])
-        change(writable, model, ++seed, 20)
-        for (const { done, total } of writable.compact()) assert.ok(done <= total)
-        writable[Symbol.dispose]()
-        fs.writeFileSync(image, store.contents())
-        assert.match(run('qemu-img', 'check', '-f', 'vhdx', image), /No errors/)
-        assert.ok(throughQemu(at, image).equals(model), `${subformat} ${options} ${next}`)
+test(
+  'images of qemu-img are changed, resized and compacted here, and qemu-img reads them the ' + 'same',
+  (t: TestContext) => {
+    if (!have(t, 'qemu-img')) return
+    const at = scratch(t)
+    let seed = 0
+    for (const subformat of ['dynamic', 'fixed']) {
+      for (const options of ['block_size=1M', 'block_size=8M,block_state_zero=off', 'block_size=2M,log_size=2M']) {
+        const image = at('image.vhdx')
+        fs.rmSync(image, { force: true })
+        run('qemu-img', 'create', '-f', 'vhdx', '-o', `subformat=${subformat},${options}`, image, String(capacity))
+        const store = new CutStore(fs.readFileSync(image))
+        let model = Buffer.alloc(capacity)
+        for (const next of [capacity, 3 * mib + 1024, 17 * mib]) {
+          const writable = openWritableVhdx(store, contextOf())
+          change(writable, model, ++seed, 20)
+          writable.resize(next)
+          model = Buffer.concat([model.subarray(0, next), Buffer.alloc(Math.max(0, next - model.length))])
+          change(writable, model, ++seed, 20)
+          for (const { done, total } of writable.compact()) assert.ok(done <= total)
+          writable[Symbol.dispose]()
+          fs.writeFileSync(image, store.contents())
+          assert.match(run('qemu-img', 'check', '-f', 'vhdx', image), /No errors/)
+          assert.ok(throughQemu(at, image).equals(model), `${subformat} ${options} ${next}`)
+        }
       }
     }
-  }
-})
+  },
+)
 
 test('the power is cut: after qemu-img has replayed the log it reads what is read here', (t: TestContext) => {
   if (!have(t, 'qemu-img')) return
@@ -86,7 +89,7 @@ test('the power is cut: after qemu-img has replayed the log it reads what is rea
   const model = Buffer.alloc(capacity)
   change(writable, model, 5, 60)
   for (let round = 0; round < 140; round++) {
-    const block = round % 12 * mib
+    const block = (round % 12) * mib
     if (round % 24 < 12) writable.discard(block, mib)
     else writable.write(block, Buffer.alloc(512, round))
     writable.flush()
@@ -97,10 +100,23 @@ test('the power is cut: after qemu-img has replayed the log it reads what is rea
 test('libvhdi reads a child that was changed here', (t: TestContext) => {
   if (!have(t, 'vhdiinfo') || !have(t, 'vhdimount') || !have(t, 'fusermount')) return
   const at = scratch(t)
-  const base = make(shapeOf(capacity), { 'block-size': mib }, [{ offset: 0, length: capacity, bytes: Buffer.alloc(capacity, 'the parent ') }])
+  const base = make(shapeOf(capacity), { 'block-size': mib }, [
+    { offset: 0, length: capacity, bytes: Buffer.alloc(capacity, 'the parent ') },
+  ])
   fs.writeFileSync(at('parent.vhdx'), contentsOf(base))
   const parent = open(base)
-  const made = make(shapeOf(capacity, { identity: { uuid: '11111111-2222-4333-8444-555555555556', derive: (name) => `0000000${name.length % 10}-2222-4333-8444-555555555556`, time: 0 }, parent: parentShape(parent, at('parent.vhdx'), 'parent.vhdx') }), { 'block-size': mib }, [])
+  const made = make(
+    shapeOf(capacity, {
+      identity: {
+        uuid: '11111111-2222-4333-8444-555555555556',
+        derive: (name) => `0000000${name.length % 10}-2222-4333-8444-555555555556`,
+        time: 0,
+      },
+      parent: parentShape(parent, at('parent.vhdx'), 'parent.vhdx'),
+    }),
+    { 'block-size': mib },
+    [],
+  )
   const store = new CutStore(contentsOf(made))
   const writable = openWritableVhdx(store, contextOf(), parent)
   const model = readAll(parent)
@@ -108,7 +124,10 @@ test('libvhdi reads a child that was changed here', (t: TestContext) => {
   const random = randomOf(4)
   for (let step = 0; step < 60; step++) {
     const offset = random(capacity)
-    const bytes = Buffer.alloc(1 + random(Math.min(step % 5 === 0 ? 2 * mib : 5000, capacity - offset)), `child ${step} `)
+    const bytes = Buffer.alloc(
+      1 + random(Math.min(step % 5 === 0 ? 2 * mib : 5000, capacity - offset)),
+      `child ${step} `,
+    )
     writable.write(offset, bytes)
     model.set(bytes, offset)
     if (step % 7 === 0) writable.flush()

@@ -17,7 +17,9 @@ import { expected, make, parentShape, shapeOf, writerOf } from '../support/vhdx-
 import type { Run } from '../support/vhdx-make.js'
 
 let folder = ''
-before(() => { folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vdisk-vhdx-')) })
+before(() => {
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vdisk-vhdx-'))
+})
 after(() => fs.rmSync(folder, { recursive: true, force: true }))
 const inFolder = (name: string): string => path.join(folder, name)
 
@@ -32,13 +34,18 @@ function has(context: TestContext, ...tools: string[]): boolean {
   return true
 }
 
-const run = (tool: string, ...args: string[]): string => execFileSync(tool, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+const run = (tool: string, ...args: string[]): string =>
+  execFileSync(tool, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 const capacity = 24 * mib
 
 /** A disk of 24 MiB with data at block boundaries, at its start and in its odd last sector. */
 const runs: Run[] = [
-  { offset: 0, length: 65536 }, { offset: mib - 65536, length: 131072 }, { offset: 8 * mib, length: 3 * mib }, { offset: 20 * mib, length: 65536 }, { offset: capacity - 65536, length: 65536 },
+  { offset: 0, length: 65536 },
+  { offset: mib - 65536, length: 131072 },
+  { offset: 8 * mib, length: 3 * mib },
+  { offset: 20 * mib, length: 65536 },
+  { offset: capacity - 65536, length: 65536 },
 ].map(({ offset, length }, index) => ({ offset, length, bytes: Buffer.alloc(length, `run ${index} `) }))
 
 function rawFile(name: string): string {
@@ -52,7 +59,12 @@ test('images that qemu-img made are read as qemu-img reads them', (context) => {
   const source = rawFile('from-qemu.raw')
   const wanted = sha256(fs.readFileSync(source))
   for (const subformat of ['dynamic', 'fixed']) {
-    for (const options of ['block_size=1M', 'block_size=8M', 'block_size=32M,log_size=4M', 'block_size=1M,block_state_zero=off']) {
+    for (const options of [
+      'block_size=1M',
+      'block_size=8M',
+      'block_size=32M,log_size=4M',
+      'block_size=1M,block_state_zero=off',
+    ]) {
       const image = inFolder(`q-${subformat}-${options}.vhdx`)
       run('qemu-img', 'convert', '-O', 'vhdx', '-o', `subformat=${subformat},${options}`, source, image)
       using disk = open(FileStore.openRead(image))
@@ -67,7 +79,12 @@ test('images that are made here are right to qemu-img, and clean', async (contex
   if (!has(context, 'qemu-img')) return
   const source = rawFile('to-qemu.raw')
   for (const subformat of ['dynamic', 'fixed']) {
-    for (const options of [{}, { 'block-size': mib }, { 'block-size': 32 * mib }, { 'block-size': 2 * mib, 'physical-sector-size': '512' }]) {
+    for (const options of [
+      {},
+      { 'block-size': mib },
+      { 'block-size': 32 * mib },
+      { 'block-size': 2 * mib, 'physical-sector-size': '512' },
+    ]) {
       const what = `${subformat} ${JSON.stringify(options)}`
       const image = inFolder(`v-${what.replace(/\W+/g, '-')}.vhdx`)
       using disk = raw.open(FileStore.openRead(source), contextOf())
@@ -78,7 +95,10 @@ test('images that are made here are right to qemu-img, and clean', async (contex
       assert.equal(fs.statSync(image).size % mib, 0, what)
       assert.match(run('qemu-img', 'compare', '-f', 'raw', '-F', 'vhdx', source, image), /identical/, what)
       assert.match(run('qemu-img', 'check', '-f', 'vhdx', image), /No errors/, what)
-      const info = JSON.parse(run('qemu-img', 'info', '--output', 'json', image)) as { 'virtual-size': number; format: string }
+      const info = JSON.parse(run('qemu-img', 'info', '--output', 'json', image)) as {
+        'virtual-size': number
+        format: string
+      }
       assert.deepEqual([info.format, info['virtual-size']], ['vhdx', capacity], what)
     }
   }
@@ -88,7 +108,9 @@ test('an odd size is rounded up to the sector and opens', (context) => {
   if (!has(context, 'qemu-img')) return
   for (const size of [512, 1000001, mib + 512]) {
     const image = inFolder(`odd-${size}.vhdx`)
-    make(shapeOf(size), {}, [{ offset: 0, length: 512, bytes: Buffer.alloc(512, 3) }], FileStore.create(image))[Symbol.dispose]()
+    make(shapeOf(size), {}, [{ offset: 0, length: 512, bytes: Buffer.alloc(512, 3) }], FileStore.create(image))[
+      Symbol.dispose
+    ]()
     const info = JSON.parse(run('qemu-img', 'info', '--output', 'json', image)) as { 'virtual-size': number }
     assert.equal(info['virtual-size'], Math.ceil(size / 512) * 512)
   }
@@ -103,26 +125,56 @@ test('a dirty log: what is read here is what qemu-img reads after it has replaye
   const logs: Record<string, Record<number, Buffer>> = {
     one: { 0: logEntryBytes({ sequence: 7n, tail: 0, changes: [{ at: places.bat, data: table }] }) },
     two: {
-      0: logEntryBytes({ sequence: 7n, tail: 0, changes: [{ at: places.bat, data: table }, { at: payload + 4096, zero: 8192 }] }),
-      8192: logEntryBytes({ sequence: 8n, tail: 0, changes: [{ at: payload + mib, data: Buffer.alloc(4096, 'replayed ') }] }),
+      0: logEntryBytes({
+        sequence: 7n,
+        tail: 0,
+        changes: [
+          { at: places.bat, data: table },
+          { at: payload + 4096, zero: 8192 },
+        ],
+      }),
+      8192: logEntryBytes({
+        sequence: 8n,
+        tail: 0,
+        changes: [{ at: payload + mib, data: Buffer.alloc(4096, 'replayed ') }],
+      }),
     },
     stale: {
       0: logEntryBytes({ sequence: 7n, tail: 0, changes: [{ at: places.bat, data: table }] }),
-      8192: logEntryBytes({ sequence: 8n, tail: 0, guid: '00000000-0000-0000-0000-0000000000ff', changes: [{ at: places.bat, zero: 4096 }] }),
+      8192: logEntryBytes({
+        sequence: 8n,
+        tail: 0,
+        guid: '00000000-0000-0000-0000-0000000000ff',
+        changes: [{ at: places.bat, zero: 4096 }],
+      }),
     },
-    // The second entry itself wraps. Were it to begin at the ring's start, QEMU 7.2 would take it for a sequence of its own (it does not
-    // check that the tail lies in the sequence) and lose the first: there the specification decides, in test/unit/formats/vhdx-log.test.ts.
+    // The second entry itself wraps. Were it to begin at the ring's start, QEMU 7.2 would take it for a sequence of its
+    // own (it does not
+    // check that the tail lies in the sequence) and lose the first: there the specification decides, in
+    // test/unit/formats/vhdx-log.test.ts.
     wrapped: {
       [mib - 12288]: logEntryBytes({ sequence: 7n, tail: mib - 12288, changes: [{ at: places.bat, data: table }] }),
-      [mib - 4096]: logEntryBytes({ sequence: 8n, tail: mib - 12288, changes: [{ at: payload, data: Buffer.alloc(4096, 'wrapped ') }] }),
+      [mib - 4096]: logEntryBytes({
+        sequence: 8n,
+        tail: mib - 12288,
+        changes: [{ at: payload, data: Buffer.alloc(4096, 'wrapped ') }],
+      }),
     },
   }
   for (const [name, log] of Object.entries(logs)) {
-    const image = imageBytes({ capacity: BigInt(2 * mib), header: { logGuid }, log, bytes: { [payload]: Buffer.alloc(2 * mib, 'old content ') } })
+    const image = imageBytes({
+      capacity: BigInt(2 * mib),
+      header: { logGuid },
+      log,
+      bytes: { [payload]: Buffer.alloc(2 * mib, 'old content ') },
+    })
     const file = inFolder(`dirty-${name}.vhdx`)
     fs.writeFileSync(file, image)
     using disk = open(FileStore.openRead(file))
-    assert.deepEqual(disk.notes.map((note) => note.code), ['W_LOG_REPLAYED'])
+    assert.deepEqual(
+      disk.notes.map((note) => note.code),
+      ['W_LOG_REPLAYED'],
+    )
     const ours = readAll(disk)
     assert.equal(sha256(fs.readFileSync(file)), sha256(image), name)
     const replayed = inFolder(`replayed-${name}.vhdx`)
@@ -144,13 +196,21 @@ function mounted(context: TestContext, image: string): string[] | undefined {
     return undefined
   }
   try {
-    return fs.readdirSync(point).sort().map((name) => sha256(fs.readFileSync(path.join(point, name))))
+    return fs
+      .readdirSync(point)
+      .sort()
+      .map((name) => sha256(fs.readFileSync(path.join(point, name))))
   } finally {
     run('fusermount', '-u', point)
   }
 }
 
-function file(name: string, shape: ReturnType<typeof shapeOf>, options: Record<string, string | number>, content: readonly Run[]): ReturnType<typeof open> {
+function file(
+  name: string,
+  shape: ReturnType<typeof shapeOf>,
+  options: Record<string, string | number>,
+  content: readonly Run[],
+): ReturnType<typeof open> {
   make(shape, options, content, FileStore.create(inFolder(name)))[Symbol.dispose]()
   return open(FileStore.openRead(inFolder(name)))
 }
@@ -175,13 +235,30 @@ test('libvhdi reads what is made here: both sector sizes, dynamic and fixed', (c
 
 test('libvhdi reads a chain of three that is made here', (context) => {
   if (!has(context, 'vhdiinfo', 'vhdimount', 'fusermount')) return
-  const ids = (digit: string) => ({ uuid: `0000000${digit}-0000-4000-8000-000000000000`, derive: (name: string) => `${createHash('sha1').update(digit + name).digest('hex').slice(0, 8)}-0000-4000-8000-000000000000`, time: 0 })
+  const ids = (digit: string) => ({
+    uuid: `0000000${digit}-0000-4000-8000-000000000000`,
+    derive: (name: string) =>
+      `${createHash('sha1')
+        .update(digit + name)
+        .digest('hex')
+        .slice(0, 8)}-0000-4000-8000-000000000000`,
+    time: 0,
+  })
   using base = file('base.vhdx', shapeOf(capacity, { identity: ids('a') }), {}, runs)
-  const over = (parent: ReturnType<typeof open>, name: string, id: string) => shapeOf(capacity, { identity: ids(id), parent: parentShape(parent, inFolder(name), name) })
-  // libvhdi 20210425 shows the parent's content for a whole block of state ZERO, where the specification says zeros: none is made here.
-  const changes: Run[] = [{ offset: 512, length: 1024, bytes: Buffer.alloc(1024, 'middle ') }, { offset: 8 * mib, length: 4 * mib, bytes: Buffer.alloc(4 * mib, 'block ') }, { offset: 20 * mib + 512, length: 512 }]
+  const over = (parent: ReturnType<typeof open>, name: string, id: string) =>
+    shapeOf(capacity, { identity: ids(id), parent: parentShape(parent, inFolder(name), name) })
+  // libvhdi 20210425 shows the parent's content for a whole block of state ZERO, where the specification says zeros:
+  // none is made here.
+  const changes: Run[] = [
+    { offset: 512, length: 1024, bytes: Buffer.alloc(1024, 'middle ') },
+    { offset: 8 * mib, length: 4 * mib, bytes: Buffer.alloc(4 * mib, 'block ') },
+    { offset: 20 * mib + 512, length: 512 },
+  ]
   using middle = file('middle.vhdx', over(base, 'base.vhdx', 'b'), { 'block-size': mib }, changes)
-  const last: Run[] = [{ offset: 1024, length: 512, bytes: Buffer.alloc(512, 'top ') }, { offset: 23 * mib, length: mib, bytes: Buffer.alloc(mib, 'end ') }]
+  const last: Run[] = [
+    { offset: 1024, length: 512, bytes: Buffer.alloc(512, 'top ') },
+    { offset: 23 * mib, length: mib, bytes: Buffer.alloc(mib, 'end ') },
+  ]
   using top = file('top.vhdx', over(middle, 'middle.vhdx', 'c'), {}, last)
   const two: BlockSource = new OverlaySource(middle, base)
   const wanted = [expected(undefined, capacity, runs), expected(base, capacity, changes), expected(two, capacity, last)]

@@ -9,7 +9,16 @@ import { diskLike } from '../support/content.js'
 import { openCorpus } from '../support/corpus.js'
 import { testFolder } from '../support/folder.js'
 import { run } from '../support/tools.js'
-import { allFiles, blkid, content as readWhole, emptyFile, haveAll, identifyWindows, openVolume, partcloneRuns } from '../support/volumes.js'
+import {
+  allFiles,
+  blkid,
+  content as readWhole,
+  emptyFile,
+  haveAll,
+  identifyWindows,
+  openVolume,
+  partcloneRuns,
+} from '../support/volumes.js'
 
 const mebibyte = 1048576
 
@@ -59,7 +68,21 @@ function encodeLabel(label: string | undefined): string | undefined {
 }
 
 test('the map of used blocks is that of partclone', (t) => {
-  if (!haveAll(t, 'partclone.fat', 'partclone.exfat', 'partclone.ntfs', 'mkfs.vfat', 'mkfs.exfat', 'mkfs.ntfs', 'mcopy', 'ntfscp', 'ntfsinfo')) return
+  if (
+    !haveAll(
+      t,
+      'partclone.fat',
+      'partclone.exfat',
+      'partclone.ntfs',
+      'mkfs.vfat',
+      'mkfs.exfat',
+      'mkfs.ntfs',
+      'mcopy',
+      'ntfscp',
+      'ntfsinfo',
+    )
+  )
+    return
   const folder = testFolder(t)
   const noise = join(folder, 'noise')
   fs.writeFileSync(noise, diskLike(5 * mebibyte + 777, 3))
@@ -77,7 +100,12 @@ test('the map of used blocks is that of partclone', (t) => {
   const ntfs = make('ntfs', 60 * mebibyte + 512 * 5, 'mkfs.ntfs', '-F', '-Q', '-q')
   for (const name of ['a', 'b']) run('ntfscp', '-q', ntfs, noise, name)
   const exfat = make('exfat', 60 * mebibyte + 512 * 3, 'mkfs.exfat', '-c', '8K')
-  for (const [kind, path] of [['fat', fat16], ['fat', fat32], ['ntfs', ntfs], ['exfat', exfat]] as const) {
+  for (const [kind, path] of [
+    ['fat', fat16],
+    ['fat', fat32],
+    ['ntfs', ntfs],
+    ['exfat', exfat],
+  ] as const) {
     const volume = openVolume(t, path)
     const found = identifyWindows(volume)
     assert.ok(found?.usedRuns && found.used !== undefined && found.free !== undefined && found.size !== undefined)
@@ -100,7 +128,9 @@ test('the map of used blocks is that of partclone', (t) => {
 })
 
 function below(runs: readonly { offset: number; length: number }[], end: number): { offset: number; length: number }[] {
-  return runs.filter(({ offset }) => offset < end).map(({ offset, length }) => ({ offset, length: Math.min(length, end - offset) }))
+  return runs
+    .filter(({ offset }) => offset < end)
+    .map(({ offset, length }) => ({ offset, length: Math.min(length, end - offset) }))
 }
 
 interface CorpusContent {
@@ -108,7 +138,12 @@ interface CorpusContent {
   readonly VERSION?: string
   readonly LABEL?: string
   readonly UUID?: string
-  readonly parts_fs?: readonly { readonly start: number; readonly fs?: string; readonly label?: string; readonly uuid?: string }[]
+  readonly parts_fs?: readonly {
+    readonly start: number
+    readonly fs?: string
+    readonly label?: string
+    readonly uuid?: string
+  }[]
 }
 
 /** Text as `blkid -o export` and `cat -v` write it. */
@@ -132,15 +167,22 @@ test('the volumes of the corpus are what blkid sees in them', (t) => {
   for (const record of corpus.records) {
     const { content } = record as typeof record & { readonly content?: CorpusContent }
     const volumes = [
-      ...(content?.TYPE === undefined ? [] : [{ start: 0, fs: content.TYPE, version: content.VERSION, label: content.LABEL, uuid: content.UUID }]),
+      ...(content?.TYPE === undefined
+        ? []
+        : [{ start: 0, fs: content.TYPE, version: content.VERSION, label: content.LABEL, uuid: content.UUID }]),
       ...(content?.parts_fs ?? []).map((part) => ({ version: undefined, label: undefined, uuid: undefined, ...part })),
       // Entries of a sector that was only taken for a table have no start.
     ].filter(({ start, fs: type }) => Number.isInteger(start) && type !== undefined && types.has(type))
-    if (volumes.length === 0 || !['raw', 'vhd', 'vhd-fixed', 'vhdx', 'qcow2', 'qcow3', 'xz'].includes(record.kind)) continue
+    if (volumes.length === 0 || !['raw', 'vhd', 'vhd-fixed', 'vhdx', 'qcow2', 'qcow3', 'xz'].includes(record.kind))
+      continue
     const path = join(corpus.folder, record.path)
     const image = record.kind === 'xz' ? join(folder, 'unpacked') : path
     if (record.kind === 'xz') run('sh', '-c', 'xz -dc < "$0" > "$1"', path, image)
-    const disk = openStore(FileStore.openRead(image), image, record.kind === 'xz' || record.kind === 'raw' ? { from: 'raw' } : {})
+    const disk = openStore(
+      FileStore.openRead(image),
+      image,
+      record.kind === 'xz' || record.kind === 'raw' ? { from: 'raw' } : {},
+    )
     t.after(() => disk[Symbol.dispose]())
     for (const { start, fs: type, version, label, uuid } of volumes) {
       const what = `${record.path} at sector ${start}`
@@ -154,7 +196,8 @@ test('the volumes of the corpus are what blkid sees in them', (t) => {
       assert.equal(found.state, type === 'BitLocker' ? 'unknown' : 'clean', what)
       if (found.openTree !== undefined) {
         const tree = found.openTree()
-        for (const [name, file] of allFiles(tree)) if (file.kind === 'file') assert.equal(readWhole(tree, file).length, file.size, `${what}: ${name}`)
+        for (const [name, file] of allFiles(tree))
+          if (file.kind === 'file') assert.equal(readWhole(tree, file).length, file.size, `${what}: ${name}`)
       }
       compared++
     }

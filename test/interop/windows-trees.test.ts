@@ -12,7 +12,11 @@ const mebibyte = 1048576
 
 test('a copied FAT tree is what mtools reads', async (t) => {
   if (!haveAll(t, 'mkfs.vfat', 'mcopy', 'mdel')) return
-  for (const [bits, size, cluster] of [['12', 8 * mebibyte, '8'], ['16', 40 * mebibyte, '2'], ['32', 70 * mebibyte, '1']] as const) {
+  for (const [bits, size, cluster] of [
+    ['12', 8 * mebibyte, '8'],
+    ['16', 40 * mebibyte, '2'],
+    ['32', 70 * mebibyte, '1'],
+  ] as const) {
     const folder = testFolder(t)
     const source = join(folder, 'source')
     fs.mkdirSync(source)
@@ -26,8 +30,12 @@ test('a copied FAT tree is what mtools reads', async (t) => {
     runIn(theirs, 'mcopy', '-s', '-m', '-n', '-i', image, '::*', '.')
     const { files } = await copied(t, image)
     // mtools takes local times as the host's, which has UTC here; folders get no time from it.
-    const withoutFolderTimes = (all: Map<string, Seen>): Map<string, Seen> => new Map([...all].map(([name, file]) => [name, file.kind === 'directory' ? { kind: file.kind } : file]))
-    assert.deepEqual(comparable(withoutFolderTimes(files), 2_000_000), comparable(withoutFolderTimes(seen(theirs)), 2_000_000))
+    const withoutFolderTimes = (all: Map<string, Seen>): Map<string, Seen> =>
+      new Map([...all].map(([name, file]) => [name, file.kind === 'directory' ? { kind: file.kind } : file]))
+    assert.deepEqual(
+      comparable(withoutFolderTimes(files), 2_000_000),
+      comparable(withoutFolderTimes(seen(theirs)), 2_000_000),
+    )
     assert.ok(files.size > 250)
   }
 })
@@ -38,13 +46,19 @@ test('a copied exFAT tree is what exfat-fuse reads', async (t) => {
   const image = emptyFile(join(folder, 'image'), 64 * mebibyte)
   run('mkfs.exfat', '-c', '4K', image)
   const mount = join(folder, 'mount')
-  withLoop(image, (device) => withMount('mount.exfat-fuse', device, mount, [], () => fill(mount, (at) => {
-    fs.writeFileSync(at('grown'), 'start')
-    // Space that was never written reads as zero.
-    fs.truncateSync(at('grown'), 2 * mebibyte)
-  })))
+  withLoop(image, (device) =>
+    withMount('mount.exfat-fuse', device, mount, [], () =>
+      fill(mount, (at) => {
+        fs.writeFileSync(at('grown'), 'start')
+        // Space that was never written reads as zero.
+        fs.truncateSync(at('grown'), 2 * mebibyte)
+      }),
+    ),
+  )
   const { files } = await copied(t, image)
-  const theirs = withLoop(image, (device) => withMount('mount.exfat-fuse', device, mount, ['-o', 'ro'], () => seen(mount)))
+  const theirs = withLoop(image, (device) =>
+    withMount('mount.exfat-fuse', device, mount, ['-o', 'ro'], () => seen(mount)),
+  )
   assert.deepEqual(comparable(files, 1_000_000), comparable(theirs, 1_000_000))
   assert.ok(files.size > 250)
 })
@@ -57,30 +71,33 @@ test('a copied NTFS tree is what ntfs-3g reads', async (t) => {
     run('mkfs.ntfs', '-F', '-Q', '-q', '-c', cluster, image)
     const mount = join(folder, 'mount')
     const text = Buffer.from('All work and no play makes Jack a dull boy. '.repeat(9000))
-    withMount('ntfs-3g', image, mount, ['-o', 'compression,streams_interface=xattr'], () => fill(mount, (at) => {
-      fs.linkSync(at('one'), at('a/hard link'))
-      fs.symlinkSync('../one', at('a/symbolic'))
-      fs.mkdirSync(at('packed'))
-      run('setfattr', '-h', '-v', '0x00000800', '-n', 'system.ntfs_attrib_be', at('packed'))
-      fs.writeFileSync(at('packed/text'), text)
-      fs.writeFileSync(at('packed/noise'), diskLike(300_000, 7))
-      const sparse = fs.openSync(at('packed/holes'), 'w')
-      fs.writeSync(sparse, text, 0, 5000, 0)
-      fs.writeSync(sparse, text, 0, 5000, 3_000_000)
-      fs.closeSync(sparse)
-      fs.writeFileSync(at('sparse'), 'start')
-      fs.truncateSync(at('sparse'), 30 * mebibyte)
-      // So many pieces that their list needs records of its own.
-      const pieces = fs.openSync(at('pieces'), 'w')
-      for (let index = 0; index < 500; index++) fs.writeSync(pieces, text, index, 100, index * 9000)
-      fs.closeSync(pieces)
-      for (let index = 0; index < 20; index++) fs.linkSync(at('pieces'), at(`many/another name of the file in many pieces, number ${index}`))
-      reparsePoint(at('a/windows link'), symbolicLink('..\\lower.txt', true))
-      fs.mkdirSync(at('a/junction'))
-      reparsePoint(at('a/junction'), junction('C:\\a\\b'))
-      fs.writeFileSync(at('streams'), 'main')
-      run('setfattr', '-n', 'user.other', '-v', 'a further stream', at('streams'))
-    }))
+    withMount('ntfs-3g', image, mount, ['-o', 'compression,streams_interface=xattr'], () =>
+      fill(mount, (at) => {
+        fs.linkSync(at('one'), at('a/hard link'))
+        fs.symlinkSync('../one', at('a/symbolic'))
+        fs.mkdirSync(at('packed'))
+        run('setfattr', '-h', '-v', '0x00000800', '-n', 'system.ntfs_attrib_be', at('packed'))
+        fs.writeFileSync(at('packed/text'), text)
+        fs.writeFileSync(at('packed/noise'), diskLike(300_000, 7))
+        const sparse = fs.openSync(at('packed/holes'), 'w')
+        fs.writeSync(sparse, text, 0, 5000, 0)
+        fs.writeSync(sparse, text, 0, 5000, 3_000_000)
+        fs.closeSync(sparse)
+        fs.writeFileSync(at('sparse'), 'start')
+        fs.truncateSync(at('sparse'), 30 * mebibyte)
+        // So many pieces that their list needs records of its own.
+        const pieces = fs.openSync(at('pieces'), 'w')
+        for (let index = 0; index < 500; index++) fs.writeSync(pieces, text, index, 100, index * 9000)
+        fs.closeSync(pieces)
+        for (let index = 0; index < 20; index++)
+          fs.linkSync(at('pieces'), at(`many/another name of the file in many pieces, number ${index}`))
+        reparsePoint(at('a/windows link'), symbolicLink('..\\lower.txt', true))
+        fs.mkdirSync(at('a/junction'))
+        reparsePoint(at('a/junction'), junction('C:\\a\\b'))
+        fs.writeFileSync(at('streams'), 'main')
+        run('setfattr', '-n', 'user.other', '-v', 'a further stream', at('streams'))
+      }),
+    )
     const { files, folder: copy } = await copied(t, image)
     const theirs = withMount('ntfs-3g', image, mount, ['-o', 'ro'], () => seen(mount))
     // ntfs-3g shows the target of a junction as a path of the host, below the place where it is mounted.
@@ -90,8 +107,14 @@ test('a copied NTFS tree is what ntfs-3g reads', async (t) => {
     assert.ok(files.size > 250)
     assert.ok(fs.statSync(join(copy, 'sparse')).blocks * 512 < mebibyte, 'holes stay holes')
     assert.ok(fs.statSync(join(copy, 'packed/holes')).blocks * 512 < mebibyte)
-    assert.deepEqual([files.get('a/windows link')?.target, files.get('a/junction')?.target], ['../lower.txt', 'C:\\a\\b'])
-    assert.deepEqual([files.get('a/symbolic')?.target, files.get('a/hard link')?.inode], ['../one', files.get('one')?.inode])
+    assert.deepEqual(
+      [files.get('a/windows link')?.target, files.get('a/junction')?.target],
+      ['../lower.txt', 'C:\\a\\b'],
+    )
+    assert.deepEqual(
+      [files.get('a/symbolic')?.target, files.get('a/hard link')?.inode],
+      ['../one', files.get('one')?.inode],
+    )
   }
 })
 

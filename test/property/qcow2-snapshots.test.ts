@@ -63,14 +63,23 @@ for (const variant of variants.filter(({ title }) => title !== 'refcounts of one
         const left = store.cut(chance)
         const found = disks(left, parent)
         const list = [...found.keys()].slice(1)
-        assert.ok(expected.some((names) => names.join() === list.join()), `a cut leaves the snapshots ${list.join()}`)
-        for (const [name, disk] of found) assert.ok(disk.equals(known.get(name) ?? known.get('')!), `after a cut, ${name}`)
+        assert.ok(
+          expected.some((names) => names.join() === list.join()),
+          `a cut leaves the snapshots ${list.join()}`,
+        )
+        for (const [name, disk] of found)
+          assert.ok(disk.equals(known.get(name) ?? known.get('')!), `after a cut, ${name}`)
         assertSound(left.contents(), `round ${round}, cut ${cuts}`)
-        for (const finding of qcow2.open(left, openContext).check!()) if ('severity' in finding && finding.severity === 'error') assert.fail(`${finding.code} ${finding.structure}: ${finding.message}`)
+        for (const finding of qcow2.open(left, openContext).check!())
+          if ('severity' in finding && finding.severity === 'error')
+            assert.fail(`${finding.code} ${finding.structure}: ${finding.message}`)
       }
       if (victim === undefined) {
-        const taken = run(image.takeSnapshot(({ name: `s${round}`, time: 1_700_000_000 + round })))
-        assert.deepEqual([taken.name, taken.time, taken.capacity, taken.vmStateSize], [`s${round}`, 1_700_000_000 + round, variant.capacity, 0])
+        const taken = run(image.takeSnapshot({ name: `s${round}`, time: 1_700_000_000 + round }))
+        assert.deepEqual(
+          [taken.name, taken.time, taken.capacity, taken.vmStateSize],
+          [`s${round}`, 1_700_000_000 + round, variant.capacity, 0],
+        )
         known.set(`s${round}`, known.get('')!)
       } else {
         run(image.deleteSnapshot(victim))
@@ -83,8 +92,12 @@ for (const variant of variants.filter(({ title }) => title !== 'refcounts of one
       image[Symbol.dispose]()
       known.set('', content(store, parent))
       assertSound(store.contents(), `round ${round}`, 'no leaks')
-      for (const [name, disk] of disks(store, parent)) assert.ok(disk.equals(known.get(name)!), `round ${round}: ${name}`)
-      assert.deepEqual([...qcow2.open(store, openContext).check!()].filter((item) => 'severity' in item), [])
+      for (const [name, disk] of disks(store, parent))
+        assert.ok(disk.equals(known.get(name)!), `round ${round}: ${name}`)
+      assert.deepEqual(
+        [...qcow2.open(store, openContext).check!()].filter((item) => 'severity' in item),
+        [],
+      )
     }
     assert.ok(cuts > 20, `${cuts} writes`)
   })

@@ -14,7 +14,8 @@ import { assertSound, clustersInUse, sizeOf, startOf, variants } from '../suppor
 import type { Start, Variant } from '../support/qcow2-make.js'
 
 const open = (store: ByteStore): BlockSource & ReturnType<typeof qcow2.open> => qcow2.open(store, openContext)
-const whole = (layer: BlockSource, parent: BlockSource | undefined): BlockSource => (parent === undefined ? layer : new OverlaySource(layer, parent))
+const whole = (layer: BlockSource, parent: BlockSource | undefined): BlockSource =>
+  parent === undefined ? layer : new OverlaySource(layer, parent)
 const read = (source: BlockSource): Buffer => Buffer.from(readAll(source))
 
 /** One change at random, of the image and the model; the model first, for cuts while it is made. */
@@ -67,14 +68,21 @@ for (const variant of variants) {
         const image = openWritableQcow2(store, openContext, start.parent)
         for (let count = 0; count < 40; count++) {
           step(image, model, random, start.clusterSize)
-          if (count % 8 === 0) assert.ok(read(whole(image, start.parent)).equals(model.now), `seed ${seed}, session ${session}, step ${count}`)
+          if (count % 8 === 0)
+            assert.ok(
+              read(whole(image, start.parent)).equals(model.now),
+              `seed ${seed}, session ${session}, step ${count}`,
+            )
         }
         image[Symbol.dispose]()
         const left = store.contents()
         assertSound(left, `seed ${seed}, session ${session}`, 'no leaks')
         store = new CutStore(left)
         assert.ok(read(whole(open(store), start.parent)).equals(model.now), `seed ${seed}, session ${session}`)
-        assert.ok(left.length <= start.bytes.length + 3 * sizeOf(start) + 40 * start.clusterSize, `the file grew to ${left.length}: space is not used again`)
+        assert.ok(
+          left.length <= start.bytes.length + 3 * sizeOf(start) + 40 * start.clusterSize,
+          `the file grew to ${left.length}: space is not used again`,
+        )
       }
     }
   })
@@ -119,7 +127,10 @@ async function resizes(variant: Variant): Promise<void> {
       const layer = open(left)
       assert.ok([had.length, next].includes(layer.capacity), `a cut leaves ${layer.capacity} bytes`)
       const common = Math.min(had.length, next)
-      assert.ok(read(whole(layer, parent)).subarray(0, common).equals(had.subarray(0, common)), 'what both disks have is whole')
+      assert.ok(
+        read(whole(layer, parent)).subarray(0, common).equals(had.subarray(0, common)),
+        'what both disks have is whole',
+      )
       assertSound(left.contents(), `${next}, cut ${count}`)
     }
     image.resize(next)
@@ -141,7 +152,7 @@ async function compacts(variant: Variant): Promise<void> {
   const chance = randomOf(6)
   {
     using image = openWritableQcow2(store, openContext, parent)
-    const end = image.capacity - image.capacity % clusterSize
+    const end = image.capacity - (image.capacity % clusterSize)
     image.write(0, Buffer.alloc(end, 'filled '))
     image.flush()
     for (let at = 0; at < end; at += clusterSize) if (chance(3) === 0) image.discard(at, clusterSize)
@@ -162,7 +173,9 @@ async function compacts(variant: Variant): Promise<void> {
   const left = store.contents()
   assertSound(left, 'compacted', 'no leaks')
   assert.ok(read(whole(open(store), parent)).equals(model.now))
-  // Refcounts of the places that were moved away from are given up at the very end, and leave holes: a few in a thousand.
+  // Refcounts of the places that were moved away from are given up at the very end, and leave holes: a few in a
+  // thousand.
   const needed = clustersInUse(left) * clusterSize
-  if (variant.snapshot !== true) assert.ok(left.length - needed <= needed / 100, `${left.length - needed} bytes are left to give back`)
+  if (variant.snapshot !== true)
+    assert.ok(left.length - needed <= needed / 100, `${left.length - needed} bytes are left to give back`)
 }

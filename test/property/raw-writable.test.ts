@@ -16,7 +16,12 @@ class DeviceStore extends MemoryStore {
   }
 }
 
-writableSuite({ title: 'raw', driver: raw, blockSize, start: () => ({ bytes: Buffer.alloc(12 * blockSize + 3 * 512, 'content ') }) })
+writableSuite({
+  title: 'raw',
+  driver: raw,
+  blockSize,
+  start: () => ({ bytes: Buffer.alloc(12 * blockSize + 3 * 512, 'content ') }),
+})
 
 test('a device is changed within its size, and keeps it', () => {
   const store = new DeviceStore(Buffer.alloc(4 * blockSize, 7), 'device')

@@ -32,7 +32,8 @@ for (const capacity of [200 * 4096, 200 * 4096 + 512, 100]) {
       for (let offset = 0; offset < capacity;) {
         const extent = overlay.extentAt(offset, capacity)
         assert.ok(extent.length > 0 && extent.offset === offset)
-        if (extent.kind === 'zero') assert.ok(model.subarray(offset, offset + extent.length).every((byte) => byte === 0))
+        if (extent.kind === 'zero')
+          assert.ok(model.subarray(offset, offset + extent.length).every((byte) => byte === 0))
         offset += extent.length
       }
       assert.ok(below.equals(Buffer.alloc(capacity, 'below ')), 'what lies below is as it was')
@@ -49,7 +50,10 @@ test('zeros over what was written give its space back, and read as zero', () => 
 })
 
 test('changes outside the disk are refused', () => {
-  using overlay = new ScratchOverlay(new BytesSource(new Uint8Array(8192), 'below'), new MemoryStore(new Uint8Array(), 'scratch'))
+  using overlay = new ScratchOverlay(
+    new BytesSource(new Uint8Array(8192), 'below'),
+    new MemoryStore(new Uint8Array(), 'scratch'),
+  )
   for (const offset of [-1, 8191, 2 ** 53]) {
     assert.throws(() => overlay.write(offset, new Uint8Array(2)), RangeError)
     assert.throws(() => overlay.zero(offset, 2), RangeError)

@@ -14,12 +14,19 @@ const blockSize = 65536
 const sectors = blockSize / 512
 const blocks = 12
 const capacity = blocks * blockSize
-const full = Array.from({ length: blocks }, (_, block) => ({ sector: block * sectors, count: sectors, fill: block + 1 }))
+const full = Array.from({ length: blocks }, (_, block) => ({
+  sector: block * sectors,
+  count: sectors,
+  fill: block + 1,
+}))
 
-const whole = (layer: BlockSource, parent?: BlockSource): BlockSource => parent === undefined ? layer : new OverlaySource(layer, parent)
+const whole = (layer: BlockSource, parent?: BlockSource): BlockSource =>
+  parent === undefined ? layer : new OverlaySource(layer, parent)
 const read = (store: ByteStore, parent?: BlockSource): Buffer => Buffer.from(readAll(whole(open(store), parent)))
-const errors = (store: ByteStore): unknown[] => [...open(store).check!()].filter((found) => 'severity' in found && found.severity === 'error')
-const writable = (store: ByteStore, parent?: BlockSource): ReturnType<NonNullable<typeof vhd.openWritable>> => vhd.openWritable!(store, openContext, parent)
+const errors = (store: ByteStore): unknown[] =>
+  [...open(store).check!()].filter((found) => 'severity' in found && found.severity === 'error')
+const writable = (store: ByteStore, parent?: BlockSource): ReturnType<NonNullable<typeof vhd.openWritable>> =>
+  vhd.openWritable!(store, openContext, parent)
 
 /** A full disk of which some blocks were given up. */
 function withHoles(): CutStore {
@@ -42,12 +49,15 @@ function compactWithCuts(store: CutStore, parent?: BlockSource): number {
     assert.deepEqual(errors(left), [], `cut ${cuts}`)
   }
   const image = writable(store, parent)
-  for (const { done, total } of image.compact!() as Iterable<{ done: number, total: number }>) assert.ok(done <= total)
+  for (const { done, total } of image.compact!() as Iterable<{ done: number; total: number }>) assert.ok(done <= total)
   assert.ok(Buffer.from(readAll(whole(image, parent))).equals(wanted))
   image[Symbol.dispose]()
   store.onChange = () => undefined
   assert.ok(read(store, parent).equals(wanted))
-  assert.deepEqual([...open(store).check!()].filter((found) => 'code' in found), [])
+  assert.deepEqual(
+    [...open(store).check!()].filter((found) => 'code' in found),
+    [],
+  )
   return cuts
 }
 
@@ -74,7 +84,11 @@ test('a table that was moved behind the blocks comes back before them, whenever 
 
 test('differencing: the power is cut after every write of compact', () => {
   const parent = open(makeMemory(shapeOf(capacity), { 'block-size': blockSize }, full, 'parent.vhd'))
-  const child = makeMemory(shapeOf(capacity, 2, { parent: parentShape(parent) }), { 'block-size': blockSize }, [0, 3, 6].map((block) => ({ sector: block * sectors + 5, count: 20, fill: 99 })))
+  const child = makeMemory(
+    shapeOf(capacity, 2, { parent: parentShape(parent) }),
+    { 'block-size': blockSize },
+    [0, 3, 6].map((block) => ({ sector: block * sectors + 5, count: 20, fill: 99 })),
+  )
   const store = new CutStore(contentsOf(child), 'child.vhd')
   const image = writable(store, parent)
   // A table in new space leaves a hole where the old one was; blocks come behind it.
@@ -117,7 +131,9 @@ test('after a flush that failed nothing is taken any more, and the table leads t
   const image = writable(store)
   image.write(0, Buffer.alloc(blockSize, 77))
   const flush = store.flush.bind(store)
-  store.flush = () => { throw targetError('E_WRITE', 'the medium is gone') }
+  store.flush = () => {
+    throw targetError('E_WRITE', 'the medium is gone')
+  }
   assert.throws(() => image.flush(), { code: 'E_WRITE' })
   // The next one succeeds, as fsync does: what failed before may be lost all the same.
   store.flush = flush

@@ -13,12 +13,23 @@ const capacity = 12 * blockSize + 3 * 512
 
 const childId = '0b1c2d3e-4f50-4617-8829-3a4b5c6d7e8f'
 
-interface Content { readonly offset: number, readonly bytes: Uint8Array }
+interface Content {
+  readonly offset: number
+  readonly bytes: Uint8Array
+}
 
 function make(size: number, options: OptionValues, content: readonly Content[], parent?: ParentShape): Uint8Array {
   const store = new MemoryStore(undefined, 'test.vhd')
   assert.ok(vhd.create !== undefined)
-  using writer = vhd.create(store, shape(size, parent === undefined ? {} : { parent, identity: { uuid: childId, derive: () => childId, time: 1_700_000_001 } }), options, createContext)
+  using writer = vhd.create(
+    store,
+    shape(
+      size,
+      parent === undefined ? {} : { parent, identity: { uuid: childId, derive: () => childId, time: 1_700_000_001 } },
+    ),
+    options,
+    createContext,
+  )
   for (const { offset, bytes } of content) {
     for (let done = 0; done < bytes.length;) {
       const placed = writer.place(offset + done, bytes.length - done)
@@ -31,21 +42,56 @@ function make(size: number, options: OptionValues, content: readonly Content[], 
 }
 
 const open = (bytes: Uint8Array): DiskImage => vhd.open(new MemoryStore(bytes, 'parent.vhd'), openContext)
-const content = [{ offset: 0, bytes: Buffer.alloc(2 * blockSize, 'below ') }, { offset: 5 * blockSize, bytes: Buffer.alloc(blockSize, 'more ') }]
-const parentOf = (image: DiskImage): ParentShape => ({ image, path: '/p.vhd', relativePath: 'p.vhd', childPath: '/c.vhd', time: 1_700_000_000 })
+const content = [
+  { offset: 0, bytes: Buffer.alloc(2 * blockSize, 'below ') },
+  { offset: 5 * blockSize, bytes: Buffer.alloc(blockSize, 'more ') },
+]
+const parentOf = (image: DiskImage): ParentShape => ({
+  image,
+  path: '/p.vhd',
+  relativePath: 'p.vhd',
+  childPath: '/c.vhd',
+  time: 1_700_000_000,
+})
 
-writableSuite({ title: 'fixed', driver: vhd, blockSize, start: () => ({ bytes: make(capacity, { subformat: 'fixed' }, content) }) })
-writableSuite({ title: 'dynamic', driver: vhd, blockSize, start: () => ({ bytes: make(capacity, { 'block-size': blockSize }, content) }) })
 writableSuite({
-  title: 'differencing', driver: vhd, blockSize,
+  title: 'fixed',
+  driver: vhd,
+  blockSize,
+  start: () => ({ bytes: make(capacity, { subformat: 'fixed' }, content) }),
+})
+writableSuite({
+  title: 'dynamic',
+  driver: vhd,
+  blockSize,
+  start: () => ({ bytes: make(capacity, { 'block-size': blockSize }, content) }),
+})
+writableSuite({
+  title: 'differencing',
+  driver: vhd,
+  blockSize,
   start: () => {
     const parent: DiskImage & BlockSource = open(make(capacity, { 'block-size': blockSize }, content))
-    return { bytes: make(capacity, { 'block-size': blockSize }, [{ offset: 1024, bytes: Buffer.alloc(4096, 'child ') }, { offset: 7 * blockSize, bytes: Buffer.alloc(blockSize, 'full ') }], parentOf(parent)), parent }
+    return {
+      bytes: make(
+        capacity,
+        { 'block-size': blockSize },
+        [
+          { offset: 1024, bytes: Buffer.alloc(4096, 'child ') },
+          { offset: 7 * blockSize, bytes: Buffer.alloc(blockSize, 'full ') },
+        ],
+        parentOf(parent),
+      ),
+      parent,
+    }
   },
 })
 
 test('space that is given up is used again, and compact brings the last blocks down', () => {
-  const store = new CutStore(make(capacity, { 'block-size': blockSize }, [{ offset: 0, bytes: Buffer.alloc(12 * blockSize, 9) }]), 'test.vhd')
+  const store = new CutStore(
+    make(capacity, { 'block-size': blockSize }, [{ offset: 0, bytes: Buffer.alloc(12 * blockSize, 9) }]),
+    'test.vhd',
+  )
   const full = store.size
   const image = vhd.openWritable!(store, openContext)
   image.discard(0, 6 * blockSize)
@@ -64,5 +110,8 @@ test('space that is given up is used again, and compact brings the last blocks d
   expected.fill(8, 0, blockSize)
   expected.fill(9, 6 * blockSize, 12 * blockSize)
   assert.ok(bytes.equals(expected))
-  assert.deepEqual([...left.check!()].filter((found) => 'code' in found), [])
+  assert.deepEqual(
+    [...left.check!()].filter((found) => 'code' in found),
+    [],
+  )
 })

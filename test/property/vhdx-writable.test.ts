@@ -13,18 +13,33 @@ import type { Random } from '../support/power-cut.js'
 const mib = 1024 * 1024
 const capacity = 6 * mib + 3 * 512
 
-interface Start { readonly bytes: Uint8Array; readonly parent: BlockSource | undefined }
+interface Start {
+  readonly bytes: Uint8Array
+  readonly parent: BlockSource | undefined
+}
 
 function start(subformat: 'dynamic' | 'fixed' | 'differencing'): Start {
   const shape = shapeOf(capacity)
-  const runs = [{ offset: mib / 2, length: 2 * mib, bytes: Buffer.alloc(2 * mib, 'below ') }, { offset: 5 * mib, length: 65536, bytes: Buffer.alloc(65536, 'more ') }]
-  if (subformat !== 'differencing') return { bytes: contentsOf(make(shape, { subformat, 'block-size': mib }, runs)), parent: undefined }
+  const runs = [
+    { offset: mib / 2, length: 2 * mib, bytes: Buffer.alloc(2 * mib, 'below ') },
+    { offset: 5 * mib, length: 65536, bytes: Buffer.alloc(65536, 'more ') },
+  ]
+  if (subformat !== 'differencing')
+    return { bytes: contentsOf(make(shape, { subformat, 'block-size': mib }, runs)), parent: undefined }
   const parent = open(make(shapeOf(capacity - mib), { 'block-size': 2 * mib }, [runs[0]!]))
-  const child = [{ offset: 65536, length: 4096, bytes: Buffer.alloc(4096, 'child ') }, { offset: 2 * mib, length: mib }, { offset: 3 * mib, length: mib, bytes: Buffer.alloc(mib, 'full ') }]
-  return { bytes: contentsOf(make(shapeOf(capacity, { parent: parentShape(parent) }), { 'block-size': mib }, child)), parent }
+  const child = [
+    { offset: 65536, length: 4096, bytes: Buffer.alloc(4096, 'child ') },
+    { offset: 2 * mib, length: mib },
+    { offset: 3 * mib, length: mib, bytes: Buffer.alloc(mib, 'full ') },
+  ]
+  return {
+    bytes: contentsOf(make(shapeOf(capacity, { parent: parentShape(parent) }), { 'block-size': mib }, child)),
+    parent,
+  }
 }
 
-const whole = (layer: BlockSource, parent: BlockSource | undefined): BlockSource => (parent === undefined ? layer : new OverlaySource(layer, parent))
+const whole = (layer: BlockSource, parent: BlockSource | undefined): BlockSource =>
+  parent === undefined ? layer : new OverlaySource(layer, parent)
 
 /** One change at random, of the image and the model; the model first, for cuts while it is made. */
 function step(image: WritableVhdx, model: DiskModel, random: Random): void {
@@ -55,19 +70,27 @@ function step(image: WritableVhdx, model: DiskModel, random: Random): void {
   }
 }
 
-/** Opens what a cut left: nothing may be wrong with it, nothing flushed may be lost, neither for a reader nor after the replay. */
+/**
+ * Opens what a cut left: nothing may be wrong with it, nothing flushed may be lost, neither for a reader nor after the
+ * replay.
+ */
 function judge(left: MemoryStore, parent: BlockSource | undefined, model: DiskModel, what: string): void {
   const layer = open(left)
   const disk = whole(layer, parent)
   const found = readAll(disk)
   assert.equal(model.fault(found), -1, `${what}: what is read`)
-  for (const finding of layer.check?.() ?? []) assert.ok(!('severity' in finding) || finding.severity !== 'error', `${what}: ${JSON.stringify(finding)}`)
+  for (const finding of layer.check?.() ?? [])
+    assert.ok(!('severity' in finding) || finding.severity !== 'error', `${what}: ${JSON.stringify(finding)}`)
   const copy = new CutStore(left.contents())
   const image = openWritableVhdx(copy, contextOf(), parent)
   assert.ok(readAll(whole(image, parent)).equals(found), `${what}: the log is replayed into the file`)
   image[Symbol.dispose]()
   const clean = open(copy)
-  assert.deepEqual(clean.notes.filter(({ code }) => code !== 'W_TRAILING_PARTIAL_MIB'), [], what)
+  assert.deepEqual(
+    clean.notes.filter(({ code }) => code !== 'W_TRAILING_PARTIAL_MIB'),
+    [],
+    what,
+  )
   assert.ok(readAll(whole(clean, parent)).equals(found), `${what}: read again`)
 }
 
@@ -82,7 +105,11 @@ for (const subformat of ['dynamic', 'fixed', 'differencing'] as const) {
         const image = openWritableVhdx(store, contextOf(), parent)
         for (let count = 0; count < 25; count++) {
           step(image, model, random)
-          if (count % 8 === 0) assert.ok(readAll(whole(image, parent)).equals(model.now), `seed ${seed}, session ${session}, step ${count}`)
+          if (count % 8 === 0)
+            assert.ok(
+              readAll(whole(image, parent)).equals(model.now),
+              `seed ${seed}, session ${session}, step ${count}`,
+            )
         }
         image[Symbol.dispose]()
         const left = store.contents()

@@ -6,14 +6,20 @@ export class BadSectorStore extends MemoryStore {
   /** How many reads were tried. */
   reads = 0
 
-  constructor(contents: Uint8Array, readonly bad: readonly { readonly position: number, readonly length: number }[]) {
+  constructor(
+    contents: Uint8Array,
+    readonly bad: readonly { readonly position: number; readonly length: number }[],
+  ) {
     super(contents, 'bad disk')
   }
 
   override read(position: number, target: Uint8Array): void {
     this.reads++
-    const hit = this.bad.find((range) => range.position < position + target.length && position < range.position + range.length)
-    if (hit !== undefined) throw corrupt('E_READ', `bad disk: cannot read ${target.length} bytes at byte ${position}: input/output error`)
+    const hit = this.bad.find(
+      (range) => range.position < position + target.length && position < range.position + range.length,
+    )
+    if (hit !== undefined)
+      throw corrupt('E_READ', `bad disk: cannot read ${target.length} bytes at byte ${position}: input/output error`)
     super.read(position, target)
   }
 }

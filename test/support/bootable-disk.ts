@@ -16,7 +16,9 @@ const files = {
 
 /** Whether the packages are installed: a visible skip, a failure in CI. */
 export function haveBootLoaders(t: TestContext): boolean {
-  const missing = Object.entries(files).filter(([, path]) => !fs.existsSync(path)).map(([name]) => name)
+  const missing = Object.entries(files)
+    .filter(([, path]) => !fs.existsSync(path))
+    .map(([name]) => name)
   if (missing.length === 0) return true
   if (process.env['CI'] !== undefined) throw new Error(`${missing.join(', ')} not installed, and CI runs all tests`)
   t.skip(`${missing.join(', ')} not installed`)
@@ -29,14 +31,34 @@ export function syslinuxCode(kind: 'mbr' | 'gptmbr'): Buffer {
 }
 
 /**
- * A GPT disk of 96 MiB: BIOS boot with GRUB's core, ESP with shim, GRUB and systemd-boot, an ext4 root with os-release behind a link.
+ * A GPT disk of 96 MiB: BIOS boot with GRUB's core, ESP with shim, GRUB and systemd-boot, an ext4 root with os-release
+ * behind a link.
  * @param at names of files in a folder of the test's own. @returns the disk's path.
  */
 export function bootableDisk(at: (name: string) => string): string {
   const disk = at('disk.raw')
   fs.writeFileSync(disk, '')
   fs.truncateSync(disk, 96 * mebibyte)
-  run('sgdisk', '-n', '1:2048:+1M', '-t', '1:ef02', '-n', '2:0:+33M', '-t', '2:ef00', '-c', '2:EFI', '-n', '3:0:+48M', '-t', '3:8300', '-c', '3:root', disk)
+  run(
+    'sgdisk',
+    '-n',
+    '1:2048:+1M',
+    '-t',
+    '1:ef02',
+    '-n',
+    '2:0:+33M',
+    '-t',
+    '2:ef00',
+    '-c',
+    '2:EFI',
+    '-n',
+    '3:0:+48M',
+    '-t',
+    '3:8300',
+    '-c',
+    '3:root',
+    disk,
+  )
   const boot = fs.readFileSync(files['grub-pc-bin'])
   // As grub-install does it: the sector of the core in the boot code.
   boot.writeBigUInt64LE(2048n, 0x5c)
@@ -68,8 +90,12 @@ function systemPartition(at: (name: string) => string): Buffer {
 
 function root(at: (name: string) => string): Buffer {
   const tree = at('tree')
-  for (const folder of ['etc', 'usr/lib', 'boot/grub', 'home/ann', 'var/log']) fs.mkdirSync(`${tree}/${folder}`, { recursive: true })
-  fs.writeFileSync(`${tree}/usr/lib/os-release`, 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\nVERSION_ID="12"\nID=debian\n')
+  for (const folder of ['etc', 'usr/lib', 'boot/grub', 'home/ann', 'var/log'])
+    fs.mkdirSync(`${tree}/${folder}`, { recursive: true })
+  fs.writeFileSync(
+    `${tree}/usr/lib/os-release`,
+    'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\nVERSION_ID="12"\nID=debian\n',
+  )
   fs.symlinkSync('../usr/lib/os-release', `${tree}/etc/os-release`)
   fs.writeFileSync(`${tree}/boot/grub/grub.cfg`, 'menuentry "Debian" {}\n')
   fs.writeFileSync(`${tree}/var/log/messages`, Buffer.alloc(9 * mebibyte, 'a message\n'))

@@ -10,7 +10,12 @@ export const emulator = 'qemu-system-x86_64'
 /** Without hardware virtualisation UEFI takes about five seconds on an idle core. */
 const patience = 120_000
 
-export interface Firmware { readonly name: string; readonly marker: string; readonly code?: string; readonly variables?: string }
+export interface Firmware {
+  readonly name: string
+  readonly marker: string
+  readonly code?: string
+  readonly variables?: string
+}
 
 export const bios: Firmware = { name: 'BIOS', marker: biosMarker }
 /** Where distributions put OVMF. */
@@ -29,24 +34,56 @@ export function haveUefi(t: TestContext): Firmware | undefined {
 }
 
 /** Starts the disk, an image or a device, and waits for the marker on the serial port. */
-export async function boots(firmware: Firmware, image: string, format: string, at: (name: string) => string): Promise<void> {
+export async function boots(
+  firmware: Firmware,
+  image: string,
+  format: string,
+  at: (name: string) => string,
+): Promise<void> {
   const serial = at(`serial-${firmware.name}.txt`)
-  const flags = ['-display', 'none', '-monitor', 'none', '-net', 'none', '-m', '256', '-no-reboot', '-serial', `file:${serial}`]
+  const flags = [
+    '-display',
+    'none',
+    '-monitor',
+    'none',
+    '-net',
+    'none',
+    '-m',
+    '256',
+    '-no-reboot',
+    '-serial',
+    `file:${serial}`,
+  ]
   if (firmware.code !== undefined && firmware.variables !== undefined) {
     copyFileSync(firmware.variables, at('variables.fd'))
-    flags.push('-drive', `if=pflash,format=raw,readonly=on,file=${firmware.code}`, '-drive', `if=pflash,format=raw,file=${at('variables.fd')}`)
+    flags.push(
+      '-drive',
+      `if=pflash,format=raw,readonly=on,file=${firmware.code}`,
+      '-drive',
+      `if=pflash,format=raw,file=${at('variables.fd')}`,
+    )
   }
   flags.push('-drive', `file=${image},format=${format},snapshot=on`)
-  const machine = spawn(emulator, flags, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, TMPDIR: at('.') } })
+  const machine = spawn(emulator, flags, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, TMPDIR: at('.') },
+  })
   let said = ''
-  machine.stderr.on('data', (bytes: Buffer) => { said += bytes.toString() })
-  const ended = new Promise<void>((resolve) => { machine.once('close', () => resolve()) })
-  const shown = (): string => existsSync(serial) ? readFileSync(serial, 'latin1') : ''
+  machine.stderr.on('data', (bytes: Buffer) => {
+    said += bytes.toString()
+  })
+  const ended = new Promise<void>((resolve) => {
+    machine.once('close', () => resolve())
+  })
+  const shown = (): string => (existsSync(serial) ? readFileSync(serial, 'latin1') : '')
   try {
     const limit = Date.now() + patience
     while (!shown().includes(firmware.marker)) {
       assert.equal(machine.exitCode, null, `${emulator} ended before the disk had started: ${said}`)
-      assert.ok(Date.now() < limit, `no marker on the serial port after ${patience / 1000} s; it showed: ${shown().slice(-500)}`)
+      assert.ok(
+        Date.now() < limit,
+        `no marker on the serial port after ${patience / 1000} s; it showed: ${shown().slice(-500)}`,
+      )
       await sleep(100)
     }
   } finally {

@@ -19,7 +19,8 @@ export function openLayer(file: string, format = formatOf(file), context: Partia
   const driver = builtinDrivers.find(({ id }) => id === format)
   if (driver === undefined) throw new Error(`no driver ${format}`)
   return driver.open(FileStore.openRead(file), {
-    options: {}, siblings: () => [],
+    options: {},
+    siblings: () => [],
     openReference: (reference): ByteStore => FileStore.openRead(path.resolve(path.dirname(file), reference.path)),
     ...context,
   })

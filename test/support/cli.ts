@@ -26,7 +26,13 @@ interface CliOptions {
 
 /** Runs the built command line, with a home of its own: nothing of the user's is read or written. */
 export function vdisk(args: readonly string[], options: CliOptions): Promise<CliResult> {
-  const env = { PATH: process.env['PATH'] ?? '', HOME: options.cwd, VDISK_DATA_DIR: join(options.cwd, 'no-plugins'), TERM: 'dumb', ...options.env }
+  const env = {
+    PATH: process.env['PATH'] ?? '',
+    HOME: options.cwd,
+    VDISK_DATA_DIR: join(options.cwd, 'no-plugins'),
+    TERM: 'dumb',
+    ...options.env,
+  }
   const child = spawn(process.execPath, [program, ...args], { cwd: options.cwd, env, stdio: 'pipe' })
   const out: Buffer[] = []
   let stderr = ''
@@ -51,7 +57,10 @@ export function vdisk(args: readonly string[], options: CliOptions): Promise<Cli
 export function installPlugin(folder: string, plugin: { readonly name: string; readonly root: string }): string {
   const data = join(folder, `data-${plugin.name}`)
   fs.mkdirSync(data)
-  fs.writeFileSync(join(data, 'package.json'), JSON.stringify({ oclif: { schema: 1, plugins: [{ type: 'user', ...plugin }] } }))
+  fs.writeFileSync(
+    join(data, 'package.json'),
+    JSON.stringify({ oclif: { schema: 1, plugins: [{ type: 'user', ...plugin }] } }),
+  )
   return data
 }
 
@@ -59,8 +68,14 @@ export function installPlugin(folder: string, plugin: { readonly name: string; r
 export function makePlugin(folder: string, name: string, body: string): { name: string; root: string } {
   const place = join(folder, name)
   fs.mkdirSync(place)
-  fs.writeFileSync(join(place, 'package.json'), JSON.stringify({ name, version: '1.0.0', type: 'module', oclif: { hooks: { 'vdisk:formats': './hook.js' } } }))
+  fs.writeFileSync(
+    join(place, 'package.json'),
+    JSON.stringify({ name, version: '1.0.0', type: 'module', oclif: { hooks: { 'vdisk:formats': './hook.js' } } }),
+  )
   const toy = pathToFileURL(join(root, 'dist/test/support/toy-format.js')).href
-  fs.writeFileSync(join(place, 'hook.js'), `import { toy } from ${JSON.stringify(toy)}\nexport default async function () { ${body} }\n`)
+  fs.writeFileSync(
+    join(place, 'hook.js'),
+    `import { toy } from ${JSON.stringify(toy)}\nexport default async function () { ${body} }\n`,
+  )
   return { name, root: place }
 }

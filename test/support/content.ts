@@ -23,7 +23,8 @@ export function diskLike(length: number, seed = 1): Uint8Array {
 /** All guest bytes of a small disk. */
 export function readAll(source: BlockSource): Uint8Array {
   const bytes = new Uint8Array(source.capacity)
-  for (let at = 0; at < bytes.length; at += 1048576) source.read(at, bytes.subarray(at, Math.min(bytes.length, at + 1048576)))
+  for (let at = 0; at < bytes.length; at += 1048576)
+    source.read(at, bytes.subarray(at, Math.min(bytes.length, at + 1048576)))
   return bytes
 }
 

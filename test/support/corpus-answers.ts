@@ -1,6 +1,8 @@
 /**
- * Where the right answer to a file of the corpus is not the recorded one, or where "reject" needs to be made exact: what
- * the answer is, and why. Each was looked into; what qemu-img says is what version 7.2.22 says of the file as it lies there.
+ * Where the right answer to a file of the corpus is not the recorded one, or where "reject" needs to be made exact:
+ * what
+ * the answer is, and why. Each was looked into; what qemu-img says is what version 7.2.22 says of the file as it lies
+ * there.
  */
 import type { ErrorKind } from '../../src/index.js'
 
@@ -28,7 +30,8 @@ export interface CorpusAnswer {
 const derived = 'qemu-iotests-derived/'
 
 /**
- * Files that images name and that are not in the archive (it keeps one of files that are the same), with the images that
+ * Files that images name and that are not in the archive (it keeps one of files that are the same), with the images
+ * that
  * need them. The content was recorded when they were there. qemu-img refuses every one of these images too.
  */
 const missingFiles: Readonly<Record<string, readonly string[]>> = {
@@ -79,58 +82,143 @@ function allAnswers(): Map<string, CorpusAnswer> {
   const answers = new Map<string, CorpusAnswer>()
   for (const [missing, images] of Object.entries(missingFiles)) {
     const folder = missing.slice(0, missing.lastIndexOf('/') + 1)
-    add(answers, images.map((name) => `${derived}${folder}${name}`), {
-      why: 'a file that it needs is not in the archive',
-      expected: { error: 'reference', says: new RegExp(missing.slice(folder.length).replaceAll('.', '\\.')), missing: `${derived}${missing}` },
-    })
+    add(
+      answers,
+      images.map((name) => `${derived}${folder}${name}`),
+      {
+        why: 'a file that it needs is not in the archive',
+        expected: {
+          error: 'reference',
+          says: new RegExp(missing.slice(folder.length).replaceAll('.', '\\.')),
+          missing: `${derived}${missing}`,
+        },
+      },
+    )
   }
 
-  add(answers, ['qcow1/053-00/t.qcow', 'qcow1/053-00/t.qcow.orig', 'qcow2-010/053-00/t.qcow2', 'qcow2-010/053-00/t.qcow2.orig', 'qcow2-rc1/053-00/t.qcow2.orig', 'qcow2-zstd/053-00/t.qcow2.orig', 'qcow2/053-00/t.qcow2.orig'].map((path) => derived + path), {
-    why: 'the recorded raw_nz64k was taken over a last block filled up to 64 KiB, against the README; raw_sha256 decides',
-    expected: { capacity: 512, sha256: 'f33ab12d20ffae0e2aa71cc286f76c44f3eb0a277a1751746dbf3686d72e6e60' },
-  })
-  add(answers, ['146-00/virtualpc-dynamic.vhd'].map((path) => `${derived}vpc/${path}`).concat('qemu-sample_images/virtualpc-dynamic.vhd'), {
-    why: 'qemu-img takes cylinders x heads x sectors because the creator is "vpc "; Microsoft, libvhdi and we take currentSize of the footer',
-    expected: { capacity: 136_365_211_648, nz64k: empty },
-  })
+  add(
+    answers,
+    [
+      'qcow1/053-00/t.qcow',
+      'qcow1/053-00/t.qcow.orig',
+      'qcow2-010/053-00/t.qcow2',
+      'qcow2-010/053-00/t.qcow2.orig',
+      'qcow2-rc1/053-00/t.qcow2.orig',
+      'qcow2-zstd/053-00/t.qcow2.orig',
+      'qcow2/053-00/t.qcow2.orig',
+    ].map((path) => derived + path),
+    {
+      why:
+        'the recorded raw_nz64k was taken over a last block filled up to 64 KiB, against the README; ' +
+        'raw_sha256 decides',
+      expected: { capacity: 512, sha256: 'f33ab12d20ffae0e2aa71cc286f76c44f3eb0a277a1751746dbf3686d72e6e60' },
+    },
+  )
+  add(
+    answers,
+    ['146-00/virtualpc-dynamic.vhd']
+      .map((path) => `${derived}vpc/${path}`)
+      .concat('qemu-sample_images/virtualpc-dynamic.vhd'),
+    {
+      why:
+        'qemu-img takes cylinders x heads x sectors because the creator is "vpc "; Microsoft, libvhdi and we ' +
+        'take currentSize of the footer',
+      expected: { capacity: 136_365_211_648, nz64k: empty },
+    },
+  )
   add(answers, ['dfvfs-20240505/fat-differential.vhd'], {
-    why: 'libvhdi alone gave the recorded content, and it takes bitmap byte 0xCB at byte 23 for 0xFF: sector 186 is not in the child (its bit is clear), the parent has it. With that fault put into a reader of the specification the recorded hash comes out, without it this one',
-    expected: { capacity: 4_194_304, nz64k: 'a94abde50cf325e022ea277e66732d9a11faea1be0c328ec1ad51ded7c1ec448', sha256: 'f4b61a33ee2f7e8c19f737792a4107e46340026a9a829e4169b751901cc3ef02' },
+    why:
+      'libvhdi alone gave the recorded content, and it takes bitmap byte 0xCB at byte 23 for 0xFF: sector ' +
+      ('186 is not in the child (its bit is clear), the parent has it. With that fault put into a reader of ' +
+        'the specification the recorded hash comes out, without it this one'),
+    expected: {
+      capacity: 4_194_304,
+      nz64k: 'a94abde50cf325e022ea277e66732d9a11faea1be0c328ec1ad51ded7c1ec448',
+      sha256: 'f4b61a33ee2f7e8c19f737792a4107e46340026a9a829e4169b751901cc3ef02',
+    },
   })
-  add(answers, ['qcow1/020-00/subdir/t.qcow', 'qcow1/020-00/subdir/t.qcow.mid', 'qcow1/097-00/t.qcow', 'qcow1/097-00/t.qcow.itmd'].map((path) => derived + path), {
-    why: 'QCOW version 1 does not record the format of the parent, and a parent that is raw must not be probed into another format: the user says it',
-    expected: { error: 'reference', says: /does not record the format/ },
-    parentFormat: 'auto',
+  add(
+    answers,
+    [
+      'qcow1/020-00/subdir/t.qcow',
+      'qcow1/020-00/subdir/t.qcow.mid',
+      'qcow1/097-00/t.qcow',
+      'qcow1/097-00/t.qcow.itmd',
+    ].map((path) => derived + path),
+    {
+      why:
+        'QCOW version 1 does not record the format of the parent, and a parent that is raw must not be ' +
+        'probed into another format: the user says it',
+      expected: { error: 'reference', says: /does not record the format/ },
+      parentFormat: 'auto',
+    },
+  )
+  add(answers, [`${derived}parallels/215-x00/t.wrap.qcow2`], {
+    why: 'its parent is a Parallels image, which is not built',
+    expected: { error: 'unsupported', says: /parallels/i },
   })
-  add(answers, [`${derived}parallels/215-x00/t.wrap.qcow2`], { why: 'its parent is a Parallels image, which is not built', expected: { error: 'unsupported', says: /parallels/i } })
   add(answers, [`${derived}qcow2/005-00/t.qcow2`], {
     why: 'recorded as rejected without a message; qemu-img converts it: an empty disk of 5 TB',
     expected: { capacity: 5_368_709_120_000, nz64k: empty },
   })
-  add(answers, [`${derived}qcow2/043-00/t.qcow2`], { why: 'it is its own parent', expected: { error: 'reference', says: /circle/ } })
-  add(answers, [`${derived}qcow2/054-00/t.qcow2`], { why: 'an exabyte: "Image is too big" says qemu-img', expected: { error: 'corrupt', says: /size.*1152921504606846976/ } })
+  add(answers, [`${derived}qcow2/043-00/t.qcow2`], {
+    why: 'it is its own parent',
+    expected: { error: 'reference', says: /circle/ },
+  })
+  add(answers, [`${derived}qcow2/054-00/t.qcow2`], {
+    why: 'an exabyte: "Image is too big" says qemu-img',
+    expected: { error: 'corrupt', says: /size.*1152921504606846976/ },
+  })
   add(answers, [`${derived}qcow2/102-00/t.qcow2`], {
     why: 'the test cut the file off before its data cluster; qemu-img reads zeros for it, and we do not make up data',
     expected: { error: 'corrupt', says: /the file ends at byte 327680/ },
   })
-  add(answers, ['087-00', '134-00'].map((folder) => `${derived}qcow2/${folder}/t.qcow2`), {
-    why: 'encrypted (AES); qemu-img refuses without the key, libqcow gave the recorded content without decrypting anything',
+  add(
+    answers,
+    ['087-00', '134-00'].map((folder) => `${derived}qcow2/${folder}/t.qcow2`),
+    {
+      why:
+        'encrypted (AES); qemu-img refuses without the key, libqcow gave the recorded content without ' +
+        'decrypting anything',
+      expected: { error: 'unsupported', says: /encrypted/ },
+    },
+  )
+  add(answers, [`${derived}qcow2-df/158-00/t.qcow2.base`], {
+    why: 'its data file is missing and it is encrypted; the second is said',
     expected: { error: 'unsupported', says: /encrypted/ },
   })
-  add(answers, [`${derived}qcow2-df/158-00/t.qcow2.base`], { why: 'its data file is missing and it is encrypted; the second is said', expected: { error: 'unsupported', says: /encrypted/ } })
-  add(answers, ['qcow2', 'qcow2-rc1'].map((folder) => `${derived}${folder}/158-00/t.qcow2`), {
-    why: 'it is encrypted and its parent is missing; the second is said', expected: { error: 'reference', says: /t\.qcow2\.base/ },
+  add(
+    answers,
+    ['qcow2', 'qcow2-rc1'].map((folder) => `${derived}${folder}/158-00/t.qcow2`),
+    {
+      why: 'it is encrypted and its parent is missing; the second is said',
+      expected: { error: 'reference', says: /t\.qcow2\.base/ },
+    },
+  )
+  add(answers, [`${derived}qcow2/287-00/t.qcow2`], {
+    why: 'feature bit 3 without a compression type; qemu-img refuses it, dissect does not look',
+    expected: { error: 'corrupt', says: /compression type is 0/ },
   })
-  add(answers, [`${derived}qcow2/287-00/t.qcow2`], { why: 'feature bit 3 without a compression type; qemu-img refuses it, dissect does not look', expected: { error: 'corrupt', says: /compression type is 0/ } })
-  add(answers, [`${derived}vpc/088-x02/t.vpc`], { why: 'a block size of 0x12345678 bytes; qemu-img refuses it, dissect does not look', expected: { error: 'corrupt', says: /block size.*305419896/ } })
-  add(answers, [`${derived}vhdx-fixed/105-x00/t.vhdx`], { why: 'cut off within the headers', expected: { error: 'corrupt', says: /131152 bytes/ } })
-  add(answers, ['node-vhd/footer.bin'], { why: 'a footer without a disk', expected: { error: 'corrupt', says: /10485760 are missing/ } })
+  add(answers, [`${derived}vpc/088-x02/t.vpc`], {
+    why: 'a block size of 0x12345678 bytes; qemu-img refuses it, dissect does not look',
+    expected: { error: 'corrupt', says: /block size.*305419896/ },
+  })
+  add(answers, [`${derived}vhdx-fixed/105-x00/t.vhdx`], {
+    why: 'cut off within the headers',
+    expected: { error: 'corrupt', says: /131152 bytes/ },
+  })
+  add(answers, ['node-vhd/footer.bin'], {
+    why: 'a footer without a disk',
+    expected: { error: 'corrupt', says: /10485760 are missing/ },
+  })
   return answers
 }
 
 export const corpusAnswers: ReadonlyMap<string, CorpusAnswer> = allAnswers()
 
-/** Internal snapshots of another size than the disk has now; qemu-img reads a snapshot at the size of the active disk. */
+/**
+ * Internal snapshots of another size than the disk has now; qemu-img reads a snapshot at the size of the active disk.
+ */
 export const snapshotSizes: ReadonlyMap<string, number> = new Map(
   ['qcow2-010', 'qcow2-c2m', 'qcow2-zstd'].map((variant) => [`${derived}${variant}/029-00/t.qcow2`, 64 * 1024 * 1024]),
 )

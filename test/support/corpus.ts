@@ -20,7 +20,9 @@ export interface CorpusRecord {
 const corpusFolder = process.env['VDISK_CORPUS'] ?? join(rootFolder, '..', 'shared', 'corpus')
 
 /** The records and the folder they lie in; undefined after a visible skip. In CI the corpus must be there. */
-export function openCorpus(t: TestContext): { readonly records: readonly CorpusRecord[]; readonly folder: string } | undefined {
+export function openCorpus(
+  t: TestContext,
+): { readonly records: readonly CorpusRecord[]; readonly folder: string } | undefined {
   const archive = join(corpusFolder, 'images.tar.xz')
   if (!existsSync(archive)) {
     if (process.env['CI'] !== undefined) throw new Error(`${archive} is missing, and CI runs all tests`)

@@ -19,11 +19,18 @@ class CutFile extends CutStore {
 }
 
 /**
- * While a test runs, files that are opened to be changed may lose what is not flushed. After every change `judge` gets a folder with the
+ * While a test runs, files that are opened to be changed may lose what is not flushed. After every change `judge` gets
+ * a folder with the
  * files as a power cut leaves them at that moment, all at once.
  * @param folder the files that belong together. @param every of the changes, one in so many is looked at.
  */
-export function cutFiles(t: TestContext, folder: string, random: Random, every: () => boolean, judge: (cut: string, count: number) => void): { readonly count: () => number; readonly stop: () => void } {
+export function cutFiles(
+  t: TestContext,
+  folder: string,
+  random: Random,
+  every: () => boolean,
+  judge: (cut: string, count: number) => void,
+): { readonly count: () => number; readonly stop: () => void } {
   const open = new Map<string, CutFile>()
   const before = FileStore.openWrite.bind(FileStore)
   let count = 0

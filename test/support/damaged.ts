@@ -8,7 +8,9 @@ import type { Finding, FormatDriver, OptionValues } from '../../src/formats/driv
 import { root } from './cli.js'
 import { openContext } from './drivers.js'
 
-/** A damaged image, and the right answer: codes of what a check finds, or `refused CODE` when there is nothing to check. */
+/**
+ * A damaged image, and the right answer: codes of what a check finds, or `refused CODE` when there is nothing to check.
+ */
 export interface Damaged {
   readonly what: string
   readonly make: () => ByteStore
@@ -21,11 +23,17 @@ export interface Damaged {
 }
 
 /** All findings of an image, the notes that none repeats among them. */
-export function findingsOf(driver: FormatDriver, store: ByteStore, options: OptionValues = {}, deep = false): Finding[] {
+export function findingsOf(
+  driver: FormatDriver,
+  store: ByteStore,
+  options: OptionValues = {},
+  deep = false,
+): Finding[] {
   using image = driver.open(store, { ...openContext, options })
-  const findings = [...image.check?.({ deep }) ?? []].filter((item) => 'severity' in item)
+  const findings = [...(image.check?.({ deep }) ?? [])].filter((item) => 'severity' in item)
   for (const { code, message } of image.notes) {
-    if (!findings.some((finding) => finding.code.slice(1) === code.slice(1))) findings.push({ severity: 'warning', code, structure: 'image', message })
+    if (!findings.some((finding) => finding.code.slice(1) === code.slice(1)))
+      findings.push({ severity: 'warning', code, structure: 'image', message })
   }
   return findings
 }
@@ -43,7 +51,10 @@ export function testDamaged(driver: FormatDriver, images: readonly Damaged[]): v
         const findings = findingsOf(driver, store, options, !shallow)
         for (const { message, structure, position, code, severity } of findings) {
           assert.ok(message.length > 10 && structure !== '', `${code} says nothing`)
-          assert.ok(position === undefined || (position >= 0 && position <= store.size), `${code} is at byte ${position}`)
+          assert.ok(
+            position === undefined || (position >= 0 && position <= store.size),
+            `${code} is at byte ${position}`,
+          )
           assert.equal({ E: 'error', W: 'warning', L: 'leak' }[code.charAt(0)], severity)
         }
         found = findings.map(({ code }) => code).sort()
@@ -61,7 +72,8 @@ export function testDamaged(driver: FormatDriver, images: readonly Damaged[]): v
   }
   test(`${driver.id}: every code is explained in docs/findings.md`, () => {
     const text = fs.readFileSync(join(root, 'docs/findings.md'), 'utf8')
-    for (const { answer } of images) for (const code of typeof answer === 'string' ? [] : answer) assert.ok(text.includes(`\`${code}\``), code)
+    for (const { answer } of images)
+      for (const code of typeof answer === 'string' ? [] : answer) assert.ok(text.includes(`\`${code}\``), code)
   })
   test(`${driver.id}: ${images.length} damaged images took less than 256 MiB`, () => {
     assert.ok(images.length >= 40)

@@ -1,18 +1,34 @@
 import type { ByteStore } from '../../src/block/types.js'
 import { derivedUuid } from '../../src/binary/guid.js'
-import type { CreateContext, DiskImage, DiskShape, FormatDriver, OpenContext, OptionValues } from '../../src/formats/driver.js'
+import type {
+  CreateContext,
+  DiskImage,
+  DiskShape,
+  FormatDriver,
+  OpenContext,
+  OptionValues,
+} from '../../src/formats/driver.js'
 import { builtinDrivers } from '../../src/formats/registry.js'
 
 const uuid = '6f1c4e2a-91d3-4b7e-8a55-0c2d3e4f5a6b'
 
 /** A shape with fixed ids and time. */
 export function shape(capacity: number, rest: Partial<DiskShape> = {}): DiskShape {
-  return { capacity, sectorSize: 512, identity: { uuid, derive: (name) => derivedUuid(uuid, name), time: 1_700_000_000 }, ...rest }
+  return {
+    capacity,
+    sectorSize: 512,
+    identity: { uuid, derive: (name) => derivedUuid(uuid, name), time: 1_700_000_000 },
+    ...rest,
+  }
 }
 
 export const openContext: OpenContext = { options: {}, openReference: () => undefined, siblings: () => [] }
 
-export const createContext: CreateContext = { createFile: (name) => { throw new Error(`no file ${name} was expected`) } }
+export const createContext: CreateContext = {
+  createFile: (name) => {
+    throw new Error(`no file ${name} was expected`)
+  },
+}
 
 export function driver(id: string): FormatDriver {
   const found = builtinDrivers.find((candidate) => candidate.id === id)
@@ -26,10 +42,13 @@ export function openWith(id: string, store: ByteStore, context: Partial<OpenCont
 
 /** Every format and subformat that can be created, with the options that make it. */
 export function creatable(): { title: string; driver: FormatDriver; options: OptionValues }[] {
-  return builtinDrivers.filter((each) => each.create !== undefined).flatMap((each) =>
-    each.subformats.map(({ id }) => ({
-      title: `${each.id} ${id}`,
-      driver: each,
-      options: each.options.some(({ name }) => name === 'subformat') ? { subformat: id } : {},
-    })))
+  return builtinDrivers
+    .filter((each) => each.create !== undefined)
+    .flatMap((each) =>
+      each.subformats.map(({ id }) => ({
+        title: `${each.id} ${id}`,
+        driver: each,
+        options: each.options.some(({ name }) => name === 'subformat') ? { subformat: id } : {},
+      })),
+    )
 }

@@ -11,7 +11,10 @@ export function farFolderMissing(): string | undefined {
   return missing
 }
 
-/** A folder in memory: it lies on no disk, so that images of loop devices over files elsewhere are not on the disk they are made of. Gone after the test. */
+/**
+ * A folder in memory: it lies on no disk, so that images of loop devices over files elsewhere are not on the disk they
+ * are made of. Gone after the test.
+ */
 export function farFolder(t: TestContext): string {
   const folder = mkdtempSync(join(memory, 'vdisk-test-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))

@@ -1,7 +1,9 @@
 import { MemoryStore } from '../../src/block/memory-store.js'
 import { targetError } from '../../src/errors.js'
 
-/** A store whose k-th write or flush fails, and everything after it too: what a full disk or a pulled plug looks like. */
+/**
+ * A store whose k-th write or flush fails, and everything after it too: what a full disk or a pulled plug looks like.
+ */
 export class FaultStore extends MemoryStore {
   #left: number
 

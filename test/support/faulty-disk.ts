@@ -9,8 +9,15 @@ import { loopsMissing } from './loop.js'
 /** [start, length] in bytes. */
 export type FaultRange = readonly [start: number, length: number]
 
-/** What goes wrong with a disk: requests that touch a range fail with EIO as a whole; `delay` (seconds) holds up every request. */
-export interface Faults { readonly read?: readonly FaultRange[]; readonly write?: readonly FaultRange[]; readonly delay?: number }
+/**
+ * What goes wrong with a disk: requests that touch a range fail with EIO as a whole; `delay` (seconds) holds up every
+ * request.
+ */
+export interface Faults {
+  readonly read?: readonly FaultRange[]
+  readonly write?: readonly FaultRange[]
+  readonly delay?: number
+}
 
 export interface FaultyDisk {
   /** `/dev/loop3` */
@@ -27,10 +34,16 @@ export function faultyDiskMissing(): string | undefined {
 }
 
 /**
- * A loop device over the file `medium`, whose reads and writes fail where they are told to (test/support/faulty-disk.py). What the medium
+ * A loop device over the file `medium`, whose reads and writes fail where they are told to
+ * (test/support/faulty-disk.py). What the medium
  * really holds can be read from, and changed in, the file. Gone after the test, and when the test's process ends.
  */
-export async function faultyDisk(t: TestContext, medium: string, faults: Faults = {}, sectorSize: 512 | 4096 = 512): Promise<FaultyDisk> {
+export async function faultyDisk(
+  t: TestContext,
+  medium: string,
+  faults: Faults = {},
+  sectorSize: 512 | 4096 = 512,
+): Promise<FaultyDisk> {
   const folder = mkdtempSync(join(tmpdir(), 'vdisk-faulty-'))
   const [told, point] = [join(folder, 'faults.json'), join(folder, 'disk')]
   const setFaults = (next: Faults): void => {
@@ -40,7 +53,11 @@ export async function faultyDisk(t: TestContext, medium: string, faults: Faults 
   }
   setFaults(faults)
   writeFileSync(point, '')
-  const server = spawn('python3', [join(root, 'test/support/faulty-disk.py'), medium, told, point, String(sectorSize)], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const server = spawn(
+    'python3',
+    [join(root, 'test/support/faulty-disk.py'), medium, told, point, String(sectorSize)],
+    { stdio: ['pipe', 'pipe', 'inherit'] },
+  )
   const ended = new Promise<void>((resolve) => server.on('close', () => resolve()))
   t.after(async () => {
     server.stdin.end()

@@ -9,9 +9,19 @@ import { testFolder } from './folder.js'
 
 const mebibyte = 1048576
 
-export interface Seen { readonly kind: string; readonly sha256?: string; readonly size?: number; readonly target?: string; readonly modified?: number; readonly inode?: bigint }
+export interface Seen {
+  readonly kind: string
+  readonly sha256?: string
+  readonly size?: number
+  readonly target?: string
+  readonly modified?: number
+  readonly inode?: bigint
+}
 
-/** Every file below a folder of the host: kind, content, size, target, time in microseconds. `without`: files not to be read. */
+/**
+ * Every file below a folder of the host: kind, content, size, target, time in microseconds. `without`: files not to be
+ * read.
+ */
 export function seen(folder: string, path = '', without: readonly string[] = []): Map<string, Seen> {
   const files = new Map<string, Seen>()
   for (const name of fs.readdirSync(join(folder, path))) {
@@ -23,7 +33,14 @@ export function seen(folder: string, path = '', without: readonly string[] = [])
     else if (stat.isDirectory()) {
       files.set(path + name, { kind: 'directory', modified })
       for (const [below, file] of seen(folder, `${path}${name}/`, without)) files.set(below, file)
-    } else files.set(path + name, { kind: 'file', sha256: sha256(fs.readFileSync(place)), size: Number(stat.size), modified, ...(stat.nlink > 1n ? { inode: stat.ino } : {}) })
+    } else
+      files.set(path + name, {
+        kind: 'file',
+        sha256: sha256(fs.readFileSync(place)),
+        size: Number(stat.size),
+        modified,
+        ...(stat.nlink > 1n ? { inode: stat.ino } : {}),
+      })
   }
   return files
 }
@@ -31,10 +48,19 @@ export function seen(folder: string, path = '', without: readonly string[] = [])
 /** Times are compared where the peer keeps them alike; inodes only as "the same file". */
 export function comparable(files: Map<string, Seen>, timeStep: number): [string, unknown][] {
   const groups = new Map<bigint, number>()
-  return [...files].sort(([one], [other]) => one < other ? -1 : 1).map(([path, { modified = 0, inode, ...file }]) => {
-    if (inode !== undefined && !groups.has(inode)) groups.set(inode, groups.size)
-    return [path, { ...file, modified: timeStep === 0 ? undefined : Math.floor(modified / timeStep), same: inode === undefined ? undefined : groups.get(inode) }]
-  })
+  return [...files]
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([path, { modified = 0, inode, ...file }]) => {
+      if (inode !== undefined && !groups.has(inode)) groups.set(inode, groups.size)
+      return [
+        path,
+        {
+          ...file,
+          modified: timeStep === 0 ? undefined : Math.floor(modified / timeStep),
+          same: inode === undefined ? undefined : groups.get(inode),
+        },
+      ]
+    })
 }
 
 /** Names of all kinds, folders with many entries, files of all sizes. */
@@ -53,12 +79,17 @@ export function fill(folder: string, extra: (at: (name: string) => string) => vo
   fs.writeFileSync(at('a/b/c/d/deep'), 'deep')
   fs.writeFileSync(at(`${'n'.repeat(250)}.txt`), 'long')
   // Two files that grow in turns lie in many pieces.
-  for (let piece = 0; piece < 60; piece++) for (const name of ['left', 'right']) fs.appendFileSync(at(name), diskLike(9000, piece))
+  for (let piece = 0; piece < 60; piece++)
+    for (const name of ['left', 'right']) fs.appendFileSync(at(name), diskLike(9000, piece))
   extra(at)
   fs.utimesSync(at('lower.txt'), 1_000_000_000, 1_234_567_890)
 }
 
-export async function copied(t: TestContext, image: string, without: readonly string[] = []): Promise<{ files: Map<string, Seen>; folder: string }> {
+export async function copied(
+  t: TestContext,
+  image: string,
+  without: readonly string[] = [],
+): Promise<{ files: Map<string, Seen>; folder: string }> {
   const folder = join(testFolder(t), 'copy')
   fs.mkdirSync(folder)
   const result = await copyFiles(image, '/', folder, { recursive: true, from: 'raw' })

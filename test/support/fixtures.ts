@@ -14,7 +14,11 @@ export const workFolder = join(rootFolder, '.work')
 export const fixtures: readonly FixtureRecord[] = readManifest()
 
 /** New manifest, new folder: nothing stale is ever read. */
-const unpackedFolder = join(workFolder, 'fixtures', sha256(readFileSync(join(fixturesFolder, 'manifest.json'))).slice(0, 12))
+const unpackedFolder = join(
+  workFolder,
+  'fixtures',
+  sha256(readFileSync(join(fixturesFolder, 'manifest.json'))).slice(0, 12),
+)
 
 export function fixtureRecord(path: string): FixtureRecord {
   const found = fixtures.find((record) => record.path === path)

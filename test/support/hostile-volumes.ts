@@ -38,7 +38,13 @@ export function explore(volume: BlockSource): Set<string> {
   return codes
 }
 
-function walk(tree: FileTree, folder: FileNode, budget: { left: number; bytes: number }, attempt: (work: () => void) => void, depth = 0): void {
+function walk(
+  tree: FileTree,
+  folder: FileNode,
+  budget: { left: number; bytes: number },
+  attempt: (work: () => void) => void,
+  depth = 0,
+): void {
   attempt(() => {
     for (const entry of tree.entries(folder)) {
       assert.ok(entry.name !== '' && entry.name !== '.' && entry.name !== '..' && !/[/\0]/.test(entry.name))
@@ -108,9 +114,11 @@ export function changeableFile(t: TestContext, path: string): Changeable {
     set: (at, value) => changes.set(at, value),
     reset: () => changes.clear(),
     volume: (capacity = size) => ({
-      ...bufferVolume(new Uint8Array(0)), capacity,
+      ...bufferVolume(new Uint8Array(0)),
+      capacity,
       read: (offset, target) => {
-        if (offset < 0 || offset + target.length > capacity) throw new RangeError(`read of ${target.length} bytes at ${offset} of ${capacity}`)
+        if (offset < 0 || offset + target.length > capacity)
+          throw new RangeError(`read of ${target.length} bytes at ${offset} of ${capacity}`)
         fs.readSync(file, target, 0, target.length, offset)
         for (const [at, value] of changes) if (at >= offset && at < offset + target.length) target[at - offset] = value
       },
@@ -119,7 +127,11 @@ export function changeableFile(t: TestContext, path: string): Changeable {
 }
 
 /** Changes bytes where the metadata is, at random places, and cuts the volume; nothing may break. */
-export function fuzz(changeable: Changeable, areas: readonly (readonly [start: number, end: number])[], rounds: number): void {
+export function fuzz(
+  changeable: Changeable,
+  areas: readonly (readonly [start: number, end: number])[],
+  rounds: number,
+): void {
   timed(changeable.volume(), 'the volume as it is')
   let state = 12345
   const random = (below: number): number => {
@@ -140,5 +152,6 @@ export function fuzz(changeable: Changeable, areas: readonly (readonly [start: n
     timed(changeable.volume(), `round ${round}, bytes ${changed.join()}`)
     changeable.reset()
   }
-  for (const capacity of [0, 511, 512, 1024, 4096, 70_000, changeable.size - 513, changeable.size - 1]) timed(changeable.volume(capacity), `cut to ${capacity}`)
+  for (const capacity of [0, 511, 512, 1024, 4096, 70_000, changeable.size - 513, changeable.size - 1])
+    timed(changeable.volume(capacity), `cut to ${capacity}`)
 }

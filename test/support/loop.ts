@@ -5,14 +5,33 @@ import { run } from './tools.js'
 
 /** Why loop devices cannot be used here; undefined when they can. CI runs all tests: there they must be at hand. */
 export function loopsMissing(): string | undefined {
-  const missing = process.getuid?.() !== 0 ? 'loop devices need root' : !existsSync('/dev/loop-control') ? 'there are no loop devices' : spawnSync('losetup', ['--version']).error === undefined ? undefined : 'losetup is not installed'
+  const missing =
+    process.getuid?.() !== 0
+      ? 'loop devices need root'
+      : !existsSync('/dev/loop-control')
+        ? 'there are no loop devices'
+        : spawnSync('losetup', ['--version']).error === undefined
+          ? undefined
+          : 'losetup is not installed'
   if (missing !== undefined && process.env['CI'] !== undefined) throw new Error(`${missing}, and CI runs all tests`)
   return missing
 }
 
-/** A loop device over a file, gone after the test. It reads and writes the file past the page cache, as a disk would its medium. */
+/**
+ * A loop device over a file, gone after the test. It reads and writes the file past the page cache, as a disk would its
+ * medium.
+ */
 export function loopDevice(t: TestContext, file: string, sectorSize: 512 | 4096 = 512, ...options: string[]): string {
-  const path = run('losetup', '--find', '--show', '--direct-io=on', '--sector-size', String(sectorSize), ...options, file).trim()
+  const path = run(
+    'losetup',
+    '--find',
+    '--show',
+    '--direct-io=on',
+    '--sector-size',
+    String(sectorSize),
+    ...options,
+    file,
+  ).trim()
   t.after(() => spawnSync('losetup', ['--detach', path]))
   return path
 }

@@ -25,7 +25,8 @@ function fill(folder: string): void {
   fs.writeFileSync(join(folder, 'small.txt'), 'small')
   fs.writeFileSync(join(folder, 'empty'), '')
   fs.writeFileSync(join(folder, 'large.bin'), diskLike(2 * mebibyte + 4711, 7))
-  for (let index = 0; index < 60; index++) fs.writeFileSync(join(folder, `folder/file ${index}`), diskLike(index * 700, index + 1))
+  for (let index = 0; index < 60; index++)
+    fs.writeFileSync(join(folder, `folder/file ${index}`), diskLike(index * 700, index + 1))
   fs.writeFileSync(join(folder, 'folder/below/A longer name of a file.text'), diskLike(70001, 3))
 }
 
@@ -64,7 +65,10 @@ export function makeDisk(path: string, scratch: string): Map<number, Map<string,
   const contents = new Map<number, Map<string, string>>()
   const total = volumes.reduce((sum, { size }) => sum + size, 2)
   emptyFile(path, total * mebibyte)
-  const table = spawnSync('sfdisk', ['--quiet', '--no-reread', '--no-tell-kernel', path], { input: ['label: gpt', ...volumes.map(({ size }) => `size=${size}MiB`)].join('\n'), encoding: 'utf8' })
+  const table = spawnSync('sfdisk', ['--quiet', '--no-reread', '--no-tell-kernel', path], {
+    input: ['label: gpt', ...volumes.map(({ size }) => `size=${size}MiB`)].join('\n'),
+    encoding: 'utf8',
+  })
   if (table.status !== 0) throw new Error(`sfdisk: ${table.stderr}`)
   let start = 1
   for (const [index, { type, size }] of volumes.entries()) {

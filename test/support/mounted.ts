@@ -15,7 +15,14 @@ import { run } from './tools.js'
 
 /** Why nothing can be mounted here; undefined when it can. CI runs all tests. */
 export function mountingMissing(): string | undefined {
-  const missing = process.getuid?.() !== 0 ? 'mounting is tested as root' : !fs.existsSync('/dev/fuse') ? 'there is no /dev/fuse' : !fs.existsSync('/dev/loop-control') ? 'there are no loop devices' : undefined
+  const missing =
+    process.getuid?.() !== 0
+      ? 'mounting is tested as root'
+      : !fs.existsSync('/dev/fuse')
+        ? 'there is no /dev/fuse'
+        : !fs.existsSync('/dev/loop-control')
+          ? 'there are no loop devices'
+          : undefined
   if (missing !== undefined && process.env['CI'] !== undefined) throw new Error(`${missing}, and CI runs all tests`)
   return missing
 }
@@ -43,7 +50,8 @@ export function mountPlace(t: TestContext): MountPlace {
   })
   process.env['VDISK_RUNTIME_DIR'] = runtime
   return {
-    folder, runtime,
+    folder,
+    runtime,
     at: (name) => join(folder, name),
     vdisk: (...args) => vdisk(args, { cwd: folder, env: { VDISK_RUNTIME_DIR: runtime } }),
     mount: async (image, point, options = {}) => {
@@ -61,13 +69,19 @@ export function mountPlace(t: TestContext): MountPlace {
 
 /** Mounts below a folder, the innermost first. */
 export function mountsBelow(folder: string): string[] {
-  return parseMounts(fs.readFileSync('/proc/self/mountinfo', 'utf8')).map(({ point }) => point).filter((point) => point.startsWith(`${folder}/`)).reverse()
+  return parseMounts(fs.readFileSync('/proc/self/mountinfo', 'utf8'))
+    .map(({ point }) => point)
+    .filter((point) => point.startsWith(`${folder}/`))
+    .reverse()
 }
 
 /** Processes that serve or watch what is in a folder. */
 export function serversOf(runtime: string): number[] {
   if (!fs.existsSync(runtime)) return []
-  const states = fs.readdirSync(runtime).filter((name) => name.endsWith('.json')).map((name) => JSON.parse(fs.readFileSync(join(runtime, name), 'utf8')) as MountSession)
+  const states = fs
+    .readdirSync(runtime)
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => JSON.parse(fs.readFileSync(join(runtime, name), 'utf8')) as MountSession)
   return states.map(({ pid }) => pid).filter((pid) => fs.existsSync(`/proc/${pid}`))
 }
 
@@ -80,7 +94,9 @@ export async function assertGone({ folder, runtime }: MountPlace): Promise<void>
 }
 
 function loopsOf(runtime: string): string[] {
-  return run('losetup', '--list', '--noheadings', '--output', 'NAME,BACK-FILE').split('\n').filter((line) => line.includes(runtime))
+  return run('losetup', '--list', '--noheadings', '--output', 'NAME,BACK-FILE')
+    .split('\n')
+    .filter((line) => line.includes(runtime))
 }
 
 function takeAway(folder: string): void {
@@ -104,7 +120,11 @@ export function hashes(folder: string, path = ''): Map<string, string> {
     const place = join(folder, path, name)
     const status = fs.lstatSync(place)
     if (status.isDirectory()) for (const [below, hash] of hashes(folder, `${path}${name}/`)) files.set(below, hash)
-    else files.set(path + name, status.isSymbolicLink() ? `link to ${fs.readlinkSync(place)}` : sha256(fs.readFileSync(place)))
+    else
+      files.set(
+        path + name,
+        status.isSymbolicLink() ? `link to ${fs.readlinkSync(place)}` : sha256(fs.readFileSync(place)),
+      )
   }
   return files
 }

@@ -14,20 +14,26 @@ export class MemoryDisk implements ServedDisk {
   /** Offsets at which reading fails. */
   readonly bad = new Set<number>()
 
-  constructor(readonly bytes: Buffer, readonly name = '', readonly writable = true) {}
+  constructor(
+    readonly bytes: Buffer,
+    readonly name = '',
+    readonly writable = true,
+  ) {}
 
   get capacity(): number {
     return this.bytes.length
   }
 
   read(offset: number, target: Uint8Array): Promise<void> | undefined {
-    for (const bad of this.bad) if (bad >= offset && bad < offset + target.length) throw new Error(`offset ${bad} cannot be read`)
+    for (const bad of this.bad)
+      if (bad >= offset && bad < offset + target.length) throw new Error(`offset ${bad} cannot be read`)
     this.bytes.copy(target, 0, offset, offset + target.length)
     return undefined
   }
 
   runAt(offset: number, limit: number): { zero: boolean; length: number } {
-    const isZero = (at: number): boolean => this.bytes.subarray(at, Math.min(at + 512, this.bytes.length)).every((byte) => byte === 0)
+    const isZero = (at: number): boolean =>
+      this.bytes.subarray(at, Math.min(at + 512, this.bytes.length)).every((byte) => byte === 0)
     const zero = isZero(offset)
     let end = offset + 512
     while (end < offset + limit && isZero(end) === zero) end += 512
@@ -77,7 +83,8 @@ export class RawClient {
   }
 
   send(...parts: readonly (string | Uint8Array)[]): void {
-    for (const part of parts) this.#socket.write(typeof part === 'string' ? Buffer.from(part.replaceAll(' ', ''), 'hex') : part)
+    for (const part of parts)
+      this.#socket.write(typeof part === 'string' ? Buffer.from(part.replaceAll(' ', ''), 'hex') : part)
   }
 
   /** The next bytes that come in; fewer when the server closes first. */
@@ -99,12 +106,30 @@ export class RawClient {
 }
 
 /** A server program: `vdisk serve`, qemu-nbd or nbdkit. It is gone after the test. */
-export interface RunningServer { readonly uri: string; readonly process: ChildProcess; readonly ended: Promise<{ code: number | null; output: string }> }
+export interface RunningServer {
+  readonly uri: string
+  readonly process: ChildProcess
+  readonly ended: Promise<{ code: number | null; output: string }>
+}
 
 /** Starts `vdisk serve` with these parameters and waits until it is ready. */
-export async function startServe(t: TestContext, cwd: string, args: readonly string[]): Promise<RunningServer & { readonly uris: string[] }> {
-  const env = { PATH: process.env['PATH'] ?? '', HOME: cwd, XDG_RUNTIME_DIR: cwd, VDISK_DATA_DIR: join(cwd, 'no-plugins'), TERM: 'dumb' }
-  const child = spawn(process.execPath, [join(root, 'bin/run.js'), 'serve', ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+export async function startServe(
+  t: TestContext,
+  cwd: string,
+  args: readonly string[],
+): Promise<RunningServer & { readonly uris: string[] }> {
+  const env = {
+    PATH: process.env['PATH'] ?? '',
+    HOME: cwd,
+    XDG_RUNTIME_DIR: cwd,
+    VDISK_DATA_DIR: join(cwd, 'no-plugins'),
+    TERM: 'dumb',
+  }
+  const child = spawn(process.execPath, [join(root, 'bin/run.js'), 'serve', ...args], {
+    cwd,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   t.after(() => child.kill('SIGKILL'))
   let output = ''
   let ready: () => void = () => undefined
@@ -115,16 +140,26 @@ export async function startServe(t: TestContext, cwd: string, args: readonly str
   }
   child.stdout.setEncoding('utf8').on('data', take)
   child.stderr.setEncoding('utf8').on('data', take)
-  const ended = new Promise<{ code: number | null; output: string }>((resolve) => child.on('close', (code) => resolve({ code, output })))
-  await Promise.race([started, ended.then(({ code }) => {
-    throw new Error(`vdisk serve ended with ${code}: ${output}`)
-  })])
+  const ended = new Promise<{ code: number | null; output: string }>((resolve) =>
+    child.on('close', (code) => resolve({ code, output })),
+  )
+  await Promise.race([
+    started,
+    ended.then(({ code }) => {
+      throw new Error(`vdisk serve ended with ${code}: ${output}`)
+    }),
+  ])
   const uris = [...output.matchAll(/uri +(\S+)/g)].map(([, uri]) => uri ?? '')
   return { uri: uris[0] ?? '', uris, process: child, ended }
 }
 
 /** Starts another server program that listens at `socket`, and waits until the socket is there. */
-export async function startPeer(t: TestContext, program: string, args: readonly string[], socket: string): Promise<ChildProcess> {
+export async function startPeer(
+  t: TestContext,
+  program: string,
+  args: readonly string[],
+  socket: string,
+): Promise<ChildProcess> {
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   t.after(() => child.kill('SIGKILL'))
   let said = ''

@@ -14,13 +14,21 @@ export interface PartitionedDisk {
   readonly length: readonly number[]
 }
 
-/** A disk of 24 MiB and some sectors with two partitions, the second one not at a whole mebibyte, and an ext4 with files in the first. */
+/**
+ * A disk of 24 MiB and some sectors with two partitions, the second one not at a whole mebibyte, and an ext4 with files
+ * in the first.
+ */
 export function partitionedDisk(t: TestContext, folder: string, sectorSize: 512 | 4096): PartitionedDisk {
   const path = join(folder, `disk-${sectorSize}`)
   const size = 24 * 1048576 + 3 * 4096
   fs.writeFileSync(path, new Uint8Array(size))
-  const [start, length] = [[1048576, 13 * 1048576 + 8192], [12 * 1048576, 4 * 1048576 + 4096]]
-  const script = start.map((at, index) => `start=${at / sectorSize},size=${length[index]! / sectorSize},name=part${index + 1}`).join('\n')
+  const [start, length] = [
+    [1048576, 13 * 1048576 + 8192],
+    [12 * 1048576, 4 * 1048576 + 4096],
+  ]
+  const script = start
+    .map((at, index) => `start=${at / sectorSize},size=${length[index]! / sectorSize},name=part${index + 1}`)
+    .join('\n')
   fs.writeFileSync(join(folder, 'script'), `label: gpt\n${script}\n`)
   // sfdisk takes the sector size from a device only.
   const loop = loopDevice(t, path, sectorSize)
@@ -31,4 +39,3 @@ export function partitionedDisk(t: TestContext, folder: string, sectorSize: 512 
   fs.writeFileSync(path, content)
   return { loop, path, content, start, length }
 }
-

@@ -1,7 +1,9 @@
 import { MemoryStore } from '../../src/block/memory-store.js'
 import type { ByteStore } from '../../src/block/types.js'
 
-type Change = { readonly kind: 'write'; readonly position: number; readonly bytes: Uint8Array } | { readonly kind: 'truncate'; readonly size: number }
+type Change =
+  | { readonly kind: 'write'; readonly position: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'truncate'; readonly size: number }
 
 /** A number from 0 on, below `limit`. The same seed gives the same row. */
 export type Random = (limit: number) => number
@@ -9,11 +11,14 @@ export function randomOf(seed: number): Random {
   let state = seed
   return (limit) => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return Math.floor(state / 2 ** 32 * limit)
+    return Math.floor((state / 2 ** 32) * limit)
   }
 }
 
-/** A store that keeps apart what is on the medium and what was written since the last flush: any part of that may be lost. */
+/**
+ * A store that keeps apart what is on the medium and what was written since the last flush: any part of that may be
+ * lost.
+ */
 export class CutStore implements ByteStore {
   readonly growable = true
   readonly alignment = 1
@@ -130,7 +135,15 @@ export class DiskModel {
       for (let at = offset; at < end; at++) {
         const byte = found[at]
         if (byte === this.#flushed[at]) continue
-        if (!this.#later.some((change) => at >= change.offset && at < change.offset + change.bytes.length && change.bytes[at - change.offset] === byte)) return at
+        if (
+          !this.#later.some(
+            (change) =>
+              at >= change.offset &&
+              at < change.offset + change.bytes.length &&
+              change.bytes[at - change.offset] === byte,
+          )
+        )
+          return at
       }
     }
     return -1

@@ -1,6 +1,9 @@
 import { MemoryStore } from '../../src/block/memory-store.js'
 
-/** Bytes of a file under construction, written field by field from the specification: no code of ours decides anything here. */
+/**
+ * Bytes of a file under construction, written field by field from the specification: no code of ours decides anything
+ * here.
+ */
 export class FileBytes {
   #bytes: Buffer = Buffer.alloc(0)
 
@@ -73,7 +76,8 @@ export interface HandShape {
 }
 
 /**
- * An image with one L1 and one L2 table: cluster 0 header, 1 refcount table, 2 refcount block, 3 L1, 4 L2; data from cluster 5 on.
+ * An image with one L1 and one L2 table: cluster 0 header, 1 refcount table, 2 refcount block, 3 L1, 4 L2; data from
+ * cluster 5 on.
  */
 export class HandImage extends FileBytes {
   readonly cluster: number
@@ -92,8 +96,10 @@ export class HandImage extends FileBytes {
     const size = shape.size ?? 8 * cluster
     this.pad(5 * cluster)
     this.put(0, Buffer.from('QFI\u00fb', 'latin1')).u32(4, version).u32(20, clusterBits).u64(24, size)
-    this.u32(36, Math.max(1, Math.ceil(size / (cluster / this.#entry * cluster)))).u64(40, this.l1)
-    this.u64(48, cluster).u32(56, 1).u64(cluster, 2 * cluster)
+    this.u32(36, Math.max(1, Math.ceil(size / ((cluster / this.#entry) * cluster)))).u64(40, this.l1)
+    this.u64(48, cluster)
+      .u32(56, 1)
+      .u64(cluster, 2 * cluster)
     let at = 72
     if (version === 3) {
       const compression = shape.compressionType ?? 0
@@ -103,10 +109,15 @@ export class HandImage extends FileBytes {
     }
     for (const [type, data] of extensions) {
       const piece = Buffer.from(data)
-      this.u32(at, type).u32(at + 4, piece.length).put(at + 8, piece)
+      this.u32(at, type)
+        .u32(at + 4, piece.length)
+        .put(at + 8, piece)
       at += 8 + Math.ceil(piece.length / 8) * 8
     }
-    if (backing !== undefined) this.u64(8, at + 8).u32(16, Buffer.byteLength(backing)).put(at + 8, backing)
+    if (backing !== undefined)
+      this.u64(8, at + 8)
+        .u32(16, Buffer.byteLength(backing))
+        .put(at + 8, backing)
     this.u64(this.l1, (1n << 63n) | BigInt(this.l2))
   }
 
@@ -118,7 +129,9 @@ export class HandImage extends FileBytes {
 
   /** Puts data into a host cluster and maps a guest cluster to it. */
   data(guest: number, host: number, bytes: Uint8Array): this {
-    return this.pad((host + 1) * this.cluster).put(host * this.cluster, bytes).map(guest, (1n << 63n) | BigInt(host * this.cluster))
+    return this.pad((host + 1) * this.cluster)
+      .put(host * this.cluster, bytes)
+      .map(guest, (1n << 63n) | BigInt(host * this.cluster))
   }
 }
 

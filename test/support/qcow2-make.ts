@@ -23,38 +23,107 @@ const kib = 1024
 export const variants: readonly Variant[] = [
   { title: 'v3', capacity: 900 * kib + 512, options: { 'cluster-size': 4096 }, filled: 0.5 },
   { title: 'v3 of large clusters', capacity: 900 * kib, options: { 'cluster-size': 65536 }, filled: 0.3 },
-  { title: 'smallest clusters and widest refcounts, so that the refcount table grows', capacity: 3072 * kib, options: { 'cluster-size': 512, 'refcount-bits': 64 }, filled: 0.02 },
-  { title: 'refcounts of one bit', capacity: 700 * kib, options: { 'cluster-size': 1024, 'refcount-bits': 1 }, filled: 0.4 },
-  { title: 'refcounts of 32 bits, filled', capacity: 500 * kib, options: { 'cluster-size': 2048, 'refcount-bits': 32, preallocation: 'metadata' }, filled: 0 },
+  {
+    title: 'smallest clusters and widest refcounts, so that the refcount table grows',
+    capacity: 3072 * kib,
+    options: { 'cluster-size': 512, 'refcount-bits': 64 },
+    filled: 0.02,
+  },
+  {
+    title: 'refcounts of one bit',
+    capacity: 700 * kib,
+    options: { 'cluster-size': 1024, 'refcount-bits': 1 },
+    filled: 0.4,
+  },
+  {
+    title: 'refcounts of 32 bits, filled',
+    capacity: 500 * kib,
+    options: { 'cluster-size': 2048, 'refcount-bits': 32, preallocation: 'metadata' },
+    filled: 0,
+  },
   { title: 'v2', capacity: 600 * kib, options: { 'cluster-size': 1024, compat: '0.10' }, filled: 0.5 },
-  { title: 'v2 with a parent', capacity: 600 * kib, options: { 'cluster-size': 1024, compat: '0.10' }, filled: 0.2, parent: 500 * kib },
-  { title: 'v3 with a parent', capacity: 900 * kib + 512, options: { 'cluster-size': 4096 }, filled: 0.2, parent: 1000 * kib },
+  {
+    title: 'v2 with a parent',
+    capacity: 600 * kib,
+    options: { 'cluster-size': 1024, compat: '0.10' },
+    filled: 0.2,
+    parent: 500 * kib,
+  },
+  {
+    title: 'v3 with a parent',
+    capacity: 900 * kib + 512,
+    options: { 'cluster-size': 4096 },
+    filled: 0.2,
+    parent: 1000 * kib,
+  },
   { title: 'compressed', capacity: 800 * kib, options: { 'cluster-size': 4096, compress: 'zlib' }, filled: 0.7 },
-  { title: 'subclusters', capacity: 900 * kib + 512, options: { 'cluster-size': 16384, 'extended-l2': true }, filled: 0.4 },
-  { title: 'subclusters with a parent', capacity: 900 * kib, options: { 'cluster-size': 32768, 'extended-l2': true }, filled: 0.2, parent: 800 * kib + 512 },
+  {
+    title: 'subclusters',
+    capacity: 900 * kib + 512,
+    options: { 'cluster-size': 16384, 'extended-l2': true },
+    filled: 0.4,
+  },
+  {
+    title: 'subclusters with a parent',
+    capacity: 900 * kib,
+    options: { 'cluster-size': 32768, 'extended-l2': true },
+    filled: 0.2,
+    parent: 800 * kib + 512,
+  },
   { title: 'a snapshot', capacity: 600 * kib, options: { 'cluster-size': 1024 }, filled: 0.5, snapshot: true },
-  { title: 'a snapshot, subclusters, and a parent', capacity: 900 * kib, options: { 'cluster-size': 16384, 'extended-l2': true }, filled: 0.4, parent: 800 * kib, snapshot: true },
-  { title: 'a snapshot of a compressed disk', capacity: 600 * kib, options: { 'cluster-size': 2048, compress: 'zlib' }, filled: 0.6, snapshot: true },
+  {
+    title: 'a snapshot, subclusters, and a parent',
+    capacity: 900 * kib,
+    options: { 'cluster-size': 16384, 'extended-l2': true },
+    filled: 0.4,
+    parent: 800 * kib,
+    snapshot: true,
+  },
+  {
+    title: 'a snapshot of a compressed disk',
+    capacity: 600 * kib,
+    options: { 'cluster-size': 2048, compress: 'zlib' },
+    filled: 0.6,
+    snapshot: true,
+  },
 ]
 
-export interface Start { readonly bytes: Uint8Array; readonly capacity: number; readonly clusterSize: number; readonly parent: BlockSource | undefined }
+export interface Start {
+  readonly bytes: Uint8Array
+  readonly capacity: number
+  readonly clusterSize: number
+  readonly parent: BlockSource | undefined
+}
 
 export function sizeOf({ capacity }: Start): number {
   return capacity
 }
 
 /** An image of that kind, and its parent. */
-export async function startOf({ capacity, options, filled, parent: parentCapacity, snapshot = false }: Variant): Promise<Start> {
+export async function startOf({
+  capacity,
+  options,
+  filled,
+  parent: parentCapacity,
+  snapshot = false,
+}: Variant): Promise<Start> {
   const clusterSize = Number(options['cluster-size'])
-  const parent = parentCapacity === undefined ? undefined : openWith('raw', new MemoryStore(diskLike(parentCapacity, 7)))
+  const parent =
+    parentCapacity === undefined ? undefined : openWith('raw', new MemoryStore(diskLike(parentCapacity, 7)))
   const content = new Uint8Array(capacity)
   parent?.read(0, content.subarray(0, Math.min(capacity, parent.capacity)))
   const layer = diskLike(capacity, 3)
   const piece = 16384
-  for (let at = 0; at < capacity; at += piece) if ((at / piece * 7) % 10 < filled * 10) content.set(layer.subarray(at, at + piece), at)
+  for (let at = 0; at < capacity; at += piece)
+    if (((at / piece) * 7) % 10 < filled * 10) content.set(layer.subarray(at, at + piece), at)
   const store = new MemoryStore(undefined, 'test.qcow2')
-  const parentShape = parent === undefined ? {} : { parent: { image: parent, path: '/p', relativePath: 'parent.raw', childPath: '/c', time: 0 } }
-  using writer = qcow2.create!(store, shape(capacity, parentShape), options, { createFile: () => assert.fail('no file was expected') })
+  const parentShape =
+    parent === undefined
+      ? {}
+      : { parent: { image: parent, path: '/p', relativePath: 'parent.raw', childPath: '/c', time: 0 } }
+  using writer = qcow2.create!(store, shape(capacity, parentShape), options, {
+    createFile: () => assert.fail('no file was expected'),
+  })
   using source = openWith('raw', new MemoryStore(content))
   await copy({ source, target: writer, threads: 0, ...(parent === undefined ? {} : { base: parent }) })
   writer.finish()
@@ -92,9 +161,9 @@ class Layout {
 
   count(cluster: number): bigint {
     const bits = 2 ** this.order
-    const perBlock = this.cluster * 8 / bits
+    const perBlock = (this.cluster * 8) / bits
     const index = Math.floor(cluster / perBlock)
-    if (index >= this.u32(56) * this.cluster / 8) return 0n
+    if (index >= (this.u32(56) * this.cluster) / 8) return 0n
     const block = Number(this.u64(Number(this.u64(48)) + index * 8) & offsetMask)
     if (block === 0) return 0n
     const bit = (cluster % perBlock) * bits
@@ -109,7 +178,7 @@ class Layout {
     const x = BigInt(62 - (this.u32(20) - 8))
     const position = Number(word & ((1n << x) - 1n))
     const sectors = Number((word >> x) & ((1n << (62n - x)) - 1n)) + 1
-    return { position, length: sectors * 512 - position % 512 }
+    return { position, length: sectors * 512 - (position % 512) }
   }
 }
 
@@ -118,7 +187,7 @@ function withSnapshot(before: Uint8Array): Uint8Array {
   const old = new Layout(before)
   const end = Math.ceil(before.length / old.cluster) * old.cluster
   const l1Size = old.u32(36)
-  const l1Length = Math.ceil(l1Size * 8 / old.cluster) * old.cluster
+  const l1Length = Math.ceil((l1Size * 8) / old.cluster) * old.cluster
   const bytes = Buffer.alloc(end + l1Length + old.cluster)
   bytes.set(before)
   const layout = new Layout(bytes)
@@ -126,10 +195,11 @@ function withSnapshot(before: Uint8Array): Uint8Array {
     const perBlock = layout.cluster / 2
     const block = Number(layout.u64(Number(layout.u64(48)) + Math.floor(cluster / perBlock) * 8) & offsetMask)
     assert.notEqual(block, 0, 'the refcount blocks have room for a snapshot')
-    return block + cluster % perBlock * 2
+    return block + (cluster % perBlock) * 2
   }
   const raise = (position: number, length: number): void => {
-    for (let cluster = Math.floor(position / layout.cluster); cluster * layout.cluster < position + length; cluster++) bytes.writeUInt16BE(bytes.readUInt16BE(at(cluster)) + 1, at(cluster))
+    for (let cluster = Math.floor(position / layout.cluster); cluster * layout.cluster < position + length; cluster++)
+      bytes.writeUInt16BE(bytes.readUInt16BE(at(cluster)) + 1, at(cluster))
   }
   const unflag = (position: number): number => bytes.writeBigUInt64BE(layout.u64(position) & ~(1n << 63n), position)
   const l1 = Number(layout.u64(40))
@@ -171,7 +241,8 @@ export function clustersInUse(bytes: Uint8Array): number {
 }
 
 /**
- * Walks a file as the specification says: every cluster counted at least as often as it is used, COPIED where the refcount is one, all
+ * Walks a file as the specification says: every cluster counted at least as often as it is used, COPIED where the
+ * refcount is one, all
  * tables inside the file, no structure on another. With `no leaks` refcounts are exact.
  */
 export function assertSound(bytes: Uint8Array, what: string, leaks?: 'no leaks'): void {
@@ -180,11 +251,17 @@ export function assertSound(bytes: Uint8Array, what: string, leaks?: 'no leaks')
   const uses = new Map<number, bigint>()
   const owned = new Map<number, string>()
   const use = (position: number, length: number, owner: string, shared = false): void => {
-    assert.ok(position < bytes.length || length === 0, `${what}: ${owner} at ${position} is past the end ${bytes.length}`)
+    assert.ok(
+      position < bytes.length || length === 0,
+      `${what}: ${owner} at ${position} is past the end ${bytes.length}`,
+    )
     for (let cluster = Math.floor(position / size); cluster * size < position + length; cluster++) {
       uses.set(cluster, (uses.get(cluster) ?? 0n) + 1n)
       const other = owned.get(cluster)
-      assert.ok(other === undefined || (shared && other === owner), `${what}: ${owner} and ${other} share cluster ${cluster}`)
+      assert.ok(
+        other === undefined || (shared && other === owner),
+        `${what}: ${owner} and ${other} share cluster ${cluster}`,
+      )
       owned.set(cluster, owner)
     }
   }
@@ -192,10 +269,12 @@ export function assertSound(bytes: Uint8Array, what: string, leaks?: 'no leaks')
   const table = Number(layout.u64(48))
   const tableLength = layout.u32(56) * size
   use(table, tableLength, 'refcount table')
-  for (let at = table; at < table + tableLength; at += 8) if (layout.u64(at) !== 0n) use(Number(layout.u64(at)), size, 'refcount block')
+  for (let at = table; at < table + tableLength; at += 8)
+    if (layout.u64(at) !== 0n) use(Number(layout.u64(at)), size, 'refcount block')
   const disk = (l1: number, l1Size: number, active: boolean): void => {
     const copied = (word: bigint, position: number, owner: string): void => {
-      if (active) assert.equal(flag(word, 63), layout.count(position / size) === 1n, `${what}: COPIED of ${owner} at ${position}`)
+      if (active)
+        assert.equal(flag(word, 63), layout.count(position / size) === 1n, `${what}: COPIED of ${owner} at ${position}`)
     }
     use(l1, l1Size * 8, active ? 'L1 table' : `L1 table of a snapshot at ${l1}`)
     for (let index = 0; index < l1Size; index++) {
@@ -211,7 +290,12 @@ export function assertSound(bytes: Uint8Array, what: string, leaks?: 'no leaks')
           use(position, Math.min(length, bytes.length - position), 'packed', true)
           continue
         }
-        if (layout.entry === 16) assert.equal((layout.u64(at + 8) >> 32n) & layout.u64(at + 8) & 0xffffffffn, 0n, `${what}: subclusters both zero and allocated`)
+        if (layout.entry === 16)
+          assert.equal(
+            (layout.u64(at + 8) >> 32n) & layout.u64(at + 8) & 0xffffffffn,
+            0n,
+            `${what}: subclusters both zero and allocated`,
+          )
         const position = Number(entry & offsetMask)
         if (position === 0) continue
         assert.equal(position % size, 0)
@@ -225,14 +309,21 @@ export function assertSound(bytes: Uint8Array, what: string, leaks?: 'no leaks')
   let at = snapshots
   for (let index = 0; index < layout.u32(60); index++) {
     disk(Number(layout.u64(at)), layout.u32(at + 8), false)
-    at += Math.ceil((40 + layout.u32(at + 36) + Math.floor(layout.u32(at + 12) / 65536) + layout.u32(at + 12) % 65536) / 8) * 8
+    at +=
+      Math.ceil(
+        (40 + layout.u32(at + 36) + Math.floor(layout.u32(at + 12) / 65536) + (layout.u32(at + 12) % 65536)) / 8,
+      ) * 8
   }
   use(snapshots, at - snapshots, 'snapshot table')
   for (const [cluster, count] of uses) {
     const stored = layout.count(cluster)
-    assert.ok(stored >= count, `${what}: cluster ${cluster} (${owned.get(cluster)}) has refcount ${stored} and is used ${count} times`)
+    assert.ok(
+      stored >= count,
+      `${what}: cluster ${cluster} (${owned.get(cluster)}) has refcount ${stored} and is used ${count} times`,
+    )
     if (leaks === 'no leaks') assert.equal(stored, count, `${what}: cluster ${cluster} (${owned.get(cluster)}) leaks`)
   }
   if (leaks !== 'no leaks') return
-  for (let cluster = 0; cluster * size < bytes.length; cluster++) if (!uses.has(cluster)) assert.equal(layout.count(cluster), 0n, `${what}: cluster ${cluster} leaks`)
+  for (let cluster = 0; cluster * size < bytes.length; cluster++)
+    if (!uses.has(cluster)) assert.equal(layout.count(cluster), 0n, `${what}: cluster ${cluster} leaks`)
 }

@@ -22,9 +22,24 @@ export function soundImage(shape: HandShape = {}, except: Readonly<Record<number
 }
 
 /** Adds the table entry of a snapshot at `position`; gives where the next one goes. */
-export function snapshotEntry(file: FileBytes, position: number, parts: { readonly l1: number; readonly entries: number; readonly id: string; readonly size: number; readonly extra?: number }): number {
+export function snapshotEntry(
+  file: FileBytes,
+  position: number,
+  parts: {
+    readonly l1: number
+    readonly entries: number
+    readonly id: string
+    readonly size: number
+    readonly extra?: number
+  },
+): number {
   const { l1, entries, id, size, extra = 16 } = parts
-  file.u64(position, l1).u32(position + 8, entries).u16(position + 12, id.length).u16(position + 14, 1).u32(position + 36, extra)
+  file
+    .u64(position, l1)
+    .u32(position + 8, entries)
+    .u16(position + 12, id.length)
+    .u16(position + 14, 1)
+    .u32(position + 36, extra)
   if (extra >= 16) file.u64(position + 48, size)
   file.put(position + 40 + extra, `${id}s`)
   return position + Math.ceil((40 + extra + id.length + 1) / 8) * 8
@@ -51,10 +66,24 @@ export function bitmapsExtension(count: number, size: number, position: number):
   return data
 }
 
-/** The sound image with a bitmap: directory in cluster 8, table in 9, bits in 10. `current`: whether the header says that it is. */
-export function bitmapImage(current = true, parts: { readonly count?: number; readonly size?: number } = {}): HandImage {
-  const file = soundImage({ extensions: [[0x23852875, bitmapsExtension(parts.count ?? 1, parts.size ?? 32, 8 * 4096)]] })
-  file.u64(8 * 4096, 9 * 4096).u32(8 * 4096 + 8, 1).u8(8 * 4096 + 16, 1).u8(8 * 4096 + 17, 16).u16(8 * 4096 + 18, 2).put(8 * 4096 + 24, 'b0')
+/**
+ * The sound image with a bitmap: directory in cluster 8, table in 9, bits in 10. `current`: whether the header says
+ * that it is.
+ */
+export function bitmapImage(
+  current = true,
+  parts: { readonly count?: number; readonly size?: number } = {},
+): HandImage {
+  const file = soundImage({
+    extensions: [[0x23852875, bitmapsExtension(parts.count ?? 1, parts.size ?? 32, 8 * 4096)]],
+  })
+  file
+    .u64(8 * 4096, 9 * 4096)
+    .u32(8 * 4096 + 8, 1)
+    .u8(8 * 4096 + 16, 1)
+    .u8(8 * 4096 + 17, 16)
+    .u16(8 * 4096 + 18, 2)
+    .put(8 * 4096 + 24, 'b0')
   file.u64(9 * 4096, 10 * 4096).pad(11 * 4096)
   return counted(file.u64(88, current ? 1 : 0))
 }

@@ -12,7 +12,10 @@ export function recordingMissing(): string | undefined {
   return existsSync(recording) ? undefined : 'the recorded /sys is not beside the checkout'
 }
 
-/** The disks of a recorded Linux with SATA, NVMe, USB, SCSI, LVM, LUKS, RAID and swap. Device numbers come from the recorded tree only. */
+/**
+ * The disks of a recorded Linux with SATA, NVMe, USB, SCSI, LVM, LUKS, RAID and swap. Device numbers come from the
+ * recorded tree only.
+ */
 export function recordedLinux(): LinuxDisks {
   const folder = join(workFolder, 'recordings')
   for (const name of ['sysfs', 'udev']) {
@@ -30,7 +33,10 @@ export function recordedLinux(): LinuxDisks {
   const mounts = parseMounts(readFileSync(mountinfo, 'utf8'))
   const nodes: Readonly<Record<string, string>> = { '/dev/mapper/vg0-data': 'dm-0', '/dev/mapper/crypt': 'dm-1' }
   return new LinuxDisks({
-    sys, mountinfo, swaps: join(recording, 'swaps'), udev: join(folder, 'udev'),
+    sys,
+    mountinfo,
+    swaps: join(recording, 'swaps'),
+    udev: join(folder, 'udev'),
     lookup: {
       real: (path) => path,
       filesystemDevice: (path) => mountOf(path, mounts)?.deviceNumber,

@@ -41,10 +41,15 @@ function disk(driver: FormatDriver, store: MemoryStore, options: OptionValues = 
 }
 
 function codesOf(driver: FormatDriver, store: MemoryStore, options?: OptionValues): string[] {
-  return findingsOf(driver, new MemoryStore(store.contents(), store.name), options, true).map(({ code }) => code).sort()
+  return findingsOf(driver, new MemoryStore(store.contents(), store.name), options, true)
+    .map(({ code }) => code)
+    .sort()
 }
 
-/** Repairs each image: whole, once more (nothing is left to do), and stopped after every single write, from where it goes on. */
+/**
+ * Repairs each image: whole, once more (nothing is left to do), and stopped after every single write, from where it
+ * goes on.
+ */
 export function testRepairs(driver: FormatDriver, repairs: readonly Repair[]): void {
   for (const { what, make, mends, left = [], content, options } of repairs) {
     test(`${driver.id} repair: ${what}`, () => {
@@ -55,17 +60,31 @@ export function testRepairs(driver: FormatDriver, repairs: readonly Repair[]): v
       assert.deepEqual(repair(driver, store, options), mends)
       const { changes } = store
       assert.equal(changes > 0, mends.length > 0)
-      if (before !== undefined) assert.equal(Buffer.compare(disk(driver, store) ?? new Uint8Array(), before), 0, 'the disk is another one')
+      if (before !== undefined)
+        assert.equal(Buffer.compare(disk(driver, store) ?? new Uint8Array(), before), 0, 'the disk is another one')
       assert.deepEqual(codesOf(driver, store), [...left].sort())
       assert.deepEqual(repair(driver, store), [], 'the second time there is nothing to do')
 
       for (let allowed = 0; allowed < changes; allowed++) {
         const stopped = fresh(allowed)
-        assert.throws(() => repair(driver, stopped, options), (error) => isImageError(error) && error.code === 'E_WRITE')
-        if (content === undefined && before !== undefined) assert.equal(Buffer.compare(disk(driver, stopped, options) ?? new Uint8Array(), before), 0, `after ${allowed} writes the disk is another one`)
+        assert.throws(
+          () => repair(driver, stopped, options),
+          (error) => isImageError(error) && error.code === 'E_WRITE',
+        )
+        if (content === undefined && before !== undefined)
+          assert.equal(
+            Buffer.compare(disk(driver, stopped, options) ?? new Uint8Array(), before),
+            0,
+            `after ${allowed} writes the disk is another one`,
+          )
         const again = new StoppingStore(stopped.contents(), 'damaged')
         repair(driver, again, options)
-        if (before !== undefined) assert.equal(Buffer.compare(disk(driver, again) ?? new Uint8Array(), before), 0, `repaired after ${allowed} writes`)
+        if (before !== undefined)
+          assert.equal(
+            Buffer.compare(disk(driver, again) ?? new Uint8Array(), before),
+            0,
+            `repaired after ${allowed} writes`,
+          )
         assert.deepEqual(codesOf(driver, again), [...left].sort(), `repaired after ${allowed} writes`)
       }
     })

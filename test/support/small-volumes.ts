@@ -1,6 +1,9 @@
 /** Volumes written from their specifications, for tests without the systems' tools. */
 
-/** HFS+ of blocks of 4 KiB, with a map of one bit a block and a catalog of which the first record is the root folder's (TN1150). */
+/**
+ * HFS+ of blocks of 4 KiB, with a map of one bit a block and a catalog of which the first record is the root folder's
+ * (TN1150).
+ */
 export function hfsPlus(blocks: number, used: readonly number[], label: string): Buffer {
   const bytes = Buffer.alloc(blocks * 4096)
   const header = 1024
@@ -19,7 +22,7 @@ export function hfsPlus(blocks: number, used: readonly number[], label: string):
   }
   fork(header + 112, 1, 1)
   fork(header + 272, 2, 2)
-  for (const block of used) bytes[4096 + Math.floor(block / 8)]! |= 0x80 >> block % 8
+  for (const block of used) bytes[4096 + Math.floor(block / 8)]! |= 0x80 >> (block % 8)
   bytes.writeUInt32BE(1, 2 * 4096 + 24)
   bytes.writeUInt16BE(4096, 2 * 4096 + 32)
   const leaf = 3 * 4096
@@ -28,7 +31,9 @@ export function hfsPlus(blocks: number, used: readonly number[], label: string):
   bytes.writeUInt16BE(6 + label.length * 2, leaf + 14)
   bytes.writeUInt32BE(1, leaf + 16)
   bytes.writeUInt16BE(label.length, leaf + 20)
-  Buffer.from(label, 'utf16le').swap16().copy(bytes, leaf + 22)
+  Buffer.from(label, 'utf16le')
+    .swap16()
+    .copy(bytes, leaf + 22)
   bytes.copy(bytes, bytes.length - 1024, header, header + 512)
   return bytes
 }
@@ -43,8 +48,15 @@ export function swapArea(pages: number, fill: number, mark = 'SWAPSPACE2'): Buff
   return bytes
 }
 
-/** A disk with an MBR, and volumes in its primary partitions. Positions in sectors; `length` where it is not that of the volume. */
-export function mbrDisk(sectors: number, volumes: readonly { readonly start: number; readonly bytes: Uint8Array; readonly length?: number }[], fill = 0): Buffer {
+/**
+ * A disk with an MBR, and volumes in its primary partitions. Positions in sectors; `length` where it is not that of the
+ * volume.
+ */
+export function mbrDisk(
+  sectors: number,
+  volumes: readonly { readonly start: number; readonly bytes: Uint8Array; readonly length?: number }[],
+  fill = 0,
+): Buffer {
   const disk = Buffer.alloc(sectors * 512, fill)
   disk.fill(0, 0, 512)
   for (const [index, { start, bytes, length = bytes.length / 512 }] of volumes.entries()) {

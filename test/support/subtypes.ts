@@ -14,8 +14,22 @@ export interface Subtype {
   readonly checks: boolean
 }
 
-function subtype(name: string, extension: string, to: string, options: ConvertOptions['options'], qemuFormat: string, qemuArguments: readonly string[]): Subtype {
-  return { name, extension, options: { to, ...options === undefined ? {} : { options } }, qemuFormat, qemuArguments, checks: ['qcow2', 'vhdx'].includes(qemuFormat) }
+function subtype(
+  name: string,
+  extension: string,
+  to: string,
+  options: ConvertOptions['options'],
+  qemuFormat: string,
+  qemuArguments: readonly string[],
+): Subtype {
+  return {
+    name,
+    extension,
+    options: { to, ...(options === undefined ? {} : { options }) },
+    qemuFormat,
+    qemuArguments,
+    checks: ['qcow2', 'vhdx'].includes(qemuFormat),
+  }
 }
 
 export const subtypes: readonly Subtype[] = [

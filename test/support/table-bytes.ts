@@ -1,7 +1,15 @@
 /** Partition tables for tests, sound or with any field at will. */
 import { crc32 } from '../../src/binary/checksum.js'
 import { MemoryStore } from '../../src/block/memory-store.js'
-import { entryBytes, gptEntries, gptWrites, protectiveMbr, readPartitionTable, type NewGptPartition, type PartitionTable } from '../../src/partition/index.js'
+import {
+  entryBytes,
+  gptEntries,
+  gptWrites,
+  protectiveMbr,
+  readPartitionTable,
+  type NewGptPartition,
+  type PartitionTable,
+} from '../../src/partition/index.js'
 import { openWith } from './drivers.js'
 
 export const linuxType = '0fc63daf-8483-4772-8e79-3d69d8477de4'
@@ -10,7 +18,11 @@ export const capacity = 32 * 1048576
 /** What the table of a disk is, in short: scheme, numbers, codes. */
 export function summary(store: MemoryStore): [string, number[], string[]] {
   const { scheme, partitions, issues } = tableOf(store)
-  return [scheme, partitions.map(({ number }) => number), issues.map(({ code }) => code).filter((code) => code !== 'W_MISALIGNED')]
+  return [
+    scheme,
+    partitions.map(({ number }) => number),
+    issues.map(({ code }) => code).filter((code) => code !== 'W_MISALIGNED'),
+  ]
 }
 
 export function tableOf(store: MemoryStore): PartitionTable {
@@ -47,23 +59,51 @@ export function mbrDisk(records: Readonly<Record<number, Uint8Array>>, size = ca
 /** What a test says of a GPT's partitions; ids are made up where it says nothing. */
 export type Wanted = Partial<NewGptPartition> & Pick<NewGptPartition, 'number' | 'firstLba' | 'lastLba'>
 
-export const usualPartitions: readonly Wanted[] = [{ number: 1, firstLba: 2048, lastLba: 4095, name: 'one' }, { number: 2, firstLba: 4096, lastLba: 8191, name: 'two' }]
+export const usualPartitions: readonly Wanted[] = [
+  { number: 1, firstLba: 2048, lastLba: 4095, name: 'one' },
+  { number: 2, firstLba: 4096, lastLba: 8191, name: 'two' },
+]
 
 export function partitionEntries(partitions: readonly Wanted[] = usualPartitions, count = 128): Uint8Array {
-  return gptEntries(partitions.map((partition) => ({ type: linuxType, unique: `00000000-0000-4000-8000-${String(partition.number).padStart(12, '0')}`, ...partition })), count)
+  return gptEntries(
+    partitions.map((partition) => ({
+      type: linuxType,
+      unique: `00000000-0000-4000-8000-${String(partition.number).padStart(12, '0')}`,
+      ...partition,
+    })),
+    count,
+  )
 }
 
 /** A GPT disk that is sound. */
-export function gptDisk(partitions: readonly Wanted[] = usualPartitions, count = 128, sectorSize: 512 | 4096 = 512, size = capacity): MemoryStore {
+export function gptDisk(
+  partitions: readonly Wanted[] = usualPartitions,
+  count = 128,
+  sectorSize: 512 | 4096 = 512,
+  size = capacity,
+): MemoryStore {
   const store = new MemoryStore(undefined, 'disk')
   const entries = partitionEntries(partitions, count)
-  const layout = { sectorSize, capacity: size, diskGuid: '11111111-2222-4333-8444-555555555555', entries, entryCount: count, entrySize: 128, mbr: protectiveMbr(size, sectorSize) }
+  const layout = {
+    sectorSize,
+    capacity: size,
+    diskGuid: '11111111-2222-4333-8444-555555555555',
+    entries,
+    entryCount: count,
+    entrySize: 128,
+    mbr: protectiveMbr(size, sectorSize),
+  }
   for (const { position, bytes } of gptWrites(layout).flat()) store.write(position, bytes)
   return store
 }
 
 /** Changes a header, and makes its checksums right again: what it says is then believed. */
-export function sealHeader(store: MemoryStore, lba: number, change: (header: DataView) => void, sectorSize = 512): void {
+export function sealHeader(
+  store: MemoryStore,
+  lba: number,
+  change: (header: DataView) => void,
+  sectorSize = 512,
+): void {
   const sector = new Uint8Array(sectorSize)
   store.read(lba * sectorSize, sector)
   const view = new DataView(sector.buffer)
@@ -74,7 +114,11 @@ export function sealHeader(store: MemoryStore, lba: number, change: (header: Dat
 }
 
 /** Puts other entries into both copies, and makes all checksums right again. */
-export function sealEntries(store: MemoryStore, change: (entries: Uint8Array) => void, lbas: readonly number[] = [1, store.size / 512 - 1]): void {
+export function sealEntries(
+  store: MemoryStore,
+  change: (entries: Uint8Array) => void,
+  lbas: readonly number[] = [1, store.size / 512 - 1],
+): void {
   for (const lba of lbas) {
     sealHeader(store, lba, (header) => {
       const entries = new Uint8Array(header.getUint32(80, true) * header.getUint32(84, true))

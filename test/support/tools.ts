@@ -12,7 +12,10 @@ export function run(program: string, ...parameters: string[]): string {
 /** The same with another working folder. */
 export function runIn(folder: string, program: string, ...parameters: string[]): string {
   const result = spawnSync(program, parameters, { cwd: folder, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 })
-  if (result.status !== 0) throw new Error(`${program} ${parameters.join(' ')}: ${result.status ?? result.signal ?? ''}\n${result.stdout}${result.stderr}`)
+  if (result.status !== 0)
+    throw new Error(
+      `${program} ${parameters.join(' ')}: ${result.status ?? result.signal ?? ''}\n${result.stdout}${result.stderr}`,
+    )
   return result.stdout
 }
 

@@ -2,7 +2,15 @@ import fs from 'node:fs'
 import { corrupt, reference, type ImageError } from '../../src/errors.js'
 import { ExtentReader } from '../../src/block/read.js'
 import type { ByteStore, Extent, Section } from '../../src/block/types.js'
-import type { DiskImage, DiskShape, FileReference, FormatDriver, ImageWriter, OpenContext, ParentReference } from '../../src/formats/driver.js'
+import type {
+  DiskImage,
+  DiskShape,
+  FileReference,
+  FormatDriver,
+  ImageWriter,
+  OpenContext,
+  ParentReference,
+} from '../../src/formats/driver.js'
 
 const headerLength = 4096
 const block = 4096
@@ -11,7 +19,9 @@ const magic = 'TOYDISK '
 /** What the header of a toy image says, as JSON. */
 export interface ToyHeader {
   readonly capacity: number
-  /** Indexes of the blocks that follow the header, in order; −1 − index for one that reads as zero and is not stored. */
+  /**
+   * Indexes of the blocks that follow the header, in order; −1 − index for one that reads as zero and is not stored.
+   */
   readonly blocks: readonly number[]
   readonly identity?: string
   readonly parent?: { readonly paths: readonly string[]; readonly format?: string; readonly identity?: string }
@@ -64,7 +74,11 @@ class ToyImage implements DiskImage {
       this.parentReference = {
         ...parent,
         verify: (found) => {
-          if (parent.identity !== undefined && found.identity !== parent.identity) throw reference('E_PARENT_ID', `${store.name} has the parent ${parent.identity}, but ${found.identity ?? 'nothing'} was found`)
+          if (parent.identity !== undefined && found.identity !== parent.identity)
+            throw reference(
+              'E_PARENT_ID',
+              `${store.name} has the parent ${parent.identity}, but ${found.identity ?? 'nothing'} was found`,
+            )
         },
       }
     }
@@ -79,7 +93,13 @@ class ToyImage implements DiskImage {
       return { kind: 'data', offset, length, store: this.#data, position: offset }
     }
     if (slot < 0) return { kind: this.#header.blocks.includes(-1 - index) ? 'zero' : 'absent', offset, length }
-    return { kind: 'data', offset, length, store: this.#store, position: headerLength + slot * block + offset % block }
+    return {
+      kind: 'data',
+      offset,
+      length,
+      store: this.#store,
+      position: headerLength + slot * block + (offset % block),
+    }
   }
 
   read(offset: number, target: Uint8Array): void {
@@ -102,7 +122,12 @@ class ToyWriter implements ImageWriter {
   readonly capacity: number
   readonly #blocks: number[] = []
 
-  constructor(readonly store: ByteStore, readonly shape: DiskShape, readonly fault: string | undefined, readonly second: ByteStore | undefined) {
+  constructor(
+    readonly store: ByteStore,
+    readonly shape: DiskShape,
+    readonly fault: string | undefined,
+    readonly second: ByteStore | undefined,
+  ) {
     this.capacity = Math.ceil(shape.capacity / block) * block
     store.truncate(headerLength)
   }
@@ -122,7 +147,12 @@ class ToyWriter implements ImageWriter {
     const stored = this.#blocks.filter((index) => index >= 0)
     const blocks = this.fault === 'lie' ? stored.slice(1) : [...stored, ...this.#blocks.filter((index) => index < 0)]
     const { parent } = this.shape
-    const header: ToyHeader = { capacity: this.capacity, blocks, identity: this.shape.identity.uuid, ...(parent === undefined ? {} : { parent: { paths: [parent.relativePath], format: parent.image.format } }) }
+    const header: ToyHeader = {
+      capacity: this.capacity,
+      blocks,
+      identity: this.shape.identity.uuid,
+      ...(parent === undefined ? {} : { parent: { paths: [parent.relativePath], format: parent.image.format } }),
+    }
     this.second?.write(0, Buffer.from('second'))
     this.store.truncate(headerLength + stored.length * block)
     this.store.write(0, Buffer.from(magic + JSON.stringify(header)))
@@ -146,10 +176,15 @@ export const toy: FormatDriver = {
     { name: 'fault', type: 'choice', choices: ['place', 'finish', 'lie'], summary: 'what goes wrong' },
     { name: 'second-file', type: 'string', summary: 'a further file beside the image' },
   ],
-  probe: (head) => Buffer.from(head.subarray(0, magic.length)).toString('latin1') === magic ? 'certain' : 'no',
+  probe: (head) => (Buffer.from(head.subarray(0, magic.length)).toString('latin1') === magic ? 'certain' : 'no'),
   open: (store, context) => new ToyImage(store, context),
   create: (store, shape, options, context) => {
     const second = options['second-file']
-    return new ToyWriter(store, shape, options['fault'] as string | undefined, typeof second === 'string' ? context.createFile(second) : undefined)
+    return new ToyWriter(
+      store,
+      shape,
+      options['fault'] as string | undefined,
+      typeof second === 'string' ? context.createFile(second) : undefined,
+    )
   },
 }

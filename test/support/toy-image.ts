@@ -3,7 +3,10 @@ import type { BlockSource, ByteStore, Extent } from '../../src/block/types.js'
 import { codecFor } from '../../src/codec/index.js'
 import type { CopyTarget } from '../../src/engine/index.js'
 
-/** A toy image kept as a list of runs: what was placed, zeroed or packed where. Readable at once, for tests of the engine alone. */
+/**
+ * A toy image kept as a list of runs: what was placed, zeroed or packed where. Readable at once, for tests of the
+ * engine alone.
+ */
 export class ToyImage implements BlockSource, CopyTarget {
   readonly sectorSize = 512
   readonly capacity: number
@@ -17,7 +20,17 @@ export class ToyImage implements BlockSource, CopyTarget {
   readonly #reader = new ExtentReader(this)
   #free: number
 
-  constructor(store: ByteStore, capacity: number, options: { grain?: number; packedUnit?: { length: number; codec: string }; longest?: number; placeZeros?: boolean; start?: number } = {}) {
+  constructor(
+    store: ByteStore,
+    capacity: number,
+    options: {
+      grain?: number
+      packedUnit?: { length: number; codec: string }
+      longest?: number
+      placeZeros?: boolean
+      start?: number
+    } = {},
+  ) {
     this.#store = store
     this.capacity = capacity
     this.grain = options.grain ?? 4096
@@ -43,7 +56,8 @@ export class ToyImage implements BlockSource, CopyTarget {
 
   #take(kind: 'place' | 'packed' | 'zero', offset: number, length: number, bytes: number): number {
     const last = this.calls.at(-1)
-    if (last !== undefined && offset <= last.offset) throw new Error(`calls must ascend: ${offset} after ${last.offset}`)
+    if (last !== undefined && offset <= last.offset)
+      throw new Error(`calls must ascend: ${offset} after ${last.offset}`)
     const position = this.#free
     this.calls.push({ kind, offset, length, position })
     this.#free += bytes
@@ -53,15 +67,23 @@ export class ToyImage implements BlockSource, CopyTarget {
   extentAt(offset: number, limit: number): Extent {
     let next = this.capacity
     for (const call of this.calls) {
-      const guestLength = call.kind === 'packed' ? this.packedUnit?.length ?? 0 : call.length
+      const guestLength = call.kind === 'packed' ? (this.packedUnit?.length ?? 0) : call.length
       if (offset >= call.offset && offset < call.offset + guestLength) {
         const skipped = offset - call.offset
         const length = Math.min(limit, guestLength - skipped, this.capacity - offset)
         if (call.kind === 'zero') return { kind: 'zero', offset, length }
-        if (call.kind === 'place') return { kind: 'data', offset, length, store: this.#store, position: call.position + skipped }
+        if (call.kind === 'place')
+          return { kind: 'data', offset, length, store: this.#store, position: call.position + skipped }
         return {
-          kind: 'packed', offset, length, store: this.#store, position: call.position, storedLength: call.length,
-          codec: codecFor(this.packedUnit?.codec ?? ''), unitOffset: call.offset, unitLength: guestLength,
+          kind: 'packed',
+          offset,
+          length,
+          store: this.#store,
+          position: call.position,
+          storedLength: call.length,
+          codec: codecFor(this.packedUnit?.codec ?? ''),
+          unitOffset: call.offset,
+          unitLength: guestLength,
         }
       }
       if (call.offset > offset) {

@@ -1,6 +1,9 @@
 import { MemoryStore } from '../../src/block/memory-store.js'
 
-/** VHDs written byte by byte from the specification, without any code of src/formats/vhd: readers are tested against these. */
+/**
+ * VHDs written byte by byte from the specification, without any code of src/formats/vhd: readers are tested against
+ * these.
+ */
 
 export interface FooterParts {
   cookie?: string
@@ -54,7 +57,12 @@ export function footerBytes(parts: FooterParts = {}): Uint8Array {
   return bytes
 }
 
-export interface LocatorParts { code: string; offset: bigint; length: number; space?: number }
+export interface LocatorParts {
+  code: string
+  offset: bigint
+  length: number
+  space?: number
+}
 
 export interface HeaderParts {
   cookie?: string
@@ -80,7 +88,9 @@ export function headerBytes(parts: HeaderParts = {}): Uint8Array {
   bytes.writeUInt32BE(parts.blockSize ?? 2097152, 32)
   if (parts.parentId !== undefined) bytes.set(parts.parentId, 40)
   bytes.writeUInt32BE(parts.parentTime ?? 0, 56)
-  Buffer.from(parts.parentName ?? '', 'utf16le').swap16().copy(bytes, 64)
+  Buffer.from(parts.parentName ?? '', 'utf16le')
+    .swap16()
+    .copy(bytes, 64)
   for (const [index, locator] of (parts.locators ?? []).entries()) {
     const at = 576 + index * 24
     bytes.write(locator.code, at, 'latin1')
@@ -93,13 +103,17 @@ export function headerBytes(parts: HeaderParts = {}): Uint8Array {
 }
 
 export function tableBytes(words: readonly number[]): Uint8Array {
-  const bytes = Buffer.alloc(Math.ceil(words.length * 4 / 512) * 512, 0xff)
+  const bytes = Buffer.alloc(Math.ceil((words.length * 4) / 512) * 512, 0xff)
   for (const [index, word] of words.entries()) bytes.writeUInt32BE(word, index * 4)
   return bytes
 }
 
 /** A store with the given pieces, and `size` bytes where that is more. */
-export function assemble(pieces: readonly (readonly [position: number, bytes: Uint8Array])[], size = 0, name = 'test.vhd'): MemoryStore {
+export function assemble(
+  pieces: readonly (readonly [position: number, bytes: Uint8Array])[],
+  size = 0,
+  name = 'test.vhd',
+): MemoryStore {
   const store = new MemoryStore(undefined, name)
   for (const [position, bytes] of pieces) store.write(position, bytes)
   if (size > store.size) store.truncate(size)
@@ -125,8 +139,17 @@ export function dynamicVhd(parts: DynamicParts = {}): MemoryStore {
   const blocks = parts.blocks ?? []
   const words = parts.words ?? [0xffffffff, 0xffffffff]
   const table = Number(parts.header?.tableOffset ?? 1536n)
-  const end = parts.endPosition ?? Math.max(2048, table + Math.ceil(words.length * 4 / 512) * 512, ...blocks.map(([position, bytes]) => position + bytes.length))
-  const store = assemble([[512, headerBytes({ entries: words.length, ...parts.header })], [table, tableBytes(words)], ...blocks], end)
+  const end =
+    parts.endPosition ??
+    Math.max(
+      2048,
+      table + Math.ceil((words.length * 4) / 512) * 512,
+      ...blocks.map(([position, bytes]) => position + bytes.length),
+    )
+  const store = assemble(
+    [[512, headerBytes({ entries: words.length, ...parts.header })], [table, tableBytes(words)], ...blocks],
+    end,
+  )
   if (parts.copy !== null) store.write(0, footerBytes({ ...parts.footer, ...parts.copy }))
   if (parts.end !== null) store.write(end, footerBytes({ ...parts.footer, ...parts.end }))
   if (parts.trailing !== undefined) store.write(store.size, parts.trailing)
@@ -137,6 +160,7 @@ export function dynamicVhd(parts: DynamicParts = {}): MemoryStore {
 export function block512K(bits: (sector: number) => boolean, length = 524288): Uint8Array {
   const bytes = new Uint8Array(512 + length)
   for (let sector = 0; sector < 1024; sector++) if (bits(sector)) bytes[sector >> 3]! |= 0x80 >> (sector & 7)
-  for (let sector = 0; sector * 512 < length; sector++) bytes.fill(sector % 255 + 1, 512 + sector * 512, 1024 + sector * 512)
+  for (let sector = 0; sector * 512 < length; sector++)
+    bytes.fill((sector % 255) + 1, 512 + sector * 512, 1024 + sector * 512)
   return bytes
 }

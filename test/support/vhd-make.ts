@@ -8,19 +8,40 @@ import { vhd } from '../../src/formats/vhd/index.js'
 import { createContext, openContext } from './drivers.js'
 
 /** A run of content in sectors; `fill` undefined: zeros that hide the parent. */
-export interface Run { readonly sector: number; readonly count: number; readonly fill?: number }
+export interface Run {
+  readonly sector: number
+  readonly count: number
+  readonly fill?: number
+}
 
 export function shapeOf(capacity: number, id = 1, more: Partial<DiskShape> = {}): DiskShape {
   const uuid = `${String(id).padStart(8, '0')}-2222-4333-8444-555555555555`
-  return { capacity, sectorSize: 512, identity: { uuid, derive: (name) => derivedUuid(uuid, name), time: 1_700_000_000 }, ...more }
+  return {
+    capacity,
+    sectorSize: 512,
+    identity: { uuid, derive: (name) => derivedUuid(uuid, name), time: 1_700_000_000 },
+    ...more,
+  }
 }
 
 export function parentShape(image: DiskImage, more: Partial<ParentShape> = {}): ParentShape {
-  return { image, path: '/images/parent.vhd', relativePath: 'parent.vhd', childPath: '/images/child.vhd', time: 1_600_000_000, ...more }
+  return {
+    image,
+    path: '/images/parent.vhd',
+    relativePath: 'parent.vhd',
+    childPath: '/images/child.vhd',
+    time: 1_600_000_000,
+    ...more,
+  }
 }
 
 /** Makes an image of the runs, which ascend in multiples of the writer's grain. */
-export function make<Store extends ByteStore>(store: Store, shape: DiskShape, options: OptionValues, runs: readonly Run[] = []): Store {
+export function make<Store extends ByteStore>(
+  store: Store,
+  shape: DiskShape,
+  options: OptionValues,
+  runs: readonly Run[] = [],
+): Store {
   using writer = vhd.create!(store, shape, options, createContext)
   for (const { sector, count, fill } of runs) {
     const offset = sector * 512
@@ -40,7 +61,12 @@ export function make<Store extends ByteStore>(store: Store, shape: DiskShape, op
   return store
 }
 
-export function makeMemory(shape: DiskShape, options: OptionValues = {}, runs: readonly Run[] = [], name = 'made.vhd'): MemoryStore {
+export function makeMemory(
+  shape: DiskShape,
+  options: OptionValues = {},
+  runs: readonly Run[] = [],
+  name = 'made.vhd',
+): MemoryStore {
   return make(new MemoryStore(undefined, name), shape, options, runs)
 }
 
@@ -77,7 +103,10 @@ export function throwsCode(code: string, call: () => unknown, ...words: string[]
   })
 }
 
-/** Walks the extents with a limit; they must tile the disk and lie inside their stores. Gives the guest bytes they stand for. */
+/**
+ * Walks the extents with a limit; they must tile the disk and lie inside their stores. Gives the guest bytes they stand
+ * for.
+ */
 export function tiled(source: BlockSource, limit = Infinity): Uint8Array {
   const bytes = new Uint8Array(source.capacity)
   for (let offset = 0; offset < source.capacity;) {

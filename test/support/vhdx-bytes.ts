@@ -1,5 +1,6 @@
 /**
- * VHDX images made byte by byte from the specification (MS-VHDX), for tests of the reader. Nothing here comes from src/:
+ * VHDX images made byte by byte from the specification (MS-VHDX), for tests of the reader. Nothing here comes from
+ * src/:
  * a mistake there must not be made twice.
  */
 export const mib = 1024 * 1024
@@ -71,7 +72,12 @@ export function headerBytes(fields: HeaderFields = {}): Buffer {
   return seal(bytes)
 }
 
-export interface RegionFields { guid: Buffer; position: bigint; length: number; required?: number }
+export interface RegionFields {
+  guid: Buffer
+  position: bigint
+  length: number
+  required?: number
+}
 
 export function regionTableBytes(regions: readonly RegionFields[], count = regions.length): Buffer {
   const bytes = Buffer.alloc(65536)
@@ -87,7 +93,13 @@ export function regionTableBytes(regions: readonly RegionFields[], count = regio
   return seal(bytes)
 }
 
-export interface ItemFields { guid: Buffer; flags: number; bytes: Buffer; offset?: number; length?: number }
+export interface ItemFields {
+  guid: Buffer
+  flags: number
+  bytes: Buffer
+  offset?: number
+  length?: number
+}
 
 export function metadataBytes(items: readonly ItemFields[], count = items.length): Buffer {
   const bytes = Buffer.alloc(mib)
@@ -121,7 +133,10 @@ function u64(value: bigint): Buffer {
   return bytes
 }
 
-export interface LocatorFields { type?: Buffer; entries: readonly (readonly [key: string, value: string])[] }
+export interface LocatorFields {
+  type?: Buffer
+  entries: readonly (readonly [key: string, value: string])[]
+}
 
 export function locatorBytes(fields: LocatorFields): Buffer {
   const head = Buffer.alloc(20)
@@ -192,15 +207,21 @@ export function imageBytes(fields: ImageFields): Buffer {
   table.copy(image, 196608)
   table.copy(image, 262144)
   const items: ItemFields[] = [
-    { guid: guids.fileParameters, flags: 4, bytes: u32(fields.blockSize ?? mib, fields.parameterFlags ?? (fields.locator ? 2 : 0)) },
+    {
+      guid: guids.fileParameters,
+      flags: 4,
+      bytes: u32(fields.blockSize ?? mib, fields.parameterFlags ?? (fields.locator ? 2 : 0)),
+    },
     { guid: guids.virtualDiskSize, flags: 6, bytes: u64(fields.capacity) },
     { guid: guids.virtualDiskId, flags: 6, bytes: guidBytes('01020304-0506-0708-090a-0b0c0d0e0f10') },
     { guid: guids.logicalSectorSize, flags: 6, bytes: u32(fields.logicalSector ?? 512) },
     { guid: guids.physicalSectorSize, flags: 6, bytes: u32(fields.physicalSector ?? 4096) },
   ]
-  if (fields.locator !== undefined) items.push({ guid: guids.parentLocator, flags: 4, bytes: locatorBytes(fields.locator) })
+  if (fields.locator !== undefined)
+    items.push({ guid: guids.parentLocator, flags: 4, bytes: locatorBytes(fields.locator) })
   metadataBytes(fields.items?.(items) ?? items, fields.itemCount).copy(image, places.metadata)
-  for (const [index, entry] of Object.entries(fields.bat ?? {})) image.writeBigUInt64LE(entry, places.bat + Number(index) * 8)
+  for (const [index, entry] of Object.entries(fields.bat ?? {}))
+    image.writeBigUInt64LE(entry, places.bat + Number(index) * 8)
   for (const [at, entry] of Object.entries(fields.log ?? {})) {
     // The log is a ring: what passes its end goes on at its start.
     const start = Number(at)

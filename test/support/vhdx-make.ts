@@ -5,11 +5,20 @@ import type { DiskImage, DiskShape, ImageWriter, OptionValues, ParentShape } fro
 import { vhdx } from '../../src/formats/vhdx/index.js'
 
 /** A run of content at an offset; `bytes` undefined: zeros that hide the parent. */
-export interface Run { readonly offset: number; readonly length: number; readonly bytes?: Uint8Array }
+export interface Run {
+  readonly offset: number
+  readonly length: number
+  readonly bytes?: Uint8Array
+}
 
 export function shapeOf(capacity: number, more: Partial<DiskShape> = {}): DiskShape {
   const uuid = '11111111-2222-4333-8444-555555555555'
-  return { capacity, sectorSize: 512, identity: { uuid, derive: (name) => derivedUuid(uuid, name), time: 1_700_000_000 }, ...more }
+  return {
+    capacity,
+    sectorSize: 512,
+    identity: { uuid, derive: (name) => derivedUuid(uuid, name), time: 1_700_000_000 },
+    ...more,
+  }
 }
 
 export function parentShape(image: DiskImage, path = '/images/parent.vhdx', relativePath = 'parent.vhdx'): ParentShape {
@@ -17,11 +26,20 @@ export function parentShape(image: DiskImage, path = '/images/parent.vhdx', rela
 }
 
 export function writerOf(store: ByteStore, shape: DiskShape, options: OptionValues = {}): ImageWriter {
-  return vhdx.create!(store, shape, options, { createFile: () => { throw new Error('no further file expected') } })
+  return vhdx.create!(store, shape, options, {
+    createFile: () => {
+      throw new Error('no further file expected')
+    },
+  })
 }
 
 /** Makes an image of the runs (ascending, multiples of the writer's grain) and gives its store. */
-export function make(shape: DiskShape, options: OptionValues, runs: readonly Run[], store: ByteStore = new MemoryStore(undefined, 'made.vhdx')): ByteStore {
+export function make(
+  shape: DiskShape,
+  options: OptionValues,
+  runs: readonly Run[],
+  store: ByteStore = new MemoryStore(undefined, 'made.vhdx'),
+): ByteStore {
   const writer = writerOf(store, shape, options)
   for (const { offset, length, bytes } of runs) {
     if (bytes === undefined) {
@@ -43,6 +61,7 @@ export function make(shape: DiskShape, options: OptionValues, runs: readonly Run
 export function expected(below: BlockSource | undefined, capacity: number, runs: readonly Run[]): Buffer {
   const bytes = Buffer.alloc(capacity)
   if (below !== undefined) below.read(0, bytes.subarray(0, Math.min(capacity, below.capacity)))
-  for (const run of runs) bytes.fill(0, run.offset, run.offset + run.length).set(run.bytes ?? new Uint8Array(0), run.offset)
+  for (const run of runs)
+    bytes.fill(0, run.offset, run.offset + run.length).set(run.bytes ?? new Uint8Array(0), run.offset)
   return bytes
 }

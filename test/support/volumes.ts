@@ -29,9 +29,12 @@ export function bufferVolume(bytes: Uint8Array): BlockSource {
     capacity: bytes.length,
     sectorSize: 512,
     grain: 512,
-    extentAt: () => { throw new Error('filesystems are read, not mapped') },
+    extentAt: () => {
+      throw new Error('filesystems are read, not mapped')
+    },
     read: (offset, target) => {
-      if (offset < 0 || offset + target.length > bytes.length) throw new RangeError(`read of ${target.length} bytes at ${offset} of ${bytes.length}`)
+      if (offset < 0 || offset + target.length > bytes.length)
+        throw new RangeError(`read of ${target.length} bytes at ${offset} of ${bytes.length}`)
       target.set(bytes.subarray(offset, offset + target.length))
     },
     [Symbol.dispose]: () => undefined,
@@ -66,16 +69,24 @@ export function haveAll(t: TestContext, ...programs: string[]): boolean {
 /** What blkid says, by its names. */
 export function blkid(path: string): Readonly<Record<string, string>> {
   const text = run('blkid', '-p', '-o', 'udev', path)
-  return Object.fromEntries(text.trim().split('\n').map((line) => {
-    const sign = line.indexOf('=')
-    return [line.slice(0, sign), line.slice(sign + 1)]
-  }))
+  return Object.fromEntries(
+    text
+      .trim()
+      .split('\n')
+      .map((line) => {
+        const sign = line.indexOf('=')
+        return [line.slice(0, sign), line.slice(sign + 1)]
+      }),
+  )
 }
 
 /** The runs in use that partclone finds. @param kind the name of its program: `fat`. */
 export function partcloneRuns(kind: string, path: string, folder: string): Run[] {
   const domain = `${path}.domain`
-  const result = spawnSync(`partclone.${kind}`, ['-D', '-F', '-s', path, '-o', domain, '-L', `${path}.log`], { cwd: folder, encoding: 'utf8' })
+  const result = spawnSync(`partclone.${kind}`, ['-D', '-F', '-s', path, '-o', domain, '-L', `${path}.log`], {
+    cwd: folder,
+    encoding: 'utf8',
+  })
   if (result.status !== 0) throw new Error(`partclone.${kind}: ${result.stdout}${result.stderr}`)
   const runs: Run[] = []
   for (const line of fs.readFileSync(domain, 'utf8').split('\n')) {
@@ -86,7 +97,13 @@ export function partcloneRuns(kind: string, path: string, folder: string): Run[]
 }
 
 /** Mounts a volume with a FUSE program while `use` runs. */
-export function withMount<Result>(program: string, path: string, folder: string, options: readonly string[], use: () => Result): Result {
+export function withMount<Result>(
+  program: string,
+  path: string,
+  folder: string,
+  options: readonly string[],
+  use: () => Result,
+): Result {
   fs.mkdirSync(folder, { recursive: true })
   run(program, ...options, path, folder)
   try {
@@ -122,19 +139,23 @@ export function withKernelMount<Result>(path: string, folder: string, options: s
 /** The FUSE program ends, and writes what it still has, only after the folder is free. */
 function waitForRelease(path: string): void {
   const real = fs.realpathSync(path)
-  const isOpen = (): boolean => fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name) && name !== String(process.pid)).some((process) => {
-    try {
-      return fs.readdirSync(`/proc/${process}/fd`).some((fd) => {
+  const isOpen = (): boolean =>
+    fs
+      .readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name) && name !== String(process.pid))
+      .some((process) => {
         try {
-          return fs.readlinkSync(`/proc/${process}/fd/${fd}`) === real
+          return fs.readdirSync(`/proc/${process}/fd`).some((fd) => {
+            try {
+              return fs.readlinkSync(`/proc/${process}/fd/${fd}`) === real
+            } catch {
+              return false
+            }
+          })
         } catch {
           return false
         }
       })
-    } catch {
-      return false
-    }
-  })
   for (let tries = 0; isOpen(); tries++) {
     if (tries > 500) throw new Error(`${path} is still in use`)
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
@@ -144,7 +165,8 @@ function waitForRelease(path: string): void {
 /** All bytes of a file of a tree. */
 export function content(tree: FileTree, file: FileNode): Buffer {
   const bytes = Buffer.alloc(file.size)
-  for (let at = 0; at < bytes.length; at += 300000) tree.read(file, at, bytes.subarray(at, Math.min(at + 300000, bytes.length)))
+  for (let at = 0; at < bytes.length; at += 300000)
+    tree.read(file, at, bytes.subarray(at, Math.min(at + 300000, bytes.length)))
   return bytes
 }
 
@@ -154,7 +176,8 @@ export function allFiles(tree: FileTree, folder: FileNode = tree.root, path = ''
   for (const entry of tree.entries(folder)) {
     const file = entry.open()
     files.set(path + entry.name, file)
-    if (file.kind === 'directory') for (const [name, below] of allFiles(tree, file, `${path}${entry.name}/`)) files.set(name, below)
+    if (file.kind === 'directory')
+      for (const [name, below] of allFiles(tree, file, `${path}${entry.name}/`)) files.set(name, below)
   }
   return files
 }

@@ -27,7 +27,8 @@ function openWritable(driver: FormatDriver, store: ByteStore, parent: BlockSourc
   return image
 }
 
-const whole = (layer: BlockSource, parent: BlockSource | undefined): BlockSource => parent === undefined ? layer : new OverlaySource(layer, parent)
+const whole = (layer: BlockSource, parent: BlockSource | undefined): BlockSource =>
+  parent === undefined ? layer : new OverlaySource(layer, parent)
 
 function readAll(source: BlockSource): Buffer {
   const bytes = Buffer.alloc(source.capacity)
@@ -70,7 +71,8 @@ export function writableSuite({ title, driver, blockSize, start, allowed = [] }:
     const image = driver.open(left, openContext)
     assert.equal(model.fault(readAll(whole(image, parent))), -1, `${what}: what is read`)
     for (const found of image.check?.() ?? []) {
-      if ('severity' in found && found.severity === 'error' && !allowed.includes(found.code)) assert.fail(`${what}: ${found.code} ${found.structure}: ${found.message}`)
+      if ('severity' in found && found.severity === 'error' && !allowed.includes(found.code))
+        assert.fail(`${what}: ${found.code} ${found.structure}: ${found.message}`)
     }
   }
 
@@ -84,13 +86,20 @@ export function writableSuite({ title, driver, blockSize, start, allowed = [] }:
         const image = openWritable(driver, store, parent)
         for (let count = 0; count < 25; count++) {
           step(image, model, random, blockSize)
-          if (count % 8 === 0) assert.ok(readAll(whole(image, parent)).equals(model.now), `seed ${seed}, session ${session}, step ${count}`)
+          if (count % 8 === 0)
+            assert.ok(
+              readAll(whole(image, parent)).equals(model.now),
+              `seed ${seed}, session ${session}, step ${count}`,
+            )
         }
         image[Symbol.dispose]()
         store = new CutStore(store.contents())
         const closed = driver.open(store, openContext)
         assert.ok(readAll(whole(closed, parent)).equals(model.now), `seed ${seed}, session ${session}: closed`)
-        assert.deepEqual([...closed.check?.() ?? []].filter((found) => 'severity' in found && found.severity === 'error'), [])
+        assert.deepEqual(
+          [...(closed.check?.() ?? [])].filter((found) => 'severity' in found && found.severity === 'error'),
+          [],
+        )
       }
     }
   })
@@ -130,7 +139,12 @@ export function writableSuite({ title, driver, blockSize, start, allowed = [] }:
     const chance = randomOf(5)
     const store = new CutStore(bytes)
     const before = readAll(whole(driver.open(store, openContext), parent))
-    for (const capacity of [before.length + 3 * blockSize + 512, before.length * 40, before.length, before.length - blockSize - 512]) {
+    for (const capacity of [
+      before.length + 3 * blockSize + 512,
+      before.length * 40,
+      before.length,
+      before.length - blockSize - 512,
+    ]) {
       const image = openWritable(driver, store, parent)
       if (image.resize === undefined) return
       const had = readAll(whole(image, parent))

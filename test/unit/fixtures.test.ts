@@ -18,20 +18,24 @@ async function expectContent(path: string, expected: GuestContent, snapshot?: st
 }
 
 async function expectError(path: string, expected: { readonly kind: string; readonly code?: string }): Promise<void> {
-  await assert.rejects(async () => {
-    using image = await openImage(path)
-    guestNz64k(image)
-  }, (error) => {
-    assert.ok(isImageError(error), String(error))
-    assert.equal(error.kind, expected.kind, error.message)
-    if (expected.code !== undefined) assert.equal(error.code, expected.code, error.message)
-    assert.ok(error.message.includes(basename(path)), `the message names the file: ${error.message}`)
-    return true
-  })
+  await assert.rejects(
+    async () => {
+      using image = await openImage(path)
+      guestNz64k(image)
+    },
+    (error) => {
+      assert.ok(isImageError(error), String(error))
+      assert.equal(error.kind, expected.kind, error.message)
+      if (expected.code !== undefined) assert.equal(error.code, expected.code, error.message)
+      assert.ok(error.message.includes(basename(path)), `the message names the file: ${error.message}`)
+      return true
+    },
+  )
 }
 
 function filesUnchanged(record: FixtureRecord): void {
-  for (const [path, hash] of Object.entries(record.files)) assert.equal(sha256(readFileSync(join(dirname(fixture(record.path)), basename(path)))), hash, path)
+  for (const [path, hash] of Object.entries(record.files))
+    assert.equal(sha256(readFileSync(join(dirname(fixture(record.path)), basename(path)))), hash, path)
 }
 
 describe('fixtures', () => {
@@ -48,7 +52,8 @@ describe('fixtures', () => {
         assert.equal(image.format, record.format)
         assert.equal(image.subformat, record.subformat)
         assert.equal(image.sectorSize, record.sectorSize ?? 512)
-        if (record.notes === true) assert.notEqual(image.describe().notes.length, 0, 'opening says what is not as it should be')
+        if (record.notes === true)
+          assert.notEqual(image.describe().notes.length, 0, 'opening says what is not as it should be')
       }
       filesUnchanged(record)
     })
@@ -56,7 +61,11 @@ describe('fixtures', () => {
 })
 
 describe('chains', () => {
-  const chains = [['vhd/chain/leaf.vhd', 'middle.vhd', 'base.vhd'], ['vhdx/chain/leaf.vhdx', 'middle.vhdx', 'base.vhdx'], ['qcow/chain/leaf.qcow2', 'middle.qcow2', 'base.img']] as const
+  const chains = [
+    ['vhd/chain/leaf.vhd', 'middle.vhd', 'base.vhd'],
+    ['vhdx/chain/leaf.vhdx', 'middle.vhdx', 'base.vhdx'],
+    ['qcow/chain/leaf.qcow2', 'middle.qcow2', 'base.img'],
+  ] as const
   for (const [leaf, middle, base] of chains) {
     test(`${leaf}: its middle is missing`, async (t) => {
       const folder = mkdtempSync(join(tmpdir(), 'vdisk-chain-'))
@@ -64,8 +73,10 @@ describe('chains', () => {
       const from = dirname(fixture(leaf))
       copyFileSync(fixture(leaf), join(folder, basename(leaf)))
       copyFileSync(join(from, base), join(folder, base))
-      await assert.rejects(async () => (await openImage(join(folder, basename(leaf))))[Symbol.dispose](), (error) =>
-        isImageError(error) && error.kind === 'reference' && error.message.includes(middle))
+      await assert.rejects(
+        async () => (await openImage(join(folder, basename(leaf))))[Symbol.dispose](),
+        (error) => isImageError(error) && error.kind === 'reference' && error.message.includes(middle),
+      )
     })
   }
   for (const [leaf, middle, base] of chains.slice(0, 2)) {
@@ -74,8 +85,14 @@ describe('chains', () => {
       t.after(() => rmSync(folder, { recursive: true }))
       copyFileSync(fixture(leaf), join(folder, basename(leaf)))
       copyFileSync(join(dirname(fixture(leaf)), base), join(folder, middle))
-      await assert.rejects(async () => (await openImage(join(folder, basename(leaf))))[Symbol.dispose](), (error) =>
-        isImageError(error) && error.kind === 'reference' && error.code === 'E_PARENT_ID' && error.message.includes(basename(leaf)))
+      await assert.rejects(
+        async () => (await openImage(join(folder, basename(leaf))))[Symbol.dispose](),
+        (error) =>
+          isImageError(error) &&
+          error.kind === 'reference' &&
+          error.code === 'E_PARENT_ID' &&
+          error.message.includes(basename(leaf)),
+      )
     })
   }
 })
@@ -108,13 +125,16 @@ describe('the manifest', () => {
   test('tells of every image there is, and only of those', () => {
     const stored = readdirSync(fixturesFolder, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && !/\.(ts|json|md)$|^\.gitattributes$/.test(entry.name))
-      .map((entry) => join(entry.parentPath, entry.name).slice(fixturesFolder.length).replaceAll('\\', '/').replace(/\.gz$/, ''))
+      .map((entry) =>
+        join(entry.parentPath, entry.name).slice(fixturesFolder.length).replaceAll('\\', '/').replace(/\.gz$/, ''),
+      )
     assert.deepEqual(stored.sort(), [...new Set(fixtures.flatMap((record) => Object.keys(record.files)))].sort())
     assert.ok(existsSync(join(fixturesFolder, 'partitioned-disk.vhdx')), 'the image of the README is stored as it is')
   })
 
   test('images from the specifications are made without our own code', () => {
     const folder = join(fixturesFolder, 'spec-writer')
-    for (const name of readdirSync(folder)) assert.doesNotMatch(readFileSync(join(folder, name), 'utf8'), /from '[^']*\/src\//, name)
+    for (const name of readdirSync(folder))
+      assert.doesNotMatch(readFileSync(join(folder, name), 'utf8'), /from '[^']*\/src\//, name)
   })
 })

@@ -10,8 +10,14 @@ export default class ChainCommit extends BaseCommand {
 
 CHILD shows the same at any moment, also after an interruption or a power cut; PARENT alone is of no use before it is all done. Nobody else may use either meanwhile. Other children of PARENT are worth nothing afterwards: where such are found beside the two, nothing is done.`
   static override examples = [
-    { description: 'Merge a checkpoint into its disk', command: '<%= config.bin %> <%= command.id %> checkpoint.avhdx --delete-child' },
-    { description: 'What would be written, and into what?', command: '<%= config.bin %> <%= command.id %> child.qcow2 --dry-run' },
+    {
+      description: 'Merge a checkpoint into its disk',
+      command: '<%= config.bin %> <%= command.id %> checkpoint.avhdx --delete-child',
+    },
+    {
+      description: 'What would be written, and into what?',
+      command: '<%= config.bin %> <%= command.id %> child.qcow2 --dry-run',
+    },
   ]
   static override args = { child: string({ required: true, description: 'the image whose parent is changed' }) }
   static override usage = '<%= command.id %> CHILD [FLAGS]'
@@ -19,7 +25,9 @@ CHILD shows the same at any moment, also after an interruption or a power cut; P
     ...imageFlags,
     'delete-child': boolean({ summary: 'delete CHILD afterwards; the disks are compared before' }),
     verify: boolean({ summary: 'compare both disks afterwards' }),
-    'allow-other-children': boolean({ summary: 'change the parent although other images have it as their parent too; they are worth nothing afterwards' }),
+    'allow-other-children': boolean({
+      summary: 'change the parent although other images have it as their parent too; they are worth nothing afterwards',
+    }),
     'dry-run': boolean({ summary: 'compare and say what would be done, write nothing' }),
     ...progressFlag,
   }
@@ -28,10 +36,19 @@ CHILD shows the same at any moment, also after an interruption or a power cut; P
     const { args, flags } = await this.parse(ChainCommit)
     const [{ commitChain }, registry] = await Promise.all([import('../../operations/commit.js'), this.registry()])
     const progress = this.progress(flags.progress)
-    const result = await commitChain(args.child, defined({
-      registry, ...imageValues(flags), deleteChild: flags['delete-child'], ...(flags.verify ? { verify: true } : {}), allowOtherChildren: flags['allow-other-children'],
-      dryRun: flags['dry-run'], signal: this.signal, onProgress: progress.update,
-    }))
+    const result = await commitChain(
+      args.child,
+      defined({
+        registry,
+        ...imageValues(flags),
+        deleteChild: flags['delete-child'],
+        ...(flags.verify ? { verify: true } : {}),
+        allowOtherChildren: flags['allow-other-children'],
+        dryRun: flags['dry-run'],
+        signal: this.signal,
+        onProgress: progress.update,
+      }),
+    )
     progress.end()
     if (flags.json) {
       this.printJson({ schema: 'vdisk.chain.commit', schemaVersion: 1, ...result })
@@ -40,16 +57,24 @@ CHILD shows the same at any moment, also after an interruption or a power cut; P
     const { renderer, sizeText } = await import('../../cli/render.js')
     const [render, error] = [await renderer(process.stdout), await renderer(process.stderr)]
     for (const note of result.notes) this.tell(error.warning(`Warning: ${note.message}`))
-    for (const path of result.otherChildren) this.tell(error.warning(`Warning: ${path} does not fit its parent ${result.parent.path} any more`))
+    for (const path of result.otherChildren)
+      this.tell(error.warning(`Warning: ${path} does not fit its parent ${result.parent.path} any more`))
     const { child, parent, written } = result
     this.print(render.heading(result.dryRun ? 'Would commit' : 'Committed'))
-    this.print(render.facts([
-      [result.childDeleted ? 'child (deleted)' : 'child', `${child.path} (${child.format})`],
-      [result.dryRun ? 'would change' : 'changed', `${parent.path} (${parent.format})`],
-      ...(parent.capacityAfter === parent.capacityBefore ? [] : [['its disk', `${sizeText(parent.capacityBefore)}, then ${sizeText(parent.capacityAfter)}`] as const]),
-      ['written', `${sizeText(written.data)}${written.zeros === 0 ? '' : `, and zeros for ${sizeText(written.zeros)}`}`],
-      ...(result.verified ? [['verified', 'the disk of the parent equals that of its child'] as const] : []),
-    ]))
+    this.print(
+      render.facts([
+        [result.childDeleted ? 'child (deleted)' : 'child', `${child.path} (${child.format})`],
+        [result.dryRun ? 'would change' : 'changed', `${parent.path} (${parent.format})`],
+        ...(parent.capacityAfter === parent.capacityBefore
+          ? []
+          : [['its disk', `${sizeText(parent.capacityBefore)}, then ${sizeText(parent.capacityAfter)}`] as const]),
+        [
+          'written',
+          `${sizeText(written.data)}${written.zeros === 0 ? '' : `, and zeros for ${sizeText(written.zeros)}`}`,
+        ],
+        ...(result.verified ? [['verified', 'the disk of the parent equals that of its child'] as const] : []),
+      ]),
+    )
     if (result.dryRun) this.print('Nothing was written (--dry-run).')
   }
 }

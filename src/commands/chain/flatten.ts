@@ -1,7 +1,15 @@
 import { string } from '@oclif/core/args'
 import { string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
-import { copyFlags, formatFlags, formatValues, openFlags, openValues, progressFlag, writeFlags } from '../../cli/flags.js'
+import {
+  copyFlags,
+  formatFlags,
+  formatValues,
+  openFlags,
+  openValues,
+  progressFlag,
+  writeFlags,
+} from '../../cli/flags.js'
 import type { FlattenResult } from '../../operations/chain.js'
 import { defined } from '../../operations/defined.js'
 
@@ -13,8 +21,14 @@ export default class ChainFlatten extends BaseCommand {
 
 With --until only the upper part of the chain is taken in: down to and with that image. TARGET is then a child of the one below.`
   static override examples = [
-    { description: 'One image that needs no other', command: '<%= config.bin %> <%= command.id %> checkpoint.avhdx server.vhdx --verify' },
-    { description: 'Join the two newest images, and keep the rest of the chain', command: '<%= config.bin %> <%= command.id %> newest.qcow2 joined.qcow2 --until 1' },
+    {
+      description: 'One image that needs no other',
+      command: '<%= config.bin %> <%= command.id %> checkpoint.avhdx server.vhdx --verify',
+    },
+    {
+      description: 'Join the two newest images, and keep the rest of the chain',
+      command: '<%= config.bin %> <%= command.id %> newest.qcow2 joined.qcow2 --until 1',
+    },
   ]
   static override args = {
     image: string({ required: true, description: 'the image to begin with' }),
@@ -23,21 +37,43 @@ With --until only the upper part of the chain is taken in: down to and with that
   static override usage = '<%= command.id %> IMAGE TARGET [FLAGS]'
   static override flags = {
     ...openFlags,
-    until: stringFlag({ helpValue: 'DEPTH|PATH|NAME', summary: 'the last image to take in, as vdisk chain show lists them' }),
-    ...formatFlags, ...writeFlags,
-    compress, flush, verify, threads, sparse,
+    until: stringFlag({
+      helpValue: 'DEPTH|PATH|NAME',
+      summary: 'the last image to take in, as vdisk chain show lists them',
+    }),
+    ...formatFlags,
+    ...writeFlags,
+    compress,
+    flush,
+    verify,
+    threads,
+    sparse,
     ...progressFlag,
   }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ChainFlatten)
     const [{ flattenChain }, registry] = await Promise.all([import('../../operations/chain.js'), this.registry()])
-    const result = await flattenChain(args.image, args.target, defined({
-      registry, ...openValues(flags), ...formatValues(flags),
-      until: flags.until, force: flags.force, flush: flags.flush, verify: flags.verify, dryRun: flags['dry-run'],
-      threads: flags.threads, sparse: flags.sparse, uuid: flags.uuid, time: this.buildTime,
-      signal: this.signal, onProgress: this.progress(flags.progress).update,
-    }))
+    const result = await flattenChain(
+      args.image,
+      args.target,
+      defined({
+        registry,
+        ...openValues(flags),
+        ...formatValues(flags),
+        until: flags.until,
+        force: flags.force,
+        flush: flags.flush,
+        verify: flags.verify,
+        dryRun: flags['dry-run'],
+        threads: flags.threads,
+        sparse: flags.sparse,
+        uuid: flags.uuid,
+        time: this.buildTime,
+        signal: this.signal,
+        onProgress: this.progress(flags.progress).update,
+      }),
+    )
     if (flags.json) this.printJson({ schema: 'vdisk.chain.flatten', schemaVersion: 1, ...result })
     else await this.#show(result)
   }
@@ -48,14 +84,18 @@ With --until only the upper part of the chain is taken in: down to and with that
     for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
     const { target, flattened, parent } = result
     this.print(render.heading(result.dryRun ? 'Would flatten' : 'Flattened'))
-    this.print(render.facts([
-      ...flattened.map((path, depth) => [depth === 0 ? 'images' : '', path] as const),
-      ['target', `${target.path} (${target.format})`],
-      ...(parent === undefined ? [] : [['its parent', parent] as const]),
-      ['disk', sizeText(target.capacity)],
-      ...(target.size === undefined ? [] : [['target file', sizeText(target.size)] as const]),
-      ...(result.verified ? [['verified', 'every byte of the disk, read back from the target, equals the chain'] as const] : []),
-    ]))
+    this.print(
+      render.facts([
+        ...flattened.map((path, depth) => [depth === 0 ? 'images' : '', path] as const),
+        ['target', `${target.path} (${target.format})`],
+        ...(parent === undefined ? [] : [['its parent', parent] as const]),
+        ['disk', sizeText(target.capacity)],
+        ...(target.size === undefined ? [] : [['target file', sizeText(target.size)] as const]),
+        ...(result.verified
+          ? [['verified', 'every byte of the disk, read back from the target, equals the chain'] as const]
+          : []),
+      ]),
+    )
     if (result.dryRun) this.print('Nothing was written (--dry-run).')
   }
 }

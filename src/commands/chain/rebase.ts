@@ -12,9 +12,18 @@ export default class ChainRebase extends BaseCommand {
 
 An interruption or a power cut leaves CHILD over its old parent or over the new one, with the same content. Nobody else may use CHILD meanwhile.`
   static override examples = [
-    { description: 'Over the parent of its parent, which is then not needed any more', command: '<%= config.bin %> <%= command.id %> newest.qcow2 base.qcow2' },
-    { description: 'On its own, without a copy', command: '<%= config.bin %> <%= command.id %> child.vhdx --no-parent' },
-    { description: 'How much would it take in?', command: '<%= config.bin %> <%= command.id %> child.vhd other.vhd --dry-run' },
+    {
+      description: 'Over the parent of its parent, which is then not needed any more',
+      command: '<%= config.bin %> <%= command.id %> newest.qcow2 base.qcow2',
+    },
+    {
+      description: 'On its own, without a copy',
+      command: '<%= config.bin %> <%= command.id %> child.vhdx --no-parent',
+    },
+    {
+      description: 'How much would it take in?',
+      command: '<%= config.bin %> <%= command.id %> child.vhd other.vhd --dry-run',
+    },
   ]
   static override args = {
     child: string({ required: true, description: 'the image to change' }),
@@ -30,10 +39,21 @@ An interruption or a power cut leaves CHILD over its old parent or over the new 
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ChainRebase)
-    if ((args.parent === undefined) !== flags['no-parent']) throw usage('E_REBASE_TARGET', 'say what the new parent is', { hint: 'Name an image, or say --no-parent.' })
+    if ((args.parent === undefined) !== flags['no-parent'])
+      throw usage('E_REBASE_TARGET', 'say what the new parent is', { hint: 'Name an image, or say --no-parent.' })
     const [{ rebaseChain }, registry] = await Promise.all([import('../../operations/rebase.js'), this.registry()])
     const progress = this.progress(flags.progress)
-    const result = await rebaseChain(args.child, args.parent, defined({ registry, ...imageValues(flags), dryRun: flags['dry-run'], signal: this.signal, onProgress: progress.update }))
+    const result = await rebaseChain(
+      args.child,
+      args.parent,
+      defined({
+        registry,
+        ...imageValues(flags),
+        dryRun: flags['dry-run'],
+        signal: this.signal,
+        onProgress: progress.update,
+      }),
+    )
     progress.end()
     if (flags.json) {
       this.printJson({ schema: 'vdisk.chain.rebase', schemaVersion: 1, ...result })
@@ -43,10 +63,15 @@ An interruption or a power cut leaves CHILD over its old parent or over the new 
     const render = await renderer(process.stdout)
     for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
     this.print(render.heading(result.dryRun ? 'Would rebase' : 'Rebased'))
-    this.print(render.facts([
-      ...linkFacts(result),
-      [result.dryRun ? 'would take in' : 'taken in', `${sizeText(result.taken.data)}${result.taken.zeros === 0 ? '' : `, and zeros for ${sizeText(result.taken.zeros)}`}`],
-    ]))
+    this.print(
+      render.facts([
+        ...linkFacts(result),
+        [
+          result.dryRun ? 'would take in' : 'taken in',
+          `${sizeText(result.taken.data)}${result.taken.zeros === 0 ? '' : `, and zeros for ${sizeText(result.taken.zeros)}`}`,
+        ],
+      ]),
+    )
     if (result.dryRun) this.print('Nothing was written (--dry-run).')
   }
 }

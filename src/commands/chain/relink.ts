@@ -11,8 +11,14 @@ export default class ChainRelink extends BaseCommand {
 
 A path relative to CHILD is stored first, where the format has several also the absolute one; in VHD and VHDX as Windows writes them. A power cut leaves the old record or the new one.`
   static override examples = [
-    { description: 'The parent was moved', command: '<%= config.bin %> <%= command.id %> checkpoint.avhdx parents/server.vhdx' },
-    { description: 'The parent was copied and its id changed, its content is the same', command: '<%= config.bin %> <%= command.id %> child.vhdx copy.vhdx --force-identity' },
+    {
+      description: 'The parent was moved',
+      command: '<%= config.bin %> <%= command.id %> checkpoint.avhdx parents/server.vhdx',
+    },
+    {
+      description: 'The parent was copied and its id changed, its content is the same',
+      command: '<%= config.bin %> <%= command.id %> child.vhdx copy.vhdx --force-identity',
+    },
   ]
   static override args = {
     child: string({ required: true, description: 'the image to change' }),
@@ -21,14 +27,20 @@ A path relative to CHILD is stored first, where the format has several also the 
   static override usage = '<%= command.id %> CHILD PARENT [FLAGS]'
   static override flags = {
     ...imageFlags,
-    'force-identity': boolean({ summary: 'take PARENT although its id is not the recorded one: its content must be that of the old parent' }),
+    'force-identity': boolean({
+      summary: 'take PARENT although its id is not the recorded one: its content must be that of the old parent',
+    }),
     'dry-run': boolean({ summary: 'check everything, write nothing' }),
   }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ChainRelink)
     const [{ relinkChain }, registry] = await Promise.all([import('../../operations/relink.js'), this.registry()])
-    const result = relinkChain(args.child, args.parent, defined({ registry, ...imageValues(flags), forceIdentity: flags['force-identity'], dryRun: flags['dry-run'] }))
+    const result = relinkChain(
+      args.child,
+      args.parent,
+      defined({ registry, ...imageValues(flags), forceIdentity: flags['force-identity'], dryRun: flags['dry-run'] }),
+    )
     if (flags.json) {
       this.printJson({ schema: 'vdisk.chain.relink', schemaVersion: 1, ...result })
       return
@@ -36,7 +48,13 @@ A path relative to CHILD is stored first, where the format has several also the 
     const { renderer } = await import('../../cli/render.js')
     const render = await renderer(process.stdout)
     for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
-    if (result.forced) this.tell((await renderer(process.stderr)).warning(`Warning: the recorded id was ${result.before.identity ?? 'none'}, that of ${result.parent.path} is ${result.parent.identity ?? 'none'} (--force-identity)`))
+    if (result.forced)
+      this.tell(
+        (await renderer(process.stderr)).warning(
+          `Warning: the recorded id was ${result.before.identity ?? 'none'}, that of ${result.parent.path} is ` +
+            `${result.parent.identity ?? 'none'} (--force-identity)`,
+        ),
+      )
     this.print(render.heading(result.dryRun ? 'Would relink' : 'Relinked'))
     this.print(render.facts(linkFacts(result)))
     if (result.dryRun) this.print('Nothing was written (--dry-run).')

@@ -1,7 +1,15 @@
 import { string } from '@oclif/core/args'
 import { boolean, option } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
-import { copyFlags, formatFlags, formatValues, openFlags, openValues, progressFlag, writeFlags } from '../../cli/flags.js'
+import {
+  copyFlags,
+  formatFlags,
+  formatValues,
+  openFlags,
+  openValues,
+  progressFlag,
+  writeFlags,
+} from '../../cli/flags.js'
 import type { ConvertTableResult } from '../../operations/convert-table.js'
 import { defined } from '../../operations/defined.js'
 
@@ -13,7 +21,10 @@ export default class PartitionConvert extends BaseCommand {
 
 What would be lost is refused: partitions that do not start and end with the new sectors, types and attributes that the new table cannot say, more partitions than it can hold. An MBR has no names and no ids of partitions: that they go is said. Filesystems that count in other sectors than the disk are named.`
   static override examples = [
-    { description: 'For a disk with 4096-byte sectors', command: '<%= config.bin %> <%= command.id %> server.vhdx new.vhdx --sector-size 4096' },
+    {
+      description: 'For a disk with 4096-byte sectors',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx new.vhdx --sector-size 4096',
+    },
     { description: 'GPT instead of MBR', command: '<%= config.bin %> <%= command.id %> old.vhd new.vhdx --table gpt' },
   ]
   static override args = {
@@ -22,20 +33,49 @@ What would be lost is refused: partitions that do not start and end with the new
   }
   static override usage = '<%= command.id %> IMAGE TARGET --sector-size 512|4096|--table gpt|mbr [FLAGS]'
   static override flags = {
-    table: option({ options: ['gpt', 'mbr'] as const, summary: 'the kind of the new table; the old one\'s when left out' })(),
+    table: option({
+      options: ['gpt', 'mbr'] as const,
+      summary: "the kind of the new table; the old one's when left out",
+    })(),
     'round-ends': boolean({ summary: 'let partitions that end inside a new sector end with it' }),
-    ...openFlags, ...formatFlags, ...writeFlags, compress, flush, verify, threads, sparse, ...progressFlag,
+    ...openFlags,
+    ...formatFlags,
+    ...writeFlags,
+    compress,
+    flush,
+    verify,
+    threads,
+    sparse,
+    ...progressFlag,
   }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(PartitionConvert)
-    const [{ convertPartitionTable }, registry] = await Promise.all([import('../../operations/convert-table.js'), this.registry()])
-    const result = await convertPartitionTable(args.image, args.target, defined({
-      registry, ...openValues(flags), ...formatValues(flags), table: flags.table, roundEnds: flags['round-ends'],
-      force: flags.force, flush: flags.flush, verify: flags.verify, dryRun: flags['dry-run'],
-      threads: flags.threads, sparse: flags.sparse, uuid: flags.uuid, time: this.buildTime,
-      signal: this.signal, onProgress: this.progress(flags.progress).update,
-    }))
+    const [{ convertPartitionTable }, registry] = await Promise.all([
+      import('../../operations/convert-table.js'),
+      this.registry(),
+    ])
+    const result = await convertPartitionTable(
+      args.image,
+      args.target,
+      defined({
+        registry,
+        ...openValues(flags),
+        ...formatValues(flags),
+        table: flags.table,
+        roundEnds: flags['round-ends'],
+        force: flags.force,
+        flush: flags.flush,
+        verify: flags.verify,
+        dryRun: flags['dry-run'],
+        threads: flags.threads,
+        sparse: flags.sparse,
+        uuid: flags.uuid,
+        time: this.buildTime,
+        signal: this.signal,
+        onProgress: this.progress(flags.progress).update,
+      }),
+    )
     if (flags.json) this.printJson({ schema: 'vdisk.partition.convert', schemaVersion: 1, ...result })
     else await this.#show(result)
   }
@@ -45,14 +85,20 @@ What would be lost is refused: partitions that do not start and end with the new
     const render = await renderer(process.stdout)
     for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
     const { source, target, before, after } = result
-    const table = ({ scheme, sectorSize }: ConvertTableResult['before']): string => `${scheme.toUpperCase()}, sectors of ${sectorSize} bytes`
+    const table = ({ scheme, sectorSize }: ConvertTableResult['before']): string =>
+      `${scheme.toUpperCase()}, sectors of ${sectorSize} bytes`
     this.print(render.heading(result.dryRun ? 'Would convert' : 'Converted'))
-    this.print(render.facts([
-      ['source', sourceText(source)], ['target', `${target.path} (${target.format})`], ['disk', sizeText(target.capacity)],
-      ['table before', table(before)], ['table now', table(after)],
-      ...(target.size === undefined ? [] : [['target file', sizeText(target.size)] as const]),
-      ...(result.verified ? [['verified', 'every byte of the disk, read back from the target'] as const] : []),
-    ]))
+    this.print(
+      render.facts([
+        ['source', sourceText(source)],
+        ['target', `${target.path} (${target.format})`],
+        ['disk', sizeText(target.capacity)],
+        ['table before', table(before)],
+        ['table now', table(after)],
+        ...(target.size === undefined ? [] : [['target file', sizeText(target.size)] as const]),
+        ...(result.verified ? [['verified', 'every byte of the disk, read back from the target'] as const] : []),
+      ]),
+    )
     if (result.dryRun) this.print('Nothing was written (--dry-run).')
   }
 }

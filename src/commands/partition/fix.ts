@@ -1,7 +1,15 @@
 import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
-import { copyFlags, formatFlags, formatValues, openFlags, openValues, progressFlag, writeFlags } from '../../cli/flags.js'
+import {
+  copyFlags,
+  formatFlags,
+  formatValues,
+  openFlags,
+  openValues,
+  progressFlag,
+  writeFlags,
+} from '../../cli/flags.js'
 import { exitCodes } from '../../errors.js'
 import { defined } from '../../operations/defined.js'
 import type { FixTableResult } from '../../operations/fix-table.js'
@@ -18,7 +26,10 @@ With --output the mended disk is a new image; with --in-place IMAGE itself is ch
   static override examples = [
     { description: 'What would be done?', command: '<%= config.bin %> <%= command.id %> server.vhdx --dry-run' },
     { description: 'Mend the disk itself', command: '<%= config.bin %> <%= command.id %> server.vhdx --in-place' },
-    { description: 'A clone with ids of its own', command: '<%= config.bin %> <%= command.id %> server.vhdx --new-ids --output clone.vhdx' },
+    {
+      description: 'A clone with ids of its own',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx --new-ids --output clone.vhdx',
+    },
   ]
   static override args = { image: string({ required: true, description: 'the image whose table is mended' }) }
   static override usage = '<%= command.id %> IMAGE --output FILE|--in-place|--dry-run [FLAGS]'
@@ -26,18 +37,41 @@ With --output the mended disk is a new image; with --in-place IMAGE itself is ch
     output: stringFlag({ helpValue: 'FILE', exclusive: ['in-place'], summary: 'the new image, whose table is mended' }),
     'in-place': boolean({ summary: 'change IMAGE itself' }),
     'new-ids': boolean({ summary: 'give the disk and its partitions new ids' }),
-    ...openFlags, ...formatFlags, ...writeFlags, compress, flush, verify, threads, sparse, ...progressFlag,
+    ...openFlags,
+    ...formatFlags,
+    ...writeFlags,
+    compress,
+    flush,
+    verify,
+    threads,
+    sparse,
+    ...progressFlag,
   }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(PartitionFix)
     const [{ fixTable }, registry] = await Promise.all([import('../../operations/fix-table.js'), this.registry()])
-    const result = await fixTable(args.image, defined({
-      registry, ...openValues(flags), ...formatValues(flags), output: flags.output, inPlace: flags['in-place'], newIds: flags['new-ids'],
-      force: flags.force, flush: flags.flush, verify: flags.verify, dryRun: flags['dry-run'],
-      threads: flags.threads, sparse: flags.sparse, uuid: flags.uuid, time: this.buildTime,
-      signal: this.signal, onProgress: this.progress(flags.progress).update,
-    }))
+    const result = await fixTable(
+      args.image,
+      defined({
+        registry,
+        ...openValues(flags),
+        ...formatValues(flags),
+        output: flags.output,
+        inPlace: flags['in-place'],
+        newIds: flags['new-ids'],
+        force: flags.force,
+        flush: flags.flush,
+        verify: flags.verify,
+        dryRun: flags['dry-run'],
+        threads: flags.threads,
+        sparse: flags.sparse,
+        uuid: flags.uuid,
+        time: this.buildTime,
+        signal: this.signal,
+        onProgress: this.progress(flags.progress).update,
+      }),
+    )
     if (flags.json) this.printJson({ schema: 'vdisk.partition.fix', schemaVersion: 1, ...result })
     else await this.#show(result)
     if (result.left.some(({ severity }) => severity === 'error')) this.exitWith(exitCodes.negative)
@@ -51,9 +85,30 @@ With --output the mended disk is a new image; with --in-place IMAGE itself is ch
     if (mends.length === 0) this.print('Nothing to mend.')
     else this.print(render.heading(result.dryRun ? 'Would mend' : 'Mended'))
     for (const { message } of mends) this.print(render.plain(`  ${message}`))
-    if (mends.length > 0) this.print(render.facts(target === undefined ? [['image', `${image.path}${result.dryRun ? '' : ', in place'}`]] : [['image', image.path], ['target', `${target.path} (${target.format})`]]))
+    if (mends.length > 0)
+      this.print(
+        render.facts(
+          target === undefined
+            ? [['image', `${image.path}${result.dryRun ? '' : ', in place'}`]]
+            : [
+                ['image', image.path],
+                ['target', `${target.path} (${target.format})`],
+              ],
+        ),
+      )
     if (ids.length > 0) {
-      this.print(`\n${await render.table(['  of', 'old id', 'new id'], ids.map(({ partition, label, before, after }) => [partition === undefined ? '  the disk' : `  partition ${partition}${label === undefined ? '' : ` (${label})`}`, before, after]))}`)
+      this.print(
+        `\n${await render.table(
+          ['  of', 'old id', 'new id'],
+          ids.map(({ partition, label, before, after }) => [
+            partition === undefined
+              ? '  the disk'
+              : `  partition ${partition}${label === undefined ? '' : ` (${label})`}`,
+            before,
+            after,
+          ]),
+        )}`,
+      )
       this.print(`\n${render.heading('May refer to the old ids')}`)
       for (const line of mayRefer) this.print(render.plain(`  ${line}`))
     }

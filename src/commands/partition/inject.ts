@@ -1,7 +1,16 @@
 import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
-import { copyFlags, formatFlags, formatValues, openFlags, openValues, optionValues, progressFlag, writeFlags } from '../../cli/flags.js'
+import {
+  copyFlags,
+  formatFlags,
+  formatValues,
+  openFlags,
+  openValues,
+  optionValues,
+  progressFlag,
+  writeFlags,
+} from '../../cli/flags.js'
 import { defined } from '../../operations/defined.js'
 import type { InjectResult } from '../../operations/inject-partition.js'
 
@@ -13,12 +22,24 @@ export default class PartitionInject extends BaseCommand {
 
 The source must not be larger than the partition. What it does not reach reads as zero afterwards; how much the filesystem in it leaves unused is said. The partition table is not changed.`
   static override examples = [
-    { description: 'A new disk with another root', command: '<%= config.bin %> <%= command.id %> server.vhdx@2 root.qcow2 --output new.vhdx' },
-    { description: 'Change the disk itself', command: '<%= config.bin %> <%= command.id %> server.vhdx@2 root.qcow2 --in-place' },
-    { description: 'Take a partition from another disk', command: '<%= config.bin %> <%= command.id %> server.vhdx@1 other.qcow2@1 --output new.vhdx' },
+    {
+      description: 'A new disk with another root',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx@2 root.qcow2 --output new.vhdx',
+    },
+    {
+      description: 'Change the disk itself',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx@2 root.qcow2 --in-place',
+    },
+    {
+      description: 'Take a partition from another disk',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx@1 other.qcow2@1 --output new.vhdx',
+    },
   ]
   static override args = {
-    partition: string({ required: true, description: 'the partition to be replaced, as IMAGE@N, IMAGE@label=NAME or IMAGE@uuid=ID' }),
+    partition: string({
+      required: true,
+      description: 'the partition to be replaced, as IMAGE@N, IMAGE@label=NAME or IMAGE@uuid=ID',
+    }),
     source: string({ required: true, description: 'the image to put in' }),
   }
   static override usage = '<%= command.id %> IMAGE@N SOURCE --output FILE|--in-place [FLAGS]'
@@ -26,23 +47,60 @@ The source must not be larger than the partition. What it does not reach reads a
     output: stringFlag({ helpValue: 'FILE', exclusive: ['in-place'], summary: 'the new image, whose disk is changed' }),
     'in-place': boolean({ summary: 'change IMAGE itself' }),
     ...openFlags,
-    'source-from': stringFlag({ helpValue: 'FORMAT', summary: 'format of SOURCE; found from its content when left out' }),
-    'source-option': stringFlag({ helpValue: 'NAME=VALUE', multiple: true, multipleNonGreedy: true, summary: 'an option for reading SOURCE' }),
+    'source-from': stringFlag({
+      helpValue: 'FORMAT',
+      summary: 'format of SOURCE; found from its content when left out',
+    }),
+    'source-option': stringFlag({
+      helpValue: 'NAME=VALUE',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'an option for reading SOURCE',
+    }),
     'source-snapshot': stringFlag({ helpValue: 'ID|NAME', summary: 'read this internal snapshot of SOURCE' }),
-    ...formatFlags, ...writeFlags, compress, flush, verify, threads, sparse, ...progressFlag,
+    ...formatFlags,
+    ...writeFlags,
+    compress,
+    flush,
+    verify,
+    threads,
+    sparse,
+    ...progressFlag,
   }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(PartitionInject)
-    const [{ injectPartition }, registry] = await Promise.all([import('../../operations/inject-partition.js'), this.registry()])
+    const [{ injectPartition }, registry] = await Promise.all([
+      import('../../operations/inject-partition.js'),
+      this.registry(),
+    ])
     const progress = this.progress(flags.progress)
-    const result = await injectPartition(args.partition, args.source, defined({
-      registry, ...openValues(flags), ...formatValues(flags), output: flags.output, inPlace: flags['in-place'],
-      content: defined({ from: flags['source-from'], fromOptions: optionValues(flags['source-option']), snapshot: flags['source-snapshot'] }),
-      force: flags.force, flush: flags.flush, verify: flags.verify, dryRun: flags['dry-run'],
-      threads: flags.threads, sparse: flags.sparse, uuid: flags.uuid, time: this.buildTime,
-      signal: this.signal, onProgress: progress.update,
-    }))
+    const result = await injectPartition(
+      args.partition,
+      args.source,
+      defined({
+        registry,
+        ...openValues(flags),
+        ...formatValues(flags),
+        output: flags.output,
+        inPlace: flags['in-place'],
+        content: defined({
+          from: flags['source-from'],
+          fromOptions: optionValues(flags['source-option']),
+          snapshot: flags['source-snapshot'],
+        }),
+        force: flags.force,
+        flush: flags.flush,
+        verify: flags.verify,
+        dryRun: flags['dry-run'],
+        threads: flags.threads,
+        sparse: flags.sparse,
+        uuid: flags.uuid,
+        time: this.buildTime,
+        signal: this.signal,
+        onProgress: progress.update,
+      }),
+    )
     progress.end()
     if (flags.json) this.printJson({ schema: 'vdisk.partition.inject', schemaVersion: 1, ...result })
     else await this.#show(result)
@@ -54,13 +112,23 @@ The source must not be larger than the partition. What it does not reach reads a
     for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
     const { disk, partition, source, slack, target } = result
     this.print(render.heading(result.dryRun ? 'Would inject' : 'Injected'))
-    this.print(render.facts([
-      ['source', `${sourceText(source)}, ${sizeText(source.capacity)}`],
-      ['into', `partition ${partition.number} of ${disk.path}, ${sizeText(partition.length)}`],
-      ...(slack.filesystem === undefined ? [] : [['filesystem', `${slack.filesystem.title}, ${sizeText(slack.filesystem.size)}; ${sizeText(slack.filesystem.unused)} of the partition unused`] as const]),
-      target === undefined ? ['changed', `${disk.path}, in place`] : ['target', `${target.path} (${target.format})`],
-      ...(result.verified ? [['verified', 'every byte of the disk, read back from the target'] as const] : []),
-    ]))
+    this.print(
+      render.facts([
+        ['source', `${sourceText(source)}, ${sizeText(source.capacity)}`],
+        ['into', `partition ${partition.number} of ${disk.path}, ${sizeText(partition.length)}`],
+        ...(slack.filesystem === undefined
+          ? []
+          : [
+              [
+                'filesystem',
+                `${slack.filesystem.title}, ${sizeText(slack.filesystem.size)}; ` +
+                  `${sizeText(slack.filesystem.unused)} of the partition unused`,
+              ] as const,
+            ]),
+        target === undefined ? ['changed', `${disk.path}, in place`] : ['target', `${target.path} (${target.format})`],
+        ...(result.verified ? [['verified', 'every byte of the disk, read back from the target'] as const] : []),
+      ]),
+    )
     if (result.dryRun) this.print('Nothing was written (--dry-run).')
   }
 }

@@ -5,7 +5,8 @@ import { defined } from '../../operations/defined.js'
 
 export default class PartitionList extends BaseCommand {
   static override summary = 'List the partitions of a disk.'
-  static override description = 'Lists the partitions of the disk in IMAGE: the table of `inspect`, without its details. Nothing is written.'
+  static override description =
+    'Lists the partitions of the disk in IMAGE: the table of `inspect`, without its details. Nothing is written.'
   static override examples = [
     { description: 'Which partitions are there?', command: '<%= config.bin %> <%= command.id %> server.vhdx' },
     { description: 'For a program', command: '<%= config.bin %> <%= command.id %> server.vhdx --json' },

@@ -6,10 +6,17 @@ import { defined } from '../../operations/defined.js'
 
 export default class SnapshotDelete extends BaseCommand {
   static override summary = 'Delete an internal snapshot of an image.'
-  static override description = `Takes a snapshot out of IMAGE (QCOW2). What only the snapshot used is free afterwards, for what IMAGE stores next; \`vdisk compact\` makes the file smaller. IMAGE is changed itself; the snapshot is gone all at once, and an interruption or a power cut before leaves it there. Nobody else may use IMAGE meanwhile.`
+  static override description =
+    'Takes a snapshot out of IMAGE (QCOW2). What only the snapshot used is free ' +
+    (`afterwards, for what IMAGE stores next; \`vdisk compact\` makes the file smaller. IMAGE is changed ` +
+      ('itself; the snapshot is gone all at once, and an interruption or a power cut before leaves it there. ' +
+        'Nobody else may use IMAGE meanwhile.'))
   static override examples = [
     { description: 'By its name', command: '<%= config.bin %> <%= command.id %> server.qcow2 before-update' },
-    { description: 'How much would that free?', command: '<%= config.bin %> <%= command.id %> server.qcow2 before-update --dry-run' },
+    {
+      description: 'How much would that free?',
+      command: '<%= config.bin %> <%= command.id %> server.qcow2 before-update --dry-run',
+    },
   ]
   static override args = {
     image: string({ required: true, description: 'the image to change' }),
@@ -26,9 +33,17 @@ export default class SnapshotDelete extends BaseCommand {
     const { args, flags } = await this.parse(SnapshotDelete)
     const [{ deleteSnapshot }, registry] = await Promise.all([import('../../operations/snapshot.js'), this.registry()])
     const progress = this.progress(flags.progress)
-    const result = await deleteSnapshot(args.image, args.snapshot, defined({
-      registry, ...imageValues(flags), dryRun: flags['dry-run'], signal: this.signal, onProgress: progress.update,
-    }))
+    const result = await deleteSnapshot(
+      args.image,
+      args.snapshot,
+      defined({
+        registry,
+        ...imageValues(flags),
+        dryRun: flags['dry-run'],
+        signal: this.signal,
+        onProgress: progress.update,
+      }),
+    )
     progress.end()
     if (flags.json) {
       this.printJson({ schema: 'vdisk.snapshot.change', schemaVersion: 1, ...result })
@@ -39,14 +54,16 @@ export default class SnapshotDelete extends BaseCommand {
     for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
     const { id, name, date, capacity, own } = result.snapshot
     this.print(render.heading(result.dryRun ? 'Would delete a snapshot' : 'Deleted a snapshot'))
-    this.print(render.facts([
-      ['image', `${result.path} (${result.format})`],
-      ['snapshot', id === undefined ? name : `${id}: ${name}`],
-      ['date', date],
-      ['disk', sizeText(Number(capacity))],
-      ...(own === undefined ? [] : [[result.dryRun ? 'would be free' : 'free now', sizeText(own)] as const]),
-      ['snapshots now', String(result.count)],
-    ]))
+    this.print(
+      render.facts([
+        ['image', `${result.path} (${result.format})`],
+        ['snapshot', id === undefined ? name : `${id}: ${name}`],
+        ['date', date],
+        ['disk', sizeText(Number(capacity))],
+        ...(own === undefined ? [] : [[result.dryRun ? 'would be free' : 'free now', sizeText(own)] as const]),
+        ['snapshots now', String(result.count)],
+      ]),
+    )
     if (result.dryRun) this.print('Nothing was written (--dry-run).')
   }
 }

@@ -32,24 +32,39 @@ export class ChunkMap {
     this.#volumeSize = volumeSize
   }
 
-  /** @param item a chunk item. @throws ImageError corrupt E_FS_CORRUPT; unsupported E_FS_FEATURE (stripes over several devices), E_FS_LIMIT. */
+  /**
+   * @param item a chunk item. @throws ImageError corrupt E_FS_CORRUPT; unsupported E_FS_FEATURE (stripes over several
+   * devices), E_FS_LIMIT.
+   */
   add(logicalStart: bigint, item: Uint8Array): void {
     const logical = safeNumber(logicalStart, 'the address of a chunk')
     if (this.#known.has(logical)) return
-    if (this.#known.size >= mostChunks) throw unsupported('E_FS_LIMIT', `the ${this.#title} filesystem has more than ${mostChunks} chunks`)
+    if (this.#known.size >= mostChunks)
+      throw unsupported('E_FS_LIMIT', `the ${this.#title} filesystem has more than ${mostChunks} chunks`)
     this.#known.add(logical)
-    if (item.length < chunkItem.size) throw damaged(this.#title, `the chunk at logical address ${logical} is said to have ${item.length} bytes`)
+    if (item.length < chunkItem.size)
+      throw damaged(this.#title, `the chunk at logical address ${logical} is said to have ${item.length} bytes`)
     const { length: stored, type, stripes } = chunkItem.read(item)
     const { isSystem, isStriped } = chunkType(type)
     const length = safeNumber(stored, 'the length of a chunk')
-    if (stripes === 0 || chunkItem.size + stripes * chunkStripe.size > item.length || length === 0) throw damaged(this.#title, `the chunk at logical address ${logical} is said to have ${stripes} stripes of ${length} bytes`)
-    if (stripes > 1 && isStriped) throw unsupported('E_FS_FEATURE', `the ${this.#title} filesystem is striped over several devices`)
+    if (stripes === 0 || chunkItem.size + stripes * chunkStripe.size > item.length || length === 0)
+      throw damaged(
+        this.#title,
+        `the chunk at logical address ${logical} is said to have ${stripes} stripes of ${length} bytes`,
+      )
+    if (stripes > 1 && isStriped)
+      throw unsupported('E_FS_FEATURE', `the ${this.#title} filesystem is striped over several devices`)
     let isCopy = false
     for (let index = 0; index < stripes; index++) {
       const { device, offset } = chunkStripe.read(item, chunkItem.size + index * chunkStripe.size)
       if (device !== this.#device) continue
       const position = safeNumber(offset, 'the place of a chunk')
-      if (position + length > this.#volumeSize) throw damaged(this.#title, `the chunk at logical address ${logical} is said to lie at byte ${position}, and the volume has ${this.#volumeSize}`)
+      if (position + length > this.#volumeSize)
+        throw damaged(
+          this.#title,
+          `the chunk at logical address ${logical} is said to lie at byte ${position}, and the volume has ` +
+            `${this.#volumeSize}`,
+        )
       this.#stripes.push({ logical, length, position, isSystem, isCopy })
       isCopy = true
     }
@@ -58,7 +73,7 @@ export class ChunkMap {
 
   /** The byte of the volume at a logical address. @throws ImageError corrupt E_FS_CORRUPT: no chunk has it whole. */
   position(logical: number, length: number): number {
-    const stripes = this.#sorted ??= [...this.#stripes].sort((one, other) => one.logical - other.logical)
+    const stripes = (this.#sorted ??= [...this.#stripes].sort((one, other) => one.logical - other.logical))
     let low = 0
     let high = stripes.length
     while (low < high) {
@@ -67,7 +82,8 @@ export class ChunkMap {
       else low = middle + 1
     }
     const stripe = stripes[low - 1]
-    if (stripe === undefined || logical + length > stripe.logical + stripe.length) throw damaged(this.#title, `no chunk has the logical address ${logical}`)
+    if (stripe === undefined || logical + length > stripe.logical + stripe.length)
+      throw damaged(this.#title, `no chunk has the logical address ${logical}`)
     return stripe.position + logical - stripe.logical
   }
 

@@ -3,7 +3,11 @@ const copies = 0x10n | 0x20n | 0x200n | 0x400n
 const striped = 0x8n | 0x40n | 0x80n | 0x100n
 const system = 0x2n
 
-export function chunkType(word: bigint): { readonly isSystem: boolean; readonly isCopied: boolean; readonly isStriped: boolean } {
+export function chunkType(word: bigint): {
+  readonly isSystem: boolean
+  readonly isCopied: boolean
+  readonly isStriped: boolean
+} {
   return { isSystem: (word & system) !== 0n, isCopied: (word & copies) !== 0n, isStriped: (word & striped) !== 0n }
 }
 

@@ -20,7 +20,9 @@ export const btrfs: FilesystemFamily = {
   id: 'btrfs',
   identify: (volume) => {
     const bytes = bytesAt(volume, superblockPositions[0] ?? 0, superblockSize)
-    return bytes === undefined || btrfsSuperblock.read(bytes).magic !== magic ? [] : [new Identification(volume, bytes).filesystem()]
+    return bytes === undefined || btrfsSuperblock.read(bytes).magic !== magic
+      ? []
+      : [new Identification(volume, bytes).filesystem()]
   },
 }
 
@@ -37,21 +39,31 @@ class Identification {
     this.#isSound = newest !== undefined
     this.#bytes = newest ?? bytes
     this.#superblock = btrfsSuperblock.read(this.#bytes)
-    if (newest === undefined) this.#issues.list.push({ code: 'E_FS_CHECKSUM', severity: 'error', message: 'the checksums of all superblocks of the btrfs filesystem are wrong' })
-    else if (checksumHolds(bytes, btrfsSuperblock.read(bytes).checksumType) === false) this.#issues.warn('W_FS_COPY', 'the first superblock of the btrfs filesystem is damaged: a copy is read')
+    if (newest === undefined)
+      this.#issues.list.push({
+        code: 'E_FS_CHECKSUM',
+        severity: 'error',
+        message: 'the checksums of all superblocks of the btrfs filesystem are wrong',
+      })
+    else if (checksumHolds(bytes, btrfsSuperblock.read(bytes).checksumType) === false)
+      this.#issues.warn('W_FS_COPY', 'the first superblock of the btrfs filesystem is damaged: a copy is read')
   }
 
   /** Of the superblock and its copies of the same filesystem, the latest one that is whole. */
   #newest(volume: BlockSource, first: Uint8Array): Uint8Array | undefined {
     const { fsid } = btrfsSuperblock.read(first)
     const generation = (bytes: Uint8Array): bigint => btrfsSuperblock.read(bytes).generation
-    const laterFirst = (one: Uint8Array, other: Uint8Array): number => generation(one) === generation(other) ? 0 : generation(one) < generation(other) ? 1 : -1
+    const laterFirst = (one: Uint8Array, other: Uint8Array): number =>
+      generation(one) === generation(other) ? 0 : generation(one) < generation(other) ? 1 : -1
     return superblockPositions
       .map((position) => ({ position, bytes: bytesAt(volume, position, superblockSize) }))
       .flatMap(({ position, bytes }) => {
         if (bytes === undefined) return []
         const values = btrfsSuperblock.read(bytes)
-        const isOne = values.magic === magic && values.position === BigInt(position) && (position === superblockPositions[0] || values.fsid === fsid)
+        const isOne =
+          values.magic === magic &&
+          values.position === BigInt(position) &&
+          (position === superblockPositions[0] || values.fsid === fsid)
         return isOne && checksumHolds(bytes, values.checksumType) !== false ? [bytes] : []
       })
       .sort(laterFirst)[0]
@@ -63,19 +75,30 @@ class Identification {
     const id = setUuid(fsid)
     const size = deviceBytes <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(deviceBytes) : undefined
     this.#issues.checkSize(size ?? Number.MAX_SAFE_INTEGER, this.#reader.size)
-    const used = devices === 1n && bytesUsed <= totalBytes && bytesUsed <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(bytesUsed) : undefined
+    const used =
+      devices === 1n && bytesUsed <= totalBytes && bytesUsed <= BigInt(Number.MAX_SAFE_INTEGER)
+        ? Number(bytesUsed)
+        : undefined
     return {
-      type: 'btrfs', title: 'btrfs', kind: 'filesystem', facts: this.#facts(), issues: this.#issues.list,
+      type: 'btrfs',
+      title: 'btrfs',
+      kind: 'filesystem',
+      facts: this.#facts(),
+      issues: this.#issues.list,
       // Files that were flushed stand in a log of their own until the next commit.
       state: logRoot === 0n ? 'clean' : 'dirty',
-      ...(text === undefined ? {} : { label: text }), ...(id === undefined ? {} : { uuid: id }),
-      ...(isPowerOfTwo(sectorSize) ? { blockSize: sectorSize } : {}), ...(size === undefined ? {} : { size }), ...(used === undefined ? {} : { used }),
+      ...(text === undefined ? {} : { label: text }),
+      ...(id === undefined ? {} : { uuid: id }),
+      ...(isPowerOfTwo(sectorSize) ? { blockSize: sectorSize } : {}),
+      ...(size === undefined ? {} : { size }),
+      ...(used === undefined ? {} : { used }),
       usedRuns: (options) => this.#usedRuns(options),
     }
   }
 
   #facts(): Fact[] {
-    const { checksumType, devices, deviceId, deviceUuid, generation, nodeSize, totalBytes, incompatible } = this.#superblock
+    const { checksumType, devices, deviceId, deviceUuid, generation, nodeSize, totalBytes, incompatible } =
+      this.#superblock
     return [
       { name: 'checksum', value: checksums[checksumType] ?? String(checksumType) },
       { name: 'devices', value: devices, unit: 'count' },
@@ -92,11 +115,21 @@ class Identification {
     const { devices, incompatible, deviceBytes, logRoot } = this.#superblock
     if (!this.#isSound) throw damaged('btrfs', 'no superblock is whole')
     const unknown = unknownFeatures(incompatible)
-    if (unknown !== 0n) throw unsupported('E_FS_FEATURE', `the btrfs filesystem has features that are not known here: 0x${unknown.toString(16)}`)
+    if (unknown !== 0n)
+      throw unsupported(
+        'E_FS_FEATURE',
+        `the btrfs filesystem has features that are not known here: 0x${unknown.toString(16)}`,
+      )
     if (devices !== 1n) throw unsupported('E_FS_FEATURE', `the btrfs filesystem lies on ${devices} devices`)
     const state = logRoot === 0n ? 'clean' : 'dirty'
     requireTrustworthy('btrfs', { size: Number(deviceBytes), volumeSize: this.#reader.size, state }, options)
     const size = Number(deviceBytes)
-    return volumeRuns(btrfsUsedBytes(this.#reader, this.#superblock, this.#bytes, state === 'clean'), 1, 0, size, this.#reader.size)
+    return volumeRuns(
+      btrfsUsedBytes(this.#reader, this.#superblock, this.#bytes, state === 'clean'),
+      1,
+      0,
+      size,
+      this.#reader.size,
+    )
   }
 }

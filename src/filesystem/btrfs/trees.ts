@@ -20,7 +20,10 @@ export interface TreeItem {
   readonly data: Uint8Array
 }
 
-/** Whether the checksum at the start of a superblock or node holds; undefined: of a kind that is not checked here (xxhash, BLAKE2). */
+/**
+ * Whether the checksum at the start of a superblock or node holds; undefined: of a kind that is not checked here
+ * (xxhash, BLAKE2).
+ */
 export function checksumHolds(bytes: Uint8Array, type: number): boolean | undefined {
   const rest = bytes.subarray(checksumSize)
   if (type === 0) return crc32c(rest) === viewOf(bytes).getUint32(0, true)
@@ -40,11 +43,13 @@ export class TreeWalker {
     this.#superblock = superblock
     this.#chunks = chunks
     const { nodeSize } = superblock
-    if (!isPowerOfTwo(nodeSize) || nodeSize < 4096 || nodeSize > 65536) throw damaged(reader.title, `a node is said to have ${nodeSize} bytes`)
+    if (!isPowerOfTwo(nodeSize) || nodeSize < 4096 || nodeSize > 65536)
+      throw damaged(reader.title, `a node is said to have ${nodeSize} bytes`)
   }
 
   /**
-   * The items whose object is from `start` up to `end` (exclusive), ascending. Each node is read once: keys that do not ascend end the walk.
+   * The items whose object is from `start` up to `end` (exclusive), ascending. Each node is read once: keys that do not
+   * ascend end the walk.
    * @throws ImageError corrupt E_FS_CORRUPT.
    */
   *items(root: bigint, level: number, start = 0n, end = 2n ** 64n): Generator<TreeItem> {
@@ -52,11 +57,16 @@ export class TreeWalker {
     yield* this.#walk(root, level, { start, end, last: undefined })
   }
 
-  *#walk(block: bigint, level: number, range: { readonly start: bigint; readonly end: bigint; last: Key | undefined }): Generator<TreeItem> {
+  *#walk(
+    block: bigint,
+    level: number,
+    range: { readonly start: bigint; readonly end: bigint; last: Key | undefined },
+  ): Generator<TreeItem> {
     const node = this.#node(block, level)
     const { items } = nodeHeader.read(node)
     const size = level === 0 ? leafItem.size : keyPointer.size
-    if (items === 0 && (level > 0 || range.last !== undefined) || nodeHeader.size + items * size > node.length) throw this.#wrong(`a node is said to have ${items} entries`, block)
+    if ((items === 0 && (level > 0 || range.last !== undefined)) || nodeHeader.size + items * size > node.length)
+      throw this.#wrong(`a node is said to have ${items} entries`, block)
     const at = (index: number): number => nodeHeader.size + index * size
     if (level > 0) {
       const view = viewOf(node)
@@ -68,13 +78,15 @@ export class TreeWalker {
         if (objectAt(middle) < range.start) low = middle
         else high = middle
       }
-      for (let index = low; index < items && objectAt(index) < range.end; index++) yield* this.#walk(keyPointer.read(node, at(index)).block, level - 1, range)
+      for (let index = low; index < items && objectAt(index) < range.end; index++)
+        yield* this.#walk(keyPointer.read(node, at(index)).block, level - 1, range)
       return
     }
     for (let index = 0; index < items; index++) {
       const { object, type, offset, dataOffset, dataSize } = leafItem.read(node, at(index))
       const key: Key = { object, type, offset }
-      if (range.last !== undefined && !isBefore(range.last, key)) throw this.#wrong('the keys of a tree do not ascend', block)
+      if (range.last !== undefined && !isBefore(range.last, key))
+        throw this.#wrong('the keys of a tree do not ascend', block)
       range.last = key
       if (object >= range.end) return
       if (object < range.start) continue
@@ -88,7 +100,8 @@ export class TreeWalker {
     const { nodeSize, checksumType } = this.#superblock
     const node = this.#reader.bytes(this.#chunks.position(safeNumber(block, 'the place of a node'), nodeSize), nodeSize)
     const header = nodeHeader.read(node)
-    if (header.position !== block || header.level !== level) throw this.#wrong('a node has another place or level than it should', block)
+    if (header.position !== block || header.level !== level)
+      throw this.#wrong('a node has another place or level than it should', block)
     if (checksumHolds(node, checksumType) === false) throw this.#wrong('the checksum of a node is wrong', block)
     return node
   }

@@ -24,9 +24,15 @@ const nameType = 0xc1
 const charactersPerName = 15
 
 /** An entry in use, with its bytes and where it lies in the folder. */
-export interface RawEntry { readonly type: number; readonly bytes: Uint8Array; readonly offset: number }
+export interface RawEntry {
+  readonly type: number
+  readonly bytes: Uint8Array
+  readonly offset: number
+}
 
-/** The entries of a folder that are in use and no secondary ones, up to the end mark. The bytes hold until the next one. */
+/**
+ * The entries of a folder that are in use and no secondary ones, up to the end mark. The bytes hold until the next one.
+ */
 export function* primaryEntries(reader: VolumeReader, map: FileMap): Generator<RawEntry> {
   const piece = new Uint8Array(pieceLength)
   for (let offset = 0; offset < map.length; offset += pieceLength) {
@@ -41,12 +47,15 @@ export function* primaryEntries(reader: VolumeReader, map: FileMap): Generator<R
   }
 }
 
-/** Puts the entries of one file together. @throws ImageError corrupt E_FS_CORRUPT when they are not the ones a file has. */
+/**
+ * Puts the entries of one file together. @throws ImageError corrupt E_FS_CORRUPT when they are not the ones a file has.
+ */
 export function readFile(reader: VolumeReader, map: FileMap, primary: RawEntry): ExfatFile {
   const { position = 0 } = map.at(primary.offset)
   const file = exfatFileEntry.read(primary.bytes)
   const length = (file.secondaries + 1) * entryLength
-  const broken = (what: string): Error => damaged(reader.title, `the entries of a file are not whole: ${what}`, position)
+  const broken = (what: string): Error =>
+    damaged(reader.title, `the entries of a file are not whole: ${what}`, position)
   if (file.secondaries < 2) throw broken(`there are ${file.secondaries} further ones`)
   if (primary.offset + length > map.length) throw broken('the folder ends before them')
   const set = new Uint8Array(length)
@@ -58,6 +67,13 @@ export function readFile(reader: VolumeReader, map: FileMap, primary: RawEntry):
     if (set[at] !== nameType) throw broken(`one of its name is of type ${set[at] ?? 0}`)
     name += Buffer.from(set.subarray(at + 2, at + 2 + charactersPerName * 2)).toString('utf16le')
   }
-  if (name.length < stream.nameLength) throw broken(`its name has ${stream.nameLength} characters, and there is room for ${name.length}`)
-  return { name: name.slice(0, stream.nameLength), file, stream, position, checksumHolds: entrySetChecksum(set) === file.checksum }
+  if (name.length < stream.nameLength)
+    throw broken(`its name has ${stream.nameLength} characters, and there is room for ${name.length}`)
+  return {
+    name: name.slice(0, stream.nameLength),
+    file,
+    stream,
+    position,
+    checksumHolds: entrySetChecksum(set) === file.checksum,
+  }
 }

@@ -1,4 +1,7 @@
-/** The sum over the boot region's eleven sectors; flags and percentage, which change while the volume is in use, are left out (section 3.4). */
+/**
+ * The sum over the boot region's eleven sectors; flags and percentage, which change while the volume is in use, are
+ * left out (section 3.4).
+ */
 export function bootChecksum(region: Uint8Array): number {
   let sum = 0
   for (let index = 0; index < region.length; index++) {
@@ -19,7 +22,11 @@ export function entrySetChecksum(entries: Uint8Array): number {
 }
 
 /** The volume's flags: which table and bitmap count, whether it was left in order, whether its medium has failed. */
-export function volumeFlags(word: number): { readonly active: number; readonly isDirty: boolean; readonly hasErrors: boolean } {
+export function volumeFlags(word: number): {
+  readonly active: number
+  readonly isDirty: boolean
+  readonly hasErrors: boolean
+} {
   return { active: word & 1, isDirty: (word & 2) !== 0, hasErrors: (word & 4) !== 0 }
 }
 
@@ -33,7 +40,11 @@ export function exfatAttributes(word: number): { readonly isDirectory: boolean }
 }
 
 /** The type byte of an entry: in use, and what it is otherwise. */
-export function entryType(byte: number): { readonly inUse: boolean; readonly isSecondary: boolean; readonly isCritical: boolean } {
+export function entryType(byte: number): {
+  readonly inUse: boolean
+  readonly isSecondary: boolean
+  readonly isCritical: boolean
+} {
   return { inUse: (byte & 0x80) !== 0, isSecondary: (byte & 0x40) !== 0, isCritical: (byte & 0x20) === 0 }
 }
 

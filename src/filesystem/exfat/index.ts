@@ -42,7 +42,12 @@ class Identification {
   filesystem(): Filesystem {
     const { boot, clusterSize, size, clusters, isDirty, sectorSize, hasErrors } = this.#layout
     this.#issues.checkSize(size, this.#reader.size)
-    if (!this.#layout.checksumHolds) this.#issues.list.push({ code: 'E_FS_CHECKSUM', severity: 'error', message: 'the checksum of exFAT\'s boot region is wrong' })
+    if (!this.#layout.checksumHolds)
+      this.#issues.list.push({
+        code: 'E_FS_CHECKSUM',
+        severity: 'error',
+        message: "the checksum of exFAT's boot region is wrong",
+      })
     if (hasErrors) this.#issues.warn('W_FS_ERRORS', 'the exFAT filesystem records errors of its medium')
     const used = this.#issues.attempt(() => {
       this.#readRoot()
@@ -51,7 +56,13 @@ class Identification {
     const free = used === undefined ? undefined : (clusters - used) * clusterSize
     const state = isDirty ? 'dirty' : 'clean'
     return {
-      type: 'exfat', title: 'exFAT', kind: 'filesystem', version: `${boot.majorRevision}.${boot.minorRevision}`, blockSize: clusterSize, size, state,
+      type: 'exfat',
+      title: 'exFAT',
+      kind: 'filesystem',
+      version: `${boot.majorRevision}.${boot.minorRevision}`,
+      blockSize: clusterSize,
+      size,
+      state,
       ...(this.#label === undefined || this.#label === '' ? {} : { label: this.#label }),
       ...(boot.serial === 0 ? {} : { uuid: serialText(boot.serial) }),
       ...(free === undefined ? {} : { free, used: size - free }),
@@ -80,7 +91,8 @@ class Identification {
         const bitmap = exfatBitmapEntry.read(bytes)
         if (bitmap.flags % 2 !== active) continue
         const needed = Math.ceil(clusters / 8)
-        if (bitmap.length < BigInt(needed)) throw damaged(this.#reader.title, `the bitmap has ${bitmap.length} bytes, and ${needed} are needed`)
+        if (bitmap.length < BigInt(needed))
+          throw damaged(this.#reader.title, `the bitmap has ${bitmap.length} bytes, and ${needed} are needed`)
         this.#bitmap = clusterChain(this.#table, bitmap.cluster, needed)
       }
     }

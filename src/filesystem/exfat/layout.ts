@@ -22,24 +22,48 @@ export interface ExfatLayout {
   readonly checksumHolds: boolean
 }
 
-/** The layout that a boot region tells, or undefined when it is none of exFAT or its numbers cannot be (section 3.1's ranges). */
+/**
+ * The layout that a boot region tells, or undefined when it is none of exFAT or its numbers cannot be (section 3.1's
+ * ranges).
+ */
 export function readExfatLayout(volume: BlockSource): ExfatLayout | undefined {
   if (volume.capacity < 512) return undefined
   const sector = new Uint8Array(512)
   volume.read(0, sector)
   const boot = exfatBootSector.read(sector)
-  if (boot.name !== 'EXFAT   ' || boot.signature !== 0xaa55 || boot.jump[0] !== 0xeb || boot.jump[1] !== 0x76 || boot.jump[2] !== 0x90) return undefined
+  if (
+    boot.name !== 'EXFAT   ' ||
+    boot.signature !== 0xaa55 ||
+    boot.jump[0] !== 0xeb ||
+    boot.jump[1] !== 0x76 ||
+    boot.jump[2] !== 0x90
+  )
+    return undefined
   const { sectorShift, clusterShift, sectors, clusters, fats, fatOffset, fatLength, heapOffset, rootCluster } = boot
-  if (sectorShift < 9 || sectorShift > 12 || clusterShift > 25 - sectorShift || (fats !== 1 && fats !== 2)) return undefined
+  if (sectorShift < 9 || sectorShift > 12 || clusterShift > 25 - sectorShift || (fats !== 1 && fats !== 2))
+    return undefined
   const sectorSize = 2 ** sectorShift
   const clusterSize = sectorSize * 2 ** clusterShift
-  if (sectors > BigInt(Math.floor(Number.MAX_SAFE_INTEGER / sectorSize)) || clusters < 1 || clusters > 0xfffffff5) return undefined
-  if (fatOffset < 24 || fatLength * sectorSize < (clusters + 2) * 4 || heapOffset < fatOffset + fatLength * fats) return undefined
-  if (heapOffset * sectorSize + clusters * clusterSize > Number(sectors) * sectorSize || rootCluster < 2 || rootCluster >= clusters + 2) return undefined
+  if (sectors > BigInt(Math.floor(Number.MAX_SAFE_INTEGER / sectorSize)) || clusters < 1 || clusters > 0xfffffff5)
+    return undefined
+  if (fatOffset < 24 || fatLength * sectorSize < (clusters + 2) * 4 || heapOffset < fatOffset + fatLength * fats)
+    return undefined
+  if (
+    heapOffset * sectorSize + clusters * clusterSize > Number(sectors) * sectorSize ||
+    rootCluster < 2 ||
+    rootCluster >= clusters + 2
+  )
+    return undefined
   const { active, isDirty, hasErrors } = volumeFlags(boot.volumeFlags)
   const which = fats === 2 ? active : 0
   return {
-    boot, sectorSize, clusterSize, clusters, rootCluster, isDirty, hasErrors,
+    boot,
+    sectorSize,
+    clusterSize,
+    clusters,
+    rootCluster,
+    isDirty,
+    hasErrors,
     size: Number(sectors) * sectorSize,
     active: which,
     tableStart: (fatOffset + which * fatLength) * sectorSize,

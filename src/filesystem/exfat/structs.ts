@@ -40,5 +40,11 @@ export const exfatFileEntry = struct('little', 32, {
   accessedZone: u8(24),
 })
 export const exfatStreamEntry = struct('little', 32, {
-  type: u8(0), flags: u8(1), nameLength: u8(3), nameHash: u16(4), validLength: u64(8), cluster: u32(20), length: u64(24),
+  type: u8(0),
+  flags: u8(1),
+  nameLength: u8(3),
+  nameHash: u16(4),
+  validLength: u64(8),
+  cluster: u32(20),
+  length: u64(24),
 })

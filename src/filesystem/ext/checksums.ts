@@ -10,7 +10,10 @@ function stored(checksum: number): number {
 
 /** Whether the superblock's checksum holds; true where it has none. */
 export function superblockHolds(bytes: Uint8Array, { features, superblock }: ExtLayout): boolean {
-  return !features.has('metadata_csum') || stored(crc32c(bytes.subarray(0, extSuperblock.fields.checksum.offset))) === superblock.checksum
+  return (
+    !features.has('metadata_csum') ||
+    stored(crc32c(bytes.subarray(0, extSuperblock.fields.checksum.offset))) === superblock.checksum
+  )
 }
 
 /** The checksums that a filesystem keeps of its structures, all of which begin with its UUID. */
@@ -44,7 +47,10 @@ export class ExtChecksums {
   bitmapHolds(bitmap: Uint8Array, expected: { readonly low: number; readonly high: number | undefined }): boolean {
     if (!this.ofMetadata) return true
     const checksum = stored(crc32c(bitmap, this.#seed))
-    return checksum % 65536 === expected.low && (expected.high === undefined || Math.floor(checksum / 65536) === expected.high)
+    return (
+      checksum % 65536 === expected.low &&
+      (expected.high === undefined || Math.floor(checksum / 65536) === expected.high)
+    )
   }
 
   /** What the checksums of an inode, and of the blocks that belong to it, begin with. */

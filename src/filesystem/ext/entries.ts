@@ -1,18 +1,55 @@
 /** Feature bits that matter here, by the names that mke2fs gives them (e2fsprogs, lib/e2p/feature.c). */
 const compatible: readonly (readonly [bigint, string])[] = [
-  [0x1n, 'dir_prealloc'], [0x2n, 'imagic_inodes'], [0x4n, 'has_journal'], [0x8n, 'ext_attr'], [0x10n, 'resize_inode'], [0x20n, 'dir_index'],
-  [0x40n, 'lazy_bg'], [0x80n, 'exclude_inode'], [0x100n, 'exclude_bitmap'], [0x200n, 'sparse_super2'], [0x400n, 'fast_commit'],
-  [0x800n, 'stable_inodes'], [0x1000n, 'orphan_file'],
+  [0x1n, 'dir_prealloc'],
+  [0x2n, 'imagic_inodes'],
+  [0x4n, 'has_journal'],
+  [0x8n, 'ext_attr'],
+  [0x10n, 'resize_inode'],
+  [0x20n, 'dir_index'],
+  [0x40n, 'lazy_bg'],
+  [0x80n, 'exclude_inode'],
+  [0x100n, 'exclude_bitmap'],
+  [0x200n, 'sparse_super2'],
+  [0x400n, 'fast_commit'],
+  [0x800n, 'stable_inodes'],
+  [0x1000n, 'orphan_file'],
 ]
 const incompatible: readonly (readonly [bigint, string])[] = [
-  [0x1n, 'compression'], [0x2n, 'filetype'], [0x4n, 'needs_recovery'], [0x8n, 'journal_dev'], [0x10n, 'meta_bg'], [0x40n, 'extent'], [0x80n, '64bit'],
-  [0x100n, 'mmp'], [0x200n, 'flex_bg'], [0x400n, 'ea_inode'], [0x1000n, 'dirdata'], [0x2000n, 'metadata_csum_seed'], [0x4000n, 'large_dir'],
-  [0x8000n, 'inline_data'], [0x10000n, 'encrypt'], [0x20000n, 'casefold'],
+  [0x1n, 'compression'],
+  [0x2n, 'filetype'],
+  [0x4n, 'needs_recovery'],
+  [0x8n, 'journal_dev'],
+  [0x10n, 'meta_bg'],
+  [0x40n, 'extent'],
+  [0x80n, '64bit'],
+  [0x100n, 'mmp'],
+  [0x200n, 'flex_bg'],
+  [0x400n, 'ea_inode'],
+  [0x1000n, 'dirdata'],
+  [0x2000n, 'metadata_csum_seed'],
+  [0x4000n, 'large_dir'],
+  [0x8000n, 'inline_data'],
+  [0x10000n, 'encrypt'],
+  [0x20000n, 'casefold'],
 ]
 const readOnlyCompatible: readonly (readonly [bigint, string])[] = [
-  [0x1n, 'sparse_super'], [0x2n, 'large_file'], [0x4n, 'btree_dir'], [0x8n, 'huge_file'], [0x10n, 'uninit_bg'], [0x20n, 'dir_nlink'], [0x40n, 'extra_isize'],
-  [0x80n, 'snapshot'], [0x100n, 'quota'], [0x200n, 'bigalloc'], [0x400n, 'metadata_csum'], [0x800n, 'replica'], [0x1000n, 'read-only'],
-  [0x2000n, 'project'], [0x4000n, 'shared_blocks'], [0x8000n, 'verity'], [0x10000n, 'orphan_present'],
+  [0x1n, 'sparse_super'],
+  [0x2n, 'large_file'],
+  [0x4n, 'btree_dir'],
+  [0x8n, 'huge_file'],
+  [0x10n, 'uninit_bg'],
+  [0x20n, 'dir_nlink'],
+  [0x40n, 'extra_isize'],
+  [0x80n, 'snapshot'],
+  [0x100n, 'quota'],
+  [0x200n, 'bigalloc'],
+  [0x400n, 'metadata_csum'],
+  [0x800n, 'replica'],
+  [0x1000n, 'read-only'],
+  [0x2000n, 'project'],
+  [0x4000n, 'shared_blocks'],
+  [0x8000n, 'verity'],
+  [0x10000n, 'orphan_present'],
 ]
 
 export interface FeatureWords {
@@ -36,9 +73,12 @@ export function extFeatures(words: FeatureWords): ExtFeatures {
   const unknownIncompatible = unnamed(words.incompatible, incompatible, 'incompat')
   const unknownReadOnly = unnamed(words.readOnlyCompatible, readOnlyCompatible, 'ro_compat')
   const names = [
-    ...named(words.compatible, compatible), ...unnamed(words.compatible, compatible, 'compat'),
-    ...named(words.incompatible, incompatible), ...unknownIncompatible,
-    ...named(words.readOnlyCompatible, readOnlyCompatible), ...unknownReadOnly,
+    ...named(words.compatible, compatible),
+    ...unnamed(words.compatible, compatible, 'compat'),
+    ...named(words.incompatible, incompatible),
+    ...unknownIncompatible,
+    ...named(words.readOnlyCompatible, readOnlyCompatible),
+    ...unknownReadOnly,
   ]
   return { names, unknownIncompatible, unknownReadOnly, has: (name) => names.includes(name), version: versionOf(words) }
 }
@@ -57,7 +97,8 @@ function named(word: bigint, table: readonly (readonly [bigint, string])[]): str
 function unnamed(word: bigint, table: readonly (readonly [bigint, string])[], prefix: string): string[] {
   const found: string[] = []
   const rest = table.reduce((left, [bit]) => left & ~bit, word)
-  for (let bit = 0n; bit < 32n; bit++) if ((rest & (1n << bit)) !== 0n) found.push(`${prefix}_0x${(1n << bit).toString(16)}`)
+  for (let bit = 0n; bit < 32n; bit++)
+    if ((rest & (1n << bit)) !== 0n) found.push(`${prefix}_0x${(1n << bit).toString(16)}`)
   return found
 }
 
@@ -83,7 +124,13 @@ export function inodeFlags(word: bigint) {
   }
 }
 
-const kinds: Readonly<Record<number, 'file' | 'directory' | 'link' | 'device'>> = { 0x8000: 'file', 0x4000: 'directory', 0xa000: 'link', 0x2000: 'device', 0x6000: 'device' }
+const kinds: Readonly<Record<number, 'file' | 'directory' | 'link' | 'device'>> = {
+  0x8000: 'file',
+  0x4000: 'directory',
+  0xa000: 'link',
+  0x2000: 'device',
+  0x6000: 'device',
+}
 
 /** The mode word of an inode. */
 export function inodeMode(word: number) {

@@ -36,12 +36,14 @@ export class ExtGroups {
     const low = extDescriptor.read(bytes)
     const high = layout.descriptorSize >= extDescriptorHigh.size ? extDescriptorHigh.read(bytes) : undefined
     const wide = (lowHalf: number, highHalf: number | undefined): number => lowHalf + (highHalf ?? 0) * 2 ** 32
-    if (!this.checksums.descriptorHolds(number, bytes)) throw damaged(reader.title, `the checksum of the descriptor of group ${number} is wrong`, position)
+    if (!this.checksums.descriptorHolds(number, bytes))
+      throw damaged(reader.title, `the checksum of the descriptor of group ${number} is wrong`, position)
     const group: ExtGroup = {
       blockBitmap: wide(low.blockBitmapLow, high?.blockBitmapHigh),
       inodeBitmap: wide(low.inodeBitmapLow, high?.inodeBitmapHigh),
       inodeTable: wide(low.inodeTableLow, high?.inodeTableHigh),
-      isUnset: isBlockBitmapUnset(low.flags) && (layout.features.has('uninit_bg') || layout.features.has('metadata_csum')),
+      isUnset:
+        isBlockBitmapUnset(low.flags) && (layout.features.has('uninit_bg') || layout.features.has('metadata_csum')),
       bitmapChecksum: { low: low.blockBitmapChecksumLow, high: high?.blockBitmapChecksumHigh },
     }
     this.#require(number, position, 'block bitmap', group.blockBitmap, 1)
@@ -56,7 +58,8 @@ export class ExtGroups {
     const { layout, reader } = this
     const position = group.blockBitmap * layout.blockSize
     const bitmap = reader.bytes(position, layout.blocksPerGroup / layout.ratio / 8)
-    if (!this.checksums.bitmapHolds(bitmap, group.bitmapChecksum)) throw damaged(reader.title, `the checksum of the block bitmap of group ${number} is wrong`, position)
+    if (!this.checksums.bitmapHolds(bitmap, group.bitmapChecksum))
+      throw damaged(reader.title, `the checksum of the block bitmap of group ${number} is wrong`, position)
     const start = layout.groupStart(number)
     const end = start + layout.groupLength(number)
     const clusters = Math.ceil((end - start) / layout.ratio)
@@ -70,6 +73,10 @@ export class ExtGroups {
   #require(number: number, position: number, what: string, start: number, length: number): void {
     const { layout, reader } = this
     if (start >= layout.firstDataBlock && start + length <= layout.blocks && start > 0) return
-    throw damaged(reader.title, `the ${what} of group ${number} is said to be at block ${start}, and there are ${layout.blocks}`, position)
+    throw damaged(
+      reader.title,
+      `the ${what} of group ${number} is said to be at block ${start}, and there are ${layout.blocks}`,
+      position,
+    )
   }
 }

@@ -47,15 +47,20 @@ class Identification {
     const text = utf8Label(label)
     const id = setUuid(uuid)
     const common = {
-      type: this.#title, version: `${revision}.${minorRevision}`,
+      type: this.#title,
+      version: `${revision}.${minorRevision}`,
       ...(text === undefined ? {} : { label: text }),
       ...(id === undefined ? {} : { uuid: id }),
     }
-    if (this.#title === 'jbd') return { ...common, title: 'journal of ext3 or ext4', kind: 'container', state: 'unknown', facts: [], issues: [] }
+    if (this.#title === 'jbd')
+      return { ...common, title: 'journal of ext3 or ext4', kind: 'container', state: 'unknown', facts: [], issues: [] }
     const layout = this.#issues.attempt(() => new ExtLayout(this.#superblock))
     const state = this.#state(layout)
     return {
-      ...common, title: this.#title, kind: 'filesystem', state,
+      ...common,
+      title: this.#title,
+      kind: 'filesystem',
+      state,
       ...(layout === undefined ? {} : this.#sizes(layout)),
       facts: this.#facts(),
       issues: this.#issues.list,
@@ -70,9 +75,17 @@ class Identification {
 
   #state(layout: ExtLayout | undefined): FilesystemState {
     const { isClean, hasErrors } = extState(this.#superblock.state)
-    if (hasErrors) this.#issues.warn('W_FS_ERRORS', `the ${this.#title} filesystem records errors that were found while it was in use: e2fsck -f mends it`)
+    if (hasErrors)
+      this.#issues.warn(
+        'W_FS_ERRORS',
+        `the ${this.#title} filesystem records errors that were found while it was in use: e2fsck -f mends it`,
+      )
     if (layout !== undefined && !superblockHolds(this.#bytes, layout)) {
-      this.#issues.list.push({ code: 'E_FS_CHECKSUM', severity: 'error', message: `the checksum of the ${this.#title} superblock is wrong` })
+      this.#issues.list.push({
+        code: 'E_FS_CHECKSUM',
+        severity: 'error',
+        message: `the checksum of the ${this.#title} superblock is wrong`,
+      })
     }
     return isClean && !hasErrors && !extFeatures(this.#superblock).has('needs_recovery') ? 'clean' : 'dirty'
   }
@@ -84,14 +97,18 @@ class Identification {
   }
 
   #facts(): Fact[] {
-    const { state, mountCount, journalUuid, lastMounted, created, revision, inodes, freeInodes, inodeSize } = this.#superblock
+    const { state, mountCount, journalUuid, lastMounted, created, revision, inodes, freeInodes, inodeSize } =
+      this.#superblock
     const { isClean, hasErrors } = extState(state)
     const features = extFeatures(this.#superblock)
     const path = utf8Label(lastMounted)
     const time = timeText(created)
     const journal = setUuid(journalUuid)
     return [
-      { name: 'recordedState', value: `${isClean ? '' : 'not '}clean${hasErrors ? ' with errors' : ''}${features.has('needs_recovery') ? ', journal to be replayed' : ''}` },
+      {
+        name: 'recordedState',
+        value: `${isClean ? '' : 'not '}clean${hasErrors ? ' with errors' : ''}${features.has('needs_recovery') ? ', journal to be replayed' : ''}`,
+      },
       { name: 'mountCount', value: mountCount, unit: 'count' },
       { name: 'features', value: features.names.join(' ') },
       ...(journal === undefined ? [] : [{ name: 'journalUuid', label: 'journal UUID', value: journal }]),
@@ -108,14 +125,28 @@ class Identification {
     const layout = new ExtLayout(this.#superblock)
     const { features, size, blockSize } = layout
     // Compression was never part of Linux: nothing is known of how it allocates.
-    this.#requireKnown([...features.unknownIncompatible, ...features.unknownReadOnly, ...features.names.filter((name) => name === 'compression')])
-    if (!superblockHolds(this.#bytes, layout)) throw damaged(this.#title, 'the checksum of its superblock is wrong', superblockPosition)
+    this.#requireKnown([
+      ...features.unknownIncompatible,
+      ...features.unknownReadOnly,
+      ...features.names.filter((name) => name === 'compression'),
+    ])
+    if (!superblockHolds(this.#bytes, layout))
+      throw damaged(this.#title, 'the checksum of its superblock is wrong', superblockPosition)
     requireTrustworthy(this.#title, { size, volumeSize: this.#reader.size, state }, options)
-    return volumeRuns(extUsedBlocks(new ExtGroups(this.#reader, layout), state === 'clean'), blockSize, 0, size, this.#reader.size)
+    return volumeRuns(
+      extUsedBlocks(new ExtGroups(this.#reader, layout), state === 'clean'),
+      blockSize,
+      0,
+      size,
+      this.#reader.size,
+    )
   }
 
   #requireKnown(unknown: readonly string[]): void {
     if (unknown.length === 0) return
-    throw unsupported('E_FS_FEATURE', `the ${this.#title} filesystem has features that are not known here: ${unknown.join(', ')}`)
+    throw unsupported(
+      'E_FS_FEATURE',
+      `the ${this.#title} filesystem has features that are not known here: ${unknown.join(', ')}`,
+    )
   }
 }

@@ -10,13 +10,19 @@ const systemIndex = 7
 const attributeHead = 16
 
 /**
- * Content that lies in the inode (inline_data): 60 bytes where block numbers would be, the rest as the attribute `system.data`.
+ * Content that lies in the inode (inline_data): 60 bytes where block numbers would be, the rest as the attribute
+ * `system.data`.
  * @returns both parts. @throws ImageError corrupt E_FS_CORRUPT.
  */
 export function inlineContent(title: string, inode: Inode): { readonly head: Uint8Array; readonly rest: Uint8Array } {
   const head = inode.values.block
   const rest = systemData(title, inode)
-  if (inode.size > head.length + rest.length) throw damaged(title, `inode ${inode.number} has ${inode.size} bytes, and only ${head.length + rest.length} lie in it`, inode.position)
+  if (inode.size > head.length + rest.length)
+    throw damaged(
+      title,
+      `inode ${inode.number} has ${inode.size} bytes, and only ${head.length + rest.length} lie in it`,
+      inode.position,
+    )
   return { head, rest }
 }
 
@@ -31,7 +37,8 @@ function systemData(title: string, { bytes, number, position }: Inode): Uint8Arr
     if (view.getUint8(at + 1) === systemIndex && name === 'data') {
       const offset = first + view.getUint16(at + 2, true)
       const size = view.getUint32(at + 8, true)
-      if (view.getUint32(at + 4, true) !== 0 || offset + size > bytes.length) throw damaged(title, `the content of inode ${number} leaves the inode`, position)
+      if (view.getUint32(at + 4, true) !== 0 || offset + size > bytes.length)
+        throw damaged(title, `the content of inode ${number} leaves the inode`, position)
       return bytes.subarray(offset, offset + size)
     }
     at += Math.ceil((attributeHead + nameLength) / 4) * 4

@@ -24,7 +24,8 @@ export interface Inode {
 export function readInode(groups: ExtGroups, number: number): Inode {
   const { layout, reader } = groups
   const { inodes, inodesPerGroup } = layout.superblock
-  if (number < 1 || number > inodes) throw damaged(reader.title, `inode ${number} is named, and there are inodes 1 to ${inodes}`)
+  if (number < 1 || number > inodes)
+    throw damaged(reader.title, `inode ${number} is named, and there are inodes 1 to ${inodes}`)
   const { inodeTable } = groups.group(Math.floor((number - 1) / inodesPerGroup))
   const position = inodeTable * layout.blockSize + ((number - 1) % inodesPerGroup) * layout.inodeSize
   const bytes = reader.bytes(position, layout.inodeSize)
@@ -32,8 +33,10 @@ export function readInode(groups: ExtGroups, number: number): Inode {
   const mode = inodeMode(values.mode)
   const size = values.sizeLow + (mode.kind === 'file' || mode.kind === 'directory' ? values.sizeHigh * 2 ** 32 : 0)
   const seed = groups.checksums.inodeSeed(number, values.generation)
-  if (!checksumHolds(groups, bytes, seed)) throw damaged(reader.title, `the checksum of inode ${number} is wrong`, position)
-  if (!Number.isSafeInteger(size)) throw damaged(reader.title, `inode ${number} is said to have ${size} bytes`, position)
+  if (!checksumHolds(groups, bytes, seed))
+    throw damaged(reader.title, `the checksum of inode ${number} is wrong`, position)
+  if (!Number.isSafeInteger(size))
+    throw damaged(reader.title, `inode ${number} is said to have ${size} bytes`, position)
   return { number, position, bytes, values, mode, flags: inodeFlags(values.flags), size, seed }
 }
 
@@ -56,11 +59,16 @@ export function extraSize(bytes: Uint8Array): number {
 }
 
 /** The times of an inode in nanoseconds since 1970. */
-export function inodeTimes({ bytes, values }: Inode): { readonly modified: bigint; readonly accessed: bigint; readonly created: bigint | undefined } {
+export function inodeTimes({ bytes, values }: Inode): {
+  readonly modified: bigint
+  readonly accessed: bigint
+  readonly created: bigint | undefined
+} {
   const { modifiedExtra, accessedExtra, created, createdExtra } = extInodeExtra.fields
   const end = extInode.size + extraSize(bytes)
   const view = viewOf(bytes)
-  const extra = (field: { readonly offset: number }): number => field.offset + 4 <= end ? view.getUint32(field.offset, true) : 0
+  const extra = (field: { readonly offset: number }): number =>
+    field.offset + 4 <= end ? view.getUint32(field.offset, true) : 0
   return {
     modified: time(values.modified, extra(modifiedExtra)),
     accessed: time(values.accessed, extra(accessedExtra)),

@@ -3,13 +3,16 @@ import type { StructValues } from '../../binary/struct.js'
 import { unsupported } from '../../errors.js'
 import { damaged } from '../damage.js'
 import { extFeatures, type ExtFeatures } from './entries.js'
-import type { extSuperblock} from './structs.js';
+import type { extSuperblock } from './structs.js'
 import { superblockPosition } from './structs.js'
 
 /** 128 TiB with the usual groups of 128 MiB. */
 const maximumGroups = 1024 * 1024
 
-/** The superblock, judged, and what follows from it: where groups, descriptors and inodes lie. Numbers of blocks unless said. */
+/**
+ * The superblock, judged, and what follows from it: where groups, descriptors and inodes lie. Numbers of blocks unless
+ * said.
+ */
 export class ExtLayout {
   readonly superblock: StructValues<typeof extSuperblock>
   readonly features: ExtFeatures
@@ -36,28 +39,52 @@ export class ExtLayout {
     this.superblock = superblock
     this.features = extFeatures(superblock)
     this.title = this.features.version
-    const { logBlockSize, logClusterSize, firstDataBlock, blocksPerGroup, clustersPerGroup, inodesPerGroup, revision, inodes } = superblock
+    const {
+      logBlockSize,
+      logClusterSize,
+      firstDataBlock,
+      blocksPerGroup,
+      clustersPerGroup,
+      inodesPerGroup,
+      revision,
+      inodes,
+    } = superblock
     if (logBlockSize > 6) throw this.#wrong(`the block size is 2^${10 + logBlockSize} bytes`)
     this.blockSize = 1024 * 2 ** logBlockSize
     const wide = this.features.has('64bit')
     this.blocks = superblock.blocksLow + (wide ? superblock.blocksHigh * 2 ** 32 : 0)
     this.freeBlocks = superblock.freeBlocksLow + (wide ? superblock.freeBlocksHigh * 2 ** 32 : 0)
-    if (!Number.isSafeInteger(this.blocks * this.blockSize)) throw this.#wrong(`it has ${this.blocks} blocks of ${this.blockSize} bytes`)
+    if (!Number.isSafeInteger(this.blocks * this.blockSize))
+      throw this.#wrong(`it has ${this.blocks} blocks of ${this.blockSize} bytes`)
     this.firstDataBlock = firstDataBlock
-    if (firstDataBlock > 1 || firstDataBlock >= this.blocks) throw this.#wrong(`block ${firstDataBlock} is said to be the first of ${this.blocks}`)
-    if (this.freeBlocks > this.blocks) throw this.#wrong(`${this.freeBlocks} of ${this.blocks} blocks are said to be free`)
+    if (firstDataBlock > 1 || firstDataBlock >= this.blocks)
+      throw this.#wrong(`block ${firstDataBlock} is said to be the first of ${this.blocks}`)
+    if (this.freeBlocks > this.blocks)
+      throw this.#wrong(`${this.freeBlocks} of ${this.blocks} blocks are said to be free`)
     const bigalloc = this.features.has('bigalloc')
-    if (bigalloc && (logClusterSize < logBlockSize || logClusterSize > 20)) throw this.#wrong(`the cluster size is 2^${10 + logClusterSize} bytes`)
+    if (bigalloc && (logClusterSize < logBlockSize || logClusterSize > 20))
+      throw this.#wrong(`the cluster size is 2^${10 + logClusterSize} bytes`)
     this.ratio = bigalloc ? 2 ** (logClusterSize - logBlockSize) : 1
     this.blocksPerGroup = blocksPerGroup
     const bitsPerGroup = bigalloc ? clustersPerGroup : blocksPerGroup
-    if (bitsPerGroup === 0 || bitsPerGroup % 8 !== 0 || bitsPerGroup > this.blockSize * 8 || blocksPerGroup !== bitsPerGroup * this.ratio) {
+    if (
+      bitsPerGroup === 0 ||
+      bitsPerGroup % 8 !== 0 ||
+      bitsPerGroup > this.blockSize * 8 ||
+      blocksPerGroup !== bitsPerGroup * this.ratio
+    ) {
       throw this.#wrong(`a group is said to have ${blocksPerGroup} blocks and ${bitsPerGroup} clusters`)
     }
     this.groups = ceilDivide(this.blocks - firstDataBlock, blocksPerGroup)
-    if (this.groups > maximumGroups) throw unsupported('E_FS_LIMIT', `the ${this.title} filesystem has ${this.groups} groups of blocks, more than the ${maximumGroups} that are read`)
+    if (this.groups > maximumGroups)
+      throw unsupported(
+        'E_FS_LIMIT',
+        `the ${this.title} filesystem has ${this.groups} groups of blocks, more than the ${maximumGroups} ` +
+          'that are read',
+      )
     this.inodeSize = revision === 0 ? 128 : superblock.inodeSize
-    if (!isPowerOfTwo(this.inodeSize) || this.inodeSize < 128 || this.inodeSize > this.blockSize) throw this.#wrong(`an inode is said to have ${this.inodeSize} bytes`)
+    if (!isPowerOfTwo(this.inodeSize) || this.inodeSize < 128 || this.inodeSize > this.blockSize)
+      throw this.#wrong(`an inode is said to have ${this.inodeSize} bytes`)
     if (inodesPerGroup === 0 || inodesPerGroup > this.blockSize * 8 || inodes > inodesPerGroup * this.groups) {
       throw this.#wrong(`${inodes} inodes are said to be in ${this.groups} groups of ${inodesPerGroup}`)
     }
@@ -71,7 +98,8 @@ export class ExtLayout {
     this.#leadingDescriptorBlocks = this.features.has('meta_bg')
       ? Math.min(all, superblock.firstMetaGroup)
       : all + superblock.reservedDescriptorBlocks
-    if (this.#leadingDescriptorBlocks >= blocksPerGroup) throw this.#wrong(`${this.#leadingDescriptorBlocks} blocks of group descriptors do not fit a group`)
+    if (this.#leadingDescriptorBlocks >= blocksPerGroup)
+      throw this.#wrong(`${this.#leadingDescriptorBlocks} blocks of group descriptors do not fit a group`)
   }
 
   /** Bytes of the filesystem. */
@@ -100,7 +128,8 @@ export class ExtLayout {
   descriptorPosition(group: number): number {
     const index = Math.floor(group / this.#descriptorsPerBlock)
     const within = (group % this.#descriptorsPerBlock) * this.descriptorSize
-    if (!this.features.has('meta_bg') || index < this.superblock.firstMetaGroup) return (this.#superblockBlock + 1 + index) * this.blockSize + within
+    if (!this.features.has('meta_bg') || index < this.superblock.firstMetaGroup)
+      return (this.#superblockBlock + 1 + index) * this.blockSize + within
     const first = index * this.#descriptorsPerBlock
     // Blocks of 1 KiB: block 0 is the boot block, and the superblock is block 1 even where block 0 counts as the first.
     const start = first === 0 ? this.#superblockBlock : this.groupStart(first)

@@ -44,7 +44,9 @@ class ExtNode implements FileNode {
   }
 }
 
-/** The files of ext2, ext3 and ext4. What a journal still holds is not seen: it is what the kernel reads with `noload`. */
+/**
+ * The files of ext2, ext3 and ext4. What a journal still holds is not seen: it is what the kernel reads with `noload`.
+ */
 export class ExtTree implements FileTree {
   readonly root: FileNode
   readonly ignoresCase = false
@@ -60,16 +62,19 @@ export class ExtTree implements FileTree {
   find(directory: FileNode, name: string): FileNode | undefined {
     const folder = this.#folder(directory)
     const wanted = Buffer.from(name)
-    for (const entry of this.#walk(folder)) if (wanted.equals(entry.name) || entryName(posixName(entry.name)) === name) return this.#open(entry.inode)
+    for (const entry of this.#walk(folder))
+      if (wanted.equals(entry.name) || entryName(posixName(entry.name)) === name) return this.#open(entry.inode)
     if (folder.inode.flags.ignoresCase) {
       const folded = foldedName(name)
-      for (const entry of this.#walk(folder)) if (foldedName(entryName(posixName(entry.name))) === folded) return this.#open(entry.inode)
+      for (const entry of this.#walk(folder))
+        if (foldedName(entryName(posixName(entry.name))) === folded) return this.#open(entry.inode)
     }
     return undefined
   }
 
   *entries(directory: FileNode): Generator<DirectoryEntry> {
-    for (const { name, inode } of this.#walk(this.#folder(directory))) yield { name: entryName(posixName(name)), open: () => this.#open(inode) }
+    for (const { name, inode } of this.#walk(this.#folder(directory)))
+      yield { name: entryName(posixName(name)), open: () => this.#open(inode) }
   }
 
   dataRuns(file: FileNode): Iterable<Run> {
@@ -80,14 +85,23 @@ export class ExtTree implements FileTree {
 
   read(file: FileNode, offset: number, target: Uint8Array): void {
     const node = this.#file(file)
-    if (offset < 0 || offset + target.length > node.size) throw new RangeError(`read of ${target.length} bytes at offset ${offset} leaves the file of ${node.size} bytes`)
+    if (offset < 0 || offset + target.length > node.size)
+      throw new RangeError(`read of ${target.length} bytes at offset ${offset} leaves the file of ${node.size} bytes`)
     this.#read(node, offset, target)
   }
 
   #read(node: ExtNode, offset: number, target: Uint8Array): void {
     const { inode } = node
-    if (inode.flags.isEncrypted) throw unsupported('E_FS_FEATURE', `inode ${inode.number} of the ${this.#groups.reader.title} filesystem is encrypted`)
-    if (inode.flags.isCompressed) throw unsupported('E_FS_FEATURE', `inode ${inode.number} of the ${this.#groups.reader.title} filesystem is compressed`)
+    if (inode.flags.isEncrypted)
+      throw unsupported(
+        'E_FS_FEATURE',
+        `inode ${inode.number} of the ${this.#groups.reader.title} filesystem is encrypted`,
+      )
+    if (inode.flags.isCompressed)
+      throw unsupported(
+        'E_FS_FEATURE',
+        `inode ${inode.number} of the ${this.#groups.reader.title} filesystem is compressed`,
+      )
     if (!inode.flags.isInline) {
       this.#map(node).read(this.#groups.reader, offset, target)
       return
@@ -113,8 +127,10 @@ export class ExtTree implements FileTree {
   #target(inode: Inode): string {
     const { layout, reader } = this.#groups
     const { values, flags, size } = inode
-    if (size > layout.blockSize) throw damaged(reader.title, `the link ${inode.number} is said to have ${size} bytes`, inode.position)
-    const attributes = values.attributeBlockLow + values.attributeBlockHigh > 0 ? layout.blockSize * layout.ratio / 512 : 0
+    if (size > layout.blockSize)
+      throw damaged(reader.title, `the link ${inode.number} is said to have ${size} bytes`, inode.position)
+    const attributes =
+      values.attributeBlockLow + values.attributeBlockHigh > 0 ? (layout.blockSize * layout.ratio) / 512 : 0
     const isShort = !flags.isInline && !flags.hasExtents && size < inlineHead && values.sectorsLow - attributes <= 0
     const target = new Uint8Array(size)
     if (isShort) target.set(values.block.subarray(0, size))

@@ -8,7 +8,8 @@ const allowedDifference = 0.001
 
 /**
  * Blocks in use: what the bitmaps say, and all metadata, wherever it lies (the sheet's section 3).
- * @param exact whether the superblock's number of free blocks is to be trusted: it is of a filesystem that was left in order.
+ * @param exact whether the superblock's number of free blocks is to be trusted: it is of a filesystem that was left in
+ * order.
  * @throws ImageError corrupt E_FS_CORRUPT, at the end when the numbers do not agree.
  */
 export function* extUsedBlocks(groups: ExtGroups, exact: boolean): Generator<UnitRun> {
@@ -60,7 +61,7 @@ function tables(groups: ExtGroups): RunSet[] {
 }
 
 function wholeClusters({ ratio, blocks }: ExtGroups['layout'], first: number, count: number): UnitRun {
-  const start = first - first % ratio
+  const start = first - (first % ratio)
   const end = Math.min(blocks, Math.ceil((first + count) / ratio) * ratio)
   return { first: start, count: end - start }
 }

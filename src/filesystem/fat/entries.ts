@@ -21,7 +21,10 @@ export function fat12Entry(pair: number, cluster: number): number {
   return cluster % 2 === 1 ? pair >>> 4 : pair & 0xfff
 }
 
-/** Whether the second entry of the table says that the volume was left in order and without errors of the medium. FAT12 has no such bits. */
+/**
+ * Whether the second entry of the table says that the volume was left in order and without errors of the medium. FAT12
+ * has no such bits.
+ */
 export function fatFlags(entry: number, bits: 12 | 16 | 32): { readonly clean: boolean; readonly noErrors: boolean } {
   if (bits === 12) return { clean: true, noErrors: true }
   return bits === 16
@@ -30,7 +33,11 @@ export function fatFlags(entry: number, bits: 12 | 16 | 32): { readonly clean: b
 }
 
 /** The attribute byte of a folder's entry. */
-export function fatAttributes(byte: number): { readonly isLongName: boolean; readonly isLabel: boolean; readonly isDirectory: boolean } {
+export function fatAttributes(byte: number): {
+  readonly isLongName: boolean
+  readonly isLabel: boolean
+  readonly isDirectory: boolean
+} {
   const isLongName = (byte & 0x3f) === 0x0f
   return { isLongName, isLabel: !isLongName && (byte & 0x08) !== 0, isDirectory: (byte & 0x10) !== 0 }
 }

@@ -46,7 +46,13 @@ class Identification {
     const free = this.#issues.attempt(() => this.#free())
     const label = this.#issues.attempt(() => new FatTree(this.#reader, this.#layout, this.#table).label())
     return {
-      type: 'vfat', title: this.#title, kind: 'filesystem', version: this.#title, blockSize: clusterSize, size, state,
+      type: 'vfat',
+      title: this.#title,
+      kind: 'filesystem',
+      version: this.#title,
+      blockSize: clusterSize,
+      size,
+      state,
       ...(label === undefined ? {} : { label }),
       ...(serial === undefined || serial === 0 ? {} : { uuid: serialText(serial) }),
       ...(free === undefined ? {} : { free, used: size - free }),
@@ -67,10 +73,13 @@ class Identification {
   #free(): number | undefined {
     const { bits, clusters, clusterSize } = this.#layout
     const recorded = this.#recordedFree()
-    if (clusters * bits / 8 > countedTable) return recorded === undefined ? undefined : recorded * clusterSize
+    if ((clusters * bits) / 8 > countedTable) return recorded === undefined ? undefined : recorded * clusterSize
     const free = clusters - countUnits(this.#table.used())
     if (recorded !== undefined && recorded !== free) {
-      this.#issues.warn('W_FS_FREE_COUNT', `the FSInfo sector says that ${recorded} clusters are free, and the table that ${free} are`)
+      this.#issues.warn(
+        'W_FS_FREE_COUNT',
+        `the FSInfo sector says that ${recorded} clusters are free, and the table that ${free} are`,
+      )
     }
     return free * clusterSize
   }
@@ -92,7 +101,9 @@ class Identification {
     const bootLabel = label === undefined ? '' : codePage437(label).replace(/[ \0]+$/, '')
     return [
       { name: 'oemName', label: 'OEM name', value: boot.oemName.trimEnd() },
-      ...(bootLabel === '' || bootLabel === 'NO NAME' ? [] : [{ name: 'bootLabel', label: 'label in the boot sector', value: bootLabel }]),
+      ...(bootLabel === '' || bootLabel === 'NO NAME'
+        ? []
+        : [{ name: 'bootLabel', label: 'label in the boot sector', value: bootLabel }]),
       { name: 'sectorSize', value: sectorSize, unit: 'bytes' },
       { name: 'clusters', value: clusters, unit: 'count' },
       { name: 'hiddenSectors', value: boot.hiddenSectors, unit: 'count' },

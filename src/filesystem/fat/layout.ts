@@ -29,8 +29,10 @@ export interface FatLayout {
 }
 
 /**
- * The layout that a boot sector tells, or undefined when it is none of FAT. The checks are those of libblkid, and that the table is large
- * enough for the clusters. By Microsoft the number of clusters alone decides between FAT12 and FAT16; a table size of 16 bits that is zero
+ * The layout that a boot sector tells, or undefined when it is none of FAT. The checks are those of libblkid, and that
+ * the table is large
+ * enough for the clusters. By Microsoft the number of clusters alone decides between FAT12 and FAT16; a table size of
+ * 16 bits that is zero
  * means FAT32, also with few clusters (mkfs.vfat -F 32).
  */
 export function readFatLayout(sector: Uint8Array): FatLayout | undefined {
@@ -42,7 +44,8 @@ export function readFatLayout(sector: Uint8Array): FatLayout | undefined {
   // OS/2 puts something like a FAT's first sector before filesystems that are none.
   if (!named && /^(JFS|HPFS) {4,5}/.test(old.type)) return undefined
   const { bytesPerSector: sectorSize, sectorsPerCluster, reservedSectors, fats, rootEntries, media } = boot
-  if (!isPowerOfTwo(sectorSize) || sectorSize < 512 || sectorSize > 4096 || !isPowerOfTwo(sectorsPerCluster)) return undefined
+  if (!isPowerOfTwo(sectorSize) || sectorSize < 512 || sectorSize > 4096 || !isPowerOfTwo(sectorsPerCluster))
+    return undefined
   if (fats === 0 || reservedSectors === 0 || (media < 0xf8 && media !== 0xf0)) return undefined
 
   const is32 = boot.fatSectors16 === 0
@@ -51,7 +54,8 @@ export function readFatLayout(sector: Uint8Array): FatLayout | undefined {
   const rootStart = reservedSectors + fats * fatSectors
   const firstData = rootStart + ceilDivide(32 * rootEntries, sectorSize)
   const clusters = Math.floor((sectors - firstData) / sectorsPerCluster)
-  if (fatSectors === 0 || clusters < 1 || (!is32 && (rootEntries === 0 || clusters >= 65525)) || clusters > 0x0ffffff5) return undefined
+  if (fatSectors === 0 || clusters < 1 || (!is32 && (rootEntries === 0 || clusters >= 65525)) || clusters > 0x0ffffff5)
+    return undefined
   const bits = is32 ? 32 : clusters < 4085 ? 12 : 16
   if (fatSectors * sectorSize * 8 < (clusters + 2) * bits) return undefined
   const active = is32 ? fatMirroring(new32.mirroring).active : 0
@@ -60,7 +64,11 @@ export function readFatLayout(sector: Uint8Array): FatLayout | undefined {
   const { bootSignature, serial, label, state } = is32 ? new32 : old
   const signed = bootSignature === 0x29 || bootSignature === 0x28
   return {
-    bits, boot, sectorSize, clusters, state,
+    bits,
+    boot,
+    sectorSize,
+    clusters,
+    state,
     clusterSize: sectorSize * sectorsPerCluster,
     size: sectors * sectorSize,
     tableStart: (reservedSectors + active * fatSectors) * sectorSize,
@@ -71,6 +79,7 @@ export function readFatLayout(sector: Uint8Array): FatLayout | undefined {
     serial: signed || is32 ? serial : undefined,
     label: bootSignature === 0x29 || is32 ? label : undefined,
     infoSector: is32 && new32.infoSector !== 0 && new32.infoSector !== 0xffff ? new32.infoSector : undefined,
-    backupBootSector: is32 && new32.backupBootSector !== 0 && new32.backupBootSector !== 0xffff ? new32.backupBootSector : undefined,
+    backupBootSector:
+      is32 && new32.backupBootSector !== 0 && new32.backupBootSector !== 0xffff ? new32.backupBootSector : undefined,
   }
 }

@@ -2,7 +2,10 @@ import { viewOf } from '../../binary/integers.js'
 import { codePage437 } from '../names.js'
 import { fatCaseFlags, longNameOrder, shortNameChecksum } from './entries.js'
 
-/** The name of a short entry: eight and three characters, padded with spaces, in the code page of the system that wrote it. */
+/**
+ * The name of a short entry: eight and three characters, padded with spaces, in the code page of the system that wrote
+ * it.
+ */
 export function shortName(stored: Uint8Array, caseFlags: number): string {
   const bytes = Uint8Array.from(stored)
   // 0xE5 marks deleted entries; a name that begins with it is stored with 0x05.

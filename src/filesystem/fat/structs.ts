@@ -1,6 +1,9 @@
 import { ascii, bytes, struct, u16, u32, u8 } from '../../binary/struct.js'
 
-/** The BIOS parameter block, as far as FAT12, FAT16 and FAT32 share it (Microsoft FAT specification 1.03, "Boot Sector and BPB"). */
+/**
+ * The BIOS parameter block, as far as FAT12, FAT16 and FAT32 share it (Microsoft FAT specification 1.03, "Boot Sector
+ * and BPB").
+ */
 export const fatBootSector = struct('little', 512, {
   jump: bytes(0, 3),
   oemName: ascii(3, 8),

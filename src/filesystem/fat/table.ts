@@ -25,12 +25,15 @@ export class FatTable implements ChainedVolume {
     this.heapStart = layout.dataStart
   }
 
-  /** An entry as it stands (0 and 1 belong to no cluster). @throws ImageError corrupt E_FS_CORRUPT past the volume's end. */
+  /**
+   * An entry as it stands (0 and 1 belong to no cluster). @throws ImageError corrupt E_FS_CORRUPT past the volume's
+   * end.
+   */
   entry(cluster: number): number {
     const { bits, tableStart } = this.#layout
     if (bits === 32) return this.#reader.u32(tableStart + cluster * 4)
     if (bits === 16) return this.#reader.u16(tableStart + cluster * 2)
-    return fat12Entry(this.#reader.u16(tableStart + Math.floor(cluster * 3 / 2)), cluster)
+    return fat12Entry(this.#reader.u16(tableStart + Math.floor((cluster * 3) / 2)), cluster)
   }
 
   /** The runs of clusters whose entry is not zero; unit 0 is cluster 2. */
@@ -68,8 +71,11 @@ export class FatTable implements ChainedVolume {
       } else {
         const width = bits / 8
         this.#reader.read(tableStart + cluster * width, bytes.subarray(0, count * width))
-        if (bits === 16) for (let index = 0; index < count; index++) flags[index] = view.getUint16(index * 2, true) === 0 ? 1 : 0
-        else for (let index = 0; index < count; index++) flags[index] = view.getUint32(index * 4, true) % (fat32Mask + 1) === 0 ? 1 : 0
+        if (bits === 16)
+          for (let index = 0; index < count; index++) flags[index] = view.getUint16(index * 2, true) === 0 ? 1 : 0
+        else
+          for (let index = 0; index < count; index++)
+            flags[index] = view.getUint32(index * 4, true) % (fat32Mask + 1) === 0 ? 1 : 0
       }
       yield flags.subarray(0, count)
     }

@@ -24,7 +24,14 @@ class FatNode implements FileNode {
   map?: FileMap
 
   /** @param cluster the first one; undefined: the fixed root folder. */
-  constructor(readonly kind: 'file' | 'directory', readonly id: string, readonly size: number, readonly modified: bigint, readonly cluster: number | undefined, times: { created?: bigint; accessed?: bigint } = {}) {
+  constructor(
+    readonly kind: 'file' | 'directory',
+    readonly id: string,
+    readonly size: number,
+    readonly modified: bigint,
+    readonly cluster: number | undefined,
+    times: { created?: bigint; accessed?: bigint } = {},
+  ) {
     if (times.created !== undefined) this.created = times.created
     if (times.accessed !== undefined) this.accessed = times.accessed
   }
@@ -80,7 +87,8 @@ export class FatTree implements FileTree {
 
   read(file: FileNode, offset: number, target: Uint8Array): void {
     const node = this.#file(file)
-    if (offset < 0 || offset + target.length > node.size) throw new RangeError(`read of ${target.length} bytes at offset ${offset} leaves the file of ${node.size} bytes`)
+    if (offset < 0 || offset + target.length > node.size)
+      throw new RangeError(`read of ${target.length} bytes at offset ${offset} leaves the file of ${node.size} bytes`)
     this.#map(node).read(this.#reader, offset, target)
   }
 
@@ -93,7 +101,10 @@ export class FatTree implements FileTree {
   #map(node: FatNode): FileMap {
     if (node.map === undefined) {
       if (node.kind === 'directory') {
-        node.map = node.cluster === undefined ? this.#fixedRoot() : clusterChain(this.#table, node.cluster, undefined, maximumFolder)
+        node.map =
+          node.cluster === undefined
+            ? this.#fixedRoot()
+            : clusterChain(this.#table, node.cluster, undefined, maximumFolder)
       } else node.map = node.size === 0 ? new FileMap() : clusterChain(this.#table, node.cluster ?? 0, node.size)
     }
     return node.map
@@ -109,10 +120,19 @@ export class FatTree implements FileTree {
     const { isDirectory } = fatAttributes(entry.attributes)
     // The upper half is something else on FAT12 and FAT16.
     const cluster = entry.clusterLow + (this.#layout.bits === 32 ? entry.clusterHigh * 65536 : 0)
-    return new FatNode(isDirectory ? 'directory' : 'file', isDirectory ? folderId(cluster) : id, isDirectory ? 0 : entry.size, dosTime(entry.modifiedDate, entry.modifiedTime), cluster, {
-      ...(entry.createdDate === 0 ? {} : { created: dosTime(entry.createdDate, entry.createdTime, entry.createdHundredths) }),
-      ...(entry.accessedDate === 0 ? {} : { accessed: dosTime(entry.accessedDate, 0) }),
-    })
+    return new FatNode(
+      isDirectory ? 'directory' : 'file',
+      isDirectory ? folderId(cluster) : id,
+      isDirectory ? 0 : entry.size,
+      dosTime(entry.modifiedDate, entry.modifiedTime),
+      cluster,
+      {
+        ...(entry.createdDate === 0
+          ? {}
+          : { created: dosTime(entry.createdDate, entry.createdTime, entry.createdHundredths) }),
+        ...(entry.accessedDate === 0 ? {} : { accessed: dosTime(entry.accessedDate, 0) }),
+      },
+    )
   }
 
   /** The files of a folder, or its labels (the root has one). */

@@ -30,7 +30,8 @@ function embedded(volume: BlockSource, bytes: Uint8Array): Filesystem | undefine
   if (offset + length > volume.capacity || length < headerPosition + 512) return undefined
   const inner = new SliceSource(volume, offset, length)
   const header = bytesAt(inner, headerPosition, 512)
-  if (header === undefined || ![signatures.plus, signatures.extended].includes(masterBlock.read(header).signature)) return undefined
+  if (header === undefined || ![signatures.plus, signatures.extended].includes(masterBlock.read(header).signature))
+    return undefined
   const found = identifyHfsPlus(inner, header)
   return {
     ...found,
@@ -47,7 +48,8 @@ function* moved(runs: Iterable<Run>, offset: number, length: number, end: number
 }
 
 function classic(volume: BlockSource, bytes: Uint8Array): Filesystem {
-  const { attributes, blocks, blockSize, freeBlocks, labelLength, label, identifier, firstBlock } = masterBlock.read(bytes)
+  const { attributes, blocks, blockSize, freeBlocks, labelLength, label, identifier, firstBlock } =
+    masterBlock.read(bytes)
   const issues = new Issues('HFS')
   const size = firstBlock * 512 + blocks * blockSize
   issues.checkSize(size, volume.capacity)
@@ -55,9 +57,18 @@ function classic(volume: BlockSource, bytes: Uint8Array): Filesystem {
   const id = hfsUuid(identifier)
   const free = Math.min(freeBlocks, blocks) * blockSize
   return {
-    type: 'hfs', title: 'HFS', kind: 'filesystem', issues: issues.list, facts: [], size, free, used: size - free,
+    type: 'hfs',
+    title: 'HFS',
+    kind: 'filesystem',
+    issues: issues.list,
+    facts: [],
+    size,
+    free,
+    used: size - free,
     // Bit 8: it was unmounted.
     state: Math.floor(attributes / 256) % 2 === 1 ? 'clean' : 'dirty',
-    ...(isPowerOfTwo(blockSize) ? { blockSize } : {}), ...(text === '' ? {} : { label: text }), ...(id === undefined ? {} : { uuid: id }),
+    ...(isPowerOfTwo(blockSize) ? { blockSize } : {}),
+    ...(text === '' ? {} : { label: text }),
+    ...(id === undefined ? {} : { uuid: id }),
   }
 }

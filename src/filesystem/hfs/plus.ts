@@ -48,9 +48,17 @@ class Identification {
     const id = hfsUuid(identifier)
     const state = this.#state()
     return {
-      type: 'hfsplus', title: this.#title, kind: 'filesystem', state, facts: this.#facts(), issues: this.#issues.list,
-      ...(label === undefined || label === '' ? {} : { label }), ...(id === undefined ? {} : { uuid: id }),
-      ...(sane === undefined ? {} : { blockSize, size, free: freeBlocks * blockSize, used: (blocks - freeBlocks) * blockSize }),
+      type: 'hfsplus',
+      title: this.#title,
+      kind: 'filesystem',
+      state,
+      facts: this.#facts(),
+      issues: this.#issues.list,
+      ...(label === undefined || label === '' ? {} : { label }),
+      ...(id === undefined ? {} : { uuid: id }),
+      ...(sane === undefined
+        ? {}
+        : { blockSize, size, free: freeBlocks * blockSize, used: (blocks - freeBlocks) * blockSize }),
       usedRuns: (options) => this.#usedRuns(state, options),
     }
   }
@@ -58,7 +66,11 @@ class Identification {
   #requireGeometry(): void {
     const { blockSize, blocks, freeBlocks } = this.#header
     if (!isPowerOfTwo(blockSize) || blockSize < 512 || blocks === 0 || freeBlocks > blocks) {
-      throw damaged(this.#title, `${freeBlocks} of ${blocks} blocks of ${blockSize} bytes are said to be free`, headerPosition)
+      throw damaged(
+        this.#title,
+        `${freeBlocks} of ${blocks} blocks of ${blockSize} bytes are said to be free`,
+        headerPosition,
+      )
     }
   }
 
@@ -87,7 +99,12 @@ class Identification {
     for (let index = 0; index < extentsInHeader; index++) {
       const { start, count } = forkExtent.read(fork, forkData.size + index * forkExtent.size)
       if (count === 0) break
-      if (start + count > blocks) throw damaged(this.#title, `a file of its own is said to have ${count} blocks from block ${start} on, and there are ${blocks}`, headerPosition)
+      if (start + count > blocks)
+        throw damaged(
+          this.#title,
+          `a file of its own is said to have ${count} blocks from block ${start} on, and there are ${blocks}`,
+          headerPosition,
+        )
       map.push(count * blockSize, start * blockSize)
     }
     return map
@@ -105,9 +122,20 @@ class Identification {
     if (!isPowerOfTwo(nodeSize) || nodeSize < 512 || firstLeaf === 0) return undefined
     const node = read(firstLeaf * nodeSize, nodeSize)
     const { kind, records, parent, nameLength } = leafNode.read(node)
-    if (kind !== leafKind || records === 0 || parent !== rootParent || nameLength > 255 || leafNode.size + nameLength * 2 > node.length) return undefined
+    if (
+      kind !== leafKind ||
+      records === 0 ||
+      parent !== rootParent ||
+      nameLength > 255 ||
+      leafNode.size + nameLength * 2 > node.length
+    )
+      return undefined
     const view = viewOf(node)
-    return Array.from({ length: nameLength }, (_, index) => String.fromCharCode(view.getUint16(leafNode.size + index * 2))).join('').normalize('NFC')
+    return Array.from({ length: nameLength }, (_, index) =>
+      String.fromCharCode(view.getUint16(leafNode.size + index * 2)),
+    )
+      .join('')
+      .normalize('NFC')
   }
 
   #usedRuns(state: FilesystemState, options: UsedOptions | undefined): Iterable<Run> {
@@ -117,8 +145,13 @@ class Identification {
     requireTrustworthy(this.#title, { size, volumeSize: this.#reader.size, state }, options)
     const map = this.#file(allocationFile)
     const needed = Math.ceil(blocks / 8)
-    if (safeNumber(forkData.read(allocationFile).size, 'the size of the allocation file') < needed) throw damaged(this.#title, `its map of blocks is shorter than the ${needed} bytes needed`)
-    if (map.length < needed) throw unsupported('E_FS_LIMIT', `the map of blocks of the ${this.#title} filesystem lies in more than ${extentsInHeader} pieces`)
+    if (safeNumber(forkData.read(allocationFile).size, 'the size of the allocation file') < needed)
+      throw damaged(this.#title, `its map of blocks is shorter than the ${needed} bytes needed`)
+    if (map.length < needed)
+      throw unsupported(
+        'E_FS_LIMIT',
+        `the map of blocks of the ${this.#title} filesystem lies in more than ${extentsInHeader} pieces`,
+      )
     return volumeRuns(this.#used(map, state === 'clean'), blockSize, 0, size, this.#reader.size)
   }
 
@@ -136,9 +169,15 @@ class Identification {
       used += run.count
       yield run
     }
-    if (exact && blocks - used !== freeBlocks) throw damaged(this.#title, `its map has ${blocks - used} free blocks, and its header says ${freeBlocks}`)
+    if (exact && blocks - used !== freeBlocks)
+      throw damaged(this.#title, `its map has ${blocks - used} free blocks, and its header says ${freeBlocks}`)
   }
 }
 
 /** In its map the highest bit of a byte is the first block. */
-const reversed = Uint8Array.from({ length: 256 }, (_, byte) => Array.from({ length: 8 }, (_bit, bit) => Math.floor(byte / 2 ** bit) % 2 * 2 ** (7 - bit)).reduce((sum, value) => sum + value, 0))
+const reversed = Uint8Array.from({ length: 256 }, (_, byte) =>
+  Array.from({ length: 8 }, (_bit, bit) => (Math.floor(byte / 2 ** bit) % 2) * 2 ** (7 - bit)).reduce(
+    (sum, value) => sum + value,
+    0,
+  ),
+)

@@ -5,8 +5,10 @@ export interface MappedRun {
 }
 
 /**
- * Decodes mapping pairs: a byte of two nibbles tells the widths of a length and of a signed distance from the last place; no distance is a hole.
- * @throws RangeError naming what is wrong: widths over 8 bytes, no clusters, a place before the volume, an end before the terminating zero.
+ * Decodes mapping pairs: a byte of two nibbles tells the widths of a length and of a signed distance from the last
+ * place; no distance is a hole.
+ * @throws RangeError naming what is wrong: widths over 8 bytes, no clusters, a place before the volume, an end before
+ * the terminating zero.
  */
 export function* mappedRuns(bytes: Uint8Array): Generator<MappedRun> {
   let lcn = 0
@@ -18,7 +20,8 @@ export function* mappedRuns(bytes: Uint8Array): Generator<MappedRun> {
     const lengthWidth = header & 0x0f
     const distanceWidth = header >>> 4
     at++
-    if (lengthWidth === 0 || lengthWidth > 8 || distanceWidth > 8 || at + lengthWidth + distanceWidth > bytes.length) throw new RangeError(`it has a run of widths ${lengthWidth} and ${distanceWidth}`)
+    if (lengthWidth === 0 || lengthWidth > 8 || distanceWidth > 8 || at + lengthWidth + distanceWidth > bytes.length)
+      throw new RangeError(`it has a run of widths ${lengthWidth} and ${distanceWidth}`)
     const clusters = signed(bytes, at, lengthWidth)
     at += lengthWidth
     if (!Number.isSafeInteger(clusters) || clusters <= 0) throw new RangeError(`it has a run of ${clusters} clusters`)
@@ -34,7 +37,7 @@ export function* mappedRuns(bytes: Uint8Array): Generator<MappedRun> {
 
 /** A little-endian two's complement number of 1 to 8 bytes. */
 function signed(bytes: Uint8Array, at: number, width: number): number {
-  let value = (bytes[at + width - 1] ?? 0) << 24 >> 24
+  let value = ((bytes[at + width - 1] ?? 0) << 24) >> 24
   for (let index = width - 2; index >= 0; index--) value = value * 256 + (bytes[at + index] ?? 0)
   return value
 }
@@ -52,8 +55,15 @@ export function attributeFlags(word: number): { readonly isCompressed: boolean; 
   return { isCompressed: (word & 0xff) !== 0, isEncrypted: (word & 0x4000) !== 0 }
 }
 
-/** File attributes that matter here: a system file; a reparse point; content that lies elsewhere and is fetched when it is opened. */
-export function fileAttributes(word: number): { readonly isSystem: boolean; readonly isReparsePoint: boolean; readonly isOffline: boolean } {
+/**
+ * File attributes that matter here: a system file; a reparse point; content that lies elsewhere and is fetched when it
+ * is opened.
+ */
+export function fileAttributes(word: number): {
+  readonly isSystem: boolean
+  readonly isReparsePoint: boolean
+  readonly isOffline: boolean
+} {
   return { isSystem: (word & 4) !== 0, isReparsePoint: (word & 0x400) !== 0, isOffline: (word & 0x401000) !== 0 }
 }
 

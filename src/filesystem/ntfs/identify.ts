@@ -25,7 +25,11 @@ export function identifyNtfs(volume: BlockSource): Filesystem | undefined {
   return layout === undefined ? undefined : new Identification(volume, layout).filesystem()
 }
 
-interface VolumeFacts { readonly label: string; readonly version: string | undefined; readonly isDirty: boolean }
+interface VolumeFacts {
+  readonly label: string
+  readonly version: string | undefined
+  readonly isDirty: boolean
+}
 
 class Identification {
   readonly #reader: VolumeReader
@@ -45,7 +49,12 @@ class Identification {
     const state = this.#issues.attempt(() => this.#state(volume?.isDirty)) ?? 'unknown'
     const used = clusters / 8 > countedBitmap ? undefined : this.#issues.attempt(() => countUnits(this.#used()))
     return {
-      type: 'ntfs', title: 'NTFS', kind: 'filesystem', blockSize: clusterSize, size, state,
+      type: 'ntfs',
+      title: 'NTFS',
+      kind: 'filesystem',
+      blockSize: clusterSize,
+      size,
+      state,
       ...(volume === undefined || volume.label === '' ? {} : { label: volume.label }),
       ...(boot.serial === 0n ? {} : { uuid: boot.serial.toString(16).toUpperCase().padStart(16, '0') }),
       ...(used === undefined ? {} : { used: used * clusterSize, free: (clusters - used) * clusterSize }),
@@ -78,7 +87,8 @@ class Identification {
     const [name] = this.#mft.attributes(record, attributeTypes.volumeName)
     const [information] = this.#mft.attributes(record, attributeTypes.volumeInformation)
     const label = name?.content.resident === true ? utf16Text(name.content.value) : ''
-    if (information?.content.resident !== true || information.content.value.length < volumeInformation.size) throw damaged('NTFS', '$Volume does not say which version it is')
+    if (information?.content.resident !== true || information.content.value.length < volumeInformation.size)
+      throw damaged('NTFS', '$Volume does not say which version it is')
     const { major, minor, flags } = volumeInformation.read(information.content.value)
     return { label, version: `${major}.${minor}`, isDirty: volumeFlags(flags).isDirty }
   }
@@ -99,12 +109,19 @@ class Identification {
     return Buffer.from(head).toString('latin1').toLowerCase() === 'hibr'
   }
 
-  /** Of the two restart pages the later one tells whether something of the log is left to be done. An empty log is all ones. */
+  /**
+   * Of the two restart pages the later one tells whether something of the log is left to be done. An empty log is all
+   * ones.
+   */
   #isLogClean(): boolean {
     const stream = this.#mft.stream(this.#mft.record(logFileRecord), attributeTypes.data)
     const page = new Uint8Array(restartPageSize)
     let latest: { readonly lsn: bigint; readonly clientsInUse: number; readonly flags: number } | undefined
-    for (let position = 0; position < restartPageSize * 2 && position + restartPageSize <= stream.size; position += restartPageSize) {
+    for (
+      let position = 0;
+      position < restartPageSize * 2 && position + restartPageSize <= stream.size;
+      position += restartPageSize
+    ) {
       stream.read(position, page)
       const { magic, areaOffset } = restartPage.read(page)
       if (magic === 'CHKD') return true
@@ -119,7 +136,8 @@ class Identification {
   #used(): Iterable<UnitRun> {
     const { clusters } = this.#layout
     const stream = this.#mft.stream(this.#mft.record(bitmapRecord), attributeTypes.data)
-    if (stream.size < Math.ceil(clusters / 8)) throw damaged('NTFS', `$Bitmap has ${stream.size} bytes, and ${clusters} clusters need more`)
+    if (stream.size < Math.ceil(clusters / 8))
+      throw damaged('NTFS', `$Bitmap has ${stream.size} bytes, and ${clusters} clusters need more`)
     return bitmapRuns((offset, target) => stream.read(offset, target), clusters)
   }
 

@@ -25,14 +25,20 @@ const blockHeadOffset = 24
 /** Blocks that one folder may have: 8 Mi of them, for each of which one byte is kept. */
 const maximumBlocks = 8 * 1024 * 1024
 
-/** The names of a folder in the order of its B+ tree, without those of the short form. @throws ImageError corrupt E_FS_CORRUPT. */
+/**
+ * The names of a folder in the order of its B+ tree, without those of the short form. @throws ImageError corrupt
+ * E_FS_CORRUPT.
+ */
 export function* folderNames(mft: Mft, folder: FileRecord, layout: NtfsLayout): Generator<IndexedName> {
   const [root] = mft.attributes(folder, attributeTypes.indexRoot, indexName)
-  if (root === undefined || !root.content.resident) throw damaged('NTFS', `the folder of record ${folder.number} has no index`)
+  if (root === undefined || !root.content.resident)
+    throw damaged('NTFS', `the folder of record ${folder.number} has no index`)
   const { value } = root.content
-  if (value.length < indexRoot.size) throw damaged('NTFS', `the index of record ${folder.number} has ${value.length} bytes`)
+  if (value.length < indexRoot.size)
+    throw damaged('NTFS', `the index of record ${folder.number} has ${value.length} bytes`)
   const head = indexRoot.read(value)
-  if (head.attributeType !== attributeTypes.fileName) throw damaged('NTFS', `the index of record ${folder.number} is over attributes of type ${head.attributeType}`)
+  if (head.attributeType !== attributeTypes.fileName)
+    throw damaged('NTFS', `the index of record ${folder.number} is over attributes of type ${head.attributeType}`)
   const walk = new IndexWalk(mft, folder, layout, head.blockSize)
   yield* walk.node(value.subarray(rootHeadOffset), head, 0)
 }
@@ -53,14 +59,23 @@ class IndexWalk {
     this.#vcnSize = blockSize >= layout.clusterSize ? layout.clusterSize : 512
   }
 
-  /** The entries of a node and of what hangs below them. `bytes` begins with the head of the node, to which the offsets are relative. */
-  *node(bytes: Uint8Array, { entriesOffset, entriesLength }: { entriesOffset: number; entriesLength: number }, depth: number): Generator<IndexedName> {
-    if (entriesLength > bytes.length) throw this.#broken(`a node has ${entriesLength} bytes, and room for ${bytes.length}`)
+  /**
+   * The entries of a node and of what hangs below them. `bytes` begins with the head of the node, to which the offsets
+   * are relative.
+   */
+  *node(
+    bytes: Uint8Array,
+    { entriesOffset, entriesLength }: { entriesOffset: number; entriesLength: number },
+    depth: number,
+  ): Generator<IndexedName> {
+    if (entriesLength > bytes.length)
+      throw this.#broken(`a node has ${entriesLength} bytes, and room for ${bytes.length}`)
     const view = viewOf(bytes)
     for (let at = entriesOffset; ;) {
       if (at + indexEntry.size > entriesLength) throw this.#broken('a node has no last entry')
       const entry = indexEntry.read(bytes, at)
-      if (entry.length < indexEntry.size || at + entry.length > entriesLength) throw this.#broken(`an entry has ${entry.length} bytes`)
+      if (entry.length < indexEntry.size || at + entry.length > entriesLength)
+        throw this.#broken(`an entry has ${entry.length} bytes`)
       const { hasChild, isLast } = indexEntryFlags(entry.flags)
       if (hasChild) {
         if (entry.length < indexEntry.size + 8) throw this.#broken('an entry has no room for the node below it')
@@ -76,7 +91,8 @@ class IndexWalk {
   #name(key: Uint8Array, { keyLength, record }: { keyLength: number; record: bigint }): IndexedName | undefined {
     if (keyLength > key.length || keyLength < fileName.size) throw this.#broken(`a name has ${keyLength} bytes`)
     const { nameLength, namespace } = fileName.read(key)
-    if (fileName.size + nameLength * 2 > keyLength) throw this.#broken(`a name of ${nameLength} characters has ${keyLength} bytes`)
+    if (fileName.size + nameLength * 2 > keyLength)
+      throw this.#broken(`a name of ${nameLength} characters has ${keyLength} bytes`)
     if (namespace === dosNamespace) return undefined
     const { number, sequence } = recordReference(record)
     return { name: utf16Text(key.subarray(fileName.size, fileName.size + nameLength * 2)), record: number, sequence }
@@ -94,7 +110,8 @@ class IndexWalk {
 
   #block(vcn: bigint): Uint8Array {
     if (this.#blocks === undefined) {
-      if (!isPowerOfTwo(this.#blockSize) || this.#blockSize < 512 || this.#blockSize > maximumBlock) throw this.#broken(`its blocks have ${this.#blockSize} bytes`)
+      if (!isPowerOfTwo(this.#blockSize) || this.#blockSize < 512 || this.#blockSize > maximumBlock)
+        throw this.#broken(`its blocks have ${this.#blockSize} bytes`)
       this.#blocks = this.#mft.stream(this.#folder, attributeTypes.indexAllocation, indexName)
       const count = Math.floor(this.#blocks.size / this.#blockSize)
       if (count > maximumBlocks) throw this.#broken(`it has ${count} blocks`)
@@ -102,7 +119,8 @@ class IndexWalk {
     }
     const position = Number(vcn) * this.#vcnSize
     const index = position / this.#blockSize
-    if (!Number.isInteger(index) || index >= this.#visited.length) throw this.#broken(`it refers to block ${vcn}, and there are ${this.#visited.length}`)
+    if (!Number.isInteger(index) || index >= this.#visited.length)
+      throw this.#broken(`it refers to block ${vcn}, and there are ${this.#visited.length}`)
     if (this.#visited[index] === 1) throw this.#broken(`it refers to block ${vcn} twice`)
     this.#visited[index] = 1
     const bytes = new Uint8Array(this.#blockSize)

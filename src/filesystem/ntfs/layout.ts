@@ -34,5 +34,13 @@ export function readNtfsLayout(volume: BlockSource): NtfsLayout | undefined {
   if (sectors < 1n || sectors > BigInt(Math.floor(Number.MAX_SAFE_INTEGER / sectorSize))) return undefined
   const clusters = Math.floor(Number(sectors) / perCluster)
   if (mftCluster >= BigInt(clusters)) return undefined
-  return { boot, sectorSize, clusterSize, clusters, recordSize, size: Number(sectors) * sectorSize, mftStart: Number(mftCluster) * clusterSize }
+  return {
+    boot,
+    sectorSize,
+    clusterSize,
+    clusters,
+    recordSize,
+    size: Number(sectors) * sectorSize,
+    mftStart: Number(mftCluster) * clusterSize,
+  }
 }

@@ -12,7 +12,13 @@ import { attributeListEntry } from './structs.js'
 const maximumAttributeList = 1024 * 1024
 const keptRecords = 256
 
-interface Listed { readonly type: number; readonly name: string; readonly startVcn: number; readonly record: bigint; readonly id: number }
+interface Listed {
+  readonly type: number
+  readonly name: string
+  readonly startVcn: number
+  readonly record: bigint
+  readonly id: number
+}
 
 /** The master file table: records by number, and the attributes of a file wherever its records lie. */
 export class Mft {
@@ -31,22 +37,35 @@ export class Mft {
     const own = readRecord(reader.bytes(layout.mftStart, layout.recordSize), 0)
     this.#kept.set(0, own)
     const first = own.attributes.find((attribute) => attribute.type === attributeTypes.data && attribute.name === '')
-    if (first === undefined || first.content.resident) throw damaged('NTFS', 'the master file table does not say where it lies', layout.mftStart)
+    if (first === undefined || first.content.resident)
+      throw damaged('NTFS', 'the master file table does not say where it lies', layout.mftStart)
     addRuns(this.#map, first, layout)
     // Further parts lie in records that the parts before them contain.
     for (const part of this.attributes(own, attributeTypes.data).slice(1)) addRuns(this.#map, part, layout)
     this.#records = Math.floor(Math.min(first.content.realSize, this.#map.length) / layout.recordSize)
   }
 
-  /** @throws ImageError corrupt E_FS_CORRUPT; also when the record is not in use, or used anew since the reference was made (`sequence`). */
+  /**
+   * @throws ImageError corrupt E_FS_CORRUPT; also when the record is not in use, or used anew since the reference was
+   * made (`sequence`).
+   */
   record(number: number, sequence?: number): FileRecord {
     const record = this.#kept.get(number) ?? this.#load(number)
     this.#kept.delete(number)
     this.#kept.set(number, record)
-    if (this.#kept.size > keptRecords) for (const oldest of this.#kept.keys()) { this.#kept.delete(oldest); break }
-    if (!recordFlags(record.flags).inUse) throw damaged('NTFS', `record ${number} of the master file table is not in use, but something refers to it`)
+    if (this.#kept.size > keptRecords)
+      for (const oldest of this.#kept.keys()) {
+        this.#kept.delete(oldest)
+        break
+      }
+    if (!recordFlags(record.flags).inUse)
+      throw damaged('NTFS', `record ${number} of the master file table is not in use, but something refers to it`)
     if (sequence !== undefined && sequence !== 0 && record.sequence !== sequence) {
-      throw damaged('NTFS', `record ${number} of the master file table has the sequence number ${record.sequence}, and ${sequence} was expected`)
+      throw damaged(
+        'NTFS',
+        `record ${number} of the master file table has the sequence number ${record.sequence}, and ` +
+          `${sequence} was expected`,
+      )
     }
     return record
   }
@@ -56,12 +75,14 @@ export class Mft {
    * @param name null: any.
    */
   attributes(file: FileRecord, type: number, name: string | null = ''): Attribute[] {
-    const matches = (other: { readonly type: number; readonly name: string }): boolean => other.type === type && (name === null || other.name === name)
+    const matches = (other: { readonly type: number; readonly name: string }): boolean =>
+      other.type === type && (name === null || other.name === name)
     const list = file.attributes.find((attribute) => attribute.type === attributeTypes.attributeList)
     if (list === undefined) return file.attributes.filter(matches)
     let listed = this.#lists.get(file)
-    if (listed === undefined) this.#lists.set(file, listed = this.#list(list))
-    return listed.filter(matches)
+    if (listed === undefined) this.#lists.set(file, (listed = this.#list(list)))
+    return listed
+      .filter(matches)
       .sort((one, other) => one.startVcn - other.startVcn)
       .map((listed) => this.#listedAttribute(file, listed))
   }
@@ -77,7 +98,11 @@ export class Mft {
       throw damaged('NTFS', `record ${number} is needed, and the master file table ends before it`)
     }
     const bytes = new Uint8Array(recordSize)
-    this.#map.read({ read: (position, target) => target.set(this.#reader.bytes(position, target.length)) }, number * recordSize, bytes)
+    this.#map.read(
+      { read: (position, target) => target.set(this.#reader.bytes(position, target.length)) },
+      number * recordSize,
+      bytes,
+    )
     return readRecord(bytes, number)
   }
 
@@ -85,10 +110,18 @@ export class Mft {
     const { number, sequence } = recordReference(record)
     const holder = number === file.number ? file : this.record(number, sequence)
     if (holder !== file && recordReference(holder.base).number !== file.number) {
-      throw damaged('NTFS', `the attribute list of record ${file.number} names record ${number}, which belongs to record ${recordReference(holder.base).number}`)
+      throw damaged(
+        'NTFS',
+        `the attribute list of record ${file.number} names record ${number}, which belongs to record ` +
+          `${recordReference(holder.base).number}`,
+      )
     }
     const found = holder.attributes.find((attribute) => attribute.type === type && attribute.id === id)
-    if (found === undefined) throw damaged('NTFS', `the attribute list of record ${file.number} names attribute ${id} of record ${number}, which is not there`)
+    if (found === undefined)
+      throw damaged(
+        'NTFS',
+        `the attribute list of record ${file.number} names attribute ${id} of record ${number}, which is not there`,
+      )
     return found
   }
 
@@ -101,10 +134,18 @@ export class Mft {
     for (let at = 0; at + attributeListEntry.size <= bytes.length;) {
       const entry = attributeListEntry.read(bytes, at)
       const nameStart = at + entry.nameOffset
-      if (entry.length < attributeListEntry.size || at + entry.length > bytes.length || nameStart + entry.nameLength * 2 > bytes.length) {
+      if (
+        entry.length < attributeListEntry.size ||
+        at + entry.length > bytes.length ||
+        nameStart + entry.nameLength * 2 > bytes.length
+      ) {
         throw damaged('NTFS', `an attribute list has an entry of ${entry.length} bytes at its byte ${at}`)
       }
-      listed.push({ ...entry, name: utf16Text(bytes.subarray(nameStart, nameStart + entry.nameLength * 2)), startVcn: safeNumber(entry.startVcn, 'the first VCN of an attribute') })
+      listed.push({
+        ...entry,
+        name: utf16Text(bytes.subarray(nameStart, nameStart + entry.nameLength * 2)),
+        startVcn: safeNumber(entry.startVcn, 'the first VCN of an attribute'),
+      })
       at += entry.length
     }
     return listed

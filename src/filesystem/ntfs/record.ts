@@ -8,7 +8,15 @@ const endOfAttributes = 0xffffffff
 
 /** Types of attributes. */
 export const attributeTypes = {
-  standardInformation: 0x10, attributeList: 0x20, fileName: 0x30, volumeName: 0x60, volumeInformation: 0x70, data: 0x80, indexRoot: 0x90, indexAllocation: 0xa0, reparsePoint: 0xc0,
+  standardInformation: 0x10,
+  attributeList: 0x20,
+  fileName: 0x30,
+  volumeName: 0x60,
+  volumeInformation: 0x70,
+  data: 0x80,
+  indexRoot: 0x90,
+  indexAllocation: 0xa0,
+  reparsePoint: 0xc0,
 } as const
 
 /** An attribute, or the part of one that a record holds. Sizes are bytes, VCNs count clusters of the attribute. */
@@ -21,9 +29,14 @@ export interface Attribute {
   readonly content:
     | { readonly resident: true; readonly value: Uint8Array }
     | {
-      readonly resident: false; readonly startVcn: number; readonly endVcn: number; readonly runs: Uint8Array; readonly compressionUnit: number
-      readonly realSize: number; readonly initializedSize: number
-    }
+        readonly resident: false
+        readonly startVcn: number
+        readonly endVcn: number
+        readonly runs: Uint8Array
+        readonly compressionUnit: number
+        readonly realSize: number
+        readonly initializedSize: number
+      }
 }
 
 /** A record of the master file table with its attributes. */
@@ -40,7 +53,11 @@ export interface FileRecord {
  * Puts back the last two bytes of every 512, which are kept elsewhere so that a torn write is noticed.
  * @param what for messages. @throws ImageError corrupt E_FS_CORRUPT when they do not match.
  */
-export function applyFixups(bytes: Uint8Array, { fixupOffset, fixupCount }: { fixupOffset: number; fixupCount: number }, what: string): void {
+export function applyFixups(
+  bytes: Uint8Array,
+  { fixupOffset, fixupCount }: { fixupOffset: number; fixupCount: number },
+  what: string,
+): void {
   const view = viewOf(bytes)
   const strides = bytes.length / fixupStride
   if (fixupCount - 1 !== strides || fixupOffset % 2 !== 0 || fixupOffset + fixupCount * 2 > bytes.length) {
@@ -50,7 +67,11 @@ export function applyFixups(bytes: Uint8Array, { fixupOffset, fixupCount }: { fi
   for (let stride = 1; stride <= strides; stride++) {
     const place = stride * fixupStride - 2
     const found = view.getUint16(place, true)
-    if (found !== stamp) throw damaged('NTFS', `${what} was written in part only: its sector ${stride - 1} ends with ${found} instead of ${stamp}`)
+    if (found !== stamp)
+      throw damaged(
+        'NTFS',
+        `${what} was written in part only: its sector ${stride - 1} ends with ${found} instead of ${stamp}`,
+      )
     view.setUint16(place, view.getUint16(fixupOffset + stride * 2, true), true)
   }
 }
@@ -59,10 +80,21 @@ export function applyFixups(bytes: Uint8Array, { fixupOffset, fixupCount }: { fi
 export function readRecord(bytes: Uint8Array, number: number): FileRecord {
   const what = `record ${number} of the master file table`
   const head = fileRecord.read(bytes)
-  if (head.magic !== 'FILE') throw damaged('NTFS', `${what} begins with ${JSON.stringify(head.magic)}${head.magic === 'BAAD' ? ', as chkdsk marks damaged ones' : ''}`)
+  if (head.magic !== 'FILE')
+    throw damaged(
+      'NTFS',
+      `${what} begins with ` +
+        `${JSON.stringify(head.magic)}${head.magic === 'BAAD' ? ', as chkdsk marks damaged ones' : ''}`,
+    )
   applyFixups(bytes, head, what)
   const end = Math.min(head.bytesInUse, bytes.length)
-  return { number, sequence: head.sequence, flags: head.flags, base: head.baseRecord, attributes: readAttributes(bytes.subarray(0, end), head.firstAttribute, what) }
+  return {
+    number,
+    sequence: head.sequence,
+    flags: head.flags,
+    base: head.baseRecord,
+    attributes: readAttributes(bytes.subarray(0, end), head.firstAttribute, what),
+  }
 }
 
 function readAttributes(bytes: Uint8Array, first: number, what: string): Attribute[] {
@@ -73,7 +105,8 @@ function readAttributes(bytes: Uint8Array, first: number, what: string): Attribu
     if (at + 4 > bytes.length || at % 4 !== 0) throw damaged('NTFS', `${what} has no end of its attributes`)
     if (view.getUint32(at, true) === endOfAttributes) return attributes
     const length = at + 8 > bytes.length ? 0 : view.getUint32(at + 4, true)
-    if (length < residentHead.size || at + length > bytes.length) throw damaged('NTFS', `${what} has an attribute of ${length} bytes at byte ${at}`)
+    if (length < residentHead.size || at + length > bytes.length)
+      throw damaged('NTFS', `${what} has an attribute of ${length} bytes at byte ${at}`)
     attributes.push(readAttribute(bytes.subarray(at, at + length), what))
     at += length
   }
@@ -82,14 +115,22 @@ function readAttributes(bytes: Uint8Array, first: number, what: string): Attribu
 function readAttribute(bytes: Uint8Array, what: string): Attribute {
   const head = attributeHead.read(bytes)
   const nameEnd = head.nameOffset + head.nameLength * 2
-  if (head.nameLength > 0 && nameEnd > bytes.length) throw damaged('NTFS', `${what} has an attribute whose name leaves it`)
-  const common = { type: head.type, name: utf16Text(bytes.subarray(head.nameOffset, head.nameLength > 0 ? nameEnd : head.nameOffset)), id: head.id, ...attributeFlags(head.flags) }
+  if (head.nameLength > 0 && nameEnd > bytes.length)
+    throw damaged('NTFS', `${what} has an attribute whose name leaves it`)
+  const common = {
+    type: head.type,
+    name: utf16Text(bytes.subarray(head.nameOffset, head.nameLength > 0 ? nameEnd : head.nameOffset)),
+    id: head.id,
+    ...attributeFlags(head.flags),
+  }
   if (head.nonResident === 0) {
     const { valueLength, valueOffset } = residentHead.read(bytes)
-    if (valueOffset + valueLength > bytes.length) throw damaged('NTFS', `${what} has an attribute whose value of ${valueLength} bytes leaves it`)
+    if (valueOffset + valueLength > bytes.length)
+      throw damaged('NTFS', `${what} has an attribute whose value of ${valueLength} bytes leaves it`)
     return { ...common, content: { resident: true, value: bytes.subarray(valueOffset, valueOffset + valueLength) } }
   }
-  if (bytes.length < nonResidentHead.size) throw damaged('NTFS', `${what} has an attribute of ${bytes.length} bytes for runs`)
+  if (bytes.length < nonResidentHead.size)
+    throw damaged('NTFS', `${what} has an attribute of ${bytes.length} bytes for runs`)
   const { startVcn, endVcn, runsOffset, compressionUnit, realSize, initializedSize } = nonResidentHead.read(bytes)
   if (runsOffset > bytes.length) throw damaged('NTFS', `${what} has an attribute whose runs leave it`)
   // An empty attribute ends at VCN −1.
@@ -97,14 +138,23 @@ function readAttribute(bytes: Uint8Array, what: string): Attribute {
   return {
     ...common,
     content: {
-      resident: false, startVcn: safeNumber(startVcn, 'the first VCN of an attribute'), endVcn: end, runs: bytes.subarray(runsOffset), compressionUnit,
+      resident: false,
+      startVcn: safeNumber(startVcn, 'the first VCN of an attribute'),
+      endVcn: end,
+      runs: bytes.subarray(runsOffset),
+      compressionUnit,
       // Only the part with VCN 0 has sizes.
-      ...(startVcn === 0n ? { realSize: safeNumber(realSize, 'the size of an attribute'), initializedSize: safeNumber(initializedSize, 'the initialized size of an attribute') } : { realSize: 0, initializedSize: 0 }),
+      ...(startVcn === 0n
+        ? {
+            realSize: safeNumber(realSize, 'the size of an attribute'),
+            initializedSize: safeNumber(initializedSize, 'the initialized size of an attribute'),
+          }
+        : { realSize: 0, initializedSize: 0 }),
     },
   }
 }
 
 /** UTF-16 as it is stored, also where it is not well formed. */
 export function utf16Text(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length - bytes.length % 2).toString('utf16le')
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length - (bytes.length % 2)).toString('utf16le')
 }

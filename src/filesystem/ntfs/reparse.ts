@@ -7,7 +7,10 @@ export type Reparse =
   | { readonly kind: 'link'; readonly target: string }
   /** Sockets, pipes and devices of Linux programs under Windows; their content is empty. */
   | { readonly kind: 'special' }
-  /** Content that is fetched from elsewhere when it is not here: the file's own bytes are true while it is not marked as offline. */
+  /**
+   * Content that is fetched from elsewhere when it is not here: the file's own bytes are true while it is not marked as
+   * offline.
+   */
   | { readonly kind: 'cloud' }
   /** The content lies elsewhere or in another form: the file's own bytes are not it. `what` is for people. */
   | { readonly kind: 'redirected'; readonly what: string }
@@ -31,7 +34,9 @@ export function readReparse(bytes: Uint8Array): Reparse | undefined {
       if (bytes.length < symbolicLink.size) return undefined
       const { flags, ...names } = symbolicLink.read(bytes)
       const target = linkTarget(bytes, symbolicLink.size, names)
-      return target === undefined ? undefined : { kind: 'link', target: isRelativeLink(flags) ? target.replaceAll('\\', '/') : target }
+      return target === undefined
+        ? undefined
+        : { kind: 'link', target: isRelativeLink(flags) ? target.replaceAll('\\', '/') : target }
     }
     case tags.mountPoint: {
       if (bytes.length < junction.size) return undefined
@@ -44,14 +49,29 @@ export function readReparse(bytes: Uint8Array): Reparse | undefined {
     default:
       if (specialTags.has(tag)) return { kind: 'special' }
       // Fifteen tags, one for each kind of synchronised folder: 0x9000x01A.
-      if (tag - tag % 0x10000 === 0x90000000 && tag % 0x1000 === 0x1a) return { kind: 'cloud' }
-      return { kind: 'redirected', what: redirections[tag] ?? `a reparse point of an unknown kind (0x${tag.toString(16)})` }
+      if (tag - (tag % 0x10000) === 0x90000000 && tag % 0x1000 === 0x1a) return { kind: 'cloud' }
+      return {
+        kind: 'redirected',
+        what: redirections[tag] ?? `a reparse point of an unknown kind (0x${tag.toString(16)})`,
+      }
   }
 }
 
 /** The name for people, or the one for the system without its prefix. */
-function linkTarget(bytes: Uint8Array, start: number, { substituteOffset, substituteLength, printOffset, printLength }: { substituteOffset: number; substituteLength: number; printOffset: number; printLength: number }): string | undefined {
-  const text = (offset: number, length: number): string | undefined => start + offset + length > bytes.length ? undefined : utf16Text(bytes.subarray(start + offset, start + offset + length))
+function linkTarget(
+  bytes: Uint8Array,
+  start: number,
+  {
+    substituteOffset,
+    substituteLength,
+    printOffset,
+    printLength,
+  }: { substituteOffset: number; substituteLength: number; printOffset: number; printLength: number },
+): string | undefined {
+  const text = (offset: number, length: number): string | undefined =>
+    start + offset + length > bytes.length
+      ? undefined
+      : utf16Text(bytes.subarray(start + offset, start + offset + length))
   const shown = text(printOffset, printLength)
   if (shown === undefined || shown !== '') return shown
   const target = text(substituteOffset, substituteLength)?.replace(/^\\\?\?\\/, '')

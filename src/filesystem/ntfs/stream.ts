@@ -20,32 +20,52 @@ export interface Stream {
   read(offset: number, target: Uint8Array): void
 }
 
-/** Adds the clusters of one part of an attribute. @throws ImageError corrupt E_FS_CORRUPT: the parts leave a gap, or the runs the volume. */
+/**
+ * Adds the clusters of one part of an attribute. @throws ImageError corrupt E_FS_CORRUPT: the parts leave a gap, or the
+ * runs the volume.
+ */
 export function addRuns(map: FileMap, { content }: Attribute, layout: NtfsLayout): void {
   if (content.resident) throw damaged('NTFS', 'an attribute lies both inside and outside of its record')
   const { clusterSize, clusters } = layout
   const { startVcn, endVcn } = content
-  if (startVcn * clusterSize !== map.length) throw damaged('NTFS', `a part of an attribute begins at VCN ${startVcn}, and ${map.length / clusterSize} was expected`)
+  if (startVcn * clusterSize !== map.length)
+    throw damaged(
+      'NTFS',
+      `a part of an attribute begins at VCN ${startVcn}, and ${map.length / clusterSize} was expected`,
+    )
   try {
     for (const run of mappedRuns(content.runs)) {
       const length = run.clusters * clusterSize
       if (run.lcn === undefined ? !Number.isSafeInteger(map.length + length) : run.lcn + run.clusters > clusters) {
-        throw damaged('NTFS', `a run of ${run.clusters} clusters${run.lcn === undefined ? '' : ` from cluster ${run.lcn} on`} leaves the volume of ${clusters}`)
+        throw damaged(
+          'NTFS',
+          `a run of ${run.clusters} clusters${run.lcn === undefined ? '' : ` from cluster ${run.lcn} on`} ` +
+            `leaves the volume of ${clusters}`,
+        )
       }
       map.push(length, run.lcn === undefined ? undefined : run.lcn * clusterSize)
     }
   } catch (error) {
-    if (error instanceof RangeError) throw damaged('NTFS', `the list of runs of an attribute is not valid: ${error.message}`)
+    if (error instanceof RangeError)
+      throw damaged('NTFS', `the list of runs of an attribute is not valid: ${error.message}`)
     throw error
   }
-  if (map.length !== (endVcn + 1) * clusterSize) throw damaged('NTFS', `a part of an attribute has clusters up to VCN ${map.length / clusterSize - 1}, and ${endVcn} was expected`)
+  if (map.length !== (endVcn + 1) * clusterSize)
+    throw damaged(
+      'NTFS',
+      `a part of an attribute has clusters up to VCN ${map.length / clusterSize - 1}, and ${endVcn} was expected`,
+    )
 }
 
-/** The stream of an attribute's parts, in order of their VCN. @throws ImageError corrupt E_FS_CORRUPT; unsupported E_FS_FEATURE (encrypted). */
+/**
+ * The stream of an attribute's parts, in order of their VCN. @throws ImageError corrupt E_FS_CORRUPT; unsupported
+ * E_FS_FEATURE (encrypted).
+ */
 export function openStream(reader: VolumeReader, parts: readonly Attribute[], layout: NtfsLayout): Stream {
   const [first] = parts
   if (first === undefined) return new ResidentStream(new Uint8Array(0))
-  if (first.isEncrypted) throw unsupported('E_FS_FEATURE', 'the file is encrypted by Windows (EFS): its key is not in the image')
+  if (first.isEncrypted)
+    throw unsupported('E_FS_FEATURE', 'the file is encrypted by Windows (EFS): its key is not in the image')
   const { content } = first
   if (content.resident) return new ResidentStream(content.value)
   const map = new FileMap()
@@ -55,7 +75,8 @@ export function openStream(reader: VolumeReader, parts: readonly Attribute[], la
   const valid = Math.min(content.initializedSize, size)
   if (!first.isCompressed) return new MappedStream(reader, map, size, valid)
   const unit = 2 ** content.compressionUnit * layout.clusterSize
-  if (content.compressionUnit === 0 || unit > maximumUnit) throw unsupported('E_FS_FEATURE', `the file is compressed in units of ${unit} bytes`)
+  if (content.compressionUnit === 0 || unit > maximumUnit)
+    throw unsupported('E_FS_FEATURE', `the file is compressed in units of ${unit} bytes`)
   return new CompressedStream(reader, map, size, valid, unit)
 }
 
@@ -83,7 +104,12 @@ class MappedStream implements Stream {
   readonly #valid: number
 
   /** @param valid bytes that were written; what follows reads as zero. */
-  constructor(reader: VolumeReader, map: FileMap, readonly size: number, valid: number) {
+  constructor(
+    reader: VolumeReader,
+    map: FileMap,
+    readonly size: number,
+    valid: number,
+  ) {
     this.#reader = reader
     this.#map = map
     this.#valid = valid
@@ -100,7 +126,10 @@ class MappedStream implements Stream {
   }
 }
 
-/** LZNT1 in units: one without clusters is zero, one with all its clusters is as it is, one with fewer is compressed into them. */
+/**
+ * LZNT1 in units: one without clusters is zero, one with all its clusters is as it is, one with fewer is compressed
+ * into them.
+ */
 class CompressedStream implements Stream {
   readonly #reader: VolumeReader
   readonly #map: FileMap
@@ -109,7 +138,13 @@ class CompressedStream implements Stream {
   #decoded = new Uint8Array(0)
   #decodedStart = -1
 
-  constructor(reader: VolumeReader, map: FileMap, readonly size: number, valid: number, unit: number) {
+  constructor(
+    reader: VolumeReader,
+    map: FileMap,
+    readonly size: number,
+    valid: number,
+    unit: number,
+  ) {
     this.#reader = reader
     this.#map = map
     this.#valid = valid
@@ -120,7 +155,7 @@ class CompressedStream implements Stream {
     let end = 0
     let start = -1
     for (const { offset, length } of this.#map.dataRuns(this.#valid)) {
-      const first = offset - offset % this.#unit
+      const first = offset - (offset % this.#unit)
       const behind = Math.min(this.#valid, Math.ceil((offset + length) / this.#unit) * this.#unit)
       if (start >= 0 && first > end) {
         yield { offset: start, length: end - start }
@@ -139,8 +174,11 @@ class CompressedStream implements Stream {
         target.fill(0, done)
         return
       }
-      const start = at - at % this.#unit
-      const piece = this.#decode(start).subarray(at - start, Math.min(at - start + target.length - done, this.#valid - start))
+      const start = at - (at % this.#unit)
+      const piece = this.#decode(start).subarray(
+        at - start,
+        Math.min(at - start + target.length - done, this.#valid - start),
+      )
       target.set(piece, done)
       done += piece.length
     }

@@ -27,9 +27,19 @@ class NtfsNode implements FileNode {
   stream?: Stream
 
   constructor(
-    readonly kind: FileNode['kind'], readonly record: FileRecord, readonly id: string, readonly links: number,
-    readonly created: bigint, readonly modified: bigint, readonly accessed: bigint,
-    more: { readonly size: number; readonly target?: string; readonly unreadable?: string; readonly otherStreams: readonly string[] },
+    readonly kind: FileNode['kind'],
+    readonly record: FileRecord,
+    readonly id: string,
+    readonly links: number,
+    readonly created: bigint,
+    readonly modified: bigint,
+    readonly accessed: bigint,
+    more: {
+      readonly size: number
+      readonly target?: string
+      readonly unreadable?: string
+      readonly otherStreams: readonly string[]
+    },
   ) {
     this.size = more.size
     this.unreadable = more.unreadable
@@ -79,7 +89,8 @@ export class NtfsTree implements FileTree {
 
   read(file: FileNode, offset: number, target: Uint8Array): void {
     const stream = this.#stream(file)
-    if (offset < 0 || offset + target.length > stream.size) throw new RangeError(`read of ${target.length} bytes at offset ${offset} leaves the file of ${stream.size} bytes`)
+    if (offset < 0 || offset + target.length > stream.size)
+      throw new RangeError(`read of ${target.length} bytes at offset ${offset} leaves the file of ${stream.size} bytes`)
     stream.read(offset, target)
   }
 
@@ -97,7 +108,8 @@ export class NtfsTree implements FileTree {
   #stream(file: FileNode): Stream {
     const node = this.#node(file)
     if (node.kind === 'directory') throw usage('E_IS_DIRECTORY', 'a folder has no content to read')
-    if (node.unreadable !== undefined) throw unsupported('E_FS_FEATURE', `the file's content cannot be read here: it is ${node.unreadable}`)
+    if (node.unreadable !== undefined)
+      throw unsupported('E_FS_FEATURE', `the file's content cannot be read here: it is ${node.unreadable}`)
     node.stream ??= this.#mft.stream(node.record, attributeTypes.data)
     return node.stream
   }
@@ -105,22 +117,43 @@ export class NtfsTree implements FileTree {
   #open({ record: number, sequence }: { readonly record: number; readonly sequence: number }): FileNode {
     const mft = this.#mft
     const record = mft.record(number, sequence)
-    if (recordReference(record.base).number !== 0) throw damaged('NTFS', `record ${number} is named in a folder, and is but a part of a file`)
+    if (recordReference(record.base).number !== 0)
+      throw damaged('NTFS', `record ${number} is named in a folder, and is but a part of a file`)
     const [standard] = mft.attributes(record, attributeTypes.standardInformation)
-    if (standard === undefined || !standard.content.resident || standard.content.value.length < standardInformation.size) {
+    if (
+      standard === undefined ||
+      !standard.content.resident ||
+      standard.content.value.length < standardInformation.size
+    ) {
       throw damaged('NTFS', `record ${number} of the master file table has no $STANDARD_INFORMATION`)
     }
     const information = standardInformation.read(standard.content.value)
     const { isReparsePoint, isOffline, isSystem } = fileAttributes(information.attributes)
     const { isDirectory } = recordFlags(record.flags)
     const streams = mft.attributes(record, attributeTypes.data, null)
-    const reparse = isReparsePoint ? this.#reparse(record) : isSystem && !isDirectory ? this.#interix(record, sizeOf(streams)) : undefined
+    const reparse = isReparsePoint
+      ? this.#reparse(record)
+      : isSystem && !isDirectory
+        ? this.#interix(record, sizeOf(streams))
+        : undefined
     const kind = kindOf(isDirectory, reparse)
     const target = reparse?.kind === 'link' ? reparse.target : undefined
-    const names = mft.attributes(record, attributeTypes.fileName).filter(({ content }) => content.resident && content.value.length >= fileName.size && fileName.read(content.value).namespace !== dosNamespace)
+    const names = mft
+      .attributes(record, attributeTypes.fileName)
+      .filter(
+        ({ content }) =>
+          content.resident &&
+          content.value.length >= fileName.size &&
+          fileName.read(content.value).namespace !== dosNamespace,
+      )
     return new NtfsNode(
-      kind, record, `${number}-${record.sequence}`, Math.max(1, names.length),
-      unixTime(information.created), unixTime(information.modified), unixTime(information.accessed),
+      kind,
+      record,
+      `${number}-${record.sequence}`,
+      Math.max(1, names.length),
+      unixTime(information.created),
+      unixTime(information.modified),
+      unixTime(information.accessed),
       {
         size: target !== undefined ? Buffer.byteLength(target) : kind === 'file' ? sizeOf(streams) : 0,
         ...(target === undefined ? {} : { target }),
@@ -162,7 +195,14 @@ function unreadable(reparse: Reparse | undefined, isOffline: boolean): { unreada
 }
 
 /** Of the unnamed stream; only its first part tells. */
-function sizeOf(streams: readonly { readonly name: string; readonly content: { readonly resident: true; readonly value: Uint8Array } | { readonly resident: false; readonly startVcn: number; readonly realSize: number } }[]): number {
+function sizeOf(
+  streams: readonly {
+    readonly name: string
+    readonly content:
+      | { readonly resident: true; readonly value: Uint8Array }
+      | { readonly resident: false; readonly startVcn: number; readonly realSize: number }
+  }[],
+): number {
   const first = streams.find(({ name, content }) => name === '' && (content.resident || content.startVcn === 0))
   if (first === undefined) return 0
   return first.content.resident ? first.content.value.length : first.content.realSize

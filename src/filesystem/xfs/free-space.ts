@@ -19,7 +19,8 @@ export interface XfsGeometry {
 }
 
 /**
- * Blocks in use: all that the trees of free space do not have (the sheet's section 7). Blocks kept for those trees themselves count as used.
+ * Blocks in use: all that the trees of free space do not have (the sheet's section 7). Blocks kept for those trees
+ * themselves count as used.
  * @param exact whether the numbers of free blocks have to agree. @throws ImageError corrupt E_FS_CORRUPT.
  */
 export function* xfsUsedBlocks(reader: VolumeReader, geometry: XfsGeometry, exact: boolean): Generator<UnitRun> {
@@ -46,9 +47,13 @@ class Group {
 
   *used(exact: boolean): Generator<UnitRun> {
     const position = this.#position(0) + this.#geometry.sectorSize
-    const { magic, sequence, length, root, levels, freeBlocks } = groupFreeSpace.read(this.#reader.bytes(position, groupFreeSpace.size))
-    if (magic !== 'XAGF' || sequence !== this.#number || length !== this.#length) throw this.#wrong('the block of its free space has another mark, number or length than it should', position)
-    if (levels < 1 || levels > deepestTree) throw this.#wrong(`its tree of free space is said to have ${levels} levels`, position)
+    const { magic, sequence, length, root, levels, freeBlocks } = groupFreeSpace.read(
+      this.#reader.bytes(position, groupFreeSpace.size),
+    )
+    if (magic !== 'XAGF' || sequence !== this.#number || length !== this.#length)
+      throw this.#wrong('the block of its free space has another mark, number or length than it should', position)
+    if (levels < 1 || levels > deepestTree)
+      throw this.#wrong(`its tree of free space is said to have ${levels} levels`, position)
     let free = 0
     const counted = function* (runs: Iterable<UnitRun>): Generator<UnitRun> {
       for (const run of runs) {
@@ -57,20 +62,25 @@ class Group {
       }
     }
     yield* gapsBetween(counted(this.#free(root, levels - 1)), 0, this.#length)
-    if (exact && free !== freeBlocks) throw this.#wrong(`its tree has ${free} free blocks, and ${freeBlocks} are said to be free`, position)
+    if (exact && free !== freeBlocks)
+      throw this.#wrong(`its tree has ${free} free blocks, and ${freeBlocks} are said to be free`, position)
   }
 
   *#free(block: number, level: number): Generator<UnitRun> {
     const { blockSize, version } = this.#geometry
-    if (block === 0 || block >= this.#length) throw this.#wrong(`its tree of free space has block ${block} of ${this.#length}`, this.#position(0))
+    if (block === 0 || block >= this.#length)
+      throw this.#wrong(`its tree of free space has block ${block} of ${this.#length}`, this.#position(0))
     const position = this.#position(block)
     const node = this.#reader.bytes(position, blockSize)
     const head = treeNode.read(node)
     const start = treeNodeSize[version]
-    if (head.magic !== (version === 5 ? 'AB3B' : 'ABTB') || head.level !== level) throw this.#wrong('a node of its tree of free space has another mark or level than it should', position)
-    if (version === 5 && !checksumHolds(node)) throw this.#wrong('the checksum of a node of its tree of free space is wrong', position)
+    if (head.magic !== (version === 5 ? 'AB3B' : 'ABTB') || head.level !== level)
+      throw this.#wrong('a node of its tree of free space has another mark or level than it should', position)
+    if (version === 5 && !checksumHolds(node))
+      throw this.#wrong('the checksum of a node of its tree of free space is wrong', position)
     const room = Math.floor((blockSize - start) / (level === 0 ? 8 : 12))
-    if (head.records > room || (head.records === 0 && level > 0)) throw this.#wrong(`a node of its tree of free space is said to have ${head.records} records`, position)
+    if (head.records > room || (head.records === 0 && level > 0))
+      throw this.#wrong(`a node of its tree of free space is said to have ${head.records} records`, position)
     const view = viewOf(node)
     for (let index = 0; index < head.records; index++) {
       if (level > 0) {
@@ -81,7 +91,8 @@ class Group {
       }
       const first = view.getUint32(start + index * 8)
       const count = view.getUint32(start + index * 8 + 4)
-      if (count === 0 || first <= this.#end || first + count > this.#length) throw this.#wrong(`${count} blocks from block ${first} on are said to be free`, position)
+      if (count === 0 || first <= this.#end || first + count > this.#length)
+        throw this.#wrong(`${count} blocks from block ${first} on are said to be free`, position)
       this.#end = first + count
       yield { first, count }
     }

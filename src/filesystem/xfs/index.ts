@@ -22,7 +22,9 @@ export const xfs: FilesystemFamily = {
   id: 'xfs',
   identify: (volume) => {
     const bytes = bytesAt(volume, 0, 512)
-    return bytes === undefined || xfsSuperblock.read(bytes).magic !== 'XFSB' ? [] : [new Identification(volume, bytes).filesystem()]
+    return bytes === undefined || xfsSuperblock.read(bytes).magic !== 'XFSB'
+      ? []
+      : [new Identification(volume, bytes).filesystem()]
   },
 }
 
@@ -46,10 +48,19 @@ class Identification {
     const id = setUuid(uuid)
     const size = geometry === undefined ? undefined : geometry.blocks * geometry.blockSize
     if (size !== undefined) this.#issues.checkSize(size, this.#reader.size)
-    const free = geometry === undefined || freeBlocks > BigInt(geometry.blocks) ? undefined : Number(freeBlocks) * geometry.blockSize
+    const free =
+      geometry === undefined || freeBlocks > BigInt(geometry.blocks)
+        ? undefined
+        : Number(freeBlocks) * geometry.blockSize
     return {
-      type: 'xfs', title: 'XFS', kind: 'filesystem', state, facts: this.#facts(), issues: this.#issues.list,
-      ...(text === undefined ? {} : { label: text }), ...(id === undefined ? {} : { uuid: id }),
+      type: 'xfs',
+      title: 'XFS',
+      kind: 'filesystem',
+      state,
+      facts: this.#facts(),
+      issues: this.#issues.list,
+      ...(text === undefined ? {} : { label: text }),
+      ...(id === undefined ? {} : { uuid: id }),
       ...(geometry === undefined || size === undefined ? {} : { blockSize: geometry.blockSize, size }),
       ...(free === undefined || size === undefined ? {} : { free, used: size - free }),
       usedRuns: (options) => this.#usedRuns(state, options),
@@ -60,11 +71,15 @@ class Identification {
     const { blockSize, blocks, groupBlocks, groups, sectorSize, logBlockSize } = this.#superblock
     const version = this.#version
     if (version !== 4 && version !== 5) throw unsupported('E_FS_FEATURE', `the XFS filesystem has version ${version}`)
-    if (blockSize < 512 || blockSize > 65536 || blockSize !== 2 ** logBlockSize) throw damaged('XFS', `the block size is said to be ${blockSize} bytes`, 0)
-    if (!isPowerOfTwo(sectorSize) || sectorSize < 512 || sectorSize > 32768) throw damaged('XFS', `the sector size is said to be ${sectorSize} bytes`, 0)
-    if (blocks * BigInt(blockSize) > BigInt(Number.MAX_SAFE_INTEGER)) throw damaged('XFS', `it is said to have ${blocks} blocks`, 0)
+    if (blockSize < 512 || blockSize > 65536 || blockSize !== 2 ** logBlockSize)
+      throw damaged('XFS', `the block size is said to be ${blockSize} bytes`, 0)
+    if (!isPowerOfTwo(sectorSize) || sectorSize < 512 || sectorSize > 32768)
+      throw damaged('XFS', `the sector size is said to be ${sectorSize} bytes`, 0)
+    if (blocks * BigInt(blockSize) > BigInt(Number.MAX_SAFE_INTEGER))
+      throw damaged('XFS', `it is said to have ${blocks} blocks`, 0)
     const count = Number(blocks)
-    if (groups === 0 || groups > mostGroups || (groups - 1) * groupBlocks >= count || groups * groupBlocks < count) throw damaged('XFS', `${count} blocks are said to be in ${groups} groups of ${groupBlocks}`, 0)
+    if (groups === 0 || groups > mostGroups || (groups - 1) * groupBlocks >= count || groups * groupBlocks < count)
+      throw damaged('XFS', `${count} blocks are said to be in ${groups} groups of ${groupBlocks}`, 0)
     const sector = this.#reader.bytes(0, sectorSize)
     if (version === 5 && !superblockHolds(sector)) throw damaged('XFS', 'the checksum of the superblock is wrong', 0)
     return { version, blockSize, sectorSize, blocks: count, groups, groupBlocks }
@@ -82,7 +97,8 @@ class Identification {
   }
 
   #facts(): Fact[] {
-    const { sectorSize, logBlocks, inodeSize, groups, compatible, readOnlyCompatible, incompatible, logIncompatible } = this.#superblock
+    const { sectorSize, logBlocks, inodeSize, groups, compatible, readOnlyCompatible, incompatible, logIncompatible } =
+      this.#superblock
     const word = (name: string, value: number): Fact => ({ name, value: `0x${value.toString(16)}` })
     return [
       { name: 'format', value: `v${this.#version}` },
@@ -90,7 +106,14 @@ class Identification {
       { name: 'logBlocks', value: logBlocks, unit: 'count' },
       { name: 'groups', label: 'allocation groups', value: groups, unit: 'count' },
       { name: 'inodeSize', value: inodeSize, unit: 'bytes' },
-      ...(this.#version === 5 ? [word('compatible', compatible), word('readOnlyCompatible', readOnlyCompatible), word('incompatible', incompatible), word('logIncompatible', logIncompatible)] : []),
+      ...(this.#version === 5
+        ? [
+            word('compatible', compatible),
+            word('readOnlyCompatible', readOnlyCompatible),
+            word('incompatible', incompatible),
+            word('logIncompatible', logIncompatible),
+          ]
+        : []),
     ]
   }
 
@@ -98,10 +121,20 @@ class Identification {
     const geometry = this.#geometry()
     const { realtimeBlocks, incompatible } = this.#superblock
     if (realtimeBlocks !== 0n) throw unsupported('E_FS_FEATURE', 'the XFS filesystem has a realtime part')
-    if (geometry.version === 5 && incompatible >= knownIncompatible) throw unsupported('E_FS_FEATURE', `the XFS filesystem has features that are not known here: 0x${incompatible.toString(16)}`)
+    if (geometry.version === 5 && incompatible >= knownIncompatible)
+      throw unsupported(
+        'E_FS_FEATURE',
+        `the XFS filesystem has features that are not known here: 0x${incompatible.toString(16)}`,
+      )
     const size = geometry.blocks * geometry.blockSize
     requireTrustworthy('XFS', { size, volumeSize: this.#reader.size, state }, options)
-    return volumeRuns(xfsUsedBlocks(this.#reader, geometry, state === 'clean'), geometry.blockSize, 0, size, this.#reader.size)
+    return volumeRuns(
+      xfsUsedBlocks(this.#reader, geometry, state === 'clean'),
+      geometry.blockSize,
+      0,
+      size,
+      this.#reader.size,
+    )
   }
 }
 

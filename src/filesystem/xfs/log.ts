@@ -12,14 +12,16 @@ const longestRecord = 256 * 1024
 
 /**
  * Whether the last thing in the log is an unmount: nothing is to be replayed then.
- * @param start byte of the volume where the log begins. @param length its bytes. @throws ImageError corrupt E_FS_CORRUPT.
+ * @param start byte of the volume where the log begins. @param length its bytes. @throws ImageError corrupt
+ * E_FS_CORRUPT.
  */
 export function isLogEmpty(reader: VolumeReader, start: number, length: number): boolean {
   const blocks = Math.floor(length / basicBlock)
   if (blocks < 2) return false
-  const word = (block: number, at: number): number => viewOf(reader.bytes(start + block * basicBlock + at, 4)).getUint32(0)
+  const word = (block: number, at: number): number =>
+    viewOf(reader.bytes(start + block * basicBlock + at, 4)).getUint32(0)
   // Every block begins with the number of its round through the log; in a record's head it comes second.
-  const cycle = (block: number): number => word(block, 0) === logRecordMagic ? word(block, 4) : word(block, 0)
+  const cycle = (block: number): number => (word(block, 0) === logRecordMagic ? word(block, 4) : word(block, 0))
   const first = cycle(0)
   // The head: where the round before begins.
   let low = 1

@@ -10,12 +10,23 @@ import type { Header } from './header.js'
 import { header as layout } from './structs.js'
 
 const countingBytes = 96 * 1024 * 1024
-/** What uses the units of the file. Tables and data take them whole; the others may share one, a byte here and there. */
+/**
+ * What uses the units of the file. Tables and data take them whole; the others may share one, a byte here and there.
+ */
 const owner = { table: 0, data: 1, header: 2, packed: 3 } as const
 const ownerNames = ['L2 table', 'data', 'header or L1 table', 'compressed or unaligned data'] as const
 
-/** Everything that is wrong with a QCOW version 1 file: entries that lead nowhere, what lies upon what, space that nothing uses. */
-export function* checkQcow(store: ByteStore, header: Header, l1: DataView, deep: boolean, budget = countingBytes): Generator<Finding | CheckProgress> {
+/**
+ * Everything that is wrong with a QCOW version 1 file: entries that lead nowhere, what lies upon what, space that
+ * nothing uses.
+ */
+export function* checkQcow(
+  store: ByteStore,
+  header: Header,
+  l1: DataView,
+  deep: boolean,
+  budget = countingBytes,
+): Generator<Finding | CheckProgress> {
   yield* new QcowCheck(store, header, l1, deep, budget).run()
 }
 
@@ -41,7 +52,7 @@ class QcowCheck {
     this.#unit = Math.min(header.clusterSize, this.#table.length)
   }
 
-  * run(): Generator<Finding | CheckProgress> {
+  *run(): Generator<Finding | CheckProgress> {
     const total = ceilDivide(this.#store.size, this.#unit)
     for (let start = 0; start < total; start = this.#map.limit) {
       this.#map.begin(start)
@@ -51,22 +62,37 @@ class QcowCheck {
     yield* this.#unused(this.#store.size)
   }
 
-  * #walk(tells: boolean, start: number, total: number): Generator<Finding | CheckProgress> {
+  *#walk(tells: boolean, start: number, total: number): Generator<Finding | CheckProgress> {
     const { l1Entries, l1Position } = this.#header
     this.#count(0, layout.size, owner.header)
     this.#count(l1Position, l1Entries * 8, owner.header)
-    for (let index = skipEmpty(this.#l1, 0, l1Entries); index < l1Entries; index = skipEmpty(this.#l1, index + 1, l1Entries)) {
+    for (
+      let index = skipEmpty(this.#l1, 0, l1Entries);
+      index < l1Entries;
+      index = skipEmpty(this.#l1, index + 1, l1Entries)
+    ) {
       yield { done: start, total }
       for (const finding of this.#l1Entry(index)) if (tells) yield finding
       for (const item of this.#tableAt(index, tells)) yield typeof item === 'number' ? { done: start, total } : item
     }
   }
 
-  * #l1Entry(index: number): Generator<Finding> {
+  *#l1Entry(index: number): Generator<Finding> {
     const position = decodeL1Entry(this.#l1, index)
     if (position + this.#needed(index) > this.#store.size) {
-      yield this.#error('E_TRUNCATED', `L1 entry ${index}`, this.#header.l1Position + index * 8, `leads to an L2 table at byte ${position}, but the file ends at byte ${this.#store.size}`)
-    } else if (position < layout.size) yield this.#error('E_OVERLAP', `L1 entry ${index}`, this.#header.l1Position + index * 8, `leads to byte ${position}, where the header is`)
+      yield this.#error(
+        'E_TRUNCATED',
+        `L1 entry ${index}`,
+        this.#header.l1Position + index * 8,
+        `leads to an L2 table at byte ${position}, but the file ends at byte ${this.#store.size}`,
+      )
+    } else if (position < layout.size)
+      yield this.#error(
+        'E_OVERLAP',
+        `L1 entry ${index}`,
+        this.#header.l1Position + index * 8,
+        `leads to byte ${position}, where the header is`,
+      )
   }
 
   /** Bytes of a table that map guest bytes: a file may end behind them. */
@@ -75,7 +101,7 @@ class QcowCheck {
     return ceilDivide(Math.min(tableCoverage, capacity - index * tableCoverage), clusterSize) * 8
   }
 
-  * #tableAt(index: number, tells: boolean): Generator<Finding | number> {
+  *#tableAt(index: number, tells: boolean): Generator<Finding | number> {
     const position = decodeL1Entry(this.#l1, index)
     const { size } = this.#store
     const { l1Position, l1Entries, entriesPerTable, clusterBits } = this.#header
@@ -99,25 +125,48 @@ class QcowCheck {
     }
   }
 
-  #mapping(mapping: Exclude<Mapping, { kind: 'absent' }>, offset: number, structure: string, at: number): Finding | undefined {
+  #mapping(
+    mapping: Exclude<Mapping, { kind: 'absent' }>,
+    offset: number,
+    structure: string,
+    at: number,
+  ): Finding | undefined {
     const { size } = this.#store
     const { clusterSize } = this.#header
     const { position } = mapping
-    if (position >= size) return this.#error('E_TRUNCATED', structure, at, `places the cluster at byte ${position}, but the file ends at byte ${size}`)
+    if (position >= size)
+      return this.#error(
+        'E_TRUNCATED',
+        structure,
+        at,
+        `places the cluster at byte ${position}, but the file ends at byte ${size}`,
+      )
     if (mapping.kind === 'packed') {
       if (mapping.storedLength === 0) return this.#error('E_L2_ENTRY', structure, at, 'is compressed and has no bytes')
       this.#count(position, mapping.storedLength, owner.packed)
       return this.#deep ? this.#decode(position, mapping.storedLength, offset, structure, at) : undefined
     }
     this.#count(position, clusterSize, position % this.#unit === 0 ? owner.data : owner.packed)
-    return position % 512 === 0 ? undefined : this.#error('E_L2_ENTRY', structure, at, `places the cluster at byte ${position}, which begins no sector`)
+    return position % 512 === 0
+      ? undefined
+      : this.#error('E_L2_ENTRY', structure, at, `places the cluster at byte ${position}, which begins no sector`)
   }
 
   #decode(position: number, length: number, offset: number, structure: string, at: number): Finding | undefined {
     const { clusterSize } = this.#header
     try {
       const storedLength = Math.min(length, this.#store.size - position)
-      decodeUnit({ kind: 'packed', offset, length: clusterSize, store: this.#store, position, storedLength, codec: inflateRawCodec, unitOffset: offset, unitLength: clusterSize })
+      decodeUnit({
+        kind: 'packed',
+        offset,
+        length: clusterSize,
+        store: this.#store,
+        position,
+        storedLength,
+        codec: inflateRawCodec,
+        unitOffset: offset,
+        unitLength: clusterSize,
+      })
       return undefined
     } catch (error) {
       if (!isImageError(error)) throw error
@@ -127,7 +176,7 @@ class QcowCheck {
   }
 
   /** What two owners claim, and what none does, up to a unit. */
-  * #compare(end: number): Generator<Finding> {
+  *#compare(end: number): Generator<Finding> {
     for (let unit = this.#map.next(this.#map.start); unit < end; unit = this.#map.next(unit + 1)) {
       const uses = this.#map.uses(unit)
       if (uses === 0) continue
@@ -137,14 +186,26 @@ class QcowCheck {
       const kinds = this.#map.kinds(unit)
       if (uses === 1 || !(kinds.includes(owner.table) || kinds.includes(owner.data))) continue
       const names = kinds.map((kind) => ownerNames[kind] ?? '').join(' and ')
-      yield this.#error('E_OVERLAP', `bytes ${position} to ${position + this.#unit}`, position, kinds.length > 1 ? `are ${names} at the same time` : `are used ${uses} times (${names})`)
+      yield this.#error(
+        'E_OVERLAP',
+        `bytes ${position} to ${position + this.#unit}`,
+        position,
+        kinds.length > 1 ? `are ${names} at the same time` : `are used ${uses} times (${names})`,
+      )
     }
   }
 
   /** Less than a cluster is left over where compressed data ends. */
-  * #unused(end: number): Generator<Finding> {
+  *#unused(end: number): Generator<Finding> {
     const length = end - this.#gap
-    if (length >= this.#header.clusterSize) yield { severity: 'leak', code: 'L_UNREFERENCED', structure: 'file', position: this.#gap, message: `${length} bytes belong to nothing; this format never uses them again` }
+    if (length >= this.#header.clusterSize)
+      yield {
+        severity: 'leak',
+        code: 'L_UNREFERENCED',
+        structure: 'file',
+        position: this.#gap,
+        message: `${length} bytes belong to nothing; this format never uses them again`,
+      }
   }
 
   #count(position: number, length: number, kind: number): void {

@@ -26,7 +26,8 @@ export function skipEmpty(table: DataView, from: number, to: number): number {
 export function decodeL2Entry(table: DataView, index: number, clusterBits: number): Mapping {
   const upper = table.getUint32(index * 8)
   const lower = table.getUint32(index * 8 + 4)
-  if ((upper & compressed) === 0) return upper === 0 && lower === 0 ? absent : { kind: 'data', position: upper * high + lower }
+  if ((upper & compressed) === 0)
+    return upper === 0 && lower === 0 ? absent : { kind: 'data', position: upper * high + lower }
   // 63 − cluster_bits bits of position, of which the upper word holds those beyond 32.
   const upperBits = 63 - clusterBits - 32
   return {

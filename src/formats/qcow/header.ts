@@ -26,8 +26,12 @@ const maximumNameBytes = 1023
 
 /** @throws ImageError corrupt E_TRUNCATED, E_HEADER, E_TOO_LARGE. */
 export function readHeader(store: ByteStore): Header {
-  const bad = (message: string, position: number): Error => corrupt('E_HEADER', `${store.name}: ${message} (header byte ${position})`, { details: { position } })
-  if (store.size < layout.size) throw corrupt('E_TRUNCATED', `${store.name}: a QCOW header has ${layout.size} bytes, the file only ${store.size}`, { details: { position: 0, size: store.size } })
+  const bad = (message: string, position: number): Error =>
+    corrupt('E_HEADER', `${store.name}: ${message} (header byte ${position})`, { details: { position } })
+  if (store.size < layout.size)
+    throw corrupt('E_TRUNCATED', `${store.name}: a QCOW header has ${layout.size} bytes, the file only ${store.size}`, {
+      details: { position: 0, size: store.size },
+    })
   const bytes = new Uint8Array(layout.size)
   store.read(0, bytes)
   const values = layout.read(bytes)
@@ -40,29 +44,58 @@ export function readHeader(store: ByteStore): Header {
   const entriesPerTable = 2 ** l2Bits
   const tableCoverage = clusterSize * entriesPerTable
   const l1Entries = ceilDivide(capacity, tableCoverage)
-  if (l1Entries * 8 > maximumL1Bytes) throw bad(`a disk of ${capacity} bytes needs an L1 table of ${l1Entries} entries, more than the ${maximumL1Bytes / 8} that are allowed`, 24)
+  if (l1Entries * 8 > maximumL1Bytes)
+    throw bad(
+      `a disk of ${capacity} bytes needs an L1 table of ${l1Entries} entries, more than the ` +
+        `${maximumL1Bytes / 8} that are allowed`,
+      24,
+    )
   const l1Position = safeNumber(values.l1TableOffset, `${store.name}: l1_table_offset (header byte 40)`)
   if (l1Entries > 0) {
-    if (l1Position < layout.size) throw corrupt('E_OVERLAP', `${store.name}: the L1 table at byte ${l1Position} lies on the header (header byte 40)`, { details: { position: l1Position } })
+    if (l1Position < layout.size)
+      throw corrupt(
+        'E_OVERLAP',
+        `${store.name}: the L1 table at byte ${l1Position} lies on the header (header byte 40)`,
+        { details: { position: l1Position } },
+      )
     if (l1Position + l1Entries * 8 > store.size) {
-      throw corrupt('E_TRUNCATED', `${store.name}: the L1 table takes bytes ${l1Position} to ${l1Position + l1Entries * 8}, but the file ends at byte ${store.size}`, {
-        details: { position: l1Position, size: store.size }, hint: 'The file is incomplete; copy it again.',
-      })
+      throw corrupt(
+        'E_TRUNCATED',
+        `${store.name}: the L1 table takes bytes ${l1Position} to ${l1Position + l1Entries * 8}, but the file ` +
+          `ends at byte ${store.size}`,
+        {
+          details: { position: l1Position, size: store.size },
+          hint: 'The file is incomplete; copy it again.',
+        },
+      )
     }
   }
   return {
-    capacity, clusterBits, clusterSize, entriesPerTable, tableCoverage, l1Position, l1Entries,
+    capacity,
+    clusterBits,
+    clusterSize,
+    entriesPerTable,
+    tableCoverage,
+    l1Position,
+    l1Entries,
     cryptMethod: values.cryptMethod,
     backingFile: readBackingName(store, values.backingFileOffset, values.backingFileSize, bad),
     rows: layout.rows(bytes, 0),
   }
 }
 
-function readBackingName(store: ByteStore, recorded: bigint, size: number, bad: (message: string, position: number) => Error): string | undefined {
+function readBackingName(
+  store: ByteStore,
+  recorded: bigint,
+  size: number,
+  bad: (message: string, position: number) => Error,
+): string | undefined {
   if (recorded === 0n || size === 0) return undefined
   const offset = safeNumber(recorded, `${store.name}: backing_file_offset (header byte 8)`)
-  if (size > maximumNameBytes) throw bad(`backing_file_size is ${size}, the name may have ${maximumNameBytes} bytes`, 16)
-  if (offset < layout.size || offset + size > store.size) throw bad(`backing_file_offset is ${offset}, the name (${size} bytes) must lie in the file after the header`, 8)
+  if (size > maximumNameBytes)
+    throw bad(`backing_file_size is ${size}, the name may have ${maximumNameBytes} bytes`, 16)
+  if (offset < layout.size || offset + size > store.size)
+    throw bad(`backing_file_offset is ${offset}, the name (${size} bytes) must lie in the file after the header`, 8)
   const name = new Uint8Array(size)
   store.read(offset, name)
   const end = name.indexOf(0)

@@ -12,6 +12,7 @@ export const qcow: FormatDriver = {
   subformats: [],
   features: { parents: 'read', snapshots: false, compression: ['zlib'], sectorSizes: [512] },
   options: [],
-  probe: (head) => head.length >= 8 && viewOf(head).getUint32(0) === magic && viewOf(head).getUint32(4) === 1 ? 'certain' : 'no',
+  probe: (head) =>
+    head.length >= 8 && viewOf(head).getUint32(0) === magic && viewOf(head).getUint32(4) === 1 ? 'certain' : 'no',
   open: (store) => new QcowImage(store),
 }

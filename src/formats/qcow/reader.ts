@@ -37,14 +37,25 @@ export class QcowImage implements DiskImage {
     this.capacity = header.capacity
     this.grain = header.clusterSize
     this.notes = this.#notes
-    this.#runs = new PieceRuns(header.capacity, (offset) => this.#piece(offset), { data: () => store, packed: store, codec: inflateRawCodec, unitLength: header.clusterSize })
+    this.#runs = new PieceRuns(header.capacity, (offset) => this.#piece(offset), {
+      data: () => store,
+      packed: store,
+      codec: inflateRawCodec,
+      unitLength: header.clusterSize,
+    })
     const l1 = new Uint8Array(header.l1Entries * 8)
     store.read(header.l1Position, l1)
     this.#l1 = viewOf(l1)
     if (header.cryptMethod !== 0) {
-      this.unreadable = unsupported('E_ENCRYPTED', `${store.name}: the image is encrypted (${header.cryptMethod === 1 ? 'AES' : `method ${header.cryptMethod}`}); encrypted images cannot be read`, {
-        details: { position: 36, method: header.cryptMethod }, hint: 'Decrypt it with the program that made it, then convert the result.',
-      })
+      this.unreadable = unsupported(
+        'E_ENCRYPTED',
+        `${store.name}: the image is encrypted ` +
+          `(${header.cryptMethod === 1 ? 'AES' : `method ${header.cryptMethod}`}); encrypted images cannot be read`,
+        {
+          details: { position: 36, method: header.cryptMethod },
+          hint: 'Decrypt it with the program that made it, then convert the result.',
+        },
+      )
     }
     if (header.backingFile !== undefined) this.parentReference = new BackingName(header.backingFile, store.name)
   }
@@ -60,17 +71,21 @@ export class QcowImage implements DiskImage {
 
   describe(): Section[] {
     const { clusterSize, cryptMethod, entriesPerTable, backingFile, rows } = this.#header
-    return [{
-      title: 'QCOW',
-      facts: [
-        { name: 'version', value: 1 },
-        { name: 'clusterSize', value: clusterSize, unit: 'bytes' },
-        { name: 'l2Entries', label: 'L2 entries', value: entriesPerTable, unit: 'count' },
-        ...(cryptMethod === 0 ? [] : [{ name: 'encryption', value: cryptMethod === 1 ? 'AES' : `unknown method ${cryptMethod}` }]),
-        ...(backingFile === undefined ? [] : [{ name: 'backingFile', value: printable(backingFile) }]),
-      ],
-      fields: rows,
-    }]
+    return [
+      {
+        title: 'QCOW',
+        facts: [
+          { name: 'version', value: 1 },
+          { name: 'clusterSize', value: clusterSize, unit: 'bytes' },
+          { name: 'l2Entries', label: 'L2 entries', value: entriesPerTable, unit: 'count' },
+          ...(cryptMethod === 0
+            ? []
+            : [{ name: 'encryption', value: cryptMethod === 1 ? 'AES' : `unknown method ${cryptMethod}` }]),
+          ...(backingFile === undefined ? [] : [{ name: 'backingFile', value: printable(backingFile) }]),
+        ],
+        fields: rows,
+      },
+    ]
   }
 
   check(options: CheckOptions = {}): Generator<Finding | CheckProgress> {
@@ -85,7 +100,11 @@ export class QcowImage implements DiskImage {
     const { tableCoverage, clusterSize, clusterBits, entriesPerTable, l1Entries } = this.#header
     const l1Index = Math.floor(offset / tableCoverage)
     const tablePosition = decodeL1Entry(this.#l1, l1Index)
-    if (tablePosition === 0) return { kind: 'absent', length: skipEmpty(this.#l1, l1Index, Math.min(l1Index + walkedEntries, l1Entries)) * tableCoverage - offset }
+    if (tablePosition === 0)
+      return {
+        kind: 'absent',
+        length: skipEmpty(this.#l1, l1Index, Math.min(l1Index + walkedEntries, l1Entries)) * tableCoverage - offset,
+      }
     const mapped = Math.min(tableCoverage, this.capacity - l1Index * tableCoverage)
     const table = this.#table(tablePosition, Math.ceil(mapped / clusterSize) * 8)
     const cluster = Math.floor(offset / clusterSize)
@@ -95,18 +114,36 @@ export class QcowImage implements DiskImage {
     const { position } = mapping
     const size = this.#store.size
     if (position >= size) {
-      throw corrupt('E_TRUNCATED', `${this.#store.name}: the data of guest offset ${offset} is at byte ${position}, but the file ends at byte ${size}`, {
-        details: { position, offset, size }, hint: 'The file is incomplete; copy it again.',
-      })
+      throw corrupt(
+        'E_TRUNCATED',
+        `${this.#store.name}: the data of guest offset ${offset} is at byte ${position}, but the file ends at ` +
+          `byte ${size}`,
+        {
+          details: { position, offset, size },
+          hint: 'The file is incomplete; copy it again.',
+        },
+      )
     }
     if (mapping.kind === 'packed') {
       if (mapping.storedLength === 0) throw this.#damaged(offset, 'is compressed and has no bytes')
-      return { kind: 'packed', length: clusterSize - within, position, storedLength: Math.min(mapping.storedLength, size - position), unitOffset: cluster * clusterSize }
+      return {
+        kind: 'packed',
+        length: clusterSize - within,
+        position,
+        storedLength: Math.min(mapping.storedLength, size - position),
+        unitOffset: cluster * clusterSize,
+      }
     }
     if (position % 512 !== 0) throw this.#damaged(offset, `is at byte ${position}, which is not sector aligned`)
     const available = size - position - within
     if (available <= 0) {
-      if (this.#notes.length === 0) this.#notes.push({ code: 'W_SHORT_CLUSTER', message: `${this.#store.name} ends within the cluster at byte ${position}; the rest of that cluster reads as zero` })
+      if (this.#notes.length === 0)
+        this.#notes.push({
+          code: 'W_SHORT_CLUSTER',
+          message:
+            `${this.#store.name} ends within the cluster at byte ${position}; the rest of that cluster ` +
+            'reads as zero',
+        })
       return { kind: 'zero', length: clusterSize - within }
     }
     return { kind: 'data', position: position + within, length: Math.min(clusterSize - within, available) }
@@ -118,13 +155,23 @@ export class QcowImage implements DiskImage {
     const length = this.#header.entriesPerTable * 8
     const available = Math.min(length, store.size - position)
     if (available < needed) {
-      throw corrupt('E_TRUNCATED', `${store.name}: the L2 table at byte ${position} needs ${needed} bytes, but the file ends at byte ${store.size}`, {
-        details: { position, length: needed, size: store.size }, hint: 'The file is incomplete; copy it again.',
-      })
+      throw corrupt(
+        'E_TRUNCATED',
+        `${store.name}: the L2 table at byte ${position} needs ${needed} bytes, but the file ends at byte ` +
+          `${store.size}`,
+        {
+          details: { position, length: needed, size: store.size },
+          hint: 'The file is incomplete; copy it again.',
+        },
+      )
     }
     const l1 = this.#header.l1Position
     if (position < 48 || (position < l1 + this.#header.l1Entries * 8 && position + length > l1)) {
-      throw corrupt('E_OVERLAP', `${store.name}: an L1 entry takes byte ${position} for an L2 table, where the header or the L1 table is`, { details: { position } })
+      throw corrupt(
+        'E_OVERLAP',
+        `${store.name}: an L1 entry takes byte ${position} for an L2 table, where the header or the L1 table is`,
+        { details: { position } },
+      )
     }
     const kept = this.#tables.get(position)
     if (kept !== undefined) {
@@ -146,11 +193,16 @@ export class QcowImage implements DiskImage {
   }
 
   #damaged(offset: number, reason: string): ImageError {
-    return corrupt('E_CORRUPT', `${this.#store.name}: the L2 entry of guest offset ${offset} ${reason}`, { details: { offset } })
+    return corrupt('E_CORRUPT', `${this.#store.name}: the L2 entry of guest offset ${offset} ${reason}`, {
+      details: { offset },
+    })
   }
 }
 
-/** QCOW version 1 records a name and nothing else. `paths` throws reference E_BACKING_UNSUPPORTED for names that are no plain file. */
+/**
+ * QCOW version 1 records a name and nothing else. `paths` throws reference E_BACKING_UNSUPPORTED for names that are no
+ * plain file.
+ */
 class BackingName implements ParentReference {
   readonly #name: string
   readonly #imageName: string
@@ -164,7 +216,11 @@ class BackingName implements ParentReference {
     const protocol = /^([^/:]{2,}):/.exec(this.#name)?.[1]?.toLowerCase()
     if (protocol === undefined) return [this.#name]
     if (protocol === 'file') return [this.#name.slice('file:'.length)]
-    throw reference('E_BACKING_UNSUPPORTED', `${this.#imageName}: its backing file "${printable(this.#name)}" is not opened: "${printable(protocol)}:" is no plain file`)
+    throw reference(
+      'E_BACKING_UNSUPPORTED',
+      `${this.#imageName}: its backing file "${printable(this.#name)}" is not opened: ` +
+        `"${printable(protocol)}:" is no plain file`,
+    )
   }
 
   verify(): void {

@@ -13,10 +13,15 @@ import { countUse, owner, type Anatomy } from './use.js'
 export const countingBytes = 96 * 1024 * 1024
 
 /**
- * Everything that is wrong with the structures of a QCOW2 file: who uses which cluster against the refcounts, the entries of all
+ * Everything that is wrong with the structures of a QCOW2 file: who uses which cluster against the refcounts, the
+ * entries of all
  * tables, snapshots, bitmaps. A file with more clusters than fit in memory is gone through in rounds.
  */
-export function* checkQcow2(anatomy: Anatomy, deep: boolean, budget = countingBytes): Generator<Finding | CheckProgress> {
+export function* checkQcow2(
+  anatomy: Anatomy,
+  deep: boolean,
+  budget = countingBytes,
+): Generator<Finding | CheckProgress> {
   const { store, header } = anatomy
   const stored = new StoredRefcounts(store, header)
   const map = new UseMap(budget)
@@ -33,7 +38,8 @@ export function* checkQcow2(anatomy: Anatomy, deep: boolean, budget = countingBy
   for (let start = 0; start < total; start = map.limit) {
     map.begin(start)
     const first = start === 0
-    for (const item of countAll(anatomy, map, stored, first ? telling : undefined)) yield typeof item === 'number' ? progress(item * 0.8) : item
+    for (const item of countAll(anatomy, map, stored, first ? telling : undefined))
+      yield typeof item === 'number' ? progress(item * 0.8) : item
     for (const item of compareRefcounts(anatomy, map, stored)) {
       if (typeof item === 'number') yield progress(0.8 + item * 0.2)
       else yield* judge(item, anatomy, map, stored.maximum)
@@ -46,7 +52,12 @@ export function* checkQcow2(anatomy: Anatomy, deep: boolean, budget = countingBy
  * Fills a map with everything that uses clusters; tells what is wrong on the way when asked to.
  * @param how what to tell; nothing when left out, and `without refcounts` their own structures are not counted either.
  */
-export function* countAll(anatomy: Anatomy, map: UseMap, stored: StoredRefcounts, how?: Telling | 'without refcounts'): Generator<Finding | number> {
+export function* countAll(
+  anatomy: Anatomy,
+  map: UseMap,
+  stored: StoredRefcounts,
+  how?: Telling | 'without refcounts',
+): Generator<Finding | number> {
   const telling = how === 'without refcounts' ? undefined : how
   countUse(anatomy, map, { position: 0, length: anatomy.header.geometry.clusterSize, kind: owner.header })
   yield* new TableWalk(anatomy, map, telling).run()
@@ -55,11 +66,26 @@ export function* countAll(anatomy: Anatomy, map: UseMap, stored: StoredRefcounts
 }
 
 /** Bytes behind the last cluster that are not a whole one: QCOW2 programs leave none there. */
-function* checkTail({ store, header: { geometry: { clusterSize } } }: Anatomy, map: UseMap): Generator<Finding> {
+function* checkTail(
+  {
+    store,
+    header: {
+      geometry: { clusterSize },
+    },
+  }: Anatomy,
+  map: UseMap,
+): Generator<Finding> {
   const length = store.size % clusterSize
   const position = store.size - length
   if (length === 0 || map.uses(position / clusterSize) > 0) return
   const tail = new Uint8Array(length)
   store.read(position, tail)
-  if (!isZero(tail)) yield { severity: 'warning', code: 'W_TRAILING', structure: 'file', position, message: `${length} bytes behind the last cluster belong to nothing` }
+  if (!isZero(tail))
+    yield {
+      severity: 'warning',
+      code: 'W_TRAILING',
+      structure: 'file',
+      position,
+      message: `${length} bytes behind the last cluster belong to nothing`,
+    }
 }

@@ -3,7 +3,18 @@ import { isZero } from '../../binary/zero.js'
 import { OverlaySource } from '../../block/overlay.js'
 import type { BlockSource } from '../../block/types.js'
 import { corrupt, reference } from '../../errors.js'
-import { decodeL2Entry, hasUnit, isCopied, readUse, unitBits, unitsWith, unitsWithout, writeUse, type ClusterUse, type EntryRules } from './entries.js'
+import {
+  decodeL2Entry,
+  hasUnit,
+  isCopied,
+  readUse,
+  unitBits,
+  unitsWith,
+  unitsWithout,
+  writeUse,
+  type ClusterUse,
+  type EntryRules,
+} from './entries.js'
 import type { Place } from './live-refcounts.js'
 import { subclustersPerCluster, type Geometry } from './layout.js'
 import type { WriteSession } from './write-session.js'
@@ -34,7 +45,12 @@ export class ClusterWriter {
     this.#session = session
     this.#parent = parent
     this.#geometry = header.geometry
-    this.#rules = { version: header.version, clusterBits: header.geometry.clusterBits, extended: header.extendedL2, dataFile: false }
+    this.#rules = {
+      version: header.version,
+      clusterBits: header.geometry.clusterBits,
+      extended: header.extendedL2,
+      dataFile: false,
+    }
     this.#differencing = header.backingFile !== undefined
     this.#units = header.extendedL2 ? subclustersPerCluster : 1
   }
@@ -54,7 +70,8 @@ export class ClusterWriter {
   zero(offset: number, length: number): number {
     const { clusterSize, tableCoverage } = this.#geometry
     const l1Index = Math.floor(offset / tableCoverage)
-    if (!this.#differencing && this.#session.tables.position(l1Index) === undefined) return Math.min(length, (l1Index + 1) * tableCoverage - offset)
+    if (!this.#differencing && this.#session.tables.position(l1Index) === undefined)
+      return Math.min(length, (l1Index + 1) * tableCoverage - offset)
     const within = offset % clusterSize
     const piece = Math.min(length, clusterSize - within)
     this.#zeroPart((offset - within) / clusterSize, within, piece)
@@ -83,7 +100,8 @@ export class ClusterWriter {
   }
 
   /**
-   * Moves the host cluster of a guest cluster from behind `limit` (a host cluster) to before it, where it can be moved and there is
+   * Moves the host cluster of a guest cluster from behind `limit` (a host cluster) to before it, where it can be moved
+   * and there is
    * space; gives the bytes copied. A host cluster of which nothing is read is given up.
    */
   moveDown(cluster: number, limit: number): number {
@@ -110,22 +128,36 @@ export class ClusterWriter {
     const { clusterSize } = this.#geometry
     const { tables, refcounts, metadata } = this.#session
     const position = tables.position(l1Index)
-    if (position === undefined || position < limit * clusterSize || refcounts.count(position / clusterSize) !== 1) return
+    if (position === undefined || position < limit * clusterSize || refcounts.count(position / clusterSize) !== 1)
+      return
     const place = refcounts.allocateRowBelow(1, limit)
     if (place === undefined) return
     const table = tables.table(position, 0)
     refcounts.release(position, clusterSize)
     metadata.claim(`L2 table of L1 entry ${l1Index}`, place.position, 1)
-    tables.add(l1Index, place.position, viewOf(Uint8Array.from(new Uint8Array(table.buffer, table.byteOffset, clusterSize))))
+    tables.add(
+      l1Index,
+      place.position,
+      viewOf(Uint8Array.from(new Uint8Array(table.buffer, table.byteOffset, clusterSize))),
+    )
   }
 
   #writeWhole(first: number, bytes: Uint8Array): number {
     const { clusterSize, entriesPerTable } = this.#geometry
-    const most = Math.min(Math.floor(bytes.length / clusterSize), entriesPerTable - first % entriesPerTable, Math.max(1, longestRun / clusterSize))
+    const most = Math.min(
+      Math.floor(bytes.length / clusterSize),
+      entriesPerTable - (first % entriesPerTable),
+      Math.max(1, longestRun / clusterSize),
+    )
     const target = this.#target(first, bytes.subarray(0, clusterSize))
     if (target === 'nothing') return clusterSize
     let count = 1
-    while (count < most && this.#target(first + count, bytes.subarray(count * clusterSize, (count + 1) * clusterSize)) === (target === 'new' ? 'new' : target + count * clusterSize)) count++
+    while (
+      count < most &&
+      this.#target(first + count, bytes.subarray(count * clusterSize, (count + 1) * clusterSize)) ===
+        (target === 'new' ? 'new' : target + count * clusterSize)
+    )
+      count++
     let position = target
     if (position === 'new') {
       // The table first: a place for it between the clusters would part them.
@@ -136,11 +168,15 @@ export class ClusterWriter {
     }
     this.#session.write(position, bytes.subarray(0, count * clusterSize))
     const allocated = unitBits(0, this.#units)
-    for (let index = 0; index < count; index++) this.#set(first + index, { position: position + index * clusterSize, copied: true, allocated, zeroed: 0 })
+    for (let index = 0; index < count; index++)
+      this.#set(first + index, { position: position + index * clusterSize, copied: true, allocated, zeroed: 0 })
     return count * clusterSize
   }
 
-  /** Where a cluster that is written whole goes: to a new cluster, to the position of its own, or nowhere since it is zero and so are the bytes. */
+  /**
+   * Where a cluster that is written whole goes: to a new cluster, to the position of its own, or nowhere since it is
+   * zero and so are the bytes.
+   */
   #target(cluster: number, bytes: Uint8Array): number | 'new' | 'nothing' {
     const state = this.#state(cluster)
     if (state.kind === 'packed') return 'new'
@@ -166,7 +202,8 @@ export class ClusterWriter {
       const from = hasUnit(use.allocated, first) ? within : first * grain
       const to = hasUnit(use.allocated, end - 1) ? within + bytes.length : end * grain
       this.#session.write(use.position + from, this.#filled(cluster, from, to, within, bytes))
-      if (allocated !== use.allocated || zeroed !== use.zeroed) this.#set(cluster, { position: use.position, copied: use.copied, allocated, zeroed })
+      if (allocated !== use.allocated || zeroed !== use.zeroed)
+        this.#set(cluster, { position: use.position, copied: use.copied, allocated, zeroed })
       return
     }
     const content = this.#filled(cluster, first * grain, end * grain, within, bytes)
@@ -175,7 +212,10 @@ export class ClusterWriter {
     this.#writeNew(place, first * grain, content, within, within + bytes.length)
     for (let unit = 0; unit < this.#units; unit++) {
       if (hasUnit(touched, unit) || !hasUnit(use.allocated, unit)) continue
-      this.#session.write(place.position + unit * grain, this.#filled(cluster, unit * grain, (unit + 1) * grain, 0, new Uint8Array(0)))
+      this.#session.write(
+        place.position + unit * grain,
+        this.#filled(cluster, unit * grain, (unit + 1) * grain, 0, new Uint8Array(0)),
+      )
     }
     this.#set(cluster, { position: place.position, copied: true, allocated, zeroed })
   }
@@ -188,7 +228,10 @@ export class ClusterWriter {
     this.#set(cluster, { position: place.position, copied: true, allocated: unitBits(0, this.#units), zeroed: 0 })
   }
 
-  /** Writes into a new cluster what belongs at `at` of it. Zeros around [from, to) need not be written where there are zeros. */
+  /**
+   * Writes into a new cluster what belongs at `at` of it. Zeros around [from, to) need not be written where there are
+   * zeros.
+   */
   #writeNew(place: Place, at: number, content: Uint8Array, from: number, to: number): void {
     const { clusterSize } = this.#geometry
     const start = place.fresh && isZero(content, 0, from - at) ? from : at
@@ -209,8 +252,13 @@ export class ClusterWriter {
       if (!isDone) this.#set(cluster, empty)
       return
     }
-    if (state.kind === 'plain' && this.#isZero(state.use, Math.floor(within / grain), Math.ceil((within + length) / grain))) return
-    if (state.kind === 'plain' && this.#isAbsent(state.use) && this.#zeroBelow(cluster * clusterSize + within, length)) return
+    if (
+      state.kind === 'plain' &&
+      this.#isZero(state.use, Math.floor(within / grain), Math.ceil((within + length) / grain))
+    )
+      return
+    if (state.kind === 'plain' && this.#isAbsent(state.use) && this.#zeroBelow(cluster * clusterSize + within, length))
+      return
     if (this.#rules.extended && state.kind === 'plain') this.#zeroUnits(cluster, within, length, state.use, reachesEnd)
     else this.#writePart(cluster, within, new Uint8Array(length))
   }
@@ -225,23 +273,33 @@ export class ClusterWriter {
       return
     }
     if (within < first * grain) this.#writePart(cluster, within, new Uint8Array(first * grain - within))
-    if (!reachesEnd && end * grain < within + length) this.#writePart(cluster, end * grain, new Uint8Array(within + length - end * grain))
+    if (!reachesEnd && end * grain < within + length)
+      this.#writePart(cluster, end * grain, new Uint8Array(within + length - end * grain))
     const state = this.#state(cluster)
     const now = state.kind === 'plain' ? state.use : use
     const units = unitBits(first, end)
     const allocated = unitsWithout(now.allocated, units)
     const zeroed = unitsWith(now.zeroed, units)
-    this.#set(cluster, allocated === 0 ? { position: 0, copied: false, allocated, zeroed } : { position: now.position, copied: now.copied, allocated, zeroed })
+    this.#set(
+      cluster,
+      allocated === 0
+        ? { position: 0, copied: false, allocated, zeroed }
+        : { position: now.position, copied: now.copied, allocated, zeroed },
+    )
   }
 
-  /** Bytes [from, to) of a cluster as the guest sees them, with `bytes` at `within`. What is past the disk's end is zero. */
+  /**
+   * Bytes [from, to) of a cluster as the guest sees them, with `bytes` at `within`. What is past the disk's end is
+   * zero.
+   */
   #filled(cluster: number, from: number, to: number, within: number, bytes: Uint8Array): Uint8Array {
     if (to - from === bytes.length) return bytes
     const content = new Uint8Array(to - from)
     const start = cluster * this.#geometry.clusterSize
     const read = (begin: number, end: number): void => {
       const limit = Math.min(end, this.#session.image.capacity - start)
-      if (limit > begin) this.#disk(start + begin, start + limit).read(start + begin, content.subarray(begin - from, limit - from))
+      if (limit > begin)
+        this.#disk(start + begin, start + limit).read(start + begin, content.subarray(begin - from, limit - from))
     }
     if (bytes.length === 0) read(from, to)
     else {
@@ -252,14 +310,21 @@ export class ClusterWriter {
     return content
   }
 
-  /** The disk as the guest sees it, to read [from, to). @throws ImageError reference E_PARENT_NEEDED where only the parent knows. */
+  /**
+   * The disk as the guest sees it, to read [from, to). @throws ImageError reference E_PARENT_NEEDED where only the
+   * parent knows.
+   */
   #disk(from: number, to: number): BlockSource {
     const { image, file } = this.#session
     if (this.#parent !== undefined) return new OverlaySource(image, this.#parent)
     for (let offset = from; this.#differencing && offset < to;) {
       const { kind, length } = image.extentAt(offset, to - offset)
       if (kind === 'absent') {
-        throw reference('E_PARENT_NEEDED', `${file.name}: bytes ${from} to ${to} of the disk are changed in part and the rest of them is the parent's, which is not open`)
+        throw reference(
+          'E_PARENT_NEEDED',
+          `${file.name}: bytes ${from} to ${to} of the disk are changed in part and the rest of them is the ` +
+            `parent's, which is not open`,
+        )
       }
       offset += length
     }
@@ -269,7 +334,10 @@ export class ClusterWriter {
   /** Whether these units of a cluster read as zero without anything of the parent. */
   #isZero(use: ClusterUse, first: number, end: number): boolean {
     const units = unitBits(first, end)
-    return unitsWithout(units, use.zeroed) === 0 || (!this.#differencing && unitsWithout(use.allocated, unitsWithout(0xffffffff, units)) === 0)
+    return (
+      unitsWithout(units, use.zeroed) === 0 ||
+      (!this.#differencing && unitsWithout(use.allocated, unitsWithout(0xffffffff, units)) === 0)
+    )
   }
 
   #isAbsent(use: ClusterUse): boolean {
@@ -289,15 +357,24 @@ export class ClusterWriter {
     return true
   }
 
-  /** Whether a host cluster is there that nobody else refers to. @throws ImageError corrupt where it belongs to something else. */
+  /**
+   * Whether a host cluster is there that nobody else refers to. @throws ImageError corrupt where it belongs to
+   * something else.
+   */
   #owns({ position, copied }: ClusterUse): boolean {
     if (position === 0) return false
     const cluster = position / this.#geometry.clusterSize
     const count = this.#session.refcounts.count(cluster)
     if (this.#session.metadata.has(cluster) || count === 0) {
-      throw corrupt(count === 0 ? 'E_REFCOUNT' : 'E_OVERLAP', `${this.#session.file.name}: a guest cluster lies at byte ${position}, which ${count === 0 ? 'has a refcount of 0' : 'belongs to a table'}: the image cannot be changed without damage`, {
-        hint: 'vdisk check lists the damage.', details: { position },
-      })
+      throw corrupt(
+        count === 0 ? 'E_REFCOUNT' : 'E_OVERLAP',
+        `${this.#session.file.name}: a guest cluster lies at byte ${position}, which ` +
+          `${count === 0 ? 'has a refcount of 0' : 'belongs to a table'}: the image cannot be changed without damage`,
+        {
+          hint: 'vdisk check lists the damage.',
+          details: { position },
+        },
+      )
     }
     return copied && count === 1
   }
@@ -310,7 +387,12 @@ export class ClusterWriter {
     const table = this.#session.tables.table(position, (index + 1) * entrySize)
     const mapping = decodeL2Entry(table, index, this.#rules)
     if (mapping.kind === 'invalid') {
-      throw corrupt('E_CORRUPT', `${this.#session.file.name}: the L2 entry at byte ${position + index * entrySize} ${mapping.reason}: it cannot be changed`, { hint: 'vdisk check lists the damage.', details: { position: position + index * entrySize } })
+      throw corrupt(
+        'E_CORRUPT',
+        `${this.#session.file.name}: the L2 entry at byte ${position + index * entrySize} ${mapping.reason}: ` +
+          'it cannot be changed',
+        { hint: 'vdisk check lists the damage.', details: { position: position + index * entrySize } },
+      )
     }
     return mapping.kind === 'packed' ? mapping : { kind: 'plain', use: readUse(table, index, this.#rules.extended) }
   }
@@ -324,7 +406,8 @@ export class ClusterWriter {
     const { position, table } = this.#table(cluster)
     const index = cluster % entriesPerTable
     if (before.kind === 'packed') refcounts.release(before.position, before.storedLength)
-    else if (before.use.position !== 0 && before.use.position !== use.position) refcounts.release(before.use.position, clusterSize)
+    else if (before.use.position !== 0 && before.use.position !== use.position)
+      refcounts.release(before.use.position, clusterSize)
     writeUse(table, index, this.#rules.extended, use)
     tables.touch(position, table, index * entrySize, (index + 1) * entrySize)
     image.changed()
@@ -336,7 +419,8 @@ export class ClusterWriter {
     const { tables, refcounts, metadata } = this.#session
     const l1Index = Math.floor(cluster / entriesPerTable)
     const old = tables.position(l1Index)
-    if (old !== undefined && isCopied(tables.l1, l1Index * 8) && refcounts.count(old / clusterSize) === 1) return { position: old, table: tables.table(old, 0) }
+    if (old !== undefined && isCopied(tables.l1, l1Index * 8) && refcounts.count(old / clusterSize) === 1)
+      return { position: old, table: tables.table(old, 0) }
     const bytes = new Uint8Array(clusterSize)
     if (old !== undefined) {
       const shared = tables.table(old, 0)
@@ -353,5 +437,10 @@ export class ClusterWriter {
 }
 
 function isSame(one: ClusterUse, other: ClusterUse): boolean {
-  return one.position === other.position && one.copied === other.copied && one.allocated === other.allocated && one.zeroed === other.zeroed
+  return (
+    one.position === other.position &&
+    one.copied === other.copied &&
+    one.allocated === other.allocated &&
+    one.zeroed === other.zeroed
+  )
 }

@@ -8,12 +8,20 @@ import type { WriteSession } from './write-session.js'
 const copiedAtOnce = 64 * 1024 * 1024
 
 /**
- * Moves what the active disk uses alone from the file's end into free clusters; the end is cut off when the session ends. A cluster is
- * copied, then the entry that leads to the copy is committed, and only then its old place is free. What a snapshot uses, and compressed
+ * Moves what the active disk uses alone from the file's end into free clusters; the end is cut off when the session
+ * ends. A cluster is
+ * copied, then the entry that leads to the copy is committed, and only then its old place is free. What a snapshot
+ * uses, and compressed
  * clusters, stay where they are. Gives how many L1 entries it has been through. The session has begun.
  */
 export function* compactFile(session: WriteSession, clusters: ClusterWriter): Generator<CheckProgress> {
-  const { tables, refcounts, header: { geometry: { clusterSize, entriesPerTable } } } = session
+  const {
+    tables,
+    refcounts,
+    header: {
+      geometry: { clusterSize, entriesPerTable },
+    },
+  } = session
   session.commit()
   session.commit()
   session.cutEnd()

@@ -27,16 +27,32 @@ export function describeImage(store: ByteStore, header: Header, snapshots: reado
     ...features('compatibleFeatures', 1, header.compatibleFeatures, header),
     ...features('autoclearFeatures', 2, header.autoclearFeatures, header),
   ]
-  if (header.cryptMethod !== 0) facts.push({ name: 'encryption', value: ['none', 'AES', 'LUKS'][header.cryptMethod] ?? `unknown method ${header.cryptMethod}` })
+  if (header.cryptMethod !== 0)
+    facts.push({
+      name: 'encryption',
+      value: ['none', 'AES', 'LUKS'][header.cryptMethod] ?? `unknown method ${header.cryptMethod}`,
+    })
   if (header.backingFile !== undefined) {
     facts.push({ name: 'backingFile', value: printable(header.backingFile) })
-    facts.push({ name: 'backingFormat', value: extensions.backingFormat === undefined ? 'not recorded' : printable(extensions.backingFormat) })
+    facts.push({
+      name: 'backingFormat',
+      value: extensions.backingFormat === undefined ? 'not recorded' : printable(extensions.backingFormat),
+    })
   }
   if (header.dataFile) {
-    facts.push({ name: 'dataFile', value: extensions.dataFile === undefined ? 'not recorded' : printable(extensions.dataFile) })
+    facts.push({
+      name: 'dataFile',
+      value: extensions.dataFile === undefined ? 'not recorded' : printable(extensions.dataFile),
+    })
     facts.push({ name: 'dataFileRaw', value: header.rawDataFile })
   }
-  if (extensions.count > 0) facts.push({ name: 'headerExtensions', value: extensions.list.map((extension) => nameOf(extension.type)).join(', ') + (extensions.count > extensions.list.length ? ` and ${extensions.count - extensions.list.length} more` : '') })
+  if (extensions.count > 0)
+    facts.push({
+      name: 'headerExtensions',
+      value:
+        extensions.list.map((extension) => nameOf(extension.type)).join(', ') +
+        (extensions.count > extensions.list.length ? ` and ${extensions.count - extensions.list.length} more` : ''),
+    })
   const sections: Section[] = [{ title: 'QCOW2', facts, fields: [...header.rows, ...extensions.rows] }]
   if (snapshots.length > 0) sections.push({ title: 'Snapshots', facts: snapshotFacts(header, snapshots) })
   if (extensions.bitmaps !== undefined) sections.push({ title: 'Bitmaps', facts: bitmapFacts(store, header) })
@@ -44,14 +60,19 @@ export function describeImage(store: ByteStore, header: Header, snapshots: reado
 }
 
 function nameOf(type: number): string {
-  return Object.entries(extensionTypes).find(([, value]) => value === type)?.[0] ?? `0x${type.toString(16).padStart(8, '0')}`
+  return (
+    Object.entries(extensionTypes).find(([, value]) => value === type)?.[0] ?? `0x${type.toString(16).padStart(8, '0')}`
+  )
 }
 
 function features(name: string, type: 0 | 1 | 2, word: bigint, header: Header): Fact[] {
   const bits = bitsOf(word)
   if (bits.length === 0) return []
-  const names = bits.map((bit) => knownFeatures.find((feature) => feature.type === type && feature.bit === bit)?.name
-    ?? printable(header.extensions.featureNames.get(`${type}/${bit}`) ?? `bit ${bit}`))
+  const names = bits.map(
+    (bit) =>
+      knownFeatures.find((feature) => feature.type === type && feature.bit === bit)?.name ??
+      printable(header.extensions.featureNames.get(`${type}/${bit}`) ?? `bit ${bit}`),
+  )
   return [{ name, value: names.join(', ') }]
 }
 
@@ -64,7 +85,12 @@ function snapshotFacts(header: Header, snapshots: readonly Snapshot[]): Fact[] {
       { name: `${prefix}Id`, label: `${label} id`, value: printable(snapshot.id) },
       { name: `${prefix}Name`, label: `${label} name`, value: printable(snapshot.name) },
       { name: `${prefix}Date`, label: `${label} date`, value: new Date(snapshot.time * 1000).toISOString() },
-      { name: `${prefix}Size`, label: `${label} disk size`, value: snapshot.diskSize ?? header.capacity, unit: 'bytes' },
+      {
+        name: `${prefix}Size`,
+        label: `${label} disk size`,
+        value: snapshot.diskSize ?? header.capacity,
+        unit: 'bytes',
+      },
       { name: `${prefix}VmStateSize`, label: `${label} VM state`, value: snapshot.vmStateSize, unit: 'bytes' },
     )
   }
@@ -80,8 +106,14 @@ function bitmapFacts(store: ByteStore, header: Header): Fact[] {
   ]
   try {
     for (const [index, bitmap] of readBitmaps(store, header, listed).entries()) {
-      const state = [bitmap.inUse ? 'in use (not to be trusted)' : '', bitmap.auto ? 'auto' : ''].filter((word) => word !== '').join(', ')
-      facts.push({ name: `bitmap${index + 1}`, label: `Bitmap ${index + 1}`, value: `${printable(bitmap.name)}, ${bitmap.granularity} bytes a bit${state === '' ? '' : `, ${state}`}` })
+      const state = [bitmap.inUse ? 'in use (not to be trusted)' : '', bitmap.auto ? 'auto' : '']
+        .filter((word) => word !== '')
+        .join(', ')
+      facts.push({
+        name: `bitmap${index + 1}`,
+        label: `Bitmap ${index + 1}`,
+        value: `${printable(bitmap.name)}, ${bitmap.granularity} bytes a bit${state === '' ? '' : `, ${state}`}`,
+      })
     }
   } catch (error) {
     // Bitmaps are not needed to read the disk: what is wrong with them is told, and the rest of the image with it.

@@ -1,6 +1,8 @@
 /**
- * The packed words of L1, L2 and refcount tables. Everything is decoded here once, to tagged unions; the rest of the driver
- * switches on them and knows no bits. Words are taken as two 32-bit halves: a table of thousands is walked without bigint.
+ * The packed words of L1, L2 and refcount tables. Everything is decoded here once, to tagged unions; the rest of the
+ * driver
+ * switches on them and knows no bits. Words are taken as two 32-bit halves: a table of thousands is walked without
+ * bigint.
  */
 const high = 2 ** 32
 /** Bit 63: the refcount is exactly one. */
@@ -54,10 +56,18 @@ export type Mapping =
   | { readonly kind: 'absent' }
   | { readonly kind: 'zero' }
   | { readonly kind: 'data'; readonly position: number; readonly reserved: boolean }
-  /** `storedLength`: bytes from `position` to the end of the last sector the entry names; more than the stream needs. */
+  /**
+   * `storedLength`: bytes from `position` to the end of the last sector the entry names; more than the stream needs.
+   */
   | { readonly kind: 'packed'; readonly position: number; readonly storedLength: number }
   /** 32 subclusters, bit 0 first. `position` is undefined where no host cluster is allocated. */
-  | { readonly kind: 'subclusters'; readonly position: number | undefined; readonly allocated: number; readonly zeroed: number; readonly reserved: boolean }
+  | {
+      readonly kind: 'subclusters'
+      readonly position: number | undefined
+      readonly allocated: number
+      readonly zeroed: number
+      readonly reserved: boolean
+    }
   | { readonly kind: 'invalid'; readonly reason: string }
 
 /** What must be known of an image to decode its L2 entries. */
@@ -79,7 +89,8 @@ export function decodeL2Entry(table: DataView, index: number, rules: EntryRules)
   const lower = table.getUint32(at + 4)
   if ((upper & compressed) !== 0) return decodeCompressed(table, at, upper, lower, rules)
   if (upper === 0 && lower === 0 && !rules.extended) return absent
-  if ((lower & (2 ** rules.clusterBits - 1) & 0xfffffe00) !== 0) return { kind: 'invalid', reason: 'is not cluster aligned' }
+  if ((lower & (2 ** rules.clusterBits - 1) & 0xfffffe00) !== 0)
+    return { kind: 'invalid', reason: 'is not cluster aligned' }
   const zeroFlag = (lower & 1) !== 0
   const reserved = (upper & 0x3f000000) !== 0 || (lower & 0x1fe) !== 0
   const found = (upper & 0x00ffffff) * high + ((lower & 0xfffffe00) >>> 0)
@@ -88,23 +99,34 @@ export function decodeL2Entry(table: DataView, index: number, rules: EntryRules)
     if (zeroFlag) return { kind: 'invalid', reason: 'has the zero flag, which extended entries do not have' }
     return decodeSubclusters(table.getUint32(at + 8), table.getUint32(at + 12), position, reserved)
   }
-  if (zeroFlag) return rules.version < 3 ? { kind: 'invalid', reason: 'has the zero flag, which version 2 does not have' } : zero
+  if (zeroFlag)
+    return rules.version < 3 ? { kind: 'invalid', reason: 'has the zero flag, which version 2 does not have' } : zero
   return position === undefined ? absent : { kind: 'data', position, reserved }
 }
 
-function decodeSubclusters(zeroed: number, allocated: number, position: number | undefined, reserved: boolean): Mapping {
+function decodeSubclusters(
+  zeroed: number,
+  allocated: number,
+  position: number | undefined,
+  reserved: boolean,
+): Mapping {
   if ((zeroed & allocated) !== 0) return { kind: 'invalid', reason: 'has a subcluster both allocated and zero' }
-  if (allocated !== 0 && position === undefined) return { kind: 'invalid', reason: 'has allocated subclusters without a host cluster' }
+  if (allocated !== 0 && position === undefined)
+    return { kind: 'invalid', reason: 'has allocated subclusters without a host cluster' }
   if (allocated === 0 && zeroed === 0) return absent
   if (zeroed === 0xffffffff) return zero
   if (allocated === 0xffffffff && position !== undefined) return { kind: 'data', position, reserved }
   return { kind: 'subclusters', position, allocated, zeroed, reserved }
 }
 
-/** "Compressed Clusters Descriptor": x = 62 − (cluster_bits − 8) bits of byte position, then the number of additional sectors. */
+/**
+ * "Compressed Clusters Descriptor": x = 62 − (cluster_bits − 8) bits of byte position, then the number of additional
+ * sectors.
+ */
 function decodeCompressed(table: DataView, at: number, upper: number, lower: number, rules: EntryRules): Mapping {
   if (rules.dataFile) return { kind: 'invalid', reason: 'is compressed, which an external data file does not allow' }
-  if (rules.extended && (table.getUint32(at + 8) !== 0 || table.getUint32(at + 12) !== 0)) return { kind: 'invalid', reason: 'is compressed and has subclusters' }
+  if (rules.extended && (table.getUint32(at + 8) !== 0 || table.getUint32(at + 12) !== 0))
+    return { kind: 'invalid', reason: 'is compressed and has subclusters' }
   const upperBits = 62 - (rules.clusterBits - 8) - 32
   const position = (upper & (2 ** upperBits - 1)) * high + lower
   const additional = (upper >>> upperBits) & (2 ** (rules.clusterBits - 8) - 1)
@@ -114,15 +136,22 @@ function decodeCompressed(table: DataView, at: number, upper: number, lower: num
 export type Status = 'absent' | 'zero' | 'data'
 
 /** The status of the subclusters from `first` on, and where it ends (a subcluster number, 32 at most). */
-export function subclusterRun(mapping: Extract<Mapping, { kind: 'subclusters' }>, first: number): { readonly status: Status; readonly end: number } {
-  const statusOf = (index: number): Status => (mapping.allocated >>> index) & 1 ? 'data' : (mapping.zeroed >>> index) & 1 ? 'zero' : 'absent'
+export function subclusterRun(
+  mapping: Extract<Mapping, { kind: 'subclusters' }>,
+  first: number,
+): { readonly status: Status; readonly end: number } {
+  const statusOf = (index: number): Status =>
+    (mapping.allocated >>> index) & 1 ? 'data' : (mapping.zeroed >>> index) & 1 ? 'zero' : 'absent'
   const status = statusOf(first)
   let end = first + 1
   while (end < 32 && statusOf(end) === status) end++
   return { status, end }
 }
 
-/** Writes an L1 entry, or a standard cluster descriptor, for a cluster whose refcount is one. Of an extended entry the first half. */
+/**
+ * Writes an L1 entry, or a standard cluster descriptor, for a cluster whose refcount is one. Of an extended entry the
+ * first half.
+ */
 export function encodeAllocated(table: DataView, at: number, position: number): void {
   table.setUint32(at, (copied | Math.floor(position / high)) >>> 0)
   table.setUint32(at + 4, position % high)
@@ -140,13 +169,17 @@ export function encodeSubclusters(table: DataView, at: number, status: 'data' | 
   table.setUint32(at + 12, status === 'data' ? 0xffffffff : 0)
 }
 
-/** Whether an L1 entry, or a standard cluster descriptor, says that the refcount is exactly one. `at`: the byte of the entry. */
+/**
+ * Whether an L1 entry, or a standard cluster descriptor, says that the refcount is exactly one. `at`: the byte of the
+ * entry.
+ */
 export function isCopied(table: DataView, at: number): boolean {
   return (table.getUint32(at) & copied) !== 0
 }
 
 /**
- * An L2 entry that is not compressed, as one sees it who changes it. `allocated` and `zeroed` have a bit for each unit with a status of
+ * An L2 entry that is not compressed, as one sees it who changes it. `allocated` and `zeroed` have a bit for each unit
+ * with a status of
  * its own: 32 subclusters, or the whole cluster as bit 0.
  */
 export interface ClusterUse {
@@ -178,7 +211,7 @@ export function writeUse(table: DataView, index: number, extended: boolean, use:
   if (extended) {
     table.setUint32(at + 8, use.zeroed)
     table.setUint32(at + 12, use.allocated)
-  } else if (use.zeroed !== 0) table.setUint32(at + 4, (use.position % high | 1) >>> 0)
+  } else if (use.zeroed !== 0) table.setUint32(at + 4, ((use.position % high) | 1) >>> 0)
 }
 
 /** The bits of the units from `first` up to `end`, 32 at most. */
@@ -204,8 +237,17 @@ export function compressedPositionLimit(clusterBits: number): number {
   return Math.min(2 ** 53, 2 ** (62 - (clusterBits - 8)), 2 ** 56)
 }
 
-/** Writes a compressed cluster descriptor. `position` is below {@link compressedPositionLimit}; `storedLength` at most the cluster. */
-export function encodeCompressed(table: DataView, at: number, position: number, storedLength: number, clusterBits: number): void {
+/**
+ * Writes a compressed cluster descriptor. `position` is below {@link compressedPositionLimit}; `storedLength` at most
+ * the cluster.
+ */
+export function encodeCompressed(
+  table: DataView,
+  at: number,
+  position: number,
+  storedLength: number,
+  clusterBits: number,
+): void {
   const upperBits = 62 - (clusterBits - 8) - 32
   const additional = Math.floor((position + storedLength - 1) / 512) - Math.floor(position / 512)
   table.setUint32(at, (compressed | (additional << upperBits) | Math.floor(position / high)) >>> 0)
@@ -220,14 +262,18 @@ export function decodeRefcountTableEntry(table: DataView, index: number): number
 /** The refcount at `index` of a block; entries are 2^order bits wide, those below a byte lie lowest bit first. */
 export function decodeRefcount(block: DataView, index: number, order: number): number {
   switch (order) {
-    case 3: return block.getUint8(index)
-    case 4: return block.getUint16(index * 2)
-    case 5: return block.getUint32(index * 4)
-    case 6: return block.getUint32(index * 8) * high + block.getUint32(index * 8 + 4)
+    case 3:
+      return block.getUint8(index)
+    case 4:
+      return block.getUint16(index * 2)
+    case 5:
+      return block.getUint32(index * 4)
+    case 6:
+      return block.getUint32(index * 8) * high + block.getUint32(index * 8 + 4)
     default: {
       const bits = 1 << order
-      const byte = block.getUint8(Math.floor(index * bits / 8))
-      return (byte >>> (index * bits % 8)) & (2 ** bits - 1)
+      const byte = block.getUint8(Math.floor((index * bits) / 8))
+      return (byte >>> ((index * bits) % 8)) & (2 ** bits - 1)
     }
   }
 }
@@ -235,26 +281,39 @@ export function decodeRefcount(block: DataView, index: number, order: number): n
 /** Sets the refcount at `index` of a block. `value` fits the width. */
 export function encodeRefcount(block: DataView, index: number, order: number, value: number): void {
   switch (order) {
-    case 3: block.setUint8(index, value); return
-    case 4: block.setUint16(index * 2, value); return
-    case 5: block.setUint32(index * 4, value); return
-    case 6: block.setUint32(index * 8, Math.floor(value / high)); block.setUint32(index * 8 + 4, value % high); return
+    case 3:
+      block.setUint8(index, value)
+      return
+    case 4:
+      block.setUint16(index * 2, value)
+      return
+    case 5:
+      block.setUint32(index * 4, value)
+      return
+    case 6:
+      block.setUint32(index * 8, Math.floor(value / high))
+      block.setUint32(index * 8 + 4, value % high)
+      return
     default: {
       const bits = 1 << order
-      const at = Math.floor(index * bits / 8)
-      const shift = index * bits % 8
+      const at = Math.floor((index * bits) / 8)
+      const shift = (index * bits) % 8
       const mask = (2 ** bits - 1) << shift
       block.setUint8(at, (block.getUint8(at) & ~mask) | (value << shift))
     }
   }
 }
 
-/** Reserved bits of an L1 entry: 56-62 and 0-8; of a standard cluster descriptor 56-61 and 1-8; of a refcount table entry 0-8. */
+/**
+ * Reserved bits of an L1 entry: 56-62 and 0-8; of a standard cluster descriptor 56-61 and 1-8; of a refcount table
+ * entry 0-8.
+ */
 const reservedL1 = { upper: 0x7f000000, lower: 0x1ff }
 const reservedL2 = { upper: 0x3f000000, lower: 0x1fe }
 
 /**
- * The parts of an entry as a check sees them, valid or not; bits that are reserved are told and passed over. Filled anew for each
+ * The parts of an entry as a check sees them, valid or not; bits that are reserved are told and passed over. Filled
+ * anew for each
  * entry: tables have millions.
  */
 export class EntryParts {
@@ -303,7 +362,8 @@ export class EntryParts {
     this.reserved = (upper & reservedL2.upper) !== 0 || (lower & reservedL2.lower) !== 0
     this.zeroFlag = (lower & 1) !== 0
     this.position = (upper & 0x00ffffff) * high + ((lower & 0xfffffe00) >>> 0)
-    if (this.position !== 0 || (rules.dataFile && this.copied && !(this.zeroFlag && !rules.extended))) this.kind = 'allocated'
+    if (this.position !== 0 || (rules.dataFile && this.copied && !(this.zeroFlag && !rules.extended)))
+      this.kind = 'allocated'
     else this.kind = this.zeroFlag && !rules.extended ? 'zero' : 'unallocated'
     return true
   }
@@ -337,10 +397,19 @@ export function hasReservedRefcountBits(table: DataView, index: number): boolean
   return (table.getUint32(index * 8 + 4) & 0x1ff) !== 0
 }
 
-/** A bitmap table entry ("Bitmap table"): the position of its cluster, 0 where there is none; bit 0 then says all zero or all one. */
-export function decodeBitmapEntry(table: DataView, index: number): { readonly position: number; readonly reserved: boolean } {
+/**
+ * A bitmap table entry ("Bitmap table"): the position of its cluster, 0 where there is none; bit 0 then says all zero
+ * or all one.
+ */
+export function decodeBitmapEntry(
+  table: DataView,
+  index: number,
+): { readonly position: number; readonly reserved: boolean } {
   const upper = table.getUint32(index * 8)
   const lower = table.getUint32(index * 8 + 4)
   const position = (upper & 0x00ffffff) * high + ((lower & 0xfffffe00) >>> 0)
-  return { position, reserved: (upper & 0xff000000) !== 0 || (lower & 0x1fe) !== 0 || (position !== 0 && (lower & 1) !== 0) }
+  return {
+    position,
+    reserved: (upper & 0xff000000) !== 0 || (lower & 0x1fe) !== 0 || (position !== 0 && (lower & 1) !== 0),
+  }
 }

@@ -21,7 +21,8 @@ export interface Extensions {
 const listedExtensions = 64
 
 /**
- * Walks the extensions from the end of the header to the end mark or to `end` (the backing file name, the cluster's or the file's end).
+ * Walks the extensions from the end of the header to the end mark or to `end` (the backing file name, the cluster's or
+ * the file's end).
  * Unknown ones are passed over. @throws ImageError corrupt E_HEADER when one passes `end`.
  */
 export function readExtensions(cluster: Uint8Array, start: number, end: number, name: string): Extensions {
@@ -39,12 +40,21 @@ export function readExtensions(cluster: Uint8Array, start: number, end: number, 
     if (type === extensionTypes.end) break
     const at = position + extensionHeader.size
     if (at + length > end) {
-      throw corrupt('E_HEADER', `${name}: the header extension 0x${type.toString(16).padStart(8, '0')} at byte ${position} has ${length} bytes, there is room for ${end - at}`, { details: { position, length } })
+      throw corrupt(
+        'E_HEADER',
+        `${name}: the header extension 0x${type.toString(16).padStart(8, '0')} at byte ${position} has ` +
+          `${length} bytes, there is room for ${end - at}`,
+        { details: { position, length } },
+      )
     }
     const data = cluster.subarray(at, at + length)
     switch (type) {
-      case extensionTypes.backingFormat: backingFormat = textOf(data); break
-      case extensionTypes.dataFile: dataFile = textOf(data); break
+      case extensionTypes.backingFormat:
+        backingFormat = textOf(data)
+        break
+      case extensionTypes.dataFile:
+        dataFile = textOf(data)
+        break
       case extensionTypes.featureNames:
         // A rest shorter than an entry is passed over, as are entries of unknown type.
         for (let entry = 0; entry + featureName.size <= length && featureNames.size < 192; entry += featureName.size) {
@@ -67,7 +77,7 @@ export function readExtensions(cluster: Uint8Array, start: number, end: number, 
     }
     if (list.length < listedExtensions) list.push({ type, position, length })
     count++
-    position = at + length + (8 - length % 8) % 8
+    position = at + length + ((8 - (length % 8)) % 8)
   }
   return { backingFormat, dataFile, featureNames, bitmaps, crypto, list, count, rows }
 }

@@ -15,7 +15,10 @@ export interface HeaderChanges {
   readonly autoclearFeatures?: bigint
 }
 
-/** Rewrites the fixed part of the header. It lies within one sector: all changes of one call are there after a power cut, or none. */
+/**
+ * Rewrites the fixed part of the header. It lies within one sector: all changes of one call are there after a power
+ * cut, or none.
+ */
 export function editHeader(store: ByteStore, changes: HeaderChanges): void {
   if (Object.keys(changes).length === 0) return
   const bytes = new Uint8Array(Math.min(store.size, headerV3Compression.size))

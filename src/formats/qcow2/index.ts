@@ -7,7 +7,9 @@ import { magic } from './structs.js'
 import { openWritableQcow2 } from './writable.js'
 import { Qcow2Writer } from './writer.js'
 
-/** QCOW2, versions 2 and 3. A file with the magic and an unknown version is ours to refuse; version 1 is another format. */
+/**
+ * QCOW2, versions 2 and 3. A file with the magic and an unknown version is ours to refuse; version 1 is another format.
+ */
 export const qcow2: FormatDriver = {
   apiVersion: 1,
   id: 'qcow2',

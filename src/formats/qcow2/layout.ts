@@ -30,7 +30,10 @@ export function geometryOf(clusterBits: number, extended: boolean): Geometry {
   const entrySize = extended ? 16 : 8
   const entriesPerTable = clusterSize / entrySize
   return {
-    clusterBits, clusterSize, entrySize, entriesPerTable,
+    clusterBits,
+    clusterSize,
+    entrySize,
+    entriesPerTable,
     tableCoverage: entriesPerTable * clusterSize,
     grain: extended ? clusterSize / subclustersPerCluster : clusterSize,
   }
@@ -51,10 +54,16 @@ export interface RefcountPlan {
 }
 
 /**
- * The refcount structures count themselves: the smallest plan that covers `used` clusters, the blocks still missing and the table.
+ * The refcount structures count themselves: the smallest plan that covers `used` clusters, the blocks still missing and
+ * the table.
  * `written` blocks exist already and are among the used.
  */
-export function planRefcounts(used: number, written: number, clusterSize: number, entriesPerBlock: number): RefcountPlan {
+export function planRefcounts(
+  used: number,
+  written: number,
+  clusterSize: number,
+  entriesPerBlock: number,
+): RefcountPlan {
   let totalClusters = used
   for (;;) {
     const blocks = Math.max(0, ceilDivide(totalClusters, entriesPerBlock) - written)

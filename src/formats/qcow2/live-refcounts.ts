@@ -14,11 +14,18 @@ export interface Place {
   readonly fresh: boolean
 }
 
-/** Structures made anew beside the old ones: blocks that have their new place, and the first cluster that may be given out. */
-interface Shadow { readonly moved: Set<number>; readonly floor: number }
+/**
+ * Structures made anew beside the old ones: blocks that have their new place, and the first cluster that may be given
+ * out.
+ */
+interface Shadow {
+  readonly moved: Set<number>
+  readonly floor: number
+}
 
 /**
- * The refcounts as they are now, and the clusters that they leave free. What is in memory may be written at any time: a refcount is
+ * The refcounts as they are now, and the clusters that they leave free. What is in memory may be written at any time: a
+ * refcount is
  * raised before anything leads to its cluster, and what is released counts on until nothing on the medium leads there.
  */
 export class LiveRefcounts {
@@ -37,7 +44,10 @@ export class LiveRefcounts {
   #gaveUp = false
   #trusted = false
 
-  /** @param trust makes sure that what has a refcount of zero is free, before such a cluster inside the file is given out; throws where it is not. */
+  /**
+   * @param trust makes sure that what has a refcount of zero is free, before such a cluster inside the file is given
+   * out; throws where it is not.
+   */
   constructor(store: ByteStore, header: Header, metadata: MetadataMap, trust: () => void) {
     this.blocks = new RefcountBlocks(store, header)
     this.maximum = header.refcountOrder < 6 ? 2 ** header.refcountBits - 1 : Number.MAX_SAFE_INTEGER
@@ -75,7 +85,7 @@ export class LiveRefcounts {
       if (!this.#prepare(index, first)) continue
       const limit = Math.min(first + count, (index + 1) * this.#perBlock)
       let end = first + 1
-      while (end < limit && this.count(end) === 0 && (end < this.#end) === (first < this.#end)) end++
+      while (end < limit && this.count(end) === 0 && end < this.#end === first < this.#end) end++
       return this.#take(first, end - first)
     }
   }
@@ -84,7 +94,12 @@ export class LiveRefcounts {
   allocateRowBelow(count: number, limit: number): Place | undefined {
     for (let first = this.blocks.nextFree(this.#hint); first + count <= limit; first = this.blocks.nextFree(first)) {
       const start = first
-      while (first < start + count && this.count(first) === 0 && this.blocks.get(Math.floor(first / this.#perBlock)) !== undefined) first++
+      while (
+        first < start + count &&
+        this.count(first) === 0 &&
+        this.blocks.get(Math.floor(first / this.#perBlock)) !== undefined
+      )
+        first++
       if (first === start + count) return this.#take(start, count)
       if (this.count(first) === 0) first = (Math.floor(first / this.#perBlock) + 1) * this.#perBlock
     }
@@ -92,7 +107,8 @@ export class LiveRefcounts {
   }
 
   /**
-   * Gives up the block of that index when it counts nothing but itself, or moves it to before `limit` (a cluster) when it lies behind.
+   * Gives up the block of that index when it counts nothing but itself, or moves it to before `limit` (a cluster) when
+   * it lies behind.
    * Comes last before a commit.
    */
   shrinkBlock(index: number, limit: number): void {
@@ -102,7 +118,8 @@ export class LiveRefcounts {
     const isInside = Math.floor(own / this.#perBlock) === index
     const first = index * this.#perBlock
     let used = 0
-    for (let cluster = first; cluster < first + this.#perBlock && used < 2; cluster++) if (this.count(cluster) > 0) used++
+    for (let cluster = first; cluster < first + this.#perBlock && used < 2; cluster++)
+      if (this.count(cluster) > 0) used++
     if (used === (isInside ? 1 : 0)) {
       if (isInside) {
         this.#metadata.clear(own)
@@ -132,7 +149,8 @@ export class LiveRefcounts {
   /** How many clusters are in use. */
   used(): number {
     let used = 0
-    for (let cluster = this.blocks.end(this.blocks.entries) - 1; cluster >= 0; cluster--) if (this.count(cluster) > 0) used++
+    for (let cluster = this.blocks.end(this.blocks.entries) - 1; cluster >= 0; cluster--)
+      if (this.count(cluster) > 0) used++
     return used
   }
 
@@ -147,18 +165,27 @@ export class LiveRefcounts {
     }
   }
 
-  /** One reference more. @throws ImageError unsupported E_REFCOUNT_WIDTH when its width does not hold it; corrupt E_REFCOUNT when there is none. */
+  /**
+   * One reference more. @throws ImageError unsupported E_REFCOUNT_WIDTH when its width does not hold it; corrupt
+   * E_REFCOUNT when there is none.
+   */
   raise(cluster: number): void {
     const count = this.count(cluster)
     if (count === 0) throw this.#missing(cluster)
     if (count >= this.maximum) {
-      throw targetError('E_REFCOUNT_WIDTH', `${this.#store.name}: the cluster at byte ${cluster * this.#clusterSize} would be used ${count + 1} times, and its refcount holds at most ${this.maximum}`, { hint: 'Convert the image with more refcount-bits.' })
+      throw targetError(
+        'E_REFCOUNT_WIDTH',
+        `${this.#store.name}: the cluster at byte ${cluster * this.#clusterSize} would be used ${count + 1} ` +
+          `times, and its refcount holds at most ${this.maximum}`,
+        { hint: 'Convert the image with more refcount-bits.' },
+      )
     }
     this.#set(cluster, count + 1)
   }
 
   /**
-   * One reference less to the clusters of a range of bytes; free only after {@link settle}, when nothing on the medium leads there.
+   * One reference less to the clusters of a range of bytes; free only after {@link settle}, when nothing on the medium
+   * leads there.
    * @throws ImageError corrupt E_REFCOUNT when there was none.
    */
   release(position: number, length: number): void {
@@ -166,7 +193,8 @@ export class LiveRefcounts {
     for (let cluster = Math.floor(position / this.#clusterSize); cluster <= last; cluster++) {
       const waiting = this.#released.get(cluster) ?? 0
       if (this.count(cluster) <= waiting) throw this.#missing(cluster)
-      // Beside the old structures nothing is seen before all of it is: no need to wait, and nothing before the floor is given out.
+      // Beside the old structures nothing is seen before all of it is: no need to wait, and nothing before the floor is
+      // given out.
       if (this.#shadow !== undefined) this.#lower(cluster, 1)
       else this.#released.set(cluster, waiting + 1)
     }
@@ -178,7 +206,10 @@ export class LiveRefcounts {
     this.#released.clear()
   }
 
-  /** From now on all changes go to new places behind everything, and the file's structures stay as they are, until {@link unshadow}. */
+  /**
+   * From now on all changes go to new places behind everything, and the file's structures stay as they are, until
+   * {@link unshadow}.
+   */
   shadow(): void {
     this.#shadow = { moved: new Set(), floor: this.#end }
     this.#moveTable(this.blocks.entries)
@@ -207,7 +238,11 @@ export class LiveRefcounts {
       this.#trust()
       this.#trusted = true
     }
-    if (fresh && !this.#store.growable) throw targetError('E_NO_SPACE', `${this.#store.name}: no cluster of ${this.#clusterSize} bytes is free, and it cannot grow`)
+    if (fresh && !this.#store.growable)
+      throw targetError(
+        'E_NO_SPACE',
+        `${this.#store.name}: no cluster of ${this.#clusterSize} bytes is free, and it cannot grow`,
+      )
     for (let cluster = first; cluster < first + count; cluster++) {
       if (this.#metadata.has(cluster)) throw this.#missing(cluster)
       this.#set(cluster, 1)
@@ -232,7 +267,10 @@ export class LiveRefcounts {
     this.blocks.setCount(cluster, count)
   }
 
-  /** Whether the block of that index is there and may be changed. When it was not, it is now, and clusters were given out for that. */
+  /**
+   * Whether the block of that index is there and may be changed. When it was not, it is now, and clusters were given
+   * out for that.
+   */
   #prepare(index: number, cluster: number): boolean {
     if (this.blocks.get(index) === undefined) this.#addBlock(index, cluster)
     else if (this.#shadow !== undefined && !this.#shadow.moved.has(index)) this.#moveBlock(index, this.#shadow)
@@ -276,9 +314,13 @@ export class LiveRefcounts {
     const old = this.blocks.place
     const { start, blocks, entries } = this.#planTable(needed)
     if (entries * 8 > maximumRefcountTableBytes) {
-      throw targetError('E_FILE_TOO_BIG', `${this.#store.name}: the image passes ${start * this.#clusterSize} bytes, more than refcounts can be kept for`, { hint: 'Convert it with a larger cluster-size, or fewer refcount-bits.' })
+      throw targetError(
+        'E_FILE_TOO_BIG',
+        `${this.#store.name}: the image passes ${start * this.#clusterSize} bytes, more than refcounts can be kept for`,
+        { hint: 'Convert it with a larger cluster-size, or fewer refcount-bits.' },
+      )
     }
-    const clusters = entries * 8 / this.#clusterSize
+    const clusters = (entries * 8) / this.#clusterSize
     const position = (start + blocks) * this.#clusterSize
     this.blocks.moveTable(position, entries)
     let next = start
@@ -321,8 +363,14 @@ export class LiveRefcounts {
   }
 
   #missing(cluster: number): ImageError {
-    return corrupt('E_REFCOUNT', `${this.#store.name}: the cluster at byte ${cluster * this.#clusterSize} is in use, but its refcount says that it is not: the image cannot be changed without damage`, {
-      hint: 'vdisk check lists the damage, vdisk repair mends it.', details: { position: cluster * this.#clusterSize },
-    })
+    return corrupt(
+      'E_REFCOUNT',
+      `${this.#store.name}: the cluster at byte ${cluster * this.#clusterSize} is in use, but its refcount ` +
+        'says that it is not: the image cannot be changed without damage',
+      {
+        hint: 'vdisk check lists the damage, vdisk repair mends it.',
+        details: { position: cluster * this.#clusterSize },
+      },
+    )
   }
 }

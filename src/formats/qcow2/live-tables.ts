@@ -8,10 +8,15 @@ import { TableCache } from './tables.js'
 const sector = 512
 
 /** A table with changes that are not in the file. `from` and `to` are the bytes of it that they span. */
-interface Changed { readonly table: DataView; from: number; to: number }
+interface Changed {
+  readonly table: DataView
+  from: number
+  to: number
+}
 
 /**
- * The L1 table and the L2 tables of the active disk, as they are now. Changes stay in memory: those of tables that the file leads to,
+ * The L1 table and the L2 tables of the active disk, as they are now. Changes stay in memory: those of tables that the
+ * file leads to,
  * and tables that are new, which nothing in the file leads to yet.
  */
 export class LiveTables {
@@ -122,11 +127,15 @@ export class LiveTables {
     this.#store.write(this.#place.position, whole)
   }
 
-  /** Writes the changes in their places. The header is not among them when the L1 table has moved: the caller changes it, and tells. */
+  /**
+   * Writes the changes in their places. The header is not among them when the L1 table has moved: the caller changes
+   * it, and tells.
+   */
   writeChanged(): void {
     for (const [position, { table, from, to }] of this.#changed) this.#writePart(position, table, from, to)
     this.#changed.clear()
-    if (!this.#l1Moved && this.#l1To > 0) this.#writePart(this.#place.position, this.#l1, this.#l1From * 8, this.#l1To * 8)
+    if (!this.#l1Moved && this.#l1To > 0)
+      this.#writePart(this.#place.position, this.#l1, this.#l1From * 8, this.#l1To * 8)
     this.#l1Moved = false
     this.#l1From = Infinity
     this.#l1To = 0

@@ -14,7 +14,8 @@ export class MetadataMap {
 
   /**
    * Reads everything that leads to a structure.
-   * @throws ImageError corrupt E_OVERLAP where two structures share a cluster, E_CORRUPT, E_TRUNCATED, and those of reading snapshots.
+   * @throws ImageError corrupt E_OVERLAP where two structures share a cluster, E_CORRUPT, E_TRUNCATED, and those of
+   * reading snapshots.
    */
   constructor(store: ByteStore, header: Header, l1: DataView) {
     this.#store = store
@@ -29,7 +30,10 @@ export class MetadataMap {
     }
     for (let index = 0; index < header.l1.entries; index++) {
       const entry = decodeL1Entry(l1, index, this.#clusterSize)
-      if (entry.kind === 'invalid') throw corrupt('E_CORRUPT', `${store.name}: L1 entry ${index} ${entry.reason}: the image cannot be changed`, { hint: 'vdisk check lists the damage.' })
+      if (entry.kind === 'invalid')
+        throw corrupt('E_CORRUPT', `${store.name}: L1 entry ${index} ${entry.reason}: the image cannot be changed`, {
+          hint: 'vdisk check lists the damage.',
+        })
       if (entry.kind === 'table') this.#claimTable(`L2 table of L1 entry ${index}`, entry.position)
     }
     this.#claimSnapshots(header)
@@ -45,9 +49,15 @@ export class MetadataMap {
     const end = first + ceilDivide(length, this.#clusterSize)
     for (let cluster = first; cluster < end; cluster++) {
       if (this.#bits.has(cluster)) {
-        throw corrupt('E_OVERLAP', `${this.#store.name}: the ${what} at byte ${position} shares byte ${cluster * this.#clusterSize} with another structure: the image cannot be changed without damage`, {
-          hint: 'vdisk check lists the damage.', details: { position },
-        })
+        throw corrupt(
+          'E_OVERLAP',
+          `${this.#store.name}: the ${what} at byte ${position} shares byte ${cluster * this.#clusterSize} ` +
+            'with another structure: the image cannot be changed without damage',
+          {
+            hint: 'vdisk check lists the damage.',
+            details: { position },
+          },
+        )
       }
       this.#bits.set(cluster)
     }
@@ -59,9 +69,18 @@ export class MetadataMap {
   }
 
   #claimTable(what: string, position: number): void {
-    if (position % this.#clusterSize !== 0) throw corrupt('E_CORRUPT', `${this.#store.name}: the ${what} at byte ${position} begins no cluster: the image cannot be changed`, { details: { position } })
+    if (position % this.#clusterSize !== 0)
+      throw corrupt(
+        'E_CORRUPT',
+        `${this.#store.name}: the ${what} at byte ${position} begins no cluster: the image cannot be changed`,
+        { details: { position } },
+      )
     if (position >= this.#store.size) {
-      throw corrupt('E_TRUNCATED', `${this.#store.name}: the ${what} is at byte ${position}, but the file ends at byte ${this.#store.size}`, { details: { position, size: this.#store.size } })
+      throw corrupt(
+        'E_TRUNCATED',
+        `${this.#store.name}: the ${what} is at byte ${position}, but the file ends at byte ${this.#store.size}`,
+        { details: { position, size: this.#store.size } },
+      )
     }
     this.claim(what, position, 1)
   }

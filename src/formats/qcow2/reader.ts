@@ -4,7 +4,16 @@ import { ExtentReader } from '../../block/read.js'
 import { PieceRuns, walkedEntries, type Piece } from '../../block/runs.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { corrupt, printable, reference, unsupported, type ImageError } from '../../errors.js'
-import type { CheckOptions, CheckProgress, DiskImage, FileReference, Finding, ImageSnapshot, OpenContext, ParentReference } from '../driver.js'
+import type {
+  CheckOptions,
+  CheckProgress,
+  DiskImage,
+  FileReference,
+  Finding,
+  ImageSnapshot,
+  OpenContext,
+  ParentReference,
+} from '../driver.js'
 import { BackingReference } from './backing.js'
 import { checkQcow2 } from './check.js'
 import { describeImage } from './describe.js'
@@ -53,26 +62,45 @@ export class Qcow2Image implements DiskImage {
     this.subformat = `v${header.version}`
     this.grain = header.geometry.grain
     this.#snapshots = readSnapshots(store, header)
-    const disk = context.snapshot === undefined ? header : snapshotDisk(store, header, findSnapshot(this.#snapshots, context.snapshot, store.name))
+    const disk =
+      context.snapshot === undefined
+        ? header
+        : snapshotDisk(store, header, findSnapshot(this.#snapshots, context.snapshot, store.name))
     this.capacity = disk.capacity
     this.#l1 = live?.l1 ?? readTable(store, disk.l1)
     this.#l1Entries = disk.l1.entries
-    this.#tables = live?.tables ?? new TableCache(store, header.geometry.clusterSize, overlapFinder(store, header, disk.l1))
-    this.#rules = { version: header.version, clusterBits: header.geometry.clusterBits, extended: header.extendedL2, dataFile: header.dataFile }
+    this.#tables =
+      live?.tables ?? new TableCache(store, header.geometry.clusterSize, overlapFinder(store, header, disk.l1))
+    this.#rules = {
+      version: header.version,
+      clusterBits: header.geometry.clusterBits,
+      extended: header.extendedL2,
+      dataFile: header.dataFile,
+    }
     this.#runs = new PieceRuns(this.capacity, (offset) => this.#piece(offset), {
-      data: () => this.#dataStore(), packed: store, codec: codecFor(header.compression === 'zstd' ? 'zstd' : 'deflate'), unitLength: header.geometry.clusterSize,
+      data: () => this.#dataStore(),
+      packed: store,
+      codec: codecFor(header.compression === 'zstd' ? 'zstd' : 'deflate'),
+      unitLength: header.geometry.clusterSize,
     })
     this.#notes = openingNotes(store.name, header, this.capacity)
     this.notes = this.#notes
     if (header.cryptMethod !== 0) {
       const method = ['', 'AES', 'LUKS'][header.cryptMethod] ?? `method ${header.cryptMethod}`
-      this.unreadable = unsupported('E_ENCRYPTED', `${store.name}: the image is encrypted (${method}); encrypted images cannot be read`, {
-        details: { position: 32, method: header.cryptMethod }, hint: 'Decrypt it with the program that made it, then convert the result.',
-      })
+      this.unreadable = unsupported(
+        'E_ENCRYPTED',
+        `${store.name}: the image is encrypted (${method}); encrypted images cannot be read`,
+        {
+          details: { position: 32, method: header.cryptMethod },
+          hint: 'Decrypt it with the program that made it, then convert the result.',
+        },
+      )
     }
-    if (header.backingFile !== undefined) this.parentReference = new BackingReference(header.backingFile, header.extensions.backingFormat, store.name)
+    if (header.backingFile !== undefined)
+      this.parentReference = new BackingReference(header.backingFile, header.extensions.backingFormat, store.name)
     this.#data = header.dataFile ? this.#openDataFile(context) : store
-    if (header.dataFile && header.extensions.dataFile !== undefined) this.references = [{ role: 'data-file', path: header.extensions.dataFile }]
+    if (header.dataFile && header.extensions.dataFile !== undefined)
+      this.references = [{ role: 'data-file', path: header.extensions.dataFile }]
   }
 
   extentAt(offset: number, limit: number): Extent {
@@ -85,11 +113,20 @@ export class Qcow2Image implements DiskImage {
   }
 
   get snapshots(): readonly ImageSnapshot[] {
-    return this.#snapshots.map(({ id, name, time, diskSize, vmStateSize }) => ({ id, name, time, capacity: diskSize === undefined ? this.#header.capacity : numberOf(diskSize), vmStateSize: numberOf(vmStateSize) }))
+    return this.#snapshots.map(({ id, name, time, diskSize, vmStateSize }) => ({
+      id,
+      name,
+      time,
+      capacity: diskSize === undefined ? this.#header.capacity : numberOf(diskSize),
+      vmStateSize: numberOf(vmStateSize),
+    }))
   }
 
   snapshotUse(id: string): Generator<CheckProgress, number> {
-    return ownBytes({ store: this.#store, header: this.#header, snapshots: this.#snapshots, data: this.#data }, findSnapshot(this.#snapshots, id, this.#store.name))
+    return ownBytes(
+      { store: this.#store, header: this.#header, snapshots: this.#snapshots, data: this.#data },
+      findSnapshot(this.#snapshots, id, this.#store.name),
+    )
   }
 
   /** The tables it reads by have changed. */
@@ -103,7 +140,10 @@ export class Qcow2Image implements DiskImage {
 
   /** Judges the whole file, whichever of its disks was opened. */
   check(options: CheckOptions = {}): Generator<Finding | CheckProgress> {
-    return checkQcow2({ store: this.#store, header: this.#header, snapshots: this.#snapshots, data: this.#data }, options.deep === true)
+    return checkQcow2(
+      { store: this.#store, header: this.#header, snapshots: this.#snapshots, data: this.#data },
+      options.deep === true,
+    )
   }
 
   [Symbol.dispose](): void {
@@ -118,13 +158,22 @@ export class Qcow2Image implements DiskImage {
     const l1Entry = decodeL1Entry(this.#l1, l1Index, clusterSize)
     if (l1Entry.kind === 'invalid') throw this.#damaged(`L1 entry ${l1Index}`, offset, l1Entry.reason)
     if (l1Entry.kind === 'unallocated') {
-      return { kind: 'absent', length: skipEmpty(this.#l1, l1Index, Math.min(l1Index + walkedEntries, this.#l1Entries)) * tableCoverage - offset }
+      return {
+        kind: 'absent',
+        length:
+          skipEmpty(this.#l1, l1Index, Math.min(l1Index + walkedEntries, this.#l1Entries)) * tableCoverage - offset,
+      }
     }
     const mapped = Math.min(tableCoverage, this.capacity - l1Index * tableCoverage)
     const table = this.#tables.table(l1Entry.position, Math.ceil(mapped / clusterSize) * entrySize)
     const cluster = Math.floor(offset / clusterSize)
     const l2Index = cluster % entriesPerTable
-    return this.#clusterPiece(decodeL2Entry(table, l2Index, this.#rules), offset, cluster * clusterSize, l1Entry.position + l2Index * entrySize)
+    return this.#clusterPiece(
+      decodeL2Entry(table, l2Index, this.#rules),
+      offset,
+      cluster * clusterSize,
+      l1Entry.position + l2Index * entrySize,
+    )
   }
 
   #clusterPiece(mapping: Mapping, offset: number, clusterOffset: number, entryPosition: number): Piece {
@@ -139,31 +188,60 @@ export class Qcow2Image implements DiskImage {
       case 'packed':
         if (mapping.position >= this.#store.size) throw this.#truncated(this.#store, mapping.position, offset)
         return {
-          kind: 'packed', length: clusterSize - within, position: mapping.position, unitOffset: clusterOffset,
+          kind: 'packed',
+          length: clusterSize - within,
+          position: mapping.position,
+          unitOffset: clusterOffset,
           storedLength: Math.min(mapping.storedLength, this.#store.size - mapping.position),
         }
       case 'subclusters': {
         const run = subclusterRun(mapping, Math.floor(within / grain))
-        if (run.status !== 'data' || mapping.position === undefined) return { kind: run.status === 'zero' ? 'zero' : 'absent', length: run.end * grain - within }
-        return this.#dataPiece({ position: mapping.position, reserved: mapping.reserved }, offset, clusterOffset, run.end * grain, entryPosition)
+        if (run.status !== 'data' || mapping.position === undefined)
+          return { kind: run.status === 'zero' ? 'zero' : 'absent', length: run.end * grain - within }
+        return this.#dataPiece(
+          { position: mapping.position, reserved: mapping.reserved },
+          offset,
+          clusterOffset,
+          run.end * grain,
+          entryPosition,
+        )
       }
       case 'invalid':
         throw this.#damaged(`the L2 entry at byte ${entryPosition}`, offset, mapping.reason)
     }
   }
 
-  /** Data from `offset` to `endWithin` of its cluster, or to the file's end; beyond that the last cluster of a file is zero. */
-  #dataPiece(mapping: { readonly position: number; readonly reserved: boolean }, offset: number, clusterOffset: number, endWithin: number, entryPosition: number): Piece {
-    if (mapping.reserved) this.#note('W_RESERVED_BITS', `the L2 entry at byte ${entryPosition} has reserved bits set; they were ignored`)
+  /**
+   * Data from `offset` to `endWithin` of its cluster, or to the file's end; beyond that the last cluster of a file is
+   * zero.
+   */
+  #dataPiece(
+    mapping: { readonly position: number; readonly reserved: boolean },
+    offset: number,
+    clusterOffset: number,
+    endWithin: number,
+    entryPosition: number,
+  ): Piece {
+    if (mapping.reserved)
+      this.#note('W_RESERVED_BITS', `the L2 entry at byte ${entryPosition} has reserved bits set; they were ignored`)
     if (this.#rules.dataFile && mapping.position !== clusterOffset) {
-      throw this.#damaged(`the L2 entry at byte ${entryPosition}`, offset, `places the cluster at byte ${mapping.position} of the data file, where guest offset and position must be the same`)
+      throw this.#damaged(
+        `the L2 entry at byte ${entryPosition}`,
+        offset,
+        `places the cluster at byte ${mapping.position} of the data file, where guest offset and position ` +
+          'must be the same',
+      )
     }
     const store = this.#dataStore()
     if (mapping.position >= store.size) throw this.#truncated(store, mapping.position, offset)
     const within = offset - clusterOffset
     const available = store.size - mapping.position - within
     if (available <= 0) {
-      this.#note('W_SHORT_CLUSTER', `${printable(store.name)} ends within the cluster at byte ${mapping.position}; the rest of that cluster reads as zero`)
+      this.#note(
+        'W_SHORT_CLUSTER',
+        `${printable(store.name)} ends within the cluster at byte ${mapping.position}; the rest of that ` +
+          'cluster reads as zero',
+      )
       return { kind: 'zero', length: endWithin - within }
     }
     return { kind: 'data', position: mapping.position + within, length: Math.min(endWithin - within, available) }
@@ -172,8 +250,15 @@ export class Qcow2Image implements DiskImage {
   #dataStore(): ByteStore {
     if (this.#data !== undefined) return this.#data
     const name = this.#header.extensions.dataFile
-    if (name === undefined) throw reference('E_REFERENCE_NOT_RECORDED', `${this.#store.name}: its content is in an external data file, whose name it does not record`)
-    throw reference('E_REFERENCE_NOT_OPENED', `${this.#store.name}: its content is in the external data file "${printable(name)}", which was not opened`)
+    if (name === undefined)
+      throw reference(
+        'E_REFERENCE_NOT_RECORDED',
+        `${this.#store.name}: its content is in an external data file, whose name it does not record`,
+      )
+    throw reference(
+      'E_REFERENCE_NOT_OPENED',
+      `${this.#store.name}: its content is in the external data file "${printable(name)}", which was not opened`,
+    )
   }
 
   #openDataFile(context: OpenContext): ByteStore | undefined {
@@ -193,13 +278,21 @@ export class Qcow2Image implements DiskImage {
   }
 
   #damaged(what: string, offset: number, reason: string): ImageError {
-    return corrupt('E_CORRUPT', `${this.#store.name}: ${what} (guest offset ${offset}) ${reason}`, { details: { offset } })
+    return corrupt('E_CORRUPT', `${this.#store.name}: ${what} (guest offset ${offset}) ${reason}`, {
+      details: { offset },
+    })
   }
 
   #truncated(store: ByteStore, position: number, offset: number): ImageError {
-    return corrupt('E_TRUNCATED', `${store.name}: the data of guest offset ${offset} is at byte ${position}, but the file ends at byte ${store.size}`, {
-      details: { position, offset, size: store.size }, hint: 'The file is incomplete; copy it again.',
-    })
+    return corrupt(
+      'E_TRUNCATED',
+      `${store.name}: the data of guest offset ${offset} is at byte ${position}, but the file ends at byte ` +
+        `${store.size}`,
+      {
+        details: { position, offset, size: store.size },
+        hint: 'The file is incomplete; copy it again.',
+      },
+    )
   }
 }
 

@@ -8,9 +8,16 @@ import { readTable, type Header } from './header.js'
 const keptBytes = 8 * 1024 * 1024
 const minimumKept = 4
 
-export interface Block { readonly position: number; readonly view: DataView; changed: boolean }
+export interface Block {
+  readonly position: number
+  readonly view: DataView
+  changed: boolean
+}
 
-/** The refcount table and its blocks as they are now. Blocks may be written at any time; the table when the caller says so. */
+/**
+ * The refcount table and its blocks as they are now. Blocks may be written at any time; the table when the caller says
+ * so.
+ */
 export class RefcountBlocks {
   /** Clusters that one block counts. */
   readonly perBlock: number
@@ -28,7 +35,7 @@ export class RefcountBlocks {
     this.#store = store
     this.#order = header.refcountOrder
     this.#clusterSize = header.geometry.clusterSize
-    this.perBlock = this.#clusterSize * 8 / header.refcountBits
+    this.perBlock = (this.#clusterSize * 8) / header.refcountBits
     this.#table = readTable(store, header.refcountTable)
     this.#position = header.refcountTable.position
   }
@@ -134,11 +141,17 @@ export class RefcountBlocks {
     if (this.#moved) this.#store.write(this.#position, new Uint8Array(this.#table.buffer))
   }
 
-  /** Writes the changes of the table in its place. When it has moved, the caller changes the header, and tells with this. */
+  /**
+   * Writes the changes of the table in its place. When it has moved, the caller changes the header, and tells with
+   * this.
+   */
   writeTable(): void {
     if (!this.#moved && this.#to > 0) {
       const from = Math.floor(this.#from / 64) * 512
-      this.#store.write(this.#position + from, new Uint8Array(this.#table.buffer, from, Math.ceil(this.#to / 64) * 512 - from))
+      this.#store.write(
+        this.#position + from,
+        new Uint8Array(this.#table.buffer, from, Math.ceil(this.#to / 64) * 512 - from),
+      )
     }
     this.#moved = false
     this.#from = Infinity

@@ -8,7 +8,8 @@ import { StoredRefcounts } from './refcounts.js'
 import { readSnapshots } from './snapshots.js'
 
 /**
- * Makes sure that nothing uses what refcounts call free: walks all tables of the file, once before space inside it is used again.
+ * Makes sure that nothing uses what refcounts call free: walks all tables of the file, once before space inside it is
+ * used again.
  * @throws ImageError corrupt E_REFCOUNT
  */
 export function trustRefcounts(store: ByteStore): void {
@@ -24,9 +25,15 @@ export function trustRefcounts(store: ByteStore): void {
     for (const found of compareRefcounts(anatomy, map, stored)) {
       if (typeof found === 'number' || found.stored >= found.uses || found.stored === stored.maximum) continue
       const position = found.cluster * clusterSize
-      throw corrupt('E_REFCOUNT', `${store.name}: the cluster at byte ${position} is used ${found.uses} times, but its refcount is ${found.stored}: the image cannot be changed without damage`, {
-        hint: 'vdisk check lists the damage, vdisk repair mends it.', details: { position },
-      })
+      throw corrupt(
+        'E_REFCOUNT',
+        `${store.name}: the cluster at byte ${position} is used ${found.uses} times, but its refcount is ` +
+          `${found.stored}: the image cannot be changed without damage`,
+        {
+          hint: 'vdisk check lists the damage, vdisk repair mends it.',
+          details: { position },
+        },
+      )
     }
   }
 }

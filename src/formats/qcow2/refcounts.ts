@@ -37,7 +37,7 @@ export class StoredRefcounts {
     this.#order = header.refcountOrder
     this.#clusterSize = header.geometry.clusterSize
     this.entries = header.refcountTable.entries
-    this.perBlock = this.#clusterSize * 8 / header.refcountBits
+    this.perBlock = (this.#clusterSize * 8) / header.refcountBits
     this.maximum = header.refcountOrder < 6 ? 2 ** header.refcountBits - 1 : Number.MAX_SAFE_INTEGER
     this.#table = readTable(store, header.refcountTable)
   }
@@ -54,7 +54,10 @@ export class StoredRefcounts {
     return hasReservedRefcountBits(this.#table, index)
   }
 
-  /** The block of that index; undefined when it counts nothing, or when its place is none. A file may end within it: the rest is zero. */
+  /**
+   * The block of that index; undefined when it counts nothing, or when its place is none. A file may end within it: the
+   * rest is zero.
+   */
   read(index: number): DataView | undefined {
     const place = this.place(index)
     if (place.kind !== 'block') return undefined
@@ -86,7 +89,8 @@ export class StoredRefcounts {
       const within = cluster - index * this.perBlock
       const length = Math.min(this.perBlock - within, first + pageClusters - cluster)
       const block = this.read(index)
-      if (block !== undefined) for (let at = 0; at < length; at++) if (this.count(block, within + at) === 1) bits.set(cluster + at - first)
+      if (block !== undefined)
+        for (let at = 0; at < length; at++) if (this.count(block, within + at) === 1) bits.set(cluster + at - first)
       cluster += length
     }
     if (this.#ones.size >= keptPages) {

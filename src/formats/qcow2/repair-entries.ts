@@ -11,16 +11,29 @@ import type { Anatomy } from './use.js'
 type Mend = (parts: EntryParts, table: DataView, at: number) => boolean
 
 /**
- * Clears what readers pass over in L2 entries: reserved bits, and the place of a zero cluster that is none. What the disks hold stays.
+ * Clears what readers pass over in L2 entries: reserved bits, and the place of a zero cluster that is none. What the
+ * disks hold stays.
  * Gives whether anything was done.
  */
-export function* mendEntries(anatomy: Anatomy, overlaps: ReadonlySet<number> | undefined): Generator<RepairAction | CheckProgress, boolean> {
-  const { header: { extendedL2, version, geometry: { clusterSize } } } = anatomy
+export function* mendEntries(
+  anatomy: Anatomy,
+  overlaps: ReadonlySet<number> | undefined,
+): Generator<RepairAction | CheckProgress, boolean> {
+  const {
+    header: {
+      extendedL2,
+      version,
+      geometry: { clusterSize },
+    },
+  } = anatomy
   let reserved = 0
   let places = 0
   yield* changeTables(anatomy, { overlaps, snapshots: true }, (parts, table, at) => {
     if (parts.kind === 'packed') return false
-    const readsZero = parts.kind === 'allocated' && parts.position % clusterSize !== 0 && (extendedL2 ? parts.allocated === 0 && !parts.zeroFlag : parts.zeroFlag && version >= 3)
+    const readsZero =
+      parts.kind === 'allocated' &&
+      parts.position % clusterSize !== 0 &&
+      (extendedL2 ? parts.allocated === 0 && !parts.zeroFlag : parts.zeroFlag && version >= 3)
     if (parts.reserved) {
       clearReserved(table, at)
       reserved++
@@ -31,14 +44,34 @@ export function* mendEntries(anatomy: Anatomy, overlaps: ReadonlySet<number> | u
     }
     return parts.reserved || readsZero
   })
-  if (reserved > 0) yield { code: 'E_RESERVED_BITS', structure: 'L2 tables', message: `clear the reserved bits of ${entries(reserved)}, which readers pass over` }
-  if (places > 0) yield { code: 'E_L2_ENTRY', structure: 'L2 tables', message: `take its place from ${entries(places)} that read as zero and lead to the middle of a cluster` }
+  if (reserved > 0)
+    yield {
+      code: 'E_RESERVED_BITS',
+      structure: 'L2 tables',
+      message: `clear the reserved bits of ${entries(reserved)}, which readers pass over`,
+    }
+  if (places > 0)
+    yield {
+      code: 'E_L2_ENTRY',
+      structure: 'L2 tables',
+      message: `take its place from ${entries(places)} that read as zero and lead to the middle of a cluster`,
+    }
   return reserved + places > 0
 }
 
 /** Makes the COPIED flags of the active disk those of the refcounts. Gives whether anything was done. */
-export function* mendFlags(anatomy: Anatomy, overlaps: ReadonlySet<number> | undefined): Generator<RepairAction | CheckProgress, boolean> {
-  const { store, header: { dataFile, l1, geometry: { clusterSize } } } = anatomy
+export function* mendFlags(
+  anatomy: Anatomy,
+  overlaps: ReadonlySet<number> | undefined,
+): Generator<RepairAction | CheckProgress, boolean> {
+  const {
+    store,
+    header: {
+      dataFile,
+      l1,
+      geometry: { clusterSize },
+    },
+  } = anatomy
   const stored = new StoredRefcounts(store, anatomy.header)
   const isOne = (position: number): boolean | undefined => stored.isOne(Math.floor(position / clusterSize))
   let changed = 0
@@ -58,22 +91,47 @@ export function* mendFlags(anatomy: Anatomy, overlaps: ReadonlySet<number> | und
     if (overlaps === undefined || touches(overlaps, position, view.byteLength, clusterSize)) continue
     let any = false
     for (let at = 0; at < view.byteLength / 8; at++) {
-      if (!parts.readL1(view, at) || parts.position === 0 || parts.position % clusterSize !== 0 || parts.position >= store.size) continue
+      if (
+        !parts.readL1(view, at) ||
+        parts.position === 0 ||
+        parts.position % clusterSize !== 0 ||
+        parts.position >= store.size
+      )
+        continue
       any = mark(parts, view, at * 8, isOne(parts.position)) || any
     }
     if (any) store.write(position, new Uint8Array(view.buffer, view.byteOffset, view.byteLength))
   }
   if (changed === 0) return false
   store.flush()
-  yield { code: 'E_COPIED', structure: 'L1 and L2 tables', message: `correct the flag of a refcount of one in ${entries(changed)}` }
+  yield {
+    code: 'E_COPIED',
+    structure: 'L1 and L2 tables',
+    message: `correct the flag of a refcount of one in ${entries(changed)}`,
+  }
   return true
 }
 
 /** Goes through the entries of all L2 tables that nothing else lies upon, and writes those that change. */
-function* changeTables(anatomy: Anatomy, { overlaps, snapshots }: { readonly overlaps: ReadonlySet<number> | undefined; readonly snapshots: boolean }, mend: Mend): Generator<CheckProgress> {
+function* changeTables(
+  anatomy: Anatomy,
+  { overlaps, snapshots }: { readonly overlaps: ReadonlySet<number> | undefined; readonly snapshots: boolean },
+  mend: Mend,
+): Generator<CheckProgress> {
   if (overlaps === undefined) return
-  const { store, header, header: { geometry: { clusterSize, entriesPerTable, entrySize } } } = anatomy
-  const rules: EntryRules = { version: header.version, clusterBits: header.geometry.clusterBits, extended: header.extendedL2, dataFile: header.dataFile }
+  const {
+    store,
+    header,
+    header: {
+      geometry: { clusterSize, entriesPerTable, entrySize },
+    },
+  } = anatomy
+  const rules: EntryRules = {
+    version: header.version,
+    clusterBits: header.geometry.clusterBits,
+    extended: header.extendedL2,
+    dataFile: header.dataFile,
+  }
   const isOther = overlapFinder(store, header, header.l1)
   const parts = new EntryParts()
   const bytes = new Uint8Array(clusterSize)
@@ -84,8 +142,15 @@ function* changeTables(anatomy: Anatomy, { overlaps, snapshots }: { readonly ove
     for (const l1 of l1Tables(anatomy).slice(0, snapshots ? undefined : 1)) {
       for (const piece of readL1Pieces(store, l1)) {
         for (let at = 0; at < piece.view.byteLength / 8; at++) {
-          if (!parts.readL1(piece.view, at) || parts.position === 0 || parts.position % clusterSize !== 0 || parts.position >= store.size) continue
-          if (!overlaps.has(parts.position / clusterSize) && isOther(parts.position) === undefined) tables.add(parts.position, 1, piece.start + at, l1.of === '')
+          if (
+            !parts.readL1(piece.view, at) ||
+            parts.position === 0 ||
+            parts.position % clusterSize !== 0 ||
+            parts.position >= store.size
+          )
+            continue
+          if (!overlaps.has(parts.position / clusterSize) && isOther(parts.position) === undefined)
+            tables.add(parts.position, 1, piece.start + at, l1.of === '')
         }
       }
     }
@@ -113,7 +178,8 @@ function* changeTables(anatomy: Anatomy, { overlaps, snapshots }: { readonly ove
 }
 
 function touches(overlaps: ReadonlySet<number>, position: number, length: number, clusterSize: number): boolean {
-  for (let cluster = Math.floor(position / clusterSize); cluster * clusterSize < position + length; cluster++) if (overlaps.has(cluster)) return true
+  for (let cluster = Math.floor(position / clusterSize); cluster * clusterSize < position + length; cluster++)
+    if (overlaps.has(cluster)) return true
   return false
 }
 

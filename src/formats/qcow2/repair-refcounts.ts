@@ -19,7 +19,10 @@ interface Means {
 }
 
 /** Sets the refcounts that are wrong, in the blocks there are. Gives whether anything was done. */
-export function* mendRefcounts(anatomy: Anatomy, { budget, keepLeaks }: Means): Generator<RepairAction | CheckProgress, boolean> {
+export function* mendRefcounts(
+  anatomy: Anatomy,
+  { budget, keepLeaks }: Means,
+): Generator<RepairAction | CheckProgress, boolean> {
   const { store, header } = anatomy
   const stored = new StoredRefcounts(store, header)
   const map = new UseMap(budget)
@@ -44,8 +47,18 @@ export function* mendRefcounts(anatomy: Anatomy, { budget, keepLeaks }: Means): 
     block.write()
     if (raised + lowered > 0) store.flush()
   }
-  if (raised > 0) yield { code: 'E_REFCOUNT', structure: 'refcount blocks', message: `raise the refcounts of ${clusters(raised)} to the use that is made of them` }
-  if (lowered > 0) yield { code: 'L_REFCOUNT', structure: 'refcount blocks', message: `lower the refcounts of ${clusters(lowered)} to the use that is made of them` }
+  if (raised > 0)
+    yield {
+      code: 'E_REFCOUNT',
+      structure: 'refcount blocks',
+      message: `raise the refcounts of ${clusters(raised)} to the use that is made of them`,
+    }
+  if (lowered > 0)
+    yield {
+      code: 'L_REFCOUNT',
+      structure: 'refcount blocks',
+      message: `lower the refcounts of ${clusters(lowered)} to the use that is made of them`,
+    }
   return raised + lowered > 0
 }
 
@@ -78,7 +91,7 @@ class OpenBlock {
     if (this.#view === undefined) throw new TypeError(`refcount block ${index} is not there`)
     const { refcountOrder, refcountBits } = this.#anatomy.header
     encodeRefcount(this.#view, cluster - index * perBlock, refcountOrder, count)
-    const at = Math.floor((cluster - index * perBlock) * refcountBits / 8)
+    const at = Math.floor(((cluster - index * perBlock) * refcountBits) / 8)
     this.#first = Math.min(this.#first, at)
     this.#last = Math.max(this.#last, at + Math.max(1, refcountBits / 8))
   }
@@ -87,7 +100,10 @@ class OpenBlock {
     if (this.#view === undefined) return
     const place = this.#stored.place(this.#index)
     if (place.kind === 'block' && this.#last > this.#first) {
-      this.#anatomy.store.write(place.position + this.#first, new Uint8Array(this.#view.buffer, this.#view.byteOffset + this.#first, this.#last - this.#first))
+      this.#anatomy.store.write(
+        place.position + this.#first,
+        new Uint8Array(this.#view.buffer, this.#view.byteOffset + this.#first, this.#last - this.#first),
+      )
     }
     this.#view = undefined
     this.#first = Infinity
@@ -96,12 +112,21 @@ class OpenBlock {
 }
 
 /**
- * Makes new refcount structures behind the end of the file, and then leads the header to them: until that one write the file is as it
+ * Makes new refcount structures behind the end of the file, and then leads the header to them: until that one write the
+ * file is as it
  * was. The space of the old ones becomes free. With `widen` refcounts get as many bits as they need.
  */
-export function* rebuildRefcounts(anatomy: Anatomy, means: Means & { readonly widen: boolean }): Generator<RepairAction | CheckProgress> {
+export function* rebuildRefcounts(
+  anatomy: Anatomy,
+  means: Means & { readonly widen: boolean },
+): Generator<RepairAction | CheckProgress> {
   const { store, header } = anatomy
-  if (!store.growable) throw unsupported('E_NOT_GROWABLE', `${store.name}: its refcounts must be made anew behind its end, and it cannot grow`, { hint: 'Repair a copy of it: --output FILE.' })
+  if (!store.growable)
+    throw unsupported(
+      'E_NOT_GROWABLE',
+      `${store.name}: its refcounts must be made anew behind its end, and it cannot grow`,
+      { hint: 'Repair a copy of it: --output FILE.' },
+    )
   const order = means.widen ? yield* neededOrder(anatomy, means.budget) : header.refcountOrder
   const { clusterSize } = header.geometry
   const total = ceilDivide(store.size, clusterSize)
@@ -112,7 +137,8 @@ export function* rebuildRefcounts(anatomy: Anatomy, means: Means & { readonly wi
   const map = new UseMap(means.budget)
   for (let start = 0; start < total; start = map.limit) {
     map.begin(start)
-    for (const item of countAll(anatomy, map, stored, 'without refcounts')) if (typeof item === 'number') yield { done: start, total }
+    for (const item of countAll(anatomy, map, stored, 'without refcounts'))
+      if (typeof item === 'number') yield { done: start, total }
     const end = Math.min(map.limit, total)
     for (let cluster = map.next(start); cluster < end; cluster = map.next(cluster + 1)) {
       const uses = map.uses(cluster)
@@ -126,9 +152,18 @@ export function* rebuildRefcounts(anatomy: Anatomy, means: Means & { readonly wi
   }
   const { position, tableClusters } = builder.finish()
   store.flush()
-  changeHeader(anatomy, { refcountTableOffset: BigInt(position), refcountTableClusters: tableClusters, ...(order === header.refcountOrder ? {} : { refcountOrder: order }) })
+  changeHeader(anatomy, {
+    refcountTableOffset: BigInt(position),
+    refcountTableClusters: tableClusters,
+    ...(order === header.refcountOrder ? {} : { refcountOrder: order }),
+  })
   const wider = order === header.refcountOrder ? '' : `, of ${2 ** order} bits instead of ${header.refcountBits}`
-  yield { code: 'E_REFCOUNT_TABLE', structure: 'refcount table', position, message: `make new refcounts at byte ${position}${wider}: the old ones could not be mended where they are` }
+  yield {
+    code: 'E_REFCOUNT_TABLE',
+    structure: 'refcount table',
+    position,
+    message: `make new refcounts at byte ${position}${wider}: the old ones could not be mended where they are`,
+  }
 }
 
 /** The narrowest refcounts that hold every count. */
@@ -139,11 +174,13 @@ function* neededOrder(anatomy: Anatomy, budget: number): Generator<CheckProgress
   let most = 1
   for (let start = 0; start < total; start = map.limit) {
     map.begin(start)
-    for (const item of countAll(anatomy, map, stored, 'without refcounts')) if (typeof item === 'number') yield { done: start, total }
-    for (const item of compareRefcounts(anatomy, map, stored)) if (typeof item !== 'number') most = Math.max(most, item.uses)
+    for (const item of countAll(anatomy, map, stored, 'without refcounts'))
+      if (typeof item === 'number') yield { done: start, total }
+    for (const item of compareRefcounts(anatomy, map, stored))
+      if (typeof item !== 'number') most = Math.max(most, item.uses)
   }
   let order = anatomy.header.refcountOrder
-  while (order < 6 && most > 2 ** 2 ** order - 1) order++
+  while (order < 6 && most > 2 ** (2 ** order) - 1) order++
   return order
 }
 
@@ -167,14 +204,19 @@ class RefcountBuilder {
     this.#anatomy = anatomy
     this.#order = order
     this.#clusterSize = anatomy.header.geometry.clusterSize
-    this.#perBlock = this.#clusterSize * 8 / 2 ** order
-    this.#maximum = order < 6 ? 2 ** 2 ** order - 1 : Number.MAX_SAFE_INTEGER
+    this.#perBlock = (this.#clusterSize * 8) / 2 ** order
+    this.#maximum = order < 6 ? 2 ** (2 ** order) - 1 : Number.MAX_SAFE_INTEGER
     this.#base = base
     this.#next = base
   }
 
   set(cluster: number, count: number): void {
-    encodeRefcount(this.#block(Math.floor(cluster / this.#perBlock)), cluster % this.#perBlock, this.#order, Math.min(count, this.#maximum))
+    encodeRefcount(
+      this.#block(Math.floor(cluster / this.#perBlock)),
+      cluster % this.#perBlock,
+      this.#order,
+      Math.min(count, this.#maximum),
+    )
   }
 
   /** A cluster that nothing uses, and that nothing else shall take. */
@@ -211,7 +253,11 @@ class RefcountBuilder {
     if (open !== undefined) return open
     const { store } = this.#anatomy
     if (index >= this.#table.length) {
-      throw unsupported('E_FILE_TOO_BIG', `${store.name}: refcounts cannot be kept for cluster ${index * this.#perBlock}, where its content ends`, { hint: 'Convert the image to a new one with a larger cluster-size.' })
+      throw unsupported(
+        'E_FILE_TOO_BIG',
+        `${store.name}: refcounts cannot be kept for cluster ${index * this.#perBlock}, where its content ends`,
+        { hint: 'Convert the image to a new one with a larger cluster-size.' },
+      )
     }
     const bytes = new Uint8Array(this.#clusterSize)
     // A block that was closed too early: a kept leak lies in it.

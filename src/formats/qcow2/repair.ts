@@ -14,9 +14,14 @@ import type { Anatomy } from './use.js'
 interface Survey {
   readonly codes: ReadonlySet<string>
   readonly errors: number
-  /** Clusters with owners that cannot share them: nothing is written to tables there. Undefined when they are too many to know. */
+  /**
+   * Clusters with owners that cannot share them: nothing is written to tables there. Undefined when they are too many
+   * to know.
+   */
   readonly overlaps: ReadonlySet<number> | undefined
-  /** Refcount structures must move: they lie upon others, cannot hold what they should, or are not where the table says. */
+  /**
+   * Refcount structures must move: they lie upon others, cannot hold what they should, or are not where the table says.
+   */
   readonly rebuild: boolean
   /** Entries lead nowhere: what nothing uses now may be what they should lead to, and is not given away. */
   readonly lost: boolean
@@ -24,12 +29,29 @@ interface Survey {
 
 const mostOverlaps = 65536
 const rebuildCodes: ReadonlySet<string> = new Set(['E_REFCOUNT_TABLE', 'E_REFCOUNT_MISSING'])
-const mendableCodes: ReadonlySet<string> = new Set([...rebuildCodes, 'E_REFCOUNT', 'L_REFCOUNT', 'E_COPIED', 'E_RESERVED_BITS', 'E_BITMAPS', 'W_BITMAPS_STALE'])
-const lostCodes: ReadonlySet<string> = new Set(['E_L1_ENTRY', 'E_L2_ENTRY', 'E_TRUNCATED', 'E_SNAPSHOT_TABLE', 'E_TOO_LARGE', 'E_CRYPTO_HEADER'])
+const mendableCodes: ReadonlySet<string> = new Set([
+  ...rebuildCodes,
+  'E_REFCOUNT',
+  'L_REFCOUNT',
+  'E_COPIED',
+  'E_RESERVED_BITS',
+  'E_BITMAPS',
+  'W_BITMAPS_STALE',
+])
+const lostCodes: ReadonlySet<string> = new Set([
+  'E_L1_ENTRY',
+  'E_L2_ENTRY',
+  'E_TRUNCATED',
+  'E_SNAPSHOT_TABLE',
+  'E_TOO_LARGE',
+  'E_CRYPTO_HEADER',
+])
 
 /**
- * Mends a QCOW2 file without changing what any of its disks holds: refcounts are made those of the use that the tables make of the
- * clusters, flags those of the refcounts, bitmaps that cannot be trusted are dropped. Tables are never guessed. Each step leaves an image that is no worse.
+ * Mends a QCOW2 file without changing what any of its disks holds: refcounts are made those of the use that the tables
+ * make of the
+ * clusters, flags those of the refcounts, bitmaps that cannot be trusted are dropped. Tables are never guessed. Each
+ * step leaves an image that is no worse.
  * @throws ImageError as opening does; a refcount table that is nowhere is no obstacle.
  */
 export function* repairQcow2(store: ByteStore, budget = countingBytes): Generator<RepairAction | CheckProgress> {
@@ -46,7 +68,8 @@ export function* repairQcow2(store: ByteStore, budget = countingBytes): Generato
   if (rebuild || widen) {
     yield* rebuildRefcounts(anatomy, { budget, keepLeaks, widen })
     changed = true
-  } else if (codes.has('E_REFCOUNT') || codes.has('L_REFCOUNT')) changed = (yield* mendRefcounts(anatomy, { budget, keepLeaks })) || changed
+  } else if (codes.has('E_REFCOUNT') || codes.has('L_REFCOUNT'))
+    changed = (yield* mendRefcounts(anatomy, { budget, keepLeaks })) || changed
   if (changed || codes.has('E_COPIED')) {
     anatomy = anatomyOf(store)
     changed = (yield* mendFlags(anatomy, survey.overlaps)) || changed
@@ -63,25 +86,42 @@ function anatomyOf(store: ByteStore): Anatomy {
 }
 
 /** What changes the use of clusters, and therefore comes first. Gives whether anything was done. */
-function* repairBefore(anatomy: Anatomy, { codes, overlaps }: Survey): Generator<RepairAction | CheckProgress, boolean> {
+function* repairBefore(
+  anatomy: Anatomy,
+  { codes, overlaps }: Survey,
+): Generator<RepairAction | CheckProgress, boolean> {
   const { header } = anatomy
   let bits = bitsOf(header.autoclearFeatures)
   const clear = function* (unwanted: (bit: number) => boolean, code: string, why: string): Generator<RepairAction> {
     const cleared = bits.filter(unwanted)
     if (cleared.length === 0) return
     bits = bits.filter((bit) => !unwanted(bit))
-    yield* clearAutoclear({ ...anatomy, header: { ...header, autoclearFeatures: withBits([...bits, ...cleared]) } }, cleared, code, why)
+    yield* clearAutoclear(
+      { ...anatomy, header: { ...header, autoclearFeatures: withBits([...bits, ...cleared]) } },
+      cleared,
+      code,
+      why,
+    )
   }
   const before = bits.length
   const known: readonly number[] = Object.values(autoclear)
   if (header.dirty || header.corrupt || [...codes].some((code) => mendableCodes.has(code))) {
-    yield* clear((bit) => !known.includes(bit), 'W_AUTOCLEAR', 'what it stands for is not known, and may not be so after the repair')
+    yield* clear(
+      (bit) => !known.includes(bit),
+      'W_AUTOCLEAR',
+      'what it stands for is not known, and may not be so after the repair',
+    )
   }
-  if (!header.dataFile) yield* clear((bit) => bit === autoclear.rawDataFile, 'W_RAW_DATA_FILE', 'there is no external data file')
-  if (header.extensions.bitmaps === undefined) yield* clear((bit) => bit === autoclear.bitmaps, 'W_BITMAPS', 'there are no bitmaps')
+  if (!header.dataFile)
+    yield* clear((bit) => bit === autoclear.rawDataFile, 'W_RAW_DATA_FILE', 'there is no external data file')
+  if (header.extensions.bitmaps === undefined)
+    yield* clear((bit) => bit === autoclear.bitmaps, 'W_BITMAPS', 'there are no bitmaps')
   const damaged = codes.has('E_BITMAPS')
   if (damaged) yield* clear((bit) => bit === autoclear.bitmaps, 'E_BITMAPS', 'the bitmaps are damaged')
-  const dropped = damaged || codes.has('W_BITMAPS_STALE') ? yield* dropBitmaps(anatomy, damaged ? 'E_BITMAPS' : 'W_BITMAPS_STALE') : false
+  const dropped =
+    damaged || codes.has('W_BITMAPS_STALE')
+      ? yield* dropBitmaps(anatomy, damaged ? 'E_BITMAPS' : 'W_BITMAPS_STALE')
+      : false
   const mended = codes.has('E_RESERVED_BITS') || codes.has('E_L2_ENTRY') ? yield* mendEntries(anatomy, overlaps) : false
   return bits.length < before || dropped || mended
 }
@@ -107,7 +147,9 @@ function* look(anatomy: Anatomy, budget: number): Generator<CheckProgress, Surve
     }
   }
   return {
-    codes, errors, overlaps,
+    codes,
+    errors,
+    overlaps,
     rebuild: rebuild || [...codes].some((code) => rebuildCodes.has(code)),
     lost: [...codes].some((code) => lostCodes.has(code)),
   }

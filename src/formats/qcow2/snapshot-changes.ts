@@ -8,18 +8,25 @@ import { findSnapshot, readSnapshots, snapshotDisk, type Snapshot } from './snap
 import type { WriteSession } from './write-session.js'
 
 /*
- * The flag of a refcount of one must go with the refcount at any moment, and they lie in different tables. So both are made anew behind
- * everything, with the L1 and the snapshot table, and one write of the header's sector leads to all of them: a power cut leaves the image
+ * The flag of a refcount of one must go with the refcount at any moment, and they lie in different tables. So both are
+ * made anew behind
+ * everything, with the L1 and the snapshot table, and one write of the header's sector leads to all of them: a power
+ * cut leaves the image
  * as it was or as it is to be, without leaks.
  */
 
 /** Adds the disk as it is as a snapshot. The session is done for afterwards, also when this is stopped. */
-export function* takeSnapshot(session: WriteSession, { name, time }: { readonly name: string; readonly time: number }): Generator<CheckProgress, string> {
+export function* takeSnapshot(
+  session: WriteSession,
+  { name, time }: { readonly name: string; readonly time: number },
+): Generator<CheckProgress, string> {
   const { file } = session
   const snapshots = readSnapshots(file, session.header)
   const id = nextSnapshotId(snapshots, name, file.name)
   yield* beside(session, function* (shadow) {
-    const { header: { capacity } } = session
+    const {
+      header: { capacity },
+    } = session
     const l1 = copyOf(session.tables.l1)
     const total = l1.byteLength / 8
     for (const table of ledTables(file, session.header, l1, 'the disk')) {
@@ -99,7 +106,8 @@ class Shadow {
 
   raise({ position, length }: Pick<EntryUse, 'position' | 'length'>): void {
     const last = Math.floor((position + length - 1) / this.#clusterSize)
-    for (let cluster = Math.floor(position / this.#clusterSize); cluster <= last; cluster++) this.#session.refcounts.raise(cluster)
+    for (let cluster = Math.floor(position / this.#clusterSize); cluster <= last; cluster++)
+      this.#session.refcounts.raise(cluster)
   }
 
   release({ position, length }: Pick<EntryUse, 'position' | 'length'>): void {
@@ -146,20 +154,29 @@ class Shadow {
     const position = this.place(viewOf(bytes))
     const old = readSnapshots(file, header)
     const last = old.at(-1)
-    if (last !== undefined) refcounts.release(this.#snapshots.position, last.position + last.length - this.#snapshots.position)
+    if (last !== undefined)
+      refcounts.release(this.#snapshots.position, last.position + last.length - this.#snapshots.position)
     this.#snapshots = { count: kept.length + (added === undefined ? 0 : 1), position }
   }
 
   finish(): void {
     this.isComplete = true
     this.#session.switchOver({
-      l1TableOffset: BigInt(this.#l1.position), nbSnapshots: this.#snapshots.count, snapshotsOffset: BigInt(this.#snapshots.position),
+      l1TableOffset: BigInt(this.#l1.position),
+      nbSnapshots: this.#snapshots.count,
+      snapshotsOffset: BigInt(this.#snapshots.position),
     })
   }
 }
 
-/** Makes new structures, then leads to them; everything else has been committed. What is stopped or fails before leaves the file as it was. */
-function* beside(session: WriteSession, make: (shadow: Shadow) => Generator<CheckProgress, void>): Generator<CheckProgress, void> {
+/**
+ * Makes new structures, then leads to them; everything else has been committed. What is stopped or fails before leaves
+ * the file as it was.
+ */
+function* beside(
+  session: WriteSession,
+  make: (shadow: Shadow) => Generator<CheckProgress, void>,
+): Generator<CheckProgress, void> {
   const { file } = session
   session.begin(false)
   trustRefcounts(file)

@@ -8,7 +8,8 @@ import { snapshotDisk, type Snapshot } from './snapshots.js'
 import { countUse, owner, type Anatomy } from './use.js'
 
 /**
- * Bytes of the clusters that nothing but one snapshot uses: those whose refcount is as high as the snapshot's own use of them. A file with
+ * Bytes of the clusters that nothing but one snapshot uses: those whose refcount is as high as the snapshot's own use
+ * of them. A file with
  * more clusters than fit in memory is gone through in rounds. @throws ImageError corrupt
  */
 export function* ownBytes(anatomy: Anatomy, snapshot: Snapshot): Generator<CheckProgress, number> {
@@ -25,7 +26,9 @@ export function* ownBytes(anatomy: Anatomy, snapshot: Snapshot): Generator<Check
     countUse(anatomy, map, { position: l1.position, length: l1.entries * 8, kind: owner.l1 })
     for (const led of ledTables(store, header, table, `snapshot ${snapshot.id}`)) {
       countUse(anatomy, map, { position: led.position, length: clusterSize, kind: owner.l2 })
-      eachUse(store, header, led, ({ position, length, packed }) => countUse(anatomy, map, { position, length, kind: packed ? owner.packed : owner.data }))
+      eachUse(store, header, led, ({ position, length, packed }) =>
+        countUse(anatomy, map, { position, length, kind: packed ? owner.packed : owner.data }),
+      )
       // Later rounds tell nothing new.
       yield { done: start === 0 ? led.l1Index : total, total }
     }

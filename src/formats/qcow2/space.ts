@@ -18,7 +18,8 @@ const deferredLimit = 1024 * 1024
 const openBlockLimit = 4 * 1024 * 1024
 
 /**
- * The clusters of a host file that is written from front to back, and their refcounts. A refcount block is kept while its clusters can
+ * The clusters of a host file that is written from front to back, and their refcounts. A refcount block is kept while
+ * its clusters can
  * still be shared by compressed data, and written when they cannot: memory does not grow with the image.
  */
 export class HostSpace {
@@ -42,8 +43,8 @@ export class HostSpace {
     this.#store = store
     this.#clusterSize = clusterSize
     this.#order = refcountOrder
-    this.#entriesPerBlock = clusterSize * 8 / 2 ** refcountOrder
-    this.#maximumCount = refcountOrder < 6 ? 2 ** 2 ** refcountOrder - 1 : Number.MAX_SAFE_INTEGER
+    this.#entriesPerBlock = (clusterSize * 8) / 2 ** refcountOrder
+    this.#maximumCount = refcountOrder < 6 ? 2 ** (2 ** refcountOrder) - 1 : Number.MAX_SAFE_INTEGER
   }
 
   /** Bytes in use. */
@@ -51,7 +52,10 @@ export class HostSpace {
     return this.#clusters * this.#clusterSize
   }
 
-  /** The position of `count` new clusters, one behind the other, each with a refcount of one. @throws ImageError target E_FILE_TOO_BIG. */
+  /**
+   * The position of `count` new clusters, one behind the other, each with a refcount of one. @throws ImageError target
+   * E_FILE_TOO_BIG.
+   */
   allocate(count: number): number {
     const first = this.#clusters
     for (let cluster = first; cluster < first + count; cluster++) this.#setCount(cluster, 1)
@@ -61,7 +65,8 @@ export class HostSpace {
   }
 
   /**
-   * The position of `length` bytes of compressed data (at most a cluster), byte by byte behind the last. Each host cluster it touches
+   * The position of `length` bytes of compressed data (at most a cluster), byte by byte behind the last. Each host
+   * cluster it touches
    * counts one reference more; where that does not fit the width, a new cluster is begun.
    */
   allocatePacked(length: number): number {
@@ -112,7 +117,8 @@ export class HostSpace {
   finish(): { readonly tablePosition: number; readonly tableClusters: number } {
     this.#packed = undefined
     this.settle(true)
-    // Blocks that became complete just now wait again: they are placed with the rest, so that placing them completes no others.
+    // Blocks that became complete just now wait again: they are placed with the rest, so that placing them completes no
+    // others.
     for (const { bytes, block } of this.#deferred) if (block !== undefined) this.#blocks.set(block, viewOf(bytes))
     this.#deferred = []
     const plan = planRefcounts(this.#clusters, this.#writtenCount, this.#clusterSize, this.#entriesPerBlock)
@@ -133,7 +139,8 @@ export class HostSpace {
       }
       view.setBigUint64(index * 8, BigInt(position))
     }
-    if (missing !== plan.blocks) throw new TypeError(`${missing} refcount blocks were missing, ${plan.blocks} were planned`)
+    if (missing !== plan.blocks)
+      throw new TypeError(`${missing} refcount blocks were missing, ${plan.blocks} were planned`)
     this.#store.write(tablePosition, table)
     return { tablePosition, tableClusters: plan.tableClusters }
   }
@@ -141,7 +148,8 @@ export class HostSpace {
   /** Blocks no cluster of which can change any more are deferred like other tables. */
   #deferCompleteBlocks(): void {
     if (this.#blocks.size * this.#clusterSize > openBlockLimit) this.#packed = undefined
-    const open = this.#packed === undefined ? this.#clusters : Math.min(this.#clusters, this.#packed.end / this.#clusterSize - 1)
+    const open =
+      this.#packed === undefined ? this.#clusters : Math.min(this.#clusters, this.#packed.end / this.#clusterSize - 1)
     while ((this.#completed + 1) * this.#entriesPerBlock <= open) {
       const index = this.#completed++
       const block = this.#blocks.get(index)
@@ -160,7 +168,9 @@ export class HostSpace {
 
   #countOf(cluster: number): number {
     const block = this.#blocks.get(Math.floor(cluster / this.#entriesPerBlock))
-    return block === undefined ? this.#maximumCount : decodeRefcount(block, cluster % this.#entriesPerBlock, this.#order)
+    return block === undefined
+      ? this.#maximumCount
+      : decodeRefcount(block, cluster % this.#entriesPerBlock, this.#order)
   }
 
   #setCount(cluster: number, count: number): void {
@@ -168,7 +178,12 @@ export class HostSpace {
     let block = this.#blocks.get(index)
     if (block === undefined) {
       if ((index + 1) * 8 > maximumRefcountTableBytes) {
-        throw targetError('E_FILE_TOO_BIG', `${this.#store.name}: the image passes ${index * this.#entriesPerBlock * this.#clusterSize} bytes, more than refcounts can be kept for`, { hint: 'Use a larger cluster-size, or fewer refcount-bits.' })
+        throw targetError(
+          'E_FILE_TOO_BIG',
+          `${this.#store.name}: the image passes ${index * this.#entriesPerBlock * this.#clusterSize} bytes, ` +
+            'more than refcounts can be kept for',
+          { hint: 'Use a larger cluster-size, or fewer refcount-bits.' },
+        )
       }
       block = viewOf(new Uint8Array(this.#clusterSize))
       this.#blocks.set(index, block)

@@ -12,7 +12,8 @@ export interface TableUse {
 const mostTables = 262144
 
 /**
- * The distinct L2 tables that L1 entries lead to. When they are too many, those with the higher positions are let go, and the set is
+ * The distinct L2 tables that L1 entries lead to. When they are too many, those with the higher positions are let go,
+ * and the set is
  * complete up to `limit` only: what lies beyond is for another round.
  */
 export class TableSet {
@@ -51,7 +52,7 @@ export class TableSet {
   }
 
   /** In ascending order of position. */
-  * [Symbol.iterator](): Generator<TableUse> {
+  *[Symbol.iterator](): Generator<TableUse> {
     for (const position of Float64Array.from(this.#slots.keys()).sort()) {
       const slot = this.#slots.get(position) ?? 0
       const index = this.#indexes[slot] ?? 0

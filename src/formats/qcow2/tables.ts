@@ -30,16 +30,23 @@ export class TableCache {
   }
 
   /**
-   * The L2 table at a cluster-aligned position. `needed` is how many of its bytes map guest bytes: a file may end behind them.
+   * The L2 table at a cluster-aligned position. `needed` is how many of its bytes map guest bytes: a file may end
+   * behind them.
    * @throws ImageError corrupt E_TRUNCATED, E_OVERLAP, E_READ.
    */
   table(position: number, needed: number): DataView {
     const store = this.#store
     const available = Math.min(this.#clusterSize, store.size - position)
     if (available < needed) {
-      throw corrupt('E_TRUNCATED', `${store.name}: the L2 table at byte ${position} needs ${needed} bytes, but the file ends at byte ${store.size}`, {
-        details: { position, length: needed, size: store.size }, hint: 'The file is incomplete; copy it again.',
-      })
+      throw corrupt(
+        'E_TRUNCATED',
+        `${store.name}: the L2 table at byte ${position} needs ${needed} bytes, but the file ends at byte ` +
+          `${store.size}`,
+        {
+          details: { position, length: needed, size: store.size },
+          hint: 'The file is incomplete; copy it again.',
+        },
+      )
     }
     const kept = this.#tables.get(position)
     if (kept !== undefined) {
@@ -48,7 +55,10 @@ export class TableCache {
       return kept
     }
     const other = this.#overlaps(position)
-    if (other !== undefined) throw corrupt('E_OVERLAP', `${store.name}: an L1 entry takes the ${other} at byte ${position} for an L2 table`, { details: { position } })
+    if (other !== undefined)
+      throw corrupt('E_OVERLAP', `${store.name}: an L1 entry takes the ${other} at byte ${position} for an L2 table`, {
+        details: { position },
+      })
     const bytes = new Uint8Array(this.#clusterSize)
     store.read(position, bytes.subarray(0, available))
     const table = viewOf(bytes)
@@ -64,12 +74,18 @@ export class TableCache {
 }
 
 /**
- * What lies at a cluster-aligned position that can be no L2 table: an L1 table, the refcount table, a refcount block. Reading such
+ * What lies at a cluster-aligned position that can be no L2 table: an L1 table, the refcount table, a refcount block.
+ * Reading such
  * a thing as an L2 table would give content that nobody wrote. The refcount table is read at the first question.
  */
-export function overlapFinder(store: ByteStore, header: Header, l1: TableLocation): (position: number) => string | undefined {
+export function overlapFinder(
+  store: ByteStore,
+  header: Header,
+  l1: TableLocation,
+): (position: number) => string | undefined {
   let blocks: Float64Array | undefined
-  const inside = (position: number, table: TableLocation): boolean => position >= table.position && position < table.position + table.entries * 8
+  const inside = (position: number, table: TableLocation): boolean =>
+    position >= table.position && position < table.position + table.entries * 8
   return (position) => {
     if (inside(position, l1) || inside(position, header.l1)) return 'L1 table'
     if (inside(position, header.refcountTable)) return 'refcount table'
@@ -81,7 +97,8 @@ export function overlapFinder(store: ByteStore, header: Header, l1: TableLocatio
 function refcountBlocks(store: ByteStore, header: Header): Float64Array {
   const table = readTable(store, header.refcountTable)
   let count = 0
-  for (let index = 0; index < header.refcountTable.entries; index++) if (decodeRefcountTableEntry(table, index) !== 0) count++
+  for (let index = 0; index < header.refcountTable.entries; index++)
+    if (decodeRefcountTableEntry(table, index) !== 0) count++
   const blocks = new Float64Array(count)
   for (let index = 0, at = 0; index < header.refcountTable.entries; index++) {
     const position = decodeRefcountTableEntry(table, index)

@@ -14,8 +14,26 @@ export interface Anatomy {
 }
 
 /** Kinds of owners of clusters. */
-export const owner = { header: 0, refcountTable: 1, refcountBlock: 2, l1: 3, l2: 4, data: 5, packed: 6, other: 7 } as const
-export const ownerNames = ['header', 'refcount table', 'refcount block', 'L1 table', 'L2 table', 'data', 'compressed data', 'snapshot table, bitmaps or encryption header'] as const
+export const owner = {
+  header: 0,
+  refcountTable: 1,
+  refcountBlock: 2,
+  l1: 3,
+  l2: 4,
+  data: 5,
+  packed: 6,
+  other: 7,
+} as const
+export const ownerNames = [
+  'header',
+  'refcount table',
+  'refcount block',
+  'L1 table',
+  'L2 table',
+  'data',
+  'compressed data',
+  'snapshot table, bitmaps or encryption header',
+] as const
 /** Kinds that several owners may share: of snapshots, and compressed data side by side. */
 export const shareable: ReadonlySet<number> = new Set([owner.l2, owner.data, owner.packed])
 
@@ -23,7 +41,11 @@ export const shareable: ReadonlySet<number> = new Set([owner.l2, owner.data, own
  * Counts the clusters of a structure as used. The last cluster of a file may lie partly behind its end.
  * @returns false when the structure passes the end of the file by a cluster or more; nothing is counted then.
  */
-export function countUse({ store, header }: Anatomy, map: UseMap, region: { readonly position: number; readonly length: number; readonly kind: number; readonly times?: number }): boolean {
+export function countUse(
+  { store, header }: Anatomy,
+  map: UseMap,
+  region: { readonly position: number; readonly length: number; readonly kind: number; readonly times?: number },
+): boolean {
   const { position, length, kind, times = 1 } = region
   if (length <= 0) return true
   const { clusterSize } = header.geometry

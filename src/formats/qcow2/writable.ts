@@ -1,7 +1,14 @@
 import { roundUp } from '../../binary/integers.js'
 import type { BlockSource, ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { corrupt, unsupported, usage } from '../../errors.js'
-import type { CheckProgress, ImageSnapshot, OpenContext, ParentReference, ParentShape, WritableImage } from '../driver.js'
+import type {
+  CheckProgress,
+  ImageSnapshot,
+  OpenContext,
+  ParentReference,
+  ParentShape,
+  WritableImage,
+} from '../driver.js'
 import { ClusterWriter } from './cluster-writer.js'
 import { compactFile } from './compact.js'
 import { readHeader } from './header.js'
@@ -11,7 +18,8 @@ import { deleteSnapshot, takeSnapshot } from './snapshot-changes.js'
 import { WriteSession } from './write-session.js'
 
 /**
- * One QCOW2 layer, open for changes. Data goes to the file at once; `flush` writes the tables of all that was written since the last, in
+ * One QCOW2 layer, open for changes. Data goes to the file at once; `flush` writes the tables of all that was written
+ * since the last, in
  * the order that keeps the file free of errors.
  */
 export class WritableQcow2 implements WritableImage {
@@ -69,7 +77,9 @@ export class WritableQcow2 implements WritableImage {
     this.#session.commit()
   }
 
-  /** @throws ImageError usage E_SIZE; unsupported E_NO_RESIZE where snapshots are in the way; reference E_PARENT_NEEDED */
+  /**
+   * @throws ImageError usage E_SIZE; unsupported E_NO_RESIZE where snapshots are in the way; reference E_PARENT_NEEDED
+   */
   resize(capacity: number): void {
     const rounded = roundUp(capacity, this.sectorSize)
     if (!Number.isSafeInteger(rounded) || capacity < 0) throw usage('E_SIZE', `a disk of ${capacity} bytes cannot be`)
@@ -78,8 +88,11 @@ export class WritableQcow2 implements WritableImage {
     resizeDisk(this.#session, this.#clusters, rounded, this.#parent)
   }
 
-  /** Moves clusters down into unused space, so that the file is shorter when it is closed. Gives how far it is; may be stopped anywhere. */
-  * compact(): Generator<CheckProgress> {
+  /**
+   * Moves clusters down into unused space, so that the file is shorter when it is closed. Gives how far it is; may be
+   * stopped anywhere.
+   */
+  *compact(): Generator<CheckProgress> {
     this.#session.begin()
     yield* compactFile(this.#session, this.#clusters)
   }
@@ -92,14 +105,14 @@ export class WritableQcow2 implements WritableImage {
     return this.#session.image.snapshots
   }
 
-  * takeSnapshot(wanted: { readonly name: string; readonly time: number }): Generator<CheckProgress, ImageSnapshot> {
+  *takeSnapshot(wanted: { readonly name: string; readonly time: number }): Generator<CheckProgress, ImageSnapshot> {
     const id = yield* this.#replacing(takeSnapshot(this.#session, wanted))
     const taken = this.snapshots.find((snapshot) => snapshot.id === id)
     if (taken === undefined) throw new TypeError(`the snapshot ${id} was made and is not there`)
     return taken
   }
 
-  * deleteSnapshot(wanted: string): Generator<CheckProgress, void> {
+  *deleteSnapshot(wanted: string): Generator<CheckProgress, void> {
     yield* this.#replacing(deleteSnapshot(this.#session, wanted))
   }
 
@@ -116,7 +129,7 @@ export class WritableQcow2 implements WritableImage {
   }
 
   /** Does what leaves the session useless, stopped or not, and goes on with a new one. */
-  * #replacing<Result>(steps: Generator<CheckProgress, Result>): Generator<CheckProgress, Result> {
+  *#replacing<Result>(steps: Generator<CheckProgress, Result>): Generator<CheckProgress, Result> {
     this.#session.commit()
     // What was given up last is still counted in the file.
     this.#session.commit()
@@ -145,16 +158,36 @@ export class WritableQcow2 implements WritableImage {
 /**
  * Opens one layer to change it; nothing is written before the first change.
  * @param parent the disk below a differencing image.
- * @throws ImageError of the codes that reading has; unsupported E_ENCRYPTED, E_NOT_WRITABLE; corrupt E_MARKED_CORRUPT, E_DIRTY,
+ * @throws ImageError of the codes that reading has; unsupported E_ENCRYPTED, E_NOT_WRITABLE; corrupt E_MARKED_CORRUPT,
+ * E_DIRTY,
  * E_REFCOUNT_TABLE, E_OVERLAP where a change could damage something else
  */
 export function openWritableQcow2(file: ByteStore, context: OpenContext, parent?: BlockSource): WritableQcow2 {
   const header = readHeader(file)
   const { name } = file
-  if (header.dataFile) throw unsupported('E_NOT_WRITABLE', `${name} keeps its data in an external file, and such images are not changed in place`, { hint: 'Convert it to an image of one file.' })
-  if (header.corrupt) throw corrupt('E_MARKED_CORRUPT', `${name}: the image is marked corrupt (header byte 72): it is not changed`, { hint: 'vdisk check lists the damage, vdisk repair mends it.', details: { position: 72 } })
-  if (header.dirty) throw corrupt('E_DIRTY', `${name}: the image was not closed cleanly, and its refcounts may be stale (header byte 72): it is not changed`, { hint: 'vdisk repair mends it.', details: { position: 72 } })
-  if (header.refcountTable.entries === 0) throw corrupt('E_REFCOUNT_TABLE', `${name}: the image has no refcount table (header byte 56): it cannot be changed`, { hint: 'vdisk repair makes one.', details: { position: 56 } })
+  if (header.dataFile)
+    throw unsupported(
+      'E_NOT_WRITABLE',
+      `${name} keeps its data in an external file, and such images are not changed in place`,
+      { hint: 'Convert it to an image of one file.' },
+    )
+  if (header.corrupt)
+    throw corrupt('E_MARKED_CORRUPT', `${name}: the image is marked corrupt (header byte 72): it is not changed`, {
+      hint: 'vdisk check lists the damage, vdisk repair mends it.',
+      details: { position: 72 },
+    })
+  if (header.dirty)
+    throw corrupt(
+      'E_DIRTY',
+      `${name}: the image was not closed cleanly, and its refcounts may be stale (header byte 72): it is not changed`,
+      { hint: 'vdisk repair mends it.', details: { position: 72 } },
+    )
+  if (header.refcountTable.entries === 0)
+    throw corrupt(
+      'E_REFCOUNT_TABLE',
+      `${name}: the image has no refcount table (header byte 56): it cannot be changed`,
+      { hint: 'vdisk repair makes one.', details: { position: 56 } },
+    )
   const session = new WriteSession(file, context)
   if (session.image.unreadable !== undefined) throw session.image.unreadable
   return new WritableQcow2(session, context, parent)

@@ -16,10 +16,13 @@ const mostPendingBytes = 16 * 1024 * 1024
 const mostReleased = 262144
 
 /**
- * A QCOW2 that is being changed. Data goes to the file at once, to clusters that nothing leads to, or in place; tables change in memory
- * until {@link commit} writes them in an order in which every stop between two flushes leaves an image without errors: what is referred
+ * A QCOW2 that is being changed. Data goes to the file at once, to clusters that nothing leads to, or in place; tables
+ * change in memory
+ * until {@link commit} writes them in an order in which every stop between two flushes leaves an image without errors:
+ * what is referred
  * to is there and counted before anything leads to it, and is given up after nothing does. A stop may leave leaks.
- * After a failure everything is refused: what the medium holds is then unknown, and as consistent as the order makes it.
+ * After a failure everything is refused: what the medium holds is then unknown, and as consistent as the order makes
+ * it.
  */
 export class WriteSession {
   readonly file: ByteStore
@@ -55,7 +58,8 @@ export class WriteSession {
   }
 
   /**
-   * Comes before every change. The first one tells that what other programs keep beside the disk is out of date; of bitmaps only the first
+   * Comes before every change. The first one tells that what other programs keep beside the disk is out of date; of
+   * bitmaps only the first
    * that changes what the guest sees.
    */
   begin(changesData = true): void {
@@ -121,7 +125,8 @@ export class WriteSession {
   }
 
   /**
-   * Leads to structures that were made beside the old ones, refcounts among them ({@link LiveRefcounts.shadow}), in one write of one
+   * Leads to structures that were made beside the old ones, refcounts among them ({@link LiveRefcounts.shadow}), in one
+   * write of one
    * sector: a power cut leaves all of the old ones or all of the new. Another session goes on afterwards.
    */
   switchOver(changes: HeaderChanges): void {

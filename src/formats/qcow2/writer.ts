@@ -12,8 +12,10 @@ import { HostSpace } from './space.js'
 const zeroPiece = new Uint8Array(1024 * 1024)
 
 /**
- * A new QCOW2 image, written from front to back: header and L1 first (their sizes are known), data as it comes with L2 tables and
- * refcount blocks in between, the last refcount blocks and the refcount table at the end. Cluster 0 stays zero until everything else
+ * A new QCOW2 image, written from front to back: header and L1 first (their sizes are known), data as it comes with L2
+ * tables and
+ * refcount blocks in between, the last refcount blocks and the refcount table at the end. Cluster 0 stays zero until
+ * everything else
  * is on the medium.
  */
 export class Qcow2Writer implements ImageWriter {
@@ -24,7 +26,11 @@ export class Qcow2Writer implements ImageWriter {
   readonly #store: ByteStore
   readonly #dataFile: ByteStore | undefined
   readonly #settings: CreateSettings
-  readonly #header: (tables: { l1Position: number; refcountTablePosition: number; refcountTableClusters: number }) => Uint8Array
+  readonly #header: (tables: {
+    l1Position: number
+    refcountTablePosition: number
+    refcountTableClusters: number
+  }) => Uint8Array
   readonly #space: HostSpace
   readonly #l1: DataView
   readonly #l1Position: number
@@ -47,17 +53,26 @@ export class Qcow2Writer implements ImageWriter {
     this.capacity = settings.capacity
     this.grain = geometry.clusterSize
     this.#preallocated = settings.preallocation !== 'off'
-    this.#parentClusters = shape.parent === undefined ? 0 : ceilDivide(shape.parent.image.capacity, geometry.clusterSize)
+    this.#parentClusters =
+      shape.parent === undefined ? 0 : ceilDivide(shape.parent.image.capacity, geometry.clusterSize)
     this.#header = headerCluster(settings, shape.parent)
     if (settings.compression !== undefined) {
       const { type, level } = settings.compression
-      this.packedUnit = { length: geometry.clusterSize, codec: type === 'zlib' ? 'deflate' : 'zstd', ...(level === undefined ? {} : { level }) }
+      this.packedUnit = {
+        length: geometry.clusterSize,
+        codec: type === 'zlib' ? 'deflate' : 'zstd',
+        ...(level === undefined ? {} : { level }),
+      }
     }
     this.#dataFile = settings.dataFile === undefined ? undefined : context.createFile(settings.dataFile)
     const data = this.#dataFile ?? store
     // All of it at once: too little space is then known before anything is copied. Tables come on top in finish().
-    this.#reserves = settings.preallocation === 'falloc' && data.fd !== undefined && syscalls()?.reserve(data.fd, 0, Math.max(this.capacity, 1)) === true
-    const dataIsZero = data.zeroed && settings.preallocation !== 'full' && (settings.preallocation !== 'falloc' || this.#reserves)
+    this.#reserves =
+      settings.preallocation === 'falloc' &&
+      data.fd !== undefined &&
+      syscalls()?.reserve(data.fd, 0, Math.max(this.capacity, 1)) === true
+    const dataIsZero =
+      data.zeroed && settings.preallocation !== 'full' && (settings.preallocation !== 'falloc' || this.#reserves)
     if (this.#preallocated && !dataIsZero) this.placeZeros = true
     this.#space = new HostSpace(store, geometry.clusterSize, settings.refcountOrder)
     this.#l1 = viewOf(new Uint8Array(settings.l1Entries * 8))
@@ -72,7 +87,11 @@ export class Qcow2Writer implements ImageWriter {
     const within = offset - first * clusterSize
     // A cluster that was begun is filled up: runs need not end at cluster boundaries.
     if (first === this.#next - 1 && within > 0 && this.#lastPosition !== undefined) {
-      return { store: this.#dataFile ?? this.#store, position: this.#lastPosition + within, length: Math.min(length, clusterSize - within) }
+      return {
+        store: this.#dataFile ?? this.#store,
+        position: this.#lastPosition + within,
+        length: Math.min(length, clusterSize - within),
+      }
     }
     const position = this.#allocate(first, ceilDivide(within + length, clusterSize))
     return { store: this.#dataFile ?? this.#store, position: position + within, length }
@@ -82,10 +101,16 @@ export class Qcow2Writer implements ImageWriter {
     this.#space.settle()
     const { clusterSize, clusterBits } = this.#settings.geometry
     const cluster = offset / clusterSize
-    if (this.packedUnit === undefined || storedLength <= 0 || storedLength >= clusterSize) throw new RangeError(`a compressed cluster of ${storedLength} bytes cannot be placed at offset ${offset}`)
+    if (this.packedUnit === undefined || storedLength <= 0 || storedLength >= clusterSize)
+      throw new RangeError(`a compressed cluster of ${storedLength} bytes cannot be placed at offset ${offset}`)
     this.#advance(cluster, 1)
     const position = this.#space.allocatePacked(storedLength)
-    if (position >= compressedPositionLimit(clusterBits)) throw targetError('E_FILE_TOO_BIG', `${this.#store.name}: compressed clusters cannot be addressed beyond byte ${compressedPositionLimit(clusterBits)}`)
+    if (position >= compressedPositionLimit(clusterBits))
+      throw targetError(
+        'E_FILE_TOO_BIG',
+        `${this.#store.name}: compressed clusters cannot be addressed beyond byte ` +
+          `${compressedPositionLimit(clusterBits)}`,
+      )
     const { entries, at } = this.#entry(cluster)
     encodeCompressed(entries, at, position, storedLength, clusterBits)
     this.#lastPosition = undefined
@@ -93,13 +118,16 @@ export class Qcow2Writer implements ImageWriter {
   }
 
   zero(offset: number, length: number): void {
-    // Unallocated is zero where no parent is, or the parent has ended; preallocated clusters are zero until they are written.
+    // Unallocated is zero where no parent is, or the parent has ended; preallocated clusters are zero until they are
+    // written.
     if (this.#parentClusters === 0 || length === 0) return
     this.#space.settle()
     const { clusterSize } = this.#settings.geometry
     const first = offset / clusterSize
-    const asked = offset + length >= this.capacity ? ceilDivide(this.capacity, clusterSize) : (offset + length) / clusterSize
-    if (!Number.isInteger(first) || !Number.isInteger(asked)) throw new RangeError(`zeros at offset ${offset}, ${length} bytes, are no whole clusters`)
+    const asked =
+      offset + length >= this.capacity ? ceilDivide(this.capacity, clusterSize) : (offset + length) / clusterSize
+    if (!Number.isInteger(first) || !Number.isInteger(asked))
+      throw new RangeError(`zeros at offset ${offset}, ${length} bytes, are no whole clusters`)
     const end = Math.min(asked, this.#parentClusters)
     if (end <= first) return
     if (this.#settings.version === 2) {
@@ -127,7 +155,14 @@ export class Qcow2Writer implements ImageWriter {
     if (this.#reserves) this.#reserve()
     this.#dataFile?.flush()
     this.#store.flush()
-    this.#store.write(0, this.#header({ l1Position: this.#l1Position, refcountTablePosition: tablePosition, refcountTableClusters: tableClusters }))
+    this.#store.write(
+      0,
+      this.#header({
+        l1Position: this.#l1Position,
+        refcountTablePosition: tablePosition,
+        refcountTableClusters: tableClusters,
+      }),
+    )
     this.#store.flush()
   }
 
@@ -150,7 +185,10 @@ export class Qcow2Writer implements ImageWriter {
     return position
   }
 
-  /** Allocates the guest clusters below `end` that were left alone, a table's worth at a time: a preallocated image has all of them. */
+  /**
+   * Allocates the guest clusters below `end` that were left alone, a table's worth at a time: a preallocated image has
+   * all of them.
+   */
   #fillTo(end: number): void {
     while (this.#next < end) {
       this.#allocate(this.#next, Math.min(this.#settings.geometry.entriesPerTable, end - this.#next))
@@ -159,7 +197,8 @@ export class Qcow2Writer implements ImageWriter {
   }
 
   #advance(first: number, count: number): void {
-    if (!Number.isInteger(first) || first < this.#next) throw new RangeError(`guest cluster ${first} comes after cluster ${this.#next} was decided`)
+    if (!Number.isInteger(first) || first < this.#next)
+      throw new RangeError(`guest cluster ${first} comes after cluster ${this.#next} was decided`)
     this.#next = first + count
   }
 
@@ -178,18 +217,23 @@ export class Qcow2Writer implements ImageWriter {
     const table = this.#table
     if (table === undefined) return
     this.#table = undefined
-    this.#space.defer(new Uint8Array(table.entries.buffer), (position) => encodeAllocated(this.#l1, table.index * 8, position))
+    this.#space.defer(new Uint8Array(table.entries.buffer), (position) =>
+      encodeAllocated(this.#l1, table.index * 8, position),
+    )
   }
 
   #reserve(): void {
     const data = this.#dataFile ?? this.#store
     const length = this.#dataFile === undefined ? this.#space.end : this.capacity
     if (data.fd === undefined || syscalls()?.reserve(data.fd, 0, length) !== true) {
-      throw targetError('E_NO_SPACE', `${data.name}: ${length} bytes could not be reserved`, { hint: 'Free space, or use preallocation=metadata.' })
+      throw targetError('E_NO_SPACE', `${data.name}: ${length} bytes could not be reserved`, {
+        hint: 'Free space, or use preallocation=metadata.',
+      })
     }
   }
 
   #writeZeros(position: number, length: number): void {
-    for (let done = 0; done < length; done += zeroPiece.length) this.#store.write(position + done, zeroPiece.subarray(0, Math.min(zeroPiece.length, length - done)))
+    for (let done = 0; done < length; done += zeroPiece.length)
+      this.#store.write(position + done, zeroPiece.subarray(0, Math.min(zeroPiece.length, length - done)))
   }
 }

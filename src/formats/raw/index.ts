@@ -12,10 +12,21 @@ export const raw: FormatDriver = {
   subformats: [{ id: 'flat', summary: 'every byte of the disk in order; zeros become holes' }],
   features: { parents: 'none', snapshots: false, compression: [], sectorSizes: [512, 4096] },
   options: [
-    { name: 'preallocation', type: 'choice', choices: ['off', 'full'], default: 'off', summary: 'off: zeros become holes; full: every byte is written' },
+    {
+      name: 'preallocation',
+      type: 'choice',
+      choices: ['off', 'full'],
+      default: 'off',
+      summary: 'off: zeros become holes; full: every byte is written',
+    },
   ],
   openOptions: [
-    { name: 'parts', type: 'boolean', default: true, summary: 'join the numbered parts (.001 .002 …) that lie beside the first one' },
+    {
+      name: 'parts',
+      type: 'boolean',
+      default: true,
+      summary: 'join the numbered parts (.001 .002 …) that lie beside the first one',
+    },
   ],
   // Anything can be raw: it is the answer when nothing else is recognised, never a find.
   probe: () => 'possible',

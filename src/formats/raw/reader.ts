@@ -6,7 +6,11 @@ import type { DiskImage, FileReference, Finding, OpenContext } from '../driver.j
 import { checkParts } from './check.js'
 import { followingParts } from './parts.js'
 
-interface Part { readonly store: ByteStore; readonly start: number; readonly length: number }
+interface Part {
+  readonly store: ByteStore
+  readonly start: number
+  readonly length: number
+}
 
 /** A raw image of one or more files, one behind the other. */
 class RawImage implements DiskImage {
@@ -22,11 +26,18 @@ class RawImage implements DiskImage {
 
   constructor(parts: readonly Part[], missing: readonly string[]) {
     this.#parts = parts
-    this.references = [...parts.slice(1).map(({ store }) => store.name), ...missing].map((path) => ({ role: 'extent', path }))
+    this.references = [...parts.slice(1).map(({ store }) => store.name), ...missing].map((path) => ({
+      role: 'extent',
+      path,
+    }))
     this.subformat = this.references.length > 0 ? 'split' : 'flat'
     this.capacity = parts.reduce((sum, part) => sum + part.length, 0)
     const tail = this.capacity % 512
-    if (tail !== 0) this.notes.push({ code: 'W_ODD_LENGTH', message: `the image ends with ${tail} bytes that are no whole sector of 512 bytes; they are kept` })
+    if (tail !== 0)
+      this.notes.push({
+        code: 'W_ODD_LENGTH',
+        message: `the image ends with ${tail} bytes that are no whole sector of 512 bytes; they are kept`,
+      })
   }
 
   extentAt(offset: number, limit: number): Extent {
@@ -42,7 +53,17 @@ class RawImage implements DiskImage {
 
   describe(): Section[] {
     if (this.subformat === 'flat') return []
-    return [{ title: 'Parts', facts: this.#parts.map(({ store, length }, index) => ({ name: `part${index + 1}`, label: printable(basename(store.name)), value: length, unit: 'bytes' })) }]
+    return [
+      {
+        title: 'Parts',
+        facts: this.#parts.map(({ store, length }, index) => ({
+          name: `part${index + 1}`,
+          label: printable(basename(store.name)),
+          value: length,
+          unit: 'bytes',
+        })),
+      },
+    ]
   }
 
   check(): Generator<Finding> {
@@ -54,7 +75,10 @@ class RawImage implements DiskImage {
   }
 }
 
-/** Opens a raw image; a first part (`.001`, `.000`) brings the parts that lie beside it. @throws ImageError reference E_PART_MISSING. */
+/**
+ * Opens a raw image; a first part (`.001`, `.000`) brings the parts that lie beside it. @throws ImageError reference
+ * E_PART_MISSING.
+ */
 export function openRaw(store: ByteStore, context: OpenContext): DiskImage {
   const names = context.options['parts'] === false ? [] : followingParts(basename(store.name), context.siblings())
   const parts: Part[] = [{ store, start: 0, length: store.size }]
@@ -68,7 +92,8 @@ export function openRaw(store: ByteStore, context: OpenContext): DiskImage {
       }
       const last = parts.at(-1)
       const start = last === undefined ? 0 : last.start + last.length
-      if (!Number.isSafeInteger(start + next.size)) throw corrupt('E_TOO_LARGE', `${store.name}: its parts are larger than 2^53 bytes together`)
+      if (!Number.isSafeInteger(start + next.size))
+        throw corrupt('E_TOO_LARGE', `${store.name}: its parts are larger than 2^53 bytes together`)
       parts.push({ store: next, start, length: next.size })
     }
   } catch (error) {

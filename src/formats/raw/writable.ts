@@ -55,7 +55,11 @@ class WritableRaw implements WritableImage {
   }
 
   resize(capacity: number): void {
-    if (!this.#store.growable) throw unsupported('E_NO_RESIZE', `${this.#store.name} has ${this.capacity} bytes and cannot be given another size`)
+    if (!this.#store.growable)
+      throw unsupported(
+        'E_NO_RESIZE',
+        `${this.#store.name} has ${this.capacity} bytes and cannot be given another size`,
+      )
     this.#store.truncate(capacity)
     this.#image = openRaw(this.#store, this.#context)
   }
@@ -69,13 +73,19 @@ class WritableRaw implements WritableImage {
   }
 
   #within(offset: number, length: number): void {
-    if (offset < 0 || length < 0 || offset + length > this.capacity) throw new RangeError(`${length} bytes at offset ${offset} leave the disk of ${this.capacity} bytes`)
+    if (offset < 0 || length < 0 || offset + length > this.capacity)
+      throw new RangeError(`${length} bytes at offset ${offset} leave the disk of ${this.capacity} bytes`)
   }
 }
 
-/** Opens a raw image of one file to change it. @throws ImageError unsupported E_NOT_WRITABLE for an image of several parts. */
+/**
+ * Opens a raw image of one file to change it. @throws ImageError unsupported E_NOT_WRITABLE for an image of several
+ * parts.
+ */
 export function openWritableRaw(store: ByteStore, context: OpenContext): WritableImage {
   const image = new WritableRaw(store, context)
   if (image.subformat === 'flat') return image
-  throw unsupported('E_NOT_WRITABLE', `${store.name} is an image of several parts, which are not changed in place`, { hint: 'Convert it to an image of one file.' })
+  throw unsupported('E_NOT_WRITABLE', `${store.name} is an image of several parts, which are not changed in place`, {
+    hint: 'Convert it to an image of one file.',
+  })
 }

@@ -14,7 +14,8 @@ export class RawWriter implements ImageWriter {
     this.capacity = shape.capacity
     this.placeZeros = options['preallocation'] === 'full' || !store.zeroed
     this.#store = store
-    // The whole length at once: blocks are then found for ranges in the middle of a file, not for one that grows and grows.
+    // The whole length at once: blocks are then found for ranges in the middle of a file, not for one that grows and
+    // grows.
     if (store.growable) store.truncate(shape.capacity)
   }
 

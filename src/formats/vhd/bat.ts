@@ -4,7 +4,9 @@ import type { ByteStore } from '../../block/types.js'
 const entriesPerPiece = 16384
 /** 256 pieces of 64 KiB: the whole table of an 8 TiB disk with blocks of 2 MiB, and never more than 16 MiB. */
 const keptPieces = 256
-/** How many entries one call looks at for a run of unallocated blocks: answers stay quick, longer runs take more calls. */
+/**
+ * How many entries one call looks at for a run of unallocated blocks: answers stay quick, longer runs take more calls.
+ */
 const longestRun = 65536
 
 /** The block allocation table, read by pieces when they are needed. */
@@ -39,7 +41,7 @@ export class BlockTable {
     let next = block + 1
     while (next < stop) {
       const piece = this.#piece(Math.floor(next / entriesPerPiece))
-      const last = Math.min(stop, next - next % entriesPerPiece + entriesPerPiece)
+      const last = Math.min(stop, next - (next % entriesPerPiece) + entriesPerPiece)
       while (next < last && piece.getUint32((next % entriesPerPiece) * 4) === word) next++
       if (next < last) return next
     }

@@ -36,9 +36,12 @@ const mostPending = 1024
 const mostMoved = 16
 
 /**
- * The blocks of a dynamic or differencing disk, to be changed. The file is whole at any moment: the footer moves ahead of new blocks
- * before they touch where it stood; data and new bitmaps are flushed before the BAT entry and the bits that lead to them; space that is
- * given up is used again only after the BAT without it is flushed. After a flush that failed nothing is taken any more: what the medium
+ * The blocks of a dynamic or differencing disk, to be changed. The file is whole at any moment: the footer moves ahead
+ * of new blocks
+ * before they touch where it stood; data and new bitmaps are flushed before the BAT entry and the bits that lead to
+ * them; space that is
+ * given up is used again only after the BAT without it is flushed. After a flush that failed nothing is taken any more:
+ * what the medium
  * holds is unknown then, and a later flush may succeed all the same.
  */
 export class BlockWriter {
@@ -92,7 +95,9 @@ export class BlockWriter {
   }
 
   write(offset: number, bytes: Uint8Array): void {
-    this.#eachBlock(offset, bytes.length, (block, within, done, length) => this.#write(block, within, bytes.subarray(done, done + length)))
+    this.#eachBlock(offset, bytes.length, (block, within, done, length) =>
+      this.#write(block, within, bytes.subarray(done, done + length)),
+    )
   }
 
   zero(offset: number, length: number): void {
@@ -107,7 +112,8 @@ export class BlockWriter {
     }
     this.#flush()
     if (this.#pending.size === 0 && !this.#table.changed) return
-    for (const [block, bitmap] of this.#pending) if (!this.#fresh.has(block)) this.#store.write(this.#positionOf(block), bitmap)
+    for (const [block, bitmap] of this.#pending)
+      if (!this.#fresh.has(block)) this.#store.write(this.#positionOf(block), bitmap)
     this.#table.write(this.#store)
     this.#flush()
     for (const block of this.#pending.keys()) this.#blocks.forget(block)
@@ -153,7 +159,10 @@ export class BlockWriter {
     this.#options.lead(position, words.length)
     this.#flush()
     const old = this.#table.position(0)
-    this.#structures.splice(0, this.#structures.length, ...this.#structures.filter((area) => area.position !== old), { position, length: bytes.length })
+    this.#structures.splice(0, this.#structures.length, ...this.#structures.filter((area) => area.position !== old), {
+      position,
+      length: bytes.length,
+    })
     this.#table = new WordTable(position, words)
     this.#blocks = this.#newBlocks(this.#options.layout)
   }
@@ -163,8 +172,11 @@ export class BlockWriter {
     for (let index = block; index < this.#table.words.length; index++) this.#drop(index)
   }
 
-  /** Moves blocks down into unused space, and cuts the file off behind them. May be stopped anywhere, and the image changed further. */
-  * compact(): Generator<CheckProgress> {
+  /**
+   * Moves blocks down into unused space, and cuts the file off behind them. May be stopped anywhere, and the image
+   * changed further.
+   */
+  *compact(): Generator<CheckProgress> {
     this.commit()
     this.#changed = true
     // Blocks go there now.
@@ -231,9 +243,17 @@ export class BlockWriter {
   }
 
   #newBlocks(layout: DynamicLayout): Blocks {
-    return new Blocks(this.#store, { ...layout, blocks: this.#table.words.length, structures: [] }, {
-      capacity: this.#capacity, limit: this.#end, differencing: this.#options.differencing, table: this.#table, pending: this.#pending,
-    })
+    return new Blocks(
+      this.#store,
+      { ...layout, blocks: this.#table.words.length, structures: [] },
+      {
+        capacity: this.#capacity,
+        limit: this.#end,
+        differencing: this.#options.differencing,
+        table: this.#table,
+        pending: this.#pending,
+      },
+    )
   }
 
   #positionOf(block: number): number {
@@ -246,7 +266,10 @@ export class BlockWriter {
     const last = Math.ceil((within + bytes.length) / sectorLength)
     // Sectors that are written in part, and whose other part is not in this file, are filled up.
     const start = within % sectorLength !== 0 && !testBit(bitmap, first) ? first * sectorLength : within
-    const end = (within + bytes.length) % sectorLength !== 0 && !testBit(bitmap, last - 1) ? Math.min(last * sectorLength, this.#capacity - block * this.#blockSize) : within + bytes.length
+    const end =
+      (within + bytes.length) % sectorLength !== 0 && !testBit(bitmap, last - 1)
+        ? Math.min(last * sectorLength, this.#capacity - block * this.#blockSize)
+        : within + bytes.length
     let whole = bytes
     if (start !== within || end !== within + bytes.length) {
       whole = new Uint8Array(end - start)
@@ -271,7 +294,8 @@ export class BlockWriter {
     const first = Math.ceil(within / sectorLength)
     const last = Math.floor((within + length) / sectorLength)
     // Sectors in part: their rest stays.
-    if (within % sectorLength !== 0) this.#write(block, within, new Uint8Array(Math.min(length, first * sectorLength - within)))
+    if (within % sectorLength !== 0)
+      this.#write(block, within, new Uint8Array(Math.min(length, first * sectorLength - within)))
     if (last < first) return
     const tail = within + length - last * sectorLength
     if (last > first) {
@@ -291,7 +315,10 @@ export class BlockWriter {
     this.#blocks.forget(block)
   }
 
-  /** The bitmap of a block, which has its place from now on. A copy where it is the file's: the old one counts until the commit. */
+  /**
+   * The bitmap of a block, which has its place from now on. A copy where it is the file's: the old one counts until the
+   * commit.
+   */
   #changeable(block: number): Uint8Array {
     const entry = blockEntry(this.#table.word(block))
     if (entry.kind === 'allocated') {
@@ -319,7 +346,8 @@ export class BlockWriter {
   #extend(length: number): number {
     const position = blockPosition(roundUp(this.#next, sectorLength), this.#bitmapLength, sectorLength)
     const end = position + length
-    if (end / sectorLength > maximumSector) throw targetError('E_NO_SPACE', `${this.#store.name} cannot grow beyond the 2 TiB that a VHD reaches`)
+    if (end / sectorLength > maximumSector)
+      throw targetError('E_NO_SPACE', `${this.#store.name} cannot grow beyond the 2 TiB that a VHD reaches`)
     if (end > this.#end) {
       const next = end + Math.max(0, Math.min(stepLength - length, (maximumSector - 1) * sectorLength - end))
       this.#store.write(next, this.#footer)
@@ -348,7 +376,8 @@ export class BlockWriter {
       return
     }
     const zeros = new Uint8Array(Math.min(length, pieceLength))
-    for (let done = 0; done < length; done += zeros.length) this.#store.write(position + done, zeros.subarray(0, Math.min(zeros.length, length - done)))
+    for (let done = 0; done < length; done += zeros.length)
+      this.#store.write(position + done, zeros.subarray(0, Math.min(zeros.length, length - done)))
   }
 
   #copy(from: number, to: number, length: number): void {
@@ -369,13 +398,21 @@ export class BlockWriter {
     const { parent } = this.#options
     if (parent === undefined) {
       const sector = roundDown(offset, sectorLength)
-      throw reference('E_PARENT_NEEDED', `${this.#store.name}: the sector at offset ${sector} is changed in part and the rest of it is the parent's, which is not open`)
+      throw reference(
+        'E_PARENT_NEEDED',
+        `${this.#store.name}: the sector at offset ${sector} is changed in part and the rest of it is the ` +
+          `parent's, which is not open`,
+      )
     }
     const inside = Math.min(target.length, parent.capacity - offset)
     if (inside > 0) parent.read(offset, target.subarray(0, inside))
   }
 
-  #eachBlock(offset: number, length: number, visit: (block: number, within: number, done: number, length: number) => void): void {
+  #eachBlock(
+    offset: number,
+    length: number,
+    visit: (block: number, within: number, done: number, length: number) => void,
+  ): void {
     if (this.#failure !== undefined) throw this.#failure.cause
     this.#changed ||= length > 0
     for (let done = 0; done < length;) {

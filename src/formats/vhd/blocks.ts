@@ -23,7 +23,10 @@ export interface BlocksOptions {
   readonly pending?: ReadonlyMap<number, Uint8Array>
 }
 
-/** The blocks of a dynamic or differencing disk: where each sector lies, or that it is not here. Damage is found when it is met. */
+/**
+ * The blocks of a dynamic or differencing disk: where each sector lies, or that it is not here. Damage is found when it
+ * is met.
+ */
 export class Blocks {
   readonly #store: ByteStore
   readonly #layout: DynamicLayout
@@ -68,7 +71,8 @@ export class Blocks {
     if (!testBit(bitmap, first)) return { kind: this.#missing, offset, length }
     const position = entry.position + this.#bitmapLength + (offset - start)
     const available = this.#limit - position
-    if (available <= 0) throw this.#truncated(block, entry, `its data for guest offset ${offset} would lie at byte ${position}`)
+    if (available <= 0)
+      throw this.#truncated(block, entry, `its data for guest offset ${offset} would lie at byte ${position}`)
     return { kind: 'data', offset, length: Math.min(length, available), store: this.#store, position }
   }
 
@@ -94,7 +98,10 @@ export class Blocks {
     this.#checkPlace(block, entry)
     const bytes = new Uint8Array(this.#bitmapLength)
     this.#store.read(entry.position, bytes)
-    while (this.#bitmaps.size >= keptBitmaps || (this.#bitmaps.size > 0 && this.#bitmapBytes + bytes.length > keptBitmapBytes)) {
+    while (
+      this.#bitmaps.size >= keptBitmaps ||
+      (this.#bitmaps.size > 0 && this.#bitmapBytes + bytes.length > keptBitmapBytes)
+    ) {
       const [oldest, dropped] = this.#bitmaps.entries().next().value ?? [-1, bytes]
       this.#bitmaps.delete(oldest)
       this.#bitmapBytes -= dropped.length
@@ -108,20 +115,34 @@ export class Blocks {
     const { blockSize, structures } = this.#layout
     const used = Math.min(blockSize, this.#capacity - block * blockSize)
     const length = this.#bitmapLength + used
-    if (entry.position + this.#bitmapLength > this.#limit) throw this.#truncated(block, entry, `its sector bitmap takes bytes ${entry.position} to ${entry.position + this.#bitmapLength}`)
-    const hit = structures.find((structure) => structure.position < this.#limit && overlaps(structure, entry.position, length))
+    if (entry.position + this.#bitmapLength > this.#limit)
+      throw this.#truncated(
+        block,
+        entry,
+        `its sector bitmap takes bytes ${entry.position} to ${entry.position + this.#bitmapLength}`,
+      )
+    const hit = structures.find(
+      (structure) => structure.position < this.#limit && overlaps(structure, entry.position, length),
+    )
     if (hit !== undefined) {
-      throw corrupt('E_OVERLAP', `${this.#block(block, entry)} and so upon ${hit.what} at byte ${hit.position}`, { details: this.#details(block, entry) })
+      throw corrupt('E_OVERLAP', `${this.#block(block, entry)} and so upon ${hit.what} at byte ${hit.position}`, {
+        details: this.#details(block, entry),
+      })
     }
   }
 
   #truncated(block: number, entry: Allocated, what: string): Error {
     const where = this.#limit === this.#store.size ? 'the file ends' : 'the footer stands'
-    return corrupt('E_TRUNCATED', `${this.#block(block, entry)}, and ${what}, but ${where} at byte ${this.#limit}`, { details: { ...this.#details(block, entry), limit: this.#limit } })
+    return corrupt('E_TRUNCATED', `${this.#block(block, entry)}, and ${what}, but ${where} at byte ${this.#limit}`, {
+      details: { ...this.#details(block, entry), limit: this.#limit },
+    })
   }
 
   #block(block: number, { sector, position }: Allocated): string {
-    return `${this.#store.name}: by its BAT entry at byte ${this.#table.position(block)} block ${block} (guest offset ${block * this.#layout.blockSize}) lies in sector ${sector} (byte ${position})`
+    return (
+      `${this.#store.name}: by its BAT entry at byte ${this.#table.position(block)} block ${block} (guest ` +
+      `offset ${block * this.#layout.blockSize}) lies in sector ${sector} (byte ${position})`
+    )
   }
 
   #details(block: number, { sector }: Allocated): Record<string, number> {

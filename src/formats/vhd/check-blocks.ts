@@ -60,10 +60,14 @@ class BlockCheck {
     this.#full = new Uint8Array(this.#bitmap.length).fill(0xff)
     this.#piece = new Uint8Array(Math.min(pieceLength, layout.blockSize))
     this.#length = this.#bitmap.length + layout.blockSize
-    this.#places = new BlockPlaces(this.#length, Math.min(limit, unallocated * sectorLength), (block) => this.#table.word(block) * sectorLength)
+    this.#places = new BlockPlaces(
+      this.#length,
+      Math.min(limit, unallocated * sectorLength),
+      (block) => this.#table.word(block) * sectorLength,
+    )
   }
 
-  * run(): Generator<Finding | CheckProgress> {
+  *run(): Generator<Finding | CheckProgress> {
     const { passes } = this.#places
     const { entries, blockSize } = this.#blocks.layout
     // Gaps are found from the start of the file on; what structures take is in the way of none.
@@ -77,12 +81,15 @@ class BlockCheck {
     if (this.#conflicts === 0) yield* gaps.last(this.#blocks.limit)
   }
 
-  * #pass(pass: number, total: number): Generator<Finding | CheckProgress> {
-    const { layout: { entries, blocks } } = this.#blocks
+  *#pass(pass: number, total: number): Generator<Finding | CheckProgress> {
+    const {
+      layout: { entries, blocks },
+    } = this.#blocks
     let told = 0
     for (let block = 0; block < entries;) {
       const next = this.#table.runEnd(block, block < blocks ? blocks : entries)
-      if (this.#table.word(block) !== unallocated) yield* block < blocks ? this.#allocated(block, next, pass) : this.#beyond(block, next, pass)
+      if (this.#table.word(block) !== unallocated)
+        yield* block < blocks ? this.#allocated(block, next, pass) : this.#beyond(block, next, pass)
       block = next
       if (block - told >= entriesPerStep || this.#read >= bytesPerStep) {
         told = block
@@ -93,7 +100,7 @@ class BlockCheck {
   }
 
   /** Blocks [block, end), whose entries are all the same. */
-  * #allocated(block: number, end: number, pass: number): Generator<Finding> {
+  *#allocated(block: number, end: number, pass: number): Generator<Finding> {
     const entry = blockEntry(this.#table.word(block))
     if (entry.kind === 'unallocated') return
     const fault = this.#placeFault(block, entry.position)
@@ -104,37 +111,70 @@ class BlockCheck {
     const owner = this.#places.claim(block, entry.position)
     if (owner !== undefined) {
       this.#conflicts++
-      yield { severity: 'error', code: 'E_OVERLAP', ...this.#at(block, end), message: `${named(block, end)} at byte ${entry.position} shares bytes with block ${owner} at byte ${this.#table.word(owner) * sectorLength}` }
+      yield {
+        severity: 'error',
+        code: 'E_OVERLAP',
+        ...this.#at(block, end),
+        message:
+          `${named(block, end)} at byte ${entry.position} shares bytes with block ${owner} at byte ` +
+          `${this.#table.word(owner) * sectorLength}`,
+      }
     }
     if (pass > 0) return
     if (end - block > 1) {
       this.#conflicts++
-      yield { severity: 'error', code: 'E_OVERLAP', ...this.#at(block, end), message: `${named(block, end)} all lie at byte ${entry.position}` }
+      yield {
+        severity: 'error',
+        code: 'E_OVERLAP',
+        ...this.#at(block, end),
+        message: `${named(block, end)} all lie at byte ${entry.position}`,
+      }
     }
     yield* this.#checkBitmap(block, entry.position)
   }
 
   /** Entries for blocks that the disk does not have. */
-  * #beyond(block: number, end: number, pass: number): Generator<Finding> {
+  *#beyond(block: number, end: number, pass: number): Generator<Finding> {
     const entry = blockEntry(this.#table.word(block))
     if (entry.kind === 'unallocated') return
-    const { layout: { blocks } } = this.#blocks
+    const {
+      layout: { blocks },
+    } = this.#blocks
     const outside = this.#placeFault(block, entry.position) !== undefined
     const owner = outside ? undefined : this.#places.claim(block, entry.position)
     if (pass > 0) return
     if (outside || owner !== undefined) {
-      yield { severity: 'warning', code: 'W_BAT_UNUSED_ENTRY', ...this.#at(block, end), message: `names sector ${entry.sector}, though the disk ends with block ${blocks - 1}; it is not used` }
+      yield {
+        severity: 'warning',
+        code: 'W_BAT_UNUSED_ENTRY',
+        ...this.#at(block, end),
+        message: `names sector ${entry.sector}, though the disk ends with block ${blocks - 1}; it is not used`,
+      }
     } else {
-      yield { severity: 'leak', code: 'L_BLOCK_BEYOND_DISK', ...this.#at(block, end), message: `${named(block, end)} at byte ${entry.position} lies behind the end of the disk, whose last block is ${blocks - 1}` }
+      yield {
+        severity: 'leak',
+        code: 'L_BLOCK_BEYOND_DISK',
+        ...this.#at(block, end),
+        message:
+          `${named(block, end)} at byte ${entry.position} lies behind the end of the disk, whose last ` +
+          `block is ${blocks - 1}`,
+      }
     }
   }
 
   #at(block: number, end: number): { structure: string; position: number } {
-    return { structure: end - block > 1 ? `BAT entries ${block} to ${end - 1}` : `BAT entry ${block}`, position: this.#table.position(block) }
+    return {
+      structure: end - block > 1 ? `BAT entries ${block} to ${end - 1}` : `BAT entry ${block}`,
+      position: this.#table.position(block),
+    }
   }
 
   #placeFault(block: number, position: number): Pick<Finding, 'severity' | 'code' | 'message'> | undefined {
-    const { layout: { blockSize, blocks }, limit, capacity } = this.#blocks
+    const {
+      layout: { blockSize, blocks },
+      limit,
+      capacity,
+    } = this.#blocks
     const used = block < blocks ? Math.min(blockSize, capacity - block * blockSize) : blockSize
     const end = position + this.#bitmap.length + used
     const lies = (): string => `block ${block} takes bytes ${position} to ${end}`
@@ -143,27 +183,60 @@ class BlockCheck {
       return { severity: 'error', code: 'E_TRUNCATED', message: `${lies()}, but ${where} at byte ${limit}` }
     }
     const hit = this.#structures.find((structure) => overlaps(structure, position, end - position))
-    return hit === undefined ? undefined : { severity: 'error', code: 'E_OVERLAP', message: `${lies()}, upon ${hit.what} at byte ${hit.position}` }
+    return hit === undefined
+      ? undefined
+      : { severity: 'error', code: 'E_OVERLAP', message: `${lies()}, upon ${hit.what} at byte ${hit.position}` }
   }
 
-  * #checkBitmap(block: number, position: number): Generator<Finding> {
-    const { layout: { blockSize, blocks }, capacity, differencing, limit } = this.#blocks
-    const at = (): Pick<Finding, 'structure' | 'position'> => ({ structure: `sector bitmap of block ${block}`, position })
+  *#checkBitmap(block: number, position: number): Generator<Finding> {
+    const {
+      layout: { blockSize, blocks },
+      capacity,
+      differencing,
+      limit,
+    } = this.#blocks
+    const at = (): Pick<Finding, 'structure' | 'position'> => ({
+      structure: `sector bitmap of block ${block}`,
+      position,
+    })
     const sectors = Math.ceil(Math.min(blockSize, capacity - block * blockSize) / sectorLength)
     if (block === blocks - 1 && position + this.#length > limit) {
-      yield { severity: 'warning', code: 'W_LAST_BLOCK_SHORT', ...this.#at(block, block + 1), message: `the last block ends with the disk, ${position + this.#length - limit} bytes short of a whole block, as which it should be stored` }
+      yield {
+        severity: 'warning',
+        code: 'W_LAST_BLOCK_SHORT',
+        ...this.#at(block, block + 1),
+        message:
+          `the last block ends with the disk, ${position + this.#length - limit} bytes short of a whole ` +
+          'block, as which it should be stored',
+      }
     }
     try {
       this.#store.read(position, this.#bitmap)
       this.#read += this.#bitmap.length
       const padding = this.#bitmap.subarray(Math.ceil(blockSize / sectorLength / 8))
-      if (!padding.every((byte) => byte === padding[0]) || (padding.length > 0 && padding[0] !== 0 && padding[0] !== 0xff)) {
-        yield { severity: 'warning', code: 'W_BITMAP_PADDING', ...at(), message: `the bytes after its ${blockSize / sectorLength} bits are neither all clear nor all set` }
+      if (
+        !padding.every((byte) => byte === padding[0]) ||
+        (padding.length > 0 && padding[0] !== 0 && padding[0] !== 0xff)
+      ) {
+        yield {
+          severity: 'warning',
+          code: 'W_BITMAP_PADDING',
+          ...at(),
+          message: `the bytes after its ${blockSize / sectorLength} bits are neither all clear nor all set`,
+        }
       }
       if (differencing) return
       const hidden = this.#firstHidden(position + this.#bitmap.length, sectors)
       if (hidden !== undefined) {
-        yield { severity: 'error', code: 'E_BITMAP_CLEAR_DATA', ...at(), message: `sector ${hidden} of the block is marked as never written, but there is data at byte ${position + this.#bitmap.length + hidden * sectorLength}: by the specification it reads as zero, QEMU reads the data` }
+        yield {
+          severity: 'error',
+          code: 'E_BITMAP_CLEAR_DATA',
+          ...at(),
+          message:
+            `sector ${hidden} of the block is marked as never written, but there is data at byte ` +
+            (`${position + this.#bitmap.length + hidden * sectorLength}: by the specification it reads as ` +
+              'zero, QEMU reads the data'),
+        }
       }
     } catch (error) {
       if (!isImageError(error)) throw error
@@ -172,13 +245,21 @@ class BlockCheck {
   }
 
   /**
-   * The first sector whose bit is clear and whose bytes are not zero; unless `deep` only the beginning of the first run of such sectors is
+   * The first sector whose bit is clear and whose bytes are not zero; unless `deep` only the beginning of the first run
+   * of such sectors is
    * looked at. @param data where the block's data begins.
    */
   #firstHidden(data: number, sectors: number): number | undefined {
     const { deep } = this.#blocks
     // Most bitmaps are full.
-    if (Buffer.compare(this.#bitmap.subarray(0, Math.floor(sectors / 8)), this.#full.subarray(0, Math.floor(sectors / 8))) === 0 && sectors % 8 === 0) return undefined
+    if (
+      Buffer.compare(
+        this.#bitmap.subarray(0, Math.floor(sectors / 8)),
+        this.#full.subarray(0, Math.floor(sectors / 8)),
+      ) === 0 &&
+      sectors % 8 === 0
+    )
+      return undefined
     const longest = (deep ? this.#piece.length : Math.min(this.#piece.length, tasteLength)) / sectorLength
     for (let sector = 0; sector < sectors;) {
       const written = testBit(this.#bitmap, sector)
@@ -207,7 +288,7 @@ class Gaps {
     this.#smallest = smallest
   }
 
-  * next(position: number, length: number): Generator<Finding> {
+  *next(position: number, length: number): Generator<Finding> {
     yield* this.#upTo(position)
     this.#end = Math.max(this.#end, position + length)
   }
@@ -216,7 +297,7 @@ class Gaps {
     return this.#upTo(limit)
   }
 
-  * #upTo(position: number): Generator<Finding> {
+  *#upTo(position: number): Generator<Finding> {
     for (let [first] = this.#structures; first !== undefined && first.position < position; [first] = this.#structures) {
       this.#structures.shift()
       yield* this.#gap(first.position)
@@ -225,9 +306,16 @@ class Gaps {
     yield* this.#gap(position)
   }
 
-  * #gap(position: number): Generator<Finding> {
+  *#gap(position: number): Generator<Finding> {
     const length = position - this.#end
-    if (length >= this.#smallest) yield { severity: 'leak', code: 'L_UNREFERENCED', structure: 'file', position: this.#end, message: `${length} bytes, up to byte ${position}, belong to no block and no structure` }
+    if (length >= this.#smallest)
+      yield {
+        severity: 'leak',
+        code: 'L_UNREFERENCED',
+        structure: 'file',
+        position: this.#end,
+        message: `${length} bytes, up to byte ${position}, belong to no block and no structure`,
+      }
   }
 }
 

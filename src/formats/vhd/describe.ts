@@ -11,7 +11,8 @@ import type { Structures } from './structures.js'
 export function describeImage(structures: Structures): Section[] {
   const sections = [footerSection(structures)]
   if (structures.dynamic !== undefined) sections.push(dynamicSection(structures, structures.dynamic))
-  if (structures.subformat === 'differencing' && structures.dynamic !== undefined) sections.push(parentSection(structures, structures.dynamic))
+  if (structures.subformat === 'differencing' && structures.dynamic !== undefined)
+    sections.push(parentSection(structures, structures.dynamic))
   return sections
 }
 
@@ -30,22 +31,34 @@ function footerSection({ chosen, subformat }: Structures): Section {
       { name: 'uniqueId', label: 'unique id', value: values.uniqueId },
       { name: 'currentSize', value: values.currentSize, unit: 'bytes' },
       { name: 'originalSize', value: values.originalSize, unit: 'bytes' },
-      { name: 'geometry', label: 'geometry (cylinders/heads/sectors)', value: `${values.cylinders}/${values.heads}/${values.sectorsPerTrack}` },
+      {
+        name: 'geometry',
+        label: 'geometry (cylinders/heads/sectors)',
+        value: `${values.cylinders}/${values.heads}/${values.sectorsPerTrack}`,
+      },
       { name: 'geometrySize', label: 'size by geometry', value: geometryBytes(values), unit: 'bytes' },
       { name: 'fileFormatVersion', value: versionText(values.fileFormatVersion) },
       { name: 'savedState', value: values.savedState !== 0 },
       { name: 'footerPosition', value: footer.position, unit: 'bytes' },
       { name: 'footerChecksumOk', label: 'footer checksum right', value: footer.intact },
-      ...(subformat === 'fixed' ? [] : [{ name: 'footerCopy', label: 'copy of the footer', value: copyState(structuresCopy(chosen)) }]),
+      ...(subformat === 'fixed'
+        ? []
+        : [{ name: 'footerCopy', label: 'copy of the footer', value: copyState(structuresCopy(chosen)) }]),
     ],
     fields: [
       ...prefixed('footer', footerStruct.rows(footer.bytes, footer.position)),
-      ...(copy === undefined || subformat === 'fixed' ? [] : prefixed('footerCopy', footerStruct.rows(copy.bytes, copy.position))),
+      ...(copy === undefined || subformat === 'fixed'
+        ? []
+        : prefixed('footerCopy', footerStruct.rows(copy.bytes, copy.position))),
     ],
   }
 }
 
-function structuresCopy({ place, footers, footer }: Structures['chosen']): 'used' | 'missing' | 'damaged' | 'same' | 'different' {
+function structuresCopy({
+  place,
+  footers,
+  footer,
+}: Structures['chosen']): 'used' | 'missing' | 'damaged' | 'same' | 'different' {
   if (place === 'copy') return 'used'
   if (footers.copy === undefined) return 'missing'
   if (!footers.copy.intact) return 'damaged'
@@ -53,7 +66,11 @@ function structuresCopy({ place, footers, footer }: Structures['chosen']): 'used
 }
 
 function copyState(state: ReturnType<typeof structuresCopy>): string {
-  return state === 'used' ? 'used, for the footer itself is missing or damaged' : state === 'same' ? 'equal to the footer' : state
+  return state === 'used'
+    ? 'used, for the footer itself is missing or damaged'
+    : state === 'same'
+      ? 'equal to the footer'
+      : state
 }
 
 function dynamicSection({ capacity }: Structures, dynamic: NonNullable<Structures['dynamic']>): Section {
@@ -73,13 +90,24 @@ function dynamicSection({ capacity }: Structures, dynamic: NonNullable<Structure
   }
 }
 
-function parentSection({ locators }: Structures, { values, bytes, position }: NonNullable<Structures['dynamic']>): Section {
+function parentSection(
+  { locators }: Structures,
+  { values, bytes, position }: NonNullable<Structures['dynamic']>,
+): Section {
   const facts: Fact[] = [
     { name: 'parentUniqueId', label: 'unique id', value: values.parentUniqueId },
     { name: 'parentTimeStamp', label: 'modified', value: timeText(values.parentTimeStamp) },
     { name: 'parentUnicodeName', label: 'name', value: printable(values.parentUnicodeName) },
-    ...locators.map(({ index, code, path }) => ({ name: `locator${index}`, label: `locator ${printable(code)}`, value: path === undefined ? '(no usable path)' : printable(path) })),
-    { name: 'paths', label: 'looked for as', value: parentPaths(locators, values.parentUnicodeName).map(printable).join(', ') },
+    ...locators.map(({ index, code, path }) => ({
+      name: `locator${index}`,
+      label: `locator ${printable(code)}`,
+      value: path === undefined ? '(no usable path)' : printable(path),
+    })),
+    {
+      name: 'paths',
+      label: 'looked for as',
+      value: parentPaths(locators, values.parentUnicodeName).map(printable).join(', '),
+    },
   ]
   return { title: 'Parent', facts, fields: locatorRows(bytes, position, locators) }
 }

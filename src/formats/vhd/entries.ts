@@ -2,8 +2,7 @@ import { unallocated } from './structs.js'
 
 /** What a BAT entry says of a block. `position`: where its sector bitmap begins in the file, in bytes. */
 export type BlockEntry =
-  | { readonly kind: 'unallocated' }
-  | { readonly kind: 'allocated'; readonly sector: number; readonly position: number }
+  { readonly kind: 'unallocated' } | { readonly kind: 'allocated'; readonly sector: number; readonly position: number }
 
 export function blockEntry(word: number): BlockEntry {
   return word === unallocated ? { kind: 'unallocated' } : { kind: 'allocated', sector: word, position: word * 512 }

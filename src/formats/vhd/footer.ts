@@ -1,6 +1,17 @@
-import { dynamicCookie, diskType, footer, footerChecksum, footerCookie, sectorLength, type FooterValues } from './structs.js'
+import {
+  dynamicCookie,
+  diskType,
+  footer,
+  footerChecksum,
+  footerCookie,
+  sectorLength,
+  type FooterValues,
+} from './structs.js'
 
-/** How much of a file's start and end is looked at: what `probe` is given, so that `open` finds exactly what it promised. */
+/**
+ * How much of a file's start and end is looked at: what `probe` is given, so that `open` finds exactly what it
+ * promised.
+ */
 export const windowLength = 65536
 
 /** A footer found in the file. `length` is 511 for those of Virtual PC before 2004, whose last byte is missing. */
@@ -28,7 +39,8 @@ export interface Footers {
 
 /**
  * Looks for footers. Pure and total.
- * @param head the file's first bytes, @param tail its last ones (64 KiB each, or the whole file), @param size of the file.
+ * @param head the file's first bytes, @param tail its last ones (64 KiB each, or the whole file), @param size of the
+ * file.
  */
 export function findFooters(head: Uint8Array, tail: Uint8Array, size: number): Footers {
   const start = size - tail.length
@@ -38,8 +50,11 @@ export function findFooters(head: Uint8Array, tail: Uint8Array, size: number): F
   const cut = end === undefined && inside === undefined ? cutFooter(tail, start) : undefined
   const header = headerInSight(head, [copy, end, inside])
   return {
-    ...(end === undefined ? {} : { end }), ...(copy === undefined ? {} : { copy }), ...(inside === undefined ? {} : { inside }),
-    ...(cut === undefined ? {} : { cut }), ...(header === undefined ? {} : { header }),
+    ...(end === undefined ? {} : { end }),
+    ...(copy === undefined ? {} : { copy }),
+    ...(inside === undefined ? {} : { inside }),
+    ...(cut === undefined ? {} : { cut }),
+    ...(header === undefined ? {} : { header }),
   }
 }
 
@@ -50,12 +65,14 @@ export function isSparse(values: FooterValues): boolean {
 
 /** The size in whole sectors that a fixed disk's footer states, as a number good enough to compare with. */
 function wholeSectors(values: FooterValues): number {
-  return Number(values.currentSize - values.currentSize % BigInt(sectorLength))
+  return Number(values.currentSize - (values.currentSize % BigInt(sectorLength)))
 }
 
 /** Whether a fixed disk's footer stands right behind the data it describes. */
 export function isBehindItsData({ values, position }: FoundFooter): boolean {
-  return values.diskType === diskType.fixed && (wholeSectors(values) === position || Number(values.currentSize) === position)
+  return (
+    values.diskType === diskType.fixed && (wholeSectors(values) === position || Number(values.currentSize) === position)
+  )
 }
 
 function footerAt(bytes: Uint8Array, at: number, start: number): FoundFooter | undefined {
@@ -94,11 +111,18 @@ function cutFooter(tail: Uint8Array, start: number): Footers['cut'] {
 
 function* cookiesFromEnd(tail: Uint8Array): Generator<number> {
   const buffer = Buffer.from(tail.buffer, tail.byteOffset, tail.length)
-  for (let at = buffer.lastIndexOf(footerCookie, undefined, 'latin1'); at >= 0; at = at === 0 ? -1 : buffer.lastIndexOf(footerCookie, at - 1, 'latin1')) yield at
+  for (
+    let at = buffer.lastIndexOf(footerCookie, undefined, 'latin1');
+    at >= 0;
+    at = at === 0 ? -1 : buffer.lastIndexOf(footerCookie, at - 1, 'latin1')
+  )
+    yield at
 }
 
 function headerInSight(head: Uint8Array, found: readonly (FoundFooter | undefined)[]): boolean | undefined {
-  const places = found.flatMap((each) => (each === undefined ? [] : [each.values.dataOffset])).filter((at) => at + 8n <= BigInt(head.length))
+  const places = found
+    .flatMap((each) => (each === undefined ? [] : [each.values.dataOffset]))
+    .filter((at) => at + 8n <= BigInt(head.length))
   return places.length === 0 ? undefined : places.some((at) => hasCookie(head, Number(at), dynamicCookie))
 }
 

@@ -28,7 +28,9 @@ export interface Geometry {
   readonly sectorsPerTrack: number
 }
 
-/** The largest geometry there is, 127.5 GiB: readers that trust the geometry then take the size from the footer instead. */
+/**
+ * The largest geometry there is, 127.5 GiB: readers that trust the geometry then take the size from the footer instead.
+ */
 export const largestGeometry: Geometry = { cylinders: 65535, heads: 16, sectorsPerTrack: 255 }
 
 /** The geometry for a number of sectors; its product is at most that (VHD specification, "CHS Calculation"). */
@@ -65,7 +67,11 @@ export function geometryBytes({ cylinders, heads, sectorsPerTrack }: Geometry): 
 }
 
 export function isLargestGeometry({ cylinders, heads, sectorsPerTrack }: Geometry): boolean {
-  return cylinders === largestGeometry.cylinders && heads === largestGeometry.heads && sectorsPerTrack === largestGeometry.sectorsPerTrack
+  return (
+    cylinders === largestGeometry.cylinders &&
+    heads === largestGeometry.heads &&
+    sectorsPerTrack === largestGeometry.sectorsPerTrack
+  )
 }
 
 /** Whether readers accept it: a power of two, at least one sector. */

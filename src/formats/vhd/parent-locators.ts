@@ -16,7 +16,11 @@ export interface ParentLocator {
 /** The order of trust: relative before absolute, Unicode before ANSI; `Mac ` is an alias, no path. */
 const codes = ['W2ru', 'W2ku', 'Wi2r', 'Wi2k', 'MacX'] as const
 const decoders: Readonly<Record<string, (bytes: Buffer) => string>> = {
-  W2ru: utf16Text, W2ku: utf16Text, Wi2r: latinText, Wi2k: latinText, MacX: (bytes) => bytes.toString('utf8'),
+  W2ru: utf16Text,
+  W2ku: utf16Text,
+  Wi2r: latinText,
+  Wi2k: latinText,
+  MacX: (bytes) => bytes.toString('utf8'),
 }
 
 /** No system takes a longer path: 32,767 UTF-16 units. */
@@ -29,8 +33,14 @@ export interface LocatorProblem {
   readonly message: string
 }
 
-/** Reads the eight entries. What is damaged is left out and told; nothing throws. @param header the dynamic header's bytes. */
-export function readLocators(store: ByteStore, header: Uint8Array): { locators: ParentLocator[]; problems: LocatorProblem[] } {
+/**
+ * Reads the eight entries. What is damaged is left out and told; nothing throws. @param header the dynamic header's
+ * bytes.
+ */
+export function readLocators(
+  store: ByteStore,
+  header: Uint8Array,
+): { locators: ParentLocator[]; problems: LocatorProblem[] } {
   const locators: ParentLocator[] = []
   const problems: LocatorProblem[] = []
   for (let index = 0; index < locatorCount; index++) {
@@ -50,7 +60,8 @@ export function readLocators(store: ByteStore, header: Uint8Array): { locators: 
     const bytes = Buffer.alloc(length)
     store.read(Number(platformDataOffset), bytes)
     const path = decode(bytes).replace(/\0+$/, '')
-    if (decode === utf16Text && length % 2 !== 0) note(`has an odd length of ${length} bytes for UTF-16 text; the last one is left out`)
+    if (decode === utf16Text && length % 2 !== 0)
+      note(`has an odd length of ${length} bytes for UTF-16 text; the last one is left out`)
     if (path === '' || path.includes('\0')) {
       note(path === '' ? 'is empty' : 'holds a path with a NUL in it, which is not used')
       locators.push({ index, code })
@@ -62,13 +73,16 @@ export function readLocators(store: ByteStore, header: Uint8Array): { locators: 
 export function locatorNotes(name: string, headerPosition: number, problems: readonly LocatorProblem[]): Note[] {
   return problems.map(({ index, code, message }) => ({
     code: 'W_PARENT_LOCATOR',
-    message: `${name}: parent locator ${index} ("${printable(code)}", entry at byte ${headerPosition + locatorsAt + index * locatorEntry.size}) ${message}`,
+    message:
+      `${name}: parent locator ${index} ("${printable(code)}", entry at byte ` +
+      `${headerPosition + locatorsAt + index * locatorEntry.size}) ${message}`,
   }))
 }
 
 function placeProblem({ size }: ByteStore, length: number, offset: bigint): string | undefined {
   if (length > longestPath) return `states a path of ${length} bytes, more than any path has; it is not used`
-  if (offset + BigInt(length) > BigInt(size)) return `lies at byte ${offset} with ${length} bytes, but the file ends at byte ${size}; it is not used`
+  if (offset + BigInt(length) > BigInt(size))
+    return `lies at byte ${offset} with ${length} bytes, but the file ends at byte ${size}; it is not used`
   return undefined
 }
 
@@ -79,24 +93,45 @@ export function parentPaths(locators: readonly ParentLocator[], parentName: stri
 }
 
 /** The fields of the used entries, for `info --headers`. */
-export function locatorRows(header: Uint8Array, headerPosition: number, locators: readonly ParentLocator[]): FieldRow[] {
+export function locatorRows(
+  header: Uint8Array,
+  headerPosition: number,
+  locators: readonly ParentLocator[],
+): FieldRow[] {
   return locators.flatMap(({ index }) => {
     const at = locatorsAt + index * locatorEntry.size
-    return locatorEntry.rows(header.subarray(at, at + locatorEntry.size), headerPosition + at).map((row) => ({ ...row, name: `locator${index}.${row.name}` }))
+    return locatorEntry
+      .rows(header.subarray(at, at + locatorEntry.size), headerPosition + at)
+      .map((row) => ({ ...row, name: `locator${index}.${row.name}` }))
   })
 }
 
-/** The bytes of entries and paths for a new child: relative and absolute Windows paths, their text from `position` on. */
-export function buildLocators(paths: { readonly relative: string; readonly absolute: string }, position: number): { entries: Uint8Array; texts: Uint8Array } {
-  const stored = [{ code: 'W2ru', path: paths.relative }, { code: 'W2ku', path: paths.absolute }]
-    .map(({ code, path }) => ({ code, text: Buffer.from(path, 'utf16le') }))
+/**
+ * The bytes of entries and paths for a new child: relative and absolute Windows paths, their text from `position` on.
+ */
+export function buildLocators(
+  paths: { readonly relative: string; readonly absolute: string },
+  position: number,
+): { entries: Uint8Array; texts: Uint8Array } {
+  const stored = [
+    { code: 'W2ru', path: paths.relative },
+    { code: 'W2ku', path: paths.absolute },
+  ].map(({ code, path }) => ({ code, text: Buffer.from(path, 'utf16le') }))
   const entries = new Uint8Array(locatorCount * locatorEntry.size)
   const texts: Buffer[] = []
   let at = position
   for (const [index, { code, text }] of stored.entries()) {
     const space = roundUp(text.length, sectorLength)
     // The specification counts the space in sectors; Windows writes bytes, and readers go by the length anyway.
-    entries.set(locatorEntry.write({ platformCode: code, platformDataSpace: space, platformDataLength: text.length, platformDataOffset: BigInt(at) }), index * locatorEntry.size)
+    entries.set(
+      locatorEntry.write({
+        platformCode: code,
+        platformDataSpace: space,
+        platformDataLength: text.length,
+        platformDataOffset: BigInt(at),
+      }),
+      index * locatorEntry.size,
+    )
     texts.push(Buffer.concat([text, Buffer.alloc(space - text.length)]))
     at += space
   }
@@ -106,12 +141,19 @@ export function buildLocators(paths: { readonly relative: string; readonly absol
 /** The stored paths in Windows' writing: readers on every system turn the separators. */
 export function pathsOf(parent: ParentShape): { relative: string; absolute: string } {
   if (parent.relativePath.includes('\\')) {
-    throw usage('E_PARENT_PATH', `the parent's path ${printable(parent.relativePath)} has a backslash in it, which in a VHD separates folders`, { hint: 'Rename the parent.' })
+    throw usage(
+      'E_PARENT_PATH',
+      `the parent's path ${printable(parent.relativePath)} has a backslash in it, which in a VHD separates folders`,
+      { hint: 'Rename the parent.' },
+    )
   }
   const windows = parent.relativePath.replaceAll('/', '\\')
   // Another drive of Windows has no relative path, and the absolute one stands for it.
   const isAbsolute = /^(?:[A-Za-z]:|\\)/.test(windows)
-  return { relative: isAbsolute || windows.startsWith('.') && /^\.\.?\\/.test(windows) ? windows : `.\\${windows}`, absolute: parent.path.replaceAll('/', '\\') }
+  return {
+    relative: isAbsolute || (windows.startsWith('.') && /^\.\.?\\/.test(windows)) ? windows : `.\\${windows}`,
+    absolute: parent.path.replaceAll('/', '\\'),
+  }
 }
 
 /** The parent's file name. The header has room for 255 UTF-16 units and an end. */
@@ -120,7 +162,7 @@ export function leafOf({ path }: ParentShape): string {
 }
 
 function utf16Text(bytes: Buffer): string {
-  return bytes.subarray(0, bytes.length - bytes.length % 2).toString('utf16le')
+  return bytes.subarray(0, bytes.length - (bytes.length % 2)).toString('utf16le')
 }
 
 function latinText(bytes: Buffer): string {

@@ -5,9 +5,12 @@ import { diskType, version1 } from './structs.js'
 /**
  * Whether a file is a VHD. The end decides: a disk whose guest data begins with `conectix` is none.
  *
- * - An intact footer at the end is certain when the rest agrees with it: a fixed disk's data reaches at least up to it, a dynamic
- *   disk's header is where it says (or out of sight). Otherwise it may be the last sector of a disk that contains a VHD: possible.
- * - Without one, an intact copy at byte 0 of a dynamic disk is certain when the dynamic header follows: a file whose end was lost.
+ * - An intact footer at the end is certain when the rest agrees with it: a fixed disk's data reaches at least up to it,
+ *   a dynamic
+ *   disk's header is where it says (or out of sight). Otherwise it may be the last sector of a disk that contains a
+ *   VHD: possible.
+ * - Without one, an intact copy at byte 0 of a dynamic disk is certain when the dynamic header follows: a file whose
+ *   end was lost.
  *   A copy that describes a fixed disk is guest data.
  * - A footer with bytes after it is certain when it fits its own place exactly (footer.ts).
  * - Damaged footers in the right place are taken when something else agrees, so that the user is told of the damage.
@@ -25,7 +28,8 @@ function endCertainty({ end, copy, header }: Footers): Certainty {
     if (isBehindItsData(end)) return 'certain'
     return intact && Number(values.currentSize) > end.position ? 'certain' : 'possible'
   }
-  if (isSparse(values)) return header !== false && (intact || copy !== undefined || header === true) ? 'certain' : 'possible'
+  if (isSparse(values))
+    return header !== false && (intact || copy !== undefined || header === true) ? 'certain' : 'possible'
   return intact ? 'certain' : 'possible'
 }
 

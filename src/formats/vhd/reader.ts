@@ -18,7 +18,11 @@ import { refuseSplit } from './split.js'
 import { diskType, version1, type FooterValues } from './structs.js'
 import type { Structures } from './structures.js'
 
-const subformats: Readonly<Record<number, 'fixed' | 'dynamic' | 'differencing'>> = { 2: 'fixed', 3: 'dynamic', 4: 'differencing' }
+const subformats: Readonly<Record<number, 'fixed' | 'dynamic' | 'differencing'>> = {
+  2: 'fixed',
+  3: 'dynamic',
+  4: 'differencing',
+}
 
 /** One VHD layer, open for reading. */
 export class VhdImage implements DiskImage {
@@ -63,9 +67,16 @@ export class VhdImage implements DiskImage {
   }
 
   extentAt(offset: number, limit: number): Extent {
-    if (offset < 0 || offset >= this.capacity) throw new RangeError(`offset ${offset} leaves the disk of ${this.capacity} bytes`)
+    if (offset < 0 || offset >= this.capacity)
+      throw new RangeError(`offset ${offset} leaves the disk of ${this.capacity} bytes`)
     if (this.#blocks !== undefined) return this.#blocks.extentAt(offset, limit)
-    return { kind: 'data', offset, length: Math.min(limit, this.capacity - offset), store: this.#store, position: offset }
+    return {
+      kind: 'data',
+      offset,
+      length: Math.min(limit, this.capacity - offset),
+      store: this.#store,
+      position: offset,
+    }
   }
 
   read(offset: number, target: Uint8Array): void {
@@ -88,7 +99,8 @@ export class VhdImage implements DiskImage {
 
 /**
  * Opens one layer: fixed, dynamic or differencing.
- * @throws ImageError corrupt E_NOT_VHD, E_CHECKSUM, E_TRUNCATED, E_SIZE, and those of the dynamic header; unsupported E_TYPE, E_VERSION, E_SPLIT_VHD.
+ * @throws ImageError corrupt E_NOT_VHD, E_CHECKSUM, E_TRUNCATED, E_SIZE, and those of the dynamic header; unsupported
+ * E_TYPE, E_VERSION, E_SPLIT_VHD.
  */
 export function openVhd(store: ByteStore, context: OpenContext): VhdImage {
   try {
@@ -97,7 +109,8 @@ export function openVhd(store: ByteStore, context: OpenContext): VhdImage {
     return new VhdImage(store, structures)
   } catch (error) {
     // A part of a split image looks like a damaged one.
-    if (isImageError(error) && (error.code === 'E_TRUNCATED' || error.code === 'E_NOT_VHD')) refuseSplit(store.name, context.siblings())
+    if (isImageError(error) && (error.code === 'E_TRUNCATED' || error.code === 'E_NOT_VHD'))
+      refuseSplit(store.name, context.siblings())
     throw error
   }
 }
@@ -116,29 +129,74 @@ export function readStructures(store: ByteStore, context: OpenContext): Structur
   const { footer } = chosen
   const { values } = footer
   if (majorVersion(values.fileFormatVersion) !== 1) {
-    throw unsupported('E_VERSION', `${name}: the footer at byte ${footer.position} has file format version ${hex(values.fileFormatVersion)}, only ${hex(version1)} is known`, { details: { position: footer.position + 12, found: values.fileFormatVersion } })
+    throw unsupported(
+      'E_VERSION',
+      `${name}: the footer at byte ${footer.position} has file format version ` +
+        `${hex(values.fileFormatVersion)}, only ${hex(version1)} is known`,
+      { details: { position: footer.position + 12, found: values.fileFormatVersion } },
+    )
   }
   const subformat = subformats[values.diskType]
   if (subformat === undefined) throw unknownType(name, footer)
-  const { capacity, notes: sizeNotes } = capacityOf(name, values, context.options['vhd-size'] === 'chs' ? 'chs' : 'footer')
+  const { capacity, notes: sizeNotes } = capacityOf(
+    name,
+    values,
+    context.options['vhd-size'] === 'chs' ? 'chs' : 'footer',
+  )
   const notes = [...chosen.notes, ...sizeNotes, ...footerNotes(name, values)]
   if (values.diskType === diskType.fixed) {
-    if (chosen.place === 'copy') throw corrupt('E_NOT_VHD', `${name}: a fixed disk's footer stands at its end, there is one at byte 0 only`)
-    return { chosen, subformat, capacity, locators: [], notes: [...notes, ...fixedNotes(name, capacity, footer.position)] }
+    if (chosen.place === 'copy')
+      throw corrupt('E_NOT_VHD', `${name}: a fixed disk's footer stands at its end, there is one at byte 0 only`)
+    return {
+      chosen,
+      subformat,
+      capacity,
+      locators: [],
+      notes: [...notes, ...fixedNotes(name, capacity, footer.position)],
+    }
   }
-  const dynamic = readDynamicHeader(store, footer, chosen.place === 'copy' ? undefined : footer, capacity, ignoreChecksums)
+  const dynamic = readDynamicHeader(
+    store,
+    footer,
+    chosen.place === 'copy' ? undefined : footer,
+    capacity,
+    ignoreChecksums,
+  )
   notes.push(...dynamic.notes)
   if (values.diskType === diskType.dynamic) return { chosen, subformat, capacity, dynamic, locators: [], notes }
   const { locators, problems } = readLocators(store, dynamic.bytes)
-  return { chosen, subformat, capacity, dynamic, locators, notes: [...notes, ...locatorNotes(name, dynamic.position, problems)] }
+  return {
+    chosen,
+    subformat,
+    capacity,
+    dynamic,
+    locators,
+    notes: [...notes, ...locatorNotes(name, dynamic.position, problems)],
+  }
 }
 
 /** What is odd about a footer that is read all the same. */
 function footerNotes(name: string, values: FooterValues): Note[] {
   const notes: Note[] = []
-  if (values.fileFormatVersion !== version1) notes.push({ code: 'W_MINOR_VERSION', message: `${name}: the footer has version ${hex(values.fileFormatVersion)}; it is read as ${hex(version1)}` })
-  if (!featureBits(values.features).reserved) notes.push({ code: 'W_FEATURES', message: `${name}: bit 1 of the footer's features is clear; by the specification it is always set` })
-  if (values.savedState !== 0) notes.push({ code: 'W_SAVED_STATE', message: `${name}: a virtual machine was saved while it used the disk: what is in its memory is not on the disk` })
-  if (values.uniqueId === nilUuid) notes.push({ code: 'W_UUID_ZERO', message: `${name}: the unique id is all zero: children cannot tell it from other disks` })
+  if (values.fileFormatVersion !== version1)
+    notes.push({
+      code: 'W_MINOR_VERSION',
+      message: `${name}: the footer has version ${hex(values.fileFormatVersion)}; it is read as ${hex(version1)}`,
+    })
+  if (!featureBits(values.features).reserved)
+    notes.push({
+      code: 'W_FEATURES',
+      message: `${name}: bit 1 of the footer's features is clear; by the specification it is always set`,
+    })
+  if (values.savedState !== 0)
+    notes.push({
+      code: 'W_SAVED_STATE',
+      message: `${name}: a virtual machine was saved while it used the disk: what is in its memory is not on the disk`,
+    })
+  if (values.uniqueId === nilUuid)
+    notes.push({
+      code: 'W_UUID_ZERO',
+      message: `${name}: the unique id is all zero: children cannot tell it from other disks`,
+    })
   return notes
 }

@@ -5,7 +5,14 @@ import type { ParentShape } from '../driver.js'
 import type { DynamicLayout } from './dynamic.js'
 import { vhdTime } from './layout.js'
 import { buildLocators, leafOf, pathsOf } from './parent-locators.js'
-import { diskType, dynamicHeader, sealedDynamicHeader, sealedFooter, sectorLength, type FooterValues } from './structs.js'
+import {
+  diskType,
+  dynamicHeader,
+  sealedDynamicHeader,
+  sealedFooter,
+  sectorLength,
+  type FooterValues,
+} from './structs.js'
 import type { Structures } from './structures.js'
 import type { WordTable } from './word-table.js'
 
@@ -17,30 +24,48 @@ export interface NewLink {
   readonly name: string
 }
 
-/** @throws ImageError usage E_PARENT_FORMAT, E_PARENT_PATH; reference E_PARENT_SIZE where a VHD cannot be the child of this. */
+/**
+ * @throws ImageError usage E_PARENT_FORMAT, E_PARENT_PATH; reference E_PARENT_SIZE where a VHD cannot be the child of
+ * this.
+ */
 export function linkTo(parent: ParentShape, capacity: number): NewLink {
   const { image, path } = parent
   if (image.format !== 'vhd' || image.identity === undefined) {
-    throw usage('E_PARENT_FORMAT', `${path}: the parent of a VHD must be a VHD, this is ${image.format}`, { hint: 'Convert the parent to VHD first, or make a qcow2 child.' })
+    throw usage('E_PARENT_FORMAT', `${path}: the parent of a VHD must be a VHD, this is ${image.format}`, {
+      hint: 'Convert the parent to VHD first, or make a qcow2 child.',
+    })
   }
   if (image.capacity !== capacity) {
-    throw reference('E_PARENT_SIZE', `${path}: its disk has ${image.capacity} bytes, that of the child ${capacity}; they must be equal`, { details: { expected: capacity, found: image.capacity } })
+    throw reference(
+      'E_PARENT_SIZE',
+      `${path}: its disk has ${image.capacity} bytes, that of the child ${capacity}; they must be equal`,
+      { details: { expected: capacity, found: image.capacity } },
+    )
   }
   return { paths: pathsOf(parent), uniqueId: image.identity, time: vhdTime(parent.time), name: leafOf(parent) }
 }
 
 /**
- * Writes another dynamic header, and another kind of disk where there is no parent any more. The header has two sectors, which a power cut
- * can part. So a new one is put behind everything, the footer, which is one sector, leads to it, and then back to the old place, where the
+ * Writes another dynamic header, and another kind of disk where there is no parent any more. The header has two
+ * sectors, which a power cut
+ * can part. So a new one is put behind everything, the footer, which is one sector, leads to it, and then back to the
+ * old place, where the
  * same header has been written meanwhile. Both footers lead to a whole header at any moment.
  */
-export function writeLink(store: ByteStore, { chosen: { footer } }: Structures, dynamic: DynamicLayout, table: WordTable, link: NewLink | undefined): void {
+export function writeLink(
+  store: ByteStore,
+  { chosen: { footer } }: Structures,
+  dynamic: DynamicLayout,
+  table: WordTable,
+  link: NewLink | undefined,
+): void {
   const end = footer.position
   const temporary = end + sectorLength
   const values = { ...footer.values, diskType: link === undefined ? diskType.dynamic : diskType.differencing }
   const textsLength = link === undefined ? 0 : buildLocators(link.paths, 0).texts.length
   const last = temporary + dynamicHeader.size + textsLength
-  if (!store.growable) throw unsupported('E_NOT_WRITABLE', `${store.name} cannot grow, and there is no other place for a new header`)
+  if (!store.growable)
+    throw unsupported('E_NOT_WRITABLE', `${store.name} cannot grow, and there is no other place for a new header`)
 
   // The file ends in a whole footer at any moment.
   const old = new Uint8Array(sectorLength)
@@ -52,7 +77,13 @@ export function writeLink(store: ByteStore, { chosen: { footer } }: Structures, 
 
   const room = roomBehind(dynamic, table, end)
   const stays = room >= textsLength
-  putHeader(store, dynamic, link, dynamic.position, stays ? dynamic.position + dynamicHeader.size : temporary + dynamicHeader.size)
+  putHeader(
+    store,
+    dynamic,
+    link,
+    dynamic.position,
+    stays ? dynamic.position + dynamicHeader.size : temporary + dynamicHeader.size,
+  )
   leadTo(store, values, dynamic.position, last)
   if (!stays) return
   store.write(end, footerFor(values, dynamic.position))
@@ -62,13 +93,26 @@ export function writeLink(store: ByteStore, { chosen: { footer } }: Structures, 
 }
 
 /** A header, and the texts that it leads to. */
-function putHeader(store: ByteStore, dynamic: DynamicLayout, link: NewLink | undefined, position: number, textsAt: number): void {
-  const { entries, texts } = link === undefined ? { entries: new Uint8Array(192), texts: new Uint8Array(0) } : buildLocators(link.paths, textsAt)
+function putHeader(
+  store: ByteStore,
+  dynamic: DynamicLayout,
+  link: NewLink | undefined,
+  position: number,
+  textsAt: number,
+): void {
+  const { entries, texts } =
+    link === undefined ? { entries: new Uint8Array(192), texts: new Uint8Array(0) } : buildLocators(link.paths, textsAt)
   if (texts.length > 0) store.write(textsAt, texts)
-  store.write(position, sealedDynamicHeader({
-    ...dynamic.values, parentLocators: entries,
-    parentUniqueId: link?.uniqueId ?? nilUuid, parentTimeStamp: link?.time ?? 0, parentUnicodeName: link?.name ?? '',
-  }))
+  store.write(
+    position,
+    sealedDynamicHeader({
+      ...dynamic.values,
+      parentLocators: entries,
+      parentUniqueId: link?.uniqueId ?? nilUuid,
+      parentTimeStamp: link?.time ?? 0,
+      parentUnicodeName: link?.name ?? '',
+    }),
+  )
   store.flush()
 }
 
@@ -88,7 +132,8 @@ function footerFor(values: FooterValues, header: number): Uint8Array {
 function roomBehind(dynamic: DynamicLayout, table: WordTable, end: number): number {
   const start = dynamic.position + dynamicHeader.size
   let next = end
-  for (const { position, length } of dynamic.structures) if (length > 0 && position >= start) next = Math.min(next, position)
+  for (const { position, length } of dynamic.structures)
+    if (length > 0 && position >= start) next = Math.min(next, position)
   for (const word of table.words) if (word * sectorLength >= start) next = Math.min(next, word * sectorLength)
   return next - start
 }

@@ -10,12 +10,19 @@ import { blockEntry } from './entries.js'
 import { findFooters, isSparse, windowLength, type FoundFooter } from './footer.js'
 import { bitmapLength } from './layout.js'
 import { readStructures } from './reader.js'
-import { dynamicHeader, dynamicHeaderChecksum, footer as footerStruct, footerChecksum, sectorLength } from './structs.js'
+import {
+  dynamicHeader,
+  dynamicHeaderChecksum,
+  footer as footerStruct,
+  footerChecksum,
+  sectorLength,
+} from './structs.js'
 import { refuseSplit } from './split.js'
 import type { Structures } from './structures.js'
 
 /**
- * Mends a VHD where something else proves what is right: the footer from its copy and the copy from the footer, a footer whose end is cut
+ * Mends a VHD where something else proves what is right: the footer from its copy and the copy from the footer, a
+ * footer whose end is cut
  * off, the checksum of a dynamic header that everything in the file agrees with. Places of blocks are never guessed.
  * @throws ImageError as opening does, where nothing can be made of the file.
  */
@@ -49,13 +56,27 @@ function* completeFooter(store: ByteStore): Generator<RepairAction> {
     const values = footerStruct.read(bytes)
     if (values.checksum !== footerChecksum(bytes)) return
     // It may be the footer of a disk in the disk.
-    const own = isSparse(values) ? copy?.intact !== true || copy.values.uniqueId === values.uniqueId : Number(values.currentSize) === cut.position
+    const own = isSparse(values)
+      ? copy?.intact !== true || copy.values.uniqueId === values.uniqueId
+      : Number(values.currentSize) === cut.position
     if (!own) return
     put(store, cut.position, bytes)
-    yield { code: 'E_TRUNCATED', structure: 'footer', position: cut.position, message: `complete the footer, of which ${footerStruct.size - cut.available} bytes at the end of the file are missing; its checksum proves it` }
+    yield {
+      code: 'E_TRUNCATED',
+      structure: 'footer',
+      position: cut.position,
+      message:
+        `complete the footer, of which ${footerStruct.size - cut.available} bytes at the end of the file ` +
+        'are missing; its checksum proves it',
+    }
   } else if (end?.length === 511 && end.intact) {
     put(store, end.position, end.bytes)
-    yield { code: 'W_FOOTER_511', structure: 'footer', position: end.position, message: 'add the last byte of the footer, which Virtual PC before 2004 left out' }
+    yield {
+      code: 'W_FOOTER_511',
+      structure: 'footer',
+      position: end.position,
+      message: 'add the last byte of the footer, which Virtual PC before 2004 left out',
+    }
   }
 }
 
@@ -68,57 +89,113 @@ function ends(store: ByteStore): ReturnType<typeof findFooters> {
 }
 
 /** Puts the footer at the end of the file. */
-function* repairFooter(store: ByteStore, { chosen: { footer, place, footers }, dynamic, capacity }: Structures): Generator<RepairAction> {
+function* repairFooter(
+  store: ByteStore,
+  { chosen: { footer, place, footers }, dynamic, capacity }: Structures,
+): Generator<RepairAction> {
   const blocksEnd = dynamic === undefined ? 0 : lastBlockEnd(store, dynamic, capacity)
   if (place === 'copy') {
-    // What is left of the footer is written over, unless it lies in a block: then it is the content of a disk in the disk.
+    // What is left of the footer is written over, unless it lies in a block: then it is the content of a disk in the
+    // disk.
     const remains = footers.cut?.position ?? (footers.end?.intact === false ? footers.end.position : undefined)
     const position = remains !== undefined && remains >= blocksEnd ? remains : roundUp(store.size, sectorLength)
     put(store, position, footer.bytes)
-    yield { code: 'E_FOOTER_COPY_USED', structure: 'footer', position, message: 'write the footer at the end of the file, from its copy at byte 0' }
+    yield {
+      code: 'E_FOOTER_COPY_USED',
+      structure: 'footer',
+      position,
+      message: 'write the footer at the end of the file, from its copy at byte 0',
+    }
   } else if (place === 'inside' && blocksEnd <= footer.position) {
     const end = footer.position + footer.length
     const after = store.size - end
     store.truncate(end)
     store.flush()
-    yield { code: 'E_FOOTER_NOT_AT_END', structure: 'footer', position: end, message: `cut off the ${after} bytes that follow the footer and belong to nothing` }
+    yield {
+      code: 'E_FOOTER_NOT_AT_END',
+      structure: 'footer',
+      position: end,
+      message: `cut off the ${after} bytes that follow the footer and belong to nothing`,
+    }
   }
 }
 
 /** Where the last block of the file ends, as far as the disk shows it; 0 without blocks. */
-function lastBlockEnd(store: ByteStore, { tablePosition, entries, blocks, blockSize }: DynamicLayout, capacity: number): number {
+function lastBlockEnd(
+  store: ByteStore,
+  { tablePosition, entries, blocks, blockSize }: DynamicLayout,
+  capacity: number,
+): number {
   const table = new BlockTable(store, tablePosition, entries)
   const bitmap = bitmapLength(blockSize)
   let end = 0
   for (let block = 0; block < blocks; block = table.runEnd(block, blocks)) {
     const entry = blockEntry(table.word(block))
-    if (entry.kind === 'allocated' && entry.position < store.size) end = Math.max(end, entry.position + bitmap + Math.min(blockSize, capacity - block * blockSize))
+    if (entry.kind === 'allocated' && entry.position < store.size)
+      end = Math.max(end, entry.position + bitmap + Math.min(blockSize, capacity - block * blockSize))
   }
   return end
 }
 
-/** Puts the copy at byte 0. Two intact footers that describe different disks are left alone: it cannot be known which one is right. */
-function* repairCopy(store: ByteStore, { chosen: { footer, place, footers: { copy } } }: Structures): Generator<RepairAction> {
+/**
+ * Puts the copy at byte 0. Two intact footers that describe different disks are left alone: it cannot be known which
+ * one is right.
+ */
+function* repairCopy(
+  store: ByteStore,
+  {
+    chosen: {
+      footer,
+      place,
+      footers: { copy },
+    },
+  }: Structures,
+): Generator<RepairAction> {
   if (place === 'copy' || !footer.intact) return
   if (copy !== undefined && Buffer.compare(copy.bytes, footer.bytes) === 0) return
   if (copy?.intact === true && !describesSame(copy, footer)) return
   put(store, 0, footer.bytes)
   const code = copy?.intact === true ? 'E_FOOTERS_DIFFER' : 'E_FOOTER_COPY_DAMAGED'
-  yield { code, structure: 'footer copy', position: 0, message: `write the copy of the footer, from the footer at byte ${footer.position}` }
+  yield {
+    code,
+    structure: 'footer copy',
+    position: 0,
+    message: `write the copy of the footer, from the footer at byte ${footer.position}`,
+  }
 }
 
 function describesSame({ values: one }: FoundFooter, { values: other }: FoundFooter): boolean {
-  return one.dataOffset === other.dataOffset && one.currentSize === other.currentSize && one.diskType === other.diskType && one.uniqueId === other.uniqueId
+  return (
+    one.dataOffset === other.dataOffset &&
+    one.currentSize === other.currentSize &&
+    one.diskType === other.diskType &&
+    one.uniqueId === other.uniqueId
+  )
 }
 
 /**
- * Gives the dynamic header the checksum of its bytes, if they are proved: the table they lead to has blocks in it, all of them in their
- * place, none upon another, and together with the structures they fill the file. What a child says of its parent nothing else proves.
+ * Gives the dynamic header the checksum of its bytes, if they are proved: the table they lead to has blocks in it, all
+ * of them in their
+ * place, none upon another, and together with the structures they fill the file. What a child says of its parent
+ * nothing else proves.
  */
-function* repairHeader(store: ByteStore, structures: Structures, dynamic: DynamicLayout): Generator<RepairAction | CheckProgress> {
+function* repairHeader(
+  store: ByteStore,
+  structures: Structures,
+  dynamic: DynamicLayout,
+): Generator<RepairAction | CheckProgress> {
   const { position, bytes, values, entries, blocks } = dynamic
-  if (structures.subformat !== 'dynamic' || entries !== blocks || lastBlockEnd(store, dynamic, structures.capacity) === 0) return
-  const proof = readStructures(store, { options: { 'ignore-checksums': true }, siblings: () => [], openReference: () => undefined })
+  if (
+    structures.subformat !== 'dynamic' ||
+    entries !== blocks ||
+    lastBlockEnd(store, dynamic, structures.capacity) === 0
+  )
+    return
+  const proof = readStructures(store, {
+    options: { 'ignore-checksums': true },
+    siblings: () => [],
+    openReference: () => undefined,
+  })
   const { place, footer } = proof.chosen
   for (const item of checkVhd(store, proof, { limit: place === 'end' ? footer.position : store.size, deep: false })) {
     if (!('severity' in item)) yield item
@@ -126,7 +203,14 @@ function* repairHeader(store: ByteStore, structures: Structures, dynamic: Dynami
   }
   const checksum = dynamicHeaderChecksum(bytes)
   put(store, position, dynamicHeader.write({ ...values, checksum }, bytes))
-  yield { code: 'E_CHECKSUM', structure: 'dynamic header', position: position + 36, message: `set the checksum to ${hex(checksum)} instead of ${hex(values.checksum)}: the blocks of the file prove what the header says` }
+  yield {
+    code: 'E_CHECKSUM',
+    structure: 'dynamic header',
+    position: position + 36,
+    message:
+      `set the checksum to ${hex(checksum)} instead of ${hex(values.checksum)}: the blocks of the file ` +
+      'prove what the header says',
+  }
 }
 
 /** A write that is on the medium when it returns. */

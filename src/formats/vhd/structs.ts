@@ -1,5 +1,17 @@
 import { onesComplementSum } from '../../binary/checksum.js'
-import { ascii, bytes, flags32, struct, u16, u32, u64, u8, utf16, uuid, type StructValues } from '../../binary/struct.js'
+import {
+  ascii,
+  bytes,
+  flags32,
+  struct,
+  u16,
+  u32,
+  u64,
+  u8,
+  utf16,
+  uuid,
+  type StructValues,
+} from '../../binary/struct.js'
 
 /** Sectors of a VHD are always 512 bytes; positions in its tables count in them. */
 export const sectorLength = 512
@@ -37,7 +49,10 @@ export const footer = struct('big', 512, {
 })
 export type FooterValues = StructValues<typeof footer>
 
-/** Dynamic disk header ("Dynamic Disk Header Format"). The eight parent locator entries are read with {@link locatorEntry}. */
+/**
+ * Dynamic disk header ("Dynamic Disk Header Format"). The eight parent locator entries are read with {@link
+ * locatorEntry}.
+ */
 export const dynamicHeader = struct('big', 1024, {
   cookie: ascii(0, 8),
   dataOffset: u64(8, 'hex'),
@@ -82,5 +97,8 @@ export function sealedFooter(values: Omit<FooterValues, 'checksum'>): Uint8Array
 
 /** The dynamic header's bytes with the right checksum. */
 export function sealedDynamicHeader(values: Omit<DynamicHeaderValues, 'checksum'>): Uint8Array {
-  return dynamicHeader.write({ ...values, checksum: dynamicHeaderChecksum(dynamicHeader.write({ ...values, checksum: 0 })) })
+  return dynamicHeader.write({
+    ...values,
+    checksum: dynamicHeaderChecksum(dynamicHeader.write({ ...values, checksum: 0 })),
+  })
 }

@@ -55,7 +55,8 @@ export class WordTable {
 
   /** Writes the sectors that changed. A sector holds whole entries: a power cut leaves each of them old or new. */
   write(store: ByteStore): void {
-    for (const sector of this.#changed) store.write(this.#position + sector * sectorLength, this.#bytes(sector * wordsPerSector, wordsPerSector))
+    for (const sector of this.#changed)
+      store.write(this.#position + sector * sectorLength, this.#bytes(sector * wordsPerSector, wordsPerSector))
     this.#changed.clear()
   }
 

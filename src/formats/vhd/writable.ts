@@ -70,12 +70,21 @@ abstract class WritableVhd implements WritableImage {
   /** @throws ImageError usage E_SIZE beyond 2040 GiB (dynamic and differencing disks). */
   resize(capacity: number): void {
     const rounded = roundUp(capacity, sectorLength)
-    if (!Number.isSafeInteger(capacity) || capacity <= 0 || (this.subformat !== 'fixed' && rounded > maximumDynamicCapacity)) {
-      throw usage('E_SIZE', `a ${this.subformat} VHD cannot have ${capacity} bytes`, { hint: `It holds 512 bytes to ${maximumDynamicCapacity} (2040 GiB).` })
+    if (
+      !Number.isSafeInteger(capacity) ||
+      capacity <= 0 ||
+      (this.subformat !== 'fixed' && rounded > maximumDynamicCapacity)
+    ) {
+      throw usage('E_SIZE', `a ${this.subformat} VHD cannot have ${capacity} bytes`, {
+        hint: `It holds 512 bytes to ${maximumDynamicCapacity} (2040 GiB).`,
+      })
     }
     if (rounded === this.#capacity) return
     const { values } = this.structures.chosen.footer
-    this.changeCapacity(rounded, sealedFooter({ ...values, ...resizedGeometry(values.creatorApplication, rounded), currentSize: BigInt(rounded) }))
+    this.changeCapacity(
+      rounded,
+      sealedFooter({ ...values, ...resizedGeometry(values.creatorApplication, rounded), currentSize: BigInt(rounded) }),
+    )
     this.#capacity = rounded
   }
 
@@ -101,7 +110,13 @@ abstract class WritableVhd implements WritableImage {
 /** A fixed disk: every byte has its place, the footer stands behind them. */
 class WritableFixed extends WritableVhd {
   extentAt(offset: number, limit: number): Extent {
-    return { kind: 'data', offset, length: Math.min(limit, this.capacity - offset), store: this.store, position: offset }
+    return {
+      kind: 'data',
+      offset,
+      length: Math.min(limit, this.capacity - offset),
+      store: this.store,
+      position: offset,
+    }
   }
 
   flush(): void {
@@ -140,20 +155,42 @@ class WritableDynamic extends WritableVhd {
   #relinked = false
   readonly #parent: BlockSource | undefined
 
-  constructor(store: ByteStore, structures: Structures, image: VhdImage, context: OpenContext, dynamic: DynamicLayout, parent: BlockSource | undefined) {
+  constructor(
+    store: ByteStore,
+    structures: Structures,
+    image: VhdImage,
+    context: OpenContext,
+    dynamic: DynamicLayout,
+    parent: BlockSource | undefined,
+  ) {
     super(store, structures, image, context)
-    const { chosen: { footer } } = structures
+    const {
+      chosen: { footer },
+    } = structures
     this.#layout = dynamic
     this.#parent = parent
-    const areas = [...dynamic.structures.filter(({ position }) => position < footer.position), ...locatorTexts(store, structures, dynamic)]
+    const areas = [
+      ...dynamic.structures.filter(({ position }) => position < footer.position),
+      ...locatorTexts(store, structures, dynamic),
+    ]
     const bytes = new Uint8Array(sectorLength)
     store.read(footer.position, bytes)
     this.#blocks = new BlockWriter({
-      store, layout: dynamic, capacity: image.capacity, differencing: image.subformat === 'differencing', parent,
-      footer: bytes, end: footer.position, structures: areas,
+      store,
+      layout: dynamic,
+      capacity: image.capacity,
+      differencing: image.subformat === 'differencing',
+      parent,
+      footer: bytes,
+      end: footer.position,
+      structures: areas,
       lead: (position, entries) => {
         // Both changed fields and the checksum lie in the header's first sector: it is the old one or the new.
-        const header = sealedDynamicHeader({ ...this.#layout.values, tableOffset: BigInt(position), maxTableEntries: entries })
+        const header = sealedDynamicHeader({
+          ...this.#layout.values,
+          tableOffset: BigInt(position),
+          maxTableEntries: entries,
+        })
         store.write(this.#layout.position, header.subarray(0, sectorLength))
       },
     })
@@ -167,12 +204,13 @@ class WritableDynamic extends WritableVhd {
     this.#blocks.commit()
   }
 
-  * compact(): Generator<CheckProgress> {
+  *compact(): Generator<CheckProgress> {
     yield* this.#blocks.compact()
   }
 
   relink(parent: ParentShape | undefined): () => void {
-    if (this.subformat !== 'differencing') throw usage('E_NOT_A_CHILD', `${this.store.name} has no parent: it is a ${this.subformat} disk`)
+    if (this.subformat !== 'differencing')
+      throw usage('E_NOT_A_CHILD', `${this.store.name} has no parent: it is a ${this.subformat} disk`)
     const link = parent === undefined ? undefined : linkTo(parent, this.capacity)
     return () => {
       if (link === undefined) this.#fillBlocks()
@@ -222,7 +260,8 @@ class WritableDynamic extends WritableVhd {
     const entries = Math.ceil(capacity / blockSize)
     if (capacity < this.capacity) {
       // What is cut off must not come back when the disk grows again.
-      if (capacity % blockSize !== 0) this.#blocks.zero(capacity, Math.min(this.capacity, entries * blockSize) - capacity)
+      if (capacity % blockSize !== 0)
+        this.#blocks.zero(capacity, Math.min(this.capacity, entries * blockSize) - capacity)
       this.#blocks.commit()
       this.#blocks.changeFooter(footer, capacity)
       this.#blocks.dropFrom(entries)
@@ -256,16 +295,28 @@ function locatorTexts(store: ByteStore, structures: Structures, dynamic: Dynamic
 
 /**
  * Opens one layer to change it. Nothing is written before the first change.
- * @throws ImageError those of reading; corrupt E_OVERLAP, E_TRUNCATED; unsupported E_NOT_WRITABLE for an image that needs repair first.
+ * @throws ImageError those of reading; corrupt E_OVERLAP, E_TRUNCATED; unsupported E_NOT_WRITABLE for an image that
+ * needs repair first.
  */
 export function openWritableVhd(store: ByteStore, context: OpenContext, parent?: BlockSource): WritableImage {
   const structures = readStructures(store, context)
   const image = new VhdImage(store, structures)
-  const { chosen: { place, footer }, dynamic } = structures
+  const {
+    chosen: { place, footer },
+    dynamic,
+  } = structures
   if (place === 'copy' || footer.position + sectorLength !== store.size || dynamic?.intact === false) {
-    throw unsupported('E_NOT_WRITABLE', `${store.name} has no whole footer at its end, or a damaged header: it is not changed like this`, { hint: 'Repair it first: vdisk repair.' })
+    throw unsupported(
+      'E_NOT_WRITABLE',
+      `${store.name} has no whole footer at its end, or a damaged header: it is not changed like this`,
+      { hint: 'Repair it first: vdisk repair.' },
+    )
   }
   if (dynamic === undefined) return new WritableFixed(store, structures, image, context)
-  if (dynamic.entries > mostEntries) throw unsupported('E_NOT_WRITABLE', `${store.name} has a BAT of ${dynamic.entries} entries, more than are kept in memory`)
+  if (dynamic.entries > mostEntries)
+    throw unsupported(
+      'E_NOT_WRITABLE',
+      `${store.name} has a BAT of ${dynamic.entries} entries, more than are kept in memory`,
+    )
   return new WritableDynamic(store, structures, image, context, dynamic, parent)
 }

@@ -8,7 +8,15 @@ import { bitmapLength, blockPosition, tableLength, vhdTime } from './layout.js'
 import { writePlan, type WritePlan } from './options.js'
 import { buildLocators, leafOf, pathsOf } from './parent-locators.js'
 import {
-  diskType, dynamicCookie, footerCookie, noOffset, sealedDynamicHeader, sealedFooter, sectorLength, unallocated, version1,
+  diskType,
+  dynamicCookie,
+  footerCookie,
+  noOffset,
+  sealedDynamicHeader,
+  sealedFooter,
+  sectorLength,
+  unallocated,
+  version1,
 } from './structs.js'
 
 const mebibyte = 1024 * 1024
@@ -18,7 +26,9 @@ const afterHeader = 1536
 /** Holes shorter than this are not worth having in a block that is in the file anyway. */
 const plainGrain = 65536
 
-/** @throws ImageError usage for options and shapes that do not go together; target E_TARGET_TOO_SMALL, E_TARGET_SIZE. */
+/**
+ * @throws ImageError usage for options and shapes that do not go together; target E_TARGET_TOO_SMALL, E_TARGET_SIZE.
+ */
 export function createVhd(store: ByteStore, shape: DiskShape, options: OptionValues): ImageWriter {
   const plan = writePlan(shape, options)
   return plan.kind === 'fixed' ? new FixedWriter(store, shape, plan) : new DynamicWriter(store, shape, plan)
@@ -59,7 +69,11 @@ class FixedWriter implements ImageWriter {
     if (store.growable) store.truncate(this.capacity)
     else if (store.size !== this.capacity + sectorLength) {
       // The footer is looked for at the end, which on a device is the device's.
-      throw targetError('E_TARGET_SIZE', `${store.name} has ${store.size} bytes; a fixed VHD of this disk has exactly ${this.capacity + sectorLength}`, { hint: 'Write a dynamic VHD, or to a file.' })
+      throw targetError(
+        'E_TARGET_SIZE',
+        `${store.name} has ${store.size} bytes; a fixed VHD of this disk has exactly ${this.capacity + sectorLength}`,
+        { hint: 'Write a dynamic VHD, or to a file.' },
+      )
     }
   }
 
@@ -83,8 +97,10 @@ class FixedWriter implements ImageWriter {
 }
 
 /**
- * Copy of the footer, dynamic header, parent locators, BAT, then blocks in the order in which they are first placed, then the footer.
- * The bitmaps of a dynamic disk are all ones: readers that mind them and readers that do not see the same. A child's are exact.
+ * Copy of the footer, dynamic header, parent locators, BAT, then blocks in the order in which they are first placed,
+ * then the footer.
+ * The bitmaps of a dynamic disk are all ones: readers that mind them and readers that do not see the same. A child's
+ * are exact.
  */
 class DynamicWriter implements ImageWriter {
   readonly capacity: number
@@ -111,7 +127,10 @@ class DynamicWriter implements ImageWriter {
     this.#blockSize = plan.blockSize
     this.#alignment = plan.alignment
     this.#footer = footerFor(shape, plan)
-    const { entries, texts } = shape.parent === undefined ? { entries: new Uint8Array(192), texts: new Uint8Array(0) } : buildLocators(pathsOf(shape.parent), afterHeader)
+    const { entries, texts } =
+      shape.parent === undefined
+        ? { entries: new Uint8Array(192), texts: new Uint8Array(0) }
+        : buildLocators(pathsOf(shape.parent), afterHeader)
     this.#locatorTexts = texts
     this.#tablePosition = afterHeader + texts.length
     this.#table = new Uint32Array(plan.entries).fill(unallocated)
@@ -161,7 +180,8 @@ class DynamicWriter implements ImageWriter {
     // The last block is whole in the file, whatever of it was placed.
     if (this.#store.growable) this.#store.truncate(this.#free)
     this.#store.flush()
-    // Until now nothing says that this is a disk. Copy and header in one go: from here on every reader that takes the file finds all of it.
+    // Until now nothing says that this is a disk. Copy and header in one go: from here on every reader that takes the
+    // file finds all of it.
     this.#store.write(0, Buffer.concat([this.#footer, this.#header]))
     this.#store.write(this.#footerPosition(), this.#footer)
     this.#store.flush()
@@ -171,17 +191,22 @@ class DynamicWriter implements ImageWriter {
     // The store belongs to the caller.
   }
 
-  /** Behind the last block; at the end of a store that cannot grow, where readers look for it, and where an older disk's may stand. */
+  /**
+   * Behind the last block; at the end of a store that cannot grow, where readers look for it, and where an older disk's
+   * may stand.
+   */
   #footerPosition(): number {
     const { growable, size } = this.#store
-    return growable ? this.#free : size - size % sectorLength - sectorLength
+    return growable ? this.#free : size - (size % sectorLength) - sectorLength
   }
 
   /** The block of an offset, made the current one. */
   #enter(offset: number): number {
     const block = Math.floor(offset / this.#blockSize)
-    if (offset < 0 || offset >= this.capacity) throw new RangeError(`offset ${offset} leaves the disk of ${this.capacity} bytes`)
-    if (block < this.#current) throw new RangeError(`offset ${offset} was given after one in a later block: offsets must ascend`)
+    if (offset < 0 || offset >= this.capacity)
+      throw new RangeError(`offset ${offset} leaves the disk of ${this.capacity} bytes`)
+    if (block < this.#current)
+      throw new RangeError(`offset ${offset} was given after one in a later block: offsets must ascend`)
     if (block > this.#current) {
       this.#leave()
       this.#current = block
@@ -204,7 +229,8 @@ class DynamicWriter implements ImageWriter {
   }
 
   #mark(within: number, length: number): void {
-    if (this.#differencing) setBits(this.#bitmap, Math.floor(within / sectorLength), Math.ceil((within + length) / sectorLength))
+    if (this.#differencing)
+      setBits(this.#bitmap, Math.floor(within / sectorLength), Math.ceil((within + length) / sectorLength))
   }
 
   /** Writes the bitmap of a child's current block. */
@@ -226,15 +252,22 @@ class DynamicWriter implements ImageWriter {
     }
   }
 
-  /** @throws ImageError target E_TARGET_TOO_SMALL when the image, with its footer, would pass the end of a store that cannot grow. */
+  /**
+   * @throws ImageError target E_TARGET_TOO_SMALL when the image, with its footer, would pass the end of a store that
+   * cannot grow.
+   */
   #need(end: number): void {
     if (!this.#store.growable && end > this.#footerPosition()) {
-      throw targetError('E_TARGET_TOO_SMALL', `${this.#store.name} has ${this.#store.size} bytes, the image needs at least ${end + sectorLength}`)
+      throw targetError(
+        'E_TARGET_TOO_SMALL',
+        `${this.#store.name} has ${this.#store.size} bytes, the image needs at least ${end + sectorLength}`,
+      )
     }
   }
 
   #clear(position: number, length: number): void {
     const zeros = new Uint8Array(Math.min(mebibyte, length))
-    for (let at = 0; at < length; at += zeros.length) this.#store.write(position + at, zeros.subarray(0, Math.min(zeros.length, length - at)))
+    for (let at = 0; at < length; at += zeros.length)
+      this.#store.write(position + at, zeros.subarray(0, Math.min(zeros.length, length - at)))
   }
 }

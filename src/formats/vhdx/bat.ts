@@ -60,10 +60,20 @@ export class BlockTable {
   constructor(store: ByteStore, region: Area, geometry: Geometry, areas: readonly Area[]) {
     const needed = geometry.tableEntries * 8
     if (needed > region.length) {
-      throw corrupt('E_BAT_TOO_SHORT', `${store.name}: the BAT region at byte ${region.position} is ${region.length} bytes long; a disk of ${geometry.capacity} bytes in blocks of ${geometry.blockSize} needs ${needed}`, { details: { position: region.position, length: region.length, needed } })
+      throw corrupt(
+        'E_BAT_TOO_SHORT',
+        `${store.name}: the BAT region at byte ${region.position} is ${region.length} bytes long; a disk of ` +
+          `${geometry.capacity} bytes in blocks of ${geometry.blockSize} needs ${needed}`,
+        { details: { position: region.position, length: region.length, needed } },
+      )
     }
     if (region.position + needed > store.size) {
-      throw corrupt('E_TRUNCATED', `${store.name}: the block allocation table at bytes ${region.position} to ${region.position + needed} passes the end of the file at ${store.size}`, { details: { position: region.position, size: store.size } })
+      throw corrupt(
+        'E_TRUNCATED',
+        `${store.name}: the block allocation table at bytes ${region.position} to ${region.position + needed} ` +
+          `passes the end of the file at ${store.size}`,
+        { details: { position: region.position, size: store.size } },
+      )
     }
     this.#store = store
     this.#position = region.position
@@ -86,7 +96,7 @@ export class BlockTable {
       const piece = this.#piece(index)
       const start = index % pieceEntries
       // Up to the end of the piece or of the chunk, after which indices jump over a sector bitmap.
-      const count = Math.min(limit - next, pieceEntries - start, chunkRatio - next % chunkRatio)
+      const count = Math.min(limit - next, pieceEntries - start, chunkRatio - (next % chunkRatio))
       if (piece.empty) {
         if (kind === 'zero') return next
         next += count
@@ -94,7 +104,10 @@ export class BlockTable {
       }
       for (let slot = start; slot < start + count; slot++, next++) {
         const state = piece.state(slot)
-        const empty = kind === 'absent' ? state === payloadState.notPresent : state >= payloadState.undefined && state <= payloadState.unmapped
+        const empty =
+          kind === 'absent'
+            ? state === payloadState.notPresent
+            : state >= payloadState.undefined && state <= payloadState.unmapped
         if (!empty) return next
       }
     }
@@ -120,7 +133,12 @@ export class BlockTable {
     const state = piece.state(index % pieceEntries)
     const what = `sector bitmap of chunk ${chunk} (entry at byte ${this.#position + index * 8})`
     if (state !== bitmapState.present) {
-      throw corrupt('E_SB_MISSING', `${this.#store.name}: block ${block} is partly present, but the ${what} has state ${state}: ${bitmapState.present} was expected`, { details: { position: this.#position + index * 8, block } })
+      throw corrupt(
+        'E_SB_MISSING',
+        `${this.#store.name}: block ${block} is partly present, but the ${what} has state ${state}: ` +
+          `${bitmapState.present} was expected`,
+        { details: { position: this.#position + index * 8, block } },
+      )
     }
     const position = piece.position(index % pieceEntries)
     const fault = this.#rangeFault(() => what, position, mebibyte, mebibyte)
@@ -148,12 +166,19 @@ export class BlockTable {
   /** What {@link checkPlace} would throw. */
   placeFault(block: number, position: number): ImageError | undefined {
     const { blockSize, capacity } = this.#geometry
-    return this.#rangeFault(() => `block ${block} (entry at byte ${this.entryPosition(block)})`, position, blockSize, Math.min(blockSize, capacity - block * blockSize))
+    return this.#rangeFault(
+      () => `block ${block} (entry at byte ${this.entryPosition(block)})`,
+      position,
+      blockSize,
+      Math.min(blockSize, capacity - block * blockSize),
+    )
   }
 
   #rangeFault(what: () => string, position: number, length: number, visible: number): ImageError | undefined {
     const problem = this.#problem(position, length, visible) ?? this.#sharing(position, length)
-    return problem === undefined ? undefined : corrupt(problem.code, `${this.#store.name}: ${what()} ${problem.message}`, { details: { position } })
+    return problem === undefined
+      ? undefined
+      : corrupt(problem.code, `${this.#store.name}: ${what()} ${problem.message}`, { details: { position } })
   }
 
   /** Why a payload block cannot lie at `position`, other blocks apart; the message goes on from its name. */
@@ -169,18 +194,31 @@ export class BlockTable {
 
   #problem(position: number, length: number, visible: number): PlaceProblem | undefined {
     const { size } = this.#store
-    if (position < mebibyte) return { code: 'E_BAT_RANGE', message: `is said to lie at byte ${position}, in the headers` }
+    if (position < mebibyte)
+      return { code: 'E_BAT_RANGE', message: `is said to lie at byte ${position}, in the headers` }
     // Only the part that the disk shows must be there: the last block's rest may be cut off.
-    if (position + visible > size) return { code: position >= size ? 'E_BAT_RANGE' : 'E_TRUNCATED', message: `lies at bytes ${position} to ${position + visible}, past the end of the file at ${size}` }
-    const area = this.#areas.find((candidate) => position < candidate.position + candidate.length && position + length > candidate.position)
-    return area === undefined ? undefined : { code: 'E_BAT_RANGE', message: `lies at byte ${position}, in the ${area.name} at byte ${area.position}` }
+    if (position + visible > size)
+      return {
+        code: position >= size ? 'E_BAT_RANGE' : 'E_TRUNCATED',
+        message: `lies at bytes ${position} to ${position + visible}, past the end of the file at ${size}`,
+      }
+    const area = this.#areas.find(
+      (candidate) => position < candidate.position + candidate.length && position + length > candidate.position,
+    )
+    return area === undefined
+      ? undefined
+      : { code: 'E_BAT_RANGE', message: `lies at byte ${position}, in the ${area.name} at byte ${area.position}` }
   }
 
   #sharing(position: number, length: number): PlaceProblem | undefined {
     if (this.#shared === undefined) return undefined
     const end = Math.min((position + length) / mebibyte, surveyedMebibytes)
     const at = nextSetBit(this.#shared, position / mebibyte, end)
-    if (at < end) return { code: 'E_OVERLAP', message: `lies at byte ${position}, where another block lies too (byte ${at * mebibyte})` }
+    if (at < end)
+      return {
+        code: 'E_OVERLAP',
+        message: `lies at byte ${position}, where another block lies too (byte ${at * mebibyte})`,
+      }
     return undefined
   }
 
@@ -189,7 +227,10 @@ export class BlockTable {
     return this.bitmapState(chunk) === bitmapState.present
   }
 
-  /** Changes the entry of a payload block. The table's store takes writes: it is the journal of an image open for changes. */
+  /**
+   * Changes the entry of a payload block. The table's store takes writes: it is the journal of an image open for
+   * changes.
+   */
   setPayload(block: number, state: number, position: number): void {
     this.#set(payloadIndex(this.#geometry, block), state, position)
   }
@@ -199,14 +240,17 @@ export class BlockTable {
     this.#set(bitmapIndex(this.#geometry, chunk), state, position)
   }
 
-  /** Every block that has a place in the file, by ascending index, sector bitmaps (of differencing disks) among them. */
+  /**
+   * Every block that has a place in the file, by ascending index, sector bitmaps (of differencing disks) among them.
+   */
   eachPlace(visit: (kind: 'payload' | 'bitmap', index: number, position: number) => void): void {
     const { differencing } = this.#geometry
     for (const { kind, piece, slot, count, first } of this.runs()) {
       if (piece.empty || (kind === 'bitmap' && !differencing)) continue
       for (let at = 0; at < count; at++) {
         const state = piece.state(slot + at)
-        if (kind === 'payload' ? state >= payloadState.fullyPresent : state === bitmapState.present) visit(kind, first + at, piece.position(slot + at))
+        if (kind === 'payload' ? state >= payloadState.fullyPresent : state === bitmapState.present)
+          visit(kind, first + at, piece.position(slot + at))
       }
     }
   }
@@ -219,7 +263,7 @@ export class BlockTable {
   }
 
   /** Every entry in the table's order, by runs that lie in one piece. */
-  * runs(): Generator<EntryRun> {
+  *runs(): Generator<EntryRun> {
     const { chunkRatio, chunks, payloadBlocks, tableEntries } = this.#geometry
     for (let chunk = 0; chunk < chunks; chunk++) {
       const first = chunk * (chunkRatio + 1)
@@ -232,7 +276,8 @@ export class BlockTable {
         index += count
       }
       const index = bitmapIndex(this.#geometry, chunk)
-      if (index < tableEntries) yield { kind: 'bitmap', piece: this.#piece(index), slot: index % pieceEntries, count: 1, index, first: chunk }
+      if (index < tableEntries)
+        yield { kind: 'bitmap', piece: this.#piece(index), slot: index % pieceEntries, count: 1, index, first: chunk }
     }
   }
 
@@ -260,8 +305,10 @@ export class BlockTable {
         const state = piece.state(slot)
         states[state] = (states[state] ?? 0) + 1
         if (piece.reserved(slot)) reservedBits++
-        if (state >= payloadState.fullyPresent) this.#claim(claimed, mebibytes, piece.position(slot) / mebibyte, blockSize / mebibyte)
-        else if ((state === payloadState.notPresent || state === payloadState.zero) && piece.position(slot) !== 0) stalePositions++
+        if (state >= payloadState.fullyPresent)
+          this.#claim(claimed, mebibytes, piece.position(slot) / mebibyte, blockSize / mebibyte)
+        else if ((state === payloadState.notPresent || state === payloadState.zero) && piece.position(slot) !== 0)
+          stalePositions++
       }
     }
     return { states, reservedBits, stalePositions, bitmaps }
@@ -269,7 +316,8 @@ export class BlockTable {
 
   #claim(claimed: Uint8Array, mebibytes: number, first: number, count: number): void {
     const end = Math.min(first + count, mebibytes)
-    for (let at = nextSetBit(claimed, first, end); at < end; at = nextSetBit(claimed, at + 1, end)) setBits(this.#shared ??= new Uint8Array(claimed.length), at, at + 1)
+    for (let at = nextSetBit(claimed, first, end); at < end; at = nextSetBit(claimed, at + 1, end))
+      setBits((this.#shared ??= new Uint8Array(claimed.length)), at, at + 1)
     if (first < end) setBits(claimed, first, end)
   }
 

@@ -11,7 +11,10 @@ import type { WriteSession } from './write-session.js'
 
 const zeros = new Uint8Array(mebibyte)
 
-/** Changes single payload blocks: payload goes into the file at once, what leads to it into the journal. Positions within a block are bytes. */
+/**
+ * Changes single payload blocks: payload goes into the file at once, what leads to it into the journal. Positions
+ * within a block are bytes.
+ */
 export class BlockWriter {
   readonly #session: WriteSession
   readonly #parent: BlockSource | undefined
@@ -24,7 +27,12 @@ export class BlockWriter {
 
   /** Writes inside one block. */
   write(block: number, within: number, bytes: Uint8Array): void {
-    const { table, structures: { geometry: { differencing } } } = this.#layer
+    const {
+      table,
+      structures: {
+        geometry: { differencing },
+      },
+    } = this.#layer
     const entry = table.payload(block)
     switch (entry.kind) {
       case 'full':
@@ -48,9 +56,18 @@ export class BlockWriter {
     }
   }
 
-  /** Makes a part of one block read as zero, whatever the parent has. Whole blocks give their space back, unless the disk is fixed. */
+  /**
+   * Makes a part of one block read as zero, whatever the parent has. Whole blocks give their space back, unless the
+   * disk is fixed.
+   */
   zero(block: number, within: number, length: number): void {
-    const { table, structures: { geometry: { differencing }, metadata } } = this.#layer
+    const {
+      table,
+      structures: {
+        geometry: { differencing },
+        metadata,
+      },
+    } = this.#layer
     const entry = table.payload(block)
     if (entry.kind === 'reserved') throw this.#refusal(block, entry.state)
     if (entry.kind === 'partial' && !differencing) throw this.#refusal(block, payloadState.partiallyPresent)
@@ -68,7 +85,8 @@ export class BlockWriter {
       file.zero(entry.position + within, length)
       return
     }
-    for (let at = 0; at < length; at += zeros.length) this.write(block, within + at, zeros.subarray(0, Math.min(zeros.length, length - at)))
+    for (let at = 0; at < length; at += zeros.length)
+      this.write(block, within + at, zeros.subarray(0, Math.min(zeros.length, length - at)))
   }
 
   get #layer(): Layer {
@@ -77,7 +95,12 @@ export class BlockWriter {
 
   /** A block that reads as zero, or that is written whole, gets its place. */
   #fill(block: number, within: number, bytes: Uint8Array): void {
-    const { table, structures: { geometry: { blockSize, differencing } } } = this.#layer
+    const {
+      table,
+      structures: {
+        geometry: { blockSize, differencing },
+      },
+    } = this.#layer
     const isNothing = !differencing || table.payload(block).kind === 'zero'
     if (isNothing && isZero(bytes)) return
     const place = this.#session.space.allocate(blockSize)
@@ -89,7 +112,13 @@ export class BlockWriter {
 
   /** A block of the parent's gets its place, and the sectors that are written. */
   #begin(block: number, within: number, bytes: Uint8Array): void {
-    const { table, bitmaps, structures: { geometry: { blockSize, chunkRatio } } } = this.#layer
+    const {
+      table,
+      bitmaps,
+      structures: {
+        geometry: { blockSize, chunkRatio },
+      },
+    } = this.#layer
     const chunk = Math.floor(block / chunkRatio)
     const place = this.#session.space.allocate(blockSize)
     if (!table.hasBitmap(chunk)) {
@@ -102,7 +131,13 @@ export class BlockWriter {
   }
 
   #writeSectors(block: number, position: number, within: number, bytes: Uint8Array, place?: Place): void {
-    const { table, bitmaps, structures: { geometry: { sectorSize } } } = this.#layer
+    const {
+      table,
+      bitmaps,
+      structures: {
+        geometry: { sectorSize },
+      },
+    } = this.#layer
     const from = roundDown(within, sectorSize)
     const to = roundUp(within + bytes.length, sectorSize)
     this.#session.file.write(position + from, this.#wholeSectors(block, within, bytes))
@@ -129,14 +164,24 @@ export class BlockWriter {
     return whole
   }
 
-  /** The disk as the guest sees it, to read [from, to). @throws ImageError reference E_PARENT_NEEDED where only the parent knows. */
+  /**
+   * The disk as the guest sees it, to read [from, to). @throws ImageError reference E_PARENT_NEEDED where only the
+   * parent knows.
+   */
   #disk(from: number, to: number): BlockSource {
-    const { image, structures: { geometry } } = this.#layer
+    const {
+      image,
+      structures: { geometry },
+    } = this.#layer
     if (this.#parent !== undefined) return new OverlaySource(image, this.#parent)
     for (let offset = from; geometry.differencing && offset < to;) {
       const { kind, length } = image.extentAt(offset, to - offset)
       if (kind === 'absent') {
-        throw reference('E_PARENT_NEEDED', `${this.#session.file.name}: bytes ${from} to ${to} of the disk are changed in part and the rest of them is the parent's, which is not open`)
+        throw reference(
+          'E_PARENT_NEEDED',
+          `${this.#session.file.name}: bytes ${from} to ${to} of the disk are changed in part and the rest of ` +
+            `them is the parent's, which is not open`,
+        )
       }
       offset += length
     }
@@ -171,6 +216,11 @@ export class BlockWriter {
 
   #refusal(block: number, state: number): Error {
     const position = this.#layer.table.entryPosition(block)
-    return corrupt('E_BAT_STATE', `${this.#session.file.name}: block ${block} has the state ${state} in its entry at byte ${position}, which such a disk cannot have: it cannot be changed`, { details: { position, block, state } })
+    return corrupt(
+      'E_BAT_STATE',
+      `${this.#session.file.name}: block ${block} has the state ${state} in its entry at byte ${position}, ` +
+        'which such a disk cannot have: it cannot be changed',
+      { details: { position, block, state } },
+    )
   }
 }

@@ -35,7 +35,10 @@ class BlockCheck {
   readonly #table: BlockTable
   readonly #layout: Layout
   readonly #mebibytes: number
-  /** A bit for each MiB of the file: a block lies there; more than one does; a block had its place there and may get it back. */
+  /**
+   * A bit for each MiB of the file: a block lies there; more than one does; a block had its place there and may get it
+   * back.
+   */
   readonly #claimed: Uint8Array
   #shared: Uint8Array | undefined
   #kept: Uint8Array | undefined
@@ -50,7 +53,7 @@ class BlockCheck {
     this.#claimed = new Uint8Array(ceilDivide(this.#mebibytes, 8))
   }
 
-  * run(): Generator<Finding | CheckProgress> {
+  *run(): Generator<Finding | CheckProgress> {
     for (const run of this.#table.runs()) {
       if (run.kind === 'bitmap') this.#bitmap(run)
       else if (!run.piece.empty) {
@@ -74,16 +77,25 @@ class BlockCheck {
     if (!reserved && position === 0 && state <= payloadState.unmapped) return
     const { geometry } = this.#layout
     const at = (): Place => this.#entry(payloadIndex(geometry, block))
-    if (reserved) this.#add('warning', 'W_BAT_RESERVED_BITS', at(), `reserved bits of the entry of block ${block} are set`)
+    if (reserved)
+      this.#add('warning', 'W_BAT_RESERVED_BITS', at(), `reserved bits of the entry of block ${block} are set`)
     switch (state) {
       case payloadState.notPresent:
       case payloadState.zero:
-        if (position !== 0) this.#add('warning', 'W_BAT_STALE_POSITION', at(), `block ${block} is ${state === payloadState.zero ? 'zero' : 'not present'}, but its entry names byte ${position}${state === payloadState.zero ? '; Hyper-V refuses such a disk' : ''}`)
+        if (position !== 0)
+          this.#add(
+            'warning',
+            'W_BAT_STALE_POSITION',
+            at(),
+            `block ${block} is ${state === payloadState.zero ? 'zero' : 'not present'}, but its entry names ` +
+              `byte ${position}${state === payloadState.zero ? '; Hyper-V refuses such a disk' : ''}`,
+          )
         return
       case payloadState.undefined:
       case payloadState.unmapped:
         // The block's former place: whoever writes the block next may use it again.
-        if (position !== 0 && this.#table.placeProblem(block, position) === undefined) this.#kept = this.#mark(this.#kept, position, geometry.blockSize)
+        if (position !== 0 && this.#table.placeProblem(block, position) === undefined)
+          this.#kept = this.#mark(this.#kept, position, geometry.blockSize)
         return
       case payloadState.fullyPresent:
       case payloadState.partiallyPresent: {
@@ -94,19 +106,36 @@ class BlockCheck {
         return
       }
       default:
-        this.#add('error', 'E_BAT_STATE', at(), `block ${block} has the reserved state ${state}: what it holds is not known`)
+        this.#add(
+          'error',
+          'E_BAT_STATE',
+          at(),
+          `block ${block} has the reserved state ${state}: what it holds is not known`,
+        )
     }
   }
 
   #partial(block: number, at: Place): void {
     const { differencing, chunkRatio } = this.#layout.geometry
     if (!differencing) {
-      this.#add('error', 'E_BAT_STATE', at, `block ${block} is partly present, but the disk has no parent that could hold the rest`)
+      this.#add(
+        'error',
+        'E_BAT_STATE',
+        at,
+        `block ${block} is partly present, but the disk has no parent that could hold the rest`,
+      )
       return
     }
     const chunk = Math.floor(block / chunkRatio)
     const state = this.#table.bitmapState(chunk)
-    if (state !== bitmapState.present) this.#add('error', 'E_SB_MISSING', at, `block ${block} is partly present, but the sector bitmap of chunk ${chunk}, which says which part, has the state ${state}`)
+    if (state !== bitmapState.present)
+      this.#add(
+        'error',
+        'E_SB_MISSING',
+        at,
+        `block ${block} is partly present, but the sector bitmap of chunk ${chunk}, which says which part, ` +
+          `has the state ${state}`,
+      )
   }
 
   #bitmap({ piece, slot, first: chunk, index }: EntryRun): void {
@@ -118,13 +147,25 @@ class BlockCheck {
     const name = `the sector bitmap of chunk ${chunk}`
     if (reserved) this.#add('warning', 'W_BAT_RESERVED_BITS', at, `reserved bits of the entry of ${name} are set`)
     if (!this.#layout.geometry.differencing) {
-      if (state !== bitmapState.notPresent) this.#add('error', 'E_SB_UNEXPECTED', at, `${name} has the state ${state} (at byte ${position}), but a disk without parent has no sector bitmaps: the entry of a block may have slipped into this slot, as with QEMU before 8.0.1`)
+      if (state !== bitmapState.notPresent)
+        this.#add(
+          'error',
+          'E_SB_UNEXPECTED',
+          at,
+          `${name} has the state ${state} (at byte ${position}), but a disk without parent has no sector ` +
+            'bitmaps: the entry of a block may have slipped into this slot, as with QEMU before 8.0.1',
+        )
     } else if (state === bitmapState.present) {
       const problem = this.#table.bitmapProblem(position)
       if (problem === undefined) this.#claim(position, mebibyte)
       else this.#add('error', problem.code, at, `${name} ${problem.message}`)
     } else if (state !== bitmapState.notPresent) {
-      this.#add('error', 'E_BAT_STATE', at, `${name} has the state ${state}; ${bitmapState.notPresent} or ${bitmapState.present} was expected`)
+      this.#add(
+        'error',
+        'E_BAT_STATE',
+        at,
+        `${name} has the state ${state}; ${bitmapState.notPresent} or ${bitmapState.present} was expected`,
+      )
     } else if (position !== 0) {
       this.#add('warning', 'W_BAT_STALE_POSITION', at, `${name} is not present, but its entry names byte ${position}`)
     }
@@ -136,14 +177,18 @@ class BlockCheck {
 
   #claim(position: number, length: number): void {
     const end = Math.min((position + length) / mebibyte, this.#mebibytes)
-    for (let mib = nextSetBit(this.#claimed, position / mebibyte, end); mib < end; mib = nextSetBit(this.#claimed, mib + 1, end)) {
+    for (
+      let mib = nextSetBit(this.#claimed, position / mebibyte, end);
+      mib < end;
+      mib = nextSetBit(this.#claimed, mib + 1, end)
+    ) {
       this.#shared = this.#mark(this.#shared, mib * mebibyte, mebibyte)
     }
     this.#mark(this.#claimed, position, length)
   }
 
   /** Tells of every block that shares a MiB with one before it in the table. */
-  * #overlaps(shared: Uint8Array): Generator<Finding | CheckProgress> {
+  *#overlaps(shared: Uint8Array): Generator<Finding | CheckProgress> {
     const { blockSize, differencing } = this.#layout.geometry
     const owners = new Map<number, string>()
     for (const { kind, piece, slot: start, count, first, index } of this.#table.runs()) {
@@ -158,23 +203,40 @@ class BlockCheck {
         const end = Math.min((position + length) / mebibyte, this.#mebibytes)
         let mib = nextSetBit(shared, position / mebibyte, end)
         if (mib >= end) continue
-        if ((kind === 'payload' ? this.#table.placeProblem(first + at, position) : this.#table.bitmapProblem(position)) !== undefined) continue
+        if (
+          (kind === 'payload'
+            ? this.#table.placeProblem(first + at, position)
+            : this.#table.bitmapProblem(position)) !== undefined
+        )
+          continue
         const what = kind === 'payload' ? `block ${first + at}` : `the sector bitmap of chunk ${first}`
         const owner = owners.get(mib)
-        if (owner !== undefined || owners.size >= mostOwners) yield { severity: 'error', code: 'E_OVERLAP', ...this.#entry(index + at), message: `${what} at byte ${position} shares bytes with ${owner ?? 'another block'} (from byte ${mib * mebibyte} on)` }
-        for (; mib < end && owners.size < mostOwners; mib++) if (testBit(shared, mib) && !owners.has(mib)) owners.set(mib, what)
+        if (owner !== undefined || owners.size >= mostOwners)
+          yield {
+            severity: 'error',
+            code: 'E_OVERLAP',
+            ...this.#entry(index + at),
+            message:
+              `${what} at byte ${position} shares bytes with ${owner ?? 'another block'} (from byte ` +
+              `${mib * mebibyte} on)`,
+          }
+        for (; mib < end && owners.size < mostOwners; mib++)
+          if (testBit(shared, mib) && !owners.has(mib)) owners.set(mib, what)
       }
     }
   }
 
   /** Entries behind the last one that the disk needs, up to the end of the region. */
-  * #beyond(): Generator<Finding | CheckProgress> {
-    const { bat, geometry: { tableEntries, payloadBlocks } } = this.#layout
+  *#beyond(): Generator<Finding | CheckProgress> {
+    const {
+      bat,
+      geometry: { tableEntries, payloadBlocks },
+    } = this.#layout
     const end = Math.min(bat.position + Math.min(bat.length, longestTable), this.#store.size)
     const piece = new Uint8Array(mebibyte)
     for (let position = bat.position + tableEntries * 8; position < end;) {
       const length = Math.min(piece.length, end - position)
-      const bytes = piece.subarray(0, length - length % 8)
+      const bytes = piece.subarray(0, length - (length % 8))
       if (bytes.length === 0) return
       this.#store.read(position, bytes)
       if (!isZero(bytes)) {
@@ -185,7 +247,14 @@ class BlockCheck {
           if (state === 0 && place === 0) continue
           const index = (position - bat.position) / 8 + slot
           const stored = state >= payloadState.fullyPresent
-          yield { severity: stored ? 'leak' : 'warning', code: stored ? 'L_BLOCK_BEYOND_DISK' : 'W_BAT_UNUSED_ENTRY', ...this.#entry(index), message: `the entry has the state ${state} and names byte ${place}, but the disk ends with block ${payloadBlocks - 1}; it is not used` }
+          yield {
+            severity: stored ? 'leak' : 'warning',
+            code: stored ? 'L_BLOCK_BEYOND_DISK' : 'W_BAT_UNUSED_ENTRY',
+            ...this.#entry(index),
+            message:
+              `the entry has the state ${state} and names byte ${place}, but the disk ends with block ` +
+              `${payloadBlocks - 1}; it is not used`,
+          }
           // Its space is told with it.
           if (stored) this.#kept = this.#mark(this.#kept, place, this.#layout.geometry.blockSize)
         }
@@ -196,9 +265,15 @@ class BlockCheck {
   }
 
   /** Runs of the file that belong to nothing. */
-  * #gaps(): Generator<Finding> {
+  *#gaps(): Generator<Finding> {
     if (ceilDivide(this.#store.size, mebibyte) > this.#mebibytes) {
-      yield { severity: 'warning', code: 'W_NOT_CHECKED', structure: 'file', position: this.#mebibytes * mebibyte, message: 'what lies behind this byte was not checked for blocks that share bytes or belong to nothing' }
+      yield {
+        severity: 'warning',
+        code: 'W_NOT_CHECKED',
+        structure: 'file',
+        position: this.#mebibytes * mebibyte,
+        message: 'what lies behind this byte was not checked for blocks that share bytes or belong to nothing',
+      }
     }
     const structures = new Uint8Array(this.#claimed.length)
     setBits(structures, 0, Math.min(1, this.#mebibytes))
@@ -212,7 +287,13 @@ class BlockCheck {
       const length = Math.min(end * mebibyte, this.#store.size) - position
       const afterStructure = mib > 0 && testBit(structures, mib - 1)
       if (!testBit(used, mib) && length >= mebibyte && !(afterStructure && length <= roomForStructures)) {
-        yield { severity: 'leak', code: 'L_UNREFERENCED', structure: 'file', position, message: `${length} bytes, up to byte ${position + length}, belong to no block and no structure` }
+        yield {
+          severity: 'leak',
+          code: 'L_UNREFERENCED',
+          structure: 'file',
+          position,
+          message: `${length} bytes, up to byte ${position + length}, belong to no block and no structure`,
+        }
       }
       mib = end
     }
@@ -229,7 +310,7 @@ class BlockCheck {
     return marked
   }
 
-  * #step(entries: number): Generator<CheckProgress> {
+  *#step(entries: number): Generator<CheckProgress> {
     const before = Math.floor(this.#done / entriesPerStep)
     this.#done += entries
     const total = this.#layout.geometry.tableEntries * (this.#shared === undefined ? 1 : 2)

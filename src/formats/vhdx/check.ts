@@ -6,14 +6,27 @@ import { checkHeaders, checkRegionTables } from './check-headers.js'
 import { checkMetadata } from './check-metadata.js'
 import type { Structures } from './describe.js'
 
-/** Everything that is wrong with an opened VHDX, as its log leaves it: headers, region tables, log, metadata, BAT, and who owns what of the file. */
-export function* checkVhdx(store: ImageStore, table: BlockTable, structures: Structures): Generator<Finding | CheckProgress> {
+/**
+ * Everything that is wrong with an opened VHDX, as its log leaves it: headers, region tables, log, metadata, BAT, and
+ * who owns what of the file.
+ */
+export function* checkVhdx(
+  store: ImageStore,
+  table: BlockTable,
+  structures: Structures,
+): Generator<Finding | CheckProgress> {
   const { header, regions, metadata, geometry, replay } = structures
   yield* checkHeaders(store.base, header)
   if (replay !== undefined) {
     yield {
-      severity: 'warning', code: 'W_LOG_REPLAYED', structure: 'log', position: header.logOffset,
-      message: `the image was not closed cleanly: what its log holds (entries: ${replay.entries}, sectors of 4 KiB: ${replay.dataSectors}, zero ranges: ${replay.zeroRanges}) is not in the file yet. Programs that cannot replay it read another disk, or refuse it`,
+      severity: 'warning',
+      code: 'W_LOG_REPLAYED',
+      structure: 'log',
+      position: header.logOffset,
+      message:
+        `the image was not closed cleanly: what its log holds (entries: ${replay.entries}, sectors of 4 ` +
+        (`KiB: ${replay.dataSectors}, zero ranges: ${replay.zeroRanges}) is not in the file yet. Programs that ` +
+          'cannot replay it read another disk, or refuse it'),
     }
   }
   yield* checkRegionTables(store)

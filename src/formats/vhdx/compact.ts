@@ -8,12 +8,19 @@ const windowLength = 2 ** 40
 /** Bytes that are copied between two commits. */
 const copiedAtOnce = 256 * mebibyte
 
-interface Moved { readonly kind: 'payload' | 'bitmap'; readonly index: number; readonly position: number }
+interface Moved {
+  readonly kind: 'payload' | 'bitmap'
+  readonly index: number
+  readonly position: number
+}
 
 /**
- * Moves blocks from the file's end into unused space before them; the end is cut off when the session ends. A block is copied, then the
- * entry that leads to the copy is committed, and only then its old place is used again: a crash finds it in one place or the other.
- * What the guest sees does not change, nor does DataWriteGuid. Gives the bytes looked at between commits. The session has begun.
+ * Moves blocks from the file's end into unused space before them; the end is cut off when the session ends. A block is
+ * copied, then the
+ * entry that leads to the copy is committed, and only then its old place is used again: a crash finds it in one place
+ * or the other.
+ * What the guest sees does not change, nor does DataWriteGuid. Gives the bytes looked at between commits. The session
+ * has begun.
  */
 export function* compactFile(session: WriteSession): Generator<CheckProgress> {
   session.commit()
@@ -46,12 +53,17 @@ class Compactor {
 
   /** Whether nothing that is left can move. */
   isDone(): boolean {
-    return this.#stuck.has('payload') && (this.#stuck.has('bitmap') || !this.#session.layer.structures.geometry.differencing)
+    return (
+      this.#stuck.has('payload') && (this.#stuck.has('bitmap') || !this.#session.layer.structures.geometry.differencing)
+    )
   }
 
   /** Gives up the sector bitmaps of chunks without a partly present block. */
   dropBitmaps(): void {
-    const { table, structures: { geometry } } = this.#session.layer
+    const {
+      table,
+      structures: { geometry },
+    } = this.#session.layer
     if (!geometry.differencing) return
     const isPartial = (block: number): boolean => table.state(block) === payloadState.partiallyPresent
     for (let chunk = 0; chunk < geometry.chunks; chunk++) {
@@ -69,7 +81,15 @@ class Compactor {
 
   /** Moves one block down, if there is room. Says whether that was committed, and with it what came before. */
   move({ kind, index, position }: Moved): boolean {
-    const { space, file, journal, layer: { table, structures: { geometry } } } = this.#session
+    const {
+      space,
+      file,
+      journal,
+      layer: {
+        table,
+        structures: { geometry },
+      },
+    } = this.#session
     if (this.#stuck.has(kind)) return false
     const length = kind === 'payload' ? geometry.blockSize : mebibyte
     const place = space.allocateBelow(length, position)
@@ -77,7 +97,8 @@ class Compactor {
       this.#stuck.add(kind)
       return false
     }
-    // The last block's end may be missing from the file when nothing was written to it yet: begin() has made the file whole.
+    // The last block's end may be missing from the file when nothing was written to it yet: begin() has made the file
+    // whole.
     for (let at = 0; at < length; at += mebibyte) {
       journal.read(position + at, this.#piece)
       file.write(place.position + at, this.#piece)

@@ -79,13 +79,21 @@ export function describeImage(structures: Structures, subformat: string): Sectio
         { name: 'chunkRatio', value: geometry.chunkRatio, unit: 'count' },
       ],
     },
-    { title: 'Metadata', facts: [{ name: 'virtualDiskSize', value: metadata.capacity, unit: 'bytes' }], fields: metadata.rows() },
+    {
+      title: 'Metadata',
+      facts: [{ name: 'virtualDiskSize', value: metadata.capacity, unit: 'bytes' }],
+      fields: metadata.rows(),
+    },
   ]
   if (replay !== undefined) sections[2] = { title: 'Log', facts: [...logFacts(structures), ...replayFacts(replay)] }
   if (metadata.parentLocator !== undefined) {
     sections.push({
       title: 'Parent locator',
-      facts: [...metadata.parentLocator.entries].map(([key, value]) => ({ name: printable(key), label: printable(key), value: printable(value) })),
+      facts: [...metadata.parentLocator.entries].map(([key, value]) => ({
+        name: printable(key),
+        label: printable(key),
+        value: printable(value),
+      })),
     })
   }
   return sections
@@ -93,7 +101,11 @@ export function describeImage(structures: Structures, subformat: string): Sectio
 
 function logFacts({ header, replay }: Structures): Fact[] {
   return [
-    { name: 'logState', label: 'state', value: !header.dirty ? 'clean' : replay === undefined ? 'ignored' : 'replayed in memory' },
+    {
+      name: 'logState',
+      label: 'state',
+      value: !header.dirty ? 'clean' : replay === undefined ? 'ignored' : 'replayed in memory',
+    },
     { name: 'logPosition', label: 'position', value: header.logOffset, unit: 'bytes' },
     { name: 'logLength', label: 'length', value: header.logLength, unit: 'bytes' },
     { name: 'logGuid', label: 'GUID', value: header.values.logGuid },

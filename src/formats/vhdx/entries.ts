@@ -2,7 +2,14 @@ import { viewOf } from '../../binary/integers.js'
 import { isZero } from '../../binary/zero.js'
 
 /** Payload block states (MS-VHDX 2.5.1.1). 4 and 5 are reserved. */
-export const payloadState = { notPresent: 0, undefined: 1, zero: 2, unmapped: 3, fullyPresent: 6, partiallyPresent: 7 } as const
+export const payloadState = {
+  notPresent: 0,
+  undefined: 1,
+  zero: 2,
+  unmapped: 3,
+  fullyPresent: 6,
+  partiallyPresent: 7,
+} as const
 /** Sector bitmap block states (2.5.1.2). */
 export const bitmapState = { notPresent: 0, present: 6 } as const
 
@@ -14,7 +21,10 @@ export type PayloadEntry =
   | { readonly kind: 'partial'; readonly position: number }
   | { readonly kind: 'reserved'; readonly state: number }
 
-/** Entries of the block allocation table (2.5): 8 bytes each, little-endian; state in bits 0–2, position in MiB in bits 20–63. */
+/**
+ * Entries of the block allocation table (2.5): 8 bytes each, little-endian; state in bits 0–2, position in MiB in bits
+ * 20–63.
+ */
 export class EntryTable {
   readonly #view: DataView
   readonly length: number
@@ -45,13 +55,18 @@ export class EntryTable {
   payload(slot: number): PayloadEntry {
     const state = this.state(slot)
     switch (state) {
-      case payloadState.notPresent: return { kind: 'absent' }
+      case payloadState.notPresent:
+        return { kind: 'absent' }
       case payloadState.undefined:
       case payloadState.zero:
-      case payloadState.unmapped: return { kind: 'zero' }
-      case payloadState.fullyPresent: return { kind: 'full', position: this.position(slot) }
-      case payloadState.partiallyPresent: return { kind: 'partial', position: this.position(slot) }
-      default: return { kind: 'reserved', state }
+      case payloadState.unmapped:
+        return { kind: 'zero' }
+      case payloadState.fullyPresent:
+        return { kind: 'full', position: this.position(slot) }
+      case payloadState.partiallyPresent:
+        return { kind: 'partial', position: this.position(slot) }
+      default:
+        return { kind: 'reserved', state }
     }
   }
 

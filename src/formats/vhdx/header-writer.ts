@@ -4,7 +4,10 @@ import type { CurrentHeader } from './header.js'
 import { header, headerPositions } from './structs.js'
 import type { Header } from './structs.js'
 
-/** Changes the headers so that one of them is always whole (MS-VHDX 2.2.2: the one that is not current first, then the other). */
+/**
+ * Changes the headers so that one of them is always whole (MS-VHDX 2.2.2: the one that is not current first, then the
+ * other).
+ */
 export class HeaderWriter {
   readonly #store: ByteStore
   readonly #base: Uint8Array

@@ -17,14 +17,39 @@ export const vhdx: FormatDriver = {
   ],
   features: { parents: 'create', snapshots: false, compression: [], sectorSizes: [512, 4096] },
   options: [
-    { name: 'subformat', type: 'choice', choices: ['dynamic', 'fixed'], default: 'dynamic', summary: 'dynamic grows with what is written; fixed has every block from the start' },
-    { name: 'block-size', type: 'size', summary: 'unit of allocation, a power of two from 1M to 256M (default by capacity, 2M with a parent)' },
-    { name: 'physical-sector-size', type: 'choice', choices: ['512', '4096'], default: '4096', summary: 'sector size of the medium that guests are told' },
+    {
+      name: 'subformat',
+      type: 'choice',
+      choices: ['dynamic', 'fixed'],
+      default: 'dynamic',
+      summary: 'dynamic grows with what is written; fixed has every block from the start',
+    },
+    {
+      name: 'block-size',
+      type: 'size',
+      summary: 'unit of allocation, a power of two from 1M to 256M (default by capacity, 2M with a parent)',
+    },
+    {
+      name: 'physical-sector-size',
+      type: 'choice',
+      choices: ['512', '4096'],
+      default: '4096',
+      summary: 'sector size of the medium that guests are told',
+    },
   ],
   openOptions: [
-    { name: 'ignore-log', type: 'boolean', default: false, summary: 'read the file as if its log were empty: changes logged last are lost' },
+    {
+      name: 'ignore-log',
+      type: 'boolean',
+      default: false,
+      summary: 'read the file as if its log were empty: changes logged last are lost',
+    },
   ],
-  probe: (head) => (Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, fileSignature.length)).toString('latin1') === fileSignature ? 'certain' : 'no'),
+  probe: (head) =>
+    Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, fileSignature.length)).toString('latin1') ===
+    fileSignature
+      ? 'certain'
+      : 'no',
   open: (store, context) => openVhdx(store, context),
   openWritable: (store, context, parent) => openWritableVhdx(store, context, parent),
   create: (store, shape, options) => new VhdxWriter(store, shape, options),

@@ -7,7 +7,8 @@ import { logSectorSize } from './structs.js'
 export type ImageStore = ByteStore & Pick<PatchedStore, 'base' | 'runAt'>
 
 /**
- * The file with changes of its metadata on their way through the log (MS-VHDX 2.3): in memory, then by {@link commit} in the log, later by
+ * The file with changes of its metadata on their way through the log (MS-VHDX 2.3): in memory, then by {@link commit}
+ * in the log, later by
  * {@link checkpoint} in their place. Reading sees them at once. Payload never comes here: it is written to `base`.
  */
 export class Journal implements ImageStore {
@@ -72,7 +73,8 @@ export class Journal implements ImageStore {
   }
 
   /**
-   * Makes everything durable: first the payload, then, as one log entry, the metadata that leads to it. A crash sees all of it or nothing.
+   * Makes everything durable: first the payload, then, as one log entry, the metadata that leads to it. A crash sees
+   * all of it or nothing.
    */
   commit(): void {
     this.base.flush()
@@ -82,7 +84,9 @@ export class Journal implements ImageStore {
       this.#checkpoint()
       log.restart()
     }
-    const sectors = [...this.#pending].map(([position, bytes]): LoggedSector => ({ position, bytes })).sort((left, right) => left.position - right.position)
+    const sectors = [...this.#pending]
+      .map(([position, bytes]): LoggedSector => ({ position, bytes }))
+      .sort((left, right) => left.position - right.position)
     log.append(sectors)
     for (const { position, bytes } of sectors) this.#logged.set(position, bytes)
     this.#pending.clear()
@@ -94,7 +98,10 @@ export class Journal implements ImageStore {
     this.#checkpoint()
   }
 
-  /** The same, and makes sure that a crash does not replay what is in the log: its sectors may then be put to another use. */
+  /**
+   * The same, and makes sure that a crash does not replay what is in the log: its sectors may then be put to another
+   * use.
+   */
   settle(): void {
     this.checkpoint()
     this.#log?.restart()
@@ -123,7 +130,11 @@ export class Journal implements ImageStore {
   }
 }
 
-function eachSector(position: number, length: number, visit: (sector: number, within: number, at: number, length: number) => void): void {
+function eachSector(
+  position: number,
+  length: number,
+  visit: (sector: number, within: number, at: number, length: number) => void,
+): void {
   for (let at = 0; at < length;) {
     const within = (position + at) % logSectorSize
     const piece = Math.min(length - at, logSectorSize - within)

@@ -19,14 +19,31 @@ export interface Geometry {
   readonly tableEntries: number
 }
 
-export function geometryOf(capacity: number, blockSize: number, sectorSize: 512 | 4096, differencing: boolean): Geometry {
-  const chunkRatio = sectorsPerChunk * sectorSize / blockSize
+export function geometryOf(
+  capacity: number,
+  blockSize: number,
+  sectorSize: 512 | 4096,
+  differencing: boolean,
+): Geometry {
+  const chunkRatio = (sectorsPerChunk * sectorSize) / blockSize
   const payloadBlocks = ceilDivide(capacity, blockSize)
   const chunks = ceilDivide(payloadBlocks, chunkRatio)
   const tableEntries = differencing
     ? chunks * (chunkRatio + 1)
-    : payloadBlocks === 0 ? 0 : payloadBlocks + Math.floor((payloadBlocks - 1) / chunkRatio)
-  return { capacity, blockSize, sectorSize, differencing, chunkRatio, sectorsPerBlock: blockSize / sectorSize, payloadBlocks, chunks, tableEntries }
+    : payloadBlocks === 0
+      ? 0
+      : payloadBlocks + Math.floor((payloadBlocks - 1) / chunkRatio)
+  return {
+    capacity,
+    blockSize,
+    sectorSize,
+    differencing,
+    chunkRatio,
+    sectorsPerBlock: blockSize / sectorSize,
+    payloadBlocks,
+    chunks,
+    tableEntries,
+  }
 }
 
 /** The index in the block allocation table of payload block `block`. */
@@ -50,8 +67,10 @@ export function isBlockSize(value: number): boolean {
 }
 
 /**
- * The block size for a new disk. A child: 2 MiB, as Windows makes them, so that small changes stay small. Else by capacity as QEMU does,
- * reaching the 32 MiB of Windows where Windows disks usually are: small blocks keep small files small, large ones keep the table small.
+ * The block size for a new disk. A child: 2 MiB, as Windows makes them, so that small changes stay small. Else by
+ * capacity as QEMU does,
+ * reaching the 32 MiB of Windows where Windows disks usually are: small blocks keep small files small, large ones keep
+ * the table small.
  */
 export function defaultBlockSize(capacity: number, differencing: boolean): number {
   if (differencing) return 2 * mebibyte

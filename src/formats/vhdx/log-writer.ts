@@ -15,9 +15,16 @@ export function logEntryLength(sectors: number): number {
   return (Math.ceil((logEntryHeader.size + sectors * dataDescriptor.size) / logSectorSize) + sectors) * logSectorSize
 }
 
-/** The bytes of a log entry (2.3.1). `tail` counts from the log's start; the sizes of the file are multiples of 1 MiB. */
+/**
+ * The bytes of a log entry (2.3.1). `tail` counts from the log's start; the sizes of the file are multiples of 1 MiB.
+ */
 export function buildLogEntry(
-  place: { readonly sequenceNumber: bigint; readonly tail: number; readonly logGuid: string; readonly fileSize: number },
+  place: {
+    readonly sequenceNumber: bigint
+    readonly tail: number
+    readonly logGuid: string
+    readonly fileSize: number
+  },
   sectors: readonly LoggedSector[],
 ): Uint8Array {
   const { sequenceNumber, tail, logGuid } = place
@@ -47,7 +54,10 @@ export function buildLogEntry(
       sequenceNumber,
     }
     entry.set(dataDescriptor.write(descriptor), logEntryHeader.size + index * dataDescriptor.size)
-    entry.set(dataSector.write({ signature: 'data', sequenceHigh, data: bytes.subarray(8, logSectorSize - 4), sequenceLow }), first + index * logSectorSize)
+    entry.set(
+      dataSector.write({ signature: 'data', sequenceHigh, data: bytes.subarray(8, logSectorSize - 4), sequenceLow }),
+      first + index * logSectorSize,
+    )
   }
   logEntryHeader.fields.checksum.set(viewOf(entry), logEntryHeader.fields.checksum.offset, crc32c(entry), 'little')
   return entry
@@ -57,11 +67,14 @@ export function buildLogEntry(
 const reserve = 3 * logSectorSize
 
 /**
- * Writes the log of one session (MS-VHDX 2.3). Entries follow each other from the log's start; the active sequence never runs over its
+ * Writes the log of one session (MS-VHDX 2.3). Entries follow each other from the log's start; the active sequence
+ * never runs over its
  * end. When no room is left, {@link restart} begins anew at the start.
  *
- * QEMU (7.2, and later ones) finds a sequence otherwise than the specification says. It takes any run of entries for one, wherever its
- * tail is; of the run's second entry it does not compare the sequence number; and it never ends when a run from the log's start reaches
+ * QEMU (7.2, and later ones) finds a sequence otherwise than the specification says. It takes any run of entries for
+ * one, wherever its
+ * tail is; of the run's second entry it does not compare the sequence number; and it never ends when a run from the
+ * log's start reaches
  * the log's last sector but one. What is written here is found as it should be by either.
  */
 export class LogWriter {
@@ -97,7 +110,10 @@ export class LogWriter {
     return this.#head + logEntryLength(sectors) + reserve <= this.#area.length
   }
 
-  /** One entry, durable when this returns: either all of its sectors count after a crash, or none. What it refers to is flushed already. */
+  /**
+   * One entry, durable when this returns: either all of its sectors count after a crash, or none. What it refers to is
+   * flushed already.
+   */
   append(sectors: readonly LoggedSector[]): void {
     if (!this.fits(sectors.length)) throw new RangeError(`a log entry of ${sectors.length} sectors has no place`)
     this.#write([this.#entry(sectors)])
@@ -117,7 +133,10 @@ export class LogWriter {
   #entry(sectors: readonly LoggedSector[]): Uint8Array {
     this.#sequenceNumber += 1n
     const fileSize = roundDown(this.#store.size, mebibyte)
-    return buildLogEntry({ sequenceNumber: this.#sequenceNumber, tail: this.#tail, logGuid: this.guid, fileSize }, sectors)
+    return buildLogEntry(
+      { sequenceNumber: this.#sequenceNumber, tail: this.#tail, logGuid: this.guid, fileSize },
+      sectors,
+    )
   }
 
   #write(entries: readonly Uint8Array[]): void {

@@ -3,7 +3,17 @@ import { safeNumber } from '../../binary/integers.js'
 import type { Patch } from '../../block/patched-store.js'
 import type { ByteStore } from '../../block/types.js'
 import { corrupt, unsupported } from '../../errors.js'
-import { dataDescriptor, dataSector, headerPositions, logEntryHeader, logEntrySignature, logSectorSize, mebibyte, regionTablePositions, zeroDescriptor } from './structs.js'
+import {
+  dataDescriptor,
+  dataSector,
+  headerPositions,
+  logEntryHeader,
+  logEntrySignature,
+  logSectorSize,
+  mebibyte,
+  regionTablePositions,
+  zeroDescriptor,
+} from './structs.js'
 
 /** The longest log that is replayed. Windows and QEMU make logs of 1 MiB. */
 export const maximumLogLength = 16 * mebibyte
@@ -69,10 +79,19 @@ export class Log {
     if (entryLength === 0 || entryLength % logSectorSize !== 0 || entryLength > this.length) return undefined
     if (tail % logSectorSize !== 0 || tail >= this.length || sequenceNumber === 0n) return undefined
     const bytes = this.slice(position, entryLength)
-    // The structure before the checksum: no valid structure contains the start of another entry, which keeps the work of a whole log linear.
+    // The structure before the checksum: no valid structure contains the start of another entry, which keeps the work
+    // of a whole log linear.
     if (!structureFits(bytes, descriptorCount, sequenceNumber)) return undefined
     if (crc32c(logEntryHeader.without('checksum', bytes, entryLength)) !== values.checksum) return undefined
-    return { position, length: entryLength, tail, sequenceNumber, descriptorCount, flushedFileOffset: values.flushedFileOffset, lastFileOffset: values.lastFileOffset }
+    return {
+      position,
+      length: entryLength,
+      tail,
+      sequenceNumber,
+      descriptorCount,
+      flushedFileOffset: values.flushedFileOffset,
+      lastFileOffset: values.lastFileOffset,
+    }
   }
 }
 
@@ -101,7 +120,10 @@ function structureFits(bytes: Uint8Array, descriptorCount: number, sequenceNumbe
 
 function sectorFits(bytes: Uint8Array, at: number, sequenceNumber: bigint): boolean {
   const sector = dataSector.read(bytes, at)
-  return sector.signature === 'data' && BigInt(sector.sequenceHigh) * 2n ** 32n + BigInt(sector.sequenceLow) === sequenceNumber
+  return (
+    sector.signature === 'data' &&
+    BigInt(sector.sequenceHigh) * 2n ** 32n + BigInt(sector.sequenceLow) === sequenceNumber
+  )
 }
 
 /** The newest complete sequence, its entries from tail to head, or undefined when there is none (MS-VHDX 2.3.2). */
@@ -130,19 +152,27 @@ export function findActiveSequence(log: Log): readonly LogEntry[] | undefined {
       candidate = sequence.slice(first)
       newest = sequenceNumber
     }
-    // The specification moves on by one sector after an invalid sequence: that finds only shorter ones with the same head, as invalid.
+    // The specification moves on by one sector after an invalid sequence: that finds only shorter ones with the same
+    // head, as invalid.
     start += length
   }
   return candidate
 }
 
 /**
- * What is to be laid over the file for the log at [logOffset, logOffset + logLength) (2.3.3), or undefined when no sequence is complete.
- * @throws ImageError corrupt E_TRUNCATED when the file lost its end, E_LOG_RANGE for changes of the headers or the log itself; unsupported E_LOG_TOO_LARGE.
+ * What is to be laid over the file for the log at [logOffset, logOffset + logLength) (2.3.3), or undefined when no
+ * sequence is complete.
+ * @throws ImageError corrupt E_TRUNCATED when the file lost its end, E_LOG_RANGE for changes of the headers or the log
+ * itself; unsupported E_LOG_TOO_LARGE.
  */
 export function replayLog(store: ByteStore, logOffset: number, logLength: number, guid: string): Replay | undefined {
   if (logLength > maximumLogLength) {
-    throw unsupported('E_LOG_TOO_LARGE', `${store.name}: the log at byte ${logOffset} is ${logLength} bytes long and holds changes that are not in the file yet; at most ${maximumLogLength} are replayed`, { details: { position: logOffset, logLength } })
+    throw unsupported(
+      'E_LOG_TOO_LARGE',
+      `${store.name}: the log at byte ${logOffset} is ${logLength} bytes long and holds changes that are not ` +
+        `in the file yet; at most ${maximumLogLength} are replayed`,
+      { details: { position: logOffset, logLength } },
+    )
   }
   const log = new Log(store, logOffset, logLength, guid)
   const sequence = findActiveSequence(log)
@@ -150,10 +180,21 @@ export function replayLog(store: ByteStore, logOffset: number, logLength: number
   const head = sequence?.at(-1)
   if (sequence === undefined || first === undefined || head === undefined) return undefined
   if (head.flushedFileOffset > BigInt(store.size)) {
-    throw corrupt('E_TRUNCATED', `${store.name}: the file is ${store.size} bytes long, but by the log entry at byte ${logOffset + head.position} it had ${head.flushedFileOffset} when its last change was logged: its end is missing`, { details: { position: logOffset + head.position, size: store.size, expected: head.flushedFileOffset } })
+    throw corrupt(
+      'E_TRUNCATED',
+      `${store.name}: the file is ${store.size} bytes long, but by the log entry at byte ` +
+        (`${logOffset + head.position} it had ${head.flushedFileOffset} when its last change was logged: its ` +
+          'end is missing'),
+      { details: { position: logOffset + head.position, size: store.size, expected: head.flushedFileOffset } },
+    )
   }
   const count = sequence.reduce((sum, entry) => sum + entry.descriptorCount, 0)
-  if (count > maximumDescriptors) throw unsupported('E_LOG_TOO_LARGE', `${store.name}: the log at byte ${logOffset} holds ${count} changes, at most ${maximumDescriptors} are replayed`, { details: { position: logOffset } })
+  if (count > maximumDescriptors)
+    throw unsupported(
+      'E_LOG_TOO_LARGE',
+      `${store.name}: the log at byte ${logOffset} holds ${count} changes, at most ${maximumDescriptors} are replayed`,
+      { details: { position: logOffset } },
+    )
 
   const patches: Patch[] = []
   for (const entry of sequence) {
@@ -163,7 +204,13 @@ export function replayLog(store: ByteStore, logOffset: number, logLength: number
   const dataSectors = patches.filter((patch) => patch.bytes !== undefined).length
   return {
     patches,
-    size: Math.max(end, safeNumber(head.lastFileOffset, `${store.name}: LastFileOffset of the log entry at byte ${logOffset + head.position}`)),
+    size: Math.max(
+      end,
+      safeNumber(
+        head.lastFileOffset,
+        `${store.name}: LastFileOffset of the log entry at byte ${logOffset + head.position}`,
+      ),
+    ),
     entries: sequence.length,
     dataSectors,
     zeroRanges: patches.length - dataSectors,
@@ -172,7 +219,12 @@ export function replayLog(store: ByteStore, logOffset: number, logLength: number
   }
 }
 
-function* patchesOf(store: ByteStore, log: Log, entry: LogEntry, ring: { position: number; length: number }): Generator<Patch> {
+function* patchesOf(
+  store: ByteStore,
+  log: Log,
+  entry: LogEntry,
+  ring: { position: number; length: number },
+): Generator<Patch> {
   const bytes = log.slice(entry.position, entry.length)
   let sector = descriptorAreaLength(entry.descriptorCount)
   for (let index = 0; index < entry.descriptorCount; index++) {
@@ -181,7 +233,8 @@ function* patchesOf(store: ByteStore, log: Log, entry: LogEntry, ring: { positio
     const descriptor = zeroDescriptor.read(bytes, at)
     const position = safeNumber(descriptor.fileOffset, `${store.name}: the place in ${what}`)
     if (descriptor.signature === 'zero') {
-      const length = safeNumber(descriptor.zeroLength + descriptor.fileOffset, `${store.name}: the end in ${what}`) - position
+      const length =
+        safeNumber(descriptor.zeroLength + descriptor.fileOffset, `${store.name}: the end in ${what}`) - position
       allow(store, position, length, what, ring)
       if (length > 0) yield { position, length }
       continue
@@ -198,9 +251,22 @@ function* patchesOf(store: ByteStore, log: Log, entry: LogEntry, ring: { positio
 }
 
 /** The log never changes the identifier, the headers, or itself: a log that does is not one of this file. */
-function allow(store: ByteStore, position: number, length: number, what: string, ring: { position: number; length: number }): void {
+function allow(
+  store: ByteStore,
+  position: number,
+  length: number,
+  what: string,
+  ring: { position: number; length: number },
+): void {
   const overlapsRing = position < ring.position + ring.length && position + length > ring.position
   if (length > 0 && (position < regionTablePositions[0] || overlapsRing)) {
-    throw corrupt('E_LOG_RANGE', `${store.name}: ${what} changes bytes ${position} to ${position + length}: ${overlapsRing ? 'the log itself' : `the identifier or the headers (bytes 0 to ${headerPositions[1] + 65536})`}`, { details: { position } })
+    throw corrupt(
+      'E_LOG_RANGE',
+      `${store.name}: ${what} changes bytes ${position} to ${position + length}: ` +
+        (overlapsRing
+          ? 'the log itself'
+          : 'the identifier or the headers (bytes 0 to ' + `${headerPositions[1] + 65536})`),
+      { details: { position } },
+    )
   }
 }

@@ -37,7 +37,13 @@ export class VhdxImage implements DiskImage {
   readonly #bitmaps: SectorBitmaps
   readonly #reader = new ExtentReader(this)
 
-  constructor(store: ImageStore, table: BlockTable, bitmaps: SectorBitmaps, structures: Structures, notes: readonly Note[]) {
+  constructor(
+    store: ImageStore,
+    table: BlockTable,
+    bitmaps: SectorBitmaps,
+    structures: Structures,
+    notes: readonly Note[],
+  ) {
     const { metadata, geometry, header, replay } = structures
     this.#store = store
     this.#table = table
@@ -50,7 +56,11 @@ export class VhdxImage implements DiskImage {
     // A replayed log changes the file in sectors of 4 KiB, wherever blocks begin.
     this.grain = metadata.hasParent ? metadata.logicalSectorSize : replay === undefined ? geometry.blockSize : 4096
     this.identity = header.values.dataWriteGuid
-    if (metadata.parentLocator !== undefined) this.parentReference = parentReferenceOf(metadata.parentLocator, store.name, { sectorSize: metadata.logicalSectorSize, capacity: metadata.capacity })
+    if (metadata.parentLocator !== undefined)
+      this.parentReference = parentReferenceOf(metadata.parentLocator, store.name, {
+        sectorSize: metadata.logicalSectorSize,
+        capacity: metadata.capacity,
+      })
   }
 
   extentAt(offset: number, limit: number): Extent {
@@ -61,15 +71,29 @@ export class VhdxImage implements DiskImage {
     switch (entry.kind) {
       case 'absent':
       case 'zero':
-        return { kind: entry.kind, offset, length: Math.min(end, this.#table.emptyEnd(block + 1, entry.kind, Math.ceil(end / blockSize)) * blockSize) - offset }
+        return {
+          kind: entry.kind,
+          offset,
+          length:
+            Math.min(end, this.#table.emptyEnd(block + 1, entry.kind, Math.ceil(end / blockSize)) * blockSize) - offset,
+        }
       case 'full': {
         this.#table.checkPlace(block, entry.position)
-        return this.#data(offset, entry.position + offset - block * blockSize, this.#fullEnd(block, entry.position, end) - offset)
+        return this.#data(
+          offset,
+          entry.position + offset - block * blockSize,
+          this.#fullEnd(block, entry.position, end) - offset,
+        )
       }
       case 'partial':
         return this.#partial(block, entry.position, offset, Math.min(end, (block + 1) * blockSize))
       case 'reserved':
-        throw corrupt('E_BAT_STATE', `${this.#store.name}: block ${block} (guest offset ${block * blockSize}) has the reserved state ${entry.state} in its entry at byte ${this.#table.entryPosition(block)}`, { details: { position: this.#table.entryPosition(block), block, state: entry.state } })
+        throw corrupt(
+          'E_BAT_STATE',
+          `${this.#store.name}: block ${block} (guest offset ${block * blockSize}) has the reserved state ` +
+            `${entry.state} in its entry at byte ${this.#table.entryPosition(block)}`,
+          { details: { position: this.#table.entryPosition(block), block, state: entry.state } },
+        )
     }
   }
 
@@ -106,7 +130,12 @@ export class VhdxImage implements DiskImage {
   #partial(block: number, position: number, offset: number, end: number): Extent {
     const { blockSize, sectorSize, differencing } = this.#structures.geometry
     if (!differencing) {
-      throw corrupt('E_BAT_STATE', `${this.#store.name}: block ${block} (guest offset ${block * blockSize}) is partly present by its entry at byte ${this.#table.entryPosition(block)}, but the disk has no parent`, { details: { position: this.#table.entryPosition(block), block, state: payloadState.partiallyPresent } })
+      throw corrupt(
+        'E_BAT_STATE',
+        `${this.#store.name}: block ${block} (guest offset ${block * blockSize}) is partly present by its ` +
+          `entry at byte ${this.#table.entryPosition(block)}, but the disk has no parent`,
+        { details: { position: this.#table.entryPosition(block), block, state: payloadState.partiallyPresent } },
+      )
     }
     const bits = this.#bitmaps.of(block)
     const start = block * blockSize
@@ -134,7 +163,10 @@ export interface Layer {
   readonly structures: Structures
 }
 
-/** Opens one layer. @throws ImageError of the codes in docs: E_NOT_VHDX, E_HEADER, E_LOG_CORRUPT, E_REGION…, E_META…, E_BAT… */
+/**
+ * Opens one layer. @throws ImageError of the codes in docs: E_NOT_VHDX, E_HEADER, E_LOG_CORRUPT, E_REGION…, E_META…,
+ * E_BAT…
+ */
 export function openVhdx(file: ByteStore, context: OpenContext): VhdxImage {
   return openForReading(file, context).image
 }
@@ -157,11 +189,31 @@ export function openLayer(store: ImageStore, header: CurrentHeader, replay: Repl
   const geometry = geometryOf(metadata.capacity, metadata.blockSize, metadata.logicalSectorSize, metadata.hasParent)
   const table = new BlockTable(store, regions.bat, geometry, [log, ...regions.regions])
   const survey = table.survey()
-  if (survey.reservedBits > 0) notes.push({ code: 'W_BAT_RESERVED_BITS', message: `reserved bits are set in ${survey.reservedBits} entries of the block allocation table; ignored` })
-  if (survey.stalePositions > 0) notes.push({ code: 'W_BAT_STALE_POSITION', message: `${survey.stalePositions} entries of the block allocation table name a place in the file for a block that has none; ignored` })
-  if (file.size % mebibyte !== 0) notes.push({ code: 'W_TRAILING_PARTIAL_MIB', message: `the file's size ${file.size} is not a multiple of 1 MiB, as Hyper-V expects` })
+  if (survey.reservedBits > 0)
+    notes.push({
+      code: 'W_BAT_RESERVED_BITS',
+      message: `reserved bits are set in ${survey.reservedBits} entries of the block allocation table; ignored`,
+    })
+  if (survey.stalePositions > 0)
+    notes.push({
+      code: 'W_BAT_STALE_POSITION',
+      message:
+        `${survey.stalePositions} entries of the block allocation table name a place in the file for a ` +
+        'block that has none; ignored',
+    })
+  if (file.size % mebibyte !== 0)
+    notes.push({
+      code: 'W_TRAILING_PARTIAL_MIB',
+      message: `the file's size ${file.size} is not a multiple of 1 MiB, as Hyper-V expects`,
+    })
   for (const region of [regions.bat, regions.metadata]) {
-    if (region.position + region.length > store.size) notes.push({ code: 'W_REGION_BEYOND_END', message: `the ${region.name} at bytes ${region.position} to ${region.position + region.length} passes the end of the file at ${store.size}; the part in use is there` })
+    if (region.position + region.length > store.size)
+      notes.push({
+        code: 'W_REGION_BEYOND_END',
+        message:
+          `the ${region.name} at bytes ${region.position} to ${region.position + region.length} passes ` +
+          `the end of the file at ${store.size}; the part in use is there`,
+      })
   }
   const bitmaps = new SectorBitmaps(store, table, geometry)
   const structures = { header, regions, metadata, geometry, survey, replay }
@@ -172,16 +224,27 @@ export function openLayer(store: ImageStore, header: CurrentHeader, replay: Repl
 function replayed(file: ByteStore, header: CurrentHeader, ignore: boolean, notes: Note[]): Replay | undefined {
   const hint = 'To read the file as if its log were empty, with its last changes lost: --from-option ignore-log=true.'
   if (ignore) {
-    notes.push({ code: 'W_LOG_IGNORED', message: `the log at byte ${header.logOffset} may hold changes that are not in the file; it is ignored as asked` })
+    notes.push({
+      code: 'W_LOG_IGNORED',
+      message: `the log at byte ${header.logOffset} may hold changes that are not in the file; it is ignored as asked`,
+    })
     return undefined
   }
   const replay = replayLog(file, header.logOffset, header.logLength, header.values.logGuid)
   if (replay === undefined) {
-    throw corrupt('E_LOG_CORRUPT', `${file.name}: by the header at byte ${header.position} the log at byte ${header.logOffset} (${header.logLength} bytes) holds changes that are not in the file, but it contains no complete sequence of entries`, { hint, details: { position: header.logOffset, logLength: header.logLength } })
+    throw corrupt(
+      'E_LOG_CORRUPT',
+      `${file.name}: by the header at byte ${header.position} the log at byte ${header.logOffset} ` +
+        (`(${header.logLength} bytes) holds changes that are not in the file, but it contains no complete ` +
+          'sequence of entries'),
+      { hint, details: { position: header.logOffset, logLength: header.logLength } },
+    )
   }
   notes.push({
     code: 'W_LOG_REPLAYED',
-    message: `the image was not closed cleanly: ${replay.entries} log entries (${replay.dataSectors} sectors of 4 KiB, ${replay.zeroRanges} zero ranges) were applied in memory; the file is unchanged`,
+    message:
+      `the image was not closed cleanly: ${replay.entries} log entries (${replay.dataSectors} sectors of ` +
+      `4 KiB, ${replay.zeroRanges} zero ranges) were applied in memory; the file is unchanged`,
   })
   return replay
 }

@@ -11,12 +11,18 @@ const zeros = new Uint8Array(mebibyte)
 const hasParent = 2n
 
 /**
- * Another parent locator, or none, in one log entry: a crash leaves the old one or the new one. Without a parent the disk is a dynamic one.
- * @throws ImageError usage E_NOT_A_CHILD, E_PARENT_FORMAT, E_PARENT_SECTOR, E_PARENT_PATH; target E_NO_SPACE when the metadata region is full
+ * Another parent locator, or none, in one log entry: a crash leaves the old one or the new one. Without a parent the
+ * disk is a dynamic one.
+ * @throws ImageError usage E_NOT_A_CHILD, E_PARENT_FORMAT, E_PARENT_SECTOR, E_PARENT_PATH; target E_NO_SPACE when the
+ * metadata region is full
  */
 export function relinkDisk(session: WriteSession, blocks: BlockWriter, parent: ParentShape | undefined): () => void {
-  const { image, structures: { metadata } } = session.layer
-  if (!metadata.hasParent) throw usage('E_NOT_A_CHILD', `${session.file.name} has no parent: it is a ${image.subformat} disk`)
+  const {
+    image,
+    structures: { metadata },
+  } = session.layer
+  if (!metadata.hasParent)
+    throw usage('E_NOT_A_CHILD', `${session.file.name} has no parent: it is a ${image.subformat} disk`)
   const item = parent === undefined ? undefined : locatorOf(parent, image.sectorSize)
   const changes = planMetadata(session, item)
   return () => {
@@ -34,7 +40,13 @@ export function relinkDisk(session: WriteSession, blocks: BlockWriter, parent: P
 
 /** What blocks that are partly in this file leave to the parent reads as zero from now on. */
 function fillBlocks(session: WriteSession, blocks: BlockWriter): void {
-  const { table, image, structures: { geometry: { blockSize, capacity } } } = session.layer
+  const {
+    table,
+    image,
+    structures: {
+      geometry: { blockSize, capacity },
+    },
+  } = session.layer
   const partial: number[] = []
   table.eachPlace((kind, index) => {
     if (kind === 'payload' && table.payload(index).kind === 'partial') partial.push(index)
@@ -54,7 +66,7 @@ function fillBlocks(session: WriteSession, blocks: BlockWriter): void {
 /** Sector bitmaps say nothing any more where every block is whole. */
 function dropBitmaps(session: WriteSession): void {
   const { table } = session.layer
-  const bitmaps: { readonly chunk: number, readonly position: number }[] = []
+  const bitmaps: { readonly chunk: number; readonly position: number }[] = []
   table.eachPlace((kind, chunk, position) => {
     if (kind === 'bitmap') bitmaps.push({ chunk, position })
   })
@@ -70,7 +82,16 @@ function dropBitmaps(session: WriteSession): void {
 }
 
 /** The bytes of the metadata region that change. Positions are the file's. */
-function planMetadata({ journal, file, layer: { structures: { regions } } }: WriteSession, item: Uint8Array | undefined): { readonly position: number, readonly bytes: Uint8Array }[] {
+function planMetadata(
+  {
+    journal,
+    file,
+    layer: {
+      structures: { regions },
+    },
+  }: WriteSession,
+  item: Uint8Array | undefined,
+): { readonly position: number; readonly bytes: Uint8Array }[] {
   const region = regions.metadata
   const table = new Uint8Array(tableSize)
   journal.read(region.position, table)
@@ -79,31 +100,58 @@ function planMetadata({ journal, file, layer: { structures: { regions } } }: Wri
     const at = metadataTableHeader.size + index * metadataEntry.size
     return { at, ...metadataEntry.read(table, at) }
   })
-  const isSystem = (guid: string) => (entry: typeof entries[number]): boolean => entry.itemId === guid && entry.flags % 2n === 0n
+  const isSystem =
+    (guid: string) =>
+    (entry: (typeof entries)[number]): boolean =>
+      entry.itemId === guid && entry.flags % 2n === 0n
   const old = entries.find(isSystem(itemGuids.parentLocator))
   const parameters = entries.find(isSystem(itemGuids.fileParameters))
-  if (old === undefined || parameters === undefined) throw new TypeError(`${file.name}: a differencing disk without parent locator was opened`)
+  if (old === undefined || parameters === undefined)
+    throw new TypeError(`${file.name}: a differencing disk without parent locator was opened`)
   if (item === undefined) {
     const kept = entries.filter((entry) => entry !== old)
     const shorter = new Uint8Array(tableSize)
     shorter.set(metadataTableHeader.write({ ...header, entryCount: kept.length }))
-    for (const [index, { at }] of kept.entries()) shorter.set(table.subarray(at, at + metadataEntry.size), metadataTableHeader.size + index * metadataEntry.size)
+    for (const [index, { at }] of kept.entries())
+      shorter.set(table.subarray(at, at + metadataEntry.size), metadataTableHeader.size + index * metadataEntry.size)
     const position = region.position + parameters.offset
     const bytes = new Uint8Array(fileParameters.size)
     journal.read(position, bytes)
     const values = fileParameters.read(bytes)
-    return [{ position: region.position, bytes: shorter }, { position, bytes: fileParameters.write({ ...values, flags: values.flags - hasParent }, bytes) }]
+    return [
+      { position: region.position, bytes: shorter },
+      { position, bytes: fileParameters.write({ ...values, flags: values.flags - hasParent }, bytes) },
+    ]
   }
-  const offset = roomFor(item.length, region.length, entries.filter((entry) => entry !== old && entry.length > 0))
-  if (offset === undefined) throw targetError('E_NO_SPACE', `${file.name}: the metadata region of ${region.length} bytes has no room for a parent locator of ${item.length} bytes`)
+  const offset = roomFor(
+    item.length,
+    region.length,
+    entries.filter((entry) => entry !== old && entry.length > 0),
+  )
+  if (offset === undefined)
+    throw targetError(
+      'E_NO_SPACE',
+      `${file.name}: the metadata region of ${region.length} bytes has no room for a parent locator of ` +
+        `${item.length} bytes`,
+    )
   return [
     { position: region.position + offset, bytes: item },
-    { position: region.position + old.at, bytes: metadataEntry.write({ ...old, offset, length: item.length }, table.slice(old.at, old.at + metadataEntry.size)) },
+    {
+      position: region.position + old.at,
+      bytes: metadataEntry.write(
+        { ...old, offset, length: item.length },
+        table.slice(old.at, old.at + metadataEntry.size),
+      ),
+    },
   ]
 }
 
 /** The first gap between items; the log changes all at once, so that the old item's place is one. */
-function roomFor(length: number, end: number, items: readonly { readonly offset: number, readonly length: number }[]): number | undefined {
+function roomFor(
+  length: number,
+  end: number,
+  items: readonly { readonly offset: number; readonly length: number }[],
+): number | undefined {
   let free = tableSize
   for (const item of [...items].sort((left, right) => left.offset - right.offset)) {
     if (free + length <= item.offset) return free

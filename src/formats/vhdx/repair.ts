@@ -15,8 +15,10 @@ import { replayIntoFile } from './replay.js'
 import { headerPositions, mebibyte, nilUuid, regionTablePositions } from './structs.js'
 
 /**
- * Mends a VHDX where something else proves what is right: a header from the other one, the log replayed into the file, a region table from
- * its copy, places named for blocks that have none, a file that does not end at a whole MiB. Places of blocks are never guessed. With the
+ * Mends a VHDX where something else proves what is right: a header from the other one, the log replayed into the file,
+ * a region table from
+ * its copy, places named for blocks that have none, a file that does not end at a whole MiB. Places of blocks are never
+ * guessed. With the
  * option `ignore-log` a log that cannot be replayed is emptied, its changes lost.
  * @throws ImageError as opening does, where nothing can be made of the file.
  */
@@ -58,7 +60,12 @@ function* repairHeaders(file: ByteStore): Generator<RepairAction> {
   // Written over first; the good one follows when this one is durable.
   new HeaderWriter(file, readHeader(file, [])).update({ fileWriteGuid: randomUuid() })
   const position = headerPositions[damaged] ?? 0
-  yield { code: 'E_HEADER_INVALID', structure: `header ${damaged + 1}`, position, message: `write the header from the other one, at byte ${headerPositions[1 - damaged] ?? 0}` }
+  yield {
+    code: 'E_HEADER_INVALID',
+    structure: `header ${damaged + 1}`,
+    position,
+    message: `write the header from the other one, at byte ${headerPositions[1 - damaged] ?? 0}`,
+  }
 }
 
 function* repairLog(file: ByteStore, ignore: boolean): Generator<RepairAction> {
@@ -73,7 +80,13 @@ function* repairLog(file: ByteStore, ignore: boolean): Generator<RepairAction> {
   const replay = replayLog(file, header.logOffset, header.logLength, header.values.logGuid)
   if (replay === undefined) return
   replayIntoFile(file, header, replay)
-  yield { code: 'W_LOG_REPLAYED', ...at, message: `bring what the log holds into the file and empty it (entries: ${replay.entries}, sectors of 4 KiB: ${replay.dataSectors}, zero ranges: ${replay.zeroRanges})` }
+  yield {
+    code: 'W_LOG_REPLAYED',
+    ...at,
+    message:
+      `bring what the log holds into the file and empty it (entries: ${replay.entries}, sectors of 4 ` +
+      `KiB: ${replay.dataSectors}, zero ranges: ${replay.zeroRanges})`,
+  }
 }
 
 function* repairRegionTables(file: ByteStore): Generator<RepairAction> {
@@ -86,12 +99,17 @@ function* repairRegionTables(file: ByteStore): Generator<RepairAction> {
   file.write(damaged.position, good.bytes)
   file.flush()
   yield {
-    code: bad === 0 ? 'E_REGION_TABLE_COPY_USED' : 'E_REGION_TABLE_INVALID', structure: `region table ${bad + 1}`, position: damaged.position,
+    code: bad === 0 ? 'E_REGION_TABLE_COPY_USED' : 'E_REGION_TABLE_INVALID',
+    structure: `region table ${bad + 1}`,
+    position: damaged.position,
     message: `write the region table from the other one, at byte ${good.position}`,
   }
 }
 
-/** Entries of blocks that are zero or not present must name no place: Hyper-V refuses the disk. What such a block reads as stays. */
+/**
+ * Entries of blocks that are zero or not present must name no place: Hyper-V refuses the disk. What such a block reads
+ * as stays.
+ */
 function* clearPlaces(file: ByteStore, session: Session): Generator<RepairAction | CheckProgress> {
   const { table, geometry, position } = openTable(file)
   let done = 0
@@ -101,7 +119,8 @@ function* clearPlaces(file: ByteStore, session: Session): Generator<RepairAction
     let cleared = 0
     for (let at = 0; at < count; at++) {
       const state = piece.state(start + at)
-      if ((state !== payloadState.notPresent && state !== payloadState.zero) || piece.position(start + at) === 0) continue
+      if ((state !== payloadState.notPresent && state !== payloadState.zero) || piece.position(start + at) === 0)
+        continue
       session.begin()
       const entry = new Uint8Array(8)
       new EntryTable(entry).set(0, state, 0)
@@ -110,27 +129,43 @@ function* clearPlaces(file: ByteStore, session: Session): Generator<RepairAction
     }
     if (cleared > 0) {
       file.flush()
-      yield { code: 'W_BAT_STALE_POSITION', structure: `BAT entries ${payloadIndex(geometry, first)} to ${payloadIndex(geometry, first + count - 1)}`, position: position + payloadIndex(geometry, first) * 8, message: `clear the places named by entries of blocks that have none: ${cleared}` }
+      yield {
+        code: 'W_BAT_STALE_POSITION',
+        structure: `BAT entries ${payloadIndex(geometry, first)} to ${payloadIndex(geometry, first + count - 1)}`,
+        position: position + payloadIndex(geometry, first) * 8,
+        message: `clear the places named by entries of blocks that have none: ${cleared}`,
+      }
     }
     yield { done, total: geometry.tableEntries }
   }
 }
 
-function openTable(file: ByteStore): { table: BlockTable; geometry: Geometry; position: number; areas: readonly Area[] } {
+function openTable(file: ByteStore): {
+  table: BlockTable
+  geometry: Geometry
+  position: number
+  areas: readonly Area[]
+} {
   const { bat, metadata: region, regions } = readRegions(file, [])
   const { logOffset, logLength } = readHeader(file, [])
   const metadata = readMetadata(file, region, [])
   const geometry = geometryOf(metadata.capacity, metadata.blockSize, metadata.logicalSectorSize, metadata.hasParent)
-  return { table: new BlockTable(file, bat, geometry, []), geometry, position: bat.position, areas: [...regions, { name: 'log', position: logOffset, length: logLength }] }
+  return {
+    table: new BlockTable(file, bat, geometry, []),
+    geometry,
+    position: bat.position,
+    areas: [...regions, { name: 'log', position: logOffset, length: logLength }],
+  }
 }
 
 /**
- * Makes the file end at a whole MiB: a longer one where the end of a block or structure is missing that the disk does not show (what it
+ * Makes the file end at a whole MiB: a longer one where the end of a block or structure is missing that the disk does
+ * not show (what it
  * shows is not made up), a shorter one where the rest belongs to nothing.
  */
 function* completeMebibyte(file: ByteStore, session: Session): Generator<RepairAction> {
   const { size } = file
-  const start = size - size % mebibyte
+  const start = size - (size % mebibyte)
   if (start === size) return
   const { table, geometry, areas } = openTable(file)
   let used = areas.some(({ position, length }) => position + length > start && position < size)
@@ -140,7 +175,8 @@ function* completeMebibyte(file: ByteStore, session: Session): Generator<RepairA
       if (piece.state(slot + at) < payloadState.fullyPresent) continue
       const position = piece.position(slot + at)
       if (position >= size || position + (kind === 'payload' ? geometry.blockSize : mebibyte) <= start) continue
-      if ((kind === 'payload' ? table.placeProblem(first + at, position) : table.bitmapProblem(position)) !== undefined) return
+      if ((kind === 'payload' ? table.placeProblem(first + at, position) : table.bitmapProblem(position)) !== undefined)
+        return
       used = true
     }
   }
@@ -148,7 +184,11 @@ function* completeMebibyte(file: ByteStore, session: Session): Generator<RepairA
   file.truncate(used ? start + mebibyte : start)
   file.flush()
   yield {
-    code: 'W_TRAILING_PARTIAL_MIB', structure: 'file', position: size,
-    message: used ? `make the file ${start + mebibyte - size} bytes longer, up to a whole MiB` : `cut off the last ${size - start} bytes, which are no whole MiB and belong to nothing`,
+    code: 'W_TRAILING_PARTIAL_MIB',
+    structure: 'file',
+    position: size,
+    message: used
+      ? `make the file ${start + mebibyte - size} bytes longer, up to a whole MiB`
+      : `cut off the last ${size - start} bytes, which are no whole MiB and belong to nothing`,
   }
 }

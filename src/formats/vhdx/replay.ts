@@ -7,7 +7,8 @@ import type { Replay } from './log.js'
 import { mebibyte, nilUuid } from './structs.js'
 
 /**
- * Brings what the log holds into the file, then empties the log (MS-VHDX 2.3.3). A crash before the headers are changed leaves the log
+ * Brings what the log holds into the file, then empties the log (MS-VHDX 2.3.3). A crash before the headers are changed
+ * leaves the log
  * to be replayed again. However often the log changes a place, it is written once.
  */
 export function replayIntoFile(file: ByteStore, header: CurrentHeader, replay: Replay): void {

@@ -11,10 +11,16 @@ import type { WriteSession } from './write-session.js'
 const entriesAtOnce = 65536
 
 /**
- * Gives the disk another capacity, which is one log entry: a crash leaves the old one or the new one. What the disk gains reads as zero;
+ * Gives the disk another capacity, which is one log entry: a crash leaves the old one or the new one. What the disk
+ * gains reads as zero;
  * what it loses is lost. The session has begun. @param capacity bytes, whole sectors.
  */
-export function resizeDisk(session: WriteSession, blocks: BlockWriter, capacity: number, parent: BlockSource | undefined): void {
+export function resizeDisk(
+  session: WriteSession,
+  blocks: BlockWriter,
+  capacity: number,
+  parent: BlockSource | undefined,
+): void {
   session.commit()
   const { geometry } = session.layer.structures
   const next = geometryOf(capacity, geometry.blockSize, geometry.sectorSize, geometry.differencing)
@@ -48,13 +54,17 @@ function grow(session: WriteSession, blocks: BlockWriter, next: Geometry, parent
 }
 
 function shrink(session: WriteSession, next: Geometry): void {
-  const { table, structures: { geometry: before, regions, metadata } } = session.layer
+  const {
+    table,
+    structures: { geometry: before, regions, metadata },
+  } = session.layer
   const bitmaps: number[] = []
   table.eachPlace((kind, index, position) => {
     if (kind === 'payload' && index >= next.payloadBlocks) session.space.release(position, before.blockSize)
     if (kind === 'bitmap' && index >= next.chunks) bitmaps.push(position)
   })
-  // With the size, in one log entry, goes as much of the table as it takes; what is left of it for another means nothing.
+  // With the size, in one log entry, goes as much of the table as it takes; what is left of it for another means
+  // nothing.
   session.journal.write(metadata.capacityPosition, virtualDiskSize.write({ size: BigInt(next.capacity) }))
   clearEntries(session, regions.bat.position, before, next.payloadBlocks)
   session.commit()
@@ -97,11 +107,22 @@ function clear(session: WriteSession, table: number, from: number, to: number): 
   }
 }
 
-/** The entries of new blocks, where they are not empty: a fixed disk has a place for each; a child hides what its parent has there. */
-function fillEntries(session: WriteSession, table: number, before: Geometry, next: Geometry, parent: BlockSource | undefined): void {
+/**
+ * The entries of new blocks, where they are not empty: a fixed disk has a place for each; a child hides what its parent
+ * has there.
+ */
+function fillEntries(
+  session: WriteSession,
+  table: number,
+  before: Geometry,
+  next: Geometry,
+  parent: BlockSource | undefined,
+): void {
   const fixed = session.layer.image.subformat === 'fixed'
   if (!fixed && !next.differencing) return
-  const hidden = next.differencing ? Math.min(next.payloadBlocks, Math.ceil((parent?.capacity ?? Infinity) / next.blockSize)) : next.payloadBlocks
+  const hidden = next.differencing
+    ? Math.min(next.payloadBlocks, Math.ceil((parent?.capacity ?? Infinity) / next.blockSize))
+    : next.payloadBlocks
   const bytes = new Uint8Array(8)
   const entry = new EntryTable(bytes)
   for (let block = before.payloadBlocks; block < hidden; block++) {

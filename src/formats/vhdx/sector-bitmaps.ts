@@ -56,6 +56,8 @@ export class SectorBitmaps {
 
   #position(block: number): number {
     const { chunkRatio, sectorsPerBlock } = this.#geometry
-    return this.#table.bitmapPosition(Math.floor(block / chunkRatio), block) + (block % chunkRatio) * (sectorsPerBlock / 8)
+    return (
+      this.#table.bitmapPosition(Math.floor(block / chunkRatio), block) + (block % chunkRatio) * (sectorsPerBlock / 8)
+    )
   }
 }

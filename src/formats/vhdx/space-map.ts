@@ -15,7 +15,10 @@ export interface Place {
   readonly fresh: boolean
 }
 
-/** Which MiB of the file are in use (MS-VHDX 2.1: everything lies at multiples of 1 MiB). Positions and lengths are bytes. */
+/**
+ * Which MiB of the file are in use (MS-VHDX 2.1: everything lies at multiples of 1 MiB). Positions and lengths are
+ * bytes.
+ */
 export class SpaceMap {
   readonly #store: ByteStore
   #used: Uint8Array
@@ -33,7 +36,12 @@ export class SpaceMap {
     this.#store = store
     const mebibytes = Math.floor(store.size / mebibyte)
     if (mebibytes > maximumMebibytes) {
-      throw unsupported('E_TOO_LARGE', `${store.name}: the file has ${store.size} bytes; a VHDX of more than ${maximumMebibytes * mebibyte} cannot be changed`, { details: { size: store.size } })
+      throw unsupported(
+        'E_TOO_LARGE',
+        `${store.name}: the file has ${store.size} bytes; a VHDX of more than ${maximumMebibytes * mebibyte} ` +
+          'cannot be changed',
+        { details: { size: store.size } },
+      )
     }
     this.#used = new Uint8Array(ceilDivide(Math.max(mebibytes, 64), 8))
     this.#end = mebibytes
@@ -62,11 +70,21 @@ export class SpaceMap {
   claim(what: string, position: number, length: number): void {
     const first = position / mebibyte
     const end = ceilDivide(position + length, mebibyte)
-    if (end > maximumMebibytes) throw corrupt('E_BAT_RANGE', `${this.#store.name}: ${what} lies at byte ${position}, past the end of the file at ${this.#store.size}`, { details: { position } })
+    if (end > maximumMebibytes)
+      throw corrupt(
+        'E_BAT_RANGE',
+        `${this.#store.name}: ${what} lies at byte ${position}, past the end of the file at ${this.#store.size}`,
+        { details: { position } },
+      )
     this.#reach(end)
     for (let at = first; at < end; at++) {
       if (!testBit(this.#used, at)) continue
-      throw corrupt('E_OVERLAP', `${this.#store.name}: ${what} at byte ${position} shares byte ${at * mebibyte} with something else: the image cannot be changed without damage`, { hint: 'vdisk check lists the damage.', details: { position } })
+      throw corrupt(
+        'E_OVERLAP',
+        `${this.#store.name}: ${what} at byte ${position} shares byte ${at * mebibyte} with something else: ` +
+          'the image cannot be changed without damage',
+        { hint: 'vdisk check lists the damage.', details: { position } },
+      )
     }
     setBits(this.#used, first, end)
     this.#free -= end - first
@@ -81,7 +99,10 @@ export class SpaceMap {
       return { position: found * mebibyte, fresh: false }
     }
     if (!this.#store.growable || this.#end + count > maximumMebibytes) {
-      throw targetError('E_NO_SPACE', `${this.#store.name}: no ${length} bytes are free in its ${this.#store.size}, and it cannot grow`)
+      throw targetError(
+        'E_NO_SPACE',
+        `${this.#store.name}: no ${length} bytes are free in its ${this.#store.size}, and it cannot grow`,
+      )
     }
     const position = this.#end * mebibyte
     this.#store.truncate(position + length)
@@ -102,7 +123,8 @@ export class SpaceMap {
   /** Writes zeros where a place holds something else. */
   clear({ position, fresh }: Place, from: number, to: number): void {
     if (fresh) return
-    for (let at = from; at < to; at += mebibyte) this.#store.write(position + at, zeros.subarray(0, Math.min(mebibyte, to - at)))
+    for (let at = from; at < to; at += mebibyte)
+      this.#store.write(position + at, zeros.subarray(0, Math.min(mebibyte, to - at)))
   }
 
   /** Gives space up. It is used again only after {@link reuse}: until then a crash may bring its old owner back. */

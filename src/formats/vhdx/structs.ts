@@ -38,16 +38,36 @@ export type Header = StructValues<typeof header>
 export const headerSignature = 'head'
 
 /** Region table header (2.2.3.1). The checksum is CRC-32C over the table's 64 KiB with the field zero. */
-export const regionTableHeader = struct('little', 16, { signature: ascii(0, 4), checksum: u32(4, 'hex'), entryCount: u32(8), reserved: u32(12) })
+export const regionTableHeader = struct('little', 16, {
+  signature: ascii(0, 4),
+  checksum: u32(4, 'hex'),
+  entryCount: u32(8),
+  reserved: u32(12),
+})
 export const regionSignature = 'regi'
 /** Region table entry (2.2.3.2). */
-export const regionEntry = struct('little', 32, { guid: guid(0), fileOffset: u64(16), length: u32(24), required: flags32(28) })
+export const regionEntry = struct('little', 32, {
+  guid: guid(0),
+  fileOffset: u64(16),
+  length: u32(24),
+  required: flags32(28),
+})
 
 /** Metadata table header (2.6.1.1). */
-export const metadataTableHeader = struct('little', 32, { signature: ascii(0, 8), reserved: u16(8), entryCount: u16(10) })
+export const metadataTableHeader = struct('little', 32, {
+  signature: ascii(0, 8),
+  reserved: u16(8),
+  entryCount: u16(10),
+})
 export const metadataSignature = 'metadata'
 /** Metadata table entry (2.6.1.2). `offset` counts from the start of the region. */
-export const metadataEntry = struct('little', 32, { itemId: guid(0), offset: u32(16), length: u32(20), flags: flags32(24), reserved: u32(28) })
+export const metadataEntry = struct('little', 32, {
+  itemId: guid(0),
+  offset: u32(16),
+  length: u32(20),
+  flags: flags32(24),
+  reserved: u32(28),
+})
 
 /** File parameters (2.6.2.1). */
 export const fileParameters = struct('little', 8, { blockSize: u32(0), flags: flags32(4) })
@@ -61,7 +81,12 @@ export const sectorSizeItem = struct('little', 4, { sectorSize: u32(0) })
 /** Parent locator header (2.6.2.6.1). */
 export const locatorHeader = struct('little', 20, { locatorType: guid(0), reserved: u16(16), keyValueCount: u16(18) })
 /** Parent locator entry (2.6.2.6.2). Offsets count from the start of the item; lengths are bytes. */
-export const locatorEntry = struct('little', 12, { keyOffset: u32(0), valueOffset: u32(4), keyLength: u16(8), valueLength: u16(10) })
+export const locatorEntry = struct('little', 12, {
+  keyOffset: u32(0),
+  valueOffset: u32(4),
+  keyLength: u16(8),
+  valueLength: u16(10),
+})
 
 /** Log entry header (2.3.1.1). The checksum is CRC-32C over `entryLength` bytes with the field zero. */
 export const logEntryHeader = struct('little', 64, {
@@ -78,11 +103,28 @@ export const logEntryHeader = struct('little', 64, {
 })
 export const logEntrySignature = 'loge'
 /** Zero descriptor (2.3.1.2). */
-export const zeroDescriptor = struct('little', 32, { signature: ascii(0, 4), reserved: u32(4), zeroLength: u64(8), fileOffset: u64(16), sequenceNumber: u64(24) })
+export const zeroDescriptor = struct('little', 32, {
+  signature: ascii(0, 4),
+  reserved: u32(4),
+  zeroLength: u64(8),
+  fileOffset: u64(16),
+  sequenceNumber: u64(24),
+})
 /** Data descriptor (2.3.1.3): the first 8 and last 4 bytes of the sector are kept here. */
-export const dataDescriptor = struct('little', 32, { signature: ascii(0, 4), trailingBytes: bytes(4, 4), leadingBytes: bytes(8, 8), fileOffset: u64(16), sequenceNumber: u64(24) })
+export const dataDescriptor = struct('little', 32, {
+  signature: ascii(0, 4),
+  trailingBytes: bytes(4, 4),
+  leadingBytes: bytes(8, 8),
+  fileOffset: u64(16),
+  sequenceNumber: u64(24),
+})
 /** Data sector (2.3.1.4). */
-export const dataSector = struct('little', 4096, { signature: ascii(0, 4), sequenceHigh: u32(4), data: bytes(8, 4084), sequenceLow: u32(4092) })
+export const dataSector = struct('little', 4096, {
+  signature: ascii(0, 4),
+  sequenceHigh: u32(4),
+  data: bytes(8, 4084),
+  sequenceLow: u32(4092),
+})
 
 /** Regions this reader knows (2.2.3.2). */
 export const regionGuids = {
@@ -104,7 +146,9 @@ export const itemGuids = {
 export const vhdxLocatorType = 'b04aefb7-d19e-4a81-b789-25b8e9445913'
 export { nilUuid }
 
-/** Field rows under a prefix, so that the rows of several entries stay apart; text from the image is made safe to print. */
+/**
+ * Field rows under a prefix, so that the rows of several entries stay apart; text from the image is made safe to print.
+ */
 export function prefixed(prefix: string, rows: readonly FieldRow[]): FieldRow[] {
   return rows.map((row) => ({
     ...row,

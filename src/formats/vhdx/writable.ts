@@ -12,12 +12,17 @@ import { resizeDisk } from './resize.js'
 import { maximumCapacity } from './structs.js'
 import { WriteSession } from './write-session.js'
 
-/** Metadata sectors that may wait for the log. One change of a block adds fewer than 40, and an entry holds 252 in the smallest log. */
+/**
+ * Metadata sectors that may wait for the log. One change of a block adds fewer than 40, and an entry holds 252 in the
+ * smallest log.
+ */
 const mostPending = 128
 
 /**
- * One VHDX layer, open for changes. Payload goes to the file at once, metadata through the log: `flush` writes one log entry for all that
- * was written since the last, where any is needed, and makes both durable. Closing brings the metadata to its place and empties the log.
+ * One VHDX layer, open for changes. Payload goes to the file at once, metadata through the log: `flush` writes one log
+ * entry for all that
+ * was written since the last, where any is needed, and makes both durable. Closing brings the metadata to its place and
+ * empties the log.
  */
 export class WritableVhdx implements WritableImage {
   readonly format = 'vhdx'
@@ -75,7 +80,9 @@ export class WritableVhdx implements WritableImage {
   }
 
   write(offset: number, bytes: Uint8Array): void {
-    this.#eachBlock(offset, bytes.length, (block, within, done, length) => this.#blocks.write(block, within, bytes.subarray(done, done + length)))
+    this.#eachBlock(offset, bytes.length, (block, within, done, length) =>
+      this.#blocks.write(block, within, bytes.subarray(done, done + length)),
+    )
   }
 
   discard(offset: number, length: number): void {
@@ -89,14 +96,18 @@ export class WritableVhdx implements WritableImage {
   /** @throws ImageError usage E_SIZE above 64 TiB; target E_NO_SPACE */
   resize(capacity: number): void {
     const rounded = roundUp(capacity, this.sectorSize)
-    if (!Number.isSafeInteger(capacity) || capacity < 0 || rounded > maximumCapacity) throw usage('E_SIZE', `a VHDX holds at most 64 TiB (${maximumCapacity} bytes), not ${capacity}`)
+    if (!Number.isSafeInteger(capacity) || capacity < 0 || rounded > maximumCapacity)
+      throw usage('E_SIZE', `a VHDX holds at most 64 TiB (${maximumCapacity} bytes), not ${capacity}`)
     if (rounded === this.capacity) return
     this.#session.begin(true)
     resizeDisk(this.#session, this.#blocks, rounded, this.#parent)
   }
 
-  /** Moves blocks down into unused space, so that the file is shorter when it is closed. Gives how far it is; may be stopped anywhere. */
-  * compact(): Generator<CheckProgress> {
+  /**
+   * Moves blocks down into unused space, so that the file is shorter when it is closed. Gives how far it is; may be
+   * stopped anywhere.
+   */
+  *compact(): Generator<CheckProgress> {
     this.#session.begin(false)
     yield* compactFile(this.#session)
   }
@@ -113,7 +124,11 @@ export class WritableVhdx implements WritableImage {
     }
   }
 
-  #eachBlock(offset: number, length: number, visit: (block: number, within: number, done: number, length: number) => void): void {
+  #eachBlock(
+    offset: number,
+    length: number,
+    visit: (block: number, within: number, done: number, length: number) => void,
+  ): void {
     if (!Number.isSafeInteger(offset) || offset < 0 || length < 0 || offset + length > this.capacity) {
       throw new RangeError(`${length} bytes at offset ${offset} leave the disk of ${this.capacity} bytes`)
     }
@@ -132,12 +147,15 @@ export class WritableVhdx implements WritableImage {
 }
 
 /**
- * Opens one layer to change it. What its log holds is brought into the file first; nothing else is written before the first change.
+ * Opens one layer to change it. What its log holds is brought into the file first; nothing else is written before the
+ * first change.
  * @param parent the disk below a differencing image.
- * @throws ImageError of the codes that reading has; corrupt E_OVERLAP where a change could damage something else; usage E_OPTIONS
+ * @throws ImageError of the codes that reading has; corrupt E_OVERLAP where a change could damage something else; usage
+ * E_OPTIONS
  */
 export function openWritableVhdx(file: ByteStore, context: OpenContext, parent?: BlockSource): WritableVhdx {
-  if (context.options['ignore-log'] === true) throw usage('E_OPTIONS', `${file.name}: an image that is to be changed cannot be opened with its log ignored`)
+  if (context.options['ignore-log'] === true)
+    throw usage('E_OPTIONS', `${file.name}: an image that is to be changed cannot be opened with its log ignored`)
   const header = readHeader(file, [])
   const notes: Note[] = []
   if (header.dirty) {

@@ -13,8 +13,10 @@ import { SpaceMap } from './space-map.js'
 import { mebibyte, nilUuid } from './structs.js'
 
 /**
- * A VHDX that is being changed: its file, log, headers, and space. Nothing is written before {@link begin}. After a failure to make
- * something durable everything is refused: what the medium holds is then unknown, and the log is left for the next opening to replay.
+ * A VHDX that is being changed: its file, log, headers, and space. Nothing is written before {@link begin}. After a
+ * failure to make
+ * something durable everything is refused: what the medium holds is then unknown, and the log is left for the next
+ * opening to replay.
  */
 export class WriteSession {
   readonly file: ByteStore
@@ -67,7 +69,8 @@ export class WriteSession {
   }
 
   /**
-   * Comes before every change. The first one in a session gives the file a new FileWriteGuid and opens its log; the first that the guest
+   * Comes before every change. The first one in a session gives the file a new FileWriteGuid and opens its log; the
+   * first that the guest
    * can see a new DataWriteGuid (2.2.2).
    */
   begin(changesData: boolean): void {
@@ -87,7 +90,9 @@ export class WriteSession {
     })
   }
 
-  /** The same; nothing in the log counts any more afterwards, so that space of metadata may be used for something else. */
+  /**
+   * The same; nothing in the log counts any more afterwards, so that space of metadata may be used for something else.
+   */
   settle(): void {
     this.#guarded(() => {
       this.journal.settle()
@@ -132,7 +137,8 @@ export class WriteSession {
   /** The log's place; a new one where the old is of no use. */
   #logArea(): Area {
     const { logOffset, logLength } = this.#layer.structures.header
-    if (logLength > 0 && logLength % mebibyte === 0 && logLength <= maximumLogLength) return { name: 'log', position: logOffset, length: logLength }
+    if (logLength > 0 && logLength % mebibyte === 0 && logLength <= maximumLogLength)
+      return { name: 'log', position: logOffset, length: logLength }
     if (logLength > 0) this.space.release(logOffset, logLength)
     return { name: 'log', position: this.space.allocate(mebibyte).position, length: mebibyte }
   }
@@ -158,7 +164,10 @@ export class WriteSession {
 
 /** What of the file is in use: log, regions, blocks. @throws ImageError corrupt E_OVERLAP, E_BAT_RANGE */
 function spaceOf(file: ByteStore, layer: Layer): SpaceMap {
-  const { table, structures: { header, regions, geometry } } = layer
+  const {
+    table,
+    structures: { header, regions, geometry },
+  } = layer
   const space = new SpaceMap(file)
   if (header.logLength > 0) space.claim('log', header.logOffset, header.logLength)
   for (const region of regions.regions) space.claim(region.name, region.position, region.length)

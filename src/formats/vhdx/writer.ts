@@ -8,8 +8,20 @@ import { batLength, defaultBlockSize, geometryOf, isBlockSize } from './layout.j
 import type { Geometry } from './layout.js'
 import { buildMetadata, childItems } from './metadata-builder.js'
 import {
-  fileIdentifier, fileSignature, header, headerPositions, headerSignature, maximumCapacity, mebibyte, nilUuid, regionEntry, regionGuids,
-  regionSignature, regionTableHeader, regionTablePositions, tableSize,
+  fileIdentifier,
+  fileSignature,
+  header,
+  headerPositions,
+  headerSignature,
+  maximumCapacity,
+  mebibyte,
+  nilUuid,
+  regionEntry,
+  regionGuids,
+  regionSignature,
+  regionTableHeader,
+  regionTablePositions,
+  tableSize,
 } from './structs.js'
 
 const logPosition = mebibyte
@@ -19,8 +31,10 @@ const metadataLength = mebibyte
 const plainGrain = 65536
 
 /**
- * Builds a new VHDX: log, table, metadata, then blocks in the order in which they are first placed. The table is written a chunk at a
- * time, so that 64 TiB need no more memory than 64 GiB. The identity's UUID becomes the virtual disk id (SCSI page 83; a child has its
+ * Builds a new VHDX: log, table, metadata, then blocks in the order in which they are first placed. The table is
+ * written a chunk at a
+ * time, so that 64 TiB need no more memory than 64 GiB. The identity's UUID becomes the virtual disk id (SCSI page 83;
+ * a child has its
  * parent's), and FileWriteGuid and DataWriteGuid are derived from it.
  */
 export class VhdxWriter implements ImageWriter {
@@ -38,19 +52,25 @@ export class VhdxWriter implements ImageWriter {
   /** The chunk being written: −1 before the first. Positions of its blocks, 0 where there is none. */
   #chunk = -1
   readonly #positions: Float64Array
-  /** Of a child: sectors of the chunk that this layer answers for, one bit each. Sectors without a place in the file are zero. */
+  /**
+   * Of a child: sectors of the chunk that this layer answers for, one bit each. Sectors without a place in the file are
+   * zero.
+   */
   readonly #present: Uint8Array | undefined
 
   constructor(store: ByteStore, shape: DiskShape, options: OptionValues) {
     const parent = shape.parent
     const sectorSize = shape.sectorSize
     this.#fixed = options['subformat'] === 'fixed'
-    if (this.#fixed && parent !== undefined) throw usage('E_OPTIONS', 'a VHDX with a parent cannot be fixed: leave out subformat=fixed or the parent')
+    if (this.#fixed && parent !== undefined)
+      throw usage('E_OPTIONS', 'a VHDX with a parent cannot be fixed: leave out subformat=fixed or the parent')
     this.#parent = parent === undefined ? undefined : childItems(parent, sectorSize)
     this.capacity = roundUp(shape.capacity, sectorSize)
-    if (this.capacity > maximumCapacity) throw usage('E_SIZE', `a VHDX holds at most 64 TiB (${maximumCapacity} bytes), not ${shape.capacity}`)
+    if (this.capacity > maximumCapacity)
+      throw usage('E_SIZE', `a VHDX holds at most 64 TiB (${maximumCapacity} bytes), not ${shape.capacity}`)
     const blockSize = options['block-size'] ?? defaultBlockSize(this.capacity, parent !== undefined)
-    if (typeof blockSize !== 'number' || !isBlockSize(blockSize)) throw usage('E_BLOCK_SIZE', `block-size ${String(blockSize)}: a power of two from 1 MiB to 256 MiB was expected`)
+    if (typeof blockSize !== 'number' || !isBlockSize(blockSize))
+      throw usage('E_BLOCK_SIZE', `block-size ${String(blockSize)}: a power of two from 1 MiB to 256 MiB was expected`)
     this.#physicalSectorSize = physicalSectorSizeOf(options['physical-sector-size'], sectorSize)
     this.placeZeros = this.#fixed && !store.zeroed
     this.grain = parent === undefined ? plainGrain : sectorSize
@@ -70,7 +90,12 @@ export class VhdxWriter implements ImageWriter {
     const block = this.#enter(offset)
     const within = offset - block * blockSize
     const available = Math.min(length, blockSize - within)
-    if (this.#fixed) return { store: this.#store, position: this.#payloadStart + offset, length: Math.min(length, this.capacity - offset) }
+    if (this.#fixed)
+      return {
+        store: this.#store,
+        position: this.#payloadStart + offset,
+        length: Math.min(length, this.capacity - offset),
+      }
     const position = this.#allocate(block)
     this.#mark(offset, available)
     return { store: this.#store, position: position + within, length: available }
@@ -91,18 +116,22 @@ export class VhdxWriter implements ImageWriter {
   finish(): void {
     this.#leave()
     if (this.#fixed) this.#writeFixedTable()
-    this.#store.write(this.#payloadStart - metadataLength, buildMetadata({
-      blockSize: this.#geometry.blockSize,
-      fixed: this.#fixed,
-      capacity: this.capacity,
-      virtualDiskId: this.#parent?.virtualDiskId ?? this.#shape.identity.uuid,
-      logicalSectorSize: this.#geometry.sectorSize,
-      physicalSectorSize: this.#physicalSectorSize,
-      ...(this.#parent === undefined ? {} : { parentLocator: this.#parent.locator }),
-    }))
+    this.#store.write(
+      this.#payloadStart - metadataLength,
+      buildMetadata({
+        blockSize: this.#geometry.blockSize,
+        fixed: this.#fixed,
+        capacity: this.capacity,
+        virtualDiskId: this.#parent?.virtualDiskId ?? this.#shape.identity.uuid,
+        logicalSectorSize: this.#geometry.sectorSize,
+        physicalSectorSize: this.#physicalSectorSize,
+        ...(this.#parent === undefined ? {} : { parentLocator: this.#parent.locator }),
+      }),
+    )
     const regions = this.#regionTable()
     for (const position of regionTablePositions) this.#store.write(position, regions)
-    for (const [index, position] of headerPositions.entries()) this.#store.write(position, this.#header(BigInt(index + 1)))
+    for (const [index, position] of headerPositions.entries())
+      this.#store.write(position, this.#header(BigInt(index + 1)))
     // Whole blocks and whole MiB: the last placed bytes may end before, and Hyper-V wants no partial MiB.
     if (this.#store.growable) this.#store.truncate(this.#next)
     this.#store.flush()
@@ -119,8 +148,10 @@ export class VhdxWriter implements ImageWriter {
   #enter(offset: number): number {
     const block = Math.floor(offset / this.#geometry.blockSize)
     const chunk = Math.floor(block / this.#geometry.chunkRatio)
-    if (offset < 0 || offset >= this.capacity) throw new RangeError(`offset ${offset} leaves the disk of ${this.capacity} bytes`)
-    if (chunk < this.#chunk) throw new RangeError(`offset ${offset} was given after one in a later chunk: offsets must ascend`)
+    if (offset < 0 || offset >= this.capacity)
+      throw new RangeError(`offset ${offset} leaves the disk of ${this.capacity} bytes`)
+    if (chunk < this.#chunk)
+      throw new RangeError(`offset ${offset} was given after one in a later chunk: offsets must ascend`)
     if (chunk > this.#chunk) {
       this.#leave()
       this.#chunk = chunk
@@ -149,13 +180,17 @@ export class VhdxWriter implements ImageWriter {
   /** @throws ImageError target E_TARGET_TOO_SMALL when the store ends before `end` and cannot grow. */
   #need(end: number): void {
     if (!this.#store.growable && end > this.#store.size) {
-      throw targetError('E_TARGET_TOO_SMALL', `${this.#store.name} has ${this.#store.size} bytes, the image needs at least ${end}`)
+      throw targetError(
+        'E_TARGET_TOO_SMALL',
+        `${this.#store.name} has ${this.#store.size} bytes, the image needs at least ${end}`,
+      )
     }
   }
 
   #clear(position: number, length: number): void {
     const zeros = new Uint8Array(mebibyte)
-    for (let at = 0; at < length; at += mebibyte) this.#store.write(position + at, zeros.subarray(0, Math.min(mebibyte, length - at)))
+    for (let at = 0; at < length; at += mebibyte)
+      this.#store.write(position + at, zeros.subarray(0, Math.min(mebibyte, length - at)))
   }
 
   /** Marks the sectors of a range inside one block as this layer's. */
@@ -174,7 +209,8 @@ export class VhdxWriter implements ImageWriter {
     const entries = new Uint8Array(Math.min(chunkRatio + 1, tableEntries - first) * 8)
     const table = new EntryTable(entries)
     if (this.#present === undefined) {
-      for (const [slot, position] of this.#positions.entries()) if (position !== 0) table.set(slot, payloadState.fullyPresent, position)
+      for (const [slot, position] of this.#positions.entries())
+        if (position !== 0) table.set(slot, payloadState.fullyPresent, position)
     } else if (this.#settle(table, this.#present)) {
       const position = this.#grow(mebibyte)
       this.#store.write(position, this.#present)
@@ -214,7 +250,8 @@ export class VhdxWriter implements ImageWriter {
       const blocks = Math.min(chunkRatio, payloadBlocks - first)
       const entries = new Uint8Array(blocks * 8)
       const table = new EntryTable(entries)
-      for (let slot = 0; slot < blocks; slot++) table.set(slot, payloadState.fullyPresent, this.#payloadStart + (first + slot) * blockSize)
+      for (let slot = 0; slot < blocks; slot++)
+        table.set(slot, payloadState.fullyPresent, this.#payloadStart + (first + slot) * blockSize)
       this.#store.write(batPosition + chunk * (chunkRatio + 1) * 8, entries)
     }
   }
@@ -223,11 +260,17 @@ export class VhdxWriter implements ImageWriter {
     const bytes = new Uint8Array(tableSize)
     const regions = [
       { guid: regionGuids.bat, fileOffset: BigInt(batPosition), length: batLength(this.#geometry), required: 1n },
-      { guid: regionGuids.metadata, fileOffset: BigInt(this.#payloadStart - metadataLength), length: metadataLength, required: 1n },
+      {
+        guid: regionGuids.metadata,
+        fileOffset: BigInt(this.#payloadStart - metadataLength),
+        length: metadataLength,
+        required: 1n,
+      },
     ]
     const values = { signature: regionSignature, checksum: 0, entryCount: regions.length, reserved: 0 }
     bytes.set(regionTableHeader.write(values))
-    for (const [index, region] of regions.entries()) bytes.set(regionEntry.write(region), regionTableHeader.size + index * regionEntry.size)
+    for (const [index, region] of regions.entries())
+      bytes.set(regionEntry.write(region), regionTableHeader.size + index * regionEntry.size)
     return regionTableHeader.write({ ...values, checksum: crc32c(bytes) }, bytes)
   }
 
@@ -251,7 +294,9 @@ export class VhdxWriter implements ImageWriter {
 /** 4096 unless asked otherwise, as Windows makes them: guests then align what they write. */
 function physicalSectorSizeOf(option: string | number | boolean | undefined, logical: 512 | 4096): 512 | 4096 {
   const value = Number(option ?? 4096)
-  if (value !== 512 && value !== 4096) throw usage('E_SECTOR', `physical-sector-size ${String(option)}: 512 or 4096 was expected`)
-  if (value < logical) throw usage('E_SECTOR', `physical-sector-size ${value} is smaller than the logical sector size ${logical}`)
+  if (value !== 512 && value !== 4096)
+    throw usage('E_SECTOR', `physical-sector-size ${String(option)}: 512 or 4096 was expected`)
+  if (value < logical)
+    throw usage('E_SECTOR', `physical-sector-size ${value} is smaller than the logical sector size ${logical}`)
   return value
 }

@@ -21,7 +21,8 @@ export interface FuseMount {
 }
 
 /**
- * Mounts a FUSE folder and gives the descriptor of /dev/fuse by which it is served. Root goes through mount(8), others through fusermount3.
+ * Mounts a FUSE folder and gives the descriptor of /dev/fuse by which it is served. Root goes through mount(8), others
+ * through fusermount3.
  * Nothing is answered yet when this returns: whatever looks into the folder waits for the session.
  * @throws ImageError unsupported E_NO_FUSE; target E_MOUNT.
  */
@@ -33,9 +34,18 @@ export async function mountFuse(mount: FuseMount): Promise<number> {
 async function mountAsRoot(mount: FuseMount): Promise<number> {
   const descriptor = openDevice()
   try {
-    const options = ['fd=3', 'rootmode=40000', 'user_id=0', 'group_id=0', `max_read=${maxTransfer}`, ...commonOptions(mount)]
+    const options = [
+      'fd=3',
+      'rootmode=40000',
+      'user_id=0',
+      'group_id=0',
+      `max_read=${maxTransfer}`,
+      ...commonOptions(mount),
+    ]
     // -i: no helper is asked, which would want a descriptor of its own.
-    const result = await command('mount', ['-i', '-t', fuseType, '-o', options.join(','), mount.name, mount.point], { descriptors: [descriptor] })
+    const result = await command('mount', ['-i', '-t', fuseType, '-o', options.join(','), mount.name, mount.point], {
+      descriptors: [descriptor],
+    })
     if (result.code !== 0) throw mountError(mount, result)
     return descriptor
   } catch (error) {
@@ -59,7 +69,12 @@ function commonOptions({ readOnly, others }: FuseMount): string[] {
 
 /** The options of fusermount3, which takes a name's commas and backslashes escaped. */
 export function userOptions(mount: FuseMount): string {
-  return [`max_read=${maxTransfer}`, `fsname=${mount.name.replace(/[\\,]/g, '\\$&')}`, 'subtype=vdisk', ...commonOptions(mount)].join(',')
+  return [
+    `max_read=${maxTransfer}`,
+    `fsname=${mount.name.replace(/[\\,]/g, '\\$&')}`,
+    'subtype=vdisk',
+    ...commonOptions(mount),
+  ].join(',')
 }
 
 /** Whether a user's folder can be mounted from this process; without system calls it takes the trampoline. */
@@ -70,12 +85,16 @@ export function canReceiveDescriptors(): boolean {
 async function mountAsUser(mount: FuseMount): Promise<number> {
   const calls = syscalls()
   const pair = calls?.socketPair()
-  if (calls === undefined || pair === undefined) throw noFuse('mounting as an ordinary user needs the optional package koffi, or python3')
+  if (calls === undefined || pair === undefined)
+    throw noFuse('mounting as an ordinary user needs the optional package koffi, or python3')
   const [ours, theirs] = pair
   try {
     let result: CommandResult
     try {
-      result = await command('fusermount3', ['-o', userOptions(mount), '--', mount.point], { descriptors: [theirs], environment: { _FUSE_COMMFD: '3' } })
+      result = await command('fusermount3', ['-o', userOptions(mount), '--', mount.point], {
+        descriptors: [theirs],
+        environment: { _FUSE_COMMFD: '3' },
+      })
     } finally {
       fs.closeSync(theirs)
     }
@@ -90,17 +109,24 @@ async function mountAsUser(mount: FuseMount): Promise<number> {
 
 function userMountError(mount: FuseMount, result: CommandResult): ImageError {
   const refusedDevice = /\/dev\/fuse.*[Pp]ermission denied|[Pp]ermission denied.*\/dev\/fuse/.test(result.stderr)
-  return refusedDevice ? noFuse(`${device} is not open to users here (usually it is, mode 0666)`) : mountError(mount, result)
+  return refusedDevice
+    ? noFuse(`${device} is not open to users here (usually it is, mode 0666)`)
+    : mountError(mount, result)
 }
 
 function mountError({ point }: FuseMount, { stderr, code }: CommandResult): ImageError {
-  return targetError('E_MOUNT', `the folder ${point} cannot be mounted: ${stderr === '' ? `exit code ${code ?? 'none'}` : stderr}`)
+  return targetError(
+    'E_MOUNT',
+    `the folder ${point} cannot be mounted: ${stderr === '' ? `exit code ${code ?? 'none'}` : stderr}`,
+  )
 }
 
 /** @returns the error that names what else can be done. */
 export function noFuse(why: string): ImageError {
   return unsupported('E_NO_FUSE', `this system cannot mount: ${why}`, {
-    hint: 'Other ways: run it as root; read files with "vdisk ls", "vdisk cat" and "vdisk cp", which mount nothing; or "vdisk serve" and nbdfuse.',
+    hint:
+      'Other ways: run it as root; read files with "vdisk ls", "vdisk cat" and "vdisk cp", which mount ' +
+      'nothing; or "vdisk serve" and nbdfuse.',
   })
 }
 

@@ -4,7 +4,10 @@ import { currentUser } from '../../sys/self.js'
 
 const folder = '/sys/fs/fuse/connections'
 
-/** Makes the kernel end a FUSE connection: whoever waits for it gets an error. The last resort; what was not written is lost. */
+/**
+ * Makes the kernel end a FUSE connection: whoever waits for it gets an error. The last resort; what was not written is
+ * lost.
+ */
 export async function abortConnection(connection: number): Promise<boolean> {
   const path = `${folder}/${connection}/abort`
   if (!fs.existsSync(path) && currentUser().isRoot) await command('mount', ['-t', 'fusectl', 'fusectl', folder])

@@ -9,7 +9,7 @@ const wantedFlags = {
 }
 
 /** What is answered to the kernel's INIT flags, and whether requests may be longer than 128 KiB. */
-export function negotiate(offered: bigint): { readonly flags: bigint, readonly largeRequests: boolean } {
+export function negotiate(offered: bigint): { readonly flags: bigint; readonly largeRequests: boolean } {
   const wanted = Object.values(wantedFlags).reduce((all, flag) => all | flag, 0n)
   const flags = offered & wanted
   return { flags, largeRequests: (flags & wantedFlags.maxPages) !== 0n }
@@ -30,8 +30,14 @@ export function opensForWriting(flags: number): boolean {
   return (flags & 3) !== 0
 }
 
-/** What fallocate(2) is to do: zeros (punched or not; a disk knows no difference), space that is there already, or something else. */
-export function fallocateWish(mode: bigint): { readonly keepsSize: boolean, readonly does: 'reserve' | 'zero' | 'other' } {
+/**
+ * What fallocate(2) is to do: zeros (punched or not; a disk knows no difference), space that is there already, or
+ * something else.
+ */
+export function fallocateWish(mode: bigint): {
+  readonly keepsSize: boolean
+  readonly does: 'reserve' | 'zero' | 'other'
+} {
   const keepsSize = (mode & 1n) !== 0n
   const rest = mode & ~1n
   const punch = 2n

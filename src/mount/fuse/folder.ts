@@ -25,7 +25,10 @@ export interface FolderLook {
   readonly time: number
 }
 
-/** The folder that is shown: node 1, and in it one node a file, in order from 2 on. All replies about names and attributes. */
+/**
+ * The folder that is shown: node 1, and in it one node a file, in order from 2 on. All replies about names and
+ * attributes.
+ */
 export class FileFolder {
   readonly #files: readonly ServedFile[]
   readonly #look: FolderLook
@@ -49,7 +52,13 @@ export class FileFolder {
     const index = this.#files.findIndex((file) => file.name === name)
     if (index < 0) return undefined
     const node = BigInt(index + 2)
-    return entryOut.write({ node, generation: 0n, entryValidSeconds: validSeconds, attributesValidSeconds: validSeconds, attributes: this.#attributes(node) })
+    return entryOut.write({
+      node,
+      generation: 0n,
+      entryValidSeconds: validSeconds,
+      attributesValidSeconds: validSeconds,
+      attributes: this.#attributes(node),
+    })
   }
 
   /** fuse_attr_out; undefined for nodes that are not. */
@@ -71,7 +80,12 @@ export class FileFolder {
       const entry = all[index]
       if (entry === undefined) break
       const name = Buffer.from(entry.name)
-      const head = direntHead.write({ node: entry.node, next: BigInt(index + 1), nameLength: name.length, type: entry.type })
+      const head = direntHead.write({
+        node: entry.node,
+        next: BigInt(index + 1),
+        nameLength: name.length,
+        type: entry.type,
+      })
       const part = new Uint8Array(Math.ceil((head.length + name.length) / 8) * 8)
       part.set(head)
       part.set(name, head.length)
@@ -85,8 +99,14 @@ export class FileFolder {
   /** fuse_kstatfs: a full filesystem of the disk's size. */
   statistics(capacity: number): Uint8Array {
     return statfsOut.write({
-      blocks: BigInt(Math.ceil(capacity / blockSize)), free: 0n, available: 0n, files: BigInt(this.#files.length + 1), freeFiles: 0n,
-      blockSize, nameLength: 255, fragmentSize: blockSize,
+      blocks: BigInt(Math.ceil(capacity / blockSize)),
+      free: 0n,
+      available: 0n,
+      files: BigInt(this.#files.length + 1),
+      freeFiles: 0n,
+      blockSize,
+      nameLength: 255,
+      fragmentSize: blockSize,
     })
   }
 
@@ -96,9 +116,20 @@ export class FileFolder {
     const seconds = BigInt(time)
     const size = file?.length ?? 0
     return attributes.write({
-      node, size: BigInt(size), blocks: BigInt(Math.ceil(size / 512)), accessed: seconds, modified: seconds, changed: seconds,
-      mode: file === undefined ? modeOf('directory', others ? 0o555 : 0o500) : modeOf('file', (writable ? 0o600 : 0o400) + (others ? 0o044 : 0)),
-      links: file === undefined ? 2 : 1, user, group, blockSize,
+      node,
+      size: BigInt(size),
+      blocks: BigInt(Math.ceil(size / 512)),
+      accessed: seconds,
+      modified: seconds,
+      changed: seconds,
+      mode:
+        file === undefined
+          ? modeOf('directory', others ? 0o555 : 0o500)
+          : modeOf('file', (writable ? 0o600 : 0o400) + (others ? 0o044 : 0)),
+      links: file === undefined ? 2 : 1,
+      user,
+      group,
+      blockSize,
     })
   }
 }

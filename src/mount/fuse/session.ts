@@ -5,8 +5,28 @@ import { fallocateWish, negotiate, opensForWriting, setsOwnership, setsSize } fr
 import { nextOfKind } from './extents.js'
 import { FileFolder, type FolderLook, type ServedFile } from './folder.js'
 import {
-  errors, fallocateIn, inHeader, initIn, initOut, lseekIn, lseekOut, maxPages, maxTransfer, opcodes, openIn, openOut, outHeader, protocolMajor, protocolMinor,
-  readIn, requestBufferLength, seekData, seekHole, setattrIn, writeIn, writeOut,
+  errors,
+  fallocateIn,
+  inHeader,
+  initIn,
+  initOut,
+  lseekIn,
+  lseekOut,
+  maxPages,
+  maxTransfer,
+  opcodes,
+  openIn,
+  openOut,
+  outHeader,
+  protocolMajor,
+  protocolMinor,
+  readIn,
+  requestBufferLength,
+  seekData,
+  seekHole,
+  setattrIn,
+  writeIn,
+  writeOut,
 } from './protocol.js'
 
 /** OPEN's answer: the pages stay valid, nothing but this session changes them. */
@@ -18,7 +38,13 @@ const maxBackground = 64
 type Answer = Uint8Array | number | undefined
 
 const done = new Uint8Array(0)
-const writing: ReadonlySet<number> = new Set([opcodes.write, opcodes.fallocate, opcodes.flush, opcodes.fsync, opcodes.syncfs])
+const writing: ReadonlySet<number> = new Set([
+  opcodes.write,
+  opcodes.fallocate,
+  opcodes.flush,
+  opcodes.fsync,
+  opcodes.syncfs,
+])
 const headLength = outHeader.size
 
 export interface FuseSessionOptions {
@@ -27,12 +53,16 @@ export interface FuseSessionOptions {
   readonly disk: ExposedDisk
   readonly files: readonly ServedFile[]
   readonly look: FolderLook
-  /** Told of requests that failed for another reason than the request itself; `writes`: what was to be written may not be there. */
+  /**
+   * Told of requests that failed for another reason than the request itself; `writes`: what was to be written may not
+   * be there.
+   */
   readonly onError?: (error: unknown, writes: boolean) => void
 }
 
 /**
- * Answers the kernel's requests for a few files that are parts of a disk, one after the other: for a thread of its own, which does nothing
+ * Answers the kernel's requests for a few files that are parts of a disk, one after the other: for a thread of its own,
+ * which does nothing
  * else. Several sessions may share a descriptor when the disk is only read.
  */
 export class FuseSession {
@@ -134,25 +164,35 @@ export class FuseSession {
     if (code === opcodes.read) return this.#read(node)
     const body = this.#request.subarray(inHeader.size, length)
     switch (code) {
-      case opcodes.write: return this.#write(node, body)
-      case opcodes.init: return initAnswer(body)
-      case opcodes.lookup: return this.#folder.isFolder(node) ? this.#folder.lookup(nameOf(body)) ?? errors.ENOENT : errors.ENOENT
-      case opcodes.getattr: return this.#folder.attributes(node) ?? errors.ENOENT
-      case opcodes.setattr: return this.#setAttributes(node, body)
-      case opcodes.open: return this.#open(node, body)
-      case opcodes.opendir: return openOut.write({ handle: 0n, flags: 0 })
+      case opcodes.write:
+        return this.#write(node, body)
+      case opcodes.init:
+        return initAnswer(body)
+      case opcodes.lookup:
+        return this.#folder.isFolder(node) ? (this.#folder.lookup(nameOf(body)) ?? errors.ENOENT) : errors.ENOENT
+      case opcodes.getattr:
+        return this.#folder.attributes(node) ?? errors.ENOENT
+      case opcodes.setattr:
+        return this.#setAttributes(node, body)
+      case opcodes.open:
+        return this.#open(node, body)
+      case opcodes.opendir:
+        return openOut.write({ handle: 0n, flags: 0 })
       case opcodes.readdir: {
         const { offset, size } = readIn.read(body)
         return this.#folder.entries(Number(offset), size)
       }
-      case opcodes.statfs: return this.#folder.statistics(this.#options.disk.capacity)
+      case opcodes.statfs:
+        return this.#folder.statistics(this.#options.disk.capacity)
       case opcodes.flush:
       case opcodes.fsync:
       case opcodes.fsyncdir:
       case opcodes.syncfs:
         return this.#flush()
-      case opcodes.fallocate: return this.#allocate(node, body)
-      case opcodes.lseek: return this.#seek(node, body)
+      case opcodes.fallocate:
+        return this.#allocate(node, body)
+      case opcodes.lseek:
+        return this.#seek(node, body)
       case opcodes.release:
       case opcodes.releasedir:
       case opcodes.destroy:
@@ -161,7 +201,8 @@ export class FuseSession {
       case opcodes.batchForget:
       case opcodes.interrupt:
         return undefined
-      default: return errors.ENOSYS
+      default:
+        return errors.ENOSYS
     }
   }
 
@@ -231,7 +272,8 @@ export class FuseSession {
     const { keepsSize, does } = fallocateWish(request.mode)
     if (does === 'other') return errors.EOPNOTSUPP
     if (end > file.length && !keepsSize) return errors.ENOSPC
-    // A disk has all of its space from the start; that an image allocates it only when it is written cannot be promised away.
+    // A disk has all of its space from the start; that an image allocates it only when it is written cannot be promised
+    // away.
     if (does === 'reserve') return keepsSize ? done : errors.EOPNOTSUPP
     const length = Math.min(end, file.length) - offset
     if (length > 0) {
@@ -262,8 +304,15 @@ function initAnswer(body: Uint8Array): Answer {
   if (major < protocolMajor) return errors.EINVAL
   const { flags, largeRequests } = negotiate(offered)
   return initOut.write({
-    major: protocolMajor, minor: Math.min(minor, protocolMinor), maxReadahead, flags, maxBackground, congestionThreshold: Math.floor(maxBackground * 3 / 4),
+    major: protocolMajor,
+    minor: Math.min(minor, protocolMinor),
+    maxReadahead,
+    flags,
+    maxBackground,
+    congestionThreshold: Math.floor((maxBackground * 3) / 4),
     // A newer major version is answered with ours and asks again; without MAX_PAGES a request has at most 32 pages.
-    maxWrite: largeRequests ? maxTransfer : 131072, timeGranularity: 1, maxPages: largeRequests ? maxPages : 0,
+    maxWrite: largeRequests ? maxTransfer : 131072,
+    timeGranularity: 1,
+    maxPages: largeRequests ? maxPages : 0,
   })
 }

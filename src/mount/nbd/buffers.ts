@@ -7,7 +7,11 @@ export const pieceLength = 256 * 1024
 const kept = 64
 
 /** A buffer for one piece, in memory that other threads can fill. */
-export interface PieceBuffer { readonly whole: Buffer; readonly view: DataView; readonly data: Uint8Array }
+export interface PieceBuffer {
+  readonly whole: Buffer
+  readonly view: DataView
+  readonly data: Uint8Array
+}
 
 /** Buffers that all connections of a server use in turn: fresh memory costs more than what is done with it. */
 export class PieceBuffers {
@@ -17,7 +21,11 @@ export class PieceBuffers {
     const free = this.#free.pop()
     if (free !== undefined) return free
     const shared = new SharedArrayBuffer(headerRoom + pieceLength)
-    return { whole: Buffer.from(shared), view: new DataView(shared), data: new Uint8Array(shared, headerRoom, pieceLength) }
+    return {
+      whole: Buffer.from(shared),
+      view: new DataView(shared),
+      data: new Uint8Array(shared, headerRoom, pieceLength),
+    }
   }
 
   /** Gives back a buffer that nobody reads or writes any more. */

@@ -45,7 +45,12 @@ export class ByteReader {
 
   /** Fills the target. */
   async into(target: Uint8Array): Promise<void> {
-    for (let done = this.#queue.takeInto(target); done < target.length; done += this.#queue.takeInto(target.subarray(done))) await this.#more()
+    for (
+      let done = this.#queue.takeInto(target);
+      done < target.length;
+      done += this.#queue.takeInto(target.subarray(done))
+    )
+      await this.#more()
   }
 
   async #more(): Promise<void> {

@@ -6,7 +6,19 @@ import { readsAsZero } from './entries.js'
 import { protocolError } from './protocol-error.js'
 import { isLast } from './replies.js'
 import {
-  blockDescriptor, chunkHeader, chunkMagic, chunkOffset, chunkType, command, errorNumber, errorPayload, firstErrorChunk, holePayload, request as requestLayout, requestMagic, simpleReply,
+  blockDescriptor,
+  chunkHeader,
+  chunkMagic,
+  chunkOffset,
+  chunkType,
+  command,
+  errorNumber,
+  errorPayload,
+  firstErrorChunk,
+  holePayload,
+  request as requestLayout,
+  requestMagic,
+  simpleReply,
   simpleReplyMagic,
 } from './structs.js'
 import type { NbdAddress } from './uri.js'
@@ -17,7 +29,10 @@ const longestChunk = 1024 * 1024
 const maximumChunks = 65536
 
 /** One run of an export's status. */
-export interface ExportRun { readonly length: number; readonly zero: boolean }
+export interface ExportRun {
+  readonly length: number
+  readonly zero: boolean
+}
 
 export interface ClientRequest {
   readonly type: number
@@ -40,7 +55,10 @@ interface Pending extends ClientRequest {
   error: ImageError | undefined
 }
 
-/** A connection to an export: any number of requests at once. Whatever the server sends is checked before it is believed. */
+/**
+ * A connection to an export: any number of requests at once. Whatever the server sends is checked before it is
+ * believed.
+ */
 export class ClientConnection {
   readonly facts: ExportFacts
   readonly #stream: Duplex
@@ -60,11 +78,25 @@ export class ClientConnection {
     stream.on('data', () => {
       this.#heard = performance.now()
     })
-    this.#timer = setInterval(() => {
-      // A server may take its time to write and flush much; what is only read comes soon.
-      const patience = [...this.#pending.values()].some(({ type }) => type !== command.read && type !== command.blockStatus) ? 10 * milliseconds : milliseconds
-      if (this.#pending.size > 0 && performance.now() - this.#heard > patience) this.#reader.fail(new ImageError('corrupt', 'E_NBD_TIMEOUT', `${where}: the server has not answered for ${Math.round(patience / 1000)} seconds`))
-    }, Math.min(1000, milliseconds))
+    this.#timer = setInterval(
+      () => {
+        // A server may take its time to write and flush much; what is only read comes soon.
+        const patience = [...this.#pending.values()].some(
+          ({ type }) => type !== command.read && type !== command.blockStatus,
+        )
+          ? 10 * milliseconds
+          : milliseconds
+        if (this.#pending.size > 0 && performance.now() - this.#heard > patience)
+          this.#reader.fail(
+            new ImageError(
+              'corrupt',
+              'E_NBD_TIMEOUT',
+              `${where}: the server has not answered for ${Math.round(patience / 1000)} seconds`,
+            ),
+          )
+      },
+      Math.min(1000, milliseconds),
+    )
     void this.#receive()
   }
 
@@ -83,7 +115,10 @@ export class ClientConnection {
     return this.#failure !== undefined
   }
 
-  /** Sends a request, and gives what came of it: for a block status its runs, which begin at the offset. @throws ImageError */
+  /**
+   * Sends a request, and gives what came of it: for a block status its runs, which begin at the offset. @throws
+   * ImageError
+   */
   request(wanted: ClientRequest): Promise<readonly ExportRun[]> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) {
@@ -120,7 +155,11 @@ export class ClientConnection {
     try {
       for (;;) await this.#reply()
     } catch (error) {
-      this.#fail(isImageError(error) ? error : protocolError(this.#where, error instanceof Error ? error.message : String(error), error))
+      this.#fail(
+        isImageError(error)
+          ? error
+          : protocolError(this.#where, error instanceof Error ? error.message : String(error), error),
+      )
       this.#stream.destroy()
     }
   }
@@ -139,8 +178,11 @@ export class ClientConnection {
       await this.#simple(this.#find(cookie), error)
       return
     }
-    const header = chunkHeader.read(Buffer.concat([start, await this.#reader.take(chunkHeader.size - simpleReply.size)]))
-    if (header.magic !== chunkMagic || !this.facts.structured) throw protocolError(this.#where, 'a reply is not built as it should be')
+    const header = chunkHeader.read(
+      Buffer.concat([start, await this.#reader.take(chunkHeader.size - simpleReply.size)]),
+    )
+    if (header.magic !== chunkMagic || !this.facts.structured)
+      throw protocolError(this.#where, 'a reply is not built as it should be')
     const pending = this.#find(header.cookie)
     await this.#chunk(pending, header.type, header.length)
     if (isLast(header.flags)) this.#settle(pending)
@@ -153,7 +195,8 @@ export class ClientConnection {
   }
 
   async #simple(pending: Pending, error: number): Promise<void> {
-    if (pending.type === command.read && this.facts.structured) throw protocolError(this.#where, 'a read was answered without chunks')
+    if (pending.type === command.read && this.facts.structured)
+      throw protocolError(this.#where, 'a read was answered without chunks')
     if (error !== 0) pending.error = this.#refusal(pending, error, '')
     else if (pending.target !== undefined) {
       await this.#reader.into(pending.target)
@@ -178,7 +221,8 @@ export class ClientConnection {
     const payload = await this.#reader.take(length)
     if (type === chunkType.blockStatus) this.#status(pending, payload)
     else if (type >= firstErrorChunk) this.#error(pending, payload)
-    else if (type !== chunkType.none || length > 0) throw protocolError(this.#where, `a chunk of the unknown type ${type}`)
+    else if (type !== chunkType.none || length > 0)
+      throw protocolError(this.#where, `a chunk of the unknown type ${type}`)
   }
 
   /** Where the data of a chunk goes. */
@@ -190,7 +234,13 @@ export class ClientConnection {
 
   #cover({ target, offset: begin, length, covered }: Pending, offset: bigint, size: number): Uint8Array {
     const start = offset - BigInt(begin)
-    if (target === undefined || start < 0n || size === 0 || start + BigInt(size) > BigInt(length) || covered.length >= maximumChunks) {
+    if (
+      target === undefined ||
+      start < 0n ||
+      size === 0 ||
+      start + BigInt(size) > BigInt(length) ||
+      covered.length >= maximumChunks
+    ) {
       throw protocolError(this.#where, `${size} bytes came for offset ${offset}, which were not asked for`)
     }
     covered.push({ start: Number(start), end: Number(start) + size })
@@ -199,7 +249,13 @@ export class ClientConnection {
 
   #status(pending: Pending, payload: Buffer): void {
     const count = (payload.length - 4) / blockDescriptor.size
-    if (pending.type !== command.blockStatus || pending.runs.length > 0 || !Number.isInteger(count) || count < 1 || payload.readUInt32BE(0) !== this.facts.allocation) {
+    if (
+      pending.type !== command.blockStatus ||
+      pending.runs.length > 0 ||
+      !Number.isInteger(count) ||
+      count < 1 ||
+      payload.readUInt32BE(0) !== this.facts.allocation
+    ) {
       throw protocolError(this.#where, 'a block status is not built as it should be')
     }
     let done = 0
@@ -215,16 +271,37 @@ export class ClientConnection {
   #error(pending: Pending, payload: Buffer): void {
     if (payload.length < errorPayload.size) throw protocolError(this.#where, 'an error is not built as it should be')
     const { error, messageLength } = errorPayload.read(payload)
-    const message = payload.subarray(errorPayload.size, errorPayload.size + messageLength).toString().slice(0, 400)
+    const message = payload
+      .subarray(errorPayload.size, errorPayload.size + messageLength)
+      .toString()
+      .slice(0, 400)
     pending.error ??= this.#refusal(pending, error, message)
   }
 
   #refusal({ type, offset, length }: ClientRequest, error: number, message: string): ImageError {
-    const reason = message === '' ? errorNames.get(error) ?? `error ${error}` : printable(message)
+    const reason = message === '' ? (errorNames.get(error) ?? `error ${error}`) : printable(message)
     const details = { offset, length, error }
-    if (type === command.read || type === command.blockStatus) return new ImageError('corrupt', 'E_READ', `${this.#where}: cannot read ${length} bytes at offset ${offset}: ${reason}`, { details })
-    const code = error === errorNumber.noSpace ? 'E_NO_SPACE' : error === errorNumber.permission ? 'E_PERMISSION' : error === errorNumber.notSupported ? 'E_NOT_SUPPORTED' : 'E_WRITE'
-    return new ImageError('target', code, `${this.#where}: ${type === command.flush ? 'what was written cannot be flushed' : `cannot write ${length} bytes at offset ${offset}`}: ${reason}`, { details })
+    if (type === command.read || type === command.blockStatus)
+      return new ImageError(
+        'corrupt',
+        'E_READ',
+        `${this.#where}: cannot read ${length} bytes at offset ${offset}: ${reason}`,
+        { details },
+      )
+    const code =
+      error === errorNumber.noSpace
+        ? 'E_NO_SPACE'
+        : error === errorNumber.permission
+          ? 'E_PERMISSION'
+          : error === errorNumber.notSupported
+            ? 'E_NOT_SUPPORTED'
+            : 'E_WRITE'
+    return new ImageError(
+      'target',
+      code,
+      `${this.#where}: ${type === command.flush ? 'what was written cannot be flushed' : `cannot write ${length} bytes at offset ` + `${offset}`}: ${reason}`,
+      { details },
+    )
   }
 
   #settle(pending: Pending): void {
@@ -233,8 +310,13 @@ export class ClientConnection {
       pending.reject(pending.error)
       return
     }
-    if (pending.type === command.read && !isWhole(pending)) throw protocolError(this.#where, `not all of ${pending.length} bytes at offset ${pending.offset} came, or some twice`)
-    if (pending.type === command.blockStatus && pending.runs.length === 0) throw protocolError(this.#where, 'a block status came without runs')
+    if (pending.type === command.read && !isWhole(pending))
+      throw protocolError(
+        this.#where,
+        `not all of ${pending.length} bytes at offset ${pending.offset} came, or some twice`,
+      )
+    if (pending.type === command.blockStatus && pending.runs.length === 0)
+      throw protocolError(this.#where, 'a block status came without runs')
     this.#pending.delete(pending.cookie)
     pending.resolve(pending.runs)
   }
@@ -251,6 +333,12 @@ function isWhole({ covered, length }: Pending): boolean {
 }
 
 const errorNames = new Map<number, string>([
-  [errorNumber.permission, 'not permitted'], [errorNumber.io, 'input/output error'], [errorNumber.memory, 'out of memory'], [errorNumber.invalid, 'invalid request'],
-  [errorNumber.noSpace, 'no space left'], [errorNumber.overflow, 'too long'], [errorNumber.notSupported, 'not supported'], [errorNumber.shutdown, 'the server is shutting down'],
+  [errorNumber.permission, 'not permitted'],
+  [errorNumber.io, 'input/output error'],
+  [errorNumber.memory, 'out of memory'],
+  [errorNumber.invalid, 'invalid request'],
+  [errorNumber.noSpace, 'no space left'],
+  [errorNumber.overflow, 'too long'],
+  [errorNumber.notSupported, 'not supported'],
+  [errorNumber.shutdown, 'the server is shutting down'],
 ])

@@ -9,8 +9,25 @@ import { ByteReader } from './byte-reader.js'
 import { handshakeFlags, serverFlagsOf, transmissionFlagsOf, type TransmissionFlags } from './entries.js'
 import { protocolError } from './protocol-error.js'
 import {
-  allocationContext, blockSizeInfo, clientFlags, exportAnswer, exportAnswerPadding, exportInfo, firstErrorReply, greeting, greetingMagic, infoType, longestPayload,
-  option, optionHeader, optionMagic, optionReply, optionReplyMagic, replyType, half, word,
+  allocationContext,
+  blockSizeInfo,
+  clientFlags,
+  exportAnswer,
+  exportAnswerPadding,
+  exportInfo,
+  firstErrorReply,
+  greeting,
+  greetingMagic,
+  infoType,
+  longestPayload,
+  option,
+  optionHeader,
+  optionMagic,
+  optionReply,
+  optionReplyMagic,
+  replyType,
+  half,
+  word,
 } from './structs.js'
 import type { NbdAddress } from './uri.js'
 
@@ -32,24 +49,39 @@ export interface ExportFacts {
 }
 
 /** A connection that is ready for requests. */
-export interface Agreed { readonly stream: Duplex; readonly reader: ByteReader; readonly facts: ExportFacts }
+export interface Agreed {
+  readonly stream: Duplex
+  readonly reader: ByteReader
+  readonly facts: ExportFacts
+}
 
-interface Reply { readonly type: number; readonly data: Buffer }
+interface Reply {
+  readonly type: number
+  readonly data: Buffer
+}
 
 /**
  * Connects to a server and agrees on an export.
- * @throws ImageError usage E_NBD_CONNECT, E_NBD_EXPORT; corrupt E_NBD_PROTOCOL, E_NBD_TIMEOUT; unsupported E_NBD_OLD, E_NBD_TLS.
+ * @throws ImageError usage E_NBD_CONNECT, E_NBD_EXPORT; corrupt E_NBD_PROTOCOL, E_NBD_TIMEOUT; unsupported E_NBD_OLD,
+ * E_NBD_TLS.
  */
 export async function agree(address: NbdAddress, where: string, milliseconds: number): Promise<Agreed> {
   const socket = await connect(address, where, milliseconds)
   let stream: Duplex = socket
   let reader = new ByteReader(stream)
-  const timer = setTimeout(() => reader.fail(new ImageError('corrupt', 'E_NBD_TIMEOUT', `${where}: the server does not answer`)), milliseconds)
+  const timer = setTimeout(
+    () => reader.fail(new ImageError('corrupt', 'E_NBD_TIMEOUT', `${where}: the server does not answer`)),
+    milliseconds,
+  )
   try {
     const server = greeting.read(await reader.take(greeting.size))
     if (server.magic !== greetingMagic) throw protocolError(where, 'what listens there is no NBD server')
     const flags = serverFlagsOf(server.flags)
-    if (server.option !== optionMagic || !flags.fixedNewstyle) throw unsupported('E_NBD_OLD', `${where}: the server speaks an older form of the protocol, which is not supported`)
+    if (server.option !== optionMagic || !flags.fixedNewstyle)
+      throw unsupported(
+        'E_NBD_OLD',
+        `${where}: the server speaks an older form of the protocol, which is not supported`,
+      )
     stream.write(clientFlags.write({ flags: handshakeFlags }))
     if (address.tls) {
       await startTls(stream, reader, where)
@@ -70,10 +102,18 @@ export async function agree(address: NbdAddress, where: string, milliseconds: nu
 
 function connect({ endpoint }: NbdAddress, where: string, milliseconds: number): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
-    const socket = endpoint.kind === 'unix' ? net.connect({ path: endpoint.path }) : net.connect({ host: endpoint.host, port: endpoint.port })
+    const socket =
+      endpoint.kind === 'unix'
+        ? net.connect({ path: endpoint.path })
+        : net.connect({ host: endpoint.host, port: endpoint.port })
     const fail = (why: string, cause?: unknown): void => {
       socket.destroy()
-      reject(usage('E_NBD_CONNECT', `${where}: cannot connect: ${why}`, { cause, hint: 'Is the server running, and is the URI the one it printed?' }))
+      reject(
+        usage('E_NBD_CONNECT', `${where}: cannot connect: ${why}`, {
+          cause,
+          hint: 'Is the server running, and is the URI the one it printed?',
+        }),
+      )
     }
     const timer = setTimeout(() => fail('no answer'), milliseconds)
     socket.once('error', (cause) => fail(cause.message, cause))
@@ -89,12 +129,16 @@ function connect({ endpoint }: NbdAddress, where: string, milliseconds: number):
 async function startTls(stream: Duplex, reader: ByteReader, where: string): Promise<void> {
   const haggler = new Haggler(stream, reader, where)
   const [reply] = await haggler.ask(option.startTls, Buffer.alloc(0))
-  if (reply?.type !== replyType.ack) throw unsupported('E_NBD_TLS', `${where}: the server has no TLS${reply === undefined ? '' : messageOf(reply)}`)
+  if (reply?.type !== replyType.ack)
+    throw unsupported('E_NBD_TLS', `${where}: the server has no TLS${reply === undefined ? '' : messageOf(reply)}`)
   // Anybody could have sent it, in the clear.
   if (reader.waiting > 0) throw protocolError(where, 'bytes came before TLS stood')
 }
 
-/** Certificates lie where the URI says (`tls-certificates=DIR`), under the names that libnbd uses; without it the system's authorities count. */
+/**
+ * Certificates lie where the URI says (`tls-certificates=DIR`), under the names that libnbd uses; without it the
+ * system's authorities count.
+ */
 function secured(socket: net.Socket, { endpoint, certificates }: NbdAddress, where: string): Promise<tls.TLSSocket> {
   const pem = (name: string): Buffer | undefined => {
     const path = certificates === undefined ? undefined : join(certificates, name)
@@ -104,12 +148,23 @@ function secured(socket: net.Socket, { endpoint, certificates }: NbdAddress, whe
   const servername = endpoint.kind === 'tcp' && net.isIP(endpoint.host) === 0 ? endpoint.host : undefined
   return new Promise((resolve, reject) => {
     const secure = tls.connect({
-      socket, minVersion: 'TLSv1.2', ...(servername === undefined ? {} : { servername }), ...(ca === undefined ? {} : { ca }), ...(cert === undefined || key === undefined ? {} : { cert, key }),
+      socket,
+      minVersion: 'TLSv1.2',
+      ...(servername === undefined ? {} : { servername }),
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined || key === undefined ? {} : { cert, key }),
       // A socket file has no host name for a certificate to bear; its authority is checked all the same.
       ...(endpoint.kind === 'tcp' ? { host: endpoint.host } : { checkServerIdentity: () => undefined }),
     })
     secure.once('error', (cause: Error) => {
-      reject(unsupported('E_NBD_TLS', `${where}: TLS cannot be had: ${cause.message}`, { cause, hint: 'Certificates are taken from the folder named by ?tls-certificates=DIR in the URI: ca-cert.pem, client-cert.pem, client-key.pem.' }))
+      reject(
+        unsupported('E_NBD_TLS', `${where}: TLS cannot be had: ${cause.message}`, {
+          cause,
+          hint:
+            'Certificates are taken from the folder named by ?tls-certificates=DIR in the URI: ca-cert.pem, ' +
+            'client-cert.pem, client-key.pem.',
+        }),
+      )
     })
     secure.once('secureConnect', () => {
       secure.removeAllListeners('error')
@@ -135,9 +190,14 @@ class Haggler {
     const replies = await this.ask(option.go, Buffer.concat([named(name), half(1), half(infoType.blockSize)]))
     const last = replies.at(-1)
     if (last?.type === replyType.errorUnsupported) return await this.#exportName(name, noZeroes, structured)
-    if (last?.type === replyType.errorTlsRequired) throw unsupported('E_NBD_TLS', `${this.#where}: the server wants TLS: use nbds:// or nbds+unix://`)
+    if (last?.type === replyType.errorTlsRequired)
+      throw unsupported('E_NBD_TLS', `${this.#where}: the server wants TLS: use nbds:// or nbds+unix://`)
     if (last === undefined || last.type >= firstErrorReply) {
-      throw usage('E_NBD_EXPORT', `${this.#where}: the server does not give the export ${name === '' ? 'without a name' : printable(name)}${last === undefined ? '' : messageOf(last)}`)
+      throw usage(
+        'E_NBD_EXPORT',
+        `${this.#where}: the server does not give the export ` +
+          `${name === '' ? 'without a name' : printable(name)}${last === undefined ? '' : messageOf(last)}`,
+      )
     }
     let size: bigint | undefined
     let word = 0
@@ -149,7 +209,13 @@ class Haggler {
       if (info === infoType.blockSize && data.length === blockSizeInfo.size) sizes = this.#blockSizes(data)
     }
     if (size === undefined) throw protocolError(this.#where, 'it did not tell the size of the export')
-    return { size: safeNumber(size, 'the size of the export'), flags: transmissionFlagsOf(word), ...sizes, structured, ...(allocation === undefined ? {} : { allocation }) }
+    return {
+      size: safeNumber(size, 'the size of the export'),
+      flags: transmissionFlagsOf(word),
+      ...sizes,
+      structured,
+      ...(allocation === undefined ? {} : { allocation }),
+    }
   }
 
   #blockSizes(data: Buffer): { minimum: number; maximum: number } {
@@ -158,33 +224,53 @@ class Haggler {
       throw protocolError(this.#where, `it has blocks of ${minimum} to ${maximum} bytes, which cannot be`)
     }
     // 2^32−1 means that there is no limit.
-    return { minimum, maximum: Math.min(maximum - maximum % minimum, longestPayload) }
+    return { minimum, maximum: Math.min(maximum - (maximum % minimum), longestPayload) }
   }
 
   async #allocation(name: string): Promise<number | undefined> {
     const query = Buffer.from(allocationContext)
-    const replies = await this.ask(option.setMetaContext, Buffer.concat([named(name), word(1), word(query.length), query]))
+    const replies = await this.ask(
+      option.setMetaContext,
+      Buffer.concat([named(name), word(1), word(query.length), query]),
+    )
     if (!isAck(replies)) return undefined
-    const found = replies.find(({ type, data }) => type === replyType.metaContext && data.length >= 4 && data.toString('latin1', 4) === allocationContext)
+    const found = replies.find(
+      ({ type, data }) =>
+        type === replyType.metaContext && data.length >= 4 && data.toString('latin1', 4) === allocationContext,
+    )
     return found?.data.readUInt32BE(0)
   }
 
   /** Servers without GO. */
   async #exportName(name: string, noZeroes: boolean, structured: boolean): Promise<ExportFacts> {
     const bytes = Buffer.from(name)
-    this.#stream.write(Buffer.concat([optionHeader.write({ magic: optionMagic, option: option.exportName, length: bytes.length }), bytes]))
+    this.#stream.write(
+      Buffer.concat([
+        optionHeader.write({ magic: optionMagic, option: option.exportName, length: bytes.length }),
+        bytes,
+      ]),
+    )
     const { size, flags } = exportAnswer.read(await this.#reader.take(exportAnswer.size))
     if (!noZeroes) await this.#reader.take(exportAnswerPadding)
-    return { size: safeNumber(size, 'the size of the export'), flags: transmissionFlagsOf(flags), minimum: 1, maximum: longestPayload, structured }
+    return {
+      size: safeNumber(size, 'the size of the export'),
+      flags: transmissionFlagsOf(flags),
+      minimum: 1,
+      maximum: longestPayload,
+      structured,
+    }
   }
 
   /** All replies to an option; the last is ACK or an error. */
   async ask(code: number, data: Buffer): Promise<Reply[]> {
-    this.#stream.write(Buffer.concat([optionHeader.write({ magic: optionMagic, option: code, length: data.length }), data]))
+    this.#stream.write(
+      Buffer.concat([optionHeader.write({ magic: optionMagic, option: code, length: data.length }), data]),
+    )
     const replies: Reply[] = []
     while (replies.length < maximumReplies) {
       const header = optionReply.read(await this.#reader.take(optionReply.size))
-      if (header.magic !== optionReplyMagic || header.option !== code || header.length > longestReply) throw protocolError(this.#where, 'a reply to an option is not built as it should be')
+      if (header.magic !== optionReplyMagic || header.option !== code || header.length > longestReply)
+        throw protocolError(this.#where, 'a reply to an option is not built as it should be')
       const reply = { type: header.type, data: Buffer.from(await this.#reader.take(header.length)) }
       replies.push(reply)
       if (reply.type === replyType.ack || reply.type >= firstErrorReply) return replies

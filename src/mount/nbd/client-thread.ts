@@ -7,8 +7,17 @@ import type { ExportFacts } from './client-haggling.js'
 import { command } from './structs.js'
 import type { NbdAddress } from './uri.js'
 
-/** What the thread is started with. `control`: one word, 1 when an answer stands in `answer`; its second word is the answer's bytes. */
-export interface ThreadStart { readonly address: NbdAddress; readonly where: string; readonly milliseconds: number; readonly control: SharedArrayBuffer; readonly answer: SharedArrayBuffer }
+/**
+ * What the thread is started with. `control`: one word, 1 when an answer stands in `answer`; its second word is the
+ * answer's bytes.
+ */
+export interface ThreadStart {
+  readonly address: NbdAddress
+  readonly where: string
+  readonly milliseconds: number
+  readonly control: SharedArrayBuffer
+  readonly answer: SharedArrayBuffer
+}
 
 /** What is to be done. `id` 0: the caller waits on the control word; else the answer comes as a message. */
 export interface ThreadRequest {
@@ -21,7 +30,11 @@ export interface ThreadRequest {
   readonly start?: number
 }
 
-export interface ThreadAnswer { readonly failure?: ErrorParts; readonly facts?: ExportFacts; /** Lengths; data and zeros in turn, data first. */ readonly runs?: readonly number[] }
+export interface ThreadAnswer {
+  readonly failure?: ErrorParts
+  readonly facts?: ExportFacts
+  /** Lengths; data and zeros in turn, data first. */ readonly runs?: readonly number[]
+}
 export type ThreadReply = ThreadAnswer & { readonly id: number }
 
 /** Connections at most; they are opened as there is work for them. */
@@ -73,21 +86,27 @@ class Connections {
   #another(): void {
     if (this.#alone || this.#opening || this.#all.length >= maximumConnections) return
     this.#opening = true
-    ClientConnection.open(address, where, milliseconds).then((more) => {
-      this.#opening = false
-      if (more.facts.size === this.facts.size && more.facts.structured === this.facts.structured) this.#all.push(more)
-      else {
+    ClientConnection.open(address, where, milliseconds).then(
+      (more) => {
+        this.#opening = false
+        if (more.facts.size === this.facts.size && more.facts.structured === this.facts.structured) this.#all.push(more)
+        else {
+          this.#alone = true
+          more.close()
+        }
+      },
+      () => {
+        this.#opening = false
         this.#alone = true
-        more.close()
-      }
-    }, () => {
-      this.#opening = false
-      this.#alone = true
-    })
+      },
+    )
   }
 }
 
-async function work(connections: Connections, { kind, offset, length, buffer, start }: ThreadRequest): Promise<ThreadAnswer> {
+async function work(
+  connections: Connections,
+  { kind, offset, length, buffer, start }: ThreadRequest,
+): Promise<ThreadAnswer> {
   const { facts } = connections
   const all: Promise<unknown>[] = []
   const pieces = (longest: number, send: (at: number, count: number) => Promise<unknown>): void => {
@@ -95,20 +114,42 @@ async function work(connections: Connections, { kind, offset, length, buffer, st
   }
   switch (kind) {
     case 'read':
-      pieces(Math.min(longestRequest, facts.maximum), (at, count) => connections.pick().request({ type: command.read, offset: offset + at, length: count, target: bytesOf(buffer, start, at, count) }))
+      pieces(Math.min(longestRequest, facts.maximum), (at, count) =>
+        connections.pick().request({
+          type: command.read,
+          offset: offset + at,
+          length: count,
+          target: bytesOf(buffer, start, at, count),
+        }),
+      )
       break
     case 'write':
-      pieces(Math.min(longestRequest, facts.maximum), (at, count) => connections.pick().request({ type: command.write, offset: offset + at, length: count, payload: bytesOf(buffer, start, at, count) }))
+      pieces(Math.min(longestRequest, facts.maximum), (at, count) =>
+        connections.pick().request({
+          type: command.write,
+          offset: offset + at,
+          length: count,
+          payload: bytesOf(buffer, start, at, count),
+        }),
+      )
       break
     case 'zero':
-      pieces(roundDown(longestZero, facts.minimum), (at, count) => connections.pick().request({ type: command.writeZeroes, offset: offset + at, length: count }))
+      pieces(roundDown(longestZero, facts.minimum), (at, count) =>
+        connections.pick().request({ type: command.writeZeroes, offset: offset + at, length: count }),
+      )
       break
     case 'flush':
       // A flush covers what every connection has written, or there is only one.
       all.push(connections.pick().request({ type: command.flush, offset: 0, length: 0 }))
       break
     case 'status':
-      return { runs: alternating(await connections.pick().request({ type: command.blockStatus, offset, length: Math.min(length, longestStatus) })) }
+      return {
+        runs: alternating(
+          await connections
+            .pick()
+            .request({ type: command.blockStatus, offset, length: Math.min(length, longestStatus) }),
+        ),
+      }
     case 'close':
       connections.close()
       setImmediate(() => port?.close())
@@ -151,11 +192,16 @@ function reply(id: number, result: ThreadAnswer): void {
   Atomics.notify(words, 0)
 }
 
-ClientConnection.open(address, where, milliseconds).then((first) => {
-  const connections = new Connections(first)
-  port.on('message', (request: ThreadRequest) => {
-    work(connections, request).then((result) => reply(request.id, result), (error: unknown) => reply(request.id, { failure: takenApart(error) }))
-  })
-  reply(0, { facts: first.facts })
-}, (error: unknown) => reply(0, { failure: takenApart(error) }))
-
+ClientConnection.open(address, where, milliseconds).then(
+  (first) => {
+    const connections = new Connections(first)
+    port.on('message', (request: ThreadRequest) => {
+      work(connections, request).then(
+        (result) => reply(request.id, result),
+        (error: unknown) => reply(request.id, { failure: takenApart(error) }),
+      )
+    })
+    reply(0, { facts: first.facts })
+  },
+  (error: unknown) => reply(0, { failure: takenApart(error) }),
+)

@@ -13,7 +13,10 @@ const maximumOptions = 1000
 /** How long a client may take until it has chosen an export, in milliseconds. */
 const hagglingTime = 30_000
 
-/** Puts TLS over a connection; gives the new stream when it stands and the client is one that may come in, else undefined. */
+/**
+ * Puts TLS over a connection; gives the new stream when it stands and the client is one that may come in, else
+ * undefined.
+ */
 export type Securing = (stream: Duplex, done: (secure: Duplex | undefined) => void) => void
 
 export interface ConnectionOptions {
@@ -126,13 +129,19 @@ export class Connection {
       return false
     }
     const { disks, secure } = this.#options
-    this.#haggling = new Haggling({ disks, tls: secure !== undefined, noZeroes: flags.noZeroes, send: (reply) => this.#stream.write(reply) })
+    this.#haggling = new Haggling({
+      disks,
+      tls: secure !== undefined,
+      noZeroes: flags.noZeroes,
+      send: (reply) => this.#stream.write(reply),
+    })
     return true
   }
 
   #go(next: Next): boolean {
     switch (next.kind) {
-      case 'more': return true
+      case 'more':
+        return true
       case 'end':
         this.#end()
         return false
@@ -141,13 +150,18 @@ export class Connection {
         return false
       case 'transmission':
         clearTimeout(this.#timer)
-        this.#transmission = new Transmission({
-          stream: this.#stream, input: this.#input, buffers: this.#options.buffers,
-          close: (how) => {
-            if (how === 'at once') this.close()
-            else this.#end()
+        this.#transmission = new Transmission(
+          {
+            stream: this.#stream,
+            input: this.#input,
+            buffers: this.#options.buffers,
+            close: (how) => {
+              if (how === 'at once') this.close()
+              else this.#end()
+            },
           },
-        }, next.session)
+          next.session,
+        )
         this.#options.onTransmission?.(next.session.disk)
         this.#transmission.pump()
         return false

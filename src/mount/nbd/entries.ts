@@ -30,8 +30,15 @@ export interface TransmissionFlags {
 }
 
 const transmissionBits = {
-  readOnly: 1 << 1, flush: 1 << 2, forceUnitAccess: 1 << 3, trim: 1 << 5, writeZeroes: 1 << 6, dontFragment: 1 << 7,
-  multipleConnections: 1 << 8, cache: 1 << 10, fastZero: 1 << 11,
+  readOnly: 1 << 1,
+  flush: 1 << 2,
+  forceUnitAccess: 1 << 3,
+  trim: 1 << 5,
+  writeZeroes: 1 << 6,
+  dontFragment: 1 << 7,
+  multipleConnections: 1 << 8,
+  cache: 1 << 10,
+  fastZero: 1 << 11,
 } as const satisfies Record<keyof TransmissionFlags, number>
 const hasFlags = 1
 
@@ -44,7 +51,9 @@ export function transmissionWord(flags: TransmissionFlags): number {
 /** A word without HAS_FLAGS says nothing. */
 export function transmissionFlagsOf(word: number): TransmissionFlags {
   const valid = (word & hasFlags) !== 0
-  return Object.fromEntries(Object.entries(transmissionBits).map(([name, bit]) => [name, valid && (word & bit) !== 0])) as Record<keyof TransmissionFlags, boolean>
+  return Object.fromEntries(
+    Object.entries(transmissionBits).map(([name, bit]) => [name, valid && (word & bit) !== 0]),
+  ) as Record<keyof TransmissionFlags, boolean>
 }
 
 /** Command flags ("Command flags"). */

@@ -13,10 +13,14 @@ const patience = 60_000
 /** What the thread can answer at once, in bytes: 4096 runs of up to 9 bytes. */
 const answerLength = 65536
 
-interface Waiting { readonly resolve: () => void; readonly reject: (error: Error) => void }
+interface Waiting {
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
 
 /**
- * An export of an NBD server as host bytes. Its connections live in a thread of their own: who calls `read` waits for the thread, who
+ * An export of an NBD server as host bytes. Its connections live in a thread of their own: who calls `read` waits for
+ * the thread, who
  * calls `fetch` need not.
  */
 export class ExportStore implements ByteStore {
@@ -35,11 +39,16 @@ export class ExportStore implements ByteStore {
   #nextId = 1
   #closed = false
   /** What is known of the runs from `start` on: lengths, data and zeros in turn, data first. */
-  #known: { readonly start: number; readonly end: number; readonly lengths: readonly number[] } = { start: 0, end: 0, lengths: [] }
+  #known: { readonly start: number; readonly end: number; readonly lengths: readonly number[] } = {
+    start: 0,
+    end: 0,
+    lengths: [],
+  }
 
   /**
    * Connects, and waits until the export is open.
-   * @param milliseconds how long the server may keep silent. @throws ImageError usage E_NBD_CONNECT, E_NBD_EXPORT; corrupt; unsupported.
+   * @param milliseconds how long the server may keep silent. @throws ImageError usage E_NBD_CONNECT, E_NBD_EXPORT;
+   * corrupt; unsupported.
    */
   constructor(address: NbdAddress, milliseconds = patience) {
     this.name = nbdUri(address)
@@ -48,7 +57,9 @@ export class ExportStore implements ByteStore {
     const answer = new SharedArrayBuffer(answerLength)
     this.#words = new Int32Array(control)
     this.#answer = new Uint8Array(answer)
-    this.#worker = new Worker(new URL('./client-thread.js', import.meta.url), { workerData: { address, where: this.name, milliseconds, control, answer } satisfies ThreadStart })
+    this.#worker = new Worker(new URL('./client-thread.js', import.meta.url), {
+      workerData: { address, where: this.name, milliseconds, control, answer } satisfies ThreadStart,
+    })
     this.#worker.unref()
     this.#worker.on('message', (reply: ThreadReply) => this.#settle(reply))
     this.#worker.on('error', (error) => this.#failAll(error))
@@ -67,7 +78,10 @@ export class ExportStore implements ByteStore {
   read(position: number, target: Uint8Array): void {
     this.#within(position, target.length)
     for (let done = 0; done < target.length;) {
-      const { start, end } = this.#aligned(position + done, Math.min(position + target.length, position + done + mebibyte - 65536))
+      const { start, end } = this.#aligned(
+        position + done,
+        Math.min(position + target.length, position + done + mebibyte - 65536),
+      )
       this.#call({ kind: 'read', offset: start, length: end - start, buffer: this.#bounce, start: 0 })
       const from = position + done - start
       const count = Math.min(end - start - from, target.length - done)
@@ -80,7 +94,8 @@ export class ExportStore implements ByteStore {
     this.#within(position, target.length)
     const { buffer, byteOffset, length } = target
     const { start, end } = this.#aligned(position, position + length)
-    if (start !== position || end !== position + length || !(buffer instanceof SharedArrayBuffer)) this.read(position, target)
+    if (start !== position || end !== position + length || !(buffer instanceof SharedArrayBuffer))
+      this.read(position, target)
     else await this.#ask({ kind: 'read', offset: position, length, buffer, start: byteOffset })
   }
 
@@ -91,7 +106,8 @@ export class ExportStore implements ByteStore {
       const { start, end } = this.#aligned(at, Math.min(position + bytes.length, at + mebibyte - 65536))
       const count = Math.min(end, position + bytes.length) - at
       // Blocks that are written in part keep the rest.
-      if (start < at || at + count < end) this.#call({ kind: 'read', offset: start, length: end - start, buffer: this.#bounce, start: 0 })
+      if (start < at || at + count < end)
+        this.#call({ kind: 'read', offset: start, length: end - start, buffer: this.#bounce, start: 0 })
       new Uint8Array(this.#bounce).set(bytes.subarray(done, done + count), at - start)
       this.#call({ kind: 'write', offset: start, length: end - start, buffer: this.#bounce, start: 0 })
       done += count
@@ -102,7 +118,8 @@ export class ExportStore implements ByteStore {
     this.#changeable(position, bytes.length)
     const { buffer, byteOffset, length } = bytes
     const { start, end } = this.#aligned(position, position + length)
-    if (start !== position || end !== position + length || !(buffer instanceof SharedArrayBuffer)) this.write(position, bytes)
+    if (start !== position || end !== position + length || !(buffer instanceof SharedArrayBuffer))
+      this.write(position, bytes)
     else await this.#ask({ kind: 'write', offset: position, length, buffer, start: byteOffset })
   }
 
@@ -110,10 +127,14 @@ export class ExportStore implements ByteStore {
   async clear(position: number, length: number): Promise<void> {
     this.#changeable(position, length)
     const { start, end } = this.#aligned(position, position + length)
-    const [inner, stop] = [Math.min(start < position ? start + this.facts.minimum : start, position + length), end > position + length ? end - this.facts.minimum : end]
+    const [inner, stop] = [
+      Math.min(start < position ? start + this.facts.minimum : start, position + length),
+      end > position + length ? end - this.facts.minimum : end,
+    ]
     if (!this.facts.flags.writeZeroes || stop <= inner) {
       const zeros = new Uint8Array(Math.min(length, mebibyte))
-      for (let done = 0; done < length; done += zeros.length) this.write(position + done, zeros.subarray(0, Math.min(zeros.length, length - done)))
+      for (let done = 0; done < length; done += zeros.length)
+        this.write(position + done, zeros.subarray(0, Math.min(zeros.length, length - done)))
       return
     }
     if (inner > position) this.write(position, new Uint8Array(inner - position))
@@ -123,7 +144,8 @@ export class ExportStore implements ByteStore {
 
   /** An export has the size it has. @throws ImageError target E_WRITE for any other. */
   truncate(size: number): void {
-    if (size !== this.size) throw targetError('E_WRITE', `${this.name} has ${this.size} bytes and cannot be given ${size}`)
+    if (size !== this.size)
+      throw targetError('E_WRITE', `${this.name} has ${this.size} bytes and cannot be given ${size}`)
   }
 
   flush(): void {
@@ -170,12 +192,21 @@ export class ExportStore implements ByteStore {
   }
 
   #within(position: number, length: number): void {
-    if (position < 0 || position + length > this.size) throw corrupt('E_TRUNCATED', `${this.name}: ${length} bytes were to be read at byte ${position}, but it has ${this.size}`, { details: { position } })
+    if (position < 0 || position + length > this.size)
+      throw corrupt(
+        'E_TRUNCATED',
+        `${this.name}: ${length} bytes were to be read at byte ${position}, but it has ${this.size}`,
+        { details: { position } },
+      )
   }
 
   #changeable(position: number, length: number): void {
     if (this.facts.flags.readOnly) throw targetError('E_PERMISSION', `${this.name} is served for reading only`)
-    if (position < 0 || position + length > this.size) throw targetError('E_WRITE', `${this.name}: ${length} bytes were to be written at byte ${position}, but it has ${this.size}`)
+    if (position < 0 || position + length > this.size)
+      throw targetError(
+        'E_WRITE',
+        `${this.name}: ${length} bytes were to be written at byte ${position}, but it has ${this.size}`,
+      )
     // What is known of runs may be wrong from now on.
     this.#known = { start: 0, end: 0, lengths: [] }
   }
@@ -188,7 +219,8 @@ export class ExportStore implements ByteStore {
   }
 
   #awaitAnswer(milliseconds: number): ThreadAnswer {
-    if (Atomics.wait(this.#words, 0, 0, milliseconds) === 'timed-out') throw new ImageError('corrupt', 'E_NBD_TIMEOUT', `${this.name}: the server does not answer`)
+    if (Atomics.wait(this.#words, 0, 0, milliseconds) === 'timed-out')
+      throw new ImageError('corrupt', 'E_NBD_TIMEOUT', `${this.name}: the server does not answer`)
     const answer = deserialize(this.#answer.slice(0, Atomics.load(this.#words, 1))) as ThreadAnswer
     if (answer.failure !== undefined) throw rebuilt(answer.failure)
     return answer

@@ -2,8 +2,23 @@ import { printable } from '../../errors.js'
 import { handshakeFlags, transmissionWord } from './entries.js'
 import type { ServedDisk } from './served-disk.js'
 import {
-  allocationContext, blockSizeInfo, exportAnswer, exportAnswerPadding, exportInfo, greeting, greetingMagic, infoType, longestName, longestPayload, option,
-  optionMagic, optionReply, optionReplyMagic, replyType, half, word,
+  allocationContext,
+  blockSizeInfo,
+  exportAnswer,
+  exportAnswerPadding,
+  exportInfo,
+  greeting,
+  greetingMagic,
+  infoType,
+  longestName,
+  longestPayload,
+  option,
+  optionMagic,
+  optionReply,
+  optionReplyMagic,
+  replyType,
+  half,
+  word,
 } from './structs.js'
 
 /** The id by which block status chunks name base:allocation. */
@@ -19,7 +34,11 @@ export interface Session {
 }
 
 /** What follows an option: more options, the transmission, a TLS handshake, or the end. */
-export type Next = { readonly kind: 'more' } | { readonly kind: 'transmission'; readonly session: Session } | { readonly kind: 'tls' } | { readonly kind: 'end' }
+export type Next =
+  | { readonly kind: 'more' }
+  | { readonly kind: 'transmission'; readonly session: Session }
+  | { readonly kind: 'tls' }
+  | { readonly kind: 'end' }
 
 export interface HagglingOptions {
   readonly disks: readonly ServedDisk[]
@@ -41,9 +60,16 @@ export function greetingBytes(): Uint8Array {
 export function flagsOf(disk: ServedDisk, structured: boolean): number {
   const { writable, fastZero } = disk
   return transmissionWord({
-    readOnly: !writable, flush: true, forceUnitAccess: writable, trim: writable, writeZeroes: writable, dontFragment: structured,
+    readOnly: !writable,
+    flush: true,
+    forceUnitAccess: writable,
+    trim: writable,
+    writeZeroes: writable,
+    dontFragment: structured,
     // All connections see one disk, and a flush of one covers what all have written.
-    multipleConnections: true, cache: true, fastZero: writable && fastZero,
+    multipleConnections: true,
+    cache: true,
+    fastZero: writable && fastZero,
   })
 }
 
@@ -75,17 +101,27 @@ export class Haggling {
     if (code === option.startTls) return this.#startTls(data)
     if (this.#options.tls && !this.#secure) {
       if (code === option.exportName) return end
-      return this.#refuse(code, replyType.errorTlsRequired, 'this server speaks TLS only: ask for it with STARTTLS (nbds://)')
+      return this.#refuse(
+        code,
+        replyType.errorTlsRequired,
+        'this server speaks TLS only: ask for it with STARTTLS (nbds://)',
+      )
     }
     switch (code) {
-      case option.exportName: return this.#exportName(data)
-      case option.list: return this.#list(data)
+      case option.exportName:
+        return this.#exportName(data)
+      case option.list:
+        return this.#list(data)
       case option.info:
-      case option.go: return this.#info(code, data)
-      case option.structuredReply: return this.#structuredReply(data)
+      case option.go:
+        return this.#info(code, data)
+      case option.structuredReply:
+        return this.#structuredReply(data)
       case option.listMetaContext:
-      case option.setMetaContext: return this.#metaContext(code, data)
-      default: return this.#refuse(code, replyType.errorUnsupported, `option ${code} is not known here`)
+      case option.setMetaContext:
+        return this.#metaContext(code, data)
+      default:
+        return this.#refuse(code, replyType.errorUnsupported, `option ${code} is not known here`)
     }
   }
 
@@ -97,7 +133,12 @@ export class Haggling {
 
   #startTls(data: Buffer): Next {
     if (!this.#options.tls) return this.#refuse(option.startTls, replyType.errorUnsupported, 'this server has no TLS')
-    if (data.length > 0 || this.#secure) return this.#refuse(option.startTls, replyType.errorInvalid, this.#secure ? 'TLS is there already' : 'STARTTLS has no data')
+    if (data.length > 0 || this.#secure)
+      return this.#refuse(
+        option.startTls,
+        replyType.errorInvalid,
+        this.#secure ? 'TLS is there already' : 'STARTTLS has no data',
+      )
     this.#reply(option.startTls, replyType.ack)
     return { kind: 'tls' }
   }
@@ -124,22 +165,34 @@ export class Haggling {
   #info(code: number, data: Buffer): Next {
     const parsed = nameAndRest(data)
     const count = parsed !== undefined && parsed.rest.length >= 2 ? parsed.rest.readUInt16BE(0) : undefined
-    if (parsed === undefined || count === undefined || parsed.rest.length !== 2 + 2 * count) return this.#refuse(code, replyType.errorInvalid, 'the option is not built as it should be')
+    if (parsed === undefined || count === undefined || parsed.rest.length !== 2 + 2 * count)
+      return this.#refuse(code, replyType.errorInvalid, 'the option is not built as it should be')
     const disk = this.#find(parsed.name)
     if (disk === undefined) return this.#unknown(code, parsed.name)
     const wanted = new Set(Array.from({ length: count }, (_, index) => parsed.rest.readUInt16BE(2 + 2 * index)))
-    if (wanted.has(infoType.name)) this.#reply(code, replyType.info, Buffer.concat([half(infoType.name), Buffer.from(disk.name)]))
-    if (wanted.has(infoType.description)) this.#reply(code, replyType.info, Buffer.concat([half(infoType.description), Buffer.from(disk.description)]))
+    if (wanted.has(infoType.name))
+      this.#reply(code, replyType.info, Buffer.concat([half(infoType.name), Buffer.from(disk.name)]))
+    if (wanted.has(infoType.description))
+      this.#reply(code, replyType.info, Buffer.concat([half(infoType.description), Buffer.from(disk.description)]))
     if (wanted.has(infoType.blockSize)) {
-      this.#reply(code, replyType.info, blockSizeInfo.write({ type: infoType.blockSize, minimum: 1, preferred: 4096, maximum: longestPayload }))
+      this.#reply(
+        code,
+        replyType.info,
+        blockSizeInfo.write({ type: infoType.blockSize, minimum: 1, preferred: 4096, maximum: longestPayload }),
+      )
     }
-    this.#reply(code, replyType.info, exportInfo.write({ type: infoType.export, size: BigInt(disk.capacity), flags: flagsOf(disk, this.#structured) }))
+    this.#reply(
+      code,
+      replyType.info,
+      exportInfo.write({ type: infoType.export, size: BigInt(disk.capacity), flags: flagsOf(disk, this.#structured) }),
+    )
     this.#reply(code, replyType.ack)
     return code === option.go ? this.#begin(disk) : more
   }
 
   #structuredReply(data: Buffer): Next {
-    if (data.length > 0) return this.#refuse(option.structuredReply, replyType.errorInvalid, 'STRUCTURED_REPLY has no data')
+    if (data.length > 0)
+      return this.#refuse(option.structuredReply, replyType.errorInvalid, 'STRUCTURED_REPLY has no data')
     this.#structured = true
     this.#reply(option.structuredReply, replyType.ack)
     return more
@@ -151,13 +204,19 @@ export class Haggling {
     if (setting) this.#allocationFor = undefined
     const parsed = nameAndRest(data)
     const queries = parsed === undefined ? undefined : queriesOf(parsed.rest)
-    if (parsed === undefined || queries === undefined) return this.#refuse(code, replyType.errorInvalid, 'the option is not built as it should be')
-    if (setting && !this.#structured) return this.#refuse(code, replyType.errorInvalid, 'metadata contexts need structured replies')
+    if (parsed === undefined || queries === undefined)
+      return this.#refuse(code, replyType.errorInvalid, 'the option is not built as it should be')
+    if (setting && !this.#structured)
+      return this.#refuse(code, replyType.errorInvalid, 'metadata contexts need structured replies')
     const disk = this.#find(parsed.name)
     if (disk === undefined) return this.#unknown(code, parsed.name)
     const listed = !setting && (queries.length === 0 || queries.includes('base:'))
     if (listed || queries.includes(allocationContext)) {
-      this.#reply(code, replyType.metaContext, Buffer.concat([word(setting ? allocationId : 0), Buffer.from(allocationContext)]))
+      this.#reply(
+        code,
+        replyType.metaContext,
+        Buffer.concat([word(setting ? allocationId : 0), Buffer.from(allocationContext)]),
+      )
       if (setting) this.#allocationFor = disk
     }
     this.#reply(code, replyType.ack)
@@ -165,7 +224,10 @@ export class Haggling {
   }
 
   #begin(disk: ServedDisk): Next {
-    return { kind: 'transmission', session: { disk, structured: this.#structured, allocation: this.#allocationFor === disk } }
+    return {
+      kind: 'transmission',
+      session: { disk, structured: this.#structured, allocation: this.#allocationFor === disk },
+    }
   }
 
   #find(name: string): ServedDisk | undefined {
@@ -183,7 +245,9 @@ export class Haggling {
   }
 
   #reply(code: number, type: number, data: Uint8Array = empty): void {
-    this.#options.send(Buffer.concat([optionReply.write({ magic: optionReplyMagic, option: code, type, length: data.length }), data]))
+    this.#options.send(
+      Buffer.concat([optionReply.write({ magic: optionReplyMagic, option: code, type, length: data.length }), data]),
+    )
   }
 }
 

@@ -2,12 +2,24 @@ import type { Duplex } from 'node:stream'
 import type { StructValues } from '../../binary/struct.js'
 import { chunkDone, hasFlag } from './entries.js'
 import {
-  blockDescriptor, chunkHeader, chunkMagic, chunkOffset, chunkType, errorPayload, holePayload, simpleReply, simpleReplyMagic, word,
+  blockDescriptor,
+  chunkHeader,
+  chunkMagic,
+  chunkOffset,
+  chunkType,
+  errorPayload,
+  holePayload,
+  simpleReply,
+  simpleReplyMagic,
+  word,
 } from './structs.js'
 import { headerRoom, type PieceBuffer } from './buffers.js'
 
 /** One run of a block status. */
-export interface StatusRun { length: number; readonly status: number }
+export interface StatusRun {
+  length: number
+  readonly status: number
+}
 
 export type ChunkHead = { readonly cookie: bigint; readonly last: boolean }
 
@@ -47,20 +59,39 @@ export class Replies {
   }
 
   hole(head: ChunkHead, offset: number, size: number, done: () => void): void {
-    this.#stream.write(Buffer.concat([header(head, chunkType.offsetHole, holePayload.size), holePayload.write({ offset: BigInt(offset), size })]), done)
+    this.#stream.write(
+      Buffer.concat([
+        header(head, chunkType.offsetHole, holePayload.size),
+        holePayload.write({ offset: BigInt(offset), size }),
+      ]),
+      done,
+    )
   }
 
   status(cookie: bigint, context: number, runs: readonly StatusRun[], done: () => void): void {
     const bytes = [word(context), ...runs.map(({ length, status }) => blockDescriptor.write({ length, status }))]
-    this.#stream.write(Buffer.concat([header({ cookie, last: true }, chunkType.blockStatus, 4 + runs.length * blockDescriptor.size), ...bytes]), done)
+    this.#stream.write(
+      Buffer.concat([
+        header({ cookie, last: true }, chunkType.blockStatus, 4 + runs.length * blockDescriptor.size),
+        ...bytes,
+      ]),
+      done,
+    )
   }
 
   /** An error as a chunk; with the offset where it is known. */
   error(head: ChunkHead, error: number, message: string, offset: number | undefined, done: () => void): void {
     const text = Buffer.from(message).subarray(0, 4000)
-    const payload = [errorPayload.write({ error, messageLength: text.length }), text, ...(offset === undefined ? [] : [chunkOffset.write({ offset: BigInt(offset) })])]
+    const payload = [
+      errorPayload.write({ error, messageLength: text.length }),
+      text,
+      ...(offset === undefined ? [] : [chunkOffset.write({ offset: BigInt(offset) })]),
+    ]
     const length = payload.reduce((sum, part) => sum + part.length, 0)
-    this.#stream.write(Buffer.concat([header(head, offset === undefined ? chunkType.error : chunkType.errorOffset, length), ...payload]), done)
+    this.#stream.write(
+      Buffer.concat([header(head, offset === undefined ? chunkType.error : chunkType.errorOffset, length), ...payload]),
+      done,
+    )
   }
 }
 

@@ -6,8 +6,13 @@ import { command, errorNumber, longestPayload, type Request } from './structs.js
 const { forceUnitAccess, requestOne, dontFragment, noHole, fastZero } = commandFlag
 /** The flags of each command; FUA may stand anywhere, and means something where something is written. */
 const allowedFlags: Readonly<Record<number, number | undefined>> = {
-  [command.read]: flagWord(forceUnitAccess, dontFragment), [command.write]: forceUnitAccess, [command.flush]: forceUnitAccess, [command.trim]: forceUnitAccess,
-  [command.cache]: forceUnitAccess, [command.writeZeroes]: flagWord(forceUnitAccess, noHole, fastZero), [command.blockStatus]: flagWord(forceUnitAccess, requestOne),
+  [command.read]: flagWord(forceUnitAccess, dontFragment),
+  [command.write]: forceUnitAccess,
+  [command.flush]: forceUnitAccess,
+  [command.trim]: forceUnitAccess,
+  [command.cache]: forceUnitAccess,
+  [command.writeZeroes]: flagWord(forceUnitAccess, noHole, fastZero),
+  [command.blockStatus]: flagWord(forceUnitAccess, requestOne),
 }
 const changing = new Set<number>([command.write, command.trim, command.writeZeroes])
 
@@ -17,10 +22,16 @@ export function changes(type: number): boolean {
 }
 
 /** Why a request is refused: an error number of the protocol, and a text. */
-export interface Problem { readonly error: number; readonly message: string }
+export interface Problem {
+  readonly error: number
+  readonly message: string
+}
 
 /** What is wrong with a request; undefined: nothing. */
-export function problemOf({ type, flags, offset, length }: Request, { disk, structured, allocation }: Session): Problem | undefined {
+export function problemOf(
+  { type, flags, offset, length }: Request,
+  { disk, structured, allocation }: Session,
+): Problem | undefined {
   const invalid = (message: string, error: number = errorNumber.invalid): Problem => ({ error, message })
   const allowed = allowedFlags[type]
   if (allowed === undefined) return invalid(`command ${type} is not known here`)
@@ -29,10 +40,15 @@ export function problemOf({ type, flags, offset, length }: Request, { disk, stru
   if (changes(type) && !disk.writable) return invalid('the export is read-only', errorNumber.permission)
   if (type === command.flush) return undefined
   if (offset + BigInt(length) > BigInt(disk.capacity)) {
-    return invalid(`${length} bytes at offset ${offset} leave the disk of ${disk.capacity} bytes`, type === command.write || type === command.writeZeroes ? errorNumber.noSpace : errorNumber.invalid)
+    return invalid(
+      `${length} bytes at offset ${offset} leave the disk of ${disk.capacity} bytes`,
+      type === command.write || type === command.writeZeroes ? errorNumber.noSpace : errorNumber.invalid,
+    )
   }
-  if (type === command.read && length > longestPayload) return invalid(`${length} bytes are more than one read may have`, errorNumber.overflow)
-  if (type === command.read && hasFlag(flags, dontFragment) && length > pieceLength) return invalid(`${length} bytes are more than fit into one piece`, errorNumber.overflow)
+  if (type === command.read && length > longestPayload)
+    return invalid(`${length} bytes are more than one read may have`, errorNumber.overflow)
+  if (type === command.read && hasFlag(flags, dontFragment) && length > pieceLength)
+    return invalid(`${length} bytes are more than fit into one piece`, errorNumber.overflow)
   if (type !== command.blockStatus) return undefined
   if (!allocation) return invalid('no metadata context was agreed on')
   return length === 0 ? invalid('a block status of no bytes') : undefined

@@ -14,7 +14,10 @@ export interface ServedDisk {
    * @param waiting other requests wait meanwhile.
    */
   read(offset: number, target: Uint8Array, waiting: boolean): Promise<void> | undefined
-  /** The run at `offset`, 0 < length ≤ limit: stored somewhere, or zero and not stored. For a `read` only what is known without effort. @throws ImageError */
+  /**
+   * The run at `offset`, 0 < length ≤ limit: stored somewhere, or zero and not stored. For a `read` only what is known
+   * without effort. @throws ImageError
+   */
   runAt(offset: number, limit: number, purpose: 'read' | 'status'): { readonly zero: boolean; readonly length: number }
   /** @throws ImageError target. */
   write(offset: number, bytes: Uint8Array): void

@@ -11,9 +11,15 @@ const maximumConnections = 60
 const longestSocketPath = 107
 
 /** Certificates in PEM. With `authority`, clients too need a certificate, of that authority. */
-export interface ServerTls { readonly certificate: string; readonly key: string; readonly authority?: string }
+export interface ServerTls {
+  readonly certificate: string
+  readonly key: string
+  readonly authority?: string
+}
 
-export type Endpoint = { readonly kind: 'unix'; readonly path: string } | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+export type Endpoint =
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
 
 export interface NbdServerOptions {
   /** The exports; the first is also the default one, with the empty name. */
@@ -45,7 +51,12 @@ export class NbdServer {
   async listen(endpoint: Endpoint): Promise<Endpoint> {
     if (endpoint.kind === 'unix') {
       // The system has room for so many, and Node cuts off the rest without a word.
-      if (Buffer.byteLength(endpoint.path) > longestSocketPath) throw targetError('E_LISTEN', `${printable(endpoint.path)} is too long for a socket: ${longestSocketPath} bytes are possible`, { hint: 'Name it from the folder it is to be in, or choose another place.' })
+      if (Buffer.byteLength(endpoint.path) > longestSocketPath)
+        throw targetError(
+          'E_LISTEN',
+          `${printable(endpoint.path)} is too long for a socket: ${longestSocketPath} bytes are possible`,
+          { hint: 'Name it from the folder it is to be in, or choose another place.' },
+        )
       await clearDeadSocket(endpoint.path)
     }
     await new Promise<void>((resolve, reject) => {
@@ -53,13 +64,18 @@ export class NbdServer {
       // The file is made within the call, and must never be open to others.
       const mask = endpoint.kind === 'unix' ? process.umask(0o177) : undefined
       try {
-        this.#server.listen(endpoint.kind === 'unix' ? { path: endpoint.path } : { host: endpoint.host, port: endpoint.port }, resolve)
+        this.#server.listen(
+          endpoint.kind === 'unix' ? { path: endpoint.path } : { host: endpoint.host, port: endpoint.port },
+          resolve,
+        )
       } finally {
         if (mask !== undefined) process.umask(mask)
       }
     })
     const address = this.#server.address()
-    return endpoint.kind === 'tcp' && typeof address === 'object' && address !== null ? { ...endpoint, port: address.port } : endpoint
+    return endpoint.kind === 'tcp' && typeof address === 'object' && address !== null
+      ? { ...endpoint, port: address.port }
+      : endpoint
   }
 
   /** Stops listening and ends all connections. */
@@ -78,7 +94,8 @@ export class NbdServer {
     }
     socket.setNoDelay(true)
     const connection = new Connection(socket, {
-      disks: this.#options.disks, buffers: this.#buffers,
+      disks: this.#options.disks,
+      buffers: this.#buffers,
       ...(this.#secure === undefined ? {} : { secure: this.#secure }),
       onTransmission: () => this.#count(),
       onClose: () => {
@@ -96,11 +113,21 @@ export class NbdServer {
 
 function securing({ certificate, key, authority }: ServerTls): Securing {
   const verify = authority !== undefined
-  const options: tls.TlsOptions = { cert: certificate, key, ...(authority === undefined ? {} : { ca: authority }), minVersion: 'TLSv1.2', requestCert: verify, rejectUnauthorized: verify }
+  const options: tls.TlsOptions = {
+    cert: certificate,
+    key,
+    ...(authority === undefined ? {} : { ca: authority }),
+    minVersion: 'TLSv1.2',
+    requestCert: verify,
+    rejectUnauthorized: verify,
+  }
   try {
     tls.createSecureContext(options)
   } catch (cause) {
-    throw usage('E_TLS', `the certificates cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, { cause, hint: 'They are PEM files: a certificate (chain), its private key, and the certificate of the authority.' })
+    throw usage('E_TLS', `the certificates cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+      hint: 'They are PEM files: a certificate (chain), its private key, and the certificate of the authority.',
+    })
   }
   return (stream, done) => {
     // Not a TLSSocket made by hand: only a server looks at what came of the client's certificate.
@@ -110,11 +137,17 @@ function securing({ certificate, key, authority }: ServerTls): Securing {
   }
 }
 
-/** Makes way for a new socket where a server that is gone left its own. @throws ImageError refused E_SOCKET_IN_USE; target E_EXISTS. */
+/**
+ * Makes way for a new socket where a server that is gone left its own. @throws ImageError refused E_SOCKET_IN_USE;
+ * target E_EXISTS.
+ */
 async function clearDeadSocket(path: string): Promise<void> {
   const stat = fs.lstatSync(path, { throwIfNoEntry: false })
   if (stat === undefined) return
-  if (!stat.isSocket()) throw targetError('E_EXISTS', `${printable(path)} exists, and is no socket`, { hint: 'Choose another name, or remove the file.' })
+  if (!stat.isSocket())
+    throw targetError('E_EXISTS', `${printable(path)} exists, and is no socket`, {
+      hint: 'Choose another name, or remove the file.',
+    })
   const answered = await new Promise<boolean>((resolve) => {
     const probe = net.connect({ path })
     probe.on('connect', () => {
@@ -123,13 +156,22 @@ async function clearDeadSocket(path: string): Promise<void> {
     })
     probe.on('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'ECONNREFUSED' && code !== 'ENOENT'))
   })
-  if (answered) throw refused('E_SOCKET_IN_USE', `a server listens at ${printable(path)} already`, { hint: 'Choose another name with --socket.' })
-  if (process.getuid !== undefined && stat.uid !== process.getuid()) throw targetError('E_EXISTS', `${printable(path)} is a socket that another user left`, { hint: 'Choose another name with --socket.' })
+  if (answered)
+    throw refused('E_SOCKET_IN_USE', `a server listens at ${printable(path)} already`, {
+      hint: 'Choose another name with --socket.',
+    })
+  if (process.getuid !== undefined && stat.uid !== process.getuid())
+    throw targetError('E_EXISTS', `${printable(path)} is a socket that another user left`, {
+      hint: 'Choose another name with --socket.',
+    })
   fs.rmSync(path, { force: true })
 }
 
 function listenError(endpoint: Endpoint, cause: NodeJS.ErrnoException): Error {
   const where = endpoint.kind === 'unix' ? printable(endpoint.path) : `${endpoint.host}, port ${endpoint.port}`
   const hint = cause.code === 'EADDRINUSE' ? 'Another server listens there.' : undefined
-  return targetError('E_LISTEN', `nothing can listen at ${where}: ${cause.message}`, { cause, ...(hint === undefined ? {} : { hint }) })
+  return targetError('E_LISTEN', `nothing can listen at ${where}: ${cause.message}`, {
+    cause,
+    ...(hint === undefined ? {} : { hint }),
+  })
 }

@@ -2,7 +2,8 @@ import { viewOf } from '../../binary/integers.js'
 import { struct, u16, u32, u64, type StructValues } from '../../binary/struct.js'
 
 /**
- * The NBD protocol, fixed newstyle, as github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md has it: what goes over the wire.
+ * The NBD protocol, fixed newstyle, as github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md has it: what goes
+ * over the wire.
  * Everything is big-endian. Names are the specification's, without the prefix NBD_.
  */
 export const greetingMagic = 0x4e42444d41474943n
@@ -19,7 +20,12 @@ export const clientFlags = struct('big', 4, { flags: u32(0, 'hex') })
 /** Before each option of a client; `length` bytes follow. */
 export const optionHeader = struct('big', 16, { magic: u64(0, 'hex'), option: u32(8), length: u32(12) })
 /** Before each reply to an option; `length` bytes follow. */
-export const optionReply = struct('big', 20, { magic: u64(0, 'hex'), option: u32(8), type: u32(12, 'hex'), length: u32(16) })
+export const optionReply = struct('big', 20, {
+  magic: u64(0, 'hex'),
+  option: u32(8),
+  type: u32(12, 'hex'),
+  length: u32(16),
+})
 /** The answer to EXPORT_NAME, which has no header; 124 zero bytes follow unless both sides said NO_ZEROES. */
 export const exportAnswer = struct('big', 10, { size: u64(0), flags: u16(8) })
 export const exportAnswerPadding = 124
@@ -28,21 +34,41 @@ export const exportInfo = struct('big', 12, { type: u16(0), size: u64(2), flags:
 /** INFO_BLOCK_SIZE. */
 export const blockSizeInfo = struct('big', 14, { type: u16(0), minimum: u32(2), preferred: u32(6), maximum: u32(10) })
 /** A request of the transmission phase. */
-export const request = struct('big', 28, { magic: u32(0, 'hex'), flags: u16(4), type: u16(6), cookie: u64(8, 'hex'), offset: u64(16), length: u32(24) })
+export const request = struct('big', 28, {
+  magic: u32(0, 'hex'),
+  flags: u16(4),
+  type: u16(6),
+  cookie: u64(8, 'hex'),
+  offset: u64(16),
+  length: u32(24),
+})
 export type Request = StructValues<typeof request>
-/** The same as `request.read`, field by field: a server reads one for everything that it does, and this takes a fraction of the time. */
+/**
+ * The same as `request.read`, field by field: a server reads one for everything that it does, and this takes a fraction
+ * of the time.
+ */
 export function readRequest(bytes: Uint8Array): Request {
   const view = viewOf(bytes)
   const { magic, flags, type, cookie, offset, length } = request.fields
   return {
-    magic: magic.get(view, magic.offset, 'big'), flags: flags.get(view, flags.offset, 'big'), type: type.get(view, type.offset, 'big'),
-    cookie: cookie.get(view, cookie.offset, 'big'), offset: offset.get(view, offset.offset, 'big'), length: length.get(view, length.offset, 'big'),
+    magic: magic.get(view, magic.offset, 'big'),
+    flags: flags.get(view, flags.offset, 'big'),
+    type: type.get(view, type.offset, 'big'),
+    cookie: cookie.get(view, cookie.offset, 'big'),
+    offset: offset.get(view, offset.offset, 'big'),
+    length: length.get(view, length.offset, 'big'),
   }
 }
 /** A simple reply. */
 export const simpleReply = struct('big', 16, { magic: u32(0, 'hex'), error: u32(4), cookie: u64(8, 'hex') })
 /** A chunk of a structured reply; `length` bytes follow. */
-export const chunkHeader = struct('big', 20, { magic: u32(0, 'hex'), flags: u16(4), type: u16(6), cookie: u64(8, 'hex'), length: u32(16) })
+export const chunkHeader = struct('big', 20, {
+  magic: u32(0, 'hex'),
+  flags: u16(4),
+  type: u16(6),
+  cookie: u64(8, 'hex'),
+  length: u32(16),
+})
 /** The payload of REPLY_TYPE_OFFSET_DATA begins with it. */
 export const chunkOffset = struct('big', 8, { offset: u64(0) })
 /** The payload of REPLY_TYPE_OFFSET_HOLE. */
@@ -54,13 +80,28 @@ export const blockDescriptor = struct('big', 8, { length: u32(0), status: u32(4)
 
 /** Options of a client (NBD_OPT_…). */
 export const option = {
-  exportName: 1, abort: 2, list: 3, startTls: 5, info: 6, go: 7, structuredReply: 8, listMetaContext: 9, setMetaContext: 10,
+  exportName: 1,
+  abort: 2,
+  list: 3,
+  startTls: 5,
+  info: 6,
+  go: 7,
+  structuredReply: 8,
+  listMetaContext: 9,
+  setMetaContext: 10,
 } as const
 
 /** Replies to options (NBD_REP_…). */
 export const replyType = {
-  ack: 1, server: 2, info: 3, metaContext: 4,
-  errorUnsupported: 0x80000001, errorPolicy: 0x80000002, errorInvalid: 0x80000003, errorTlsRequired: 0x80000005, errorUnknown: 0x80000006,
+  ack: 1,
+  server: 2,
+  info: 3,
+  metaContext: 4,
+  errorUnsupported: 0x80000001,
+  errorPolicy: 0x80000002,
+  errorInvalid: 0x80000003,
+  errorTlsRequired: 0x80000005,
+  errorUnknown: 0x80000006,
   errorTooBig: 0x80000009,
 } as const
 /** Reply types from here on are errors, and their data is a message. */
@@ -70,15 +111,40 @@ export const firstErrorReply = 0x80000000
 export const infoType = { export: 0, name: 1, description: 2, blockSize: 3 } as const
 
 /** Commands (NBD_CMD_…). */
-export const command = { read: 0, write: 1, disconnect: 2, flush: 3, trim: 4, cache: 5, writeZeroes: 6, blockStatus: 7 } as const
+export const command = {
+  read: 0,
+  write: 1,
+  disconnect: 2,
+  flush: 3,
+  trim: 4,
+  cache: 5,
+  writeZeroes: 6,
+  blockStatus: 7,
+} as const
 
 /** Chunks (NBD_REPLY_TYPE_…). */
-export const chunkType = { none: 0, offsetData: 1, offsetHole: 2, blockStatus: 5, error: 0x8001, errorOffset: 0x8002 } as const
+export const chunkType = {
+  none: 0,
+  offsetData: 1,
+  offsetHole: 2,
+  blockStatus: 5,
+  error: 0x8001,
+  errorOffset: 0x8002,
+} as const
 /** Chunk types from here on are errors. */
 export const firstErrorChunk = 0x8000
 
 /** Errors of the transmission phase: the numbers are the protocol's own, whatever the system's are. */
-export const errorNumber = { permission: 1, io: 5, memory: 12, invalid: 22, noSpace: 28, overflow: 75, notSupported: 95, shutdown: 108 } as const
+export const errorNumber = {
+  permission: 1,
+  io: 5,
+  memory: 12,
+  invalid: 22,
+  noSpace: 28,
+  overflow: 75,
+  notSupported: 95,
+  shutdown: 108,
+} as const
 
 /** The one metadata context that is spoken here. */
 export const allocationContext = 'base:allocation'

@@ -7,9 +7,20 @@ import { allocationId, type Session } from './haggling.js'
 import { Replies, type StatusRun } from './replies.js'
 import { changes, problemOf } from './request-check.js'
 import type { ServedDisk } from './served-disk.js'
-import { command, errorNumber, longestPayload, readRequest, request as requestLayout, requestMagic, type Request } from './structs.js'
+import {
+  command,
+  errorNumber,
+  longestPayload,
+  readRequest,
+  request as requestLayout,
+  requestMagic,
+  type Request,
+} from './structs.js'
 
-/** Replies that a connection may hold at once; each has one piece of data at most, so that no client takes more than 4 MiB. */
+/**
+ * Replies that a connection may hold at once; each has one piece of data at most, so that no client takes more than 4
+ * MiB.
+ */
 const maximumInFlight = 16
 /** Replies that wait to go out, in bytes, before no more are made. */
 const corkedLength = 128 * 1024
@@ -21,18 +32,34 @@ const maximumRuns = 2048
 const shortestHole = 4096
 
 /** A checked request. */
-interface Task { readonly request: Request; readonly offset: number; readonly length: number }
+interface Task {
+  readonly request: Request
+  readonly offset: number
+  readonly length: number
+}
 /** A read that is being answered, piece by piece. */
-interface Reading extends Task { done: number; pending: number; failed: boolean }
+interface Reading extends Task {
+  done: number
+  pending: number
+  failed: boolean
+}
 /** A write whose bytes are coming in. `error`: it cannot be done, and its bytes are thrown away. */
-interface Writing extends Task { done: number; buffer: PieceBuffer | undefined; filled: number; error: number | undefined; message: string }
+interface Writing extends Task {
+  done: number
+  buffer: PieceBuffer | undefined
+  filled: number
+  error: number | undefined
+  message: string
+}
 
 /** What a transmission needs of its connection. */
 export interface Line {
   readonly stream: Duplex
   readonly input: ByteQueue
   readonly buffers: PieceBuffers
-  /** To be called when the client said goodbye, or cannot be understood: closes when what was sent is out, or at once. */
+  /**
+   * To be called when the client said goodbye, or cannot be understood: closes when what was sent is out, or at once.
+   */
   readonly close: (how: 'gently' | 'at once') => void
 }
 
@@ -131,7 +158,16 @@ export class Transmission {
     const offset = problem === undefined ? Number(request.offset) : 0
     // No object is spread here: reading would take twice the time, for as long as the server runs.
     if (request.type === command.write) {
-      this.#writing = { request, offset, length, done: 0, buffer: undefined, filled: 0, error: problem?.error, message: problem?.message ?? '' }
+      this.#writing = {
+        request,
+        offset,
+        length,
+        done: 0,
+        buffer: undefined,
+        filled: 0,
+        error: problem?.error,
+        message: problem?.message ?? '',
+      }
       return
     }
     if (problem !== undefined) {
@@ -182,7 +218,8 @@ export class Transmission {
 
   #writeZeros(offset: number, length: number): void {
     const zeros = new Uint8Array(Math.min(length, pieceLength))
-    for (let done = 0; done < length; done += zeros.length) this.#disk.write(offset + done, zeros.subarray(0, Math.min(zeros.length, length - done)))
+    for (let done = 0; done < length; done += zeros.length)
+      this.#disk.write(offset + done, zeros.subarray(0, Math.min(zeros.length, length - done)))
   }
 
   #status({ flags, cookie }: Request, offset: number, length: number): void {
@@ -209,7 +246,7 @@ export class Transmission {
     } else {
       // Pieces end where pieces of the disk end, so that the format gets whole blocks.
       const at = writing.offset + writing.done
-      const end = Math.min(writing.length - writing.done, pieceLength - at % pieceLength)
+      const end = Math.min(writing.length - writing.done, pieceLength - (at % pieceLength))
       writing.buffer ??= buffers.get()
       writing.filled += input.takeInto(writing.buffer.data.subarray(writing.filled, end))
       if (writing.filled < end) return false
@@ -245,7 +282,10 @@ export class Transmission {
 
   /** The next piece of a read. */
   #readPiece(reading: Reading): boolean {
-    const { request: { cookie, flags }, length } = reading
+    const {
+      request: { cookie, flags },
+      length,
+    } = reading
     if (length === 0) {
       this.#reading = undefined
       this.#out(cookie)
@@ -261,14 +301,22 @@ export class Transmission {
     const offset = reading.offset + reading.done
     const rest = length - reading.done
     try {
-      const run = this.#structured && rest > shortestHole ? this.#disk.runAt(offset, rest, 'read') : { zero: false, length: rest }
-      if (run.zero && (run.length === length || (run.length >= shortestHole && !hasFlag(flags, commandFlag.dontFragment)))) {
+      const run =
+        this.#structured && rest > shortestHole ? this.#disk.runAt(offset, rest, 'read') : { zero: false, length: rest }
+      if (
+        run.zero &&
+        (run.length === length || (run.length >= shortestHole && !hasFlag(flags, commandFlag.dontFragment)))
+      ) {
         this.#issued(reading, run.length)
         this.#replies.hole({ cookie, last: this.#isLast(reading) }, offset, run.length, this.#taken())
         return true
       }
       const whole = run.zero || hasFlag(flags, commandFlag.dontFragment)
-      this.#readData(reading, offset, Math.min(pieceLength - (whole ? 0 : offset % pieceLength), whole ? rest : run.length))
+      this.#readData(
+        reading,
+        offset,
+        Math.min(pieceLength - (whole ? 0 : offset % pieceLength), whole ? rest : run.length),
+      )
     } catch (error) {
       // The run could not be told; no piece is out for it.
       this.#reading = undefined
@@ -300,12 +348,17 @@ export class Transmission {
         if (this.#reading === reading) this.#reading = undefined
         reading.failed = true
         this.#readFailed(reading, offset, error, done)
-      } else if (this.#structured) this.#replies.data({ cookie, last: this.#isLast(reading) }, offset, buffer, length, done)
+      } else if (this.#structured)
+        this.#replies.data({ cookie, last: this.#isLast(reading) }, offset, buffer, length, done)
       else this.#replies.simpleData(cookie, buffer, length, done)
     }
     let later: Promise<void> | undefined
     try {
-      later = this.#disk.read(offset, buffer.data.subarray(0, length), this.#inFlight > 1 || this.#line.input.length >= requestLayout.size)
+      later = this.#disk.read(
+        offset,
+        buffer.data.subarray(0, length),
+        this.#inFlight > 1 || this.#line.input.length >= requestLayout.size,
+      )
     } catch (error) {
       finish(error)
       return
@@ -315,11 +368,15 @@ export class Transmission {
   }
 
   #readFailed({ pending, request: { cookie } }: Reading, offset: number, error: unknown, done = this.#taken()): void {
-    if (this.#structured) this.#replies.error({ cookie, last: pending === 0 }, numberOf(error), textOf(error), offset, done)
+    if (this.#structured)
+      this.#replies.error({ cookie, last: pending === 0 }, numberOf(error), textOf(error), offset, done)
     else this.#replies.simple(cookie, numberOf(error), done)
   }
 
-  /** A long read without chunks: the header goes out with the first piece, and a failure after that can only close the connection. */
+  /**
+   * A long read without chunks: the header goes out with the first piece, and a failure after that can only close the
+   * connection.
+   */
   async #readAlone({ request: { cookie }, offset, length }: Reading): Promise<void> {
     const buffer = this.#line.buffers.get()
     const taken = this.#taken(buffer)
@@ -350,12 +407,14 @@ export class Transmission {
   }
 
   #failWith(request: Request, error: unknown): void {
-    if (error instanceof NotFast) this.#fail(request, errorNumber.notSupported, 'this would be no faster than writing zeros')
+    if (error instanceof NotFast)
+      this.#fail(request, errorNumber.notSupported, 'this would be no faster than writing zeros')
     else this.#fail(request, numberOf(error), textOf(error))
   }
 
   #fail({ type, cookie }: Request, error: number, message: string): void {
-    if (this.#structured && (type === command.read || type === command.blockStatus)) this.#replies.error({ cookie, last: true }, error, message, undefined, this.#taken())
+    if (this.#structured && (type === command.read || type === command.blockStatus))
+      this.#replies.error({ cookie, last: true }, error, message, undefined, this.#taken())
     else this.#replies.simple(cookie, error, this.#taken())
   }
 

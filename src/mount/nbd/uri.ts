@@ -13,12 +13,18 @@ export interface NbdAddress {
 }
 
 const schemes: Readonly<Record<string, { readonly unix: boolean; readonly tls: boolean }>> = {
-  'nbd:': { unix: false, tls: false }, 'nbds:': { unix: false, tls: true }, 'nbd+unix:': { unix: true, tls: false }, 'nbds+unix:': { unix: true, tls: true },
+  'nbd:': { unix: false, tls: false },
+  'nbds:': { unix: false, tls: true },
+  'nbd+unix:': { unix: true, tls: false },
+  'nbds+unix:': { unix: true, tls: true },
 }
 
 /** @throws ImageError usage E_NBD_URI. */
 export function parseNbdUri(text: string): NbdAddress {
-  const wrong = (why: string) => usage('E_NBD_URI', `${printable(text)} is no NBD URI: ${why}`, { hint: 'For example nbd://host:10809/name or nbd+unix:///name?socket=/path.' })
+  const wrong = (why: string) =>
+    usage('E_NBD_URI', `${printable(text)} is no NBD URI: ${why}`, {
+      hint: 'For example nbd://host:10809/name or nbd+unix:///name?socket=/path.',
+    })
   let url: URL
   let name: string
   try {
@@ -29,13 +35,21 @@ export function parseNbdUri(text: string): NbdAddress {
   }
   const scheme = schemes[url.protocol]
   if (scheme === undefined) throw wrong(`${printable(url.protocol)} is none of ${Object.keys(schemes).join(' ')}`)
-  if (name.includes('\0')) throw wrong('the export\'s name has a NUL in it')
+  if (name.includes('\0')) throw wrong("the export's name has a NUL in it")
   const socket = url.searchParams.get('socket')
   const folder = url.searchParams.get('tls-certificates')
   const tls = { tls: scheme.tls, ...(folder === null ? {} : { certificates: folder }) }
   if (!scheme.unix) {
     const host = decodeURIComponent(url.hostname).replace(/^\[(.*)\]$/, '$1')
-    return { endpoint: { kind: 'tcp', host: host === '' ? 'localhost' : host, port: url.port === '' ? defaultPort : Number(url.port) }, name, ...tls }
+    return {
+      endpoint: {
+        kind: 'tcp',
+        host: host === '' ? 'localhost' : host,
+        port: url.port === '' ? defaultPort : Number(url.port),
+      },
+      name,
+      ...tls,
+    }
   }
   if (socket === null || socket === '' || socket.includes('\0')) throw wrong('?socket=PATH is missing')
   if (url.host !== '') throw wrong('a socket file has no host; write three slashes')
@@ -46,7 +60,8 @@ export function parseNbdUri(text: string): NbdAddress {
 export function nbdUri({ endpoint, name, tls }: NbdAddress): string {
   const scheme = tls ? 'nbds' : 'nbd'
   const path = encodeURIComponent(name)
-  if (endpoint.kind === 'unix') return `${scheme}+unix:///${path}?socket=${encodeURIComponent(endpoint.path).replaceAll('%2F', '/')}`
+  if (endpoint.kind === 'unix')
+    return `${scheme}+unix:///${path}?socket=${encodeURIComponent(endpoint.path).replaceAll('%2F', '/')}`
   const host = endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host
   return `${scheme}://${host}${endpoint.port === defaultPort ? '' : `:${endpoint.port}`}/${path}`
 }

@@ -2,7 +2,18 @@ import { viewOf } from '../../binary/integers.js'
 
 /** What a boot sector holds, as far as it is known. */
 export type BootCodeKind =
-  | 'none' | 'unknown' | 'notBootable' | 'grub' | 'grubLegacy' | 'syslinux' | 'isolinux' | 'windows' | 'dos' | 'lilo' | 'freebsd' | 'parted'
+  | 'none'
+  | 'unknown'
+  | 'notBootable'
+  | 'grub'
+  | 'grubLegacy'
+  | 'syslinux'
+  | 'isolinux'
+  | 'windows'
+  | 'dos'
+  | 'lilo'
+  | 'freebsd'
+  | 'parted'
 
 /** Machine code in a boot sector. */
 export interface BootCode {
@@ -10,7 +21,8 @@ export interface BootCode {
   /** For people. */
   readonly title: string
   /**
-   * What it goes on with: the partition that is marked active, one marked `legacy BIOS bootable` (GPT), files or sectors of its own,
+   * What it goes on with: the partition that is marked active, one marked `legacy BIOS bootable` (GPT), files or
+   * sectors of its own,
    * nothing, or it is not known.
    */
   readonly continues: 'active' | 'legacy' | 'itself' | 'nothing' | 'unknown'
@@ -26,13 +38,41 @@ interface Known extends BootCode {
 /** Known by their messages; the first match counts. */
 const masters: readonly Known[] = [
   { kind: 'grub', title: 'GRUB 2', continues: 'itself', texts: ['GRUB ', 'Geom', 'Read'], begins: 'eb63' },
-  { kind: 'grubLegacy', title: 'GRUB 0.97 (legacy)', continues: 'itself', texts: ['GRUB ', 'Geom', 'Read'], begins: 'eb48' },
-  { kind: 'isolinux', title: 'isolinux (a CD image made for USB sticks too)', continues: 'itself', texts: ['isolinux.bin missing or corrupt'] },
+  {
+    kind: 'grubLegacy',
+    title: 'GRUB 0.97 (legacy)',
+    continues: 'itself',
+    texts: ['GRUB ', 'Geom', 'Read'],
+    begins: 'eb48',
+  },
+  {
+    kind: 'isolinux',
+    title: 'isolinux (a CD image made for USB sticks too)',
+    continues: 'itself',
+    texts: ['isolinux.bin missing or corrupt'],
+  },
   { kind: 'syslinux', title: 'syslinux for GPT', continues: 'legacy', texts: ['Missing OS'] },
   { kind: 'syslinux', title: 'syslinux', continues: 'active', texts: ['Operating system load error'] },
-  { kind: 'windows', title: 'Windows', continues: 'active', texts: ['Invalid partition table', 'Missing operating system', 'TCPA'] },
-  { kind: 'dos', title: 'MS-DOS or Windows up to XP', continues: 'active', texts: ['Invalid partition table', 'Missing operating system'], begins: '33c08ed0bc007c' },
-  { kind: 'freebsd', title: 'FreeBSD', continues: 'active', texts: ['Invalid partition table', 'Missing operating system'], begins: 'fc31c0' },
+  {
+    kind: 'windows',
+    title: 'Windows',
+    continues: 'active',
+    texts: ['Invalid partition table', 'Missing operating system', 'TCPA'],
+  },
+  {
+    kind: 'dos',
+    title: 'MS-DOS or Windows up to XP',
+    continues: 'active',
+    texts: ['Invalid partition table', 'Missing operating system'],
+    begins: '33c08ed0bc007c',
+  },
+  {
+    kind: 'freebsd',
+    title: 'FreeBSD',
+    continues: 'active',
+    texts: ['Invalid partition table', 'Missing operating system'],
+    begins: 'fc31c0',
+  },
   { kind: 'freebsd', title: 'FreeBSD for GPT', continues: 'itself', texts: ['Missing boot loader'] },
   { kind: 'freebsd', title: 'the FreeBSD boot menu', continues: 'active', texts: ['Drive', 'FreeBS'] },
   { kind: 'lilo', title: 'LILO', continues: 'itself', texts: ['LILO'] },
@@ -40,7 +80,12 @@ const masters: readonly Known[] = [
 ]
 
 const volumes: readonly Known[] = [
-  { kind: 'notBootable', title: 'code that only says that the disk is not bootable', continues: 'nothing', texts: ['This is not a bootable disk'] },
+  {
+    kind: 'notBootable',
+    title: 'code that only says that the disk is not bootable',
+    continues: 'nothing',
+    texts: ['This is not a bootable disk'],
+  },
   { kind: 'windows', title: 'Windows (starts BOOTMGR)', continues: 'itself', texts: ['BOOTMGR'] },
   { kind: 'dos', title: 'Windows up to XP (starts NTLDR)', continues: 'itself', texts: ['NTLDR'] },
   { kind: 'syslinux', title: 'syslinux', continues: 'itself', texts: ['SYSLINUX'] },
@@ -90,7 +135,11 @@ export function latin1(bytes: Uint8Array): string {
 
 function known(list: readonly Known[], code: Uint8Array): BootCode | undefined {
   const text = latin1(code)
-  const found = list.find(({ texts, begins }) => texts.every((one) => text.includes(one)) && (begins === undefined || text.startsWith(Buffer.from(begins, 'hex').toString('latin1'))))
+  const found = list.find(
+    ({ texts, begins }) =>
+      texts.every((one) => text.includes(one)) &&
+      (begins === undefined || text.startsWith(Buffer.from(begins, 'hex').toString('latin1'))),
+  )
   return found === undefined ? undefined : { kind: found.kind, title: found.title, continues: found.continues }
 }
 

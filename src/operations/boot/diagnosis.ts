@@ -35,35 +35,53 @@ const biosBootType = '21686148-6449-6e6f-744e-656564454649'
 const headLength = 1536
 
 /** A volume with its files. */
-export interface OpenVolume { readonly volume: Volume; readonly files: VolumeFiles }
+export interface OpenVolume {
+  readonly volume: Volume
+  readonly files: VolumeFiles
+}
 
 /**
  * What starts from a disk.
  * @param part whether the source is one partition: then nothing is said of the disk around it.
  * @throws ImageError when the disk itself cannot be read; damage in a volume is told in `problems`.
  */
-export function diagnoseBoot(source: BlockSource, table: PartitionTable, volumes: readonly OpenVolume[], part?: string): BootDiagnosis {
+export function diagnoseBoot(
+  source: BlockSource,
+  table: PartitionTable,
+  volumes: readonly OpenVolume[],
+  part?: string,
+): BootDiagnosis {
   const system = table.partitions.filter(({ type }) => systemTypes.includes(type.id)).map(({ number }) => number)
-  const loaders = volumes.flatMap(({ volume, files }) => readsFat(volume) ? efiLoaders(files, volume.partition?.number) : [])
+  const loaders = volumes.flatMap(({ volume, files }) =>
+    readsFat(volume) ? efiLoaders(files, volume.partition?.number) : [],
+  )
   const configurations = volumes.flatMap(({ volume, files }) => bootConfigurations(files, volume.partition?.number))
   const bios: BiosEvidence = {
-    table, source,
+    table,
+    source,
     bootCode: firstCode(source, table, volumes),
     active: activePartitions(source, table),
     biosBoot: table.partitions.filter(({ type }) => type.id === biosBootType),
   }
   const byBios = biosVerdict(bios)
   const byUefi = uefiVerdict(table, system, loaders)
-  const firmware = byBios.starts ? byUefi.starts ? 'both' : 'bios' : byUefi.starts ? 'uefi' : 'none'
+  const firmware = byBios.starts ? (byUefi.starts ? 'both' : 'bios') : byUefi.starts ? 'uefi' : 'none'
   return {
     firmware,
-    reasons: [...(part === undefined ? [] : [`Only ${part} was looked at; how the disk starts is told of the whole disk.`]), ...byBios.reasons, ...byUefi.reasons],
+    reasons: [
+      ...(part === undefined ? [] : [`Only ${part} was looked at; how the disk starts is told of the whole disk.`]),
+      ...byBios.reasons,
+      ...byUefi.reasons,
+    ],
     bootCode: bios.bootCode,
     active: bios.active,
     biosBoot: bios.biosBoot.map(({ number }) => number),
     systemPartitions: system,
-    loaders, configurations,
-    problems: volumes.flatMap(({ volume, files }) => files.problems.map((one) => ({ ...one, ...defined({ partition: volume.partition?.number }) }))),
+    loaders,
+    configurations,
+    problems: volumes.flatMap(({ volume, files }) =>
+      files.problems.map((one) => ({ ...one, ...defined({ partition: volume.partition?.number }) })),
+    ),
     ...defined({ grubCore: byBios.grubCore }),
   }
 }
@@ -76,16 +94,28 @@ function readsFat({ filesystems }: Volume): boolean {
 /** A disk without partitions has its volume's boot sector there, or nothing. */
 function firstCode(source: BlockSource, { scheme }: PartitionTable, volumes: readonly OpenVolume[]): BootCode {
   const head = headOf(source, 0)
-  const sectorIsVolumes = scheme === 'none' && volumes.some(({ volume: { partition, filesystems } }) => partition === undefined && filesystems.some(({ type }) => ['vfat', 'ntfs', 'exfat', 'BitLocker', 'ReFS'].includes(type)))
+  const sectorIsVolumes =
+    scheme === 'none' &&
+    volumes.some(
+      ({ volume: { partition, filesystems } }) =>
+        partition === undefined &&
+        filesystems.some(({ type }) => ['vfat', 'ntfs', 'exfat', 'BitLocker', 'ReFS'].includes(type)),
+    )
   return sectorIsVolumes ? volumeBootCode(head) : masterBootCode(head)
 }
 
 function activePartitions(source: BlockSource, { partitions, hybrid }: PartitionTable): ActivePartition[] {
   const marked = (partition: Partition): ActivePartition['mark'] | undefined =>
-    partition.flags.includes('active') ? 'active' : partition.flags.includes('legacy BIOS bootable') ? 'legacy' : undefined
+    partition.flags.includes('active')
+      ? 'active'
+      : partition.flags.includes('legacy BIOS bootable')
+        ? 'legacy'
+        : undefined
   return [...partitions, ...hybrid].flatMap((partition) => {
     const mark = marked(partition)
-    return mark === undefined ? [] : [{ partition: partition.number, mark, bootCode: volumeBootCode(headOf(source, partition.start)) }]
+    return mark === undefined
+      ? []
+      : [{ partition: partition.number, mark, bootCode: volumeBootCode(headOf(source, partition.start)) }]
   })
 }
 

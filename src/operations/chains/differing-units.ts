@@ -5,13 +5,24 @@ import type { WritableImage } from '../../formats/driver.js'
 export const pieceLength = 1048576
 
 /** Counts what was written, in bytes. */
-export interface Written { data: number; zeros: number }
+export interface Written {
+  data: number
+  zeros: number
+}
 
 /**
- * Writes the units of a piece that differ from what is there now; zeros as zeros, which give space back where the format can.
+ * Writes the units of a piece that differ from what is there now; zeros as zeros, which give space back where the
+ * format can.
  * @param unit bytes, a divisor of {@link pieceLength}. @param image undefined: only counts.
  */
-export function writeDiffering(image: WritableImage | undefined, offset: number, wanted: Uint8Array, present: Uint8Array, unit: number, written: Written): void {
+export function writeDiffering(
+  image: WritableImage | undefined,
+  offset: number,
+  wanted: Uint8Array,
+  present: Uint8Array,
+  unit: number,
+  written: Written,
+): void {
   type Kind = 'same' | 'zeros' | 'data'
   const kindAt = (at: number): Kind => {
     const end = Math.min(at + unit, wanted.length)

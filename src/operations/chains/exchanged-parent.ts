@@ -31,7 +31,8 @@ class StoredZeros implements ByteStore {
 }
 
 /**
- * The disk below a child whose parent is about to be another one: it reads as the old parent. Zeros of the old parent show as stored where
+ * The disk below a child whose parent is about to be another one: it reads as the old parent. Zeros of the old parent
+ * show as stored where
  * the new one has something: a format may then not leave zeros that the child is to have to what is below.
  */
 export class ExchangedParent implements BlockSource {

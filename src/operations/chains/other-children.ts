@@ -9,11 +9,18 @@ import { chainOptions, type ChainOptions } from '../opening.js'
 const mostFiles = 4096
 
 /**
- * Images in the given folders that have a file as their parent, as far as can be seen: by where their chain leads, by the recorded id, or
+ * Images in the given folders that have a file as their parent, as far as can be seen: by where their chain leads, by
+ * the recorded id, or
  * by the recorded name. Only read; what is no image, or cannot be opened, is passed over.
  * @param identity the parent's, when it has one. @param except files that are not meant.
  */
-export function childrenOf(parent: ImageFile, identity: string | undefined, folders: readonly string[], except: readonly ImageFile[], options: ChainOptions): string[] {
+export function childrenOf(
+  parent: ImageFile,
+  identity: string | undefined,
+  folders: readonly string[],
+  except: readonly ImageFile[],
+  options: ChainOptions,
+): string[] {
   const found: string[] = []
   const real = fs.realpathSync(parent.path)
   const seen = new Set<string>()
@@ -23,7 +30,12 @@ export function childrenOf(parent: ImageFile, identity: string | undefined, fold
       if (!entry.isFile() || entry.name.startsWith('.')) continue
       const { dev, ino, size } = fs.statSync(path, { bigint: true })
       const key = `${dev} ${ino}`
-      if (size === 0n || seen.has(key) || [parent, ...except].some(({ device, inode }) => device === dev && inode === ino)) continue
+      if (
+        size === 0n ||
+        seen.has(key) ||
+        [parent, ...except].some(({ device, inode }) => device === dev && inode === ino)
+      )
+        continue
       seen.add(key)
       if (isChild(path, real, parent, identity, options)) found.push(path)
     }
@@ -31,10 +43,20 @@ export function childrenOf(parent: ImageFile, identity: string | undefined, fold
   return found
 }
 
-function isChild(path: string, real: string, parent: ImageFile, identity: string | undefined, options: ChainOptions): boolean {
+function isChild(
+  path: string,
+  real: string,
+  parent: ImageFile,
+  identity: string | undefined,
+  options: ChainOptions,
+): boolean {
   let opened: OpenedImage
   try {
-    opened = openImage(path, { ...chainOptions(options), chain: 'optional', allowReferences: [...options.allowReferences ?? [], real] })
+    opened = openImage(path, {
+      ...chainOptions(options),
+      chain: 'optional',
+      allowReferences: [...(options.allowReferences ?? []), real],
+    })
   } catch (error) {
     if (!isImageError(error)) throw error
     return false
@@ -43,7 +65,8 @@ function isChild(path: string, real: string, parent: ImageFile, identity: string
     const [top, below] = opened.layers
     const recorded = top?.image.parentReference
     if (recorded === undefined) return false
-    if (below !== undefined) return below.files.some(({ device, inode }) => device === parent.device && inode === parent.inode)
+    if (below !== undefined)
+      return below.files.some(({ device, inode }) => device === parent.device && inode === parent.inode)
     if (recorded.identity !== undefined) return recorded.identity === identity
     return recorded.paths.some((name) => resolve(dirname(path), name) === real)
   } catch (error) {

@@ -27,7 +27,8 @@ export interface NamedDevice {
 }
 
 /**
- * The disk or partition that an argument names: `/dev/sda`, `/dev/sda1`, `/dev/sda@1`, `/dev/sda@label=EFI`. The disk is opened for
+ * The disk or partition that an argument names: `/dev/sda`, `/dev/sda1`, `/dev/sda@1`, `/dev/sda@label=EFI`. The disk
+ * is opened for
  * reading, to see its partition table.
  * @throws ImageError usage E_NOT_A_DEVICE, E_NO_PARTITION, E_NO_MEDIUM; those of opening the disk.
  */
@@ -36,22 +37,54 @@ export function findDevice(argument: string, platform: DiskPlatform): NamedDevic
   const { disk, partition: device } = findPath(path, platform)
   if (disk.size === 0) throw usage('E_NO_MEDIUM', `there is no medium in ${disk.path}`)
   if (device !== undefined) {
-    if (selector !== undefined) throw usage('E_NOT_A_DISK', `${printable(argument)} names a partition of ${device.path}, which is a partition itself`, { hint: `Say ${device.path}, or ${disk.path}@${device.number}.` })
+    if (selector !== undefined)
+      throw usage(
+        'E_NOT_A_DISK',
+        `${printable(argument)} names a partition of ${device.path}, which is a partition itself`,
+        { hint: `Say ${device.path}, or ${disk.path}@${device.number}.` },
+      )
     const table = tableIfReadable(disk)
     const entry = table?.partitions.find(({ start }) => start === device.start)
-    return { kind: 'partition', name: argument, disk, device, start: device.start, size: device.size, ...defined({ entry, table }) }
+    return {
+      kind: 'partition',
+      name: argument,
+      disk,
+      device,
+      start: device.start,
+      size: device.size,
+      ...defined({ entry, table }),
+    }
   }
-  if (selector === undefined) return { kind: 'disk', name: argument, disk, start: 0, size: disk.size, ...defined({ table: tableIfReadable(disk) }) }
+  if (selector === undefined)
+    return {
+      kind: 'disk',
+      name: argument,
+      disk,
+      start: 0,
+      size: disk.size,
+      ...defined({ table: tableIfReadable(disk) }),
+    }
   const table = tableOf(disk)
   const entry = selectPartition(table, selector, disk.path)
   const own = disk.partitions.find(({ start, size }) => start === entry.start && size === entry.length)
-  return { kind: 'partition', name: argument, disk, entry, table, start: entry.start, size: entry.length, ...defined({ device: own }) }
+  return {
+    kind: 'partition',
+    name: argument,
+    disk,
+    entry,
+    table,
+    start: entry.start,
+    size: entry.length,
+    ...defined({ device: own }),
+  }
 }
 
 function findPath(path: string, platform: DiskPlatform): FoundDevice {
   const stat = fs.statSync(path, { throwIfNoEntry: false })
   if (stat?.isFile() === true) {
-    throw usage('E_NOT_A_DEVICE', `${printable(path)} is a file, no disk or partition of this machine`, { hint: `An image file becomes another with: vdisk convert ${printable(path)} TARGET` })
+    throw usage('E_NOT_A_DEVICE', `${printable(path)} is a file, no disk or partition of this machine`, {
+      hint: `An image file becomes another with: vdisk convert ${printable(path)} TARGET`,
+    })
   }
   return platform.find(path)
 }
@@ -92,10 +125,18 @@ export function openDevice({ disk, device, start, size }: NamedDevice, exclusive
   const options = { size: device?.size ?? disk.size, sectorSize: disk.logicalSectorSize }
   const { store, taken } = openStore(path, options, exclusive)
   const source = new DeviceSource(store)
-  return { source: whole && size !== disk.size ? new SliceSource(source, start, size) : source, exclusive: taken, [Symbol.dispose]: () => source[Symbol.dispose]() }
+  return {
+    source: whole && size !== disk.size ? new SliceSource(source, start, size) : source,
+    exclusive: taken,
+    [Symbol.dispose]: () => source[Symbol.dispose](),
+  }
 }
 
-function openStore(path: string, options: { readonly size: number, readonly sectorSize: number }, exclusive: boolean): { readonly store: DiskStore, readonly taken: boolean } {
+function openStore(
+  path: string,
+  options: { readonly size: number; readonly sectorSize: number },
+  exclusive: boolean,
+): { readonly store: DiskStore; readonly taken: boolean } {
   if (exclusive) {
     try {
       return { store: DiskStore.open(path, { ...options, exclusive: true }), taken: true }
@@ -111,9 +152,15 @@ export function recordedSource({ kind, name, disk, entry, device, table, start, 
   const { model, vendor, serial, wwn, bus } = disk
   const number = device?.number ?? entry?.number ?? 0
   return {
-    kind, path: device?.path ?? (kind === 'disk' ? disk.path : name), ...defined({ model, vendor, serial, wwn, bus }),
-    size: disk.size, logicalSectorSize: disk.logicalSectorSize, physicalSectorSize: disk.physicalSectorSize,
+    kind,
+    path: device?.path ?? (kind === 'disk' ? disk.path : name),
+    ...defined({ model, vendor, serial, wwn, bus }),
+    size: disk.size,
+    logicalSectorSize: disk.logicalSectorSize,
+    physicalSectorSize: disk.physicalSectorSize,
     ...(table === undefined ? {} : { table: { scheme: table.scheme, ...defined({ diskId: table.diskId }) } }),
-    ...(kind === 'disk' ? {} : { partition: { number, start, size, ...defined({ uuid: entry?.uuid, label: entry?.label }) } }),
+    ...(kind === 'disk'
+      ? {}
+      : { partition: { number, start, size, ...defined({ uuid: entry?.uuid, label: entry?.label }) } }),
   }
 }

@@ -16,7 +16,9 @@ export interface ConfirmationQuestion {
   readonly target: TargetDescription
   /** Whether what is written came from this very disk, as far as that is known. */
   readonly origin?: string
-  /** What must be typed, and what that is: the target's name, the serial of a system disk, its size where it has none. */
+  /**
+   * What must be typed, and what that is: the target's name, the serial of a system disk, its size where it has none.
+   */
   readonly expected: string
   readonly what: 'name' | 'serial' | 'size in bytes'
 }
@@ -25,22 +27,48 @@ export interface ConfirmationQuestion {
  * Has the user say which disk is meant.
  * @throws ImageError refused E_NOT_CONFIRMED, E_WRONG_CONFIRMATION. No flag overrides this.
  */
-export async function confirmTarget(target: TargetDescription, { yes = false, confirm, ask }: Confirmation, origin?: string): Promise<void> {
+export async function confirmTarget(
+  target: TargetDescription,
+  { yes = false, confirm, ask }: Confirmation,
+  origin?: string,
+): Promise<void> {
   const { serial, size, path } = target
   const isSystem = target.system.length > 0
   if (yes && confirm !== undefined) {
     // The size of a system disk is no proof that it is meant: many disks have it.
     if (confirm === serial || ((!isSystem || serial === undefined) && sizeOf(confirm) === size)) return
-    const wanted = isSystem && serial !== undefined ? `the serial ${serial}` : serial === undefined ? `no serial, and ${size} bytes` : `the serial ${serial}, and ${size} bytes`
-    throw refused('E_WRONG_CONFIRMATION', `--confirm says ${printable(confirm)}, and ${path} has ${printable(wanted)}: nothing was written`, { hint: 'Look which disk is meant: "vdisk disks". No flag overrides this.' })
+    const wanted =
+      isSystem && serial !== undefined
+        ? `the serial ${serial}`
+        : serial === undefined
+          ? `no serial, and ${size} bytes`
+          : `the serial ${serial}, and ${size} bytes`
+    throw refused(
+      'E_WRONG_CONFIRMATION',
+      `--confirm says ${printable(confirm)}, and ${path} has ${printable(wanted)}: nothing was written`,
+      { hint: 'Look which disk is meant: "vdisk disks". No flag overrides this.' },
+    )
   }
   if (ask === undefined) {
-    throw refused('E_NOT_CONFIRMED', `${path} would be overwritten, and nobody has confirmed that it is meant`, { hint: `Run it on a terminal, or say both --yes and --confirm with the disk's serial${isSystem && serial !== undefined ? '' : ' or size'}.` })
+    throw refused('E_NOT_CONFIRMED', `${path} would be overwritten, and nobody has confirmed that it is meant`, {
+      hint:
+        `Run it on a terminal, or say both --yes and --confirm with the disk's ` +
+        `serial${isSystem && serial !== undefined ? '' : ' or size'}.`,
+    })
   }
-  const [expected, what] = !isSystem ? [target.name, 'name'] as const : serial === undefined ? [String(size), 'size in bytes'] as const : [serial, 'serial'] as const
+  const [expected, what] = !isSystem
+    ? ([target.name, 'name'] as const)
+    : serial === undefined
+      ? ([String(size), 'size in bytes'] as const)
+      : ([serial, 'serial'] as const)
   const typed = (await ask({ target, expected, what, ...defined({ origin }) }))?.trim()
   if (typed === expected || (what === 'name' && typed === path)) return
-  throw refused('E_NOT_CONFIRMED', typed === undefined || typed === '' ? `${path} was not confirmed: nothing was written` : `${printable(typed)} is not the ${what} of ${path}: nothing was written`)
+  throw refused(
+    'E_NOT_CONFIRMED',
+    typed === undefined || typed === ''
+      ? `${path} was not confirmed: nothing was written`
+      : `${printable(typed)} is not the ${what} of ${path}: nothing was written`,
+  )
 }
 
 function sizeOf(text: string): number | undefined {

@@ -3,7 +3,15 @@ import { patchedSource } from '../../block/concatenated.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import { isImageError, refused } from '../../errors.js'
 import { identifyFilesystems } from '../../filesystem/index.js'
-import { planMend, readGpt, readPartitionTable, type IdChange, type Mend, type PartitionTable, type TableWrite } from '../../partition/index.js'
+import {
+  planMend,
+  readGpt,
+  readPartitionTable,
+  type IdChange,
+  type Mend,
+  type PartitionTable,
+  type TableWrite,
+} from '../../partition/index.js'
 import { firstContent } from '../content-search.js'
 import { grownContent, type DeviceShape, type GrownPartition } from './growth.js'
 import { movedNotes, slackNotes, slackOf } from '../partition-notes.js'
@@ -35,7 +43,10 @@ export interface DeviceContent {
 /** Whether what is used of a disk ends before a smaller capacity does. */
 export type Fitting = { readonly fits: true } | { readonly fits: false; readonly why: string }
 
-/** Looks whether a disk can be cut to a capacity without touching its partitions, or the filesystem that takes all of it. */
+/**
+ * Looks whether a disk can be cut to a capacity without touching its partitions, or the filesystem that takes all of
+ * it.
+ */
 export function judgeFit(source: BlockSource, capacity: number): Fitting {
   const table = readPartitionTable(source)
   const { scheme, partitions } = table
@@ -43,10 +54,12 @@ export function judgeFit(source: BlockSource, capacity: number): Fitting {
   if (scheme === 'none') {
     const found = identifyFilesystems(source)
     const [filesystem] = found
-    if (filesystem?.size === undefined || found.length > 1) return no('it has no partition table, and where its content ends is not known')
+    if (filesystem?.size === undefined || found.length > 1)
+      return no('it has no partition table, and where its content ends is not known')
     return filesystem.size <= capacity ? { fits: true } : no(`its ${filesystem.title} has ${filesystem.size} bytes`)
   }
-  if (scheme !== 'gpt' && scheme !== 'mbr') return no(`where the content ends is not known of a disk with a table of the kind ${scheme.toUpperCase()}`)
+  if (scheme !== 'gpt' && scheme !== 'mbr')
+    return no(`where the content ends is not known of a disk with a table of the kind ${scheme.toUpperCase()}`)
   const past = partitions.find(({ start, length }) => start + length > capacity)
   if (past !== undefined) return no(`partition ${past.number} ends at byte ${past.start + past.length}`)
   if (scheme === 'mbr') return { fits: true }
@@ -60,34 +73,65 @@ export function judgeFit(source: BlockSource, capacity: number): Fitting {
 }
 
 /**
- * Works out what a target is to hold so that it is a sound disk at its own size: the backup of a GPT at its end, ids, the last partition
+ * Works out what a target is to hold so that it is a sound disk at its own size: the backup of a GPT at its end, ids,
+ * the last partition
  * enlarged; of a smaller target what has a place on it, which {@link judgeFit} must have allowed.
  * @throws ImageError refused E_PARTITIONS_DO_NOT_FIT; usage E_NO_TABLE; corrupt E_GPT_CORRUPT; aborted E_ABORTED.
  */
-export async function deviceContent(source: BlockSource, shape: DeviceShape, options: ContentOptions = {}): Promise<DeviceContent> {
+export async function deviceContent(
+  source: BlockSource,
+  shape: DeviceShape,
+  options: ContentOptions = {},
+): Promise<DeviceContent> {
   const { capacity, sectorSize } = shape
   const end = Math.min(roundUp(source.capacity, sectorSize), capacity)
   const notes: Note[] = []
   const cut = source.capacity > capacity ? await cutOff(source, capacity, notes, options.signal) : undefined
   const adapted = adaptedTable(source, shape, options, notes)
-  const laid = (writes: readonly TableWrite[]): BlockSource => patchedSource(source, writes, { capacity, sectorSize: source.sectorSize })
+  const laid = (writes: readonly TableWrite[]): BlockSource =>
+    patchedSource(source, writes, { capacity, sectorSize: source.sectorSize })
   const table = readPartitionTable(laid(adapted.writes))
-  const { writes, grown } = options.grow === true ? grownContent(laid(adapted.writes), table, { shape, before: source.capacity, notes }) : { writes: [] }
+  const { writes, grown } =
+    options.grow === true
+      ? grownContent(laid(adapted.writes), table, { shape, before: source.capacity, notes })
+      : { writes: [] }
   const content = laid([...adapted.writes, ...writes])
   if (shape.partition !== undefined) {
     notes.push(...movedNotes(source, { start: shape.partition.start, sectorSize, number: shape.partition.number }))
     if (grown === undefined) notes.push(...slackNotes(slackOf(source, { length: capacity }), shape.partition.number))
   }
-  return { source: content, end, table: writes.length === 0 ? table : readPartitionTable(content), mends: adapted.mends, ids: adapted.ids, notes, ...(cut === undefined ? {} : { cut }), ...(grown === undefined ? {} : { grown }) }
+  return {
+    source: content,
+    end,
+    table: writes.length === 0 ? table : readPartitionTable(content),
+    mends: adapted.mends,
+    ids: adapted.ids,
+    notes,
+    ...(cut === undefined ? {} : { cut }),
+    ...(grown === undefined ? {} : { grown }),
+  }
 }
 
-interface Adapted { readonly writes: readonly TableWrite[]; readonly mends: readonly Mend[]; readonly ids: readonly IdChange[] }
+interface Adapted {
+  readonly writes: readonly TableWrite[]
+  readonly mends: readonly Mend[]
+  readonly ids: readonly IdChange[]
+}
 const untouched: Adapted = { writes: [], mends: [], ids: [] }
 
 /** A disk that keeps its size keeps its table as it is, byte for byte. */
-function adaptedTable(source: BlockSource, { capacity, partition }: DeviceShape, { newId, grow }: ContentOptions, notes: Note[]): Adapted {
+function adaptedTable(
+  source: BlockSource,
+  { capacity, partition }: DeviceShape,
+  { newId, grow }: ContentOptions,
+  notes: Note[],
+): Adapted {
   const before = readPartitionTable(source)
-  if (partition !== undefined || (newId === undefined && (before.scheme !== 'gpt' || (capacity === source.capacity && grow !== true)))) return untouched
+  if (
+    partition !== undefined ||
+    (newId === undefined && (before.scheme !== 'gpt' || (capacity === source.capacity && grow !== true)))
+  )
+    return untouched
   const disk = patchedSource(source, [], { capacity, sectorSize: source.sectorSize })
   try {
     const { writes, mends, ids } = planMend(disk, newId === undefined ? {} : { newId })
@@ -95,29 +139,67 @@ function adaptedTable(source: BlockSource, { capacity, partition }: DeviceShape,
   } catch (error) {
     // A table that cannot be mended is written as it is, like everything else; what was asked for must be possible.
     if (!isImageError(error) || newId !== undefined || capacity < source.capacity) throw error
-    notes.push({ code: 'W_TABLE_AS_IT_IS', message: `the partition table was not fitted to the size of the target: ${error.message}` })
+    notes.push({
+      code: 'W_TABLE_AS_IT_IS',
+      message: `the partition table was not fitted to the size of the target: ${error.message}`,
+    })
     return untouched
   }
 }
 
 /** The backup of a GPT where the disk ended before: other tools may take it for real. */
-function staleBackup(source: BlockSource, { scheme, sectorSize, partitions }: PartitionTable, capacity: number): TableWrite[] {
+function staleBackup(
+  source: BlockSource,
+  { scheme, sectorSize, partitions }: PartitionTable,
+  capacity: number,
+): TableWrite[] {
   const copy = scheme === 'gpt' && capacity > source.capacity ? readGpt(source, sectorSize)?.backup.copy : undefined
   if (copy === undefined) return []
-  const places = [{ position: copy.lba * sectorSize, length: sectorSize }, { position: Number(copy.header.entriesLba) * sectorSize, length: roundUp(copy.entries.length, sectorSize) }]
-  return places.filter(({ position, length }) => !partitions.some((other) => position < other.start + other.length && position + length > other.start))
+  const places = [
+    { position: copy.lba * sectorSize, length: sectorSize },
+    { position: Number(copy.header.entriesLba) * sectorSize, length: roundUp(copy.entries.length, sectorSize) },
+  ]
+  return places
+    .filter(
+      ({ position, length }) =>
+        !partitions.some((other) => position < other.start + other.length && position + length > other.start),
+    )
     .map(({ position, length }) => ({ position, bytes: new Uint8Array(length) }))
 }
 
-async function cutOff(source: BlockSource, capacity: number, notes: Note[], signal: AbortSignal | undefined): Promise<{ readonly length: number; readonly content?: number }> {
+async function cutOff(
+  source: BlockSource,
+  capacity: number,
+  notes: Note[],
+  signal: AbortSignal | undefined,
+): Promise<{ readonly length: number; readonly content?: number }> {
   const fitting = judgeFit(source, capacity)
-  if (!fitting.fits) throw refused('E_DOES_NOT_FIT', `${source.capacity} bytes do not fit on ${capacity}: ${fitting.why}`, { hint: 'No flag overrides this: shrink the partition and its filesystem first, or take a larger target.' })
+  if (!fitting.fits)
+    throw refused('E_DOES_NOT_FIT', `${source.capacity} bytes do not fit on ${capacity}: ${fitting.why}`, {
+      hint: 'No flag overrides this: shrink the partition and its filesystem first, or take a larger target.',
+    })
   const length = source.capacity - capacity
   const { scheme, sectorSize } = readPartitionTable(source)
   const backup = scheme === 'gpt' ? readGpt(source, sectorSize)?.backup.copy : undefined
   // The backup of the GPT is made anew: it is no content.
-  const wiped = backup === undefined ? [] : [{ position: backup.lba * sectorSize, bytes: new Uint8Array(sectorSize) }, { position: Number(backup.header.entriesLba) * sectorSize, bytes: new Uint8Array(backup.entries.length) }]
-  const content = await firstContent(patchedSource(source, wiped, { capacity: source.capacity, sectorSize: source.sectorSize }), capacity, signal)
-  notes.push({ code: 'W_CUT', message: `the last ${length} bytes of the source have no place on the target and are left out: ${scheme === 'none' ? 'its filesystem ends before them' : 'no partition lies there'}, ${content === undefined ? 'and they hold nothing' : `but they are not empty (from offset ${content} on)`}` })
+  const wiped =
+    backup === undefined
+      ? []
+      : [
+          { position: backup.lba * sectorSize, bytes: new Uint8Array(sectorSize) },
+          { position: Number(backup.header.entriesLba) * sectorSize, bytes: new Uint8Array(backup.entries.length) },
+        ]
+  const content = await firstContent(
+    patchedSource(source, wiped, { capacity: source.capacity, sectorSize: source.sectorSize }),
+    capacity,
+    signal,
+  )
+  notes.push({
+    code: 'W_CUT',
+    message:
+      `the last ${length} bytes of the source have no place on the target and are left out: ` +
+      (`${scheme === 'none' ? 'its filesystem ends before them' : 'no partition lies there'}, ` +
+        (content === undefined ? 'and they hold nothing' : `but they are not empty (from offset ${content} on)`)),
+  })
   return { length, ...(content === undefined ? {} : { content }) }
 }

@@ -43,9 +43,20 @@ export function describeTarget(path: string, { disk, partition }: FoundDevice): 
   const parts = partition === undefined ? [disk, ...disk.partitions] : [partition]
   return {
     kind: partition === undefined ? 'disk' : 'partition',
-    path: partition?.path ?? disk.path, name: partition?.name ?? disk.name, size: partition?.size ?? disk.size, sectorSize: disk.logicalSectorSize,
-    ...defined({ model: disk.model, vendor: disk.vendor, serial: disk.serial, bus: disk.bus, backingFile: disk.backingFile, partitions: present(path, { disk, ...defined({ partition }) }) }),
-    uses: parts.flatMap((part) => part.uses.map((use) => `${part.path} ${useText(use)}`)), system: disk.system,
+    path: partition?.path ?? disk.path,
+    name: partition?.name ?? disk.name,
+    size: partition?.size ?? disk.size,
+    sectorSize: disk.logicalSectorSize,
+    ...defined({
+      model: disk.model,
+      vendor: disk.vendor,
+      serial: disk.serial,
+      bus: disk.bus,
+      backingFile: disk.backingFile,
+      partitions: present(path, { disk, ...defined({ partition }) }),
+    }),
+    uses: parts.flatMap((part) => part.uses.map((use) => `${part.path} ${useText(use)}`)),
+    system: disk.system,
   }
 }
 
@@ -59,12 +70,22 @@ function present(path: string, { disk, partition }: FoundDevice): PresentPartiti
   if (size === 0) return undefined
   try {
     using source = new DeviceSource(DiskStore.open(path, { size, sectorSize: disk.logicalSectorSize }))
-    if (partition !== undefined) return [{ number: partition.number, start: partition.start, length: size, ...filesystemOf(source) }]
+    if (partition !== undefined)
+      return [{ number: partition.number, start: partition.start, length: size, ...filesystemOf(source) }]
     const { partitions, scheme } = readPartitionTable(source)
-    if (scheme === 'none') return [{ number: 0, start: 0, length: size, ...filesystemOf(source) }].filter(({ filesystem }) => filesystem !== undefined)
-    return partitions.filter(({ role }) => role !== 'extended').map(({ number, start, length, label }) => ({
-      number, start, length, ...defined({ label }), ...(start + length > size ? {} : filesystemOf(new SliceSource(source, start, length))),
-    }))
+    if (scheme === 'none')
+      return [{ number: 0, start: 0, length: size, ...filesystemOf(source) }].filter(
+        ({ filesystem }) => filesystem !== undefined,
+      )
+    return partitions
+      .filter(({ role }) => role !== 'extended')
+      .map(({ number, start, length, label }) => ({
+        number,
+        start,
+        length,
+        ...defined({ label }),
+        ...(start + length > size ? {} : filesystemOf(new SliceSource(source, start, length))),
+      }))
   } catch (error) {
     // It is only shown: whoever may not read it, or cannot, sees the rest.
     if (!isImageError(error)) throw error

@@ -16,7 +16,12 @@ export function forgetPartitions(store: DiskStore): boolean {
 }
 
 /** Lets the system read the partition table of a disk that was written, when nobody has it open any more. */
-export async function rereadTable(disk: Disk, platform: DiskPlatform, expected: number, notes: Note[]): Promise<Reread> {
+export async function rereadTable(
+  disk: Disk,
+  platform: DiskPlatform,
+  expected: number,
+  notes: Note[],
+): Promise<Reread> {
   if (disk.kind === 'loop' && !scansPartitions(disk)) return 'none'
   const asked = rereadNow(disk.path)
   const shown = (): number => platform.find(disk.path).disk.partitions.length
@@ -24,7 +29,12 @@ export async function rereadTable(disk: Disk, platform: DiskPlatform, expected: 
   // Kernels without the kind of table still take partitions that are told to them.
   const told = await command('partx', ['--update', disk.path])
   if (told.code === 0 || (asked && expected === 0)) return 'done'
-  notes.push({ code: 'W_TABLE_NOT_REREAD', message: `the system still goes by the old partition table of ${disk.path} (${firstLine(told)}): detach and attach the disk, or run partprobe` })
+  notes.push({
+    code: 'W_TABLE_NOT_REREAD',
+    message:
+      `the system still goes by the old partition table of ${disk.path} (${firstLine(told)}): detach and ` +
+      'attach the disk, or run partprobe',
+  })
   return 'failed'
 }
 
@@ -53,17 +63,33 @@ function scansPartitions(disk: Disk): boolean {
 }
 
 function firstLine({ stderr, stdout, code }: CommandResult): string {
-  return [...stderr.split('\n'), ...stdout.split('\n')].find((line) => line.trim() !== '')?.trim() ?? `exit code ${code ?? 'of a signal'}`
+  return (
+    [...stderr.split('\n'), ...stdout.split('\n')].find((line) => line.trim() !== '')?.trim() ??
+    `exit code ${code ?? 'of a signal'}`
+  )
 }
 
 /**
  * Enlarges the ext filesystem of a grown partition with the system's own tools.
  * @returns whether it was done; a note says why not.
  */
-export async function growFilesystem(target: { readonly disk: Disk; readonly partition?: DiskPartition }, grown: GrownPartition, platform: DiskPlatform, notes: Note[]): Promise<boolean> {
-  const name = grown.partition === undefined ? target.partition?.path ?? target.disk.path : `partition ${grown.partition} of ${target.disk.path}`
+export async function growFilesystem(
+  target: { readonly disk: Disk; readonly partition?: DiskPartition },
+  grown: GrownPartition,
+  platform: DiskPlatform,
+  notes: Note[],
+): Promise<boolean> {
+  const name =
+    grown.partition === undefined
+      ? (target.partition?.path ?? target.disk.path)
+      : `partition ${grown.partition} of ${target.disk.path}`
   const failed = (why: string): false => {
-    notes.push({ code: 'W_FS_NOT_GROWN', message: `the ${grown.filesystem ?? 'filesystem'} in ${name} keeps its size: ${why}. resize2fs enlarges it, also while it is mounted` })
+    notes.push({
+      code: 'W_FS_NOT_GROWN',
+      message:
+        `the ${grown.filesystem ?? 'filesystem'} in ${name} keeps its size: ${why}. resize2fs enlarges ` +
+        'it, also while it is mounted',
+    })
     return false
   }
   const node = await volumeNode(target, grown, platform)
@@ -82,11 +108,27 @@ export async function growFilesystem(target: { readonly disk: Disk; readonly par
 }
 
 /** A device for a part of the disk: the system's own, or a loop device over it. */
-async function volumeNode({ disk, partition }: { readonly disk: Disk; readonly partition?: DiskPartition }, { partition: number, start, after }: GrownPartition, platform: DiskPlatform): Promise<{ readonly path: string; readonly temporary: boolean } | undefined> {
+async function volumeNode(
+  { disk, partition }: { readonly disk: Disk; readonly partition?: DiskPartition },
+  { partition: number, start, after }: GrownPartition,
+  platform: DiskPlatform,
+): Promise<{ readonly path: string; readonly temporary: boolean } | undefined> {
   if (number === undefined) return { path: partition?.path ?? disk.path, temporary: false }
-  const own = platform.find(disk.path).disk.partitions.find((each) => each.number === number && each.start === start && each.size === after)
+  const own = platform
+    .find(disk.path)
+    .disk.partitions.find((each) => each.number === number && each.start === start && each.size === after)
   if (own !== undefined && isNodeOf(own)) return { path: own.path, temporary: false }
-  const made = await command('losetup', ['--find', '--show', '--offset', String(start), '--sizelimit', String(after), '--sector-size', String(disk.logicalSectorSize), disk.path])
+  const made = await command('losetup', [
+    '--find',
+    '--show',
+    '--offset',
+    String(start),
+    '--sizelimit',
+    String(after),
+    '--sector-size',
+    String(disk.logicalSectorSize),
+    disk.path,
+  ])
   return made.code === 0 ? { path: made.stdout.trim(), temporary: true } : undefined
 }
 
@@ -100,6 +142,9 @@ function isNodeOf({ path, deviceNumber }: DiskPartition): boolean {
 export async function ejectDisk(disk: Disk, notes: Note[]): Promise<boolean> {
   const done = await command('eject', [disk.path])
   if (done.code === 0) return true
-  notes.push({ code: 'W_NOT_EJECTED', message: `${disk.path} was not ejected: ${firstLine(done)}. All is written: it may be taken away` })
+  notes.push({
+    code: 'W_NOT_EJECTED',
+    message: `${disk.path} was not ejected: ${firstLine(done)}. All is written: it may be taken away`,
+  })
   return false
 }

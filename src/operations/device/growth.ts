@@ -21,22 +21,40 @@ export interface GrownPartition {
   readonly before: number
   readonly after: number
   readonly filesystem?: string
-  /** `later`: resize2fs enlarges the filesystem when the target is written. `done`: its head says the new size. `kept`: it keeps its size. */
+  /**
+   * `later`: resize2fs enlarges the filesystem when the target is written. `done`: its head says the new size. `kept`:
+   * it keeps its size.
+   */
   readonly content: 'later' | 'done' | 'kept'
 }
 
-/** How the owner enlarges what is not enlarged here. What is not listed may look for its own end at the partition's, and is left alone. */
+/**
+ * How the owner enlarges what is not enlarged here. What is not listed may look for its own end at the partition's, and
+ * is left alone.
+ */
 const byHand: Readonly<Record<string, string>> = {
   ntfs: 'Windows (Disk Management, or "extend filesystem" of diskpart) or ntfsresize',
-  xfs: 'xfs_growfs, once it is mounted', btrfs: 'btrfs filesystem resize max, once it is mounted',
-  vfat: 'fatresize', exfat: 'a copy to a new filesystem: exFAT has no tool for it', f2fs: 'resize.f2fs',
-  LVM2_member: 'pvresize', crypto_LUKS: 'cryptsetup resize',
+  xfs: 'xfs_growfs, once it is mounted',
+  btrfs: 'btrfs filesystem resize max, once it is mounted',
+  vfat: 'fatresize',
+  exfat: 'a copy to a new filesystem: exFAT has no tool for it',
+  f2fs: 'resize.f2fs',
+  LVM2_member: 'pvresize',
+  crypto_LUKS: 'cryptsetup resize',
 }
 
-interface Growing { readonly shape: DeviceShape; readonly before: number; readonly notes: Note[] }
+interface Growing {
+  readonly shape: DeviceShape
+  readonly before: number
+  readonly notes: Note[]
+}
 
 /** What enlarging the last partition writes, and what becomes of its filesystem. Notes say what is not done. */
-export function grownContent(disk: BlockSource, table: PartitionTable, growing: Growing): { readonly writes: readonly TableWrite[]; readonly grown?: GrownPartition } {
+export function grownContent(
+  disk: BlockSource,
+  table: PartitionTable,
+  growing: Growing,
+): { readonly writes: readonly TableWrite[]; readonly grown?: GrownPartition } {
   const { shape, before, notes } = growing
   const kept = (why: string): { readonly writes: readonly TableWrite[] } => {
     notes.push({ code: 'W_NOT_GROWN', message: `nothing was enlarged: ${why}` })
@@ -52,29 +70,51 @@ export function grownContent(disk: BlockSource, table: PartitionTable, growing: 
   const growth = planGrowth(disk, table)
   if ('why' in growth || last === undefined) return kept('why' in growth ? growth.why : 'there is no partition')
   const { number, start, writes } = growth
-  return enlarged(disk, { partition: number, start, before: growth.before, after: growth.after }, writes.flat(), kept, notes)
+  return enlarged(
+    disk,
+    { partition: number, start, before: growth.before, after: growth.after },
+    writes.flat(),
+    kept,
+    notes,
+  )
 }
 
 function enlarged(
-  disk: BlockSource, range: Pick<GrownPartition, 'partition' | 'start' | 'before' | 'after'>, table: readonly TableWrite[],
-  kept: (why: string) => { readonly writes: readonly TableWrite[] }, notes: Note[],
+  disk: BlockSource,
+  range: Pick<GrownPartition, 'partition' | 'start' | 'before' | 'after'>,
+  table: readonly TableWrite[],
+  kept: (why: string) => { readonly writes: readonly TableWrite[] },
+  notes: Note[],
 ): { readonly writes: readonly TableWrite[]; readonly grown?: GrownPartition } {
   const { partition, start, before } = range
   const what = partition === undefined ? 'the target' : `partition ${partition}`
   const found = identifyFilesystems(new SliceSource(disk, start, before))
   const [filesystem] = found
   if (filesystem === undefined || found.length > 1) return kept(`what ${what} holds is not known`)
-  const grown = (content: GrownPartition['content'], writes: readonly TableWrite[]): { readonly writes: readonly TableWrite[]; readonly grown: GrownPartition } =>
-    ({ writes: [...table, ...writes], grown: { ...range, filesystem: filesystem.title, content } })
+  const grown = (
+    content: GrownPartition['content'],
+    writes: readonly TableWrite[],
+  ): { readonly writes: readonly TableWrite[]; readonly grown: GrownPartition } => ({
+    writes: [...table, ...writes],
+    grown: { ...range, filesystem: filesystem.title, content },
+  })
   if (/^ext[234]$/.test(filesystem.type)) return grown('later', [])
-  if (filesystem.type === 'swap' && filesystem.size !== undefined) return grown('done', swapHead(disk, filesystem, range))
+  if (filesystem.type === 'swap' && filesystem.size !== undefined)
+    return grown('done', swapHead(disk, filesystem, range))
   const how = byHand[filesystem.type]
   if (how === undefined) return kept(`${what} holds ${filesystem.title}, which may be bound to its end`)
-  notes.push({ code: 'W_FS_NOT_GROWN', message: `the ${filesystem.title} in ${what} keeps its size: enlarge it with ${how}` })
+  notes.push({
+    code: 'W_FS_NOT_GROWN',
+    message: `the ${filesystem.title} in ${what} keeps its size: enlarge it with ${how}`,
+  })
   return grown('kept', [])
 }
 
-function swapHead(disk: BlockSource, { blockSize = 4096 }: Filesystem, { start, before, after }: Pick<GrownPartition, 'start' | 'before' | 'after'>): TableWrite[] {
+function swapHead(
+  disk: BlockSource,
+  { blockSize = 4096 }: Filesystem,
+  { start, before, after }: Pick<GrownPartition, 'start' | 'before' | 'after'>,
+): TableWrite[] {
   const { position, bytes } = resizedSwap(new SliceSource(disk, start, before), blockSize, roundDown(after, blockSize))
   return [{ position: start + position, bytes }]
 }

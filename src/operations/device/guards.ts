@@ -54,7 +54,8 @@ export interface TargetFacts {
   readonly content: ContentFacts
 }
 
-export type GuardName = 'medium' | 'kind' | 'read-only' | 'system' | 'source' | 'mounted' | 'held' | 'swap' | 'shape' | 'size' | 'sector-size'
+export type GuardName =
+  'medium' | 'kind' | 'read-only' | 'system' | 'source' | 'mounted' | 'held' | 'swap' | 'shape' | 'size' | 'sector-size'
 
 /** A guard that let the target pass. */
 export interface GuardPass {
@@ -76,32 +77,63 @@ interface Refusal {
 
 /** The flag of each override. */
 export const overrideFlags: Readonly<Record<keyof TargetOverrides, string>> = {
-  allowSystemDisk: '--allow-system-disk', unmount: '--unmount', allowHeld: '--allow-held', allowSwap: '--allow-swap', clearReadOnly: '--clear-read-only',
-  allowSourceOnTarget: '--allow-source-on-target', fit: '--fit', allowSectorSize: '--allow-sector-size', allowNoTable: '--allow-no-table',
+  allowSystemDisk: '--allow-system-disk',
+  unmount: '--unmount',
+  allowHeld: '--allow-held',
+  allowSwap: '--allow-swap',
+  clearReadOnly: '--clear-read-only',
+  allowSourceOnTarget: '--allow-source-on-target',
+  fit: '--fit',
+  allowSectorSize: '--allow-sector-size',
+  allowNoTable: '--allow-no-table',
 }
 
 /** What each guard says of a target that it has nothing against. */
 const clear: Readonly<Record<GuardName, string>> = {
-  medium: 'the target has a medium', kind: 'the target is a disk, a partition or a volume', 'read-only': 'the target can be written', system: 'the running system does not need the target',
-  source: 'nothing that is read lies on the target', mounted: 'nothing of the target is mounted', held: 'nothing holds the target', swap: 'the target is no swap space in use',
-  shape: 'what is written is of the kind of the target', size: 'the target is large enough', 'sector-size': 'the partition table counts in sectors of the target',
+  medium: 'the target has a medium',
+  kind: 'the target is a disk, a partition or a volume',
+  'read-only': 'the target can be written',
+  system: 'the running system does not need the target',
+  source: 'nothing that is read lies on the target',
+  mounted: 'nothing of the target is mounted',
+  held: 'nothing holds the target',
+  swap: 'the target is no swap space in use',
+  shape: 'what is written is of the kind of the target',
+  size: 'the target is large enough',
+  'sector-size': 'the partition table counts in sectors of the target',
 }
 
 /**
  * Asks every guard about a target. Pure: what the system says of its devices is given.
  * @returns the guards that were passed, and what the user should know.
- * @throws ImageError refused, with the code of the first guard that says no; the message has the reasons of all of them.
+ * @throws ImageError refused, with the code of the first guard that says no; the message has the reasons of all of
+ * them.
  */
-export function guardTarget(facts: TargetFacts, overrides: TargetOverrides = {}): { readonly passed: readonly GuardPass[]; readonly notes: readonly Note[] } {
+export function guardTarget(
+  facts: TargetFacts,
+  overrides: TargetOverrides = {},
+): { readonly passed: readonly GuardPass[]; readonly notes: readonly Note[] } {
   const found = refusals(facts, overrides)
   const standing = found.filter(({ override }) => override === undefined || overrides[override] !== true)
   if (standing.length > 0) throw refusal(standing)
   const passed = (Object.keys(clear) as GuardName[]).map((guard): GuardPass => {
     const against = found.filter((each) => each.guard === guard)
-    return { guard, overridden: against.length > 0, message: against.length === 0 ? clear[guard] : against.flatMap(({ reasons }) => reasons).join('; ') }
+    return {
+      guard,
+      overridden: against.length > 0,
+      message: against.length === 0 ? clear[guard] : against.flatMap(({ reasons }) => reasons).join('; '),
+    }
   })
   const { unknown } = facts.sourcePlace
-  const notes = unknown.length === 0 ? [] : [{ code: 'W_PLACE_UNKNOWN', message: `whether what is read lies on the target is not known: ${unknown.join('; ')}` }]
+  const notes =
+    unknown.length === 0
+      ? []
+      : [
+          {
+            code: 'W_PLACE_UNKNOWN',
+            message: `whether what is read lies on the target is not known: ${unknown.join('; ')}`,
+          },
+        ]
   return { passed, notes }
 }
 
@@ -109,13 +141,29 @@ function refusal(standing: readonly Refusal[]): ImageError {
   const [first, ...others] = standing
   if (first === undefined) throw new RangeError('a refusal has a reason')
   return refused(first.code, standing.flatMap(({ reasons }) => reasons).join('; '), {
-    hint: [first.hint, ...(others.length === 0 ? [] : [`Also refused: ${others.map(({ code, override }) => override === undefined ? code : `${code} (${overrideFlags[override]})`).join(', ')}.`])].join(' '),
-    details: { guards: standing.map(({ guard }) => guard).join(','), override: first.override === undefined ? undefined : overrideFlags[first.override] },
+    hint: [
+      first.hint,
+      ...(others.length === 0
+        ? []
+        : [
+            `Also refused: ${others.map(({ code, override }) => (override === undefined ? code : `${code} (${overrideFlags[override]})`)).join(', ')}.`,
+          ]),
+    ].join(' '),
+    details: {
+      guards: standing.map(({ guard }) => guard).join(','),
+      override: first.override === undefined ? undefined : overrideFlags[first.override],
+    },
   })
 }
 
 function refusals(facts: TargetFacts, overrides: TargetOverrides): Refusal[] {
-  return [...kindRefusals(facts), ...useRefusals(facts), ...sourceRefusals(facts), ...shapeRefusals(facts), ...sizeRefusals(facts, overrides)]
+  return [
+    ...kindRefusals(facts),
+    ...useRefusals(facts),
+    ...sourceRefusals(facts),
+    ...shapeRefusals(facts),
+    ...sizeRefusals(facts, overrides),
+  ]
 }
 
 function targetPath({ disk, partition }: Pick<TargetFacts, 'disk' | 'partition'>): string {
@@ -125,17 +173,64 @@ function targetPath({ disk, partition }: Pick<TargetFacts, 'disk' | 'partition'>
 function kindRefusals(facts: TargetFacts): Refusal[] {
   const { kind } = facts.disk
   if (kind !== 'ram' && kind !== 'optical') return []
-  return [{ guard: 'kind', code: 'E_NOT_WRITABLE', reasons: [`${targetPath(facts)} is ${kind === 'ram' ? 'memory, not a disk' : 'an optical disc'}`], hint: 'No flag overrides this.' }]
+  return [
+    {
+      guard: 'kind',
+      code: 'E_NOT_WRITABLE',
+      reasons: [`${targetPath(facts)} is ${kind === 'ram' ? 'memory, not a disk' : 'an optical disc'}`],
+      hint: 'No flag overrides this.',
+    },
+  ]
 }
 
-interface Rule extends Omit<Refusal, 'reasons'> { readonly objection: Objection['guard'] }
+interface Rule extends Omit<Refusal, 'reasons'> {
+  readonly objection: Objection['guard']
+}
 const useRules: readonly Rule[] = [
   { guard: 'medium', objection: 'no-medium', code: 'E_NO_MEDIUM', hint: 'Put a medium in. No flag overrides this.' },
-  { guard: 'read-only', objection: 'read-only', code: 'E_READ_ONLY_DISK', override: 'clearReadOnly', hint: 'A write-protect switch is to be moved by hand; --clear-read-only takes away a mark that only the system has set.' },
-  { guard: 'system', objection: 'system', code: 'E_SYSTEM_DISK', override: 'allowSystemDisk', hint: 'Writing to it destroys the running system. With --allow-system-disk, and the disk\'s serial typed or given with --confirm, it is written all the same.' },
-  { guard: 'mounted', objection: 'mounted', code: 'E_MOUNTED', override: 'unmount', hint: 'Unmount it, or say --unmount.' },
-  { guard: 'held', objection: 'held', code: 'E_HELD', override: 'allowHeld', hint: 'Close what holds it first (vgchange -an, cryptsetup close, mdadm --stop, losetup -d): vdisk never does. --allow-held goes on all the same; what the system itself holds it does not give away even then.' },
-  { guard: 'swap', objection: 'swap', code: 'E_SWAP', override: 'allowSwap', hint: 'Stop using it first (swapoff): vdisk never does. --allow-swap goes on all the same; what the system itself holds it does not give away even then.' },
+  {
+    guard: 'read-only',
+    objection: 'read-only',
+    code: 'E_READ_ONLY_DISK',
+    override: 'clearReadOnly',
+    hint:
+      'A write-protect switch is to be moved by hand; --clear-read-only takes away a mark that only the ' +
+      'system has set.',
+  },
+  {
+    guard: 'system',
+    objection: 'system',
+    code: 'E_SYSTEM_DISK',
+    override: 'allowSystemDisk',
+    hint:
+      "Writing to it destroys the running system. With --allow-system-disk, and the disk's serial typed or " +
+      'given with --confirm, it is written all the same.',
+  },
+  {
+    guard: 'mounted',
+    objection: 'mounted',
+    code: 'E_MOUNTED',
+    override: 'unmount',
+    hint: 'Unmount it, or say --unmount.',
+  },
+  {
+    guard: 'held',
+    objection: 'held',
+    code: 'E_HELD',
+    override: 'allowHeld',
+    hint:
+      'Close what holds it first (vgchange -an, cryptsetup close, mdadm --stop, losetup -d): vdisk never ' +
+      'does. --allow-held goes on all the same; what the system itself holds it does not give away even then.',
+  },
+  {
+    guard: 'swap',
+    objection: 'swap',
+    code: 'E_SWAP',
+    override: 'allowSwap',
+    hint:
+      'Stop using it first (swapoff): vdisk never does. --allow-swap goes on all the same; what the system ' +
+      'itself holds it does not give away even then.',
+  },
 ]
 
 function useRefusals({ disk, partition }: TargetFacts): Refusal[] {
@@ -149,31 +244,78 @@ function useRefusals({ disk, partition }: TargetFacts): Refusal[] {
 /** What is read lies on what is written. A partition may be written while another one of its disk is read. */
 function sourceRefusals(facts: TargetFacts): Refusal[] {
   const { disk, partition, sourceDevices, sourcePlace, sourceDisk, content } = facts
-  if (facts.targetIsSource === true || (sourceDisk !== undefined && sourceDevices.includes(partition?.deviceNumber ?? disk.deviceNumber))) {
-    return [{ guard: 'source', code: 'E_SAME_DEVICE', reasons: [`${content.name} is read from ${targetPath(facts)} itself`], hint: 'No flag overrides this.' }]
+  if (
+    facts.targetIsSource === true ||
+    (sourceDisk !== undefined && sourceDevices.includes(partition?.deviceNumber ?? disk.deviceNumber))
+  ) {
+    return [
+      {
+        guard: 'source',
+        code: 'E_SAME_DEVICE',
+        reasons: [`${content.name} is read from ${targetPath(facts)} itself`],
+        hint: 'No flag overrides this.',
+      },
+    ]
   }
   const { verdict } = sharedDisks(below(sourcePlace), { disks: [disk.name], elsewhere: [], unknown: [] })
   const others = disk.partitions.filter(({ deviceNumber }) => deviceNumber !== partition?.deviceNumber)
-  const isBeside = partition !== undefined && sourceDevices.length > 0 && sourceDevices.every((device) => others.some(({ deviceNumber }) => deviceNumber === device))
+  const isBeside =
+    partition !== undefined &&
+    sourceDevices.length > 0 &&
+    sourceDevices.every((device) => others.some(({ deviceNumber }) => deviceNumber === device))
   const changesSource = sourceDisk !== undefined && below(facts.place).disks.includes(sourceDisk) && !isBeside
   if ((verdict !== 'same' || isBeside) && !changesSource) return []
-  const reason = verdict === 'same' ? `${content.name}, which is read, lies on ${disk.path}, which is to be written` : `${targetPath(facts)} lies on ${sourceDisk ?? ''}, which is read`
-  return [{ guard: 'source', code: 'E_SOURCE_ON_TARGET', override: 'allowSourceOnTarget', reasons: [reason], hint: 'Writing would destroy what is still to be read. Take another disk for one of them; --allow-source-on-target goes on all the same.' }]
+  const reason =
+    verdict === 'same'
+      ? `${content.name}, which is read, lies on ${disk.path}, which is to be written`
+      : `${targetPath(facts)} lies on ${sourceDisk ?? ''}, which is read`
+  return [
+    {
+      guard: 'source',
+      code: 'E_SOURCE_ON_TARGET',
+      override: 'allowSourceOnTarget',
+      reasons: [reason],
+      hint:
+        'Writing would destroy what is still to be read. Take another disk for one of them; ' +
+        '--allow-source-on-target goes on all the same.',
+    },
+  ]
 }
 
 /** All devices that a place rests on. */
 function below(place: Place): Place {
-  return { ...place, disks: [...new Set([...place.disks, ...place.through ?? []])] }
+  return { ...place, disks: [...new Set([...place.disks, ...(place.through ?? [])])] }
 }
 
 function shapeRefusals(facts: TargetFacts): Refusal[] {
   const { disk, partition, content } = facts
   if (partition !== undefined && !content.isPartition && content.scheme !== 'none') {
-    return [{ guard: 'shape', code: 'E_DISK_TO_PARTITION', reasons: [`${content.name} is a whole disk with a partition table, and ${partition.path} is a partition: systems do not look for a table in it`], hint: 'Write one partition of it with --partition N, or take a whole disk. No flag overrides this.' }]
+    return [
+      {
+        guard: 'shape',
+        code: 'E_DISK_TO_PARTITION',
+        reasons: [
+          `${content.name} is a whole disk with a partition table, and ${partition.path} is a partition: ` +
+            'systems do not look for a table in it',
+        ],
+        hint: 'Write one partition of it with --partition N, or take a whole disk. No flag overrides this.',
+      },
+    ]
   }
   const isWhole = partition === undefined && (disk.kind === 'disk' || disk.kind === 'loop' || disk.kind === 'network')
   if (!isWhole || (!content.isPartition && content.scheme !== 'none')) return []
-  return [{ guard: 'shape', code: 'E_PARTITION_TO_DISK', override: 'allowNoTable', reasons: [`${content.name} is ${content.isPartition ? 'a partition' : 'no disk with a partition table'}, and ${disk.path} is a whole disk: it would have no partitions`], hint: 'Write it to a partition; with --allow-no-table it takes the whole disk.' }]
+  return [
+    {
+      guard: 'shape',
+      code: 'E_PARTITION_TO_DISK',
+      override: 'allowNoTable',
+      reasons: [
+        `${content.name} is ${content.isPartition ? 'a partition' : 'no disk with a partition table'}, and ` +
+          `${disk.path} is a whole disk: it would have no partitions`,
+      ],
+      hint: 'Write it to a partition; with --allow-no-table it takes the whole disk.',
+    },
+  ]
 }
 
 function sizeRefusals(facts: TargetFacts, overrides: TargetOverrides): Refusal[] {
@@ -182,16 +324,38 @@ function sizeRefusals(facts: TargetFacts, overrides: TargetOverrides): Refusal[]
   const found: Refusal[] = []
   if (disk.size > 0 && content.capacity > size) {
     const { fitting = { fits: false, why: 'that was not looked at' } } = content
-    const reason = `${content.name} has ${content.capacity} bytes, and ${targetPath(facts)} has ${size}: ${content.capacity - size} too few`
-    if (!fitting.fits) found.push({ guard: 'size', code: overrides.fit === true ? 'E_DOES_NOT_FIT' : 'E_TARGET_TOO_SMALL', reasons: [`${reason}; ${fitting.why}`], hint: 'Shrink the last partition and its filesystem first, or take a larger target. No flag overrides this.' })
-    else found.push({ guard: 'size', code: 'E_TARGET_TOO_SMALL', override: 'fit', reasons: [reason], hint: 'Its partitions end before the end of the target: --fit leaves out what lies behind them.' })
+    const reason =
+      `${content.name} has ${content.capacity} bytes, and ${targetPath(facts)} has ${size}: ` +
+      `${content.capacity - size} too few`
+    if (!fitting.fits)
+      found.push({
+        guard: 'size',
+        code: overrides.fit === true ? 'E_DOES_NOT_FIT' : 'E_TARGET_TOO_SMALL',
+        reasons: [`${reason}; ${fitting.why}`],
+        hint: 'Shrink the last partition and its filesystem first, or take a larger target. No flag overrides this.',
+      })
+    else
+      found.push({
+        guard: 'size',
+        code: 'E_TARGET_TOO_SMALL',
+        override: 'fit',
+        reasons: [reason],
+        hint: 'Its partitions end before the end of the target: --fit leaves out what lies behind them.',
+      })
   }
   const hasTable = !content.isPartition && content.scheme !== 'none'
   if (partition === undefined && hasTable && content.tableSectorSize !== disk.logicalSectorSize) {
     found.push({
-      guard: 'sector-size', code: 'E_SECTOR_SIZE', override: 'allowSectorSize',
-      reasons: [`the partition table of ${content.name} counts in sectors of ${content.tableSectorSize} bytes, and ${disk.path} has sectors of ${disk.logicalSectorSize}: no system would find its partitions there`],
-      hint: `"vdisk partition convert --sector-size ${disk.logicalSectorSize}" makes the same disk for such sectors; --allow-sector-size writes it as it is.`,
+      guard: 'sector-size',
+      code: 'E_SECTOR_SIZE',
+      override: 'allowSectorSize',
+      reasons: [
+        `the partition table of ${content.name} counts in sectors of ${content.tableSectorSize} bytes, and ` +
+          `${disk.path} has sectors of ${disk.logicalSectorSize}: no system would find its partitions there`,
+      ],
+      hint:
+        `"vdisk partition convert --sector-size ${disk.logicalSectorSize}" makes the same disk for such ` +
+        'sectors; --allow-sector-size writes it as it is.',
     })
   }
   return found

@@ -6,23 +6,34 @@ import type { DiskPlatform, FoundDevice } from '../../device/types.js'
 import { refused, targetError } from '../../errors.js'
 import { command } from '../../sys/commands.js'
 
-/** Unmounts what is mounted of a target, what was mounted later first; never by force and never lazily. @throws ImageError target E_UNMOUNT. */
+/**
+ * Unmounts what is mounted of a target, what was mounted later first; never by force and never lazily. @throws
+ * ImageError target E_UNMOUNT.
+ */
 export async function unmountTarget({ disk, partition }: FoundDevice): Promise<string[]> {
   const parts = partition === undefined ? [disk, ...disk.partitions] : [partition, disk]
-  const points = parts.flatMap(({ uses }) => uses.flatMap((use) => use.kind === 'mount' ? [use.point] : []))
+  const points = parts.flatMap(({ uses }) => uses.flatMap((use) => (use.kind === 'mount' ? [use.point] : [])))
   // A mount point inside another is deeper.
-  const order = [...points].sort((one, other) => other.split('/').length - one.split('/').length || other.length - one.length)
+  const order = [...points].sort(
+    (one, other) => other.split('/').length - one.split('/').length || other.length - one.length,
+  )
   for (const point of order) {
     const done = await command('umount', [point])
-    if (done.code !== 0) throw targetError('E_UNMOUNT', `${point} cannot be unmounted: ${done.stderr}`, { hint: 'Close what uses it (fuser -m, lsof), and try again.' })
+    if (done.code !== 0)
+      throw targetError('E_UNMOUNT', `${point} cannot be unmounted: ${done.stderr}`, {
+        hint: 'Close what uses it (fuser -m, lsof), and try again.',
+      })
   }
   return order
 }
 
-/** Takes away the system's mark that a device is read-only. @throws ImageError target E_READ_ONLY_DISK when it stays. */
+/**
+ * Takes away the system's mark that a device is read-only. @throws ImageError target E_READ_ONLY_DISK when it stays.
+ */
 export async function clearReadOnly({ disk, partition }: FoundDevice): Promise<void> {
   const done = await command('blockdev', ['--setrw', partition?.path ?? disk.path])
-  if (done.code !== 0) throw targetError('E_READ_ONLY_DISK', `${partition?.path ?? disk.path} cannot be made writable: ${done.stderr}`)
+  if (done.code !== 0)
+    throw targetError('E_READ_ONLY_DISK', `${partition?.path ?? disk.path} cannot be made writable: ${done.stderr}`)
 }
 
 /**
@@ -31,13 +42,23 @@ export async function clearReadOnly({ disk, partition }: FoundDevice): Promise<v
  */
 export function openTarget(path: string, judged: FoundDevice, platform: DiskPlatform): DiskStore {
   const { disk, partition } = judged
-  const store = DiskStore.open(path, { size: partition?.size ?? disk.size, sectorSize: disk.logicalSectorSize, writable: true })
+  const store = DiskStore.open(path, {
+    size: partition?.size ?? disk.size,
+    sectorSize: disk.logicalSectorSize,
+    writable: true,
+  })
   try {
     const now = platform.find(path)
     const changed = difference(judged, now) ?? descriptorDifference(store, partition?.deviceNumber ?? disk.deviceNumber)
-    if (changed !== undefined) throw refused('E_TARGET_CHANGED', `${path} is not the ${partition === undefined ? 'disk' : 'partition'} any more that was looked at: ${changed}`, { hint: 'Nothing was written. Look again which disk is meant. No flag overrides this.' })
+    if (changed !== undefined)
+      throw refused(
+        'E_TARGET_CHANGED',
+        `${path} is not the ${partition === undefined ? 'disk' : 'partition'} any more that was looked at: ${changed}`,
+        { hint: 'Nothing was written. Look again which disk is meant. No flag overrides this.' },
+      )
     const [readOnly] = objections(now.disk, now.partition).filter(({ guard }) => guard === 'read-only')
-    if (readOnly !== undefined) throw targetError('E_READ_ONLY_DISK', `${readOnly.reason}, and stays so: a write-protect switch, as a rule`)
+    if (readOnly !== undefined)
+      throw targetError('E_READ_ONLY_DISK', `${readOnly.reason}, and stays so: a write-protect switch, as a rule`)
     return store
   } catch (error) {
     store[Symbol.dispose]()
@@ -48,9 +69,11 @@ export function openTarget(path: string, judged: FoundDevice, platform: DiskPlat
 /** What tells one disk from another that took its name. */
 function difference(before: FoundDevice, now: FoundDevice): string | undefined {
   const [one, other] = [before.disk, now.disk]
-  if (one.deviceNumber !== other.deviceNumber || before.partition?.deviceNumber !== now.partition?.deviceNumber) return 'its device number is another'
+  if (one.deviceNumber !== other.deviceNumber || before.partition?.deviceNumber !== now.partition?.deviceNumber)
+    return 'its device number is another'
   if (one.sequence !== other.sequence) return 'another medium or device has come'
-  if (one.serial !== other.serial || one.wwn !== other.wwn) return `its serial was ${one.serial ?? 'unknown'}, and is ${other.serial ?? 'unknown'}`
+  if (one.serial !== other.serial || one.wwn !== other.wwn)
+    return `its serial was ${one.serial ?? 'unknown'}, and is ${other.serial ?? 'unknown'}`
   const [size, sizeNow] = [before.partition?.size ?? one.size, now.partition?.size ?? other.size]
   if (size !== sizeNow) return `it had ${size} bytes, and has ${sizeNow}`
   return before.partition?.start === now.partition?.start ? undefined : 'the partition starts elsewhere'

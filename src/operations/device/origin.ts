@@ -19,14 +19,29 @@ export interface TargetOrigin {
 }
 
 /** What the record of an image says of a target; undefined when there is none. A record that cannot be read is told. */
-export function originOf(imagePath: string, target: string, platform: DiskPlatform, notes: Note[]): TargetOrigin | undefined {
+export function originOf(
+  imagePath: string,
+  target: string,
+  platform: DiskPlatform,
+  notes: Note[],
+): TargetOrigin | undefined {
   try {
     const record = readImageRecord(imagePath)
     if (record === undefined) return undefined
     const now = recordedSource(findDevice(target, platform))
     const { source, ended } = record
     const [verdict, differences] = [verdictOf(source, now), differencesFrom(source, now)]
-    return { verdict, message: messageOf(verdict, `${source.kind} the image was made of (${source.path}, ${ended.slice(0, 10)})`, differences), source, ended, differences }
+    return {
+      verdict,
+      message: messageOf(
+        verdict,
+        `${source.kind} the image was made of (${source.path}, ${ended.slice(0, 10)})`,
+        differences,
+      ),
+      source,
+      ended,
+      differences,
+    }
   } catch (error) {
     // It only tells where the image came from.
     if (!isImageError(error)) throw error
@@ -42,8 +57,14 @@ function messageOf(verdict: TargetOrigin['verdict'], what: string, differences: 
 }
 
 function verdictOf(then: RecordedSource, now: RecordedSource): TargetOrigin['verdict'] {
-  for (const [before, after] of [[then.serial, now.serial], [then.wwn, now.wwn]] as const) {
-    if (before !== undefined && after !== undefined) return before === after && then.size === now.size ? 'same' : 'other'
+  for (const [before, after] of [
+    [then.serial, now.serial],
+    [then.wwn, now.wwn],
+  ] as const) {
+    if (before !== undefined && after !== undefined)
+      return before === after && then.size === now.size ? 'same' : 'other'
   }
-  return then.size === now.size && (then.model === now.model || then.model === undefined || now.model === undefined) ? 'unknown' : 'other'
+  return then.size === now.size && (then.model === now.model || then.model === undefined || now.model === undefined)
+    ? 'unknown'
+    : 'other'
 }

@@ -61,7 +61,10 @@ export interface DeviceOutcome {
   readonly target: TargetDescription
   readonly guards: readonly GuardPass[]
   readonly steps: readonly PlanStep[]
-  /** `written`: from the target's start; of these `stored` are data in the source and the rest zero; `left`: what the target keeps. */
+  /**
+   * `written`: from the target's start; of these `stored` are data in the source and the rest zero; `left`: what the
+   * target keeps.
+   */
   readonly bytes: { readonly written: number; readonly stored: number; readonly left: number }
   readonly scheme: PartitionTable['scheme']
   readonly mends: readonly Mend[]
@@ -82,7 +85,10 @@ export function findDevice(path: string, platform: DiskPlatform): FoundDevice {
   try {
     return platform.find(path)
   } catch (cause) {
-    throw refused('E_NOT_A_DEVICE', `${printable(path)} is no disk or partition of this machine`, { cause, hint: 'Files are made with "vdisk convert"; "vdisk disks" lists the disks. No flag overrides this.' })
+    throw refused('E_NOT_A_DEVICE', `${printable(path)} is no disk or partition of this machine`, {
+      cause,
+      hint: 'Files are made with "vdisk convert"; "vdisk disks" lists the disks. No flag overrides this.',
+    })
   }
 }
 
@@ -93,24 +99,48 @@ export function platformOf(options: { readonly platform?: DiskPlatform }): DiskP
 
 /**
  * Writes a disk or partition: guards, the user's word, the writing itself, and what follows it.
- * @throws ImageError refused by every guard (guards.ts), E_NOT_CONFIRMED, E_DEVICE_BUSY, E_TARGET_CHANGED; target; mismatch; aborted.
+ * @throws ImageError refused by every guard (guards.ts), E_NOT_CONFIRMED, E_DEVICE_BUSY, E_TARGET_CHANGED; target;
+ * mismatch; aborted.
  */
 export async function writeTarget(job: DeviceJob, path: string, options: DeviceOptions): Promise<DeviceOutcome> {
   const started = performance.now()
   const platform = platformOf(options)
   let found = findDevice(path, platform)
   const content = contentFacts(job, found)
-  const facts = (): TargetFacts => ({ ...found, place: platform.place(path), sourcePlace: job.place, sourceDevices: job.devices, content, ...defined({ sourceDisk: job.disk, targetIsSource: found.disk.backingFile === undefined ? undefined : job.reads?.(found.disk.backingFile) }) })
+  const facts = (): TargetFacts => ({
+    ...found,
+    place: platform.place(path),
+    sourcePlace: job.place,
+    sourceDevices: job.devices,
+    content,
+    ...defined({
+      sourceDisk: job.disk,
+      targetIsSource: found.disk.backingFile === undefined ? undefined : job.reads?.(found.disk.backingFile),
+    }),
+  })
   const { passed, notes: guardNotes } = guardTarget(facts(), options)
   const prepared = await deviceContent(job.source, shapeOf(found), contentOptions(options, found))
   const target = describeTarget(path, found)
   const outcome = {
-    target, guards: passed, bytes: bytesOf(job, prepared, target), scheme: prepared.table.scheme, mends: prepared.mends, ids: prepared.ids,
-    mayRefer: prepared.ids.length === 0 ? [] : mayRefer(prepared.table), ...defined({ cut: prepared.cut, grown: prepared.grown }),
+    target,
+    guards: passed,
+    bytes: bytesOf(job, prepared, target),
+    scheme: prepared.table.scheme,
+    mends: prepared.mends,
+    ids: prepared.ids,
+    mayRefer: prepared.ids.length === 0 ? [] : mayRefer(prepared.table),
+    ...defined({ cut: prepared.cut, grown: prepared.grown }),
     steps: planSteps(target, prepared, passed, options),
   }
   const notes = [...guardNotes, ...prepared.notes]
-  const done = (more: Partial<DeviceOutcome>): DeviceOutcome => ({ ...outcome, verified: false, dryRun: options.dryRun === true, ...more, notes, seconds: (performance.now() - started) / 1000 })
+  const done = (more: Partial<DeviceOutcome>): DeviceOutcome => ({
+    ...outcome,
+    verified: false,
+    dryRun: options.dryRun === true,
+    ...more,
+    notes,
+    seconds: (performance.now() - started) / 1000,
+  })
   if (options.dryRun === true) return done({})
   await confirmTarget(target, options, job.origin)
   if (await prepareDevice(found, passed)) {
@@ -126,17 +156,35 @@ export async function writeTarget(job: DeviceJob, path: string, options: DeviceO
 function contentFacts({ source, name, isPartition }: DeviceJob, { disk, partition }: FoundDevice): ContentFacts {
   const { scheme, sectorSize } = readPartitionTable(source)
   const size = partition?.size ?? disk.size
-  return { name, capacity: source.capacity, scheme: isPartition ? 'none' : scheme, tableSectorSize: sectorSize, isPartition, ...(source.capacity > size && size > 0 ? { fitting: judgeFit(source, size) } : {}) }
+  return {
+    name,
+    capacity: source.capacity,
+    scheme: isPartition ? 'none' : scheme,
+    tableSectorSize: sectorSize,
+    isPartition,
+    ...(source.capacity > size && size > 0 ? { fitting: judgeFit(source, size) } : {}),
+  }
 }
 
 function shapeOf({ disk, partition }: FoundDevice): Parameters<typeof deviceContent>[1] {
   const sectorSize = disk.logicalSectorSize
-  if (sectorSize !== 512 && sectorSize !== 4096) throw refused('E_SECTOR_SIZE', `${disk.path} has sectors of ${sectorSize} bytes: only 512 and 4096 are written`, { hint: 'No flag overrides this.' })
-  return { capacity: partition?.size ?? disk.size, sectorSize, ...(partition === undefined ? {} : { partition: { number: partition.number, start: partition.start } }) }
+  if (sectorSize !== 512 && sectorSize !== 4096)
+    throw refused('E_SECTOR_SIZE', `${disk.path} has sectors of ${sectorSize} bytes: only 512 and 4096 are written`, {
+      hint: 'No flag overrides this.',
+    })
+  return {
+    capacity: partition?.size ?? disk.size,
+    sectorSize,
+    ...(partition === undefined ? {} : { partition: { number: partition.number, start: partition.start } }),
+  }
 }
 
-function contentOptions({ newIds, uuid, grow, signal }: DeviceOptions, { partition }: FoundDevice): Parameters<typeof deviceContent>[2] {
-  if (newIds === true && partition !== undefined) throw usage('E_NO_TABLE', 'a partition has no partition table to give new ids to', { hint: 'Leave out --new-ids.' })
+function contentOptions(
+  { newIds, uuid, grow, signal }: DeviceOptions,
+  { partition }: FoundDevice,
+): Parameters<typeof deviceContent>[2] {
+  if (newIds === true && partition !== undefined)
+    throw usage('E_NO_TABLE', 'a partition has no partition table to give new ids to', { hint: 'Leave out --new-ids.' })
   const identity = newIds === true ? imageIdentity(uuid) : undefined
   return { ...defined({ grow, signal }), ...(identity === undefined ? {} : { newId: (name) => identity.derive(name) }) }
 }
@@ -147,17 +195,27 @@ function bytesOf({ source }: DeviceJob, { end }: DeviceContent, { size }: Target
 
 /** What stands in the way and may be put aside. True when something was. */
 async function prepareDevice(found: FoundDevice, passed: readonly GuardPass[]): Promise<boolean> {
-  const overridden = (guard: GuardPass['guard']): boolean => passed.some((pass) => pass.guard === guard && pass.overridden)
+  const overridden = (guard: GuardPass['guard']): boolean =>
+    passed.some((pass) => pass.guard === guard && pass.overridden)
   if (overridden('read-only')) await clearReadOnly(found)
   if (overridden('mounted')) await unmountTarget(found)
   return overridden('read-only') || overridden('mounted')
 }
 
-async function writeContent(path: string, found: FoundDevice, platform: DiskPlatform, { source, end }: DeviceContent, options: DeviceOptions & { readonly changes: boolean }): Promise<DeviceWritten> {
+async function writeContent(
+  path: string,
+  found: FoundDevice,
+  platform: DiskPlatform,
+  { source, end }: DeviceContent,
+  options: DeviceOptions & { readonly changes: boolean },
+): Promise<DeviceWritten> {
   using store = openTarget(path, found, platform)
   const { threads, signal, onProgress } = options
   return await writeDevice(store, {
-    source, end, verify: options.verify === false ? 'no' : options.changes ? 'digest' : 'source', ...defined({ threads, signal, onProgress }),
+    source,
+    end,
+    verify: options.verify === false ? 'no' : options.changes ? 'digest' : 'source',
+    ...defined({ threads, signal, onProgress }),
     onCleared: () => {
       // Old partitions would lead into the middle of what is written.
       if (found.partition === undefined) forgetPartitions(store)
@@ -165,11 +223,22 @@ async function writeContent(path: string, found: FoundDevice, platform: DiskPlat
   })
 }
 
-async function finishTarget(found: FoundDevice, platform: DiskPlatform, { table, grown }: DeviceContent, { eject }: DeviceOptions, notes: Note[]): Promise<{ readonly reread: Reread; readonly ejected: boolean; readonly grown?: GrownPartition }> {
+async function finishTarget(
+  found: FoundDevice,
+  platform: DiskPlatform,
+  { table, grown }: DeviceContent,
+  { eject }: DeviceOptions,
+  notes: Note[],
+): Promise<{ readonly reread: Reread; readonly ejected: boolean; readonly grown?: GrownPartition }> {
   const isDisk = found.partition === undefined
   const reread = isDisk ? await rereadTable(found.disk, platform, table.partitions.length, notes) : 'none'
-  const later = grown?.content === 'later' ? { ...grown, content: await growFilesystem(found, grown, platform, notes) ? 'done' as const : 'kept' as const } : grown
-  const ejected = eject === true && await ejectDisk(found.disk, notes)
+  const later =
+    grown?.content === 'later'
+      ? {
+          ...grown,
+          content: (await growFilesystem(found, grown, platform, notes)) ? ('done' as const) : ('kept' as const),
+        }
+      : grown
+  const ejected = eject === true && (await ejectDisk(found.disk, notes))
   return { reread, ejected, ...defined({ grown: later }) }
 }
-

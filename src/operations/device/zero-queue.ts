@@ -15,7 +15,8 @@ const quick = 30
 const slow = 120
 
 /**
- * Makes ranges of a device zero beside the writing of data. Devices differ: some do it at once, some write every byte. The device is
+ * Makes ranges of a device zero beside the writing of data. Devices differ: some do it at once, some write every byte.
+ * The device is
  * asked for slices that take a moment each.
  */
 export class ZeroQueue {
@@ -46,7 +47,8 @@ export class ZeroQueue {
     this.#ranges.push({ position, length })
     this.#pending += length
     // A device slower at zeros than at data would let the list grow.
-    for (let first = this.#ranges[0]; first !== undefined && this.#ranges.length > mostRanges; first = this.#ranges[0]) this.#step(first)
+    for (let first = this.#ranges[0]; first !== undefined && this.#ranges.length > mostRanges; first = this.#ranges[0])
+      this.#step(first)
     this.#wake?.()
   }
 
@@ -66,7 +68,9 @@ export class ZeroQueue {
         const range = this.#ranges[0]
         if (range === undefined) {
           if (this.#closed) return
-          await new Promise<void>((resolve) => { this.#wake = resolve })
+          await new Promise<void>((resolve) => {
+            this.#wake = resolve
+          })
           this.#wake = undefined
           continue
         }

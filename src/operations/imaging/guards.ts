@@ -23,18 +23,38 @@ export function placeOf(device: NamedDevice, platform: DiskPlatform): Place {
  * An image that lies on the disk it was made of is lost with it.
  * @throws ImageError refused E_SAME_DISK, unless allowed.
  */
-export function guardSameDisk(device: NamedDevice, heat: Heat, target: string, platform: DiskPlatform, allowed: boolean): GuardAnswer {
+export function guardSameDisk(
+  device: NamedDevice,
+  heat: Heat,
+  target: string,
+  platform: DiskPlatform,
+  allowed: boolean,
+): GuardAnswer {
   const { verdict: found, disks: shared, unknown } = sharedDisks(placeOf(device, platform), platform.place(target))
   // A filesystem of the source itself, wherever the source lies: a loop over a file in memory, or on a server.
   const own = mountHolding(heat.mounts, target)
   const verdict = own === undefined ? found : 'same'
   const disks = shared.length > 0 ? shared : [device.disk.name]
-  const answer = (told: GuardAnswer['verdict'], why: string): GuardAnswer => ({ guard: 'same-disk', verdict: told, why })
-  if (verdict === 'different') return answer('passed', `the image ${printable(target)} does not lie on the disk that is read`)
-  if (verdict === 'unknown') return answer('unknown', `whether the image ${printable(target)} would lie on the disk that is read cannot be told: ${unknown.join('; ')}`)
-  const why = `the image ${printable(target)} would lie on ${disks.map((disk) => `/dev/${disk}`).join(', ')}, the disk that is read (${device.name})`
+  const answer = (told: GuardAnswer['verdict'], why: string): GuardAnswer => ({
+    guard: 'same-disk',
+    verdict: told,
+    why,
+  })
+  if (verdict === 'different')
+    return answer('passed', `the image ${printable(target)} does not lie on the disk that is read`)
+  if (verdict === 'unknown')
+    return answer(
+      'unknown',
+      `whether the image ${printable(target)} would lie on the disk that is read cannot be told: ${unknown.join('; ')}`,
+    )
+  const why =
+    `the image ${printable(target)} would lie on ${disks.map((disk) => `/dev/${disk}`).join(', ')}, ` +
+    `the disk that is read (${device.name})`
   if (allowed) return answer('overridden', why)
-  throw refused('E_SAME_DISK', `${why}: what happens to the disk happens to its image`, { hint: 'Choose a place on another disk. --allow-same-disk does it all the same.', details: { disks: disks.join(',') } })
+  throw refused('E_SAME_DISK', `${why}: what happens to the disk happens to its image`, {
+    hint: 'Choose a place on another disk. --allow-same-disk does it all the same.',
+    details: { disks: disks.join(',') },
+  })
 }
 
 /** Whether the source is written to, and by whom. */
@@ -46,34 +66,68 @@ export interface Heat extends Activity {
 
 export function heatOf(device: NamedDevice, platform: DiskPlatform): Heat {
   // Of a partition that the system does not know, only what uses the whole disk can be seen.
-  const activity = activityOf(platform, device.kind === 'disk' || device.device === undefined ? { disk: { ...device.disk, partitions: device.kind === 'disk' ? device.disk.partitions : [] } } : { disk: device.disk, partition: device.device })
+  const activity = activityOf(
+    platform,
+    device.kind === 'disk' || device.device === undefined
+      ? { disk: { ...device.disk, partitions: device.kind === 'disk' ? device.disk.partitions : [] } }
+      : { disk: device.disk, partition: device.device },
+  )
   const written = activity.mounts.filter(({ readOnly }) => !readOnly)
-  return { mounts: activity.mounts, others: activity.others, written, hot: written.length > 0 || activity.others.length > 0 }
+  return {
+    mounts: activity.mounts,
+    others: activity.others,
+    written,
+    hot: written.length > 0 || activity.others.length > 0,
+  }
 }
 
 /** Why the source is hot, in words. */
 export function heatText({ written, others }: Heat): string {
-  return [...written.map(({ device, point, filesystem }) => `${device} is mounted at ${point} (${filesystem})`), ...others].join('; ')
+  return [
+    ...written.map(({ device, point, filesystem }) => `${device} is mounted at ${point} (${filesystem})`),
+    ...others,
+  ].join('; ')
 }
 
 /** What a record will say of the moment that the image shows. */
-export function consistencyOf(heat: Heat, exclusive: boolean, frozen?: { readonly frozen: readonly string[], readonly refused: readonly string[] }): Consistency {
+export function consistencyOf(
+  heat: Heat,
+  exclusive: boolean,
+  frozen?: { readonly frozen: readonly string[]; readonly refused: readonly string[] },
+): Consistency {
   if (!heat.hot) {
     if (exclusive) return { state: 'cold', why: 'nothing used it, and nothing could while it was read' }
-    if (heat.mounts.length > 0) return { state: 'cold', why: `it was mounted for reading only (${heat.mounts.map(({ point }) => point).join(', ')})` }
+    if (heat.mounts.length > 0)
+      return {
+        state: 'cold',
+        why: `it was mounted for reading only (${heat.mounts.map(({ point }) => point).join(', ')})`,
+      }
     return { state: 'crash-consistent', why: 'something that this system does not show had it open for itself' }
   }
   const text = heatText(heat)
   if (frozen === undefined) return { state: 'crash-consistent', why: text }
   const held = `held still: ${frozen.frozen.join(', ')}`
   if (frozen.refused.length === 0 && heat.others.length === 0) return { state: 'frozen', why: held }
-  return { state: 'crash-consistent', why: [held, ...(frozen.refused.length === 0 ? [] : [`not held still: ${frozen.refused.join(', ')}`]), ...heat.others].join('; ') }
+  return {
+    state: 'crash-consistent',
+    why: [
+      held,
+      ...(frozen.refused.length === 0 ? [] : [`not held still: ${frozen.refused.join(', ')}`]),
+      ...heat.others,
+    ].join('; '),
+  }
 }
 
 /** @throws ImageError refused E_FREEZE_TARGET when the image would lie on a filesystem that is to be held still. */
 export function guardFreezeTarget(heat: Heat, target: string): void {
   const point = mountHolding(heat.written, target)?.point
-  if (point !== undefined) throw refused('E_FREEZE_TARGET', `the image ${printable(target)} would lie on ${point}, which is to be held still while it is written: both would wait for ever`, { hint: 'Choose a place on another disk, or leave out --freeze.' })
+  if (point !== undefined)
+    throw refused(
+      'E_FREEZE_TARGET',
+      `the image ${printable(target)} would lie on ${point}, which is to be held still while it is written: ` +
+        'both would wait for ever',
+      { hint: 'Choose a place on another disk, or leave out --freeze.' },
+    )
 }
 
 /** The mount whose filesystem a path, which need not exist yet, lies in. */
@@ -102,8 +156,16 @@ export function guardSpace(target: string, most: number, whole: boolean): GuardA
     // Not every filesystem of every system tells.
     return { guard: 'space', verdict: 'unknown', why: 'how much space is free cannot be told' }
   }
-  if (most <= free) return { guard: 'space', verdict: 'passed', why: `${free} bytes are free, and the image takes ${whole ? '' : 'at most '}${most}` }
+  if (most <= free)
+    return {
+      guard: 'space',
+      verdict: 'passed',
+      why: `${free} bytes are free, and the image takes ${whole ? '' : 'at most '}${most}`,
+    }
   const why = `${free} bytes are free, and the image ${whole ? 'takes' : 'may take up to'} ${most}`
-  if (whole) throw targetError('E_NO_SPACE', `there is not enough space for the image ${printable(target)}: ${why}`, { hint: 'Free space, choose another folder, or a dynamic kind of image.' })
+  if (whole)
+    throw targetError('E_NO_SPACE', `there is not enough space for the image ${printable(target)}: ${why}`, {
+      hint: 'Free space, choose another folder, or a dynamic kind of image.',
+    })
   return { guard: 'space', verdict: 'unknown', why: `${why}: zeros take no room` }
 }

@@ -5,7 +5,10 @@ const longestText = 4096
 export class JsonChecker {
   readonly #members: Readonly<Record<string, unknown>>
 
-  private constructor(members: Readonly<Record<string, unknown>>, readonly name: string) {
+  private constructor(
+    members: Readonly<Record<string, unknown>>,
+    readonly name: string,
+  ) {
     this.#members = members
   }
 
@@ -26,7 +29,10 @@ export class JsonChecker {
   }
 
   objects(member: string, limit: number): JsonChecker[] {
-    return this.#list(member, limit).map((each, index) => new JsonChecker(members(each, `${this.#path(member)}[${index}]`), `${this.#path(member)}[${index}]`))
+    return this.#list(member, limit).map(
+      (each, index) =>
+        new JsonChecker(members(each, `${this.#path(member)}[${index}]`), `${this.#path(member)}[${index}]`),
+    )
   }
 
   /** Whole numbers from 0 to 2^53 − 1; undefined when there is no such list. */
@@ -47,13 +53,16 @@ export class JsonChecker {
 
   text(member: string): string {
     const value = this.#value(member)
-    if (typeof value !== 'string' || value.length > longestText) throw new Error(`${this.#path(member)} is no text of at most ${longestText} characters`)
+    if (typeof value !== 'string' || value.length > longestText)
+      throw new Error(`${this.#path(member)} is no text of at most ${longestText} characters`)
     return value
   }
 
   /** Those of the members that are there. */
   optionalTexts<Name extends string>(names: readonly Name[]): { [Key in Name]?: string } {
-    return Object.fromEntries(names.filter((name) => this.#value(name) !== undefined).map((name) => [name, this.text(name)])) as { [Key in Name]?: string }
+    return Object.fromEntries(
+      names.filter((name) => this.#value(name) !== undefined).map((name) => [name, this.text(name)]),
+    ) as { [Key in Name]?: string }
   }
 
   choice<Choice extends string>(member: string, choices: readonly Choice[]): Choice {
@@ -65,7 +74,8 @@ export class JsonChecker {
 
   #list(member: string, limit: number): readonly unknown[] {
     const value = this.#value(member)
-    if (!Array.isArray(value) || value.length > limit) throw new Error(`${this.#path(member)} is no list of at most ${limit}`)
+    if (!Array.isArray(value) || value.length > limit)
+      throw new Error(`${this.#path(member)} is no list of at most ${limit}`)
     return value as readonly unknown[]
   }
 
@@ -84,6 +94,7 @@ function members(value: unknown, name: string): Readonly<Record<string, unknown>
 }
 
 function integer(value: unknown, name: string): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw new Error(`${name} is no whole number from 0 to 2^53 - 1`)
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)
+    throw new Error(`${name} is no whole number from 0 to 2^53 - 1`)
   return value
 }

@@ -5,30 +5,52 @@ import { usage } from '../../errors.js'
 import { selectPartition, type Partition, type PartitionTable } from '../../partition/index.js'
 
 /**
- * A disk of which some partitions only are kept: the others read as zero. The table, and what lies outside of partitions, is kept.
- * @param numbers of the partitions to keep. @throws ImageError usage E_NO_PARTITION, E_EXTENDED_PARTITION, E_NO_PARTITIONS.
+ * A disk of which some partitions only are kept: the others read as zero. The table, and what lies outside of
+ * partitions, is kept.
+ * @param numbers of the partitions to keep. @throws ImageError usage E_NO_PARTITION, E_EXTENDED_PARTITION,
+ * E_NO_PARTITIONS.
  */
-export function keepParts(disk: BlockSource, table: PartitionTable, numbers: readonly number[], name: string): { readonly source: BlockSource, readonly notes: readonly Note[] } {
-  if (table.partitions.length === 0) throw usage('E_NO_PARTITIONS', `${name} has no partitions of which some could be chosen`)
+export function keepParts(
+  disk: BlockSource,
+  table: PartitionTable,
+  numbers: readonly number[],
+  name: string,
+): { readonly source: BlockSource; readonly notes: readonly Note[] } {
+  if (table.partitions.length === 0)
+    throw usage('E_NO_PARTITIONS', `${name} has no partitions of which some could be chosen`)
   const kept = numbers.map((number) => selectPartition(table, { number }, name))
   // An extended partition is a container: what it holds are the logical ones.
   const left = table.partitions.filter((partition) => partition.role !== 'extended' && !kept.includes(partition))
   return {
     source: new MaskedSource(disk, without(disk.capacity, left, kept)),
-    notes: left.length === 0 ? [] : [{ code: 'W_PARTS', message: `${left.length === 1 ? 'partition' : 'partitions'} ${left.map(({ number }) => number).join(', ')} ${left.length === 1 ? 'is' : 'are'} left out, as asked: ${left.length === 1 ? 'it reads' : 'they read'} as zero, and the table still names ${left.length === 1 ? 'it' : 'them'}` }],
+    notes:
+      left.length === 0
+        ? []
+        : [
+            {
+              code: 'W_PARTS',
+              message:
+                `${left.length === 1 ? 'partition' : 'partitions'} ` +
+                (`${left.map(({ number }) => number).join(', ')} ${left.length === 1 ? 'is' : 'are'} left out, ` +
+                  (`as asked: ${left.length === 1 ? 'it reads' : 'they read'} as zero, and the table still ` +
+                    `names ${left.length === 1 ? 'it' : 'them'}`)),
+            },
+          ],
   }
 }
 
 /** All of a disk but some partitions; what they share with those that are kept is kept. */
 function without(capacity: number, left: readonly Partition[], kept: readonly Partition[]): RunMap {
   const edges = new Set([0, capacity])
-  for (const { start, length } of [...left, ...kept]) for (const edge of [start, start + length]) if (edge > 0 && edge < capacity) edges.add(edge)
+  for (const { start, length } of [...left, ...kept])
+    for (const edge of [start, start + length]) if (edge > 0 && edge < capacity) edges.add(edge)
   const runs = new RunMap()
   const sorted = [...edges].sort((a, b) => a - b)
   for (const [index, start] of sorted.entries()) {
     const end = sorted[index + 1]
     if (end === undefined) break
-    const inside = (parts: readonly Partition[]): boolean => parts.some((part) => part.start <= start && end <= part.start + part.length)
+    const inside = (parts: readonly Partition[]): boolean =>
+      parts.some((part) => part.start <= start && end <= part.start + part.length)
     if (inside(kept) || !inside(left)) runs.add(start, end - start)
   }
   return runs

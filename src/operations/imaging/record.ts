@@ -20,13 +20,20 @@ export interface RecordedSource {
   readonly logicalSectorSize: number
   readonly physicalSectorSize: number
   /** The disk's partition table: disk GUID (GPT), or disk signature (MBR), as `vdisk inspect` shows it. */
-  readonly table?: { readonly scheme: string, readonly diskId?: string }
+  readonly table?: { readonly scheme: string; readonly diskId?: string }
   /** What was imaged, where it was a partition. */
-  readonly partition?: { readonly number: number, readonly start: number, readonly size: number, readonly uuid?: string, readonly label?: string }
+  readonly partition?: {
+    readonly number: number
+    readonly start: number
+    readonly size: number
+    readonly uuid?: string
+    readonly label?: string
+  }
 }
 
 /**
- * What the image is worth as a moment of the disk. `cold`: nothing wrote meanwhile; `frozen`: the mounted filesystems were held still;
+ * What the image is worth as a moment of the disk. `cold`: nothing wrote meanwhile; `frozen`: the mounted filesystems
+ * were held still;
  * `crash-consistent`: it was in use, and the image is at best what a power cut would have left.
  */
 export interface Consistency {
@@ -43,22 +50,34 @@ export interface RecordedDigest {
 
 /** What `vdisk image` writes beside an image: which disk it was made of, when, and how. */
 export interface ImageRecord {
-  readonly tool: { readonly name: string, readonly version: string }
+  readonly tool: { readonly name: string; readonly version: string }
   /** ISO 8601, UTC. */
   readonly started: string
   readonly ended: string
   readonly source: RecordedSource
   readonly consistency: Consistency
   /** `name` without folders. */
-  readonly image: { readonly name: string, readonly format: string, readonly subformat: string, readonly capacity: number }
-  /** Of the content of the image; `tree1` is what `vdisk hash --algorithm tree` says. The disk's digest may leave out zeros that a format appends: see its length. */
-  readonly digests: { readonly algorithm: 'sha256' | 'tree1', readonly disk: RecordedDigest, readonly partitions: readonly (RecordedDigest & { readonly number: number })[] }
+  readonly image: {
+    readonly name: string
+    readonly format: string
+    readonly subformat: string
+    readonly capacity: number
+  }
+  /**
+   * Of the content of the image; `tree1` is what `vdisk hash --algorithm tree` says. The disk's digest may leave out
+   * zeros that a format appends: see its length.
+   */
+  readonly digests: {
+    readonly algorithm: 'sha256' | 'tree1'
+    readonly disk: RecordedDigest
+    readonly partitions: readonly (RecordedDigest & { readonly number: number })[]
+  }
   /** What the filesystems do not use was left out. */
   readonly usedOnly: boolean
   /** The partitions that were kept, where not all were: the others read as zero. */
   readonly parts?: readonly number[]
   /** What could not be read: it is zero in the image. `map` is the name of the map file beside the image. */
-  readonly unreadable: { readonly bytes: number, readonly map?: string }
+  readonly unreadable: { readonly bytes: number; readonly map?: string }
 }
 
 /** A record is a few kilobytes; a table has few partitions. */
@@ -80,7 +99,10 @@ export function writeImageRecord(imagePath: string, record: ImageRecord): string
   const path = imageRecordPath(imagePath)
   const partial = join(dirname(path), `.${basename(path).slice(0, 150)}.partial-${randomBytes(6).toString('hex')}`)
   try {
-    fs.writeFileSync(partial, `${JSON.stringify({ schema, schemaVersion, ...record }, undefined, 2)}\n`, { flag: 'wx', flush: true })
+    fs.writeFileSync(partial, `${JSON.stringify({ schema, schemaVersion, ...record }, undefined, 2)}\n`, {
+      flag: 'wx',
+      flush: true,
+    })
     fs.renameSync(partial, path)
   } catch (cause) {
     fs.rmSync(partial, { force: true })
@@ -100,9 +122,15 @@ export function readImageRecord(imagePath: string): ImageRecord | undefined {
     return text === undefined ? undefined : parseImageRecord(text)
   } catch (cause) {
     if (isImageError(cause) && cause.code === 'E_RECORD') throw cause
-    throw corrupt('E_RECORD', `the record ${printable(path)} cannot be understood: ${printable(cause instanceof Error ? cause.message : String(cause))}`, {
-      cause, hint: 'Delete the record if the image is known otherwise: it only tells which disk the image was made of.',
-    })
+    throw corrupt(
+      'E_RECORD',
+      `the record ${printable(path)} cannot be understood: ` +
+        printable(cause instanceof Error ? cause.message : String(cause)),
+      {
+        cause,
+        hint: 'Delete the record if the image is known otherwise: it only tells which disk the image was made of.',
+      },
+    )
   }
 }
 
@@ -114,10 +142,14 @@ function recordText(path: string): string | undefined {
   return fs.readFileSync(path, 'utf8')
 }
 
-/** A record from its JSON; members that are not known are left out. @throws Error that names the member which is not right. */
+/**
+ * A record from its JSON; members that are not known are left out. @throws Error that names the member which is not
+ * right.
+ */
 export function parseImageRecord(text: string): ImageRecord {
   const top = JsonChecker.parse(text)
-  if (top.text('schema') !== schema) throw new Error(`its schema is ${JSON.stringify(top.text('schema'))}, not ${JSON.stringify(schema)}`)
+  if (top.text('schema') !== schema)
+    throw new Error(`its schema is ${JSON.stringify(top.text('schema'))}, not ${JSON.stringify(schema)}`)
   const version = top.integer('schemaVersion')
   if (version !== schemaVersion) throw new Error(`it has version ${version}; this vdisk knows version ${schemaVersion}`)
   const tool = top.object('tool')
@@ -128,13 +160,25 @@ export function parseImageRecord(text: string): ImageRecord {
   const parts = top.integers('parts', maximumPartitions)
   return {
     tool: { name: tool.text('name'), version: tool.text('version') },
-    started: time(top, 'started'), ended: time(top, 'ended'),
+    started: time(top, 'started'),
+    ended: time(top, 'ended'),
     source: source(top.object('source')),
-    consistency: { state: consistency.choice('state', ['cold', 'frozen', 'crash-consistent']), why: consistency.text('why') },
-    image: { name: image.text('name'), format: image.text('format'), subformat: image.text('subformat'), capacity: image.integer('capacity') },
+    consistency: {
+      state: consistency.choice('state', ['cold', 'frozen', 'crash-consistent']),
+      why: consistency.text('why'),
+    },
+    image: {
+      name: image.text('name'),
+      format: image.text('format'),
+      subformat: image.text('subformat'),
+      capacity: image.integer('capacity'),
+    },
     digests: {
-      algorithm: digests.choice('algorithm', ['sha256', 'tree1']), disk: digest(digests.object('disk')),
-      partitions: digests.objects('partitions', maximumPartitions).map((each) => ({ number: each.integer('number'), ...digest(each) })),
+      algorithm: digests.choice('algorithm', ['sha256', 'tree1']),
+      disk: digest(digests.object('disk')),
+      partitions: digests
+        .objects('partitions', maximumPartitions)
+        .map((each) => ({ number: each.integer('number'), ...digest(each) })),
     },
     usedOnly: top.boolean('usedOnly'),
     ...(parts === undefined ? {} : { parts }),
@@ -146,12 +190,28 @@ function source(checker: JsonChecker): RecordedSource {
   const kind = checker.choice('kind', ['disk', 'partition'])
   const table = checker.optionalObject('table')
   const partition = checker.optionalObject('partition')
-  if ((partition !== undefined) !== (kind === 'partition')) throw new Error(`source is a ${kind} and ${partition === undefined ? 'tells of no partition' : 'tells of a partition'}`)
+  if ((partition !== undefined) !== (kind === 'partition'))
+    throw new Error(
+      `source is a ${kind} and ${partition === undefined ? 'tells of no partition' : 'tells of a partition'}`,
+    )
   return {
-    kind, path: checker.text('path'), ...checker.optionalTexts(['model', 'vendor', 'serial', 'wwn', 'bus']),
-    size: checker.integer('size'), logicalSectorSize: checker.integer('logicalSectorSize'), physicalSectorSize: checker.integer('physicalSectorSize'),
+    kind,
+    path: checker.text('path'),
+    ...checker.optionalTexts(['model', 'vendor', 'serial', 'wwn', 'bus']),
+    size: checker.integer('size'),
+    logicalSectorSize: checker.integer('logicalSectorSize'),
+    physicalSectorSize: checker.integer('physicalSectorSize'),
     ...(table === undefined ? {} : { table: { scheme: table.text('scheme'), ...table.optionalTexts(['diskId']) } }),
-    ...(partition === undefined ? {} : { partition: { number: partition.integer('number'), start: partition.integer('start'), size: partition.integer('size'), ...partition.optionalTexts(['uuid', 'label']) } }),
+    ...(partition === undefined
+      ? {}
+      : {
+          partition: {
+            number: partition.integer('number'),
+            start: partition.integer('start'),
+            size: partition.integer('size'),
+            ...partition.optionalTexts(['uuid', 'label']),
+          },
+        }),
   }
 }
 
@@ -163,6 +223,7 @@ function digest(checker: JsonChecker): RecordedDigest {
 
 function time(checker: JsonChecker, member: string): string {
   const text = checker.text(member)
-  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/.test(text)) throw new Error(`${member} is no time of the form 2026-11-23T04:05:06Z`)
+  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/.test(text))
+    throw new Error(`${member} is no time of the form 2026-11-23T04:05:06Z`)
   return text
 }

@@ -14,11 +14,17 @@ export function salvageMapPath(imagePath: string): string {
 }
 
 /**
- * Writes which parts of a disk could not be read, as GNU ddrescue writes its mapfile (its manual, "Mapfile structure"): `-` is bad, `+` is
+ * Writes which parts of a disk could not be read, as GNU ddrescue writes its mapfile (its manual, "Mapfile structure"):
+ * `-` is bad, `+` is
  * done. Whole or not at all. @throws ImageError target
  */
 export function writeSalvageMap(path: string, size: number, bad: readonly BadRun[], tool: string): void {
-  const lines = [`# Mapfile. Created by ${tool}`, '# current_pos  current_status  current_pass', '0x00000000     +               1', '#      pos        size  status']
+  const lines = [
+    `# Mapfile. Created by ${tool}`,
+    '# current_pos  current_status  current_pass',
+    '0x00000000     +               1',
+    '#      pos        size  status',
+  ]
   const add = (offset: number, length: number, status: string): void => {
     if (length > 0) lines.push(`${hexadecimal(offset)}  ${hexadecimal(length)}  ${status}`)
   }
@@ -50,8 +56,16 @@ function hexadecimal(value: number): string {
 export function readSalvageMap(path: string, size: number): BadRun[] {
   const name = printable(path)
   const stat = fs.statSync(path, { throwIfNoEntry: false })
-  if (stat === undefined) throw reference('E_NO_MAP', `there is no map of unreadable ranges at ${name}`, { hint: 'Without one there is nothing to go on with: the image is complete, or was never finished.' })
-  if (!stat.isFile() || stat.size > maximumSize) throw corrupt('E_MAP', `${name} is no map of unreadable ranges: ${stat.isFile() ? `it has ${stat.size} bytes` : 'it is no regular file'}`)
+  if (stat === undefined)
+    throw reference('E_NO_MAP', `there is no map of unreadable ranges at ${name}`, {
+      hint: 'Without one there is nothing to go on with: the image is complete, or was never finished.',
+    })
+  if (!stat.isFile() || stat.size > maximumSize)
+    throw corrupt(
+      'E_MAP',
+      `${name} is no map of unreadable ranges: ` +
+        (stat.isFile() ? `it has ${stat.size} bytes` : 'it is no regular file'),
+    )
   const bad: BadRun[] = []
   let end = 0
   let head = true
@@ -62,15 +76,27 @@ export function readSalvageMap(path: string, size: number): BadRun[] {
       head = false
       continue
     }
-    const [, position, length, status] = /^(0x[0-9a-f]{1,14}|\d{1,16})\s+(0x[0-9a-f]{1,14}|\d{1,16})\s+([?*/+-])\s*$/i.exec(line) ?? []
+    const [, position, length, status] =
+      /^(0x[0-9a-f]{1,14}|\d{1,16})\s+(0x[0-9a-f]{1,14}|\d{1,16})\s+([?*/+-])\s*$/i.exec(line) ?? []
     const [offset, count] = [Number(position), Number(length)]
-    if (status === undefined || !Number.isSafeInteger(offset + count) || offset !== end || count === 0 || offset + count > size) {
-      throw corrupt('E_MAP', `line ${index + 1} of the map ${name} is ${JSON.stringify(printable(line.slice(0, 80)))}: a run that begins at byte ${end}, within the ${size} bytes of the disk, was expected`)
+    if (
+      status === undefined ||
+      !Number.isSafeInteger(offset + count) ||
+      offset !== end ||
+      count === 0 ||
+      offset + count > size
+    ) {
+      throw corrupt(
+        'E_MAP',
+        `line ${index + 1} of the map ${name} is ${JSON.stringify(printable(line.slice(0, 80)))}: a run that ` +
+          `begins at byte ${end}, within the ${size} bytes of the disk, was expected`,
+      )
     }
     end = offset + count
     if (status === '+') continue
     const last = bad.at(-1)
-    if (last !== undefined && last.offset + last.length === offset) bad[bad.length - 1] = { offset: last.offset, length: last.length + count }
+    if (last !== undefined && last.offset + last.length === offset)
+      bad[bad.length - 1] = { offset: last.offset, length: last.length + count }
     else bad.push({ offset, length: count })
   }
   if (end !== size) throw corrupt('E_MAP', `the map ${name} tells of ${end} bytes, and the disk has ${size}`)

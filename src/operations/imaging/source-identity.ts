@@ -2,7 +2,8 @@ import { printable } from '../../errors.js'
 import type { RecordedSource } from './record.js'
 
 /**
- * What tells a disk or partition from the one that a record speaks of, a sentence each; empty: nothing does. The path is not compared:
+ * What tells a disk or partition from the one that a record speaks of, a sentence each; empty: nothing does. The path
+ * is not compared:
  * systems give it anew. What only one of the two knows tells nothing.
  */
 export function differencesFrom(recorded: RecordedSource, now: RecordedSource): string[] {
@@ -18,5 +19,12 @@ export function differencesFrom(recorded: RecordedSource, now: RecordedSource): 
     ['id of the partition', recorded.partition?.uuid, now.partition?.uuid],
   ]
   const kind = recorded.kind === now.kind ? [] : [`the image is of a ${recorded.kind}, and this is a ${now.kind}`]
-  return [...kind, ...facts.flatMap(([name, then, found]) => then === undefined || found === undefined || then === found ? [] : [`its ${name} is ${printable(String(found))}, and was ${printable(String(then))}`])]
+  return [
+    ...kind,
+    ...facts.flatMap(([name, then, found]) =>
+      then === undefined || found === undefined || then === found
+        ? []
+        : [`its ${name} is ${printable(String(found))}, and was ${printable(String(then))}`],
+    ),
+  ]
 }

@@ -7,7 +7,8 @@ import type { Volume } from '../volumes/volume-files.js'
 export const mostCells = 600
 
 /**
- * A stretch of the disk in cells of equal length, the last may be shorter. Of each cell: how much of it is stored in the image's files,
+ * A stretch of the disk in cells of equal length, the last may be shorter. Of each cell: how much of it is stored in
+ * the image's files,
  * and how much its filesystem uses, in 255ths, rounded up, so that the least use is seen.
  */
 export interface CellRow {
@@ -61,29 +62,49 @@ class Cells {
   }
 
   get values(): Uint8Array {
-    return Uint8Array.from(this.#sums, (sum, cell) => Math.min(255, Math.ceil(sum / Math.min(this.cellLength, this.#length - cell * this.cellLength) * 255)))
+    return Uint8Array.from(this.#sums, (sum, cell) =>
+      Math.min(255, Math.ceil((sum / Math.min(this.cellLength, this.#length - cell * this.cellLength)) * 255)),
+    )
   }
 }
 
 /**
- * Where a disk is stored and used, as a picture needs it: a row of the whole disk, and one of each partition. Reads tables and maps, none
+ * Where a disk is stored and used, as a picture needs it: a row of the whole disk, and one of each partition. Reads
+ * tables and maps, none
  * of the content. Bounded in steps and memory.
  * @throws ImageError corrupt where the image's own tables are damaged; aborted.
  */
-export async function diskCells(opened: OpenedImage, volumes: readonly Volume[], signal?: AbortSignal): Promise<CellRow[]> {
+export async function diskCells(
+  opened: OpenedImage,
+  volumes: readonly Volume[],
+  signal?: AbortSignal,
+): Promise<CellRow[]> {
   const drawn = volumes.filter(({ partition }) => partition !== undefined).slice(0, mostRows)
   const stretches = [
     { volume: volumes.find(({ partition }) => partition === undefined), offset: 0, length: opened.capacity },
     ...drawn.map((volume) => ({ volume, offset: volume.partition?.start ?? 0, length: volume.source.capacity })),
-  ].filter(({ length }) => length > 0).map((stretch) => ({ ...stretch, stored: new Cells(stretch.offset, stretch.length) }))
+  ]
+    .filter(({ length }) => length > 0)
+    .map((stretch) => ({ ...stretch, stored: new Cells(stretch.offset, stretch.length) }))
   const whole = await storedCells(opened, stretches, signal)
   const rows: CellRow[] = []
   for (const { volume, offset, length, stored } of stretches) {
-    const remarks = whole || rows.length > 0 ? [] : [`the image is stored in more than ${mostRuns.toLocaleString('en-US')} runs: what lies behind them is not drawn`]
+    const remarks =
+      whole || rows.length > 0
+        ? []
+        : [
+            `the image is stored in more than ${mostRuns.toLocaleString('en-US')} runs: what lies behind them ` +
+              'is not drawn',
+          ]
     const used = volume === undefined ? undefined : await usedCells(volume, length, remarks, signal)
     rows.push({
       ...(volume?.partition === undefined ? {} : { partition: volume.partition.number }),
-      offset, length, cellLength: stored.cellLength, stored: stored.values, storedBytes: stored.total, remarks,
+      offset,
+      length,
+      cellLength: stored.cellLength,
+      stored: stored.values,
+      storedBytes: stored.total,
+      remarks,
       ...(used === undefined ? {} : { used: used.values, usedBytes: used.total }),
     })
   }
@@ -91,7 +112,11 @@ export async function diskCells(opened: OpenedImage, volumes: readonly Volume[],
 }
 
 /** Adds what is stored to every stretch. @returns whether all runs were seen. */
-async function storedCells(opened: OpenedImage, stretches: readonly { readonly offset: number; readonly length: number; readonly stored: Cells }[], signal: AbortSignal | undefined): Promise<boolean> {
+async function storedCells(
+  opened: OpenedImage,
+  stretches: readonly { readonly offset: number; readonly length: number; readonly stored: Cells }[],
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
   // The map belongs to whoever opened the image: it is not closed here.
   const map = new DiskMap(opened.name, opened, { offset: 0, length: opened.capacity })
   const ascending = [...stretches].sort((one, other) => one.offset - other.offset)
@@ -102,7 +127,12 @@ async function storedCells(opened: OpenedImage, stretches: readonly { readonly o
   for (const { offset, length, kind } of map.extents()) {
     if (steps > mostRuns) return false
     open = open.filter((stretch) => stretch.offset + stretch.length > offset)
-    for (let stretch = ascending[next]; stretch !== undefined && stretch.offset < offset + length; stretch = ascending[++next]) open.push(stretch)
+    for (
+      let stretch = ascending[next];
+      stretch !== undefined && stretch.offset < offset + length;
+      stretch = ascending[++next]
+    )
+      open.push(stretch)
     steps += open.length
     if (kind === 'data' || kind === 'compressed') for (const { stored } of open) stored.add(offset, length)
     await pause(++runs, signal)
@@ -111,14 +141,22 @@ async function storedCells(opened: OpenedImage, stretches: readonly { readonly o
 }
 
 /** What the volume's filesystem uses; undefined where it does not tell. */
-async function usedCells({ source, filesystems: [filesystem, second] }: Volume, length: number, remarks: string[], signal: AbortSignal | undefined): Promise<Cells | undefined> {
+async function usedCells(
+  { source, filesystems: [filesystem, second] }: Volume,
+  length: number,
+  remarks: string[],
+  signal: AbortSignal | undefined,
+): Promise<Cells | undefined> {
   if (filesystem?.usedRuns === undefined || second !== undefined) return undefined
   const cells = new Cells(0, Math.min(length, source.capacity))
   try {
     let runs = 0
     for (const run of filesystem.usedRuns({ allowDirty: true })) {
       if (++runs > mostRuns) {
-        remarks.push(`${filesystem.title} is in more than ${mostRuns.toLocaleString('en-US')} pieces: what lies behind them is not drawn`)
+        remarks.push(
+          `${filesystem.title} is in more than ${mostRuns.toLocaleString('en-US')} pieces: what lies behind ` +
+            'them is not drawn',
+        )
         break
       }
       cells.add(run.offset, run.length)
@@ -129,7 +167,8 @@ async function usedCells({ source, filesystems: [filesystem, second] }: Volume, 
     remarks.push(`what ${filesystem.title} uses cannot be told: ${error.message}`)
     return undefined
   }
-  if (filesystem.state === 'dirty' || filesystem.state === 'hibernated') remarks.push(`${filesystem.title} was not left in order: what it uses may differ`)
+  if (filesystem.state === 'dirty' || filesystem.state === 'hibernated')
+    remarks.push(`${filesystem.title} was not left in order: what it uses may differ`)
   return cells
 }
 

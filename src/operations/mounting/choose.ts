@@ -52,9 +52,14 @@ export function chooseTargets(files: readonly ShownFile[], wish: Wish): Choice {
 function chooseAll(partitions: readonly ShownFile[], image: string, point: string): Choice {
   const targets = partitions.filter(isUsable).map((file) => ({ file, point: join(point, String(file.partition)) }))
   if (targets.length === 0) throw noFilesystem(`no partition of ${image} holds a filesystem that is known`)
-  const notes = partitions.filter((file) => !isUsable(file)).map((file): Note => ({
-    code: 'W_NOT_MOUNTED', message: `partition ${file.partition ?? 0} is not mounted: ${file.content === undefined ? 'no known filesystem is in it' : `it holds ${file.content.title}`}`,
-  }))
+  const notes = partitions
+    .filter((file) => !isUsable(file))
+    .map((file): Note => ({
+      code: 'W_NOT_MOUNTED',
+      message:
+        `partition ${file.partition ?? 0} is not mounted: ` +
+        (file.content === undefined ? 'no known filesystem is in it' : `it holds ${file.content.title}`),
+    }))
   return { targets, notes }
 }
 
@@ -66,14 +71,27 @@ function isUsable({ content }: ShownFile): boolean {
 function usable(file: ShownFile, image: string): ShownFile {
   if (isUsable(file)) return file
   const what = file.partition === undefined ? image : `partition ${file.partition} of ${image}`
-  throw noFilesystem(file.content === undefined ? `no known filesystem is in ${what}` : `${what} holds ${file.content.title}, which is not mounted`)
+  throw noFilesystem(
+    file.content === undefined
+      ? `no known filesystem is in ${what}`
+      : `${what} holds ${file.content.title}, which is not mounted`,
+  )
 }
 
 function noFilesystem(message: string): ImageError {
-  return unsupported('E_NO_FILESYSTEM', message, { hint: 'Without a folder to mount on, "vdisk mount" shows the bytes as files.' })
+  return unsupported('E_NO_FILESYSTEM', message, {
+    hint: 'Without a folder to mount on, "vdisk mount" shows the bytes as files.',
+  })
 }
 
 function which(image: string, candidates: readonly ShownFile[]): ImageError {
-  const list = candidates.map(({ partition, content }) => `${partition ?? 0} (${content?.title ?? ''}${content?.label === undefined ? '' : ` "${content.label}"`})`).join(', ')
-  return usage('E_WHICH_PARTITION', `${image} has several filesystems: partitions ${list}`, { hint: `Say which, for example ${image}@${candidates[0]?.partition ?? 1}, or --all.` })
+  const list = candidates
+    .map(
+      ({ partition, content }) =>
+        `${partition ?? 0} (${content?.title ?? ''}${content?.label === undefined ? '' : ` "${content.label}"`})`,
+    )
+    .join(', ')
+  return usage('E_WHICH_PARTITION', `${image} has several filesystems: partitions ${list}`, {
+    hint: `Say which, for example ${image}@${candidates[0]?.partition ?? 1}, or --all.`,
+  })
 }

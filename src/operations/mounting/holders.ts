@@ -10,19 +10,29 @@ export interface Holder {
   readonly path: string
 }
 
-/** Processes that have something below a folder open, run from it or stand in it, and loop devices over files in it. Those of others are seen by root only. */
+/**
+ * Processes that have something below a folder open, run from it or stand in it, and loop devices over files in it.
+ * Those of others are seen by root only.
+ */
 export function holdersOf(point: string): readonly Holder[] {
   const inside = (path: string): boolean => path === point || path.startsWith(`${point}/`)
-  const processes = list('/proc').filter((name) => /^\d+$/.test(name)).flatMap((name): Holder[] => {
-    const folder = join('/proc', name)
-    const used = [...['cwd', 'root', 'exe'].map((each) => join(folder, each)), ...list(join(folder, 'fd')).map((each) => join(folder, 'fd', each))]
-    const path = used.flatMap((each) => link(each) ?? []).find(inside)
-    return path === undefined ? [] : [{ pid: Number(name), name: text(join(folder, 'comm')), path }]
-  })
-  const loops = list('/sys/block').filter((name) => name.startsWith('loop')).flatMap((name): Holder[] => {
-    const path = text(join('/sys/block', name, 'loop/backing_file'))
-    return inside(path) ? [{ name: `/dev/${name}`, path }] : []
-  })
+  const processes = list('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name): Holder[] => {
+      const folder = join('/proc', name)
+      const used = [
+        ...['cwd', 'root', 'exe'].map((each) => join(folder, each)),
+        ...list(join(folder, 'fd')).map((each) => join(folder, 'fd', each)),
+      ]
+      const path = used.flatMap((each) => link(each) ?? []).find(inside)
+      return path === undefined ? [] : [{ pid: Number(name), name: text(join(folder, 'comm')), path }]
+    })
+  const loops = list('/sys/block')
+    .filter((name) => name.startsWith('loop'))
+    .flatMap((name): Holder[] => {
+      const path = text(join('/sys/block', name, 'loop/backing_file'))
+      return inside(path) ? [{ name: `/dev/${name}`, path }] : []
+    })
   return [...processes, ...loops]
 }
 

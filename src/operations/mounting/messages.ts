@@ -12,7 +12,10 @@ export interface OpenRequest {
   /** The one partition that is wanted. */
   readonly partition?: PartitionSelector
   readonly options: Omit<ExposureOptions, 'registry'>
-  /** A module whose default export gives the {@link Registry}: plugins are loaded in each thread. The formats built in when left out. */
+  /**
+   * A module whose default export gives the {@link Registry}: plugins are loaded in each thread. The formats built in
+   * when left out.
+   */
   readonly registryModule?: string
 }
 
@@ -32,8 +35,8 @@ export interface ServeRequest extends OpenRequest {
 
 /** What the server answers, once. */
 export type ServeAnswer =
-  | { readonly kind: 'ready', readonly session: MountSession, readonly notes: readonly Note[] }
-  | { readonly kind: 'failed', readonly error: WireError }
+  | { readonly kind: 'ready'; readonly session: MountSession; readonly notes: readonly Note[] }
+  | { readonly kind: 'failed'; readonly error: WireError }
 
 /** What is known of an image that a thread has opened. */
 export interface OpenedDisk {
@@ -49,13 +52,12 @@ export interface OpenedDisk {
 
 /** From the server to a thread. */
 export type ThreadOrder =
-  | { readonly kind: 'serve', readonly descriptor: number, readonly look: FolderLook }
-  | { readonly kind: 'close' }
+  { readonly kind: 'serve'; readonly descriptor: number; readonly look: FolderLook } | { readonly kind: 'close' }
 
 /** From a thread to the server. */
 export type ThreadReport =
-  | { readonly kind: 'opened', readonly disk: OpenedDisk }
+  | { readonly kind: 'opened'; readonly disk: OpenedDisk }
   /** A request that failed, for the log. */
-  | { readonly kind: 'trouble', readonly message: string }
+  | { readonly kind: 'trouble'; readonly message: string }
   /** Closed; with an error: not opened, or not all was written. */
-  | { readonly kind: 'ended', readonly error?: WireError }
+  | { readonly kind: 'ended'; readonly error?: WireError }

@@ -37,7 +37,10 @@ export const mountsReadOnly = (mode: MountMode): boolean => mode === 'read-only'
 /**
  * Mounts one file of the folder. @throws ImageError unsupported E_NO_FS_DRIVER; target E_MOUNT, E_LOOP.
  */
-export async function mountTarget({ file, point }: Target, options: MounterOptions): Promise<{ readonly mounted: MountedFilesystem, readonly notes: readonly Note[] }> {
+export async function mountTarget(
+  { file, point }: Target,
+  options: MounterOptions,
+): Promise<{ readonly mounted: MountedFilesystem; readonly notes: readonly Note[] }> {
   const type = file.content?.type ?? ''
   const title = file.content?.title ?? type
   const root = currentUser().isRoot
@@ -47,27 +50,55 @@ export async function mountTarget({ file, point }: Target, options: MounterOptio
   const before = mountAt(point)
   const failures: string[] = []
   for (const driver of drivers) {
-    const tried = driver.parameters === undefined ? await mountByKernel(driver, file.name, point, type, options) : await mountByProgram(driver, file.name, point, options)
+    const tried =
+      driver.parameters === undefined
+        ? await mountByKernel(driver, file.name, point, type, options)
+        : await mountByProgram(driver, file.name, point, options)
     if (typeof tried === 'string') {
       failures.push(`${driver.name}: ${tried}`)
       continue
     }
     const device = await appearing(point, before)
     return {
-      mounted: { point, file: file.name, ...defined({ partition: file.partition, loop: tried.loop }), type, driver: driver.name, readOnly, device, madePoint },
-      notes: [driver.caution, readOnly ? undefined : driver.writingCaution].flatMap((caution) => caution === undefined ? [] : [{ code: 'W_FS_DRIVER', message: `${point}: ${caution}` }]),
+      mounted: {
+        point,
+        file: file.name,
+        ...defined({ partition: file.partition, loop: tried.loop }),
+        type,
+        driver: driver.name,
+        readOnly,
+        device,
+        madePoint,
+      },
+      notes: [driver.caution, readOnly ? undefined : driver.writingCaution].flatMap((caution) =>
+        caution === undefined ? [] : [{ code: 'W_FS_DRIVER', message: `${point}: ${caution}` }],
+      ),
     }
   }
   if (madePoint) fs.rmdirSync(point)
   if (failures.length === 0) {
-    throw unsupported('E_NO_FS_DRIVER', `nothing here mounts ${title}${readOnly ? '' : ' for writing'}${root ? '' : ' for an ordinary user'}`, { hint: `The bytes can be shown as a file: "vdisk mount" without a folder. Files of some filesystems are read by "vdisk ls" and "vdisk cp".` })
+    throw unsupported(
+      'E_NO_FS_DRIVER',
+      `nothing here mounts ${title}${readOnly ? '' : ' for writing'}${root ? '' : ' for an ordinary user'}`,
+      {
+        hint:
+          'The bytes can be shown as a file: "vdisk mount" without a folder. Files of some filesystems are ' +
+          'read by "vdisk ls" and "vdisk cp".',
+      },
+    )
   }
-  throw targetError('E_MOUNT', `${title} in ${file.name} cannot be mounted on ${point}: ${failures.join('; ')}`, { hint: failureHint(root, failures) })
+  throw targetError('E_MOUNT', `${title} in ${file.name} cannot be mounted on ${point}: ${failures.join('; ')}`, {
+    hint: failureHint(root, failures),
+  })
 }
 
 function failureHint(root: boolean, failures: readonly string[]): string {
-  if (root || !failures.some((failure) => failure.includes('Permission denied'))) return 'The kernel\'s log (dmesg) may say more.'
-  return 'A program that is set-user-id root may not look into a user\'s folder: --allow-other permits it, where /etc/fuse.conf says user_allow_other. "vdisk ls" and "vdisk cp" need no such thing.'
+  if (root || !failures.some((failure) => failure.includes('Permission denied')))
+    return "The kernel's log (dmesg) may say more."
+  return (
+    "A program that is set-user-id root may not look into a user's folder: --allow-other permits it, " +
+    'where /etc/fuse.conf says user_allow_other. "vdisk ls" and "vdisk cp" need no such thing.'
+  )
 }
 
 function makePoint(point: string): boolean {
@@ -81,10 +112,21 @@ function makePoint(point: string): boolean {
 }
 
 /** @returns why it failed, or what was mounted. */
-async function mountByKernel({ kernelType = '' }: FilesystemDriver, file: string, point: string, type: string, options: MounterOptions): Promise<string | { readonly loop: Loop }> {
+async function mountByKernel(
+  { kernelType = '' }: FilesystemDriver,
+  file: string,
+  point: string,
+  type: string,
+  options: MounterOptions,
+): Promise<string | { readonly loop: Loop }> {
   const loop = await attachLoop(join(options.folder, file), options.sectorSize, options.mode === 'read-only')
   options.onLoop(loop, true)
-  const flags = [mountsReadOnly(options.mode) ? 'ro' : 'rw', ...safeOptions, ...typeOptions[type] ?? [], ...options.mountOptions]
+  const flags = [
+    mountsReadOnly(options.mode) ? 'ro' : 'rw',
+    ...safeOptions,
+    ...(typeOptions[type] ?? []),
+    ...options.mountOptions,
+  ]
   const result = await command('mount', ['-i', '-t', kernelType, '-o', flags.join(','), '--', loop.device, point])
   // Mounted: the device goes with the last mount. Not mounted: it goes now.
   await detachLoop(loop)
@@ -92,8 +134,18 @@ async function mountByKernel({ kernelType = '' }: FilesystemDriver, file: string
   return result.code === 0 ? { loop } : result.stderr
 }
 
-async function mountByProgram(driver: FilesystemDriver, file: string, point: string, options: MounterOptions): Promise<string | { readonly loop?: Loop }> {
-  const flags = [mountsReadOnly(options.mode) ? 'ro' : 'rw', ...safeOptions, ...(options.others ? ['allow_other'] : []), ...options.mountOptions]
+async function mountByProgram(
+  driver: FilesystemDriver,
+  file: string,
+  point: string,
+  options: MounterOptions,
+): Promise<string | { readonly loop?: Loop }> {
+  const flags = [
+    mountsReadOnly(options.mode) ? 'ro' : 'rw',
+    ...safeOptions,
+    ...(options.others ? ['allow_other'] : []),
+    ...options.mountOptions,
+  ]
   const result = await command(driver.name, driver.parameters?.(join(options.folder, file), point, flags) ?? [])
   // Some programs go on with all their options.
   const [reason = ''] = `${result.stderr}\n${result.stdout}`.trim().split('\n\n')
@@ -110,21 +162,33 @@ async function appearing(point: string, before: ReturnType<typeof mountAt>): Pro
   throw targetError('E_MOUNT', `nothing was mounted on ${point}, although the program for it said so`)
 }
 
-/** Unmounts a filesystem: as root by umount(8), as a user what a program mounted. `lazy`: takes it away, and lets those who use it finish. */
+/**
+ * Unmounts a filesystem: as root by umount(8), as a user what a program mounted. `lazy`: takes it away, and lets those
+ * who use it finish.
+ */
 export function unmountPoint(point: string, lazy: boolean): Promise<CommandResult> {
   return currentUser().isRoot ? command('umount', [...(lazy ? ['-l'] : []), '--', point]) : unmountFuse(point, lazy)
 }
 
-/** Attaches a file that holds no filesystem but something to be opened by its own tools. @throws ImageError as {@link attachLoop}; unsupported E_NEEDS_ROOT. */
+/**
+ * Attaches a file that holds no filesystem but something to be opened by its own tools. @throws ImageError as {@link
+ * attachLoop}; unsupported E_NEEDS_ROOT.
+ */
 export async function attachTarget({ file }: Target, image: string, options: MounterOptions): Promise<AttachedDevice> {
   const title = file.content?.title ?? 'unknown content'
   if (!currentUser().isRoot) {
-    throw unsupported('E_NEEDS_ROOT', `${file.name} holds ${title}, which is opened through a block device, and only root attaches one`, { hint: 'Run it as root.' })
+    throw unsupported(
+      'E_NEEDS_ROOT',
+      `${file.name} holds ${title}, which is opened through a block device, and only root attaches one`,
+      { hint: 'Run it as root.' },
+    )
   }
   const loop = await attachLoop(join(options.folder, file.name), options.sectorSize, options.mode === 'read-only')
   options.onLoop(loop, true)
   return {
-    loop, file: file.name, ...defined({ partition: file.partition, content: file.content }),
+    loop,
+    file: file.name,
+    ...defined({ partition: file.partition, content: file.content }),
     next: nextCommands(loop.device, file.content, image, mountsReadOnly(options.mode)),
   }
 }

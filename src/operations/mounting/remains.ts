@@ -19,7 +19,9 @@ export interface Remains {
 export function remainsOf(session: MountSession, mounts: Mounts = currentMounts()): Remains {
   return {
     alive: isAlive(session),
-    mounts: session.mounts.filter(({ point, device }) => mounts.some((mount) => mount.point === point && mount.deviceNumber === device)),
+    mounts: session.mounts.filter(({ point, device }) =>
+      mounts.some((mount) => mount.point === point && mount.deviceNumber === device),
+    ),
     attached: session.attached.filter(({ loop }) => backingFile(loop.device) === loop.backing),
     shown: mounts.some((mount) => mount.point === session.folder),
   }

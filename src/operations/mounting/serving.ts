@@ -16,7 +16,9 @@ import { logPath, removeState, startTimeOf, statePath, writeState } from './stat
 import { ServingThread } from './thread.js'
 import { quoted, Watchdog } from './watchdog.js'
 
-/** Threads that serve a disk that is only read: decompression then uses several processors. One, when its tables change. */
+/**
+ * Threads that serve a disk that is only read: decompression then uses several processors. One, when its tables change.
+ */
 const readingThreads = 2
 /** How long readers are given to notice that the folder is gone, in milliseconds. */
 const patience = 2000
@@ -31,7 +33,8 @@ export interface ServingOptions {
 }
 
 /**
- * One image that is shown, and perhaps mounted, by this process. The threads answer the kernel; everything here waits for programs and for
+ * One image that is shown, and perhaps mounted, by this process. The threads answer the kernel; everything here waits
+ * for programs and for
  * the threads, and never touches a path below its own folder.
  */
 export class Serving {
@@ -59,14 +62,15 @@ export class Serving {
   }
 
   /** Shows the disk and mounts what is wanted. On failure everything is as it was before. @throws ImageError */
-  async start(): Promise<{ readonly session: MountSession, readonly notes: OpenedDisk['notes'] }> {
+  async start(): Promise<{ readonly session: MountSession; readonly notes: OpenedDisk['notes'] }> {
     try {
       const [disk] = await Promise.all(this.#threads.map(({ opened }) => opened))
       if (disk === undefined) throw new Error('there is no thread')
       const choice = this.#choose(disk)
       await this.#show(disk)
       for (const target of choice.targets) await this.#take(target, disk)
-      // What is mounted holds the folder's files open: without its name the folder ends with the last of them, by itself.
+      // What is mounted holds the folder's files open: without its name the folder ends with the last of them, by
+      // itself.
       if (this.#mounts.length > 0 && this.#attached.length === 0) await this.#hide()
       this.#session = this.#describe(disk)
       writeState(this.#request.runtime, this.#session)
@@ -78,7 +82,10 @@ export class Serving {
     }
   }
 
-  /** Waits until it is unmounted, by whomever, and the image is closed; then nothing of it is left. @returns what was not written. */
+  /**
+   * Waits until it is unmounted, by whomever, and the image is closed; then nothing of it is left. @returns what was
+   * not written.
+   */
   async end(): Promise<ImageError | undefined> {
     const errors = await Promise.all(this.#threads.map(({ ended }) => ended))
     const error = errors.find((each) => each !== undefined)
@@ -107,7 +114,9 @@ export class Serving {
   #choose(disk: OpenedDisk): ReturnType<typeof chooseTargets> {
     const { point, image, all } = this.#request
     const { files, selected } = disk
-    return point === undefined ? { targets: [], notes: [] } : chooseTargets(files, { image, point, all, ...(selected === undefined ? {} : { partition: selected }) })
+    return point === undefined
+      ? { targets: [], notes: [] }
+      : chooseTargets(files, { image, point, all, ...(selected === undefined ? {} : { partition: selected }) })
   }
 
   async #show(disk: OpenedDisk): Promise<void> {
@@ -121,7 +130,13 @@ export class Serving {
     this.#shown = true
     this.#plan()
     this.#connection = Number(mountAt(this.#folder)?.deviceNumber.split(':')[1] ?? 0)
-    const look = { user: currentUser().id, group: currentUser().group, writable: !readOnly, others, time: Math.floor(Date.now() / 1000) }
+    const look = {
+      user: currentUser().id,
+      group: currentUser().group,
+      writable: !readOnly,
+      others,
+      time: Math.floor(Date.now() / 1000),
+    }
     for (const thread of this.#threads) thread.serve(this.#descriptor, look)
     // From here on "mounts" knows of it.
     this.#session = this.#describe(disk)
@@ -132,7 +147,14 @@ export class Serving {
   async #take(target: Target, disk: OpenedDisk): Promise<void> {
     this.#checkAborted()
     const { mode, others, mountOptions, image } = this.#request
-    const options: MounterOptions = { folder: this.#folder, mode, sectorSize: disk.sectorSize, others, mountOptions, onLoop: (loop, held) => this.#hold(loop, held) }
+    const options: MounterOptions = {
+      folder: this.#folder,
+      mode,
+      sectorSize: disk.sectorSize,
+      others,
+      mountOptions,
+      onLoop: (loop, held) => this.#hold(loop, held),
+    }
     if (target.file.content?.kind === 'container') this.#attached.push(await attachTarget(target, image, options))
     else {
       const { mounted, notes } = await mountTarget(target, options)
@@ -156,24 +178,46 @@ export class Serving {
   }
 
   #describe(disk: OpenedDisk): MountSession {
-    const { id, image, mode, options: { overlay } } = this.#request
+    const {
+      id,
+      image,
+      mode,
+      options: { overlay },
+    } = this.#request
     return {
-      id, pid: ownPid(), startTime: startTimeOf(ownPid()) ?? '', image, format: disk.format, mode, ...(overlay === undefined ? {} : { overlay }), capacity: disk.capacity,
-      since: this.#session?.since ?? new Date().toISOString(), folder: this.#folder, shown: this.#shown, connection: this.#connection, files: disk.files,
-      mounts: this.#mounts, attached: this.#attached,
+      id,
+      pid: ownPid(),
+      startTime: startTimeOf(ownPid()) ?? '',
+      image,
+      format: disk.format,
+      mode,
+      ...(overlay === undefined ? {} : { overlay }),
+      capacity: disk.capacity,
+      since: this.#session?.since ?? new Date().toISOString(),
+      folder: this.#folder,
+      shown: this.#shown,
+      connection: this.#connection,
+      files: disk.files,
+      mounts: this.#mounts,
+      attached: this.#attached,
     }
   }
 
   /**
-   * What the watchdog does if this process is killed. What the user mounted stays, dead, until the user unmounts it: an empty folder in
+   * What the watchdog does if this process is killed. What the user mounted stays, dead, until the user unmounts it: an
+   * empty folder in
    * its place would look like data that is gone.
    */
   #plan(): void {
     const { runtime, id } = this.#request
     const folder = quoted(this.#folder)
     const takeAway = currentUser().isRoot ? `umount -i -l -- ${folder}` : `fusermount3 -u -z -- ${folder}`
-    const loops = this.#loops.map(({ device, backing }) => `[ "$(cat ${quoted(backingAttribute(device))})" = ${quoted(backing)} ] && losetup --detach ${quoted(device)}`)
-    const state = this.#mounts.length > 0 ? [] : [`rm -f ${quoted(statePath(runtime, id))} ${quoted(logPath(runtime, id))}`]
+    const loops = this.#loops.map(
+      ({ device, backing }) =>
+        `[ "$(cat ${quoted(backingAttribute(device))})" = ${quoted(backing)} ] && losetup --detach ${quoted(device)}`,
+    )
+    const state =
+      this.#mounts.length > 0 ? [] : [`rm -f ${quoted(statePath(runtime, id))} ${quoted(logPath(runtime, id))}`]
     this.#watchdog.plan([...loops, ...(this.#shown ? [takeAway, `rmdir ${folder}`] : []), ...state])
   }
 
@@ -215,4 +259,3 @@ function removeFolder(path: string): void {
     // Somebody put something into it.
   }
 }
-

@@ -1,6 +1,9 @@
 import type { Loop } from '../../mount/loop.js'
 
-/** How changes are treated: none are taken; they are kept while it is mounted and then gone; they go to a child image; to the image itself. */
+/**
+ * How changes are treated: none are taken; they are kept while it is mounted and then gone; they go to a child image;
+ * to the image itself.
+ */
 export type MountMode = 'read-only' | 'throwaway' | 'overlay' | 'write'
 
 /** A file of the folder in which a disk is shown. Bytes. */
@@ -68,7 +71,9 @@ export interface MountSession {
   readonly since: string
   /** Where the disk is shown as files. */
   readonly folder: string
-  /** Whether the folder can be seen. Once everything is mounted it is taken away, so that it ends with the last mount. */
+  /**
+   * Whether the folder can be seen. Once everything is mounted it is taken away, so that it ends with the last mount.
+   */
   readonly shown: boolean
   /** The FUSE connection (/sys/fs/fuse/connections). */
   readonly connection: number

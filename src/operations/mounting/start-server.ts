@@ -16,7 +16,8 @@ const logShown = 2000
 
 /**
  * Starts the process that serves an image, and waits until everything is mounted. It stays when this process ends.
- * @throws ImageError what the server says; aborted E_ABORTED, everything is then undone; target E_SERVER when it ends without a word.
+ * @throws ImageError what the server says; aborted E_ABORTED, everything is then undone; target E_SERVER when it ends
+ * without a word.
  */
 export function startServer(request: ServeRequest, signal?: AbortSignal): Promise<Ready> {
   const { runtime, id, image, mode, others } = request
@@ -25,7 +26,13 @@ export function startServer(request: ServeRequest, signal?: AbortSignal): Promis
   if (!currentUser().isRoot && !canReceiveDescriptors()) {
     const point = join(runtime, id)
     fs.mkdirSync(point, { mode: 0o700 })
-    server.unshift('python3', '-c', trampoline, point, userOptions({ point, name: image, readOnly: mode === 'read-only', others }))
+    server.unshift(
+      'python3',
+      '-c',
+      trampoline,
+      point,
+      userOptions({ point, name: image, readOnly: mode === 'read-only', others }),
+    )
   }
   const [program = nodeProgram(), ...parameters] = server
   const child = spawn(program, parameters, { detached: true, cwd: '/', stdio: ['ignore', log, log, 'ipc'] })
@@ -52,7 +59,9 @@ function answerOf(child: ChildProcess, request: ServeRequest, signal: AbortSigna
       if (answer.kind === 'ready') resolve(answer)
       else reject(fromWire(answer.error))
     })
-    child.on('error', (cause) => reject(targetError('E_SERVER', `the server cannot be started: ${cause.message}`, { cause })))
+    child.on('error', (cause) =>
+      reject(targetError('E_SERVER', `the server cannot be started: ${cause.message}`, { cause })),
+    )
     child.on('exit', (code, ended) => {
       if (interrupted) {
         removeState(request.runtime, request.id)
@@ -61,10 +70,19 @@ function answerOf(child: ChildProcess, request: ServeRequest, signal: AbortSigna
       }
       const said = lastWords(logPath(request.runtime, request.id))
       removeState(request.runtime, request.id)
-      reject(code === trampolineFailed ? noFuse(said) : targetError('E_SERVER', `the server ended with ${code ?? ended ?? 'nothing'} before anything was mounted${said === '' ? '' : `: ${said}`}`))
+      reject(
+        code === trampolineFailed
+          ? noFuse(said)
+          : targetError(
+              'E_SERVER',
+              `the server ended with ${code ?? ended ?? 'nothing'} before anything was ` +
+                `mounted${said === '' ? '' : `: ${said}`}`,
+            ),
+      )
     })
     child.send(request, (error) => {
-      if (error !== null) reject(targetError('E_SERVER', `the server does not listen: ${error.message}`, { cause: error }))
+      if (error !== null)
+        reject(targetError('E_SERVER', `the server does not listen: ${error.message}`, { cause: error }))
     })
     if (signal?.aborted === true) interrupt()
   })

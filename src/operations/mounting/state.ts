@@ -11,7 +11,8 @@ const extension = '.json'
 const longest = 4 * 1024 * 1024
 
 /**
- * Where sessions of this user keep their state and their folders: /run/vdisk for root, $XDG_RUNTIME_DIR/vdisk for others, else a folder of
+ * Where sessions of this user keep their state and their folders: /run/vdisk for root, $XDG_RUNTIME_DIR/vdisk for
+ * others, else a folder of
  * the user's own in the folder for temporary files. VDISK_RUNTIME_DIR names another.
  * @throws ImageError target E_RUNTIME_FOLDER when it cannot be made or belongs to somebody else.
  */
@@ -25,7 +26,11 @@ export function runtimeFolder(): string {
     if (!status.isDirectory() || status.uid !== user) throw new Error('it belongs to somebody else')
     return fs.realpathSync(chosen)
   } catch (cause) {
-    throw targetError('E_RUNTIME_FOLDER', `the folder ${printable(chosen)}, which is to keep what is mounted, cannot be used: ${(cause as Error).message}`, { cause, hint: 'Set VDISK_RUNTIME_DIR to a folder of your own.' })
+    throw targetError(
+      'E_RUNTIME_FOLDER',
+      `the folder ${printable(chosen)}, which is to keep what is mounted, cannot be used: ${(cause as Error).message}`,
+      { cause, hint: 'Set VDISK_RUNTIME_DIR to a folder of your own.' },
+    )
   }
 }
 
@@ -69,7 +74,10 @@ export function removeState(folder: string, id: string): void {
 
 /** Every session that has a state file, oldest first. Files that are no such thing are left out. */
 export function readSessions(folder = runtimeFolder()): readonly MountSession[] {
-  const found = fs.readdirSync(folder).filter((name) => name.endsWith(extension)).flatMap((name) => readState(join(folder, name)) ?? [])
+  const found = fs
+    .readdirSync(folder)
+    .filter((name) => name.endsWith(extension))
+    .flatMap((name) => readState(join(folder, name)) ?? [])
   return found.sort((one, other) => one.since.localeCompare(other.since))
 }
 
@@ -77,7 +85,12 @@ function readState(path: string): MountSession | undefined {
   try {
     if (fs.statSync(path).size > longest) return undefined
     const value = JSON.parse(fs.readFileSync(path, 'utf8')) as Partial<MountSession> | null
-    return typeof value?.id === 'string' && typeof value.pid === 'number' && Array.isArray(value.mounts) && Array.isArray(value.attached) ? value as MountSession : undefined
+    return typeof value?.id === 'string' &&
+      typeof value.pid === 'number' &&
+      Array.isArray(value.mounts) &&
+      Array.isArray(value.attached)
+      ? (value as MountSession)
+      : undefined
   } catch {
     // Removed meanwhile, or damaged.
     return undefined

@@ -21,7 +21,9 @@ export class ServingThread {
     // A thread may fail before anybody asks.
     this.opened.catch(() => undefined)
     const end = (error: ImageError | undefined): void => {
-      opened.reject(error ?? new ImageError('internal', 'E_INTERNAL', 'the serving thread ended before it opened the image'))
+      opened.reject(
+        error ?? new ImageError('internal', 'E_INTERNAL', 'the serving thread ended before it opened the image'),
+      )
       ended.resolve(error)
     }
     this.#worker.on('message', (report: ThreadReport) => {
@@ -29,7 +31,9 @@ export class ServingThread {
       else if (report.kind === 'trouble') onTrouble(report.message)
       else end(report.error === undefined ? undefined : fromWire(report.error))
     })
-    this.#worker.on('error', (error) => end(new ImageError('internal', 'E_INTERNAL', `the serving thread failed: ${error.message}`, { cause: error })))
+    this.#worker.on('error', (error) =>
+      end(new ImageError('internal', 'E_INTERNAL', `the serving thread failed: ${error.message}`, { cause: error })),
+    )
     this.#worker.on('exit', () => end(undefined))
   }
 

@@ -13,10 +13,23 @@ export interface WireError {
 export function toWire(error: unknown): WireError {
   if (isImageError(error)) {
     const { kind, code, message, hint, details, stack } = error
-    return { kind, code, message, details, ...(hint === undefined ? {} : { hint }), ...(stack === undefined ? {} : { stack }) }
+    return {
+      kind,
+      code,
+      message,
+      details,
+      ...(hint === undefined ? {} : { hint }),
+      ...(stack === undefined ? {} : { stack }),
+    }
   }
   const { message, stack } = error instanceof Error ? error : new Error(String(error))
-  return { kind: 'internal', code: 'E_INTERNAL', message: `this is a bug: ${message}`, details: {}, ...(stack === undefined ? {} : { stack }) }
+  return {
+    kind: 'internal',
+    code: 'E_INTERNAL',
+    message: `this is a bug: ${message}`,
+    details: {},
+    ...(stack === undefined ? {} : { stack }),
+  }
 }
 
 export function fromWire({ kind, code, message, hint, details, stack }: WireError): ImageError {

@@ -12,7 +12,10 @@ import type { OpenRequest, ThreadOrder, ThreadReport } from './messages.js'
 import type { ShownFile } from './session.js'
 import { toWire } from './wire.js'
 
-/** A thread that serves one mounted image: it opens the image itself, tells what it found, and answers the kernel until it is unmounted. */
+/**
+ * A thread that serves one mounted image: it opens the image itself, tells what it found, and answers the kernel until
+ * it is unmounted.
+ */
 const port = parentPort
 const report = (message: ThreadReport): void => port?.postMessage(message)
 
@@ -21,12 +24,30 @@ try {
   const { image, partition } = workerData as OpenRequest
   const { files, notes } = shownFiles(exposure)
   const selected = partition === undefined ? undefined : selectPartition(exposure.table, partition, image).number
-  const { format, subformat, disk: { capacity, sectorSize } } = exposure
+  const {
+    format,
+    subformat,
+    disk: { capacity, sectorSize },
+  } = exposure
   port?.once('message', (order: ThreadOrder) => {
-    report({ kind: 'ended', ...errorOf(() => order.kind === 'serve' ? serve(exposure, files, order) : exposure[Symbol.dispose]()) })
+    report({
+      kind: 'ended',
+      ...errorOf(() => (order.kind === 'serve' ? serve(exposure, files, order) : exposure[Symbol.dispose]())),
+    })
     // Nothing listens any more: the thread ends.
   })
-  report({ kind: 'opened', disk: { format, subformat, capacity, sectorSize, files, notes: [...exposure.notes, ...notes], ...defined({ selected }) } })
+  report({
+    kind: 'opened',
+    disk: {
+      format,
+      subformat,
+      capacity,
+      sectorSize,
+      files,
+      notes: [...exposure.notes, ...notes],
+      ...defined({ selected }),
+    },
+  })
 } catch (error) {
   report({ kind: 'ended', error: toWire(error) })
 }
@@ -35,12 +56,16 @@ async function open({ image, options, registryModule }: OpenRequest): Promise<Ex
   // Reading is synchronous; the one codec that may have to be loaded is.
   await prepareCodec('zstd')
   if (registryModule === undefined) return openExposed(image, options)
-  const { default: load } = await import(registryModule) as { default: () => Promise<Registry> }
+  const { default: load } = (await import(registryModule)) as { default: () => Promise<Registry> }
   return openExposed(image, { ...options, registry: await load() })
 }
 
 /** Blocks until the folder is unmounted; the image is whole and closed when it returns. */
-function serve(exposure: Exposure, files: readonly ShownFile[], { descriptor, look }: Extract<ThreadOrder, { kind: 'serve' }>): void {
+function serve(
+  exposure: Exposure,
+  files: readonly ShownFile[],
+  { descriptor, look }: Extract<ThreadOrder, { kind: 'serve' }>,
+): void {
   const { disk } = exposure
   let failedWrite: Error | undefined
   const onError = (error: unknown, writes: boolean): void => {

@@ -17,8 +17,10 @@ export interface FileAttributes {
 const permissionBits = 0o1000
 
 /**
- * A folder of the host that is being filled. It is held by its descriptor, and everything in it is reached through that: whatever links
- * stand or appear in it, nothing outside is ever written. (Without /proc, by its path; then links that appear meanwhile are not noticed.)
+ * A folder of the host that is being filled. It is held by its descriptor, and everything in it is reached through
+ * that: whatever links
+ * stand or appear in it, nothing outside is ever written. (Without /proc, by its path; then links that appear meanwhile
+ * are not noticed.)
  */
 export class HostFolder implements Disposable {
   /** For messages. */
@@ -43,13 +45,17 @@ export class HostFolder implements Disposable {
     }
   }
 
-  /** The folder `name`, made if it is not there. @throws ImageError target E_EXISTS when something else stands there, also a link to a folder. */
+  /**
+   * The folder `name`, made if it is not there. @throws ImageError target E_EXISTS when something else stands there,
+   * also a link to a folder.
+   */
   folder(name: string): HostFolder {
     const place = this.#place(name)
     try {
       fs.mkdirSync(place, 0o777)
     } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw writeError(this.#shown(name), 'cannot be made', cause)
+      if ((cause as NodeJS.ErrnoException).code !== 'EEXIST')
+        throw writeError(this.#shown(name), 'cannot be made', cause)
     }
     return this.existing(name)
   }
@@ -60,13 +66,22 @@ export class HostFolder implements Disposable {
       return new HostFolder(this.#shown(name), openFolder(this.#place(name), flag('O_DIRECTORY') + flag('O_NOFOLLOW')))
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException
-      if (code === 'ENOTDIR' || code === 'ELOOP') throw targetError('E_EXISTS', `${printable(this.#shown(name))} exists already, and is no folder`, { cause })
+      if (code === 'ENOTDIR' || code === 'ELOOP')
+        throw targetError('E_EXISTS', `${printable(this.#shown(name))} exists already, and is no folder`, { cause })
       throw writeError(this.#shown(name), 'cannot be opened as a folder', cause)
     }
   }
 
-  /** Makes a file: `fill` writes into the descriptor, then it gets its name. @throws ImageError target E_EXISTS …; what `fill` throws. Nothing is left then. */
-  async file(name: string, attributes: FileAttributes, force: boolean, fill: (descriptor: number) => Promise<void>): Promise<void> {
+  /**
+   * Makes a file: `fill` writes into the descriptor, then it gets its name. @throws ImageError target E_EXISTS …; what
+   * `fill` throws. Nothing is left then.
+   */
+  async file(
+    name: string,
+    attributes: FileAttributes,
+    force: boolean,
+    fill: (descriptor: number) => Promise<void>,
+  ): Promise<void> {
     const place = this.#place(name)
     const partial = this.#place(partialName())
     const flags = flag('O_WRONLY') + flag('O_CREAT') + flag('O_EXCL') + flag('O_NOFOLLOW')
@@ -84,7 +99,7 @@ export class HostFolder implements Disposable {
       } finally {
         fs.closeSync(descriptor)
       }
-      this.#attempt(name, () => force ? fs.renameSync(partial, place) : moveWithoutReplacing(partial, place))
+      this.#attempt(name, () => (force ? fs.renameSync(partial, place) : moveWithoutReplacing(partial, place)))
       placed = true
     } finally {
       if (!placed) fs.rmSync(partial, { force: true })
@@ -106,7 +121,8 @@ export class HostFolder implements Disposable {
         }
       }
       const { modified, accessed = modified } = attributes
-      if (syscalls()?.setLinkTimes(place, accessed, modified) !== true) fs.lutimesSync(place, Number(accessed) / 1e9, Number(modified) / 1e9)
+      if (syscalls()?.setLinkTimes(place, accessed, modified) !== true)
+        fs.lutimesSync(place, Number(accessed) / 1e9, Number(modified) / 1e9)
     })
   }
 
@@ -132,7 +148,8 @@ export class HostFolder implements Disposable {
 
   /** Where a name lies. The check is the last one: whatever a filesystem gives as a name, it stays one. */
   #place(name: string): string {
-    if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name)) throw targetError('E_FILE_NAME', `${JSON.stringify(name)} is no name of a file`)
+    if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name))
+      throw targetError('E_FILE_NAME', `${JSON.stringify(name)} is no name of a file`)
     return `${this.#base}/${name}`
   }
 
@@ -170,5 +187,6 @@ function partialName(): string {
 
 function setAttributes(descriptor: number, { mode, modified, accessed = modified }: FileAttributes): void {
   if (mode !== undefined) fs.fchmodSync(descriptor, mode % permissionBits)
-  if (syscalls()?.setTimes(descriptor, accessed, modified) !== true) fs.futimesSync(descriptor, Number(accessed) / 1e9, Number(modified) / 1e9)
+  if (syscalls()?.setTimes(descriptor, accessed, modified) !== true)
+    fs.futimesSync(descriptor, Number(accessed) / 1e9, Number(modified) / 1e9)
 }

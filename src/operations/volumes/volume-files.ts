@@ -18,7 +18,10 @@ const absent = ['E_NOT_FOUND', 'E_NOT_A_DIRECTORY', 'E_LINKS', 'E_FS_LINK']
 const mostEntries = 4096
 const mostProblems = 4
 
-/** The files of a volume, for looks that may fail: what is not there or cannot be read is undefined, and damage is noted. */
+/**
+ * The files of a volume, for looks that may fail: what is not there or cannot be read is undefined, and damage is
+ * noted.
+ */
 export class VolumeFiles {
   /** What kept a look from being answered. */
   readonly problems: Problem[] = []
@@ -60,7 +63,7 @@ export class VolumeFiles {
         if (names.push(name) >= mostEntries) break
       }
     })
-    return names.sort((one, other) => one < other ? -1 : 1)
+    return names.sort((one, other) => (one < other ? -1 : 1))
   }
 
   #node(path: string): FileNode | undefined {
@@ -73,7 +76,12 @@ export class VolumeFiles {
       return look()
     } catch (error) {
       if (!isImageError(error)) throw error
-      if (!absent.includes(error.code) && this.problems.length < mostProblems && !this.problems.some(({ message }) => message === error.message)) this.problems.push(problem(error))
+      if (
+        !absent.includes(error.code) &&
+        this.problems.length < mostProblems &&
+        !this.problems.some(({ message }) => message === error.message)
+      )
+        this.problems.push(problem(error))
       return undefined
     }
   }

@@ -18,7 +18,8 @@ export interface OpenedVolume extends Disposable {
 
 /**
  * Opens an image and the filesystem in it.
- * @throws ImageError usage E_WHICH_PARTITION; unsupported E_NO_FILESYSTEM, E_FS_AMBIGUOUS, E_FS_NOT_READABLE; those of opening the image and the tree.
+ * @throws ImageError usage E_WHICH_PARTITION; unsupported E_NO_FILESYSTEM, E_FS_AMBIGUOUS, E_FS_NOT_READABLE; those of
+ * opening the image and the tree.
  */
 export async function openVolume(image: string, options: VolumeOptions = {}): Promise<OpenedVolume> {
   // Reading is synchronous; the one codec that may have to be loaded is.
@@ -45,11 +46,24 @@ function theFilesystem(source: OpenedImage, image: string): ReadableFilesystem {
   const found = identifyFilesystems(source)
   const [filesystem, ...others] = found
   if (filesystem !== undefined && hasTree(filesystem)) return filesystem
-  const numbers = source.part === undefined ? readPartitionTable(source).partitions.filter(({ role }) => role !== 'extended').map(({ number }) => number) : []
+  const numbers =
+    source.part === undefined
+      ? readPartitionTable(source)
+          .partitions.filter(({ role }) => role !== 'extended')
+          .map(({ number }) => number)
+      : []
   if (numbers.length > 0) {
-    throw usage('E_WHICH_PARTITION', `${name} has partitions: say in which one the file is`, { hint: `Write ${name}@${numbers[0] ?? 1}:/path. It has ${numbers.length === 1 ? 'partition' : 'partitions'} ${numbers.join(', ')}.` })
+    throw usage('E_WHICH_PARTITION', `${name} has partitions: say in which one the file is`, {
+      hint:
+        `Write ${name}@${numbers[0] ?? 1}:/path. It has ` +
+        `${numbers.length === 1 ? 'partition' : 'partitions'} ${numbers.join(', ')}.`,
+    })
   }
   if (filesystem === undefined) throw unsupported('E_NO_FILESYSTEM', `no known filesystem is in ${name}`)
-  if (others.length > 0) throw unsupported('E_FS_AMBIGUOUS', `${name} has the marks of several filesystems: ${found.map(({ title }) => title).join(', ')}`)
+  if (others.length > 0)
+    throw unsupported(
+      'E_FS_AMBIGUOUS',
+      `${name} has the marks of several filesystems: ${found.map(({ title }) => title).join(', ')}`,
+    )
   throw unsupported('E_FS_NOT_READABLE', `${name} holds ${filesystem.title}, whose files cannot be read here`)
 }

@@ -24,8 +24,14 @@ class HexImage {
     const length = Math.min(limit, this.capacity - offset)
     const bytes = this.bytes
     return {
-      kind: 'packed', offset, length, store: this.store, position: magic.length, storedLength: 2 * this.capacity,
-      unitOffset: 0, unitLength: this.capacity,
+      kind: 'packed',
+      offset,
+      length,
+      store: this.store,
+      position: magic.length,
+      storedLength: 2 * this.capacity,
+      unitOffset: 0,
+      unitLength: this.capacity,
       codec: { id: 'hexdisk', decode: (_stored, target) => target.set(bytes) },
     }
   }
@@ -52,7 +58,7 @@ const hexdisk = {
   subformats: [],
   features: { parents: 'none', snapshots: false, compression: [], sectorSizes: [512] },
   options: [],
-  probe: (head) => Buffer.from(head.subarray(0, magic.length)).toString('latin1') === magic ? 'certain' : 'no',
+  probe: (head) => (Buffer.from(head.subarray(0, magic.length)).toString('latin1') === magic ? 'certain' : 'no'),
   open: (store) => new HexImage(store),
 }
 

@@ -13,7 +13,8 @@ test('CRC-32C gives the published values, whole and in pieces', () => {
   assert.equal(crc32c(new Uint8Array(65536)), 0x72c0c4a4)
   assert.equal(crc32c(new Uint8Array(32).fill(0xff)), 0x62a8ab43)
   const data = Uint8Array.from({ length: 1000 }, (_, index) => (index * 7) & 0xff)
-  for (const cut of [1, 7, 8, 9, 500]) assert.equal(crc32c(data.subarray(cut), crc32c(data.subarray(0, cut))), crc32c(data))
+  for (const cut of [1, 7, 8, 9, 500])
+    assert.equal(crc32c(data.subarray(cut), crc32c(data.subarray(0, cut))), crc32c(data))
 })
 
 test('CRC-32 gives the published values', () => {
@@ -39,7 +40,10 @@ test('GUIDs are written in mixed order, UUIDs in plain order', () => {
 
 test('numbers above 2^53 are refused, not rounded', () => {
   assert.equal(safeNumber(2n ** 53n - 1n, 'size'), Number.MAX_SAFE_INTEGER)
-  assert.throws(() => safeNumber(2n ** 53n, 'size'), (error) => isImageError(error) && error.code === 'E_TOO_LARGE')
+  assert.throws(
+    () => safeNumber(2n ** 53n, 'size'),
+    (error) => isImageError(error) && error.code === 'E_TOO_LARGE',
+  )
   assert.equal(roundUp(2 ** 52 + 1, 512), 2 ** 52 + 512)
   assert.equal(ceilDivide(2 ** 45 + 1, 2 ** 20), 2 ** 25 + 1)
   for (const value of [1, 2, 4096, 2 ** 40, 2 ** 52]) assert.ok(isPowerOfTwo(value))
@@ -48,25 +52,53 @@ test('numbers above 2^53 are refused, not rounded', () => {
 
 test('a declared structure reads what it wrote, at the right places', () => {
   const layout = struct('big', 64, {
-    magic: ascii(0, 4), small: u8(4), short: u16(6), word: u32(8), flags: flags32(12), wide: u64(16), size: offset64(24, 'size'),
-    id: guid(32), name: utf16(48, 8, 'little'), tail: bytes(56, 8),
+    magic: ascii(0, 4),
+    small: u8(4),
+    short: u16(6),
+    word: u32(8),
+    flags: flags32(12),
+    wide: u64(16),
+    size: offset64(24, 'size'),
+    id: guid(32),
+    name: utf16(48, 8, 'little'),
+    tail: bytes(56, 8),
   })
   const values = {
-    magic: 'ab', small: 1, short: 0x0203, word: 0x04050607, flags: 0x80000001n, wide: 2n ** 64n - 1n, size: 2 ** 40,
-    id: '11223344-5566-7788-99aa-bbccddeeff00', name: 'höi', tail: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8),
+    magic: 'ab',
+    small: 1,
+    short: 0x0203,
+    word: 0x04050607,
+    flags: 0x80000001n,
+    wide: 2n ** 64n - 1n,
+    size: 2 ** 40,
+    id: '11223344-5566-7788-99aa-bbccddeeff00',
+    name: 'höi',
+    tail: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8),
   }
   const written = layout.write(values)
-  assert.equal(Buffer.from(written.subarray(0, 16)).toString('hex'), '61620000' + '0100' + '0203' + '04050607' + '80000001')
+  assert.equal(
+    Buffer.from(written.subarray(0, 16)).toString('hex'),
+    '61620000' + '0100' + '0203' + '04050607' + '80000001',
+  )
   assert.deepEqual(layout.read(written), values)
-  assert.deepEqual(layout.rows(written, 1000).find(({ name }) => name === 'word'), { name: 'word', position: 1008, length: 4, value: 0x04050607, display: 'decimal' })
+  assert.deepEqual(
+    layout.rows(written, 1000).find(({ name }) => name === 'word'),
+    { name: 'word', position: 1008, length: 4, value: 0x04050607, display: 'decimal' },
+  )
   assert.equal(layout.without('word', written)[8], 0)
   assert.equal(written[8], 4)
   const base = new Uint8Array(64).fill(0xee)
   assert.equal(layout.write(values, base)[5], 0xee, 'undeclared bytes survive a rewrite')
-  assert.throws(() => layout.read(written.subarray(1)), (error) => isImageError(error) && error.code === 'E_TRUNCATED')
+  assert.throws(
+    () => layout.read(written.subarray(1)),
+    (error) => isImageError(error) && error.code === 'E_TRUNCATED',
+  )
   layout.write(values).fill(0xff, 24, 32)
   const huge = Uint8Array.from(written).fill(0xff, 24, 32)
-  assert.throws(() => layout.read(huge), (error) => isImageError(error) && error.code === 'E_TOO_LARGE')
+  assert.throws(
+    () => layout.read(huge),
+    (error) => isImageError(error) && error.code === 'E_TOO_LARGE',
+  )
 })
 
 test('a field outside its structure is a mistake found at once', () => {

@@ -17,7 +17,10 @@ test('beyond its memory it lets the highest units go, and says up to where it is
   const map = new UseMap(3 * 131_072)
   for (const page of [9, 1, 5, 7, 0, 2 ** 30]) map.add(page * 65_536 + 3, 1)
   assert.equal(map.limit, 7 * 65_536)
-  assert.deepEqual([0, 1, 5, 7, 9].map((page) => map.uses(page * 65_536 + 3)), [1, 1, 1, 0, 0])
+  assert.deepEqual(
+    [0, 1, 5, 7, 9].map((page) => map.uses(page * 65_536 + 3)),
+    [1, 1, 1, 0, 0],
+  )
   map.add(8 * 65_536, 1)
   assert.equal(map.uses(8 * 65_536), 0)
   map.begin(7 * 65_536)

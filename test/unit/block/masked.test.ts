@@ -13,37 +13,40 @@ function disk(bytes: Uint8Array): BlockSource {
 
 test('outside of its runs a masked disk reads as zero, whatever is asked for in whatever order', () => {
   const capacity = 4096
-  const bytes = Uint8Array.from({ length: capacity }, (_, index) => 1 + index % 255)
-  fc.assert(fc.property(
-    fc.array(fc.tuple(fc.nat(300), fc.integer({ min: 1, max: 300 })), { maxLength: 20 }),
-    fc.array(fc.tuple(fc.nat(capacity - 1), fc.integer({ min: 1, max: 1000 })), { minLength: 1, maxLength: 10 }),
-    (gaps, reads) => {
-      const runs = new RunMap()
-      const expected = new Uint8Array(capacity)
-      let at = 0
-      for (const [gap, length] of gaps) {
-        const start = at + gap
-        const end = Math.min(capacity, start + length)
-        if (end <= start) break
-        runs.add(start, end - start)
-        expected.set(bytes.subarray(start, end), start)
-        at = end
-      }
-      const masked = new MaskedSource(disk(bytes), runs)
-      for (const [offset, length] of reads) {
-        const target = new Uint8Array(Math.min(length, capacity - offset)).fill(77)
-        masked.read(offset, target)
-        assert.deepEqual(target, expected.subarray(offset, offset + target.length))
-      }
-      for (let offset = 0; offset < capacity;) {
-        const extent = masked.extentAt(offset, capacity)
-        assert.ok(extent.length > 0 && extent.offset === offset && offset + extent.length <= capacity)
-        assert.equal(extent.kind === 'zero', expected[offset] === 0)
-        offset += extent.length
-      }
-      assert.equal(runs.total, expected.filter((byte) => byte !== 0).length)
-    },
-  ), { numRuns: 150 })
+  const bytes = Uint8Array.from({ length: capacity }, (_, index) => 1 + (index % 255))
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat(300), fc.integer({ min: 1, max: 300 })), { maxLength: 20 }),
+      fc.array(fc.tuple(fc.nat(capacity - 1), fc.integer({ min: 1, max: 1000 })), { minLength: 1, maxLength: 10 }),
+      (gaps, reads) => {
+        const runs = new RunMap()
+        const expected = new Uint8Array(capacity)
+        let at = 0
+        for (const [gap, length] of gaps) {
+          const start = at + gap
+          const end = Math.min(capacity, start + length)
+          if (end <= start) break
+          runs.add(start, end - start)
+          expected.set(bytes.subarray(start, end), start)
+          at = end
+        }
+        const masked = new MaskedSource(disk(bytes), runs)
+        for (const [offset, length] of reads) {
+          const target = new Uint8Array(Math.min(length, capacity - offset)).fill(77)
+          masked.read(offset, target)
+          assert.deepEqual(target, expected.subarray(offset, offset + target.length))
+        }
+        for (let offset = 0; offset < capacity;) {
+          const extent = masked.extentAt(offset, capacity)
+          assert.ok(extent.length > 0 && extent.offset === offset && offset + extent.length <= capacity)
+          assert.equal(extent.kind === 'zero', expected[offset] === 0)
+          offset += extent.length
+        }
+        assert.equal(runs.total, expected.filter((byte) => byte !== 0).length)
+      },
+    ),
+    { numRuns: 150 },
+  )
 })
 
 test('too many runs fill their smallest gaps, and nothing that was in a run is lost', () => {

@@ -10,15 +10,29 @@ const extents: readonly Extent[] = [
   { kind: 'zero', offset: 100, length: 20 },
   { kind: 'absent', offset: 100, length: 20 },
   { kind: 'data', offset: 100, length: 20, store, position: 7 },
-  { kind: 'packed', offset: 100, length: 20, store, position: 7, storedLength: 5, codec, unitOffset: 96, unitLength: 64 },
+  {
+    kind: 'packed',
+    offset: 100,
+    length: 20,
+    store,
+    position: 7,
+    storedLength: 5,
+    codec,
+    unitOffset: 96,
+    unitLength: 64,
+  },
 ]
 
 test('a moved run keeps everything but its place, and its unit moves with it', () => {
   for (const extent of extents) {
-    assert.deepEqual(movedExtent(extent, 60, -40), extent.kind === 'packed' ? { ...extent, offset: 60, unitOffset: 56 } : { ...extent, offset: 60 })
+    assert.deepEqual(
+      movedExtent(extent, 60, -40),
+      extent.kind === 'packed' ? { ...extent, offset: 60, unitOffset: 56 } : { ...extent, offset: 60 },
+    )
   }
 })
 
 test('a part of a unit is of the same unit', () => {
-  for (const extent of extents) if (extent.kind === 'packed') assert.deepEqual(movedPacked(extent, 110, 3), { ...extent, offset: 110, length: 3 })
+  for (const extent of extents)
+    if (extent.kind === 'packed') assert.deepEqual(movedPacked(extent, 110, 3), { ...extent, offset: 110, length: 3 })
 })

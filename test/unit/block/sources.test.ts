@@ -44,7 +44,11 @@ test('a damaged compressed unit is told with file, position and offset', () => {
   const store = new MemoryStore(undefined, 'disk.toy')
   const image = new ToyImage(store, 65536, { packedUnit: { length: 65536, codec: 'deflate' } })
   store.write(image.placePacked(0, 5).position, Uint8Array.of(0xff, 1, 2, 3, 4))
-  assert.throws(() => image.read(0, new Uint8Array(512)), (error) => isImageError(error) && error.code === 'E_COMPRESSED' && /disk\.toy.*byte 0.*guest offset 0/.test(error.message))
+  assert.throws(
+    () => image.read(0, new Uint8Array(512)),
+    (error) =>
+      isImageError(error) && error.code === 'E_COMPRESSED' && /disk\.toy.*byte 0.*guest offset 0/.test(error.message),
+  )
 })
 
 test('a memory store is sparse, grows, shrinks and does not read past its end', () => {
@@ -54,7 +58,10 @@ test('a memory store is sparse, grows, shrinks and does not read past its end', 
   const target = new Uint8Array(4).fill(9)
   store.read(2 ** 40 - 3, target)
   assert.deepEqual([...target], [0, 0, 0, 1])
-  assert.throws(() => store.read(2 ** 40, new Uint8Array(2)), (error) => isImageError(error) && error.code === 'E_TRUNCATED')
+  assert.throws(
+    () => store.read(2 ** 40, new Uint8Array(2)),
+    (error) => isImageError(error) && error.code === 'E_TRUNCATED',
+  )
   store.write(0, Uint8Array.of(5, 6, 7))
   store.truncate(1)
   store.truncate(3)

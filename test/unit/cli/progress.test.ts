@@ -2,10 +2,17 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { ProgressReporter, type ProgressMode } from '../../../src/cli/progress.js'
 
-function report(mode: ProgressMode, events: readonly (readonly [phase: string, done: number, total: number, milliseconds: number])[]): string[] {
+function report(
+  mode: ProgressMode,
+  events: readonly (readonly [phase: string, done: number, total: number, milliseconds: number])[],
+): string[] {
   const written: string[] = []
   let now = 0
-  const reporter = new ProgressReporter(mode, { columns: 80, isTTY: true, write: (text) => written.push(text) }, () => now)
+  const reporter = new ProgressReporter(
+    mode,
+    { columns: 80, isTTY: true, write: (text) => written.push(text) },
+    () => now,
+  )
   for (const [phase, done, total, milliseconds] of events) {
     now = milliseconds
     reporter.update({ phase, done, total })
@@ -16,17 +23,44 @@ function report(mode: ProgressMode, events: readonly (readonly [phase: string, d
 
 const gibibyte = 2 ** 30
 const run = [
-  ['copy', 0, gibibyte, 0], ['copy', 1048576, gibibyte, 10], ['copy', gibibyte / 4, gibibyte, 1000], ['copy', gibibyte, gibibyte, 2000],
-  ['flush', 0, 1, 2001], ['verify', 0, gibibyte, 3000], ['verify', gibibyte, gibibyte, 4000], ['flush', 1, 1, 5000],
+  ['copy', 0, gibibyte, 0],
+  ['copy', 1048576, gibibyte, 10],
+  ['copy', gibibyte / 4, gibibyte, 1000],
+  ['copy', gibibyte, gibibyte, 2000],
+  ['flush', 0, 1, 2001],
+  ['verify', 0, gibibyte, 3000],
+  ['verify', gibibyte, gibibyte, 4000],
+  ['flush', 1, 1, 5000],
 ] as const
 
 test('JSON lines: whole exactly once, when all is flushed', () => {
   const lines = report('json', run).map((text) => {
     assert.match(text, /^\{.*\}\n$/)
-    return JSON.parse(text) as { phase: string; done: number; total: number | null; bytesPerSecond: number; etaSeconds: number | null }
+    return JSON.parse(text) as {
+      phase: string
+      done: number
+      total: number | null
+      bytesPerSecond: number
+      etaSeconds: number | null
+    }
   })
-  assert.deepEqual(lines.map(({ phase, done }) => [phase, done]), [['copy', 0], ['copy', gibibyte / 4], ['flush', 0], ['verify', 0], ['flush', 1]])
-  assert.deepEqual(lines[1], { phase: 'copy', done: gibibyte / 4, total: gibibyte, bytesPerSecond: gibibyte / 4, etaSeconds: 3 })
+  assert.deepEqual(
+    lines.map(({ phase, done }) => [phase, done]),
+    [
+      ['copy', 0],
+      ['copy', gibibyte / 4],
+      ['flush', 0],
+      ['verify', 0],
+      ['flush', 1],
+    ],
+  )
+  assert.deepEqual(lines[1], {
+    phase: 'copy',
+    done: gibibyte / 4,
+    total: gibibyte,
+    bytesPerSecond: gibibyte / 4,
+    etaSeconds: 3,
+  })
   assert.equal(lines.filter(({ done, total }) => done === total).length, 1)
 })
 

@@ -34,11 +34,32 @@ test('names from images are escaped, and lines fit a terminal', async () => {
 })
 
 test('info shows what a hostile image says only escaped', async () => {
-  const text = await infoText({
-    path: 'evil\u001b[2J.img', title: 'T', format: 'f', subformat: 's', capacity: 512, size: 512, allocated: 512, sectorSize: 512, grain: 512, chain: [],
-    parent: { names: ['\u202egnp.exe\n'] }, references: [{ role: 'data-file', path: '\u0000' }], notes: [{ message: 'line\r\nbreak' }],
-    sections: [{ title: '\u009b', facts: [{ name: 'x', value: '\u001b' }], fields: [{ name: 'y', position: 0, length: 4, value: 5n, display: 'hex' }] }],
-  }, true, { isTTY: false })
+  const text = await infoText(
+    {
+      path: 'evil\u001b[2J.img',
+      title: 'T',
+      format: 'f',
+      subformat: 's',
+      capacity: 512,
+      size: 512,
+      allocated: 512,
+      sectorSize: 512,
+      grain: 512,
+      chain: [],
+      parent: { names: ['\u202egnp.exe\n'] },
+      references: [{ role: 'data-file', path: '\u0000' }],
+      notes: [{ message: 'line\r\nbreak' }],
+      sections: [
+        {
+          title: '\u009b',
+          facts: [{ name: 'x', value: '\u001b' }],
+          fields: [{ name: 'y', position: 0, length: 4, value: 5n, display: 'hex' }],
+        },
+      ],
+    },
+    true,
+    { isTTY: false },
+  )
   assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/)
   assert.match(text, /0x00000005/)
 })

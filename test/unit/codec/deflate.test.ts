@@ -17,7 +17,8 @@ function decode(stored: Uint8Array, length: number): Uint8Array {
 test('deflate: what is compressed is decoded, at any level and length', () => {
   for (const length of [1, 512, 4096, 65536, 2097152]) {
     const plain = diskLike(length, length)
-    for (const level of [undefined, 1, 6, 9]) assert.equal(Buffer.compare(decode(deflateRaw(plain, level), length), plain), 0)
+    for (const level of [undefined, 1, 6, 9])
+      assert.equal(Buffer.compare(decode(deflateRaw(plain, level), length), plain), 0)
   }
 })
 
@@ -25,7 +26,8 @@ test('deflate: other readers set a window of 4 KiB, and must be able to read wha
   // Repeats at a distance of 20 KiB: a larger window would refer back that far.
   const plain = new Uint8Array(65536)
   const noise = diskLike(20480, 5)
-  for (let at = 0; at < plain.length; at += noise.length) plain.set(noise.subarray(0, Math.min(noise.length, plain.length - at)), at)
+  for (let at = 0; at < plain.length; at += noise.length)
+    plain.set(noise.subarray(0, Math.min(noise.length, plain.length - at)), at)
   const packed = deflateRaw(plain)
   assert.equal(Buffer.compare(zlib.inflateRawSync(packed, { windowBits: 12 }), plain), 0)
   // The streams of others may use the whole 32 KiB.
@@ -50,7 +52,8 @@ test('deflate: too short, too long, cut off', () => {
   const packed = deflateRaw(plain)
   assert.throws(() => decode(packed, 4097), damaged)
   assert.throws(() => decode(packed, 4095), damaged)
-  for (let length = 0; length < packed.length - 8; length++) assert.throws(() => decode(packed.subarray(0, length), 4096), damaged, `${length} bytes`)
+  for (let length = 0; length < packed.length - 8; length++)
+    assert.throws(() => decode(packed.subarray(0, length), 4096), damaged, `${length} bytes`)
   assert.throws(() => decode(new Uint8Array(0), 4096), damaged)
 })
 

@@ -65,7 +65,8 @@ for (const engine of engines) {
 
   test(`zstd by ${engine.name}: cut short anywhere is damage`, () => {
     const packed = engine.compress(sample, 3)
-    for (let length = 0; length < packed.length; length++) assert.throws(() => decode(packed.subarray(0, length), 1000), damaged, `${length} bytes`)
+    for (let length = 0; length < packed.length; length++)
+      assert.throws(() => decode(packed.subarray(0, length), 1000), damaged, `${length} bytes`)
   })
 
   test(`zstd by ${engine.name}: a frame without content size, one of 128 MiB window`, () => {
@@ -86,7 +87,8 @@ for (const engine of engines) {
   })
 
   test(`zstd by ${engine.name}: a checksum is checked`, () => {
-    // The low four bytes of XXH64 of no bytes at all are 0x51d8e999 (the published value for seed 0 is 0xef46db3751d8e999).
+    // The low four bytes of XXH64 of no bytes at all are 0x51d8e999 (the published value for seed 0 is
+    // 0xef46db3751d8e999).
     const empty = frame([block(0, 0, true, new Uint8Array(0))], { descriptor: 4, checksum: [0x99, 0xe9, 0xd8, 0x51] })
     assert.deepEqual(decode(Buffer.concat([empty, rawFrame(sample)]), 1000), sample)
     const wrong = Uint8Array.from(empty)
@@ -119,7 +121,14 @@ for (const engine of engines) {
     assert.throws(() => decode(new Uint8Array(1000), 1000), damaged)
     assert.throws(() => decode(Uint8Array.from(magic), 1000), damaged)
     // Lies about its size: 1000 bytes stated, 10 there.
-    assert.throws(() => decode(Buffer.concat([Buffer.from([...magic, 0x60, 0xe8, 0x02]), block(0, 10, true, new Uint8Array(10))]), 1000), damaged)
+    assert.throws(
+      () =>
+        decode(
+          Buffer.concat([Buffer.from([...magic, 0x60, 0xe8, 0x02]), block(0, 10, true, new Uint8Array(10))]),
+          1000,
+        ),
+      damaged,
+    )
   })
 
   test(`zstd by ${engine.name}: any byte changed gives an error or a result, nothing else`, () => {

@@ -19,10 +19,19 @@ for (const sectorSize of [512, 4096] as const) {
     writeFileSync(file, content)
     const path = loopDevice(t, file, sectorSize)
     const { disk } = new LinuxDisks().find(path)
-    assert.deepEqual([disk.size, disk.logicalSectorSize, disk.kind, disk.backingFile], [content.length, sectorSize, 'loop', file])
+    assert.deepEqual(
+      [disk.size, disk.logicalSectorSize, disk.kind, disk.backingFile],
+      [content.length, sectorSize, 'loop', file],
+    )
     using store = DiskStore.open(path, { size: disk.size, sectorSize, writable: true })
     assert.equal(store.direct, true)
-    for (const [position, length] of [[0, 10], [sectorSize - 1, 2], [1000, 70000], [content.length - 3, 3], [5, 3 * mebibyte + 7]] as const) {
+    for (const [position, length] of [
+      [0, 10],
+      [sectorSize - 1, 2],
+      [1000, 70000],
+      [content.length - 3, 3],
+      [5, 3 * mebibyte + 7],
+    ] as const) {
       const target = Buffer.alloc(length)
       store.read(position, target)
       assert.deepEqual(target, content.subarray(position, position + length))
@@ -36,6 +45,9 @@ for (const sectorSize of [512, 4096] as const) {
     assert.ok(readFileSync(file).equals(content))
     assert.throws(() => store.read(content.length - 1, Buffer.alloc(2)), { code: 'E_TRUNCATED' })
     assert.throws(() => store.write(content.length - 1, Buffer.alloc(2)), { code: 'E_WRITE' })
-    assert.throws(() => DiskStore.open(path, { size: disk.size, sectorSize, exclusive: true }), { code: 'E_DEVICE_BUSY', kind: 'refused' })
+    assert.throws(() => DiskStore.open(path, { size: disk.size, sectorSize, exclusive: true }), {
+      code: 'E_DEVICE_BUSY',
+      kind: 'refused',
+    })
   })
 }

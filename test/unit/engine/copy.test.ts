@@ -31,26 +31,29 @@ function disk(content: Uint8Array, store = new MemoryStore()): ToyImage & BlockS
 
 for (const threads of [0, 2]) {
   for (const packing of [undefined, 'deflate', 'zstd']) {
-    test(`copies every byte, ${threads} threads, ${packing ?? 'no compression'}, from and to files and memory`, async (t) => {
-      const folder = scratch(t)
-      const content = diskLike(9 * mebibyte + 70_000, 7)
-      const packedUnit = packing === undefined ? {} : { packedUnit: { length: 65536, codec: packing } }
-      using file = FileStore.create(path.join(folder, 'a'))
-      file.write(0, content)
-      using reopened = FileStore.openRead(path.join(folder, 'a'))
-      const sources = [disk(content), new ToyImage(reopened, content.length, { grain: 512 })]
-      sources[1]?.place(0, content.length)
-      for (const source of sources) {
-        using store = FileStore.create(path.join(folder, `b${sources.indexOf(source)}`))
-        const target = new ToyImage(store, content.length, { grain: 65536, longest: 700_001, ...packedUnit })
-        await copy({ source, target, threads })
-        assert.deepEqual(Buffer.compare(readAll(target), content), 0)
-        // And back: packed extents are decoded in the workers.
-        const back = new ToyImage(new MemoryStore(), content.length)
-        await copy({ source: target, target: back, threads })
-        assert.equal(Buffer.compare(readAll(back), content), 0)
-      }
-    })
+    test(
+      `copies every byte, ${threads} threads, ${packing ?? 'no compression'}, from and to files and ` + 'memory',
+      async (t) => {
+        const folder = scratch(t)
+        const content = diskLike(9 * mebibyte + 70_000, 7)
+        const packedUnit = packing === undefined ? {} : { packedUnit: { length: 65536, codec: packing } }
+        using file = FileStore.create(path.join(folder, 'a'))
+        file.write(0, content)
+        using reopened = FileStore.openRead(path.join(folder, 'a'))
+        const sources = [disk(content), new ToyImage(reopened, content.length, { grain: 512 })]
+        sources[1]?.place(0, content.length)
+        for (const source of sources) {
+          using store = FileStore.create(path.join(folder, `b${sources.indexOf(source)}`))
+          const target = new ToyImage(store, content.length, { grain: 65536, longest: 700_001, ...packedUnit })
+          await copy({ source, target, threads })
+          assert.deepEqual(Buffer.compare(readAll(target), content), 0)
+          // And back: packed extents are decoded in the workers.
+          const back = new ToyImage(new MemoryStore(), content.length)
+          await copy({ source: target, target: back, threads })
+          assert.equal(Buffer.compare(readAll(back), content), 0)
+        }
+      },
+    )
   }
 }
 
@@ -59,7 +62,11 @@ test('the same input gives the same file, whatever the number of threads', async
   const results: Uint8Array[] = []
   for (const threads of [0, 1, 3]) {
     const store = new MemoryStore()
-    await copy({ source: disk(content), target: new ToyImage(store, content.length, { packedUnit: { length: 65536, codec: 'deflate' }, grain: 65536 }), threads })
+    await copy({
+      source: disk(content),
+      target: new ToyImage(store, content.length, { packedUnit: { length: 65536, codec: 'deflate' }, grain: 65536 }),
+      threads,
+    })
     results.push(store.contents())
   }
   for (const result of results) assert.equal(Buffer.compare(result, results[0]!), 0)
@@ -75,9 +82,15 @@ test('zeros are left out at the unit asked for, and written when told', async ()
     assert.equal(Buffer.compare(readAll(target), content), 0)
     return target.calls.map(({ offset, length }) => [offset, length])
   }
-  assert.deepEqual(await runs(4096), [[mebibyte, 4096], [mebibyte + 12288, 4096]])
+  assert.deepEqual(await runs(4096), [
+    [mebibyte, 4096],
+    [mebibyte + 12288, 4096],
+  ])
   assert.deepEqual(await runs(65536), [[mebibyte, 65536]])
-  assert.equal((await runs(0)).reduce((sum, [, length]) => sum + length, 0), content.length)
+  assert.equal(
+    (await runs(0)).reduce((sum, [, length]) => sum + length, 0),
+    content.length,
+  )
 })
 
 test('against a parent only what differs is kept, zeros over data included', async () => {
@@ -129,13 +142,20 @@ test('holes of a host file are skipped without being read', async (t) => {
   const target = new ToyImage(new MemoryStore(), capacity)
   const result = await copy({ source, target })
   assert.ok(result.bytesRead <= mebibyte, `${result.bytesRead} bytes read`)
-  assert.deepEqual(target.calls.map(({ offset }) => offset), [2 ** 39])
+  assert.deepEqual(
+    target.calls.map(({ offset }) => offset),
+    [2 ** 39],
+  )
 })
 
 test('progress only goes up and ends at the capacity', async () => {
   const content = diskLike(6 * mebibyte, 5)
   const seen: Progress[] = []
-  await copy({ source: disk(content), target: new ToyImage(new MemoryStore(), content.length), onProgress: (progress) => seen.push(progress) })
+  await copy({
+    source: disk(content),
+    target: new ToyImage(new MemoryStore(), content.length),
+    onProgress: (progress) => seen.push(progress),
+  })
   assert.ok(seen.length > 2)
   for (let index = 1; index < seen.length; index++) assert.ok(seen[index]!.done > seen[index - 1]!.done)
   assert.equal(seen.at(-1)?.done, content.length)
@@ -146,7 +166,14 @@ test('an abort stops between chunks with its own kind of error', async () => {
   const controller = new AbortController()
   const target = new ToyImage(new MemoryStore(), content.length)
   await assert.rejects(
-    copy({ source: disk(content), target, signal: controller.signal, onProgress: ({ done }) => { if (done > 4 * mebibyte) controller.abort() } }),
+    copy({
+      source: disk(content),
+      target,
+      signal: controller.signal,
+      onProgress: ({ done }) => {
+        if (done > 4 * mebibyte) controller.abort()
+      },
+    }),
     (error) => isImageError(error) && error.kind === 'aborted',
   )
   assert.ok(target.calls.length < 20)
@@ -160,8 +187,15 @@ test('a read that fails is told with its place, in every thread', async (t) => {
   for (const packedUnit of [undefined, { length: 65536, codec: 'deflate' }]) {
     const source = new ToyImage(store, 8 * mebibyte)
     source.place(0, 8 * mebibyte)
-    const target = new ToyImage(new MemoryStore(), 8 * mebibyte, packedUnit === undefined ? {} : { packedUnit, grain: 65536 })
-    await assert.rejects(copy({ source, target, threads: 2 }), (error) => isImageError(error) && error.code === 'E_TRUNCATED' && error.message.includes(name))
+    const target = new ToyImage(
+      new MemoryStore(),
+      8 * mebibyte,
+      packedUnit === undefined ? {} : { packedUnit, grain: 65536 },
+    )
+    await assert.rejects(
+      copy({ source, target, threads: 2 }),
+      (error) => isImageError(error) && error.code === 'E_TRUNCATED' && error.message.includes(name),
+    )
   }
 })
 
@@ -182,15 +216,24 @@ test('compare finds the first difference, and zeros beyond the shorter disk coun
 for (const packing of [undefined, 'deflate', 'zstd']) {
   test(`a stream has the bytes of the file, ${packing ?? 'no compression'}`, async () => {
     const content = diskLike(7 * mebibyte + 512, 21)
-    const shape = { grain: 65536, start: 1000, ...(packing === undefined ? {} : { packedUnit: { length: 65536, codec: packing } }) }
+    const shape = {
+      grain: 65536,
+      start: 1000,
+      ...(packing === undefined ? {} : { packedUnit: { length: 65536, codec: packing } }),
+    }
     const file = new MemoryStore()
     await copy({ source: disk(content), target: new ToyImage(file, content.length, shape) })
     file.write(10, Buffer.from('the tables'))
     const pieces: Uint8Array[] = []
     await stream({
       source: disk(content),
-      layout: (store) => Object.assign(new ToyImage(store, content.length, shape), { finish: () => store.write(10, Buffer.from('the tables')) }),
-      output: async (bytes) => { pieces.push(await Promise.resolve(Uint8Array.from(bytes))) },
+      layout: (store) =>
+        Object.assign(new ToyImage(store, content.length, shape), {
+          finish: () => store.write(10, Buffer.from('the tables')),
+        }),
+      output: async (bytes) => {
+        pieces.push(await Promise.resolve(Uint8Array.from(bytes)))
+      },
     })
     assert.equal(Buffer.compare(Buffer.concat(pieces), file.contents()), 0)
   })

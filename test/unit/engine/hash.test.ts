@@ -27,7 +27,9 @@ function merkle(leaves: readonly Uint8Array[]): Buffer {
 }
 
 function cut(bytes: Uint8Array): Uint8Array[] {
-  return Array.from({ length: Math.ceil(bytes.length / leaf) }, (_, index) => bytes.subarray(index * leaf, (index + 1) * leaf))
+  return Array.from({ length: Math.ceil(bytes.length / leaf) }, (_, index) =>
+    bytes.subarray(index * leaf, (index + 1) * leaf),
+  )
 }
 
 async function tree(bytes: Uint8Array, threads: number): Promise<string> {
@@ -39,7 +41,22 @@ const mebibyte = 1048576
 
 test('the tree is that of RFC 6962, for every kind of last leaf and block', async () => {
   const bytes = diskLike(9 * mebibyte, 3)
-  for (const length of [0, 1, leaf - 1, leaf, leaf + 1, 3 * leaf, mebibyte - 1, mebibyte, mebibyte + 1, mebibyte + 5 * leaf, 3 * mebibyte, 7 * mebibyte + 3 * leaf + 17, 8 * mebibyte, 9 * mebibyte]) {
+  for (const length of [
+    0,
+    1,
+    leaf - 1,
+    leaf,
+    leaf + 1,
+    3 * leaf,
+    mebibyte - 1,
+    mebibyte,
+    mebibyte + 1,
+    mebibyte + 5 * leaf,
+    3 * mebibyte,
+    7 * mebibyte + 3 * leaf + 17,
+    8 * mebibyte,
+    9 * mebibyte,
+  ]) {
     const disk = bytes.subarray(0, length)
     assert.equal(await tree(disk, 0), merkle(cut(disk)).toString('hex'), `${length} bytes`)
   }
@@ -48,21 +65,35 @@ test('the tree is that of RFC 6962, for every kind of last leaf and block', asyn
 
 test('runs of zeros in any place, read or left out, have the digest of zeros', async () => {
   for (const [length, data] of [
-    [8 * mebibyte + 100, []], [8 * mebibyte + 100, [5 * mebibyte]], [8 * mebibyte, [0]], [7 * mebibyte + 12345, [mebibyte, 7 * mebibyte + 12344]], [leaf, []], [100, []], [12 * mebibyte, [11 * mebibyte + 5]],
+    [8 * mebibyte + 100, []],
+    [8 * mebibyte + 100, [5 * mebibyte]],
+    [8 * mebibyte, [0]],
+    [7 * mebibyte + 12345, [mebibyte, 7 * mebibyte + 12344]],
+    [leaf, []],
+    [100, []],
+    [12 * mebibyte, [11 * mebibyte + 5]],
   ] as const) {
     const disk = new Uint8Array(length)
     for (const at of data) disk[at] = 1
     const expected = merkle(cut(disk)).toString('hex')
     assert.equal(await tree(disk, 0), expected, `read: ${length}`)
-    if (data.length === 0) assert.equal(Buffer.from(await hashSource(new ZeroSource(length), { algorithm: 'tree' })).toString('hex'), expected, `left out: ${length}`)
+    if (data.length === 0)
+      assert.equal(
+        Buffer.from(await hashSource(new ZeroSource(length), { algorithm: 'tree' })).toString('hex'),
+        expected,
+        `left out: ${length}`,
+      )
   }
 })
 
 test('16 TiB of zeros cost nothing', async () => {
   let expected = hash(0, new Uint8Array(leaf))
-  for (let leaves = 1; leaves < 16 * 2 ** 40 / leaf; leaves *= 2) expected = hash(1, expected, expected)
+  for (let leaves = 1; leaves < (16 * 2 ** 40) / leaf; leaves *= 2) expected = hash(1, expected, expected)
   const started = processorTime()
-  assert.equal(Buffer.from(await hashSource(new ZeroSource(16 * 2 ** 40), { algorithm: 'tree' })).toString('hex'), expected.toString('hex'))
+  assert.equal(
+    Buffer.from(await hashSource(new ZeroSource(16 * 2 ** 40), { algorithm: 'tree' })).toString('hex'),
+    expected.toString('hex'),
+  )
   assert.ok(processorTime() - started < 1000)
 })
 
@@ -71,6 +102,9 @@ test('sha256 is that of all bytes in order, zeros that are left out too', async 
     const disk = diskLike(length, 8)
     using image = openWith('raw', new MemoryStore(disk))
     assert.equal(Buffer.from(await hashSource(image, { algorithm: 'sha256' })).toString('hex'), sha256(disk))
-    assert.equal(Buffer.from(await hashSource(new ZeroSource(length), { algorithm: 'sha256' })).toString('hex'), sha256(new Uint8Array(length)))
+    assert.equal(
+      Buffer.from(await hashSource(new ZeroSource(length), { algorithm: 'sha256' })).toString('hex'),
+      sha256(new Uint8Array(length)),
+    )
   }
 })

@@ -17,9 +17,19 @@ test('HFS+: label, sizes and the map, whose highest bit is the first block', () 
   const bytes = hfsPlus(100, [0, 1, 2, 3, 40, 41, 99], 'Volume')
   const [found, ...others] = identified(bytes)
   assert.ok(found !== undefined && others.length === 0)
-  assert.deepEqual([found.type, found.title, found.label, found.state, found.blockSize, found.size, found.used], ['hfsplus', 'HFS+', 'Volume', 'clean', 4096, 409600, 7 * 4096])
+  assert.deepEqual(
+    [found.type, found.title, found.label, found.state, found.blockSize, found.size, found.used],
+    ['hfsplus', 'HFS+', 'Volume', 'clean', 4096, 409600, 7 * 4096],
+  )
   assert.deepEqual(found.issues, [])
-  assert.deepEqual([...found.usedRuns!()], [{ offset: 0, length: 4 * 4096 }, { offset: 40 * 4096, length: 2 * 4096 }, { offset: 99 * 4096, length: 4096 }])
+  assert.deepEqual(
+    [...found.usedRuns!()],
+    [
+      { offset: 0, length: 4 * 4096 },
+      { offset: 40 * 4096, length: 2 * 4096 },
+      { offset: 99 * 4096, length: 4096 },
+    ],
+  )
   const mounted = Buffer.from(bytes)
   mounted.writeUInt32BE(0, 1024 + 4)
   assert.equal(identified(mounted)[0]?.state, 'dirty')
@@ -47,7 +57,10 @@ test('HFS+ within HFS: what surrounds it is in use', () => {
   const runs = [...found.usedRuns!()]
   const covered = new Set(runs.flatMap((run) => [run.offset, run.offset + run.length - 1]))
   assert.ok(covered.has(0) && covered.has(bytes.length - 1))
-  assert.equal(runs.reduce((sum, { length }) => sum + length, 0), bytes.length - 95 * 4096)
+  assert.equal(
+    runs.reduce((sum, { length }) => sum + length, 0),
+    bytes.length - 95 * 4096,
+  )
 })
 
 /** A superblock of mdraid version 1 (struct mdp_superblock_1), with the sum that belongs to it. */
@@ -61,16 +74,23 @@ function raid(bytes: Buffer, position: number): Buffer {
   bytes.writeBigUInt64LE(BigInt(position / 512), position + 144)
   let sum = 0
   for (let at = 0; at < 256; at += 4) sum += bytes.readUInt32LE(position + at)
-  bytes.writeUInt32LE((sum % 2 ** 32 + Math.floor(sum / 2 ** 32)) % 2 ** 32, position + 216)
+  bytes.writeUInt32LE(((sum % 2 ** 32) + Math.floor(sum / 2 ** 32)) % 2 ** 32, position + 216)
   return bytes
 }
 
 test('mdraid: at each of its places, and nowhere else', () => {
   const size = 300 * kibibyte + 512
-  for (const [version, position] of [['1.1', 0], ['1.2', 4096], ['1.0', Math.floor(size / 4096) * 4096 - 8192]] as const) {
+  for (const [version, position] of [
+    ['1.1', 0],
+    ['1.2', 4096],
+    ['1.0', Math.floor(size / 4096) * 4096 - 8192],
+  ] as const) {
     const [found, ...others] = identified(raid(Buffer.alloc(size), position))
     assert.ok(found !== undefined && others.length === 0, version)
-    assert.deepEqual([found.type, found.version, found.label, found.uuid, found.issues], ['linux_raid_member', version, 'host:0', '30313233-3435-3637-3839-616263646566', []])
+    assert.deepEqual(
+      [found.type, found.version, found.label, found.uuid, found.issues],
+      ['linux_raid_member', version, 'host:0', '30313233-3435-3637-3839-616263646566', []],
+    )
     assert.equal(found.facts.find(({ name }) => name === 'level')?.value, 'RAID 1')
   }
   const moved = raid(Buffer.alloc(size), 4096)
@@ -78,7 +98,10 @@ test('mdraid: at each of its places, and nowhere else', () => {
   assert.deepEqual(identified(moved), [], 'it says that it lies elsewhere')
   const changed = raid(Buffer.alloc(size), 4096)
   changed[4096 + 33] = 1
-  assert.deepEqual(identified(changed)[0]?.issues.map(({ code }) => code), ['E_FS_CHECKSUM'])
+  assert.deepEqual(
+    identified(changed)[0]?.issues.map(({ code }) => code),
+    ['E_FS_CHECKSUM'],
+  )
 })
 
 test('a container wins over what an older filesystem left; two filesystems are ambiguous, without a map', () => {
@@ -102,19 +125,27 @@ test('a container wins over what an older filesystem left; two filesystems are a
   squash.writeUInt16LE(4, 28)
   squash.writeBigUInt64LE(50_000n, 40)
   const found = identified(squash)
-  assert.deepEqual(found.map(({ type }) => type), ['squashfs', 'erofs'])
+  assert.deepEqual(
+    found.map(({ type }) => type),
+    ['squashfs', 'erofs'],
+  )
   for (const filesystem of found) {
     assert.ok(!('usedRuns' in filesystem))
     assert.ok(filesystem.issues.some(({ code }) => code === 'W_FS_AMBIGUOUS'))
   }
-  assert.deepEqual(identified(raid(squash, 4096)).map(({ type }) => type), ['linux_raid_member'])
+  assert.deepEqual(
+    identified(raid(squash, 4096)).map(({ type }) => type),
+    ['linux_raid_member'],
+  )
 })
 
 /** A label of ZFS: pairs in XDR and an uberblock. */
 function zfsLabel(bytes: Buffer, position: number): void {
   bytes[position + 16 * kibibyte] = 1
   let at = position + 16 * kibibyte + 12
-  const word = (value: number): void => { at = bytes.writeUInt32BE(value, at) }
+  const word = (value: number): void => {
+    at = bytes.writeUInt32BE(value, at)
+  }
   const head = (name: string, type: number, size: number): void => {
     const padded = Math.ceil(name.length / 4) * 4
     word(12 + padded + 8 + size)
@@ -144,12 +175,15 @@ function zfsLabel(bytes: Buffer, position: number): void {
 
 test('ZFS: from any of its four labels', () => {
   const size = 1500 * kibibyte
-  const end = size - size % (256 * kibibyte)
+  const end = size - (size % (256 * kibibyte))
   for (const position of [0, 256 * kibibyte, end - 512 * kibibyte, end - 256 * kibibyte]) {
     const bytes = Buffer.alloc(size)
     zfsLabel(bytes, position)
     const [found] = identified(bytes)
-    assert.deepEqual([found?.type, found?.label, found?.uuid, found?.version, found?.blockSize], ['zfs_member', 'tank', '12345678901234567890', '5000', 4096])
+    assert.deepEqual(
+      [found?.type, found?.label, found?.uuid, found?.version, found?.blockSize],
+      ['zfs_member', 'tank', '12345678901234567890', '5000', 4096],
+    )
   }
   assert.deepEqual(identified(Buffer.alloc(size)), [])
 })

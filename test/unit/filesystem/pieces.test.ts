@@ -11,26 +11,64 @@ import { readReparse } from '../../../src/filesystem/ntfs/reparse.js'
 import { bitmapRuns, countUnits, volumeRuns } from '../../../src/filesystem/unit-runs.js'
 
 test('runs of a bitmap are those that a look at every bit finds', () => {
-  const stretch = fc.tuple(fc.constantFrom(0, 0xff, 0x0f, 0xa1), fc.integer({ min: 1, max: 23 })).map(([byte, length]) => Array.from({ length }, () => byte))
-  fc.assert(fc.property(fc.array(stretch, { minLength: 1, maxLength: 9 }), fc.nat(7), (stretches, cut) => {
-    const bitmap = Uint8Array.from(stretches.flat())
-    const units = Math.max(1, bitmap.length * 8 - cut)
-    const runs = [...bitmapRuns((offset, target) => target.set(bitmap.subarray(offset, offset + target.length)), units)]
-    const bits = Array.from({ length: units }, () => 0)
-    for (const { first, count } of runs) bits.fill(1, first, first + count)
-    assert.deepEqual(bits, Array.from({ length: units }, (_, unit) => (bitmap[unit >> 3]! >> (unit & 7)) & 1))
-    for (const [index, run] of runs.entries()) assert.ok(index === 0 || run.first > runs[index - 1]!.first + runs[index - 1]!.count)
-    assert.equal(countUnits(runs), bits.reduce((sum, bit) => sum + bit, 0))
-  }))
+  const stretch = fc
+    .tuple(fc.constantFrom(0, 0xff, 0x0f, 0xa1), fc.integer({ min: 1, max: 23 }))
+    .map(([byte, length]) => Array.from({ length }, () => byte))
+  fc.assert(
+    fc.property(fc.array(stretch, { minLength: 1, maxLength: 9 }), fc.nat(7), (stretches, cut) => {
+      const bitmap = Uint8Array.from(stretches.flat())
+      const units = Math.max(1, bitmap.length * 8 - cut)
+      const runs = [
+        ...bitmapRuns((offset, target) => target.set(bitmap.subarray(offset, offset + target.length)), units),
+      ]
+      const bits = Array.from({ length: units }, () => 0)
+      for (const { first, count } of runs) bits.fill(1, first, first + count)
+      assert.deepEqual(
+        bits,
+        Array.from({ length: units }, (_, unit) => (bitmap[unit >> 3]! >> (unit & 7)) & 1),
+      )
+      for (const [index, run] of runs.entries())
+        assert.ok(index === 0 || run.first > runs[index - 1]!.first + runs[index - 1]!.count)
+      assert.equal(
+        countUnits(runs),
+        bits.reduce((sum, bit) => sum + bit, 0),
+      )
+    }),
+  )
 })
 
 test('units become runs of the volume: head and tail are in use, touching runs are one', () => {
-  const runs = (units: { first: number; count: number }[], start: number, end: number, volumeEnd: number) => [...volumeRuns(units, 10, start, end, volumeEnd)]
-  assert.deepEqual(runs([{ first: 0, count: 1 }, { first: 2, count: 1 }], 5, 35, 35), [{ offset: 0, length: 15 }, { offset: 25, length: 10 }])
-  assert.deepEqual(runs([{ first: 2, count: 1 }], 5, 35, 40), [{ offset: 0, length: 5 }, { offset: 25, length: 15 }])
-  assert.deepEqual(runs([], 5, 35, 40), [{ offset: 0, length: 5 }, { offset: 35, length: 5 }])
+  const runs = (units: { first: number; count: number }[], start: number, end: number, volumeEnd: number) => [
+    ...volumeRuns(units, 10, start, end, volumeEnd),
+  ]
+  assert.deepEqual(
+    runs(
+      [
+        { first: 0, count: 1 },
+        { first: 2, count: 1 },
+      ],
+      5,
+      35,
+      35,
+    ),
+    [
+      { offset: 0, length: 15 },
+      { offset: 25, length: 10 },
+    ],
+  )
+  assert.deepEqual(runs([{ first: 2, count: 1 }], 5, 35, 40), [
+    { offset: 0, length: 5 },
+    { offset: 25, length: 15 },
+  ])
+  assert.deepEqual(runs([], 5, 35, 40), [
+    { offset: 0, length: 5 },
+    { offset: 35, length: 5 },
+  ])
   assert.deepEqual(runs([], 0, 30, 30), [])
-  assert.deepEqual(runs([{ first: 0, count: 1 }], 0, 30, 31), [{ offset: 0, length: 10 }, { offset: 30, length: 1 }])
+  assert.deepEqual(runs([{ first: 0, count: 1 }], 0, 30, 31), [
+    { offset: 0, length: 10 },
+    { offset: 30, length: 1 },
+  ])
 })
 
 test('a map of a file: pieces that touch are one, holes and what lies behind read as zero', () => {
@@ -47,11 +85,29 @@ test('a map of a file: pieces that touch are one, holes and what lies behind rea
   const volume = Uint8Array.from({ length: 120 }, (_, index) => index + 1)
   const target = new Uint8Array(50).fill(255)
   map.read({ read: (position, bytes) => bytes.set(volume.subarray(position, position + bytes.length)) }, 5, target)
-  assert.deepEqual([...target.subarray(0, 15)], Array.from({ length: 15 }, (_, index) => 106 + index))
-  assert.deepEqual([...target.subarray(15, 25)], Array.from({ length: 10 }, () => 0))
-  assert.deepEqual([...target.subarray(25, 35)], Array.from({ length: 10 }, (_, index) => index + 1))
-  assert.deepEqual([...target.subarray(35)], Array.from({ length: 15 }, () => 0))
-  assert.deepEqual([...map.dataRuns(33)], [{ offset: 0, length: 20 }, { offset: 30, length: 3 }])
+  assert.deepEqual(
+    [...target.subarray(0, 15)],
+    Array.from({ length: 15 }, (_, index) => 106 + index),
+  )
+  assert.deepEqual(
+    [...target.subarray(15, 25)],
+    Array.from({ length: 10 }, () => 0),
+  )
+  assert.deepEqual(
+    [...target.subarray(25, 35)],
+    Array.from({ length: 10 }, (_, index) => index + 1),
+  )
+  assert.deepEqual(
+    [...target.subarray(35)],
+    Array.from({ length: 15 }, () => 0),
+  )
+  assert.deepEqual(
+    [...map.dataRuns(33)],
+    [
+      { offset: 0, length: 20 },
+      { offset: 30, length: 3 },
+    ],
+  )
 })
 
 test('entries of the file allocation table', () => {
@@ -63,7 +119,10 @@ test('entries of the file allocation table', () => {
   assert.deepEqual(fatLink(0xf0000000, 32), { kind: 'free' }, 'the upper four bits are reserved')
   assert.deepEqual(fatLink(0x5fffffff, 32), { kind: 'end' })
   // The bytes F0 FF FF 03 40 00: entries FF0, FFF, 003, 004 (Microsoft's example of FAT12).
-  assert.deepEqual([fat12Entry(0xfff0, 0), fat12Entry(0xffff, 1), fat12Entry(0x4003, 2), fat12Entry(0x0040, 3)], [0xff0, 0xfff, 0x003, 0x004])
+  assert.deepEqual(
+    [fat12Entry(0xfff0, 0), fat12Entry(0xffff, 1), fat12Entry(0x4003, 2), fat12Entry(0x0040, 3)],
+    [0xff0, 0xfff, 0x003, 0x004],
+  )
 })
 
 test('short names: code page, case bits, a first byte of E5, and the checksum', () => {
@@ -116,21 +175,46 @@ test('long names are taken when all their pieces belong to the short name, and d
 })
 
 test('names are made safe, and compared without case', () => {
-  assert.deepEqual(['..', '.', '', 'a/b', '/', 'x\0y', '...', 'ok'].map(entryName), ['%2E%2E', '%2E', '%', 'a%2Fb', '%2F', 'x%00y', '...', 'ok'])
+  assert.deepEqual(['..', '.', '', 'a/b', '/', 'x\0y', '...', 'ok'].map(entryName), [
+    '%2E%2E',
+    '%2E',
+    '%',
+    'a%2Fb',
+    '%2F',
+    'x%00y',
+    '...',
+    'ok',
+  ])
   assert.equal(foldedCase('straße ǆ'), 'STRAßE Ǆ', 'one unit stays one unit')
 })
 
 test('times of FAT', () => {
-  const iso = (date: number, time: number, hundredths?: number): string => new Date(Number(dosTime(date, time, hundredths) / 1000000n)).toISOString()
+  const iso = (date: number, time: number, hundredths?: number): string =>
+    new Date(Number(dosTime(date, time, hundredths) / 1000000n)).toISOString()
   assert.equal(iso((44 << 9) + (2 << 5) + 29, (23 << 11) + (59 << 5) + 29, 199), '2024-02-29T23:59:59.990Z')
   assert.equal(iso(0, 0), '1980-01-01T00:00:00.000Z')
 })
 
 test('mapping pairs of NTFS', () => {
-  assert.deepEqual([...mappedRuns(Uint8Array.from([0x11, 0x30, 0x20, 0x21, 0x10, 0x60, 0x01, 0x01, 0x10, 0x11, 0x01, 0xff, 0x00]))], [
-    { clusters: 0x30, lcn: 0x20 }, { clusters: 0x10, lcn: 0x180 }, { clusters: 0x10, lcn: undefined }, { clusters: 1, lcn: 0x17f },
-  ])
-  const bad: readonly (readonly number[])[] = [[], [0x11, 1, 1], [0x19, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0], [0x10, 1, 0], [0x11, 0x80, 1, 0], [0x11, 0, 1, 0], [0x11, 1, 0xff, 0], [0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 1, 0]]
+  assert.deepEqual(
+    [...mappedRuns(Uint8Array.from([0x11, 0x30, 0x20, 0x21, 0x10, 0x60, 0x01, 0x01, 0x10, 0x11, 0x01, 0xff, 0x00]))],
+    [
+      { clusters: 0x30, lcn: 0x20 },
+      { clusters: 0x10, lcn: 0x180 },
+      { clusters: 0x10, lcn: undefined },
+      { clusters: 1, lcn: 0x17f },
+    ],
+  )
+  const bad: readonly (readonly number[])[] = [
+    [],
+    [0x11, 1, 1],
+    [0x19, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0],
+    [0x10, 1, 0],
+    [0x11, 0x80, 1, 0],
+    [0x11, 0, 1, 0],
+    [0x11, 1, 0xff, 0],
+    [0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 1, 0],
+  ]
   for (const bytes of bad) assert.throws(() => [...mappedRuns(Uint8Array.from(bytes))], RangeError, bytes.join())
 })
 

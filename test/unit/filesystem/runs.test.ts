@@ -25,12 +25,18 @@ function setOf(runs: readonly (readonly [number, number])[]): RunSet {
 }
 
 test('a set, a union and its gaps hold exactly the units that were put in', () => {
-  fc.assert(fc.property(fc.array(anyRuns, { maxLength: 5 }), (all) => {
-    const expected = new Set<number>()
-    for (const runs of all) for (const [first, count] of runs) for (let unit = first; unit < first + count; unit++) expected.add(unit)
-    const joined = [...unionRuns(all.map(setOf))]
-    assert.deepEqual([...units(joined)].sort((one, other) => one - other), [...expected].sort((one, other) => one - other))
-    const gaps = units(gapsBetween(joined, 0, size))
-    for (let unit = 0; unit < size; unit++) assert.equal(gaps.has(unit), !expected.has(unit))
-  }))
+  fc.assert(
+    fc.property(fc.array(anyRuns, { maxLength: 5 }), (all) => {
+      const expected = new Set<number>()
+      for (const runs of all)
+        for (const [first, count] of runs) for (let unit = first; unit < first + count; unit++) expected.add(unit)
+      const joined = [...unionRuns(all.map(setOf))]
+      assert.deepEqual(
+        [...units(joined)].sort((one, other) => one - other),
+        [...expected].sort((one, other) => one - other),
+      )
+      const gaps = units(gapsBetween(joined, 0, size))
+      for (let unit = 0; unit < size; unit++) assert.equal(gaps.has(unit), !expected.has(unit))
+    }),
+  )
 })

@@ -29,13 +29,17 @@ test('a raw image is changed in place, and a discard leaves a hole', (t) => {
   assert.ok(bytes.equals(expected))
 })
 
-test('an image that somebody else has open for changes is refused', { skip: syscalls() === undefined ? 'there are no system calls here' : undefined }, (t) => {
-  const file = path.join(testFolder(t), 'disk.raw')
-  fs.writeFileSync(file, Buffer.alloc(4096))
-  using opened = openWritableImage(file)
-  assert.throws(() => openWritableImage(file), { code: 'E_LOCKED', kind: 'refused' })
-  opened.image.write(0, Uint8Array.of(1))
-})
+test(
+  'an image that somebody else has open for changes is refused',
+  { skip: syscalls() === undefined ? 'there are no system calls here' : undefined },
+  (t) => {
+    const file = path.join(testFolder(t), 'disk.raw')
+    fs.writeFileSync(file, Buffer.alloc(4096))
+    using opened = openWritableImage(file)
+    assert.throws(() => openWritableImage(file), { code: 'E_LOCKED', kind: 'refused' })
+    opened.image.write(0, Uint8Array.of(1))
+  },
+)
 
 test('what cannot be changed in place is refused, and left as it is', () => {
   assert.throws(() => openWritableImage(fixture('raw/split.001')), { code: 'E_NOT_WRITABLE' })

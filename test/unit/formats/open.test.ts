@@ -36,12 +36,23 @@ test('a chain of three is read through, each layer over the next', (t) => {
   writeToy(at('a.toy'), { fill: [1, 1, 1], identity: 'a' })
   fs.mkdirSync(at('below'))
   fs.renameSync(at('a.toy'), at('below/a.toy'))
-  writeToy(at('b.toy'), { fill: [2], blocks: [1, -3], identity: 'b', parent: { paths: ['below/a.toy'], format: 'toy', identity: 'a' } })
+  writeToy(at('b.toy'), {
+    fill: [2],
+    blocks: [1, -3],
+    identity: 'b',
+    parent: { paths: ['below/a.toy'], format: 'toy', identity: 'a' },
+  })
   writeToy(at('c.toy'), { fill: [3], blocks: [3], parent: { paths: ['.\\b.toy'], format: 'toy', identity: 'b' } })
   assert.deepEqual(marks(at('c.toy')), [1, 2, 0, 3])
   using image = openImage(at('c.toy'), { registry })
-  assert.deepEqual(image.layers.map(({ path }) => path), [at('c.toy'), at('b.toy'), at('below/a.toy')])
-  assert.deepEqual(image.files.map(({ role }) => role), ['image', 'parent', 'parent'])
+  assert.deepEqual(
+    image.layers.map(({ path }) => path),
+    [at('c.toy'), at('b.toy'), at('below/a.toy')],
+  )
+  assert.deepEqual(
+    image.files.map(({ role }) => role),
+    ['image', 'parent', 'parent'],
+  )
 })
 
 test('a parent shorter than its child reads as zero beyond its end', (t) => {
@@ -54,8 +65,16 @@ test('a parent shorter than its child reads as zero beyond its end', (t) => {
 test('a missing parent: reading names every file looked for, info opens', (t) => {
   const folder = testFolder(t)
   const child = join(folder, 'c.toy')
-  writeToy(child, { fill: [3], parent: { paths: ['C:\\vm\\base.toy', 'sub\\base2.toy'], format: 'toy', identity: 'x' } })
-  refuses(() => openImage(child, { registry }), 'reference', 'E_PARENT_MISSING', new RegExp(`${folder}/sub/base2\\.toy.*${folder}/base\\.toy.*${folder}/base2\\.toy`))
+  writeToy(child, {
+    fill: [3],
+    parent: { paths: ['C:\\vm\\base.toy', 'sub\\base2.toy'], format: 'toy', identity: 'x' },
+  })
+  refuses(
+    () => openImage(child, { registry }),
+    'reference',
+    'E_PARENT_MISSING',
+    new RegExp(`${folder}/sub/base2\\.toy.*${folder}/base\\.toy.*${folder}/base2\\.toy`),
+  )
   using image = openImage(child, { registry, chain: 'optional' })
   assert.equal(image.missing?.code, 'E_PARENT_MISSING')
   assert.equal(image.capacity, 4 * block)
@@ -68,14 +87,26 @@ test('a missing parent: reading names every file looked for, info opens', (t) =>
 test('a Windows path, or one of another place, is looked for beside the image when the id can prove it', (t) => {
   const folder = testFolder(t)
   writeToy(join(folder, 'base.toy'), { fill: [9], identity: 'base' })
-  for (const name of ['C:\\vms\\base.toy', '\\\\server\\share\\base.toy', '\\\\?\\Volume{1}\\base.toy', '/elsewhere/base.toy', '..\\..\\base.toy', 'file:///elsewhere/base.toy']) {
+  for (const name of [
+    'C:\\vms\\base.toy',
+    '\\\\server\\share\\base.toy',
+    '\\\\?\\Volume{1}\\base.toy',
+    '/elsewhere/base.toy',
+    '..\\..\\base.toy',
+    'file:///elsewhere/base.toy',
+  ]) {
     const child = join(folder, 'c.toy')
     writeToy(child, { parent: { paths: [name], format: 'toy', identity: 'base' } })
     assert.deepEqual(marks(child), [9, 0, 0, 0], name)
   }
   // Without an id any file of that name would do: the user has to say that it is the one.
   writeToy(join(folder, 'c.toy'), { parent: { paths: ['C:\\vms\\base.toy'], format: 'toy' } })
-  refuses(() => openImage(join(folder, 'c.toy'), { registry }), 'reference', 'E_PARENT_MISSING', /--allow-reference .*base\.toy/)
+  refuses(
+    () => openImage(join(folder, 'c.toy'), { registry }),
+    'reference',
+    'E_PARENT_MISSING',
+    /--allow-reference .*base\.toy/,
+  )
   assert.deepEqual(marks(join(folder, 'c.toy'), { allowReferences: [join(folder, 'base.toy')] }), [9, 0, 0, 0])
 })
 
@@ -98,7 +129,15 @@ test('files outside the folder need --allow-reference, by any way to name them',
   fs.symlinkSync(join(outer, 'secret.raw'), join(folder, 'link.raw'))
   fs.symlinkSync(outer, join(folder, 'up'))
   const child = join(folder, 'c.toy')
-  for (const name of ['../secret.raw', join(outer, 'secret.raw'), 'link.raw', 'up/secret.raw', 'sub/../../secret.raw', `file:${join(outer, 'secret.raw')}`, `file://${join(outer, 'secret.raw')}`]) {
+  for (const name of [
+    '../secret.raw',
+    join(outer, 'secret.raw'),
+    'link.raw',
+    'up/secret.raw',
+    'sub/../../secret.raw',
+    `file:${join(outer, 'secret.raw')}`,
+    `file://${join(outer, 'secret.raw')}`,
+  ]) {
     writeToy(child, { parent: { paths: [name], format: 'raw' } })
     refuses(() => openImage(child, { registry }), 'reference', 'E_REFERENCE_NOT_ALLOWED', /--allow-reference/)
     assert.deepEqual(marks(child, { allowReferences: [join(outer, 'secret.raw')] }), [5, 5, 5, 5], name)
@@ -109,7 +148,10 @@ test('files outside the folder need --allow-reference, by any way to name them',
   refuses(() => openImage(child, { registry }), 'reference', 'E_REFERENCE_NOT_ALLOWED')
   assert.deepEqual(marks(child, { allowReferences: [join(outer, 'secret.raw')] }), [5, 5, 5, 5])
   using looked = openImage(child, { registry, chain: 'optional' })
-  assert.deepEqual(looked.notes.map(({ code }) => code), ['E_REFERENCE_NOT_ALLOWED'])
+  assert.deepEqual(
+    looked.notes.map(({ code }) => code),
+    ['E_REFERENCE_NOT_ALLOWED'],
+  )
 })
 
 test('an image opened through a symbolic link finds what lies beside the file itself', (t) => {
@@ -126,9 +168,17 @@ test('devices, folders and servers are never opened for an image', (t) => {
   const child = join(folder, 'c.toy')
   fs.mkdirSync(join(folder, 'dir.raw'))
   for (const [name, code] of [
-    ['dir.raw', 'E_REFERENCE_NOT_ALLOWED'], ['/dev/null', 'E_REFERENCE_NOT_ALLOWED'], ['', 'E_REFERENCE_NAME'], ['a\0b', 'E_REFERENCE_NAME'], ['..', 'E_REFERENCE_NAME'],
-    ['nbd://host/x', 'E_BACKING_UNSUPPORTED'], ['nbd:host:10809', 'E_BACKING_UNSUPPORTED'], ['https://host/x.raw', 'E_BACKING_UNSUPPORTED'], ['rbd:pool/x', 'E_BACKING_UNSUPPORTED'],
-    ['json:{"driver":"nbd"}', 'E_BACKING_UNSUPPORTED'], ['x'.repeat(5000), 'E_PARENT_MISSING'],
+    ['dir.raw', 'E_REFERENCE_NOT_ALLOWED'],
+    ['/dev/null', 'E_REFERENCE_NOT_ALLOWED'],
+    ['', 'E_REFERENCE_NAME'],
+    ['a\0b', 'E_REFERENCE_NAME'],
+    ['..', 'E_REFERENCE_NAME'],
+    ['nbd://host/x', 'E_BACKING_UNSUPPORTED'],
+    ['nbd:host:10809', 'E_BACKING_UNSUPPORTED'],
+    ['https://host/x.raw', 'E_BACKING_UNSUPPORTED'],
+    ['rbd:pool/x', 'E_BACKING_UNSUPPORTED'],
+    ['json:{"driver":"nbd"}', 'E_BACKING_UNSUPPORTED'],
+    ['x'.repeat(5000), 'E_PARENT_MISSING'],
   ] as const) {
     writeToy(child, { parent: { paths: [name.slice(0, 3000)], format: 'raw' } })
     refuses(() => openImage(child, { registry }), 'reference', code)
@@ -147,7 +197,12 @@ test('circles end, whatever name they go by', (t) => {
   fs.symlinkSync('l2.toy', at('l1.toy'))
   fs.symlinkSync('l1.toy', at('l2.toy'))
   writeToy(at('c.toy'), { parent: { paths: ['l1.toy'], format: 'toy' } })
-  refuses(() => openImage(at('c.toy'), { registry }), 'reference', 'E_REFERENCE_NOT_ALLOWED', /circle of symbolic links/)
+  refuses(
+    () => openImage(at('c.toy'), { registry }),
+    'reference',
+    'E_REFERENCE_NOT_ALLOWED',
+    /circle of symbolic links/,
+  )
   writeToy(at('d.toy'), { data: 'd.toy' })
   refuses(() => openImage(at('d.toy'), { registry }), 'reference', 'E_REFERENCE_LOOP')
 })
@@ -155,10 +210,11 @@ test('circles end, whatever name they go by', (t) => {
 test('a chain of 200 is read, one of 300 is refused, and neither leaves files open', (t) => {
   const folder = testFolder(t)
   // Elsewhere than on Linux the descriptors cannot be counted, and the rest is still tested.
-  const open = (): number => fs.existsSync('/proc/self/fd') ? fs.readdirSync('/proc/self/fd').length : 0
+  const open = (): number => (fs.existsSync('/proc/self/fd') ? fs.readdirSync('/proc/self/fd').length : 0)
   const before = open()
   writeToy(join(folder, '0.toy'), { fill: [8] })
-  for (let index = 1; index <= 300; index++) writeToy(join(folder, `${index}.toy`), { parent: { paths: [`${index - 1}.toy`], format: 'toy' } })
+  for (let index = 1; index <= 300; index++)
+    writeToy(join(folder, `${index}.toy`), { parent: { paths: [`${index - 1}.toy`], format: 'toy' } })
   assert.deepEqual(marks(join(folder, '200.toy')), [8, 0, 0, 0])
   refuses(() => openImage(join(folder, '300.toy'), { registry }), 'reference', 'E_CHAIN_TOO_LONG')
   assert.equal(open(), before)
@@ -199,7 +255,10 @@ test('sources are found by content, and raw is the last resort', (t) => {
   assert.equal(formatOf('disk.img', { from: 'raw' }), 'raw')
   fs.copyFileSync(at('disk.img'), at('disk.qcow2'))
   using renamed = openImage(at('disk.qcow2'), { registry })
-  assert.deepEqual(renamed.notes.map(({ code }) => code), ['W_EXTENSION'])
+  assert.deepEqual(
+    renamed.notes.map(({ code }) => code),
+    ['W_EXTENSION'],
+  )
   for (const name of ['x.toy', 'x.qcow2', 'x.VHDX']) {
     fs.writeFileSync(at(name), Buffer.alloc(70000))
     refuses(() => openImage(at(name), { registry }), 'corrupt', 'E_NOT_RECOGNISED', /--from raw/)
@@ -221,20 +280,35 @@ test('two formats that are both certain are both named; certain beats possible',
   const folder = testFolder(t)
   const path = join(folder, 'disk.img')
   writeToy(path, { fill: [1] })
-  const other = (certainty: 'certain' | 'possible'): Registry => new Registry([...builtinDrivers, toy, { ...toy, id: 'other', probe: () => certainty }])
-  refuses(() => openImage(path, { registry: other('certain') }), 'unsupported', 'E_AMBIGUOUS_FORMAT', /--from toy or --from other/)
+  const other = (certainty: 'certain' | 'possible'): Registry =>
+    new Registry([...builtinDrivers, toy, { ...toy, id: 'other', probe: () => certainty }])
+  refuses(
+    () => openImage(path, { registry: other('certain') }),
+    'unsupported',
+    'E_AMBIGUOUS_FORMAT',
+    /--from toy or --from other/,
+  )
   using image = openImage(path, { registry: other('possible') })
   assert.equal(image.top.driver.id, 'toy')
 })
 
 test('a registry takes only sound drivers of the right version and a free id', () => {
   const taken = new Registry([toy])
-  const adds = (driver: unknown): (() => void) => () => taken.add(driver, 'plugin-x')
+  const adds =
+    (driver: unknown): (() => void) =>
+    () =>
+      taken.add(driver, 'plugin-x')
   refuses(adds(toy), 'unsupported', 'E_PLUGIN_ID_TAKEN', /plugin-x.*toy.*vdisk/s)
   refuses(adds({ ...toy, id: 'new', apiVersion: 2 }), 'unsupported', 'E_PLUGIN_API_VERSION', /plugin-x.*new.*2/)
   refuses(adds({ ...toy, id: 'Über' }), 'unsupported', 'E_PLUGIN_DRIVER')
   refuses(adds({ ...toy, id: 'new', probe: undefined }), 'unsupported', 'E_PLUGIN_DRIVER', /probe/)
   refuses(adds(null), 'unsupported', 'E_PLUGIN_DRIVER')
   adds({ ...toy, id: 'new' })()
-  assert.deepEqual([...taken].map(({ driver, origin }) => [driver.id, origin]), [['toy', 'vdisk'], ['new', 'plugin-x']])
+  assert.deepEqual(
+    [...taken].map(({ driver, origin }) => [driver.id, origin]),
+    [
+      ['toy', 'vdisk'],
+      ['new', 'plugin-x'],
+    ],
+  )
 })

@@ -35,41 +35,68 @@ function places(t: test.TestContext): { child: string; first: string; second: st
   return { outer, child: join(outer, 'images/c.toy'), first: join(outer, 'first'), second: join(outer, 'second') }
 }
 
-test('a parent is looked for by its last part in the folders of --search, after its own name and its child\'s folder', (t) => {
-  const { child, first, second, outer } = places(t)
-  writeToy(child, { parent: { paths: ['D:\\vm\\base.toy'], format: 'toy', identity: 'right' } })
-  writeToy(join(second, 'base.toy'), { fill: [2], identity: 'right' })
-  refuses(() => look(child), 'E_PARENT_MISSING', /--search DIR/)
-  refuses(() => look(child, { search: [first] }), 'E_PARENT_MISSING', new RegExp(`looked for .*images/base\\.toy, ${first}/base\\.toy`))
-  assert.deepEqual(look(child, { search: [first, second] }), { mark: 2, notes: [], by: [undefined, 'search'] })
-  // One of the wrong id is passed over, and told when there is no other.
-  writeToy(join(first, 'base.toy'), { fill: [1], identity: 'wrong' })
-  assert.equal(look(child, { search: [first, second] }).mark, 2)
-  fs.rmSync(join(second, 'base.toy'))
-  refuses(() => look(child, { search: [first, second] }), 'E_PARENT_ID', new RegExp(`right.*wrong.*tried ${first}/base\\.toy`))
-  // What lies beside the child comes first.
-  writeToy(join(outer, 'images/base.toy'), { fill: [3], identity: 'right' })
-  assert.deepEqual(look(child, { search: [first] }), { mark: 3, notes: [], by: [undefined, 'beside'] })
-  refuses(() => look(child, { search: [join(outer, 'nowhere')] }), 'E_SEARCH_FOLDER')
-  refuses(() => look(child, { search: [child] }), 'E_SEARCH_FOLDER')
-})
+test(
+  "a parent is looked for by its last part in the folders of --search, after its own name and its child's " + 'folder',
+  (t) => {
+    const { child, first, second, outer } = places(t)
+    writeToy(child, { parent: { paths: ['D:\\vm\\base.toy'], format: 'toy', identity: 'right' } })
+    writeToy(join(second, 'base.toy'), { fill: [2], identity: 'right' })
+    refuses(() => look(child), 'E_PARENT_MISSING', /--search DIR/)
+    refuses(
+      () => look(child, { search: [first] }),
+      'E_PARENT_MISSING',
+      new RegExp(`looked for .*images/base\\.toy, ${first}/base\\.toy`),
+    )
+    assert.deepEqual(look(child, { search: [first, second] }), { mark: 2, notes: [], by: [undefined, 'search'] })
+    // One of the wrong id is passed over, and told when there is no other.
+    writeToy(join(first, 'base.toy'), { fill: [1], identity: 'wrong' })
+    assert.equal(look(child, { search: [first, second] }).mark, 2)
+    fs.rmSync(join(second, 'base.toy'))
+    refuses(
+      () => look(child, { search: [first, second] }),
+      'E_PARENT_ID',
+      new RegExp(`right.*wrong.*tried ${first}/base\\.toy`),
+    )
+    // What lies beside the child comes first.
+    writeToy(join(outer, 'images/base.toy'), { fill: [3], identity: 'right' })
+    assert.deepEqual(look(child, { search: [first] }), { mark: 3, notes: [], by: [undefined, 'beside'] })
+    refuses(() => look(child, { search: [join(outer, 'nowhere')] }), 'E_SEARCH_FOLDER')
+    refuses(() => look(child, { search: [child] }), 'E_SEARCH_FOLDER')
+  },
+)
 
 test('every wrong parent that was tried is named', (t) => {
   const { child, first, second } = places(t)
   writeToy(child, { parent: { paths: ['base.toy'], format: 'toy', identity: 'right' } })
   writeToy(join(first, 'base.toy'), { identity: 'wrong1' })
   writeToy(join(second, 'base.toy'), { identity: 'wrong2' })
-  refuses(() => look(child, { search: [first, second] }), 'E_PARENT_ID', new RegExp(`wrong1.*tried ${first}/base\\.toy.*also tried ${second}/base\\.toy.*wrong2`))
+  refuses(
+    () => look(child, { search: [first, second] }),
+    'E_PARENT_ID',
+    new RegExp(`wrong1.*tried ${first}/base\\.toy.*also tried ${second}/base\\.toy.*wrong2`),
+  )
 })
 
 test('without an id a parent found by --search is noted, and two are refused', (t) => {
   const { child, first, second } = places(t)
   writeToy(child, { parent: { paths: ['/gone/base.toy'], format: 'toy' } })
   writeToy(join(first, 'base.toy'), { fill: [1] })
-  assert.deepEqual(look(child, { search: [first, second] }), { mark: 1, notes: ['W_PARENT_BY_NAME'], by: [undefined, 'search'] })
+  assert.deepEqual(look(child, { search: [first, second] }), {
+    mark: 1,
+    notes: ['W_PARENT_BY_NAME'],
+    by: [undefined, 'search'],
+  })
   writeToy(join(second, 'base.toy'), { fill: [2] })
-  refuses(() => look(child, { search: [first, second] }), 'E_PARENT_AMBIGUOUS', new RegExp(`${first}/base\\.toy.*${second}/base\\.toy.*--parent-map`, 's'))
-  assert.deepEqual(look(child, { search: [first, second], parentMap: [{ from: '/gone', to: second }] }), { mark: 2, notes: [], by: [undefined, 'map'] })
+  refuses(
+    () => look(child, { search: [first, second] }),
+    'E_PARENT_AMBIGUOUS',
+    new RegExp(`${first}/base\\.toy.*${second}/base\\.toy.*--parent-map`, 's'),
+  )
+  assert.deepEqual(look(child, { search: [first, second], parentMap: [{ from: '/gone', to: second }] }), {
+    mark: 2,
+    notes: [],
+    by: [undefined, 'map'],
+  })
   // The same folder twice is no doubt.
   assert.equal(look(child, { search: [first, first] }).mark, 1)
 })
@@ -113,7 +140,11 @@ test('--parent-map says where a parent is now: by its whole name, the beginning 
   writeToy(join(outer, 'images/base.toy'), { fill: [6] })
   writeToy(child, { parent: { paths: ['base.toy'], format: 'toy' } })
   assert.equal(look(child).mark, 6)
-  refuses(() => look(child, { parentMap: [{ from: 'base.toy', to: join(first, 'base.toy') }] }), 'E_PARENT_MISSING', new RegExp(`${first}/base\\.toy`))
+  refuses(
+    () => look(child, { parentMap: [{ from: 'base.toy', to: join(first, 'base.toy') }] }),
+    'E_PARENT_MISSING',
+    new RegExp(`${first}/base\\.toy`),
+  )
   assert.equal(look(child, { parentMap: [{ from: 'other.toy', to: first }] }).mark, 6)
 })
 
@@ -122,7 +153,16 @@ test('what an image stores behind a mapped folder leads nowhere else', (t) => {
   fs.writeFileSync(join(outer, 'secret.raw'), Buffer.alloc(4096, 7))
   assert.equal(mappedPath([{ from: '/vms', to: first }], ['/vms/../secret.raw'], 'secret.raw'), undefined)
   writeToy(child, { parent: { paths: ['/vms/../secret.raw', 'C:\\vms\\..\\secret.raw'], format: 'raw' } })
-  refuses(() => look(child, { parentMap: [{ from: '/vms', to: first }, { from: 'C:\\vms', to: first }] }), 'E_REFERENCE_NOT_ALLOWED')
+  refuses(
+    () =>
+      look(child, {
+        parentMap: [
+          { from: '/vms', to: first },
+          { from: 'C:\\vms', to: first },
+        ],
+      }),
+    'E_REFERENCE_NOT_ALLOWED',
+  )
   fs.symlinkSync(join(outer, 'secret.raw'), join(first, 'link.raw'))
   writeToy(child, { parent: { paths: ['/vms/link.raw'], format: 'raw' } })
   refuses(() => look(child, { parentMap: [{ from: '/vms', to: first }] }), 'E_REFERENCE_NOT_ALLOWED', /symbolic link/)

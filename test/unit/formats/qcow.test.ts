@@ -11,7 +11,12 @@ import { diskLike, readAll } from '../../support/content.js'
 import { openWith } from '../../support/drivers.js'
 import { FileBytes } from '../../support/qcow2-bytes.js'
 
-interface Shape { readonly clusterBits?: number; readonly l2Bits?: number; readonly size?: number; readonly backing?: string }
+interface Shape {
+  readonly clusterBits?: number
+  readonly l2Bits?: number
+  readonly size?: number
+  readonly backing?: string
+}
 
 /** A version 1 image written by hand: header, L1 table at byte 512, L2 table at byte 4096, data from `dataStart` on. */
 class HandImage extends FileBytes {
@@ -24,7 +29,12 @@ class HandImage extends FileBytes {
     this.cluster = 2 ** clusterBits
     this.dataStart = 4096 + 65536
     this.pad(this.dataStart)
-    this.put(0, Buffer.from('QFI\u00fb', 'latin1')).u32(4, 1).u64(24, size).u8(32, clusterBits).u8(33, l2Bits).u64(40, 512)
+    this.put(0, Buffer.from('QFI\u00fb', 'latin1'))
+      .u32(4, 1)
+      .u64(24, size)
+      .u8(32, clusterBits)
+      .u8(33, l2Bits)
+      .u64(40, 512)
     if (backing !== undefined) this.u64(8, 48).u32(16, Buffer.byteLength(backing)).put(48, backing)
     this.u64(512, 4096)
   }
@@ -50,14 +60,28 @@ test('the compressed entry of the specification', () => {
 test('clusters of every size: plain, compressed, absent, and a disk that ends within a cluster', () => {
   for (let clusterBits = 9; clusterBits <= 16; clusterBits++) {
     const cluster = 2 ** clusterBits
-    const plain = [diskLike(cluster, clusterBits), new Uint8Array(cluster).fill(7), new Uint8Array(cluster), diskLike(cluster, 99)]
+    const plain = [
+      diskLike(cluster, clusterBits),
+      new Uint8Array(cluster).fill(7),
+      new Uint8Array(cluster),
+      diskLike(cluster, 99),
+    ]
     const packed = zlib.deflateRawSync(plain[1]!, { windowBits: 12 })
     const file = new HandImage({ clusterBits, size: 4 * cluster - 100 })
     file.put(file.dataStart, plain[0]!).map(0, file.dataStart)
     file.put(file.dataStart + cluster, plain[3]!).map(3, file.dataStart + cluster)
-    file.put(file.dataStart + 2 * cluster + 3, packed).map(1, (1n << 63n) | (BigInt(packed.length) << BigInt(63 - clusterBits)) | BigInt(file.dataStart + 2 * cluster + 3))
+    file
+      .put(file.dataStart + 2 * cluster + 3, packed)
+      .map(
+        1,
+        (1n << 63n) | (BigInt(packed.length) << BigInt(63 - clusterBits)) | BigInt(file.dataStart + 2 * cluster + 3),
+      )
     using image = open(file)
-    assert.deepEqual(readAll(image), Uint8Array.from(Buffer.concat(plain).subarray(0, 4 * cluster - 100)), `bits ${clusterBits}`)
+    assert.deepEqual(
+      readAll(image),
+      Uint8Array.from(Buffer.concat(plain).subarray(0, 4 * cluster - 100)),
+      `bits ${clusterBits}`,
+    )
     assert.equal(image.extentAt(cluster, Infinity).kind, 'packed')
     assert.equal(image.extentAt(2 * cluster, Infinity).kind, 'absent')
     assert.deepEqual(image.notes, [])
@@ -103,7 +127,10 @@ test('the end of the file: within a cluster zeros and a note, before it an error
   const expected = new Uint8Array(8192)
   expected.set(bytes.subarray(0, 600))
   assert.deepEqual(readAll(image), expected)
-  assert.deepEqual(image.notes.map(({ code }) => code), ['W_SHORT_CLUSTER'])
+  assert.deepEqual(
+    image.notes.map(({ code }) => code),
+    ['W_SHORT_CLUSTER'],
+  )
   const throwsAt0 = (hand: FileBytes, code: string): void => {
     using bad = open(hand)
     assert.throws(() => bad.read(0, new Uint8Array(1)), { kind: 'corrupt', code })
@@ -120,7 +147,9 @@ test('the end of the file: within a cluster zeros and a note, before it an error
 })
 
 test('headers that must be refused', () => {
-  const refused = (file: FileBytes, code: string): void => { assert.throws(() => open(file), { code }) }
+  const refused = (file: FileBytes, code: string): void => {
+    assert.throws(() => open(file), { code })
+  }
   refused(new HandImage().cut(47), 'E_TRUNCATED')
   for (const bits of [0, 8, 17, 255]) refused(new HandImage().u8(32, bits), 'E_HEADER')
   for (const bits of [0, 5, 14, 255]) refused(new HandImage().u8(33, bits), 'E_HEADER')
@@ -149,14 +178,23 @@ test('every header field at its extremes, and every cut: only errors of ours', (
       assert.ok(isImageError(error), error instanceof Error ? error.stack : String(error))
     }
   }
-  const sound = (): HandImage => new HandImage({ backing: 'b' }).put(4096 + 65536, diskLike(8192)).map(0, 4096 + 65536).map(1, (1n << 63n) | (50n << 51n) | 70000n)
+  const sound = (): HandImage =>
+    new HandImage({ backing: 'b' })
+      .put(4096 + 65536, diskLike(8192))
+      .map(0, 4096 + 65536)
+      .map(1, (1n << 63n) | (50n << 51n) | 70000n)
   for (const { offset, length } of Object.values(header.fields)) {
     for (const byte of [0, 1, 127, 128, 255]) attempt(sound().put(offset, new Uint8Array(length).fill(byte)).store())
   }
   for (let size = 0; size < 600; size++) attempt(sound().cut(size).store())
   for (let size = 4000; size < 4200; size++) attempt(sound().cut(size).store())
   for (let bit = 0; bit < 64; bit++) {
-    for (const position of [512, 4096, 4104]) attempt(sound().u64(position, 1n << BigInt(bit)).store())
+    for (const position of [512, 4096, 4104])
+      attempt(
+        sound()
+          .u64(position, 1n << BigInt(bit))
+          .store(),
+      )
   }
 })
 

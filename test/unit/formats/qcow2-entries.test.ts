@@ -1,8 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
-  compressedPositionLimit, decodeL1Entry, decodeL2Entry, decodeRefcount, encodeAllocated, encodeCompressed, encodeRefcount, encodeSubclusters,
-  encodeZero, skipEmpty, subclusterRun, type EntryRules, type Mapping,
+  compressedPositionLimit,
+  decodeL1Entry,
+  decodeL2Entry,
+  decodeRefcount,
+  encodeAllocated,
+  encodeCompressed,
+  encodeRefcount,
+  encodeSubclusters,
+  encodeZero,
+  skipEmpty,
+  subclusterRun,
+  type EntryRules,
+  type Mapping,
 } from '../../../src/formats/qcow2/entries.js'
 import { planRefcounts } from '../../../src/formats/qcow2/layout.js'
 
@@ -12,15 +23,25 @@ function view(...words: bigint[]): DataView {
   return table
 }
 
-const rules = (rest: Partial<EntryRules> = {}): EntryRules => ({ version: 3, clusterBits: 16, extended: false, dataFile: false, ...rest })
+const rules = (rest: Partial<EntryRules> = {}): EntryRules => ({
+  version: 3,
+  clusterBits: 16,
+  extended: false,
+  dataFile: false,
+  ...rest,
+})
 const copied = 1n << 63n
 
 test('L1 entries: unallocated, a table, reserved bits, unaligned', () => {
   assert.deepEqual(decodeL1Entry(view(0n), 0, 65536), { kind: 'unallocated' })
   assert.deepEqual(decodeL1Entry(view(copied | 0x40000n), 0, 65536), { kind: 'table', position: 0x40000 })
   assert.deepEqual(decodeL1Entry(view(0x40000n), 0, 65536), { kind: 'table', position: 0x40000 })
-  assert.deepEqual(decodeL1Entry(view(0x00ff_ffff_ffff_0000n), 0, 65536), { kind: 'table', position: 0x00ff_ffff_ffff_0000 })
-  for (const bit of [0, 1, 8, 9, 15, 56, 62]) assert.equal(decodeL1Entry(view(copied | 0x40000n | (1n << BigInt(bit))), 0, 65536).kind, 'invalid', `bit ${bit}`)
+  assert.deepEqual(decodeL1Entry(view(0x00ff_ffff_ffff_0000n), 0, 65536), {
+    kind: 'table',
+    position: 0x00ff_ffff_ffff_0000,
+  })
+  for (const bit of [0, 1, 8, 9, 15, 56, 62])
+    assert.equal(decodeL1Entry(view(copied | 0x40000n | (1n << BigInt(bit))), 0, 65536).kind, 'invalid', `bit ${bit}`)
 })
 
 test('empty L1 entries are skipped, with or without the copied flag', () => {
@@ -82,23 +103,40 @@ test('compressed descriptors: every cluster size, the longest stream, the highes
 })
 
 test('extended entries: the examples of the specification', () => {
-  const decode = (word: bigint, bitmap: bigint): Mapping => decodeL2Entry(view(word, bitmap), 0, rules({ clusterBits: 17, extended: true }))
+  const decode = (word: bigint, bitmap: bigint): Mapping =>
+    decodeL2Entry(view(word, bitmap), 0, rules({ clusterBits: 17, extended: true }))
   // 128 KiB clusters, 4 KiB written at 4 KiB, zeros at 8 KiB.
   const mixed = decode(0x80000000000a0000n, 0x0000000400000002n)
   assert.ok(mixed.kind === 'subclusters' && mixed.position === 0xa0000)
-  assert.deepEqual([0, 1, 2, 3].map((first) => subclusterRun(mixed, first)), [
-    { status: 'absent', end: 1 }, { status: 'data', end: 2 }, { status: 'zero', end: 3 }, { status: 'absent', end: 32 },
-  ])
+  assert.deepEqual(
+    [0, 1, 2, 3].map((first) => subclusterRun(mixed, first)),
+    [
+      { status: 'absent', end: 1 },
+      { status: 'data', end: 2 },
+      { status: 'zero', end: 3 },
+      { status: 'absent', end: 32 },
+    ],
+  )
   assert.deepEqual(decode(0n, 0xffffffff00000000n), { kind: 'zero' })
   assert.deepEqual(decode(0n, 0n), { kind: 'absent' })
   assert.deepEqual(decode(0x80000000000a0000n, 0n), { kind: 'absent' })
-  assert.deepEqual(decode(0x80000000000a0000n, 0x00000000ffffffffn), { kind: 'data', position: 0xa0000, reserved: false })
+  assert.deepEqual(decode(0x80000000000a0000n, 0x00000000ffffffffn), {
+    kind: 'data',
+    position: 0xa0000,
+    reserved: false,
+  })
   assert.equal(decode(0x80000000000a0000n, 0x0000000100000001n).kind, 'invalid', 'allocated and zero')
   assert.equal(decode(0n, 1n).kind, 'invalid', 'allocated without a cluster')
   assert.equal(decode(1n, 0n).kind, 'invalid', 'the zero flag')
   assert.equal(decode(1n << 62n, 1n).kind, 'invalid', 'compressed with subclusters')
   assert.equal(decode((1n << 62n) | 0x5001n, 0n).kind, 'packed', 'an odd position is no zero flag')
-  assert.deepEqual(subclusterRun({ kind: 'subclusters', position: 0xa0000, allocated: 0x80000000, zeroed: 0x7fffffff, reserved: false }, 31), { status: 'data', end: 32 })
+  assert.deepEqual(
+    subclusterRun(
+      { kind: 'subclusters', position: 0xa0000, allocated: 0x80000000, zeroed: 0x7fffffff, reserved: false },
+      31,
+    ),
+    { status: 'data', end: 32 },
+  )
 })
 
 test('entries that are written are those of the specification', () => {
@@ -127,18 +165,28 @@ test('refcounts of all widths: lowest bit first below a byte, big-endian above',
   assert.deepEqual([...bytes(4).subarray(0, 4)], [0, 1, 0, 1])
   for (let order = 0; order <= 6; order++) {
     const block = new DataView(new ArrayBuffer(256))
-    const highest = Math.min(2 ** 2 ** order - 1, 0xfffff)
+    const highest = Math.min(2 ** (2 ** order) - 1, 0xfffff)
     for (let index = 0; index < 24; index++) encodeRefcount(block, index, order, highest)
     encodeRefcount(block, 5, order, 0)
-    assert.deepEqual([4, 5, 6].map((index) => decodeRefcount(block, index, order)), [highest, 0, highest])
+    assert.deepEqual(
+      [4, 5, 6].map((index) => decodeRefcount(block, index, order)),
+      [highest, 0, highest],
+    )
   }
 })
 
 test('the refcount structures count themselves', () => {
   for (const clusterSize of [512, 4096, 65536]) {
     for (const bits of [1, 16, 64]) {
-      const entriesPerBlock = clusterSize * 8 / bits
-      for (const used of [2, entriesPerBlock - 2, entriesPerBlock - 1, entriesPerBlock, 10 * entriesPerBlock - 1, 65 * entriesPerBlock]) {
+      const entriesPerBlock = (clusterSize * 8) / bits
+      for (const used of [
+        2,
+        entriesPerBlock - 2,
+        entriesPerBlock - 1,
+        entriesPerBlock,
+        10 * entriesPerBlock - 1,
+        65 * entriesPerBlock,
+      ]) {
         const { blocks, tableClusters, totalClusters } = planRefcounts(used, 0, clusterSize, entriesPerBlock)
         assert.equal(totalClusters, used + blocks + tableClusters)
         assert.ok(blocks * entriesPerBlock >= totalClusters && (blocks - 1) * entriesPerBlock < totalClusters)

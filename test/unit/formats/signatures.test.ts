@@ -11,7 +11,8 @@ function name(bytes: Uint8Array): string | undefined {
 /** A file of the given length with texts at places; a negative place counts from the end. */
 function file(pieces: readonly (readonly [number, string | Uint8Array])[], length = 100000): Uint8Array {
   const bytes = Buffer.alloc(length)
-  for (const [place, piece] of pieces) bytes.set(typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece, place < 0 ? length + place : place)
+  for (const [place, piece] of pieces)
+    bytes.set(typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece, place < 0 ? length + place : place)
   return bytes
 }
 
@@ -29,13 +30,41 @@ test('formats that are not built are known by name', () => {
     [/VMDK.*SE sparse/, file([[0, '\xbe\xba\xfe\xca\0\0\0\0']])],
     [/VMDK descriptor/, Buffer.from('# Disk DescriptorFile\nversion=1\n')],
     [/VMDK descriptor/, Buffer.from('\r\n# disk descriptorfile\r\nversion=1\r\n')],
-    [/VDI/, file([[0, '<<< Oracle VM VirtualBox Disk Image >>>\n'], [64, u32(0xbeda107f)], [68, u32(0x00010001)]])],
-    [/DMG/, file([[-512, 'koly'], [-508, u32(4, false)], [-504, u32(512, false)]])],
+    [
+      /VDI/,
+      file([
+        [0, '<<< Oracle VM VirtualBox Disk Image >>>\n'],
+        [64, u32(0xbeda107f)],
+        [68, u32(0x00010001)],
+      ]),
+    ],
+    [
+      /DMG/,
+      file([
+        [-512, 'koly'],
+        [-508, u32(4, false)],
+        [-504, u32(512, false)],
+      ]),
+    ],
     // A DMG may begin with the magic of what it is compressed with.
-    [/DMG/, file([[0, 'BZh91AY&SY'], [-512, 'koly'], [-508, u32(4, false)], [-504, u32(512, false)]])],
+    [
+      /DMG/,
+      file([
+        [0, 'BZh91AY&SY'],
+        [-512, 'koly'],
+        [-508, u32(4, false)],
+        [-504, u32(512, false)],
+      ]),
+    ],
     [/encrypted DMG/, file([[0, 'encrcdsa']])],
     [/encrypted DMG/, file([[-8, 'cdsaencr']])],
-    [/sparse image/, file([[0, 'sprs'], [4, u32(3, false)]])],
+    [
+      /sparse image/,
+      file([
+        [0, 'sprs'],
+        [4, u32(3, false)],
+      ]),
+    ],
     [/ASIF/, file([[0, 'shdw\0\0\0\x01']])],
     [/Parallels/, file([[0, 'WithoutFreeSpace']])],
     [/Parallels/, file([[0, 'WithouFreSpacExt']])],
@@ -44,7 +73,13 @@ test('formats that are not built are known by name', () => {
     [/Bochs/, file([[0, 'Bochs Virtual HD Image']])],
     [/cloop/, file([[0, '#!/bin/sh\n#V2.0 Format\nmodprobe cloop']])],
     [/VMA/, file([[0, 'VMA\0']])],
-    [/Android/, file([[0, u32(0xed26ff3a)], [4, '\x01\0\0\0']])],
+    [
+      /Android/,
+      file([
+        [0, u32(0xed26ff3a)],
+        [4, '\x01\0\0\0'],
+      ]),
+    ],
     [/E01/, file([[0, 'EVF\x09\x0d\x0a\xff\0\x01']])],
     [/Ex01/, file([[0, 'EVF2\x0d\x0a\x81\0']])],
     [/AFF/, file([[0, 'AFF10\x0d\x0a\0']])],
@@ -82,11 +117,25 @@ test('real raw disks are taken for nothing else', () => {
     ['zeros', file([])],
     ['all ones', Buffer.alloc(100000, 255)],
     ['noise', randomBytes(100000)],
-    ['boot code', file([[0, Uint8Array.from(bootCode)], [510, '\x55\xaa']])],
+    [
+      'boot code',
+      file([
+        [0, Uint8Array.from(bootCode)],
+        [510, '\x55\xaa'],
+      ]),
+    ],
     ['text', Buffer.from('# Disk usage report\nof today\n'.repeat(5000))],
     ['a shell script', Buffer.from('#!/bin/sh\necho hello\n'.repeat(500))],
     ['text about ustar', Buffer.from(`${'x'.repeat(257)}ustar${'y'.repeat(1000)}`)],
-    ['boot code with the VDI signature in it', file([[0, Uint8Array.from(bootCode)], [64, u32(0xbeda107f)], [68, u32(0x8ed0bc00)], [510, '\x55\xaa']])],
+    [
+      'boot code with the VDI signature in it',
+      file([
+        [0, Uint8Array.from(bootCode)],
+        [64, u32(0xbeda107f)],
+        [68, u32(0x8ed0bc00)],
+        [510, '\x55\xaa'],
+      ]),
+    ],
     ['BZh as text', Buffer.from('BZh is how bzip2 begins')],
     ['ten bytes', Buffer.from('not a dmg!')],
     ['koly as text at the end', file([[-512, 'koly']])],

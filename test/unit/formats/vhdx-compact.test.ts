@@ -9,7 +9,8 @@ import { contentsOf, CutStore, randomOf } from '../../support/power-cut.js'
 
 const mib = 1024 * 1024
 const capacity = 10 * mib
-const whole = (layer: BlockSource, parent: BlockSource | undefined): BlockSource => (parent === undefined ? layer : new OverlaySource(layer, parent))
+const whole = (layer: BlockSource, parent: BlockSource | undefined): BlockSource =>
+  parent === undefined ? layer : new OverlaySource(layer, parent)
 
 /** Compacts; at every cut the disk is what it was. */
 function compacted(bytes: Uint8Array, parent?: BlockSource): Buffer {
@@ -39,7 +40,13 @@ function compacted(bytes: Uint8Array, parent?: BlockSource): Buffer {
 }
 
 test('blocks move into the holes before them, and the end is cut off', () => {
-  const filled = [{ offset: 0, length: capacity, bytes: Buffer.concat(Array.from({ length: 10 }, (_, index) => Buffer.alloc(mib, `block ${index} `))) }]
+  const filled = [
+    {
+      offset: 0,
+      length: capacity,
+      bytes: Buffer.concat(Array.from({ length: 10 }, (_, index) => Buffer.alloc(mib, `block ${index} `))),
+    },
+  ]
   const store = new CutStore(contentsOf(make(shapeOf(capacity), { 'block-size': mib }, filled)))
   const before = store.size
   const image = openWritableVhdx(store, contextOf())
@@ -60,8 +67,14 @@ test('blocks of 4 MiB: holes that are too small stay', () => {
 })
 
 test('a child: sector bitmaps move too, and go when no block needs them', () => {
-  const parent = open(make(shapeOf(capacity), { 'block-size': mib }, [{ offset: 0, length: capacity, bytes: Buffer.alloc(capacity, 'parent ') }]))
-  const store = new CutStore(contentsOf(make(shapeOf(capacity, { parent: parentShape(parent) }), { 'block-size': mib }, [])))
+  const parent = open(
+    make(shapeOf(capacity), { 'block-size': mib }, [
+      { offset: 0, length: capacity, bytes: Buffer.alloc(capacity, 'parent ') },
+    ]),
+  )
+  const store = new CutStore(
+    contentsOf(make(shapeOf(capacity, { parent: parentShape(parent) }), { 'block-size': mib }, [])),
+  )
   const empty = store.size
   let image = openWritableVhdx(store, contextOf(), parent)
   for (const block of [0, 1, 2]) image.write(block * mib, Buffer.alloc(mib, block + 1))

@@ -2,8 +2,21 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { crc32c } from '../../../src/binary/checksum.js'
 import { bitRunEnd, EntryTable, setBits, testBit } from '../../../src/formats/vhdx/entries.js'
-import { batLength, bitmapIndex, defaultBlockSize, geometryOf, isBlockSize, payloadIndex } from '../../../src/formats/vhdx/layout.js'
-import { header, logEntryHeader, regionEntry, regionGuids, regionTableHeader } from '../../../src/formats/vhdx/structs.js'
+import {
+  batLength,
+  bitmapIndex,
+  defaultBlockSize,
+  geometryOf,
+  isBlockSize,
+  payloadIndex,
+} from '../../../src/formats/vhdx/layout.js'
+import {
+  header,
+  logEntryHeader,
+  regionEntry,
+  regionGuids,
+  regionTableHeader,
+} from '../../../src/formats/vhdx/structs.js'
 import { dataWriteGuid, fileWriteGuid, logGuid, mib, referenceCrc } from '../../support/vhdx-bytes.js'
 
 const kib = 1024
@@ -20,8 +33,16 @@ test('CRC-32C of the known vectors', () => {
 
 test('a header has the checksum of the worked example', () => {
   const bytes = header.write({
-    signature: 'head', checksum: 0xdeadbeef, sequenceNumber: 1n, fileWriteGuid, dataWriteGuid, logGuid: '00000000-0000-0000-0000-000000000000',
-    logVersion: 0, version: 1, logLength: mib, logOffset: BigInt(mib),
+    signature: 'head',
+    checksum: 0xdeadbeef,
+    sequenceNumber: 1n,
+    fileWriteGuid,
+    dataWriteGuid,
+    logGuid: '00000000-0000-0000-0000-000000000000',
+    logVersion: 0,
+    version: 1,
+    logLength: mib,
+    logOffset: BigInt(mib),
   })
   assert.equal(crc32c(header.without('checksum', bytes)), 0x1d44bc4b)
 })
@@ -30,16 +51,29 @@ test('a region table has the checksum of the worked example', () => {
   const bytes = new Uint8Array(64 * kib)
   bytes.set(regionTableHeader.write({ signature: 'regi', checksum: 0, entryCount: 2, reserved: 0 }))
   bytes.set(regionEntry.write({ guid: regionGuids.bat, fileOffset: BigInt(2 * mib), length: mib, required: 1n }), 16)
-  bytes.set(regionEntry.write({ guid: regionGuids.metadata, fileOffset: BigInt(3 * mib), length: mib, required: 1n }), 48)
+  bytes.set(
+    regionEntry.write({ guid: regionGuids.metadata, fileOffset: BigInt(3 * mib), length: mib, required: 1n }),
+    48,
+  )
   assert.equal(crc32c(bytes), 0x24453396)
 })
 
 test('a log entry has the checksum of the worked example', () => {
   const bytes = new Uint8Array(4096)
-  bytes.set(logEntryHeader.write({
-    signature: 'loge', checksum: 0, entryLength: 4096, tail: 0, sequenceNumber: 7n, descriptorCount: 0, reserved: 0, logGuid,
-    flushedFileOffset: BigInt(5 * mib), lastFileOffset: BigInt(5 * mib),
-  }))
+  bytes.set(
+    logEntryHeader.write({
+      signature: 'loge',
+      checksum: 0,
+      entryLength: 4096,
+      tail: 0,
+      sequenceNumber: 7n,
+      descriptorCount: 0,
+      reserved: 0,
+      logGuid,
+      flushedFileOffset: BigInt(5 * mib),
+      lastFileOffset: BigInt(5 * mib),
+    }),
+  )
   assert.equal(crc32c(bytes), 0xf6a5d13d)
 })
 
@@ -75,7 +109,10 @@ test('geometry of the worked examples', () => {
   ]
   for (const [capacity, blockSize, sectorSize, ratio, blocks, chunks, dynamic, differencing] of rows) {
     const plain = geometryOf(capacity, blockSize, sectorSize, false)
-    assert.deepEqual([plain.chunkRatio, plain.payloadBlocks, plain.chunks, plain.tableEntries], [ratio, blocks, chunks, dynamic])
+    assert.deepEqual(
+      [plain.chunkRatio, plain.payloadBlocks, plain.chunks, plain.tableEntries],
+      [ratio, blocks, chunks, dynamic],
+    )
     const child = geometryOf(capacity, blockSize, sectorSize, true)
     assert.equal(child.tableEntries, differencing)
     if (blocks > 0) assert.equal(payloadIndex(plain, blocks - 1), dynamic - 1)

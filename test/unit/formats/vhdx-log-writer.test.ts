@@ -31,15 +31,28 @@ test('an entry without changes is that of the worked example', () => {
 
 test('entries are those of a writer made from the specification alone', () => {
   const data = Buffer.from(Array.from({ length: 4096 }, (_, index) => index % 256))
-  const wanted = logEntryBytes({ sequence: 2n ** 32n + 5n, tail: 8192, changes: [{ at: 3 * mib, data }, { at: 4 * mib, data: sector(9) }] })
+  const wanted = logEntryBytes({
+    sequence: 2n ** 32n + 5n,
+    tail: 8192,
+    changes: [
+      { at: 3 * mib, data },
+      { at: 4 * mib, data: sector(9) },
+    ],
+  })
   const fileSize = Number(wanted.readBigUInt64LE(48))
   assert.equal(wanted.readBigUInt64LE(56), BigInt(fileSize))
-  const entry = buildLogEntry({ sequenceNumber: 2n ** 32n + 5n, tail: 8192, logGuid, fileSize }, [{ position: 3 * mib, bytes: data }, { position: 4 * mib, bytes: sector(9) }])
+  const entry = buildLogEntry({ sequenceNumber: 2n ** 32n + 5n, tail: 8192, logGuid, fileSize }, [
+    { position: 3 * mib, bytes: data },
+    { position: 4 * mib, bytes: sector(9) },
+  ])
   assert.deepEqual(Buffer.from(entry), wanted)
 })
 
 test('lengths: 126 descriptors in the first sector, 128 in each further one', () => {
-  assert.deepEqual([0, 1, 126, 127, 254, 255].map((count) => logEntryLength(count) / 4096 - count), [1, 1, 1, 2, 2, 3])
+  assert.deepEqual(
+    [0, 1, 126, 127, 254, 255].map((count) => logEntryLength(count) / 4096 - count),
+    [1, 1, 1, 2, 2, 3],
+  )
 })
 
 test('entries follow each other; after a restart only the new ones count', () => {
@@ -48,8 +61,17 @@ test('entries follow each other; after a restart only the new ones count', () =>
   log.start()
   assert.deepEqual([...replayed(store)], [])
   log.append([{ position: 3 * mib, bytes: sector(1) }])
-  log.append([{ position: 3 * mib, bytes: sector(2) }, { position: 4 * mib, bytes: sector(3) }])
-  assert.deepEqual([...replayed(store)], [[3 * mib, 2], [4 * mib, 3]])
+  log.append([
+    { position: 3 * mib, bytes: sector(2) },
+    { position: 4 * mib, bytes: sector(3) },
+  ])
+  assert.deepEqual(
+    [...replayed(store)],
+    [
+      [3 * mib, 2],
+      [4 * mib, 3],
+    ],
+  )
   log.restart()
   assert.deepEqual([...replayed(store)], [])
   log.append([{ position: 4 * mib, bytes: sector(4) }])
@@ -65,11 +87,19 @@ test('a torn entry counts for nothing, those before it do: whichever of its sect
     return [store, log]
   }
   const [whole, log] = make()
-  log.append([{ position: 3 * mib, bytes: sector(2) }, { position: 4 * mib, bytes: sector(3) }])
+  log.append([
+    { position: 3 * mib, bytes: sector(2) },
+    { position: 4 * mib, bytes: sector(3) },
+  ])
   const start = 3 * 4096
   for (let torn = 0; torn < 3; torn++) {
     const store = new MemoryStore(whole.contents())
-    store.write(mib + start + torn * 4096, make()[0].contents().subarray(mib + start + torn * 4096, mib + start + (torn + 1) * 4096))
+    store.write(
+      mib + start + torn * 4096,
+      make()[0]
+        .contents()
+        .subarray(mib + start + torn * 4096, mib + start + (torn + 1) * 4096),
+    )
     assert.deepEqual([...replayed(store)], [[3 * mib, 1]], `sector ${torn}`)
   }
 })
@@ -90,7 +120,11 @@ test('the log runs full many times: at every moment what is in the log and in pl
     journal.commit()
     const inLog = replayed(store)
     for (const [position, fill] of wanted) {
-      assert.equal(bytesOf(store, position, 1)[0] === fill || inLog.get(position) === fill, true, `round ${round}, ${position}`)
+      assert.equal(
+        bytesOf(store, position, 1)[0] === fill || inLog.get(position) === fill,
+        true,
+        `round ${round}, ${position}`,
+      )
       if (inLog.has(position)) assert.equal(inLog.get(position), fill, 'an older version would be replayed')
       const seen = Buffer.alloc(1)
       journal.read(position, seen)
@@ -126,7 +160,9 @@ test('headers: the one that is not current first, both in the end', () => {
   const before = readHeader(store, [])
   const writes: number[] = []
   const write = store.write.bind(store)
-  store.flush = () => { writes.push(-1) }
+  store.flush = () => {
+    writes.push(-1)
+  }
   store.write = (position, bytes) => {
     writes.push(position)
     write(position, bytes)

@@ -9,8 +9,13 @@ import { contentsOf, CutStore, randomOf } from '../../support/power-cut.js'
 
 const mib = 1024 * 1024
 const gib = 1024 * mib
-const fact = (bytes: Uint8Array, name: string): unknown => open(bytes).describe().flatMap((section) => section.facts).find((candidate) => candidate.name === name)?.value
-const whole = (layer: BlockSource, parent: BlockSource | undefined): BlockSource => (parent === undefined ? layer : new OverlaySource(layer, parent))
+const fact = (bytes: Uint8Array, name: string): unknown =>
+  open(bytes)
+    .describe()
+    .flatMap((section) => section.facts)
+    .find((candidate) => candidate.name === name)?.value
+const whole = (layer: BlockSource, parent: BlockSource | undefined): BlockSource =>
+  parent === undefined ? layer : new OverlaySource(layer, parent)
 const fit = (bytes: Uint8Array, length: number): Buffer => {
   const fitted = Buffer.alloc(length)
   fitted.set(bytes.subarray(0, length))
@@ -30,7 +35,10 @@ function resize(bytes: Uint8Array, capacities: readonly number[], parent?: Block
       if (cuts++ > 12 && chance(8) > 0) return
       const cut = store.cut(chance)
       const found = readAll(whole(open(cut), parent))
-      assert.ok(found.equals(found.length === capacity ? after : before), `cut ${cuts} on the way to ${capacity}: ${found.length}`)
+      assert.ok(
+        found.equals(found.length === capacity ? after : before),
+        `cut ${cuts} on the way to ${capacity}: ${found.length}`,
+      )
       const again = openWritableVhdx(new CutStore(cut.contents()), contextOf(), parent)
       assert.ok(readAll(whole(again, parent)).equals(found))
     }
@@ -46,7 +54,10 @@ function resize(bytes: Uint8Array, capacities: readonly number[], parent?: Block
   return left
 }
 
-const runs = [{ offset: 0, length: mib + 65536, bytes: Buffer.alloc(mib + 65536, 'first ') }, { offset: 4 * mib, length: mib + 65536, bytes: Buffer.alloc(mib + 65536, 'last ') }]
+const runs = [
+  { offset: 0, length: mib + 65536, bytes: Buffer.alloc(mib + 65536, 'first ') },
+  { offset: 4 * mib, length: mib + 65536, bytes: Buffer.alloc(mib + 65536, 'last ') },
+]
 
 test('dynamic: grows with zeros, shrinks, and what was cut off does not come back', () => {
   const bytes = contentsOf(make(shapeOf(6 * mib), { 'block-size': mib }, runs))
@@ -63,9 +74,16 @@ test('fixed: every new block has its place', () => {
 
 test('a child: what its parent has behind its old end stays hidden', () => {
   const parent = open(make(shapeOf(6 * mib), { 'block-size': mib }, runs))
-  const bytes = contentsOf(make(shapeOf(6 * mib, { parent: parentShape(parent) }), { 'block-size': mib }, [{ offset: 5 * mib, length: 4096, bytes: Buffer.alloc(4096, 'child ') }]))
+  const bytes = contentsOf(
+    make(shapeOf(6 * mib, { parent: parentShape(parent) }), { 'block-size': mib }, [
+      { offset: 5 * mib, length: 4096, bytes: Buffer.alloc(4096, 'child ') },
+    ]),
+  )
   const left = resize(bytes, [4 * mib + 1024, 9 * mib, 1536, 6 * mib, 5 * mib + 2048, 6 * mib], parent)
-  assert.equal(readAll(whole(open(left), parent), mib, 5 * mib).findIndex((byte) => byte !== 0), -1)
+  assert.equal(
+    readAll(whole(open(left), parent), mib, 5 * mib).findIndex((byte) => byte !== 0),
+    -1,
+  )
 })
 
 test('the table moves when it is too short, and a disk of 64 TiB has room', () => {

@@ -14,11 +14,20 @@ const bytesOf = (store: ByteStore): Buffer => {
   store.read(0, bytes)
   return bytes
 }
-const facts = (disk: ReturnType<typeof open>): Map<string, unknown> => new Map(disk.describe().flatMap((section) => section.facts).map((fact) => [fact.name, fact.value]))
+const facts = (disk: ReturnType<typeof open>): Map<string, unknown> =>
+  new Map(
+    disk
+      .describe()
+      .flatMap((section) => section.facts)
+      .map((fact) => [fact.name, fact.value]),
+  )
 const filled = (offset: number, length: number, fill: number) => ({ offset, length, bytes: Buffer.alloc(length, fill) })
 
 test('dynamic: only what is placed has a block, in the order of placing', () => {
-  const store = make(shapeOf(10 * mib), { 'block-size': mib }, [filled(3 * mib + 65536, 65536, 1), filled(9 * mib - 65536, 131072, 2)])
+  const store = make(shapeOf(10 * mib), { 'block-size': mib }, [
+    filled(3 * mib + 65536, 65536, 1),
+    filled(9 * mib - 65536, 131072, 2),
+  ])
   // Headers, log, table and metadata are one MiB each.
   assert.equal(store.size, 7 * mib)
   const bytes = bytesOf(store)
@@ -41,7 +50,13 @@ test('fixed: every block present and in order, the file whole', () => {
   const disk = open(store)
   assert.deepEqual(disk.notes, [])
   assert.equal(disk.subformat, 'fixed')
-  assert.deepEqual(disk.extentAt(0, 100 * mib), { kind: 'data', offset: 0, length: 5 * mib + 512, store, position: 4 * mib })
+  assert.deepEqual(disk.extentAt(0, 100 * mib), {
+    kind: 'data',
+    offset: 0,
+    length: 5 * mib + 512,
+    store,
+    position: 4 * mib,
+  })
   assert.equal(readAll(disk, 4 * mib, 1)[0], 7)
 })
 
@@ -87,18 +102,30 @@ test('64 TiB: the table is as long as it must be, memory and file stay small', (
   assert.equal(store.size, (2 + 9 + 1 + 128) * mib)
   const disk = open(store)
   assert.equal(readAll(disk, capacity - 1, 1)[0], 2)
-  assert.deepEqual(disk.extentAt(64 * mib, capacity), { kind: 'absent', offset: 64 * mib, length: capacity - 128 * mib })
+  assert.deepEqual(disk.extentAt(64 * mib, capacity), {
+    kind: 'absent',
+    offset: 64 * mib,
+    length: capacity - 128 * mib,
+  })
 })
 
 test('wrong options and shapes are refused by name', () => {
   const parent = open(make(shapeOf(mib), {}, []))
-  const create = (options: Record<string, string | number>, more = {}) => () => writerOf(new MemoryStore(), shapeOf(mib, more), options)
+  const create =
+    (options: Record<string, string | number>, more = {}) =>
+    () =>
+      writerOf(new MemoryStore(), shapeOf(mib, more), options)
   refuses(create({ 'block-size': 3 * mib }), 'usage', 'E_BLOCK_SIZE', /block-size 3145728/)
   refuses(create({ 'physical-sector-size': '520' }), 'usage', 'E_SECTOR', /520/)
   refuses(create({ 'physical-sector-size': '512' }, { sectorSize: 4096 }), 'usage', 'E_SECTOR', /smaller/)
   refuses(create({ subformat: 'fixed' }, { parent: parentShape(parent) }), 'usage', 'E_OPTIONS', /parent/)
   refuses(create({}, { sectorSize: 4096, parent: parentShape(parent) }), 'usage', 'E_PARENT_SECTOR', /512/)
-  refuses(create({}, { parent: parentShape(raw.open(new MemoryStore(new Uint8Array(mib)), contextOf())) }), 'usage', 'E_PARENT_FORMAT', /raw/)
+  refuses(
+    create({}, { parent: parentShape(raw.open(new MemoryStore(new Uint8Array(mib)), contextOf())) }),
+    'usage',
+    'E_PARENT_FORMAT',
+    /raw/,
+  )
   refuses(() => writerOf(new MemoryStore(), shapeOf(64 * 2 ** 40 + 512)), 'usage', 'E_SIZE', /64 TiB/)
 })
 
@@ -115,7 +142,12 @@ test('a store that cannot grow and holds old bytes: refused when too small, clea
     override readonly zeroed = false as unknown as true
   }
   const small = new Device(new Uint8Array(4 * mib))
-  refuses(() => make(shapeOf(4 * mib), {}, [filled(0, 65536, 1)], small), 'target', 'E_TARGET_TOO_SMALL', /needs at least/)
+  refuses(
+    () => make(shapeOf(4 * mib), {}, [filled(0, 65536, 1)], small),
+    'target',
+    'E_TARGET_TOO_SMALL',
+    /needs at least/,
+  )
   const device = new Device(Buffer.alloc(16 * mib, 0xdd))
   make(shapeOf(4 * mib), { 'block-size': mib }, [filled(2 * mib, 65536, 1)], device)
   assert.equal(device.size, 16 * mib)
@@ -131,28 +163,47 @@ test('a child: whole blocks, parts, zeros, and what it leaves to its parent', ()
   const capacity = 8 * mib
   const parent = open(make(shapeOf(capacity), { 'block-size': mib }, [filled(0, capacity, 0xee)]))
   const uuid = '99999999-2222-4333-8444-555555555555'
-  const shape = shapeOf(capacity, { parent: parentShape(parent), identity: { uuid, derive: (name) => `00000000-0000-4000-8000-0000000000${name.length.toString(16).padStart(2, '0')}`, time: 0 } })
-  const child = open(make(shape, { 'block-size': mib }, [
-    filled(0, mib, 1), // whole
-    filled(mib + 512, 1024, 2), // part
-    { offset: 2 * mib, length: mib / 2 }, // zero, in two pieces
-    { offset: 2.5 * mib, length: mib / 2 },
-    { offset: 3 * mib + 4096, length: 4096 }, // part zero, nothing placed
-    filled(4 * mib, mib / 2, 3), // placed and zeroed: whole
-    { offset: 4.5 * mib, length: mib / 2 },
-    { offset: 5.5 * mib, length: mib }, // zero over a boundary
-  ]))
+  const shape = shapeOf(capacity, {
+    parent: parentShape(parent),
+    identity: {
+      uuid,
+      derive: (name) => `00000000-0000-4000-8000-0000000000${name.length.toString(16).padStart(2, '0')}`,
+      time: 0,
+    },
+  })
+  const child = open(
+    make(shape, { 'block-size': mib }, [
+      filled(0, mib, 1), // whole
+      filled(mib + 512, 1024, 2), // part
+      { offset: 2 * mib, length: mib / 2 }, // zero, in two pieces
+      { offset: 2.5 * mib, length: mib / 2 },
+      { offset: 3 * mib + 4096, length: 4096 }, // part zero, nothing placed
+      filled(4 * mib, mib / 2, 3), // placed and zeroed: whole
+      { offset: 4.5 * mib, length: mib / 2 },
+      { offset: 5.5 * mib, length: mib }, // zero over a boundary
+    ]),
+  )
   assert.equal(child.subformat, 'differencing')
   assert.deepEqual(child.notes, [])
   const found = facts(child)
-  assert.deepEqual(['fullyPresent', 'partiallyPresent', 'zero', 'notPresent', 'sectorBitmaps'].map((name) => found.get(name)), [2, 4, 1, 1, 1])
+  assert.deepEqual(
+    ['fullyPresent', 'partiallyPresent', 'zero', 'notPresent', 'sectorBitmaps'].map((name) => found.get(name)),
+    [2, 4, 1, 1, 1],
+  )
   assert.equal(found.get('virtualDiskId'), '11111111-2222-4333-8444-555555555555')
   assert.equal(found.get('relative_path'), '.\\parent.vhdx')
   assert.equal(found.get('absolute_win32_path'), '\\images\\parent.vhdx')
   child.parentReference?.verify(parent)
   const expected = Buffer.alloc(capacity, 0xee)
-  expected.fill(1, 0, mib).fill(2, mib + 512, mib + 1536).fill(0, 2 * mib, 3 * mib).fill(0, 3 * mib + 4096, 3 * mib + 8192)
-  expected.fill(3, 4 * mib, 4.5 * mib).fill(0, 4.5 * mib, 5 * mib).fill(0, 5.5 * mib, 6.5 * mib)
+  expected
+    .fill(1, 0, mib)
+    .fill(2, mib + 512, mib + 1536)
+    .fill(0, 2 * mib, 3 * mib)
+    .fill(0, 3 * mib + 4096, 3 * mib + 8192)
+  expected
+    .fill(3, 4 * mib, 4.5 * mib)
+    .fill(0, 4.5 * mib, 5 * mib)
+    .fill(0, 5.5 * mib, 6.5 * mib)
   assert.equal(Buffer.compare(readAll(new OverlaySource(child, parent)), expected), 0)
 })
 
@@ -161,19 +212,31 @@ test('a child on a store with old bytes', () => {
     override readonly zeroed = false as unknown as true
   }
   const parent = open(make(shapeOf(2 * mib), {}, [filled(0, 2 * mib, 0xee)]))
-  const store = make(shapeOf(2 * mib, { parent: parentShape(parent) }), { 'block-size': mib }, [{ offset: 512, length: 512 }, filled(mib, 512, 4), { offset: mib + 512, length: 512 }], new Device(Buffer.alloc(16 * mib, 0xdd)))
+  const store = make(
+    shapeOf(2 * mib, { parent: parentShape(parent) }),
+    { 'block-size': mib },
+    [{ offset: 512, length: 512 }, filled(mib, 512, 4), { offset: mib + 512, length: 512 }],
+    new Device(Buffer.alloc(16 * mib, 0xdd)),
+  )
   const bytes = readAll(new OverlaySource(open(store), parent))
   const expected = Buffer.alloc(2 * mib, 0xee)
-  expected.fill(0, 512, 1024).fill(4, mib, mib + 512).fill(0, mib + 512, mib + 1024)
+  expected
+    .fill(0, 512, 1024)
+    .fill(4, mib, mib + 512)
+    .fill(0, mib + 512, mib + 1024)
   assert.equal(Buffer.compare(bytes, expected), 0)
 })
 
 test('paths in the locator', () => {
   const parent = open(make(shapeOf(mib), {}, []))
-  const paths = (path: string, relative: string): unknown => open(make(shapeOf(mib, { parent: parentShape(parent, path, relative) }), {}, [])).parentReference?.paths
+  const paths = (path: string, relative: string): unknown =>
+    open(make(shapeOf(mib, { parent: parentShape(parent, path, relative) }), {}, [])).parentReference?.paths
   assert.deepEqual(paths('/srv/a/p.vhdx', '../a/p.vhdx'), ['..\\a\\p.vhdx', '\\srv\\a\\p.vhdx'])
   assert.deepEqual(paths('C:\\a\\p.vhdx', 'p.vhdx'), ['.\\p.vhdx', '\\\\?\\C:\\a\\p.vhdx'])
-  assert.deepEqual(paths('\\\\host\\share\\p.vhdx', 'sub/p.vhdx'), ['.\\sub\\p.vhdx', '\\\\?\\UNC\\host\\share\\p.vhdx'])
+  assert.deepEqual(paths('\\\\host\\share\\p.vhdx', 'sub/p.vhdx'), [
+    '.\\sub\\p.vhdx',
+    '\\\\?\\UNC\\host\\share\\p.vhdx',
+  ])
   refuses(() => paths('/a\\b/p.vhdx', 'p.vhdx'), 'usage', 'E_PARENT_PATH', /backslash/)
   refuses(() => paths(`/${'x'.repeat(40000)}`, 'p.vhdx'), 'usage', 'E_PARENT_PATH', /too long/)
 })

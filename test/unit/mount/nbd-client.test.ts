@@ -31,8 +31,16 @@ async function open(t: TestContext, path: string, milliseconds = 5000): Promise<
 test('a connection reads, writes, zeroes, flushes, and knows what is zero', async (t) => {
   const disk = new MemoryDisk(Buffer.from(diskLike(2 * mebibyte, 5)))
   const connection = await open(t, await serve(t, disk))
-  assert.deepEqual([connection.facts.size, connection.facts.structured, connection.facts.flags.readOnly, connection.facts.flags.multipleConnections], [2 * mebibyte, true, false, true])
-  const target = new Uint8Array(2 * mebibyte).fill(0xEE)
+  assert.deepEqual(
+    [
+      connection.facts.size,
+      connection.facts.structured,
+      connection.facts.flags.readOnly,
+      connection.facts.flags.multipleConnections,
+    ],
+    [2 * mebibyte, true, false, true],
+  )
+  const target = new Uint8Array(2 * mebibyte).fill(0xee)
   await connection.request({ type: command.read, offset: 0, length: target.length, target })
   assert.ok(disk.bytes.equals(target))
   await Promise.all([
@@ -45,15 +53,28 @@ test('a connection reads, writes, zeroes, flushes, and knows what is zero', asyn
   await connection.request({ type: command.read, offset: 0, length: 10, target: part })
   assert.ok(disk.bytes.subarray(0, 10).equals(part))
   const runs = await connection.request({ type: command.blockStatus, offset: mebibyte, length: mebibyte })
-  assert.equal(runs.reduce((sum, { length }) => sum + length, 0), mebibyte)
+  assert.equal(
+    runs.reduce((sum, { length }) => sum + length, 0),
+    mebibyte,
+  )
   assert.ok(runs[0]?.zero === true && runs[0].length >= 512 * 1024)
   disk.bad.add(100_000)
-  await assert.rejects(connection.request({ type: command.read, offset: 99_000, length: 4096, target: new Uint8Array(4096) }), { code: 'E_READ', kind: 'corrupt', message: /offset 100000 cannot be read/ })
-  await assert.rejects(connection.request({ type: command.write, offset: 2 * mebibyte, length: 1, payload: new Uint8Array(1) }), { code: 'E_NO_SPACE', kind: 'target' })
+  await assert.rejects(
+    connection.request({ type: command.read, offset: 99_000, length: 4096, target: new Uint8Array(4096) }),
+    { code: 'E_READ', kind: 'corrupt', message: /offset 100000 cannot be read/ },
+  )
+  await assert.rejects(
+    connection.request({ type: command.write, offset: 2 * mebibyte, length: 1, payload: new Uint8Array(1) }),
+    { code: 'E_NO_SPACE', kind: 'target' },
+  )
 })
 
 /** A server that answers the handshake as it should, and then sends what it is told. */
-async function lyingServer(t: TestContext, answer: (request: Buffer, socket: net.Socket) => void, handshake = good()): Promise<string> {
+async function lyingServer(
+  t: TestContext,
+  answer: (request: Buffer, socket: net.Socket) => void,
+  handshake = good(),
+): Promise<string> {
   const path = join(testFolder(t), 'socket')
   const server = net.createServer((socket) => {
     socket.on('error', () => undefined)
@@ -64,7 +85,12 @@ async function lyingServer(t: TestContext, answer: (request: Buffer, socket: net
       received = Buffer.concat([received, bytes])
       for (;;) {
         if (stage === 0 && received.length >= 4) received = received.subarray(4)
-        else if (stage > 0 && stage < handshake.length && received.length >= 16 && received.length >= 16 + received.readUInt32BE(12)) {
+        else if (
+          stage > 0 &&
+          stage < handshake.length &&
+          received.length >= 16 &&
+          received.length >= 16 + received.readUInt32BE(12)
+        ) {
           received = received.subarray(16 + received.readUInt32BE(12))
           socket.write(Buffer.from(handshake[stage] ?? '', 'hex'))
         } else if (stage >= handshake.length && received.length >= 28) {
@@ -82,7 +108,8 @@ async function lyingServer(t: TestContext, answer: (request: Buffer, socket: net
   return path
 }
 
-const reply = (option: string, type: string, data = ''): string => `0003e889045565a9${option}${type}${(data.length / 2).toString(16).padStart(8, '0')}${data}`
+const reply = (option: string, type: string, data = ''): string =>
+  `0003e889045565a9${option}${type}${(data.length / 2).toString(16).padStart(8, '0')}${data}`
 const ack = '00000001'
 /** The greeting, and the answers to STRUCTURED_REPLY, SET_META_CONTEXT and GO: 1 MiB, all flags. */
 function good(): string[] {
@@ -112,18 +139,49 @@ const size = (value: number): string => value.toString(16).padStart(8, '0')
 
 const lies: readonly (readonly [title: string, answer: (request: Buffer, socket: net.Socket) => void])[] = [
   ['another magic', (_request, socket) => socket.write(Buffer.alloc(40))],
-  ['a cookie that nobody sent', (_request, socket) => socket.write(chunk(Buffer.alloc(28, 0xAA), 0, ''))],
-  ['a simple reply to a read', (request, socket) => socket.write(Buffer.concat([Buffer.from('6744669800000000', 'hex'), request.subarray(8, 16), Buffer.alloc(4096)]))],
+  ['a cookie that nobody sent', (_request, socket) => socket.write(chunk(Buffer.alloc(28, 0xaa), 0, ''))],
+  [
+    'a simple reply to a read',
+    (request, socket) =>
+      socket.write(
+        Buffer.concat([Buffer.from('6744669800000000', 'hex'), request.subarray(8, 16), Buffer.alloc(4096)]),
+      ),
+  ],
   ['data before the range', (request, socket) => socket.write(chunk(request, 1, offset(0) + '00'.repeat(16)))],
   ['data behind the range', (request, socket) => socket.write(chunk(request, 1, offset(8190) + '00'.repeat(16)))],
-  ['data at the end of everything', (request, socket) => socket.write(chunk(request, 1, `ffffffffffffffff${'00'.repeat(16)}`))],
+  [
+    'data at the end of everything',
+    (request, socket) => socket.write(chunk(request, 1, `ffffffffffffffff${'00'.repeat(16)}`)),
+  ],
   ['data without bytes', (request, socket) => socket.write(chunk(request, 1, offset(4096)))],
-  ['a chunk of four gigabytes', (request, socket) => socket.write(Buffer.concat([chunk(request, 1, '').subarray(0, 16), Buffer.from('ffffffff', 'hex'), Buffer.alloc(64)]))],
-  ['an error of four gigabytes', (request, socket) => socket.write(Buffer.concat([chunk(request, 0x8001, '').subarray(0, 16), Buffer.from('ffffffff', 'hex'), Buffer.alloc(64)]))],
+  [
+    'a chunk of four gigabytes',
+    (request, socket) =>
+      socket.write(
+        Buffer.concat([chunk(request, 1, '').subarray(0, 16), Buffer.from('ffffffff', 'hex'), Buffer.alloc(64)]),
+      ),
+  ],
+  [
+    'an error of four gigabytes',
+    (request, socket) =>
+      socket.write(
+        Buffer.concat([chunk(request, 0x8001, '').subarray(0, 16), Buffer.from('ffffffff', 'hex'), Buffer.alloc(64)]),
+      ),
+  ],
   ['a hole that is too long', (request, socket) => socket.write(chunk(request, 2, offset(4096) + size(8192)))],
   ['a hole of no bytes', (request, socket) => socket.write(chunk(request, 2, offset(4096) + size(0)))],
   ['a part of what was asked for', (request, socket) => socket.write(chunk(request, 2, offset(4096) + size(2048)))],
-  ['the same bytes twice', (request, socket) => socket.write(Buffer.concat([chunk(request, 2, offset(4096) + size(2048), 0), chunk(request, 2, offset(5000) + size(2048), 0), chunk(request, 2, offset(7048) + size(1144))]))],
+  [
+    'the same bytes twice',
+    (request, socket) =>
+      socket.write(
+        Buffer.concat([
+          chunk(request, 2, offset(4096) + size(2048), 0),
+          chunk(request, 2, offset(5000) + size(2048), 0),
+          chunk(request, 2, offset(7048) + size(1144)),
+        ]),
+      ),
+  ],
   ['a chunk of an unknown type', (request, socket) => socket.write(chunk(request, 77, ''))],
   ['a block status for a read', (request, socket) => socket.write(chunk(request, 5, `00000009${size(512)}${size(0)}`))],
   ['an error without its fields', (request, socket) => socket.write(chunk(request, 0x8001, '0000'))],
@@ -132,40 +190,84 @@ const lies: readonly (readonly [title: string, answer: (request: Buffer, socket:
 for (const [title, answer] of lies) {
   test(`a server that answers a read with ${title} is not believed`, async (t) => {
     const connection = await open(t, await lyingServer(t, answer))
-    await assert.rejects(connection.request({ type: command.read, offset: 4096, length: 4096, target: new Uint8Array(4096) }), { code: 'E_NBD_PROTOCOL', kind: 'corrupt' })
-    await assert.rejects(connection.request({ type: command.read, offset: 0, length: 1, target: new Uint8Array(1) }), { code: 'E_NBD_PROTOCOL' })
+    await assert.rejects(
+      connection.request({ type: command.read, offset: 4096, length: 4096, target: new Uint8Array(4096) }),
+      { code: 'E_NBD_PROTOCOL', kind: 'corrupt' },
+    )
+    await assert.rejects(connection.request({ type: command.read, offset: 0, length: 1, target: new Uint8Array(1) }), {
+      code: 'E_NBD_PROTOCOL',
+    })
   })
 }
 
-const wrongStatus = ['', '00000009', `00000008${size(512)}${size(0)}`, `00000009${size(0)}${size(0)}`, `00000009${size(512)}`]
+const wrongStatus = [
+  '',
+  '00000009',
+  `00000008${size(512)}${size(0)}`,
+  `00000009${size(0)}${size(0)}`,
+  `00000009${size(512)}`,
+]
 for (const payload of wrongStatus) {
   test(`a block status of "${payload}" is not believed`, async (t) => {
-    const connection = await open(t, await lyingServer(t, (request, socket) => socket.write(chunk(request, 5, payload))))
-    await assert.rejects(connection.request({ type: command.blockStatus, offset: 0, length: 4096 }), { code: 'E_NBD_PROTOCOL' })
+    const connection = await open(
+      t,
+      await lyingServer(t, (request, socket) => socket.write(chunk(request, 5, payload))),
+    )
+    await assert.rejects(connection.request({ type: command.blockStatus, offset: 0, length: 4096 }), {
+      code: 'E_NBD_PROTOCOL',
+    })
   })
 }
 
 test('a block status that reaches further than was asked is cut', async (t) => {
-  const connection = await open(t, await lyingServer(t, (request, socket) => socket.write(chunk(request, 5, `00000009${size(512)}${size(0)}ffffffff00000003`))))
-  assert.deepEqual(await connection.request({ type: command.blockStatus, offset: 0, length: 4096 }), [{ length: 512, zero: false }, { length: 3584, zero: true }])
+  const connection = await open(
+    t,
+    await lyingServer(t, (request, socket) =>
+      socket.write(chunk(request, 5, `00000009${size(512)}${size(0)}ffffffff00000003`)),
+    ),
+  )
+  assert.deepEqual(await connection.request({ type: command.blockStatus, offset: 0, length: 4096 }), [
+    { length: 512, zero: false },
+    { length: 3584, zero: true },
+  ])
 })
 
 const handshakes: readonly (readonly [title: string, stages: string[], code: string])[] = [
   ['no NBD server', withStage(0, '00'.repeat(18)), 'E_NBD_PROTOCOL'],
   ['the oldest protocol', withStage(0, '4e42444d4147494300420281861253000000'), 'E_NBD_OLD'],
-  ['another option\'s reply', withStage(1, reply('00000007', ack)), 'E_NBD_PROTOCOL'],
+  ["another option's reply", withStage(1, reply('00000007', ack)), 'E_NBD_PROTOCOL'],
   ['a reply of four gigabytes', withStage(1, '0003e889045565a90000000800000001ffffffff'), 'E_NBD_PROTOCOL'],
   ['replies without end', withStage(2, reply('0000000a', '00000004', '00000009').repeat(1001)), 'E_NBD_PROTOCOL'],
   ['no size', withStage(3, reply('00000007', ack)), 'E_NBD_PROTOCOL'],
-  ['a size beyond numbers', withStage(3, reply('00000007', '00000003', '0000ffffffffffffffff018d') + reply('00000007', ack)), 'E_TOO_LARGE'],
-  ['blocks of three bytes', withStage(3, reply('00000007', '00000003', '0003000000030000100002000000') + reply('00000007', '00000003', '00000000000000100000018d') + reply('00000007', ack)), 'E_NBD_PROTOCOL'],
-  ['no such export', withStage(3, reply('00000007', '80000006', Buffer.from('nothing \u001b[2J here').toString('hex'))), 'E_NBD_EXPORT'],
+  [
+    'a size beyond numbers',
+    withStage(3, reply('00000007', '00000003', '0000ffffffffffffffff018d') + reply('00000007', ack)),
+    'E_TOO_LARGE',
+  ],
+  [
+    'blocks of three bytes',
+    withStage(
+      3,
+      reply('00000007', '00000003', '0003000000030000100002000000') +
+        reply('00000007', '00000003', '00000000000000100000018d') +
+        reply('00000007', ack),
+    ),
+    'E_NBD_PROTOCOL',
+  ],
+  [
+    'no such export',
+    withStage(3, reply('00000007', '80000006', Buffer.from('nothing \u001b[2J here').toString('hex'))),
+    'E_NBD_EXPORT',
+  ],
   ['TLS wanted', withStage(3, reply('00000007', '80000005')), 'E_NBD_TLS'],
 ]
 for (const [title, stages, code] of handshakes) {
   test(`a handshake with ${title}: ${code}`, async (t) => {
     const path = await lyingServer(t, () => undefined, stages)
-    await assert.rejects(open(t, path), (error: Error & { code: string }) => error.code === code && !error.message.includes('\u001b'))
+    await assert.rejects(
+      open(t, path),
+      (error: Error & { code: string }) => error.code === code && !error.message.includes('\u001b'),
+    )
   })
 }
 
@@ -173,22 +275,36 @@ test('a server that falls silent, before or after the handshake, is not waited f
   const silent = await lyingServer(t, () => undefined, [''])
   await assert.rejects(open(t, silent, 200), { code: 'E_NBD_TIMEOUT' })
   const asleep = await open(t, await lyingServer(t, () => undefined), 200)
-  await assert.rejects(asleep.request({ type: command.read, offset: 0, length: 512, target: new Uint8Array(512) }), { code: 'E_NBD_TIMEOUT' })
+  await assert.rejects(asleep.request({ type: command.read, offset: 0, length: 512, target: new Uint8Array(512) }), {
+    code: 'E_NBD_TIMEOUT',
+  })
   await assert.rejects(open(t, join(testFolder(t), 'nothing')), { code: 'E_NBD_CONNECT', kind: 'usage' })
 })
 
 /** A server in a thread of its own: the store makes this one wait. */
 async function serveInThread(t: TestContext, length: number, writable: boolean): Promise<NbdAddress> {
-  const worker = new Worker(`
+  const worker = new Worker(
+    `
     const { parentPort, workerData } = require('node:worker_threads')
     Promise.all([import(workerData.server), import(workerData.support), import(workerData.content)]).then(async ([{ NbdServer }, { MemoryDisk }, { diskLike }]) => {
       const server = new NbdServer({ disks: [new MemoryDisk(Buffer.from(diskLike(workerData.length, 3)), '', workerData.writable)] })
       parentPort.postMessage(await server.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }))
-    })`, { eval: true, workerData: {
-    server: new URL('../../../src/mount/nbd/index.js', import.meta.url).href, support: new URL('../../support/nbd.js', import.meta.url).href, content: new URL('../../support/content.js', import.meta.url).href, length, writable,
-  } })
+    })`,
+    {
+      eval: true,
+      workerData: {
+        server: new URL('../../../src/mount/nbd/index.js', import.meta.url).href,
+        support: new URL('../../support/nbd.js', import.meta.url).href,
+        content: new URL('../../support/content.js', import.meta.url).href,
+        length,
+        writable,
+      },
+    },
+  )
   t.after(() => worker.terminate())
-  const endpoint = await new Promise<NbdAddress['endpoint']>((resolve, reject) => worker.once('message', resolve).once('error', reject))
+  const endpoint = await new Promise<NbdAddress['endpoint']>((resolve, reject) =>
+    worker.once('message', resolve).once('error', reject),
+  )
   return { endpoint, name: '', tls: false }
 }
 

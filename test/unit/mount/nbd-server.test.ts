@@ -19,7 +19,13 @@ async function serve(t: TestContext, ...disks: MemoryDisk[]): Promise<string> {
   return path
 }
 
-const request = (type: number, offset: number | bigint, length: number, flags = 0, cookie = 0x1122334455667788n): Buffer => {
+const request = (
+  type: number,
+  offset: number | bigint,
+  length: number,
+  flags = 0,
+  cookie = 0x1122334455667788n,
+): Buffer => {
   const bytes = Buffer.alloc(28)
   bytes.writeUInt32BE(0x25609513)
   bytes.writeUInt16BE(flags, 4)
@@ -43,7 +49,15 @@ async function begin(t: TestContext, path: string, structured: boolean): Promise
   if (structured) {
     client.send(option(8))
     await client.receive(20)
-    client.send(option(10, Buffer.from('00000000 00000001 0000000f'.replaceAll(' ', '') + Buffer.from('base:allocation').toString('hex'), 'hex')))
+    client.send(
+      option(
+        10,
+        Buffer.from(
+          '00000000 00000001 0000000f'.replaceAll(' ', '') + Buffer.from('base:allocation').toString('hex'),
+          'hex',
+        ),
+      ),
+    )
     await client.receive(20 + 19 + 20)
   }
   client.send(option(7, Buffer.from('000000000000', 'hex')))
@@ -88,11 +102,21 @@ test('the captured session of qemu-nbd: the same answers, where the protocol lea
   await client.receive(20)
   client.send(request(7, 0, 0x400000))
   const status = await client.receive(20 + 4 + 24)
-  assert.equal(status.toString('hex'), `668e33ef0001000511223344556677880000001c${id.toString(16).padStart(8, '0')}001000000000000300010000 00000000 002f000000000003`.replaceAll(' ', ''))
-  client.send(request(0, 0xFE000, 0x4000))
-  assert.deepEqual((await chunks(client)).map(({ type, payload }) => [type, payload.subarray(0, 12).toString('hex'), payload.length]), [
-    [2, '00000000000fe00000002000', 12], [1, '000000000010000041414141', 8 + 0x2000],
-  ])
+  assert.equal(
+    status.toString('hex'),
+    (
+      `668e33ef0001000511223344556677880000001c${id.toString(16).padStart(8, '0')}001000000000000300010000 ` +
+      '00000000 002f000000000003'
+    ).replaceAll(' ', ''),
+  )
+  client.send(request(0, 0xfe000, 0x4000))
+  assert.deepEqual(
+    (await chunks(client)).map(({ type, payload }) => [type, payload.subarray(0, 12).toString('hex'), payload.length]),
+    [
+      [2, '00000000000fe00000002000', 12],
+      [1, '000000000010000041414141', 8 + 0x2000],
+    ],
+  )
   client.send(request(0, 8 * mebibyte, 512))
   const [failed] = await chunks(client)
   assert.equal(failed?.type, 0x8001)
@@ -105,8 +129,16 @@ for (const structured of [true, false]) {
     const client = await begin(t, await serve(t, disk), structured)
     const content = Buffer.from(diskLike(2 * mebibyte, 3))
     const replied = async (error = 0): Promise<void> => {
-      if (structured && error === 0) assert.deepEqual((await chunks(client)).map(({ type }) => type), [0])
-      else assert.equal((await client.receive(16)).toString('hex'), `67446698${error.toString(16).padStart(8, '0')}1122334455667788`)
+      if (structured && error === 0)
+        assert.deepEqual(
+          (await chunks(client)).map(({ type }) => type),
+          [0],
+        )
+      else
+        assert.equal(
+          (await client.receive(16)).toString('hex'),
+          `67446698${error.toString(16).padStart(8, '0')}1122334455667788`,
+        )
     }
     // In odd pieces: the payload comes as the network likes.
     const write = Buffer.concat([request(1, 777, content.length, 1), content])
@@ -115,7 +147,7 @@ for (const structured of [true, false]) {
     assert.ok(disk.bytes.subarray(777, 777 + content.length).equals(content))
     assert.equal(disk.done.at(-1), 'flush')
     client.send(request(0, 0, 3 * mebibyte))
-    const read = Buffer.alloc(3 * mebibyte, 0xEE)
+    const read = Buffer.alloc(3 * mebibyte, 0xee)
     if (structured) {
       for (const { type, payload } of await chunks(client)) {
         const offset = Number(payload.readBigUInt64BE(0))
@@ -127,7 +159,13 @@ for (const structured of [true, false]) {
       ;(await client.receive(read.length)).copy(read)
     }
     assert.ok(read.equals(disk.bytes))
-    client.send(request(4, 0, 4096), request(6, 4096, 4096), request(6, 8192, 4096, 2), request(3, 0, 0), request(5, 0, 4096))
+    client.send(
+      request(4, 0, 4096),
+      request(6, 4096, 4096),
+      request(6, 8192, 4096, 2),
+      request(3, 0, 0),
+      request(5, 0, 4096),
+    )
     for (let replies = 0; replies < 5; replies++) await replied()
     assert.deepEqual(disk.done.slice(-4), ['zero 0 4096', 'zero 4096 4096', 'write 8192 4096', 'flush'])
     // Allocated zeros are never fast.
@@ -149,9 +187,16 @@ for (const structured of [true, false]) {
 test('a request read field by field is the one that its layout gives', () => {
   for (let round = 0; round < 100; round++) {
     const bytes = diskLike(64, round)
-    assert.deepEqual(readRequest(bytes.subarray(round % 8, 28 + round % 8)), requestLayout.read(bytes, round % 8))
+    assert.deepEqual(readRequest(bytes.subarray(round % 8, 28 + (round % 8))), requestLayout.read(bytes, round % 8))
   }
-  assert.deepEqual(readRequest(request(1, 4096, 512, 3)), { magic: 0x25609513, flags: 3, type: 1, cookie: 0x1122334455667788n, offset: 4096n, length: 512 })
+  assert.deepEqual(readRequest(request(1, 4096, 512, 3)), {
+    magic: 0x25609513,
+    flags: 3,
+    type: 1,
+    cookie: 0x1122334455667788n,
+    offset: 4096n,
+    length: 512,
+  })
 })
 
 test('DF: one chunk, or EOVERFLOW; REQ_ONE: one run', async (t) => {
@@ -177,9 +222,15 @@ test('what cannot be read is told, with its offset, and the rest of the disk sti
   const reply = await chunks(client)
   const error = reply.find(({ type }) => type === 0x8002)
   assert.equal(error?.payload.readUInt32BE(0), 5)
-  assert.equal(reply.filter(({ type }) => type === 1).reduce((sum, { payload }) => sum + payload.length - 8, 0), mebibyte)
+  assert.equal(
+    reply.filter(({ type }) => type === 1).reduce((sum, { payload }) => sum + payload.length - 8, 0),
+    mebibyte,
+  )
   client.send(request(0, 4096, 512))
-  assert.deepEqual((await chunks(client)).map(({ type }) => type), [1])
+  assert.deepEqual(
+    (await chunks(client)).map(({ type }) => type),
+    [1],
+  )
   const simple = await begin(t, path, false)
   simple.send(request(0, mebibyte, 4096))
   assert.equal((await simple.receive(16)).readUInt32BE(4), 5)
@@ -192,7 +243,10 @@ test('what cannot be read is told, with its offset, and the rest of the disk sti
 test('a read-only export takes no change, and EXPORT_NAME begins with and without padding', async (t) => {
   const disk = new MemoryDisk(Buffer.alloc(mebibyte), 'x', false)
   const path = await serve(t, disk)
-  for (const [flags, padding] of [['00000003', 0], ['00000001', 124]] as const) {
+  for (const [flags, padding] of [
+    ['00000003', 0],
+    ['00000001', 124],
+  ] as const) {
     const client = await RawClient.connect(t, path)
     client.send(flags, option(1, Buffer.from('x')))
     const answer = (await client.receive(18 + 10 + padding)).subarray(18)
@@ -226,8 +280,19 @@ test('a hundred clients that make no sense, and one that does', async (t) => {
     () => ['00000003', option(5), noise(200)],
     () => ['00000003', option(7, Buffer.from('000000000000', 'hex')), noise(28)],
     () => ['00000003', option(7, Buffer.from('000000000000', 'hex')), request(1, 0, 0xffffffff), noise(64)],
-    () => ['00000003', option(7, Buffer.from('000000000000', 'hex')), request(0, 0, 0xffffffff), request(0, 2n ** 64n - 1n, 1), request(7, 0, 0), request(random(65536), random(65536), random(65536), random(65536))],
-    () => ['00000003', option(7, Buffer.from('000000000000', 'hex')), ...Array.from({ length: 200 }, () => request(0, 0, mebibyte))],
+    () => [
+      '00000003',
+      option(7, Buffer.from('000000000000', 'hex')),
+      request(0, 0, 0xffffffff),
+      request(0, 2n ** 64n - 1n, 1),
+      request(7, 0, 0),
+      request(random(65536), random(65536), random(65536), random(65536)),
+    ],
+    () => [
+      '00000003',
+      option(7, Buffer.from('000000000000', 'hex')),
+      ...Array.from({ length: 200 }, () => request(0, 0, mebibyte)),
+    ],
   ]
   for (let client = 0; client < 100; client++) {
     const bad = await RawClient.connect(t, path)
@@ -238,12 +303,13 @@ test('a hundred clients that make no sense, and one that does', async (t) => {
   }
   good.send(request(0, 0, mebibyte))
   const read = Buffer.alloc(mebibyte)
-  for (const { type, payload } of await chunks(good)) if (type === 1) payload.copy(read, Number(payload.readBigUInt64BE(0)), 8)
+  for (const { type, payload } of await chunks(good))
+    if (type === 1) payload.copy(read, Number(payload.readBigUInt64BE(0)), 8)
   assert.ok(read.equals(disk.bytes))
   assert.deepEqual(disk.done, [])
 })
 
-test('a socket that is in use is left alone, one that is dead is replaced; it is the user\'s alone', async (t) => {
+test("a socket that is in use is left alone, one that is dead is replaced; it is the user's alone", async (t) => {
   const path = await serve(t, new MemoryDisk(Buffer.alloc(512)))
   assert.equal(fs.statSync(path).mode & 0o777, 0o600)
   const other = new NbdServer({ disks: [new MemoryDisk(Buffer.alloc(512))] })
@@ -255,9 +321,16 @@ test('a socket that is in use is left alone, one that is dead is replaced; it is
 })
 
 test('NBD URIs', () => {
-  for (const uri of ['nbd://localhost/', 'nbd://host:1234/a%20b', 'nbds://[::1]:99/x', 'nbd+unix:///?socket=/run/x.sock', 'nbds+unix:///disk%402?socket=/a%20b']) {
+  for (const uri of [
+    'nbd://localhost/',
+    'nbd://host:1234/a%20b',
+    'nbds://[::1]:99/x',
+    'nbd+unix:///?socket=/run/x.sock',
+    'nbds+unix:///disk%402?socket=/a%20b',
+  ]) {
     assert.equal(nbdUri(parseNbdUri(uri)), uri)
   }
   assert.deepEqual(parseNbdUri('nbd://host').endpoint, { kind: 'tcp', host: 'host', port: 10809 })
-  for (const uri of ['nbd+unix:///x', 'nbd+unix://host/x?socket=/a', 'nbd://host:99999/', 'nbd://h/%ff']) assert.throws(() => parseNbdUri(uri), { code: 'E_NBD_URI' })
+  for (const uri of ['nbd+unix:///x', 'nbd+unix://host/x?socket=/a', 'nbd://host:99999/', 'nbd://h/%ff'])
+    assert.throws(() => parseNbdUri(uri), { code: 'E_NBD_URI' })
 })

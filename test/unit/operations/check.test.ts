@@ -13,8 +13,18 @@ import { testFolder } from '../../support/folder.js'
 import { toy, writeToy } from '../../support/toy-format.js'
 
 /** Toys whose images are checked by `check`. */
-function checkedToys(find: (deep: boolean) => Iterable<Finding | CheckProgress>, more: Partial<DiskImage> = {}): Registry {
-  const driver: FormatDriver = { ...toy, open: (store, context) => Object.assign(toy.open(store, context), { check: (options?: { deep?: boolean }) => find(options?.deep === true), ...more }) }
+function checkedToys(
+  find: (deep: boolean) => Iterable<Finding | CheckProgress>,
+  more: Partial<DiskImage> = {},
+): Registry {
+  const driver: FormatDriver = {
+    ...toy,
+    open: (store, context) =>
+      Object.assign(toy.open(store, context), {
+        check: (options?: { deep?: boolean }) => find(options?.deep === true),
+        ...more,
+      }),
+  }
   return new Registry([...builtinDrivers, driver])
 }
 
@@ -24,7 +34,13 @@ function toyFile(t: TestContext): string {
   return path
 }
 
-const finding = (code: string, severity: Finding['severity'], index: number): Finding => ({ code, severity, structure: `entry ${index}`, position: index, message: `number ${index}` })
+const finding = (code: string, severity: Finding['severity'], index: number): Finding => ({
+  code,
+  severity,
+  structure: `entry ${index}`,
+  position: index,
+  message: `number ${index}`,
+})
 const codes = (findings: readonly Finding[]): string[] => findings.map(({ code }) => code)
 
 test('findings are sorted by severity, counted all, and kept up to the limit', async (t) => {
@@ -42,7 +58,11 @@ test('findings are sorted by severity, counted all, and kept up to the limit', a
   const [layer] = result.layers
   assert.deepEqual(layer?.counts, { error: 100_000, leak: 1, warning: 1 })
   assert.deepEqual(codes(layer.findings), ['E_OVERLAP', 'E_OVERLAP', 'E_OVERLAP', 'L_LOST', 'W_ODD'])
-  assert.deepEqual(layer.groups, [{ code: 'E_OVERLAP', severity: 'error', count: 100_000 }, { code: 'L_LOST', severity: 'leak', count: 1 }, { code: 'W_ODD', severity: 'warning', count: 1 }])
+  assert.deepEqual(layer.groups, [
+    { code: 'E_OVERLAP', severity: 'error', count: 100_000 },
+    { code: 'L_LOST', severity: 'leak', count: 1 },
+    { code: 'W_ODD', severity: 'warning', count: 1 },
+  ])
   const text = await checkText(result, {})
   assert.match(text, /a\.toy: Toy image, plain: 100,000 errors, 1 leak, 1 warning\n/)
   assert.match(text, /\n {2}error +E_OVERLAP +0 +entry 0 +number 0\n/)
@@ -63,7 +83,10 @@ test('a format without a check is told as not checked, and --deep still reads it
   const path = toyFile(t)
   const registry = new Registry([...builtinDrivers, toy])
   const result = await check(path, { registry })
-  assert.deepEqual([result.clean, result.layers[0]?.checked, result.counts], [false, false, { error: 0, leak: 0, warning: 0 }])
+  assert.deepEqual(
+    [result.clean, result.layers[0]?.checked, result.counts],
+    [false, false, { error: 0, leak: 0, warning: 0 }],
+  )
   assert.match(await checkText(result, {}), /not checked/)
   fs.truncateSync(path, 4096 + 100)
   const deep = await check(path, { registry, deep: true })
@@ -83,9 +106,18 @@ test('an error in the middle of a check is a finding, and what was found before 
 
 test('notes of the driver are warnings, unless a finding knows more', async (t) => {
   const path = toyFile(t)
-  const notes = [{ code: 'W_CHECKSUM', message: `${path}: the checksum is wrong` }, { code: 'W_OLD', message: `${path}: it is old` }]
+  const notes = [
+    { code: 'W_CHECKSUM', message: `${path}: the checksum is wrong` },
+    { code: 'W_OLD', message: `${path}: it is old` },
+  ]
   const { layers } = await check(path, { registry: checkedToys(() => [finding('E_CHECKSUM', 'error', 1)], { notes }) })
-  assert.deepEqual(layers[0]?.findings.map(({ code, severity, message }) => [code, severity, message]), [['E_CHECKSUM', 'error', 'number 1'], ['W_OLD', 'warning', 'it is old']])
+  assert.deepEqual(
+    layers[0]?.findings.map(({ code, severity, message }) => [code, severity, message]),
+    [
+      ['E_CHECKSUM', 'error', 'number 1'],
+      ['W_OLD', 'warning', 'it is old'],
+    ],
+  )
 })
 
 test('progress only grows, over both rounds of a deep check, and a signal stops it', async (t) => {
@@ -94,13 +126,20 @@ test('progress only grows, over both rounds of a deep check, and a signal stops 
     for (let done = 0; done <= 10; done++) yield { done, total: 10 }
   }
   const seen: number[] = []
-  const { clean } = await check(path, { registry: checkedToys(find), deep: true, onProgress: ({ phase, done, total }) => {
-    assert.equal(phase, 'check')
-    assert.equal(total, 2 * fs.statSync(path).size)
-    seen.push(done)
-  } })
+  const { clean } = await check(path, {
+    registry: checkedToys(find),
+    deep: true,
+    onProgress: ({ phase, done, total }) => {
+      assert.equal(phase, 'check')
+      assert.equal(total, 2 * fs.statSync(path).size)
+      seen.push(done)
+    },
+  })
   assert.equal(clean, true)
-  assert.deepEqual(seen, [...seen].sort((a, b) => a - b))
+  assert.deepEqual(
+    seen,
+    [...seen].sort((a, b) => a - b),
+  )
   assert.equal(seen.at(-1), 2 * fs.statSync(path).size)
   assert.equal(seen.filter((done) => done === seen.at(-1)).length, 1)
 
@@ -109,7 +148,10 @@ test('progress only grows, over both rounds of a deep check, and a signal stops 
   }
   const stop = new AbortController()
   const timer = setTimeout(() => stop.abort(), 100)
-  await assert.rejects(check(path, { registry: checkedToys(endless), signal: stop.signal }), (error) => isImageError(error) && error.kind === 'aborted')
+  await assert.rejects(
+    check(path, { registry: checkedToys(endless), signal: stop.signal }),
+    (error) => isImageError(error) && error.kind === 'aborted',
+  )
   clearTimeout(timer)
 })
 
@@ -119,7 +161,10 @@ test('a missing parent is told, and the image itself is checked', async (t) => {
   await create(at('base.vhd'), { size: 8 * 1048576 })
   await create(at('child.vhd'), { parent: at('base.vhd') })
   const whole = await check(at('child.vhd'), { deep: true })
-  assert.deepEqual(whole.layers.map(({ findings }) => findings), [[], []])
+  assert.deepEqual(
+    whole.layers.map(({ findings }) => findings),
+    [[], []],
+  )
   assert.deepEqual([whole.clean, whole.missing], [true, undefined])
   fs.renameSync(at('base.vhd'), at('moved.vhd'))
   fs.truncateSync(at('child.vhd'), fs.statSync(at('child.vhd')).size - 512)
@@ -136,12 +181,16 @@ test('a parent that was changed after its child was made over it', async (t) => 
   const later = new Date(Date.now() + 3_600_000)
   fs.utimesSync(at('base.vhd'), later, later)
   const { layers } = await check(at('child.vhd'))
-  assert.deepEqual(layers.map(({ findings }) => codes(findings)), [['W_PARENT_TIME'], []])
+  assert.deepEqual(
+    layers.map(({ findings }) => codes(findings)),
+    [['W_PARENT_TIME'], []],
+  )
 })
 
 test('the parts of a raw image', async (t) => {
   const folder = testFolder(t)
-  const part = (number: number, size: number): void => fs.writeFileSync(join(folder, `disk.00${number}`), Buffer.alloc(size, number))
+  const part = (number: number, size: number): void =>
+    fs.writeFileSync(join(folder, `disk.00${number}`), Buffer.alloc(size, number))
   const found = async (): Promise<string[]> => codes((await check(join(folder, 'disk.001'))).layers[0]?.findings ?? [])
   for (const [sizes, expected] of [
     [[4096, 4096, 512], []],
@@ -150,7 +199,10 @@ test('the parts of a raw image', async (t) => {
     [[4096, 2048, 4096], ['E_PART_SIZE']],
     [[4096, 0, 4096], ['E_PART_EMPTY']],
     [[4096, 4096, 8192], ['E_PART_SIZE']],
-    [[4000, 4000, 4000], ['W_PART_SECTOR', 'W_PART_SECTOR', 'W_ODD_LENGTH']],
+    [
+      [4000, 4000, 4000],
+      ['W_PART_SECTOR', 'W_PART_SECTOR', 'W_ODD_LENGTH'],
+    ],
     [[4096, 4096, 100], ['W_ODD_LENGTH']],
   ] as const) {
     for (const name of fs.readdirSync(folder)) fs.rmSync(join(folder, name))
@@ -162,19 +214,26 @@ test('the parts of a raw image', async (t) => {
 /** Bytes of which one cannot be read. */
 class WornStore extends MemoryStore {
   override read(position: number, target: Uint8Array): void {
-    if (position <= 4100 && position + target.length > 4100) throw corrupt('E_READ', `${this.name}: bytes at ${position} cannot be read`)
+    if (position <= 4100 && position + target.length > 4100)
+      throw corrupt('E_READ', `${this.name}: bytes at ${position} cannot be read`)
     super.read(position, target)
   }
 }
 
 test('data that the host cannot read is found by --deep', async (t) => {
   const path = toyFile(t)
-  const driver: FormatDriver = { ...toy, open: (store, context) => {
-    store[Symbol.dispose]()
-    return Object.assign(toy.open(new WornStore(fs.readFileSync(path), 'worn'), context), { check: () => [] })
-  } }
+  const driver: FormatDriver = {
+    ...toy,
+    open: (store, context) => {
+      store[Symbol.dispose]()
+      return Object.assign(toy.open(new WornStore(fs.readFileSync(path), 'worn'), context), { check: () => [] })
+    },
+  }
   const registry = new Registry([...builtinDrivers, driver])
   assert.equal((await check(path, { registry })).clean, true)
   const { layers } = await check(path, { registry, deep: true })
-  assert.deepEqual(layers[0]?.findings.map(({ code, position }) => [code, position]), [['E_READ', 4096]])
+  assert.deepEqual(
+    layers[0]?.findings.map(({ code, position }) => [code, position]),
+    [['E_READ', 4096]],
+  )
 })

@@ -30,10 +30,20 @@ const disk = diskLike(3 * 1048576 + 4096, 5)
 
 test('raw → toy → raw keeps every byte, and says what was done', async (t) => {
   const folder = testFolder(t)
-  const [source, middle, back] = ['a.raw', 'b.toy', 'c.img'].map((name) => join(folder, name)) as [string, string, string]
+  const [source, middle, back] = ['a.raw', 'b.toy', 'c.img'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ]
   fs.writeFileSync(source, disk)
   const result = await convert(source, middle, { registry, verify: true })
-  assert.deepEqual(result.source, { path: source, format: 'raw', subformat: 'flat', capacity: disk.length, sectorSize: 512 })
+  assert.deepEqual(result.source, {
+    path: source,
+    format: 'raw',
+    subformat: 'flat',
+    capacity: disk.length,
+    sectorSize: 512,
+  })
   assert.equal(result.target.format, 'toy')
   assert.equal(result.target.size, fs.statSync(middle).size)
   assert.equal(result.verified, true)
@@ -64,7 +74,10 @@ test('whatever goes wrong, nothing new is left and the old target is whole', asy
   await tried('target', 'E_EXISTS', { options: { 'second-file': 'a.raw' }, force: false })
   await tried('refused', 'E_SAME_FILE', { options: { 'second-file': 'a.raw' } })
   await tried('usage', 'E_FILE_NAME', { options: { 'second-file': 'b.toy' } })
-  await assert.rejects(convert(source, target, { registry, force: true, options: { fault: 'place' } }), /a fault in the toy/)
+  await assert.rejects(
+    convert(source, target, { registry, force: true, options: { fault: 'place' } }),
+    /a fault in the toy/,
+  )
   assert.deepEqual(fs.readdirSync(folder).sort(), ['a.raw', 'b.toy'])
   const stop = new AbortController()
   await tried('aborted', 'E_ABORTED', { signal: stop.signal, onProgress: () => stop.abort() })
@@ -80,13 +93,19 @@ test('an abort while the target is being verified leaves nothing', async (t) => 
   fs.writeFileSync(source, disk)
   const stop = new AbortController()
   const phases = new Set<string>()
-  await fails(convert(source, join(folder, 'b.toy'), {
-    registry, verify: true, signal: stop.signal,
-    onProgress: ({ phase }) => {
-      phases.add(phase)
-      if (phase === 'verify') stop.abort()
-    },
-  }), 'aborted', 'E_ABORTED')
+  await fails(
+    convert(source, join(folder, 'b.toy'), {
+      registry,
+      verify: true,
+      signal: stop.signal,
+      onProgress: ({ phase }) => {
+        phases.add(phase)
+        if (phase === 'verify') stop.abort()
+      },
+    }),
+    'aborted',
+    'E_ABORTED',
+  )
   assert.deepEqual([...phases], ['copy', 'flush', 'verify'])
   assert.deepEqual(fs.readdirSync(folder), ['a.raw'])
 })
@@ -99,10 +118,15 @@ test('the target is never a file that is read, under any name', async (t) => {
   fs.linkSync(at('base.raw'), at('hard.raw'))
   fs.symlinkSync('base.raw', at('soft.raw'))
   for (const target of ['child.toy', 'base.raw', 'hard.raw', 'soft.raw']) {
-    for (const force of [true, false]) await fails(convert(at('child.toy'), at(target), { registry, force, to: 'raw' }), 'refused', 'E_SAME_FILE')
+    for (const force of [true, false])
+      await fails(convert(at('child.toy'), at(target), { registry, force, to: 'raw' }), 'refused', 'E_SAME_FILE')
   }
   await fails(convert(at('hard.raw'), at('x.toy'), { registry, parent: at('nothing.raw') }), 'usage', 'E_NOT_FOUND')
-  await fails(convert(at('child.toy'), at('base.raw'), { registry, parent: at('base.raw'), force: true, to: 'toy' }), 'refused', 'E_SAME_FILE')
+  await fails(
+    convert(at('child.toy'), at('base.raw'), { registry, parent: at('base.raw'), force: true, to: 'toy' }),
+    'refused',
+    'E_SAME_FILE',
+  )
   assert.equal(sha256(fs.readFileSync(at('base.raw'))), sha256(disk))
 })
 
@@ -115,7 +139,12 @@ test('targets that are no files are refused by name', async (t) => {
   await fails(convert(source, '/dev/null', { registry, to: 'raw', force: true }), 'usage', 'E_NOT_A_FILE', /-/)
   await fails(convert(source, join(folder, 'b.xyz'), { registry }), 'usage', 'E_UNKNOWN_EXTENSION', /--to.*toy/)
   await fails(convert(source, join(folder, 'b'), { registry, to: 'xyz' }), 'usage', 'E_UNKNOWN_FORMAT')
-  await fails(convert(source, join(folder, 'b.toy'), { registry, options: { nope: 1 } }), 'usage', 'E_UNKNOWN_OPTION', /fault, second-file/)
+  await fails(
+    convert(source, join(folder, 'b.toy'), { registry, options: { nope: 1 } }),
+    'usage',
+    'E_UNKNOWN_OPTION',
+    /fault, second-file/,
+  )
   await fails(convert(source, join(folder, 'b.toy'), { registry, sectorSize: 4096 }), 'usage', 'E_SECTOR_SIZE')
   await fails(convert(source, join(folder, 'b.raw'), { registry, parent: source }), 'usage', 'E_NO_PARENTS')
   await fails(convert(source, join(folder, 'b.toy'), { registry, uuid: 'x' }), 'usage', 'E_UUID')
@@ -150,7 +179,14 @@ test('a file that appears while the target is written is not replaced', async (t
   const folder = testFolder(t)
   const at = (name: string): string => join(folder, name)
   fs.writeFileSync(at('a.raw'), disk)
-  await fails(convert(at('a.raw'), at('b.toy'), { registry, onProgress: () => fs.writeFileSync(at('b.toy'), 'of somebody else') }), 'target', 'E_EXISTS')
+  await fails(
+    convert(at('a.raw'), at('b.toy'), {
+      registry,
+      onProgress: () => fs.writeFileSync(at('b.toy'), 'of somebody else'),
+    }),
+    'target',
+    'E_EXISTS',
+  )
   assert.equal(fs.readFileSync(at('b.toy'), 'utf8'), 'of somebody else')
   assert.deepEqual(fs.readdirSync(folder).sort(), ['a.raw', 'b.toy'])
 })
@@ -159,7 +195,8 @@ test('a change of the sector size is told', async (t) => {
   const folder = testFolder(t)
   const at = (name: string): string => join(folder, name)
   fs.writeFileSync(at('a.raw'), disk)
-  const notesOf = async (source: string, target: string, options: ConvertOptions = {}): Promise<string[]> => (await convert(at(source), at(target), { registry, ...options })).notes.map(({ code }) => code)
+  const notesOf = async (source: string, target: string, options: ConvertOptions = {}): Promise<string[]> =>
+    (await convert(at(source), at(target), { registry, ...options })).notes.map(({ code }) => code)
   assert.deepEqual(await notesOf('a.raw', 'b.vhdx', { sectorSize: 4096 }), [])
   assert.deepEqual(await notesOf('b.vhdx', 'c.vhdx'), [])
   using kept = await openImage(at('c.vhdx'))
@@ -179,9 +216,17 @@ test('--size grows with zeros, cuts zeros only, and says so', async (t) => {
   await convert(at('a.raw'), at('big.raw'), { registry, size: 5000000, verify: true })
   assert.ok(Buffer.concat([bytes, Buffer.alloc(5000000 - bytes.length)]).equals(fs.readFileSync(at('big.raw'))))
   const small = await convert(at('a.raw'), at('small.raw'), { registry, size: 1048576 + 4096 })
-  assert.deepEqual(small.notes.map(({ code }) => code), ['W_CUT'])
+  assert.deepEqual(
+    small.notes.map(({ code }) => code),
+    ['W_CUT'],
+  )
   assert.ok(bytes.subarray(0, 1048576 + 4096).equals(fs.readFileSync(at('small.raw'))))
-  await fails(convert(at('a.raw'), at('x.raw'), { registry, size: 1048576 }), 'usage', 'E_SIZE_TOO_SMALL', /offset 1049353/)
+  await fails(
+    convert(at('a.raw'), at('x.raw'), { registry, size: 1048576 }),
+    'usage',
+    'E_SIZE_TOO_SMALL',
+    /offset 1049353/,
+  )
   assert.ok(!fs.existsSync(at('x.raw')))
 })
 
@@ -190,10 +235,16 @@ test('an odd length is kept by raw, and rounded up by formats with units, which 
   const at = (name: string): string => join(folder, name)
   fs.writeFileSync(at('a.raw'), disk.subarray(0, 1048577))
   const kept = await convert(at('a.raw'), at('b.raw'), { registry, verify: true })
-  assert.deepEqual(kept.notes.map(({ code }) => code), ['W_ODD_LENGTH'])
+  assert.deepEqual(
+    kept.notes.map(({ code }) => code),
+    ['W_ODD_LENGTH'],
+  )
   assert.equal(fs.statSync(at('b.raw')).size, 1048577)
   const rounded = await convert(at('a.raw'), at('b.toy'), { registry, verify: true })
-  assert.deepEqual(rounded.notes.map(({ code }) => code), ['W_ODD_LENGTH', 'W_ROUNDED_UP'])
+  assert.deepEqual(
+    rounded.notes.map(({ code }) => code),
+    ['W_ODD_LENGTH', 'W_ROUNDED_UP'],
+  )
   assert.equal(rounded.target.capacity, 1048576 + 4096)
 })
 
@@ -211,7 +262,10 @@ test('a child stores only what differs from its parent, and reads the same', asy
   assert.ok((result.target.size ?? Infinity) <= 3 * 4096)
   assert.equal(sha256(await content(at('child.toy'))), sha256(changed))
   const outside = await convert(at('now.raw'), at('sub/child.toy'), { registry, parent: at('base.raw'), verify: true })
-  assert.deepEqual(outside.notes.map(({ code }) => code), ['W_PARENT_OUTSIDE'])
+  assert.deepEqual(
+    outside.notes.map(({ code }) => code),
+    ['W_PARENT_OUTSIDE'],
+  )
 })
 
 test('a dry run checks the same and writes nothing', async (t) => {
@@ -219,7 +273,10 @@ test('a dry run checks the same and writes nothing', async (t) => {
   const at = (name: string): string => join(folder, name)
   fs.writeFileSync(at('a.raw'), disk.subarray(0, 4097))
   const result = await convert(at('a.raw'), at('b.toy'), { registry, dryRun: true, verify: true })
-  assert.deepEqual([result.dryRun, result.verified, result.target.capacity, result.target.size], [true, false, 8192, undefined])
+  assert.deepEqual(
+    [result.dryRun, result.verified, result.target.capacity, result.target.size],
+    [true, false, 8192, undefined],
+  )
   assert.deepEqual(fs.readdirSync(folder), ['a.raw'])
   fs.writeFileSync(at('b.toy'), 'old')
   await fails(convert(at('a.raw'), at('b.toy'), { registry, dryRun: true }), 'target', 'E_EXISTS')
@@ -229,7 +286,8 @@ test('an encrypted image is refused before anything is made', async (t) => {
   const folder = testFolder(t)
   writeToy(join(folder, 'a.toy'), { encrypted: true })
   writeToy(join(folder, 'c.toy'), { parent: { paths: ['a.toy'], format: 'toy' } })
-  for (const source of ['a.toy', 'c.toy']) await fails(convert(join(folder, source), join(folder, 'b.raw'), { registry }), 'corrupt', 'E_TOY_SECRET')
+  for (const source of ['a.toy', 'c.toy'])
+    await fails(convert(join(folder, source), join(folder, 'b.raw'), { registry }), 'corrupt', 'E_TOY_SECRET')
   assert.deepEqual(fs.readdirSync(folder), ['a.toy', 'c.toy'])
 })
 
@@ -243,10 +301,23 @@ test('standard input is spooled and read like a file; standard output takes a st
   assert.equal(sha256(await content(join(folder, 'b.toy'))), sha256(disk))
   assert.deepEqual(fs.readdirSync(folder), ['b.toy'], 'no scratch file is left')
   const out: Buffer[] = []
-  await convert(join(folder, 'b.toy'), { output: (bytes) => { out.push(Buffer.from(bytes)); return Promise.resolve() } }, { registry })
+  await convert(
+    join(folder, 'b.toy'),
+    {
+      output: (bytes) => {
+        out.push(Buffer.from(bytes))
+        return Promise.resolve()
+      },
+    },
+    { registry },
+  )
   assert.equal(sha256(Buffer.concat(out)), sha256(disk))
   await fails(convert({ input: pieces() }, join(folder, 'b.toy'), { registry }), 'target', 'E_EXISTS')
-  await fails(convert(join(folder, 'b.toy'), { output: () => Promise.resolve() }, { registry, verify: true }), 'usage', 'E_STREAM')
+  await fails(
+    convert(join(folder, 'b.toy'), { output: () => Promise.resolve() }, { registry, verify: true }),
+    'usage',
+    'E_STREAM',
+  )
 })
 
 test('a signal ends the wait for standard input', async (t) => {
@@ -259,7 +330,11 @@ test('a signal ends the wait for standard input', async (t) => {
   }
   const keepAlive = setInterval(() => undefined, 1000)
   t.after(() => clearInterval(keepAlive))
-  await fails(convert({ input: silent() }, join(folder, 'b.toy'), { registry, signal: stop.signal }), 'aborted', 'E_ABORTED')
+  await fails(
+    convert({ input: silent() }, join(folder, 'b.toy'), { registry, signal: stop.signal }),
+    'aborted',
+    'E_ABORTED',
+  )
   assert.deepEqual(fs.readdirSync(folder), [])
 })
 

@@ -18,7 +18,10 @@ const skip = recordingMissing() ?? false
 test('the recorded disks, as vdisk disks shows them', { skip }, async () => {
   const platform = recordedLinux()
   const some = await disks({ platform, look: false })
-  assert.deepEqual(some.disks.map(({ path }) => path), ['/dev/nvme0n1', '/dev/sda', '/dev/sdb', '/dev/sdc', '/dev/vda', '/dev/vdb'])
+  assert.deepEqual(
+    some.disks.map(({ path }) => path),
+    ['/dev/nvme0n1', '/dev/sda', '/dev/sdb', '/dev/sdc', '/dev/vda', '/dev/vdb'],
+  )
   const all = await disks({ platform, look: false, all: true })
   assert.equal(all.disks.length, some.disks.length + some.hidden)
   assert.ok(all.disks.some(({ kind }) => kind === 'mapped') && all.disks.some(({ kind }) => kind === 'raid'))
@@ -29,7 +32,10 @@ test('the recorded disks, as vdisk disks shows them', { skip }, async () => {
   const sda = text.split('\n\n').find((part) => part.startsWith('/dev/sda:'))!
   assert.match(sda, /^\/dev\/sda: .*serial \S+/)
   assert.match(sda, /system disk +yes: it holds swap space \(\/dev\/sda3\)/)
-  assert.match(sda, /writable +no, because .*\/dev\/sda1 is held by vg0-data \(LVM, dm-0\).*\/dev\/sda3 is swap space in use/)
+  assert.match(
+    sda,
+    /writable +no, because .*\/dev\/sda1 is held by vg0-data \(LVM, dm-0\).*\/dev\/sda3 is swap space in use/,
+  )
   assert.match(sda, /^ {2}\/dev\/sda2 .*LUKS crypt \(dm-1\)$/m)
   assert.match(text, /^\/dev\/nvme0n1: .*NVMe/m)
   assert.match(text, /^\/dev\/sdb: [\s\S]*?writable +no, because \/dev\/sdb is read-only$/m)
@@ -41,7 +47,9 @@ test('the recorded disks, as vdisk disks shows them', { skip }, async () => {
 /** A device of the recorded system, without opening anything of this one. */
 function named(platform: DiskPlatform, path: string): NamedDevice {
   const { disk, partition } = platform.find(path)
-  return partition === undefined ? { kind: 'disk', name: path, disk, start: 0, size: disk.size } : { kind: 'partition', name: path, disk, device: partition, start: partition.start, size: partition.size }
+  return partition === undefined
+    ? { kind: 'disk', name: path, disk, start: 0, size: disk.size }
+    : { kind: 'partition', name: path, disk, device: partition, start: partition.start, size: partition.size }
 }
 
 test('who writes to a recorded disk or partition, also through LVM, LUKS and RAID', { skip }, () => {
@@ -50,7 +58,10 @@ test('who writes to a recorded disk or partition, also through LVM, LUKS and RAI
     const found = heatOf(named(platform, path), platform)
     return `${found.hot ? 'hot' : 'cold'}: ${heatText(found)}`
   }
-  assert.equal(heat('/dev/sda'), 'hot: /dev/dm-0 is mounted at /w/lv (ext4); /dev/dm-1 is mounted at /w/lk (ext4); /dev/sda3 is swap space in use')
+  assert.equal(
+    heat('/dev/sda'),
+    'hot: /dev/dm-0 is mounted at /w/lv (ext4); /dev/dm-1 is mounted at /w/lk (ext4); /dev/sda3 is swap space in use',
+  )
   assert.equal(heat('/dev/sda1'), 'hot: /dev/dm-0 is mounted at /w/lv (ext4)')
   assert.equal(heat('/dev/sda3'), 'hot: /dev/sda3 is swap space in use')
   assert.equal(heat('/dev/vda'), 'hot: /dev/md0 is mounted at /w/md (ext4)')
@@ -66,22 +77,54 @@ test('what the record will say of the moment', { skip }, () => {
   assert.equal(consistencyOf(cold, true).state, 'cold')
   assert.equal(consistencyOf(cold, false).state, 'crash-consistent', 'somebody that is not seen has it')
   assert.equal(consistencyOf(hot, false).state, 'crash-consistent')
-  assert.deepEqual(consistencyOf(hot, false, { frozen: ['/w/lv'], refused: [] }), { state: 'frozen', why: 'held still: /w/lv' })
-  assert.deepEqual(consistencyOf(hot, false, { frozen: ['/w/lv'], refused: ['/boot/efi'] }), { state: 'crash-consistent', why: 'held still: /w/lv; not held still: /boot/efi' })
-  assert.equal(consistencyOf(swap, false, { frozen: ['/w/lv', '/w/lk'], refused: [] }).state, 'crash-consistent', 'swap space is not held still')
-  const readOnly = { ...hot, hot: false, written: [], mounts: hot.mounts.map((mount) => ({ ...mount, readOnly: true })) }
+  assert.deepEqual(consistencyOf(hot, false, { frozen: ['/w/lv'], refused: [] }), {
+    state: 'frozen',
+    why: 'held still: /w/lv',
+  })
+  assert.deepEqual(consistencyOf(hot, false, { frozen: ['/w/lv'], refused: ['/boot/efi'] }), {
+    state: 'crash-consistent',
+    why: 'held still: /w/lv; not held still: /boot/efi',
+  })
+  assert.equal(
+    consistencyOf(swap, false, { frozen: ['/w/lv', '/w/lk'], refused: [] }).state,
+    'crash-consistent',
+    'swap space is not held still',
+  )
+  const readOnly = {
+    ...hot,
+    hot: false,
+    written: [],
+    mounts: hot.mounts.map((mount) => ({ ...mount, readOnly: true })),
+  }
   assert.equal(consistencyOf(readOnly, false).state, 'cold')
 })
 
 test('the guard against the same disk, on all recorded pairs', { skip }, () => {
   const platform = recordedLinux()
-  const disksOf: Readonly<Record<string, string>> = { '/dev/sda': 'a', '/dev/sda1': 'a', '/dev/dm-1': 'a', '/dev/nvme0n1p1': 'n', '/dev/sdc1': 'c', '/dev/vdb': 'v', '/dev/md0': 'v' }
-  const targets: Readonly<Record<string, string>> = { '/w/lv/x.vhdx': 'a', '/w/lk/new/x.vhdx': 'a', '/w/nv/x.vhdx': 'n', '/w/us/x.vhdx': 'c', '/w/md/x.vhdx': 'v', '/w/o/x.vhdx': '-', '/run/x.vhdx': '-' }
+  const disksOf: Readonly<Record<string, string>> = {
+    '/dev/sda': 'a',
+    '/dev/sda1': 'a',
+    '/dev/dm-1': 'a',
+    '/dev/nvme0n1p1': 'n',
+    '/dev/sdc1': 'c',
+    '/dev/vdb': 'v',
+    '/dev/md0': 'v',
+  }
+  const targets: Readonly<Record<string, string>> = {
+    '/w/lv/x.vhdx': 'a',
+    '/w/lk/new/x.vhdx': 'a',
+    '/w/nv/x.vhdx': 'n',
+    '/w/us/x.vhdx': 'c',
+    '/w/md/x.vhdx': 'v',
+    '/w/o/x.vhdx': '-',
+    '/run/x.vhdx': '-',
+  }
   for (const [source, disk] of Object.entries(disksOf)) {
     const device = named(platform, source)
     for (const [target, place] of Object.entries(targets)) {
       // The mounts of the recorded system are not here.
-      const guard = (allowed: boolean): string => guardSameDisk(device, { mounts: [], others: [], written: [], hot: false }, target, platform, allowed).verdict
+      const guard = (allowed: boolean): string =>
+        guardSameDisk(device, { mounts: [], others: [], written: [], hot: false }, target, platform, allowed).verdict
       if (disk !== place) assert.equal(guard(false), 'passed', `${source} to ${target}`)
       else {
         assert.throws(() => guard(false), { code: 'E_SAME_DISK', kind: 'refused' }, `${source} to ${target}`)
@@ -89,17 +132,27 @@ test('the guard against the same disk, on all recorded pairs', { skip }, () => {
       }
     }
     // An overlay whose folders are another system's.
-    assert.equal(guardSameDisk(device, { mounts: [], others: [], written: [], hot: false }, '/root/x.vhdx', platform, false).verdict, 'unknown')
+    assert.equal(
+      guardSameDisk(device, { mounts: [], others: [], written: [], hot: false }, '/root/x.vhdx', platform, false)
+        .verdict,
+      'unknown',
+    )
   }
 })
 
-test('a map of bad ranges is read as it was written, and ddrescue\'s own is', (t) => {
+test("a map of bad ranges is read as it was written, and ddrescue's own is", (t) => {
   const path = join(testFolder(t), 'disk.raw.map')
-  const bad = [{ offset: 0, length: 512 }, { offset: 4096, length: 1024 }, { offset: 2 ** 40, length: 512 }]
+  const bad = [
+    { offset: 0, length: 512 },
+    { offset: 4096, length: 1024 },
+    { offset: 2 ** 40, length: 512 },
+  ]
   writeSalvageMap(path, 2 ** 40 + 512, bad, 'vdisk 0.1.0')
   assert.deepEqual(readSalvageMap(path, 2 ** 40 + 512), bad)
   // The example of GNU ddrescue's manual, "Mapfile structure", with what follows its last line.
-  fs.writeFileSync(path, `# Mapfile. Created by GNU ddrescue version 1.30
+  fs.writeFileSync(
+    path,
+    `# Mapfile. Created by GNU ddrescue version 1.30
 # Command line: ddrescue -d -c18 /dev/fd0 fdimage mapfile
 # Start time:   2015-07-21 09:37:44
 # Current time: 2015-07-21 09:38:19
@@ -112,16 +165,31 @@ test('a map of bad ranges is read as it was written, and ddrescue\'s own is', (t
 0x00117200  0x00001000  /
 0x00118200  0x00007E00  *
 0x00120000  0x00048000  ?
-`)
+`,
+  )
   assert.deepEqual(readSalvageMap(path, 0x168000), [{ offset: 0x117000, length: 0x51000 }])
   assert.throws(() => readSalvageMap(path, 0x168200), { code: 'E_MAP' })
   assert.throws(() => readSalvageMap(`${path}.not`, 512), { code: 'E_NO_MAP', kind: 'reference' })
 })
 
 test('what tells one disk from another', () => {
-  const source = { kind: 'disk', path: '/dev/sda', size: 1000, logicalSectorSize: 512, physicalSectorSize: 512, serial: 'A', table: { scheme: 'gpt', diskId: 'x' } } as const
+  const source = {
+    kind: 'disk',
+    path: '/dev/sda',
+    size: 1000,
+    logicalSectorSize: 512,
+    physicalSectorSize: 512,
+    serial: 'A',
+    table: { scheme: 'gpt', diskId: 'x' },
+  } as const
   assert.deepEqual(differencesFrom(source, { ...source, path: '/dev/sdb' }), [])
   assert.deepEqual(differencesFrom({ ...source, wwn: 'w' }, source), [], 'what is known once only')
-  assert.deepEqual(differencesFrom(source, { ...source, serial: 'B\n', size: 2 }), ['its serial number is B\\u000a, and was A', 'its size is 2, and was 1000'])
-  assert.equal(differencesFrom(source, { ...source, kind: 'partition', partition: { number: 1, start: 0, size: 1 } }).length, 1)
+  assert.deepEqual(differencesFrom(source, { ...source, serial: 'B\n', size: 2 }), [
+    'its serial number is B\\u000a, and was A',
+    'its size is 2, and was 1000',
+  ])
+  assert.equal(
+    differencesFrom(source, { ...source, kind: 'partition', partition: { number: 1, start: 0, size: 1 } }).length,
+    1,
+  )
 })

@@ -75,10 +75,13 @@ for (const extension of ['qcow2', 'vhd', 'vhdx']) {
   })
 }
 
-test('a file that is not this image\'s child is no overlay of it', async (t: TestContext) => {
+test("a file that is not this image's child is no overlay of it", async (t: TestContext) => {
   const folder = testFolder(t)
   const path = copyOfDisk(folder, 'other.vhdx')
-  await assert.rejects(prepareOverlay(path, copyOfDisk(folder, 'single.vhdx'), {}), { code: 'E_NOT_ITS_CHILD', kind: 'refused' })
+  await assert.rejects(prepareOverlay(path, copyOfDisk(folder, 'single.vhdx'), {}), {
+    code: 'E_NOT_ITS_CHILD',
+    kind: 'refused',
+  })
 })
 
 test('write: the image itself changes, its partitions with it, and it is locked meanwhile', async (t: TestContext) => {

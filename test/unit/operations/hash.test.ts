@@ -33,7 +33,11 @@ test('a fixture has the digest of its manifest', async () => {
 
 test('ranges are hashed as disks of their own, with one progress over all', async (t) => {
   const folder = testFolder(t)
-  const [raw, part, packed] = ['a.raw', 'part.raw', 'a.qcow2'].map((name) => join(folder, name)) as [string, string, string]
+  const [raw, part, packed] = ['a.raw', 'part.raw', 'a.qcow2'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ]
   const range = { offset: 1048576 + 700, length: 2 * 1048576 + 100 }
   fs.writeFileSync(raw, disk)
   fs.writeFileSync(part, disk.subarray(range.offset, range.offset + range.length))
@@ -41,27 +45,55 @@ test('ranges are hashed as disks of their own, with one progress over all', asyn
   for (const algorithm of ['sha256', 'tree'] as const) {
     const [alone] = (await hash(part, { algorithm })).digests
     const events: number[] = []
-    const { digests } = await hash(packed, { algorithm, ranges: [range, { offset: 5, length: 0 }, range], onProgress: ({ done, total }) => { events.push(done / total) } })
-    assert.deepEqual(digests.map(({ digest }) => digest), [alone?.digest, digests[1]?.digest, alone?.digest])
+    const { digests } = await hash(packed, {
+      algorithm,
+      ranges: [range, { offset: 5, length: 0 }, range],
+      onProgress: ({ done, total }) => {
+        events.push(done / total)
+      },
+    })
+    assert.deepEqual(
+      digests.map(({ digest }) => digest),
+      [alone?.digest, digests[1]?.digest, alone?.digest],
+    )
     assert.equal(digests[1]?.digest, sha256(new Uint8Array()))
-    assert.deepEqual(events, [...events].sort((a, b) => a - b))
+    assert.deepEqual(
+      events,
+      [...events].sort((a, b) => a - b),
+    )
     assert.equal(events.at(-1), 1)
   }
-  for (const wrong of [{ offset: 0, length: disk.length + 1 }, { offset: -1, length: 5 }, { offset: 1.5, length: 5 }]) {
+  for (const wrong of [
+    { offset: 0, length: disk.length + 1 },
+    { offset: -1, length: 5 },
+    { offset: 1.5, length: 5 },
+  ]) {
     await assert.rejects(hash(raw, { ranges: [wrong] }), (error) => isImageError(error) && error.code === 'E_RANGE')
   }
-  await assert.rejects(hash(raw, { signal: AbortSignal.abort() }), (error) => isImageError(error) && error.kind === 'aborted')
+  await assert.rejects(
+    hash(raw, { signal: AbortSignal.abort() }),
+    (error) => isImageError(error) && error.kind === 'aborted',
+  )
 })
 
 test('each partition has the digest of the partition opened as a disk', async (t) => {
   const path = fixture('partitioned-disk.vhdx')
   const { digests } = await hash(path, { algorithm: 'tree', perPartition: true })
-  assert.deepEqual(digests.map(({ partition, label }) => [partition, label]), [[1, 'EFI system'], [2, 'root']])
+  assert.deepEqual(
+    digests.map(({ partition, label }) => [partition, label]),
+    [
+      [1, 'EFI system'],
+      [2, 'root'],
+    ],
+  )
   for (const { partition, length, digest } of digests) {
     const alone = await hash(`${path}@${partition!}`, { algorithm: 'tree' })
     assert.deepEqual([alone.source.capacity, alone.digests[0]?.digest], [length, digest])
   }
   const empty = join(testFolder(t), 'a.raw')
   fs.writeFileSync(empty, new Uint8Array(1048576))
-  await assert.rejects(hash(empty, { perPartition: true }), (error) => isImageError(error) && error.code === 'E_NO_PARTITIONS')
+  await assert.rejects(
+    hash(empty, { perPartition: true }),
+    (error) => isImageError(error) && error.code === 'E_NO_PARTITIONS',
+  )
 })

@@ -41,42 +41,69 @@ test('every run of a chain: who answers, in which file, where', (t) => {
   ]
   assert.deepEqual([...found.extents()], expected)
   assert.deepEqual(found.files, [at('a.toy'), at('b.toy'), at('c.toy')])
-  assert.deepEqual(found.layers.map(({ path }) => path), [at('c.toy'), at('b.toy'), at('a.toy')])
-  assert.deepEqual(found.totals, { extents: 6, data: 3 * block, compressed: 0, compressedStored: 0, hole: 0, zero: block, absent: 2 * block })
+  assert.deepEqual(
+    found.layers.map(({ path }) => path),
+    [at('c.toy'), at('b.toy'), at('a.toy')],
+  )
+  assert.deepEqual(found.totals, {
+    extents: 6,
+    data: 3 * block,
+    compressed: 0,
+    compressedStored: 0,
+    hole: 0,
+    zero: block,
+    absent: 2 * block,
+  })
   assert.deepEqual(extents(at('c.toy'), { range: { offset: block + 100, length: block } }), [
     { offset: block + 100, length: block - 100, kind: 'data', depth: 1, file: 0, position: 4196 },
     { offset: 2 * block, length: 100, kind: 'zero', depth: 1 },
   ])
   assert.deepEqual(extents(at('c.toy'), { range: { offset: 6 * block, length: 0 } }), [])
-  assert.throws(() => map(at('c.toy'), { registry, range: { offset: 6 * block, length: 1 } }), (error) => isImageError(error) && error.code === 'E_RANGE')
+  assert.throws(
+    () => map(at('c.toy'), { registry, range: { offset: 6 * block, length: 1 } }),
+    (error) => isImageError(error) && error.code === 'E_RANGE',
+  )
 })
 
-test('what the map says is stored at a place is there, in every subtype; runs tile the disk and are joined', async (t) => {
-  const folder = testFolder(t)
-  const disk = diskLike(5 * 1048576 + 512, 4)
-  fs.writeFileSync(join(folder, 'a.raw'), disk)
-  for (const { name, extension, options } of subtypes) {
-    const path = join(folder, `b.${extension}`)
-    await convert(join(folder, 'a.raw'), path, { ...options, force: true })
-    const file = fs.readFileSync(path)
-    using image = await openImage(path)
-    let end = 0
-    let before: MapExtent | undefined
-    for (const extent of extents(path)) {
-      const { offset, length, kind, position } = extent
-      assert.equal(offset, end, name)
-      const content = Buffer.from(image.read(offset, length))
-      if (kind === 'data') assert.ok(content.equals(file.subarray(position, position! + length)), `${name} at ${offset}`)
-      if (kind === 'hole' || kind === 'zero' || kind === 'absent') assert.ok(content.every((byte) => byte === 0), `${name} at ${offset}`)
-      if (kind === 'compressed') assert.ok(position! + extent.storedLength! <= file.length, name)
-      if (before?.kind === kind && kind !== 'compressed') assert.notEqual((before.position ?? 0) + before.length, position ?? before.length, `${name}: not joined at ${offset}`)
-      end += length
-      before = extent
+test(
+  'what the map says is stored at a place is there, in every subtype; runs tile the disk and are ' + 'joined',
+  async (t) => {
+    const folder = testFolder(t)
+    const disk = diskLike(5 * 1048576 + 512, 4)
+    fs.writeFileSync(join(folder, 'a.raw'), disk)
+    for (const { name, extension, options } of subtypes) {
+      const path = join(folder, `b.${extension}`)
+      await convert(join(folder, 'a.raw'), path, { ...options, force: true })
+      const file = fs.readFileSync(path)
+      using image = await openImage(path)
+      let end = 0
+      let before: MapExtent | undefined
+      for (const extent of extents(path)) {
+        const { offset, length, kind, position } = extent
+        assert.equal(offset, end, name)
+        const content = Buffer.from(image.read(offset, length))
+        if (kind === 'data')
+          assert.ok(content.equals(file.subarray(position, position! + length)), `${name} at ${offset}`)
+        if (kind === 'hole' || kind === 'zero' || kind === 'absent')
+          assert.ok(
+            content.every((byte) => byte === 0),
+            `${name} at ${offset}`,
+          )
+        if (kind === 'compressed') assert.ok(position! + extent.storedLength! <= file.length, name)
+        if (before?.kind === kind && kind !== 'compressed')
+          assert.notEqual(
+            (before.position ?? 0) + before.length,
+            position ?? before.length,
+            `${name}: not joined at ${offset}`,
+          )
+        end += length
+        before = extent
+      }
+      assert.equal(end, disk.length)
+      fs.rmSync(path)
     }
-    assert.equal(end, disk.length)
-    fs.rmSync(path)
-  }
-})
+  },
+)
 
 test('the map of a partition begins at its first byte', async () => {
   const path = `${fixture('partitioned-disk.vhdx')}@2`
@@ -85,7 +112,11 @@ test('the map of a partition begins at its first byte', async () => {
   let end = 0
   for (const { offset, length, kind, position } of extents(path)) {
     assert.equal(offset, end)
-    if (kind === 'data') assert.ok(Buffer.from(image.read(offset, length)).equals(file.subarray(position, position! + length)), `at ${offset}`)
+    if (kind === 'data')
+      assert.ok(
+        Buffer.from(image.read(offset, length)).equals(file.subarray(position, position! + length)),
+        `at ${offset}`,
+      )
     end += length
   }
   assert.equal(end, image.capacity)
@@ -97,10 +128,18 @@ test('16 TiB cost neither time nor memory', async (t) => {
   for (const name of ['a.qcow2', 'a.vhdx']) {
     const path = join(folder, name)
     await create(path, { size: 16 * 2 ** 40 })
-    assert.deepEqual(extents(path).map(({ length, kind }) => [length, kind]), [[16 * 2 ** 40, 'absent']], name)
+    assert.deepEqual(
+      extents(path).map(({ length, kind }) => [length, kind]),
+      [[16 * 2 ** 40, 'absent']],
+      name,
+    )
     const child = join(folder, `child-${name}`)
     await create(child, { parent: path })
-    assert.deepEqual(extents(child).map(({ length, depth }) => [length, depth]), [[16 * 2 ** 40, 1]], name)
+    assert.deepEqual(
+      extents(child).map(({ length, depth }) => [length, depth]),
+      [[16 * 2 ** 40, 1]],
+      name,
+    )
   }
   assert.ok(processorTime() - started < 5000)
 })
@@ -117,6 +156,14 @@ test('a damaged table ends the map where it is, after what is sound', async (t) 
   fs.writeFileSync(path, bytes)
   using found = map(path)
   const seen: MapExtent[] = []
-  assert.throws(() => { for (const extent of found.extents()) seen.push(extent) }, (error) => isImageError(error) && error.kind === 'corrupt')
-  assert.deepEqual(seen.map(({ offset, length, kind }) => [offset, length, kind]), [[0, 1048576, 'data']])
+  assert.throws(
+    () => {
+      for (const extent of found.extents()) seen.push(extent)
+    },
+    (error) => isImageError(error) && error.kind === 'corrupt',
+  )
+  assert.deepEqual(
+    seen.map(({ offset, length, kind }) => [offset, length, kind]),
+    [[0, 1048576, 'data']],
+  )
 })

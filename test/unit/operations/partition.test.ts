@@ -34,8 +34,15 @@ async function digest(argument: string, at: (name: string) => string): Promise<s
 test('extract, and inject back: the same disk, whatever the formats on the way', async (t) => {
   const at = folder(t)
   const wanted = await digest(disk, at)
-  for (const [via, to] of [['p.qcow2', 'd.vhdx'], ['p.vhd', 'd.qcow2'], ['p.vhdx', 'd.raw']] as const) {
-    await extractPartition(`${disk}@2`, at(via), { ...plain, ...(via === 'p.qcow2' ? { options: { compress: 'zlib' } } : {}) })
+  for (const [via, to] of [
+    ['p.qcow2', 'd.vhdx'],
+    ['p.vhd', 'd.qcow2'],
+    ['p.vhdx', 'd.raw'],
+  ] as const) {
+    await extractPartition(`${disk}@2`, at(via), {
+      ...plain,
+      ...(via === 'p.qcow2' ? { options: { compress: 'zlib' } } : {}),
+    })
     await injectPartition(`${disk}@2`, at(via), { ...plain, output: at(to) }).catch((error: unknown) => {
       // A VHD is rounded up to its geometry, and does not fit then.
       assert.ok(via === 'p.vhd' && isImageError(error) && error.code === 'E_DOES_NOT_FIT', String(error))
@@ -64,8 +71,10 @@ test('wrap: a table of its own around a partition, of the size that the format g
   const at = folder(t)
   const wanted = await digest(`${disk}@2`, at)
   const cases = [
-    ['g.raw', { wrap: 'gpt' }, 'gpt', 512, '0fc63daf-8483-4772-8e79-3d69d8477de4'], ['m.raw', { wrap: 'mbr' }, 'mbr', 512, '0x83'],
-    ['g.vhd', { wrap: 'gpt' }, 'gpt', 512, '0fc63daf-8483-4772-8e79-3d69d8477de4'], ['g.vhdx', { wrap: 'gpt', sectorSize: 4096 }, 'gpt', 4096, '0fc63daf-8483-4772-8e79-3d69d8477de4'],
+    ['g.raw', { wrap: 'gpt' }, 'gpt', 512, '0fc63daf-8483-4772-8e79-3d69d8477de4'],
+    ['m.raw', { wrap: 'mbr' }, 'mbr', 512, '0x83'],
+    ['g.vhd', { wrap: 'gpt' }, 'gpt', 512, '0fc63daf-8483-4772-8e79-3d69d8477de4'],
+    ['g.vhdx', { wrap: 'gpt', sectorSize: 4096 }, 'gpt', 4096, '0fc63daf-8483-4772-8e79-3d69d8477de4'],
     ['s.raw', { wrap: 'gpt', size: 100 * 1048576 }, 'gpt', 512, '0fc63daf-8483-4772-8e79-3d69d8477de4'],
   ] as const
   for (const [name, options, scheme, sectorSize, type] of cases) {
@@ -73,7 +82,10 @@ test('wrap: a table of its own around a partition, of the size that the format g
     assert.deepEqual(made.wrapped?.start, 1048576)
     const found = await inspect(at(name))
     assert.deepEqual([found.scheme, found.sectorSize, found.issues], [scheme, sectorSize, []])
-    assert.deepEqual(found.partitions.map(({ number, start, length, type: { id } }) => [number, start, length, id]), [[1, 1048576, 26 * 1048576, type]])
+    assert.deepEqual(
+      found.partitions.map(({ number, start, length, type: { id } }) => [number, start, length, id]),
+      [[1, 1048576, 26 * 1048576, type]],
+    )
     assert.equal(await digest(`${at(name)}@1`, at), wanted)
     if (name === 's.raw') assert.equal(found.image.capacity, 100 * 1048576)
     if (scheme === 'gpt') assert.equal(found.partitions[0]!.label, 'root')
@@ -81,9 +93,18 @@ test('wrap: a table of its own around a partition, of the size that the format g
   // A filesystem without a table gets one; a disk with a table needs a partition.
   await extractPartition(`${disk}@1`, at('fat.raw'), plain)
   await extractPartition(at('fat.raw'), at('w.raw'), { ...plain, wrap: 'mbr' })
-  assert.deepEqual((await inspect(at('w.raw'))).partitions.map(({ type, filesystems }) => [type.id, filesystems[0]?.type]), [['0x0c', 'vfat']])
+  assert.deepEqual(
+    (await inspect(at('w.raw'))).partitions.map(({ type, filesystems }) => [type.id, filesystems[0]?.type]),
+    [['0x0c', 'vfat']],
+  )
   // The same input gives the same disk.
-  const same = { ...plain, wrap: 'gpt', uuid: '6f1c4e2a-91d3-4b7e-8a55-0c2d3e4f5a6b', time: 1_700_000_000, force: true } as const
+  const same = {
+    ...plain,
+    wrap: 'gpt',
+    uuid: '6f1c4e2a-91d3-4b7e-8a55-0c2d3e4f5a6b',
+    time: 1_700_000_000,
+    force: true,
+  } as const
   await extractPartition(`${disk}@1`, at('one.vhdx'), same)
   await extractPartition(`${disk}@1`, at('two.vhdx'), same)
   assert.ok(fs.readFileSync(at('one.vhdx')).equals(fs.readFileSync(at('two.vhdx'))))
@@ -92,8 +113,11 @@ test('wrap: a table of its own around a partition, of the size that the format g
 test('convert: each step keeps every byte of every partition', async (t) => {
   const at = folder(t)
   const steps = [
-    [disk, 'k.vhdx', { sectorSize: 4096 }, 'gpt', 4096], [at('k.vhdx'), 'm.vhdx', { table: 'mbr' }, 'mbr', 4096],
-    [at('m.vhdx'), 'm.vhd', { sectorSize: 512 }, 'mbr', 512], [at('m.vhd'), 'g.qcow2', { table: 'gpt' }, 'gpt', 512], [disk, 'g.vhd', { table: 'mbr' }, 'mbr', 512],
+    [disk, 'k.vhdx', { sectorSize: 4096 }, 'gpt', 4096],
+    [at('k.vhdx'), 'm.vhdx', { table: 'mbr' }, 'mbr', 4096],
+    [at('m.vhdx'), 'm.vhd', { sectorSize: 512 }, 'mbr', 512],
+    [at('m.vhd'), 'g.qcow2', { table: 'gpt' }, 'gpt', 512],
+    [disk, 'g.vhd', { table: 'mbr' }, 'mbr', 512],
   ] as const
   for (const [source, name, options, scheme, sectorSize] of steps) {
     const made = await convertPartitionTable(source, at(name), { ...plain, ...options })
@@ -109,7 +133,10 @@ test('a mended copy in a format that rounds its size up has its backup at the en
   await convert(disk, at('a.raw'), plain)
   fs.truncateSync(at('a.raw'), 41 * 1048576 + 512)
   const fixed = await fixTable(at('a.raw'), { ...plain, output: at('fixed.vhd'), options: { subformat: 'dynamic' } })
-  assert.deepEqual(fixed.mends.map(({ code }) => code), ['W_GPT_BACKUP_MOVED', 'W_PMBR_SIZE'])
+  assert.deepEqual(
+    fixed.mends.map(({ code }) => code),
+    ['W_GPT_BACKUP_MOVED', 'W_PMBR_SIZE'],
+  )
   const found = await inspect(at('fixed.vhd'))
   assert.deepEqual(found.issues, [])
 })
@@ -156,11 +183,18 @@ test('failures have their codes, and change nothing', async (t) => {
   }
   // A dry run changes nothing either.
   for (const dry of [
-    () => extractPartition(a2, x, { ...plain, wrap: 'gpt', dryRun: true }), () => injectPartition(a2, p, { inPlace: true, dryRun: true }), () => injectPartition(a2, p, { output: x, dryRun: true }),
-    () => fixTable(at('a.raw'), { inPlace: true, newIds: true, dryRun: true }), () => convertPartitionTable(at('a.raw'), x, { table: 'mbr', dryRun: true }),
-  ]) assert.equal((await dry()).dryRun, true)
+    () => extractPartition(a2, x, { ...plain, wrap: 'gpt', dryRun: true }),
+    () => injectPartition(a2, p, { inPlace: true, dryRun: true }),
+    () => injectPartition(a2, p, { output: x, dryRun: true }),
+    () => fixTable(at('a.raw'), { inPlace: true, newIds: true, dryRun: true }),
+    () => convertPartitionTable(at('a.raw'), x, { table: 'mbr', dryRun: true }),
+  ])
+    assert.equal((await dry()).dryRun, true)
   assert.deepEqual(fs.readdirSync(at('.')).sort(), before)
-  assert.deepEqual(['a.raw', 'p.raw', 'cut.raw'].map((name) => sha256(fs.readFileSync(at(name)))), content)
+  assert.deepEqual(
+    ['a.raw', 'p.raw', 'cut.raw'].map((name) => sha256(fs.readFileSync(at(name)))),
+    content,
+  )
 })
 
 test('a file whose name really ends in @2 is that file', async (t) => {

@@ -15,7 +15,11 @@ const digest = (path: string): string => sha256(fs.readFileSync(path))
 
 /** A QCOW2 image with a leak, and one that also has an entry that leads nowhere. */
 const leaky = (): Uint8Array => counted(soundImage().pad(9 * 4096)).bytes()
-const lost = (): Uint8Array => soundImage().map(2, 90 * 4096).u64(4096 + 8, 1).bytes()
+const lost = (): Uint8Array =>
+  soundImage()
+    .map(2, 90 * 4096)
+    .u64(4096 + 8, 1)
+    .bytes()
 
 test('a copy is repaired and the image is as it was; the copy is found clean', async (t) => {
   const folder = testFolder(t)
@@ -24,8 +28,14 @@ test('a copy is repaired and the image is as it was; the copy is found clean', a
   const before = digest(image)
   const result = await repair(image, { output })
   assert.equal(digest(image), before)
-  assert.deepEqual(result.actions.map(({ code }) => code), ['L_REFCOUNT'])
-  assert.deepEqual([result.remaining.counts, result.target?.path, result.actionCount], [{ error: 0, leak: 0, warning: 0 }, output, 1])
+  assert.deepEqual(
+    result.actions.map(({ code }) => code),
+    ['L_REFCOUNT'],
+  )
+  assert.deepEqual(
+    [result.remaining.counts, result.target?.path, result.actionCount],
+    [{ error: 0, leak: 0, warning: 0 }, output, 1],
+  )
   assert.deepEqual(fs.readdirSync(folder).sort(), ['a.qcow2', 'fixed.qcow2'])
   const text = await repairText(result, {})
   assert.match(text, /^\S+a\.qcow2: QEMU copy-on-write image, version 2 and 3: mended, in the copy \S+fixed\.qcow2\n/)
@@ -44,7 +54,10 @@ test('a dry run says what would be done, and writes nothing', async (t) => {
   const dry = await repair(image, { dryRun: true })
   assert.deepEqual([digest(image), fs.readdirSync(folder)], [before, ['a.qcow2']])
   assert.deepEqual([dry.dryRun, dry.target, dry.inPlace], [true, undefined, false])
-  assert.match(await repairText(dry, {}), /would be mended\n[^]*Left, and not to be mended without guessing: 1 error, 1 leak\n[^]*Nothing was written/)
+  assert.match(
+    await repairText(dry, {}),
+    /would be mended\n[^]*Left, and not to be mended without guessing: 1 error, 1 leak\n[^]*Nothing was written/,
+  )
   const done = await repair(image, { inPlace: true })
   assert.notEqual(digest(image), before)
   assert.deepEqual(done.actions, dry.actions)
@@ -69,15 +82,33 @@ test('what cannot be asked, and what cannot be done', async (t) => {
   fs.writeFileSync(at('a.qcow2'), leaky())
   fs.writeFileSync(at('a.raw'), new Uint8Array(4096))
   fs.writeFileSync(at('bad.qcow2'), soundImage().u32(20, 63).bytes())
-  await assert.rejects(repair(at('a.qcow2')), { kind: 'usage', code: 'E_REPAIR_TARGET', message: /--output FILE.*--in-place/ })
-  await assert.rejects(repair(at('a.qcow2'), { output: at('b'), inPlace: true }), { kind: 'usage', code: 'E_REPAIR_TARGET' })
+  await assert.rejects(repair(at('a.qcow2')), {
+    kind: 'usage',
+    code: 'E_REPAIR_TARGET',
+    message: /--output FILE.*--in-place/,
+  })
+  await assert.rejects(repair(at('a.qcow2'), { output: at('b'), inPlace: true }), {
+    kind: 'usage',
+    code: 'E_REPAIR_TARGET',
+  })
   await assert.rejects(repair(`${at('a.qcow2')}@1`, { dryRun: true }), { kind: 'usage', code: 'E_WHOLE_IMAGE' })
-  await assert.rejects(repair(at('a.raw'), { output: at('b.raw') }), { kind: 'unsupported', code: 'E_NO_REPAIR', hint: /vhd, .*qcow2/ })
-  await assert.rejects(repair(at('a.qcow2'), { output: at('a.qcow2'), force: true }), { kind: 'refused', code: 'E_SAME_FILE' })
+  await assert.rejects(repair(at('a.raw'), { output: at('b.raw') }), {
+    kind: 'unsupported',
+    code: 'E_NO_REPAIR',
+    hint: /vhd, .*qcow2/,
+  })
+  await assert.rejects(repair(at('a.qcow2'), { output: at('a.qcow2'), force: true }), {
+    kind: 'refused',
+    code: 'E_SAME_FILE',
+  })
   await assert.rejects(repair(at('a.qcow2'), { output: at('a.raw') }), { kind: 'target', code: 'E_EXISTS' })
-  await assert.rejects(repair(at('a.qcow2'), { output: at('a.raw'), dryRun: true }), { kind: 'target', code: 'E_EXISTS' })
+  await assert.rejects(repair(at('a.qcow2'), { output: at('a.raw'), dryRun: true }), {
+    kind: 'target',
+    code: 'E_EXISTS',
+  })
   await assert.rejects(repair(at('none.qcow2'), { inPlace: true }), { code: 'E_NOT_FOUND' })
-  for (const how of [{ output: at('b.qcow2') }, { inPlace: true }, { dryRun: true }]) await assert.rejects(repair(at('bad.qcow2'), how), { kind: 'corrupt', code: 'E_HEADER' })
+  for (const how of [{ output: at('b.qcow2') }, { inPlace: true }, { dryRun: true }])
+    await assert.rejects(repair(at('bad.qcow2'), how), { kind: 'corrupt', code: 'E_HEADER' })
   assert.deepEqual(fs.readdirSync(folder).sort(), ['a.qcow2', 'a.raw', 'bad.qcow2'])
   assert.equal((await repair(at('a.qcow2'), { output: at('a.raw'), force: true })).actionCount, 1)
   assert.equal(fs.readFileSync(at('a.raw')).toString('latin1', 0, 3), 'QFI')
@@ -87,7 +118,10 @@ test('a copy in another folder says that relative names are looked for there', a
   const folder = testFolder(t)
   fs.mkdirSync(join(folder, 'there'))
   fs.writeFileSync(join(folder, 'a.qcow2'), soundImage({ backing: 'base.raw' }).bytes())
-  assert.deepEqual((await repair(join(folder, 'a.qcow2'), { output: join(folder, 'there/b.qcow2') })).notes.map(({ code }) => code), ['W_OTHER_FOLDER'])
+  assert.deepEqual(
+    (await repair(join(folder, 'a.qcow2'), { output: join(folder, 'there/b.qcow2') })).notes.map(({ code }) => code),
+    ['W_OTHER_FOLDER'],
+  )
   assert.deepEqual((await repair(join(folder, 'a.qcow2'), { output: join(folder, 'b.qcow2') })).notes, [])
 })
 
@@ -109,7 +143,10 @@ test('an abort between two steps leaves no copy, and says what an image in place
       yield { done: 1, total: 2 }
       assert.fail('it went on')
     })
-    await assert.rejects(repair(path, { ...how, registry, signal: stop.signal }), { kind: 'aborted', hint: 'inPlace' in how ? /stays done/ : /Nothing was changed/ })
+    await assert.rejects(repair(path, { ...how, registry, signal: stop.signal }), {
+      kind: 'aborted',
+      hint: 'inPlace' in how ? /stays done/ : /Nothing was changed/,
+    })
     assert.deepEqual(fs.readdirSync(folder), ['a.toy'])
   }
 })
@@ -127,5 +164,8 @@ test('actions beyond the limit are counted, and progress is whole only at the en
   const result = await repair(path, { dryRun: true, registry, limit: 3, onProgress: (event) => seen.push(event) })
   assert.deepEqual([result.actions.length, result.actionCount], [3, 1000])
   assert.match(await repairText(result, {}), /and 997 more\n/)
-  assert.deepEqual(seen.filter(({ done, total }) => done === total), [seen.at(-1)])
+  assert.deepEqual(
+    seen.filter(({ done, total }) => done === total),
+    [seen.at(-1)],
+  )
 })

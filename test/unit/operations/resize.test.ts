@@ -29,7 +29,10 @@ test('a dry run tells what would be lost, and what cannot be changed at all', as
   assert.equal(told.cutContent, mebibyte + 1234)
   await assert.rejects(resize(image, { capacity: mebibyte }), { code: 'E_CUTS_CONTENT', kind: 'refused' })
   assert.ok(fs.readFileSync(image).equals(content))
-  await assert.rejects(resize(fixture('qcow/v1.qcow'), { by: mebibyte }, { dryRun: true }), { code: 'E_NOT_WRITABLE', kind: 'unsupported' })
+  await assert.rejects(resize(fixture('qcow/v1.qcow'), { by: mebibyte }, { dryRun: true }), {
+    code: 'E_NOT_WRITABLE',
+    kind: 'unsupported',
+  })
   assert.equal((await resize(image, { capacity: mebibyte }, { shrink: true })).cutContent, mebibyte + 1234)
   assert.equal(fs.statSync(image).size, mebibyte)
 })

@@ -16,7 +16,8 @@ import { hfsPlus, mbrDisk, swapArea } from '../../support/small-volumes.js'
 function volume(used: readonly number[], attributes = 0x100): Buffer {
   const bytes = hfsPlus(100, [0, 1, 2, 3, ...used, 99], 'Volume')
   bytes.writeUInt32BE(attributes, 1024 + 4)
-  for (let block = 4; block < 99; block++) bytes.fill(used.includes(block) ? 0xaa : 0xdd, block * 4096, (block + 1) * 4096)
+  for (let block = 4; block < 99; block++)
+    bytes.fill(used.includes(block) ? 0xaa : 0xdd, block * 4096, (block + 1) * 4096)
   return bytes
 }
 
@@ -24,10 +25,13 @@ function disk(bytes: Uint8Array): BlockSource {
   return openStore(new MemoryStore(bytes), undefined, { from: 'raw' })
 }
 
-const zeroed = (bytes: Buffer): Buffer => Buffer.from(bytes.map((byte) => byte === 0xdd ? 0 : byte))
+const zeroed = (bytes: Buffer): Buffer => Buffer.from(bytes.map((byte) => (byte === 0xdd ? 0 : byte)))
 
 test('each partition keeps what its filesystem uses; what lies between partitions stays', async () => {
-  const parts = [{ start: 64, bytes: volume([10, 11, 50]) }, { start: 1000, bytes: volume([70]) }]
+  const parts = [
+    { start: 64, bytes: volume([10, 11, 50]) },
+    { start: 1000, bytes: volume([70]) },
+  ]
   const whole = mbrDisk(2048, parts, 0xee)
   const { source, volumes, notes } = await usedOnly(disk(whole))
   assert.deepEqual(notes, [])
@@ -46,13 +50,30 @@ test('a filesystem without a partition table is one volume', async () => {
 })
 
 test('a filesystem that was not left in order is refused, taken whole, or trusted', async () => {
-  const whole = mbrDisk(2048, [{ start: 64, bytes: volume([10]) }, { start: 1000, bytes: volume([10], 0) }])
-  await assert.rejects(usedOnly(disk(whole)), { kind: 'refused', code: 'E_FS_DIRTY', message: /^partition 2: the HFS\+ filesystem is dirty/, hint: /--if-dirty whole/ })
+  const whole = mbrDisk(2048, [
+    { start: 64, bytes: volume([10]) },
+    { start: 1000, bytes: volume([10], 0) },
+  ])
+  await assert.rejects(usedOnly(disk(whole)), {
+    kind: 'refused',
+    code: 'E_FS_DIRTY',
+    message: /^partition 2: the HFS\+ filesystem is dirty/,
+    hint: /--if-dirty whole/,
+  })
   const copied = await usedOnly(disk(whole), { ifDirty: 'whole' })
-  assert.deepEqual(copied.volumes.map(({ read }) => read), [6 * 4096, 409600])
-  assert.deepEqual(copied.notes.map(({ code, message }) => [code, message.slice(0, 27)]), [['W_FS_WHOLE', 'partition 2 is copied whole']])
+  assert.deepEqual(
+    copied.volumes.map(({ read }) => read),
+    [6 * 4096, 409600],
+  )
+  assert.deepEqual(
+    copied.notes.map(({ code, message }) => [code, message.slice(0, 27)]),
+    [['W_FS_WHOLE', 'partition 2 is copied whole']],
+  )
   const trusted = await usedOnly(disk(whole), { ifDirty: 'trust' })
-  assert.deepEqual(trusted.volumes.map(({ read }) => read), [6 * 4096, 6 * 4096])
+  assert.deepEqual(
+    trusted.volumes.map(({ read }) => read),
+    [6 * 4096, 6 * 4096],
+  )
   assert.ok(Buffer.from(readAll(trusted.source)).equals(zeroed(whole)))
 })
 
@@ -60,11 +81,25 @@ test('what is not known, damaged, past the end or overlapping is copied whole, a
   const damaged = volume([10])
   damaged[4096 + 5] = 1
   const whole = mbrDisk(4096, [
-    { start: 64, bytes: Buffer.alloc(4096, 7) }, { start: 1000, bytes: damaged }, { start: 2000, bytes: volume([10]) }, { start: 2100, bytes: Buffer.alloc(0), length: 5000 },
+    { start: 64, bytes: Buffer.alloc(4096, 7) },
+    { start: 1000, bytes: damaged },
+    { start: 2000, bytes: volume([10]) },
+    { start: 2100, bytes: Buffer.alloc(0), length: 5000 },
   ])
   const { source, volumes, notes } = await usedOnly(disk(whole))
-  assert.deepEqual(volumes.map(({ partition, length, read }) => [partition, read === length]), [[3, true], [4, true], [1, true], [2, true]])
-  assert.deepEqual(notes.map(({ code }) => code), ['W_FS_WHOLE', 'W_FS_WHOLE', 'W_FS_WHOLE', 'W_FS_WHOLE'])
+  assert.deepEqual(
+    volumes.map(({ partition, length, read }) => [partition, read === length]),
+    [
+      [3, true],
+      [4, true],
+      [1, true],
+      [2, true],
+    ],
+  )
+  assert.deepEqual(
+    notes.map(({ code }) => code),
+    ['W_FS_WHOLE', 'W_FS_WHOLE', 'W_FS_WHOLE', 'W_FS_WHOLE'],
+  )
   const reasons = new Map(volumes.map(({ partition, whole: why }) => [partition, why]))
   assert.match(reasons.get(1) ?? '', /nothing is known/)
   assert.match(reasons.get(2) ?? '', /damaged/)
@@ -91,7 +126,10 @@ test('swap areas are kept, and dropped by choice; never while a system sleeps in
   const dropped = await usedOnly(disk(parts()), { dropSwap: true })
   assert.deepEqual(dropped.volumes, [{ partition: 1, filesystem: 'swap', length: 50 * 4096, read: 4096 }])
   assert.ok(Buffer.from(readAll(dropped.source)).equals(zeroed(parts())))
-  await assert.rejects(usedOnly(disk(parts('S1SUSPEND')), { dropSwap: true }), { code: 'E_FS_DIRTY', message: /sleeps/ })
+  await assert.rejects(usedOnly(disk(parts('S1SUSPEND')), { dropSwap: true }), {
+    code: 'E_FS_DIRTY',
+    message: /sleeps/,
+  })
   const asleep = await usedOnly(disk(parts('S1SUSPEND')), { dropSwap: true, ifDirty: 'whole' })
   assert.ok(Buffer.from(readAll(asleep.source)).equals(parts('S1SUSPEND')))
 })
@@ -112,7 +150,9 @@ test('convert and measure leave it out, and say how much', async (t) => {
   const back = join(folder, 'back.raw')
   await convert(target, back)
   assert.ok(fs.readFileSync(back).equals(zeroed(whole)))
-  await assert.rejects(convert(source, join(folder, 'cut.raw'), { usedOnly: {}, size: 64 * 512 + 4096 }), { code: 'E_SIZE_TOO_SMALL' })
+  await assert.rejects(convert(source, join(folder, 'cut.raw'), { usedOnly: {}, size: 64 * 512 + 4096 }), {
+    code: 'E_SIZE_TOO_SMALL',
+  })
 })
 
 test('an abort ends it', async () => {

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MemoryStore } from '../../../src/block/memory-store.js'
-import { entryBytes, gptEntries, gptWrites, planMend, protectiveMbr, readPartitionTable, type TableWrite } from '../../../src/partition/index.js'
+import {
+  entryBytes,
+  gptEntries,
+  gptWrites,
+  planMend,
+  protectiveMbr,
+  readPartitionTable,
+  type TableWrite,
+} from '../../../src/partition/index.js'
 import { openWith } from '../../support/drivers.js'
 
 const mebibyte = 1048576
@@ -12,17 +20,44 @@ function gptDisk(sectorSize: 512 | 4096 = 512): MemoryStore {
   const store = new MemoryStore(undefined, 'disk')
   const per = mebibyte / sectorSize
   const entries = gptEntries([
-    { number: 1, type: types.efi, unique: 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee', firstLba: per, lastLba: 5 * per - 1, name: 'EFI' },
-    { number: 3, type: types.linux, unique: '01234567-89ab-cdef-0123-456789abcdef', firstLba: 5 * per, lastLba: 12 * per - 1, attributes: 4n },
+    {
+      number: 1,
+      type: types.efi,
+      unique: 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee',
+      firstLba: per,
+      lastLba: 5 * per - 1,
+      name: 'EFI',
+    },
+    {
+      number: 3,
+      type: types.linux,
+      unique: '01234567-89ab-cdef-0123-456789abcdef',
+      firstLba: 5 * per,
+      lastLba: 12 * per - 1,
+      attributes: 4n,
+    },
   ])
-  for (const { position, bytes } of gptWrites({ sectorSize, capacity, diskGuid: '11111111-2222-3333-4444-555555555555', entries, entryCount: 128, entrySize: 128, mbr: protectiveMbr(capacity, sectorSize) }).flat()) store.write(position, bytes)
+  for (const { position, bytes } of gptWrites({
+    sectorSize,
+    capacity,
+    diskGuid: '11111111-2222-3333-4444-555555555555',
+    entries,
+    entryCount: 128,
+    entrySize: 128,
+    mbr: protectiveMbr(capacity, sectorSize),
+  }).flat())
+    store.write(position, bytes)
   store.truncate(capacity)
   return store
 }
 
 const table = (store: MemoryStore) => readPartitionTable(openWith('raw', store))
-const codes = (store: MemoryStore): string[] => table(store).issues.map(({ code }) => code).filter((code) => code !== 'W_SECTOR_SIZE')
-const apply = (store: MemoryStore, writes: readonly TableWrite[]): void => writes.forEach(({ position, bytes }) => store.write(position, bytes))
+const codes = (store: MemoryStore): string[] =>
+  table(store)
+    .issues.map(({ code }) => code)
+    .filter((code) => code !== 'W_SECTOR_SIZE')
+const apply = (store: MemoryStore, writes: readonly TableWrite[]): void =>
+  writes.forEach(({ position, bytes }) => store.write(position, bytes))
 
 /** What may happen to a table, and what it is called. */
 const damages: readonly (readonly [string[], (store: MemoryStore, sectorSize: number) => void])[] = [
@@ -45,8 +80,14 @@ for (const sectorSize of [512, 4096] as const) {
       damage(store, sectorSize)
       assert.deepEqual(codes(store), expected)
       const plan = planMend(openWith('raw', store))
-      assert.deepEqual(plan.mends.map(({ code }) => code), expected)
-      assert.deepEqual(plan.left.filter(({ code }) => code !== 'W_SECTOR_SIZE'), [])
+      assert.deepEqual(
+        plan.mends.map(({ code }) => code),
+        expected,
+      )
+      assert.deepEqual(
+        plan.left.filter(({ code }) => code !== 'W_SECTOR_SIZE'),
+        [],
+      )
       apply(store, plan.writes.flat())
       assert.deepEqual(codes(store), [])
       assert.deepEqual([table(store).diskId, table(store).partitions], [before.diskId, before.partitions])
@@ -61,15 +102,25 @@ for (const sectorSize of [512, 4096] as const) {
         const broken = gptDisk(sectorSize)
         damage(broken, sectorSize)
         const wanted = table(broken).partitions.map(({ start, length }) => [start, length])
-        const { writes } = planMend(openWith('raw', broken), newIds ? { newId: () => '99999999-2222-4333-8444-555555555555' } : {})
+        const { writes } = planMend(
+          openWith('raw', broken),
+          newIds ? { newId: () => '99999999-2222-4333-8444-555555555555' } : {},
+        )
         // Groups are flushed; within one, any part of any subset may be on the medium.
         for (const [index, group] of writes.entries()) {
           const done = writes.slice(0, index).flat()
-          const torn = group.flatMap((write) => [write, { ...write, bytes: write.bytes.subarray(0, Math.floor(write.bytes.length / 2)) }, { ...write, bytes: write.bytes.subarray(0, 200) }])
+          const torn = group.flatMap((write) => [
+            write,
+            { ...write, bytes: write.bytes.subarray(0, Math.floor(write.bytes.length / 2)) },
+            { ...write, bytes: write.bytes.subarray(0, 200) },
+          ])
           for (const some of [[], ...torn.map((write) => [write]), group.toReversed().slice(0, 1)]) {
             const store = new MemoryStore(broken.contents(), 'disk')
             apply(store, [...done, ...some])
-            assert.deepEqual(table(store).partitions.map(({ start, length }) => [start, length]), wanted)
+            assert.deepEqual(
+              table(store).partitions.map(({ start, length }) => [start, length]),
+              wanted,
+            )
             cuts++
           }
         }
@@ -81,24 +132,52 @@ for (const sectorSize of [512, 4096] as const) {
 
 test('new ids: the disk, every partition, both copies; nothing else', () => {
   const store = gptDisk()
-  const ids = ['aaaaaaaa-0000-4000-8000-000000000000', 'aaaaaaaa-0000-4000-8000-000000000001', 'aaaaaaaa-0000-4000-8000-000000000002']
+  const ids = [
+    'aaaaaaaa-0000-4000-8000-000000000000',
+    'aaaaaaaa-0000-4000-8000-000000000001',
+    'aaaaaaaa-0000-4000-8000-000000000002',
+  ]
   const names: string[] = []
   const plan = planMend(openWith('raw', store), { newId: (name) => ids[names.push(name) - 1]! })
   assert.deepEqual(names, ['disk', 'partition 1', 'partition 3'])
-  assert.deepEqual(plan.ids.map(({ partition, label, after }) => [partition, label, after]), [[undefined, undefined, ids[0]], [1, 'EFI', ids[1]], [3, undefined, ids[2]]])
+  assert.deepEqual(
+    plan.ids.map(({ partition, label, after }) => [partition, label, after]),
+    [
+      [undefined, undefined, ids[0]],
+      [1, 'EFI', ids[1]],
+      [3, undefined, ids[2]],
+    ],
+  )
   const before = table(store)
   apply(store, plan.writes.flat())
   assert.deepEqual(codes(store), [])
   const after = table(store)
   assert.equal(after.diskId, ids[0])
-  assert.deepEqual(after.partitions, before.partitions.map((partition, index) => ({ ...partition, uuid: ids[index + 1] })))
+  assert.deepEqual(
+    after.partitions,
+    before.partitions.map((partition, index) => ({ ...partition, uuid: ids[index + 1] })),
+  )
 })
 
 test('two partitions with one id get their own', () => {
   const store = new MemoryStore(undefined, 'disk')
   const entry = { type: types.linux, unique: '01234567-89ab-cdef-0123-456789abcdef' }
-  const entries = gptEntries([{ number: 1, firstLba: 2048, lastLba: 4095, ...entry }, { number: 2, firstLba: 4096, lastLba: 8191, ...entry }])
-  apply(store, gptWrites({ sectorSize: 512, capacity, diskGuid: '11111111-2222-3333-4444-555555555555', entries, entryCount: 128, entrySize: 128, mbr: protectiveMbr(capacity, 512) }).flat())
+  const entries = gptEntries([
+    { number: 1, firstLba: 2048, lastLba: 4095, ...entry },
+    { number: 2, firstLba: 4096, lastLba: 8191, ...entry },
+  ])
+  apply(
+    store,
+    gptWrites({
+      sectorSize: 512,
+      capacity,
+      diskGuid: '11111111-2222-3333-4444-555555555555',
+      entries,
+      entryCount: 128,
+      entrySize: 128,
+      mbr: protectiveMbr(capacity, 512),
+    }).flat(),
+  )
   assert.deepEqual(codes(store), ['W_DUP_GUID'])
   let count = 0
   const plan = planMend(openWith('raw', store), { newId: () => `aaaaaaaa-0000-4000-8000-00000000000${count++}` })
@@ -140,16 +219,32 @@ test('what cannot be mended without a guess is refused', () => {
   const cut = gptDisk()
   cut.truncate(11 * mebibyte)
   assert.throws(() => planMend(openWith('raw', cut)), { code: 'E_PARTITIONS_DO_NOT_FIT', kind: 'refused' })
-  assert.throws(() => planMend(openWith('raw', new MemoryStore(new Uint8Array(mebibyte), 'empty'))), { code: 'E_NO_TABLE', kind: 'usage' })
+  assert.throws(() => planMend(openWith('raw', new MemoryStore(new Uint8Array(mebibyte), 'empty'))), {
+    code: 'E_NO_TABLE',
+    kind: 'usage',
+  })
 })
 
 test('entries elsewhere, more than usual, and what a later revision keeps in its header, survive', () => {
   const store = new MemoryStore(undefined, 'disk')
-  const entries = gptEntries([{ number: 200, type: types.linux, unique: '01234567-89ab-cdef-0123-456789abcdef', firstLba: 4096, lastLba: 8191 }], 256)
+  const entries = gptEntries(
+    [{ number: 200, type: types.linux, unique: '01234567-89ab-cdef-0123-456789abcdef', firstLba: 4096, lastLba: 8191 }],
+    256,
+  )
   const header = new Uint8Array(512)
   header.set([0x45, 0x46, 0x49, 0x20, 0x50, 0x41, 0x52, 0x54, 1, 0, 1, 0, 120], 0)
   header.fill(0xab, 92, 120)
-  const layout = { sectorSize: 512, capacity, diskGuid: '11111111-2222-3333-4444-555555555555', entries, entryCount: 256, entrySize: 128, entriesLba: 40, header, mbr: protectiveMbr(capacity, 512) } as const
+  const layout = {
+    sectorSize: 512,
+    capacity,
+    diskGuid: '11111111-2222-3333-4444-555555555555',
+    entries,
+    entryCount: 256,
+    entrySize: 128,
+    entriesLba: 40,
+    header,
+    mbr: protectiveMbr(capacity, 512),
+  } as const
   apply(store, gptWrites(layout).flat())
   assert.deepEqual([codes(store), table(store).partitions.map(({ number }) => number)], [['W_GPT_REVISION'], [200]])
   const whole = store.contents()

@@ -26,7 +26,10 @@ before(() => {
 function diagnose(bytes: Uint8Array): BootDiagnosis {
   const source = new BytesSource(bytes, 'disk')
   const table = readPartitionTable(source)
-  const partitions = table.partitions.map((partition) => ({ partition, source: openPartition(source, partition, 'the disk') }))
+  const partitions = table.partitions.map((partition) => ({
+    partition,
+    source: openPartition(source, partition, 'the disk'),
+  }))
   const volumes: OpenVolume[] = (partitions.length === 0 ? [{ source }] : partitions).map((volume) => {
     const opened = { ...volume, filesystems: identifyFilesystems(volume.source) }
     return { volume: opened, files: new VolumeFiles(opened) }
@@ -60,7 +63,16 @@ describe('what starts from a disk', () => {
   test('the disk that boots from BIOS and UEFI', () => {
     const { firmware, systemPartitions, loaders, bootCode, problems } = diagnose(disk)
     assert.deepEqual([firmware, systemPartitions, bootCode.kind, problems], ['both', [1], 'unknown', []])
-    assert.deepEqual(loaders, [{ partition: 1, path: '/EFI/BOOT/BOOTX64.EFI', kind: 'unknown', title: 'an unknown program', fallback: true, cpu: 'x86-64' }])
+    assert.deepEqual(loaders, [
+      {
+        partition: 1,
+        path: '/EFI/BOOT/BOOTX64.EFI',
+        kind: 'unknown',
+        title: 'an unknown program',
+        fallback: true,
+        cpu: 'x86-64',
+      },
+    ])
   })
 
   test('without the code in its first sector: UEFI', () => {
@@ -73,7 +85,10 @@ describe('what starts from a disk', () => {
     const program = bytes.indexOf(uefiApplication().subarray(0, 512), espStart)
     bytes.writeUInt16LE(0xaa64, program + 0x44)
     const { firmware, loaders, reasons } = diagnose(bytes)
-    assert.deepEqual([firmware, loaders[0]!.cpu, loaders[0]!.fault], ['bios', 'arm64', 'its name is for x86-64, its code for arm64'])
+    assert.deepEqual(
+      [firmware, loaders[0]!.cpu, loaders[0]!.fault],
+      ['bios', 'arm64', 'its name is for x86-64, its code for arm64'],
+    )
     assert.match(reasons.join('\n'), /\\EFI\\BOOT\\BOOTX64\.EFI in partition 1 will not start/)
   })
 
@@ -83,7 +98,10 @@ describe('what starts from a disk', () => {
     assert.match(empty.reasons.join('\n'), /The EFI system partition \(1\) holds no loader/)
     const nothing = diagnose(Buffer.alloc(1048576))
     assert.deepEqual([nothing.firmware, nothing.loaders, nothing.active], ['none', [], []])
-    assert.match(nothing.reasons.join('\n'), /^BIOS: does not start it\. .*\nUEFI: does not start it\. There is no loader/)
+    assert.match(
+      nothing.reasons.join('\n'),
+      /^BIOS: does not start it\. .*\nUEFI: does not start it\. There is no loader/,
+    )
   })
 
   test('with a damaged FAT: bounded, never an exception', () => {
@@ -92,8 +110,8 @@ describe('what starts from a disk', () => {
       // A generator of Park and Miller: the same places every time.
       let state = seed
       for (let count = 0; count < 40; count++) {
-        state = state * 48271 % 2147483647
-        whole[espStart + state % 65536] = state % 251
+        state = (state * 48271) % 2147483647
+        whole[espStart + (state % 65536)] = state % 251
       }
       assert.ok(['bios', 'both'].includes(diagnose(whole).firmware))
     }
@@ -104,11 +122,21 @@ describe('what starts from a disk', () => {
     const bootable = sector('BOOTMGR is missing', 'eb5890')
     assert.equal(diagnose(mbrDisk(syslinux, bootable, true)).firmware, 'bios')
     const none = diagnose(mbrDisk(syslinux, bootable, false))
-    assert.deepEqual([none.firmware, none.reasons[0]], ['none', 'BIOS: does not start it. The first sector holds the boot code of syslinux, which starts the partition marked active; none is.'])
+    assert.deepEqual(
+      [none.firmware, none.reasons[0]],
+      [
+        'none',
+        'BIOS: does not start it. The first sector holds the boot code of syslinux, which starts the ' +
+          'partition marked active; none is.',
+      ],
+    )
     const dead = diagnose(mbrDisk(syslinux, sector('This is not a bootable disk.  Please insert'), true))
     assert.deepEqual([dead.firmware, dead.active[0]!.bootCode.kind], ['none', 'notBootable'])
     const unused = diagnose(mbrDisk(Buffer.alloc(512), bootable, true))
-    assert.match(unused.reasons.join('\n'), /^BIOS: does not start it\. .*zeros\.\nPartition 1 is marked to be started and holds Windows/)
+    assert.match(
+      unused.reasons.join('\n'),
+      /^BIOS: does not start it\. .*zeros\.\nPartition 1 is marked to be started and holds Windows/,
+    )
   })
 
   test('GRUB whose second part is there, is missing, and lies past the end', () => {
@@ -128,8 +156,21 @@ describe('what starts from a disk', () => {
 
 test('boot code is told by its messages', () => {
   assert.equal(masterBootCode(Buffer.alloc(512)).kind, 'none')
-  assert.equal(masterBootCode(sector('Invalid partition table\0Error loading operating system\0Missing operating system\0TCPAu', '33c08ed0bc007c')).title, 'Windows')
-  assert.equal(masterBootCode(sector('Invalid partition table\0Error loading operating system\0Missing operating system', '33c08ed0bc007c')).kind, 'dos')
+  assert.equal(
+    masterBootCode(
+      sector(
+        'Invalid partition table\0Error loading operating system\0Missing operating system\0TCPAu',
+        '33c08ed0bc007c',
+      ),
+    ).title,
+    'Windows',
+  )
+  assert.equal(
+    masterBootCode(
+      sector('Invalid partition table\0Error loading operating system\0Missing operating system', '33c08ed0bc007c'),
+    ).kind,
+    'dos',
+  )
   assert.equal(masterBootCode(sector('hello')).kind, 'unknown')
   assert.equal(volumeBootCode(sector('NTLDR is missing')).kind, 'dos')
   assert.equal(volumeBootCode(sector('', '')).kind, 'none')
@@ -142,11 +183,27 @@ test('programs for UEFI are told from others', () => {
   assert.match(efiProgram(windows).fault ?? '', /subsystem 3/)
   const far = uefiApplication()
   far.writeUInt32LE(0xffffffff, 60)
-  for (const bytes of [Buffer.alloc(0), Buffer.alloc(64), far, fs.readFileSync(fixture('partitioned-disk.vhdx')).subarray(0, 4096)]) assert.ok(efiProgram(bytes).fault)
+  for (const bytes of [
+    Buffer.alloc(0),
+    Buffer.alloc(64),
+    far,
+    fs.readFileSync(fixture('partitioned-disk.vhdx')).subarray(0, 4096),
+  ])
+    assert.ok(efiProgram(bytes).fault)
 })
 
 test('os-release is shell without expansion', () => {
-  const values = osRelease('# a comment\nPRETTY_NAME="A \\"quoted\\" $(name)"\nID=debian\nVERSION_ID=\'12\'\nbad line\nEMPTY=\nNAME=two words\n')
-  assert.deepEqual([...values], [['PRETTY_NAME', 'A "quoted" $(name)'], ['ID', 'debian'], ['VERSION_ID', '12']])
+  const values = osRelease(
+    '# a comment\nPRETTY_NAME="A \\"quoted\\" $(name)"\nID=debian\nVERSION_ID=\'12\'\nbad ' +
+      'line\nEMPTY=\nNAME=two words\n',
+  )
+  assert.deepEqual(
+    [...values],
+    [
+      ['PRETTY_NAME', 'A "quoted" $(name)'],
+      ['ID', 'debian'],
+      ['VERSION_ID', '12'],
+    ],
+  )
   assert.equal(osRelease(`NAME=${'x'.repeat(5000)}`).get('NAME')!.length, 200)
 })

@@ -2,13 +2,20 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { BytesSource } from '../../../../src/block/bytes-source.js'
 import { corrupt, isImageError, targetError, type ImageError } from '../../../../src/errors.js'
-import { edgeLength, writeDevice, type DeviceWriting, type WritableDevice } from '../../../../src/operations/device/writing.js'
+import {
+  edgeLength,
+  writeDevice,
+  type DeviceWriting,
+  type WritableDevice,
+} from '../../../../src/operations/device/writing.js'
 import { diskLike } from '../../../support/content.js'
 
 const mebibyte = 1048576
 const size = 6 * mebibyte
 
-type Operation = { readonly kind: 'zero' | 'write' | 'read', readonly position: number, readonly length: number } | { readonly kind: 'flush' }
+type Operation =
+  | { readonly kind: 'zero' | 'write' | 'read'; readonly position: number; readonly length: number }
+  | { readonly kind: 'flush' }
 
 /** A device in memory that tells what was done with it, and fails where it is told to. */
 class MemoryDevice implements WritableDevice {
@@ -23,7 +30,10 @@ class MemoryDevice implements WritableDevice {
   /** Changes what is read back. */
   lies: ((position: number, target: Uint8Array) => void) | undefined
 
-  constructor(readonly bytes: Buffer, readonly fails: (operation: Operation, index: number) => boolean = () => false) {
+  constructor(
+    readonly bytes: Buffer,
+    readonly fails: (operation: Operation, index: number) => boolean = () => false,
+  ) {
     this.flushed = Buffer.from(bytes)
   }
 
@@ -64,7 +74,11 @@ class MemoryDevice implements WritableDevice {
     this.operations.push(operation)
     if (!this.fails(operation, this.operations.length - 1)) return
     if (operation.kind === 'read') throw corrupt('E_READ', 'it cannot be read')
-    throw targetError('E_WRITE', 'it cannot be written', operation.kind === 'flush' ? {} : { details: { position: operation.position } })
+    throw targetError(
+      'E_WRITE',
+      'it cannot be written',
+      operation.kind === 'flush' ? {} : { details: { position: operation.position } },
+    )
   }
 }
 
@@ -72,7 +86,13 @@ const content = Buffer.from(diskLike(size, 9))
 content.fill(0x11, 0, 4096)
 content.fill(0x22, size - 4096)
 const old = (): Buffer => Buffer.alloc(size, 'old ')
-const writing = (more: Partial<DeviceWriting> = {}): DeviceWriting => ({ source: new BytesSource(content, 'the source', 512), end: size, verify: 'source', threads: 0, ...more })
+const writing = (more: Partial<DeviceWriting> = {}): DeviceWriting => ({
+  source: new BytesSource(content, 'the source', 512),
+  end: size,
+  verify: 'source',
+  threads: 0,
+  ...more,
+})
 
 async function failing(device: MemoryDevice, how: DeviceWriting): Promise<ImageError> {
   try {
@@ -85,7 +105,10 @@ async function failing(device: MemoryDevice, how: DeviceWriting): Promise<ImageE
 }
 
 function endsAreClear(bytes: Buffer): boolean {
-  return bytes.subarray(0, edgeLength).every((byte) => byte === 0) && bytes.subarray(size - edgeLength).every((byte) => byte === 0)
+  return (
+    bytes.subarray(0, edgeLength).every((byte) => byte === 0) &&
+    bytes.subarray(size - edgeLength).every((byte) => byte === 0)
+  )
 }
 
 for (const verify of ['source', 'digest', 'no'] as const) {
@@ -97,16 +120,33 @@ for (const verify of ['source', 'digest', 'no'] as const) {
     assert.equal(result.verified, verify !== 'no')
     assert.equal(result.bytesWritten + result.bytesZeroed, size)
     const { operations } = device
-    assert.deepEqual(operations.slice(0, 3), [{ kind: 'zero', position: 0, length: edgeLength }, { kind: 'zero', position: size - edgeLength, length: edgeLength }, { kind: 'flush' }])
+    assert.deepEqual(operations.slice(0, 3), [
+      { kind: 'zero', position: 0, length: edgeLength },
+      { kind: 'zero', position: size - edgeLength, length: edgeLength },
+      { kind: 'flush' },
+    ])
     const changes = operations.filter(({ kind }) => kind !== 'read')
-    assert.deepEqual(changes.slice(-5), [{ kind: 'flush' }, { kind: 'write', position: size - edgeLength, length: edgeLength }, { kind: 'flush' }, { kind: 'write', position: 0, length: edgeLength }, { kind: 'flush' }])
+    assert.deepEqual(changes.slice(-5), [
+      { kind: 'flush' },
+      { kind: 'write', position: size - edgeLength, length: edgeLength },
+      { kind: 'flush' },
+      { kind: 'write', position: 0, length: edgeLength },
+      { kind: 'flush' },
+    ])
     // Nothing in between touches the ends, and all of it is read back before they are written.
     for (const operation of changes.slice(3, -4)) {
-      if ('position' in operation) assert.ok(operation.position >= edgeLength && operation.position + operation.length <= size - edgeLength)
+      if ('position' in operation)
+        assert.ok(operation.position >= edgeLength && operation.position + operation.length <= size - edgeLength)
     }
-    const lastBody = operations.findLastIndex((operation) => operation.kind === 'write' && operation.position > 0 && operation.position < size - edgeLength)
-    const tail = operations.findLastIndex((operation) => operation.kind === 'write' && operation.position === size - edgeLength)
-    const between = operations.slice(lastBody, tail).reduce((sum, operation) => sum + (operation.kind === 'read' ? operation.length : 0), 0)
+    const lastBody = operations.findLastIndex(
+      (operation) => operation.kind === 'write' && operation.position > 0 && operation.position < size - edgeLength,
+    )
+    const tail = operations.findLastIndex(
+      (operation) => operation.kind === 'write' && operation.position === size - edgeLength,
+    )
+    const between = operations
+      .slice(lastBody, tail)
+      .reduce((sum, operation) => sum + (operation.kind === 'read' ? operation.length : 0), 0)
     if (verify === 'no') assert.ok(operations.every(({ kind }) => kind !== 'read'))
     assert.equal(between, verify === 'no' ? 0 : size - edgeLength, 'what was written is read back before the ends are')
   })
@@ -124,7 +164,11 @@ test('a failure at any moment: the old content, nothing, or all of it', async ()
     const [, left] = /(could not be cleared|cannot be mistaken|may look complete)/.exec(hint) ?? []
     assert.ok(left !== undefined, hint)
     seen.add(left)
-    if (left === 'cannot be mistaken') assert.ok(endsAreClear(device.bytes) || device.bytes.subarray(0, edgeLength).every((byte) => byte === 0), `operation ${at}`)
+    if (left === 'cannot be mistaken')
+      assert.ok(
+        endsAreClear(device.bytes) || device.bytes.subarray(0, edgeLength).every((byte) => byte === 0),
+        `operation ${at}`,
+      )
     if (left === 'could not be cleared') assert.ok(device.operations.every(({ kind }) => kind !== 'write'))
   }
   assert.deepEqual([...seen].sort(), ['cannot be mistaken', 'could not be cleared', 'may look complete'])
@@ -151,18 +195,30 @@ test('a power cut at any moment: never the first mebibyte without all the rest',
 })
 
 for (const verify of ['source', 'digest'] as const) {
-  test(`one byte that is read back otherwise is found, and the device is left without its ends; verify: ${verify}`, async () => {
-    for (const place of [edgeLength, 3 * mebibyte + 77, size - edgeLength - 1, 0, edgeLength - 1, size - edgeLength, size - 1]) {
-      const device = new MemoryDevice(old())
-      device.lies = (position, target) => {
-        if (position <= place && place < position + target.length) target[place - position] = (target[place - position] ?? 0) ^ 0x40
+  test(
+    'one byte that is read back otherwise is found, and the device is left without its ends; verify: ' + verify,
+    async () => {
+      for (const place of [
+        edgeLength,
+        3 * mebibyte + 77,
+        size - edgeLength - 1,
+        0,
+        edgeLength - 1,
+        size - edgeLength,
+        size - 1,
+      ]) {
+        const device = new MemoryDevice(old())
+        device.lies = (position, target) => {
+          if (position <= place && place < position + target.length)
+            target[place - position] = (target[place - position] ?? 0) ^ 0x40
+        }
+        const error = await failing(device, writing({ verify }))
+        assert.deepEqual([error.kind, error.code], ['mismatch', 'E_MISMATCH'], String(place))
+        if (verify === 'source') assert.equal(error.details['offset'], place)
+        assert.ok(endsAreClear(device.bytes), String(place))
       }
-      const error = await failing(device, writing({ verify }))
-      assert.deepEqual([error.kind, error.code], ['mismatch', 'E_MISMATCH'], String(place))
-      if (verify === 'source') assert.equal(error.details['offset'], place)
-      assert.ok(endsAreClear(device.bytes), String(place))
-    }
-  })
+    },
+  )
 }
 
 test('what lies behind the content is left alone, but for the last mebibyte', async () => {
