@@ -2,10 +2,10 @@
  * vdisk as a library: the operations of the command line, with typed results, and what a plugin needs to add a format.
  * Nothing here prints, and nothing touches `process`. Offsets, lengths and sizes are bytes.
  */
-export { convert, type ConvertOptions, type ConvertResult, type TargetOutput } from './operations/convert.js'
-export type { SourceInput } from './operations/source.js'
-export { check, type CheckImageOptions, type CheckResult, type LayerCheck } from './operations/check.js'
-export type { FindingGroup, Severity } from './operations/findings.js'
+export { convert, type ConvertOptions, type ConvertResult, type TargetOutput } from './operations/transfer/convert.js'
+export type { SourceInput } from './operations/transfer/source.js'
+export { check, type CheckImageOptions, type CheckResult, type LayerCheck } from './operations/check/check.js'
+export type { FindingGroup, Severity } from './operations/check/findings.js'
 export {
   flattenChain,
   showChain,
@@ -14,20 +14,20 @@ export {
   type FlattenOptions,
   type FlattenResult,
   type LinkState,
-} from './operations/chain.js'
-export { commitChain, type CommitOptions, type CommitResult } from './operations/commit.js'
-export { rebaseChain, type RebaseOptions, type RebaseResult } from './operations/rebase.js'
+} from './operations/chain/show.js'
+export { commitChain, type CommitOptions, type CommitResult } from './operations/chain/commit.js'
+export { rebaseChain, type RebaseOptions, type RebaseResult } from './operations/chain/rebase.js'
 export {
   relinkChain,
   type LinkedImage,
   type ParentRecord,
   type RelinkOptions,
   type RelinkResult,
-} from './operations/relink.js'
-export { compare, type CompareOptions, type CompareResult } from './operations/compare.js'
-export { create, type CreateOptions, type CreateResult } from './operations/create.js'
-export { hash, type HashOptions, type HashResult } from './operations/hash.js'
-export { formats, type FormatInfo } from './operations/formats.js'
+} from './operations/chain/relink.js'
+export { compare, type CompareOptions, type CompareResult } from './operations/inspect/compare.js'
+export { create, type CreateOptions, type CreateResult } from './operations/transfer/create.js'
+export { hash, type HashOptions, type HashResult } from './operations/inspect/hash.js'
+export { formats, type FormatInfo } from './operations/inspect/formats.js'
 export {
   map,
   type DiskMap,
@@ -36,17 +36,17 @@ export {
   type MapLayer,
   type MapOptions,
   type MapTotals,
-} from './operations/map.js'
+} from './operations/inspect/map.js'
 export {
   usedOnly,
   type DirtyChoice,
   type UsedOnly,
   type UsedOnlyOptions,
   type VolumeUse,
-} from './operations/used-only.js'
-export { measure, type MeasureOptions, type MeasureResult } from './operations/measure.js'
-export { Image, openImage, type ImageOptions, type Run } from './operations/image.js'
-export type { ChainOptions, ReadOptions, SourceInfo } from './operations/opening.js'
+} from './operations/transfer/used-only.js'
+export { measure, type MeasureOptions, type MeasureResult } from './operations/transfer/measure.js'
+export { Image, openImage, type ImageOptions, type Run } from './operations/library/image.js'
+export type { ChainOptions, ReadOptions, SourceInfo } from './operations/open/opening.js'
 export type { ParentMapping } from './formats/parent-map.js'
 export {
   inspect,
@@ -55,21 +55,25 @@ export {
   type InspectOptions,
   type InspectResult,
   type PartitionInfo,
-} from './operations/inspect.js'
-export type { BootDiagnosis } from './operations/boot/diagnosis.js'
-export type { BootCode, BootCodeKind } from './operations/boot/code.js'
-export type { BootLoader } from './operations/boot/loaders.js'
-export type { BootConfiguration } from './operations/boot/configuration.js'
-export type { ActivePartition, GrubCore } from './operations/boot/bios.js'
-export type { OperatingSystem, SystemGuess } from './operations/boot/system-guess.js'
+} from './operations/inspect/inspect.js'
+export type { BootDiagnosis } from './operations/inspect/boot/diagnosis.js'
+export type { BootCode, BootCodeKind } from './operations/inspect/boot/code.js'
+export type { BootLoader } from './operations/inspect/boot/loaders.js'
+export type { BootConfiguration } from './operations/inspect/boot/configuration.js'
+export type { ActivePartition, GrubCore } from './operations/inspect/boot/bios.js'
+export type { OperatingSystem, SystemGuess } from './operations/inspect/boot/system-guess.js'
 export type { Gap, Partition, PartitionTable, PartitionType, Scheme, TableIssue } from './partition/index.js'
-export { convertPartitionTable, type ConvertTableOptions, type ConvertTableResult } from './operations/convert-table.js'
-export { extractPartition, type ExtractOptions, type ExtractResult } from './operations/extract-partition.js'
-export { fixTable, type FixTableOptions, type FixTableResult } from './operations/fix-table.js'
-export { injectPartition, type InjectOptions, type InjectResult } from './operations/inject-partition.js'
-export { info, type ImageInfo, type InfoOptions, type LayerInfo, type Problem } from './operations/info.js'
-export { copyFiles, type CopyFilesOptions, type CopyFilesResult } from './operations/copy-files.js'
-export { listFiles, type FileList, type ListedFile, type ListOptions } from './operations/list-files.js'
+export {
+  convertPartitionTable,
+  type ConvertTableOptions,
+  type ConvertTableResult,
+} from './operations/partition/convert.js'
+export { extractPartition, type ExtractOptions, type ExtractResult } from './operations/partition/extract.js'
+export { fixTable, type FixTableOptions, type FixTableResult } from './operations/partition/fix.js'
+export { injectPartition, type InjectOptions, type InjectResult } from './operations/partition/inject.js'
+export { info, type ImageInfo, type InfoOptions, type LayerInfo, type Problem } from './operations/inspect/info.js'
+export { copyFiles, type CopyFilesOptions, type CopyFilesResult } from './operations/files/copy.js'
+export { listFiles, type FileList, type ListedFile, type ListOptions } from './operations/files/list.js'
 export {
   mount,
   type AttachedDevice,
@@ -79,13 +83,13 @@ export {
   type MountResult,
   type MountSession,
   type ShownFile,
-} from './operations/mount.js'
-export { cleanMounts, mounts, type CleanedMount, type ListedMount } from './operations/mounts.js'
-export { unmount, type UnmountedImage, type UnmountOptions } from './operations/unmount.js'
-export { readFile, type ReadFileOptions } from './operations/read-file.js'
-export { repair, type RepairOptions, type RepairResult } from './operations/repair.js'
-export { clone, type CloneOptions, type CloneResult } from './operations/clone.js'
-export { restore, type RestoreOptions, type RestoreResult } from './operations/restore.js'
+} from './operations/mount/mount.js'
+export { cleanMounts, mounts, type CleanedMount, type ListedMount } from './operations/mount/mounts.js'
+export { unmount, type UnmountedImage, type UnmountOptions } from './operations/mount/unmount.js'
+export { readFile, type ReadFileOptions } from './operations/files/read.js'
+export { repair, type RepairOptions, type RepairResult } from './operations/check/repair.js'
+export { clone, type CloneOptions, type CloneResult } from './operations/device/clone.js'
+export { restore, type RestoreOptions, type RestoreResult } from './operations/device/restore.js'
 export type { DeviceOptions, DeviceOutcome } from './operations/device/target.js'
 export type { Confirmation, ConfirmationQuestion } from './operations/device/confirmation.js'
 export type { TargetDescription } from './operations/device/description.js'
@@ -97,9 +101,9 @@ export {
   type HeldFilesystem,
   type ListedDisk,
   type ListedPartition,
-} from './operations/disks.js'
-export { imageDisk, type ImageDiskOptions, type ImageDiskResult, type ImagingPlan } from './operations/image-disk.js'
-export { resumeImage, type ResumeImageOptions } from './operations/resume-image.js'
+} from './operations/device/disks.js'
+export { imageDisk, type ImageDiskOptions, type ImageDiskResult, type ImagingPlan } from './operations/imaging/image.js'
+export { resumeImage, type ResumeImageOptions } from './operations/imaging/resume.js'
 export {
   readImageRecord,
   writeImageRecord,
@@ -129,8 +133,14 @@ export {
   type SnapshotInfo,
   type SnapshotListResult,
   type SnapshotOptions,
-} from './operations/snapshot.js'
-export { serve, type ServedExport, type ServeOptions, type ServeReady, type ServeResult } from './operations/serve.js'
+} from './operations/change/snapshot.js'
+export {
+  serve,
+  type ServedExport,
+  type ServeOptions,
+  type ServeReady,
+  type ServeResult,
+} from './operations/serve/serve.js'
 export type { Progress } from './engine/progress.js'
 export type { HashAlgorithm } from './engine/hash.js'
 export type { Range, RangeSummary } from './engine/ranges.js'

@@ -34,8 +34,8 @@ export default class Cat extends BaseCommand {
         hint: 'vdisk ls --json tells about the file.',
       })
     const [{ readFile }, { parseFileAddress }, registry] = await Promise.all([
-      import('../operations/read-file.js'),
-      import('../operations/file-address.js'),
+      import('../operations/files/read.js'),
+      import('../operations/files/address.js'),
       this.registry(),
     ])
     const address = parseFileAddress(args.file)

@@ -2,7 +2,7 @@ import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
 import { checkFlags, openFlags, openValues, progressFlag } from '../cli/flags.js'
 import { exitCodes } from '../errors.js'
-import type { CheckResult } from '../operations/check.js'
+import type { CheckResult } from '../operations/check/check.js'
 import { defined } from '../operations/defined.js'
 
 export default class Check extends BaseCommand {
@@ -24,7 +24,7 @@ An error means that content is lost, ambiguous, or in danger when the image is w
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Check)
-    const [{ check }, registry] = await Promise.all([import('../operations/check.js'), this.registry()])
+    const [{ check }, registry] = await Promise.all([import('../operations/check/check.js'), this.registry()])
     const progress = this.progress(flags.progress)
     const result = await check(
       args.image,

@@ -2,7 +2,7 @@ import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { deviceFlags, deviceValues, progressFlag, usedOnlyFlags, usedOnlyValues } from '../cli/flags.js'
-import type { CloneResult } from '../operations/clone.js'
+import type { CloneResult } from '../operations/device/clone.js'
 import { defined } from '../operations/defined.js'
 
 export default class Clone extends BaseCommand {
@@ -47,7 +47,7 @@ Both ends of the target are cleared first and written last, so that an interrupt
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Clone)
-    const { clone } = await import('../operations/clone.js')
+    const { clone } = await import('../operations/device/clone.js')
     const result = await clone(
       args.source,
       args.target,

@@ -27,7 +27,7 @@ export default class Compact extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Compact)
-    const [{ compact }, registry] = await Promise.all([import('../operations/compact.js'), this.registry()])
+    const [{ compact }, registry] = await Promise.all([import('../operations/change/compact.js'), this.registry()])
     const progress = this.progress(flags.progress)
     const result = await compact(
       args.image,

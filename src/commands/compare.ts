@@ -4,7 +4,7 @@ import { BaseCommand } from '../cli/base-command.js'
 import { count, openFlags, openValues, optionValues, progressFlag } from '../cli/flags.js'
 import type { Renderer } from '../cli/render.js'
 import { exitCodes } from '../errors.js'
-import type { CompareResult } from '../operations/compare.js'
+import type { CompareResult } from '../operations/inspect/compare.js'
 import { defined } from '../operations/defined.js'
 
 export default class Compare extends BaseCommand {
@@ -51,7 +51,7 @@ With --strict the capacities must be equal too, and both images must store somet
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Compare)
-    const [{ compare }, registry] = await Promise.all([import('../operations/compare.js'), this.registry()])
+    const [{ compare }, registry] = await Promise.all([import('../operations/inspect/compare.js'), this.registry()])
     const result = await compare(
       args.first,
       args.second,

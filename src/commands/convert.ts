@@ -13,7 +13,7 @@ import {
 import { standardOutput } from '../cli/streams.js'
 import { usage } from '../errors.js'
 import { defined } from '../operations/defined.js'
-import type { ConvertResult } from '../operations/convert.js'
+import type { ConvertResult } from '../operations/transfer/convert.js'
 
 export default class Convert extends BaseCommand {
   static override summary = 'Convert an image into another format.'
@@ -64,7 +64,7 @@ SOURCE and TARGET may be exports of NBD servers (nbd://host/name, nbd+unix:///na
     const { args, flags } = await this.parse(Convert)
     const toStream = args.target === '-'
     if (toStream && flags.json) throw usage('E_STREAM', 'standard output cannot take both the image and --json')
-    const [{ convert }, registry] = await Promise.all([import('../operations/convert.js'), this.registry()])
+    const [{ convert }, registry] = await Promise.all([import('../operations/transfer/convert.js'), this.registry()])
     const progress = this.progress(flags.progress)
     const options = defined({
       registry,

@@ -3,7 +3,7 @@ import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, optionValues, progressFlag } from '../cli/flags.js'
 import { exitCodes, printable, usage } from '../errors.js'
-import type { CopyFilesResult } from '../operations/copy-files.js'
+import type { CopyFilesResult } from '../operations/files/copy.js'
 import { defined } from '../operations/defined.js'
 
 export default class Cp extends BaseCommand {
@@ -37,8 +37,8 @@ Copies have the times, permission bits and holes of their originals, and belong 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Cp)
     const [{ copyFiles }, { parseFileAddress }, registry] = await Promise.all([
-      import('../operations/copy-files.js'),
-      import('../operations/file-address.js'),
+      import('../operations/files/copy.js'),
+      import('../operations/files/address.js'),
       this.registry(),
     ])
     const address = parseFileAddress(args.source)

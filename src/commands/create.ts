@@ -35,7 +35,7 @@ export default class Create extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Create)
-    const [{ create }, registry] = await Promise.all([import('../operations/create.js'), this.registry()])
+    const [{ create }, registry] = await Promise.all([import('../operations/transfer/create.js'), this.registry()])
     const progress = this.progress(flags.progress)
     const result = await create(
       args.target,

@@ -20,7 +20,7 @@ Disks are opened read-only. What the partitions hold is read by vdisk itself, wh
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Disks)
-    const { disks } = await import('../operations/disks.js')
+    const { disks } = await import('../operations/device/disks.js')
     const result = await disks({ all: flags.all })
     if (flags.json) {
       this.printJson({ schema: 'vdisk.disks', schemaVersion: 1, ...result })

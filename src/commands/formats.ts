@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
 import type { Renderer } from '../cli/render.js'
-import type { FormatInfo } from '../operations/formats.js'
+import type { FormatInfo } from '../operations/inspect/formats.js'
 
 export default class Formats extends BaseCommand {
   static override summary = 'Show the formats and what each can do.'
@@ -16,7 +16,7 @@ export default class Formats extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Formats)
-    const [{ formats }, registry] = await Promise.all([import('../operations/formats.js'), this.registry()])
+    const [{ formats }, registry] = await Promise.all([import('../operations/inspect/formats.js'), this.registry()])
     const wanted = args.format === undefined ? undefined : registry.get(args.format).id
     const list = formats(registry).filter(({ id }) => wanted === undefined || id === wanted)
     if (flags.json) {

@@ -39,7 +39,7 @@ sha256 is that of the disk's bytes in order: what sha256sum says of the raw imag
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Hash)
-    const [{ hash }, registry] = await Promise.all([import('../operations/hash.js'), this.registry()])
+    const [{ hash }, registry] = await Promise.all([import('../operations/inspect/hash.js'), this.registry()])
     const result = await hash(
       args.image,
       defined({

@@ -100,9 +100,9 @@ An image on the disk that is imaged is refused. A source that is mounted for wri
       onProgress: this.progress(flags.progress).update,
     }
     const result = flags.resume
-      ? await (await import('../operations/resume-image.js')).resumeImage(args.source, args.target, common)
+      ? await (await import('../operations/imaging/resume.js')).resumeImage(args.source, args.target, common)
       : await (
-          await import('../operations/image-disk.js')
+          await import('../operations/imaging/image.js')
         ).imageDisk(
           args.source,
           args.target,

@@ -4,7 +4,7 @@ import { BaseCommand, errorDocument, errorText } from '../cli/base-command.js'
 import { openFlags, openValues } from '../cli/flags.js'
 import { exitCodes, isImageError } from '../errors.js'
 import { defined } from '../operations/defined.js'
-import type { ImageInfo } from '../operations/info.js'
+import type { ImageInfo } from '../operations/inspect/info.js'
 
 export default class Info extends BaseCommand {
   static override summary = 'Show what an image is.'
@@ -31,7 +31,7 @@ export default class Info extends BaseCommand {
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Info)
-    const [{ info }, registry] = await Promise.all([import('../operations/info.js'), this.registry()])
+    const [{ info }, registry] = await Promise.all([import('../operations/inspect/info.js'), this.registry()])
     const documents: Record<string, unknown>[] = []
     for (const path of argv as string[]) {
       try {

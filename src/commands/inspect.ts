@@ -4,8 +4,8 @@ import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, openValues } from '../cli/flags.js'
 import { printable } from '../errors.js'
 import { defined } from '../operations/defined.js'
-import type { InspectPageOptions } from '../operations/inspect-page.js'
-import type { InspectResult } from '../operations/inspect.js'
+import type { InspectPageOptions } from '../operations/inspect/inspect-page.js'
+import type { InspectResult } from '../operations/inspect/inspect.js'
 
 export default class Inspect extends BaseCommand {
   static override summary = 'Show what is on a disk: partitions, filesystems, and what is wrong with them.'
@@ -37,7 +37,7 @@ The disk is drawn to scale; ranges that belong to no partition are listed; damag
     const options = defined({ registry: await this.registry(), ...openValues(flags) })
     const result =
       flags.html === undefined
-        ? await (await import('../operations/inspect.js')).inspect(args.image, options)
+        ? await (await import('../operations/inspect/inspect.js')).inspect(args.image, options)
         : await this.#page(args.image, flags.html, { ...options, force: flags.force })
     if (flags.json) {
       this.printJson({ schema: 'vdisk.inspect', schemaVersion: 1, ...result })
@@ -50,7 +50,7 @@ The disk is drawn to scale; ranges that belong to no partition are listed; damag
 
   async #page(image: string, target: string, options: InspectPageOptions): Promise<InspectResult> {
     const [{ inspectToPage }, { inspectPage }] = await Promise.all([
-      import('../operations/inspect-page.js'),
+      import('../operations/inspect/inspect-page.js'),
       import('../cli/inspect-page.js'),
     ])
     return inspectToPage(image, target, inspectPage, { ...options, signal: this.signal })

@@ -41,8 +41,8 @@ export default class Ls extends BaseCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Ls)
     const [{ listFiles }, { parseFileAddress }, registry] = await Promise.all([
-      import('../operations/list-files.js'),
-      import('../operations/file-address.js'),
+      import('../operations/files/list.js'),
+      import('../operations/files/address.js'),
       this.registry(),
     ])
     const { image, path } = parseFileAddress(args.file) ?? { image: args.file, path: '/' }

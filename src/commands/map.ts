@@ -5,7 +5,7 @@ import { openFlags, openValues, range } from '../cli/flags.js'
 import { TextOutput } from '../cli/text-output.js'
 import { aborted, exitCodes, isImageError, printable, usage } from '../errors.js'
 import { defined } from '../operations/defined.js'
-import type { DiskMap, MapExtent } from '../operations/map.js'
+import type { DiskMap, MapExtent } from '../operations/inspect/map.js'
 
 export default class Map extends BaseCommand {
   static override summary = 'Show where every part of a disk is stored.'
@@ -39,7 +39,7 @@ data stands in the file as it is, compressed as a compressed unit, hole in a hol
     const { args, flags } = await this.parse(Map)
     if (flags.json && flags.output === 'qemu')
       throw usage('E_OUTPUT', '--output qemu is JSON already, of its own kind; leave out --json')
-    const [{ map }, registry] = await Promise.all([import('../operations/map.js'), this.registry()])
+    const [{ map }, registry] = await Promise.all([import('../operations/inspect/map.js'), this.registry()])
     using found = map(args.image, defined({ registry, ...openValues(flags), range: flags.range }))
     if (flags.json) await this.#json(found)
     else if (flags.output === 'qemu') await this.#qemu(found)
@@ -88,7 +88,7 @@ data stands in the file as it is, compressed as a compressed unit, hole in a hol
   }
 
   async #qemu(found: DiskMap): Promise<void> {
-    const { qemuExtents } = await import('../operations/qemu-map.js')
+    const { qemuExtents } = await import('../operations/inspect/qemu-map.js')
     await this.#each(qemuExtents(found), ({ start, length, depth, present, zero, data, compressed, offset }, index) => {
       const fields = [
         ['start', start],

@@ -14,7 +14,7 @@ import {
 } from '../cli/flags.js'
 import { usage } from '../errors.js'
 import { defined } from '../operations/defined.js'
-import type { MeasureResult } from '../operations/measure.js'
+import type { MeasureResult } from '../operations/transfer/measure.js'
 
 export default class Measure extends BaseCommand {
   static override summary = 'Say how many bytes an image would take.'
@@ -50,7 +50,7 @@ The conversion is done without keeping what it gives: the source is read, since 
     const { args, flags } = await this.parse(Measure)
     if (args.source === '-')
       throw usage('E_STREAM', 'measure reads no standard input: what came through it would be gone')
-    const [{ measure }, registry] = await Promise.all([import('../operations/measure.js'), this.registry()])
+    const [{ measure }, registry] = await Promise.all([import('../operations/transfer/measure.js'), this.registry()])
     const result = await measure(args.source, {
       ...defined({
         registry,

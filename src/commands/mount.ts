@@ -53,7 +53,7 @@ The image is only read, unless you say where changes go. A filesystem that was n
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Mount)
     const [{ mount }, { registryModule }, registry] = await Promise.all([
-      import('../operations/mount.js'),
+      import('../operations/mount/mount.js'),
       import('../cli/plugin-registry.js'),
       this.registry(),
     ])

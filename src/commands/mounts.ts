@@ -18,7 +18,7 @@ export default class Mounts extends BaseCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Mounts)
-    const { cleanMounts, mounts } = await import('../operations/mounts.js')
+    const { cleanMounts, mounts } = await import('../operations/mount/mounts.js')
     const cleaned = flags.clean ? await cleanMounts() : []
     if (cleaned.some(({ problems }) => problems.length > 0)) this.exitWith(exitCodes.target)
     const sessions = mounts()

@@ -3,7 +3,7 @@ import { BaseCommand } from '../cli/base-command.js'
 import { optionValues, progressFlag, repairFlags } from '../cli/flags.js'
 import { exitCodes } from '../errors.js'
 import { defined } from '../operations/defined.js'
-import type { RepairResult } from '../operations/repair.js'
+import type { RepairResult } from '../operations/check/repair.js'
 
 export default class Repair extends BaseCommand {
   static override summary = 'Mend what can be mended of a damaged image.'
@@ -26,7 +26,7 @@ The exit code is 0 when all was mended or nothing was to be, 1 when something is
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Repair)
-    const [{ repair }, registry] = await Promise.all([import('../operations/repair.js'), this.registry()])
+    const [{ repair }, registry] = await Promise.all([import('../operations/check/repair.js'), this.registry()])
     const progress = this.progress(flags.progress)
     const result = await repair(
       args.image,

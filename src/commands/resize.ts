@@ -35,7 +35,7 @@ export default class Resize extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Resize)
-    const [{ resize }, registry] = await Promise.all([import('../operations/resize.js'), this.registry()])
+    const [{ resize }, registry] = await Promise.all([import('../operations/change/resize.js'), this.registry()])
     const result = await resize(
       args.image,
       sizeChange(args.size),

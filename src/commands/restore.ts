@@ -2,7 +2,7 @@ import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
 import { count, deviceFlags, deviceValues, openFlags, openValues, progressFlag } from '../cli/flags.js'
 import { defined } from '../operations/defined.js'
-import type { RestoreResult } from '../operations/restore.js'
+import type { RestoreResult } from '../operations/device/restore.js'
 
 export default class Restore extends BaseCommand {
   static override summary = 'Restore an image to a physical disk or partition.'
@@ -47,7 +47,7 @@ Both ends of the target are cleared first and written last, so that an interrupt
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Restore)
-    const [{ restore }, registry] = await Promise.all([import('../operations/restore.js'), this.registry()])
+    const [{ restore }, registry] = await Promise.all([import('../operations/device/restore.js'), this.registry()])
     const result = await restore(
       args.image,
       args.device,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { BaseCommand } from '../cli/base-command.js'
 import { count, openFlags, openValues, tcpEndpoint } from '../cli/flags.js'
 import { defined } from '../operations/defined.js'
-import type { ServeReady } from '../operations/serve.js'
+import type { ServeReady } from '../operations/serve/serve.js'
 
 export default class Serve extends BaseCommand {
   static override summary = 'Serve images over NBD.'
@@ -79,7 +79,7 @@ It listens at a socket file that only you can open, or with --tcp at a port, of 
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Serve)
-    const [{ serve }, registry] = await Promise.all([import('../operations/serve.js'), this.registry()])
+    const [{ serve }, registry] = await Promise.all([import('../operations/serve/serve.js'), this.registry()])
     const socket = flags.socket ?? join(process.env['XDG_RUNTIME_DIR'] ?? tmpdir(), `vdisk-nbd-${process.pid}.sock`)
     const certificate = flags['tls-cert']
     const key = flags['tls-key']

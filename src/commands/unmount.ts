@@ -27,7 +27,7 @@ export default class Unmount extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Unmount)
-    const { unmount } = await import('../operations/unmount.js')
+    const { unmount } = await import('../operations/mount/unmount.js')
     const images = await unmount(args.target, { lazy: flags.lazy, signal: this.signal })
     if (flags.json) {
       this.printJson({ schema: 'vdisk.unmount', schemaVersion: 1, images })

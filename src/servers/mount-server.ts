@@ -1,7 +1,7 @@
 import fs from 'node:fs'
-import { toWire } from '../operations/mounting/wire.js'
-import type { ServeAnswer, ServeRequest } from '../operations/mounting/messages.js'
-import { Serving } from '../operations/mounting/serving.js'
+import { toWire } from '../operations/mount/wire.js'
+import type { ServeAnswer, ServeRequest } from '../operations/mount/messages.js'
+import { Serving } from '../operations/mount/serving.js'
 
 /**
  * The program that `mount` starts and leaves behind: one process an image. It is told what to do by a message, answers

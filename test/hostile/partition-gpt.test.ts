@@ -6,8 +6,8 @@ import { isImageError } from '../../src/errors.js'
 import { openPartition, planMend, readPartitionTable } from '../../src/partition/index.js'
 import { inspectText } from '../../src/cli/inspect-text.js'
 import { Random } from '../fuzz/random.js'
-import { diagnoseBoot } from '../../src/operations/boot/diagnosis.js'
-import { guessSystems } from '../../src/operations/boot/system-guess.js'
+import { diagnoseBoot } from '../../src/operations/inspect/boot/diagnosis.js'
+import { guessSystems } from '../../src/operations/inspect/boot/system-guess.js'
 import { openWith } from '../support/drivers.js'
 import {
   bootRecord,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { basename, dirname } from 'node:path'
 import test from 'node:test'
 import { map } from '../../src/index.js'
-import { qemuExtents } from '../../src/operations/qemu-map.js'
+import { qemuExtents } from '../../src/operations/inspect/qemu-map.js'
 import { have, runIn, scratch } from '../support/tools.js'
 
 type Entry = {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { copyFiles } from '../../src/operations/copy-files.js'
+import { copyFiles } from '../../src/operations/files/copy.js'
 import { diskLike, sha256 } from './content.js'
 import { testFolder } from './folder.js'
 

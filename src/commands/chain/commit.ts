@@ -34,7 +34,7 @@ CHILD shows the same at any moment, also after an interruption or a power cut; P
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ChainCommit)
-    const [{ commitChain }, registry] = await Promise.all([import('../../operations/commit.js'), this.registry()])
+    const [{ commitChain }, registry] = await Promise.all([import('../../operations/chain/commit.js'), this.registry()])
     const progress = this.progress(flags.progress)
     const result = await commitChain(
       args.child,

@@ -10,7 +10,7 @@ import {
   progressFlag,
   writeFlags,
 } from '../../cli/flags.js'
-import type { FlattenResult } from '../../operations/chain.js'
+import type { FlattenResult } from '../../operations/chain/show.js'
 import { defined } from '../../operations/defined.js'
 
 const { compress, flush, verify, threads, sparse } = copyFlags
@@ -53,7 +53,7 @@ With --until only the upper part of the chain is taken in: down to and with that
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ChainFlatten)
-    const [{ flattenChain }, registry] = await Promise.all([import('../../operations/chain.js'), this.registry()])
+    const [{ flattenChain }, registry] = await Promise.all([import('../../operations/chain/show.js'), this.registry()])
     const result = await flattenChain(
       args.image,
       args.target,

@@ -41,7 +41,7 @@ An interruption or a power cut leaves CHILD over its old parent or over the new 
     const { args, flags } = await this.parse(ChainRebase)
     if ((args.parent === undefined) !== flags['no-parent'])
       throw usage('E_REBASE_TARGET', 'say what the new parent is', { hint: 'Name an image, or say --no-parent.' })
-    const [{ rebaseChain }, registry] = await Promise.all([import('../../operations/rebase.js'), this.registry()])
+    const [{ rebaseChain }, registry] = await Promise.all([import('../../operations/chain/rebase.js'), this.registry()])
     const progress = this.progress(flags.progress)
     const result = await rebaseChain(
       args.child,

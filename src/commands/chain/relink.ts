@@ -35,7 +35,7 @@ A path relative to CHILD is stored first, where the format has several also the 
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ChainRelink)
-    const [{ relinkChain }, registry] = await Promise.all([import('../../operations/relink.js'), this.registry()])
+    const [{ relinkChain }, registry] = await Promise.all([import('../../operations/chain/relink.js'), this.registry()])
     const result = relinkChain(
       args.child,
       args.parent,

@@ -10,7 +10,7 @@ import {
   progressFlag,
   writeFlags,
 } from '../../cli/flags.js'
-import type { ConvertTableResult } from '../../operations/convert-table.js'
+import type { ConvertTableResult } from '../../operations/partition/convert.js'
 import { defined } from '../../operations/defined.js'
 
 const { compress, flush, verify, threads, sparse } = copyFlags
@@ -52,7 +52,7 @@ What would be lost is refused: partitions that do not start and end with the new
   async run(): Promise<void> {
     const { args, flags } = await this.parse(PartitionConvert)
     const [{ convertPartitionTable }, registry] = await Promise.all([
-      import('../../operations/convert-table.js'),
+      import('../../operations/partition/convert.js'),
       this.registry(),
     ])
     const result = await convertPartitionTable(

@@ -15,7 +15,7 @@ import {
 import { standardOutput } from '../../cli/streams.js'
 import { usage } from '../../errors.js'
 import { defined } from '../../operations/defined.js'
-import type { ExtractResult } from '../../operations/extract-partition.js'
+import type { ExtractResult } from '../../operations/partition/extract.js'
 
 const { compress, size, flush, verify, threads, sparse } = copyFlags
 
@@ -66,7 +66,7 @@ With --wrap the target is a new disk with a partition table, whose only partitio
     const toStream = args.target === '-'
     if (toStream && flags.json) throw usage('E_STREAM', 'standard output cannot take both the image and --json')
     const [{ extractPartition }, registry] = await Promise.all([
-      import('../../operations/extract-partition.js'),
+      import('../../operations/partition/extract.js'),
       this.registry(),
     ])
     const result = await extractPartition(

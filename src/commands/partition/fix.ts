@@ -12,7 +12,7 @@ import {
 } from '../../cli/flags.js'
 import { exitCodes } from '../../errors.js'
 import { defined } from '../../operations/defined.js'
-import type { FixTableResult } from '../../operations/fix-table.js'
+import type { FixTableResult } from '../../operations/partition/fix.js'
 
 const { compress, flush, verify, threads, sparse } = copyFlags
 
@@ -50,7 +50,7 @@ With --output the mended disk is a new image; with --in-place IMAGE itself is ch
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(PartitionFix)
-    const [{ fixTable }, registry] = await Promise.all([import('../../operations/fix-table.js'), this.registry()])
+    const [{ fixTable }, registry] = await Promise.all([import('../../operations/partition/fix.js'), this.registry()])
     const result = await fixTable(
       args.image,
       defined({

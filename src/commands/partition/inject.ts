@@ -12,7 +12,7 @@ import {
   writeFlags,
 } from '../../cli/flags.js'
 import { defined } from '../../operations/defined.js'
-import type { InjectResult } from '../../operations/inject-partition.js'
+import type { InjectResult } from '../../operations/partition/inject.js'
 
 const { compress, flush, verify, threads, sparse } = copyFlags
 
@@ -71,7 +71,7 @@ The source must not be larger than the partition. What it does not reach reads a
   async run(): Promise<void> {
     const { args, flags } = await this.parse(PartitionInject)
     const [{ injectPartition }, registry] = await Promise.all([
-      import('../../operations/inject-partition.js'),
+      import('../../operations/partition/inject.js'),
       this.registry(),
     ])
     const progress = this.progress(flags.progress)

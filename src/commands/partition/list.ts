@@ -17,7 +17,7 @@ export default class PartitionList extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(PartitionList)
-    const [{ inspect }, registry] = await Promise.all([import('../../operations/inspect.js'), this.registry()])
+    const [{ inspect }, registry] = await Promise.all([import('../../operations/inspect/inspect.js'), this.registry()])
     const result = await inspect(args.image, defined({ registry, ...openValues(flags) }))
     if (flags.json) {
       this.printJson({ schema: 'vdisk.inspect', schemaVersion: 1, ...result })

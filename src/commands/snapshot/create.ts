@@ -27,7 +27,10 @@ export default class SnapshotCreate extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(SnapshotCreate)
-    const [{ createSnapshot }, registry] = await Promise.all([import('../../operations/snapshot.js'), this.registry()])
+    const [{ createSnapshot }, registry] = await Promise.all([
+      import('../../operations/change/snapshot.js'),
+      this.registry(),
+    ])
     const progress = this.progress(flags.progress)
     const result = await createSnapshot(
       args.image,

@@ -31,7 +31,10 @@ export default class SnapshotDelete extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(SnapshotDelete)
-    const [{ deleteSnapshot }, registry] = await Promise.all([import('../../operations/snapshot.js'), this.registry()])
+    const [{ deleteSnapshot }, registry] = await Promise.all([
+      import('../../operations/change/snapshot.js'),
+      this.registry(),
+    ])
     const progress = this.progress(flags.progress)
     const result = await deleteSnapshot(
       args.image,

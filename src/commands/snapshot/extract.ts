@@ -45,7 +45,10 @@ export default class SnapshotExtract extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(SnapshotExtract)
-    const [{ extractSnapshot }, registry] = await Promise.all([import('../../operations/snapshot.js'), this.registry()])
+    const [{ extractSnapshot }, registry] = await Promise.all([
+      import('../../operations/change/snapshot.js'),
+      this.registry(),
+    ])
     const result = await extractSnapshot(
       args.image,
       args.snapshot,

@@ -19,7 +19,10 @@ export default class SnapshotList extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(SnapshotList)
-    const [{ listSnapshots }, registry] = await Promise.all([import('../../operations/snapshot.js'), this.registry()])
+    const [{ listSnapshots }, registry] = await Promise.all([
+      import('../../operations/change/snapshot.js'),
+      this.registry(),
+    ])
     const progress = this.progress(flags.progress)
     const result = await listSnapshots(
       args.image,

@@ -8,7 +8,7 @@ import { isImageError, printable, usage } from '../../errors.js'
 import { readPartitionTable, selectPartition, type Partition, type PartitionTable } from '../../partition/index.js'
 import { defined } from '../defined.js'
 import type { RecordedSource } from '../imaging/record.js'
-import { parseImageArgument } from '../opening.js'
+import { parseImageArgument } from '../open/opening.js'
 
 /** A disk or a partition of one, as an argument named it. Positions are bytes of the disk. */
 export interface NamedDevice {

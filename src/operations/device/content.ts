@@ -12,9 +12,9 @@ import {
   type PartitionTable,
   type TableWrite,
 } from '../../partition/index.js'
-import { firstContent } from '../content-search.js'
+import { firstContent } from '../change/content-search.js'
 import { grownContent, type DeviceShape, type GrownPartition } from './growth.js'
-import { movedNotes, slackNotes, slackOf } from '../partition-notes.js'
+import { movedNotes, slackNotes, slackOf } from '../partition/notes.js'
 
 export interface ContentOptions {
   /** Gives the disk and its partitions new ids: a UUID for a name (`disk`, `partition 2`). */

@@ -5,17 +5,11 @@ import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { kernelFilesystems } from '../../../src/mount/drivers.js'
 import { userOptions } from '../../../src/mount/fuse/attach.js'
-import { chooseTargets } from '../../../src/operations/mounting/choose.js'
-import { nextCommands } from '../../../src/operations/mounting/next-commands.js'
-import type { MountSession, ShownFile } from '../../../src/operations/mounting/session.js'
-import {
-  isAlive,
-  readSessions,
-  runtimeFolder,
-  startTimeOf,
-  writeState,
-} from '../../../src/operations/mounting/state.js'
-import { quoted } from '../../../src/operations/mounting/watchdog.js'
+import { chooseTargets } from '../../../src/operations/mount/choose.js'
+import { nextCommands } from '../../../src/operations/mount/next-commands.js'
+import type { MountSession, ShownFile } from '../../../src/operations/mount/session.js'
+import { isAlive, readSessions, runtimeFolder, startTimeOf, writeState } from '../../../src/operations/mount/state.js'
+import { quoted } from '../../../src/operations/mount/watchdog.js'
 import { testFolder } from '../../support/folder.js'
 
 const file = (

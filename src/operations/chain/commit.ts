@@ -1,0 +1,297 @@
+import fs from 'node:fs'
+import { dirname } from 'node:path'
+import { writeError } from '../../block/file-store.js'
+import { SliceSource } from '../../block/slice.js'
+import type { Note } from '../../block/types.js'
+import { prepareCodec } from '../../codec/index.js'
+import { compareSources, Walk } from '../../engine/index.js'
+import type { Progress } from '../../engine/progress.js'
+import { aborted, ImageError, reference, refused, unsupported, usage } from '../../errors.js'
+import { openImage, type Layer } from '../../formats/open.js'
+import { openWritableImage, type OpenedWritable } from '../../formats/open-writable.js'
+import { closeHoles } from '../change/close-holes.js'
+import { firstContent } from '../change/content-search.js'
+import { defined } from '../defined.js'
+import { pieceLength, writeDiffering, type Written } from './differing-units.js'
+import { readPadded } from './exchanged-parent.js'
+import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
+import { childrenOf } from './other-children.js'
+import { openNewParent, parentShape } from '../transfer/parent.js'
+import { linkedImage, recordOf, relinker, wholeImage, type LinkedImage } from './relink.js'
+
+export interface CommitOptions extends Omit<ReadOptions, 'snapshot'> {
+  /** Changes the parent although other images have it as their parent too: they are worth nothing afterwards. */
+  readonly allowOtherChildren?: boolean
+  /** Removes the child when the parent holds everything, and that has been compared. */
+  readonly deleteChild?: boolean
+  /** Compares the disks afterwards. */
+  readonly verify?: boolean
+  /** Says what would be done. */
+  readonly dryRun?: boolean
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+}
+
+export interface CommitResult {
+  readonly child: LinkedImage
+  /** The image that was changed. */
+  readonly parent: LinkedImage & { readonly capacityBefore: number; readonly capacityAfter: number }
+  /** Bytes that were written into the parent: data, and zeros. */
+  readonly written: { readonly data: number; readonly zeros: number }
+  /** Other images of which the parent is the parent, and that do not fit it any more. */
+  readonly otherChildren: readonly string[]
+  readonly verified: boolean
+  readonly childDeleted: boolean
+  readonly dryRun: boolean
+  readonly notes: readonly Note[]
+}
+
+/**
+ * Writes what a child holds into its parent, which then has the same content. The child shows the same at any moment:
+ * what it holds itself
+ * hides what changes below. The child stays, over the changed parent, unless it is to be deleted.
+ * @throws ImageError usage E_NOT_A_CHILD; refused E_OTHER_CHILDREN, E_LOCKED; unsupported E_NOT_WRITABLE, E_NO_RESIZE;
+ * target; mismatch E_MISMATCH; aborted E_ABORTED.
+ */
+export async function commitChain(childPath: string, options: CommitOptions = {}): Promise<CommitResult> {
+  wholeImage(childPath)
+  const { dryRun = false, deleteChild = false, verify = deleteChild } = options
+  await prepareCodec('zstd')
+  const plan = look(childPath, options)
+  const { parentPath, otherChildren } = plan
+  const { written, notes, sizes, identity } = await merge(childPath, plan, options)
+  if (!dryRun && plan.recordsParent) renew(childPath, plan, options)
+  const verified = !dryRun && verify
+  if (verified) await compare(childPath, parentPath, plan, options)
+  if (!dryRun && deleteChild) removeChild(childPath)
+  return {
+    child: plan.child,
+    parent: { ...plan.parent, ...defined({ identity }), ...sizes },
+    written,
+    otherChildren,
+    verified,
+    childDeleted: !dryRun && deleteChild,
+    dryRun,
+    notes,
+  }
+}
+
+interface Plan {
+  readonly child: LinkedImage
+  readonly parent: LinkedImage
+  readonly parentPath: string
+  readonly parentFormat: string
+  /** Files below the parent, which may lie anywhere. */
+  readonly below: readonly string[]
+  /** Whether the child records an id of its parent. */
+  readonly recordsParent: boolean
+  readonly otherChildren: readonly string[]
+}
+
+/** Everything that speaks against it, before anything is opened to be changed. */
+function look(childPath: string, options: CommitOptions): Plan {
+  using opened = openImage(childPath, readOptions(options))
+  const {
+    unreadable,
+    layers: [top, parent, ...rest],
+  } = opened
+  if (unreadable !== undefined) throw unreadable
+  if (top === undefined || parent?.path === undefined)
+    throw usage('E_NOT_A_CHILD', `${childPath} needs no other image: it has no parent into which it could be committed`)
+  const [parentFile, childFile] = [firstFile(parent), firstFile(top)]
+  const folders = [dirname(parentFile.path), dirname(childFile.path)]
+  const otherChildren = childrenOf(parentFile, parent.image.identity, folders, [childFile], options)
+  if (otherChildren.length > 0 && options.allowOtherChildren !== true) {
+    throw refused(
+      'E_OTHER_CHILDREN',
+      `${parent.path} is the parent of other images too, which are worth nothing when it changes: ` +
+        otherChildren.join(', '),
+      {
+        hint:
+          'Give them another parent first (vdisk chain rebase), or flatten them. --allow-other-children ' +
+          'changes the parent all the same.',
+      },
+    )
+  }
+  const grandchildren =
+    options.deleteChild === true ? childrenOf(childFile, top.image.identity, folders, [parentFile], options) : []
+  if (grandchildren.length > 0)
+    throw refused(
+      'E_OTHER_CHILDREN',
+      `${childPath} cannot be deleted: it is the parent of ${grandchildren.join(', ')}`,
+      { hint: 'Rebase them onto the parent afterwards, and delete it then.' },
+    )
+  return {
+    child: linkedImage(childPath, top.image),
+    parent: linkedImage(parent.path, parent.image),
+    parentPath: parent.path,
+    parentFormat: parent.driver.id,
+    below: rest.flatMap(({ files }) => files.map(({ path }) => path)),
+    recordsParent: top.image.parentReference?.identity !== undefined,
+    otherChildren,
+  }
+}
+
+interface Merged {
+  readonly written: Written
+  readonly sizes: { readonly capacityBefore: number; readonly capacityAfter: number }
+  readonly identity: string | undefined
+  readonly notes: readonly Note[]
+}
+
+async function merge(childPath: string, plan: Plan, options: CommitOptions): Promise<Merged> {
+  const { dryRun = false } = options
+  using child = openWritableImage(childPath, { ...readOptions(options), draft: dryRun })
+  using target = openWritableImage(plan.parentPath, { ...parentOptions(plan, options), draft: dryRun })
+  const [mine, locked] = [child.opened.layers[1], target.opened.top]
+  if (
+    mine === undefined ||
+    firstFile(mine).inode !== firstFile(locked).inode ||
+    firstFile(mine).device !== firstFile(locked).device
+  )
+    throw reference('E_REFERENCE_CHANGED', `the parent of ${childPath} was exchanged while it was opened`)
+  const { image } = target
+  const capacityBefore = image.capacity
+  const { capacity } = child.image
+  if (capacity > capacityBefore && image.resize === undefined)
+    throw unsupported(
+      'E_NO_RESIZE',
+      `${plan.parentPath} is smaller than the disk of its child, and an image of the format ${image.format} ` +
+        'cannot be resized',
+    )
+  if (!dryRun) {
+    if (plan.recordsParent && image.nextIdentity !== undefined) {
+      // From here on the child fits the parent as it is, and as it is going to be.
+      relinker(child)({ ...parentShape(plan.parentPath, childPath, image), nextIdentity: image.nextIdentity })()
+    }
+    if (capacity > capacityBefore) image.resize?.(capacity)
+    image.flush()
+  }
+  const written = await writeOver(child, target, options)
+  options.onProgress?.({ phase: 'flush', done: 0, total: 1 })
+  if (!dryRun) {
+    image.flush()
+    // Zeros give back blocks.
+    if (written.zeros > 0) {
+      await closeHoles(image, defined({ signal: options.signal }), ({ done, total }) =>
+        aborted('interrupted: the parent has the content of its child, and the child still fits it', {
+          hint: `Run it again to finish (${done} of ${total} done).`,
+        }),
+      )
+    }
+  }
+  options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
+  const notes: Note[] = [...child.opened.notes]
+  if (capacity < capacityBefore)
+    notes.push({
+      code: 'W_PARENT_LARGER',
+      message:
+        `the disk of ${plan.parentPath} is ${capacityBefore - capacity} bytes longer than that of ` +
+        `${childPath}; what it holds there stays`,
+    })
+  return {
+    written,
+    notes,
+    identity: image.identity,
+    sizes: { capacityBefore, capacityAfter: Math.max(capacity, capacityBefore) },
+  }
+}
+
+/** Writes what the child's own layer says over the parent. */
+async function writeOver(
+  { image: layer }: OpenedWritable,
+  { image, disk }: OpenedWritable,
+  { dryRun = false, signal, onProgress }: CommitOptions,
+): Promise<Written> {
+  const written: Written = { data: 0, zeros: 0 }
+  const { capacity } = layer
+  const [wanted, present] = [new Uint8Array(pieceLength), new Uint8Array(pieceLength)]
+  const changed = dryRun ? undefined : image
+  const below = new Walk(disk, capacity)
+  let rested = performance.now()
+  for (let offset = 0; offset < capacity;) {
+    const own = layer.extentAt(offset, capacity - offset)
+    let { length } = own
+    if (own.kind === 'zero') {
+      const run =
+        offset < disk.capacity
+          ? below.runAt(offset, Math.min(length, disk.capacity - offset))
+          : ({ kind: 'zero', length } as const)
+      length = run.length
+      if (run.kind !== 'zero' && (await firstContent(new SliceSource(disk, offset, length), 0)) !== undefined) {
+        changed?.discard(offset, length)
+        written.zeros += length
+      }
+    } else if (own.kind !== 'absent') {
+      length = Math.min(length, pieceLength - (offset % pieceLength))
+      const [mine, theirs] = [wanted.subarray(0, length), present.subarray(0, length)]
+      layer.read(offset, mine)
+      readPadded(disk, offset, theirs)
+      writeDiffering(changed, offset, mine, theirs, 65536, written)
+    }
+    offset += length
+    onProgress?.({ phase: 'copy', done: offset, total: capacity })
+    if (performance.now() - rested < 50) continue
+    await new Promise((resume) => setImmediate(resume))
+    rested = performance.now()
+    if (signal?.aborted === true)
+      throw aborted('interrupted: the parent holds a part of what its child holds, and the child shows what it did', {
+        hint: 'Run it again to go on. Until then the parent is of no use without this child.',
+      })
+  }
+  return written
+}
+
+/** Records the parent as it is now, its id or its time, in the child. */
+function renew(childPath: string, plan: Plan, options: CommitOptions): void {
+  using child = openWritableImage(childPath, readOptions(options))
+  const { opened, shape } = openNewParent(
+    plan.parentPath,
+    childPath,
+    child.opened.top.driver,
+    parentOptions(plan, options),
+  )
+  using parent = opened
+  recordOf(child).reference.verify(parent.top.image)
+  relinker(child)(shape)()
+}
+
+/** @throws ImageError mismatch E_MISMATCH */
+async function compare(childPath: string, parentPath: string, plan: Plan, options: CommitOptions): Promise<void> {
+  using child = openImage(childPath, readOptions(options))
+  using parent = openImage(parentPath, parentOptions(plan, options))
+  const disk = parent.capacity > child.capacity ? new SliceSource(parent, 0, child.capacity) : parent
+  const { equal, offset } = await compareSources(
+    child,
+    disk,
+    defined({ signal: options.signal, onProgress: options.onProgress }),
+  )
+  if (!equal)
+    throw new ImageError(
+      'mismatch',
+      'E_MISMATCH',
+      `${parentPath} differs from its child ${childPath} at offset ${offset ?? 0} after the commit`,
+      { hint: 'The child shows what it did; keep it. Please report this.', details: { offset } },
+    )
+}
+
+function parentOptions(plan: Plan, options: CommitOptions) {
+  return {
+    ...chainOptions(options),
+    from: plan.parentFormat,
+    allowReferences: [...(options.allowReferences ?? []), ...plan.below],
+  }
+}
+
+function firstFile({ files: [file], name }: Layer) {
+  if (file === undefined) throw new TypeError(`${name} is no file`)
+  return file
+}
+
+function removeChild(path: string): void {
+  try {
+    fs.unlinkSync(path)
+  } catch (cause) {
+    throw writeError(path, 'cannot be deleted', cause)
+  }
+}

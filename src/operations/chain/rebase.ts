@@ -1,0 +1,137 @@
+import { prepareCodec } from '../../codec/index.js'
+import type { BlockSource, Note } from '../../block/types.js'
+import { ZeroSource } from '../../block/zero.js'
+import { SamePlace, Walk } from '../../engine/index.js'
+import type { Progress } from '../../engine/progress.js'
+import { aborted, usage } from '../../errors.js'
+import { openWritableImage, type OpenedWritable } from '../../formats/open-writable.js'
+import { defined } from '../defined.js'
+import { pieceLength, writeDiffering, type Written } from './differing-units.js'
+import { ExchangedParent, readPadded } from './exchanged-parent.js'
+import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
+import { openNewParent, type NewParent } from '../transfer/parent.js'
+import {
+  linkedImage,
+  recordOf,
+  refuseLoop,
+  relinker,
+  wholeImage,
+  type LinkedImage,
+  type ParentRecord,
+} from './relink.js'
+
+export interface RebaseOptions extends Omit<ReadOptions, 'snapshot'> {
+  /** Says what would be done. */
+  readonly dryRun?: boolean
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+}
+
+export interface RebaseResult {
+  readonly child: LinkedImage
+  /** The new parent; undefined: the child needs none now. */
+  readonly parent?: LinkedImage
+  readonly before: ParentRecord
+  readonly after?: ParentRecord
+  /** Bytes that the child has taken in (or would), because the parents differ there: data, and zeros. */
+  readonly taken: { readonly data: number; readonly zeros: number }
+  readonly dryRun: boolean
+  readonly notes: readonly Note[]
+}
+
+/**
+ * Gives a child another parent, or none, without changing what it shows: what differs between the two is written into
+ * the child first. A
+ * power cut or an interruption leaves the child over its old parent, or over the new one, with the same content.
+ * @param parentPath undefined: the child takes in all that its parent holds.
+ * @throws ImageError usage E_NOT_A_CHILD, E_PARENT_FORMAT; reference E_PARENT_LOOP, E_PARENT_SIZE …; target; aborted
+ * E_ABORTED.
+ */
+export async function rebaseChain(
+  childPath: string,
+  parentPath: string | undefined,
+  options: RebaseOptions = {},
+): Promise<RebaseResult> {
+  wholeImage(childPath)
+  if (parentPath !== undefined) wholeImage(parentPath)
+  const { dryRun = false } = options
+  const next = parentPath === undefined ? undefined : openedParent(childPath, parentPath, options)
+  using held = next?.opened
+  const below = (old: BlockSource): BlockSource => new ExchangedParent(old, held ?? new ZeroSource(0))
+  using child = openWritableImage(childPath, { ...readOptions(options), draft: dryRun, below })
+  const { image, opened } = child
+  const before = recordOf(child).record
+  if (held !== undefined) refuseLoop(childPath, opened.top.files, held)
+  const relink = relinker(child)(next?.shape)
+  const taken = await takeIn(child, held ?? new ZeroSource(0), options)
+  if (!dryRun) {
+    image.flush()
+    options.onProgress?.({ phase: 'flush', done: 0, total: 1 })
+  }
+  // A dry run has not taken in what a child without parent needs: it would only fill up blocks.
+  if (!dryRun || next !== undefined) relink()
+  options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
+  return {
+    child: linkedImage(childPath, image),
+    before,
+    taken,
+    dryRun,
+    notes: [...opened.notes, ...(next?.notes ?? [])],
+    ...defined({
+      parent: parentPath === undefined || held === undefined ? undefined : linkedImage(parentPath, held.top.image),
+      after: next === undefined ? undefined : recordOf(child).record,
+    }),
+  }
+}
+
+/** The new parent, for a child whose format is not known before it is opened itself. */
+function openedParent(childPath: string, parentPath: string, options: RebaseOptions): NewParent {
+  using child = openWritableImage(childPath, { ...readOptions(options), chain: 'optional', draft: true })
+  recordOf(child)
+  return openNewParent(parentPath, childPath, child.opened.top.driver, chainOptions(options))
+}
+
+/** Writes into the child what it shows of its old parent and would not show of the next. */
+async function takeIn(
+  { image, opened }: OpenedWritable,
+  next: BlockSource,
+  { dryRun = false, signal, onProgress }: RebaseOptions,
+): Promise<Written> {
+  const old = opened.parent
+  if (old === undefined) throw usage('E_NOT_A_CHILD', `${opened.name} needs no other image: it has no parent`)
+  await prepareCodec('zstd')
+  const { capacity } = image
+  const written: Written = { data: 0, zeros: 0 }
+  const [first, second, same] = [new Walk(old, capacity), new Walk(next, capacity), new SamePlace()]
+  const unit = Math.min(65536, Math.max(4096, image.grain))
+  const [present, wanted] = [new Uint8Array(pieceLength), new Uint8Array(pieceLength)]
+  let rested = performance.now()
+  for (let offset = 0; offset < capacity;) {
+    const own = image.extentAt(offset, capacity - offset)
+    let { length } = own
+    if (own.kind === 'absent') {
+      const a = first.runAt(offset, length)
+      const b = second.runAt(offset, a.length)
+      length = b.length
+      const equal = a.kind === 'zero' && b.kind === 'zero' ? length : same.length(a, b)
+      if (equal > 0) length = equal
+      else {
+        length = Math.min(length, pieceLength - (offset % pieceLength))
+        const [had, has] = [wanted.subarray(0, length), present.subarray(0, length)]
+        readPadded(old, offset, had)
+        readPadded(next, offset, has)
+        writeDiffering(dryRun ? undefined : image, offset, had, has, unit, written)
+      }
+    }
+    offset += length
+    onProgress?.({ phase: 'copy', done: offset, total: capacity })
+    if (performance.now() - rested < 50) continue
+    await new Promise((resume) => setImmediate(resume))
+    rested = performance.now()
+    if (signal?.aborted === true)
+      throw aborted('interrupted: the child shows what it did, over its old parent', {
+        hint: 'It holds a part of what it is to take in; run it again to go on.',
+      })
+  }
+  return written
+}

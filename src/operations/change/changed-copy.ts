@@ -1,0 +1,61 @@
+import { randomBytes } from 'node:crypto'
+import fs from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { writeError } from '../../block/file-store.js'
+import type { Progress } from '../../engine/index.js'
+import { convert } from '../transfer/convert.js'
+import { defined } from '../defined.js'
+import { checkTarget, moveWithoutReplacing } from '../transfer/target.js'
+
+/**
+ * Copies the file of an image, byte for byte and with its holes, lets `change` work on the copy, and gives it its name
+ * when that is done.
+ * On any failure nothing new is left, and what stood there is untouched.
+ * @throws ImageError those of a target, and of `change`.
+ */
+export async function changedCopy<Result>(
+  path: string,
+  output: string,
+  change: (copy: string) => Promise<Result>,
+  options: {
+    readonly force?: boolean
+    readonly signal?: AbortSignal
+    readonly onProgress?: (progress: Progress) => void
+  } = {},
+): Promise<Result> {
+  const place = checkTarget(output, options.force === true, [imageFileOf(path)])
+  const copy = join(
+    dirname(place.path),
+    `.${basename(place.path).slice(0, 100)}.partial-${randomBytes(6).toString('hex')}`,
+  )
+  try {
+    await convert(path, copy, {
+      from: 'raw',
+      fromOptions: { parts: false },
+      to: 'raw',
+      ...defined({ signal: options.signal, onProgress: options.onProgress }),
+    })
+    const result = await change(copy)
+    try {
+      if (place.replaces) fs.renameSync(copy, place.path)
+      else moveWithoutReplacing(copy, place.path)
+    } catch (cause) {
+      throw writeError(place.path, 'cannot be given its name', cause)
+    }
+    return result
+  } finally {
+    fs.rmSync(copy, { force: true })
+  }
+}
+
+function imageFileOf(path: string): Parameters<typeof checkTarget>[2][number] {
+  const stat = fs.statSync(path, { bigint: true, throwIfNoEntry: false })
+  return {
+    path,
+    role: 'image',
+    size: Number(stat?.size ?? 0),
+    allocated: 0,
+    device: stat?.dev ?? -1n,
+    inode: stat?.ino ?? -1n,
+  }
+}

@@ -1,0 +1,144 @@
+import fs from 'node:fs'
+import { isZero } from '../../binary/zero.js'
+import type { Progress } from '../../engine/index.js'
+import { aborted, unsupported, usage } from '../../errors.js'
+import { openImage } from '../../formats/open.js'
+import { openWritableImage } from '../../formats/open-writable.js'
+import { changedCopy } from './changed-copy.js'
+import { closeHoles } from './close-holes.js'
+import { storedPieces } from './content-search.js'
+import { defined } from '../defined.js'
+import { parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
+
+export interface CompactOptions extends ReadOptions {
+  /** Where a compacted copy goes; the image itself is then only read. */
+  readonly output?: string
+  /** Compacts the image itself. */
+  readonly inPlace?: boolean
+  readonly force?: boolean
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+}
+
+export interface CompactResult {
+  readonly path: string
+  /** The file that is smaller now: the image, or its copy. */
+  readonly target: string
+  readonly format: string
+  readonly subformat: string
+  /** Bytes of the file, and bytes that the filesystem holds for it. */
+  readonly before: { readonly size: number; readonly allocated: number }
+  readonly after: { readonly size: number; readonly allocated: number }
+  /** Bytes of zeros that were stored, and are not any more. */
+  readonly zeros: number
+}
+
+/** Runs of zeros are looked for in units of this many bytes. */
+const unit = 65536
+
+/**
+ * Gives back the space of zeros and of blocks that nothing uses, in a copy or in the image itself.
+ * @throws ImageError usage E_COMPACT_TARGET unless exactly one of `output` and `inPlace` is said; unsupported
+ * E_NOT_WRITABLE.
+ */
+export async function compact(path: string, options: CompactOptions): Promise<CompactResult> {
+  if (parseImageArgument(path).partition !== undefined)
+    throw usage('E_WHOLE_IMAGE', 'compact works on a whole image', { hint: 'Leave out what follows the @.' })
+  if ((options.output === undefined) === (options.inPlace !== true))
+    throw usage('E_COMPACT_TARGET', 'say where the smaller image goes', {
+      hint: '--output FILE makes a compacted copy; --in-place changes the image itself.',
+    })
+  const before = sizes(path)
+  const target = options.output ?? path
+  // An unfinished file is never taken for an image by its content: the copy's format is the image's.
+  const work = (file: string): Promise<Pick<CompactResult, 'format' | 'subformat' | 'zeros'>> =>
+    compactFile(file, { ...options, from: formatOf(path, options) })
+  const done =
+    options.output === undefined
+      ? await work(path)
+      : await changedCopy(
+          path,
+          options.output,
+          work,
+          defined({ force: options.force, signal: options.signal, onProgress: options.onProgress }),
+        )
+  return { path, target, ...done, before, after: sizes(target) }
+}
+
+async function compactFile(
+  path: string,
+  options: CompactOptions,
+): Promise<Pick<CompactResult, 'format' | 'subformat' | 'zeros'>> {
+  using opened = openWritableImage(path, readOptions(options))
+  const { image } = opened
+  if (opened.opened.layers.length > 1)
+    throw unsupported('E_COMPACT_CHILD', `${path} is a child: its zeros hide what its parents hold`, {
+      hint: 'Make one image of the chain first: vdisk chain flatten.',
+    })
+  const zeros = new ZeroRuns((offset, length) => image.discard(offset, length))
+  // Reading and giving back go over the same table: what was given back is not met again.
+  for await (const { offset, bytes } of storedPieces(image, 0, {
+    ...defined({ signal: options.signal, onProgress: options.onProgress }),
+    phase: 'read',
+  }))
+    zeros.add(offset, bytes)
+  zeros.end(image.capacity)
+  image.flush()
+  await closeHoles(image, defined({ signal: options.signal, onProgress: options.onProgress }), () =>
+    aborted('interrupted: the image is whole, and was made smaller in part', { hint: 'Run it again to go on.' }),
+  )
+  return { format: image.format, subformat: image.subformat, zeros: zeros.stored }
+}
+
+/**
+ * Puts the zeros of pieces together, with what lies between pieces and is not stored: formats give back whole blocks
+ * only.
+ */
+class ZeroRuns {
+  /** Bytes of zeros that were stored. */
+  stored = 0
+  readonly #discard: (offset: number, length: number) => void
+  #start: number | undefined = 0
+  #inRun = 0
+  #end = 0
+
+  constructor(discard: (offset: number, length: number) => void) {
+    this.#discard = discard
+  }
+
+  add(offset: number, bytes: Uint8Array): void {
+    if (offset > this.#end) this.#start ??= this.#end
+    for (let at = 0; at < bytes.length; at += unit) {
+      const length = Math.min(unit, bytes.length - at)
+      if (isZero(bytes, at, length)) {
+        this.#start ??= offset + at
+        this.#inRun += length
+      } else this.#close(offset + at)
+    }
+    this.#end = offset + bytes.length
+  }
+
+  end(capacity: number): void {
+    if (capacity > this.#end) this.#start ??= this.#end
+    this.#close(capacity)
+  }
+
+  #close(offset: number): void {
+    if (this.#start !== undefined && this.#inRun > 0) {
+      this.#discard(this.#start, offset - this.#start)
+      this.stored += this.#inRun
+    }
+    this.#start = undefined
+    this.#inRun = 0
+  }
+}
+
+function formatOf(path: string, options: ReadOptions): string {
+  using opened = openImage(path, readOptions(options))
+  return opened.top.driver.id
+}
+
+function sizes(path: string): { readonly size: number; readonly allocated: number } {
+  const { size, blocks } = fs.statSync(path)
+  return { size, allocated: blocks * 512 }
+}

@@ -1,0 +1,118 @@
+import fs from 'node:fs'
+import type { BlockSource, Note } from '../../block/types.js'
+import { refused, unsupported, usage } from '../../errors.js'
+import type { DiskImage } from '../../formats/driver.js'
+import { openImage } from '../../formats/open.js'
+import { changing, openWritableImage } from '../../formats/open-writable.js'
+import { readPartitionTable } from '../../partition/index.js'
+import { firstContent } from './content-search.js'
+import { parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
+
+export interface ResizeOptions extends ReadOptions {
+  /** Cuts off content too. */
+  readonly shrink?: boolean
+  /** Says what would be done. */
+  readonly dryRun?: boolean
+  readonly signal?: AbortSignal
+}
+
+/** The new capacity in bytes, or the change of it. */
+export type Wanted = { readonly capacity: number } | { readonly by: number }
+
+export interface ResizeResult {
+  readonly path: string
+  readonly format: string
+  readonly subformat: string
+  /** Bytes of the disk before and after, and of the file after. */
+  readonly before: number
+  readonly after: number
+  readonly size: number
+  /** The first content that was cut off, or would be. */
+  readonly cutContent?: number
+  readonly dryRun: boolean
+  readonly notes: readonly Note[]
+}
+
+/**
+ * Gives the disk of an image another capacity, in place. What is added reads as zero; content is cut off only with
+ * `shrink`.
+ * @throws ImageError refused E_CUTS_CONTENT; unsupported E_NO_RESIZE, E_NOT_WRITABLE; usage E_SIZE; those of opening
+ * the image.
+ */
+export async function resize(path: string, wanted: Wanted, options: ResizeOptions = {}): Promise<ResizeResult> {
+  if (parseImageArgument(path).partition !== undefined)
+    throw usage('E_WHOLE_IMAGE', 'resize changes the size of a whole disk; a partition is resized inside the guest', {
+      hint: 'Leave out what follows the @.',
+    })
+  if (options.dryRun === true) {
+    // Only read: opening it for changes would bring a journal into the file.
+    using opened = openImage(path, readOptions(options))
+    changing(opened)
+    return { ...(await look(path, opened, wanted, options, opened.top.image)), size: fs.statSync(path).size, notes: [] }
+  }
+  const plan = await change(path, wanted, options)
+  using opened = openImage(path, readOptions(options))
+  return { ...plan, after: opened.capacity, size: fs.statSync(path).size, notes: tableNotes(opened) }
+}
+
+type Plan = Omit<ResizeResult, 'size' | 'notes'>
+
+/** Looks and changes under one lock: nobody writes to what is cut off in between. */
+async function change(path: string, wanted: Wanted, options: ResizeOptions): Promise<Plan> {
+  using opened = openWritableImage(path, readOptions(options))
+  const { image, disk } = opened
+  if (image.resize === undefined)
+    throw unsupported('E_NO_RESIZE', `an image of the format ${image.format} cannot be resized`, {
+      hint: 'Convert it, with --size.',
+    })
+  const plan = await look(path, disk, wanted, options, image)
+  const { before, after, cutContent } = plan
+  if (cutContent !== undefined && options.shrink !== true) {
+    throw refused(
+      'E_CUTS_CONTENT',
+      `${path} cannot be cut from ${before} to ${after} bytes: the disk has content at offset ${cutContent}`,
+      {
+        hint:
+          'Shrink the partitions and filesystems first (a GPT keeps its backup at the very end). --shrink ' +
+          'cuts all the same; what is cut off is lost.',
+        details: { offset: cutContent },
+      },
+    )
+  }
+  if (before === after) return plan
+  image.resize(after)
+  image.flush()
+  return plan
+}
+
+async function look(
+  path: string,
+  disk: BlockSource,
+  wanted: Wanted,
+  options: ResizeOptions,
+  { format, subformat }: Pick<DiskImage, 'format' | 'subformat'>,
+): Promise<Plan> {
+  const before = disk.capacity
+  const after = 'capacity' in wanted ? wanted.capacity : before + wanted.by
+  if (!Number.isSafeInteger(after) || after <= 0) throw usage('E_SIZE', `a disk of ${after} bytes cannot be`)
+  const cutContent = after < before ? await firstContent(disk, after, options.signal) : undefined
+  return {
+    path,
+    format,
+    subformat,
+    before,
+    after,
+    dryRun: options.dryRun === true,
+    ...(cutContent === undefined ? {} : { cutContent }),
+  }
+}
+
+/** What a partition table now says that does not fit the disk. */
+function tableNotes(disk: Parameters<typeof readPartitionTable>[0]): Note[] {
+  return readPartitionTable(disk)
+    .issues.filter(({ fixable, severity }) => fixable === true || severity === 'error')
+    .map(({ code, message, fixable }) => ({
+      code,
+      message: fixable === true ? `${message} (vdisk partition fix mends it)` : message,
+    }))
+}

@@ -1,0 +1,232 @@
+import type { Note } from '../../block/types.js'
+import type { Progress } from '../../engine/progress.js'
+import { aborted, isImageError, unsupported, usage } from '../../errors.js'
+import type { CheckProgress, DiskImage, ImageSnapshot } from '../../formats/driver.js'
+import { openImage } from '../../formats/open.js'
+import { changing, openWritableImage } from '../../formats/open-writable.js'
+import { convert, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
+import { defined } from '../defined.js'
+import { parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
+
+/** An internal snapshot. Sizes are bytes. */
+export interface SnapshotInfo extends ImageSnapshot {
+  /** When it was taken, ISO 8601. */
+  readonly date: string
+  /** Bytes of the file that nothing else uses: what deleting it gives back. Undefined where its tables are damaged. */
+  readonly own?: number
+}
+
+export interface SnapshotListResult {
+  readonly path: string
+  readonly format: string
+  readonly snapshots: readonly SnapshotInfo[]
+  readonly notes: readonly Note[]
+}
+
+export interface SnapshotOptions extends Omit<ReadOptions, 'snapshot'> {
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+}
+
+export interface SnapshotChangeOptions extends SnapshotOptions {
+  /** Says what would be done. */
+  readonly dryRun?: boolean
+  /** The time that a new snapshot gets, in seconds since 1970; now when left out. */
+  readonly time?: number
+}
+
+export interface SnapshotChangeResult {
+  readonly path: string
+  readonly format: string
+  /** The snapshot that was (or would be) taken or deleted; one that is only planned has no id yet. */
+  readonly snapshot: Omit<SnapshotInfo, 'id'> & { readonly id?: string }
+  /** How many there are afterwards. */
+  readonly count: number
+  readonly dryRun: boolean
+  readonly notes: readonly Note[]
+}
+
+/**
+ * The internal snapshots of an image; parents need not be there. @throws ImageError unsupported E_NO_SNAPSHOTS; those
+ * of opening.
+ */
+export async function listSnapshots(path: string, options: SnapshotOptions = {}): Promise<SnapshotListResult> {
+  wholeImage(path)
+  using opened = openImage(path, { ...readOptions(options), chain: 'optional' })
+  const { image, name } = opened.top
+  const snapshots: SnapshotInfo[] = []
+  const notes: Note[] = [...image.notes]
+  for (const snapshot of snapshotsOf(image, name)) {
+    const use = await own(image, snapshot.id, options)
+    if (typeof use === 'object') notes.push(use)
+    snapshots.push({
+      ...snapshot,
+      date: dateOf(snapshot.time),
+      ...defined({ own: typeof use === 'number' ? use : undefined }),
+    })
+  }
+  return { path, format: image.format, snapshots, notes }
+}
+
+/** Writes the disk of a snapshot as a new image. @throws ImageError as `convert` does; usage E_SNAPSHOT_UNKNOWN. */
+export async function extractSnapshot(
+  path: string,
+  snapshot: string,
+  target: string,
+  options: Omit<ConvertOptions, 'snapshot'> = {},
+): Promise<ConvertResult> {
+  return convert(path, target, { ...options, snapshot })
+}
+
+/**
+ * Keeps the disk of an image as it is, as a snapshot in the image itself. A power cut or an interruption leaves the
+ * image without it.
+ * @throws ImageError usage E_SNAPSHOT_NAME, E_SNAPSHOT_EXISTS; unsupported E_NO_SNAPSHOTS, E_NOT_WRITABLE; target;
+ * corrupt.
+ */
+export async function createSnapshot(
+  path: string,
+  name: string,
+  options: SnapshotChangeOptions = {},
+): Promise<SnapshotChangeResult> {
+  const time = options.time ?? Math.floor(Date.now() / 1000)
+  return change(path, options, (image) => {
+    const known = snapshotsOf(image, path)
+    const same = known.find((snapshot) => snapshot.name === name || snapshot.id === name)
+    if (same !== undefined)
+      throw usage(
+        'E_SNAPSHOT_EXISTS',
+        `${path} has a snapshot of the ${same.name === name ? 'name' : 'id'} ${JSON.stringify(name)} already`,
+        { hint: 'Choose another name, or delete that snapshot first.' },
+      )
+    return {
+      plan: { name, time, capacity: image.capacity, vmStateSize: 0 },
+      count: known.length + 1,
+      steps: (writable) => writable.takeSnapshot?.({ name, time }),
+    }
+  })
+}
+
+/**
+ * Gives up a snapshot; what only it used is free afterwards. @throws ImageError usage E_SNAPSHOT_UNKNOWN; as {@link
+ * createSnapshot}.
+ */
+export async function deleteSnapshot(
+  path: string,
+  wanted: string,
+  options: SnapshotChangeOptions = {},
+): Promise<SnapshotChangeResult> {
+  return change(path, options, async (image) => {
+    const known = snapshotsOf(image, path)
+    const found = known.find(({ id }) => id === wanted) ?? known.find((snapshot) => snapshot.name === wanted)
+    if (found === undefined) {
+      throw usage(
+        'E_SNAPSHOT_UNKNOWN',
+        `${path} has no snapshot ${JSON.stringify(wanted)}; ${
+          known.length === 0
+            ? 'it has none at all'
+            : `there are ${known
+                .slice(0, 20)
+                .map(({ id, name }) => `${id} (${name})`)
+                .join(', ')}${known.length > 20 ? ` and ${known.length - 20} more` : ''}`
+        }`,
+      )
+    }
+    const use = await own(image, found.id, options)
+    const plan = { ...found, ...defined({ own: typeof use === 'number' ? use : undefined }) }
+    return { plan, count: known.length - 1, steps: (writable) => writable.deleteSnapshot?.(found.id) }
+  })
+}
+
+type Writable = ReturnType<typeof openWritableImage>['image']
+
+interface Change {
+  readonly plan: Omit<SnapshotInfo, 'id' | 'date'> & { readonly id?: string }
+  readonly count: number
+  readonly steps: (
+    image: Writable,
+  ) => Generator<CheckProgress, ImageSnapshot> | Generator<CheckProgress, void> | undefined
+}
+
+async function change(
+  path: string,
+  options: SnapshotChangeOptions,
+  prepare: (image: DiskImage) => Change | Promise<Change>,
+): Promise<SnapshotChangeResult> {
+  wholeImage(path)
+  const read = { ...readOptions(options), chain: 'optional' as const }
+  if (options.dryRun === true) {
+    using opened = openImage(path, read)
+    changing(opened)
+    const { plan, count } = await prepare(opened.top.image)
+    return {
+      path,
+      format: opened.top.image.format,
+      snapshot: { ...plan, date: dateOf(plan.time) },
+      count,
+      dryRun: true,
+      notes: opened.top.image.notes,
+    }
+  }
+  using opened = openWritableImage(path, read)
+  const { image } = opened
+  const { plan, count, steps } = await prepare(opened.opened.top.image)
+  const work = steps(image)
+  if (work === undefined)
+    throw unsupported('E_NO_SNAPSHOTS', `${path}: vdisk changes no snapshots of the format ${image.format}`)
+  const made = (await finish<unknown>(work, options)) as ImageSnapshot | undefined
+  const snapshot = { ...plan, ...made }
+  return {
+    path,
+    format: image.format,
+    snapshot: { ...snapshot, date: dateOf(snapshot.time) },
+    count,
+    dryRun: false,
+    notes: image.notes,
+  }
+}
+
+/** Takes all steps, telling how far it is. A stop in between leaves the image as it was. */
+async function finish<Result>(
+  work: Generator<CheckProgress, Result>,
+  { signal, onProgress }: SnapshotOptions,
+): Promise<Result> {
+  let rested = performance.now()
+  for (;;) {
+    const step = work.next()
+    if (step.done === true) return step.value
+    onProgress?.({ phase: 'check', ...step.value })
+    if (performance.now() - rested < 50) continue
+    await new Promise((next) => setImmediate(next))
+    rested = performance.now()
+    if (signal?.aborted !== true) continue
+    work.return(undefined as never)
+    throw aborted()
+  }
+}
+
+/** What only a snapshot uses; a note where that cannot be told. */
+async function own(image: DiskImage, id: string, options: SnapshotOptions): Promise<number | Note | undefined> {
+  if (image.snapshotUse === undefined) return undefined
+  try {
+    return await finish(image.snapshotUse(id), options)
+  } catch (error) {
+    if (!isImageError(error) || error.kind !== 'corrupt') throw error
+    return { code: error.code, message: error.message }
+  }
+}
+
+function snapshotsOf(image: DiskImage, name: string): readonly ImageSnapshot[] {
+  if (image.snapshots === undefined)
+    throw unsupported('E_NO_SNAPSHOTS', `${name} is of the format ${image.format}, which has no internal snapshots`)
+  return image.snapshots
+}
+
+function dateOf(time: number): string {
+  return new Date(time * 1000).toISOString()
+}
+
+function wholeImage(path: string): void {
+  if (parseImageArgument(path).partition !== undefined)
+    throw usage('E_WHOLE_IMAGE', 'a snapshot is of a whole disk', { hint: 'Leave out what follows the @.' })
+}

@@ -1,0 +1,290 @@
+import fs from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { DraftStore } from '../../block/draft-store.js'
+import { FileStore } from '../../block/file-store.js'
+import type { ByteStore, Note } from '../../block/types.js'
+import { copy, type Progress } from '../../engine/index.js'
+import { aborted, isImageError, unsupported, usage } from '../../errors.js'
+import type {
+  CheckProgress,
+  DiskImage,
+  Finding,
+  FormatDriver,
+  OpenContext,
+  OptionValues,
+  RepairAction,
+} from '../../formats/driver.js'
+import { checkOptions } from '../../formats/options.js'
+import { detectFormat } from '../../formats/probe.js'
+import { Registry } from '../../formats/registry.js'
+import { targetFormat } from '../transfer/build.js'
+import { defined } from '../defined.js'
+import { FindingList, type FindingGroup, type Severity } from './findings.js'
+import { imageIdentity } from '../transfer/identity.js'
+import { parseImageArgument } from '../open/opening.js'
+import { checkTarget, TargetFiles } from '../transfer/target.js'
+
+export interface RepairOptions {
+  readonly registry?: Registry
+  /** The format's id; found from the content when left out. */
+  readonly from?: string
+  /** Options for reading, of the image's own format. */
+  readonly fromOptions?: OptionValues
+  /** Where the repaired copy goes. */
+  readonly output?: string
+  /** Changes the image itself. */
+  readonly inPlace?: boolean
+  /** Replaces an existing output, when the copy is complete. */
+  readonly force?: boolean
+  /** Tells what would be done, and does it in memory only. */
+  readonly dryRun?: boolean
+  /** How many findings of one code are kept, and how many actions. */
+  readonly limit?: number
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+}
+
+export interface RepairResult {
+  readonly image: { readonly path: string; readonly format: string; readonly title: string; readonly size: number }
+  /** What was changed: the copy, or the image itself; neither by a dry run. Sizes are bytes. */
+  readonly target?: { readonly path: string; readonly size: number; readonly allocated: number }
+  readonly inPlace: boolean
+  readonly dryRun: boolean
+  /** What was done, or would be. The first ones only; `actionCount` is how many there are. */
+  readonly actions: readonly RepairAction[]
+  readonly actionCount: number
+  /** What a check finds afterwards: it cannot be mended. */
+  readonly remaining: {
+    readonly counts: Readonly<Record<Severity, number>>
+    readonly groups: readonly FindingGroup[]
+    readonly findings: readonly Finding[]
+  }
+  readonly notes: readonly Note[]
+  readonly seconds: number
+}
+
+type RepairingDriver = FormatDriver & Required<Pick<FormatDriver, 'repair'>>
+
+const usualLimit = 100
+/** How long is worked between two looks at signals, in milliseconds. */
+const longestTurn = 40
+
+/**
+ * Mends what can be mended of an image without guessing, in a copy or in the image itself, and checks what comes of it.
+ * @throws ImageError usage E_REPAIR_TARGET; unsupported E_NO_REPAIR; corrupt when nothing can be made of the image;
+ * those of targets.
+ */
+export async function repair(path: string, options: RepairOptions = {}): Promise<RepairResult> {
+  const begun = performance.now()
+  const { output, inPlace = false, dryRun = false } = options
+  if (parseImageArgument(path).partition !== undefined)
+    throw usage('E_WHOLE_IMAGE', 'repair looks at the structures of an image file; a partition has none of its own', {
+      hint: 'Leave out what follows the @.',
+    })
+  if (output !== undefined && inPlace)
+    throw usage(
+      'E_REPAIR_TARGET',
+      'a repair is made either in a copy (--output FILE) or in the image itself (--in-place)',
+    )
+  if (output === undefined && !inPlace && !dryRun) {
+    throw usage(
+      'E_REPAIR_TARGET',
+      'where is the repair to be made: in a copy (--output FILE), or in the image itself (--in-place)?',
+      {
+        hint:
+          'A copy keeps the image as it is. In place there is no way back: if more is damaged than was ' +
+          'found, or the machine fails meanwhile, the only copy suffers. --dry-run shows what would be done.',
+      },
+    )
+  }
+  const work = new Repair(path, options)
+  const outcome = dryRun ? await work.dry() : output === undefined ? await work.inPlace() : await work.copied(output)
+  return { ...outcome, inPlace, dryRun, seconds: (performance.now() - begun) / 1000 }
+}
+
+type Outcome = Omit<RepairResult, 'inPlace' | 'dryRun' | 'seconds'>
+
+class Repair {
+  readonly #path: string
+  readonly #options: RepairOptions
+  readonly #registry: Registry
+  readonly #limit: number
+  #last = performance.now()
+
+  constructor(path: string, options: RepairOptions) {
+    this.#path = path
+    this.#options = options
+    this.#registry = options.registry ?? new Registry()
+    this.#limit = options.limit ?? usualLimit
+  }
+
+  /** The changes stay in memory. */
+  async dry(): Promise<Outcome> {
+    using source = FileStore.openRead(this.#path)
+    const driver = this.#driver(source)
+    const { output } = this.#options
+    if (output !== undefined) checkTarget(output, this.#options.force === true, [this.#file(source)])
+    using draft = new DraftStore(source)
+    const outcome = await this.#mend(draft, driver, source.size, output)
+    this.#options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
+    return outcome
+  }
+
+  async inPlace(): Promise<Outcome> {
+    // A format that cannot be repaired is told before the file is opened for changes.
+    {
+      using source = FileStore.openRead(this.#path)
+      this.#driver(source)
+    }
+    using store = FileStore.openWrite(this.#path)
+    const driver = this.#driver(store)
+    const outcome = await this.#mend(store, driver, store.size)
+    store.flush()
+    this.#options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
+    return { ...outcome, target: { path: this.#path, size: store.size, allocated: this.#allocated(store) } }
+  }
+
+  async copied(output: string): Promise<Outcome> {
+    const { force = false, signal, onProgress } = this.#options
+    const { driver: raw } = targetFormat(new Registry(), output, 'raw', {})
+    const source = FileStore.openRead(this.#path)
+    using bytes = raw.open(source, { options: {}, openReference: () => undefined, siblings: () => [] })
+    const driver = this.#driver(source)
+    const sources = [this.#file(source)]
+    using files = new TargetFiles(checkTarget(output, force, sources), { force, sources, durable: true })
+    using writer = raw.create(
+      files.store,
+      { capacity: source.size, sectorSize: 512, identity: imageIdentity(undefined, undefined) },
+      {},
+      files,
+    )
+    await copy({ source: bytes, target: writer, ...defined({ signal, onProgress }) })
+    writer.finish()
+    const outcome = await this.#mend(files.store, driver, source.size, output)
+    const result = { ...outcome, target: { path: output, size: files.size, allocated: files.allocated } }
+    files.commit()
+    onProgress?.({ phase: 'flush', done: 1, total: 1 })
+    return result
+  }
+
+  /** Lets the driver do what it can, and checks what comes of it. */
+  async #mend(store: ByteStore, driver: RepairingDriver, size: number, output?: string): Promise<Outcome> {
+    const actions: RepairAction[] = []
+    let actionCount = 0
+    for (const item of driver.repair(store, this.#context(driver))) {
+      if ('code' in item) {
+        if (actions.length < this.#limit) actions.push(item)
+        actionCount++
+      }
+      await this.#turn('repair', 'code' in item ? undefined : item, actionCount)
+    }
+    store.flush()
+    // The image is not closed: it would close the store, which others still need.
+    const image = driver.open(store, this.#context(driver))
+    const list = await this.#check(image, store.name)
+    return {
+      image: { path: this.#path, format: driver.id, title: driver.title, size },
+      actions,
+      actionCount,
+      remaining: { counts: list.counts, groups: list.groups, findings: list.findings },
+      notes: output === undefined ? [] : elsewhere(image, this.#path, output),
+    }
+  }
+
+  async #check(image: DiskImage, name: string): Promise<FindingList> {
+    const list = new FindingList(this.#limit)
+    try {
+      for (const item of image.check?.() ?? []) {
+        if ('severity' in item) list.add(item)
+        else await this.#turn('check', item)
+      }
+    } catch (error) {
+      if (!isImageError(error) || error.kind === 'aborted') throw error
+      list.add({
+        severity: 'error',
+        code: error.code,
+        structure: 'image',
+        message: `the check could not go on: ${error.message}`,
+      })
+    }
+    for (const { code, message } of image.notes) {
+      if (!list.hasLike(code))
+        list.add({ severity: 'warning', code, structure: 'image', message: message.replace(`${name}: `, '') })
+    }
+    return list
+  }
+
+  #driver(store: ByteStore): RepairingDriver {
+    const { from } = this.#options
+    const driver =
+      from === undefined ? detectFormat(store, this.#path, this.#registry).driver : this.#registry.get(from)
+    if (canRepair(driver)) return driver
+    const able = [...this.#registry].filter((known) => canRepair(known.driver)).map((known) => known.driver.id)
+    throw unsupported('E_NO_REPAIR', `${store.name} is a ${driver.title}, which vdisk cannot repair`, {
+      hint:
+        `It can repair ${able.join(', ')}. If the image is of one of these and is too damaged to be ` +
+        'recognised, say so with --from.',
+    })
+  }
+
+  /** Nothing but the image itself is opened. */
+  #context(driver: FormatDriver): OpenContext {
+    return {
+      options: checkOptions(driver.openOptions ?? [], this.#options.fromOptions ?? {}, `reading ${driver.id}`),
+      openReference: () => undefined,
+      siblings: () => fs.readdirSync(dirname(resolve(this.#path))),
+    }
+  }
+
+  #file(store: FileStore) {
+    const stat = fs.fstatSync(store.fd, { bigint: true })
+    return {
+      path: this.#path,
+      role: 'image' as const,
+      size: store.size,
+      allocated: Number(stat.blocks) * 512,
+      device: stat.dev,
+      inode: stat.ino,
+    }
+  }
+
+  #allocated(store: FileStore): number {
+    return this.#file(store).allocated
+  }
+
+  /** @throws ImageError aborted E_ABORTED. */
+  async #turn(phase: 'repair' | 'check', progress: CheckProgress | undefined, done = 0): Promise<void> {
+    const { signal, onProgress, inPlace } = this.#options
+    // Whole is only what has been flushed.
+    if (progress !== undefined && progress.total > 0)
+      onProgress?.({ phase, done: Math.min(progress.done, progress.total - 1), total: progress.total })
+    if (performance.now() - this.#last > longestTurn) {
+      await new Promise((next) => setImmediate(next))
+      this.#last = performance.now()
+    }
+    if (signal?.aborted !== true) return
+    const hint =
+      inPlace === true && phase === 'repair' && done > 0
+        ? 'What was done so far stays done, and left the image no worse; run the repair again to finish it.'
+        : 'Nothing was changed.'
+    throw aborted('interrupted while repairing', { hint })
+  }
+}
+
+function canRepair(driver: FormatDriver): driver is RepairingDriver {
+  return driver.repair !== undefined
+}
+
+/** Names that a copy in another folder takes with it are looked for from there. */
+function elsewhere(image: DiskImage, path: string, output: string): Note[] {
+  if (image.parentReference === undefined && (image.references ?? []).length === 0) return []
+  if (fs.realpathSync(dirname(resolve(path))) === fs.realpathSync(dirname(resolve(output)))) return []
+  return [
+    {
+      code: 'W_OTHER_FOLDER',
+      message:
+        'the copy lies in another folder than the image: a parent or data file that the image names without a ' +
+        'full path is looked for there',
+    },
+  ]
+}

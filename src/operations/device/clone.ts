@@ -1,0 +1,114 @@
+import type { BlockSource, Note } from '../../block/types.js'
+import { DiskStore } from '../../device/disk-store.js'
+import { DeviceSource } from '../../device/source.js'
+import type { DeviceUse, FoundDevice } from '../../device/types.js'
+import { printable, refused } from '../../errors.js'
+import { defined } from '../defined.js'
+import { findDevice, platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './target.js'
+import { describeTarget, type TargetDescription } from './description.js'
+import { usedOnly, type UsedOnlyOptions, type VolumeUse } from '../transfer/used-only.js'
+
+export interface CloneOptions extends DeviceOptions {
+  /** Reads a source that is in use, and may change meanwhile. */
+  readonly live?: boolean
+  /** Copies only what the filesystems of the source use; the rest reads as zero. */
+  readonly usedOnly?: Omit<UsedOnlyOptions, 'signal'>
+}
+
+export interface CloneResult extends DeviceOutcome {
+  readonly source: TargetDescription
+  /** Whether the source was in use, and may have changed. */
+  readonly live: boolean
+  readonly volumes?: readonly VolumeUse[]
+}
+
+/**
+ * Copies a physical disk to another, or a partition to another; nothing lies between. The target is overwritten.
+ * @throws ImageError refused E_SOURCE_IN_USE, E_SAME_DEVICE, and by every guard of the target; target; corrupt E_READ
+ * where the source cannot be read; mismatch; aborted.
+ */
+export async function clone(from: string, to: string, options: CloneOptions): Promise<CloneResult> {
+  const platform = platformOf(options)
+  const found = findDevice(from, platform)
+  const path = printable(from)
+  const live = inUse(found)
+  if (live.length > 0 && options.live !== true) {
+    throw refused('E_SOURCE_IN_USE', `the source ${path} is in use: ${live.join('; ')}`, {
+      hint:
+        'Unmount it, and close what uses it. With --live it is read as it changes, and the copy is ' +
+        'crash-consistent at best: what a power cut would have left.',
+    })
+  }
+  const { disk, partition } = found
+  using whole = openSource(from, found, live.length > 0)
+  const used =
+    options.usedOnly === undefined
+      ? undefined
+      : await usedOnly(whole, { ...options.usedOnly, ...defined({ signal: options.signal }) })
+  const source: BlockSource = used?.source ?? whole
+  const hot = live.length > 0 && !isStill(found)
+  const outcome = await writeTarget(
+    {
+      source,
+      name: path,
+      isPartition: partition !== undefined,
+      place: platform.place(from),
+      devices: [partition?.deviceNumber ?? disk.deviceNumber],
+      disk: disk.name,
+      changes: hot,
+    },
+    to,
+    options,
+  )
+  const notes: Note[] = hot
+    ? [
+        {
+          code: 'W_CRASH_CONSISTENT',
+          message:
+            `${path} was in use while it was read: the copy is crash-consistent at best, what a power ` +
+            'cut would have left',
+        },
+      ]
+    : []
+  return {
+    source: describeTarget(from, found),
+    live: hot,
+    ...outcome,
+    ...defined({ volumes: used?.volumes }),
+    notes: [...notes, ...(used?.notes ?? []), ...outcome.notes],
+  }
+}
+
+function parts({
+  disk,
+  partition,
+}: FoundDevice): readonly { readonly path: string; readonly uses: readonly DeviceUse[] }[] {
+  return partition === undefined ? [disk, ...disk.partitions] : [partition]
+}
+
+function inUse(found: FoundDevice): string[] {
+  return parts(found).flatMap(({ path, uses }) =>
+    uses.map((use) =>
+      use.kind === 'mount'
+        ? `${path} is mounted at ${use.point}${use.readOnly ? ' (read-only)' : ''}`
+        : use.kind === 'swap'
+          ? `${path} is swap space in use`
+          : `${path} is held by ${use.title} (${use.role})`,
+    ),
+  )
+}
+
+/** Mounted for reading only, it does not change. */
+function isStill(found: FoundDevice): boolean {
+  return parts(found).every(({ uses }) => uses.every((use) => use.kind === 'mount' && use.readOnly))
+}
+
+function openSource(path: string, { disk, partition }: FoundDevice, shared: boolean): DeviceSource {
+  return new DeviceSource(
+    DiskStore.open(path, {
+      size: partition?.size ?? disk.size,
+      sectorSize: disk.logicalSectorSize,
+      exclusive: !shared,
+    }),
+  )
+}

@@ -1,0 +1,88 @@
+import fs from 'node:fs'
+import { deviceNumberText } from '../../binary/device-number.js'
+import type { Note } from '../../block/types.js'
+import { prepareCodec } from '../../codec/index.js'
+import type { DiskPlatform, Place } from '../../device/types.js'
+import { printable, usage } from '../../errors.js'
+import type { OpenedImage } from '../../formats/open.js'
+import { defined } from '../defined.js'
+import { platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './target.js'
+import { originOf, type TargetOrigin } from './origin.js'
+import { openReadable, parseImageArgument, sourceInfo, type ReadOptions, type SourceInfo } from '../open/opening.js'
+
+export interface RestoreOptions extends ReadOptions, DeviceOptions {
+  /** Restores this partition of the image into one partition; the same as `IMAGE@N`. */
+  readonly partition?: number
+}
+
+export interface RestoreResult extends DeviceOutcome {
+  readonly source: SourceInfo & { readonly sectorSize: number }
+  /** Whether the target is the disk that the image was made of; absent when the image has no record. */
+  readonly origin?: TargetOrigin
+}
+
+/**
+ * Restores an image, or a partition of one, to a physical disk or partition, which is overwritten.
+ * @param argument the image, of any format, with its chain: `disk.vhdx`, `disk.vhdx@2`. @param device the disk or
+ * partition: `/dev/sdb`.
+ * @throws ImageError refused by every guard that says no; target where the device cannot be written, with the offset;
+ * mismatch when what is read back differs; aborted. See docs/architecture.md.
+ */
+export async function restore(argument: string, device: string, options: RestoreOptions): Promise<RestoreResult> {
+  // Reading is synchronous here and there; the one codec that may have to be loaded is.
+  await prepareCodec('zstd')
+  using opened = openReadable(imageArgument(argument, options.partition), options)
+  const files = opened.files
+  const { path } = parseImageArgument(argument)
+  const platform = platformOf(options)
+  const notes: Note[] = []
+  // Before the target's own table is gone.
+  const origin = originOf(path, device, platform, notes)
+  const outcome = await writeTarget(
+    {
+      source: opened,
+      name: printable(opened.name),
+      isPartition: opened.part !== undefined,
+      place: placeOf(opened, platform),
+      devices: files.map((file) => deviceNumberText(file.device)),
+      reads: (path) => {
+        const stat = fs.statSync(path, { bigint: true, throwIfNoEntry: false })
+        return stat !== undefined && files.some(({ device, inode }) => device === stat.dev && inode === stat.ino)
+      },
+      ...defined({ origin: origin?.message }),
+    },
+    device,
+    options,
+  )
+  return {
+    source: { ...sourceInfo(path, opened), sectorSize: opened.sectorSize },
+    ...outcome,
+    ...defined({ origin }),
+    notes: [...opened.notes, ...notes, ...outcome.notes],
+  }
+}
+
+function imageArgument(argument: string, partition: number | undefined): string {
+  const { path, partition: selector } = parseImageArgument(argument)
+  if (selector !== undefined && partition !== undefined)
+    throw usage('E_WHICH_PARTITION', `${argument} names a partition already`, {
+      hint: 'Leave out --partition, or what follows the @.',
+    })
+  if (fs.statSync(path, { throwIfNoEntry: false })?.isBlockDevice() === true)
+    throw usage('E_SOURCE_IS_DISK', `${path} is a disk, and no image of one`, {
+      hint: 'A disk is copied to another by "vdisk clone".',
+    })
+  return partition === undefined ? argument : `${argument}@${partition}`
+}
+
+/** The disks below all files of an image and its chain. */
+function placeOf({ files }: OpenedImage, platform: DiskPlatform): Place {
+  const places = files.map(({ path }) => platform.place(path))
+  const all = (part: (place: Place) => readonly string[]): string[] => [...new Set(places.flatMap(part))]
+  return {
+    disks: all(({ disks }) => disks),
+    through: all(({ through = [] }) => through),
+    elsewhere: all(({ elsewhere }) => elsewhere),
+    unknown: all(({ unknown }) => unknown),
+  }
+}

@@ -1,0 +1,88 @@
+import type { BlockSource } from '../../block/types.js'
+import { isImageError } from '../../errors.js'
+import { resolvePath } from '../../filesystem/path.js'
+import type { Filesystem, FileNode, FileTree } from '../../filesystem/types.js'
+import type { Partition } from '../../partition/index.js'
+import { problem, type Problem } from '../inspect/info.js'
+
+/** What lies in a partition, or at the disk's first byte, opened to be looked into. */
+export interface Volume {
+  /** Undefined: it starts at the disk's first byte. */
+  readonly partition?: Partition
+  readonly source: BlockSource
+  readonly filesystems: readonly Filesystem[]
+}
+
+/** What "there is no such file" is called on the ways there. */
+const absent = ['E_NOT_FOUND', 'E_NOT_A_DIRECTORY', 'E_LINKS', 'E_FS_LINK']
+const mostEntries = 4096
+const mostProblems = 4
+
+/**
+ * The files of a volume, for looks that may fail: what is not there or cannot be read is undefined, and damage is
+ * noted.
+ */
+export class VolumeFiles {
+  /** What kept a look from being answered. */
+  readonly problems: Problem[] = []
+  readonly #tree: FileTree | undefined
+
+  constructor({ filesystems }: Pick<Volume, 'filesystems'>) {
+    const filesystem = filesystems.find((one) => one.openTree !== undefined)
+    this.#tree = this.#attempt(() => filesystem?.openTree?.())
+  }
+
+  get readable(): boolean {
+    return this.#tree !== undefined
+  }
+
+  /** The file with content at a path; links are followed inside the volume. */
+  file(path: string): FileNode | undefined {
+    const node = this.#node(path)
+    return node?.kind === 'file' ? node : undefined
+  }
+
+  /** The first bytes of a file, at most `length` of them. */
+  head(path: string, length: number): Uint8Array | undefined {
+    const node = this.file(path)
+    if (node === undefined) return undefined
+    return this.#attempt(() => {
+      const bytes = new Uint8Array(Math.min(length, node.size))
+      this.#tree?.read(node, 0, bytes)
+      return bytes
+    })
+  }
+
+  /** Names in a folder, in their order; empty where there is no such folder. Of a very large one only the first. */
+  names(path: string): string[] {
+    const node = this.#node(path)
+    const names: string[] = []
+    if (node?.kind !== 'directory') return names
+    this.#attempt(() => {
+      for (const { name } of this.#tree?.entries(node) ?? []) {
+        if (names.push(name) >= mostEntries) break
+      }
+    })
+    return names.sort((one, other) => (one < other ? -1 : 1))
+  }
+
+  #node(path: string): FileNode | undefined {
+    const tree = this.#tree
+    return tree === undefined ? undefined : this.#attempt(() => resolvePath(tree, path, true).node)
+  }
+
+  #attempt<Answer>(look: () => Answer): Answer | undefined {
+    try {
+      return look()
+    } catch (error) {
+      if (!isImageError(error)) throw error
+      if (
+        !absent.includes(error.code) &&
+        this.problems.length < mostProblems &&
+        !this.problems.some(({ message }) => message === error.message)
+      )
+        this.problems.push(problem(error))
+      return undefined
+    }
+  }
+}

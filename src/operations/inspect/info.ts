@@ -1,0 +1,138 @@
+import type { Note, Section } from '../../block/types.js'
+import { isImageError, type ErrorKind } from '../../errors.js'
+import type { Layer, OpenedImage } from '../../formats/open.js'
+import { defined } from '../defined.js'
+import { openDisk, readOptions, type ReadOptions } from '../open/opening.js'
+
+export type InfoOptions = ReadOptions
+
+/** A problem that did not keep the image from being looked at. */
+export interface Problem {
+  readonly kind: ErrorKind
+  readonly code: string
+  readonly message: string
+  readonly hint?: string
+}
+
+/** One image of the chain. Sizes are bytes. */
+export interface LayerInfo {
+  readonly path: string
+  readonly format: string
+  readonly subformat: string
+  readonly capacity: number
+  /**
+   * Bytes of its files, and bytes that the filesystem holds for them; left out for what is in no file here (an NBD
+   * export).
+   */
+  readonly size?: number
+  readonly allocated?: number
+  readonly identity?: string
+}
+
+export interface ImageInfo extends LayerInfo {
+  /** The format's name for people. */
+  readonly title: string
+  readonly sectorSize: number
+  /** Smallest unit in which the image stores data. */
+  readonly grain: number
+  /** Who needs whom: the image's parent, its parent's parent … Empty for an image without a parent. */
+  readonly chain: readonly LayerInfo[]
+  /** Set when the image needs a parent: the names it stores for it, as they stand. */
+  readonly parent?: { readonly names: readonly string[]; readonly format?: string; readonly identity?: string }
+  /** Why the chain ends too early. */
+  readonly missing?: Problem
+  /** Why the content cannot be read although the image can be looked at (encryption). */
+  readonly unreadable?: Problem
+  /** Other files that it names: data files, parts. */
+  readonly references: readonly { readonly role: string; readonly path: string }[]
+  /** What the format has to say; fields are those of `--headers`. */
+  readonly sections: readonly Section[]
+  readonly notes: readonly Note[]
+}
+
+/**
+ * Looks at an image without reading its content; a missing parent is told, not an error. @throws ImageError when the
+ * image itself is damaged.
+ */
+export function info(path: string, options: InfoOptions = {}): ImageInfo {
+  using opened = openDisk(path, { ...readOptions(options), chain: 'optional' })
+  return describe(opened)
+}
+
+/** What is known of an opened image. */
+export function describe(opened: OpenedImage): ImageInfo {
+  const {
+    top: { driver, image },
+  } = opened
+  const { parentReference } = image
+  return {
+    ...layerInfo(opened.top),
+    title: driver.title,
+    sectorSize: image.sectorSize,
+    grain: image.grain,
+    chain: opened.layers.slice(1).map(layerInfo),
+    references: (image.references ?? []).map(({ role, path }) => ({ role, path })),
+    sections: [...image.describe(), ...partSection(opened)],
+    notes: opened.notes,
+    ...defined({
+      parent:
+        parentReference === undefined
+          ? undefined
+          : {
+              names: storedNames(parentReference),
+              ...defined({ format: parentReference.format, identity: parentReference.identity }),
+            },
+      missing: opened.missing === undefined ? undefined : problem(opened.missing),
+      unreadable: image.unreadable === undefined ? undefined : problem(image.unreadable),
+    }),
+  }
+}
+
+/** What was asked about, when it is a part of the disk. */
+function partSection({ part, capacity }: OpenedImage): Section[] {
+  return part === undefined
+    ? []
+    : [
+        {
+          title: 'Part',
+          facts: [
+            { name: 'part', label: 'Part of the disk', value: part },
+            { name: 'length', value: capacity, unit: 'bytes' },
+          ],
+        },
+      ]
+}
+
+/** What is known of one image of a chain. */
+export function layerInfo({ name, path, image, files }: Layer): LayerInfo {
+  return {
+    path: path ?? name,
+    format: image.format,
+    subformat: image.subformat,
+    capacity: image.capacity,
+    ...(files.length === 0
+      ? {}
+      : {
+          size: files.reduce((sum, file) => sum + file.size, 0),
+          allocated: files.reduce((sum, file) => sum + file.allocated, 0),
+        }),
+    ...defined({ identity: image.identity }),
+  }
+}
+
+/**
+ * A format may refuse to understand the name that is stored; `info` then shows it among the format's own facts only.
+ */
+export function storedNames(parent: { readonly paths: readonly string[] }): readonly string[] {
+  try {
+    return parent.paths
+  } catch (error) {
+    if (isImageError(error)) return []
+    throw error
+  }
+}
+
+/** An error as part of an answer. */
+export function problem(error: { kind: ErrorKind; code: string; message: string; hint: string | undefined }): Problem {
+  return { kind: error.kind, code: error.code, message: error.message, ...defined({ hint: error.hint }) }
+}

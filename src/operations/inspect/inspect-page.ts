@@ -1,0 +1,41 @@
+import { prepareCodec } from '../../codec/index.js'
+import { usage } from '../../errors.js'
+import { diskCells, type CellRow } from './disk-cells.js'
+import { examine, type InspectOptions, type InspectResult } from './inspect.js'
+import { openReadable } from '../open/opening.js'
+import { checkTarget, TargetFiles } from '../transfer/target.js'
+
+export interface InspectPageOptions extends InspectOptions {
+  /** Replaces a file that exists, once the new one is complete. */
+  readonly force?: boolean
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Inspects an image and writes what is on it as a page. The page stands under its name when it is complete; on any
+ * failure what was there
+ * is untouched. It never replaces a file of the image.
+ * @param page makes the page's text of what was found.
+ * @throws ImageError of inspecting; usage E_STREAM; target E_EXISTS, E_IS_FOLDER, E_NO_FOLDER, E_WRITE; refused
+ * E_SAME_FILE, E_BLOCK_DEVICE; aborted.
+ */
+export async function inspectToPage(
+  argument: string,
+  target: string,
+  page: (result: InspectResult, rows: readonly CellRow[]) => string,
+  options: InspectPageOptions = {},
+): Promise<InspectResult> {
+  const { force = false, signal, ...opening } = options
+  if (target === '-') throw usage('E_STREAM', 'the page is written to a file, not to standard output')
+  // Reading is synchronous; the one codec that may have to be loaded is.
+  await prepareCodec('zstd')
+  using opened = openReadable(argument, opening)
+  const sources = opened.files
+  const place = checkTarget(target, force, sources)
+  const { result, volumes } = examine(argument, opened)
+  const text = page(result, await diskCells(opened, volumes, signal))
+  using files = new TargetFiles(place, { force, sources, durable: true })
+  files.store.write(0, Buffer.from(text, 'utf8'))
+  files.commit()
+  return result
+}

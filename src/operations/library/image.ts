@@ -1,0 +1,91 @@
+import { prepareCodec } from '../../codec/index.js'
+import type { OpenedImage } from '../../formats/open.js'
+import { describe, type ImageInfo } from '../inspect/info.js'
+import { openReadable, type ReadOptions } from '../open/opening.js'
+
+export type ImageOptions = ReadOptions
+
+/** A run of the disk: `data` is stored somewhere in the chain, `zero` reads as zero and is not. Bytes. */
+export interface Run {
+  readonly offset: number
+  readonly length: number
+  readonly kind: 'data' | 'zero'
+}
+
+/** An image open for reading, with its whole chain. Close it with `using`, or `close()`. */
+export class Image implements Disposable {
+  readonly #opened: OpenedImage
+
+  constructor(opened: OpenedImage) {
+    this.#opened = opened
+  }
+
+  /** Bytes of the disk. */
+  get capacity(): number {
+    return this.#opened.capacity
+  }
+
+  get sectorSize(): 512 | 4096 {
+    return this.#opened.sectorSize
+  }
+
+  /** The format's id: `vhdx`. */
+  get format(): string {
+    return this.#opened.top.image.format
+  }
+
+  get subformat(): string {
+    return this.#opened.top.image.subformat
+  }
+
+  /**
+   * Bytes of the disk; the parents answer for what the image does not hold.
+   * @throws RangeError outside [0, capacity]; ImageError corrupt where the image is damaged.
+   */
+  read(offset: number, length: number): Uint8Array {
+    const bytes = new Uint8Array(length)
+    this.#opened.read(offset, bytes)
+    return bytes
+  }
+
+  /** The runs of [start, end) in order, without gaps; neighbours differ in kind. Reads no content. */
+  *extents(start = 0, end = this.capacity): Generator<Run> {
+    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || end > this.capacity)
+      throw new RangeError(`extents from ${start} to ${end} leave the disk of ${this.capacity} bytes`)
+    let run: Run | undefined
+    for (let offset = start; offset < end;) {
+      const extent = this.#opened.extentAt(offset, end - offset)
+      const kind = extent.kind === 'data' || extent.kind === 'packed' ? 'data' : 'zero'
+      if (run?.kind === kind) run = { ...run, length: run.length + extent.length }
+      else {
+        if (run !== undefined) yield run
+        run = { offset, length: extent.length, kind }
+      }
+      offset += extent.length
+    }
+    if (run !== undefined) yield run
+  }
+
+  /** What `vdisk info` says. */
+  describe(): ImageInfo {
+    return describe(this.#opened)
+  }
+
+  close(): void {
+    this.#opened[Symbol.dispose]()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+}
+
+/**
+ * Opens an image, or a partition of it (`disk.vhdx@2`), and its chain for reading.
+ * @throws ImageError; an image that can be looked at but not read (encryption) is one too.
+ */
+export async function openImage(path: string, options: ImageOptions = {}): Promise<Image> {
+  // Reading is synchronous; the one codec that may have to be loaded is.
+  await prepareCodec('zstd')
+  return new Image(openReadable(path, options))
+}

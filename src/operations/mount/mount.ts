@@ -1,0 +1,149 @@
+import fs from 'node:fs'
+import { resolve } from 'node:path'
+import type { Note } from '../../block/types.js'
+import { printable, unsupported, usage } from '../../errors.js'
+import { defined } from '../defined.js'
+import { prepareOverlay } from '../serve/exposed-disk.js'
+import type { ServeRequest } from './messages.js'
+import { mountAt } from './mount-table.js'
+import type { MountMode, MountSession } from './session.js'
+import { startServer } from './start-server.js'
+import { newId, runtimeFolder } from './state.js'
+import { parseImageArgument, type ReadOptions } from '../open/opening.js'
+
+export type { AttachedDevice, MountedFilesystem, MountMode, MountSession, ShownFile } from './session.js'
+
+export interface MountOptions extends ReadOptions {
+  /** A file that keeps the changes: a child of the image, made where there is none. */
+  readonly overlay?: string
+  /** Changes go into the image itself. */
+  readonly write?: boolean
+  /** Without a folder to mount on: changes to the files shown are possible, and gone at the end. */
+  readonly throwaway?: boolean
+  /** Every partition, each in a folder of its number. */
+  readonly all?: boolean
+  /** Other users may look too. */
+  readonly others?: boolean
+  /** For mount(8) or the program that mounts, besides `nosuid,nodev`. */
+  readonly mountOptions?: readonly string[]
+  /** Where the throwaway changes are kept meanwhile; the image's folder when left out. */
+  readonly scratchFolder?: string
+  /** A module whose default export gives a promise of the {@link Registry}; the formats built in when left out. */
+  readonly registryModule?: string
+  readonly signal?: AbortSignal
+}
+
+export interface MountResult {
+  readonly session: MountSession
+  /** Whether the overlay was made new. */
+  readonly overlayMade?: boolean
+  readonly notes: readonly Note[]
+}
+
+/**
+ * Shows an image as files, and mounts what is in it when a folder is given. A process of its own serves it and ends
+ * when it is unmounted,
+ * by `unmount` here or by the system's own. Linux.
+ * @param argument the image, or a partition of it: `disk.vhdx@2`.
+ * @throws ImageError usage E_NO_FOLDER, E_WHICH_PARTITION, E_MODES; unsupported E_NO_FUSE, E_NO_FILESYSTEM,
+ * E_NO_FS_DRIVER; target E_MOUNT; those of opening.
+ */
+export async function mount(
+  argument: string,
+  point: string | undefined,
+  options: MountOptions = {},
+): Promise<MountResult> {
+  if (!fs.existsSync('/proc/self/mountinfo'))
+    throw unsupported('E_NO_FUSE', 'images are mounted on Linux only, so far', {
+      hint: 'Read files with "vdisk ls", "vdisk cat" and "vdisk cp"; docs/mounting.md says what other systems can do.',
+    })
+  const { path, partition } = parseImageArgument(argument)
+  const mode = modeOf(options, point)
+  if (options.all === true && (point === undefined || partition !== undefined))
+    throw usage('E_MODES', '--all mounts all partitions of a disk on a folder: it takes a folder, and no partition')
+  const { overlay, from, fromOptions, snapshot, parentFormat } = options
+  const request: ServeRequest = {
+    id: newId(),
+    runtime: runtimeFolder(),
+    image: real(path),
+    mode,
+    all: options.all === true,
+    others: options.others === true,
+    mountOptions: options.mountOptions ?? [],
+    options: {
+      mode,
+      ...defined({
+        overlay: overlay === undefined ? undefined : resolve(overlay),
+        from,
+        fromOptions,
+        snapshot,
+        parentFormat,
+        scratchFolder: options.scratchFolder === undefined ? undefined : resolve(options.scratchFolder),
+      }),
+      // The server has another working folder.
+      ...defined({
+        allowReferences: options.allowReferences?.map((each) => resolve(each)),
+        search: options.search?.map((each) => resolve(each)),
+        parentMap: options.parentMap,
+      }),
+    },
+    ...defined({
+      partition,
+      point: point === undefined ? undefined : mountPoint(point),
+      registryModule: options.registryModule,
+    }),
+  }
+  const made =
+    overlay === undefined
+      ? undefined
+      : await prepareOverlay(request.image, resolve(overlay), {
+          ...request.options,
+          ...defined({ registry: options.registry }),
+        })
+  try {
+    const { session, notes } = await startServer(request, options.signal)
+    return { session, notes, ...defined({ overlayMade: made }) }
+  } catch (error) {
+    // An overlay that was never mounted holds nothing.
+    if (made === true && overlay !== undefined) fs.rmSync(overlay, { force: true })
+    throw error
+  }
+}
+
+function modeOf({ overlay, write, throwaway }: MountOptions, point: string | undefined): MountMode {
+  const chosen: readonly MountMode[] = [
+    ...(overlay === undefined ? [] : ['overlay' as const]),
+    ...(write === true ? ['write' as const] : []),
+    ...(throwaway === true ? ['throwaway' as const] : []),
+  ]
+  if (chosen.length > 1)
+    throw usage('E_MODES', 'changes go to one place: into the image, into an overlay, or they are thrown away')
+  // A journal that was not closed is replayed when it is mounted: that changes the disk, never the image.
+  return chosen[0] ?? (point === undefined ? 'read-only' : 'throwaway')
+}
+
+function real(path: string): string {
+  try {
+    return fs.realpathSync(path)
+  } catch (cause) {
+    throw usage('E_NOT_FOUND', `${printable(path)}: no such file`, { cause })
+  }
+}
+
+/** An existing folder on which nothing is mounted. @throws ImageError usage E_NO_FOLDER, E_MOUNTED. */
+function mountPoint(point: string): string {
+  const name = printable(point)
+  let path: string
+  try {
+    path = fs.realpathSync(point)
+    if (!fs.statSync(path).isDirectory()) throw new Error('it is no folder')
+  } catch (cause) {
+    throw usage('E_NO_FOLDER', `${name} is no folder to mount on: ${(cause as Error).message}`, {
+      cause,
+      hint: 'Make it first.',
+    })
+  }
+  if (path.includes('\n')) throw usage('E_NO_FOLDER', `${name} has a line end in its name`)
+  if (mountAt(path) !== undefined) throw usage('E_MOUNTED', `something is mounted on ${name} already`)
+  return path
+}

@@ -1,0 +1,94 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { printable } from '../../errors.js'
+import { prepareCodec } from '../../codec/index.js'
+import type { Registry } from '../../formats/registry.js'
+import { FuseSession } from '../../mount/fuse/session.js'
+import { syscalls } from '../../sys/syscalls.js'
+import { selectPartition } from '../../partition/index.js'
+import { defined } from '../defined.js'
+import { openExposed, type Exposure } from '../serve/exposed-disk.js'
+import { shownFiles } from './files.js'
+import type { OpenRequest, ThreadOrder, ThreadReport } from './messages.js'
+import type { ShownFile } from './session.js'
+import { toWire } from './wire.js'
+
+/**
+ * A thread that serves one mounted image: it opens the image itself, tells what it found, and answers the kernel until
+ * it is unmounted.
+ */
+const port = parentPort
+const report = (message: ThreadReport): void => port?.postMessage(message)
+
+try {
+  const exposure = await open(workerData as OpenRequest)
+  const { image, partition } = workerData as OpenRequest
+  const { files, notes } = shownFiles(exposure)
+  const selected = partition === undefined ? undefined : selectPartition(exposure.table, partition, image).number
+  const {
+    format,
+    subformat,
+    disk: { capacity, sectorSize },
+  } = exposure
+  port?.once('message', (order: ThreadOrder) => {
+    report({
+      kind: 'ended',
+      ...errorOf(() => (order.kind === 'serve' ? serve(exposure, files, order) : exposure[Symbol.dispose]())),
+    })
+    // Nothing listens any more: the thread ends.
+  })
+  report({
+    kind: 'opened',
+    disk: {
+      format,
+      subformat,
+      capacity,
+      sectorSize,
+      files,
+      notes: [...exposure.notes, ...notes],
+      ...defined({ selected }),
+    },
+  })
+} catch (error) {
+  report({ kind: 'ended', error: toWire(error) })
+}
+
+async function open({ image, options, registryModule }: OpenRequest): Promise<Exposure> {
+  // Reading is synchronous; the one codec that may have to be loaded is.
+  await prepareCodec('zstd')
+  if (registryModule === undefined) return openExposed(image, options)
+  const { default: load } = (await import(registryModule)) as { default: () => Promise<Registry> }
+  return openExposed(image, { ...options, registry: await load() })
+}
+
+/** Blocks until the folder is unmounted; the image is whole and closed when it returns. */
+function serve(
+  exposure: Exposure,
+  files: readonly ShownFile[],
+  { descriptor, look }: Extract<ThreadOrder, { kind: 'serve' }>,
+): void {
+  const { disk } = exposure
+  let failedWrite: Error | undefined
+  const onError = (error: unknown, writes: boolean): void => {
+    const known = error instanceof Error ? error : new Error(String(error))
+    if (writes) failedWrite ??= known
+    report({ kind: 'trouble', message: printable(known.message) })
+  }
+  try {
+    if (disk.writable) syscalls()?.servesIo()
+    new FuseSession({ descriptor, disk, files, look, onError }).run()
+    disk.flush()
+  } finally {
+    exposure[Symbol.dispose]()
+  }
+  // Whoever wrote it was told; whoever unmounts it should know too. A throwaway layer has nothing to lose.
+  if (failedWrite !== undefined && (workerData as OpenRequest).options.mode !== 'throwaway') throw failedWrite
+}
+
+function errorOf(work: () => void): { readonly error?: ReturnType<typeof toWire> } {
+  try {
+    work()
+    return {}
+  } catch (error) {
+    return { error: toWire(error) }
+  }
+}

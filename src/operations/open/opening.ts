@@ -1,0 +1,140 @@
+import fs from 'node:fs'
+import { isNbdUri } from '../../block/export-name.js'
+import { usage } from '../../errors.js'
+import type { OptionValues } from '../../formats/driver.js'
+import { openImage, openStore, type OpenedImage, type OpenOptions } from '../../formats/open.js'
+import type { ParentMapping } from '../../formats/parent-map.js'
+import type { Registry } from '../../formats/registry.js'
+// Not through index.ts: every command would load the server and TLS.
+import { ExportStore } from '../../mount/nbd/export-store.js'
+import { parseNbdUri } from '../../mount/nbd/uri.js'
+import {
+  openPartition,
+  parseSelector,
+  readPartitionTable,
+  selectPartition,
+  type PartitionSelector,
+} from '../../partition/index.js'
+import { defined, type Defined } from '../defined.js'
+
+/** How the parents and further files of images are found. */
+export interface ChainOptions {
+  /** The formats known; those built in when left out. */
+  readonly registry?: Registry
+  /** The format of parents whose children record none; `auto` takes what their content says. */
+  readonly parentFormat?: string
+  /** Files outside the images' folders (or folders of them) that images may name. */
+  readonly allowReferences?: readonly string[]
+  /** Folders in which parents are looked for by the last part of their names. */
+  readonly search?: readonly string[]
+  /** Where parents lie that were moved. */
+  readonly parentMap?: readonly ParentMapping[]
+}
+
+/** How an image is opened for reading. */
+export interface ReadOptions extends ChainOptions {
+  /** The format's id; found from the content when left out. */
+  readonly from?: string
+  /** Options for reading, of the image's own format. */
+  readonly fromOptions?: OptionValues
+  /** An internal snapshot to read instead of the active disk, by id or name. */
+  readonly snapshot?: string
+}
+
+/** What opening any image of a chain needs of them. */
+export function chainOptions({
+  registry,
+  parentFormat,
+  allowReferences,
+  search,
+  parentMap,
+}: ChainOptions): Defined<ChainOptions> {
+  return defined({ registry, parentFormat, allowReferences, search, parentMap })
+}
+
+/** What opening the image asked for needs of them. */
+export function readOptions(options: ReadOptions): OpenOptions {
+  return {
+    ...chainOptions(options),
+    ...defined({ from: options.from, options: options.fromOptions, snapshot: options.snapshot }),
+  }
+}
+
+/** An image that is read, as results name it. Sizes are bytes. */
+export interface SourceInfo {
+  readonly path: string
+  readonly format: string
+  readonly subformat: string
+  /** `partition 2`, when it is not the whole disk. */
+  readonly part?: string
+  readonly capacity: number
+}
+
+/** An argument that names an image, or a partition of one: `disk.vhdx@2`, `disk.vhdx@label=EFI`, `disk.vhdx@uuid=…`. */
+export interface ImageArgument {
+  readonly path: string
+  readonly partition?: PartitionSelector
+}
+
+/** Takes an argument apart. A file that really has such a name is that file. */
+export function parseImageArgument(text: string): ImageArgument {
+  const at = text.lastIndexOf('@')
+  const partition = at <= 0 || fs.existsSync(text) ? undefined : parseSelector(text.slice(at + 1))
+  return partition === undefined ? { path: text } : { path: text.slice(0, at), partition }
+}
+
+/**
+ * The path of an argument that must name a whole disk. @throws ImageError usage E_NOT_A_DISK when it names a partition.
+ */
+export function wholeDisk(argument: string, purpose: string): string {
+  const { path, partition } = parseImageArgument(argument)
+  if (partition !== undefined)
+    throw usage(
+      'E_NOT_A_DISK',
+      `${purpose} works on the partition table of a whole disk, and ${argument} is a partition`,
+      { hint: 'Leave out what follows the @.' },
+    )
+  return path
+}
+
+/**
+ * Opens an image with its chain, or a partition of it as a disk of its own.
+ * @throws ImageError; usage E_NO_PARTITION, E_PARTITION_AMBIGUOUS, E_EXTENDED_PARTITION; corrupt E_PART_PAST_END.
+ */
+export function openDisk(argument: string, options: OpenOptions): OpenedImage {
+  const { path, partition: selector } = parseImageArgument(argument)
+  const opened = isNbdUri(path) ? openExport(path, options) : openImage(path, options)
+  if (selector === undefined) return opened
+  try {
+    const {
+      top: { name },
+    } = opened
+    const partition = selectPartition(readPartitionTable(opened), selector, name)
+    return opened.withPart(`partition ${partition.number}`, openPartition(opened, partition, name), partition.start)
+  } catch (error) {
+    opened[Symbol.dispose]()
+    throw error
+  }
+}
+
+/**
+ * An export of an NBD server: raw, unless another format is named. What its guest writes must not make it another.
+ * @throws ImageError
+ */
+function openExport(uri: string, options: OpenOptions): OpenedImage {
+  return openStore(new ExportStore(parseNbdUri(uri)), undefined, { ...options, from: options.from ?? 'raw' })
+}
+
+/** An image that can be read, not only looked at. @throws ImageError */
+export function openReadable(path: string, options: ReadOptions): OpenedImage {
+  const opened = openDisk(path, readOptions(options))
+  const { unreadable } = opened
+  if (unreadable === undefined) return opened
+  opened[Symbol.dispose]()
+  throw unreadable
+}
+
+/** What a result says of an image that was read. */
+export function sourceInfo(path: string, { top: { image }, part, capacity }: OpenedImage): SourceInfo {
+  return { path, format: image.format, subformat: image.subformat, ...defined({ part }), capacity }
+}

@@ -1,0 +1,105 @@
+import { patchedSource } from '../../block/concatenated.js'
+import { SliceSource } from '../../block/slice.js'
+import type { BlockSource, Note } from '../../block/types.js'
+import type { OpenedImage } from '../../formats/open.js'
+import { Registry } from '../../formats/registry.js'
+import { convertTable, readPartitionTable, type PartitionTable, type TableConversion } from '../../partition/index.js'
+import { targetFormat, tryLayout } from '../transfer/build.js'
+import { convertFrom, type ConvertOptions, type ConvertResult, type TargetOutput } from '../transfer/convert.js'
+import { defined } from '../defined.js'
+import { imageIdentity } from '../transfer/identity.js'
+import { openDisk, wholeDisk } from '../open/opening.js'
+import { movedNotes } from './notes.js'
+
+export interface ConvertTableOptions extends Omit<ConvertOptions, 'parent' | 'parentFrom' | 'size' | 'usedOnly'> {
+  /** The kind of table that the new disk has; the same when left out. */
+  readonly table?: 'gpt' | 'mbr'
+  /** Lets partitions that end inside a sector of the new size end with it. */
+  readonly roundEnds?: boolean
+}
+
+export interface ConvertTableResult extends ConvertResult {
+  readonly before: { readonly scheme: string; readonly sectorSize: number }
+  readonly after: { readonly scheme: 'gpt' | 'mbr'; readonly sectorSize: number }
+}
+
+/**
+ * A new image of the same disk with another partition table: for sectors of 512 or 4096 bytes (`sectorSize`), GPT or
+ * MBR. The content of
+ * partitions stays where it is.
+ * @throws ImageError as `convert` does; usage E_NO_TABLE, E_SAME_TABLE, E_NOT_A_DISK; corrupt E_TABLE_DAMAGED; refused
+ * E_SECTOR_SIZE, E_PARTITIONS_DO_NOT_FIT, E_NO_ROOM, E_TYPE_LOST, E_ATTRIBUTES_LOST, E_HYBRID.
+ */
+export async function convertPartitionTable(
+  argument: string,
+  target: TargetOutput,
+  options: ConvertTableOptions,
+): Promise<ConvertTableResult> {
+  const path = wholeDisk(argument, 'partition convert')
+  const registry = options.registry ?? new Registry()
+  const { table: scheme, roundEnds, sectorSize: wanted, ...rest } = options
+  const format = targetFormat(
+    registry,
+    typeof target === 'string' ? target : undefined,
+    options.to,
+    options.options ?? {},
+  )
+  const identity = imageIdentity(options.uuid, options.time)
+  const made: { before?: PartitionTable; after?: TableConversion; notes: Note[] } = { notes: [] }
+  const compose = (open: Parameters<typeof openDisk>[1]): OpenedImage => {
+    const opened = openDisk(path, open)
+    try {
+      if (opened.unreadable !== undefined) throw opened.unreadable
+      const before = readPartitionTable(opened)
+      const convert = (disk: BlockSource): TableConversion =>
+        convertTable(disk, before, {
+          newId: (name) => identity.derive(name),
+          ...defined({ scheme, sectorSize: wanted, roundEnds }),
+        })
+      const first = convert(opened)
+      // A second GPT is at the very end: what the format rounds up counts.
+      const { capacity } = tryLayout(format, {
+        capacity: first.capacity,
+        sectorSize: recorded(first.sectorSize),
+        identity,
+      })
+      const after = capacity === first.capacity || first.scheme === 'mbr' ? first : convert(enlarged(opened, capacity))
+      if (after !== first)
+        made.notes.push({
+          code: 'W_ROUNDED_UP',
+          message: `the disk is enlarged to ${capacity} bytes: ${format.driver.title} cannot hold its size exactly`,
+        })
+      made.before = before
+      made.after = after
+      made.notes.push(...after.notes, ...contentNotes(opened, before, after.sectorSize))
+      return opened.composed(patchedSource(opened, after.writes, after))
+    } catch (error) {
+      opened[Symbol.dispose]()
+      throw error
+    }
+  }
+  // A format that does not record its sectors may hold the disk all the same: a note says so.
+  const recorded = (size: 512 | 4096): 512 | 4096 => (format.driver.features.sectorSizes.includes(size) ? size : 512)
+  const result = await convertFrom({ compose, name: path }, target, { ...rest, registry })
+  const { before, after } = made
+  if (before === undefined || after === undefined) throw new TypeError('the disk was not put together')
+  return {
+    ...result,
+    notes: [...result.notes, ...made.notes],
+    before: { scheme: before.scheme, sectorSize: before.sectorSize },
+    after: { scheme: after.scheme, sectorSize: after.sectorSize },
+  }
+}
+
+function enlarged(disk: BlockSource, capacity: number): BlockSource {
+  return patchedSource(disk, [], { capacity, sectorSize: disk.sectorSize })
+}
+
+function contentNotes(disk: BlockSource, { partitions, sectorSize: before }: PartitionTable, after: number): Note[] {
+  if (before === after) return []
+  return partitions
+    .filter(({ role }) => role !== 'extended')
+    .flatMap(({ number, start, length }) =>
+      movedNotes(new SliceSource(disk, start, length), { start, sectorSize: after, number }),
+    )
+}

@@ -1,0 +1,201 @@
+import { ConcatenatedSource } from '../../block/concatenated.js'
+import { SliceSource } from '../../block/slice.js'
+import type { BlockSource, Note } from '../../block/types.js'
+import { ZeroSource } from '../../block/zero.js'
+import { prepareCodec } from '../../codec/index.js'
+import { corrupt, refused, usage } from '../../errors.js'
+import type { OpenedImage } from '../../formats/open.js'
+import { openWritableImage } from '../../formats/open-writable.js'
+import { readPartitionTable, selectPartition, type Partition } from '../../partition/index.js'
+import { convertFrom, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
+import { defined } from '../defined.js'
+import {
+  chainOptions,
+  openDisk,
+  openReadable,
+  parseImageArgument,
+  readOptions,
+  sourceInfo,
+  type ReadOptions,
+  type SourceInfo,
+} from '../open/opening.js'
+import { movedNotes, slackNotes, slackOf, type Slack } from './notes.js'
+
+export interface InjectOptions extends Omit<ConvertOptions, 'parent' | 'parentFrom' | 'size' | 'usedOnly'> {
+  /** The new image; with `inPlace` the disk's own image is changed instead. One of the two. */
+  readonly output?: string
+  readonly inPlace?: boolean
+  /** How the image that is put in is opened. */
+  readonly content?: Pick<ReadOptions, 'from' | 'fromOptions' | 'snapshot'>
+}
+
+export interface InjectResult {
+  readonly disk: SourceInfo
+  readonly partition: Partition
+  readonly source: SourceInfo
+  readonly slack: Slack
+  readonly inPlace: boolean
+  /** The new image. */
+  readonly target?: ConvertResult['target']
+  readonly verified: boolean
+  readonly dryRun: boolean
+  readonly notes: readonly Note[]
+}
+
+/**
+ * Puts an image into a partition: into a copy of the disk, or in place. What the image does not reach of the partition
+ * reads as zero.
+ * @param argument the disk and the partition: `disk.vhdx@2`. @param source any image, or a partition of one.
+ * @throws ImageError usage E_NO_PARTITION, E_TARGET; refused E_DOES_NOT_FIT, E_SAME_FILE; corrupt E_PART_PAST_END;
+ * those of `convert` and of changing images.
+ */
+export async function injectPartition(argument: string, source: string, options: InjectOptions): Promise<InjectResult> {
+  const { output, inPlace = false, content, ...rest } = options
+  if ((output === undefined) === !inPlace)
+    throw usage('E_TARGET', 'where is the changed disk to be?', {
+      hint: "Say --output FILE for a new image, or --in-place to change the disk's own.",
+    })
+  if (parseImageArgument(argument).partition === undefined)
+    throw usage('E_NO_PARTITION', `${argument}: into which partition?`, { hint: `Name it: ${argument}@1` })
+  await prepareCodec('zstd')
+  using opened = openReadable(source, { ...chainOptions(rest), ...content })
+  return output === undefined
+    ? await changeInPlace(argument, source, opened, rest)
+    : await intoCopy(argument, source, opened, output, rest)
+}
+
+/** What goes where, after the checks. */
+interface Plan {
+  readonly partition: Partition
+  readonly slack: Slack
+  readonly notes: readonly Note[]
+}
+
+function planned(disk: BlockSource, name: string, argument: string, content: OpenedImage): Plan {
+  const table = readPartitionTable(disk)
+  const { partition: selector } = parseImageArgument(argument)
+  if (selector === undefined) throw usage('E_NO_PARTITION', `${name}: into which partition?`)
+  const partition = selectPartition(table, selector, name)
+  const { number, start, length } = partition
+  if (start + length > disk.capacity)
+    throw corrupt(
+      'E_PART_PAST_END',
+      `partition ${number} of ${name} ends at byte ${start + length}, and the disk has ${disk.capacity}`,
+      { details: { partition: number } },
+    )
+  if (content.capacity > length) {
+    throw refused(
+      'E_DOES_NOT_FIT',
+      `${content.name} has ${content.capacity} bytes, and partition ${number} of ${name} has ${length}: ` +
+        `${content.capacity - length} too few`,
+      {
+        hint:
+          'Shrink its filesystem and cut the image with convert --size, or enlarge the partition. No flag ' +
+          'overrides this.',
+        details: { capacity: content.capacity, length },
+      },
+    )
+  }
+  const slack = slackOf(content, partition)
+  return {
+    partition,
+    slack,
+    notes: [...slackNotes(slack, number), ...movedNotes(content, { start, sectorSize: table.sectorSize, number })],
+  }
+}
+
+async function intoCopy(
+  argument: string,
+  source: string,
+  content: OpenedImage,
+  output: string,
+  options: Omit<InjectOptions, 'output' | 'inPlace' | 'content'>,
+): Promise<InjectResult> {
+  const { path } = parseImageArgument(argument)
+  const made: { plan?: Plan; disk?: SourceInfo } = {}
+  const result = await convertFrom(
+    {
+      name: path,
+      compose: (open) => {
+        let disk: OpenedImage | undefined
+        try {
+          disk = openDisk(path, open)
+          if (disk.unreadable !== undefined) throw disk.unreadable
+          const plan = planned(disk, disk.name, argument, content)
+          Object.assign(made, { plan, disk: sourceInfo(path, disk) })
+          return disk.composed(inserted(disk, plan.partition, content), [content])
+        } catch (error) {
+          disk?.[Symbol.dispose]()
+          throw error
+        }
+      },
+    },
+    output,
+    options,
+  )
+  const { plan, disk } = made
+  if (plan === undefined || disk === undefined) throw new TypeError('the disk was not put together')
+  return {
+    disk,
+    partition: plan.partition,
+    slack: plan.slack,
+    inPlace: false,
+    source: sourceInfo(parseImageArgument(source).path, content),
+    target: result.target,
+    verified: result.verified,
+    dryRun: result.dryRun,
+    notes: [...result.notes, ...plan.notes],
+  }
+}
+
+/** The disk with another content of one partition. Nothing is copied. */
+function inserted(disk: BlockSource, { start, length }: Partition, content: BlockSource): BlockSource {
+  const end = start + length
+  return new ConcatenatedSource(
+    [
+      new SliceSource(disk, 0, start),
+      content,
+      new ZeroSource(length - content.capacity, disk.sectorSize),
+      new SliceSource(disk, end, disk.capacity - end),
+    ],
+    disk.sectorSize,
+  )
+}
+
+async function changeInPlace(
+  argument: string,
+  source: string,
+  content: OpenedImage,
+  options: Omit<InjectOptions, 'output' | 'inPlace' | 'content'>,
+): Promise<InjectResult> {
+  const { path } = parseImageArgument(argument)
+  const { writeContent } = await import('../change/write-in-place.js')
+  using target = openWritableImage(path, readOptions(options))
+  const shared = target.opened.files.find((file) =>
+    content.files.some(({ device, inode }) => device === file.device && inode === file.inode),
+  )
+  if (shared !== undefined)
+    throw refused('E_SAME_FILE', `${shared.path} is a file of both images: it cannot be read and changed at once`, {
+      hint: 'Take the partition out first (vdisk partition extract), or use --output. No flag overrides this.',
+    })
+  const { name } = target.opened
+  const plan = planned(target.disk, name, argument, content)
+  if (options.dryRun !== true)
+    await writeContent(
+      target,
+      plan.partition.start,
+      plan.partition.length,
+      content,
+      defined({ signal: options.signal, onProgress: options.onProgress }),
+    )
+  return {
+    disk: sourceInfo(path, target.opened),
+    partition: plan.partition,
+    slack: plan.slack,
+    inPlace: true,
+    source: sourceInfo(parseImageArgument(source).path, content),
+    verified: false,
+    dryRun: options.dryRun === true,
+    notes: [...target.opened.notes, ...content.notes, ...plan.notes],
+  }
+}

@@ -1,0 +1,87 @@
+import { viewOf } from '../../binary/integers.js'
+import type { BlockSource, Note } from '../../block/types.js'
+import { identifyFilesystems } from '../../filesystem/index.js'
+import type { Partition } from '../../partition/index.js'
+
+/**
+ * Names at byte 3 of boot sectors that say how many sectors lie before their partition; of FAT the name is anything.
+ */
+const hiddenSectors = 28
+
+/**
+ * What is not as before for a partition that moves to another place, or to a disk with other sectors: it is told, its
+ * content is not
+ * changed.
+ * @param start where it is to start, in bytes.
+ */
+export function movedNotes(
+  volume: BlockSource,
+  { start, sectorSize, number }: { readonly start: number; readonly sectorSize: number; readonly number: number },
+): Note[] {
+  const notes: Note[] = []
+  for (const { type, title, facts } of identifyFilesystems(volume)) {
+    const counted = facts.find(({ name }) => name === 'sectorSize')?.value
+    if (typeof counted === 'number' && counted < sectorSize) {
+      notes.push({
+        code: 'W_FS_SECTOR_SIZE',
+        message:
+          `the ${title} in partition ${number} counts in sectors of ${counted} bytes: systems do not ` +
+          `mount it on a disk with sectors of ${sectorSize}`,
+      })
+    }
+    if (type !== 'ntfs' && type !== 'vfat') continue
+    const boot = new Uint8Array(512)
+    volume.read(0, boot)
+    const told = viewOf(boot).getUint32(hiddenSectors, true)
+    if (told !== 0 && told !== start / sectorSize) {
+      notes.push({
+        code: 'W_HIDDEN_SECTORS',
+        message:
+          `the boot sector of the ${title} in partition ${number} says that it starts at sector ${told}, ` +
+          `and it starts at ${start / sectorSize}: systems that boot from it by BIOS go by that`,
+      })
+    }
+  }
+  return notes
+}
+
+/** How much of a partition its content leaves over. Bytes. */
+export interface Slack {
+  /** Behind the image that was put in. */
+  readonly behindImage: number
+  /** The filesystem in it, and what it leaves of the partition; undefined where none is known. */
+  readonly filesystem?: { readonly title: string; readonly size: number; readonly unused: number }
+}
+
+export function slackOf(content: BlockSource, { length }: Pick<Partition, 'length'>): Slack {
+  const found = identifyFilesystems(content)
+  const [filesystem] = found
+  const behindImage = length - content.capacity
+  if (filesystem?.size === undefined || found.length > 1) return { behindImage }
+  return {
+    behindImage,
+    filesystem: { title: filesystem.title, size: filesystem.size, unused: Math.max(0, length - filesystem.size) },
+  }
+}
+
+export function slackNotes({ behindImage, filesystem }: Slack, number: number): Note[] {
+  if (filesystem !== undefined && filesystem.unused >= 1048576) {
+    return [
+      {
+        code: 'W_SLACK',
+        message:
+          `the ${filesystem.title} leaves ${filesystem.unused} bytes of partition ${number} unused: ` +
+          'enlarge it in the guest if they are wanted',
+      },
+    ]
+  }
+  return behindImage > 0
+    ? [
+        {
+          code: 'W_SLACK',
+          message:
+            `the last ${behindImage} bytes of partition ${number} are zero: the image that was put in is ` + 'smaller',
+        },
+      ]
+    : []
+}

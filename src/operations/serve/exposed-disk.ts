@@ -1,0 +1,208 @@
+import fs from 'node:fs'
+import os from 'node:os'
+import { dirname, resolve } from 'node:path'
+import { createScratchStore } from '../../block/scratch-store.js'
+import { ScratchOverlay } from '../../block/scratch-overlay.js'
+import type { BlockSource, Note } from '../../block/types.js'
+import { isImageError, refused, usage } from '../../errors.js'
+import { openWritableImage } from '../../formats/open-writable.js'
+import { openImage, type OpenedImage } from '../../formats/open.js'
+import type { DiskChanges } from '../../mount/exposed-slice.js'
+import { ExposedSlice } from '../../mount/exposed-slice.js'
+import { openPartition, readPartitionTable, selectPartition, type PartitionTable } from '../../partition/index.js'
+import { create } from '../transfer/create.js'
+import { chainOptions, parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
+
+/**
+ * Where changes go. `read-only`: there are none. `throwaway`: to a scratch file that is gone with the process.
+ * `overlay`: to a child of
+ * the image, which stays. `write`: into the image itself, which is locked meanwhile.
+ */
+export type ExposureMode = 'read-only' | 'throwaway' | 'overlay' | 'write'
+
+export interface ExposureOptions extends ReadOptions {
+  readonly mode: ExposureMode
+  /** The child of `overlay`; made by {@link prepareOverlay}. */
+  readonly overlay?: string
+  /**
+   * Where the scratch file of `throwaway` goes; beside the image when left out, or in the system's folder where that
+   * cannot be written.
+   */
+  readonly scratchFolder?: string
+}
+
+/** An image opened to be exposed, whole and in its parts. Closing it closes everything. */
+export class Exposure implements Disposable {
+  /** What the argument names: the disk, or one partition of it. */
+  readonly disk: ExposedSlice
+  /** `partition 2`, when it is not the whole disk. */
+  readonly part?: string
+  /** The format and subformat of what is changed or read. */
+  readonly format: string
+  readonly subformat: string
+  readonly notes: readonly Note[]
+  /** Of the whole disk; `none` for what has no table. */
+  readonly table: PartitionTable
+  readonly #whole: BlockSource
+  readonly #changes: DiskChanges | undefined
+  readonly #close: () => void
+
+  constructor(
+    argument: string,
+    opened: OpenedImage,
+    whole: BlockSource,
+    changes: DiskChanges | undefined,
+    close: () => void,
+  ) {
+    const { partition: selector } = parseImageArgument(argument)
+    const {
+      top: { name, image },
+    } = opened
+    this.format = image.format
+    this.subformat = image.subformat
+    this.notes = opened.notes
+    this.table = readPartitionTable(whole)
+    this.#whole = whole
+    this.#changes = changes
+    this.#close = close
+    if (selector === undefined) {
+      this.disk = this.slice(0, whole.capacity)
+      return
+    }
+    const partition = selectPartition(this.table, selector, name)
+    const { capacity } = openPartition(whole, partition, name)
+    this.part = `partition ${partition.number}`
+    this.disk = this.slice(partition.start, capacity)
+  }
+
+  /** A part of the whole disk, in bytes from its start. */
+  slice(start: number, length: number): ExposedSlice {
+    return new ExposedSlice(this.#whole, start, length, this.#changes)
+  }
+
+  [Symbol.dispose](): void {
+    this.#close()
+  }
+}
+
+/**
+ * Opens an image, or a partition of it, to be exposed. Synchronous, so that the threads that serve it can each open
+ * their own; in modes
+ * other than `read-only` only one may.
+ * @throws ImageError those of opening; refused E_LOCKED; unsupported E_NOT_WRITABLE; target where the scratch file
+ * cannot be made.
+ */
+export function openExposed(argument: string, options: ExposureOptions): Exposure {
+  const { mode } = options
+  if (mode === 'write') return changed(argument, parseImageArgument(argument).path, options)
+  if (mode === 'overlay') {
+    if (options.overlay === undefined) throw usage('E_OVERLAY', 'an overlay needs a file')
+    return changed(
+      argument,
+      options.overlay,
+      chainOptions({
+        ...options,
+        allowReferences: [...(options.allowReferences ?? []), parseImageArgument(argument).path],
+      }),
+    )
+  }
+  const opened = openImage(parseImageArgument(argument).path, readOptions(options))
+  return orClose(opened, () => {
+    if (opened.unreadable !== undefined) throw opened.unreadable
+    if (mode === 'read-only') return new Exposure(argument, opened, opened, undefined, () => opened[Symbol.dispose]())
+    const scratch = createScratch(parseImageArgument(argument).path, options.scratchFolder)
+    const overlay = new ScratchOverlay(opened, scratch)
+    return orClose(
+      scratch,
+      () =>
+        new Exposure(
+          argument,
+          opened,
+          overlay,
+          {
+            write: (offset, bytes) => overlay.write(offset, bytes),
+            zero: (offset, length) => overlay.zero(offset, length),
+            // Nothing of it outlives the process.
+            flush: () => undefined,
+          },
+          () => overlay[Symbol.dispose](),
+        ),
+    )
+  })
+}
+
+/**
+ * Makes the overlay file of an image where there is none yet, as a child of it (its format by the file's extension;
+ * QCOW2 without one);
+ * an existing one must be a child of this very image.
+ * @returns whether it was made. @throws ImageError usage; refused E_NOT_ITS_CHILD; those of creating and opening.
+ */
+export async function prepareOverlay(argument: string, overlay: string, options: ReadOptions): Promise<boolean> {
+  const { path } = parseImageArgument(argument)
+  if (options.snapshot !== undefined)
+    throw usage('E_SNAPSHOT_WRITE', 'an overlay stands upon an image, not upon a snapshot in it')
+  if (!fs.existsSync(overlay)) {
+    await create(overlay, {
+      ...chainOptions(options),
+      parent: path,
+      ...(/\.[a-z0-9]+$/i.test(overlay) ? {} : { to: 'qcow2' }),
+      ...(options.from === undefined ? {} : { parentFormat: options.from }),
+    })
+    return true
+  }
+  using opened = openImage(
+    overlay,
+    chainOptions({ ...options, allowReferences: [...(options.allowReferences ?? []), path] }),
+  )
+  const parent = opened.layers[1]?.path
+  if (parent === undefined || fs.realpathSync(parent) !== fs.realpathSync(path)) {
+    throw refused(
+      'E_NOT_ITS_CHILD',
+      `${overlay} exists and is ` +
+        (`${parent === undefined ? 'no child of another image' : `a child of ${parent}`}: it cannot hold the ` +
+          `changes of ${path}`),
+      { hint: 'Name a file that does not exist yet.' },
+    )
+  }
+  return false
+}
+
+/** Opens `file` for changes. */
+function changed(argument: string, file: string, options: ReadOptions): Exposure {
+  const opened = openWritableImage(file, readOptions(options))
+  return orClose(
+    opened,
+    () =>
+      new Exposure(
+        argument,
+        opened.opened,
+        opened.disk,
+        {
+          write: (offset, bytes) => opened.image.write(offset, bytes),
+          zero: (offset, length) => opened.image.discard(offset, length),
+          flush: () => opened.image.flush(),
+        },
+        () => opened[Symbol.dispose](),
+      ),
+  )
+}
+
+function createScratch(image: string, folder: string | undefined): ReturnType<typeof createScratchStore> {
+  if (folder !== undefined) return createScratchStore(folder)
+  try {
+    return createScratchStore(dirname(resolve(image)))
+  } catch (error) {
+    if (!isImageError(error) || error.kind !== 'target') throw error
+    // A folder that is only read: a backup medium, somebody else's.
+    return createScratchStore(os.tmpdir())
+  }
+}
+
+function orClose<T>(held: Disposable, make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    held[Symbol.dispose]()
+    throw error
+  }
+}

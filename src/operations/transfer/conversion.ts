@@ -1,0 +1,197 @@
+import { tmpdir } from 'node:os'
+import { dirname, resolve } from 'node:path'
+import type { BlockSource, Note } from '../../block/types.js'
+import { copy, type CopyOptions, type CopyResult, type Progress } from '../../engine/index.js'
+import { usage } from '../../errors.js'
+import type { DiskShape, ImageWriter, OptionValues } from '../../formats/driver.js'
+import type { OpenedImage, OpenOptions } from '../../formats/open.js'
+import type { Registry } from '../../formats/registry.js'
+import type { TargetFormat } from './build.js'
+import { defined } from '../defined.js'
+import { imageIdentity } from './identity.js'
+import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
+import { openNewParent, type NewParent } from './parent.js'
+import { openSource, resized, type ComposedSource, type SourceInput } from './source.js'
+import { usedOnly, type UsedOnly, type UsedOnlyOptions } from './used-only.js'
+
+/** What decides the content and the layout of a target. */
+export interface ConversionOptions extends ReadOptions {
+  /** Format of the target; by its extension when left out. */
+  readonly to?: string
+  /** Create options of the target's format: `{ subformat: 'fixed', 'block-size': '1M' }`. */
+  readonly options?: OptionValues
+  /** Capacity of the target in bytes: larger is zero at the end, smaller must cut zeros only. */
+  readonly size?: number
+  readonly sectorSize?: 512 | 4096
+  /** An existing image that the target is to be a child of: only what differs from it is stored. */
+  readonly parent?: string
+  /** The format of that image; found from its content when left out. */
+  readonly parentFrom?: string
+  /** Worker threads; 0: none. */
+  readonly threads?: number
+  /** Shorter runs of zeros are written as data, in bytes; 0: all zeros are. */
+  readonly sparse?: number
+  /** Leaves out what the filesystems of the disk do not use: it reads as zero in the target. */
+  readonly usedOnly?: Omit<UsedOnlyOptions, 'signal'>
+  /** The id of the new image; random when left out. */
+  readonly uuid?: string
+  /** Creation time to record, in seconds since 1970. */
+  readonly time?: number
+  /** Where standard input is kept while it is read; default: the target's folder. */
+  readonly scratchFolder?: string
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/**
+ * A source opened to become a target, and what that target is to be. Closing it closes the source and the target's
+ * parent.
+ */
+export class Conversion implements Disposable {
+  readonly format: TargetFormat
+  readonly opened: OpenedImage
+  readonly parent: NewParent | undefined
+  /** The source's disk with the target's capacity. */
+  readonly disk: BlockSource
+  readonly shape: DiskShape
+  /** What of the source is in use, when only that is wanted. */
+  readonly used: UsedOnly | undefined
+  /** How images of this chain are opened. */
+  readonly open: OpenOptions
+  readonly #options: ConversionOptions
+
+  constructor(
+    options: ConversionOptions,
+    parts: Pick<Conversion, 'format' | 'opened' | 'parent' | 'disk' | 'shape' | 'used' | 'open'>,
+  ) {
+    this.#options = options
+    this.format = parts.format
+    this.opened = parts.opened
+    this.parent = parts.parent
+    this.disk = parts.disk
+    this.shape = parts.shape
+    this.used = parts.used
+    this.open = parts.open
+  }
+
+  /** What the engine is to move. */
+  get moving(): Omit<CopyOptions, 'target'> {
+    const { threads, sparse, signal, onProgress } = this.#options
+    return { source: this.disk, ...defined({ base: this.parent?.opened, threads, sparse, signal, onProgress }) }
+  }
+
+  /** Moves the content into the target. */
+  async fill(writer: ImageWriter): Promise<CopyResult> {
+    return await copy({ ...this.moving, target: writer })
+  }
+
+  /**
+   * What the user should know: of the images read, and of what the target has otherwise. @param capacity that of the
+   * target.
+   */
+  notes(capacity: number): Note[] {
+    return [
+      ...this.opened.notes,
+      ...(this.used?.notes ?? []),
+      ...(this.parent?.notes ?? []),
+      ...changes(this, this.#options.size, capacity),
+    ]
+  }
+
+  [Symbol.dispose](): void {
+    this.parent?.opened[Symbol.dispose]()
+    this.opened[Symbol.dispose]()
+  }
+}
+
+/**
+ * Opens a source, and the parent of its target.
+ * @param path where the target is to be; undefined for a stream, which has no parent. @throws ImageError
+ */
+export async function openConversion(
+  source: SourceInput | ComposedSource,
+  path: string | undefined,
+  format: TargetFormat,
+  options: ConversionOptions & { readonly registry: Registry },
+): Promise<Conversion> {
+  const open: OpenOptions = chainOptions(options)
+  const scratchFolder = options.scratchFolder ?? (path === undefined ? tmpdir() : dirname(resolve(path)))
+  const opened = await openSource(source, {
+    ...readOptions(options),
+    scratchFolder,
+    ...defined({ signal: options.signal, onProgress: options.onProgress }),
+  })
+  let parent: NewParent | undefined
+  try {
+    if (opened.unreadable !== undefined) throw opened.unreadable
+    parent =
+      options.parent === undefined || path === undefined
+        ? undefined
+        : openNewParent(options.parent, path, format.driver, { ...open, ...defined({ from: options.parentFrom }) })
+    const used =
+      options.usedOnly === undefined
+        ? undefined
+        : await usedOnly(opened, { ...options.usedOnly, ...defined({ signal: options.signal }) })
+    const disk = await resized(used?.source ?? opened, options.size ?? opened.capacity, options.signal)
+    const sectorSize = chooseSectorSize(format, opened, options.sectorSize)
+    const shape: DiskShape = {
+      capacity: disk.capacity,
+      sectorSize,
+      identity: imageIdentity(options.uuid, options.time),
+      ...defined({ parent: parent?.shape }),
+    }
+    return new Conversion(options, { format, opened, parent, disk, shape, used, open })
+  } catch (error) {
+    parent?.opened[Symbol.dispose]()
+    opened[Symbol.dispose]()
+    throw error
+  }
+}
+
+function chooseSectorSize({ driver }: TargetFormat, opened: OpenedImage, wanted: 512 | 4096 | undefined): 512 | 4096 {
+  const { sectorSizes } = driver.features
+  if (wanted !== undefined && !sectorSizes.includes(wanted)) {
+    throw usage('E_SECTOR_SIZE', `the format ${driver.id} cannot have sectors of ${wanted} bytes`, {
+      hint: `It has ${sectorSizes.join(', ')}.`,
+    })
+  }
+  return wanted ?? (sectorSizes.includes(opened.sectorSize) ? opened.sectorSize : (sectorSizes[0] ?? 512))
+}
+
+/** What the target has otherwise than the source. */
+function changes({ opened, shape, format }: Conversion, size: number | undefined, capacity: number): Note[] {
+  const notes: Note[] = []
+  const { driver } = format
+  if (opened.top.image.format !== 'raw' && opened.sectorSize !== shape.sectorSize) {
+    notes.push({
+      code: 'W_SECTOR_SIZE',
+      message:
+        `the source has sectors of ${opened.sectorSize} bytes, the target of ${shape.sectorSize}: a ` +
+        'partition table written for one is not understood with the other',
+    })
+  } else if (driver.id === 'raw' && shape.sectorSize === 4096) {
+    notes.push({
+      code: 'W_SECTOR_SIZE',
+      message:
+        'the source has sectors of 4096 bytes, which a raw image does not record: attach it, or convert it ' +
+        'on, with 4096',
+    })
+  }
+  if (size !== undefined && size < opened.capacity) {
+    notes.push({
+      code: 'W_CUT',
+      message:
+        `the last ${opened.capacity - size} bytes of the disk, all zero, were cut off: a GPT keeps its ` +
+        'second table there',
+    })
+  }
+  if (capacity > shape.capacity) {
+    notes.push({
+      code: 'W_ROUNDED_UP',
+      message:
+        `the disk of ${shape.capacity} bytes was rounded up to ${capacity}, with zeros: ${driver.title} ` +
+        'cannot hold that size exactly',
+    })
+  }
+  return notes
+}

@@ -1,0 +1,66 @@
+import type { Note } from '../../block/types.js'
+import type { OptionValues } from '../../formats/driver.js'
+import { Registry } from '../../formats/registry.js'
+import { build, targetFormat, tryLayout, type BuildResult } from './build.js'
+import { defined } from '../defined.js'
+import { EmptyDisk, type EmptyDiskOptions } from './empty-disk.js'
+import { checkTarget } from './target.js'
+
+export interface CreateOptions extends EmptyDiskOptions {
+  /** Format of the new image; by its extension when left out. */
+  readonly to?: string
+  readonly options?: OptionValues
+  readonly force?: boolean
+  readonly dryRun?: boolean
+}
+
+export interface CreateResult {
+  readonly target: {
+    readonly path: string
+    readonly format: string
+    readonly capacity: number
+    readonly sectorSize: number
+    readonly size?: number
+    readonly allocated?: number
+  }
+  readonly parent?: { readonly path: string; readonly format: string; readonly capacity: number }
+  readonly dryRun: boolean
+  readonly notes: readonly Note[]
+}
+
+/** Makes a new image without content: all zero, or all its parent's. @throws ImageError */
+export async function create(target: string, options: CreateOptions): Promise<CreateResult> {
+  const registry = options.registry ?? new Registry()
+  const format = targetFormat(registry, target, options.to, options.options ?? {})
+  checkTarget(target, options.force === true, [])
+  using disk = new EmptyDisk(target, format, { ...options, registry })
+  const { parent, shape } = disk
+  const sources = parent?.opened.files ?? []
+  const place = checkTarget(target, options.force === true, sources)
+  const made: Pick<BuildResult, 'capacity'> & Partial<BuildResult> =
+    options.dryRun === true
+      ? tryLayout(format, shape)
+      : await build({
+          format,
+          place,
+          shape,
+          sources,
+          force: options.force === true,
+          fill: (writer) => disk.fill(writer),
+          ...defined({ signal: options.signal, onProgress: options.onProgress }),
+        })
+  return {
+    target: {
+      path: target,
+      format: format.driver.id,
+      sectorSize: shape.sectorSize,
+      capacity: made.capacity,
+      ...defined({ size: made.size, allocated: made.allocated }),
+    },
+    ...(parent === undefined
+      ? {}
+      : { parent: { path: parent.shape.path, format: parent.shape.image.format, capacity: parent.opened.capacity } }),
+    dryRun: options.dryRun === true,
+    notes: disk.notes(made.capacity),
+  }
+}

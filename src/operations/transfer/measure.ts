@@ -1,0 +1,167 @@
+import { roundDown, roundUp } from '../../binary/integers.js'
+import { CountingStore } from '../../block/counting-store.js'
+import type { BlockSource, Note } from '../../block/types.js'
+import type { Progress } from '../../engine/index.js'
+import { aborted, usage } from '../../errors.js'
+import type { DiskShape, ImageWriter } from '../../formats/driver.js'
+import { Registry } from '../../formats/registry.js'
+import { targetFormat, type TargetFormat } from './build.js'
+import { openConversion, type ConversionOptions } from './conversion.js'
+import { defined } from '../defined.js'
+import { EmptyDisk } from './empty-disk.js'
+import { sourceInfo, type SourceInfo } from '../open/opening.js'
+
+export interface MeasureOptions extends ConversionOptions {
+  readonly to: string
+}
+
+export interface MeasureResult {
+  /** Absent for an empty disk. */
+  readonly source?: SourceInfo
+  readonly target: { readonly format: string; readonly capacity: number; readonly sectorSize: number }
+  /** Bytes of the new files together: what `convert`, or `create` for an empty disk, writes with the same options. */
+  readonly required: number
+  /** The same if every byte of the disk were content that does not compress. */
+  readonly fullyAllocated: number
+  /** Bytes of content among `required`; the rest is tables, and space that is left as holes. */
+  readonly content: number
+  /** The files, the image first; further ones have the name that was given for them. */
+  readonly files: readonly { readonly name?: string; readonly size: number }[]
+  readonly notes: readonly Note[]
+  readonly seconds: number
+}
+
+type Measured = Pick<MeasureResult, 'required' | 'content' | 'files'> & { readonly capacity: number }
+
+/**
+ * How many bytes an image would take, found by making it and keeping nothing: reading and compressing take as long as
+ * in a conversion.
+ * @param source undefined for an empty disk, of `size` bytes. @throws ImageError as `convert` does.
+ */
+export async function measure(source: string | undefined, options: MeasureOptions): Promise<MeasureResult> {
+  const started = performance.now()
+  const registry = options.registry ?? new Registry()
+  const format = targetFormat(registry, undefined, options.to, options.options ?? {})
+  // Where the target would stand decides how it names its parent; here it is as if it were made in the working folder.
+  const path = `measured.${format.driver.extensions[0] ?? format.driver.id}`
+  const tell = options.onProgress
+  // The full disk comes behind the real one, and is counted as much.
+  const onProgress =
+    tell === undefined
+      ? undefined
+      : ({ done, total }: Progress): void => tell({ phase: 'measure', done, total: 2 * total })
+  const given = { ...options, registry, ...defined({ onProgress }) }
+  using making =
+    source === undefined ? new EmptyDisk(path, format, given) : await openConversion(source, path, format, given)
+  const { shape } = making
+  const measured = await run(format, shape, async (writer) => (await making.fill(writer)).bytesWritten)
+  const full = await run(format, shape, (writer) => placeAll(writer, options))
+  return {
+    ...(source === undefined || making instanceof EmptyDisk ? {} : { source: sourceInfo(source, making.opened) }),
+    target: { format: format.driver.id, capacity: measured.capacity, sectorSize: shape.sectorSize },
+    required: measured.required,
+    fullyAllocated: full.required,
+    content: measured.content,
+    files: measured.files,
+    notes: making.notes(measured.capacity).filter(({ code }) => code !== 'W_PARENT_OUTSIDE'),
+    seconds: (performance.now() - started) / 1000,
+  }
+}
+
+/** Makes an image of which only the sizes of its files are kept. */
+async function run(
+  { driver, options }: TargetFormat,
+  shape: DiskShape,
+  content: (writer: ImageWriter) => Promise<number>,
+): Promise<Measured> {
+  const store = new CountingStore('the image')
+  const further: CountingStore[] = []
+  using writer = driver.create(store, shape, options, {
+    createFile: (name) => {
+      if (further.some((file) => file.name === name))
+        throw usage('E_FILE_NAME', `${name} is a file of the image already`)
+      const file = new CountingStore(name)
+      further.push(file)
+      return file
+    },
+  })
+  const placed = await content(writer)
+  writer.finish()
+  const files = [{ size: store.size }, ...further.map(({ name, size }) => ({ name, size }))]
+  return { capacity: writer.capacity, required: files.reduce((sum, { size }) => sum + size, 0), content: placed, files }
+}
+
+/**
+ * The most that an image of a disk can take in bytes, when all that is stored of the disk is content that does not
+ * compress; and whether
+ * it takes all its space from the start. Reads no content. @throws ImageError aborted E_ABORTED
+ */
+export async function largestSize(
+  format: TargetFormat,
+  shape: DiskShape,
+  disk: BlockSource,
+  signal?: AbortSignal,
+): Promise<{ readonly most: number; readonly whole: boolean }> {
+  const found = { whole: false }
+  const { required, content, capacity } = await run(format, shape, async (writer) => {
+    found.whole = writer.placeZeros === true
+    return await placeStored(writer, disk, signal)
+  })
+  // A flat image has the disk's length, and holes where nothing was put.
+  return {
+    most: found.whole || required < capacity ? required : Math.min(required, content + flatOverhead),
+    whole: found.whole,
+  }
+}
+
+/** More than a flat format has besides the disk's content. */
+const flatOverhead = 1048576
+
+async function placeStored(writer: ImageWriter, disk: BlockSource, signal: AbortSignal | undefined): Promise<number> {
+  let rested = performance.now()
+  let placed = 0
+  let end = 0
+  for (let offset = 0; offset < disk.capacity;) {
+    const { kind, length } = disk.extentAt(offset, Math.min(pieceLength, disk.capacity - offset))
+    offset += length
+    const last = Math.min(roundUp(offset, writer.grain), writer.capacity)
+    for (
+      let at = Math.max(end, roundDown(offset - length, writer.grain));
+      kind !== 'zero' && kind !== 'absent' && at < last;
+    ) {
+      const { length: done } = writer.place(at, last - at)
+      at += done
+      placed += done
+      end = at
+    }
+    if (performance.now() - rested < 50) continue
+    await new Promise((resume) => setImmediate(resume))
+    if (signal?.aborted === true) throw aborted()
+    rested = performance.now()
+  }
+  return placed
+}
+
+/** Runs of a disk that is full of content. Short ones let a writer settle its tables in between. */
+const pieceLength = 16 * 1024 * 1024
+
+async function placeAll(
+  writer: ImageWriter,
+  { signal, onProgress }: Pick<MeasureOptions, 'signal' | 'onProgress'>,
+): Promise<number> {
+  let rested = performance.now()
+  for (let offset = 0; offset < writer.capacity;) {
+    offset += writer.place(offset, Math.min(pieceLength, writer.capacity - offset)).length
+    if (performance.now() - rested < 50) continue
+    await new Promise((resume) => setImmediate(resume))
+    if (signal?.aborted === true) throw aborted()
+    onProgress?.({
+      phase: 'measure',
+      done: writer.capacity + Math.min(offset, writer.capacity - 1),
+      total: 2 * writer.capacity,
+    })
+    rested = performance.now()
+  }
+  onProgress?.({ phase: 'measure', done: 2 * writer.capacity, total: 2 * writer.capacity })
+  return writer.capacity
+}

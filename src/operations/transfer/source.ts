@@ -1,0 +1,108 @@
+import { isZero } from '../../binary/zero.js'
+import type { FileStore } from '../../block/file-store.js'
+import { PaddedSource } from '../../block/padded.js'
+import { SliceSource } from '../../block/slice.js'
+import type { BlockSource } from '../../block/types.js'
+import { prepareCodec } from '../../codec/index.js'
+import type { Progress } from '../../engine/progress.js'
+import { aborted, usage } from '../../errors.js'
+import { openStore, type OpenedImage, type OpenOptions } from '../../formats/open.js'
+import { firstContent } from '../change/content-search.js'
+import { openDisk } from '../open/opening.js'
+
+/** Where an image comes from: a path, or bytes that arrive once (standard input). */
+export type SourceInput = string | { readonly input: AsyncIterable<Uint8Array>; readonly name?: string }
+
+/** A disk that an operation puts together of images. The result owns what it opened. */
+export interface ComposedSource {
+  readonly compose: (options: OpenOptions) => OpenedImage
+  readonly name: string
+}
+
+interface SourceOptions extends OpenOptions {
+  /** Where bytes that arrive once are kept until the end; room for all of them is needed. */
+  readonly scratchFolder: string
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/** Opens what is to be read, with its chain. @throws ImageError */
+export async function openSource(source: SourceInput | ComposedSource, options: SourceOptions): Promise<OpenedImage> {
+  if (typeof source === 'string') return openDisk(source, options)
+  if ('compose' in source) {
+    // Composing looks into the disk, which is synchronous; the one codec that may have to be loaded is.
+    await prepareCodec('zstd')
+    return source.compose(options)
+  }
+  const { createScratchStore } = await import('../../block/scratch-store.js')
+  const store = createScratchStore(options.scratchFolder)
+  try {
+    await spool(source.input, store, options)
+  } catch (error) {
+    store[Symbol.dispose]()
+    throw error
+  }
+  return openStore(store, undefined, options)
+}
+
+/**
+ * Formats are found at both ends of a file and read in any order, so all of it must be there first. Blocks of zeros
+ * become holes.
+ */
+async function spool(
+  input: AsyncIterable<Uint8Array>,
+  store: FileStore,
+  { signal, onProgress }: SourceOptions,
+): Promise<void> {
+  let done = 0
+  for await (const bytes of untilAborted(input, signal)) {
+    if (!isZero(bytes)) store.write(done, bytes)
+    done += bytes.length
+    // The total is not known before the end: 0 says so.
+    onProgress?.({ phase: 'read', done, total: 0 })
+  }
+  store.truncate(done)
+}
+
+/**
+ * The pieces of a stream; a signal ends the wait for the next one, which may never come. @throws ImageError aborted
+ * E_ABORTED.
+ */
+async function* untilAborted(
+  input: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  const iterator = input[Symbol.asyncIterator]()
+  let stop: () => void = () => undefined
+  const stopped = new Promise<'stopped'>((resolve) => {
+    stop = () => resolve('stopped')
+  })
+  signal?.addEventListener('abort', stop, { once: true })
+  try {
+    for (;;) {
+      const next = signal?.aborted === true ? 'stopped' : await Promise.race([iterator.next(), stopped])
+      if (next === 'stopped') throw aborted('interrupted while reading the source', { hint: 'Nothing was written.' })
+      if (next.done === true) return
+      yield next.value
+    }
+  } finally {
+    signal?.removeEventListener('abort', stop)
+  }
+}
+
+/**
+ * The disk with another capacity: larger is filled up with zeros, smaller only cuts off what reads as zero.
+ * @throws ImageError usage E_SIZE_TOO_SMALL naming the first offset with content; aborted E_ABORTED.
+ */
+export async function resized(source: BlockSource, capacity: number, signal?: AbortSignal): Promise<BlockSource> {
+  if (capacity === source.capacity) return source
+  if (capacity > source.capacity) return new PaddedSource(source, capacity)
+  const first = await firstContent(source, capacity, signal)
+  if (first !== undefined) {
+    throw usage('E_SIZE_TOO_SMALL', `the disk cannot be cut to ${capacity} bytes: it has content at offset ${first}`, {
+      hint: 'Shrink the partitions and filesystems first, inside the guest.',
+      details: { capacity, offset: first },
+    })
+  }
+  return new SliceSource(source, 0, capacity)
+}
