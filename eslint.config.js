@@ -11,7 +11,7 @@ const layerRules = Object.entries(layers).map(([layer, allowed]) => ({
         patterns: Object.keys(layers)
           .filter((other) => other !== layer && !allowed.includes(other))
           .map((other) => ({
-            group: [`**/${other}/**`, `!./**`],
+            regex: `^(?:\\.\\./)+${other}/`,
             message: `src/${layer} may not import src/${other} (docs/architecture.md)`,
           })),
       },

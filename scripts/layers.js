@@ -2,7 +2,7 @@
 export const layers = {
   commands: ['cli', 'operations'],
   servers: ['operations'],
-  cli: ['formats'],
+  cli: ['formats', 'operations'],
   operations: ['formats', 'partition', 'filesystem', 'device', 'mount', 'engine', 'block', 'codec', 'binary', 'sys'],
   formats: ['block', 'codec', 'binary', 'sys'],
   partition: ['block', 'binary'],

@@ -83,19 +83,18 @@ export function takenApart(error: unknown): ErrorParts {
       code: error.code,
       message: error.message,
       details: error.details,
-      ...(error.hint === undefined ? {} : { hint: error.hint }),
+      hint: error.hint,
     }
   }
-  if (error instanceof Error)
-    return { message: error.message, ...(error.stack === undefined ? {} : { stack: error.stack }) }
+  if (error instanceof Error) return { message: error.message, stack: error.stack }
   return { message: String(error) }
 }
 
 export function rebuilt({ kind, code, message, hint, details, stack }: ErrorParts): Error {
   if (kind !== undefined && code !== undefined)
     return new ImageError(kind, code, message, {
-      ...(hint === undefined ? {} : { hint }),
-      ...(details === undefined ? {} : { details }),
+      hint,
+      details,
     })
   const error = new Error(message)
   if (stack !== undefined) error.stack = stack

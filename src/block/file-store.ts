@@ -255,7 +255,7 @@ function openError(path: string, cause: unknown): ImageError {
       : undefined
     return new ImageError('usage', 'E_NOT_FOUND', `${name}: no such file`, {
       cause,
-      ...(hint === undefined ? {} : { hint }),
+      hint,
     })
   }
   if (code === 'EACCES' || code === 'EPERM')

@@ -168,7 +168,7 @@ export function errorDocument(error: ImageError): JsonDocument & Readonly<Record
     kind,
     code,
     message,
-    ...(hint === undefined ? {} : { hint }),
+    hint,
     details,
     exitCode: exitCodes[kind],
   }

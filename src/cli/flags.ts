@@ -261,7 +261,7 @@ export function usedOnlyValues(flags: {
   readonly 'drop-swap': boolean
 }) {
   if (!flags['used-only']) return undefined
-  return { dropSwap: flags['drop-swap'], ...(flags['if-dirty'] === undefined ? {} : { ifDirty: flags['if-dirty'] }) }
+  return { dropSwap: flags['drop-swap'], ifDirty: flags['if-dirty'] }
 }
 
 /** Flags that say where the changes of a mounted image go, and what of it is mounted. */

@@ -3,7 +3,6 @@ import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, optionValues } from '../cli/flags.js'
 import { standardOutput } from '../cli/streams.js'
 import { usage } from '../errors.js'
-import { defined } from '../operations/defined.js'
 
 export default class Cat extends BaseCommand {
   static override summary = 'Print a file inside an image.'
@@ -45,19 +44,14 @@ export default class Cat extends BaseCommand {
       })
     // Text on a terminal is what this command is for: unlike an image, a file may go there.
     const { output } = standardOutput({ write: (bytes, done) => process.stdout.write(bytes, done) })
-    await readFile(
-      address.image,
-      address.path,
-      output,
-      defined({
-        registry,
-        from: flags.from,
-        snapshot: flags.snapshot,
-        signal: this.signal,
-        fromOptions: optionValues(flags['from-option']),
-        parentFormat: flags['parent-format'],
-        allowReferences: flags['allow-reference'],
-      }),
-    )
+    await readFile(address.image, address.path, output, {
+      registry,
+      from: flags.from,
+      snapshot: flags.snapshot,
+      signal: this.signal,
+      fromOptions: optionValues(flags['from-option']),
+      parentFormat: flags['parent-format'],
+      allowReferences: flags['allow-reference'],
+    })
   }
 }

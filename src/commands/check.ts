@@ -3,7 +3,6 @@ import { BaseCommand } from '../cli/base-command.js'
 import { checkFlags, openFlags, openValues, progressFlag } from '../cli/flags.js'
 import { exitCodes } from '../errors.js'
 import type { CheckResult } from '../operations/check/check.js'
-import { defined } from '../operations/defined.js'
 
 export default class Check extends BaseCommand {
   static override summary = 'Look for damage in an image and its parents.'
@@ -26,17 +25,14 @@ An error means that content is lost, ambiguous, or in danger when the image is w
     const { args, flags } = await this.parse(Check)
     const [{ check }, registry] = await Promise.all([import('../operations/check/check.js'), this.registry()])
     const progress = this.progress(flags.progress)
-    const result = await check(
-      args.image,
-      defined({
-        registry,
-        ...openValues(flags),
-        deep: flags.deep,
-        limit: flags.limit ?? (flags.json ? undefined : 20),
-        signal: this.signal,
-        onProgress: progress.update,
-      }),
-    )
+    const result = await check(args.image, {
+      registry,
+      ...openValues(flags),
+      deep: flags.deep,
+      limit: flags.limit ?? (flags.json ? undefined : 20),
+      signal: this.signal,
+      onProgress: progress.update,
+    })
     progress.end()
     if (flags.json) this.printJson({ schema: 'vdisk.check', schemaVersion: 1, ...result })
     else await this.#show(result)

@@ -3,7 +3,6 @@ import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { deviceFlags, deviceValues, progressFlag, usedOnlyFlags, usedOnlyValues } from '../cli/flags.js'
 import type { CloneResult } from '../operations/device/clone.js'
-import { defined } from '../operations/defined.js'
 
 export default class Clone extends BaseCommand {
   static override summary = 'Copy a physical disk to another one.'
@@ -48,18 +47,14 @@ Both ends of the target are cleared first and written last, so that an interrupt
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Clone)
     const { clone } = await import('../operations/device/clone.js')
-    const result = await clone(
-      args.source,
-      args.target,
-      defined({
-        ...deviceValues(flags),
-        live: flags.live,
-        usedOnly: usedOnlyValues(flags),
-        ask: this.asking(`Copy ${args.source} to ${args.target}`),
-        signal: this.signal,
-        onProgress: this.progress(flags.progress).update,
-      }),
-    )
+    const result = await clone(args.source, args.target, {
+      ...deviceValues(flags),
+      live: flags.live,
+      usedOnly: usedOnlyValues(flags),
+      ask: this.asking(`Copy ${args.source} to ${args.target}`),
+      signal: this.signal,
+      onProgress: this.progress(flags.progress).update,
+    })
     if (flags.json) this.printJson({ schema: 'vdisk.clone', schemaVersion: 1, ...result })
     else await this.#show(result)
   }

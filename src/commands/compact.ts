@@ -2,7 +2,6 @@ import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, openValues, progressFlag } from '../cli/flags.js'
-import { defined } from '../operations/defined.js'
 
 export default class Compact extends BaseCommand {
   static override summary = 'Give back the space of zeros and unused blocks.'
@@ -29,18 +28,15 @@ export default class Compact extends BaseCommand {
     const { args, flags } = await this.parse(Compact)
     const [{ compact }, registry] = await Promise.all([import('../operations/change/compact.js'), this.registry()])
     const progress = this.progress(flags.progress)
-    const result = await compact(
-      args.image,
-      defined({
-        registry,
-        ...openValues(flags),
-        output: flags.output,
-        inPlace: flags['in-place'],
-        force: flags.force,
-        signal: this.signal,
-        onProgress: progress.update,
-      }),
-    )
+    const result = await compact(args.image, {
+      registry,
+      ...openValues(flags),
+      output: flags.output,
+      inPlace: flags['in-place'],
+      force: flags.force,
+      signal: this.signal,
+      onProgress: progress.update,
+    })
     progress.end()
     if (flags.json) {
       this.printJson({ schema: 'vdisk.compact', schemaVersion: 1, ...result })

@@ -5,7 +5,6 @@ import { count, openFlags, openValues, optionValues, progressFlag } from '../cli
 import type { Renderer } from '../cli/render.js'
 import { exitCodes } from '../errors.js'
 import type { CompareResult } from '../operations/inspect/compare.js'
-import { defined } from '../operations/defined.js'
 
 export default class Compare extends BaseCommand {
   static override summary = 'Compare the disks of two images.'
@@ -52,25 +51,21 @@ With --strict the capacities must be equal too, and both images must store somet
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Compare)
     const [{ compare }, registry] = await Promise.all([import('../operations/inspect/compare.js'), this.registry()])
-    const result = await compare(
-      args.first,
-      args.second,
-      defined({
-        registry,
-        ...openValues(flags),
-        second: defined({
-          from: flags['second-from'],
-          fromOptions: optionValues(flags['second-from-option']),
-          snapshot: flags['second-snapshot'],
-        }),
-        strict: flags.strict,
-        first: flags.first,
-        limit: flags.ranges,
-        threads: flags.threads,
-        signal: this.signal,
-        onProgress: this.progress(flags.progress).update,
-      }),
-    )
+    const result = await compare(args.first, args.second, {
+      registry,
+      ...openValues(flags),
+      second: {
+        from: flags['second-from'],
+        fromOptions: optionValues(flags['second-from-option']),
+        snapshot: flags['second-snapshot'],
+      },
+      strict: flags.strict,
+      first: flags.first,
+      limit: flags.ranges,
+      threads: flags.threads,
+      signal: this.signal,
+      onProgress: this.progress(flags.progress).update,
+    })
     if (!result.same) this.exitWith(exitCodes.negative)
     if (flags.json) this.printJson({ schema: 'vdisk.compare', schemaVersion: 1, ...result })
     else await this.#show(result)

@@ -12,7 +12,6 @@ import {
 } from '../cli/flags.js'
 import { standardOutput } from '../cli/streams.js'
 import { usage } from '../errors.js'
-import { defined } from '../operations/defined.js'
 import type { ConvertResult } from '../operations/transfer/convert.js'
 
 export default class Convert extends BaseCommand {
@@ -66,7 +65,7 @@ SOURCE and TARGET may be exports of NBD servers (nbd://host/name, nbd+unix:///na
     if (toStream && flags.json) throw usage('E_STREAM', 'standard output cannot take both the image and --json')
     const [{ convert }, registry] = await Promise.all([import('../operations/transfer/convert.js'), this.registry()])
     const progress = this.progress(flags.progress)
-    const options = defined({
+    const options = {
       registry,
       ...openValues(flags),
       ...formatValues(flags),
@@ -84,7 +83,7 @@ SOURCE and TARGET may be exports of NBD servers (nbd://host/name, nbd+unix:///na
       scratchFolder: flags.tmp,
       signal: this.signal,
       onProgress: progress.update,
-    })
+    }
     const source = args.source === '-' ? { input: process.stdin, name: 'standard input' } : args.source
     const result = await convert(source, toStream ? standardOutput(process.stdout) : args.target, options)
     if (flags.json) this.printJson({ schema: 'vdisk.convert', schemaVersion: 1, ...result })

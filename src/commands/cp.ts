@@ -4,7 +4,6 @@ import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, optionValues, progressFlag } from '../cli/flags.js'
 import { exitCodes, printable, usage } from '../errors.js'
 import type { CopyFilesResult } from '../operations/files/copy.js'
-import { defined } from '../operations/defined.js'
 
 export default class Cp extends BaseCommand {
   static override summary = 'Copy files out of an image.'
@@ -47,23 +46,18 @@ Copies have the times, permission bits and holes of their originals, and belong 
         hint: 'Write IMAGE:/PATH, for example disk.vhdx@2:/etc/fstab',
       })
     const progress = this.progress(flags.progress)
-    const result = await copyFiles(
-      address.image,
-      address.path,
-      args.target,
-      defined({
-        registry,
-        from: flags.from,
-        snapshot: flags.snapshot,
-        recursive: flags.recursive,
-        force: flags.force,
-        signal: this.signal,
-        fromOptions: optionValues(flags['from-option']),
-        parentFormat: flags['parent-format'],
-        allowReferences: flags['allow-reference'],
-        onProgress: progress.update,
-      }),
-    )
+    const result = await copyFiles(address.image, address.path, args.target, {
+      registry,
+      from: flags.from,
+      snapshot: flags.snapshot,
+      recursive: flags.recursive,
+      force: flags.force,
+      signal: this.signal,
+      fromOptions: optionValues(flags['from-option']),
+      parentFormat: flags['parent-format'],
+      allowReferences: flags['allow-reference'],
+      onProgress: progress.update,
+    })
     if (result.failed > 0) this.exitWith(exitCodes.partial)
     if (flags.json) this.printJson({ schema: 'vdisk.cp', schemaVersion: 1, ...result })
     else await this.#show(result)

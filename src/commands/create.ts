@@ -8,7 +8,6 @@ import {
   progressFlag,
   sizeArgument,
 } from '../cli/flags.js'
-import { defined } from '../operations/defined.js'
 
 export default class Create extends BaseCommand {
   static override summary = 'Create an empty image.'
@@ -37,22 +36,19 @@ export default class Create extends BaseCommand {
     const { args, flags } = await this.parse(Create)
     const [{ create }, registry] = await Promise.all([import('../operations/transfer/create.js'), this.registry()])
     const progress = this.progress(flags.progress)
-    const result = await create(
-      args.target,
-      defined({
-        registry,
-        ...formatValues(flags),
-        parent: flags.parent,
-        size: args.size,
-        ...chainValues(flags),
-        force: flags.force,
-        dryRun: flags['dry-run'],
-        uuid: flags.uuid,
-        time: this.buildTime,
-        signal: this.signal,
-        onProgress: progress.update,
-      }),
-    )
+    const result = await create(args.target, {
+      registry,
+      ...formatValues(flags),
+      parent: flags.parent,
+      size: args.size,
+      ...chainValues(flags),
+      force: flags.force,
+      dryRun: flags['dry-run'],
+      uuid: flags.uuid,
+      time: this.buildTime,
+      signal: this.signal,
+      onProgress: progress.update,
+    })
     if (flags.json) {
       this.printJson({ schema: 'vdisk.create', schemaVersion: 1, ...result })
       return

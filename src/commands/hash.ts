@@ -3,7 +3,6 @@ import { boolean, option } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { count, openFlags, openValues, progressFlag, range } from '../cli/flags.js'
 import { printable } from '../errors.js'
-import { defined } from '../operations/defined.js'
 
 export default class Hash extends BaseCommand {
   static override summary = 'Show a digest of the disk of an image.'
@@ -40,19 +39,16 @@ sha256 is that of the disk's bytes in order: what sha256sum says of the raw imag
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Hash)
     const [{ hash }, registry] = await Promise.all([import('../operations/inspect/hash.js'), this.registry()])
-    const result = await hash(
-      args.image,
-      defined({
-        registry,
-        ...openValues(flags),
-        algorithm: flags.algorithm,
-        ranges: flags.range,
-        perPartition: flags['per-partition'],
-        threads: flags.threads,
-        signal: this.signal,
-        onProgress: this.progress(flags.progress).update,
-      }),
-    )
+    const result = await hash(args.image, {
+      registry,
+      ...openValues(flags),
+      algorithm: flags.algorithm,
+      ranges: flags.range,
+      perPartition: flags['per-partition'],
+      threads: flags.threads,
+      signal: this.signal,
+      onProgress: this.progress(flags.progress).update,
+    })
     if (flags.json) {
       this.printJson({ schema: 'vdisk.hash', schemaVersion: 1, ...result })
       return

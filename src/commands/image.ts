@@ -11,7 +11,6 @@ import {
   writeFlags,
 } from '../cli/flags.js'
 import { exitCodes, printable, usage } from '../errors.js'
-import { defined } from '../operations/defined.js'
 
 const partNumbers = custom<number[]>({
   helpValue: 'N,N…',
@@ -103,23 +102,19 @@ An image on the disk that is imaged is refused. A source that is mounted for wri
       ? await (await import('../operations/imaging/resume.js')).resumeImage(args.source, args.target, common)
       : await (
           await import('../operations/imaging/image.js')
-        ).imageDisk(
-          args.source,
-          args.target,
-          defined({
-            ...common,
-            ...formatValues(flags),
-            usedOnly: usedOnlyValues(flags),
-            parts: flags.parts,
-            freeze: flags.freeze,
-            force: flags.force,
-            flush: flags.flush,
-            threads: flags.threads,
-            sparse: flags.sparse,
-            uuid: flags.uuid,
-            time: this.buildTime,
-          }),
-        )
+        ).imageDisk(args.source, args.target, {
+          ...common,
+          ...formatValues(flags),
+          usedOnly: usedOnlyValues(flags),
+          parts: flags.parts,
+          freeze: flags.freeze,
+          force: flags.force,
+          flush: flags.flush,
+          threads: flags.threads,
+          sparse: flags.sparse,
+          uuid: flags.uuid,
+          time: this.buildTime,
+        })
     if (result.unreadable.bytes > 0) this.exitWith(exitCodes.partial)
     if (flags.json) {
       this.printJson({ schema: 'vdisk.image', schemaVersion: 1, ...result })

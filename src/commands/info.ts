@@ -3,7 +3,6 @@ import { boolean } from '@oclif/core/flags'
 import { BaseCommand, errorDocument, errorText } from '../cli/base-command.js'
 import { openFlags, openValues } from '../cli/flags.js'
 import { exitCodes, isImageError } from '../errors.js'
-import { defined } from '../operations/defined.js'
 import type { ImageInfo } from '../operations/inspect/info.js'
 
 export default class Info extends BaseCommand {
@@ -35,7 +34,7 @@ export default class Info extends BaseCommand {
     const documents: Record<string, unknown>[] = []
     for (const path of argv as string[]) {
       try {
-        const image = info(path, defined({ registry, ...openValues(flags) }))
+        const image = info(path, { registry, ...openValues(flags) })
         if (flags.json) documents.push(forJson(image, flags.headers))
         else await this.#show(image, flags.headers)
       } catch (error) {

@@ -3,7 +3,6 @@ import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, openValues } from '../cli/flags.js'
 import { printable } from '../errors.js'
-import { defined } from '../operations/defined.js'
 import type { InspectPageOptions } from '../operations/inspect/inspect-page.js'
 import type { InspectResult } from '../operations/inspect/inspect.js'
 
@@ -34,7 +33,7 @@ The disk is drawn to scale; ranges that belong to no partition are listed; damag
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Inspect)
-    const options = defined({ registry: await this.registry(), ...openValues(flags) })
+    const options = { registry: await this.registry(), ...openValues(flags) }
     const result =
       flags.html === undefined
         ? await (await import('../operations/inspect/inspect.js')).inspect(args.image, options)

@@ -3,7 +3,6 @@ import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, optionValues } from '../cli/flags.js'
 import { exitCodes } from '../errors.js'
-import { defined } from '../operations/defined.js'
 
 export default class Ls extends BaseCommand {
   static override summary = 'List files inside an image.'
@@ -46,20 +45,16 @@ export default class Ls extends BaseCommand {
       this.registry(),
     ])
     const { image, path } = parseFileAddress(args.file) ?? { image: args.file, path: '/' }
-    const list = await listFiles(
-      image,
-      path,
-      defined({
-        registry,
-        from: flags.from,
-        snapshot: flags.snapshot,
-        recursive: flags.recursive,
-        signal: this.signal,
-        fromOptions: optionValues(flags['from-option']),
-        parentFormat: flags['parent-format'],
-        allowReferences: flags['allow-reference'],
-      }),
-    )
+    const list = await listFiles(image, path, {
+      registry,
+      from: flags.from,
+      snapshot: flags.snapshot,
+      recursive: flags.recursive,
+      signal: this.signal,
+      fromOptions: optionValues(flags['from-option']),
+      parentFormat: flags['parent-format'],
+      allowReferences: flags['allow-reference'],
+    })
     if (list.failures.length > 0) this.exitWith(exitCodes.partial)
     if (flags.json) {
       this.printJson({ schema: 'vdisk.ls', schemaVersion: 1, ...list })

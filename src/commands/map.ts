@@ -4,7 +4,6 @@ import { BaseCommand, errorDocument, jsonText } from '../cli/base-command.js'
 import { openFlags, openValues, range } from '../cli/flags.js'
 import { TextOutput } from '../cli/text-output.js'
 import { aborted, exitCodes, isImageError, printable, usage } from '../errors.js'
-import { defined } from '../operations/defined.js'
 import type { DiskMap, MapExtent } from '../operations/inspect/map.js'
 
 export default class Map extends BaseCommand {
@@ -40,7 +39,7 @@ data stands in the file as it is, compressed as a compressed unit, hole in a hol
     if (flags.json && flags.output === 'qemu')
       throw usage('E_OUTPUT', '--output qemu is JSON already, of its own kind; leave out --json')
     const [{ map }, registry] = await Promise.all([import('../operations/inspect/map.js'), this.registry()])
-    using found = map(args.image, defined({ registry, ...openValues(flags), range: flags.range }))
+    using found = map(args.image, { registry, ...openValues(flags), range: flags.range })
     if (flags.json) await this.#json(found)
     else if (flags.output === 'qemu') await this.#qemu(found)
     else await this.#text(found)
@@ -81,7 +80,7 @@ data stands in the file as it is, compressed as a compressed unit, hole in a hol
     const tail = jsonText({
       files: found.files,
       totals: found.totals,
-      ...(failure === undefined ? {} : { error: failure }),
+      error: failure,
     })
     await this.#out.add(`\n  ],\n${tail.slice(tail.indexOf('\n') + 1)}\n`)
     await this.#out.flush()

@@ -13,7 +13,6 @@ import {
   usedOnlyValues,
 } from '../cli/flags.js'
 import { usage } from '../errors.js'
-import { defined } from '../operations/defined.js'
 import type { MeasureResult } from '../operations/transfer/measure.js'
 
 export default class Measure extends BaseCommand {
@@ -52,18 +51,16 @@ The conversion is done without keeping what it gives: the source is read, since 
       throw usage('E_STREAM', 'measure reads no standard input: what came through it would be gone')
     const [{ measure }, registry] = await Promise.all([import('../operations/transfer/measure.js'), this.registry()])
     const result = await measure(args.source, {
-      ...defined({
-        registry,
-        ...openValues(flags),
-        ...formatValues(flags),
-        parent: flags.parent,
-        size: flags.size,
-        sparse: flags.sparse,
-        threads: flags.threads,
-        usedOnly: usedOnlyValues(flags),
-        signal: this.signal,
-        onProgress: this.progress(flags.progress).update,
-      }),
+      registry,
+      ...openValues(flags),
+      ...formatValues(flags),
+      parent: flags.parent,
+      size: flags.size,
+      sparse: flags.sparse,
+      threads: flags.threads,
+      usedOnly: usedOnlyValues(flags),
+      signal: this.signal,
+      onProgress: this.progress(flags.progress).update,
       to: flags.to,
     })
     if (flags.json) {

@@ -2,7 +2,6 @@ import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { mountFlags, openFlags, openValues } from '../cli/flags.js'
-import { defined } from '../operations/defined.js'
 
 export default class Mount extends BaseCommand {
   static override summary = 'Mount what is in an image, or show it as files.'
@@ -57,23 +56,19 @@ The image is only read, unless you say where changes go. A filesystem that was n
       import('../cli/plugin-registry.js'),
       this.registry(),
     ])
-    const result = await mount(
-      args.image,
-      args.dir,
-      defined({
-        registry,
-        registryModule: registryModule(registry),
-        ...openValues(flags),
-        overlay: flags.overlay,
-        write: flags.write,
-        throwaway: flags.throwaway,
-        all: flags.all,
-        scratchFolder: flags.tmp,
-        others: flags['allow-other'],
-        mountOptions: flags['mount-options']?.split(','),
-        signal: this.signal,
-      }),
-    )
+    const result = await mount(args.image, args.dir, {
+      registry,
+      registryModule: registryModule(registry),
+      ...openValues(flags),
+      overlay: flags.overlay,
+      write: flags.write,
+      throwaway: flags.throwaway,
+      all: flags.all,
+      scratchFolder: flags.tmp,
+      others: flags['allow-other'],
+      mountOptions: flags['mount-options']?.split(','),
+      signal: this.signal,
+    })
     if (flags.json) {
       this.printJson({ schema: 'vdisk.mount', schemaVersion: 1, ...result })
       return

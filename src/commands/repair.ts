@@ -2,7 +2,6 @@ import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
 import { optionValues, progressFlag, repairFlags } from '../cli/flags.js'
 import { exitCodes } from '../errors.js'
-import { defined } from '../operations/defined.js'
 import type { RepairResult } from '../operations/check/repair.js'
 
 export default class Repair extends BaseCommand {
@@ -28,21 +27,18 @@ The exit code is 0 when all was mended or nothing was to be, 1 when something is
     const { args, flags } = await this.parse(Repair)
     const [{ repair }, registry] = await Promise.all([import('../operations/check/repair.js'), this.registry()])
     const progress = this.progress(flags.progress)
-    const result = await repair(
-      args.image,
-      defined({
-        registry,
-        from: flags.from,
-        fromOptions: optionValues(flags['from-option']),
-        output: flags.output,
-        inPlace: flags['in-place'],
-        force: flags.force,
-        dryRun: flags['dry-run'],
-        limit: flags.limit ?? (flags.json ? undefined : 20),
-        signal: this.signal,
-        onProgress: progress.update,
-      }),
-    )
+    const result = await repair(args.image, {
+      registry,
+      from: flags.from,
+      fromOptions: optionValues(flags['from-option']),
+      output: flags.output,
+      inPlace: flags['in-place'],
+      force: flags.force,
+      dryRun: flags['dry-run'],
+      limit: flags.limit ?? (flags.json ? undefined : 20),
+      signal: this.signal,
+      onProgress: progress.update,
+    })
     progress.end()
     if (flags.json) this.printJson({ schema: 'vdisk.repair', schemaVersion: 1, ...result })
     else await this.#show(result)

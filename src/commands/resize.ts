@@ -2,7 +2,6 @@ import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, openValues, sizeChange } from '../cli/flags.js'
-import { defined } from '../operations/defined.js'
 
 export default class Resize extends BaseCommand {
   static override summary = 'Give the disk of an image another size.'
@@ -36,11 +35,13 @@ export default class Resize extends BaseCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Resize)
     const [{ resize }, registry] = await Promise.all([import('../operations/change/resize.js'), this.registry()])
-    const result = await resize(
-      args.image,
-      sizeChange(args.size),
-      defined({ registry, ...openValues(flags), shrink: flags.shrink, dryRun: flags['dry-run'], signal: this.signal }),
-    )
+    const result = await resize(args.image, sizeChange(args.size), {
+      registry,
+      ...openValues(flags),
+      shrink: flags.shrink,
+      dryRun: flags['dry-run'],
+      signal: this.signal,
+    })
     if (flags.json) {
       this.printJson({ schema: 'vdisk.resize', schemaVersion: 1, ...result })
       return

@@ -1,7 +1,6 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
 import { count, deviceFlags, deviceValues, openFlags, openValues, progressFlag } from '../cli/flags.js'
-import { defined } from '../operations/defined.js'
 import type { RestoreResult } from '../operations/device/restore.js'
 
 export default class Restore extends BaseCommand {
@@ -48,19 +47,15 @@ Both ends of the target are cleared first and written last, so that an interrupt
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Restore)
     const [{ restore }, registry] = await Promise.all([import('../operations/device/restore.js'), this.registry()])
-    const result = await restore(
-      args.image,
-      args.device,
-      defined({
-        registry,
-        ...openValues(flags),
-        ...deviceValues(flags),
-        partition: flags.partition,
-        ask: this.asking(`Restore ${args.image} to ${args.device}`),
-        signal: this.signal,
-        onProgress: this.progress(flags.progress).update,
-      }),
-    )
+    const result = await restore(args.image, args.device, {
+      registry,
+      ...openValues(flags),
+      ...deviceValues(flags),
+      partition: flags.partition,
+      ask: this.asking(`Restore ${args.image} to ${args.device}`),
+      signal: this.signal,
+      onProgress: this.progress(flags.progress).update,
+    })
     if (flags.json) this.printJson({ schema: 'vdisk.restore', schemaVersion: 1, ...result })
     else await this.#show(result)
   }

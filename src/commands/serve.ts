@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { BaseCommand } from '../cli/base-command.js'
 import { count, openFlags, openValues, tcpEndpoint } from '../cli/flags.js'
-import { defined } from '../operations/defined.js'
 import type { ServeReady } from '../operations/serve/serve.js'
 
 export default class Serve extends BaseCommand {
@@ -84,28 +83,23 @@ It listens at a socket file that only you can open, or with --tcp at a port, of 
     const certificate = flags['tls-cert']
     const key = flags['tls-key']
     let shown = Promise.resolve()
-    const { clients, ended } = await serve(
-      argv.map(String),
-      defined({
-        registry,
-        ...openValues(flags),
-        endpoint: flags.tcp ?? { kind: 'unix' as const, path: socket },
-        names: flags.name,
-        overlay: flags.overlay,
-        write: flags.write,
-        persistent: flags.persistent,
-        tls:
-          certificate === undefined || key === undefined
-            ? undefined
-            : { certificate, key, ...defined({ authority: flags['tls-ca'] }) },
-        threads: flags.threads,
-        signal: this.signal,
-        onReady: (ready: ServeReady) => {
-          if (flags.json) this.printJson({ schema: 'vdisk.serve', schemaVersion: 1, ...ready })
-          else shown = this.#show(ready, flags.persistent)
-        },
-      }),
-    )
+    const { clients, ended } = await serve(argv.map(String), {
+      registry,
+      ...openValues(flags),
+      endpoint: flags.tcp ?? { kind: 'unix' as const, path: socket },
+      names: flags.name,
+      overlay: flags.overlay,
+      write: flags.write,
+      persistent: flags.persistent,
+      tls:
+        certificate === undefined || key === undefined ? undefined : { certificate, key, authority: flags['tls-ca'] },
+      threads: flags.threads,
+      signal: this.signal,
+      onReady: (ready: ServeReady) => {
+        if (flags.json) this.printJson({ schema: 'vdisk.serve', schemaVersion: 1, ...ready })
+        else shown = this.#show(ready, flags.persistent)
+      },
+    })
     await shown
     if (!flags.json)
       this.print(

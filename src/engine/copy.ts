@@ -106,7 +106,7 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
     chunkLength,
     align,
     zeros,
-    ...(base === undefined ? {} : { base }),
+    base,
   })
   const threads = options.threads ?? (source.capacity <= smallDisk ? 0 : defaultThreads())
   await using pool = new TaskPool(threads)
@@ -174,8 +174,8 @@ class Mover {
       length,
       ...content,
       ...below,
-      ...(target.packedUnit === undefined ? {} : { packing: target.packedUnit }),
-      ...(digests === undefined ? {} : { digests: digests.ranges(chunk.offset, chunk.length) }),
+      packing: target.packedUnit,
+      digests: digests === undefined ? undefined : digests.ranges(chunk.offset, chunk.length),
     })
     const result = await this.#scanned(chunk, slot, task, source)
     await ticket.turn

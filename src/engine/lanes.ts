@@ -46,6 +46,6 @@ export async function runLanes<Item>(
   }
   await Promise.all(Array.from({ length: count }, (_, index) => lane(index)))
   // Typed anew: the lanes set it, which the compiler cannot see.
-  const outcome = failure as { readonly error: unknown } | undefined
+  const outcome = failure
   if (outcome !== undefined) throw outcome.error
 }

@@ -106,7 +106,7 @@ export class Plan {
       length: end - start,
       next: end,
       content,
-      ...(this.#base === undefined ? {} : { base: collect(this.#base, start, end) }),
+      base: this.#base === undefined ? undefined : collect(this.#base, start, end),
     }
   }
 

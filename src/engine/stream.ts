@@ -62,8 +62,8 @@ async function recordLayout(
   const recorder: CopyTarget = {
     capacity: target.capacity,
     grain: target.grain,
-    ...(target.packedUnit === undefined ? {} : { packedUnit: target.packedUnit }),
-    ...(target.placeZeros === undefined ? {} : { placeZeros: target.placeZeros }),
+    packedUnit: target.packedUnit,
+    placeZeros: target.placeZeros,
     place(offset, length) {
       const at = target.place(offset, length)
       record(placed, offset, at.position, at.length, undefined)
@@ -173,7 +173,7 @@ async function fetch(
       length: piece.length,
       pieces,
       present,
-      ...(packing === undefined ? {} : { packing }),
+      packing,
     },
     slot,
   )

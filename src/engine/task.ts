@@ -109,7 +109,7 @@ function judge(task: Task, bytes: Uint8Array, base: Uint8Array | undefined): Tas
   const runs = scanChunk(bytes, task.length, task.unit, base)
   return {
     runs: task.packing === undefined ? runs : pack(runs, bytes, task.packing),
-    ...(digests === undefined ? {} : { digests }),
+    digests,
   }
 }
 

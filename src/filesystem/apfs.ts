@@ -59,7 +59,7 @@ export const apfs: FilesystemFamily = {
         state: 'unknown',
         blockSize,
         issues: issues.list,
-        ...(text === undefined ? {} : { uuid: text }),
+        uuid: text,
         ...(known ? { size: Number(size) } : {}),
         facts: [
           { name: 'volumes', value: volumes, unit: 'count' },

@@ -47,7 +47,7 @@ export const bcachefs: FilesystemFamily = {
           state: 'unknown',
           issues: [],
           ...named,
-          ...(id === undefined ? {} : { uuid: id }),
+          uuid: id,
           facts: [
             { name: 'role', value: bcacheVersions[version] ?? '' },
             { name: 'setUuid', label: 'set UUID', value: user },
@@ -66,7 +66,7 @@ export const bcachefs: FilesystemFamily = {
         state: 'unknown',
         issues: [],
         ...named,
-        ...(id === undefined ? {} : { uuid: id }),
+        uuid: id,
         ...(blockSize === 0 ? {} : { blockSize: blockSize * 512 }),
         facts: [
           { name: 'devices', value: devices, unit: 'count' },

@@ -85,7 +85,7 @@ function describe(volume: BlockSource, sector: Uint8Array): Filesystem {
     ...common,
     version: String(header.version),
     uuid: header.volume,
-    ...(description === undefined ? {} : { label: description }),
+    label: description,
   }
 }
 

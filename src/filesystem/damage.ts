@@ -10,7 +10,7 @@ export function damaged(title: string, message: string, position?: number): Imag
     `the ${title} filesystem is damaged: ` +
       `${message}${position === undefined ? '' : ` (byte ${position} of the volume)`}`,
     {
-      ...(position === undefined ? {} : { details: { position } }),
+      details: position === undefined ? undefined : { position },
     },
   )
 }

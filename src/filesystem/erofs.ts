@@ -38,8 +38,8 @@ export const erofs: FilesystemFamily = {
       title: 'EROFS',
       blockSize,
       size: BigInt(values.blocks) * BigInt(blockSize),
-      ...(text === undefined ? {} : { label: text }),
-      ...(id === undefined ? {} : { uuid: id }),
+      label: text,
+      uuid: id,
       facts: [
         { name: 'inodes', value: values.inodes, unit: 'count' },
         ...(time === undefined ? [] : [{ name: 'built', value: time }]),

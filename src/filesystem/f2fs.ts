@@ -64,7 +64,7 @@ function describe(volume: BlockSource, bytes: Uint8Array, position: number): Fil
     version: `${major}.${minor}`,
     issues: issues.list,
     ...(label === '' ? {} : { label }),
-    ...(id === undefined ? {} : { uuid: id }),
+    uuid: id,
   } as const
   if (logBlockSize < 9 || logBlockSize > 16) return { ...common, state: 'unknown', facts: [] }
   const blockSize = 2 ** logBlockSize

@@ -60,9 +60,9 @@ function describe(volume: BlockSource): Filesystem | undefined {
     title: 'ISO 9660',
     blockSize: primary.blockSize,
     size: BigInt(primary.blocks) * BigInt(primary.blockSize),
-    ...(joliet === undefined ? {} : { version: 'Joliet Extension' }),
+    version: joliet === undefined ? undefined : 'Joliet Extension',
     ...(label === '' ? {} : { label }),
-    ...(date === undefined ? {} : { uuid: date }),
+    uuid: date,
     facts: [
       { name: 'bootable', label: 'bootable (El Torito)', value: bootable },
       ...text('system', primary.systemId),

@@ -103,7 +103,7 @@ function version2(volume: BlockSource): Filesystem[] {
       version: '2',
       state: 'unknown',
       issues,
-      ...(text === undefined ? {} : { label: text }),
+      label: text,
       ...(uuid === '' ? {} : { uuid }),
       facts: [
         { name: 'headerSize', value: headerSize, unit: 'bytes' },

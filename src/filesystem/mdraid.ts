@@ -94,7 +94,7 @@ function recent(volume: BlockSource, version: string, position: number): Filesys
     facts,
     issues,
     ...(values.name === '' ? {} : { label: values.name }),
-    ...(id === undefined ? {} : { uuid: id }),
+    uuid: id,
   }
 }
 

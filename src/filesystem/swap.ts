@@ -96,8 +96,8 @@ function describe(volume: BlockSource, page: number, hibernated: boolean): Files
     blockSize: page,
     size,
     issues: issues.list,
-    ...(text === undefined ? {} : { label: text }),
-    ...(id === undefined ? {} : { uuid: id }),
+    label: text,
+    uuid: id,
     facts: [
       { name: 'pages', value: head.lastPage, unit: 'count' },
       { name: 'badPages', value: head.badPages, unit: 'count' },

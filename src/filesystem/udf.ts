@@ -115,8 +115,8 @@ function describe(volume: BlockSource, blockSize: number): Filesystem | undefine
       : {
           version: `${revision.toString(16).padStart(3, '0').slice(0, -2)}.${revision.toString(16).padStart(3, '0').slice(-2)}`,
         }),
-    ...(label === undefined ? {} : { label }),
-    ...(uuid === undefined ? {} : { uuid }),
+    label,
+    uuid,
   })
   if (state === undefined) return { ...image, state: 'unknown' }
   const { type, partitions, free } = integrity.read(state.bytes)

@@ -39,7 +39,7 @@ export const vmfs: FilesystemFamily = {
           state: 'unknown',
           facts,
           issues: [],
-          ...(text === undefined ? {} : { label: text }),
+          label: text,
         },
       ]
     }

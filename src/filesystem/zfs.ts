@@ -55,8 +55,8 @@ function describe(pairs: ReadonlyMap<string, string | bigint>, version: string):
     state: 'unknown',
     facts,
     issues: [],
-    ...(label === undefined ? {} : { label }),
-    ...(uuid === undefined ? {} : { uuid }),
+    label,
+    uuid,
     ...(shift === undefined || Number(shift) < 9 || Number(shift) > 16 ? {} : { blockSize: 2 ** Number(shift) }),
   }
 }

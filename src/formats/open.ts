@@ -66,9 +66,9 @@ class ChainOpener {
     this.#registry = options.registry ?? new Registry()
     const { allowReferences: allowed, search, parentMap } = options
     this.#gate = new ReferenceGate({
-      ...(allowed === undefined ? {} : { allowed }),
-      ...(search === undefined ? {} : { search }),
-      ...(parentMap === undefined ? {} : { parentMap }),
+      allowed,
+      search,
+      parentMap,
     })
   }
 
@@ -303,7 +303,7 @@ function notTheParent(
   const named = message.includes(printable(path)) ? '' : ` (tried ${printable(path)})`
   const also = others.map(({ found, error }) => `; also tried ${printable(found.path)}: ${error.message}`).join('')
   return new ImageError(kind, code, `${message}${named}${also}`, {
-    ...(hint === undefined ? {} : { hint }),
+    hint,
     details: { ...details, path, looked: failures.map(({ found }) => found.path).join('\n') },
     cause,
   })
@@ -318,7 +318,7 @@ function openFound(found: GateFile): FileStore {
     if (!isImageError(error)) throw error
     throw reference('E_REFERENCE_UNREADABLE', error.message, {
       cause: error,
-      ...(error.hint === undefined ? {} : { hint: error.hint }),
+      hint: error.hint,
     })
   }
   const stat = fs.fstatSync(store.fd, { bigint: true })

@@ -8,7 +8,7 @@ import { foreignFormat, unclaimedFormat } from './signatures.js'
 const window = 65536
 const rawId = 'raw'
 
-/** How outputs are named while they are being written (src/operations/target.ts). */
+/** How outputs are named while they are being written (src/operations/transfer/target.ts). */
 export const partialName = /^\..+\.partial-[0-9a-f]{8,}$/
 
 /** What was found, and what the user should know about it. */

@@ -45,7 +45,7 @@ export function gapsOf(table: PartitionTable): Gap[] {
       gaps.push({
         start: border,
         length: next - border,
-        ...(container === undefined ? {} : { inside: container.number }),
+        inside: container === undefined ? undefined : container.number,
       })
     }
   }

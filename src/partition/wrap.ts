@@ -76,8 +76,8 @@ function gpt(
       unique: partitionId,
       firstLba: wrapStart / sectorSize,
       lastLba: (wrapStart + length) / sectorSize - 1,
-      ...(label === undefined ? {} : { name: label }),
-      ...(attributes === undefined ? {} : { attributes }),
+      name: label,
+      attributes,
     },
   ])
   return gptWrites({

@@ -29,7 +29,7 @@ async function run(request: ServeRequest): Promise<void> {
   const serving = new Serving(request, {
     signal: setUp.signal,
     log,
-    ...(descriptor === undefined ? {} : { descriptor: Number(descriptor) }),
+    descriptor: descriptor === undefined ? undefined : Number(descriptor),
   })
   try {
     const { session, notes } = await serving.start()

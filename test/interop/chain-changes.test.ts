@@ -45,7 +45,7 @@ async function image(
     from: 'raw',
     flush: false,
     options,
-    ...(parent === undefined ? {} : { parent: join(cwd, parent) }),
+    parent: parent === undefined ? undefined : join(cwd, parent),
   })
 }
 

@@ -12,7 +12,7 @@ import { batEntry, mib } from '../support/vhdx-bytes.js'
 
 /** Codes of what a deep check finds, layer by layer. */
 async function found(path: string, from?: string): Promise<string[][]> {
-  const { layers } = await check(path, { deep: true, ...(from === undefined ? {} : { from }) })
+  const { layers } = await check(path, { deep: true, from })
   return layers.map(({ findings }) => findings.map(({ code }) => code))
 }
 

@@ -275,7 +275,7 @@ test('the record of an image tells whether the target is the disk it was made of
         size,
         logicalSectorSize: 512,
         physicalSectorSize: 512,
-        ...(serial === undefined ? {} : { serial }),
+        serial,
       },
       consistency: { state: 'cold', why: 'nothing used it' },
       image: { name: 'disk.vhdx', format: 'vhdx', subformat: 'dynamic', capacity: size },

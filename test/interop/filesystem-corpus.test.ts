@@ -127,9 +127,9 @@ test('the filesystems of real images are what blkid said', async (t) => {
         `${record.path} at sector ${part.start}`,
         new SliceSource(disk, part.start * sector, part.size * sector),
         {
-          ...(type === undefined ? {} : { TYPE: type }),
-          ...(label === undefined ? {} : { LABEL: label }),
-          ...(uuid === undefined ? {} : { UUID: uuid }),
+          TYPE: type,
+          LABEL: label,
+          UUID: uuid,
         },
         false,
       )

@@ -41,7 +41,7 @@ function ours(path: string): Entry[] {
     present,
     zero,
     data,
-    ...(offset === undefined ? {} : { offset }),
+    offset,
   }))
 }
 

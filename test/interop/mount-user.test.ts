@@ -33,7 +33,11 @@ test(
     makeVolume('ext4', 12, at('ext4.raw'), folder)
     for (const name of ['point', 'runtime']) fs.mkdirSync(at(name))
     for (const name of ['', 'disk.vhdx', 'ext4.raw', 'point', 'runtime']) fs.chownSync(at(name), nobody, nobody)
-    const asUser = (environment: Readonly<Record<string, string>>, program: string, ...args: readonly string[]) => {
+    const asUser = (
+      environment: Readonly<Record<string, string | undefined>>,
+      program: string,
+      ...args: readonly string[]
+    ) => {
       const variables = { HOME: folder, VDISK_RUNTIME_DIR: runtime, VDISK_DATA_DIR: at('none'), ...environment }
       return spawnSync('setpriv', [`--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', program, ...args], {
         cwd: folder,
@@ -41,7 +45,7 @@ test(
         env: { PATH: process.env['PATH'], TERM: 'dumb', ...variables },
       })
     }
-    const vdisk = (environment: Readonly<Record<string, string>>, ...args: readonly string[]) =>
+    const vdisk = (environment: Readonly<Record<string, string | undefined>>, ...args: readonly string[]) =>
       asUser(environment, process.execPath, join(root, 'bin/run.js'), ...args)
     const expected = fileHash(at('disk.vhdx'))
     for (const environment of [{}, { VDISK_NO_SYSCALLS: '1' }]) {

@@ -41,7 +41,7 @@ async function write(
     return file
   }
   using writer = qcow2.create!(store, shape(from.capacity, rest), options, { createFile })
-  await copy({ source: from, target: writer, ...(parent === undefined ? {} : { base: parent }) })
+  await copy({ source: from, target: writer, base: parent })
   writer.finish()
   for (const file of extra) file[Symbol.dispose]()
 }

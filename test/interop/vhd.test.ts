@@ -49,7 +49,7 @@ async function write(
   using store = FileStore.create(path)
   using writer = vhd.create!(store, shape, options, createContext)
   using source = raw.open(new MemoryStore(bytes), openContext)
-  await copy({ source, target: writer, ...(shape.parent === undefined ? {} : { base: shape.parent.image }) })
+  await copy({ source, target: writer, base: shape.parent === undefined ? undefined : shape.parent.image })
   writer.finish()
 }
 

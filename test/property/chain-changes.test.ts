@@ -115,7 +115,7 @@ async function make(
   await convert(join(folder, 'source'), join(folder, name), {
     from: 'raw',
     to: format,
-    ...(options === undefined ? {} : { options }),
+    options,
     ...(parent === undefined ? {} : { parent: join(folder, parent), parentFrom: formatOf(parent) }),
   })
   fs.rmSync(join(folder, 'source'))

@@ -95,7 +95,7 @@ async function make(
     source: openWith('raw', new MemoryStore(content)),
     target: writer,
     threads: 0,
-    ...(parent === undefined ? {} : { base: parent.base }),
+    base: parent === undefined ? undefined : parent.base,
   })
   writer.finish()
   // Closing an image empties a store in memory: every handle gets its own.

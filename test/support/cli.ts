@@ -17,7 +17,7 @@ export interface CliResult {
 interface CliOptions {
   readonly cwd: string
   readonly input?: Uint8Array
-  readonly env?: Readonly<Record<string, string>>
+  readonly env?: Readonly<Record<string, string | undefined>>
   /** Called with each piece of standard error. */
   readonly onError?: (text: string, child: ChildProcess) => void
   /** Called with each piece of standard output. */

@@ -125,7 +125,7 @@ export async function startOf({
     createFile: () => assert.fail('no file was expected'),
   })
   using source = openWith('raw', new MemoryStore(content))
-  await copy({ source, target: writer, threads: 0, ...(parent === undefined ? {} : { base: parent }) })
+  await copy({ source, target: writer, threads: 0, base: parent })
   writer.finish()
   const bytes = store.contents()
   return { bytes: snapshot ? withSnapshot(bytes) : bytes, capacity, clusterSize, parent }

@@ -25,7 +25,7 @@ function subtype(
   return {
     name,
     extension,
-    options: { to, ...(options === undefined ? {} : { options }) },
+    options: { to, options },
     qemuFormat,
     qemuArguments,
     checks: ['qcow2', 'vhdx'].includes(qemuFormat),

@@ -151,7 +151,7 @@ class ToyWriter implements ImageWriter {
       capacity: this.capacity,
       blocks,
       identity: this.shape.identity.uuid,
-      ...(parent === undefined ? {} : { parent: { paths: [parent.relativePath], format: parent.image.format } }),
+      parent: parent === undefined ? undefined : { paths: [parent.relativePath], format: parent.image.format },
     }
     this.second?.write(0, Buffer.from('second'))
     this.store.truncate(headerLength + stored.length * block)

@@ -2,7 +2,6 @@ import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
 import { imageFlags, imageValues, progressFlag } from '../../cli/flags.js'
-import { defined } from '../../operations/defined.js'
 
 export default class ChainCommit extends BaseCommand {
   static override summary = 'Write what a child holds into its parent.'
@@ -36,19 +35,16 @@ CHILD shows the same at any moment, also after an interruption or a power cut; P
     const { args, flags } = await this.parse(ChainCommit)
     const [{ commitChain }, registry] = await Promise.all([import('../../operations/chain/commit.js'), this.registry()])
     const progress = this.progress(flags.progress)
-    const result = await commitChain(
-      args.child,
-      defined({
-        registry,
-        ...imageValues(flags),
-        deleteChild: flags['delete-child'],
-        ...(flags.verify ? { verify: true } : {}),
-        allowOtherChildren: flags['allow-other-children'],
-        dryRun: flags['dry-run'],
-        signal: this.signal,
-        onProgress: progress.update,
-      }),
-    )
+    const result = await commitChain(args.child, {
+      registry,
+      ...imageValues(flags),
+      deleteChild: flags['delete-child'],
+      ...(flags.verify ? { verify: true } : {}),
+      allowOtherChildren: flags['allow-other-children'],
+      dryRun: flags['dry-run'],
+      signal: this.signal,
+      onProgress: progress.update,
+    })
     progress.end()
     if (flags.json) {
       this.printJson({ schema: 'vdisk.chain.commit', schemaVersion: 1, ...result })

@@ -11,7 +11,6 @@ import {
   writeFlags,
 } from '../../cli/flags.js'
 import type { FlattenResult } from '../../operations/chain/show.js'
-import { defined } from '../../operations/defined.js'
 
 const { compress, flush, verify, threads, sparse } = copyFlags
 
@@ -54,26 +53,22 @@ With --until only the upper part of the chain is taken in: down to and with that
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ChainFlatten)
     const [{ flattenChain }, registry] = await Promise.all([import('../../operations/chain/show.js'), this.registry()])
-    const result = await flattenChain(
-      args.image,
-      args.target,
-      defined({
-        registry,
-        ...openValues(flags),
-        ...formatValues(flags),
-        until: flags.until,
-        force: flags.force,
-        flush: flags.flush,
-        verify: flags.verify,
-        dryRun: flags['dry-run'],
-        threads: flags.threads,
-        sparse: flags.sparse,
-        uuid: flags.uuid,
-        time: this.buildTime,
-        signal: this.signal,
-        onProgress: this.progress(flags.progress).update,
-      }),
-    )
+    const result = await flattenChain(args.image, args.target, {
+      registry,
+      ...openValues(flags),
+      ...formatValues(flags),
+      until: flags.until,
+      force: flags.force,
+      flush: flags.flush,
+      verify: flags.verify,
+      dryRun: flags['dry-run'],
+      threads: flags.threads,
+      sparse: flags.sparse,
+      uuid: flags.uuid,
+      time: this.buildTime,
+      signal: this.signal,
+      onProgress: this.progress(flags.progress).update,
+    })
     if (flags.json) this.printJson({ schema: 'vdisk.chain.flatten', schemaVersion: 1, ...result })
     else await this.#show(result)
   }

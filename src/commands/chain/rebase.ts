@@ -4,7 +4,6 @@ import { BaseCommand } from '../../cli/base-command.js'
 import { linkFacts } from '../../cli/chain-text.js'
 import { imageFlags, imageValues, progressFlag } from '../../cli/flags.js'
 import { usage } from '../../errors.js'
-import { defined } from '../../operations/defined.js'
 
 export default class ChainRebase extends BaseCommand {
   static override summary = 'Give an image another parent, and keep what it shows.'
@@ -43,17 +42,13 @@ An interruption or a power cut leaves CHILD over its old parent or over the new 
       throw usage('E_REBASE_TARGET', 'say what the new parent is', { hint: 'Name an image, or say --no-parent.' })
     const [{ rebaseChain }, registry] = await Promise.all([import('../../operations/chain/rebase.js'), this.registry()])
     const progress = this.progress(flags.progress)
-    const result = await rebaseChain(
-      args.child,
-      args.parent,
-      defined({
-        registry,
-        ...imageValues(flags),
-        dryRun: flags['dry-run'],
-        signal: this.signal,
-        onProgress: progress.update,
-      }),
-    )
+    const result = await rebaseChain(args.child, args.parent, {
+      registry,
+      ...imageValues(flags),
+      dryRun: flags['dry-run'],
+      signal: this.signal,
+      onProgress: progress.update,
+    })
     progress.end()
     if (flags.json) {
       this.printJson({ schema: 'vdisk.chain.rebase', schemaVersion: 1, ...result })

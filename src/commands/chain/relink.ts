@@ -3,7 +3,6 @@ import { boolean } from '@oclif/core/flags'
 import { linkFacts } from '../../cli/chain-text.js'
 import { BaseCommand } from '../../cli/base-command.js'
 import { imageFlags, imageValues } from '../../cli/flags.js'
-import { defined } from '../../operations/defined.js'
 
 export default class ChainRelink extends BaseCommand {
   static override summary = 'Tell an image where its parent is now.'
@@ -36,11 +35,12 @@ A path relative to CHILD is stored first, where the format has several also the 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ChainRelink)
     const [{ relinkChain }, registry] = await Promise.all([import('../../operations/chain/relink.js'), this.registry()])
-    const result = relinkChain(
-      args.child,
-      args.parent,
-      defined({ registry, ...imageValues(flags), forceIdentity: flags['force-identity'], dryRun: flags['dry-run'] }),
-    )
+    const result = relinkChain(args.child, args.parent, {
+      registry,
+      ...imageValues(flags),
+      forceIdentity: flags['force-identity'],
+      dryRun: flags['dry-run'],
+    })
     if (flags.json) {
       this.printJson({ schema: 'vdisk.chain.relink', schemaVersion: 1, ...result })
       return

@@ -3,7 +3,6 @@ import { BaseCommand } from '../../cli/base-command.js'
 import { openFlags, openValues } from '../../cli/flags.js'
 import { exitCodes } from '../../errors.js'
 import type { ChainLayer, ChainResult } from '../../operations/chain/show.js'
-import { defined } from '../../operations/defined.js'
 
 export default class ChainShow extends BaseCommand {
   static override summary = 'Show the chain of an image: its parent, the parent of that …'
@@ -28,7 +27,7 @@ export default class ChainShow extends BaseCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ChainShow)
     const [{ showChain }, registry] = await Promise.all([import('../../operations/chain/show.js'), this.registry()])
-    const result = showChain(args.image, defined({ registry, ...openValues(flags) }))
+    const result = showChain(args.image, { registry, ...openValues(flags) })
     if (!result.complete) this.exitWith(exitCodes.negative)
     if (flags.json) this.printJson({ schema: 'vdisk.chain.show', schemaVersion: 1, ...result })
     else await this.#show(result)

@@ -11,7 +11,6 @@ import {
   writeFlags,
 } from '../../cli/flags.js'
 import type { ConvertTableResult } from '../../operations/partition/convert.js'
-import { defined } from '../../operations/defined.js'
 
 const { compress, flush, verify, threads, sparse } = copyFlags
 
@@ -55,27 +54,23 @@ What would be lost is refused: partitions that do not start and end with the new
       import('../../operations/partition/convert.js'),
       this.registry(),
     ])
-    const result = await convertPartitionTable(
-      args.image,
-      args.target,
-      defined({
-        registry,
-        ...openValues(flags),
-        ...formatValues(flags),
-        table: flags.table,
-        roundEnds: flags['round-ends'],
-        force: flags.force,
-        flush: flags.flush,
-        verify: flags.verify,
-        dryRun: flags['dry-run'],
-        threads: flags.threads,
-        sparse: flags.sparse,
-        uuid: flags.uuid,
-        time: this.buildTime,
-        signal: this.signal,
-        onProgress: this.progress(flags.progress).update,
-      }),
-    )
+    const result = await convertPartitionTable(args.image, args.target, {
+      registry,
+      ...openValues(flags),
+      ...formatValues(flags),
+      table: flags.table,
+      roundEnds: flags['round-ends'],
+      force: flags.force,
+      flush: flags.flush,
+      verify: flags.verify,
+      dryRun: flags['dry-run'],
+      threads: flags.threads,
+      sparse: flags.sparse,
+      uuid: flags.uuid,
+      time: this.buildTime,
+      signal: this.signal,
+      onProgress: this.progress(flags.progress).update,
+    })
     if (flags.json) this.printJson({ schema: 'vdisk.partition.convert', schemaVersion: 1, ...result })
     else await this.#show(result)
   }

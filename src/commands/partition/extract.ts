@@ -14,7 +14,6 @@ import {
 } from '../../cli/flags.js'
 import { standardOutput } from '../../cli/streams.js'
 import { usage } from '../../errors.js'
-import { defined } from '../../operations/defined.js'
 import type { ExtractResult } from '../../operations/partition/extract.js'
 
 const { compress, size, flush, verify, threads, sparse } = copyFlags
@@ -69,28 +68,24 @@ With --wrap the target is a new disk with a partition table, whose only partitio
       import('../../operations/partition/extract.js'),
       this.registry(),
     ])
-    const result = await extractPartition(
-      args.partition,
-      toStream ? standardOutput(process.stdout) : args.target,
-      defined({
-        registry,
-        ...openValues(flags),
-        ...formatValues(flags),
-        wrap: flags.wrap,
-        size: flags.size,
-        force: flags.force,
-        flush: flags.flush,
-        verify: flags.verify,
-        dryRun: flags['dry-run'],
-        threads: flags.threads,
-        sparse: flags.sparse,
-        usedOnly: usedOnlyValues(flags),
-        uuid: flags.uuid,
-        time: this.buildTime,
-        signal: this.signal,
-        onProgress: this.progress(flags.progress).update,
-      }),
-    )
+    const result = await extractPartition(args.partition, toStream ? standardOutput(process.stdout) : args.target, {
+      registry,
+      ...openValues(flags),
+      ...formatValues(flags),
+      wrap: flags.wrap,
+      size: flags.size,
+      force: flags.force,
+      flush: flags.flush,
+      verify: flags.verify,
+      dryRun: flags['dry-run'],
+      threads: flags.threads,
+      sparse: flags.sparse,
+      usedOnly: usedOnlyValues(flags),
+      uuid: flags.uuid,
+      time: this.buildTime,
+      signal: this.signal,
+      onProgress: this.progress(flags.progress).update,
+    })
     if (flags.json) this.printJson({ schema: 'vdisk.partition.extract', schemaVersion: 1, ...result })
     else await this.#show(result, toStream)
   }

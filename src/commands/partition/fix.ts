@@ -11,7 +11,6 @@ import {
   writeFlags,
 } from '../../cli/flags.js'
 import { exitCodes } from '../../errors.js'
-import { defined } from '../../operations/defined.js'
 import type { FixTableResult } from '../../operations/partition/fix.js'
 
 const { compress, flush, verify, threads, sparse } = copyFlags
@@ -51,27 +50,24 @@ With --output the mended disk is a new image; with --in-place IMAGE itself is ch
   async run(): Promise<void> {
     const { args, flags } = await this.parse(PartitionFix)
     const [{ fixTable }, registry] = await Promise.all([import('../../operations/partition/fix.js'), this.registry()])
-    const result = await fixTable(
-      args.image,
-      defined({
-        registry,
-        ...openValues(flags),
-        ...formatValues(flags),
-        output: flags.output,
-        inPlace: flags['in-place'],
-        newIds: flags['new-ids'],
-        force: flags.force,
-        flush: flags.flush,
-        verify: flags.verify,
-        dryRun: flags['dry-run'],
-        threads: flags.threads,
-        sparse: flags.sparse,
-        uuid: flags.uuid,
-        time: this.buildTime,
-        signal: this.signal,
-        onProgress: this.progress(flags.progress).update,
-      }),
-    )
+    const result = await fixTable(args.image, {
+      registry,
+      ...openValues(flags),
+      ...formatValues(flags),
+      output: flags.output,
+      inPlace: flags['in-place'],
+      newIds: flags['new-ids'],
+      force: flags.force,
+      flush: flags.flush,
+      verify: flags.verify,
+      dryRun: flags['dry-run'],
+      threads: flags.threads,
+      sparse: flags.sparse,
+      uuid: flags.uuid,
+      time: this.buildTime,
+      signal: this.signal,
+      onProgress: this.progress(flags.progress).update,
+    })
     if (flags.json) this.printJson({ schema: 'vdisk.partition.fix', schemaVersion: 1, ...result })
     else await this.#show(result)
     if (result.left.some(({ severity }) => severity === 'error')) this.exitWith(exitCodes.negative)

@@ -11,7 +11,6 @@ import {
   progressFlag,
   writeFlags,
 } from '../../cli/flags.js'
-import { defined } from '../../operations/defined.js'
 import type { InjectResult } from '../../operations/partition/inject.js'
 
 const { compress, flush, verify, threads, sparse } = copyFlags
@@ -75,32 +74,28 @@ The source must not be larger than the partition. What it does not reach reads a
       this.registry(),
     ])
     const progress = this.progress(flags.progress)
-    const result = await injectPartition(
-      args.partition,
-      args.source,
-      defined({
-        registry,
-        ...openValues(flags),
-        ...formatValues(flags),
-        output: flags.output,
-        inPlace: flags['in-place'],
-        content: defined({
-          from: flags['source-from'],
-          fromOptions: optionValues(flags['source-option']),
-          snapshot: flags['source-snapshot'],
-        }),
-        force: flags.force,
-        flush: flags.flush,
-        verify: flags.verify,
-        dryRun: flags['dry-run'],
-        threads: flags.threads,
-        sparse: flags.sparse,
-        uuid: flags.uuid,
-        time: this.buildTime,
-        signal: this.signal,
-        onProgress: progress.update,
-      }),
-    )
+    const result = await injectPartition(args.partition, args.source, {
+      registry,
+      ...openValues(flags),
+      ...formatValues(flags),
+      output: flags.output,
+      inPlace: flags['in-place'],
+      content: {
+        from: flags['source-from'],
+        fromOptions: optionValues(flags['source-option']),
+        snapshot: flags['source-snapshot'],
+      },
+      force: flags.force,
+      flush: flags.flush,
+      verify: flags.verify,
+      dryRun: flags['dry-run'],
+      threads: flags.threads,
+      sparse: flags.sparse,
+      uuid: flags.uuid,
+      time: this.buildTime,
+      signal: this.signal,
+      onProgress: progress.update,
+    })
     progress.end()
     if (flags.json) this.printJson({ schema: 'vdisk.partition.inject', schemaVersion: 1, ...result })
     else await this.#show(result)

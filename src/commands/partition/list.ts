@@ -1,7 +1,6 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../../cli/base-command.js'
 import { openFlags, openValues } from '../../cli/flags.js'
-import { defined } from '../../operations/defined.js'
 
 export default class PartitionList extends BaseCommand {
   static override summary = 'List the partitions of a disk.'
@@ -18,7 +17,7 @@ export default class PartitionList extends BaseCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(PartitionList)
     const [{ inspect }, registry] = await Promise.all([import('../../operations/inspect/inspect.js'), this.registry()])
-    const result = await inspect(args.image, defined({ registry, ...openValues(flags) }))
+    const result = await inspect(args.image, { registry, ...openValues(flags) })
     if (flags.json) {
       this.printJson({ schema: 'vdisk.inspect', schemaVersion: 1, ...result })
       return

@@ -2,7 +2,6 @@ import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
 import { imageFlags, imageValues, progressFlag } from '../../cli/flags.js'
-import { defined } from '../../operations/defined.js'
 
 export default class SnapshotCreate extends BaseCommand {
   static override summary = 'Keep the disk of an image as it is, as an internal snapshot.'
@@ -32,18 +31,14 @@ export default class SnapshotCreate extends BaseCommand {
       this.registry(),
     ])
     const progress = this.progress(flags.progress)
-    const result = await createSnapshot(
-      args.image,
-      args.name,
-      defined({
-        registry,
-        ...imageValues(flags),
-        dryRun: flags['dry-run'],
-        time: this.buildTime,
-        signal: this.signal,
-        onProgress: progress.update,
-      }),
-    )
+    const result = await createSnapshot(args.image, args.name, {
+      registry,
+      ...imageValues(flags),
+      dryRun: flags['dry-run'],
+      time: this.buildTime,
+      signal: this.signal,
+      onProgress: progress.update,
+    })
     progress.end()
     if (flags.json) {
       this.printJson({ schema: 'vdisk.snapshot.change', schemaVersion: 1, ...result })

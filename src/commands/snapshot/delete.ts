@@ -2,7 +2,6 @@ import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
 import { imageFlags, imageValues, progressFlag } from '../../cli/flags.js'
-import { defined } from '../../operations/defined.js'
 
 export default class SnapshotDelete extends BaseCommand {
   static override summary = 'Delete an internal snapshot of an image.'
@@ -36,17 +35,13 @@ export default class SnapshotDelete extends BaseCommand {
       this.registry(),
     ])
     const progress = this.progress(flags.progress)
-    const result = await deleteSnapshot(
-      args.image,
-      args.snapshot,
-      defined({
-        registry,
-        ...imageValues(flags),
-        dryRun: flags['dry-run'],
-        signal: this.signal,
-        onProgress: progress.update,
-      }),
-    )
+    const result = await deleteSnapshot(args.image, args.snapshot, {
+      registry,
+      ...imageValues(flags),
+      dryRun: flags['dry-run'],
+      signal: this.signal,
+      onProgress: progress.update,
+    })
     progress.end()
     if (flags.json) {
       this.printJson({ schema: 'vdisk.snapshot.change', schemaVersion: 1, ...result })

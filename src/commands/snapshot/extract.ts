@@ -9,7 +9,6 @@ import {
   progressFlag,
   writeFlags,
 } from '../../cli/flags.js'
-import { defined } from '../../operations/defined.js'
 
 const { compress, flush, verify, threads, sparse } = copyFlags
 
@@ -49,26 +48,21 @@ export default class SnapshotExtract extends BaseCommand {
       import('../../operations/change/snapshot.js'),
       this.registry(),
     ])
-    const result = await extractSnapshot(
-      args.image,
-      args.snapshot,
-      args.target,
-      defined({
-        registry,
-        ...imageValues(flags),
-        ...formatValues(flags),
-        force: flags.force,
-        flush: flags.flush,
-        verify: flags.verify,
-        dryRun: flags['dry-run'],
-        threads: flags.threads,
-        sparse: flags.sparse,
-        uuid: flags.uuid,
-        time: this.buildTime,
-        signal: this.signal,
-        onProgress: this.progress(flags.progress).update,
-      }),
-    )
+    const result = await extractSnapshot(args.image, args.snapshot, args.target, {
+      registry,
+      ...imageValues(flags),
+      ...formatValues(flags),
+      force: flags.force,
+      flush: flags.flush,
+      verify: flags.verify,
+      dryRun: flags['dry-run'],
+      threads: flags.threads,
+      sparse: flags.sparse,
+      uuid: flags.uuid,
+      time: this.buildTime,
+      signal: this.signal,
+      onProgress: this.progress(flags.progress).update,
+    })
     if (flags.json) {
       this.printJson({ schema: 'vdisk.convert', schemaVersion: 1, ...result })
       return

@@ -1,7 +1,6 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../../cli/base-command.js'
 import { imageFlags, imageValues, progressFlag } from '../../cli/flags.js'
-import { defined } from '../../operations/defined.js'
 
 export default class SnapshotList extends BaseCommand {
   static override summary = 'List the internal snapshots of an image.'
@@ -24,10 +23,12 @@ export default class SnapshotList extends BaseCommand {
       this.registry(),
     ])
     const progress = this.progress(flags.progress)
-    const result = await listSnapshots(
-      args.image,
-      defined({ registry, ...imageValues(flags), signal: this.signal, onProgress: progress.update }),
-    )
+    const result = await listSnapshots(args.image, {
+      registry,
+      ...imageValues(flags),
+      signal: this.signal,
+      onProgress: progress.update,
+    })
     progress.end()
     if (flags.json) {
       this.printJson({ schema: 'vdisk.snapshot.list', schemaVersion: 1, ...result })

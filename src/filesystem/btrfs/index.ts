@@ -87,11 +87,11 @@ class Identification {
       issues: this.#issues.list,
       // Files that were flushed stand in a log of their own until the next commit.
       state: logRoot === 0n ? 'clean' : 'dirty',
-      ...(text === undefined ? {} : { label: text }),
-      ...(id === undefined ? {} : { uuid: id }),
+      label: text,
+      uuid: id,
       ...(isPowerOfTwo(sectorSize) ? { blockSize: sectorSize } : {}),
-      ...(size === undefined ? {} : { size }),
-      ...(used === undefined ? {} : { used }),
+      size,
+      used,
       usedRuns: (options) => this.#usedRuns(options),
     }
   }

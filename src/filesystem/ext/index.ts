@@ -49,8 +49,8 @@ class Identification {
     const common = {
       type: this.#title,
       version: `${revision}.${minorRevision}`,
-      ...(text === undefined ? {} : { label: text }),
-      ...(id === undefined ? {} : { uuid: id }),
+      label: text,
+      uuid: id,
     }
     if (this.#title === 'jbd')
       return { ...common, title: 'journal of ext3 or ext4', kind: 'container', state: 'unknown', facts: [], issues: [] }

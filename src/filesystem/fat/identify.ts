@@ -53,7 +53,7 @@ class Identification {
       blockSize: clusterSize,
       size,
       state,
-      ...(label === undefined ? {} : { label }),
+      label,
       ...(serial === undefined || serial === 0 ? {} : { uuid: serialText(serial) }),
       ...(free === undefined ? {} : { free, used: size - free }),
       facts: this.#facts(),

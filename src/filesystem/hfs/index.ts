@@ -69,6 +69,6 @@ function classic(volume: BlockSource, bytes: Uint8Array): Filesystem {
     state: Math.floor(attributes / 256) % 2 === 1 ? 'clean' : 'dirty',
     ...(isPowerOfTwo(blockSize) ? { blockSize } : {}),
     ...(text === '' ? {} : { label: text }),
-    ...(id === undefined ? {} : { uuid: id }),
+    uuid: id,
   }
 }

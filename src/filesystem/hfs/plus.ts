@@ -55,7 +55,7 @@ class Identification {
       facts: this.#facts(),
       issues: this.#issues.list,
       ...(label === undefined || label === '' ? {} : { label }),
-      ...(id === undefined ? {} : { uuid: id }),
+      uuid: id,
       ...(sane === undefined
         ? {}
         : { blockSize, size, free: freeBlocks * blockSize, used: (blocks - freeBlocks) * blockSize }),

@@ -156,7 +156,7 @@ export class NtfsTree implements FileTree {
       unixTime(information.accessed),
       {
         size: target !== undefined ? Buffer.byteLength(target) : kind === 'file' ? sizeOf(streams) : 0,
-        ...(target === undefined ? {} : { target }),
+        target,
         ...unreadable(reparse, isOffline && !isDirectory),
         otherStreams: [...new Set(streams.filter(({ name }) => name !== '').map(({ name }) => name))],
       },

@@ -61,7 +61,7 @@ export class Qcow2Writer implements ImageWriter {
       this.packedUnit = {
         length: geometry.clusterSize,
         codec: type === 'zlib' ? 'deflate' : 'zstd',
-        ...(level === undefined ? {} : { level }),
+        level,
       }
     }
     this.#dataFile = settings.dataFile === undefined ? undefined : context.createFile(settings.dataFile)

@@ -50,11 +50,11 @@ export function findFooters(head: Uint8Array, tail: Uint8Array, size: number): F
   const cut = end === undefined && inside === undefined ? cutFooter(tail, start) : undefined
   const header = headerInSight(head, [copy, end, inside])
   return {
-    ...(end === undefined ? {} : { end }),
-    ...(copy === undefined ? {} : { copy }),
-    ...(inside === undefined ? {} : { inside }),
-    ...(cut === undefined ? {} : { cut }),
-    ...(header === undefined ? {} : { header }),
+    end,
+    copy,
+    inside,
+    cut,
+    header,
   }
 }
 

@@ -125,7 +125,7 @@ export class VhdxWriter implements ImageWriter {
         virtualDiskId: this.#parent?.virtualDiskId ?? this.#shape.identity.uuid,
         logicalSectorSize: this.#geometry.sectorSize,
         physicalSectorSize: this.#physicalSectorSize,
-        ...(this.#parent === undefined ? {} : { parentLocator: this.#parent.locator }),
+        parentLocator: this.#parent === undefined ? undefined : this.#parent.locator,
       }),
     )
     const regions = this.#regionTable()

@@ -150,8 +150,8 @@ function secured(socket: net.Socket, { endpoint, certificates }: NbdAddress, whe
     const secure = tls.connect({
       socket,
       minVersion: 'TLSv1.2',
-      ...(servername === undefined ? {} : { servername }),
-      ...(ca === undefined ? {} : { ca }),
+      servername,
+      ca,
       ...(cert === undefined || key === undefined ? {} : { cert, key }),
       // A socket file has no host name for a certificate to bear; its authority is checked all the same.
       ...(endpoint.kind === 'tcp' ? { host: endpoint.host } : { checkServerIdentity: () => undefined }),
@@ -214,7 +214,7 @@ class Haggler {
       flags: transmissionFlagsOf(word),
       ...sizes,
       structured,
-      ...(allocation === undefined ? {} : { allocation }),
+      allocation,
     }
   }
 

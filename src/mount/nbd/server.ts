@@ -96,7 +96,7 @@ export class NbdServer {
     const connection = new Connection(socket, {
       disks: this.#options.disks,
       buffers: this.#buffers,
-      ...(this.#secure === undefined ? {} : { secure: this.#secure }),
+      secure: this.#secure,
       onTransmission: () => this.#count(),
       onClose: () => {
         this.#connections.delete(connection)
@@ -116,7 +116,7 @@ function securing({ certificate, key, authority }: ServerTls): Securing {
   const options: tls.TlsOptions = {
     cert: certificate,
     key,
-    ...(authority === undefined ? {} : { ca: authority }),
+    ca: authority,
     minVersion: 'TLSv1.2',
     requestCert: verify,
     rejectUnauthorized: verify,
@@ -172,6 +172,6 @@ function listenError(endpoint: Endpoint, cause: NodeJS.ErrnoException): Error {
   const hint = cause.code === 'EADDRINUSE' ? 'Another server listens there.' : undefined
   return targetError('E_LISTEN', `nothing can listen at ${where}: ${cause.message}`, {
     cause,
-    ...(hint === undefined ? {} : { hint }),
+    hint,
   })
 }

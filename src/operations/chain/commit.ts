@@ -11,7 +11,6 @@ import { openImage, type Layer } from '../../formats/open.js'
 import { openWritableImage, type OpenedWritable } from '../../formats/open-writable.js'
 import { closeHoles } from '../change/close-holes.js'
 import { firstContent } from '../change/content-search.js'
-import { defined } from '../defined.js'
 import { pieceLength, writeDiffering, type Written } from './differing-units.js'
 import { readPadded } from './exchanged-parent.js'
 import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
@@ -66,7 +65,7 @@ export async function commitChain(childPath: string, options: CommitOptions = {}
   if (!dryRun && deleteChild) removeChild(childPath)
   return {
     child: plan.child,
-    parent: { ...plan.parent, ...defined({ identity }), ...sizes },
+    parent: { ...plan.parent, identity: identity ?? plan.parent.identity, ...sizes },
     written,
     otherChildren,
     verified,
@@ -173,7 +172,7 @@ async function merge(childPath: string, plan: Plan, options: CommitOptions): Pro
     image.flush()
     // Zeros give back blocks.
     if (written.zeros > 0) {
-      await closeHoles(image, defined({ signal: options.signal }), ({ done, total }) =>
+      await closeHoles(image, { signal: options.signal }, ({ done, total }) =>
         aborted('interrupted: the parent has the content of its child, and the child still fits it', {
           hint: `Run it again to finish (${done} of ${total} done).`,
         }),
@@ -261,11 +260,10 @@ async function compare(childPath: string, parentPath: string, plan: Plan, option
   using child = openImage(childPath, readOptions(options))
   using parent = openImage(parentPath, parentOptions(plan, options))
   const disk = parent.capacity > child.capacity ? new SliceSource(parent, 0, child.capacity) : parent
-  const { equal, offset } = await compareSources(
-    child,
-    disk,
-    defined({ signal: options.signal, onProgress: options.onProgress }),
-  )
+  const { equal, offset } = await compareSources(child, disk, {
+    signal: options.signal,
+    onProgress: options.onProgress,
+  })
   if (!equal)
     throw new ImageError(
       'mismatch',

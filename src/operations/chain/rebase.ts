@@ -5,7 +5,6 @@ import { SamePlace, Walk } from '../../engine/index.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted, usage } from '../../errors.js'
 import { openWritableImage, type OpenedWritable } from '../../formats/open-writable.js'
-import { defined } from '../defined.js'
 import { pieceLength, writeDiffering, type Written } from './differing-units.js'
 import { ExchangedParent, readPadded } from './exchanged-parent.js'
 import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
@@ -77,10 +76,9 @@ export async function rebaseChain(
     taken,
     dryRun,
     notes: [...opened.notes, ...(next?.notes ?? [])],
-    ...defined({
-      parent: parentPath === undefined || held === undefined ? undefined : linkedImage(parentPath, held.top.image),
-      after: next === undefined ? undefined : recordOf(child).record,
-    }),
+
+    parent: parentPath === undefined || held === undefined ? undefined : linkedImage(parentPath, held.top.image),
+    after: next === undefined ? undefined : recordOf(child).record,
   }
 }
 

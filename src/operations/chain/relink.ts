@@ -3,7 +3,6 @@ import { ImageError, isImageError, reference, usage } from '../../errors.js'
 import type { DiskImage, ParentReference } from '../../formats/driver.js'
 import type { ImageFile, OpenedImage } from '../../formats/opened.js'
 import { openWritableImage, type OpenedWritable } from '../../formats/open-writable.js'
-import { defined } from '../defined.js'
 import { storedNames } from '../inspect/info.js'
 import { chainOptions, parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
 import { openNewParent } from '../transfer/parent.js'
@@ -100,7 +99,8 @@ export function recordOf({
     reference: parentReference,
     record: {
       names: storedNames(parentReference),
-      ...defined({ format: parentReference.format, identity: parentReference.identity }),
+      format: parentReference.format,
+      identity: parentReference.identity,
     },
   }
 }
@@ -128,7 +128,7 @@ export function refuseLoop(child: string, [own]: readonly ImageFile[], parent: O
 }
 
 export function linkedImage(path: string, { format, identity }: Pick<DiskImage, 'format' | 'identity'>): LinkedImage {
-  return { path, format, ...defined({ identity }) }
+  return { path, format, identity }
 }
 
 /** @throws ImageError usage E_WHOLE_IMAGE */

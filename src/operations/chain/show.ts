@@ -5,7 +5,6 @@ import { printable, usage } from '../../errors.js'
 import type { FoundBy } from '../../formats/gate.js'
 import { openImage, type Layer, type OpenedImage } from '../../formats/open.js'
 import { convert, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
-import { defined } from '../defined.js'
 import { layerInfo, problem, storedNames, type LayerInfo, type Problem } from '../inspect/info.js'
 import { readOptions, type ReadOptions } from '../open/opening.js'
 
@@ -50,14 +49,13 @@ export function showChain(path: string, options: ReadOptions = {}): ChainResult 
     path,
     complete: missing === undefined,
     layers: opened.layers.map((layer, depth) => chainLayer(layer, depth, opened)),
-    ...(missing === undefined
-      ? {}
-      : {
-          broken: {
+    broken:
+      missing === undefined
+        ? undefined
+        : {
             ...problem(missing),
             looked: typeof looked === 'string' && looked !== '' ? looked.split('\n') : [],
           },
-        }),
   }
 }
 
@@ -76,17 +74,17 @@ function chainLayer(layer: Layer, depth: number, { layers }: OpenedImage): Chain
     depth,
     state,
     notes: [...layer.notes, ...notes],
-    ...defined({
-      foundBy: layer.foundBy,
-      parent:
-        parentReference === undefined
-          ? undefined
-          : {
-              names: storedNames(parentReference),
-              ...defined({ format: parentReference.format, identity: parentReference.identity }),
-            },
-      unreadable: unreadable === undefined ? undefined : problem(unreadable),
-    }),
+
+    foundBy: layer.foundBy,
+    parent:
+      parentReference === undefined
+        ? undefined
+        : {
+            names: storedNames(parentReference),
+            format: parentReference.format,
+            identity: parentReference.identity,
+          },
+    unreadable: unreadable === undefined ? undefined : problem(unreadable),
   }
 }
 
@@ -128,7 +126,7 @@ export async function flattenChain(path: string, target: string, options: Flatte
   return {
     ...result,
     flattened: layers.slice(0, last + 1).map((layer) => layer.path),
-    ...defined({ parent: below?.path }),
+    parent: below?.path,
   }
 }
 

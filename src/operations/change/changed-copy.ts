@@ -4,7 +4,6 @@ import { basename, dirname, join } from 'node:path'
 import { writeError } from '../../block/file-store.js'
 import type { Progress } from '../../engine/index.js'
 import { convert } from '../transfer/convert.js'
-import { defined } from '../defined.js'
 import { checkTarget, moveWithoutReplacing } from '../transfer/target.js'
 
 /**
@@ -33,7 +32,8 @@ export async function changedCopy<Result>(
       from: 'raw',
       fromOptions: { parts: false },
       to: 'raw',
-      ...defined({ signal: options.signal, onProgress: options.onProgress }),
+      signal: options.signal,
+      onProgress: options.onProgress,
     })
     const result = await change(copy)
     try {

@@ -7,7 +7,6 @@ import { openWritableImage } from '../../formats/open-writable.js'
 import { changedCopy } from './changed-copy.js'
 import { closeHoles } from './close-holes.js'
 import { storedPieces } from './content-search.js'
-import { defined } from '../defined.js'
 import { parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
 
 export interface CompactOptions extends ReadOptions {
@@ -56,12 +55,11 @@ export async function compact(path: string, options: CompactOptions): Promise<Co
   const done =
     options.output === undefined
       ? await work(path)
-      : await changedCopy(
-          path,
-          options.output,
-          work,
-          defined({ force: options.force, signal: options.signal, onProgress: options.onProgress }),
-        )
+      : await changedCopy(path, options.output, work, {
+          force: options.force,
+          signal: options.signal,
+          onProgress: options.onProgress,
+        })
   return { path, target, ...done, before, after: sizes(target) }
 }
 
@@ -78,13 +76,14 @@ async function compactFile(
   const zeros = new ZeroRuns((offset, length) => image.discard(offset, length))
   // Reading and giving back go over the same table: what was given back is not met again.
   for await (const { offset, bytes } of storedPieces(image, 0, {
-    ...defined({ signal: options.signal, onProgress: options.onProgress }),
+    signal: options.signal,
+    onProgress: options.onProgress,
     phase: 'read',
   }))
     zeros.add(offset, bytes)
   zeros.end(image.capacity)
   image.flush()
-  await closeHoles(image, defined({ signal: options.signal, onProgress: options.onProgress }), () =>
+  await closeHoles(image, { signal: options.signal, onProgress: options.onProgress }, () =>
     aborted('interrupted: the image is whole, and was made smaller in part', { hint: 'Run it again to go on.' }),
   )
   return { format: image.format, subformat: image.subformat, zeros: zeros.stored }

@@ -103,7 +103,7 @@ async function look(
     before,
     after,
     dryRun: options.dryRun === true,
-    ...(cutContent === undefined ? {} : { cutContent }),
+    cutContent,
   }
 }
 

@@ -5,7 +5,6 @@ import type { CheckProgress, DiskImage, ImageSnapshot } from '../../formats/driv
 import { openImage } from '../../formats/open.js'
 import { changing, openWritableImage } from '../../formats/open-writable.js'
 import { convert, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
-import { defined } from '../defined.js'
 import { parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
 
 /** An internal snapshot. Sizes are bytes. */
@@ -62,7 +61,7 @@ export async function listSnapshots(path: string, options: SnapshotOptions = {})
     snapshots.push({
       ...snapshot,
       date: dateOf(snapshot.time),
-      ...defined({ own: typeof use === 'number' ? use : undefined }),
+      own: typeof use === 'number' ? use : undefined,
     })
   }
   return { path, format: image.format, snapshots, notes }
@@ -133,7 +132,7 @@ export async function deleteSnapshot(
       )
     }
     const use = await own(image, found.id, options)
-    const plan = { ...found, ...defined({ own: typeof use === 'number' ? use : undefined }) }
+    const plan = { ...found, own: typeof use === 'number' ? use : undefined }
     return { plan, count: known.length - 1, steps: (writable) => writable.deleteSnapshot?.(found.id) }
   })
 }

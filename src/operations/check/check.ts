@@ -4,7 +4,6 @@ import type { Progress } from '../../engine/progress.js'
 import { aborted, isImageError, usage, type ImageError } from '../../errors.js'
 import type { CheckProgress, Finding } from '../../formats/driver.js'
 import { openImage, type Layer } from '../../formats/open.js'
-import { defined } from '../defined.js'
 import { FindingList, type FindingGroup, type Severity } from './findings.js'
 import { problem, type Problem } from '../inspect/info.js'
 import { parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
@@ -97,7 +96,8 @@ export async function check(path: string, options: CheckImageOptions = {}): Prom
     deep,
     counts,
     layers,
-    ...defined({ missing, unreadable: told(unreadable) }),
+    missing,
+    unreadable: told(unreadable),
     seconds: (performance.now() - begun) / 1000,
   }
 }

@@ -18,7 +18,6 @@ import { checkOptions } from '../../formats/options.js'
 import { detectFormat } from '../../formats/probe.js'
 import { Registry } from '../../formats/registry.js'
 import { targetFormat } from '../transfer/build.js'
-import { defined } from '../defined.js'
 import { FindingList, type FindingGroup, type Severity } from './findings.js'
 import { imageIdentity } from '../transfer/identity.js'
 import { parseImageArgument } from '../open/opening.js'
@@ -158,7 +157,7 @@ class Repair {
       {},
       files,
     )
-    await copy({ source: bytes, target: writer, ...defined({ signal, onProgress }) })
+    await copy({ source: bytes, target: writer, signal, onProgress })
     writer.finish()
     const outcome = await this.#mend(files.store, driver, source.size, output)
     const result = { ...outcome, target: { path: output, size: files.size, allocated: files.allocated } }

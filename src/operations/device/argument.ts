@@ -6,7 +6,6 @@ import { DeviceSource } from '../../device/source.js'
 import type { Disk, DiskPartition, DiskPlatform, FoundDevice } from '../../device/types.js'
 import { isImageError, printable, usage } from '../../errors.js'
 import { readPartitionTable, selectPartition, type Partition, type PartitionTable } from '../../partition/index.js'
-import { defined } from '../defined.js'
 import type { RecordedSource } from '../imaging/record.js'
 import { parseImageArgument } from '../open/opening.js'
 
@@ -52,7 +51,8 @@ export function findDevice(argument: string, platform: DiskPlatform): NamedDevic
       device,
       start: device.start,
       size: device.size,
-      ...defined({ entry, table }),
+      entry,
+      table,
     }
   }
   if (selector === undefined)
@@ -62,7 +62,7 @@ export function findDevice(argument: string, platform: DiskPlatform): NamedDevic
       disk,
       start: 0,
       size: disk.size,
-      ...defined({ table: tableIfReadable(disk) }),
+      table: tableIfReadable(disk),
     }
   const table = tableOf(disk)
   const entry = selectPartition(table, selector, disk.path)
@@ -75,7 +75,7 @@ export function findDevice(argument: string, platform: DiskPlatform): NamedDevic
     table,
     start: entry.start,
     size: entry.length,
-    ...defined({ device: own }),
+    device: own,
   }
 }
 
@@ -154,13 +154,15 @@ export function recordedSource({ kind, name, disk, entry, device, table, start, 
   return {
     kind,
     path: device?.path ?? (kind === 'disk' ? disk.path : name),
-    ...defined({ model, vendor, serial, wwn, bus }),
+    model,
+    vendor,
+    serial,
+    wwn,
+    bus,
     size: disk.size,
     logicalSectorSize: disk.logicalSectorSize,
     physicalSectorSize: disk.physicalSectorSize,
-    ...(table === undefined ? {} : { table: { scheme: table.scheme, ...defined({ diskId: table.diskId }) } }),
-    ...(kind === 'disk'
-      ? {}
-      : { partition: { number, start, size, ...defined({ uuid: entry?.uuid, label: entry?.label }) } }),
+    table: table === undefined ? undefined : { scheme: table.scheme, diskId: table.diskId },
+    ...(kind === 'disk' ? {} : { partition: { number, start, size, uuid: entry?.uuid, label: entry?.label } }),
   }
 }

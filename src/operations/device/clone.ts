@@ -3,7 +3,6 @@ import { DiskStore } from '../../device/disk-store.js'
 import { DeviceSource } from '../../device/source.js'
 import type { DeviceUse, FoundDevice } from '../../device/types.js'
 import { printable, refused } from '../../errors.js'
-import { defined } from '../defined.js'
 import { findDevice, platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './target.js'
 import { describeTarget, type TargetDescription } from './description.js'
 import { usedOnly, type UsedOnlyOptions, type VolumeUse } from '../transfer/used-only.js'
@@ -42,9 +41,7 @@ export async function clone(from: string, to: string, options: CloneOptions): Pr
   const { disk, partition } = found
   using whole = openSource(from, found, live.length > 0)
   const used =
-    options.usedOnly === undefined
-      ? undefined
-      : await usedOnly(whole, { ...options.usedOnly, ...defined({ signal: options.signal }) })
+    options.usedOnly === undefined ? undefined : await usedOnly(whole, { ...options.usedOnly, signal: options.signal })
   const source: BlockSource = used?.source ?? whole
   const hot = live.length > 0 && !isStill(found)
   const outcome = await writeTarget(
@@ -74,7 +71,7 @@ export async function clone(from: string, to: string, options: CloneOptions): Pr
     source: describeTarget(from, found),
     live: hot,
     ...outcome,
-    ...defined({ volumes: used?.volumes }),
+    volumes: used?.volumes,
     notes: [...notes, ...(used?.notes ?? []), ...outcome.notes],
   }
 }

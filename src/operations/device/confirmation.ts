@@ -1,6 +1,5 @@
 import { printable, refused } from '../../errors.js'
 import { parseSize } from '../../formats/options.js'
-import { defined } from '../defined.js'
 import type { TargetDescription } from './description.js'
 
 /** How the user's word is had that this very disk is meant. */
@@ -61,7 +60,7 @@ export async function confirmTarget(
     : serial === undefined
       ? ([String(size), 'size in bytes'] as const)
       : ([serial, 'serial'] as const)
-  const typed = (await ask({ target, expected, what, ...defined({ origin }) }))?.trim()
+  const typed = (await ask({ target, expected, what, origin }))?.trim()
   if (typed === expected || (what === 'name' && typed === path)) return
   throw refused(
     'E_NOT_CONFIRMED',

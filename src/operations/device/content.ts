@@ -107,8 +107,8 @@ export async function deviceContent(
     mends: adapted.mends,
     ids: adapted.ids,
     notes,
-    ...(cut === undefined ? {} : { cut }),
-    ...(grown === undefined ? {} : { grown }),
+    cut,
+    grown,
   }
 }
 
@@ -201,5 +201,5 @@ async function cutOff(
       (`${scheme === 'none' ? 'its filesystem ends before them' : 'no partition lies there'}, ` +
         (content === undefined ? 'and they hold nothing' : `but they are not empty (from offset ${content} on)`)),
   })
-  return { length, ...(content === undefined ? {} : { content }) }
+  return { length, content }
 }

@@ -6,7 +6,6 @@ import type { DeviceUse, FoundDevice } from '../../device/types.js'
 import { isImageError } from '../../errors.js'
 import { identifyFilesystems } from '../../filesystem/index.js'
 import { readPartitionTable } from '../../partition/index.js'
-import { defined } from '../defined.js'
 
 /** A part of a disk as it is now. Bytes. */
 export interface PresentPartition {
@@ -47,14 +46,13 @@ export function describeTarget(path: string, { disk, partition }: FoundDevice): 
     name: partition?.name ?? disk.name,
     size: partition?.size ?? disk.size,
     sectorSize: disk.logicalSectorSize,
-    ...defined({
-      model: disk.model,
-      vendor: disk.vendor,
-      serial: disk.serial,
-      bus: disk.bus,
-      backingFile: disk.backingFile,
-      partitions: present(path, { disk, ...defined({ partition }) }),
-    }),
+
+    model: disk.model,
+    vendor: disk.vendor,
+    serial: disk.serial,
+    bus: disk.bus,
+    backingFile: disk.backingFile,
+    partitions: present(path, { disk, partition }),
     uses: parts.flatMap((part) => part.uses.map((use) => `${part.path} ${useText(use)}`)),
     system: disk.system,
   }
@@ -83,7 +81,7 @@ function present(path: string, { disk, partition }: FoundDevice): PresentPartiti
         number,
         start,
         length,
-        ...defined({ label }),
+        label,
         ...(start + length > size ? {} : filesystemOf(new SliceSource(source, start, length))),
       }))
   } catch (error) {
@@ -95,5 +93,5 @@ function present(path: string, { disk, partition }: FoundDevice): PresentPartiti
 
 function filesystemOf(volume: BlockSource): { readonly filesystem?: string; readonly filesystemLabel?: string } {
   const [filesystem] = identifyFilesystems(volume)
-  return defined({ filesystem: filesystem?.title, filesystemLabel: filesystem?.label })
+  return { filesystem: filesystem?.title, filesystemLabel: filesystem?.label }
 }

@@ -14,7 +14,6 @@ import {
   type PartitionTable,
   type Scheme,
 } from '../../partition/index.js'
-import { defined } from '../defined.js'
 import { problem, type Problem } from '../inspect/info.js'
 
 export interface DisksOptions {
@@ -119,7 +118,7 @@ function listDisk(disk: Disk, content: Content | undefined): ListedDisk {
   const table = content?.table
   return {
     ...rest,
-    ...(table === undefined ? {} : { table: { scheme: table.scheme, ...defined({ diskId: table.diskId }) } }),
+    table: table === undefined ? undefined : { scheme: table.scheme, diskId: table.diskId },
     partitions:
       content === undefined
         ? known.map((each) => listPartition(disk, each, undefined, content))
@@ -156,7 +155,9 @@ function listPartition(
     device: own !== undefined,
     start: own?.start ?? partition?.start ?? 0,
     size: own?.size ?? partition?.length ?? 0,
-    ...defined({ type: partition?.type.name, label: partition?.label, uuid: partition?.uuid }),
+    type: partition?.type.name,
+    label: partition?.label,
+    uuid: partition?.uuid,
     filesystems:
       partition === undefined || content === undefined || partition.role === 'extended'
         ? []
@@ -179,6 +180,7 @@ function held(volume: BlockSource): HeldFilesystem[] {
   return identifyFilesystems(volume).map(({ type, title, label, uuid }) => ({
     type,
     title,
-    ...defined({ label, uuid }),
+    label,
+    uuid,
   }))
 }

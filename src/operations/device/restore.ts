@@ -5,7 +5,6 @@ import { prepareCodec } from '../../codec/index.js'
 import type { DiskPlatform, Place } from '../../device/types.js'
 import { printable, usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
-import { defined } from '../defined.js'
 import { platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './target.js'
 import { originOf, type TargetOrigin } from './origin.js'
 import { openReadable, parseImageArgument, sourceInfo, type ReadOptions, type SourceInfo } from '../open/opening.js'
@@ -49,7 +48,7 @@ export async function restore(argument: string, device: string, options: Restore
         const stat = fs.statSync(path, { bigint: true, throwIfNoEntry: false })
         return stat !== undefined && files.some(({ device, inode }) => device === stat.dev && inode === stat.ino)
       },
-      ...defined({ origin: origin?.message }),
+      origin: origin?.message,
     },
     device,
     options,
@@ -57,7 +56,7 @@ export async function restore(argument: string, device: string, options: Restore
   return {
     source: { ...sourceInfo(path, opened), sectorSize: opened.sectorSize },
     ...outcome,
-    ...defined({ origin }),
+    origin,
     notes: [...opened.notes, ...notes, ...outcome.notes],
   }
 }

@@ -4,7 +4,6 @@ import type { DiskPlatform, FoundDevice, Place } from '../../device/types.js'
 import type { Progress } from '../../engine/index.js'
 import { printable, refused, usage } from '../../errors.js'
 import { readPartitionTable, type IdChange, type Mend, type PartitionTable } from '../../partition/index.js'
-import { defined } from '../defined.js'
 import { deviceContent, judgeFit, type DeviceContent } from './content.js'
 import { ejectDisk, forgetPartitions, growFilesystem, rereadTable, type Reread } from './finishing.js'
 import type { GrownPartition } from './growth.js'
@@ -113,10 +112,9 @@ export async function writeTarget(job: DeviceJob, path: string, options: DeviceO
     sourcePlace: job.place,
     sourceDevices: job.devices,
     content,
-    ...defined({
-      sourceDisk: job.disk,
-      targetIsSource: found.disk.backingFile === undefined ? undefined : job.reads?.(found.disk.backingFile),
-    }),
+
+    sourceDisk: job.disk,
+    targetIsSource: found.disk.backingFile === undefined ? undefined : job.reads?.(found.disk.backingFile),
   })
   const { passed, notes: guardNotes } = guardTarget(facts(), options)
   const prepared = await deviceContent(job.source, shapeOf(found), contentOptions(options, found))
@@ -129,7 +127,8 @@ export async function writeTarget(job: DeviceJob, path: string, options: DeviceO
     mends: prepared.mends,
     ids: prepared.ids,
     mayRefer: prepared.ids.length === 0 ? [] : mayRefer(prepared.table),
-    ...defined({ cut: prepared.cut, grown: prepared.grown }),
+    cut: prepared.cut,
+    grown: prepared.grown,
     steps: planSteps(target, prepared, passed, options),
   }
   const notes = [...guardNotes, ...prepared.notes]
@@ -150,7 +149,7 @@ export async function writeTarget(job: DeviceJob, path: string, options: DeviceO
   }
   const written = await writeContent(path, found, platform, prepared, { ...options, changes: job.changes === true })
   const { grown, ...finished } = await finishTarget(found, platform, prepared, options, notes)
-  return done({ result: { ...written, ...finished }, verified: written.verified, ...defined({ grown }) })
+  return done({ result: { ...written, ...finished }, verified: written.verified, grown })
 }
 
 function contentFacts({ source, name, isPartition }: DeviceJob, { disk, partition }: FoundDevice): ContentFacts {
@@ -175,7 +174,7 @@ function shapeOf({ disk, partition }: FoundDevice): Parameters<typeof deviceCont
   return {
     capacity: partition?.size ?? disk.size,
     sectorSize,
-    ...(partition === undefined ? {} : { partition: { number: partition.number, start: partition.start } }),
+    partition: partition === undefined ? undefined : { number: partition.number, start: partition.start },
   }
 }
 
@@ -186,7 +185,7 @@ function contentOptions(
   if (newIds === true && partition !== undefined)
     throw usage('E_NO_TABLE', 'a partition has no partition table to give new ids to', { hint: 'Leave out --new-ids.' })
   const identity = newIds === true ? imageIdentity(uuid) : undefined
-  return { ...defined({ grow, signal }), ...(identity === undefined ? {} : { newId: (name) => identity.derive(name) }) }
+  return { grow, signal, newId: identity === undefined ? undefined : (name) => identity.derive(name) }
 }
 
 function bytesOf({ source }: DeviceJob, { end }: DeviceContent, { size }: TargetDescription): DeviceOutcome['bytes'] {
@@ -215,7 +214,9 @@ async function writeContent(
     source,
     end,
     verify: options.verify === false ? 'no' : options.changes ? 'digest' : 'source',
-    ...defined({ threads, signal, onProgress }),
+    threads,
+    signal,
+    onProgress,
     onCleared: () => {
       // Old partitions would lead into the middle of what is written.
       if (found.partition === undefined) forgetPartitions(store)
@@ -240,5 +241,5 @@ async function finishTarget(
         }
       : grown
   const ejected = eject === true && (await ejectDisk(found.disk, notes))
-  return { reread, ejected, ...defined({ grown: later }) }
+  return { reread, ejected, grown: later }
 }

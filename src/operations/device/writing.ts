@@ -7,7 +7,6 @@ import { prepareCodec } from '../../codec/index.js'
 import { DeviceSource } from '../../device/source.js'
 import { compareSources, copy, hashSource, type CopyTarget, type Progress } from '../../engine/index.js'
 import { aborted, ImageError, isImageError, targetError } from '../../errors.js'
-import { defined } from '../defined.js'
 import { DiskDigests } from '../imaging/disk-digests.js'
 import { ZeroQueue } from './zero-queue.js'
 
@@ -171,7 +170,8 @@ async function fill(
       copied = done
       report()
     },
-    ...defined({ threads, digests }),
+    threads,
+    digests,
   }).then((result) => {
     target.finish()
     return result
@@ -201,11 +201,11 @@ async function verifyBody(
   { threads, signal, onProgress }: DeviceWriting,
 ): Promise<void> {
   await verifying(store, async () => {
-    const { equal, offset } = await compareSources(
-      body,
-      new SliceSource(new DeviceSource(store), 0, body.capacity),
-      defined({ threads, signal, onProgress }),
-    )
+    const { equal, offset } = await compareSources(body, new SliceSource(new DeviceSource(store), 0, body.capacity), {
+      threads,
+      signal,
+      onProgress,
+    })
     if (!equal) throw mismatch(store, offset ?? 0)
   })
 }
@@ -220,14 +220,13 @@ async function verifyDigest(
     const written = new SliceSource(new DeviceSource(store), 0, body.capacity)
     const found = await hashSource(written, {
       algorithm: 'tree',
-      ...defined({
-        threads,
-        signal,
-        onProgress:
-          onProgress === undefined
-            ? undefined
-            : (progress: Progress): void => onProgress({ ...progress, phase: 'verify' }),
-      }),
+
+      threads,
+      signal,
+      onProgress:
+        onProgress === undefined
+          ? undefined
+          : (progress: Progress): void => onProgress({ ...progress, phase: 'verify' }),
     })
     const { disk } = await digests.result(() => written)
     if (Buffer.from(found).toString('hex') === disk.digest) return

@@ -5,7 +5,6 @@ import type { Progress } from '../../engine/progress.js'
 import { aborted, isImageError, printable, targetError, unsupported, usage } from '../../errors.js'
 import { resolvePath } from '../../filesystem/path.js'
 import type { FileNode, FileTree } from '../../filesystem/types.js'
-import { defined } from '../defined.js'
 import { HostFolder, type FileAttributes } from './host-folder.js'
 import { problem } from '../inspect/info.js'
 import { joined, type FileProblem } from './list.js'
@@ -138,7 +137,7 @@ class Copier {
     this.#root ??= folder
     await this.#pause()
     const host = hostName(name)
-    const attributes: FileAttributes = defined({ mode: node.mode, modified: node.modified, accessed: node.accessed })
+    const attributes: FileAttributes = { mode: node.mode, modified: node.modified, accessed: node.accessed }
     if (node.otherStreams !== undefined) this.counts.otherStreams++
     switch (node.kind) {
       case 'directory': {
@@ -195,7 +194,7 @@ class Copier {
           this.#failed(place, error)
         }
       }
-      folder.finish(defined({ mode: node.mode, modified: node.modified, accessed: node.accessed }))
+      folder.finish({ mode: node.mode, modified: node.modified, accessed: node.accessed })
     } catch (error) {
       this.#failed(path, error)
     }

@@ -1,7 +1,6 @@
 import { isImageError } from '../../errors.js'
 import { resolvePath } from '../../filesystem/path.js'
 import type { FileNode, FileTree } from '../../filesystem/types.js'
-import { defined } from '../defined.js'
 import { problem, type Problem } from '../inspect/info.js'
 import { openVolume, type VolumeOptions } from './volume.js'
 
@@ -131,9 +130,13 @@ function listed(name: string, path: string, node: FileNode): ListedFile {
     path,
     kind,
     size,
-    ...defined({ mode, owner, group, links }),
+    mode,
+    owner,
+    group,
+    links,
     modified: timeText(node.modified),
-    ...defined({ target, otherStreams }),
+    target,
+    otherStreams,
   }
 }
 

@@ -4,7 +4,6 @@ import { hashSource, type Progress } from '../../engine/index.js'
 import type { BlockDigests } from '../../engine/copy.js'
 import { blockLength, TreeHash } from '../../engine/tree-hash.js'
 import type { ImageRecord } from './record.js'
-import { defined } from '../defined.js'
 
 /** A part of a disk whose digest is wanted. Bytes. */
 export interface DigestPart {
@@ -64,9 +63,7 @@ export class DiskDigests implements BlockDigests {
         number,
         start,
         length,
-        digest: hexadecimal(
-          await hashSource(new SliceSource(image(), start, length), { algorithm: 'tree', ...defined({ signal }) }),
-        ),
+        digest: hexadecimal(await hashSource(new SliceSource(image(), start, length), { algorithm: 'tree', signal })),
       })
     }
     const { start, length, tree } = this.#disk
@@ -117,13 +114,12 @@ export async function digestsOf(
     hexadecimal(
       await hashSource(new SliceSource(image, start, length), {
         algorithm: 'tree',
-        ...defined({
-          signal,
-          onProgress:
-            report && onProgress !== undefined
-              ? (progress: Progress): void => onProgress({ ...progress, phase })
-              : undefined,
-        }),
+
+        signal,
+        onProgress:
+          report && onProgress !== undefined
+            ? (progress: Progress): void => onProgress({ ...progress, phase })
+            : undefined,
       }),
     )
   const disk = { start: 0, length: capacity, digest: await of(0, capacity, true) }

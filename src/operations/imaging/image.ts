@@ -14,7 +14,6 @@ import type { OpenedImage } from '../../formats/open.js'
 import { Registry } from '../../formats/registry.js'
 import { readPartitionTable } from '../../partition/index.js'
 import { build, targetFormat, tryLayout, type TargetFormat } from '../transfer/build.js'
-import { defined } from '../defined.js'
 import { findDevice, openDevice, recordedSource, type NamedDevice, type OpenedDevice } from '../device/argument.js'
 import { DiskDigests, type DigestPart } from './disk-digests.js'
 import { imageIdentity } from '../transfer/identity.js'
@@ -174,7 +173,8 @@ class Imaging {
       source: recordedSource(this.device),
       plan,
       dryRun,
-      ...defined({ parts: this.#options.parts, volumes: kept.volumes }),
+      parts: this.#options.parts,
+      volumes: kept.volumes,
     }
     if (dryRun) {
       const { capacity } = tryLayout(this.#format, shape)
@@ -211,7 +211,9 @@ class Imaging {
           if (this.#options.verify === true) await this.#verify(image(), recorded)
           this.#writeMap(salvage)
         },
-        ...defined({ flush: this.#options.flush, signal, onProgress: this.#options.onProgress }),
+        flush: this.#options.flush,
+        signal,
+        onProgress: this.#options.onProgress,
       }),
     )
     if (recorded === undefined) throw new TypeError('an image was finished without being looked at')
@@ -232,8 +234,8 @@ class Imaging {
       },
       digests: recorded,
       usedOnly: this.#options.usedOnly !== undefined,
-      ...defined({ parts: this.#options.parts }),
-      unreadable: { bytes: unreadable, ...defined({ map: map === undefined ? undefined : basename(map) }) },
+      parts: this.#options.parts,
+      unreadable: { bytes: unreadable, map: map === undefined ? undefined : basename(map) },
     }
     return {
       ...common,
@@ -241,7 +243,7 @@ class Imaging {
       consistency,
       digests: recorded,
       record: writeImageRecord(this.#target, record),
-      unreadable: { count: bad.length, bytes: unreadable, ranges: bad.slice(0, listedRanges), ...defined({ map }) },
+      unreadable: { count: bad.length, bytes: unreadable, ranges: bad.slice(0, listedRanges), map },
       bytesRead: built.bytesRead,
       bytesWritten: built.bytesWritten,
       verified: this.#options.verify === true,
@@ -255,16 +257,15 @@ class Imaging {
     source: BlockSource,
   ): Promise<{ readonly disk: BlockSource; readonly notes: readonly Note[]; readonly volumes?: readonly VolumeUse[] }> {
     const { parts, usedOnly: wanted, signal } = this.#options
-    const used = wanted === undefined ? undefined : await usedOnly(source, { ...wanted, ...defined({ parts, signal }) })
-    if (parts === undefined)
-      return { disk: used?.source ?? source, notes: used?.notes ?? [], ...defined({ volumes: used?.volumes }) }
+    const used = wanted === undefined ? undefined : await usedOnly(source, { ...wanted, parts, signal })
+    if (parts === undefined) return { disk: used?.source ?? source, notes: used?.notes ?? [], volumes: used?.volumes }
     if (this.device.kind === 'partition')
       throw usage(
         'E_NOT_A_DISK',
         `${printable(this.device.name)} is a partition: --parts chooses among those of a disk`,
       )
     const kept = keepParts(used?.source ?? source, readPartitionTable(source), parts, this.device.name)
-    return { disk: kept.source, notes: [...(used?.notes ?? []), ...kept.notes], ...defined({ volumes: used?.volumes }) }
+    return { disk: kept.source, notes: [...(used?.notes ?? []), ...kept.notes], volumes: used?.volumes }
   }
 
   async #fill(
@@ -280,9 +281,12 @@ class Imaging {
       target: writer,
       salvage,
       digests,
-      ...defined({ threads, sparse, signal, onProgress }),
+      threads,
+      sparse,
+      signal,
+      onProgress,
     })
-    return { ...moved, ...defined({ frozen }) }
+    return { ...moved, frozen }
   }
 
   get #freezes(): boolean {
@@ -379,13 +383,12 @@ class Imaging {
     const { signal, onProgress } = this.#options
     const found = await hashSource(new SliceSource(image, disk.start, disk.length), {
       algorithm: 'tree',
-      ...defined({
-        signal,
-        onProgress:
-          onProgress === undefined
-            ? undefined
-            : (progress: Progress): void => onProgress({ ...progress, phase: 'verify' }),
-      }),
+
+      signal,
+      onProgress:
+        onProgress === undefined
+          ? undefined
+          : (progress: Progress): void => onProgress({ ...progress, phase: 'verify' }),
     })
     if (Buffer.from(found).toString('hex') === disk.digest) return
     throw new ImageError(
@@ -428,7 +431,9 @@ class Imaging {
       path: this.#target,
       format: this.#format.driver.id,
       sectorSize,
-      ...defined({ capacity: built.capacity, size: built.size, allocated: built.allocated }),
+      capacity: built.capacity,
+      size: built.size,
+      allocated: built.allocated,
     }
   }
 

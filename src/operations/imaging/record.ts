@@ -181,7 +181,7 @@ export function parseImageRecord(text: string): ImageRecord {
         .map((each) => ({ number: each.integer('number'), ...digest(each) })),
     },
     usedOnly: top.boolean('usedOnly'),
-    ...(parts === undefined ? {} : { parts }),
+    parts,
     unreadable: { bytes: unreadable.integer('bytes'), ...unreadable.optionalTexts(['map']) },
   }
 }
@@ -201,17 +201,16 @@ function source(checker: JsonChecker): RecordedSource {
     size: checker.integer('size'),
     logicalSectorSize: checker.integer('logicalSectorSize'),
     physicalSectorSize: checker.integer('physicalSectorSize'),
-    ...(table === undefined ? {} : { table: { scheme: table.text('scheme'), ...table.optionalTexts(['diskId']) } }),
-    ...(partition === undefined
-      ? {}
-      : {
-          partition: {
+    table: table === undefined ? undefined : { scheme: table.text('scheme'), ...table.optionalTexts(['diskId']) },
+    partition:
+      partition === undefined
+        ? undefined
+        : {
             number: partition.integer('number'),
             start: partition.integer('start'),
             size: partition.integer('size'),
             ...partition.optionalTexts(['uuid', 'label']),
           },
-        }),
   }
 }
 

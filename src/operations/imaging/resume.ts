@@ -8,7 +8,6 @@ import { diskPlatform } from '../../device/index.js'
 import { corrupt, ImageError, printable, reference, refused } from '../../errors.js'
 import { openWritableImage } from '../../formats/open-writable.js'
 import { openImage, type OpenOptions } from '../../formats/open.js'
-import { defined } from '../defined.js'
 import { findDevice, openDevice, recordedSource, type OpenedDevice } from '../device/argument.js'
 import { digestsOf } from './disk-digests.js'
 import { layerInfo } from '../inspect/info.js'
@@ -81,8 +80,8 @@ export async function resumeImage(
   const notes = plan.guards
     .filter(({ verdict }) => verdict !== 'passed')
     .map(({ guard, why }) => ({ code: guard === 'in-use' ? 'W_HOT' : 'W_SAME_DISK', message: why }))
-  const common = { source: now, plan, resumed: true, notes, ...defined({ parts: record.parts }) }
-  const open: OpenOptions = { from: record.image.format, ...defined({ registry: options.registry }) }
+  const common = { source: now, plan, resumed: true, notes, parts: record.parts }
+  const open: OpenOptions = { from: record.image.format, registry: options.registry }
   await prepareCodec('zstd')
   if (options.dryRun === true) {
     return {
@@ -269,7 +268,7 @@ async function digestsAfter(
     image,
     digests.disk.length,
     digests.partitions.map(({ number, start, length }) => ({ number, start, length })),
-    { phase: 'hash', ...defined({ signal: options.signal, onProgress: options.onProgress }) },
+    { phase: 'hash', signal: options.signal, onProgress: options.onProgress },
   )
 }
 
@@ -288,7 +287,8 @@ function targetOf(target: string, record: ImageRecord, open: OpenOptions): Image
     format: record.image.format,
     capacity: image.capacity,
     sectorSize: image.sectorSize,
-    ...defined({ size, allocated }),
+    size,
+    allocated,
   }
 }
 

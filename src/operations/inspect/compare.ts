@@ -2,7 +2,6 @@ import { prepareCodec } from '../../codec/index.js'
 import type { Note } from '../../block/types.js'
 import { compareAllocation, compareSources, type Progress, type RangeSummary } from '../../engine/index.js'
 import type { OpenedImage } from '../../formats/open.js'
-import { defined } from '../defined.js'
 import {
   chainOptions,
   openReadable,
@@ -61,15 +60,14 @@ export async function compare(first: string, second: string, options: CompareOpt
   using a = openReadable(first, options)
   using b = openReadable(second, { ...options.second, ...chainOptions(options) })
   const limit = options.limit ?? 20
-  const moving = defined({ signal: options.signal })
+  const moving = { signal: options.signal }
   const { equal, offset, differences } = await compareSources(a, b, {
     ...moving,
     phase: 'compare',
-    ...defined({
-      threads: options.threads,
-      onProgress: options.onProgress,
-      collect: options.first === true ? undefined : { limit, unit: sector },
-    }),
+
+    threads: options.threads,
+    onProgress: options.onProgress,
+    collect: options.first === true ? undefined : { limit, unit: sector },
   })
   const strict =
     options.strict === true
@@ -80,7 +78,9 @@ export async function compare(first: string, second: string, options: CompareOpt
     sameContent: equal,
     first: sourceInfo(first, a),
     second: sourceInfo(second, b),
-    ...defined({ firstDifference: offset, differences, strict }),
+    firstDifference: offset,
+    differences,
+    strict,
     notes: [
       ...new Map([...a.notes, ...b.notes, ...sizes(a, b, equal, offset)].map((note) => [note.message, note])).values(),
     ],

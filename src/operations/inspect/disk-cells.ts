@@ -98,7 +98,7 @@ export async function diskCells(
           ]
     const used = volume === undefined ? undefined : await usedCells(volume, length, remarks, signal)
     rows.push({
-      ...(volume?.partition === undefined ? {} : { partition: volume.partition.number }),
+      partition: volume?.partition === undefined ? undefined : volume.partition.number,
       offset,
       length,
       cellLength: stored.cellLength,

@@ -5,7 +5,6 @@ import { hashSource, type HashAlgorithm, type Progress, type Range } from '../..
 import { corrupt, usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { openPartition, readPartitionTable } from '../../partition/index.js'
-import { defined } from '../defined.js'
 import { openReadable, sourceInfo, type ReadOptions, type SourceInfo } from '../open/opening.js'
 
 export interface HashOptions extends ReadOptions {
@@ -63,7 +62,9 @@ export async function hash(path: string, options: HashOptions = {}): Promise<Has
         : (progress: Progress): void => options.onProgress?.({ phase: 'hash', done: done + progress.done, total })
     const digest = await hashSource(new SliceSource(opened, offset, length), {
       algorithm,
-      ...defined({ threads: options.threads, signal: options.signal, onProgress }),
+      threads: options.threads,
+      signal: options.signal,
+      onProgress,
     })
     digests.push({ ...part, digest: Buffer.from(digest).toString('hex') })
     before += length
@@ -91,7 +92,7 @@ function partitionsOf(opened: OpenedImage): HashedPart[] {
     offset: start,
     length,
     partition: number,
-    ...defined({ label }),
+    label,
   }))
 }
 

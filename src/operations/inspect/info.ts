@@ -1,7 +1,6 @@
 import type { Note, Section } from '../../block/types.js'
 import { isImageError, type ErrorKind } from '../../errors.js'
 import type { Layer, OpenedImage } from '../../formats/open.js'
-import { defined } from '../defined.js'
 import { openDisk, readOptions, type ReadOptions } from '../open/opening.js'
 
 export type InfoOptions = ReadOptions
@@ -74,17 +73,17 @@ export function describe(opened: OpenedImage): ImageInfo {
     references: (image.references ?? []).map(({ role, path }) => ({ role, path })),
     sections: [...image.describe(), ...partSection(opened)],
     notes: opened.notes,
-    ...defined({
-      parent:
-        parentReference === undefined
-          ? undefined
-          : {
-              names: storedNames(parentReference),
-              ...defined({ format: parentReference.format, identity: parentReference.identity }),
-            },
-      missing: opened.missing === undefined ? undefined : problem(opened.missing),
-      unreadable: image.unreadable === undefined ? undefined : problem(image.unreadable),
-    }),
+
+    parent:
+      parentReference === undefined
+        ? undefined
+        : {
+            names: storedNames(parentReference),
+            format: parentReference.format,
+            identity: parentReference.identity,
+          },
+    missing: opened.missing === undefined ? undefined : problem(opened.missing),
+    unreadable: image.unreadable === undefined ? undefined : problem(image.unreadable),
   }
 }
 
@@ -116,7 +115,7 @@ export function layerInfo({ name, path, image, files }: Layer): LayerInfo {
           size: files.reduce((sum, file) => sum + file.size, 0),
           allocated: files.reduce((sum, file) => sum + file.allocated, 0),
         }),
-    ...defined({ identity: image.identity }),
+    identity: image.identity,
   }
 }
 
@@ -134,5 +133,5 @@ export function storedNames(parent: { readonly paths: readonly string[] }): read
 
 /** An error as part of an answer. */
 export function problem(error: { kind: ErrorKind; code: string; message: string; hint: string | undefined }): Problem {
-  return { kind: error.kind, code: error.code, message: error.message, ...defined({ hint: error.hint }) }
+  return { kind: error.kind, code: error.code, message: error.message, hint: error.hint }
 }

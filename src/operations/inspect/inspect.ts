@@ -15,7 +15,6 @@ import {
   type TableIssue,
 } from '../../partition/index.js'
 import { diagnoseBoot, type BootDiagnosis } from './boot/diagnosis.js'
-import { defined } from '../defined.js'
 import { problem, type Problem } from './info.js'
 import { mendingCommand } from './mending-command.js'
 import { openReadable, parseImageArgument, sourceInfo, type ReadOptions, type SourceInfo } from '../open/opening.js'
@@ -108,12 +107,13 @@ export function examine(
     // A partition of an image is no image: commands that mend need the whole.
     issues: issues.map((issue) => ({
       ...issue,
-      ...defined({ command: opened.part === undefined ? mendingCommand(issue, table, path) : undefined }),
+      command: opened.part === undefined ? mendingCommand(issue, table, path) : undefined,
     })),
     boot: diagnoseBoot(opened, table, open, opened.part),
     operatingSystem: guessSystems(table, open),
     notes: opened.notes,
-    ...defined({ diskId: table.diskId, usable: table.usable }),
+    diskId: table.diskId,
+    usable: table.usable,
   }
   return { result, volumes }
 }
@@ -166,7 +166,13 @@ function infos(found: readonly Filesystem[]): FilesystemInfo[] {
       state,
       facts,
       issues,
-      ...defined({ version, label, uuid, blockSize, size, used, free }),
+      version,
+      label,
+      uuid,
+      blockSize,
+      size,
+      used,
+      free,
     }),
   )
 }

@@ -2,7 +2,6 @@ import type { Note } from '../../block/types.js'
 import { isImageError } from '../../errors.js'
 import { identifyFilesystems } from '../../filesystem/index.js'
 import { openPartition } from '../../partition/index.js'
-import { defined } from '../defined.js'
 import type { Exposure } from '../serve/exposed-disk.js'
 import type { ShownContent, ShownFile } from './session.js'
 
@@ -50,5 +49,5 @@ function contentOf(exposure: Exposure, start: number, length: number): { readonl
   const [found, ...others] = identifyFilesystems(exposure.slice(start, length))
   if (found === undefined || others.length > 0) return {}
   const { type, title, kind, label, uuid } = found
-  return { content: { type, title, kind, ...defined({ label, uuid }) } }
+  return { content: { type, title, kind, label, uuid } }
 }

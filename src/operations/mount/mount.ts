@@ -2,7 +2,6 @@ import fs from 'node:fs'
 import { resolve } from 'node:path'
 import type { Note } from '../../block/types.js'
 import { printable, unsupported, usage } from '../../errors.js'
-import { defined } from '../defined.js'
 import { prepareOverlay } from '../serve/exposed-disk.js'
 import type { ServeRequest } from './messages.js'
 import { mountAt } from './mount-table.js'
@@ -72,37 +71,34 @@ export async function mount(
     mountOptions: options.mountOptions ?? [],
     options: {
       mode,
-      ...defined({
-        overlay: overlay === undefined ? undefined : resolve(overlay),
-        from,
-        fromOptions,
-        snapshot,
-        parentFormat,
-        scratchFolder: options.scratchFolder === undefined ? undefined : resolve(options.scratchFolder),
-      }),
+
+      overlay: overlay === undefined ? undefined : resolve(overlay),
+      from,
+      fromOptions,
+      snapshot,
+      parentFormat,
+      scratchFolder: options.scratchFolder === undefined ? undefined : resolve(options.scratchFolder),
       // The server has another working folder.
-      ...defined({
-        allowReferences: options.allowReferences?.map((each) => resolve(each)),
-        search: options.search?.map((each) => resolve(each)),
-        parentMap: options.parentMap,
-      }),
+
+      allowReferences: options.allowReferences?.map((each) => resolve(each)),
+      search: options.search?.map((each) => resolve(each)),
+      parentMap: options.parentMap,
     },
-    ...defined({
-      partition,
-      point: point === undefined ? undefined : mountPoint(point),
-      registryModule: options.registryModule,
-    }),
+
+    partition,
+    point: point === undefined ? undefined : mountPoint(point),
+    registryModule: options.registryModule,
   }
   const made =
     overlay === undefined
       ? undefined
       : await prepareOverlay(request.image, resolve(overlay), {
           ...request.options,
-          ...defined({ registry: options.registry }),
+          registry: options.registry,
         })
   try {
     const { session, notes } = await startServer(request, options.signal)
-    return { session, notes, ...defined({ overlayMade: made }) }
+    return { session, notes, overlayMade: made }
   } catch (error) {
     // An overlay that was never mounted holds nothing.
     if (made === true && overlay !== undefined) fs.rmSync(overlay, { force: true })

@@ -8,7 +8,6 @@ import { unmountFuse } from '../../mount/fuse/attach.js'
 import { attachLoop, detachLoop, type Loop } from '../../mount/loop.js'
 import { command, type CommandResult } from '../../sys/commands.js'
 import { currentUser } from '../../sys/self.js'
-import { defined } from '../defined.js'
 import type { Target } from './choose.js'
 import { mountAt } from './mount-table.js'
 import { nextCommands } from './next-commands.js'
@@ -63,7 +62,8 @@ export async function mountTarget(
       mounted: {
         point,
         file: file.name,
-        ...defined({ partition: file.partition, loop: tried.loop }),
+        partition: file.partition,
+        loop: tried.loop,
         type,
         driver: driver.name,
         readOnly,
@@ -188,7 +188,8 @@ export async function attachTarget({ file }: Target, image: string, options: Mou
   return {
     loop,
     file: file.name,
-    ...defined({ partition: file.partition, content: file.content }),
+    partition: file.partition,
+    content: file.content,
     next: nextCommands(loop.device, file.content, image, mountsReadOnly(options.mode)),
   }
 }

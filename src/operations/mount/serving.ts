@@ -116,7 +116,7 @@ export class Serving {
     const { files, selected } = disk
     return point === undefined
       ? { targets: [], notes: [] }
-      : chooseTargets(files, { image, point, all, ...(selected === undefined ? {} : { partition: selected }) })
+      : chooseTargets(files, { image, point, all, partition: selected })
   }
 
   async #show(disk: OpenedDisk): Promise<void> {
@@ -191,7 +191,7 @@ export class Serving {
       image,
       format: disk.format,
       mode,
-      ...(overlay === undefined ? {} : { overlay }),
+      overlay,
       capacity: disk.capacity,
       since: this.#session?.since ?? new Date().toISOString(),
       folder: this.#folder,

@@ -128,7 +128,7 @@ async function take(
     points,
     devices,
     closed,
-    ...(session.overlay === undefined ? {} : { overlay: session.overlay }),
+    overlay: session.overlay,
   }
 }
 

@@ -18,8 +18,8 @@ export function toWire(error: unknown): WireError {
       code,
       message,
       details,
-      ...(hint === undefined ? {} : { hint }),
-      ...(stack === undefined ? {} : { stack }),
+      hint,
+      stack,
     }
   }
   const { message, stack } = error instanceof Error ? error : new Error(String(error))
@@ -28,12 +28,12 @@ export function toWire(error: unknown): WireError {
     code: 'E_INTERNAL',
     message: `this is a bug: ${message}`,
     details: {},
-    ...(stack === undefined ? {} : { stack }),
+    stack,
   }
 }
 
 export function fromWire({ kind, code, message, hint, details, stack }: WireError): ImageError {
-  const error = new ImageError(kind, code, message, { details, ...(hint === undefined ? {} : { hint }) })
+  const error = new ImageError(kind, code, message, { details, hint })
   if (stack !== undefined) error.stack = stack
   return error
 }

@@ -5,7 +5,6 @@ import type { Registry } from '../../formats/registry.js'
 import { FuseSession } from '../../mount/fuse/session.js'
 import { syscalls } from '../../sys/syscalls.js'
 import { selectPartition } from '../../partition/index.js'
-import { defined } from '../defined.js'
 import { openExposed, type Exposure } from '../serve/exposed-disk.js'
 import { shownFiles } from './files.js'
 import type { OpenRequest, ThreadOrder, ThreadReport } from './messages.js'
@@ -45,7 +44,7 @@ try {
       sectorSize,
       files,
       notes: [...exposure.notes, ...notes],
-      ...defined({ selected }),
+      selected,
     },
   })
 } catch (error) {

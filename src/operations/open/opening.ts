@@ -15,7 +15,6 @@ import {
   selectPartition,
   type PartitionSelector,
 } from '../../partition/index.js'
-import { defined, type Defined } from '../defined.js'
 
 /** How the parents and further files of images are found. */
 export interface ChainOptions {
@@ -48,15 +47,17 @@ export function chainOptions({
   allowReferences,
   search,
   parentMap,
-}: ChainOptions): Defined<ChainOptions> {
-  return defined({ registry, parentFormat, allowReferences, search, parentMap })
+}: ChainOptions): ChainOptions {
+  return { registry, parentFormat, allowReferences, search, parentMap }
 }
 
 /** What opening the image asked for needs of them. */
 export function readOptions(options: ReadOptions): OpenOptions {
   return {
     ...chainOptions(options),
-    ...defined({ from: options.from, options: options.fromOptions, snapshot: options.snapshot }),
+    from: options.from,
+    options: options.fromOptions,
+    snapshot: options.snapshot,
   }
 }
 
@@ -136,5 +137,5 @@ export function openReadable(path: string, options: ReadOptions): OpenedImage {
 
 /** What a result says of an image that was read. */
 export function sourceInfo(path: string, { top: { image }, part, capacity }: OpenedImage): SourceInfo {
-  return { path, format: image.format, subformat: image.subformat, ...defined({ part }), capacity }
+  return { path, format: image.format, subformat: image.subformat, part, capacity }
 }

@@ -6,7 +6,6 @@ import { Registry } from '../../formats/registry.js'
 import { convertTable, readPartitionTable, type PartitionTable, type TableConversion } from '../../partition/index.js'
 import { targetFormat, tryLayout } from '../transfer/build.js'
 import { convertFrom, type ConvertOptions, type ConvertResult, type TargetOutput } from '../transfer/convert.js'
-import { defined } from '../defined.js'
 import { imageIdentity } from '../transfer/identity.js'
 import { openDisk, wholeDisk } from '../open/opening.js'
 import { movedNotes } from './notes.js'
@@ -54,7 +53,9 @@ export async function convertPartitionTable(
       const convert = (disk: BlockSource): TableConversion =>
         convertTable(disk, before, {
           newId: (name) => identity.derive(name),
-          ...defined({ scheme, sectorSize: wanted, roundEnds }),
+          scheme,
+          sectorSize: wanted,
+          roundEnds,
         })
       const first = convert(opened)
       // A second GPT is at the very end: what the format rounds up counts.

@@ -18,7 +18,6 @@ import {
 } from '../../partition/index.js'
 import { targetFormat, tryLayout, type TargetFormat } from '../transfer/build.js'
 import { convertFrom, type ConvertOptions, type ConvertResult, type TargetOutput } from '../transfer/convert.js'
-import { defined } from '../defined.js'
 import { imageIdentity } from '../transfer/identity.js'
 import { openDisk, parseImageArgument } from '../open/opening.js'
 import { movedNotes } from './notes.js'
@@ -70,12 +69,13 @@ export async function extractPartition(
   const result = await convertFrom({ compose, name: path }, target, {
     ...rest,
     registry,
-    ...(wrap === undefined ? defined({ size }) : {}),
+    ...(wrap === undefined ? { size } : {}),
   })
   return {
     ...result,
     notes: [...result.notes, ...(taken?.notes ?? [])],
-    ...defined({ partition: taken?.partition, wrapped: taken?.wrapped }),
+    partition: taken?.partition,
+    wrapped: taken?.wrapped,
   }
 }
 
@@ -141,7 +141,7 @@ function wrappingOf(
     diskId: identity.derive('disk'),
     partitionId: identity.derive('partition 1'),
     ...(scheme === 'gpt'
-      ? defined({ label: partition?.label, attributes: partition?.attributes ?? (active ? 4n : undefined) })
+      ? { label: partition?.label, attributes: partition?.attributes ?? (active ? 4n : undefined) }
       : {}),
   }
 }

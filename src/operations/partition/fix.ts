@@ -16,7 +16,6 @@ import {
 } from '../../partition/index.js'
 import { targetFormat, tryLayout } from '../transfer/build.js'
 import { convertFrom, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
-import { defined } from '../defined.js'
 import { imageIdentity } from '../transfer/identity.js'
 import { openReadable, readOptions, sourceInfo, wholeDisk, type SourceInfo } from '../open/opening.js'
 
@@ -75,7 +74,7 @@ export async function fixTable(argument: string, options: FixTableOptions): Prom
     inPlace,
     dryRun,
     notes: made.notes,
-    ...defined({ target: made.target }),
+    target: made.target,
   }
 }
 

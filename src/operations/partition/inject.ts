@@ -8,7 +8,6 @@ import type { OpenedImage } from '../../formats/open.js'
 import { openWritableImage } from '../../formats/open-writable.js'
 import { readPartitionTable, selectPartition, type Partition } from '../../partition/index.js'
 import { convertFrom, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
-import { defined } from '../defined.js'
 import {
   chainOptions,
   openDisk,
@@ -181,13 +180,10 @@ async function changeInPlace(
   const { name } = target.opened
   const plan = planned(target.disk, name, argument, content)
   if (options.dryRun !== true)
-    await writeContent(
-      target,
-      plan.partition.start,
-      plan.partition.length,
-      content,
-      defined({ signal: options.signal, onProgress: options.onProgress }),
-    )
+    await writeContent(target, plan.partition.start, plan.partition.length, content, {
+      signal: options.signal,
+      onProgress: options.onProgress,
+    })
   return {
     disk: sourceInfo(path, target.opened),
     partition: plan.partition,

@@ -146,7 +146,7 @@ export async function prepareOverlay(argument: string, overlay: string, options:
       ...chainOptions(options),
       parent: path,
       ...(/\.[a-z0-9]+$/i.test(overlay) ? {} : { to: 'qcow2' }),
-      ...(options.from === undefined ? {} : { parentFormat: options.from }),
+      parentFormat: options.from,
     })
     return true
   }

@@ -5,7 +5,6 @@ import { prepareCodec } from '../../codec/index.js'
 import { defaultThreads, TaskPool } from '../../engine/index.js'
 import { printable, usage } from '../../errors.js'
 import { NbdServer, nbdUri, type Endpoint, type ServerTls } from '../../mount/nbd/index.js'
-import { defined } from '../defined.js'
 import { openExposed, prepareOverlay, type Exposure } from './exposed-disk.js'
 import type { ReadOptions } from '../open/opening.js'
 import { DiskServing } from './serve-disk.js'
@@ -97,7 +96,7 @@ export async function serve(images: readonly string[], options: ServeOptions): P
   })
   const server = new NbdServer({
     disks,
-    ...defined({ tls }),
+    tls,
     onClients: (count) => {
       if (count > present) clients += count - present
       present = count
@@ -114,7 +113,7 @@ export async function serve(images: readonly string[], options: ServeOptions): P
       exports: opened.exposures.map((exposure, index) =>
         served(exposure, images[index] ?? '', { endpoint, name: names[index] ?? '', tls: tls !== undefined }),
       ),
-      ...(options.overlay === undefined ? {} : { overlay: { path: options.overlay, made: made === true } }),
+      overlay: options.overlay === undefined ? undefined : { path: options.overlay, made: made === true },
       notes: [...opened.exposures.flatMap(({ notes }) => notes), ...openToAll(endpoint, options)],
     })
     await Promise.race([left, untilAborted(options.signal)])
@@ -164,7 +163,15 @@ function exposureOptions(options: ServeOptions): Parameters<typeof openExposed>[
   const mode = overlay !== undefined ? 'overlay' : options.write === true ? 'write' : 'read-only'
   return {
     mode,
-    ...defined({ registry, parentFormat, allowReferences, search, parentMap, from, fromOptions, snapshot, overlay }),
+    registry,
+    parentFormat,
+    allowReferences,
+    search,
+    parentMap,
+    from,
+    fromOptions,
+    snapshot,
+    overlay,
   }
 }
 
@@ -200,7 +207,7 @@ function readCertificates({ certificate, key, authority }: NonNullable<ServeOpti
   return {
     certificate: read(certificate),
     key: read(key),
-    ...(authority === undefined ? {} : { authority: read(authority) }),
+    authority: authority === undefined ? undefined : read(authority),
   }
 }
 
@@ -216,7 +223,7 @@ function served(
     path,
     format,
     subformat,
-    ...defined({ part }),
+    part,
     capacity,
     sectorSize,
     writable,

@@ -7,7 +7,6 @@ import { openImage, type OpenedImage, type OpenOptions } from '../../formats/ope
 import type { ImageFile } from '../../formats/opened.js'
 import { checkOptions } from '../../formats/options.js'
 import type { Registry } from '../../formats/registry.js'
-import { defined } from '../defined.js'
 import { TargetFiles, type TargetPlace } from './target.js'
 
 /** A driver that can make images. */
@@ -148,11 +147,11 @@ async function verify(
   if (expected === undefined) return
   try {
     using image = openImage(files.partialPath, { ...expected.open, from: driver.id, renamed: files.renamed })
-    const { equal, offset } = await compareSources(
-      expected.source,
-      image,
-      defined({ threads: expected.threads, signal, onProgress }),
-    )
+    const { equal, offset } = await compareSources(expected.source, image, {
+      threads: expected.threads,
+      signal,
+      onProgress,
+    })
     if (!equal) {
       throw new ImageError(
         'mismatch',

@@ -7,7 +7,6 @@ import type { DiskShape, ImageWriter, OptionValues } from '../../formats/driver.
 import type { OpenedImage, OpenOptions } from '../../formats/open.js'
 import type { Registry } from '../../formats/registry.js'
 import type { TargetFormat } from './build.js'
-import { defined } from '../defined.js'
 import { imageIdentity } from './identity.js'
 import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
 import { openNewParent, type NewParent } from './parent.js'
@@ -77,7 +76,7 @@ export class Conversion implements Disposable {
   /** What the engine is to move. */
   get moving(): Omit<CopyOptions, 'target'> {
     const { threads, sparse, signal, onProgress } = this.#options
-    return { source: this.disk, ...defined({ base: this.parent?.opened, threads, sparse, signal, onProgress }) }
+    return { source: this.disk, base: this.parent?.opened, threads, sparse, signal, onProgress }
   }
 
   /** Moves the content into the target. */
@@ -119,7 +118,8 @@ export async function openConversion(
   const opened = await openSource(source, {
     ...readOptions(options),
     scratchFolder,
-    ...defined({ signal: options.signal, onProgress: options.onProgress }),
+    signal: options.signal,
+    onProgress: options.onProgress,
   })
   let parent: NewParent | undefined
   try {
@@ -127,18 +127,18 @@ export async function openConversion(
     parent =
       options.parent === undefined || path === undefined
         ? undefined
-        : openNewParent(options.parent, path, format.driver, { ...open, ...defined({ from: options.parentFrom }) })
+        : openNewParent(options.parent, path, format.driver, { ...open, from: options.parentFrom })
     const used =
       options.usedOnly === undefined
         ? undefined
-        : await usedOnly(opened, { ...options.usedOnly, ...defined({ signal: options.signal }) })
+        : await usedOnly(opened, { ...options.usedOnly, signal: options.signal })
     const disk = await resized(used?.source ?? opened, options.size ?? opened.capacity, options.signal)
     const sectorSize = chooseSectorSize(format, opened, options.sectorSize)
     const shape: DiskShape = {
       capacity: disk.capacity,
       sectorSize,
       identity: imageIdentity(options.uuid, options.time),
-      ...defined({ parent: parent?.shape }),
+      parent: parent?.shape,
     }
     return new Conversion(options, { format, opened, parent, disk, shape, used, open })
   } catch (error) {

@@ -14,7 +14,6 @@ import { ExportStore } from '../../mount/nbd/export-store.js'
 import { isNbdUri } from '../../block/export-name.js'
 import { nbdUri, parseNbdUri } from '../../mount/nbd/uri.js'
 import type { Conversion } from './conversion.js'
-import { defined } from '../defined.js'
 import type { ComposedSource, SourceInput } from './source.js'
 
 export interface ToExportOptions {
@@ -177,11 +176,11 @@ async function verify(disk: BlockSource, uri: string, size: number, options: ToE
     using image = openStore(new ExportStore(parseNbdUri(uri)), undefined, { from: 'raw' })
     if (image.capacity !== size)
       throw new ImageError('mismatch', 'E_MISMATCH', `the export has ${image.capacity} bytes now, and had ${size}`)
-    const { equal, offset } = await compareSources(
-      disk,
-      image,
-      defined({ threads: options.threads, signal: options.signal, onProgress: options.onProgress }),
-    )
+    const { equal, offset } = await compareSources(disk, image, {
+      threads: options.threads,
+      signal: options.signal,
+      onProgress: options.onProgress,
+    })
     if (!equal)
       throw new ImageError(
         'mismatch',

@@ -8,7 +8,6 @@ import { isNbdUri } from '../../block/export-name.js'
 import { build, targetFormat, tryLayout, type BuildResult, type TargetFormat } from './build.js'
 import { openConversion, type Conversion, type ConversionOptions } from './conversion.js'
 import { checkExportOptions, writeToExport } from './convert-to-export.js'
-import { defined } from '../defined.js'
 import { sourceInfo, type SourceInfo } from '../open/opening.js'
 import type { NewParent } from './parent.js'
 import type { ComposedSource, SourceInput } from './source.js'
@@ -117,11 +116,13 @@ export async function convertFrom(
       path: typeof target === 'string' ? target : (target.name ?? '-'),
       format: format.driver.id,
       sectorSize,
-      ...defined({ capacity: result.capacity, size: result.size, allocated: result.allocated }),
+      capacity: result.capacity,
+      size: result.size,
+      allocated: result.allocated,
     },
     bytesRead: result.bytesRead,
     bytesWritten: result.bytesWritten,
-    ...defined({ volumes: conversion.used?.volumes }),
+    volumes: conversion.used?.volumes,
     verified: options.verify === true && options.dryRun !== true,
     dryRun: options.dryRun === true,
     notes: [
@@ -152,9 +153,11 @@ async function run(conversion: Conversion, options: ConvertOptions, target: Targ
     shape,
     fill: (writer) => conversion.fill(writer),
     ...(options.verify === true
-      ? { expected: { source: disk, open: verifyOptions(open, parent), ...defined({ threads: options.threads }) } }
+      ? { expected: { source: disk, open: verifyOptions(open, parent), threads: options.threads } }
       : {}),
-    ...defined({ flush: options.flush, signal: options.signal, onProgress: options.onProgress }),
+    flush: options.flush,
+    signal: options.signal,
+    onProgress: options.onProgress,
   })
 }
 

@@ -2,7 +2,6 @@ import type { Note } from '../../block/types.js'
 import type { OptionValues } from '../../formats/driver.js'
 import { Registry } from '../../formats/registry.js'
 import { build, targetFormat, tryLayout, type BuildResult } from './build.js'
-import { defined } from '../defined.js'
 import { EmptyDisk, type EmptyDiskOptions } from './empty-disk.js'
 import { checkTarget } from './target.js'
 
@@ -47,7 +46,8 @@ export async function create(target: string, options: CreateOptions): Promise<Cr
           sources,
           force: options.force === true,
           fill: (writer) => disk.fill(writer),
-          ...defined({ signal: options.signal, onProgress: options.onProgress }),
+          signal: options.signal,
+          onProgress: options.onProgress,
         })
   return {
     target: {
@@ -55,11 +55,13 @@ export async function create(target: string, options: CreateOptions): Promise<Cr
       format: format.driver.id,
       sectorSize: shape.sectorSize,
       capacity: made.capacity,
-      ...defined({ size: made.size, allocated: made.allocated }),
+      size: made.size,
+      allocated: made.allocated,
     },
-    ...(parent === undefined
-      ? {}
-      : { parent: { path: parent.shape.path, format: parent.shape.image.format, capacity: parent.opened.capacity } }),
+    parent:
+      parent === undefined
+        ? undefined
+        : { path: parent.shape.path, format: parent.shape.image.format, capacity: parent.opened.capacity },
     dryRun: options.dryRun === true,
     notes: disk.notes(made.capacity),
   }

@@ -4,7 +4,6 @@ import { copy, type CopyResult, type Progress } from '../../engine/index.js'
 import { usage } from '../../errors.js'
 import type { DiskShape, ImageWriter } from '../../formats/driver.js'
 import type { TargetFormat } from './build.js'
-import { defined } from '../defined.js'
 import { imageIdentity } from './identity.js'
 import { chainOptions, type ChainOptions } from '../open/opening.js'
 import { openNewParent, type NewParent } from './parent.js'
@@ -53,7 +52,7 @@ export class EmptyDisk implements Disposable {
         capacity,
         sectorSize,
         identity: imageIdentity(options.uuid, options.time),
-        ...defined({ parent: parent?.shape }),
+        parent: parent?.shape,
       }
     } catch (error) {
       parent?.opened[Symbol.dispose]()
@@ -71,7 +70,8 @@ export class EmptyDisk implements Disposable {
     return await copy({
       source: new ZeroSource(writer.capacity, this.shape.sectorSize),
       target: writer,
-      ...defined({ signal, onProgress }),
+      signal,
+      onProgress,
     })
   }
 

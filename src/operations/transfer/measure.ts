@@ -7,7 +7,6 @@ import type { DiskShape, ImageWriter } from '../../formats/driver.js'
 import { Registry } from '../../formats/registry.js'
 import { targetFormat, type TargetFormat } from './build.js'
 import { openConversion, type ConversionOptions } from './conversion.js'
-import { defined } from '../defined.js'
 import { EmptyDisk } from './empty-disk.js'
 import { sourceInfo, type SourceInfo } from '../open/opening.js'
 
@@ -50,7 +49,7 @@ export async function measure(source: string | undefined, options: MeasureOption
     tell === undefined
       ? undefined
       : ({ done, total }: Progress): void => tell({ phase: 'measure', done, total: 2 * total })
-  const given = { ...options, registry, ...defined({ onProgress }) }
+  const given = { ...options, registry, onProgress }
   using making =
     source === undefined ? new EmptyDisk(path, format, given) : await openConversion(source, path, format, given)
   const { shape } = making

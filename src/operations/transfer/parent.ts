@@ -4,7 +4,6 @@ import type { Note } from '../../block/types.js'
 import { usage } from '../../errors.js'
 import type { DiskImage, FormatDriver, ParentShape } from '../../formats/driver.js'
 import { openImage, type OpenedImage, type OpenOptions } from '../../formats/open.js'
-import { defined } from '../defined.js'
 
 /** The parent of an image to be made, opened with its own chain. */
 export interface NewParent {
@@ -22,7 +21,7 @@ export function openNewParent(path: string, childPath: string, driver: FormatDri
   const { parentFormat } = options
   const opened = openImage(path, {
     ...options,
-    ...defined({ from: options.from ?? (parentFormat === 'auto' ? undefined : parentFormat) }),
+    from: options.from ?? (parentFormat === 'auto' ? undefined : parentFormat),
   })
   try {
     if (opened.unreadable !== undefined) throw opened.unreadable

@@ -6,7 +6,6 @@ import { prepareCodec } from '../../codec/index.js'
 import { aborted, isImageError, refused, type ImageError } from '../../errors.js'
 import { identifyFilesystems } from '../../filesystem/index.js'
 import type { Filesystem, Run } from '../../filesystem/types.js'
-import { defined } from '../defined.js'
 import { readPartitionTable, type Partition, type PartitionTable } from '../../partition/index.js'
 
 /** What is done with a filesystem that was not left in order: its record of free space may not be true. */
@@ -63,7 +62,7 @@ export async function usedOnly(disk: BlockSource, options: UsedOnlyOptions = {})
     volumes.push(
       wanted
         ? await addVolume(runs, volume, options)
-        : { ...defined({ partition: volume.partition }), length: volume.source.capacity, read: 0 },
+        : { partition: volume.partition, length: volume.source.capacity, read: 0 },
     )
     end = volume.start + volume.source.capacity
   }
@@ -123,8 +122,8 @@ async function addVolume(
   const [filesystem] = found
   const common = {
     length,
-    ...(partition === undefined ? {} : { partition }),
-    ...(filesystem === undefined ? {} : { filesystem: filesystem.title }),
+    partition,
+    filesystem: filesystem === undefined ? undefined : filesystem.title,
   }
   const used =
     filesystem === undefined

@@ -219,7 +219,7 @@ for (const packing of [undefined, 'deflate', 'zstd']) {
     const shape = {
       grain: 65536,
       start: 1000,
-      ...(packing === undefined ? {} : { packedUnit: { length: 65536, codec: packing } }),
+      packedUnit: packing === undefined ? undefined : { length: 65536, codec: packing },
     }
     const file = new MemoryStore()
     await copy({ source: disk(content), target: new ToyImage(file, content.length, shape) })

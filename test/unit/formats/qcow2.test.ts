@@ -269,7 +269,7 @@ test(
     'its path is asked for',
   () => {
     const of = (backing: string, format?: string): DiskImage =>
-      open(new HandImage({ backing, ...(format === undefined ? {} : { extensions: [[0xe2792aca, format]] }) }))
+      open(new HandImage({ backing, extensions: format === undefined ? undefined : [[0xe2792aca, format]] }))
     for (const [recorded, ours] of [
       ['raw', 'raw'],
       ['qcow2', 'qcow2'],

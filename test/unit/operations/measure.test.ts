@@ -93,11 +93,11 @@ test('fully allocated is the size of a disk that is full', async (t) => {
     const measured = await measure(undefined, {
       size: 2 * mebibyte,
       to: to!,
-      ...(options === undefined ? {} : { options }),
+      options,
     })
     if (options?.['compress'] !== undefined) continue
     const target = join(folder, `out.${extension}`)
-    await convert(full, target, { to: to!, ...(options === undefined ? {} : { options }) })
+    await convert(full, target, { to: to!, options })
     assert.equal(measured.fullyAllocated, fs.statSync(target).size, name)
     fs.rmSync(target)
   }

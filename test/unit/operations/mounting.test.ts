@@ -20,8 +20,8 @@ const file = (
   name: partition === undefined ? 'disk.img' : `p${partition}.img`,
   start: 0,
   length: 4096,
-  ...(partition === undefined ? {} : { partition }),
-  ...(type === undefined ? {} : { content: { type, title: type, kind } }),
+  partition,
+  content: type === undefined ? undefined : { type, title: type, kind },
 })
 const wish = { image: 'a.raw', point: '/mnt', all: false }
 

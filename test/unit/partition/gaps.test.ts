@@ -1,6 +1,6 @@
-import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { gapsOf, type Partition, type PartitionTable } from '../../../src/partition/index.js'
+import { sameFacts } from '../../support/same-facts.js'
 
 const partition = (number: number, start: number, length: number, role: Partition['role'] = 'primary'): Partition => ({
   number,
@@ -29,7 +29,7 @@ test('what no partition takes: before, between, behind, and inside an extended p
       partition(5, 45 * 512, 5 * 512, 'logical'),
     ]),
   )
-  assert.deepEqual(
+  sameFacts(
     gaps.map(({ start, length, inside }) => [start / 512, length / 512, inside]),
     [
       [1, 9, undefined],
@@ -42,16 +42,16 @@ test('what no partition takes: before, between, behind, and inside an extended p
 })
 
 test('overlapping partitions, and those past the end, leave no negative gaps', () => {
-  assert.deepEqual(
+  sameFacts(
     gapsOf(table([partition(1, 512, 60 * 512), partition(2, 10 * 512, 10 * 512), partition(3, 90 * 512, 512 * 512)])),
     [{ start: 61 * 512, length: 29 * 512 }],
   )
-  assert.deepEqual(gapsOf(table([partition(1, 0, 100 * 512)])), [])
+  sameFacts(gapsOf(table([partition(1, 0, 100 * 512)])), [])
 })
 
 test('a GPT says what may be used; a disk without a table has no gaps', () => {
-  assert.deepEqual(gapsOf(table([], { scheme: 'gpt', usable: { start: 34 * 512, end: 67 * 512 } })), [
+  sameFacts(gapsOf(table([], { scheme: 'gpt', usable: { start: 34 * 512, end: 67 * 512 } })), [
     { start: 34 * 512, length: 33 * 512 },
   ])
-  assert.deepEqual(gapsOf(table([], { scheme: 'none' })), [])
+  sameFacts(gapsOf(table([], { scheme: 'none' })), [])
 })

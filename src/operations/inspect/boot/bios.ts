@@ -1,7 +1,6 @@
 import type { BlockSource } from '../../../block/types.js'
 import type { Partition, PartitionTable } from '../../../partition/index.js'
 import { grubCoreSector, isGrubCore, type BootCode } from './code.js'
-import { defined } from '../../defined.js'
 
 /** A partition that BIOS boot code goes on with. */
 export interface ActivePartition {
@@ -120,7 +119,7 @@ function grubVerdict({ source, table, biosBoot }: BiosEvidence): Verdict & { rea
   const holder = table.partitions.find(
     ({ start, length, role }) => role !== 'extended' && position >= start && position < start + length,
   )
-  const grubCore: GrubCore = { position, found: isGrubCore(core), ...defined({ partition: holder?.number }) }
+  const grubCore: GrubCore = { position, found: isGrubCore(core), partition: holder?.number }
   const where =
     holder === undefined
       ? 'between the table and the first partition'

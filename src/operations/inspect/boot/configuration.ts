@@ -1,5 +1,4 @@
 import { latin1 } from './code.js'
-import { defined } from '../../defined.js'
 import type { VolumeFiles } from '../../files/volume-files.js'
 
 /** A file from which a boot loader learns what to start. */
@@ -69,7 +68,7 @@ export function bootConfigurations(files: VolumeFiles, partition?: number): Boot
       if (file === undefined) return []
       const fault =
         file.size === 0 ? 'it is empty' : kind === 'windowsBcd' ? registryFault(files.head(path, 4)) : undefined
-      return [{ kind, title, path, ...defined({ partition, fault }) }]
+      return [{ kind, title, path, partition, fault }]
     }),
   )
 }

@@ -5,7 +5,6 @@ import { masterBootCode, volumeBootCode, type BootCode } from './code.js'
 import { efiLoaders, type BootLoader } from './loaders.js'
 import { biosVerdict, type ActivePartition, type BiosEvidence, type GrubCore } from './bios.js'
 import { uefiVerdict } from './uefi.js'
-import { defined } from '../../defined.js'
 import type { Problem } from '../info.js'
 import type { Volume, VolumeFiles } from '../../files/volume-files.js'
 
@@ -80,9 +79,9 @@ export function diagnoseBoot(
     loaders,
     configurations,
     problems: volumes.flatMap(({ volume, files }) =>
-      files.problems.map((one) => ({ ...one, ...defined({ partition: volume.partition?.number }) })),
+      files.problems.map((one) => ({ ...one, partition: volume.partition?.number })),
     ),
-    ...defined({ grubCore: byBios.grubCore }),
+    grubCore: byBios.grubCore,
   }
 }
 

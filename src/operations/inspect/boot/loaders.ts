@@ -1,6 +1,5 @@
 import { ascii, bytes, struct, u16, u32 } from '../../../binary/struct.js'
 import { latin1 } from './code.js'
-import { defined } from '../../defined.js'
 import type { VolumeFiles } from '../../files/volume-files.js'
 
 /** A program for UEFI firmware, in the folder EFI of a volume. */
@@ -88,7 +87,9 @@ function loader(files: VolumeFiles, folder: string, name: string, partition: num
     path,
     ...kindOf(path, content),
     fallback: cpu !== undefined,
-    ...defined({ partition, cpu: program.cpu, fault }),
+    partition,
+    cpu: program.cpu,
+    fault,
   }
 }
 

@@ -2,7 +2,6 @@ import type { PartitionTable } from '../../../partition/index.js'
 import { latin1 } from './code.js'
 import { efiProgram } from './loaders.js'
 import type { OpenVolume } from './diagnosis.js'
-import { defined } from '../../defined.js'
 import type { VolumeFiles } from '../../files/volume-files.js'
 
 /** An operating system that seems to be installed. */
@@ -81,7 +80,7 @@ export function guessSystems({ partitions }: PartitionTable, volumes: readonly O
   const found: SystemGuess[] = volumes.flatMap(({ volume, files }) => {
     const { partition } = volume
     return files.readable
-      ? byFiles(files).map((one) => ({ ...one, by: 'files' as const, ...defined({ partition: partition?.number }) }))
+      ? byFiles(files).map((one) => ({ ...one, by: 'files' as const, partition: partition?.number }))
       : []
   })
   for (const { name, family, ids } of types) {
@@ -96,7 +95,7 @@ export function guessSystems({ partitions }: PartitionTable, volumes: readonly O
     })
   }
   const names = [...new Set(found.map(({ name }) => name))]
-  return { found, ...defined({ looksLike: names.length === 0 ? undefined : names.join(', ') }) }
+  return { found, looksLike: names.length === 0 ? undefined : names.join(', ') }
 }
 
 function byFiles(files: VolumeFiles): Found[] {
@@ -114,7 +113,8 @@ function linux(files: VolumeFiles): Found | undefined {
       name,
       family: bsdOrLinux(values.get('ID')),
       evidence: path,
-      ...defined({ id: values.get('ID'), version: values.get('VERSION_ID') }),
+      id: values.get('ID'),
+      version: values.get('VERSION_ID'),
     }
   }
   for (const path of ['/etc/redhat-release', '/etc/SuSE-release']) {
@@ -138,7 +138,7 @@ function windows(files: VolumeFiles): Found | undefined {
   const head = files.head(kernel, 4096)
   if (head !== undefined) {
     const { cpu } = efiProgram(head)
-    return { name: 'Windows', family: 'windows', evidence: kernel, ...defined({ cpu }) }
+    return { name: 'Windows', family: 'windows', evidence: kernel, cpu }
   }
   const hive = '/Windows/System32/config/SOFTWARE'
   const registry = files.head(hive, 4)

@@ -12,6 +12,7 @@ import { VolumeFiles } from '../../../../src/operations/files/volume-files.js'
 import { openPartition, readPartitionTable } from '../../../../src/partition/index.js'
 import { uefiApplication } from '../../../../fixtures/boot-code.js'
 import { fixture } from '../../../support/fixtures.js'
+import { sameFacts } from '../../../support/same-facts.js'
 
 const espStart = 1048576
 const espLength = 12 * 1048576
@@ -62,8 +63,8 @@ function mbrDisk(code: Buffer, boot: Buffer, active: boolean): Buffer {
 describe('what starts from a disk', () => {
   test('the disk that boots from BIOS and UEFI', () => {
     const { firmware, systemPartitions, loaders, bootCode, problems } = diagnose(disk)
-    assert.deepEqual([firmware, systemPartitions, bootCode.kind, problems], ['both', [1], 'unknown', []])
-    assert.deepEqual(loaders, [
+    sameFacts([firmware, systemPartitions, bootCode.kind, problems], ['both', [1], 'unknown', []])
+    sameFacts(loaders, [
       {
         partition: 1,
         path: '/EFI/BOOT/BOOTX64.EFI',
@@ -77,7 +78,7 @@ describe('what starts from a disk', () => {
 
   test('without the code in its first sector: UEFI', () => {
     const { firmware, bootCode } = diagnose(Buffer.from(disk).fill(0, 0, 440))
-    assert.deepEqual([firmware, bootCode.kind], ['uefi', 'none'])
+    sameFacts([firmware, bootCode.kind], ['uefi', 'none'])
   })
 
   test('with a loader for another CPU than its name says', () => {
@@ -85,7 +86,7 @@ describe('what starts from a disk', () => {
     const program = bytes.indexOf(uefiApplication().subarray(0, 512), espStart)
     bytes.writeUInt16LE(0xaa64, program + 0x44)
     const { firmware, loaders, reasons } = diagnose(bytes)
-    assert.deepEqual(
+    sameFacts(
       [firmware, loaders[0]!.cpu, loaders[0]!.fault],
       ['bios', 'arm64', 'its name is for x86-64, its code for arm64'],
     )
@@ -97,7 +98,7 @@ describe('what starts from a disk', () => {
     assert.equal(empty.firmware, 'bios')
     assert.match(empty.reasons.join('\n'), /The EFI system partition \(1\) holds no loader/)
     const nothing = diagnose(Buffer.alloc(1048576))
-    assert.deepEqual([nothing.firmware, nothing.loaders, nothing.active], ['none', [], []])
+    sameFacts([nothing.firmware, nothing.loaders, nothing.active], ['none', [], []])
     assert.match(
       nothing.reasons.join('\n'),
       /^BIOS: does not start it\. .*\nUEFI: does not start it\. There is no loader/,
@@ -122,7 +123,7 @@ describe('what starts from a disk', () => {
     const bootable = sector('BOOTMGR is missing', 'eb5890')
     assert.equal(diagnose(mbrDisk(syslinux, bootable, true)).firmware, 'bios')
     const none = diagnose(mbrDisk(syslinux, bootable, false))
-    assert.deepEqual(
+    sameFacts(
       [none.firmware, none.reasons[0]],
       [
         'none',
@@ -131,7 +132,7 @@ describe('what starts from a disk', () => {
       ],
     )
     const dead = diagnose(mbrDisk(syslinux, sector('This is not a bootable disk.  Please insert'), true))
-    assert.deepEqual([dead.firmware, dead.active[0]!.bootCode.kind], ['none', 'notBootable'])
+    sameFacts([dead.firmware, dead.active[0]!.bootCode.kind], ['none', 'notBootable'])
     const unused = diagnose(mbrDisk(Buffer.alloc(512), bootable, true))
     assert.match(
       unused.reasons.join('\n'),
@@ -144,9 +145,9 @@ describe('what starts from a disk', () => {
     grub.writeBigUInt64LE(1n, 0x5c)
     const bytes = mbrDisk(grub, Buffer.alloc(512), false)
     const missing = diagnose(bytes)
-    assert.deepEqual([missing.firmware, missing.grubCore], ['none', { position: 512, found: false }])
+    sameFacts([missing.firmware, missing.grubCore], ['none', { position: 512, found: false }])
     sector('loading\0.\0Geom\0Read\0 Error').copy(bytes, 512)
-    assert.deepEqual([diagnose(bytes).firmware, diagnose(bytes).grubCore], ['bios', { position: 512, found: true }])
+    sameFacts([diagnose(bytes).firmware, diagnose(bytes).grubCore], ['bios', { position: 512, found: true }])
     for (const place of [0n, 2048n, 0xffffffffffffffffn]) {
       bytes.writeBigUInt64LE(place, 0x5c)
       assert.equal(diagnose(bytes).firmware, 'none')
@@ -177,7 +178,7 @@ test('boot code is told by its messages', () => {
 })
 
 test('programs for UEFI are told from others', () => {
-  assert.deepEqual(efiProgram(uefiApplication()), { cpu: 'x86-64' })
+  sameFacts(efiProgram(uefiApplication()), { cpu: 'x86-64' })
   const windows = uefiApplication()
   windows.writeUInt16LE(3, 0x40 + 92)
   assert.match(efiProgram(windows).fault ?? '', /subsystem 3/)
@@ -197,7 +198,7 @@ test('os-release is shell without expansion', () => {
     '# a comment\nPRETTY_NAME="A \\"quoted\\" $(name)"\nID=debian\nVERSION_ID=\'12\'\nbad ' +
       'line\nEMPTY=\nNAME=two words\n',
   )
-  assert.deepEqual(
+  sameFacts(
     [...values],
     [
       ['PRETTY_NAME', 'A "quoted" $(name)'],
