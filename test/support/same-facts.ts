@@ -12,6 +12,6 @@ function withoutUndefined(value: unknown): unknown {
 }
 
 /** `assert.deepEqual` that takes a missing member and an undefined one for the same. */
-export function sameFacts(actual: unknown, expected: unknown): void {
-  assert.deepEqual(withoutUndefined(actual), withoutUndefined(expected))
+export function sameFacts(actual: unknown, expected: unknown, message?: string): void {
+  assert.deepEqual(withoutUndefined(actual), withoutUndefined(expected), message)
 }
