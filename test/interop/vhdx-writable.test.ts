@@ -9,6 +9,7 @@ import { make, parentShape, shapeOf } from '../support/vhdx-make.js'
 import { contextOf, open, readAll } from '../support/vhdx-open.js'
 import { contentsOf, CutStore, randomOf } from '../support/power-cut.js'
 import { have, run, scratch } from '../support/tools.js'
+import { skipReason } from '../support/complete.js'
 
 const mib = 1024 * 1024
 const capacity = 12 * mib
@@ -137,8 +138,7 @@ test('libvhdi reads a child that was changed here', (t: TestContext) => {
   fs.mkdirSync(at('mount'))
   const mount = spawnSync('vhdimount', [at('child.vhdx'), at('mount')], { encoding: 'utf8' })
   if (mount.status !== 0) {
-    assert.equal(process.env['CI'], undefined, `vhdimount: ${mount.stderr}`)
-    t.skip(`vhdimount does not work here: ${mount.stderr}`)
+    t.skip(skipReason(`vhdimount does not work here: ${mount.stderr}`))
     return
   }
   try {

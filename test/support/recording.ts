@@ -5,12 +5,8 @@ import { LinuxDisks } from '../../src/device/linux.js'
 import { mountOf, parseMounts } from '../../src/device/mounts.js'
 import { rootFolder, workFolder } from './fixtures.js'
 
-const recording = join(rootFolder, '..', 'shared', 'recordings', 'linux-full-vm')
-
-/** Why the recorded system is not at hand; undefined when it is. */
-export function recordingMissing(): string | undefined {
-  return existsSync(recording) ? undefined : 'the recorded /sys is not beside the checkout'
-}
+/** The folder of the recording; see its README. */
+export const recording = join(rootFolder, 'fixtures', 'recordings', 'linux-full-vm')
 
 /**
  * The disks of a recorded Linux with SATA, NVMe, USB, SCSI, LVM, LUKS, RAID and swap. Device numbers come from the

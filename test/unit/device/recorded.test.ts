@@ -3,10 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { objections, sharedDisks } from '../../../src/device/safety.js'
-import { rootFolder } from '../../support/fixtures.js'
-import { recordedLinux, recordingMissing } from '../../support/recording.js'
-
-const skip = process.env['CI'] === undefined ? recordingMissing() : undefined
+import { recordedLinux, recording } from '../../support/recording.js'
 
 interface Expected {
   name: string
@@ -28,11 +25,9 @@ interface Expected {
   partitions: { name: string; dev: string; number: number; start: number; size: number }[]
 }
 
-test('the recorded disks are read as they were', { skip }, () => {
+test('the recorded disks are read as they were', () => {
   const disks = recordedLinux().list()
-  const expected = JSON.parse(
-    readFileSync(join(rootFolder, '..', 'shared', 'recordings', 'linux-full-vm', 'disks.json'), 'utf8'),
-  ) as Expected[]
+  const expected = JSON.parse(readFileSync(join(recording, 'disks.json'), 'utf8')) as Expected[]
   assert.deepEqual(
     disks.map(({ name }) => name),
     expected.map(({ name }) => name),
@@ -85,7 +80,7 @@ test('the recorded disks are read as they were', { skip }, () => {
   }
 })
 
-test('what speaks against writing to each recorded disk', { skip }, () => {
+test('what speaks against writing to each recorded disk', () => {
   const platform = recordedLinux()
   const guards = (path: string): string[] => {
     const { disk, partition } = platform.find(path)
@@ -104,7 +99,7 @@ test('what speaks against writing to each recorded disk', { skip }, () => {
   assert.deepEqual(guards('/dev/md0'), ['mounted: /dev/md0 is mounted at /w/md (ext4)'])
 })
 
-test('the disks below files and devices, in all recorded pairs', { skip }, () => {
+test('the disks below files and devices, in all recorded pairs', () => {
   const platform = recordedLinux()
   const disksOf: Readonly<Record<string, string[]>> = {
     '/w/lv/a.vhdx': ['sda'],
@@ -146,6 +141,6 @@ test('the disks below files and devices, in all recorded pairs', { skip }, () =>
   assert.equal(sharedDisks(overlay, platform.place('/dev/sda')).verdict, 'unknown')
 })
 
-test('a path that is no device is refused', { skip }, () => {
+test('a path that is no device is refused', () => {
   assert.throws(() => recordedLinux().find('/w/lv/a.vhdx'), { code: 'E_NOT_A_DEVICE' })
 })

@@ -10,12 +10,10 @@ import { consistencyOf, guardSameDisk, heatOf, heatText } from '../../../src/ope
 import { readSalvageMap, writeSalvageMap } from '../../../src/operations/imaging/salvage-map.js'
 import { differencesFrom } from '../../../src/operations/imaging/source-identity.js'
 import { testFolder } from '../../support/folder.js'
-import { recordedLinux, recordingMissing } from '../../support/recording.js'
+import { recordedLinux } from '../../support/recording.js'
 import { assertSchema } from '../../support/schemas.js'
 
-const skip = recordingMissing() ?? false
-
-test('the recorded disks, as vdisk disks shows them', { skip }, async () => {
+test('the recorded disks, as vdisk disks shows them', async () => {
   const platform = recordedLinux()
   const some = await disks({ platform, look: false })
   assert.deepEqual(
@@ -52,7 +50,7 @@ function named(platform: DiskPlatform, path: string): NamedDevice {
     : { kind: 'partition', name: path, disk, device: partition, start: partition.start, size: partition.size }
 }
 
-test('who writes to a recorded disk or partition, also through LVM, LUKS and RAID', { skip }, () => {
+test('who writes to a recorded disk or partition, also through LVM, LUKS and RAID', () => {
   const platform = recordedLinux()
   const heat = (path: string): string => {
     const found = heatOf(named(platform, path), platform)
@@ -69,7 +67,7 @@ test('who writes to a recorded disk or partition, also through LVM, LUKS and RAI
   assert.equal(heat('/dev/sdb'), 'cold: ')
 })
 
-test('what the record will say of the moment', { skip }, () => {
+test('what the record will say of the moment', () => {
   const platform = recordedLinux()
   const hot = heatOf(named(platform, '/dev/sda1'), platform)
   const swap = heatOf(named(platform, '/dev/sda'), platform)
@@ -99,7 +97,7 @@ test('what the record will say of the moment', { skip }, () => {
   assert.equal(consistencyOf(readOnly, false).state, 'cold')
 })
 
-test('the guard against the same disk, on all recorded pairs', { skip }, () => {
+test('the guard against the same disk, on all recorded pairs', () => {
   const platform = recordedLinux()
   const disksOf: Readonly<Record<string, string>> = {
     '/dev/sda': 'a',

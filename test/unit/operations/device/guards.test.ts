@@ -10,7 +10,7 @@ import {
   type TargetFacts,
   type TargetOverrides,
 } from '../../../../src/operations/device/guards.js'
-import { recordedLinux, recordingMissing } from '../../../support/recording.js'
+import { recordedLinux } from '../../../support/recording.js'
 
 const gibibyte = 1073741824
 
@@ -396,9 +396,7 @@ test('what is not known of the place of the source is told', () => {
   )
 })
 
-const skip = process.env['CI'] === undefined ? recordingMissing() : undefined
-
-test('the disks of a recorded system', { skip }, () => {
+test('the disks of a recorded system', () => {
   const platform = recordedLinux()
   const facts = (
     path: string,
