@@ -63,6 +63,28 @@ test('every file imports its own layer and those below it, and no format another
   assert.deepEqual(wrong, [])
 })
 
+/** The rooms of a format of many files, each of which imports itself and those before it only. */
+const rooms = ['format', 'judge', 'read', 'write']
+
+test('a format of many files has four rooms, and their imports only point one way', () => {
+  const wrong: string[] = []
+  for (const [name, imports] of graph) {
+    const [, format, room] = /^formats\/([^/]+)\/([^/]+)\//.exec(name) ?? []
+    if (format === undefined || room === undefined) continue
+    if (!rooms.includes(room)) wrong.push(`${name} is in no room`)
+    for (const { path } of imports) {
+      const other = new RegExp(`^formats/${format}/([^/]+)(/?)`).exec(path)
+      if (other === null) continue
+      if (other[2] === '' || rooms.indexOf(other[1] ?? '') > rooms.indexOf(room)) wrong.push(`${name} → ${path}`)
+    }
+  }
+  for (const format of ['vhd', 'vhdx', 'qcow2']) {
+    const loose = files.filter((name) => new RegExp(`^formats/${format}/[^/]+$`).test(name))
+    assert.deepEqual(loose, [`formats/${format}/index.ts`])
+  }
+  assert.deepEqual(wrong, [])
+})
+
 test('there are no circles of imports', () => {
   const state = new Map<string, 'open' | 'done'>()
   const circles: string[] = []

@@ -1,11 +1,11 @@
 import { viewOf } from '../../binary/integers.js'
 import type { FormatDriver } from '../driver.js'
-import { optionSpecs } from './options.js'
-import { Qcow2Image } from './reader.js'
-import { repairQcow2 } from './repair.js'
-import { magic } from './structs.js'
-import { openWritableQcow2 } from './writable.js'
-import { Qcow2Writer } from './writer.js'
+import { optionSpecs } from './write/options.js'
+import { Qcow2Image } from './read/reader.js'
+import { repairQcow2 } from './judge/repair.js'
+import { magic } from './format/structs.js'
+import { openWritableQcow2 } from './write/writable.js'
+import { Qcow2Writer } from './write/writer.js'
 
 /**
  * QCOW2, versions 2 and 3. A file with the magic and an unknown version is ours to refuse; version 1 is another format.

@@ -1,10 +1,10 @@
 import type { FormatDriver } from '../driver.js'
-import { createOptions, openOptions } from './options.js'
-import { probeVhd } from './probe.js'
-import { openVhd } from './reader.js'
-import { repairVhd } from './repair.js'
-import { openWritableVhd } from './writable.js'
-import { createVhd } from './writer.js'
+import { createOptions, openOptions } from './write/options.js'
+import { probeVhd } from './read/probe.js'
+import { openVhd } from './read/reader.js'
+import { repairVhd } from './judge/repair.js'
+import { openWritableVhd } from './write/writable.js'
+import { createVhd } from './write/writer.js'
 
 /** Microsoft VHD (Virtual PC, "vpc" to QEMU), specification 1.0. */
 export const vhd: FormatDriver = {

@@ -1,9 +1,9 @@
 import type { FormatDriver } from '../driver.js'
-import { openVhdx } from './reader.js'
-import { repairVhdx } from './repair.js'
-import { fileSignature } from './structs.js'
-import { openWritableVhdx } from './writable.js'
-import { VhdxWriter } from './writer.js'
+import { openVhdx } from './read/reader.js'
+import { repairVhdx } from './judge/repair.js'
+import { fileSignature } from './format/structs.js'
+import { openWritableVhdx } from './write/writable.js'
+import { VhdxWriter } from './write/writer.js'
 
 /** Microsoft VHDX (Hyper-V, MS-VHDX). */
 export const vhdx: FormatDriver = {

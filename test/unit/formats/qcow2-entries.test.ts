@@ -14,8 +14,8 @@ import {
   subclusterRun,
   type EntryRules,
   type Mapping,
-} from '../../../src/formats/qcow2/entries.js'
-import { planRefcounts } from '../../../src/formats/qcow2/layout.js'
+} from '../../../src/formats/qcow2/format/entries.js'
+import { planRefcounts } from '../../../src/formats/qcow2/format/layout.js'
 
 function view(...words: bigint[]): DataView {
   const table = new DataView(new ArrayBuffer(words.length * 8))

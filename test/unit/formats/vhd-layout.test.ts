@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { crc32 } from '../../../src/binary/checksum.js'
-import { runEnd, setBits, testBit } from '../../../src/formats/vhd/entries.js'
+import { runEnd, setBits, testBit } from '../../../src/formats/vhd/format/entries.js'
 import {
   bitmapLength,
   blockPosition,
@@ -10,8 +10,8 @@ import {
   tableLength,
   timeText,
   vhdTime,
-} from '../../../src/formats/vhd/layout.js'
-import { footer, sealedDynamicHeader, sealedFooter, dynamicHeader } from '../../../src/formats/vhd/structs.js'
+} from '../../../src/formats/vhd/format/layout.js'
+import { footer, sealedDynamicHeader, sealedFooter, dynamicHeader } from '../../../src/formats/vhd/format/structs.js'
 import { footerBytes, headerBytes } from '../../support/vhd-bytes.js'
 
 const mebibyte = 1048576

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { crc32c } from '../../../src/binary/checksum.js'
-import { bitRunEnd, EntryTable, setBits, testBit } from '../../../src/formats/vhdx/entries.js'
+import { bitRunEnd, EntryTable, setBits, testBit } from '../../../src/formats/vhdx/format/entries.js'
 import {
   batLength,
   bitmapIndex,
@@ -9,14 +9,14 @@ import {
   geometryOf,
   isBlockSize,
   payloadIndex,
-} from '../../../src/formats/vhdx/layout.js'
+} from '../../../src/formats/vhdx/format/layout.js'
 import {
   header,
   logEntryHeader,
   regionEntry,
   regionGuids,
   regionTableHeader,
-} from '../../../src/formats/vhdx/structs.js'
+} from '../../../src/formats/vhdx/format/structs.js'
 import { dataWriteGuid, fileWriteGuid, logGuid, mib, referenceCrc } from '../../support/vhdx-bytes.js'
 
 const kib = 1024

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MemoryStore } from '../../../src/block/memory-store.js'
-import { readHeader } from '../../../src/formats/vhdx/header.js'
-import { HeaderWriter } from '../../../src/formats/vhdx/header-writer.js'
-import { Journal } from '../../../src/formats/vhdx/journal.js'
-import { replayLog } from '../../../src/formats/vhdx/log.js'
-import { buildLogEntry, logEntryLength, LogWriter } from '../../../src/formats/vhdx/log-writer.js'
+import { readHeader } from '../../../src/formats/vhdx/format/header.js'
+import { HeaderWriter } from '../../../src/formats/vhdx/format/header-writer.js'
+import { Journal } from '../../../src/formats/vhdx/write/journal.js'
+import { replayLog } from '../../../src/formats/vhdx/format/log.js'
+import { buildLogEntry, logEntryLength, LogWriter } from '../../../src/formats/vhdx/write/log-writer.js'
 import { headerBytes, imageBytes, logEntryBytes, logGuid, mib } from '../../support/vhdx-bytes.js'
 
 const sector = (fill: number): Buffer => Buffer.alloc(4096, fill)

@@ -1,0 +1,201 @@
+import { safeNumber, viewOf } from '../../../binary/integers.js'
+import type { UseMap } from '../../../binary/use-map.js'
+import { isImageError, printable } from '../../../errors.js'
+import type { Finding } from '../../driver.js'
+import { maximumBitmaps, readBitmaps, type Bitmap } from '../format/bitmaps.js'
+import { decodeBitmapEntry, hasBit } from '../format/entries.js'
+import { snapshotDisk } from '../format/snapshots.js'
+import { autoclear } from '../format/structs.js'
+import { countUse, damage, owner, type Anatomy } from '../format/use.js'
+
+/** Bytes of a bitmap's table that are read at a time. */
+const pieceBytes = 65536
+/** The largest table of a bitmap, as in qemu: 2^29 bits of 8 bytes an entry are far more than a disk can need. */
+const maximumTableEntries = 2 ** 24
+
+/** The snapshot table: what its entries say, and that v3 has the extra data it asks for. */
+export function* checkSnapshots({ store, header, snapshots }: Anatomy): Generator<Finding> {
+  const ids = new Set<string>()
+  for (const [index, snapshot] of snapshots.entries()) {
+    const structure = `snapshot ${printable(snapshot.id)}`
+    if (ids.has(snapshot.id))
+      yield {
+        severity: 'warning',
+        code: 'W_SNAPSHOT_ID',
+        structure: `snapshot table entry ${index}`,
+        position: snapshot.position,
+        message: `its id ${printable(snapshot.id)} is that of another snapshot`,
+      }
+    ids.add(snapshot.id)
+    if (header.version >= 3 && snapshot.extraLength < 16)
+      yield damage(
+        'E_SNAPSHOT_TABLE',
+        structure,
+        snapshot.position,
+        `has ${snapshot.extraLength} bytes of extra data, where version 3 asks for 16: the size of its disk ` +
+          'is not recorded',
+      )
+    try {
+      snapshotDisk(store, header, snapshot)
+    } catch (error) {
+      if (!isImageError(error)) throw error
+      yield damage(
+        error.code,
+        structure,
+        snapshot.position,
+        error.message.replace(`${store.name}: snapshot ${printable(snapshot.id)}`, 'it').replace(/^it: /, ''),
+      )
+    }
+  }
+  if (header.dataFile && snapshots.length > 0)
+    yield damage(
+      'E_SNAPSHOT_TABLE',
+      'header',
+      60,
+      `there are ${snapshots.length} snapshots, which an external data file does not allow`,
+    )
+}
+
+/**
+ * Whether the bitmaps are those of the disk as it is: a program that did not know them has changed the image otherwise.
+ */
+export function bitmapsAreCurrent({ header }: Anatomy): boolean {
+  return hasBit(header.autoclearFeatures, autoclear.bitmaps)
+}
+
+/**
+ * Counts what is neither table nor data: snapshot table, encryption header, bitmaps. Tells what is wrong with it when
+ * asked to.
+ */
+export function* countOthers(anatomy: Anatomy, map: UseMap, tells: boolean): Generator<Finding | number> {
+  const { store, header, snapshots } = anatomy
+  const last = snapshots.at(-1)
+  if (last !== undefined)
+    countUse(anatomy, map, {
+      position: header.snapshots.position,
+      length: last.position + last.length - header.snapshots.position,
+      kind: owner.other,
+    })
+  const { crypto, bitmaps } = header.extensions
+  if (crypto !== undefined) {
+    const { offset, length } = crypto
+    const fits = offset + length <= BigInt(store.size) && Number(offset) % header.geometry.clusterSize === 0
+    if (fits) countUse(anatomy, map, { position: Number(offset), length: Number(length), kind: owner.other })
+    else if (tells)
+      yield damage(
+        'E_CRYPTO_HEADER',
+        'encryption header',
+        0,
+        `is said to have ${length} bytes at byte ${offset}, which is no place in the file of ${store.size} bytes`,
+      )
+  }
+  if (bitmaps === undefined) return
+  if (bitmapsAreCurrent(anatomy)) yield* countBitmaps(anatomy, map, tells)
+  else if (tells)
+    yield {
+      severity: 'warning',
+      code: 'W_BITMAPS_STALE',
+      structure: 'bitmaps',
+      position: 88,
+      message:
+        'a program that does not know bitmaps has changed the image: they are not to be trusted, and their ' +
+        'clusters count as leaked',
+    }
+}
+
+function* countBitmaps(anatomy: Anatomy, map: UseMap, tells: boolean): Generator<Finding | number> {
+  const { store, header } = anatomy
+  const extension = header.extensions.bitmaps
+  if (extension === undefined) return
+  let bitmaps: readonly Bitmap[]
+  try {
+    const position = safeNumber(extension.directoryOffset, 'the position of the bitmap directory')
+    const length = safeNumber(extension.directorySize, 'the size of the bitmap directory')
+    if (!countUse(anatomy, map, { position, length, kind: owner.other }) && tells)
+      yield damage(
+        'E_TRUNCATED',
+        'bitmap directory',
+        0,
+        `takes bytes ${position} to ${position + length}, but the file ends at byte ${store.size}`,
+      )
+    bitmaps = readBitmaps(store, header, maximumBitmaps)
+  } catch (error) {
+    if (!isImageError(error)) throw error
+    if (tells) yield damage('E_BITMAPS', 'bitmap directory', 0, error.message.replace(`${store.name}: `, ''))
+    return
+  }
+  if (extension.count > maximumBitmaps && tells)
+    yield damage(
+      'E_BITMAPS',
+      'bitmap directory',
+      0,
+      `is said to have ${extension.count} entries, at most ${maximumBitmaps} are allowed`,
+    )
+  for (const bitmap of bitmaps) yield* countBitmap(anatomy, map, bitmap, tells)
+}
+
+function* countBitmap(anatomy: Anatomy, map: UseMap, bitmap: Bitmap, tells: boolean): Generator<Finding | number> {
+  const {
+    store,
+    header: {
+      geometry: { clusterSize },
+    },
+  } = anatomy
+  const { name, position, tableEntries, inUse } = bitmap
+  const structure = `bitmap ${printable(name)}`
+  if (inUse && tells)
+    yield {
+      severity: 'warning',
+      code: 'W_BITMAP_IN_USE',
+      structure,
+      position,
+      message: 'was not written back by the program that used it: it is not to be trusted',
+    }
+  const tablePosition = Number(bitmap.tablePosition)
+  const inside =
+    tablePosition % clusterSize === 0 &&
+    tableEntries <= maximumTableEntries &&
+    tablePosition + tableEntries * 8 <= store.size
+  if (!inside || !countUse(anatomy, map, { position: tablePosition, length: tableEntries * 8, kind: owner.other })) {
+    if (tells)
+      yield damage(
+        'E_BITMAPS',
+        structure,
+        position,
+        `is said to have a table of ${tableEntries} entries at byte ${bitmap.tablePosition}, which is no ` +
+          `place in the file of ${store.size} bytes`,
+      )
+    return
+  }
+  const bytes = new Uint8Array(Math.min(pieceBytes, tableEntries * 8))
+  for (let done = 0; done < tableEntries; done += pieceBytes / 8) {
+    const piece = bytes.subarray(0, Math.min(pieceBytes / 8, tableEntries - done) * 8)
+    store.read(tablePosition + done * 8, piece)
+    const view = viewOf(piece)
+    for (let at = 0; at < piece.length / 8; at++) {
+      const entry = decodeBitmapEntry(view, at)
+      const place = { structure: `${structure}, table entry ${done + at}`, at: tablePosition + (done + at) * 8 }
+      if (entry.reserved || entry.position % clusterSize !== 0) {
+        if (tells)
+          yield damage(
+            'E_BITMAPS',
+            place.structure,
+            place.at,
+            entry.reserved ? 'has reserved bits set' : `leads to byte ${entry.position}, which begins no cluster`,
+          )
+      } else if (
+        entry.position !== 0 &&
+        !countUse(anatomy, map, { position: entry.position, length: clusterSize, kind: owner.other }) &&
+        tells
+      ) {
+        yield damage(
+          'E_TRUNCATED',
+          place.structure,
+          place.at,
+          `leads to byte ${entry.position}, but the file ends at byte ${store.size}`,
+        )
+      }
+    }
+    yield 1
+  }
+}

@@ -1,0 +1,143 @@
+import { ceilDivide } from '../../../binary/integers.js'
+import type { UseMap } from '../../../binary/use-map.js'
+import { isZero } from '../../../binary/zero.js'
+import type { Finding } from '../../driver.js'
+import type { StoredRefcounts } from '../format/refcounts.js'
+import { countUse, damage, owner, ownerNames, shareable, type Anatomy } from '../format/use.js'
+
+/** Counts the refcount table and its blocks; tells, when asked to, which entries of the table are wrong. */
+export function* countRefcountBlocks(
+  anatomy: Anatomy,
+  map: UseMap,
+  stored: StoredRefcounts,
+  tells: boolean,
+): Generator<Finding> {
+  const {
+    header: {
+      refcountTable,
+      geometry: { clusterSize },
+    },
+    store,
+  } = anatomy
+  countUse(anatomy, map, {
+    position: refcountTable.position,
+    length: refcountTable.entries * 8,
+    kind: owner.refcountTable,
+  })
+  for (let index = 0; index < stored.entries; index++) {
+    const place = stored.place(index)
+    const tell = (message: string): Finding =>
+      damage('E_REFCOUNT_TABLE', `refcount table entry ${index}`, refcountTable.position + index * 8, message)
+    if (stored.hasReservedBits(index)) {
+      if (tells) yield tell('has reserved bits set')
+    } else if (place.kind === 'unaligned') {
+      if (tells) yield tell(`leads to byte ${place.position}, which begins no cluster`)
+    } else if (place.kind === 'outside') {
+      if (tells) yield tell(`leads to byte ${place.position}, but the file ends at byte ${store.size}`)
+    } else if (place.kind === 'block')
+      countUse(anatomy, map, { position: place.position, length: clusterSize, kind: owner.refcountBlock })
+  }
+}
+
+/** A cluster whose refcount and use do not go together, or that has owners which cannot share it. */
+export interface Difference {
+  readonly cluster: number
+  /** The refcount that is stored. */
+  readonly stored: number
+  readonly uses: number
+  /** Whether a refcount block is there to hold another. */
+  readonly block: boolean
+}
+
+/** Numbers that it gives are how far it is, from 0 to 1. */
+export function* compareRefcounts(
+  { store, header }: Anatomy,
+  map: UseMap,
+  stored: StoredRefcounts,
+): Generator<Difference | number> {
+  const { clusterSize } = header.geometry
+  // A structure that begins where no cluster does may reach into one behind the file's last.
+  const clusters = ceilDivide(store.size, clusterSize)
+  const end = Math.min(map.limit, map.uses(clusters) > 0 ? clusters + 1 : clusters)
+  const { perBlock } = stored
+  for (let index = Math.floor(map.start / perBlock); index * perBlock < end; index++) {
+    const first = Math.max(index * perBlock, map.start)
+    const last = Math.min((index + 1) * perBlock, end)
+    const place = stored.place(index)
+    // Nothing can be said of clusters whose refcounts are nowhere; that the table is wrong there has been told.
+    if (place.kind === 'unaligned') continue
+    const used = map.next(first)
+    if (place.kind !== 'block' && used >= last) {
+      if (index < stored.entries) continue
+      if (used === Infinity) break
+      index = Math.floor(used / perBlock) - 1
+      continue
+    }
+    const block = stored.read(index)
+    yield (first - map.start) / (end - map.start)
+    if (block !== undefined && used >= last && isZero(new Uint8Array(block.buffer, block.byteOffset, block.byteLength)))
+      continue
+    for (let cluster = first; cluster < last; cluster++) {
+      const count = stored.count(block, cluster - index * perBlock)
+      const uses = map.uses(cluster)
+      if (count !== uses || uses > 1) yield { cluster, stored: count, uses, block: block !== undefined }
+    }
+  }
+}
+
+/** What a difference says; nothing where several may use the cluster and its refcount knows it. */
+export function* judge(
+  { cluster, stored, uses, block }: Difference,
+  {
+    header: {
+      geometry: { clusterSize },
+    },
+  }: Anatomy,
+  map: UseMap,
+  maximum: number,
+): Generator<Finding> {
+  const position = cluster * clusterSize
+  const structure = `cluster ${cluster}`
+  const kinds = map.kinds(cluster)
+  const names = kinds.map((kind) => ownerNames[kind] ?? '').join(' and ')
+  if (uses > 1 && (kinds.length > 1 || kinds.some((kind) => !shareable.has(kind)))) {
+    yield damage(
+      'E_OVERLAP',
+      structure,
+      position,
+      kinds.length > 1 ? `is ${names} at the same time` : `is part of ${uses} structures at the same time (${names})`,
+    )
+  }
+  if (uses > maximum)
+    yield damage(
+      'E_REFCOUNT_OVERFLOW',
+      structure,
+      position,
+      `is used ${uses} times (${names}), more than the ${maximum} that its refcount can hold`,
+    )
+  const wanted = Math.min(uses, maximum)
+  if (stored < wanted && !block)
+    yield damage('E_REFCOUNT_MISSING', structure, position, `is used (${names}), but no refcount block counts it`)
+  else if (stored < wanted)
+    yield damage(
+      'E_REFCOUNT',
+      structure,
+      position,
+      `has a refcount of ${stored}, but is used ${times(uses)} (${names}): the next write may put something else there`,
+    )
+  else if (stored > wanted)
+    yield {
+      severity: 'leak',
+      code: 'L_REFCOUNT',
+      structure,
+      position,
+      message:
+        uses === 0
+          ? `has a refcount of ${stored}, but nothing uses it`
+          : `has a refcount of ${stored}, but is used ${times(uses)} only`,
+    }
+}
+
+function times(count: number): string {
+  return count === 1 ? 'once' : `${count} times`
+}

@@ -1,0 +1,156 @@
+import type { ByteStore } from '../../../block/types.js'
+import type { CheckProgress, RepairAction } from '../../driver.js'
+import { checkQcow2, countingBytes } from './check.js'
+import { bitsOf, withBits } from '../format/entries.js'
+import { readHeader } from '../format/header.js'
+import { mendEntries, mendFlags } from './repair-entries.js'
+import { clearAutoclear, clearStates, dropBitmaps } from './repair-header.js'
+import { mendRefcounts, rebuildRefcounts } from './repair-refcounts.js'
+import { readSnapshots } from '../format/snapshots.js'
+import { autoclear } from '../format/structs.js'
+import type { Anatomy } from '../format/use.js'
+
+/** What a check found, as far as a repair must know it. */
+interface Survey {
+  readonly codes: ReadonlySet<string>
+  readonly errors: number
+  /**
+   * Clusters with owners that cannot share them: nothing is written to tables there. Undefined when they are too many
+   * to know.
+   */
+  readonly overlaps: ReadonlySet<number> | undefined
+  /**
+   * Refcount structures must move: they lie upon others, cannot hold what they should, or are not where the table says.
+   */
+  readonly rebuild: boolean
+  /** Entries lead nowhere: what nothing uses now may be what they should lead to, and is not given away. */
+  readonly lost: boolean
+}
+
+const mostOverlaps = 65536
+const rebuildCodes: ReadonlySet<string> = new Set(['E_REFCOUNT_TABLE', 'E_REFCOUNT_MISSING'])
+const mendableCodes: ReadonlySet<string> = new Set([
+  ...rebuildCodes,
+  'E_REFCOUNT',
+  'L_REFCOUNT',
+  'E_COPIED',
+  'E_RESERVED_BITS',
+  'E_BITMAPS',
+  'W_BITMAPS_STALE',
+])
+const lostCodes: ReadonlySet<string> = new Set([
+  'E_L1_ENTRY',
+  'E_L2_ENTRY',
+  'E_TRUNCATED',
+  'E_SNAPSHOT_TABLE',
+  'E_TOO_LARGE',
+  'E_CRYPTO_HEADER',
+])
+
+/**
+ * Mends a QCOW2 file without changing what any of its disks holds: refcounts are made those of the use that the tables
+ * make of the
+ * clusters, flags those of the refcounts, bitmaps that cannot be trusted are dropped. Tables are never guessed. Each
+ * step leaves an image that is no worse.
+ * @throws ImageError as opening does; a refcount table that is nowhere is no obstacle.
+ */
+export function* repairQcow2(store: ByteStore, budget = countingBytes): Generator<RepairAction | CheckProgress> {
+  let anatomy = anatomyOf(store)
+  let survey = yield* look(anatomy, budget)
+  const before = yield* repairBefore(anatomy, survey)
+  if (before) {
+    anatomy = anatomyOf(store)
+    survey = yield* look(anatomy, budget)
+  }
+  const { codes, rebuild, lost: keepLeaks } = survey
+  const widen = codes.has('E_REFCOUNT_OVERFLOW') && anatomy.header.version === 3
+  let changed = before
+  if (rebuild || widen) {
+    yield* rebuildRefcounts(anatomy, { budget, keepLeaks, widen })
+    changed = true
+  } else if (codes.has('E_REFCOUNT') || codes.has('L_REFCOUNT'))
+    changed = (yield* mendRefcounts(anatomy, { budget, keepLeaks })) || changed
+  if (changed || codes.has('E_COPIED')) {
+    anatomy = anatomyOf(store)
+    changed = (yield* mendFlags(anatomy, survey.overlaps)) || changed
+  }
+  if (!anatomy.header.dirty && !anatomy.header.corrupt) return
+  const after = changed ? yield* look(anatomy, budget) : survey
+  const sound = ![...after.codes].some((code) => code.startsWith('E_REFCOUNT'))
+  yield* clearStates(anatomy, { dirty: sound, corrupt: after.errors === 0 })
+}
+
+function anatomyOf(store: ByteStore): Anatomy {
+  const header = readHeader(store, 'any')
+  return { store, header, snapshots: readSnapshots(store, header), data: header.dataFile ? undefined : store }
+}
+
+/** What changes the use of clusters, and therefore comes first. Gives whether anything was done. */
+function* repairBefore(
+  anatomy: Anatomy,
+  { codes, overlaps }: Survey,
+): Generator<RepairAction | CheckProgress, boolean> {
+  const { header } = anatomy
+  let bits = bitsOf(header.autoclearFeatures)
+  const clear = function* (unwanted: (bit: number) => boolean, code: string, why: string): Generator<RepairAction> {
+    const cleared = bits.filter(unwanted)
+    if (cleared.length === 0) return
+    bits = bits.filter((bit) => !unwanted(bit))
+    yield* clearAutoclear(
+      { ...anatomy, header: { ...header, autoclearFeatures: withBits([...bits, ...cleared]) } },
+      cleared,
+      code,
+      why,
+    )
+  }
+  const before = bits.length
+  const known: readonly number[] = Object.values(autoclear)
+  if (header.dirty || header.corrupt || [...codes].some((code) => mendableCodes.has(code))) {
+    yield* clear(
+      (bit) => !known.includes(bit),
+      'W_AUTOCLEAR',
+      'what it stands for is not known, and may not be so after the repair',
+    )
+  }
+  if (!header.dataFile)
+    yield* clear((bit) => bit === autoclear.rawDataFile, 'W_RAW_DATA_FILE', 'there is no external data file')
+  if (header.extensions.bitmaps === undefined)
+    yield* clear((bit) => bit === autoclear.bitmaps, 'W_BITMAPS', 'there are no bitmaps')
+  const damaged = codes.has('E_BITMAPS')
+  if (damaged) yield* clear((bit) => bit === autoclear.bitmaps, 'E_BITMAPS', 'the bitmaps are damaged')
+  const dropped =
+    damaged || codes.has('W_BITMAPS_STALE')
+      ? yield* dropBitmaps(anatomy, damaged ? 'E_BITMAPS' : 'W_BITMAPS_STALE')
+      : false
+  const mended = codes.has('E_RESERVED_BITS') || codes.has('E_L2_ENTRY') ? yield* mendEntries(anatomy, overlaps) : false
+  return bits.length < before || dropped || mended
+}
+
+function* look(anatomy: Anatomy, budget: number): Generator<CheckProgress, Survey> {
+  const codes = new Set<string>()
+  const { clusterSize } = anatomy.header.geometry
+  let overlaps: Set<number> | undefined = new Set()
+  let errors = 0
+  let rebuild = false
+  for (const item of checkQcow2(anatomy, false, budget)) {
+    if (!('severity' in item)) {
+      yield item
+      continue
+    }
+    const { code, severity, position = 0, message } = item
+    codes.add(code)
+    if (severity === 'error') errors++
+    if (code === 'E_OVERLAP') {
+      overlaps?.add(Math.floor(position / clusterSize))
+      if (overlaps !== undefined && overlaps.size > mostOverlaps) overlaps = undefined
+      if (message.includes('refcount ')) rebuild = true
+    }
+  }
+  return {
+    codes,
+    errors,
+    overlaps,
+    rebuild: rebuild || [...codes].some((code) => rebuildCodes.has(code)),
+    lost: [...codes].some((code) => lostCodes.has(code)),
+  }
+}

@@ -1,0 +1,316 @@
+import { fstatSync } from 'node:fs'
+import { codecFor } from '../../../codec/index.js'
+import { ExtentReader } from '../../../block/read.js'
+import { PieceRuns, walkedEntries, type Piece } from '../../../block/runs.js'
+import type { ByteStore, Extent, Note, Section } from '../../../block/types.js'
+import { corrupt, printable, reference, unsupported, type ImageError } from '../../../errors.js'
+import type {
+  CheckOptions,
+  CheckProgress,
+  DiskImage,
+  FileReference,
+  Finding,
+  ImageSnapshot,
+  OpenContext,
+  ParentReference,
+} from '../../driver.js'
+import { BackingReference } from '../format/backing.js'
+import { checkQcow2 } from '../judge/check.js'
+import { describeImage } from './describe.js'
+import {
+  decodeL1Entry,
+  decodeL2Entry,
+  skipEmpty,
+  subclusterRun,
+  type EntryRules,
+  type Mapping,
+} from '../format/entries.js'
+import { readHeader, readTable, type Header } from '../format/header.js'
+import { openingNotes } from './notes.js'
+import { ownBytes } from '../judge/snapshot-use.js'
+import { findSnapshot, readSnapshots, snapshotDisk, type Snapshot } from '../format/snapshots.js'
+import { overlapFinder, TableCache } from '../format/tables.js'
+
+/** The tables of a disk that is being changed, as they are now. */
+export interface LiveDisk {
+  readonly l1: DataView
+  readonly tables: Pick<TableCache, 'table'>
+}
+
+/** One layer of a QCOW2 chain, versions 2 and 3: the active disk or a snapshot. */
+export class Qcow2Image implements DiskImage {
+  readonly format = 'qcow2'
+  readonly subformat: string
+  readonly sectorSize = 512
+  readonly capacity: number
+  readonly grain: number
+  readonly notes: readonly Note[]
+  readonly parentReference?: ParentReference
+  readonly references?: readonly FileReference[]
+  readonly unreadable?: ImageError
+  readonly #store: ByteStore
+  readonly #header: Header
+  readonly #snapshots: readonly Snapshot[]
+  readonly #notes: Note[]
+  readonly #l1: DataView
+  readonly #l1Entries: number
+  readonly #tables: LiveDisk['tables']
+  readonly #rules: EntryRules
+  /** Where data clusters are: the file itself or the external data file; undefined when that was not opened. */
+  readonly #data: ByteStore | undefined
+  readonly #reader = new ExtentReader(this)
+  readonly #runs: PieceRuns
+
+  /** @param live tables to read the active disk by, instead of those in the file. */
+  constructor(store: ByteStore, context: OpenContext, live?: LiveDisk) {
+    this.#store = store
+    const header = readHeader(store)
+    this.#header = header
+    this.subformat = `v${header.version}`
+    this.grain = header.geometry.grain
+    this.#snapshots = readSnapshots(store, header)
+    const disk =
+      context.snapshot === undefined
+        ? header
+        : snapshotDisk(store, header, findSnapshot(this.#snapshots, context.snapshot, store.name))
+    this.capacity = disk.capacity
+    this.#l1 = live?.l1 ?? readTable(store, disk.l1)
+    this.#l1Entries = disk.l1.entries
+    this.#tables =
+      live?.tables ?? new TableCache(store, header.geometry.clusterSize, overlapFinder(store, header, disk.l1))
+    this.#rules = {
+      version: header.version,
+      clusterBits: header.geometry.clusterBits,
+      extended: header.extendedL2,
+      dataFile: header.dataFile,
+    }
+    this.#runs = new PieceRuns(this.capacity, (offset) => this.#piece(offset), {
+      data: () => this.#dataStore(),
+      packed: store,
+      codec: codecFor(header.compression === 'zstd' ? 'zstd' : 'deflate'),
+      unitLength: header.geometry.clusterSize,
+    })
+    this.#notes = openingNotes(store.name, header, this.capacity)
+    this.notes = this.#notes
+    if (header.cryptMethod !== 0) {
+      const method = ['', 'AES', 'LUKS'][header.cryptMethod] ?? `method ${header.cryptMethod}`
+      this.unreadable = unsupported(
+        'E_ENCRYPTED',
+        `${store.name}: the image is encrypted (${method}); encrypted images cannot be read`,
+        {
+          details: { position: 32, method: header.cryptMethod },
+          hint: 'Decrypt it with the program that made it, then convert the result.',
+        },
+      )
+    }
+    if (header.backingFile !== undefined)
+      this.parentReference = new BackingReference(header.backingFile, header.extensions.backingFormat, store.name)
+    this.#data = header.dataFile ? this.#openDataFile(context) : store
+    if (header.dataFile && header.extensions.dataFile !== undefined)
+      this.references = [{ role: 'data-file', path: header.extensions.dataFile }]
+  }
+
+  extentAt(offset: number, limit: number): Extent {
+    if (this.unreadable !== undefined) throw this.unreadable
+    return this.#runs.extentAt(offset, limit)
+  }
+
+  read(offset: number, target: Uint8Array): void {
+    this.#reader.read(offset, target)
+  }
+
+  get snapshots(): readonly ImageSnapshot[] {
+    return this.#snapshots.map(({ id, name, time, diskSize, vmStateSize }) => ({
+      id,
+      name,
+      time,
+      capacity: diskSize === undefined ? this.#header.capacity : numberOf(diskSize),
+      vmStateSize: numberOf(vmStateSize),
+    }))
+  }
+
+  snapshotUse(id: string): Generator<CheckProgress, number> {
+    return ownBytes(
+      { store: this.#store, header: this.#header, snapshots: this.#snapshots, data: this.#data },
+      findSnapshot(this.#snapshots, id, this.#store.name),
+    )
+  }
+
+  /** The tables it reads by have changed. */
+  changed(): void {
+    this.#runs.forget()
+  }
+
+  describe(): Section[] {
+    return describeImage(this.#store, this.#header, this.#snapshots)
+  }
+
+  /** Judges the whole file, whichever of its disks was opened. */
+  check(options: CheckOptions = {}): Generator<Finding | CheckProgress> {
+    return checkQcow2(
+      { store: this.#store, header: this.#header, snapshots: this.#snapshots, data: this.#data },
+      options.deep === true,
+    )
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#data !== this.#store) this.#data?.[Symbol.dispose]()
+    this.#store[Symbol.dispose]()
+  }
+
+  /** The run at `offset` that one table entry (or one stretch of empty L1 entries) tells, from `offset` to its end. */
+  #piece(offset: number): Piece {
+    const { tableCoverage, clusterSize, entriesPerTable, entrySize } = this.#header.geometry
+    const l1Index = Math.floor(offset / tableCoverage)
+    const l1Entry = decodeL1Entry(this.#l1, l1Index, clusterSize)
+    if (l1Entry.kind === 'invalid') throw this.#damaged(`L1 entry ${l1Index}`, offset, l1Entry.reason)
+    if (l1Entry.kind === 'unallocated') {
+      return {
+        kind: 'absent',
+        length:
+          skipEmpty(this.#l1, l1Index, Math.min(l1Index + walkedEntries, this.#l1Entries)) * tableCoverage - offset,
+      }
+    }
+    const mapped = Math.min(tableCoverage, this.capacity - l1Index * tableCoverage)
+    const table = this.#tables.table(l1Entry.position, Math.ceil(mapped / clusterSize) * entrySize)
+    const cluster = Math.floor(offset / clusterSize)
+    const l2Index = cluster % entriesPerTable
+    return this.#clusterPiece(
+      decodeL2Entry(table, l2Index, this.#rules),
+      offset,
+      cluster * clusterSize,
+      l1Entry.position + l2Index * entrySize,
+    )
+  }
+
+  #clusterPiece(mapping: Mapping, offset: number, clusterOffset: number, entryPosition: number): Piece {
+    const { clusterSize, grain } = this.#header.geometry
+    const within = offset - clusterOffset
+    switch (mapping.kind) {
+      case 'absent':
+      case 'zero':
+        return { kind: mapping.kind, length: clusterSize - within }
+      case 'data':
+        return this.#dataPiece(mapping, offset, clusterOffset, clusterSize, entryPosition)
+      case 'packed':
+        if (mapping.position >= this.#store.size) throw this.#truncated(this.#store, mapping.position, offset)
+        return {
+          kind: 'packed',
+          length: clusterSize - within,
+          position: mapping.position,
+          unitOffset: clusterOffset,
+          storedLength: Math.min(mapping.storedLength, this.#store.size - mapping.position),
+        }
+      case 'subclusters': {
+        const run = subclusterRun(mapping, Math.floor(within / grain))
+        if (run.status !== 'data' || mapping.position === undefined)
+          return { kind: run.status === 'zero' ? 'zero' : 'absent', length: run.end * grain - within }
+        return this.#dataPiece(
+          { position: mapping.position, reserved: mapping.reserved },
+          offset,
+          clusterOffset,
+          run.end * grain,
+          entryPosition,
+        )
+      }
+      case 'invalid':
+        throw this.#damaged(`the L2 entry at byte ${entryPosition}`, offset, mapping.reason)
+    }
+  }
+
+  /**
+   * Data from `offset` to `endWithin` of its cluster, or to the file's end; beyond that the last cluster of a file is
+   * zero.
+   */
+  #dataPiece(
+    mapping: { readonly position: number; readonly reserved: boolean },
+    offset: number,
+    clusterOffset: number,
+    endWithin: number,
+    entryPosition: number,
+  ): Piece {
+    if (mapping.reserved)
+      this.#note('W_RESERVED_BITS', `the L2 entry at byte ${entryPosition} has reserved bits set; they were ignored`)
+    if (this.#rules.dataFile && mapping.position !== clusterOffset) {
+      throw this.#damaged(
+        `the L2 entry at byte ${entryPosition}`,
+        offset,
+        `places the cluster at byte ${mapping.position} of the data file, where guest offset and position ` +
+          'must be the same',
+      )
+    }
+    const store = this.#dataStore()
+    if (mapping.position >= store.size) throw this.#truncated(store, mapping.position, offset)
+    const within = offset - clusterOffset
+    const available = store.size - mapping.position - within
+    if (available <= 0) {
+      this.#note(
+        'W_SHORT_CLUSTER',
+        `${printable(store.name)} ends within the cluster at byte ${mapping.position}; the rest of that ` +
+          'cluster reads as zero',
+      )
+      return { kind: 'zero', length: endWithin - within }
+    }
+    return { kind: 'data', position: mapping.position + within, length: Math.min(endWithin - within, available) }
+  }
+
+  #dataStore(): ByteStore {
+    if (this.#data !== undefined) return this.#data
+    const name = this.#header.extensions.dataFile
+    if (name === undefined)
+      throw reference(
+        'E_REFERENCE_NOT_RECORDED',
+        `${this.#store.name}: its content is in an external data file, whose name it does not record`,
+      )
+    throw reference(
+      'E_REFERENCE_NOT_OPENED',
+      `${this.#store.name}: its content is in the external data file "${printable(name)}", which was not opened`,
+    )
+  }
+
+  #openDataFile(context: OpenContext): ByteStore | undefined {
+    const path = this.#header.extensions.dataFile
+    // A file that cannot be read for another reason needs no data file; info of it then works without.
+    if (path === undefined || path === '' || this.unreadable !== undefined) return undefined
+    const data = context.openReference({ role: 'data-file', path })
+    if (data !== undefined && sameFile(data, this.#store)) {
+      data[Symbol.dispose]()
+      throw corrupt('E_DATA_FILE', `${this.#store.name}: names itself as its external data file`)
+    }
+    return data
+  }
+
+  #note(code: string, message: string): void {
+    if (!this.#notes.some((note) => note.code === code)) this.#notes.push({ code, message })
+  }
+
+  #damaged(what: string, offset: number, reason: string): ImageError {
+    return corrupt('E_CORRUPT', `${this.#store.name}: ${what} (guest offset ${offset}) ${reason}`, {
+      details: { offset },
+    })
+  }
+
+  #truncated(store: ByteStore, position: number, offset: number): ImageError {
+    return corrupt(
+      'E_TRUNCATED',
+      `${store.name}: the data of guest offset ${offset} is at byte ${position}, but the file ends at byte ` +
+        `${store.size}`,
+      {
+        details: { position, offset, size: store.size },
+        hint: 'The file is incomplete; copy it again.',
+      },
+    )
+  }
+}
+
+function numberOf(value: bigint): number | bigint {
+  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value
+}
+
+function sameFile(one: ByteStore, other: ByteStore): boolean {
+  if (one === other) return true
+  if (one.fd === undefined || other.fd === undefined) return false
+  const a = fstatSync(one.fd, { bigint: true })
+  const b = fstatSync(other.fd, { bigint: true })
+  return a.ino === b.ino && a.dev === b.dev
+}

@@ -1,0 +1,158 @@
+import { roundUp } from '../../../binary/integers.js'
+import { nilUuid } from '../../../binary/struct.js'
+import { isZero } from '../../../binary/zero.js'
+import type { ByteStore } from '../../../block/types.js'
+import { printable } from '../../../errors.js'
+import type { Finding } from '../../driver.js'
+import { hex } from '../format/choose-footer.js'
+import { overlaps, type DynamicLayout, type Structure } from '../format/dynamic.js'
+import { parentPaths, readLocators } from '../format/parent-locators.js'
+import {
+  dynamicHeaderChecksum,
+  locatorCount,
+  locatorEntry,
+  locatorsAt,
+  noOffset,
+  sectorLength,
+} from '../format/structs.js'
+import type { Structures } from '../format/structures.js'
+
+const structure = 'dynamic header'
+/** Reserved ranges of the dynamic header (VHD specification, "Dynamic Disk Header Format"). */
+const reserved = [
+  [60, 64],
+  [768, 1024],
+] as const
+const knownCodes = ['W2ru', 'W2ku', 'Wi2r', 'Wi2k', 'Mac ', 'MacX']
+
+/**
+ * The dynamic header's own fields; where header and BAT lie was checked when the image was opened. @param ownId the
+ * footer's unique id.
+ */
+export function* checkDynamicHeader(dynamic: DynamicLayout, subformat: string, ownId: string): Generator<Finding> {
+  const { values, position, bytes } = dynamic
+  if (!dynamic.intact)
+    yield {
+      severity: 'error',
+      code: 'E_CHECKSUM',
+      structure,
+      position: position + 36,
+      message: `the checksum is ${hex(values.checksum)}, the bytes give ${hex(dynamicHeaderChecksum(bytes))}`,
+    }
+  if (values.dataOffset !== noOffset)
+    yield {
+      severity: 'warning',
+      code: 'W_DATA_OFFSET',
+      structure,
+      position: position + 8,
+      message:
+        `data_offset is 0x${values.dataOffset.toString(16)}; all ones were expected, nothing follows ` + 'this header',
+    }
+  for (const [from, to] of reserved) {
+    if (!isZero(bytes, from, to - from))
+      yield {
+        severity: 'warning',
+        code: 'W_RESERVED',
+        structure,
+        position: position + from,
+        message: `reserved bytes ${from} to ${to - 1} of the dynamic header are not all zero`,
+      }
+  }
+  if (subformat === 'differencing') {
+    if (values.parentUniqueId === nilUuid)
+      yield {
+        severity: 'error',
+        code: 'E_PARENT_ID',
+        structure,
+        position: position + 40,
+        message:
+          "the disk has a parent by its type, but the parent's unique id is all zero: no file can be told to " +
+          'be the right one',
+      }
+    else if (values.parentUniqueId === ownId)
+      yield {
+        severity: 'error',
+        code: 'E_PARENT_ID',
+        structure,
+        position: position + 40,
+        message: `the parent's unique id is the disk's own (${ownId})`,
+      }
+  } else if (values.parentUniqueId !== nilUuid || values.parentUnicodeName !== '') {
+    yield {
+      severity: 'warning',
+      code: 'W_PARENT_UNUSED',
+      structure,
+      position: position + 40,
+      message:
+        `a parent is named ("${printable(values.parentUnicodeName)}", ${values.parentUniqueId}), but the ` +
+        'disk has none by its type',
+    }
+  }
+}
+
+/** The parent locators of a differencing disk. Gives the ranges of the file that their texts take. */
+export function* checkLocators(
+  store: ByteStore,
+  { subformat, locators }: Structures,
+  dynamic: DynamicLayout,
+): Generator<Finding, Structure[]> {
+  const taken: Structure[] = []
+  if (subformat !== 'differencing') return taken
+  for (const { index, code, message } of readLocators(store, dynamic.bytes).problems) {
+    yield {
+      severity: 'error',
+      code: 'E_PARENT_LOCATOR',
+      structure: `parent locator ${index}`,
+      position: dynamic.position + locatorsAt + index * locatorEntry.size,
+      message: `"${printable(code)}" ${message}`,
+    }
+  }
+  for (let index = 0; index < locatorCount; index++) {
+    const at = locatorsAt + index * locatorEntry.size
+    const entry = locatorEntry.read(dynamic.bytes, at)
+    if (entry.platformCode === '') continue
+    const place = { structure: `parent locator ${index}`, position: dynamic.position + at }
+    if (!knownCodes.includes(entry.platformCode))
+      yield {
+        severity: 'warning',
+        code: 'W_PARENT_LOCATOR_CODE',
+        ...place,
+        message: `the platform code "${printable(entry.platformCode)}" is unknown`,
+      }
+    // The specification counts the space in sectors, Windows in bytes.
+    const space =
+      entry.platformDataSpace < sectorLength ? entry.platformDataSpace * sectorLength : entry.platformDataSpace
+    if (space < entry.platformDataLength)
+      yield {
+        severity: 'warning',
+        code: 'W_PARENT_LOCATOR_SPACE',
+        ...place,
+        message: `its text has ${entry.platformDataLength} bytes, the space set aside for it ${space}`,
+      }
+    const position = Number(entry.platformDataOffset)
+    const length = roundUp(entry.platformDataLength, sectorLength)
+    if (length === 0 || position + entry.platformDataLength > store.size) continue
+    const text: Structure = { what: `the text of parent locator ${index}`, position, length: entry.platformDataLength }
+    const hit = [...dynamic.structures, ...taken].find((other) => overlaps(other, text.position, text.length))
+    if (hit !== undefined)
+      yield {
+        severity: 'error',
+        code: 'E_OVERLAP',
+        ...place,
+        message:
+          `its text (bytes ${position} to ${position + text.length}) lies upon ${hit.what} at byte ` +
+          `${hit.position}`,
+      }
+    taken.push({ ...text, length: Math.max(length, Math.min(space, store.size - position)) })
+  }
+  if (parentPaths(locators, dynamic.values.parentUnicodeName).length === 0) {
+    yield {
+      severity: 'error',
+      code: 'E_PARENT_MISSING',
+      structure: 'parent locators',
+      position: dynamic.position + locatorsAt,
+      message: 'the disk has a parent by its type, but neither a locator nor the header names a file',
+    }
+  }
+  return taken
+}

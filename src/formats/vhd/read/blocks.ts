@@ -1,0 +1,151 @@
+import type { ByteStore, Extent } from '../../../block/types.js'
+import { corrupt } from '../../../errors.js'
+import { BlockTable } from '../format/bat.js'
+import { overlaps, type DynamicLayout } from '../format/dynamic.js'
+import { blockEntry, runEnd, testBit, type BlockEntry } from '../format/entries.js'
+import { bitmapLength } from '../format/layout.js'
+import { sectorLength } from '../format/structs.js'
+
+type Allocated = Extract<BlockEntry, { kind: 'allocated' }>
+
+/** Bitmaps kept: at most this many, and this many bytes (that of a 2 GiB block has 512 KiB). */
+const keptBitmaps = 1024
+const keptBitmapBytes = 8 * 1024 * 1024
+
+/** Where blocks lie: of the file, or of an image open for changes. */
+export type BlockWords = Pick<BlockTable, 'word' | 'position' | 'runEnd'>
+
+export interface BlocksOptions {
+  readonly capacity: number
+  readonly limit: number
+  readonly differencing: boolean
+  readonly table?: BlockWords
+  readonly pending?: ReadonlyMap<number, Uint8Array>
+}
+
+/**
+ * The blocks of a dynamic or differencing disk: where each sector lies, or that it is not here. Damage is found when it
+ * is met.
+ */
+export class Blocks {
+  readonly #store: ByteStore
+  readonly #layout: DynamicLayout
+  readonly #capacity: number
+  /** Blocks end here: the footer after them, or the end of the file. */
+  #limit: number
+  /** What a sector that is not in the file is: zero in a dynamic disk, the parent's in a differencing one. */
+  readonly #missing: 'zero' | 'absent'
+  readonly #table: BlockWords
+  /** Bitmaps that are not in the file yet, of an image open for changes. */
+  readonly #pending: ReadonlyMap<number, Uint8Array>
+  readonly #bitmapLength: number
+  readonly #bitmaps = new Map<number, Uint8Array>()
+  #bitmapBytes = 0
+
+  constructor(store: ByteStore, layout: DynamicLayout, options: BlocksOptions) {
+    this.#store = store
+    this.#layout = layout
+    this.#capacity = options.capacity
+    this.#limit = options.limit
+    this.#missing = options.differencing ? 'absent' : 'zero'
+    this.#table = options.table ?? new BlockTable(store, layout.tablePosition, layout.entries)
+    this.#pending = options.pending ?? new Map<number, Uint8Array>()
+    this.#bitmapLength = bitmapLength(layout.blockSize)
+  }
+
+  /** As of {@link BlockSource.extentAt}. @throws ImageError corrupt E_OVERLAP, E_TRUNCATED naming the block. */
+  extentAt(offset: number, limit: number): Extent {
+    const { blockSize, blocks } = this.#layout
+    const block = Math.floor(offset / blockSize)
+    const end = Math.min(offset + limit, this.#capacity)
+    const entry = blockEntry(this.#table.word(block))
+    if (entry.kind === 'unallocated') {
+      const next = this.#table.runEnd(block, Math.min(blocks, Math.ceil(end / blockSize)))
+      return { kind: this.#missing, offset, length: Math.min(end, next * blockSize) - offset }
+    }
+    const start = block * blockSize
+    const bitmap = this.bitmap(block, entry)
+    const first = Math.floor((offset - start) / sectorLength)
+    const last = Math.ceil((Math.min(end, start + blockSize) - start) / sectorLength)
+    const length = Math.min(end, start + runEnd(bitmap, first, last) * sectorLength) - offset
+    if (!testBit(bitmap, first)) return { kind: this.#missing, offset, length }
+    const position = entry.position + this.#bitmapLength + (offset - start)
+    const available = this.#limit - position
+    if (available <= 0)
+      throw this.#truncated(block, entry, `its data for guest offset ${offset} would lie at byte ${position}`)
+    return { kind: 'data', offset, length: Math.min(length, available), store: this.#store, position }
+  }
+
+  close(): void {
+    this.#bitmaps.clear()
+  }
+
+  /** The file was changed: what is kept of a block's bitmap counts no more. */
+  forget(block: number): void {
+    this.#bitmapBytes -= this.#bitmaps.get(block)?.length ?? 0
+    this.#bitmaps.delete(block)
+  }
+
+  /** Blocks end elsewhere now. */
+  moveLimit(limit: number): void {
+    this.#limit = limit
+  }
+
+  /** The sector bitmap, read and its block's place checked once. */
+  bitmap(block: number, entry: Allocated): Uint8Array {
+    const kept = this.#pending.get(block) ?? this.#bitmaps.get(block)
+    if (kept !== undefined) return kept
+    this.#checkPlace(block, entry)
+    const bytes = new Uint8Array(this.#bitmapLength)
+    this.#store.read(entry.position, bytes)
+    while (
+      this.#bitmaps.size >= keptBitmaps ||
+      (this.#bitmaps.size > 0 && this.#bitmapBytes + bytes.length > keptBitmapBytes)
+    ) {
+      const [oldest, dropped] = this.#bitmaps.entries().next().value ?? [-1, bytes]
+      this.#bitmaps.delete(oldest)
+      this.#bitmapBytes -= dropped.length
+    }
+    this.#bitmaps.set(block, bytes)
+    this.#bitmapBytes += bytes.length
+    return bytes
+  }
+
+  #checkPlace(block: number, entry: Allocated): void {
+    const { blockSize, structures } = this.#layout
+    const used = Math.min(blockSize, this.#capacity - block * blockSize)
+    const length = this.#bitmapLength + used
+    if (entry.position + this.#bitmapLength > this.#limit)
+      throw this.#truncated(
+        block,
+        entry,
+        `its sector bitmap takes bytes ${entry.position} to ${entry.position + this.#bitmapLength}`,
+      )
+    const hit = structures.find(
+      (structure) => structure.position < this.#limit && overlaps(structure, entry.position, length),
+    )
+    if (hit !== undefined) {
+      throw corrupt('E_OVERLAP', `${this.#block(block, entry)} and so upon ${hit.what} at byte ${hit.position}`, {
+        details: this.#details(block, entry),
+      })
+    }
+  }
+
+  #truncated(block: number, entry: Allocated, what: string): Error {
+    const where = this.#limit === this.#store.size ? 'the file ends' : 'the footer stands'
+    return corrupt('E_TRUNCATED', `${this.#block(block, entry)}, and ${what}, but ${where} at byte ${this.#limit}`, {
+      details: { ...this.#details(block, entry), limit: this.#limit },
+    })
+  }
+
+  #block(block: number, { sector, position }: Allocated): string {
+    return (
+      `${this.#store.name}: by its BAT entry at byte ${this.#table.position(block)} block ${block} (guest ` +
+      `offset ${block * this.#layout.blockSize}) lies in sector ${sector} (byte ${position})`
+    )
+  }
+
+  #details(block: number, { sector }: Allocated): Record<string, number> {
+    return { position: this.#table.position(block), block, offset: block * this.#layout.blockSize, sector }
+  }
+}

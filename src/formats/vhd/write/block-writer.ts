@@ -1,0 +1,427 @@
+import { roundDown, roundUp } from '../../../binary/integers.js'
+import { isZero } from '../../../binary/zero.js'
+import type { BlockSource, ByteStore, Extent } from '../../../block/types.js'
+import { reference, targetError } from '../../../errors.js'
+import type { CheckProgress } from '../../driver.js'
+import { Blocks } from '../read/blocks.js'
+import { blockEntry, setBits, testBit } from '../format/entries.js'
+import { FileOrder, type Area } from './file-order.js'
+import { bitmapLength, blockPosition, maximumSector } from '../format/layout.js'
+import { sectorLength, unallocated } from '../format/structs.js'
+import type { DynamicLayout } from '../format/dynamic.js'
+import { WordTable } from './word-table.js'
+
+export interface BlockWriterOptions {
+  readonly store: ByteStore
+  readonly layout: DynamicLayout
+  readonly capacity: number
+  readonly differencing: boolean
+  /** The disk below a differencing image. */
+  readonly parent: BlockSource | undefined
+  /** Makes the dynamic header lead to a table elsewhere, in one sector. */
+  readonly lead: (position: number, entries: number) => void
+  /** The footer's bytes, and where it stands. */
+  readonly footer: Uint8Array
+  readonly end: number
+  /** All that is no block: copy of the footer, header, BAT, the texts of parent locators. */
+  readonly structures: readonly Area[]
+}
+
+/** The file is enlarged by this much at once, or by a block: each time costs a flush. */
+const stepLength = 32 * 1024 * 1024
+const pieceLength = 1024 * 1024
+const movedPiece = 65536
+/** Blocks with changes that wait for a flush at most, and blocks moved between two. */
+const mostPending = 1024
+const mostMoved = 16
+
+/**
+ * The blocks of a dynamic or differencing disk, to be changed. The file is whole at any moment: the footer moves ahead
+ * of new blocks
+ * before they touch where it stood; data and new bitmaps are flushed before the BAT entry and the bits that lead to
+ * them; space that is
+ * given up is used again only after the BAT without it is flushed. After a flush that failed nothing is taken any more:
+ * what the medium
+ * holds is unknown then, and a later flush may succeed all the same.
+ */
+export class BlockWriter {
+  readonly #options: BlockWriterOptions
+  readonly #store: ByteStore
+  readonly #blockSize: number
+  readonly #bitmapLength: number
+  readonly #structures: Area[]
+  #capacity: number
+  #table: WordTable
+  #blocks: Blocks
+  /** Bitmaps with changes, by block; `fresh`: of blocks that no entry in the file leads to yet. */
+  readonly #pending = new Map<number, Uint8Array>()
+  readonly #fresh = new Set<number>()
+  /** Where blocks may go again: now, and after the next commit. */
+  readonly #free: number[] = []
+  #freed: number[] = []
+  #footer: Uint8Array
+  /** Where the footer stands, and where the next new block may begin. */
+  #end: number
+  #next: number
+  #changed = false
+  #failure: { readonly cause: unknown } | undefined
+
+  /** @throws ImageError corrupt E_OVERLAP, E_TRUNCATED where a change could damage something else. */
+  constructor(options: BlockWriterOptions) {
+    const { store, layout, capacity, footer, end } = options
+    this.#options = options
+    this.#store = store
+    this.#blockSize = layout.blockSize
+    this.#bitmapLength = bitmapLength(layout.blockSize)
+    this.#capacity = capacity
+    this.#structures = [...options.structures]
+    this.#footer = footer
+    this.#end = end
+    this.#next = end
+    this.#table = WordTable.read(store, layout.tablePosition, layout.entries)
+    this.#blocks = this.#newBlocks(layout)
+    // Blocks must not share space with each other or with structures: a change of one would damage the other.
+    const order = this.#order()
+    order.verify(store.name, { end, blockSize: this.#blockSize, capacity: roundUp(capacity, sectorLength) })
+    this.#next = Math.max(end, order.end)
+  }
+
+  get table(): WordTable {
+    return this.#table
+  }
+
+  extentAt(offset: number, limit: number): Extent {
+    return this.#blocks.extentAt(offset, limit)
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    this.#eachBlock(offset, bytes.length, (block, within, done, length) =>
+      this.#write(block, within, bytes.subarray(done, done + length)),
+    )
+  }
+
+  zero(offset: number, length: number): void {
+    this.#eachBlock(offset, length, (block, within, _, piece) => this.#zero(block, within, piece))
+  }
+
+  /** Everything so far, durable. */
+  commit(): void {
+    for (const block of this.#fresh) {
+      const bitmap = this.#pending.get(block)
+      if (bitmap !== undefined) this.#store.write(this.#positionOf(block), bitmap)
+    }
+    this.#flush()
+    if (this.#pending.size === 0 && !this.#table.changed) return
+    for (const [block, bitmap] of this.#pending)
+      if (!this.#fresh.has(block)) this.#store.write(this.#positionOf(block), bitmap)
+    this.#table.write(this.#store)
+    this.#flush()
+    for (const block of this.#pending.keys()) this.#blocks.forget(block)
+    this.#pending.clear()
+    this.#fresh.clear()
+    this.#free.push(...this.#freed)
+    this.#freed = []
+  }
+
+  /** Commits, and cuts off what the file has behind its last block. */
+  close(): void {
+    if (!this.#changed || this.#failure !== undefined) return
+    this.commit()
+    this.#cutEnd()
+  }
+
+  /** Another footer (of another capacity), at the same place and, for readers that take it, at the file's start. */
+  changeFooter(footer: Uint8Array, capacity: number): void {
+    this.#changed = true
+    this.#footer = footer
+    this.#store.write(this.#end, footer)
+    this.#flush()
+    this.#store.write(0, footer)
+    this.#flush()
+    this.#capacity = capacity
+    this.#blocks = this.#newBlocks(this.#options.layout)
+  }
+
+  /** A longer table, in new space. */
+  enlargeTable(entries: number): void {
+    this.commit()
+    this.#changed = true
+    const words = new Uint32Array(entries).fill(unallocated)
+    words.set(this.#table.words)
+    const bytes = new WordTable(0, words).bytes()
+    this.#placeTable(this.#extend(bytes.length), words, bytes)
+  }
+
+  /** The new table is whole on the medium before anything leads to it; the old one stays until then. */
+  #placeTable(position: number, words: Uint32Array, bytes: Uint8Array): void {
+    this.#store.write(position, bytes)
+    this.#flush()
+    this.#options.lead(position, words.length)
+    this.#flush()
+    const old = this.#table.position(0)
+    this.#structures.splice(0, this.#structures.length, ...this.#structures.filter((area) => area.position !== old), {
+      position,
+      length: bytes.length,
+    })
+    this.#table = new WordTable(position, words)
+    this.#blocks = this.#newBlocks(this.#options.layout)
+  }
+
+  /** The blocks from here on are given up. */
+  dropFrom(block: number): void {
+    for (let index = block; index < this.#table.words.length; index++) this.#drop(index)
+  }
+
+  /**
+   * Moves blocks down into unused space, and cuts the file off behind them. May be stopped anywhere, and the image
+   * changed further.
+   */
+  *compact(): Generator<CheckProgress> {
+    this.commit()
+    this.#changed = true
+    // Blocks go there now.
+    this.#free.length = 0
+    const length = this.#bitmapLength + this.#blockSize
+    const order = this.#order()
+    const blocks = order.owners()
+    let last = blocks.length
+    let moved = 0
+    for (const hole of order.holes(length)) {
+      const from = order.position(--last)
+      if (last < 0 || from <= hole) break
+      const block = blocks[last] ?? 0
+      this.#copy(from, hole, length)
+      this.#table.set(block, hole / sectorLength)
+      this.#blocks.forget(block)
+      if (++moved % mostMoved === 0) this.commit()
+      yield { done: moved, total: blocks.length }
+    }
+    this.commit()
+    this.#placeTableLower()
+    for (const gap of this.#order().gaps()) this.#clear(gap.position, gap.length)
+    this.#cutEnd()
+    yield { done: blocks.length, total: blocks.length }
+  }
+
+  /** A table that was moved behind the blocks comes back before them. */
+  #placeTableLower(): void {
+    const bytes = this.#table.bytes()
+    for (const { position, length } of this.#order().gaps()) {
+      if (position >= this.#table.position(0)) return
+      if (length < bytes.length) continue
+      this.#placeTable(position, this.#table.words, bytes)
+      return
+    }
+  }
+
+  /** The file ends behind the last thing in it; the new footer is on the medium before the old one goes. */
+  #cutEnd(): void {
+    const { end } = this.#order()
+    // Two footers that overlap could be lost together.
+    if (end + sectorLength > this.#end) return
+    this.#store.write(end, this.#footer)
+    this.#flush()
+    this.#end = end
+    this.#next = end
+    this.#blocks.moveLimit(end)
+    this.#store.truncate(end + sectorLength)
+    this.#flush()
+  }
+
+  #order(): FileOrder {
+    return new FileOrder(this.#table.words, this.#bitmapLength + this.#blockSize, this.#structures)
+  }
+
+  #flush(): void {
+    if (this.#failure !== undefined) throw this.#failure.cause
+    try {
+      this.#store.flush()
+    } catch (cause) {
+      this.#failure = { cause }
+      throw cause
+    }
+  }
+
+  #newBlocks(layout: DynamicLayout): Blocks {
+    return new Blocks(
+      this.#store,
+      { ...layout, blocks: this.#table.words.length, structures: [] },
+      {
+        capacity: this.#capacity,
+        limit: this.#end,
+        differencing: this.#options.differencing,
+        table: this.#table,
+        pending: this.#pending,
+      },
+    )
+  }
+
+  #positionOf(block: number): number {
+    return this.#table.word(block) * sectorLength
+  }
+
+  #write(block: number, within: number, bytes: Uint8Array): void {
+    const bitmap = this.#changeable(block)
+    const first = Math.floor(within / sectorLength)
+    const last = Math.ceil((within + bytes.length) / sectorLength)
+    // Sectors that are written in part, and whose other part is not in this file, are filled up.
+    const start = within % sectorLength !== 0 && !testBit(bitmap, first) ? first * sectorLength : within
+    const end =
+      (within + bytes.length) % sectorLength !== 0 && !testBit(bitmap, last - 1)
+        ? Math.min(last * sectorLength, this.#capacity - block * this.#blockSize)
+        : within + bytes.length
+    let whole = bytes
+    if (start !== within || end !== within + bytes.length) {
+      whole = new Uint8Array(end - start)
+      this.#readBelow(block * this.#blockSize + start, whole.subarray(0, within - start))
+      this.#readBelow(block * this.#blockSize + within + bytes.length, whole.subarray(within + bytes.length - start))
+      whole.set(bytes, within - start)
+    }
+    this.#store.write(this.#positionOf(block) + this.#bitmapLength + start, whole)
+    this.#mark(block, bitmap, first, last)
+  }
+
+  #zero(block: number, within: number, length: number): void {
+    const start = block * this.#blockSize
+    const { differencing } = this.#options
+    if (!differencing) {
+      if (this.#table.word(block) === unallocated) return
+      if (within === 0 && length >= Math.min(this.#blockSize, this.#capacity - start)) {
+        this.#drop(block)
+        return
+      }
+    }
+    const first = Math.ceil(within / sectorLength)
+    const last = Math.floor((within + length) / sectorLength)
+    // Sectors in part: their rest stays.
+    if (within % sectorLength !== 0)
+      this.#write(block, within, new Uint8Array(Math.min(length, first * sectorLength - within)))
+    if (last < first) return
+    const tail = within + length - last * sectorLength
+    if (last > first) {
+      const bitmap = this.#changeable(block)
+      this.#clear(this.#positionOf(block) + this.#bitmapLength + first * sectorLength, (last - first) * sectorLength)
+      this.#mark(block, bitmap, first, last)
+    }
+    if (tail > 0 && last >= first) this.#write(block, last * sectorLength, new Uint8Array(tail))
+  }
+
+  #mark(block: number, bitmap: Uint8Array, first: number, last: number): void {
+    let missing = false
+    for (let sector = first; sector < last && !missing; sector++) missing = !testBit(bitmap, sector)
+    if (!missing) return
+    setBits(bitmap, first, last)
+    this.#pending.set(block, bitmap)
+    this.#blocks.forget(block)
+  }
+
+  /**
+   * The bitmap of a block, which has its place from now on. A copy where it is the file's: the old one counts until the
+   * commit.
+   */
+  #changeable(block: number): Uint8Array {
+    const entry = blockEntry(this.#table.word(block))
+    if (entry.kind === 'allocated') {
+      const pending = this.#pending.get(block)
+      return pending ?? Uint8Array.from(this.#blocks.bitmap(block, entry))
+    }
+    const position = this.#allocate()
+    this.#table.set(block, position / sectorLength)
+    const bitmap = new Uint8Array(this.#bitmapLength).fill(this.#options.differencing ? 0 : 0xff)
+    this.#pending.set(block, bitmap)
+    this.#fresh.add(block)
+    return bitmap
+  }
+
+  #allocate(): number {
+    const used = this.#free.pop()
+    if (used !== undefined) {
+      this.#clear(used + this.#bitmapLength, this.#blockSize)
+      return used
+    }
+    return this.#extend(this.#bitmapLength + this.#blockSize)
+  }
+
+  /** New space at the file's end, which reads as zero but for its first sector. */
+  #extend(length: number): number {
+    const position = blockPosition(roundUp(this.#next, sectorLength), this.#bitmapLength, sectorLength)
+    const end = position + length
+    if (end / sectorLength > maximumSector)
+      throw targetError('E_NO_SPACE', `${this.#store.name} cannot grow beyond the 2 TiB that a VHD reaches`)
+    if (end > this.#end) {
+      const next = end + Math.max(0, Math.min(stepLength - length, (maximumSector - 1) * sectorLength - end))
+      this.#store.write(next, this.#footer)
+      this.#flush()
+      // What the old footer was becomes part of a block.
+      this.#store.write(this.#end, new Uint8Array(sectorLength))
+      this.#end = next
+      this.#blocks.moveLimit(next)
+    }
+    this.#next = end
+    return position
+  }
+
+  #drop(block: number): void {
+    if (this.#table.word(block) === unallocated) return
+    this.#freed.push(this.#positionOf(block))
+    this.#table.set(block, unallocated)
+    this.#pending.delete(block)
+    this.#fresh.delete(block)
+    this.#blocks.forget(block)
+  }
+
+  #clear(position: number, length: number): void {
+    if (this.#store.zero !== undefined) {
+      this.#store.zero(position, length)
+      return
+    }
+    const zeros = new Uint8Array(Math.min(length, pieceLength))
+    for (let done = 0; done < length; done += zeros.length)
+      this.#store.write(position + done, zeros.subarray(0, Math.min(zeros.length, length - done)))
+  }
+
+  #copy(from: number, to: number, length: number): void {
+    const piece = new Uint8Array(Math.min(length, movedPiece))
+    for (let done = 0; done < length; done += piece.length) {
+      const bytes = piece.subarray(0, Math.min(piece.length, length - done))
+      this.#store.read(from + done, bytes)
+      // Holes stay holes.
+      if (isZero(bytes)) this.#clear(to + done, bytes.length)
+      else this.#store.write(to + done, bytes)
+    }
+  }
+
+  /** What sectors that are not in this file read as. @throws ImageError reference E_PARENT_NEEDED. */
+  #readBelow(offset: number, target: Uint8Array): void {
+    target.fill(0)
+    if (!this.#options.differencing || target.length === 0) return
+    const { parent } = this.#options
+    if (parent === undefined) {
+      const sector = roundDown(offset, sectorLength)
+      throw reference(
+        'E_PARENT_NEEDED',
+        `${this.#store.name}: the sector at offset ${sector} is changed in part and the rest of it is the ` +
+          `parent's, which is not open`,
+      )
+    }
+    const inside = Math.min(target.length, parent.capacity - offset)
+    if (inside > 0) parent.read(offset, target.subarray(0, inside))
+  }
+
+  #eachBlock(
+    offset: number,
+    length: number,
+    visit: (block: number, within: number, done: number, length: number) => void,
+  ): void {
+    if (this.#failure !== undefined) throw this.#failure.cause
+    this.#changed ||= length > 0
+    for (let done = 0; done < length;) {
+      const block = Math.floor((offset + done) / this.#blockSize)
+      const within = offset + done - block * this.#blockSize
+      const piece = Math.min(length - done, this.#blockSize - within)
+      visit(block, within, done, piece)
+      done += piece
+      if (this.#pending.size > mostPending) this.commit()
+    }
+  }
+}
