@@ -58,14 +58,24 @@ export interface ByteStore extends Disposable {
   send?(position: number, bytes: Uint8Array): Promise<void>
 }
 
-/** Decodes one compressed unit. Known by its id in every thread (src/codec/index.ts). */
+/** Decodes and makes compressed units. Known by its id in every thread (src/codec/registry.ts). */
 export interface Codec {
+  /** Short, lower case: `zstd`. */
   readonly id: string
+  /**
+   * Of a plug-in's codec: the address of the module whose default export it is, so that the engine's threads can
+   * import it. Without one its units are decoded in one thread.
+   */
+  readonly module?: string
+  /** Loads what it needs in this thread (a native or a WebAssembly module); called once, before its first use. */
+  load?(): void
   /**
    * Fills `target` whole from `stored`, which may carry trailing bytes that do not belong to the stream.
    * @throws ImageError corrupt E_COMPRESSED when the stream is damaged or gives fewer bytes.
    */
   decode(stored: Uint8Array, target: Uint8Array): void
+  /** One compressed unit. @param level the codec's own scale; its usual level when left out. */
+  encode?(bytes: Uint8Array, level?: number): Uint8Array
 }
 
 /**

@@ -3,7 +3,7 @@ import { corrupt } from '../errors.js'
 import type { Codec } from '../block/types.js'
 
 /** Raw deflate (RFC 1951) without header or checksum, as in QCOW2 clusters. */
-export const inflateRawCodec: Codec = {
+export const deflateCodec: Codec = {
   id: 'deflate',
   decode(stored, target) {
     let plain: Buffer
@@ -28,6 +28,7 @@ export const inflateRawCodec: Codec = {
       throw corrupt('E_COMPRESSED', `the deflate stream gives ${plain.length} bytes instead of ${target.length}`)
     target.set(plain)
   },
+  encode: deflateRaw,
 }
 
 /**

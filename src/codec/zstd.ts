@@ -1,6 +1,9 @@
+import fs from 'node:fs'
 import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import zlib from 'node:zlib'
-import { corrupt, unsupported } from '../errors.js'
+import type * as ZstdWasm from '@bokuweb/zstd-wasm'
+import { corrupt } from '../errors.js'
 import type { Codec } from '../block/types.js'
 
 /** One-shot Zstandard: whole frames in, whole contents out. */
@@ -15,33 +18,27 @@ export interface ZstdEngine {
 }
 
 let engine: ZstdEngine | undefined
+let webAssembly: ZstdEngine | undefined
 
 /**
- * Loads a Zstandard implementation: Node's own where it has one (22.15 and later), else a prebuilt native module, else
- * WebAssembly,
- * which is always there. Idempotent; must be awaited once in each thread before the codec is used.
+ * The Zstandard of this thread: Node's own where it has one (22.15 and later), else a prebuilt native module, else
+ * WebAssembly, which is always there.
  */
-export async function prepareZstd(): Promise<void> {
-  engine ??= nodeEngine() ?? nativeEngine() ?? (await wasmEngine())
-}
-
 function ready(): ZstdEngine {
-  // Node's and the native module need no waiting, so that a forgotten prepare only matters where WebAssembly is all
-  // there is.
-  engine ??= nodeEngine() ?? nativeEngine()
-  if (engine === undefined) throw unsupported('E_CODEC', 'Zstandard was not loaded before it was used')
-  return engine
+  return (engine ??= nodeEngine() ?? nativeEngine() ?? wasmEngine())
 }
 
 /** The implementations that this machine and this Node have, best first: for tests that compare them. */
-export async function zstdEngines(): Promise<ZstdEngine[]> {
-  return [nodeEngine(), nativeEngine(), await wasmEngine()].filter((found) => found !== undefined)
+export function zstdEngines(): ZstdEngine[] {
+  return [nodeEngine(), nativeEngine(), wasmEngine()].filter((found) => found !== undefined)
 }
 
 /** Zstandard frames (RFC 8878), as in QCOW2 clusters with compression type 1. */
 export const zstdCodec: Codec = {
   id: 'zstd',
+  load: () => void ready(),
   decode: (stored, target) => decodeFrames(ready(), stored, target),
+  encode: zstdCompress,
 }
 
 /** More frames than this are not looked at: a unit of 2 MiB has one, and empty ones could go on for ever. */
@@ -204,9 +201,32 @@ function nativeEngine(): ZstdEngine | undefined {
   }
 }
 
-async function wasmEngine(): Promise<ZstdEngine> {
-  const wasm = await import('@bokuweb/zstd-wasm')
-  await wasm.init()
+/** What of WebAssembly is needed; Node's types have it only with those of a browser. */
+declare const WebAssembly: {
+  readonly Module: new (bytes: Uint8Array) => object
+  readonly Instance: new (module: object, imports: object) => object
+}
+
+/** The parts of the Emscripten module inside @bokuweb/zstd-wasm that make it start at once instead of later. */
+interface ZstdModule {
+  instantiateWasm?: (imports: object, receive: (instance: object) => object) => object
+  init(bytes: Uint8Array): void
+}
+
+/** The package's own `init` waits for a promise; whoever opens an image cannot, and the module is small. */
+function wasmEngine(): ZstdEngine {
+  return (webAssembly ??= startWebAssembly())
+}
+
+function startWebAssembly(): ZstdEngine {
+  const require = createRequire(import.meta.url)
+  const folder = dirname(require.resolve('@bokuweb/zstd-wasm'))
+  const wasm = require('@bokuweb/zstd-wasm') as typeof ZstdWasm
+  const { Module: module } = require(join(folder, 'module.js')) as { Module: ZstdModule }
+  const bytes = fs.readFileSync(join(folder, 'zstd.wasm'))
+  module.instantiateWasm = (imports, receive) =>
+    receive(new WebAssembly.Instance(new WebAssembly.Module(bytes), imports))
+  module.init(bytes)
   return {
     name: 'wasm',
     compress: (bytes, level) => wasm.compress(bufferOf(bytes), level),

@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import { corrupt } from '../errors.js'
 import { compressedError } from '../block/read.js'
-import { codecFor } from '../codec/index.js'
+import { codecFor } from '../codec/registry.js'
 import type { Piece } from './chunk.js'
 
 type Packed = Extract<Piece, { kind: 'packed' }>

@@ -1,6 +1,6 @@
 import { roundDown, roundUp } from '../binary/integers.js'
 import type { BlockSource, ByteStore } from '../block/types.js'
-import { isKnownCodec } from '../codec/index.js'
+import { isShared } from '../codec/registry.js'
 import type { Piece } from './chunk.js'
 import { longestRun, SamePlace, Walk } from './walk.js'
 
@@ -173,7 +173,7 @@ function collect(walk: Walk, start: number, end: number): Content {
       const fits =
         descriptorAlignment === 1 ||
         (run.kind === 'data' && [position, length, at].every((value) => value % descriptorAlignment === 0))
-      if (descriptor === undefined || !fits || (run.kind === 'packed' && !isKnownCodec(run.codec.id))) {
+      if (descriptor === undefined || !fits || (run.kind === 'packed' && !isShared(run.codec))) {
         const { store } = run
         local.push({
           at,

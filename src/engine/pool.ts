@@ -1,11 +1,12 @@
 import os from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { rebuilt } from '../errors.js'
+import { codecModules } from '../codec/registry.js'
 import { roundUp } from '../binary/integers.js'
 import { memoryPage, pageAlignedMemory } from '../binary/pages.js'
 import { UnitBuffers } from './fill.js'
-import { prepareTask, runTaskAsync, type Task, type TaskResult } from './task.js'
-import type { WorkerReply, WorkerRequest } from './worker.js'
+import { runTaskAsync, type Task, type TaskResult } from './task.js'
+import type { WorkerReply, WorkerRequest, WorkerSetup } from './worker.js'
 
 /**
  * A buffer for one chunk, shared with the workers: `bytes` lie at `start` of `shared`. From `half` on it holds the
@@ -61,7 +62,6 @@ export class TaskPool implements AsyncDisposable {
 
   async run(task: Task, slot: Slot): Promise<TaskResult> {
     if (this.#threads > 0 && isHeavy(task)) return await this.#send(task, slot)
-    await prepareTask(task)
     return await runTaskAsync(task, slot.bytes, slot.half, this.#buffers)
   }
 
@@ -88,7 +88,9 @@ export class TaskPool implements AsyncDisposable {
     if (this.#workers.length > 0 && this.#load[best] === 0) return best
     if (this.#workers.length >= this.#threads) return best
     const index = this.#workers.length
-    const worker = new Worker(new URL('./worker.js', import.meta.url))
+    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData: { codecs: codecModules() } satisfies WorkerSetup,
+    })
     worker.on('message', (reply: WorkerReply) => this.#settle(reply))
     worker.on('error', (error) => this.#fail(index, error))
     worker.on('exit', (code) => this.#fail(index, new Error(`a worker thread ended with code ${code}`)))

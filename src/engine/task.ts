@@ -1,4 +1,4 @@
-import { compressorFor, prepareCodec, type Compressor } from '../codec/index.js'
+import { compressorFor, type Compressor } from '../codec/registry.js'
 import { differingRuns, firstDifference, scanChunk, type Piece, type Run } from './chunk.js'
 import { blockDigest } from './tree-hash.js'
 import { clearGaps, fillAsync, fillSync, type UnitBuffers } from './fill.js'
@@ -45,15 +45,6 @@ export interface TaskResult {
 
 /** Compressors made once a thread. */
 const compressors = new Map<string, Compressor>()
-
-/** Loads what the task's codecs need in this thread. */
-export async function prepareTask(task: Pick<Task, 'pieces' | 'base' | 'packing'>): Promise<void> {
-  const ids = new Set<string>()
-  if (task.packing !== undefined) ids.add(task.packing.codec)
-  for (const piece of task.pieces) if (piece.kind === 'packed') ids.add(piece.codec)
-  for (const piece of task.base?.pieces ?? []) if (piece.kind === 'packed') ids.add(piece.codec)
-  for (const id of ids) await prepareCodec(id)
-}
 
 /**
  * Does the task with blocking reads. `buffer` holds the chunk, and behind `half` bytes the base's. @throws ImageError

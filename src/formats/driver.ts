@@ -1,5 +1,5 @@
 import type { ImageError } from '../errors.js'
-import type { BlockSource, ByteStore, Note, Section } from '../block/types.js'
+import type { BlockSource, ByteStore, Codec, Note, Section } from '../block/types.js'
 
 /** The version of this contract; a plugin's drivers state the one they were written for. */
 export const driverApiVersion = 1
@@ -297,6 +297,8 @@ export interface FormatDriver {
     readonly compression: readonly string[]
     readonly sectorSizes: readonly (512 | 4096)[]
   }
+  /** Codecs that it brings besides those built in (docs/extending.md); `packed` extents and units name them. */
+  readonly codecs?: readonly Codec[]
   /** Create options. */
   readonly options: readonly OptionSpec[]
   /** Options for reading. */

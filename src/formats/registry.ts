@@ -1,4 +1,5 @@
 import { extname } from 'node:path'
+import { addCodec } from '../codec/registry.js'
 import { printable, unsupported, usage } from '../errors.js'
 import { driverApiVersion, type FormatDriver } from './driver.js'
 import { qcow } from './qcow/index.js'
@@ -33,6 +34,7 @@ export class Registry implements Iterable<RegisteredDriver> {
    */
   add(driver: unknown, origin: string): void {
     const checked = checkDriver(driver, origin)
+    for (const codec of checked.codecs ?? []) addCodec(codec, origin)
     const taken = this.#drivers.get(checked.id)
     if (taken !== undefined) {
       throw unsupported(

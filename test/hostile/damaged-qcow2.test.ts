@@ -1,13 +1,10 @@
 import zlib from 'node:zlib'
 import { MemoryStore } from '../../src/block/memory-store.js'
 import type { ByteStore } from '../../src/block/types.js'
-import { prepareZstd } from '../../src/codec/zstd.js'
 import { qcow2 } from '../../src/formats/qcow2/index.js'
 import { testDamaged, type Damaged } from '../support/damaged.js'
 import { compressedEntry, HandImage, type FileBytes } from '../support/qcow2-bytes.js'
 import { bitmapImage, counted, refcount, snapshotEntry, snapshotImage, soundImage } from '../support/qcow2-sound.js'
-
-await prepareZstd()
 
 const cluster = 4096
 const copied = 1n << 63n

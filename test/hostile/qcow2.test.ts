@@ -3,7 +3,6 @@ import { test } from 'node:test'
 import zlib from 'node:zlib'
 import { MemoryStore } from '../../src/block/memory-store.js'
 import { isImageError } from '../../src/errors.js'
-import { prepareZstd } from '../../src/codec/zstd.js'
 import { copy } from '../../src/engine/index.js'
 import type { DiskImage, OpenContext, OptionValues } from '../../src/formats/driver.js'
 import { qcow2 } from '../../src/formats/qcow2/index.js'
@@ -12,8 +11,6 @@ import { diskLike } from '../support/content.js'
 import { createContext, openWith, shape } from '../support/drivers.js'
 import { compressedEntry, HandImage, type FileBytes, type HandShape } from '../support/qcow2-bytes.js'
 import { processorTime } from '../support/processor-time.js'
-
-await prepareZstd()
 
 const open = (file: FileBytes, context: Partial<OpenContext> = {}): DiskImage =>
   openWith('qcow2', file.store(), context)

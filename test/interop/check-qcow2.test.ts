@@ -3,15 +3,12 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { test } from 'node:test'
 import { MemoryStore } from '../../src/block/memory-store.js'
-import { prepareZstd } from '../../src/codec/zstd.js'
 import type { Finding } from '../../src/formats/driver.js'
 import { repairQcow2 } from '../../src/formats/qcow2/judge/repair.js'
 import { diskLike, sha256 } from '../support/content.js'
 import { openWith } from '../support/drivers.js'
 import { damageAtRandom, Qcow2Places } from '../support/qcow2-places.js'
 import { have, run, runIn, scratch } from '../support/tools.js'
-
-await prepareZstd()
 
 interface Answer {
   readonly corruptions: number

@@ -5,15 +5,12 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { FileStore } from '../../src/block/file-store.js'
 import { copy } from '../../src/engine/index.js'
-import { prepareZstd } from '../../src/codec/zstd.js'
 import type { DiskShape, OptionValues } from '../../src/formats/driver.js'
 import { qcow2 } from '../../src/formats/qcow2/index.js'
 import { openChain, openLayer } from '../support/chain.js'
 import { diskLike, readAll, sha256 } from '../support/content.js'
 import { driver, shape } from '../support/drivers.js'
 import { have, run, runIn, scratch } from '../support/tools.js'
-
-await prepareZstd()
 
 const capacity = 3 * 1024 * 1024 + 7 * 512
 /** Text and noise in the first half, nothing in the middle, a little at the end. */

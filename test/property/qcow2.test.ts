@@ -5,15 +5,12 @@ import { MemoryStore } from '../../src/block/memory-store.js'
 import { OverlaySource } from '../../src/block/overlay.js'
 import type { BlockSource } from '../../src/block/types.js'
 import { roundUp, viewOf } from '../../src/binary/integers.js'
-import { prepareZstd } from '../../src/codec/zstd.js'
 import { copy } from '../../src/engine/index.js'
 import type { DiskImage, OptionValues } from '../../src/formats/driver.js'
 import { decodeRefcount, decodeRefcountTableEntry } from '../../src/formats/qcow2/format/entries.js'
 import { qcow2 } from '../../src/formats/qcow2/index.js'
 import { readAll } from '../support/content.js'
 import { openWith, shape } from '../support/drivers.js'
-
-await prepareZstd()
 
 interface Stretch {
   readonly at: number

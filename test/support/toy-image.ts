@@ -1,6 +1,6 @@
 import { ExtentReader } from '../../src/block/read.js'
 import type { BlockSource, ByteStore, Extent } from '../../src/block/types.js'
-import { codecFor } from '../../src/codec/index.js'
+import { codecFor } from '../../src/codec/registry.js'
 import type { CopyTarget } from '../../src/engine/index.js'
 
 /**

@@ -2,7 +2,7 @@ import { ceilDivide, viewOf } from '../../binary/integers.js'
 import { UseMap } from '../../binary/use-map.js'
 import { decodeUnit } from '../../block/read.js'
 import type { ByteStore } from '../../block/types.js'
-import { inflateRawCodec } from '../../codec/deflate.js'
+import { deflateCodec } from '../../codec/deflate.js'
 import { isImageError } from '../../errors.js'
 import type { CheckProgress, Finding } from '../driver.js'
 import { decodeL1Entry, decodeL2Entry, skipEmpty, type Mapping } from './entries.js'
@@ -163,7 +163,7 @@ class QcowCheck {
         store: this.#store,
         position,
         storedLength,
-        codec: inflateRawCodec,
+        codec: deflateCodec,
         unitOffset: offset,
         unitLength: clusterSize,
       })

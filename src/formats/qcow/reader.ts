@@ -2,7 +2,7 @@ import { viewOf } from '../../binary/integers.js'
 import { ExtentReader } from '../../block/read.js'
 import { PieceRuns, walkedEntries, type Piece } from '../../block/runs.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
-import { inflateRawCodec } from '../../codec/deflate.js'
+import { deflateCodec } from '../../codec/deflate.js'
 import { corrupt, printable, reference, unsupported, type ImageError } from '../../errors.js'
 import type { CheckOptions, CheckProgress, DiskImage, Finding, ParentReference } from '../driver.js'
 import { checkQcow } from './check.js'
@@ -40,7 +40,7 @@ export class QcowImage implements DiskImage {
     this.#runs = new PieceRuns(header.capacity, (offset) => this.#piece(offset), {
       data: () => store,
       packed: store,
-      codec: inflateRawCodec,
+      codec: deflateCodec,
       unitLength: header.clusterSize,
     })
     const l1 = new Uint8Array(header.l1Entries * 8)

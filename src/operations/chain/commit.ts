@@ -3,7 +3,6 @@ import { dirname } from 'node:path'
 import { writeError } from '../../block/file-store.js'
 import { SliceSource } from '../../block/slice.js'
 import type { Note } from '../../block/types.js'
-import { prepareCodec } from '../../codec/index.js'
 import { compareSources, Walk } from '../../engine/index.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted, ImageError, reference, refused, unsupported, usage } from '../../errors.js'
@@ -55,7 +54,6 @@ export interface CommitResult {
 export async function commitChain(childPath: string, options: CommitOptions = {}): Promise<CommitResult> {
   wholeImage(childPath)
   const { dryRun = false, deleteChild = false, verify = deleteChild } = options
-  await prepareCodec('zstd')
   const plan = look(childPath, options)
   const { parentPath, otherChildren } = plan
   const { written, notes, sizes, identity } = await merge(childPath, plan, options)

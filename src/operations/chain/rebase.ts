@@ -1,4 +1,3 @@
-import { prepareCodec } from '../../codec/index.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import { ZeroSource } from '../../block/zero.js'
 import { SamePlace, Walk } from '../../engine/index.js'
@@ -97,7 +96,6 @@ async function takeIn(
 ): Promise<Written> {
   const old = opened.parent
   if (old === undefined) throw usage('E_NOT_A_CHILD', `${opened.name} needs no other image: it has no parent`)
-  await prepareCodec('zstd')
   const { capacity } = image
   const written: Written = { data: 0, zeros: 0 }
   const [first, second, same] = [new Walk(old, capacity), new Walk(next, capacity), new SamePlace()]

@@ -1,6 +1,5 @@
 import { isZero } from '../../binary/zero.js'
 import type { BlockSource } from '../../block/types.js'
-import { prepareCodec } from '../../codec/index.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted } from '../../errors.js'
 
@@ -32,7 +31,6 @@ export async function* storedPieces(
     if (signal?.aborted === true) throw aborted()
     const extent = source.extentAt(offset, Math.min(source.capacity - offset, pieceLength - (offset % pieceLength)))
     if (extent.kind === 'data' || extent.kind === 'packed') {
-      if (extent.kind === 'packed') await prepareCodec(extent.codec.id)
       const bytes = piece.subarray(0, extent.length)
       source.read(offset, bytes)
       yield { offset, bytes }

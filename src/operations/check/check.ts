@@ -1,5 +1,4 @@
 import fs from 'node:fs'
-import { prepareCodec } from '../../codec/index.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted, isImageError, usage, type ImageError } from '../../errors.js'
 import type { CheckProgress, Finding } from '../../formats/driver.js'
@@ -62,7 +61,6 @@ const longestTurn = 40
 export async function check(path: string, options: CheckImageOptions = {}): Promise<CheckResult> {
   const { deep = false, limit = usualLimit } = options
   const begun = performance.now()
-  if (deep) await prepareCodec('zstd')
   if (parseImageArgument(path).partition !== undefined) {
     throw usage('E_WHOLE_IMAGE', 'check looks at the structures of an image file; a partition has none of its own', {
       hint: 'Leave out what follows the @.',

@@ -1,4 +1,3 @@
-import { prepareCodec } from '../../codec/index.js'
 import { diskPlatform } from '../../device/index.js'
 import { DiskStore } from '../../device/disk-store.js'
 import { objections } from '../../device/safety.js'
@@ -71,8 +70,8 @@ export interface DisksResult {
 const mostPartitions = 256
 
 /** The disks of this machine, what they hold, who uses them, and whether one may write to them. Nothing is written. */
+// eslint-disable-next-line @typescript-eslint/require-await -- a promise for its callers, whatever opening needs
 export async function disks(options: DisksOptions = {}): Promise<DisksResult> {
-  await prepareCodec('zstd')
   const platform = options.platform ?? diskPlatform()
   const found = platform.list()
   const shown = options.all === true ? found : found.filter(({ kind }) => kind === 'disk' || kind === 'optical')

@@ -1,7 +1,6 @@
 import fs from 'node:fs'
 import { deviceNumberText } from '../../binary/device-number.js'
 import type { Note } from '../../block/types.js'
-import { prepareCodec } from '../../codec/index.js'
 import type { DiskPlatform, Place } from '../../device/types.js'
 import { printable, usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
@@ -28,8 +27,6 @@ export interface RestoreResult extends DeviceOutcome {
  * mismatch when what is read back differs; aborted. See docs/architecture.md.
  */
 export async function restore(argument: string, device: string, options: RestoreOptions): Promise<RestoreResult> {
-  // Reading is synchronous here and there; the one codec that may have to be loaded is.
-  await prepareCodec('zstd')
   using opened = openReadable(imageArgument(argument, options.partition), options)
   const files = opened.files
   const { path } = parseImageArgument(argument)

@@ -3,7 +3,6 @@ import { ConcatenatedSource } from '../../block/concatenated.js'
 import { SliceSource } from '../../block/slice.js'
 import type { BlockSource, ByteStore } from '../../block/types.js'
 import { ZeroSource } from '../../block/zero.js'
-import { prepareCodec } from '../../codec/index.js'
 import { DeviceSource } from '../../device/source.js'
 import { compareSources, copy, hashSource, type CopyTarget, type Progress } from '../../engine/index.js'
 import { aborted, ImageError, isImageError, targetError } from '../../errors.js'
@@ -58,8 +57,6 @@ export interface DeviceWritten {
  */
 export async function writeDevice(store: WritableDevice, writing: DeviceWriting): Promise<DeviceWritten> {
   const { source, verify, signal, onProgress } = writing
-  // The ends are read in this thread; the one codec that may have to be loaded is.
-  await prepareCodec('zstd')
   const edges = edgesOf(store.size)
   const bodyEnd = Math.min(Math.max(writing.end, edges.head), edges.tail)
   // Read before anything is destroyed: a source that is damaged there costs nothing.

@@ -1,4 +1,3 @@
-import { prepareCodec } from '../../codec/index.js'
 import { printable, unsupported, usage } from '../../errors.js'
 import { identifyFilesystems } from '../../filesystem/index.js'
 import type { Filesystem, FileTree } from '../../filesystem/types.js'
@@ -21,9 +20,8 @@ export interface OpenedVolume extends Disposable {
  * @throws ImageError usage E_WHICH_PARTITION; unsupported E_NO_FILESYSTEM, E_FS_AMBIGUOUS, E_FS_NOT_READABLE; those of
  * opening the image and the tree.
  */
+// eslint-disable-next-line @typescript-eslint/require-await -- a promise for its callers, whatever opening needs
 export async function openVolume(image: string, options: VolumeOptions = {}): Promise<OpenedVolume> {
-  // Reading is synchronous; the one codec that may have to be loaded is.
-  await prepareCodec('zstd')
   const source = openReadable(image, options)
   try {
     const filesystem = theFilesystem(source, image)

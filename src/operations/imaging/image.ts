@@ -3,7 +3,6 @@ import fs from 'node:fs'
 import { SalvagingSource } from '../../block/salvage.js'
 import { SliceSource } from '../../block/slice.js'
 import type { BlockSource, Note } from '../../block/types.js'
-import { prepareCodec } from '../../codec/index.js'
 import { FrozenFilesystems } from '../../device/freeze.js'
 import { diskPlatform } from '../../device/index.js'
 import type { DiskPlatform } from '../../device/types.js'
@@ -149,7 +148,6 @@ class Imaging {
   }
 
   async run(device: OpenedDevice): Promise<ImageDiskResult> {
-    await prepareCodec('zstd')
     const { signal, dryRun = false } = this.#options
     const place = checkTarget(this.#target, this.#options.force === true, [])
     this.#checkCompanions()

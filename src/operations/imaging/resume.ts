@@ -3,7 +3,6 @@ import fs from 'node:fs'
 import { basename } from 'node:path'
 import { roundDown } from '../../binary/integers.js'
 import { SalvagingSource, type BadRun } from '../../block/salvage.js'
-import { prepareCodec } from '../../codec/index.js'
 import { diskPlatform } from '../../device/index.js'
 import { corrupt, ImageError, printable, reference, refused } from '../../errors.js'
 import { openWritableImage } from '../../formats/open-writable.js'
@@ -82,7 +81,6 @@ export async function resumeImage(
     .map(({ guard, why }) => ({ code: guard === 'in-use' ? 'W_HOT' : 'W_SAME_DISK', message: why }))
   const common = { source: now, plan, resumed: true, notes, parts: record.parts }
   const open: OpenOptions = { from: record.image.format, registry: options.registry }
-  await prepareCodec('zstd')
   if (options.dryRun === true) {
     return {
       ...common,

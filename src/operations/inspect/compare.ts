@@ -1,4 +1,3 @@
-import { prepareCodec } from '../../codec/index.js'
 import type { Note } from '../../block/types.js'
 import { compareAllocation, compareSources, type Progress, type RangeSummary } from '../../engine/index.js'
 import type { OpenedImage } from '../../formats/open.js'
@@ -56,7 +55,6 @@ const sector = 512
 export async function compare(first: string, second: string, options: CompareOptions = {}): Promise<CompareResult> {
   const started = performance.now()
   // Images whose stores have no descriptor are read, and decoded, in this thread.
-  await prepareCodec('zstd')
   using a = openReadable(first, options)
   using b = openReadable(second, { ...options.second, ...chainOptions(options) })
   const limit = options.limit ?? 20

@@ -1,6 +1,5 @@
 import type { Note } from '../../block/types.js'
 import { SliceSource } from '../../block/slice.js'
-import { prepareCodec } from '../../codec/index.js'
 import { hashSource, type HashAlgorithm, type Progress, type Range } from '../../engine/index.js'
 import { corrupt, usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
@@ -43,7 +42,6 @@ export interface HashedPart extends Range {
  */
 export async function hash(path: string, options: HashOptions = {}): Promise<HashResult> {
   const started = performance.now()
-  await prepareCodec('zstd')
   using opened = openReadable(path, options)
   const { capacity } = opened
   const ranges: readonly HashedPart[] =

@@ -1,4 +1,3 @@
-import { prepareCodec } from '../../codec/index.js'
 import { usage } from '../../errors.js'
 import { diskCells, type CellRow } from './disk-cells.js'
 import { examine, type InspectOptions, type InspectResult } from './inspect.js'
@@ -27,8 +26,6 @@ export async function inspectToPage(
 ): Promise<InspectResult> {
   const { force = false, signal, ...opening } = options
   if (target === '-') throw usage('E_STREAM', 'the page is written to a file, not to standard output')
-  // Reading is synchronous; the one codec that may have to be loaded is.
-  await prepareCodec('zstd')
   using opened = openReadable(argument, opening)
   const sources = opened.files
   const place = checkTarget(target, force, sources)

@@ -1,5 +1,4 @@
 import type { BlockSource, Note } from '../../block/types.js'
-import { prepareCodec } from '../../codec/index.js'
 import { isImageError } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { identifyFilesystems } from '../../filesystem/index.js'
@@ -72,9 +71,8 @@ const mostVolumes = 256
 const largestAlignment = 1048576
 
 /** What is on a disk: its table, partitions and filesystems, and what is wrong with them. @throws ImageError */
+// eslint-disable-next-line @typescript-eslint/require-await -- a promise for its callers, whatever opening needs
 export async function inspect(argument: string, options: InspectOptions = {}): Promise<InspectResult> {
-  // Reading is synchronous; the one codec that may have to be loaded is.
-  await prepareCodec('zstd')
   using opened = openReadable(argument, options)
   return examine(argument, opened).result
 }

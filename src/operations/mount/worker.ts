@@ -1,6 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { printable } from '../../errors.js'
-import { prepareCodec } from '../../codec/index.js'
 import type { Registry } from '../../formats/registry.js'
 import { FuseSession } from '../../mount/fuse/session.js'
 import { syscalls } from '../../sys/syscalls.js'
@@ -52,8 +51,6 @@ try {
 }
 
 async function open({ image, options, registryModule }: OpenRequest): Promise<Exposure> {
-  // Reading is synchronous; the one codec that may have to be loaded is.
-  await prepareCodec('zstd')
   if (registryModule === undefined) return openExposed(image, options)
   const { default: load } = (await import(registryModule)) as { default: () => Promise<Registry> }
   return openExposed(image, { ...options, registry: await load() })

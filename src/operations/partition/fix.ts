@@ -1,6 +1,5 @@
 import { patchedSource } from '../../block/concatenated.js'
 import type { BlockSource, Note } from '../../block/types.js'
-import { prepareCodec } from '../../codec/index.js'
 import { usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { openWritableImage } from '../../formats/open-writable.js'
@@ -56,7 +55,6 @@ export async function fixTable(argument: string, options: FixTableOptions): Prom
     throw usage('E_TARGET', 'where is the mended disk to be?', {
       hint: 'Say --output FILE for a new image, --in-place to change this one, or --dry-run to see what would be done.',
     })
-  await prepareCodec('zstd')
   const identity = imageIdentity(options.uuid, options.time)
   const mending = newIds ? { newId: (name: string) => identity.derive(name) } : {}
   const made =

@@ -2,7 +2,6 @@ import { ConcatenatedSource } from '../../block/concatenated.js'
 import { SliceSource } from '../../block/slice.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import { ZeroSource } from '../../block/zero.js'
-import { prepareCodec } from '../../codec/index.js'
 import { corrupt, refused, usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { openWritableImage } from '../../formats/open-writable.js'
@@ -56,7 +55,6 @@ export async function injectPartition(argument: string, source: string, options:
     })
   if (parseImageArgument(argument).partition === undefined)
     throw usage('E_NO_PARTITION', `${argument}: into which partition?`, { hint: `Name it: ${argument}@1` })
-  await prepareCodec('zstd')
   using opened = openReadable(source, { ...chainOptions(rest), ...content })
   return output === undefined
     ? await changeInPlace(argument, source, opened, rest)

@@ -1,7 +1,6 @@
 import fs from 'node:fs'
 import { basename, resolve } from 'node:path'
 import type { Note } from '../../block/types.js'
-import { prepareCodec } from '../../codec/index.js'
 import { defaultThreads, TaskPool } from '../../engine/index.js'
 import { printable, usage } from '../../errors.js'
 import { NbdServer, nbdUri, type Endpoint, type ServerTls } from '../../mount/nbd/index.js'
@@ -72,8 +71,6 @@ export async function serve(images: readonly string[], options: ServeOptions): P
   checkModes(images, options)
   const names = exportNames(images, options.names)
   const tls = options.tls === undefined ? undefined : readCertificates(options.tls)
-  // Reading is synchronous; the one codec that may have to be loaded is.
-  await prepareCodec('zstd')
   const made =
     options.overlay === undefined || images[0] === undefined
       ? undefined

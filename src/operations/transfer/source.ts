@@ -3,7 +3,6 @@ import type { FileStore } from '../../block/file-store.js'
 import { PaddedSource } from '../../block/padded.js'
 import { SliceSource } from '../../block/slice.js'
 import type { BlockSource } from '../../block/types.js'
-import { prepareCodec } from '../../codec/index.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted, usage } from '../../errors.js'
 import { openStore, type OpenedImage, type OpenOptions } from '../../formats/open.js'
@@ -30,8 +29,6 @@ interface SourceOptions extends OpenOptions {
 export async function openSource(source: SourceInput | ComposedSource, options: SourceOptions): Promise<OpenedImage> {
   if (typeof source === 'string') return openDisk(source, options)
   if ('compose' in source) {
-    // Composing looks into the disk, which is synchronous; the one codec that may have to be loaded is.
-    await prepareCodec('zstd')
     return source.compose(options)
   }
   const { createScratchStore } = await import('../../block/scratch-store.js')

@@ -2,7 +2,6 @@ import { MaskedSource } from '../../block/masked.js'
 import { RunMap } from '../../block/run-map.js'
 import { SliceSource } from '../../block/slice.js'
 import type { BlockSource, Note } from '../../block/types.js'
-import { prepareCodec } from '../../codec/index.js'
 import { aborted, isImageError, refused, type ImageError } from '../../errors.js'
 import { identifyFilesystems } from '../../filesystem/index.js'
 import type { Filesystem, Run } from '../../filesystem/types.js'
@@ -48,8 +47,6 @@ export interface UsedOnly {
  * @throws ImageError refused E_FS_DIRTY, unless `ifDirty` says otherwise; aborted E_ABORTED.
  */
 export async function usedOnly(disk: BlockSource, options: UsedOnlyOptions = {}): Promise<UsedOnly> {
-  // Reading is synchronous; the one codec that may have to be loaded is.
-  await prepareCodec('zstd')
   const table = readPartitionTable(disk)
   const runs = new RunMap()
   const { volumes: parts, apart } = volumesOf(table, disk)

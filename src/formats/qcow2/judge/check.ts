@@ -1,7 +1,7 @@
 import { ceilDivide } from '../../../binary/integers.js'
 import { UseMap } from '../../../binary/use-map.js'
 import { isZero } from '../../../binary/zero.js'
-import { codecFor } from '../../../codec/index.js'
+import { codecFor } from '../../../codec/registry.js'
 import type { CheckProgress, Finding } from '../../driver.js'
 import { checkSnapshots, countOthers } from './check-others.js'
 import { compareRefcounts, countRefcountBlocks, judge } from './check-refcounts.js'

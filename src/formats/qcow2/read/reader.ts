@@ -1,5 +1,5 @@
 import { fstatSync } from 'node:fs'
-import { codecFor } from '../../../codec/index.js'
+import { codecFor } from '../../../codec/registry.js'
 import { ExtentReader } from '../../../block/read.js'
 import { PieceRuns, walkedEntries, type Piece } from '../../../block/runs.js'
 import type { ByteStore, Extent, Note, Section } from '../../../block/types.js'
