@@ -1,3 +1,4 @@
+import { builtinDrivers } from '../../src/formats/registry.js'
 import { driver } from '../support/drivers.js'
 import { exercise, type Outcome } from './exercise.js'
 import { mutate } from './mutate.js'
@@ -5,7 +6,8 @@ import { Random } from './random.js'
 import { seedImages, type SeedImage } from './seeds.js'
 import { processorTime } from '../support/processor-time.js'
 
-export const fuzzedFormats = ['vhd', 'vhdx', 'qcow2', 'qcow', 'raw'] as const
+/** Every format built in; each needs fixtures, which cases start from. */
+export const fuzzedFormats = builtinDrivers.map(({ id }) => id)
 
 /** Milliseconds and bytes that no case may pass. */
 export const bounds = { milliseconds: 2000, bytes: 256 * 1024 * 1024 } as const
@@ -28,6 +30,7 @@ export class Cases {
     readonly seed: number,
   ) {
     this.#images = seedImages(format)
+    if (this.#images.length === 0) throw new Error(`fixtures/ has no image of the format ${format}`)
   }
 
   /** @returns how it ended, or what was wrong with it. */
