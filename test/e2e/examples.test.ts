@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { root } from '../support/cli.js'
+import { examplesRun } from '../support/examples.js'
+import { farFolder, farFolderMissing } from '../support/far-folder.js'
+import { loopDevice, loopsMissing } from '../support/loop.js'
+import { mountingMissing } from '../support/mounted.js'
+import { scratch } from '../support/tools.js'
+
+type Example = string | { readonly description?: string; readonly command: string }
+
+const { commands } = JSON.parse(fs.readFileSync(join(root, 'oclif.manifest.json'), 'utf8')) as {
+  readonly commands: Readonly<Record<string, { readonly examples: readonly Example[] }>>
+}
+
+/** The files that the examples speak of, made of fixtures; each line is run by a shell in the folder. */
+const scene = [
+  'cp "$FIXTURES/partitioned-disk.vhdx" server.vhdx',
+  'cp server.vhdx disk.vhdx',
+  'cp server.vhdx backup.vhdx',
+  'vdisk convert server.vhdx server.qcow2',
+  'vdisk snapshot create server.qcow2 earlier',
+  'vdisk convert server.vhdx disk.qcow2',
+  'vdisk snapshot create disk.qcow2 before-update',
+  'cp server.qcow2 backup.qcow2',
+  'vdisk convert server.vhdx disk.raw',
+  'vdisk convert server.vhdx server.vhd',
+  'cp server.vhd disk.vhd',
+  'cp disk.raw a.raw',
+  'cp disk.raw b.raw',
+  'cp server.vhd a.vhd',
+  'cp server.vhdx b.vhdx',
+  'cp disk.raw today.raw',
+  'vdisk partition convert server.vhdx old.vhd --table mbr',
+  'vdisk partition extract server.vhdx@1 usb.img --to raw',
+  'cp usb.img esp.img',
+  'vdisk convert esp.img esp.qcow2',
+  'vdisk partition extract server.vhdx@2 root.qcow2',
+  'cp server.qcow2 other.qcow2',
+  'vdisk create base.vhdx 40M',
+  'vdisk create child.vhdx --parent base.vhdx',
+  'vdisk create base.qcow2 40M',
+  'vdisk create child.qcow2 --parent base.qcow2',
+  'vdisk create newest.qcow2 --parent child.qcow2',
+  'vdisk create checkpoint.avhdx --to vhdx --parent server.vhdx',
+]
+
+/** What some examples need besides: run before them, in the same folder. */
+const before: Readonly<Record<string, readonly string[]>> = {
+  'chain:flatten': ['mkdir old', 'mv server.vhdx old/', 'vdisk chain relink checkpoint.avhdx old/server.vhdx'],
+  'chain:relink': ['mkdir parents', 'mv server.vhdx parents/'],
+  'convert 0': ['rm server.qcow2'],
+  'convert 1': ['rm disk.vhd'],
+  'convert 2': ['rm disk.qcow2'],
+  'convert 4': ['rm server.qcow2'],
+  'create 0': ['rm disk.vhdx'],
+  'create 1': ['rm disk.vhd'],
+  'create 2': ['rm child.qcow2 newest.qcow2'],
+  image: ['rm backup.vhdx'],
+  'partition:extract': ['rm root.qcow2'],
+  'snapshot:delete': ['vdisk snapshot create server.qcow2 before-update'],
+  'snapshot:extract': ['vdisk snapshot create server.qcow2 before-update'],
+}
+
+/** Examples whose answer is another exit code than 0. */
+const answers: Readonly<Record<string, number>> = {
+  // The images differ in what they store.
+  'compare 3': 1,
+}
+
+const standIns = /\/dev\/sd[ab]\b/g
+
+test('examples of the help do what they say', { concurrency: 2 }, async (t) => {
+  const at = scratch(t)
+  const [bin, all] = [at('bin'), at('scene')]
+  fs.mkdirSync(bin)
+  fs.writeFileSync(join(bin, 'vdisk'), `#!/bin/sh\nexec "${process.execPath}" "${join(root, 'bin/run.js')}" "$@"\n`, {
+    mode: 0o755,
+  })
+  const environment = {
+    PATH: `${bin}:${process.env['PATH'] ?? ''}`,
+    HOME: at('home'),
+    XDG_RUNTIME_DIR: at('runtime'),
+    VDISK_DATA_DIR: at('none'),
+    FIXTURES: join(root, 'fixtures'),
+    TERM: 'dumb',
+  }
+  fs.mkdirSync(environment.HOME)
+  fs.mkdirSync(environment.XDG_RUNTIME_DIR, { mode: 0o700 })
+  const shell = (cwd: string, line: string) =>
+    spawnSync('sh', ['-c', line], { cwd, env: environment, encoding: 'utf8', maxBuffer: 1 << 28 })
+  const prepare = (cwd: string, lines: readonly string[]): void => {
+    for (const line of lines) {
+      const { status, stderr } = shell(cwd, line)
+      assert.equal(status, 0, `${line}: ${stderr}`)
+    }
+  }
+  fs.mkdirSync(all)
+  prepare(all, scene)
+  for (const [id, numbers] of Object.entries(examplesRun)) {
+    for (const number of numbers) {
+      const example = commands[id]?.examples[number]
+      assert.ok(example !== undefined, `${id} has an example ${number}`)
+      const line = (typeof example === 'string' ? example : example.command)
+        .replaceAll('<%= config.bin %>', 'vdisk')
+        .replaceAll('<%= command.id %>', id.replaceAll(':', ' '))
+      const skip = missingFor(id, line)
+      await t.test(line, { skip }, (subtest) => {
+        const folder = fs.mkdtempSync(at('example-'))
+        fs.cpSync(all, folder, { recursive: true })
+        prepare(folder, before[`${id} ${number}`] ?? before[id] ?? [])
+        const { status, stdout, stderr } = shell(folder, ready(subtest, id, line, folder))
+        assert.equal(status, answers[`${id} ${number}`] ?? 0, stdout + stderr)
+        fs.rmSync(folder, { recursive: true })
+      })
+    }
+  }
+})
+
+/** Devices become loop devices, and what goes on until it is ended is ended. */
+function ready(t: TestContext, id: string, line: string, folder: string): string {
+  if (id === 'mount') return `${line} && vdisk unmount server.vhdx`
+  if (id === 'unmount') return `vdisk mount server.qcow2 && ${line}`
+  if (id === 'serve') return line.replace('&', '& sleep 3;').replaceAll('/tmp/', `${folder}/`)
+  return line.replaceAll(standIns, (device) => {
+    // An image never lies on the disk it images: the disk is in memory.
+    const file = join(id === 'image' ? farFolder(t) : folder, `${device.slice(-3)}.img`)
+    fs.copyFileSync(join(folder, 'disk.raw'), file)
+    if (device === '/dev/sdb' && id !== 'image') fs.truncateSync(file, 64 << 20)
+    return loopDevice(t, file)
+  })
+}
+
+function missingFor(id: string, line: string): string | undefined {
+  if (id === 'mount' || id === 'unmount') return mountingMissing()
+  if (line.search(standIns) < 0) return undefined
+  return loopsMissing() ?? (id === 'image' ? farFolderMissing() : undefined)
+}
