@@ -136,10 +136,25 @@ export function aborted(message = 'interrupted', options?: ImageErrorOptions): I
   return new ImageError('aborted', 'E_ABORTED', message, options)
 }
 
-/** Text from an image or a file name, made safe to print: control and bidirectional characters are escaped. */
-export function printable(text: string): string {
-  return text.replace(
-    /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/gu,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+declare const labelBrand: unique symbol
+
+/**
+ * Text for people: escaped, shortened or put together. It is printed, and never used to find, compare or open anything:
+ * what opens files takes {@link HostPath}, and the compiler refuses a label there.
+ */
+export type Label = string & { readonly [labelBrand]: true }
+
+/** Any string that is no {@link Label}: a path of this system, as src/sys/host-fs.ts takes it. */
+export type HostPath = string & { readonly [labelBrand]?: never }
+
+/**
+ * Text from an image or a file name, made safe to print: characters that cannot be seen, or that turn the direction,
+ * are escaped; bytes of a name that are not UTF-8 are shown as `\xe9`.
+ */
+export function printable(text: string): Label {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) => {
+    const code = character.codePointAt(0) ?? 0
+    if (code >= 0xdc80 && code <= 0xdcff) return `\\x${(code - 0xdc00).toString(16)}`
+    return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\u${code.toString(16).padStart(4, '0')}`
+  }) as Label
 }

@@ -47,7 +47,7 @@ export {
 export { measure, type MeasureOptions, type MeasureResult } from './operations/transfer/measure.js'
 export { Image, openImage, type ImageOptions, type Run } from './operations/library/image.js'
 export type { ChainOptions, ReadOptions, SourceInfo } from './operations/open/opening.js'
-export type { ParentMapping } from './formats/parent-map.js'
+export type { ParentMapping } from './location/parent-map.js'
 export {
   inspect,
   type FilesystemInfo,

@@ -1,7 +1,6 @@
-import fs from 'node:fs'
+import fs from '../sys/host-fs.js'
 import { corrupt, ImageError, printable, refused, targetError } from '../errors.js'
 import { syscalls } from '../sys/syscalls.js'
-import { isNbdUri } from './export-name.js'
 import type { ByteStore } from './types.js'
 
 /** Bytes of zeros that are written at once. */
@@ -249,7 +248,7 @@ function openError(path: string, cause: unknown): ImageError {
   const code = (cause as NodeJS.ErrnoException).code
   const name = printable(path)
   if (code === 'ENOENT') {
-    const hint = isNbdUri(name)
+    const hint = /^nbds?(\+unix)?:\/\//i.test(path)
       ? 'Exports of NBD servers are taken where an image is only read: by convert, compare, hash, info, ' +
         'inspect, map, measure, ls, cat and cp.'
       : undefined

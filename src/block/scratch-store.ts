@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../sys/host-fs.js'
 import tmp from 'tmp'
 import { writeError, FileStore } from './file-store.js'
 

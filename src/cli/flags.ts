@@ -1,7 +1,7 @@
 import { custom as customArgument } from '@oclif/core/args'
 import { boolean, custom, option, string } from '@oclif/core/flags'
 import { parseSize } from '../formats/options.js'
-import { parseParentMapping, type ParentMapping } from '../formats/parent-map.js'
+import { parseParentMapping, type ParentMapping } from '../location/parent-map.js'
 import type { OptionValues } from '../formats/driver.js'
 import { printable, usage } from '../errors.js'
 

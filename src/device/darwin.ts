@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import fs from '../sys/host-fs.js'
 import { parsePlist, type PlistValue } from '../binary/plist.js'
 import { unsupported, usage } from '../errors.js'
 import { runTool, type RunTool } from './commands.js'
@@ -16,7 +16,7 @@ export interface DarwinLookup {
 
 const systemPaths: DarwinLookup = {
   real: (path) => systemLookup.real(path),
-  filesystem: (path) => statSync(path, { throwIfNoEntry: false })?.dev,
+  filesystem: (path) => fs.statSync(path, { throwIfNoEntry: false })?.dev,
 }
 
 /** A mounted volume: what it is, and the whole device that it is listed with. */

@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../sys/host-fs.js'
 import { roundDown, roundUp } from '../binary/integers.js'
 import { memoryPage, pageAlignedMemory } from '../binary/pages.js'
 import { writeError } from '../block/file-store.js'

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import fs from 'node:fs'
+import type { Stats } from 'node:fs'
+import fs from '../sys/host-fs.js'
 import { refused, unsupported } from '../errors.js'
 import { syscalls } from '../sys/syscalls.js'
 import type { ActiveMount } from './activity.js'
@@ -102,7 +103,7 @@ function refuseOwnOutput(point: string): void {
   }
 }
 
-function outputStat(descriptor: number): fs.Stats | undefined {
+function outputStat(descriptor: number): Stats | undefined {
   try {
     return fs.fstatSync(descriptor)
   } catch {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import fs from '../sys/host-fs.js'
 import { dirname, join, resolve } from 'node:path'
 import { deviceNumberText } from '../binary/device-number.js'
 import { mountOf, type Mount } from './mounts.js'
@@ -18,12 +18,12 @@ export interface PathLookup {
 export const systemLookup: PathLookup = {
   real(path) {
     let nearest = resolve(path)
-    while (!existsSync(nearest) && dirname(nearest) !== nearest) nearest = dirname(nearest)
-    return realpathSync(nearest)
+    while (!fs.existsSync(nearest) && dirname(nearest) !== nearest) nearest = dirname(nearest)
+    return fs.realpathSync(nearest)
   },
-  filesystemDevice: (path) => deviceNumberText(statSync(path, { bigint: true }).dev),
+  filesystemDevice: (path) => deviceNumberText(fs.statSync(path, { bigint: true }).dev),
   node(path) {
-    const status = statSync(path, { bigint: true, throwIfNoEntry: false })
+    const status = fs.statSync(path, { bigint: true, throwIfNoEntry: false })
     return status?.isBlockDevice() === true ? deviceNumberText(status.rdev) : undefined
   },
 }
@@ -173,7 +173,7 @@ export class PlaceFinder {
 /** Text of a file of /proc; empty when there is none. */
 export function procText(path: string): string {
   try {
-    return readFileSync(path, 'utf8')
+    return fs.readFileSync(path, 'utf8')
   } catch {
     // Not every kernel has swaps, nor every container a /proc.
     return ''

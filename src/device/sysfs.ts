@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync, realpathSync } from 'node:fs'
+import fs from '../sys/host-fs.js'
 import { basename, dirname, join } from 'node:path'
 
 /**
@@ -15,18 +15,18 @@ export class Sysfs {
 
   /** The real folder of a whole device, which tells how it is attached. */
   folder(name: string): string {
-    return realpathSync(join(this.root, 'block', name))
+    return fs.realpathSync(join(this.root, 'block', name))
   }
 
   /** The folder of a device number, whole device or partition; undefined when there is none. */
   folderOf(deviceNumber: string): string | undefined {
     const link = join(this.root, 'dev', 'block', deviceNumber)
-    return existsSync(link) ? realpathSync(link) : undefined
+    return fs.existsSync(link) ? fs.realpathSync(link) : undefined
   }
 
   /** A partition's disk. */
   isPartition(folder: string): boolean {
-    return existsSync(join(folder, 'partition'))
+    return fs.existsSync(join(folder, 'partition'))
   }
 
   /** The whole device's name of a folder of either. */
@@ -38,7 +38,7 @@ export class Sysfs {
 /** Trimmed text of an attribute. */
 export function attribute(folder: string, name: string): string | undefined {
   try {
-    const text = readFileSync(join(folder, name), 'utf8').replaceAll('\0', '').trim()
+    const text = fs.readFileSync(join(folder, name), 'utf8').replaceAll('\0', '').trim()
     return text === '' ? undefined : text
   } catch {
     // Absent on this kind of device, or not for our eyes.
@@ -55,7 +55,7 @@ export function attributeNumber(folder: string, name: string): number {
 /** Names in a folder; empty when there is no such folder. */
 export function listing(folder: string): string[] {
   try {
-    return readdirSync(folder)
+    return fs.readdirSync(folder)
   } catch {
     // No such folder: a device without holders, slaves …
     return []

@@ -1,5 +1,3 @@
-import fs from 'node:fs'
-import { dirname, resolve } from 'node:path'
 import { DraftStore } from '../block/draft-store.js'
 import { FileStore } from '../block/file-store.js'
 import { OverlaySource } from '../block/overlay.js'
@@ -91,7 +89,7 @@ export function openWritableImage(path: string, options: WritableOptions = {}): 
     const openWritable = changing(opened)
     const context: OpenContext = {
       options: checkOptions(driver.openOptions ?? [], options.options ?? {}, `reading ${driver.id}`),
-      siblings: () => fs.readdirSync(dirname(resolve(path))),
+      self: opened.top.location,
       openReference: ({ path: named }) => {
         throw unsupported(
           'E_NOT_WRITABLE',

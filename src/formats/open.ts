@@ -1,13 +1,15 @@
-import fs from 'node:fs'
-import { dirname, resolve } from 'node:path'
-import { FileStore } from '../block/file-store.js'
 import type { ByteStore, Note } from '../block/types.js'
 import { ImageError, isImageError, printable, reference, usage } from '../errors.js'
+import { HostLocation } from '../location/file.js'
+import { ReferenceGate, type GateFile } from '../location/gate.js'
+import { fileId, type Location, type LocationId } from '../location/location.js'
+import type { ParentMapping } from '../location/parent-map.js'
+import { StreamLocation } from '../location/stream.js'
+import type { TrustedFolder } from '../location/walk.js'
+import fs from '../sys/host-fs.js'
 import type { FileReference, FormatDriver, OpenContext, OptionValues, ParentReference } from './driver.js'
-import { ReferenceGate, type GateFile } from './gate.js'
 import { OpenedImage, type ImageFile, type Layer } from './opened.js'
 import { checkOptions } from './options.js'
-import type { ParentMapping } from './parent-map.js'
 import { detectFormat } from './probe.js'
 import { Registry } from './registry.js'
 
@@ -34,7 +36,7 @@ export interface OpenOptions {
    * `optional`: a missing parent or data file is told in the result, not thrown; reading it throws. Default `required`.
    */
   readonly chain?: 'required' | 'optional'
-  /** Files that lie under another name for now: final path → present path. */
+  /** Files beside the image that have another name for now: final name → present name. */
   readonly renamed?: ReadonlyMap<string, string>
 }
 
@@ -43,15 +45,20 @@ const maximumDepth = 255
 
 /** Opens an image file and its chain of parents. Sources are never opened for writing. @throws ImageError */
 export function openImage(path: string, options: OpenOptions = {}): OpenedImage {
-  return openStore(FileStore.openRead(path), path, options)
+  return openLocation(new HostLocation(path), options)
+}
+
+/** Opens an image, wherever it is. @throws ImageError */
+export function openLocation(self: Location, options: OpenOptions = {}): OpenedImage {
+  return openStore(self.store(), self, { ...options, from: options.from ?? self.format })
 }
 
 /**
  * Opens an image from a store, which the result owns and closes; so does a failure.
- * @param path where it lies; undefined when it is no file of its own (standard input): it then may name no other file.
+ * @param self where it lies; undefined when it is no file of its own (standard input): it then can name no other file.
  */
-export function openStore(store: ByteStore, path: string | undefined, options: OpenOptions = {}): OpenedImage {
-  return new ChainOpener(options).open(store, path)
+export function openStore(store: ByteStore, self?: Location, options: OpenOptions = {}): OpenedImage {
+  return new ChainOpener(options).open(store, self ?? new StreamLocation(store))
 }
 
 class ChainOpener {
@@ -59,7 +66,7 @@ class ChainOpener {
   readonly #registry: Registry
   readonly #gate: ReferenceGate
   readonly #layers: Layer[] = []
-  readonly #folders: string[] = []
+  readonly #folders: TrustedFolder[] = []
 
   constructor(options: OpenOptions) {
     this.#options = options
@@ -72,9 +79,9 @@ class ChainOpener {
     })
   }
 
-  open(store: ByteStore, path: string | undefined): OpenedImage {
+  open(store: ByteStore, self: Location): OpenedImage {
     try {
-      let layer = this.#openTop(store, path)
+      let layer = this.#openTop(store, self)
       this.#layers.push(layer)
       let missing: ImageError | undefined
       for (let { parentReference } = layer.image; parentReference !== undefined; { parentReference } = layer.image) {
@@ -94,11 +101,11 @@ class ChainOpener {
     }
   }
 
-  #openTop(store: ByteStore, path: string | undefined): Layer {
+  #openTop(store: ByteStore, self: Location): Layer {
     let driver: FormatDriver
     let notes: readonly Note[] = []
     try {
-      if (this.#options.from === undefined) ({ driver, notes } = detectFormat(store, path, this.#registry))
+      if (this.#options.from === undefined) ({ driver, notes } = detectFormat(store, self.name, this.#registry))
       else driver = this.#registry.get(this.#options.from)
       if (this.#options.snapshot !== undefined && !driver.features.snapshots) {
         throw usage('E_NO_SNAPSHOTS', `${store.name} is a ${driver.title}, a format without internal snapshots`)
@@ -108,13 +115,13 @@ class ChainOpener {
       store[Symbol.dispose]()
       throw error
     }
-    return this.#openLayer(store, path, driver, notes, 'image')
+    return this.#openLayer(store, self, driver, notes, 'image')
   }
 
   /** Opens one image; the store is closed when that fails. */
   #openLayer(
     store: ByteStore,
-    path: string | undefined,
+    self: Location,
     driver: FormatDriver,
     notes: readonly Note[],
     role: 'image' | 'parent',
@@ -123,24 +130,23 @@ class ChainOpener {
     const extra: Note[] = []
     const further: ByteStore[] = []
     try {
-      if (path !== undefined) {
-        this.#folders.push(...this.#gate.foldersOf(path))
-        files.push(imageFile(path, store, role))
-      }
+      this.#folders.push(...this.#gate.foldersOf(self))
+      if (self.path !== undefined) files.push(imageFile(self, store, role))
       const context: OpenContext = {
         ...(role === 'image' && this.#options.snapshot !== undefined ? { snapshot: this.#options.snapshot } : {}),
         options:
           role === 'image'
             ? checkOptions(driver.openOptions ?? [], this.#options.options ?? {}, `reading ${driver.id}`)
             : {},
-        siblings: () => (path === undefined ? [] : fs.readdirSync(dirname(resolve(path)))),
-        openReference: (wanted) => {
-          const opened = this.#openReference(wanted, path, store.name, files, extra)
+        self,
+        openReference: (wanted, at) => {
+          const opened = this.#openReference(wanted, at, self, store.name, files, extra)
           if (opened !== undefined) further.push(opened)
           return opened
         },
       }
-      return { name: store.name, path, driver, image: driver.open(store, context), files, notes: [...notes, ...extra] }
+      const image = driver.open(store, context)
+      return { name: store.name, location: self, path: self.path, driver, image, files, notes: [...notes, ...extra] }
     } catch (error) {
       for (const opened of further) opened[Symbol.dispose]()
       store[Symbol.dispose]()
@@ -150,23 +156,15 @@ class ChainOpener {
 
   #openReference(
     wanted: FileReference,
-    image: string | undefined,
+    at: Location | undefined,
+    image: Location,
     imageName: string,
     files: ImageFile[],
     notes: Note[],
   ): ByteStore | undefined {
     const role = wanted.role === 'data-file' ? 'data file' : wanted.role
     try {
-      const answer = this.#gate.find({
-        role,
-        image,
-        imageName,
-        names: [this.#present(wanted.path, image)],
-        verifiable: false,
-        folders: this.#folders,
-      })
-      const [found] = answer.files
-      if (found === undefined) throw answer.failure
+      const found = at === undefined ? this.#named(wanted, image, imageName) : beside(at)
       if ([...this.#layers.flatMap((layer) => layer.files), ...files].some((file) => isSame(file, found))) {
         throw reference(
           'E_REFERENCE_LOOP',
@@ -174,13 +172,30 @@ class ChainOpener {
         )
       }
       const store = openFound(found)
-      files.push(imageFile(found.path, store, wanted.role))
+      files.push(imageFile(found.location, store, wanted.role))
       return store
     } catch (error) {
       if (!isImageError(error) || this.#options.chain !== 'optional') throw error
       notes.push({ code: error.code, message: error.message })
       return undefined
     }
+  }
+
+  /** What an image names besides its parent. @throws ImageError reference when it is not there, or not allowed. */
+  #named({ role, path }: FileReference, image: Location, imageName: string): GateFile {
+    const present =
+      image === this.#layers[0]?.location || this.#layers.length === 0 ? this.#options.renamed?.get(path) : undefined
+    const answer = this.#gate.find({
+      role: role === 'data-file' ? 'data file' : role,
+      image,
+      imageName,
+      names: [present ?? path],
+      verifiable: false,
+      folders: this.#folders,
+    })
+    const [found] = answer.files
+    if (found === undefined) throw answer.failure
+    return found
   }
 
   /** Tries the files that may be the parent until one is. */
@@ -193,7 +208,7 @@ class ChainOpener {
     }
     const answer = this.#gate.find({
       role: 'parent',
-      image: child.path,
+      image: child.location,
       imageName: child.name,
       names: wanted.paths,
       verifiable: wanted.identity !== undefined,
@@ -216,7 +231,7 @@ class ChainOpener {
     if (loop >= 0) {
       throw reference(
         'E_PARENT_LOOP',
-        `${child.name} has ${printable(found.path)} as its parent, which is the same file as ` +
+        `${child.name} has ${found.location.label} as its parent, which is the same file as ` +
           `${this.#layers[loop]?.name ?? ''}: the chain goes in a circle`,
       )
     }
@@ -239,7 +254,7 @@ class ChainOpener {
             },
           ]
         : []
-    const layer = { ...this.#openLayer(store, found.path, driver, byName, 'parent'), foundBy: found.by }
+    const layer = { ...this.#openLayer(store, found.location, driver, byName, 'parent'), foundBy: found.by }
     try {
       wanted.verify(layer.image)
     } catch (error) {
@@ -254,7 +269,7 @@ class ChainOpener {
    * it likes into it,
    * and the header could name any file.
    */
-  #parentDriver(child: Layer, wanted: ParentReference, found: GateFile, store: FileStore): FormatDriver {
+  #parentDriver(child: Layer, wanted: ParentReference, found: GateFile, store: ByteStore): FormatDriver {
     const recorded = wanted.format
     if (recorded !== undefined) {
       const driver = this.#registry.find(recorded)
@@ -269,7 +284,7 @@ class ChainOpener {
     }
     const given = this.#options.parentFormat
     if (given !== undefined && given !== 'auto') return this.#registry.get(given)
-    const { driver } = detectFormat(store, found.path, this.#registry)
+    const { driver } = detectFormat(store, found.location.name, this.#registry)
     if (driver.id !== 'raw' && given !== 'auto') {
       throw reference(
         'E_PARENT_FORMAT',
@@ -282,12 +297,6 @@ class ChainOpener {
     }
     return driver
   }
-
-  /** The path a file has for now, when it is still to be renamed. */
-  #present(path: string, image: string | undefined): string {
-    const final = image === undefined ? path : resolve(dirname(image), path)
-    return this.#options.renamed?.get(final) ?? path
-  }
 }
 
 /** Why none of the files found is the parent: what is wrong with the first, and which others were tried. */
@@ -297,23 +306,34 @@ function notTheParent(
   const [first, ...others] = failures
   if (first === undefined) return undefined
   const {
-    found: { path },
+    found: { location },
     error: { kind, code, message, hint, details, cause },
   } = first
-  const named = message.includes(printable(path)) ? '' : ` (tried ${printable(path)})`
-  const also = others.map(({ found, error }) => `; also tried ${printable(found.path)}: ${error.message}`).join('')
+  const named = message.includes(location.label) ? '' : ` (tried ${location.label})`
+  const also = others.map(({ found, error }) => `; also tried ${found.location.label}: ${error.message}`).join('')
   return new ImageError(kind, code, `${message}${named}${also}`, {
     hint,
-    details: { ...details, path, looked: failures.map(({ found }) => found.path).join('\n') },
+    details: {
+      ...details,
+      path: location.address,
+      looked: failures.map(({ found }) => found.location.address).join('\n'),
+    },
     cause,
   })
 }
 
+/** A file that a format found beside its image, of the image's own set. */
+function beside(location: Location): GateFile {
+  if (location.kind !== 'file' && location.kind !== 'member')
+    throw reference('E_REFERENCE_MISSING', `${location.label} is no regular file`)
+  return { location, id: location.id, by: 'beside' }
+}
+
 /** Opens what the gate let through, and makes sure that it is still that file. */
-function openFound(found: GateFile): FileStore {
-  let store: FileStore
+function openFound({ location, id }: GateFile): ByteStore {
+  let store: ByteStore
   try {
-    store = FileStore.openRead(found.path)
+    store = location.store()
   } catch (error) {
     if (!isImageError(error)) throw error
     throw reference('E_REFERENCE_UNREADABLE', error.message, {
@@ -321,20 +341,39 @@ function openFound(found: GateFile): FileStore {
       hint: error.hint,
     })
   }
-  const stat = fs.fstatSync(store.fd, { bigint: true })
-  if (isSame({ device: stat.dev, inode: stat.ino }, found)) return store
+  if (idOf(location, store) === id) return store
   store[Symbol.dispose]()
   throw reference('E_REFERENCE_CHANGED', `${store.name} was exchanged for another file while it was opened`)
 }
 
-function isSame(a: { device: bigint; inode: bigint }, b: { device: bigint; inode: bigint }): boolean {
-  return a.device === b.device && a.inode === b.inode
+/** Which bytes are read: of a file, by its descriptor. */
+function idOf(location: Location, store: ByteStore): LocationId {
+  if (location.path === undefined || store.fd === undefined) return location.id
+  const { dev: device, ino: inode } = fs.fstatSync(store.fd, { bigint: true })
+  return fileId({ device, inode })
+}
+
+function isSame(file: ImageFile, found: GateFile): boolean {
+  return file.id === found.id
 }
 
 /** The facts of an open file; by its descriptor, so that they are those of the bytes read. */
-function imageFile(path: string, store: ByteStore, role: ImageFile['role']): ImageFile {
-  const stat = store.fd === undefined ? fs.statSync(path, { bigint: true }) : fs.fstatSync(store.fd, { bigint: true })
-  return { path, role, size: store.size, allocated: Number(stat.blocks) * 512, device: stat.dev, inode: stat.ino }
+function imageFile(location: Location, store: ByteStore, role: ImageFile['role']): ImageFile {
+  const { address: path } = location
+  const id = idOf(location, store)
+  const stat = store.fd === undefined ? undefined : fs.fstatSync(store.fd, { bigint: true })
+  return {
+    path,
+    role,
+    id,
+    size: store.size,
+    allocated: stat === undefined ? store.size : Number(stat.blocks) * 512,
+    device: stat?.dev ?? noDevice,
+    inode: stat?.ino ?? noDevice,
+  }
 }
+
+/** What has no device and inode is the same as no file of this computer. */
+const noDevice = -1n
 
 export { OpenedImage, type ImageFile, type Layer } from './opened.js'

@@ -1,12 +1,16 @@
 import type { ImageError } from '../errors.js'
+import type { Location, LocationId } from '../location/location.js'
 import { OverlaySource } from '../block/overlay.js'
 import type { BlockSource, Extent, Note } from '../block/types.js'
 import type { DiskImage, FormatDriver } from './driver.js'
-import type { FoundBy } from './gate.js'
+import type { FoundBy } from '../location/gate.js'
 
 /** A file of the host that belongs to an image: which one it is, to recognise it under any name. */
 export interface ImageFile {
+  /** What finds it again: its path. */
   readonly path: string
+  /** Which bytes it is; compared with the ids of others. */
+  readonly id: LocationId
   readonly role: 'image' | 'parent' | 'data-file' | 'extent'
   /** Bytes of the file, and bytes that the host's filesystem really holds for it. */
   readonly size: number
@@ -17,7 +21,10 @@ export interface ImageFile {
 
 /** One image of a chain, with the files it consists of (the image itself first). */
 export interface Layer {
+  /** For people. */
   readonly name: string
+  /** What it was opened from. */
+  readonly location: Location
   /** Undefined when the image is no file of its own (standard input). */
   readonly path: string | undefined
   readonly driver: FormatDriver

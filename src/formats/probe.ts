@@ -1,6 +1,6 @@
-import { basename, extname } from 'node:path'
 import { corrupt, ImageError, printable, unsupported } from '../errors.js'
 import type { ByteStore, Note } from '../block/types.js'
+import { extensionOf } from '../sys/host-path.js'
 import type { Certainty, FormatDriver } from './driver.js'
 import type { Registry } from './registry.js'
 import { foreignFormat, unclaimedFormat } from './signatures.js'
@@ -24,9 +24,9 @@ export interface Detection {
  * @throws ImageError unsupported E_AMBIGUOUS_FORMAT, E_UNSUPPORTED_FORMAT; corrupt E_NOT_RECOGNISED, E_EMPTY,
  * E_PARTIAL.
  */
-export function detectFormat(store: ByteStore, path: string | undefined, registry: Registry): Detection {
+export function detectFormat(store: ByteStore, fileName: string | undefined, registry: Registry): Detection {
   const name = store.name
-  if (path !== undefined && partialName.test(basename(path))) {
+  if (fileName !== undefined && partialName.test(fileName)) {
     throw corrupt('E_PARTIAL', `${name} is the unfinished output of an interrupted run, not an image`, {
       hint: 'Delete it and run the conversion again.',
     })
@@ -46,7 +46,7 @@ export function detectFormat(store: ByteStore, path: string | undefined, registr
   const [found] = certain
   if (found !== undefined)
     return certain.length === 1
-      ? { driver: found, notes: extensionNote(name, path, found, registry) }
+      ? { driver: found, notes: extensionNote(name, fileName, found, registry) }
       : ambiguous(name, certain)
 
   const foreign = foreignFormat(head, tail, store.size)
@@ -55,16 +55,16 @@ export function detectFormat(store: ByteStore, path: string | undefined, registr
   const [likely] = possible
   if (likely !== undefined)
     return possible.length === 1
-      ? { driver: likely, notes: extensionNote(name, path, likely, registry) }
+      ? { driver: likely, notes: extensionNote(name, fileName, likely, registry) }
       : ambiguous(name, possible)
   const unclaimed = unclaimedFormat(head, tail, store.size)
   if (unclaimed !== undefined) unreadable(name, unclaimed)
 
-  const promised = path === undefined ? undefined : registry.forExtension(path)
-  if (path !== undefined && promised !== undefined && promised.id !== rawId) {
+  const promised = fileName === undefined ? undefined : registry.forExtension(fileName)
+  if (fileName !== undefined && promised !== undefined && promised.id !== rawId) {
     throw corrupt(
       'E_NOT_RECOGNISED',
-      `${name} is named ${extname(path)}, but nothing in it says that it is a ${promised.title}, or any other ` +
+      `${name} is named ${printable(extensionOf(fileName))}, but nothing in it says that it is a ${promised.title}, or any other ` +
         'known format',
       {
         hint: 'It may be damaged or cut off. Use --from raw if its bytes are those of a disk.',
@@ -102,8 +102,13 @@ function ambiguous(name: string, drivers: readonly FormatDriver[]): never {
   })
 }
 
-function extensionNote(name: string, path: string | undefined, found: FormatDriver, registry: Registry): Note[] {
-  const promised = path === undefined ? undefined : registry.forExtension(path)
-  if (promised === undefined || promised.id === found.id || path === undefined || promised.id === rawId) return []
-  return [{ code: 'W_EXTENSION', message: `${name} is named ${printable(extname(path))}, but it is a ${found.title}` }]
+function extensionNote(name: string, fileName: string | undefined, found: FormatDriver, registry: Registry): Note[] {
+  const promised = fileName === undefined ? undefined : registry.forExtension(fileName)
+  if (promised === undefined || promised.id === found.id || fileName === undefined || promised.id === rawId) return []
+  return [
+    {
+      code: 'W_EXTENSION',
+      message: `${name} is named ${printable(extensionOf(fileName))}, but it is a ${found.title}`,
+    },
+  ]
 }

@@ -1,6 +1,7 @@
-import { extname } from 'node:path'
 import { addCodec } from '../codec/registry.js'
 import { printable, unsupported, usage } from '../errors.js'
+import { Schemes } from '../location/schemes.js'
+import { extensionOf } from '../sys/host-path.js'
 import { driverApiVersion, type FormatDriver } from './driver.js'
 import { qcow } from './qcow/index.js'
 import { qcow2 } from './qcow2/index.js'
@@ -23,8 +24,11 @@ export interface RegisteredDriver {
 /** The formats that are known: those built in, and those that plugins add. */
 export class Registry implements Iterable<RegisteredDriver> {
   readonly #drivers = new Map<string, RegisteredDriver>()
+  /** What addresses of images mean: those built in, and those that plugins add. */
+  readonly schemes: Schemes
 
-  constructor(drivers: Iterable<FormatDriver> = builtinDrivers) {
+  constructor(drivers: Iterable<FormatDriver> = builtinDrivers, schemes = new Schemes()) {
+    this.schemes = schemes
     for (const driver of drivers) this.add(driver, 'vdisk')
   }
 
@@ -68,7 +72,7 @@ export class Registry implements Iterable<RegisteredDriver> {
 
   /** The driver whose extensions hold that of the file name, in any case; undefined when none does. */
   forExtension(path: string): FormatDriver | undefined {
-    const extension = extname(path).slice(1).toLowerCase()
+    const extension = extensionOf(path).slice(1).toLowerCase()
     if (extension === '') return undefined
     for (const { driver } of this) if (driver.extensions.includes(extension)) return driver
     return undefined

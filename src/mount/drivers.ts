@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../sys/host-fs.js'
 import { command } from '../sys/commands.js'
 
 /** How a filesystem's type (blkid's names) is mounted. */

@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../sys/host-fs.js'
 import { basename } from 'node:path'
 import { targetError, unsupported } from '../errors.js'
 import { command } from '../sys/commands.js'

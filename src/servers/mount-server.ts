@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../sys/host-fs.js'
 import { toWire } from '../operations/mount/wire.js'
 import type { ServeAnswer, ServeRequest } from '../operations/mount/messages.js'
 import { Serving } from '../operations/mount/serving.js'

@@ -47,7 +47,7 @@ function presentDisk(t: TestContext, path: string, size: number): string {
 async function nothingIsFound(device: string): Promise<void> {
   const { scheme, partitions } = await inspect(device, { from: 'raw' })
   assert.deepEqual([scheme, partitions], ['none', []])
-  using source = openStore(FileStore.openRead(device), device, { from: 'raw' })
+  using source = openStore(FileStore.openRead(device), undefined, { from: 'raw' })
   assert.deepEqual(
     identifyFilesystems(source).map(({ title }) => title),
     [],

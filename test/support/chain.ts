@@ -3,6 +3,7 @@ import path from 'node:path'
 import { FileStore } from '../../src/block/file-store.js'
 import { OverlaySource } from '../../src/block/overlay.js'
 import type { BlockSource, ByteStore } from '../../src/block/types.js'
+import { HostLocation } from '../../src/location/file.js'
 import { builtinDrivers } from '../../src/formats/registry.js'
 import type { DiskImage, OpenContext } from '../../src/formats/driver.js'
 
@@ -20,7 +21,7 @@ export function openLayer(file: string, format = formatOf(file), context: Partia
   if (driver === undefined) throw new Error(`no driver ${format}`)
   return driver.open(FileStore.openRead(file), {
     options: {},
-    siblings: () => [],
+    self: new HostLocation(file),
     openReference: (reference): ByteStore => FileStore.openRead(path.resolve(path.dirname(file), reference.path)),
     ...context,
   })

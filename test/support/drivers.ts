@@ -8,6 +8,7 @@ import type {
   OpenContext,
   OptionValues,
 } from '../../src/formats/driver.js'
+import { memoryLocation } from './locations.js'
 import { builtinDrivers } from '../../src/formats/registry.js'
 
 const uuid = '6f1c4e2a-91d3-4b7e-8a55-0c2d3e4f5a6b'
@@ -22,7 +23,11 @@ export function shape(capacity: number, rest: Partial<DiskShape> = {}): DiskShap
   }
 }
 
-export const openContext: OpenContext = { options: {}, openReference: () => undefined, siblings: () => [] }
+export const openContext: OpenContext = {
+  options: {},
+  openReference: () => undefined,
+  self: memoryLocation('image'),
+}
 
 export const createContext: CreateContext = {
   createFile: (name) => {

@@ -1,3 +1,4 @@
+import { memoryLocation } from './locations.js'
 import { MemoryStore } from '../../src/block/memory-store.js'
 import type { BlockSource, ByteStore } from '../../src/block/types.js'
 import { derivedUuid } from '../../src/binary/guid.js'
@@ -79,7 +80,8 @@ export function expected(below: Uint8Array | undefined, capacity: number, runs: 
 }
 
 export function open(store: ByteStore, options: OptionValues = {}, siblings: readonly string[] = []): DiskImage {
-  return vhd.open(store, { ...openContext, options, siblings: () => siblings })
+  const beside = Object.fromEntries(siblings.map((name) => [name, new Uint8Array()]))
+  return vhd.open(store, { ...openContext, options, self: memoryLocation(store.name.replace(/^.*[/\\]/, ''), beside) })
 }
 
 export function probe(store: ByteStore): Certainty {

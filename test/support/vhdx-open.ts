@@ -3,10 +3,11 @@ import type { BlockSource, ByteStore } from '../../src/block/types.js'
 import { MemoryStore } from '../../src/block/memory-store.js'
 import { isImageError } from '../../src/errors.js'
 import type { DiskImage, OpenContext, OptionValues } from '../../src/formats/driver.js'
+import { memoryLocation } from './locations.js'
 import { vhdx } from '../../src/formats/vhdx/index.js'
 
 export function contextOf(options: OptionValues = {}): OpenContext {
-  return { openReference: () => undefined, siblings: () => [], options }
+  return { openReference: () => undefined, self: memoryLocation('test.vhdx'), options }
 }
 
 /** Opens an image of bytes or a store with the driver. */

@@ -18,7 +18,7 @@ export const windowsFamilies = [bitlocker, ntfs, exfat, refs, fat]
 
 /** A file as a volume. */
 export function openVolume(t: TestContext, path: string): BlockSource {
-  const volume = openStore(FileStore.openRead(path), path, { from: 'raw' })
+  const volume = openStore(FileStore.openRead(path), undefined, { from: 'raw' })
   t.after(() => volume[Symbol.dispose]())
   return volume
 }

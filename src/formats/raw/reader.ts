@@ -1,13 +1,14 @@
-import { basename } from 'node:path'
 import { corrupt, printable } from '../../errors.js'
 import { ExtentReader } from '../../block/read.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
+import type { Location } from '../../location/location.js'
 import type { DiskImage, FileReference, Finding, OpenContext } from '../driver.js'
 import { checkParts } from './check.js'
-import { followingParts } from './parts.js'
+import { partsBehind } from './parts.js'
 
 interface Part {
   readonly store: ByteStore
+  readonly place: Location
   readonly start: number
   readonly length: number
 }
@@ -24,11 +25,11 @@ class RawImage implements DiskImage {
   readonly #parts: readonly Part[]
   readonly #reader = new ExtentReader(this)
 
-  constructor(parts: readonly Part[], missing: readonly string[]) {
+  constructor(parts: readonly Part[], missing: readonly Location[]) {
     this.#parts = parts
-    this.references = [...parts.slice(1).map(({ store }) => store.name), ...missing].map((path) => ({
+    this.references = [...parts.slice(1).map(({ place }) => place), ...missing].map(({ address }) => ({
       role: 'extent',
-      path,
+      path: address,
     }))
     this.subformat = this.references.length > 0 ? 'split' : 'flat'
     this.capacity = parts.reduce((sum, part) => sum + part.length, 0)
@@ -56,9 +57,9 @@ class RawImage implements DiskImage {
     return [
       {
         title: 'Parts',
-        facts: this.#parts.map(({ store, length }, index) => ({
+        facts: this.#parts.map(({ place, length }, index) => ({
           name: `part${index + 1}`,
-          label: printable(basename(store.name)),
+          label: partLabel(place),
           value: length,
           unit: 'bytes',
         })),
@@ -67,7 +68,7 @@ class RawImage implements DiskImage {
   }
 
   check(): Generator<Finding> {
-    return checkParts(this.#parts.map(({ store }) => ({ name: printable(basename(store.name)), size: store.size })))
+    return checkParts(this.#parts.map(({ store, place }) => ({ name: partLabel(place), size: store.size })))
   }
 
   [Symbol.dispose](): void {
@@ -75,26 +76,31 @@ class RawImage implements DiskImage {
   }
 }
 
+function partLabel({ name, label }: Location): string {
+  return name === undefined ? label : printable(name)
+}
+
 /**
  * Opens a raw image; a first part (`.001`, `.000`) brings the parts that lie beside it. @throws ImageError reference
  * E_PART_MISSING.
  */
 export function openRaw(store: ByteStore, context: OpenContext): DiskImage {
-  const names = context.options['parts'] === false ? [] : followingParts(basename(store.name), context.siblings())
-  const parts: Part[] = [{ store, start: 0, length: store.size }]
-  const missing: string[] = []
+  const { self } = context
+  const following = context.options['parts'] === false ? [] : partsBehind(self)
+  const parts: Part[] = [{ store, place: self, start: 0, length: store.size }]
+  const missing: Location[] = []
   try {
-    for (const name of names) {
-      const next = context.openReference({ role: 'extent', path: name })
+    for (const place of following) {
+      const next = context.openReference({ role: 'extent', path: place.address }, place)
       if (next === undefined) {
-        missing.push(name)
+        missing.push(place)
         continue
       }
       const last = parts.at(-1)
       const start = last === undefined ? 0 : last.start + last.length
       if (!Number.isSafeInteger(start + next.size))
         throw corrupt('E_TOO_LARGE', `${store.name}: its parts are larger than 2^53 bytes together`)
-      parts.push({ store: next, start, length: next.size })
+      parts.push({ store: next, place, start, length: next.size })
     }
   } catch (error) {
     // The first store stays the caller's until the image exists.

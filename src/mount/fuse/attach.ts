@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { endianness } from 'node:os'
 import { targetError, unsupported, type ImageError } from '../../errors.js'
 import { command, type CommandResult } from '../../sys/commands.js'

@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { command } from '../../sys/commands.js'
 import { currentUser } from '../../sys/self.js'
 

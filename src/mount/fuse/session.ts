@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { isImageError } from '../../errors.js'
 import type { ExposedDisk } from '../exposed-disk.js'
 import { fallocateWish, negotiate, opensForWriting, setsOwnership, setsSize } from './entries.js'

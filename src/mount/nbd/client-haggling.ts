@@ -1,5 +1,5 @@
 import net from 'node:net'
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import tls from 'node:tls'

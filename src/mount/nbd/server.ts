@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import net from 'node:net'
 import tls from 'node:tls'
 import { printable, refused, targetError, usage } from '../../errors.js'
@@ -164,7 +164,7 @@ async function clearDeadSocket(path: string): Promise<void> {
     throw targetError('E_EXISTS', `${printable(path)} is a socket that another user left`, {
       hint: 'Choose another name with --socket.',
     })
-  fs.rmSync(path, { force: true })
+  fs.removeFileSync(path)
 }
 
 function listenError(endpoint: Endpoint, cause: NodeJS.ErrnoException): Error {

@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { dirname } from 'node:path'
 import { writeError } from '../../block/file-store.js'
 import { SliceSource } from '../../block/slice.js'

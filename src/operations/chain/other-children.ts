@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { dirname, join, resolve } from 'node:path'
 import { isImageError } from '../../errors.js'
 import type { ImageFile } from '../../formats/opened.js'

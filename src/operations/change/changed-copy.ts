@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { basename, dirname, join } from 'node:path'
 import { writeError } from '../../block/file-store.js'
 import type { Progress } from '../../engine/index.js'
+import { fileId } from '../../location/location.js'
 import { convert } from '../transfer/convert.js'
 import { checkTarget, moveWithoutReplacing } from '../transfer/target.js'
 
@@ -44,7 +45,7 @@ export async function changedCopy<Result>(
     }
     return result
   } finally {
-    fs.rmSync(copy, { force: true })
+    fs.removeFileSync(copy)
   }
 }
 
@@ -52,6 +53,7 @@ function imageFileOf(path: string): Parameters<typeof checkTarget>[2][number] {
   const stat = fs.statSync(path, { bigint: true, throwIfNoEntry: false })
   return {
     path,
+    id: fileId({ device: stat?.dev ?? -1n, inode: stat?.ino ?? -1n }),
     role: 'image',
     size: Number(stat?.size ?? 0),
     allocated: 0,

@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { isZero } from '../../binary/zero.js'
 import type { Progress } from '../../engine/index.js'
 import { aborted, unsupported, usage } from '../../errors.js'

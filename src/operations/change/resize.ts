@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import { refused, unsupported, usage } from '../../errors.js'
 import type { DiskImage } from '../../formats/driver.js'

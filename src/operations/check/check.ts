@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted, isImageError, usage, type ImageError } from '../../errors.js'
 import type { CheckProgress, Finding } from '../../formats/driver.js'

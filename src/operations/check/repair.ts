@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { dirname, resolve } from 'node:path'
 import { DraftStore } from '../../block/draft-store.js'
 import { FileStore } from '../../block/file-store.js'
@@ -17,6 +17,9 @@ import type {
 import { checkOptions } from '../../formats/options.js'
 import { detectFormat } from '../../formats/probe.js'
 import { Registry } from '../../formats/registry.js'
+import { HostLocation } from '../../location/file.js'
+import { fileId } from '../../location/location.js'
+import { StreamLocation } from '../../location/stream.js'
 import { targetFormat } from '../transfer/build.js'
 import { FindingList, type FindingGroup, type Severity } from './findings.js'
 import { imageIdentity } from '../transfer/identity.js'
@@ -147,7 +150,11 @@ class Repair {
     const { force = false, signal, onProgress } = this.#options
     const { driver: raw } = targetFormat(new Registry(), output, 'raw', {})
     const source = FileStore.openRead(this.#path)
-    using bytes = raw.open(source, { options: {}, openReference: () => undefined, siblings: () => [] })
+    using bytes = raw.open(source, {
+      options: {},
+      openReference: () => undefined,
+      self: new StreamLocation(source),
+    })
     const driver = this.#driver(source)
     const sources = [this.#file(source)]
     using files = new TargetFiles(checkTarget(output, force, sources), { force, sources, durable: true })
@@ -231,7 +238,7 @@ class Repair {
     return {
       options: checkOptions(driver.openOptions ?? [], this.#options.fromOptions ?? {}, `reading ${driver.id}`),
       openReference: () => undefined,
-      siblings: () => fs.readdirSync(dirname(resolve(this.#path))),
+      self: new HostLocation(this.#path),
     }
   }
 
@@ -239,6 +246,7 @@ class Repair {
     const stat = fs.fstatSync(store.fd, { bigint: true })
     return {
       path: this.#path,
+      id: fileId({ device: stat.dev, inode: stat.ino }),
       role: 'image' as const,
       size: store.size,
       allocated: Number(stat.blocks) * 512,

@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import type { BlockSource } from '../../block/types.js'
 import { SliceSource } from '../../block/slice.js'
 import { DiskStore } from '../../device/disk-store.js'

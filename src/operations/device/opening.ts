@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { deviceNumberText } from '../../binary/device-number.js'
 import { DiskStore } from '../../device/disk-store.js'
 import { objections } from '../../device/safety.js'

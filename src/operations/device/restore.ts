@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { deviceNumberText } from '../../binary/device-number.js'
 import type { Note } from '../../block/types.js'
 import type { DiskPlatform, Place } from '../../device/types.js'

@@ -1,5 +1,5 @@
-import fs from 'node:fs'
-import { isNbdUri } from '../../block/export-name.js'
+import fs from '../../sys/host-fs.js'
+import { Schemes } from '../../location/schemes.js'
 import { parseImageArgument } from '../open/opening.js'
 
 /** A file inside an image, as the user names it: `disk.vhdx@2:/etc/fstab`. */
@@ -15,9 +15,11 @@ export interface FileAddress {
  * file that is there.
  * Undefined when there is no `:/` (and no `:` at the end): a file of the host.
  */
-export function parseFileAddress(text: string): FileAddress | undefined {
-  // The first of an NBD URI belongs to its scheme.
-  const colons = [...text.matchAll(/:(?=\/|$)/g)].map(({ index }) => index).slice(isNbdUri(text) ? 1 : 0)
+export function parseFileAddress(text: string, schemes = new Schemes()): FileAddress | undefined {
+  // The first of a URI belongs to its scheme.
+  const colons = [...text.matchAll(/:(?=\/|$)/g)]
+    .map(({ index }) => index)
+    .slice(schemes.of(text).id === 'file' ? 0 : 1)
   const colon = colons.find((at) => isThere(text.slice(0, at))) ?? colons[0]
   if (colon === undefined) return undefined
   return { image: text.slice(0, colon), path: text.slice(colon + 1) || '/' }

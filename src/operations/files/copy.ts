@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { basename, dirname, resolve } from 'node:path'
 import { writeError } from '../../block/file-store.js'
 import type { Progress } from '../../engine/progress.js'

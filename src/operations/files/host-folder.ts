@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { writeError } from '../../block/file-store.js'
 import { printable, targetError } from '../../errors.js'
 import { syscalls } from '../../sys/syscalls.js'
@@ -102,7 +102,7 @@ export class HostFolder implements Disposable {
       this.#attempt(name, () => (force ? fs.renameSync(partial, place) : moveWithoutReplacing(partial, place)))
       placed = true
     } finally {
-      if (!placed) fs.rmSync(partial, { force: true })
+      if (!placed) fs.removeFileSync(partial)
     }
   }
 
@@ -116,7 +116,7 @@ export class HostFolder implements Disposable {
         try {
           fs.renameSync(partial, place)
         } catch (cause) {
-          fs.rmSync(partial, { force: true })
+          fs.removeFileSync(partial)
           throw cause
         }
       }

@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { dirname, resolve } from 'node:path'
 import { activityOf, type Activity, type ActiveMount } from '../../device/activity.js'
 import { sharedDisks } from '../../device/safety.js'

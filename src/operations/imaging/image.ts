@@ -1,5 +1,5 @@
 import { basename } from 'node:path'
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { SalvagingSource } from '../../block/salvage.js'
 import { SliceSource } from '../../block/slice.js'
 import type { BlockSource, Note } from '../../block/types.js'
@@ -358,9 +358,9 @@ class Imaging {
    * image is taken for whole.
    */
   #writeMap(salvage: SalvagingSource): void {
-    fs.rmSync(imageRecordPath(this.#target), { force: true })
+    fs.removeFileSync(imageRecordPath(this.#target))
     const path = salvageMapPath(this.#target)
-    if (salvage.bad.length === 0) fs.rmSync(path, { force: true })
+    if (salvage.bad.length === 0) fs.removeFileSync(path)
     else {
       writeSalvageMap(path, salvage.capacity, salvage.bad, this.#tool)
       this.#mapWritten = true
@@ -372,7 +372,7 @@ class Imaging {
     try {
       return await building
     } catch (error) {
-      if (this.#mapWritten) fs.rmSync(salvageMapPath(this.#target), { force: true })
+      if (this.#mapWritten) fs.removeFileSync(salvageMapPath(this.#target))
       throw error
     }
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { basename, dirname, join } from 'node:path'
 import { writeError } from '../../block/file-store.js'
 import { corrupt, isImageError, printable } from '../../errors.js'
@@ -105,7 +105,7 @@ export function writeImageRecord(imagePath: string, record: ImageRecord): string
     })
     fs.renameSync(partial, path)
   } catch (cause) {
-    fs.rmSync(partial, { force: true })
+    fs.removeFileSync(partial)
     throw writeError(path, 'cannot be written', cause)
   }
   return path

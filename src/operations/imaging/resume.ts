@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { basename } from 'node:path'
 import { roundDown } from '../../binary/integers.js'
 import { SalvagingSource, type BadRun } from '../../block/salvage.js'
@@ -110,7 +110,7 @@ export async function resumeImage(
     consistency,
     unreadable: { bytes: unreadable.bytes, ...(left.length === 0 ? {} : { map: basename(salvageMapPath(target)) }) },
   })
-  if (left.length === 0) fs.rmSync(salvageMapPath(target), { force: true })
+  if (left.length === 0) fs.removeFileSync(salvageMapPath(target))
   else writeSalvageMap(salvageMapPath(target), device.size, left, `${tool.name} ${tool.version}`)
   return {
     ...common,

@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { randomBytes } from 'node:crypto'
 import { basename, dirname, join } from 'node:path'
 import { writeError } from '../../block/file-store.js'
@@ -40,7 +40,7 @@ export function writeSalvageMap(path: string, size: number, bad: readonly BadRun
     fs.writeFileSync(partial, `${lines.join('\n')}\n`, { flag: 'wx', flush: true })
     fs.renameSync(partial, path)
   } catch (cause) {
-    fs.rmSync(partial, { force: true })
+    fs.removeFileSync(partial)
     throw writeError(path, 'cannot be written', cause)
   }
 }

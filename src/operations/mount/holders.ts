@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { join } from 'node:path'
 
 /** Who keeps a folder from being unmounted. */

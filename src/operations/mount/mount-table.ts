@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { parseMounts, type Mount } from '../../device/mounts.js'
 
 /** All mounts as they are now. */

@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { resolve } from 'node:path'
 import type { Note } from '../../block/types.js'
 import { printable, unsupported, usage } from '../../errors.js'
@@ -101,7 +101,7 @@ export async function mount(
     return { session, notes, overlayMade: made }
   } catch (error) {
     // An overlay that was never mounted holds nothing.
-    if (made === true && overlay !== undefined) fs.rmSync(overlay, { force: true })
+    if (made === true && overlay !== undefined) fs.removeFileSync(overlay)
     throw error
   }
 }

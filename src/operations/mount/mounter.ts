@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { setTimeout as pause } from 'node:timers/promises'
 import { join } from 'node:path'
 import type { Note } from '../../block/types.js'

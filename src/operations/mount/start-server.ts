@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { aborted, targetError } from '../../errors.js'

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { join } from 'node:path'
 import { printable, targetError } from '../../errors.js'
 import { chosenRuntimeFolder, currentUser, temporaryFolder, userRuntimeFolder } from '../../sys/self.js'
@@ -69,7 +69,7 @@ export function removeState(folder: string, id: string): void {
   } catch {
     // Gone already, or still mounted: then `mounts --clean` takes it.
   }
-  for (const path of [logPath(folder, id), statePath(folder, id)]) fs.rmSync(path, { force: true })
+  for (const path of [logPath(folder, id), statePath(folder, id)]) fs.removeFileSync(path)
 }
 
 /** Every session that has a state file, oldest first. Files that are no such thing are left out. */

@@ -1,13 +1,9 @@
-import fs from 'node:fs'
-import { isNbdUri } from '../../block/export-name.js'
+import fs from '../../sys/host-fs.js'
 import { usage } from '../../errors.js'
 import type { OptionValues } from '../../formats/driver.js'
-import { openImage, openStore, type OpenedImage, type OpenOptions } from '../../formats/open.js'
-import type { ParentMapping } from '../../formats/parent-map.js'
-import type { Registry } from '../../formats/registry.js'
-// Not through index.ts: every command would load the server and TLS.
-import { ExportStore } from '../../mount/nbd/export-store.js'
-import { parseNbdUri } from '../../mount/nbd/uri.js'
+import { openLocation, type OpenedImage, type OpenOptions } from '../../formats/open.js'
+import type { ParentMapping } from '../../location/parent-map.js'
+import { Registry } from '../../formats/registry.js'
 import {
   openPartition,
   parseSelector,
@@ -104,7 +100,8 @@ export function wholeDisk(argument: string, purpose: string): string {
  */
 export function openDisk(argument: string, options: OpenOptions): OpenedImage {
   const { path, partition: selector } = parseImageArgument(argument)
-  const opened = isNbdUri(path) ? openExport(path, options) : openImage(path, options)
+  const { schemes } = options.registry ?? new Registry()
+  const opened = openLocation(schemes.locate(path), options)
   if (selector === undefined) return opened
   try {
     const {
@@ -116,14 +113,6 @@ export function openDisk(argument: string, options: OpenOptions): OpenedImage {
     opened[Symbol.dispose]()
     throw error
   }
-}
-
-/**
- * An export of an NBD server: raw, unless another format is named. What its guest writes must not make it another.
- * @throws ImageError
- */
-function openExport(uri: string, options: OpenOptions): OpenedImage {
-  return openStore(new ExportStore(parseNbdUri(uri)), undefined, { ...options, from: options.from ?? 'raw' })
 }
 
 /** An image that can be read, not only looked at. @throws ImageError */

@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import os from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { createScratchStore } from '../../block/scratch-store.js'

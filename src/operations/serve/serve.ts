@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { basename, resolve } from 'node:path'
 import type { Note } from '../../block/types.js'
 import { defaultThreads, TaskPool } from '../../engine/index.js'

@@ -8,13 +8,11 @@ import {
   type Progress,
 } from '../../engine/index.js'
 import { aborted, ImageError, isImageError, refused, targetError, usage } from '../../errors.js'
-import { openStore } from '../../formats/open.js'
+import { openLocation } from '../../formats/open.js'
 import type { Note } from '../../block/types.js'
-import { ExportStore } from '../../mount/nbd/export-store.js'
-import { isNbdUri } from '../../block/export-name.js'
-import { nbdUri, parseNbdUri } from '../../mount/nbd/uri.js'
+import type { NbdLocation } from '../../location/nbd.js'
+import type { ExportStore } from '../../mount/nbd/export-store.js'
 import type { Conversion } from './conversion.js'
-import type { ComposedSource, SourceInput } from './source.js'
 
 export interface ToExportOptions {
   readonly force?: boolean
@@ -92,16 +90,14 @@ class ExportTarget implements CopyTarget {
  */
 export async function writeToExport(
   conversion: Conversion,
-  source: SourceInput | ComposedSource,
-  uri: string,
+  target: NbdLocation,
   options: ToExportOptions,
 ): Promise<CopyResult & { readonly capacity: number; readonly notes: readonly Note[] }> {
-  const address = parseNbdUri(uri)
-  if (typeof source === 'string' && isNbdUri(source) && nbdUri(parseNbdUri(source)) === nbdUri(address))
-    throw refused('E_SAME_FILE', `the target ${uri} is the export that is being read`, {
+  if (conversion.opened.layers.some(({ location }) => location.id === target.id))
+    throw refused('E_SAME_FILE', `the target ${target.label} is the export that is being read`, {
       hint: 'Give another target; no flag overrides this.',
     })
-  using store = new ExportStore(address)
+  using store = target.store()
   const { disk } = conversion
   checkExport(store, disk, options.force === true)
   const notes: Note[] = []
@@ -120,7 +116,7 @@ export async function writeToExport(
   if (options.dryRun === true) return { capacity: store.size, bytesRead: 0, bytesWritten: 0, notes }
   try {
     const moved = await write(conversion, store, options)
-    if (options.verify === true) await verify(disk, uri, store.size, options)
+    if (options.verify === true) await verify(disk, target, store.size, options)
     options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
     return { ...moved, capacity: store.size, notes }
   } catch (error) {
@@ -171,9 +167,9 @@ function mayHaveContent(store: ExportStore): boolean {
 }
 
 /** Reads it all back over new connections. */
-async function verify(disk: BlockSource, uri: string, size: number, options: ToExportOptions): Promise<void> {
+async function verify(disk: BlockSource, target: NbdLocation, size: number, options: ToExportOptions): Promise<void> {
   try {
-    using image = openStore(new ExportStore(parseNbdUri(uri)), undefined, { from: 'raw' })
+    using image = openLocation(target)
     if (image.capacity !== size)
       throw new ImageError('mismatch', 'E_MISMATCH', `the export has ${image.capacity} bytes now, and had ${size}`)
     const { equal, offset } = await compareSources(disk, image, {

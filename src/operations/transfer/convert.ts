@@ -4,7 +4,7 @@ import { usage } from '../../errors.js'
 import type { DiskShape } from '../../formats/driver.js'
 import type { OpenOptions } from '../../formats/open.js'
 import { Registry } from '../../formats/registry.js'
-import { isNbdUri } from '../../block/export-name.js'
+import { NbdLocation } from '../../location/nbd.js'
 import { build, targetFormat, tryLayout, type BuildResult, type TargetFormat } from './build.js'
 import { openConversion, type Conversion, type ConversionOptions } from './conversion.js'
 import { checkExportOptions, writeToExport } from './convert-to-export.js'
@@ -81,7 +81,7 @@ export async function convertFrom(
 ): Promise<ConvertResult> {
   const started = performance.now()
   const registry = options.registry ?? new Registry()
-  const exported = typeof target === 'string' && isNbdUri(target) ? target : undefined
+  const exported = typeof target === 'string' ? exportOf(registry, target) : undefined
   if (exported !== undefined) checkExportOptions(options)
   const path = typeof target === 'string' && exported === undefined ? target : undefined
   const format = targetFormat(registry, path, options.to, options.options ?? {})
@@ -104,9 +104,7 @@ export async function convertFrom(
     shape: { sectorSize },
   } = conversion
   const result: Outcome =
-    exported === undefined
-      ? await run(conversion, options, target)
-      : await writeToExport(conversion, source, exported, options)
+    exported === undefined ? await run(conversion, options, target) : await writeToExport(conversion, exported, options)
   return {
     source: {
       ...sourceInfo(typeof source === 'string' ? source : (source.name ?? '-'), opened),
@@ -131,6 +129,12 @@ export async function convertFrom(
     ],
     seconds: (performance.now() - started) / 1000,
   }
+}
+
+/** The export that a target names, where it names one. @throws ImageError usage E_NBD_URI */
+function exportOf({ schemes }: Registry, target: string): NbdLocation | undefined {
+  const location = schemes.locate(target)
+  return location instanceof NbdLocation ? location : undefined
 }
 
 type Outcome = Omit<BuildResult, 'size' | 'allocated'> &

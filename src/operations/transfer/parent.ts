@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { dirname, relative, resolve, sep } from 'node:path'
 import type { Note } from '../../block/types.js'
 import { usage } from '../../errors.js'

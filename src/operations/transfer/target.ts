@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import fs from 'node:fs'
+import type { BigIntStats } from 'node:fs'
+import fs from '../../sys/host-fs.js'
 import { basename, dirname, join, resolve } from 'node:path'
 import { FileStore, writeError } from '../../block/file-store.js'
 import { printable, refused, targetError, usage, type ImageError } from '../../errors.js'
@@ -73,7 +74,7 @@ function exists(path: string): ImageError {
   })
 }
 
-function statOf(path: string): fs.BigIntStats | undefined {
+function statOf(path: string): BigIntStats | undefined {
   try {
     return fs.statSync(path, { bigint: true })
   } catch (cause) {
@@ -144,13 +145,13 @@ class PartialFile implements Disposable {
 
   /** Takes back a file that was placed where none was before. */
   takeBack(): void {
-    if (this.#state === 'placed' && !this.place.replaces) fs.rmSync(this.place.path, { force: true })
+    if (this.#state === 'placed' && !this.place.replaces) fs.removeFileSync(this.place.path)
     this.#state = 'gone'
   }
 
   [Symbol.dispose](): void {
     this.store[Symbol.dispose]()
-    if (this.#state === 'partial') fs.rmSync(this.path, { force: true })
+    if (this.#state === 'partial') fs.removeFileSync(this.path)
     this.#state = this.#state === 'partial' ? 'gone' : this.#state
   }
 }

@@ -128,6 +128,7 @@ test('files outside the folder need --allow-reference, by any way to name them',
   fs.writeFileSync(join(outer, 'secret.raw'), Buffer.alloc(4 * block, 5))
   fs.symlinkSync(join(outer, 'secret.raw'), join(folder, 'link.raw'))
   fs.symlinkSync(outer, join(folder, 'up'))
+  fs.mkdirSync(join(folder, 'sub'))
   const child = join(folder, 'c.toy')
   for (const name of [
     '../secret.raw',

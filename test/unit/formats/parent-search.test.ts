@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { isImageError } from '../../../src/errors.js'
 import { openImage, type OpenOptions } from '../../../src/formats/open.js'
-import { mappedPath, parseParentMapping } from '../../../src/formats/parent-map.js'
+import { parseParentMapping } from '../../../src/location/parent-map.js'
 import { builtinDrivers, Registry } from '../../../src/formats/registry.js'
 import { testFolder } from '../../support/folder.js'
 import { toy, writeToy } from '../../support/toy-format.js'
@@ -151,7 +151,6 @@ test('--parent-map says where a parent is now: by its whole name, the beginning 
 test('what an image stores behind a mapped folder leads nowhere else', (t) => {
   const { child, first, outer } = places(t)
   fs.writeFileSync(join(outer, 'secret.raw'), Buffer.alloc(4096, 7))
-  assert.equal(mappedPath([{ from: '/vms', to: first }], ['/vms/../secret.raw'], 'secret.raw'), undefined)
   writeToy(child, { parent: { paths: ['/vms/../secret.raw', 'C:\\vms\\..\\secret.raw'], format: 'raw' } })
   refuses(
     () =>

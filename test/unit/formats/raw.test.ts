@@ -1,19 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { MemoryStore } from '../../../src/block/memory-store.js'
-import type { ByteStore } from '../../../src/block/types.js'
 import { isImageError } from '../../../src/errors.js'
 import type { DiskImage } from '../../../src/formats/driver.js'
 import { raw } from '../../../src/formats/raw/index.js'
+import { memoryLocation } from '../../support/locations.js'
 import { readAll } from '../../support/content.js'
 
 function open(name: string, files: Record<string, Uint8Array>, options = {}): DiskImage {
-  const store = (file: string): ByteStore => new MemoryStore(files[file], `/images/${file}`)
-  return raw.open(store(name), {
-    options,
-    siblings: () => Object.keys(files),
-    openReference: ({ path }) => store(path),
-  })
+  const self = memoryLocation(name, files)
+  return raw.open(self.store(), { options, self, openReference: (_, at) => at?.store() })
 }
 
 test('a raw image is its bytes, an odd tail included and told', () => {

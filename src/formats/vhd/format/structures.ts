@@ -31,7 +31,7 @@ const subformats: Readonly<Record<number, 'fixed' | 'dynamic' | 'differencing'>>
  * @throws ImageError corrupt E_NOT_VHD, E_CHECKSUM, E_TRUNCATED, E_SIZE, and those of the dynamic header; unsupported
  * E_TYPE, E_VERSION.
  */
-export function readStructures(store: ByteStore, context: OpenContext): Structures {
+export function readStructures(store: ByteStore, context: Pick<OpenContext, 'options'>): Structures {
   const { name, size } = store
   const ignoreChecksums = context.options['ignore-checksums'] === true
   const length = Math.min(size, windowLength)

@@ -28,7 +28,7 @@ import { readStructures, type Structures } from '../format/structures.js'
 export function* repairVhd(store: ByteStore, context: OpenContext): Generator<RepairAction | CheckProgress> {
   yield* completeFooter(store)
   const structures = readAnyChecksum(store, context)
-  if (structures.chosen.place === 'copy') refuseSplit(store.name, context.siblings())
+  if (structures.chosen.place === 'copy') refuseSplit(context.self)
   yield* repairFooter(store, structures)
   if (structures.subformat !== 'fixed') yield* repairCopy(store, structures)
   if (structures.dynamic?.intact === false) yield* repairHeader(store, structures, structures.dynamic)
@@ -190,11 +190,7 @@ function* repairHeader(
     lastBlockEnd(store, dynamic, structures.capacity) === 0
   )
     return
-  const proof = readStructures(store, {
-    options: { 'ignore-checksums': true },
-    siblings: () => [],
-    openReference: () => undefined,
-  })
+  const proof = readStructures(store, { options: { 'ignore-checksums': true } })
   const { place, footer } = proof.chosen
   for (const item of checkVhd(store, proof, { limit: place === 'end' ? footer.position : store.size, deep: false })) {
     if (!('severity' in item)) yield item

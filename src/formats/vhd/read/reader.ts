@@ -91,12 +91,11 @@ export class VhdImage implements DiskImage {
 export function openVhd(store: ByteStore, context: OpenContext): VhdImage {
   try {
     const structures = readStructures(store, context)
-    if (structures.chosen.place === 'copy') refuseSplit(store.name, context.siblings())
+    if (structures.chosen.place === 'copy') refuseSplit(context.self)
     return new VhdImage(store, structures)
   } catch (error) {
     // A part of a split image looks like a damaged one.
-    if (isImageError(error) && (error.code === 'E_TRUNCATED' || error.code === 'E_NOT_VHD'))
-      refuseSplit(store.name, context.siblings())
+    if (isImageError(error) && (error.code === 'E_TRUNCATED' || error.code === 'E_NOT_VHD')) refuseSplit(context.self)
     throw error
   }
 }

@@ -1,6 +1,7 @@
-import fs from 'node:fs'
-import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { printable, usage } from '../errors.js'
+import fs from '../sys/host-fs.js'
+import { folderPart, placed, realPath } from '../sys/host-path.js'
+import type { TrustedFolder } from './walk.js'
 
 /** Where files that images name under `from` lie now: a file, or a folder with all below it. */
 export interface ParentMapping {
@@ -24,23 +25,32 @@ export function parseParentMapping(text: string): ParentMapping {
   return { from, to }
 }
 
+/** Where to look for a mapped name: from a folder, and nowhere outside `within`. */
+export interface MappedName {
+  readonly folder: string
+  readonly name: string
+  readonly within: TrustedFolder
+}
+
 /**
  * Where a parent lies by the first mapping that speaks of one of its spellings; undefined when none does.
  * What the image itself stores behind the mapped beginning never leads out of the mapped folder.
  * @param spellings the name as stored, and the paths it may mean on this system. @param leaf its last part.
  */
-export function mappedPath(
+export function mapped(
   mappings: readonly ParentMapping[],
   spellings: readonly string[],
   leaf: string,
-): { readonly path: string; readonly root: string } | undefined {
+): MappedName | undefined {
   for (const { from, to } of mappings) {
-    const root = resolve(to)
+    const place = placed(to) ?? to
+    const within = { real: realPath(to) ?? place, spelled: [place] }
+    const isFolder = fs.statSync(to, { throwIfNoEntry: false })?.isDirectory() === true
     for (const spelling of [...spellings, leaf]) {
       const rest = restBehind(spelling, from)
       if (rest === undefined) continue
-      const path = rest !== '' ? join(root, rest) : isFolder(root) ? join(root, leaf) : root
-      if (isBelow(path, root)) return { path, root }
+      if (isFolder) return { folder: within.real, name: rest === '' ? leaf : rest, within }
+      if (rest === '') return { folder: folderPart(place), name: place, within }
     }
   }
   return undefined
@@ -58,13 +68,4 @@ function restBehind(name: string, start: string): string | undefined {
   if (folded(whole) === folded(begin)) return ''
   const open = begin.endsWith('/') ? begin : `${begin}/`
   return folded(whole).startsWith(folded(open)) ? whole.slice(open.length) : undefined
-}
-
-function isBelow(path: string, root: string): boolean {
-  const way = relative(root, path)
-  return way === '' || (!isAbsolute(way) && way !== '..' && !way.startsWith(`..${sep}`))
-}
-
-function isFolder(path: string): boolean {
-  return fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 }

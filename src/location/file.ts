@@ -1,0 +1,84 @@
+import { FileStore } from '../block/file-store.js'
+import { printable, usage, type HostPath, type Label } from '../errors.js'
+import fs from '../sys/host-fs.js'
+import { folderPart, inFolder, lastPart, realPath } from '../sys/host-path.js'
+import { fileId, isName, type Location, type LocationId, type Scheme } from './location.js'
+
+/** A file, folder or device of this computer, as the system finds it under a path. */
+export class HostLocation implements Location {
+  readonly scheme = 'file'
+  readonly path: HostPath
+  readonly address: string
+  readonly label: Label
+  #id: LocationId | undefined
+
+  /** @param path any path; nothing is looked at yet. */
+  constructor(path: HostPath) {
+    this.path = path
+    this.address = path
+    this.label = printable(path)
+  }
+
+  get kind(): 'file' | 'folder' | 'device' {
+    const stat = fs.statSync(this.path, { throwIfNoEntry: false })
+    return stat?.isDirectory() === true ? 'folder' : stat?.isBlockDevice() === true ? 'device' : 'file'
+  }
+
+  get name(): string {
+    return lastPart(this.path)
+  }
+
+  /** Of the file as it was opened last; else of what is there now. */
+  get id(): LocationId {
+    if (this.#id === undefined) {
+      const { dev: device, ino: inode } = fs.statSync(this.path, { bigint: true })
+      return fileId({ device, inode })
+    }
+    return this.#id
+  }
+
+  store(): FileStore {
+    const store = FileStore.openRead(this.path)
+    const { dev: device, ino: inode } = fs.fstatSync(store.fd, { bigint: true })
+    this.#id = fileId({ device, inode })
+    return store
+  }
+
+  get behind(): HostLocation | undefined {
+    if (fs.lstatSync(this.path, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return undefined
+    const real = realPath(this.path)
+    return real === undefined ? undefined : new HostLocation(real)
+  }
+
+  sibling(name: string): HostLocation | undefined {
+    const path = inFolder(folderPart(this.path), name)
+    return isName(name) && fs.existsSync(path) ? new HostLocation(path) : undefined
+  }
+
+  siblings(): readonly string[] {
+    return namesIn(folderPart(this.path))
+  }
+
+  list(): readonly HostLocation[] {
+    return namesIn(this.path).map((name) => new HostLocation(inFolder(this.path, name)))
+  }
+}
+
+function namesIn(folder: HostPath): readonly string[] {
+  try {
+    return fs.readdirSync(folder)
+  } catch (cause) {
+    throw usage('E_PERMISSION', `the folder ${printable(folder)} cannot be listed: ${(cause as Error).message}`, {
+      cause,
+      hint: 'Run as a user who may list the folder.',
+    })
+  }
+}
+
+/** What is left: every address that no other scheme takes. */
+export const fileScheme: Scheme = {
+  id: 'file',
+  title: 'a file, folder or device of this computer',
+  matches: () => true,
+  locate: (address) => new HostLocation(address),
+}

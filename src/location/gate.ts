@@ -1,0 +1,302 @@
+import { isImageError, printable, reference, usage, type ImageError } from '../errors.js'
+import fs from '../sys/host-fs.js'
+import { asText, folderPart, inFolder, isAbsolute, lastPart, placed, realFolder, realPath } from '../sys/host-path.js'
+import { HostLocation } from './file.js'
+import { fileId, isName, type Location, type LocationId } from './location.js'
+import { mapped, type ParentMapping } from './parent-map.js'
+import { parseReferenceName, type ReferenceName } from './reference-name.js'
+import { trusted, walk, type TrustedFolder } from './walk.js'
+
+/**
+ * How a file was come by: by a `--parent-map`, under the stored name, by that name's last part beside the image or in a
+ * `--search`
+ * folder, or because `--allow-reference` names it.
+ */
+export type FoundBy = 'map' | 'name' | 'beside' | 'search' | 'allowed'
+
+/** A file that was let through: which one it is, and where it was found. */
+export interface GateFile {
+  readonly location: Location
+  readonly id: LocationId
+  readonly by: FoundBy
+}
+
+/** What the user says of files that images name. */
+export interface GateOptions {
+  /** Files, or folders with all that is in them, that images may name. */
+  readonly allowed?: readonly string[]
+  /** Folders in which parents are looked for by the last part of their names; those found there are allowed. */
+  readonly search?: readonly string[]
+  /** Where parents lie now; those found there are allowed. */
+  readonly parentMap?: readonly ParentMapping[]
+}
+
+/** A name to follow from a folder. Besides what all images may name, what lies in `within` is allowed. */
+interface Candidate {
+  readonly folder: string
+  readonly name: string
+  readonly by: FoundBy
+  readonly within?: TrustedFolder
+}
+
+/** What an image asks for. */
+export interface GateRequest {
+  /** For messages: `parent`, `data file`. */
+  readonly role: 'parent' | 'data file' | 'extent'
+  /** The image that names the file. */
+  readonly image: Location
+  /** For messages: what the image is called. */
+  readonly imageName: string
+  /** The names it stores, most trusted first. */
+  readonly names: readonly string[]
+  /** Whether the file found can be told from another of the same name: it may then be looked for beside the image. */
+  readonly verifiable: boolean
+  /** What may be reached on behalf of the images further up the chain: {@link ReferenceGate.foldersOf} of each. */
+  readonly folders: readonly TrustedFolder[]
+}
+
+/** What was found, in the order of trust, and why the rest was not taken. */
+export interface GateAnswer {
+  readonly files: readonly GateFile[]
+  /** Every path looked at. */
+  readonly looked: readonly string[]
+  /** What to throw when none of the files is the right one. */
+  readonly failure: ImageError
+}
+
+/**
+ * Decides which files an image may name: regular files in its own folder or below, and what the user allowed. Names mean
+ * what the system makes of them (walk.ts). Nothing outside is even looked at (on Windows, looking at \\server\share
+ * sends credentials).
+ */
+export class ReferenceGate {
+  readonly #allowed: readonly TrustedFolder[]
+  /** The places of the files among them: where each lies, also when it is a link. */
+  readonly #named: readonly string[]
+  readonly #search: readonly string[]
+  readonly #parentMap: readonly ParentMapping[]
+
+  /** @throws ImageError usage E_SEARCH_FOLDER when a folder to be searched is none. */
+  constructor({ allowed = [], search = [], parentMap = [] }: GateOptions = {}) {
+    this.#allowed = allowed.flatMap((path) => trusted(path))
+    this.#named = allowed.flatMap((path) => placed(path) ?? [])
+    this.#search = search.map((path) => {
+      const real = realPath(path)
+      if (real === undefined || !fs.statSync(real).isDirectory())
+        throw usage('E_SEARCH_FOLDER', `${printable(path)} is not a folder in which parents can be searched for`)
+      return real
+    })
+    this.#parentMap = parentMap
+  }
+
+  /**
+   * The folders whose files an image may name: the one it was opened in and, behind a symbolic link, the one it lies
+   * in. None for what is no file of this computer.
+   */
+  foldersOf(image: Location): TrustedFolder[] {
+    const { path } = image
+    if (path === undefined) return []
+    const given = trusted(folderPart(path))
+    const behind = realPath(path)
+    const own = behind === undefined ? [] : [{ real: realFolder(behind), spelled: [] }]
+    return [...given, ...own.filter(({ real }) => given.every((folder) => folder.real !== real))]
+  }
+
+  /** Never throws for what is missing or not allowed: that is in the answer. */
+  find(request: GateRequest): GateAnswer {
+    const files: GateFile[] = []
+    const looked: string[] = []
+    const refusals = new Map<string, string>()
+    const names: { readonly stored: string; readonly name: ReferenceName }[] = []
+    let unusable: ImageError | undefined
+    for (const stored of request.names) {
+      try {
+        names.push({ stored, name: parseReferenceName(stored) })
+      } catch (error) {
+        if (!isImageError(error)) throw error
+        unusable ??= error
+      }
+    }
+    const take = (file: GateFile): void => {
+      if (!files.some(({ id }) => id === file.id)) files.push(file)
+    }
+    for (const { paths } of names.map(({ name }) => name)) {
+      for (const file of besideMember(request.image, paths)) take(file)
+    }
+    for (const candidate of this.#candidates(names, request)) {
+      const { place, found, refusal } = this.#look(candidate, request.folders)
+      // The same path may come again with more trust.
+      if (!looked.includes(place)) looked.push(place)
+      if (refusal !== undefined && !refusals.has(place)) refusals.set(place, refusal)
+      if (found !== undefined) take(found)
+    }
+    const ambiguous = request.verifiable ? undefined : ambiguity(files, request)
+    return {
+      files: ambiguous === undefined ? files : [],
+      looked,
+      failure: ambiguous ?? failure(request, looked, refusals, unusable, this.#beside(request)),
+    }
+  }
+
+  /** Every name worth following, most trusted first: mapped, as stored, beside the image, searched, allowed. */
+  #candidates(
+    names: readonly { readonly stored: string; readonly name: ReferenceName }[],
+    request: GateRequest,
+  ): Candidate[] {
+    const folders = this.foldersOf(request.image).map(({ real }) => real)
+    const isParent = request.role === 'parent'
+    const found: Record<FoundBy, Candidate[]> = { map: [], name: [], beside: [], search: [], allowed: [] }
+    for (const { stored, name } of names) {
+      const { paths, leaf } = name
+      const meant = paths.flatMap((path) => folders.map((folder) => asText(folder, path)))
+      const place = isParent ? mapped(this.#parentMap, [stored, ...paths, ...meant], leaf) : undefined
+      // The user knows better than the image where the parent is: its own name for it is not tried then.
+      if (place !== undefined) {
+        found.map.push({ ...place, by: 'map' })
+        continue
+      }
+      for (const path of paths) {
+        const from = isAbsolute(path) ? [path] : folders
+        found.name.push(...from.map((folder) => ({ folder, name: path, by: 'name' as const })))
+      }
+      if (request.verifiable)
+        found.beside.push(...folders.map((folder) => ({ folder, name: leaf, by: 'beside' as const })))
+      if (isParent)
+        found.search.push(
+          ...this.#search.map((folder) => ({
+            folder,
+            name: leaf,
+            by: 'search' as const,
+            within: { real: folder, spelled: [] },
+          })),
+        )
+      // A file the user named is meant, wherever the image thinks that it lies.
+      found.allowed.push(
+        ...this.#named
+          .filter((path) => lastPart(path).toLowerCase() === leaf.toLowerCase())
+          .map((path) => ({ folder: folderPart(path), name: path, by: 'allowed' as const })),
+      )
+    }
+    return [...found.map, ...found.name, ...found.beside, ...found.search, ...found.allowed]
+  }
+
+  /** A file of the right name that lies beside the image, but that nothing shows to be the right one. */
+  #beside(request: GateRequest): string | undefined {
+    if (request.verifiable) return undefined
+    const [folder] = this.foldersOf(request.image)
+    for (const stored of request.names) {
+      const leaf = lastPart(stored.replaceAll('\\', '/'))
+      if (folder !== undefined && isName(leaf) && fs.existsSync(inFolder(folder.real, leaf)))
+        return inFolder(folder.real, leaf)
+    }
+    return undefined
+  }
+
+  /** The file, if there is one that may be taken; the reason, if there is one that may not. */
+  #look(
+    { folder, name, by, within }: Candidate,
+    folders: readonly TrustedFolder[],
+  ): { readonly place: string; readonly found?: GateFile; readonly refusal?: string } {
+    const roots = [...folders, ...this.#allowed, ...(within === undefined ? [] : [within])]
+    const way = walk(
+      folder,
+      name,
+      roots.map(({ real }) => real),
+      roots.flatMap(({ spelled }) => spelled),
+    )
+    const { place } = way
+    const shown = printable(place)
+    switch (way.kind) {
+      case 'missing':
+        return { place }
+      case 'outside':
+        return way.link === undefined
+          ? { place, refusal: `${shown} lies outside the image's folder` }
+          : {
+              place: way.link,
+              refusal: `${printable(way.link)} is a symbolic link to ${shown}, which lies outside the image's folder`,
+            }
+      case 'circle':
+        return { place, refusal: `${shown} is a circle of symbolic links` }
+      case 'forbidden':
+        return { place, refusal: `${shown} cannot be looked at: no permission` }
+      case 'found': {
+        const { stat, real } = way
+        const named = [
+          ...this.#allowed.map((each) => each.real),
+          ...this.#named,
+          ...(within === undefined ? [] : [within.real]),
+        ]
+        if (!stat.isFile() && !(stat.isBlockDevice() && [place, real].some((path) => named.includes(path))))
+          return { place, refusal: `${shown} is no regular file` }
+        return {
+          place,
+          found: { location: new HostLocation(place), id: fileId({ device: stat.dev, inode: stat.ino }), by },
+        }
+      }
+    }
+  }
+}
+
+/** What the names of an image that is no file of this computer mean: only what lies beside it. */
+function besideMember(image: Location, paths: readonly string[]): GateFile[] {
+  if (image.path !== undefined) return []
+  return paths.flatMap((path) => {
+    const location = isName(path) ? image.sibling(path) : undefined
+    return location === undefined ? [] : [{ location, id: location.id, by: 'name' as const }]
+  })
+}
+
+/** Two files of the right name in folders to be searched, and nothing by which the right one could be told. */
+function ambiguity(files: readonly GateFile[], { imageName, names }: GateRequest): ImageError | undefined {
+  const [first, second] = files
+  if (first?.by !== 'search' || second?.by !== 'search') return undefined
+  return reference(
+    'E_PARENT_AMBIGUOUS',
+    `${imageName} names ${names.map((name) => JSON.stringify(printable(name))).join(', ')} as its parent and ` +
+      `records no id of it; both ${first.location.label} and ${second.location.label} have that name`,
+    {
+      hint: `Say which one it is: --parent-map ${printable(names[0] ?? 'OLD')}=${first.location.label}`,
+      details: { role: 'parent', looked: files.map(({ location }) => location.address).join('\n') },
+    },
+  )
+}
+
+function failure(
+  request: GateRequest,
+  looked: readonly string[],
+  refusals: ReadonlyMap<string, string>,
+  unusable: ImageError | undefined,
+  beside: string | undefined,
+): ImageError {
+  const { role, imageName } = request
+  const named = request.names.map((name) => JSON.stringify(printable(name))).join(', ')
+  const [first] = refusals.keys()
+  if (first !== undefined) {
+    return reference(
+      'E_REFERENCE_NOT_ALLOWED',
+      `${imageName} names ${named} as its ${role}, but ${[...refusals.values()].join('; ')}`,
+      {
+        hint: `If you trust the image, allow it with --allow-reference ${printable(first)}`,
+        details: { role, path: first, looked: looked.join('\n') },
+      },
+    )
+  }
+  const isParent = role === 'parent'
+  if (looked.length === 0 && unusable !== undefined)
+    return reference(unusable.code, `${imageName}: as its ${role}, ${unusable.message}`, { details: unusable.details })
+  const where = looked.length === 0 ? '' : `; looked for ${looked.map((path) => printable(path)).join(', ')}`
+  return reference(
+    isParent ? 'E_PARENT_MISSING' : 'E_REFERENCE_MISSING',
+    `${imageName} needs its ${role} ${named === '' ? '(which it does not name)' : named}, and it is not there${where}`,
+    {
+      hint:
+        beside === undefined
+          ? `Put the ${role} where it is looked for, or name it with --allow-reference ` +
+            `FILE${isParent ? ', its folder with --search DIR, or its new place with --parent-map OLD=NEW' : ''}.`
+          : `${printable(beside)} has that name. If it is the right one, say so with --allow-reference ` +
+            printable(beside),
+      details: { role, looked: looked.join('\n') },
+    },
+  )
+}
