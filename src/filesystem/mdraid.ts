@@ -95,6 +95,7 @@ function recent(volume: BlockSource, version: string, position: number): Filesys
     issues,
     ...(values.name === '' ? {} : { label: values.name }),
     uuid: id,
+    marks: [{ offset: position, length: Math.min(4096, volume.capacity - position) }],
   }
 }
 
@@ -140,6 +141,7 @@ function old(volume: BlockSource, position: number): Filesystem[] {
       issues: [],
       uuid: words.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5'),
       facts: common(level, disks, created),
+      marks: [{ offset: position, length: 4096 }],
     },
   ]
 }

@@ -33,6 +33,11 @@ export interface Filesystem {
   /** What is odd about it: a bad checksum, larger than its partition (`W_FS_TRUNCATED`) … */
   readonly issues: readonly FilesystemIssue[]
   /**
+   * Where the marks of a container lie (superblocks, labels), in bytes of the volume; some lie at its end. Absent: at
+   * its start.
+   */
+  readonly marks?: readonly Run[]
+  /**
    * The map of used blocks: ascending, disjoint runs of volume bytes whose content matters; all else may read as zero.
    * Reaches to the
    * volume's end: a tail outside the filesystem is in use. Lazy, in bounded memory. Absent where no map is known for

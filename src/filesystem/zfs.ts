@@ -1,6 +1,6 @@
 import { viewOf } from '../binary/integers.js'
 import type { BlockSource, Fact } from '../block/types.js'
-import type { Filesystem, FilesystemFamily } from './types.js'
+import type { Filesystem, FilesystemFamily, Run } from './types.js'
 import { bytesAt } from './volume-reader.js'
 
 const labelSize = 256 * 1024
@@ -17,14 +17,18 @@ export const zfs: FilesystemFamily = {
   id: 'zfs',
   identify: (volume) => {
     const end = volume.capacity - (volume.capacity % labelSize)
-    for (const position of [0, labelSize, end - 2 * labelSize, end - labelSize]) {
+    let first: { readonly pairs: ReadonlyMap<string, string | bigint>; readonly version: string } | undefined
+    const marks: Run[] = []
+    for (const position of new Set([0, labelSize, end - 2 * labelSize, end - labelSize])) {
       const version = uberblockVersion(volume, position)
       if (version === undefined) continue
       const list = bytesAt(volume, position + listStart, listSize)
       const pairs = list === undefined ? undefined : readList(list)
-      if (pairs !== undefined) return [describe(pairs, version)]
+      if (pairs === undefined) continue
+      first ??= { pairs, version }
+      marks.push({ offset: position, length: labelSize })
     }
-    return []
+    return first === undefined ? [] : [{ ...describe(first.pairs, first.version), marks }]
   },
 }
 

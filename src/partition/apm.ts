@@ -27,6 +27,8 @@ export interface ApmReading {
   readonly issues: readonly TableIssue[]
   /** Bytes the map counts in: 512 or 2048. */
   readonly blockSize: number
+  /** Byte where the map ends that begins with the disk. */
+  readonly mapEnd: number
 }
 
 const statusNames: readonly (readonly [bit: number, name: string])[] = [
@@ -59,6 +61,7 @@ export function readApm(source: BlockSource): ApmReading | undefined {
   const issues: TableIssue[] = []
   const partitions: Partition[] = []
   const count = entryAt(source, step, block)?.mapEntries ?? 0
+  let mapEnd = 2 * step
   if (count > mostEntries)
     issues.push({
       code: 'E_APM',
@@ -75,6 +78,7 @@ export function readApm(source: BlockSource): ApmReading | undefined {
       })
       break
     }
+    mapEnd = (number + 1) * step
     if (entry.type === 'Apple_Free' || entry.type === 'Apple_Void') continue
     partitions.push({
       number,
@@ -86,7 +90,8 @@ export function readApm(source: BlockSource): ApmReading | undefined {
       flags: statusNames.filter(([bit]) => Math.floor(entry.status / bit) % 2 === 1).map(([, name]) => name),
     })
   }
-  return { partitions, issues, blockSize: step }
+  // A hybrid CD has a map for each block size, the smaller one between the entries of the other.
+  return { partitions, issues, blockSize: step, mapEnd }
 }
 
 function entryAt(

@@ -1,4 +1,5 @@
 import { xorOfWords } from '../binary/checksum.js'
+import { roundUp } from '../binary/integers.js'
 import { struct, u16, u32, u8 } from '../binary/struct.js'
 import type { BlockSource } from '../block/types.js'
 import type { Partition, TableIssue } from './types.js'
@@ -11,6 +12,7 @@ const label = struct('little', 148, {
   magic2: u32(132, 'hex'),
   checksum: u16(136),
   partitions: u16(138),
+  bootSize: u32(140),
 })
 const labelEntry = struct('little', 16, { size: u32(0), offset: u32(4), fragment: u32(8), type: u8(12) })
 
@@ -18,6 +20,10 @@ const labelMagic = 0x82564557
 /** Where labels are: sector 1 (FreeBSD, OpenBSD), byte 64 of sector 0 (NetBSD, parted). */
 const places = [512, 64]
 const mostPartitions = 22
+/** Bytes of boot code around a label that are believed. */
+const mostBoot = 65536
+/** Types of slices of FreeBSD, OpenBSD and NetBSD, in which a label divides further. */
+export const bsdSliceTypes: readonly string[] = ['0xa5', '0xa6', '0xa9']
 
 const typeNames: Readonly<Record<number, string>> = {
   1: 'swap',
@@ -35,6 +41,9 @@ const typeNames: Readonly<Record<number, string>> = {
 export interface BsdReading {
   readonly partitions: readonly Partition[]
   readonly issues: readonly TableIssue[]
+  /** The label and the boot code around it, in bytes; `end` is exclusive. */
+  readonly start: number
+  readonly end: number
 }
 
 /** The BSD label of a disk or slice; undefined when there is none. Partition `a` is number 1. */
@@ -79,5 +88,7 @@ export function readBsd(source: BlockSource): BsdReading | undefined {
       },
     })
   }
-  return { partitions, issues }
+  const labelEnd = roundUp(at + 148 + count * 16, 512)
+  const end = values.bootSize <= mostBoot ? Math.max(labelEnd, roundUp(values.bootSize, 512)) : labelEnd
+  return { partitions, issues, start: 0, end }
 }

@@ -24,7 +24,9 @@ export function usableRange({ scheme, sectorSize, capacity, usable }: PartitionT
     : { start: 0, end: whole }
 }
 
-/** What no partition takes, ascending. A disk without a table has no gaps: all of it may be in use. */
+/**
+ * What neither a partition nor a table takes, ascending. A disk without a table has no gaps: all of it may be in use.
+ */
 export function gapsOf(table: PartitionTable): Gap[] {
   const { scheme, partitions } = table
   if (scheme === 'none' || scheme === 'apm') return []
@@ -32,9 +34,10 @@ export function gapsOf(table: PartitionTable): Gap[] {
   const containers = partitions.filter(({ role }) => role === 'extended')
   // The borders of containers are borders of gaps too: room inside is for logical partitions only.
   const edges = containers.flatMap((container) => [container.start, container.start + container.length])
-  const taken = partitions
-    .filter(({ role, length }) => role !== 'extended' && length > 0)
-    .sort((a, b) => a.start - b.start)
+  const data = partitions.filter(({ role, length }) => role !== 'extended' && length > 0)
+  const taken = [...data, ...table.occupied.filter((run) => run.partition === undefined)].sort(
+    (a, b) => a.start - b.start,
+  )
   const gaps: Gap[] = []
   const add = (from: number, to: number): void => {
     const borders = [from, ...edges.filter((edge) => edge > from && edge < to).sort((a, b) => a - b), to]

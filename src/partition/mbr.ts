@@ -36,6 +36,14 @@ const extendedTypes = [0x05, 0x0f, 0x85]
  */
 const longestChain = 1000
 
+/** An extended boot record. */
+export interface ExtendedRecord {
+  /** Byte of the disk. */
+  readonly position: number
+  /** The number of the first partition that is lost without it; undefined where none is. */
+  leadsTo?: number
+}
+
 export interface MbrReading {
   readonly diskSignature: number
   readonly entries: readonly MbrEntry[]
@@ -43,6 +51,9 @@ export interface MbrReading {
   readonly issues: readonly TableIssue[]
   /** A partition of type EE: the disk has, or had, a GPT. */
   readonly protective: boolean
+  /** Every extended boot record of the chain, in its order. */
+  readonly records: readonly ExtendedRecord[]
+  readonly sectorSize: 512 | 4096
 }
 
 export function entriesOf(sector: Uint8Array): MbrEntry[] {
@@ -97,14 +108,18 @@ export function readMbr(source: BlockSource, sectorSize: 512 | 4096): MbrReading
       severity: 'warning',
       message: `the MBR has ${containers.length} extended partitions; systems expect one`,
     })
+  const records: ExtendedRecord[] = []
   let number = 5
   for (const container of containers) {
-    for (const logical of logicalPartitions(source, container, sectorSize, issues)) {
+    for (const logical of logicalPartitions({ source, container, sectorSize, issues, records })) {
+      const record = records.at(-1)
+      if (record !== undefined) record.leadsTo ??= number
       partitions.push({ ...logical, number, uuid: uuid(number) })
       number++
     }
   }
-  return { diskSignature, entries, partitions: partitions.sort((a, b) => a.number - b.number), issues, protective }
+  partitions.sort((a, b) => a.number - b.number)
+  return { diskSignature, entries, partitions, issues, protective, records, sectorSize }
 }
 
 function isMbr(sector: Uint8Array): boolean {
@@ -147,17 +162,22 @@ function partitionOf(entry: MbrEntry, number: number, start: number, sectorSize:
   }
 }
 
+interface Chain {
+  readonly source: BlockSource
+  readonly container: Partition
+  readonly sectorSize: 512 | 4096
+  /** Takes what is wrong with the chain. */
+  readonly issues: TableIssue[]
+  /** Takes every record before what it leads to. */
+  readonly records: ExtendedRecord[]
+}
+
 /**
  * Follows the extended boot records: in each, data starts relative to the record itself, the link to the next relative
  * to the
  * container's start. Links only go up and stay inside, so that the walk ends.
  */
-function* logicalPartitions(
-  source: BlockSource,
-  container: Partition,
-  sectorSize: 512 | 4096,
-  issues: TableIssue[],
-): Generator<Partition> {
+function* logicalPartitions({ source, container, sectorSize, issues, records }: Chain): Generator<Partition> {
   const end = container.start + container.length
   const sector = new Uint8Array(512)
   const starts = new Set<number>()
@@ -174,6 +194,7 @@ function* logicalPartitions(
       return
     }
     source.read(record, sector)
+    records.push({ position: record })
     if (masterBootRecord.read(sector).signature !== bootSignature) {
       // A container that was never filled in starts with zeros.
       if (step > 0 || !sector.every((byte) => byte === 0))
@@ -205,7 +226,8 @@ function* logicalPartitions(
       starts.add(start)
       yield { ...partitionOf(entry, 0, start, sectorSize), role: 'logical' }
     }
-    const link = links.find(({ start }) => start !== 0)
+    // A link of zero is one to the container's first record, which is this one or was there before.
+    const link = links.find(({ start }) => start !== 0) ?? links[0]
     if (link === undefined) return
     const next = container.start + link.start * sectorSize
     if (next <= record || next >= end) {
@@ -213,9 +235,8 @@ function* logicalPartitions(
         code: next <= record ? 'W_EBR_LOOP' : 'W_EBR_RANGE',
         severity: 'warning',
         message:
-          `the extended boot record at byte ${record} points ` +
-          (`${next <= record ? 'back' : 'out of its extended partition'}, to byte ${next}: the chain of ` +
-            'logical partitions ends there'),
+          `the extended boot record at byte ${record} points ${linkText(next, record)}: the chain of ` +
+          'logical partitions ends there',
       })
       return
     }
@@ -229,6 +250,11 @@ function* logicalPartitions(
     }
     record = next
   }
+}
+
+function linkText(next: number, record: number): string {
+  if (next === record) return 'to itself'
+  return `${next < record ? 'back' : 'out of its extended partition'}, to byte ${next}`
 }
 
 /**

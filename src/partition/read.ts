@@ -1,17 +1,18 @@
 import type { BlockSource } from '../block/types.js'
 import { readApm } from './apm.js'
-import { readBsd } from './bsd.js'
+import { readBsd, type BsdReading } from './bsd.js'
 import { gptPartitions, headerOddities, readCopy, readGpt, type GptFinding, type GptReading } from './gpt.js'
 import { judgePartitions } from './judge.js'
 import { oddMbr, protectiveType, readMbr, type MbrReading } from './mbr.js'
 import { nestedTables } from './nested.js'
+import { occupied, overlapIssues, type FoundTables } from './occupied.js'
 import { otherTable } from './other-tables.js'
-import type { PartitionTable, Scheme, TableIssue } from './types.js'
+import type { Partition, PartitionTable, Scheme, TableIssue } from './types.js'
 
 /**
  * The partition table of a disk: GPT, Apple partition map, MBR with its logical partitions, BSD label, or none. Nothing
  * is hidden: what
- * is wrong with it is told as issues, and a broken GPT is never read as its protective MBR.
+ * is wrong with it is reported as issues, and a broken GPT is never read as its protective MBR.
  * @throws ImageError only where the disk itself cannot be read.
  */
 export function readPartitionTable(source: BlockSource): PartitionTable {
@@ -21,30 +22,37 @@ export function readPartitionTable(source: BlockSource): PartitionTable {
   const readings = sizes.flatMap((size) => readGpt(source, size) ?? [])
   // A good primary comes before a good backup, which may be left over from another size.
   const gpt = readings.find(({ primary }) => primary.copy !== undefined) ?? readings[0]
-  if (gpt !== undefined && !isStale(gpt, source)) return gptTable(source, gpt, mbr)
   const apm = readApm(source)
+  const isGpt = gpt !== undefined && !isStale(gpt, source)
+  // Where a GPT has its header and entries, a BSD label can only be left over.
+  const bsd = isGpt || apm !== undefined || mbr?.protective === true ? undefined : readBsd(source)
+  const tables = { mbr, gpts: readings, apm, bsd }
+  if (isGpt) return gptTable(source, gpt, tables)
   if (apm !== undefined) {
     return complete({
       source,
+      tables,
       scheme: 'apm',
       sectorSize: 512,
       partitions: apm.partitions,
       issues: apm.issues,
       also: mbr === undefined || mbr.partitions.length === 0 ? [] : ['mbr'],
+      others: mbr?.partitions ?? [],
       checkAlignment: false,
     })
   }
-  if (mbr?.protective === true) return brokenGpt(source, mbr)
-  const bsd = readBsd(source)
+  if (mbr?.protective === true) return brokenGpt(source, mbr, tables)
   if (mbr !== undefined && (mbr.partitions.length > 0 || bsd === undefined)) {
     return {
       ...complete({
         source,
+        tables,
         scheme: 'mbr',
         sectorSize: source.sectorSize,
         partitions: mbr.partitions,
         issues: [...mbr.issues, ...staleIssue(source, gpt), ...nestedTables(source, mbr.partitions)],
         also: bsd === undefined ? [] : ['bsd'],
+        others: partitionsOfLabel(bsd),
         checkAlignment: true,
       }),
       diskId: mbr.diskSignature.toString(16).padStart(8, '0'),
@@ -53,22 +61,31 @@ export function readPartitionTable(source: BlockSource): PartitionTable {
   if (bsd !== undefined)
     return complete({
       source,
+      tables,
       scheme: 'bsd',
       sectorSize: 512,
-      partitions: bsd.partitions.filter(({ label }) => label !== 'c'),
+      partitions: partitionsOfLabel(bsd),
       issues: bsd.issues,
       also: [],
+      others: [],
       checkAlignment: false,
     })
   return complete({
     source,
+    tables,
     scheme: 'none',
     sectorSize: source.sectorSize,
     partitions: [],
     issues: unreadTables(source),
     also: [],
+    others: [],
     checkAlignment: false,
   })
+}
+
+/** `c` is the whole disk. */
+function partitionsOfLabel(bsd: BsdReading | undefined): readonly Partition[] {
+  return bsd?.partitions.filter(({ label }) => label !== 'c') ?? []
 }
 
 /** Headers of a GPT that are there and not whole, at both ends and in both sector sizes. */
@@ -113,25 +130,37 @@ function unreadTables(source: BlockSource): TableIssue[] {
       ]
 }
 
+type Tables = Pick<FoundTables, 'mbr' | 'gpts' | 'apm' | 'bsd'>
+
 interface Found {
   readonly source: BlockSource
+  readonly tables: Tables
   readonly scheme: Scheme
   readonly sectorSize: 512 | 4096
   readonly partitions: PartitionTable['partitions']
   readonly issues: readonly TableIssue[]
   readonly also: readonly Scheme[]
+  readonly others: readonly Partition[]
   readonly checkAlignment: boolean
 }
 
-function complete({ source, scheme, sectorSize, partitions, issues, also, checkAlignment }: Found): PartitionTable {
+function complete(found: Found): PartitionTable {
+  const { source, scheme, partitions, issues } = found
+  const runs = occupied({ ...found.tables, scheme, partitions }, source)
   return {
     scheme,
-    sectorSize,
+    sectorSize: found.sectorSize,
     capacity: source.capacity,
     partitions,
-    issues: [...issues, ...judgePartitions(partitions, source.capacity, checkAlignment)],
+    issues: [
+      ...issues,
+      ...judgePartitions(partitions, source.capacity, found.checkAlignment),
+      ...overlapIssues(runs, partitions, source.capacity),
+    ],
     hybrid: [],
-    also,
+    also: found.also,
+    others: found.others,
+    occupied: runs,
   }
 }
 
@@ -169,18 +198,21 @@ function staleIssue(source: BlockSource, gpt: GptReading | undefined): TableIssu
       ]
 }
 
-function gptTable(source: BlockSource, gpt: GptReading, mbr: MbrReading | undefined): PartitionTable {
+function gptTable(source: BlockSource, gpt: GptReading, tables: Tables): PartitionTable {
+  const { mbr } = tables
   const { sectorSize, used, lastLba } = gpt
   const { partitions, issues } = gptPartitions(used, sectorSize)
   const hybrid = mbr === undefined ? [] : mbr.partitions.filter(({ type }) => type.id !== '0xee')
   return {
     ...complete({
       source,
+      tables,
       scheme: 'gpt',
       sectorSize,
       partitions,
       issues: [...headerIssues(gpt, source, mbr), ...headerOddities(used, sectorSize), ...issues],
       also: mbr !== undefined && hybrid.length > 0 ? ['mbr'] : [],
+      others: hybrid,
       checkAlignment: true,
     }),
     diskId: used.header.diskGuid,
@@ -275,7 +307,7 @@ function sameContent(a: GptFinding, b: GptFinding): boolean {
 }
 
 /** A protective MBR without a good GPT: the disk has partitions that are not known. */
-function brokenGpt(source: BlockSource, mbr: MbrReading): PartitionTable {
+function brokenGpt(source: BlockSource, mbr: MbrReading, tables: Tables): PartitionTable {
   const damaged = damagedCopies(source)
   const hybrid = mbr.partitions.filter(({ type }) => type.id !== '0xee')
   const why = damaged.map((finding) => finding.why).join('; ')
@@ -303,11 +335,13 @@ function brokenGpt(source: BlockSource, mbr: MbrReading): PartitionTable {
   return {
     ...complete({
       source,
+      tables,
       scheme: 'gpt',
       sectorSize: source.sectorSize,
       partitions: [],
       issues: [issue],
       also: hybrid.length > 0 ? ['mbr'] : [],
+      others: hybrid,
       checkAlignment: false,
     }),
     hybrid,

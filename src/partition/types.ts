@@ -57,8 +57,25 @@ export interface PartitionTable {
   readonly hybrid: readonly Partition[]
   /** Where partitions may lie, in bytes; `end` is exclusive. */
   readonly usable?: { readonly start: number; readonly end: number }
-  /** A BSD label or further table within, told beside the main one. */
+  /** A BSD label or further table within, beside the main one. */
   readonly also: readonly Scheme[]
+  /** The partitions of those further tables; of a GPT these are `hybrid`. */
+  readonly others: readonly Partition[]
+  /**
+   * What the tables of the disk occupy, of every scheme: ascending by start, inside the disk; runs may overlap. It is
+   * in use, whatever a filesystem says that lies around it.
+   */
+  readonly occupied: readonly TableRun[]
+}
+
+/** A run of the disk that a partition table occupies. Bytes. */
+export interface TableRun {
+  readonly start: number
+  readonly length: number
+  /** For people: `the primary GPT header in sector 1`. */
+  readonly title: string
+  /** The partition whose own content it is: a label that divides a slice further. */
+  readonly partition?: number
 }
 
 /** Bytes to be put onto a disk. */

@@ -23,7 +23,7 @@ const cases: readonly (readonly [string, MemoryStore, [string, number[], string[
   [
     '3 size 0, type 0, start 0',
     mbrDisk({ 0: bootRecord([0x83, 2048, 0], [0, 2048, 100], [0x83, 0, 100], [0x83, 2048, 10]) }),
-    ['mbr', [3, 4], ['W_ENTRY_UNUSED', 'W_ENTRY_UNUSED']],
+    ['mbr', [3, 4], ['W_ENTRY_UNUSED', 'W_ENTRY_UNUSED', 'W_TABLE_IN_PARTITION']],
   ],
   ['4 overlapping', mbrDisk({ 0: bootRecord([0x83, 2048, 4096], [0x83, 4096, 4096]) }), ['mbr', [1, 2], ['W_OVERLAP']]],
   [

@@ -19,7 +19,7 @@ export default class PartitionInject extends BaseCommand {
   static override summary = 'Put an image into a partition of a disk.'
   static override description = `Replaces the content of one partition of the disk in IMAGE by the disk in SOURCE, which may be of any format, or a partition of another image. With --output the changed disk is a new image, and IMAGE stays as it is; with --in-place IMAGE itself is changed.
 
-The source must not be larger than the partition. What it does not reach reads as zero afterwards; how much the filesystem in it leaves unused is said. The partition table is not changed.`
+The source must not be larger than the partition. What it does not reach reads as zero afterwards; how much the filesystem in it leaves unused is reported. The partition table is not changed: where a part of it lies inside the partition (an extended boot record, the backup of a GPT), that part stays if the source does not use these bytes, and the command refuses if it does.`
   static override examples = [
     {
       description: 'A new disk with another root',
@@ -45,6 +45,9 @@ The source must not be larger than the partition. What it does not reach reads a
   static override flags = {
     output: stringFlag({ helpValue: 'FILE', exclusive: ['in-place'], summary: 'the new image, whose disk is changed' }),
     'in-place': boolean({ summary: 'change IMAGE itself' }),
+    'allow-table-loss': boolean({
+      summary: 'overwrite what the partition table has inside the partition (a boot record of another one, a backup)',
+    }),
     ...openFlags,
     'source-from': stringFlag({
       helpValue: 'FORMAT',
@@ -80,6 +83,7 @@ The source must not be larger than the partition. What it does not reach reads a
       ...formatValues(flags),
       output: flags.output,
       inPlace: flags['in-place'],
+      allowTableLoss: flags['allow-table-loss'],
       content: {
         from: flags['source-from'],
         fromOptions: optionValues(flags['source-option']),

@@ -22,7 +22,7 @@ export function keepParts(
   // An extended partition is a container: what it holds are the logical ones.
   const left = table.partitions.filter((partition) => partition.role !== 'extended' && !kept.includes(partition))
   return {
-    source: new MaskedSource(disk, without(disk.capacity, left, kept)),
+    source: new MaskedSource(disk, without(disk.capacity, left, [...kept, ...tableRuns(table, left)])),
     notes:
       left.length === 0
         ? []
@@ -39,8 +39,15 @@ export function keepParts(
   }
 }
 
+/** What the table of the whole disk occupies; a label inside a partition that is left out goes with it. */
+function tableRuns({ occupied }: PartitionTable, left: readonly Partition[]): readonly Range[] {
+  return occupied.filter(({ partition }) => partition === undefined || !left.some(({ number }) => number === partition))
+}
+
+type Range = Pick<Partition, 'start' | 'length'>
+
 /** All of a disk but some partitions; what they share with those that are kept is kept. */
-function without(capacity: number, left: readonly Partition[], kept: readonly Partition[]): RunMap {
+function without(capacity: number, left: readonly Range[], kept: readonly Range[]): RunMap {
   const edges = new Set([0, capacity])
   for (const { start, length } of [...left, ...kept])
     for (const edge of [start, start + length]) if (edge > 0 && edge < capacity) edges.add(edge)
@@ -49,7 +56,7 @@ function without(capacity: number, left: readonly Partition[], kept: readonly Pa
   for (const [index, start] of sorted.entries()) {
     const end = sorted[index + 1]
     if (end === undefined) break
-    const inside = (parts: readonly Partition[]): boolean =>
+    const inside = (parts: readonly Range[]): boolean =>
       parts.some((part) => part.start <= start && end <= part.start + part.length)
     if (inside(kept) || !inside(left)) runs.add(start, end - start)
   }

@@ -21,6 +21,7 @@ import { convertFrom, type ConvertOptions, type ConvertResult, type TargetOutput
 import { imageIdentity } from '../transfer/identity.js'
 import { openDisk, parseImageArgument } from '../open/opening.js'
 import { movedNotes } from './notes.js'
+import { takenNotes } from './table-overlap.js'
 
 export interface ExtractOptions extends Omit<ConvertOptions, 'parent' | 'parentFrom'> {
   /** Puts a new disk with such a table around the partition. */
@@ -102,7 +103,8 @@ function take(
   const partition = selector === undefined ? undefined : selectPartition(table, selector, opened.name)
   const content = partition === undefined ? opened : openPartition(opened, partition, opened.name)
   const name = partition === undefined ? undefined : `partition ${partition.number}`
-  if (wrap === undefined) return { source: content, name, notes: [], partition, wrapped: undefined }
+  const notes = partition === undefined ? [] : takenNotes(table, partition)
+  if (wrap === undefined) return { source: content, name, notes, partition, wrapped: undefined }
   const sectorSize =
     options.sectorSize ?? (format.driver.features.sectorSizes.includes(table.sectorSize) ? table.sectorSize : 512)
   const wrapping = wrappingOf(wrap, sectorSize, table.scheme, partition, content, options)
@@ -118,7 +120,7 @@ function take(
     name,
     partition,
     wrapped: { scheme: wrap, start: wrapStart, type: wrapping.type },
-    notes: movedNotes(content, { start: wrapStart, sectorSize, number: 1 }),
+    notes: [...notes, ...movedNotes(content, { start: wrapStart, sectorSize, number: 1 })],
   }
 }
 

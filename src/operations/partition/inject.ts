@@ -1,7 +1,6 @@
 import { ConcatenatedSource } from '../../block/concatenated.js'
 import { SliceSource } from '../../block/slice.js'
 import type { BlockSource, Note } from '../../block/types.js'
-import { ZeroSource } from '../../block/zero.js'
 import { corrupt, refused, usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { openWritableImage } from '../../formats/open-writable.js'
@@ -17,12 +16,15 @@ import {
   type ReadOptions,
   type SourceInfo,
 } from '../open/opening.js'
+import { guardTable, overlapNotes, tableOverlap, withTable } from './table-overlap.js'
 import { movedNotes, slackNotes, slackOf, type Slack } from './notes.js'
 
 export interface InjectOptions extends Omit<ConvertOptions, 'parent' | 'parentFrom' | 'size' | 'usedOnly'> {
   /** The new image; with `inPlace` the disk's own image is changed instead. One of the two. */
   readonly output?: string
   readonly inPlace?: boolean
+  /** Overwrites what the table of the disk has inside the partition: a boot record of another one, a backup. */
+  readonly allowTableLoss?: boolean
   /** How the image that is put in is opened. */
   readonly content?: Pick<ReadOptions, 'from' | 'fromOptions' | 'snapshot'>
 }
@@ -42,9 +44,9 @@ export interface InjectResult {
 
 /**
  * Puts an image into a partition: into a copy of the disk, or in place. What the image does not reach of the partition
- * reads as zero.
+ * reads as zero, but for what the table of the disk has there.
  * @param argument the disk and the partition: `disk.vhdx@2`. @param source any image, or a partition of one.
- * @throws ImageError usage E_NO_PARTITION, E_TARGET; refused E_DOES_NOT_FIT, E_SAME_FILE; corrupt E_PART_PAST_END;
+ * @throws ImageError usage E_NO_PARTITION, E_TARGET; refused E_DOES_NOT_FIT, E_SAME_FILE, E_TABLE_IN_PARTITION; corrupt E_PART_PAST_END;
  * those of `convert` and of changing images.
  */
 export async function injectPartition(argument: string, source: string, options: InjectOptions): Promise<InjectResult> {
@@ -65,10 +67,18 @@ export async function injectPartition(argument: string, source: string, options:
 interface Plan {
   readonly partition: Partition
   readonly slack: Slack
+  /** The partition as it is to read, all of it. */
+  readonly content: BlockSource
   readonly notes: readonly Note[]
 }
 
-function planned(disk: BlockSource, name: string, argument: string, content: OpenedImage): Plan {
+function planned(
+  disk: BlockSource,
+  name: string,
+  argument: string,
+  content: OpenedImage,
+  allowTableLoss: boolean,
+): Plan {
   const table = readPartitionTable(disk)
   const { partition: selector } = parseImageArgument(argument)
   if (selector === undefined) throw usage('E_NO_PARTITION', `${name}: into which partition?`)
@@ -93,11 +103,18 @@ function planned(disk: BlockSource, name: string, argument: string, content: Ope
       },
     )
   }
+  const overlap = tableOverlap(disk, table, partition, content)
+  guardTable(overlap, partition, name, allowTableLoss)
   const slack = slackOf(content, partition)
   return {
     partition,
     slack,
-    notes: [...slackNotes(slack, number), ...movedNotes(content, { start, sectorSize: table.sectorSize, number })],
+    content: withTable(disk, partition, content, overlap),
+    notes: [
+      ...overlapNotes(overlap, partition),
+      ...slackNotes(slack, number),
+      ...movedNotes(content, { start, sectorSize: table.sectorSize, number }),
+    ],
   }
 }
 
@@ -118,9 +135,9 @@ async function intoCopy(
         try {
           disk = openDisk(path, open)
           if (disk.unreadable !== undefined) throw disk.unreadable
-          const plan = planned(disk, disk.name, argument, content)
+          const plan = planned(disk, disk.name, argument, content, options.allowTableLoss === true)
           Object.assign(made, { plan, disk: sourceInfo(path, disk) })
-          return disk.composed(inserted(disk, plan.partition, content), [content])
+          return disk.composed(inserted(disk, plan.partition, plan.content), [content])
         } catch (error) {
           disk?.[Symbol.dispose]()
           throw error
@@ -145,16 +162,11 @@ async function intoCopy(
   }
 }
 
-/** The disk with another content of one partition. Nothing is copied. */
+/** The disk with another content of all of one partition. Nothing is copied. */
 function inserted(disk: BlockSource, { start, length }: Partition, content: BlockSource): BlockSource {
   const end = start + length
   return new ConcatenatedSource(
-    [
-      new SliceSource(disk, 0, start),
-      content,
-      new ZeroSource(length - content.capacity, disk.sectorSize),
-      new SliceSource(disk, end, disk.capacity - end),
-    ],
+    [new SliceSource(disk, 0, start), content, new SliceSource(disk, end, disk.capacity - end)],
     disk.sectorSize,
   )
 }
@@ -176,9 +188,9 @@ async function changeInPlace(
       hint: 'Take the partition out first (vdisk partition extract), or use --output. No flag overrides this.',
     })
   const { name } = target.opened
-  const plan = planned(target.disk, name, argument, content)
+  const plan = planned(target.disk, name, argument, content, options.allowTableLoss === true)
   if (options.dryRun !== true)
-    await writeContent(target, plan.partition.start, plan.partition.length, content, {
+    await writeContent(target, plan.partition.start, plan.partition.length, plan.content, {
       signal: options.signal,
       onProgress: options.onProgress,
     })

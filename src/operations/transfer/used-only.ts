@@ -4,7 +4,9 @@ import { SliceSource } from '../../block/slice.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import { aborted, isImageError, refused, type ImageError } from '../../errors.js'
 import { identifyFilesystems } from '../../filesystem/index.js'
+import { RunSet, unionRuns } from '../../filesystem/run-union.js'
 import type { Filesystem, Run } from '../../filesystem/types.js'
+import type { UnitRun } from '../../filesystem/unit-runs.js'
 import { readPartitionTable, type Partition, type PartitionTable } from '../../partition/index.js'
 
 /** What is done with a filesystem that was not left in order: its record of free space may not be true. */
@@ -42,35 +44,77 @@ export interface UsedOnly {
 
 /**
  * Finds what of a disk is in use: of each partition, or of the one filesystem on it, what its own records say; all else
- * whole, with a
- * note that says so. What lies outside of partitions is in use.
+ * whole, with a note that says so. What lies outside of partitions is in use, and what partition tables and
+ * members of arrays occupy, wherever that lies.
  * @throws ImageError refused E_FS_DIRTY, unless `ifDirty` says otherwise; aborted E_ABORTED.
  */
 export async function usedOnly(disk: BlockSource, options: UsedOnlyOptions = {}): Promise<UsedOnly> {
   const table = readPartitionTable(disk)
   const runs = new RunMap()
   const { volumes: parts, apart } = volumesOf(table, disk)
+  const kept = alwaysInUse(table, disk)
   const volumes: VolumeUse[] = [...apart]
   let end = 0
   for (const volume of parts) {
     stopIfAborted(options.signal)
     runs.add(end, volume.start - end)
-    const wanted = volume.partition === undefined || options.parts?.includes(volume.partition) !== false
-    volumes.push(
-      wanted
-        ? await addVolume(runs, volume, options)
-        : { partition: volume.partition, length: volume.source.capacity, read: 0 },
-    )
+    volumes.push(await addVolume(runs, volume, kept, options))
     end = volume.start + volume.source.capacity
   }
   runs.add(end, disk.capacity - end)
   return { source: new MaskedSource(disk, runs), volumes, notes: volumes.flatMap(wholeNote) }
 }
 
+/** What is in use whatever the filesystem says that lies around it. Bytes of the disk. */
+function alwaysInUse(table: PartitionTable, disk: BlockSource): RunSet {
+  const kept = new RunSet()
+  for (const { start, length } of table.occupied) kept.add(start, length)
+  // A further table (hybrid, BSD label, CD) may divide the disk otherwise: who goes by it has data there.
+  for (const { start, length } of table.others) {
+    const same = table.partitions.some((partition) => partition.start === start && partition.length === length)
+    if (!same) kept.add(start, Math.min(length, disk.capacity - start))
+  }
+  if (table.scheme !== 'none')
+    for (const { marks = [] } of containersOf(disk)) for (const { offset, length } of marks) kept.add(offset, length)
+  return kept
+}
+
+/** Containers (RAID, LVM, ZFS) that claim a whole disk. Their marks may lie inside its last partition. */
+function containersOf(disk: BlockSource): readonly Filesystem[] {
+  return identifyFilesystems(disk).filter(({ kind }) => kind === 'container')
+}
+
+function* shifted(runs: Iterable<Run>, start: number): Generator<UnitRun> {
+  for (const { offset, length } of runs) yield { first: start + offset, count: length }
+}
+
+function* clipped(runs: Iterable<UnitRun>, start: number, end: number): Generator<UnitRun> {
+  for (const { first, count } of runs) {
+    const from = Math.max(first, start)
+    const to = Math.min(first + count, end)
+    if (to > from) yield { first: from, count: to - from }
+  }
+}
+
 interface Volume {
   readonly partition: number | undefined
   readonly start: number
   readonly source: BlockSource
+  /** Why it is read whole, whatever it holds. */
+  readonly whole?: string
+}
+
+/** Partitions in which a filesystem may lie that does not say what is in use there. */
+const opaqueTypes: Readonly<Record<string, string>> = {
+  '0x42': 'it belongs to a dynamic disk (LDM)',
+  '5808c8aa-7e8f-42e0-85d2-e1e90434cfb3': 'it belongs to a dynamic disk (LDM)',
+  'af9b60a0-1431-4f62-bc68-3311714a69ad': 'it belongs to a dynamic disk (LDM)',
+  '0xe7': 'it belongs to Storage Spaces',
+  'e75caf8f-f680-4cee-afa3-b001e56efc2d': 'it belongs to Storage Spaces',
+  '0x41': 'a boot loader lies in it',
+  '21686148-6449-6e6f-744e-656564454649': 'a boot loader lies in it',
+  '9e1a2d38-c612-4316-aa26-8b49521e5a8b': 'a boot loader lies in it',
+  '83bd6b9d-7f41-11dc-be0b-001560b84f0f': 'a boot loader lies in it',
 }
 
 /**
@@ -82,16 +126,20 @@ function volumesOf(
   disk: BlockSource,
 ): { readonly volumes: readonly Volume[]; readonly apart: readonly VolumeUse[] } {
   const error = table.issues.find(({ severity, partition }) => severity === 'error' && partition === undefined)
-  if (table.partitions.length === 0 && error !== undefined)
-    return { volumes: [], apart: [{ length: disk.capacity, read: disk.capacity, whole: error.message }] }
+  if (table.partitions.length === 0 && error !== undefined) return wholeOnly(disk, error.message)
+  const unread = table.issues.find(({ code }) => code === 'W_TABLE_NOT_READ')
+  if (unread !== undefined) return wholeOnly(disk, unread.message)
   if (table.scheme === 'none') return { volumes: [{ partition: undefined, start: 0, source: disk }], apart: [] }
   const parts = table.partitions
     .filter(({ role, length }) => role !== 'extended' && length > 0)
     .sort((one, other) => one.start - other.start)
+  const member = containersOf(disk).find(({ marks = atStart }) => marks.some((mark) => !isCovered(mark, parts)))
+  // The partitions are those of the array: on one of its disks they may be anything.
+  if (member !== undefined) return wholeOnly(disk, `the whole disk is a member of ${member.title}`)
   const volumes: Volume[] = []
   const apart: VolumeUse[] = []
   for (const part of parts) {
-    const { number, start, length } = part
+    const { number, start, length, type } = part
     const other = parts.find((candidate) => candidate !== part && overlap(part, candidate))
     const whole =
       start + length > disk.capacity
@@ -99,45 +147,70 @@ function volumesOf(
         : other !== undefined
           ? `it overlaps partition ${other.number}`
           : undefined
-    if (whole === undefined) volumes.push({ partition: number, start, source: new SliceSource(disk, start, length) })
+    if (whole === undefined)
+      volumes.push({
+        partition: number,
+        start,
+        source: new SliceSource(disk, start, length),
+        whole: opaqueTypes[type.id],
+      })
     else apart.push({ partition: number, length, read: length, whole })
   }
   return { volumes, apart }
+}
+
+const atStart: readonly Run[] = [{ offset: 0, length: 512 }]
+
+function wholeOnly(disk: BlockSource, whole: string): ReturnType<typeof volumesOf> {
+  return { volumes: [], apart: [{ length: disk.capacity, read: disk.capacity, whole }] }
+}
+
+/** Whether a mark lies in a partition, to which it then belongs. */
+function isCovered({ offset, length }: Run, parts: readonly Partition[]): boolean {
+  return parts.some((part) => part.start <= offset && offset + length <= part.start + part.length)
 }
 
 function overlap(one: Partition, other: Partition): boolean {
   return one.start < other.start + other.length && other.start < one.start + one.length
 }
 
-async function addVolume(
-  runs: RunMap,
-  { partition, start, source }: Volume,
-  options: UsedOnlyOptions,
-): Promise<VolumeUse> {
+async function addVolume(runs: RunMap, volume: Volume, kept: RunSet, options: UsedOnlyOptions): Promise<VolumeUse> {
+  const { partition, start, source } = volume
   const length = source.capacity
+  const always = clipped(kept, start, start + length)
+  if (partition !== undefined && options.parts?.includes(partition) === false)
+    return { partition, length, read: addRuns(runs, always) }
   const found = identifyFilesystems(source)
-  const [filesystem] = found
-  const common = {
-    length,
-    partition,
-    filesystem: filesystem === undefined ? undefined : filesystem.title,
-  }
-  const used =
-    filesystem === undefined
-      ? 'nothing is known of what it holds'
-      : found.length > 1
-        ? `it looks like several filesystems: ${found.map(({ title }) => title).join(', ')}`
-        : await usedRuns(filesystem, partition, options)
+  const used = await whatIsUsed(volume, found, options)
+  const common = { length, partition, filesystem: found[0]?.title }
   if (typeof used === 'string') {
     runs.add(start, length)
     return { ...common, read: length, whole: used }
   }
-  let read = 0
-  for (const run of used) {
-    runs.add(start + run.offset, run.length)
-    read += run.length
+  return { ...common, read: addRuns(runs, unionRuns([shifted(used, start), always])) }
+}
+
+/** The runs in use; a reason where all of the volume is. */
+async function whatIsUsed(
+  { partition, whole }: Volume,
+  found: readonly Filesystem[],
+  options: UsedOnlyOptions,
+): Promise<Iterable<Run> | string> {
+  if (whole !== undefined) return whole
+  const [filesystem, ...others] = found
+  if (filesystem === undefined) return 'nothing is known of what it holds'
+  if (others.length > 0) return `it looks like several filesystems: ${found.map(({ title }) => title).join(', ')}`
+  return await usedRuns(filesystem, partition, options)
+}
+
+/** @returns the bytes in all of them. */
+function addRuns(runs: RunMap, added: Iterable<UnitRun>): number {
+  let bytes = 0
+  for (const { first, count } of added) {
+    runs.add(first, count)
+    bytes += count
   }
-  return { ...common, read }
+  return bytes
 }
 
 /**

@@ -17,6 +17,8 @@ const table = (partitions: Partition[], rest: Partial<PartitionTable> = {}): Par
   partitions,
   issues: [],
   hybrid: [],
+  others: [],
+  occupied: [],
   also: [],
   ...rest,
 })
