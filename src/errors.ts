@@ -1,16 +1,6 @@
-/** What kind of thing went wrong; decides the exit code (docs/architecture.md, "Errors"). */
-export type ErrorKind =
-  | 'negative'
-  | 'usage'
-  | 'refused'
-  | 'corrupt'
-  | 'unsupported'
-  | 'reference'
-  | 'target'
-  | 'mismatch'
-  | 'partial'
-  | 'internal'
-  | 'aborted'
+import { kindOf, type CodeFor, type ErrorKind } from './error-codes.js'
+
+export type { ErrorKind } from './error-codes.js'
 
 /** The process exit code of each kind. */
 export const exitCodes: Readonly<Record<ErrorKind, number>> = {
@@ -50,10 +40,11 @@ export class ImageError extends Error {
   readonly hint: string | undefined
   readonly details: ErrorDetails
 
+  /** @param kind that of a code which is not in the table (src/error-codes.ts): a plugin's. */
   constructor(kind: ErrorKind, code: string, message: string, options: ImageErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'ImageError'
-    this.kind = kind
+    this.kind = kindOf(code) ?? kind
     this.code = code
     this.hint = options.hint
     this.details = options.details ?? {}
@@ -66,6 +57,56 @@ export function isImageError(value: unknown): value is ImageError {
   return value instanceof Error && brand in value
 }
 
+/**
+ * The first cause of a failure. Where closing what is open fails too, JavaScript throws a SuppressedError, which holds
+ * both: what came later is a consequence, as a rule, and goes into the hint.
+ */
+export function firstError(thrown: unknown): unknown {
+  const later: string[] = []
+  let error = thrown
+  while (error instanceof Error && error.name === 'SuppressedError' && 'suppressed' in error) {
+    const after = (error as Error & { readonly error?: unknown }).error
+    later.unshift(after instanceof Error ? after.message : String(after))
+    error = error.suppressed
+  }
+  if (later.length === 0 || !isImageError(error)) return error
+  const { kind, code, message, details, hint } = error
+  const also = later.filter((text) => text !== message)
+  if (also.length === 0) return error
+  return new ImageError(kind, code, message, {
+    details,
+    cause: thrown,
+    hint: [...(hint === undefined ? [] : [hint]), `Closing failed too: ${also.join('; ')}`].join('\n'),
+  })
+}
+
+/**
+ * What the system refused, where nothing nearer to it said so in its own words: never a bug of this program.
+ * Undefined for every other error.
+ */
+export function systemError(error: unknown): ImageError | undefined {
+  if (!(error instanceof Error)) return undefined
+  const { code = '', syscall, path } = error as NodeJS.ErrnoException
+  const options = { cause: error }
+  const what = error.message
+  if (['EMFILE', 'ENFILE'].includes(code) || (code === 'ERR_WORKER_INIT_FAILED' && /E[MN]FILE/.test(what)))
+    return usage('E_OPEN_FILES', `no more files can be opened: ${what}`, {
+      ...options,
+      hint: 'Raise the limit of open files (ulimit -n 1024), or close other programs.',
+    })
+  if (syscall === undefined) return undefined
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return targetError('E_NO_SPACE', what, { ...options, hint: 'Free space, or choose another folder.' })
+  if (code === 'EFBIG') return targetError('E_FILE_TOO_BIG', what, options)
+  if (code === 'EROFS') return targetError('E_WRITE_PERMISSION', what, options)
+  if (code === 'EACCES' || code === 'EPERM') return usage('E_PERMISSION', what, options)
+  if (code === 'EIO')
+    return /^(?:read|scandir|readlink|stat|lstat|fstat)$/.test(syscall)
+      ? corrupt('E_READ', `${path === undefined ? '' : `${path}: `}${what}`, options)
+      : targetError('E_WRITE', what, options)
+  return undefined
+}
+
 /** An error taken apart, to be sent to another thread: class and brand do not survive the way. */
 export interface ErrorParts {
   readonly kind?: ErrorKind
@@ -76,7 +117,8 @@ export interface ErrorParts {
   readonly details?: ErrorDetails
 }
 
-export function takenApart(error: unknown): ErrorParts {
+export function takenApart(thrown: unknown): ErrorParts {
+  const error = firstError(thrown)
   if (isImageError(error)) {
     return {
       kind: error.kind,
@@ -102,32 +144,56 @@ export function rebuilt({ kind, code, message, hint, details, stack }: ErrorPart
 }
 
 /** The source is damaged or incomplete (exit 4). */
-export function corrupt(code: string, message: string, options?: ImageErrorOptions): ImageError {
+export function corrupt<const Code extends string>(
+  code: CodeFor<'corrupt', Code>,
+  message: string,
+  options?: ImageErrorOptions,
+): ImageError {
   return new ImageError('corrupt', code, message, options)
 }
 
 /** An unknown format or feature, or one this build cannot handle (exit 5). */
-export function unsupported(code: string, message: string, options?: ImageErrorOptions): ImageError {
+export function unsupported<const Code extends string>(
+  code: CodeFor<'unsupported', Code>,
+  message: string,
+  options?: ImageErrorOptions,
+): ImageError {
   return new ImageError('unsupported', code, message, options)
 }
 
 /** A file that an image names is missing, wrong, or not allowed (exit 6). */
-export function reference(code: string, message: string, options?: ImageErrorOptions): ImageError {
+export function reference<const Code extends string>(
+  code: CodeFor<'reference', Code>,
+  message: string,
+  options?: ImageErrorOptions,
+): ImageError {
   return new ImageError('reference', code, message, options)
 }
 
 /** Bad flags or arguments (exit 2). */
-export function usage(code: string, message: string, options?: ImageErrorOptions): ImageError {
+export function usage<const Code extends string>(
+  code: CodeFor<'usage', Code>,
+  message: string,
+  options?: ImageErrorOptions,
+): ImageError {
   return new ImageError('usage', code, message, options)
 }
 
 /** The target cannot be written (exit 7). */
-export function targetError(code: string, message: string, options?: ImageErrorOptions): ImageError {
+export function targetError<const Code extends string>(
+  code: CodeFor<'target', Code>,
+  message: string,
+  options?: ImageErrorOptions,
+): ImageError {
   return new ImageError('target', code, message, options)
 }
 
 /** A safety guard said no (exit 3). The hint names the one flag that overrides it. */
-export function refused(code: string, message: string, options?: ImageErrorOptions): ImageError {
+export function refused<const Code extends string>(
+  code: CodeFor<'refused', Code>,
+  message: string,
+  options?: ImageErrorOptions,
+): ImageError {
   return new ImageError('refused', code, message, options)
 }
 

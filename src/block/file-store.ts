@@ -63,7 +63,7 @@ export class FileStore implements ByteStore {
    * Makes a new empty file for writing and reading; it must not exist (O_EXCL).
    * @param durable whether `flush` waits for the medium. Without it everything stays in the page cache for the system
    * to write when it likes.
-   * @throws ImageError target E_EXISTS, E_PERMISSION, E_WRITE.
+   * @throws ImageError target E_EXISTS, E_WRITE_PERMISSION, E_WRITE.
    */
   static create(path: string, durable = true): FileStore {
     try {
@@ -284,7 +284,7 @@ export function writeError(path: string, what: string, cause: unknown, position?
       ...where,
     })
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS')
-    return targetError('E_PERMISSION', `${name} ${what}: no permission`, { cause, ...where })
+    return targetError('E_WRITE_PERMISSION', `${name} ${what}: no permission`, { cause, ...where })
   if (code === 'EEXIST') return targetError('E_EXISTS', `${name} exists already`, { cause })
   if (code === 'ENOENT') return targetError('E_NO_FOLDER', `${name} ${what}: its folder does not exist`, { cause })
   return targetError('E_WRITE', `${name} ${what}: ${reason(cause)}`, { cause, ...where })

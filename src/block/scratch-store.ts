@@ -7,7 +7,7 @@ import { writeError, FileStore } from './file-store.js'
  * taken away as soon
  * as it is open, so that nothing stays behind however the process ends.
  * @param folder where it is made; it may grow as large as what is put in.
- * @throws ImageError target E_NO_FOLDER, E_PERMISSION, E_WRITE.
+ * @throws ImageError target E_NO_FOLDER, E_WRITE_PERMISSION, E_WRITE.
  */
 export function createScratchStore(folder: string): FileStore {
   let path: string

@@ -1,8 +1,9 @@
 import { Command } from '@oclif/core/command'
 import { boolean } from '@oclif/core/flags'
-import { exitCodes, ImageError, isImageError, printable, usage } from '../errors.js'
+import { exitCodes, firstError, ImageError, isImageError, printable, systemError, usage } from '../errors.js'
 import type { Registry } from '../formats/registry.js'
 import type { questionText } from './device-text.js'
+import { outputs } from './outputs.js'
 import { ProgressReporter, type ProgressMode } from './progress.js'
 
 type Question = Parameters<typeof questionText>[1]
@@ -127,9 +128,8 @@ export abstract class BaseCommand extends Command {
     const known = knownError(error)
     const exitCode = exitCodes[known.kind]
     if (this.hasFlag('json')) this.printJson(errorDocument(known))
-    else {
-      this.tell(errorText(known))
-    }
+    // A document that nobody got is no report.
+    if (!this.hasFlag('json') || outputs.failure !== undefined) this.tell(errorText(known))
     if (this.hasFlag('debug')) this.tell(stackOf(known))
     // oclif takes the exit code from `oclif.exit` when it handles the error, and from `exitCode` when a hook does.
     throw Object.assign(new Error(known.message), { exitCode, oclif: { exit: exitCode }, skipOclifErrorHandling: true })
@@ -144,8 +144,12 @@ export function errorText({ message, hint }: ImageError): string {
     .join('\n')
 }
 
-/** Any error as one of ours: oclif's parse errors are bad usage, everything else unknown is a bug. */
-function knownError(error: Error & { oclif?: { exit?: number } }): ImageError {
+/**
+ * Any error as one of ours: oclif's parse errors are bad usage, what the system refused says why, and everything else
+ * unknown is a bug.
+ */
+export function knownError(thrown: Error & { oclif?: { exit?: number } }): ImageError {
+  const error = firstError(thrown) as typeof thrown
   if (isImageError(error)) return error
   // The parser wraps what a flag's own parse function throws.
   if (isImageError(error.cause)) return error.cause
@@ -154,6 +158,8 @@ function knownError(error: Error & { oclif?: { exit?: number } }): ImageError {
       cause: error,
       hint: 'See more help with --help',
     })
+  const refusal = systemError(error)
+  if (refusal !== undefined) return refusal
   return new ImageError('internal', 'E_INTERNAL', `this is a bug: ${error.message}`, {
     cause: error,
     hint: 'Please report it, with what --debug shows.',

@@ -1,4 +1,5 @@
-import { targetError, usage } from '../errors.js'
+import { usage } from '../errors.js'
+import { outputError } from './outputs.js'
 
 interface Stream {
   readonly isTTY?: boolean
@@ -7,7 +8,8 @@ interface Stream {
 
 /**
  * Standard output as the target of an image.
- * @throws ImageError usage E_TERMINAL when it is a terminal; target E_PIPE when the reader goes away, E_WRITE.
+ * @throws ImageError usage E_TERMINAL when it is a terminal; target E_PIPE when the reader goes away,
+ * E_NO_SPACE, E_WRITE.
  */
 export function standardOutput(stream: Stream): {
   readonly name: string
@@ -23,11 +25,7 @@ export function standardOutput(stream: Stream): {
       new Promise((resolve, reject) => {
         stream.write(bytes, (cause) => {
           if (cause === undefined || cause === null) resolve()
-          else if ((cause as NodeJS.ErrnoException).code === 'EPIPE')
-            reject(
-              targetError('E_PIPE', 'the reader of standard output went away before the image was complete', { cause }),
-            )
-          else reject(targetError('E_WRITE', `standard output cannot be written: ${cause.message}`, { cause }))
+          else reject(outputError(cause, 'standard output'))
         })
       }),
   }

@@ -1,3 +1,5 @@
+import { isReaderGone, outputError } from './outputs.js'
+
 interface Stream {
   write(text: string, done: (error?: Error | null) => void): boolean
 }
@@ -30,8 +32,8 @@ export class TextOutput {
     return await new Promise((resolve, reject) => {
       this.#stream.write(text, (cause) => {
         if (cause === undefined || cause === null) resolve(true)
-        else if ((cause as NodeJS.ErrnoException).code === 'EPIPE') resolve(false)
-        else reject(cause)
+        else if (isReaderGone(cause)) resolve(false)
+        else reject(outputError(cause, 'standard output'))
       })
     })
   }

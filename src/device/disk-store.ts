@@ -46,7 +46,7 @@ export class DiskStore implements ByteStore {
     this.sectorSize = options.sectorSize
   }
 
-  /** @throws ImageError refused E_DEVICE_BUSY; target E_PERMISSION; corrupt E_READ. */
+  /** @throws ImageError refused E_DEVICE_BUSY; target E_WRITE_PERMISSION; corrupt E_READ. */
   static open(path: string, options: DiskStoreOptions): DiskStore {
     const exclusive = options.exclusive === true || options.writable === true
     const flags =
@@ -64,7 +64,7 @@ export class DiskStore implements ByteStore {
           { cause, hint: 'Unmount it, and close what uses it (LVM, LUKS, RAID, swap); "vdisk disks" shows who does.' },
         )
       if (code === 'EACCES' || code === 'EPERM')
-        throw targetError('E_PERMISSION', `${path} cannot be opened: permission denied`, {
+        throw targetError('E_WRITE_PERMISSION', `${path} cannot be opened: permission denied`, {
           cause,
           hint: 'Disks belong to root: run the command with sudo.',
         })

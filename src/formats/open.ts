@@ -1,5 +1,5 @@
 import type { ByteStore, Note } from '../block/types.js'
-import { ImageError, isImageError, printable, reference, usage } from '../errors.js'
+import { ImageError, isImageError, printable, reference, unsupported } from '../errors.js'
 import { HostLocation } from '../location/file.js'
 import { ReferenceGate, type GateFile } from '../location/gate.js'
 import { fileId, type Location, type LocationId } from '../location/location.js'
@@ -108,7 +108,7 @@ class ChainOpener {
       if (this.#options.from === undefined) ({ driver, notes } = detectFormat(store, self.name, this.#registry))
       else driver = this.#registry.get(this.#options.from)
       if (this.#options.snapshot !== undefined && !driver.features.snapshots) {
-        throw usage('E_NO_SNAPSHOTS', `${store.name} is a ${driver.title}, a format without internal snapshots`)
+        throw unsupported('E_NO_SNAPSHOTS', `${store.name} is a ${driver.title}, a format without internal snapshots`)
       }
       checkOptions(driver.openOptions ?? [], this.#options.options ?? {}, `reading ${driver.id}`)
     } catch (error) {
@@ -287,7 +287,7 @@ class ChainOpener {
     const { driver } = detectFormat(store, found.location.name, this.#registry)
     if (driver.id !== 'raw' && given !== 'auto') {
       throw reference(
-        'E_PARENT_FORMAT',
+        'E_PARENT_FORMAT_UNKNOWN',
         `${child.name} does not record the format of its parent ${store.name}, which looks like ${driver.id}; ` +
           'the guest of a raw parent can make it look so',
         {

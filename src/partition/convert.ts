@@ -36,7 +36,7 @@ const legacyBootable = 4n
  * A disk's table as another: other sectors, or GPT and MBR into each other. Refused where content, places or kinds of
  * partitions would be
  * lost; what an MBR cannot hold besides (names, ids) is told.
- * @throws ImageError usage E_NO_TABLE, E_SAME_TABLE; corrupt E_TABLE_DAMAGED; refused E_SECTOR_SIZE,
+ * @throws ImageError usage E_NO_TABLE, E_SAME_TABLE; corrupt E_TABLE_DAMAGED; refused E_SECTOR_MISFIT,
  * E_PARTITIONS_DO_NOT_FIT, E_NO_ROOM, E_TYPE_LOST, E_ATTRIBUTES_LOST.
  */
 export function convertTable(
@@ -87,7 +87,7 @@ function fitted(partition: Partition, sectorSize: number, roundEnds: boolean): P
   const { number, start, length } = partition
   if (start % sectorSize !== 0)
     throw refused(
-      'E_SECTOR_SIZE',
+      'E_SECTOR_MISFIT',
       `partition ${number} starts at byte ${start}, inside a sector of ${sectorSize} bytes`,
       {
         hint:
@@ -99,7 +99,7 @@ function fitted(partition: Partition, sectorSize: number, roundEnds: boolean): P
   if (length % sectorSize === 0) return partition
   if (!roundEnds)
     throw refused(
-      'E_SECTOR_SIZE',
+      'E_SECTOR_MISFIT',
       `partition ${number} ends at byte ${start + length}, inside a sector of ${sectorSize} bytes`,
       {
         hint: 'With --round-ends it ends with that sector; its filesystem keeps its size.',

@@ -27,7 +27,7 @@ const usualGap = 1048576
 /**
  * The master boot record and the extended ones, the latter first: until the first sector is written nothing leads to
  * them.
- * @throws ImageError refused E_PARTITIONS_DO_NOT_FIT, E_SECTOR_SIZE, E_NO_ROOM where the layout cannot be said in an
+ * @throws ImageError refused E_PARTITIONS_DO_NOT_FIT, E_SECTOR_MISFIT, E_NO_ROOM where the layout cannot be said in an
  * MBR.
  */
 export function mbrWrites(layout: MbrLayout): readonly (readonly TableWrite[])[] {
@@ -36,7 +36,7 @@ export function mbrWrites(layout: MbrLayout): readonly (readonly TableWrite[])[]
   for (const { number, start, length } of partitions) {
     if (start % sectorSize !== 0 || length % sectorSize !== 0)
       throw refused(
-        'E_SECTOR_SIZE',
+        'E_SECTOR_MISFIT',
         `partition ${number}, ${length} bytes from byte ${start}, is not made of whole sectors of ${sectorSize} bytes`,
       )
     if (start / sectorSize > 0xffffffff || length / sectorSize > 0xffffffff)

@@ -153,7 +153,7 @@ const images: readonly Damaged[] = [
     make: () => patched(disk(), [headers[0] + 20, flip], [headers[1] + 20, flip]),
     answer: 'refused E_HEADER',
   },
-  { what: 'both headers are of version 2', make: () => disk({ header: { version: 2 } }), answer: 'refused E_HEADER' },
+  { what: 'both headers are of version 2', make: () => disk({ header: { version: 2 } }), answer: 'refused E_VERSION' },
   { what: 'header 1 is of version 2', make: () => disk({ header2: { version: 2 } }), answer: ['E_HEADER_INVALID'] },
   {
     what: 'two different headers of one sequence number',
@@ -318,11 +318,11 @@ const images: readonly Damaged[] = [
     make: () => disk({ logicalSector: 4096, physicalSector: 512 }),
     answer: ['W_SECTOR_SIZES'],
   },
-  { what: 'a disk of 65 TiB', make: () => disk({ capacity: 65n * 2n ** 40n }), answer: 'refused E_SIZE' },
+  { what: 'a disk of 65 TiB', make: () => disk({ capacity: 65n * 2n ** 40n }), answer: 'refused E_DISK_SIZE' },
   {
     what: 'a disk of half a sector more',
     make: () => disk({ capacity: BigInt(4 * mib + 256) }),
-    answer: 'refused E_SIZE',
+    answer: 'refused E_DISK_SIZE',
   },
   {
     what: 'a disk that needs a longer BAT',
@@ -538,7 +538,7 @@ const images: readonly Damaged[] = [
   {
     what: 'a locator of another type',
     make: () => child({ locator: { type: Buffer.alloc(16, 9), entries: [linkage, path] } }),
-    answer: 'refused E_PARENT_LOCATOR',
+    answer: 'refused E_PARENT_LOCATOR_TYPE',
   },
   // Size.
   {

@@ -74,7 +74,7 @@ test(
     assert.deepEqual(phases, ['write', 'flush', 'verify', 'flush'])
     assert.ok(fs.readFileSync(at('target')).equals(fs.readFileSync(at('source'))))
     assert.equal(await codeOf(clone(source, source, options)), 'refused E_SAME_DEVICE')
-    assert.equal(await codeOf(clone(at('source'), target, options)), 'refused E_NOT_A_DEVICE')
+    assert.equal(await codeOf(clone(at('source'), target, options)), 'usage E_NOT_A_DEVICE')
 
     const point = at('mounted')
     fs.mkdirSync(point)

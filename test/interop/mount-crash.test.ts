@@ -263,7 +263,7 @@ test('setting up that fails or is interrupted leaves nothing', { skip }, async (
   await assertGone(place)
   await assert.rejects(mount(at('ext4.raw'), at('point'), { overlay: at('new.qcow2') }), { code: 'E_MOUNT' })
   assert.ok(!fs.existsSync(at('new.qcow2')), 'an overlay that was made for it is gone too')
-  await assert.rejects(mount(at('ext4.raw'), at('missing')), { code: 'E_NO_FOLDER' })
+  await assert.rejects(mount(at('ext4.raw'), at('missing')), { code: 'E_MOUNT_POINT' })
   await assert.rejects(mount(at('ext4.raw'), at('point'), { overlay: at('new.qcow2'), write: true }), {
     code: 'E_MODES',
   })

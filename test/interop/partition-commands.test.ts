@@ -243,7 +243,7 @@ test('GPT and MBR into each other, as sfdisk and sgdisk read them', async (t) =>
   run('sgdisk', '--typecode=1:8301', '--attributes=1:clear:60', gpt)
   const odd = made(at('odd.raw'), 40 * mebibyte, 'label: gpt\nstart=2048, size=8191\nstart=16384, size=65503\n')
   await assert.rejects(convertPartitionTable(odd, at('d.raw'), { ...plain, sectorSize: 4096 }), {
-    code: 'E_SECTOR_SIZE',
+    code: 'E_SECTOR_MISFIT',
   })
   const rounded = await convertPartitionTable(odd, at('d.raw'), { ...plain, sectorSize: 4096, roundEnds: true })
   assert.ok(rounded.target.capacity > 40 * mebibyte && rounded.notes.some(({ code }) => code === 'W_ENLARGED'))

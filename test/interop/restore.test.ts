@@ -207,7 +207,7 @@ test('sectors of 4096 bytes: to a larger, a smaller and a disk of other sectors'
   for (const { start, length } of before) assert.equal(sha256(small, start, length), sha256(source, start, length))
 
   const other = usedDisk(t, at('other'), 64 * mebibyte)
-  await assert.rejects(restore(at('disk.vhdx'), other, yes(at('other'))), { code: 'E_SECTOR_SIZE', kind: 'refused' })
+  await assert.rejects(restore(at('disk.vhdx'), other, yes(at('other'))), { code: 'E_SECTOR_MISFIT', kind: 'refused' })
   await restore(at('disk.vhdx'), other, { ...yes(at('other')), allowSectorSize: true })
   assert.ok(fs.readFileSync(at('other')).equals(fs.readFileSync(at('source'))))
 

@@ -292,7 +292,7 @@ export class ClientConnection {
       error === errorNumber.noSpace
         ? 'E_NO_SPACE'
         : error === errorNumber.permission
-          ? 'E_PERMISSION'
+          ? 'E_WRITE_PERMISSION'
           : error === errorNumber.notSupported
             ? 'E_NOT_SUPPORTED'
             : 'E_WRITE'

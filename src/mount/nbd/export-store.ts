@@ -201,7 +201,7 @@ export class ExportStore implements ByteStore {
   }
 
   #changeable(position: number, length: number): void {
-    if (this.facts.flags.readOnly) throw targetError('E_PERMISSION', `${this.name} is served for reading only`)
+    if (this.facts.flags.readOnly) throw targetError('E_WRITE_PERMISSION', `${this.name} is served for reading only`)
     if (position < 0 || position + length > this.size)
       throw targetError(
         'E_WRITE',

@@ -34,7 +34,7 @@ export interface NamedDevice {
 export function findDevice(argument: string, platform: DiskPlatform): NamedDevice {
   const { path, partition: selector } = parseImageArgument(argument)
   const { disk, partition: device } = findPath(path, platform)
-  if (disk.size === 0) throw usage('E_NO_MEDIUM', `there is no medium in ${disk.path}`)
+  if (disk.size === 0) throw usage('E_EMPTY_DRIVE', `there is no medium in ${disk.path}`)
   if (device !== undefined) {
     if (selector !== undefined)
       throw usage(
@@ -117,7 +117,7 @@ export interface OpenedDevice extends Disposable {
 
 /**
  * Opens what was named, past the page cache: exclusively where nothing uses it, so that it stays so.
- * @param exclusive whether to try. @throws ImageError target E_PERMISSION; corrupt E_READ.
+ * @param exclusive whether to try. @throws ImageError target E_WRITE_PERMISSION; corrupt E_READ.
  */
 export function openDevice({ disk, device, start, size }: NamedDevice, exclusive: boolean): OpenedDevice {
   const whole = device === undefined

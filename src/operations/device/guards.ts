@@ -176,7 +176,7 @@ function kindRefusals(facts: TargetFacts): Refusal[] {
   return [
     {
       guard: 'kind',
-      code: 'E_NOT_WRITABLE',
+      code: 'E_DEVICE_KIND',
       reasons: [`${targetPath(facts)} is ${kind === 'ram' ? 'memory, not a disk' : 'an optical disc'}`],
       hint: 'No flag overrides this.',
     },
@@ -347,7 +347,7 @@ function sizeRefusals(facts: TargetFacts, overrides: TargetOverrides): Refusal[]
   if (partition === undefined && hasTable && content.tableSectorSize !== disk.logicalSectorSize) {
     found.push({
       guard: 'sector-size',
-      code: 'E_SECTOR_SIZE',
+      code: 'E_SECTOR_MISFIT',
       override: 'allowSectorSize',
       reasons: [
         `the partition table of ${content.name} counts in sectors of ${content.tableSectorSize} bytes, and ` +

@@ -28,17 +28,17 @@ export async function unmountTarget({ disk, partition }: FoundDevice): Promise<s
 }
 
 /**
- * Takes away the system's mark that a device is read-only. @throws ImageError target E_READ_ONLY_DISK when it stays.
+ * Takes away the system's mark that a device is read-only. @throws ImageError refused E_READ_ONLY_DISK when it stays.
  */
 export async function clearReadOnly({ disk, partition }: FoundDevice): Promise<void> {
   const done = await command('blockdev', ['--setrw', partition?.path ?? disk.path])
   if (done.code !== 0)
-    throw targetError('E_READ_ONLY_DISK', `${partition?.path ?? disk.path} cannot be made writable: ${done.stderr}`)
+    throw refused('E_READ_ONLY_DISK', `${partition?.path ?? disk.path} cannot be made writable: ${done.stderr}`)
 }
 
 /**
  * Opens a target for oneself alone, and makes sure that it is still the one that was judged.
- * @throws ImageError refused E_DEVICE_BUSY, E_TARGET_CHANGED; target E_PERMISSION, E_READ_ONLY_DISK.
+ * @throws ImageError refused E_DEVICE_BUSY, E_TARGET_CHANGED, E_READ_ONLY_DISK; target E_WRITE_PERMISSION.
  */
 export function openTarget(path: string, judged: FoundDevice, platform: DiskPlatform): DiskStore {
   const { disk, partition } = judged
@@ -58,7 +58,7 @@ export function openTarget(path: string, judged: FoundDevice, platform: DiskPlat
       )
     const [readOnly] = objections(now.disk, now.partition).filter(({ guard }) => guard === 'read-only')
     if (readOnly !== undefined)
-      throw targetError('E_READ_ONLY_DISK', `${readOnly.reason}, and stays so: a write-protect switch, as a rule`)
+      throw refused('E_READ_ONLY_DISK', `${readOnly.reason}, and stays so: a write-protect switch, as a rule`)
     return store
   } catch (error) {
     store[Symbol.dispose]()

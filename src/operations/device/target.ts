@@ -79,12 +79,12 @@ export interface DeviceOutcome {
   readonly seconds: number
 }
 
-/** The disk or partition a path names. @throws ImageError refused E_NOT_A_DEVICE. */
+/** The disk or partition a path names. @throws ImageError usage E_NOT_A_DEVICE. */
 export function findDevice(path: string, platform: DiskPlatform): FoundDevice {
   try {
     return platform.find(path)
   } catch (cause) {
-    throw refused('E_NOT_A_DEVICE', `${printable(path)} is no disk or partition of this machine`, {
+    throw usage('E_NOT_A_DEVICE', `${printable(path)} is no disk or partition of this machine`, {
       cause,
       hint: 'Files are made with "vdisk convert"; "vdisk disks" lists the disks. No flag overrides this.',
     })
@@ -168,7 +168,7 @@ function contentFacts({ source, name, isPartition }: DeviceJob, { disk, partitio
 function shapeOf({ disk, partition }: FoundDevice): Parameters<typeof deviceContent>[1] {
   const sectorSize = disk.logicalSectorSize
   if (sectorSize !== 512 && sectorSize !== 4096)
-    throw refused('E_SECTOR_SIZE', `${disk.path} has sectors of ${sectorSize} bytes: only 512 and 4096 are written`, {
+    throw refused('E_SECTOR_MISFIT', `${disk.path} has sectors of ${sectorSize} bytes: only 512 and 4096 are written`, {
       hint: 'No flag overrides this.',
     })
   return {

@@ -2,7 +2,7 @@ import fs from '../../sys/host-fs.js'
 import { basename, dirname, resolve } from 'node:path'
 import { writeError } from '../../block/file-store.js'
 import type { Progress } from '../../engine/progress.js'
-import { aborted, isImageError, printable, targetError, unsupported, usage } from '../../errors.js'
+import { aborted, corrupt, isImageError, printable, targetError, unsupported, usage } from '../../errors.js'
 import { resolvePath } from '../../filesystem/path.js'
 import type { FileNode, FileTree } from '../../filesystem/types.js'
 import { HostFolder, type FileAttributes } from './host-folder.js'
@@ -177,10 +177,7 @@ class Copier {
     if (this.#seen.has(node.id)) {
       this.#failed(
         path,
-        unsupported(
-          'E_FS_CORRUPT',
-          `the folder ${path} is there under another name already: the filesystem is damaged`,
-        ),
+        corrupt('E_FS_CORRUPT', `the folder ${path} is there under another name already: the filesystem is damaged`),
       )
       return
     }

@@ -149,7 +149,7 @@ export class HostFolder implements Disposable {
   /** Where a name lies. The check is the last one: whatever a filesystem gives as a name, it stays one. */
   #place(name: string): string {
     if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name))
-      throw targetError('E_FILE_NAME', `${JSON.stringify(name)} is no name of a file`)
+      throw targetError('E_UNSAFE_NAME', `${JSON.stringify(name)} is no name of a file`)
     return `${this.#base}/${name}`
   }
 

@@ -93,7 +93,7 @@ export function imageRecordPath(imagePath: string): string {
 
 /**
  * Writes the record of an image, in place of one that is there; whole or not at all.
- * @returns its path. @throws ImageError target E_WRITE, E_NO_SPACE, E_PERMISSION.
+ * @returns its path. @throws ImageError target E_WRITE, E_NO_SPACE, E_WRITE_PERMISSION.
  */
 export function writeImageRecord(imagePath: string, record: ImageRecord): string {
   const path = imageRecordPath(imagePath)

@@ -44,7 +44,7 @@ export interface MountResult {
  * when it is unmounted,
  * by `unmount` here or by the system's own. Linux.
  * @param argument the image, or a partition of it: `disk.vhdx@2`.
- * @throws ImageError usage E_NO_FOLDER, E_WHICH_PARTITION, E_MODES; unsupported E_NO_FUSE, E_NO_FILESYSTEM,
+ * @throws ImageError usage E_MOUNT_POINT, E_WHICH_PARTITION, E_MODES; unsupported E_NO_FUSE, E_NO_FILESYSTEM,
  * E_NO_FS_DRIVER; target E_MOUNT; those of opening.
  */
 export async function mount(
@@ -126,7 +126,7 @@ function real(path: string): string {
   }
 }
 
-/** An existing folder on which nothing is mounted. @throws ImageError usage E_NO_FOLDER, E_MOUNTED. */
+/** An existing folder on which nothing is mounted. @throws ImageError usage E_MOUNT_POINT, E_MOUNTED. */
 function mountPoint(point: string): string {
   const name = printable(point)
   let path: string
@@ -134,12 +134,12 @@ function mountPoint(point: string): string {
     path = fs.realpathSync(point)
     if (!fs.statSync(path).isDirectory()) throw new Error('it is no folder')
   } catch (cause) {
-    throw usage('E_NO_FOLDER', `${name} is no folder to mount on: ${(cause as Error).message}`, {
+    throw usage('E_MOUNT_POINT', `${name} is no folder to mount on: ${(cause as Error).message}`, {
       cause,
       hint: 'Make it first.',
     })
   }
-  if (path.includes('\n')) throw usage('E_NO_FOLDER', `${name} has a line end in its name`)
-  if (mountAt(path) !== undefined) throw usage('E_MOUNTED', `something is mounted on ${name} already`)
+  if (path.includes('\n')) throw usage('E_MOUNT_POINT', `${name} has a line end in its name`)
+  if (mountAt(path) !== undefined) throw usage('E_MOUNT_POINT', `something is mounted on ${name} already`)
   return path
 }

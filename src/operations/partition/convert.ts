@@ -27,7 +27,7 @@ export interface ConvertTableResult extends ConvertResult {
  * MBR. The content of
  * partitions stays where it is.
  * @throws ImageError as `convert` does; usage E_NO_TABLE, E_SAME_TABLE, E_NOT_A_DISK; corrupt E_TABLE_DAMAGED; refused
- * E_SECTOR_SIZE, E_PARTITIONS_DO_NOT_FIT, E_NO_ROOM, E_TYPE_LOST, E_ATTRIBUTES_LOST, E_HYBRID.
+ * E_SECTOR_MISFIT, E_PARTITIONS_DO_NOT_FIT, E_NO_ROOM, E_TYPE_LOST, E_ATTRIBUTES_LOST, E_HYBRID.
  */
 export async function convertPartitionTable(
   argument: string,

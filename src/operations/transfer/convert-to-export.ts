@@ -85,7 +85,7 @@ class ExportTarget implements CopyTarget {
 
 /**
  * Writes a disk onto an export that is at least as large; the rest of it becomes zero.
- * @throws ImageError target E_TOO_SMALL, E_PERMISSION, E_EXISTS, E_WRITE, E_NO_SPACE; refused E_SAME_FILE; mismatch
+ * @throws ImageError target E_TOO_SMALL, E_WRITE_PERMISSION, E_EXISTS, E_WRITE, E_NO_SPACE; refused E_SAME_FILE; mismatch
  * E_MISMATCH; aborted E_ABORTED; those of connecting.
  */
 export async function writeToExport(
@@ -143,7 +143,7 @@ async function write(conversion: Conversion, store: ExportStore, options: ToExpo
 }
 
 function checkExport(store: ExportStore, disk: BlockSource, force: boolean): void {
-  if (store.facts.flags.readOnly) throw targetError('E_PERMISSION', `${store.name} is served for reading only`)
+  if (store.facts.flags.readOnly) throw targetError('E_WRITE_PERMISSION', `${store.name} is served for reading only`)
   if (store.size < disk.capacity) {
     throw targetError('E_TOO_SMALL', `${store.name} has ${store.size} bytes, and the disk ${disk.capacity}`, {
       details: { size: store.size, capacity: disk.capacity },

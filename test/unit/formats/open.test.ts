@@ -231,7 +231,7 @@ test('a parent recorded as raw is raw, whatever its guest wrote into it', (t) =>
   assert.equal(marks(child)[0], 'T'.charCodeAt(0))
   // Without a record it is not believed either.
   writeToy(child, { parent: { paths: ['disk.raw'] } })
-  refuses(() => openImage(child, { registry }), 'reference', 'E_PARENT_FORMAT', /--parent-format toy/)
+  refuses(() => openImage(child, { registry }), 'reference', 'E_PARENT_FORMAT_UNKNOWN', /--parent-format toy/)
   assert.deepEqual(marks(child, { parentFormat: 'raw' })[0], 'T'.charCodeAt(0))
   assert.deepEqual(marks(child, { parentFormat: 'auto' }), [6, 6, 6, 6])
   // A parent that really is raw needs no word.
@@ -273,7 +273,7 @@ test('sources are found by content, and raw is the last resort', (t) => {
   refuses(() => openImage(at('missing'), { registry }), 'usage', 'E_NOT_FOUND')
   refuses(() => openImage(folder, { registry }), 'usage', 'E_NOT_A_FILE')
   refuses(() => openImage(at('disk.img'), { registry, from: 'nope' }), 'usage', 'E_UNKNOWN_FORMAT', /toy/)
-  refuses(() => openImage(at('disk.img'), { registry, snapshot: '1' }), 'usage', 'E_NO_SNAPSHOTS')
+  refuses(() => openImage(at('disk.img'), { registry, snapshot: '1' }), 'unsupported', 'E_NO_SNAPSHOTS')
   refuses(() => openImage(at('disk.img'), { registry, options: { x: 1 } }), 'usage', 'E_UNKNOWN_OPTION')
 })
 

@@ -108,7 +108,7 @@ test('small blocks in a large disk give up alignment before addresses run out', 
   const first = writer.place(0, 65536).position
   const second = writer.place(524288, 65536).position
   assert.equal(second - first, 512 + 524288)
-  throwsCode('E_BLOCK_SIZE', () =>
+  throwsCode('E_OPTION_VALUE', () =>
     vhd.create!(new MemoryStore(), shapeOf(2040 * gibibyte), { 'block-size': 4096 }, createContext),
   )
 })
@@ -119,15 +119,15 @@ test('what cannot be made is refused by name', () => {
     () =>
       vhd.create!(new MemoryStore(), shape, options, createContext)
   throwsCode('E_TOO_LARGE_FOR_FORMAT', create(shapeOf(2040 * gibibyte + 512)), '2040 GiB')
-  throwsCode('E_SECTOR', create(shapeOf(4096, 1, { sectorSize: 4096 })), '4096')
+  throwsCode('E_SECTOR_SIZE', create(shapeOf(4096, 1, { sectorSize: 4096 })), '4096')
   for (const size of [0, 512, 3 * 1048576, 2097151, 512 * 1048576, 'x'])
-    throwsCode('E_BLOCK_SIZE', create(shapeOf(4096), { 'block-size': size }))
+    throwsCode('E_OPTION_VALUE', create(shapeOf(4096), { 'block-size': size }))
   throwsCode('E_OPTIONS', create(shapeOf(4096), { subformat: 'fixed', 'block-size': 524288 }))
   throwsCode('E_OPTIONS', create(shapeOf(4096), { subformat: 'dynamic', azure: true }))
   throwsCode('E_OPTION_VALUE', create(shapeOf(4096), { subformat: 'sparse' }))
   const parent = open(makeMemory(shapeOf(1048576)))
   throwsCode('E_OPTIONS', create(shapeOf(1048576, 2, { parent: parentShape(parent) }), { subformat: 'fixed' }))
-  throwsCode('E_PARENT_SIZE', create(shapeOf(2097152, 2, { parent: parentShape(parent) })))
+  throwsCode('E_SIZE', create(shapeOf(2097152, 2, { parent: parentShape(parent) })))
   throwsCode(
     'E_PARENT_FORMAT',
     create(
@@ -195,7 +195,7 @@ test('on a store that is not new, what is not placed is zero all the same', () =
   const image = open(device)
   assert.deepEqual(codes(image), [])
   assert.equal(Buffer.compare(readAll(image), expected(undefined, 3 * 1048576, runs)), 0)
-  throwsCode('E_TARGET_TOO_SMALL', () => make(new DeviceStore(1048576, 0), shapeOf(3 * 1048576), {}, runs))
+  throwsCode('E_TOO_SMALL', () => make(new DeviceStore(1048576, 0), shapeOf(3 * 1048576), {}, runs))
   throwsCode('E_TARGET_SIZE', () => make(new DeviceStore(8 * 1048576, 0), shapeOf(3 * 1048576), { subformat: 'fixed' }))
   assert.equal(
     vhd.create!(new DeviceStore(1048576 + 512, 0), shapeOf(1048576), { subformat: 'fixed' }, createContext).placeZeros,

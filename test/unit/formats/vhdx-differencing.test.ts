@@ -237,7 +237,7 @@ test('locators that are damaged', () => {
   refuses(
     () => open(childBytes({ locator: { ...locator, type: guidBytes('deadbeef-0000-0000-0000-000000000003') } })),
     'unsupported',
-    'E_PARENT_LOCATOR',
+    'E_PARENT_LOCATOR_TYPE',
     /deadbeef-0000/,
   )
   refuses(

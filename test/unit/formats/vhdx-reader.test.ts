@@ -188,7 +188,7 @@ test('headers: the newer valid one counts; one bad is told; none, or a tie of di
         }),
       ),
     'unsupported',
-    'E_HEADER',
+    'E_VERSION',
   )
   refuses(
     () => open(change((bytes) => put(bytes, 65536, headerBytes({ sequence: 2n, dataWriteGuid: other })))),
@@ -285,9 +285,9 @@ test('metadata items: limits of each value', () => {
     refuses(() => open(image({ physicalSector: sector })), 'corrupt', 'E_SECTOR')
   }
   assert.equal(open(image({ logicalSector: 4096 })).sectorSize, 4096)
-  refuses(() => open(image({ capacity: 513n })), 'corrupt', 'E_SIZE')
-  refuses(() => open(image({ capacity: 512n, logicalSector: 4096 })), 'corrupt', 'E_SIZE')
-  refuses(() => open(image({ capacity: 2n ** 46n + 512n })), 'corrupt', 'E_SIZE')
+  refuses(() => open(image({ capacity: 513n })), 'corrupt', 'E_DISK_SIZE')
+  refuses(() => open(image({ capacity: 512n, logicalSector: 4096 })), 'corrupt', 'E_DISK_SIZE')
+  refuses(() => open(image({ capacity: 2n ** 46n + 512n })), 'corrupt', 'E_DISK_SIZE')
   refuses(() => open(image({ capacity: 2n ** 64n - 512n })), 'corrupt', 'E_TOO_LARGE')
   assert.equal(open(image({ capacity: 0n })).capacity, 0)
   refuses(() => open(image({ capacity: 2n ** 46n })), 'corrupt', 'E_BAT_TOO_SHORT')

@@ -346,6 +346,6 @@ test('an export as a store: read and written, waited for and not', async (t) => 
 
 test('a store of a read-only export takes nothing', async (t) => {
   using store = new ExportStore(await serveInThread(t, mebibyte, false))
-  assert.throws(() => store.write(0, new Uint8Array(512)), { code: 'E_PERMISSION', kind: 'target' })
-  await assert.rejects(store.clear(0, 512), { code: 'E_PERMISSION' })
+  assert.throws(() => store.write(0, new Uint8Array(512)), { code: 'E_WRITE_PERMISSION', kind: 'target' })
+  await assert.rejects(store.clear(0, 512), { code: 'E_WRITE_PERMISSION' })
 })

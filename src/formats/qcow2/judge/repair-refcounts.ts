@@ -254,7 +254,7 @@ class RefcountBuilder {
     const { store } = this.#anatomy
     if (index >= this.#table.length) {
       throw unsupported(
-        'E_FILE_TOO_BIG',
+        'E_REFCOUNT_LIMIT',
         `${store.name}: refcounts cannot be kept for cluster ${index * this.#perBlock}, where its content ends`,
         { hint: 'Convert the image to a new one with a larger cluster-size.' },
       )

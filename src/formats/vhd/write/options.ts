@@ -1,5 +1,5 @@
 import { ceilDivide, roundUp } from '../../../binary/integers.js'
-import { printable, unsupported, usage } from '../../../errors.js'
+import { printable, usage } from '../../../errors.js'
 import type { DiskShape, OptionSpec, OptionValues } from '../../driver.js'
 import {
   bitmapLength,
@@ -88,14 +88,14 @@ export interface WritePlan {
 /** Our own mark, and the one by which QEMU trusts `current_size` although the geometry says less. */
 const creators = { max: 'vdsk', spec: 'win ' } as const
 
-/** @throws ImageError usage for options and shapes that do not go together; unsupported E_SECTOR. */
+/** @throws ImageError usage for options and shapes that do not go together. */
 export function writePlan(shape: DiskShape, options: OptionValues): WritePlan {
   const { parent } = shape
   const azure = options['azure'] === true
   const subformat = choice(options, 'subformat', ['dynamic', 'fixed']) ?? (azure ? 'fixed' : 'dynamic')
   const geometry = choice(options, 'geometry', ['max', 'spec']) ?? 'max'
   if (shape.sectorSize !== sectorLength)
-    throw unsupported('E_SECTOR', `a VHD has sectors of 512 bytes, not ${shape.sectorSize}`, {
+    throw usage('E_SECTOR_SIZE', `a VHD has sectors of 512 bytes, not ${shape.sectorSize}`, {
       hint: 'Use VHDX for disks with 4096-byte sectors.',
     })
   if (azure && subformat !== 'fixed')
@@ -126,7 +126,7 @@ export function writePlan(shape: DiskShape, options: OptionValues): WritePlan {
       hint: 'Convert the parent first, or make a qcow2.',
     })
   if (parent.image.capacity !== capacity)
-    throw usage('E_PARENT_SIZE', `a VHD has the size of its parent: ${parent.image.capacity} bytes, not ${capacity}`)
+    throw usage('E_SIZE', `a VHD has the size of its parent: ${parent.image.capacity} bytes, not ${capacity}`)
   return {
     ...whole,
     ...blocks,
@@ -146,7 +146,7 @@ function blockPlan(
     blockSize > largestBlockSize
   ) {
     throw usage(
-      'E_BLOCK_SIZE',
+      'E_OPTION_VALUE',
       `block-size ${String(blockSize)}: a power of two from 4096 (4K) to ${largestBlockSize} (256M) was expected`,
     )
   }
@@ -157,7 +157,7 @@ function blockPlan(
   const alignment = [wantedAlignment, sectorLength].find(fits)
   if (entries > mostEntries || alignment === undefined) {
     throw usage(
-      'E_BLOCK_SIZE',
+      'E_OPTION_VALUE',
       `block-size ${blockSize} is too small for a disk of ${capacity} bytes: it would have ${entries} blocks`,
       { hint: `Use ${defaultBlockSize} (2M).` },
     )

@@ -259,7 +259,7 @@ class DynamicWriter implements ImageWriter {
   #need(end: number): void {
     if (!this.#store.growable && end > this.#footerPosition()) {
       throw targetError(
-        'E_TARGET_TOO_SMALL',
+        'E_TOO_SMALL',
         `${this.#store.name} has ${this.#store.size} bytes, the image needs at least ${end + sectorLength}`,
       )
     }

@@ -62,9 +62,9 @@ export function readHeader(store: ByteStore, notes: Note[]): CurrentHeader {
       .map((candidate) => `header at byte ${candidate.position}: ${candidate.fault ?? ''}`)
       .join('; ')
     const versions = candidates.some((candidate) => candidate.fault?.startsWith('version'))
-    throw (versions ? unsupported : corrupt)('E_HEADER', `${store.name}: neither VHDX header is usable (${faults})`, {
-      details: { position: headerPositions[0] },
-    })
+    const message = `${store.name}: neither VHDX header is usable (${faults})`
+    const details = { position: headerPositions[0] }
+    throw versions ? unsupported('E_VERSION', message, { details }) : corrupt('E_HEADER', message, { details })
   }
   for (const candidate of candidates) {
     if (candidate.fault !== undefined)

@@ -124,7 +124,7 @@ export function readMetadata(store: ByteStore, region: Area, notes: Note[]): Met
   )
   if (capacity > maximumCapacity || capacity % logical.size !== 0) {
     throw corrupt(
-      'E_SIZE',
+      'E_DISK_SIZE',
       `${store.name}: virtual disk size ${capacity} at byte ${where(itemGuids.virtualDiskSize)}: a multiple ` +
         `of the logical sector (${logical.size}) up to 64 TiB was expected`,
       { details: { position: where(itemGuids.virtualDiskSize), capacity } },

@@ -29,7 +29,7 @@ export function parseParentLocator(item: Uint8Array, what: string, position: num
   const { locatorType, keyValueCount } = locatorHeader.read(item)
   if (locatorType !== vhdxLocatorType) {
     throw unsupported(
-      'E_PARENT_LOCATOR',
+      'E_PARENT_LOCATOR_TYPE',
       `${what}: type ${locatorType} is unknown, only ${vhdxLocatorType} (a VHDX parent) is known`,
       { details: { position, locatorType } },
     )

@@ -70,7 +70,7 @@ export function buildMetadata(metadata: NewMetadata): Uint8Array {
   return region
 }
 
-/** What a child takes over from its parent. @throws ImageError usage E_PARENT_FORMAT, E_PARENT_SECTOR, E_PARENT_PATH */
+/** What a child takes over from its parent. @throws ImageError usage E_PARENT_FORMAT, E_SECTOR_SIZE, E_PARENT_PATH */
 export function childItems(
   parent: ParentShape,
   sectorSize: 512 | 4096,
@@ -97,7 +97,7 @@ export function locatorOf(parent: ParentShape, sectorSize: 512 | 4096): Uint8Arr
   }
   if (image.sectorSize !== sectorSize) {
     throw usage(
-      'E_PARENT_SECTOR',
+      'E_SECTOR_SIZE',
       `${parent.path}: the parent has logical sectors of ${image.sectorSize} bytes, the child cannot have ` +
         `${sectorSize}`,
     )

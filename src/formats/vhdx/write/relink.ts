@@ -20,7 +20,7 @@ const hasParent = 2n
 /**
  * Another parent locator, or none, in one log entry: a crash leaves the old one or the new one. Without a parent the
  * disk is a dynamic one.
- * @throws ImageError usage E_NOT_A_CHILD, E_PARENT_FORMAT, E_PARENT_SECTOR, E_PARENT_PATH; target E_NO_SPACE when the
+ * @throws ImageError usage E_NOT_A_CHILD, E_PARENT_FORMAT, E_SECTOR_SIZE, E_PARENT_PATH; target E_NO_SPACE when the
  * metadata region is full
  */
 export function relinkDisk(session: WriteSession, blocks: BlockWriter, parent: ParentShape | undefined): () => void {

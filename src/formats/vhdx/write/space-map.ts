@@ -37,7 +37,7 @@ export class SpaceMap {
     const mebibytes = Math.floor(store.size / mebibyte)
     if (mebibytes > maximumMebibytes) {
       throw unsupported(
-        'E_TOO_LARGE',
+        'E_NOT_WRITABLE',
         `${store.name}: the file has ${store.size} bytes; a VHDX of more than ${maximumMebibytes * mebibyte} ` +
           'cannot be changed',
         { details: { size: store.size } },

@@ -70,7 +70,10 @@ export class VhdxWriter implements ImageWriter {
       throw usage('E_SIZE', `a VHDX holds at most 64 TiB (${maximumCapacity} bytes), not ${shape.capacity}`)
     const blockSize = options['block-size'] ?? defaultBlockSize(this.capacity, parent !== undefined)
     if (typeof blockSize !== 'number' || !isBlockSize(blockSize))
-      throw usage('E_BLOCK_SIZE', `block-size ${String(blockSize)}: a power of two from 1 MiB to 256 MiB was expected`)
+      throw usage(
+        'E_OPTION_VALUE',
+        `block-size ${String(blockSize)}: a power of two from 1 MiB to 256 MiB was expected`,
+      )
     this.#physicalSectorSize = physicalSectorSizeOf(options['physical-sector-size'], sectorSize)
     this.placeZeros = this.#fixed && !store.zeroed
     this.grain = parent === undefined ? plainGrain : sectorSize
@@ -181,7 +184,7 @@ export class VhdxWriter implements ImageWriter {
   #need(end: number): void {
     if (!this.#store.growable && end > this.#store.size) {
       throw targetError(
-        'E_TARGET_TOO_SMALL',
+        'E_TOO_SMALL',
         `${this.#store.name} has ${this.#store.size} bytes, the image needs at least ${end}`,
       )
     }
@@ -295,8 +298,8 @@ export class VhdxWriter implements ImageWriter {
 function physicalSectorSizeOf(option: string | number | boolean | undefined, logical: 512 | 4096): 512 | 4096 {
   const value = Number(option ?? 4096)
   if (value !== 512 && value !== 4096)
-    throw usage('E_SECTOR', `physical-sector-size ${String(option)}: 512 or 4096 was expected`)
+    throw usage('E_OPTION_VALUE', `physical-sector-size ${String(option)}: 512 or 4096 was expected`)
   if (value < logical)
-    throw usage('E_SECTOR', `physical-sector-size ${value} is smaller than the logical sector size ${logical}`)
+    throw usage('E_OPTION_VALUE', `physical-sector-size ${value} is smaller than the logical sector size ${logical}`)
   return value
 }

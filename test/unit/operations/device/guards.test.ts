@@ -232,7 +232,7 @@ const cases: readonly Case[] = [
     title: 'a table of other sectors',
     facts: on({ logicalSectorSize: 4096 }),
     guard: 'sector-size',
-    code: 'E_SECTOR_SIZE',
+    code: 'E_SECTOR_MISFIT',
     override: 'allowSectorSize',
     says: /sectors of 512 bytes, and \/dev\/sdx has sectors of 4096/,
   },
@@ -266,8 +266,8 @@ const cases: readonly Case[] = [
     code: 'E_NO_MEDIUM',
     says: /has no medium/,
   },
-  { title: 'memory', facts: on({ kind: 'ram' }), guard: 'kind', code: 'E_NOT_WRITABLE', says: /memory/ },
-  { title: 'an optical disc', facts: on({ kind: 'optical' }), guard: 'kind', code: 'E_NOT_WRITABLE', says: /optical/ },
+  { title: 'memory', facts: on({ kind: 'ram' }), guard: 'kind', code: 'E_DEVICE_KIND', says: /memory/ },
+  { title: 'an optical disc', facts: on({ kind: 'optical' }), guard: 'kind', code: 'E_DEVICE_KIND', says: /optical/ },
 ]
 
 function refusal(

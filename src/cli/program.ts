@@ -1,0 +1,46 @@
+import { run } from '@oclif/core/run'
+import { exitCodes } from '../errors.js'
+import { errorText, knownError } from './base-command.js'
+import { outputs } from './outputs.js'
+
+/** What oclif and the base command throw to end a command: with a code, and printed already or not. */
+interface Ending extends Error {
+  readonly code?: string
+  readonly oclif?: { readonly exit?: number }
+  readonly skipOclifErrorHandling?: boolean
+}
+
+/**
+ * Runs the command line of this process and sets its exit code.
+ * @param folder URL of a file of the package.
+ */
+export async function runProgram(folder: string): Promise<void> {
+  outputs.watch(process.stdout, process.stderr)
+  let code: number | undefined
+  try {
+    await run(process.argv.slice(2), folder)
+    await drained()
+  } catch (error) {
+    code = ending(error as Ending)
+  }
+  code ??= Number(process.exitCode ?? 0)
+  const lost = outputs.unreported(code)
+  if (lost !== undefined) process.stderr.write(`${errorText(lost)}\n`)
+  code = outputs.exitCode(code)
+  process.exitCode = code
+  // A command that failed may have left a timer or a thread behind; one that is done ends by itself.
+  if (code !== 0) process.exit(code)
+}
+
+/** The exit code of a command that threw, which is printed here if nobody did before: an unknown command, a bad hook. */
+function ending(error: Ending): number {
+  if (error.code === 'EEXIT' || error.skipOclifErrorHandling === true) return error.oclif?.exit ?? exitCodes.internal
+  const known = knownError(error)
+  process.stderr.write(`${errorText(known)}\n`)
+  return exitCodes[known.kind]
+}
+
+/** Waits until a pipe has taken what was printed. */
+function drained(): Promise<void> {
+  return new Promise((resolve) => process.stdout.write('', () => resolve()))
+}

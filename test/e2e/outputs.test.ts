@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import test from 'node:test'
+import { root } from '../support/cli.js'
+import { diskLike } from '../support/content.js'
+import { testFolder } from '../support/folder.js'
+
+interface Ended {
+  readonly code: number | string
+  readonly stderr: string
+}
+
+/** Runs a command line in a shell, so that its streams go where the shell says; `$V` is vdisk. */
+function shell(script: string, cwd: string): Promise<Ended> {
+  const child = spawn('/bin/bash', ['-o', 'pipefail', '-c', script], {
+    cwd,
+    env: { ...process.env, HOME: cwd, TERM: 'dumb', V: `${process.execPath} ${join(root, 'bin/run.js')}` },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let stderr = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  return new Promise((resolve) => {
+    child.on('close', (code, signal) => resolve({ code: code ?? signal ?? 'none', stderr }))
+  })
+}
+
+const hasFull = fs.existsSync('/dev/full')
+
+test('standard output on a full disk: exit 7 and one line', { skip: !hasFull && 'no /dev/full' }, async (t) => {
+  const cwd = testFolder(t)
+  fs.writeFileSync(join(cwd, 'a.raw'), diskLike(1048576, 3))
+  for (const command of [
+    'check a.raw',
+    'compare a.raw a.raw',
+    'hash a.raw',
+    'map a.raw',
+    'map a.raw --json',
+    'info a.raw --json',
+    'convert a.raw - --to qcow2',
+    'convert a.raw - --to raw --progress json',
+    'formats',
+    '--help',
+    'convert --help',
+    '--version',
+  ]) {
+    const { code, stderr } = await shell(`$V ${command} > /dev/full`, cwd)
+    assert.equal(code, 7, `${command}: ${stderr}`)
+    const lines = stderr.trimEnd().split('\n')
+    assert.equal(lines.filter((line) => !line.startsWith('{')).length, 1, `${command}: ${stderr}`)
+    assert.match(stderr, /^Error: standard output cannot be written: no space left$/m)
+  }
+})
+
+test('an error that nobody got as JSON is told as text, with its own exit code', { skip: !hasFull }, async (t) => {
+  const { code, stderr } = await shell('$V info missing --json > /dev/full', testFolder(t))
+  assert.equal(code, 2)
+  assert.equal(stderr, 'Error: missing: no such file\n')
+})
+
+test('progress on a full disk: the work is done, and the exit code says it', { skip: !hasFull }, async (t) => {
+  const cwd = testFolder(t)
+  fs.writeFileSync(join(cwd, 'a.raw'), diskLike(1048576, 3))
+  assert.equal((await shell('$V convert a.raw b.raw --progress json 2> /dev/full', cwd)).code, 7)
+  assert.ok(fs.readFileSync(join(cwd, 'a.raw')).equals(fs.readFileSync(join(cwd, 'b.raw'))))
+})
+
+test('a file that takes only a part of the last piece is not taken for whole', async (t) => {
+  const cwd = testFolder(t)
+  fs.writeFileSync(join(cwd, 'a.raw'), diskLike(1048576, 3))
+  // The limit lies in the middle of the only write: Node's own stream would lose the rest without a word.
+  const { code, stderr } = await shell("trap '' XFSZ; ulimit -f 900; $V convert a.raw - --to raw > out", cwd)
+  assert.equal(code, 7, stderr)
+  assert.match(stderr, /^Error: standard output cannot be written: .*\n$/)
+})
+
+test('a reader that goes away: text ends in silence, an image is an error', async (t) => {
+  const cwd = testFolder(t)
+  fs.writeFileSync(join(cwd, 'a.raw'), diskLike(8 * 1048576, 3))
+  for (const command of ['formats', 'map a.raw', 'info a.raw --json', 'check a.raw']) {
+    const { code, stderr } = await shell(`$V ${command} | true`, cwd)
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: '' }, command)
+  }
+  const image = await shell('$V convert a.raw - --to raw | true', cwd)
+  assert.equal(image.code, 7)
+  assert.match(image.stderr, /^Error: the reader of standard output went away[^\n]*\n$/)
+})
+
+test('an unknown command is quoted with its control characters made visible', async (t) => {
+  const { code, stderr } = await shell("$V $'x\\e[31my\\u202e'", testFolder(t))
+  assert.equal(code, 2)
+  assert.match(stderr, /^Error: command x\\u001b\[31my\\u202e not found\n/)
+})
