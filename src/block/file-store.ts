@@ -1,5 +1,5 @@
 import fs from '../sys/host-fs.js'
-import { corrupt, ImageError, printable, refused, targetError } from '../errors.js'
+import { corrupt, ImageError, printable, refused, targetError, type HostPath } from '../errors.js'
 import { syscalls } from '../sys/syscalls.js'
 import type { ByteStore } from './types.js'
 
@@ -20,8 +20,15 @@ export class FileStore implements ByteStore {
   #fd: number | undefined
   #size: number
 
-  private constructor(path: string, fd: number, size: number, writable: boolean, fresh: boolean, durable: boolean) {
-    const direct = fresh && durable ? openDirect(path) : undefined
+  private constructor(
+    path: string,
+    fd: number,
+    size: number,
+    writable: boolean,
+    fresh: boolean,
+    durable: boolean,
+    direct?: number,
+  ) {
     if (direct !== undefined) this.directDescriptor = direct
     this.#durable = durable
     this.path = path
@@ -36,7 +43,7 @@ export class FileStore implements ByteStore {
    * Opens an existing regular file or block device for reading. @throws ImageError E_NOT_FOUND, E_NOT_A_FILE,
    * E_PERMISSION, E_READ.
    */
-  static openRead(path: string): FileStore {
+  static openRead(path: HostPath): FileStore {
     let fd: number
     try {
       // A FIFO would block here for ever without O_NONBLOCK; on files and devices the flag changes nothing.
@@ -62,15 +69,15 @@ export class FileStore implements ByteStore {
   /**
    * Makes a new empty file for writing and reading; it must not exist (O_EXCL).
    * @param durable whether `flush` waits for the medium. Without it everything stays in the page cache for the system
-   * to write when it likes.
+   * to write when it likes. @param shown what messages call it, where the path is for the system alone.
    * @throws ImageError target E_EXISTS, E_WRITE_PERMISSION, E_WRITE.
    */
-  static create(path: string, durable = true): FileStore {
+  static create(path: HostPath, durable = true, shown: string = path): FileStore {
     try {
       const fd = fs.openSync(path, fs.constants.O_RDWR + fs.constants.O_CREAT + fs.constants.O_EXCL, 0o644)
-      return new FileStore(path, fd, 0, true, true, durable)
+      return new FileStore(shown, fd, 0, true, true, durable, durable ? openDirect(path) : undefined)
     } catch (cause) {
-      throw writeError(path, 'cannot be created', cause)
+      throw writeError(shown, 'cannot be created', cause)
     }
   }
 
@@ -79,7 +86,7 @@ export class FileStore implements ByteStore {
    * @throws ImageError E_NOT_FOUND, E_NOT_A_FILE, E_PERMISSION; refused E_LOCKED when somebody else has it open for
    * changes.
    */
-  static openWrite(path: string): FileStore {
+  static openWrite(path: HostPath): FileStore {
     let fd: number
     try {
       fd = fs.openSync(path, fs.constants.O_RDWR + nonBlocking)

@@ -1,7 +1,6 @@
 import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { BaseCommand } from '../cli/base-command.js'
 import { count, openFlags, openValues, tcpEndpoint } from '../cli/flags.js'
 import type { ServeReady } from '../operations/serve/serve.js'
@@ -79,7 +78,7 @@ It listens at a socket file that only you can open, or with --tcp at a port, of 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Serve)
     const [{ serve }, registry] = await Promise.all([import('../operations/serve/serve.js'), this.registry()])
-    const socket = flags.socket ?? join(process.env['XDG_RUNTIME_DIR'] ?? tmpdir(), `vdisk-nbd-${process.pid}.sock`)
+    const socket = flags.socket ?? `${process.env['XDG_RUNTIME_DIR'] ?? tmpdir()}/vdisk-nbd-${process.pid}.sock`
     const certificate = flags['tls-cert']
     const key = flags['tls-key']
     let shown = Promise.resolve()

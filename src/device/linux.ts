@@ -1,9 +1,9 @@
-import { join } from 'node:path'
 import { usage } from '../errors.js'
 import { parseMounts, parseSwaps, type Mount } from './mounts.js'
 import { PlaceFinder, procText, systemLookup, type PathLookup } from './place.js'
 import { attribute, attributeNumber, listing, Sysfs } from './sysfs.js'
 import type { DeviceUse, Disk, DiskKind, DiskPartition, DiskPlatform, FoundDevice, HolderRole, Place } from './types.js'
+import { inFolder } from '../sys/host-path.js'
 
 /** Where Linux tells of its devices; a recorded tree for tests. */
 export interface LinuxRoots {
@@ -129,7 +129,7 @@ export class LinuxDisks implements DiskPlatform {
       logicalSectorSize: attributeNumber(folder, 'queue/logical_block_size') || sectorLength,
       physicalSectorSize: attributeNumber(folder, 'queue/physical_block_size') || sectorLength,
       ...optional('backingFile', attribute(folder, 'loop/backing_file')),
-      slaves: listing(join(folder, 'slaves')),
+      slaves: listing(inFolder(folder, 'slaves')),
       uses: this.#uses(folder, name, mounts, swaps),
       partitions: this.#partitions(folder, mounts, swaps),
       system,
@@ -139,7 +139,7 @@ export class LinuxDisks implements DiskPlatform {
   #partitions(folder: string, mounts: readonly Mount[], swaps: ReadonlySet<string>): DiskPartition[] {
     return listing(folder)
       .flatMap((name) => {
-        const own = join(folder, name)
+        const own = inFolder(folder, name)
         if (!this.#sysfs.isPartition(own)) return []
         return [
           {
@@ -167,7 +167,7 @@ export class LinuxDisks implements DiskPlatform {
           mount.filesystem === 'btrfs' &&
           this.#isSource(mount.source, deviceNumber)),
     )
-    const holders = listing(join(folder, 'holders')).map((holder): DeviceUse => {
+    const holders = listing(inFolder(folder, 'holders')).map((holder): DeviceUse => {
       const above = this.#sysfs.folder(holder)
       return {
         kind: 'holder',
@@ -200,7 +200,7 @@ export class LinuxDisks implements DiskPlatform {
   /** What udev noted of a device: E:KEY=value lines. */
   #udev(deviceNumber: string): Map<string, string> {
     return new Map(
-      procText(join(this.#roots.udev, `b${deviceNumber}`))
+      procText(inFolder(this.#roots.udev, `b${deviceNumber}`))
         .split('\n')
         .flatMap((line) => {
           const [, key, value] = /^E:(\w+)=(.*)$/.exec(line) ?? []

@@ -1,9 +1,9 @@
 import fs from '../sys/host-fs.js'
-import { dirname, join, resolve } from 'node:path'
 import { deviceNumberText } from '../binary/device-number.js'
 import { mountOf, type Mount } from './mounts.js'
 import { attribute, listing, type Sysfs } from './sysfs.js'
 import type { Place } from './types.js'
+import { inFolder, nearest } from '../sys/host-path.js'
 
 /** How paths are looked at: the real system's way, or a recorded one's. */
 export interface PathLookup {
@@ -16,11 +16,7 @@ export interface PathLookup {
 }
 
 export const systemLookup: PathLookup = {
-  real(path) {
-    let nearest = resolve(path)
-    while (!fs.existsSync(nearest) && dirname(nearest) !== nearest) nearest = dirname(nearest)
-    return fs.realpathSync(nearest)
-  },
+  real: nearest,
   filesystemDevice: (path) => deviceNumberText(fs.statSync(path, { bigint: true }).dev),
   node(path) {
     const status = fs.statSync(path, { bigint: true, throwIfNoEntry: false })
@@ -99,7 +95,7 @@ export class PlaceFinder {
     this.#through.add(name)
     if (/^(ram|zram)\d+$/.test(name)) return this.#far(`memory (${name})`)
     const whole = this.sysfs.folder(name)
-    const slaves = listing(join(whole, 'slaves'))
+    const slaves = listing(inFolder(whole, 'slaves'))
     for (const slave of slaves) this.addName(slave)
     if (slaves.length > 0) return this
     const file = attribute(whole, 'loop/backing_file')
@@ -117,15 +113,15 @@ export class PlaceFinder {
     const disk = this.sysfs
       .names()
       .find((each) => name.startsWith(each) && listing(this.sysfs.folder(each)).includes(name))
-    return disk === undefined ? undefined : join(this.sysfs.folder(disk), name)
+    return disk === undefined ? undefined : inFolder(this.sysfs.folder(disk), name)
   }
 
   /** A btrfs may span devices; the mount names one. */
   #addBtrfs(source: string): this {
     const name = source.replace(/^.*\//, '')
-    const filesystems = join(this.sysfs.root, 'fs', 'btrfs')
+    const filesystems = `${this.sysfs.root}/fs/btrfs`
     const own = listing(filesystems)
-      .map((id) => listing(join(filesystems, id, 'devices')))
+      .map((id) => listing(inFolder(inFolder(filesystems, id), 'devices')))
       .find((devices) => devices.includes(name))
     for (const device of own ?? []) this.addName(device)
     if (own !== undefined) return this

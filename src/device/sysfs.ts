@@ -1,5 +1,5 @@
 import fs from '../sys/host-fs.js'
-import { basename, dirname, join } from 'node:path'
+import { above, inFolder, lastPart } from '../sys/host-path.js'
 
 /**
  * /sys as far as block devices go. Every root can be a recorded tree. Attributes that are absent or unreadable are
@@ -10,35 +10,35 @@ export class Sysfs {
 
   /** Names of whole devices, sorted as people count: sda, sdb … */
   names(): string[] {
-    return listing(join(this.root, 'block')).sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
+    return listing(`${this.root}/block`).sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
   }
 
   /** The real folder of a whole device, which tells how it is attached. */
   folder(name: string): string {
-    return fs.realpathSync(join(this.root, 'block', name))
+    return fs.realpathSync(`${this.root}/block/${name}`)
   }
 
   /** The folder of a device number, whole device or partition; undefined when there is none. */
   folderOf(deviceNumber: string): string | undefined {
-    const link = join(this.root, 'dev', 'block', deviceNumber)
+    const link = `${this.root}/dev/block/${deviceNumber}`
     return fs.existsSync(link) ? fs.realpathSync(link) : undefined
   }
 
   /** A partition's disk. */
   isPartition(folder: string): boolean {
-    return fs.existsSync(join(folder, 'partition'))
+    return fs.existsSync(inFolder(folder, 'partition'))
   }
 
   /** The whole device's name of a folder of either. */
   wholeName(folder: string): string {
-    return basename(this.isPartition(folder) ? dirname(folder) : folder)
+    return lastPart(this.isPartition(folder) ? above(folder) : folder)
   }
 }
 
 /** Trimmed text of an attribute. */
 export function attribute(folder: string, name: string): string | undefined {
   try {
-    const text = fs.readFileSync(join(folder, name), 'utf8').replaceAll('\0', '').trim()
+    const text = fs.readFileSync(inFolder(folder, name), 'utf8').replaceAll('\0', '').trim()
     return text === '' ? undefined : text
   } catch {
     // Absent on this kind of device, or not for our eyes.

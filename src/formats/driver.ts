@@ -185,8 +185,8 @@ export interface ParentShape {
   readonly path: string
   /** Path from the child's folder, with `/`. */
   readonly relativePath: string
-  /** Absolute path of the child to be made, for formats that store paths relative to something else. */
-  readonly childPath: string
+  /** The name to record, for formats that have room for one only, where that is not to be `relativePath`. */
+  readonly name?: string
   /** Modification time of the parent file in seconds since 1970. */
   readonly time: number
   /**

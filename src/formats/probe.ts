@@ -1,5 +1,6 @@
 import { corrupt, ImageError, printable, unsupported } from '../errors.js'
 import type { ByteStore, Note } from '../block/types.js'
+import { isPartialName } from '../location/partial.js'
 import { extensionOf } from '../sys/host-path.js'
 import type { Certainty, FormatDriver } from './driver.js'
 import type { Registry } from './registry.js'
@@ -7,9 +8,6 @@ import { foreignFormat, unclaimedFormat } from './signatures.js'
 
 const window = 65536
 const rawId = 'raw'
-
-/** How outputs are named while they are being written (src/operations/transfer/target.ts). */
-export const partialName = /^\..+\.partial-[0-9a-f]{8,}$/
 
 /** What was found, and what the user should know about it. */
 export interface Detection {
@@ -26,7 +24,7 @@ export interface Detection {
  */
 export function detectFormat(store: ByteStore, fileName: string | undefined, registry: Registry): Detection {
   const name = store.name
-  if (fileName !== undefined && partialName.test(fileName)) {
+  if (fileName !== undefined && isPartialName(fileName)) {
     throw corrupt('E_PARTIAL', `${name} is the unfinished output of an interrupted run, not an image`, {
       hint: 'Delete it and run the conversion again.',
     })

@@ -1,6 +1,6 @@
-import { posix, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { printable, reference, type ImageError } from '../errors.js'
+import { textMeansAll } from '../sys/host-path.js'
 
 /** A name an image stores for another file, understood. */
 export interface ReferenceName {
@@ -39,14 +39,17 @@ function plainName(stored: string): ReferenceName {
   if (stored === '' || stored.includes('\0'))
     throw reference('E_REFERENCE_NAME', `${JSON.stringify(printable(stored))} is no name of a file`)
   const slashed = stored.replaceAll('\\', '/')
-  const leaf = posix.basename(slashed.replace(/^[A-Za-z]:/, ''))
+  const leaf = slashed
+    .replace(/^[A-Za-z]:/, '')
+    .replace(/\/+$/, '')
+    .replace(/^.*\//s, '')
   if (leaf === '' || leaf === '.' || leaf === '..')
     throw reference('E_REFERENCE_NAME', `${JSON.stringify(printable(stored))} is no name of a file`)
   // A path with a drive or a server belongs to Windows; elsewhere only its last part says something.
   const windows = /^[A-Za-z]:/.test(slashed) || /^(?:\\\\|\/\/[?.]\/)/.test(stored)
-  if (windows) return { paths: sep === '\\' ? [stored] : [], leaf }
+  if (windows) return { paths: textMeansAll ? [stored] : [], leaf }
   // A file of this system may have a backslash in its name; that it does is tried first.
-  return { paths: slashed === stored || sep === '\\' ? [slashed] : [stored, slashed], leaf }
+  return { paths: slashed === stored || textMeansAll ? [slashed] : [stored, slashed], leaf }
 }
 
 function unsupportedName(stored: string): ImageError {

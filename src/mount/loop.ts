@@ -1,7 +1,7 @@
 import fs from '../sys/host-fs.js'
-import { basename } from 'node:path'
 import { targetError, unsupported } from '../errors.js'
 import { command } from '../sys/commands.js'
+import { lastPart } from '../sys/host-path.js'
 
 /** A loop device over a file, as it was when it was attached. */
 export interface Loop {
@@ -51,7 +51,7 @@ export function backingFile(device: string): string | undefined {
 
 /** Where the kernel tells it. */
 export function backingAttribute(device: string): string {
-  return `/sys/block/${basename(device)}/loop/backing_file`
+  return `/sys/block/${lastPart(device)}/loop/backing_file`
 }
 
 /** Detaches it; one that is in use goes with its last user. */

@@ -41,6 +41,20 @@ export function hostName(bytes: Uint8Array): string {
   return name
 }
 
+/** The bytes of a name, to be stored in an image. @throws Error with code EILSEQ for a string that no name can be. */
+export function nameBytes(name: HostPath): Buffer {
+  const bytes = hostBytes(name)
+  return typeof bytes === 'string' ? Buffer.from(bytes) : bytes
+}
+
+/**
+ * A name that an image stores as UTF-16, or in JSON. Half a character in it is no byte of a name here: what it would
+ * stand for in a path is replaced by a half that stands for nothing, so that such a name is the name of no file.
+ */
+export function fromUtf16(name: string): string {
+  return windows ? name : name.replace(/(?<![\ud800-\udbff])[\udc00-\udfff]/g, '\ud800')
+}
+
 /** Whether bytes are UTF-8 of one character, whole. */
 function isOneCharacter(bytes: Buffer, count: number): boolean {
   const first = bytes[0] ?? 0
@@ -79,7 +93,9 @@ function lstatSync(path: HostPath, options?: Partial<BigIntOption & MayBeMissing
 function readFileSync(path: HostPath | number): Buffer
 function readFileSync(path: HostPath | number, encoding: 'utf8' | 'latin1'): string
 function readFileSync(path: HostPath | number, encoding?: 'utf8' | 'latin1'): Buffer | string {
-  return fs.readFileSync(typeof path === 'number' ? path : hostBytes(path), encoding)
+  const place = typeof path === 'number' ? path : hostBytes(path)
+  // What the system tells of names, in /proc and /sys, are their bytes.
+  return encoding === 'utf8' ? hostName(fs.readFileSync(place)) : fs.readFileSync(place, encoding)
 }
 
 interface HostEntry extends Pick<Dirent, 'isFile' | 'isDirectory' | 'isSymbolicLink'> {

@@ -74,6 +74,19 @@ export function placed(name: HostPath): string | undefined {
   return folder === undefined ? undefined : inFolder(folder, last)
 }
 
+/** A path that means the same in a process with another working folder. */
+export function absolute(name: HostPath): string {
+  return placed(name) ?? (path.isAbsolute(name) ? name : inFolder(fs.realpathSync('.'), name))
+}
+
+/** The nearest that is there of a path and the folders that it names on the way, by its real path. */
+export function nearest(name: HostPath): string {
+  for (let part: string = name; ; part = folderPart(part.replace(/[/]+$/, ''))) {
+    const real = realPath(part)
+    if (real !== undefined || part === '.' || part === rootOf(part)) return real ?? fs.realpathSync('.')
+  }
+}
+
 /** Whether a real path is another one or lies below it. Only of real paths does text say so. */
 export function isBelow(real: string, root: string): boolean {
   const way = path.relative(root, real)

@@ -373,6 +373,6 @@ for (const options of [
 
 async function writeChild(file: (name: string) => string, options: OptionValues): Promise<void> {
   using image = openLayer(file('base.raw'), 'raw')
-  const parent = { image, path: file('base.raw'), relativePath: 'base.raw', childPath: file('out.qcow2'), time: 0 }
+  const parent = { image, path: file('base.raw'), relativePath: 'base.raw', time: 0 }
   await write(file('in.raw'), 'raw', file('out.qcow2'), options, { parent }, file('base.raw'))
 }

@@ -84,9 +84,7 @@ async function make(
   let data: MemoryStore | undefined
   const createFile = (name: string): MemoryStore => (data = new MemoryStore(undefined, name))
   const parentShape =
-    parent === undefined
-      ? {}
-      : { parent: { image: parent.image, path: '/p', relativePath: 'p', childPath: '/c', time: 0 } }
+    parent === undefined ? {} : { parent: { image: parent.image, path: '/p', relativePath: 'p', time: 0 } }
   using writer = qcow2.create!(store, shape(content.length, parentShape), chosen, { createFile })
   await copy({
     source: openWith('raw', new MemoryStore(content)),

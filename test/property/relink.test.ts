@@ -71,7 +71,7 @@ const linkTo = (image: DiskImage, name: string): ParentShape => ({
   image,
   path: `/images/${name}`,
   relativePath: name,
-  childPath: '/images/child',
+
   time: 1_650_000_000,
 })
 

@@ -50,7 +50,7 @@ const parentOf = (image: DiskImage): ParentShape => ({
   image,
   path: '/p.vhd',
   relativePath: 'p.vhd',
-  childPath: '/c.vhd',
+
   time: 1_700_000_000,
 })
 

@@ -118,9 +118,7 @@ export async function startOf({
     if (((at / piece) * 7) % 10 < filled * 10) content.set(layer.subarray(at, at + piece), at)
   const store = new MemoryStore(undefined, 'test.qcow2')
   const parentShape =
-    parent === undefined
-      ? {}
-      : { parent: { image: parent, path: '/p', relativePath: 'parent.raw', childPath: '/c', time: 0 } }
+    parent === undefined ? {} : { parent: { image: parent, path: '/p', relativePath: 'parent.raw', time: 0 } }
   using writer = qcow2.create!(store, shape(capacity, parentShape), options, {
     createFile: () => assert.fail('no file was expected'),
   })

@@ -30,7 +30,7 @@ export function parentShape(image: DiskImage, more: Partial<ParentShape> = {}): 
     image,
     path: '/images/parent.vhd',
     relativePath: 'parent.vhd',
-    childPath: '/images/child.vhd',
+
     time: 1_600_000_000,
     ...more,
   }

@@ -22,7 +22,7 @@ export function shapeOf(capacity: number, more: Partial<DiskShape> = {}): DiskSh
 }
 
 export function parentShape(image: DiskImage, path = '/images/parent.vhdx', relativePath = 'parent.vhdx'): ParentShape {
-  return { image, path, relativePath, childPath: '/images/child.vhdx', time: 1_700_000_000 }
+  return { image, path, relativePath, time: 1_700_000_000 }
 }
 
 export function writerOf(store: ByteStore, shape: DiskShape, options: OptionValues = {}): ImageWriter {

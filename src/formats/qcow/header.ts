@@ -3,6 +3,7 @@ import type { FieldRow } from '../../binary/struct.js'
 import type { ByteStore } from '../../block/types.js'
 import { corrupt } from '../../errors.js'
 import { header as layout, magic } from './structs.js'
+import { hostName } from '../../sys/host-fs.js'
 
 /** The judged header of a QCOW version 1 image. Positions and sizes in bytes. */
 export interface Header {
@@ -99,6 +100,6 @@ function readBackingName(
   const name = new Uint8Array(size)
   store.read(offset, name)
   const end = name.indexOf(0)
-  const text = Buffer.from(end < 0 ? name : name.subarray(0, end)).toString('utf8')
+  const text = hostName(end < 0 ? name : name.subarray(0, end))
   return text === '' ? undefined : text
 }

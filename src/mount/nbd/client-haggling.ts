@@ -1,6 +1,5 @@
 import net from 'node:net'
 import fs from '../../sys/host-fs.js'
-import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
 import { safeNumber } from '../../binary/integers.js'
@@ -30,6 +29,7 @@ import {
   word,
 } from './structs.js'
 import type { NbdAddress } from './uri.js'
+import { inFolder } from '../../sys/host-path.js'
 
 /** What a reply to an option may have, in bytes; and how many replies an option may get. */
 const longestReply = 65536
@@ -141,7 +141,7 @@ async function startTls(stream: Duplex, reader: ByteReader, where: string): Prom
  */
 function secured(socket: net.Socket, { endpoint, certificates }: NbdAddress, where: string): Promise<tls.TLSSocket> {
   const pem = (name: string): Buffer | undefined => {
-    const path = certificates === undefined ? undefined : join(certificates, name)
+    const path = certificates === undefined ? undefined : inFolder(certificates, name)
     return path === undefined || !fs.existsSync(path) ? undefined : fs.readFileSync(path)
   }
   const [ca, cert, key] = [pem('ca-cert.pem'), pem('client-cert.pem'), pem('client-key.pem')]

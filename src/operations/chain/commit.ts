@@ -1,5 +1,4 @@
 import fs from '../../sys/host-fs.js'
-import { dirname } from 'node:path'
 import { writeError } from '../../block/file-store.js'
 import { SliceSource } from '../../block/slice.js'
 import type { Note } from '../../block/types.js'
@@ -16,6 +15,7 @@ import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
 import { childrenOf } from './other-children.js'
 import { openNewParent, parentShape } from '../transfer/parent.js'
 import { linkedImage, recordOf, relinker, wholeImage, type LinkedImage } from './relink.js'
+import { realFolder } from '../../sys/host-path.js'
 
 export interface CommitOptions extends Omit<ReadOptions, 'snapshot'> {
   /** Changes the parent although other images have it as their parent too: they are worth nothing afterwards. */
@@ -96,7 +96,7 @@ function look(childPath: string, options: CommitOptions): Plan {
   if (top === undefined || parent?.path === undefined)
     throw usage('E_NOT_A_CHILD', `${childPath} needs no other image: it has no parent into which it could be committed`)
   const [parentFile, childFile] = [firstFile(parent), firstFile(top)]
-  const folders = [dirname(parentFile.path), dirname(childFile.path)]
+  const folders = [realFolder(parentFile.path), realFolder(childFile.path)]
   const otherChildren = childrenOf(parentFile, parent.image.identity, folders, [childFile], options)
   if (otherChildren.length > 0 && options.allowOtherChildren !== true) {
     throw refused(

@@ -1,9 +1,10 @@
 import fs from '../../sys/host-fs.js'
-import { dirname, join, resolve } from 'node:path'
 import { isImageError } from '../../errors.js'
 import type { ImageFile } from '../../formats/opened.js'
 import { openImage, type OpenedImage } from '../../formats/open.js'
 import { chainOptions, type ChainOptions } from '../open/opening.js'
+import { folderPart, inFolder } from '../../sys/host-path.js'
+import { walk } from '../../location/walk.js'
 
 /** Files of a folder that are looked at. */
 const mostFiles = 4096
@@ -26,7 +27,7 @@ export function childrenOf(
   const seen = new Set<string>()
   for (const folder of new Set(folders.map((path) => fs.realpathSync(path)))) {
     for (const entry of fs.readdirSync(folder, { withFileTypes: true }).slice(0, mostFiles)) {
-      const path = join(folder, entry.name)
+      const path = inFolder(folder, entry.name)
       if (!entry.isFile() || entry.name.startsWith('.')) continue
       const { dev, ino, size } = fs.statSync(path, { bigint: true })
       const key = `${dev} ${ino}`
@@ -68,7 +69,7 @@ function isChild(
     if (below !== undefined)
       return below.files.some(({ device, inode }) => device === parent.device && inode === parent.inode)
     if (recorded.identity !== undefined) return recorded.identity === identity
-    return recorded.paths.some((name) => resolve(dirname(path), name) === real)
+    return recorded.paths.some((name) => walk(folderPart(path), name, [real]).kind === 'found')
   } catch (error) {
     if (!isImageError(error)) throw error
     // A name that stands for no plain file.

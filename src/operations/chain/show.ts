@@ -1,5 +1,4 @@
 import fs from '../../sys/host-fs.js'
-import { basename, resolve } from 'node:path'
 import type { Note } from '../../block/types.js'
 import { printable, usage } from '../../errors.js'
 import type { FoundBy } from '../../location/gate.js'
@@ -7,6 +6,8 @@ import { openImage, type Layer, type OpenedImage } from '../../formats/open.js'
 import { convert, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
 import { layerInfo, problem, storedNames, type LayerInfo, type Problem } from '../inspect/info.js'
 import { readOptions, type ReadOptions } from '../open/opening.js'
+import { HostLocation } from '../../location/file.js'
+import type { Location } from '../../location/location.js'
 
 /**
  * How an image stands towards its parent: `base` needs none; of `linked` it was found and has the recorded id;
@@ -136,9 +137,16 @@ function chosenLayers(
   until: string | undefined,
 ): { layers: { path: string; format: string }[]; last: number } {
   using opened = openImage(path, readOptions(options))
-  const layers = opened.layers.map(({ name, path: own, driver }) => ({ path: own ?? name, format: driver.id }))
+  const layers = opened.layers.map(({ location, driver }) => ({
+    path: location.address,
+    location,
+    format: driver.id,
+  }))
   if (until === undefined) return { layers, last: layers.length - 1 }
-  const last = layerIndex(layers, until)
+  const last = layerIndex(
+    layers.map(({ location }) => location),
+    until,
+  )
   if (last === undefined) {
     throw usage(
       'E_NO_LAYER',
@@ -151,19 +159,12 @@ function chosenLayers(
   return { layers, last }
 }
 
-function layerIndex(layers: readonly { readonly path: string }[], wanted: string): number | undefined {
+/** By its depth, by the file that a path leads to, or by a name that only one image has. */
+function layerIndex(layers: readonly Location[], wanted: string): number | undefined {
   if (/^\d{1,3}$/.test(wanted)) return Number(wanted) < layers.length ? Number(wanted) : undefined
-  const exact = layers.findIndex((layer) => realPath(layer.path) === realPath(wanted))
+  const id = fs.existsSync(wanted) ? new HostLocation(wanted).id : undefined
+  const exact = layers.findIndex((layer) => layer.id === id)
   if (exact >= 0) return exact
-  const named = layers.flatMap((layer, depth) => (basename(layer.path) === wanted ? [depth] : []))
+  const named = layers.flatMap((layer, depth) => (layer.name === wanted ? [depth] : []))
   return named.length === 1 ? named[0] : undefined
-}
-
-function realPath(path: string): string {
-  try {
-    return fs.realpathSync(path)
-  } catch {
-    // What does not exist is none of the files that are open.
-    return resolve(path)
-  }
 }

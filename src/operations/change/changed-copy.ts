@@ -1,11 +1,12 @@
-import { randomBytes } from 'node:crypto'
 import fs from '../../sys/host-fs.js'
-import { basename, dirname, join } from 'node:path'
 import { writeError } from '../../block/file-store.js'
 import type { Progress } from '../../engine/index.js'
 import { fileId } from '../../location/location.js'
 import { convert } from '../transfer/convert.js'
-import { checkTarget, moveWithoutReplacing } from '../transfer/target.js'
+import { HeldFolder } from '../../location/folder.js'
+import { moveWithoutReplacing, partialName } from '../../location/partial.js'
+import { folderPart, lastPart } from '../../sys/host-path.js'
+import { checkTarget } from '../transfer/target.js'
 
 /**
  * Copies the file of an image, byte for byte and with its holes, lets `change` work on the copy, and gives it its name
@@ -24,10 +25,9 @@ export async function changedCopy<Result>(
   } = {},
 ): Promise<Result> {
   const place = checkTarget(output, options.force === true, [imageFileOf(path)])
-  const copy = join(
-    dirname(place.path),
-    `.${basename(place.path).slice(0, 100)}.partial-${randomBytes(6).toString('hex')}`,
-  )
+  using folder = new HeldFolder(folderPart(place.path))
+  const copy = folder.at(partialName(lastPart(place.path)))
+  const final = folder.at(lastPart(place.path))
   try {
     await convert(path, copy, {
       from: 'raw',
@@ -38,8 +38,8 @@ export async function changedCopy<Result>(
     })
     const result = await change(copy)
     try {
-      if (place.replaces) fs.renameSync(copy, place.path)
-      else moveWithoutReplacing(copy, place.path)
+      if (place.replaces) fs.renameSync(copy, final)
+      else moveWithoutReplacing(copy, final)
     } catch (cause) {
       throw writeError(place.path, 'cannot be given its name', cause)
     }

@@ -1,5 +1,4 @@
 import fs from '../../sys/host-fs.js'
-import { dirname, resolve } from 'node:path'
 import { DraftStore } from '../../block/draft-store.js'
 import { FileStore } from '../../block/file-store.js'
 import type { ByteStore, Note } from '../../block/types.js'
@@ -25,6 +24,7 @@ import { FindingList, type FindingGroup, type Severity } from './findings.js'
 import { imageIdentity } from '../transfer/identity.js'
 import { parseImageArgument } from '../open/opening.js'
 import { checkTarget, TargetFiles } from '../transfer/target.js'
+import { realFolder } from '../../sys/host-path.js'
 
 export interface RepairOptions {
   readonly registry?: Registry
@@ -285,7 +285,7 @@ function canRepair(driver: FormatDriver): driver is RepairingDriver {
 /** Names that a copy in another folder takes with it are looked for from there. */
 function elsewhere(image: DiskImage, path: string, output: string): Note[] {
   if (image.parentReference === undefined && (image.references ?? []).length === 0) return []
-  if (fs.realpathSync(dirname(resolve(path))) === fs.realpathSync(dirname(resolve(output)))) return []
+  if (realFolder(path) === realFolder(output)) return []
   return [
     {
       code: 'W_OTHER_FOLDER',

@@ -1,5 +1,4 @@
 import fs from '../../sys/host-fs.js'
-import { basename, dirname, resolve } from 'node:path'
 import { writeError } from '../../block/file-store.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted, corrupt, isImageError, printable, targetError, unsupported, usage } from '../../errors.js'
@@ -9,6 +8,7 @@ import { HostFolder, type FileAttributes } from './host-folder.js'
 import { problem } from '../inspect/info.js'
 import { joined, type FileProblem } from './list.js'
 import { openVolume, type VolumeOptions } from './volume.js'
+import { folderPart, inFolder, lastPart, realPath } from '../../sys/host-path.js'
 
 export interface CopyFilesOptions extends VolumeOptions {
   /** Copies folders with all that is in them. */
@@ -68,7 +68,7 @@ export async function copyFiles(
   else await copier.contents(folder, [], source.path, source.node)
   return {
     source: { image, path: source.path, filesystem: filesystem.type },
-    target: { path: place.name === undefined ? place.folder : resolve(place.folder, place.name) },
+    target: { path: place.name === undefined ? place.folder : inFolder(place.folder, place.name) },
     ...copier.counts,
     failures: copier.failures,
   }
@@ -83,20 +83,23 @@ function placeOf(
   source: string,
   isFolder: boolean,
 ): { readonly folder: string; readonly name?: string } {
-  const path = resolve(target)
-  const name = basename(source)
-  if (fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
-    return name === '' ? { folder: path } : { folder: path, name }
+  const name = lastPart(source)
+  if (fs.statSync(target, { throwIfNoEntry: false })?.isDirectory() === true) {
+    const folder = fs.realpathSync(target)
+    return name === '' ? { folder } : { folder, name }
+  }
   if (target.endsWith('/') && !isFolder)
     throw targetError('E_NO_FOLDER', `the folder ${printable(target)} does not exist`, {
       hint: 'Make the folder first.',
     })
-  const parent = dirname(path)
-  if (fs.statSync(parent, { throwIfNoEntry: false })?.isDirectory() !== true)
+  // A folder that is to be made may be written with a slash at its end.
+  const path = target.replace(/(?<=.)\/+$/, '')
+  const parent = realPath(folderPart(path))
+  if (parent === undefined || fs.statSync(parent, { throwIfNoEntry: false })?.isDirectory() !== true)
     throw targetError('E_NO_FOLDER', `the folder of the target ${printable(target)} does not exist`, {
       hint: 'Make the folder first.',
     })
-  return { folder: parent, name: basename(path) }
+  return { folder: parent, name: lastPart(path) }
 }
 
 class Copier {

@@ -1,9 +1,8 @@
-import { randomBytes } from 'node:crypto'
 import fs from '../../sys/host-fs.js'
 import { writeError } from '../../block/file-store.js'
 import { printable, targetError } from '../../errors.js'
 import { syscalls } from '../../sys/syscalls.js'
-import { moveWithoutReplacing } from '../transfer/target.js'
+import { moveWithoutReplacing, partialName } from '../../location/partial.js'
 
 /** What a copy is given besides its bytes. Times are nanoseconds since 1970. */
 export interface FileAttributes {
@@ -83,7 +82,7 @@ export class HostFolder implements Disposable {
     fill: (descriptor: number) => Promise<void>,
   ): Promise<void> {
     const place = this.#place(name)
-    const partial = this.#place(partialName())
+    const partial = this.#place(partialName(name))
     const flags = flag('O_WRONLY') + flag('O_CREAT') + flag('O_EXCL') + flag('O_NOFOLLOW')
     let descriptor: number
     try {
@@ -109,7 +108,7 @@ export class HostFolder implements Disposable {
   /** Makes a symbolic link, which is never followed. @throws ImageError target E_EXISTS …. */
   link(name: string, target: string, attributes: FileAttributes, force: boolean): void {
     const place = this.#place(name)
-    const partial = this.#place(partialName())
+    const partial = this.#place(partialName(name))
     this.#attempt(name, () => {
       fs.symlinkSync(target, force ? partial : place)
       if (force) {
@@ -179,10 +178,6 @@ function openFolder(path: string, flags: number): number | undefined {
     if ((code === 'EISDIR' || code === 'EPERM') && fs.lstatSync(path).isDirectory()) return undefined
     throw cause
   }
-}
-
-function partialName(): string {
-  return `.vdisk.partial-${randomBytes(6).toString('hex')}`
 }
 
 function setAttributes(descriptor: number, { mode, modified, accessed = modified }: FileAttributes): void {

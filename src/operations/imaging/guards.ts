@@ -1,11 +1,11 @@
 import fs from '../../sys/host-fs.js'
-import { dirname, resolve } from 'node:path'
 import { activityOf, type Activity, type ActiveMount } from '../../device/activity.js'
 import { sharedDisks } from '../../device/safety.js'
 import type { DiskPlatform, Place } from '../../device/types.js'
 import { printable, refused, targetError } from '../../errors.js'
 import type { NamedDevice } from '../device/argument.js'
 import type { Consistency } from './record.js'
+import { folderPart, nearest } from '../../sys/host-path.js'
 
 /** What one guard said. `overridden`: it said no, and its own flag was given. `unknown`: it could not tell. */
 export interface GuardAnswer {
@@ -137,9 +137,7 @@ function mountHolding(mounts: readonly ActiveMount[], target: string): ActiveMou
 }
 
 function nearestFolder(target: string): string {
-  let folder = dirname(resolve(target))
-  while (!fs.existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder)
-  return folder
+  return nearest(folderPart(target))
 }
 
 /**

@@ -1,4 +1,3 @@
-import { basename } from 'node:path'
 import fs from '../../sys/host-fs.js'
 import { SalvagingSource } from '../../block/salvage.js'
 import { SliceSource } from '../../block/slice.js'
@@ -32,6 +31,7 @@ import { keepParts } from './parts.js'
 import { salvageMapPath, writeSalvageMap } from './salvage-map.js'
 import { checkTarget } from '../transfer/target.js'
 import { usedOnly, type UsedOnlyOptions, type VolumeUse } from '../transfer/used-only.js'
+import { lastPart } from '../../sys/host-path.js'
 
 export interface ImageDiskOptions {
   readonly registry?: Registry
@@ -225,7 +225,7 @@ class Imaging {
       source: common.source,
       consistency,
       image: {
-        name: basename(this.#target),
+        name: lastPart(this.#target),
         format: this.#format.driver.id,
         subformat: this.#subformat,
         capacity: built.capacity,
@@ -233,7 +233,7 @@ class Imaging {
       digests: recorded,
       usedOnly: this.#options.usedOnly !== undefined,
       parts: this.#options.parts,
-      unreadable: { bytes: unreadable, map: map === undefined ? undefined : basename(map) },
+      unreadable: { bytes: unreadable, map: map === undefined ? undefined : lastPart(map) },
     }
     return {
       ...common,

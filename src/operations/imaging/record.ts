@@ -1,7 +1,5 @@
-import { randomBytes } from 'node:crypto'
 import fs from '../../sys/host-fs.js'
-import { basename, dirname, join } from 'node:path'
-import { writeError } from '../../block/file-store.js'
+import { writeWhole } from '../../location/partial.js'
 import { corrupt, isImageError, printable } from '../../errors.js'
 import { JsonChecker } from './json-checker.js'
 
@@ -97,17 +95,7 @@ export function imageRecordPath(imagePath: string): string {
  */
 export function writeImageRecord(imagePath: string, record: ImageRecord): string {
   const path = imageRecordPath(imagePath)
-  const partial = join(dirname(path), `.${basename(path).slice(0, 150)}.partial-${randomBytes(6).toString('hex')}`)
-  try {
-    fs.writeFileSync(partial, `${JSON.stringify({ schema, schemaVersion, ...record }, undefined, 2)}\n`, {
-      flag: 'wx',
-      flush: true,
-    })
-    fs.renameSync(partial, path)
-  } catch (cause) {
-    fs.removeFileSync(partial)
-    throw writeError(path, 'cannot be written', cause)
-  }
+  writeWhole(path, `${JSON.stringify({ schema, schemaVersion, ...record }, undefined, 2)}\n`)
   return path
 }
 

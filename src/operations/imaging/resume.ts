@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import fs from '../../sys/host-fs.js'
-import { basename } from 'node:path'
 import { roundDown } from '../../binary/integers.js'
 import { SalvagingSource, type BadRun } from '../../block/salvage.js'
 import { diskPlatform } from '../../device/index.js'
@@ -15,6 +14,7 @@ import { imageRecordPath, readImageRecord, writeImageRecord, type Consistency, t
 import { guardSameDisk, heatOf, heatText, type Heat } from './guards.js'
 import { readSalvageMap, salvageMapPath, writeSalvageMap } from './salvage-map.js'
 import { differencesFrom } from './source-identity.js'
+import { lastPart } from '../../sys/host-path.js'
 
 export type ResumeImageOptions = Pick<
   ImageDiskOptions,
@@ -108,7 +108,7 @@ export async function resumeImage(
     ended: new Date().toISOString(),
     digests,
     consistency,
-    unreadable: { bytes: unreadable.bytes, ...(left.length === 0 ? {} : { map: basename(salvageMapPath(target)) }) },
+    unreadable: { bytes: unreadable.bytes, ...(left.length === 0 ? {} : { map: lastPart(salvageMapPath(target)) }) },
   })
   if (left.length === 0) fs.removeFileSync(salvageMapPath(target))
   else writeSalvageMap(salvageMapPath(target), device.size, left, `${tool.name} ${tool.version}`)

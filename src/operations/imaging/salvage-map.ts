@@ -1,7 +1,5 @@
 import fs from '../../sys/host-fs.js'
-import { randomBytes } from 'node:crypto'
-import { basename, dirname, join } from 'node:path'
-import { writeError } from '../../block/file-store.js'
+import { writeWhole } from '../../location/partial.js'
 import type { BadRun } from '../../block/salvage.js'
 import { corrupt, printable, reference } from '../../errors.js'
 
@@ -35,14 +33,7 @@ export function writeSalvageMap(path: string, size: number, bad: readonly BadRun
     end = offset + length
   }
   add(end, size - end, '+')
-  const partial = join(dirname(path), `.${basename(path).slice(0, 150)}.partial-${randomBytes(6).toString('hex')}`)
-  try {
-    fs.writeFileSync(partial, `${lines.join('\n')}\n`, { flag: 'wx', flush: true })
-    fs.renameSync(partial, path)
-  } catch (cause) {
-    fs.removeFileSync(partial)
-    throw writeError(path, 'cannot be written', cause)
-  }
+  writeWhole(path, `${lines.join('\n')}\n`)
 }
 
 function hexadecimal(value: number): string {

@@ -103,9 +103,9 @@ function partSection({ part, capacity }: OpenedImage): Section[] {
 }
 
 /** What is known of one image of a chain. */
-export function layerInfo({ name, path, image, files }: Layer): LayerInfo {
+export function layerInfo({ name, location, image, files }: Layer): LayerInfo {
   return {
-    path: path ?? name,
+    path: location.address === '' ? name : location.address,
     format: image.format,
     subformat: image.subformat,
     capacity: image.capacity,

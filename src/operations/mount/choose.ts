@@ -1,7 +1,7 @@
-import { join } from 'node:path'
 import { unsupported, usage, type ImageError } from '../../errors.js'
 import type { Note } from '../../block/types.js'
 import type { ShownFile } from './session.js'
+import { inFolder } from '../../sys/host-path.js'
 
 /** A file of the folder, and where it goes. */
 export interface Target {
@@ -50,7 +50,7 @@ export function chooseTargets(files: readonly ShownFile[], wish: Wish): Choice {
 }
 
 function chooseAll(partitions: readonly ShownFile[], image: string, point: string): Choice {
-  const targets = partitions.filter(isUsable).map((file) => ({ file, point: join(point, String(file.partition)) }))
+  const targets = partitions.filter(isUsable).map((file) => ({ file, point: inFolder(point, String(file.partition)) }))
   if (targets.length === 0) throw noFilesystem(`no partition of ${image} holds a filesystem that is known`)
   const notes = partitions
     .filter((file) => !isUsable(file))

@@ -1,5 +1,5 @@
 import fs from '../../sys/host-fs.js'
-import { join } from 'node:path'
+import { inFolder } from '../../sys/host-path.js'
 
 /** Who keeps a folder from being unmounted. */
 export interface Holder {
@@ -19,18 +19,18 @@ export function holdersOf(point: string): readonly Holder[] {
   const processes = list('/proc')
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name): Holder[] => {
-      const folder = join('/proc', name)
+      const folder = inFolder('/proc', name)
       const used = [
-        ...['cwd', 'root', 'exe'].map((each) => join(folder, each)),
-        ...list(join(folder, 'fd')).map((each) => join(folder, 'fd', each)),
+        ...['cwd', 'root', 'exe'].map((each) => inFolder(folder, each)),
+        ...list(inFolder(folder, 'fd')).map((each) => inFolder(inFolder(folder, 'fd'), each)),
       ]
       const path = used.flatMap((each) => link(each) ?? []).find(inside)
-      return path === undefined ? [] : [{ pid: Number(name), name: text(join(folder, 'comm')), path }]
+      return path === undefined ? [] : [{ pid: Number(name), name: text(inFolder(folder, 'comm')), path }]
     })
   const loops = list('/sys/block')
     .filter((name) => name.startsWith('loop'))
     .flatMap((name): Holder[] => {
-      const path = text(join('/sys/block', name, 'loop/backing_file'))
+      const path = text(`/sys/block/${name}/loop/backing_file`)
       return inside(path) ? [{ name: `/dev/${name}`, path }] : []
     })
   return [...processes, ...loops]

@@ -1,5 +1,4 @@
 import fs from '../../sys/host-fs.js'
-import { resolve } from 'node:path'
 import type { Note } from '../../block/types.js'
 import { printable, unsupported, usage } from '../../errors.js'
 import { prepareOverlay } from '../serve/exposed-disk.js'
@@ -9,6 +8,7 @@ import type { MountMode, MountSession } from './session.js'
 import { startServer } from './start-server.js'
 import { newId, runtimeFolder } from './state.js'
 import { parseImageArgument, type ReadOptions } from '../open/opening.js'
+import { absolute } from '../../sys/host-path.js'
 
 export type { AttachedDevice, MountedFilesystem, MountMode, MountSession, ShownFile } from './session.js'
 
@@ -72,17 +72,17 @@ export async function mount(
     options: {
       mode,
 
-      overlay: overlay === undefined ? undefined : resolve(overlay),
+      overlay: overlay === undefined ? undefined : absolute(overlay),
       from,
       fromOptions,
       snapshot,
       parentFormat,
-      scratchFolder: options.scratchFolder === undefined ? undefined : resolve(options.scratchFolder),
+      scratchFolder: options.scratchFolder === undefined ? undefined : absolute(options.scratchFolder),
       // The server has another working folder.
 
-      allowReferences: options.allowReferences?.map((each) => resolve(each)),
-      search: options.search?.map((each) => resolve(each)),
-      parentMap: options.parentMap,
+      allowReferences: options.allowReferences?.map((each) => absolute(each)),
+      search: options.search?.map((each) => absolute(each)),
+      parentMap: options.parentMap?.map(({ from, to }) => ({ from, to: absolute(to) })),
     },
 
     partition,
@@ -92,7 +92,7 @@ export async function mount(
   const made =
     overlay === undefined
       ? undefined
-      : await prepareOverlay(request.image, resolve(overlay), {
+      : await prepareOverlay(request.image, absolute(overlay), {
           ...request.options,
           registry: options.registry,
         })

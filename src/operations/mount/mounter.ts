@@ -1,6 +1,5 @@
 import fs from '../../sys/host-fs.js'
 import { setTimeout as pause } from 'node:timers/promises'
-import { join } from 'node:path'
 import type { Note } from '../../block/types.js'
 import { targetError, unsupported } from '../../errors.js'
 import { driversFor, type FilesystemDriver } from '../../mount/drivers.js'
@@ -12,6 +11,7 @@ import type { Target } from './choose.js'
 import { mountAt } from './mount-table.js'
 import { nextCommands } from './next-commands.js'
 import type { AttachedDevice, MountedFilesystem, MountMode } from './session.js'
+import { inFolder } from '../../sys/host-path.js'
 
 /** What a filesystem type needs to be mounted beside another copy of itself. */
 const typeOptions: Readonly<Record<string, readonly string[]>> = { xfs: ['nouuid'] }
@@ -119,7 +119,7 @@ async function mountByKernel(
   type: string,
   options: MounterOptions,
 ): Promise<string | { readonly loop: Loop }> {
-  const loop = await attachLoop(join(options.folder, file), options.sectorSize, options.mode === 'read-only')
+  const loop = await attachLoop(inFolder(options.folder, file), options.sectorSize, options.mode === 'read-only')
   options.onLoop(loop, true)
   const flags = [
     mountsReadOnly(options.mode) ? 'ro' : 'rw',
@@ -146,7 +146,7 @@ async function mountByProgram(
     ...(options.others ? ['allow_other'] : []),
     ...options.mountOptions,
   ]
-  const result = await command(driver.name, driver.parameters?.(join(options.folder, file), point, flags) ?? [])
+  const result = await command(driver.name, driver.parameters?.(inFolder(options.folder, file), point, flags) ?? [])
   // Some programs go on with all their options.
   const [reason = ''] = `${result.stderr}\n${result.stdout}`.trim().split('\n\n')
   return result.code === 0 ? {} : reason
@@ -183,7 +183,7 @@ export async function attachTarget({ file }: Target, image: string, options: Mou
       { hint: 'Run it as root.' },
     )
   }
-  const loop = await attachLoop(join(options.folder, file.name), options.sectorSize, options.mode === 'read-only')
+  const loop = await attachLoop(inFolder(options.folder, file.name), options.sectorSize, options.mode === 'read-only')
   options.onLoop(loop, true)
   return {
     loop,

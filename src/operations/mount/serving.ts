@@ -1,6 +1,5 @@
 import fs from '../../sys/host-fs.js'
 import { setTimeout as pause } from 'node:timers/promises'
-import { join } from 'node:path'
 import type { Note } from '../../block/types.js'
 import { aborted, type ImageError } from '../../errors.js'
 import { mountFuse, unmountFuse } from '../../mount/fuse/attach.js'
@@ -15,6 +14,7 @@ import type { AttachedDevice, MountedFilesystem, MountSession } from './session.
 import { logPath, removeState, startTimeOf, statePath, writeState } from './state.js'
 import { ServingThread } from './thread.js'
 import { quoted, Watchdog } from './watchdog.js'
+import { inFolder } from '../../sys/host-path.js'
 
 /**
  * Threads that serve a disk that is only read: decompression then uses several processors. One, when its tables change.
@@ -56,7 +56,7 @@ export class Serving {
     this.#request = request
     this.#options = options
     this.#descriptor = options.descriptor
-    this.#folder = join(request.runtime, request.id)
+    this.#folder = inFolder(request.runtime, request.id)
     const count = request.mode === 'read-only' ? readingThreads : 1
     this.#threads = Array.from({ length: count }, () => new ServingThread(request, options.log))
   }

@@ -1,6 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import fs from '../../sys/host-fs.js'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { aborted, targetError } from '../../errors.js'
 import { canReceiveDescriptors, noFuse, trampoline, trampolineFailed, userOptions } from '../../mount/fuse/attach.js'
@@ -8,6 +7,7 @@ import { currentUser, nodeProgram } from '../../sys/self.js'
 import type { ServeAnswer, ServeRequest } from './messages.js'
 import { logPath, removeState } from './state.js'
 import { fromWire } from './wire.js'
+import { inFolder } from '../../sys/host-path.js'
 
 type Ready = Extract<ServeAnswer, { kind: 'ready' }>
 
@@ -24,7 +24,7 @@ export function startServer(request: ServeRequest, signal?: AbortSignal): Promis
   const log = fs.openSync(logPath(runtime, id), 'a', 0o600)
   const server = [nodeProgram(), fileURLToPath(new URL('../../servers/mount-server.js', import.meta.url))]
   if (!currentUser().isRoot && !canReceiveDescriptors()) {
-    const point = join(runtime, id)
+    const point = inFolder(runtime, id)
     fs.mkdirSync(point, { mode: 0o700 })
     server.unshift(
       'python3',

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import fs from '../../sys/host-fs.js'
-import { join } from 'node:path'
 import { printable, targetError } from '../../errors.js'
 import { chosenRuntimeFolder, currentUser, temporaryFolder, userRuntimeFolder } from '../../sys/self.js'
 import type { MountSession } from './session.js'
+import { inFolder } from '../../sys/host-path.js'
 
 /** The end of a session's state file. */
 const extension = '.json'
@@ -35,12 +35,12 @@ export function runtimeFolder(): string {
 }
 
 function usualFolder(user: number): string {
-  const temporary = join(temporaryFolder(), `vdisk-${user}`)
+  const temporary = inFolder(temporaryFolder(), `vdisk-${user}`)
   const parent = user === 0 ? '/run' : userRuntimeFolder()
   if (parent === undefined) return temporary
   try {
     fs.accessSync(parent, fs.constants.W_OK)
-    return join(parent, 'vdisk')
+    return inFolder(parent, 'vdisk')
   } catch {
     // A container without a writable /run, a user without a session.
     return temporary
@@ -52,8 +52,8 @@ export function newId(): string {
   return randomBytes(4).toString('hex')
 }
 
-export const statePath = (folder: string, id: string): string => join(folder, `${id}${extension}`)
-export const logPath = (folder: string, id: string): string => join(folder, `${id}.log`)
+export const statePath = (folder: string, id: string): string => inFolder(folder, `${id}${extension}`)
+export const logPath = (folder: string, id: string): string => inFolder(folder, `${id}.log`)
 
 /** Replaces the state file, whole at any moment. */
 export function writeState(folder: string, session: MountSession): void {
@@ -65,7 +65,7 @@ export function writeState(folder: string, session: MountSession): void {
 /** Removes all that a session leaves: its state, its log, its empty folder. */
 export function removeState(folder: string, id: string): void {
   try {
-    fs.rmdirSync(join(folder, id))
+    fs.rmdirSync(inFolder(folder, id))
   } catch {
     // Gone already, or still mounted: then `mounts --clean` takes it.
   }
@@ -77,7 +77,7 @@ export function readSessions(folder = runtimeFolder()): readonly MountSession[] 
   const found = fs
     .readdirSync(folder)
     .filter((name) => name.endsWith(extension))
-    .flatMap((name) => readState(join(folder, name)) ?? [])
+    .flatMap((name) => readState(inFolder(folder, name)) ?? [])
   return found.sort((one, other) => one.since.localeCompare(other.since))
 }
 

@@ -1,5 +1,3 @@
-import fs from '../../sys/host-fs.js'
-import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { aborted, printable, targetError, usage } from '../../errors.js'
 import { unmountFuse } from '../../mount/fuse/attach.js'
@@ -11,6 +9,7 @@ import { remainsOf, type Remains } from './remains.js'
 import type { MountedFilesystem, MountSession } from './session.js'
 import { isAlive, readSessions, removeState } from './state.js'
 import { parseImageArgument } from '../open/opening.js'
+import { above, absolute, realPath } from '../../sys/host-path.js'
 
 export interface UnmountOptions {
   /** Takes away what is in use, too; its users finish, and then the image is closed. */
@@ -68,7 +67,7 @@ function partOf(session: MountSession, argument: string): Part | undefined {
   const path = placeOf(argument)
   const all = { session, remains, mounts: remains.mounts, whole: true }
   const inFolder = remains.mounts.filter(
-    ({ point }) => point === path || (dirname(point) === path && session.mounts.some(({ madePoint }) => madePoint)),
+    ({ point }) => point === path || (above(point) === path && session.mounts.some(({ madePoint }) => madePoint)),
   )
   if (inFolder.length > 0)
     return { session, remains, mounts: inFolder, whole: inFolder.length === remains.mounts.length }
@@ -91,16 +90,7 @@ function partOf(session: MountSession, argument: string): Part | undefined {
  * The absolute path without links in its folders. The last part is not looked at: what is mounted there may not answer.
  */
 function placeOf(path: string): string {
-  const full = resolve(path)
-  return join(realPath(dirname(full)) ?? dirname(full), basename(full))
-}
-
-function realPath(path: string): string | undefined {
-  try {
-    return fs.realpathSync(path)
-  } catch {
-    return undefined
-  }
+  return absolute(path.replace(/(?<=.)\/+$/, ''))
 }
 
 async function take(
@@ -172,5 +162,5 @@ function confirm(session: MountSession): void {
       hint: '"vdisk check" tells what state the image is in; "vdisk mounts --clean" forgets this.',
     })
   // Its server was killed, and this was the last of it.
-  removeState(dirname(session.folder), session.id)
+  removeState(above(session.folder), session.id)
 }

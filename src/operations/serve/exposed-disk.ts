@@ -1,6 +1,5 @@
 import fs from '../../sys/host-fs.js'
 import os from 'node:os'
-import { dirname, resolve } from 'node:path'
 import { createScratchStore } from '../../block/scratch-store.js'
 import { ScratchOverlay } from '../../block/scratch-overlay.js'
 import type { BlockSource, Note } from '../../block/types.js'
@@ -12,6 +11,8 @@ import { ExposedSlice } from '../../mount/exposed-slice.js'
 import { openPartition, readPartitionTable, selectPartition, type PartitionTable } from '../../partition/index.js'
 import { create } from '../transfer/create.js'
 import { chainOptions, parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
+import { HostLocation } from '../../location/file.js'
+import { folderPart } from '../../sys/host-path.js'
 
 /**
  * Where changes go. `read-only`: there are none. `throwaway`: to a scratch file that is gone with the process.
@@ -154,12 +155,12 @@ export async function prepareOverlay(argument: string, overlay: string, options:
     overlay,
     chainOptions({ ...options, allowReferences: [...(options.allowReferences ?? []), path] }),
   )
-  const parent = opened.layers[1]?.path
-  if (parent === undefined || fs.realpathSync(parent) !== fs.realpathSync(path)) {
+  const parent = opened.layers[1]?.location
+  if (parent?.id !== new HostLocation(path).id) {
     throw refused(
       'E_NOT_ITS_CHILD',
       `${overlay} exists and is ` +
-        (`${parent === undefined ? 'no child of another image' : `a child of ${parent}`}: it cannot hold the ` +
+        (`${parent === undefined ? 'no child of another image' : `a child of ${parent.label}`}: it cannot hold the ` +
           `changes of ${path}`),
       { hint: 'Name a file that does not exist yet.' },
     )
@@ -190,7 +191,7 @@ function changed(argument: string, file: string, options: ReadOptions): Exposure
 function createScratch(image: string, folder: string | undefined): ReturnType<typeof createScratchStore> {
   if (folder !== undefined) return createScratchStore(folder)
   try {
-    return createScratchStore(dirname(resolve(image)))
+    return createScratchStore(folderPart(image))
   } catch (error) {
     if (!isImageError(error) || error.kind !== 'target') throw error
     // A folder that is only read: a backup medium, somebody else's.

@@ -1,5 +1,4 @@
 import fs from '../../sys/host-fs.js'
-import { basename, resolve } from 'node:path'
 import type { Note } from '../../block/types.js'
 import { defaultThreads, TaskPool } from '../../engine/index.js'
 import { printable, usage } from '../../errors.js'
@@ -7,6 +6,7 @@ import { NbdServer, nbdUri, type Endpoint, type ServerTls } from '../../mount/nb
 import { openExposed, prepareOverlay, type Exposure } from './exposed-disk.js'
 import type { ReadOptions } from '../open/opening.js'
 import { DiskServing } from './serve-disk.js'
+import { absolute, lastPart } from '../../sys/host-path.js'
 
 export interface ServeOptions extends ReadOptions {
   readonly endpoint: Endpoint
@@ -102,7 +102,7 @@ export async function serve(images: readonly string[], options: ServeOptions): P
   })
   const listening = await server.listen(options.endpoint)
   // Listening takes the path as it is, since long ones cannot be; clients may be in another folder.
-  const endpoint: Endpoint = listening.kind === 'unix' ? { kind: 'unix', path: resolve(listening.path) } : listening
+  const endpoint: Endpoint = listening.kind === 'unix' ? { kind: 'unix', path: absolute(listening.path) } : listening
   try {
     options.onReady?.({
       endpoint,
@@ -176,7 +176,7 @@ function exposureOptions(options: ServeOptions): Parameters<typeof openExposed>[
 function exportNames(images: readonly string[], given: readonly string[] | undefined): string[] {
   if (given !== undefined && given.length !== images.length)
     throw usage('E_NAME', `${images.length} images were given, and ${given.length} names for them`)
-  const names = given === undefined ? (images.length === 1 ? [''] : images.map((path) => basename(path))) : [...given]
+  const names = given === undefined ? (images.length === 1 ? [''] : images.map((path) => lastPart(path))) : [...given]
   for (const [index, name] of names.entries()) {
     if (name.includes('\0') || Buffer.byteLength(name) > 4096)
       throw usage('E_NAME', `${printable(name)} cannot be the name of an export`)

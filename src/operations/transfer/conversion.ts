@@ -1,5 +1,4 @@
 import { tmpdir } from 'node:os'
-import { dirname, resolve } from 'node:path'
 import type { BlockSource, Note } from '../../block/types.js'
 import { copy, type CopyOptions, type CopyResult, type Progress } from '../../engine/index.js'
 import { usage } from '../../errors.js'
@@ -12,6 +11,7 @@ import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
 import { openNewParent, type NewParent } from './parent.js'
 import { openSource, resized, type ComposedSource, type SourceInput } from './source.js'
 import { usedOnly, type UsedOnly, type UsedOnlyOptions } from './used-only.js'
+import { folderPart } from '../../sys/host-path.js'
 
 /** What decides the content and the layout of a target. */
 export interface ConversionOptions extends ReadOptions {
@@ -114,7 +114,7 @@ export async function openConversion(
   options: ConversionOptions & { readonly registry: Registry },
 ): Promise<Conversion> {
   const open: OpenOptions = chainOptions(options)
-  const scratchFolder = options.scratchFolder ?? (path === undefined ? tmpdir() : dirname(resolve(path)))
+  const scratchFolder = options.scratchFolder ?? (path === undefined ? tmpdir() : folderPart(path))
   const opened = await openSource(source, {
     ...readOptions(options),
     scratchFolder,

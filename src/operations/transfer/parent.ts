@@ -1,9 +1,9 @@
 import fs from '../../sys/host-fs.js'
-import { dirname, relative, resolve, sep } from 'node:path'
 import type { Note } from '../../block/types.js'
 import { usage } from '../../errors.js'
 import type { DiskImage, FormatDriver, ParentShape } from '../../formats/driver.js'
 import { openImage, type OpenedImage, type OpenOptions } from '../../formats/open.js'
+import { fromFolder, realFolder, realPath } from '../../sys/host-path.js'
 
 /** The parent of an image to be made, opened with its own chain. */
 export interface NewParent {
@@ -43,16 +43,23 @@ export function openNewParent(path: string, childPath: string, driver: FormatDri
   }
 }
 
-/** A file as the parent of another, which need not be there yet. @param image the parent's own layer. */
+/**
+ * A file as the parent of another, which need not be there yet. Relative names are made from the folder that the child
+ * really lies in. @param image the parent's own layer.
+ */
 export function parentShape(path: string, childPath: string, image: DiskImage): ParentShape {
   const real = fs.realpathSync(path)
-  const child = resolve(childPath)
-  const folder = fs.realpathSync(dirname(child))
+  const given = realFolder(childPath)
+  const behind = realPath(childPath)
+  const folder = behind === undefined ? given : realFolder(behind)
+  const relativePath = fromFolder(folder, real)
   return {
     image,
     path: real,
-    relativePath: relative(folder, real).split(sep).join('/'),
-    childPath: child,
+    relativePath,
+    // Through a link to the child the same name would be looked for in the link's folder: there only the full path
+    // means the same file.
+    name: folder === given ? undefined : real,
     time: Math.floor(fs.statSync(real).mtimeMs / 1000),
   }
 }

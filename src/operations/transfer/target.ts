@@ -1,14 +1,19 @@
-import { randomBytes } from 'node:crypto'
 import type { BigIntStats } from 'node:fs'
 import fs from '../../sys/host-fs.js'
-import { basename, dirname, join, resolve } from 'node:path'
 import { FileStore, writeError } from '../../block/file-store.js'
 import { printable, refused, targetError, usage, type ImageError } from '../../errors.js'
 import type { ImageFile } from '../../formats/opened.js'
+import { HeldFolder } from '../../location/folder.js'
+import { isName } from '../../location/location.js'
+import { moveWithoutReplacing, partialName } from '../../location/partial.js'
+import { folderPart, inFolder, lastPart, placed, realPath } from '../../sys/host-path.js'
 
 /** Where a new file is to stand, after the checks. */
 export interface TargetPlace {
-  /** Absolute; a symbolic link that stood there is followed, so that what it points to is replaced, not the link. */
+  /**
+   * Absolute, its folder by its real path: the folder that the system means. A symbolic link that stood there is
+   * followed, so that what it points to is replaced, not the link.
+   */
   readonly path: string
   /** Whether something stands there that is to be replaced. */
   readonly replaces: boolean
@@ -24,13 +29,11 @@ export interface TargetPlace {
  */
 export function checkTarget(path: string, force: boolean, sources: readonly ImageFile[]): TargetPlace {
   const name = printable(path)
-  const place = followLink(resolve(path))
-  const stat = statOf(place)
+  const stat = statOf(path)
   if (stat === undefined) {
-    if (path.endsWith('/') || basename(place) === '')
-      throw targetError('E_IS_FOLDER', `the target ${name} is no name of a file`)
-    const folder = statOf(dirname(place))
-    if (folder?.isDirectory() !== true)
+    if (!isName(lastPart(path))) throw targetError('E_IS_FOLDER', `the target ${name} is no name of a file`)
+    const place = placed(path)
+    if (place === undefined || statOf(folderPart(place))?.isDirectory() !== true)
       throw targetError('E_NO_FOLDER', `the folder of the target ${name} does not exist`, {
         hint: 'Make the folder first.',
       })
@@ -43,7 +46,7 @@ export function checkTarget(path: string, force: boolean, sources: readonly Imag
   }
   if (stat.isDirectory())
     throw targetError('E_IS_FOLDER', `the target ${name} is a directory`, {
-      hint: `Name the file to be made in it: ${printable(join(path, 'disk.qcow2'))}`,
+      hint: `Name the file to be made in it: ${printable(inFolder(path, 'disk.qcow2'))}`,
     })
   if (stat.isBlockDevice()) {
     throw refused(
@@ -65,7 +68,7 @@ export function checkTarget(path: string, force: boolean, sources: readonly Imag
     )
   }
   if (!force) throw exists(path)
-  return { path: place, replaces: true, mode: Number(stat.mode) % 0o1000 }
+  return { path: realPath(path) ?? path, replaces: true, mode: Number(stat.mode) % 0o1000 }
 }
 
 function exists(path: string): ImageError {
@@ -88,37 +91,32 @@ function isFree(path: string): boolean {
   return fs.lstatSync(path, { throwIfNoEntry: false }) === undefined
 }
 
-function followLink(path: string): string {
-  try {
-    return fs.realpathSync(path)
-  } catch {
-    // Not there (yet): the folder's links are followed by the system.
-    return path
-  }
-}
-
 /** A file being written beside its place, under a name that no one takes for an image. */
 class PartialFile implements Disposable {
   readonly store: FileStore
   readonly place: TargetPlace
-  readonly path: string
+  /** The name it is to have, and the one it has for now. */
+  readonly name: string
+  readonly present: string
+  readonly #folder: HeldFolder
   #state: 'partial' | 'placed' | 'gone' = 'partial'
 
-  constructor(place: TargetPlace, durable: boolean) {
+  constructor(place: TargetPlace, folder: HeldFolder, durable: boolean) {
     this.place = place
-    // A name has at most 255 bytes.
-    const stem = Buffer.from(basename(place.path))
-      .subarray(0, 200)
-      .toString('utf8')
-      .replace(/\ufffd+$/, '')
-    this.path = join(dirname(place.path), `.${stem}.partial-${randomBytes(6).toString('hex')}`)
-    this.store = FileStore.create(this.path, durable)
+    this.name = lastPart(place.path)
+    this.present = partialName(this.name)
+    this.#folder = folder
+    this.store = FileStore.create(this.path, durable, inFolder(folder.path, this.present))
     try {
       if (place.mode !== undefined) fs.fchmodSync(this.store.fd, place.mode)
     } catch (cause) {
       this[Symbol.dispose]()
-      throw writeError(this.path, 'cannot take the permissions of the file it replaces', cause)
+      throw writeError(place.path, 'cannot take the permissions of the file it replaces', cause)
     }
+  }
+
+  get path(): string {
+    return this.#folder.at(this.present)
   }
 
   /** Bytes that the filesystem holds for it. */
@@ -134,8 +132,9 @@ class PartialFile implements Disposable {
     this.store.flush()
     this.store[Symbol.dispose]()
     try {
-      if (this.place.replaces) fs.renameSync(this.path, this.place.path)
-      else moveWithoutReplacing(this.path, this.place.path)
+      const final = this.#folder.at(this.name)
+      if (this.place.replaces) fs.renameSync(this.path, final)
+      else moveWithoutReplacing(this.path, final)
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw exists(this.place.path)
       throw writeError(this.place.path, 'cannot be given its name', cause)
@@ -145,7 +144,7 @@ class PartialFile implements Disposable {
 
   /** Takes back a file that was placed where none was before. */
   takeBack(): void {
-    if (this.#state === 'placed' && !this.place.replaces) fs.removeFileSync(this.place.path)
+    if (this.#state === 'placed' && !this.place.replaces) fs.removeFileSync(this.#folder.at(this.name))
     this.#state = 'gone'
   }
 
@@ -156,22 +155,9 @@ class PartialFile implements Disposable {
   }
 }
 
-/** A hard link refuses to replace; filesystems without links get a look and a rename. */
-export function moveWithoutReplacing(from: string, to: string): void {
-  try {
-    fs.linkSync(from, to)
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    if (code === 'EEXIST') throw cause
-    if (fs.existsSync(to)) throw Object.assign(new Error('the file exists'), { code: 'EEXIST' })
-    fs.renameSync(from, to)
-    return
-  }
-  fs.unlinkSync(from)
-}
-
 /** The files of one new image: made under partial names, and given their names together when all are complete. */
 export class TargetFiles implements Disposable {
+  readonly #folder: HeldFolder
   readonly #main: PartialFile
   readonly #further: PartialFile[] = []
   readonly #force: boolean
@@ -182,7 +168,13 @@ export class TargetFiles implements Disposable {
     place: TargetPlace,
     { force, sources, durable }: { force: boolean; sources: readonly ImageFile[]; durable: boolean },
   ) {
-    this.#main = new PartialFile(place, durable)
+    this.#folder = new HeldFolder(folderPart(place.path))
+    try {
+      this.#main = new PartialFile(place, this.#folder, durable)
+    } catch (error) {
+      this.#folder[Symbol.dispose]()
+      throw error
+    }
     this.#durable = durable
     this.#force = force
     this.#sources = sources
@@ -197,9 +189,9 @@ export class TargetFiles implements Disposable {
     return this.#main.path
   }
 
-  /** Final path → present path, of every file. */
+  /** Final name → present name, of every file; all lie in one folder. */
   get renamed(): ReadonlyMap<string, string> {
-    return new Map([this.#main, ...this.#further].map((file) => [file.place.path, file.path]))
+    return new Map([this.#main, ...this.#further].map((file) => [file.name, file.present]))
   }
 
   get size(): number {
@@ -215,12 +207,15 @@ export class TargetFiles implements Disposable {
    * checkTarget}.
    */
   createFile(name: string): FileStore {
-    if (name !== basename(name) || name === '' || name === '.' || name === '..' || name.includes('\0')) {
+    if (!isName(name)) {
       throw usage('E_FILE_NAME', `${JSON.stringify(printable(name))} is no plain name of a file beside the image`)
     }
-    const place = checkTarget(join(dirname(this.#main.place.path), name), this.#force, this.#sources)
-    if (this.renamed.has(place.path)) throw usage('E_FILE_NAME', `${printable(name)} is a file of the image already`)
-    const file = new PartialFile(place, this.#durable)
+    const place = checkTarget(inFolder(this.#folder.path, name), this.#force, this.#sources)
+    if (folderPart(place.path) !== folderPart(this.#main.place.path))
+      throw usage('E_FILE_NAME', `${printable(name)} is a link to a file in another folder`)
+    if (this.renamed.has(lastPart(place.path)))
+      throw usage('E_FILE_NAME', `${printable(name)} is a file of the image already`)
+    const file = new PartialFile(place, this.#folder, this.#durable)
     this.#further.push(file)
     return file.store
   }
@@ -233,32 +228,15 @@ export class TargetFiles implements Disposable {
       for (const file of this.#further) file.takeBack()
       throw error
     }
-    if (this.#durable) syncFolder(dirname(this.#main.place.path))
+    if (this.#durable) this.#folder.flush()
   }
 
   [Symbol.dispose](): void {
     for (const file of [this.#main, ...this.#further]) file[Symbol.dispose]()
+    this.#folder[Symbol.dispose]()
   }
 
   #sum(of: (file: PartialFile) => number): number {
     return [this.#main, ...this.#further].reduce((sum, file) => sum + of(file), 0)
-  }
-}
-
-/** A rename is durable when its folder is. Systems that cannot flush a folder (Windows) do it on their own. */
-function syncFolder(folder: string): void {
-  let descriptor: number
-  try {
-    descriptor = fs.openSync(folder, 'r')
-  } catch {
-    return
-  }
-  try {
-    fs.fsyncSync(descriptor)
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    if (code === 'EIO') throw writeError(folder, 'cannot be flushed to the medium', cause)
-  } finally {
-    fs.closeSync(descriptor)
   }
 }

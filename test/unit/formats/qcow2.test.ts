@@ -383,7 +383,7 @@ test('bitmaps are told; a stale or damaged directory does not matter for reading
 
 test('what is written for a parent: zero flag, zeros of their own in version 2, its name and format', () => {
   using image = openWith('raw', new MemoryStore(new Uint8Array(100_000).fill(7)))
-  const parent = { image, path: '/x/a:b.raw', relativePath: 'a:b.raw', childPath: '/x/c.qcow2', time: 0 }
+  const parent = { image, path: '/x/a:b.raw', relativePath: 'a:b.raw', time: 0 }
   for (const [options, kind] of [
     [{}, 'zero'],
     [{ 'extended-l2': true }, 'zero'],
@@ -423,7 +423,7 @@ test('what is written for a parent: zero flag, zeros of their own in version 2, 
 
 test('options that are out of range or do not go together are refused before anything is written', () => {
   using image = openWith('raw', new MemoryStore(new Uint8Array(512)))
-  const parent = { image, path: '/x/a', relativePath: 'a', childPath: '/x/c', time: 0 }
+  const parent = { image, path: '/x/a', relativePath: 'a', time: 0 }
   for (const options of [
     { 'cluster-size': 256 },
     { 'cluster-size': 4194304 },

@@ -1,5 +1,6 @@
 import { printable, reference } from '../../../errors.js'
-import type { ParentReference } from '../../driver.js'
+import { fromUtf16, isPlainText, nameBytes } from '../../../sys/host-fs.js'
+import type { ParentReference, ParentShape } from '../../driver.js'
 
 /** Names of formats in qemu's words, where ours differ. */
 const ourFormats: Readonly<Record<string, string>> = { vpc: 'vhd', file: 'raw', host_device: 'raw' }
@@ -16,7 +17,11 @@ export function formatOf(recorded: string): string {
 }
 
 /** A name as we write it for a parent: one with a colon would be taken for a protocol. */
-export function plainName(relativePath: string): string {
+export function storedName({ relativePath, name = relativePath }: ParentShape): Buffer {
+  return nameBytes(plainName(name))
+}
+
+function plainName(relativePath: string): string {
   const colon = relativePath.indexOf(':')
   const slash = relativePath.indexOf('/')
   return colon >= 0 && (slash < 0 || colon < slash) ? `./${relativePath}` : relativePath
@@ -100,6 +105,7 @@ const maximumDepth = 8
  */
 function resolveJson(text: string): Resolved {
   let parsed: unknown
+  if (!isPlainText(text)) return { path: undefined, why: 'what follows json: is not UTF-8' }
   try {
     parsed = JSON.parse(text)
   } catch {
@@ -141,7 +147,7 @@ function flatten(value: object, prefix: string, into: Map<string, string>, depth
     if (typeof item === 'object' && item !== null) {
       if (!flatten(item, `${prefix}${key}.`, into, depth + 1)) return false
     } else {
-      into.set(`${prefix}${key}`, typeof item === 'string' ? item : String(item))
+      into.set(`${prefix}${key}`, typeof item === 'string' ? fromUtf16(item) : String(item))
     }
   }
   return true

@@ -4,6 +4,7 @@ import { corrupt } from '../../../errors.js'
 import { hasBit } from './entries.js'
 import type { Header } from './header.js'
 import { bitmapEntry } from './structs.js'
+import { hostName } from '../../../sys/host-fs.js'
 
 /** A persistent dirty bitmap, as its directory says. */
 export interface Bitmap {
@@ -54,7 +55,7 @@ export function readBitmaps(store: ByteStore, header: Header, most: number): Bit
     store.read(position + bitmapEntry.size + entry.extraSize, name)
     const flags = BigInt(entry.flags)
     bitmaps.push({
-      name: Buffer.from(name).toString('utf8'),
+      name: hostName(name),
       granularity: 2 ** entry.granularityBits,
       inUse: hasBit(flags, 0),
       auto: hasBit(flags, 1),

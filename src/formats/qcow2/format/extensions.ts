@@ -1,6 +1,7 @@
 import type { FieldRow, StructValues } from '../../../binary/struct.js'
 import { corrupt } from '../../../errors.js'
 import { bitmapsExtension, cryptoPointer, extensionHeader, extensionTypes, featureName } from './structs.js'
+import { hostName } from '../../../sys/host-fs.js'
 
 /** The header extensions. */
 export interface Extensions {
@@ -84,5 +85,5 @@ export function readExtensions(cluster: Uint8Array, start: number, end: number, 
 
 function textOf(data: Uint8Array): string {
   const end = data.indexOf(0)
-  return Buffer.from(end < 0 ? data : data.subarray(0, end)).toString('utf8')
+  return hostName(end < 0 ? data : data.subarray(0, end))
 }

@@ -25,6 +25,7 @@ import {
   knownFeatures,
   magic,
 } from './structs.js'
+import { hostName } from '../../../sys/host-fs.js'
 
 /** The header, judged: every number has been checked against the file and its limits. */
 export interface Header {
@@ -256,7 +257,7 @@ function readBackingName(
   if (offset + size > cluster.length) throw bad(`the backing file name at byte ${offset} passes the end of the file`, 8)
   const name = cluster.subarray(offset, offset + size)
   const end = name.indexOf(0)
-  const text = Buffer.from(end < 0 ? name : name.subarray(0, end)).toString('utf8')
+  const text = hostName(end < 0 ? name : name.subarray(0, end))
   return text === '' ? undefined : text
 }
 

@@ -5,6 +5,7 @@ import { EntryParts, decodeL1Entry, type EntryRules } from './entries.js'
 import type { Header } from './header.js'
 import type { Snapshot } from './snapshots.js'
 import { snapshotEntry } from './structs.js'
+import { nameBytes } from '../../../sys/host-fs.js'
 
 /** The longest name that qemu shows whole, in bytes. */
 const maximumSnapshotName = 255
@@ -106,7 +107,7 @@ export interface NewSnapshot {
  * E_SNAPSHOT_EXISTS
  */
 export function nextSnapshotId(snapshots: readonly Snapshot[], name: string, image: string): string {
-  const length = Buffer.byteLength(name)
+  const length = nameBytes(name).length
   if (length === 0 || length > maximumSnapshotName || name.includes('\0'))
     throw usage(
       'E_SNAPSHOT_NAME',
@@ -141,7 +142,7 @@ export function snapshotTable(store: ByteStore, kept: readonly Snapshot[], added
 
 /** With the extra data that version 3 asks for: the 64-bit size of the VM state, and the size of the disk. */
 function newEntry({ id, name, time, capacity, l1Position, l1Entries }: NewSnapshot): Uint8Array {
-  const [idText, nameText] = [Buffer.from(id), Buffer.from(name)]
+  const [idText, nameText] = [nameBytes(id), nameBytes(name)]
   const extra = new Uint8Array(16)
   viewOf(extra).setBigUint64(8, BigInt(safeNumber(BigInt(capacity), 'the capacity')))
   const fixed = snapshotEntry.write({

@@ -4,6 +4,7 @@ import { corrupt, printable, usage, type ImageError } from '../../../errors.js'
 import type { Header, TableLocation } from './header.js'
 import { l1EntriesFor, maximumL1Bytes } from './layout.js'
 import { snapshotEntry } from './structs.js'
+import { hostName } from '../../../sys/host-fs.js'
 
 /** An internal snapshot ("Snapshots"). Nothing of it has been checked but its own size. */
 export interface Snapshot {
@@ -56,8 +57,8 @@ export function readSnapshots(store: ByteStore, header: Header): Snapshot[] {
     const extra = viewOf(rest.subarray(0, entry.extraSize))
     const text = Buffer.from(rest.buffer, rest.byteOffset + entry.extraSize, entry.idSize + entry.nameSize)
     snapshots.push({
-      id: text.toString('utf8', 0, entry.idSize),
-      name: text.toString('utf8', entry.idSize),
+      id: hostName(text.subarray(0, entry.idSize)),
+      name: hostName(text.subarray(entry.idSize)),
       time: entry.dateSeconds,
       vmStateSize: entry.extraSize >= 8 ? extra.getBigUint64(0) : BigInt(entry.vmStateSize),
       diskSize: entry.extraSize >= 16 ? extra.getBigUint64(8) : undefined,

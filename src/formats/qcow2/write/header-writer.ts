@@ -1,6 +1,6 @@
 import { usage } from '../../../errors.js'
 import type { ParentShape } from '../../driver.js'
-import { plainName, qemuFormat } from '../format/backing.js'
+import { storedName, qemuFormat } from '../format/backing.js'
 import { withBits } from '../format/entries.js'
 import { maximumNameBytes } from '../format/layout.js'
 import type { CreateSettings } from './options.js'
@@ -16,6 +16,7 @@ import {
   knownFeatures,
   magic,
 } from '../format/structs.js'
+import { nameBytes } from '../../../sys/host-fs.js'
 
 /** What is known of the tables only at the end. Positions in bytes. */
 export interface TablePlaces {
@@ -34,10 +35,10 @@ export function headerCluster(
   parent: ParentShape | undefined,
 ): (tables: TablePlaces) => Uint8Array {
   const { clusterSize, clusterBits } = settings.geometry
-  const backingName = parent === undefined ? new Uint8Array(0) : Buffer.from(plainName(parent.relativePath))
+  const backingName = parent === undefined ? new Uint8Array(0) : storedName(parent)
   const headerLength = settings.version === 2 ? headerV2.size : headerV3Compression.size
   const required = [
-    ...(settings.dataFile === undefined ? [] : [extension(extensionTypes.dataFile, Buffer.from(settings.dataFile))]),
+    ...(settings.dataFile === undefined ? [] : [extension(extensionTypes.dataFile, nameBytes(settings.dataFile))]),
     ...(parent === undefined
       ? []
       : [extension(extensionTypes.backingFormat, Buffer.from(qemuFormat(parent.image.format)))]),

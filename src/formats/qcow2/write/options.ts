@@ -11,6 +11,7 @@ import {
   minimumExtendedClusterBits,
   type Geometry,
 } from '../format/layout.js'
+import { nameBytes } from '../../../sys/host-fs.js'
 
 /** Create options of QCOW2. */
 export const optionSpecs: readonly OptionSpec[] = [
@@ -184,7 +185,7 @@ function readDataFile(value: OptionValues[string], bad: (message: string) => Ima
   const name = String(value)
   if (name === '' || name === '.' || name === '..' || /[/\\\0]/.test(name))
     throw bad(`data-file is "${name}", expected the plain name of a file beside the image`)
-  if (Buffer.byteLength(name) > maximumNameBytes) throw bad(`data-file may have ${maximumNameBytes} bytes`)
+  if (nameBytes(name).length > maximumNameBytes) throw bad(`data-file may have ${maximumNameBytes} bytes`)
   // With a protocol prefix other programs would look for something else than a file.
   if (name.includes(':')) throw bad(`data-file is "${name}": a name with a colon would be taken for a protocol`)
   return name

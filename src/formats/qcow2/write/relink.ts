@@ -1,7 +1,7 @@
 import { roundUp } from '../../../binary/integers.js'
 import { unsupported, usage } from '../../../errors.js'
 import type { ParentShape } from '../../driver.js'
-import { plainName, qemuFormat } from '../format/backing.js'
+import { storedName, qemuFormat } from '../format/backing.js'
 import { maximumNameBytes } from '../format/layout.js'
 import { extension } from './header-writer.js'
 import { extensionHeader, extensionTypes, headerV2, headerV3 } from '../format/structs.js'
@@ -80,7 +80,7 @@ function planHeader({ file, header }: WriteSession, parent: ParentShape | undefi
   const end = new Uint8Array(extensionHeader.size)
   const format =
     parent === undefined ? [] : [extension(extensionTypes.backingFormat, Buffer.from(qemuFormat(parent.image.format)))]
-  const text = parent === undefined ? new Uint8Array(0) : Buffer.from(plainName(parent.relativePath))
+  const text = parent === undefined ? new Uint8Array(0) : storedName(parent)
   const lengthOf = (parts: readonly Uint8Array[]): number => parts.reduce((sum, part) => sum + part.length, fixed)
   const required = [...format, ...kept, end]
   if (count > list.length || lengthOf(required) > Math.min(sector, clusterSize)) {

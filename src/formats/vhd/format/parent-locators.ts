@@ -4,6 +4,7 @@ import type { ByteStore, Note } from '../../../block/types.js'
 import { printable, usage } from '../../../errors.js'
 import type { ParentShape } from '../../driver.js'
 import { locatorCount, locatorEntry, locatorsAt, sectorLength } from './structs.js'
+import { fromUtf16, hostName, isPlainText } from '../../../sys/host-fs.js'
 
 /** One used parent locator entry of a differencing disk (VHD specification, "Parent Locator Entries"). */
 export interface ParentLocator {
@@ -20,7 +21,7 @@ const decoders: Readonly<Record<string, (bytes: Buffer) => string>> = {
   W2ku: utf16Text,
   Wi2r: latinText,
   Wi2k: latinText,
-  MacX: (bytes) => bytes.toString('utf8'),
+  MacX: (bytes) => hostName(bytes),
 }
 
 /** No system takes a longer path: 32,767 UTF-16 units. */
@@ -89,7 +90,9 @@ function placeProblem({ size }: ByteStore, length: number, offset: bigint): stri
 /** The paths to try, most trusted first; the parent's name in the header comes last. */
 export function parentPaths(locators: readonly ParentLocator[], parentName: string): string[] {
   const stored = codes.flatMap((code) => locators.filter((locator) => locator.code === code).map(({ path }) => path))
-  return [...new Set([...stored, parentName].filter((path): path is string => path !== undefined && path !== ''))]
+  return [
+    ...new Set([...stored, fromUtf16(parentName)].filter((path): path is string => path !== undefined && path !== '')),
+  ]
 }
 
 /** The fields of the used entries, for `info --headers`. */
@@ -147,6 +150,12 @@ export function pathsOf(parent: ParentShape): { relative: string; absolute: stri
       { hint: 'Rename the parent.' },
     )
   }
+  if (!isPlainText(parent.path + parent.relativePath))
+    throw usage(
+      'E_PARENT_PATH',
+      `the parent's path ${printable(parent.path)} is not UTF-8, and a VHD stores names as UTF-16`,
+      { hint: 'Rename the parent or its folder, or make a QCOW2 child: it stores names as they are.' },
+    )
   const windows = parent.relativePath.replaceAll('/', '\\')
   // Another drive of Windows has no relative path, and the absolute one stands for it.
   const isAbsolute = /^(?:[A-Za-z]:|\\)/.test(windows)
@@ -162,7 +171,7 @@ export function leafOf({ path }: ParentShape): string {
 }
 
 function utf16Text(bytes: Buffer): string {
-  return bytes.subarray(0, bytes.length - (bytes.length % 2)).toString('utf16le')
+  return fromUtf16(bytes.subarray(0, bytes.length - (bytes.length % 2)).toString('utf16le'))
 }
 
 function latinText(bytes: Buffer): string {

@@ -3,6 +3,7 @@ import type { FieldRow } from '../../../binary/struct.js'
 import { corrupt, printable, reference, unsupported } from '../../../errors.js'
 import type { DiskImage, Finding, ParentReference } from '../../driver.js'
 import { locatorEntry, locatorHeader, prefixed, vhdxLocatorType } from './structs.js'
+import { fromUtf16 } from '../../../sys/host-fs.js'
 
 /** What a differencing disk records of its parent (MS-VHDX 2.6.2.6). */
 export interface ParentLocator {
@@ -48,7 +49,7 @@ export function parseParentLocator(item: Uint8Array, what: string, position: num
           at,
         )
       }
-      return Buffer.from(item.buffer, item.byteOffset + offset, length).toString('utf16le')
+      return fromUtf16(Buffer.from(item.buffer, item.byteOffset + offset, length).toString('utf16le'))
     }
     const key = text('key', entry.keyOffset, entry.keyLength)
     if (entries.has(key)) throw fail(`the key "${printable(key)}" occurs twice`, at)

@@ -1,4 +1,4 @@
-import { usage } from '../../../errors.js'
+import { printable, usage } from '../../../errors.js'
 import type { ParentShape } from '../../driver.js'
 import { buildParentLocator } from '../format/parent-locator.js'
 import {
@@ -12,6 +12,7 @@ import {
   virtualDiskId,
   virtualDiskSize,
 } from '../format/structs.js'
+import { isPlainText } from '../../../sys/host-fs.js'
 
 export interface NewMetadata {
   readonly blockSize: number
@@ -109,6 +110,12 @@ export function locatorOf(parent: ParentShape, sectorSize: 512 | 4096): Uint8Arr
       { hint: 'Rename the file or its folder.' },
     )
   }
+  if (!isPlainText(parent.path + parent.relativePath))
+    throw usage(
+      'E_PARENT_PATH',
+      `${printable(parent.path)}: the path is not UTF-8, and a VHDX stores names as UTF-16`,
+      { hint: 'Rename the file or its folder.' },
+    )
   const locator = [
     ['parent_linkage', `{${image.identity}}`],
     ...(parent.nextIdentity === undefined ? [] : [['parent_linkage2', `{${parent.nextIdentity}}`] as const]),

@@ -1,0 +1,58 @@
+import { randomBytes } from 'node:crypto'
+import { writeError } from '../block/file-store.js'
+import type { HostPath } from '../errors.js'
+import fs from '../sys/host-fs.js'
+import { folderPart, inFolder, lastPart } from '../sys/host-path.js'
+
+/** How files are named while they are being written; no such file is opened as an image. */
+const form = /^\..+\.partial-[0-9a-f]{8,}$/s
+
+/** A name has at most 255 bytes; what is added takes 22, and `.vdisk.json` and the like may follow. */
+const mostBytes = 150
+
+export const isPartialName = (name: string): boolean => form.test(name)
+
+/** A name for a file that is to be called `name` when it is complete. */
+export function partialName(name: string): string {
+  let stem = ''
+  let bytes = 0
+  for (const character of name) {
+    bytes += Buffer.byteLength(character)
+    if (bytes > mostBytes) break
+    stem += character
+  }
+  return `.${stem}.partial-${randomBytes(6).toString('hex')}`
+}
+
+/**
+ * Gives a file its name where nothing has that name: a hard link refuses to replace; filesystems without links get a
+ * look and a rename. @throws Error of the system, EEXIST where something is there.
+ */
+export function moveWithoutReplacing(from: HostPath, to: HostPath): void {
+  try {
+    fs.linkSync(from, to)
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (code === 'EEXIST') throw cause
+    if (fs.lstatSync(to, { throwIfNoEntry: false }) !== undefined)
+      throw Object.assign(new Error('the file exists'), { code: 'EEXIST' })
+    fs.renameSync(from, to)
+    return
+  }
+  fs.unlinkSync(from)
+}
+
+/**
+ * Writes a small file, in place of one that is there; whole or not at all.
+ * @throws ImageError target E_WRITE, E_NO_SPACE, E_PERMISSION, E_NO_FOLDER.
+ */
+export function writeWhole(path: HostPath, text: string): void {
+  const partial = inFolder(folderPart(path), partialName(lastPart(path)))
+  try {
+    fs.writeFileSync(partial, text, { flag: 'wx', flush: true })
+    fs.renameSync(partial, path)
+  } catch (cause) {
+    fs.removeFileSync(partial)
+    throw writeError(path, 'cannot be written', cause)
+  }
+}
