@@ -46,6 +46,11 @@ export interface DiskImage extends BlockSource {
 export interface CheckOptions {
   /** Also decode every compressed unit. Data that is stored as it is, is read by the caller. */
   readonly deep?: boolean
+  /**
+   * Only tables, for a caller that reads the disk as well: what lies all over the file may be left to reading, which
+   * then notes what it meets.
+   */
+  readonly tables?: boolean
 }
 
 /** An internal snapshot: the disk as it was once, kept in the same file. */

@@ -2,6 +2,7 @@ import type { ImageError } from '../errors.js'
 import type { Location, LocationId } from '../location/location.js'
 import { OverlaySource } from '../block/overlay.js'
 import type { BlockSource, Extent, Note } from '../block/types.js'
+import { damageNotes } from './damage.js'
 import type { DiskImage, FormatDriver } from './driver.js'
 import type { FoundBy } from '../location/gate.js'
 
@@ -79,6 +80,8 @@ export class OpenedImage implements BlockSource {
   /** Where on the disk that part begins, in bytes; 0 for all of it. */
   readonly start: number
   readonly #source: BlockSource
+  /** What is wrong with each layer; undefined as long as nobody has asked. */
+  #damage: readonly (readonly Note[])[] | undefined
   /** Further images that the disk is put together of. */
   readonly #others: readonly OpenedImage[]
 
@@ -142,10 +145,18 @@ export class OpenedImage implements BlockSource {
     return stacked(this.layers.slice(1), undefined)
   }
 
-  /** What the user should know, of every layer. */
+  /**
+   * What the user should know, of every layer: also what check finds to be an error in it. The first question looks
+   * through the tables of all layers; what reading meets is added to the answer later.
+   */
   get notes(): Note[] {
+    this.#damage ??= this.layers.map(({ image, name }) => damageNotes(image, name))
     return [
-      ...this.layers.flatMap(({ image, notes }) => [...notes, ...image.notes]),
+      ...this.layers.flatMap(({ image, notes }, index) => {
+        const met = new Set(image.notes.map(({ code }) => code))
+        const damage = (this.#damage?.[index] ?? []).filter(({ code }) => !met.has(code))
+        return [...notes, ...image.notes, ...damage]
+      }),
       ...this.#others.flatMap(({ notes }) => notes),
     ]
   }

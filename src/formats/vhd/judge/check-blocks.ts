@@ -1,11 +1,11 @@
-import { isZero } from '../../../binary/zero.js'
 import type { ByteStore } from '../../../block/types.js'
 import { isImageError } from '../../../errors.js'
 import type { CheckProgress, Finding } from '../../driver.js'
 import { BlockTable } from '../format/bat.js'
 import { BlockPlaces } from './block-places.js'
 import { overlaps, type DynamicLayout, type Structure } from '../format/dynamic.js'
-import { blockEntry, runEnd, testBit } from '../format/entries.js'
+import { blockEntry } from '../format/entries.js'
+import { HiddenDataFinder, hiddenDataMessage } from '../format/hidden-data.js'
 import { bitmapLength } from '../format/layout.js'
 import { sectorLength, unallocated } from '../format/structs.js'
 
@@ -19,14 +19,13 @@ interface Blocks {
   readonly others: readonly Structure[]
   /** Whether to read all data that the bitmaps hide, or the beginning of it in each block. */
   readonly deep: boolean
+  /** How many sector bitmaps are looked at. */
+  readonly mostBitmaps: number
 }
 
 /** After so many entries, or so many bytes read, the caller is told how far the check is. */
 const entriesPerStep = 16384
 const bytesPerStep = 16 * 1024 * 1024
-const pieceLength = 1024 * 1024
-/** A program that does not keep the bitmaps shows in the first sectors that it left clear. */
-const tasteLength = 4096
 /** Unused space below it lies between structures and blocks for their alignment, or is room for a larger table. */
 const smallestLeak = 1024 * 1024
 
@@ -42,13 +41,12 @@ class BlockCheck {
   readonly #places: BlockPlaces
   readonly #structures: readonly Structure[]
   readonly #bitmap: Uint8Array
-  /** A bitmap of which every bit is set. */
-  readonly #full: Uint8Array
-  readonly #piece: Uint8Array
+  readonly #hidden: HiddenDataFinder
   /** Bytes of a block with its bitmap. */
   readonly #length: number
   #conflicts = 0
   #read = 0
+  #bitmaps = 0
 
   constructor(store: ByteStore, blocks: Blocks) {
     const { layout, limit, others } = blocks
@@ -57,8 +55,7 @@ class BlockCheck {
     this.#table = new BlockTable(store, layout.tablePosition, layout.entries)
     this.#structures = [...layout.structures, ...others]
     this.#bitmap = new Uint8Array(bitmapLength(layout.blockSize))
-    this.#full = new Uint8Array(this.#bitmap.length).fill(0xff)
-    this.#piece = new Uint8Array(Math.min(pieceLength, layout.blockSize))
+    this.#hidden = new HiddenDataFinder(store, layout.blockSize, blocks.deep)
     this.#length = this.#bitmap.length + layout.blockSize
     this.#places = new BlockPlaces(
       this.#length,
@@ -210,6 +207,7 @@ class BlockCheck {
           'block, as which it should be stored',
       }
     }
+    if (this.#bitmaps++ >= this.#blocks.mostBitmaps) return
     try {
       this.#store.read(position, this.#bitmap)
       this.#read += this.#bitmap.length
@@ -226,54 +224,15 @@ class BlockCheck {
         }
       }
       if (differencing) return
-      const hidden = this.#firstHidden(position + this.#bitmap.length, sectors)
-      if (hidden !== undefined) {
-        yield {
-          severity: 'error',
-          code: 'E_BITMAP_CLEAR_DATA',
-          ...at(),
-          message:
-            `sector ${hidden} of the block is marked as never written, but there is data at byte ` +
-            (`${position + this.#bitmap.length + hidden * sectorLength}: by the specification it reads as ` +
-              'zero, QEMU reads the data'),
-        }
-      }
+      const data = position + this.#bitmap.length
+      const hidden = this.#hidden.first(this.#bitmap, data, sectors)
+      this.#read += this.#hidden.takeRead()
+      if (hidden !== undefined)
+        yield { severity: 'error', code: 'E_BITMAP_CLEAR_DATA', ...at(), message: hiddenDataMessage(hidden, data) }
     } catch (error) {
       if (!isImageError(error)) throw error
       yield { severity: 'error', code: error.code, ...at(), message: error.message }
     }
-  }
-
-  /**
-   * The first sector whose bit is clear and whose bytes are not zero; unless `deep` only the beginning of the first run
-   * of such sectors is
-   * looked at. @param data where the block's data begins.
-   */
-  #firstHidden(data: number, sectors: number): number | undefined {
-    const { deep } = this.#blocks
-    // Most bitmaps are full.
-    if (
-      Buffer.compare(
-        this.#bitmap.subarray(0, Math.floor(sectors / 8)),
-        this.#full.subarray(0, Math.floor(sectors / 8)),
-      ) === 0 &&
-      sectors % 8 === 0
-    )
-      return undefined
-    const longest = (deep ? this.#piece.length : Math.min(this.#piece.length, tasteLength)) / sectorLength
-    for (let sector = 0; sector < sectors;) {
-      const written = testBit(this.#bitmap, sector)
-      const end = runEnd(this.#bitmap, sector, written ? sectors : Math.min(sectors, sector + longest))
-      if (!written) {
-        const piece = this.#piece.subarray(0, (end - sector) * sectorLength)
-        this.#store.read(data + sector * sectorLength, piece)
-        this.#read += piece.length
-        if (!isZero(piece)) return sector + Math.floor(piece.findIndex((byte) => byte !== 0) / sectorLength)
-        if (!deep) return undefined
-      }
-      sector = end
-    }
-    return undefined
   }
 }
 

@@ -1,8 +1,9 @@
-import type { ByteStore, Extent } from '../../../block/types.js'
-import { corrupt } from '../../../errors.js'
+import type { ByteStore, Extent, Note } from '../../../block/types.js'
+import { corrupt, isImageError } from '../../../errors.js'
 import { BlockTable } from '../format/bat.js'
 import { overlaps, type DynamicLayout } from '../format/dynamic.js'
 import { blockEntry, runEnd, testBit, type BlockEntry } from '../format/entries.js'
+import { HiddenDataFinder, hiddenDataMessage } from '../format/hidden-data.js'
 import { bitmapLength } from '../format/layout.js'
 import { sectorLength } from '../format/structs.js'
 
@@ -21,6 +22,8 @@ export interface BlocksOptions {
   readonly differencing: boolean
   readonly table?: BlockWords
   readonly pending?: ReadonlyMap<number, Uint8Array>
+  /** Called once, when reading meets data that a bitmap hides. */
+  readonly onHidden?: (note: Note) => void
 }
 
 /**
@@ -41,6 +44,9 @@ export class Blocks {
   readonly #bitmapLength: number
   readonly #bitmaps = new Map<number, Uint8Array>()
   #bitmapBytes = 0
+  /** Looks for hidden data until some was found; a child's clear bits lead to its parent and hide nothing. */
+  #hidden: HiddenDataFinder | undefined
+  readonly #onHidden: BlocksOptions['onHidden']
 
   constructor(store: ByteStore, layout: DynamicLayout, options: BlocksOptions) {
     this.#store = store
@@ -51,6 +57,9 @@ export class Blocks {
     this.#table = options.table ?? new BlockTable(store, layout.tablePosition, layout.entries)
     this.#pending = options.pending ?? new Map<number, Uint8Array>()
     this.#bitmapLength = bitmapLength(layout.blockSize)
+    this.#onHidden = options.onHidden
+    if (options.onHidden !== undefined && !options.differencing)
+      this.#hidden = new HiddenDataFinder(store, layout.blockSize, false)
   }
 
   /** As of {@link BlockSource.extentAt}. @throws ImageError corrupt E_OVERLAP, E_TRUNCATED naming the block. */
@@ -98,6 +107,7 @@ export class Blocks {
     this.#checkPlace(block, entry)
     const bytes = new Uint8Array(this.#bitmapLength)
     this.#store.read(entry.position, bytes)
+    if (this.#hidden !== undefined) this.#lookForHidden(this.#hidden, block, entry, bytes)
     while (
       this.#bitmaps.size >= keptBitmaps ||
       (this.#bitmaps.size > 0 && this.#bitmapBytes + bytes.length > keptBitmapBytes)
@@ -109,6 +119,21 @@ export class Blocks {
     this.#bitmaps.set(block, bytes)
     this.#bitmapBytes += bytes.length
     return bytes
+  }
+
+  #lookForHidden(finder: HiddenDataFinder, block: number, entry: Allocated, bitmap: Uint8Array): void {
+    const { blockSize } = this.#layout
+    const data = entry.position + this.#bitmapLength
+    const sectors = Math.ceil(Math.min(blockSize, this.#capacity - block * blockSize) / sectorLength)
+    const sector = readable(() => finder.first(bitmap, data, sectors))
+    if (sector === undefined) return
+    this.#hidden = undefined
+    this.#onHidden?.({
+      code: 'E_BITMAP_CLEAR_DATA',
+      message:
+        `${this.#store.name}: sector bitmap of block ${block}: ${hiddenDataMessage(sector, data)} ` +
+        '(`vdisk check` lists all damage)',
+    })
   }
 
   #checkPlace(block: number, entry: Allocated): void {
@@ -147,5 +172,15 @@ export class Blocks {
 
   #details(block: number, { sector }: Allocated): Record<string, number> {
     return { position: this.#table.position(block), block, offset: block * this.#layout.blockSize, sector }
+  }
+}
+
+/** What the host cannot read there is none of the disk's content, and nothing that reading the disk fails for. */
+function readable<Result>(read: () => Result): Result | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (!isImageError(error)) throw error
+    return undefined
   }
 }

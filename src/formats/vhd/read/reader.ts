@@ -14,7 +14,7 @@ import { readStructures, type Structures } from '../format/structures.js'
 export class VhdImage implements DiskImage {
   readonly format = 'vhd'
   readonly subformat: 'fixed' | 'dynamic' | 'differencing'
-  readonly notes: readonly Note[]
+  readonly notes: Note[]
   readonly capacity: number
   readonly sectorSize = 512
   readonly grain = 512
@@ -31,12 +31,17 @@ export class VhdImage implements DiskImage {
     this.#store = store
     this.#structures = structures
     this.subformat = subformat
-    this.notes = structures.notes
+    this.notes = [...structures.notes]
     this.capacity = capacity
     this.identity = chosen.footer.values.uniqueId
     if (dynamic === undefined) return
     const differencing = subformat === 'differencing'
-    this.#blocks = new Blocks(store, dynamic, { capacity, limit: this.#limit, differencing })
+    this.#blocks = new Blocks(store, dynamic, {
+      capacity,
+      limit: this.#limit,
+      differencing,
+      onHidden: (note) => this.notes.push(note),
+    })
     if (differencing) this.parentReference = parentReferenceOf(this, dynamic.values, structures.locators, store.name)
   }
 
@@ -73,8 +78,8 @@ export class VhdImage implements DiskImage {
     return describeImage(this.#structures)
   }
 
-  check({ deep = false }: CheckOptions = {}): Generator<Finding | CheckProgress> {
-    return checkVhd(this.#store, this.#structures, { limit: this.#limit, deep })
+  check({ deep = false, tables = false }: CheckOptions = {}): Generator<Finding | CheckProgress> {
+    return checkVhd(this.#store, this.#structures, { limit: this.#limit, deep, tables })
   }
 
   [Symbol.dispose](): void {
