@@ -103,6 +103,14 @@ export abstract class BaseCommand extends Command {
     process.stdout.write(`${text}\n`)
   }
 
+  /** Prints what the user should know besides the answer, to standard error. */
+  protected async tellNotes(notes: readonly { readonly message: string }[]): Promise<void> {
+    if (notes.length === 0) return
+    const { renderer } = await import('./render.js')
+    const render = await renderer(process.stderr)
+    for (const { message } of notes) this.tell(render.warning(`Warning: ${message}`))
+  }
+
   /** A line on standard error. */
   protected tell(text: string): void {
     this.#progress?.end()

@@ -44,7 +44,7 @@ export default class Cat extends BaseCommand {
       })
     // Text on a terminal is what this command is for: unlike an image, a file may go there.
     const { output } = standardOutput({ write: (bytes, done) => process.stdout.write(bytes, done) })
-    await readFile(address.image, address.path, output, {
+    const { notes } = await readFile(address.image, address.path, output, {
       registry,
       from: flags.from,
       snapshot: flags.snapshot,
@@ -53,5 +53,6 @@ export default class Cat extends BaseCommand {
       parentFormat: flags['parent-format'],
       allowReferences: flags['allow-reference'],
     })
+    await this.tellNotes(notes)
   }
 }

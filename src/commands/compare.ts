@@ -74,7 +74,7 @@ With --strict the capacities must be equal too, and both images must store somet
   async #show(result: CompareResult): Promise<void> {
     const { renderer, sizeText, shortSize, sourceText } = await import('../cli/render.js')
     const render = await renderer(process.stdout)
-    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    await this.tellNotes(result.notes)
     const { first, second, differences, strict } = result
     this.print(
       render.heading(

@@ -97,7 +97,7 @@ SOURCE and TARGET may be exports of NBD servers (nbd://host/name, nbd+unix:///na
     const say = (text: string): void => (toStream ? this.tell(text) : this.print(text))
     const render = await renderer(out)
     const { source, target } = result
-    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    await this.tellNotes(result.notes)
     say(render.heading(result.dryRun ? 'Would convert' : 'Converted'))
     say(
       render.facts([

@@ -66,6 +66,7 @@ Copies have the times, permission bits and holes of their originals, and belong 
   async #show(result: CopyFilesResult): Promise<void> {
     const { renderer, sizeText } = await import('../cli/render.js')
     const render = await renderer(process.stderr)
+    await this.tellNotes(result.notes)
     const warn = (text: string): string => render.warning(text)
     for (const { path, message, hint } of result.failures)
       this.tell(warn(`Not copied: ${path}: ${message}${hint === undefined ? '' : ` ${hint}`}`))

@@ -63,6 +63,7 @@ export default class Ls extends BaseCommand {
     const { fileLines } = await import('../cli/file-list.js')
     const lines = fileLines(list.files, { long: flags.long, paths: flags.recursive })
     if (lines.length > 0) this.print(lines.join('\n'))
+    await this.tellNotes(list.notes)
     if (list.failures.length === 0) return
     const { renderer } = await import('../cli/render.js')
     const render = await renderer(process.stderr)

@@ -108,7 +108,7 @@ data stands in the file as it is, compressed as a compressed unit, hole in a hol
   async #text(found: DiskMap): Promise<void> {
     const { renderer, sizeText } = await import('../cli/render.js')
     const render = await renderer(process.stdout)
-    for (const note of found.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    await this.tellNotes(found.notes)
     const width = Math.max(8, String(found.source.capacity).length)
     const row = (cells: readonly string[]): string =>
       `${cells

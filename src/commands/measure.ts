@@ -78,7 +78,7 @@ The conversion is done without keeping what it gives: the source is read, since 
   async #show({ source, target, required, fullyAllocated, files, notes }: MeasureResult): Promise<void> {
     const { renderer, shortSize, sizeText } = await import('../cli/render.js')
     const render = await renderer(process.stdout)
-    for (const note of notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    await this.tellNotes(notes)
     this.print(
       render.facts([
         ...(source === undefined

@@ -47,11 +47,8 @@ The exit code is 0 when all was mended or nothing was to be, 1 when something is
   }
 
   async #show(result: RepairResult): Promise<void> {
-    const [{ repairText }, { renderer }] = await Promise.all([
-      import('../cli/repair-text.js'),
-      import('../cli/render.js'),
-    ])
-    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    const { repairText } = await import('../cli/repair-text.js')
+    await this.tellNotes(result.notes)
     this.print(await repairText(result, process.stdout))
   }
 }

@@ -48,7 +48,7 @@ export default class Resize extends BaseCommand {
     }
     const { renderer, sizeText } = await import('../cli/render.js')
     const render = await renderer(process.stdout)
-    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    await this.tellNotes(result.notes)
     this.print(render.heading(result.dryRun ? 'Would resize' : 'Resized'))
     this.print(
       render.facts([

@@ -65,7 +65,7 @@ Both ends of the target are cleared first and written last, so that an interrupt
       import('../cli/render.js'),
       import('../cli/device-text.js'),
     ])
-    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    await this.tellNotes(result.notes)
     const render = await renderer(process.stdout)
     const { source, target, dryRun, origin } = result
     this.print(render.heading(dryRun ? 'Would restore' : 'Restored'))

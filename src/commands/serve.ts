@@ -110,7 +110,7 @@ It listens at a socket file that only you can open, or with --tcp at a port, of 
   async #show({ exports, tls, overlay, notes }: ServeReady, persistent: boolean): Promise<void> {
     const { renderer, sizeText, sourceText } = await import('../cli/render.js')
     const render = await renderer(process.stdout)
-    for (const note of notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    await this.tellNotes(notes)
     for (const { name, uri, capacity, sectorSize, writable, ...source } of exports) {
       this.print(render.heading(`Serving ${render.plain(source.path)}`))
       this.print(

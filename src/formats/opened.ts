@@ -80,8 +80,8 @@ export class OpenedImage implements BlockSource {
   /** Where on the disk that part begins, in bytes; 0 for all of it. */
   readonly start: number
   readonly #source: BlockSource
-  /** What is wrong with each layer; undefined as long as nobody has asked. */
-  #damage: readonly (readonly Note[])[] | undefined
+  /** What is wrong with the layers that were asked about. */
+  readonly #damage = new Map<Layer, readonly Note[]>()
   /** Further images that the disk is put together of. */
   readonly #others: readonly OpenedImage[]
 
@@ -150,15 +150,15 @@ export class OpenedImage implements BlockSource {
    * through the tables of all layers; what reading meets is added to the answer later.
    */
   get notes(): Note[] {
-    this.#damage ??= this.layers.map(({ image, name }) => damageNotes(image, name))
-    return [
-      ...this.layers.flatMap(({ image, notes }, index) => {
-        const met = new Set(image.notes.map(({ code }) => code))
-        const damage = (this.#damage?.[index] ?? []).filter(({ code }) => !met.has(code))
-        return [...notes, ...image.notes, ...damage]
-      }),
-      ...this.#others.flatMap(({ notes }) => notes),
-    ]
+    return [...this.layers.flatMap((layer) => this.notesOf(layer)), ...this.#others.flatMap(({ notes }) => notes)]
+  }
+
+  /** The same, of one of the layers. */
+  notesOf(layer: Layer): Note[] {
+    let damage = this.#damage.get(layer)
+    if (damage === undefined) this.#damage.set(layer, (damage = damageNotes(layer.image, layer.name)))
+    const met = new Set(layer.image.notes.map(({ code }) => code))
+    return [...layer.notes, ...layer.image.notes, ...damage.filter(({ code }) => !met.has(code))]
   }
 
   /** Every file that the disk is made of. */

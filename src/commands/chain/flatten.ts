@@ -76,7 +76,7 @@ With --until only the upper part of the chain is taken in: down to and with that
   async #show(result: FlattenResult): Promise<void> {
     const { renderer, sizeText } = await import('../../cli/render.js')
     const render = await renderer(process.stdout)
-    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    await this.tellNotes(result.notes)
     const { target, flattened, parent } = result
     this.print(render.heading(result.dryRun ? 'Would flatten' : 'Flattened'))
     this.print(

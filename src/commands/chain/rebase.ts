@@ -56,7 +56,7 @@ An interruption or a power cut leaves CHILD over its old parent or over the new 
     }
     const { renderer, sizeText } = await import('../../cli/render.js')
     const render = await renderer(process.stdout)
-    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    await this.tellNotes(result.notes)
     this.print(render.heading(result.dryRun ? 'Would rebase' : 'Rebased'))
     this.print(
       render.facts([

@@ -47,7 +47,7 @@ A path relative to CHILD is stored first, where the format has several also the 
     }
     const { renderer } = await import('../../cli/render.js')
     const render = await renderer(process.stdout)
-    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    await this.tellNotes(result.notes)
     if (result.forced)
       this.tell(
         (await renderer(process.stderr)).warning(

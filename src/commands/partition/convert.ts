@@ -78,7 +78,7 @@ What would be lost is refused: partitions that do not start and end with the new
   async #show(result: ConvertTableResult): Promise<void> {
     const { renderer, sizeText, sourceText } = await import('../../cli/render.js')
     const render = await renderer(process.stdout)
-    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    await this.tellNotes(result.notes)
     const { source, target, before, after } = result
     const table = ({ scheme, sectorSize }: ConvertTableResult['before']): string =>
       `${scheme.toUpperCase()}, sectors of ${sectorSize} bytes`

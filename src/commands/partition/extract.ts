@@ -95,7 +95,7 @@ With --wrap the target is a new disk with a partition table, whose only partitio
     // Standard output may be the image.
     const render = await renderer(toStream ? process.stderr : process.stdout)
     const say = (text: string): void => (toStream ? this.tell(text) : this.print(text))
-    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    await this.tellNotes(result.notes)
     const { source, target, partition, wrapped } = result
     say(render.heading(result.dryRun ? 'Would extract' : 'Extracted'))
     say(

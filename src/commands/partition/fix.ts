@@ -76,7 +76,7 @@ With --output the mended disk is a new image; with --in-place IMAGE itself is ch
   async #show(result: FixTableResult): Promise<void> {
     const { renderer } = await import('../../cli/render.js')
     const render = await renderer(process.stdout)
-    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    await this.tellNotes(result.notes)
     const { image, mends, ids, mayRefer, left, target } = result
     if (mends.length === 0) this.print('Nothing to mend.')
     else this.print(render.heading(result.dryRun ? 'Would mend' : 'Mended'))

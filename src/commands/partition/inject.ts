@@ -108,7 +108,7 @@ The source must not be larger than the partition. What it does not reach reads a
   async #show(result: InjectResult): Promise<void> {
     const { renderer, sizeText, sourceText } = await import('../../cli/render.js')
     const render = await renderer(process.stdout)
-    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    await this.tellNotes(result.notes)
     const { disk, partition, source, slack, target } = result
     this.print(render.heading(result.dryRun ? 'Would inject' : 'Injected'))
     this.print(

@@ -46,7 +46,7 @@ export default class SnapshotCreate extends BaseCommand {
     }
     const { renderer, sizeText } = await import('../../cli/render.js')
     const render = await renderer(process.stdout)
-    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    await this.tellNotes(result.notes)
     const { id, name, date, capacity } = result.snapshot
     this.print(render.heading(result.dryRun ? 'Would take a snapshot' : 'Took a snapshot'))
     this.print(

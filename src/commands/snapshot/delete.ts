@@ -49,7 +49,7 @@ export default class SnapshotDelete extends BaseCommand {
     }
     const { renderer, sizeText } = await import('../../cli/render.js')
     const render = await renderer(process.stdout)
-    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    await this.tellNotes(result.notes)
     const { id, name, date, capacity, own } = result.snapshot
     this.print(render.heading(result.dryRun ? 'Would delete a snapshot' : 'Deleted a snapshot'))
     this.print(

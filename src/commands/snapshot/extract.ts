@@ -69,7 +69,7 @@ export default class SnapshotExtract extends BaseCommand {
     }
     const { renderer, sizeText } = await import('../../cli/render.js')
     const render = await renderer(process.stdout)
-    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    await this.tellNotes(result.notes)
     const { target } = result
     this.print(render.heading(result.dryRun ? 'Would extract' : 'Extracted'))
     this.print(

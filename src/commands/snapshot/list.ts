@@ -36,7 +36,7 @@ export default class SnapshotList extends BaseCommand {
     }
     const { renderer, shortSize } = await import('../../cli/render.js')
     const render = await renderer(process.stdout)
-    for (const note of result.notes) this.tell((await renderer(process.stderr)).warning(`Warning: ${note.message}`))
+    await this.tellNotes(result.notes)
     if (result.snapshots.length === 0) {
       this.print(render.plain(`${result.path} has no snapshots`))
       return

@@ -60,8 +60,9 @@ export function showChain(path: string, options: ReadOptions = {}): ChainResult 
   }
 }
 
-function chainLayer(layer: Layer, depth: number, { layers }: OpenedImage): ChainLayer {
-  const { parentReference, unreadable, notes } = layer.image
+function chainLayer(layer: Layer, depth: number, opened: OpenedImage): ChainLayer {
+  const { layers } = opened
+  const { parentReference, unreadable } = layer.image
   const state =
     parentReference === undefined
       ? 'base'
@@ -74,8 +75,7 @@ function chainLayer(layer: Layer, depth: number, { layers }: OpenedImage): Chain
     ...layerInfo(layer),
     depth,
     state,
-    notes: [...layer.notes, ...notes],
-
+    notes: opened.notesOf(layer),
     foundBy: layer.foundBy,
     parent:
       parentReference === undefined

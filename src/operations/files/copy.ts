@@ -1,5 +1,6 @@
 import fs from '../../sys/host-fs.js'
 import { writeError } from '../../block/file-store.js'
+import type { Note } from '../../block/types.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted, corrupt, isImageError, printable, targetError, unsupported, usage } from '../../errors.js'
 import { resolvePath } from '../../filesystem/path.js'
@@ -32,6 +33,7 @@ export interface CopyFilesResult {
   readonly failures: readonly FileProblem[]
   /** How many files had alternate data streams, which are not copied. */
   readonly otherStreams: number
+  readonly notes: readonly Note[]
 }
 
 const pieceLength = 1048576
@@ -71,6 +73,7 @@ export async function copyFiles(
     target: { path: place.name === undefined ? place.folder : inFolder(place.folder, place.name) },
     ...copier.counts,
     failures: copier.failures,
+    notes: volume.notes,
   }
 }
 

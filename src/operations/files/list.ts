@@ -1,3 +1,4 @@
+import type { Note } from '../../block/types.js'
 import { isImageError } from '../../errors.js'
 import { resolvePath } from '../../filesystem/path.js'
 import type { FileNode, FileTree } from '../../filesystem/types.js'
@@ -36,6 +37,7 @@ export interface FileList {
   readonly files: readonly ListedFile[]
   /** What could not be listed; the rest is. */
   readonly failures: readonly FileProblem[]
+  readonly notes: readonly Note[]
 }
 
 export interface ListOptions extends VolumeOptions {
@@ -64,7 +66,7 @@ export async function listFiles(image: string, path: string, options: ListOption
       start.node,
       start.path,
     )
-  return { image, filesystem: filesystem.type, path: start.path, files, failures }
+  return { image, filesystem: filesystem.type, path: start.path, files, failures, notes: volume.notes }
 }
 
 interface Listing {

@@ -1,3 +1,4 @@
+import type { Note } from '../../block/types.js'
 import { aborted, usage } from '../../errors.js'
 import { resolvePath } from '../../filesystem/path.js'
 import { openVolume, type VolumeOptions } from './volume.js'
@@ -18,7 +19,7 @@ export async function readFile(
   path: string,
   output: (bytes: Uint8Array) => Promise<void>,
   options: ReadFileOptions = {},
-): Promise<{ size: number }> {
+): Promise<{ size: number; notes: readonly Note[] }> {
   const { signal, ...opening } = options
   using volume = await openVolume(image, opening)
   const { node, path: found } = resolvePath(volume.tree, path, true)
@@ -31,5 +32,5 @@ export async function readFile(
     volume.tree.read(node, offset, bytes)
     await output(bytes)
   }
-  return { size: node.size }
+  return { size: node.size, notes: volume.notes }
 }

@@ -1,3 +1,4 @@
+import type { Note } from '../../block/types.js'
 import { printable, unsupported, usage } from '../../errors.js'
 import { identifyFilesystems } from '../../filesystem/index.js'
 import type { Filesystem, FileTree } from '../../filesystem/types.js'
@@ -13,6 +14,8 @@ export interface OpenedVolume extends Disposable {
   readonly image: string
   readonly filesystem: Filesystem
   readonly tree: FileTree
+  /** What the user should know of the image; asked for when all has been read. */
+  readonly notes: readonly Note[]
 }
 
 /**
@@ -25,7 +28,15 @@ export async function openVolume(image: string, options: VolumeOptions = {}): Pr
   const source = openReadable(image, options)
   try {
     const filesystem = theFilesystem(source, image)
-    return { image, filesystem, tree: filesystem.openTree(), [Symbol.dispose]: () => source[Symbol.dispose]() }
+    return {
+      image,
+      filesystem,
+      tree: filesystem.openTree(),
+      get notes() {
+        return source.notes
+      },
+      [Symbol.dispose]: () => source[Symbol.dispose](),
+    }
   } catch (error) {
     source[Symbol.dispose]()
     throw error

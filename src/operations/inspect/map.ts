@@ -58,7 +58,6 @@ export interface MapOptions extends ReadOptions {
 export class DiskMap implements Disposable {
   readonly source: SourceInfo
   readonly layers: readonly MapLayer[]
-  readonly notes: readonly Note[]
   /** The files that extents name, as far as they were met. */
   readonly files: string[] = []
   readonly #opened: OpenedImage
@@ -74,7 +73,11 @@ export class DiskMap implements Disposable {
     this.#cursors = opened.layers.map((layer) => new LayerCursor(layer))
     this.source = sourceInfo(path, opened)
     this.layers = opened.layers.map(mapLayer)
-    this.notes = opened.notes
+  }
+
+  /** What the user should know, also of what the extents given so far have met. */
+  get notes(): readonly Note[] {
+    return this.#opened.notes
   }
 
   /** Totals of the extents given so far. */
