@@ -100,7 +100,7 @@ for (const { what, format, code, change } of damages)
     assert.match((await vdisk(['check', 'image'], { cwd })).stdout.toString(), new RegExp(code))
     for (const args of commands.slice(1)) {
       const { stdout, stderr } = await vdisk(args, { cwd })
-      const shown = args.includes('-') ? stderr : stdout + stderr
+      const shown = args.includes('-') ? stderr : `${stdout.toString()}${stderr}`
       assert.match(shown, /`vdisk check` lists all damage/, `${args.join(' ')}\n${shown.slice(0, 2000)}`)
     }
     const { stdout } = await vdisk(['hash', 'image', '--json'], { cwd })
