@@ -180,6 +180,7 @@ export const codesOf = {
     'E_SB_MISSING',
     'E_SECTOR',
     'E_SNAPSHOT_TABLE',
+    'E_SOURCE_CHANGED',
     'E_TABLE_DAMAGED',
     'E_TABLE_OFFSET',
     'E_TOO_LARGE',

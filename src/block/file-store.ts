@@ -1,5 +1,6 @@
+import type { BigIntStats } from 'node:fs'
 import fs from '../sys/host-fs.js'
-import { corrupt, ImageError, printable, refused, targetError, type HostPath } from '../errors.js'
+import { corrupt, ImageError, printable, refused, systemError, targetError, type HostPath } from '../errors.js'
 import { syscalls } from '../sys/syscalls.js'
 import type { ByteStore } from './types.js'
 
@@ -17,6 +18,8 @@ export class FileStore implements ByteStore {
   readonly zeroed: boolean
   readonly directDescriptor?: number
   readonly #durable: boolean
+  /** What the file was like when it was opened for reading. */
+  #opened: BigIntStats | undefined
   #fd: number | undefined
   #size: number
 
@@ -52,14 +55,16 @@ export class FileStore implements ByteStore {
       throw openError(path, cause)
     }
     try {
-      const stat = fs.fstatSync(fd)
+      const stat = fs.fstatSync(fd, { bigint: true })
       if (!stat.isFile() && !stat.isBlockDevice())
         throw new ImageError(
           'usage',
           'E_NOT_A_FILE',
           `${printable(path)} is ${stat.isDirectory() ? 'a directory' : 'no regular file'}, not a disk image`,
         )
-      return new FileStore(path, fd, stat.isFile() ? stat.size : deviceSize(fd), false, false, true)
+      const store = new FileStore(path, fd, stat.isFile() ? Number(stat.size) : deviceSize(fd), false, false, true)
+      if (stat.isFile()) store.#opened = stat
+      return store
     } catch (error) {
       fs.closeSync(fd)
       throw error
@@ -75,7 +80,7 @@ export class FileStore implements ByteStore {
   static create(path: HostPath, durable = true, shown: string = path): FileStore {
     try {
       const fd = fs.openSync(path, fs.constants.O_RDWR + fs.constants.O_CREAT + fs.constants.O_EXCL, 0o644)
-      return new FileStore(shown, fd, 0, true, true, durable, durable ? openDirect(path) : undefined)
+      return new FileStore(shown, fd, 0, true, true, durable, durable ? openDirect(path, fd) : undefined)
     } catch (cause) {
       throw writeError(shown, 'cannot be created', cause)
     }
@@ -167,6 +172,19 @@ export class FileStore implements ByteStore {
     this.grown(position + bytes.length)
   }
 
+  changed(): string | undefined {
+    const before = this.#opened
+    if (before === undefined || this.#fd === undefined) return undefined
+    const now = fs.fstatSync(this.fd, { bigint: true })
+    if (now.size !== before.size) return `it had ${before.size} bytes, and has ${now.size} now`
+    if (now.mtimeNs !== before.mtimeNs) return 'it was written to'
+    // A file that was only removed or renamed is still read whole.
+    const named = statOf(this.path)
+    return named === undefined || (named.dev === before.dev && named.ino === before.ino)
+      ? undefined
+      : 'another file has its name now'
+  }
+
   truncate(size: number): void {
     try {
       fs.ftruncateSync(this.fd, size)
@@ -195,28 +213,49 @@ export class FileStore implements ByteStore {
     }
   }
 
+  /** @throws ImageError target where the system reports only now that something was not written (NFS, quotas). */
   [Symbol.dispose](): void {
     if (this.#fd === undefined) return
     const fd = this.#fd
     this.#fd = undefined
-    fs.closeSync(fd)
-    if (this.directDescriptor !== undefined) fs.closeSync(this.directDescriptor)
+    try {
+      try {
+        if (this.directDescriptor !== undefined) fs.closeSync(this.directDescriptor)
+      } finally {
+        fs.closeSync(fd)
+      }
+    } catch (cause) {
+      if (this.growable) throw writeError(this.path, 'cannot be closed', cause)
+      throw corrupt('E_READ', `${this.name}: cannot be closed: ${reason(cause)}`, { cause })
+    }
+  }
+}
+
+function statOf(path: string): BigIntStats | undefined {
+  try {
+    return fs.statSync(path, { bigint: true, throwIfNoEntry: false })
+  } catch {
+    // Its folder went away, or may not be searched any more: the descriptor still has the file.
+    return undefined
   }
 }
 
 /** Filesystems (statfs type) known to write well past the page cache: ext4, XFS, btrfs. */
 const directFilesystems = new Set([0xef53, 0x58465342, 0x9123683e])
 
-/** A descriptor that writes past the page cache, or undefined where the system or the filesystem has no such thing. */
-function openDirect(path: string): number | undefined {
+/**
+ * A second descriptor of an open file that writes past the page cache, or undefined where the system or the filesystem
+ * has no such thing. It is opened through /proc, not by its path: another file may have that meanwhile.
+ */
+function openDirect(path: string, descriptor: number): number | undefined {
   const direct = (fs.constants as Partial<typeof fs.constants>).O_DIRECT
   if (direct === undefined) return undefined
   try {
     return directFilesystems.has(fs.statfsSync(path).type)
-      ? fs.openSync(path, fs.constants.O_WRONLY + direct)
+      ? fs.openSync(`/proc/self/fd/${descriptor}`, fs.constants.O_WRONLY + direct)
       : undefined
   } catch {
-    // Some layered filesystems refuse the flag: the ordinary descriptor does everything, slower.
+    // No /proc, or a layered filesystem that refuses the flag: the ordinary descriptor does everything, slower.
     return undefined
   }
 }
@@ -253,6 +292,7 @@ function reason(cause: unknown): string {
 
 function openError(path: string, cause: unknown): ImageError {
   const code = (cause as NodeJS.ErrnoException).code
+  if (code === 'EMFILE' || code === 'ENFILE') return systemError(cause) ?? corrupt('E_READ', reason(cause), { cause })
   const name = printable(path)
   if (code === 'ENOENT') {
     const hint = /^nbds?(\+unix)?:\/\//i.test(path)
@@ -277,6 +317,7 @@ function openError(path: string, cause: unknown): ImageError {
  */
 export function writeError(path: string, what: string, cause: unknown, position?: number): ImageError {
   const code = (cause as NodeJS.ErrnoException).code
+  if (code === 'EMFILE' || code === 'ENFILE') return systemError(cause) ?? targetError('E_WRITE', reason(cause))
   const name = printable(path)
   const where = position === undefined ? {} : { details: { position } }
   if (code === 'ENOSPC' || code === 'EDQUOT')

@@ -42,6 +42,11 @@ export interface ByteStore extends Disposable {
   /** Makes a range read as zero, and gives its space back where it can. Absent: zeros are to be written. */
   zero?(position: number, length: number): void
   flush(): void
+  /**
+   * Of a source that others could change meanwhile: what changed since it was opened, as an end of a sentence about it;
+   * undefined where nothing did. Absent: it cannot be known (a disk), or nobody else can.
+   */
+  changed?(): string | undefined
   /** Tells the store that bytes up to `end` were written through its descriptor. */
   grown?(end: number): void
   /**

@@ -1,3 +1,4 @@
+import { assertUnchanged } from '../block/changed.js'
 import type { ByteStore } from '../block/types.js'
 import { syscalls } from '../sys/syscalls.js'
 
@@ -40,6 +41,8 @@ export class HostHoles {
       this.#hole = false
       this.#end = Infinity
     } else if (data > position) {
+      // A file that was cut meanwhile has no more data either: its end is then not a hole that may be skipped.
+      if (data >= this.#size) assertUnchanged(this.#store)
       this.#hole = true
       this.#end = Math.min(data, this.#size)
     } else {

@@ -1,4 +1,4 @@
-import { aborted } from '../errors.js'
+import { aborted, corrupt } from '../errors.js'
 import type { BlockSource, ByteStore } from '../block/types.js'
 import { CountingStore } from '../block/counting-store.js'
 import { MemoryStore } from '../block/memory-store.js'
@@ -180,7 +180,9 @@ async function fetch(
   if (piece.stored === undefined) return slot.bytes.subarray(0, piece.length)
   const lengths = result.runs.map((run) => (run.kind === 'packed' ? run.storedLength : -1))
   if (lengths.length !== piece.stored.length || lengths.some((length, index) => length !== piece.stored?.[index])) {
-    throw new Error(`the content at guest offset ${piece.offset} changed while it was being read`)
+    throw corrupt('E_SOURCE_CHANGED', `the content at guest offset ${piece.offset} changed while it was read`, {
+      hint: 'Stop what writes to the source, and try again.',
+    })
   }
   return slot.bytes.subarray(0, sum(lengths))
 }

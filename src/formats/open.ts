@@ -146,7 +146,16 @@ class ChainOpener {
         },
       }
       const image = driver.open(store, context)
-      return { name: store.name, location: self, path: self.path, driver, image, files, notes: [...notes, ...extra] }
+      return {
+        name: store.name,
+        location: self,
+        path: self.path,
+        driver,
+        image,
+        files,
+        stores: [store, ...further],
+        notes: [...notes, ...extra],
+      }
     } catch (error) {
       for (const opened of further) opened[Symbol.dispose]()
       store[Symbol.dispose]()

@@ -1,7 +1,8 @@
 import type { ImageError } from '../errors.js'
 import type { Location, LocationId } from '../location/location.js'
 import { OverlaySource } from '../block/overlay.js'
-import type { BlockSource, Extent, Note } from '../block/types.js'
+import { assertUnchanged } from '../block/changed.js'
+import type { BlockSource, ByteStore, Extent, Note } from '../block/types.js'
 import { damageNotes } from './damage.js'
 import type { DiskImage, FormatDriver } from './driver.js'
 import type { FoundBy } from '../location/gate.js'
@@ -33,6 +34,8 @@ export interface Layer {
   readonly files: readonly ImageFile[]
   /** How a parent was come by; undefined for the image asked for. */
   readonly foundBy?: FoundBy
+  /** What its bytes are read from: the image itself, and the further files it consists of. */
+  readonly stores: readonly ByteStore[]
   /** What is known besides the image's own notes. */
   readonly notes: readonly Note[]
 }
@@ -164,6 +167,16 @@ export class OpenedImage implements BlockSource {
   /** Every file that the disk is made of. */
   get files(): ImageFile[] {
     return [...this.layers, ...this.#others].flatMap(({ files }) => files)
+  }
+
+  /**
+   * Makes sure that what was read is one state of the disk: at the end of whatever read it.
+   * @param from the first layer asked; 1: only the parents, where the image itself is being changed here.
+   * @throws ImageError corrupt E_SOURCE_CHANGED when one of its files changed since it was opened.
+   */
+  assertUnchanged(from = 0): void {
+    for (const { stores } of this.layers.slice(from)) for (const store of stores) assertUnchanged(store)
+    for (const other of this.#others) other.assertUnchanged()
   }
 
   /** The error that reading will meet: encryption, or a missing parent. Undefined when all is there. */

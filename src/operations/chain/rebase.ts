@@ -62,6 +62,9 @@ export async function rebaseChain(
   if (held !== undefined) refuseLoop(childPath, opened.top.files, held)
   const relink = relinker(child)(next?.shape)
   const taken = await takeIn(child, held ?? new ZeroSource(0), options)
+  // Before the child leaves its old parent: what it took in must be what it showed.
+  opened.assertUnchanged(1)
+  held?.assertUnchanged()
   if (!dryRun) {
     image.flush()
     options.onProgress?.({ phase: 'flush', done: 0, total: 1 })

@@ -78,6 +78,7 @@ export async function check(path: string, options: CheckImageOptions = {}): Prom
     layers.push(layerCheck(layer, list))
   }
   turns.end()
+  opened.assertUnchanged()
   const counts = { error: 0, leak: 0, warning: 0 }
   for (const layer of layers)
     for (const severity of ['error', 'leak', 'warning'] as const) counts[severity] += layer.counts[severity]

@@ -46,6 +46,7 @@ export async function restore(argument: string, device: string, options: Restore
         return stat !== undefined && files.some(({ device, inode }) => device === stat.dev && inode === stat.ino)
       },
       origin: origin?.message,
+      unchanged: () => opened.assertUnchanged(),
     },
     device,
     options,

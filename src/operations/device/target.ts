@@ -53,6 +53,8 @@ export interface DeviceJob {
   readonly changes?: boolean
   /** Whether a file is one of those that are read. */
   readonly reads?: (path: string) => boolean
+  /** At the end of reading it. @throws ImageError corrupt E_SOURCE_CHANGED. */
+  readonly unchanged?: () => void
 }
 
 /** What is, or would be, done with a target. Sizes are bytes. */
@@ -147,7 +149,11 @@ export async function writeTarget(job: DeviceJob, path: string, options: DeviceO
     // Everything else is asked again, without the words that were kept.
     guardTarget(facts(), { ...options, unmount: false, clearReadOnly: false })
   }
-  const written = await writeContent(path, found, platform, prepared, { ...options, changes: job.changes === true })
+  const written = await writeContent(path, found, platform, prepared, {
+    ...options,
+    unchanged: job.unchanged,
+    changes: job.changes === true,
+  })
   const { grown, ...finished } = await finishTarget(found, platform, prepared, options, notes)
   return done({ result: { ...written, ...finished }, verified: written.verified, grown })
 }
@@ -206,15 +212,16 @@ async function writeContent(
   found: FoundDevice,
   platform: DiskPlatform,
   { source, end }: DeviceContent,
-  options: DeviceOptions & { readonly changes: boolean },
+  options: DeviceOptions & Pick<DeviceJob, 'unchanged'> & { readonly changes: boolean },
 ): Promise<DeviceWritten> {
   using store = openTarget(path, found, platform)
-  const { threads, signal, onProgress } = options
+  const { threads, unchanged, signal, onProgress } = options
   return await writeDevice(store, {
     source,
     end,
     verify: options.verify === false ? 'no' : options.changes ? 'digest' : 'source',
     threads,
+    unchanged,
     signal,
     onProgress,
     onCleared: () => {

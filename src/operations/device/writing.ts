@@ -33,6 +33,11 @@ export interface DeviceWriting {
    * read, where the source changes.
    */
   readonly verify: 'source' | 'digest' | 'no'
+  /**
+   * Makes sure that the source is what it was: asked before the ends are written, and before a difference is called a
+   * fault of the disk. @throws ImageError corrupt E_SOURCE_CHANGED.
+   */
+  readonly unchanged?: () => void
   /** Called when nothing can be found on the device any more. */
   readonly onCleared?: () => void
   readonly threads?: number
@@ -79,6 +84,7 @@ export async function writeDevice(store: WritableDevice, writing: DeviceWriting)
     if (digests !== undefined) await verifyDigest(store, body, digests, writing)
     else if (verify === 'source') await verifyBody(store, body, writing)
     stopIfAborted(signal)
+    writing.unchanged?.()
     // From here on it is a matter of moments, and no longer stopped.
     finish(store, edges, { head, tail, verify: verify !== 'no', state })
     onProgress?.({ phase: 'flush', done: 1, total: 1 })
@@ -195,9 +201,9 @@ async function fill(
 async function verifyBody(
   store: WritableDevice,
   body: BlockSource,
-  { threads, signal, onProgress }: DeviceWriting,
+  { threads, unchanged, signal, onProgress }: DeviceWriting,
 ): Promise<void> {
-  await verifying(store, async () => {
+  await verifying(store, unchanged, async () => {
     const { equal, offset } = await compareSources(body, new SliceSource(new DeviceSource(store), 0, body.capacity), {
       threads,
       signal,
@@ -213,7 +219,7 @@ async function verifyDigest(
   digests: DiskDigests,
   { threads, signal, onProgress }: DeviceWriting,
 ): Promise<void> {
-  await verifying(store, async () => {
+  await verifying(store, undefined, async () => {
     const written = new SliceSource(new DeviceSource(store), 0, body.capacity)
     const found = await hashSource(written, {
       algorithm: 'tree',
@@ -236,10 +242,15 @@ async function verifyDigest(
   })
 }
 
-async function verifying(store: WritableDevice, work: () => Promise<void>): Promise<void> {
+async function verifying(
+  store: WritableDevice,
+  unchanged: (() => void) | undefined,
+  work: () => Promise<void>,
+): Promise<void> {
   try {
     await work()
   } catch (error) {
+    unchanged?.()
     if (isImageError(error) && (error.kind === 'mismatch' || error.kind === 'aborted')) throw error
     throw new ImageError(
       'mismatch',

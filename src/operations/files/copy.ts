@@ -68,6 +68,7 @@ export async function copyFiles(
   using folder = HostFolder.open(place.folder)
   if (place.name !== undefined) await copier.entry(folder, [], place.name, source.path, source.node)
   else await copier.contents(folder, [], source.path, source.node)
+  volume.assertUnchanged()
   return {
     source: { image, path: source.path, filesystem: filesystem.type },
     target: { path: place.name === undefined ? place.folder : inFolder(place.folder, place.name) },

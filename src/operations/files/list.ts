@@ -66,6 +66,7 @@ export async function listFiles(image: string, path: string, options: ListOption
       start.node,
       start.path,
     )
+  volume.assertUnchanged()
   return { image, filesystem: filesystem.type, path: start.path, files, failures, notes: volume.notes }
 }
 

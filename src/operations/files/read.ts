@@ -32,5 +32,6 @@ export async function readFile(
     volume.tree.read(node, offset, bytes)
     await output(bytes)
   }
+  volume.assertUnchanged()
   return { size: node.size, notes: volume.notes }
 }

@@ -16,6 +16,8 @@ export interface OpenedVolume extends Disposable {
   readonly tree: FileTree
   /** What the user should know of the image; asked for when all has been read. */
   readonly notes: readonly Note[]
+  /** At the end of whatever read it. @throws ImageError corrupt E_SOURCE_CHANGED. */
+  readonly assertUnchanged: () => void
 }
 
 /**
@@ -35,6 +37,7 @@ export async function openVolume(image: string, options: VolumeOptions = {}): Pr
       get notes() {
         return source.notes
       },
+      assertUnchanged: () => source.assertUnchanged(),
       [Symbol.dispose]: () => source[Symbol.dispose](),
     }
   } catch (error) {

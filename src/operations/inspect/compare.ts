@@ -71,6 +71,8 @@ export async function compare(first: string, second: string, options: CompareOpt
     options.strict === true
       ? { sameCapacity: a.capacity === b.capacity, allocation: await compareAllocation(a, b, { ...moving, limit }) }
       : undefined
+  a.assertUnchanged()
+  b.assertUnchanged()
   return {
     same: equal && (strict === undefined || (strict.sameCapacity && strict.allocation.count === 0)),
     sameContent: equal,

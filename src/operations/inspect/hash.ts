@@ -67,6 +67,7 @@ export async function hash(path: string, options: HashOptions = {}): Promise<Has
     digests.push({ ...part, digest: Buffer.from(digest).toString('hex') })
     before += length
   }
+  opened.assertUnchanged()
   return {
     source: sourceInfo(path, opened),
     algorithm: algorithm === 'tree' ? 'tree1' : algorithm,

@@ -101,6 +101,7 @@ export class DiskMap implements Disposable {
       throw error
     }
     if (current !== undefined) yield this.#counted(current)
+    this.#opened.assertUnchanged()
   }
 
   [Symbol.dispose](): void {

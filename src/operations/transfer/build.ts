@@ -72,6 +72,11 @@ export interface BuildRequest {
    * getting it.
    */
   readonly readBack?: (image: () => OpenedImage) => Promise<void>
+  /**
+   * Makes sure that the sources are what they were: asked before the image gets its name, and before a difference is
+   * called a fault of the image. @throws ImageError corrupt E_SOURCE_CHANGED.
+   */
+  readonly unchanged?: () => void
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
 }
@@ -125,6 +130,7 @@ async function buildFiles(request: BuildRequest): Promise<BuildResult> {
   if (request.expected !== undefined) await verify(files, driver, request)
   if (request.readBack !== undefined) await readBack(files, driver, request.readBack)
   stopIfAborted(signal)
+  request.unchanged?.()
   const result = { capacity: writer.capacity, size: files.size, allocated: files.allocated, ...moved }
   files.commit()
   onProgress?.({ phase: 'flush', done: 1, total: 1 })
@@ -142,7 +148,7 @@ export function tryLayout({ driver, options }: TargetFormat, shape: DiskShape): 
 async function verify(
   files: TargetFiles,
   driver: FormatDriver,
-  { expected, signal, onProgress }: BuildRequest,
+  { expected, unchanged, signal, onProgress }: BuildRequest,
 ): Promise<void> {
   if (expected === undefined) return
   try {
@@ -153,6 +159,7 @@ async function verify(
       onProgress,
     })
     if (!equal) {
+      unchanged?.()
       throw new ImageError(
         'mismatch',
         'E_MISMATCH',
@@ -164,7 +171,9 @@ async function verify(
       )
     }
   } catch (error) {
-    if (isImageError(error) && (error.kind === 'mismatch' || error.kind === 'aborted')) throw error
+    if (isImageError(error) && (['mismatch', 'aborted'].includes(error.kind) || error.code === 'E_SOURCE_CHANGED'))
+      throw error
+    unchanged?.()
     const why = error instanceof Error ? error.message : String(error)
     throw new ImageError('mismatch', 'E_VERIFY', `the image that was written cannot be read back: ${why}`, {
       cause: error,

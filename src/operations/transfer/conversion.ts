@@ -84,6 +84,12 @@ export class Conversion implements Disposable {
     return await copy({ ...this.moving, target: writer })
   }
 
+  /** @throws ImageError corrupt E_SOURCE_CHANGED when an image that is read changed since it was opened. */
+  assertUnchanged(): void {
+    this.opened.assertUnchanged()
+    this.parent?.opened.assertUnchanged()
+  }
+
   /**
    * What the user should know: of the images read, and of what the target has otherwise. @param capacity that of the
    * target.

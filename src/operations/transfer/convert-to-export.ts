@@ -116,7 +116,8 @@ export async function writeToExport(
   if (options.dryRun === true) return { capacity: store.size, bytesRead: 0, bytesWritten: 0, notes }
   try {
     const moved = await write(conversion, store, options)
-    if (options.verify === true) await verify(disk, target, store.size, options)
+    conversion.assertUnchanged()
+    if (options.verify === true) await verify(conversion, target, store.size, options)
     options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
     return { ...moved, capacity: store.size, notes }
   } catch (error) {
@@ -167,12 +168,17 @@ function mayHaveContent(store: ExportStore): boolean {
 }
 
 /** Reads it all back over new connections. */
-async function verify(disk: BlockSource, target: NbdLocation, size: number, options: ToExportOptions): Promise<void> {
+async function verify(
+  conversion: Conversion,
+  target: NbdLocation,
+  size: number,
+  options: ToExportOptions,
+): Promise<void> {
   try {
     using image = openLocation(target)
     if (image.capacity !== size)
       throw new ImageError('mismatch', 'E_MISMATCH', `the export has ${image.capacity} bytes now, and had ${size}`)
-    const { equal, offset } = await compareSources(disk, image, {
+    const { equal, offset } = await compareSources(conversion.disk, image, {
       threads: options.threads,
       signal: options.signal,
       onProgress: options.onProgress,
@@ -185,6 +191,7 @@ async function verify(disk: BlockSource, target: NbdLocation, size: number, opti
         { details: { offset } },
       )
   } catch (error) {
+    conversion.assertUnchanged()
     if (isImageError(error) && (error.kind === 'mismatch' || error.kind === 'aborted')) throw error
     throw new ImageError(
       'mismatch',

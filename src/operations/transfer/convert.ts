@@ -147,7 +147,9 @@ async function run(conversion: Conversion, options: ConvertOptions, target: Targ
   if (options.dryRun === true) return { ...tryLayout(format, shape), bytesRead: 0, bytesWritten: 0 }
   if (place === undefined) {
     const { output } = target as Exclude<TargetOutput, string>
-    return await streamOut(format, shape, conversion.moving, output)
+    const moved = await streamOut(format, shape, conversion.moving, output)
+    conversion.assertUnchanged()
+    return moved
   }
   return await build({
     format,
@@ -156,6 +158,7 @@ async function run(conversion: Conversion, options: ConvertOptions, target: Targ
     sources: files,
     shape,
     fill: (writer) => conversion.fill(writer),
+    unchanged: () => conversion.assertUnchanged(),
     ...(options.verify === true
       ? { expected: { source: disk, open: verifyOptions(open, parent), threads: options.threads } }
       : {}),

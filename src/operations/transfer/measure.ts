@@ -6,7 +6,7 @@ import { aborted, usage } from '../../errors.js'
 import type { DiskShape, ImageWriter } from '../../formats/driver.js'
 import { Registry } from '../../formats/registry.js'
 import { targetFormat, type TargetFormat } from './build.js'
-import { openConversion, type ConversionOptions } from './conversion.js'
+import { Conversion, openConversion, type ConversionOptions } from './conversion.js'
 import { EmptyDisk } from './empty-disk.js'
 import { sourceInfo, type SourceInfo } from '../open/opening.js'
 
@@ -54,6 +54,7 @@ export async function measure(source: string | undefined, options: MeasureOption
     source === undefined ? new EmptyDisk(path, format, given) : await openConversion(source, path, format, given)
   const { shape } = making
   const measured = await run(format, shape, async (writer) => (await making.fill(writer)).bytesWritten)
+  if (making instanceof Conversion) making.assertUnchanged()
   const full = await run(format, shape, (writer) => placeAll(writer, options))
   return {
     ...(source === undefined || making instanceof EmptyDisk ? {} : { source: sourceInfo(source, making.opened) }),
