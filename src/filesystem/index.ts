@@ -1,7 +1,9 @@
 import type { BlockSource } from '../block/types.js'
 import { apfs } from './apfs.js'
 import { bcachefs } from './bcachefs.js'
+import { biosRaid } from './bios-raid.js'
 import { bitlocker } from './bitlocker.js'
+import { blockKinds } from './block-kinds.js'
 import { btrfs } from './btrfs/index.js'
 import { erofs } from './erofs.js'
 import { exfat } from './exfat/index.js'
@@ -9,6 +11,7 @@ import { ext } from './ext/index.js'
 import { f2fs } from './f2fs.js'
 import { fat } from './fat/index.js'
 import { hfs } from './hfs/index.js'
+import { linuxKinds } from './linux-kinds.js'
 import { luks } from './luks.js'
 import { lvm2 } from './lvm2.js'
 import { mdraid } from './mdraid.js'
@@ -18,6 +21,7 @@ import { squashfs } from './squashfs.js'
 import { resizedSwap, swap } from './swap.js'
 import type { Filesystem, FilesystemFamily } from './types.js'
 import { opticalDiscs } from './udf.js'
+import { unixKinds } from './unix-kinds.js'
 import { vmfs } from './vmfs.js'
 import { xfs } from './xfs/index.js'
 import { zfs } from './zfs.js'
@@ -28,7 +32,7 @@ export { resizedSwap }
  * What holds other volumes, or is spread over several: its mark wins over what an older filesystem left (the sheet's
  * section 14).
  */
-const containers: readonly FilesystemFamily[] = [luks, bitlocker, lvm2, mdraid, zfs, bcachefs]
+const containers: readonly FilesystemFamily[] = [luks, bitlocker, lvm2, mdraid, biosRaid, zfs, bcachefs, blockKinds]
 
 /** The others, FAT last: its marks are the weakest. */
 const filesystems: readonly FilesystemFamily[] = [
@@ -46,6 +50,8 @@ const filesystems: readonly FilesystemFamily[] = [
   erofs,
   swap,
   vmfs,
+  linuxKinds,
+  unixKinds,
   fat,
 ]
 

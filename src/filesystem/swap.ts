@@ -16,21 +16,22 @@ const heads = (['little', 'big'] as const).map((endian) =>
 )
 /** A system sleeps in it: swsusp, older ones, and uswsusp. */
 const sleeping = ['S1SUSPEND', 'S2SUSPEND', 'ULSUSPEND', 'LINHIB0001']
+/** TuxOnIce writes its mark at the very start, and leaves that of the swap area as it is. */
+const tuxOnIce = Buffer.from('edc302e99856e50c', 'hex')
 
 /** Swap areas of Linux. */
 export const swap: FilesystemFamily = {
   id: 'swap',
   identify: (volume) => {
+    const start = bytesAt(volume, 0, tuxOnIce.length)
+    const isTuxOnIce = start !== undefined && tuxOnIce.equals(start)
     for (const page of pageSizes) {
       const bytes = bytesAt(volume, page - markLength, markLength)
-      if (bytes === undefined) return []
+      if (bytes === undefined) break
       const mark = Buffer.from(bytes).toString('latin1')
-      const found =
-        mark === 'SWAP-SPACE'
-          ? firstVersion(page)
-          : mark === 'SWAPSPACE2' || isSleeping(mark)
-            ? describe(volume, page, isSleeping(mark))
-            : undefined
+      const image = isTuxOnIce ? 'TuxOnIce' : sleeping.find((known) => mark.startsWith(known))
+      if (mark === 'SWAP-SPACE' && image === undefined) return [firstVersion(page)]
+      const found = image !== undefined || mark === 'SWAPSPACE2' ? describe(volume, page, image) : undefined
       if (found !== undefined) return [found]
     }
     return []
@@ -56,10 +57,6 @@ export function resizedSwap(
   }
 }
 
-function isSleeping(mark: string): boolean {
-  return sleeping.some((known) => mark.startsWith(known))
-}
-
 /** Before Linux 2.2: the first page is a map of pages, and says no more. */
 function firstVersion(page: number): Filesystem {
   return {
@@ -74,25 +71,26 @@ function firstVersion(page: number): Filesystem {
   }
 }
 
-function describe(volume: BlockSource, page: number, hibernated: boolean): Filesystem | undefined {
+/** @param image what wrote the memory of a sleeping system into the area; undefined where none sleeps. */
+function describe(volume: BlockSource, page: number, image: string | undefined): Filesystem | undefined {
   const bytes = bytesAt(volume, headPosition, 44)
   const head =
     bytes === undefined
       ? undefined
       : heads.map((layout) => layout.read(bytes)).find(({ version, lastPage }) => version === 1 && lastPage > 0)
-  if (head === undefined) return undefined
+  // Memory of a sleeping system is not lost because the head of the area is odd.
+  if (head === undefined) return image === undefined ? undefined : asleep(image)
   const size = (head.lastPage + 1) * page
   const issues = new Issues('swap')
   issues.checkSize(size, volume.capacity)
   const text = utf8Label(head.label)
   const id = setUuid(head.uuid)
-  const state = hibernated ? 'hibernated' : 'clean'
   return {
-    type: hibernated ? 'swsuspend' : 'swap',
+    type: image === undefined ? 'swap' : 'swsuspend',
     title: 'swap',
     kind: 'swap',
-    version: '1',
-    state,
+    version: image === undefined ? '1' : image.toLowerCase(),
+    state: image === undefined ? 'clean' : 'hibernated',
     blockSize: page,
     size,
     issues: issues.list,
@@ -102,22 +100,41 @@ function describe(volume: BlockSource, page: number, hibernated: boolean): Files
       { name: 'pages', value: head.lastPage, unit: 'count' },
       { name: 'badPages', value: head.badPages, unit: 'count' },
     ],
-    usedRuns: (options) => usedRuns(volume, { page, size, state }, options),
+    usedRuns: (options) =>
+      image === undefined ? usedRuns(volume, { page, size }, options) : sleepingRuns(volume, options),
   }
+}
+
+/** A swap area in which a system sleeps. */
+function asleep(image: string): Filesystem {
+  return {
+    type: 'swsuspend',
+    title: 'swap',
+    kind: 'swap',
+    version: image.toLowerCase(),
+    state: 'hibernated',
+    facts: [],
+    issues: [],
+  }
+}
+
+/** All of it: the memory of the system is not left out by any choice. */
+function sleepingRuns(volume: BlockSource, { dropSwap = false, allowDirty = false }: UsedOptions = {}): Run[] {
+  if (dropSwap && !allowDirty) {
+    throw refused('E_FS_DIRTY', 'a system sleeps in the swap area: its memory would be lost', {
+      hint: 'Wake it up and shut it down; or copy everything.',
+    })
+  }
+  return [{ offset: 0, length: volume.capacity }]
 }
 
 /** Its content matters only while a system sleeps in it; else it is left out by choice. */
 function usedRuns(
   volume: BlockSource,
-  { page, size, state }: { page: number; size: number; state: 'clean' | 'hibernated' },
-  { dropSwap = false, allowDirty = false }: UsedOptions = {},
+  { page, size }: { readonly page: number; readonly size: number },
+  { dropSwap = false }: UsedOptions = {},
 ): Run[] {
   if (!dropSwap) return [{ offset: 0, length: volume.capacity }]
-  if (state === 'hibernated' && !allowDirty) {
-    throw refused('E_FS_DIRTY', 'a system sleeps in the swap area: its memory would be lost', {
-      hint: 'Wake it up and shut it down; or copy everything.',
-    })
-  }
   requireTrustworthy('swap', { size, volumeSize: volume.capacity, state: 'clean' })
   return [
     { offset: 0, length: page },

@@ -1,5 +1,5 @@
 import { bytes, struct, u32, u8 } from '../binary/struct.js'
-import type { Fact } from '../block/types.js'
+import type { BlockSource, Fact } from '../block/types.js'
 import { utf8Label } from './labels.js'
 import type { FilesystemFamily } from './types.js'
 import { bytesAt } from './volume-reader.js'
@@ -44,19 +44,27 @@ export const vmfs: FilesystemFamily = {
       ]
     }
     if (!isMember) return []
+    // The volume's own id is that of one of several: blkid calls it UUID_SUB.
     return [
       {
         type: 'VMFS_volume_member',
         title: 'VMFS volume',
         kind: 'container',
         version: String(part.version),
-        uuid: uuidText(part.uuid),
+        uuid: groupUuid(volume),
         state: 'unknown',
-        facts: [],
+        facts,
         issues: [],
+        marks: [{ offset: volumePosition, length: 1024 }],
       },
     ]
   },
+}
+
+/** The id of what the volume is a part of, which is written out. */
+function groupUuid(volume: BlockSource): string | undefined {
+  const text = bytesAt(volume, volumePosition + 512 + 20, 35)
+  return text === undefined ? undefined : /^[0-9a-f-]{35}/i.exec(Buffer.from(text).toString('latin1'))?.[0]
 }
 
 /** The first three groups are little-endian, the second as long as the first. */

@@ -471,6 +471,10 @@ test('NTFS: dirty, hibernated and interrupted volumes are told, and keep their m
     'hibernated',
   )
   assert.equal(state(wake), 'clean')
+  const becomes = (mark: string) => (copy: Buffer) => void copy.write(mark, hibernation)
+  for (const mark of ['wake', '\0\0\0\0']) assert.equal(state(becomes(mark)), 'clean', mark)
+  // While it wakes up, and whatever a later Windows may write: its memory is still needed.
+  for (const mark of ['hibr', 'RSTR', 'rstr', 'LINK']) assert.equal(state(becomes(mark)), 'hibernated', mark)
   const mft = Number(bytes.readBigUInt64LE(48)) * 4096
   const volume = mft + 3 * 1024
   const information = attributeAt(bytes, volume, 0x70)

@@ -1,5 +1,6 @@
 import type { BlockSource, Fact } from '../../block/types.js'
 import { isBitlocker } from '../bitlocker.js'
+import { isWindowsAsleep } from '../hibernation.js'
 import { Issues, requireTrustworthy, serialText } from '../identification.js'
 import { codePage437 } from '../names.js'
 import type { Filesystem, FilesystemState, Run, UsedOptions } from '../types.js'
@@ -67,6 +68,7 @@ class Identification {
     const { bits, state } = this.#layout
     const { clean, noErrors } = fatFlags(this.#table.entry(1), bits)
     if (!noErrors) this.#issues.warn('W_FS_ERRORS', `the ${this.#title} filesystem records errors of its medium`)
+    if (isWindowsAsleep(new FatTree(this.#reader, this.#layout, this.#table))) return 'hibernated'
     return clean && !isStateDirty(state) ? 'clean' : 'dirty'
   }
 

@@ -1,5 +1,6 @@
 import type { BlockSource, Fact } from '../../block/types.js'
 import { damaged } from '../damage.js'
+import { isWindowsAsleep } from '../hibernation.js'
 import { Issues, requireTrustworthy } from '../identification.js'
 import type { Filesystem, FilesystemState, Run, UsedOptions } from '../types.js'
 import { bitmapRuns, countUnits, volumeRuns, type UnitRun } from '../unit-runs.js'
@@ -94,19 +95,9 @@ class Identification {
   }
 
   #state(isDirty: boolean | undefined): FilesystemState {
-    if (this.#isHibernated()) return 'hibernated'
+    if (isWindowsAsleep(new NtfsTree(this.#mft, this.#layout))) return 'hibernated'
     if (isDirty === undefined) return 'unknown'
     return isDirty || !this.#isLogClean() ? 'dirty' : 'clean'
-  }
-
-  /** A system sleeps in the volume when hiberfil.sys begins with its mark; another mark, or none, means it woke up. */
-  #isHibernated(): boolean {
-    const tree = new NtfsTree(this.#mft, this.#layout)
-    const file = tree.find(tree.root, 'hiberfil.sys')
-    if (file?.kind !== 'file' || file.size < 4) return false
-    const head = new Uint8Array(4)
-    tree.read(file, 0, head)
-    return Buffer.from(head).toString('latin1').toLowerCase() === 'hibr'
   }
 
   /**

@@ -184,6 +184,8 @@ function wholeDisk(source: BlockSource, { scheme, partitions, issues }: Partitio
   if (source.capacity === 0) return []
   const doubtful =
     scheme === 'none' ||
+    // A label of BSD lies beside the superblock of what starts with the disk.
+    (scheme === 'bsd' && partitions.every(({ start }) => start > 0)) ||
     (scheme === 'mbr' && partitions.length === 0) ||
     issues.some(({ code }) => code === 'W_PMBR_MISSING')
   const found = identifyFilesystems(source)

@@ -5,6 +5,7 @@ import { test, type TestContext } from 'node:test'
 import { MemoryStore } from '../../../src/block/memory-store.js'
 import type { BlockSource } from '../../../src/block/types.js'
 import { openStore } from '../../../src/formats/open.js'
+import { inspect } from '../../../src/operations/inspect/inspect.js'
 import { keepParts } from '../../../src/operations/imaging/parts.js'
 import { extractPartition } from '../../../src/operations/partition/extract.js'
 import { injectPartition } from '../../../src/operations/partition/inject.js'
@@ -169,4 +170,23 @@ test('a partition of a further table that divides the disk otherwise is in use',
   const there = new Uint8Array(80 * sector)
   source.read((2048 + 400) * sector, there)
   assert.match(Buffer.from(there).toString('latin1'), /^a filesystem of the hybrid table/)
+})
+
+test('a BSD label with a filesystem at the first byte of its disk: both are shown', async (t) => {
+  const disk = Buffer.alloc(2048 * sector)
+  volume(20).copy(disk)
+  const label = disk.subarray(sector)
+  label.writeUInt32LE(0x82564557, 0)
+  label.writeUInt32LE(sector, 40)
+  label.writeUInt32LE(0x82564557, 132)
+  label.writeUInt16LE(1, 138)
+  label.writeUInt32LE(500, 148)
+  label.writeUInt32LE(1200, 152)
+  label.writeUInt8(7, 160)
+  const { scheme, filesystems, partitions, issues } = await inspect(folder(t)('disk.raw', disk))
+  assert.deepEqual(
+    [scheme, filesystems.map(({ title }) => title), partitions.map(({ number }) => number)],
+    ['bsd', ['HFS+'], [1]],
+  )
+  assert.ok(issues.some(({ code }) => code === 'W_AMBIGUOUS'))
 })

@@ -1,0 +1,90 @@
+import type { BlockSource } from '../block/types.js'
+import { Issues } from './identification.js'
+import type { Filesystem, FilesystemFamily } from './types.js'
+import { bytesAt } from './volume-reader.js'
+
+/** What is read of a volume of a kind that is only recognised: neither its map of used blocks nor its files are read. */
+export interface Recognised extends Partial<
+  Pick<Filesystem, 'version' | 'label' | 'uuid' | 'blockSize' | 'size' | 'facts' | 'marks'>
+> {
+  /** Whether the checksum of its superblock is right; undefined where there is none. */
+  readonly checksum?: boolean
+}
+
+/** A kind of content that is recognised by marks. */
+export interface Kind {
+  /** As blkid names it. */
+  readonly type: string
+  readonly title: string
+  readonly kind: Filesystem['kind']
+  /** Bytes of the smallest volume that is looked at. */
+  readonly smallest?: number
+  /** Undefined: the volume is none of this kind. */
+  readonly look: (volume: BlockSource) => Recognised | undefined
+}
+
+/** The family of some kinds, in the order in which they are looked for. */
+export function familyOf(id: string, kinds: readonly Kind[]): FilesystemFamily {
+  return {
+    id,
+    identify: (volume) =>
+      kinds.flatMap(({ type, title, kind, smallest = 0, look }) => {
+        const found = volume.capacity < smallest ? undefined : look(volume)
+        return found === undefined ? [] : [described(volume, { type, title, kind }, found)]
+      }),
+  }
+}
+
+function described(
+  volume: BlockSource,
+  names: Pick<Filesystem, 'type' | 'title' | 'kind'>,
+  { checksum, size, blockSize, facts, ...found }: Recognised,
+): Filesystem {
+  const issues = new Issues(names.title)
+  if (checksum === false)
+    issues.list.push({
+      code: 'E_FS_CHECKSUM',
+      severity: 'error',
+      message: `the checksum of the ${names.title} superblock is wrong`,
+    })
+  const known = size !== undefined && Number.isSafeInteger(size) && size > 0 ? size : undefined
+  if (known !== undefined) issues.checkSize(known, volume.capacity)
+  return {
+    ...names,
+    ...found,
+    facts: facts ?? [],
+    size: known,
+    blockSize: blockSize !== undefined && blockSize > 0 ? blockSize : undefined,
+    state: 'unknown',
+    issues: issues.list,
+  }
+}
+
+/** The bytes at a position, where they begin with a mark (`at` bytes into them); undefined else. */
+export function marked(
+  volume: BlockSource,
+  position: number,
+  length: number,
+  mark: string | number,
+  at = 0,
+): Buffer | undefined {
+  const bytes = bytesAt(volume, position, length)
+  if (bytes === undefined) return undefined
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  const is =
+    typeof mark === 'number'
+      ? buffer.readUInt32LE(at) === mark
+      : buffer.toString('latin1', at, at + mark.length) === mark
+  return is ? buffer : undefined
+}
+
+/** A UUID of 16 bytes as it is stored; undefined when it is all zero. */
+export function storedUuid(bytes: Buffer, at: number): string | undefined {
+  const hex = bytes.toString('hex', at, at + 16)
+  return /^0+$/.test(hex) ? undefined : hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+}
+
+/** A power of two that is stored by its exponent; undefined where that is beyond reason. */
+export function powerOfTwo(exponent: number): number | undefined {
+  return exponent <= 31 ? 2 ** exponent : undefined
+}
