@@ -1,4 +1,4 @@
-import type { ImageError } from '../errors.js'
+import { printable, usage, type ImageError } from '../errors.js'
 import type { Location } from '../location/location.js'
 import type { BlockSource, ByteStore, Codec, Note, Section } from '../block/types.js'
 
@@ -24,11 +24,11 @@ export interface DiskImage extends BlockSource {
   /** Its internal snapshots, in the file's order; formats without such leave it out. */
   readonly snapshots?: readonly ImageSnapshot[]
   /**
-   * Bytes of the file that nothing but this snapshot uses: what deleting it gives back. Tells how far it is. @throws
-   * ImageError usage
-   * E_SNAPSHOT_UNKNOWN; corrupt.
+   * Bytes of the file that nothing but this snapshot uses: what deleting it gives back. Reports progress.
+   * @param wanted as {@link chooseSnapshot} takes it. @throws ImageError usage E_SNAPSHOT_UNKNOWN,
+   * E_SNAPSHOT_AMBIGUOUS; corrupt.
    */
-  snapshotUse?(id: string): Generator<CheckProgress, number>
+  snapshotUse?(wanted: string): Generator<CheckProgress, number>
   /** What `info` says of it beyond the common facts. */
   describe(): Section[]
   /**
@@ -125,7 +125,10 @@ export interface ParentReference {
 }
 
 export interface OpenContext {
-  /** The snapshot to read instead of the active disk, by id or name; drivers without snapshots never see it. */
+  /**
+   * The snapshot to read instead of the active disk, as {@link chooseSnapshot} takes it; drivers without snapshots never
+   * see it.
+   */
   readonly snapshot?: string
   /** What the image is opened from: its name, for the parts of a set, and what lies beside it. */
   readonly self: Location
@@ -280,7 +283,8 @@ export interface WritableImage extends DiskImage {
    */
   takeSnapshot?(wanted: { readonly name: string; readonly time: number }): Generator<CheckProgress, ImageSnapshot>
   /**
-   * Gives up the snapshot of that id or name, in the same way. @throws ImageError usage E_SNAPSHOT_UNKNOWN; corrupt.
+   * Deletes the snapshot that {@link chooseSnapshot} finds, in the same way. @throws ImageError usage
+   * E_SNAPSHOT_UNKNOWN, E_SNAPSHOT_AMBIGUOUS; corrupt.
    */
   deleteSnapshot?(wanted: string): Generator<CheckProgress, void>
 }
@@ -336,4 +340,49 @@ export interface FormatDriver {
    * image.
    */
   repair?(store: ByteStore, context: OpenContext): Iterable<RepairAction | CheckProgress>
+}
+
+/**
+ * The snapshot that somebody means: by its id or its name, or by `id:2` and `name:2`, which mean only that.
+ * @throws ImageError usage E_SNAPSHOT_UNKNOWN, with those there are; E_SNAPSHOT_AMBIGUOUS, with those that it may mean.
+ */
+export function chooseSnapshot<S extends Pick<ImageSnapshot, 'id' | 'name'>>(
+  snapshots: readonly S[],
+  wanted: string,
+  imageName: string,
+): S {
+  const [, kind, text] = /^(id|name):(.*)$/s.exec(wanted) ?? []
+  const exact = snapshots.filter((snapshot) => kind !== undefined && snapshot[kind as 'id' | 'name'] === text)
+  const found = exact.length > 0 ? exact : snapshots.filter(({ id, name }) => id === wanted || name === wanted)
+  const [only, ...others] = found
+  if (only === undefined) {
+    throw usage(
+      'E_SNAPSHOT_UNKNOWN',
+      `${imageName}: has no snapshot "${printable(wanted)}"; ` +
+        (snapshots.length === 0 ? 'it has none at all' : `there are ${listed(snapshots)}`),
+    )
+  }
+  if (others.length === 0) return only
+  throw usage('E_SNAPSHOT_AMBIGUOUS', `${imageName}: "${printable(wanted)}" can mean ${listed(found)}`, {
+    hint: howToChoose(snapshots, found),
+    details: { snapshots: found.map(({ id, name }) => `${id}\t${name}`).join('\n') },
+  })
+}
+
+function listed(snapshots: readonly Pick<ImageSnapshot, 'id' | 'name'>[]): string {
+  const first = snapshots.slice(0, 20).map(({ id, name }) => `${printable(id)} (${printable(name)})`)
+  const more = snapshots.length - first.length
+  return first.join(', ') + (more > 0 ? ` and ${more} more` : '')
+}
+
+/** An argument for each snapshot that means no other; undefined where two are the same in both. */
+function howToChoose(
+  all: readonly Pick<ImageSnapshot, 'id' | 'name'>[],
+  found: readonly Pick<ImageSnapshot, 'id' | 'name'>[],
+): string | undefined {
+  const ways = found.slice(0, 20).flatMap(({ id, name }) => {
+    if (all.filter((other) => other.id === id).length === 1) return [`id:${printable(id)}`]
+    return all.filter((other) => other.name === name).length === 1 ? [`name:${printable(name)}`] : []
+  })
+  return ways.length === 0 ? undefined : `Say which one: ${ways.join(' or ')}.`
 }

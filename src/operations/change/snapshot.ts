@@ -1,7 +1,7 @@
 import type { Note } from '../../block/types.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted, isImageError, unsupported, usage } from '../../errors.js'
-import type { CheckProgress, DiskImage, ImageSnapshot } from '../../formats/driver.js'
+import { chooseSnapshot, type CheckProgress, type DiskImage, type ImageSnapshot } from '../../formats/driver.js'
 import { openImage } from '../../formats/open.js'
 import { changing, openWritableImage } from '../../formats/open-writable.js'
 import { convert, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
@@ -56,7 +56,7 @@ export async function listSnapshots(path: string, options: SnapshotOptions = {})
   const snapshots: SnapshotInfo[] = []
   const notes: Note[] = [...image.notes]
   for (const snapshot of snapshotsOf(image, name)) {
-    const use = await own(image, snapshot.id, options)
+    const use = await own(image, `id:${snapshot.id}`, options)
     if (typeof use === 'object') notes.push(use)
     snapshots.push({
       ...snapshot,
@@ -67,7 +67,7 @@ export async function listSnapshots(path: string, options: SnapshotOptions = {})
   return { path, format: image.format, snapshots, notes }
 }
 
-/** Writes the disk of a snapshot as a new image. @throws ImageError as `convert` does; usage E_SNAPSHOT_UNKNOWN. */
+/** Writes the disk of a snapshot as a new image. @throws ImageError as `convert` does; usage E_SNAPSHOT_UNKNOWN, …_AMBIGUOUS. */
 export async function extractSnapshot(
   path: string,
   snapshot: string,
@@ -107,8 +107,8 @@ export async function createSnapshot(
 }
 
 /**
- * Gives up a snapshot; what only it used is free afterwards. @throws ImageError usage E_SNAPSHOT_UNKNOWN; as {@link
- * createSnapshot}.
+ * Deletes a snapshot; what only it used is free afterwards. @throws ImageError usage E_SNAPSHOT_UNKNOWN,
+ * E_SNAPSHOT_AMBIGUOUS; as {@link createSnapshot}.
  */
 export async function deleteSnapshot(
   path: string,
@@ -117,23 +117,10 @@ export async function deleteSnapshot(
 ): Promise<SnapshotChangeResult> {
   return change(path, options, async (image) => {
     const known = snapshotsOf(image, path)
-    const found = known.find(({ id }) => id === wanted) ?? known.find((snapshot) => snapshot.name === wanted)
-    if (found === undefined) {
-      throw usage(
-        'E_SNAPSHOT_UNKNOWN',
-        `${path} has no snapshot ${JSON.stringify(wanted)}; ${
-          known.length === 0
-            ? 'it has none at all'
-            : `there are ${known
-                .slice(0, 20)
-                .map(({ id, name }) => `${id} (${name})`)
-                .join(', ')}${known.length > 20 ? ` and ${known.length - 20} more` : ''}`
-        }`,
-      )
-    }
-    const use = await own(image, found.id, options)
+    const found = chooseSnapshot(known, wanted, path)
+    const use = await own(image, wanted, options)
     const plan = { ...found, own: typeof use === 'number' ? use : undefined }
-    return { plan, count: known.length - 1, steps: (writable) => writable.deleteSnapshot?.(found.id) }
+    return { plan, count: known.length - 1, steps: (writable) => writable.deleteSnapshot?.(wanted) }
   })
 }
 
@@ -205,12 +192,13 @@ async function finish<Result>(
 }
 
 /** What only a snapshot uses; a note where that cannot be told. */
-async function own(image: DiskImage, id: string, options: SnapshotOptions): Promise<number | Note | undefined> {
+async function own(image: DiskImage, wanted: string, options: SnapshotOptions): Promise<number | Note | undefined> {
   if (image.snapshotUse === undefined) return undefined
   try {
-    return await finish(image.snapshotUse(id), options)
+    return await finish(image.snapshotUse(wanted), options)
   } catch (error) {
-    if (!isImageError(error) || error.kind !== 'corrupt') throw error
+    // Two snapshots of one id are a finding of check, and no reason not to list them.
+    if (!isImageError(error) || (error.kind !== 'corrupt' && error.code !== 'E_SNAPSHOT_AMBIGUOUS')) throw error
     return { code: error.code, message: error.message }
   }
 }

@@ -103,7 +103,7 @@ export interface NewSnapshot {
 }
 
 /**
- * The id of a snapshot to be made: as with qemu, the next number. @throws ImageError usage E_SNAPSHOT_NAME,
+ * The id of a snapshot to be made: as with qemu, the next number, unless another snapshot is named so. @throws ImageError usage E_SNAPSHOT_NAME,
  * E_SNAPSHOT_EXISTS
  */
 export function nextSnapshotId(snapshots: readonly Snapshot[], name: string, image: string): string {
@@ -123,7 +123,11 @@ export function nextSnapshotId(snapshots: readonly Snapshot[], name: string, ima
   if (snapshots.length >= maximumSnapshots)
     throw usage('E_SNAPSHOT_EXISTS', `${image} has ${snapshots.length} snapshots, and more cannot be`)
   const numbers = snapshots.map(({ id }) => (/^\d{1,9}$/.test(id) ? Number(id) : 0))
-  return String(numbers.reduce((most, number) => Math.max(most, number), 0) + 1)
+  const names = new Set([...snapshots.map((snapshot) => snapshot.name), name])
+  let next = numbers.reduce((most, number) => Math.max(most, number), 0) + 1
+  // An id that is another's name could not be told from it.
+  while (names.has(String(next))) next++
+  return String(next)
 }
 
 /** The bytes of a snapshot table: entries that are kept, as they stand, and maybe a new one. */

@@ -1,6 +1,6 @@
 import { safeNumber, viewOf } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
-import { corrupt, printable, usage, type ImageError } from '../../../errors.js'
+import { corrupt, printable, type ImageError } from '../../../errors.js'
 import type { Header, TableLocation } from './header.js'
 import { l1EntriesFor, maximumL1Bytes } from './layout.js'
 import { snapshotEntry } from './structs.js'
@@ -85,23 +85,6 @@ function readPart(store: ByteStore, position: number, length: number): Uint8Arra
   const bytes = new Uint8Array(length)
   store.read(position, bytes)
   return bytes
-}
-
-/**
- * The snapshot of that id, else the first of that name. @throws ImageError usage E_SNAPSHOT_UNKNOWN, naming those there
- * are.
- */
-export function findSnapshot(snapshots: readonly Snapshot[], wanted: string, imageName: string): Snapshot {
-  const found =
-    snapshots.find((snapshot) => snapshot.id === wanted) ?? snapshots.find((snapshot) => snapshot.name === wanted)
-  if (found !== undefined) return found
-  const listed = snapshots.slice(0, 20).map((snapshot) => `${printable(snapshot.id)} (${printable(snapshot.name)})`)
-  const more = snapshots.length > listed.length ? ` and ${snapshots.length - listed.length} more` : ''
-  throw usage(
-    'E_SNAPSHOT_UNKNOWN',
-    `${imageName}: has no snapshot "${printable(wanted)}"; ` +
-      (listed.length === 0 ? 'it has none at all' : `there are ${listed.join(', ')}${more}`),
-  )
 }
 
 /**

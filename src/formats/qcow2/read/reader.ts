@@ -4,15 +4,16 @@ import { ExtentReader } from '../../../block/read.js'
 import { PieceRuns, walkedEntries, type Piece } from '../../../block/runs.js'
 import type { ByteStore, Extent, Note, Section } from '../../../block/types.js'
 import { corrupt, printable, reference, unsupported, type ImageError } from '../../../errors.js'
-import type {
-  CheckOptions,
-  CheckProgress,
-  DiskImage,
-  FileReference,
-  Finding,
-  ImageSnapshot,
-  OpenContext,
-  ParentReference,
+import {
+  chooseSnapshot,
+  type CheckOptions,
+  type CheckProgress,
+  type DiskImage,
+  type FileReference,
+  type Finding,
+  type ImageSnapshot,
+  type OpenContext,
+  type ParentReference,
 } from '../../driver.js'
 import { BackingReference } from '../format/backing.js'
 import { checkQcow2 } from '../judge/check.js'
@@ -28,7 +29,7 @@ import {
 import { readHeader, readTable, type Header } from '../format/header.js'
 import { openingNotes } from './notes.js'
 import { ownBytes } from '../judge/snapshot-use.js'
-import { findSnapshot, readSnapshots, snapshotDisk, type Snapshot } from '../format/snapshots.js'
+import { readSnapshots, snapshotDisk, type Snapshot } from '../format/snapshots.js'
 import { overlapFinder, TableCache } from '../format/tables.js'
 
 /** The tables of a disk that is being changed, as they are now. */
@@ -72,7 +73,7 @@ export class Qcow2Image implements DiskImage {
     const disk =
       context.snapshot === undefined
         ? header
-        : snapshotDisk(store, header, findSnapshot(this.#snapshots, context.snapshot, store.name))
+        : snapshotDisk(store, header, chooseSnapshot(this.#snapshots, context.snapshot, store.name))
     this.capacity = disk.capacity
     this.#l1 = live?.l1 ?? readTable(store, disk.l1)
     this.#l1Entries = disk.l1.entries
@@ -129,10 +130,10 @@ export class Qcow2Image implements DiskImage {
     }))
   }
 
-  snapshotUse(id: string): Generator<CheckProgress, number> {
+  snapshotUse(wanted: string): Generator<CheckProgress, number> {
     return ownBytes(
       { store: this.#store, header: this.#header, snapshots: this.#snapshots, data: this.#data },
-      findSnapshot(this.#snapshots, id, this.#store.name),
+      chooseSnapshot(this.#snapshots, wanted, this.#store.name),
     )
   }
 

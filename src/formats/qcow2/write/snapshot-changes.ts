@@ -1,5 +1,5 @@
 import { ceilDivide, viewOf } from '../../../binary/integers.js'
-import type { CheckProgress } from '../../driver.js'
+import { chooseSnapshot, type CheckProgress } from '../../driver.js'
 import { encodeAllocated, markCopied } from '../format/entries.js'
 import { readTable, type TableLocation } from '../format/header.js'
 import { trustRefcounts } from '../judge/refcount-trust.js'
@@ -11,7 +11,7 @@ import {
   type EntryUse,
   type LedTable,
 } from '../format/snapshot-tables.js'
-import { findSnapshot, readSnapshots, snapshotDisk, type Snapshot } from '../format/snapshots.js'
+import { readSnapshots, snapshotDisk, type Snapshot } from '../format/snapshots.js'
 import type { WriteSession } from './write-session.js'
 
 /*
@@ -65,7 +65,7 @@ export function* takeSnapshot(
 export function* deleteSnapshot(session: WriteSession, wanted: string): Generator<CheckProgress, void> {
   const { file } = session
   const snapshots = readSnapshots(file, session.header)
-  const snapshot = findSnapshot(snapshots, wanted, file.name)
+  const snapshot = chooseSnapshot(snapshots, wanted, file.name)
   yield* beside(session, function* (shadow) {
     const { header } = session
     const { l1: place } = snapshotDisk(file, header, snapshot)
