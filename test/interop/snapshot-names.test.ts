@@ -96,6 +96,7 @@ test('a new snapshot takes no name that is an id, and no id that is a name', asy
   const refused = await vdisk(['snapshot', 'create', 'a.qcow2', '1'], { cwd })
   assert.equal(refused.code, 2)
   assert.match(refused.stderr, /id "1" already/)
-  for (const name of ['other', '4']) assert.equal((await vdisk(['snapshot', 'create', 'a.qcow2', name], { cwd })).code, 0)
+  for (const name of ['other', '4'])
+    assert.equal((await vdisk(['snapshot', 'create', 'a.qcow2', name], { cwd })).code, 0)
   assert.deepEqual(listed(cwd, 'a.qcow2'), ['1:2', '3:other', '5:4'])
 })

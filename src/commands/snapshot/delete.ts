@@ -19,7 +19,10 @@ export default class SnapshotDelete extends BaseCommand {
   ]
   static override args = {
     image: string({ required: true, description: 'the image to change' }),
-    snapshot: string({ required: true, description: 'the id of the snapshot, or its name; `id:2` and `name:2` where 2 is both' }),
+    snapshot: string({
+      required: true,
+      description: 'the id of the snapshot, or its name; `id:2` and `name:2` where 2 is both',
+    }),
   }
   static override usage = '<%= command.id %> IMAGE ID|NAME [FLAGS]'
   static override flags = {

@@ -26,7 +26,10 @@ export default class SnapshotExtract extends BaseCommand {
   ]
   static override args = {
     image: string({ required: true, description: 'the image that holds the snapshot' }),
-    snapshot: string({ required: true, description: 'the id of the snapshot, or its name; `id:2` and `name:2` where 2 is both' }),
+    snapshot: string({
+      required: true,
+      description: 'the id of the snapshot, or its name; `id:2` and `name:2` where 2 is both',
+    }),
     target: string({ required: true, description: 'the image to make' }),
   }
   static override usage = '<%= command.id %> IMAGE ID|NAME TARGET [FLAGS]'
