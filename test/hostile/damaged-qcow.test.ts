@@ -130,7 +130,7 @@ const images: readonly Damaged[] = [
         .put(4 * cluster, stream.subarray(0, 8))
         .u64(cluster + 16, packedEntry(4 * cluster, stream.length)),
     ),
-    answer: ['E_COMPRESSED'],
+    answer: ['E_TRUNCATED'],
   },
   {
     what: 'compressed upon data',

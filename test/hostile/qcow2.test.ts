@@ -236,7 +236,7 @@ test('bytes changed at random: only errors of ours', () => {
 })
 
 const refused = (file: FileBytes, code: string, message?: RegExp): void => {
-  assert.throws(() => open(file), { code, message })
+  assert.throws(() => open(file), message === undefined ? { code } : { code, message })
 }
 
 test('v2 of 71 and of 72 bytes', () => {

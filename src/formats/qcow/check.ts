@@ -121,7 +121,7 @@ class QcowCheck {
       const offset = (index * entriesPerTable + entry) * this.#header.clusterSize
       const finding = this.#mapping(mapping, offset, `L2 entry ${entry} (guest offset ${offset})`, position + entry * 8)
       if (finding !== undefined && tells) yield finding
-      if (this.#deep && mapping.kind === 'packed') yield 0
+      if (mapping.kind === 'packed' && (this.#deep || mapping.position + mapping.storedLength > size)) yield 0
     }
   }
 
@@ -144,12 +144,32 @@ class QcowCheck {
     if (mapping.kind === 'packed') {
       if (mapping.storedLength === 0) return this.#error('E_L2_ENTRY', structure, at, 'is compressed and has no bytes')
       this.#count(position, mapping.storedLength, owner.packed)
-      return this.#deep ? this.#decode(position, mapping.storedLength, offset, structure, at) : undefined
+      // What passes the end of the file may still decode: some programs name more bytes than they wrote.
+      const isCut = position + mapping.storedLength > size && this.#header.cryptMethod === 0
+      const found =
+        this.#deep || isCut ? this.#decode(position, mapping.storedLength, offset, structure, at) : undefined
+      if (found === undefined || !isCut) return found
+      return this.#error(
+        'E_TRUNCATED',
+        structure,
+        at,
+        `names ${mapping.storedLength} bytes of compressed data at byte ${position}, but the file ends at byte ${size}`,
+      )
     }
     this.#count(position, clusterSize, position % this.#unit === 0 ? owner.data : owner.packed)
-    return position % 512 === 0
-      ? undefined
-      : this.#error('E_L2_ENTRY', structure, at, `places the cluster at byte ${position}, which begins no sector`)
+    if (position % 512 !== 0)
+      return this.#error('E_L2_ENTRY', structure, at, `places the cluster at byte ${position}, which begins no sector`)
+    const shown = Math.min(clusterSize, this.#header.capacity - offset)
+    if (position + shown <= size) return undefined
+    return {
+      severity: 'warning',
+      code: 'W_SHORT_CLUSTER',
+      structure,
+      position: at,
+      message:
+        `places the cluster at byte ${position}, but the file ends at byte ${size}, ${position + shown - size} bytes ` +
+        'before the cluster does; the rest reads as zero',
+    }
   }
 
   #decode(position: number, length: number, offset: number, structure: string, at: number): Finding | undefined {

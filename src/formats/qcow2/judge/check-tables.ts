@@ -2,7 +2,7 @@ import { viewOf } from '../../../binary/integers.js'
 import type { UseMap } from '../../../binary/use-map.js'
 import { isZero } from '../../../binary/zero.js'
 import { decodeUnit } from '../../../block/read.js'
-import type { Codec } from '../../../block/types.js'
+import { codecFor } from '../../../codec/registry.js'
 import { isImageError } from '../../../errors.js'
 import type { Finding } from '../../driver.js'
 import { EntryParts, type EntryRules } from '../format/entries.js'
@@ -10,13 +10,13 @@ import { l1Tables, readL1Pieces, type L1Table } from '../format/l1-tables.js'
 import type { StoredRefcounts } from '../format/refcounts.js'
 import { TableSet, type TableUse } from '../format/table-set.js'
 import { overlapFinder } from '../format/tables.js'
-import { countUse, damage, owner, type Anatomy } from '../format/use.js'
+import { countUse, owner, type Anatomy } from '../format/use.js'
 
 /** What is told besides counting; without it a walk only counts. */
 export interface Telling {
   readonly stored: StoredRefcounts
-  /** Decodes compressed clusters, when they are to be decoded. */
-  readonly codec: Codec | undefined
+  /** Whether every compressed cluster is decoded; else only those that the file may end within. */
+  readonly deep: boolean
 }
 
 /** After so many entries, or so many bytes decoded, the caller hears how far the walk is. */
@@ -198,17 +198,23 @@ export class TableWalk {
       return
     }
     const inside = countUse(this.#anatomy, this.#map, { position, length: storedLength, kind: owner.packed, times })
-    if (!inside || position >= store.size) {
+    const isCut = (): void =>
       tell(
         'E_TRUNCATED',
         `names ${storedLength} bytes of compressed data at byte ${position}, but the file ends at byte ${store.size}`,
       )
+    if (!inside || position >= store.size) {
+      isCut()
       return
     }
-    if (this.#telling?.codec !== undefined && header.cryptMethod === 0) this.#decode(offset, this.#telling.codec, tell)
+    if (this.#telling === undefined || header.cryptMethod !== 0) return
+    // The entry names whole sectors, and the data may end before the last one does: only decoding says what is missing.
+    if (position + storedLength > store.size) {
+      this.#decode(offset, isCut)
+    } else if (this.#telling.deep) this.#decode(offset, tell)
   }
 
-  #decode(offset: number, codec: Codec, tell: (code: string, message: string) => void): void {
+  #decode(offset: number, tell: (code: string, message: string) => void): void {
     const {
       store,
       header: {
@@ -226,7 +232,7 @@ export class TableWalk {
         store,
         position,
         storedLength: length,
-        codec,
+        codec: codecFor(this.#anatomy.header.compression === 'zstd' ? 'zstd' : 'deflate'),
         unitOffset: offset,
         unitLength: clusterSize,
       })
@@ -258,6 +264,7 @@ export class TableWalk {
       const inside = countUse(this.#anatomy, this.#map, { position, length: clusterSize, kind: owner.data, times })
       if (!inside)
         tell('E_TRUNCATED', `places the cluster at byte ${position}, but the file ends at byte ${store.size}`)
+      else this.#shortCluster(offset, active, store.size, tell, 'the file')
       return
     }
     if (position !== offset)
@@ -267,6 +274,32 @@ export class TableWalk {
       )
     else if (data !== undefined && data !== store && position >= data.size)
       tell('E_TRUNCATED', `places the cluster at byte ${position} of the data file, which ends at byte ${data.size}`)
+    else if (data !== undefined && data !== store) this.#shortCluster(offset, active, data.size, tell, 'the data file')
+  }
+
+  /** A file may end within its last cluster; what is missing of it reads as zero. */
+  #shortCluster(
+    offset: number,
+    active: boolean,
+    size: number,
+    tell: (code: string, message: string) => void,
+    file: string,
+  ): void {
+    const { position, allocated, zeroFlag } = this.#parts
+    const {
+      capacity,
+      extendedL2,
+      geometry: { clusterSize, grain },
+    } = this.#anatomy.header
+    if (position + clusterSize <= size || position % clusterSize !== 0 || zeroFlag) return
+    const stored = extendedL2 ? (32 - Math.clz32(allocated)) * grain : clusterSize
+    const shown = active ? Math.min(stored, capacity - offset) : stored
+    if (position + shown <= size) return
+    tell(
+      'W_SHORT_CLUSTER',
+      `places the cluster at byte ${position}, but ${file} ends at byte ${size}, ${position + shown - size} bytes ` +
+        'before the cluster does; the rest reads as zero',
+    )
   }
 
   /**
@@ -295,7 +328,9 @@ export class TableWalk {
   }
 
   #tell(code: string, structure: string, position: number, message: string): void {
-    if (this.#telling !== undefined) this.#found.push(damage(code, structure, position, message))
+    if (this.#telling === undefined) return
+    const severity = code.startsWith('W_') ? 'warning' : 'error'
+    this.#found.push({ severity, code, structure, position, message })
   }
 
   *#drain(): Generator<Finding> {

@@ -1,7 +1,6 @@
 import { ceilDivide } from '../../../binary/integers.js'
 import { UseMap } from '../../../binary/use-map.js'
 import { isZero } from '../../../binary/zero.js'
-import { codecFor } from '../../../codec/registry.js'
 import type { CheckProgress, Finding } from '../../driver.js'
 import { checkSnapshots, countOthers } from './check-others.js'
 import { compareRefcounts, countRefcountBlocks, judge } from './check-refcounts.js'
@@ -25,7 +24,7 @@ export function* checkQcow2(
   const { store, header } = anatomy
   const stored = new StoredRefcounts(store, header)
   const map = new UseMap(budget)
-  const telling = { stored, codec: deep ? codecFor(header.compression === 'zstd' ? 'zstd' : 'deflate') : undefined }
+  const telling = { stored, deep }
   const total = ceilDivide(store.size, header.geometry.clusterSize)
   let done = 0
   const progress = (part: number): CheckProgress => {
