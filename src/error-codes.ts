@@ -71,6 +71,7 @@ export const codesOf = {
     'E_SECTOR_SIZE',
     'E_SIZE',
     'E_SIZE_TOO_SMALL',
+    'E_SNAPSHOT_AMBIGUOUS',
     'E_SNAPSHOT_EXISTS',
     'E_SNAPSHOT_NAME',
     'E_SNAPSHOT_UNKNOWN',

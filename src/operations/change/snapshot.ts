@@ -67,7 +67,10 @@ export async function listSnapshots(path: string, options: SnapshotOptions = {})
   return { path, format: image.format, snapshots, notes }
 }
 
-/** Writes the disk of a snapshot as a new image. @throws ImageError as `convert` does; usage E_SNAPSHOT_UNKNOWN, …_AMBIGUOUS. */
+/**
+ * Writes the disk of a snapshot as a new image. @throws ImageError as `convert` does; usage E_SNAPSHOT_UNKNOWN,
+ * E_SNAPSHOT_AMBIGUOUS.
+ */
 export async function extractSnapshot(
   path: string,
   snapshot: string,
