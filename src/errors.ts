@@ -224,3 +224,8 @@ export function printable(text: string): Label {
     return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\u${code.toString(16).padStart(4, '0')}`
   }) as Label
 }
+
+/** @throws ImageError aborted E_ABORTED when the signal has fired. */
+export function stopIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw aborted()
+}

@@ -1,4 +1,5 @@
 import { roundUp } from '../binary/integers.js'
+import type { CopyTarget } from '../block/image-writer.js'
 import type { BlockSource, ByteStore } from '../block/types.js'
 import { isImageError } from '../errors.js'
 import type { Run } from './chunk.js'
@@ -7,25 +8,9 @@ import { Plan, type Chunk, type Content, type Shareable } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
 import type { Progress } from './progress.js'
 import { Sharing } from './share.js'
-import type { Packing, Task, TaskResult } from './task.js'
+import type { Task, TaskResult } from './task.js'
 import { blockLength } from './tree-hash.js'
 import { addWrite, Growth, writeAll, type Write } from './write.js'
-
-/**
- * What the engine needs of an image writer: the contract is in src/formats/driver.ts, which the engine may not import.
- */
-export interface CopyTarget {
-  readonly capacity: number
-  readonly grain: number
-  readonly packedUnit?: Packing
-  readonly placeZeros?: boolean
-  place(
-    offset: number,
-    length: number,
-  ): { readonly store: ByteStore; readonly position: number; readonly length: number }
-  placePacked?(offset: number, storedLength: number): { readonly store: ByteStore; readonly position: number }
-  zero(offset: number, length: number): void
-}
 
 export interface CopyOptions {
   readonly source: BlockSource

@@ -2,21 +2,15 @@ import { aborted, corrupt } from '../errors.js'
 import type { BlockSource, ByteStore } from '../block/types.js'
 import { CountingStore } from '../block/counting-store.js'
 import { MemoryStore } from '../block/memory-store.js'
-import { copy, prefill, type CopyOptions, type CopyResult, type CopyTarget } from './copy.js'
+import type { CopyTarget, ImageWriter } from '../block/image-writer.js'
+import { copy, prefill, type CopyOptions, type CopyResult } from './copy.js'
 import { runLanes } from './lanes.js'
 import { ContentReader } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
 
-/** A target whose bytes go to a pipe. */
-export interface StreamTarget extends CopyTarget {
-  /** Positions only go up and nothing is written besides the data: one pass is enough. */
-  readonly sequential?: boolean
-  finish(): void
-}
-
 export interface StreamOptions extends Omit<CopyOptions, 'target'> {
   /** Makes the image's writer over a store that keeps its tables in memory. */
-  readonly layout: (store: ByteStore) => StreamTarget
+  readonly layout: (store: ByteStore) => ImageWriter
   /** Takes the image's bytes in order; resolves when more may come. The bytes are reused afterwards. */
   readonly output: (bytes: Uint8Array) => Promise<void>
 }
@@ -54,7 +48,7 @@ export async function stream(options: StreamOptions): Promise<CopyResult> {
 /** The first pass: the writer decides, nothing is moved. */
 async function recordLayout(
   options: Omit<CopyOptions, 'target'>,
-  target: StreamTarget,
+  target: ImageWriter,
   store: MemoryStore,
 ): Promise<Placed[]> {
   const placed: Placed[] = []
@@ -112,7 +106,7 @@ function sum(values: readonly number[]): number {
 /** The second pass: fetches the placed bytes several at once, and gives them out in order. */
 async function emit(
   options: StreamOptions,
-  target: StreamTarget,
+  target: ImageWriter,
   placed: readonly Placed[],
   outlet: Outlet,
 ): Promise<void> {
@@ -161,7 +155,7 @@ async function fetch(
   contents: ContentReader,
   piece: Placed,
   slot: Slot,
-  target: StreamTarget,
+  target: ImageWriter,
   pool: TaskPool,
 ): Promise<Uint8Array> {
   const { pieces, present } = await prefill(contents.at(piece.offset, piece.length), source, piece.offset, slot.bytes)

@@ -1,14 +1,8 @@
+import type { Packing } from '../block/image-writer.js'
 import { compressorFor, type Compressor } from '../codec/registry.js'
 import { differingRuns, firstDifference, scanChunk, type Piece, type Run } from './chunk.js'
 import { blockDigest } from './tree-hash.js'
 import { clearGaps, fillAsync, fillSync, type UnitBuffers } from './fill.js'
-
-/** Compression asked for: the unit's guest bytes, the codec and its level. */
-export interface Packing {
-  readonly length: number
-  readonly codec: string
-  readonly level?: number
-}
 
 /** The work on one chunk, as plain data: the same in the main thread and in a worker. */
 export interface Task {

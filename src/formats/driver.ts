@@ -1,6 +1,9 @@
+import type { ImageWriter } from '../block/image-writer.js'
 import { printable, usage, type ImageError } from '../errors.js'
 import type { Location } from '../location/location.js'
 import type { BlockSource, ByteStore, Codec, Note, Section } from '../block/types.js'
+
+export type { CopyTarget, ImageWriter } from '../block/image-writer.js'
 
 /** The version of this contract; a plugin's drivers state the one they were written for. */
 export const driverApiVersion = 1
@@ -202,45 +205,6 @@ export interface ParentShape {
    * parent_linkage2).
    */
   readonly nextIdentity?: string
-}
-
-/**
- * Builds a new image: decides positions, keeps the tables, moves no data. Calls come in ascending order of offset;
- * every byte of the
- * disk is either placed, zeroed, or left alone (zero without a parent, the parent's content with one).
- */
-export interface ImageWriter extends Disposable {
-  /** Bytes of the virtual disk that is being made (the shape's, rounded up where the format must). */
-  readonly capacity: number
-  /**
-   * The zero scan's unit: offsets and lengths given to `place` and `zero` are multiples of it, except at the disk's
-   * end.
-   * Space inside an allocated block that is never placed reads as zero: the store is new.
-   */
-  readonly grain: number
-  /** The unit of compression, when `placePacked` is offered for this image: guest bytes, aligned. */
-  readonly packedUnit?: { readonly length: number; readonly codec: string; readonly level?: number }
-  /** Where plain bytes go; the length may be shorter than asked (call again for the rest), never zero. */
-  place(
-    offset: number,
-    length: number,
-  ): { readonly store: ByteStore; readonly position: number; readonly length: number }
-  /**
-   * Where one compressed unit goes: `storedLength` bytes for the guest unit at `offset`. Call with a length below the
-   * unit's only.
-   */
-  placePacked?(offset: number, storedLength: number): { readonly store: ByteStore; readonly position: number }
-  /** These bytes read as zero even where a parent has data. Without a parent the engine need not call it. */
-  zero(offset: number, length: number): void
-  /**
-   * Whether every byte must be placed, zeros too (a fixed or fully preallocated image whose store is not zeroed);
-   * default no.
-   */
-  readonly placeZeros?: boolean
-  /** Positions only go up, and nothing is written besides what is placed: the image can go to a pipe in one pass. */
-  readonly sequential?: boolean
-  /** Tables, flush, the identifying header LAST, flush. */
-  finish(): void
 }
 
 /** Changes an image that exists: allocate on write, ordered so that a crash never corrupts. */

@@ -16,6 +16,7 @@ import { bios, boots, emulator, haveUefi } from '../support/boots.js'
 import { bootableDisk, haveBootLoaders } from '../support/bootable-disk.js'
 import { diskLike } from '../support/content.js'
 import { fixture } from '../support/fixtures.js'
+import { sameFacts } from '../support/same-facts.js'
 import { testFolder } from '../support/folder.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
 import { have, run } from '../support/tools.js'
@@ -162,7 +163,7 @@ test(
     })
     const fitted = await restore(at('disk.vhdx'), small, { ...yes(at('small')), fit: true })
     assert.match(run('sgdisk', '-v', small), /No problems found/)
-    assert.deepEqual([fitted.cut, codes(fitted)], [{ length: 12 * mebibyte }, ['W_CUT']])
+    sameFacts([fitted.cut, codes(fitted)], [{ length: 12 * mebibyte }, ['W_CUT']])
     assert.deepEqual(await partitions(small), before)
     for (const { start, length } of before) assert.equal(sha256(small, start, length), sha256(raw, start, length))
     const tiny = usedDisk(t, at('tiny'), 83 * mebibyte)

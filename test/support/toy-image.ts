@@ -1,7 +1,7 @@
 import { ExtentReader } from '../../src/block/read.js'
 import type { BlockSource, ByteStore, Extent } from '../../src/block/types.js'
 import { codecFor } from '../../src/codec/registry.js'
-import type { CopyTarget } from '../../src/engine/index.js'
+import type { CopyTarget } from '../../src/block/image-writer.js'
 
 /**
  * A toy image kept as a list of runs: what was placed, zeroed or packed where. Readable at once, for tests of the

@@ -1,7 +1,6 @@
 import fs from '../../sys/host-fs.js'
 import { deviceNumberText } from '../../binary/device-number.js'
-import type { Note } from '../../block/types.js'
-import type { DiskStore } from '../../device/disk-store.js'
+import type { ByteStore, Note } from '../../block/types.js'
 import type { Disk, DiskPlatform, DiskPartition } from '../../device/types.js'
 import { command, type CommandResult } from '../../sys/commands.js'
 import { syscalls } from '../../sys/syscalls.js'
@@ -11,8 +10,8 @@ import type { GrownPartition } from './growth.js'
 export type Reread = 'done' | 'failed' | 'none'
 
 /** Lets the system forget the partitions of a disk whose table was cleared. True when it has none of them left. */
-export function forgetPartitions(store: DiskStore): boolean {
-  return syscalls()?.rereadPartitions(store.fd) === true
+export function forgetPartitions(store: ByteStore): boolean {
+  return store.fd !== undefined && syscalls()?.rereadPartitions(store.fd) === true
 }
 
 /** Lets the system read the partition table of a disk that was written, when nobody has it open any more. */

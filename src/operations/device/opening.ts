@@ -3,14 +3,14 @@ import { deviceNumberText } from '../../binary/device-number.js'
 import { DiskStore } from '../../device/disk-store.js'
 import { objections } from '../../device/safety.js'
 import type { DiskPlatform, FoundDevice } from '../../device/types.js'
-import { refused, targetError } from '../../errors.js'
+import { refused, targetError, type ImageError } from '../../errors.js'
 import { command } from '../../sys/commands.js'
 
 /**
  * Unmounts what is mounted of a target, what was mounted later first; never by force and never lazily. @throws
  * ImageError target E_UNMOUNT.
  */
-export async function unmountTarget({ disk, partition }: FoundDevice): Promise<string[]> {
+export async function unmountTarget({ disk, partition }: FoundDevice): Promise<void> {
   const parts = partition === undefined ? [disk, ...disk.partitions] : [partition, disk]
   const points = parts.flatMap(({ uses }) => uses.flatMap((use) => (use.kind === 'mount' ? [use.point] : [])))
   // A mount point inside another is deeper.
@@ -24,7 +24,6 @@ export async function unmountTarget({ disk, partition }: FoundDevice): Promise<s
         hint: 'Close what uses it (fuser -m, lsof), and try again.',
       })
   }
-  return order
 }
 
 /**
@@ -37,7 +36,7 @@ export async function clearReadOnly({ disk, partition }: FoundDevice): Promise<v
 }
 
 /**
- * Opens a target for oneself alone, and makes sure that it is still the one that was judged.
+ * Opens a target exclusively, and makes sure that it is still the one that was judged.
  * @throws ImageError refused E_DEVICE_BUSY, E_TARGET_CHANGED, E_READ_ONLY_DISK; target E_WRITE_PERMISSION.
  */
 export function openTarget(path: string, judged: FoundDevice, platform: DiskPlatform): DiskStore {
@@ -49,13 +48,9 @@ export function openTarget(path: string, judged: FoundDevice, platform: DiskPlat
   })
   try {
     const now = platform.find(path)
-    const changed = difference(judged, now) ?? descriptorDifference(store, partition?.deviceNumber ?? disk.deviceNumber)
-    if (changed !== undefined)
-      throw refused(
-        'E_TARGET_CHANGED',
-        `${path} is not the ${partition === undefined ? 'disk' : 'partition'} any more that was looked at: ${changed}`,
-        { hint: 'Nothing was written. Look again which disk is meant. No flag overrides this.' },
-      )
+    checkUnchanged(path, judged, now)
+    const other = descriptorDifference(store, partition?.deviceNumber ?? disk.deviceNumber)
+    if (other !== undefined) throw changed(path, judged, other)
     const [readOnly] = objections(now.disk, now.partition).filter(({ guard }) => guard === 'read-only')
     if (readOnly !== undefined)
       throw refused('E_READ_ONLY_DISK', `${readOnly.reason}, and stays so: a write-protect switch, as a rule`)
@@ -64,6 +59,20 @@ export function openTarget(path: string, judged: FoundDevice, platform: DiskPlat
     store[Symbol.dispose]()
     throw error
   }
+}
+
+/** @throws ImageError refused E_TARGET_CHANGED when a device is not the one any more that was judged. */
+export function checkUnchanged(path: string, judged: FoundDevice, now: FoundDevice): void {
+  const found = difference(judged, now)
+  if (found !== undefined) throw changed(path, judged, found)
+}
+
+function changed(path: string, { partition }: FoundDevice, what: string): ImageError {
+  return refused(
+    'E_TARGET_CHANGED',
+    `${path} is not the ${partition === undefined ? 'disk' : 'partition'} any more that was looked at: ${what}`,
+    { hint: 'Nothing was written. Look again which disk is meant. No flag overrides this.' },
+  )
 }
 
 /** What tells one disk from another that took its name. */

@@ -1,20 +1,23 @@
 import type { BlockSource, Note } from '../../block/types.js'
+import type { DiskStore } from '../../device/disk-store.js'
 import { diskPlatform } from '../../device/index.js'
 import type { DiskPlatform, FoundDevice, Place } from '../../device/types.js'
 import type { Progress } from '../../engine/index.js'
 import { printable, refused, usage } from '../../errors.js'
 import { readPartitionTable, type IdChange, type Mend, type PartitionTable } from '../../partition/index.js'
-import { deviceContent, judgeFit, type DeviceContent } from './content.js'
-import { ejectDisk, forgetPartitions, growFilesystem, rereadTable, type Reread } from './finishing.js'
-import type { GrownPartition } from './growth.js'
-import { planSteps, storedBytes, type PlanStep } from './plan.js'
-import { writeDevice, type DeviceWritten } from './writing.js'
 import { mayRefer } from '../partition/fix.js'
 import { imageIdentity } from '../transfer/identity.js'
+import { DeviceSink, type DeviceWritten } from '../transfer/sink-device.js'
+import { planOf, runSteps, type PlanStep } from '../transfer/step.js'
+import { storedBytes } from '../transfer/stored-bytes.js'
 import { confirmTarget, type Confirmation } from './confirmation.js'
+import { deviceContent, judgeFit, type DeviceContent } from './content.js'
 import { describeTarget, type TargetDescription } from './description.js'
+import { forgetPartitions, type Reread } from './finishing.js'
+import type { GrownPartition } from './growth.js'
 import { guardTarget, type ContentFacts, type GuardPass, type TargetFacts, type TargetOverrides } from './guards.js'
-import { clearReadOnly, openTarget, unmountTarget } from './opening.js'
+import { checkUnchanged, openTarget } from './opening.js'
+import { contentChanges, followingSteps, preparingSteps, type Followed, type TargetStepName } from './steps.js'
 
 /** How a disk or partition is written. */
 export interface DeviceOptions extends TargetOverrides, Confirmation {
@@ -61,7 +64,7 @@ export interface DeviceJob {
 export interface DeviceOutcome {
   readonly target: TargetDescription
   readonly guards: readonly GuardPass[]
-  readonly steps: readonly PlanStep[]
+  readonly steps: readonly PlanStep<TargetStepName>[]
   /**
    * `written`: from the target's start; of these `stored` are data in the source and the rest zero; `left`: what the
    * target keeps.
@@ -99,63 +102,96 @@ export function platformOf(options: { readonly platform?: DiskPlatform }): DiskP
 }
 
 /**
- * Writes a disk or partition: guards, the user's word, the writing itself, and what follows it.
+ * Writes a disk or partition: guards, the user's confirmation, and the steps of the plan.
  * @throws ImageError refused by every guard (guards.ts), E_NOT_CONFIRMED, E_DEVICE_BUSY, E_TARGET_CHANGED; target;
  * mismatch; aborted.
  */
 export async function writeTarget(job: DeviceJob, path: string, options: DeviceOptions): Promise<DeviceOutcome> {
   const started = performance.now()
   const platform = platformOf(options)
-  let found = findDevice(path, platform)
-  const content = contentFacts(job, found)
-  const facts = (): TargetFacts => ({
+  const found = findDevice(path, platform)
+  const { passed, notes: guardNotes } = guardTarget(targetFacts(job, path, found, platform), options)
+  const content = await deviceContent(job.source, shapeOf(found), contentOptions(options, found))
+  const target = describeTarget(path, found)
+  const followed: Followed = {
+    reread: 'none',
+    ejected: false,
+    grown: content.grown,
+    notes: [...guardNotes, ...content.notes],
+  }
+  using sink = new DeviceSink({
+    name: target.path,
+    size: target.size,
+    open: () => openJudged(job, path, found, platform, options),
+    source: content.source,
+    end: content.end,
+    verify: options.verify === false ? 'no' : job.changes === true ? 'digest' : 'source',
+    changes: contentChanges(content),
+    cut: content.cut?.length,
+    unchanged: job.unchanged,
+    onCleared: (store) => {
+      // Old partitions would lead into the middle of what is written.
+      if (found.partition === undefined) forgetPartitions(store)
+    },
+    threads: options.threads,
+    signal: options.signal,
+    onProgress: options.onProgress,
+  })
+  const steps = [
+    ...preparingSteps(found, target.path, passed),
+    ...sink.steps,
+    ...followingSteps(found, platform, content, { eject: options.eject === true, path: target.path }, followed),
+  ]
+  const dryRun = options.dryRun === true
+  if (!dryRun) {
+    await confirmTarget(target, options, job.origin)
+    await runSteps(steps)
+  }
+  const { notes, grown, reread, ejected } = followed
+  return {
+    target,
+    guards: passed,
+    bytes: bytesOf(job, content, target),
+    scheme: content.table.scheme,
+    mends: content.mends,
+    ids: content.ids,
+    mayRefer: content.ids.length === 0 ? [] : mayRefer(content.table),
+    cut: content.cut,
+    grown,
+    steps: planOf(steps),
+    result: dryRun ? undefined : { ...sink.result, reread, ejected },
+    verified: !dryRun && sink.result.verified,
+    dryRun,
+    notes,
+    seconds: (performance.now() - started) / 1000,
+  }
+}
+
+function targetFacts(job: DeviceJob, path: string, found: FoundDevice, platform: DiskPlatform): TargetFacts {
+  const { backingFile } = found.disk
+  return {
     ...found,
     place: platform.place(path),
     sourcePlace: job.place,
     sourceDevices: job.devices,
-    content,
-
+    content: contentFacts(job, found),
     sourceDisk: job.disk,
-    targetIsSource: found.disk.backingFile === undefined ? undefined : job.reads?.(found.disk.backingFile),
-  })
-  const { passed, notes: guardNotes } = guardTarget(facts(), options)
-  const prepared = await deviceContent(job.source, shapeOf(found), contentOptions(options, found))
-  const target = describeTarget(path, found)
-  const outcome = {
-    target,
-    guards: passed,
-    bytes: bytesOf(job, prepared, target),
-    scheme: prepared.table.scheme,
-    mends: prepared.mends,
-    ids: prepared.ids,
-    mayRefer: prepared.ids.length === 0 ? [] : mayRefer(prepared.table),
-    cut: prepared.cut,
-    grown: prepared.grown,
-    steps: planSteps(target, prepared, passed, options),
+    targetIsSource: backingFile === undefined ? undefined : job.reads?.(backingFile),
   }
-  const notes = [...guardNotes, ...prepared.notes]
-  const done = (more: Partial<DeviceOutcome>): DeviceOutcome => ({
-    ...outcome,
-    verified: false,
-    dryRun: options.dryRun === true,
-    ...more,
-    notes,
-    seconds: (performance.now() - started) / 1000,
-  })
-  if (options.dryRun === true) return done({})
-  await confirmTarget(target, options, job.origin)
-  if (await prepareDevice(found, passed)) {
-    found = findDevice(path, platform)
-    // Everything else is asked again, without the words that were kept.
-    guardTarget(facts(), { ...options, unmount: false, clearReadOnly: false })
-  }
-  const written = await writeContent(path, found, platform, prepared, {
-    ...options,
-    unchanged: job.unchanged,
-    changes: job.changes === true,
-  })
-  const { grown, ...finished } = await finishTarget(found, platform, prepared, options, notes)
-  return done({ result: { ...written, ...finished }, verified: written.verified, grown })
+}
+
+/** Asks every guard again when the plan is carried out, and opens the target. What was put aside must be gone. */
+function openJudged(
+  job: DeviceJob,
+  path: string,
+  judged: FoundDevice,
+  platform: DiskPlatform,
+  options: DeviceOptions,
+): DiskStore {
+  const now = findDevice(path, platform)
+  checkUnchanged(path, judged, now)
+  guardTarget(targetFacts(job, path, now, platform), { ...options, unmount: false, clearReadOnly: false })
+  return openTarget(path, judged, platform)
 }
 
 function contentFacts({ source, name, isPartition }: DeviceJob, { disk, partition }: FoundDevice): ContentFacts {
@@ -196,57 +232,4 @@ function contentOptions(
 
 function bytesOf({ source }: DeviceJob, { end }: DeviceContent, { size }: TargetDescription): DeviceOutcome['bytes'] {
   return { written: end, stored: storedBytes(source, Math.min(end, source.capacity)), left: size - end }
-}
-
-/** What stands in the way and may be put aside. True when something was. */
-async function prepareDevice(found: FoundDevice, passed: readonly GuardPass[]): Promise<boolean> {
-  const overridden = (guard: GuardPass['guard']): boolean =>
-    passed.some((pass) => pass.guard === guard && pass.overridden)
-  if (overridden('read-only')) await clearReadOnly(found)
-  if (overridden('mounted')) await unmountTarget(found)
-  return overridden('read-only') || overridden('mounted')
-}
-
-async function writeContent(
-  path: string,
-  found: FoundDevice,
-  platform: DiskPlatform,
-  { source, end }: DeviceContent,
-  options: DeviceOptions & Pick<DeviceJob, 'unchanged'> & { readonly changes: boolean },
-): Promise<DeviceWritten> {
-  using store = openTarget(path, found, platform)
-  const { threads, unchanged, signal, onProgress } = options
-  return await writeDevice(store, {
-    source,
-    end,
-    verify: options.verify === false ? 'no' : options.changes ? 'digest' : 'source',
-    threads,
-    unchanged,
-    signal,
-    onProgress,
-    onCleared: () => {
-      // Old partitions would lead into the middle of what is written.
-      if (found.partition === undefined) forgetPartitions(store)
-    },
-  })
-}
-
-async function finishTarget(
-  found: FoundDevice,
-  platform: DiskPlatform,
-  { table, grown }: DeviceContent,
-  { eject }: DeviceOptions,
-  notes: Note[],
-): Promise<{ readonly reread: Reread; readonly ejected: boolean; readonly grown?: GrownPartition }> {
-  const isDisk = found.partition === undefined
-  const reread = isDisk ? await rereadTable(found.disk, platform, table.partitions.length, notes) : 'none'
-  const later =
-    grown?.content === 'later'
-      ? {
-          ...grown,
-          content: (await growFilesystem(found, grown, platform, notes)) ? ('done' as const) : ('kept' as const),
-        }
-      : grown
-  const ejected = eject === true && (await ejectDisk(found.disk, notes))
-  return { reread, ejected, grown: later }
 }

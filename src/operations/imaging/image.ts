@@ -1,23 +1,24 @@
-import fs from '../../sys/host-fs.js'
-import { SalvagingSource } from '../../block/salvage.js'
-import { SliceSource } from '../../block/slice.js'
 import type { BlockSource, Note } from '../../block/types.js'
-import { FrozenFilesystems } from '../../device/freeze.js'
 import { diskPlatform } from '../../device/index.js'
 import type { DiskPlatform } from '../../device/types.js'
-import { copy, hashSource, type CopyResult, type Progress, type RangeSummary } from '../../engine/index.js'
-import { ImageError, printable, refused, targetError, usage } from '../../errors.js'
-import type { DiskShape, ImageWriter, OptionValues } from '../../formats/driver.js'
-import type { OpenedImage } from '../../formats/open.js'
+import type { Progress, RangeSummary } from '../../engine/index.js'
+import { printable, refused, targetError, usage } from '../../errors.js'
+import type { DiskShape, OptionValues } from '../../formats/driver.js'
 import { Registry } from '../../formats/registry.js'
+import fs from '../../sys/host-fs.js'
+import { lastPart } from '../../sys/host-path.js'
 import { readPartitionTable } from '../../partition/index.js'
-import { build, targetFormat, tryLayout, type TargetFormat } from '../transfer/build.js'
 import { findDevice, openDevice, recordedSource, type NamedDevice, type OpenedDevice } from '../device/argument.js'
-import { DiskDigests, type DigestPart } from './disk-digests.js'
+import type { DigestPart } from '../transfer/disk-digests.js'
 import { imageIdentity } from '../transfer/identity.js'
-import { imageRecordPath, writeImageRecord, type Consistency, type ImageRecord } from './record.js'
+import { chooseSectorSize, layoutNotes, targetFormat, tryLayout, type TargetFormat } from '../transfer/layout.js'
+import { largestSize } from '../transfer/measure.js'
+import { leavingNothing } from '../transfer/sink-file.js'
+import { planOf, runSteps } from '../transfer/step.js'
+import { storedBytes } from '../transfer/stored-bytes.js'
+import { checkTarget, type TargetPlace } from '../transfer/target.js'
+import { usedOnly, type UsedOnlyOptions, type VolumeUse } from '../transfer/used-only.js'
 import {
-  consistencyOf,
   guardFreezeTarget,
   guardSameDisk,
   guardSpace,
@@ -26,12 +27,10 @@ import {
   type GuardAnswer,
   type Heat,
 } from './guards.js'
-import { largestSize } from '../transfer/measure.js'
+import { ImageRun } from './image-run.js'
 import { keepParts } from './parts.js'
-import { salvageMapPath, writeSalvageMap } from './salvage-map.js'
-import { checkTarget } from '../transfer/target.js'
-import { usedOnly, type UsedOnlyOptions, type VolumeUse } from '../transfer/used-only.js'
-import { lastPart } from '../../sys/host-path.js'
+import { imageRecordPath, type Consistency, type ImageRecord, type RecordedSource } from './record.js'
+import { salvageMapPath } from './salvage-map.js'
 
 export interface ImageDiskOptions {
   readonly registry?: Registry
@@ -73,16 +72,19 @@ export interface ImagingPlan {
   readonly bytes: number
 }
 
+/** Sizes are bytes; the file's are not known of a dry run. */
+export interface ImageTarget {
+  readonly path: string
+  readonly format: string
+  readonly capacity: number
+  readonly sectorSize: number
+  readonly size?: number
+  readonly allocated?: number
+}
+
 export interface ImageDiskResult {
   readonly source: ImageRecord['source']
-  readonly target: {
-    readonly path: string
-    readonly format: string
-    readonly capacity: number
-    readonly sectorSize: number
-    readonly size?: number
-    readonly allocated?: number
-  }
+  readonly target: ImageTarget
   readonly plan: ImagingPlan
   /** Of a dry run, what it would be. */
   readonly consistency: Consistency
@@ -134,7 +136,6 @@ class Imaging {
   readonly #started = performance.now()
   readonly #startTime = new Date()
   readonly #sameDisk: GuardAnswer
-  #mapWritten = false
 
   constructor(source: string, target: string, options: ImageDiskOptions) {
     this.#options = options
@@ -148,106 +149,103 @@ class Imaging {
   }
 
   async run(device: OpenedDevice): Promise<ImageDiskResult> {
-    const { signal, dryRun = false } = this.#options
+    const { parts, dryRun = false } = this.#options
     const place = checkTarget(this.#target, this.#options.force === true, [])
     this.#checkCompanions()
     const kept = await this.#content(device.source)
     const shape: DiskShape = {
       capacity: device.source.capacity,
-      sectorSize: this.#sectorSize(device.source),
+      sectorSize: chooseSectorSize(this.#format.driver, device.source.sectorSize, this.#options.sectorSize),
       identity: imageIdentity(this.#options.uuid, this.#options.time),
     }
-    const { most, whole } = await largestSize(this.#format, shape, kept.disk, signal)
     const bytes = storedBytes(kept.disk)
-    const guards = [this.#sameDisk, this.#inUse(), guardSpace(this.#target, most, whole)]
-    const plan: ImagingPlan = { guards, steps: this.#steps(device, bytes), bytes }
-    const notes = [
-      ...guards
-        .filter(({ verdict }) => verdict !== 'passed')
-        .map(({ guard, why }) => ({ code: guardNotes[guard], message: why })),
-      ...kept.notes,
-    ]
-    const common = {
-      source: recordedSource(this.device),
-      plan,
-      dryRun,
-      parts: this.#options.parts,
-      volumes: kept.volumes,
-    }
-    if (dryRun) {
-      const { capacity } = tryLayout(this.#format, shape)
-      return {
-        ...common,
-        target: this.#targetInfo({ capacity }, shape),
-        consistency: this.#expected(device),
-        unreadable: { count: 0, bytes: 0, ranges: [] },
-        bytesRead: 0,
-        bytesWritten: 0,
-        verified: false,
-        notes: [...notes, ...this.#layoutNotes(shape, capacity)],
-        seconds: this.#seconds,
-      }
-    }
-    const salvage = new SalvagingSource(kept.disk, () => this.#stillThere())
-    const digests = new DiskDigests(device.source.capacity, this.#digestParts(device.source.capacity))
-    let consistency = this.#expected(device)
-    let recorded: ImageRecord['digests'] | undefined
-    const built = await this.#withoutMapOnFailure(
-      build({
-        format: this.#format,
-        place,
-        force: this.#options.force === true,
-        sources: [],
-        shape,
-        fill: async (writer) => {
-          const moved = await this.#fill(writer, kept.disk, salvage, digests)
-          consistency = consistencyOf(this.heat, device.exclusive, moved.frozen)
-          return moved
-        },
-        readBack: async (image) => {
-          recorded = await digests.result(image, signal)
-          if (this.#options.verify === true) await this.#verify(image(), recorded)
-          this.#writeMap(salvage)
-        },
-        flush: this.#options.flush,
-        signal,
-        onProgress: this.#options.onProgress,
-      }),
-    )
-    if (recorded === undefined) throw new TypeError('an image was finished without being looked at')
-    const { bad } = salvage
-    const unreadable = bad.reduce((sum, { length }) => sum + length, 0)
-    const map = bad.length === 0 ? undefined : salvageMapPath(this.#target)
-    const record: ImageRecord = {
-      tool: { name: 'vdisk', version: this.#options.toolVersion ?? 'unknown' },
-      started: this.#startTime.toISOString(),
-      ended: new Date().toISOString(),
-      source: common.source,
-      consistency,
-      image: {
-        name: lastPart(this.#target),
-        format: this.#format.driver.id,
-        subformat: this.#subformat,
-        capacity: built.capacity,
-      },
-      digests: recorded,
-      usedOnly: this.#options.usedOnly !== undefined,
-      parts: this.#options.parts,
-      unreadable: { bytes: unreadable, map: map === undefined ? undefined : lastPart(map) },
+    const guards = await this.#guards(kept.disk, shape)
+    const source = recordedSource(this.device)
+    using run = this.#prepared({ device, disk: kept.disk, bytes, place, shape, source })
+    const { steps } = run
+    if (!dryRun) await leavingNothing(place, () => runSteps(steps))
+    const made = dryRun ? undefined : run.made
+    const { bad = [], map } = made ?? {}
+    const target: ImageTarget = {
+      path: this.#target,
+      format: this.#format.driver.id,
+      sectorSize: shape.sectorSize,
+      capacity: made?.capacity ?? tryLayout(this.#format, shape).capacity,
+      size: made?.size,
+      allocated: made?.allocated,
     }
     return {
-      ...common,
-      target: this.#targetInfo(built, shape),
-      consistency,
-      digests: recorded,
-      record: writeImageRecord(this.#target, record),
-      unreadable: { count: bad.length, bytes: unreadable, ranges: bad.slice(0, listedRanges), map },
-      bytesRead: built.bytesRead,
-      bytesWritten: built.bytesWritten,
-      verified: this.#options.verify === true,
-      notes: [...notes, ...this.#layoutNotes(shape, built.capacity)],
-      seconds: this.#seconds,
+      source,
+      target,
+      plan: { guards, steps: planOf(steps).map(({ message }) => message), bytes },
+      dryRun,
+      parts,
+      volumes: kept.volumes,
+      consistency: run.consistency,
+      digests: made?.digests,
+      record: made?.record,
+      unreadable: { count: bad.length, bytes: totalLength(bad), ranges: bad.slice(0, listedRanges), map },
+      bytesRead: made?.bytesRead ?? 0,
+      bytesWritten: made?.bytesWritten ?? 0,
+      verified: !dryRun && this.#options.verify === true,
+      notes: [
+        ...guards
+          .filter(({ verdict }) => verdict !== 'passed')
+          .map(({ guard, why }) => ({ code: guardNotes[guard], message: why })),
+        ...kept.notes,
+        ...layoutNotes({
+          driver: this.#format.driver,
+          shape,
+          capacity: target.capacity,
+          sourceSectorSize: this.device.disk.logicalSectorSize,
+        }),
+      ],
+      seconds: (performance.now() - this.#started) / 1000,
     }
+  }
+
+  async #guards(disk: BlockSource, shape: DiskShape): Promise<GuardAnswer[]> {
+    const { most, whole } = await largestSize(this.#format, shape, disk, this.#options.signal)
+    return [this.#sameDisk, this.#inUse(), guardSpace(this.#target, most, whole)]
+  }
+
+  #prepared(facts: {
+    readonly device: OpenedDevice
+    readonly disk: BlockSource
+    readonly bytes: number
+    readonly place: TargetPlace
+    readonly shape: DiskShape
+    readonly source: RecordedSource
+  }): ImageRun {
+    const { device, disk, bytes, place, shape, source } = facts
+    const { threads, sparse, flush, signal, onProgress, parts } = this.#options
+    const { capacity } = device.source
+    return new ImageRun({
+      device: this.device,
+      heat: this.heat,
+      exclusive: device.exclusive,
+      disk,
+      bytes,
+      capacity,
+      parts: this.#digestParts(capacity),
+      target: this.#target,
+      sink: { format: this.#format, place, shape, force: this.#options.force === true, sources: [], flush },
+      freezes: this.#freezes,
+      verify: this.#options.verify === true,
+      stillThere: () => this.#stillThere(),
+      record: {
+        tool: { name: 'vdisk', version: this.#options.toolVersion ?? 'unknown' },
+        started: this.#startTime.toISOString(),
+        source,
+        image: { name: lastPart(this.#target), format: this.#format.driver.id, subformat: this.#subformat },
+        usedOnly: this.#options.usedOnly !== undefined,
+        parts,
+      },
+      threads,
+      sparse,
+      signal,
+      onProgress,
+    })
   }
 
   /** What of the source is to be read. */
@@ -264,27 +262,6 @@ class Imaging {
       )
     const kept = keepParts(used?.source ?? source, readPartitionTable(source), parts, this.device.name)
     return { disk: kept.source, notes: [...(used?.notes ?? []), ...kept.notes], volumes: used?.volumes }
-  }
-
-  async #fill(
-    writer: ImageWriter,
-    disk: BlockSource,
-    salvage: SalvagingSource,
-    digests: DiskDigests,
-  ): Promise<CopyResult & { readonly frozen?: FrozenFilesystems }> {
-    const { threads, sparse, signal, onProgress } = this.#options
-    using frozen = this.#freezes ? FrozenFilesystems.freeze(this.heat.mounts) : undefined
-    const moved = await copy({
-      source: disk,
-      target: writer,
-      salvage,
-      digests,
-      threads,
-      sparse,
-      signal,
-      onProgress,
-    })
-    return { ...moved, frozen }
   }
 
   get #freezes(): boolean {
@@ -315,33 +292,6 @@ class Imaging {
     }
   }
 
-  /** What the image will be worth, as far as it is known beforehand. */
-  #expected(device: OpenedDevice): Consistency {
-    return consistencyOf(
-      this.heat,
-      device.exclusive,
-      this.#freezes ? { frozen: this.heat.written.map(({ point }) => point), refused: [] } : undefined,
-    )
-  }
-
-  #steps(device: OpenedDevice, bytes: number): string[] {
-    const {
-      device: { name, kind, disk },
-      heat,
-    } = this
-    const target = printable(this.#target)
-    return [
-      `read ${kind} ${printable(name)} of ` +
-        `${disk.path}${device.exclusive ? ', which nobody can mount meanwhile' : ''}; nothing is written to it`,
-      ...(this.#freezes ? [`hold still: ${[...new Set(heat.written.map(({ point }) => point))].join(', ')}`] : []),
-      `copy ${bytes} bytes, past the page cache, into a new image ${target} (${this.#format.driver.id}, ` +
-        `${this.#subformat})`,
-      ...(this.#freezes ? ['let the filesystems go'] : []),
-      ...(this.#options.verify === true ? ['read the image back and compare its digest with what was read'] : []),
-      `write the record ${imageRecordPath(target)}`,
-    ]
-  }
-
   /** Files beside the image that would be replaced. */
   #checkCompanions(): void {
     if (this.#options.force === true) return
@@ -351,50 +301,6 @@ class Imaging {
           hint: 'Use --force to replace it, or --resume to go on with the image.',
         })
     }
-  }
-
-  /**
-   * The files of an image that is replaced go when the new one is complete; a map comes before the image, so that no
-   * image is taken for whole.
-   */
-  #writeMap(salvage: SalvagingSource): void {
-    fs.removeFileSync(imageRecordPath(this.#target))
-    const path = salvageMapPath(this.#target)
-    if (salvage.bad.length === 0) fs.removeFileSync(path)
-    else {
-      writeSalvageMap(path, salvage.capacity, salvage.bad, this.#tool)
-      this.#mapWritten = true
-    }
-  }
-
-  /** An image that did not get its name leaves no map either. */
-  async #withoutMapOnFailure<Result>(building: Promise<Result>): Promise<Result> {
-    try {
-      return await building
-    } catch (error) {
-      if (this.#mapWritten) fs.removeFileSync(salvageMapPath(this.#target))
-      throw error
-    }
-  }
-
-  async #verify(image: OpenedImage, { disk }: ImageRecord['digests']): Promise<void> {
-    const { signal, onProgress } = this.#options
-    const found = await hashSource(new SliceSource(image, disk.start, disk.length), {
-      algorithm: 'tree',
-
-      signal,
-      onProgress:
-        onProgress === undefined
-          ? undefined
-          : (progress: Progress): void => onProgress({ ...progress, phase: 'verify' }),
-    })
-    if (Buffer.from(found).toString('hex') === disk.digest) return
-    throw new ImageError(
-      'mismatch',
-      'E_MISMATCH',
-      'the image that was written, read back, is not what was read from the disk',
-      { hint: 'The new image was removed. Check the memory of the computer and the disk that the image went to.' },
-    )
   }
 
   /** The partitions whose digests are recorded: those of the table, where a disk is imaged. */
@@ -411,72 +317,10 @@ class Imaging {
     return now !== undefined && now.size === disk.size && now.sequence === disk.sequence
   }
 
-  #sectorSize({ sectorSize: own }: BlockSource): 512 | 4096 {
-    const { driver } = this.#format
-    const wanted = this.#options.sectorSize
-    if (wanted !== undefined && !driver.features.sectorSizes.includes(wanted))
-      throw usage('E_SECTOR_SIZE', `the format ${driver.id} cannot have sectors of ${wanted} bytes`, {
-        hint: `It has ${driver.features.sectorSizes.join(', ')}.`,
-      })
-    return wanted ?? (driver.features.sectorSizes.includes(own) ? own : (driver.features.sectorSizes[0] ?? 512))
-  }
-
-  #targetInfo(
-    built: { readonly capacity: number; readonly size?: number; readonly allocated?: number },
-    { sectorSize }: DiskShape,
-  ): ImageDiskResult['target'] {
-    return {
-      path: this.#target,
-      format: this.#format.driver.id,
-      sectorSize,
-      capacity: built.capacity,
-      size: built.size,
-      allocated: built.allocated,
-    }
-  }
-
-  #layoutNotes({ capacity, sectorSize }: DiskShape, made: number): Note[] {
-    const own = this.device.disk.logicalSectorSize
-    const { driver } = this.#format
-    return [
-      ...(sectorSize === own
-        ? []
-        : [
-            {
-              code: 'W_SECTOR_SIZE',
-              message:
-                `the disk has sectors of ${own} bytes, the image of ${sectorSize}: a partition table ` +
-                'written for one is not understood with the other',
-            },
-          ]),
-      ...(sectorSize === 4096 && driver.id === 'raw'
-        ? [{ code: 'W_SECTOR_SIZE', message: 'the disk has sectors of 4096 bytes, which a raw image does not record' }]
-        : []),
-      ...(made === capacity
-        ? []
-        : [
-            {
-              code: 'W_ROUNDED_UP',
-              message:
-                `the disk of ${capacity} bytes was rounded up to ${made}, with zeros: ${driver.title} ` +
-                'cannot hold that size exactly',
-            },
-          ]),
-    ]
-  }
-
   get #subformat(): string {
     const { driver, options } = this.#format
     const chosen = options['subformat']
     return typeof chosen === 'string' ? chosen : (driver.subformats[0]?.id ?? driver.id)
-  }
-
-  get #tool(): string {
-    return `vdisk ${this.#options.toolVersion ?? ''}`.trim()
-  }
-
-  get #seconds(): number {
-    return (performance.now() - this.#started) / 1000
   }
 }
 
@@ -486,13 +330,6 @@ const guardNotes: Readonly<Record<GuardAnswer['guard'], string>> = {
   space: 'W_SPACE',
 }
 
-/** Bytes of a disk that are read, without reading any. */
-function storedBytes(disk: BlockSource): number {
-  let bytes = 0
-  for (let offset = 0; offset < disk.capacity;) {
-    const { kind, length } = disk.extentAt(offset, disk.capacity - offset)
-    if (kind === 'data' || kind === 'packed') bytes += length
-    offset += length
-  }
-  return bytes
+function totalLength(runs: readonly { readonly length: number }[]): number {
+  return runs.reduce((sum, { length }) => sum + length, 0)
 }

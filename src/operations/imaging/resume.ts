@@ -7,7 +7,7 @@ import { corrupt, ImageError, printable, reference, refused } from '../../errors
 import { openWritableImage } from '../../formats/open-writable.js'
 import { openImage, type OpenOptions } from '../../formats/open.js'
 import { findDevice, openDevice, recordedSource, type OpenedDevice } from '../device/argument.js'
-import { digestsOf } from './disk-digests.js'
+import { digestsOf } from '../transfer/disk-digests.js'
 import { layerInfo } from '../inspect/info.js'
 import { listedRanges, type ImageDiskOptions, type ImageDiskResult, type ImagingPlan } from './image.js'
 import { imageRecordPath, readImageRecord, writeImageRecord, type Consistency, type ImageRecord } from './record.js'

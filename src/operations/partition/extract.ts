@@ -16,7 +16,7 @@ import {
   type Scheme,
   type Wrapping,
 } from '../../partition/index.js'
-import { targetFormat, tryLayout, type TargetFormat } from '../transfer/build.js'
+import { targetFormat, tryLayout, type TargetFormat } from '../transfer/layout.js'
 import { convertFrom, type ConvertOptions, type ConvertResult, type TargetOutput } from '../transfer/convert.js'
 import { imageIdentity } from '../transfer/identity.js'
 import { openDisk, parseImageArgument } from '../open/opening.js'

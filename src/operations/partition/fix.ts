@@ -13,7 +13,7 @@ import {
   type Scheme,
   type TableIssue,
 } from '../../partition/index.js'
-import { targetFormat, tryLayout } from '../transfer/build.js'
+import { targetFormat, tryLayout } from '../transfer/layout.js'
 import { convertFrom, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
 import { imageIdentity } from '../transfer/identity.js'
 import { openReadable, readOptions, sourceInfo, wholeDisk, type SourceInfo } from '../open/opening.js'

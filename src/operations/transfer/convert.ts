@@ -1,15 +1,14 @@
 import type { Note } from '../../block/types.js'
-import { stream, type CopyOptions } from '../../engine/index.js'
-import { usage } from '../../errors.js'
-import type { DiskShape } from '../../formats/driver.js'
 import type { OpenOptions } from '../../formats/open.js'
 import { Registry } from '../../formats/registry.js'
 import { NbdLocation } from '../../location/nbd.js'
-import { build, targetFormat, tryLayout, type BuildResult, type TargetFormat } from './build.js'
-import { openConversion, type Conversion, type ConversionOptions } from './conversion.js'
-import { checkExportOptions, writeToExport } from './convert-to-export.js'
 import { sourceInfo, type SourceInfo } from '../open/opening.js'
+import { openContent, type Content, type ContentOptions } from './content.js'
+import { targetFormat, tryLayout } from './layout.js'
 import type { NewParent } from './parent.js'
+import { checkExportOptions, writeToExport } from './sink-export.js'
+import { build, type BuildResult } from './sink-file.js'
+import { checkStreamOptions, writeToStream, type OutputStream } from './sink-stream.js'
 import type { ComposedSource, SourceInput } from './source.js'
 import { checkTarget } from './target.js'
 import type { VolumeUse } from './used-only.js'
@@ -18,9 +17,9 @@ import type { VolumeUse } from './used-only.js'
  * Where an image goes: a path, the URI of an NBD export (which gets the disk's bytes), or something that takes its
  * bytes in order (standard output).
  */
-export type TargetOutput = string | { readonly output: (bytes: Uint8Array) => Promise<void>; readonly name?: string }
+export type TargetOutput = string | OutputStream
 
-export interface ConvertOptions extends ConversionOptions {
+export interface ConvertOptions extends ContentOptions {
   /** Replaces an existing target, when the new one is complete. */
   readonly force?: boolean
   /**
@@ -85,26 +84,21 @@ export async function convertFrom(
   if (exported !== undefined) checkExportOptions(options)
   const path = typeof target === 'string' && exported === undefined ? target : undefined
   const format = targetFormat(registry, path, options.to, options.options ?? {})
-  if (typeof target !== 'string' && (options.verify === true || options.parent !== undefined)) {
-    throw usage(
-      'E_STREAM',
-      'a target that is a stream cannot ' +
-        (options.parent === undefined
-          ? 'be verified: it is gone when it is written'
-          : 'have a parent: it has no folder'),
-    )
-  }
-  // What stands in the way of the target is found before a long read from a pipe; a source with a path is first seen
-  // whether it is the target.
+  if (typeof target !== 'string') checkStreamOptions(options)
+  // A target that cannot be made is reported before a long read from a pipe; a source with a path is first compared
+  // with the target.
   if (path !== undefined && typeof source !== 'string' && 'input' in source)
     checkTarget(path, options.force === true, [])
-  using conversion = await openConversion(source, path, format, { ...options, registry })
-  const {
-    opened,
-    shape: { sectorSize },
-  } = conversion
+  using content = await openContent(source, path, format, { ...options, registry })
+  const { opened, shape } = content
   const result: Outcome =
-    exported === undefined ? await run(conversion, options, target) : await writeToExport(conversion, exported, options)
+    exported !== undefined
+      ? await writeToExport(content, exported, options)
+      : typeof target === 'string'
+        ? await writeToFile(content, target, options)
+        : options.dryRun === true
+          ? untouched(tryLayout(format, shape))
+          : await writeToStream(content, target)
   return {
     source: {
       ...sourceInfo(typeof source === 'string' ? source : (source.name ?? '-'), opened),
@@ -113,20 +107,17 @@ export async function convertFrom(
     target: {
       path: typeof target === 'string' ? target : (target.name ?? '-'),
       format: format.driver.id,
-      sectorSize,
+      sectorSize: shape.sectorSize,
       capacity: result.capacity,
       size: result.size,
       allocated: result.allocated,
     },
     bytesRead: result.bytesRead,
     bytesWritten: result.bytesWritten,
-    volumes: conversion.used?.volumes,
+    volumes: content.used?.volumes,
     verified: options.verify === true && options.dryRun !== true,
     dryRun: options.dryRun === true,
-    notes: [
-      ...conversion.notes(exported === undefined ? result.capacity : conversion.shape.capacity),
-      ...(result.notes ?? []),
-    ],
+    notes: [...content.notes(exported === undefined ? result.capacity : shape.capacity), ...(result.notes ?? [])],
     seconds: (performance.now() - started) / 1000,
   }
 }
@@ -140,56 +131,30 @@ function exportOf({ schemes }: Registry, target: string): NbdLocation | undefine
 type Outcome = Omit<BuildResult, 'size' | 'allocated'> &
   Partial<Pick<BuildResult, 'size' | 'allocated'>> & { readonly notes?: readonly Note[] }
 
-async function run(conversion: Conversion, options: ConvertOptions, target: TargetOutput): Promise<Outcome> {
-  const { format, opened, disk, shape, parent, open } = conversion
-  const files = [...opened.files, ...(parent?.opened.files ?? [])]
-  const place = typeof target === 'string' ? checkTarget(target, options.force === true, files) : undefined
-  if (options.dryRun === true) return { ...tryLayout(format, shape), bytesRead: 0, bytesWritten: 0 }
-  if (place === undefined) {
-    const { output } = target as Exclude<TargetOutput, string>
-    const moved = await streamOut(format, shape, conversion.moving, output)
-    conversion.assertUnchanged()
-    return moved
-  }
+function untouched({ capacity }: { readonly capacity: number }): Outcome {
+  return { capacity, bytesRead: 0, bytesWritten: 0 }
+}
+
+async function writeToFile(content: Content, target: string, options: ConvertOptions): Promise<Outcome> {
+  const { format, opened, disk, shape, parent, open } = content
+  const { signal, onProgress, flush, threads } = options
+  const sources = [...opened.files, ...(parent?.opened.files ?? [])]
+  const force = options.force === true
+  const place = checkTarget(target, force, sources)
+  if (options.dryRun === true) return untouched(tryLayout(format, shape))
   return await build({
     format,
     place,
-    force: options.force === true,
-    sources: files,
+    force,
+    sources,
     shape,
-    fill: (writer) => conversion.fill(writer),
-    unchanged: () => conversion.assertUnchanged(),
-    ...(options.verify === true
-      ? { expected: { source: disk, open: verifyOptions(open, parent), threads: options.threads } }
-      : {}),
-    flush: options.flush,
-    signal: options.signal,
-    onProgress: options.onProgress,
+    fill: (writer) => content.fill(writer),
+    expected: options.verify === true ? { source: disk, open: verifyOptions(open, parent), threads } : undefined,
+    unchanged: () => content.assertUnchanged(),
+    flush,
+    signal,
+    onProgress,
   })
-}
-
-async function streamOut(
-  format: TargetFormat,
-  shape: DiskShape,
-  moving: Omit<CopyOptions, 'target'>,
-  output: (bytes: Uint8Array) => Promise<void>,
-): Promise<Outcome> {
-  let capacity = shape.capacity
-  const moved = await stream({
-    ...moving,
-    output,
-    layout: (store) => {
-      const writer = format.driver.create(store, shape, format.options, {
-        createFile: () => {
-          throw usage('E_STREAM', 'an image of several files cannot go to a stream')
-        },
-      })
-      capacity = writer.capacity
-      return writer
-    },
-  })
-  moving.onProgress?.({ phase: 'flush', done: 1, total: 1 })
-  return { capacity, ...moved }
 }
 
 /** The new image may name the parent that it was just made over, wherever that lies. */

@@ -1,7 +1,8 @@
 import type { Note } from '../../block/types.js'
 import type { OptionValues } from '../../formats/driver.js'
 import { Registry } from '../../formats/registry.js'
-import { build, targetFormat, tryLayout, type BuildResult } from './build.js'
+import { targetFormat, tryLayout } from './layout.js'
+import { build, type BuildResult } from './sink-file.js'
 import { EmptyDisk, type EmptyDiskOptions } from './empty-disk.js'
 import { checkTarget } from './target.js'
 

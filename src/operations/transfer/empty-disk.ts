@@ -3,9 +3,9 @@ import { ZeroSource } from '../../block/zero.js'
 import { copy, type CopyResult, type Progress } from '../../engine/index.js'
 import { usage } from '../../errors.js'
 import type { DiskShape, ImageWriter } from '../../formats/driver.js'
-import type { TargetFormat } from './build.js'
 import { imageIdentity } from './identity.js'
 import { chainOptions, type ChainOptions } from '../open/opening.js'
+import { chooseSectorSize, layoutNotes, type TargetFormat } from './layout.js'
 import { openNewParent, type NewParent } from './parent.js'
 
 export interface EmptyDiskOptions extends ChainOptions {
@@ -42,12 +42,7 @@ export class EmptyDisk implements Disposable {
         throw usage('E_SIZE', 'a new image needs a size, or a parent to take it from', {
           hint: 'For example: vdisk create disk.vhdx 64G',
         })
-      const sectorSize = options.sectorSize ?? parent?.opened.sectorSize ?? driver.features.sectorSizes[0] ?? 512
-      if (!driver.features.sectorSizes.includes(sectorSize)) {
-        throw usage('E_SECTOR_SIZE', `the format ${driver.id} cannot have sectors of ${sectorSize} bytes`, {
-          hint: `It has ${driver.features.sectorSizes.join(', ')}.`,
-        })
-      }
+      const sectorSize = chooseSectorSize(driver, parent?.opened.sectorSize, options.sectorSize)
       this.shape = {
         capacity,
         sectorSize,
@@ -78,15 +73,9 @@ export class EmptyDisk implements Disposable {
   /** What the user should know. @param capacity that of the image. */
   notes(capacity: number): Note[] {
     const { parent, shape } = this
-    if (capacity === shape.capacity) return [...(parent?.notes ?? [])]
     return [
       ...(parent?.notes ?? []),
-      {
-        code: 'W_ROUNDED_UP',
-        message:
-          `the size of ${shape.capacity} bytes was rounded up to ${capacity}: ` +
-          `${this.#format.driver.title} cannot hold it exactly`,
-      },
+      ...layoutNotes({ driver: this.#format.driver, shape, capacity, sourceSectorSize: undefined }),
     ]
   }
 

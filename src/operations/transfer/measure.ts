@@ -5,12 +5,12 @@ import type { Progress } from '../../engine/index.js'
 import { aborted, usage } from '../../errors.js'
 import type { DiskShape, ImageWriter } from '../../formats/driver.js'
 import { Registry } from '../../formats/registry.js'
-import { targetFormat, type TargetFormat } from './build.js'
-import { Conversion, openConversion, type ConversionOptions } from './conversion.js'
+import { targetFormat, type TargetFormat } from './layout.js'
+import { Content, openContent, type ContentOptions } from './content.js'
 import { EmptyDisk } from './empty-disk.js'
 import { sourceInfo, type SourceInfo } from '../open/opening.js'
 
-export interface MeasureOptions extends ConversionOptions {
+export interface MeasureOptions extends ContentOptions {
   readonly to: string
 }
 
@@ -51,10 +51,10 @@ export async function measure(source: string | undefined, options: MeasureOption
       : ({ done, total }: Progress): void => tell({ phase: 'measure', done, total: 2 * total })
   const given = { ...options, registry, onProgress }
   using making =
-    source === undefined ? new EmptyDisk(path, format, given) : await openConversion(source, path, format, given)
+    source === undefined ? new EmptyDisk(path, format, given) : await openContent(source, path, format, given)
   const { shape } = making
   const measured = await run(format, shape, async (writer) => (await making.fill(writer)).bytesWritten)
-  if (making instanceof Conversion) making.assertUnchanged()
+  if (making instanceof Content) making.assertUnchanged()
   const full = await run(format, shape, (writer) => placeAll(writer, options))
   return {
     ...(source === undefined || making instanceof EmptyDisk ? {} : { source: sourceInfo(source, making.opened) }),

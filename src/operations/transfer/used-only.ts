@@ -2,7 +2,7 @@ import { MaskedSource } from '../../block/masked.js'
 import { RunMap } from '../../block/run-map.js'
 import { SliceSource } from '../../block/slice.js'
 import type { BlockSource, Note } from '../../block/types.js'
-import { aborted, isImageError, refused, type ImageError } from '../../errors.js'
+import { isImageError, refused, stopIfAborted, type ImageError } from '../../errors.js'
 import { identifyFilesystems } from '../../filesystem/index.js'
 import { RunSet, unionRuns } from '../../filesystem/run-union.js'
 import type { Filesystem, Run } from '../../filesystem/types.js'
@@ -242,10 +242,6 @@ async function usedRuns(
     if (error.code !== 'E_FS_DIRTY' || ifDirty === 'whole') return error.message
     throw dirtyError(error, partition)
   }
-}
-
-function stopIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true) throw aborted()
 }
 
 function dirtyError(error: ImageError, partition: number | undefined): Error {

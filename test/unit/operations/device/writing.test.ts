@@ -3,11 +3,13 @@ import { test } from 'node:test'
 import { BytesSource } from '../../../../src/block/bytes-source.js'
 import { corrupt, isImageError, targetError, type ImageError } from '../../../../src/errors.js'
 import {
+  DeviceSink,
   edgeLength,
-  writeDevice,
   type DeviceWriting,
+  type DeviceWritten,
   type WritableDevice,
-} from '../../../../src/operations/device/writing.js'
+} from '../../../../src/operations/transfer/sink-device.js'
+import { runSteps } from '../../../../src/operations/transfer/step.js'
 import { diskLike } from '../../../support/content.js'
 
 const mebibyte = 1048576
@@ -86,7 +88,9 @@ const content = Buffer.from(diskLike(size, 9))
 content.fill(0x11, 0, 4096)
 content.fill(0x22, size - 4096)
 const old = (): Buffer => Buffer.alloc(size, 'old ')
-const writing = (more: Partial<DeviceWriting> = {}): DeviceWriting => ({
+type Writing = Omit<DeviceWriting, 'name' | 'size' | 'open'>
+
+const writing = (more: Partial<Writing> = {}): Writing => ({
   source: new BytesSource(content, 'the source', 512),
   end: size,
   verify: 'source',
@@ -94,7 +98,14 @@ const writing = (more: Partial<DeviceWriting> = {}): DeviceWriting => ({
   ...more,
 })
 
-async function failing(device: MemoryDevice, how: DeviceWriting): Promise<ImageError> {
+/** Carries out the plan for a device. */
+async function writeDevice(device: MemoryDevice, how: Writing): Promise<DeviceWritten> {
+  using sink = new DeviceSink({ ...how, name: device.name, size, open: () => device })
+  await runSteps(sink.steps)
+  return sink.result
+}
+
+async function failing(device: MemoryDevice, how: Writing): Promise<ImageError> {
   try {
     await writeDevice(device, how)
   } catch (error) {

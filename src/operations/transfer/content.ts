@@ -1,20 +1,19 @@
 import { tmpdir } from 'node:os'
 import type { BlockSource, Note } from '../../block/types.js'
 import { copy, type CopyOptions, type CopyResult, type Progress } from '../../engine/index.js'
-import { usage } from '../../errors.js'
 import type { DiskShape, ImageWriter, OptionValues } from '../../formats/driver.js'
 import type { OpenedImage, OpenOptions } from '../../formats/open.js'
 import type { Registry } from '../../formats/registry.js'
-import type { TargetFormat } from './build.js'
 import { imageIdentity } from './identity.js'
 import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
+import { chooseSectorSize, layoutNotes, type TargetFormat } from './layout.js'
 import { openNewParent, type NewParent } from './parent.js'
 import { openSource, resized, type ComposedSource, type SourceInput } from './source.js'
 import { usedOnly, type UsedOnly, type UsedOnlyOptions } from './used-only.js'
 import { folderPart } from '../../sys/host-path.js'
 
 /** What decides the content and the layout of a target. */
-export interface ConversionOptions extends ReadOptions {
+export interface ContentOptions extends ReadOptions {
   /** Format of the target; by its extension when left out. */
   readonly to?: string
   /** Create options of the target's format: `{ subformat: 'fixed', 'block-size': '1M' }`. */
@@ -46,7 +45,7 @@ export interface ConversionOptions extends ReadOptions {
  * A source opened to become a target, and what that target is to be. Closing it closes the source and the target's
  * parent.
  */
-export class Conversion implements Disposable {
+export class Content implements Disposable {
   readonly format: TargetFormat
   readonly opened: OpenedImage
   readonly parent: NewParent | undefined
@@ -57,11 +56,11 @@ export class Conversion implements Disposable {
   readonly used: UsedOnly | undefined
   /** How images of this chain are opened. */
   readonly open: OpenOptions
-  readonly #options: ConversionOptions
+  readonly #options: ContentOptions
 
   constructor(
-    options: ConversionOptions,
-    parts: Pick<Conversion, 'format' | 'opened' | 'parent' | 'disk' | 'shape' | 'used' | 'open'>,
+    options: ContentOptions,
+    parts: Pick<Content, 'format' | 'opened' | 'parent' | 'disk' | 'shape' | 'used' | 'open'>,
   ) {
     this.#options = options
     this.format = parts.format
@@ -95,11 +94,18 @@ export class Conversion implements Disposable {
    * target.
    */
   notes(capacity: number): Note[] {
+    const { top, sectorSize } = this.opened
     return [
       ...this.opened.notes,
       ...(this.used?.notes ?? []),
       ...(this.parent?.notes ?? []),
-      ...changes(this, this.#options.size, capacity),
+      ...layoutNotes({
+        driver: this.format.driver,
+        shape: this.shape,
+        capacity,
+        sourceSectorSize: top.image.format === 'raw' ? undefined : sectorSize,
+      }),
+      ...cutNotes(this, this.#options.size),
     ]
   }
 
@@ -113,12 +119,12 @@ export class Conversion implements Disposable {
  * Opens a source, and the parent of its target.
  * @param path where the target is to be; undefined for a stream, which has no parent. @throws ImageError
  */
-export async function openConversion(
+export async function openContent(
   source: SourceInput | ComposedSource,
   path: string | undefined,
   format: TargetFormat,
-  options: ConversionOptions & { readonly registry: Registry },
-): Promise<Conversion> {
+  options: ContentOptions & { readonly registry: Registry },
+): Promise<Content> {
   const open: OpenOptions = chainOptions(options)
   const scratchFolder = options.scratchFolder ?? (path === undefined ? tmpdir() : folderPart(path))
   const opened = await openSource(source, {
@@ -139,14 +145,14 @@ export async function openConversion(
         ? undefined
         : await usedOnly(opened, { ...options.usedOnly, signal: options.signal })
     const disk = await resized(used?.source ?? opened, options.size ?? opened.capacity, options.signal)
-    const sectorSize = chooseSectorSize(format, opened, options.sectorSize)
+    const sectorSize = chooseSectorSize(format.driver, opened.sectorSize, options.sectorSize)
     const shape: DiskShape = {
       capacity: disk.capacity,
       sectorSize,
       identity: imageIdentity(options.uuid, options.time),
       parent: parent?.shape,
     }
-    return new Conversion(options, { format, opened, parent, disk, shape, used, open })
+    return new Content(options, { format, opened, parent, disk, shape, used, open })
   } catch (error) {
     parent?.opened[Symbol.dispose]()
     opened[Symbol.dispose]()
@@ -154,50 +160,14 @@ export async function openConversion(
   }
 }
 
-function chooseSectorSize({ driver }: TargetFormat, opened: OpenedImage, wanted: 512 | 4096 | undefined): 512 | 4096 {
-  const { sectorSizes } = driver.features
-  if (wanted !== undefined && !sectorSizes.includes(wanted)) {
-    throw usage('E_SECTOR_SIZE', `the format ${driver.id} cannot have sectors of ${wanted} bytes`, {
-      hint: `It has ${sectorSizes.join(', ')}.`,
-    })
-  }
-  return wanted ?? (sectorSizes.includes(opened.sectorSize) ? opened.sectorSize : (sectorSizes[0] ?? 512))
-}
-
-/** What the target has otherwise than the source. */
-function changes({ opened, shape, format }: Conversion, size: number | undefined, capacity: number): Note[] {
-  const notes: Note[] = []
-  const { driver } = format
-  if (opened.top.image.format !== 'raw' && opened.sectorSize !== shape.sectorSize) {
-    notes.push({
-      code: 'W_SECTOR_SIZE',
-      message:
-        `the source has sectors of ${opened.sectorSize} bytes, the target of ${shape.sectorSize}: a ` +
-        'partition table written for one is not understood with the other',
-    })
-  } else if (driver.id === 'raw' && shape.sectorSize === 4096) {
-    notes.push({
-      code: 'W_SECTOR_SIZE',
-      message:
-        'the source has sectors of 4096 bytes, which a raw image does not record: attach it, or convert it ' +
-        'on, with 4096',
-    })
-  }
-  if (size !== undefined && size < opened.capacity) {
-    notes.push({
+function cutNotes({ opened }: Content, size: number | undefined): Note[] {
+  if (size === undefined || size >= opened.capacity) return []
+  return [
+    {
       code: 'W_CUT',
       message:
-        `the last ${opened.capacity - size} bytes of the disk, all zero, were cut off: a GPT keeps its ` +
-        'second table there',
-    })
-  }
-  if (capacity > shape.capacity) {
-    notes.push({
-      code: 'W_ROUNDED_UP',
-      message:
-        `the disk of ${shape.capacity} bytes was rounded up to ${capacity}, with zeros: ${driver.title} ` +
-        'cannot hold that size exactly',
-    })
-  }
-  return notes
+        `the last ${opened.capacity - size} bytes of the disk, all zero, were cut off: a GPT keeps its second table ` +
+        'there',
+    },
+  ]
 }

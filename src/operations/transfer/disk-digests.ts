@@ -3,7 +3,7 @@ import type { BlockSource } from '../../block/types.js'
 import { hashSource, type Progress } from '../../engine/index.js'
 import type { BlockDigests } from '../../engine/copy.js'
 import { blockLength, TreeHash } from '../../engine/tree-hash.js'
-import type { ImageRecord } from './record.js'
+import type { ImageRecord } from '../imaging/record.js'
 
 /** A part of a disk whose digest is wanted. Bytes. */
 export interface DigestPart {

@@ -1,18 +1,12 @@
-import type { BlockSource } from '../../block/types.js'
-import {
-  compareSources,
-  copy,
-  longestRun,
-  type CopyResult,
-  type CopyTarget,
-  type Progress,
-} from '../../engine/index.js'
+import { LinearTarget } from '../../block/linear-target.js'
+import type { BlockSource, ByteStore, Note } from '../../block/types.js'
+import { copy, longestRun, type CopyOptions, type CopyResult, type Progress } from '../../engine/index.js'
 import { aborted, ImageError, isImageError, refused, targetError, usage } from '../../errors.js'
 import { openLocation } from '../../formats/open.js'
-import type { Note } from '../../block/types.js'
 import type { NbdLocation } from '../../location/nbd.js'
 import type { ExportStore } from '../../mount/nbd/export-store.js'
-import type { Conversion } from './conversion.js'
+import type { Content } from './content.js'
+import { proveEqual, readingBack, type Written } from './proof.js'
 
 export interface ToExportOptions {
   readonly force?: boolean
@@ -31,74 +25,64 @@ export function checkExportOptions(options: { readonly to?: string; readonly par
   if (options.parent !== undefined) throw usage('E_NBD_TARGET', 'an NBD export cannot have a parent')
 }
 
-/** Writes of a disk onto an export; what is not placed is made zero, since something may stand there. */
-class ExportTarget implements CopyTarget {
-  readonly capacity: number
-  readonly grain: number
-  readonly #store: ExportStore
-  readonly #zeros = new Set<Promise<void>>()
+/** Clears what nothing is placed in beside the writing of data; a failure stops both. */
+class ExportTarget extends LinearTarget {
+  readonly #clearing = new Set<Promise<void>>()
   #failure: unknown
-  #end = 0
 
   constructor(store: ExportStore) {
-    this.#store = store
-    this.capacity = store.size
-    this.grain = Math.max(4096, store.facts.minimum)
+    super(store, {
+      capacity: store.size,
+      grain: Math.max(4096, store.facts.minimum),
+      clear: (position, length) => {
+        const cleared = store
+          .clear(position, length)
+          .catch((error: unknown) => {
+            this.#failure ??= error
+          })
+          .finally(() => this.#clearing.delete(cleared))
+        this.#clearing.add(cleared)
+      },
+    })
   }
 
-  place(
-    offset: number,
-    length: number,
-  ): { readonly store: ExportStore; readonly position: number; readonly length: number } {
-    if (this.#failure !== undefined) throw this.#failure as Error
-    this.#clearTo(offset)
-    this.#end = offset + length
-    return { store: this.#store, position: offset, length }
+  override place(offset: number, length: number): { store: ByteStore; position: number; length: number } {
+    this.#stopIfFailed()
+    return super.place(offset, length)
   }
 
-  zero(): void {
-    // What is not placed becomes zero.
-  }
-
-  /** Makes the rest zero, and waits until everything is. */
+  /** Clears the rest, and waits until everything is zero. */
   async finish(): Promise<void> {
-    this.#clearTo(this.capacity)
+    this.clearRest()
     await this.settled()
-    if (this.#failure !== undefined) throw this.#failure as Error
+    this.#stopIfFailed()
   }
 
   async settled(): Promise<void> {
-    await Promise.allSettled(this.#zeros)
+    await Promise.allSettled(this.#clearing)
   }
 
-  #clearTo(offset: number): void {
-    if (offset <= this.#end) return
-    const cleared = this.#store
-      .clear(this.#end, offset - this.#end)
-      .catch((error: unknown) => {
-        this.#failure ??= error
-      })
-      .finally(() => this.#zeros.delete(cleared))
-    this.#zeros.add(cleared)
+  #stopIfFailed(): void {
+    if (this.#failure !== undefined) throw this.#failure as Error
   }
 }
 
 /**
  * Writes a disk onto an export that is at least as large; the rest of it becomes zero.
- * @throws ImageError target E_TOO_SMALL, E_WRITE_PERMISSION, E_EXISTS, E_WRITE, E_NO_SPACE; refused E_SAME_FILE; mismatch
- * E_MISMATCH; aborted E_ABORTED; those of connecting.
+ * @throws ImageError target E_TOO_SMALL, E_WRITE_PERMISSION, E_EXISTS, E_WRITE, E_NO_SPACE; refused E_SAME_FILE;
+ * mismatch E_MISMATCH; aborted E_ABORTED; those of connecting.
  */
 export async function writeToExport(
-  conversion: Conversion,
+  content: Content,
   target: NbdLocation,
   options: ToExportOptions,
 ): Promise<CopyResult & { readonly capacity: number; readonly notes: readonly Note[] }> {
-  if (conversion.opened.layers.some(({ location }) => location.id === target.id))
+  const { opened, disk } = content
+  if (opened.layers.some(({ location }) => location.id === target.id))
     throw refused('E_SAME_FILE', `the target ${target.label} is the export that is being read`, {
       hint: 'Give another target; no flag overrides this.',
     })
   using store = target.store()
-  const { disk } = conversion
   checkExport(store, disk, options.force === true)
   const notes: Note[] = []
   if (store.size > disk.capacity)
@@ -115,9 +99,9 @@ export async function writeToExport(
     })
   if (options.dryRun === true) return { capacity: store.size, bytesRead: 0, bytesWritten: 0, notes }
   try {
-    const moved = await write(conversion, store, options)
-    conversion.assertUnchanged()
-    if (options.verify === true) await verify(conversion, target, store.size, options)
+    const moved = await write(content.moving, store, options)
+    content.assertUnchanged()
+    if (options.verify === true) await verify(content, target, store.size, options)
     options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
     return { ...moved, capacity: store.size, notes }
   } catch (error) {
@@ -129,10 +113,14 @@ export async function writeToExport(
   }
 }
 
-async function write(conversion: Conversion, store: ExportStore, options: ToExportOptions): Promise<CopyResult> {
+async function write(
+  moving: Omit<CopyOptions, 'target'>,
+  store: ExportStore,
+  options: ToExportOptions,
+): Promise<CopyResult> {
   const target = new ExportTarget(store)
   try {
-    const moved = await copy({ ...conversion.moving, target })
+    const moved = await copy({ ...moving, target })
     options.onProgress?.({ phase: 'flush', done: 0, total: 1 })
     await target.finish()
     if (options.flush !== false) await store.flushed()
@@ -168,36 +156,12 @@ function mayHaveContent(store: ExportStore): boolean {
 }
 
 /** Reads it all back over new connections. */
-async function verify(
-  conversion: Conversion,
-  target: NbdLocation,
-  size: number,
-  options: ToExportOptions,
-): Promise<void> {
-  try {
+async function verify(content: Content, target: NbdLocation, size: number, options: ToExportOptions): Promise<void> {
+  const written: Written = { name: 'the export', unchanged: () => content.assertUnchanged() }
+  await readingBack(written, async () => {
     using image = openLocation(target)
     if (image.capacity !== size)
       throw new ImageError('mismatch', 'E_MISMATCH', `the export has ${image.capacity} bytes now, and had ${size}`)
-    const { equal, offset } = await compareSources(conversion.disk, image, {
-      threads: options.threads,
-      signal: options.signal,
-      onProgress: options.onProgress,
-    })
-    if (!equal)
-      throw new ImageError(
-        'mismatch',
-        'E_MISMATCH',
-        `what the export holds differs from its source at offset ${offset ?? 0}`,
-        { details: { offset } },
-      )
-  } catch (error) {
-    conversion.assertUnchanged()
-    if (isImageError(error) && (error.kind === 'mismatch' || error.kind === 'aborted')) throw error
-    throw new ImageError(
-      'mismatch',
-      'E_VERIFY',
-      `what was written cannot be read back: ${error instanceof Error ? error.message : String(error)}`,
-      { cause: error },
-    )
-  }
+    await proveEqual(content.disk, image, written, options)
+  })
 }

@@ -1,0 +1,47 @@
+import type { ByteStore } from './types.js'
+
+/** How guest units are compressed: `length` guest bytes each. */
+export interface Packing {
+  readonly length: number
+  readonly codec: string
+  readonly level?: number
+}
+
+/** Where the engine puts the content of a disk: decides positions, moves nothing. Calls come in ascending order. */
+export interface CopyTarget {
+  /** Bytes of the virtual disk that is being made. */
+  readonly capacity: number
+  /**
+   * The zero scan's unit: offsets and lengths given to `place` and `zero` are multiples of it, except at the disk's
+   * end.
+   */
+  readonly grain: number
+  /** The unit of compression, when `placePacked` is offered for this image: guest bytes, aligned. */
+  readonly packedUnit?: Packing
+  /** Whether every byte must be placed, zeros too (a fully preallocated image in a store that is not zeroed). */
+  readonly placeZeros?: boolean
+  /** Where plain bytes go; the length may be shorter than asked (call again for the rest), never zero. */
+  place(
+    offset: number,
+    length: number,
+  ): { readonly store: ByteStore; readonly position: number; readonly length: number }
+  /**
+   * Where one compressed unit goes: `storedLength` bytes for the guest unit at `offset`. Call with a length below the
+   * unit's only.
+   */
+  placePacked?(offset: number, storedLength: number): { readonly store: ByteStore; readonly position: number }
+  /** These bytes read as zero even where a parent has data. Without a parent the engine need not call it. */
+  zero(offset: number, length: number): void
+}
+
+/**
+ * Builds a new image and keeps its tables. Every byte of the disk is either placed, zeroed, or left alone (zero without
+ * a parent, the parent's content with one). Space inside an allocated block that is never placed reads as zero: the
+ * store is new. `capacity` is the shape's, rounded up where the format must.
+ */
+export interface ImageWriter extends CopyTarget, Disposable {
+  /** Positions only go up, and nothing is written besides what is placed: the image can go to a pipe in one pass. */
+  readonly sequential?: boolean
+  /** Tables, flush, the identifying header LAST, flush. */
+  finish(): void
+}

@@ -1,0 +1,102 @@
+import type { Note } from '../../block/types.js'
+import type { DiskPlatform, FoundDevice } from '../../device/types.js'
+import type { DeviceStepName } from '../transfer/sink-device.js'
+import type { Step } from '../transfer/step.js'
+import type { DeviceContent } from './content.js'
+import { ejectDisk, growFilesystem, rereadTable, type Reread } from './finishing.js'
+import type { GrownPartition } from './growth.js'
+import type { GuardPass } from './guards.js'
+import { clearReadOnly, unmountTarget } from './opening.js'
+
+export type TargetStepName = 'set-writable' | 'unmount' | DeviceStepName | 'reread' | 'grow' | 'eject'
+
+/** What is put aside before a target is opened: what its guards would have refused, and the user's word let pass. */
+export function preparingSteps(found: FoundDevice, path: string, passed: readonly GuardPass[]): Step<TargetStepName>[] {
+  const overridden = (name: GuardPass['guard']): GuardPass | undefined =>
+    passed.find(({ guard, overridden }) => guard === name && overridden)
+  const mounted = overridden('mounted')
+  return [
+    ...(overridden('read-only') === undefined
+      ? []
+      : [
+          {
+            name: 'set-writable' as const,
+            message: `remove the system's read-only mark of ${path}`,
+            run: () => clearReadOnly(found),
+          },
+        ]),
+    ...(mounted === undefined
+      ? []
+      : [
+          {
+            name: 'unmount' as const,
+            message: `unmount: ${mounted.message}`,
+            run: () => unmountTarget(found),
+          },
+        ]),
+  ]
+}
+
+/** What became of a target after it was written. */
+export interface Followed {
+  reread: Reread
+  ejected: boolean
+  grown: GrownPartition | undefined
+  readonly notes: Note[]
+}
+
+/** What follows when a target is written and closed. Each step notes in `followed` what came of it. */
+export function followingSteps(
+  found: FoundDevice,
+  platform: DiskPlatform,
+  { table, grown }: DeviceContent,
+  { eject, path }: { readonly eject: boolean; readonly path: string },
+  followed: Followed,
+): Step<TargetStepName>[] {
+  const { disk, partition } = found
+  const steps: Step<TargetStepName>[] = []
+  if (partition === undefined)
+    steps.push({
+      name: 'reread',
+      message: 'let the system read the partition table',
+      run: async () => {
+        followed.reread = await rereadTable(disk, platform, table.partitions.length, followed.notes)
+      },
+    })
+  if (grown?.content === 'later')
+    steps.push({
+      name: 'grow',
+      message: `enlarge the ${grown.filesystem ?? 'filesystem'} of ${nameOf(grown)} with resize2fs`,
+      run: async () => {
+        const done = await growFilesystem(found, grown, platform, followed.notes)
+        followed.grown = { ...grown, content: done ? 'done' : 'kept' }
+      },
+    })
+  if (eject)
+    steps.push({
+      name: 'eject',
+      message: `eject ${path}`,
+      run: async () => {
+        followed.ejected = await ejectDisk(disk, followed.notes)
+      },
+    })
+  return steps
+}
+
+/** What is changed of the source where the ends of the target are written. */
+export function contentChanges({ mends, ids, grown }: DeviceContent): string[] {
+  return [
+    ...mends.map(({ message }) => message),
+    ...(ids.length === 0 || mends.some(({ code }) => code === 'NEW_IDS') ? [] : ['give new ids']),
+    ...(grown === undefined
+      ? []
+      : [
+          `enlarge ${nameOf(grown)} from ${grown.before} to ${grown.after} bytes` +
+            (grown.content === 'done' ? `, and the head of its ${grown.filesystem ?? 'content'}` : ''),
+        ]),
+  ]
+}
+
+function nameOf({ partition }: GrownPartition): string {
+  return partition === undefined ? 'the content' : `partition ${partition}`
+}

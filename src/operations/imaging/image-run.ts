@@ -1,0 +1,242 @@
+import { SalvagingSource, type BadRun } from '../../block/salvage.js'
+import { SliceSource } from '../../block/slice.js'
+import type { BlockSource } from '../../block/types.js'
+import { FrozenFilesystems } from '../../device/freeze.js'
+import { copy, type CopyResult, type Progress } from '../../engine/index.js'
+import { printable, stopIfAborted } from '../../errors.js'
+import fs from '../../sys/host-fs.js'
+import { lastPart } from '../../sys/host-path.js'
+import type { OpenedImage } from '../../formats/open.js'
+import type { NamedDevice } from '../device/argument.js'
+import { DiskDigests, type DigestPart } from '../transfer/disk-digests.js'
+import { proveDigest } from '../transfer/proof.js'
+import { FileSink, type FileResult, type FileSinkOptions } from '../transfer/sink-file.js'
+import type { Step } from '../transfer/step.js'
+import { consistencyOf, type Heat } from './guards.js'
+import { imageRecordPath, writeImageRecord, type Consistency, type ImageRecord } from './record.js'
+import { salvageMapPath, writeSalvageMap } from './salvage-map.js'
+
+/** What is imaged, and how. */
+export interface ImageRunOptions {
+  readonly device: NamedDevice
+  readonly heat: Heat
+  /** Whether the disk was opened so that nobody can mount it meanwhile. */
+  readonly exclusive: boolean
+  /** What of the disk is read, and how many bytes of it are stored. */
+  readonly disk: BlockSource
+  readonly bytes: number
+  /** Bytes of the disk. */
+  readonly capacity: number
+  /** The partitions whose digests are recorded. */
+  readonly parts: readonly DigestPart[]
+  readonly target: string
+  readonly sink: FileSinkOptions
+  /** Whether mounted filesystems are held still. */
+  readonly freezes: boolean
+  readonly verify: boolean
+  /** Whether the disk is still there: one that was pulled out has no bad sectors. */
+  readonly stillThere: () => boolean
+  /** What is known for the record beforehand. */
+  readonly record: Pick<ImageRecord, 'tool' | 'started' | 'source' | 'usedOnly' | 'parts'> & {
+    readonly image: Omit<ImageRecord['image'], 'capacity'>
+  }
+  readonly threads?: number
+  readonly sparse?: number
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/** What an image became. */
+export interface ImageMade extends FileResult, CopyResult {
+  readonly consistency: Consistency
+  readonly digests: ImageRecord['digests']
+  /** The record's path. */
+  readonly record: string
+  readonly bad: readonly BadRun[]
+  /** The map's path, when something could not be read. */
+  readonly map?: string
+}
+
+/** The making of one image of a disk: its steps, and what came of them. Closing it lets filesystems go. */
+export class ImageRun implements Disposable {
+  readonly #options: ImageRunOptions
+  readonly #salvage: SalvagingSource
+  readonly #digests: DiskDigests
+  #frozen: FrozenFilesystems | undefined
+  #sink: FileSink | undefined
+  #moved: CopyResult = { bytesRead: 0, bytesWritten: 0 }
+  #recorded: ImageRecord['digests'] | undefined
+  #mapWritten = false
+  #file: FileResult | undefined
+  #made: ImageMade | undefined
+
+  constructor(options: ImageRunOptions) {
+    this.#options = options
+    this.#salvage = new SalvagingSource(options.disk, options.stillThere)
+    this.#digests = new DiskDigests(options.capacity, options.parts)
+  }
+
+  /** What is done, in order. */
+  get steps(): Step[] {
+    const { device, heat, exclusive, bytes, freezes, verify, target: path, record } = this.#options
+    const target = printable(path)
+    const { format, subformat } = record.image
+    return [
+      {
+        name: 'create',
+        message: `create the image ${target} (${format}, ${subformat}), under a partial name`,
+        run: () => {
+          this.#sink = new FileSink(this.#options.sink)
+        },
+      },
+      ...when(freezes, {
+        name: 'freeze',
+        message: `hold still: ${[...new Set(heat.written.map(({ point }) => point))].join(', ')}`,
+        run: () => {
+          this.#frozen = FrozenFilesystems.freeze(heat.mounts)
+        },
+      }),
+      {
+        name: 'copy',
+        message:
+          `read ${device.kind} ${printable(device.name)} of ${device.disk.path}, ${bytes} bytes, past the page cache` +
+          `${exclusive ? ', while nobody can mount it' : ''}; nothing is written to it`,
+        run: () => this.#copy(),
+      },
+      ...when(freezes, {
+        name: 'release',
+        message: 'let the filesystems go',
+        run: () => this.#frozen?.[Symbol.dispose](),
+      }),
+      { name: 'complete', message: 'write the tables of the image', run: () => this.#complete() },
+      ...when(verify, {
+        name: 'verify',
+        message: 'read the image back and compare its digest with what was read',
+        run: () => this.#verify(),
+      }),
+      { name: 'name', message: `flush the image, and give it its name`, run: () => this.#name() },
+      { name: 'record', message: `write the record ${imageRecordPath(target)}`, run: () => this.#record() },
+    ]
+  }
+
+  /** What the image will be worth, as far as it is known beforehand; afterwards, what it is worth. */
+  get consistency(): Consistency {
+    const { heat, exclusive, freezes } = this.#options
+    const frozen = freezes
+      ? (this.#frozen ?? { frozen: heat.written.map(({ point }) => point), refused: [] })
+      : undefined
+    return consistencyOf(heat, exclusive, frozen)
+  }
+
+  /** What came of it, when all steps have run. */
+  get made(): ImageMade {
+    if (this.#made === undefined) throw new TypeError('the image is not made yet')
+    return this.#made
+  }
+
+  [Symbol.dispose](): void {
+    this.#frozen?.[Symbol.dispose]()
+    this.#sink?.[Symbol.dispose]()
+    // An image that did not get its name leaves no map either.
+    if (this.#mapWritten && this.#file === undefined) fs.removeFileSync(salvageMapPath(this.#options.target))
+  }
+
+  get #image(): FileSink {
+    if (this.#sink === undefined) throw new TypeError('the image was not created')
+    return this.#sink
+  }
+
+  async #copy(): Promise<void> {
+    const { disk, threads, sparse, signal, onProgress } = this.#options
+    this.#moved = await copy({
+      source: disk,
+      target: this.#image.writer,
+      salvage: this.#salvage,
+      digests: this.#digests,
+      threads,
+      sparse,
+      signal,
+      onProgress,
+    })
+  }
+
+  async #complete(): Promise<void> {
+    const { signal, onProgress } = this.#options
+    stopIfAborted(signal)
+    onProgress?.({ phase: 'flush', done: 0, total: 1 })
+    this.#image.finish()
+    let image: OpenedImage | undefined
+    try {
+      // The image is only read for digests that could not be taken while the disk was read.
+      this.#recorded = await this.#digests.result(() => (image ??= this.#image.open()), signal)
+    } finally {
+      image?.[Symbol.dispose]()
+    }
+  }
+
+  async #verify(): Promise<void> {
+    const { disk } = this.#digested
+    await this.#image.verify(async (image, written) => {
+      await proveDigest(disk.digest, new SliceSource(image, disk.start, disk.length), written, this.#options)
+    })
+  }
+
+  #name(): void {
+    stopIfAborted(this.#options.signal)
+    this.#writeMap()
+    this.#file = this.#image.commit()
+    this.#options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
+  }
+
+  /**
+   * The files of an image that is replaced go when the new one is complete; a map comes before the image, so that no
+   * image is taken for whole.
+   */
+  #writeMap(): void {
+    const { target, record } = this.#options
+    fs.removeFileSync(imageRecordPath(target))
+    const path = salvageMapPath(target)
+    const { bad, capacity } = this.#salvage
+    if (bad.length === 0) fs.removeFileSync(path)
+    else {
+      writeSalvageMap(path, capacity, bad, `${record.tool.name} ${record.tool.version}`)
+      this.#mapWritten = true
+    }
+  }
+
+  #record(): void {
+    const { target, record } = this.#options
+    if (this.#file === undefined) throw new TypeError('the image has no name yet')
+    const { bad } = this.#salvage
+    const map = bad.length === 0 ? undefined : salvageMapPath(target)
+    const path = writeImageRecord(target, {
+      ...record,
+      ended: new Date().toISOString(),
+      image: { ...record.image, capacity: this.#file.capacity },
+      consistency: this.consistency,
+      digests: this.#digested,
+      unreadable: {
+        bytes: bad.reduce((sum, { length }) => sum + length, 0),
+        map: map === undefined ? undefined : lastPart(map),
+      },
+    })
+    this.#made = {
+      ...this.#file,
+      ...this.#moved,
+      consistency: this.consistency,
+      digests: this.#digested,
+      record: path,
+      bad,
+      map,
+    }
+  }
+
+  get #digested(): ImageRecord['digests'] {
+    if (this.#recorded === undefined) throw new TypeError('the digests of the image are not known yet')
+    return this.#recorded
+  }
+}
+
+function when(wanted: boolean, step: Step): Step[] {
+  return wanted ? [step] : []
+}

@@ -1,0 +1,123 @@
+import { MemoryStore } from '../../block/memory-store.js'
+import type { Note } from '../../block/types.js'
+import { printable, usage } from '../../errors.js'
+import type { CreateContext, DiskShape, FormatDriver, OptionValues } from '../../formats/driver.js'
+import { checkOptions } from '../../formats/options.js'
+import type { Registry } from '../../formats/registry.js'
+
+/** A driver that can make images. */
+export type CreatingDriver = FormatDriver & Required<Pick<FormatDriver, 'create'>>
+
+/** A format, and the options it is asked for, checked. */
+export interface TargetFormat {
+  readonly driver: CreatingDriver
+  readonly options: OptionValues
+}
+
+/**
+ * The format of a target: as named, else by its extension.
+ * @param path undefined for a stream, which is raw when nothing else is said.
+ * @throws ImageError usage E_UNKNOWN_FORMAT, E_UNKNOWN_EXTENSION, E_READ_ONLY_FORMAT, E_UNKNOWN_OPTION, E_OPTION_VALUE.
+ */
+export function targetFormat(
+  registry: Registry,
+  path: string | undefined,
+  to: string | undefined,
+  given: OptionValues,
+): TargetFormat {
+  const found =
+    to !== undefined ? registry.get(to) : path === undefined ? registry.get('raw') : registry.forExtension(path)
+  if (found === undefined) {
+    const ids = [...registry].filter(({ driver }) => driver.create !== undefined).map(({ driver }) => driver.id)
+    throw usage(
+      'E_UNKNOWN_EXTENSION',
+      `the format of the target ${printable(path ?? '')} cannot be told from its name`,
+      { hint: `Say it with --to: ${ids.join(', ')}.` },
+    )
+  }
+  if (!canCreate(found))
+    throw usage('E_READ_ONLY_FORMAT', `vdisk reads ${found.title} but cannot make one`, {
+      hint: '`vdisk formats` shows what can be made.',
+    })
+  // The subformat is an option of formats that have several; the only one of the others may be named all the same.
+  const { subformat, ...others } = given
+  const only =
+    found.options.every(({ name }) => name !== 'subformat') && found.subformats.some(({ id }) => id === subformat)
+  return { driver: found, options: checkOptions(found.options, only ? others : given, `the format ${found.id}`) }
+}
+
+function canCreate(driver: FormatDriver): driver is CreatingDriver {
+  return driver.create !== undefined
+}
+
+/** Tries a writer without writing: options that do not go together, and the capacity that the format will give. */
+export function tryLayout({ driver, options }: TargetFormat, shape: DiskShape): { readonly capacity: number } {
+  const context: CreateContext = { createFile: (name) => new MemoryStore(undefined, name, 512) }
+  using store = new MemoryStore(undefined, 'the layout', 512)
+  using writer = driver.create(store, shape, options, context)
+  return { capacity: writer.capacity }
+}
+
+type SectorSize = DiskShape['sectorSize']
+
+/**
+ * The sector size of a new image: as wanted, else the source's where the format can have it, else the format's own.
+ * @throws ImageError usage E_SECTOR_SIZE.
+ */
+export function chooseSectorSize(
+  { id, features: { sectorSizes } }: FormatDriver,
+  own: SectorSize | undefined,
+  wanted: SectorSize | undefined,
+): SectorSize {
+  if (wanted !== undefined && !sectorSizes.includes(wanted))
+    throw usage('E_SECTOR_SIZE', `the format ${id} cannot have sectors of ${wanted} bytes`, {
+      hint: `It can have ${sectorSizes.join(' or ')}.`,
+    })
+  return wanted ?? (own !== undefined && sectorSizes.includes(own) ? own : (sectorSizes[0] ?? 512))
+}
+
+/** What a new image has otherwise than its source. Bytes. */
+export interface LayoutChange {
+  readonly driver: FormatDriver
+  readonly shape: Pick<DiskShape, 'capacity' | 'sectorSize'>
+  /** The capacity that the format gave it. */
+  readonly capacity: number
+  /** Undefined where the source does not record one. */
+  readonly sourceSectorSize: number | undefined
+}
+
+/** Notes of what a partition table, or an exact size, may suffer from. */
+export function layoutNotes({ driver, shape, capacity, sourceSectorSize }: LayoutChange): Note[] {
+  return [...sectorSizeNotes(driver, shape.sectorSize, sourceSectorSize), ...roundedNotes(driver, shape, capacity)]
+}
+
+function sectorSizeNotes(driver: FormatDriver, sectorSize: SectorSize, source: number | undefined): Note[] {
+  if (source !== undefined && source !== sectorSize)
+    return [
+      {
+        code: 'W_SECTOR_SIZE',
+        message:
+          `the source has sectors of ${source} bytes, the target of ${sectorSize}: a partition table written for ` +
+          'one is not understood with the other',
+      },
+    ]
+  if (driver.id !== 'raw' || sectorSize !== 4096) return []
+  return [
+    {
+      code: 'W_SECTOR_SIZE',
+      message: 'a raw image does not record that its sectors have 4096 bytes: attach it, or convert it on, with 4096',
+    },
+  ]
+}
+
+function roundedNotes(driver: FormatDriver, shape: LayoutChange['shape'], capacity: number): Note[] {
+  if (capacity <= shape.capacity) return []
+  return [
+    {
+      code: 'W_ROUNDED_UP',
+      message:
+        `the size of ${shape.capacity} bytes was rounded up to ${capacity}, with zeros: ${driver.title} cannot hold ` +
+        'it exactly',
+    },
+  ]
+}
