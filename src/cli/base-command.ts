@@ -4,6 +4,7 @@ import { exitCodes, firstError, ImageError, isImageError, printable, systemError
 import type { Registry } from '../formats/registry.js'
 import type { questionText } from './device-text.js'
 import { outputs } from './outputs.js'
+import { peerFlags } from './peer-flags.js'
 import { ProgressReporter, type ProgressMode } from './progress.js'
 
 type Question = Parameters<typeof questionText>[1]
@@ -40,6 +41,7 @@ export abstract class BaseCommand extends Command {
     await super.init()
     process.on('SIGINT', this.#interrupt)
     process.on('SIGTERM', this.#interrupt)
+    this.argv = peerFlags(this.argv, new Set(Object.keys(this.ctor.flags)))
   }
 
   protected override async finally(): Promise<void> {
@@ -133,7 +135,7 @@ export abstract class BaseCommand extends Command {
     this.#progress?.end()
     if (this.#failed || error.code === 'EEXIT') throw error
     this.#failed = true
-    const known = knownError(error)
+    const known = missingArguments(error, this.ctor) ?? knownError(error)
     const exitCode = exitCodes[known.kind]
     if (this.hasFlag('json')) this.printJson(errorDocument(known))
     // A document that nobody got is no report.
@@ -171,6 +173,27 @@ export function knownError(thrown: Error & { oclif?: { exit?: number } }): Image
   return new ImageError('internal', 'E_INTERNAL', `this is a bug: ${error.message}`, {
     cause: error,
     hint: 'Please report it, with what --debug shows.',
+  })
+}
+
+/** Arguments that were left out: which, how the command is used, and one example. */
+function missingArguments(error: Error, command: typeof Command): ImageError | undefined {
+  const { args } = error as { readonly args?: readonly { readonly name?: string }[] }
+  if (error.constructor.name !== 'RequiredArgsError' || args === undefined) return undefined
+  const name = command.id.replaceAll(':', ' ')
+  const missing = args.map((argument) => (argument.name ?? '').toUpperCase())
+  const all = Object.entries(command.args).map(([key, { required }]) => {
+    const word = key.toUpperCase()
+    return required === true ? word : `[${word}]`
+  })
+  const [first] = command.examples ?? []
+  const example = (typeof first === 'string' ? first : first?.command)
+    ?.replaceAll('<%= config.bin %>', 'vdisk')
+    .replaceAll('<%= command.id %>', name)
+  const shown = example === undefined ? '' : `\nExample: ${example}`
+  return usage('E_USAGE', `vdisk ${name} needs ${missing.join(' and ')}`, {
+    cause: error,
+    hint: `Usage: vdisk ${name} ${all.join(' ')} [FLAGS]${shown}\nvdisk ${name} --help shows all flags.`,
   })
 }
 

@@ -10,7 +10,7 @@ import fs from '../sys/host-fs.js'
 import type { FileReference, FormatDriver, OpenContext, OptionValues, ParentReference } from './driver.js'
 import { OpenedImage, type ImageFile, type Layer } from './opened.js'
 import { checkOptions } from './options.js'
-import { detectFormat } from './probe.js'
+import { detectFormat, readAsRaw } from './probe.js'
 import { Registry } from './registry.js'
 
 export interface OpenOptions {
@@ -106,7 +106,10 @@ class ChainOpener {
     let notes: readonly Note[] = []
     try {
       if (this.#options.from === undefined) ({ driver, notes } = detectFormat(store, self.name, this.#registry))
-      else driver = this.#registry.get(this.#options.from)
+      else {
+        driver = this.#registry.get(this.#options.from)
+        if (driver.id === 'raw') notes = readAsRaw(store, this.#registry)
+      }
       if (this.#options.snapshot !== undefined && !driver.features.snapshots) {
         throw unsupported('E_NO_SNAPSHOTS', `${store.name} is a ${driver.title}, a format without internal snapshots`)
       }

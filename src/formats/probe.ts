@@ -31,11 +31,7 @@ export function detectFormat(store: ByteStore, fileName: string | undefined, reg
   }
   if (store.size === 0)
     throw corrupt('E_EMPTY', `${name} is empty`, { hint: 'Use --from raw to read it as a disk of no bytes.' })
-  const length = Math.min(window, store.size)
-  const head = new Uint8Array(length)
-  const tail = new Uint8Array(length)
-  store.read(0, head)
-  store.read(store.size - length, tail)
+  const { head, tail } = ends(store)
 
   const judged = [...registry]
     .filter(({ driver }) => driver.id !== rawId)
@@ -70,7 +66,57 @@ export function detectFormat(store: ByteStore, fileName: string | undefined, reg
       },
     )
   }
+  if (promised?.id !== rawId && (isText(head) || store.size < smallestDisk)) {
+    throw unsupported('E_NOT_A_DISK_IMAGE', `${name} is ${isText(head) ? 'text' : 'too small'}, not a disk image`, {
+      hint: 'Use --from raw to take its bytes for those of a disk all the same.',
+    })
+  }
   return { driver: registry.get(rawId), notes: [] }
+}
+
+/** One sector: less is no disk, unless the name promises one. */
+const smallestDisk = 512
+
+/** Whether there is nothing but text: no control characters, and UTF-8 as far as it goes. */
+function isText(head: Uint8Array): boolean {
+  if (head.some((byte) => byte === 127 || (byte < 32 && byte !== 9 && byte !== 10 && byte !== 12 && byte !== 13)))
+    return false
+  // The window may cut a character in two, which is no error of a stream that goes on.
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(head, { stream: true })
+    return true
+  } catch {
+    return false
+  }
+}
+
+/**
+ * What the user should know who asked for the bytes of a file as they are (`--from raw`): that it looks like something
+ * else, whose disk is not these bytes.
+ */
+export function readAsRaw(store: ByteStore, registry: Registry): Note[] {
+  const { head, tail } = ends(store)
+  const known = [...registry].find(
+    ({ driver, origin }) => driver.id !== rawId && probe(driver, origin, head, tail, store.size) === 'certain',
+  )
+  const other = known?.driver.title ?? foreignFormat(head, tail, store.size) ?? unclaimedFormat(head, tail, store.size)
+  if (other === undefined) return []
+  const named = known === undefined ? other : `an image of the format ${other}`
+  return [
+    {
+      code: 'W_READ_AS_RAW',
+      message: `${store.name} looks like ${named}: its bytes, read as raw, are not those of the disk in it`,
+    },
+  ]
+}
+
+/** The first and the last 64 KiB of a file, or all of it. */
+function ends(store: ByteStore): { readonly head: Uint8Array; readonly tail: Uint8Array } {
+  const length = Math.min(window, store.size)
+  const [head, tail] = [new Uint8Array(length), new Uint8Array(length)]
+  store.read(0, head)
+  store.read(store.size - length, tail)
+  return { head, tail }
 }
 
 function probe(driver: FormatDriver, origin: string, head: Uint8Array, tail: Uint8Array, size: number): Certainty {
@@ -88,7 +134,7 @@ function probe(driver: FormatDriver, origin: string, head: Uint8Array, tail: Uin
 
 function unreadable(name: string, format: string): never {
   throw unsupported('E_UNSUPPORTED_FORMAT', `${name} is ${format}, which vdisk cannot read`, {
-    hint: 'Use --from raw to read it as raw bytes.',
+    hint: 'Unpack it, or convert it to a raw image, with a program that reads it.',
     details: { format },
   })
 }

@@ -3,6 +3,7 @@ import type { Note } from '../../block/types.js'
 import { printable, usage } from '../../errors.js'
 import type { CreateContext, DiskShape, FormatDriver, OptionValues } from '../../formats/driver.js'
 import { checkOptions } from '../../formats/options.js'
+import { otherTarget } from '../../formats/other-extensions.js'
 import type { Registry } from '../../formats/registry.js'
 
 /** A driver that can make images. */
@@ -29,11 +30,17 @@ export function targetFormat(
     to !== undefined ? registry.get(to) : path === undefined ? registry.get('raw') : registry.forExtension(path)
   if (found === undefined) {
     const ids = [...registry].filter(({ driver }) => driver.create !== undefined).map(({ driver }) => driver.id)
-    throw usage(
-      'E_UNKNOWN_EXTENSION',
-      `the format of the target ${printable(path ?? '')} cannot be told from its name`,
-      { hint: `Say it with --to: ${ids.join(', ')}.` },
-    )
+    const name = printable(path ?? '')
+    const other = otherTarget(path ?? '')
+    if (other !== undefined)
+      throw usage('E_UNKNOWN_EXTENSION', `${name} would be ${other.format}, which vdisk cannot write`, {
+        hint: other.hint,
+      })
+    throw usage('E_UNKNOWN_EXTENSION', `the name of the target ${name} does not say which format it is to have`, {
+      hint: (path ?? '').startsWith('/dev/')
+        ? 'To write an image to a disk or partition, use vdisk restore IMAGE DEVICE.'
+        : `Give it with --to: ${ids.join(', ')}.`,
+    })
   }
   if (!canCreate(found))
     throw usage('E_READ_ONLY_FORMAT', `vdisk reads ${found.title} but cannot make one`, {

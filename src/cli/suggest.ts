@@ -1,0 +1,81 @@
+/** What people type who come from other programs, and the command that does it here. */
+const otherWords: Readonly<Record<string, string>> = {
+  amend: 'resize',
+  backup: 'image',
+  bench: 'hash',
+  burn: 'restore',
+  checksum: 'hash',
+  commit: 'chain commit',
+  copy: 'convert',
+  dd: 'convert',
+  diff: 'compare',
+  dump: 'image',
+  export: 'convert',
+  extract: 'partition extract',
+  fdisk: 'partition list',
+  flash: 'restore',
+  flatten: 'chain flatten',
+  fsck: 'check',
+  get: 'cp',
+  import: 'convert',
+  list: 'partition list',
+  lsblk: 'disks',
+  merge: 'chain commit',
+  new: 'create',
+  open: 'inspect',
+  partitions: 'partition list',
+  rebase: 'chain rebase',
+  save: 'image',
+  sha256sum: 'hash',
+  show: 'inspect',
+  shrink: 'compact',
+  sparsify: 'compact',
+  umount: 'unmount',
+  verify: 'check',
+  view: 'inspect',
+  write: 'restore',
+}
+
+/** Single characters to insert, delete, replace or swap to get from one word to the other. */
+export function editDistance(from: string, to: string): number {
+  let older: number[] = []
+  let last = Array.from({ length: to.length + 1 }, (_, column) => column)
+  for (let row = 1; row <= from.length; row++) {
+    const next = [row]
+    for (let column = 1; column <= to.length; column++) {
+      const same = from[row - 1] === to[column - 1]
+      const swapped = row > 1 && column > 1 && from[row - 1] === to[column - 2] && from[row - 2] === to[column - 1]
+      next.push(
+        Math.min(
+          (last[column] ?? 0) + 1,
+          (next[column - 1] ?? 0) + 1,
+          (last[column - 1] ?? 0) + (same ? 0 : 1),
+          swapped ? (older[column - 2] ?? 0) + 1 : Infinity,
+        ),
+      )
+    }
+    older = last
+    last = next
+  }
+  return last[to.length] ?? 0
+}
+
+/**
+ * The command that was probably meant; undefined when none is near.
+ * @param words what was typed, without flags. @param commands names of commands, their words separated by spaces.
+ */
+export function suggestion(words: readonly string[], commands: readonly string[]): string | undefined {
+  const [first = '', second] = words.map((word) => word.toLowerCase())
+  const known = otherWords[first]
+  if (known !== undefined) return known
+  const typed = second === undefined ? [first] : [`${first} ${second}`, first]
+  const ranked = commands
+    .flatMap((command) => [
+      ...typed.map((text) => ({ command, distance: editDistance(text, command), length: text.length })),
+      // `flatten` for `chain flatten`.
+      { command, distance: editDistance(first, command.split(' ').at(-1) ?? ''), length: first.length },
+    ])
+    .filter(({ distance, length }) => distance <= Math.max(1, Math.floor(length / 3)))
+    .sort((a, b) => a.distance - b.distance)
+  return ranked[0]?.command
+}

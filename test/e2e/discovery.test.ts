@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { vdisk } from '../support/cli.js'
+import { assertSchema } from '../support/schemas.js'
+import { scratch } from '../support/tools.js'
+
+test('a command that is not there: what was meant, exit 2, JSON when it was asked for', async (t) => {
+  const cwd = scratch(t)('.')
+  for (const [words, meant] of [
+    [['convrt', 'a', 'b'], 'vdisk convert'],
+    [['flash', 'a.img', '/dev/sdx'], 'vdisk restore'],
+    [['write', 'a.img', '/dev/sdx'], 'vdisk restore'],
+    [['burn', 'a.img'], 'vdisk restore'],
+    [['backup', '/dev/sdx'], 'vdisk image'],
+    [['list'], 'vdisk partition list'],
+    [['flatten', 'a'], 'vdisk chain flatten'],
+    [['chain', 'flaten', 'a'], 'vdisk chain flatten'],
+    [['snapshot', 'creat'], 'vdisk snapshot create'],
+    [['umount', '/mnt'], 'vdisk unmount'],
+  ] as const) {
+    const said = await vdisk(words, { cwd })
+    assert.equal(said.code, 2)
+    assert.match(said.stderr, new RegExp(`Did you mean "${meant}"\\?`), words.join(' '))
+  }
+  const none = await vdisk(['xyzzy\u001b[31m'], { cwd })
+  assert.equal(none.code, 2)
+  assert.doesNotMatch(none.stderr, /Did you mean|\u001b/)
+  const json = await vdisk(['convrt', 'a', 'b', '--json'], { cwd })
+  assert.equal(json.code, 2)
+  const document: unknown = JSON.parse(json.stdout.toString())
+  assertSchema('error', document)
+  assert.equal((document as { details: { suggestion: string } }).details.suggestion, 'convert')
+})
+
+test('-h, --help, -v, --version, version, which', async (t) => {
+  const cwd = scratch(t)('.')
+  for (const words of [['-v'], ['--version'], ['version']]) {
+    const { stdout, code } = await vdisk(words, { cwd })
+    assert.equal(code, 0)
+    assert.match(stdout.toString(), /^vdisk\/\d/)
+  }
+  for (const words of [['-h'], ['--help'], ['help'], ['convert', '-h']]) {
+    const { stdout, code } = await vdisk(words, { cwd })
+    assert.equal(code, 0)
+    assert.match(stdout.toString(), /USAGE/)
+  }
+  assert.match((await vdisk(['which', 'convert'], { cwd })).stdout.toString(), /plugin: vdisk/)
+})
+
+test('a missing argument: which, the usage, one example', async (t) => {
+  const cwd = scratch(t)('.')
+  const said = await vdisk(['convert', 'a.raw'], { cwd })
+  assert.equal(said.code, 2)
+  assert.match(said.stderr, /needs TARGET\nUsage: vdisk convert SOURCE TARGET \[FLAGS\]\nExample: vdisk convert /)
+  assert.doesNotMatch((await vdisk(['info'], { cwd })).stderr, /allow multiple values/)
+})
+
+test('command lines of qemu-img are understood, or explained', async (t) => {
+  const at = scratch(t)
+  fs.writeFileSync(at('a.raw'), Buffer.alloc(1 << 20, 7))
+  const cwd = at('.')
+  const made = await vdisk(['convert', '-f', 'raw', '-O', 'qcow2', '-c', 'a.raw', 'b.img', '--json'], { cwd })
+  assert.equal(made.code, 0, made.stderr)
+  assert.equal((JSON.parse(made.stdout.toString()) as { target: { format: string } }).target.format, 'qcow2')
+  assert.equal(
+    (await vdisk(['convert', 'a.raw', 'b.img', '--to', 'raw', '-f'], { cwd })).code,
+    0,
+    '-f alone is --force',
+  )
+  const threads = await vdisk(['convert', '-m', '16', 'a.raw', 'c.raw'], { cwd })
+  assert.equal(threads.code, 2)
+  assert.match(threads.stderr, /--threads/)
+})
+
+test('what is no disk is not read as one in silence', async (t) => {
+  const at = scratch(t)
+  const cwd = at('.')
+  fs.writeFileSync(at('a.txt'), 'abc')
+  fs.writeFileSync(at('notes'), 'A line of text.\n'.repeat(100))
+  fs.writeFileSync(at('small.data'), Uint8Array.of(0, 1, 2))
+  for (const name of ['a.txt', 'notes', 'small.data']) {
+    const said = await vdisk(['convert', name, 'out.qcow2'], { cwd })
+    assert.equal(said.code, 5, name)
+    assert.match(said.stderr, /not a disk image[^]*--from raw/)
+    assert.equal((await vdisk(['convert', name, `${name}.qcow2`, '--from', 'raw'], { cwd })).code, 0)
+  }
+  // A 7z archive: never advised to be read as raw, and a warning for those who insist.
+  fs.writeFileSync(at('disk.7z'), Buffer.concat([Buffer.from('377abcaf271c0004', 'hex'), Buffer.alloc(4096, 1)]))
+  const archive = await vdisk(['info', 'disk.7z'], { cwd })
+  assert.equal(archive.code, 5)
+  assert.doesNotMatch(archive.stderr, /--from raw/)
+  const insisted = await vdisk(['convert', 'disk.7z', 'x.raw', '--from', 'raw'], { cwd })
+  assert.equal(insisted.code, 0)
+  assert.match(insisted.stdout.toString() + insisted.stderr, /looks like a 7z archive/i)
+  assert.deepEqual(fs.existsSync(join(cwd, 'out.qcow2')), false)
+})
+
+test('a target that cannot be written: what it would be, and what to use instead', async (t) => {
+  const at = scratch(t)
+  fs.writeFileSync(at('a.raw'), Buffer.alloc(1 << 20, 7))
+  for (const [name, hint] of [
+    ['out.7z', /pack it with 7z/],
+    ['out.e01', /forensic/],
+    ['out.iso', /\.img or \.raw/],
+    ['out.xyz', /--to/],
+    ['/dev/nothing', /vdisk restore/],
+  ] as const) {
+    const said = await vdisk(['convert', 'a.raw', name], { cwd: at('.') })
+    assert.equal(said.code, 2, name)
+    assert.match(said.stderr, hint)
+  }
+})
