@@ -309,6 +309,12 @@ function openError(path: string, cause: unknown): ImageError {
       cause,
       hint: 'Run as a user who may read the file.',
     })
+  // A lease that another program has, or a program that runs from the file.
+  if (code === 'EAGAIN' || code === 'ETXTBSY')
+    return refused('E_LOCKED', `${name} is in use by another program`, {
+      cause,
+      hint: 'Stop the virtual machine, server or mount that uses it first.',
+    })
   return corrupt('E_READ', `${name}: cannot be opened: ${reason(cause)}`, { cause })
 }
 

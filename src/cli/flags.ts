@@ -103,10 +103,21 @@ function chainFlags() {
       helpValue: 'FORMAT',
       summary: 'format of parents whose children record none; auto takes what their content says',
     }),
+    'allow-in-use': allowInUse(),
   }
 }
 
+function allowInUse() {
+  return boolean({
+    summary:
+      'read a file without a warning although another program writes to it; change or replace one that a loop device ' +
+      'or a server shows to others',
+    helpGroup: 'GUARD OVERRIDE',
+  })
+}
+
 interface ChainFlags {
+  readonly 'allow-in-use': boolean
   readonly 'allow-reference': string[] | undefined
   readonly search: string[] | undefined
   readonly 'parent-map': ParentMapping[] | undefined
@@ -120,6 +131,7 @@ export function chainValues(flags: ChainFlags) {
     search: flags.search,
     parentMap: flags['parent-map'],
     parentFormat: flags['parent-format'],
+    allowInUse: flags['allow-in-use'],
   }
 }
 
@@ -308,6 +320,7 @@ export const repairFlags = {
     summary: 'an option for reading the image (see vdisk formats)',
   }),
   limit: count({ summary: 'actions, and findings of each code, that are shown; 20 when left out, 100 with --json' }),
+  'allow-in-use': allowInUse(),
 }
 
 /** Flags of every command that writes a disk or partition. Each override is one guard's, and no other's. */

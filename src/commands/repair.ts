@@ -34,6 +34,7 @@ The exit code is 0 when all was mended or nothing was to be, 1 when something is
       output: flags.output,
       inPlace: flags['in-place'],
       force: flags.force,
+      allowInUse: flags['allow-in-use'],
       dryRun: flags['dry-run'],
       limit: flags.limit ?? (flags.json ? undefined : 20),
       signal: this.signal,

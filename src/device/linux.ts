@@ -1,8 +1,23 @@
-import { usage } from '../errors.js'
+import { usage, type HostPath } from '../errors.js'
+import type { Trail } from './bytes.js'
+import { systemFiles, type FileLookup } from './file-lookup.js'
+import { HolderFinder } from './holders.js'
 import { parseMounts, parseSwaps, type Mount } from './mounts.js'
 import { PlaceFinder, procText, systemLookup, type PathLookup } from './place.js'
-import { attribute, attributeNumber, listing, Sysfs } from './sysfs.js'
-import type { DeviceUse, Disk, DiskKind, DiskPartition, DiskPlatform, FoundDevice, HolderRole, Place } from './types.js'
+import { attribute, attributeNumber, listing, sectorLength, Sysfs } from './sysfs.js'
+import { TrailFinder, type SystemView } from './trail.js'
+import type {
+  DeviceUse,
+  Disk,
+  DiskKind,
+  DiskPartition,
+  DiskPlatform,
+  FoundDevice,
+  Holder,
+  HolderRole,
+  Place,
+  Purpose,
+} from './types.js'
 import { inFolder } from '../sys/host-path.js'
 
 /** Where Linux tells of its devices; a recorded tree for tests. */
@@ -11,7 +26,10 @@ export interface LinuxRoots {
   readonly mountinfo: string
   readonly swaps: string
   readonly udev: string
+  /** A folder with an entry for each journal of an ext filesystem. */
+  readonly journals: string
   readonly lookup: PathLookup
+  readonly files: FileLookup
 }
 
 const systemRoots: LinuxRoots = {
@@ -19,14 +37,13 @@ const systemRoots: LinuxRoots = {
   mountinfo: '/proc/self/mountinfo',
   swaps: '/proc/swaps',
   udev: '/run/udev/data',
+  journals: '/proc/fs/jbd2',
   lookup: systemLookup,
+  files: systemFiles(),
 }
 
 /** The running system needs the disks below these. */
 const systemPoints = ['/', '/boot', '/boot/efi', '/efi', '/usr', '/var', '/home', '/nix', '/etc']
-
-/** sysfs counts in these whatever the device's sector is. */
-const sectorLength = 512
 
 /** Disks of Linux: /sys, mountinfo, swaps and what udev noted; no tool is started. */
 export class LinuxDisks implements DiskPlatform {
@@ -64,6 +81,23 @@ export class LinuxDisks implements DiskPlatform {
 
   place(path: string): Place {
     return new PlaceFinder(this.#sysfs, this.#mounts(), this.#roots.lookup).addPath(path).place
+  }
+
+  trail(path: HostPath, purpose: Purpose, range?: { readonly start: number; readonly length: number }): Trail {
+    const finder = new TrailFinder(this.#view(), purpose)
+    if (range === undefined) return finder.addPath(path)
+    return finder.addPath(path, { start: range.start, end: range.start + range.length, how: 'exact' })
+  }
+
+  holders(written: Trail): readonly Holder[] {
+    return new HolderFinder(this.#view(), {
+      swaps: parseSwaps(procText(this.#roots.swaps)).map(({ path }) => path),
+      journals: this.#roots.journals,
+    }).holders(written)
+  }
+
+  #view(): SystemView {
+    return { sysfs: this.#sysfs, mounts: this.#mounts(), files: this.#roots.files }
   }
 
   #mounts(): Mount[] {

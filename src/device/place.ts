@@ -24,8 +24,8 @@ export const systemLookup: PathLookup = {
   },
 }
 
-const networkFilesystems = /^(nfs4?|cifs|smb3|9p|ceph|afs|virtiofs|fuse\.(sshfs|s3fs|rclone|glusterfs))$/
-const memoryFilesystems = /^(tmpfs|ramfs|devtmpfs|hugetlbfs)$/
+export const networkFilesystems = /^(nfs4?|cifs|smb3|9p|ceph|afs|virtiofs|fuse\.(sshfs|s3fs|rclone|glusterfs))$/
+export const memoryFilesystems = /^(tmpfs|ramfs|devtmpfs|hugetlbfs)$/
 
 /**
  * Finds the disks below a path or device: through partitions, LVM, LUKS, RAID, loops, btrfs and overlays. What cannot

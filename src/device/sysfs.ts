@@ -1,5 +1,9 @@
-import fs from '../sys/host-fs.js'
+import type { HostPath } from '../errors.js'
+import fs, { hostName } from '../sys/host-fs.js'
 import { above, inFolder, lastPart } from '../sys/host-path.js'
+
+/** sysfs counts in these, whatever the device's sector is. Bytes. */
+export const sectorLength = 512
 
 /**
  * /sys as far as block devices go. Every root can be a recorded tree. Attributes that are absent or unreadable are
@@ -40,6 +44,17 @@ export function attribute(folder: string, name: string): string | undefined {
   try {
     const text = fs.readFileSync(inFolder(folder, name), 'utf8').replaceAll('\0', '').trim()
     return text === '' ? undefined : text
+  } catch {
+    // Absent on this kind of device, or not for our eyes.
+    return undefined
+  }
+}
+
+/** An attribute that is a path, without the line end behind it. */
+export function attributePath(folder: string, name: string): HostPath | undefined {
+  try {
+    const bytes = fs.readFileSync(`${folder}/${name}`)
+    return hostName(bytes.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes)
   } catch {
     // Absent on this kind of device, or not for our eyes.
     return undefined

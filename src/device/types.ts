@@ -1,3 +1,23 @@
+import type { HostPath } from '../errors.js'
+import type { Trail } from './bytes.js'
+
+/** What a trail is for: an overlay keeps what is written to it elsewhere than what it reads. */
+export type Purpose = 'read' | 'write'
+
+/** Who has some of the bytes that are to be written, and would see them change. */
+export interface Holder {
+  /**
+   * `mount`: a mounted filesystem. `swap`: swap space in use. `device`: a block device over them (a loop, a volume, a
+   * RAID). `server`: a program that shows them to others. `lock`: a program that says by a lock that it uses them.
+   */
+  readonly kind: 'mount' | 'swap' | 'device' | 'server' | 'lock'
+  /** One sentence: `/dev/loop3 (over /srv/disk.raw) is mounted at /mnt (ext4)`. */
+  readonly reason: string
+  /** The block device concerned, by the system's name: `loop3`. */
+  readonly device?: string
+  readonly mount?: { readonly point: string; readonly filesystem: string; readonly readOnly: boolean }
+}
+
 /**
  * What a block device is to the system. Only `disk` and `loop` are listed as disks of their own; the rest lies above or
  * beside them.
@@ -101,4 +121,11 @@ export interface DiskPlatform {
   find(path: string): FoundDevice
   /** The disks that a file (which need not exist yet) or a device lies on. */
   place(path: string): Place
+  /**
+   * Where the bytes of a file or device lie, for one that is read or written; of a device perhaps only a range, in
+   * bytes. Absent where the system cannot tell.
+   */
+  trail?(path: HostPath, purpose: Purpose, range?: { readonly start: number; readonly length: number }): Trail
+  /** Who holds bytes that writing to a trail changes. Absent where the system cannot tell. */
+  holders?(written: Trail): readonly Holder[]
 }

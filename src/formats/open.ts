@@ -38,6 +38,8 @@ export interface OpenOptions {
   readonly chain?: 'required' | 'optional'
   /** Files beside the image that have another name for now: final name → present name. */
   readonly renamed?: ReadonlyMap<string, string>
+  /** Looks at every file that is opened; what it finds is told with the image. */
+  readonly watch?: (file: ImageFile, descriptor: number) => readonly Note[]
 }
 
 /** Chains deeper than this are not met outside attacks; each layer costs a descriptor. */
@@ -134,7 +136,7 @@ class ChainOpener {
     const further: ByteStore[] = []
     try {
       this.#folders.push(...this.#gate.foldersOf(self))
-      if (self.path !== undefined) files.push(imageFile(self, store, role))
+      if (self.path !== undefined) files.push(this.#watched(imageFile(self, store, role), store, extra))
       const context: OpenContext = {
         ...(role === 'image' && this.#options.snapshot !== undefined ? { snapshot: this.#options.snapshot } : {}),
         options:
@@ -184,7 +186,7 @@ class ChainOpener {
         )
       }
       const store = openFound(found)
-      files.push(imageFile(found.location, store, wanted.role))
+      files.push(this.#watched(imageFile(found.location, store, wanted.role), store, notes))
       return store
     } catch (error) {
       if (!isImageError(error) || this.#options.chain !== 'optional') throw error
@@ -208,6 +210,11 @@ class ChainOpener {
     const [found] = answer.files
     if (found === undefined) throw answer.failure
     return found
+  }
+
+  #watched(file: ImageFile, { fd }: ByteStore, notes: Note[]): ImageFile {
+    if (fd !== undefined) notes.push(...(this.#options.watch?.(file, fd) ?? []))
+    return file
   }
 
   /** Tries the files that may be the parent until one is. */

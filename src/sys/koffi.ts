@@ -21,7 +21,16 @@ const blockRequests = { zeroOut: 0x127f, discard: 0x1277, rereadPartitions: 0x12
 const punchHoleMode = 3
 /** F_OFD_SETLK: a lock of the open file, not of the process. EACCES and EAGAIN: somebody else has one. */
 const setLockRequest = 37
+/** F_OFD_GETLK: who would be in the way. */
+const getLockRequest = 36
+const lockTypes = { read: 0, write: 1, none: 2 } as const
 const lockedErrors = [11, 13]
+/**
+ * The bytes by which QEMU says how it uses a file (block/file-posix.c): from 100 on what it does, from 200 on what it
+ * does not let others do; byte 0 of each is reading, 1 writing, 3 resizing.
+ */
+const useLocks = { all: { start: 100, length: 164 }, reads: 100, writes: 101, resizes: 103, refuses: 100 } as const
+const loopStatusRequest = 0x4c05
 /** AF_UNIX, SOCK_STREAM with SOCK_CLOEXEC: a program that inherited our end would never see the other one close. */
 const localSocket = 1
 const closedStream = 0o2000001
@@ -68,6 +77,13 @@ export function loadKoffi(): Syscalls | undefined {
   )
   const ioctl = library.func('int ioctl(int fd, unsigned long request, void *argument)')
 
+  const takeLock = (descriptor: number, type: number, start: number, length: number): boolean =>
+    fcntl(descriptor, setLockRequest, lockArgument(type, start, length)) === 0 || !lockedErrors.includes(koffi.errno())
+  const meetsLock = (descriptor: number, start: number, length = 1): boolean => {
+    const argument = lockArgument(lockTypes.write, start, length)
+    return fcntl(descriptor, getLockRequest, argument) === 0 && argument.readInt16LE(0) !== lockTypes.none
+  }
+
   return {
     nextData(descriptor, position) {
       const found = lseek(descriptor, position, seekData)
@@ -83,8 +99,24 @@ export function loadKoffi(): Syscalls | undefined {
     setLinkTimes: (path, accessed, modified) =>
       utimensat(currentFolder, path, timespecs(accessed, modified), noFollow) === 0,
     punchHole: (descriptor, position, length) => fallocate(descriptor, punchHoleMode, position, length) === 0,
-    lock: (descriptor) =>
-      fcntl(descriptor, setLockRequest, lockArgument()) === 0 || !lockedErrors.includes(koffi.errno()),
+    lock: (descriptor) => takeLock(descriptor, lockTypes.write, useLocks.all.start, useLocks.all.length),
+    lockForReading: (descriptor) =>
+      !meetsLock(descriptor, useLocks.writes) &&
+      !meetsLock(descriptor, useLocks.resizes) &&
+      [useLocks.reads, useLocks.writes + useLocks.refuses, useLocks.resizes + useLocks.refuses].every((byte) =>
+        takeLock(descriptor, lockTypes.read, byte, 1),
+      ),
+    isLocked: (descriptor) => meetsLock(descriptor, useLocks.all.start, useLocks.all.length),
+    hasWriter: (descriptor) => meetsLock(descriptor, useLocks.writes) || meetsLock(descriptor, useLocks.resizes),
+    loopStatus(descriptor) {
+      const status = Buffer.alloc(232)
+      if (ioctl(descriptor, loopStatusRequest, status) !== 0) return undefined
+      return {
+        device: status.readBigUInt64LE(0),
+        inode: status.readBigUInt64LE(8),
+        node: status.readBigUInt64LE(16),
+      }
+    },
     cloneRange(from, fromPosition, length, to, toPosition) {
       const argument = Buffer.alloc(32)
       argument.writeBigInt64LE(BigInt(from), 0)
@@ -128,15 +160,12 @@ export function loadKoffi(): Syscalls | undefined {
   }
 }
 
-/**
- * struct flock: a write lock on the bytes by which QEMU tells who uses a file (block/file-posix.c: 100 and 200, and 64
- * after each).
- */
-function lockArgument(): Buffer {
+/** struct flock on 64-bit systems. */
+function lockArgument(type: number, start: number, length: number): Buffer {
   const argument = Buffer.alloc(32)
-  argument.writeInt16LE(1, 0)
-  argument.writeBigInt64LE(100n, 8)
-  argument.writeBigInt64LE(164n, 16)
+  argument.writeInt16LE(type, 0)
+  argument.writeBigInt64LE(BigInt(start), 8)
+  argument.writeBigInt64LE(BigInt(length), 16)
   return argument
 }
 

@@ -17,6 +17,20 @@ export interface Syscalls {
   /** Takes a file for oneself until it is closed, as QEMU understands it too. False when somebody else has it open. */
   lock(descriptor: number): boolean
   /**
+   * Lets others read a file and nobody change it, until it is closed, as QEMU understands it too. False when somebody
+   * may change it already.
+   */
+  lockForReading(descriptor: number): boolean
+  /** Whether somebody else has a lock on the bytes that {@link lock} takes, for reading or writing. */
+  isLocked(descriptor: number): boolean
+  /** Whether somebody else has a file open to write to it or to resize it, as QEMU and vdisk say by their locks. */
+  hasWriter(descriptor: number): boolean
+  /**
+   * The file behind an open loop device: the device number of its filesystem, its inode, and the number of the device
+   * that it is the node of, or 0. Undefined when nothing is attached.
+   */
+  loopStatus(descriptor: number): { readonly device: bigint; readonly inode: bigint; readonly node: bigint } | undefined
+  /**
    * Shares the blocks of a range between two files (reflink). False when the filesystem cannot; nothing was changed
    * then.
    */

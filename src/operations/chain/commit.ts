@@ -1,12 +1,14 @@
 import fs from '../../sys/host-fs.js'
-import { writeError } from '../../block/file-store.js'
+import { FileStore, writeError } from '../../block/file-store.js'
 import { SliceSource } from '../../block/slice.js'
 import type { Note } from '../../block/types.js'
 import { compareSources, Walk } from '../../engine/index.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted, ImageError, reference, refused, unsupported, usage } from '../../errors.js'
 import { openImage, type Layer } from '../../formats/open.js'
-import { openWritableImage, type OpenedWritable } from '../../formats/open-writable.js'
+import type { OpenedWritable } from '../../formats/open-writable.js'
+import { openToChange } from '../in-use/changing.js'
+import { guardChange } from '../in-use/guard.js'
 import { closeHoles } from '../change/close-holes.js'
 import { firstContent } from '../change/content-search.js'
 import { pieceLength, writeDiffering, type Written } from './differing-units.js'
@@ -60,7 +62,7 @@ export async function commitChain(childPath: string, options: CommitOptions = {}
   if (!dryRun && plan.recordsParent) renew(childPath, plan, options)
   const verified = !dryRun && verify
   if (verified) await compare(childPath, parentPath, plan, options)
-  if (!dryRun && deleteChild) removeChild(childPath)
+  if (!dryRun && deleteChild) removeChild(childPath, options)
   return {
     child: plan.child,
     parent: { ...plan.parent, identity: identity ?? plan.parent.identity, ...sizes },
@@ -138,8 +140,8 @@ interface Merged {
 
 async function merge(childPath: string, plan: Plan, options: CommitOptions): Promise<Merged> {
   const { dryRun = false } = options
-  using child = openWritableImage(childPath, { ...readOptions(options), draft: dryRun })
-  using target = openWritableImage(plan.parentPath, { ...parentOptions(plan, options), draft: dryRun })
+  using child = openToChange(childPath, { ...readOptions(options), draft: dryRun })
+  using target = openToChange(plan.parentPath, { ...parentOptions(plan, options), draft: dryRun })
   const [mine, locked] = [child.opened.layers[1], target.opened.top]
   if (
     mine === undefined ||
@@ -241,7 +243,7 @@ async function writeOver(
 
 /** Records the parent as it is now, its id or its time, in the child. */
 function renew(childPath: string, plan: Plan, options: CommitOptions): void {
-  using child = openWritableImage(childPath, readOptions(options))
+  using child = openToChange(childPath, readOptions(options))
   const { opened, shape } = openNewParent(
     plan.parentPath,
     childPath,
@@ -284,9 +286,12 @@ function firstFile({ files: [file], name }: Layer) {
   return file
 }
 
-function removeChild(path: string): void {
+/** Removes it as its only user: who has it open would go on writing into a file without a name. */
+function removeChild(path: string, options: CommitOptions): void {
+  guardChange(path, 'deleted', options)
+  using locked = FileStore.openWrite(path)
   try {
-    fs.unlinkSync(path)
+    fs.unlinkSync(locked.path)
   } catch (cause) {
     throw writeError(path, 'cannot be deleted', cause)
   }

@@ -3,7 +3,8 @@ import { ZeroSource } from '../../block/zero.js'
 import { SamePlace, Walk } from '../../engine/index.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted, usage } from '../../errors.js'
-import { openWritableImage, type OpenedWritable } from '../../formats/open-writable.js'
+import type { OpenedWritable } from '../../formats/open-writable.js'
+import { openToChange } from '../in-use/changing.js'
 import { pieceLength, writeDiffering, type Written } from './differing-units.js'
 import { ExchangedParent, readPadded } from './exchanged-parent.js'
 import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
@@ -56,7 +57,7 @@ export async function rebaseChain(
   const next = parentPath === undefined ? undefined : openedParent(childPath, parentPath, options)
   using held = next?.opened
   const below = (old: BlockSource): BlockSource => new ExchangedParent(old, held ?? new ZeroSource(0))
-  using child = openWritableImage(childPath, { ...readOptions(options), draft: dryRun, below })
+  using child = openToChange(childPath, { ...readOptions(options), draft: dryRun, below })
   const { image, opened } = child
   const before = recordOf(child).record
   if (held !== undefined) refuseLoop(childPath, opened.top.files, held)
@@ -86,7 +87,7 @@ export async function rebaseChain(
 
 /** The new parent, for a child whose format is not known before it is opened itself. */
 function openedParent(childPath: string, parentPath: string, options: RebaseOptions): NewParent {
-  using child = openWritableImage(childPath, { ...readOptions(options), chain: 'optional', draft: true })
+  using child = openToChange(childPath, { ...readOptions(options), chain: 'optional', draft: true })
   recordOf(child)
   return openNewParent(parentPath, childPath, child.opened.top.driver, chainOptions(options))
 }

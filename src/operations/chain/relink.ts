@@ -2,7 +2,8 @@ import type { Note } from '../../block/types.js'
 import { ImageError, isImageError, reference, usage } from '../../errors.js'
 import type { DiskImage, ParentReference } from '../../formats/driver.js'
 import type { ImageFile, OpenedImage } from '../../formats/opened.js'
-import { openWritableImage, type OpenedWritable } from '../../formats/open-writable.js'
+import type { OpenedWritable } from '../../formats/open-writable.js'
+import { openToChange } from '../in-use/changing.js'
 import { storedNames } from '../inspect/info.js'
 import { chainOptions, parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
 import { openNewParent } from '../transfer/parent.js'
@@ -48,7 +49,7 @@ export interface RelinkResult {
 export function relinkChain(childPath: string, parentPath: string, options: RelinkOptions = {}): RelinkResult {
   wholeImage(childPath)
   wholeImage(parentPath)
-  using child = openWritableImage(childPath, {
+  using child = openToChange(childPath, {
     ...readOptions(options),
     chain: 'optional',
     draft: options.dryRun === true,

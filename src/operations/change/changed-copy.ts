@@ -6,6 +6,7 @@ import { convert } from '../transfer/convert.js'
 import { HeldFolder } from '../../location/folder.js'
 import { moveWithoutReplacing, partialName } from '../../location/partial.js'
 import { folderPart, lastPart } from '../../sys/host-path.js'
+import { lockReplaced } from '../in-use/replacing.js'
 import { checkTarget } from '../transfer/target.js'
 
 /**
@@ -20,11 +21,13 @@ export async function changedCopy<Result>(
   change: (copy: string) => Promise<Result>,
   options: {
     readonly force?: boolean
+    readonly allowInUse?: boolean
     readonly signal?: AbortSignal
     readonly onProgress?: (progress: Progress) => void
   } = {},
 ): Promise<Result> {
-  const place = checkTarget(output, options.force === true, [imageFileOf(path)])
+  const place = checkTarget(output, options.force === true, [imageFileOf(path)], options)
+  const replaced = place.replaces ? lockReplaced(place.path) : undefined
   using folder = new HeldFolder(folderPart(place.path))
   const copy = folder.at(partialName(lastPart(place.path)))
   const final = folder.at(lastPart(place.path))
@@ -46,6 +49,7 @@ export async function changedCopy<Result>(
     return result
   } finally {
     fs.removeFileSync(copy)
+    replaced?.[Symbol.dispose]()
   }
 }
 

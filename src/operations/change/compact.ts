@@ -3,7 +3,7 @@ import { isZero } from '../../binary/zero.js'
 import type { Progress } from '../../engine/index.js'
 import { aborted, unsupported, usage } from '../../errors.js'
 import { openImage } from '../../formats/open.js'
-import { openWritableImage } from '../../formats/open-writable.js'
+import { openToChange } from '../in-use/changing.js'
 import { changedCopy } from './changed-copy.js'
 import { closeHoles } from './close-holes.js'
 import { storedPieces } from './content-search.js'
@@ -57,6 +57,7 @@ export async function compact(path: string, options: CompactOptions): Promise<Co
       ? await work(path)
       : await changedCopy(path, options.output, work, {
           force: options.force,
+          allowInUse: options.allowInUse,
           signal: options.signal,
           onProgress: options.onProgress,
         })
@@ -67,7 +68,7 @@ async function compactFile(
   path: string,
   options: CompactOptions,
 ): Promise<Pick<CompactResult, 'format' | 'subformat' | 'zeros'>> {
-  using opened = openWritableImage(path, readOptions(options))
+  using opened = openToChange(path, readOptions(options))
   const { image } = opened
   if (opened.opened.layers.length > 1)
     throw unsupported('E_COMPACT_CHILD', `${path} is a child: its zeros hide what its parents hold`, {

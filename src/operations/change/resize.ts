@@ -3,7 +3,8 @@ import type { BlockSource, Note } from '../../block/types.js'
 import { refused, unsupported, usage } from '../../errors.js'
 import type { DiskImage } from '../../formats/driver.js'
 import { openImage } from '../../formats/open.js'
-import { changing, openWritableImage } from '../../formats/open-writable.js'
+import { changing } from '../../formats/open-writable.js'
+import { openToChange } from '../in-use/changing.js'
 import { readPartitionTable } from '../../partition/index.js'
 import { firstContent } from './content-search.js'
 import { parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
@@ -59,7 +60,7 @@ type Plan = Omit<ResizeResult, 'size' | 'notes'>
 
 /** Looks and changes under one lock: nobody writes to what is cut off in between. */
 async function change(path: string, wanted: Wanted, options: ResizeOptions): Promise<Plan> {
-  using opened = openWritableImage(path, readOptions(options))
+  using opened = openToChange(path, readOptions(options))
   const { image, disk } = opened
   if (image.resize === undefined)
     throw unsupported('E_NO_RESIZE', `an image of the format ${image.format} cannot be resized`, {

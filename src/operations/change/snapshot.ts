@@ -3,7 +3,8 @@ import type { Progress } from '../../engine/progress.js'
 import { aborted, isImageError, unsupported, usage } from '../../errors.js'
 import { chooseSnapshot, type CheckProgress, type DiskImage, type ImageSnapshot } from '../../formats/driver.js'
 import { openImage } from '../../formats/open.js'
-import { changing, openWritableImage } from '../../formats/open-writable.js'
+import { changing } from '../../formats/open-writable.js'
+import { openToChange } from '../in-use/changing.js'
 import { convert, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
 import { parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
 
@@ -127,7 +128,7 @@ export async function deleteSnapshot(
   })
 }
 
-type Writable = ReturnType<typeof openWritableImage>['image']
+type Writable = ReturnType<typeof openToChange>['image']
 
 interface Change {
   readonly plan: Omit<SnapshotInfo, 'id' | 'date'> & { readonly id?: string }
@@ -157,7 +158,7 @@ async function change(
       notes: opened.top.image.notes,
     }
   }
-  using opened = openWritableImage(path, read)
+  using opened = openToChange(path, read)
   const { image } = opened
   const { plan, count, steps } = await prepare(opened.opened.top.image)
   const work = steps(image)

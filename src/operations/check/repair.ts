@@ -22,6 +22,7 @@ import { StreamLocation } from '../../location/stream.js'
 import { targetFormat } from '../transfer/layout.js'
 import { FindingList, type FindingGroup, type Severity } from './findings.js'
 import { imageIdentity } from '../transfer/identity.js'
+import { guardChange } from '../in-use/guard.js'
 import { parseImageArgument } from '../open/opening.js'
 import { checkTarget, TargetFiles } from '../transfer/target.js'
 import { realFolder } from '../../sys/host-path.js'
@@ -40,6 +41,8 @@ export interface RepairOptions {
   readonly force?: boolean
   /** Tells what would be done, and does it in memory only. */
   readonly dryRun?: boolean
+  /** Changes or replaces a file although a loop device or a server shows it to others. */
+  readonly allowInUse?: boolean
   /** How many findings of one code are kept, and how many actions. */
   readonly limit?: number
   readonly signal?: AbortSignal
@@ -125,7 +128,8 @@ class Repair {
     using source = FileStore.openRead(this.#path)
     const driver = this.#driver(source)
     const { output } = this.#options
-    if (output !== undefined) checkTarget(output, this.#options.force === true, [this.#file(source)])
+    if (this.#options.inPlace === true) guardChange(this.#path, 'changed', this.#options)
+    if (output !== undefined) checkTarget(output, this.#options.force === true, [this.#file(source)], this.#options)
     using draft = new DraftStore(source)
     const outcome = await this.#mend(draft, driver, source.size, output)
     this.#options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
@@ -138,6 +142,7 @@ class Repair {
       using source = FileStore.openRead(this.#path)
       this.#driver(source)
     }
+    guardChange(this.#path, 'changed', this.#options)
     using store = FileStore.openWrite(this.#path)
     const driver = this.#driver(store)
     const outcome = await this.#mend(store, driver, store.size)
@@ -157,7 +162,7 @@ class Repair {
     })
     const driver = this.#driver(source)
     const sources = [this.#file(source)]
-    using files = new TargetFiles(checkTarget(output, force, sources), { force, sources, durable: true })
+    using files = new TargetFiles(checkTarget(output, force, sources, this.#options), { force, sources, durable: true })
     using writer = raw.create(
       files.store,
       { capacity: source.size, sectorSize: 512, identity: imageIdentity(undefined, undefined) },

@@ -4,7 +4,7 @@ import { roundDown } from '../../binary/integers.js'
 import { SalvagingSource, type BadRun } from '../../block/salvage.js'
 import { diskPlatform } from '../../device/index.js'
 import { corrupt, ImageError, printable, reference, refused } from '../../errors.js'
-import { openWritableImage } from '../../formats/open-writable.js'
+import { openToChange } from '../in-use/changing.js'
 import { openImage, type OpenOptions } from '../../formats/open.js'
 import { findDevice, openDevice, recordedSource, type OpenedDevice } from '../device/argument.js'
 import { digestsOf } from '../transfer/disk-digests.js'
@@ -28,7 +28,7 @@ const pieceLength = 1048576
  * in place. The
  * map and the record are brought up to date; a map that is empty is removed.
  * @throws ImageError reference E_NO_RECORD, E_NO_MAP; corrupt E_RECORD, E_MAP; refused E_OTHER_DISK, E_SAME_DISK,
- * E_LOCKED; mismatch E_MISMATCH when verifying; those of openWritableImage; aborted E_ABORTED.
+ * E_LOCKED; mismatch E_MISMATCH when verifying; those of openToChange; aborted E_ABORTED.
  */
 export async function resumeImage(
   source: string,
@@ -181,7 +181,7 @@ async function fillGaps(
 ): Promise<{ readonly left: readonly BadRun[]; readonly written: readonly WrittenRun[] }> {
   const { signal, onProgress } = options
   const salvage = new SalvagingSource(source)
-  using image = openWritableImage(target, open)
+  using image = openToChange(target, open)
   if (image.disk.capacity < source.capacity)
     throw corrupt(
       'E_TRUNCATED',

@@ -28,7 +28,7 @@ export async function inspectToPage(
   if (target === '-') throw usage('E_STREAM', 'the page is written to a file, not to standard output')
   using opened = openReadable(argument, opening)
   const sources = opened.files
-  const place = checkTarget(target, force, sources)
+  const place = checkTarget(target, force, sources, options)
   const { result, volumes } = examine(argument, opened)
   const text = page(result, await diskCells(opened, volumes, signal))
   using files = new TargetFiles(place, { force, sources, durable: true })

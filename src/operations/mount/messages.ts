@@ -46,6 +46,8 @@ export interface OpenedDisk {
   readonly sectorSize: 512 | 4096
   readonly notes: readonly Note[]
   readonly files: readonly ShownFile[]
+  /** The files of the host that it is read from, absolute. */
+  readonly reads: readonly string[]
   /** The number of the partition that was asked for. */
   readonly selected?: number
 }

@@ -83,6 +83,7 @@ export async function mount(
       allowReferences: options.allowReferences?.map((each) => absolute(each)),
       search: options.search?.map((each) => absolute(each)),
       parentMap: options.parentMap?.map(({ from, to }) => ({ from, to: absolute(to) })),
+      allowInUse: options.allowInUse,
     },
 
     partition,

@@ -192,6 +192,7 @@ export class Serving {
       format: disk.format,
       mode,
       overlay,
+      reads: disk.reads,
       capacity: disk.capacity,
       since: this.#session?.since ?? new Date().toISOString(),
       folder: this.#folder,

@@ -65,6 +65,8 @@ export interface MountSession {
   readonly mode: MountMode
   /** The child that takes the changes. */
   readonly overlay?: string
+  /** Every file that is read, absolute: the overlay, the image, its parents. */
+  readonly reads?: readonly string[]
   /** Bytes of the disk. */
   readonly capacity: number
   /** When it was mounted, ISO 8601. */

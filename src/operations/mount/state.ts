@@ -72,6 +72,28 @@ export function removeState(folder: string, id: string): void {
   for (const path of [logPath(folder, id), statePath(folder, id)]) fs.removeFileSync(path)
 }
 
+/**
+ * The sessions of all users that this one may know of, whose servers run. Nothing is made, and what cannot be read is
+ * left out.
+ */
+export function runningSessions(): readonly MountSession[] {
+  const users = entries('/run/user').map((user) => `/run/user/${user}/vdisk`)
+  const temporary = entries(temporaryFolder())
+    .filter((name) => /^vdisk-\d+$/.test(name))
+    .map((name) => `${temporaryFolder()}/${name}`)
+  const folders = new Set(['/run/vdisk', ...users, ...temporary, ...[chosenRuntimeFolder() ?? []].flat()])
+  return [...folders].flatMap((folder) => (entries(folder).length === 0 ? [] : readSessions(folder))).filter(isAlive)
+}
+
+function entries(folder: string): string[] {
+  try {
+    return fs.readdirSync(folder)
+  } catch {
+    // Not there, or another user's.
+    return []
+  }
+}
+
 /** Every session that has a state file, oldest first. Files that are no such thing are left out. */
 export function readSessions(folder = runtimeFolder()): readonly MountSession[] {
   const found = fs

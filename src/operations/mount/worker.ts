@@ -42,6 +42,7 @@ try {
       capacity,
       sectorSize,
       files,
+      reads: exposure.reads,
       notes: [...exposure.notes, ...notes],
       selected,
     },

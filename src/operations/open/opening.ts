@@ -4,6 +4,7 @@ import type { OptionValues } from '../../formats/driver.js'
 import { openLocation, type OpenedImage, type OpenOptions } from '../../formats/open.js'
 import type { ParentMapping } from '../../location/parent-map.js'
 import { Registry } from '../../formats/registry.js'
+import { watchWriters } from '../in-use/reading.js'
 import {
   openPartition,
   parseSelector,
@@ -24,6 +25,11 @@ export interface ChainOptions {
   readonly search?: readonly string[]
   /** Where parents lie that were moved. */
   readonly parentMap?: readonly ParentMapping[]
+  /**
+   * Says nothing of files that another program writes to while they are read; changes a file although something else
+   * has it, where that can be overridden.
+   */
+  readonly allowInUse?: boolean
 }
 
 /** How an image is opened for reading. */
@@ -43,12 +49,14 @@ export function chainOptions({
   allowReferences,
   search,
   parentMap,
-}: ChainOptions): ChainOptions {
-  return { registry, parentFormat, allowReferences, search, parentMap }
+  allowInUse,
+}: ChainOptions): ChainOptions & Pick<OpenOptions, 'watch'> {
+  const watch = allowInUse === true ? undefined : watchWriters()
+  return { registry, parentFormat, allowReferences, search, parentMap, allowInUse, watch }
 }
 
 /** What opening the image asked for needs of them. */
-export function readOptions(options: ReadOptions): OpenOptions {
+export function readOptions(options: ReadOptions): OpenOptions & Pick<ReadOptions, 'allowInUse'> {
   return {
     ...chainOptions(options),
     from: options.from,

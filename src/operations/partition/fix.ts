@@ -2,7 +2,7 @@ import { patchedSource } from '../../block/concatenated.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import { usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
-import { openWritableImage } from '../../formats/open-writable.js'
+import { openToChange } from '../in-use/changing.js'
 import { Registry } from '../../formats/registry.js'
 import {
   planMend,
@@ -91,7 +91,7 @@ async function changeInPlace(
   options: Omit<FixTableOptions, 'output' | 'inPlace' | 'newIds' | 'dryRun'>,
 ): Promise<Made> {
   const { writeGroups } = await import('../change/write-in-place.js')
-  using target = openWritableImage(path, readOptions(options))
+  using target = openToChange(path, readOptions(options))
   const plan = planMend(target.disk, mending)
   writeGroups(target, plan.writes)
   return { image: sourceInfo(path, target.opened), plan, notes: target.opened.notes }

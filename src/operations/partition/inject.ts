@@ -3,7 +3,8 @@ import { SliceSource } from '../../block/slice.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import { corrupt, refused, usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
-import { openWritableImage } from '../../formats/open-writable.js'
+import { openToChange } from '../in-use/changing.js'
+import { guardSource } from '../in-use/guard.js'
 import { readPartitionTable, selectPartition, type Partition } from '../../partition/index.js'
 import { convertFrom, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
 import {
@@ -179,7 +180,7 @@ async function changeInPlace(
 ): Promise<InjectResult> {
   const { path } = parseImageArgument(argument)
   const { writeContent } = await import('../change/write-in-place.js')
-  using target = openWritableImage(path, readOptions(options))
+  using target = openToChange(path, readOptions(options))
   const shared = target.opened.files.find((file) =>
     content.files.some(({ device, inode }) => device === file.device && inode === file.inode),
   )
@@ -187,6 +188,10 @@ async function changeInPlace(
     throw refused('E_SAME_FILE', `${shared.path} is a file of both images: it cannot be read and changed at once`, {
       hint: 'Take the partition out first (vdisk partition extract), or use --output. No flag overrides this.',
     })
+  guardSource(
+    path,
+    content.files.map((file) => file.path),
+  )
   const { name } = target.opened
   const plan = planned(target.disk, name, argument, content, options.allowTableLoss === true)
   if (options.dryRun !== true)

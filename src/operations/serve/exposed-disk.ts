@@ -1,10 +1,12 @@
+import { absolute } from '../../sys/host-path.js'
 import fs from '../../sys/host-fs.js'
 import os from 'node:os'
 import { createScratchStore } from '../../block/scratch-store.js'
 import { ScratchOverlay } from '../../block/scratch-overlay.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import { isImageError, refused, usage } from '../../errors.js'
-import { openWritableImage } from '../../formats/open-writable.js'
+import { openToChange } from '../in-use/changing.js'
+import { holdForReading } from '../in-use/reading.js'
 import { openImage, type OpenedImage } from '../../formats/open.js'
 import type { DiskChanges } from '../../mount/exposed-slice.js'
 import { ExposedSlice } from '../../mount/exposed-slice.js'
@@ -42,6 +44,8 @@ export class Exposure implements Disposable {
   readonly format: string
   readonly subformat: string
   readonly notes: readonly Note[]
+  /** The files of the host that it is read from, absolute. */
+  readonly reads: readonly string[]
   /** Of the whole disk; `none` for what has no table. */
   readonly table: PartitionTable
   readonly #whole: BlockSource
@@ -62,6 +66,7 @@ export class Exposure implements Disposable {
     this.format = image.format
     this.subformat = image.subformat
     this.notes = opened.notes
+    this.reads = opened.files.map(({ path }) => absolute(path))
     this.table = readPartitionTable(whole)
     this.#whole = whole
     this.#changes = changes
@@ -110,26 +115,35 @@ export function openExposed(argument: string, options: ExposureOptions): Exposur
   const opened = openImage(parseImageArgument(argument).path, readOptions(options))
   return orClose(opened, () => {
     if (opened.unreadable !== undefined) throw opened.unreadable
-    if (mode === 'read-only') return new Exposure(argument, opened, opened, undefined, () => opened[Symbol.dispose]())
-    const scratch = createScratch(parseImageArgument(argument).path, options.scratchFolder)
-    const overlay = new ScratchOverlay(opened, scratch)
-    return orClose(
-      scratch,
-      () =>
-        new Exposure(
-          argument,
-          opened,
-          overlay,
-          {
-            write: (offset, bytes) => overlay.write(offset, bytes),
-            zero: (offset, length) => overlay.zero(offset, length),
-            // Nothing of it outlives the process.
-            flush: () => undefined,
-          },
-          () => overlay[Symbol.dispose](),
-        ),
+    return keepingFiles(opened.files, (held) =>
+      mode === 'read-only'
+        ? new Exposure(argument, opened, opened, undefined, () => closeAll(held, opened))
+        : throwaway(argument, opened, held, options.scratchFolder),
     )
   })
+}
+
+/** Changes go to a scratch file, and are gone with it. */
+function throwaway(argument: string, opened: OpenedImage, held: Disposable, folder: string | undefined): Exposure {
+  const scratch = createScratch(parseImageArgument(argument).path, folder)
+  const overlay = new ScratchOverlay(opened, scratch)
+  const changes: DiskChanges = {
+    write: (offset, bytes) => overlay.write(offset, bytes),
+    zero: (offset, length) => overlay.zero(offset, length),
+    // Nothing of it outlives the process.
+    flush: () => undefined,
+  }
+  return orClose(scratch, () => new Exposure(argument, opened, overlay, changes, () => closeAll(held, overlay)))
+}
+
+/** Nobody changes the files meanwhile that are only read. */
+function keepingFiles(files: OpenedImage['files'], make: (held: Disposable) => Exposure): Exposure {
+  const held = holdForReading(files)
+  return orClose(held, () => make(held))
+}
+
+function closeAll(...all: readonly Disposable[]): void {
+  for (const each of all) each[Symbol.dispose]()
 }
 
 /**
@@ -170,21 +184,16 @@ export async function prepareOverlay(argument: string, overlay: string, options:
 
 /** Opens `file` for changes. */
 function changed(argument: string, file: string, options: ReadOptions): Exposure {
-  const opened = openWritableImage(file, readOptions(options))
-  return orClose(
-    opened,
-    () =>
-      new Exposure(
-        argument,
-        opened.opened,
-        opened.disk,
-        {
-          write: (offset, bytes) => opened.image.write(offset, bytes),
-          zero: (offset, length) => opened.image.discard(offset, length),
-          flush: () => opened.image.flush(),
-        },
-        () => opened[Symbol.dispose](),
-      ),
+  const writable = openToChange(file, readOptions(options))
+  const { image, opened, disk } = writable
+  const changes: DiskChanges = {
+    write: (offset, bytes) => image.write(offset, bytes),
+    zero: (offset, length) => image.discard(offset, length),
+    flush: () => image.flush(),
+  }
+  const parents = opened.layers.slice(1).flatMap(({ files }) => files)
+  return orClose(writable, () =>
+    keepingFiles(parents, (held) => new Exposure(argument, opened, disk, changes, () => closeAll(held, writable))),
   )
 }
 

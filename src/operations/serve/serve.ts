@@ -157,6 +157,7 @@ function checkModes(images: readonly string[], { overlay, write }: ServeOptions)
 
 function exposureOptions(options: ServeOptions): Parameters<typeof openExposed>[1] {
   const { registry, parentFormat, allowReferences, search, parentMap, from, fromOptions, snapshot, overlay } = options
+  const { allowInUse } = options
   const mode = overlay !== undefined ? 'overlay' : options.write === true ? 'write' : 'read-only'
   return {
     mode,
@@ -165,6 +166,7 @@ function exposureOptions(options: ServeOptions): Parameters<typeof openExposed>[
     allowReferences,
     search,
     parentMap,
+    allowInUse,
     from,
     fromOptions,
     snapshot,

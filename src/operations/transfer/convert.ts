@@ -88,7 +88,7 @@ export async function convertFrom(
   // A target that cannot be made is reported before a long read from a pipe; a source with a path is first compared
   // with the target.
   if (path !== undefined && typeof source !== 'string' && 'input' in source)
-    checkTarget(path, options.force === true, [])
+    checkTarget(path, options.force === true, [], options)
   using content = await openContent(source, path, format, { ...options, registry })
   const { opened, shape } = content
   const result: Outcome =
@@ -140,7 +140,7 @@ async function writeToFile(content: Content, target: string, options: ConvertOpt
   const { signal, onProgress, flush, threads } = options
   const sources = [...opened.files, ...(parent?.opened.files ?? [])]
   const force = options.force === true
-  const place = checkTarget(target, force, sources)
+  const place = checkTarget(target, force, sources, options)
   if (options.dryRun === true) return untouched(tryLayout(format, shape))
   return await build({
     format,

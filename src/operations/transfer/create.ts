@@ -32,11 +32,11 @@ export interface CreateResult {
 export async function create(target: string, options: CreateOptions): Promise<CreateResult> {
   const registry = options.registry ?? new Registry()
   const format = targetFormat(registry, target, options.to, options.options ?? {})
-  checkTarget(target, options.force === true, [])
+  checkTarget(target, options.force === true, [], options)
   using disk = new EmptyDisk(target, format, { ...options, registry })
   const { parent, shape } = disk
   const sources = parent?.opened.files ?? []
-  const place = checkTarget(target, options.force === true, sources)
+  const place = checkTarget(target, options.force === true, sources, options)
   const made: Pick<BuildResult, 'capacity'> & Partial<BuildResult> =
     options.dryRun === true
       ? tryLayout(format, shape)

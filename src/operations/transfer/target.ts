@@ -7,6 +7,8 @@ import { HeldFolder } from '../../location/folder.js'
 import { isName } from '../../location/location.js'
 import { moveWithoutReplacing, partialName } from '../../location/partial.js'
 import { folderPart, inFolder, lastPart, placed, realPath } from '../../sys/host-path.js'
+import { guardChange, type InUseOptions } from '../in-use/guard.js'
+import { lockReplaced } from '../in-use/replacing.js'
 
 /** Where a new file is to stand, after the checks. */
 export interface TargetPlace {
@@ -24,10 +26,15 @@ export interface TargetPlace {
 /**
  * Checks a target before anything is read. Nothing is made, and what stands there is not touched.
  * @param force whether an existing file may be replaced. @param sources the files being read, which never may.
- * @throws ImageError target E_EXISTS, E_IS_FOLDER, E_NO_FOLDER; refused E_SAME_FILE, E_BLOCK_DEVICE; usage
- * E_NOT_A_FILE.
+ * @throws ImageError target E_EXISTS, E_IS_FOLDER, E_NO_FOLDER; refused E_SAME_FILE, E_BLOCK_DEVICE, and where
+ * something else has the file that would be replaced (guardChange); usage E_NOT_A_FILE.
  */
-export function checkTarget(path: string, force: boolean, sources: readonly ImageFile[]): TargetPlace {
+export function checkTarget(
+  path: string,
+  force: boolean,
+  sources: readonly ImageFile[],
+  options: InUseOptions = {},
+): TargetPlace {
   const name = printable(path)
   const stat = statOf(path)
   if (stat === undefined) {
@@ -68,7 +75,9 @@ export function checkTarget(path: string, force: boolean, sources: readonly Imag
     )
   }
   if (!force) throw exists(path)
-  return { path: realPath(path) ?? path, replaces: true, mode: Number(stat.mode) % 0o1000 }
+  const real = realPath(path) ?? path
+  guardChange(real, 'replaced', options)
+  return { path: real, replaces: true, mode: Number(stat.mode) % 0o1000 }
 }
 
 function exists(path: string): ImageError {
@@ -99,6 +108,8 @@ class PartialFile implements Disposable {
   readonly name: string
   readonly present: string
   readonly #folder: HeldFolder
+  /** The lock of the file that is replaced. */
+  readonly #replaced: Disposable | undefined
   #state: 'partial' | 'placed' | 'gone' = 'partial'
 
   constructor(place: TargetPlace, folder: HeldFolder, durable: boolean) {
@@ -106,6 +117,7 @@ class PartialFile implements Disposable {
     this.name = lastPart(place.path)
     this.present = partialName(this.name)
     this.#folder = folder
+    this.#replaced = place.replaces ? lockReplaced(place.path) : undefined
     this.store = FileStore.create(this.path, durable, inFolder(folder.path, this.present))
     try {
       if (place.mode !== undefined) fs.fchmodSync(this.store.fd, place.mode)
@@ -150,6 +162,7 @@ class PartialFile implements Disposable {
 
   [Symbol.dispose](): void {
     this.store[Symbol.dispose]()
+    this.#replaced?.[Symbol.dispose]()
     if (this.#state === 'partial') fs.removeFileSync(this.path)
     this.#state = this.#state === 'partial' ? 'gone' : this.#state
   }
@@ -210,11 +223,13 @@ export class TargetFiles implements Disposable {
     if (!isName(name)) {
       throw usage('E_FILE_NAME', `${JSON.stringify(printable(name))} is no plain name of a file beside the image`)
     }
-    const place = checkTarget(inFolder(this.#folder.path, name), this.#force, this.#sources)
+    const path = inFolder(this.#folder.path, name)
+    // Before the lock of the image's own file would be met.
+    if (this.renamed.has(lastPart(realPath(path) ?? name)))
+      throw usage('E_FILE_NAME', `${printable(name)} is a file of the image already`)
+    const place = checkTarget(path, this.#force, this.#sources)
     if (folderPart(place.path) !== folderPart(this.#main.place.path))
       throw usage('E_FILE_NAME', `${printable(name)} is a link to a file in another folder`)
-    if (this.renamed.has(lastPart(place.path)))
-      throw usage('E_FILE_NAME', `${printable(name)} is a file of the image already`)
     const file = new PartialFile(place, this.#folder, this.#durable)
     this.#further.push(file)
     return file.store

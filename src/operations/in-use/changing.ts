@@ -1,0 +1,12 @@
+import { openWritableImage, type OpenedWritable, type WritableOptions } from '../../formats/open-writable.js'
+import { guardChange, type InUseOptions } from './guard.js'
+
+/**
+ * Opens an image to change it, when nobody else has it: the one way in which operations change an image in place. A
+ * draft is guarded as well, so that a dry run is refused what the run would be.
+ * @throws ImageError refused E_MOUNTED, E_SWAP, E_LOCKED, E_IN_USE; those of opening an image to change it.
+ */
+export function openToChange(path: string, options: WritableOptions & InUseOptions = {}): OpenedWritable {
+  guardChange(path, 'changed', options)
+  return openWritableImage(path, options)
+}
