@@ -2,12 +2,10 @@ import { Command } from '@oclif/core/command'
 import { boolean } from '@oclif/core/flags'
 import { exitCodes, firstError, ImageError, isImageError, printable, systemError, usage } from '../errors.js'
 import type { Registry } from '../formats/registry.js'
-import type { questionText } from './device-text.js'
+import type { ConfirmationQuestion } from '../operations/device/confirmation.js'
 import { outputs } from './outputs.js'
 import { peerFlags } from './peer-flags.js'
 import { ProgressReporter, type ProgressMode } from './progress.js'
-
-type Question = Parameters<typeof questionText>[1]
 
 /** What a command prints as JSON, and what an error becomes there. */
 interface JsonDocument {
@@ -61,7 +59,7 @@ export abstract class BaseCommand extends Command {
   }
 
   /** Asks a person to type what tells the disk that is meant; undefined where there is no terminal to ask on. */
-  protected asking(action: string): ((question: Question) => Promise<string | undefined>) | undefined {
+  protected asking(action: string): ((question: ConfirmationQuestion) => Promise<string | undefined>) | undefined {
     if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined
     return async (question) => {
       const [{ renderer }, { questionText }, { promptLine }] = await Promise.all([

@@ -1,13 +1,4 @@
-/** An image of a chain and the record of a parent, as operations give them (this layer may not import them). */
-interface Linked {
-  readonly path: string
-  readonly format: string
-  readonly identity?: string
-}
-interface Recorded {
-  readonly names: readonly string[]
-  readonly identity?: string
-}
+import type { RebaseResult } from '../operations/chain/rebase.js'
 
 /** Who is whose parent, and what is recorded of it. */
 export function linkFacts({
@@ -15,12 +6,7 @@ export function linkFacts({
   parent,
   before,
   after,
-}: {
-  readonly child: Linked
-  readonly parent?: Linked
-  readonly before: Recorded
-  readonly after?: Recorded
-}): (readonly [string, string])[] {
+}: Pick<RebaseResult, 'child' | 'parent' | 'before' | 'after'>): (readonly [string, string])[] {
   return [
     ['child', `${child.path} (${child.format})`],
     ['its parent', parent === undefined ? 'none' : `${parent.path} (${parent.format})`],

@@ -1,32 +1,9 @@
+import type { CheckResult } from '../operations/check/check.js'
+import type { Severity } from '../operations/check/findings.js'
 import { renderer } from './render.js'
 
-type Severity = 'error' | 'leak' | 'warning'
-
-/** What an image's check found, as the operation gives it (this layer may not import it). */
-interface Checked {
-  readonly deep: boolean
-  readonly layers: readonly {
-    readonly path: string
-    readonly title: string
-    readonly subformat: string
-    readonly checked: boolean
-    readonly repairable: boolean
-    readonly counts: Readonly<Record<Severity, number>>
-    readonly groups: readonly { readonly code: string; readonly severity: Severity; readonly count: number }[]
-    readonly findings: readonly {
-      readonly code: string
-      readonly severity: Severity
-      readonly structure: string
-      readonly position?: number
-      readonly message: string
-    }[]
-  }[]
-  readonly missing?: { readonly message: string; readonly hint?: string }
-  readonly unreadable?: { readonly message: string; readonly hint?: string }
-}
-
 /** What `vdisk check` says: for each image one line, then a table of what was found. */
-export async function checkText(result: Checked, output: { isTTY?: boolean; columns?: number }): Promise<string> {
+export async function checkText(result: CheckResult, output: { isTTY?: boolean; columns?: number }): Promise<string> {
   const render = await renderer(output)
   const parts: string[] = []
   for (const { path, title, subformat, checked, repairable, counts, groups, findings } of result.layers) {

@@ -1,34 +1,15 @@
+import type { TargetDescription } from '../operations/device/description.js'
+import type { DeviceOutcome } from '../operations/device/target.js'
+import type { ConfirmationQuestion } from '../operations/device/confirmation.js'
 import { shortSize, sizeText, type Renderer } from './render.js'
 
-/** A disk or partition, as results of operations describe it. */
-export interface DeviceView {
-  readonly kind: 'disk' | 'partition'
-  readonly path: string
-  readonly model?: string
-  readonly vendor?: string
-  readonly serial?: string
-  readonly bus?: string
-  readonly backingFile?: string
-  readonly size: number
-  readonly sectorSize: number
-  readonly partitions?: readonly {
-    readonly number: number
-    readonly length: number
-    readonly label?: string
-    readonly filesystem?: string
-    readonly filesystemLabel?: string
-  }[]
-  readonly uses: readonly string[]
-  readonly system: readonly string[]
-}
-
 /** `disk /dev/sdb (Samsung SSD 870, serial S6P…, 931.5 GiB)` */
-export function deviceTitle({ kind, path, model, serial, backingFile, size }: DeviceView): string {
+export function deviceTitle({ kind, path, model, serial, backingFile, size }: TargetDescription): string {
   return `${kind} ${path} (${[model ?? backingFile, serial === undefined ? undefined : `serial ${serial}`, shortSize(size)].filter((text) => text !== undefined).join(', ')})`
 }
 
 /** Everything by which people know a disk from others, and what is on it now. */
-export function deviceFacts(device: DeviceView): (readonly [string, string])[] {
+export function deviceFacts(device: TargetDescription): (readonly [string, string])[] {
   const { vendor, model, serial, bus, backingFile, size, sectorSize, partitions, uses, system } = device
   const rows: (readonly [string, string | undefined])[] = [
     [device.kind, device.path],
@@ -54,43 +35,13 @@ function partitionText({
   label,
   filesystem,
   filesystemLabel,
-}: NonNullable<DeviceView['partitions']>[number]): string {
+}: NonNullable<TargetDescription['partitions']>[number]): string {
   const names = [label, filesystemLabel === label ? undefined : filesystemLabel].filter((text) => text !== undefined)
   return [shortSize(length), filesystem ?? 'nothing known', ...names.map((name) => `"${name}"`)].join(', ')
 }
 
-/** What was, or will be, done with a target. */
-export interface OutcomeView {
-  readonly guards: readonly { readonly guard: string; readonly overridden: boolean; readonly message: string }[]
-  readonly steps: readonly { readonly message: string }[]
-  readonly bytes: { readonly written: number; readonly stored: number; readonly left: number }
-  readonly mends: readonly { readonly message: string }[]
-  readonly ids: readonly {
-    readonly partition?: number
-    readonly label?: string
-    readonly before: string
-    readonly after: string
-  }[]
-  readonly mayRefer: readonly string[]
-  readonly grown?: {
-    readonly partition?: number
-    readonly before: number
-    readonly after: number
-    readonly filesystem?: string
-    readonly content: 'later' | 'done' | 'kept'
-  }
-  readonly result?: {
-    readonly bytesWritten: number
-    readonly bytesZeroed: number
-    readonly reread: string
-    readonly ejected: boolean
-  }
-  readonly verified: boolean
-  readonly seconds: number
-}
-
 /** The plan of a dry run: guards, steps, bytes. */
-export function planText(render: Renderer, { guards, steps, bytes }: OutcomeView): string {
+export function planText(render: Renderer, { guards, steps, bytes }: DeviceOutcome): string {
   return [
     render.facts([
       ['to write', sizeText(bytes.written)],
@@ -115,7 +66,7 @@ export function outcomeFacts({
   result,
   verified,
   seconds,
-}: OutcomeView): (readonly [string, string])[] {
+}: DeviceOutcome): (readonly [string, string])[] {
   const rows: (readonly [string, string | undefined])[] = [
     ['written', sizeText(bytes.written)],
     [
@@ -142,7 +93,7 @@ export function outcomeFacts({
 }
 
 /** Old and new ids, and who may know the old ones. */
-export async function idsText(render: Renderer, { ids, mayRefer }: OutcomeView): Promise<string> {
+export async function idsText(render: Renderer, { ids, mayRefer }: DeviceOutcome): Promise<string> {
   const rows = ids.map(({ partition, label, before, after }) => [
     partition === undefined ? '  the disk' : `  partition ${partition}${label === undefined ? '' : ` (${label})`}`,
     before,
@@ -158,12 +109,7 @@ export async function idsText(render: Renderer, { ids, mayRefer }: OutcomeView):
 /** What a person is shown and asked before a disk is overwritten. */
 export function questionText(
   render: Renderer,
-  {
-    target,
-    expected,
-    what,
-    origin,
-  }: { readonly target: DeviceView; readonly origin?: string; readonly expected: string; readonly what: string },
+  { target, expected, what, origin }: ConfirmationQuestion,
   action: string,
 ): string {
   return [

@@ -1,46 +1,5 @@
+import type { HeldFilesystem, ListedDisk } from '../operations/device/disks.js'
 import { renderer, shortSize } from './render.js'
-
-/** Who uses a disk or partition (the operation's `DeviceUse`, which this layer may not import). */
-type Use =
-  | { readonly kind: 'mount'; readonly point: string; readonly filesystem: string; readonly readOnly: boolean }
-  | { readonly kind: 'swap' }
-  | { readonly kind: 'holder'; readonly name: string; readonly title: string; readonly role: string }
-
-interface Held {
-  readonly title: string
-  readonly label?: string
-}
-
-interface Listed {
-  readonly path: string
-  readonly kind: string
-  readonly size: number
-  readonly model?: string
-  readonly vendor?: string
-  readonly serial?: string
-  readonly wwn?: string
-  readonly bus?: string
-  readonly removable: boolean
-  readonly rotational: boolean
-  readonly logicalSectorSize: number
-  readonly physicalSectorSize: number
-  readonly backingFile?: string
-  readonly slaves: readonly string[]
-  readonly uses: readonly Use[]
-  readonly system: readonly string[]
-  readonly table?: { readonly scheme: string; readonly diskId?: string }
-  readonly filesystems: readonly Held[]
-  readonly unreadable?: { readonly message: string }
-  readonly partitions: readonly {
-    readonly path: string
-    readonly size: number
-    readonly type?: string
-    readonly label?: string
-    readonly filesystems: readonly Held[]
-    readonly uses: readonly Use[]
-  }[]
-  readonly writable: { readonly allowed: boolean; readonly reasons: readonly string[] }
-}
 
 const buses: Readonly<Record<string, string>> = {
   ata: 'SATA or IDE',
@@ -76,7 +35,7 @@ export function diskTitle({
   serial,
   bus,
   backingFile,
-}: Pick<Listed, 'kind' | 'size' | 'model' | 'vendor' | 'serial' | 'bus' | 'backingFile'>): string {
+}: Pick<ListedDisk, 'kind' | 'size' | 'model' | 'vendor' | 'serial' | 'bus' | 'backingFile'>): string {
   // Vendor names that say nothing: the bus, or the driver.
   const maker =
     vendor === undefined || /^(ata|nvme|usb|0x)/i.test(vendor) || model?.startsWith(vendor) === true ? '' : `${vendor} `
@@ -92,7 +51,7 @@ export function diskTitle({
 
 /** What `vdisk disks` prints. @param output its width and colours. */
 export async function disksText(
-  { disks, hidden }: { readonly disks: readonly Listed[]; readonly hidden: number },
+  { disks, hidden }: { readonly disks: readonly ListedDisk[]; readonly hidden: number },
   output: { isTTY?: boolean; columns?: number },
 ): Promise<string> {
   const render = await renderer(output)
@@ -126,7 +85,7 @@ export async function disksText(
   return parts.join('\n\n')
 }
 
-function facts(disk: Listed): (readonly [string, string])[] {
+function facts(disk: ListedDisk): (readonly [string, string])[] {
   const { logicalSectorSize: logical, physicalSectorSize: physical, table } = disk
   const traits = [...(disk.removable ? ['removable'] : []), ...(disk.rotational ? ['rotating'] : [])]
   return [
@@ -151,13 +110,13 @@ function facts(disk: Listed): (readonly [string, string])[] {
   ]
 }
 
-function heldText(held: readonly Held[]): string {
+function heldText(held: readonly HeldFilesystem[]): string {
   return held
     .map(({ title, label }) => `${title}${label === undefined || label === '' ? '' : ` "${label}"`}`)
     .join(' or ')
 }
 
-function useText(use: Use): string {
+function useText(use: ListedDisk['uses'][number]): string {
   if (use.kind === 'mount') return `mounted at ${use.point}${use.readOnly ? ' (read-only)' : ''}`
   return use.kind === 'swap'
     ? 'swap space'

@@ -1,21 +1,7 @@
+import type { ListedFile } from '../operations/files/list.js'
 import { printable } from '../errors.js'
 
-/** A file as the operation lists it (this layer may not import it). */
-interface Shown {
-  readonly name: string
-  readonly path: string
-  readonly kind: 'file' | 'directory' | 'link' | 'device' | 'other'
-  readonly size: number
-  readonly mode?: number
-  readonly owner?: number
-  readonly group?: number
-  readonly links?: number
-  readonly modified: string
-  readonly target?: string
-  readonly otherStreams?: readonly string[]
-}
-
-const kindLetters: Readonly<Record<Shown['kind'], string>> = {
+const kindLetters: Readonly<Record<ListedFile['kind'], string>> = {
   file: '-',
   directory: 'd',
   link: 'l',
@@ -25,10 +11,10 @@ const kindLetters: Readonly<Record<Shown['kind'], string>> = {
 
 /** The lines of `ls`: one a file, with names alone or with all that is known. */
 export function fileLines(
-  files: readonly Shown[],
+  files: readonly ListedFile[],
   { long, paths }: { readonly long: boolean; readonly paths: boolean },
 ): string[] {
-  const nameOf = (file: Shown): string =>
+  const nameOf = (file: ListedFile): string =>
     `${printable(paths ? file.path : file.name)}${file.kind === 'directory' ? '/' : ''}`
   if (!long) return files.map(nameOf)
   const rows = files.map((file) => [

@@ -1,44 +1,5 @@
+import type { ImageDiskResult } from '../operations/imaging/image.js'
 import { renderer, shortSize, sizeText } from './render.js'
-
-/** What is shown of imaging a disk (the operation's result, which this layer may not import). */
-interface Result {
-  readonly source: {
-    readonly kind: string
-    readonly path: string
-    readonly model?: string
-    readonly serial?: string
-    readonly size: number
-    readonly partition?: { readonly number: number; readonly size: number; readonly label?: string }
-  }
-  readonly target: {
-    readonly path: string
-    readonly format: string
-    readonly capacity: number
-    readonly size?: number
-    readonly allocated?: number
-  }
-  readonly plan: {
-    readonly guards: readonly { readonly guard: string; readonly verdict: string; readonly why: string }[]
-    readonly steps: readonly string[]
-    readonly bytes: number
-  }
-  readonly consistency: { readonly state: string; readonly why: string }
-  readonly unreadable: {
-    readonly count: number
-    readonly bytes: number
-    readonly ranges: readonly { readonly offset: number; readonly length: number }[]
-    readonly map?: string
-  }
-  readonly volumes?: readonly { readonly length: number; readonly read: number }[]
-  readonly record?: string
-  readonly verified: boolean
-  readonly dryRun: boolean
-  readonly resumed?: boolean
-  readonly bytesRead: number
-  readonly bytesWritten: number
-  readonly notes: readonly { readonly message: string }[]
-  readonly seconds: number
-}
 
 interface Output {
   isTTY?: boolean
@@ -48,7 +9,7 @@ interface Output {
 /** Bad ranges that are shown; the map has all. */
 const shownRanges = 5
 
-export async function warningTexts({ notes, unreadable }: Result, output: Output): Promise<string[]> {
+export async function warningTexts({ notes, unreadable }: ImageDiskResult, output: Output): Promise<string[]> {
   const render = await renderer(output)
   const bad =
     unreadable.bytes === 0
@@ -60,12 +21,12 @@ export async function warningTexts({ notes, unreadable }: Result, output: Output
   return [...notes.map(({ message }) => message), ...bad].map((text) => render.warning(`Warning: ${text}`))
 }
 
-function rangesText({ count, ranges }: Result['unreadable']): string {
+function rangesText({ count, ranges }: ImageDiskResult['unreadable']): string {
   const shown = ranges.slice(0, shownRanges).map(({ offset, length }) => `${length} bytes at offset ${offset}`)
   return `${shown.join(', ')}${count > shown.length ? `, and ${count - shown.length} more ranges` : ''}`
 }
 
-export async function imageText(result: Result, output: Output): Promise<string> {
+export async function imageText(result: ImageDiskResult, output: Output): Promise<string> {
   const render = await renderer(output)
   const { source, target, plan, unreadable, dryRun } = result
   const rows: (readonly [string, string])[] = [
@@ -123,7 +84,7 @@ export async function imageText(result: Result, output: Output): Promise<string>
   ].join('\n')
 }
 
-function sourceText({ kind, path, model, serial, size, partition }: Result['source']): string {
+function sourceText({ kind, path, model, serial, size, partition }: ImageDiskResult['source']): string {
   const disk = [model, shortSize(size), ...(serial === undefined ? [] : [`serial ${serial}`])]
     .filter((text) => text !== undefined)
     .join(', ')

@@ -1,49 +1,9 @@
+import type { ImageInfo } from '../operations/inspect/info.js'
 import { labelOf, renderer, shortSize, sizeText, valueText, type Renderer } from './render.js'
-
-/** The rows of `--headers` and the facts, as the operation gives them (this layer may not import it). */
-interface Shown {
-  readonly path: string
-  readonly title: string
-  readonly format: string
-  readonly subformat: string
-  readonly capacity: number
-  readonly size?: number
-  readonly allocated?: number
-  readonly sectorSize: number
-  readonly grain: number
-  readonly identity?: string
-  readonly chain: readonly {
-    readonly path: string
-    readonly format: string
-    readonly subformat: string
-    readonly capacity: number
-  }[]
-  readonly parent?: { readonly names: readonly string[]; readonly format?: string; readonly identity?: string }
-  readonly missing?: { readonly message: string; readonly hint?: string }
-  readonly unreadable?: { readonly message: string }
-  readonly references: readonly { readonly role: string; readonly path: string }[]
-  readonly sections: readonly {
-    readonly title: string
-    readonly facts: readonly {
-      readonly name: string
-      readonly label?: string
-      readonly value: string | number | bigint | boolean
-      readonly unit?: 'bytes' | 'count'
-    }[]
-    readonly fields?: readonly {
-      readonly name: string
-      readonly position: number
-      readonly length: number
-      readonly value: string | number | bigint
-      readonly display: string
-    }[]
-  }[]
-  readonly notes: readonly { readonly message: string }[]
-}
 
 /** What `vdisk info` says of one image. */
 export async function infoText(
-  image: Shown,
+  image: ImageInfo,
   headers: boolean,
   output: { isTTY?: boolean; columns?: number },
 ): Promise<string> {
@@ -67,7 +27,7 @@ export async function infoText(
   return `${parts.join('\n')}\n`
 }
 
-function commonFacts(image: Shown): [string, string][] {
+function commonFacts(image: ImageInfo): [string, string][] {
   const facts: [string, string][] = [
     ['Disk', sizeText(image.capacity)],
     ...(image.size === undefined
@@ -92,7 +52,7 @@ function commonFacts(image: Shown): [string, string][] {
   return facts
 }
 
-function fieldTable(render: Renderer, fields: NonNullable<Shown['sections'][number]['fields']>): Promise<string> {
+function fieldTable(render: Renderer, fields: NonNullable<ImageInfo['sections'][number]['fields']>): Promise<string> {
   return render.table(
     ['  position', 'length', 'field', 'value'],
     fields.map(({ name, position, length, value, display }) => [

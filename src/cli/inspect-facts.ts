@@ -1,98 +1,5 @@
+import type { FilesystemInfo, InspectResult, PartitionInfo } from '../operations/inspect/inspect.js'
 import { labelOf, shortSize, sizeText, valueText } from './render.js'
-
-export interface ShownFilesystem {
-  readonly title: string
-  readonly label?: string
-  readonly uuid?: string
-  readonly version?: string
-  readonly blockSize?: number
-  readonly size?: number
-  readonly used?: number
-  readonly free?: number
-  readonly state: string
-  readonly facts: readonly {
-    readonly name: string
-    readonly label?: string
-    readonly value: string | number | bigint | boolean
-    readonly unit?: 'bytes' | 'count'
-  }[]
-}
-
-export interface ShownPartition {
-  readonly number: number
-  readonly start: number
-  readonly length: number
-  readonly firstSector: number
-  readonly lastSector: number
-  readonly alignment: number
-  readonly type: { readonly id: string; readonly name: string }
-  readonly role: 'primary' | 'logical' | 'extended'
-  readonly label?: string
-  readonly uuid?: string
-  readonly flags: readonly string[]
-  readonly filesystems: readonly ShownFilesystem[]
-}
-
-/** What is on a disk, as the operation gives it (this layer may not import it). */
-export interface ShownDisk {
-  readonly image: {
-    readonly path: string
-    readonly format: string
-    readonly subformat: string
-    readonly part?: string
-    readonly capacity: number
-    readonly sectorSize: number
-  }
-  readonly scheme: string
-  readonly sectorSize: number
-  readonly diskId?: string
-  readonly also: readonly string[]
-  readonly partitions: readonly ShownPartition[]
-  readonly hybrid: readonly {
-    readonly number: number
-    readonly start: number
-    readonly length: number
-    readonly type: { readonly id: string; readonly name: string }
-  }[]
-  readonly gaps: readonly { readonly start: number; readonly length: number; readonly inside?: number }[]
-  readonly filesystems: readonly ShownFilesystem[]
-  readonly issues: readonly {
-    readonly severity: 'error' | 'warning' | 'note'
-    readonly message: string
-    readonly command?: string
-  }[]
-  readonly boot: ShownBoot
-  readonly operatingSystem: {
-    readonly looksLike?: string
-    readonly found: readonly {
-      readonly name: string
-      readonly partition?: number
-      readonly by: 'files' | 'type'
-      readonly evidence: string
-      readonly cpu?: string
-    }[]
-  }
-  readonly notes: readonly { readonly message: string }[]
-}
-
-interface ShownBoot {
-  readonly firmware: 'bios' | 'uefi' | 'both' | 'none'
-  readonly reasons: readonly string[]
-  readonly loaders: readonly {
-    readonly partition?: number
-    readonly path: string
-    readonly title: string
-    readonly cpu?: string
-    readonly fault?: string
-  }[]
-  readonly configurations: readonly {
-    readonly partition?: number
-    readonly path: string
-    readonly title: string
-    readonly fault?: string
-  }[]
-  readonly problems: readonly { readonly partition?: number; readonly message: string }[]
-}
 
 const schemeTitles: Readonly<Record<string, string>> = {
   gpt: 'GPT',
@@ -102,11 +9,11 @@ const schemeTitles: Readonly<Record<string, string>> = {
   none: 'none',
 }
 
-export function schemeTitle({ scheme, also }: ShownDisk): string {
+export function schemeTitle({ scheme, also }: InspectResult): string {
   return [schemeTitles[scheme] ?? scheme, ...also.map((other) => `and ${schemeTitles[other] ?? other}`)].join(' ')
 }
 
-export function diskFacts(disk: ShownDisk): [string, string][] {
+export function diskFacts(disk: InspectResult): [string, string][] {
   const facts: [string, string][] = [
     ['Disk', sizeText(disk.image.capacity)],
     ['Partition table', schemeTitle(disk)],
@@ -131,12 +38,12 @@ export function diskFacts(disk: ShownDisk): [string, string][] {
 }
 
 /** What a partition is called where there is little room. */
-export function shortName({ label, type, filesystems }: ShownPartition): string {
+export function shortName({ label, type, filesystems }: PartitionInfo): string {
   return filesystems[0]?.label ?? label ?? filesystems[0]?.title ?? type.name
 }
 
 /** The part of it that is in use, from 0 to 1, where that is known for certain. */
-export function usedPart({ filesystems }: ShownPartition): { used?: number } {
+export function usedPart({ filesystems }: PartitionInfo): { used?: number } {
   const [filesystem, second] = filesystems
   if (filesystem?.used === undefined || filesystem.size === undefined || filesystem.size === 0 || second !== undefined)
     return {}
@@ -144,7 +51,7 @@ export function usedPart({ filesystems }: ShownPartition): { used?: number } {
 }
 
 /** A partition and what it holds, in labels and values. */
-export function partitionFacts(partition: ShownPartition, sectorSize: number): [string, string][] {
+export function partitionFacts(partition: PartitionInfo, sectorSize: number): [string, string][] {
   const { start, length, type, role, label, uuid, flags, filesystems } = partition
   const facts: [string, string][] = [
     ['Bytes', `${start} to ${start + length - 1}`],
@@ -169,7 +76,7 @@ export function filesystemFacts({
   free,
   state,
   facts,
-}: ShownFilesystem): [string, string][] {
+}: FilesystemInfo): [string, string][] {
   const rows: [string, string | undefined][] = [
     ['Version', version],
     ['Name', label],
@@ -201,12 +108,12 @@ export function typeText({ id, name }: { readonly id: string; readonly name: str
 const firmwareTitles = { bios: 'BIOS', uefi: 'UEFI', both: 'BIOS and UEFI', none: 'none' } as const
 
 /** What is able to start the disk, in one word or two. */
-export function firmwareTitle({ boot: { firmware } }: Pick<ShownDisk, 'boot'>): string {
+export function firmwareTitle({ boot: { firmware } }: Pick<InspectResult, 'boot'>): string {
   return firmwareTitles[firmware]
 }
 
 /** How the disk starts, and what with. */
-export function bootFacts({ boot, operatingSystem }: ShownDisk): [string, string][] {
+export function bootFacts({ boot, operatingSystem }: InspectResult): [string, string][] {
   const { reasons, loaders, configurations, problems } = boot
   const facts: [string, string][] = [
     ['Firmware', firmwareTitle({ boot })],

@@ -1,3 +1,4 @@
+import type { InspectResult } from '../operations/inspect/inspect.js'
 import { html, Markup } from './html.js'
 import {
   bootFacts,
@@ -7,9 +8,9 @@ import {
   partitionFacts,
   shortName,
   typeText,
-  type ShownDisk,
 } from './inspect-facts.js'
-import { diskPicture, mapRows, type ShownRow } from './page-map.js'
+import type { CellRow } from '../operations/inspect/disk-cells.js'
+import { diskPicture, mapRows } from './page-map.js'
 import { pageStyle } from './page-style.js'
 import { shortSize } from './render.js'
 
@@ -18,7 +19,7 @@ import { shortSize } from './render.js'
  * so to the browser.
  * Texts from the image are escaped.
  */
-export function inspectPage(disk: ShownDisk, rows: readonly ShownRow[]): string {
+export function inspectPage(disk: InspectResult, rows: readonly CellRow[]): string {
   const { image } = disk
   const name = `${image.part === undefined ? '' : `${image.part} of `}${image.path.slice(Math.max(image.path.lastIndexOf('/'), image.path.lastIndexOf('\\')) + 1)}`
   const sections = [
@@ -72,7 +73,7 @@ function facts(rows: readonly (readonly [string, string])[]): Markup {
   </dl>`
 }
 
-function issues({ issues: found, notes }: ShownDisk): Markup {
+function issues({ issues: found, notes }: InspectResult): Markup {
   if (found.length === 0 && notes.length === 0) return html``
   const words = { error: 'Error', warning: 'Warning', note: 'Note' } as const
   return section('What is wrong', [
@@ -87,7 +88,7 @@ function issues({ issues: found, notes }: ShownDisk): Markup {
   ])
 }
 
-function legend(rows: readonly ShownRow[]): Markup {
+function legend(rows: readonly CellRow[]): Markup {
   const used = rows.some((row) => row.used !== undefined)
     ? html`<span class="key used" style="background:var(--used)"></span>in use by its filesystem`
     : ''
@@ -100,7 +101,7 @@ function legend(rows: readonly ShownRow[]): Markup {
   </p>`
 }
 
-function start(disk: ShownDisk): Markup {
+function start(disk: InspectResult): Markup {
   const { boot, operatingSystem } = disk
   const { firmware, reasons } = boot
   const guess =
@@ -121,7 +122,7 @@ function start(disk: ShownDisk): Markup {
   ])
 }
 
-function contents({ partitions, hybrid, filesystems, sectorSize }: ShownDisk): Markup {
+function contents({ partitions, hybrid, filesystems, sectorSize }: InspectResult): Markup {
   const cards = [
     ...partitions.map((partition) =>
       card(`Partition ${partition.number}: ${shortName(partition)}`, partitionFacts(partition, sectorSize)),
@@ -151,7 +152,7 @@ function card(title: string, rows: readonly (readonly [string, string])[]): Mark
   </article>`
 }
 
-function gaps({ gaps: found }: ShownDisk): Markup {
+function gaps({ gaps: found }: InspectResult): Markup {
   if (found.length === 0) return html``
   const rows = found.map(
     ({ start: first, length, inside }) =>

@@ -1,3 +1,4 @@
+import type { InspectResult } from '../operations/inspect/inspect.js'
 import { barLegend, diskBar, type BarPart } from './disk-bar.js'
 import {
   bootFacts,
@@ -8,7 +9,6 @@ import {
   shortName,
   typeText,
   usedPart,
-  type ShownDisk,
 } from './inspect-facts.js'
 import { renderer, shortSize, type Renderer } from './render.js'
 
@@ -18,7 +18,7 @@ interface Output {
 }
 
 /** What `vdisk inspect` says. */
-export async function inspectText(disk: ShownDisk, output: Output): Promise<string> {
+export async function inspectText(disk: InspectResult, output: Output): Promise<string> {
   const render = await renderer(output)
   const { image } = disk
   const parts = [
@@ -67,7 +67,7 @@ export async function inspectText(disk: ShownDisk, output: Output): Promise<stri
 }
 
 /** What `vdisk partition list` says: the table alone. */
-export async function partitionListText(disk: ShownDisk, output: Output): Promise<string> {
+export async function partitionListText(disk: InspectResult, output: Output): Promise<string> {
   const render = await renderer(output)
   const head = `${disk.image.path}: ${schemeTitle(disk)}, sectors of ${disk.sectorSize} bytes`
   return [
@@ -78,7 +78,7 @@ export async function partitionListText(disk: ShownDisk, output: Output): Promis
 }
 
 /** The disk drawn to scale, with what the marks mean. Gaps below a column's worth are left out. */
-function bar(disk: ShownDisk, render: Renderer): string[] {
+function bar(disk: InspectResult, render: Renderer): string[] {
   const width = Math.min(render.columns, 120) - 4
   const data = disk.partitions.filter(({ role }) => role !== 'extended')
   const wide = disk.gaps.filter(({ length }) => length * width * 2 > disk.image.capacity)
@@ -104,7 +104,7 @@ function bar(disk: ShownDisk, render: Renderer): string[] {
   ]
 }
 
-function partitionTable({ partitions }: ShownDisk, render: Renderer): Promise<string> {
+function partitionTable({ partitions }: InspectResult, render: Renderer): Promise<string> {
   const rows = partitions.map((partition) => {
     const { number, firstSector, lastSector, length, type, label, flags, filesystems } = partition
     const { used } = usedPart(partition)
@@ -126,7 +126,7 @@ function partitionTable({ partitions }: ShownDisk, render: Renderer): Promise<st
   )
 }
 
-function problems({ issues, notes }: ShownDisk, render: Renderer): string[] {
+function problems({ issues, notes }: InspectResult, render: Renderer): string[] {
   const words = { error: 'Error', warning: 'Warning', note: 'Note' } as const
   const lines = issues.flatMap(({ severity, message, command }) => {
     const text = `${words[severity]}: ${message}`

@@ -1,40 +1,9 @@
+import type { MountSession } from '../operations/mount/session.js'
+import type { ListedMount } from '../operations/mount/mounts.js'
 import type { Renderer } from './render.js'
 
-/** A session as the operations give it (this layer may not import it). */
-interface Shown {
-  readonly id: string
-  readonly image: string
-  readonly format: string
-  readonly mode: 'read-only' | 'throwaway' | 'overlay' | 'write'
-  readonly overlay?: string
-  readonly capacity: number
-  readonly folder: string
-  readonly shown: boolean
-  readonly files: readonly {
-    readonly name: string
-    readonly partition?: number
-    readonly length: number
-    readonly content?: { readonly title: string; readonly label?: string }
-  }[]
-  readonly mounts: readonly {
-    readonly point: string
-    readonly file: string
-    readonly partition?: number
-    readonly type: string
-    readonly driver: string
-    readonly readOnly: boolean
-  }[]
-  readonly attached: readonly {
-    readonly loop: { readonly device: string }
-    readonly file: string
-    readonly partition?: number
-    readonly content?: { readonly title: string }
-    readonly next: readonly string[]
-  }[]
-}
-
 /** Where changes go, in words. */
-export function changesText({ mode, overlay }: Pick<Shown, 'mode' | 'overlay'>): string {
+export function changesText({ mode, overlay }: Pick<MountSession, 'mode' | 'overlay'>): string {
   switch (mode) {
     case 'read-only':
       return 'none are possible'
@@ -52,7 +21,7 @@ const partOf = (partition: number | undefined): string =>
 
 /** What `mount` says when it is done. */
 export async function mountedText(
-  session: Shown,
+  session: MountSession,
   render: Renderer,
   sizes: { sizeText(bytes: number): string; shortSize(bytes: number): string },
 ): Promise<string> {
@@ -92,10 +61,7 @@ export async function mountedText(
 }
 
 /** What `mounts` lists. */
-export async function mountsText(
-  sessions: readonly (Shown & { readonly status: 'served' | 'dead' | 'failed'; readonly failure?: string })[],
-  render: Renderer,
-): Promise<string> {
+export async function mountsText(sessions: readonly ListedMount[], render: Renderer): Promise<string> {
   if (sessions.length === 0) return 'Nothing is mounted.'
   const rows = sessions.flatMap((session) => {
     const { image, mode, mounts, attached, shown, folder, status } = session

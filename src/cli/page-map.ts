@@ -1,26 +1,15 @@
+import type { CellRow } from '../operations/inspect/disk-cells.js'
+import type { InspectResult } from '../operations/inspect/inspect.js'
 import { html, type Markup } from './html.js'
-import { shortName, usedPart, type ShownDisk } from './inspect-facts.js'
+import { shortName, usedPart } from './inspect-facts.js'
 import { shortSize, sizeText } from './render.js'
-
-/** A stretch of the disk in cells, as the operation gives it. */
-export interface ShownRow {
-  readonly partition?: number
-  readonly offset: number
-  readonly length: number
-  readonly cellLength: number
-  readonly stored: Uint8Array
-  readonly storedBytes: number
-  readonly used?: Uint8Array
-  readonly usedBytes?: number
-  readonly remarks: readonly string[]
-}
 
 const tones = 6
 /** A part of the disk with less than this share of it has no room for its name. */
 const narrowShare = 0.035
 
 /** The disk to scale: partitions in their order, what belongs to none between them, and how full each is. */
-export function diskPicture({ partitions, gaps, image: { capacity } }: ShownDisk): Markup {
+export function diskPicture({ partitions, gaps, image: { capacity } }: InspectResult): Markup {
   const parts = [
     ...partitions
       .filter(({ role }) => role !== 'extended')
@@ -55,7 +44,7 @@ export function diskPicture({ partitions, gaps, image: { capacity } }: ShownDisk
 }
 
 /** What is stored and used, stretch by stretch. */
-export function mapRows(rows: readonly ShownRow[], disk: ShownDisk): Markup[] {
+export function mapRows(rows: readonly CellRow[], disk: InspectResult): Markup[] {
   return rows.map((row) => {
     const { partition, length, stored, storedBytes, used, usedBytes, cellLength, remarks } = row
     const found = disk.partitions.find(({ number }) => number === partition)

@@ -1,11 +1,4 @@
-/**
- * How far a bulk operation is (the engine's `Progress`, which this layer may not import). A total of 0 is not known.
- */
-export interface ProgressEvent {
-  readonly phase: string
-  readonly done: number
-  readonly total: number
-}
+import type { Progress } from '../operations/progress.js'
 
 export type ProgressMode = 'bar' | 'json' | 'none'
 
@@ -15,7 +8,7 @@ interface Output {
   write(text: string): unknown
 }
 
-const words: Readonly<Record<string, string>> = {
+const words: Readonly<Record<Progress['phase'], string>> = {
   read: 'reading',
   copy: 'copying',
   write: 'writing',
@@ -51,7 +44,7 @@ export class ProgressReporter {
     this.#now = now
   }
 
-  readonly update = (event: ProgressEvent): void => {
+  readonly update = (event: Progress): void => {
     if (this.#mode === 'none') return
     const now = this.#now()
     const begins = event.phase !== this.#phase
@@ -77,17 +70,17 @@ export class ProgressReporter {
     this.#drawn = false
   }
 
-  #writeJson({ phase, done, total }: ProgressEvent, rate: number): void {
+  #writeJson({ phase, done, total }: Progress, rate: number): void {
     const etaSeconds = rate > 0 && total > 0 ? Math.round((total - done) / rate) : null
     this.#output.write(
       `${JSON.stringify({ phase, done, total: total > 0 ? total : null, bytesPerSecond: Math.round(rate), etaSeconds })}\n`,
     )
   }
 
-  #draw({ phase, done, total }: ProgressEvent, rate: number): void {
+  #draw({ phase, done, total }: Progress, rate: number): void {
     // A check goes through tables: what it has come past is not what it has read.
     const speed = rate > 0 && phase !== 'check' ? `  ${(rate / 2 ** 20).toFixed(0)} MiB/s` : ''
-    const word = words[phase] ?? phase
+    const word = words[phase]
     if (total === 0 || phase === 'flush') {
       this.#line(phase === 'flush' ? `${word} …` : `${word}  ${(done / 2 ** 20).toFixed(0)} MiB${speed}`)
       return

@@ -1,29 +1,8 @@
+import type { RepairResult } from '../operations/check/repair.js'
 import { renderer, shortSize, sizeText, type Renderer } from './render.js'
 
-/** What a repair did, as the operation gives it (this layer may not import it). */
-interface Repaired {
-  readonly image: { readonly path: string; readonly title: string }
-  readonly target?: { readonly path: string; readonly size: number; readonly allocated: number }
-  readonly inPlace: boolean
-  readonly dryRun: boolean
-  readonly actions: readonly Row[]
-  readonly actionCount: number
-  readonly remaining: {
-    readonly counts: Readonly<Record<'error' | 'leak' | 'warning', number>>
-    readonly groups: readonly { readonly code: string; readonly severity: string; readonly count: number }[]
-    readonly findings: readonly (Row & { readonly severity: string })[]
-  }
-}
-
-interface Row {
-  readonly code: string
-  readonly structure: string
-  readonly position?: number
-  readonly message: string
-}
-
 /** What `vdisk repair` says: what was done, and what is left. */
-export async function repairText(result: Repaired, output: { isTTY?: boolean; columns?: number }): Promise<string> {
+export async function repairText(result: RepairResult, output: { isTTY?: boolean; columns?: number }): Promise<string> {
   const { image, target, dryRun, inPlace, actions, actionCount, remaining } = result
   const render = await renderer(output)
   const where = inPlace || target === undefined ? '' : `, in the copy ${target.path}`
@@ -40,7 +19,7 @@ export async function repairText(result: Repaired, output: { isTTY?: boolean; co
 
 async function leftText(
   render: Renderer,
-  { counts, groups, findings }: Repaired['remaining'],
+  { counts, groups, findings }: RepairResult['remaining'],
   dryRun: boolean,
 ): Promise<string[]> {
   const left = (['error', 'leak', 'warning'] as const)
@@ -62,6 +41,11 @@ async function leftText(
   return parts
 }
 
-function cells({ code, position, structure, message }: Row): string[] {
+function cells({
+  code,
+  position,
+  structure,
+  message,
+}: RepairResult['actions'][number] | RepairResult['remaining']['findings'][number]): string[] {
   return [`  ${code}`, position === undefined ? '' : String(position), structure, message]
 }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import type { Progress } from '../../../src/operations/progress.js'
 import { ProgressReporter, type ProgressMode } from '../../../src/cli/progress.js'
 
 function report(
   mode: ProgressMode,
-  events: readonly (readonly [phase: string, done: number, total: number, milliseconds: number])[],
+  events: readonly (readonly [phase: Progress['phase'], done: number, total: number, milliseconds: number])[],
 ): string[] {
   const written: string[] = []
   let now = 0

@@ -48,7 +48,7 @@ test('info shows what a hostile image says only escaped', async () => {
       chain: [],
       parent: { names: ['\u202egnp.exe\n'] },
       references: [{ role: 'data-file', path: '\u0000' }],
-      notes: [{ message: 'line\r\nbreak' }],
+      notes: [{ code: 'W_X', message: 'line\r\nbreak' }],
       sections: [
         {
           title: '\u009b',
