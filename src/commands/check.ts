@@ -1,14 +1,21 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
 import { checkFlags, openFlags, openValues, progressFlag } from '../cli/flags.js'
+import { paragraphs } from '../cli/paragraphs.js'
 import { exitCodes } from '../errors.js'
 import type { CheckResult } from '../operations/check/check.js'
 
 export default class Check extends BaseCommand {
   static override summary = 'Look for damage in an image and its parents.'
-  static override description = `Checks every structure of IMAGE and of its parents: checksums and copies, tables, what lies upon what, space that nothing uses, and whether the chain belongs together. Nothing is written.
+  static override description = paragraphs(`
+    Checks every structure of IMAGE and of its parents: checksums and copies, tables, overlaps, unused space, and
+    whether the images of the chain belong together. Nothing is written.
 
-An error means that content is lost, ambiguous, or in danger when the image is written; a leak is space that nothing uses; a warning is odd, and harmless to the content. The exit code is 0 when nothing was found, 1 when something was, 4 when the image is too damaged to be opened, 5 when its format cannot be checked, 6 when a parent is missing or the wrong one.`
+    An error means that content is lost, ambiguous, or at risk when the image is written. A leak is space that
+    nothing uses. A warning is unusual, but harmless to the content. The exit code is 0 when nothing was found, 1
+    when something was, 4 when the image is too damaged to be opened, 5 when its format cannot be checked, 6 when a
+    parent is missing or the wrong one.
+  `)
   static override examples = [
     { description: 'Is this image sound?', command: '<%= config.bin %> <%= command.id %> server.vhdx' },
     {

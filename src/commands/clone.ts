@@ -2,15 +2,25 @@ import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { deviceFlags, deviceValues, progressFlag, usedOnlyFlags, usedOnlyValues } from '../cli/flags.js'
+import { paragraphs } from '../cli/paragraphs.js'
 import type { CloneResult } from '../operations/device/clone.js'
 
 export default class Clone extends BaseCommand {
   static override summary = 'Copy a physical disk to another one.'
-  static override description = `Copies the physical disk SOURCE to the physical disk TARGET, or a partition to a partition; no file lies between. Everything on the target is lost. The source is only read, and taken for this alone: one that is in use is refused, unless --live says that a copy of a changing disk will do.
+  static override description = paragraphs(`
+    Copies the physical disk SOURCE to the physical disk TARGET, or a partition to a partition, without a file
+    in between. Everything on the target is lost. The source is opened read-only and exclusively: a disk in use
+    is refused, unless --live accepts a copy of a changing disk.
 
-The target is shown, and its name must be typed; without a terminal both --yes and --confirm with its serial or size are needed. Guards refuse a target that the running system needs, that is mounted, held by LVM, LUKS, RAID or a loop device, in use as swap space, read-only, too small, with other sectors, or that holds the source. Each has one flag of its own that lets it pass, and no other's.
+    You are shown the target and must type its name. Without a terminal, both --yes and --confirm with its serial or
+    size are needed. A target is refused if the running system needs it, if it is mounted, held by LVM, LUKS, RAID
+    or a loop device, used as swap space, read-only, too small, has another sector size, or holds the source. One
+    flag overrides each check, and only that one.
 
-Both ends of the target are cleared first and written last, so that an interrupted run leaves nothing that can be taken for a disk. Everything is written past the page cache, and read back and compared. The backup of a GPT is put at the real end of the target. A copy that is used beside its source wants --new-ids.`
+    Both ends of the target are cleared first and written last, so that an interrupted run leaves nothing that looks
+    like a usable disk. Everything is written past the page cache, then read back and compared. The backup GPT is
+    written at the real end of the target. Use --new-ids if the copy is used beside its source.
+  `)
   static override examples = [
     {
       description: 'Copy a disk to a larger one, and use all of it',

@@ -3,14 +3,20 @@ import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { count, openFlags, openValues, optionValues, progressFlag } from '../cli/flags.js'
 import type { Renderer } from '../cli/render.js'
+import { paragraphs } from '../cli/paragraphs.js'
 import { exitCodes } from '../errors.js'
 import type { CompareResult } from '../operations/inspect/compare.js'
 
 export default class Compare extends BaseCommand {
   static override summary = 'Compare the disks of two images.'
-  static override description = `Compares every byte of the disks of FIRST and SECOND, whatever their formats, each read through its whole chain. Shows the first byte that differs, and which sectors (of 512 bytes) do. Where one disk is longer, the rest of it must read as zero. Ends with 0 when they are the same and 1 when they differ.
+  static override description = paragraphs(`
+    Compares every byte of the disks of FIRST and SECOND, whatever their formats, each read through its whole chain.
+    Shows the first byte that differs, and which sectors (of 512 bytes) do. Where one disk is longer, the rest of it
+    must read as zero. Ends with 0 when they are the same and 1 when they differ.
 
-With --strict the capacities must be equal too, and both images must store something for the same parts of the disk. What a raw image stores is what its file system holds for it: holes are not stored.`
+    With --strict the capacities must be equal too, and both images must store something for the same parts of the
+    disk. What a raw image stores is what its file system holds for it: holes are not stored.
+  `)
   static override examples = [
     {
       description: 'Did the conversion keep every byte?',

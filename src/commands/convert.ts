@@ -11,16 +11,24 @@ import {
   usedOnlyValues,
 } from '../cli/flags.js'
 import { standardOutput } from '../cli/streams.js'
+import { paragraphs } from '../cli/paragraphs.js'
 import { usage } from '../errors.js'
 import type { ConvertResult } from '../operations/transfer/convert.js'
 
 export default class Convert extends BaseCommand {
   static override summary = 'Convert an image into another format.'
-  static override description = `Reads the disk image SOURCE and writes the same disk as a new image TARGET. The source is only read. The target appears under its name when it is complete and flushed; if anything fails or is interrupted, nothing is left behind and an existing target stays as it was.
+  static override description = paragraphs(`
+    Reads the disk image SOURCE and writes the same disk as a new image TARGET. The source is only read. The target
+    appears under its name when it is complete and flushed; if anything fails or is interrupted, nothing is left
+    behind and an existing target stays as it was.
 
-The format of the source is found from its content, that of the target from its extension. An image with a parent is read through its whole chain.
+    The format of the source is found from its content, that of the target from its extension. An image with a
+    parent is read through its whole chain.
 
-SOURCE and TARGET may be exports of NBD servers (nbd://host/name, nbd+unix:///name?socket=FILE). A target export gets the bytes of the disk, from its start on: what it held is lost, which --force allows.`
+    SOURCE and TARGET may be exports of NBD servers (nbd://host/name, nbd+unix:///name?socket=FILE). An export as
+    the target is overwritten with the bytes of the disk from its start on, which needs --force if it may have
+    content.
+  `)
   static override examples = [
     {
       description: 'Convert a Hyper-V disk to QCOW2',

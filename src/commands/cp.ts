@@ -2,14 +2,20 @@ import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, optionValues, progressFlag } from '../cli/flags.js'
+import { paragraphs } from '../cli/paragraphs.js'
 import { exitCodes, printable, usage } from '../errors.js'
 import type { CopyFilesResult } from '../operations/files/copy.js'
 
 export default class Cp extends BaseCommand {
   static override summary = 'Copy files out of an image.'
-  static override description = `Copies a file, or with --recursive a folder with all that is in it, out of the filesystem that the image holds, without mounting it and without special rights. The image is only read.
+  static override description = paragraphs(`
+    Copies a file, or with --recursive a folder with all that is in it, out of the filesystem that the image holds,
+    without mounting it and without special rights. The image is only read.
 
-Copies have the times, permission bits and holes of their originals, and belong to you. Links stay links; a link, or a name, inside the image never leads a copy out of TARGET. If TARGET is a folder, the copy goes into it under its own name. What cannot be copied is told, the rest is copied, and the exit code is 9 then.`
+    Copies have the times, permission bits and holes of their originals, and belong to you. Links stay links; no
+    link or name in the image makes cp write outside of TARGET. If TARGET is a folder, the copy goes into it under
+    its own name. Files that cannot be copied are reported and skipped, and the exit code is then 9.
+  `)
   static override examples = [
     { description: 'One file', command: '<%= config.bin %> <%= command.id %> server.vhdx@2:/etc/fstab .' },
     {

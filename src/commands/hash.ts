@@ -2,13 +2,18 @@ import { string } from '@oclif/core/args'
 import { boolean, option } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { count, openFlags, openValues, progressFlag, range } from '../cli/flags.js'
+import { paragraphs } from '../cli/paragraphs.js'
 import { printable } from '../errors.js'
 
 export default class Hash extends BaseCommand {
   static override summary = 'Show a digest of the disk of an image.'
-  static override description = `Gives a digest of every byte of the disk of IMAGE, read through its whole chain: the same whatever format the disk is stored in.
+  static override description = paragraphs(`
+    Prints a digest of every byte of the disk in IMAGE, read through its whole chain. It does not depend on the
+    format of the image.
 
-sha256 is that of the disk's bytes in order: what sha256sum says of the raw image. tree uses all processors, and holes cost nothing; how it is made is written down in docs/tree-hash.md. Its digests begin with tree1: so that they are never taken for the other kind.`
+    sha256 is what sha256sum prints for the raw image. tree uses all processors and skips holes; docs/tree-hash.md
+    specifies it. Its digests begin with tree1: to tell them from the other kind.
+  `)
   static override examples = [
     {
       description: 'What sha256sum says of the same disk as a raw image',

@@ -10,6 +10,7 @@ import {
   usedOnlyValues,
   writeFlags,
 } from '../cli/flags.js'
+import { paragraphs } from '../cli/paragraphs.js'
 import { exitCodes, printable, usage } from '../errors.js'
 
 const partNumbers = custom<number[]>({
@@ -23,11 +24,17 @@ const partNumbers = custom<number[]>({
 
 export default class ImageDisk extends BaseCommand {
   static override summary = 'Image a disk or a partition into an image file.'
-  static override description = `Reads the disk or partition SOURCE and writes the same bytes as a new image TARGET, of any format. The source is only read. TARGET appears under its name when it is complete; a record TARGET.vdisk.json beside it says which disk it is the image of.
+  static override description = paragraphs(`
+    Reads the disk or partition SOURCE and writes the same bytes as a new image TARGET, of any format. The source is
+    only read. TARGET appears under its name when it is complete; a record TARGET.vdisk.json beside it says which
+    disk it is the image of.
 
-What cannot be read is tried sector by sector; what remains is zero in the image and listed in TARGET.map (exit code 9). --resume reads those ranges again.
+    Ranges that cannot be read are tried sector by sector; what remains unreadable is zero in the image and listed
+    in TARGET.map (exit code 9). --resume reads those ranges again.
 
-An image on the disk that is imaged is refused. A source that is mounted for writing is told: without --freeze its image is what a power cut would have left, at best.`
+    An image on the disk that is imaged is refused. A warning is printed for a source that is mounted for writing:
+    without --freeze its image is at best what a power cut would have left.
+  `)
   static override examples = [
     { description: 'Image a disk', command: '<%= config.bin %> <%= command.id %> /dev/sdb backup.vhdx' },
     {

@@ -2,15 +2,20 @@ import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, openValues } from '../cli/flags.js'
+import { paragraphs } from '../cli/paragraphs.js'
 import { printable } from '../errors.js'
 import type { InspectPageOptions } from '../operations/inspect/inspect-page.js'
 import type { InspectResult } from '../operations/inspect/inspect.js'
 
 export default class Inspect extends BaseCommand {
   static override summary = 'Show what is on a disk: partitions, filesystems, and what is wrong with them.'
-  static override description = `Reads the partition table of the disk in IMAGE (GPT, MBR with logical partitions, Apple partition map, BSD label) and looks at what each partition holds. Nothing is mounted, and nothing is written.
+  static override description = paragraphs(`
+    Reads the partition table of the disk in IMAGE (GPT, MBR with logical partitions, Apple partition map, BSD
+    label) and looks at what each partition holds. Nothing is mounted, and nothing is written.
 
-The disk is drawn to scale; ranges that belong to no partition are listed; damage is told, with the command that mends it; and it is said which firmware is able to start the disk, and why. The exit code is 0 whatever is found: the answer is in the output.`
+    The output shows the disk to scale, the ranges that belong to no partition, damage with the command that repairs
+    it, and which firmware can boot the disk, and why. The exit code is 0 whatever is found.
+  `)
   static override examples = [
     { description: 'What is on this disk?', command: '<%= config.bin %> <%= command.id %> server.vhdx' },
     { description: 'What is in its second partition?', command: '<%= config.bin %> <%= command.id %> server.vhdx@2' },

@@ -3,14 +3,20 @@ import { option } from '@oclif/core/flags'
 import { BaseCommand, errorDocument, jsonText } from '../cli/base-command.js'
 import { openFlags, openValues, range } from '../cli/flags.js'
 import { TextOutput } from '../cli/text-output.js'
+import { paragraphs } from '../cli/paragraphs.js'
 import { aborted, exitCodes, isImageError, printable, usage } from '../errors.js'
 import type { DiskMap, MapExtent } from '../operations/inspect/map.js'
 
 export default class Map extends BaseCommand {
   static override summary = 'Show where every part of a disk is stored.'
-  static override description = `Lists the runs of the disk of IMAGE: what they are, which image of the chain holds them (depth 0 is IMAGE itself, 1 its parent), and where in which file they stand. Nothing of the content is read, and the list comes as it is found, however large the disk.
+  static override description = paragraphs(`
+    Lists the runs of the disk of IMAGE: what they are, which image of the chain holds them (depth 0 is IMAGE
+    itself, 1 its parent), and where they are stored in which file. The content is not read, and each run is printed
+    as soon as it is found.
 
-data stands in the file as it is, compressed as a compressed unit, hole in a hole of the file. zero is zero by the image's tables; of absent no image of the chain says anything, so that it reads as zero.`
+    data is stored as it is, compressed in a compressed unit, hole in a hole of the file. zero reads as zero by the
+    image's tables; absent is not allocated in any image of the chain, so that it reads as zero.
+  `)
   static override examples = [
     { description: 'Where is what?', command: '<%= config.bin %> <%= command.id %> child.vhdx' },
     { description: 'One part of the disk', command: '<%= config.bin %> <%= command.id %> disk.qcow2 --range 1G:64M' },

@@ -12,14 +12,20 @@ import {
   usedOnlyFlags,
   usedOnlyValues,
 } from '../cli/flags.js'
+import { paragraphs } from '../cli/paragraphs.js'
 import { usage } from '../errors.js'
 import type { MeasureResult } from '../operations/transfer/measure.js'
 
 export default class Measure extends BaseCommand {
   static override summary = 'Say how many bytes an image would take.'
-  static override description = `Says how large the image would be that convert makes of SOURCE with the same options, to the byte; or, without SOURCE, an empty one of --size as create makes it. Nothing is written.
+  static override description = paragraphs(`
+    Prints the exact size of the image that convert would make of SOURCE with the same options; or, without SOURCE,
+    of an empty image of --size as create makes it. Nothing is written.
 
-The conversion is done without keeping what it gives: the source is read, since zeros that are written in it are not stored again, and with --compress everything is compressed. It then takes as long as the conversion itself. A file system that shares blocks between files (XFS, btrfs) is taken to share those of source and target.`
+    The conversion is carried out, but its output is not kept: the source is read to find zeros, and compressed with
+    --compress. This takes as long as the conversion itself. Blocks that a file system can share between files (XFS,
+    btrfs) are counted as shared.
+  `)
   static override examples = [
     { description: 'How large would it be?', command: '<%= config.bin %> <%= command.id %> server.vhdx --to qcow2' },
     { description: 'Compressed', command: '<%= config.bin %> <%= command.id %> disk.raw --to qcow2 --compress zstd' },

@@ -2,12 +2,19 @@ import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { mountFlags, openFlags, openValues } from '../cli/flags.js'
+import { paragraphs } from '../cli/paragraphs.js'
 
 export default class Mount extends BaseCommand {
   static override summary = 'Mount what is in an image, or show it as files.'
-  static override description = `Mounts the filesystem in IMAGE, or in the partition IMAGE@N, on the folder DIR; with --all every partition on a folder below DIR. Without DIR the disk is only shown, as the file disk.img and one file a partition.
+  static override description = paragraphs(`
+    Mounts the filesystem in IMAGE, or in the partition IMAGE@N, on the folder DIR; with --all every partition on a
+    folder below DIR. Without DIR the disk is only shown, as the file disk.img and one file a partition.
 
-The image is only read, unless you say where changes go. A filesystem that was not closed properly is mended in a layer that is thrown away: all its files are there, and the image stays as it is. To end it, "vdisk unmount" or just umount. Root mounts with the kernel's drivers, and with ntfs-3g, fuse2fs, fusefat and exfat-fuse where the kernel has none; other users with those programs, where /dev/fuse allows it.`
+    The image is only read, unless you say where changes go. The journal of a filesystem that was not unmounted
+    cleanly is replayed in a temporary layer, and the image stays as it is. To end it, "vdisk unmount" or just
+    umount. Root mounts with the kernel's drivers, and with ntfs-3g, fuse2fs, fusefat and exfat-fuse where the
+    kernel has none; other users with those programs, where /dev/fuse allows it.
+  `)
   static override examples = [
     {
       description: 'Look into the second partition of a backup',

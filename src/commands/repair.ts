@@ -1,16 +1,25 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
 import { optionValues, progressFlag, repairFlags } from '../cli/flags.js'
+import { paragraphs } from '../cli/paragraphs.js'
 import { exitCodes } from '../errors.js'
 import type { RepairResult } from '../operations/check/repair.js'
 
 export default class Repair extends BaseCommand {
   static override summary = 'Mend what can be mended of a damaged image.'
-  static override description = `Mends what something else in the file of IMAGE proves: a header or footer from its copy, a log that was not written back, refcounts from the use that is made of clusters, space that nothing uses. What the disk holds is never changed, and places of blocks are never guessed. Then the result is checked.
+  static override description = paragraphs(`
+    Repairs what the rest of the file proves: a header or footer from its copy, a log that was not written back,
+    refcounts from the references to clusters, unused space. The content of the disk is never changed, and positions
+    of blocks are never guessed. Then the result is checked.
 
-The repair is made in a copy (--output FILE), which leaves the image as it is, or in the image itself (--in-place). In place there is no way back: each step leaves the image no worse, but if more is damaged than was found, or the machine fails meanwhile, it is the only copy that suffers. Nothing else may use the image. --dry-run shows what would be done.
+    The repair is made in a copy (--output FILE), which leaves the image as it is, or in the image itself
+    (--in-place). A repair in place cannot be undone: each step leaves the image no worse, but if more is damaged
+    than was found, or the machine fails meanwhile, this may be the only copy. No other program may use the image.
+    --dry-run shows what would be done.
 
-The exit code is 0 when all was mended or nothing was to be, 1 when something is left, 4 when nothing can be made of the image, 5 when its format cannot be repaired.`
+    The exit code is 0 when everything was repaired or nothing had to be, 1 when something is left, 4 when the image
+    cannot be understood, 5 when its format cannot be repaired.
+  `)
   static override examples = [
     { description: 'What would be done?', command: '<%= config.bin %> <%= command.id %> server.qcow2 --dry-run' },
     {

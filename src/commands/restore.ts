@@ -1,15 +1,25 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
 import { count, deviceFlags, deviceValues, openFlags, openValues, progressFlag } from '../cli/flags.js'
+import { paragraphs } from '../cli/paragraphs.js'
 import type { RestoreResult } from '../operations/device/restore.js'
 
 export default class Restore extends BaseCommand {
   static override summary = 'Restore an image to a physical disk or partition.'
-  static override description = `Writes the disk that IMAGE holds onto the physical disk DEVICE, or a partition of it (IMAGE@2, or --partition 2) onto the partition DEVICE. Everything on the target is lost. The image may have any format, and is read through its whole chain.
+  static override description = paragraphs(`
+    Writes the disk in IMAGE to the physical disk DEVICE, or a partition of it (IMAGE@2, or --partition 2) to the
+    partition DEVICE. Everything on the target is lost. The image may have any format, and is read through its whole
+    chain.
 
-The target is shown, and its name must be typed; without a terminal both --yes and --confirm with its serial or size are needed. Guards refuse a disk that the running system needs, that is mounted, held by LVM, LUKS, RAID or a loop device, in use as swap space, read-only, too small, with other sectors, or that holds the image itself. Each has one flag of its own that lets it pass, and no other's.
+    You are shown the target and must type its name. Without a terminal, both --yes and --confirm with its serial or
+    size are needed. A disk is refused if the running system needs it, if it is mounted, held by LVM, LUKS, RAID or
+    a loop device, used as swap space, read-only, too small, has another sector size, or holds the image itself. One
+    flag overrides each check, and only that one.
 
-Both ends of the target are cleared first and written last, so that an interrupted run leaves nothing that can be taken for a disk. Everything is written past the page cache, and read back and compared. The backup of a GPT is put at the real end of the disk.`
+    Both ends of the target are cleared first and written last, so that an interrupted run leaves nothing that looks
+    like a usable disk. Everything is written past the page cache, then read back and compared. The backup GPT is
+    written at the real end of the disk.
+  `)
   static override examples = [
     {
       description: 'Restore a Hyper-V disk to a USB disk',

@@ -3,13 +3,21 @@ import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { tmpdir } from 'node:os'
 import { BaseCommand } from '../cli/base-command.js'
 import { count, openFlags, openValues, tcpEndpoint } from '../cli/flags.js'
+import { paragraphs } from '../cli/paragraphs.js'
 import type { ServeReady } from '../operations/serve/serve.js'
 
 export default class Serve extends BaseCommand {
   static override summary = 'Serve images over NBD.'
-  static override description = `Makes the disk of each IMAGE (or a partition of it, IMAGE@2) an export of an NBD server, which nbdcopy, qemu, the kernel's nbd-client and vdisk itself read and write like a raw disk, whatever its format. Prints the URI of each export when it is ready, and ends when the last client has gone, as qemu-nbd does; --persistent goes on until Ctrl-C. Then everything is flushed and closed.
+  static override description = paragraphs(`
+    Makes the disk of each IMAGE (or a partition of it, IMAGE@2) an export of an NBD server, which nbdcopy, qemu,
+    the kernel's nbd-client and vdisk itself read and write like a raw disk, whatever its format. Prints the URI of
+    each export when it is ready, and ends when the last client has gone, as qemu-nbd does; --persistent goes on
+    until Ctrl-C. Then everything is flushed and closed.
 
-It listens at a socket file that only you can open, or with --tcp at a port, of this machine alone unless a host is named. Nothing is changed, unless --overlay names a file for the changes or --write lets them into the image itself, which is locked for others meanwhile.`
+    It listens on a socket file that only you can open, or with --tcp on a port, of this machine only unless a host
+    is given. The image is not changed, unless --overlay names a file for changes or --write writes them into the
+    image itself, which is locked meanwhile.
+  `)
   static override examples = [
     {
       description: 'Look at a VHDX with tools that know NBD',

@@ -2,12 +2,19 @@ import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
 import { imageFlags, imageValues, progressFlag } from '../../cli/flags.js'
+import { paragraphs } from '../../cli/paragraphs.js'
 
 export default class ChainCommit extends BaseCommand {
   static override summary = 'Write what a child holds into its parent.'
-  static override description = `Changes the PARENT of CHILD, in place: everything that CHILD holds is written into it, so that both show the same disk. A parent that is smaller grows first. CHILD stays, and stays a child; with --delete-child it is deleted once both have been compared (as Hyper-V does when it merges a disk).
+  static override description = paragraphs(`
+    Changes the PARENT of CHILD, in place: everything that CHILD holds is written into it, so that both show the
+    same disk. A parent that is smaller grows first. CHILD stays, and stays a child; with --delete-child it is
+    deleted once both have been compared (as Hyper-V does when it merges a disk).
 
-CHILD shows the same at any moment, also after an interruption or a power cut; PARENT alone is of no use before it is all done. Nobody else may use either meanwhile. Other children of PARENT are worth nothing afterwards: where such are found beside the two, nothing is done.`
+    CHILD shows the same at any moment, also after an interruption or a power cut; PARENT alone is not usable before
+    all is done. No other program may use either meanwhile. Other children of PARENT become unusable: if any are
+    found in the folders of the two, nothing is done.
+  `)
   static override examples = [
     {
       description: 'Merge a checkpoint into its disk',

@@ -10,15 +10,21 @@ import {
   progressFlag,
   writeFlags,
 } from '../../cli/flags.js'
+import { paragraphs } from '../../cli/paragraphs.js'
 import type { FlattenResult } from '../../operations/chain/show.js'
 
 const { compress, flush, verify, threads, sparse } = copyFlags
 
 export default class ChainFlatten extends BaseCommand {
   static override summary = 'Write a chain of images as one.'
-  static override description = `Reads IMAGE through all of its parents and writes the same disk as one new image TARGET, which needs none of them. No image of the chain is changed. The format of the target is that of its extension, and may be another one.
+  static override description = paragraphs(`
+    Reads IMAGE through all of its parents and writes the same disk as one new image TARGET, which needs none of
+    them. No image of the chain is changed. The format of the target is that of its extension, and may be another
+    one.
 
-With --until only the upper part of the chain is taken in: down to and with that image. TARGET is then a child of the one below.`
+    With --until only the upper part of the chain is merged, down to and including that image. TARGET is then a
+    child of the image below.
+  `)
   static override examples = [
     {
       description: 'One image that needs no other',

@@ -3,13 +3,19 @@ import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
 import { linkFacts } from '../../cli/chain-text.js'
 import { imageFlags, imageValues, progressFlag } from '../../cli/flags.js'
+import { paragraphs } from '../../cli/paragraphs.js'
 import { usage } from '../../errors.js'
 
 export default class ChainRebase extends BaseCommand {
   static override summary = 'Give an image another parent, and keep what it shows.'
-  static override description = `Makes PARENT the parent of CHILD, in CHILD itself. What the disk shows stays the same: where the old parent and the new one differ, CHILD takes in what the old one has, before the new one is recorded. With --no-parent CHILD takes in all of its parent and needs no other image any more. Neither parent is changed.
+  static override description = paragraphs(`
+    Makes PARENT the parent of CHILD, in CHILD itself. What the disk shows stays the same: where the old parent and
+    the new one differ, the content of the old one is copied into CHILD before the new one is recorded. With
+    --no-parent everything is copied into CHILD, which then needs no other image. Neither parent is changed.
 
-An interruption or a power cut leaves CHILD over its old parent or over the new one, with the same content. Nobody else may use CHILD meanwhile.`
+    An interruption or a power cut leaves CHILD over its old parent or over the new one, with the same content. No
+    other program may use CHILD meanwhile.
+  `)
   static override examples = [
     {
       description: 'Over the parent of its parent, which is then not needed any more',

@@ -3,12 +3,18 @@ import { boolean } from '@oclif/core/flags'
 import { linkFacts } from '../../cli/chain-text.js'
 import { BaseCommand } from '../../cli/base-command.js'
 import { imageFlags, imageValues } from '../../cli/flags.js'
+import { paragraphs } from '../../cli/paragraphs.js'
 
 export default class ChainRelink extends BaseCommand {
   static override summary = 'Tell an image where its parent is now.'
-  static override description = `Records PARENT as the parent of CHILD, in CHILD itself; nothing else is changed, and the old parent need not be there. PARENT must be the recorded one: its id is compared (VHD, VHDX; QCOW2 records none). For another parent, with another content, there is \`vdisk chain rebase\`.
+  static override description = paragraphs(`
+    Records PARENT as the parent of CHILD, in CHILD itself; nothing else is changed, and the old parent need not
+    exist. PARENT must be the recorded one: its id is compared (VHD, VHDX; QCOW2 records none). For a parent with
+    other content use \`vdisk chain rebase\`.
 
-A path relative to CHILD is stored first, where the format has several also the absolute one; in VHD and VHDX as Windows writes them. A power cut leaves the old record or the new one.`
+    A path relative to CHILD is stored first, where the format has several also the absolute one; in VHD and VHDX as
+    Windows writes them. A power cut leaves the old record or the new one.
+  `)
   static override examples = [
     {
       description: 'The parent was moved',

@@ -10,15 +10,23 @@ import {
   progressFlag,
   writeFlags,
 } from '../../cli/flags.js'
+import { paragraphs } from '../../cli/paragraphs.js'
 import type { ConvertTableResult } from '../../operations/partition/convert.js'
 
 const { compress, flush, verify, threads, sparse } = copyFlags
 
 export default class PartitionConvert extends BaseCommand {
   static override summary = 'Write a disk with another kind of partition table.'
-  static override description = `Writes the disk in IMAGE as a new image TARGET with another partition table: one that counts in sectors of 512 or 4096 bytes (--sector-size), or GPT instead of MBR and the other way round (--table). The content of partitions is copied as it is, to the same place.
+  static override description = paragraphs(`
+    Writes the disk in IMAGE as a new image TARGET with another partition table: one that counts in sectors of 512
+    or 4096 bytes (--sector-size), or GPT instead of MBR and the other way round (--table). The content of
+    partitions is copied as it is, to the same place.
 
-What would be lost is refused: partitions that do not start and end with the new sectors, types and attributes that the new table cannot say, more partitions than it can hold. An MBR has no names and no ids of partitions: that they go is said. Filesystems that count in other sectors than the disk are named.`
+    The command refuses what would lose data: partitions that do not start and end with the new sectors, types and
+    attributes that the new table cannot express, more partitions than it can hold. An MBR has no names and ids of
+    partitions: a warning lists those that are lost. Filesystems with another sector size than the disk are
+    reported.
+  `)
   static override examples = [
     {
       description: 'For a disk with 4096-byte sectors',

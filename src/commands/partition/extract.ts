@@ -13,6 +13,7 @@ import {
   writeFlags,
 } from '../../cli/flags.js'
 import { standardOutput } from '../../cli/streams.js'
+import { paragraphs } from '../../cli/paragraphs.js'
 import { usage } from '../../errors.js'
 import type { ExtractResult } from '../../operations/partition/extract.js'
 
@@ -20,9 +21,12 @@ const { compress, size, flush, verify, threads, sparse } = copyFlags
 
 export default class PartitionExtract extends BaseCommand {
   static override summary = 'Take a partition out of a disk.'
-  static override description = `Writes one partition of the disk in IMAGE as a new image TARGET of any format. The source is only read.
+  static override description = paragraphs(`
+    Writes one partition of the disk in IMAGE as a new image TARGET of any format. The source is only read.
 
-With --wrap the target is a new disk with a partition table, whose only partition it is: it starts at 1 MiB, and keeps its type, its name and its attributes. A disk without a table is wrapped whole.`
+    With --wrap the target is a new disk with a partition table, whose only partition it is: it starts at 1 MiB, and
+    keeps its type, its name and its attributes. A disk without a table is wrapped whole.
+  `)
   static override examples = [
     {
       description: 'The second partition as an image',

@@ -10,6 +10,7 @@ import {
   progressFlag,
   writeFlags,
 } from '../../cli/flags.js'
+import { paragraphs } from '../../cli/paragraphs.js'
 import { exitCodes } from '../../errors.js'
 import type { FixTableResult } from '../../operations/partition/fix.js'
 
@@ -17,11 +18,18 @@ const { compress, flush, verify, threads, sparse } = copyFlags
 
 export default class PartitionFix extends BaseCommand {
   static override summary = 'Mend the partition table of a disk.'
-  static override description = `Mends what \`inspect\` finds wrong with a partition table, as far as that needs no guess: a GPT is rebuilt from its other copy, the backup is moved to the end of a disk that was enlarged, checksums and the protective MBR are put right. Partitions stay where they are, and their content is not touched.
+  static override description = paragraphs(`
+    Repairs what \`inspect\` finds wrong with a partition table, as far as that needs no guess: a GPT is rebuilt
+    from its other copy, the backup is moved to the end of a disk that was enlarged, checksums and the protective
+    MBR are corrected. Partitions are not moved, and their content is not changed.
 
-With --output the mended disk is a new image; with --in-place IMAGE itself is changed: the damaged copy of the table first, then the other, each on the medium before the next, so that one whole copy is there at any moment. --dry-run says what would be done. Where nothing is to be done, nothing is written.
+    With --output the repaired disk is a new image; with --in-place IMAGE itself is changed: the damaged copy of the
+    table first, then the other, each on the medium before the next, so that one copy is always intact. --dry-run
+    shows what would be done. If there is nothing to do, nothing is written.
 
---new-ids gives the disk and its partitions new ids, for a clone that is used beside its original, and lists what may refer to the old ones. The exit code is 1 when errors are left that this cannot mend.`
+    --new-ids gives the disk and its partitions new ids, for a clone that is used beside its original, and lists
+    what may refer to the old ones. The exit code is 1 when errors are left that it cannot repair.
+  `)
   static override examples = [
     { description: 'What would be done?', command: '<%= config.bin %> <%= command.id %> server.vhdx --dry-run' },
     { description: 'Mend the disk itself', command: '<%= config.bin %> <%= command.id %> server.vhdx --in-place' },

@@ -11,15 +11,23 @@ import {
   progressFlag,
   writeFlags,
 } from '../../cli/flags.js'
+import { paragraphs } from '../../cli/paragraphs.js'
 import type { InjectResult } from '../../operations/partition/inject.js'
 
 const { compress, flush, verify, threads, sparse } = copyFlags
 
 export default class PartitionInject extends BaseCommand {
   static override summary = 'Put an image into a partition of a disk.'
-  static override description = `Replaces the content of one partition of the disk in IMAGE by the disk in SOURCE, which may be of any format, or a partition of another image. With --output the changed disk is a new image, and IMAGE stays as it is; with --in-place IMAGE itself is changed.
+  static override description = paragraphs(`
+    Replaces the content of one partition of the disk in IMAGE by the disk in SOURCE, which may be of any format, or
+    a partition of another image. With --output the changed disk is a new image, and IMAGE stays as it is; with
+    --in-place IMAGE itself is changed.
 
-The source must not be larger than the partition. What it does not reach reads as zero afterwards; how much the filesystem in it leaves unused is reported. The partition table is not changed: where a part of it lies inside the partition (an extended boot record, the backup of a GPT), that part stays if the source does not use these bytes, and the command refuses if it does.`
+    The source must not be larger than the partition. What it does not reach reads as zero afterwards; how much the
+    filesystem in it leaves unused is reported. The partition table is not changed: where a part of it lies inside
+    the partition (an extended boot record, the backup of a GPT), that part stays if the source does not use these
+    bytes, and the command refuses if it does.
+  `)
   static override examples = [
     {
       description: 'A new disk with another root',
