@@ -41,7 +41,18 @@ export interface DeviceContent {
 }
 
 /** Whether what is used of a disk ends before a smaller capacity does. */
-export type Fitting = { readonly fits: true } | { readonly fits: false; readonly why: string }
+export type Fitting =
+  | { readonly fits: true }
+  | {
+      readonly fits: false
+      readonly why: string
+      /** What to do about it, where shrinking partitions does not help. */
+      readonly hint?: string
+    }
+
+/** What helps where partitions are too large. */
+export const shrinkFirst =
+  'Shrink the last partition and its filesystem first, or take a larger target. No flag overrides this.'
 
 /**
  * Looks whether a disk can be cut to a capacity without touching its partitions, or the filesystem that takes all of
@@ -50,7 +61,21 @@ export type Fitting = { readonly fits: true } | { readonly fits: false; readonly
 export function judgeFit(source: BlockSource, capacity: number): Fitting {
   const table = readPartitionTable(source)
   const { scheme, partitions } = table
-  const no = (why: string): Fitting => ({ fits: false, why })
+  // The partition of a hybrid CD is the CD, from the sector of the table on: neither can be shrunk or moved.
+  const hint = partitions.some(({ start }) => start === 0)
+    ? 'A partition begins with the first sector, as on a hybrid CD: such an image cannot be shrunk. Take a target of ' +
+      `at least ${source.capacity} bytes. No flag overrides this.`
+    : undefined
+  const no = (why: string): Fitting => ({ fits: false, why, hint })
+  const member = identifyFilesystems(source).find(
+    ({ kind, marks = [] }) => kind === 'container' && marks.some(({ offset, length }) => offset + length > capacity),
+  )
+  if (member !== undefined)
+    return {
+      fits: false,
+      why: `it is a member of ${member.title}, whose mark lies at its end`,
+      hint: `Take a target of ${source.capacity} bytes. No flag overrides this.`,
+    }
   if (scheme === 'none') {
     const found = identifyFilesystems(source)
     const [filesystem] = found
@@ -176,7 +201,7 @@ async function cutOff(
   const fitting = judgeFit(source, capacity)
   if (!fitting.fits)
     throw refused('E_DOES_NOT_FIT', `${source.capacity} bytes do not fit on ${capacity}: ${fitting.why}`, {
-      hint: 'No flag overrides this: shrink the partition and its filesystem first, or take a larger target.',
+      hint: fitting.hint ?? shrinkFirst,
     })
   const length = source.capacity - capacity
   const { scheme, sectorSize } = readPartitionTable(source)

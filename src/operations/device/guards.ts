@@ -3,7 +3,7 @@ import type { Disk, DiskPartition, Place } from '../../device/types.js'
 import { refused, type ImageError } from '../../errors.js'
 import type { Note } from '../../block/types.js'
 import type { Scheme } from '../../partition/index.js'
-import type { Fitting } from './content.js'
+import { shrinkFirst, type Fitting } from './content.js'
 
 /** The user's word against one guard each. None of them speaks for another guard. */
 export interface TargetOverrides {
@@ -332,7 +332,7 @@ function sizeRefusals(facts: TargetFacts, overrides: TargetOverrides): Refusal[]
         guard: 'size',
         code: overrides.fit === true ? 'E_DOES_NOT_FIT' : 'E_TARGET_TOO_SMALL',
         reasons: [`${reason}; ${fitting.why}`],
-        hint: 'Shrink the last partition and its filesystem first, or take a larger target. No flag overrides this.',
+        hint: fitting.hint ?? shrinkFirst,
       })
     else
       found.push({
