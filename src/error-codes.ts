@@ -90,6 +90,7 @@ export const codesOf = {
     'E_USAGE',
     'E_UUID',
     'E_VHD_SIZE',
+    'E_WHICH_MEMBER',
     'E_WHICH_PARTITION',
     'E_WHOLE_IMAGE',
   ],
@@ -187,6 +188,7 @@ export const codesOf = {
     'E_TABLE_OFFSET',
     'E_TOO_LARGE',
     'E_TOO_MANY_BAD',
+    'E_TRAILING_DATA',
     'E_TRUNCATED',
   ],
   unsupported: [
@@ -229,6 +231,7 @@ export const codesOf = {
     'E_REFCOUNT_LIMIT',
     'E_SPLIT_VHD',
     'E_TOOL',
+    'E_TOO_DEEP',
     'E_TYPE',
     'E_UNSUPPORTED_FEATURE',
     'E_UNSUPPORTED_FORMAT',

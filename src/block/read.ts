@@ -10,11 +10,14 @@ interface Unit {
 
 /** How many decoded units a reader keeps: small reads walk through one compressed cluster after another. */
 const keptUnits = 8
+/** And how many bytes: units of an .xz file can be large. */
+const keptBytes = 32 * 1024 * 1024
 
 /** The generic `read` of a source, built on its `extentAt`. Keeps the last decoded compressed units. */
 export class ExtentReader {
   readonly #source: Pick<BlockSource, 'capacity' | 'extentAt'>
   readonly #units: Unit[] = []
+  #kept = 0
   #stored: Uint8Array = new Uint8Array(0)
 
   constructor(source: Pick<BlockSource, 'capacity' | 'extentAt'>) {
@@ -68,7 +71,11 @@ export class ExtentReader {
       return kept.bytes
     }
     // Memory of the unit that goes is used again: fresh pages cost as much as decoding.
-    const freed = this.#units.length < keptUnits ? undefined : this.#units.pop()
+    let freed: Unit | undefined
+    while (this.#units.length >= keptUnits || (this.#units.length > 0 && this.#kept + extent.unitLength > keptBytes)) {
+      freed = this.#units.pop()
+      this.#kept -= freed?.bytes.length ?? 0
+    }
     if (this.#stored.length < extent.storedLength) this.#stored = new Uint8Array(extent.storedLength)
     const bytes = decodeUnit(
       extent,
@@ -76,6 +83,7 @@ export class ExtentReader {
       this.#stored.subarray(0, extent.storedLength),
     )
     this.#units.unshift({ store: extent.store, position: extent.position, unitOffset: extent.unitOffset, bytes })
+    this.#kept += bytes.length
     return bytes
   }
 }

@@ -34,6 +34,8 @@ export interface ByteStore extends Disposable {
    * user had in it. Positions, lengths and the memory's address are multiples of {@link directAlignment}.
    */
   readonly directDescriptor?: number
+  /** Of a store whose bytes are those of a disk: that disk. The engine looks there for where they really are. */
+  readonly source?: BlockSource
   /** Fills `target` whole. @throws ImageError corrupt E_TRUNCATED past the end; E_READ when the host cannot read. */
   read(position: number, target: Uint8Array): void
   /** @throws ImageError target E_WRITE, E_NO_SPACE. */

@@ -16,6 +16,7 @@ export class Walk {
   readonly #source: BlockSource
   readonly #capacity: number
   readonly #holes = new Map<ByteStore, HostHoles>()
+  readonly #below = new Map<ByteStore, Walk>()
   #extent: Extent | undefined
 
   /** @param capacity bytes to walk over; past the source's end everything is zero. */
@@ -43,11 +44,28 @@ export class Walk {
         return movedPacked(extent, offset, length)
       case 'data': {
         const position = extent.position + skipped
+        const { source } = extent.store
+        if (source !== undefined) return this.#through(extent.store, source, position, offset, length)
         const host = this.#holesOf(extent.store).runAt(position, length)
         return host.hole
           ? { kind: 'zero', offset, length: host.length }
           : { kind: 'data', offset, length: host.length, store: extent.store, position }
       }
+    }
+  }
+
+  /** What stands behind a store that is itself made of a disk, as a run of this disk. */
+  #through(store: ByteStore, source: BlockSource, position: number, offset: number, limit: number): Stretch {
+    let below = this.#below.get(store)
+    if (below === undefined) this.#below.set(store, (below = new Walk(source, source.capacity)))
+    const run = below.runAt(position, limit)
+    switch (run.kind) {
+      case 'zero':
+        return { kind: 'zero', offset, length: run.length }
+      case 'data':
+        return { kind: 'data', offset, length: run.length, store: run.store, position: run.position }
+      case 'packed':
+        return movedPacked(run, offset, run.length, offset - position)
     }
   }
 

@@ -48,11 +48,17 @@ export class OpenedWritable implements Disposable {
 export function changing({
   missing,
   unreadable,
-  top: { driver, image, name },
+  top: { driver, image, name, wrappings },
 }: OpenedImage): NonNullable<FormatDriver['openWritable']> {
   // With a chain that is allowed to be incomplete, what is below does not matter.
   const problem = missing === undefined ? unreadable : image.unreadable
   if (problem !== undefined) throw problem
+  if (wrappings.length > 0)
+    throw unsupported(
+      'E_NOT_WRITABLE',
+      `${name} is inside a ${wrappings.map(({ title }) => title).join(' in a ')} file, and what is compressed is not changed in place`,
+      { hint: 'Convert it to an image of its own first.' },
+    )
   if (driver.openWritable === undefined)
     throw unsupported('E_NOT_WRITABLE', `${name} is a ${driver.title}, which vdisk cannot change in place`, {
       hint: 'Convert it to a format that can be changed.',

@@ -1,4 +1,5 @@
 import type { ByteStore, Note } from '../block/types.js'
+import { finish, perform, type Work, type WorkOptions } from '../block/work.js'
 import { ImageError, isImageError, printable, reference, unsupported } from '../errors.js'
 import { HostLocation } from '../location/file.js'
 import { ReferenceGate, type GateFile } from '../location/gate.js'
@@ -11,6 +12,7 @@ import type { FileReference, FormatDriver, OpenContext, OptionValues, ParentRefe
 import { OpenedImage, type ImageFile, type Layer } from './opened.js'
 import { checkOptions } from './options.js'
 import { detectFormat, readAsRaw } from './probe.js'
+import { unwrap, type Unwrapped } from './unwrap.js'
 import { Registry } from './registry.js'
 
 export interface OpenOptions {
@@ -36,6 +38,8 @@ export interface OpenOptions {
    * `optional`: a missing parent or data file is told in the result, not thrown; reading it throws. Default `required`.
    */
   readonly chain?: 'required' | 'optional'
+  /** Where a compressed file is unpacked; default: the system's folder for temporary files. */
+  readonly scratchFolder?: string
   /** Files beside the image that have another name for now: final name → present name. */
   readonly renamed?: ReadonlyMap<string, string>
   /** Looks at every file that is opened; what it finds is told with the image. */
@@ -60,7 +64,34 @@ export function openLocation(self: Location, options: OpenOptions = {}): OpenedI
  * @param self where it lies; undefined when it is no file of its own (standard input): it then can name no other file.
  */
 export function openStore(store: ByteStore, self?: Location, options: OpenOptions = {}): OpenedImage {
-  return new ChainOpener(options).open(store, self ?? new StreamLocation(store))
+  return finish(openWork(store, self, options))
+}
+
+/** As {@link openLocation}, letting signals through: a compressed file may have to be unpacked first. */
+export async function openLater(self: Location, options: OpenOptions & WorkOptions = {}): Promise<OpenedImage> {
+  return await perform(openWork(self.store(), self, { ...options, from: options.from ?? self.format }), options)
+}
+
+/** As {@link openStore}, step by step. */
+export function* openWork(store: ByteStore, self?: Location, options: OpenOptions = {}): Work<OpenedImage> {
+  const location: Location = self ?? new StreamLocation(store)
+  // `--from raw` reads any file as it is; other formats are what is looked for inside.
+  if (options.from === 'raw') return new ChainOpener(options).open(store, location)
+  const files = location.path === undefined ? [] : [imageFile(location, store, 'image')]
+  const watched = files.flatMap((file) => (store.fd === undefined ? [] : (options.watch?.(file, store.fd) ?? [])))
+  const unwrapped = yield* unwrap(store, location, options.registry ?? new Registry(), options)
+  return unwrapped.wrappings.length === 0
+    ? new ChainOpener(options).open(store, location)
+    : new ChainOpener(options).open(unwrapped.store, location, {
+        ...unwrapped,
+        files,
+        notes: [...watched, ...unwrapped.notes],
+      })
+}
+
+/** What the image asked for was taken out of. */
+interface Outside extends Unwrapped {
+  readonly files: readonly ImageFile[]
 }
 
 class ChainOpener {
@@ -81,9 +112,9 @@ class ChainOpener {
     })
   }
 
-  open(store: ByteStore, self: Location): OpenedImage {
+  open(store: ByteStore, self: Location, outside?: Outside): OpenedImage {
     try {
-      let layer = this.#openTop(store, self)
+      let layer = this.#openTop(store, self, outside)
       this.#layers.push(layer)
       let missing: ImageError | undefined
       for (let { parentReference } = layer.image; parentReference !== undefined; { parentReference } = layer.image) {
@@ -103,11 +134,12 @@ class ChainOpener {
     }
   }
 
-  #openTop(store: ByteStore, self: Location): Layer {
+  #openTop(store: ByteStore, self: Location, outside: Outside | undefined): Layer {
     let driver: FormatDriver
     let notes: readonly Note[] = []
     try {
-      if (this.#options.from === undefined) ({ driver, notes } = detectFormat(store, self.name, this.#registry))
+      if (this.#options.from === undefined)
+        ({ driver, notes } = detectFormat(store, (outside?.location ?? self).name, this.#registry))
       else {
         driver = this.#registry.get(this.#options.from)
         if (driver.id === 'raw') notes = readAsRaw(store, this.#registry)
@@ -120,7 +152,7 @@ class ChainOpener {
       store[Symbol.dispose]()
       throw error
     }
-    return this.#openLayer(store, self, driver, notes, 'image')
+    return this.#openLayer(store, self, driver, notes, 'image', outside)
   }
 
   /** Opens one image; the store is closed when that fails. */
@@ -130,20 +162,22 @@ class ChainOpener {
     driver: FormatDriver,
     notes: readonly Note[],
     role: 'image' | 'parent',
+    outside?: Outside,
   ): Layer {
-    const files: ImageFile[] = []
-    const extra: Note[] = []
+    const files: ImageFile[] = [...(outside?.files ?? [])]
+    const extra: Note[] = [...(outside?.notes ?? [])]
     const further: ByteStore[] = []
     try {
       this.#folders.push(...this.#gate.foldersOf(self))
-      if (self.path !== undefined) files.push(this.#watched(imageFile(self, store, role), store, extra))
+      if (self.path !== undefined && outside === undefined)
+        files.push(this.#watched(imageFile(self, store, role), store, extra))
       const context: OpenContext = {
         ...(role === 'image' && this.#options.snapshot !== undefined ? { snapshot: this.#options.snapshot } : {}),
         options:
           role === 'image'
             ? checkOptions(driver.openOptions ?? [], this.#options.options ?? {}, `reading ${driver.id}`)
             : {},
-        self,
+        self: outside?.location ?? self,
         openReference: (wanted, at) => {
           const opened = this.#openReference(wanted, at, self, store.name, files, extra)
           if (opened !== undefined) further.push(opened)
@@ -160,6 +194,7 @@ class ChainOpener {
         files,
         stores: [store, ...further],
         notes: [...notes, ...extra],
+        wrappings: outside?.wrappings ?? [],
       }
     } catch (error) {
       for (const opened of further) opened[Symbol.dispose]()

@@ -5,6 +5,7 @@ import { assertUnchanged } from '../block/changed.js'
 import type { BlockSource, ByteStore, Extent, Note } from '../block/types.js'
 import { damageNotes } from './damage.js'
 import type { DiskImage, FormatDriver } from './driver.js'
+import type { Wrapping } from './unwrap.js'
 import type { FoundBy } from '../location/gate.js'
 
 /** A file of the host that belongs to an image: which one it is, to recognise it under any name. */
@@ -36,6 +37,8 @@ export interface Layer {
   readonly foundBy?: FoundBy
   /** What its bytes are read from: the image itself, and the further files it consists of. */
   readonly stores: readonly ByteStore[]
+  /** What it was taken out of, outermost first; empty for a file of its own. */
+  readonly wrappings: readonly Wrapping[]
   /** What is known besides the image's own notes. */
   readonly notes: readonly Note[]
 }

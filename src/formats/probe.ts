@@ -4,10 +4,25 @@ import { isPartialName } from '../location/partial.js'
 import { extensionOf } from '../sys/host-path.js'
 import type { Certainty, FormatDriver } from './driver.js'
 import type { Registry } from './registry.js'
-import { foreignFormat, unclaimedFormat } from './signatures.js'
+import { adviceFor, foreignFormat, unclaimedFormat } from './signatures.js'
 
 const window = 65536
 const rawId = 'raw'
+
+/** The first and the last 64 KiB of a file, or all of it. */
+export interface FileEnds {
+  readonly head: Uint8Array
+  readonly tail: Uint8Array
+}
+
+export function ends(store: ByteStore): FileEnds {
+  const length = Math.min(window, store.size)
+  const head = new Uint8Array(length)
+  const tail = new Uint8Array(length)
+  store.read(0, head)
+  store.read(store.size - length, tail)
+  return { head, tail }
+}
 
 /** What was found, and what the user should know about it. */
 export interface Detection {
@@ -110,13 +125,6 @@ export function readAsRaw(store: ByteStore, registry: Registry): Note[] {
   ]
 }
 
-/** The first and the last 64 KiB of a file, or all of it. */
-function ends(store: ByteStore): { readonly head: Uint8Array; readonly tail: Uint8Array } {
-  const length = Math.min(window, store.size)
-  const [head, tail] = [new Uint8Array(length), new Uint8Array(length)]
-  store.read(0, head)
-  store.read(store.size - length, tail)
-  return { head, tail }
 }
 
 function probe(driver: FormatDriver, origin: string, head: Uint8Array, tail: Uint8Array, size: number): Certainty {
@@ -134,7 +142,7 @@ function probe(driver: FormatDriver, origin: string, head: Uint8Array, tail: Uin
 
 function unreadable(name: string, format: string): never {
   throw unsupported('E_UNSUPPORTED_FORMAT', `${name} is ${format}, which vdisk cannot read`, {
-    hint: 'Unpack it, or convert it to a raw image, with a program that reads it.',
+    hint: adviceFor(format),
     details: { format },
   })
 }

@@ -1,8 +1,9 @@
 import { addCodec } from '../codec/registry.js'
-import { printable, unsupported, usage } from '../errors.js'
+import { printable, unsupported, usage, type ImageError } from '../errors.js'
 import { Schemes } from '../location/schemes.js'
 import { extensionOf } from '../sys/host-path.js'
-import { driverApiVersion, type FormatDriver } from './driver.js'
+import { compressedFiles } from './compressed/index.js'
+import { driverApiVersion, type FormatDriver, type WrapperDriver } from './driver.js'
 import { qcow } from './qcow/index.js'
 import { qcow2 } from './qcow2/index.js'
 import { raw } from './raw/index.js'
@@ -11,6 +12,9 @@ import { vhdx } from './vhdx/index.js'
 
 /** The formats built in, one line each. The order is that of `vdisk formats`. */
 export const builtinDrivers: readonly FormatDriver[] = [raw, vhd, vhdx, qcow2, qcow]
+
+/** What may be around an image, built in. */
+export const builtinWrappers: readonly WrapperDriver[] = [...compressedFiles]
 
 /** What other programs call formats of ours; images record these names too. */
 const otherNames: Readonly<Record<string, string>> = { vpc: 'vhd', file: 'raw', host_device: 'raw' }
@@ -24,6 +28,7 @@ export interface RegisteredDriver {
 /** The formats that are known: those built in, and those that plugins add. */
 export class Registry implements Iterable<RegisteredDriver> {
   readonly #drivers = new Map<string, RegisteredDriver>()
+  readonly #wrappers: WrapperDriver[] = [...builtinWrappers]
   /** What addresses of images mean: those built in, and those that plugins add. */
   readonly schemes: Schemes
 
@@ -37,20 +42,26 @@ export class Registry implements Iterable<RegisteredDriver> {
    * @throws ImageError unsupported E_PLUGIN_API_VERSION, E_PLUGIN_ID_TAKEN, E_PLUGIN_DRIVER; each names the plugin.
    */
   add(driver: unknown, origin: string): void {
+    if (isWrapper(driver)) {
+      this.#addWrapper(driver, origin)
+      return
+    }
     const checked = checkDriver(driver, origin)
     for (const codec of checked.codecs ?? []) addCodec(codec, origin)
-    const taken = this.#drivers.get(checked.id)
-    if (taken !== undefined) {
-      throw unsupported(
-        'E_PLUGIN_ID_TAKEN',
-        `${origin} adds a format ${checked.id}, but ${taken.origin} has a format of that id already`,
-        {
-          hint: 'Remove one of the two.',
-          details: { id: checked.id, origin },
-        },
-      )
-    }
+    const other = this.#drivers.get(checked.id)
+    if (other !== undefined) throw taken(checked.id, origin, other.origin)
     this.#drivers.set(checked.id, { driver: checked, origin })
+  }
+
+  /** What may be around an image: compressed files, archives. */
+  get wrappers(): readonly WrapperDriver[] {
+    return this.#wrappers
+  }
+
+  #addWrapper(driver: WrapperDriver, origin: string): void {
+    checkWrapper(driver, origin)
+    if (this.#wrappers.some(({ id }) => id === driver.id)) throw taken(driver.id, origin, 'another one')
+    this.#wrappers.push(driver)
   }
 
   /** The driver of an id, or of the name another program uses for it; undefined when there is none. */
@@ -81,6 +92,33 @@ export class Registry implements Iterable<RegisteredDriver> {
   [Symbol.iterator](): Iterator<RegisteredDriver> {
     return this.#drivers.values()
   }
+}
+
+function taken(id: string, origin: string, by: string): ImageError {
+  return unsupported('E_PLUGIN_ID_TAKEN', `${origin} adds a format ${id}, but ${by} has a format of that id already`, {
+    hint: 'Remove one of the two.',
+    details: { id, origin },
+  })
+}
+
+function isWrapper(driver: unknown): driver is WrapperDriver {
+  return typeof driver === 'object' && driver !== null && (driver as { kind?: unknown }).kind === 'wrapper'
+}
+
+/** What a plug-in gives is checked, since nothing else has. @throws ImageError unsupported E_PLUGIN_DRIVER. */
+function checkWrapper(driver: WrapperDriver, origin: string): void {
+  const { apiVersion, id, extensions } = driver
+  const right =
+    (apiVersion as number) === driverApiVersion &&
+    /^[a-z][a-z0-9-]{0,31}$/.test(id) &&
+    typeof driver.probe === 'function' &&
+    typeof driver.open === 'function' &&
+    Array.isArray(extensions)
+  if (!right)
+    throw unsupported(
+      'E_PLUGIN_DRIVER',
+      `${origin} adds the wrapper ${printable(id)}, which does not fit this version of the driver contract`,
+    )
 }
 
 /** The members a driver cannot do without, and what they are. */

@@ -119,6 +119,13 @@ export function foreignFormat(head: Uint8Array, tail: Uint8Array, size: number):
   return foreign.find((signature) => signature.matches(head, tail, size))?.name
 }
 
+/** What to do about a format that is not read. */
+export function adviceFor(format: string): string {
+  return /^a (?:7z|rar) archive$|^lzip /.test(format)
+    ? 'Unpack it first: 7z x FILE'
+    : 'Unpack it, or convert it to a raw image, with a program that reads it.'
+}
+
 /**
  * The name of a format of ours whose mark the bytes bear although no driver claimed them, or undefined. Pure and total.
  */

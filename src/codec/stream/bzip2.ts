@@ -163,7 +163,8 @@ class Block {
   read(): void {
     const bits = this.#bits
     this.#randomised = bits.one() === 1
-    if (this.#randomised) throw bits.damaged('a bzip2 block is of the old randomised kind, which nothing writes any more')
+    if (this.#randomised)
+      throw bits.damaged('a bzip2 block is of the old randomised kind, which nothing writes any more')
     this.#origin = bits.take(24)
     const used = this.#usedBytes()
     const symbols = used.length + 2
@@ -183,7 +184,8 @@ class Block {
     for (let group = 0; group < 16; group++) {
       if ((groups & (0x8000 >> group)) === 0) continue
       const members = bits.take(16)
-      for (let member = 0; member < 16; member++) if ((members & (0x8000 >> member)) !== 0) used.push(group * 16 + member)
+      for (let member = 0; member < 16; member++)
+        if ((members & (0x8000 >> member)) !== 0) used.push(group * 16 + member)
     }
     if (used.length === 0) throw bits.damaged('a bzip2 block has no byte in it')
     return Uint8Array.from(used)
@@ -197,7 +199,8 @@ class Block {
     const selectors = new Uint8Array(count)
     for (let index = 0; index < count; index++) {
       let place = 0
-      while (bits.one() === 1) if (++place >= tables) throw bits.damaged('a bzip2 block selects a table that is not there')
+      while (bits.one() === 1)
+        if (++place >= tables) throw bits.damaged('a bzip2 block selects a table that is not there')
       const [table = 0] = order.splice(place, 1)
       order.unshift(table)
       selectors[index] = table

@@ -6,6 +6,15 @@ import type { StreamCodec } from './types.js'
 /** gzip (RFC 1952): members one behind the other, then zeros or nothing. */
 export const gzipStream: StreamCodec = { id: 'gzip', decode: (input) => decodeGzip(input, inflateEngine()) }
 
+/** Raw deflate (RFC 1951) that takes all of its range: in zip archives, which record the checksum elsewhere. */
+export const deflateStream: StreamCodec = {
+  id: 'deflate',
+  async *decode(input) {
+    yield* inflateEngine().inflate(input, true)
+    if (input.remaining > 0) throw input.trailing('deflate')
+  },
+}
+
 /** The same with a chosen inflate. */
 export async function* decodeGzip(input: Input, engine: InflateEngine): AsyncGenerator<Uint8Array> {
   for (let members = 0; ; members++) {
@@ -27,7 +36,10 @@ export async function* decodeGzip(input: Input, engine: InflateEngine): AsyncGen
     if (littleWord(trailer, 0) !== crc)
       throw input.damaged('the checksum (CRC-32) of a gzip member is not that of its content', at)
     if (littleWord(trailer, 4) !== length % 4294967296)
-      throw input.damaged(`a gzip member records a content of ${littleWord(trailer, 4)} bytes and has ${length}`, at + 4)
+      throw input.damaged(
+        `a gzip member records a content of ${littleWord(trailer, 4)} bytes and has ${length}`,
+        at + 4,
+      )
   }
 }
 
@@ -63,6 +75,7 @@ export function skipGzipHeader(input: Input): Uint8Array {
 function skipText(input: Input): void {
   const bytes = input.peek(65536)
   const end = bytes.indexOf(0)
-  if (end < 0) throw bytes.length < 65536 ? input.cut('a gzip header') : input.damaged('a name in a gzip header has no end')
+  if (end < 0)
+    throw bytes.length < 65536 ? input.cut('a gzip header') : input.damaged('a name in a gzip header has no end')
   input.position += end + 1
 }

@@ -6,7 +6,8 @@ import type { Input } from './input.js'
 /** Inflates one raw deflate stream (RFC 1951) that begins where the input stands, and leaves the input behind it. */
 export interface InflateEngine {
   readonly name: 'zlib-sync' | 'node'
-  inflate(input: Input): Iterable<Uint8Array> | AsyncIterable<Uint8Array>
+  /** @param whole the stream is all that the input has: its exact end is not looked for. */
+  inflate(input: Input, whole?: boolean): Iterable<Uint8Array> | AsyncIterable<Uint8Array>
 }
 
 /** One push gives all that its bytes hold, in one piece: 16 KiB can be 16 MiB. */
@@ -37,11 +38,11 @@ export function zlibSyncEngine(): InflateEngine | undefined {
     // Optional, and compiled for one version of Node.
     return undefined
   }
-  return { name: 'zlib-sync', inflate: (input) => inflateSync(module, input) }
+  return { name: 'zlib-sync', inflate: (input, whole) => inflateSync(module, input, whole) }
 }
 
 /** Node's own zlib. It says exactly how many bytes belonged to the stream. */
-export const nodeEngine: InflateEngine = { name: 'node', inflate: inflateByNode }
+export const nodeEngine: InflateEngine = { name: 'node', inflate: (input) => inflateByNode(input) }
 
 let chosen: InflateEngine | undefined
 
@@ -54,7 +55,7 @@ export function inflateEngine(): InflateEngine {
  * zlib-sync does not say where a stream ended within the last slice, so the caller's trailer (CRC-32 and length of
  * what came out, as gzip has it) is looked for there. If it is there twice, Node's zlib goes over the stream again.
  */
-async function* inflateSync(module: ZlibSync, input: Input): AsyncGenerator<Uint8Array> {
+async function* inflateSync(module: ZlibSync, input: Input, whole = false): AsyncGenerator<Uint8Array> {
   const start = input.position
   const inflate = new module.Inflate({ windowBits: -15, chunkSize: 262144 })
   let crc = 0
@@ -73,20 +74,23 @@ async function* inflateSync(module: ZlibSync, input: Input): AsyncGenerator<Uint
     length += result.length
     yield result
   }
+  if (whole && input.remaining === 0) return
   const trailer = Buffer.alloc(8)
   trailer.writeUInt32LE(crc, 0)
   trailer.writeUInt32LE(length % 4294967296, 4)
   // At least the last byte of the stream is in the last slice.
   input.position = before
   const around = Buffer.from(input.peek(sliceLength + 8))
-  const found = around.indexOf(trailer, 1)
+  // Zeros alone (no content) are met at the wrong place too easily.
+  const found = crc === 0 ? -1 : around.indexOf(trailer, 1)
   if (found > 0 && around.indexOf(trailer, found + 1) < 0) {
     input.position = before + found
     return
   }
   // Not there (a wrong trailer: the caller reports it) or there twice: only an exact end will do.
   input.position = start
-  for await (const piece of inflateByNode(input)) void piece
+  const again = inflateByNode(input)
+  while ((await again.next()).done !== true) continue
 }
 
 async function* inflateByNode(input: Input): AsyncGenerator<Uint8Array> {

@@ -10,12 +10,14 @@ export class Input {
   readonly name: string
   readonly end: number
   readonly #read: ReadBytes
-  readonly #window = new Uint8Array(windowLength)
+  readonly #window: Uint8Array
   #start = 0
   #length = 0
   #position: number
 
+  /** @param start the lowest position that will be asked for. */
   constructor(name: string, read: ReadBytes, start: number, end: number) {
+    this.#window = new Uint8Array(Math.min(windowLength, end - start))
     this.name = name
     this.#read = read
     this.#position = start
@@ -36,10 +38,10 @@ export class Input {
 
   /** The next bytes without taking them: `length`, or fewer at the end. The memory is used again by the next call. */
   peek(length: number): Uint8Array {
-    const wanted = Math.min(length, this.remaining, windowLength)
+    const wanted = Math.min(length, this.remaining, this.#window.length)
     if (this.#position < this.#start || this.#position + wanted > this.#start + this.#length) {
       this.#start = this.#position
-      this.#length = Math.min(windowLength, this.remaining)
+      this.#length = Math.min(this.#window.length, this.remaining)
       this.#read(this.#start, this.#window.subarray(0, this.#length))
     }
     const at = this.#position - this.#start
@@ -108,7 +110,9 @@ export class Input {
 }
 
 export function littleWord(bytes: Uint8Array, at: number): number {
-  return ((bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)) >>> 0
+  return (
+    ((bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)) >>> 0
+  )
 }
 
 /** A 64-bit number; those beyond 2^53 are not exact, and larger than any file. */

@@ -19,8 +19,7 @@ function* decodeLz4(input: Input): Generator<Uint8Array> {
     const magic = littleWord(input.take(4, 'an LZ4 frame'), 0)
     if (magic === frameMagic) yield* decodeFrame(input)
     else if (magic === legacyMagic) yield* decodeLegacy(input)
-    else if (isSkippable(magic))
-      input.skip(littleWord(input.take(4, 'a skippable frame'), 0), 'a skippable frame')
+    else if (isSkippable(magic)) input.skip(littleWord(input.take(4, 'a skippable frame'), 0), 'a skippable frame')
     else {
       input.position -= 4
       throw frames > 0 ? input.trailing('LZ4') : input.damaged('no LZ4 frame begins here')
@@ -109,7 +108,8 @@ function* decodeLegacy(input: Input): Generator<Uint8Array> {
     // Every block but the last of a frame is full.
     if (last < legacyBlock) throw input.damaged('an LZ4 block follows the last one of its frame', at)
     input.position += 4
-    if (length > legacyBlock + legacyBlock / 255 + 16) throw input.damaged(`an LZ4 block says it has ${length} bytes`, at)
+    if (length > legacyBlock + legacyBlock / 255 + 16)
+      throw input.damaged(`an LZ4 block says it has ${length} bytes`, at)
     last = expand(takeBlock(input, length), memory, 0, legacyBlock, 0, input, at)
     yield memory.subarray(0, last)
   }

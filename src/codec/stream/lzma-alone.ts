@@ -23,7 +23,10 @@ function* decodeLzma(input: Input): Generator<Uint8Array> {
   const dictionary = littleWord(header, 1)
   const size = lzmaSize(header)
   if (dictionary > largestDictionary)
-    throw unsupported('E_CODEC', `${input.name} needs a dictionary of ${dictionary} bytes; vdisk allows ${largestDictionary}`)
+    throw unsupported(
+      'E_CODEC',
+      `${input.name} needs a dictionary of ${dictionary} bytes; vdisk allows ${largestDictionary}`,
+    )
   const lzma = new LzmaDecoder(dictionary)
   const memory = new Uint8Array(sliceLength + longestSymbol)
   lzma.input = memory
@@ -40,7 +43,7 @@ function* decodeLzma(input: Input): Generator<Uint8Array> {
       const length = lzma.decode(Math.min(left, pieceLength, lzma.capacity), input.remaining === 0)
       left -= length
       yield* lzma.produced(from, length)
-      if (length === 0 && input.remaining === 0 && !lzma.ended) throw input.cut('an LZMA stream')
+      if (length === 0 && input.remaining === 0 && !lzma.hasEnded()) throw input.cut('an LZMA stream')
     }
     if (size !== undefined && lzma.ended && left > 0) throw new LzmaDamage('it ends before the length it says')
     // A stream of known length may have an end mark all the same.
@@ -49,7 +52,10 @@ function* decodeLzma(input: Input): Generator<Uint8Array> {
     if (!lzma.finished) throw new LzmaDamage('its range coder does not end as it must')
   } catch (error) {
     if (!(error instanceof LzmaDamage)) throw error
-    throw input.damaged(`the LZMA stream does not decode: ${error.message}`, Math.max(start, input.position - lzma.end + lzma.at))
+    throw input.damaged(
+      `the LZMA stream does not decode: ${error.message}`,
+      Math.max(start, input.position - lzma.end + lzma.at),
+    )
   }
   input.position -= lzma.end - lzma.at
   if (!input.onlyZeros()) throw input.trailing('LZMA')

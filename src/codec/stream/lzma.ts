@@ -95,6 +95,11 @@ export class LzmaDecoder {
     this.at += 5
   }
 
+  /** The same as `ended`, asked after a call that may have changed it. */
+  hasEnded(): boolean {
+    return this.ended
+  }
+
   /** Whether the range coder stands where a finished stream leaves it. */
   get finished(): boolean {
     return this.#code === 0 && this.#pending === 0
@@ -212,7 +217,8 @@ export class LzmaDecoder {
     let to = this.#position
     let from = to - distance
     if (from < 0) from += size
-    if (from + length <= size && to + length <= size && distance >= length) dictionary.copyWithin(to, from, from + length)
+    if (from + length <= size && to + length <= size && distance >= length)
+      dictionary.copyWithin(to, from, from + length)
     else {
       for (let count = length; count > 0; count--) {
         dictionary[to++] = dictionary[from++]!
@@ -235,8 +241,7 @@ export class LzmaDecoder {
   #literal(): void {
     const dictionary = this.#dictionary
     const previous = this.#full === 0 ? 0 : dictionary[(this.#position === 0 ? dictionary.length : this.#position) - 1]!
-    const table =
-      place.literal + 0x300 * (((this.#total & this.#lpMask) << this.#lc) + (previous >> (8 - this.#lc)))
+    const table = place.literal + 0x300 * (((this.#total & this.#lpMask) << this.#lc) + (previous >> (8 - this.#lc)))
     let symbol = 1
     if (this.#state >= 7) {
       const distance = this.#rep0 + 1

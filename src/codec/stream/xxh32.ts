@@ -45,9 +45,7 @@ export class Xxh32 {
 
   digest(): number {
     let hash =
-      this.#total < 16
-        ? prime5
-        : rotate(this.#a, 1) + rotate(this.#b, 7) + rotate(this.#c, 12) + rotate(this.#d, 18)
+      this.#total < 16 ? prime5 : rotate(this.#a, 1) + rotate(this.#b, 7) + rotate(this.#c, 12) + rotate(this.#d, 18)
     hash = (hash + this.#total) | 0
     let at = 0
     for (; at + 4 <= this.#held; at += 4)

@@ -177,7 +177,8 @@ export class XzBlock {
     for (const piece of decodeLzma2(input, dictionary)) {
       check.update(piece)
       this.size += piece.length
-      if (size !== undefined && this.size > size) throw input.damaged(`an xz block holds more than the ${size} bytes it says`)
+      if (size !== undefined && this.size > size)
+        throw input.damaged(`an xz block holds more than the ${size} bytes it says`)
       yield piece
     }
     if (size !== undefined && this.size !== size)

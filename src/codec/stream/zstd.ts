@@ -1,10 +1,9 @@
 import { createRequire } from 'node:module'
 import { Readable, type Transform } from 'node:stream'
 import zlib from 'node:zlib'
-import type * as Fzstd from 'fzstd'
 import { isImageError, unsupported } from '../../errors.js'
 import { codecFor } from '../registry.js'
-import { littleLong, littleWord, type Input } from './input.js'
+import { littleLong, littleWord, type Input, type ReadBytes } from './input.js'
 import { isSkippable } from './lz4.js'
 import type { StreamCodec } from './types.js'
 import { Xxh64 } from './xxh64.js'
@@ -19,7 +18,10 @@ const largestWindow = 128 * 1024 * 1024
 const smallFrame = 4 * 1024 * 1024
 
 /** Decodes one frame that comes in slices. */
-export type FrameDecoder = (slices: Iterable<Uint8Array>, frame: ZstdFrame) => Iterable<Uint8Array> | AsyncIterable<Uint8Array>
+export type FrameDecoder = (
+  slices: Iterable<Uint8Array>,
+  frame: ZstdFrame,
+) => Iterable<Uint8Array> | AsyncIterable<Uint8Array>
 
 /** The header of a frame (3.1.1.1). Sizes are bytes. */
 export interface ZstdFrame {
@@ -58,7 +60,10 @@ export async function* decodeZstd(input: Input, decodeBig: FrameDecoder): AsyncG
       }
     } catch (cause) {
       if (isImageError(cause)) throw cause
-      throw input.damaged(`the zstd frame does not decode: ${cause instanceof Error ? cause.message : String(cause)}`, start)
+      throw input.damaged(
+        `the zstd frame does not decode: ${cause instanceof Error ? cause.message : String(cause)}`,
+        start,
+      )
     }
     if (frame.contentSize !== undefined && length !== frame.contentSize)
       throw input.damaged(`a zstd frame says it holds ${frame.contentSize} bytes and has ${length}`, start)
@@ -84,9 +89,13 @@ export function peekZstdFrame(input: Input): ZstdFrame {
     const base = 2 ** (10 + (windowByte >> 3))
     const window = single ? (contentSize ?? 0) : base + (base / 8) * (windowByte & 7)
     if (window > largestWindow && !(single && window <= 2 * largestWindow)) {
-      throw unsupported('E_CODEC', `${input.name} needs a zstd window of ${window} bytes; vdisk allows ${largestWindow}`, {
-        hint: 'Unpack it with zstd -d --long=31 first.',
-      })
+      throw unsupported(
+        'E_CODEC',
+        `${input.name} needs a zstd window of ${window} bytes; vdisk allows ${largestWindow}`,
+        {
+          hint: 'Unpack it with zstd -d --long=31 first.',
+        },
+      )
     }
     return { headerLength: input.position - start, window, contentSize, checksum: (descriptor & 4) !== 0 }
   } finally {
@@ -113,6 +122,21 @@ export function* frameSlices(input: Input, frame: ZstdFrame): Generator<Uint8Arr
     }
   }
   if (frame.checksum) yield input.take(4, 'the checksum of a zstd frame')
+}
+
+/** The bytes of a frame, by its blocks' headers alone. Undefined where it does not end within the file. */
+export function frameLength(read: ReadBytes, start: number, end: number, frame: ZstdFrame): number | undefined {
+  let position = start + 4 + frame.headerLength
+  const header = new Uint8Array(3)
+  for (let last = false; !last;) {
+    if (position + 3 > end) return undefined
+    read(position, header)
+    const value = (header[0] ?? 0) | ((header[1] ?? 0) << 8) | ((header[2] ?? 0) << 16)
+    last = (value & 1) !== 0
+    position += 3 + (((value >> 1) & 3) === 1 ? 1 : value >> 3)
+  }
+  position += frame.checksum ? 4 : 0
+  return position > end ? undefined : position - start
 }
 
 function decodeSmall(input: Input, frame: ZstdFrame): Uint8Array {
@@ -164,9 +188,14 @@ function* copies(slices: Iterable<Uint8Array>): Generator<Uint8Array> {
   for (const slice of slices) yield Uint8Array.from(slice)
 }
 
+/** What is used of the package fzstd. */
+interface Fzstd {
+  readonly Decompress: new (take: (data: Uint8Array) => void) => { push(bytes: Uint8Array, last?: boolean): void }
+}
+
 /** fzstd, which does not look at checksums: they are checked here. */
 export const fzstdFrames: FrameDecoder = function* (slices, { checksum }) {
-  const { Decompress } = createRequire(import.meta.url)('fzstd') as typeof Fzstd
+  const { Decompress } = createRequire(import.meta.url)('fzstd') as Fzstd
   const ready: Uint8Array[] = []
   const decompress = new Decompress((data) => void ready.push(data))
   const hash = checksum ? new Xxh64() : undefined

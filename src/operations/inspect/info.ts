@@ -1,6 +1,7 @@
 import type { Note, Section } from '../../block/types.js'
-import { isImageError, type ErrorKind } from '../../errors.js'
+import { isImageError, printable, type ErrorKind } from '../../errors.js'
 import type { Layer, OpenedImage } from '../../formats/open.js'
+import type { Wrapping } from '../../formats/unwrap.js'
 import { openDisk, readOptions, type ReadOptions } from '../open/opening.js'
 
 export type InfoOptions = ReadOptions
@@ -71,7 +72,7 @@ export function describe(opened: OpenedImage): ImageInfo {
     grain: image.grain,
     chain: opened.layers.slice(1).map(layerInfo),
     references: (image.references ?? []).map(({ role, path }) => ({ role, path })),
-    sections: [...image.describe(), ...partSection(opened)],
+    sections: [...opened.top.wrappings.map(wrappingSection), ...image.describe(), ...partSection(opened)],
     notes: opened.notes,
 
     parent:
@@ -85,6 +86,26 @@ export function describe(opened: OpenedImage): ImageInfo {
     missing: opened.missing === undefined ? undefined : problem(opened.missing),
     unreadable: image.unreadable === undefined ? undefined : problem(image.unreadable),
   }
+}
+
+/** What the image was taken out of, and how its content is reached. */
+function wrappingSection({ title, member, size, content, access }: Wrapping): Section {
+  return {
+    title: 'Inside',
+    facts: [
+      { name: 'wrapper', label: 'Compressed file', value: title },
+      ...(member === undefined ? [] : [{ name: 'member', value: printable(member) }]),
+      { name: 'wrapperSize', label: 'Size of the file', value: size, unit: 'bytes' as const },
+      { name: 'contentSize', label: 'Size of what is in it', value: content, unit: 'bytes' as const },
+      { name: 'access', value: accessText[access] },
+    ],
+  }
+}
+
+const accessText: Readonly<Record<Wrapping['access'], string>> = {
+  units: 'at any place, by its blocks',
+  stored: 'at any place, stored as it is',
+  scratch: 'unpacked into a scratch file',
 }
 
 /** What was asked about, when it is a part of the disk. */

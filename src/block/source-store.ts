@@ -1,0 +1,48 @@
+import type { BlockSource, ByteStore } from './types.js'
+
+/**
+ * The bytes of a disk as those of a file: an image inside a compressed file, a member of an archive. It is only read.
+ * The engine sees through it (`source`), so that what lies inside is read and decoded by all its threads.
+ */
+export class SourceStore implements ByteStore {
+  readonly name: string
+  readonly size: number
+  readonly growable = false
+  readonly alignment = 1
+  readonly zeroed = false
+  readonly source: BlockSource
+  readonly #below: ByteStore
+
+  /** @param below what is closed together with it: the store that holds the source's bytes. */
+  constructor(name: string, source: BlockSource, below: ByteStore) {
+    this.name = name
+    this.size = source.capacity
+    this.source = source
+    this.#below = below
+  }
+
+  changed(): string | undefined {
+    return this.#below.changed?.()
+  }
+
+  read(position: number, target: Uint8Array): void {
+    this.source.read(position, target)
+  }
+
+  write(): never {
+    throw new Error(`${this.name} is only read`)
+  }
+
+  truncate(): never {
+    throw new Error(`${this.name} is only read`)
+  }
+
+  flush(): void {
+    // Nothing is written.
+  }
+
+  [Symbol.dispose](): void {
+    this.source[Symbol.dispose]()
+    this.#below[Symbol.dispose]()
+  }
+}

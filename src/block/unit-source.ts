@@ -1,0 +1,116 @@
+import { ExtentReader } from './read.js'
+import type { BlockSource, ByteStore, Codec, Extent } from './types.js'
+
+/** Content that is stored as compressed units, one behind the other, each of which decodes on its own. */
+export class UnitSource implements BlockSource {
+  readonly sectorSize = 512
+  readonly capacity: number
+  /** Bytes of the largest unit. */
+  readonly grain: number
+  readonly #store: ByteStore
+  readonly #codec: Codec
+  readonly #units: UnitList
+  readonly #reader = new ExtentReader(this)
+
+  constructor(store: ByteStore, codec: Codec, units: UnitList) {
+    this.#store = store
+    this.#codec = codec
+    this.#units = units
+    this.capacity = units.capacity
+    this.grain = Math.max(512, units.largest)
+  }
+
+  extentAt(offset: number, limit: number): Extent {
+    const index = this.#units.at(offset)
+    const unitOffset = this.#units.offset(index)
+    const unitLength = this.#units.length(index)
+    return {
+      kind: 'packed',
+      offset,
+      length: Math.min(limit, unitOffset + unitLength - offset),
+      store: this.#store,
+      position: this.#units.position(index),
+      storedLength: this.#units.stored(index),
+      codec: this.#codec,
+      unitOffset,
+      unitLength,
+    }
+  }
+
+  read(offset: number, target: Uint8Array): void {
+    this.#reader.read(offset, target)
+  }
+
+  [Symbol.dispose](): void {
+    // The store belongs to whoever made this.
+  }
+}
+
+/** Where units are, in the order of their content; 28 bytes for each. */
+export class UnitList {
+  capacity = 0
+  largest = 0
+  #count = 0
+  #offsets = new Float64Array(256)
+  #positions = new Float64Array(256)
+  #stored = new Uint32Array(256)
+  #last = 0
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** Adds the next unit; those without content are left out. */
+  add(position: number, stored: number, length: number): void {
+    if (length === 0) return
+    if (this.#count === this.#stored.length) this.#grow()
+    this.#offsets[this.#count] = this.capacity
+    this.#positions[this.#count] = position
+    this.#stored[this.#count] = stored
+    this.#count++
+    this.capacity += length
+    this.largest = Math.max(this.largest, length)
+  }
+
+  /** The unit that holds an offset. */
+  at(offset: number): number {
+    if (offset < 0 || offset >= this.capacity) throw new RangeError(`offset ${offset} of ${this.capacity} bytes`)
+    const near = this.#last
+    if (this.offset(near) <= offset && offset < this.offset(near) + this.length(near)) return near
+    let low = 0
+    let high = this.#count
+    while (high - low > 1) {
+      const middle = Math.floor((low + high) / 2)
+      if (this.offset(middle) <= offset) low = middle
+      else high = middle
+    }
+    return (this.#last = low)
+  }
+
+  offset(index: number): number {
+    return this.#offsets[index] ?? 0
+  }
+
+  length(index: number): number {
+    return (index + 1 === this.#count ? this.capacity : this.offset(index + 1)) - this.offset(index)
+  }
+
+  position(index: number): number {
+    return this.#positions[index] ?? 0
+  }
+
+  stored(index: number): number {
+    return this.#stored[index] ?? 0
+  }
+
+  #grow(): void {
+    const size = 2 * this.#stored.length
+    const grown = <T extends Float64Array | Uint32Array>(from: T, to: T): T => {
+      to.set(from)
+      return to
+    }
+    this.#offsets = grown(this.#offsets, new Float64Array(size))
+    this.#positions = grown(this.#positions, new Float64Array(size))
+    this.#stored = grown(this.#stored, new Uint32Array(size))
+  }
+}

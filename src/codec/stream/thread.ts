@@ -1,0 +1,138 @@
+import { Worker } from 'node:worker_threads'
+import { rebuilt, type ErrorParts } from '../../errors.js'
+
+/** What a decoding thread is started with. */
+export interface DecodeRequest {
+  /** The file's descriptor, and the range of bytes in it that is one compressed stream. */
+  readonly descriptor: number
+  readonly start: number
+  readonly end: number
+  /** What messages call it. */
+  readonly name: string
+  readonly codec: string
+  /** What the content must be, where something outside the stream records it. */
+  readonly expected?: ExpectedContent
+}
+
+export interface ExpectedContent {
+  readonly size: number
+  readonly crc32: number
+}
+
+/** Content is handed over in slots of this many bytes; all but the last are full. */
+export const slotLength = 1048576
+const slotCount = 4
+const errorLength = 65536
+
+/**
+ * Numbers that both threads see: what was produced and taken (slots), the state, the length of an error, and a count of
+ * what happened, which is what is waited for.
+ */
+export const place = { produced: 0, taken: 1, state: 2, errorLength: 3, events: 4, lengths: 5 } as const
+export const state = { running: 0, ended: 1, failed: 2 } as const
+
+/** The memory that both threads see. */
+export class SharedSlots {
+  readonly numbers: Int32Array
+  /** How far the compressed bytes were read: a position of the file. */
+  readonly position: Float64Array
+  readonly error: Uint8Array
+  readonly slots: readonly Uint8Array[]
+
+  constructor(readonly memory: SharedArrayBuffer = new SharedArrayBuffer(64 + errorLength + slotCount * slotLength)) {
+    this.numbers = new Int32Array(memory, 0, place.lengths + slotCount)
+    this.position = new Float64Array(memory, 56, 1)
+    this.error = new Uint8Array(memory, 64, errorLength)
+    this.slots = Array.from(
+      { length: slotCount },
+      (_, index) => new Uint8Array(memory, 64 + errorLength + index * slotLength, slotLength),
+    )
+  }
+}
+
+/**
+ * Decodes one compressed stream in a thread of its own, a few MiB ahead of whoever takes the content, in order. The
+ * content is only right when its end was reached.
+ */
+export class DecodeThread implements Disposable {
+  readonly #shared = new SharedSlots()
+  readonly #worker: Worker
+  #held = false
+  #died: Error | undefined
+
+  constructor(request: DecodeRequest) {
+    this.#worker = new Worker(new URL('./thread-main.js', import.meta.url), {
+      workerData: { request, memory: this.#shared.memory },
+    })
+    this.#worker.on('error', (error) => (this.#died = error))
+  }
+
+  /** How far the file was read, in bytes. */
+  get position(): number {
+    return this.#shared.position[0] ?? 0
+  }
+
+  /**
+   * The next bytes, this thread waiting for them; undefined at the end. They are good until the next call.
+   * @throws ImageError what decoding throws.
+   */
+  next(): Uint8Array | undefined {
+    for (;;) {
+      const events = Atomics.load(this.#shared.numbers, place.events)
+      const ready = this.#ready()
+      if (ready !== 'wait') return ready
+      Atomics.wait(this.#shared.numbers, place.events, events)
+    }
+  }
+
+  /** The same without keeping this thread waiting. */
+  async nextLater(): Promise<Uint8Array | undefined> {
+    for (;;) {
+      const events = Atomics.load(this.#shared.numbers, place.events)
+      const ready = this.#ready()
+      if (ready !== 'wait') return ready
+      if (this.#died !== undefined) throw this.#died
+      const waiting = waitLater(this.#shared.numbers, place.events, events, 1000)
+      if (waiting.async) await waiting.value
+    }
+  }
+
+  [Symbol.dispose](): void {
+    void this.#worker.terminate()
+  }
+
+  #ready(): Uint8Array | undefined | 'wait' {
+    const { numbers, slots, error } = this.#shared
+    if (this.#held) {
+      Atomics.add(numbers, place.taken, 1)
+      Atomics.notify(numbers, place.taken)
+      this.#held = false
+    }
+    // The state is looked at first: what was produced before it changed is there then.
+    const now = Atomics.load(numbers, place.state)
+    const taken = Atomics.load(numbers, place.taken)
+    if (Atomics.load(numbers, place.produced) !== taken) {
+      this.#held = true
+      const index = taken % slotCount
+      return slots[index]?.subarray(0, numbers[place.lengths + index])
+    }
+    if (now === state.ended) return undefined
+    if (now === state.failed) {
+      const text = Buffer.from(error.slice(0, numbers[place.errorLength])).toString()
+      throw rebuilt(JSON.parse(text) as ErrorParts)
+    }
+    return 'wait'
+  }
+}
+
+/** Atomics.waitAsync, which the types of this version of TypeScript's library do not have. */
+const waitLater = (
+  Atomics as unknown as {
+    waitAsync: (
+      numbers: Int32Array,
+      index: number,
+      value: number,
+      timeout: number,
+    ) => { readonly async: boolean; readonly value: unknown }
+  }
+).waitAsync

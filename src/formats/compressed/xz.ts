@@ -1,0 +1,92 @@
+import type { ByteStore } from '../../block/types.js'
+import { UnitList, UnitSource } from '../../block/unit-source.js'
+import type { Work } from '../../block/work.js'
+import { Input } from '../../codec/stream/input.js'
+import {
+  takeXzFooter,
+  takeXzHeader,
+  takeXzIndex,
+  xzHeaderLength,
+  xzMagic,
+  type XzRecord,
+} from '../../codec/stream/xz.js'
+import { codecFor } from '../../codec/registry.js'
+import type { WrapperDriver } from '../driver.js'
+import { wholeStream } from './whole-stream.js'
+
+/** Larger blocks are not decoded one at a time: the whole file is unpacked instead. */
+const largestBlock = 32 * 1024 * 1024
+
+export const xz: WrapperDriver = {
+  apiVersion: 1,
+  kind: 'wrapper',
+  id: 'xz',
+  title: 'xz',
+  extensions: ['xz'],
+  access: 'by its blocks (xz -T0), or unpacked',
+  probe: (head) => (xzMagic.every((byte, index) => head[index] === byte) ? 'certain' : 'no'),
+  *open(store) {
+    const { units, checks } = yield* readIndex(store)
+    const [check = 0, ...others] = checks
+    return units.largest <= largestBlock && units.count > 0 && others.length === 0
+      ? { members: [{ size: units.capacity, source: new UnitSource(store, codecFor(`xz-block-${check}`), units) }] }
+      : wholeStream('xz', store, units.capacity)
+  },
+}
+
+/**
+ * The blocks of all streams, from the end backwards: only indexes, footers and headers are read. @throws ImageError
+ * corrupt.
+ */
+function* readIndex(store: ByteStore): Work<{ readonly units: UnitList; readonly checks: readonly number[] }> {
+  const input = new Input(store.name, (position, target) => store.read(position, target), 0, store.size)
+  const streams: { readonly start: number; readonly records: readonly XzRecord[] }[] = []
+  const checks = new Set<number>()
+  let end = store.size
+  while (end > 0) {
+    yield { done: store.size - end, total: store.size }
+    end -= paddingBefore(input, end)
+    if (end < 2 * xzHeaderLength + 8) throw input.cut('an xz stream')
+    input.position = end - xzHeaderLength
+    const { check, indexLength } = takeXzFooter(input)
+    const indexStart = end - xzHeaderLength - indexLength
+    if (indexStart < xzHeaderLength) throw input.damaged('an xz footer leads outside its file', end - xzHeaderLength)
+    input.position = indexStart
+    const records = takeXzIndex(input)
+    if (input.position !== end - xzHeaderLength)
+      throw input.damaged('an xz footer does not lead to the index', end - xzHeaderLength)
+    const stored = records.reduce((sum, { unpadded }) => sum + roundUpFour(unpadded), 0)
+    const start = indexStart - stored - xzHeaderLength
+    if (start < 0) throw input.damaged('an xz index describes more than its file has', indexStart)
+    input.position = start
+    if (takeXzHeader(input, false) !== check)
+      throw input.damaged('the footer of an xz stream does not agree with its header', end - xzHeaderLength)
+    checks.add(check)
+    streams.push({ start, records })
+    end = start
+  }
+  const units = new UnitList()
+  for (const { start, records } of streams.reverse()) {
+    let position = start + xzHeaderLength
+    for (const { unpadded, size } of records) {
+      units.add(position, roundUpFour(unpadded), size)
+      position += roundUpFour(unpadded)
+    }
+  }
+  return { units, checks: [...checks] }
+}
+
+function roundUpFour(length: number): number {
+  return Math.ceil(length / 4) * 4
+}
+
+/** Bytes of zeros before a position, in groups of four. */
+function paddingBefore(input: Input, end: number): number {
+  let padding = 0
+  while (padding + 4 <= end) {
+    input.position = end - padding - 4
+    if (input.peek(4).some((byte) => byte !== 0)) break
+    padding += 4
+  }
+  return padding
+}

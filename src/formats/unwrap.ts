@@ -1,0 +1,237 @@
+import { tmpdir } from 'node:os'
+import { isZero } from '../binary/zero.js'
+import { assertUnchanged } from '../block/changed.js'
+import type { FileStore } from '../block/file-store.js'
+import { RangeSource } from '../block/range-source.js'
+import { createScratchStore } from '../block/scratch-store.js'
+import { SourceStore } from '../block/source-store.js'
+import type { ByteStore, Note } from '../block/types.js'
+import type { Work } from '../block/work.js'
+import { DecodeThread } from '../codec/stream/thread.js'
+import { ImageError, isImageError, printable, unsupported, usage } from '../errors.js'
+import type { Location } from '../location/location.js'
+import { isPartialName } from '../location/partial.js'
+import { MemberLocation } from '../location/member.js'
+import { extensionOf } from '../sys/host-path.js'
+import type { WrappedFile, WrapperDriver } from './driver.js'
+import { ends, type FileEnds } from './probe.js'
+import type { Registry } from './registry.js'
+
+/** Files inside files inside files: deeper ones are not met outside attacks. */
+const mostWrappers = 3
+/** Zeros of this many bytes are not written to a scratch file. */
+const zeroUnit = 65536
+
+/** What an image lies in, outermost first. */
+export interface Wrapping {
+  /** The wrapper's id and title: `gzip`. */
+  readonly id: string
+  readonly title: string
+  /** Bytes of the outer file, and of what is in it. */
+  readonly size: number
+  readonly content: number
+  /** The name of what is in it, where it has several or records one. */
+  readonly member?: string
+  /**
+   * `units`: parts are decoded when they are read. `stored`: the content lies in the file as it is. `scratch`: all of
+   * it was unpacked into a scratch file, which is gone when the image is closed.
+   */
+  readonly access: 'units' | 'stored' | 'scratch'
+}
+
+/** A store without what it was wrapped in. It owns what it came from. */
+export interface Unwrapped {
+  readonly store: ByteStore
+  readonly location: Location
+  readonly wrappings: readonly Wrapping[]
+  readonly notes: readonly Note[]
+}
+
+export interface UnwrapOptions {
+  /** Where content is unpacked that cannot be read at any place; default: the system's folder for temporary files. */
+  readonly scratchFolder?: string
+}
+
+/**
+ * Takes an image out of compressed files and archives, until something is there that is none. The store is the
+ * result's, and closed when that fails.
+ * @throws ImageError corrupt; unsupported E_TOO_DEEP, and what a wrapper does not read; target E_NO_SPACE.
+ */
+export function* unwrap(store: ByteStore, self: Location, registry: Registry, options: UnwrapOptions): Work<Unwrapped> {
+  let current: Unwrapped = { store, location: self, wrappings: [], notes: [] }
+  try {
+    for (;;) {
+      const driver = wrapperOf(current, registry)
+      if (driver === undefined) return current
+      if (current.wrappings.length === mostWrappers) {
+        throw unsupported('E_TOO_DEEP', `${self.label} holds more than ${mostWrappers} files inside each other`, {
+          hint: 'Unpack the outer ones first.',
+        })
+      }
+      current = yield* opened(current, driver, options)
+    }
+  } catch (error) {
+    current.store[Symbol.dispose]()
+    throw error
+  }
+}
+
+/** The wrapper that the content is of: where a disk's own format is certain, that is what it is. */
+function wrapperOf({ store, location }: Unwrapped, registry: Registry): WrapperDriver | undefined {
+  if (store.size === 0 || (location.name !== undefined && isPartialName(location.name))) return undefined
+  const { head, tail }: FileEnds = ends(store)
+  const found = registry.wrappers.find((driver) => driver.probe(head, tail, store.size) === 'certain')
+  if (found === undefined) return undefined
+  const claimed = [...registry].some(
+    ({ driver }) => driver.id !== 'raw' && driver.probe(head, tail, store.size) === 'certain',
+  )
+  return claimed ? undefined : found
+}
+
+function* opened(outer: Unwrapped, driver: WrapperDriver, options: UnwrapOptions): Work<Unwrapped> {
+  const { store, location } = outer
+  const { members, notes = [] } = yield* driver.open(store)
+  const member = theMember(members, store.name)
+  const name = member.name === undefined ? store.name : `${printable(member.name)} in ${store.name}`
+  const inner = yield* memberStore(store, member, name, options)
+  const wrapping: Wrapping = {
+    id: driver.id,
+    title: driver.title,
+    size: store.size,
+    content: inner.store.size,
+    member: member.name,
+    access: inner.access,
+  }
+  return {
+    store: inner.store,
+    location: new MemberLocation(location, member.name ?? innerName(location, driver), name),
+    wrappings: [...outer.wrappings, wrapping],
+    notes: [...outer.notes, ...notes],
+  }
+}
+
+/** `disk.vhd.gz` holds `disk.vhd`. */
+function innerName({ name }: Location, { extensions }: WrapperDriver): string | undefined {
+  if (name === undefined) return undefined
+  const extension = extensionOf(name)
+  return extensions.includes(extension.slice(1).toLowerCase()) ? name.slice(0, -extension.length) : name
+}
+
+const diskNames = /\.(?:img|raw|dd|iso|bin|vhdx?|qcow2?|vmdk|vdi|dmg|hdd|hds|wic|usb|sdcard)$/i
+
+/** The only file, or the only one that is named as a disk. */
+function theMember(members: readonly WrappedFile[], archive: string): WrappedFile {
+  const named = members.filter(({ name }) => name !== undefined && diskNames.test(name))
+  const [only, ...others] = members.length === 1 ? members : named
+  if (only !== undefined && others.length === 0) return only
+  const names = (members.length === 0 ? [] : named.length > 1 ? named : members).map(({ name }) =>
+    printable(name ?? ''),
+  )
+  const shown = names.slice(0, 10).join(', ') + (names.length > 10 ? ` and ${names.length - 10} more` : '')
+  throw usage(
+    'E_WHICH_MEMBER',
+    members.length === 0 ? `${archive} holds no file` : `${archive} holds several files: ${shown}`,
+    { hint: members.length === 0 ? undefined : 'Unpack it first, and name the disk.' },
+  )
+}
+
+interface MemberStore {
+  readonly store: ByteStore
+  readonly access: Wrapping['access']
+}
+
+function* memberStore(store: ByteStore, member: WrappedFile, name: string, options: UnwrapOptions): Work<MemberStore> {
+  if (member.source !== undefined) {
+    const [first] = member.source.capacity === 0 ? [] : [member.source.extentAt(0, 1)]
+    return {
+      store: new SourceStore(name, member.source, store),
+      access: first?.kind === 'packed' ? 'units' : 'stored',
+    }
+  }
+  const scratch = createScratchStore(options.scratchFolder ?? tmpdir())
+  try {
+    const place = yield* fileRange(store, member.stream, options)
+    try {
+      using thread = new DecodeThread({
+        ...place.range,
+        name: store.name,
+        codec: member.stream.codec,
+        expected: member.stream.expected,
+      })
+      yield* spool(thread, scratch, place.range)
+      assertUnchanged(store)
+    } finally {
+      place[Symbol.dispose]()
+    }
+  } catch (error) {
+    scratch[Symbol.dispose]()
+    throw outOfSpace(error, name, options)
+  }
+  store[Symbol.dispose]()
+  return { store: new SourceStore(name, new RangeSource(scratch), scratch), access: 'scratch' }
+}
+
+interface FileRange extends Disposable {
+  readonly range: { readonly descriptor: number; readonly start: number; readonly end: number }
+}
+
+/** Where a range of the store lies in a file that another thread can read; what lies in none is copied to one. */
+function* fileRange(
+  store: ByteStore,
+  { start, end }: { readonly start: number; readonly end: number },
+  options: UnwrapOptions,
+): Work<FileRange> {
+  let place = { store, position: start }
+  for (let { source } = place.store; source !== undefined; { source } = place.store) {
+    const extent = source.extentAt(place.position, end - start)
+    if (extent.kind !== 'data' || extent.length < end - start) break
+    place = { store: extent.store, position: extent.position }
+  }
+  const { fd: descriptor, descriptorAlignment = 1 } = place.store
+  if (descriptor !== undefined && descriptorAlignment === 1) {
+    return {
+      range: { descriptor, start: place.position, end: place.position + end - start },
+      [Symbol.dispose]: () => undefined,
+    }
+  }
+  const copy = createScratchStore(options.scratchFolder ?? tmpdir())
+  try {
+    const bytes = new Uint8Array(1048576)
+    for (let done = 0; done < end - start;) {
+      const piece = bytes.subarray(0, Math.min(bytes.length, end - start - done))
+      store.read(start + done, piece)
+      copy.write(done, piece)
+      done += piece.length
+      yield { done, total: end - start }
+    }
+  } catch (error) {
+    copy[Symbol.dispose]()
+    throw error
+  }
+  return { range: { descriptor: copy.fd, start: 0, end: end - start }, [Symbol.dispose]: () => copy[Symbol.dispose]() }
+}
+
+/** Unpacks everything; zeros stay holes, so that an empty terabyte costs nothing. */
+function* spool(thread: DecodeThread, scratch: FileStore, { start, end }: FileRange['range']): Work<void> {
+  let size = 0
+  for (let bytes = thread.next(); bytes !== undefined; bytes = thread.next()) {
+    for (let at = 0; at < bytes.length; at += zeroUnit) {
+      const piece = bytes.subarray(at, at + zeroUnit)
+      if (!isZero(piece)) scratch.write(size + at, piece)
+    }
+    size += bytes.length
+    yield { done: Math.max(0, thread.position - start), total: end - start }
+  }
+  scratch.truncate(size)
+}
+
+function outOfSpace(error: unknown, name: string, { scratchFolder }: UnwrapOptions): unknown {
+  if (!isImageError(error) || error.kind !== 'target') return error
+  return new ImageError(error.kind, error.code, `${name} cannot be unpacked into a scratch file: ${error.message}`, {
+    hint:
+      scratchFolder === undefined
+        ? 'Set TMPDIR to a folder with more room, or unpack the file yourself.'
+        : 'Choose a folder with more room, or unpack the file yourself.',
+    cause: error,
+  })
+}
