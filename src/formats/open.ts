@@ -78,15 +78,13 @@ export function* openWork(store: ByteStore, self?: Location, options: OpenOption
   // `--from raw` reads any file as it is; other formats are what is looked for inside.
   if (options.from === 'raw') return new ChainOpener(options).open(store, location)
   const files = location.path === undefined ? [] : [imageFile(location, store, 'image')]
-  const watched = files.flatMap((file) => (store.fd === undefined ? [] : (options.watch?.(file, store.fd) ?? [])))
-  const unwrapped = yield* unwrap(store, location, options.registry ?? new Registry(), options)
+  const unwrapped = yield* unwrap(store, location, options.registry ?? new Registry(), {
+    scratchFolder: options.scratchFolder,
+    found: () => files.flatMap((file) => (store.fd === undefined ? [] : (options.watch?.(file, store.fd) ?? []))),
+  })
   return unwrapped.wrappings.length === 0
     ? new ChainOpener(options).open(store, location)
-    : new ChainOpener(options).open(unwrapped.store, location, {
-        ...unwrapped,
-        files,
-        notes: [...watched, ...unwrapped.notes],
-      })
+    : new ChainOpener(options).open(unwrapped.store, location, { ...unwrapped, files })
 }
 
 /** What the image asked for was taken out of. */

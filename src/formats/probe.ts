@@ -125,8 +125,6 @@ export function readAsRaw(store: ByteStore, registry: Registry): Note[] {
   ]
 }
 
-}
-
 function probe(driver: FormatDriver, origin: string, head: Uint8Array, tail: Uint8Array, size: number): Certainty {
   try {
     return driver.probe(head, tail, size)

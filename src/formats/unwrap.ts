@@ -50,6 +50,8 @@ export interface Unwrapped {
 export interface UnwrapOptions {
   /** Where content is unpacked that cannot be read at any place; default: the system's folder for temporary files. */
   readonly scratchFolder?: string
+  /** Asked once there is something to unwrap; what it says is among the notes. */
+  readonly found?: () => readonly Note[]
 }
 
 /**
@@ -68,6 +70,7 @@ export function* unwrap(store: ByteStore, self: Location, registry: Registry, op
           hint: 'Unpack the outer ones first.',
         })
       }
+      if (current.wrappings.length === 0) current = { ...current, notes: options.found?.() ?? [] }
       current = yield* opened(current, driver, options)
     }
   } catch (error) {
