@@ -2,7 +2,7 @@
 export const layers = {
   commands: ['cli', 'operations'],
   servers: ['operations', 'sys'],
-  cli: ['formats', 'location', 'operations'],
+  cli: ['formats', 'location', 'operations', 'sys'],
   operations: [
     'formats',
     'location',

@@ -2,6 +2,7 @@ import type { BigIntStats } from 'node:fs'
 import fs from '../sys/host-fs.js'
 import { corrupt, ImageError, printable, refused, systemError, targetError, type HostPath } from '../errors.js'
 import { syscalls } from '../sys/syscalls.js'
+import { folderError } from './folder-image.js'
 import type { ByteStore } from './types.js'
 
 /** Bytes of zeros that are written at once. */
@@ -56,12 +57,9 @@ export class FileStore implements ByteStore {
     }
     try {
       const stat = fs.fstatSync(fd, { bigint: true })
+      if (stat.isDirectory()) throw folderError(path)
       if (!stat.isFile() && !stat.isBlockDevice())
-        throw new ImageError(
-          'usage',
-          'E_NOT_A_FILE',
-          `${printable(path)} is ${stat.isDirectory() ? 'a directory' : 'no regular file'}, not a disk image`,
-        )
+        throw new ImageError('usage', 'E_NOT_A_FILE', `${printable(path)} is no regular file, not a disk image`)
       const store = new FileStore(path, fd, stat.isFile() ? Number(stat.size) : deviceSize(fd), false, false, true)
       if (stat.isFile()) store.#opened = stat
       return store
@@ -104,8 +102,7 @@ export class FileStore implements ByteStore {
         throw new ImageError(
           'usage',
           'E_NOT_A_FILE',
-          `${printable(path)} is ${stat.isDirectory() ? 'a directory' : 'no regular file'}, not an image that ` +
-            'can be changed',
+          `${printable(path)} is no regular file, not an image that can be changed`,
         )
       if (syscalls()?.lock(fd) === false)
         throw refused('E_LOCKED', `${printable(path)} is in use by another program`, {
@@ -294,6 +291,8 @@ function openError(path: string, cause: unknown): ImageError {
   const code = (cause as NodeJS.ErrnoException).code
   if (code === 'EMFILE' || code === 'ENFILE') return systemError(cause) ?? corrupt('E_READ', reason(cause), { cause })
   const name = printable(path)
+  // Opened to be changed; to be read it can be opened.
+  if (code === 'EISDIR') return folderError(path)
   if (code === 'ENOENT') {
     const hint = /^nbds?(\+unix)?:\/\//i.test(path)
       ? 'Exports of NBD servers are taken where an image is only read: by convert, compare, hash, info, ' +

@@ -1,6 +1,7 @@
 import fs from '../sys/host-fs.js'
 import tmp from 'tmp'
 import { writeError, FileStore } from './file-store.js'
+import { inFolder, lastPart } from '../sys/host-path.js'
 
 /**
  * A file for bytes that must be there once and then be gone: standard input, which cannot be read twice. Its name is
@@ -12,7 +13,8 @@ import { writeError, FileStore } from './file-store.js'
 export function createScratchStore(folder: string): FileStore {
   let path: string
   try {
-    path = tmp.tmpNameSync({ dir: fs.realpathSync(folder), tmpdir: fs.realpathSync(folder), prefix: '.vdisk-scratch' })
+    // The name alone: the package knows folders as text.
+    path = inFolder(fs.realpathSync(folder), lastPart(tmp.tmpNameSync({ tmpdir: '/', prefix: '.vdisk-scratch' })))
   } catch (cause) {
     throw writeError(folder, 'cannot hold a scratch file', cause)
   }

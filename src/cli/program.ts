@@ -1,5 +1,6 @@
 import { run } from '@oclif/core/run'
 import { exitCodes } from '../errors.js'
+import { exactArguments } from '../sys/arguments.js'
 import { errorText, knownError } from './base-command.js'
 import { outputs } from './outputs.js'
 
@@ -18,7 +19,7 @@ export async function runProgram(folder: string): Promise<void> {
   outputs.watch(process.stdout, process.stderr)
   let code: number | undefined
   try {
-    await run(process.argv.slice(2), folder)
+    await run([...exactArguments(process.argv.slice(2))], folder)
     await drained()
   } catch (error) {
     code = ending(error as Ending)

@@ -1,6 +1,5 @@
 import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
-import { tmpdir } from 'node:os'
 import { BaseCommand } from '../cli/base-command.js'
 import { count, openFlags, openValues, tcpEndpoint } from '../cli/flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
@@ -85,8 +84,8 @@ export default class Serve extends BaseCommand {
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Serve)
-    const [{ serve }, registry] = await Promise.all([import('../operations/serve/serve.js'), this.registry()])
-    const socket = flags.socket ?? `${process.env['XDG_RUNTIME_DIR'] ?? tmpdir()}/vdisk-nbd-${process.pid}.sock`
+    const [{ defaultSocket, serve }, registry] = await Promise.all([import('../operations/serve/serve.js'), this.registry()])
+    const socket = flags.socket ?? defaultSocket()
     const certificate = flags['tls-cert']
     const key = flags['tls-key']
     let shown = Promise.resolve()

@@ -130,6 +130,14 @@ export class ReferenceGate {
       if (refusal !== undefined && !refusals.has(place)) refusals.set(place, refusal)
       if (found !== undefined) take(found)
     }
+    // The child knows its parent's id: a file that the user named is tried whatever the child calls it.
+    if (files.length === 0 && request.verifiable)
+      for (const path of this.#named) {
+        const { place, found } = this.#look({ folder: folderPart(path), name: path, by: 'allowed' }, request.folders)
+        if (found === undefined) continue
+        looked.push(place)
+        take(found)
+      }
     const ambiguous = request.verifiable ? undefined : ambiguity(files, request)
     return {
       files: ambiguous === undefined ? files : [],
@@ -147,12 +155,12 @@ export class ReferenceGate {
     const isParent = request.role === 'parent'
     const found: Record<FoundBy, Candidate[]> = { map: [], name: [], beside: [], search: [], allowed: [] }
     for (const { stored, name } of names) {
-      const { paths, leaf } = name
+      const { paths, leaves } = name
       const meant = paths.flatMap((path) => folders.map((folder) => asText(folder, path)))
-      const place = isParent ? mapped(this.#parentMap, [stored, ...paths, ...meant], leaf) : undefined
+      const place = isParent ? mapped(this.#parentMap, [stored, ...paths, ...meant], leaves) : undefined
       // The user knows better than the image where the parent is: its own name for it is not tried then.
       if (place !== undefined) {
-        found.map.push({ ...place, by: 'map' })
+        found.map.push(...place.map((each) => ({ ...each, by: 'map' as const })))
         continue
       }
       for (const path of paths) {
@@ -160,20 +168,24 @@ export class ReferenceGate {
         found.name.push(...from.map((folder) => ({ folder, name: path, by: 'name' as const })))
       }
       if (request.verifiable)
-        found.beside.push(...folders.map((folder) => ({ folder, name: leaf, by: 'beside' as const })))
+        found.beside.push(
+          ...folders.flatMap((folder) => leaves.map((leaf) => ({ folder, name: leaf, by: 'beside' as const }))),
+        )
       if (isParent)
         found.search.push(
-          ...this.#search.map((folder) => ({
-            folder,
-            name: leaf,
-            by: 'search' as const,
-            within: { real: folder, spelled: [] },
-          })),
+          ...this.#search.flatMap((folder) =>
+            leaves.map((leaf) => ({
+              folder,
+              name: leaf,
+              by: 'search' as const,
+              within: { real: folder, spelled: [] },
+            })),
+          ),
         )
       // A file the user named is meant, wherever the image thinks that it lies.
       found.allowed.push(
         ...this.#named
-          .filter((path) => lastPart(path).toLowerCase() === leaf.toLowerCase())
+          .filter((path) => leaves.some((leaf) => lastPart(path).toLowerCase() === leaf.toLowerCase()))
           .map((path) => ({ folder: folderPart(path), name: path, by: 'allowed' as const })),
       )
     }

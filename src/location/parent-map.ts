@@ -35,22 +35,24 @@ export interface MappedName {
 /**
  * Where a parent lies by the first mapping that speaks of one of its spellings; undefined when none does.
  * What the image itself stores behind the mapped beginning never leads out of the mapped folder.
- * @param spellings the name as stored, and the paths it may mean on this system. @param leaf its last part.
+ * @param spellings the name as stored, and the paths it may mean on this system. @param leaves what its last part may be.
  */
 export function mapped(
   mappings: readonly ParentMapping[],
   spellings: readonly string[],
-  leaf: string,
-): MappedName | undefined {
+  leaves: readonly string[],
+): readonly MappedName[] | undefined {
   for (const { from, to } of mappings) {
     const place = placed(to) ?? to
     const within = { real: realPath(to) ?? place, spelled: [place] }
     const isFolder = fs.statSync(to, { throwIfNoEntry: false })?.isDirectory() === true
-    for (const spelling of [...spellings, leaf]) {
+    for (const spelling of [...spellings, ...leaves]) {
       const rest = restBehind(spelling, from)
       if (rest === undefined) continue
-      if (isFolder) return { folder: within.real, name: rest === '' ? leaf : rest, within }
-      if (rest === '') return { folder: folderPart(place), name: place, within }
+      // A backslash may be a character of a name; else it separates folders.
+      const names = rest === '' ? leaves : [...new Set([rest, rest.replaceAll('\\', '/')])]
+      if (isFolder) return names.map((name) => ({ folder: within.real, name, within }))
+      if (rest === '') return [{ folder: folderPart(place), name: place, within }]
     }
   }
   return undefined
@@ -67,5 +69,5 @@ function restBehind(name: string, start: string): string | undefined {
   const [whole, begin] = [plain(name), plain(start)]
   if (folded(whole) === folded(begin)) return ''
   const open = begin.endsWith('/') ? begin : `${begin}/`
-  return folded(whole).startsWith(folded(open)) ? whole.slice(open.length) : undefined
+  return folded(whole).startsWith(folded(open)) ? name.slice(open.length) : undefined
 }

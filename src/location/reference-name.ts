@@ -6,8 +6,12 @@ import { textMeansAll } from '../sys/host-path.js'
 export interface ReferenceName {
   /** Paths to try on this system, as stored: relative to the image's folder, or absolute. */
   readonly paths: readonly string[]
-  /** The last part of the name: looked for beside the image when the path itself belongs to another system. */
-  readonly leaf: string
+  /**
+   * What the last part of the name may be: looked for beside the image when the path itself belongs to another system.
+   * A backslash separates folders in names of Windows, and is a character of a name elsewhere: there are two then, the
+   * one with the backslash first.
+   */
+  readonly leaves: readonly string[]
 }
 
 /**
@@ -39,17 +43,19 @@ function plainName(stored: string): ReferenceName {
   if (stored === '' || stored.includes('\0'))
     throw reference('E_REFERENCE_NAME', `${JSON.stringify(printable(stored))} is no name of a file`)
   const slashed = stored.replaceAll('\\', '/')
-  const leaf = slashed
-    .replace(/^[A-Za-z]:/, '')
-    .replace(/\/+$/, '')
-    .replace(/^.*\//s, '')
+  const leaf = lastOf(slashed.replace(/^[A-Za-z]:/, ''))
   if (leaf === '' || leaf === '.' || leaf === '..')
     throw reference('E_REFERENCE_NAME', `${JSON.stringify(printable(stored))} is no name of a file`)
   // A path with a drive or a server belongs to Windows; elsewhere only its last part says something.
   const windows = /^[A-Za-z]:/.test(slashed) || /^(?:\\\\|\/\/[?.]\/)/.test(stored)
-  if (windows) return { paths: textMeansAll ? [stored] : [], leaf }
+  if (windows) return { paths: textMeansAll ? [stored] : [], leaves: [leaf] }
   // A file of this system may have a backslash in its name; that it does is tried first.
-  return { paths: slashed === stored || textMeansAll ? [slashed] : [stored, slashed], leaf }
+  if (slashed === stored || textMeansAll) return { paths: [slashed], leaves: [leaf] }
+  return { paths: [stored, slashed], leaves: [lastOf(stored), leaf] }
+}
+
+function lastOf(slashed: string): string {
+  return slashed.replace(/\/+$/, '').replace(/^.*\//s, '')
 }
 
 function unsupportedName(stored: string): ImageError {

@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process'
+import { printable } from '../errors.js'
+import { isPlainText } from './host-fs.js'
 
 /** How a program ended. */
 export interface CommandResult {
@@ -35,6 +37,14 @@ export function command(
   parameters: readonly string[],
   { descriptors = [], environment }: CommandOptions = {},
 ): Promise<CommandResult> {
+  const lost = parameters.find((parameter) => !isPlainText(parameter))
+  // Node would put another name in its place.
+  if (lost !== undefined)
+    return Promise.resolve({
+      code: -1,
+      stdout: '',
+      stderr: `${program} cannot be given the name ${printable(lost)}, which is not UTF-8`,
+    })
   return new Promise((resolve) => {
     const child = spawn(program, parameters, {
       stdio: ['ignore', 'pipe', 'pipe', ...descriptors],

@@ -1,4 +1,5 @@
 import os from 'node:os'
+import { pathVariable } from './arguments.js'
 
 /** Who runs this program. Systems without numbered users count as one user, 0, who is not root. */
 export function currentUser(): { readonly id: number; readonly group: number; readonly isRoot: boolean } {
@@ -18,13 +19,12 @@ export function nodeProgram(): string {
 
 /** Where sessions of users keep what ends with them (XDG's base directories). Undefined: nowhere. */
 export function userRuntimeFolder(): string | undefined {
-  const folder = process.env['XDG_RUNTIME_DIR']
-  return folder === undefined || folder === '' ? undefined : folder
+  return pathVariable('XDG_RUNTIME_DIR')
 }
 
 /** VDISK_RUNTIME_DIR: the folder in which mounts are remembered, when the usual one will not do. */
 export function chosenRuntimeFolder(): string | undefined {
-  return process.env['VDISK_RUNTIME_DIR']
+  return pathVariable('VDISK_RUNTIME_DIR')
 }
 
-export const temporaryFolder = (): string => os.tmpdir()
+export const temporaryFolder = (): string => pathVariable('TMPDIR')?.replace(/(?<=.)\/+$/, '') ?? os.tmpdir()

@@ -1,6 +1,6 @@
 import fs from '../../sys/host-fs.js'
 import { endianness } from 'node:os'
-import { targetError, unsupported, type ImageError } from '../../errors.js'
+import { printable, targetError, unsupported, type ImageError } from '../../errors.js'
 import { command, type CommandResult } from '../../sys/commands.js'
 import { currentUser } from '../../sys/self.js'
 import { syscalls } from '../../sys/syscalls.js'
@@ -71,7 +71,7 @@ function commonOptions({ readOnly, others }: FuseMount): string[] {
 export function userOptions(mount: FuseMount): string {
   return [
     `max_read=${maxTransfer}`,
-    `fsname=${mount.name.replace(/[\\,]/g, '\\$&')}`,
+    `fsname=${printable(mount.name).replace(/[\\,]/g, '\\$&')}`,
     'subtype=vdisk',
     ...commonOptions(mount),
   ].join(',')

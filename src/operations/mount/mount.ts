@@ -9,6 +9,7 @@ import { startServer } from './start-server.js'
 import { newId, runtimeFolder } from './state.js'
 import { parseImageArgument, type ReadOptions } from '../open/opening.js'
 import { absolute } from '../../sys/host-path.js'
+import { isPlainText } from '../../sys/host-fs.js'
 
 export type { AttachedDevice, MountedFilesystem, MountMode, MountSession, ShownFile } from './session.js'
 
@@ -140,6 +141,10 @@ function mountPoint(point: string): string {
       hint: 'Make it first.',
     })
   }
+  if (!isPlainText(path))
+    throw usage('E_MOUNT_POINT', `${name} is not UTF-8, and the programs that mount take names as text only`, {
+      hint: 'Mount on a folder with another name.',
+    })
   if (path.includes('\n')) throw usage('E_MOUNT_POINT', `${name} has a line end in its name`)
   if (mountAt(path) !== undefined) throw usage('E_MOUNT_POINT', `something is mounted on ${name} already`)
   return path

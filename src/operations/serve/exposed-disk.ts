@@ -1,6 +1,5 @@
 import { absolute } from '../../sys/host-path.js'
 import fs from '../../sys/host-fs.js'
-import os from 'node:os'
 import { createScratchStore } from '../../block/scratch-store.js'
 import { ScratchOverlay } from '../../block/scratch-overlay.js'
 import type { BlockSource, Note } from '../../block/types.js'
@@ -15,6 +14,7 @@ import { create } from '../transfer/create.js'
 import { chainOptions, parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
 import { HostLocation } from '../../location/file.js'
 import { folderPart } from '../../sys/host-path.js'
+import { temporaryFolder } from '../../sys/self.js'
 
 /**
  * Where changes go. `read-only`: there are none. `throwaway`: to a scratch file that is gone with the process.
@@ -204,7 +204,7 @@ function createScratch(image: string, folder: string | undefined): ReturnType<ty
   } catch (error) {
     if (!isImageError(error) || error.kind !== 'target') throw error
     // A folder that is only read: a backup medium, somebody else's.
-    return createScratchStore(os.tmpdir())
+    return createScratchStore(temporaryFolder())
   }
 }
 

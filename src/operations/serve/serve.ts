@@ -6,7 +6,9 @@ import { NbdServer, nbdUri, type Endpoint, type ServerTls } from '../../mount/nb
 import { openExposed, prepareOverlay, type Exposure } from './exposed-disk.js'
 import type { ReadOptions } from '../open/opening.js'
 import { DiskServing } from './serve-disk.js'
-import { absolute, lastPart } from '../../sys/host-path.js'
+import { absolute, inFolder, lastPart } from '../../sys/host-path.js'
+import { ownPid, temporaryFolder, userRuntimeFolder } from '../../sys/self.js'
+import { checkSocketPath } from '../../mount/nbd/socket-path.js'
 
 export interface ServeOptions extends ReadOptions {
   readonly endpoint: Endpoint
@@ -69,6 +71,7 @@ export interface ServeResult {
 export async function serve(images: readonly string[], options: ServeOptions): Promise<ServeResult> {
   const started = performance.now()
   checkModes(images, options)
+  if (options.endpoint.kind === 'unix') checkSocketPath(options.endpoint.path)
   const names = exportNames(images, options.names)
   const tls = options.tls === undefined ? undefined : readCertificates(options.tls)
   const made =
@@ -248,4 +251,9 @@ function untilAborted(signal: AbortSignal | undefined): Promise<void> {
     if (signal?.aborted === true) resolve()
     else signal?.addEventListener('abort', () => resolve(), { once: true })
   })
+}
+
+/** Where a server listens when nothing else is said: a socket of this process in the user's own folder. */
+export function defaultSocket(): string {
+  return inFolder(userRuntimeFolder() ?? temporaryFolder(), `vdisk-nbd-${ownPid()}.sock`)
 }

@@ -1,4 +1,3 @@
-import { tmpdir } from 'node:os'
 import type { BlockSource, Note } from '../../block/types.js'
 import { copy, type CopyOptions, type CopyResult, type Progress } from '../../engine/index.js'
 import type { DiskShape, ImageWriter, OptionValues } from '../../formats/driver.js'
@@ -11,6 +10,7 @@ import { openNewParent, type NewParent } from './parent.js'
 import { openSource, resized, type ComposedSource, type SourceInput } from './source.js'
 import { usedOnly, type UsedOnly, type UsedOnlyOptions } from './used-only.js'
 import { folderPart } from '../../sys/host-path.js'
+import { temporaryFolder } from '../../sys/self.js'
 
 /** What decides the content and the layout of a target. */
 export interface ContentOptions extends ReadOptions {
@@ -126,7 +126,7 @@ export async function openContent(
   options: ContentOptions & { readonly registry: Registry },
 ): Promise<Content> {
   const open: OpenOptions = chainOptions(options)
-  const scratchFolder = options.scratchFolder ?? (path === undefined ? tmpdir() : folderPart(path))
+  const scratchFolder = options.scratchFolder ?? (path === undefined ? temporaryFolder() : folderPart(path))
   const opened = await openSource(source, {
     ...readOptions(options),
     scratchFolder,

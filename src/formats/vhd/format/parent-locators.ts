@@ -91,8 +91,18 @@ function placeProblem({ size }: ByteStore, length: number, offset: bigint): stri
 export function parentPaths(locators: readonly ParentLocator[], parentName: string): string[] {
   const stored = codes.flatMap((code) => locators.filter((locator) => locator.code === code).map(({ path }) => path))
   return [
-    ...new Set([...stored, fromUtf16(parentName)].filter((path): path is string => path !== undefined && path !== '')),
+    ...new Set([...stored, fromUtf16(turned(parentName) ?? parentName)].filter((path): path is string => path !== undefined && path !== '')),
   ]
+}
+
+/**
+ * The header's name in the other byte order, where only that is a name of a file: the specification says big-endian,
+ * and there are writers of little-endian names, which Windows opens by their locators.
+ */
+function turned(name: string): string | undefined {
+  const other = Buffer.from(name, 'utf16le').swap16().toString('utf16le')
+  const isFileName = (text: string): boolean => /\.[A-Za-z0-9]{1,8}$/.test(text)
+  return isFileName(other) && !isFileName(name) ? other : undefined
 }
 
 /** The fields of the used entries, for `info --headers`. */
