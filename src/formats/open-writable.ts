@@ -5,7 +5,7 @@ import type { BlockSource } from '../block/types.js'
 import { printable, unsupported, usage } from '../errors.js'
 import type { FormatDriver, OpenContext, WritableImage } from './driver.js'
 import { openImage, type OpenedImage, type OpenOptions } from './open.js'
-import { checkOptions } from './options.js'
+import { checkOptions, optionsAmong } from './options.js'
 
 /**
  * An image open for changes, with its chain below it open for reading. Closing it writes what is pending, and closes
@@ -93,8 +93,9 @@ export function openWritableImage(path: string, options: WritableOptions = {}): 
       top: { driver, name },
     } = opened
     const openWritable = changing(opened)
+    const specs = driver.openOptions ?? []
     const context: OpenContext = {
-      options: checkOptions(driver.openOptions ?? [], options.options ?? {}, `reading ${driver.id}`),
+      options: checkOptions(specs, optionsAmong(specs, options.options ?? {}), `reading ${driver.id}`),
       self: opened.top.location,
       openReference: ({ path: named }) => {
         throw unsupported(

@@ -10,7 +10,7 @@ import type { TrustedFolder } from '../location/walk.js'
 import fs from '../sys/host-fs.js'
 import type { FileReference, FormatDriver, OpenContext, OptionValues, ParentReference } from './driver.js'
 import { OpenedImage, type ImageFile, type Layer } from './opened.js'
-import { checkOptions } from './options.js'
+import { checkOptions, optionsAmong } from './options.js'
 import { detectFormat, readAsRaw } from './probe.js'
 import { unwrap, type Unwrapped } from './unwrap.js'
 import { Registry } from './registry.js'
@@ -21,7 +21,7 @@ export interface OpenOptions {
   readonly from?: string
   /** Reads an internal snapshot, by id or name, instead of the active disk. */
   readonly snapshot?: string
-  /** Options for reading, of the image's own format. */
+  /** Options for reading, of the formats of the image and its parents. */
   readonly options?: OptionValues
   /** Files outside the image's folder (or folders of them) that images may name. */
   readonly allowReferences?: readonly string[]
@@ -125,6 +125,7 @@ class ChainOpener {
         }
         this.#layers.push(layer)
       }
+      if (missing === undefined) this.#refuseUnusedOptions()
       return new OpenedImage(this.#layers, missing)
     } catch (error) {
       for (const { image } of this.#layers) image[Symbol.dispose]()
@@ -145,12 +146,31 @@ class ChainOpener {
       if (this.#options.snapshot !== undefined && !driver.features.snapshots) {
         throw unsupported('E_NO_SNAPSHOTS', `${store.name} is a ${driver.title}, a format without internal snapshots`)
       }
-      checkOptions(driver.openOptions ?? [], this.#options.options ?? {}, `reading ${driver.id}`)
+      this.#optionsOf(driver)
     } catch (error) {
       store[Symbol.dispose]()
       throw error
     }
     return this.#openLayer(store, self, driver, notes, 'image', outside)
+  }
+
+  /**
+   * Those of the options for reading that a format has: they are for every image of the chain. One that no format has
+   * is refused at once. @throws ImageError usage E_UNKNOWN_OPTION, E_OPTION_VALUE.
+   */
+  #optionsOf(driver: FormatDriver): OptionValues {
+    const specs = driver.openOptions ?? []
+    const given = this.#options.options ?? {}
+    const everywhere = [...this.#registry].flatMap((known) => known.driver.openOptions ?? [])
+    const isKnown = Object.keys(given).every((name) => everywhere.some((spec) => spec.name === name))
+    return checkOptions(specs, isKnown ? optionsAmong(specs, given) : given, `reading ${driver.id}`)
+  }
+
+  /** An option that no image of the chain has would be without effect. @throws ImageError usage E_UNKNOWN_OPTION */
+  #refuseUnusedOptions(): void {
+    const known = this.#layers.flatMap(({ driver }) => driver.openOptions ?? [])
+    const [top] = this.#layers
+    if (top !== undefined) checkOptions(known, this.#options.options ?? {}, `reading ${top.driver.id}`)
   }
 
   /** Opens one image; the store is closed when that fails. */
@@ -171,10 +191,7 @@ class ChainOpener {
         files.push(this.#watched(imageFile(self, store, role), store, extra))
       const context: OpenContext = {
         ...(role === 'image' && this.#options.snapshot !== undefined ? { snapshot: this.#options.snapshot } : {}),
-        options:
-          role === 'image'
-            ? checkOptions(driver.openOptions ?? [], this.#options.options ?? {}, `reading ${driver.id}`)
-            : {},
+        options: this.#optionsOf(driver),
         self: outside?.location ?? self,
         openReference: (wanted, at) => {
           const opened = this.#openReference(wanted, at, self, store.name, files, extra)

@@ -42,6 +42,11 @@ export function checkOptions(specs: readonly OptionSpec[], given: OptionValues, 
   return values
 }
 
+/** Those of the options given that a format has. */
+export function optionsAmong(specs: readonly OptionSpec[], given: OptionValues): OptionValues {
+  return Object.fromEntries(Object.entries(given).filter(([name]) => specs.some((spec) => spec.name === name)))
+}
+
 function optionValue(spec: OptionSpec, value: string | number | boolean, whose: string): string | number | boolean {
   const wrong = (expected: string): Error =>
     usage('E_OPTION_VALUE', `${whose}: the option ${spec.name} is ${expected}, not ${printable(String(value))}`, {

@@ -190,7 +190,11 @@ const images: readonly Damaged[] = [
     answer: ['E_OVERLAP', 'E_REFCOUNT', ...many('L_REFCOUNT', 4)],
     says: /refcount block and L2 table/,
   },
-  { what: 'a last cluster that is short', make: changed((file) => file.cut(7 * cluster + 1)), answer: ['W_SHORT_CLUSTER'] },
+  {
+    what: 'a last cluster that is short',
+    make: changed((file) => file.cut(7 * cluster + 1)),
+    answer: ['W_SHORT_CLUSTER'],
+  },
   {
     what: 'a file cut before its last cluster',
     make: changed((file) => file.cut(7 * cluster)),
@@ -311,7 +315,11 @@ const images: readonly Damaged[] = [
     answer: ['E_L2_ENTRY'],
   },
   { what: 'a raw data file that is none', make: changed((file) => file.u64(88, 2)), answer: ['W_RAW_DATA_FILE'] },
-  refused('a header extension without end', 'E_HEADER', (file) => file.u32(112, 0x12345678).u32(116, 0xffffffff)),
+  {
+    what: 'a header extension without end',
+    make: changed((file) => file.u32(112, 0x12345678).u32(116, 0xffffffff)),
+    answer: ['E_HEADER_EXTENSION'],
+  },
   {
     what: 'an unknown header extension',
     make: () => soundImage({ extensions: [[0x12345678, 'abc']] }).store(),
@@ -434,7 +442,11 @@ const images: readonly Damaged[] = [
         .store(),
     answer: ['E_SNAPSHOT_TABLE', ...many('L_REFCOUNT', 5)],
   },
-  { what: '65537 snapshots', make: snapshots((file) => file.u32(60, 65537)), answer: 'refused E_SNAPSHOT_TABLE' },
+  {
+    what: '65537 snapshots',
+    make: snapshots((file) => file.u32(60, 65537)),
+    answer: ['E_SNAPSHOT_TABLE', ...many('L_REFCOUNT', 6)],
+  },
   {
     what: '65536 snapshots with one L1 table',
     make: () => {

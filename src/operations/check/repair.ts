@@ -31,7 +31,7 @@ export interface RepairOptions {
   readonly registry?: Registry
   /** The format's id; found from the content when left out. */
   readonly from?: string
-  /** Options for reading, of the image's own format. */
+  /** Options for reading, of the formats of the image and its parents. */
   readonly fromOptions?: OptionValues
   /** Where the repaired copy goes. */
   readonly output?: string

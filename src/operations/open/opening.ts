@@ -36,7 +36,7 @@ export interface ChainOptions {
 export interface ReadOptions extends ChainOptions {
   /** The format's id; found from the content when left out. */
   readonly from?: string
-  /** Options for reading, of the image's own format. */
+  /** Options for reading, of the formats of the image and its parents. */
   readonly fromOptions?: OptionValues
   /** An internal snapshot to read instead of the active disk, by id or name. */
   readonly snapshot?: string

@@ -1,5 +1,4 @@
 import type { FieldRow, StructValues } from '../../../binary/struct.js'
-import { corrupt } from '../../../errors.js'
 import { bitmapsExtension, cryptoPointer, extensionHeader, extensionTypes, featureName } from './structs.js'
 import { hostName } from '../../../sys/host-fs.js'
 
@@ -16,6 +15,8 @@ export interface Extensions {
   /** How many there are. */
   readonly count: number
   readonly rows: readonly FieldRow[]
+  /** The one that they end before because it is damaged: where it stands, and what is wrong; the message goes on from "the". */
+  readonly fault: { readonly position: number; readonly message: string } | undefined
 }
 
 /** A cluster can hold 262,144 empty extensions: more than this many are counted and not listed. */
@@ -24,9 +25,9 @@ const listedExtensions = 64
 /**
  * Walks the extensions from the end of the header to the end mark or to `end` (the backing file name, the cluster's or
  * the file's end).
- * Unknown ones are passed over. @throws ImageError corrupt E_HEADER when one passes `end`.
+ * Unknown ones are passed over. One that passes `end` is damaged, and where the next would be is not known.
  */
-export function readExtensions(cluster: Uint8Array, start: number, end: number, name: string): Extensions {
+export function readExtensions(cluster: Uint8Array, start: number, end: number): Extensions {
   let backingFormat: string | undefined
   let dataFile: string | undefined
   let bitmaps: Extensions['bitmaps']
@@ -35,18 +36,20 @@ export function readExtensions(cluster: Uint8Array, start: number, end: number, 
   const list: { type: number; position: number; length: number }[] = []
   const rows: FieldRow[] = []
   let count = 0
+  let fault: Extensions['fault']
   let position = start
   while (position + extensionHeader.size <= end) {
     const { type, length } = extensionHeader.read(cluster, position)
     if (type === extensionTypes.end) break
     const at = position + extensionHeader.size
     if (at + length > end) {
-      throw corrupt(
-        'E_HEADER',
-        `${name}: the header extension 0x${type.toString(16).padStart(8, '0')} at byte ${position} has ` +
+      fault = {
+        position,
+        message:
+          `header extension 0x${type.toString(16).padStart(8, '0')} at byte ${position} has ` +
           `${length} bytes, there is room for ${end - at}`,
-        { details: { position, length } },
-      )
+      }
+      break
     }
     const data = cluster.subarray(at, at + length)
     switch (type) {
@@ -80,7 +83,7 @@ export function readExtensions(cluster: Uint8Array, start: number, end: number, 
     count++
     position = at + length + ((8 - (length % 8)) % 8)
   }
-  return { backingFormat, dataFile, featureNames, bitmaps, crypto, list, count, rows }
+  return { backingFormat, dataFile, featureNames, bitmaps, crypto, list, count, rows, fault }
 }
 
 function textOf(data: Uint8Array): string {

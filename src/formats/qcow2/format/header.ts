@@ -63,11 +63,12 @@ export interface TableLocation {
 
 /**
  * Reads and judges the header cluster.
- * @param refcounts `any`: a refcount table that is nowhere counts as none, for a repair that makes a new one.
+ * @param purpose `read` ends the extensions before one that is damaged, which `write` refuses; to `mend`, a refcount
+ * table that is nowhere counts as none besides.
  * @throws ImageError corrupt E_TRUNCATED, E_HEADER, E_OVERLAP, E_TOO_LARGE; unsupported
  * E_UNSUPPORTED_VERSION, E_UNSUPPORTED_FEATURE.
  */
-export function readHeader(store: ByteStore, refcounts: 'sound' | 'any' = 'sound'): Header {
+export function readHeader(store: ByteStore, purpose: 'read' | 'write' | 'mend' = 'write'): Header {
   const bad = (message: string, position: number): Error =>
     corrupt('E_HEADER', `${store.name}: ${message} (header byte ${position})`, { details: { position } })
   if (store.size < headerV2.size) {
@@ -136,8 +137,12 @@ export function readHeader(store: ByteStore, refcounts: 'sound' | 'any' = 'sound
     cluster,
     headerLength,
     backingOffset === 0 ? cluster.length : Math.min(backingOffset, cluster.length),
-    store.name,
   )
+  if (extensions.fault !== undefined && purpose === 'write')
+    throw corrupt('E_HEADER', `${store.name}: the ${extensions.fault.message}`, {
+      hint: 'vdisk check lists the damage, vdisk repair mends it.',
+      details: { position: extensions.fault.position },
+    })
 
   const features = later.incompatibleFeatures
   const unknown = bitsOf(features).filter(
@@ -197,7 +202,7 @@ export function readHeader(store: ByteStore, refcounts: 'sound' | 'any' = 'sound
   const l1 = { position: place(values.l1TableOffset, 'l1_table_offset', 40), entries: values.l1Size }
   checkTable(store, 'L1 table', l1.position, l1.entries * 8, clusterSize, 40)
 
-  const refcountTable = refcounts === 'sound' ? readRefcountTable() : orNone(readRefcountTable)
+  const refcountTable = purpose === 'mend' ? orNone(readRefcountTable) : readRefcountTable()
 
   return {
     version,
@@ -208,7 +213,7 @@ export function readHeader(store: ByteStore, refcounts: 'sound' | 'any' = 'sound
     refcountTable,
     refcountBits: 2 ** later.refcountOrder,
     refcountOrder: later.refcountOrder,
-    snapshots: { count: values.nbSnapshots, position: place(values.snapshotsOffset, 'snapshots_offset', 64) },
+    snapshots: { count: values.nbSnapshots, position: Number(values.snapshotsOffset) },
     incompatibleFeatures: features,
     compatibleFeatures: later.compatibleFeatures,
     autoclearFeatures: later.autoclearFeatures,

@@ -1,6 +1,6 @@
 import { safeNumber, viewOf } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
-import { corrupt, printable, type ImageError } from '../../../errors.js'
+import { corrupt, isImageError, printable, type ImageError } from '../../../errors.js'
 import type { Header, TableLocation } from './header.js'
 import { l1EntriesFor, maximumL1Bytes } from './layout.js'
 import { snapshotEntry } from './structs.js'
@@ -25,21 +25,42 @@ export interface Snapshot {
 }
 
 const maximumSnapshots = 65536
+const mending = 'vdisk repair leaves out the snapshots that cannot be read; the disk itself can be read as it is.'
 const maximumExtraBytes = 1024
 const maximumTableBytes = 64 * 1024 * 1024
 
 /** Reads the snapshot table. @throws ImageError corrupt E_SNAPSHOT_TABLE, E_TRUNCATED. */
 export function readSnapshots(store: ByteStore, header: Header): Snapshot[] {
+  const { snapshots, fault } = readableSnapshots(store, header)
+  if (fault !== undefined) throw fault
+  return snapshots
+}
+
+/** The snapshots up to the first whose entry is damaged: the active disk needs none of them. */
+export function readableSnapshots(
+  store: ByteStore,
+  header: Header,
+): { readonly snapshots: Snapshot[]; readonly fault: ImageError | undefined } {
+  const snapshots: Snapshot[] = []
+  try {
+    collectSnapshots(store, header, snapshots)
+    return { snapshots, fault: undefined }
+  } catch (error) {
+    if (!isImageError(error) || error.kind !== 'corrupt') throw error
+    return { snapshots, fault: error }
+  }
+}
+
+function collectSnapshots(store: ByteStore, header: Header, snapshots: Snapshot[]): void {
   const { count } = header.snapshots
   const start = header.snapshots.position
-  if (count === 0) return []
+  if (count === 0) return
   const bad = (message: string, position: number): ImageError =>
-    corrupt('E_SNAPSHOT_TABLE', `${store.name}: ${message}`, { details: { position } })
+    corrupt('E_SNAPSHOT_TABLE', `${store.name}: ${message}`, { details: { position }, hint: mending })
   if (count > maximumSnapshots)
     throw bad(`nb_snapshots is ${count}, at most ${maximumSnapshots} are allowed (header byte 60)`, 60)
   if (start === 0 || start % header.geometry.clusterSize !== 0)
     throw bad(`there are ${count} snapshots, but their table is said to be at byte ${start} (header byte 64)`, 64)
-  const snapshots: Snapshot[] = []
   let position = start
   for (let index = 0; index < count; index++) {
     const fixed = readPart(store, position, snapshotEntry.size)
@@ -70,7 +91,6 @@ export function readSnapshots(store: ByteStore, header: Header): Snapshot[] {
     })
     position += length + ((8 - (length % 8)) % 8)
   }
-  return snapshots
 }
 
 function readPart(store: ByteStore, position: number, length: number): Uint8Array {
@@ -79,7 +99,7 @@ function readPart(store: ByteStore, position: number, length: number): Uint8Arra
       'E_TRUNCATED',
       `${store.name}: the snapshot table needs ${length} bytes at byte ${position}, but the file ends at byte ` +
         `${store.size}`,
-      { details: { position, length, size: store.size } },
+      { details: { position, length, size: store.size }, hint: mending },
     )
   }
   const bytes = new Uint8Array(length)

@@ -1,5 +1,6 @@
 import type { UseMap } from '../../../binary/use-map.js'
 import type { ByteStore } from '../../../block/types.js'
+import type { ImageError } from '../../../errors.js'
 import type { Finding } from '../../driver.js'
 import type { Header } from './header.js'
 import type { Snapshot } from './snapshots.js'
@@ -8,7 +9,9 @@ import type { Snapshot } from './snapshots.js'
 export interface Anatomy {
   readonly store: ByteStore
   readonly header: Header
+  /** Those that can be read; `snapshotFault` says why there are no more. */
   readonly snapshots: readonly Snapshot[]
+  readonly snapshotFault?: ImageError
   /** Where data clusters are; undefined when an external data file was not opened. */
   readonly data: ByteStore | undefined
 }

@@ -14,7 +14,15 @@ const pieceBytes = 65536
 const maximumTableEntries = 2 ** 24
 
 /** The snapshot table: what its entries say, and that v3 has the extra data it asks for. */
-export function* checkSnapshots({ store, header, snapshots }: Anatomy): Generator<Finding> {
+export function* checkSnapshots({ store, header, snapshots, snapshotFault }: Anatomy): Generator<Finding> {
+  if (snapshotFault !== undefined)
+    yield damage(
+      snapshotFault.code,
+      'snapshot table',
+      60,
+      `${snapshotFault.message.replace(`${store.name}: `, '')}; of ${header.snapshots.count} snapshots ` +
+        `${snapshots.length} can be read`,
+    )
   const ids = new Set<string>()
   for (const [index, snapshot] of snapshots.entries()) {
     const structure = `snapshot ${printable(snapshot.id)}`
@@ -53,6 +61,26 @@ export function* checkSnapshots({ store, header, snapshots }: Anatomy): Generato
       'header',
       60,
       `there are ${snapshots.length} snapshots, which an external data file does not allow`,
+    )
+}
+
+/** What the header says beside the disk itself: extensions, the name of the data file. */
+export function* checkHeader({ header }: Anatomy): Generator<Finding> {
+  const { extensions, dataFile } = header
+  const { fault } = extensions
+  if (fault !== undefined)
+    yield damage(
+      'E_HEADER_EXTENSION',
+      'header',
+      fault.position,
+      `the ${fault.message}: neither it nor what follows it can be read`,
+    )
+  if (dataFile && (extensions.dataFile ?? '') === '')
+    yield damage(
+      'E_DATA_FILE',
+      'header',
+      72,
+      'the content is in an external data file, whose name is not recorded: the disk cannot be read',
     )
 }
 

@@ -2,7 +2,7 @@ import { ceilDivide } from '../../../binary/integers.js'
 import { UseMap } from '../../../binary/use-map.js'
 import { isZero } from '../../../binary/zero.js'
 import type { CheckProgress, Finding } from '../../driver.js'
-import { checkSnapshots, countOthers } from './check-others.js'
+import { checkHeader, checkSnapshots, countOthers } from './check-others.js'
 import { compareRefcounts, countRefcountBlocks, judge } from './check-refcounts.js'
 import { TableWalk, type Telling } from './check-tables.js'
 import { StoredRefcounts } from '../format/refcounts.js'
@@ -33,6 +33,7 @@ export function* checkQcow2(
     done = Math.max(done, Math.floor(start + (end - start) * part))
     return { done, total }
   }
+  yield* checkHeader(anatomy)
   yield* checkSnapshots(anatomy)
   for (let start = 0; start < total; start = map.limit) {
     map.begin(start)

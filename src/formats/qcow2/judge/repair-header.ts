@@ -61,6 +61,46 @@ export function* dropBitmaps({ store, header }: Anatomy, code: string): Generato
   return true
 }
 
+/** Leaves out the snapshots that cannot be read: their disks are lost, and what only they used becomes free. */
+export function* dropSnapshots(anatomy: Anatomy): Generator<RepairAction, boolean> {
+  const { header, snapshots, snapshotFault } = anatomy
+  if (snapshotFault === undefined) return false
+  const lost = header.snapshots.count - snapshots.length
+  changeHeader(
+    anatomy,
+    snapshots.length === 0 ? { nbSnapshots: 0, snapshotsOffset: 0n } : { nbSnapshots: snapshots.length },
+  )
+  yield {
+    code: snapshotFault.code,
+    structure: 'snapshot table',
+    position: 60,
+    message:
+      `leave out ${lost === 1 ? 'the snapshot' : `the ${lost} snapshots`} whose entries cannot be read: what only ` +
+      `${lost === 1 ? 'it' : 'they'} held is lost`,
+  }
+  return true
+}
+
+/**
+ * Ends the header extensions before one that is damaged. Not where the format of the parent or the name of the data
+ * file may stand in what is left out.
+ */
+export function* endExtensions({ store, header }: Anatomy): Generator<RepairAction, boolean> {
+  const { fault, backingFormat, dataFile } = header.extensions
+  if (fault === undefined) return false
+  if ((header.backingFile !== undefined && backingFormat === undefined) || (header.dataFile && dataFile === undefined))
+    return false
+  store.write(fault.position, extensionHeader.write({ type: extensionTypes.end, length: 0 }))
+  store.flush()
+  yield {
+    code: 'E_HEADER_EXTENSION',
+    structure: 'header',
+    position: fault.position,
+    message: 'end the header extensions before the damaged one',
+  }
+  return true
+}
+
 /** Clears the marks of an image that was not closed, and of one that is damaged, where they are no longer true. */
 export function* clearStates(
   anatomy: Anatomy,

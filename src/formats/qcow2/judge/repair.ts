@@ -4,9 +4,9 @@ import { checkQcow2, countingBytes } from './check.js'
 import { bitsOf, withBits } from '../format/entries.js'
 import { readHeader } from '../format/header.js'
 import { mendEntries, mendFlags } from './repair-entries.js'
-import { clearAutoclear, clearStates, dropBitmaps } from './repair-header.js'
+import { clearAutoclear, clearStates, dropBitmaps, dropSnapshots, endExtensions } from './repair-header.js'
 import { mendRefcounts, rebuildRefcounts } from './repair-refcounts.js'
-import { readSnapshots } from '../format/snapshots.js'
+import { readableSnapshots } from '../format/snapshots.js'
 import { autoclear } from '../format/structs.js'
 import type { Anatomy } from '../format/use.js'
 
@@ -37,6 +37,7 @@ const mendableCodes: ReadonlySet<string> = new Set([
   'E_RESERVED_BITS',
   'E_BITMAPS',
   'W_BITMAPS_STALE',
+  'E_HEADER_EXTENSION',
 ])
 const lostCodes: ReadonlySet<string> = new Set([
   'E_L1_ENTRY',
@@ -81,8 +82,9 @@ export function* repairQcow2(store: ByteStore, budget = countingBytes): Generato
 }
 
 function anatomyOf(store: ByteStore): Anatomy {
-  const header = readHeader(store, 'any')
-  return { store, header, snapshots: readSnapshots(store, header), data: header.dataFile ? undefined : store }
+  const header = readHeader(store, 'mend')
+  const { snapshots, fault } = readableSnapshots(store, header)
+  return { store, header, snapshots, snapshotFault: fault, data: header.dataFile ? undefined : store }
 }
 
 /** What changes the use of clusters, and therefore comes first. Gives whether anything was done. */
@@ -103,6 +105,8 @@ function* repairBefore(
       why,
     )
   }
+  const ended = yield* endExtensions(anatomy)
+  const left = yield* dropSnapshots(anatomy)
   const before = bits.length
   const known: readonly number[] = Object.values(autoclear)
   if (header.dirty || header.corrupt || [...codes].some((code) => mendableCodes.has(code))) {
@@ -123,7 +127,7 @@ function* repairBefore(
       ? yield* dropBitmaps(anatomy, damaged ? 'E_BITMAPS' : 'W_BITMAPS_STALE')
       : false
   const mended = codes.has('E_RESERVED_BITS') || codes.has('E_L2_ENTRY') ? yield* mendEntries(anatomy, overlaps) : false
-  return bits.length < before || dropped || mended
+  return bits.length < before || ended || left || dropped || mended
 }
 
 function* look(anatomy: Anatomy, budget: number): Generator<CheckProgress, Survey> {

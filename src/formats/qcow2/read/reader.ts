@@ -29,7 +29,8 @@ import {
 import { readHeader, readTable, type Header } from '../format/header.js'
 import { openingNotes } from './notes.js'
 import { ownBytes } from '../judge/snapshot-use.js'
-import { readSnapshots, snapshotDisk, type Snapshot } from '../format/snapshots.js'
+import { readableSnapshots, snapshotDisk, type Snapshot } from '../format/snapshots.js'
+import type { Anatomy } from '../format/use.js'
 import { overlapFinder, TableCache } from '../format/tables.js'
 
 /** The tables of a disk that is being changed, as they are now. */
@@ -52,6 +53,7 @@ export class Qcow2Image implements DiskImage {
   readonly #store: ByteStore
   readonly #header: Header
   readonly #snapshots: readonly Snapshot[]
+  readonly #snapshotFault: ImageError | undefined
   readonly #notes: Note[]
   readonly #l1: DataView
   readonly #l1Entries: number
@@ -65,11 +67,15 @@ export class Qcow2Image implements DiskImage {
   /** @param live tables to read the active disk by, instead of those in the file. */
   constructor(store: ByteStore, context: OpenContext, live?: LiveDisk) {
     this.#store = store
-    const header = readHeader(store)
+    const header = readHeader(store, 'read')
     this.#header = header
     this.subformat = `v${header.version}`
     this.grain = header.geometry.grain
-    this.#snapshots = readSnapshots(store, header)
+    const { snapshots, fault } = readableSnapshots(store, header)
+    this.#snapshots = snapshots
+    this.#snapshotFault = fault
+    // A snapshot that is not among those that can be read may be one of the others.
+    if (fault !== undefined && context.snapshot !== undefined && !isAmong(snapshots, context.snapshot)) throw fault
     const disk =
       context.snapshot === undefined
         ? header
@@ -131,10 +137,7 @@ export class Qcow2Image implements DiskImage {
   }
 
   snapshotUse(wanted: string): Generator<CheckProgress, number> {
-    return ownBytes(
-      { store: this.#store, header: this.#header, snapshots: this.#snapshots, data: this.#data },
-      chooseSnapshot(this.#snapshots, wanted, this.#store.name),
-    )
+    return ownBytes(this.#anatomy, chooseSnapshot(this.#snapshots, wanted, this.#store.name))
   }
 
   /** The tables it reads by have changed. */
@@ -148,10 +151,17 @@ export class Qcow2Image implements DiskImage {
 
   /** Judges the whole file, whichever of its disks was opened. */
   check(options: CheckOptions = {}): Generator<Finding | CheckProgress> {
-    return checkQcow2(
-      { store: this.#store, header: this.#header, snapshots: this.#snapshots, data: this.#data },
-      options.deep === true,
-    )
+    return checkQcow2(this.#anatomy, options.deep === true)
+  }
+
+  get #anatomy(): Anatomy {
+    return {
+      store: this.#store,
+      header: this.#header,
+      snapshots: this.#snapshots,
+      snapshotFault: this.#snapshotFault,
+      data: this.#data,
+    }
   }
 
   [Symbol.dispose](): void {
@@ -302,6 +312,11 @@ export class Qcow2Image implements DiskImage {
       },
     )
   }
+}
+
+function isAmong(snapshots: readonly Snapshot[], wanted: string): boolean {
+  const text = wanted.replace(/^(?:id|name):/, '')
+  return snapshots.some(({ id, name }) => [id, name].some((known) => known === wanted || known === text))
 }
 
 function numberOf(value: bigint): number | bigint {

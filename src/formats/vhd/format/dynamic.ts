@@ -70,7 +70,7 @@ export function readDynamicHeader(
     // A block size that cannot be says more than the checksum over it.
     if (!ignoreChecksums && isBlockSize(values.blockSize)) {
       throw corrupt('E_CHECKSUM', message, {
-        hint: 'Read it all the same with the option ignore-checksums=true, and look closely at what comes out.',
+        hint: 'Read it all the same with --from-option ignore-checksums=true, and look closely at what comes out.',
         details: { position, expected, found: values.checksum },
       })
     }
