@@ -21,6 +21,8 @@ export class FileStore implements ByteStore {
   readonly #durable: boolean
   /** What the file was like when it was opened for reading. */
   #opened: BigIntStats | undefined
+  #failed: ImageError | undefined
+  #sealed = false
   #fd: number | undefined
   #size: number
 
@@ -115,6 +117,16 @@ export class FileStore implements ByteStore {
     }
   }
 
+  /** Whether the last change or flush failed: what the medium holds of what came after the last flush is unknown. */
+  get failed(): boolean {
+    return this.#failed !== undefined
+  }
+
+  /** Nothing is written any more, until it is closed. */
+  seal(): void {
+    this.#sealed = true
+  }
+
   get fd(): number {
     if (this.#fd === undefined) throw new Error(`${this.name} is closed`)
     return this.#fd
@@ -158,12 +170,13 @@ export class FileStore implements ByteStore {
   }
 
   write(position: number, bytes: Uint8Array): void {
+    this.#assertOpen()
     let done = 0
     while (done < bytes.length) {
       try {
         done += fs.writeSync(this.fd, bytes, done, bytes.length - done, position + done)
       } catch (cause) {
-        throw writeError(this.path, `cannot be written at byte ${position + done}`, cause)
+        throw (this.#failed = writeError(this.path, `cannot be written at byte ${position + done}`, cause))
       }
     }
     this.grown(position + bytes.length)
@@ -183,15 +196,17 @@ export class FileStore implements ByteStore {
   }
 
   truncate(size: number): void {
+    this.#assertOpen()
     try {
       fs.ftruncateSync(this.fd, size)
     } catch (cause) {
-      throw writeError(this.path, `cannot be set to ${size} bytes`, cause)
+      throw (this.#failed = writeError(this.path, `cannot be set to ${size} bytes`, cause))
     }
     this.#size = size
   }
 
   zero(position: number, length: number): void {
+    this.#assertOpen()
     const inside = Math.max(0, Math.min(length, this.#size - position))
     if (inside > 0 && syscalls()?.punchHole(this.fd, position, inside) !== true) {
       const zeros = new Uint8Array(Math.min(inside, zeroPiece))
@@ -203,11 +218,17 @@ export class FileStore implements ByteStore {
 
   flush(): void {
     if (!this.#durable) return
+    this.#assertOpen()
     try {
       fs.fsyncSync(this.fd)
     } catch (cause) {
-      throw writeError(this.path, 'cannot be flushed to the medium', cause)
+      throw (this.#failed = writeError(this.path, 'cannot be flushed to the medium', cause))
     }
+    this.#failed = undefined
+  }
+
+  #assertOpen(): void {
+    if (this.#sealed && this.#failed !== undefined) throw this.#failed
   }
 
   /** @throws ImageError target where the system reports only now that something was not written (NFS, quotas). */

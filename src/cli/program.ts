@@ -17,6 +17,8 @@ interface Ending extends Error {
  */
 export async function runProgram(folder: string): Promise<void> {
   outputs.watch(process.stdout, process.stderr)
+  // A write past the limit for files (ulimit -f) is an error like others, and no reason to be killed.
+  process.on('SIGXFSZ', () => undefined)
   let code: number | undefined
   try {
     await run([...exactArguments(process.argv.slice(2))], folder)

@@ -99,6 +99,16 @@ function inTurn(store: ByteStore, write: () => Promise<void>): Promise<void> {
   return turn
 }
 
+/** Makes a file longer. Past a limit for files ahead of its end it grows by its writes alone, which say so in the end. */
+function enlarge(store: ByteStore, descriptor: number, size: number): void {
+  try {
+    fs.ftruncateSync(descriptor, size)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EFBIG')
+      throw writeError(store.name, `cannot be set to ${size} bytes`, cause)
+  }
+}
+
 /** How far ahead of its end a growing file is enlarged. */
 const aheadLength = 64 * 1024 * 1024
 
@@ -122,7 +132,7 @@ export class Growth {
       const dense = file.placed >= (end * 3) / 4
       if (dense && file.reserves) file.reserves = syscalls()?.reserve(store.fd, file.end, next - file.end) === true
       // A full disk, or a filesystem that cannot reserve, shows itself at the writes.
-      if (!dense || !file.reserves) fs.ftruncateSync(store.fd, next)
+      if (!dense || !file.reserves) enlarge(store, store.fd, next)
       file.end = next
     }
     file.placed += length

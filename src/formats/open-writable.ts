@@ -25,7 +25,11 @@ export class OpenedWritable implements Disposable {
    */
   readonly opened: OpenedImage
 
-  constructor(image: WritableImage, opened: OpenedImage) {
+  readonly #store: FileStore | undefined
+
+  /** @param store what the image is written to; undefined where nothing is written. */
+  constructor(image: WritableImage, opened: OpenedImage, store?: FileStore) {
+    this.#store = store
     this.image = image
     this.opened = opened
     const parent = opened.missing === undefined ? opened.parent : undefined
@@ -33,8 +37,14 @@ export class OpenedWritable implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    // After a failed write the image is left as it is, as by a power cut: every format is whole then, and what would be
+    // written now fails for the same reason or, worse, does not. The failure itself was thrown already.
+    const failed = this.#store?.failed === true
+    if (failed) this.#store.seal()
     try {
       this.image[Symbol.dispose]()
+    } catch (error) {
+      if (!failed) throw error
     } finally {
       this.opened[Symbol.dispose]()
     }
@@ -105,11 +115,13 @@ export function openWritableImage(path: string, options: WritableOptions = {}): 
       },
     }
     const parent = opened.missing === undefined ? opened.parent : undefined
-    const store = options.draft === true ? new DraftStore(FileStore.openRead(path)) : FileStore.openWrite(path)
+    const file = options.draft === true ? undefined : FileStore.openWrite(path)
+    const store = file ?? new DraftStore(FileStore.openRead(path))
     try {
       return new OpenedWritable(
         openWritable(store, context, parent === undefined ? undefined : (options.below?.(parent) ?? parent)),
         opened,
+        file,
       )
     } catch (error) {
       store[Symbol.dispose]()

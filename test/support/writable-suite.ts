@@ -4,7 +4,7 @@ import { OverlaySource } from '../../src/block/overlay.js'
 import type { BlockSource, ByteStore } from '../../src/block/types.js'
 import type { FormatDriver, WritableImage } from '../../src/formats/driver.js'
 import { openContext } from './drivers.js'
-import { CutStore, DiskModel, randomOf, type Random } from './power-cut.js'
+import { contentsOf, CutStore, DiskModel, randomOf, type Random } from './power-cut.js'
 
 export interface WritableStart {
   readonly bytes: Uint8Array
@@ -19,6 +19,12 @@ export interface WritableSuite {
   readonly start: () => WritableStart
   /** Notes and findings that a cut may leave. */
   readonly allowed?: readonly string[]
+  /** Whether a footer stands where the disk's bytes do while the disk is resized: one sector at the smaller end. */
+  readonly footerInDisk?: boolean
+  /** Findings that a cut may leave while the disk is resized. */
+  readonly allowedInResize?: readonly string[]
+  /** The file as another program takes it, which believes another copy of what is there twice. */
+  readonly otherReader?: (file: Uint8Array) => Uint8Array
 }
 
 function openWritable(driver: FormatDriver, store: ByteStore, parent: BlockSource | undefined): WritableImage {
@@ -65,7 +71,8 @@ function step(image: WritableImage, model: DiskModel, random: Random, blockSize:
 }
 
 /** What every writable format must do, whatever it looks like inside. */
-export function writableSuite({ title, driver, blockSize, start, allowed = [] }: WritableSuite): void {
+export function writableSuite(suite: WritableSuite): void {
+  const { title, driver, blockSize, start, allowed = [], footerInDisk = false } = suite
   /** Opens what a cut left: no error, and nothing that was flushed is lost. */
   const judge = (left: ByteStore, parent: BlockSource | undefined, model: DiskModel, what: string): void => {
     const image = driver.open(left, openContext)
@@ -144,17 +151,34 @@ export function writableSuite({ title, driver, blockSize, start, allowed = [] }:
       before.length * 40,
       before.length,
       before.length - blockSize - 512,
+      before.length - 2 * blockSize,
+      // What was cut off does not come back.
+      before.length,
     ]) {
       const image = openWritable(driver, store, parent)
       if (image.resize === undefined) return
       const had = readAll(whole(image, parent))
-      store.onChange = () => {
-        const left = driver.open(store.cut(chance), openContext)
+      const inResize = [...allowed, ...(suite.allowedInResize ?? [])]
+      const look = (file: ByteStore): void => {
+        const left = driver.open(file, openContext)
         assert.ok([had.length, capacity].includes(left.capacity), `a cut leaves ${left.capacity} bytes`)
-        const length = Math.min(had.length, capacity, left.capacity)
-        const found = Buffer.alloc(length)
-        whole(left, parent).read(0, found)
-        assert.ok(found.equals(had.subarray(0, length)), 'what both disks have is whole')
+        const found = readAll(whole(left, parent))
+        // The old disk with all it held, or the new one; what is added reads as zero.
+        const expected = Buffer.alloc(left.capacity)
+        had.copy(expected, 0, 0, Math.min(had.length, left.capacity))
+        const end = Math.min(had.length, capacity)
+        if (footerInDisk) found.copy(expected, end, end, end + 512)
+        const at = found.equals(expected) ? -1 : found.findIndex((byte, index) => byte !== expected[index])
+        assert.equal(at, -1, `${had.length} → ${capacity}: a cut leaves ${left.capacity} bytes, another one at ${at}`)
+        for (const finding of left.check?.() ?? []) {
+          if ('severity' in finding && finding.severity === 'error' && !inResize.includes(finding.code))
+            assert.fail(`${had.length} → ${capacity}: ${finding.code}: ${finding.message}`)
+        }
+      }
+      store.onChange = () => {
+        const left = store.cut(chance)
+        look(left)
+        if (suite.otherReader !== undefined) look(new CutStore(suite.otherReader(contentsOf(left))))
       }
       image.resize(capacity)
       image.flush()

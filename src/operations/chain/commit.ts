@@ -1,3 +1,4 @@
+import { changingInPlace, withState } from '../change/left-state.js'
 import fs from '../../sys/host-fs.js'
 import { FileStore, writeError } from '../../block/file-store.js'
 import { SliceSource } from '../../block/slice.js'
@@ -58,8 +59,15 @@ export async function commitChain(childPath: string, options: CommitOptions = {}
   const { dryRun = false, deleteChild = false, verify = deleteChild } = options
   const plan = look(childPath, options)
   const { parentPath, otherChildren } = plan
-  const { written, notes, sizes, identity } = await merge(childPath, plan, options)
-  if (!dryRun && plan.recordsParent) renew(childPath, plan, options)
+  const { written, notes, sizes, identity } = await changingInPlace(
+    () => 'The child shows what it did, and the parent may hold a part of it: run it again to finish.',
+    () => merge(childPath, plan, options),
+  )
+  try {
+    if (!dryRun && plan.recordsParent) renew(childPath, plan, options)
+  } catch (error) {
+    throw withState(error, () => 'The parent has the content of its child, and the child still fits it.')
+  }
   const verified = !dryRun && verify
   if (verified) await compare(childPath, parentPath, plan, options)
   if (!dryRun && deleteChild) removeChild(childPath, options)

@@ -1,3 +1,4 @@
+import { changingInPlace } from '../change/left-state.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import { ZeroSource } from '../../block/zero.js'
 import { SamePlace, Walk } from '../../engine/index.js'
@@ -50,6 +51,17 @@ export async function rebaseChain(
   childPath: string,
   parentPath: string | undefined,
   options: RebaseOptions = {},
+): Promise<RebaseResult> {
+  return await changingInPlace(
+    () => 'The child is whole and shows what it did, over its old parent or the new one: run it again to finish.',
+    () => rebased(childPath, parentPath, options),
+  )
+}
+
+async function rebased(
+  childPath: string,
+  parentPath: string | undefined,
+  options: RebaseOptions,
 ): Promise<RebaseResult> {
   wholeImage(childPath)
   if (parentPath !== undefined) wholeImage(parentPath)

@@ -1,3 +1,4 @@
+import { withState } from '../change/left-state.js'
 import type { Note } from '../../block/types.js'
 import { ImageError, isImageError, reference, usage } from '../../errors.js'
 import type { DiskImage, ParentReference } from '../../formats/driver.js'
@@ -47,6 +48,17 @@ export interface RelinkResult {
  * E_PARENT_LOOP; unsupported E_NO_RELINK.
  */
 export function relinkChain(childPath: string, parentPath: string, options: RelinkOptions = {}): RelinkResult {
+  try {
+    return relinked(childPath, parentPath, options)
+  } catch (error) {
+    throw withState(
+      error,
+      () => 'The child is whole and names its old parent or the new one: vdisk chain show says which.',
+    )
+  }
+}
+
+function relinked(childPath: string, parentPath: string, options: RelinkOptions): RelinkResult {
   wholeImage(childPath)
   wholeImage(parentPath)
   using child = openToChange(childPath, {

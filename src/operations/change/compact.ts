@@ -7,6 +7,7 @@ import { openToChange } from '../in-use/changing.js'
 import { changedCopy } from './changed-copy.js'
 import { closeHoles } from './close-holes.js'
 import { storedPieces } from './content-search.js'
+import { changingInPlace } from './left-state.js'
 import { parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
 
 export interface CompactOptions extends ReadOptions {
@@ -54,7 +55,10 @@ export async function compact(path: string, options: CompactOptions): Promise<Co
     compactFile(file, { ...options, from: formatOf(path, options) })
   const done =
     options.output === undefined
-      ? await work(path)
+      ? await changingInPlace(
+          () => 'The image is whole and holds the same disk; it was made smaller in part. Run it again to go on.',
+          () => work(path),
+        )
       : await changedCopy(path, options.output, work, {
           force: options.force,
           allowInUse: options.allowInUse,

@@ -7,6 +7,7 @@ import { changing } from '../../formats/open-writable.js'
 import { openToChange } from '../in-use/changing.js'
 import { readPartitionTable } from '../../partition/index.js'
 import { firstContent } from './content-search.js'
+import { changingInPlace } from './left-state.js'
 import { parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
 
 export interface ResizeOptions extends ReadOptions {
@@ -51,9 +52,23 @@ export async function resize(path: string, wanted: Wanted, options: ResizeOption
     changing(opened)
     return { ...(await look(path, opened, wanted, options, opened.top.image)), size: fs.statSync(path).size, notes: [] }
   }
-  const plan = await change(path, wanted, options)
+  const { before } = capacityOf(path, options)
+  const plan = await changingInPlace(
+    () => {
+      const { before: now } = capacityOf(path, options)
+      return now === before
+        ? `The image is whole, and its disk has ${before} bytes as before.`
+        : `The image is whole, and its disk has ${now} bytes; it had ${before}.`
+    },
+    () => change(path, wanted, options),
+  )
   using opened = openImage(path, readOptions(options))
   return { ...plan, after: opened.capacity, size: fs.statSync(path).size, notes: tableNotes(opened) }
+}
+
+function capacityOf(path: string, options: ResizeOptions): { readonly before: number } {
+  using opened = openImage(path, { ...readOptions(options), chain: 'optional' })
+  return { before: opened.capacity }
 }
 
 type Plan = Omit<ResizeResult, 'size' | 'notes'>

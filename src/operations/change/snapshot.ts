@@ -2,9 +2,10 @@ import type { Note } from '../../block/types.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted, isImageError, unsupported, usage } from '../../errors.js'
 import { chooseSnapshot, type CheckProgress, type DiskImage, type ImageSnapshot } from '../../formats/driver.js'
-import { openImage } from '../../formats/open.js'
+import { openImage, type OpenOptions } from '../../formats/open.js'
 import { changing } from '../../formats/open-writable.js'
 import { openToChange } from '../in-use/changing.js'
+import { changingInPlace } from './left-state.js'
 import { convert, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
 import { parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
 
@@ -158,6 +159,30 @@ async function change(
       notes: opened.top.image.notes,
     }
   }
+  const before = countOf(path, read)
+  return await changingInPlace(
+    () => {
+      const now = countOf(path, read)
+      return now === before
+        ? `The image is whole, with its ${before} snapshots as before.`
+        : `The image is whole: the change is made, and it has ${now} snapshots.`
+    },
+    () => changeOpened(path, read, options, prepare),
+  )
+}
+
+/** How many snapshots an image has. */
+function countOf(path: string, read: OpenOptions): number {
+  using opened = openImage(path, read)
+  return opened.top.image.snapshots?.length ?? 0
+}
+
+async function changeOpened(
+  path: string,
+  read: OpenOptions,
+  options: SnapshotChangeOptions,
+  prepare: (image: DiskImage) => Change | Promise<Change>,
+): Promise<SnapshotChangeResult> {
   using opened = openToChange(path, read)
   const { image } = opened
   const { plan, count, steps } = await prepare(opened.opened.top.image)

@@ -1,3 +1,4 @@
+import { changingInPlace } from '../change/left-state.js'
 import fs from '../../sys/host-fs.js'
 import { DraftStore } from '../../block/draft-store.js'
 import { FileStore } from '../../block/file-store.js'
@@ -103,9 +104,18 @@ export async function repair(path: string, options: RepairOptions = {}): Promise
     )
   }
   const work = new Repair(path, options)
-  const outcome = dryRun ? await work.dry() : output === undefined ? await work.inPlace() : await work.copied(output)
+  const outcome = dryRun
+    ? await work.dry()
+    : output === undefined
+      ? await changingInPlace(
+          () => leftByRepair,
+          () => work.inPlace(),
+        )
+      : await work.copied(output)
   return { ...outcome, inPlace, dryRun, seconds: (performance.now() - begun) / 1000 }
 }
+
+const leftByRepair = 'What was done so far stays done, and left the image no worse; run the repair again to finish it.'
 
 type Outcome = Omit<RepairResult, 'inPlace' | 'dryRun' | 'seconds'>
 

@@ -1,3 +1,4 @@
+import { changingInPlace } from '../change/left-state.js'
 import { patchedSource } from '../../block/concatenated.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import { usage } from '../../errors.js'
@@ -59,7 +60,10 @@ export async function fixTable(argument: string, options: FixTableOptions): Prom
   const mending = newIds ? { newId: (name: string) => identity.derive(name) } : {}
   const made =
     inPlace && !dryRun
-      ? await changeInPlace(path, mending, rest)
+      ? await changingInPlace(
+          () => 'The table is the old one, the new one, or written in part: run it again to finish it.',
+          () => changeInPlace(path, mending, rest),
+        )
       : await intoCopy(path, mending, output, { ...rest, dryRun })
   const { plan } = made
   return {

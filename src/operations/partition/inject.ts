@@ -1,3 +1,4 @@
+import { changingInPlace } from '../change/left-state.js'
 import { ConcatenatedSource } from '../../block/concatenated.js'
 import { SliceSource } from '../../block/slice.js'
 import type { BlockSource, Note } from '../../block/types.js'
@@ -60,7 +61,10 @@ export async function injectPartition(argument: string, source: string, options:
     throw usage('E_NO_PARTITION', `${argument}: into which partition?`, { hint: `Name it: ${argument}@1` })
   using opened = openReadable(source, { ...chainOptions(rest), ...content })
   return output === undefined
-    ? await changeInPlace(argument, source, opened, rest)
+    ? await changingInPlace(
+        () => 'The partition may hold a part of the new content and the rest of the old: write it again.',
+        () => changeInPlace(argument, source, opened, rest),
+      )
     : await intoCopy(argument, source, opened, output, rest)
 }
 
@@ -199,6 +203,7 @@ async function changeInPlace(
       signal: options.signal,
       onProgress: options.onProgress,
     })
+  content.assertUnchanged()
   return {
     disk: sourceInfo(path, target.opened),
     partition: plan.partition,

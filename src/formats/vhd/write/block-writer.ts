@@ -167,9 +167,18 @@ export class BlockWriter {
     this.#blocks = this.#newBlocks(this.#options.layout)
   }
 
-  /** The blocks from here on are given up. */
-  dropFrom(block: number): void {
-    for (let index = block; index < this.#table.words.length; index++) this.#drop(index)
+  /** Gives up what blocks hold behind the end of a disk of `capacity` bytes, so that it does not come back. */
+  clearBehind(capacity: number): void {
+    this.#changed = true
+    const within = capacity % this.#blockSize
+    const last = Math.floor(capacity / this.#blockSize)
+    const word = last < this.#table.words.length ? this.#table.word(last) : unallocated
+    if (within !== 0 && word !== unallocated) {
+      // The file may end before such a block does.
+      const inFile = this.#end - this.#positionOf(last) - this.#bitmapLength
+      if (inFile > within) this.#zero(last, within, Math.min(this.#blockSize, inFile) - within)
+    }
+    for (let index = within === 0 ? last : last + 1; index < this.#table.words.length; index++) this.#drop(index)
   }
 
   /**

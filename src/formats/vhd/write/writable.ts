@@ -132,7 +132,10 @@ class WritableFixed extends WritableVhd {
     else this.store.zero(offset, length)
   }
 
-  /** The new footer is at the end of the file before the old one is overwritten or cut off. */
+  /**
+   * The new footer is at the end of the file before the old one is overwritten or cut off. It stands in the part that is
+   * cut off, or the old one in the part that is added: between two writes one sector there is a footer.
+   */
   protected changeCapacity(capacity: number, footer: Uint8Array): void {
     const old = this.capacity
     this.store.flush()
@@ -258,16 +261,16 @@ class WritableDynamic extends WritableVhd {
   protected changeCapacity(capacity: number, footer: Uint8Array): void {
     const { blockSize } = this.#layout
     const entries = Math.ceil(capacity / blockSize)
+    this.#blocks.commit()
     if (capacity < this.capacity) {
-      // What is cut off must not come back when the disk grows again.
-      if (capacity % blockSize !== 0)
-        this.#blocks.zero(capacity, Math.min(this.capacity, entries * blockSize) - capacity)
-      this.#blocks.commit()
+      // Whoever finds the old footer, or its copy, finds the old disk with all it held; only then is the rest given up.
       this.#blocks.changeFooter(footer, capacity)
-      this.#blocks.dropFrom(entries)
+      this.#blocks.clearBehind(capacity)
       this.#blocks.commit()
       return
     }
+    // What was cut off must not come back. A stop may have kept it from being given up when it was.
+    this.#blocks.clearBehind(this.capacity)
     this.#blocks.commit()
     if (entries > this.#blocks.table.words.length) {
       this.#blocks.enlargeTable(entries)
