@@ -369,6 +369,10 @@ export const deviceFlags = {
     summary: 'write a partition or filesystem onto a whole disk',
     helpGroup: 'GUARD OVERRIDE',
   }),
+  'allow-table-loss': boolean({
+    summary: 'write a partition in which a part of the partition table lies',
+    helpGroup: 'GUARD OVERRIDE',
+  }),
   threads: count({ summary: 'worker threads for decompression; 0: none' }),
 }
 
@@ -388,6 +392,7 @@ type DeviceFlag =
   | 'allow-source-on-target'
   | 'allow-sector-size'
   | 'allow-no-table'
+  | 'allow-table-loss'
 
 /** What those flags say, as options of an operation. */
 export function deviceValues(
@@ -417,6 +422,7 @@ export function deviceValues(
     allowSourceOnTarget: flags['allow-source-on-target'],
     allowSectorSize: flags['allow-sector-size'],
     allowNoTable: flags['allow-no-table'],
+    allowTableLoss: flags['allow-table-loss'],
   }
 }
 

@@ -22,6 +22,8 @@ export interface TargetOverrides {
   readonly allowSectorSize?: boolean
   /** Content without a partition table goes onto a whole disk. */
   readonly allowNoTable?: boolean
+  /** A part of the partition table lies inside the partition that is written. */
+  readonly allowTableLoss?: boolean
 }
 
 /** What is to be written, as far as guards go. Bytes. */
@@ -52,10 +54,23 @@ export interface TargetFacts {
   /** Whether the file behind the target (a loop device) is itself read. */
   readonly targetIsSource?: boolean
   readonly content: ContentFacts
+  /** What of the disk's partition table lies inside the partition that is written, for people. */
+  readonly tableInside?: readonly string[]
 }
 
 export type GuardName =
-  'medium' | 'kind' | 'read-only' | 'system' | 'source' | 'mounted' | 'held' | 'swap' | 'shape' | 'size' | 'sector-size'
+  | 'medium'
+  | 'kind'
+  | 'read-only'
+  | 'system'
+  | 'source'
+  | 'mounted'
+  | 'held'
+  | 'swap'
+  | 'shape'
+  | 'size'
+  | 'sector-size'
+  | 'table'
 
 /** A guard that let the target pass. */
 export interface GuardPass {
@@ -86,6 +101,7 @@ export const overrideFlags: Readonly<Record<keyof TargetOverrides, string>> = {
   fit: '--fit',
   allowSectorSize: '--allow-sector-size',
   allowNoTable: '--allow-no-table',
+  allowTableLoss: '--allow-table-loss',
 }
 
 /** What each guard says of a target that it has nothing against. */
@@ -101,6 +117,7 @@ const clear: Readonly<Record<GuardName, string>> = {
   shape: 'what is written is of the kind of the target',
   size: 'the target is large enough',
   'sector-size': 'the partition table counts in sectors of the target',
+  table: 'no part of a partition table lies inside the target',
 }
 
 /**
@@ -163,6 +180,23 @@ function refusals(facts: TargetFacts, overrides: TargetOverrides): Refusal[] {
     ...sourceRefusals(facts),
     ...shapeRefusals(facts),
     ...sizeRefusals(facts, overrides),
+    ...tableRefusals(facts),
+  ]
+}
+
+function tableRefusals(facts: TargetFacts): Refusal[] {
+  const { tableInside = [] } = facts
+  if (tableInside.length === 0) return []
+  return [
+    {
+      guard: 'table',
+      code: 'E_TABLE_IN_PARTITION',
+      override: 'allowTableLoss',
+      reasons: tableInside.map((title) => `${title} lies inside ${targetPath(facts)}`),
+      hint:
+        'Other partitions may be lost with it. With --allow-table-loss the partition is written, and what the new ' +
+        'content does not use of those sectors is as before at the end.',
+    },
   ]
 }
 

@@ -17,6 +17,7 @@ import { forgetPartitions, type Reread } from './finishing.js'
 import type { GrownPartition } from './growth.js'
 import { guardTarget, type ContentFacts, type GuardPass, type TargetFacts, type TargetOverrides } from './guards.js'
 import { checkUnchanged, openTarget } from './opening.js'
+import { besideTable, tableInside } from './parent-table.js'
 import { contentChanges, followingSteps, preparingSteps, type Followed, type TargetStepName } from './steps.js'
 
 /** How a disk or partition is written. */
@@ -111,7 +112,8 @@ export async function writeTarget(job: DeviceJob, path: string, options: DeviceO
   const platform = platformOf(options)
   const found = findDevice(path, platform)
   const { passed, notes: guardNotes } = guardTarget(targetFacts(job, path, found, platform), options)
-  const content = await deviceContent(job.source, shapeOf(found), contentOptions(options, found))
+  const prepared = await deviceContent(job.source, shapeOf(found), contentOptions(options, found))
+  const content = besideTable(job.source, prepared, found)
   const target = describeTarget(path, found)
   const followed: Followed = {
     reread: 'none',
@@ -176,6 +178,7 @@ function targetFacts(job: DeviceJob, path: string, found: FoundDevice, platform:
     sourceDevices: job.devices,
     content: contentFacts(job, found),
     sourceDisk: job.disk,
+    tableInside: tableInside(found),
     targetIsSource: backingFile === undefined ? undefined : job.reads?.(backingFile),
   }
 }

@@ -76,6 +76,7 @@ const everything: Required<TargetOverrides> = {
   fit: true,
   allowSectorSize: true,
   allowNoTable: true,
+  allowTableLoss: true,
 }
 const all = Object.keys(everything) as (keyof TargetOverrides)[]
 
@@ -245,6 +246,19 @@ const cases: readonly Case[] = [
     says: /is a partition, and \/dev\/sdx is a whole disk/,
   },
   {
+    title: 'a part of the partition table inside the target',
+    facts: {
+      ...good,
+      partition: first,
+      content: { ...volume, capacity: 1 },
+      tableInside: ['the extended boot record of partition 6 (byte 4096)'],
+    },
+    guard: 'table',
+    code: 'E_TABLE_IN_PARTITION',
+    override: 'allowTableLoss',
+    says: /boot record of partition 6 .* lies inside \/dev\/sdx1/,
+  },
+  {
     title: 'a filesystem to a disk',
     facts: { ...good, content: { ...volume, isPartition: false } },
     guard: 'shape',
@@ -319,7 +333,20 @@ test('a good target passes every guard, and none was overridden', () => {
   const { passed, notes } = guardTarget(good)
   assert.deepEqual(
     passed.map(({ guard }) => guard),
-    ['medium', 'kind', 'read-only', 'system', 'source', 'mounted', 'held', 'swap', 'shape', 'size', 'sector-size'],
+    [
+      'medium',
+      'kind',
+      'read-only',
+      'system',
+      'source',
+      'mounted',
+      'held',
+      'swap',
+      'shape',
+      'size',
+      'sector-size',
+      'table',
+    ],
   )
   assert.ok(passed.every(({ overridden }) => !overridden))
   assert.deepEqual(notes, [])
