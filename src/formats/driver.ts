@@ -274,6 +274,12 @@ export interface FormatDriver {
   }
   /** Codecs that it brings besides those built in (docs/extending.md); `packed` extents and units name them. */
   readonly codecs?: readonly Codec[]
+  /**
+   * Set where the file is the disk, byte for byte (raw): nothing recognises it, it records no sector size, and what a
+   * guest writes can look like any other format. Of the formats known, the first such one is what files are read as
+   * that nothing else claims.
+   */
+  readonly plain?: boolean
   /** Create options. */
   readonly options: readonly OptionSpec[]
   /** Options for reading. */

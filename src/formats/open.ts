@@ -141,7 +141,7 @@ class ChainOpener {
         ({ driver, notes } = detectFormat(store, (outside?.location ?? self).name, this.#registry))
       else {
         driver = this.#registry.get(this.#options.from)
-        if (driver.id === 'raw') notes = readAsRaw(store, this.#registry)
+        if (driver.plain === true) notes = readAsRaw(store, this.#registry)
       }
       if (this.#options.snapshot !== undefined && !driver.features.snapshots) {
         throw unsupported('E_NO_SNAPSHOTS', `${store.name} is a ${driver.title}, a format without internal snapshots`)
@@ -354,7 +354,7 @@ class ChainOpener {
     const given = this.#options.parentFormat
     if (given !== undefined && given !== 'auto') return this.#registry.get(given)
     const { driver } = detectFormat(store, found.location.name, this.#registry)
-    if (driver.id !== 'raw' && given !== 'auto') {
+    if (driver.plain !== true && given !== 'auto') {
       throw reference(
         'E_PARENT_FORMAT_UNKNOWN',
         `${child.name} does not record the format of its parent ${store.name}, which looks like ${driver.id}; ` +

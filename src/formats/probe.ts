@@ -7,7 +7,6 @@ import type { Registry } from './registry.js'
 import { adviceFor, foreignFormat, unclaimedFormat } from './signatures.js'
 
 const window = 65536
-const rawId = 'raw'
 
 /** The first and the last 64 KiB of a file, or all of it. */
 export interface FileEnds {
@@ -49,7 +48,7 @@ export function detectFormat(store: ByteStore, fileName: string | undefined, reg
   const { head, tail } = ends(store)
 
   const judged = [...registry]
-    .filter(({ driver }) => driver.id !== rawId)
+    .filter(({ driver }) => driver.plain !== true)
     .map(({ driver, origin }) => ({ driver, certainty: probe(driver, origin, head, tail, store.size) }))
   const certain = judged.filter(({ certainty }) => certainty === 'certain').map(({ driver }) => driver)
   const [found] = certain
@@ -70,7 +69,7 @@ export function detectFormat(store: ByteStore, fileName: string | undefined, reg
   if (unclaimed !== undefined) unreadable(name, unclaimed)
 
   const promised = fileName === undefined ? undefined : registry.forExtension(fileName)
-  if (fileName !== undefined && promised !== undefined && promised.id !== rawId) {
+  if (fileName !== undefined && promised !== undefined && promised.plain !== true) {
     throw corrupt(
       'E_NOT_RECOGNISED',
       `${name} is named ${printable(extensionOf(fileName))}, but nothing in it says that it is a ${promised.title}, or any other ` +
@@ -81,12 +80,12 @@ export function detectFormat(store: ByteStore, fileName: string | undefined, reg
       },
     )
   }
-  if (promised?.id !== rawId && (isText(head) || store.size < smallestDisk)) {
+  if (promised?.plain !== true && (isText(head) || store.size < smallestDisk)) {
     throw unsupported('E_NOT_A_DISK_IMAGE', `${name} is ${isText(head) ? 'text' : 'too small'}, not a disk image`, {
       hint: 'Use --from raw to take its bytes for those of a disk all the same.',
     })
   }
-  return { driver: registry.get(rawId), notes: [] }
+  return { driver: registry.plain, notes: [] }
 }
 
 /** One sector: less is no disk, unless the name promises one. */
@@ -112,7 +111,7 @@ function isText(head: Uint8Array): boolean {
 export function readAsRaw(store: ByteStore, registry: Registry): Note[] {
   const { head, tail } = ends(store)
   const known = [...registry].find(
-    ({ driver, origin }) => driver.id !== rawId && probe(driver, origin, head, tail, store.size) === 'certain',
+    ({ driver, origin }) => driver.plain !== true && probe(driver, origin, head, tail, store.size) === 'certain',
   )
   const other = known?.driver.title ?? foreignFormat(head, tail, store.size) ?? unclaimedFormat(head, tail, store.size)
   if (other === undefined) return []
@@ -154,7 +153,7 @@ function ambiguous(name: string, drivers: readonly FormatDriver[]): never {
 
 function extensionNote(name: string, fileName: string | undefined, found: FormatDriver, registry: Registry): Note[] {
   const promised = fileName === undefined ? undefined : registry.forExtension(fileName)
-  if (promised === undefined || promised.id === found.id || fileName === undefined || promised.id === rawId) return []
+  if (promised === undefined || promised.id === found.id || fileName === undefined || promised.plain === true) return []
   return [
     {
       code: 'W_EXTENSION',

@@ -81,6 +81,12 @@ export class Registry implements Iterable<RegisteredDriver> {
     return driver
   }
 
+  /** The format whose files are disks, byte for byte. @throws TypeError when none is known. */
+  get plain(): FormatDriver {
+    for (const { driver } of this) if (driver.plain === true) return driver
+    throw new TypeError('a registry without a plain format')
+  }
+
   /** The driver whose extensions hold that of the file name, in any case; undefined when none does. */
   forExtension(path: string): FormatDriver | undefined {
     const extension = extensionOf(path).slice(1).toLowerCase()

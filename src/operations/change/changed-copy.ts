@@ -1,6 +1,7 @@
 import fs from '../../sys/host-fs.js'
 import { writeError } from '../../block/file-store.js'
 import type { Progress } from '../../engine/index.js'
+import { Registry } from '../../formats/registry.js'
 import { fileId } from '../../location/location.js'
 import { convert } from '../transfer/convert.js'
 import { HeldFolder } from '../../location/folder.js'
@@ -26,6 +27,7 @@ export async function changedCopy<Result>(
     readonly onProgress?: (progress: Progress) => void
   } = {},
 ): Promise<Result> {
+  const { plain } = new Registry()
   const place = checkTarget(output, options.force === true, [imageFileOf(path)], options)
   const replaced = place.replaces ? lockReplaced(place.path) : undefined
   using folder = new HeldFolder(folderPart(place.path))
@@ -33,9 +35,9 @@ export async function changedCopy<Result>(
   const final = folder.at(lastPart(place.path))
   try {
     await convert(path, copy, {
-      from: 'raw',
+      from: plain.id,
       fromOptions: { parts: false },
-      to: 'raw',
+      to: plain.id,
       signal: options.signal,
       onProgress: options.onProgress,
     })

@@ -163,9 +163,10 @@ class Repair {
 
   async copied(output: string): Promise<Outcome> {
     const { force = false, signal, onProgress } = this.#options
-    const { driver: raw } = targetFormat(new Registry(), output, 'raw', {})
+    const registry = new Registry()
+    const { driver: plain } = targetFormat(registry, output, registry.plain.id, {})
     const source = FileStore.openRead(this.#path)
-    using bytes = raw.open(source, {
+    using bytes = plain.open(source, {
       options: {},
       openReference: () => undefined,
       self: new StreamLocation(source),
@@ -173,7 +174,7 @@ class Repair {
     const driver = this.#driver(source)
     const sources = [this.#file(source)]
     using files = new TargetFiles(checkTarget(output, force, sources, this.#options), { force, sources, durable: true })
-    using writer = raw.create(
+    using writer = plain.create(
       files.store,
       { capacity: source.size, sectorSize: 512, identity: imageIdentity(undefined, undefined) },
       {},

@@ -103,7 +103,7 @@ export class Content implements Disposable {
         driver: this.format.driver,
         shape: this.shape,
         capacity,
-        sourceSectorSize: top.image.format === 'raw' ? undefined : sectorSize,
+        sourceSectorSize: top.driver.plain === true ? undefined : sectorSize,
       }),
       ...cutNotes(this, this.#options.size),
     ]

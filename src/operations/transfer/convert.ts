@@ -81,7 +81,7 @@ export async function convertFrom(
   const started = performance.now()
   const registry = options.registry ?? new Registry()
   const exported = typeof target === 'string' ? exportOf(registry, target) : undefined
-  if (exported !== undefined) checkExportOptions(options)
+  if (exported !== undefined) checkExportOptions(registry, options)
   const path = typeof target === 'string' && exported === undefined ? target : undefined
   const format = targetFormat(registry, path, options.to, options.options ?? {})
   if (typeof target !== 'string') checkStreamOptions(options)

@@ -26,8 +26,7 @@ export function targetFormat(
   to: string | undefined,
   given: OptionValues,
 ): TargetFormat {
-  const found =
-    to !== undefined ? registry.get(to) : path === undefined ? registry.get('raw') : registry.forExtension(path)
+  const found = to !== undefined ? registry.get(to) : path === undefined ? registry.plain : registry.forExtension(path)
   if (found === undefined) {
     const ids = [...registry].filter(({ driver }) => driver.create !== undefined).map(({ driver }) => driver.id)
     const name = printable(path ?? '')
@@ -108,11 +107,11 @@ function sectorSizeNotes(driver: FormatDriver, sectorSize: SectorSize, source: n
           'one is not understood with the other',
       },
     ]
-  if (driver.id !== 'raw' || sectorSize !== 4096) return []
+  if (driver.plain !== true || sectorSize !== 4096) return []
   return [
     {
       code: 'W_SECTOR_SIZE',
-      message: 'a raw image does not record that its sectors have 4096 bytes: attach it, or convert it on, with 4096',
+      message: `a ${driver.id} image does not record that its sectors have 4096 bytes: attach it, or convert it on, with 4096`,
     },
   ]
 }

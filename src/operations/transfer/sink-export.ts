@@ -3,6 +3,7 @@ import type { BlockSource, ByteStore, Note } from '../../block/types.js'
 import { copy, longestRun, type CopyOptions, type CopyResult, type Progress } from '../../engine/index.js'
 import { aborted, ImageError, isImageError, refused, targetError, usage } from '../../errors.js'
 import { openLocation } from '../../formats/open.js'
+import type { Registry } from '../../formats/registry.js'
 import type { NbdLocation } from '../../location/nbd.js'
 import type { ExportStore } from '../../mount/nbd/export-store.js'
 import type { Content } from './content.js'
@@ -19,8 +20,11 @@ export interface ToExportOptions {
 }
 
 /** What is not possible with a target that is a disk already. @throws ImageError usage E_NBD_TARGET */
-export function checkExportOptions(options: { readonly to?: string; readonly parent?: string }): void {
-  if (options.to !== undefined && options.to !== 'raw')
+export function checkExportOptions(
+  registry: Registry,
+  options: { readonly to?: string; readonly parent?: string },
+): void {
+  if (options.to !== undefined && registry.get(options.to).plain !== true)
     throw usage('E_NBD_TARGET', `an NBD export takes the bytes of the disk, not an image of the format ${options.to}`)
   if (options.parent !== undefined) throw usage('E_NBD_TARGET', 'an NBD export cannot have a parent')
 }
