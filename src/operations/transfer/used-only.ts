@@ -7,6 +7,7 @@ import { identifyFilesystems } from '../../filesystem/index.js'
 import { RunSet, unionRuns } from '../../filesystem/run-union.js'
 import type { Filesystem, Run } from '../../filesystem/types.js'
 import type { UnitRun } from '../../filesystem/unit-runs.js'
+import { grubCoreRuns } from '../inspect/boot/grub-core.js'
 import { readPartitionTable, type Partition, type PartitionTable } from '../../partition/index.js'
 
 /** What is done with a filesystem that was not left in order: its record of free space may not be true. */
@@ -74,6 +75,7 @@ function alwaysInUse(table: PartitionTable, disk: BlockSource): RunSet {
     const same = table.partitions.some((partition) => partition.start === start && partition.length === length)
     if (!same) kept.add(start, Math.min(length, disk.capacity - start))
   }
+  for (const { offset, length } of grubCoreRuns(disk, table.sectorSize)) kept.add(offset, length)
   if (table.scheme !== 'none')
     for (const { marks = [] } of containersOf(disk)) for (const { offset, length } of marks) kept.add(offset, length)
   return kept

@@ -160,6 +160,27 @@ test('what does not belong to one filesystem alone is read whole: LDM, boot load
   assert.ok(Buffer.from(readAll(source)).equals(mbr))
 })
 
+test('GRUB’s core image is in use where its boot code and its own list say, also in free space', async () => {
+  const disk = nestedDisk()
+  const [core, rest] = [first + 40 * 8, first + 60 * 8]
+  disk.writeBigUInt64LE(BigInt(core), 0x5c)
+  disk.write('loading\0Geom\0Read\0', core * sector, 'latin1')
+  disk.writeBigUInt64LE(BigInt(rest), core * sector + 500)
+  disk.writeUInt16LE(3, core * sector + 508)
+  disk.fill(0, core * sector + 488, core * sector + 500)
+  const copy = Buffer.from(readAll((await usedOnly(opened(disk))).source))
+  for (const [at, count] of [
+    [core, 1],
+    [rest, 3],
+  ] as const)
+    assert.ok(
+      copy.subarray(at * sector, (at + count) * sector).equals(disk.subarray(at * sector, (at + count) * sector)),
+    )
+  // No list, and no end of it: nothing is taken for a place.
+  disk.writeBigUInt64LE(2n ** 63n, core * sector + 500)
+  assert.ok((await usedOnly(opened(disk))).volumes.every(({ whole }) => whole === undefined))
+})
+
 test('a partition of a further table that divides the disk otherwise is in use', async () => {
   const store = gptDisk([{ number: 1, firstLba: 2048, lastLba: 2847 }])
   store.write(2048 * sector, volume(20))
