@@ -83,6 +83,8 @@ export class OpenedImage implements BlockSource {
   readonly grain: number
   /** What of the disk is looked at, when it is not all of it: `partition 2`. */
   readonly part: string | undefined
+  /** The type of the partition that is looked at, as its table stores it. */
+  readonly partType: string | undefined
   /** Where on the disk that part begins, in bytes; 0 for all of it. */
   readonly start: number
   readonly #source: BlockSource
@@ -97,6 +99,7 @@ export class OpenedImage implements BlockSource {
     missing: ImageError | undefined,
     part?: {
       readonly name?: string | undefined
+      readonly type?: string | undefined
       readonly source: BlockSource
       readonly start?: number
       readonly others?: readonly OpenedImage[]
@@ -111,6 +114,7 @@ export class OpenedImage implements BlockSource {
       missing === undefined ? undefined : new MissingSource(top.image.capacity, top.image.sectorSize, missing),
     )
     this.part = part?.name
+    this.partType = part?.type
     this.start = part?.start ?? 0
     this.#source = part?.source ?? source ?? top.image
     this.#others = part?.others ?? []
@@ -120,8 +124,8 @@ export class OpenedImage implements BlockSource {
   }
 
   /** The same image, of which only a part is read, which begins at `start`. Closing either closes the layers. */
-  withPart(name: string, source: BlockSource, start: number): OpenedImage {
-    return new OpenedImage(this.layers, this.missing, { name, source, start })
+  withPart(name: string, source: BlockSource, start: number, type: string): OpenedImage {
+    return new OpenedImage(this.layers, this.missing, { name, source, start, type })
   }
 
   /**
@@ -129,8 +133,8 @@ export class OpenedImage implements BlockSource {
    * and files of all,
    * and closing it closes all.
    */
-  composed(source: BlockSource, others: readonly OpenedImage[] = [], name?: string): OpenedImage {
-    return new OpenedImage(this.layers, this.missing, { name, source, others })
+  composed(source: BlockSource, others: readonly OpenedImage[] = [], name?: string, type?: string): OpenedImage {
+    return new OpenedImage(this.layers, this.missing, { name, source, others, type })
   }
 
   /** What messages call it: the file's name, or `partition 2 of disk.vhdx`. */

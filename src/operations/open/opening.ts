@@ -116,7 +116,8 @@ export function openDisk(argument: string, options: OpenOptions): OpenedImage {
       top: { name },
     } = opened
     const partition = selectPartition(readPartitionTable(opened), selector, name)
-    return opened.withPart(`partition ${partition.number}`, openPartition(opened, partition, name), partition.start)
+    const source = openPartition(opened, partition, name)
+    return opened.withPart(`partition ${partition.number}`, source, partition.start, partition.type.id)
   } catch (error) {
     opened[Symbol.dispose]()
     throw error

@@ -59,7 +59,8 @@ export async function extractPartition(
     const opened = openDisk(parseImageArgument(argument).path, open)
     try {
       taken = take(opened, argument, wrap, format, { ...options, registry })
-      return opened.composed(taken.source, [], taken.name)
+      // With a table around it, the table says its type.
+      return opened.composed(taken.source, [], taken.name, wrap === undefined ? taken.partition?.type.id : undefined)
     } catch (error) {
       opened[Symbol.dispose]()
       throw error

@@ -143,7 +143,7 @@ export async function openContent(
     const used =
       options.usedOnly === undefined
         ? undefined
-        : await usedOnly(opened, { ...options.usedOnly, signal: options.signal })
+        : await usedOnly(opened, { ...options.usedOnly, type: opened.partType, signal: options.signal })
     const disk = await resized(used?.source ?? opened, options.size ?? opened.capacity, options.signal)
     const sectorSize = chooseSectorSize(format.driver, opened.sectorSize, options.sectorSize)
     const shape: DiskShape = {

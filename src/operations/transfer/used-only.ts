@@ -20,6 +20,8 @@ export interface UsedOnlyOptions {
   readonly dropSwap?: boolean
   /** The partitions that are wanted at all, by number; of the others nothing is read. Default: all. */
   readonly parts?: readonly number[]
+  /** The type of the partition that is given instead of a disk, as its table stores it. */
+  readonly type?: string
   readonly signal?: AbortSignal
 }
 
@@ -52,7 +54,7 @@ export interface UsedOnly {
 export async function usedOnly(disk: BlockSource, options: UsedOnlyOptions = {}): Promise<UsedOnly> {
   const table = readPartitionTable(disk)
   const runs = new RunMap()
-  const { volumes: parts, apart } = volumesOf(table, disk)
+  const { volumes: parts, apart } = volumesOf(table, disk, options.type)
   const kept = alwaysInUse(table, disk)
   const volumes: VolumeUse[] = [...apart]
   let end = 0
@@ -129,11 +131,14 @@ const opaqueTypes: Readonly<Record<string, string>> = {
 function volumesOf(
   table: PartitionTable,
   disk: BlockSource,
+  partType: string | undefined,
 ): { readonly volumes: readonly Volume[]; readonly apart: readonly VolumeUse[] } {
   const error = table.issues.find(({ severity, partition }) => severity === 'error' && partition === undefined)
   if (table.partitions.length === 0 && error !== undefined) return wholeOnly(disk, error.message)
   const unread = table.issues.find(({ code }) => code === 'W_TABLE_NOT_READ')
   if (unread !== undefined) return wholeOnly(disk, unread.message)
+  const opaque = partType === undefined ? undefined : opaqueTypes[partType]
+  if (opaque !== undefined) return wholeOnly(disk, opaque)
   if (table.scheme === 'none') return { volumes: [{ partition: undefined, start: 0, source: disk }], apart: [] }
   const parts = table.partitions
     .filter(({ role, length }) => role !== 'extended' && length > 0)

@@ -9,6 +9,7 @@ import { inspect } from '../../../src/operations/inspect/inspect.js'
 import { keepParts } from '../../../src/operations/imaging/parts.js'
 import { extractPartition } from '../../../src/operations/partition/extract.js'
 import { injectPartition } from '../../../src/operations/partition/inject.js'
+import { convert } from '../../../src/operations/transfer/convert.js'
 import { usedOnly } from '../../../src/operations/transfer/used-only.js'
 import { readPartitionTable } from '../../../src/partition/index.js'
 import { readAll } from '../../support/content.js'
@@ -210,4 +211,25 @@ test('a BSD label with a filesystem at the first byte of its disk: both are show
     ['bsd', ['HFS+'], [1]],
   )
   assert.ok(issues.some(({ code }) => code === 'W_AMBIGUOUS'))
+})
+
+test('a partition of a dynamic disk is whole also when it is taken alone', async (t) => {
+  const at = folder(t)
+  const disk = Buffer.alloc(2048 * sector)
+  disk.set(bootRecord([0x42, 100, 800], [0x83, 1000, 800]))
+  volume(20).copy(disk, 100 * sector)
+  volume(20).copy(disk, 1000 * sector)
+  const path = at('disk.raw', disk)
+  for (const [number, isWhole] of [
+    [1, true],
+    [2, false],
+  ] as const) {
+    const converted = await convert(`${path}@${number}`, at(`c${number}.raw`), { ...plain, usedOnly: {} })
+    const extracted = await extractPartition(`${path}@${number}`, at(`e${number}.raw`), { ...plain, usedOnly: {} })
+    for (const { volumes } of [converted, extracted])
+      assert.deepEqual(
+        volumes?.map(({ whole }) => whole !== undefined),
+        [isWhole],
+      )
+  }
 })
