@@ -74,12 +74,13 @@ export class FileStore implements ByteStore {
   /**
    * Makes a new empty file for writing and reading; it must not exist (O_EXCL).
    * @param durable whether `flush` waits for the medium. Without it everything stays in the page cache for the system
-   * to write when it likes. @param shown what messages call it, where the path is for the system alone.
+   * to write when it likes. @param shown what messages call it, where the path is for the system alone. @param mode
+   * permission bits, less the umask.
    * @throws ImageError target E_EXISTS, E_WRITE_PERMISSION, E_WRITE.
    */
-  static create(path: HostPath, durable = true, shown: string = path): FileStore {
+  static create(path: HostPath, durable = true, shown: string = path, mode = 0o666): FileStore {
     try {
-      const fd = fs.openSync(path, fs.constants.O_RDWR + fs.constants.O_CREAT + fs.constants.O_EXCL, 0o644)
+      const fd = fs.openSync(path, fs.constants.O_RDWR + fs.constants.O_CREAT + fs.constants.O_EXCL, mode)
       return new FileStore(shown, fd, 0, true, true, durable, durable ? openDirect(path, fd) : undefined)
     } catch (cause) {
       throw writeError(shown, 'cannot be created', cause)

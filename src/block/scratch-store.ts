@@ -18,7 +18,7 @@ export function createScratchStore(folder: string): FileStore {
   } catch (cause) {
     throw writeError(folder, 'cannot hold a scratch file', cause)
   }
-  const store = FileStore.create(path)
+  const store = FileStore.create(path, true, path, 0o600)
   try {
     fs.unlinkSync(path)
   } catch (cause) {

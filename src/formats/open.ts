@@ -439,6 +439,7 @@ function imageFile(location: Location, store: ByteStore, role: ImageFile['role']
     allocated: stat === undefined ? store.size : Number(stat.blocks) * 512,
     device: stat?.dev ?? noDevice,
     inode: stat?.ino ?? noDevice,
+    mode: stat === undefined ? undefined : Number(stat.mode) % 0o1000,
   }
 }
 

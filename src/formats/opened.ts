@@ -20,6 +20,8 @@ export interface ImageFile {
   readonly allocated: number
   readonly device: bigint
   readonly inode: bigint
+  /** Permission bits; undefined where it is no file of this computer. */
+  readonly mode?: number
 }
 
 /** One image of a chain, with the files it consists of (the image itself first). */

@@ -43,13 +43,13 @@ export function moveWithoutReplacing(from: HostPath, to: HostPath): void {
 }
 
 /**
- * Writes a small file, in place of one that is there; whole or not at all.
+ * Writes a small file, in place of one that is there; whole or not at all. @param mode permission bits, less the umask.
  * @throws ImageError target E_WRITE, E_NO_SPACE, E_PERMISSION, E_NO_FOLDER.
  */
-export function writeWhole(path: HostPath, text: string): void {
+export function writeWhole(path: HostPath, text: string, mode = 0o666): void {
   const partial = inFolder(folderPart(path), partialName(lastPart(path)))
   try {
-    fs.writeFileSync(partial, text, { flag: 'wx', flush: true })
+    fs.writeFileSync(partial, text, { flag: 'wx', flush: true, mode })
     fs.renameSync(partial, path)
   } catch (cause) {
     fs.removeFileSync(partial)

@@ -52,6 +52,8 @@ function fill(folder: string): void {
   fs.utimesSync(at('etc/fstab'), 1_000_000_000.123456, 999_999_999.654321)
   run('touch', '-h', '-d', '1950-01-02 03:04:05.123456789 UTC', at('absolute'))
   fs.chmodSync(at('etc/deep'), 0o511)
+  fs.mkdirSync(at('shared'))
+  fs.chmodSync(at('shared'), 0o1777)
   fs.utimesSync(at('etc/deep'), 7, 1_222_222_222)
 }
 
@@ -114,6 +116,7 @@ test(
         0o755,
         'rights of another owner are not taken over',
       )
+      assert.equal(fs.statSync(join(out, 'shared')).mode % 0o10000, 0o1777, 'nobody removes what others have there')
       assert.ok(fs.statSync(join(out, 'sparse')).blocks * 512 < mebibyte, 'holes stay holes')
       fs.rmSync(out, { recursive: true })
     }

@@ -268,6 +268,7 @@ class Repair {
       allocated: Number(stat.blocks) * 512,
       device: stat.dev,
       inode: stat.ino,
+      mode: Number(stat.mode) % 0o1000,
     }
   }
 

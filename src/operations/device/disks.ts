@@ -13,6 +13,7 @@ import {
   type PartitionTable,
   type Scheme,
 } from '../../partition/index.js'
+import { currentUser } from '../../sys/self.js'
 import { problem, type Problem } from '../inspect/info.js'
 
 export interface DisksOptions {
@@ -88,7 +89,7 @@ export async function disks(options: DisksOptions = {}): Promise<DisksResult> {
               code: 'W_NOT_ROOT',
               message:
                 `the content of ${denied.map(({ path }) => path).join(', ')} may not be read: what the ` +
-                'partitions hold is known to root only',
+                (currentUser().isRoot ? 'partitions hold is not shown' : 'partitions hold is shown to root only'),
             },
           ],
   }

@@ -181,7 +181,14 @@ function openFolder(path: string, flags: number): number | undefined {
 }
 
 function setAttributes(descriptor: number, { mode, modified, accessed = modified }: FileAttributes): void {
-  if (mode !== undefined) fs.fchmodSync(descriptor, mode % permissionBits)
+  if (mode !== undefined) setMode(descriptor, mode)
   if (syscalls()?.setTimes(descriptor, accessed, modified) !== true)
     fs.futimesSync(descriptor, Number(accessed) / 1e9, Number(modified) / 1e9)
+}
+
+function setMode(descriptor: number, mode: number): void {
+  // The sticky bit of a folder takes away what others may do in it (/tmp); set-user-id and set-group-id would give it to
+  // files that have another owner here.
+  const sticky = Math.floor(mode / permissionBits) % 2 === 1 && fs.fstatSync(descriptor).isDirectory()
+  fs.fchmodSync(descriptor, (mode % permissionBits) + (sticky ? permissionBits : 0))
 }

@@ -220,6 +220,8 @@ class Imaging {
     const { device, disk, bytes, place, shape, source } = facts
     const { threads, sparse, flush, signal, onProgress, parts } = this.#options
     const { capacity } = device.source
+    const { mode } = fs.statSync(this.device.device?.path ?? this.device.disk.path, { throwIfNoEntry: false }) ?? {}
+    const modes = [mode === undefined ? 0o600 : mode % 0o1000]
     return new ImageRun({
       device: this.device,
       heat: this.heat,
@@ -229,7 +231,7 @@ class Imaging {
       capacity,
       parts: this.#digestParts(capacity),
       target: this.#target,
-      sink: { format: this.#format, place, shape, force: this.#options.force === true, sources: [], flush },
+      sink: { format: this.#format, place, shape, force: this.#options.force === true, sources: [], modes, flush },
       freezes: this.#freezes,
       verify: this.#options.verify === true,
       stillThere: () => this.#stillThere(),

@@ -89,13 +89,19 @@ export function imageRecordPath(imagePath: string): string {
   return `${imagePath}.vdisk.json`
 }
 
+/** A record or map tells about a disk what only those may know who may read its image. */
+export function modeOf(imagePath: string): number {
+  const stat = fs.statSync(imagePath, { throwIfNoEntry: false })
+  return stat === undefined ? 0o600 : stat.mode % 0o1000
+}
+
 /**
  * Writes the record of an image, in place of one that is there; whole or not at all.
  * @returns its path. @throws ImageError target E_WRITE, E_NO_SPACE, E_WRITE_PERMISSION.
  */
 export function writeImageRecord(imagePath: string, record: ImageRecord): string {
   const path = imageRecordPath(imagePath)
-  writeWhole(path, `${JSON.stringify({ schema, schemaVersion, ...record }, undefined, 2)}\n`)
+  writeWhole(path, `${JSON.stringify({ schema, schemaVersion, ...record }, undefined, 2)}\n`, modeOf(imagePath))
   return path
 }
 

@@ -33,7 +33,7 @@ export function writeSalvageMap(path: string, size: number, bad: readonly BadRun
     end = offset + length
   }
   add(end, size - end, '+')
-  writeWhole(path, `${lines.join('\n')}\n`)
+  writeWhole(path, `${lines.join('\n')}\n`, 0o600)
 }
 
 function hexadecimal(value: number): string {

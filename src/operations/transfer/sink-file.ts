@@ -24,6 +24,8 @@ export interface FileSinkOptions {
   readonly force: boolean
   /** Files that are read meanwhile and never may be replaced. */
   readonly sources: readonly ImageFile[]
+  /** Permission bits of what is read, where they are not those of the sources' files: a new file has no more of them. */
+  readonly modes?: readonly number[]
   /** Whether to wait until the medium has everything; default yes. */
   readonly flush?: boolean
 }
@@ -47,9 +49,9 @@ export class FileSink implements Disposable {
   readonly #format: TargetFormat
 
   /** @throws ImageError target; usage for options that do not go together. */
-  constructor({ format, place, shape, force, sources, flush }: FileSinkOptions) {
+  constructor({ format, place, shape, force, sources, modes, flush }: FileSinkOptions) {
     this.#format = format
-    this.#files = new TargetFiles(place, { force, sources, durable: flush !== false })
+    this.#files = new TargetFiles(place, { force, sources, modes, durable: flush !== false })
     try {
       this.writer = format.driver.create(this.#files.store, shape, format.options, this.#files)
     } catch (error) {

@@ -112,13 +112,13 @@ class PartialFile implements Disposable {
   readonly #replaced: Disposable | undefined
   #state: 'partial' | 'placed' | 'gone' = 'partial'
 
-  constructor(place: TargetPlace, folder: HeldFolder, durable: boolean) {
+  constructor(place: TargetPlace, folder: HeldFolder, durable: boolean, mode: number) {
     this.place = place
     this.name = lastPart(place.path)
     this.present = partialName(this.name)
     this.#folder = folder
     this.#replaced = place.replaces ? lockReplaced(place.path) : undefined
-    this.store = FileStore.create(this.path, durable, inFolder(folder.path, this.present))
+    this.store = FileStore.create(this.path, durable, inFolder(folder.path, this.present), mode)
     try {
       if (place.mode !== undefined) fs.fchmodSync(this.store.fd, place.mode)
     } catch (cause) {
@@ -168,6 +168,12 @@ class PartialFile implements Disposable {
   }
 }
 
+/** What others than the owner may do with every one of the sources; the owner reads and writes. */
+export function commonMode(modes: readonly number[]): number {
+  const shared = [0o040, 0o020, 0o004, 0o002].filter((bit) => modes.every((mode) => Math.floor(mode / bit) % 2 === 1))
+  return shared.reduce((sum, bit) => sum + bit, 0o600)
+}
+
 /** The files of one new image: made under partial names, and given their names together when all are complete. */
 export class TargetFiles implements Disposable {
   readonly #folder: HeldFolder
@@ -175,15 +181,23 @@ export class TargetFiles implements Disposable {
   readonly #further: PartialFile[] = []
   readonly #force: boolean
   readonly #sources: readonly ImageFile[]
+  /** Permission bits of new files, before the umask. */
+  readonly #mode: number
   readonly #durable: boolean
 
   constructor(
     place: TargetPlace,
-    { force, sources, durable }: { force: boolean; sources: readonly ImageFile[]; durable: boolean },
+    {
+      force,
+      sources,
+      durable,
+      modes = sources.flatMap(({ mode }) => mode ?? []),
+    }: { force: boolean; sources: readonly ImageFile[]; durable: boolean; modes?: readonly number[] },
   ) {
+    this.#mode = commonMode(modes)
     this.#folder = new HeldFolder(folderPart(place.path))
     try {
-      this.#main = new PartialFile(place, this.#folder, durable)
+      this.#main = new PartialFile(place, this.#folder, durable, this.#mode)
     } catch (error) {
       this.#folder[Symbol.dispose]()
       throw error
@@ -230,7 +244,7 @@ export class TargetFiles implements Disposable {
     const place = checkTarget(path, this.#force, this.#sources)
     if (folderPart(place.path) !== folderPart(this.#main.place.path))
       throw usage('E_FILE_NAME', `${printable(name)} is a link to a file in another folder`)
-    const file = new PartialFile(place, this.#folder, this.#durable)
+    const file = new PartialFile(place, this.#folder, this.#durable, this.#mode)
     this.#further.push(file)
     return file.store
   }
