@@ -98,6 +98,8 @@ class ChainOpener {
   readonly #gate: ReferenceGate
   readonly #layers: Layer[] = []
   readonly #folders: TrustedFolder[] = []
+  /** Whether the image asked for is named as a raw disk, and its guest may have written what it names. */
+  #namedRaw: boolean | undefined
 
   constructor(options: OpenOptions) {
     this.#options = options
@@ -138,7 +140,11 @@ class ChainOpener {
     let notes: readonly Note[] = []
     try {
       if (this.#options.from === undefined)
-        ({ driver, notes } = detectFormat(store, (outside?.location ?? self).name, this.#registry))
+        ({
+          driver,
+          notes,
+          namedRaw: this.#namedRaw,
+        } = detectFormat(store, (outside?.location ?? self).name, this.#registry))
       else {
         driver = this.#registry.get(this.#options.from)
         if (driver.plain === true) notes = readAsRaw(store, this.#registry)
@@ -171,6 +177,16 @@ class ChainOpener {
     const known = this.#layers.flatMap(({ driver }) => driver.openOptions ?? [])
     const [top] = this.#layers
     if (top !== undefined) checkOptions(known, this.#options.options ?? {}, `reading ${top.driver.id}`)
+  }
+
+  /** @throws ImageError reference E_REFERENCE_NOT_ALLOWED where a guest may have written the name. */
+  #refuseGuestNames(name: string, role: string): void {
+    if (this.#namedRaw !== true || this.#layers.length > 1) return
+    throw reference(
+      'E_REFERENCE_NOT_ALLOWED',
+      `${name} is named as a raw disk, whose guest can write anything into it: the ${role} that it names is not opened`,
+      { hint: 'Use --from with its format if it is an image, or --from raw if its bytes are those of the disk.' },
+    )
   }
 
   /** Opens one image; the store is closed when that fails. */
@@ -228,6 +244,7 @@ class ChainOpener {
   ): ByteStore | undefined {
     const role = wanted.role === 'data-file' ? 'data file' : wanted.role
     try {
+      this.#refuseGuestNames(imageName, role)
       const found = at === undefined ? this.#named(wanted, image, imageName) : beside(at)
       if ([...this.#layers.flatMap((layer) => layer.files), ...files].some((file) => isSame(file, found))) {
         throw reference(
@@ -269,6 +286,7 @@ class ChainOpener {
 
   /** Tries the files that may be the parent until one is. */
   #openParent(child: Layer, wanted: ParentReference): Layer {
+    this.#refuseGuestNames(child.name, 'parent')
     if (this.#layers.length > maximumDepth) {
       throw reference(
         'E_CHAIN_TOO_LONG',

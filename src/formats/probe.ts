@@ -26,6 +26,8 @@ export function ends(store: ByteStore): FileEnds {
 /** What was found, and what the user should know about it. */
 export interface Detection {
   readonly driver: FormatDriver
+  /** The name says that it is a raw disk: what its content names is not opened. */
+  readonly namedRaw?: boolean
   readonly notes: readonly Note[]
 }
 
@@ -53,18 +55,14 @@ export function detectFormat(store: ByteStore, fileName: string | undefined, reg
   const certain = judged.filter(({ certainty }) => certainty === 'certain').map(({ driver }) => driver)
   const [found] = certain
   if (found !== undefined)
-    return certain.length === 1
-      ? { driver: found, notes: extensionNote(name, fileName, found, registry) }
-      : ambiguous(name, certain)
+    return certain.length === 1 ? detected(name, fileName, found, registry) : ambiguous(name, certain)
 
   const foreign = foreignFormat(head, tail, store.size)
   if (foreign !== undefined) unreadable(name, foreign)
   const possible = judged.filter(({ certainty }) => certainty === 'possible').map(({ driver }) => driver)
   const [likely] = possible
   if (likely !== undefined)
-    return possible.length === 1
-      ? { driver: likely, notes: extensionNote(name, fileName, likely, registry) }
-      : ambiguous(name, possible)
+    return possible.length === 1 ? detected(name, fileName, likely, registry) : ambiguous(name, possible)
   const unclaimed = unclaimedFormat(head, tail, store.size)
   if (unclaimed !== undefined) unreadable(name, unclaimed)
 
@@ -151,9 +149,24 @@ function ambiguous(name: string, drivers: readonly FormatDriver[]): never {
   })
 }
 
+function detected(name: string, fileName: string | undefined, driver: FormatDriver, registry: Registry): Detection {
+  const namedRaw = fileName !== undefined && registry.forExtension(fileName)?.plain === true && driver.plain !== true
+  return { driver, notes: extensionNote(name, fileName, driver, registry), namedRaw }
+}
+
 function extensionNote(name: string, fileName: string | undefined, found: FormatDriver, registry: Registry): Note[] {
   const promised = fileName === undefined ? undefined : registry.forExtension(fileName)
-  if (promised === undefined || promised.id === found.id || fileName === undefined || promised.plain === true) return []
+  if (promised === undefined || promised.id === found.id || fileName === undefined) return []
+  // A guest can write into its raw disk what makes it look like an image of another format.
+  if (promised.plain === true)
+    return [
+      {
+        code: 'W_EXTENSION',
+        message:
+          `${name} is named ${printable(extensionOf(fileName))}, as a raw disk, but looks like a ${found.title}, and is ` +
+          `read as one: --from ${found.id} says that it is one, --from ${promised.id} that its bytes are those of the disk`,
+      },
+    ]
   return [
     {
       code: 'W_EXTENSION',

@@ -169,12 +169,16 @@ export class ReferenceGate {
       }
       if (request.verifiable)
         found.beside.push(
-          ...folders.flatMap((folder) => leaves.map((leaf) => ({ folder, name: leaf, by: 'beside' as const }))),
+          ...folders.flatMap((folder) =>
+            leaves
+              .flatMap((leaf) => spellings(folder, leaf))
+              .map((leaf) => ({ folder, name: leaf, by: 'beside' as const })),
+          ),
         )
       if (isParent)
         found.search.push(
           ...this.#search.flatMap((folder) =>
-            leaves.map((leaf) => ({
+            (request.verifiable ? leaves.flatMap((leaf) => spellings(folder, leaf)) : leaves).map((leaf) => ({
               folder,
               name: leaf,
               by: 'search' as const,
@@ -247,6 +251,25 @@ export class ReferenceGate {
         }
       }
     }
+  }
+}
+
+/**
+ * A name in a folder; where no file has it, also those that differ from it in the case of letters alone, as they do not
+ * on Windows. For what is recognised by its id only.
+ */
+function spellings(folder: string, leaf: string): string[] {
+  if (!isName(leaf) || fs.existsSync(inFolder(folder, leaf))) return [leaf]
+  const wanted = leaf.toLowerCase()
+  return [leaf, ...namesIn(folder).filter((name) => name.toLowerCase() === wanted)]
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return fs.readdirSync(folder)
+  } catch {
+    // A folder that cannot be listed: the name as it stands is looked for all the same.
+    return []
   }
 }
 

@@ -27,6 +27,9 @@ const protocol =
  * what is no name.
  */
 export function parseReferenceName(stored: string): ReferenceName {
+  // A URL has no relative paths; the Mac writes them all the same: file://./parent.vhd
+  const [, relative] = /^file:\/\/(\.{1,2}\/.*)$/is.exec(stored) ?? []
+  if (relative !== undefined) return plainName(unescaped(relative))
   if (/^file:\/\//i.test(stored)) {
     try {
       return plainName(fileURLToPath(stored))
@@ -37,6 +40,14 @@ export function parseReferenceName(stored: string): ReferenceName {
   if (/^file:/i.test(stored)) return plainName(stored.slice(5))
   if (protocol.test(stored)) throw unsupportedName(stored)
   return plainName(stored)
+}
+
+function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
 function plainName(stored: string): ReferenceName {

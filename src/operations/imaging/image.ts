@@ -193,6 +193,7 @@ class Imaging {
           .filter(({ verdict }) => verdict !== 'passed')
           .map(({ guard, why }) => ({ code: guardNotes[guard], message: why })),
         ...kept.notes,
+        ...this.#format.notes,
         ...layoutNotes({
           driver: this.#format.driver,
           shape,

@@ -99,6 +99,7 @@ export class Content implements Disposable {
       ...this.opened.notes,
       ...(this.used?.notes ?? []),
       ...(this.parent?.notes ?? []),
+      ...this.format.notes,
       ...layoutNotes({
         driver: this.format.driver,
         shape: this.shape,

@@ -75,6 +75,7 @@ export class EmptyDisk implements Disposable {
     const { parent, shape } = this
     return [
       ...(parent?.notes ?? []),
+      ...this.#format.notes,
       ...layoutNotes({ driver: this.#format.driver, shape, capacity, sourceSectorSize: undefined }),
     ]
   }

@@ -13,6 +13,8 @@ export type CreatingDriver = FormatDriver & Required<Pick<FormatDriver, 'create'
 export interface TargetFormat {
   readonly driver: CreatingDriver
   readonly options: OptionValues
+  /** What the user should know of the choice: the name of the target promises another format. */
+  readonly notes: readonly Note[]
 }
 
 /**
@@ -49,7 +51,24 @@ export function targetFormat(
   const { subformat, ...others } = given
   const only =
     found.options.every(({ name }) => name !== 'subformat') && found.subformats.some(({ id }) => id === subformat)
-  return { driver: found, options: checkOptions(found.options, only ? others : given, `the format ${found.id}`) }
+  return {
+    driver: found,
+    options: checkOptions(found.options, only ? others : given, `the format ${found.id}`),
+    notes: nameNotes(registry, path, found),
+  }
+}
+
+function nameNotes(registry: Registry, path: string | undefined, driver: FormatDriver): Note[] {
+  const promised = path === undefined ? undefined : registry.forExtension(path)
+  if (path === undefined || promised === undefined || promised.id === driver.id) return []
+  return [
+    {
+      code: 'W_EXTENSION',
+      message:
+        `the name of the target ${printable(path)} promises a ${promised.title}, and it is written as ${driver.title}: ` +
+        'programs that go by the name will not read it',
+    },
+  ]
 }
 
 function canCreate(driver: FormatDriver): driver is CreatingDriver {

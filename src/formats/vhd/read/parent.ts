@@ -35,15 +35,16 @@ export function parentReferenceOf(
           },
         )
       }
-      if (parent.capacity !== child.capacity) {
-        throw reference(
-          'E_PARENT_SIZE',
-          `${name}: its disk has ${child.capacity} bytes, that of its parent ${parent.capacity}; they must be equal`,
-          { details: { expected: child.capacity, found: parent.capacity } },
-        )
-      }
     },
-    *check(_parent: DiskImage, time: number | undefined): Generator<Finding> {
+    *check(parent: DiskImage, time: number | undefined): Generator<Finding> {
+      // A disk that was made larger between two backups: what lies past the parent's end is the child's alone.
+      if (parent.capacity !== child.capacity)
+        yield {
+          severity: 'warning',
+          code: 'W_PARENT_CAPACITY',
+          structure: 'footer',
+          message: `the disk has ${child.capacity} bytes, that of the parent ${parent.capacity}: Windows may refuse the chain`,
+        }
       const recorded = header.parentTimeStamp
       if (time === undefined || recorded === 0 || Math.abs(vhdTime(time) - recorded) <= timeStep) return
       yield {
