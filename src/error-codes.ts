@@ -107,6 +107,7 @@ export const codesOf = {
     'E_FS_DIRTY',
     'E_HELD',
     'E_HYBRID',
+    'E_IN_USE',
     'E_LOCKED',
     'E_MOUNTED',
     'E_NOT_CONFIRMED',

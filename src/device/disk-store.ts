@@ -3,7 +3,7 @@ import { roundDown, roundUp } from '../binary/integers.js'
 import { memoryPage, pageAlignedMemory } from '../binary/pages.js'
 import { writeError } from '../block/file-store.js'
 import type { ByteStore } from '../block/types.js'
-import { corrupt, refused, targetError } from '../errors.js'
+import { corrupt, isImageError, refused, targetError } from '../errors.js'
 import { syscalls } from '../sys/syscalls.js'
 
 export interface DiskStoreOptions {
@@ -53,8 +53,12 @@ export class DiskStore implements ByteStore {
       (options.writable === true ? fs.constants.O_RDWR : fs.constants.O_RDONLY) + (exclusive ? fs.constants.O_EXCL : 0)
     const direct = constants.O_DIRECT ?? 0
     try {
-      return new DiskStore(path, fs.openSync(path, flags + direct), direct !== 0, options)
+      return lockedIf(
+        options.writable === true,
+        new DiskStore(path, fs.openSync(path, flags + direct), direct !== 0, options),
+      )
     } catch (cause) {
+      if (isImageError(cause)) throw cause
       const { code } = cause as NodeJS.ErrnoException
       if (code === 'EINVAL' && direct !== 0) return new DiskStore(path, fs.openSync(path, flags), false, options)
       if (code === 'EBUSY')
@@ -201,4 +205,13 @@ export class DiskStore implements ByteStore {
     this.#bounce ??= new Uint8Array(pageAlignedMemory(bounceLength))
     return this.#bounce.subarray(0, length)
   }
+}
+
+/** A machine of QEMU has a disk without asking the system to have it alone: its lock says so. */
+function lockedIf(writable: boolean, store: DiskStore): DiskStore {
+  if (!writable || syscalls()?.lock(store.fd) !== false) return store
+  store[Symbol.dispose]()
+  throw refused('E_LOCKED', `${store.name} is in use by another program, which has locked it`, {
+    hint: 'Stop the virtual machine or server that uses it first.',
+  })
 }

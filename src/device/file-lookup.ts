@@ -46,13 +46,15 @@ export interface FileLookup {
   fuseServers(minor: number): readonly string[]
   /** Whether a lock is held on the bytes by which QEMU and vdisk say that they use a file. */
   isLocked(path: HostPath): boolean
+  /** Whether the system refuses to give a device to one program alone (O_EXCL). */
+  isBusy(path: HostPath): boolean
   /** What servers of vdisk show now. */
   shownDisks(): readonly ShownDisk[]
 }
 
 /** The real system's answers. @param shownDisks what is known of vdisk's own servers. */
 export function systemFiles(shownDisks: () => readonly ShownDisk[] = () => []): FileLookup {
-  return { identify, loopFile, openFiles, fuseServers, isLocked, shownDisks }
+  return { identify, loopFile, openFiles, fuseServers, isLocked, isBusy, shownDisks }
 }
 
 function identify(path: HostPath): FileIdentity | undefined {
@@ -113,6 +115,15 @@ function fuseServers(minor: number): string[] {
 
 function isLocked(path: HostPath): boolean {
   return withDescriptor(path, (descriptor) => isDescriptorLocked(descriptor)) === true
+}
+
+function isBusy(path: HostPath): boolean {
+  try {
+    fs.closeSync(fs.openSync(path, fs.constants.O_RDONLY + fs.constants.O_EXCL + fs.constants.O_NONBLOCK))
+    return false
+  } catch (cause) {
+    return (cause as NodeJS.ErrnoException).code === 'EBUSY'
+  }
 }
 
 /** The bytes by which QEMU and vdisk say how they use a file. */

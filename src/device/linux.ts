@@ -96,6 +96,10 @@ export class LinuxDisks implements DiskPlatform {
     }).holders(written)
   }
 
+  isBusy(path: HostPath): boolean {
+    return this.#roots.files.isBusy(path)
+  }
+
   #view(): SystemView {
     return { sysfs: this.#sysfs, mounts: this.#mounts(), files: this.#roots.files }
   }

@@ -1,14 +1,19 @@
-import type { DeviceUse, Disk, DiskPartition, Place } from './types.js'
+import type { DeviceUse, Disk, DiskPartition, Holder, Place } from './types.js'
 
 /** Why a disk or partition must not be written, each with the guard that says so. */
 export interface Objection {
-  readonly guard: 'read-only' | 'system' | 'mounted' | 'held' | 'swap' | 'no-medium'
+  readonly guard: 'read-only' | 'system' | 'mounted' | 'held' | 'swap' | 'locked' | 'no-medium'
   /** One sentence, with the disk's or partition's name. */
   readonly reason: string
 }
 
-/** What speaks against writing to a disk, or to one partition of it. Empty: nothing. */
-export function objections(disk: Disk, partition?: DiskPartition): Objection[] {
+const guardOf = { mount: 'mounted', swap: 'swap', device: 'held', server: 'held', lock: 'locked' } as const
+
+/**
+ * What speaks against writing to a disk, or to one partition of it. Empty: nothing.
+ * @param holders who has its bytes under other names: through the file of a loop device, say.
+ */
+export function objections(disk: Disk, partition?: DiskPartition, holders: readonly Holder[] = []): Objection[] {
   const found: Objection[] = []
   const readOnly = partition === undefined ? disk.readOnly : disk.readOnly || partition.readOnly
   if (readOnly) found.push({ guard: 'read-only', reason: `${partition?.path ?? disk.path} is read-only` })
@@ -17,6 +22,17 @@ export function objections(disk: Disk, partition?: DiskPartition): Objection[] {
   const parts: readonly { readonly path: string; readonly uses: readonly DeviceUse[] }[] =
     partition === undefined ? [disk, ...disk.partitions] : [partition, { path: disk.path, uses: disk.uses }]
   for (const { path, uses } of parts) for (const use of uses) found.push(objection(path, use))
+  const known = parts.flatMap(({ uses }) => uses)
+  for (const { kind, reason, device, mount } of holders) {
+    const told = known.some((use) =>
+      use.kind === 'mount'
+        ? use.point === mount?.point
+        : use.kind === 'swap'
+          ? kind === 'swap'
+          : kind === 'device' && use.name === device,
+    )
+    if (!told) found.push({ guard: guardOf[kind], reason })
+  }
   return found
 }
 

@@ -128,4 +128,9 @@ export interface DiskPlatform {
   trail?(path: HostPath, purpose: Purpose, range?: { readonly start: number; readonly length: number }): Trail
   /** Who holds bytes that writing to a trail changes. Absent where the system cannot tell. */
   holders?(written: Trail): readonly Holder[]
+  /**
+   * Whether the system refuses to give a device to one program alone, as it does when something of it is mounted or
+   * held. Absent where the system cannot tell.
+   */
+  isBusy?(path: HostPath): boolean
 }

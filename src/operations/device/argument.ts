@@ -79,6 +79,36 @@ export function findDevice(argument: string, platform: DiskPlatform): NamedDevic
   }
 }
 
+/**
+ * The disk or partition that is to be written, and the path of its node. The argument is understood as that of
+ * {@link findDevice}; a partition must be one that the system shows.
+ * @throws ImageError usage E_NOT_A_DEVICE, E_NO_PARTITION; those of opening the disk.
+ */
+export function findTarget(
+  argument: string,
+  platform: DiskPlatform,
+): { readonly path: string; readonly found: FoundDevice } {
+  const { path, partition } = parseImageArgument(argument)
+  if (partition === undefined) return { path, found: findPath(path, platform) }
+  const named = findDevice(argument, platform)
+  if (named.device === undefined)
+    throw usage(
+      'E_NO_PARTITION',
+      `the system shows no device for ${printable(argument)}, and so it cannot be written`,
+      {
+        hint: `Let the system read the table first: partx --add ${named.disk.path} (loop devices: losetup --partscan).`,
+      },
+    )
+  return { path: named.device.path, found: foundOf(named) }
+}
+
+/** What the system knows of a named device; a partition that it does not show as its table has it. */
+export function foundOf({ kind, name, disk, device, entry, start, size }: NamedDevice): FoundDevice {
+  if (kind === 'disk') return { disk }
+  const unknown = { name, path: name, deviceNumber: '', number: entry?.number ?? 0, readOnly: disk.readOnly, uses: [] }
+  return { disk, partition: device ?? { ...unknown, start, size } }
+}
+
 function findPath(path: string, platform: DiskPlatform): FoundDevice {
   const stat = fs.statSync(path, { throwIfNoEntry: false })
   if (stat?.isFile() === true) {

@@ -1,9 +1,10 @@
 import type { BlockSource, Note } from '../../block/types.js'
-import { DiskStore } from '../../device/disk-store.js'
-import { DeviceSource } from '../../device/source.js'
-import type { DeviceUse, FoundDevice } from '../../device/types.js'
+import { objections } from '../../device/safety.js'
+import type { DeviceUse, DiskPlatform, FoundDevice, Holder } from '../../device/types.js'
 import { printable, refused } from '../../errors.js'
-import { findDevice, platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './target.js'
+import { parseImageArgument } from '../open/opening.js'
+import { findDevice, foundOf, openDevice, type NamedDevice } from './argument.js'
+import { platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './target.js'
 import { describeTarget, type TargetDescription } from './description.js'
 import { usedOnly, type UsedOnlyOptions, type VolumeUse } from '../transfer/used-only.js'
 
@@ -28,9 +29,13 @@ export interface CloneResult extends DeviceOutcome {
  */
 export async function clone(from: string, to: string, options: CloneOptions): Promise<CloneResult> {
   const platform = platformOf(options)
-  const found = findDevice(from, platform)
+  const named = findDevice(from, platform)
+  const found = foundOf(named)
   const path = printable(from)
-  const live = inUse(found)
+  const node = named.device?.path ?? (named.kind === 'disk' ? parseImageArgument(from).path : named.disk.path)
+  const range = named.kind === 'partition' && named.device === undefined ? rangeOf(named) : undefined
+  const others = othersOf(platform, node, range)
+  const live = [...inUse(found), ...others.map(({ reason }) => reason)]
   if (live.length > 0 && options.live !== true) {
     throw refused('E_SOURCE_IN_USE', `the source ${path} is in use: ${live.join('; ')}`, {
       hint:
@@ -39,18 +44,25 @@ export async function clone(from: string, to: string, options: CloneOptions): Pr
     })
   }
   const { disk, partition } = found
-  using whole = openSource(from, found, live.length > 0)
+  using opened = openDevice(named, live.length === 0)
+  const whole = opened.source
+  if (live.length === 0 && !opened.exclusive && range === undefined && options.live !== true)
+    throw refused('E_SOURCE_IN_USE', `the source ${path} is in use: the system does not give it to one program alone`, {
+      hint: 'Close what uses it. With --live it is read as it changes, and the copy is crash-consistent at best.',
+    })
   const used =
     options.usedOnly === undefined ? undefined : await usedOnly(whole, { ...options.usedOnly, signal: options.signal })
   const source: BlockSource = used?.source ?? whole
-  const hot = live.length > 0 && !isStill(found)
+  const hot = live.length > 0 && !(isStill(found) && others.every(({ mount }) => mount?.readOnly === true))
   const outcome = await writeTarget(
     {
       source,
       name: path,
       isPartition: partition !== undefined,
-      place: platform.place(from),
-      devices: [partition?.deviceNumber ?? disk.deviceNumber],
+      place: platform.place(node),
+      paths: [node],
+      range,
+      devices: [named.device?.deviceNumber ?? disk.deviceNumber],
       disk: disk.name,
       changes: hot,
     },
@@ -68,7 +80,7 @@ export async function clone(from: string, to: string, options: CloneOptions): Pr
       ]
     : []
   return {
-    source: describeTarget(from, found),
+    source: describeTarget(range === undefined ? node : from, found),
     live: hot,
     ...outcome,
     volumes: used?.volumes,
@@ -100,12 +112,26 @@ function isStill(found: FoundDevice): boolean {
   return parts(found).every(({ uses }) => uses.every((use) => use.kind === 'mount' && use.readOnly))
 }
 
-function openSource(path: string, { disk, partition }: FoundDevice, shared: boolean): DeviceSource {
-  return new DeviceSource(
-    DiskStore.open(path, {
-      size: partition?.size ?? disk.size,
-      sectorSize: disk.logicalSectorSize,
-      exclusive: !shared,
-    }),
+/** Filesystems and swap space that have the source's bytes under other names. */
+function othersOf(platform: DiskPlatform, path: string, range: Range | undefined): readonly Holder[] {
+  const trail = platform.trail?.(path, 'write', range)
+  const holders = trail === undefined ? [] : (platform.holders?.(trail) ?? [])
+  const found = platform.find(path)
+  const known = objections(found.disk, found.partition).map(({ reason }) => reason)
+  const points = parts(found).flatMap(({ uses }) => uses.flatMap((use) => (use.kind === 'mount' ? [use.point] : [])))
+  return holders.filter(
+    ({ kind, reason, mount }) =>
+      (kind === 'mount' || kind === 'swap') &&
+      !known.includes(reason) &&
+      (mount === undefined || !points.includes(mount.point)),
   )
+}
+
+interface Range {
+  readonly start: number
+  readonly length: number
+}
+
+function rangeOf({ start, size }: NamedDevice): Range {
+  return { start, length: size }
 }

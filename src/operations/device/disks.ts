@@ -1,8 +1,8 @@
-import { diskPlatform } from '../../device/index.js'
+import { thisMachine } from '../in-use/machine.js'
 import { DiskStore } from '../../device/disk-store.js'
 import { objections } from '../../device/safety.js'
 import { DeviceSource } from '../../device/source.js'
-import type { DeviceUse, Disk, DiskPartition, DiskPlatform } from '../../device/types.js'
+import type { DeviceUse, Disk, DiskPartition, DiskPlatform, Holder } from '../../device/types.js'
 import { isImageError } from '../../errors.js'
 import { identifyFilesystems } from '../../filesystem/index.js'
 import type { BlockSource, Note } from '../../block/types.js'
@@ -73,10 +73,13 @@ const mostPartitions = 256
 /** The disks of this machine, what they hold, who uses them, and whether one may write to them. Nothing is written. */
 // eslint-disable-next-line @typescript-eslint/require-await -- a promise for its callers, whatever opening needs
 export async function disks(options: DisksOptions = {}): Promise<DisksResult> {
-  const platform = options.platform ?? diskPlatform()
+  const platform = options.platform ?? thisMachine()
   const found = platform.list()
   const shown = options.all === true ? found : found.filter(({ kind }) => kind === 'disk' || kind === 'optical')
-  const listed = shown.map((disk) => (options.look === false ? listDisk(disk, undefined) : look(disk)))
+  const listed = shown.map((disk) => {
+    const holders = holdersOf(platform, disk)
+    return options.look === false ? listDisk(disk, undefined, holders) : look(disk, holders)
+  })
   const denied = listed.filter(({ unreadable }) => unreadable?.code === 'E_PERMISSION')
   return {
     disks: listed,
@@ -100,21 +103,26 @@ interface Content {
   readonly source: BlockSource
 }
 
-function look(disk: Disk): ListedDisk {
-  if (disk.size === 0) return listDisk(disk, undefined)
+function holdersOf(platform: DiskPlatform, { path }: Disk): readonly Holder[] {
+  const trail = platform.trail?.(path, 'write')
+  return trail === undefined ? [] : (platform.holders?.(trail) ?? [])
+}
+
+function look(disk: Disk, holders: readonly Holder[]): ListedDisk {
+  if (disk.size === 0) return listDisk(disk, undefined, holders)
   try {
     using source = new DeviceSource(DiskStore.open(disk.path, { size: disk.size, sectorSize: disk.logicalSectorSize }))
-    return listDisk(disk, { source, table: readPartitionTable(source) })
+    return listDisk(disk, { source, table: readPartitionTable(source) }, holders)
   } catch (error) {
     // A disk that cannot be read is still a disk of this machine.
     if (!isImageError(error)) throw error
-    return { ...listDisk(disk, undefined), unreadable: problem(error) }
+    return { ...listDisk(disk, undefined, holders), unreadable: problem(error) }
   }
 }
 
-function listDisk(disk: Disk, content: Content | undefined): ListedDisk {
+function listDisk(disk: Disk, content: Content | undefined, holders: readonly Holder[]): ListedDisk {
   const { partitions: known, ...rest } = disk
-  const reasons = objections(disk).map(({ reason }) => reason)
+  const reasons = objections(disk, undefined, holders).map(({ reason }) => reason)
   const table = content?.table
   return {
     ...rest,

@@ -1,5 +1,6 @@
 import { objections, sharedDisks, type Objection } from '../../device/safety.js'
-import type { Disk, DiskPartition, Place } from '../../device/types.js'
+import { effectOf, type Trail } from '../../device/bytes.js'
+import type { Disk, DiskPartition, Holder, Place } from '../../device/types.js'
 import { refused, type ImageError } from '../../errors.js'
 import type { Note } from '../../block/types.js'
 import type { Scheme } from '../../partition/index.js'
@@ -53,6 +54,13 @@ export interface TargetFacts {
   readonly sourceDisk?: string
   /** Whether the file behind the target (a loop device) is itself read. */
   readonly targetIsSource?: boolean
+  /** Where the bytes of the target lie, and those of everything that is read; absent where the system cannot tell. */
+  readonly trail?: Trail
+  readonly sourceTrail?: Trail
+  /** Who has bytes of the target, under whatever name. */
+  readonly holders?: readonly Holder[]
+  /** Whether the system refuses to give the target to one program alone. */
+  readonly busy?: boolean
   readonly content: ContentFacts
   /** What of the disk's partition table lies inside the partition that is written, for people. */
   readonly tableInside?: readonly string[]
@@ -67,6 +75,8 @@ export type GuardName =
   | 'mounted'
   | 'held'
   | 'swap'
+  | 'locked'
+  | 'busy'
   | 'shape'
   | 'size'
   | 'sector-size'
@@ -114,6 +124,8 @@ const clear: Readonly<Record<GuardName, string>> = {
   mounted: 'nothing of the target is mounted',
   held: 'nothing holds the target',
   swap: 'the target is no swap space in use',
+  locked: 'no program has locked the target',
+  busy: 'the system gives the target to one program alone',
   shape: 'what is written is of the kind of the target',
   size: 'the target is large enough',
   'sector-size': 'the partition table counts in sectors of the target',
@@ -174,13 +186,16 @@ function refusal(standing: readonly Refusal[]): ImageError {
 }
 
 function refusals(facts: TargetFacts, overrides: TargetOverrides): Refusal[] {
+  const source = sourceRefusals(facts)
   return [
     ...kindRefusals(facts),
     ...useRefusals(facts),
-    ...sourceRefusals(facts),
+    ...source,
     ...shapeRefusals(facts),
     ...sizeRefusals(facts, overrides),
     ...tableRefusals(facts),
+    // What is read is open already, for this program alone.
+    ...(source.length > 0 ? [] : busyRefusals(facts)),
   ]
 }
 
@@ -265,14 +280,69 @@ const useRules: readonly Rule[] = [
       'Stop using it first (swapoff): vdisk never does. --allow-swap goes on all the same; what the system ' +
       'itself holds it does not give away even then.',
   },
+  {
+    guard: 'locked',
+    objection: 'locked',
+    code: 'E_LOCKED',
+    hint: 'Stop the virtual machine or server that uses it first. No flag overrides this.',
+  },
 ]
 
-function useRefusals({ disk, partition }: TargetFacts): Refusal[] {
-  const found = objections(disk, partition)
+function useRefusals({ disk, partition, holders }: TargetFacts): Refusal[] {
+  const found = objections(disk, partition, holders)
   return useRules.flatMap(({ objection, ...rule }) => {
     const reasons = found.filter(({ guard }) => guard === objection).map(({ reason }) => reason)
     return reasons.length === 0 ? [] : [{ ...rule, reasons }]
   })
+}
+
+/**
+ * What the system will say when the target is opened, for reasons of its own: the journal of another filesystem, a
+ * container's mount. Where something is put aside first, only opening it tells.
+ */
+function busyRefusals({ busy, holders, ...facts }: TargetFacts): Refusal[] {
+  const mounted = objections(facts.disk, facts.partition, holders).some(({ guard }) => guard === 'mounted')
+  if (busy !== true || mounted) return []
+  return [
+    {
+      guard: 'busy',
+      code: 'E_DEVICE_BUSY',
+      reasons: [`${targetPath(facts)} is in use: the system does not give it to one program alone`],
+      hint: 'Unmount it, and close what uses it (LVM, LUKS, RAID, swap); "vdisk disks" shows what is known of it.',
+    },
+  ]
+}
+
+/** By where the bytes lie: links, loops, offsets and names do not matter. */
+function bytesRefusals({ trail, sourceTrail, content, ...facts }: TargetFacts): Refusal[] | undefined {
+  if (trail === undefined || sourceTrail === undefined) return undefined
+  const effect = effectOf(trail, sourceTrail)
+  if (effect === undefined) return []
+  const path = targetPath(facts)
+  if (effect === 'same')
+    return [
+      {
+        guard: 'source',
+        code: 'E_SOURCE_ON_TARGET',
+        reasons: [`${content.name}, which is read, and ${path}, which is to be written, share bytes`],
+        hint: 'Take another disk for one of them. No flag overrides this.',
+      },
+    ]
+  return [
+    {
+      guard: 'source',
+      code: 'E_SOURCE_ON_TARGET',
+      override: 'allowSourceOnTarget',
+      reasons: [
+        effect === 'beneath'
+          ? `${content.name}, which is read, lies on ${path}, which is to be written`
+          : `${path} lies on ${content.name}, which is read`,
+      ],
+      hint:
+        'Writing would destroy what is still to be read. Take another disk for one of them; ' +
+        '--allow-source-on-target goes on all the same.',
+    },
+  ]
 }
 
 /** What is read lies on what is written. A partition may be written while another one of its disk is read. */
@@ -291,6 +361,8 @@ function sourceRefusals(facts: TargetFacts): Refusal[] {
       },
     ]
   }
+  const byBytes = bytesRefusals(facts)
+  if (byBytes !== undefined) return byBytes
   const { verdict } = sharedDisks(below(sourcePlace), { disks: [disk.name], elsewhere: [], unknown: [] })
   const others = disk.partitions.filter(({ deviceNumber }) => deviceNumber !== partition?.deviceNumber)
   const isBeside =

@@ -7,12 +7,13 @@ import { refused, targetError, type ImageError } from '../../errors.js'
 import { command } from '../../sys/commands.js'
 
 /**
- * Unmounts what is mounted of a target, what was mounted later first; never by force and never lazily. @throws
+ * Unmounts what is mounted of a target, and what is mounted of its bytes under other names (`others`), what was mounted later first; never by force and never lazily. @throws
  * ImageError target E_UNMOUNT.
  */
-export async function unmountTarget({ disk, partition }: FoundDevice): Promise<void> {
+export async function unmountTarget({ disk, partition }: FoundDevice, others: readonly string[] = []): Promise<void> {
   const parts = partition === undefined ? [disk, ...disk.partitions] : [partition, disk]
-  const points = parts.flatMap(({ uses }) => uses.flatMap((use) => (use.kind === 'mount' ? [use.point] : [])))
+  const own = parts.flatMap(({ uses }) => uses.flatMap((use) => (use.kind === 'mount' ? [use.point] : [])))
+  const points = [...new Set([...own, ...others])]
   // A mount point inside another is deeper.
   const order = [...points].sort(
     (one, other) => other.split('/').length - one.split('/').length || other.length - one.length,

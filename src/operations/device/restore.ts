@@ -40,6 +40,7 @@ export async function restore(argument: string, device: string, options: Restore
       name: printable(opened.name),
       isPartition: opened.part !== undefined,
       place: placeOf(opened, platform),
+      paths: files.map((file) => file.path),
       devices: files.map((file) => deviceNumberText(file.device)),
       reads: (path) => {
         const stat = fs.statSync(path, { bigint: true, throwIfNoEntry: false })

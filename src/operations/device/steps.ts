@@ -1,5 +1,5 @@
 import type { Note } from '../../block/types.js'
-import type { DiskPlatform, FoundDevice } from '../../device/types.js'
+import type { DiskPlatform, FoundDevice, Holder } from '../../device/types.js'
 import type { DeviceStepName } from '../transfer/sink-device.js'
 import type { Step } from '../transfer/step.js'
 import type { DeviceContent } from './content.js'
@@ -11,7 +11,13 @@ import { clearReadOnly, unmountTarget } from './opening.js'
 export type TargetStepName = 'set-writable' | 'unmount' | DeviceStepName | 'reread' | 'grow' | 'eject'
 
 /** What is put aside before a target is opened: what its guards would have refused, and the user's word let pass. */
-export function preparingSteps(found: FoundDevice, path: string, passed: readonly GuardPass[]): Step<TargetStepName>[] {
+export function preparingSteps(
+  found: FoundDevice,
+  path: string,
+  passed: readonly GuardPass[],
+  holders: readonly Holder[] = [],
+): Step<TargetStepName>[] {
+  const points = holders.flatMap(({ mount }) => mount?.point ?? [])
   const overridden = (name: GuardPass['guard']): GuardPass | undefined =>
     passed.find(({ guard, overridden }) => guard === name && overridden)
   const mounted = overridden('mounted')
@@ -31,7 +37,7 @@ export function preparingSteps(found: FoundDevice, path: string, passed: readonl
           {
             name: 'unmount' as const,
             message: `unmount: ${mounted.message}`,
-            run: () => unmountTarget(found),
+            run: () => unmountTarget(found, points),
           },
         ]),
   ]

@@ -1,15 +1,17 @@
 import type { BlockSource, Note } from '../../block/types.js'
 import type { DiskStore } from '../../device/disk-store.js'
-import { diskPlatform } from '../../device/index.js'
+import { joined, type Trail } from '../../device/bytes.js'
 import type { DiskPlatform, FoundDevice, Place } from '../../device/types.js'
 import type { Progress } from '../../engine/index.js'
-import { printable, refused, usage } from '../../errors.js'
+import { refused, usage } from '../../errors.js'
 import { readPartitionTable, type IdChange, type Mend, type PartitionTable } from '../../partition/index.js'
+import { thisMachine } from '../in-use/machine.js'
 import { mayRefer } from '../partition/fix.js'
 import { imageIdentity } from '../transfer/identity.js'
 import { DeviceSink, type DeviceWritten } from '../transfer/sink-device.js'
 import { planOf, runSteps, type PlanStep } from '../transfer/step.js'
 import { storedBytes } from '../transfer/stored-bytes.js'
+import { findTarget } from './argument.js'
 import { confirmTarget, type Confirmation } from './confirmation.js'
 import { deviceContent, judgeFit, type DeviceContent } from './content.js'
 import { describeTarget, type TargetDescription } from './description.js'
@@ -51,6 +53,10 @@ export interface DeviceJob {
   readonly devices: readonly string[]
   /** The whole disk that is read, by its name, when it is one. */
   readonly disk?: string
+  /** What is read, by paths: where its bytes lie is followed from them. */
+  readonly paths?: readonly string[]
+  /** Of one device only a range, in bytes. */
+  readonly range?: { readonly start: number; readonly length: number }
   /** Where it came from, for whoever is asked whether the target is meant. */
   readonly origin?: string
   /** Whether it changes while it is read. */
@@ -85,21 +91,9 @@ export interface DeviceOutcome {
   readonly seconds: number
 }
 
-/** The disk or partition a path names. @throws ImageError usage E_NOT_A_DEVICE. */
-export function findDevice(path: string, platform: DiskPlatform): FoundDevice {
-  try {
-    return platform.find(path)
-  } catch (cause) {
-    throw usage('E_NOT_A_DEVICE', `${printable(path)} is no disk or partition of this machine`, {
-      cause,
-      hint: 'Files are made with "vdisk convert"; "vdisk disks" lists the disks. No flag overrides this.',
-    })
-  }
-}
-
 /** The disks of this machine. */
 export function platformOf(options: { readonly platform?: DiskPlatform }): DiskPlatform {
-  return options.platform ?? diskPlatform()
+  return options.platform ?? thisMachine()
 }
 
 /**
@@ -107,11 +101,12 @@ export function platformOf(options: { readonly platform?: DiskPlatform }): DiskP
  * @throws ImageError refused by every guard (guards.ts), E_NOT_CONFIRMED, E_DEVICE_BUSY, E_TARGET_CHANGED; target;
  * mismatch; aborted.
  */
-export async function writeTarget(job: DeviceJob, path: string, options: DeviceOptions): Promise<DeviceOutcome> {
+export async function writeTarget(job: DeviceJob, argument: string, options: DeviceOptions): Promise<DeviceOutcome> {
   const started = performance.now()
   const platform = platformOf(options)
-  const found = findDevice(path, platform)
-  const { passed, notes: guardNotes } = guardTarget(targetFacts(job, path, found, platform), options)
+  const { path, found } = findTarget(argument, platform)
+  const facts = targetFacts(job, path, found, platform)
+  const { passed, notes: guardNotes } = guardTarget(facts, options)
   const prepared = await deviceContent(job.source, shapeOf(found), contentOptions(options, found))
   const content = besideTable(job.source, prepared, found)
   const target = describeTarget(path, found)
@@ -140,7 +135,7 @@ export async function writeTarget(job: DeviceJob, path: string, options: DeviceO
     onProgress: options.onProgress,
   })
   const steps = [
-    ...preparingSteps(found, target.path, passed),
+    ...preparingSteps(found, target.path, passed, facts.holders),
     ...sink.steps,
     ...followingSteps(found, platform, content, { eject: options.eject === true, path: target.path }, followed),
   ]
@@ -180,6 +175,24 @@ function targetFacts(job: DeviceJob, path: string, found: FoundDevice, platform:
     sourceDisk: job.disk,
     tableInside: tableInside(found),
     targetIsSource: backingFile === undefined ? undefined : job.reads?.(backingFile),
+    ...whoHas(job, path, platform),
+  }
+}
+
+/** Where the bytes of target and source lie, and who else has any of the target's; nothing where it cannot be told. */
+function whoHas(
+  { paths, range }: DeviceJob,
+  target: string,
+  platform: DiskPlatform,
+): Pick<TargetFacts, 'trail' | 'sourceTrail' | 'holders' | 'busy'> {
+  const trail = platform.trail?.(target, 'write')
+  if (trail === undefined) return {}
+  const sources: Trail[] = (paths ?? []).flatMap((path) => platform.trail?.(path, 'read', range) ?? [])
+  return {
+    trail,
+    sourceTrail: paths === undefined ? undefined : joined(sources),
+    holders: platform.holders?.(trail),
+    busy: platform.isBusy?.(target),
   }
 }
 
@@ -191,7 +204,7 @@ function openJudged(
   platform: DiskPlatform,
   options: DeviceOptions,
 ): DiskStore {
-  const now = findDevice(path, platform)
+  const now = platform.find(path)
   checkUnchanged(path, judged, now)
   guardTarget(targetFacts(job, path, now, platform), { ...options, unmount: false, clearReadOnly: false })
   return openTarget(path, judged, platform)

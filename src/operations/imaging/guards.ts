@@ -72,13 +72,30 @@ export function heatOf(device: NamedDevice, platform: DiskPlatform): Heat {
       ? { disk: { ...device.disk, partitions: device.kind === 'disk' ? device.disk.partitions : [] } }
       : { disk: device.disk, partition: device.device },
   )
-  const written = activity.mounts.filter(({ readOnly }) => !readOnly)
+  const mounts = [...activity.mounts, ...mountsElsewhere(device, platform, activity.mounts)]
+  const written = mounts.filter(({ readOnly }) => !readOnly)
   return {
-    mounts: activity.mounts,
+    mounts,
     others: activity.others,
     written,
     hot: written.length > 0 || activity.others.length > 0,
   }
+}
+
+/** Filesystems that are mounted from the bytes of the source under other names: another loop over the same file. */
+function mountsElsewhere(
+  { disk, device, kind, start, size }: NamedDevice,
+  platform: DiskPlatform,
+  known: readonly ActiveMount[],
+): ActiveMount[] {
+  const range = kind === 'partition' && device === undefined ? { start, length: size } : undefined
+  const trail = platform.trail?.(device?.path ?? disk.path, 'write', range)
+  const holders = trail === undefined ? [] : (platform.holders?.(trail) ?? [])
+  return holders.flatMap(({ mount, device: name }) =>
+    mount === undefined || known.some(({ point }) => point === mount.point)
+      ? []
+      : [{ ...mount, device: name === undefined ? disk.path : `/dev/${name}` }],
+  )
 }
 
 /** Why the source is hot, in words. */

@@ -1,5 +1,5 @@
 import type { BlockSource, Note } from '../../block/types.js'
-import { diskPlatform } from '../../device/index.js'
+import { thisMachine } from '../in-use/machine.js'
 import type { DiskPlatform } from '../../device/types.js'
 import type { Progress, RangeSummary } from '../../engine/index.js'
 import { printable, refused, targetError, usage } from '../../errors.js'
@@ -140,7 +140,7 @@ class Imaging {
   constructor(source: string, target: string, options: ImageDiskOptions) {
     this.#options = options
     this.#target = target
-    this.#platform = options.platform ?? diskPlatform()
+    this.#platform = options.platform ?? thisMachine()
     this.#format = targetFormat(options.registry ?? new Registry(), target, options.to, options.options ?? {})
     this.device = findDevice(source, this.#platform)
     this.heat = heatOf(this.device, this.#platform)

@@ -1,8 +1,8 @@
+import { thisMachine } from '../in-use/machine.js'
 import { createHash } from 'node:crypto'
 import fs from '../../sys/host-fs.js'
 import { roundDown } from '../../binary/integers.js'
 import { SalvagingSource, type BadRun } from '../../block/salvage.js'
-import { diskPlatform } from '../../device/index.js'
 import { corrupt, ImageError, printable, reference, refused } from '../../errors.js'
 import { openToChange } from '../in-use/changing.js'
 import { openImage, type OpenOptions } from '../../formats/open.js'
@@ -36,7 +36,7 @@ export async function resumeImage(
   options: ResumeImageOptions = {},
 ): Promise<ImageDiskResult> {
   const started = performance.now()
-  const platform = options.platform ?? diskPlatform()
+  const platform = options.platform ?? thisMachine()
   const device = findDevice(source, platform)
   const now = recordedSource(device)
   const record = recordOf(target)
