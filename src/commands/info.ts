@@ -30,11 +30,11 @@ export default class Info extends BaseCommand {
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Info)
-    const [{ info }, registry] = await Promise.all([import('../operations/inspect/info.js'), this.registry()])
+    const [{ infoLater }, registry] = await Promise.all([import('../operations/inspect/info.js'), this.registry()])
     const documents: Record<string, unknown>[] = []
     for (const path of argv as string[]) {
       try {
-        const image = info(path, { registry, ...openValues(flags) })
+        const image = await infoLater(path, { registry, ...openValues(flags), signal: this.signal })
         if (flags.json) documents.push(forJson(image, flags.headers))
         else await this.#show(image, flags.headers)
       } catch (error) {

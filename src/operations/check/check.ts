@@ -2,10 +2,10 @@ import fs from '../../sys/host-fs.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted, isImageError, usage, type ImageError } from '../../errors.js'
 import type { CheckProgress, Finding } from '../../formats/driver.js'
-import { openImage, type Layer } from '../../formats/open.js'
+import type { Layer } from '../../formats/open.js'
 import { FindingList, type FindingGroup, type Severity } from './findings.js'
 import { problem, type Problem } from '../inspect/info.js'
-import { parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
+import { parseImageArgument, readOptions, type ReadOptions, openDiskLater } from '../open/opening.js'
 import { readStored } from './stored-data.js'
 
 export interface CheckImageOptions extends ReadOptions {
@@ -66,7 +66,7 @@ export async function check(path: string, options: CheckImageOptions = {}): Prom
       hint: 'Leave out what follows the @.',
     })
   }
-  using opened = openImage(path, { ...readOptions(options), chain: 'optional' })
+  using opened = await openDiskLater(path, { ...readOptions(options), chain: 'optional' }, { signal: options.signal })
   const turns = new Turns(options, opened.layers.map(sizeOf), deep)
   const layers: LayerCheck[] = []
   for (const [index, layer] of opened.layers.entries()) {

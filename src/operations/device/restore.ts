@@ -6,7 +6,13 @@ import { printable, usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './target.js'
 import { originOf, type TargetOrigin } from './origin.js'
-import { openReadable, parseImageArgument, sourceInfo, type ReadOptions, type SourceInfo } from '../open/opening.js'
+import {
+  openReadableLater,
+  parseImageArgument,
+  sourceInfo,
+  type ReadOptions,
+  type SourceInfo,
+} from '../open/opening.js'
 
 export interface RestoreOptions extends ReadOptions, DeviceOptions {
   /** Restores this partition of the image into one partition; the same as `IMAGE@N`. */
@@ -27,7 +33,7 @@ export interface RestoreResult extends DeviceOutcome {
  * mismatch when what is read back differs; aborted. See docs/architecture.md.
  */
 export async function restore(argument: string, device: string, options: RestoreOptions): Promise<RestoreResult> {
-  using opened = openReadable(imageArgument(argument, options.partition), options)
+  using opened = await openReadableLater(imageArgument(argument, options.partition), options)
   const files = opened.files
   const { path } = parseImageArgument(argument)
   const platform = platformOf(options)

@@ -4,7 +4,7 @@ import { identifyFilesystems } from '../../filesystem/index.js'
 import type { Filesystem, FileTree } from '../../filesystem/types.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { readPartitionTable } from '../../partition/index.js'
-import { openReadable, type ReadOptions } from '../open/opening.js'
+import { openReadableLater, type ReadOptions } from '../open/opening.js'
 
 /** How an image is opened to look into its files. */
 export type VolumeOptions = ReadOptions
@@ -25,9 +25,8 @@ export interface OpenedVolume extends Disposable {
  * @throws ImageError usage E_WHICH_PARTITION; unsupported E_NO_FILESYSTEM, E_FS_AMBIGUOUS, E_FS_NOT_READABLE; those of
  * opening the image and the tree.
  */
-// eslint-disable-next-line @typescript-eslint/require-await -- a promise for its callers, whatever opening needs
 export async function openVolume(image: string, options: VolumeOptions = {}): Promise<OpenedVolume> {
-  const source = openReadable(image, options)
+  const source = await openReadableLater(image, options)
   try {
     const filesystem = theFilesystem(source, image)
     return {

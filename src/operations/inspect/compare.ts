@@ -3,7 +3,7 @@ import { compareAllocation, compareSources, type Progress, type RangeSummary } f
 import type { OpenedImage } from '../../formats/open.js'
 import {
   chainOptions,
-  openReadable,
+  openReadableLater,
   sourceInfo,
   type ChainOptions,
   type ReadOptions,
@@ -55,8 +55,8 @@ const sector = 512
 export async function compare(first: string, second: string, options: CompareOptions = {}): Promise<CompareResult> {
   const started = performance.now()
   // Images whose stores have no descriptor are read, and decoded, in this thread.
-  using a = openReadable(first, options)
-  using b = openReadable(second, { ...options.second, ...chainOptions(options) })
+  using a = await openReadableLater(first, options)
+  using b = await openReadableLater(second, { ...options.second, ...chainOptions(options) })
   const limit = options.limit ?? 20
   const moving = { signal: options.signal }
   const { equal, offset, differences } = await compareSources(a, b, {

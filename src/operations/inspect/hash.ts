@@ -4,7 +4,7 @@ import { hashSource, type HashAlgorithm, type Progress, type Range } from '../..
 import { corrupt, usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { openPartition, readPartitionTable } from '../../partition/index.js'
-import { openReadable, sourceInfo, type ReadOptions, type SourceInfo } from '../open/opening.js'
+import { openReadableLater, sourceInfo, type ReadOptions, type SourceInfo } from '../open/opening.js'
 
 export interface HashOptions extends ReadOptions {
   /** Default `sha256`. */
@@ -42,7 +42,7 @@ export interface HashedPart extends Range {
  */
 export async function hash(path: string, options: HashOptions = {}): Promise<HashResult> {
   const started = performance.now()
-  using opened = openReadable(path, options)
+  using opened = await openReadableLater(path, options)
   const { capacity } = opened
   const ranges: readonly HashedPart[] =
     options.perPartition === true ? partitionsOf(opened) : (options.ranges ?? [{ offset: 0, length: capacity }])

@@ -2,7 +2,7 @@ import type { Note, Section } from '../../block/types.js'
 import { isImageError, printable, type ErrorKind } from '../../errors.js'
 import type { Layer, OpenedImage } from '../../formats/open.js'
 import type { Wrapping } from '../../formats/unwrap.js'
-import { openDisk, readOptions, type ReadOptions } from '../open/opening.js'
+import { openDisk, openDiskLater, readOptions, type LaterOptions, type ReadOptions } from '../open/opening.js'
 
 export type InfoOptions = ReadOptions
 
@@ -56,6 +56,12 @@ export interface ImageInfo extends LayerInfo {
  */
 export function info(path: string, options: InfoOptions = {}): ImageInfo {
   using opened = openDisk(path, { ...readOptions(options), chain: 'optional' })
+  return describe(opened)
+}
+
+/** As {@link info}, letting signals through: a compressed file may have to be unpacked first. */
+export async function infoLater(path: string, options: InfoOptions & LaterOptions = {}): Promise<ImageInfo> {
+  using opened = await openDiskLater(path, { ...readOptions(options), chain: 'optional' }, options)
   return describe(opened)
 }
 

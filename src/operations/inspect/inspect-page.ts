@@ -1,7 +1,7 @@
 import { usage } from '../../errors.js'
 import { diskCells, type CellRow } from './disk-cells.js'
 import { examine, type InspectOptions, type InspectResult } from './inspect.js'
-import { openReadable } from '../open/opening.js'
+import { openReadableLater } from '../open/opening.js'
 import { checkTarget, TargetFiles } from '../transfer/target.js'
 
 export interface InspectPageOptions extends InspectOptions {
@@ -26,7 +26,7 @@ export async function inspectToPage(
 ): Promise<InspectResult> {
   const { force = false, signal, ...opening } = options
   if (target === '-') throw usage('E_STREAM', 'the page is written to a file, not to standard output')
-  using opened = openReadable(argument, opening)
+  using opened = await openReadableLater(argument, opening)
   const sources = opened.files
   const place = checkTarget(target, force, sources, options)
   const { result, volumes } = examine(argument, opened)

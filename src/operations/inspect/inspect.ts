@@ -16,7 +16,13 @@ import {
 import { diagnoseBoot, type BootDiagnosis } from './boot/diagnosis.js'
 import { problem, type Problem } from './info.js'
 import { mendingCommand } from './mending-command.js'
-import { openReadable, parseImageArgument, sourceInfo, type ReadOptions, type SourceInfo } from '../open/opening.js'
+import {
+  openReadableLater,
+  parseImageArgument,
+  sourceInfo,
+  type ReadOptions,
+  type SourceInfo,
+} from '../open/opening.js'
 import { guessSystems, type OperatingSystem } from './boot/system-guess.js'
 import { VolumeFiles, type Volume } from '../files/volume-files.js'
 
@@ -71,9 +77,8 @@ const mostVolumes = 256
 const largestAlignment = 1048576
 
 /** What is on a disk: its table, partitions and filesystems, and what is wrong with them. @throws ImageError */
-// eslint-disable-next-line @typescript-eslint/require-await -- a promise for its callers, whatever opening needs
 export async function inspect(argument: string, options: InspectOptions = {}): Promise<InspectResult> {
-  using opened = openReadable(argument, options)
+  using opened = await openReadableLater(argument, options)
   return examine(argument, opened).result
 }
 

@@ -1,6 +1,6 @@
 import type { OpenedImage } from '../../formats/open.js'
 import { describe, type ImageInfo } from '../inspect/info.js'
-import { openReadable, type ReadOptions } from '../open/opening.js'
+import { openReadableLater, type ReadOptions } from '../open/opening.js'
 
 export type ImageOptions = ReadOptions
 
@@ -83,7 +83,6 @@ export class Image implements Disposable {
  * Opens an image, or a partition of it (`disk.vhdx@2`), and its chain for reading.
  * @throws ImageError; an image that can be looked at but not read (encryption) is one too.
  */
-// eslint-disable-next-line @typescript-eslint/require-await -- a promise for its callers, whatever opening needs
 export async function openImage(path: string, options: ImageOptions = {}): Promise<Image> {
-  return new Image(openReadable(path, options))
+  return new Image(await openReadableLater(path, options))
 }

@@ -1,7 +1,9 @@
+import { finish, perform, type Work } from '../../block/work.js'
+import type { Progress } from '../../engine/progress.js'
 import fs from '../../sys/host-fs.js'
 import { usage } from '../../errors.js'
 import type { OptionValues } from '../../formats/driver.js'
-import { openLocation, type OpenedImage, type OpenOptions } from '../../formats/open.js'
+import { openWork, type OpenedImage, type OpenOptions } from '../../formats/open.js'
 import type { ParentMapping } from '../../location/parent-map.js'
 import { Registry } from '../../formats/registry.js'
 import { watchWriters } from '../in-use/reading.js'
@@ -107,9 +109,29 @@ export function wholeDisk(argument: string, purpose: string): string {
  * @throws ImageError; usage E_NO_PARTITION, E_PARTITION_AMBIGUOUS, E_EXTENDED_PARTITION; corrupt E_PART_PAST_END.
  */
 export function openDisk(argument: string, options: OpenOptions): OpenedImage {
+  return finish(openDiskWork(argument, options))
+}
+
+/** How long work reports and is stopped. */
+export interface LaterOptions {
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/** As {@link openDisk}, letting signals through: a compressed file may have to be unpacked first. */
+export async function openDiskLater(argument: string, options: OpenOptions, later: LaterOptions): Promise<OpenedImage> {
+  const { signal, onProgress } = later
+  return await perform(openDiskWork(argument, options), {
+    signal,
+    onProgress: ({ done, total }) => onProgress?.({ phase: 'read', done, total }),
+  })
+}
+
+function* openDiskWork(argument: string, options: OpenOptions): Work<OpenedImage> {
   const { path, partition: selector } = parseImageArgument(argument)
   const { schemes } = options.registry ?? new Registry()
-  const opened = openLocation(schemes.locate(path), options)
+  const location = schemes.locate(path)
+  const opened = yield* openWork(location.store(), location, { ...options, from: options.from ?? location.format })
   if (selector === undefined) return opened
   try {
     const {
@@ -126,7 +148,15 @@ export function openDisk(argument: string, options: OpenOptions): OpenedImage {
 
 /** An image that can be read, not only looked at. @throws ImageError */
 export function openReadable(path: string, options: ReadOptions): OpenedImage {
-  const opened = openDisk(path, readOptions(options))
+  return readable(openDisk(path, readOptions(options)))
+}
+
+/** As {@link openReadable}, letting signals through. */
+export async function openReadableLater(path: string, options: ReadOptions & LaterOptions): Promise<OpenedImage> {
+  return readable(await openDiskLater(path, readOptions(options), options))
+}
+
+function readable(opened: OpenedImage): OpenedImage {
   const { unreadable } = opened
   if (unreadable === undefined) return opened
   opened[Symbol.dispose]()

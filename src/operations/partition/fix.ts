@@ -17,7 +17,7 @@ import {
 import { targetFormat, tryLayout } from '../transfer/layout.js'
 import { convertFrom, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
 import { imageIdentity } from '../transfer/identity.js'
-import { openReadable, readOptions, sourceInfo, wholeDisk, type SourceInfo } from '../open/opening.js'
+import { openReadableLater, readOptions, sourceInfo, wholeDisk, type SourceInfo } from '../open/opening.js'
 
 export interface FixTableOptions extends Omit<ConvertOptions, 'parent' | 'parentFrom' | 'size' | 'usedOnly'> {
   /** The new image; with `inPlace` the image itself is changed instead. One of the two, unless it is a dry run. */
@@ -107,7 +107,7 @@ async function intoCopy(
   output: string | undefined,
   options: Omit<FixTableOptions, 'output' | 'inPlace' | 'newIds'>,
 ): Promise<Made> {
-  using opened = openReadable(path, options)
+  using opened = await openReadableLater(path, options)
   const disk = output === undefined ? opened : asLargeAs(opened, output, options)
   const plan = planMend(disk, mending)
   const made = { image: sourceInfo(path, opened), plan, notes: opened.notes }

@@ -7,7 +7,7 @@ import type { Progress } from '../../engine/progress.js'
 import { aborted, usage } from '../../errors.js'
 import { openStore, type OpenedImage, type OpenOptions } from '../../formats/open.js'
 import { firstContent } from '../change/content-search.js'
-import { openDisk } from '../open/opening.js'
+import { openDiskLater } from '../open/opening.js'
 
 /** Where an image comes from: a path, or bytes that arrive once (standard input). */
 export type SourceInput = string | { readonly input: AsyncIterable<Uint8Array>; readonly name?: string }
@@ -27,7 +27,7 @@ interface SourceOptions extends OpenOptions {
 
 /** Opens what is to be read, with its chain. @throws ImageError */
 export async function openSource(source: SourceInput | ComposedSource, options: SourceOptions): Promise<OpenedImage> {
-  if (typeof source === 'string') return openDisk(source, options)
+  if (typeof source === 'string') return await openDiskLater(source, options, options)
   if ('compose' in source) {
     return source.compose(options)
   }
