@@ -1,11 +1,11 @@
 import { printable, unsupported } from '../errors.js'
 import type { Codec } from '../block/types.js'
 import { deflateCodec } from './deflate.js'
-import { gzipMemberCodec, xzBlockCodecs } from './stream-units.js'
+import { gzipMemberCodec, xzBlockCodecs, zstdFrameCodec } from './stream-units.js'
 import { zstdCodec } from './zstd.js'
 
 /** The codecs built in, one line each. */
-const builtinCodecs: readonly Codec[] = [deflateCodec, zstdCodec, gzipMemberCodec, ...xzBlockCodecs]
+const builtinCodecs: readonly Codec[] = [deflateCodec, zstdCodec, gzipMemberCodec, zstdFrameCodec, ...xzBlockCodecs]
 
 /** Makes one compressed unit, or undefined when the result would not be smaller than the unit. */
 export type Compressor = (bytes: Uint8Array) => Uint8Array | undefined

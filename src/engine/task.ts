@@ -1,5 +1,5 @@
 import type { Packing } from '../block/image-writer.js'
-import { compressorFor, type Compressor } from '../codec/registry.js'
+import { codecFor, compressorFor, type Compressor } from '../codec/registry.js'
 import { differingRuns, firstDifference, scanChunk, type Piece, type Run } from './chunk.js'
 import { blockDigest } from './tree-hash.js'
 import { clearGaps, fillAsync, fillSync, type UnitBuffers } from './fill.js'
@@ -18,9 +18,10 @@ export interface Task {
   /**
    * `scan`: find the runs worth writing, in units of `unit` bytes; `compare`: find the first difference to the base,
    * and with a `unit` all units that differ;
-   * `hash`: the digest of a block of the tree; `fill`: only fetch the content.
+   * `hash`: the digest of a block of the tree; `fill`: only fetch the content;
+   * `pack`: compress all of it as one unit, even where it gets no smaller; the buffer has room for that.
    */
-  readonly mode: 'scan' | 'compare' | 'hash' | 'fill'
+  readonly mode: 'scan' | 'compare' | 'hash' | 'fill' | 'pack'
   readonly unit: number
   readonly packing?: Packing
   /** Ranges of the buffer whose digests are wanted as blocks of the tree, before anything is compressed. */
@@ -35,6 +36,15 @@ export interface TaskResult {
   readonly digest?: Uint8Array
   /** Those that were asked for, in their order. */
   readonly digests?: readonly Uint8Array[]
+}
+
+/** Compresses a whole chunk, however long that gets. */
+function packWhole(buffer: Uint8Array, length: number, packing: Packing | undefined): TaskResult {
+  const codec = packing === undefined ? undefined : codecFor(packing.codec)
+  if (codec?.encode === undefined) throw new TypeError('there is nothing to compress with')
+  const packed = codec.encode(buffer.subarray(0, length), packing?.level)
+  buffer.set(packed, 0)
+  return { runs: [{ kind: 'packed', at: 0, length, storedAt: 0, storedLength: packed.length }] }
 }
 
 /** Compressors made once a thread. */
@@ -53,7 +63,7 @@ export function runTaskSync(task: Task, buffer: Uint8Array, half: number, buffer
     clear(base, { length: task.length, ...task.base })
     fillSync(task.base.pieces, base, buffers)
   }
-  return judge(task, bytes, base)
+  return task.mode === 'pack' ? packWhole(buffer, task.length, task.packing) : judge(task, bytes, base)
 }
 
 /** Does the task with reads that do not block this thread. @throws ImageError */
@@ -72,7 +82,7 @@ export async function runTaskAsync(
     clear(base, { length: task.length, ...task.base })
     await fillAsync(task.base.pieces, base, buffers)
   }
-  return judge(task, bytes, base)
+  return task.mode === 'pack' ? packWhole(buffer, task.length, task.packing) : judge(task, bytes, base)
 }
 
 function clear(bytes: Uint8Array, content: Pick<Task, 'length' | 'pieces' | 'present'>): void {

@@ -55,15 +55,32 @@ function round(lane: Pair, value: Pair): Pair {
   return multiply(rotate(add(lane, multiply(value, primes.p2)), 31), primes.p1)
 }
 
+function startLanes(): readonly Pair[] {
+  // The last is minus the first prime.
+  const minus = add([~primes.p1[0] >>> 0, ~primes.p1[1] >>> 0], [0, 1])
+  return [add(primes.p1, primes.p2), primes.p2, [0, 0], minus]
+}
+
+/** The product that was made last: pairs made for every eight bytes would cost more than the numbers. */
+let resultHigh = 0
+let resultLow = 0
+
+function product(ah: number, al: number, bh: number, bl: number): void {
+  const a0 = al & 0xffff
+  const a1 = al >>> 16
+  const b0 = bl & 0xffff
+  const b1 = bl >>> 16
+  const low = Math.imul(a0, b0)
+  const first = (Math.imul(a1, b0) + (low >>> 16)) | 0
+  const second = (Math.imul(a0, b1) + (first & 0xffff)) | 0
+  resultLow = (second << 16) | (low & 0xffff)
+  resultHigh = (Math.imul(a1, b1) + (first >>> 16) + (second >>> 16) + Math.imul(ah, bl) + Math.imul(al, bh)) | 0
+}
+
 /** xxHash, 64 bits, seed 0 (xxhash_spec.md), over bytes that come in pieces. */
 export class Xxh64 {
-  readonly #lanes: [Pair, Pair, Pair, Pair] = [
-    add(primes.p1, primes.p2),
-    primes.p2,
-    [0, 0],
-    // Minus the first prime.
-    add([~primes.p1[0] >>> 0, ~primes.p1[1] >>> 0], [0, 1]),
-  ]
+  /** Upper and lower halves of the four lanes. */
+  readonly #lanes = Int32Array.of(...startLanes().flat())
   readonly #rest = new Uint8Array(32)
   #held = 0
   #total = 0
@@ -86,12 +103,13 @@ export class Xxh64 {
 
   /** The low 32 bits, which is what Zstandard keeps. */
   digestLow(): number {
-    const [a, b, c, d] = this.#lanes
+    const pairs = [0, 1, 2, 3].map((lane): Pair => [this.#lanes[2 * lane]! >>> 0, this.#lanes[2 * lane + 1]! >>> 0])
+    const [a, b, c, d] = pairs as [Pair, Pair, Pair, Pair]
     let hash: Pair
     if (this.#total < 32) hash = primes.p5
     else {
       hash = add(add(rotate(a, 1), rotate(b, 7)), add(rotate(c, 12), rotate(d, 18)))
-      for (const lane of this.#lanes) hash = add(multiply(xor(hash, round([0, 0], lane)), primes.p1), primes.p4)
+      for (const lane of pairs) hash = add(multiply(xor(hash, round([0, 0], lane)), primes.p1), primes.p4)
     }
     hash = add(hash, [Math.floor(this.#total / 4294967296), this.#total >>> 0])
     let at = 0
@@ -110,6 +128,15 @@ export class Xxh64 {
   }
 
   #stripe(bytes: Uint8Array, at: number): void {
-    for (let lane = 0; lane < 4; lane++) this.#lanes[lane] = round(this.#lanes[lane]!, long(bytes, at + 8 * lane))
+    const lanes = this.#lanes
+    for (let lane = 0; lane < 4; lane++) {
+      const from = at + 8 * lane
+      product(word(bytes, from + 4), word(bytes, from), primes.p2[0], primes.p2[1])
+      const low = (lanes[2 * lane + 1]! >>> 0) + (resultLow >>> 0)
+      const high = lanes[2 * lane]! + resultHigh + (low > 0xffffffff ? 1 : 0)
+      product((high << 31) | ((low | 0) >>> 1), (low << 31) | ((high | 0) >>> 1), primes.p1[0], primes.p1[1])
+      lanes[2 * lane] = resultHigh
+      lanes[2 * lane + 1] = resultLow
+    }
   }
 }

@@ -1,3 +1,5 @@
+import { compressedTarget, writeCompressed, type CompressedTarget } from './sink-compressed.js'
+import { usage } from '../../errors.js'
 import type { Note } from '../../block/types.js'
 import type { OpenOptions } from '../../formats/open.js'
 import { Registry } from '../../formats/registry.js'
@@ -83,7 +85,10 @@ export async function convertFrom(
   const exported = typeof target === 'string' ? exportOf(registry, target) : undefined
   if (exported !== undefined) checkExportOptions(registry, options)
   const path = typeof target === 'string' && exported === undefined ? target : undefined
-  const format = targetFormat(registry, path, options.to, options.options ?? {})
+  const packed = compressedTarget(path)
+  const format = targetFormat(registry, packed?.inner ?? path, options.to, options.options ?? {})
+  if (packed !== undefined && options.parent !== undefined)
+    throw usage('E_STREAM', 'an image in a compressed file cannot have a parent')
   if (typeof target !== 'string') checkStreamOptions(options)
   // A target that cannot be made is reported before a long read from a pipe; a source with a path is first compared
   // with the target.
@@ -95,7 +100,7 @@ export async function convertFrom(
     exported !== undefined
       ? await writeToExport(content, exported, options)
       : typeof target === 'string'
-        ? await writeToFile(content, target, options)
+        ? await writeToFile(content, target, packed, options)
         : options.dryRun === true
           ? untouched(tryLayout(format, shape))
           : await writeToStream(content, target)
@@ -135,13 +140,19 @@ function untouched({ capacity }: { readonly capacity: number }): Outcome {
   return { capacity, bytesRead: 0, bytesWritten: 0 }
 }
 
-async function writeToFile(content: Content, target: string, options: ConvertOptions): Promise<Outcome> {
+async function writeToFile(
+  content: Content,
+  target: string,
+  packed: CompressedTarget | undefined,
+  options: ConvertOptions,
+): Promise<Outcome> {
   const { format, opened, disk, shape, parent, open } = content
   const { signal, onProgress, flush, threads } = options
   const sources = [...opened.files, ...(parent?.opened.files ?? [])]
   const force = options.force === true
   const place = checkTarget(target, force, sources, options)
   if (options.dryRun === true) return untouched(tryLayout(format, shape))
+  if (packed !== undefined) return await writeCompressed(content, packed, { ...options, place, force })
   return await build({
     format,
     place,

@@ -1,0 +1,73 @@
+import type { BlockSource } from '../block/types.js'
+import { codecFor } from '../codec/registry.js'
+import type { CopyResult } from './copy.js'
+import { prefill } from './copy.js'
+import { runLanes } from './lanes.js'
+import { Plan } from './plan.js'
+import { defaultThreads, makeSlots, TaskPool } from './pool.js'
+import type { Progress } from './progress.js'
+
+export interface PackOptions {
+  readonly source: BlockSource
+  /** What compresses it, in units of so many bytes. */
+  readonly codec: string
+  readonly level?: number
+  readonly unitLength: number
+  /** Takes the units in order; the bytes are used again afterwards. */
+  readonly take: (stored: Uint8Array, length: number) => void
+  readonly threads?: number
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/**
+ * Compresses a disk as units, one behind the other, by all threads. @throws ImageError; aborted E_ABORTED.
+ */
+export async function packUnits(options: PackOptions): Promise<CopyResult> {
+  const { source, codec, level, unitLength, take, signal, onProgress } = options
+  const { capacity } = source
+  const threads = options.threads ?? (capacity <= unitLength ? 0 : defaultThreads())
+  // Compiled or loaded here first: a codec that is not there fails before anything is read.
+  const encode = encoderOf(codec, level)
+  const plan = new Plan(source, { capacity, chunkLength: unitLength, align: unitLength, zeros: true })
+  await using pool = new TaskPool(threads)
+  const lanes = Math.max(2, threads + 2)
+  const slots = makeSlots(lanes, 2 * unitLength, false)
+  let zeroUnit: Uint8Array | undefined
+  let bytesWritten = 0
+  await runLanes(
+    lanes,
+    () => plan.next(),
+    async (chunk, lane, ticket) => {
+      const slot = slots[lane]
+      if (slot === undefined) throw new RangeError(`no buffer for lane ${lane}`)
+      const { offset, length, content } = chunk
+      const empty = content.pieces.length === 0 && content.local.length === 0 && length === unitLength
+      let stored: Uint8Array
+      if (empty) stored = zeroUnit ??= Uint8Array.from(encode(new Uint8Array(unitLength)))
+      else {
+        const filled = await prefill(content, source, offset, slot.bytes)
+        const packing = { length: unitLength, codec, level }
+        const { runs } = await pool.run({ mode: 'pack', unit: 0, length, packing, ...filled }, slot)
+        const [run] = runs
+        if (run?.kind !== 'packed' || runs.length !== 1) throw new TypeError('a unit came back in pieces')
+        stored = slot.bytes.subarray(run.storedAt, run.storedAt + run.storedLength)
+      }
+      await ticket.turn
+      take(stored, length)
+      bytesWritten += stored.length
+      ticket.done()
+      onProgress?.({ phase: 'copy', done: chunk.next, total: capacity })
+    },
+    signal,
+  )
+  return { bytesRead: capacity, bytesWritten }
+}
+
+function encoderOf(id: string, level: number | undefined): (bytes: Uint8Array) => Uint8Array {
+  const codec = codecFor(id)
+  if (codec.encode === undefined) throw new TypeError(`${id} only decompresses`)
+  const encode = codec.encode.bind(codec)
+  encode(new Uint8Array(512), level)
+  return (bytes) => encode(bytes, level)
+}
