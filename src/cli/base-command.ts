@@ -184,7 +184,7 @@ function missingArguments(error: Error, command: typeof Command): ImageError | u
     const word = key.toUpperCase()
     return required === true ? word : `[${word}]`
   })
-  const [first] = command.examples ?? []
+  const [first] = (command.examples as typeof command.examples | undefined) ?? []
   const example = (typeof first === 'string' ? first : first?.command)
     ?.replaceAll('<%= config.bin %>', 'vdisk')
     .replaceAll('<%= command.id %>', name)

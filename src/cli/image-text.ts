@@ -1,5 +1,5 @@
 import type { ImageDiskResult } from '../operations/imaging/image.js'
-import { renderer, shortSize, sizeText } from './render.js'
+import { fileSizeText, renderer, shortSize, sizeText } from './render.js'
 
 interface Output {
   isTTY?: boolean
@@ -50,11 +50,7 @@ export async function imageText(result: ImageDiskResult, output: Output): Promis
       'Nothing was written (--dry-run).',
     ].join('\n')
   }
-  if (target.size !== undefined)
-    rows.push([
-      'image file',
-      `${sizeText(target.size)}${target.allocated === undefined ? '' : `, ${shortSize(target.allocated)} allocated`}`,
-    ])
+  if (target.size !== undefined) rows.push(['image file', fileSizeText(target.size, target.allocated)])
   if (unreadable.bytes > 0)
     rows.push([
       'not readable',

@@ -1,5 +1,5 @@
 import type { ImageInfo } from '../operations/inspect/info.js'
-import { labelOf, renderer, shortSize, sizeText, valueText, type Renderer } from './render.js'
+import { fileSizeText, labelOf, renderer, shortSize, sizeText, valueText, type Renderer } from './render.js'
 
 /** What `vdisk info` says of one image. */
 export async function infoText(
@@ -30,9 +30,7 @@ export async function infoText(
 function commonFacts(image: ImageInfo): [string, string][] {
   const facts: [string, string][] = [
     ['Disk', sizeText(image.capacity)],
-    ...(image.size === undefined
-      ? []
-      : ([['File', `${sizeText(image.size)}, ${shortSize(image.allocated ?? 0)} allocated`]] as [string, string][])),
+    ...(image.size === undefined ? [] : ([['File', fileSizeText(image.size, image.allocated)]] as [string, string][])),
     ['Sector size', `${image.sectorSize} bytes`],
   ]
   if (image.grain > image.sectorSize) facts.push(['Stored in units of', sizeText(image.grain)])

@@ -105,11 +105,15 @@ export function typeText({ id, name }: { readonly id: string; readonly name: str
   return name === id ? id : `${name} (${id})`
 }
 
-const firmwareTitles = { bios: 'BIOS', uefi: 'UEFI', both: 'BIOS and UEFI', none: 'none' } as const
+const firmwareNames = { bios: 'BIOS', uefi: 'UEFI' } as const
 
-/** What is able to start the disk, in one word or two. */
-export function firmwareTitle({ boot: { firmware } }: Pick<InspectResult, 'boot'>): string {
-  return firmwareTitles[firmware]
+/** `BIOS and UEFI`, `BIOS; may start from UEFI`, `none`: which firmware starts a disk, and which only may. */
+export function firmwareTitle({ boot: { firmware, uncertain } }: Pick<InspectResult, 'boot'>): string {
+  const all = firmware === 'both' ? (['bios', 'uefi'] as const) : firmware === 'none' ? [] : [firmware]
+  const names = (some: readonly ('bios' | 'uefi')[]): string => some.map((one) => firmwareNames[one]).join(' and ')
+  const sure = all.filter((one) => !uncertain.includes(one))
+  const parts = [names(sure), uncertain.length === 0 ? '' : `may start from ${names(uncertain)}`]
+  return all.length === 0 ? 'none' : parts.filter((part) => part !== '').join('; ')
 }
 
 /** How the disk starts, and what with. */

@@ -31,29 +31,23 @@ export function inspectPage(disk: InspectResult, rows: readonly CellRow[]): stri
     gaps(disk),
   ]
   return html`<!DOCTYPE html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta
-          http-equiv="Content-Security-Policy"
-          content="default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-        />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <link rel="icon" href="data:," />
-        <title>${name}</title>
-        <style>
-          ${new Markup(pageStyle)}
-        </style>
-      </head>
-      <body>
-        <header>
-          <h1>${name}</h1>
-          <p class="soft">${image.format}, ${image.subformat} · ${shortSize(image.capacity)} · ${image.path}</p>
-        </header>
-        <main>${sections}</main>
-        <footer><p class="soft">Made by vdisk inspect. The image was only read.</p></footer>
-      </body>
-    </html> `.text
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>${name}</title>
+<style>${new Markup(pageStyle)}</style>
+</head>
+<body>
+<header><h1>${name}</h1>
+<p class="soft">${image.format}, ${image.subformat} · ${shortSize(image.capacity)} · ${image.path}</p></header>
+<main>${sections}</main>
+<footer><p class="soft">Made by vdisk inspect. The image was only read.</p></footer>
+</body>
+</html>
+`.text
 }
 
 function section(title: string, content: readonly Markup[]): Markup {
@@ -103,16 +97,21 @@ function legend(rows: readonly CellRow[]): Markup {
 
 function start(disk: InspectResult): Markup {
   const { boot, operatingSystem } = disk
-  const { firmware, reasons } = boot
+  const { firmware, uncertain, reasons } = boot
+  const sure = firmware !== 'none' && uncertain.length < (firmware === 'both' ? 2 : 1)
+  const badge =
+    firmware === 'none'
+      ? 'starts from neither BIOS nor UEFI'
+      : sure
+        ? `starts from ${firmwareTitle(disk)}`
+        : firmwareTitle(disk)
   const guess =
     operatingSystem.looksLike === undefined
       ? 'No operating system was recognised.'
       : `Looks like ${operatingSystem.looksLike}.`
   return section('Start', [
     html`<p>
-      <span class="badge ${firmware === 'none' ? 'no' : 'yes'}"
-        >${firmware === 'none' ? 'starts from neither BIOS nor UEFI' : `starts from ${firmwareTitle(disk)}`}</span
-      >
+      <span class="badge ${sure ? 'yes' : 'no'}">${badge}</span>
       ${guess}
     </p>`,
     html`<ul>

@@ -1,3 +1,4 @@
+import type { ChalkInstance } from 'chalk'
 import { printable } from '../errors.js'
 
 /**
@@ -29,6 +30,12 @@ const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const
 export function sizeText(bytes: number): string {
   const exact = `${bytes.toLocaleString('en-US')} bytes`
   return bytes < 1024 ? exact : `${shortSize(bytes)} (${exact})`
+}
+
+/** The size of a file, and what the filesystem holds for it where that is something else. */
+export function fileSizeText(size: number, allocated: number | undefined): string {
+  const held = allocated === undefined || shortSize(allocated) === shortSize(size)
+  return held ? sizeText(size) : `${sizeText(size)}, ${shortSize(allocated)} allocated`
 }
 
 /** `64 GiB`, `1.5 MiB`, `≈ 1.3 GiB`; the mark says that it is rounded. */
@@ -69,12 +76,30 @@ export function labelOf(name: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1).replace(/\b[A-Z](?=[a-z])/g, (letter) => letter.toLowerCase())
 }
 
-/** @param output standard output or error: its width and whether it takes colours. NO_COLOR is honoured. */
+/**
+ * Whether text may have colours: FORCE_COLOR and CLICOLOR_FORCE turn them on also in a pipe, NO_COLOR, CLICOLOR=0 and
+ * TERM=dumb turn them off on a terminal.
+ */
+export function takesColours(terminal: boolean, variables: Readonly<Record<string, string | undefined>>): boolean {
+  const { NO_COLOR: no, FORCE_COLOR: force, CLICOLOR: cli, CLICOLOR_FORCE: cliForce, TERM: term } = variables
+  if ((no ?? '') !== '') return false
+  if (force !== undefined && force !== '') return force !== '0' && force !== 'false'
+  if ((cliForce ?? '0') !== '0') return true
+  return terminal && cli !== '0' && term !== 'dumb'
+}
+
+/** chalk, which by itself looks at standard output only; what it is asked for here is decided already. */
+async function chalkOf(): Promise<ChalkInstance> {
+  const { Chalk, default: standard } = await import('chalk')
+  return standard.level > 0 ? standard : new Chalk({ level: 1 })
+}
+
+/** @param output standard output or error: its width and whether it takes colours ({@link takesColours}). */
 export async function renderer(output: { isTTY?: boolean; columns?: number }): Promise<Renderer> {
-  const plain = output.isTTY !== true || (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb'
-  const colour = plain ? undefined : (await import('chalk')).default
+  const plain = !takesColours(output.isTTY === true, process.env)
+  const colour = plain ? undefined : await chalkOf()
   // Output that is no terminal is not broken into lines: programs cut it by line.
-  const width = output.isTTY === true ? Math.max(40, output.columns ?? 80) : Infinity
+  const width = output.isTTY === true ? Math.max(40, output.columns || 80) : Infinity
   const bold = (text: string): string => colour?.bold(text) ?? text
   return {
     heading: (text) => bold(printable(text)),

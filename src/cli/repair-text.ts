@@ -1,5 +1,5 @@
 import type { RepairResult } from '../operations/check/repair.js'
-import { renderer, shortSize, sizeText, type Renderer } from './render.js'
+import { fileSizeText, renderer, type Renderer } from './render.js'
 
 /** What `vdisk repair` says: what was done, and what is left. */
 export async function repairText(result: RepairResult, output: { isTTY?: boolean; columns?: number }): Promise<string> {
@@ -11,7 +11,7 @@ export async function repairText(result: RepairResult, output: { isTTY?: boolean
   if (actions.length > 0)
     parts.push(await render.table(['  for', 'position', 'structure', 'what is done'], actions.map(cells)))
   if (actionCount > actions.length) parts.push(`  and ${(actionCount - actions.length).toLocaleString('en-US')} more`)
-  if (target !== undefined) parts.push(`  file  ${sizeText(target.size)}, ${shortSize(target.allocated)} allocated`)
+  if (target !== undefined) parts.push(`  file  ${fileSizeText(target.size, target.allocated)}`)
   parts.push(...(await leftText(render, remaining, dryRun)))
   if (dryRun) parts.push('Nothing was written (--dry-run).')
   return parts.join('\n')

@@ -42,15 +42,15 @@ export default class Compact extends BaseCommand {
       this.printJson({ schema: 'vdisk.compact', schemaVersion: 1, ...result })
       return
     }
-    const { renderer, shortSize, sizeText } = await import('../cli/render.js')
+    const { fileSizeText, renderer, sizeText } = await import('../cli/render.js')
     const render = await renderer(process.stdout)
     this.print(render.heading('Compacted'))
     this.print(
       render.facts([
         [result.target === result.path ? 'image' : 'source', `${result.path} (${result.format}, ${result.subformat})`],
         ...(result.target === result.path ? [] : [['target', result.target] as const]),
-        ['file before', `${sizeText(result.before.size)}, ${shortSize(result.before.allocated)} allocated`],
-        ['file after', `${sizeText(result.after.size)}, ${shortSize(result.after.allocated)} allocated`],
+        ['file before', fileSizeText(result.before.size, result.before.allocated)],
+        ['file after', fileSizeText(result.after.size, result.after.allocated)],
         ['zeros given back', sizeText(result.zeros)],
       ]),
     )

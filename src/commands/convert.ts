@@ -99,7 +99,7 @@ export default class Convert extends BaseCommand {
   }
 
   async #show(result: ConvertResult, toStream: boolean): Promise<void> {
-    const { renderer, shortSize, sizeText, sourceText } = await import('../cli/render.js')
+    const { fileSizeText, renderer, shortSize, sizeText, sourceText } = await import('../cli/render.js')
     // Standard output may be the image.
     const out = toStream ? process.stderr : process.stdout
     const say = (text: string): void => (toStream ? this.tell(text) : this.print(text))
@@ -112,14 +112,7 @@ export default class Convert extends BaseCommand {
         ['source', sourceText(source)],
         ['target', `${target.path} (${target.format})`],
         ['disk', sizeText(target.capacity)],
-        ...(target.size === undefined
-          ? []
-          : [
-              [
-                'target file',
-                `${sizeText(target.size)}${target.allocated === undefined ? '' : `, ${shortSize(target.allocated)} allocated`}`,
-              ] as const,
-            ]),
+        ...(target.size === undefined ? [] : [['target file', fileSizeText(target.size, target.allocated)] as const]),
         ...(result.volumes === undefined
           ? []
           : [

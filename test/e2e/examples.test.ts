@@ -122,6 +122,8 @@ test('examples of the help do what they say', { concurrency: 2 }, async (t) => {
 
 /** Devices become loop devices, and what goes on until it is ended is ended. */
 function ready(t: TestContext, id: string, line: string, folder: string): string {
+  // Process substitution is bash's.
+  if (id === 'autocomplete') return 'bash -c "source <(vdisk autocomplete bash) && complete -p vdisk"'
   if (id === 'mount') return `${line} && vdisk unmount server.vhdx`
   if (id === 'unmount') return `vdisk mount server.qcow2 && ${line}`
   if (id === 'serve') return line.replace('&', '& sleep 3;').replaceAll('/tmp/', `${folder}/`)

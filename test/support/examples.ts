@@ -4,6 +4,7 @@
  * has at least one.
  */
 export const examplesRun: Readonly<Record<string, readonly number[]>> = {
+  autocomplete: [0],
   cat: [0, 1],
   'chain:commit': [0, 1],
   'chain:flatten': [0, 1],

@@ -29,6 +29,8 @@ export interface BiosEvidence {
 
 export interface Verdict {
   readonly starts: boolean
+  /** Where it starts: false when a program that is not known here does it, which may as well do something else. */
+  readonly known?: boolean
   readonly reasons: readonly string[]
 }
 
@@ -42,7 +44,11 @@ export function biosVerdict(evidence: BiosEvidence): Verdict & { readonly grubCo
     }
   }
   if (table.scheme === 'none' && bootCode.continues === 'itself' && bootCode.kind !== 'grub') {
-    return { starts: true, reasons: [`BIOS: the first sector holds ${bootCode.title}.`] }
+    return {
+      starts: true,
+      known: bootCode.kind !== 'unknown',
+      reasons: [`BIOS: the first sector holds ${bootCode.title}.`],
+    }
   }
   if (bootCode.kind === 'grub') return grubVerdict(evidence)
   switch (bootCode.continues) {
@@ -53,7 +59,11 @@ export function biosVerdict(evidence: BiosEvidence): Verdict & { readonly grubCo
       return { starts: true, reasons: [`BIOS: the first sector holds the boot code of ${bootCode.title}.`] }
     case 'nothing':
     case 'unknown':
-      return { starts: true, reasons: ['BIOS: may start it. The first sector holds boot code that is not known here.'] }
+      return {
+        starts: true,
+        known: false,
+        reasons: ['BIOS: may start it. The first sector holds boot code that is not known here.'],
+      }
   }
 }
 
@@ -80,6 +90,7 @@ function chained({ bootCode, active }: BiosEvidence, mark: ActivePartition['mark
     }
   return {
     starts: true,
+    known: kind !== 'unknown',
     reasons: [
       `BIOS: ${kind === 'unknown' ? 'may start it. ' : ''}${head}: partition ${first.partition}, which holds ` +
         `${kind === 'unknown' ? title : `the boot sector of ${title}`}.`,

@@ -11,6 +11,8 @@ import type { Volume, VolumeFiles } from '../../files/volume-files.js'
 /** Which firmware is able to start a disk, and why. It is told from what lies on the disk; nothing is run. */
 export interface BootDiagnosis {
   readonly firmware: 'bios' | 'uefi' | 'both' | 'none'
+  /** The firmware, of those, that may start it: a program does it that is not known here. */
+  readonly uncertain: readonly ('bios' | 'uefi')[]
   /** What it was told by, and what speaks against it: sentences for people. */
   readonly reasons: readonly string[]
   /** The code in the disk's first sector. */
@@ -67,6 +69,10 @@ export function diagnoseBoot(
   const firmware = byBios.starts ? (byUefi.starts ? 'both' : 'bios') : byUefi.starts ? 'uefi' : 'none'
   return {
     firmware,
+    uncertain: [
+      ...(byBios.starts && byBios.known === false ? (['bios'] as const) : []),
+      ...(byUefi.starts && byUefi.known === false ? (['uefi'] as const) : []),
+    ],
     reasons: [
       ...(part === undefined ? [] : [`Only ${part} was looked at; how the disk starts is told of the whole disk.`]),
       ...byBios.reasons,

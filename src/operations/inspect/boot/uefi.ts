@@ -19,7 +19,8 @@ export function uefiVerdict(
   const reasons: string[] = []
   for (const loader of fallback)
     reasons.push(
-      `UEFI: ${shown(loader.path)}${place(loader.partition)} is ${loader.title} for ` +
+      `UEFI: ${loader.kind === 'unknown' ? 'may start it. ' : ''}${shown(loader.path)}${place(loader.partition)} is ` +
+        `${loader.title} for ` +
         `${loader.cpu ?? 'an unknown CPU'}; firmware finds it on its own.`,
     )
   if (fallback.length === 0) {
@@ -45,7 +46,7 @@ export function uefiVerdict(
         'removable media, some not at all.',
     )
   }
-  return { starts: true, reasons: [...reasons, ...faults] }
+  return { starts: true, known: sound.some(({ kind }) => kind !== 'unknown'), reasons: [...reasons, ...faults] }
 }
 
 function missing(scheme: string, system: readonly number[], loaders: readonly BootLoader[]): string {
