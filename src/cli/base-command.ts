@@ -39,7 +39,9 @@ export abstract class BaseCommand extends Command {
     await super.init()
     process.on('SIGINT', this.#interrupt)
     process.on('SIGTERM', this.#interrupt)
-    this.argv = peerFlags(this.argv, new Set(Object.keys(this.ctor.flags)))
+    // A plug-in's command may have no flags at all.
+    const { flags = {} } = this.ctor as { readonly flags?: object }
+    this.argv = peerFlags(this.argv, new Set(Object.keys(flags)))
   }
 
   protected override async finally(): Promise<void> {

@@ -1,3 +1,4 @@
+import type { CellRow } from '../operations/inspect/disk-cells.js'
 import type { InspectResult } from '../operations/inspect/inspect.js'
 import { html, Markup } from './html.js'
 import {
@@ -9,14 +10,13 @@ import {
   shortName,
   typeText,
 } from './inspect-facts.js'
-import type { CellRow } from '../operations/inspect/disk-cells.js'
 import { diskPicture, mapRows } from './page-map.js'
 import { pageStyle } from './page-style.js'
 import { shortSize } from './render.js'
 
 /**
- * What is on a disk as one page that stands alone: no script, and nothing that a browser would fetch; its policy says
- * so to the browser.
+ * What is on a disk as one page that stands alone: no script, and nothing that a browser would fetch; its policy says so
+ * to the browser.
  * Texts from the image are escaped.
  */
 export function inspectPage(disk: InspectResult, rows: readonly CellRow[]): string {
@@ -41,8 +41,7 @@ export function inspectPage(disk: InspectResult, rows: readonly CellRow[]): stri
 <style>${new Markup(pageStyle)}</style>
 </head>
 <body>
-<header><h1>${name}</h1>
-<p class="soft">${image.format}, ${image.subformat} · ${shortSize(image.capacity)} · ${image.path}</p></header>
+<header><h1>${name}</h1><p class="soft">${image.format}, ${image.subformat} · ${shortSize(image.capacity)} · ${image.path}</p></header>
 <main>${sections}</main>
 <footer><p class="soft">Made by vdisk inspect. The image was only read.</p></footer>
 </body>
@@ -51,20 +50,11 @@ export function inspectPage(disk: InspectResult, rows: readonly CellRow[]): stri
 }
 
 function section(title: string, content: readonly Markup[]): Markup {
-  return html`<section>
-    <h2>${title}</h2>
-    ${content}
-  </section>`
+  return html`<section><h2>${title}</h2>${content}</section>`
 }
 
 function facts(rows: readonly (readonly [string, string])[]): Markup {
-  return html`<dl>
-    ${rows.map(
-      ([label, value]) =>
-        html`<dt>${label}</dt>
-          <dd>${value}</dd>`,
-    )}
-  </dl>`
+  return html`<dl>${rows.map(([label, value]) => html`<dt>${label}</dt><dd>${value}</dd>`)}</dl>`
 }
 
 function issues({ issues: found, notes }: InspectResult): Markup {
@@ -73,10 +63,7 @@ function issues({ issues: found, notes }: InspectResult): Markup {
   return section('What is wrong', [
     ...found.map(
       ({ severity, message, command }) =>
-        html`<div class="issue ${severity}">
-          <b>${words[severity]}</b>
-          ${message}${command === undefined ? '' : html`<br />Mend with: <code>${command}</code>`}
-        </div>`,
+        html`<div class="issue ${severity}"><b>${words[severity]}</b> ${message}${command === undefined ? '' : html`<br>Mend with: <code>${command}</code>`}</div>`,
     ),
     ...notes.map(({ message }) => html`<div class="issue warning"><b>Warning</b> ${message}</div>`),
   ])
@@ -86,37 +73,22 @@ function legend(rows: readonly CellRow[]): Markup {
   const used = rows.some((row) => row.used !== undefined)
     ? html`<span class="key used" style="background:var(--used)"></span>in use by its filesystem`
     : ''
-  return html`<p>
-    <span class="key" style="background:var(--stored);margin-left:0"></span>stored in the image ${used}<span
-      class="key"
-      style="background:var(--empty)"
-    ></span
-    >zero, or free. Paler: only a part of the cell.
-  </p>`
+  return html`<p><span class="key" style="background:var(--stored);margin-left:0"></span>stored in the image ${used}<span class="key" style="background:var(--empty)"></span>zero, or free. Paler: only a part of the cell.</p>`
 }
 
 function start(disk: InspectResult): Markup {
   const { boot, operatingSystem } = disk
   const { firmware, uncertain, reasons } = boot
   const sure = firmware !== 'none' && uncertain.length < (firmware === 'both' ? 2 : 1)
-  const badge =
-    firmware === 'none'
-      ? 'starts from neither BIOS nor UEFI'
-      : sure
-        ? `starts from ${firmwareTitle(disk)}`
-        : firmwareTitle(disk)
+  const title = firmwareTitle(disk)
+  const badge = firmware === 'none' ? 'starts from neither BIOS nor UEFI' : sure ? `starts from ${title}` : title
   const guess =
     operatingSystem.looksLike === undefined
       ? 'No operating system was recognised.'
       : `Looks like ${operatingSystem.looksLike}.`
   return section('Start', [
-    html`<p>
-      <span class="badge ${sure ? 'yes' : 'no'}">${badge}</span>
-      ${guess}
-    </p>`,
-    html`<ul>
-      ${reasons.map((reason) => html`<li>${reason}</li>`)}
-    </ul>`,
+    html`<p><span class="badge ${sure ? 'yes' : 'no'}">${badge}</span> ${guess}</p>`,
+    html`<ul>${reasons.map((reason) => html`<li>${reason}</li>`)}</ul>`,
     facts(bootFacts(disk).slice(1 + reasons.length)),
   ])
 }
@@ -145,34 +117,16 @@ function contents({ partitions, hybrid, filesystems, sectorSize }: InspectResult
 }
 
 function card(title: string, rows: readonly (readonly [string, string])[]): Markup {
-  return html`<article>
-    <h3>${title}</h3>
-    ${facts(rows)}
-  </article>`
+  return html`<article><h3>${title}</h3>${facts(rows)}</article>`
 }
 
 function gaps({ gaps: found }: InspectResult): Markup {
   if (found.length === 0) return html``
   const rows = found.map(
     ({ start: first, length, inside }) =>
-      html`<tr>
-        <td class="number">${first}</td>
-        <td class="number">${first + length - 1}</td>
-        <td>${shortSize(length)}</td>
-        <td>${inside === undefined ? '' : `inside extended partition ${inside}`}</td>
-      </tr>`,
+      html`<tr><td class="number">${first}</td><td class="number">${first + length - 1}</td><td>${shortSize(length)}</td><td>${inside === undefined ? '' : `inside extended partition ${inside}`}</td></tr>`,
   )
   return section('In no partition', [
-    html`<div class="scroll">
-      <table>
-        <tr>
-          <th class="number">first byte</th>
-          <th class="number">last byte</th>
-          <th>size</th>
-          <th></th>
-        </tr>
-        ${rows}
-      </table>
-    </div>`,
+    html`<div class="scroll"><table><tr><th class="number">first byte</th><th class="number">last byte</th><th>size</th><th></th></tr>${rows}</table></div>`,
   ])
 }
