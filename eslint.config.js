@@ -38,6 +38,10 @@ export default tseslint.config(
       eqeqeq: 'error',
       'no-bitwise': 'error',
       'no-console': 'error',
+      'no-restricted-properties': [
+        'error',
+        { property: 'toLocaleString', message: 'grouped() in src/errors.ts does it without loading tables first' },
+      ],
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
       '@typescript-eslint/no-unnecessary-condition': ['error', { allowConstantLoopConditions: true }],
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-import module from 'node:module'
+'use strict'
+const module_ = require('node:module')
 
-// The compiled code is cached between runs where Node can do it (22.1 and later): it halves the start-up time.
-module.enableCompileCache?.()
+// The compiled code is cached between runs where Node can do it (22.1 and later).
+module_.enableCompileCache?.()
 
-const { runProgram } = await import('../dist/src/cli/program.js')
-await runProgram(import.meta.url)
+void require('../dist/bundle/cli/program.js').runProgram()

@@ -17,6 +17,8 @@ const files = folders.flatMap((folder) => {
     .map((name) => join(root, 'dist', 'test', folder, name.replace(/\.ts$/, '.js')))
 })
 if (files.length === 0) throw new Error('no tests found')
+const bundled = spawnSync(process.execPath, [join(root, 'scripts/bundle.js'), '--stale'], { stdio: 'inherit' })
+if (bundled.status !== 0) throw new Error('the bundle could not be made')
 const notes = mkdtempSync(join(tmpdir(), 'vdisk-tests-'))
 const skipped = join(notes, 'skipped')
 const reporters = ['--test-reporter=spec', '--test-reporter-destination=stdout']
@@ -31,7 +33,7 @@ try {
   const run = spawnSync(
     process.execPath,
     ['--test', `--test-concurrency=${Math.min(4, availableParallelism())}`, ...reporters, ...files.sort()],
-    { stdio: 'inherit', cwd: root },
+    { stdio: 'inherit', cwd: root, env: { ...process.env, VDISK_BUNDLED: '1' } },
   )
   process.exitCode = run.status ?? 1
   const names = existsSync(skipped) ? readFileSync(skipped, 'utf8') : ''

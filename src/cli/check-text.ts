@@ -1,6 +1,7 @@
 import type { CheckResult } from '../operations/check/check.js'
 import type { Severity } from '../operations/check/findings.js'
 import { renderer } from './render.js'
+import { grouped } from '../errors.js'
 
 /** What `vdisk check` says: for each image one line, then a table of what was found. */
 export async function checkText(result: CheckResult, output: { isTTY?: boolean; columns?: number }): Promise<string> {
@@ -24,8 +25,7 @@ export async function checkText(result: CheckResult, output: { isTTY?: boolean; 
     )
     for (const { code, severity, count } of groups) {
       const more = count - findings.filter((finding) => finding.code === code && finding.severity === severity).length
-      if (more > 0)
-        parts.push(`  and ${more.toLocaleString('en-US')} more ${more === 1 ? severity : `${severity}s`} ${code}`)
+      if (more > 0) parts.push(`  and ${grouped(more)} more ${more === 1 ? severity : `${severity}s`} ${code}`)
     }
     if (repairable)
       parts.push(
@@ -44,7 +44,7 @@ export async function checkText(result: CheckResult, output: { isTTY?: boolean; 
 function summary(counts: Readonly<Record<Severity, number>>, checked: boolean, deep: boolean): string {
   const found = (['error', 'leak', 'warning'] as const)
     .filter((severity) => counts[severity] > 0)
-    .map((severity) => `${counts[severity].toLocaleString('en-US')} ${severity}${counts[severity] === 1 ? '' : 's'}`)
+    .map((severity) => `${grouped(counts[severity])} ${severity}${counts[severity] === 1 ? '' : 's'}`)
     .join(', ')
   if (!checked) {
     const not = `not checked, vdisk knows no check of this format's structures${deep ? '; its data was read' : ''}`

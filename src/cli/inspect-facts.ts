@@ -1,5 +1,6 @@
 import type { FilesystemInfo, InspectResult, PartitionInfo } from '../operations/inspect/inspect.js'
 import { labelOf, shortSize, sizeText, valueText } from './render.js'
+import { grouped } from '../errors.js'
 
 const schemeTitles: Readonly<Record<string, string>> = {
   gpt: 'GPT',
@@ -55,7 +56,7 @@ export function partitionFacts(partition: PartitionInfo, sectorSize: number): [s
   const { start, length, type, role, label, uuid, flags, filesystems } = partition
   const facts: [string, string][] = [
     ['Bytes', `${start} to ${start + length - 1}`],
-    ['Size', `${sizeText(length)}, ${(length / sectorSize).toLocaleString('en-US')} sectors`],
+    ['Size', `${sizeText(length)}, ${grouped(length / sectorSize)} sectors`],
     ['Type', typeText(type)],
   ]
   if (role !== 'primary') facts.push(['Kind', role])

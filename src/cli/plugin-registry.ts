@@ -1,4 +1,4 @@
-import { Config } from '@oclif/core/config'
+import type { Config } from '@oclif/core/config'
 import { fileURLToPath } from 'node:url'
 import { ImageError } from '../errors.js'
 import { Registry } from '../formats/registry.js'
@@ -28,6 +28,7 @@ export async function registryOf(config: Pick<Config, 'runHook'>): Promise<Regis
 
 /** The same for a process or thread that no command runs in: it is imported by its address ({@link registryModule}). */
 export default async function load(): Promise<Registry> {
+  const { Config } = await import('@oclif/core/config')
   return registryOf(await Config.load({ root: fileURLToPath(new URL('../../..', import.meta.url)) }))
 }
 

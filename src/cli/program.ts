@@ -1,8 +1,8 @@
-import { run } from '@oclif/core/run'
 import { exitCodes } from '../errors.js'
 import { exactArguments } from '../sys/arguments.js'
 import { errorText, knownError } from './base-command.js'
 import { outputs } from './outputs.js'
+import { start } from './start.js'
 
 /** What oclif and the base command throw to end a command: with a code, and printed already or not. */
 interface Ending extends Error {
@@ -11,17 +11,14 @@ interface Ending extends Error {
   readonly skipOclifErrorHandling?: boolean
 }
 
-/**
- * Runs the command line of this process and sets its exit code.
- * @param folder URL of a file of the package.
- */
-export async function runProgram(folder: string): Promise<void> {
+/** Runs the command line of this process and sets its exit code. */
+export async function runProgram(): Promise<void> {
   outputs.watch(process.stdout, process.stderr)
   // A write past the limit for files (ulimit -f) is an error like others, and no reason to be killed.
   process.on('SIGXFSZ', () => undefined)
   let code: number | undefined
   try {
-    await run([...exactArguments(process.argv.slice(2))], folder)
+    await start(exactArguments(process.argv.slice(2)))
     await drained()
   } catch (error) {
     code = ending(error as Ending)

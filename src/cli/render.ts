@@ -1,5 +1,5 @@
 import type { ChalkInstance } from 'chalk'
-import { printable } from '../errors.js'
+import { grouped, printable } from '../errors.js'
 
 /**
  * Text for people. Whoever prints gets it from here; nothing else uses the colour and table libraries, which are loaded
@@ -28,7 +28,7 @@ const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const
 
 /** `64 GiB (68,719,476,736 bytes)`: exact always, and in words where that is shorter to read. */
 export function sizeText(bytes: number): string {
-  const exact = `${bytes.toLocaleString('en-US')} bytes`
+  const exact = `${grouped(bytes)} bytes`
   return bytes < 1024 ? exact : `${shortSize(bytes)} (${exact})`
 }
 
@@ -67,7 +67,7 @@ export function valueText(value: string | number | bigint | boolean, unit?: 'byt
   if (typeof value === 'boolean') return value ? 'yes' : 'no'
   if (typeof value === 'string') return printable(value)
   if (unit === 'bytes') return sizeText(Number(value))
-  return unit === 'count' ? value.toLocaleString('en-US') : String(value)
+  return unit === 'count' ? grouped(value) : String(value)
 }
 
 /** `blockSize` → `Block size`. */

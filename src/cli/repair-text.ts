@@ -1,5 +1,6 @@
 import type { RepairResult } from '../operations/check/repair.js'
 import { fileSizeText, renderer, type Renderer } from './render.js'
+import { grouped } from '../errors.js'
 
 /** What `vdisk repair` says: what was done, and what is left. */
 export async function repairText(result: RepairResult, output: { isTTY?: boolean; columns?: number }): Promise<string> {
@@ -10,7 +11,7 @@ export async function repairText(result: RepairResult, output: { isTTY?: boolean
   const parts = [render.heading(`${image.path}: ${image.title}: ${done}${where}`)]
   if (actions.length > 0)
     parts.push(await render.table(['  for', 'position', 'structure', 'what is done'], actions.map(cells)))
-  if (actionCount > actions.length) parts.push(`  and ${(actionCount - actions.length).toLocaleString('en-US')} more`)
+  if (actionCount > actions.length) parts.push(`  and ${grouped(actionCount - actions.length)} more`)
   if (target !== undefined) parts.push(`  file  ${fileSizeText(target.size, target.allocated)}`)
   parts.push(...(await leftText(render, remaining, dryRun)))
   if (dryRun) parts.push('Nothing was written (--dry-run).')
@@ -24,7 +25,7 @@ async function leftText(
 ): Promise<string[]> {
   const left = (['error', 'leak', 'warning'] as const)
     .filter((severity) => counts[severity] > 0)
-    .map((severity) => `${counts[severity].toLocaleString('en-US')} ${severity}${counts[severity] === 1 ? '' : 's'}`)
+    .map((severity) => `${grouped(counts[severity])} ${severity}${counts[severity] === 1 ? '' : 's'}`)
   if (left.length === 0) return [dryRun ? 'A check would find nothing afterwards.' : 'A check finds nothing now.']
   const parts = [render.warning(`Left, and not to be mended without guessing: ${left.join(', ')}`)]
   parts.push(
@@ -35,8 +36,7 @@ async function leftText(
   )
   for (const { code, severity, count } of groups) {
     const more = count - findings.filter((finding) => finding.code === code && finding.severity === severity).length
-    if (more > 0)
-      parts.push(`  and ${more.toLocaleString('en-US')} more ${more === 1 ? severity : `${severity}s`} ${code}`)
+    if (more > 0) parts.push(`  and ${grouped(more)} more ${more === 1 ? severity : `${severity}s`} ${code}`)
   }
   return parts
 }

@@ -4,7 +4,7 @@ import { BaseCommand } from '../cli/base-command.js'
 import { count, openFlags, openValues, optionValues, progressFlag } from '../cli/flags.js'
 import type { Renderer } from '../cli/render.js'
 import { paragraphs } from '../cli/paragraphs.js'
-import { exitCodes } from '../errors.js'
+import { exitCodes, grouped } from '../errors.js'
 import type { CompareResult } from '../operations/inspect/compare.js'
 
 export default class Compare extends BaseCommand {
@@ -135,5 +135,5 @@ function rangesText(
   { count: ranges, bytes }: { readonly count: number; readonly bytes: number },
   sizeText: (bytes: number) => string,
 ): string {
-  return `${ranges === 1 ? '1 range' : `${ranges.toLocaleString('en-US')} ranges`}, ${sizeText(bytes)}`
+  return `${ranges === 1 ? '1 range' : `${grouped(ranges)} ranges`}, ${sizeText(bytes)}`
 }

@@ -3,7 +3,7 @@ import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, optionValues, progressFlag } from '../cli/flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
-import { exitCodes, printable, usage } from '../errors.js'
+import { exitCodes, grouped, printable, usage } from '../errors.js'
 import type { CopyFilesResult } from '../operations/files/copy.js'
 
 export default class Cp extends BaseCommand {
@@ -88,7 +88,7 @@ export default class Cp extends BaseCommand {
       ] as const
     )
       .filter(([count, word]) => count > 0 || word === 'file')
-      .map(([count, word]) => `${count.toLocaleString('en-US')} ${word}${count === 1 ? '' : 's'}`)
+      .map(([count, word]) => `${grouped(count)} ${word}${count === 1 ? '' : 's'}`)
     this.print(
       `Copied ${counts.join(', ')} to ${printable(result.target.path)}: ` +
         `${sizeText(result.bytes)}${result.failed > 0 ? `; ${result.failed} not` : ''}`,

@@ -4,7 +4,7 @@ import { BaseCommand, errorDocument, jsonText } from '../cli/base-command.js'
 import { openFlags, openValues, range } from '../cli/flags.js'
 import { TextOutput } from '../cli/text-output.js'
 import { paragraphs } from '../cli/paragraphs.js'
-import { aborted, exitCodes, isImageError, printable, usage } from '../errors.js'
+import { aborted, exitCodes, grouped, isImageError, printable, usage } from '../errors.js'
 import type { DiskMap, MapExtent } from '../operations/inspect/map.js'
 
 export default class Map extends BaseCommand {
@@ -136,7 +136,7 @@ export default class Map extends BaseCommand {
     const shown = Object.entries(kinds).filter(([, bytes]) => bytes > 0)
     await this.#out.add(
       `\n${render.facts([
-        ['runs', extents.toLocaleString('en-US')],
+        ['runs', grouped(extents)],
         ...shown.map(
           ([kind, bytes]) =>
             [

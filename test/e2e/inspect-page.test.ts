@@ -18,7 +18,7 @@ function assertAlone(page: string): void {
   assert.doesNotMatch(head.replace(/(<(?:title|h1|p)\b[^>]*>)[^<]*/g, '$1'), /https?:|\bsrc\s*=|url\(|@import/i)
   assert.match(
     head,
-    /<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">/,
+    /<meta\s+http-equiv="Content-Security-Policy"\s+content="default-src 'none'; style-src 'unsafe-inline'; img-src data:"\s*\/>/,
   )
   const tags = [...main.matchAll(/<\/?([a-z0-9]+)((?: [a-zA-Z-]+="[^"<>]*")*)\/?>/g)]
   // Every angle bracket belongs to one of these tags.

@@ -90,5 +90,5 @@ test('a reader that goes away: text ends in silence, an image is an error', asyn
 test('an unknown command is quoted with its control characters made visible', async (t) => {
   const { code, stderr } = await shell("$V $'x\\e[31my\\u202e'", testFolder(t))
   assert.equal(code, 2)
-  assert.match(stderr, /^Error: command x\\u001b\[31my\\u202e not found\n/)
+  assert.match(stderr, /^Error: vdisk has no command "x\\u001b\[31my\\u202e"\n/)
 })

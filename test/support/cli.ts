@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -6,6 +6,13 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 /** The package's folder. */
 export const root = fileURLToPath(new URL('../../..', import.meta.url))
 const program = join(root, 'bin/run.js')
+
+// Tests run what users run: the bundle. It is made anew when the compiled sources have changed (scripts/run-tests.js has
+// done so already).
+if (process.env['VDISK_BUNDLED'] === undefined) {
+  execFileSync(process.execPath, [join(root, 'scripts/bundle.js'), '--stale'])
+  process.env['VDISK_BUNDLED'] = '1'
+}
 
 export interface CliResult {
   /** The exit code, or the signal's name. */
@@ -31,6 +38,8 @@ export function vdisk(args: readonly string[], options: CliOptions): Promise<Cli
     HOME: options.cwd,
     VDISK_DATA_DIR: join(options.cwd, 'no-plugins'),
     TERM: 'dumb',
+    // Set for a run of the tests in which oclif starts every command.
+    VDISK_START: process.env['VDISK_START'],
     ...options.env,
   }
   const child = spawn(process.execPath, [program, ...args], { cwd: options.cwd, env, stdio: 'pipe' })

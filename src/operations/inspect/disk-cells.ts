@@ -1,4 +1,4 @@
-import { aborted, isImageError } from '../../errors.js'
+import { aborted, grouped, isImageError } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { DiskMap } from './map.js'
 import type { Volume } from '../files/volume-files.js'
@@ -92,10 +92,7 @@ export async function diskCells(
     const remarks =
       whole || rows.length > 0
         ? []
-        : [
-            `the image is stored in more than ${mostRuns.toLocaleString('en-US')} runs: what lies behind them ` +
-              'is not drawn',
-          ]
+        : [`the image is stored in more than ${grouped(mostRuns)} runs: what lies behind them ` + 'is not drawn']
     const used = volume === undefined ? undefined : await usedCells(volume, length, remarks, signal)
     rows.push({
       partition: volume?.partition === undefined ? undefined : volume.partition.number,
@@ -154,8 +151,7 @@ async function usedCells(
     for (const run of filesystem.usedRuns({ allowDirty: true })) {
       if (++runs > mostRuns) {
         remarks.push(
-          `${filesystem.title} is in more than ${mostRuns.toLocaleString('en-US')} pieces: what lies behind ` +
-            'them is not drawn',
+          `${filesystem.title} is in more than ${grouped(mostRuns)} pieces: what lies behind ` + 'them is not drawn',
         )
         break
       }

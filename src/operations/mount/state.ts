@@ -100,7 +100,7 @@ export function readSessions(folder = runtimeFolder()): readonly MountSession[] 
     .readdirSync(folder)
     .filter((name) => name.endsWith(extension))
     .flatMap((name) => readState(inFolder(folder, name)) ?? [])
-  return found.sort((one, other) => one.since.localeCompare(other.since))
+  return found.sort((one, other) => (one.since < other.since ? -1 : 1))
 }
 
 function readState(path: string): MountSession | undefined {

@@ -1,0 +1,264 @@
+#!/usr/bin/env node
+// Makes dist/bundle from dist/src: the same modules in few files, so that a command starts quickly. Whatever is an
+// entry of its own (the library, each command, each worker and server) keeps its name; what several of them share lies
+// in chunks, so that all of them, and plug-ins that import `vdisk`, see the same classes.
+//
+// The files are CommonJS: Node reads those at once and in turn, which takes half the time of its loader for ES modules.
+//
+//   node scripts/bundle.js           build
+//   node scripts/bundle.js --stale   build only when dist/src has changed since
+import fs from 'node:fs'
+import path from 'node:path'
+import vm from 'node:vm'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const sources = path.join(root, 'dist/src')
+const target = path.join(root, 'dist/bundle')
+const commonChunk = 'common.js'
+const stamp = path.join(target, '.made-from')
+
+const javascriptFiles = (folder) =>
+  fs
+    .readdirSync(folder, { recursive: true })
+    .filter((name) => name.endsWith('.js'))
+    .map((name) => path.join(folder, name))
+
+/** What the bundle is made from, as text: it has changed when this has. */
+function state() {
+  const files = [...javascriptFiles(sources), fileURLToPath(import.meta.url), path.join(root, 'package-lock.json')]
+  return files
+    .sort()
+    .map((file) => `${path.relative(root, file)} ${fs.statSync(file).mtimeMs}\n`)
+    .join('')
+}
+
+/** Modules that others start by their address (threads, servers), found where the address is made. */
+function startedByAddress(files) {
+  return files.flatMap((file) =>
+    [...fs.readFileSync(file, 'utf8').matchAll(/new URL\('([^']+\.js)', import\.meta\.url\)/g)].map(([, address]) =>
+      path.resolve(path.dirname(file), address),
+    ),
+  )
+}
+
+/** A module still finds its neighbours by `import.meta.url`: it gets the address it would have outside of chunks. */
+const ownAddresses = {
+  name: 'own-addresses',
+  setup(bundler) {
+    bundler.onLoad({ filter: /dist[/\\]src[/\\].*\.js$/ }, ({ path: file }) => {
+      const text = fs.readFileSync(file, 'utf8')
+      const name = JSON.stringify(path.relative(sources, file).split(path.sep).join('/'))
+      const contents = text
+        .replaceAll('import.meta.url', `new URL(${name}, bundleFolder).href`)
+        .replaceAll(/\bimport\((?=[a-zA-Z])/g, 'bundleImport(')
+      return contents === text ? undefined : { contents, loader: 'js' }
+    })
+  },
+}
+
+/**
+ * oclif's modules require one another when they are loaded, 120 of them for a command that uses 30. TypeScript has
+ * compiled them to a form in which an import is used as `name_1.member` only, so each can be had at its first use. What
+ * finds plug-ins and prints help stays in node_modules: when it is needed, bin/run.js starts oclif itself.
+ */
+const lazyOclif = {
+  name: 'lazy-oclif',
+  setup(bundler) {
+    bundler.onLoad({ filter: /@oclif[/\\]core[/\\]lib[/\\].*\.js$/ }, ({ path: file }) => {
+      const imports = /^(?:const|var) (\w+) = ((?:__import\w+\()?require\("([^"]+)"\)\)?);$/gm
+      let text = fs.readFileSync(file, 'utf8')
+      const found = [...text.matchAll(imports)]
+      text = text.replace(imports, '')
+      for (const [, name] of found)
+        text = text
+          .replaceAll(new RegExp(`\\bnew (${name}(?:\\.\\w+)+)`, 'g'), 'new ($1)')
+          .replaceAll(new RegExp(`\\b${name}\\b`, 'g'), `${name}()`)
+      const lazy = found.map(
+        ([, name, call]) => `var ${name}$; function ${name}() { return (${name}$ ??= ${call}); }\n`,
+      )
+      return { contents: text + lazy.join(''), loader: 'js' }
+    })
+    const external = { config: 'config', help: 'help', 'errors/handle': 'handle' }
+    // The package `debug` prints what oclif does; with DEBUG set bin/run.js starts oclif itself, outside of the bundle.
+    bundler.onResolve({ filter: /^debug$/ }, () => ({ path: 'debug', namespace: 'silent' }))
+    bundler.onLoad({ filter: /.*/, namespace: 'silent' }, () => ({
+      contents:
+        'const silent = () => Object.assign(() => undefined, { enabled: false, extend: silent })\nmodule.exports = silent',
+    }))
+    bundler.onResolve({ filter: /^\.\.?\// }, ({ path: name, importer }) => {
+      if (!/@oclif[/\\]core[/\\]lib[/\\]/.test(importer)) return undefined
+      const file = path.join(path.dirname(importer), name).split(path.sep).join('/').split('@oclif/core/lib/')[1]
+      return file in external ? { path: `@oclif/core/${external[file]}`, external: true } : undefined
+    })
+  },
+}
+
+/**
+ * An ES module that esbuild wrote, as CommonJS. Names stay constants: esbuild's own CommonJS looks each up at every use.
+ * `imports` is what esbuild says the file imports; it has to be what was found here.
+ */
+function toCommonJs(name, text, imports) {
+  const found = []
+  const head = []
+  const tail = []
+  const list = (names) => names.trim().split(/\s*,\s*/)
+  const body = text
+    .replace(
+      /^import (?:(?:(\w+)|\* as (\w+)|\{([^}]*)\}) from )?"([^"\n]+)";\n/gm,
+      (_, byDefault, all, names, source) => {
+        found.push(source)
+        const wanted = names === undefined ? undefined : list(names).map((each) => each.replace(' as ', ': '))
+        const one = byDefault ?? all ?? (wanted === undefined ? undefined : `{ ${wanted.join(', ')} }`)
+        if (byDefault !== undefined && !source.startsWith('node:')) throw new Error(`${name}: default of ${source}`)
+        head.push(`${one === undefined ? '' : `const ${one} = `}require("${source}");\n`)
+        return ''
+      },
+    )
+    .replace(/^export \{([^}]*)\};\n/gm, (_, names) => {
+      const given = list(names).map((each) => each.split(' as '))
+      tail.push(`module.exports = { ${given.map(([own, as = own]) => `${as}: ${own}`).join(', ')} };\n`)
+      return ''
+    })
+    .replace(/^export default (.*);\n/gm, (_, value) => {
+      tail.push(`module.exports = { default: ${value} };\n`)
+      return ''
+    })
+    .replace(/\bimport\("(\.[^"\n]+)"\)/g, (_, source) => {
+      found.push(source)
+      return `Promise.resolve().then(() => require("${source}"))`
+    })
+  const written = imports
+    .filter(({ external, kind }) => !(external && kind !== 'import-statement'))
+    .map(({ path: file, external }) => (external ? file : path.resolve(root, file)))
+  const read = found.map((source) =>
+    source.startsWith('.') ? path.resolve(target, path.dirname(name), source) : source,
+  )
+  if (written.sort().join('\n') !== read.sort().join('\n'))
+    throw new Error(`${name} imports\n${written.join('\n')}\nand here were found\n${read.join('\n')}`)
+  if (tail.length > 1) throw new Error(`${name} exports more than once`)
+  const whole = waitsOutside(body) && tail.length === 0 ? `(async () => {\n${body}})();\n` : body
+  if (waitsOutside(whole)) throw new Error(`${name} waits outside of a function, and others wait for what it exports`)
+  return ['"use strict";\n', ...head, prelude(name, body), whole, ...tail].join('')
+}
+
+/** Whether a module has an `await` outside of a function, as only an ES module may. */
+function waitsOutside(body) {
+  try {
+    new vm.Script(`(function(){${body}})`)
+    return false
+  } catch {
+    return true
+  }
+}
+
+/** What {@link ownAddresses} and modules that were ES modules use, as far as a file uses it. */
+function prelude(name, body) {
+  const above = '../'.repeat(name.split('/').length - 1)
+  const folder = `const bundleFolder = new URL("./${above}", require("node:url").pathToFileURL(__filename));\n`
+  const load =
+    'const bundleImport = (address) => address.startsWith(bundleFolder.href) ? ' +
+    'Promise.resolve(require(require("node:url").fileURLToPath(address))) : import(address);\n'
+  return (/\bbundle(Folder|Import)\b/.test(body) ? folder : '') + (/\bbundleImport\b/.test(body) ? load : '')
+}
+
+/** Tests of several processes may find the bundle stale at the same time: each file is exchanged as a whole. */
+function writeWhole(file, contents) {
+  fs.mkdirSync(path.dirname(file), { recursive: true })
+  const partial = `${file}.${process.pid}`
+  fs.writeFileSync(partial, contents)
+  fs.renameSync(partial, file)
+}
+
+/**
+ * Small chunks that many files want become one file, in which each is a function that runs when it is first wanted: what
+ * opening a file costs would else be more than what is in it.
+ */
+function packSmallChunks(modules, outputs, name) {
+  const wanted = new Map()
+  for (const { imports } of outputs.values())
+    for (const { path: file } of imports.filter(({ external }) => !external))
+      wanted.set(name(file), (wanted.get(name(file)) ?? 0) + 1)
+  const packed = [...modules.keys()]
+    .filter((file) => file.startsWith('chunks/') && modules.get(file).length < 12_000 && wanted.get(file) >= 8)
+    .sort()
+  const key = (file) => file.replace(/^.*\//, '')
+  const keys = new Set(packed.map(key))
+  const redirected = (text) =>
+    text.replace(/\brequire\("((?:\.\.?\/)+(?:chunks\/)?)([\w-]+\.js)"\)/g, (call, folder, file) =>
+      keys.has(file) ? `require("${folder}${commonChunk}")["${file}"]` : call,
+    )
+  const parts = packed.map((file) => `part("${key(file)}", (module) => {\n${redirected(modules.get(file))}});\n`)
+  const common =
+    '"use strict";\nconst common = module.exports;\n' +
+    'const part = (name, run) => Object.defineProperty(common, name, { configurable: true, get() {\n' +
+    '  const module = { exports: {} };\n  run(module);\n' +
+    '  Object.defineProperty(common, name, { value: module.exports });\n  return module.exports;\n} });\n' +
+    parts.join('')
+  return new Map([
+    ...[...modules].filter(([file]) => !packed.includes(file)).map(([file, text]) => [file, redirected(text)]),
+    [`chunks/${commonChunk}`, common],
+  ])
+}
+
+async function make() {
+  const { build } = await import('esbuild')
+  const files = javascriptFiles(sources)
+  const { outputFiles, metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: [
+      path.join(sources, 'index.js'),
+      path.join(sources, 'cli/program.js'),
+      path.join(sources, 'cli/plugin-registry.js'),
+      path.join(sources, 'cli/command-not-found.js'),
+      ...files.filter((file) => file.startsWith(path.join(sources, 'commands') + path.sep)),
+      ...startedByAddress(files),
+    ],
+    outdir: target,
+    outbase: sources,
+    chunkNames: 'chunks/[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20.19',
+    external: [
+      'koffi',
+      '@toondepauw/node-zstd',
+      '@bokuweb/zstd-wasm',
+      '@oclif/core/run',
+      '@oclif/core/config',
+      '@oclif/core/handle',
+    ],
+    plugins: [ownAddresses, lazyOclif],
+    minifySyntax: true,
+    legalComments: 'none',
+    metafile: true,
+    write: false,
+  })
+  const name = (file) => path.relative(target, path.resolve(root, file)).split(path.sep).join('/')
+  const texts = new Map(outputFiles.map(({ path: file, text }) => [name(file), text]))
+  const outputs = new Map(Object.entries(metafile.outputs).map(([file, output]) => [name(file), output]))
+  const modules = new Map([...texts].map(([file, text]) => [file, toCommonJs(file, text, outputs.get(file).imports)]))
+  const packed = packSmallChunks(modules, outputs, name)
+  for (const [file, text] of packed) writeWhole(path.join(target, file), text)
+  const written = new Set([...packed.keys()].map((file) => path.join(target, file)))
+  // The library is imported by ES modules too; they see the same.
+  writeWhole(
+    path.join(target, 'index.mjs'),
+    `import library from './index.js'\nexport const { ${outputs.get('index.js').exports.join(', ')} } = library\n`,
+  )
+  writeWhole(path.join(target, 'package.json'), '{ "type": "commonjs" }\n')
+  return { metafile, files: written }
+}
+
+const current = state()
+const stale = !fs.existsSync(stamp) || fs.readFileSync(stamp, 'utf8') !== current
+if (stale || !process.argv.includes('--stale')) {
+  const { metafile, files } = await make()
+  // A program that runs right now may still want old chunks, so tests leave them.
+  if (!process.argv.includes('--stale'))
+    for (const file of javascriptFiles(target)) if (!files.has(file)) fs.rmSync(file)
+  if (process.argv.includes('--metafile')) fs.writeFileSync(path.join(target, 'meta.json'), JSON.stringify(metafile))
+  fs.writeFileSync(stamp, current)
+}
