@@ -44,6 +44,7 @@ export default class Compact extends BaseCommand {
     }
     const { fileSizeText, renderer, sizeText } = await import('../cli/render.js')
     const render = await renderer(process.stdout)
+    await this.tellNotes(result.notes)
     this.print(render.heading('Compacted'))
     this.print(
       render.facts([

@@ -1,4 +1,5 @@
 import fs from '../../sys/host-fs.js'
+import type { Note } from '../../block/types.js'
 import { isZero } from '../../binary/zero.js'
 import type { Progress } from '../../engine/index.js'
 import { aborted, unsupported, usage } from '../../errors.js'
@@ -31,6 +32,7 @@ export interface CompactResult {
   readonly after: { readonly size: number; readonly allocated: number }
   /** Bytes of zeros that were stored, and are not any more. */
   readonly zeros: number
+  readonly notes: readonly Note[]
 }
 
 /** Runs of zeros are looked for in units of this many bytes. */
@@ -51,7 +53,7 @@ export async function compact(path: string, options: CompactOptions): Promise<Co
   const before = sizes(path)
   const target = options.output ?? path
   // An unfinished file is never taken for an image by its content: the copy's format is the image's.
-  const work = (file: string): Promise<Pick<CompactResult, 'format' | 'subformat' | 'zeros'>> =>
+  const work = (file: string): Promise<Pick<CompactResult, 'format' | 'subformat' | 'zeros' | 'notes'>> =>
     compactFile(file, { ...options, from: formatOf(path, options) })
   const done =
     options.output === undefined
@@ -71,7 +73,7 @@ export async function compact(path: string, options: CompactOptions): Promise<Co
 async function compactFile(
   path: string,
   options: CompactOptions,
-): Promise<Pick<CompactResult, 'format' | 'subformat' | 'zeros'>> {
+): Promise<Pick<CompactResult, 'format' | 'subformat' | 'zeros' | 'notes'>> {
   using opened = openToChange(path, readOptions(options))
   const { image } = opened
   if (opened.opened.layers.length > 1)
@@ -91,7 +93,12 @@ async function compactFile(
   await closeHoles(image, { signal: options.signal, onProgress: options.onProgress }, () =>
     aborted('interrupted: the image is whole, and was made smaller in part', { hint: 'Run it again to go on.' }),
   )
-  return { format: image.format, subformat: image.subformat, zeros: zeros.stored }
+  return {
+    format: image.format,
+    subformat: image.subformat,
+    zeros: zeros.stored,
+    notes: image.notes.filter(({ code }) => code === 'W_BITMAPS_DROPPED'),
+  }
 }
 
 /**

@@ -53,7 +53,7 @@ export async function resize(path: string, wanted: Wanted, options: ResizeOption
     return { ...(await look(path, opened, wanted, options, opened.top.image)), size: fs.statSync(path).size, notes: [] }
   }
   const { before } = capacityOf(path, options)
-  const plan = await changingInPlace(
+  const { notes, ...plan } = await changingInPlace(
     () => {
       const { before: now } = capacityOf(path, options)
       return now === before
@@ -63,7 +63,7 @@ export async function resize(path: string, wanted: Wanted, options: ResizeOption
     () => change(path, wanted, options),
   )
   using opened = openImage(path, readOptions(options))
-  return { ...plan, after: opened.capacity, size: fs.statSync(path).size, notes: tableNotes(opened) }
+  return { ...plan, after: opened.capacity, size: fs.statSync(path).size, notes: [...tableNotes(opened), ...notes] }
 }
 
 function capacityOf(path: string, options: ResizeOptions): { readonly before: number } {
@@ -74,7 +74,11 @@ function capacityOf(path: string, options: ResizeOptions): { readonly before: nu
 type Plan = Omit<ResizeResult, 'size' | 'notes'>
 
 /** Looks and changes under one lock: nobody writes to what is cut off in between. */
-async function change(path: string, wanted: Wanted, options: ResizeOptions): Promise<Plan> {
+async function change(
+  path: string,
+  wanted: Wanted,
+  options: ResizeOptions,
+): Promise<Plan & { readonly notes: readonly Note[] }> {
   using opened = openToChange(path, readOptions(options))
   const { image, disk } = opened
   if (image.resize === undefined)
@@ -95,10 +99,10 @@ async function change(path: string, wanted: Wanted, options: ResizeOptions): Pro
       },
     )
   }
-  if (before === after) return plan
+  if (before === after) return { ...plan, notes: [] }
   image.resize(after)
   image.flush()
-  return plan
+  return { ...plan, notes: image.notes.filter(({ code }) => code === 'W_BITMAPS_DROPPED') }
 }
 
 async function look(

@@ -1,8 +1,8 @@
-import { safeNumber } from '../../../binary/integers.js'
+import { ceilDivide, roundUp, safeNumber } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
-import { corrupt } from '../../../errors.js'
-import { hasBit } from './entries.js'
-import type { Header } from './header.js'
+import { corrupt, isImageError } from '../../../errors.js'
+import { decodeBitmapEntry, hasBit } from './entries.js'
+import { readTable, type Header } from './header.js'
 import { bitmapEntry } from './structs.js'
 import { hostName } from '../../../sys/host-fs.js'
 
@@ -66,4 +66,52 @@ export function readBitmaps(store: ByteStore, header: Header, most: number): Bit
     position += length + ((8 - (length % 8)) % 8)
   }
   return bitmaps
+}
+
+/** The largest table of a bitmap: far more than a disk can need. */
+const maximumTableEntries = 2 ** 24
+
+/**
+ * The clusters that the bitmaps take: directory, tables, data. Undefined where something of them is damaged or used
+ * twice: what is whose is not known then.
+ */
+export function bitmapClusters(store: ByteStore, header: Header): ReadonlySet<number> | undefined {
+  const extension = header.extensions.bitmaps
+  if (extension === undefined || extension.count > maximumBitmaps) return undefined
+  const { clusterSize } = header.geometry
+  const clusters = new Set<number>()
+  const add = (position: number, length: number): boolean => {
+    if (position % clusterSize !== 0 || position + length > roundUp(store.size, clusterSize)) return false
+    for (let cluster = position / clusterSize; cluster * clusterSize < position + length; cluster++) {
+      if (clusters.has(cluster)) return false
+      clusters.add(cluster)
+    }
+    return true
+  }
+  try {
+    if (!add(Number(extension.directoryOffset), Number(extension.directorySize))) return undefined
+    for (const { tablePosition, tableEntries } of readBitmaps(store, header, maximumBitmaps)) {
+      const place = { position: Number(tablePosition), entries: tableEntries }
+      if (tableEntries > maximumTableEntries || place.position + tableEntries * 8 > store.size) return undefined
+      if (!add(place.position, tableEntries * 8)) return undefined
+      const table = readTable(store, place)
+      for (let index = 0; index < tableEntries; index++) {
+        const { position, reserved } = decodeBitmapEntry(table, index)
+        if (reserved || (position !== 0 && !add(position, clusterSize))) return undefined
+      }
+    }
+  } catch (error) {
+    if (!isImageError(error)) throw error
+    return undefined
+  }
+  return clusters
+}
+
+/** Whether all bitmaps are as long as a disk of that capacity needs them: what is added to it is clear in them. */
+export function bitmapsFit(store: ByteStore, header: Header, capacity: number): boolean {
+  const perCluster = header.geometry.clusterSize * 8
+  return readBitmaps(store, header, maximumBitmaps).every(
+    ({ granularity, tableEntries, inUse }) =>
+      !inUse && tableEntries === ceilDivide(ceilDivide(capacity, granularity), perCluster),
+  )
 }

@@ -1,5 +1,7 @@
+import type { ByteStore } from '../../../block/types.js'
 import type { RepairAction } from '../../driver.js'
 import { bitsOf, withBits } from '../format/entries.js'
+import type { Header } from '../format/header.js'
 import { editHeader, type HeaderChanges } from '../format/header-editor.js'
 import { extensionHeader, extensionTypes, headerV3, incompatible } from '../format/structs.js'
 import type { Anatomy } from '../format/use.js'
@@ -38,12 +40,24 @@ export function* clearAutoclear(
  * full one.
  */
 export function* dropBitmaps({ store, header }: Anatomy, code: string): Generator<RepairAction, boolean> {
+  const found = takeOutBitmaps(store, header)
+  if (found === undefined) return false
+  yield {
+    code,
+    structure: 'bitmaps',
+    position: found,
+    message: `drop ${header.extensions.bitmaps?.count === 1 ? 'the bitmap, which is' : 'the bitmaps, which are'} not to be trusted: the next backup that goes by ${header.extensions.bitmaps?.count === 1 ? 'it' : 'them'} must be a full one`,
+  }
+  return true
+}
+
+/** Takes the extension out, durably. @returns where it stood; undefined where it cannot be taken out. */
+export function takeOutBitmaps(store: ByteStore, header: Header): number | undefined {
   const { list, count } = header.extensions
-  const index = list.findIndex(({ type }) => type === extensionTypes.bitmaps)
-  const found = list[index]
+  const found = list.find(({ type }) => type === extensionTypes.bitmaps)
   const last = list.at(-1)
   // Beyond the extensions that are listed it is not known where they end.
-  if (found === undefined || last === undefined || count > list.length) return false
+  if (found === undefined || last === undefined || count > list.length) return undefined
   const endOf = (extension: { readonly position: number; readonly length: number }): number =>
     extension.position + extensionHeader.size + extension.length + ((8 - (extension.length % 8)) % 8)
   const rest = new Uint8Array(endOf(last) - endOf(found))
@@ -52,13 +66,7 @@ export function* dropBitmaps({ store, header }: Anatomy, code: string): Generato
   bytes.set(rest)
   store.write(found.position, bytes)
   store.flush()
-  yield {
-    code,
-    structure: 'bitmaps',
-    position: found.position,
-    message: `drop ${header.extensions.bitmaps?.count === 1 ? 'the bitmap, which is' : 'the bitmaps, which are'} not to be trusted: the next backup that goes by ${header.extensions.bitmaps?.count === 1 ? 'it' : 'them'} must be a full one`,
-  }
-  return true
+  return found.position
 }
 
 /** Leaves out the snapshots that cannot be read: their disks are lost, and what only they used becomes free. */

@@ -1,4 +1,5 @@
 import { ceilDivide, viewOf } from '../../../binary/integers.js'
+import { usage } from '../../../errors.js'
 import { chooseSnapshot, type CheckProgress } from '../../driver.js'
 import { encodeAllocated, markCopied } from '../format/entries.js'
 import { readTable, type TableLocation } from '../format/header.js'
@@ -29,6 +30,10 @@ export function* takeSnapshot(
 ): Generator<CheckProgress, string> {
   const { file } = session
   const snapshots = readSnapshots(file, session.header)
+  if (!Number.isInteger(time) || time < 0 || time >= 2 ** 32)
+    throw usage('E_TIME', `a QCOW2 records the time of a snapshot in 32 bits: ${time} seconds since 1970 do not fit`, {
+      hint: 'It can be from 1970 to 2106.',
+    })
   const id = nextSnapshotId(snapshots, name, file.name)
   yield* beside(session, function* (shadow) {
     const {

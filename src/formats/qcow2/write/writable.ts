@@ -11,7 +11,10 @@ import type {
 } from '../../driver.js'
 import { ClusterWriter } from './cluster-writer.js'
 import { compactFile } from './compact.js'
+import { bitmapsFit } from '../format/bitmaps.js'
+import { hasBit } from '../format/entries.js'
 import { readHeader } from '../format/header.js'
+import { autoclear } from '../format/structs.js'
 import { relinkDisk } from './relink.js'
 import { resizeDisk } from './resize.js'
 import { deleteSnapshot, takeSnapshot } from './snapshot-changes.js'
@@ -46,7 +49,7 @@ export class WritableQcow2 implements WritableImage {
   }
 
   get notes(): readonly Note[] {
-    return this.#session.image.notes
+    return [...this.#session.image.notes, ...this.#session.notes]
   }
 
   get capacity(): number {
@@ -84,8 +87,15 @@ export class WritableQcow2 implements WritableImage {
     const rounded = roundUp(capacity, this.sectorSize)
     if (!Number.isSafeInteger(rounded) || capacity < 0) throw usage('E_SIZE', `a disk of ${capacity} bytes cannot be`)
     if (rounded === this.capacity) return
-    this.#session.begin()
+    this.#session.begin(!this.#keepsBitmaps(rounded))
     resizeDisk(this.#session, this.#clusters, rounded, this.#parent)
+  }
+
+  /** Whether the bitmaps are right afterwards: what is added to the disk is clear in them, and they are long enough. */
+  #keepsBitmaps(capacity: number): boolean {
+    const { file, header } = this.#session
+    if (!hasBit(header.autoclearFeatures, autoclear.bitmaps) || capacity < this.capacity) return false
+    return bitmapsFit(file, header, capacity)
   }
 
   /**
@@ -93,7 +103,8 @@ export class WritableQcow2 implements WritableImage {
    * stopped anywhere.
    */
   *compact(): Generator<CheckProgress> {
-    this.#session.begin()
+    // What a guest sees stays as it is.
+    this.#session.begin(false)
     yield* compactFile(this.#session, this.#clusters)
   }
 

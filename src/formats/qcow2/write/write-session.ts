@@ -1,6 +1,7 @@
 import { roundUp } from '../../../binary/integers.js'
-import type { ByteStore } from '../../../block/types.js'
+import type { ByteStore, Note } from '../../../block/types.js'
 import type { OpenContext } from '../../driver.js'
+import { bitmapClusters } from '../format/bitmaps.js'
 import { hasBit, withBits } from '../format/entries.js'
 import { editHeader, type HeaderChanges } from '../format/header-editor.js'
 import { readHeader, type Header } from '../format/header.js'
@@ -9,6 +10,7 @@ import { LiveTables } from './live-tables.js'
 import { MetadataMap } from './metadata-map.js'
 import { Qcow2Image } from '../read/reader.js'
 import { trustRefcounts } from '../judge/refcount-trust.js'
+import { takeOutBitmaps } from '../judge/repair-header.js'
 import { autoclear } from '../format/structs.js'
 
 /** Tables that may wait for the next commit, in bytes, and clusters that may wait to be given up. */
@@ -29,6 +31,8 @@ export class WriteSession {
   readonly metadata: MetadataMap
   readonly tables: LiveTables
   readonly refcounts: LiveRefcounts
+  /** What changes have brought about that the user should know. */
+  readonly notes: Note[] = []
   readonly #context: OpenContext
   #header: Header
   #image: Qcow2Image
@@ -70,6 +74,7 @@ export class WriteSession {
       if (before !== kept) {
         editHeader(this.file, { autoclearFeatures: kept })
         this.file.flush()
+        if (changesData && hasBit(before, autoclear.bitmaps)) this.#dropBitmaps()
         this.reload()
       }
       this.#begun = true
@@ -171,6 +176,23 @@ export class WriteSession {
       this.#failure = { cause }
       throw cause
     }
+  }
+
+  /** They are not those of the disk any more; what they took is free from the next commit on. */
+  #dropBitmaps(): void {
+    const header = this.#header
+    const count = header.extensions.bitmaps?.count ?? 0
+    const clusters = bitmapClusters(this.file, header)
+    const isTheirs = (cluster: number): boolean => this.refcounts.count(cluster) === 1 && !this.metadata.has(cluster)
+    if (clusters === undefined || ![...clusters].every(isTheirs)) return
+    if (takeOutBitmaps(this.file, header) === undefined) return
+    for (const cluster of clusters) this.refcounts.release(cluster * header.geometry.clusterSize, 1)
+    this.notes.push({
+      code: 'W_BITMAPS_DROPPED',
+      message:
+        `${this.file.name}: ${count === 1 ? 'its bitmap was' : `its ${count} bitmaps were`} dropped, since the change ` +
+        'makes them untrue: the next backup that goes by them must be a full one',
+    })
   }
 
   #movedTable(): HeaderChanges {
