@@ -42,15 +42,6 @@ export const tcpEndpoint = custom<{ readonly kind: 'tcp'; readonly host: string;
   },
 })
 
-const sectorSize = custom<512 | 4096>({
-  helpValue: '512|4096',
-  parse: (text) => {
-    if (text === '512') return Promise.resolve(512)
-    if (text === '4096') return Promise.resolve(4096)
-    throw usage('E_SECTOR_SIZE', `${printable(text)} is no sector size; it is 512 or 4096`)
-  },
-})
-
 const parentMapping = custom<ParentMapping>({
   helpValue: 'OLD=NEW',
   parse: (text) => Promise.resolve(parseParentMapping(text)),
@@ -151,24 +142,6 @@ export function openValues(
   }
 }
 
-/** Flags that say what an image to be made is like. */
-export const formatFlags = {
-  to: string({ helpValue: 'FORMAT', summary: 'format of the target; by its extension when left out' }),
-  option: string({
-    char: 'o',
-    helpValue: 'NAME=VALUE',
-    multiple: true,
-    multipleNonGreedy: true,
-    summary: "an option of the target's format (see vdisk formats)",
-  }),
-  subformat: string({ helpValue: 'NAME', summary: 'kind of image within the format: fixed, dynamic' }),
-  'block-size': string({ helpValue: 'SIZE', summary: 'allocation unit of VHD and VHDX targets' }),
-  'cluster-size': string({ helpValue: 'SIZE', summary: 'allocation unit of QCOW2 targets' }),
-  compat: string({ helpValue: 'VERSION', summary: 'version of QCOW2 targets: v2, v3' }),
-  preallocation: string({ helpValue: 'MODE', summary: 'how much of the target is allocated from the start' }),
-  'sector-size': sectorSize({ summary: "logical sector size of the target; the source's when left out" }),
-}
-
 export const parentFlag = {
   parent: string({
     helpValue: 'FILE',
@@ -186,59 +159,7 @@ export const writeFlags = {
   'dry-run': boolean({ summary: 'check everything, write nothing' }),
 }
 
-/** Flags of every command that makes an image of its own. */
-export const createFlags = { ...formatFlags, ...parentFlag, ...writeFlags }
-
-/**
- * What the flags of `formatFlags` (and `--compress`) say, as options of an operation. @throws ImageError usage E_OPTION
- */
-export function formatValues(flags: {
-  readonly to: string | undefined
-  readonly option: string[] | undefined
-  readonly subformat: string | undefined
-  readonly 'block-size': string | undefined
-  readonly 'cluster-size': string | undefined
-  readonly compat: string | undefined
-  readonly preallocation: string | undefined
-  readonly compress?: string | undefined
-  readonly 'sector-size': 512 | 4096 | undefined
-}) {
-  const { subformat, compat, preallocation, compress } = flags
-  return {
-    to: flags.to,
-    options: optionValues(flags.option, {
-      subformat,
-      'block-size': flags['block-size'],
-      'cluster-size': flags['cluster-size'],
-      compat,
-      preallocation,
-      compress,
-    }),
-    sectorSize: flags['sector-size'],
-  }
-}
-
 export const allowReferenceFlags = chainFlags()
-
-/** Flags of convert alone. */
-export const copyFlags = {
-  compress: string({ helpValue: 'zlib|zstd[:LEVEL]', summary: 'compress the data of the target' }),
-  size: size({ summary: 'capacity of the target: larger is zero at the end, smaller may cut off zeros only' }),
-  flush: boolean({
-    default: true,
-    allowNo: true,
-    summary: 'wait until the medium has everything, so that the target survives a power cut; --no-flush is faster',
-  }),
-  verify: boolean({ summary: 'open the target afresh and compare every byte of the disk with the source' }),
-  threads: count({ summary: 'worker threads for compression and decompression; 0: none' }),
-  sparse: size({ summary: 'runs of zeros shorter than this are written as data; 0: all zeros are' }),
-  tmp: string({
-    helpValue: 'DIR',
-    env: 'TMPDIR',
-    noCacheDefault: true,
-    summary: "where standard input is kept while it is read; the target's folder when left out",
-  }),
-}
 
 /** Flags of check alone. */
 export const checkFlags = {

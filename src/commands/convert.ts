@@ -1,15 +1,7 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
-import {
-  copyFlags,
-  createFlags,
-  formatValues,
-  openFlags,
-  openValues,
-  progressFlag,
-  usedOnlyFlags,
-  usedOnlyValues,
-} from '../cli/flags.js'
+import { openFlags, openValues, progressFlag, usedOnlyFlags, usedOnlyValues } from '../cli/flags.js'
+import { copyFlags, createFlags, formatValues } from '../cli/format-flags.js'
 import { standardOutput } from '../cli/streams.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { usage } from '../errors.js'

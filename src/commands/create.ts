@@ -1,13 +1,7 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
-import {
-  allowReferenceFlags,
-  chainValues,
-  createFlags,
-  formatValues,
-  progressFlag,
-  sizeArgument,
-} from '../cli/flags.js'
+import { allowReferenceFlags, chainValues, progressFlag, sizeArgument } from '../cli/flags.js'
+import { createFlags, formatValues } from '../cli/format-flags.js'
 
 export default class Create extends BaseCommand {
   static override summary = 'Create an empty image.'

@@ -1,15 +1,8 @@
 import { string } from '@oclif/core/args'
 import { boolean, custom } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
-import {
-  copyFlags,
-  formatFlags,
-  formatValues,
-  progressFlag,
-  usedOnlyFlags,
-  usedOnlyValues,
-  writeFlags,
-} from '../cli/flags.js'
+import { progressFlag, usedOnlyFlags, usedOnlyValues, writeFlags } from '../cli/flags.js'
+import { copyFlags, formatFlags, formatValues } from '../cli/format-flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { exitCodes, printable, usage } from '../errors.js'
 
@@ -72,23 +65,7 @@ export default class ImageDisk extends BaseCommand {
     freeze: boolean({ summary: 'hold the mounted filesystems of the source still while it is read' }),
     resume: boolean({
       summary: 'read the ranges again that could not be read, and put them into the image',
-      exclusive: [
-        'to',
-        'option',
-        'subformat',
-        'block-size',
-        'cluster-size',
-        'compat',
-        'preallocation',
-        'compress',
-        'force',
-        'uuid',
-        'used-only',
-        'parts',
-        'sector-size',
-        'freeze',
-        'sparse',
-      ],
+      exclusive: [...Object.keys(formatFlags), 'compress', 'force', 'uuid', 'used-only', 'parts', 'freeze', 'sparse'],
     }),
     'allow-same-disk': boolean({ summary: 'let the image lie on the disk that it is made of' }),
     ...progressFlag,

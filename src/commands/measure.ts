@@ -1,17 +1,8 @@
 import { string } from '@oclif/core/args'
 import { string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
-import {
-  copyFlags,
-  formatFlags,
-  formatValues,
-  openFlags,
-  openValues,
-  parentFlag,
-  progressFlag,
-  usedOnlyFlags,
-  usedOnlyValues,
-} from '../cli/flags.js'
+import { openFlags, openValues, parentFlag, progressFlag, usedOnlyFlags, usedOnlyValues } from '../cli/flags.js'
+import { copyFlags, formatFlags, formatValues } from '../cli/format-flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { usage } from '../errors.js'
 import type { MeasureResult } from '../operations/transfer/measure.js'

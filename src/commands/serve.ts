@@ -84,7 +84,10 @@ export default class Serve extends BaseCommand {
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Serve)
-    const [{ defaultSocket, serve }, registry] = await Promise.all([import('../operations/serve/serve.js'), this.registry()])
+    const [{ defaultSocket, serve }, registry] = await Promise.all([
+      import('../operations/serve/serve.js'),
+      this.registry(),
+    ])
     const socket = flags.socket ?? defaultSocket()
     const certificate = flags['tls-cert']
     const key = flags['tls-key']

@@ -168,6 +168,11 @@ export interface OptionSpec {
   readonly choices?: readonly string[]
   readonly default?: string | number | boolean
   readonly summary: string
+  /**
+   * Set where the option has a flag of its own, `--block-size`. Options of one name in several formats share it; the
+   * first format says what its help says.
+   */
+  readonly flag?: { readonly value: string; readonly summary: string }
 }
 export type OptionValues = Readonly<Record<string, string | number | boolean | undefined>>
 

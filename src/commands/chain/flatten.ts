@@ -1,15 +1,8 @@
 import { string } from '@oclif/core/args'
 import { string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
-import {
-  copyFlags,
-  formatFlags,
-  formatValues,
-  openFlags,
-  openValues,
-  progressFlag,
-  writeFlags,
-} from '../../cli/flags.js'
+import { openFlags, openValues, progressFlag, writeFlags } from '../../cli/flags.js'
+import { copyFlags, formatFlags, formatValues } from '../../cli/format-flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
 import type { FlattenResult } from '../../operations/chain/show.js'
 

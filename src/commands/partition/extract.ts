@@ -1,17 +1,8 @@
 import { string } from '@oclif/core/args'
 import { option } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
-import {
-  copyFlags,
-  formatFlags,
-  formatValues,
-  openFlags,
-  openValues,
-  progressFlag,
-  usedOnlyFlags,
-  usedOnlyValues,
-  writeFlags,
-} from '../../cli/flags.js'
+import { openFlags, openValues, progressFlag, usedOnlyFlags, usedOnlyValues, writeFlags } from '../../cli/flags.js'
+import { copyFlags, formatFlags, formatValues } from '../../cli/format-flags.js'
 import { standardOutput } from '../../cli/streams.js'
 import { paragraphs } from '../../cli/paragraphs.js'
 import { usage } from '../../errors.js'

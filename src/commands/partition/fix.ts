@@ -1,15 +1,8 @@
 import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
-import {
-  copyFlags,
-  formatFlags,
-  formatValues,
-  openFlags,
-  openValues,
-  progressFlag,
-  writeFlags,
-} from '../../cli/flags.js'
+import { openFlags, openValues, progressFlag, writeFlags } from '../../cli/flags.js'
+import { copyFlags, formatFlags, formatValues } from '../../cli/format-flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
 import { exitCodes } from '../../errors.js'
 import type { FixTableResult } from '../../operations/partition/fix.js'

@@ -1,16 +1,8 @@
 import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
-import {
-  copyFlags,
-  formatFlags,
-  formatValues,
-  openFlags,
-  openValues,
-  optionValues,
-  progressFlag,
-  writeFlags,
-} from '../../cli/flags.js'
+import { openFlags, openValues, optionValues, progressFlag, writeFlags } from '../../cli/flags.js'
+import { copyFlags, formatFlags, formatValues } from '../../cli/format-flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
 import type { InjectResult } from '../../operations/partition/inject.js'
 

@@ -1,14 +1,7 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../../cli/base-command.js'
-import {
-  copyFlags,
-  formatFlags,
-  formatValues,
-  imageFlags,
-  imageValues,
-  progressFlag,
-  writeFlags,
-} from '../../cli/flags.js'
+import { imageFlags, imageValues, progressFlag, writeFlags } from '../../cli/flags.js'
+import { copyFlags, formatFlags, formatValues } from '../../cli/format-flags.js'
 
 const { compress, flush, verify, threads, sparse } = copyFlags
 

@@ -19,6 +19,7 @@ export const raw: FormatDriver = {
       choices: ['off', 'full'],
       default: 'off',
       summary: 'off: zeros become holes; full: every byte is written',
+      flag: { value: 'MODE', summary: 'how much of the target is allocated from the start' },
     },
   ],
   openOptions: [

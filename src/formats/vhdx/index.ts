@@ -23,11 +23,13 @@ export const vhdx: FormatDriver = {
       choices: ['dynamic', 'fixed'],
       default: 'dynamic',
       summary: 'dynamic grows with what is written; fixed has every block from the start',
+      flag: { value: 'NAME', summary: 'kind of image within the format' },
     },
     {
       name: 'block-size',
       type: 'size',
       summary: 'unit of allocation, a power of two from 1M to 256M (default by capacity, 2M with a parent)',
+      flag: { value: 'SIZE', summary: 'allocation unit of the target' },
     },
     {
       name: 'physical-sector-size',

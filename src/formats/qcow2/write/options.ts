@@ -16,16 +16,35 @@ import { nameBytes } from '../../../sys/host-fs.js'
 /** Create options of QCOW2. */
 export const optionSpecs: readonly OptionSpec[] = [
   // Two words for one thing, so neither has a default that could contradict the other.
-  { name: 'subformat', type: 'choice', choices: ['v3', 'v2'], summary: 'v3 (default), or v2 for programs before 2013' },
+  {
+    name: 'subformat',
+    type: 'choice',
+    choices: ['v3', 'v2'],
+    summary: 'v3 (default), or v2 for programs before 2013',
+    flag: { value: 'NAME', summary: 'kind of image within the format' },
+  },
   {
     name: 'compat',
     type: 'choice',
     choices: ['1.1', '0.10', 'v3', 'v2'],
     summary: 'the same in the words of qemu-img: 1.1 (v3) or 0.10 (v2)',
+    flag: { value: 'VERSION', summary: 'version of the target' },
   },
-  { name: 'cluster-size', type: 'size', default: 65536, summary: 'allocation unit, a power of two from 512 to 2M' },
+  {
+    name: 'cluster-size',
+    type: 'size',
+    default: 65536,
+    summary: 'allocation unit, a power of two from 512 to 2M',
+    flag: { value: 'SIZE', summary: 'allocation unit of the target' },
+  },
   { name: 'refcount-bits', type: 'integer', default: 16, summary: 'width of a refcount: 1, 2, 4, 8, 16, 32 or 64' },
-  { name: 'compress', type: 'string', default: 'none', summary: 'none, zlib[:1-9] or zstd[:1-22]' },
+  {
+    name: 'compress',
+    type: 'string',
+    default: 'none',
+    summary: 'none, zlib[:1-9] or zstd[:1-22]',
+    flag: { value: 'zlib|zstd[:LEVEL]', summary: 'compress the data of the target' },
+  },
   { name: 'extended-l2', type: 'boolean', default: false, summary: 'subclusters, 32 a cluster' },
   {
     name: 'lazy-refcounts',
@@ -39,6 +58,7 @@ export const optionSpecs: readonly OptionSpec[] = [
     choices: ['off', 'metadata', 'falloc', 'full'],
     default: 'off',
     summary: 'tables only, reserved space, or zeros written',
+    flag: { value: 'MODE', summary: 'how much of the target is allocated from the start' },
   },
   { name: 'data-file', type: 'string', summary: 'keep the content in this file beside the image' },
   {

@@ -91,7 +91,11 @@ function placeProblem({ size }: ByteStore, length: number, offset: bigint): stri
 export function parentPaths(locators: readonly ParentLocator[], parentName: string): string[] {
   const stored = codes.flatMap((code) => locators.filter((locator) => locator.code === code).map(({ path }) => path))
   return [
-    ...new Set([...stored, fromUtf16(turned(parentName) ?? parentName)].filter((path): path is string => path !== undefined && path !== '')),
+    ...new Set(
+      [...stored, fromUtf16(turned(parentName) ?? parentName)].filter(
+        (path): path is string => path !== undefined && path !== '',
+      ),
+    ),
   ]
 }
 

@@ -34,12 +34,14 @@ export const createOptions: readonly OptionSpec[] = [
     choices: ['dynamic', 'fixed'],
     default: 'dynamic',
     summary: 'dynamic grows with what is written; fixed has every byte from the start',
+    flag: { value: 'NAME', summary: 'kind of image within the format' },
   },
   {
     name: 'block-size',
     type: 'size',
     default: defaultBlockSize,
     summary: 'unit of allocation of a dynamic disk, a power of two from 4K to 256M; other systems are used to 2M',
+    flag: { value: 'SIZE', summary: 'allocation unit of the target' },
   },
   {
     name: 'geometry',

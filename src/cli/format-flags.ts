@@ -1,0 +1,99 @@
+import { boolean, custom, string } from '@oclif/core/flags'
+import { printable, usage } from '../errors.js'
+import type { OptionSpec } from '../formats/driver.js'
+import { builtinDrivers } from '../formats/registry.js'
+import { count, optionValues, parentFlag, size, writeFlags } from './flags.js'
+
+const sectorSize = custom<512 | 4096>({
+  helpValue: '512|4096',
+  parse: (text) => {
+    if (text === '512') return Promise.resolve(512)
+    if (text === '4096') return Promise.resolve(4096)
+    throw usage('E_SECTOR_SIZE', `${printable(text)} is no sector size; it is 512 or 4096`)
+  },
+})
+
+interface FlagOption {
+  readonly flag: NonNullable<OptionSpec['flag']>
+  readonly formats: string[]
+}
+
+/** Options of the formats built in that have a flag of their own, and which formats have them. */
+const flagOptions = new Map<string, FlagOption>()
+for (const { id, options } of builtinDrivers)
+  for (const { name, flag } of options) {
+    if (flag === undefined) continue
+    const known = flagOptions.get(name)
+    if (known === undefined) flagOptions.set(name, { flag, formats: [id] })
+    else known.formats.push(id)
+  }
+
+function optionFlag({ flag, formats }: FlagOption) {
+  return string({ helpValue: flag.value, summary: `${flag.summary} (${formats.join(', ')})` })
+}
+
+/** Compression has its place among the flags of copying: images without content have none. */
+const { compress: compressOption, ...others } = Object.fromEntries(flagOptions)
+if (compressOption === undefined) throw new TypeError('no format compresses')
+const optionFlags: object = Object.fromEntries(
+  Object.entries(others).map(([name, option]) => [name, optionFlag(option)]),
+)
+
+/** Flags that say what an image to be made is like; those of options come from the formats themselves. */
+export const formatFlags = {
+  to: string({ helpValue: 'FORMAT', summary: 'format of the target; by its extension when left out' }),
+  option: string({
+    char: 'o',
+    helpValue: 'NAME=VALUE',
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: "an option of the target's format (see vdisk formats)",
+  }),
+  // Their names are not known to the compiler: formatValues finds their values.
+  ...optionFlags,
+  'sector-size': sectorSize({ summary: "logical sector size of the target; the source's when left out" }),
+}
+
+/** Flags of every command that makes an image of its own. */
+export const createFlags = { ...formatFlags, ...parentFlag, ...writeFlags }
+
+/**
+ * What the flags of `formatFlags` (and `--compress`) say, as options of an operation. @throws ImageError usage E_OPTION
+ */
+export function formatValues(flags: {
+  readonly to: string | undefined
+  readonly option: string[] | undefined
+  readonly 'sector-size': 512 | 4096 | undefined
+}) {
+  const given = new Map<string, unknown>(Object.entries(flags))
+  const named = [...flagOptions.keys()].map((name) => [name, given.get(name)] as const)
+  return {
+    to: flags.to,
+    options: optionValues(flags.option, Object.fromEntries(named.filter(isText))),
+    sectorSize: flags['sector-size'],
+  }
+}
+
+function isText(entry: readonly [string, unknown]): entry is readonly [string, string] {
+  return typeof entry[1] === 'string'
+}
+
+/** Flags of convert alone. */
+export const copyFlags = {
+  compress: optionFlag(compressOption),
+  size: size({ summary: 'capacity of the target: larger is zero at the end, smaller may cut off zeros only' }),
+  flush: boolean({
+    default: true,
+    allowNo: true,
+    summary: 'wait until the medium has everything, so that the target survives a power cut; --no-flush is faster',
+  }),
+  verify: boolean({ summary: 'open the target afresh and compare every byte of the disk with the source' }),
+  threads: count({ summary: 'worker threads for compression and decompression; 0: none' }),
+  sparse: size({ summary: 'runs of zeros shorter than this are written as data; 0: all zeros are' }),
+  tmp: string({
+    helpValue: 'DIR',
+    env: 'TMPDIR',
+    noCacheDefault: true,
+    summary: "where standard input is kept while it is read; the target's folder when left out",
+  }),
+}
