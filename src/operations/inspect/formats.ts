@@ -16,7 +16,7 @@ export interface FormatInfo {
   readonly compression: readonly string[]
   readonly sectorSizes: readonly number[]
   /** Create options, and options for reading. */
-  readonly options: readonly OptionSpec[]
+  readonly options: readonly Omit<OptionSpec, 'flag'>[]
   readonly openOptions: readonly OptionSpec[]
 }
 
@@ -33,7 +33,11 @@ export function formats(registry: Registry = new Registry()): FormatInfo[] {
     snapshots: driver.features.snapshots,
     compression: driver.features.compression,
     sectorSizes: driver.features.sectorSizes,
-    options: driver.options,
+    options: driver.options.map(withoutFlag),
     openOptions: driver.openOptions ?? [],
   }))
+}
+
+function withoutFlag({ name, type, choices, default: preset, summary }: OptionSpec): Omit<OptionSpec, 'flag'> {
+  return { name, type, choices, default: preset, summary }
 }
