@@ -28,7 +28,7 @@ export default class Convert extends BaseCommand {
     },
     {
       description: 'Make a fixed VHD for Azure, and prove that it holds the same disk',
-      command: '<%= config.bin %> <%= command.id %> disk.qcow2 disk.vhd --subformat fixed --verify',
+      command: '<%= config.bin %> <%= command.id %> disk.qcow2 disk.vhd -o azure=true --verify',
     },
     {
       description: 'Compress with zstd',

@@ -301,6 +301,8 @@ export interface FormatDriver {
    * that do not go together.
    */
   create?(store: ByteStore, shape: DiskShape, options: OptionValues, context: CreateContext): ImageWriter
+  /** What a user should know of an image of that capacity (bytes) with those options: who will not take it. */
+  createNotes?(capacity: number, options: OptionValues): readonly Note[]
   /**
    * Opens an image to change it; the store is writable, and the image closes it. `parent`: the disk below a
    * differencing image, for units that are changed in part. A journal is replayed first. @throws ImageError also

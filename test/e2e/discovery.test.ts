@@ -112,3 +112,17 @@ test('a target that cannot be written: what it would be, and what to use instead
     assert.match(said.stderr, hint)
   }
 })
+
+test('a fixed VHD that Azure would refuse: a warning, and the recipe of the help avoids it', async (t) => {
+  const at = scratch(t)
+  fs.writeFileSync(at('odd.raw'), Buffer.alloc(7_000_000, 7))
+  const cwd = at('.')
+  const plain = await vdisk(['convert', 'odd.raw', 'a.vhd', '--subformat', 'fixed', '--json'], { cwd })
+  assert.equal(plain.code, 0, plain.stderr)
+  const codes = (text: Buffer): string[] =>
+    (JSON.parse(text.toString()) as { notes: { code: string }[] }).notes.map(({ code }) => code)
+  assert.ok(codes(plain.stdout).includes('W_NOT_WHOLE_MIB'))
+  const azure = await vdisk(['convert', 'odd.raw', 'b.vhd', '-o', 'azure=true', '--json'], { cwd })
+  assert.ok(!codes(azure.stdout).includes('W_NOT_WHOLE_MIB'))
+  assert.equal(fs.statSync(at('b.vhd')).size, 7 * 1048576 + 512)
+})

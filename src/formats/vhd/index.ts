@@ -1,5 +1,5 @@
 import type { FormatDriver } from '../driver.js'
-import { createOptions, openOptions } from './write/options.js'
+import { createOptions, openOptions, sizeNotes } from './write/options.js'
 import { probeVhd } from './read/probe.js'
 import { openVhd } from './read/reader.js'
 import { repairVhd } from './judge/repair.js'
@@ -23,5 +23,6 @@ export const vhd: FormatDriver = {
   open: (store, context) => openVhd(store, context),
   openWritable: (store, context, parent) => openWritableVhd(store, context, parent),
   create: (store, shape, options) => createVhd(store, shape, options),
+  createNotes: sizeNotes,
   repair: (store, context) => repairVhd(store, context),
 }

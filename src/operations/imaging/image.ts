@@ -195,7 +195,7 @@ class Imaging {
         ...kept.notes,
         ...this.#format.notes,
         ...layoutNotes({
-          driver: this.#format.driver,
+          format: this.#format,
           shape,
           capacity: target.capacity,
           sourceSectorSize: this.device.disk.logicalSectorSize,

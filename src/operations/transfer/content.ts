@@ -101,7 +101,7 @@ export class Content implements Disposable {
       ...(this.parent?.notes ?? []),
       ...this.format.notes,
       ...layoutNotes({
-        driver: this.format.driver,
+        format: this.format,
         shape: this.shape,
         capacity,
         sourceSectorSize: top.driver.plain === true ? undefined : sectorSize,

@@ -76,7 +76,7 @@ export class EmptyDisk implements Disposable {
     return [
       ...(parent?.notes ?? []),
       ...this.#format.notes,
-      ...layoutNotes({ driver: this.#format.driver, shape, capacity, sourceSectorSize: undefined }),
+      ...layoutNotes({ format: this.#format, shape, capacity, sourceSectorSize: undefined }),
     ]
   }
 

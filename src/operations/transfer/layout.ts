@@ -103,7 +103,7 @@ export function chooseSectorSize(
 
 /** What a new image has otherwise than its source. Bytes. */
 export interface LayoutChange {
-  readonly driver: FormatDriver
+  readonly format: TargetFormat
   readonly shape: Pick<DiskShape, 'capacity' | 'sectorSize'>
   /** The capacity that the format gave it. */
   readonly capacity: number
@@ -112,8 +112,13 @@ export interface LayoutChange {
 }
 
 /** Notes of what a partition table, or an exact size, may suffer from. */
-export function layoutNotes({ driver, shape, capacity, sourceSectorSize }: LayoutChange): Note[] {
-  return [...sectorSizeNotes(driver, shape.sectorSize, sourceSectorSize), ...roundedNotes(driver, shape, capacity)]
+export function layoutNotes({ format, shape, capacity, sourceSectorSize }: LayoutChange): Note[] {
+  const { driver, options } = format
+  return [
+    ...sectorSizeNotes(driver, shape.sectorSize, sourceSectorSize),
+    ...roundedNotes(driver, shape, capacity),
+    ...(driver.createNotes?.(capacity, options) ?? []),
+  ]
 }
 
 function sectorSizeNotes(driver: FormatDriver, sectorSize: SectorSize, source: number | undefined): Note[] {

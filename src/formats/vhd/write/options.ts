@@ -1,3 +1,4 @@
+import type { Note } from '../../../block/types.js'
 import { ceilDivide, roundUp } from '../../../binary/integers.js'
 import { printable, usage } from '../../../errors.js'
 import type { DiskShape, OptionSpec, OptionValues } from '../../driver.js'
@@ -89,6 +90,17 @@ export interface WritePlan {
 
 /** Our own mark, and the one by which QEMU trusts `current_size` although the geometry says less. */
 const creators = { max: 'vdsk', spec: 'win ' } as const
+
+/** Azure takes fixed disks of whole MiB only, and says so after the upload. */
+export function sizeNotes(capacity: number, options: OptionValues): Note[] {
+  if (options['subformat'] !== 'fixed' || capacity % mebibyte === 0) return []
+  return [
+    {
+      code: 'W_NOT_WHOLE_MIB',
+      message: `the disk of ${capacity} bytes is no whole number of MiB, which Azure refuses; -o azure=true rounds it up`,
+    },
+  ]
+}
 
 /** @throws ImageError usage for options and shapes that do not go together. */
 export function writePlan(shape: DiskShape, options: OptionValues): WritePlan {
