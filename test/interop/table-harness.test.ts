@@ -46,13 +46,13 @@ interface Kind {
 const kinds: readonly Kind[] = [
   {
     name: 'ext4',
-    size: 2 * mebibyte,
+    size: 1.25 * mebibyte,
     make: (path, files) => void run('mke2fs', '-q', '-F', '-t', 'ext4', '-b', '1024', '-d', files, path),
     check: ['e2fsck', '-fn'],
   },
   {
     name: 'ext2',
-    size: mebibyte,
+    size: 0.75 * mebibyte,
     make: (path, files) => void run('mke2fs', '-q', '-F', '-t', 'ext2', '-b', '1024', '-d', files, path),
     check: ['e2fsck', '-fn'],
   },
@@ -67,7 +67,7 @@ const kinds: readonly Kind[] = [
   },
   {
     name: 'ntfs',
-    size: 1.5 * mebibyte,
+    size: 1.25 * mebibyte,
     make: (path) => void run('mkfs.ntfs', '-F', '-Q', '-q', path),
     check: ['ntfsfix', '-n'],
   },

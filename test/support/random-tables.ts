@@ -6,8 +6,8 @@ import { crc32 } from '../../src/binary/checksum.js'
 import type { Random } from '../fuzz/random.js'
 
 const sector = 512
-/** 12 MiB. */
-export const diskSectors = 24576
+/** 6 MiB: hundreds of them are written. */
+export const diskSectors = 12288
 
 /** A filesystem that is put into partitions. */
 export interface PreparedFilesystem {
@@ -132,13 +132,13 @@ function record(...entries: readonly (Entry | undefined)[]): Buffer {
 
 function mbrLayout(random: Random, filesystems: readonly PreparedFilesystem[]): Layout {
   const board = new Board(random)
-  const primaries = random.below(3)
+  const primaries = random.below(2)
   let at = row(random, filesystems, 1 + random.below(200), primaries, (index, start, count, filesystem) =>
     board.lay(index + 1, start, count, filesystem),
   )
   const container = at
   const logical: { start: number; count: number; filesystem: PreparedFilesystem }[] = []
-  at = row(random, filesystems, at + 1 + random.below(60), 2 + random.below(3), (_, start, count, filesystem) =>
+  at = row(random, filesystems, at + 1 + random.below(60), 2 + random.below(2), (_, start, count, filesystem) =>
     logical.push({ start, count, filesystem }),
   )
   const end = Math.min(diskSectors, at + random.below(100))
@@ -209,7 +209,7 @@ function gptLayout(random: Random, filesystems: readonly PreparedFilesystem[]): 
   const lastLba = diskSectors - 1
   const begin = 2 + (random.chance(0.5) ? sectors : 0)
   const laid: LaidPartition[] = []
-  row(random, filesystems, begin + random.below(100), 2 + random.below(3), (index, start, count, filesystem) =>
+  row(random, filesystems, begin + random.below(100), 2 + random.below(2), (index, start, count, filesystem) =>
     laid.push({ number: index + 1, start, count, filesystem }),
   )
   // The last one may run over the backup.
