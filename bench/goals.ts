@@ -1,0 +1,227 @@
+import { randomFillSync } from 'node:crypto'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { inBalancedOrder, median, run, type Run } from './measure.js'
+
+/**
+ * The rows that vdisk has goals for, each against the best of its peers: medians of runs in balanced order, printed, and
+ * written to bench/results.json.
+ */
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const { values } = parseArgs({
+  options: {
+    size: { type: 'string', default: '1024' },
+    runs: { type: 'string', default: '8' },
+    folder: { type: 'string', default: path.join(root, '.work', 'bench-goals') },
+    only: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+})
+if (values.help) {
+  console.log(`npm run bench:goals -- [--size MiB of data] [--runs N] [--folder DIR] [--only TEXT]
+npm run bench:quick is the same with 128 MiB and 4 runs.`)
+  process.exit(0)
+}
+const rounds = Number(values.runs)
+const dataSize = Number(values.size) * 1048576
+const at = (name: string): string => path.join(values.folder, name)
+const program = path.join(root, 'bin/run.js')
+const vdisk = (...args: string[]): Command => ({
+  name: `vdisk ${args[0] ?? ''}`,
+  argv: [process.execPath, program, ...args],
+})
+const peer = (...argv: string[]): Command => ({ name: argv.slice(0, 2).join(' '), argv })
+const qemu = (...args: string[]): Command => peer('qemu-img', ...args)
+
+interface Command {
+  readonly name: string
+  readonly argv: readonly string[]
+}
+
+interface Row {
+  readonly name: string
+  readonly goal: number
+  readonly ours: Command
+  readonly peers: readonly Command[]
+  /** What both write: removed before each run. */
+  readonly target?: string
+  /** Whether the time until the target is on the medium counts. */
+  readonly flushed?: boolean
+}
+
+const files = { random: at('random.raw'), small: at('small.raw'), files: at('files.raw'), out: at('out') }
+
+/** A disk of twice its data, the data random; and a small one. */
+function makeInputs(): void {
+  fs.mkdirSync(values.folder, { recursive: true })
+  const chunk = Buffer.allocUnsafe(1048576)
+  for (const [name, size] of [
+    [files.random, dataSize],
+    [files.small, 16 * 1048576],
+  ] as const) {
+    const descriptor = fs.openSync(name, 'w')
+    for (let done = 0; done < size; done += chunk.length)
+      fs.writeSync(descriptor, randomFillSync(chunk), 0, chunk.length, done)
+    fs.ftruncateSync(descriptor, size * 2)
+    fs.fsyncSync(descriptor)
+    fs.closeSync(descriptor)
+  }
+  // Files of this machine, one behind the other: what a compressor meets in a disk.
+  const descriptor = fs.openSync(files.files, 'w')
+  let done = 0
+  for (const folder of ['/usr/bin', '/usr/lib/x86_64-linux-gnu', '/usr/share/doc']) {
+    for (const entry of fs.readdirSync(folder, { withFileTypes: true })) {
+      if (!entry.isFile() || done >= dataSize / 2) continue
+      const bytes = fs.readFileSync(path.join(folder, entry.name))
+      fs.writeSync(descriptor, bytes, 0, bytes.length, done)
+      done += Math.ceil(bytes.length / 4096) * 4096
+    }
+  }
+  fs.ftruncateSync(descriptor, Math.ceil(done / 1048576) * 1048576)
+  fs.fsyncSync(descriptor)
+  fs.closeSync(descriptor)
+}
+
+/** Images of the input in every format, made by qemu-img. */
+async function makeImages(): Promise<void> {
+  for (const [name, format] of formats)
+    await run('qemu-img', ['convert', '-O', format, files.random, at(`in.${name}`)], at(`in.${name}`))
+  for (const type of ['zlib', 'zstd'])
+    await run('qemu-img', [
+      'convert',
+      '-c',
+      '-O',
+      'qcow2',
+      '-o',
+      `compression_type=${type}`,
+      files.files,
+      at(`in-${type}.qcow2`),
+    ])
+}
+
+const formats = [
+  ['raw', 'raw'],
+  ['qcow2', 'qcow2'],
+  ['vhd', 'vpc'],
+  ['vhdx', 'vhdx'],
+] as const
+
+function conversions(): Row[] {
+  const pairs = [
+    ...formats.map((format) => [formats[0], format] as const),
+    ...formats.slice(1).map((format) => [format, formats[0]] as const),
+  ]
+  return pairs.flatMap(([[from, fromQemu], [to, toQemu]]) => {
+    const source = from === 'raw' ? files.random : at(`in.${from}`)
+    const target = `${files.out}.${to}`
+    const peers = [qemu('convert', '-W', '-m', '16', '-f', fromQemu, '-O', toQemu, source, target)]
+    return [
+      {
+        name: `${from} → ${to}, not flushed`,
+        goal: 1,
+        ours: vdisk('convert', source, target, '--no-flush'),
+        peers,
+        target,
+      },
+      {
+        name: `${from} → ${to}, on the medium`,
+        goal: 0.8,
+        ours: vdisk('convert', source, target),
+        peers,
+        target,
+        flushed: true,
+      },
+    ]
+  })
+}
+
+function rows(): Row[] {
+  const qcow2 = `${files.out}.qcow2`
+  const raw = `${files.out}.raw`
+  const compressing = (type: string, goal: number): Row => ({
+    name: `→ qcow2 ${type}`,
+    goal,
+    ours: vdisk('convert', files.files, qcow2, '--compress', type, '--no-flush'),
+    peers: [
+      qemu('convert', '-c', '-W', '-m', '16', '-O', 'qcow2', '-o', `compression_type=${type}`, files.files, qcow2),
+    ],
+    target: qcow2,
+  })
+  const reading = (type: string): Row => ({
+    name: `qcow2 ${type} → raw`,
+    goal: 0.8,
+    ours: vdisk('convert', at(`in-${type}.qcow2`), raw, '--no-flush'),
+    peers: [qemu('convert', '-W', '-m', '16', '-O', 'raw', at(`in-${type}.qcow2`), raw)],
+    target: raw,
+  })
+  return [
+    {
+      name: 'info, against bare Node',
+      goal: 2,
+      ours: vdisk('info', files.small),
+      peers: [peer(process.execPath, '-e', '0')],
+    },
+    {
+      name: 'small disk → qcow2, not flushed',
+      goal: 1.5,
+      ours: vdisk('convert', files.small, qcow2, '--no-flush'),
+      peers: [qemu('convert', '-W', '-m', '16', '-O', 'qcow2', files.small, qcow2)],
+      target: qcow2,
+    },
+    ...conversions(),
+    compressing('zlib', 0.8),
+    compressing('zstd', 0.5),
+    reading('zlib'),
+    reading('zstd'),
+    { name: 'hash sha256', goal: 1, ours: vdisk('hash', files.random), peers: [peer('sha256sum', files.random)] },
+    {
+      name: 'compare raw with qcow2',
+      goal: 1,
+      ours: vdisk('compare', files.random, at('in.qcow2')),
+      peers: [qemu('compare', files.random, at('in.qcow2'))],
+    },
+  ]
+}
+
+async function measure({ name, goal, ours, peers, target, flushed = false }: Row): Promise<object> {
+  const runs = new Map<Command, Run[]>([ours, ...peers].map((command) => [command, []]))
+  for (const command of inBalancedOrder([...runs.keys()], rounds)) {
+    if (target !== undefined) fs.rmSync(target, { force: true })
+    const [file = '', ...args] = command.argv
+    runs.get(command)?.push(await run(file, args, flushed ? target : undefined))
+  }
+  const seconds = (command: Command): number[] =>
+    (runs.get(command) ?? []).map((one) => (flushed ? one.flushed : one.seconds))
+  const spread = (command: Command): string => {
+    const all = seconds(command)
+    return `${median(all).toFixed(2)} (${Math.min(...all).toFixed(2)}–${Math.max(...all).toFixed(2)})`
+  }
+  const [best] = [...peers].sort((a, b) => median(seconds(a)) - median(seconds(b)))
+  if (best === undefined) throw new Error(`${name} has no peer`)
+  const ratio = median(seconds(ours)) / median(seconds(best))
+  const peak = Math.max(...(runs.get(ours) ?? []).map((one) => one.peak)) / 1048576
+  console.log(
+    `| ${name} | ${spread(ours)} | ${best.name}: ${spread(best)} | ${ratio.toFixed(2)} | ≤ ${goal} | ${peak.toFixed(0)} |`,
+  )
+  return { name, goal, ratio, peak, ours: seconds(ours), peer: { name: best.name, seconds: seconds(best) } }
+}
+
+makeInputs()
+await makeImages()
+console.log(
+  `Node ${process.version}, ${os.cpus().length} × ${os.cpus()[0]?.model ?? ''}, ${values.size} MiB of data, ${rounds} rounds\n`,
+)
+console.log(
+  '| row | vdisk s (lowest–highest) | best peer s | ratio | goal | vdisk MiB |\n| --- | --- | --- | --- | --- | --- |',
+)
+const results: object[] = []
+for (const row of rows().filter(({ name }) => values.only === undefined || name.includes(values.only)))
+  results.push(await measure(row))
+fs.writeFileSync(
+  path.join(root, 'bench/results.json'),
+  `${JSON.stringify({ node: process.version, cpus: os.cpus().length, dataMiB: Number(values.size), rounds, results }, null, 2)}\n`,
+)
+fs.rmSync(values.folder, { recursive: true, force: true })
