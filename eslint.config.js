@@ -50,6 +50,34 @@ export default tseslint.config(
     },
   },
   ...layerRules,
+  // Names are bytes, and mean what the system makes of them: text functions and Node's own decoding change both.
+  {
+    files: ['src/**/*.ts'],
+    // Descriptors only (engine), files of the program itself (codec), paths of another system (win32).
+    ignores: ['src/sys/host-fs.ts', 'src/sys/host-path.ts', 'src/engine/**', 'src/codec/**', 'src/device/win32.ts'],
+    rules: {
+      '@typescript-eslint/no-restricted-imports': [
+        'error',
+        {
+          paths: [
+            ...['node:fs', 'fs', 'node:fs/promises'].map((name) => ({
+              name,
+              allowTypeImports: true,
+              message: 'Give paths to src/sys/host-fs.ts: Node decodes names.',
+            })),
+            ...['node:path', 'path', 'node:path/posix'].map((name) => ({
+              name,
+              message: 'Ask the system (src/sys/host-path.ts): text does not know where a link leads.',
+            })),
+          ],
+        },
+      ],
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'cwd', message: 'Its name is decoded: use a relative path, or realPath(".").' },
+      ],
+    },
+  },
   // Offsets pass 2^31: bit operators are only for the places that pack and unpack words.
   { files: ['src/binary/**', '**/entries.ts', 'src/codec/**'], rules: { 'no-bitwise': 'off' } },
   {

@@ -1,3 +1,4 @@
+import { printable, type Label } from '../errors.js'
 import type { ByteStore } from './types.js'
 
 /**
@@ -8,11 +9,11 @@ export class CountingStore implements ByteStore {
   readonly growable = true
   readonly alignment = 1
   readonly zeroed = true
-  readonly name: string
+  readonly name: Label
   #size = 0
 
   constructor(name = 'nowhere') {
-    this.name = name
+    this.name = printable(name)
   }
 
   get size(): number {

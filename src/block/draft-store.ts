@@ -1,4 +1,4 @@
-import { corrupt, unsupported } from '../errors.js'
+import { corrupt, unsupported, type Label } from '../errors.js'
 import type { ByteStore } from './types.js'
 
 const pageLength = 4096
@@ -12,7 +12,7 @@ export class DraftStore implements ByteStore {
   readonly growable = true
   readonly alignment = 1
   readonly zeroed = false
-  readonly name: string
+  readonly name: Label
   readonly #base: ByteStore
   readonly #limit: number
   readonly #pages = new Map<number, Uint8Array>()

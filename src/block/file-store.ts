@@ -1,6 +1,15 @@
 import type { BigIntStats } from 'node:fs'
 import fs from '../sys/host-fs.js'
-import { corrupt, ImageError, printable, refused, systemError, targetError, type HostPath } from '../errors.js'
+import {
+  corrupt,
+  ImageError,
+  printable,
+  refused,
+  systemError,
+  targetError,
+  type HostPath,
+  type Label,
+} from '../errors.js'
 import { syscalls } from '../sys/syscalls.js'
 import { folderError } from './folder-image.js'
 import type { ByteStore } from './types.js'
@@ -13,7 +22,7 @@ const nonBlocking = (fs.constants as Partial<typeof fs.constants>).O_NONBLOCK ??
 /** A file or block device of the host. Sources are opened read-only, always. */
 export class FileStore implements ByteStore {
   readonly alignment = 1
-  readonly name: string
+  readonly name: Label
   readonly path: string
   readonly growable: boolean
   readonly zeroed: boolean

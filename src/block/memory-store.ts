@@ -1,4 +1,4 @@
-import { corrupt } from '../errors.js'
+import { corrupt, printable, type Label } from '../errors.js'
 import type { ByteStore } from './types.js'
 
 /**
@@ -9,14 +9,14 @@ export class MemoryStore implements ByteStore {
   readonly growable = true
   readonly alignment = 1
   readonly zeroed = true
-  readonly name: string
+  readonly name: Label
   #size = 0
   readonly #pages = new Map<number, Uint8Array>()
   readonly #pageSize: number
 
   /** @param pageSize bytes a page: small where little is written here and there, as in a layout. */
   constructor(contents?: Uint8Array, name = 'memory', pageSize = 65536) {
-    this.name = name
+    this.name = printable(name)
     this.#pageSize = pageSize
     if (contents !== undefined) this.write(0, contents)
   }

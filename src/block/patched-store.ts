@@ -1,4 +1,4 @@
-import { corrupt, targetError } from '../errors.js'
+import { corrupt, targetError, type Label } from '../errors.js'
 import type { ByteStore } from './types.js'
 
 /** Bytes to lay over a store; without `bytes` the range is zero. `length` is that of `bytes` where they are given. */
@@ -23,7 +23,7 @@ export class PatchedStore implements ByteStore {
   readonly growable = false
   readonly alignment = 1
   readonly zeroed = false
-  readonly name: string
+  readonly name: Label
   readonly size: number
   /** The store below, for runs whose origin is `base`. */
   readonly base: ByteStore

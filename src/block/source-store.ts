@@ -1,3 +1,4 @@
+import { printable, type Label } from '../errors.js'
 import type { BlockSource, ByteStore } from './types.js'
 
 /**
@@ -5,7 +6,7 @@ import type { BlockSource, ByteStore } from './types.js'
  * The engine sees through it (`source`), so that what lies inside is read and decoded by all its threads.
  */
 export class SourceStore implements ByteStore {
-  readonly name: string
+  readonly name: Label
   readonly size: number
   readonly growable = false
   readonly alignment = 1
@@ -15,7 +16,7 @@ export class SourceStore implements ByteStore {
 
   /** @param below what is closed together with it: the store that holds the source's bytes. */
   constructor(name: string, source: BlockSource, below: ByteStore) {
-    this.name = name
+    this.name = printable(name)
     this.size = source.capacity
     this.source = source
     this.#below = below

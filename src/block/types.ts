@@ -1,4 +1,5 @@
 import type { FieldRow } from '../binary/struct.js'
+import type { Label } from '../errors.js'
 
 /** What every writing past the page cache is aligned to, in bytes: the largest logical sector there is. */
 export const directAlignment = 4096
@@ -8,8 +9,8 @@ export const directAlignment = 4096
  * Positions, lengths and sizes are bytes throughout.
  */
 export interface ByteStore extends Disposable {
-  /** What messages call it: usually the path. */
-  readonly name: string
+  /** What messages call it: usually the path, escaped. For people only; what a source is, its Location says. */
+  readonly name: Label
   readonly size: number
   /** Whether writing past `size` enlarges it. */
   readonly growable: boolean

@@ -1,4 +1,4 @@
-import fs from 'node:fs'
+import fs from '../sys/host-fs.js'
 import { exitCodes, targetError, type ImageError } from '../errors.js'
 
 type Done = (error?: Error | null) => void

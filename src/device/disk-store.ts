@@ -3,7 +3,7 @@ import { roundDown, roundUp } from '../binary/integers.js'
 import { memoryPage, pageAlignedMemory } from '../binary/pages.js'
 import { writeError } from '../block/file-store.js'
 import type { ByteStore } from '../block/types.js'
-import { corrupt, isImageError, refused, targetError } from '../errors.js'
+import { corrupt, isImageError, printable, refused, targetError, type Label } from '../errors.js'
 import { syscalls } from '../sys/syscalls.js'
 
 export interface DiskStoreOptions {
@@ -30,7 +30,7 @@ export class DiskStore implements ByteStore {
   readonly growable = false
   readonly alignment = 1
   readonly zeroed = false
-  readonly name: string
+  readonly name: Label
   readonly size: number
   readonly sectorSize: number
   /** Whether the page cache is passed by. Where the system has no way to, it is emptied before reading back. */
@@ -39,7 +39,7 @@ export class DiskStore implements ByteStore {
   #bounce: Uint8Array | undefined
 
   private constructor(path: string, fd: number, direct: boolean, options: DiskStoreOptions) {
-    this.name = path
+    this.name = printable(path)
     this.#fd = fd
     this.direct = direct
     this.size = options.size

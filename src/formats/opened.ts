@@ -1,4 +1,4 @@
-import type { ImageError } from '../errors.js'
+import type { ImageError, Label } from '../errors.js'
 import type { Location, LocationId } from '../location/location.js'
 import { OverlaySource } from '../block/overlay.js'
 import { assertUnchanged } from '../block/changed.js'
@@ -27,7 +27,7 @@ export interface ImageFile {
 /** One image of a chain, with the files it consists of (the image itself first). */
 export interface Layer {
   /** For people. */
-  readonly name: string
+  readonly name: Label
   /** What it was opened from. */
   readonly location: Location
   /** Undefined when the image is no file of its own (standard input). */

@@ -47,7 +47,7 @@ export interface Location {
    * What lies beside it under exactly this name: one name, not a path, and nothing in it is understood (`..`, `/` and
    * NUL are no names). Undefined where there is nothing of that name.
    */
-  sibling(name: string): Location | undefined
+  sibling(name: HostPath): Location | undefined
   /**
    * The names beside it, its own among them, unsorted; none where it has no neighbours.
    * @throws ImageError usage E_PERMISSION when they cannot be listed.

@@ -14,37 +14,34 @@ const windows = path.sep === '\\'
 export const textMeansAll = windows
 
 /** The last part of a path: `disk.raw` of `images/../disk.raw`. Empty for a path that ends in a separator. */
-export function lastPart(name: string): string {
+export function lastPart(name: HostPath): string {
   return name.slice(lastSeparator(name) + 1)
 }
 
 /** What stands before the last part, as the system is to be asked for it: `images/..`; `.` where nothing does. */
-export function folderPart(name: string): string {
+export function folderPart(name: HostPath): string {
   const end = lastSeparator(name) + 1
   return end === 0 ? '.' : name.slice(0, end)
 }
 
-function lastSeparator(name: string): number {
+function lastSeparator(name: HostPath): number {
   return windows
     ? Math.max(name.lastIndexOf('/'), name.lastIndexOf('\\'), /^[A-Za-z]:/.test(name) ? 1 : -1)
     : name.lastIndexOf('/')
 }
 
 /** `.qcow2`, as it stands; empty where there is none. */
-export function extensionOf(name: string): string {
+export function extensionOf(name: HostPath): string {
   return path.extname(lastPart(name))
 }
 
-export const isAbsolute = (name: string): boolean => path.isAbsolute(name)
+export const isAbsolute = (name: HostPath): boolean => path.isAbsolute(name)
 
 /** A name in a folder. The folder is left as it stands, so that the system finds the folder that was meant. */
-export function inFolder(folder: string, name: string): string {
+export function inFolder(folder: HostPath, name: HostPath): string {
   if (folder === '.' || folder === '') return name
   return folder.endsWith('/') || (windows && folder.endsWith('\\')) ? `${folder}${name}` : `${folder}${path.sep}${name}`
 }
-
-/** A path with a suffix to its last part, beside it: `disk.vhdx` → `disk.vhdx.map`. */
-export const withSuffix = (name: string, suffix: string): string => `${name}${suffix}`
 
 /**
  * The folder that a path lies in, by its real path: absolute, without links and without `..`.
@@ -88,29 +85,29 @@ export function nearest(name: HostPath): string {
 }
 
 /** Whether a real path is another one or lies below it. Only of real paths does text say so. */
-export function isBelow(real: string, root: string): boolean {
+export function isBelow(real: HostPath, root: HostPath): boolean {
   const way = path.relative(root, real)
   return way === '' || (!path.isAbsolute(way) && way !== '..' && !way.startsWith(`..${path.sep}`))
 }
 
 /** The folder above a real one; the root's is the root. */
-export const above = (real: string): string => path.dirname(real)
+export const above = (real: HostPath): string => path.dirname(real)
 
 /** How a real path is named from a real folder, with `/`. On another drive it stays absolute. */
-export function fromFolder(folder: string, real: string): string {
+export function fromFolder(folder: HostPath, real: HostPath): string {
   return path.relative(folder, real).split(path.sep).join('/')
 }
 
 /** The parts of a path between separators. */
-export function parts(name: string): string[] {
+export function parts(name: HostPath): string[] {
   return name.split(windows ? /[/\\]/ : '/')
 }
 
 /** Where an absolute path begins: `/`, `C:\`. */
-export const rootOf = (name: string): string => path.parse(name).root
+export const rootOf = (name: HostPath): string => path.parse(name).root
 
 /**
  * An absolute path by its text alone, from a real folder: what Windows itself makes of it. Elsewhere it is only good
  * for being compared with text that the user gave for it, or for being shown.
  */
-export const asText = (folder: string, name: string): string => path.resolve(folder, name)
+export const asText = (folder: HostPath, name: HostPath): string => path.resolve(folder, name)

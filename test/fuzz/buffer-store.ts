@@ -1,3 +1,4 @@
+import { printable, type Label } from '../../src/errors.js'
 import type { ByteStore } from '../../src/block/types.js'
 import { corrupt } from '../../src/errors.js'
 
@@ -9,12 +10,11 @@ export class BufferStore implements ByteStore {
   readonly #original: Buffer
   readonly #room: Buffer
   readonly #touched = new Set<number>()
+  readonly name: Label
   #size: number
 
-  constructor(
-    readonly name: string,
-    contents: Buffer,
-  ) {
+  constructor(name: string, contents: Buffer) {
+    this.name = printable(name)
     this.#original = contents
     this.#size = contents.length
     // Room to grow: a case writes past the end, or claims to.

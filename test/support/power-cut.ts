@@ -1,3 +1,4 @@
+import { printable, type Label } from '../../src/errors.js'
 import { MemoryStore } from '../../src/block/memory-store.js'
 import type { ByteStore } from '../../src/block/types.js'
 
@@ -23,7 +24,7 @@ export class CutStore implements ByteStore {
   readonly growable = true
   readonly alignment = 1
   readonly zeroed = false
-  readonly name: string
+  readonly name: Label
   readonly #now: MemoryStore
   readonly #medium: MemoryStore
   #changes: Change[] = []
@@ -31,7 +32,7 @@ export class CutStore implements ByteStore {
   onChange: () => void = () => undefined
 
   constructor(bytes: Uint8Array, name = 'test.vhdx') {
-    this.name = name
+    this.name = printable(name)
     this.#now = new MemoryStore(bytes, name)
     this.#medium = new MemoryStore(bytes, name)
   }

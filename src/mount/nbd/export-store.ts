@@ -2,7 +2,7 @@ import { deserialize } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { roundDown, roundUp } from '../../binary/integers.js'
 import type { ByteStore } from '../../block/types.js'
-import { corrupt, ImageError, rebuilt, targetError } from '../../errors.js'
+import { corrupt, ImageError, rebuilt, targetError, printable, type Label } from '../../errors.js'
 import type { ExportFacts } from './client-haggling.js'
 import type { ThreadAnswer, ThreadReply, ThreadRequest, ThreadStart } from './client-thread.js'
 import { nbdUri, type NbdAddress } from './uri.js'
@@ -27,7 +27,7 @@ export class ExportStore implements ByteStore {
   readonly growable = false
   readonly alignment = 1
   readonly zeroed = false
-  readonly name: string
+  readonly name: Label
   readonly size: number
   readonly facts: ExportFacts
   readonly #worker: Worker
@@ -51,7 +51,7 @@ export class ExportStore implements ByteStore {
    * corrupt; unsupported.
    */
   constructor(address: NbdAddress, milliseconds = patience) {
-    this.name = nbdUri(address)
+    this.name = printable(nbdUri(address))
     this.#milliseconds = milliseconds
     const control = new SharedArrayBuffer(8)
     const answer = new SharedArrayBuffer(answerLength)

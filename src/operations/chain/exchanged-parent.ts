@@ -1,9 +1,10 @@
+import { printable } from '../../errors.js'
 import { ExtentReader } from '../../block/read.js'
 import type { BlockSource, ByteStore, Extent } from '../../block/types.js'
 
 /** Any number of zeros that count as stored bytes. */
 class StoredZeros implements ByteStore {
-  readonly name = 'zeros'
+  readonly name = printable('zeros')
   readonly growable = false
   readonly alignment = 1
   readonly zeroed = true

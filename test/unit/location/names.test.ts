@@ -3,6 +3,7 @@ import nodeFs from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { printable } from '../../../src/errors.js'
+import { HostLocation } from '../../../src/location/file.js'
 import hostFs, { hostBytes, hostName, isPlainText } from '../../../src/sys/host-fs.js'
 import { inFolder } from '../../../src/sys/host-path.js'
 import { testFolder } from '../../support/folder.js'
@@ -41,6 +42,19 @@ test('random bytes come back, and no string means two names', () => {
     assert.deepEqual(Buffer.from(hostBytes(name)), bytes)
     assert.equal(isPlainText(name), name === bytes.toString('utf8'))
   }
+})
+
+test('the compiler takes no label for a path', () => {
+  const label = printable('label')
+  const opening = [
+    // @ts-expect-error a label opens nothing
+    () => hostFs.openSync(label, 'r'),
+    // @ts-expect-error and finds nothing
+    () => inFolder(label, 'x'),
+    // @ts-expect-error nor is it what a source is
+    () => new HostLocation(label),
+  ]
+  assert.equal(opening.length, 3)
 })
 
 test('a string that no name can be is the name of no file', () => {

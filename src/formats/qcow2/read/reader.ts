@@ -1,4 +1,4 @@
-import { fstatSync } from 'node:fs'
+import fs from '../../../sys/host-fs.js'
 import { codecFor } from '../../../codec/registry.js'
 import { ExtentReader } from '../../../block/read.js'
 import { PieceRuns, walkedEntries, type Piece } from '../../../block/runs.js'
@@ -326,7 +326,7 @@ function numberOf(value: bigint): number | bigint {
 function sameFile(one: ByteStore, other: ByteStore): boolean {
   if (one === other) return true
   if (one.fd === undefined || other.fd === undefined) return false
-  const a = fstatSync(one.fd, { bigint: true })
-  const b = fstatSync(other.fd, { bigint: true })
+  const a = fs.fstatSync(one.fd, { bigint: true })
+  const b = fs.fstatSync(other.fd, { bigint: true })
   return a.ino === b.ino && a.dev === b.dev
 }

@@ -1,3 +1,4 @@
+import type { Label } from '../../../errors.js'
 import type { ByteStore } from '../../../block/types.js'
 import type { LoggedSector, LogWriter } from './log-writer.js'
 import { logSectorSize } from '../format/structs.js'
@@ -12,7 +13,7 @@ export class Journal implements ImageStore {
   readonly growable = false
   readonly alignment = 1
   readonly zeroed = false
-  readonly name: string
+  readonly name: Label
   readonly base: ByteStore
   #log: LogWriter | undefined
   /** Sectors by position: changed since the last log entry, and logged but not in their place yet. */

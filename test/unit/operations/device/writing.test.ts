@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { BytesSource } from '../../../../src/block/bytes-source.js'
-import { corrupt, isImageError, targetError, type ImageError } from '../../../../src/errors.js'
+import { corrupt, isImageError, targetError, type ImageError, printable } from '../../../../src/errors.js'
 import {
   DeviceSink,
   edgeLength,
@@ -21,7 +21,7 @@ type Operation =
 
 /** A device in memory that tells what was done with it, and fails where it is told to. */
 class MemoryDevice implements WritableDevice {
-  readonly name = '/dev/memory'
+  readonly name = printable('/dev/memory')
   readonly growable = false
   readonly alignment = 1
   readonly zeroed = false
