@@ -4,26 +4,35 @@ import { ImageError } from '../errors.js'
 import { Registry } from '../formats/registry.js'
 
 /**
- * The formats built in and those of plugins (hook `vdisk:formats`). @throws ImageError unsupported E_PLUGIN_…, naming
+ * The formats and schemes built in, and those of plugins (hooks `vdisk:formats`, `vdisk:schemes`). @throws ImageError unsupported E_PLUGIN_…, naming
  * the plugin.
  */
 export async function registryOf(config: Pick<Config, 'runHook'>): Promise<Registry> {
   const registry = new Registry()
-  const { successes, failures } = await config.runHook('vdisk:formats', {}, undefined, true)
+  for (const { item, origin } of await given(config, 'formats')) registry.add(item, origin)
+  for (const { item, origin } of await given(config, 'schemes')) registry.schemes.add(item, origin)
+  return registry
+}
+
+/** What plugins give by the hook `vdisk:formats` or `vdisk:schemes`. */
+async function given(
+  config: Pick<Config, 'runHook'>,
+  what: 'formats' | 'schemes',
+): Promise<{ readonly item: unknown; readonly origin: string }[]> {
+  const { successes, failures } = await config.runHook(`vdisk:${what}`, {}, undefined, true)
   const [failure] = failures
   if (failure !== undefined)
     throw new ImageError(
       'unsupported',
       'E_PLUGIN_FAILED',
-      `the plugin ${failure.plugin.name} failed to give its formats: ${failure.error.message}`,
+      `the plugin ${failure.plugin.name} failed to give its ${what}: ${failure.error.message}`,
       { cause: failure.error, hint: 'Remove or update the plugin.' },
     )
-  for (const { plugin, result } of successes as readonly { plugin: { name: string }; result: unknown }[]) {
+  return (successes as readonly { plugin: { name: string }; result: unknown }[]).flatMap(({ plugin, result }) => {
     if (!Array.isArray(result))
-      throw new ImageError('unsupported', 'E_PLUGIN_DRIVER', `the plugin ${plugin.name} gives no list of formats`)
-    for (const driver of result as unknown[]) registry.add(driver, plugin.name)
-  }
-  return registry
+      throw new ImageError('unsupported', 'E_PLUGIN_DRIVER', `the plugin ${plugin.name} gives no list of ${what}`)
+    return (result as unknown[]).map((item) => ({ item, origin: plugin.name }))
+  })
 }
 
 /** The same for a process or thread that no command runs in: it is imported by its address ({@link registryModule}). */
@@ -34,5 +43,5 @@ export default async function load(): Promise<Registry> {
 
 /** This module's address when plugins add formats; those built in need no loading. */
 export function registryModule(registry: Registry): string | undefined {
-  return [...registry].some(({ origin }) => origin !== 'vdisk') ? import.meta.url : undefined
+  return [...registry, ...registry.schemes].some(({ origin }) => origin !== 'vdisk') ? import.meta.url : undefined
 }

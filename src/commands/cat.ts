@@ -37,7 +37,7 @@ export default class Cat extends BaseCommand {
       import('../operations/files/address.js'),
       this.registry(),
     ])
-    const address = parseFileAddress(args.file)
+    const address = parseFileAddress(args.file, registry.schemes)
     if (address === undefined)
       throw usage('E_FILE_ADDRESS', `${args.file} names no file inside an image`, {
         hint: 'Write IMAGE:/PATH, for example disk.vhdx@2:/etc/fstab',

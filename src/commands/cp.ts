@@ -46,7 +46,7 @@ export default class Cp extends BaseCommand {
       import('../operations/files/address.js'),
       this.registry(),
     ])
-    const address = parseFileAddress(args.source)
+    const address = parseFileAddress(args.source, registry.schemes)
     if (address === undefined)
       throw usage('E_FILE_ADDRESS', `${args.source} names no file inside an image`, {
         hint: 'Write IMAGE:/PATH, for example disk.vhdx@2:/etc/fstab',

@@ -44,7 +44,7 @@ export default class Ls extends BaseCommand {
       import('../operations/files/address.js'),
       this.registry(),
     ])
-    const { image, path } = parseFileAddress(args.file) ?? { image: args.file, path: '/' }
+    const { image, path } = parseFileAddress(args.file, registry.schemes) ?? { image: args.file, path: '/' }
     const list = await listFiles(image, path, {
       registry,
       from: flags.from,

@@ -25,6 +25,21 @@ test('the example plugin adds a format that formats shows and convert reads', as
   assert.equal((await vdisk(['convert', 'a.hexdisk', 'b.raw', '--from', 'hexdisk'], { cwd })).code, 2)
 })
 
+test('the example plugin adds a scheme: its addresses are read like files, and never written', async (t) => {
+  const cwd = testFolder(t)
+  const env = { VDISK_DATA_DIR: installPlugin(cwd, example) }
+  const bytes = Buffer.from('A disk of 512 bytes in its own address.'.padEnd(512, '.'))
+  const address = `hexdata:${bytes.toString('hex')}`
+  const converted = await vdisk(['convert', address, 'a.qcow2', '--verify'], { cwd, env })
+  assert.equal(converted.code, 0, converted.stderr)
+  assert.equal((await vdisk(['compare', address, 'a.qcow2'], { cwd, env })).code, 0)
+  const target = await vdisk(['convert', 'a.qcow2', address], { cwd, env })
+  assert.equal(target.code, 2)
+  assert.match(target.stderr, /a disk in its own address, which is only read/)
+  // Without the plugin it is the name of a file, and there is none.
+  assert.equal((await vdisk(['hash', address.slice(0, 100)], { cwd })).code, 2)
+})
+
 test('the format of a plugin is mounted like any other', { skip: mountingMissing() ?? false }, async (t) => {
   const place = mountPlace(t)
   const { at, folder, runtime } = place

@@ -130,7 +130,12 @@ export async function convertFrom(
 /** The export that a target names, where it names one. @throws ImageError usage E_NBD_URI */
 function exportOf({ schemes }: Registry, target: string): NbdLocation | undefined {
   const location = schemes.locate(target)
-  return location instanceof NbdLocation ? location : undefined
+  if (location instanceof NbdLocation) return location
+  if (location.path === undefined)
+    throw usage('E_TARGET', `the target ${location.label} is ${schemes.of(target).title}, which is only read`, {
+      hint: 'Give the name of a file as the target.',
+    })
+  return undefined
 }
 
 type Outcome = Omit<BuildResult, 'size' | 'allocated'> &
