@@ -91,8 +91,6 @@ test('the identifier comes last, after a flush', () => {
 test('capacity is rounded up to the sector', () => {
   assert.equal(writerOf(new MemoryStore(), shapeOf(1000001)).capacity, 1000448)
   assert.equal(writerOf(new MemoryStore(), shapeOf(1000001, { sectorSize: 4096 })).capacity, 1003520)
-  // An empty disk is one to us, though neither QEMU 7.2 nor libvhdi opens it.
-  assert.equal(open(make(shapeOf(0), {}, [])).capacity, 0)
 })
 
 test('64 TiB: the table is as long as it must be, memory and file stay small', () => {

@@ -66,6 +66,11 @@ export class VhdxWriter implements ImageWriter {
       throw usage('E_OPTIONS', 'a VHDX with a parent cannot be fixed: leave out subformat=fixed or the parent')
     this.#parent = parent === undefined ? undefined : childItems(parent, sectorSize)
     this.capacity = roundUp(shape.capacity, sectorSize)
+    // MS-VHDX 2.6.2.4; no other program opens one of no bytes.
+    if (this.capacity === 0)
+      throw usage('E_SIZE', 'a VHDX holds a disk of at least one sector, and this one has no bytes', {
+        hint: 'Give it a size, or use a format that can be empty: raw or qcow2.',
+      })
     if (this.capacity > maximumCapacity)
       throw usage('E_SIZE', `a VHDX holds at most 64 TiB (${maximumCapacity} bytes), not ${shape.capacity}`)
     const blockSize = options['block-size'] ?? defaultBlockSize(this.capacity, parent !== undefined)
