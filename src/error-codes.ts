@@ -109,6 +109,7 @@ export const codesOf = {
     'E_HYBRID',
     'E_IN_USE',
     'E_LOCKED',
+    'E_MISPLACED_METADATA',
     'E_MOUNTED',
     'E_NOT_CONFIRMED',
     'E_NOT_ITS_CHILD',

@@ -290,6 +290,10 @@ export const deviceFlags = {
     summary: 'write a partition or filesystem onto a whole disk',
     helpGroup: 'GUARD OVERRIDE',
   }),
+  'allow-misplaced-metadata': boolean({
+    summary: 'write a RAID member whose metadata lies at its end to a target of another size, where it is none',
+    helpGroup: 'GUARD OVERRIDE',
+  }),
   'allow-table-loss': boolean({
     summary: 'write a partition in which a part of the partition table lies',
     helpGroup: 'GUARD OVERRIDE',
@@ -313,6 +317,7 @@ type DeviceFlag =
   | 'allow-source-on-target'
   | 'allow-sector-size'
   | 'allow-no-table'
+  | 'allow-misplaced-metadata'
   | 'allow-table-loss'
 
 /** What those flags say, as options of an operation. */
@@ -344,6 +349,7 @@ export function deviceValues(
     allowSectorSize: flags['allow-sector-size'],
     allowNoTable: flags['allow-no-table'],
     allowTableLoss: flags['allow-table-loss'],
+    allowMisplacedMetadata: flags['allow-misplaced-metadata'],
   }
 }
 

@@ -5,6 +5,7 @@ import type { DiskImage } from '../../formats/driver.js'
 import { openImage } from '../../formats/open.js'
 import { changing } from '../../formats/open-writable.js'
 import { openToChange } from '../in-use/changing.js'
+import { guardChange } from '../in-use/guard.js'
 import { readPartitionTable } from '../../partition/index.js'
 import { firstContent } from './content-search.js'
 import { changingInPlace } from './left-state.js'
@@ -47,6 +48,7 @@ export async function resize(path: string, wanted: Wanted, options: ResizeOption
       hint: 'Leave out what follows the @.',
     })
   if (options.dryRun === true) {
+    guardChange(path, 'changed', options)
     // Only read: opening it for changes would bring a journal into the file.
     using opened = openImage(path, readOptions(options))
     changing(opened)

@@ -25,6 +25,8 @@ export interface TargetOverrides {
   readonly allowNoTable?: boolean
   /** A part of the partition table lies inside the partition that is written. */
   readonly allowTableLoss?: boolean
+  /** What is a RAID member now is none on a target of another size. */
+  readonly allowMisplacedMetadata?: boolean
 }
 
 /** What is to be written, as far as guards go. Bytes. */
@@ -36,6 +38,8 @@ export interface ContentFacts {
   readonly tableSectorSize: 512 | 4096
   /** Whether it is a partition of a disk, and not the disk. */
   readonly isPartition: boolean
+  /** What it has at its end and is found from there: `Linux RAID 1.0`. Undefined: nothing that is known. */
+  readonly atEnd?: string
   /** Asked only when it is larger than the target. */
   readonly fitting?: Fitting
 }
@@ -76,11 +80,12 @@ export type GuardName =
   | 'held'
   | 'swap'
   | 'locked'
-  | 'busy'
   | 'shape'
   | 'size'
   | 'sector-size'
   | 'table'
+  | 'metadata'
+  | 'busy'
 
 /** A guard that let the target pass. */
 export interface GuardPass {
@@ -112,6 +117,7 @@ export const overrideFlags: Readonly<Record<keyof TargetOverrides, string>> = {
   allowSectorSize: '--allow-sector-size',
   allowNoTable: '--allow-no-table',
   allowTableLoss: '--allow-table-loss',
+  allowMisplacedMetadata: '--allow-misplaced-metadata',
 }
 
 /** What each guard says of a target that it has nothing against. */
@@ -125,11 +131,12 @@ const clear: Readonly<Record<GuardName, string>> = {
   held: 'nothing holds the target',
   swap: 'the target is no swap space in use',
   locked: 'no program has locked the target',
-  busy: 'the system gives the target to one program alone',
   shape: 'what is written is of the kind of the target',
   size: 'the target is large enough',
   'sector-size': 'the partition table counts in sectors of the target',
   table: 'no part of a partition table lies inside the target',
+  metadata: 'nothing that is written is looked for at the end of a disk of its size',
+  busy: 'the system gives the target to one program alone',
 }
 
 /**
@@ -194,8 +201,30 @@ function refusals(facts: TargetFacts, overrides: TargetOverrides): Refusal[] {
     ...shapeRefusals(facts),
     ...sizeRefusals(facts, overrides),
     ...tableRefusals(facts),
+    ...metadataRefusals(facts),
     // What is read is open already, for this program alone.
     ...(source.length > 0 ? [] : busyRefusals(facts)),
+  ]
+}
+
+/** Systems look for it from the end of the disk, and find what lies before it instead. */
+function metadataRefusals({ content, ...facts }: TargetFacts): Refusal[] {
+  const size = facts.partition?.size ?? facts.disk.size
+  if (content.atEnd === undefined || content.capacity === size) return []
+  return [
+    {
+      guard: 'metadata',
+      code: 'E_MISPLACED_METADATA',
+      override: 'allowMisplacedMetadata',
+      reasons: [
+        `${content.name} holds ${content.atEnd}, whose metadata is found from its end, and ${targetPath(facts)} has ` +
+          `${size} bytes instead of ${content.capacity}: it would be no member there, and systems would take what ` +
+          'the member holds for a disk of its own',
+      ],
+      hint:
+        'Take a target of the same size, or add the new disk to the array and let it be rebuilt. ' +
+        '--allow-misplaced-metadata writes it as it is.',
+    },
   ]
 }
 

@@ -5,6 +5,7 @@ import type { DiskPlatform, FoundDevice, Place } from '../../device/types.js'
 import type { Progress } from '../../engine/index.js'
 import { refused, usage } from '../../errors.js'
 import { readPartitionTable, type IdChange, type Mend, type PartitionTable } from '../../partition/index.js'
+import { identifyFilesystems } from '../../filesystem/index.js'
 import { thisMachine } from '../in-use/machine.js'
 import { mayRefer } from '../partition/fix.js'
 import { imageIdentity } from '../transfer/identity.js'
@@ -210,6 +211,14 @@ function openJudged(
   return openTarget(path, judged, platform)
 }
 
+/** Versions of Linux RAID whose superblock is found from the end: 1.0, and all before. */
+function metadataAtEnd(source: BlockSource): string | undefined {
+  const found = identifyFilesystems(source).find(
+    ({ type, version = '' }) => type === 'linux_raid_member' && /^(1\.0|0\..*)$/.test(version),
+  )
+  return found === undefined ? undefined : `${found.title} ${found.version ?? ''}`
+}
+
 function contentFacts({ source, name, isPartition }: DeviceJob, { disk, partition }: FoundDevice): ContentFacts {
   const { scheme, sectorSize } = readPartitionTable(source)
   const size = partition?.size ?? disk.size
@@ -219,6 +228,7 @@ function contentFacts({ source, name, isPartition }: DeviceJob, { disk, partitio
     scheme: isPartition ? 'none' : scheme,
     tableSectorSize: sectorSize,
     isPartition,
+    atEnd: metadataAtEnd(source),
     ...(source.capacity > size && size > 0 ? { fitting: judgeFit(source, size) } : {}),
   }
 }

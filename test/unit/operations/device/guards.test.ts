@@ -77,6 +77,7 @@ const everything: Required<TargetOverrides> = {
   allowSectorSize: true,
   allowNoTable: true,
   allowTableLoss: true,
+  allowMisplacedMetadata: true,
 }
 const all = Object.keys(everything) as (keyof TargetOverrides)[]
 
@@ -246,6 +247,14 @@ const cases: readonly Case[] = [
     says: /is a partition, and \/dev\/sdx is a whole disk/,
   },
   {
+    title: 'a RAID member with its superblock at the end, and a larger target',
+    facts: { ...good, content: { ...content, atEnd: 'Linux RAID 1.0' } },
+    guard: 'metadata',
+    code: 'E_MISPLACED_METADATA',
+    override: 'allowMisplacedMetadata',
+    says: /Linux RAID 1\.0, whose metadata is found from its end/,
+  },
+  {
     title: 'a part of the partition table inside the target',
     facts: {
       ...good,
@@ -329,6 +338,35 @@ test('every override belongs to exactly one guard', () => {
   for (const [override, names] of guards) assert.equal(names.size, 1, override)
 })
 
+test('a RAID member whose superblock is found from the end keeps its size', () => {
+  const facts: TargetFacts = { ...good, content: { ...content, atEnd: 'Linux RAID 1.0' } }
+  const found = refusal(facts, {})
+  assert.equal(found.code, 'E_MISPLACED_METADATA')
+  assert.match(found.message, /Linux RAID 1\.0/)
+  const same = { ...facts, content: { ...facts.content, capacity: disk.size } }
+  assert.ok(guardTarget(same).passed.every(({ overridden }) => !overridden))
+})
+
+test('a target is refused for its bytes: under another name, locked, or kept by the system', () => {
+  const piece = (of: string, how: 'exact' | 'mapped' | 'filed', start = 0, end = 100) => ({ of, how, start, end })
+  const trail = (...pieces: ReturnType<typeof piece>[]) => ({ pieces, through: new Set<string>(), unknown: [] })
+  const target = trail(piece('device 8:160', 'exact'))
+  const of = (more: Partial<TargetFacts>): string => refusal({ ...good, trail: target, ...more }, {}).code
+  for (const how of ['exact', 'mapped', 'filed'] as const)
+    assert.equal(of({ sourceTrail: trail(piece('device 8:160', how, 50, 60)) }), 'E_SOURCE_ON_TARGET', how)
+  assert.doesNotThrow(() =>
+    guardTarget({ ...good, trail: target, sourceTrail: trail(piece('device 8:160', 'exact', 100, 200)) }),
+  )
+  const at = { point: '/m', filesystem: 'ext4', readOnly: false }
+  assert.equal(
+    of({ holders: [{ kind: 'mount', reason: 'loop3 is mounted', device: 'loop3', mount: at }] }),
+    'E_MOUNTED',
+  )
+  assert.equal(of({ holders: [{ kind: 'device', reason: 'loop3 is attached', device: 'loop3' }] }), 'E_HELD')
+  assert.equal(of({ holders: [{ kind: 'lock', reason: 'locked' }] }), 'E_LOCKED')
+  assert.equal(of({ busy: true }), 'E_DEVICE_BUSY')
+})
+
 test('a good target passes every guard, and none was overridden', () => {
   const { passed, notes } = guardTarget(good)
   assert.deepEqual(
@@ -342,10 +380,13 @@ test('a good target passes every guard, and none was overridden', () => {
       'mounted',
       'held',
       'swap',
+      'locked',
       'shape',
       'size',
       'sector-size',
       'table',
+      'metadata',
+      'busy',
     ],
   )
   assert.ok(passed.every(({ overridden }) => !overridden))
