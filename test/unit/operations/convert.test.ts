@@ -297,7 +297,7 @@ test('standard input is spooled and read like a file; standard output takes a st
   const pieces = async function* (): AsyncGenerator<Uint8Array> {
     for (let at = 0; at < disk.length; at += 70001) yield await Promise.resolve(disk.subarray(at, at + 70001))
   }
-  const result = await convert({ input: pieces() }, join(folder, 'b.toy'), { registry, verify: true })
+  const result = await convert({ input: pieces() }, join(folder, 'b.toy'), { registry, from: 'raw', verify: true })
   assert.equal(result.source.path, '-')
   assert.equal(sha256(await content(join(folder, 'b.toy'))), sha256(disk))
   sameFacts(fs.readdirSync(folder), ['b.toy'], 'no scratch file is left')
