@@ -268,6 +268,7 @@ export const codesOf = {
     'E_EXISTS',
     'E_FILE_TOO_BIG',
     'E_IS_FOLDER',
+    'E_LEFT_OVER',
     'E_LISTEN',
     'E_LOOP',
     'E_MOUNT',

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { writeError } from '../block/file-store.js'
-import type { HostPath } from '../errors.js'
+import { printable, targetError, type HostPath } from '../errors.js'
 import fs from '../sys/host-fs.js'
 import { folderPart, inFolder, lastPart } from '../sys/host-path.js'
 
@@ -43,6 +43,19 @@ export function moveWithoutReplacing(from: HostPath, to: HostPath): void {
 }
 
 /**
+ * Takes away what is not to be completed. @param shown what messages call it.
+ * @throws ImageError target E_LEFT_OVER when it stays.
+ */
+export function removePartial(path: HostPath, shown: string = path): void {
+  try {
+    fs.removeFileSync(path)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw targetError('E_LEFT_OVER', `the unfinished file ${printable(shown)} cannot be removed: ${why}`, { cause })
+  }
+}
+
+/**
  * Writes a small file, in place of one that is there; whole or not at all. @param mode permission bits, less the umask.
  * @throws ImageError target E_WRITE, E_NO_SPACE, E_PERMISSION, E_NO_FOLDER.
  */
@@ -52,7 +65,11 @@ export function writeWhole(path: HostPath, text: string, mode = 0o666): void {
     fs.writeFileSync(partial, text, { flag: 'wx', flush: true, mode })
     fs.renameSync(partial, path)
   } catch (cause) {
-    fs.removeFileSync(partial)
+    try {
+      fs.removeFileSync(partial)
+    } catch {
+      // What kept it from being written is the cause, and is reported.
+    }
     throw writeError(path, 'cannot be written', cause)
   }
 }

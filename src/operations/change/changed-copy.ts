@@ -1,11 +1,12 @@
 import fs from '../../sys/host-fs.js'
 import { writeError } from '../../block/file-store.js'
+import { firstError } from '../../errors.js'
 import type { Progress } from '../../engine/index.js'
 import { Registry } from '../../formats/registry.js'
 import { fileId } from '../../location/location.js'
 import { convert } from '../transfer/convert.js'
 import { HeldFolder } from '../../location/folder.js'
-import { moveWithoutReplacing, partialName } from '../../location/partial.js'
+import { moveWithoutReplacing, partialName, removePartial } from '../../location/partial.js'
 import { folderPart, lastPart } from '../../sys/host-path.js'
 import { lockReplaced } from '../in-use/replacing.js'
 import { checkTarget } from '../transfer/target.js'
@@ -49,8 +50,14 @@ export async function changedCopy<Result>(
       throw writeError(place.path, 'cannot be given its name', cause)
     }
     return result
+  } catch (error) {
+    try {
+      removePartial(copy)
+    } catch {
+      // The first error is the cause.
+    }
+    throw firstError(error)
   } finally {
-    fs.removeFileSync(copy)
     replaced?.[Symbol.dispose]()
   }
 }

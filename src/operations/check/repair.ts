@@ -111,7 +111,10 @@ export async function repair(path: string, options: RepairOptions = {}): Promise
           () => leftByRepair,
           () => work.inPlace(),
         )
-      : await work.copied(output)
+      : await changingInPlace(
+          () => undefined,
+          () => work.copied(output),
+        )
   return { ...outcome, inPlace, dryRun, seconds: (performance.now() - begun) / 1000 }
 }
 

@@ -1,6 +1,6 @@
 import type { BlockSource } from '../../block/types.js'
 import type { CopyResult, Progress } from '../../engine/index.js'
-import { aborted, isImageError, stopIfAborted } from '../../errors.js'
+import { aborted, firstError, isImageError, stopIfAborted } from '../../errors.js'
 import type { DiskShape, ImageWriter } from '../../formats/driver.js'
 import { openImage, type OpenedImage, type OpenOptions } from '../../formats/open.js'
 import type { ImageFile } from '../../formats/opened.js'
@@ -55,7 +55,11 @@ export class FileSink implements Disposable {
     try {
       this.writer = format.driver.create(this.#files.store, shape, format.options, this.#files)
     } catch (error) {
-      this.#files[Symbol.dispose]()
+      try {
+        this.#files[Symbol.dispose]()
+      } catch {
+        // The first error is the cause.
+      }
       throw error
     }
   }
@@ -144,7 +148,8 @@ export async function build(request: BuildRequest): Promise<BuildResult> {
 export async function leavingNothing<Result>({ replaces }: TargetPlace, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work()
-  } catch (error) {
+  } catch (thrown) {
+    const error = firstError(thrown)
     if (!isImageError(error) || error.kind !== 'aborted') throw error
     throw aborted(error.message, {
       hint: replaces

@@ -1,11 +1,11 @@
 import type { BigIntStats } from 'node:fs'
 import fs from '../../sys/host-fs.js'
 import { FileStore, writeError } from '../../block/file-store.js'
-import { printable, refused, targetError, usage, type ImageError } from '../../errors.js'
+import { isImageError, printable, refused, targetError, usage, type ImageError } from '../../errors.js'
 import type { ImageFile } from '../../formats/opened.js'
 import { HeldFolder } from '../../location/folder.js'
 import { isName } from '../../location/location.js'
-import { moveWithoutReplacing, partialName } from '../../location/partial.js'
+import { moveWithoutReplacing, partialName, removePartial } from '../../location/partial.js'
 import { folderPart, inFolder, lastPart, placed, realPath } from '../../sys/host-path.js'
 import { guardChange, type InUseOptions } from '../in-use/guard.js'
 import { lockReplaced } from '../in-use/replacing.js'
@@ -161,10 +161,16 @@ class PartialFile implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.store[Symbol.dispose]()
+    const unfinished = this.#state === 'partial'
+    try {
+      this.store[Symbol.dispose]()
+    } catch (error) {
+      // Of a file that goes away it does not matter what was not written.
+      if (!unfinished) throw error
+    }
     this.#replaced?.[Symbol.dispose]()
-    if (this.#state === 'partial') fs.removeFileSync(this.path)
-    this.#state = this.#state === 'partial' ? 'gone' : this.#state
+    if (unfinished) this.#state = 'gone'
+    if (unfinished) removePartial(this.path, inFolder(this.#folder.path, this.present))
   }
 }
 
@@ -254,15 +260,39 @@ export class TargetFiles implements Disposable {
     try {
       for (const file of [...this.#further, this.#main]) file.moveIntoPlace()
     } catch (error) {
-      for (const file of this.#further) file.takeBack()
+      this.#takeBack(this.#further)
       throw error
     }
-    if (this.#durable) this.#folder.flush()
+    if (!this.#durable) return
+    try {
+      this.#folder.flush()
+    } catch (error) {
+      this.#takeBack([...this.#further, this.#main])
+      if (!isImageError(error) || !this.#main.place.replaces) throw error
+      throw targetError(error.code, error.message, {
+        cause: error,
+        hint: 'The new image is complete and in place; whether it outlives a power cut is not known.',
+      })
+    }
   }
 
   [Symbol.dispose](): void {
-    for (const file of [this.#main, ...this.#further]) file[Symbol.dispose]()
-    this.#folder[Symbol.dispose]()
+    try {
+      for (const file of [this.#main, ...this.#further]) file[Symbol.dispose]()
+    } finally {
+      this.#folder[Symbol.dispose]()
+    }
+  }
+
+  /** After a failure, which is the cause whatever fails here. */
+  #takeBack(files: readonly PartialFile[]): void {
+    for (const file of files) {
+      try {
+        file.takeBack()
+      } catch {
+        // It stays, and is whole.
+      }
+    }
   }
 
   #sum(of: (file: PartialFile) => number): number {
