@@ -96,6 +96,17 @@ function isFile(descriptor: number): boolean {
   }
 }
 
+/** Which regular file a descriptor is of; undefined where it is something else. */
+export function fileOf(descriptor: number): { readonly device: bigint; readonly inode: bigint } | undefined {
+  try {
+    const stat = fs.fstatSync(descriptor, { bigint: true })
+    return stat.isFile() ? { device: stat.dev, inode: stat.ino } : undefined
+  } catch {
+    // Closed by the caller.
+    return undefined
+  }
+}
+
 function writeWhole(descriptor: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length;) done += fs.writeSync(descriptor, bytes, done, bytes.length - done)
 }

@@ -1,5 +1,5 @@
 import { usage } from '../errors.js'
-import { outputError } from './outputs.js'
+import { fileOf, outputError } from './outputs.js'
 
 interface Stream {
   readonly isTTY?: boolean
@@ -14,6 +14,7 @@ interface Stream {
 export function standardOutput(stream: Stream): {
   readonly name: string
   readonly output: (bytes: Uint8Array) => Promise<void>
+  readonly file?: { readonly device: bigint; readonly inode: bigint }
 } {
   if (stream.isTTY === true)
     throw usage('E_TERMINAL', 'the target is standard output, which is a terminal', {
@@ -21,6 +22,7 @@ export function standardOutput(stream: Stream): {
     })
   return {
     name: 'standard output',
+    file: fileOf(1),
     output: (bytes) =>
       new Promise((resolve, reject) => {
         stream.write(bytes, (cause) => {

@@ -92,3 +92,12 @@ test('an unknown command is quoted with its control characters made visible', as
   assert.equal(code, 2)
   assert.match(stderr, /^Error: vdisk has no command "x\\u001b\[31my\\u202e"\n/)
 })
+
+test('an image does not go to a file that it is read from', async (t) => {
+  const cwd = testFolder(t)
+  fs.writeFileSync(join(cwd, 'a.raw'), diskLike(1048576, 3))
+  const { code, stderr } = await shell('$V convert a.raw - --to raw >> a.raw', cwd)
+  assert.equal(code, 3, stderr)
+  assert.match(stderr, /^Error: standard output goes to .*a\.raw, which is being read\n/)
+  assert.equal(fs.statSync(join(cwd, 'a.raw')).size, 1048576)
+})

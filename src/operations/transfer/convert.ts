@@ -1,7 +1,7 @@
 import { compressedTarget, writeCompressed, type CompressedTarget } from './sink-compressed.js'
-import { usage } from '../../errors.js'
+import { printable, refused, usage } from '../../errors.js'
 import type { Note } from '../../block/types.js'
-import type { OpenOptions } from '../../formats/open.js'
+import type { OpenedImage, OpenOptions } from '../../formats/open.js'
 import { Registry } from '../../formats/registry.js'
 import { NbdLocation } from '../../location/nbd.js'
 import { sourceInfo, type SourceInfo } from '../open/opening.js'
@@ -96,6 +96,7 @@ export async function convertFrom(
     checkTarget(path, options.force === true, [], options)
   using content = await openContent(source, path, format, { ...options, registry })
   const { opened, shape } = content
+  if (typeof target !== 'string') refuseSource(target, opened.files)
   const result: Outcome =
     exported !== undefined
       ? await writeToExport(content, exported, options)
@@ -125,6 +126,15 @@ export async function convertFrom(
     notes: [...content.notes(exported === undefined ? result.capacity : shape.capacity), ...(result.notes ?? [])],
     seconds: (performance.now() - started) / 1000,
   }
+}
+
+/** @throws ImageError refused E_SAME_FILE when a stream goes to a file that is read (`convert a.raw - >> a.raw`). */
+function refuseSource({ file, name = 'the target' }: OutputStream, sources: OpenedImage['files']): void {
+  const same = sources.find(({ device, inode }) => device === file?.device && inode === file.inode)
+  if (same !== undefined)
+    throw refused('E_SAME_FILE', `${name} goes to ${printable(same.path)}, which is being read`, {
+      hint: 'Send it to another file; no flag overrides this.',
+    })
 }
 
 /** The export that a target names, where it names one. @throws ImageError usage E_NBD_URI */

@@ -7,6 +7,8 @@ export interface OutputStream {
   /** Resolves when more may come; the bytes are reused afterwards. */
   readonly output: (bytes: Uint8Array) => Promise<void>
   readonly name?: string
+  /** The file that it is, where it is one: it may be none of those that are read. */
+  readonly file?: { readonly device: bigint; readonly inode: bigint }
 }
 
 /** A stream is gone when it is written. @throws ImageError usage E_STREAM */
