@@ -16,11 +16,14 @@ export default class Formats extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Formats)
-    const [{ formats }, registry] = await Promise.all([import('../operations/inspect/formats.js'), this.registry()])
+    const [{ formats, wrappers }, registry] = await Promise.all([
+      import('../operations/inspect/formats.js'),
+      this.registry(),
+    ])
     const wanted = args.format === undefined ? undefined : registry.get(args.format).id
     const list = formats(registry).filter(({ id }) => wanted === undefined || id === wanted)
     if (flags.json) {
-      this.printJson({ schema: 'vdisk.formats', schemaVersion: 1, formats: list })
+      this.printJson({ schema: 'vdisk.formats', schemaVersion: 1, formats: list, wrappers: wrappers(registry) })
       return
     }
     const { renderer } = await import('../cli/render.js')
@@ -42,6 +45,18 @@ export default class Formats extends BaseCommand {
             format.origin,
           ]),
         ),
+      )
+      this.print(
+        `\n${await render.table(
+          ['around any image', 'read', 'write', 'how it is reached', 'extensions'],
+          wrappers(registry).map((wrapper) => [
+            wrapper.id,
+            'yes',
+            yesNo(wrapper.canCreate),
+            wrapper.access,
+            wrapper.extensions.map((extension) => `.${extension}`).join(' '),
+          ]),
+        )}`,
       )
       return
     }

@@ -2,7 +2,7 @@ import { aborted } from '../errors.js'
 import type { BlockSource } from '../block/types.js'
 import { prefill } from './copy.js'
 import { runLanes } from './lanes.js'
-import { Plan } from './plan.js'
+import { chunkLengthFor, Plan } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool } from './pool.js'
 import type { Progress } from './progress.js'
 import { RangeList, type RangeSummary } from './ranges.js'
@@ -30,7 +30,7 @@ export interface CompareResult {
 }
 
 const mebibyte = 1024 * 1024
-const chunkLength = 2 * mebibyte
+const leastChunk = 2 * mebibyte
 const lanes = 4
 
 /**
@@ -45,6 +45,7 @@ export async function compareSources(
   options: CompareOptions = {},
 ): Promise<CompareResult> {
   const capacity = Math.max(a.capacity, b.capacity)
+  const chunkLength = Math.max(chunkLengthFor(a, leastChunk, 65536), chunkLengthFor(b, leastChunk, 65536))
   const plan = new Plan(a, { capacity, chunkLength, align: 65536, base: b })
   await using pool = new TaskPool(options.threads ?? (capacity <= 4 * mebibyte ? 0 : defaultThreads()))
   const slots = makeSlots(lanes, chunkLength, true)

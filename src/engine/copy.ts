@@ -4,7 +4,7 @@ import type { BlockSource, ByteStore } from '../block/types.js'
 import { isImageError } from '../errors.js'
 import type { Run } from './chunk.js'
 import { runLanes, type Ticket } from './lanes.js'
-import { Plan, type Chunk, type Content, type Shareable } from './plan.js'
+import { chunkLengthFor, Plan, type Chunk, type Content, type Shareable } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
 import type { Progress } from './progress.js'
 import { Sharing } from './share.js'
@@ -85,7 +85,7 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
     target.packedUnit?.length ?? 0,
     options.digests === undefined ? 0 : blockLength,
   )
-  const chunkLength = Math.max(mebibyte, align)
+  const chunkLength = chunkLengthFor(source, Math.max(mebibyte, align), align)
   const plan = new Plan(source, {
     capacity: Math.max(source.capacity, base === undefined ? 0 : target.capacity),
     chunkLength,

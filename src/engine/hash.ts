@@ -3,7 +3,7 @@ import type { BlockSource } from '../block/types.js'
 import { aborted } from '../errors.js'
 import { prefill } from './copy.js'
 import { runLanes } from './lanes.js'
-import { Plan } from './plan.js'
+import { chunkLengthFor, Plan } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool } from './pool.js'
 import type { Progress } from './progress.js'
 import { blockLength, TreeHash } from './tree-hash.js'
@@ -35,11 +35,12 @@ interface Digest {
 export async function hashSource(source: BlockSource, options: HashOptions): Promise<Uint8Array> {
   const { capacity } = source
   const tree = options.algorithm === 'tree'
-  const plan = new Plan(source, { capacity, chunkLength: blockLength, align: tree ? blockLength : 65536 })
+  const chunkLength = tree ? blockLength : chunkLengthFor(source, blockLength, 65536)
+  const plan = new Plan(source, { capacity, chunkLength, align: tree ? blockLength : 65536 })
   const threads = options.threads ?? (capacity <= smallDisk ? 0 : defaultThreads())
   await using pool = new TaskPool(threads)
   const lanes = Math.max(4, threads + 2)
-  const slots = makeSlots(lanes, blockLength, false)
+  const slots = makeSlots(lanes, chunkLength, false)
   const report = (done: number): void => options.onProgress?.({ phase: 'hash', done, total: capacity })
   const digest = tree ? new TreeDigest(capacity) : new PlainDigest(capacity, report, options.signal)
   await runLanes(

@@ -144,6 +144,19 @@ export class Plan {
   }
 }
 
+/** Units up to this are decoded once a chunk: chunks are then as long. */
+const longestUnit = 4 * 1024 * 1024
+
+/**
+ * How long chunks of a disk are best, in bytes: where it is compressed in large units, as long as the first of them, so
+ * that no unit is decoded for several chunks. @param least otherwise. @param align what it is to be a multiple of.
+ */
+export function chunkLengthFor(source: BlockSource, least: number, align: number): number {
+  const run = source.capacity === 0 ? undefined : new Walk(source, source.capacity).runAt(0, 1)
+  const unit = run?.kind === 'packed' && run.unitLength <= longestUnit ? run.unitLength : 0
+  return Math.max(least, roundUp(unit, align))
+}
+
 /** Gives the content of any range of a disk, in any order. */
 export class ContentReader {
   readonly #walk: Walk

@@ -15,7 +15,7 @@ import type { WrapperDriver } from '../driver.js'
 import { wholeStream } from './whole-stream.js'
 
 /** Larger blocks are not decoded one at a time: the whole file is unpacked instead. */
-const largestBlock = 32 * 1024 * 1024
+const largestBlock = 4 * 1024 * 1024
 
 export const xz: WrapperDriver = {
   apiVersion: 1,

@@ -9,7 +9,7 @@ import type { WrapperDriver } from '../driver.js'
 import { wholeStream } from './whole-stream.js'
 
 /** Larger frames are not decoded one at a time: the whole file is unpacked instead. */
-const largestFrame = 32 * 1024 * 1024
+const largestFrame = 4 * 1024 * 1024
 const footerLength = 9
 const seekableMagic = 0x8f92eab1
 const tableMagic = 0x184d2a5e

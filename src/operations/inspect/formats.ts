@@ -1,3 +1,4 @@
+import { containers } from '../../codec/container.js'
 import type { OptionSpec } from '../../formats/driver.js'
 import { Registry } from '../../formats/registry.js'
 
@@ -18,6 +19,27 @@ export interface FormatInfo {
   /** Create options, and options for reading. */
   readonly options: readonly Omit<OptionSpec, 'flag'>[]
   readonly openOptions: readonly OptionSpec[]
+}
+
+/** What may be around an image: a compressed file, an archive. */
+export interface WrapperInfo {
+  readonly id: string
+  readonly title: string
+  readonly extensions: readonly string[]
+  readonly canCreate: boolean
+  /** How the content is reached. */
+  readonly access: string
+}
+
+/** The compressed files and archives that images are read from, in the order of the registry. */
+export function wrappers(registry: Registry = new Registry()): WrapperInfo[] {
+  return registry.wrappers.map(({ id, title, extensions, access }) => ({
+    id,
+    title,
+    extensions,
+    canCreate: extensions.some((extension) => containers[extension] !== undefined),
+    access,
+  }))
 }
 
 /** The formats that are known, in the order of the registry. */
