@@ -23,7 +23,7 @@ export const xz: WrapperDriver = {
   id: 'xz',
   title: 'xz',
   extensions: ['xz'],
-  access: 'by its blocks (xz -T0), or unpacked',
+  access: 'by its blocks of up to 4 MiB, or unpacked',
   probe: (head) => (xzMagic.every((byte, index) => head[index] === byte) ? 'certain' : 'no'),
   *open(store) {
     const { units, checks } = yield* readIndex(store)
