@@ -72,7 +72,7 @@ test('restore: what is no disk is refused, and a disk as the source is sent to c
   const image = fixture('partitioned-disk.vhdx')
   const toFile = await vdisk(['restore', image, join(cwd, 'new.raw'), '--yes', '--confirm', '64M'], { cwd })
   assert.equal(toFile.code, 2)
-  assert.match(toFile.stderr, /no disk or partition of this machine[^]*vdisk convert/)
+  assert.match(toFile.stderr, /no disk or partition of this machine[^]*vdisk disks/)
   const fromDisk = await vdisk(['restore', device, device, '--yes', '--confirm', '64M'], { cwd })
   assert.equal(fromDisk.code, 2)
   assert.match(fromDisk.stderr, /vdisk clone/)
