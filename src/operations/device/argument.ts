@@ -113,7 +113,7 @@ function findPath(path: string, platform: DiskPlatform): FoundDevice {
   const stat = fs.statSync(path, { throwIfNoEntry: false })
   if (stat?.isFile() === true) {
     throw usage('E_NOT_A_DEVICE', `${printable(path)} is a file, no disk or partition of this machine`, {
-      hint: `An image file becomes another with: vdisk convert ${printable(path)} TARGET`,
+      hint: `A file is converted with: vdisk convert ${printable(path)} TARGET`,
     })
   }
   return platform.find(path)
