@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 interface CommandClass extends Pick<typeof Command, 'id' | 'strict' | 'args'> {
+  /** Set where the command asks oclif which commands there are. */
+  readonly listsCommands?: boolean
   new (argv: string[], config: object): { _run(): Promise<unknown> }
 }
 
@@ -43,6 +45,7 @@ async function builtInCommand(argv: readonly string[], root: string): Promise<((
   if (argv.slice(0, end < 0 ? undefined : end).some((word) => helpFlags.includes(word))) return undefined
   if (mayHavePlugins(package_.oclif)) return undefined
   const { default: class_ } = (await import(commandFile(words).href)) as { default: CommandClass }
+  if (class_.listsCommands === true) return undefined
   // Where no argument can follow, oclif takes the next word for a part of the name, and says that there is no such
   // command.
   const next = argv[words.length]

@@ -7,6 +7,8 @@ import type { CompletedCommand } from '../cli/completion.js'
 const formatFlags: readonly string[] = ['from', 'to', 'second-from', 'parent-format', 'source-from']
 
 export default class Autocomplete extends BaseCommand {
+  /** Read by src/cli/start.ts. */
+  static readonly listsCommands = true
   static override summary = 'Print a completion script for your shell.'
   static override description =
     'Prints a script that completes commands, flags, values and file names. Load it in the start file of your shell, ' +
