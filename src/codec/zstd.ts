@@ -28,6 +28,16 @@ function ready(): ZstdEngine {
   return (engine ??= nodeEngine() ?? nativeEngine() ?? wasmEngine())
 }
 
+let decoder: ZstdEngine | undefined
+
+/**
+ * The same for decoding. The native module gives every unit a buffer of its own that the garbage collector does not
+ * know the size of: hundreds of megabytes wait to be freed. WebAssembly decodes as fast, within its own memory.
+ */
+function readyToDecode(): ZstdEngine {
+  return (decoder ??= nodeEngine() ?? wasmEngine())
+}
+
 /** The implementations that this machine and this Node have, best first: for tests that compare them. */
 export function zstdEngines(): ZstdEngine[] {
   return [nodeEngine(), nativeEngine(), wasmEngine()].filter((found) => found !== undefined)
@@ -36,8 +46,8 @@ export function zstdEngines(): ZstdEngine[] {
 /** Zstandard frames (RFC 8878), as in QCOW2 clusters with compression type 1. */
 export const zstdCodec: Codec = {
   id: 'zstd',
-  load: () => void ready(),
-  decode: (stored, target) => decodeFrames(ready(), stored, target),
+  load: () => void readyToDecode(),
+  decode: (stored, target) => decodeFrames(readyToDecode(), stored, target),
   encode: zstdCompress,
 }
 
