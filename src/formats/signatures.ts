@@ -34,6 +34,15 @@ function text(head: Uint8Array): string {
   return Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, 4096)).toString('latin1')
 }
 
+/** Whether the file ends in the trailer of a DMG: it begins with whatever its first piece was compressed to. */
+export function endsAsDmg(tail: Uint8Array): boolean {
+  return (
+    holds(tail, -512, 'koly') &&
+    word(tail, tail.length - 508, false) === 4 &&
+    word(tail, tail.length - 504, false) === 512
+  )
+}
+
 const foreign: readonly Signature[] = [
   at('a VMDK image (VMware, sparse)', 0, 'KDMV'),
   at('a VMDK image (VMware, ESX sparse)', 0, 'COWD'),
@@ -49,10 +58,7 @@ const foreign: readonly Signature[] = [
   },
   {
     name: 'a DMG image (Apple UDIF)',
-    matches: (_head, tail) =>
-      holds(tail, -512, 'koly') &&
-      word(tail, tail.length - 508, false) === 4 &&
-      word(tail, tail.length - 504, false) === 512,
+    matches: (_head, tail) => endsAsDmg(tail),
   },
   at('an encrypted DMG image (Apple)', 0, 'encrcdsa'),
   { name: 'an encrypted DMG image (Apple)', matches: (_head, tail) => holds(tail, -8, 'cdsaencr') },

@@ -16,6 +16,7 @@ import { extensionOf } from '../sys/host-path.js'
 import type { WrappedFile, WrapperDriver } from './driver.js'
 import { ends, type FileEnds } from './probe.js'
 import type { Registry } from './registry.js'
+import { endsAsDmg } from './signatures.js'
 
 /** Files inside files inside files: deeper ones are not met outside attacks. */
 const mostWrappers = 3
@@ -83,6 +84,7 @@ export function* unwrap(store: ByteStore, self: Location, registry: Registry, op
 function wrapperOf({ store, location }: Unwrapped, registry: Registry): WrapperDriver | undefined {
   if (store.size === 0 || (location.name !== undefined && isPartialName(location.name))) return undefined
   const { head, tail }: FileEnds = ends(store)
+  if (endsAsDmg(tail)) return undefined
   const found = registry.wrappers.find((driver) => driver.probe(head, tail, store.size) === 'certain')
   if (found === undefined) return undefined
   const claimed = [...registry].some(

@@ -18,15 +18,15 @@ const drivers: Readonly<Record<string, string>> = {
   qcow3: 'qcow2',
 }
 
+/** Compressed files: compressed-corpus.test.ts. */
+const compressed: readonly string[] = ['gz', 'bz2', 'xz']
+
 /** How the refusal of a kind that is not built names it. */
 const names: Readonly<Record<string, RegExp>> = {
   vmdk: /VMDK/,
   'vmdk-desc': /VMDK/,
   vdi: /VDI/,
   dmg: /DMG/,
-  gz: /gzip/,
-  bz2: /bzip2/,
-  xz: /\bxz\b/,
   parallels: /Parallels/,
   bochs: /Bochs/,
 }
@@ -91,6 +91,7 @@ test('the corpus', async (t) => {
   const corpus = openCorpus(t)
   if (corpus === undefined) return
   for (const record of corpus.records) {
+    if (compressed.includes(record.kind)) continue
     const answer = corpusAnswers.get(record.path)
     await t.test(answer === undefined ? record.path : `${record.path} (${answer.why})`, async () => {
       const path = join(corpus.folder, record.path)

@@ -57,7 +57,8 @@ test('from qemu-nbd: convert, compare, map, hash, info and inspect see the disk'
   for (const command of ['info', 'inspect']) assert.equal((await vdisk([command, uri], { cwd })).code, 0, command)
   // It is in no file of this machine.
   assert.doesNotMatch((await vdisk(['info', uri], { cwd })).stdout.toString(), /^\s*File/m)
-  const elsewhere = await vdisk(['check', uri], { cwd })
+  assert.equal((await vdisk(['check', uri], { cwd })).code, 0)
+  const elsewhere = await vdisk(['resize', uri, '+1M'], { cwd })
   assert.equal(elsewhere.code, 2)
   assert.match(elsewhere.stderr, /only read: by convert, compare/)
   const stream = await vdisk(['convert', uri, '-', '--to', 'qcow2'], { cwd })

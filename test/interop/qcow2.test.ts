@@ -219,8 +219,10 @@ test('internal snapshots of qemu-img, by id and by name, with their own sizes', 
     return sha256(readAll(opened))
   }
   assert.equal(contentOf('first'), expected[0])
-  // '1' is the id of the first and the name of the second: the id wins, as for qemu.
-  assert.equal(contentOf('1'), expected[0])
+  // '1' is the id of the first and the name of the second.
+  assert.throws(() => contentOf('1'), { kind: 'usage', code: 'E_SNAPSHOT_AMBIGUOUS' })
+  assert.equal(contentOf('id:1'), expected[0])
+  assert.equal(contentOf('name:1'), expected[1])
   assert.equal(contentOf('2'), expected[1])
   assert.equal(contentOf(), expected[2])
   assert.throws(() => contentOf('third'), {
