@@ -32,7 +32,9 @@ export class Outputs {
     return this.#failure
   }
 
-  /** What there is to report at the end of a command whose own exit code is `code`; undefined where nobody can see it. */
+  /**
+   * What there is to report at the end of a command whose own exit code is `code`; undefined where nobody can see it.
+   */
   unreported(code: number): ImageError | undefined {
     return this.#mute || this.exitCode(code) === code ? undefined : this.#failure
   }

@@ -4,7 +4,8 @@ import { ImageError } from '../errors.js'
 import { Registry } from '../formats/registry.js'
 
 /**
- * The formats and schemes built in, and those of plugins (hooks `vdisk:formats`, `vdisk:schemes`). @throws ImageError unsupported E_PLUGIN_…, naming
+ * The formats and schemes built in, and those of plugins (hooks `vdisk:formats`, `vdisk:schemes`). @throws ImageError
+ * unsupported E_PLUGIN_…, naming
  * the plugin.
  */
 export async function registryOf(config: Pick<Config, 'runHook'>): Promise<Registry> {

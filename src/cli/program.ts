@@ -32,7 +32,9 @@ export async function runProgram(): Promise<void> {
   if (code !== 0) process.exit(code)
 }
 
-/** The exit code of a command that threw, which is printed here if nobody did before: an unknown command, a bad hook. */
+/**
+ * The exit code of a command that threw, which is printed here if nobody did before: an unknown command, a bad hook.
+ */
 function ending(error: Ending): number {
   if (error.code === 'EEXIT' || error.skipOclifErrorHandling === true) return error.oclif?.exit ?? exitCodes.internal
   const known = knownError(error)

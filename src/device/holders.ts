@@ -84,7 +84,8 @@ export class HolderFinder {
       return [
         {
           kind: 'mount',
-          reason: `${printable(name)} is mounted at ${printable(point)} (${filesystem}${readOnly ? ', read-only' : ''})`,
+          reason:
+            `${printable(name)} is mounted at ${printable(point)} ` + `(${filesystem}${readOnly ? ', read-only' : ''})`,
           device,
           mount: { point, filesystem, readOnly },
           trail,

@@ -99,7 +99,9 @@ function inTurn(store: ByteStore, write: () => Promise<void>): Promise<void> {
   return turn
 }
 
-/** Makes a file longer. Past a limit for files ahead of its end it grows by its writes alone, which say so in the end. */
+/**
+ * Makes a file longer. Past a limit for files ahead of its end it grows by its writes alone, which say so in the end.
+ */
 function enlarge(store: ByteStore, descriptor: number, size: number): void {
   try {
     fs.ftruncateSync(descriptor, size)

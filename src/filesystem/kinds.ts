@@ -3,7 +3,9 @@ import { Issues } from './identification.js'
 import type { Filesystem, FilesystemFamily } from './types.js'
 import { bytesAt } from './volume-reader.js'
 
-/** What is read of a volume of a kind that is only recognised: neither its map of used blocks nor its files are read. */
+/**
+ * What is read of a volume of a kind that is only recognised: neither its map of used blocks nor its files are read.
+ */
 export interface Recognised extends Partial<
   Pick<Filesystem, 'version' | 'label' | 'uuid' | 'blockSize' | 'size' | 'facts' | 'marks'>
 > {

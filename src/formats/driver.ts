@@ -130,7 +130,8 @@ export interface ParentReference {
 
 export interface OpenContext {
   /**
-   * The snapshot to read instead of the active disk, as {@link chooseSnapshot} takes it; drivers without snapshots never
+   * The snapshot to read instead of the active disk, as {@link chooseSnapshot} takes it; drivers without snapshots
+   * never
    * see it.
    */
   readonly snapshot?: string

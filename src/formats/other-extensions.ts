@@ -14,7 +14,9 @@ const others: Readonly<Record<string, readonly [format: string, instead: string]
   e01: ['an EWF image', 'vdisk writes no forensic formats.'],
 }
 
-/** What a target named like this would be, which vdisk cannot write, and what helps; undefined when nothing is known. */
+/**
+ * What a target named like this would be, which vdisk cannot write, and what helps; undefined when nothing is known.
+ */
 export function otherTarget(name: string): { readonly format: string; readonly hint: string } | undefined {
   const extension = /\.([^./\\]+)$/.exec(name)?.[1]?.toLowerCase() ?? ''
   const [format, hint] = others[extension] ?? []

@@ -70,7 +70,8 @@ export function detectFormat(store: ByteStore, fileName: string | undefined, reg
   if (fileName !== undefined && promised !== undefined && promised.plain !== true) {
     throw corrupt(
       'E_NOT_RECOGNISED',
-      `${name} is named ${printable(extensionOf(fileName))}, but nothing in it says that it is a ${promised.title}, or any other ` +
+      `${name} is named ${printable(extensionOf(fileName))}, but nothing in it says that it is a ` +
+        `${promised.title}, or any other ` +
         'known format',
       {
         hint: 'It may be damaged or cut off. Use --from raw if its bytes are those of a disk.',
@@ -163,8 +164,10 @@ function extensionNote(name: string, fileName: string | undefined, found: Format
       {
         code: 'W_EXTENSION',
         message:
-          `${name} is named ${printable(extensionOf(fileName))}, as a raw disk, but looks like a ${found.title}, and is ` +
-          `read as one: --from ${found.id} says that it is one, --from ${promised.id} that its bytes are those of the disk`,
+          `${name} is named ${printable(extensionOf(fileName))}, as a raw disk, but looks like a ` +
+          `${found.title}, and is ` +
+          (`read as one: --from ${found.id} says that it is one, --from ${promised.id} that its bytes are ` +
+            'those of the disk'),
       },
     ]
   return [

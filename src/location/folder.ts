@@ -36,7 +36,9 @@ export class HeldFolder implements Disposable {
     return inFolder(this.#base, name)
   }
 
-  /** Names that were given or taken outlive a power cut. Systems that cannot flush a folder (Windows) do it themselves. */
+  /**
+   * Names that were given or taken outlive a power cut. Systems that cannot flush a folder (Windows) do it themselves.
+   */
   flush(): void {
     let descriptor: number
     try {

@@ -65,7 +65,8 @@ export interface GateAnswer {
 }
 
 /**
- * Decides which files an image may name: regular files in its own folder or below, and what the user allowed. Names mean
+ * Decides which files an image may name: regular files in its own folder or below, and what the user allowed. Names
+ * mean
  * what the system makes of them (walk.ts). Nothing outside is even looked at (on Windows, looking at \\server\share
  * sends credentials).
  */

@@ -35,7 +35,8 @@ export interface MappedName {
 /**
  * Where a parent lies by the first mapping that speaks of one of its spellings; undefined when none does.
  * What the image itself stores behind the mapped beginning never leads out of the mapped folder.
- * @param spellings the name as stored, and the paths it may mean on this system. @param leaves what its last part may be.
+ * @param spellings the name as stored, and the paths it may mean on this system. @param leaves what its last part may
+ * be.
  */
 export function mapped(
   mappings: readonly ParentMapping[],

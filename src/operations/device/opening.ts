@@ -7,7 +7,8 @@ import { refused, targetError, type ImageError } from '../../errors.js'
 import { command } from '../../sys/commands.js'
 
 /**
- * Unmounts what is mounted of a target, and what is mounted of its bytes under other names (`others`), what was mounted later first; never by force and never lazily. @throws
+ * Unmounts what is mounted of a target, and what is mounted of its bytes under other names (`others`), what was mounted
+ * later first; never by force and never lazily. @throws
  * ImageError target E_UNMOUNT.
  */
 export async function unmountTarget({ disk, partition }: FoundDevice, others: readonly string[] = []): Promise<void> {

@@ -187,7 +187,8 @@ function setAttributes(descriptor: number, { mode, modified, accessed = modified
 }
 
 function setMode(descriptor: number, mode: number): void {
-  // The sticky bit of a folder takes away what others may do in it (/tmp); set-user-id and set-group-id would give it to
+  // The sticky bit of a folder takes away what others may do in it (/tmp); set-user-id and set-group-id would give it
+  // to
   // files that have another owner here.
   const sticky = Math.floor(mode / permissionBits) % 2 === 1 && fs.fstatSync(descriptor).isDirectory()
   fs.fchmodSync(descriptor, (mode % permissionBits) + (sticky ? permissionBits : 0))

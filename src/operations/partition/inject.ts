@@ -48,7 +48,8 @@ export interface InjectResult {
  * Puts an image into a partition: into a copy of the disk, or in place. What the image does not reach of the partition
  * reads as zero, but for what the table of the disk has there.
  * @param argument the disk and the partition: `disk.vhdx@2`. @param source any image, or a partition of one.
- * @throws ImageError usage E_NO_PARTITION, E_TARGET; refused E_DOES_NOT_FIT, E_SAME_FILE, E_TABLE_IN_PARTITION; corrupt E_PART_PAST_END;
+ * @throws ImageError usage E_NO_PARTITION, E_TARGET; refused E_DOES_NOT_FIT, E_SAME_FILE, E_TABLE_IN_PARTITION; corrupt
+ * E_PART_PAST_END;
  * those of `convert` and of changing images.
  */
 export async function injectPartition(argument: string, source: string, options: InjectOptions): Promise<InjectResult> {

@@ -65,7 +65,8 @@ function nameNotes(registry: Registry, path: string | undefined, driver: FormatD
     {
       code: 'W_EXTENSION',
       message:
-        `the name of the target ${printable(path)} promises a ${promised.title}, and it is written as ${driver.title}: ` +
+        `the name of the target ${printable(path)} promises a ${promised.title}, and it is written as ` +
+        `${driver.title}: ` +
         'programs that go by the name will not read it',
     },
   ]
@@ -135,7 +136,9 @@ function sectorSizeNotes(driver: FormatDriver, sectorSize: SectorSize, source: n
   return [
     {
       code: 'W_SECTOR_SIZE',
-      message: `a ${driver.id} image does not record that its sectors have 4096 bytes: attach it, or convert it on, with 4096`,
+      message:
+        `a ${driver.id} image does not record that its sectors have 4096 bytes: attach it, or convert it ` +
+        'on, with 4096',
     },
   ]
 }

@@ -24,7 +24,9 @@ export interface FileSinkOptions {
   readonly force: boolean
   /** Files that are read meanwhile and never may be replaced. */
   readonly sources: readonly ImageFile[]
-  /** Permission bits of what is read, where they are not those of the sources' files: a new file has no more of them. */
+  /**
+   * Permission bits of what is read, where they are not those of the sources' files: a new file has no more of them.
+   */
   readonly modes?: readonly number[]
   /** Whether to wait until the medium has everything; default yes. */
   readonly flush?: boolean

@@ -15,7 +15,10 @@ export interface Extensions {
   /** How many there are. */
   readonly count: number
   readonly rows: readonly FieldRow[]
-  /** The one that they end before because it is damaged: where it stands, and what is wrong; the message goes on from "the". */
+  /**
+   * The one that they end before because it is damaged: where it stands, and what is wrong; the message goes on from
+   * "the".
+   */
   readonly fault: { readonly position: number; readonly message: string } | undefined
 }
 

@@ -103,7 +103,8 @@ export interface NewSnapshot {
 }
 
 /**
- * The id of a snapshot to be made: as with qemu, the next number, unless another snapshot is named so. @throws ImageError usage E_SNAPSHOT_NAME,
+ * The id of a snapshot to be made: as with qemu, the next number, unless another snapshot is named so. @throws
+ * ImageError usage E_SNAPSHOT_NAME,
  * E_SNAPSHOT_EXISTS
  */
 export function nextSnapshotId(snapshots: readonly Snapshot[], name: string, image: string): string {

@@ -190,7 +190,8 @@ export class WriteSession {
     this.notes.push({
       code: 'W_BITMAPS_DROPPED',
       message:
-        `${this.file.name}: ${count === 1 ? 'its bitmap was' : `its ${count} bitmaps were`} dropped, since the change ` +
+        `${this.file.name}: ${count === 1 ? 'its bitmap was' : `its ${count} bitmaps were`} dropped, since ` +
+        'the change ' +
         'makes them untrue: the next backup that goes by them must be a full one',
     })
   }

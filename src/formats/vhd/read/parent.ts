@@ -43,7 +43,9 @@ export function parentReferenceOf(
           severity: 'warning',
           code: 'W_PARENT_CAPACITY',
           structure: 'footer',
-          message: `the disk has ${child.capacity} bytes, that of the parent ${parent.capacity}: Windows may refuse the chain`,
+          message:
+            `the disk has ${child.capacity} bytes, that of the parent ${parent.capacity}: Windows may ` +
+            'refuse the chain',
         }
       const recorded = header.parentTimeStamp
       if (time === undefined || recorded === 0 || Math.abs(vhdTime(time) - recorded) <= timeStep) return

@@ -97,7 +97,8 @@ export function sizeNotes(capacity: number, options: OptionValues): Note[] {
   return [
     {
       code: 'W_NOT_WHOLE_MIB',
-      message: `the disk of ${capacity} bytes is no whole number of MiB, which Azure refuses; -o azure=true rounds it up`,
+      message:
+        `the disk of ${capacity} bytes is no whole number of MiB, which Azure refuses; -o azure=true ` + 'rounds it up',
     },
   ]
 }

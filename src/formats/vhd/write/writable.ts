@@ -133,7 +133,8 @@ class WritableFixed extends WritableVhd {
   }
 
   /**
-   * The new footer is at the end of the file before the old one is overwritten or cut off. It stands in the part that is
+   * The new footer is at the end of the file before the old one is overwritten or cut off. It stands in the part that
+   * is
    * cut off, or the old one in the part that is added: between two writes one sector there is a footer.
    */
   protected changeCapacity(capacity: number, footer: Uint8Array): void {
