@@ -70,7 +70,9 @@ export class FileStore implements ByteStore {
       const stat = fs.fstatSync(fd, { bigint: true })
       if (stat.isDirectory()) throw folderError(path)
       if (!stat.isFile() && !stat.isBlockDevice())
-        throw new ImageError('usage', 'E_NOT_A_FILE', `${printable(path)} is no regular file, not a disk image`)
+        throw new ImageError('usage', 'E_NOT_A_FILE', `${printable(path)} is no regular file, not a disk image`, {
+          hint: streamHint,
+        })
       const store = new FileStore(path, fd, stat.isFile() ? Number(stat.size) : deviceSize(fd), false, false, true)
       if (stat.isFile()) store.#opened = stat
       return store
@@ -318,6 +320,9 @@ function reason(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause)
 }
 
+/** Formats are not read from start to end: what cannot be read at any place has to be kept somewhere first. */
+const streamHint = 'Only convert reads a stream, as standard input: vdisk convert - disk.qcow2 < STREAM'
+
 function openError(path: string, cause: unknown): ImageError {
   const code = (cause as NodeJS.ErrnoException).code
   if (code === 'EMFILE' || code === 'ENFILE') return systemError(cause) ?? corrupt('E_READ', reason(cause), { cause })
@@ -328,7 +333,9 @@ function openError(path: string, cause: unknown): ImageError {
     const hint = /^nbds?(\+unix)?:\/\//i.test(path)
       ? 'Exports of NBD servers are taken where an image is only read: by convert, compare, hash, info, ' +
         'inspect, map, measure, ls, cat and cp.'
-      : undefined
+      : path === '-'
+        ? streamHint
+        : undefined
     return new ImageError('usage', 'E_NOT_FOUND', `${name}: no such file`, {
       cause,
       hint,

@@ -126,3 +126,17 @@ test('a fixed VHD that Azure would refuse: a warning, and the recipe of the help
   assert.ok(!codes(azure.stdout).includes('W_NOT_WHOLE_MIB'))
   assert.equal(fs.statSync(at('b.vhd')).size, 7 * 1048576 + 512)
 })
+
+test('a stream where a file is wanted: the command that reads streams is named, and does it', async (t) => {
+  const at = scratch(t)
+  const bytes = Buffer.alloc(1 << 20, 7)
+  fs.writeFileSync(at('a.raw'), bytes)
+  const cwd = at('.')
+  for (const source of ['-', '/dev/null']) {
+    const said = await vdisk(['hash', source], { cwd, input: bytes })
+    assert.equal(said.code, 2)
+    assert.match(said.stderr, /vdisk convert - disk\.qcow2 < STREAM/)
+  }
+  assert.equal((await vdisk(['convert', '-', 'disk.qcow2', '--from', 'raw'], { cwd, input: bytes })).code, 0)
+  assert.equal((await vdisk(['compare', 'a.raw', 'disk.qcow2'], { cwd })).code, 0)
+})
