@@ -87,7 +87,7 @@ class Stack implements AsyncDisposable {
       const place = this.#name('bind')
       fs.closeSync(fs.openSync(place, 'w'))
       run('mount', '--bind', below, place)
-      this.#undo.push(() => spawnSync('umount', [place]))
+      this.#undo.push(() => unmounted(place))
       return as(place, 'bind mount')
     }
     if (kind === 'overlay') return as(this.#overlay(below), 'overlay')
@@ -131,7 +131,7 @@ class Stack implements AsyncDisposable {
       return below
     }
     run('mount', '-t', 'overlay', 'overlay', '-o', `lowerdir=${lower},upperdir=${upper},workdir=${work}`, point)
-    this.#undo.push(() => spawnSync('umount', [point]))
+    this.#undo.push(() => unmounted(point))
     return path.join(point, 'disk.raw')
   }
 
@@ -141,7 +141,7 @@ class Stack implements AsyncDisposable {
     const point = this.#name('point')
     fs.mkdirSync(point)
     if (spawnSync('mount', [below, point]).status !== 0) return false
-    this.#undo.push(() => spawnSync('umount', [point]))
+    this.#undo.push(() => unmounted(point))
     return true
   }
 
@@ -159,6 +159,14 @@ class Stack implements AsyncDisposable {
     for (const undo of this.#undo.reverse()) await undo()
     fs.rmSync(this.#folder, { recursive: true, force: true })
   }
+}
+
+/**
+ * Unmounts, now or as soon as nothing holds it: a loop device that another test looks at goes a moment later, and keeps
+ * its file until then.
+ */
+function unmounted(point: string): void {
+  if (spawnSync('umount', [point]).status !== 0) run('umount', '--lazy', point)
 }
 
 async function shown(image: string): Promise<MountSession | undefined> {
