@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
-import { root } from '../support/cli.js'
+import { root, vdisk } from '../support/cli.js'
 import { diskLike } from '../support/content.js'
 import { testFolder } from '../support/folder.js'
 
@@ -88,7 +88,8 @@ test('a reader that goes away: text ends in silence, an image is an error', asyn
 })
 
 test('an unknown command is quoted with its control characters made visible', async (t) => {
-  const { code, stderr } = await shell("$V $'x\\e[31my\\u202e'", testFolder(t))
+  // Not through a shell, whose locale decides what becomes of such a character.
+  const { code, stderr } = await vdisk(['x\u001b[31my\u202e'], { cwd: testFolder(t) })
   assert.equal(code, 2)
   assert.match(stderr, /^Error: vdisk has no command "x\\u001b\[31my\\u202e"\n/)
 })
