@@ -160,7 +160,7 @@ class Mover {
       ...content,
       ...below,
       packing: target.packedUnit,
-      digests: digests === undefined ? undefined : digests.ranges(chunk.offset, chunk.length),
+      digests: digests?.ranges(chunk.offset, chunk.length),
     })
     const result = await this.#scanned(chunk, slot, task, source)
     await ticket.turn

@@ -48,7 +48,7 @@ export function gapsOf(table: PartitionTable): Gap[] {
       gaps.push({
         start: border,
         length: next - border,
-        inside: container === undefined ? undefined : container.number,
+        inside: container?.number,
       })
     }
   }
