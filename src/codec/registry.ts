@@ -1,11 +1,8 @@
 import { printable, unsupported } from '../errors.js'
 import type { Codec } from '../block/types.js'
-import { deflateCodec } from './deflate.js'
-import { gzipMemberCodec, xzBlockCodecs, zstdFrameCodec } from './stream-units.js'
-import { zstdCodec } from './zstd.js'
+import * as builtin from './builtin.js'
 
-/** The codecs built in, one line each. */
-const builtinCodecs: readonly Codec[] = [deflateCodec, zstdCodec, gzipMemberCodec, zstdFrameCodec, ...xzBlockCodecs]
+const builtinCodecs: readonly Codec[] = Object.values<Codec | readonly Codec[]>(builtin).flat()
 
 /** Makes one compressed unit, or undefined when the result would not be smaller than the unit. */
 export type Compressor = (bytes: Uint8Array) => Uint8Array | undefined

@@ -2,19 +2,16 @@ import { addCodec } from '../codec/registry.js'
 import { printable, unsupported, usage, type ImageError } from '../errors.js'
 import { Schemes } from '../location/schemes.js'
 import { extensionOf } from '../sys/host-path.js'
-import { compressedFiles } from './compressed/index.js'
+import * as builtin from './builtin.js'
 import { driverApiVersion, type FormatDriver, type WrapperDriver } from './driver.js'
-import { qcow } from './qcow/index.js'
-import { qcow2 } from './qcow2/index.js'
-import { raw } from './raw/index.js'
-import { vhd } from './vhd/index.js'
-import { vhdx } from './vhdx/index.js'
 
-/** The formats built in, one line each. The order is that of `vdisk formats`. */
-export const builtinDrivers: readonly FormatDriver[] = [raw, vhd, vhdx, qcow2, qcow]
+const builtins: readonly (FormatDriver | WrapperDriver)[] = Object.values(builtin)
+
+/** The formats built in (builtin.ts). The order is that of `vdisk formats`. */
+export const builtinDrivers: readonly FormatDriver[] = builtins.filter(isFormat)
 
 /** What may be around an image, built in. */
-export const builtinWrappers: readonly WrapperDriver[] = [...compressedFiles]
+export const builtinWrappers: readonly WrapperDriver[] = builtins.filter(isWrapper)
 
 /** What other programs call formats of ours; images record these names too. */
 const otherNames: Readonly<Record<string, string>> = { vpc: 'vhd', file: 'raw', host_device: 'raw' }
@@ -105,6 +102,10 @@ function taken(id: string, origin: string, by: string): ImageError {
     hint: 'Remove one of the two.',
     details: { id, origin },
   })
+}
+
+function isFormat(driver: FormatDriver | WrapperDriver): driver is FormatDriver {
+  return !isWrapper(driver)
 }
 
 function isWrapper(driver: unknown): driver is WrapperDriver {

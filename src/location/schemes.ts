@@ -1,10 +1,10 @@
 import { printable, unsupported } from '../errors.js'
+import * as builtin from './builtin.js'
 import { fileScheme } from './file.js'
 import type { Location, Scheme } from './location.js'
-import { nbdScheme } from './nbd.js'
 
-/** The schemes that vdisk brings. Files come last: they take every address that no other takes. */
-export const builtinSchemes: readonly Scheme[] = [nbdScheme, fileScheme]
+/** The schemes built in. Files come last: they take every address that no other takes. */
+export const builtinSchemes: readonly Scheme[] = [...Object.values(builtin), fileScheme]
 
 /** A scheme and who brought it: `vdisk`, or a plugin's name. */
 interface RegisteredScheme {

@@ -100,9 +100,9 @@ test('examples of the help do what they say', { concurrency: 2 }, async (t) => {
   }
   fs.mkdirSync(all)
   prepare(all, scene)
-  for (const [id, numbers] of Object.entries(examplesRun)) {
-    for (const number of numbers) {
-      const example = commands[id]?.examples[number]
+  for (const [id, { examples }] of Object.entries(commands)) {
+    for (const number of examplesRun(id)) {
+      const example = examples[number]
       assert.ok(example !== undefined, `${id} has an example ${number}`)
       const line = (typeof example === 'string' ? example : example.command)
         .replaceAll('<%= config.bin %>', 'vdisk')

@@ -1,22 +1,8 @@
 import { unsupported } from '../../errors.js'
-import { bzip2Stream } from './bzip2.js'
-import { deflateStream, gzipStream } from './gzip.js'
-import { lz4Stream } from './lz4.js'
-import { lzmaStream } from './lzma-alone.js'
+import * as builtin from './builtin.js'
 import type { StreamCodec } from './types.js'
-import { xzStream } from './xz.js'
-import { zstdStream } from './zstd.js'
 
-/** The ways of compressing whole files that can be decoded, one line each. */
-const streamCodecs: readonly StreamCodec[] = [
-  gzipStream,
-  deflateStream,
-  bzip2Stream,
-  xzStream,
-  lzmaStream,
-  zstdStream,
-  lz4Stream,
-]
+const streamCodecs: readonly StreamCodec[] = Object.values(builtin)
 
 /** @throws ImageError unsupported E_CODEC. */
 export function streamCodecFor(id: string): StreamCodec {

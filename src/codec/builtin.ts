@@ -1,0 +1,4 @@
+/** The codecs built in, one line each: a `Codec`, or a list of them. */
+export { deflateCodec } from './deflate.js'
+export { gzipMemberCodec, xzBlockCodecs, zstdFrameCodec } from './stream-units.js'
+export { zstdCodec } from './zstd.js'

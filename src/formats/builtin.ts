@@ -1,0 +1,10 @@
+/**
+ * The formats and wrappers built in, one line each. Lists show them in the order of their names. What is exported here
+ * is a `FormatDriver`, a `WrapperDriver`, and nothing else.
+ */
+export * from './compressed/index.js'
+export { qcow } from './qcow/index.js'
+export { qcow2 } from './qcow2/index.js'
+export { raw } from './raw/index.js'
+export { vhd } from './vhd/index.js'
+export { vhdx } from './vhdx/index.js'
