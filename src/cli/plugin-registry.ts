@@ -2,6 +2,7 @@ import type { Config } from '@oclif/core/config'
 import { fileURLToPath } from 'node:url'
 import { ImageError } from '../errors.js'
 import { Registry } from '../formats/registry.js'
+import type * as Library from '../index.js'
 
 /**
  * The formats and schemes built in, and those of plugins (hooks `vdisk:formats`, `vdisk:schemes`). @throws ImageError
@@ -15,12 +16,18 @@ export async function registryOf(config: Pick<Config, 'runHook'>): Promise<Regis
   return registry
 }
 
+/**
+ * The library that is running, for plug-ins: it needs no copy of its own, and errors, structures and readers are of
+ * this version. Loaded when a plug-in asks for it.
+ */
+const vdisk = (): Promise<typeof Library> => import('../index.js')
+
 /** What plugins give by the hook `vdisk:formats` or `vdisk:schemes`. */
 async function given(
   config: Pick<Config, 'runHook'>,
   what: 'formats' | 'schemes',
 ): Promise<{ readonly item: unknown; readonly origin: string }[]> {
-  const { successes, failures } = await config.runHook(`vdisk:${what}`, {}, undefined, true)
+  const { successes, failures } = await config.runHook(`vdisk:${what}`, { vdisk }, undefined, true)
   const [failure] = failures
   if (failure !== undefined)
     throw new ImageError(

@@ -5,14 +5,20 @@ import { LinuxDisks } from './linux.js'
 import type { DiskPlatform } from './types.js'
 import { WindowsDisks } from './win32.js'
 
+/** By the name that Node gives the system. */
+const platforms: Readonly<Record<string, (shownDisks: () => readonly ShownDisk[]) => DiskPlatform>> = {
+  linux: (shownDisks) => new LinuxDisks({ files: systemFiles(shownDisks) }),
+  darwin: () => new DarwinDisks(),
+  win32: () => new WindowsDisks(),
+}
+
 /**
  * The disks of the machine this runs on.
  * @param shownDisks what servers of vdisk show now. @throws ImageError unsupported E_PLATFORM
  */
 export function diskPlatform(shownDisks: () => readonly ShownDisk[] = () => []): DiskPlatform {
-  if (process.platform === 'linux') return new LinuxDisks({ files: systemFiles(shownDisks) })
-  if (process.platform === 'darwin') return new DarwinDisks()
-  if (process.platform === 'win32') return new WindowsDisks()
+  const platform = platforms[process.platform]
+  if (platform !== undefined) return platform(shownDisks)
   throw unsupported('E_PLATFORM', `disks of this system (${process.platform}) are not known to vdisk`, {
     hint: 'Images work on every system.',
   })

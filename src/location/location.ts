@@ -79,7 +79,7 @@ export function otherId(scheme: string, ...parts: readonly (string | number)[]):
 export interface Scheme {
   /** Lower case: `nbd`. */
   readonly id: string
-  /** For messages and `vdisk formats`: `an export of an NBD server`. */
+  /** For messages: `an export of an NBD server`. */
   readonly title: string
   /** Whether an address is meant for this scheme, well formed or not. Looks at the text alone. */
   matches(address: string): boolean

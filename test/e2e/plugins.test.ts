@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomFillSync } from 'node:crypto'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
@@ -8,21 +9,77 @@ import { assertGone, mountingMissing, mountPlace } from '../support/mounted.js'
 
 const example = { name: 'vdisk-plugin-hexdisk', root: join(root, 'test/support/example-plugin') }
 
-test('the example plugin adds a format that formats shows and convert reads', async (t) => {
+/** A disk that is data, zeros and repetition. */
+function exampleDisk(): Buffer {
+  const disk = Buffer.alloc(40 * 65536 + 512)
+  for (let block = 0; block < 40; block += 3) disk.fill(`block ${block} `, block * 65536, (block + 1) * 65536)
+  randomFillSync(disk, 65536, 65536)
+  disk.write('the end', disk.length - 7)
+  return disk
+}
+
+test('the example plug-in adds a format that is written and read like any other', async (t) => {
   const cwd = testFolder(t)
   const env = { VDISK_DATA_DIR: installPlugin(cwd, example) }
-  const bytes = Buffer.from('A disk of 1024 bytes, written down in hexadecimal.'.padEnd(1024, '.'))
-  fs.writeFileSync(join(cwd, 'a.hexdisk'), `HEXDISK1\n${bytes.toString('hex')}\n`)
-  const formats = await vdisk(['formats'], { cwd, env })
-  assert.equal(formats.code, 0, formats.stderr)
-  assert.match(formats.stdout.toString(), /^hexdisk .*vdisk-plugin-hexdisk$/m)
-  const converted = await vdisk(['convert', 'a.hexdisk', 'a.raw', '--verify'], { cwd, env })
-  assert.equal(converted.code, 0, converted.stderr)
-  assert.ok(fs.readFileSync(join(cwd, 'a.raw')).equals(bytes))
-  const onwards = await vdisk(['convert', 'a.hexdisk', 'a.qcow2', '--verify', '--threads', '2'], { cwd, env })
-  assert.equal(onwards.code, 0, onwards.stderr)
-  // Without the plugin the format is not known: its file is named after nothing we know, and so is raw.
-  assert.equal((await vdisk(['convert', 'a.hexdisk', 'b.raw', '--from', 'hexdisk'], { cwd })).code, 2)
+  const run = async (...args: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await vdisk(args, { cwd, env })
+    assert.equal(code, 0, `${args.join(' ')}: ${stderr}`)
+    return stdout.toString()
+  }
+  const disk = exampleDisk()
+  fs.writeFileSync(join(cwd, 'a.raw'), disk)
+  assert.match(await run('formats'), /^hexdisk .*yes .*brotli .*vdisk-plugin-hexdisk$/m)
+
+  await run('convert', 'a.raw', 'plain.hexdisk', '--verify')
+  const plain = fs.readFileSync(join(cwd, 'plain.hexdisk'))
+  assert.equal(plain.toString('latin1', 0, 25), `HEXDISK1 ${disk.length.toString(16).padStart(16, '0')}`)
+  await run('convert', 'plain.hexdisk', 'back.raw', '--verify', '--threads', '2')
+  assert.ok(fs.readFileSync(join(cwd, 'back.raw')).equals(disk))
+
+  for (const [name, args] of [
+    ['by-flag', ['--compress', 'brotli']],
+    ['by-option', ['-o', 'compress=brotli', '--threads', '0']],
+  ] as const) {
+    await run('convert', 'a.raw', `${name}.hexdisk`, '--verify', ...args)
+    const packed = fs.readFileSync(join(cwd, `${name}.hexdisk`))
+    assert.ok(packed.length < plain.length / 4, `${packed.length} bytes compressed, ${plain.length} not`)
+    await run('convert', `${name}.hexdisk`, `${name}.raw`, '--threads', '2')
+    assert.ok(fs.readFileSync(join(cwd, `${name}.raw`)).equals(disk))
+    await run('compare', `${name}.hexdisk`, 'plain.hexdisk')
+  }
+  assert.match(await run('info', 'by-flag.hexdisk', '--headers'), /capacity/)
+
+  // Without the plug-in the format is not known.
+  assert.equal((await vdisk(['convert', 'plain.hexdisk', 'b.raw', '--from', 'hexdisk'], { cwd })).code, 2)
+})
+
+test('what the example plug-in finds damaged is reported as of any format', async (t) => {
+  const cwd = testFolder(t)
+  const env = { VDISK_DATA_DIR: installPlugin(cwd, example) }
+  fs.writeFileSync(join(cwd, 'a.raw'), exampleDisk())
+  const args = ['convert', 'a.raw', 'a.hexdisk', '--compress', 'brotli']
+  assert.equal((await vdisk(args, { cwd, env })).code, 0)
+  const good = fs.readFileSync(join(cwd, 'a.hexdisk'))
+  const position = parseInt(good.toString('latin1', 64, 80), 16)
+  const cases: [string, (bytes: Buffer) => Buffer, string][] = [
+    ['a letter in the table', (bytes) => (bytes.write('x', 64), bytes), 'E_HEADER'],
+    ['a table behind the end', (bytes) => bytes.subarray(0, 100), 'E_HEADER'],
+    ['a block behind the end', (bytes) => (bytes.write('f', 64 + 8), bytes), 'E_HEADER'],
+    [
+      'another byte in a compressed block',
+      (bytes) => (bytes.fill(0xff, position, position + 4), bytes),
+      'E_COMPRESSED',
+    ],
+  ]
+  for (const [what, change, code] of cases) {
+    fs.writeFileSync(join(cwd, 'bad.hexdisk'), change(Buffer.from(good)))
+    for (const threads of ['0', '2']) {
+      const result = await vdisk(['convert', 'bad.hexdisk', 'out.raw', '--json', '--threads', threads], { cwd, env })
+      assert.equal(result.code, 4, `${what}: ${result.stdout.toString()}${result.stderr}`)
+      assert.match(result.stdout.toString(), new RegExp(code), what)
+      assert.ok(!fs.existsSync(join(cwd, 'out.raw')))
+    }
+  }
 })
 
 test('the example plugin adds a scheme: its addresses are read like files, and never written', async (t) => {
@@ -36,6 +93,9 @@ test('the example plugin adds a scheme: its addresses are read like files, and n
   const target = await vdisk(['convert', 'a.qcow2', address], { cwd, env })
   assert.equal(target.code, 2)
   assert.match(target.stderr, /a disk in its own address, which is only read/)
+  const odd = await vdisk(['hash', 'hexdata:123'], { cwd, env })
+  assert.equal(odd.code, 2)
+  assert.match(odd.stderr, /hexdata:123 is not hexdata: and pairs/)
   // Without the plugin it is the name of a file, and there is none.
   assert.equal((await vdisk(['hash', address.slice(0, 100)], { cwd })).code, 2)
 })
@@ -44,8 +104,10 @@ test('the format of a plugin is mounted like any other', { skip: mountingMissing
   const place = mountPlace(t)
   const { at, folder, runtime } = place
   const env = { VDISK_DATA_DIR: installPlugin(folder, example), VDISK_RUNTIME_DIR: runtime }
-  const bytes = Buffer.from('A disk of 4096 bytes, written down in hexadecimal.'.padEnd(4096, '.'))
-  fs.writeFileSync(at('a.hexdisk'), `HEXDISK1\n${bytes.toString('hex')}\n`)
+  const bytes = exampleDisk()
+  fs.writeFileSync(at('a.raw'), bytes)
+  const made = await vdisk(['convert', 'a.raw', 'a.hexdisk', '--compress', 'brotli'], { cwd: folder, env })
+  assert.equal(made.code, 0, made.stderr)
   const mounted = await vdisk(['mount', 'a.hexdisk', '--json'], { cwd: folder, env })
   assert.equal(mounted.code, 0, mounted.stdout.toString() + mounted.stderr)
   const { session } = JSON.parse(mounted.stdout.toString()) as { session: { folder: string; format: string } }

@@ -47,6 +47,8 @@ test('every file imports its own layer and those below it, and no format another
     for (const { path } of imports) {
       assert.ok(graph.has(path), `${name} imports ${path}, which is not there`)
       if (path === 'errors.ts') continue
+      // Plug-ins are handed the library.
+      if (name === 'cli/plugin-registry.ts' && path === 'index.ts') continue
       if (layerOf(path) !== layer && !allowed.includes(layerOf(path))) wrong.push(`${name} → ${path}`)
       const format = /^formats\/([^/]+)\//.exec(name)?.[1]
       if (

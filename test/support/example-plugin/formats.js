@@ -1,67 +1,36 @@
-// A plugin is a package with an oclif hook `vdisk:formats` that returns format drivers.
-// Real plugins import { ExtentReader, corrupt } from 'vdisk'; this one needs nothing, so that it can be linked from anywhere.
+// A plug-in is a package with the oclif hook `vdisk:formats`, which returns format drivers. The hook is given the
+// running library as `vdisk()`: what the package `vdisk` exports, without installing it a second time.
+import codec from './codec.js'
+import { layoutOf, magic } from './layout.js'
+import { hexDisk } from './reader.js'
+import { HexWriter } from './writer.js'
 
-const magic = 'HEXDISK1\n'
-
-/** A disk in hexadecimal: the magic, then two digits a byte. Read at once, which only a toy may do. */
-class HexImage {
-  format = 'hexdisk'
-  subformat = 'plain'
-  notes = []
-  sectorSize = 512
-  grain = 512
-
-  constructor(store) {
-    this.store = store
-    const text = new Uint8Array(store.size)
-    store.read(0, text)
-    this.bytes = Buffer.from(Buffer.from(text).toString('latin1').slice(magic.length).trimEnd(), 'hex')
-    this.capacity = this.bytes.length
-  }
-
-  // The bytes do not stand in the file as they are, so they are given as one unit of a codec of our own.
-  extentAt(offset, limit) {
-    const length = Math.min(limit, this.capacity - offset)
-    const bytes = this.bytes
-    return {
-      kind: 'packed',
-      offset,
-      length,
-      store: this.store,
-      position: magic.length,
-      storedLength: 2 * this.capacity,
-      unitOffset: 0,
-      unitLength: this.capacity,
-      codec: { id: 'hexdisk', decode: (_stored, target) => target.set(bytes) },
-    }
-  }
-
-  read(offset, target) {
-    if (offset < 0 || offset + target.length > this.capacity) throw new RangeError('outside the disk')
-    target.set(this.bytes.subarray(offset, offset + target.length))
-  }
-
-  describe() {
-    return [{ title: 'Hexdisk', facts: [{ name: 'digits', value: 2 * this.capacity, unit: 'count' }] }]
-  }
-
-  [Symbol.dispose]() {
-    this.store[Symbol.dispose]()
-  }
-}
-
-const hexdisk = {
-  apiVersion: 1,
-  id: 'hexdisk',
-  title: 'Disk in hexadecimal (example)',
-  extensions: ['hexdisk'],
-  subformats: [],
-  features: { parents: 'none', snapshots: false, compression: [], sectorSizes: [512] },
-  options: [],
-  probe: (head) => (Buffer.from(head.subarray(0, magic.length)).toString('latin1') === magic ? 'certain' : 'no'),
-  open: (store) => new HexImage(store),
-}
-
-export default async function () {
-  return [hexdisk]
+export default async function ({ vdisk }) {
+  const library = await vdisk()
+  const layout = layoutOf(library)
+  return [
+    {
+      apiVersion: 1,
+      id: 'hexdisk',
+      title: 'Disk with its tables in hexadecimal (example)',
+      extensions: ['hexdisk'],
+      subformats: [{ id: 'blocks', summary: 'blocks of 64 KiB, stored where they are not zero' }],
+      features: { parents: 'none', snapshots: false, compression: [codec.id], sectorSizes: [512] },
+      // Codecs are handed over with the driver that uses them.
+      codecs: [codec],
+      options: [
+        {
+          name: 'compress',
+          type: 'choice',
+          choices: ['none', codec.id],
+          default: 'none',
+          summary: 'compress the data of the target',
+        },
+      ],
+      probe: (head) => (Buffer.from(head.subarray(0, magic.length)).toString('latin1') === magic ? 'certain' : 'no'),
+      open: (store) => hexDisk(store, library, layout),
+      create: (store, { capacity }, { compress }) =>
+        new HexWriter(store, capacity, layout, compress === codec.id ? codec.id : undefined),
+    },
+  ]
 }

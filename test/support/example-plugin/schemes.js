@@ -4,14 +4,14 @@
 class HexLocation {
   scheme = 'hexdata'
   kind = 'export'
-  // Nobody says otherwise: then it is a raw disk.
+  // Read as raw unless --from names another format.
   format = 'raw'
   name = undefined
 
-  constructor(address) {
+  constructor(address, id) {
     this.address = address
     this.label = address
-    this.id = address.toLowerCase()
+    this.id = id
     this.bytes = Buffer.from(address.slice('hexdata:'.length), 'hex')
   }
 
@@ -42,13 +42,18 @@ class HexLocation {
   }
 }
 
-export default async function () {
+export default async function ({ vdisk }) {
+  const { otherId, printable, usage } = await vdisk()
   return [
     {
       id: 'hexdata',
       title: 'a disk in its own address',
       matches: (address) => address.startsWith('hexdata:'),
-      locate: (address) => new HexLocation(address),
+      locate(address) {
+        if (!/^hexdata:(?:[0-9a-f]{2})+$/i.test(address))
+          throw usage('E_HEXDATA', `${printable(address)} is not hexdata: and pairs of hexadecimal digits`)
+        return new HexLocation(address, otherId('hexdata', address.toLowerCase()))
+      },
     },
   ]
 }
