@@ -4,7 +4,7 @@ import { SliceSource } from '../../block/slice.js'
 import { DiskStore } from '../../device/disk-store.js'
 import { DeviceSource } from '../../device/source.js'
 import type { Disk, DiskPartition, DiskPlatform, FoundDevice } from '../../device/types.js'
-import { isImageError, printable, usage } from '../../errors.js'
+import { isImageError, printable, usage, type ImageError } from '../../errors.js'
 import { readPartitionTable, selectPartition, type Partition, type PartitionTable } from '../../partition/index.js'
 import type { RecordedSource } from '../imaging/record.js'
 import { parseImageArgument } from '../open/opening.js'
@@ -14,6 +14,8 @@ export interface NamedDevice {
   readonly kind: 'disk' | 'partition'
   /** As given: `/dev/sda`, `/dev/sda1`, `/dev/sda@1`. */
   readonly name: string
+  /** The node by which it is opened; of a partition that the system does not show, its disk's. */
+  readonly path: string
   readonly disk: Disk
   /** The system's partition, where it has one. */
   readonly device?: DiskPartition
@@ -32,9 +34,18 @@ export interface NamedDevice {
  * @throws ImageError usage E_NOT_A_DEVICE, E_NO_PARTITION, E_NO_MEDIUM; those of opening the disk.
  */
 export function findDevice(argument: string, platform: DiskPlatform): NamedDevice {
+  const named = namedDevice(argument, platform)
+  if (named.disk.size === 0) throw emptyDrive(named.disk)
+  return named
+}
+
+function emptyDrive({ path }: Disk): ImageError {
+  return usage('E_EMPTY_DRIVE', `there is no medium in ${path}`)
+}
+
+function namedDevice(argument: string, platform: DiskPlatform): NamedDevice {
   const { path, partition: selector } = parseImageArgument(argument)
   const { disk, partition: device } = findPath(path, platform)
-  if (disk.size === 0) throw usage('E_EMPTY_DRIVE', `there is no medium in ${disk.path}`)
   if (device !== undefined) {
     if (selector !== undefined)
       throw usage(
@@ -47,6 +58,7 @@ export function findDevice(argument: string, platform: DiskPlatform): NamedDevic
     return {
       kind: 'partition',
       name: argument,
+      path,
       disk,
       device,
       start: device.start,
@@ -59,17 +71,20 @@ export function findDevice(argument: string, platform: DiskPlatform): NamedDevic
     return {
       kind: 'disk',
       name: argument,
+      path,
       disk,
       start: 0,
       size: disk.size,
       table: tableIfReadable(disk),
     }
+  if (disk.size === 0) throw emptyDrive(disk)
   const table = tableOf(disk)
   const entry = selectPartition(table, selector, disk.path)
   const own = disk.partitions.find(({ start, size }) => start === entry.start && size === entry.length)
   return {
     kind: 'partition',
     name: argument,
+    path: own?.path ?? disk.path,
     disk,
     entry,
     table,
@@ -79,27 +94,41 @@ export function findDevice(argument: string, platform: DiskPlatform): NamedDevic
   }
 }
 
+/** A disk or partition that is to be written. What comes later asks it, and not the argument. */
+export interface DeviceTarget extends FoundDevice {
+  /** Of its node: `/dev/sda1`. */
+  readonly path: string
+  /** Bytes. */
+  readonly size: number
+  /** What a record would say of it as it is now. */
+  readonly recorded: RecordedSource
+  /** What the system says of it by now. @throws ImageError usage E_NOT_A_DEVICE. */
+  readonly now: () => FoundDevice
+}
+
 /**
- * The disk or partition that is to be written, and the path of its node. The argument is understood as that of
- * {@link findDevice}; a partition must be one that the system shows.
+ * The disk or partition that is to be written. The argument is understood as that of {@link findDevice}; a partition
+ * must be one that the system shows, and a drive may be empty.
  * @throws ImageError usage E_NOT_A_DEVICE, E_NO_PARTITION; those of opening the disk.
  */
-export function findTarget(
-  argument: string,
-  platform: DiskPlatform,
-): { readonly path: string; readonly found: FoundDevice } {
-  const { path, partition } = parseImageArgument(argument)
-  if (partition === undefined) return { path, found: findPath(path, platform) }
-  const named = findDevice(argument, platform)
-  if (named.device === undefined)
+export function findTarget(argument: string, platform: DiskPlatform): DeviceTarget {
+  const named = namedDevice(argument, platform)
+  const { disk, device } = named
+  if (named.kind === 'partition' && device === undefined)
     throw usage(
       'E_NO_PARTITION',
       `the system shows no device for ${printable(argument)}, and so it cannot be written`,
-      {
-        hint: `Let the system read the table first: partx --add ${named.disk.path} (loop devices: losetup --partscan).`,
-      },
+      { hint: `Let the system read the table first: partx --add ${disk.path} (loop devices: losetup --partscan).` },
     )
-  return { path: named.device.path, found: foundOf(named) }
+  const { path } = named
+  return {
+    disk,
+    partition: device,
+    path,
+    size: named.size,
+    recorded: recordedSource(named),
+    now: () => platform.find(path),
+  }
 }
 
 /** What the system knows of a named device; a partition that it does not show as its table has it. */
@@ -126,6 +155,7 @@ function tableOf(disk: Disk): PartitionTable {
 }
 
 function tableIfReadable(disk: Disk): PartitionTable | undefined {
+  if (disk.size === 0) return undefined
   try {
     return tableOf(disk)
   } catch (error) {

@@ -2,8 +2,7 @@ import type { BlockSource, Note } from '../../block/types.js'
 import { objections } from '../../device/safety.js'
 import type { DeviceUse, DiskPlatform, FoundDevice, Holder } from '../../device/types.js'
 import { printable, refused } from '../../errors.js'
-import { parseImageArgument } from '../open/opening.js'
-import { findDevice, foundOf, openDevice, type NamedDevice } from './argument.js'
+import { findDevice, findTarget, foundOf, openDevice, type NamedDevice } from './argument.js'
 import { platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './target.js'
 import { describeTarget, type TargetDescription } from './description.js'
 import { usedOnly, type UsedOnlyOptions, type VolumeUse } from '../transfer/used-only.js'
@@ -32,7 +31,7 @@ export async function clone(from: string, to: string, options: CloneOptions): Pr
   const named = findDevice(from, platform)
   const found = foundOf(named)
   const path = printable(from)
-  const node = named.device?.path ?? (named.kind === 'disk' ? parseImageArgument(from).path : named.disk.path)
+  const node = named.path
   const range = named.kind === 'partition' && named.device === undefined ? rangeOf(named) : undefined
   const others = othersOf(platform, node, range)
   const live = [...inUse(found), ...others.map(({ reason }) => reason)]
@@ -66,7 +65,7 @@ export async function clone(from: string, to: string, options: CloneOptions): Pr
       disk: disk.name,
       changes: hot,
     },
-    to,
+    findTarget(to, platform),
     options,
   )
   const notes: Note[] = hot
@@ -80,7 +79,7 @@ export async function clone(from: string, to: string, options: CloneOptions): Pr
       ]
     : []
   return {
-    source: describeTarget(range === undefined ? node : from, found),
+    source: describeTarget({ path: range === undefined ? node : from, ...found }),
     live: hot,
     ...outcome,
     volumes: used?.volumes,

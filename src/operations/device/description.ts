@@ -37,8 +37,8 @@ export interface TargetDescription {
   readonly system: readonly string[]
 }
 
-/** What is known of a device; what it holds is looked at, where it can be read. @param path by which it was found. */
-export function describeTarget(path: string, { disk, partition }: FoundDevice): TargetDescription {
+/** What is known of a device; what it holds is looked at, where it can be read by its path. */
+export function describeTarget({ path, disk, partition }: FoundDevice & { readonly path: string }): TargetDescription {
   const parts = partition === undefined ? [disk, ...disk.partitions] : [partition]
   return {
     kind: partition === undefined ? 'disk' : 'partition',

@@ -2,9 +2,10 @@ import fs from '../../sys/host-fs.js'
 import { deviceNumberText } from '../../binary/device-number.js'
 import { DiskStore } from '../../device/disk-store.js'
 import { objections } from '../../device/safety.js'
-import type { DiskPlatform, FoundDevice } from '../../device/types.js'
+import type { FoundDevice } from '../../device/types.js'
 import { refused, targetError, type ImageError } from '../../errors.js'
 import { command } from '../../sys/commands.js'
+import type { DeviceTarget } from './argument.js'
 
 /**
  * Unmounts what is mounted of a target, and what is mounted of its bytes under other names (`others`), what was mounted
@@ -38,21 +39,22 @@ export async function clearReadOnly({ disk, partition }: FoundDevice): Promise<v
 }
 
 /**
- * Opens a target exclusively, and makes sure that it is still the one that was judged.
- * @throws ImageError refused E_DEVICE_BUSY, E_TARGET_CHANGED, E_READ_ONLY_DISK; target E_WRITE_PERMISSION.
+ * Opens a target exclusively, and makes sure that it is still the one that was found.
+ * @param judge asked about what the system says of it by now, before it is opened.
+ * @throws ImageError refused E_DEVICE_BUSY, E_TARGET_CHANGED, E_READ_ONLY_DISK; target E_WRITE_PERMISSION; those of
+ * `judge`.
  */
-export function openTarget(path: string, judged: FoundDevice, platform: DiskPlatform): DiskStore {
-  const { disk, partition } = judged
-  const store = DiskStore.open(path, {
-    size: partition?.size ?? disk.size,
-    sectorSize: disk.logicalSectorSize,
-    writable: true,
-  })
+export function openTarget(target: DeviceTarget, judge: (now: FoundDevice) => void): DiskStore {
+  const { path, disk, partition, size } = target
+  const before = target.now()
+  checkUnchanged(target, before)
+  judge(before)
+  const store = DiskStore.open(path, { size, sectorSize: disk.logicalSectorSize, writable: true })
   try {
-    const now = platform.find(path)
-    checkUnchanged(path, judged, now)
+    const now = target.now()
+    checkUnchanged(target, now)
     const other = descriptorDifference(store, partition?.deviceNumber ?? disk.deviceNumber)
-    if (other !== undefined) throw changed(path, judged, other)
+    if (other !== undefined) throw changed(target, other)
     const [readOnly] = objections(now.disk, now.partition).filter(({ guard }) => guard === 'read-only')
     if (readOnly !== undefined)
       throw refused('E_READ_ONLY_DISK', `${readOnly.reason}, and stays so: a write-protect switch, as a rule`)
@@ -63,13 +65,13 @@ export function openTarget(path: string, judged: FoundDevice, platform: DiskPlat
   }
 }
 
-/** @throws ImageError refused E_TARGET_CHANGED when a device is not the one any more that was judged. */
-export function checkUnchanged(path: string, judged: FoundDevice, now: FoundDevice): void {
-  const found = difference(judged, now)
-  if (found !== undefined) throw changed(path, judged, found)
+/** @throws ImageError refused E_TARGET_CHANGED when a device is not the one any more that was found. */
+function checkUnchanged(target: DeviceTarget, now: FoundDevice): void {
+  const found = difference(target, now)
+  if (found !== undefined) throw changed(target, found)
 }
 
-function changed(path: string, { partition }: FoundDevice, what: string): ImageError {
+function changed({ path, partition }: DeviceTarget, what: string): ImageError {
   return refused(
     'E_TARGET_CHANGED',
     `${path} is not the ${partition === undefined ? 'disk' : 'partition'} any more that was looked at: ${what}`,

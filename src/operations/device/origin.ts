@@ -1,7 +1,6 @@
 import type { Note } from '../../block/types.js'
-import type { DiskPlatform } from '../../device/types.js'
 import { isImageError } from '../../errors.js'
-import { findDevice, recordedSource } from './argument.js'
+import type { DeviceTarget } from './argument.js'
 import { readImageRecord, type RecordedSource } from '../imaging/record.js'
 import { differencesFrom } from '../imaging/source-identity.js'
 
@@ -19,16 +18,11 @@ export interface TargetOrigin {
 }
 
 /** What the record of an image says of a target; undefined when there is none. A record that cannot be read is told. */
-export function originOf(
-  imagePath: string,
-  target: string,
-  platform: DiskPlatform,
-  notes: Note[],
-): TargetOrigin | undefined {
+export function originOf(imagePath: string, target: DeviceTarget, notes: Note[]): TargetOrigin | undefined {
   try {
     const record = readImageRecord(imagePath)
     if (record === undefined) return undefined
-    const now = recordedSource(findDevice(target, platform))
+    const now = target.recorded
     const { source, ended } = record
     const [verdict, differences] = [verdictOf(source, now), differencesFrom(source, now)]
     return {

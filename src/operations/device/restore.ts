@@ -5,6 +5,7 @@ import type { DiskPlatform, Place } from '../../device/types.js'
 import { printable, usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './target.js'
+import { findTarget } from './argument.js'
 import { originOf, type TargetOrigin } from './origin.js'
 import {
   openReadableLater,
@@ -38,8 +39,8 @@ export async function restore(argument: string, device: string, options: Restore
   const { path } = parseImageArgument(argument)
   const platform = platformOf(options)
   const notes: Note[] = []
-  // Before the target's own table is gone.
-  const origin = originOf(path, device, platform, notes)
+  const target = findTarget(device, platform)
+  const origin = originOf(path, target, notes)
   const outcome = await writeTarget(
     {
       source: opened,
@@ -50,13 +51,13 @@ export async function restore(argument: string, device: string, options: Restore
       devices: files.map((file) => deviceNumberText(file.device)),
       reads: (path) => {
         const stat = fs.statSync(path, { bigint: true, throwIfNoEntry: false })
-        return stat !== undefined && files.some(({ device, inode }) => device === stat.dev && inode === stat.ino)
+        return stat !== undefined && files.some((file) => file.device === stat.dev && file.inode === stat.ino)
       },
-      origin: origin?.message,
       unchanged: () => opened.assertUnchanged(),
     },
-    device,
+    target,
     options,
+    origin?.message,
   )
   return {
     source: { ...sourceInfo(path, opened), sectorSize: opened.sectorSize },

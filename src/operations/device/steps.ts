@@ -1,7 +1,8 @@
 import type { Note } from '../../block/types.js'
-import type { DiskPlatform, FoundDevice, Holder } from '../../device/types.js'
+import type { DiskPlatform, Holder } from '../../device/types.js'
 import type { DeviceStepName } from '../transfer/sink-device.js'
 import type { Step } from '../transfer/step.js'
+import type { DeviceTarget } from './argument.js'
 import type { DeviceContent } from './content.js'
 import { ejectDisk, growFilesystem, rereadTable, type Reread } from './finishing.js'
 import type { GrownPartition } from './growth.js'
@@ -12,8 +13,7 @@ export type TargetStepName = 'set-writable' | 'unmount' | DeviceStepName | 'rere
 
 /** What is put aside before a target is opened: what its guards would have refused, and the user's word let pass. */
 export function preparingSteps(
-  found: FoundDevice,
-  path: string,
+  target: DeviceTarget,
   passed: readonly GuardPass[],
   holders: readonly Holder[] = [],
 ): Step<TargetStepName>[] {
@@ -27,8 +27,8 @@ export function preparingSteps(
       : [
           {
             name: 'set-writable' as const,
-            message: `remove the system's read-only mark of ${path}`,
-            run: () => clearReadOnly(found),
+            message: `remove the system's read-only mark of ${nodeOf(target)}`,
+            run: () => clearReadOnly(target),
           },
         ]),
     ...(mounted === undefined
@@ -37,7 +37,7 @@ export function preparingSteps(
           {
             name: 'unmount' as const,
             message: `unmount: ${mounted.message}`,
-            run: () => unmountTarget(found, points),
+            run: () => unmountTarget(target, points),
           },
         ]),
   ]
@@ -53,13 +53,13 @@ export interface Followed {
 
 /** What follows when a target is written and closed. Each step notes in `followed` what came of it. */
 export function followingSteps(
-  found: FoundDevice,
+  target: DeviceTarget,
   platform: DiskPlatform,
   { table, grown }: DeviceContent,
-  { eject, path }: { readonly eject: boolean; readonly path: string },
+  { eject }: { readonly eject: boolean },
   followed: Followed,
 ): Step<TargetStepName>[] {
-  const { disk, partition } = found
+  const { disk, partition } = target
   const steps: Step<TargetStepName>[] = []
   if (partition === undefined)
     steps.push({
@@ -74,14 +74,14 @@ export function followingSteps(
       name: 'grow',
       message: `enlarge the ${grown.filesystem ?? 'filesystem'} of ${nameOf(grown)} with resize2fs`,
       run: async () => {
-        const done = await growFilesystem(found, grown, platform, followed.notes)
+        const done = await growFilesystem(target, grown, platform, followed.notes)
         followed.grown = { ...grown, content: done ? 'done' : 'kept' }
       },
     })
   if (eject)
     steps.push({
       name: 'eject',
-      message: `eject ${path}`,
+      message: `eject ${nodeOf(target)}`,
       run: async () => {
         followed.ejected = await ejectDisk(disk, followed.notes)
       },
@@ -101,6 +101,11 @@ export function contentChanges({ mends, ids, grown }: DeviceContent): string[] {
             (grown.content === 'done' ? `, and the head of its ${grown.filesystem ?? 'content'}` : ''),
         ]),
   ]
+}
+
+/** The system's own path of a target. */
+function nodeOf({ disk, partition }: DeviceTarget): string {
+  return partition?.path ?? disk.path
 }
 
 function nameOf({ partition }: GrownPartition): string {

@@ -46,8 +46,8 @@ test('the recorded disks, as vdisk disks shows them', async () => {
 function named(platform: DiskPlatform, path: string): NamedDevice {
   const { disk, partition } = platform.find(path)
   return partition === undefined
-    ? { kind: 'disk', name: path, disk, start: 0, size: disk.size }
-    : { kind: 'partition', name: path, disk, device: partition, start: partition.start, size: partition.size }
+    ? { kind: 'disk', name: path, path, disk, start: 0, size: disk.size }
+    : { kind: 'partition', name: path, path, disk, device: partition, start: partition.start, size: partition.size }
 }
 
 test('who writes to a recorded disk or partition, also through LVM, LUKS and RAID', () => {

@@ -1,0 +1,86 @@
+import type { BlockSource } from '../../block/types.js'
+import { joined, type Trail } from '../../device/bytes.js'
+import type { DiskPlatform, Place } from '../../device/types.js'
+import { identifyFilesystems } from '../../filesystem/index.js'
+import { readPartitionTable } from '../../partition/index.js'
+import type { DeviceTarget } from './argument.js'
+import { judgeFit } from './content.js'
+import type { ContentFacts, TargetFacts } from './guards.js'
+import { tableInside } from './parent-table.js'
+
+/** What is to be written, and where it is read from. */
+export interface DeviceReading {
+  readonly source: BlockSource
+  readonly name: string
+  readonly isPartition: boolean
+  readonly place: Place
+  /** Device numbers of what is read, or of the filesystems it lies in. */
+  readonly devices: readonly string[]
+  /** The whole disk that is read, by its name, when it is one. */
+  readonly disk?: string
+  /** What is read, by paths: where its bytes lie is followed from them. */
+  readonly paths?: readonly string[]
+  /** Of one device only a range, in bytes. */
+  readonly range?: { readonly start: number; readonly length: number }
+  /** Whether it changes while it is read. */
+  readonly changes?: boolean
+  /** Whether a file is one of those that are read. */
+  readonly reads?: (path: string) => boolean
+  /** At the end of reading it. @throws ImageError corrupt E_SOURCE_CHANGED. */
+  readonly unchanged?: () => void
+}
+
+/** Collects what the guards judge: about the target as the system has it now, and about what is to be written. */
+export function targetFacts(reading: DeviceReading, target: DeviceTarget, platform: DiskPlatform): TargetFacts {
+  const { disk, partition } = target
+  return {
+    disk,
+    partition,
+    place: platform.place(target.path),
+    sourcePlace: reading.place,
+    sourceDevices: reading.devices,
+    content: contentFacts(reading, target),
+    sourceDisk: reading.disk,
+    tableInside: tableInside(target),
+    targetIsSource: disk.backingFile === undefined ? undefined : reading.reads?.(disk.backingFile),
+    ...whoHas(reading, target.path, platform),
+  }
+}
+
+/** Where the bytes of target and source lie, and who else has any of the target's; nothing where it cannot be told. */
+function whoHas(
+  { paths, range }: DeviceReading,
+  target: string,
+  platform: DiskPlatform,
+): Pick<TargetFacts, 'trail' | 'sourceTrail' | 'holders' | 'busy'> {
+  const trail = platform.trail?.(target, 'write')
+  if (trail === undefined) return {}
+  const sources: Trail[] = (paths ?? []).flatMap((path) => platform.trail?.(path, 'read', range) ?? [])
+  return {
+    trail,
+    sourceTrail: paths === undefined ? undefined : joined(sources),
+    holders: platform.holders?.(trail),
+    busy: platform.isBusy?.(target),
+  }
+}
+
+/** Versions of Linux RAID whose superblock is found from the end: 1.0, and all before. */
+function metadataAtEnd(source: BlockSource): string | undefined {
+  const found = identifyFilesystems(source).find(
+    ({ type, version = '' }) => type === 'linux_raid_member' && /^(1\.0|0\..*)$/.test(version),
+  )
+  return found === undefined ? undefined : `${found.title} ${found.version ?? ''}`
+}
+
+function contentFacts({ source, name, isPartition }: DeviceReading, { size }: DeviceTarget): ContentFacts {
+  const { scheme, sectorSize } = readPartitionTable(source)
+  return {
+    name,
+    capacity: source.capacity,
+    scheme: isPartition ? 'none' : scheme,
+    tableSectorSize: sectorSize,
+    isPartition,
+    atEnd: metadataAtEnd(source),
+    ...(source.capacity > size && size > 0 ? { fitting: judgeFit(source, size) } : {}),
+  }
+}
