@@ -11,7 +11,7 @@ import fs from '../sys/host-fs.js'
 import type { FileReference, FormatDriver, OpenContext, OptionValues, ParentReference } from './driver.js'
 import { OpenedImage, type ImageFile, type Layer } from './opened.js'
 import { checkOptions, optionsAmong } from './options.js'
-import { detectFormat, readAsRaw } from './probe.js'
+import { detectFormat, ProbedFile, readAsRaw } from './probe.js'
 import { unwrap, type Unwrapped } from './unwrap.js'
 import { Registry } from './registry.js'
 
@@ -75,16 +75,17 @@ export async function openLater(self: Location, options: OpenOptions & WorkOptio
 /** As {@link openStore}, step by step. */
 export function* openWork(store: ByteStore, self?: Location, options: OpenOptions = {}): Work<OpenedImage> {
   const location: Location = self ?? new StreamLocation(store)
+  const file = new ProbedFile(store, options.registry ?? new Registry())
   // `--from raw` reads any file as it is; other formats are what is looked for inside.
-  if (options.from === 'raw') return new ChainOpener(options).open(store, location)
+  if (options.from === 'raw') return new ChainOpener(options).open(file, location)
   const files = location.path === undefined ? [] : [imageFile(location, store, 'image')]
-  const unwrapped = yield* unwrap(store, location, options.registry ?? new Registry(), {
+  const unwrapped = yield* unwrap(file, location, {
     scratchFolder: options.scratchFolder,
     found: () => files.flatMap((file) => (store.fd === undefined ? [] : (options.watch?.(file, store.fd) ?? []))),
   })
   return unwrapped.wrappings.length === 0
-    ? new ChainOpener(options).open(store, location)
-    : new ChainOpener(options).open(unwrapped.store, location, { ...unwrapped, files })
+    ? new ChainOpener(options).open(file, location)
+    : new ChainOpener(options).open(unwrapped.file, location, { ...unwrapped, files })
 }
 
 /** What the image asked for was taken out of. */
@@ -112,9 +113,9 @@ class ChainOpener {
     })
   }
 
-  open(store: ByteStore, self: Location, outside?: Outside): OpenedImage {
+  open(file: ProbedFile, self: Location, outside?: Outside): OpenedImage {
     try {
-      let layer = this.#openTop(store, self, outside)
+      let layer = this.#openTop(file, self, outside)
       this.#layers.push(layer)
       let missing: ImageError | undefined
       for (let { parentReference } = layer.image; parentReference !== undefined; { parentReference } = layer.image) {
@@ -135,19 +136,16 @@ class ChainOpener {
     }
   }
 
-  #openTop(store: ByteStore, self: Location, outside: Outside | undefined): Layer {
+  #openTop(file: ProbedFile, self: Location, outside: Outside | undefined): Layer {
+    const { store } = file
     let driver: FormatDriver
     let notes: readonly Note[] = []
     try {
       if (this.#options.from === undefined)
-        ({
-          driver,
-          notes,
-          namedRaw: this.#namedRaw,
-        } = detectFormat(store, (outside?.location ?? self).name, this.#registry))
+        ({ driver, notes, namedRaw: this.#namedRaw } = detectFormat(file, (outside?.location ?? self).name))
       else {
         driver = this.#registry.get(this.#options.from)
-        if (driver.plain === true) notes = readAsRaw(store, this.#registry)
+        if (driver.plain === true) notes = readAsRaw(file)
       }
       if (this.#options.snapshot !== undefined && !driver.features.snapshots) {
         throw unsupported('E_NO_SNAPSHOTS', `${store.name} is a ${driver.title}, a format without internal snapshots`)
@@ -371,7 +369,7 @@ class ChainOpener {
     }
     const given = this.#options.parentFormat
     if (given !== undefined && given !== 'auto') return this.#registry.get(given)
-    const { driver } = detectFormat(store, found.location.name, this.#registry)
+    const { driver } = detectFormat(new ProbedFile(store, this.#registry), found.location.name)
     if (driver.plain !== true && given !== 'auto') {
       throw reference(
         'E_PARENT_FORMAT_UNKNOWN',

@@ -14,13 +14,44 @@ export interface FileEnds {
   readonly tail: Uint8Array
 }
 
-export function ends(store: ByteStore): FileEnds {
+function readEnds(store: ByteStore): FileEnds {
   const length = Math.min(window, store.size)
   const head = new Uint8Array(length)
   const tail = new Uint8Array(length)
   store.read(0, head)
   store.read(store.size - length, tail)
   return { head, tail }
+}
+
+interface Judged {
+  readonly driver: FormatDriver
+  readonly certainty: Certainty
+}
+
+/** A file whose format is looked for: its ends are read once, and each driver is asked once, when it is needed. */
+export class ProbedFile {
+  readonly store: ByteStore
+  readonly registry: Registry
+  #ends: FileEnds | undefined
+  #judged: readonly Judged[] | undefined
+
+  constructor(store: ByteStore, registry: Registry) {
+    this.store = store
+    this.registry = registry
+  }
+
+  get ends(): FileEnds {
+    return (this.#ends ??= readEnds(this.store))
+  }
+
+  /** The formats that the content certainly, or possibly, is of; the plain one is not asked. */
+  drivers(certainty: Certainty): FormatDriver[] {
+    const { head, tail } = this.ends
+    this.#judged ??= [...this.registry]
+      .filter(({ driver }) => driver.plain !== true)
+      .map(({ driver, origin }) => ({ driver, certainty: probe(driver, origin, head, tail, this.store.size) }))
+    return this.#judged.filter((judged) => judged.certainty === certainty).map(({ driver }) => driver)
+  }
 }
 
 /** What was found, and what the user should know about it. */
@@ -38,8 +69,9 @@ export interface Detection {
  * @throws ImageError unsupported E_AMBIGUOUS_FORMAT, E_UNSUPPORTED_FORMAT; corrupt E_NOT_RECOGNISED, E_EMPTY,
  * E_PARTIAL.
  */
-export function detectFormat(store: ByteStore, fileName: string | undefined, registry: Registry): Detection {
-  const name = store.name
+export function detectFormat(file: ProbedFile, fileName: string | undefined): Detection {
+  const { store, registry } = file
+  const { name } = store
   if (fileName !== undefined && isPartialName(fileName)) {
     throw corrupt('E_PARTIAL', `${name} is the unfinished output of an interrupted run, not an image`, {
       hint: 'Delete it and run the conversion again.',
@@ -47,19 +79,15 @@ export function detectFormat(store: ByteStore, fileName: string | undefined, reg
   }
   if (store.size === 0)
     throw corrupt('E_EMPTY', `${name} is empty`, { hint: 'Use --from raw to read it as a disk of no bytes.' })
-  const { head, tail } = ends(store)
-
-  const judged = [...registry]
-    .filter(({ driver }) => driver.plain !== true)
-    .map(({ driver, origin }) => ({ driver, certainty: probe(driver, origin, head, tail, store.size) }))
-  const certain = judged.filter(({ certainty }) => certainty === 'certain').map(({ driver }) => driver)
+  const { head, tail } = file.ends
+  const certain = file.drivers('certain')
   const [found] = certain
   if (found !== undefined)
     return certain.length === 1 ? detected(name, fileName, found, registry) : ambiguous(name, certain)
 
   const foreign = foreignFormat(head, tail, store.size)
   if (foreign !== undefined) unreadable(name, foreign)
-  const possible = judged.filter(({ certainty }) => certainty === 'possible').map(({ driver }) => driver)
+  const possible = file.drivers('possible')
   const [likely] = possible
   if (likely !== undefined)
     return possible.length === 1 ? detected(name, fileName, likely, registry) : ambiguous(name, possible)
@@ -107,12 +135,11 @@ function isText(head: Uint8Array): boolean {
  * What the user should know who asked for the bytes of a file as they are (`--from raw`): that it looks like something
  * else, whose disk is not these bytes.
  */
-export function readAsRaw(store: ByteStore, registry: Registry): Note[] {
-  const { head, tail } = ends(store)
-  const known = [...registry].find(
-    ({ driver, origin }) => driver.plain !== true && probe(driver, origin, head, tail, store.size) === 'certain',
-  )
-  const other = known?.driver.title ?? foreignFormat(head, tail, store.size) ?? unclaimedFormat(head, tail, store.size)
+export function readAsRaw(file: ProbedFile): Note[] {
+  const { store } = file
+  const { head, tail } = file.ends
+  const [known] = file.drivers('certain')
+  const other = known?.title ?? foreignFormat(head, tail, store.size) ?? unclaimedFormat(head, tail, store.size)
   if (other === undefined) return []
   const named = known === undefined ? other : `an image of the format ${other}`
   return [

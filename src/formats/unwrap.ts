@@ -14,8 +14,7 @@ import { isPartialName } from '../location/partial.js'
 import { MemberLocation } from '../location/member.js'
 import { extensionOf } from '../sys/host-path.js'
 import type { WrappedFile, WrapperDriver } from './driver.js'
-import { ends, type FileEnds } from './probe.js'
-import type { Registry } from './registry.js'
+import { ProbedFile } from './probe.js'
 import { endsAsDmg } from './signatures.js'
 
 /** Files inside files inside files: deeper ones are not met outside attacks. */
@@ -40,9 +39,9 @@ export interface Wrapping {
   readonly access: 'units' | 'stored' | 'scratch'
 }
 
-/** A store without what it was wrapped in. It owns what it came from. */
+/** A file without what it was wrapped in, and what it looks like. Its store owns what it came from. */
 export interface Unwrapped {
-  readonly store: ByteStore
+  readonly file: ProbedFile
   readonly location: Location
   readonly wrappings: readonly Wrapping[]
   readonly notes: readonly Note[]
@@ -57,14 +56,14 @@ export interface UnwrapOptions {
 
 /**
  * Takes an image out of compressed files and archives, until something is there that is none. The store is the
- * result's, and closed when that fails.
+ * result's, and closed when that fails. What was looked at to find that out is not looked at again: `file` has it.
  * @throws ImageError corrupt; unsupported E_TOO_DEEP, and what a wrapper does not read; target E_NO_SPACE.
  */
-export function* unwrap(store: ByteStore, self: Location, registry: Registry, options: UnwrapOptions): Work<Unwrapped> {
-  let current: Unwrapped = { store, location: self, wrappings: [], notes: [] }
+export function* unwrap(file: ProbedFile, self: Location, options: UnwrapOptions): Work<Unwrapped> {
+  let current: Unwrapped = { file, location: self, wrappings: [], notes: [] }
   try {
     for (;;) {
-      const driver = wrapperOf(current, registry)
+      const driver = wrapperOf(current)
       if (driver === undefined) return current
       if (current.wrappings.length === mostWrappers) {
         throw unsupported('E_TOO_DEEP', `${self.label} holds more than ${mostWrappers} files inside each other`, {
@@ -75,26 +74,26 @@ export function* unwrap(store: ByteStore, self: Location, registry: Registry, op
       current = yield* opened(current, driver, options)
     }
   } catch (error) {
-    current.store[Symbol.dispose]()
+    current.file.store[Symbol.dispose]()
     throw error
   }
 }
 
 /** The wrapper that the content is of: where a disk's own format is certain, that is what it is. */
-function wrapperOf({ store, location }: Unwrapped, registry: Registry): WrapperDriver | undefined {
+function wrapperOf({ file, location }: Unwrapped): WrapperDriver | undefined {
+  const { store, registry } = file
   if (store.size === 0 || (location.name !== undefined && isPartialName(location.name))) return undefined
-  const { head, tail }: FileEnds = ends(store)
+  const { head, tail } = file.ends
   if (endsAsDmg(tail)) return undefined
   const found = registry.wrappers.find((driver) => driver.probe(head, tail, store.size) === 'certain')
-  if (found === undefined) return undefined
-  const claimed = [...registry].some(
-    ({ driver }) => driver.id !== 'raw' && driver.probe(head, tail, store.size) === 'certain',
-  )
-  return claimed ? undefined : found
+  return found === undefined || file.drivers('certain').length > 0 ? undefined : found
 }
 
 function* opened(outer: Unwrapped, driver: WrapperDriver, options: UnwrapOptions): Work<Unwrapped> {
-  const { store, location } = outer
+  const {
+    file: { store, registry },
+    location,
+  } = outer
   const { members, notes = [] } = yield* driver.open(store)
   const member = theMember(members, store.name)
   const name = member.name === undefined ? store.name : `${printable(member.name)} in ${store.name}`
@@ -108,7 +107,7 @@ function* opened(outer: Unwrapped, driver: WrapperDriver, options: UnwrapOptions
     access: inner.access,
   }
   return {
-    store: inner.store,
+    file: new ProbedFile(inner.store, registry),
     location: new MemberLocation(location, member.name ?? innerName(location, driver), name),
     wrappings: [...outer.wrappings, wrapping],
     notes: [...outer.notes, ...notes],

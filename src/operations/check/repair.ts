@@ -15,7 +15,7 @@ import type {
   RepairAction,
 } from '../../formats/driver.js'
 import { checkOptions } from '../../formats/options.js'
-import { detectFormat } from '../../formats/probe.js'
+import { detectFormat, ProbedFile } from '../../formats/probe.js'
 import { Registry } from '../../formats/registry.js'
 import { HostLocation } from '../../location/file.js'
 import { fileId } from '../../location/location.js'
@@ -242,7 +242,7 @@ class Repair {
   #driver(store: ByteStore): RepairingDriver {
     const { from } = this.#options
     const driver =
-      from === undefined ? detectFormat(store, this.#path, this.#registry).driver : this.#registry.get(from)
+      from === undefined ? detectFormat(new ProbedFile(store, this.#registry), this.#path).driver : this.#registry.get(from)
     if (canRepair(driver)) return driver
     const able = [...this.#registry].filter((known) => canRepair(known.driver)).map((known) => known.driver.id)
     throw unsupported('E_NO_REPAIR', `${store.name} is a ${driver.title}, which vdisk cannot repair`, {

@@ -8,6 +8,7 @@ import { containers, type Container } from '../../codec/container.js'
 import type { CopyResult, Progress } from '../../engine/index.js'
 import { packUnits } from '../../engine/pack.js'
 import { stopIfAborted, usage } from '../../errors.js'
+import { ProbedFile } from '../../formats/probe.js'
 import { Registry } from '../../formats/registry.js'
 import { unwrap } from '../../formats/unwrap.js'
 import { StreamLocation } from '../../location/stream.js'
@@ -134,7 +135,10 @@ async function verify(
   { threads, signal, onProgress }: CompressedOptions,
 ): Promise<void> {
   const store = FileStore.openRead(files.partialPath)
-  const { store: found } = await perform(unwrap(store, new StreamLocation(store), new Registry(), {}), { signal })
+  const unwrapped = await perform(unwrap(new ProbedFile(store, new Registry()), new StreamLocation(store), {}), {
+    signal,
+  })
+  const { store: found } = unwrapped.file
   try {
     await proveEqual(
       expected,

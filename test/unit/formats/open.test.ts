@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
-import { isImageError } from '../../../src/errors.js'
-import { openImage } from '../../../src/formats/open.js'
+import { MemoryStore } from '../../../src/block/memory-store.js'
+import { corrupt, isImageError } from '../../../src/errors.js'
+import { openImage, openStore } from '../../../src/formats/open.js'
+import type { FormatDriver } from '../../../src/formats/driver.js'
 import { builtinDrivers, Registry } from '../../../src/formats/registry.js'
 import { testFolder } from '../../support/folder.js'
 import { toy, writeToy } from '../../support/toy-format.js'
@@ -312,4 +314,40 @@ test('a registry takes only sound drivers of the right version and a free id', (
       ['new', 'plugin-x'],
     ],
   )
+})
+
+test('both ends of a file are read once, and each driver is asked once, to find what it is', () => {
+  class CountingStore extends MemoryStore {
+    readonly reads: (readonly [number, number])[] = []
+
+    override read(position: number, target: Uint8Array): void {
+      this.reads.push([position, target.length])
+      super.read(position, target)
+    }
+  }
+  const mebibyte = new Uint8Array(1048576).fill(7)
+  // What a disk begins with can look like something compressed: formats are asked then too.
+  for (const head of [[], [0x1f, 0x8b, 8, 0]]) {
+    let asked = 0
+    const claiming: FormatDriver = {
+      ...toy,
+      probe: () => {
+        asked++
+        return 'certain'
+      },
+      open: () => {
+        throw corrupt('E_HEADER', 'opened no further')
+      },
+    }
+    mebibyte.set(head)
+    const store = new CountingStore(mebibyte)
+    const known = new Registry([...builtinDrivers, claiming])
+    refuses(() => openStore(store, undefined, { registry: known }), 'corrupt', 'E_HEADER')
+    assert.equal(asked, 1)
+    assert.deepEqual(store.reads.slice(0, 2), [
+      [0, 65536],
+      [1048576 - 65536, 65536],
+    ])
+    assert.equal(store.reads.filter(([, length]) => length === 65536).length, 2)
+  }
 })
