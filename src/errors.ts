@@ -29,6 +29,13 @@ export interface ImageErrorOptions {
 
 const brand = Symbol.for('vdisk.ImageError')
 
+/** Hints that errors of many places give. */
+export const hints = {
+  check: 'vdisk check lists the damage.',
+  repair: 'vdisk check lists the damage, vdisk repair mends it.',
+  incomplete: 'The file is incomplete; copy it again.',
+} as const
+
 /**
  * The one error type of vdisk. `code` is stable (`E_TRUNCATED`), `message` says what, in which file, at which byte,
  * what was expected and what was found. Recognise it with {@link isImageError}: two copies of the package may be

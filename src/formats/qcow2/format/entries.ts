@@ -1,151 +1,204 @@
 /**
- * The packed words of L1, L2 and refcount tables. Everything is decoded here once, to tagged unions; the rest of the
- * driver
- * switches on them and knows no bits. Words are taken as two 32-bit halves: a table of thousands is walked without
- * bigint.
+ * The packed words of L1 and L2 tables, decoded in one place for all who read, check, repair or change them; the rest
+ * of the driver knows no bits. Words are taken as two 32-bit halves, and an entry is filled anew for each index: a
+ * table of thousands is walked without bigint and without objects.
  */
 const high = 2 ** 32
 /** Bit 63: the refcount is exactly one. */
 const copied = 0x80000000
 /** Bit 62 of an L2 entry. */
 const compressed = 0x40000000
+/** Bits 9-55: the position of a cluster. */
+const upperPosition = 0x00ffffff
+const lowerPosition = 0xfffffe00
+/** Reserved bits of an L1 entry: 56-62 and 0-8; of a standard cluster descriptor 56-61 and 1-8. */
+const reservedL1 = { upper: 0x7f000000, lower: 0x1ff }
+const reservedL2 = { upper: 0x3f000000, lower: 0x1fe }
 
-/** Bit numbers that are set in a word of flags, lowest first. */
-export function bitsOf(word: bigint): number[] {
-  const bits: number[] = []
-  for (let bit = 0; bit < 64; bit++) if ((word >> BigInt(bit)) & 1n) bits.push(bit)
-  return bits
+/** The position that bits 9-55 of a word name. */
+function positionIn(upper: number, lower: number): number {
+  return (upper & upperPosition) * high + ((lower & lowerPosition) >>> 0)
 }
 
-/** Whether a bit is set in a word of flags. */
-export function hasBit(word: bigint, bit: number): boolean {
-  return ((word >> BigInt(bit)) & 1n) === 1n
+/** An L1 table entry ("L1 table entry"), valid or not. */
+export class L1Entry {
+  /** Where the L2 table is, in bytes of the file; 0 where there is none. */
+  position = 0
+  /** Whether the refcount of the L2 table is said to be exactly one. */
+  copied = false
+  /** Whether reserved bits are set. */
+  reserved = false
+
+  /** Reads the entry at `index` of a table. False when all its bits are zero. */
+  read(table: DataView, index: number): boolean {
+    const upper = table.getUint32(index * 8)
+    const lower = table.getUint32(index * 8 + 4)
+    this.position = positionIn(upper, lower)
+    this.copied = (upper & copied) !== 0
+    this.reserved = (upper & reservedL1.upper) !== 0 || (lower & reservedL1.lower) !== 0
+    return upper !== 0 || lower !== 0
+  }
+
+  /** Reads the first entry from `index` on that is not zero, and gives its index; -1 where none follows. */
+  next(table: DataView, index: number): number {
+    const end = table.byteLength / 8
+    for (let at = index; at < end; at++) if (this.read(table, at)) return at
+    return -1
+  }
+
+  /** Whether it says nothing but that there is no table. */
+  get isEmpty(): boolean {
+    return this.position === 0 && !this.reserved
+  }
+
+  /** Why no reader may follow an entry that is not empty; undefined where it may. */
+  fault(clusterSize: number): string | undefined {
+    if (this.reserved) return 'has reserved bits set'
+    return this.position % clusterSize === 0 ? undefined : 'is not cluster aligned'
+  }
 }
 
-/** A word of flags with these bits set. */
-export function withBits(bits: readonly number[]): bigint {
-  return bits.reduce((word, bit) => word | (1n << BigInt(bit)), 0n)
-}
-
-export type L1Entry =
-  | { readonly kind: 'unallocated' }
-  | { readonly kind: 'table'; readonly position: number }
-  | { readonly kind: 'invalid'; readonly reason: string }
-
-const unallocated: L1Entry = { kind: 'unallocated' }
-
-/** An L1 table entry ("L1 table entry"): bits 9-55 are the position of an L2 table, 56-62 and 0-8 are reserved. */
-export function decodeL1Entry(table: DataView, index: number, clusterSize: number): L1Entry {
-  const upper = table.getUint32(index * 8)
-  const lower = table.getUint32(index * 8 + 4)
-  if ((upper & 0x7fffffff) === 0 && lower === 0) return unallocated
-  if ((upper & 0x7f000000) !== 0 || (lower & 0x1ff) !== 0) return { kind: 'invalid', reason: 'has reserved bits set' }
-  if ((lower & (clusterSize - 1)) !== 0) return { kind: 'invalid', reason: 'is not cluster aligned' }
-  return { kind: 'table', position: (upper & 0x00ffffff) * high + lower }
-}
-
-/** Whether all entries of an L1 table from `from` up to `to` are zero; the first that is not, else `to`. */
+/** Whether all entries of an L1 table from `from` up to `to` lead nowhere; the first that does not, else `to`. */
 export function skipEmpty(table: DataView, from: number, to: number): number {
   let index = from
-  while (index < to && table.getUint32(index * 8 + 4) === 0 && (table.getUint32(index * 8) & 0x7fffffff) === 0) index++
+  while (index < to && table.getUint32(index * 8 + 4) === 0 && (table.getUint32(index * 8) & ~copied) === 0) index++
   return index
 }
 
-/** What an L2 entry says of one guest cluster. Positions are bytes of the host file (or of the external data file). */
-export type Mapping =
-  | { readonly kind: 'absent' }
-  | { readonly kind: 'zero' }
-  | { readonly kind: 'data'; readonly position: number; readonly reserved: boolean }
-  /**
-   * `storedLength`: bytes from `position` to the end of the last sector the entry names; more than the stream needs.
-   */
-  | { readonly kind: 'packed'; readonly position: number; readonly storedLength: number }
-  /** 32 subclusters, bit 0 first. `position` is undefined where no host cluster is allocated. */
-  | {
-      readonly kind: 'subclusters'
-      readonly position: number | undefined
-      readonly allocated: number
-      readonly zeroed: number
-      readonly reserved: boolean
-    }
-  | { readonly kind: 'invalid'; readonly reason: string }
-
-/** What must be known of an image to decode its L2 entries. */
+/** What must be known of an image to decode its L2 entries; its header says all of it. */
 export interface EntryRules {
   readonly version: number
-  readonly clusterBits: number
-  readonly extended: boolean
+  readonly extendedL2: boolean
   /** In an external data file position 0 is a cluster like any other. */
   readonly dataFile: boolean
+  readonly geometry: { readonly clusterBits: number; readonly entriesPerTable: number }
 }
 
-const absent: Mapping = { kind: 'absent' }
-const zero: Mapping = { kind: 'zero' }
-
-/** The L2 entry at `index` of a table ("L2 table entry", "Standard Cluster Descriptor", "Extended L2 Entries"). */
-export function decodeL2Entry(table: DataView, index: number, rules: EntryRules): Mapping {
-  const at = index * (rules.extended ? 16 : 8)
-  const upper = table.getUint32(at)
-  const lower = table.getUint32(at + 4)
-  if ((upper & compressed) !== 0) return decodeCompressed(table, at, upper, lower, rules)
-  if (upper === 0 && lower === 0 && !rules.extended) return absent
-  if ((lower & (2 ** rules.clusterBits - 1) & 0xfffffe00) !== 0)
-    return { kind: 'invalid', reason: 'is not cluster aligned' }
-  const zeroFlag = (lower & 1) !== 0
-  const reserved = (upper & 0x3f000000) !== 0 || (lower & 0x1fe) !== 0
-  const found = (upper & 0x00ffffff) * high + ((lower & 0xfffffe00) >>> 0)
-  const position = found !== 0 || (rules.dataFile && (upper & copied) !== 0) ? found : undefined
-  if (rules.extended) {
-    if (zeroFlag) return { kind: 'invalid', reason: 'has the zero flag, which extended entries do not have' }
-    return decodeSubclusters(table.getUint32(at + 8), table.getUint32(at + 12), position, reserved)
-  }
-  if (zeroFlag)
-    return rules.version < 3 ? { kind: 'invalid', reason: 'has the zero flag, which version 2 does not have' } : zero
-  return position === undefined ? absent : { kind: 'data', position, reserved }
-}
-
-function decodeSubclusters(
-  zeroed: number,
-  allocated: number,
-  position: number | undefined,
-  reserved: boolean,
-): Mapping {
-  if ((zeroed & allocated) !== 0) return { kind: 'invalid', reason: 'has a subcluster both allocated and zero' }
-  if (allocated !== 0 && position === undefined)
-    return { kind: 'invalid', reason: 'has allocated subclusters without a host cluster' }
-  if (allocated === 0 && zeroed === 0) return absent
-  if (zeroed === 0xffffffff) return zero
-  if (allocated === 0xffffffff && position !== undefined) return { kind: 'data', position, reserved }
-  return { kind: 'subclusters', position, allocated, zeroed, reserved }
-}
-
-/**
- * "Compressed Clusters Descriptor": x = 62 − (cluster_bits − 8) bits of byte position, then the number of additional
- * sectors.
- */
-function decodeCompressed(table: DataView, at: number, upper: number, lower: number, rules: EntryRules): Mapping {
-  if (rules.dataFile) return { kind: 'invalid', reason: 'is compressed, which an external data file does not allow' }
-  if (rules.extended && (table.getUint32(at + 8) !== 0 || table.getUint32(at + 12) !== 0))
-    return { kind: 'invalid', reason: 'is compressed and has subclusters' }
-  const upperBits = 62 - (rules.clusterBits - 8) - 32
-  const position = (upper & (2 ** upperBits - 1)) * high + lower
-  const additional = (upper >>> upperBits) & (2 ** (rules.clusterBits - 8) - 1)
-  return { kind: 'packed', position, storedLength: (additional + 1) * 512 - (lower & 511) }
-}
-
+/** What a subcluster, or a cluster without subclusters, reads as. */
 export type Status = 'absent' | 'zero' | 'data'
 
-/** The status of the subclusters from `first` on, and where it ends (a subcluster number, 32 at most). */
-export function subclusterRun(
-  mapping: Extract<Mapping, { kind: 'subclusters' }>,
-  first: number,
-): { readonly status: Status; readonly end: number } {
-  const statusOf = (index: number): Status =>
-    (mapping.allocated >>> index) & 1 ? 'data' : (mapping.zeroed >>> index) & 1 ? 'zero' : 'absent'
-  const status = statusOf(first)
-  let end = first + 1
-  while (end < 32 && statusOf(end) === status) end++
-  return { status, end }
+/**
+ * An L2 table entry, valid or not ("L2 table entry", "Standard Cluster Descriptor", "Compressed Clusters Descriptor",
+ * "Extended L2 Entries").
+ */
+export class L2Entry {
+  /** `zero`: the zero flag without a host cluster; with one it is `allocated`, as an entry with any position is. */
+  kind: 'unallocated' | 'zero' | 'allocated' | 'packed' = 'unallocated'
+  /** Bytes of the file, or of the external data file. */
+  position = 0
+  /** Of a compressed cluster: bytes from `position` to the end of the last sector named; more than the data needs. */
+  storedLength = 0
+  /** Whether the refcount of the host cluster is said to be exactly one. */
+  copied = false
+  /** Whether reserved bits are set. */
+  reserved = false
+  /** Whether the position of a cluster that is not compressed begins none. */
+  unaligned = false
+  zeroFlag = false
+  /**
+   * Which units are allocated, and which read as zero, a bit each: the 32 subclusters of an extended entry, else bit 0
+   * for the whole cluster.
+   */
+  allocated = 0
+  zeroed = 0
+  /** Units of a cluster: 32, or 1. */
+  readonly units: number
+  readonly #size: number
+  readonly #entries: number
+  readonly #version: number
+  readonly #extended: boolean
+  readonly #dataFile: boolean
+  /** Bits of the lower word in which a position must not have any. */
+  readonly #within: number
+  /** Bits of position in the upper word of a compressed cluster; the number of further sectors follows. */
+  readonly #upperBits: number
+
+  constructor({ version, extendedL2, dataFile, geometry }: EntryRules) {
+    this.units = extendedL2 ? 32 : 1
+    this.#size = extendedL2 ? 16 : 8
+    this.#entries = geometry.entriesPerTable
+    this.#version = version
+    this.#extended = extendedL2
+    this.#dataFile = dataFile
+    this.#within = (2 ** geometry.clusterBits - 1) & lowerPosition
+    this.#upperBits = 62 - (geometry.clusterBits - 8) - 32
+  }
+
+  /** Reads the entry at `index` of a table. False when all its bits are zero. */
+  read(table: DataView, index: number): boolean {
+    const at = index * this.#size
+    const upper = table.getUint32(at)
+    const lower = table.getUint32(at + 4)
+    const zeroed = this.#extended ? table.getUint32(at + 8) : 0
+    const allocated = this.#extended ? table.getUint32(at + 12) : 0
+    this.copied = (upper & copied) !== 0
+    if ((upper & compressed) !== 0) {
+      const upperBits = this.#upperBits
+      this.kind = 'packed'
+      this.position = (upper & (2 ** upperBits - 1)) * high + lower
+      this.storedLength = (((upper & 0x3fffffff) >>> upperBits) + 1) * 512 - (lower & 511)
+      this.reserved = false
+      this.unaligned = false
+      this.zeroFlag = false
+      this.zeroed = zeroed
+      this.allocated = allocated
+      return true
+    }
+    this.position = positionIn(upper, lower)
+    this.reserved = (upper & reservedL2.upper) !== 0 || (lower & reservedL2.lower) !== 0
+    this.unaligned = (lower & this.#within) !== 0
+    this.zeroFlag = (lower & 1) !== 0
+    const isZero = this.zeroFlag && !this.#extended
+    if (this.position !== 0 || (this.#dataFile && this.copied && !isZero)) this.kind = 'allocated'
+    else this.kind = isZero ? 'zero' : 'unallocated'
+    this.zeroed = isZero ? 1 : zeroed
+    this.allocated = this.#extended ? allocated : this.kind === 'allocated' && !isZero ? 1 : 0
+    return upper !== 0 || lower !== 0 || zeroed !== 0 || allocated !== 0
+  }
+
+  /** Reads the first entry from `index` on that is not zero, and gives its index; -1 where none follows. */
+  next(table: DataView, index: number): number {
+    for (let at = index; at < this.#entries; at++) if (this.read(table, at)) return at
+    return -1
+  }
+
+  /** Whether a subcluster is both allocated and zero. */
+  get contradicts(): boolean {
+    return (this.allocated & this.zeroed) !== 0
+  }
+
+  /** Why no reader may go by it; undefined where it may. Reserved bits are passed over. */
+  get fault(): string | undefined {
+    if (this.kind === 'packed') {
+      if (this.#dataFile) return 'is compressed, which an external data file does not allow'
+      return this.allocated === 0 && this.zeroed === 0 ? undefined : 'is compressed and has subclusters'
+    }
+    if (this.unaligned) return 'is not cluster aligned'
+    if (this.zeroFlag && this.#extended) return 'has the zero flag, which extended entries do not have'
+    if (this.zeroFlag && this.#version < 3) return 'has the zero flag, which version 2 does not have'
+    if (this.contradicts) return 'has a subcluster both allocated and zero'
+    if (this.allocated !== 0 && this.kind !== 'allocated') return 'has allocated subclusters without a host cluster'
+    return undefined
+  }
+
+  /** What a unit of a valid entry that is not compressed reads as. */
+  status(unit: number): Status {
+    if ((this.allocated >>> unit) & 1) return 'data'
+    return (this.zeroed >>> unit) & 1 ? 'zero' : 'absent'
+  }
+
+  /** The end of the run of units that read as `first` does: a unit number, {@link units} at most. */
+  runEnd(first: number): number {
+    const status = this.status(first)
+    let end = first + 1
+    while (end < this.units && this.status(end) === status) end++
+    return end
+  }
+
+  /** What it says, kept for one who changes it. The entry is not compressed. */
+  use(): ClusterUse {
+    return { position: this.position, copied: this.copied, allocated: this.allocated, zeroed: this.zeroed }
+  }
 }
 
 /**
@@ -169,19 +222,7 @@ export function encodeSubclusters(table: DataView, at: number, status: 'data' | 
   table.setUint32(at + 12, status === 'data' ? 0xffffffff : 0)
 }
 
-/**
- * Whether an L1 entry, or a standard cluster descriptor, says that the refcount is exactly one. `at`: the byte of the
- * entry.
- */
-export function isCopied(table: DataView, at: number): boolean {
-  return (table.getUint32(at) & copied) !== 0
-}
-
-/**
- * An L2 entry that is not compressed, as one sees it who changes it. `allocated` and `zeroed` have a bit for each unit
- * with a status of
- * its own: 32 subclusters, or the whole cluster as bit 0.
- */
+/** An L2 entry that is not compressed, as it is changed. Units as in {@link L2Entry}. */
 export interface ClusterUse {
   /** The host cluster, 0 where there is none; one may be there although nothing of it is read. */
   readonly position: number
@@ -190,20 +231,8 @@ export interface ClusterUse {
   readonly zeroed: number
 }
 
-/** Reads an entry that {@link decodeL2Entry} found valid. */
-export function readUse(table: DataView, index: number, extended: boolean): ClusterUse {
-  const at = index * (extended ? 16 : 8)
-  const upper = table.getUint32(at)
-  const lower = table.getUint32(at + 4)
-  const position = (upper & 0x00ffffff) * high + ((lower & 0xfffffe00) >>> 0)
-  // All uses are of one shape, and none is spread: every write looks at one for each cluster.
-  const zeroed = extended ? table.getUint32(at + 8) : lower & 1
-  const allocated = extended ? table.getUint32(at + 12) : zeroed === 0 && position !== 0 ? 1 : 0
-  return { position, copied: (upper & copied) !== 0, allocated, zeroed }
-}
-
 /** Writes an entry that is not compressed. */
-export function writeUse(table: DataView, index: number, extended: boolean, use: ClusterUse): void {
+export function encodeUse(table: DataView, index: number, extended: boolean, use: ClusterUse): void {
   const at = index * (extended ? 16 : 8)
   const flag = use.copied && use.position !== 0 ? copied : 0
   table.setUint32(at, (flag | Math.floor(use.position / high)) >>> 0)
@@ -254,126 +283,6 @@ export function encodeCompressed(
   table.setUint32(at + 4, position % high)
 }
 
-/** A refcount table entry: the position of a refcount block, bits 0-8 are reserved; 0 where there is none. */
-export function decodeRefcountTableEntry(table: DataView, index: number): number {
-  return table.getUint32(index * 8) * high + ((table.getUint32(index * 8 + 4) & 0xfffffe00) >>> 0)
-}
-
-/** The refcount at `index` of a block; entries are 2^order bits wide, those below a byte lie lowest bit first. */
-export function decodeRefcount(block: DataView, index: number, order: number): number {
-  switch (order) {
-    case 3:
-      return block.getUint8(index)
-    case 4:
-      return block.getUint16(index * 2)
-    case 5:
-      return block.getUint32(index * 4)
-    case 6:
-      return block.getUint32(index * 8) * high + block.getUint32(index * 8 + 4)
-    default: {
-      const bits = 1 << order
-      const byte = block.getUint8(Math.floor((index * bits) / 8))
-      return (byte >>> ((index * bits) % 8)) & (2 ** bits - 1)
-    }
-  }
-}
-
-/** Sets the refcount at `index` of a block. `value` fits the width. */
-export function encodeRefcount(block: DataView, index: number, order: number, value: number): void {
-  switch (order) {
-    case 3:
-      block.setUint8(index, value)
-      return
-    case 4:
-      block.setUint16(index * 2, value)
-      return
-    case 5:
-      block.setUint32(index * 4, value)
-      return
-    case 6:
-      block.setUint32(index * 8, Math.floor(value / high))
-      block.setUint32(index * 8 + 4, value % high)
-      return
-    default: {
-      const bits = 1 << order
-      const at = Math.floor((index * bits) / 8)
-      const shift = (index * bits) % 8
-      const mask = (2 ** bits - 1) << shift
-      block.setUint8(at, (block.getUint8(at) & ~mask) | (value << shift))
-    }
-  }
-}
-
-/**
- * Reserved bits of an L1 entry: 56-62 and 0-8; of a standard cluster descriptor 56-61 and 1-8; of a refcount table
- * entry 0-8.
- */
-const reservedL1 = { upper: 0x7f000000, lower: 0x1ff }
-const reservedL2 = { upper: 0x3f000000, lower: 0x1fe }
-
-/**
- * The parts of an entry as a check sees them, valid or not; bits that are reserved are told and passed over. Filled
- * anew for each
- * entry: tables have millions.
- */
-export class EntryParts {
-  /** `zero`: the zero flag without a host cluster; with one it is `allocated`, as an entry with any position is. */
-  kind: 'unallocated' | 'zero' | 'allocated' | 'packed' = 'unallocated'
-  position = 0
-  /** Of a packed cluster, to the end of the last sector named. */
-  storedLength = 0
-  copied = false
-  reserved = false
-  zeroFlag = false
-  /** Subclusters that are allocated, and that read as zero: 32 bits each, of extended entries. */
-  allocated = 0
-  zeroed = 0
-
-  /** False when the entry is empty. */
-  readL1(table: DataView, index: number): boolean {
-    const upper = table.getUint32(index * 8)
-    const lower = table.getUint32(index * 8 + 4)
-    if (upper === 0 && lower === 0) return false
-    this.kind = 'allocated'
-    this.copied = (upper & copied) !== 0
-    this.reserved = (upper & reservedL1.upper) !== 0 || (lower & reservedL1.lower) !== 0
-    this.position = (upper & 0x00ffffff) * high + ((lower & 0xfffffe00) >>> 0)
-    return true
-  }
-
-  /** False when the entry is empty. */
-  readL2(table: DataView, index: number, rules: EntryRules): boolean {
-    const at = index * (rules.extended ? 16 : 8)
-    const upper = table.getUint32(at)
-    const lower = table.getUint32(at + 4)
-    this.zeroed = rules.extended ? table.getUint32(at + 8) : 0
-    this.allocated = rules.extended ? table.getUint32(at + 12) : 0
-    if (upper === 0 && lower === 0 && this.zeroed === 0 && this.allocated === 0) return false
-    this.copied = (upper & copied) !== 0
-    if ((upper & compressed) !== 0) {
-      const upperBits = 62 - (rules.clusterBits - 8) - 32
-      this.kind = 'packed'
-      this.reserved = false
-      this.zeroFlag = false
-      this.position = (upper & (2 ** upperBits - 1)) * high + lower
-      this.storedLength = (((upper & 0x3fffffff) >>> upperBits) + 1) * 512 - (lower & 511)
-      return true
-    }
-    this.reserved = (upper & reservedL2.upper) !== 0 || (lower & reservedL2.lower) !== 0
-    this.zeroFlag = (lower & 1) !== 0
-    this.position = (upper & 0x00ffffff) * high + ((lower & 0xfffffe00) >>> 0)
-    if (this.position !== 0 || (rules.dataFile && this.copied && !(this.zeroFlag && !rules.extended)))
-      this.kind = 'allocated'
-    else this.kind = this.zeroFlag && !rules.extended ? 'zero' : 'unallocated'
-    return true
-  }
-
-  /** Whether a subcluster is both allocated and zero. */
-  get contradicts(): boolean {
-    return (this.allocated & this.zeroed) !== 0
-  }
-}
-
 /** Sets or clears the flag that says that the refcount is exactly one. `at`: the byte of the entry in its table. */
 export function markCopied(table: DataView, at: number, set: boolean): void {
   const upper = table.getUint32(at)
@@ -392,11 +301,6 @@ export function clearPosition(table: DataView, at: number): void {
   table.setUint32(at + 4, table.getUint32(at + 4) & 1)
 }
 
-/** Whether a refcount table entry has reserved bits set. */
-export function hasReservedRefcountBits(table: DataView, index: number): boolean {
-  return (table.getUint32(index * 8 + 4) & 0x1ff) !== 0
-}
-
 /**
  * A bitmap table entry ("Bitmap table"): the position of its cluster, 0 where there is none; bit 0 then says all zero
  * or all one.
@@ -407,7 +311,7 @@ export function decodeBitmapEntry(
 ): { readonly position: number; readonly reserved: boolean } {
   const upper = table.getUint32(index * 8)
   const lower = table.getUint32(index * 8 + 4)
-  const position = (upper & 0x00ffffff) * high + ((lower & 0xfffffe00) >>> 0)
+  const position = positionIn(upper, lower)
   return {
     position,
     reserved: (upper & 0xff000000) !== 0 || (lower & 0x1fe) !== 0 || (position !== 0 && (lower & 1) !== 0),

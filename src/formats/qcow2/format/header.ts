@@ -1,8 +1,8 @@
 import { safeNumber, viewOf } from '../../../binary/integers.js'
 import type { FieldRow } from '../../../binary/struct.js'
 import type { ByteStore } from '../../../block/types.js'
-import { corrupt, isImageError, printable, unsupported } from '../../../errors.js'
-import { bitsOf, hasBit } from './entries.js'
+import { corrupt, hints, isImageError, printable, unsupported } from '../../../errors.js'
+import { bitsOf, hasBit } from '../../../binary/flags.js'
 import { readExtensions, type Extensions } from './extensions.js'
 import {
   geometryOf,
@@ -140,7 +140,7 @@ export function readHeader(store: ByteStore, purpose: 'read' | 'write' | 'mend' 
   )
   if (extensions.fault !== undefined && purpose === 'write')
     throw corrupt('E_HEADER', `${store.name}: the ${extensions.fault.message}`, {
-      hint: 'vdisk check lists the damage, vdisk repair mends it.',
+      hint: hints.repair,
       details: { position: extensions.fault.position },
     })
 
@@ -291,7 +291,7 @@ function checkTable(
       'E_TRUNCATED',
       `${store.name}: the ${what} takes bytes ${position} to ${position + length}, but the file ends at byte ` +
         `${store.size}`,
-      { details, hint: 'The file is incomplete; copy it again.' },
+      { details, hint: hints.incomplete },
     )
   }
 }

@@ -1,8 +1,6 @@
 import { safeNumber, viewOf } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
-import { corrupt, usage } from '../../../errors.js'
-import { EntryParts, decodeL1Entry, type EntryRules } from './entries.js'
-import type { Header } from './header.js'
+import { usage } from '../../../errors.js'
 import type { Snapshot } from './snapshots.js'
 import { snapshotEntry } from './structs.js'
 import { nameBytes } from '../../../sys/host-fs.js'
@@ -10,87 +8,6 @@ import { nameBytes } from '../../../sys/host-fs.js'
 /** The longest name that qemu shows whole, in bytes. */
 const maximumSnapshotName = 255
 const maximumSnapshots = 65536
-
-/** An L2 table that an L1 table leads to. */
-export interface LedTable {
-  readonly l1Index: number
-  readonly position: number
-  /** A copy of its own. What lies behind the file's end is empty. */
-  readonly view: DataView
-}
-
-/**
- * The L2 tables that an L1 table in memory leads to, one after the other. @throws ImageError corrupt E_CORRUPT,
- * E_TRUNCATED.
- */
-export function* ledTables(store: ByteStore, header: Header, l1: DataView, what: string): Generator<LedTable> {
-  const { clusterSize } = header.geometry
-  for (let l1Index = 0; l1Index < l1.byteLength / 8; l1Index++) {
-    const entry = decodeL1Entry(l1, l1Index, clusterSize)
-    if (entry.kind === 'unallocated') continue
-    if (entry.kind === 'invalid')
-      throw corrupt(
-        'E_CORRUPT',
-        `${store.name}: L1 entry ${l1Index} of ${what} ${entry.reason}: the image cannot be changed`,
-        { hint: 'vdisk check lists the damage.' },
-      )
-    const { position } = entry
-    if (position >= store.size)
-      throw corrupt(
-        'E_TRUNCATED',
-        `${store.name}: L1 entry ${l1Index} of ${what} leads to byte ${position}, but the file ends at byte ` +
-          `${store.size}`,
-        { details: { position, size: store.size } },
-      )
-    const bytes = new Uint8Array(clusterSize)
-    store.read(position, bytes.subarray(0, Math.min(clusterSize, store.size - position)))
-    yield { l1Index, position, view: viewOf(bytes) }
-  }
-}
-
-/** Host bytes that an entry of an L2 table uses. `at`: the entry's byte in the table. */
-export interface EntryUse {
-  readonly at: number
-  readonly position: number
-  readonly length: number
-  readonly packed: boolean
-  readonly copied: boolean
-}
-
-/**
- * Calls for every entry of a table that uses clusters. @throws ImageError corrupt E_CORRUPT where one begins no
- * cluster.
- */
-export function eachUse(
-  store: ByteStore,
-  header: Header,
-  { position: table, view }: LedTable,
-  visit: (use: EntryUse) => void,
-): void {
-  const {
-    version,
-    extendedL2: extended,
-    geometry: { clusterBits, clusterSize, entrySize },
-  } = header
-  const rules: EntryRules = { version, clusterBits, extended, dataFile: false }
-  const parts = new EntryParts()
-  for (let index = 0; index < clusterSize / entrySize; index++) {
-    if (!parts.readL2(view, index, rules)) continue
-    const at = index * entrySize
-    const { kind, position, copied } = parts
-    if (kind === 'packed') visit({ at, position, length: parts.storedLength, packed: true, copied: false })
-    else if (kind === 'allocated') {
-      if (position % clusterSize !== 0)
-        throw corrupt(
-          'E_CORRUPT',
-          `${store.name}: the L2 entry at byte ${table + at} places its cluster at byte ${position}, which ` +
-            'begins no cluster: the image cannot be changed',
-          { hint: 'vdisk check lists the damage.', details: { position: table + at } },
-        )
-      visit({ at, position, length: clusterSize, packed: false, copied })
-    }
-  }
-}
 
 /** A snapshot to be recorded. `time` in seconds since 1970; sizes and positions in bytes. */
 export interface NewSnapshot {

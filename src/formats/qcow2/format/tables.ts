@@ -1,8 +1,9 @@
 import { viewOf } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
-import { corrupt } from '../../../errors.js'
-import { decodeRefcountTableEntry } from './entries.js'
+import { corrupt, hints } from '../../../errors.js'
+import type { DiskTables } from './entry-finder.js'
 import { readTable, type Header, type TableLocation } from './header.js'
+import { decodeRefcountTableEntry } from './refcount-entries.js'
 
 /** Bytes of L2 tables kept; a 16 TiB image has 2 GiB of them. */
 const keptBytes = 8 * 1024 * 1024
@@ -44,7 +45,7 @@ export class TableCache {
           `${store.size}`,
         {
           details: { position, length: needed, size: store.size },
-          hint: 'The file is incomplete; copy it again.',
+          hint: hints.incomplete,
         },
       )
     }
@@ -71,6 +72,12 @@ export class TableCache {
     }
     return table
   }
+}
+
+/** The tables of a disk as the file has them. @param l1 where the L1 table of the active disk, or of a snapshot, is. */
+export function fileTables(store: ByteStore, header: Header, l1: TableLocation): DiskTables {
+  const cache = new TableCache(store, header.geometry.clusterSize, overlapFinder(store, header, l1))
+  return { l1: readTable(store, l1), table: (position, needed) => cache.table(position, needed) }
 }
 
 /**

@@ -2,14 +2,14 @@ import { ceilDivide } from '../../../binary/integers.js'
 import type { UseMap } from '../../../binary/use-map.js'
 import { isZero } from '../../../binary/zero.js'
 import type { Finding } from '../../driver.js'
-import type { StoredRefcounts } from '../format/refcounts.js'
+import type { RefcountStore } from '../format/refcounts.js'
 import { countUse, damage, owner, ownerNames, shareable, type Anatomy } from '../format/use.js'
 
 /** Counts the refcount table and its blocks; tells, when asked to, which entries of the table are wrong. */
 export function* countRefcountBlocks(
   anatomy: Anatomy,
   map: UseMap,
-  stored: StoredRefcounts,
+  stored: RefcountStore,
   tells: boolean,
 ): Generator<Finding> {
   const {
@@ -53,7 +53,7 @@ export interface Difference {
 export function* compareRefcounts(
   { store, header }: Anatomy,
   map: UseMap,
-  stored: StoredRefcounts,
+  stored: RefcountStore,
 ): Generator<Difference | number> {
   const { clusterSize } = header.geometry
   // A structure that begins where no cluster does may reach into one behind the file's last.
@@ -73,12 +73,11 @@ export function* compareRefcounts(
       index = Math.floor(used / perBlock) - 1
       continue
     }
-    const block = stored.read(index)
+    const block = stored.get(index)
     yield (first - map.start) / (end - map.start)
-    if (block !== undefined && used >= last && isZero(new Uint8Array(block.buffer, block.byteOffset, block.byteLength)))
-      continue
+    if (block !== undefined && used >= last && isZero(new Uint8Array(block.view.buffer))) continue
     for (let cluster = first; cluster < last; cluster++) {
-      const count = stored.count(block, cluster - index * perBlock)
+      const count = stored.countIn(block, cluster - index * perBlock)
       const uses = map.uses(cluster)
       if (count !== uses || uses > 1) yield { cluster, stored: count, uses, block: block !== undefined }
     }

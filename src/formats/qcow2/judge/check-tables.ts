@@ -1,20 +1,18 @@
-import { viewOf } from '../../../binary/integers.js'
 import type { UseMap } from '../../../binary/use-map.js'
 import { isZero } from '../../../binary/zero.js'
 import { decodeUnit } from '../../../block/read.js'
 import { codecFor } from '../../../codec/registry.js'
 import { isImageError } from '../../../errors.js'
 import type { Finding } from '../../driver.js'
-import { EntryParts, type EntryRules } from '../format/entries.js'
-import { l1Tables, readL1Pieces, type L1Table } from '../format/l1-tables.js'
-import type { StoredRefcounts } from '../format/refcounts.js'
-import { TableSet, type TableUse } from '../format/table-set.js'
+import { L2Entry, type L1Entry } from '../format/entries.js'
+import { l1Tables, walkTables, type L1Table, type WalkedTable } from '../format/table-walk.js'
 import { overlapFinder } from '../format/tables.js'
 import { countUse, owner, type Anatomy } from '../format/use.js'
+import type { RefcountOnes } from './refcount-ones.js'
 
 /** What is told besides counting; without it a walk only counts. */
 export interface Telling {
-  readonly stored: StoredRefcounts
+  readonly ones: RefcountOnes
   /** Whether every compressed cluster is decoded; else only those that the file may end within. */
   readonly deep: boolean
 }
@@ -28,14 +26,12 @@ const bytesPerStep = 4 * 1024 * 1024
  * several L1 entries
  * lead to are walked once. Numbers that it gives are how far it is, from 0 to 1.
  */
-export class TableWalk {
+export class TableCheck {
   readonly #anatomy: Anatomy
   readonly #map: UseMap
   readonly #telling: Telling | undefined
-  readonly #rules: EntryRules
   readonly #overlaps: (position: number) => string | undefined
-  readonly #parts = new EntryParts()
-  readonly #table: Uint8Array
+  readonly #entry: L2Entry
   #found: Finding[] = []
   #decoded = 0
 
@@ -44,87 +40,61 @@ export class TableWalk {
     this.#anatomy = anatomy
     this.#map = map
     this.#telling = telling
-    this.#rules = {
-      version: header.version,
-      clusterBits: header.geometry.clusterBits,
-      extended: header.extendedL2,
-      dataFile: header.dataFile,
-    }
     this.#overlaps = overlapFinder(store, header, header.l1)
-    this.#table = new Uint8Array(header.geometry.clusterSize)
+    this.#entry = new L2Entry(header)
   }
 
   *run(): Generator<Finding | number> {
-    for (let start = 0; start < Infinity;) {
-      const tables = new TableSet(start)
-      for (const l1 of l1Tables(this.#anatomy)) yield* this.#l1(l1, tables, start === 0)
-      let walked = 0
-      for (const table of tables) {
-        yield* this.#l2(table, walked / tables.size)
-        walked++
-      }
-      start = tables.limit
+    const l1s = l1Tables(this.#anatomy)
+    for (const { position, entries, times } of l1s)
+      countUse(this.#anatomy, this.#map, { position, length: entries * 8, kind: owner.l1, times })
+    const follow = (entry: L1Entry, index: number, l1: L1Table, isFirstRound: boolean): boolean =>
+      this.#l1Entry(entry, index, l1, isFirstRound)
+    for (const table of walkTables(this.#anatomy, l1s, follow)) {
+      yield* this.#drain()
+      if (table === undefined) yield 0
+      else yield* this.#l2(table)
     }
+    yield* this.#drain()
   }
 
-  *#l1(l1: L1Table, tables: TableSet, first: boolean): Generator<Finding | number> {
-    const { position, entries, times } = l1
-    if (first) countUse(this.#anatomy, this.#map, { position, length: entries * 8, kind: owner.l1, times })
-    for (const { view, start } of readL1Pieces(this.#anatomy.store, l1)) {
-      yield 0
-      for (let at = 0; at < view.byteLength / 8; at++) {
-        if (!this.#parts.readL1(view, at)) continue
-        this.#l1Entry(l1, start + at, tables, first)
-        if (this.#found.length > 0) yield* this.#drain()
-      }
-    }
-  }
-
-  #l1Entry({ position: l1Position, times, of }: L1Table, index: number, tables: TableSet, first: boolean): void {
+  /** Whether an entry leads to an L2 table. What is wrong with it is reported in the first round. */
+  #l1Entry({ position, reserved, copied }: L1Entry, index: number, l1: L1Table, first: boolean): boolean {
     const {
       header: {
         geometry: { clusterSize },
       },
+      store,
     } = this.#anatomy
-    const { position, reserved, copied } = this.#parts
+    const { times, of } = l1
     const tell = (code: string, message: string): void => {
-      if (first) this.#tell(code, `L1 entry ${index}${of}`, l1Position + index * 8, message)
+      if (first) this.#tell(code, `L1 entry ${index}${of}`, l1.position + index * 8, message)
     }
     if (reserved) tell('E_L1_ENTRY', 'has reserved bits set')
     if (position === 0) {
       if (!reserved) tell('E_L1_ENTRY', 'has the flag of a table, but no table')
-      return
+      return false
     }
     if (position % clusterSize !== 0) {
       tell('E_L1_ENTRY', `leads to byte ${position}, which begins no cluster`)
-      return
+      return false
     }
     if (first && !countUse(this.#anatomy, this.#map, { position, length: clusterSize, kind: owner.l2, times })) {
-      tell(
-        'E_TRUNCATED',
-        `leads to an L2 table at byte ${position}, but the file ends at byte ${this.#anatomy.store.size}`,
-      )
-      return
+      tell('E_TRUNCATED', `leads to an L2 table at byte ${position}, but the file ends at byte ${store.size}`)
+      return false
     }
     if (of === '') this.#copied(copied, position, tell, 'L2 table')
-    // What is no L2 table is told where clusters are compared; its bytes are no entries.
-    if (position < this.#anatomy.store.size && this.#overlaps(position) === undefined)
-      tables.add(position, times, index, of === '')
+    // What is no L2 table is reported where clusters are compared; its bytes are no entries.
+    return position < store.size && this.#overlaps(position) === undefined
   }
 
-  *#l2(table: TableUse, walked: number): Generator<Finding | number> {
+  *#l2(table: WalkedTable): Generator<Finding | number> {
     const {
-      store,
-      header: {
-        capacity,
-        geometry: { clusterSize, entriesPerTable, entrySize, tableCoverage },
-      },
-    } = this.#anatomy
-    const { position, index, active } = table
-    const bytes = this.#table
-    const available = Math.min(clusterSize, store.size - position)
-    store.read(position, bytes.subarray(0, available))
-    bytes.fill(0, available)
+      capacity,
+      geometry: { clusterSize, entrySize, tableCoverage },
+    } = this.#anatomy.header
+    const { position, index, active, view, available } = table
+    const walked = table.walked / table.total
     yield walked
     const mapped = active ? Math.max(0, Math.min(tableCoverage, capacity - index * tableCoverage)) : 0
     if (available < Math.ceil(mapped / clusterSize) * entrySize) {
@@ -136,29 +106,28 @@ export class TableWalk {
           'after its start',
       )
     }
-    if (isZero(bytes)) {
-      yield* this.#drain()
-      return
-    }
-    const view = viewOf(bytes)
-    for (let entry = 0; entry < entriesPerTable; entry++) {
-      if (this.#parts.readL2(view, entry, this.#rules)) this.#l2Entry(table, entry)
+    yield* this.#drain()
+    if (isZero(new Uint8Array(view.buffer))) return
+    let step = entriesPerStep
+    for (let entry = this.#entry.next(view, 0); entry >= 0; entry = this.#entry.next(view, entry + 1)) {
+      this.#l2Entry(table, entry)
       if (this.#found.length > 0) yield* this.#drain()
-      if ((entry + 1) % entriesPerStep === 0 || this.#decoded > bytesPerStep) {
+      if (entry >= step || this.#decoded > bytesPerStep) {
+        step = entry + entriesPerStep
         this.#decoded = 0
         yield walked
       }
     }
   }
 
-  #l2Entry({ position: tablePosition, times, index, active }: TableUse, entry: number): void {
+  #l2Entry({ position: tablePosition, times, index, active }: WalkedTable, entry: number): void {
     const {
       header,
       header: {
         geometry: { clusterSize, entriesPerTable, entrySize },
       },
     } = this.#anatomy
-    const parts = this.#parts
+    const parts = this.#entry
     const offset = (index * entriesPerTable + entry) * clusterSize
     const tell = (code: string, message: string): void =>
       this.#tell(
@@ -185,7 +154,7 @@ export class TableWalk {
   }
 
   #packed(offset: number, times: number, tell: (code: string, message: string) => void): void {
-    const { position, storedLength, copied, allocated, zeroed } = this.#parts
+    const { position, storedLength, copied, allocated, zeroed } = this.#entry
     const { store, header } = this.#anatomy
     if (copied)
       tell('E_COPIED', 'is compressed and has the flag of a refcount of one, which compressed clusters never have')
@@ -221,7 +190,7 @@ export class TableWalk {
         geometry: { clusterSize },
       },
     } = this.#anatomy
-    const { position, storedLength } = this.#parts
+    const { position, storedLength } = this.#entry
     const length = Math.min(storedLength, store.size - position)
     this.#decoded += clusterSize
     try {
@@ -244,7 +213,7 @@ export class TableWalk {
   }
 
   #allocated(offset: number, times: number, active: boolean, tell: (code: string, message: string) => void): void {
-    const { position, copied, contradicts } = this.#parts
+    const { position, copied, contradicts } = this.#entry
     const {
       header: {
         dataFile,
@@ -285,7 +254,7 @@ export class TableWalk {
     tell: (code: string, message: string) => void,
     file: string,
   ): void {
-    const { position, allocated, zeroFlag } = this.#parts
+    const { position, allocated, zeroFlag } = this.#entry
     const {
       capacity,
       extendedL2,
@@ -316,7 +285,7 @@ export class TableWalk {
     const one =
       position === undefined
         ? true
-        : this.#telling.stored.isOne(Math.floor(position / this.#anatomy.header.geometry.clusterSize))
+        : this.#telling.ones.has(Math.floor(position / this.#anatomy.header.geometry.clusterSize))
     if (one === undefined || one === copied) return
     const where = position === undefined ? '' : ` at byte ${position}`
     tell(

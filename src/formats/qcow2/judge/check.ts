@@ -4,8 +4,9 @@ import { isZero } from '../../../binary/zero.js'
 import type { CheckProgress, Finding } from '../../driver.js'
 import { checkHeader, checkSnapshots, countOthers } from './check-others.js'
 import { compareRefcounts, countRefcountBlocks, judge } from './check-refcounts.js'
-import { TableWalk, type Telling } from './check-tables.js'
-import { StoredRefcounts } from '../format/refcounts.js'
+import { TableCheck, type Telling } from './check-tables.js'
+import { RefcountOnes } from './refcount-ones.js'
+import { RefcountStore } from '../format/refcounts.js'
 import { countUse, owner, type Anatomy } from '../format/use.js'
 
 /** Memory for counting uses: 49 million clusters a round, 3 TiB of the usual size. */
@@ -22,9 +23,9 @@ export function* checkQcow2(
   budget = countingBytes,
 ): Generator<Finding | CheckProgress> {
   const { store, header } = anatomy
-  const stored = new StoredRefcounts(store, header)
+  const stored = RefcountStore.of(store, header)
   const map = new UseMap(budget)
-  const telling = { stored, deep }
+  const telling = { ones: new RefcountOnes(stored), deep }
   const total = ceilDivide(store.size, header.geometry.clusterSize)
   let done = 0
   const progress = (part: number): CheckProgress => {
@@ -55,12 +56,12 @@ export function* checkQcow2(
 export function* countAll(
   anatomy: Anatomy,
   map: UseMap,
-  stored: StoredRefcounts,
+  stored: RefcountStore,
   how?: Telling | 'without refcounts',
 ): Generator<Finding | number> {
   const telling = how === 'without refcounts' ? undefined : how
   countUse(anatomy, map, { position: 0, length: anatomy.header.geometry.clusterSize, kind: owner.header })
-  yield* new TableWalk(anatomy, map, telling).run()
+  yield* new TableCheck(anatomy, map, telling).run()
   yield* countOthers(anatomy, map, telling !== undefined)
   if (how !== 'without refcounts') yield* countRefcountBlocks(anatomy, map, stored, telling !== undefined)
 }

@@ -1,10 +1,10 @@
 import { UseMap } from '../../../binary/use-map.js'
 import type { ByteStore } from '../../../block/types.js'
-import { corrupt } from '../../../errors.js'
+import { corrupt, hints } from '../../../errors.js'
 import { countAll, countingBytes } from './check.js'
 import { compareRefcounts } from './check-refcounts.js'
 import { readHeader } from '../format/header.js'
-import { StoredRefcounts } from '../format/refcounts.js'
+import { RefcountStore } from '../format/refcounts.js'
 import { readSnapshots } from '../format/snapshots.js'
 
 /**
@@ -16,7 +16,7 @@ export function trustRefcounts(store: ByteStore): void {
   const header = readHeader(store)
   const { clusterSize } = header.geometry
   const anatomy = { store, header, snapshots: readSnapshots(store, header), data: store }
-  const stored = new StoredRefcounts(store, header)
+  const stored = RefcountStore.of(store, header)
   const map = new UseMap(countingBytes)
   for (let start = 0; start * clusterSize < store.size; start = map.limit) {
     map.begin(start)
@@ -30,7 +30,7 @@ export function trustRefcounts(store: ByteStore): void {
         `${store.name}: the cluster at byte ${position} is used ${found.uses} times, but its refcount is ` +
           `${found.stored}: the image cannot be changed without damage`,
         {
-          hint: 'vdisk check lists the damage, vdisk repair mends it.',
+          hint: hints.repair,
           details: { position },
         },
       )

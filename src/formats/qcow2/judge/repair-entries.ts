@@ -1,14 +1,13 @@
-import { viewOf } from '../../../binary/integers.js'
 import type { CheckProgress, RepairAction } from '../../driver.js'
-import { clearPosition, clearReserved, EntryParts, markCopied, type EntryRules } from '../format/entries.js'
-import { l1Tables, readL1Pieces } from '../format/l1-tables.js'
-import { StoredRefcounts } from '../format/refcounts.js'
-import { TableSet } from '../format/table-set.js'
+import { clearPosition, clearReserved, L1Entry, L2Entry, markCopied } from '../format/entries.js'
+import { RefcountStore } from '../format/refcounts.js'
+import { l1Tables, readL1Pieces, walkTables } from '../format/table-walk.js'
 import { overlapFinder } from '../format/tables.js'
 import type { Anatomy } from '../format/use.js'
+import { RefcountOnes } from './refcount-ones.js'
 
 /** Changes one entry of a table at byte `at`; gives whether it did. */
-type Mend = (parts: EntryParts, table: DataView, at: number) => boolean
+type Mend = (entry: L2Entry, table: DataView, at: number) => boolean
 
 /**
  * Clears what readers pass over in L2 entries: reserved bits, and the place of a zero cluster that is none. What the
@@ -19,22 +18,16 @@ export function* mendEntries(
   anatomy: Anatomy,
   overlaps: ReadonlySet<number> | undefined,
 ): Generator<RepairAction | CheckProgress, boolean> {
-  const {
-    header: {
-      extendedL2,
-      version,
-      geometry: { clusterSize },
-    },
-  } = anatomy
+  const { extendedL2, version } = anatomy.header
   let reserved = 0
   let places = 0
-  yield* changeTables(anatomy, { overlaps, snapshots: true }, (parts, table, at) => {
-    if (parts.kind === 'packed') return false
+  yield* changeTables(anatomy, { overlaps, snapshots: true }, (entry, table, at) => {
+    if (entry.kind === 'packed') return false
     const readsZero =
-      parts.kind === 'allocated' &&
-      parts.position % clusterSize !== 0 &&
-      (extendedL2 ? parts.allocated === 0 && !parts.zeroFlag : parts.zeroFlag && version >= 3)
-    if (parts.reserved) {
+      entry.kind === 'allocated' &&
+      entry.unaligned &&
+      (extendedL2 ? entry.allocated === 0 && !entry.zeroFlag : entry.zeroFlag && version >= 3)
+    if (entry.reserved) {
       clearReserved(table, at)
       reserved++
     }
@@ -42,7 +35,7 @@ export function* mendEntries(
       clearPosition(table, at)
       places++
     }
-    return parts.reserved || readsZero
+    return entry.reserved || readsZero
   })
   if (reserved > 0)
     yield {
@@ -72,34 +65,31 @@ export function* mendFlags(
       geometry: { clusterSize },
     },
   } = anatomy
-  const stored = new StoredRefcounts(store, anatomy.header)
-  const isOne = (position: number): boolean | undefined => stored.isOne(Math.floor(position / clusterSize))
+  const ones = new RefcountOnes(RefcountStore.of(store, anatomy.header))
+  const isOne = (position: number): boolean | undefined => ones.has(Math.floor(position / clusterSize))
   let changed = 0
-  const mark = (parts: EntryParts, table: DataView, at: number, wanted: boolean | undefined): boolean => {
-    if (wanted === undefined || wanted === parts.copied) return false
+  const mark = (
+    entry: { readonly copied: boolean },
+    table: DataView,
+    at: number,
+    wanted: boolean | undefined,
+  ): boolean => {
+    if (wanted === undefined || wanted === entry.copied) return false
     markCopied(table, at, wanted)
     changed++
     return true
   }
-  yield* changeTables(anatomy, { overlaps, snapshots: false }, (parts, table, at) => {
-    if (parts.kind === 'packed') return mark(parts, table, at, false)
-    return parts.kind === 'allocated' && mark(parts, table, at, dataFile ? true : isOne(parts.position))
+  yield* changeTables(anatomy, { overlaps, snapshots: false }, (entry, table, at) => {
+    if (entry.kind === 'packed') return mark(entry, table, at, false)
+    return entry.kind === 'allocated' && mark(entry, table, at, dataFile ? true : isOne(entry.position))
   })
-  const parts = new EntryParts()
-  for (const { view, start } of readL1Pieces(store, { ...l1, times: 1, of: '' })) {
+  const entry = new L1Entry()
+  for (const { view, start } of readL1Pieces(store, l1)) {
     const position = l1.position + start * 8
     if (overlaps === undefined || touches(overlaps, position, view.byteLength, clusterSize)) continue
     let any = false
-    for (let at = 0; at < view.byteLength / 8; at++) {
-      if (
-        !parts.readL1(view, at) ||
-        parts.position === 0 ||
-        parts.position % clusterSize !== 0 ||
-        parts.position >= store.size
-      )
-        continue
-      any = mark(parts, view, at * 8, isOne(parts.position)) || any
-    }
+    for (let at = entry.next(view, 0); at >= 0; at = entry.next(view, at + 1))
+      if (isTable(entry, anatomy)) any = mark(entry, view, at * 8, isOne(entry.position)) || any
     if (any) store.write(position, new Uint8Array(view.buffer, view.byteOffset, view.byteLength))
   }
   if (changed === 0) return false
@@ -112,6 +102,11 @@ export function* mendFlags(
   return true
 }
 
+/** Whether an L1 entry leads to a cluster of the file. */
+function isTable({ position }: L1Entry, { store, header }: Anatomy): boolean {
+  return position !== 0 && position % header.geometry.clusterSize === 0 && position < store.size
+}
+
 /** Goes through the entries of all L2 tables that nothing else lies upon, and writes those that change. */
 function* changeTables(
   anatomy: Anatomy,
@@ -119,60 +114,28 @@ function* changeTables(
   mend: Mend,
 ): Generator<CheckProgress> {
   if (overlaps === undefined) return
-  const {
-    store,
-    header,
-    header: {
-      geometry: { clusterSize, entriesPerTable, entrySize },
-    },
-  } = anatomy
-  const rules: EntryRules = {
-    version: header.version,
-    clusterBits: header.geometry.clusterBits,
-    extended: header.extendedL2,
-    dataFile: header.dataFile,
-  }
+  const { store, header } = anatomy
+  const { clusterSize, entrySize } = header.geometry
   const isOther = overlapFinder(store, header, header.l1)
-  const parts = new EntryParts()
-  const bytes = new Uint8Array(clusterSize)
-  const view = viewOf(bytes)
+  const follow = (entry: L1Entry): boolean =>
+    isTable(entry, anatomy) && !overlaps.has(entry.position / clusterSize) && isOther(entry.position) === undefined
+  const entry = new L2Entry(header)
   let written = false
-  for (let start = 0; start < Infinity;) {
-    const tables = new TableSet(start)
-    for (const l1 of l1Tables(anatomy).slice(0, snapshots ? undefined : 1)) {
-      for (const piece of readL1Pieces(store, l1)) {
-        for (let at = 0; at < piece.view.byteLength / 8; at++) {
-          if (
-            !parts.readL1(piece.view, at) ||
-            parts.position === 0 ||
-            parts.position % clusterSize !== 0 ||
-            parts.position >= store.size
-          )
-            continue
-          if (!overlaps.has(parts.position / clusterSize) && isOther(parts.position) === undefined)
-            tables.add(parts.position, 1, piece.start + at, l1.of === '')
-        }
-      }
+  for (const table of walkTables(anatomy, l1Tables(anatomy).slice(0, snapshots ? undefined : 1), follow)) {
+    if (table === undefined) continue
+    const { position, view, walked, total } = table
+    let [first, end] = [Infinity, 0]
+    for (let index = entry.next(view, 0); index >= 0; index = entry.next(view, index + 1)) {
+      const at = index * entrySize
+      if (!mend(entry, view, at)) continue
+      first = Math.min(first, at)
+      end = at + 8
     }
-    let done = 0
-    for (const { position } of tables) {
-      const available = Math.min(clusterSize, store.size - position)
-      store.read(position, bytes.subarray(0, available))
-      bytes.fill(0, available)
-      let [first, end] = [Infinity, 0]
-      for (let entry = 0; entry < entriesPerTable; entry++) {
-        const at = entry * entrySize
-        if (!parts.readL2(view, entry, rules) || !mend(parts, view, at)) continue
-        first = Math.min(first, at)
-        end = at + 8
-      }
-      if (end > first) {
-        store.write(position + first, bytes.subarray(first, end))
-        written = true
-      }
-      yield { done: done++, total: tables.size }
+    if (end > first) {
+      store.write(position + first, new Uint8Array(view.buffer).subarray(first, end))
+      written = true
     }
-    start = tables.limit
+    yield { done: walked, total }
   }
   if (written) store.flush()
 }

@@ -1,6 +1,6 @@
 import type { ByteStore } from '../../../block/types.js'
 import type { RepairAction } from '../../driver.js'
-import { bitsOf, withBits } from '../format/entries.js'
+import { bitsOf, withBits } from '../../../binary/flags.js'
 import type { Header } from '../format/header.js'
 import { editHeader, type HeaderChanges } from '../format/header-editor.js'
 import { extensionHeader, extensionTypes, headerV3, incompatible } from '../format/structs.js'

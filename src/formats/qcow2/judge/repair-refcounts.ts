@@ -1,12 +1,11 @@
-import { ceilDivide, viewOf } from '../../../binary/integers.js'
+import { ceilDivide } from '../../../binary/integers.js'
 import { UseMap } from '../../../binary/use-map.js'
 import { unsupported } from '../../../errors.js'
 import type { CheckProgress, RepairAction } from '../../driver.js'
 import { countAll } from './check.js'
 import { compareRefcounts } from './check-refcounts.js'
-import { encodeRefcount } from '../format/entries.js'
 import { maximumRefcountTableBytes } from '../format/layout.js'
-import { StoredRefcounts } from '../format/refcounts.js'
+import { RefcountStore } from '../format/refcounts.js'
 import { changeHeader } from './repair-header.js'
 import { overlapFinder } from '../format/tables.js'
 import type { Anatomy } from '../format/use.js'
@@ -24,7 +23,7 @@ export function* mendRefcounts(
   { budget, keepLeaks }: Means,
 ): Generator<RepairAction | CheckProgress, boolean> {
   const { store, header } = anatomy
-  const stored = new StoredRefcounts(store, header)
+  const stored = RefcountStore.of(store, header)
   const map = new UseMap(budget)
   const total = ceilDivide(store.size, header.geometry.clusterSize)
   let raised = 0
@@ -32,7 +31,6 @@ export function* mendRefcounts(
   for (let start = 0; start < total; start = map.limit) {
     map.begin(start)
     for (const item of countAll(anatomy, map, stored)) if (typeof item === 'number') yield { done: start, total }
-    const block = new OpenBlock(anatomy, stored)
     for (const item of compareRefcounts(anatomy, map, stored)) {
       if (typeof item === 'number') {
         yield { done: start, total }
@@ -40,11 +38,11 @@ export function* mendRefcounts(
       }
       const wanted = Math.min(item.uses, stored.maximum)
       if (!item.block || item.stored === wanted || (wanted === 0 && keepLeaks)) continue
-      block.set(item.cluster, wanted)
+      stored.setCount(item.cluster, wanted)
       if (item.stored < wanted) raised++
       else lowered++
     }
-    block.write()
+    stored.writeBlocks()
     if (raised + lowered > 0) store.flush()
   }
   if (raised > 0)
@@ -64,51 +62,6 @@ export function* mendRefcounts(
 
 function clusters(count: number): string {
   return count === 1 ? '1 cluster' : `${count} clusters`
-}
-
-/** The refcount block that is being changed; only the bytes that change are written. */
-class OpenBlock {
-  readonly #anatomy: Anatomy
-  readonly #stored: StoredRefcounts
-  #index = -1
-  #view: DataView | undefined
-  #first = Infinity
-  #last = 0
-
-  constructor(anatomy: Anatomy, stored: StoredRefcounts) {
-    this.#anatomy = anatomy
-    this.#stored = stored
-  }
-
-  set(cluster: number, count: number): void {
-    const { perBlock } = this.#stored
-    const index = Math.floor(cluster / perBlock)
-    if (index !== this.#index) {
-      this.write()
-      this.#index = index
-      this.#view = this.#stored.read(index)
-    }
-    if (this.#view === undefined) throw new TypeError(`refcount block ${index} is not there`)
-    const { refcountOrder, refcountBits } = this.#anatomy.header
-    encodeRefcount(this.#view, cluster - index * perBlock, refcountOrder, count)
-    const at = Math.floor(((cluster - index * perBlock) * refcountBits) / 8)
-    this.#first = Math.min(this.#first, at)
-    this.#last = Math.max(this.#last, at + Math.max(1, refcountBits / 8))
-  }
-
-  write(): void {
-    if (this.#view === undefined) return
-    const place = this.#stored.place(this.#index)
-    if (place.kind === 'block' && this.#last > this.#first) {
-      this.#anatomy.store.write(
-        place.position + this.#first,
-        new Uint8Array(this.#view.buffer, this.#view.byteOffset + this.#first, this.#last - this.#first),
-      )
-    }
-    this.#view = undefined
-    this.#first = Infinity
-    this.#last = 0
-  }
 }
 
 /**
@@ -132,7 +85,7 @@ export function* rebuildRefcounts(
   const total = ceilDivide(store.size, clusterSize)
   // An entry that begins no cluster may reach into the one behind the file's last.
   const builder = new RefcountBuilder(anatomy, order, means.keepLeaks ? total + 1 : total)
-  const stored = new StoredRefcounts(store, header)
+  const stored = RefcountStore.of(store, header)
   const isOld = overlapFinder(store, header, header.l1)
   const map = new UseMap(means.budget)
   for (let start = 0; start < total; start = map.limit) {
@@ -168,7 +121,7 @@ export function* rebuildRefcounts(
 
 /** The narrowest refcounts that hold every count. */
 function* neededOrder(anatomy: Anatomy, budget: number): Generator<CheckProgress, number> {
-  const stored = new StoredRefcounts(anatomy.store, anatomy.header)
+  const stored = RefcountStore.of(anatomy.store, anatomy.header)
   const map = new UseMap(budget)
   const total = ceilDivide(anatomy.store.size, anatomy.header.geometry.clusterSize)
   let most = 1
@@ -187,36 +140,26 @@ function* neededOrder(anatomy: Anatomy, budget: number): Generator<CheckProgress
 /** Refcount blocks and their table, laid out behind the end of a file. */
 class RefcountBuilder {
   readonly #anatomy: Anatomy
-  readonly #order: number
-  readonly #perBlock: number
-  readonly #maximum: number
+  readonly #refcounts: RefcountStore
   readonly #clusterSize: number
   /** Where the new structures begin, and where the next one goes: clusters. */
   readonly #base: number
   #next: number
-  /** Positions of the blocks that are written; 0 where none is needed. */
-  readonly #table = new Float64Array(maximumRefcountTableBytes / 8)
-  /** The block that is being filled, and with leaks that are kept also those before it. */
-  readonly #open = new Map<number, DataView>()
+  /** The block that has no place yet, of those before the one that the end of the file lies in. */
+  #open: number | undefined
 
   /** @param base the first cluster that they may take. */
   constructor(anatomy: Anatomy, order: number, base: number) {
     this.#anatomy = anatomy
-    this.#order = order
     this.#clusterSize = anatomy.header.geometry.clusterSize
-    this.#perBlock = (this.#clusterSize * 8) / 2 ** order
-    this.#maximum = order < 6 ? 2 ** (2 ** order) - 1 : Number.MAX_SAFE_INTEGER
+    this.#refcounts = new RefcountStore(anatomy.store, { clusterSize: this.#clusterSize, refcountOrder: order })
     this.#base = base
     this.#next = base
   }
 
   set(cluster: number, count: number): void {
-    encodeRefcount(
-      this.#block(Math.floor(cluster / this.#perBlock)),
-      cluster % this.#perBlock,
-      this.#order,
-      Math.min(count, this.#maximum),
-    )
+    this.#need(Math.floor(cluster / this.#refcounts.perBlock))
+    this.#refcounts.setCount(cluster, Math.min(count, this.#refcounts.maximum))
   }
 
   /** A cluster that nothing uses, and that nothing else shall take. */
@@ -226,62 +169,54 @@ class RefcountBuilder {
 
   /** Writes what is open and the table. Clusters are counted up to the end of the table itself. */
   finish(): { readonly position: number; readonly tableClusters: number } {
-    const first = Math.floor(this.#base / this.#perBlock)
-    for (const index of [...this.#open.keys()]) if (index < first) this.#write(index)
+    const { perBlock } = this.#refcounts
+    const first = Math.floor(this.#base / perBlock)
+    this.#close()
     let tableClusters = 1
     let end = 0
-    for (let last = first; ;) {
+    let last = first
+    for (;;) {
       end = this.#next + (last - first + 1) + tableClusters
-      const needed = Math.max(last, Math.floor((end - 1) / this.#perBlock))
+      const needed = Math.max(last, Math.floor((end - 1) / perBlock))
       const table = ceilDivide((needed + 1) * 8, this.#clusterSize)
       if (needed === last && table === tableClusters) break
       last = needed
       tableClusters = table
     }
     for (let cluster = this.#base; cluster < end; cluster++) this.set(cluster, 1)
-    for (const index of [...this.#open.keys()].sort((a, b) => a - b)) this.#write(index)
+    for (let index = first; index <= last; index++) this.#place(index)
     const position = (end - tableClusters) * this.#clusterSize
-    const bytes = new Uint8Array(tableClusters * this.#clusterSize)
-    const view = viewOf(bytes)
-    for (let index = 0; index < bytes.length / 8; index++) view.setBigUint64(index * 8, BigInt(this.#table[index] ?? 0))
-    this.#anatomy.store.write(position, bytes)
+    this.#refcounts.moveTable(position, (tableClusters * this.#clusterSize) / 8)
+    this.#refcounts.writeBlocks()
     return { position, tableClusters }
   }
 
-  #block(index: number): DataView {
-    const open = this.#open.get(index)
-    if (open !== undefined) return open
+  /** Makes sure that there is a block of that index. The one that the end of the file lies in waits for its place. */
+  #need(index: number): void {
+    if (this.#refcounts.get(index) !== undefined) return
     const { store } = this.#anatomy
-    if (index >= this.#table.length) {
+    const { perBlock } = this.#refcounts
+    if (index >= maximumRefcountTableBytes / 8) {
       throw unsupported(
         'E_REFCOUNT_LIMIT',
-        `${store.name}: refcounts cannot be kept for cluster ${index * this.#perBlock}, where its content ends`,
+        `${store.name}: refcounts cannot be kept for cluster ${index * perBlock}, where its content ends`,
         { hint: 'Convert the image to a new one with a larger cluster-size.' },
       )
     }
-    const bytes = new Uint8Array(this.#clusterSize)
-    // A block that was closed too early: a kept leak lies in it.
-    const position = this.#table[index] ?? 0
-    if (position > 0) store.read(position, bytes)
-    const view = viewOf(bytes)
-    this.#close(index)
-    this.#open.set(index, view)
-    return view
+    this.#close()
+    this.#refcounts.put(index)
+    if (index < Math.floor(this.#base / perBlock)) this.#open = index
   }
 
-  /** Writes the other open blocks. The one that the end of the file lies in waits for the new structures. */
-  #close(next: number): void {
-    const last = Math.floor(this.#base / this.#perBlock)
-    for (const index of [...this.#open.keys()]) if (index !== next && index < last) this.#write(index)
+  #close(): void {
+    if (this.#open !== undefined) this.#place(this.#open)
+    this.#open = undefined
   }
 
-  #write(index: number): void {
-    const view = this.#open.get(index)
-    if (view === undefined) return
-    this.#open.delete(index)
-    const known = this.#table[index] ?? 0
-    const position = known > 0 ? known : this.#next++ * this.#clusterSize
-    this.#table[index] = position
-    this.#anatomy.store.write(position, new Uint8Array(view.buffer, view.byteOffset, view.byteLength))
+  #place(index: number): void {
+    const block = this.#refcounts.kept(index)
+    if (block === undefined || block.position > 0) return
+    block.position = this.#next++ * this.#clusterSize
+    this.#refcounts.lead(index, block.position)
   }
 }

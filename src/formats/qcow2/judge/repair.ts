@@ -1,7 +1,7 @@
 import type { ByteStore } from '../../../block/types.js'
 import type { CheckProgress, RepairAction } from '../../driver.js'
 import { checkQcow2, countingBytes } from './check.js'
-import { bitsOf, withBits } from '../format/entries.js'
+import { bitsOf, withBits } from '../../../binary/flags.js'
 import { readHeader } from '../format/header.js'
 import { mendEntries, mendFlags } from './repair-entries.js'
 import { clearAutoclear, clearStates, dropBitmaps, dropSnapshots, endExtensions } from './repair-header.js'

@@ -1,7 +1,7 @@
 import type { ByteStore, Fact, Section } from '../../../block/types.js'
 import { isImageError, printable } from '../../../errors.js'
 import { readBitmaps } from '../format/bitmaps.js'
-import { bitsOf } from '../format/entries.js'
+import { bitsOf } from '../../../binary/flags.js'
 import type { Header } from '../format/header.js'
 import type { Snapshot } from '../format/snapshots.js'
 import { autoclear, extensionTypes, knownFeatures } from '../format/structs.js'

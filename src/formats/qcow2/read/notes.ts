@@ -1,5 +1,5 @@
 import type { Note } from '../../../block/types.js'
-import { hasBit } from '../format/entries.js'
+import { hasBit } from '../../../binary/flags.js'
 import type { Header } from '../format/header.js'
 import { autoclear } from '../format/structs.js'
 

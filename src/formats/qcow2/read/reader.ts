@@ -3,7 +3,7 @@ import { codecFor } from '../../../codec/registry.js'
 import { ExtentReader } from '../../../block/read.js'
 import { PieceRuns, walkedEntries, type Piece } from '../../../block/runs.js'
 import type { ByteStore, Extent, Note, Section } from '../../../block/types.js'
-import { corrupt, printable, reference, unsupported, type ImageError } from '../../../errors.js'
+import { corrupt, hints, printable, reference, unsupported, type ImageError } from '../../../errors.js'
 import {
   chooseSnapshot,
   type CheckOptions,
@@ -18,26 +18,14 @@ import {
 import { BackingReference } from '../format/backing.js'
 import { checkQcow2 } from '../judge/check.js'
 import { describeImage } from './describe.js'
-import {
-  decodeL1Entry,
-  decodeL2Entry,
-  skipEmpty,
-  subclusterRun,
-  type EntryRules,
-  type Mapping,
-} from '../format/entries.js'
-import { readHeader, readTable, type Header } from '../format/header.js'
+import { EntryFinder, type DiskTables } from '../format/entry-finder.js'
+import { skipEmpty, type L2Entry } from '../format/entries.js'
+import { readHeader, type Header } from '../format/header.js'
 import { openingNotes } from './notes.js'
 import { ownBytes } from '../judge/snapshot-use.js'
 import { readableSnapshots, snapshotDisk, type Snapshot } from '../format/snapshots.js'
 import type { Anatomy } from '../format/use.js'
-import { overlapFinder, TableCache } from '../format/tables.js'
-
-/** The tables of a disk that is being changed, as they are now. */
-export interface LiveDisk {
-  readonly l1: DataView
-  readonly tables: Pick<TableCache, 'table'>
-}
+import { fileTables } from '../format/tables.js'
 
 /** One layer of a QCOW2 chain, versions 2 and 3: the active disk or a snapshot. */
 export class Qcow2Image implements DiskImage {
@@ -55,17 +43,16 @@ export class Qcow2Image implements DiskImage {
   readonly #snapshots: readonly Snapshot[]
   readonly #snapshotFault: ImageError | undefined
   readonly #notes: Note[]
-  readonly #l1: DataView
+  readonly #tables: DiskTables
   readonly #l1Entries: number
-  readonly #tables: LiveDisk['tables']
-  readonly #rules: EntryRules
+  readonly #finder: EntryFinder
   /** Where data clusters are: the file itself or the external data file; undefined when that was not opened. */
   readonly #data: ByteStore | undefined
   readonly #reader = new ExtentReader(this)
   readonly #runs: PieceRuns
 
   /** @param live tables to read the active disk by, instead of those in the file. */
-  constructor(store: ByteStore, context: OpenContext, live?: LiveDisk) {
+  constructor(store: ByteStore, context: OpenContext, live?: DiskTables) {
     this.#store = store
     const header = readHeader(store, 'read')
     this.#header = header
@@ -81,16 +68,9 @@ export class Qcow2Image implements DiskImage {
         ? header
         : snapshotDisk(store, header, chooseSnapshot(this.#snapshots, context.snapshot, store.name))
     this.capacity = disk.capacity
-    this.#l1 = live?.l1 ?? readTable(store, disk.l1)
     this.#l1Entries = disk.l1.entries
-    this.#tables =
-      live?.tables ?? new TableCache(store, header.geometry.clusterSize, overlapFinder(store, header, disk.l1))
-    this.#rules = {
-      version: header.version,
-      clusterBits: header.geometry.clusterBits,
-      extended: header.extendedL2,
-      dataFile: header.dataFile,
-    }
+    this.#tables = live ?? fileTables(store, header, disk.l1)
+    this.#finder = new EntryFinder(header, this.#tables)
     this.#runs = new PieceRuns(this.capacity, (offset) => this.#piece(offset), {
       data: () => this.#dataStore(),
       packed: store,
@@ -169,100 +149,72 @@ export class Qcow2Image implements DiskImage {
     this.#store[Symbol.dispose]()
   }
 
-  /** The run at `offset` that one table entry (or one stretch of empty L1 entries) tells, from `offset` to its end. */
+  /** The run at `offset` that one table entry (or one stretch of empty L1 entries) says, from `offset` to its end. */
   #piece(offset: number): Piece {
-    const { tableCoverage, clusterSize, entriesPerTable, entrySize } = this.#header.geometry
-    const l1Index = Math.floor(offset / tableCoverage)
-    const l1Entry = decodeL1Entry(this.#l1, l1Index, clusterSize)
-    if (l1Entry.kind === 'invalid') throw this.#damaged(`L1 entry ${l1Index}`, offset, l1Entry.reason)
-    if (l1Entry.kind === 'unallocated') {
-      return {
-        kind: 'absent',
-        length:
-          skipEmpty(this.#l1, l1Index, Math.min(l1Index + walkedEntries, this.#l1Entries)) * tableCoverage - offset,
-      }
-    }
-    const mapped = Math.min(tableCoverage, this.capacity - l1Index * tableCoverage)
-    const table = this.#tables.table(l1Entry.position, Math.ceil(mapped / clusterSize) * entrySize)
+    const { tableCoverage, clusterSize } = this.#header.geometry
+    const finder = this.#finder
     const cluster = Math.floor(offset / clusterSize)
-    const l2Index = cluster % entriesPerTable
-    return this.#clusterPiece(
-      decodeL2Entry(table, l2Index, this.#rules),
-      offset,
-      cluster * clusterSize,
-      l1Entry.position + l2Index * entrySize,
-    )
+    if (finder.find(cluster, this.capacity)) return this.#clusterPiece(finder.l2, offset, cluster * clusterSize)
+    const l1Index = Math.floor(offset / tableCoverage)
+    if (!finder.l1.isEmpty)
+      throw this.#damaged(`L1 entry ${l1Index}`, offset, finder.l1.fault(clusterSize) ?? 'leads to no table')
+    const end = skipEmpty(this.#tables.l1, l1Index, Math.min(l1Index + walkedEntries, this.#l1Entries))
+    return { kind: 'absent', length: end * tableCoverage - offset }
   }
 
-  #clusterPiece(mapping: Mapping, offset: number, clusterOffset: number, entryPosition: number): Piece {
+  #clusterPiece(entry: L2Entry, offset: number, clusterOffset: number): Piece {
     const { clusterSize, grain } = this.#header.geometry
+    const { fault } = entry
+    if (fault !== undefined) throw this.#damaged(`the L2 entry at byte ${this.#finder.position}`, offset, fault)
     const within = offset - clusterOffset
-    switch (mapping.kind) {
-      case 'absent':
-      case 'zero':
-        return { kind: mapping.kind, length: clusterSize - within }
-      case 'data':
-        return this.#dataPiece(mapping, offset, clusterOffset, clusterSize, entryPosition)
-      case 'packed':
-        if (mapping.position >= this.#store.size) throw this.#truncated(this.#store, mapping.position, offset)
-        return {
-          kind: 'packed',
-          length: clusterSize - within,
-          position: mapping.position,
-          unitOffset: clusterOffset,
-          storedLength: Math.min(mapping.storedLength, this.#store.size - mapping.position),
-        }
-      case 'subclusters': {
-        const run = subclusterRun(mapping, Math.floor(within / grain))
-        if (run.status !== 'data' || mapping.position === undefined)
-          return { kind: run.status === 'zero' ? 'zero' : 'absent', length: run.end * grain - within }
-        return this.#dataPiece(
-          { position: mapping.position, reserved: mapping.reserved },
-          offset,
-          clusterOffset,
-          run.end * grain,
-          entryPosition,
-        )
+    if (entry.kind === 'packed') {
+      const { position } = entry
+      if (position >= this.#store.size) throw this.#truncated(this.#store, position, offset)
+      return {
+        kind: 'packed',
+        length: clusterSize - within,
+        position,
+        unitOffset: clusterOffset,
+        storedLength: Math.min(entry.storedLength, this.#store.size - position),
       }
-      case 'invalid':
-        throw this.#damaged(`the L2 entry at byte ${entryPosition}`, offset, mapping.reason)
     }
+    const unit = Math.floor(within / grain)
+    const status = entry.status(unit)
+    const end = entry.runEnd(unit) * grain
+    return status === 'data'
+      ? this.#dataPiece(entry, offset, clusterOffset, end)
+      : { kind: status, length: end - within }
   }
 
   /**
    * Data from `offset` to `endWithin` of its cluster, or to the file's end; beyond that the last cluster of a file is
    * zero.
    */
-  #dataPiece(
-    mapping: { readonly position: number; readonly reserved: boolean },
-    offset: number,
-    clusterOffset: number,
-    endWithin: number,
-    entryPosition: number,
-  ): Piece {
-    if (mapping.reserved)
+  #dataPiece({ position, reserved }: L2Entry, offset: number, clusterOffset: number, endWithin: number): Piece {
+    const entryPosition = this.#finder.position
+    if (reserved)
       this.#note('W_RESERVED_BITS', `the L2 entry at byte ${entryPosition} has reserved bits set; they were ignored`)
-    if (this.#rules.dataFile && mapping.position !== clusterOffset) {
+    if (this.#header.dataFile && position !== clusterOffset) {
       throw this.#damaged(
         `the L2 entry at byte ${entryPosition}`,
         offset,
-        `places the cluster at byte ${mapping.position} of the data file, where guest offset and position ` +
+        `places the cluster at byte ${position} of the data file, where guest offset and position ` +
           'must be the same',
       )
     }
     const store = this.#dataStore()
-    if (mapping.position >= store.size) throw this.#truncated(store, mapping.position, offset)
+    if (position >= store.size) throw this.#truncated(store, position, offset)
     const within = offset - clusterOffset
-    const available = store.size - mapping.position - within
+    const available = store.size - position - within
     if (available <= 0) {
       this.#note(
         'W_SHORT_CLUSTER',
-        `${printable(store.name)} ends within the cluster at byte ${mapping.position}; the rest of that ` +
+        `${printable(store.name)} ends within the cluster at byte ${position}; the rest of that ` +
           'cluster reads as zero',
       )
       return { kind: 'zero', length: endWithin - within }
     }
-    return { kind: 'data', position: mapping.position + within, length: Math.min(endWithin - within, available) }
+    return { kind: 'data', position: position + within, length: Math.min(endWithin - within, available) }
   }
 
   #dataStore(): ByteStore {
@@ -308,7 +260,7 @@ export class Qcow2Image implements DiskImage {
         `${store.size}`,
       {
         details: { position, offset, size: store.size },
-        hint: 'The file is incomplete; copy it again.',
+        hint: hints.incomplete,
       },
     )
   }

@@ -2,19 +2,9 @@ import { viewOf } from '../../../binary/integers.js'
 import { isZero } from '../../../binary/zero.js'
 import { OverlaySource } from '../../../block/overlay.js'
 import type { BlockSource } from '../../../block/types.js'
-import { corrupt, reference } from '../../../errors.js'
-import {
-  decodeL2Entry,
-  hasUnit,
-  isCopied,
-  readUse,
-  unitBits,
-  unitsWith,
-  unitsWithout,
-  writeUse,
-  type ClusterUse,
-  type EntryRules,
-} from '../format/entries.js'
+import { corrupt, hints, reference } from '../../../errors.js'
+import { encodeUse, hasUnit, unitBits, unitsWith, unitsWithout, type ClusterUse } from '../format/entries.js'
+import { EntryFinder } from '../format/entry-finder.js'
 import type { Place } from './live-refcounts.js'
 import { subclustersPerCluster, type Geometry } from '../format/layout.js'
 import type { WriteSession } from './write-session.js'
@@ -34,7 +24,9 @@ export class ClusterWriter {
   readonly #session: WriteSession
   readonly #parent: BlockSource | undefined
   readonly #geometry: Geometry
-  readonly #rules: EntryRules
+  readonly #finder: EntryFinder
+  readonly #version: number
+  readonly #extended: boolean
   /** What the layer leaves absent comes from somewhere else. */
   readonly #differencing: boolean
   readonly #units: number
@@ -45,12 +37,9 @@ export class ClusterWriter {
     this.#session = session
     this.#parent = parent
     this.#geometry = header.geometry
-    this.#rules = {
-      version: header.version,
-      clusterBits: header.geometry.clusterBits,
-      extended: header.extendedL2,
-      dataFile: false,
-    }
+    this.#finder = new EntryFinder(header, session.tables)
+    this.#version = header.version
+    this.#extended = header.extendedL2
     this.#differencing = header.backingFile !== undefined
     this.#units = header.extendedL2 ? subclustersPerCluster : 1
   }
@@ -241,7 +230,7 @@ export class ClusterWriter {
 
   #zeroPart(cluster: number, within: number, length: number): void {
     const { clusterSize, grain } = this.#geometry
-    const { version } = this.#rules
+    const version = this.#version
     const state = this.#state(cluster)
     const reachesEnd = cluster * clusterSize + within + length >= this.#session.image.capacity
     const whole = within === 0 && (length === clusterSize || reachesEnd)
@@ -259,7 +248,7 @@ export class ClusterWriter {
       return
     if (state.kind === 'plain' && this.#isAbsent(state.use) && this.#zeroBelow(cluster * clusterSize + within, length))
       return
-    if (this.#rules.extended && state.kind === 'plain') this.#zeroUnits(cluster, within, length, state.use, reachesEnd)
+    if (this.#extended && state.kind === 'plain') this.#zeroUnits(cluster, within, length, state.use, reachesEnd)
     else this.#writePart(cluster, within, new Uint8Array(length))
   }
 
@@ -371,7 +360,7 @@ export class ClusterWriter {
         `${this.#session.file.name}: a guest cluster lies at byte ${position}, which ` +
           `${count === 0 ? 'has a refcount of 0' : 'belongs to a table'}: the image cannot be changed without damage`,
         {
-          hint: 'vdisk check lists the damage.',
+          hint: hints.check,
           details: { position },
         },
       )
@@ -380,21 +369,20 @@ export class ClusterWriter {
   }
 
   #state(cluster: number): State {
-    const { entriesPerTable, entrySize } = this.#geometry
-    const position = this.#session.tables.position(Math.floor(cluster / entriesPerTable))
-    if (position === undefined) return nothing
-    const index = cluster % entriesPerTable
-    const table = this.#session.tables.table(position, (index + 1) * entrySize)
-    const mapping = decodeL2Entry(table, index, this.#rules)
-    if (mapping.kind === 'invalid') {
+    const finder = this.#finder
+    if (!finder.find(cluster, (cluster + 1) * this.#geometry.clusterSize)) return nothing
+    const { l2: entry } = finder
+    const { fault } = entry
+    if (fault !== undefined) {
       throw corrupt(
         'E_CORRUPT',
-        `${this.#session.file.name}: the L2 entry at byte ${position + index * entrySize} ${mapping.reason}: ` +
-          'it cannot be changed',
-        { hint: 'vdisk check lists the damage.', details: { position: position + index * entrySize } },
+        `${this.#session.file.name}: the L2 entry at byte ${finder.position} ${fault}: it cannot be changed`,
+        { hint: hints.check, details: { position: finder.position } },
       )
     }
-    return mapping.kind === 'packed' ? mapping : { kind: 'plain', use: readUse(table, index, this.#rules.extended) }
+    return entry.kind === 'packed'
+      ? { kind: 'packed', position: entry.position, storedLength: entry.storedLength }
+      : { kind: 'plain', use: entry.use() }
   }
 
   /** Writes an entry, and gives up what the old one led to. */
@@ -408,7 +396,7 @@ export class ClusterWriter {
     if (before.kind === 'packed') refcounts.release(before.position, before.storedLength)
     else if (before.use.position !== 0 && before.use.position !== use.position)
       refcounts.release(before.use.position, clusterSize)
-    writeUse(table, index, this.#rules.extended, use)
+    encodeUse(table, index, this.#extended, use)
     tables.touch(position, table, index * entrySize, (index + 1) * entrySize)
     image.changed()
   }
@@ -419,7 +407,7 @@ export class ClusterWriter {
     const { tables, refcounts, metadata } = this.#session
     const l1Index = Math.floor(cluster / entriesPerTable)
     const old = tables.position(l1Index)
-    if (old !== undefined && isCopied(tables.l1, l1Index * 8) && refcounts.count(old / clusterSize) === 1)
+    if (old !== undefined && tables.isOwn(l1Index) && refcounts.count(old / clusterSize) === 1)
       return { position: old, table: tables.table(old, 0) }
     const bytes = new Uint8Array(clusterSize)
     if (old !== undefined) {

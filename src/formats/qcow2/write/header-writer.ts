@@ -1,7 +1,7 @@
 import { usage } from '../../../errors.js'
 import type { ParentShape } from '../../driver.js'
 import { storedName, qemuFormat } from '../format/backing.js'
-import { withBits } from '../format/entries.js'
+import { withBits } from '../../../binary/flags.js'
 import { maximumNameBytes } from '../format/layout.js'
 import type { CreateSettings } from './options.js'
 import {

@@ -1,10 +1,9 @@
 import { ceilDivide, roundUp } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
-import { corrupt, targetError, type ImageError } from '../../../errors.js'
-import type { Header } from '../format/header.js'
+import { corrupt, hints, targetError, type ImageError } from '../../../errors.js'
 import { maximumRefcountTableBytes } from '../format/layout.js'
+import type { RefcountStore } from '../format/refcounts.js'
 import type { MetadataMap } from './metadata-map.js'
-import { RefcountBlocks } from './refcount-blocks.js'
 
 /** New clusters, one behind the other. */
 export interface Place {
@@ -29,7 +28,7 @@ interface Shadow {
  * raised before anything leads to its cluster, and what is released counts on until nothing on the medium leads there.
  */
 export class LiveRefcounts {
-  readonly blocks: RefcountBlocks
+  readonly blocks: RefcountStore
   readonly maximum: number
   readonly #store: ByteStore
   readonly #metadata: MetadataMap
@@ -48,14 +47,14 @@ export class LiveRefcounts {
    * @param trust makes sure that what has a refcount of zero is free, before such a cluster inside the file is given
    * out; throws where it is not.
    */
-  constructor(store: ByteStore, header: Header, metadata: MetadataMap, trust: () => void) {
-    this.blocks = new RefcountBlocks(store, header)
-    this.maximum = header.refcountOrder < 6 ? 2 ** header.refcountBits - 1 : Number.MAX_SAFE_INTEGER
+  constructor(store: ByteStore, blocks: RefcountStore, metadata: MetadataMap, trust: () => void) {
+    this.blocks = blocks
+    this.maximum = blocks.maximum
     this.#store = store
     this.#metadata = metadata
     this.#trust = trust
-    this.#clusterSize = header.geometry.clusterSize
-    this.#perBlock = this.blocks.perBlock
+    this.#clusterSize = blocks.clusterSize
+    this.#perBlock = blocks.perBlock
     this.#end = Math.max(ceilDivide(store.size, this.#clusterSize), this.blocks.end(this.blocks.entries))
   }
 
@@ -137,7 +136,7 @@ export class LiveRefcounts {
 
   /** Moves the refcount table to before `limit` (a cluster), where there is space for it. */
   moveTableDown(limit: number): void {
-    const { position, length } = this.blocks.place
+    const { position, length } = this.blocks.tablePlace
     if (position < limit * this.#clusterSize) return
     const place = this.allocateRowBelow(length / this.#clusterSize, limit)
     if (place === undefined) return
@@ -311,7 +310,7 @@ export class LiveRefcounts {
 
   /** A table of at least `needed` entries behind everything, with the blocks that count it and each other. */
   #moveTable(needed: number): void {
-    const old = this.blocks.place
+    const old = this.blocks.tablePlace
     const { start, blocks, entries } = this.#planTable(needed)
     if (entries * 8 > maximumRefcountTableBytes) {
       throw targetError(
@@ -368,7 +367,7 @@ export class LiveRefcounts {
       `${this.#store.name}: the cluster at byte ${cluster * this.#clusterSize} is in use, but its refcount ` +
         'says that it is not: the image cannot be changed without damage',
       {
-        hint: 'vdisk check lists the damage, vdisk repair mends it.',
+        hint: hints.repair,
         details: { position: cluster * this.#clusterSize },
       },
     )

@@ -1,6 +1,6 @@
 import { roundDown, roundUp, viewOf } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
-import { decodeL1Entry, encodeAllocated } from '../format/entries.js'
+import { encodeAllocated, L1Entry } from '../format/entries.js'
 import { readTable, type Header, type TableLocation } from '../format/header.js'
 import { TableCache } from '../format/tables.js'
 
@@ -25,6 +25,7 @@ export class LiveTables {
   readonly #cache: TableCache
   readonly #changed = new Map<number, Changed>()
   readonly #fresh = new Map<number, DataView>()
+  readonly #entry = new L1Entry()
   #l1: DataView
   #place: TableLocation
   #l1From = Infinity
@@ -72,10 +73,17 @@ export class LiveTables {
     return this.#fresh.get(position) ?? this.#changed.get(position)?.table ?? this.#cache.table(position, needed)
   }
 
+  /** Whether an L1 entry says that its L2 table has no other reference. */
+  isOwn(l1Index: number): boolean {
+    this.#entry.read(this.#l1, l1Index)
+    return this.#entry.copied
+  }
+
   /** Where the L2 table of an L1 entry is; undefined where there is none. */
   position(l1Index: number): number | undefined {
-    const entry = decodeL1Entry(this.#l1, l1Index, this.#clusterSize)
-    return entry.kind === 'table' ? entry.position : undefined
+    const entry = this.#entry
+    entry.read(this.#l1, l1Index)
+    return entry.isEmpty || entry.fault(this.#clusterSize) !== undefined ? undefined : entry.position
   }
 
   /** Bytes `from` to `to` of the table at a position were changed. */

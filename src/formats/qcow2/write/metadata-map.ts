@@ -1,9 +1,10 @@
 import { ceilDivide } from '../../../binary/integers.js'
 import { SparseBits } from '../../../binary/sparse-bits.js'
 import type { ByteStore } from '../../../block/types.js'
-import { corrupt, printable } from '../../../errors.js'
-import { decodeL1Entry, decodeRefcountTableEntry } from '../format/entries.js'
-import { readTable, type Header } from '../format/header.js'
+import { corrupt, hints, printable } from '../../../errors.js'
+import { L1Entry } from '../format/entries.js'
+import type { Header } from '../format/header.js'
+import type { RefcountStore } from '../format/refcounts.js'
 import { readSnapshots, snapshotDisk } from '../format/snapshots.js'
 
 /** Which clusters hold structures of the active disk and of the file: nothing of a guest may ever be written there. */
@@ -17,24 +18,25 @@ export class MetadataMap {
    * @throws ImageError corrupt E_OVERLAP where two structures share a cluster, E_CORRUPT, E_TRUNCATED, and those of
    * reading snapshots.
    */
-  constructor(store: ByteStore, header: Header, l1: DataView) {
+  constructor(store: ByteStore, header: Header, l1: DataView, refcounts: RefcountStore) {
     this.#store = store
     this.#clusterSize = header.geometry.clusterSize
     this.claim('header', 0, 1)
     this.claim('L1 table', header.l1.position, header.l1.entries * 8)
     this.claim('refcount table', header.refcountTable.position, header.refcountTable.entries * 8)
-    const blocks = readTable(store, header.refcountTable)
-    for (let index = 0; index < header.refcountTable.entries; index++) {
-      const position = decodeRefcountTableEntry(blocks, index)
+    for (let index = 0; index < refcounts.entries; index++) {
+      const position = refcounts.position(index)
       if (position !== 0) this.#claimTable(`refcount block ${index}`, position)
     }
-    for (let index = 0; index < header.l1.entries; index++) {
-      const entry = decodeL1Entry(l1, index, this.#clusterSize)
-      if (entry.kind === 'invalid')
-        throw corrupt('E_CORRUPT', `${store.name}: L1 entry ${index} ${entry.reason}: the image cannot be changed`, {
-          hint: 'vdisk check lists the damage.',
+    const entry = new L1Entry()
+    for (let index = entry.next(l1, 0); index >= 0; index = entry.next(l1, index + 1)) {
+      if (entry.isEmpty) continue
+      const fault = entry.fault(this.#clusterSize)
+      if (fault !== undefined)
+        throw corrupt('E_CORRUPT', `${store.name}: L1 entry ${index} ${fault}: the image cannot be changed`, {
+          hint: hints.check,
         })
-      if (entry.kind === 'table') this.#claimTable(`L2 table of L1 entry ${index}`, entry.position)
+      this.#claimTable(`L2 table of L1 entry ${index}`, entry.position)
     }
     this.#claimSnapshots(header)
   }
@@ -54,7 +56,7 @@ export class MetadataMap {
           `${this.#store.name}: the ${what} at byte ${position} shares byte ${cluster * this.#clusterSize} ` +
             'with another structure: the image cannot be changed without damage',
           {
-            hint: 'vdisk check lists the damage.',
+            hint: hints.check,
             details: { position },
           },
         )

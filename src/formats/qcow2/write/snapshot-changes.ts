@@ -4,15 +4,9 @@ import { chooseSnapshot, type CheckProgress } from '../../driver.js'
 import { encodeAllocated, markCopied } from '../format/entries.js'
 import { readTable, type TableLocation } from '../format/header.js'
 import { trustRefcounts } from '../judge/refcount-trust.js'
-import {
-  eachUse,
-  ledTables,
-  nextSnapshotId,
-  snapshotTable,
-  type EntryUse,
-  type LedTable,
-} from '../format/snapshot-tables.js'
+import { nextSnapshotId, snapshotTable } from '../format/snapshot-tables.js'
 import { readSnapshots, snapshotDisk, type Snapshot } from '../format/snapshots.js'
+import { eachUse, tablesInOrder, type EntryUse, type OwnTable } from '../format/table-walk.js'
 import type { WriteSession } from './write-session.js'
 
 /*
@@ -41,9 +35,10 @@ export function* takeSnapshot(
     } = session
     const l1 = copyOf(session.tables.l1)
     const total = l1.byteLength / 8
-    for (const table of ledTables(file, session.header, l1, 'the disk')) {
+    const image = { store: file, header: session.header }
+    for (const table of tablesInOrder(image, l1, 'the disk')) {
       const flags: number[] = []
-      eachUse(file, session.header, table, (use) => {
+      eachUse(image, table, (use) => {
         shadow.raise(use)
         if (use.copied) flags.push(use.at)
       })
@@ -73,19 +68,20 @@ export function* deleteSnapshot(session: WriteSession, wanted: string): Generato
   const snapshot = chooseSnapshot(snapshots, wanted, file.name)
   yield* beside(session, function* (shadow) {
     const { header } = session
+    const image = { store: file, header }
     const { l1: place } = snapshotDisk(file, header, snapshot)
     const kept = readTable(file, place)
     const l1 = copyOf(session.tables.l1)
     const total = kept.byteLength / 8 + l1.byteLength / 8
-    for (const table of ledTables(file, header, kept, `snapshot ${snapshot.id}`)) {
-      eachUse(file, header, table, (use) => shadow.release(use))
+    for (const table of tablesInOrder(image, kept, `snapshot ${snapshot.id}`)) {
+      eachUse(image, table, (use) => shadow.release(use))
       shadow.release({ position: table.position, length: 1 })
       yield { done: table.l1Index, total }
     }
     shadow.releaseTable(place)
-    for (const table of ledTables(file, header, l1, 'the disk')) {
+    for (const table of tablesInOrder(image, l1, 'the disk')) {
       const wrong: EntryUse[] = []
-      eachUse(file, header, table, (use) => {
+      eachUse(image, table, (use) => {
         if (!use.packed && use.copied !== shadow.isOne(use.position)) wrong.push(use)
       })
       for (const { at, copied } of wrong) markCopied(table.view, at, !copied)
@@ -135,7 +131,7 @@ class Shadow {
   }
 
   /** A new place for a table that has changed; the old one is used once less. */
-  replace({ position: old, view }: LedTable): number {
+  replace({ position: old, view }: OwnTable): number {
     const { position } = this.#session.refcounts.allocate(1)
     this.#session.file.write(position, bytesOf(view))
     this.release({ position: old, length: 1 })

@@ -1,8 +1,8 @@
 import { viewOf } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
 import { targetError } from '../../../errors.js'
-import { decodeRefcount, encodeRefcount } from '../format/entries.js'
 import { maximumRefcountTableBytes, planRefcounts } from '../format/layout.js'
+import { RefcountStore } from '../format/refcounts.js'
 
 /** A finished table of one cluster that waits for its place; `placed` is told where it went. */
 interface Deferred {
@@ -25,15 +25,12 @@ const openBlockLimit = 4 * 1024 * 1024
 export class HostSpace {
   readonly #store: ByteStore
   readonly #clusterSize: number
-  readonly #order: number
-  readonly #entriesPerBlock: number
-  readonly #maximumCount: number
+  readonly #refcounts: RefcountStore
   /** Clusters in use: all below it. */
   #clusters = 0
-  readonly #blocks = new Map<number, DataView>()
-  /** Positions of the refcount blocks that are written, by index; 0 where not yet. */
-  readonly #written: number[] = []
-  #writtenCount = 0
+  /** Refcount blocks in memory, and those that have their place. */
+  #openBlocks = 0
+  #writtenBlocks = 0
   #completed = 0
   #deferred: Deferred[] = []
   /** Compressed data: where the next unit goes, and where the cluster it goes to ends. */
@@ -42,9 +39,7 @@ export class HostSpace {
   constructor(store: ByteStore, clusterSize: number, refcountOrder: number) {
     this.#store = store
     this.#clusterSize = clusterSize
-    this.#order = refcountOrder
-    this.#entriesPerBlock = (clusterSize * 8) / 2 ** refcountOrder
-    this.#maximumCount = refcountOrder < 6 ? 2 ** (2 ** refcountOrder) - 1 : Number.MAX_SAFE_INTEGER
+    this.#refcounts = new RefcountStore(store, { clusterSize, refcountOrder })
   }
 
   /** Bytes in use. */
@@ -75,7 +70,7 @@ export class HostSpace {
       const cluster = packed.end / this.#clusterSize - 1
       const count = this.#countOf(cluster)
       const fits = packed.next + length <= packed.end
-      if (count < this.#maximumCount && (fits || packed.end === this.end)) {
+      if (count < this.#refcounts.maximum && (fits || packed.end === this.end)) {
         const position = packed.next
         this.#setCount(cluster, count + 1)
         packed.next += length
@@ -119,75 +114,69 @@ export class HostSpace {
     this.settle(true)
     // Blocks that became complete just now wait again: they are placed with the rest, so that placing them completes no
     // others.
-    for (const { bytes, block } of this.#deferred) if (block !== undefined) this.#blocks.set(block, viewOf(bytes))
+    for (const { bytes, block } of this.#deferred) if (block !== undefined) this.#refcounts.put(block, 0, viewOf(bytes))
     this.#deferred = []
-    const plan = planRefcounts(this.#clusters, this.#writtenCount, this.#clusterSize, this.#entriesPerBlock)
+    const { perBlock } = this.#refcounts
+    const plan = planRefcounts(this.#clusters, this.#writtenBlocks, this.#clusterSize, perBlock)
     this.#completed = Infinity
     const blocksPosition = this.allocate(plan.blocks)
     const tablePosition = this.allocate(plan.tableClusters)
-    const blockCount = this.#writtenCount + plan.blocks
-    const table = new Uint8Array(plan.tableClusters * this.#clusterSize)
-    const view = viewOf(table)
+    const blockCount = this.#writtenBlocks + plan.blocks
     let missing = 0
     for (let index = 0; index < blockCount; index++) {
-      let position = this.#written[index] ?? 0
-      if (position === 0) {
-        position = blocksPosition + missing++ * this.#clusterSize
-        const block = this.#blocks.get(index)
-        if (block === undefined) throw new TypeError(`refcount block ${index} is neither written nor kept`)
-        this.#store.write(position, new Uint8Array(block.buffer, block.byteOffset, block.byteLength))
-      }
-      view.setBigUint64(index * 8, BigInt(position))
+      if (this.#refcounts.position(index) > 0) continue
+      const position = blocksPosition + missing++ * this.#clusterSize
+      this.#store.write(position, this.#refcounts.take(index))
+      this.#refcounts.lead(index, position)
     }
     if (missing !== plan.blocks)
       throw new TypeError(`${missing} refcount blocks were missing, ${plan.blocks} were planned`)
-    this.#store.write(tablePosition, table)
+    this.#refcounts.moveTable(tablePosition, (plan.tableClusters * this.#clusterSize) / 8)
+    this.#refcounts.writeBlocks()
     return { tablePosition, tableClusters: plan.tableClusters }
   }
 
   /** Blocks no cluster of which can change any more are deferred like other tables. */
   #deferCompleteBlocks(): void {
-    if (this.#blocks.size * this.#clusterSize > openBlockLimit) this.#packed = undefined
+    if (this.#openBlocks * this.#clusterSize > openBlockLimit) this.#packed = undefined
     const open =
       this.#packed === undefined ? this.#clusters : Math.min(this.#clusters, this.#packed.end / this.#clusterSize - 1)
-    while ((this.#completed + 1) * this.#entriesPerBlock <= open) {
+    while ((this.#completed + 1) * this.#refcounts.perBlock <= open) {
       const index = this.#completed++
-      const block = this.#blocks.get(index)
-      if (block === undefined) throw new TypeError(`refcount block ${index} is missing`)
-      this.#blocks.delete(index)
+      this.#openBlocks--
       this.#deferred.push({
         block: index,
-        bytes: new Uint8Array(block.buffer, block.byteOffset, block.byteLength),
+        bytes: this.#refcounts.take(index),
         placed: (position) => {
-          this.#written[index] = position
-          this.#writtenCount++
+          this.#refcounts.lead(index, position)
+          this.#writtenBlocks++
         },
       })
     }
   }
 
+  /** The refcount of a cluster; the highest there is where its block is no longer in memory. */
   #countOf(cluster: number): number {
-    const block = this.#blocks.get(Math.floor(cluster / this.#entriesPerBlock))
-    return block === undefined
-      ? this.#maximumCount
-      : decodeRefcount(block, cluster % this.#entriesPerBlock, this.#order)
+    const { perBlock, maximum } = this.#refcounts
+    const block = this.#refcounts.kept(Math.floor(cluster / perBlock))
+    return block === undefined ? maximum : this.#refcounts.countIn(block, cluster % perBlock)
   }
 
   #setCount(cluster: number, count: number): void {
-    const index = Math.floor(cluster / this.#entriesPerBlock)
-    let block = this.#blocks.get(index)
-    if (block === undefined) {
+    const { perBlock } = this.#refcounts
+    const index = Math.floor(cluster / perBlock)
+    if (this.#refcounts.kept(index) === undefined) {
       if ((index + 1) * 8 > maximumRefcountTableBytes) {
         throw targetError(
           'E_FILE_TOO_BIG',
-          `${this.#store.name}: the image passes ${index * this.#entriesPerBlock * this.#clusterSize} bytes, ` +
+          `${this.#store.name}: the image passes ${index * perBlock * this.#clusterSize} bytes, ` +
             'more than refcounts can be kept for',
           { hint: 'Use a larger cluster-size, or fewer refcount-bits.' },
         )
       }
-      block = viewOf(new Uint8Array(this.#clusterSize))
-      this.#blocks.set(index, block)
+      this.#refcounts.put(index)
+      this.#openBlocks++
     }
-    encodeRefcount(block, cluster % this.#entriesPerBlock, this.#order, count)
+    this.#refcounts.setCount(cluster, count)
   }
 }

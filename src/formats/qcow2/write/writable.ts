@@ -1,6 +1,6 @@
 import { roundUp } from '../../../binary/integers.js'
 import type { BlockSource, ByteStore, Extent, Note, Section } from '../../../block/types.js'
-import { corrupt, unsupported, usage } from '../../../errors.js'
+import { corrupt, hints, unsupported, usage } from '../../../errors.js'
 import type {
   CheckProgress,
   ImageSnapshot,
@@ -12,7 +12,7 @@ import type {
 import { ClusterWriter } from './cluster-writer.js'
 import { compactFile } from './compact.js'
 import { bitmapsFit } from '../format/bitmaps.js'
-import { hasBit } from '../format/entries.js'
+import { hasBit } from '../../../binary/flags.js'
 import { readHeader } from '../format/header.js'
 import { autoclear } from '../format/structs.js'
 import { relinkDisk } from './relink.js'
@@ -184,7 +184,7 @@ export function openWritableQcow2(file: ByteStore, context: OpenContext, parent?
     )
   if (header.corrupt)
     throw corrupt('E_MARKED_CORRUPT', `${name}: the image is marked corrupt (header byte 72): it is not changed`, {
-      hint: 'vdisk check lists the damage, vdisk repair mends it.',
+      hint: hints.repair,
       details: { position: 72 },
     })
   if (header.dirty)

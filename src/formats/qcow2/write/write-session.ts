@@ -2,9 +2,10 @@ import { roundUp } from '../../../binary/integers.js'
 import type { ByteStore, Note } from '../../../block/types.js'
 import type { OpenContext } from '../../driver.js'
 import { bitmapClusters } from '../format/bitmaps.js'
-import { hasBit, withBits } from '../format/entries.js'
+import { hasBit, withBits } from '../../../binary/flags.js'
 import { editHeader, type HeaderChanges } from '../format/header-editor.js'
 import { readHeader, type Header } from '../format/header.js'
+import { RefcountStore } from '../format/refcounts.js'
 import { LiveRefcounts } from './live-refcounts.js'
 import { LiveTables } from './live-tables.js'
 import { MetadataMap } from './metadata-map.js'
@@ -47,8 +48,9 @@ export class WriteSession {
     this.#context = context
     this.#header = readHeader(file)
     this.tables = new LiveTables(file, this.#header)
-    this.metadata = new MetadataMap(file, this.#header, this.tables.l1)
-    this.refcounts = new LiveRefcounts(file, this.#header, this.metadata, () => trustRefcounts(file))
+    const refcounts = RefcountStore.of(file, this.#header)
+    this.metadata = new MetadataMap(file, this.#header, this.tables.l1, refcounts)
+    this.refcounts = new LiveRefcounts(file, refcounts, this.metadata, () => trustRefcounts(file))
     this.#image = this.#open()
   }
 
@@ -199,7 +201,7 @@ export class WriteSession {
   #movedTable(): HeaderChanges {
     const { blocks } = this.refcounts
     if (!blocks.hasMoved) return {}
-    const { position, length } = blocks.place
+    const { position, length } = blocks.tablePlace
     return { refcountTableOffset: BigInt(position), refcountTableClusters: length / this.#header.geometry.clusterSize }
   }
 
@@ -209,7 +211,7 @@ export class WriteSession {
   }
 
   #open(): Qcow2Image {
-    return new Qcow2Image(this.file, this.#context, { l1: this.tables.l1, tables: this.tables })
+    return new Qcow2Image(this.file, this.#context, this.tables)
   }
 
   #trim(): void {

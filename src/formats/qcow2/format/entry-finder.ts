@@ -1,0 +1,43 @@
+import { L1Entry, L2Entry } from './entries.js'
+import type { Header } from './header.js'
+
+/** The tables of a disk: of a file as it is, or of one that is being changed. */
+export interface DiskTables {
+  readonly l1: DataView
+  /** The L2 table at a position, of which `needed` bytes must be in the file. @throws ImageError corrupt E_TRUNCATED */
+  table(position: number, needed: number): DataView
+}
+
+/** Goes from a guest cluster to its entry. The entries are filled anew by each call. */
+export class EntryFinder {
+  readonly l1 = new L1Entry()
+  readonly l2: L2Entry
+  /** Where the L2 entry stands in the file. */
+  position = 0
+  readonly #tables: DiskTables
+  readonly #geometry: Header['geometry']
+
+  constructor(header: Header, tables: DiskTables) {
+    this.l2 = new L2Entry(header)
+    this.#tables = tables
+    this.#geometry = header.geometry
+  }
+
+  /**
+   * Reads the L2 entry of a guest cluster. False when its L1 entry leads to no table: it is empty, or has a fault.
+   * @param end the guest bytes up to which the L2 table must be in the file.
+   */
+  find(cluster: number, end: number): boolean {
+    const { clusterSize, entriesPerTable, entrySize, tableCoverage } = this.#geometry
+    const l1Index = Math.floor(cluster / entriesPerTable)
+    const { l1 } = this
+    l1.read(this.#tables.l1, l1Index)
+    if (l1.isEmpty || l1.fault(clusterSize) !== undefined) return false
+    const mapped = Math.min(tableCoverage, end - l1Index * tableCoverage)
+    const table = this.#tables.table(l1.position, Math.ceil(mapped / clusterSize) * entrySize)
+    const index = cluster % entriesPerTable
+    this.l2.read(table, index)
+    this.position = l1.position + index * entrySize
+    return true
+  }
+}

@@ -1,0 +1,50 @@
+import { BitSet } from '../../../binary/bit-set.js'
+import type { RefcountStore } from '../format/refcounts.js'
+
+/** Clusters whose refcounts are looked up together. */
+const pageClusters = 65536
+/** Pages of 8 KiB kept: they know of 2^28 clusters, 16 TiB of them with the usual size. */
+const keptPages = 4096
+
+/** Of which clusters the refcount is exactly one: a bit each, for a walk that asks in any order. */
+export class RefcountOnes {
+  readonly #refcounts: RefcountStore
+  readonly #pages = new Map<number, BitSet>()
+  #last: { readonly number: number; readonly bits: BitSet } | undefined
+
+  constructor(refcounts: RefcountStore) {
+    this.#refcounts = refcounts
+  }
+
+  /** Whether the refcount of a cluster is exactly one; undefined where the table says nothing that could be true. */
+  has(cluster: number): boolean | undefined {
+    if (this.#refcounts.place(Math.floor(cluster / this.#refcounts.perBlock)).kind === 'unaligned') return undefined
+    const number = Math.floor(cluster / pageClusters)
+    if (this.#last?.number !== number) this.#last = { number, bits: this.#page(number) }
+    return this.#last.bits.has(cluster - number * pageClusters)
+  }
+
+  #page(number: number): BitSet {
+    const kept = this.#pages.get(number)
+    if (kept !== undefined) return kept
+    const { perBlock } = this.#refcounts
+    const bits = new BitSet(pageClusters)
+    const first = number * pageClusters
+    for (let cluster = first; cluster < first + pageClusters;) {
+      const index = Math.floor(cluster / perBlock)
+      const within = cluster - index * perBlock
+      const length = Math.min(perBlock - within, first + pageClusters - cluster)
+      const block = this.#refcounts.get(index)
+      if (block !== undefined)
+        for (let at = 0; at < length; at++)
+          if (this.#refcounts.countIn(block, within + at) === 1) bits.set(cluster + at - first)
+      cluster += length
+    }
+    if (this.#pages.size >= keptPages) {
+      const [oldest] = this.#pages.keys()
+      if (oldest !== undefined) this.#pages.delete(oldest)
+    }
+    this.#pages.set(number, bits)
+    return bits
+  }
+}
