@@ -95,6 +95,28 @@ const lazyOclif = {
 }
 
 /**
+ * Modules of Node that cost milliseconds to load and of which only functions are used: each is loaded at its first call.
+ */
+const lazyFunctions = new Set(['node:crypto', 'node:v8', 'node:child_process'])
+
+/** Modules of Node that are imported as a whole, and loaded when something of them is first used. */
+const lazyDefaults = new Set(['node:zlib'])
+
+/** Packages that few commands use, loaded at the first use of a member. */
+const lazyPackages = ['tmp']
+
+function withLazyPackages(text) {
+  return lazyPackages.reduce((whole, name) => {
+    const own = `import_${name}`
+    const load = new RegExp(`^var ${own} = (__toESM\\(require_${name}\\(\\), 1\\));$`, 'm')
+    if (!load.test(whole)) return whole
+    return whole
+      .replaceAll(`${own}.default`, `${own}().default`)
+      .replace(load, `let ${own}$;\nconst ${own} = () => (${own}$ ??= $1);`)
+  }, text)
+}
+
+/**
  * An ES module that esbuild wrote, as CommonJS. Names stay constants: esbuild's own CommonJS looks each up at every use.
  * `imports` is what esbuild says the file imports; it has to be what was found here.
  */
@@ -103,7 +125,7 @@ function toCommonJs(name, text, imports) {
   const head = []
   const tail = []
   const list = (names) => names.trim().split(/\s*,\s*/)
-  const body = text
+  const body = withLazyPackages(text)
     .replace(
       /^import (?:(?:(\w+)|\* as (\w+)|\{([^}]*)\}) from )?"([^"\n]+)";\n/gm,
       (_, byDefault, all, names, source) => {
@@ -111,6 +133,19 @@ function toCommonJs(name, text, imports) {
         const wanted = names === undefined ? undefined : list(names).map((each) => each.replace(' as ', ': '))
         const one = byDefault ?? all ?? (wanted === undefined ? undefined : `{ ${wanted.join(', ')} }`)
         if (byDefault !== undefined && !source.startsWith('node:')) throw new Error(`${name}: default of ${source}`)
+        if (lazyFunctions.has(source) && wanted !== undefined) {
+          for (const each of wanted) {
+            const [own, as = own] = each.split(': ')
+            if (!/^[a-z]/.test(own)) throw new Error(`${name}: ${own} of ${source} is no function`)
+            head.push(`const ${as} = (...values) => require("${source}").${own}(...values);\n`)
+          }
+          return ''
+        }
+        if (byDefault !== undefined && lazyDefaults.has(source)) {
+          const traps = `get: (_, key) => require("${source}")[key], has: (_, key) => key in require("${source}")`
+          head.push(`const ${byDefault} = new Proxy({}, { ${traps} });\n`)
+          return ''
+        }
         head.push(`${one === undefined ? '' : `const ${one} = `}require("${source}");\n`)
         return ''
       },
@@ -128,6 +163,8 @@ function toCommonJs(name, text, imports) {
       found.push(source)
       return `Promise.resolve().then(() => require("${source}"))`
     })
+    // A script that comes from V8's code cache may not import: oclif is CommonJS, and the rest goes by bundleImport.
+    .replace(/\bimport\("(@oclif\/[^"\n]+)"\)/g, (_, source) => `Promise.resolve().then(() => require("${source}"))`)
   const written = imports
     .filter(({ external, kind }) => !(external && kind !== 'import-statement'))
     .map(({ path: file, external }) => (external ? file : path.resolve(root, file)))
@@ -158,8 +195,14 @@ function prelude(name, body) {
   const folder = `const bundleFolder = new URL("./${above}", require("node:url").pathToFileURL(__filename));\n`
   const load =
     'const bundleImport = (address) => address.startsWith(bundleFolder.href) ? ' +
-    'Promise.resolve(require(require("node:url").fileURLToPath(address))) : import(address);\n'
+    'Promise.resolve(require(require("node:url").fileURLToPath(address))) : ' +
+    '(require.importModule ?? ((other) => import(other)))(address);\n'
   return (/\bbundle(Folder|Import)\b/.test(body) ? folder : '') + (/\bbundleImport\b/.test(body) ? load : '')
+}
+
+/** The same code without other characters: V8 takes it as it lies in the file, instead of decoding all of it. */
+function asciiOnly(text) {
+  return text.replace(/[^\0-\x7f]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 /** Tests of several processes may find the bundle stale at the same time: each file is exchanged as a whole. */
@@ -241,7 +284,7 @@ async function make() {
   const outputs = new Map(Object.entries(metafile.outputs).map(([file, output]) => [name(file), output]))
   const modules = new Map([...texts].map(([file, text]) => [file, toCommonJs(file, text, outputs.get(file).imports)]))
   const packed = packSmallChunks(modules, outputs, name)
-  for (const [file, text] of packed) writeWhole(path.join(target, file), text)
+  for (const [file, text] of packed) writeWhole(path.join(target, file), asciiOnly(text))
   const written = new Set([...packed.keys()].map((file) => path.join(target, file)))
   // The library is imported by ES modules too; they see the same.
   writeWhole(

@@ -44,17 +44,27 @@ const thawRequest = 0xc0045878
 /** ENXIO: lseek found no more data. */
 const noSuchAddress = 6
 
+/**
+ * koffi's native module; undefined where it is not installed, or has none for this processor and C library. The package
+ * of the platform holds all that is used here; what koffi lays around it takes longer to load than the module itself.
+ */
+function nativeKoffi(): Koffi | undefined {
+  const load = createRequire(import.meta.url)
+  for (const name of [`@koromix/koffi-${process.platform}-${process.arch}`, 'koffi']) {
+    try {
+      return load(name) as Koffi
+    } catch {
+      // An optional dependency, and the first of the two may lie elsewhere.
+    }
+  }
+  return undefined
+}
+
 /** The calls of Linux's C library, through koffi. Undefined where koffi has no binary for this machine. */
 export function loadKoffi(): Syscalls | undefined {
-  let koffi: Koffi
-  let library: ReturnType<Koffi['load']>
-  try {
-    koffi = createRequire(import.meta.url)('koffi') as Koffi
-    library = koffi.load(null)
-  } catch {
-    // An optional dependency: absent, or no prebuilt module for this processor and C library.
-    return undefined
-  }
+  const koffi = nativeKoffi()
+  const library = koffi?.load(null)
+  if (koffi === undefined || library === undefined) return undefined
   const lseek = library.func('int64_t lseek(int fd, int64_t offset, int whence)')
   const fallocate = library.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)')
   const futimens = library.func('int futimens(int fd, void *times)')

@@ -1,7 +1,8 @@
 import fs from '../../sys/host-fs.js'
+import { deviceNumberText } from '../../binary/device-number.js'
 import type { Note } from '../../block/types.js'
 import { hasWriter } from '../../device/file-lookup.js'
-import { parseMounts } from '../../device/mounts.js'
+import { mountOf, parseMounts, type Mount } from '../../device/mounts.js'
 import { procText } from '../../device/place.js'
 import { attribute, attributePath, listing } from '../../device/sysfs.js'
 import { printable, type HostPath } from '../../errors.js'
@@ -15,11 +16,13 @@ import { syscalls } from '../../sys/syscalls.js'
  * through a loop device. The devices of the system are listed once, when the first file is opened.
  */
 export function watchWriters(): (file: ImageFile, descriptor: number) => readonly Note[] {
-  let loops: ReadonlyMap<string, readonly string[]> | undefined
+  let loops: readonly AttachedLoop[] | undefined
   return ({ path, device, inode }, descriptor) => {
     if (hasWriter(descriptor)) return [torn(path, 'another program has it open for writing')]
     loops ??= attachedLoops()
-    const point = (loops.get(fileKey(device, inode)) ?? []).flatMap(writtenAt)[0]
+    const point = loops
+      .filter((loop) => mayLieOn(loop.mount, device) && loop.isOver(device, inode))
+      .flatMap(({ name }) => writtenAt(name))[0]
     return point === undefined ? [] : [torn(path, `a filesystem in it is mounted for writing at ${printable(point)}`)]
   }
 }
@@ -33,21 +36,44 @@ function torn(path: string, why: string): Note {
   }
 }
 
-function fileKey(device: bigint, inode: bigint): string {
-  return `${device}/${inode}`
+interface AttachedLoop {
+  readonly name: string
+  /** What the path of its file lies in. */
+  readonly mount: Mount | undefined
+  isOver(device: bigint, inode: bigint): boolean
 }
 
-/** The loop devices over each file, found by their paths: a look for which no device is opened. */
-function attachedLoops(): ReadonlyMap<string, readonly string[]> {
-  const found = new Map<string, readonly string[]>()
-  for (const name of listing('/sys/block')) {
+/** The loop devices that are attached to files, found by their paths: no device is opened for it. */
+function attachedLoops(): readonly AttachedLoop[] {
+  const attached = listing('/sys/block').flatMap((name) => {
     const path = name.startsWith('loop') ? attributePath(`/sys/block/${name}`, 'loop/backing_file') : undefined
-    const stat = path === undefined ? undefined : identity(path)
-    if (stat === undefined) continue
-    const key = fileKey(stat.dev, stat.ino)
-    found.set(key, [...(found.get(key) ?? []), name])
-  }
-  return found
+    return path === undefined ? [] : [{ name, path }]
+  })
+  const mounts = attached.length === 0 ? [] : parseMounts(procText('/proc/self/mountinfo'))
+  return attached.map(({ name, path }) => {
+    let stat: ReturnType<typeof identity> | 'not asked' = 'not asked'
+    return {
+      name,
+      mount: mountOf(path, mounts),
+      isOver(device, inode) {
+        if (stat === 'not asked') stat = identity(path)
+        return stat?.dev === device && stat.ino === inode
+      },
+    }
+  })
+}
+
+/** Filesystems behind a program or a network: who asks about a file waits for as long as those take. */
+const remoteFilesystems = /^(fuse|nfs|cifs|smb|9p|afs|ceph|glusterfs|lustre|ncpfs|virtiofs)/
+
+/**
+ * Whether a file of the filesystem with this device number may lie under a mount. A server that hangs is not waited for
+ * because of a file that lies elsewhere.
+ */
+export function mayLieOn(mount: Mount | undefined, device: bigint): boolean {
+  return (
+    mount === undefined || !remoteFilesystems.test(mount.filesystem) || mount.deviceNumber === deviceNumberText(device)
+  )
 }
 
 function identity(path: HostPath): { readonly dev: bigint; readonly ino: bigint } | undefined {

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import test, { type TestContext } from 'node:test'
+import { root } from '../support/cli.js'
+import { testFolder } from '../support/folder.js'
+
+/** An installation of its own, without a cache, and a small image in it. */
+function installation(t: TestContext): { folder: string; run: (...args: string[]) => string; caches: () => string[] } {
+  const folder = testFolder(t)
+  for (const name of ['bin', 'package.json', 'oclif.manifest.json'])
+    fs.cpSync(join(root, name), join(folder, name), { recursive: true })
+  fs.cpSync(join(root, 'dist/bundle'), join(folder, 'dist/bundle'), {
+    recursive: true,
+    filter: (path) => !path.endsWith('code-cache'),
+  })
+  fs.symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
+  fs.writeFileSync(join(folder, 'a.raw'), Buffer.alloc(65536, 7))
+  const cache = join(folder, 'dist/bundle/code-cache')
+  return {
+    folder,
+    run(...args) {
+      const [mode = '', ...rest] = args
+      const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, 'bin/run.js'), ...rest], {
+        cwd: folder,
+        encoding: 'utf8',
+        env: {
+          PATH: process.env['PATH'] ?? '',
+          HOME: folder,
+          VDISK_DATA_DIR: join(folder, 'none'),
+          VDISK_CODE_CACHE: mode,
+        },
+      })
+      assert.equal(status, 0, stderr)
+      assert.equal(stderr, '')
+      return stdout
+    },
+    caches: () => (fs.existsSync(cache) ? fs.readdirSync(cache).map((name) => join(cache, name)) : []),
+  }
+}
+
+test('the first run of a command keeps what it has compiled, and the next only reads that', (t) => {
+  const { run, caches } = installation(t)
+  const first = run('', 'info', 'a.raw')
+  const [cache = '', ...others] = caches()
+  assert.deepEqual(others, [])
+  assert.match(cache, /-info\.bin$/)
+  const before = fs.statSync(cache, { bigint: true })
+  assert.equal(run('', 'info', 'a.raw'), first)
+  assert.equal(fs.statSync(cache, { bigint: true }).ino, before.ino)
+  run('', 'hash', 'a.raw')
+  assert.equal(caches().length, 2)
+  // Words that are no command make no file.
+  run('', '--version')
+  run('', '--help')
+  assert.equal(caches().length, 3)
+})
+
+test('VDISK_CODE_CACHE=off writes nothing', (t) => {
+  const { run, caches } = installation(t)
+  run('off', 'info', 'a.raw')
+  assert.deepEqual(caches(), [])
+})
+
+test('an installation that cannot be written works', (t) => {
+  const { folder, run, caches } = installation(t)
+  // In place of the folder, which root could always write to.
+  fs.writeFileSync(join(folder, 'dist/bundle/code-cache'), '')
+  assert.match(run('', 'info', 'a.raw'), /Raw disk image/)
+  fs.rmSync(join(folder, 'dist/bundle/code-cache'))
+  assert.deepEqual(caches(), [])
+})
+
+test('nobody but the owner of the installation writes in it', (t) => {
+  if (process.getuid?.() !== 0) {
+    t.skip('needs root: a folder that belongs to somebody else')
+    return
+  }
+  const { folder, run, caches } = installation(t)
+  fs.chownSync(join(folder, 'dist/bundle'), 12345, 12345)
+  run('', 'info', 'a.raw')
+  assert.deepEqual(caches(), [])
+})
+
+test('what was compiled from another file is not run', (t) => {
+  const { folder, run } = installation(t)
+  run('', 'info', 'a.raw')
+  // Of the same length: V8 itself would take the old code for it.
+  const bundle = join(folder, 'dist/bundle')
+  const files = fs.readdirSync(bundle, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.js'))
+  const changed = files.filter((name) => {
+    const text = fs.readFileSync(join(bundle, name), 'utf8')
+    if (!text.includes('Raw disk image')) return false
+    fs.writeFileSync(join(bundle, name), text.replaceAll('Raw disk image', 'New disk image'))
+    return true
+  })
+  assert.ok(changed.length > 0)
+  assert.match(run('', 'info', 'a.raw'), /New disk image/)
+  assert.match(run('', 'info', 'a.raw'), /New disk image/)
+})
+
+test('a cache that is no cache is made anew', (t) => {
+  const { run, caches } = installation(t)
+  const shown = run('', 'info', 'a.raw')
+  for (const text of ['', 'x', '{}', `{"cli/program.js":[65536,100,1,1]}`]) {
+    const [cache = ''] = caches()
+    fs.writeFileSync(cache, text)
+    assert.equal(run('', 'info', 'a.raw'), shown)
+    assert.ok(fs.statSync(cache).size > 65536)
+  }
+})
