@@ -6,12 +6,27 @@ import type { ConfirmationQuestion } from '../operations/device/confirmation.js'
 import { outputs } from './outputs.js'
 import { peerFlags } from './peer-flags.js'
 import { ProgressReporter, type ProgressMode } from './progress.js'
+import type { View } from './view/view.js'
 
 /** What a command prints as JSON, and what an error becomes there. */
 interface JsonDocument {
   readonly schema: string
   readonly schemaVersion: 1
 }
+
+/** What {@link BaseCommand.show} shows. */
+interface Answer<Result> {
+  readonly schema: string
+  readonly result: Result
+  /** The JSON document, where it is not `result`. */
+  readonly document?: object
+  readonly view: () => Promise<{ readonly view: View<Result> }>
+  /** Set where standard output takes the image. */
+  readonly onStandardError?: boolean
+}
+
+const noteLines = (result: { readonly notes?: readonly { readonly message: string }[] }): string[] =>
+  (result.notes ?? []).map(({ message }) => `Warning: ${message}`)
 
 /** Everything commands share: interruption, errors and exit codes, JSON, progress, the formats that plugins add. */
 export abstract class BaseCommand extends Command {
@@ -60,13 +75,19 @@ export abstract class BaseCommand extends Command {
     return registryOf(this.config)
   }
 
+  /** What every operation takes: the formats, the way to interrupt it, and progress where the command has the flag. */
+  protected async context(flags: { readonly progress?: ProgressMode } = {}) {
+    const registry = await this.registry()
+    return { registry, signal: this.signal, onProgress: this.progress(flags.progress).update }
+  }
+
   /** Asks a person to type what tells the disk that is meant; undefined where there is no terminal to ask on. */
   protected asking(action: string): ((question: ConfirmationQuestion) => Promise<string | undefined>) | undefined {
     if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined
     return async (question) => {
       const [{ renderer }, { questionText }, { promptLine }] = await Promise.all([
         import('./render.js'),
-        import('./device-text.js'),
+        import('./view/device.js'),
         import('./prompt.js'),
       ])
       return await promptLine(
@@ -86,15 +107,6 @@ export abstract class BaseCommand extends Command {
     return this.#progress
   }
 
-  /** The time to record in new images: SOURCE_DATE_EPOCH, in seconds. @throws ImageError usage E_TIME. */
-  protected get buildTime(): number | undefined {
-    const text = process.env['SOURCE_DATE_EPOCH']
-    if (text === undefined || text === '') return undefined
-    if (!/^\d{1,15}$/.test(text))
-      throw usage('E_TIME', `SOURCE_DATE_EPOCH is ${printable(text)}, which is no time in whole seconds since 1970`)
-    return Number(text)
-  }
-
   /** Prints the one JSON document of a command. */
   protected printJson(document: JsonDocument & Readonly<Record<string, unknown>>): void {
     this.print(jsonText(document))
@@ -105,16 +117,31 @@ export abstract class BaseCommand extends Command {
     process.stdout.write(`${text}\n`)
   }
 
-  /** Prints what the user should know besides the answer, to standard error. */
-  protected async tellNotes(notes: readonly { readonly message: string }[]): Promise<void> {
-    if (notes.length === 0) return
+  /** The answer of a command: its JSON document with --json, else warnings and text for people. */
+  protected async show<Result extends object>({ view, result, ...rest }: Answer<Result>): Promise<void> {
+    this.#progress?.end()
+    if (this.hasFlag('json')) {
+      this.printJson({ schema: rest.schema, schemaVersion: 1, ...(rest.document ?? result) })
+      return
+    }
+    const [{ view: shown }, { renderer }] = await Promise.all([view(), import('./render.js')])
+    await this.printWarnings(shown.warnings?.(result) ?? noteLines(result))
+    const output = rest.onStandardError === true ? process.stderr : process.stdout
+    const lines = await shown.text(result, await renderer(output))
+    if (rest.onStandardError === true) this.printError(lines)
+    else if (lines !== '') this.print(lines)
+  }
+
+  /** Lines on standard error, in the colour of warnings. */
+  protected async printWarnings(lines: readonly string[]): Promise<void> {
+    if (lines.length === 0) return
     const { renderer } = await import('./render.js')
     const render = await renderer(process.stderr)
-    for (const { message } of notes) this.tell(render.warning(`Warning: ${message}`))
+    for (const line of lines) this.printError(render.warning(line))
   }
 
   /** A line on standard error. */
-  protected tell(text: string): void {
+  protected printError(text: string): void {
     this.#progress?.end()
     process.stderr.write(`${text}\n`)
   }
@@ -139,8 +166,8 @@ export abstract class BaseCommand extends Command {
     const exitCode = exitCodes[known.kind]
     if (this.hasFlag('json')) this.printJson(errorDocument(known))
     // A document that nobody got is no report.
-    if (!this.hasFlag('json') || outputs.failure !== undefined) this.tell(errorText(known))
-    if (this.hasFlag('debug')) this.tell(stackOf(known))
+    if (!this.hasFlag('json') || outputs.failure !== undefined) this.printError(errorText(known))
+    if (this.hasFlag('debug')) this.printError(stackOf(known))
     // oclif takes the exit code from `oclif.exit` when it handles the error, and from `exitCode` when a hook does.
     throw Object.assign(new Error(known.message), { exitCode, oclif: { exit: exitCode }, skipOclifErrorHandling: true })
   }

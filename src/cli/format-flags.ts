@@ -57,14 +57,16 @@ export const formatFlags = {
 /** Flags of every command that makes an image of its own. */
 export const createFlags = { ...formatFlags, ...parentFlag, ...writeFlags }
 
-/**
- * What the flags of `formatFlags` (and `--compress`) say, as options of an operation. @throws ImageError usage E_OPTION
- */
-export function formatValues(flags: {
+interface FormatFlags {
   readonly to: string | undefined
   readonly option: string[] | undefined
   readonly 'sector-size': 512 | 4096 | undefined
-}) {
+}
+
+/**
+ * What the flags of `formatFlags` (and `--compress`) say, as options of an operation. @throws ImageError usage E_OPTION
+ */
+export function formatValues(flags: FormatFlags) {
   const given = new Map<string, unknown>(Object.entries(flags))
   const named = [...flagOptions.keys()].map((name) => [name, given.get(name)] as const)
   return {
@@ -72,6 +74,47 @@ export function formatValues(flags: {
     options: optionValues(flags.option, Object.fromEntries(named.filter(isText))),
     sectorSize: flags['sector-size'],
   }
+}
+
+/**
+ * What the flags of a command that makes an image say: `formatFlags`, `writeFlags`, and those of `copyFlags` that it
+ * has. The time is SOURCE_DATE_EPOCH. @throws ImageError usage E_OPTION, E_TIME.
+ */
+export function targetValues(
+  flags: FormatFlags & {
+    readonly force: boolean
+    readonly 'dry-run': boolean
+    readonly uuid: string | undefined
+    readonly flush?: boolean
+    readonly verify?: boolean
+    readonly threads?: number | undefined
+    readonly sparse?: number | undefined
+    readonly parent?: string | undefined
+    readonly size?: number | undefined
+  },
+) {
+  return {
+    ...formatValues(flags),
+    force: flags.force,
+    dryRun: flags['dry-run'],
+    uuid: flags.uuid,
+    time: buildTime(),
+    flush: flags.flush,
+    verify: flags.verify,
+    threads: flags.threads,
+    sparse: flags.sparse,
+    parent: flags.parent,
+    size: flags.size,
+  }
+}
+
+/** The time to record in new images: SOURCE_DATE_EPOCH, in seconds. @throws ImageError usage E_TIME. */
+export function buildTime(): number | undefined {
+  const text = process.env['SOURCE_DATE_EPOCH']
+  if (text === undefined || text === '') return undefined
+  if (!/^\d{1,15}$/.test(text))
+    throw usage('E_TIME', `SOURCE_DATE_EPOCH is ${printable(text)}, which is no time in whole seconds since 1970`)
+  return Number(text)
 }
 
 function isText(entry: readonly [string, unknown]): entry is readonly [string, string] {

@@ -9,8 +9,8 @@ import { grouped, printable } from '../errors.js'
 export interface Renderer {
   /** A heading line. */
   heading(text: string): string
-  /** Labels and values, in two columns. Values are escaped. */
-  facts(rows: readonly (readonly [label: string, value: string])[]): string
+  /** Labels and values, in two columns. Values are escaped; rows without one are left out. */
+  facts(rows: readonly (readonly [label: string, value: string | undefined])[]): string
   /** A table with a line of headings. Values are escaped. */
   table(headings: readonly string[], rows: readonly (readonly string[])[]): Promise<string>
   warning(text: string): string
@@ -30,6 +30,16 @@ const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const
 export function sizeText(bytes: number): string {
   const exact = `${grouped(bytes)} bytes`
   return bytes < 1024 ? exact : `${shortSize(bytes)} (${exact})`
+}
+
+/** The same of a size that is not always known. */
+export function optionalSize(bytes: number | undefined): string | undefined {
+  return bytes === undefined ? undefined : sizeText(bytes)
+}
+
+/** Bytes of content that a change wrote, and of zeros. */
+export function writtenText({ data, zeros }: { readonly data: number; readonly zeros: number }): string {
+  return `${sizeText(data)}${zeros === 0 ? '' : `, and zeros for ${sizeText(zeros)}`}`
 }
 
 /** The size of a file, and what the filesystem holds for it where that is something else. */
@@ -103,7 +113,8 @@ export async function renderer(output: { isTTY?: boolean; columns?: number }): P
   const bold = (text: string): string => colour?.bold(text) ?? text
   return {
     heading: (text) => bold(printable(text)),
-    facts: (lines) => {
+    facts: (rows) => {
+      const lines = rows.filter((row): row is readonly [string, string] => row[1] !== undefined)
       const labels = Math.max(0, ...lines.map(([label]) => label.length))
       return lines
         .map(

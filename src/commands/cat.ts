@@ -1,6 +1,6 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
-import { openFlags, optionValues } from '../cli/flags.js'
+import { openFlags, openValues } from '../cli/flags.js'
 import { standardOutput } from '../cli/streams.js'
 import { usage } from '../errors.js'
 
@@ -30,29 +30,17 @@ export default class Cat extends BaseCommand {
     const { args, flags } = await this.parse(Cat)
     if (flags.json)
       throw usage('E_STREAM', 'standard output cannot take both the file and --json', {
-        hint: 'vdisk ls --json tells about the file.',
+        hint: 'vdisk ls --json describes the file.',
       })
-    const [{ readFile }, { parseFileAddress }, registry] = await Promise.all([
+    const [{ readFile }, { neededFileAddress }, registry] = await Promise.all([
       import('../operations/files/read.js'),
       import('../operations/files/address.js'),
       this.registry(),
     ])
-    const address = parseFileAddress(args.file, registry.schemes)
-    if (address === undefined)
-      throw usage('E_FILE_ADDRESS', `${args.file} names no file inside an image`, {
-        hint: 'Write IMAGE:/PATH, for example disk.vhdx@2:/etc/fstab',
-      })
+    const { image, path } = neededFileAddress(args.file, registry.schemes)
     // Text on a terminal is what this command is for: unlike an image, a file may go there.
     const { output } = standardOutput({ write: (bytes, done) => process.stdout.write(bytes, done) })
-    const { notes } = await readFile(address.image, address.path, output, {
-      registry,
-      from: flags.from,
-      snapshot: flags.snapshot,
-      signal: this.signal,
-      fromOptions: optionValues(flags['from-option']),
-      parentFormat: flags['parent-format'],
-      allowReferences: flags['allow-reference'],
-    })
-    await this.tellNotes(notes)
+    const { notes } = await readFile(image, path, output, { registry, ...openValues(flags), signal: this.signal })
+    await this.printWarnings(notes.map(({ message }) => `Warning: ${message}`))
   }
 }

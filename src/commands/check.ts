@@ -3,7 +3,6 @@ import { BaseCommand } from '../cli/base-command.js'
 import { checkFlags, openFlags, openValues, progressFlag } from '../cli/flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { exitCodes } from '../errors.js'
-import type { CheckResult } from '../operations/check/check.js'
 
 export default class Check extends BaseCommand {
   static override summary = 'Look for damage in an image and its parents.'
@@ -30,28 +29,15 @@ export default class Check extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Check)
-    const [{ check }, registry] = await Promise.all([import('../operations/check/check.js'), this.registry()])
-    const progress = this.progress(flags.progress)
+    const { check } = await import('../operations/check/check.js')
     const result = await check(args.image, {
-      registry,
+      ...(await this.context(flags)),
       ...openValues(flags),
       deep: flags.deep,
       limit: flags.limit ?? (flags.json ? undefined : 20),
-      signal: this.signal,
-      onProgress: progress.update,
     })
-    progress.end()
-    if (flags.json) this.printJson({ schema: 'vdisk.check', schemaVersion: 1, ...result })
-    else await this.#show(result)
-    this.#exit(result)
-  }
-
-  async #show(result: CheckResult): Promise<void> {
-    const { checkText } = await import('../cli/check-text.js')
-    this.print(await checkText(result, process.stdout))
-  }
-
-  #exit({ counts, layers, missing, unreadable }: CheckResult): void {
+    await this.show({ schema: 'vdisk.check', result, view: () => import('../cli/view/check.js') })
+    const { counts, layers, missing, unreadable } = result
     if (counts.error + counts.leak + counts.warning > 0) this.exitWith(exitCodes.negative)
     for (const problem of [missing, unreadable]) if (problem !== undefined) this.exitWith(exitCodes[problem.kind])
     if (layers.some(({ checked }) => !checked)) this.exitWith(exitCodes.unsupported)

@@ -3,7 +3,6 @@ import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { deviceFlags, deviceValues, progressFlag, usedOnlyFlags, usedOnlyValues } from '../cli/flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
-import type { CloneResult } from '../operations/device/clone.js'
 
 export default class Clone extends BaseCommand {
   static override summary = 'Copy a physical disk to another one.'
@@ -65,35 +64,6 @@ export default class Clone extends BaseCommand {
       signal: this.signal,
       onProgress: this.progress(flags.progress).update,
     })
-    if (flags.json) this.printJson({ schema: 'vdisk.clone', schemaVersion: 1, ...result })
-    else await this.#show(result)
-  }
-
-  async #show(result: CloneResult): Promise<void> {
-    const [{ renderer, shortSize }, { deviceTitle, idsText, outcomeFacts, planText }] = await Promise.all([
-      import('../cli/render.js'),
-      import('../cli/device-text.js'),
-    ])
-    await this.tellNotes(result.notes)
-    const render = await renderer(process.stdout)
-    const { source, target, dryRun, volumes } = result
-    this.print(render.heading(dryRun ? 'Would clone' : 'Cloned'))
-    this.print(
-      render.facts([
-        ['source', `${deviceTitle(source)}${result.live ? ', while it was in use' : ''}`],
-        ['target', deviceTitle(target)],
-        ...(dryRun ? [] : outcomeFacts(result)),
-        ...(volumes === undefined
-          ? []
-          : [
-              [
-                'not in use',
-                `${shortSize(volumes.reduce((sum, { length, read }) => sum + length - read, 0))}, made zero`,
-              ] as const,
-            ]),
-      ]),
-    )
-    if (result.ids.length > 0) this.print(await idsText(render, result))
-    if (dryRun) this.print(planText(render, result))
+    await this.show({ schema: 'vdisk.clone', result, view: () => import('../cli/view/clone.js') })
   }
 }

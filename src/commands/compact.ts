@@ -26,34 +26,14 @@ export default class Compact extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Compact)
-    const [{ compact }, registry] = await Promise.all([import('../operations/change/compact.js'), this.registry()])
-    const progress = this.progress(flags.progress)
+    const { compact } = await import('../operations/change/compact.js')
     const result = await compact(args.image, {
-      registry,
+      ...(await this.context(flags)),
       ...openValues(flags),
       output: flags.output,
       inPlace: flags['in-place'],
       force: flags.force,
-      signal: this.signal,
-      onProgress: progress.update,
     })
-    progress.end()
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.compact', schemaVersion: 1, ...result })
-      return
-    }
-    const { fileSizeText, renderer, sizeText } = await import('../cli/render.js')
-    const render = await renderer(process.stdout)
-    await this.tellNotes(result.notes)
-    this.print(render.heading('Compacted'))
-    this.print(
-      render.facts([
-        [result.target === result.path ? 'image' : 'source', `${result.path} (${result.format}, ${result.subformat})`],
-        ...(result.target === result.path ? [] : [['target', result.target] as const]),
-        ['file before', fileSizeText(result.before.size, result.before.allocated)],
-        ['file after', fileSizeText(result.after.size, result.after.allocated)],
-        ['zeros given back', sizeText(result.zeros)],
-      ]),
-    )
+    await this.show({ schema: 'vdisk.compact', result, view: () => import('../cli/view/compact.js') })
   }
 }

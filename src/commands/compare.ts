@@ -2,10 +2,8 @@ import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { count, openFlags, openValues, optionValues, progressFlag } from '../cli/flags.js'
-import type { Renderer } from '../cli/render.js'
 import { paragraphs } from '../cli/paragraphs.js'
-import { exitCodes, grouped } from '../errors.js'
-import type { CompareResult } from '../operations/inspect/compare.js'
+import { exitCodes } from '../errors.js'
 
 export default class Compare extends BaseCommand {
   static override summary = 'Compare the disks of two images.'
@@ -56,9 +54,9 @@ export default class Compare extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Compare)
-    const [{ compare }, registry] = await Promise.all([import('../operations/inspect/compare.js'), this.registry()])
+    const { compare } = await import('../operations/inspect/compare.js')
     const result = await compare(args.first, args.second, {
-      registry,
+      ...(await this.context(flags)),
       ...openValues(flags),
       second: {
         from: flags['second-from'],
@@ -69,71 +67,8 @@ export default class Compare extends BaseCommand {
       first: flags.first,
       limit: flags.ranges,
       threads: flags.threads,
-      signal: this.signal,
-      onProgress: this.progress(flags.progress).update,
     })
     if (!result.same) this.exitWith(exitCodes.negative)
-    if (flags.json) this.printJson({ schema: 'vdisk.compare', schemaVersion: 1, ...result })
-    else await this.#show(result)
+    await this.show({ schema: 'vdisk.compare', result, view: () => import('../cli/view/compare.js') })
   }
-
-  async #show(result: CompareResult): Promise<void> {
-    const { renderer, sizeText, shortSize, sourceText } = await import('../cli/render.js')
-    const render = await renderer(process.stdout)
-    await this.tellNotes(result.notes)
-    const { first, second, differences, strict } = result
-    this.print(
-      render.heading(
-        result.same
-          ? 'The disks are the same'
-          : result.sameContent
-            ? 'The disks have the same content, and differ otherwise'
-            : 'The disks differ',
-      ),
-    )
-    this.print(
-      render.facts([
-        ...[['first', first] as const, ['second', second] as const].map(
-          ([label, source]) => [label, `${sourceText(source)}, ${shortSize(source.capacity)}`] as const,
-        ),
-        ...(strict?.sameCapacity === false
-          ? [['capacities', `${sizeText(first.capacity)} and ${sizeText(second.capacity)}`] as const]
-          : []),
-        ...(result.firstDifference === undefined
-          ? []
-          : [['first difference', `at offset ${result.firstDifference}`] as const]),
-        ...(differences === undefined || result.sameContent
-          ? []
-          : [['different', rangesText(differences, sizeText)] as const]),
-        ...(strict === undefined || strict.allocation.count === 0
-          ? []
-          : [['stored in one only', rangesText(strict.allocation, sizeText)] as const]),
-        ['time', `${result.seconds.toFixed(1)} s`],
-      ]),
-    )
-    if (differences !== undefined) await this.#list(render, 'different', differences)
-    if (strict !== undefined) await this.#list(render, 'stored in one only', strict.allocation)
-  }
-
-  async #list(
-    render: Renderer,
-    title: string,
-    { count: all, ranges }: NonNullable<CompareResult['differences']>,
-  ): Promise<void> {
-    if (ranges.length === 0) return
-    this.print(
-      `\n${await render.table(
-        [title, 'offset', 'length'],
-        ranges.map(({ offset, length }, index) => [`  ${index + 1}`, String(offset), String(length)]),
-      )}`,
-    )
-    if (all > ranges.length) this.print(`  and ${all - ranges.length} more; --ranges lists more of them`)
-  }
-}
-
-function rangesText(
-  { count: ranges, bytes }: { readonly count: number; readonly bytes: number },
-  sizeText: (bytes: number) => string,
-): string {
-  return `${ranges === 1 ? '1 range' : `${grouped(ranges)} ranges`}, ${sizeText(bytes)}`
 }

@@ -1,11 +1,10 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, openValues, progressFlag, usedOnlyFlags, usedOnlyValues } from '../cli/flags.js'
-import { copyFlags, createFlags, formatValues } from '../cli/format-flags.js'
+import { copyFlags, createFlags, targetValues } from '../cli/format-flags.js'
 import { standardOutput } from '../cli/streams.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { usage } from '../errors.js'
-import type { ConvertResult } from '../operations/transfer/convert.js'
 
 export default class Convert extends BaseCommand {
   static override summary = 'Convert an image into another format.'
@@ -63,62 +62,16 @@ export default class Convert extends BaseCommand {
     const { args, flags } = await this.parse(Convert)
     const toStream = args.target === '-'
     if (toStream && flags.json) throw usage('E_STREAM', 'standard output cannot take both the image and --json')
-    const [{ convert }, registry] = await Promise.all([import('../operations/transfer/convert.js'), this.registry()])
-    const progress = this.progress(flags.progress)
-    const options = {
-      registry,
-      ...openValues(flags),
-      ...formatValues(flags),
-      parent: flags.parent,
-      size: flags.size,
-      force: flags.force,
-      flush: flags.flush,
-      verify: flags.verify,
-      dryRun: flags['dry-run'],
-      threads: flags.threads,
-      sparse: flags.sparse,
-      usedOnly: usedOnlyValues(flags),
-      uuid: flags.uuid,
-      time: this.buildTime,
-      scratchFolder: flags.tmp,
-      signal: this.signal,
-      onProgress: progress.update,
-    }
+    const { convert } = await import('../operations/transfer/convert.js')
     const source = args.source === '-' ? { input: process.stdin, name: 'standard input' } : args.source
-    const result = await convert(source, toStream ? standardOutput(process.stdout) : args.target, options)
-    if (flags.json) this.printJson({ schema: 'vdisk.convert', schemaVersion: 1, ...result })
-    else await this.#show(result, toStream)
-  }
-
-  async #show(result: ConvertResult, toStream: boolean): Promise<void> {
-    const { fileSizeText, renderer, shortSize, sizeText, sourceText } = await import('../cli/render.js')
-    // Standard output may be the image.
-    const out = toStream ? process.stderr : process.stdout
-    const say = (text: string): void => (toStream ? this.tell(text) : this.print(text))
-    const render = await renderer(out)
-    const { source, target } = result
-    await this.tellNotes(result.notes)
-    say(render.heading(result.dryRun ? 'Would convert' : 'Converted'))
-    say(
-      render.facts([
-        ['source', sourceText(source)],
-        ['target', `${target.path} (${target.format})`],
-        ['disk', sizeText(target.capacity)],
-        ...(target.size === undefined ? [] : [['target file', fileSizeText(target.size, target.allocated)] as const]),
-        ...(result.volumes === undefined
-          ? []
-          : [
-              [
-                'not in use',
-                `${shortSize(result.volumes.reduce((sum, { length, read }) => sum + length - read, 0))}, read as zero`,
-              ] as const,
-            ]),
-        ...(result.dryRun ? [] : [['time', `${result.seconds.toFixed(1)} s`] as const]),
-        ...(result.verified
-          ? [['verified', 'every byte of the disk, read back from the target, equals the source'] as const]
-          : []),
-      ]),
-    )
-    if (result.dryRun) say('Nothing was written (--dry-run).')
+    const result = await convert(source, toStream ? standardOutput(process.stdout) : args.target, {
+      ...(await this.context(flags)),
+      ...openValues(flags),
+      ...targetValues(flags),
+      usedOnly: usedOnlyValues(flags),
+      scratchFolder: flags.tmp,
+    })
+    const view = () => import('../cli/view/convert.js')
+    await this.show({ schema: 'vdisk.convert', result, view, onStandardError: toStream })
   }
 }

@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
 import { allowReferenceFlags, chainValues, progressFlag, sizeArgument } from '../cli/flags.js'
-import { createFlags, formatValues } from '../cli/format-flags.js'
+import { createFlags, targetValues } from '../cli/format-flags.js'
 
 export default class Create extends BaseCommand {
   static override summary = 'Create an empty image.'
@@ -28,38 +28,13 @@ export default class Create extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Create)
-    const [{ create }, registry] = await Promise.all([import('../operations/transfer/create.js'), this.registry()])
-    const progress = this.progress(flags.progress)
+    const { create } = await import('../operations/transfer/create.js')
     const result = await create(args.target, {
-      registry,
-      ...formatValues(flags),
-      parent: flags.parent,
-      size: args.size,
+      ...(await this.context(flags)),
       ...chainValues(flags),
-      force: flags.force,
-      dryRun: flags['dry-run'],
-      uuid: flags.uuid,
-      time: this.buildTime,
-      signal: this.signal,
-      onProgress: progress.update,
+      ...targetValues(flags),
+      size: args.size,
     })
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.create', schemaVersion: 1, ...result })
-      return
-    }
-    const { renderer, sizeText } = await import('../cli/render.js')
-    const render = await renderer(process.stdout)
-    await this.tellNotes(result.notes)
-    const { target, parent } = result
-    this.print(render.heading(result.dryRun ? 'Would create' : 'Created'))
-    this.print(
-      render.facts([
-        ['target', `${target.path} (${target.format})`],
-        ['disk', sizeText(target.capacity)],
-        ...(parent === undefined ? [] : [['parent', `${parent.path} (${parent.format})`] as const]),
-        ...(target.size === undefined ? [] : [['target file', sizeText(target.size)] as const]),
-      ]),
-    )
-    if (result.dryRun) this.print('Nothing was written (--dry-run).')
+    await this.show({ schema: 'vdisk.create', result, view: () => import('../cli/view/create.js') })
   }
 }

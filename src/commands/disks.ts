@@ -26,13 +26,10 @@ export default class Disks extends BaseCommand {
   async run(): Promise<void> {
     const { flags } = await this.parse(Disks)
     const { disks } = await import('../operations/device/disks.js')
-    const result = await disks({ all: flags.all })
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.disks', schemaVersion: 1, ...result })
-      return
-    }
-    const { disksText } = await import('../cli/disks-text.js')
-    for (const note of result.notes) this.tell(`Warning: ${note.message}`)
-    this.print(await disksText(result, process.stdout))
+    await this.show({
+      schema: 'vdisk.disks',
+      result: await disks({ all: flags.all }),
+      view: () => import('../cli/view/disks.js'),
+    })
   }
 }

@@ -3,7 +3,6 @@ import { boolean, option } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { count, openFlags, openValues, progressFlag, range } from '../cli/flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
-import { printable } from '../errors.js'
 
 export default class Hash extends BaseCommand {
   static override summary = 'Show a digest of the disk of an image.'
@@ -43,31 +42,20 @@ export default class Hash extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Hash)
-    const [{ hash }, registry] = await Promise.all([import('../operations/inspect/hash.js'), this.registry()])
-    const result = await hash(args.image, {
-      registry,
+    const { hash } = await import('../operations/inspect/hash.js')
+    const document = await hash(args.image, {
+      ...(await this.context(flags)),
       ...openValues(flags),
       algorithm: flags.algorithm,
       ranges: flags.range,
       perPartition: flags['per-partition'],
       threads: flags.threads,
-      signal: this.signal,
-      onProgress: this.progress(flags.progress).update,
     })
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.hash', schemaVersion: 1, ...result })
-      return
-    }
-    for (const note of result.notes) this.tell(`Warning: ${printable(note.message)}`)
-    const prefix = result.algorithm === 'sha256' ? '' : `${result.algorithm}:`
-    for (const { offset, length, digest, partition, label } of result.digests) {
-      const part =
-        partition !== undefined
-          ? `@${partition}${label === undefined ? '' : ` (${printable(label)})`}`
-          : flags.range === undefined
-            ? ''
-            : ` (${length} bytes from offset ${offset})`
-      this.print(`${prefix}${digest}  ${printable(args.image)}${part}`)
-    }
+    await this.show({
+      schema: 'vdisk.hash',
+      result: { ...document, path: args.image, ranges: flags.range !== undefined },
+      document,
+      view: () => import('../cli/view/hash.js'),
+    })
   }
 }

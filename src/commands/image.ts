@@ -2,7 +2,7 @@ import { string } from '@oclif/core/args'
 import { boolean, custom } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { progressFlag, usedOnlyFlags, usedOnlyValues, writeFlags } from '../cli/flags.js'
-import { copyFlags, formatFlags, formatValues } from '../cli/format-flags.js'
+import { copyFlags, formatFlags, targetValues } from '../cli/format-flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { exitCodes, printable, usage } from '../errors.js'
 
@@ -74,38 +74,24 @@ export default class ImageDisk extends BaseCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ImageDisk)
     const common = {
-      registry: await this.registry(),
+      ...(await this.context(flags)),
       allowSameDisk: flags['allow-same-disk'],
       verify: flags.verify,
       dryRun: flags['dry-run'],
       toolVersion: this.config.version,
-      signal: this.signal,
-      onProgress: this.progress(flags.progress).update,
     }
     const result = flags.resume
       ? await (await import('../operations/imaging/resume.js')).resumeImage(args.source, args.target, common)
       : await (
           await import('../operations/imaging/image.js')
         ).imageDisk(args.source, args.target, {
+          ...targetValues(flags),
           ...common,
-          ...formatValues(flags),
           usedOnly: usedOnlyValues(flags),
           parts: flags.parts,
           freeze: flags.freeze,
-          force: flags.force,
-          flush: flags.flush,
-          threads: flags.threads,
-          sparse: flags.sparse,
-          uuid: flags.uuid,
-          time: this.buildTime,
         })
     if (result.unreadable.bytes > 0) this.exitWith(exitCodes.partial)
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.image', schemaVersion: 1, ...result })
-      return
-    }
-    const { imageText, warningTexts } = await import('../cli/image-text.js')
-    for (const text of await warningTexts(result, process.stderr)) this.tell(text)
-    this.print(await imageText(result, process.stdout))
+    await this.show({ schema: 'vdisk.image', result, view: () => import('../cli/view/image.js') })
   }
 }

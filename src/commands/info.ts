@@ -30,27 +30,28 @@ export default class Info extends BaseCommand {
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Info)
-    const [{ infoLater }, registry] = await Promise.all([import('../operations/inspect/info.js'), this.registry()])
+    const [{ infoLater }, { view }, { renderer }, registry] = await Promise.all([
+      import('../operations/inspect/info.js'),
+      import('../cli/view/info.js'),
+      import('../cli/render.js'),
+      this.registry(),
+    ])
+    const render = await renderer(process.stdout)
     const documents: Record<string, unknown>[] = []
     for (const path of argv as string[]) {
       try {
         const image = await infoLater(path, { registry, ...openValues(flags), signal: this.signal })
         if (flags.json) documents.push(forJson(image, flags.headers))
-        else await this.#show(image, flags.headers)
+        else this.print(await view.text({ image, headers: flags.headers }, render))
       } catch (error) {
         // One bad image among several does not keep the others from being shown.
         if (!isImageError(error) || argv.length === 1) throw error
         this.exitWith(exitCodes[error.kind])
         if (flags.json) documents.push({ path, error: errorDocument(error) })
-        else this.tell(`${errorText(error)}\n`)
+        else this.printError(`${errorText(error)}\n`)
       }
     }
     if (flags.json) this.printJson({ schema: 'vdisk.info', schemaVersion: 1, images: documents })
-  }
-
-  async #show(image: ImageInfo, headers: boolean): Promise<void> {
-    const { infoText } = await import('../cli/info-text.js')
-    this.print(await infoText(image, headers, process.stdout))
   }
 }
 

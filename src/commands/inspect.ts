@@ -43,19 +43,14 @@ export default class Inspect extends BaseCommand {
       flags.html === undefined
         ? await (await import('../operations/inspect/inspect.js')).inspect(args.image, options)
         : await this.#page(args.image, flags.html, { ...options, force: flags.force })
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.inspect', schemaVersion: 1, ...result })
-      return
-    }
-    const { inspectText } = await import('../cli/inspect-text.js')
-    this.print(await inspectText(result, process.stdout))
-    if (flags.html !== undefined) this.print(`\nThe page is ${printable(flags.html)}`)
+    await this.show({ schema: 'vdisk.inspect', result, view: () => import('../cli/view/inspect.js') })
+    if (flags.html !== undefined && !flags.json) this.print(`\nThe page is ${printable(flags.html)}`)
   }
 
   async #page(image: string, target: string, options: InspectPageOptions): Promise<InspectResult> {
     const [{ inspectToPage }, { inspectPage }] = await Promise.all([
       import('../operations/inspect/inspect-page.js'),
-      import('../cli/inspect-page.js'),
+      import('../cli/view/inspect-page.js'),
     ])
     return inspectToPage(image, target, inspectPage, { ...options, signal: this.signal })
   }

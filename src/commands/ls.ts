@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
-import { openFlags, optionValues } from '../cli/flags.js'
+import { openFlags, openValues } from '../cli/flags.js'
 import { exitCodes } from '../errors.js'
 
 export default class Ls extends BaseCommand {
@@ -45,28 +45,14 @@ export default class Ls extends BaseCommand {
       this.registry(),
     ])
     const { image, path } = parseFileAddress(args.file, registry.schemes) ?? { image: args.file, path: '/' }
-    const list = await listFiles(image, path, {
-      registry,
-      from: flags.from,
-      snapshot: flags.snapshot,
-      recursive: flags.recursive,
-      signal: this.signal,
-      fromOptions: optionValues(flags['from-option']),
-      parentFormat: flags['parent-format'],
-      allowReferences: flags['allow-reference'],
+    const { recursive, long } = flags
+    const document = await listFiles(image, path, { registry, ...openValues(flags), recursive, signal: this.signal })
+    if (document.failures.length > 0) this.exitWith(exitCodes.partial)
+    await this.show({
+      schema: 'vdisk.ls',
+      result: { ...document, long, paths: recursive },
+      document,
+      view: () => import('../cli/view/ls.js'),
     })
-    if (list.failures.length > 0) this.exitWith(exitCodes.partial)
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.ls', schemaVersion: 1, ...list })
-      return
-    }
-    const { fileLines } = await import('../cli/file-list.js')
-    const lines = fileLines(list.files, { long: flags.long, paths: flags.recursive })
-    if (lines.length > 0) this.print(lines.join('\n'))
-    await this.tellNotes(list.notes)
-    if (list.failures.length === 0) return
-    const { renderer } = await import('../cli/render.js')
-    const render = await renderer(process.stderr)
-    for (const { path: place, message } of list.failures) this.tell(render.warning(`Not listed: ${place}: ${message}`))
   }
 }

@@ -4,8 +4,8 @@ import { BaseCommand, errorDocument, jsonText } from '../cli/base-command.js'
 import { openFlags, openValues, range } from '../cli/flags.js'
 import { TextOutput } from '../cli/text-output.js'
 import { paragraphs } from '../cli/paragraphs.js'
-import { aborted, exitCodes, grouped, isImageError, printable, usage } from '../errors.js'
-import type { DiskMap, MapExtent } from '../operations/inspect/map.js'
+import { aborted, exitCodes, isImageError, usage } from '../errors.js'
+import type { DiskMap } from '../operations/inspect/map.js'
 
 export default class Map extends BaseCommand {
   static override summary = 'Show where every part of a disk is stored.'
@@ -93,59 +93,22 @@ export default class Map extends BaseCommand {
   }
 
   async #qemu(found: DiskMap): Promise<void> {
-    const { qemuExtents } = await import('../operations/inspect/qemu-map.js')
-    await this.#each(qemuExtents(found), ({ start, length, depth, present, zero, data, compressed, offset }, index) => {
-      const fields = [
-        ['start', start],
-        ['length', length],
-        ['depth', depth],
-        ['present', present],
-        ['zero', zero],
-        ['data', data],
-        ['compressed', compressed],
-        ...(offset === undefined ? [] : [['offset', offset] as const]),
-      ] as const
-      return `${index === 0 ? '[' : ',\n'}{ ${fields.map(([name, value]) => `"${name}": ${value}`).join(', ')}}`
-    })
+    const [{ qemuExtents }, { qemuLine }] = await Promise.all([
+      import('../operations/inspect/qemu-map.js'),
+      import('../cli/view/map.js'),
+    ])
+    await this.#each(qemuExtents(found), qemuLine)
     await this.#out.add(found.totals.extents === 0 ? '[]\n' : ']\n')
     await this.#out.flush()
   }
 
   async #text(found: DiskMap): Promise<void> {
-    const { renderer, sizeText } = await import('../cli/render.js')
-    const render = await renderer(process.stdout)
-    await this.tellNotes(found.notes)
-    const width = Math.max(8, String(found.source.capacity).length)
-    const row = (cells: readonly string[]): string =>
-      `${cells
-        .map((cell, column) => (column < 2 ? cell.padStart(width) : cell.padEnd([0, 0, 10, 5, width][column] ?? 0)))
-        .join('  ')
-        .trimEnd()}\n`
-    const line = ({ offset, length, kind, depth, position, file, storedLength }: MapExtent): string =>
-      row([
-        String(offset),
-        String(length),
-        kind,
-        String(depth),
-        position === undefined ? '' : String(position),
-        `${file === undefined ? '' : printable(found.files[file] ?? '')}${storedLength === undefined ? '' : ` (${storedLength} bytes)`}`,
-      ])
-    await this.#out.add(render.heading(row(['offset', 'length', 'kind', 'depth', 'position', 'file']).trimEnd()) + '\n')
-    await this.#each(found.extents(), line)
-    const { extents, compressedStored, ...kinds } = found.totals
-    const shown = Object.entries(kinds).filter(([, bytes]) => bytes > 0)
-    await this.#out.add(
-      `\n${render.facts([
-        ['runs', grouped(extents)],
-        ...shown.map(
-          ([kind, bytes]) =>
-            [
-              kind,
-              `${sizeText(bytes)}${kind === 'compressed' ? `, stored in ${sizeText(compressedStored)}` : ''}`,
-            ] as const,
-        ),
-      ])}\n`,
-    )
+    const [{ renderer }, { MapText }] = await Promise.all([import('../cli/render.js'), import('../cli/view/map.js')])
+    const text = new MapText(found, await renderer(process.stdout))
+    await this.printWarnings(found.notes.map(({ message }) => `Warning: ${message}`))
+    await this.#out.add(text.head)
+    await this.#each(found.extents(), (extent) => text.line(extent))
+    await this.#out.add(text.totals)
     await this.#out.flush()
   }
 }

@@ -5,7 +5,6 @@ import { openFlags, openValues, parentFlag, progressFlag, usedOnlyFlags, usedOnl
 import { copyFlags, formatFlags, formatValues } from '../cli/format-flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { usage } from '../errors.js'
-import type { MeasureResult } from '../operations/transfer/measure.js'
 
 export default class Measure extends BaseCommand {
   static override summary = 'Say how many bytes an image would take.'
@@ -46,9 +45,9 @@ export default class Measure extends BaseCommand {
     const { args, flags } = await this.parse(Measure)
     if (args.source === '-')
       throw usage('E_STREAM', 'measure reads no standard input: what came through it would be gone')
-    const [{ measure }, registry] = await Promise.all([import('../operations/transfer/measure.js'), this.registry()])
+    const { measure } = await import('../operations/transfer/measure.js')
     const result = await measure(args.source, {
-      registry,
+      ...(await this.context(flags)),
       ...openValues(flags),
       ...formatValues(flags),
       parent: flags.parent,
@@ -56,36 +55,14 @@ export default class Measure extends BaseCommand {
       sparse: flags.sparse,
       threads: flags.threads,
       usedOnly: usedOnlyValues(flags),
-      signal: this.signal,
-      onProgress: this.progress(flags.progress).update,
       to: flags.to,
     })
-    if (flags.json) {
-      const { required, fullyAllocated, ...rest } = result
-      this.printJson({
-        schema: 'vdisk.measure',
-        schemaVersion: 1,
-        required,
-        'fully-allocated': fullyAllocated,
-        ...rest,
-      })
-    } else await this.#show(result)
-  }
-
-  async #show({ source, target, required, fullyAllocated, files, notes }: MeasureResult): Promise<void> {
-    const { renderer, shortSize, sizeText } = await import('../cli/render.js')
-    const render = await renderer(process.stdout)
-    await this.tellNotes(notes)
-    this.print(
-      render.facts([
-        ...(source === undefined
-          ? []
-          : [['source', `${source.path} (${source.format}, ${source.subformat})`] as const]),
-        ['target', `${target.format}, a disk of ${shortSize(target.capacity)}`],
-        ['required', sizeText(required)],
-        ...(files.length < 2 ? [] : files.map(({ name, size }) => [`  ${name ?? 'image'}`, sizeText(size)] as const)),
-        ['fully allocated', sizeText(fullyAllocated)],
-      ]),
-    )
+    const { required, fullyAllocated, ...rest } = result
+    await this.show({
+      schema: 'vdisk.measure',
+      result,
+      document: { required, 'fully-allocated': fullyAllocated, ...rest },
+      view: () => import('../cli/view/measure.js'),
+    })
   }
 }

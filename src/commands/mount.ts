@@ -76,16 +76,6 @@ export default class Mount extends BaseCommand {
       mountOptions: flags['mount-options']?.split(','),
       signal: this.signal,
     })
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.mount', schemaVersion: 1, ...result })
-      return
-    }
-    const [{ renderer, shortSize, sizeText }, { mountedText }] = await Promise.all([
-      import('../cli/render.js'),
-      import('../cli/mount-text.js'),
-    ])
-    const problems = await renderer(process.stderr)
-    for (const { message } of result.notes) this.tell(problems.warning(`Warning: ${message}`))
-    this.print(await mountedText(result.session, await renderer(process.stdout), { shortSize, sizeText }))
+    await this.show({ schema: 'vdisk.mount', result, view: () => import('../cli/view/mount.js') })
   }
 }

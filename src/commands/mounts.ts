@@ -21,20 +21,10 @@ export default class Mounts extends BaseCommand {
     const { cleanMounts, mounts } = await import('../operations/mount/mounts.js')
     const cleaned = flags.clean ? await cleanMounts() : []
     if (cleaned.some(({ problems }) => problems.length > 0)) this.exitWith(exitCodes.target)
-    const sessions = mounts()
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.mounts', schemaVersion: 1, sessions, cleaned })
-      return
-    }
-    const [{ renderer }, { mountsText }] = await Promise.all([
-      import('../cli/render.js'),
-      import('../cli/mount-text.js'),
-    ])
-    const problemText = await renderer(process.stderr)
-    for (const { image, problems } of cleaned) {
-      for (const problem of problems) this.tell(problemText.warning(`${image}: ${problem}`))
-      if (problems.length === 0) this.print(`Cleaned up: ${problemText.plain(image)}`)
-    }
-    this.print(await mountsText(sessions, await renderer(process.stdout)))
+    await this.show({
+      schema: 'vdisk.mounts',
+      result: { sessions: mounts(), cleaned },
+      view: () => import('../cli/view/mounts.js'),
+    })
   }
 }

@@ -3,7 +3,6 @@ import { BaseCommand } from '../cli/base-command.js'
 import { optionValues, progressFlag, repairFlags } from '../cli/flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { exitCodes } from '../errors.js'
-import type { RepairResult } from '../operations/check/repair.js'
 
 export default class Repair extends BaseCommand {
   static override summary = 'Mend what can be mended of a damaged image.'
@@ -34,10 +33,9 @@ export default class Repair extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Repair)
-    const [{ repair }, registry] = await Promise.all([import('../operations/check/repair.js'), this.registry()])
-    const progress = this.progress(flags.progress)
+    const { repair } = await import('../operations/check/repair.js')
     const result = await repair(args.image, {
-      registry,
+      ...(await this.context(flags)),
       from: flags.from,
       fromOptions: optionValues(flags['from-option']),
       output: flags.output,
@@ -46,19 +44,9 @@ export default class Repair extends BaseCommand {
       allowInUse: flags['allow-in-use'],
       dryRun: flags['dry-run'],
       limit: flags.limit ?? (flags.json ? undefined : 20),
-      signal: this.signal,
-      onProgress: progress.update,
     })
-    progress.end()
-    if (flags.json) this.printJson({ schema: 'vdisk.repair', schemaVersion: 1, ...result })
-    else await this.#show(result)
+    await this.show({ schema: 'vdisk.repair', result, view: () => import('../cli/view/repair.js') })
     const { error, leak, warning } = result.remaining.counts
     if (error + leak + warning > 0) this.exitWith(exitCodes.negative)
-  }
-
-  async #show(result: RepairResult): Promise<void> {
-    const { repairText } = await import('../cli/repair-text.js')
-    await this.tellNotes(result.notes)
-    this.print(await repairText(result, process.stdout))
   }
 }

@@ -34,33 +34,13 @@ export default class Resize extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Resize)
-    const [{ resize }, registry] = await Promise.all([import('../operations/change/resize.js'), this.registry()])
+    const { resize } = await import('../operations/change/resize.js')
     const result = await resize(args.image, sizeChange(args.size), {
-      registry,
+      ...(await this.context()),
       ...openValues(flags),
       shrink: flags.shrink,
       dryRun: flags['dry-run'],
-      signal: this.signal,
     })
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.resize', schemaVersion: 1, ...result })
-      return
-    }
-    const { renderer, sizeText } = await import('../cli/render.js')
-    const render = await renderer(process.stdout)
-    await this.tellNotes(result.notes)
-    this.print(render.heading(result.dryRun ? 'Would resize' : 'Resized'))
-    this.print(
-      render.facts([
-        ['image', `${result.path} (${result.format}, ${result.subformat})`],
-        ['disk before', sizeText(result.before)],
-        ['disk after', sizeText(result.after)],
-        ...(result.cutContent === undefined
-          ? []
-          : [[result.dryRun ? 'would be lost' : 'lost', `content from offset ${result.cutContent} on`] as const]),
-        ['file', sizeText(result.size)],
-      ]),
-    )
-    if (result.dryRun) this.print('Nothing was written (--dry-run).')
+    await this.show({ schema: 'vdisk.resize', result, view: () => import('../cli/view/resize.js') })
   }
 }

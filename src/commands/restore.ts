@@ -2,7 +2,6 @@ import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
 import { count, deviceFlags, deviceValues, openFlags, openValues, progressFlag } from '../cli/flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
-import type { RestoreResult } from '../operations/device/restore.js'
 
 export default class Restore extends BaseCommand {
   static override summary = 'Restore an image to a physical disk or partition.'
@@ -56,38 +55,14 @@ export default class Restore extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Restore)
-    const [{ restore }, registry] = await Promise.all([import('../operations/device/restore.js'), this.registry()])
+    const { restore } = await import('../operations/device/restore.js')
     const result = await restore(args.image, args.device, {
-      registry,
+      ...(await this.context(flags)),
       ...openValues(flags),
       ...deviceValues(flags),
       partition: flags.partition,
       ask: this.asking(`Restore ${args.image} to ${args.device}`),
-      signal: this.signal,
-      onProgress: this.progress(flags.progress).update,
     })
-    if (flags.json) this.printJson({ schema: 'vdisk.restore', schemaVersion: 1, ...result })
-    else await this.#show(result)
-  }
-
-  async #show(result: RestoreResult): Promise<void> {
-    const [{ renderer, sourceText }, { deviceTitle, idsText, outcomeFacts, planText }] = await Promise.all([
-      import('../cli/render.js'),
-      import('../cli/device-text.js'),
-    ])
-    await this.tellNotes(result.notes)
-    const render = await renderer(process.stdout)
-    const { source, target, dryRun, origin } = result
-    this.print(render.heading(dryRun ? 'Would restore' : 'Restored'))
-    this.print(
-      render.facts([
-        ['source image', sourceText(source)],
-        ['target', deviceTitle(target)],
-        ...(origin === undefined ? [] : [['origin', origin.message] as const]),
-        ...(dryRun ? [] : outcomeFacts(result)),
-      ]),
-    )
-    if (result.ids.length > 0) this.print(await idsText(render, result))
-    if (dryRun) this.print(planText(render, result))
+    await this.show({ schema: 'vdisk.restore', result, view: () => import('../cli/view/restore.js') })
   }
 }

@@ -84,65 +84,34 @@ export default class Serve extends BaseCommand {
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Serve)
-    const [{ defaultSocket, serve }, registry] = await Promise.all([
+    const [{ defaultSocket, serve }, { view, endText }, registry] = await Promise.all([
       import('../operations/serve/serve.js'),
+      import('../cli/view/serve.js'),
       this.registry(),
     ])
-    const socket = flags.socket ?? defaultSocket()
-    const certificate = flags['tls-cert']
-    const key = flags['tls-key']
+    const { 'tls-cert': certificate, 'tls-key': key, 'tls-ca': authority, persistent } = flags
     let shown = Promise.resolve()
-    const { clients, ended } = await serve(argv.map(String), {
+    const result = await serve(argv.map(String), {
       registry,
       ...openValues(flags),
-      endpoint: flags.tcp ?? { kind: 'unix' as const, path: socket },
+      endpoint: flags.tcp ?? { kind: 'unix' as const, path: flags.socket ?? defaultSocket() },
       names: flags.name,
       overlay: flags.overlay,
       write: flags.write,
-      persistent: flags.persistent,
-      tls:
-        certificate === undefined || key === undefined ? undefined : { certificate, key, authority: flags['tls-ca'] },
+      persistent,
+      tls: certificate === undefined || key === undefined ? undefined : { certificate, key, authority },
       threads: flags.threads,
       signal: this.signal,
-      onReady: (ready: ServeReady) => {
-        if (flags.json) this.printJson({ schema: 'vdisk.serve', schemaVersion: 1, ...ready })
-        else shown = this.#show(ready, flags.persistent)
+      onReady: (document: ServeReady) => {
+        shown = this.show({
+          schema: 'vdisk.serve',
+          result: { ...document, persistent },
+          document,
+          view: () => Promise.resolve({ view }),
+        })
       },
     })
     await shown
-    if (!flags.json)
-      this.print(
-        `Ended ${ended === 'interrupted' ? 'as told' : 'with the last client'}; ${clients} ` +
-          `${clients === 1 ? 'connection' : 'connections'} served, everything is written and closed.`,
-      )
-  }
-
-  async #show({ exports, tls, overlay, notes }: ServeReady, persistent: boolean): Promise<void> {
-    const { renderer, sizeText, sourceText } = await import('../cli/render.js')
-    const render = await renderer(process.stdout)
-    await this.tellNotes(notes)
-    for (const { name, uri, capacity, sectorSize, writable, ...source } of exports) {
-      this.print(render.heading(`Serving ${render.plain(source.path)}`))
-      this.print(
-        render.facts([
-          ['image', sourceText(source)],
-          ...(name === '' ? [] : [['export', name] as const]),
-          ['disk', `${sizeText(capacity)}, sectors of ${sectorSize} bytes`],
-          [
-            'changes',
-            writable
-              ? overlay === undefined
-                ? 'go into the image'
-                : `go into ${overlay.path}${overlay.made ? ', made now' : ''}`
-              : 'are refused',
-          ],
-          ['uri', uri],
-        ]),
-      )
-    }
-    this.print(
-      `Ready${tls ? ', for clients with TLS only' : ''}. ` +
-        (persistent ? 'Ctrl-C ends it.' : 'Ends with the last client, or Ctrl-C.'),
-    )
+    if (!flags.json) this.print(endText(result))
   }
 }

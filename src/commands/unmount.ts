@@ -28,24 +28,10 @@ export default class Unmount extends BaseCommand {
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Unmount)
     const { unmount } = await import('../operations/mount/unmount.js')
-    const images = await unmount(args.target, { lazy: flags.lazy, signal: this.signal })
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.unmount', schemaVersion: 1, images })
-      return
-    }
-    const { renderer } = await import('../cli/render.js')
-    const render = await renderer(process.stdout)
-    for (const { image, points, devices, closed, overlay } of images) {
-      this.print(render.heading('Unmounted'))
-      this.print(
-        render.facts([
-          ['image', image],
-          ...points.map((point) => ['from', point] as const),
-          ...devices.map((device) => ['detached', device] as const),
-          ...(overlay === undefined ? [] : [['changes in', overlay] as const]),
-          ['closed', closed ? 'yes, everything is written' : 'not yet: it is still in use'],
-        ]),
-      )
-    }
+    await this.show({
+      schema: 'vdisk.unmount',
+      result: { images: await unmount(args.target, { lazy: flags.lazy, signal: this.signal }) },
+      view: () => import('../cli/view/unmount.js'),
+    })
   }
 }

@@ -92,3 +92,24 @@ test('ls, cat and cp: files inside an image', async (t) => {
   assert.equal((await vdisk(['cat', 'disk.qcow2:/folder'], { cwd })).code, 2)
   assert.deepEqual(fs.readdirSync(cwd).sort(), before)
 })
+
+test('ls, cat and cp look for a parent as other commands do', async (t) => {
+  if (!haveAll(t, 'mkfs.vfat', 'mcopy')) return
+  const cwd = testFolder(t)
+  await makeImage(cwd)
+  const made = await vdisk(['create', 'child.qcow2', '--parent', 'disk.qcow2'], { cwd })
+  assert.equal(made.code, 0, made.stderr)
+  fs.mkdirSync(join(cwd, 'elsewhere'))
+  fs.renameSync(join(cwd, 'disk.qcow2'), join(cwd, 'elsewhere/disk.qcow2'))
+  for (const [command, ...rest] of [['ls'], ['cat'], ['cp', 'copy.txt']]) {
+    const file = 'child.qcow2:/Long name.txt'
+    assert.equal((await vdisk([command ?? '', file, ...rest], { cwd })).code, 6)
+    for (const flags of [
+      ['--search', 'elsewhere'],
+      ['--parent-map', 'disk.qcow2=elsewhere/disk.qcow2'],
+    ]) {
+      const found = await vdisk([command ?? '', file, ...rest, ...flags, ...(command === 'cp' ? ['-f'] : [])], { cwd })
+      assert.equal(found.code, 0, found.stderr)
+    }
+  }
+})

@@ -4,7 +4,8 @@ import { crc32 } from '../../src/binary/checksum.js'
 import { MemoryStore } from '../../src/block/memory-store.js'
 import { isImageError } from '../../src/errors.js'
 import { openPartition, planMend, readPartitionTable } from '../../src/partition/index.js'
-import { inspectText } from '../../src/cli/inspect-text.js'
+import { view } from '../../src/cli/view/inspect.js'
+import { viewText } from '../support/view.js'
 import { Random } from '../fuzz/random.js'
 import { diagnoseBoot } from '../../src/operations/inspect/boot/diagnosis.js'
 import { guessSystems } from '../../src/operations/inspect/boot/system-guess.js'
@@ -309,25 +310,22 @@ test('names: 36 units without an end, half a pair, controls, right to left', asy
     table.partitions.map(({ label }) => label),
     names,
   )
-  const text = await inspectText(
-    {
-      ...table,
-      image: { path: 'x', format: 'raw', subformat: 'flat', capacity, sectorSize: 512 },
-      gaps: [],
+  const text = await viewText(view, {
+    ...table,
+    image: { path: 'x', format: 'raw', subformat: 'flat', capacity, sectorSize: 512 },
+    gaps: [],
+    filesystems: [],
+    notes: [],
+    partitions: table.partitions.map((partition) => ({
+      ...partition,
+      firstSector: 0,
+      lastSector: 0,
+      alignment: 4096,
       filesystems: [],
-      notes: [],
-      partitions: table.partitions.map((partition) => ({
-        ...partition,
-        firstSector: 0,
-        lastSector: 0,
-        alignment: 4096,
-        filesystems: [],
-      })),
-      boot: diagnoseBoot(openWith('raw', store), table, []),
-      operatingSystem: guessSystems(table, []),
-    },
-    { columns: 100 },
-  )
+    })),
+    boot: diagnoseBoot(openWith('raw', store), table, []),
+    operatingSystem: guessSystems(table, []),
+  })
   assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f\u202e]|[\ud800-\udbff](?![\udc00-\udfff])/)
 })
 

@@ -40,44 +40,15 @@ export default class ChainCommit extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ChainCommit)
-    const [{ commitChain }, registry] = await Promise.all([import('../../operations/chain/commit.js'), this.registry()])
-    const progress = this.progress(flags.progress)
+    const { commitChain } = await import('../../operations/chain/commit.js')
     const result = await commitChain(args.child, {
-      registry,
+      ...(await this.context(flags)),
       ...imageValues(flags),
       deleteChild: flags['delete-child'],
-      ...(flags.verify ? { verify: true } : {}),
+      verify: flags.verify || undefined,
       allowOtherChildren: flags['allow-other-children'],
       dryRun: flags['dry-run'],
-      signal: this.signal,
-      onProgress: progress.update,
     })
-    progress.end()
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.chain.commit', schemaVersion: 1, ...result })
-      return
-    }
-    const { renderer, sizeText } = await import('../../cli/render.js')
-    const [render, error] = [await renderer(process.stdout), await renderer(process.stderr)]
-    for (const note of result.notes) this.tell(error.warning(`Warning: ${note.message}`))
-    for (const path of result.otherChildren)
-      this.tell(error.warning(`Warning: ${path} does not fit its parent ${result.parent.path} any more`))
-    const { child, parent, written } = result
-    this.print(render.heading(result.dryRun ? 'Would commit' : 'Committed'))
-    this.print(
-      render.facts([
-        [result.childDeleted ? 'child (deleted)' : 'child', `${child.path} (${child.format})`],
-        [result.dryRun ? 'would change' : 'changed', `${parent.path} (${parent.format})`],
-        ...(parent.capacityAfter === parent.capacityBefore
-          ? []
-          : [['its disk', `${sizeText(parent.capacityBefore)}, then ${sizeText(parent.capacityAfter)}`] as const]),
-        [
-          'written',
-          `${sizeText(written.data)}${written.zeros === 0 ? '' : `, and zeros for ${sizeText(written.zeros)}`}`,
-        ],
-        ...(result.verified ? [['verified', 'the disk of the parent equals that of its child'] as const] : []),
-      ]),
-    )
-    if (result.dryRun) this.print('Nothing was written (--dry-run).')
+    await this.show({ schema: 'vdisk.chain.commit', result, view: () => import('../../cli/view/chain-commit.js') })
   }
 }

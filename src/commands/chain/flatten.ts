@@ -2,9 +2,8 @@ import { string } from '@oclif/core/args'
 import { string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
 import { openFlags, openValues, progressFlag, writeFlags } from '../../cli/flags.js'
-import { copyFlags, formatFlags, formatValues } from '../../cli/format-flags.js'
+import { copyFlags, formatFlags, targetValues } from '../../cli/format-flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
-import type { FlattenResult } from '../../operations/chain/show.js'
 
 const { compress, flush, verify, threads, sparse } = copyFlags
 
@@ -51,45 +50,13 @@ export default class ChainFlatten extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ChainFlatten)
-    const [{ flattenChain }, registry] = await Promise.all([import('../../operations/chain/show.js'), this.registry()])
+    const { flattenChain } = await import('../../operations/chain/show.js')
     const result = await flattenChain(args.image, args.target, {
-      registry,
+      ...(await this.context(flags)),
       ...openValues(flags),
-      ...formatValues(flags),
+      ...targetValues(flags),
       until: flags.until,
-      force: flags.force,
-      flush: flags.flush,
-      verify: flags.verify,
-      dryRun: flags['dry-run'],
-      threads: flags.threads,
-      sparse: flags.sparse,
-      uuid: flags.uuid,
-      time: this.buildTime,
-      signal: this.signal,
-      onProgress: this.progress(flags.progress).update,
     })
-    if (flags.json) this.printJson({ schema: 'vdisk.chain.flatten', schemaVersion: 1, ...result })
-    else await this.#show(result)
-  }
-
-  async #show(result: FlattenResult): Promise<void> {
-    const { renderer, sizeText } = await import('../../cli/render.js')
-    const render = await renderer(process.stdout)
-    await this.tellNotes(result.notes)
-    const { target, flattened, parent } = result
-    this.print(render.heading(result.dryRun ? 'Would flatten' : 'Flattened'))
-    this.print(
-      render.facts([
-        ...flattened.map((path, depth) => [depth === 0 ? 'images' : '', path] as const),
-        ['target', `${target.path} (${target.format})`],
-        ...(parent === undefined ? [] : [['its parent', parent] as const]),
-        ['disk', sizeText(target.capacity)],
-        ...(target.size === undefined ? [] : [['target file', sizeText(target.size)] as const]),
-        ...(result.verified
-          ? [['verified', 'every byte of the disk, read back from the target, equals the chain'] as const]
-          : []),
-      ]),
-    )
-    if (result.dryRun) this.print('Nothing was written (--dry-run).')
+    await this.show({ schema: 'vdisk.chain.flatten', result, view: () => import('../../cli/view/chain-flatten.js') })
   }
 }

@@ -1,7 +1,6 @@
 import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
-import { linkFacts } from '../../cli/chain-text.js'
 import { imageFlags, imageValues, progressFlag } from '../../cli/flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
 import { usage } from '../../errors.js'
@@ -46,33 +45,12 @@ export default class ChainRebase extends BaseCommand {
     const { args, flags } = await this.parse(ChainRebase)
     if ((args.parent === undefined) !== flags['no-parent'])
       throw usage('E_REBASE_TARGET', 'say what the new parent is', { hint: 'Name an image, or say --no-parent.' })
-    const [{ rebaseChain }, registry] = await Promise.all([import('../../operations/chain/rebase.js'), this.registry()])
-    const progress = this.progress(flags.progress)
+    const { rebaseChain } = await import('../../operations/chain/rebase.js')
     const result = await rebaseChain(args.child, args.parent, {
-      registry,
+      ...(await this.context(flags)),
       ...imageValues(flags),
       dryRun: flags['dry-run'],
-      signal: this.signal,
-      onProgress: progress.update,
     })
-    progress.end()
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.chain.rebase', schemaVersion: 1, ...result })
-      return
-    }
-    const { renderer, sizeText } = await import('../../cli/render.js')
-    const render = await renderer(process.stdout)
-    await this.tellNotes(result.notes)
-    this.print(render.heading(result.dryRun ? 'Would rebase' : 'Rebased'))
-    this.print(
-      render.facts([
-        ...linkFacts(result),
-        [
-          result.dryRun ? 'would take in' : 'taken in',
-          `${sizeText(result.taken.data)}${result.taken.zeros === 0 ? '' : `, and zeros for ${sizeText(result.taken.zeros)}`}`,
-        ],
-      ]),
-    )
-    if (result.dryRun) this.print('Nothing was written (--dry-run).')
+    await this.show({ schema: 'vdisk.chain.rebase', result, view: () => import('../../cli/view/chain-rebase.js') })
   }
 }

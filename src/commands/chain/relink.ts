@@ -1,6 +1,5 @@
 import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
-import { linkFacts } from '../../cli/chain-text.js'
 import { BaseCommand } from '../../cli/base-command.js'
 import { imageFlags, imageValues } from '../../cli/flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
@@ -40,29 +39,13 @@ export default class ChainRelink extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ChainRelink)
-    const [{ relinkChain }, registry] = await Promise.all([import('../../operations/chain/relink.js'), this.registry()])
+    const { relinkChain } = await import('../../operations/chain/relink.js')
     const result = relinkChain(args.child, args.parent, {
-      registry,
+      registry: await this.registry(),
       ...imageValues(flags),
       forceIdentity: flags['force-identity'],
       dryRun: flags['dry-run'],
     })
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.chain.relink', schemaVersion: 1, ...result })
-      return
-    }
-    const { renderer } = await import('../../cli/render.js')
-    const render = await renderer(process.stdout)
-    await this.tellNotes(result.notes)
-    if (result.forced)
-      this.tell(
-        (await renderer(process.stderr)).warning(
-          `Warning: the recorded id was ${result.before.identity ?? 'none'}, that of ${result.parent.path} is ` +
-            `${result.parent.identity ?? 'none'} (--force-identity)`,
-        ),
-      )
-    this.print(render.heading(result.dryRun ? 'Would relink' : 'Relinked'))
-    this.print(render.facts(linkFacts(result)))
-    if (result.dryRun) this.print('Nothing was written (--dry-run).')
+    await this.show({ schema: 'vdisk.chain.relink', result, view: () => import('../../cli/view/chain-relink.js') })
   }
 }

@@ -2,9 +2,8 @@ import { string } from '@oclif/core/args'
 import { boolean, option } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
 import { openFlags, openValues, progressFlag, writeFlags } from '../../cli/flags.js'
-import { copyFlags, formatFlags, formatValues } from '../../cli/format-flags.js'
+import { copyFlags, formatFlags, targetValues } from '../../cli/format-flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
-import type { ConvertTableResult } from '../../operations/partition/convert.js'
 
 const { compress, flush, verify, threads, sparse } = copyFlags
 
@@ -51,50 +50,18 @@ export default class PartitionConvert extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(PartitionConvert)
-    const [{ convertPartitionTable }, registry] = await Promise.all([
-      import('../../operations/partition/convert.js'),
-      this.registry(),
-    ])
+    const { convertPartitionTable } = await import('../../operations/partition/convert.js')
     const result = await convertPartitionTable(args.image, args.target, {
-      registry,
+      ...(await this.context(flags)),
       ...openValues(flags),
-      ...formatValues(flags),
+      ...targetValues(flags),
       table: flags.table,
       roundEnds: flags['round-ends'],
-      force: flags.force,
-      flush: flags.flush,
-      verify: flags.verify,
-      dryRun: flags['dry-run'],
-      threads: flags.threads,
-      sparse: flags.sparse,
-      uuid: flags.uuid,
-      time: this.buildTime,
-      signal: this.signal,
-      onProgress: this.progress(flags.progress).update,
     })
-    if (flags.json) this.printJson({ schema: 'vdisk.partition.convert', schemaVersion: 1, ...result })
-    else await this.#show(result)
-  }
-
-  async #show(result: ConvertTableResult): Promise<void> {
-    const { renderer, sizeText, sourceText } = await import('../../cli/render.js')
-    const render = await renderer(process.stdout)
-    await this.tellNotes(result.notes)
-    const { source, target, before, after } = result
-    const table = ({ scheme, sectorSize }: ConvertTableResult['before']): string =>
-      `${scheme.toUpperCase()}, sectors of ${sectorSize} bytes`
-    this.print(render.heading(result.dryRun ? 'Would convert' : 'Converted'))
-    this.print(
-      render.facts([
-        ['source', sourceText(source)],
-        ['target', `${target.path} (${target.format})`],
-        ['disk', sizeText(target.capacity)],
-        ['table before', table(before)],
-        ['table now', table(after)],
-        ...(target.size === undefined ? [] : [['target file', sizeText(target.size)] as const]),
-        ...(result.verified ? [['verified', 'every byte of the disk, read back from the target'] as const] : []),
-      ]),
-    )
-    if (result.dryRun) this.print('Nothing was written (--dry-run).')
+    await this.show({
+      schema: 'vdisk.partition.convert',
+      result,
+      view: () => import('../../cli/view/partition-convert.js'),
+    })
   }
 }

@@ -2,11 +2,10 @@ import { string } from '@oclif/core/args'
 import { option } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
 import { openFlags, openValues, progressFlag, usedOnlyFlags, usedOnlyValues, writeFlags } from '../../cli/flags.js'
-import { copyFlags, formatFlags, formatValues } from '../../cli/format-flags.js'
+import { copyFlags, formatFlags, targetValues } from '../../cli/format-flags.js'
 import { standardOutput } from '../../cli/streams.js'
 import { paragraphs } from '../../cli/paragraphs.js'
 import { usage } from '../../errors.js'
-import type { ExtractResult } from '../../operations/partition/extract.js'
 
 const { compress, size, flush, verify, threads, sparse } = copyFlags
 
@@ -59,60 +58,15 @@ export default class PartitionExtract extends BaseCommand {
     const { args, flags } = await this.parse(PartitionExtract)
     const toStream = args.target === '-'
     if (toStream && flags.json) throw usage('E_STREAM', 'standard output cannot take both the image and --json')
-    const [{ extractPartition }, registry] = await Promise.all([
-      import('../../operations/partition/extract.js'),
-      this.registry(),
-    ])
+    const { extractPartition } = await import('../../operations/partition/extract.js')
     const result = await extractPartition(args.partition, toStream ? standardOutput(process.stdout) : args.target, {
-      registry,
+      ...(await this.context(flags)),
       ...openValues(flags),
-      ...formatValues(flags),
+      ...targetValues(flags),
       wrap: flags.wrap,
-      size: flags.size,
-      force: flags.force,
-      flush: flags.flush,
-      verify: flags.verify,
-      dryRun: flags['dry-run'],
-      threads: flags.threads,
-      sparse: flags.sparse,
       usedOnly: usedOnlyValues(flags),
-      uuid: flags.uuid,
-      time: this.buildTime,
-      signal: this.signal,
-      onProgress: this.progress(flags.progress).update,
     })
-    if (flags.json) this.printJson({ schema: 'vdisk.partition.extract', schemaVersion: 1, ...result })
-    else await this.#show(result, toStream)
-  }
-
-  async #show(result: ExtractResult, toStream: boolean): Promise<void> {
-    const { renderer, sizeText, sourceText } = await import('../../cli/render.js')
-    // Standard output may be the image.
-    const render = await renderer(toStream ? process.stderr : process.stdout)
-    const say = (text: string): void => (toStream ? this.tell(text) : this.print(text))
-    await this.tellNotes(result.notes)
-    const { source, target, partition, wrapped } = result
-    say(render.heading(result.dryRun ? 'Would extract' : 'Extracted'))
-    say(
-      render.facts([
-        ['source', sourceText(source)],
-        ...(partition === undefined
-          ? []
-          : [
-              [
-                'partition',
-                `${partition.type.name}${partition.label === undefined ? '' : `, ${partition.label}`}, ` +
-                  sizeText(partition.length),
-              ] as const,
-            ]),
-        [
-          'target',
-          `${target.path} (${target.format})${wrapped === undefined ? '' : `, a disk with ${wrapped.scheme.toUpperCase()} of ${sizeText(target.capacity)}`}`,
-        ],
-        ...(target.size === undefined ? [] : [['target file', sizeText(target.size)] as const]),
-        ...(result.verified ? [['verified', 'every byte, read back from the target, equals the source'] as const] : []),
-      ]),
-    )
-    if (result.dryRun) say('Nothing was written (--dry-run).')
+    const view = () => import('../../cli/view/partition-extract.js')
+    await this.show({ schema: 'vdisk.partition.extract', result, view, onStandardError: toStream })
   }
 }

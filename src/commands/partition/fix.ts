@@ -2,10 +2,9 @@ import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
 import { openFlags, openValues, progressFlag, writeFlags } from '../../cli/flags.js'
-import { copyFlags, formatFlags, formatValues } from '../../cli/format-flags.js'
+import { copyFlags, formatFlags, targetValues } from '../../cli/format-flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
 import { exitCodes } from '../../errors.js'
-import type { FixTableResult } from '../../operations/partition/fix.js'
 
 const { compress, flush, verify, threads, sparse } = copyFlags
 
@@ -50,66 +49,16 @@ export default class PartitionFix extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(PartitionFix)
-    const [{ fixTable }, registry] = await Promise.all([import('../../operations/partition/fix.js'), this.registry()])
+    const { fixTable } = await import('../../operations/partition/fix.js')
     const result = await fixTable(args.image, {
-      registry,
+      ...(await this.context(flags)),
       ...openValues(flags),
-      ...formatValues(flags),
+      ...targetValues(flags),
       output: flags.output,
       inPlace: flags['in-place'],
       newIds: flags['new-ids'],
-      force: flags.force,
-      flush: flags.flush,
-      verify: flags.verify,
-      dryRun: flags['dry-run'],
-      threads: flags.threads,
-      sparse: flags.sparse,
-      uuid: flags.uuid,
-      time: this.buildTime,
-      signal: this.signal,
-      onProgress: this.progress(flags.progress).update,
     })
-    if (flags.json) this.printJson({ schema: 'vdisk.partition.fix', schemaVersion: 1, ...result })
-    else await this.#show(result)
+    await this.show({ schema: 'vdisk.partition.fix', result, view: () => import('../../cli/view/partition-fix.js') })
     if (result.left.some(({ severity }) => severity === 'error')) this.exitWith(exitCodes.negative)
-  }
-
-  async #show(result: FixTableResult): Promise<void> {
-    const { renderer } = await import('../../cli/render.js')
-    const render = await renderer(process.stdout)
-    await this.tellNotes(result.notes)
-    const { image, mends, ids, mayRefer, left, target } = result
-    if (mends.length === 0) this.print('Nothing to mend.')
-    else this.print(render.heading(result.dryRun ? 'Would mend' : 'Mended'))
-    for (const { message } of mends) this.print(render.plain(`  ${message}`))
-    if (mends.length > 0)
-      this.print(
-        render.facts(
-          target === undefined
-            ? [['image', `${image.path}${result.dryRun ? '' : ', in place'}`]]
-            : [
-                ['image', image.path],
-                ['target', `${target.path} (${target.format})`],
-              ],
-        ),
-      )
-    if (ids.length > 0) {
-      this.print(
-        `\n${await render.table(
-          ['  of', 'old id', 'new id'],
-          ids.map(({ partition, label, before, after }) => [
-            partition === undefined
-              ? '  the disk'
-              : `  partition ${partition}${label === undefined ? '' : ` (${label})`}`,
-            before,
-            after,
-          ]),
-        )}`,
-      )
-      this.print(`\n${render.heading('May refer to the old ids')}`)
-      for (const line of mayRefer) this.print(render.plain(`  ${line}`))
-    }
-    for (const { severity, message } of left) if (severity !== 'note') this.print(render.warning(`Left: ${message}`))
-    if (result.dryRun && mends.length > 0) this.print('Nothing was written (--dry-run).')
   }
 }

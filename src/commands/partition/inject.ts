@@ -2,9 +2,8 @@ import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
 import { openFlags, openValues, optionValues, progressFlag, writeFlags } from '../../cli/flags.js'
-import { copyFlags, formatFlags, formatValues } from '../../cli/format-flags.js'
+import { copyFlags, formatFlags, targetValues } from '../../cli/format-flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
-import type { InjectResult } from '../../operations/partition/inject.js'
 
 const { compress, flush, verify, threads, sparse } = copyFlags
 
@@ -72,15 +71,11 @@ export default class PartitionInject extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(PartitionInject)
-    const [{ injectPartition }, registry] = await Promise.all([
-      import('../../operations/partition/inject.js'),
-      this.registry(),
-    ])
-    const progress = this.progress(flags.progress)
+    const { injectPartition } = await import('../../operations/partition/inject.js')
     const result = await injectPartition(args.partition, args.source, {
-      registry,
+      ...(await this.context(flags)),
       ...openValues(flags),
-      ...formatValues(flags),
+      ...targetValues(flags),
       output: flags.output,
       inPlace: flags['in-place'],
       allowTableLoss: flags['allow-table-loss'],
@@ -89,45 +84,11 @@ export default class PartitionInject extends BaseCommand {
         fromOptions: optionValues(flags['source-option']),
         snapshot: flags['source-snapshot'],
       },
-      force: flags.force,
-      flush: flags.flush,
-      verify: flags.verify,
-      dryRun: flags['dry-run'],
-      threads: flags.threads,
-      sparse: flags.sparse,
-      uuid: flags.uuid,
-      time: this.buildTime,
-      signal: this.signal,
-      onProgress: progress.update,
     })
-    progress.end()
-    if (flags.json) this.printJson({ schema: 'vdisk.partition.inject', schemaVersion: 1, ...result })
-    else await this.#show(result)
-  }
-
-  async #show(result: InjectResult): Promise<void> {
-    const { renderer, sizeText, sourceText } = await import('../../cli/render.js')
-    const render = await renderer(process.stdout)
-    await this.tellNotes(result.notes)
-    const { disk, partition, source, slack, target } = result
-    this.print(render.heading(result.dryRun ? 'Would inject' : 'Injected'))
-    this.print(
-      render.facts([
-        ['source', `${sourceText(source)}, ${sizeText(source.capacity)}`],
-        ['into', `partition ${partition.number} of ${disk.path}, ${sizeText(partition.length)}`],
-        ...(slack.filesystem === undefined
-          ? []
-          : [
-              [
-                'filesystem',
-                `${slack.filesystem.title}, ${sizeText(slack.filesystem.size)}; ` +
-                  `${sizeText(slack.filesystem.unused)} of the partition unused`,
-              ] as const,
-            ]),
-        target === undefined ? ['changed', `${disk.path}, in place`] : ['target', `${target.path} (${target.format})`],
-        ...(result.verified ? [['verified', 'every byte of the disk, read back from the target'] as const] : []),
-      ]),
-    )
-    if (result.dryRun) this.print('Nothing was written (--dry-run).')
+    await this.show({
+      schema: 'vdisk.partition.inject',
+      result,
+      view: () => import('../../cli/view/partition-inject.js'),
+    })
   }
 }

@@ -16,13 +16,11 @@ export default class PartitionList extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(PartitionList)
-    const [{ inspect }, registry] = await Promise.all([import('../../operations/inspect/inspect.js'), this.registry()])
-    const result = await inspect(args.image, { registry, ...openValues(flags) })
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.inspect', schemaVersion: 1, ...result })
-      return
-    }
-    const { partitionListText } = await import('../../cli/inspect-text.js')
-    this.print(await partitionListText(result, process.stdout))
+    const { inspect } = await import('../../operations/inspect/inspect.js')
+    await this.show({
+      schema: 'vdisk.inspect',
+      result: await inspect(args.image, { registry: await this.registry(), ...openValues(flags) }),
+      view: () => import('../../cli/view/partition-list.js'),
+    })
   }
 }

@@ -1,6 +1,7 @@
 import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
+import { buildTime } from '../../cli/format-flags.js'
 import { imageFlags, imageValues, progressFlag } from '../../cli/flags.js'
 
 export default class SnapshotCreate extends BaseCommand {
@@ -26,38 +27,17 @@ export default class SnapshotCreate extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(SnapshotCreate)
-    const [{ createSnapshot }, registry] = await Promise.all([
-      import('../../operations/change/snapshot.js'),
-      this.registry(),
-    ])
-    const progress = this.progress(flags.progress)
+    const { createSnapshot } = await import('../../operations/change/snapshot.js')
     const result = await createSnapshot(args.image, args.name, {
-      registry,
+      ...(await this.context(flags)),
       ...imageValues(flags),
       dryRun: flags['dry-run'],
-      time: this.buildTime,
-      signal: this.signal,
-      onProgress: progress.update,
+      time: buildTime(),
     })
-    progress.end()
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.snapshot.change', schemaVersion: 1, ...result })
-      return
-    }
-    const { renderer, sizeText } = await import('../../cli/render.js')
-    const render = await renderer(process.stdout)
-    await this.tellNotes(result.notes)
-    const { id, name, date, capacity } = result.snapshot
-    this.print(render.heading(result.dryRun ? 'Would take a snapshot' : 'Took a snapshot'))
-    this.print(
-      render.facts([
-        ['image', `${result.path} (${result.format})`],
-        ['snapshot', id === undefined ? name : `${id}: ${name}`],
-        ['date', date],
-        ['disk', sizeText(Number(capacity))],
-        ['snapshots now', String(result.count)],
-      ]),
-    )
-    if (result.dryRun) this.print('Nothing was written (--dry-run).')
+    await this.show({
+      schema: 'vdisk.snapshot.change',
+      result,
+      view: () => import('../../cli/view/snapshot-create.js'),
+    })
   }
 }

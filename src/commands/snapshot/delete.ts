@@ -33,38 +33,16 @@ export default class SnapshotDelete extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(SnapshotDelete)
-    const [{ deleteSnapshot }, registry] = await Promise.all([
-      import('../../operations/change/snapshot.js'),
-      this.registry(),
-    ])
-    const progress = this.progress(flags.progress)
+    const { deleteSnapshot } = await import('../../operations/change/snapshot.js')
     const result = await deleteSnapshot(args.image, args.snapshot, {
-      registry,
+      ...(await this.context(flags)),
       ...imageValues(flags),
       dryRun: flags['dry-run'],
-      signal: this.signal,
-      onProgress: progress.update,
     })
-    progress.end()
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.snapshot.change', schemaVersion: 1, ...result })
-      return
-    }
-    const { renderer, sizeText } = await import('../../cli/render.js')
-    const render = await renderer(process.stdout)
-    await this.tellNotes(result.notes)
-    const { id, name, date, capacity, own } = result.snapshot
-    this.print(render.heading(result.dryRun ? 'Would delete a snapshot' : 'Deleted a snapshot'))
-    this.print(
-      render.facts([
-        ['image', `${result.path} (${result.format})`],
-        ['snapshot', id === undefined ? name : `${id}: ${name}`],
-        ['date', date],
-        ['disk', sizeText(Number(capacity))],
-        ...(own === undefined ? [] : [[result.dryRun ? 'would be free' : 'free now', sizeText(own)] as const]),
-        ['snapshots now', String(result.count)],
-      ]),
-    )
-    if (result.dryRun) this.print('Nothing was written (--dry-run).')
+    await this.show({
+      schema: 'vdisk.snapshot.change',
+      result,
+      view: () => import('../../cli/view/snapshot-delete.js'),
+    })
   }
 }

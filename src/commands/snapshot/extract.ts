@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../../cli/base-command.js'
 import { imageFlags, imageValues, progressFlag, writeFlags } from '../../cli/flags.js'
-import { copyFlags, formatFlags, formatValues } from '../../cli/format-flags.js'
+import { copyFlags, formatFlags, targetValues } from '../../cli/format-flags.js'
 
 const { compress, flush, verify, threads, sparse } = copyFlags
 
@@ -40,46 +40,18 @@ export default class SnapshotExtract extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(SnapshotExtract)
-    const [{ extractSnapshot }, registry] = await Promise.all([
-      import('../../operations/change/snapshot.js'),
-      this.registry(),
-    ])
-    const result = await extractSnapshot(args.image, args.snapshot, args.target, {
-      registry,
+    const { extractSnapshot } = await import('../../operations/change/snapshot.js')
+    const { image, snapshot } = args
+    const document = await extractSnapshot(image, snapshot, args.target, {
+      ...(await this.context(flags)),
       ...imageValues(flags),
-      ...formatValues(flags),
-      force: flags.force,
-      flush: flags.flush,
-      verify: flags.verify,
-      dryRun: flags['dry-run'],
-      threads: flags.threads,
-      sparse: flags.sparse,
-      uuid: flags.uuid,
-      time: this.buildTime,
-      signal: this.signal,
-      onProgress: this.progress(flags.progress).update,
+      ...targetValues(flags),
     })
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.convert', schemaVersion: 1, ...result })
-      return
-    }
-    const { renderer, sizeText } = await import('../../cli/render.js')
-    const render = await renderer(process.stdout)
-    await this.tellNotes(result.notes)
-    const { target } = result
-    this.print(render.heading(result.dryRun ? 'Would extract' : 'Extracted'))
-    this.print(
-      render.facts([
-        ['image', args.image],
-        ['snapshot', args.snapshot],
-        ['target', `${target.path} (${target.format})`],
-        ['disk', sizeText(target.capacity)],
-        ...(target.size === undefined ? [] : [['target file', sizeText(target.size)] as const]),
-        ...(result.verified
-          ? [['verified', 'every byte of the disk, read back from the target, equals the snapshot'] as const]
-          : []),
-      ]),
-    )
-    if (result.dryRun) this.print('Nothing was written (--dry-run).')
+    await this.show({
+      schema: 'vdisk.convert',
+      result: { ...document, image, snapshot },
+      document,
+      view: () => import('../../cli/view/snapshot-extract.js'),
+    })
   }
 }

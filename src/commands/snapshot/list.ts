@@ -18,41 +18,11 @@ export default class SnapshotList extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(SnapshotList)
-    const [{ listSnapshots }, registry] = await Promise.all([
-      import('../../operations/change/snapshot.js'),
-      this.registry(),
-    ])
-    const progress = this.progress(flags.progress)
-    const result = await listSnapshots(args.image, {
-      registry,
-      ...imageValues(flags),
-      signal: this.signal,
-      onProgress: progress.update,
+    const { listSnapshots } = await import('../../operations/change/snapshot.js')
+    await this.show({
+      schema: 'vdisk.snapshot.list',
+      result: await listSnapshots(args.image, { ...(await this.context(flags)), ...imageValues(flags) }),
+      view: () => import('../../cli/view/snapshot-list.js'),
     })
-    progress.end()
-    if (flags.json) {
-      this.printJson({ schema: 'vdisk.snapshot.list', schemaVersion: 1, ...result })
-      return
-    }
-    const { renderer, shortSize } = await import('../../cli/render.js')
-    const render = await renderer(process.stdout)
-    await this.tellNotes(result.notes)
-    if (result.snapshots.length === 0) {
-      this.print(render.plain(`${result.path} has no snapshots`))
-      return
-    }
-    this.print(
-      await render.table(
-        ['id', 'name', 'date (UTC)', 'disk', 'VM state', 'its own'],
-        result.snapshots.map(({ id, name, date, capacity, vmStateSize, own }) => [
-          id,
-          name,
-          date.slice(0, 19).replace('T', ' '),
-          shortSize(Number(capacity)),
-          vmStateSize === 0 ? '' : shortSize(Number(vmStateSize)),
-          own === undefined ? 'not known' : shortSize(own),
-        ]),
-      ),
-    )
   }
 }

@@ -1,3 +1,4 @@
+import { printable, usage } from '../../errors.js'
 import fs from '../../sys/host-fs.js'
 import { Schemes } from '../../location/schemes.js'
 import { parseImageArgument } from '../open/opening.js'
@@ -23,6 +24,15 @@ export function parseFileAddress(text: string, schemes = new Schemes()): FileAdd
   const colon = colons.find((at) => isThere(text.slice(0, at))) ?? colons[0]
   if (colon === undefined) return undefined
   return { image: text.slice(0, colon), path: text.slice(colon + 1) || '/' }
+}
+
+/** The same, where the user has to name a file inside an image. @throws ImageError usage E_FILE_ADDRESS. */
+export function neededFileAddress(text: string, schemes?: Schemes): FileAddress {
+  const address = parseFileAddress(text, schemes)
+  if (address !== undefined) return address
+  throw usage('E_FILE_ADDRESS', `${printable(text)} names no file inside an image`, {
+    hint: 'Write IMAGE:/PATH, for example disk.vhdx@2:/etc/fstab',
+  })
 }
 
 function isThere(image: string): boolean {

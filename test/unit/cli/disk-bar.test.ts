@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { barLegend, diskBar, type BarPart } from '../../../src/cli/disk-bar.js'
+import { barLegend, diskBar, type BarPart } from '../../../src/cli/view/disk-bar.js'
 
 const line = (parts: readonly BarPart[], width: number) =>
   diskBar(parts, width)

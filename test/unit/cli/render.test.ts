@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { optionValues } from '../../../src/cli/flags.js'
-import { infoText } from '../../../src/cli/info-text.js'
+import { view } from '../../../src/cli/view/info.js'
+import { viewText } from '../../support/view.js'
 import { labelOf, renderer, shortSize, sizeText, valueText } from '../../../src/cli/render.js'
 
 test('sizes are exact and human; what is rounded is marked', () => {
@@ -34,8 +35,9 @@ test('names from images are escaped, and lines fit a terminal', async () => {
 })
 
 test('info shows what a hostile image says only escaped', async () => {
-  const text = await infoText(
-    {
+  const text = await viewText(view, {
+    headers: true,
+    image: {
       path: 'evil\u001b[2J.img',
       title: 'T',
       format: 'f',
@@ -57,9 +59,7 @@ test('info shows what a hostile image says only escaped', async () => {
         },
       ],
     },
-    true,
-    { isTTY: false },
-  )
+  })
   assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/)
   assert.match(text, /0x00000005/)
 })

@@ -3,7 +3,8 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { MemoryStore } from '../../../src/block/memory-store.js'
-import { checkText } from '../../../src/cli/check-text.js'
+import { view } from '../../../src/cli/view/check.js'
+import { viewText } from '../../support/view.js'
 import { corrupt, isImageError } from '../../../src/errors.js'
 import type { CheckProgress, DiskImage, Finding, FormatDriver } from '../../../src/formats/driver.js'
 import { builtinDrivers, Registry } from '../../../src/formats/registry.js'
@@ -63,7 +64,7 @@ test('findings are sorted by severity, counted all, and kept up to the limit', a
     { code: 'L_LOST', severity: 'leak', count: 1 },
     { code: 'W_ODD', severity: 'warning', count: 1 },
   ])
-  const text = await checkText(result, {})
+  const text = await viewText(view, result)
   assert.match(text, /a\.toy: Toy image, plain: 100,000 errors, 1 leak, 1 warning\n/)
   assert.match(text, /\n {2}error +E_OVERLAP +0 +entry 0 +number 0\n/)
   assert.match(text, /and 99,997 more errors E_OVERLAP/)
@@ -87,11 +88,11 @@ test('a format without a check is told as not checked, and --deep still reads it
     [result.clean, result.layers[0]?.checked, result.counts],
     [false, false, { error: 0, leak: 0, warning: 0 }],
   )
-  assert.match(await checkText(result, {}), /not checked/)
+  assert.match(await viewText(view, result), /not checked/)
   fs.truncateSync(path, 4096 + 100)
   const deep = await check(path, { registry, deep: true })
   assert.deepEqual(codes(deep.layers[0]?.findings ?? []), ['E_TRUNCATED', 'E_TRUNCATED'])
-  assert.match(await checkText(deep, {}), /2 errors; not checked/)
+  assert.match(await viewText(view, deep), /2 errors; not checked/)
 })
 
 test('an error in the middle of a check is a finding, and what was found before it stays', async (t) => {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
-import { disksText } from '../../../src/cli/disks-text.js'
+import { view } from '../../../src/cli/view/disks.js'
+import { viewText } from '../../support/view.js'
 import type { DiskPlatform } from '../../../src/device/types.js'
 import type { NamedDevice } from '../../../src/operations/device/argument.js'
 import { disks } from '../../../src/operations/device/disks.js'
@@ -24,7 +25,7 @@ test('the recorded disks, as vdisk disks shows them', async () => {
   assert.equal(all.disks.length, some.disks.length + some.hidden)
   assert.ok(all.disks.some(({ kind }) => kind === 'mapped') && all.disks.some(({ kind }) => kind === 'raid'))
   assertSchema('disks', JSON.parse(JSON.stringify({ schema: 'vdisk.disks', schemaVersion: 1, ...all })))
-  const text = await disksText(all, {})
+  const text = await viewText(view, all)
   assert.ok(!/[\0-\t\v-\x1f]/.test(text))
   // LVM, LUKS, swap and why, in the words of people.
   const sda = text.split('\n\n').find((part) => part.startsWith('/dev/sda:'))!
@@ -39,7 +40,7 @@ test('the recorded disks, as vdisk disks shows them', async () => {
   assert.match(text, /^\/dev\/sdb: [\s\S]*?writable +no, because \/dev\/sdb is read-only$/m)
   assert.match(text, /^\/dev\/sdc: .*USB[\s\S]*?mounted at \/w\/us$/m)
   assert.match(text, /^\/dev\/md0: RAID, [\s\S]*?made of +vda, vdb$/m)
-  assert.match(await disksText({ disks: [], hidden: 1 }, {}), /No disk was found\.\n\n1 other block device is/)
+  assert.match(await viewText(view, { disks: [], hidden: 1 }), /No disk was found\.\n\n1 other block device is/)
 })
 
 /** A device of the recorded system, without opening anything of this one. */

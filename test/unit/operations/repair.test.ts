@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
-import { repairText } from '../../../src/cli/repair-text.js'
+import { view } from '../../../src/cli/view/repair.js'
+import { viewText } from '../../support/view.js'
 import type { CheckProgress, FormatDriver, RepairAction } from '../../../src/formats/driver.js'
 import { builtinDrivers, Registry } from '../../../src/formats/registry.js'
 import { repair } from '../../../src/operations/check/repair.js'
@@ -37,13 +38,13 @@ test('a copy is repaired and the image is as it was; the copy is found clean', a
     [{ error: 0, leak: 0, warning: 0 }, output, 1],
   )
   assert.deepEqual(fs.readdirSync(folder).sort(), ['a.qcow2', 'fixed.qcow2'])
-  const text = await repairText(result, {})
+  const text = await viewText(view, result)
   assert.match(text, /^\S+a\.qcow2: QEMU copy-on-write image, version 2 and 3: mended, in the copy \S+fixed\.qcow2\n/)
   assert.match(text, /L_REFCOUNT +refcount blocks +lower the refcounts of 1 cluster /)
   assert.match(text, /A check finds nothing now\.$/)
   const again = await repair(output, { inPlace: true })
   assert.deepEqual([again.actionCount, again.inPlace, again.target?.size], [0, true, fs.statSync(output).size])
-  assert.match(await repairText(again, {}), /nothing to mend\n/)
+  assert.match(await viewText(view, again), /nothing to mend\n/)
 })
 
 test('a dry run says what would be done, and writes nothing', async (t) => {
@@ -55,7 +56,7 @@ test('a dry run says what would be done, and writes nothing', async (t) => {
   assert.deepEqual([digest(image), fs.readdirSync(folder)], [before, ['a.qcow2']])
   assert.deepEqual([dry.dryRun, dry.target, dry.inPlace], [true, undefined, false])
   assert.match(
-    await repairText(dry, {}),
+    await viewText(view, dry),
     /would be mended\n[^]*Left, and not to be mended without guessing: 1 error, 1 leak\n[^]*Nothing was written/,
   )
   const done = await repair(image, { inPlace: true })
@@ -163,7 +164,7 @@ test('actions beyond the limit are counted, and progress is whole only at the en
   })
   const result = await repair(path, { dryRun: true, registry, limit: 3, onProgress: (event) => seen.push(event) })
   assert.deepEqual([result.actions.length, result.actionCount], [3, 1000])
-  assert.match(await repairText(result, {}), /and 997 more\n/)
+  assert.match(await viewText(view, result), /and 997 more\n/)
   assert.deepEqual(
     seen.filter(({ done, total }) => done === total),
     [seen.at(-1)],

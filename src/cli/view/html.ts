@@ -1,4 +1,4 @@
-import { printable } from '../errors.js'
+import { printable } from '../../errors.js'
 
 /** Text that is HTML already. */
 export class Markup {

@@ -1,11 +1,13 @@
-import type { RepairResult } from '../operations/check/repair.js'
-import { fileSizeText, renderer, type Renderer } from './render.js'
-import { grouped } from '../errors.js'
+import type { RepairResult } from '../../operations/check/repair.js'
+import { fileSizeText, type Renderer } from '../render.js'
+import { grouped } from '../../errors.js'
+import type { View } from './view.js'
 
-/** What `vdisk repair` says: what was done, and what is left. */
-export async function repairText(result: RepairResult, output: { isTTY?: boolean; columns?: number }): Promise<string> {
+/** What was done, and what is left. */
+export const view: View<RepairResult> = { text }
+
+async function text(result: RepairResult, render: Renderer): Promise<string> {
   const { image, target, dryRun, inPlace, actions, actionCount, remaining } = result
-  const render = await renderer(output)
   const where = inPlace || target === undefined ? '' : `, in the copy ${target.path}`
   const done = actionCount === 0 ? 'nothing to mend' : dryRun ? 'would be mended' : 'mended'
   const parts = [render.heading(`${image.path}: ${image.title}: ${done}${where}`)]

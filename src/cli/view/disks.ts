@@ -1,5 +1,6 @@
-import type { HeldFilesystem, ListedDisk } from '../operations/device/disks.js'
-import { renderer, shortSize } from './render.js'
+import type { DisksResult, HeldFilesystem, ListedDisk } from '../../operations/device/disks.js'
+import { shortSize, type Renderer } from '../render.js'
+import type { Fact, View } from './view.js'
 
 const buses: Readonly<Record<string, string>> = {
   ata: 'SATA or IDE',
@@ -49,12 +50,9 @@ export function diskTitle({
   ].join(', ')
 }
 
-/** What `vdisk disks` prints. @param output its width and colours. */
-export async function disksText(
-  { disks, hidden }: { readonly disks: readonly ListedDisk[]; readonly hidden: number },
-  output: { isTTY?: boolean; columns?: number },
-): Promise<string> {
-  const render = await renderer(output)
+export const view: View<Pick<DisksResult, 'disks' | 'hidden'>> = { text }
+
+async function text({ disks, hidden }: Pick<DisksResult, 'disks' | 'hidden'>, render: Renderer): Promise<string> {
   const parts: string[] = []
   for (const disk of disks) {
     const lines = [render.heading(`${disk.path}: ${diskTitle(disk)}`), render.facts(facts(disk))]
@@ -85,30 +83,24 @@ export async function disksText(
   return parts.join('\n\n')
 }
 
-function facts(disk: ListedDisk): (readonly [string, string])[] {
+function facts(disk: ListedDisk): Fact[] {
   const { logicalSectorSize: logical, physicalSectorSize: physical, table } = disk
   const traits = [...(disk.removable ? ['removable'] : []), ...(disk.rotational ? ['rotating'] : [])]
+  const sectors = `${logical} bytes${physical === logical ? '' : `, physically ${physical}`}`
+  const id = table?.diskId === undefined ? '' : `, disk id ${table.diskId}`
   return [
-    [
-      'sectors',
-      `${logical} bytes${physical === logical ? '' : `, physically ${physical}`}${traits.length === 0 ? '' : `; ${traits.join(', ')}`}`,
-    ],
-    ...(disk.slaves.length === 0 ? [] : [['made of', disk.slaves.join(', ')] as const]),
-    ...(table === undefined || table.scheme === 'none'
-      ? []
-      : [
-          [
-            'table',
-            `${table.scheme.toUpperCase()}${table.diskId === undefined ? '' : `, disk id ${table.diskId}`}`,
-          ] as const,
-        ]),
-    ...(disk.filesystems.length === 0 ? [] : [['holds', heldText(disk.filesystems)] as const]),
-    ...(disk.uses.length === 0 ? [] : [['used by', disk.uses.map(useText).join('; ')] as const]),
-    ...(disk.unreadable === undefined ? [] : [['content', `not known: ${disk.unreadable.message}`] as const]),
-    ...(disk.system.length === 0 ? [] : [['system disk', `yes: it ${disk.system.join(', ')}`] as const]),
+    ['sectors', `${sectors}${traits.length === 0 ? '' : `; ${traits.join(', ')}`}`],
+    ['made of', some(disk.slaves.join(', '))],
+    ['table', table === undefined || table.scheme === 'none' ? undefined : `${table.scheme.toUpperCase()}${id}`],
+    ['holds', some(heldText(disk.filesystems))],
+    ['used by', some(disk.uses.map(useText).join('; '))],
+    ['content', disk.unreadable === undefined ? undefined : `not known: ${disk.unreadable.message}`],
+    ['system disk', disk.system.length === 0 ? undefined : `yes: it ${disk.system.join(', ')}`],
     ['writable', disk.writable.allowed ? 'yes' : `no, because ${disk.writable.reasons.join('; ')}`],
   ]
 }
+
+const some = (text: string): string | undefined => (text === '' ? undefined : text)
 
 function heldText(held: readonly HeldFilesystem[]): string {
   return held

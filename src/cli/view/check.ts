@@ -1,11 +1,13 @@
-import type { CheckResult } from '../operations/check/check.js'
-import type { Severity } from '../operations/check/findings.js'
-import { renderer } from './render.js'
-import { grouped } from '../errors.js'
+import type { CheckResult } from '../../operations/check/check.js'
+import type { Severity } from '../../operations/check/findings.js'
+import type { Renderer } from '../render.js'
+import { grouped } from '../../errors.js'
+import type { View } from './view.js'
 
-/** What `vdisk check` says: for each image one line, then a table of what was found. */
-export async function checkText(result: CheckResult, output: { isTTY?: boolean; columns?: number }): Promise<string> {
-  const render = await renderer(output)
+/** For each image one line, then a table of what was found. */
+export const view: View<CheckResult> = { text, warnings: () => [] }
+
+async function text(result: CheckResult, render: Renderer): Promise<string> {
   const parts: string[] = []
   for (const { path, title, subformat, checked, repairable, counts, groups, findings } of result.layers) {
     if (parts.length > 0) parts.push('')

@@ -1,5 +1,5 @@
-import type { CellRow } from '../operations/inspect/disk-cells.js'
-import type { InspectResult } from '../operations/inspect/inspect.js'
+import type { CellRow } from '../../operations/inspect/disk-cells.js'
+import type { InspectResult } from '../../operations/inspect/inspect.js'
 import { html, Markup } from './html.js'
 import {
   bootFacts,
@@ -12,7 +12,7 @@ import {
 } from './inspect-facts.js'
 import { diskPicture, mapRows } from './page-map.js'
 import { pageStyle } from './page-style.js'
-import { shortSize } from './render.js'
+import { shortSize } from '../render.js'
 
 /**
  * What is on a disk as one page that stands alone: no script, and nothing that a browser would fetch; its policy says so

@@ -1,25 +1,20 @@
-import type { InspectResult } from '../operations/inspect/inspect.js'
+import type { InspectResult } from '../../operations/inspect/inspect.js'
 import { barLegend, diskBar, type BarPart } from './disk-bar.js'
 import {
   bootFacts,
   diskFacts,
   filesystemFacts,
   partitionFacts,
-  schemeTitle,
   shortName,
   typeText,
   usedPart,
 } from './inspect-facts.js'
-import { renderer, shortSize, type Renderer } from './render.js'
+import { shortSize, type Renderer } from '../render.js'
+import type { View } from './view.js'
 
-interface Output {
-  readonly isTTY?: boolean
-  readonly columns?: number
-}
+export const view: View<InspectResult> = { text, warnings: () => [] }
 
-/** What `vdisk inspect` says. */
-export async function inspectText(disk: InspectResult, output: Output): Promise<string> {
-  const render = await renderer(output)
+async function text(disk: InspectResult, render: Renderer): Promise<string> {
   const { image } = disk
   const parts = [
     render.heading(
@@ -66,17 +61,6 @@ export async function inspectText(disk: InspectResult, output: Output): Promise<
   return parts.join('\n')
 }
 
-/** What `vdisk partition list` says: the table alone. */
-export async function partitionListText(disk: InspectResult, output: Output): Promise<string> {
-  const render = await renderer(output)
-  const head = `${disk.image.path}: ${schemeTitle(disk)}, sectors of ${disk.sectorSize} bytes`
-  return [
-    render.heading(head),
-    ...(disk.partitions.length === 0 ? ['  no partitions'] : [await partitionTable(disk, render)]),
-    ...problems(disk, render),
-  ].join('\n')
-}
-
 /** The disk drawn to scale, with what the marks mean. Gaps below a column's worth are left out. */
 function bar(disk: InspectResult, render: Renderer): string[] {
   const width = Math.min(render.columns, 120) - 4
@@ -104,7 +88,7 @@ function bar(disk: InspectResult, render: Renderer): string[] {
   ]
 }
 
-function partitionTable({ partitions }: InspectResult, render: Renderer): Promise<string> {
+export function partitionTable({ partitions }: InspectResult, render: Renderer): Promise<string> {
   const rows = partitions.map((partition) => {
     const { number, firstSector, lastSector, length, type, label, flags, filesystems } = partition
     const { used } = usedPart(partition)
@@ -126,7 +110,7 @@ function partitionTable({ partitions }: InspectResult, render: Renderer): Promis
   )
 }
 
-function problems({ issues, notes }: InspectResult, render: Renderer): string[] {
+export function problems({ issues, notes }: InspectResult, render: Renderer): string[] {
   const words = { error: 'Error', warning: 'Warning', note: 'Note' } as const
   const lines = issues.flatMap(({ severity, message, command }) => {
     const text = `${words[severity]}: ${message}`

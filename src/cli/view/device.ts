@@ -1,17 +1,19 @@
-import type { TargetDescription } from '../operations/device/description.js'
-import type { DeviceOutcome } from '../operations/device/target.js'
-import type { ConfirmationQuestion } from '../operations/device/confirmation.js'
-import { shortSize, sizeText, type Renderer } from './render.js'
+import type { TargetDescription } from '../../operations/device/description.js'
+import type { DeviceOutcome } from '../../operations/device/target.js'
+import type { ConfirmationQuestion } from '../../operations/device/confirmation.js'
+import { shortSize, sizeText, type Renderer } from '../render.js'
+import type { Fact } from './view.js'
 
 /** `disk /dev/sdb (Samsung SSD 870, serial S6P…, 931.5 GiB)` */
 export function deviceTitle({ kind, path, model, serial, backingFile, size }: TargetDescription): string {
-  return `${kind} ${path} (${[model ?? backingFile, serial === undefined ? undefined : `serial ${serial}`, shortSize(size)].filter((text) => text !== undefined).join(', ')})`
+  const parts = [model ?? backingFile, serial === undefined ? undefined : `serial ${serial}`, shortSize(size)]
+  return `${kind} ${path} (${parts.filter((text) => text !== undefined).join(', ')})`
 }
 
 /** Everything by which people know a disk from others, and what is on it now. */
-export function deviceFacts(device: TargetDescription): (readonly [string, string])[] {
+export function deviceFacts(device: TargetDescription): Fact[] {
   const { vendor, model, serial, bus, backingFile, size, sectorSize, partitions, uses, system } = device
-  const rows: (readonly [string, string | undefined])[] = [
+  return [
     [device.kind, device.path],
     ['model', model === undefined ? undefined : [vendor, model].filter((text) => text !== undefined).join(' ')],
     ['serial', serial ?? 'none known'],
@@ -19,15 +21,14 @@ export function deviceFacts(device: TargetDescription): (readonly [string, strin
     ['file behind it', backingFile],
     ['size', sizeText(size)],
     ['sectors', `${sectorSize} bytes`],
-    ...(partitions ?? []).map(
-      (partition) =>
-        [partition.number === 0 ? 'holds' : `partition ${partition.number}`, partitionText(partition)] as const,
-    ),
-    ...(partitions?.length === 0 ? [['holds', 'no partitions, and nothing known'] as const] : []),
-    ...uses.map((use) => ['in use', use] as const),
-    ...system.map((why) => ['system disk', why] as const),
+    ...(partitions ?? []).map((partition): Fact => {
+      const label = partition.number === 0 ? 'holds' : `partition ${partition.number}`
+      return [label, partitionText(partition)]
+    }),
+    ['holds', partitions?.length === 0 ? 'no partitions, and nothing known' : undefined],
+    ...uses.map((use): Fact => ['in use', use]),
+    ...system.map((why): Fact => ['system disk', why]),
   ]
-  return rows.flatMap(([label, value]) => (value === undefined ? [] : [[label, value] as const]))
 }
 
 function partitionText({
@@ -46,7 +47,7 @@ export function planText(render: Renderer, { guards, steps, bytes }: DeviceOutco
     render.facts([
       ['to write', sizeText(bytes.written)],
       ['of it stored', `${shortSize(bytes.stored)}, the rest is zero`],
-      ...(bytes.left > 0 ? [['left alone', `${shortSize(bytes.left)} behind it`] as const] : []),
+      ['left alone', bytes.left > 0 ? `${shortSize(bytes.left)} behind it` : undefined],
     ]),
     render.heading('Guards'),
     ...guards.map(({ guard, overridden, message }) =>
@@ -59,15 +60,8 @@ export function planText(render: Renderer, { guards, steps, bytes }: DeviceOutco
 }
 
 /** Lines that a finished write has for people. */
-export function outcomeFacts({
-  bytes,
-  mends,
-  grown,
-  result,
-  verified,
-  seconds,
-}: DeviceOutcome): (readonly [string, string])[] {
-  const rows: (readonly [string, string | undefined])[] = [
+export function outcomeFacts({ bytes, mends, grown, result, verified, seconds }: DeviceOutcome): Fact[] {
+  return [
     ['written', sizeText(bytes.written)],
     [
       'data',
@@ -75,7 +69,7 @@ export function outcomeFacts({
         ? undefined
         : `${shortSize(result.bytesWritten)} written, ${shortSize(result.bytesZeroed)} made zero`,
     ],
-    ...mends.map(({ message }) => ['table', message] as const),
+    ...mends.map(({ message }): Fact => ['table', message]),
     [
       'enlarged',
       grown === undefined
@@ -89,11 +83,13 @@ export function outcomeFacts({
     ['verified', verified ? 'everything was read back from the medium, past the page cache, and compared' : 'no'],
     ['ejected', result?.ejected === true ? 'yes' : undefined],
   ]
-  return rows.flatMap(([label, value]) => (value === undefined ? [] : [[label, value] as const]))
 }
 
-/** Old and new ids, and who may know the old ones. */
-export async function idsText(render: Renderer, { ids, mayRefer }: DeviceOutcome): Promise<string> {
+/** Old and new ids, and what may still refer to the old ones. */
+export async function idsText(
+  render: Renderer,
+  { ids, mayRefer }: Pick<DeviceOutcome, 'ids' | 'mayRefer'>,
+): Promise<string> {
   const rows = ids.map(({ partition, label, before, after }) => [
     partition === undefined ? '  the disk' : `  partition ${partition}${label === undefined ? '' : ` (${label})`}`,
     before,
@@ -114,7 +110,7 @@ export function questionText(
 ): string {
   return [
     render.heading(`${action}: everything on this ${target.kind} will be lost`),
-    render.facts([...deviceFacts(target), ...(origin === undefined ? [] : [['origin', origin] as const])]),
+    render.facts([...deviceFacts(target), ['origin', origin]]),
     render.warning(
       what === 'name'
         ? `Type the name ${expected} to go on: `

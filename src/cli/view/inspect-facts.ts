@@ -1,6 +1,6 @@
-import type { FilesystemInfo, InspectResult, PartitionInfo } from '../operations/inspect/inspect.js'
-import { labelOf, shortSize, sizeText, valueText } from './render.js'
-import { grouped } from '../errors.js'
+import type { FilesystemInfo, InspectResult, PartitionInfo } from '../../operations/inspect/inspect.js'
+import { labelOf, shortSize, sizeText, valueText } from '../render.js'
+import { grouped } from '../../errors.js'
 
 const schemeTitles: Readonly<Record<string, string>> = {
   gpt: 'GPT',

@@ -1,13 +1,16 @@
-import type { ImageInfo } from '../operations/inspect/info.js'
-import { fileSizeText, labelOf, renderer, shortSize, sizeText, valueText, type Renderer } from './render.js'
+import type { ImageInfo } from '../../operations/inspect/info.js'
+import { fileSizeText, labelOf, shortSize, sizeText, valueText, type Renderer } from '../render.js'
+import type { View } from './view.js'
 
-/** What `vdisk info` says of one image. */
-export async function infoText(
-  image: ImageInfo,
-  headers: boolean,
-  output: { isTTY?: boolean; columns?: number },
-): Promise<string> {
-  const render = await renderer(output)
+/** One image, with an empty line behind it; `headers`: every field of its structures. */
+export const view: View<ShownInfo> = { text, warnings: () => [] }
+
+interface ShownInfo {
+  readonly image: ImageInfo
+  readonly headers: boolean
+}
+
+async function text({ image, headers }: ShownInfo, render: Renderer): Promise<string> {
   const parts = [render.heading(`${image.path}: ${image.title}, ${image.subformat}`), render.facts(commonFacts(image))]
   for (const { title, facts, fields } of image.sections) {
     const shown = headers ? (fields ?? []) : []

@@ -1,16 +1,13 @@
-import type { ImageDiskResult } from '../operations/imaging/image.js'
-import { fileSizeText, renderer, shortSize, sizeText } from './render.js'
-
-interface Output {
-  isTTY?: boolean
-  columns?: number
-}
+import type { ImageDiskResult } from '../../operations/imaging/image.js'
+import { fileSizeText, shortSize, sizeText, type Renderer } from '../render.js'
+import { unusedFact, type Fact, type View } from './view.js'
 
 /** Bad ranges that are shown; the map has all. */
 const shownRanges = 5
 
-export async function warningTexts({ notes, unreadable }: ImageDiskResult, output: Output): Promise<string[]> {
-  const render = await renderer(output)
+export const view: View<ImageDiskResult> = { warnings, text }
+
+function warnings({ notes, unreadable }: ImageDiskResult): string[] {
   const bad =
     unreadable.bytes === 0
       ? []
@@ -18,7 +15,7 @@ export async function warningTexts({ notes, unreadable }: ImageDiskResult, outpu
           `${shortSize(unreadable.bytes)} of the source cannot be read, and ` +
             `${unreadable.count === 1 ? 'is' : 'are'} zero in the image: ${rangesText(unreadable)}`,
         ]
-  return [...notes.map(({ message }) => message), ...bad].map((text) => render.warning(`Warning: ${text}`))
+  return [...notes.map(({ message }) => message), ...bad].map((text) => `Warning: ${text}`)
 }
 
 function rangesText({ count, ranges }: ImageDiskResult['unreadable']): string {
@@ -26,20 +23,15 @@ function rangesText({ count, ranges }: ImageDiskResult['unreadable']): string {
   return `${shown.join(', ')}${count > shown.length ? `, and ${count - shown.length} more ranges` : ''}`
 }
 
-export async function imageText(result: ImageDiskResult, output: Output): Promise<string> {
-  const render = await renderer(output)
+function text(result: ImageDiskResult, render: Renderer): string {
   const { source, target, plan, unreadable, dryRun } = result
-  const rows: (readonly [string, string])[] = [
+  const rows: Fact[] = [
     ['source', sourceText(source)],
     ['image', `${target.path} (${target.format})`],
     ['disk', sizeText(target.capacity)],
     ['state', `${result.consistency.state}: ${result.consistency.why}`],
+    unusedFact(result.volumes, shortSize, 'read as zero'),
   ]
-  if (result.volumes !== undefined)
-    rows.push([
-      'not in use',
-      `${shortSize(result.volumes.reduce((sum, { length, read }) => sum + length - read, 0))}, read as zero`,
-    ])
   if (dryRun) {
     for (const { guard, verdict, why } of plan.guards) rows.push([`guard ${guard}`, `${verdict}: ${why}`])
     for (const [index, step] of plan.steps.entries()) rows.push([`step ${index + 1}`, step])

@@ -1,5 +1,6 @@
-import type { ListedFile } from '../operations/files/list.js'
-import { printable } from '../errors.js'
+import type { FileList, ListedFile } from '../../operations/files/list.js'
+import { printable } from '../../errors.js'
+import type { View } from './view.js'
 
 const kindLetters: Readonly<Record<ListedFile['kind'], string>> = {
   file: '-',
@@ -9,8 +10,16 @@ const kindLetters: Readonly<Record<ListedFile['kind'], string>> = {
   other: '?',
 }
 
-/** The lines of `ls`: one a file, with names alone or with all that is known. */
-export function fileLines(
+/** One line a file: its name alone, or with `long` all that is known. */
+export const view: View<FileList & { readonly long: boolean; readonly paths: boolean }> = {
+  warnings: ({ notes, failures }) => [
+    ...notes.map(({ message }) => `Warning: ${message}`),
+    ...failures.map(({ path, message }) => `Not listed: ${path}: ${message}`),
+  ],
+  text: ({ files, long, paths }) => fileLines(files, { long, paths }).join('\n'),
+}
+
+function fileLines(
   files: readonly ListedFile[],
   { long, paths }: { readonly long: boolean; readonly paths: boolean },
 ): string[] {

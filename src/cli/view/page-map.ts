@@ -1,8 +1,8 @@
-import type { CellRow } from '../operations/inspect/disk-cells.js'
-import type { InspectResult } from '../operations/inspect/inspect.js'
+import type { CellRow } from '../../operations/inspect/disk-cells.js'
+import type { InspectResult } from '../../operations/inspect/inspect.js'
 import { html, type Markup } from './html.js'
 import { shortName, usedPart } from './inspect-facts.js'
-import { shortSize, sizeText } from './render.js'
+import { shortSize, sizeText } from '../render.js'
 
 const tones = 6
 /** A part of the disk with less than this share of it has no room for its name. */

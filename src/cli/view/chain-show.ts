@@ -1,0 +1,44 @@
+import type { ChainLayer, ChainResult } from '../../operations/chain/show.js'
+import { shortSize } from '../render.js'
+import type { Fact, View } from './view.js'
+
+export const view: View<ChainResult> = {
+  warnings: ({ layers }) =>
+    layers.flatMap(({ path, notes }) => notes.map(({ message }) => `Warning: ${path}: ${message}`)),
+  text({ layers, broken }, render) {
+    const lines = layers.flatMap((layer) => [
+      render.heading(`${layer.depth}  ${layer.path}`),
+      render.facts(facts(layer)),
+    ])
+    if (broken !== undefined) {
+      lines.push('', render.warning(broken.message))
+      if (broken.looked.length > 0)
+        lines.push('Looked for:', ...broken.looked.map((path) => render.facts([['', path]])))
+      if (broken.hint !== undefined) lines.push(render.warning(broken.hint))
+    }
+    return lines.join('\n')
+  },
+}
+
+function facts(layer: ChainLayer): Fact[] {
+  const { format, subformat, capacity, size, allocated, identity, state, parent, foundBy, unreadable } = layer
+  const id = parent?.identity === undefined ? '' : ` with the id ${parent.identity}`
+  return [
+    ['format', `${format}, ${subformat}`],
+    ['disk', shortSize(capacity)],
+    ['file', size === undefined ? undefined : `${shortSize(size)}, ${shortSize(allocated ?? 0)} allocated`],
+    ['id', identity],
+    ['found', foundBy === undefined ? undefined : ways[foundBy]],
+    ['state', state],
+    ['needs', parent === undefined ? undefined : `${parent.names.join(', ')}${id}`],
+    ['unreadable', unreadable?.message],
+  ]
+}
+
+const ways: Readonly<Record<NonNullable<ChainLayer['foundBy']>, string>> = {
+  name: 'where its child says',
+  beside: 'beside its child',
+  search: 'by --search',
+  map: 'by --parent-map',
+  allowed: 'by --allow-reference',
+}

@@ -1,0 +1,19 @@
+import type { CreateResult } from '../../operations/transfer/create.js'
+import { optionalSize, sizeText } from '../render.js'
+import { answer, targetFact, type View } from './view.js'
+
+export const view: View<CreateResult> = {
+  text({ target, parent, dryRun }, render) {
+    return answer(
+      render,
+      dryRun,
+      ['Created', 'Would create'],
+      [
+        targetFact(target),
+        ['disk', sizeText(target.capacity)],
+        ['parent', parent === undefined ? undefined : `${parent.path} (${parent.format})`],
+        ['target file', optionalSize(target.size)],
+      ],
+    )
+  },
+}

@@ -1,0 +1,51 @@
+import type { Renderer } from '../render.js'
+
+/** How the result of a command is shown to people; each file beside this one exports one as `view`. */
+export interface View<Result> {
+  /** Whole lines for standard error; left out: the result's notes, as warnings. */
+  warnings?(result: Result): readonly string[]
+  /** What is printed on standard output, without the last line end. */
+  text(result: Result, render: Renderer): string | Promise<string>
+}
+
+/** A row of {@link Renderer.facts}; without a value it is not shown. */
+export type Fact = readonly [label: string, value: string | undefined]
+
+/** The image that was made, in most answers alike. */
+interface MadeImage {
+  readonly path: string
+  readonly format: string
+  readonly size?: number
+}
+
+export const targetFact = ({ path, format }: MadeImage): Fact => ['target', `${path} (${format})`]
+
+/** The last row: what was read back, and what it equals. */
+export const verifiedFact = (verified: boolean, what: string): Fact => [
+  'verified',
+  verified ? `every byte of the disk, read back from the target${what}` : undefined,
+]
+
+/** How much was left out by --used-only. */
+export function unusedFact(
+  volumes: readonly { readonly length: number; readonly read: number }[] | undefined,
+  sizeText: (bytes: number) => string,
+  becomes: string,
+): Fact {
+  const unused = volumes?.reduce((sum, { length, read }) => sum + length - read, 0)
+  return ['not in use', unused === undefined ? undefined : `${sizeText(unused)}, ${becomes}`]
+}
+
+/** An answer of a heading and facts, with a last line where nothing was written. */
+export function answer(
+  render: Renderer,
+  dryRun: boolean,
+  heading: readonly [done: string, planned: string],
+  facts: readonly Fact[],
+): string {
+  return [
+    render.heading(heading[dryRun ? 1 : 0]),
+    render.facts(facts),
+    ...(dryRun ? ['Nothing was written (--dry-run).'] : []),
+  ].join('\n')
+}
