@@ -295,6 +295,11 @@ export interface FormatDriver {
    * `head` is the file's first 64 KiB, `tail` its last 64 KiB (both shorter when the file is), `size` the file's bytes.
    */
   probe(head: Uint8Array, tail: Uint8Array, size: number): Certainty
+  /**
+   * Whether a file of that name is a part of an image, whatever is in it: a guest's bytes begin it, which may look like
+   * any format (`disk-flat.vmdk`). Such a file is given to `open`, which finds the image that it belongs to.
+   */
+  isPartName?(name: string): boolean
   /** One layer; opens no parent. The image owns the store from here on, and closes it. @throws ImageError */
   open(store: ByteStore, context: OpenContext): DiskImage
   /**

@@ -79,6 +79,8 @@ export function detectFormat(file: ProbedFile, fileName: string | undefined): De
   }
   if (store.size === 0)
     throw corrupt('E_EMPTY', `${name} is empty`, { hint: 'Use --from raw to read it as a disk of no bytes.' })
+  const whole = fileName === undefined ? undefined : partOf(fileName, registry)
+  if (whole !== undefined) return { driver: whole, notes: [] }
   const { head, tail } = file.ends
   const certain = file.drivers('certain')
   const [found] = certain
@@ -113,6 +115,12 @@ export function detectFormat(file: ProbedFile, fileName: string | undefined): De
     })
   }
   return { driver: registry.plain, notes: [] }
+}
+
+/** The format of the image that a file is named as a part of. */
+export function partOf(fileName: string, registry: Registry): FormatDriver | undefined {
+  for (const { driver } of registry) if (driver.isPartName?.(fileName) === true) return driver
+  return undefined
 }
 
 /** One sector: less is no disk, unless the name promises one. */

@@ -44,13 +44,6 @@ export function endsAsDmg(tail: Uint8Array): boolean {
 }
 
 const foreign: readonly Signature[] = [
-  at('a VMDK image (VMware, sparse)', 0, 'KDMV'),
-  at('a VMDK image (VMware, ESX sparse)', 0, 'COWD'),
-  at('a VMDK image (VMware, SE sparse)', 0, '\xbe\xba\xfe\xca\0\0\0\0'),
-  {
-    name: 'a VMDK descriptor (VMware)',
-    matches: (head) => /^\ufeff?[\s]*# ?Disk ?DescriptorFile\s/i.test(text(head).replace(/^\xef\xbb\xbf/, '')),
-  },
   // The signature alone is four bytes in the middle of what may be boot code; the version behind it decides.
   {
     name: 'a VDI image (VirtualBox)',

@@ -14,7 +14,7 @@ import { isPartialName } from '../location/partial.js'
 import { MemberLocation } from '../location/member.js'
 import { extensionOf } from '../sys/host-path.js'
 import type { WrappedFile, WrapperDriver } from './driver.js'
-import { ProbedFile } from './probe.js'
+import { partOf, ProbedFile } from './probe.js'
 import { endsAsDmg } from './signatures.js'
 
 /** Files inside files inside files: deeper ones are not met outside attacks. */
@@ -82,7 +82,10 @@ export function* unwrap(file: ProbedFile, self: Location, options: UnwrapOptions
 /** The wrapper that the content is of: where a disk's own format is certain, that is what it is. */
 function wrapperOf({ file, location }: Unwrapped): WrapperDriver | undefined {
   const { store, registry } = file
-  if (store.size === 0 || (location.name !== undefined && isPartialName(location.name))) return undefined
+  const { name } = location
+  if (store.size === 0 || (name !== undefined && isPartialName(name))) return undefined
+  // What a part of an image begins with is its guest's.
+  if (name !== undefined && partOf(name, registry) !== undefined) return undefined
   const { head, tail } = file.ends
   if (endsAsDmg(tail)) return undefined
   const found = registry.wrappers.find((driver) => driver.probe(head, tail, store.size) === 'certain')

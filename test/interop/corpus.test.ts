@@ -16,6 +16,8 @@ const drivers: Readonly<Record<string, string>> = {
   qcow1: 'qcow',
   qcow2: 'qcow2',
   qcow3: 'qcow2',
+  vmdk: 'vmdk',
+  'vmdk-desc': 'vmdk',
 }
 
 /** Compressed files: compressed-corpus.test.ts. */
@@ -23,8 +25,6 @@ const compressed: readonly string[] = ['gz', 'bz2', 'xz']
 
 /** How the refusal of a kind that is not built names it. */
 const names: Readonly<Record<string, RegExp>> = {
-  vmdk: /VMDK/,
-  'vmdk-desc': /VMDK/,
   vdi: /VDI/,
   dmg: /DMG/,
   parallels: /Parallels/,

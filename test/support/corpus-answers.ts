@@ -84,6 +84,14 @@ function allAnswers(): Map<string, CorpusAnswer> {
     why: 'ten bytes of text are no disk, unless somebody says so',
     expected: { error: 'unsupported', says: /is text, not a disk image/ },
   })
+  answers.set('vmdk-forensic/flat.vmdk', {
+    why: 'its extent is not in the archive',
+    expected: { error: 'reference', says: /flat-f001\.vmdk/, missing: 'vmdk-forensic/flat-f001.vmdk' },
+  })
+  answers.set(`${derived}vmdk/020-01/t.vmdk`, {
+    why: 'the parent was committed into, and has another content id: qemu-img fails only where it reads the parent',
+    expected: { error: 'reference', says: /content id 20f4061e.*2178084f/ },
+  })
   for (const [missing, images] of Object.entries(missingFiles)) {
     const folder = missing.slice(0, missing.lastIndexOf('/') + 1)
     add(

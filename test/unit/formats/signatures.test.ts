@@ -25,11 +25,6 @@ const u32 = (value: number, little = true): Uint8Array => {
 
 test('formats that are not built are known by name', () => {
   const cases: [RegExp, Uint8Array][] = [
-    [/VMDK/, file([[0, 'KDMV\x01']])],
-    [/VMDK/, file([[0, 'COWD\x01']])],
-    [/VMDK.*SE sparse/, file([[0, '\xbe\xba\xfe\xca\0\0\0\0']])],
-    [/VMDK descriptor/, Buffer.from('# Disk DescriptorFile\nversion=1\n')],
-    [/VMDK descriptor/, Buffer.from('\r\n# disk descriptorfile\r\nversion=1\r\n')],
     [
       /VDI/,
       file([
