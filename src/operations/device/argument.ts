@@ -6,7 +6,6 @@ import { DeviceSource } from '../../device/source.js'
 import type { Disk, DiskPartition, DiskPlatform, FoundDevice } from '../../device/types.js'
 import { isImageError, printable, usage, type ImageError } from '../../errors.js'
 import { readPartitionTable, selectPartition, type Partition, type PartitionTable } from '../../partition/index.js'
-import type { RecordedSource } from '../imaging/record.js'
 import { parseImageArgument } from '../open/opening.js'
 
 /** A disk or a partition of one, as an argument named it. Positions are bytes of the disk. */
@@ -96,14 +95,18 @@ function namedDevice(argument: string, platform: DiskPlatform): NamedDevice {
 
 /** A disk or partition that is to be written. What comes later asks it, and not the argument. */
 export interface DeviceTarget extends FoundDevice {
-  /** Of its node: `/dev/sda1`. */
+  /** By which it was found, and is opened: `/dev/disk/by-id/…`. */
   readonly path: string
+  /** What the system calls it: `/dev/sda1`. */
+  readonly node: string
   /** Bytes. */
   readonly size: number
-  /** What a record would say of it as it is now. */
-  readonly recorded: RecordedSource
+  /** With its partition table, as far as that can be read. */
+  readonly named: NamedDevice
   /** What the system says of it by now. @throws ImageError usage E_NOT_A_DEVICE. */
   readonly now: () => FoundDevice
+  /** Looks at all of its disk, which is closed afterwards. @throws ImageError those of opening the disk. */
+  readonly readDisk: <Result>(read: (disk: BlockSource) => Result) => Result
 }
 
 /**
@@ -125,9 +128,14 @@ export function findTarget(argument: string, platform: DiskPlatform): DeviceTarg
     disk,
     partition: device,
     path,
+    node: device?.path ?? disk.path,
     size: named.size,
-    recorded: recordedSource(named),
+    named,
     now: () => platform.find(path),
+    readDisk: (read) => {
+      using whole = openWhole(disk)
+      return read(whole)
+    },
   }
 }
 
@@ -205,24 +213,4 @@ function openStore(
     }
   }
   return { store: DiskStore.open(path, options), taken: false }
-}
-
-/** What a record says of the source. */
-export function recordedSource({ kind, name, disk, entry, device, table, start, size }: NamedDevice): RecordedSource {
-  const { model, vendor, serial, wwn, bus } = disk
-  const number = device?.number ?? entry?.number ?? 0
-  return {
-    kind,
-    path: device?.path ?? (kind === 'disk' ? disk.path : name),
-    model,
-    vendor,
-    serial,
-    wwn,
-    bus,
-    size: disk.size,
-    logicalSectorSize: disk.logicalSectorSize,
-    physicalSectorSize: disk.physicalSectorSize,
-    table: table === undefined ? undefined : { scheme: table.scheme, diskId: table.diskId },
-    ...(kind === 'disk' ? {} : { partition: { number, start, size, uuid: entry?.uuid, label: entry?.label } }),
-  }
 }

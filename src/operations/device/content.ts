@@ -2,7 +2,6 @@ import { roundUp } from '../../binary/integers.js'
 import { patchedSource } from '../../block/concatenated.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import { isImageError, refused } from '../../errors.js'
-import { identifyFilesystems } from '../../filesystem/index.js'
 import {
   planMend,
   readGpt,
@@ -13,7 +12,9 @@ import {
   type TableWrite,
 } from '../../partition/index.js'
 import { firstContent } from '../change/content-search.js'
-import { grownContent, type DeviceShape, type GrownPartition } from './growth.js'
+import type { DeviceTarget } from './argument.js'
+import { judgeFit, shrinkFirst, type Fitting } from './fit.js'
+import { grownContent, nameOf, type GrownPartition } from './growth.js'
 import { movedNotes, slackNotes, slackOf } from '../partition/notes.js'
 
 export interface ContentOptions {
@@ -40,101 +41,166 @@ export interface DeviceContent {
   readonly notes: readonly Note[]
 }
 
-/** Whether what is used of a disk ends before a smaller capacity does. */
-export type Fitting =
-  | { readonly fits: true }
-  | {
-      readonly fits: false
-      readonly why: string
-      /** What to do about it, where shrinking partitions does not help. */
-      readonly hint?: string
-    }
-
-/** What helps where partitions are too large. */
-export const shrinkFirst =
-  'Shrink the last partition and its filesystem first, or take a larger target. No flag overrides this.'
+/** What of a target decides what it is to hold. */
+export type FittingTarget = Pick<DeviceTarget, 'disk' | 'partition' | 'size'>
 
 /**
- * Looks whether a disk can be cut to a capacity without touching its partitions, or the filesystem that takes all of
- * it.
+ * A disk, or a partition of one, that goes to a target of another size: what the target is to hold so that it is a sound
+ * disk there.
  */
-export function judgeFit(source: BlockSource, capacity: number): Fitting {
-  const table = readPartitionTable(source)
-  const { scheme, partitions } = table
-  // The partition of a hybrid CD is the CD, from the sector of the table on: neither can be shrunk or moved.
-  const hint = partitions.some(({ start }) => start === 0)
-    ? 'A partition begins with the first sector, as on a hybrid CD: such an image cannot be shrunk. Take a target of ' +
-      `at least ${source.capacity} bytes. No flag overrides this.`
-    : undefined
-  const no = (why: string): Fitting => ({ fits: false, why, hint })
-  const member = identifyFilesystems(source).find(
-    ({ kind, marks = [] }) => kind === 'container' && marks.some(({ offset, length }) => offset + length > capacity),
-  )
-  if (member !== undefined)
-    return {
-      fits: false,
-      why: `it is a member of ${member.title}, whose mark lies at its end`,
-      hint: `Take a target of ${source.capacity} bytes. No flag overrides this.`,
-    }
-  if (scheme === 'none') {
-    const found = identifyFilesystems(source)
-    const [filesystem] = found
-    if (filesystem?.size === undefined || found.length > 1)
-      return no('it has no partition table, and where its content ends is not known')
-    return filesystem.size <= capacity ? { fits: true } : no(`its ${filesystem.title} has ${filesystem.size} bytes`)
+export class FittedDisk {
+  readonly source: BlockSource
+  readonly #target: FittingTarget
+  readonly #table: PartitionTable
+  readonly #notes: Note[] = []
+
+  constructor(source: BlockSource, target: FittingTarget) {
+    this.source = source
+    this.#target = target
+    this.#table = readPartitionTable(source)
   }
-  if (scheme !== 'gpt' && scheme !== 'mbr')
-    return no(`where the content ends is not known of a disk with a table of the kind ${scheme.toUpperCase()}`)
-  const past = partitions.find(({ start, length }) => start + length > capacity)
-  if (past !== undefined) return no(`partition ${past.number} ends at byte ${past.start + past.length}`)
-  if (scheme === 'mbr') return { fits: true }
-  try {
-    planMend(patchedSource(source, [], { capacity, sectorSize: source.sectorSize }))
-    return { fits: true }
-  } catch (error) {
-    if (!isImageError(error)) throw error
-    return no(error.message)
+
+  /** The partition table of the source as it is. */
+  get table(): PartitionTable {
+    return this.#table
+  }
+
+  /** Whether the target can do without the source's end; undefined where all of it has a place. */
+  get fitting(): Fitting | undefined {
+    const { size } = this.#target
+    return this.source.capacity > size && size > 0 ? judgeFit(this.source, size) : undefined
+  }
+
+  /**
+   * What the target is to hold: the backup of a GPT at its end, new ids, the last partition enlarged; of a smaller
+   * target what has a place on it.
+   * @throws ImageError refused E_DOES_NOT_FIT, E_SECTOR_MISFIT; usage E_NO_TABLE; corrupt E_GPT_CORRUPT; aborted
+   * E_ABORTED.
+   */
+  async content(options: ContentOptions = {}): Promise<DeviceContent> {
+    const { source } = this
+    const { size, partition } = this.#target
+    const sectorSize = sectorSizeOf(this.#target)
+    const cut = source.capacity > size ? await this.#cutOff(options.signal) : undefined
+    const adapted = this.#adapted(options)
+    const table = readPartitionTable(this.#laid(adapted.writes))
+    const { writes, grown } = options.grow === true ? this.#grown(adapted, table, sectorSize) : { writes: [] }
+    const content = this.#laid([...adapted.writes, ...writes])
+    if (partition !== undefined) {
+      const { start, number } = partition
+      this.#notes.push(...movedNotes(source, { start, sectorSize, number }))
+      if (grown === undefined) this.#notes.push(...slackNotes(slackOf(source, { length: size }), number))
+    }
+    return {
+      source: content,
+      end: Math.min(roundUp(source.capacity, sectorSize), size),
+      table: writes.length === 0 ? table : readPartitionTable(content),
+      mends: adapted.mends,
+      ids: adapted.ids,
+      notes: this.#notes,
+      cut,
+      grown,
+    }
+  }
+
+  /** The source with the target's size, and some bytes changed. */
+  #laid(writes: readonly TableWrite[]): BlockSource {
+    const { source } = this
+    return patchedSource(source, writes, { capacity: this.#target.size, sectorSize: source.sectorSize })
+  }
+
+  /** A disk that keeps its size keeps its table as it is, byte for byte. */
+  #adapted({ newId, grow }: ContentOptions): Adapted {
+    const { source } = this
+    const { size, partition } = this.#target
+    const keeps = this.#table.scheme !== 'gpt' || (size === source.capacity && grow !== true)
+    if (partition !== undefined || (newId === undefined && keeps)) return untouched
+    try {
+      const { writes, mends, ids } = planMend(this.#laid([]), newId === undefined ? {} : { newId })
+      return { writes: [...this.#staleBackup(), ...writes.flat()], mends, ids }
+    } catch (error) {
+      // A table that cannot be mended is written as it is, like everything else; what was asked for must be possible.
+      if (!isImageError(error) || newId !== undefined || size < source.capacity) throw error
+      this.#notes.push({
+        code: 'W_TABLE_AS_IT_IS',
+        message: `the partition table was not fitted to the size of the target: ${error.message}`,
+      })
+      return untouched
+    }
+  }
+
+  #grown(adapted: Adapted, table: PartitionTable, sectorSize: 512 | 4096): ReturnType<typeof grownContent> {
+    const { size, partition } = this.#target
+    const shape = { capacity: size, sectorSize, partition }
+    return grownContent(this.#laid(adapted.writes), table, {
+      shape,
+      before: this.source.capacity,
+      notes: this.#notes,
+    })
+  }
+
+  /** The backup of a GPT where the disk ended before: other tools may take it for real. */
+  #staleBackup(): TableWrite[] {
+    if (this.#target.size <= this.source.capacity) return []
+    return this.#backupPlaces()
+      .filter(
+        ({ position, length }) =>
+          !this.#table.partitions.some(
+            (other) => position < other.start + other.length && position + length > other.start,
+          ),
+      )
+      .map(({ position, length }) => ({ position, bytes: new Uint8Array(length) }))
+  }
+
+  /** Where the backup of the source's GPT lies, in whole sectors; empty without one. */
+  #backupPlaces(): { readonly position: number; readonly length: number }[] {
+    const { scheme, sectorSize } = this.#table
+    const copy = scheme === 'gpt' ? readGpt(this.source, sectorSize)?.backup.copy : undefined
+    if (copy === undefined) return []
+    return [
+      { position: copy.lba * sectorSize, length: sectorSize },
+      { position: Number(copy.header.entriesLba) * sectorSize, length: roundUp(copy.entries.length, sectorSize) },
+    ]
+  }
+
+  /** What the target has no place for, where it can do without that. */
+  async #cutOff(signal: AbortSignal | undefined): Promise<DeviceContent['cut']> {
+    const { source } = this
+    const { size } = this.#target
+    const fitting = judgeFit(source, size)
+    if (!fitting.fits)
+      throw refused('E_DOES_NOT_FIT', `${source.capacity} bytes do not fit on ${size}: ${fitting.why}`, {
+        hint: fitting.hint ?? shrinkFirst,
+      })
+    const length = source.capacity - size
+    // The backup of the GPT is made anew: it is no content.
+    const wiped = this.#backupPlaces().map((place) => ({
+      position: place.position,
+      bytes: new Uint8Array(Math.min(place.length, source.capacity - place.position)),
+    }))
+    const content = await firstContent(
+      patchedSource(source, wiped, { capacity: source.capacity, sectorSize: source.sectorSize }),
+      size,
+      signal,
+    )
+    const { scheme } = this.#table
+    this.#notes.push({
+      code: 'W_CUT',
+      message:
+        `the last ${length} bytes of the source have no place on the target and are left out: ` +
+        (scheme === 'none' ? 'its filesystem ends before them' : 'no partition lies there') +
+        (content === undefined ? ', and they hold nothing' : `, but they are not empty (from offset ${content} on)`),
+    })
+    return { length, content }
   }
 }
 
-/**
- * Works out what a target is to hold so that it is a sound disk at its own size: the backup of a GPT at its end, ids,
- * the last partition
- * enlarged; of a smaller target what has a place on it, which {@link judgeFit} must have allowed.
- * @throws ImageError refused E_PARTITIONS_DO_NOT_FIT; usage E_NO_TABLE; corrupt E_GPT_CORRUPT; aborted E_ABORTED.
- */
-export async function deviceContent(
-  source: BlockSource,
-  shape: DeviceShape,
-  options: ContentOptions = {},
-): Promise<DeviceContent> {
-  const { capacity, sectorSize } = shape
-  const end = Math.min(roundUp(source.capacity, sectorSize), capacity)
-  const notes: Note[] = []
-  const cut = source.capacity > capacity ? await cutOff(source, capacity, notes, options.signal) : undefined
-  const adapted = adaptedTable(source, shape, options, notes)
-  const laid = (writes: readonly TableWrite[]): BlockSource =>
-    patchedSource(source, writes, { capacity, sectorSize: source.sectorSize })
-  const table = readPartitionTable(laid(adapted.writes))
-  const { writes, grown } =
-    options.grow === true
-      ? grownContent(laid(adapted.writes), table, { shape, before: source.capacity, notes })
-      : { writes: [] }
-  const content = laid([...adapted.writes, ...writes])
-  if (shape.partition !== undefined) {
-    notes.push(...movedNotes(source, { start: shape.partition.start, sectorSize, number: shape.partition.number }))
-    if (grown === undefined) notes.push(...slackNotes(slackOf(source, { length: capacity }), shape.partition.number))
-  }
-  return {
-    source: content,
-    end,
-    table: writes.length === 0 ? table : readPartitionTable(content),
-    mends: adapted.mends,
-    ids: adapted.ids,
-    notes,
-    cut,
-    grown,
-  }
+/** @throws ImageError refused E_SECTOR_MISFIT for sectors of a size that is not written. */
+function sectorSizeOf({ disk: { path, logicalSectorSize } }: FittingTarget): 512 | 4096 {
+  if (logicalSectorSize === 512 || logicalSectorSize === 4096) return logicalSectorSize
+  throw refused('E_SECTOR_MISFIT', `${path} has sectors of ${logicalSectorSize} bytes: only 512 and 4096 are written`, {
+    hint: 'No flag overrides this.',
+  })
 }
 
 interface Adapted {
@@ -144,87 +210,16 @@ interface Adapted {
 }
 const untouched: Adapted = { writes: [], mends: [], ids: [] }
 
-/** A disk that keeps its size keeps its table as it is, byte for byte. */
-function adaptedTable(
-  source: BlockSource,
-  { capacity, partition }: DeviceShape,
-  { newId, grow }: ContentOptions,
-  notes: Note[],
-): Adapted {
-  const before = readPartitionTable(source)
-  if (
-    partition !== undefined ||
-    (newId === undefined && (before.scheme !== 'gpt' || (capacity === source.capacity && grow !== true)))
-  )
-    return untouched
-  const disk = patchedSource(source, [], { capacity, sectorSize: source.sectorSize })
-  try {
-    const { writes, mends, ids } = planMend(disk, newId === undefined ? {} : { newId })
-    return { writes: [...staleBackup(source, before, capacity), ...writes.flat()], mends, ids }
-  } catch (error) {
-    // A table that cannot be mended is written as it is, like everything else; what was asked for must be possible.
-    if (!isImageError(error) || newId !== undefined || capacity < source.capacity) throw error
-    notes.push({
-      code: 'W_TABLE_AS_IT_IS',
-      message: `the partition table was not fitted to the size of the target: ${error.message}`,
-    })
-    return untouched
-  }
-}
-
-/** The backup of a GPT where the disk ended before: other tools may take it for real. */
-function staleBackup(
-  source: BlockSource,
-  { scheme, sectorSize, partitions }: PartitionTable,
-  capacity: number,
-): TableWrite[] {
-  const copy = scheme === 'gpt' && capacity > source.capacity ? readGpt(source, sectorSize)?.backup.copy : undefined
-  if (copy === undefined) return []
-  const places = [
-    { position: copy.lba * sectorSize, length: sectorSize },
-    { position: Number(copy.header.entriesLba) * sectorSize, length: roundUp(copy.entries.length, sectorSize) },
-  ]
-  return places
-    .filter(
-      ({ position, length }) =>
-        !partitions.some((other) => position < other.start + other.length && position + length > other.start),
-    )
-    .map(({ position, length }) => ({ position, bytes: new Uint8Array(length) }))
-}
-
-async function cutOff(
-  source: BlockSource,
-  capacity: number,
-  notes: Note[],
-  signal: AbortSignal | undefined,
-): Promise<{ readonly length: number; readonly content?: number }> {
-  const fitting = judgeFit(source, capacity)
-  if (!fitting.fits)
-    throw refused('E_DOES_NOT_FIT', `${source.capacity} bytes do not fit on ${capacity}: ${fitting.why}`, {
-      hint: fitting.hint ?? shrinkFirst,
-    })
-  const length = source.capacity - capacity
-  const { scheme, sectorSize } = readPartitionTable(source)
-  const backup = scheme === 'gpt' ? readGpt(source, sectorSize)?.backup.copy : undefined
-  // The backup of the GPT is made anew: it is no content.
-  const wiped =
-    backup === undefined
+/** What is changed of the source where the ends of the target are written. */
+export function contentChanges({ mends, ids, grown }: DeviceContent): string[] {
+  return [
+    ...mends.map(({ message }) => message),
+    ...(ids.length === 0 || mends.some(({ code }) => code === 'NEW_IDS') ? [] : ['give new ids']),
+    ...(grown === undefined
       ? []
       : [
-          { position: backup.lba * sectorSize, bytes: new Uint8Array(sectorSize) },
-          { position: Number(backup.header.entriesLba) * sectorSize, bytes: new Uint8Array(backup.entries.length) },
-        ]
-  const content = await firstContent(
-    patchedSource(source, wiped, { capacity: source.capacity, sectorSize: source.sectorSize }),
-    capacity,
-    signal,
-  )
-  notes.push({
-    code: 'W_CUT',
-    message:
-      `the last ${length} bytes of the source have no place on the target and are left out: ` +
-      (`${scheme === 'none' ? 'its filesystem ends before them' : 'no partition lies there'}, ` +
-        (content === undefined ? 'and they hold nothing' : `but they are not empty (from offset ${content} on)`)),
-  })
-  return { length, content }
+          `enlarge ${nameOf(grown)} from ${grown.before} to ${grown.after} bytes` +
+            (grown.content === 'done' ? `, and the head of its ${grown.filesystem ?? 'content'}` : ''),
+        ]),
+  ]
 }

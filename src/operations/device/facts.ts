@@ -2,9 +2,8 @@ import type { BlockSource } from '../../block/types.js'
 import { joined, type Trail } from '../../device/bytes.js'
 import type { DiskPlatform, Place } from '../../device/types.js'
 import { identifyFilesystems } from '../../filesystem/index.js'
-import { readPartitionTable } from '../../partition/index.js'
 import type { DeviceTarget } from './argument.js'
-import { judgeFit } from './content.js'
+import type { FittedDisk } from './content.js'
 import type { ContentFacts, TargetFacts } from './guards.js'
 import { tableInside } from './parent-table.js'
 
@@ -31,19 +30,24 @@ export interface DeviceReading {
 }
 
 /** Collects what the guards judge: about the target as the system has it now, and about what is to be written. */
-export function targetFacts(reading: DeviceReading, target: DeviceTarget, platform: DiskPlatform): TargetFacts {
-  const { disk, partition } = target
+export function targetFacts(
+  reading: DeviceReading,
+  content: FittedDisk,
+  target: DeviceTarget,
+  platform: DiskPlatform,
+): TargetFacts {
+  const { disk, partition, path } = target
   return {
+    ...whoHas(reading, path, platform),
     disk,
     partition,
-    place: platform.place(target.path),
+    place: platform.place(path),
     sourcePlace: reading.place,
     sourceDevices: reading.devices,
-    content: contentFacts(reading, target),
+    content: contentFacts(reading, content),
     sourceDisk: reading.disk,
     tableInside: tableInside(target),
     targetIsSource: disk.backingFile === undefined ? undefined : reading.reads?.(disk.backingFile),
-    ...whoHas(reading, target.path, platform),
   }
 }
 
@@ -72,8 +76,8 @@ function metadataAtEnd(source: BlockSource): string | undefined {
   return found === undefined ? undefined : `${found.title} ${found.version ?? ''}`
 }
 
-function contentFacts({ source, name, isPartition }: DeviceReading, { size }: DeviceTarget): ContentFacts {
-  const { scheme, sectorSize } = readPartitionTable(source)
+function contentFacts({ source, name, isPartition }: DeviceReading, content: FittedDisk): ContentFacts {
+  const { scheme, sectorSize } = content.table
   return {
     name,
     capacity: source.capacity,
@@ -81,6 +85,6 @@ function contentFacts({ source, name, isPartition }: DeviceReading, { size }: De
     tableSectorSize: sectorSize,
     isPartition,
     atEnd: metadataAtEnd(source),
-    ...(source.capacity > size && size > 0 ? { fitting: judgeFit(source, size) } : {}),
+    fitting: content.fitting,
   }
 }

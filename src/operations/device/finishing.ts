@@ -4,10 +4,71 @@ import type { ByteStore, Note } from '../../block/types.js'
 import type { Disk, DiskPlatform, DiskPartition } from '../../device/types.js'
 import { command, type CommandResult } from '../../sys/commands.js'
 import { syscalls } from '../../sys/syscalls.js'
-import type { GrownPartition } from './growth.js'
+import type { Step } from '../transfer/step.js'
+import type { DeviceTarget } from './argument.js'
+import type { DeviceContent } from './content.js'
+import { nameOf, type GrownPartition } from './growth.js'
 
 /** Whether the system has read the new table: `none`: it shows no partitions of this device anyway. */
 export type Reread = 'done' | 'failed' | 'none'
+
+export type FinishingStepName = 'reread' | 'grow' | 'eject'
+
+/** What follows when a target is written and closed, and what came of it. */
+export class TargetFinish {
+  reread: Reread = 'none'
+  ejected = false
+  grown: GrownPartition | undefined
+  readonly notes: Note[] = []
+  readonly #target: DeviceTarget
+  readonly #content: Pick<DeviceContent, 'table'>
+  readonly #options: { readonly platform: DiskPlatform; readonly eject: boolean }
+
+  constructor(
+    target: DeviceTarget,
+    content: Pick<DeviceContent, 'table' | 'grown'>,
+    options: { readonly platform: DiskPlatform; readonly eject: boolean },
+  ) {
+    this.#target = target
+    this.#content = content
+    this.#options = options
+    this.grown = content.grown
+  }
+
+  /** What is done, in order. */
+  get steps(): Step<FinishingStepName>[] {
+    const { disk, partition, node } = this.#target
+    const { eject, platform } = this.#options
+    const { grown } = this
+    const steps: Step<FinishingStepName>[] = []
+    if (partition === undefined)
+      steps.push({
+        name: 'reread',
+        message: 'let the system read the partition table',
+        run: async () => {
+          this.reread = await rereadTable(disk, platform, this.#content.table.partitions.length, this.notes)
+        },
+      })
+    if (grown?.content === 'later')
+      steps.push({
+        name: 'grow',
+        message: `enlarge the ${grown.filesystem ?? 'filesystem'} of ${nameOf(grown)} with resize2fs`,
+        run: async () => {
+          const done = await growFilesystem(this.#target, grown, platform, this.notes)
+          this.grown = { ...grown, content: done ? 'done' : 'kept' }
+        },
+      })
+    if (eject)
+      steps.push({
+        name: 'eject',
+        message: `eject ${node}`,
+        run: async () => {
+          this.ejected = await ejectDisk(disk, this.notes)
+        },
+      })
+    return steps
+  }
+}
 
 /** Lets the system forget the partitions of a disk whose table was cleared. True when it has none of them left. */
 export function forgetPartitions(store: ByteStore): boolean {
@@ -15,12 +76,7 @@ export function forgetPartitions(store: ByteStore): boolean {
 }
 
 /** Lets the system read the partition table of a disk that was written, when nobody has it open any more. */
-export async function rereadTable(
-  disk: Disk,
-  platform: DiskPlatform,
-  expected: number,
-  notes: Note[],
-): Promise<Reread> {
+async function rereadTable(disk: Disk, platform: DiskPlatform, expected: number, notes: Note[]): Promise<Reread> {
   if (disk.kind === 'loop' && !scansPartitions(disk)) return 'none'
   const asked = rereadNow(disk.path)
   const shown = (): number => platform.find(disk.path).disk.partitions.length
@@ -72,7 +128,7 @@ function firstLine({ stderr, stdout, code }: CommandResult): string {
  * Enlarges the ext filesystem of a grown partition with the system's own tools.
  * @returns whether it was done; a note says why not.
  */
-export async function growFilesystem(
+async function growFilesystem(
   target: { readonly disk: Disk; readonly partition?: DiskPartition },
   grown: GrownPartition,
   platform: DiskPlatform,
@@ -138,7 +194,7 @@ function isNodeOf({ path, deviceNumber }: DiskPartition): boolean {
 }
 
 /** Lets the disk out, so that it can be taken away. */
-export async function ejectDisk(disk: Disk, notes: Note[]): Promise<boolean> {
+async function ejectDisk(disk: Disk, notes: Note[]): Promise<boolean> {
   const done = await command('eject', [disk.path])
   if (done.code === 0) return true
   notes.push({

@@ -118,3 +118,8 @@ function swapHead(
   const { position, bytes } = resizedSwap(new SliceSource(disk, start, before), blockSize, roundDown(after, blockSize))
   return [{ position: start + position, bytes }]
 }
+
+/** What is enlarged, for people. */
+export function nameOf({ partition }: Pick<GrownPartition, 'partition'>): string {
+  return partition === undefined ? 'the content' : `partition ${partition}`
+}

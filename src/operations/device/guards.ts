@@ -4,7 +4,7 @@ import type { Disk, DiskPartition, Holder, Place } from '../../device/types.js'
 import { refused, type ImageError } from '../../errors.js'
 import type { Note } from '../../block/types.js'
 import type { Scheme } from '../../partition/index.js'
-import { shrinkFirst, type Fitting } from './content.js'
+import { shrinkFirst, type Fitting } from './fit.js'
 
 /** The user's word against one guard each. None of them speaks for another guard. */
 export interface TargetOverrides {

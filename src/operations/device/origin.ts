@@ -1,8 +1,7 @@
 import type { Note } from '../../block/types.js'
-import { isImageError } from '../../errors.js'
-import type { DeviceTarget } from './argument.js'
+import { isImageError, printable } from '../../errors.js'
+import type { DeviceTarget, NamedDevice } from './argument.js'
 import { readImageRecord, type RecordedSource } from '../imaging/record.js'
-import { differencesFrom } from '../imaging/source-identity.js'
 
 /** Whether a target is the disk that an image was made of, as the record beside the image has it. */
 export interface TargetOrigin {
@@ -22,7 +21,7 @@ export function originOf(imagePath: string, target: DeviceTarget, notes: Note[])
   try {
     const record = readImageRecord(imagePath)
     if (record === undefined) return undefined
-    const now = target.recorded
+    const now = recordedSource(target.named)
     const { source, ended } = record
     const [verdict, differences] = [verdictOf(source, now), differencesFrom(source, now)]
     return {
@@ -61,4 +60,52 @@ function verdictOf(then: RecordedSource, now: RecordedSource): TargetOrigin['ver
   return then.size === now.size && (then.model === now.model || then.model === undefined || now.model === undefined)
     ? 'unknown'
     : 'other'
+}
+
+/**
+ * What tells a disk or partition from the one that a record speaks of, a sentence each; empty: nothing does. The path
+ * is not compared:
+ * systems give it anew. What only one of the two knows tells nothing.
+ */
+export function differencesFrom(recorded: RecordedSource, now: RecordedSource): string[] {
+  const facts: readonly (readonly [string, string | number | undefined, string | number | undefined])[] = [
+    ['serial number', recorded.serial, now.serial],
+    ['world-wide name', recorded.wwn, now.wwn],
+    ['model', recorded.model, now.model],
+    ['size', recorded.size, now.size],
+    ['logical sector size', recorded.logicalSectorSize, now.logicalSectorSize],
+    ['disk id', recorded.table?.diskId, now.table?.diskId],
+    ['start of the partition', recorded.partition?.start, now.partition?.start],
+    ['size of the partition', recorded.partition?.size, now.partition?.size],
+    ['id of the partition', recorded.partition?.uuid, now.partition?.uuid],
+  ]
+  const kind = recorded.kind === now.kind ? [] : [`the image is of a ${recorded.kind}, and this is a ${now.kind}`]
+  return [
+    ...kind,
+    ...facts.flatMap(([name, then, found]) =>
+      then === undefined || found === undefined || then === found
+        ? []
+        : [`its ${name} is ${printable(String(found))}, and was ${printable(String(then))}`],
+    ),
+  ]
+}
+
+/** What a record says of a disk or partition that is imaged. */
+export function recordedSource({ kind, name, disk, entry, device, table, start, size }: NamedDevice): RecordedSource {
+  const { model, vendor, serial, wwn, bus } = disk
+  const number = device?.number ?? entry?.number ?? 0
+  return {
+    kind,
+    path: device?.path ?? (kind === 'disk' ? disk.path : name),
+    model,
+    vendor,
+    serial,
+    wwn,
+    bus,
+    size: disk.size,
+    logicalSectorSize: disk.logicalSectorSize,
+    physicalSectorSize: disk.physicalSectorSize,
+    table: table === undefined ? undefined : { scheme: table.scheme, diskId: table.diskId },
+    ...(kind === 'disk' ? {} : { partition: { number, start, size, uuid: entry?.uuid, label: entry?.label } }),
+  }
 }

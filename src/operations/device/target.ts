@@ -1,25 +1,24 @@
-import type { BlockSource, Note } from '../../block/types.js'
-import type { DiskPlatform } from '../../device/types.js'
+import type { Note } from '../../block/types.js'
+import type { DiskPlatform, FoundDevice } from '../../device/types.js'
 import type { Progress } from '../../engine/index.js'
-import { refused, usage } from '../../errors.js'
+import { usage } from '../../errors.js'
 import type { IdChange, Mend, PartitionTable } from '../../partition/index.js'
 import { thisMachine } from '../in-use/machine.js'
 import { mayRefer } from '../partition/fix.js'
 import { imageIdentity } from '../transfer/identity.js'
-import { DeviceSink, type DeviceWritten } from '../transfer/sink-device.js'
+import { DeviceSink, type DeviceStepName, type DeviceWritten } from '../transfer/sink-device.js'
 import { planOf, runSteps, type PlanStep } from '../transfer/step.js'
 import { storedBytes } from '../transfer/stored-bytes.js'
 import type { DeviceTarget } from './argument.js'
 import { confirmTarget, type Confirmation } from './confirmation.js'
-import { deviceContent, type DeviceContent } from './content.js'
+import { contentChanges, FittedDisk, type ContentOptions, type DeviceContent } from './content.js'
 import { describeTarget, type TargetDescription } from './description.js'
-import { forgetPartitions, type Reread } from './finishing.js'
+import { forgetPartitions, TargetFinish, type FinishingStepName, type Reread } from './finishing.js'
 import type { GrownPartition } from './growth.js'
-import { guardTarget, type GuardPass, type TargetOverrides } from './guards.js'
-import { openTarget } from './opening.js'
+import { guardTarget, type GuardPass, type TargetFacts, type TargetOverrides } from './guards.js'
+import { openTarget, preparingSteps, type PreparingStepName } from './preparing.js'
 import { targetFacts, type DeviceReading } from './facts.js'
 import { besideTable } from './parent-table.js'
-import { contentChanges, followingSteps, preparingSteps, type Followed, type TargetStepName } from './steps.js'
 
 /** How a disk or partition is written. */
 export interface DeviceOptions extends TargetOverrides, Confirmation {
@@ -41,6 +40,8 @@ export interface DeviceOptions extends TargetOverrides, Confirmation {
   /** The disks of this machine; the system's own when left out. */
   readonly platform?: DiskPlatform
 }
+
+export type TargetStepName = PreparingStepName | DeviceStepName | FinishingStepName
 
 /** What is, or would be, done with a target. Sizes are bytes. */
 export interface DeviceOutcome {
@@ -83,98 +84,106 @@ export async function writeTarget(
   options: DeviceOptions,
   origin?: string,
 ): Promise<DeviceOutcome> {
-  const started = performance.now()
-  const platform = platformOf(options)
-  const facts = targetFacts(reading, target, platform)
-  const { passed, notes: guardNotes } = guardTarget(facts, options)
-  const prepared = await deviceContent(reading.source, shapeOf(target), contentOptions(options, target))
-  const content = besideTable(reading.source, prepared, target)
-  const description = describeTarget(target)
-  const followed: Followed = {
-    reread: 'none',
-    ejected: false,
-    grown: content.grown,
-    notes: [...guardNotes, ...content.notes],
-  }
-  using sink = new DeviceSink({
-    name: description.path,
-    size: target.size,
-    // The guards are asked again about the target as it is then: what was put aside must be gone.
-    open: () =>
-      openTarget(target, (now) =>
-        guardTarget(targetFacts(reading, { ...target, ...now }, platform), {
-          ...options,
-          unmount: false,
-          clearReadOnly: false,
-        }),
-      ),
-    source: content.source,
-    end: content.end,
-    verify: options.verify === false ? 'no' : reading.changes === true ? 'digest' : 'source',
-    changes: contentChanges(content),
-    cut: content.cut?.length,
-    unchanged: reading.unchanged,
-    onCleared: (store) => {
-      // Old partitions would lead into the middle of what is written.
-      if (target.partition === undefined) forgetPartitions(store)
-    },
-    threads: options.threads,
-    signal: options.signal,
-    onProgress: options.onProgress,
-  })
-  const steps = [
-    ...preparingSteps(target, passed, facts.holders),
-    ...sink.steps,
-    ...followingSteps(target, platform, content, { eject: options.eject === true }, followed),
-  ]
-  const dryRun = options.dryRun === true
-  if (!dryRun) {
-    await confirmTarget(description, options, origin)
-    await runSteps(steps)
-  }
-  const { notes, grown, reread, ejected } = followed
-  return {
-    target: description,
-    guards: passed,
-    bytes: bytesOf(reading.source, content, target.size),
-    scheme: content.table.scheme,
-    mends: content.mends,
-    ids: content.ids,
-    mayRefer: content.ids.length === 0 ? [] : mayRefer(content.table),
-    cut: content.cut,
-    grown,
-    steps: planOf(steps),
-    result: dryRun ? undefined : { ...sink.result, reread, ejected },
-    verified: !dryRun && sink.result.verified,
-    dryRun,
-    notes,
-    seconds: (performance.now() - started) / 1000,
-  }
+  return await new TargetWrite(reading, target, options).run(origin)
 }
 
-function shapeOf({ disk, partition, size }: DeviceTarget): Parameters<typeof deviceContent>[1] {
-  const sectorSize = disk.logicalSectorSize
-  if (sectorSize !== 512 && sectorSize !== 4096)
-    throw refused('E_SECTOR_MISFIT', `${disk.path} has sectors of ${sectorSize} bytes: only 512 and 4096 are written`, {
-      hint: 'No flag overrides this.',
+class TargetWrite {
+  readonly #reading: DeviceReading
+  readonly #target: DeviceTarget
+  readonly #options: DeviceOptions
+  readonly #platform: DiskPlatform
+  readonly #fitted: FittedDisk
+  readonly #started = performance.now()
+
+  constructor(reading: DeviceReading, target: DeviceTarget, options: DeviceOptions) {
+    this.#reading = reading
+    this.#target = target
+    this.#options = options
+    this.#platform = platformOf(options)
+    this.#fitted = new FittedDisk(reading.source, target)
+  }
+
+  async run(origin: string | undefined): Promise<DeviceOutcome> {
+    const { dryRun = false, eject = false } = this.#options
+    const facts = this.#facts(this.#target)
+    const { passed, notes } = guardTarget(facts, this.#options)
+    const content = besideTable(this.#reading.source, await this.#fitted.content(this.#contentOptions()), this.#target)
+    const target = describeTarget(this.#target)
+    using sink = this.#sink(content)
+    const finish = new TargetFinish(this.#target, content, { platform: this.#platform, eject })
+    const steps = [...preparingSteps(this.#target, passed, facts.holders), ...sink.steps, ...finish.steps]
+    if (!dryRun) {
+      await confirmTarget(target, this.#options, origin)
+      await runSteps(steps)
+    }
+    const { reread, ejected, grown } = finish
+    return {
+      target,
+      guards: passed,
+      bytes: this.#bytes(content),
+      scheme: content.table.scheme,
+      mends: content.mends,
+      ids: content.ids,
+      mayRefer: content.ids.length === 0 ? [] : mayRefer(content.table),
+      cut: content.cut,
+      grown,
+      steps: planOf(steps),
+      result: dryRun ? undefined : { ...sink.result, reread, ejected },
+      verified: !dryRun && sink.result.verified,
+      dryRun,
+      notes: [...notes, ...content.notes, ...finish.notes],
+      seconds: (performance.now() - this.#started) / 1000,
+    }
+  }
+
+  #facts(target: DeviceTarget): TargetFacts {
+    return targetFacts(this.#reading, this.#fitted, target, this.#platform)
+  }
+
+  /** The guards are asked again about the target as it is then: what was put aside must be gone. */
+  #judgeAgain(now: FoundDevice): void {
+    guardTarget(this.#facts({ ...this.#target, ...now }), { ...this.#options, unmount: false, clearReadOnly: false })
+  }
+
+  #sink(content: DeviceContent): DeviceSink {
+    const target = this.#target
+    const { verify, threads, signal, onProgress } = this.#options
+    return new DeviceSink({
+      name: target.node,
+      size: target.size,
+      open: () => openTarget(target, (now) => this.#judgeAgain(now)),
+      source: content.source,
+      end: content.end,
+      verify: verify === false ? 'no' : this.#reading.changes === true ? 'digest' : 'source',
+      changes: contentChanges(content),
+      cut: content.cut?.length,
+      unchanged: this.#reading.unchanged,
+      onCleared: (store) => {
+        // Old partitions would lead into the middle of what is written.
+        if (target.partition === undefined) forgetPartitions(store)
+      },
+      threads,
+      signal,
+      onProgress,
     })
-  return {
-    capacity: size,
-    sectorSize,
-    partition: partition === undefined ? undefined : { number: partition.number, start: partition.start },
   }
-}
 
-function contentOptions(
-  { newIds, uuid, grow, signal }: DeviceOptions,
-  { partition }: DeviceTarget,
-): Parameters<typeof deviceContent>[2] {
-  if (newIds === true && partition !== undefined)
-    throw usage('E_NO_TABLE', 'a partition has no partition table to give new ids to', { hint: 'Leave out --new-ids.' })
-  const identity = newIds === true ? imageIdentity(uuid) : undefined
-  return { grow, signal, newId: identity === undefined ? undefined : (name) => identity.derive(name) }
-}
+  #contentOptions(): ContentOptions {
+    const { newIds, uuid, grow, signal } = this.#options
+    if (newIds === true && this.#target.partition !== undefined)
+      throw usage('E_NO_TABLE', 'a partition has no partition table to give new ids to', {
+        hint: 'Leave out --new-ids.',
+      })
+    const identity = newIds === true ? imageIdentity(uuid) : undefined
+    return { grow, signal, newId: identity === undefined ? undefined : (name) => identity.derive(name) }
+  }
 
-function bytesOf(source: BlockSource, { end }: DeviceContent, size: number): DeviceOutcome['bytes'] {
-  return { written: end, stored: storedBytes(source, Math.min(end, source.capacity)), left: size - end }
+  #bytes({ end }: DeviceContent): DeviceOutcome['bytes'] {
+    const { source } = this.#reading
+    return {
+      written: end,
+      stored: storedBytes(source, Math.min(end, source.capacity)),
+      left: this.#target.size - end,
+    }
+  }
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { MemoryStore } from '../../../../src/block/memory-store.js'
 import type { BlockSource } from '../../../../src/block/types.js'
 import { openStore } from '../../../../src/formats/open.js'
-import { judgeFit, shrinkFirst, type Fitting } from '../../../../src/operations/device/content.js'
+import { judgeFit, shrinkFirst, type Fitting } from '../../../../src/operations/device/fit.js'
 import { raidVolumes } from '../../../support/signed-volumes.js'
 import { bootRecord, gptDisk, mbrDisk, sealEntries } from '../../../support/table-bytes.js'
 

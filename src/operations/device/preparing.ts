@@ -2,17 +2,53 @@ import fs from '../../sys/host-fs.js'
 import { deviceNumberText } from '../../binary/device-number.js'
 import { DiskStore } from '../../device/disk-store.js'
 import { objections } from '../../device/safety.js'
-import type { FoundDevice } from '../../device/types.js'
+import type { FoundDevice, Holder } from '../../device/types.js'
 import { refused, targetError, type ImageError } from '../../errors.js'
 import { command } from '../../sys/commands.js'
+import type { Step } from '../transfer/step.js'
 import type { DeviceTarget } from './argument.js'
+import type { GuardPass } from './guards.js'
+
+export type PreparingStepName = 'set-writable' | 'unmount'
+
+/** What is put aside before a target is opened: what its guards would have refused, and the user's word let pass. */
+export function preparingSteps(
+  target: DeviceTarget,
+  passed: readonly GuardPass[],
+  holders: readonly Holder[] = [],
+): Step<PreparingStepName>[] {
+  const points = holders.flatMap(({ mount }) => mount?.point ?? [])
+  const overridden = (name: GuardPass['guard']): GuardPass | undefined =>
+    passed.find(({ guard, overridden }) => guard === name && overridden)
+  const mounted = overridden('mounted')
+  return [
+    ...(overridden('read-only') === undefined
+      ? []
+      : [
+          {
+            name: 'set-writable' as const,
+            message: `remove the system's read-only mark of ${target.node}`,
+            run: () => clearReadOnly(target),
+          },
+        ]),
+    ...(mounted === undefined
+      ? []
+      : [
+          {
+            name: 'unmount' as const,
+            message: `unmount: ${mounted.message}`,
+            run: () => unmountTarget(target, points),
+          },
+        ]),
+  ]
+}
 
 /**
  * Unmounts what is mounted of a target, and what is mounted of its bytes under other names (`others`), what was mounted
  * later first; never by force and never lazily. @throws
  * ImageError target E_UNMOUNT.
  */
-export async function unmountTarget({ disk, partition }: FoundDevice, others: readonly string[] = []): Promise<void> {
+async function unmountTarget({ disk, partition }: FoundDevice, others: readonly string[] = []): Promise<void> {
   const parts = partition === undefined ? [disk, ...disk.partitions] : [partition, disk]
   const own = parts.flatMap(({ uses }) => uses.flatMap((use) => (use.kind === 'mount' ? [use.point] : [])))
   const points = [...new Set([...own, ...others])]
@@ -32,7 +68,7 @@ export async function unmountTarget({ disk, partition }: FoundDevice, others: re
 /**
  * Takes away the system's mark that a device is read-only. @throws ImageError refused E_READ_ONLY_DISK when it stays.
  */
-export async function clearReadOnly({ disk, partition }: FoundDevice): Promise<void> {
+async function clearReadOnly({ disk, partition }: FoundDevice): Promise<void> {
   const done = await command('blockdev', ['--setrw', partition?.path ?? disk.path])
   if (done.code !== 0)
     throw refused('E_READ_ONLY_DISK', `${partition?.path ?? disk.path} cannot be made writable: ${done.stderr}`)
