@@ -3,7 +3,7 @@ import { optionalSize, sizeText } from '../render.js'
 import { answer, targetFact, verifiedFact, type Fact, type View } from './view.js'
 
 export const view: View<FlattenResult> = {
-  text({ target, flattened, parent, dryRun, verified }, render) {
+  text({ target, flattened, parent, dryRun, steps, verified }, render) {
     return answer(
       render,
       dryRun,
@@ -16,6 +16,7 @@ export const view: View<FlattenResult> = {
         ['target file', optionalSize(target.size)],
         verifiedFact(verified, ', equals the chain'),
       ],
+      steps,
     )
   },
 }

@@ -3,7 +3,7 @@ import { fileSizeText, shortSize, sizeText, sourceText } from '../render.js'
 import { answer, targetFact, unusedFact, verifiedFact, type View } from './view.js'
 
 export const view: View<ConvertResult> = {
-  text({ source, target, volumes, dryRun, seconds, verified }, render) {
+  text({ source, target, volumes, dryRun, steps, seconds, verified }, render) {
     return answer(
       render,
       dryRun,
@@ -17,6 +17,7 @@ export const view: View<ConvertResult> = {
         ['time', dryRun ? undefined : `${seconds.toFixed(1)} s`],
         verifiedFact(verified, ', equals the source'),
       ],
+      steps,
     )
   },
 }

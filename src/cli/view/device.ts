@@ -2,7 +2,7 @@ import type { TargetDescription } from '../../operations/device/description.js'
 import type { DeviceOutcome } from '../../operations/device/target.js'
 import type { ConfirmationQuestion } from '../../operations/device/confirmation.js'
 import { shortSize, sizeText, type Renderer } from '../render.js'
-import type { Fact } from './view.js'
+import { planLines, type Fact } from './view.js'
 
 /** `disk /dev/sdb (Samsung SSD 870, serial S6P…, 931.5 GiB)` */
 export function deviceTitle({ kind, path, model, serial, backingFile, size }: TargetDescription): string {
@@ -53,9 +53,7 @@ export function planText(render: Renderer, { guards, steps, bytes }: DeviceOutco
     ...guards.map(({ guard, overridden, message }) =>
       render.plain(`  ${overridden ? 'overridden' : 'passed'}  ${guard}: ${message}`),
     ),
-    render.heading('Steps'),
-    ...steps.map(({ message }, index) => render.plain(`  ${index + 1}. ${message}`)),
-    'Nothing was written (--dry-run).',
+    ...planLines(render, steps),
   ].join('\n')
 }
 

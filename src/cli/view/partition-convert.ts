@@ -3,7 +3,7 @@ import { optionalSize, sizeText, sourceText } from '../render.js'
 import { answer, targetFact, verifiedFact, type View } from './view.js'
 
 export const view: View<ConvertTableResult> = {
-  text({ source, target, before, after, dryRun, verified }, render) {
+  text({ source, target, before, after, dryRun, steps, verified }, render) {
     const table = ({ scheme, sectorSize }: ConvertTableResult['before']): string =>
       `${scheme.toUpperCase()}, sectors of ${sectorSize} bytes`
     return answer(
@@ -19,6 +19,7 @@ export const view: View<ConvertTableResult> = {
         ['target file', optionalSize(target.size)],
         verifiedFact(verified, ''),
       ],
+      steps,
     )
   },
 }

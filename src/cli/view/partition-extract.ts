@@ -3,7 +3,7 @@ import { optionalSize, sizeText, sourceText } from '../render.js'
 import { answer, type View } from './view.js'
 
 export const view: View<ExtractResult> = {
-  text({ source, target, partition, wrapped, dryRun, verified }, render) {
+  text({ source, target, partition, wrapped, dryRun, steps, verified }, render) {
     const label = partition?.label === undefined ? '' : `, ${partition.label}`
     const disk =
       wrapped === undefined ? '' : `, a disk with ${wrapped.scheme.toUpperCase()} of ${sizeText(target.capacity)}`
@@ -21,6 +21,7 @@ export const view: View<ExtractResult> = {
         ['target file', optionalSize(target.size)],
         ['verified', verified ? 'every byte, read back from the target, equals the source' : undefined],
       ],
+      steps,
     )
   },
 }

@@ -36,16 +36,31 @@ export function unusedFact(
   return ['not in use', unused === undefined ? undefined : `${sizeText(unused)}, ${becomes}`]
 }
 
-/** An answer of a heading and facts, with a last line where nothing was written. */
+/** A step of a plan. */
+interface ShownStep {
+  readonly message: string
+}
+
+/** What would be done, in order, and that it was not. */
+export function planLines(render: Renderer, steps: readonly ShownStep[]): string[] {
+  return [
+    ...(steps.length === 0 ? [] : [render.heading('Steps')]),
+    ...steps.map(({ message }, index) => render.plain(`  ${index + 1}. ${message}`)),
+    'Nothing was written (--dry-run).',
+  ]
+}
+
+/** An answer of a heading and facts; where nothing was written, with the steps that would be taken. */
 export function answer(
   render: Renderer,
   dryRun: boolean,
   heading: readonly [done: string, planned: string],
   facts: readonly Fact[],
+  steps: readonly ShownStep[] = [],
 ): string {
   return [
     render.heading(heading[dryRun ? 1 : 0]),
     render.facts(facts),
-    ...(dryRun ? ['Nothing was written (--dry-run).'] : []),
+    ...(dryRun ? planLines(render, steps) : []),
   ].join('\n')
 }

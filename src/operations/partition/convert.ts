@@ -81,7 +81,7 @@ export async function convertPartitionTable(
   }
   // A format that does not record its sectors may hold the disk all the same: a note says so.
   const recorded = (size: 512 | 4096): 512 | 4096 => (format.driver.features.sectorSizes.includes(size) ? size : 512)
-  const result = await convertFrom({ compose, name: path }, target, { ...rest, registry })
+  const result = await convertFrom({ open: compose, name: path }, target, { ...rest, registry })
   const { before, after } = made
   if (before === undefined || after === undefined) throw new TypeError('the disk was not put together')
   return {

@@ -68,7 +68,7 @@ export async function extractPartition(
   }
   const { path } = parseImageArgument(argument)
   // A wrapped disk has its size already, since its table depends on it.
-  const result = await convertFrom({ compose, name: path }, target, {
+  const result = await convertFrom({ open: compose, name: path }, target, {
     ...rest,
     registry,
     ...(wrap === undefined ? { size } : {}),

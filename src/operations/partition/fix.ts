@@ -114,7 +114,7 @@ async function intoCopy(
   if (output === undefined || plan.writes.length === 0) return made
   const { sectorSize, capacity } = disk
   const compose = (): OpenedImage => opened.composed(patchedSource(disk, plan.writes.flat(), { sectorSize, capacity }))
-  const { target, notes } = await convertFrom({ compose, name: path }, output, options)
+  const { target, notes } = await convertFrom({ open: compose, name: path }, output, options)
   return { ...made, target, notes }
 }
 

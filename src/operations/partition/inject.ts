@@ -136,7 +136,7 @@ async function intoCopy(
   const result = await convertFrom(
     {
       name: path,
-      compose: (open) => {
+      open: (open) => {
         let disk: OpenedImage | undefined
         try {
           disk = openDisk(path, open)

@@ -7,7 +7,7 @@ import { imageIdentity } from './identity.js'
 import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
 import { chooseSectorSize, layoutNotes, type TargetFormat } from './layout.js'
 import { openNewParent, type NewParent } from './parent.js'
-import { openSource, resized, type ComposedSource, type SourceInput } from './source.js'
+import { resized, type Source } from './source.js'
 import { usedOnly, type UsedOnly, type UsedOnlyOptions } from './used-only.js'
 import { folderPart } from '../../sys/host-path.js'
 import { temporaryFolder } from '../../sys/self.js'
@@ -121,14 +121,14 @@ export class Content implements Disposable {
  * @param path where the target is to be; undefined for a stream, which has no parent. @throws ImageError
  */
 export async function openContent(
-  source: SourceInput | ComposedSource,
+  source: Source,
   path: string | undefined,
   format: TargetFormat,
   options: ContentOptions & { readonly registry: Registry },
 ): Promise<Content> {
   const open: OpenOptions = chainOptions(options)
   const scratchFolder = options.scratchFolder ?? (path === undefined ? temporaryFolder() : folderPart(path))
-  const opened = await openSource(source, {
+  const opened = await source.open({
     ...readOptions(options),
     scratchFolder,
     signal: options.signal,

@@ -1,18 +1,17 @@
-import { compressedTarget, writeCompressed, type CompressedTarget } from './sink-compressed.js'
-import { printable, refused, usage } from '../../errors.js'
 import type { Note } from '../../block/types.js'
-import type { OpenedImage, OpenOptions } from '../../formats/open.js'
+import { usage } from '../../errors.js'
 import { Registry } from '../../formats/registry.js'
 import { NbdLocation } from '../../location/nbd.js'
 import { sourceInfo, type SourceInfo } from '../open/opening.js'
-import { openContent, type Content, type ContentOptions } from './content.js'
-import { targetFormat, tryLayout } from './layout.js'
-import type { NewParent } from './parent.js'
-import { checkExportOptions, writeToExport } from './sink-export.js'
-import { build, type BuildResult } from './sink-file.js'
-import { checkStreamOptions, writeToStream, type OutputStream } from './sink-stream.js'
-import type { ComposedSource, SourceInput } from './source.js'
-import { checkTarget } from './target.js'
+import { openContent, type ContentOptions } from './content.js'
+import { targetFormat, type TargetFormat } from './layout.js'
+import { runSink, type Output, type SinkStepName } from './sink.js'
+import { CompressedOutput, compressedTarget } from './sink-compressed.js'
+import { ExportOutput } from './sink-export.js'
+import { FileOutput } from './sink-file.js'
+import { StreamOutput, type OutputStream } from './sink-stream.js'
+import { sourceOf, type Source, type SourceInput } from './source.js'
+import { planOf, type PlanStep } from './step.js'
 import type { VolumeUse } from './used-only.js'
 
 /**
@@ -49,6 +48,8 @@ export interface ConvertResult {
     readonly size?: number
     readonly allocated?: number
   }
+  /** What is done, in order, or would be. */
+  readonly steps: readonly PlanStep<SinkStepName>[]
   /** Guest bytes read, and host bytes written. */
   readonly bytesRead: number
   readonly bytesWritten: number
@@ -71,121 +72,76 @@ export async function convert(
   target: TargetOutput,
   options: ConvertOptions = {},
 ): Promise<ConvertResult> {
-  return await convertFrom(source, target, options)
+  return await convertFrom(sourceOf(source), target, options)
 }
 
 /** The same of a disk that an operation puts together. */
 export async function convertFrom(
-  source: SourceInput | ComposedSource,
+  source: Source,
   target: TargetOutput,
   options: ConvertOptions,
 ): Promise<ConvertResult> {
-  const started = performance.now()
-  const registry = options.registry ?? new Registry()
-  const exported = typeof target === 'string' ? exportOf(registry, target) : undefined
-  if (exported !== undefined) checkExportOptions(registry, options)
-  const path = typeof target === 'string' && exported === undefined ? target : undefined
-  const packed = compressedTarget(path)
-  const format = targetFormat(registry, packed?.inner ?? path, options.to, options.options ?? {})
-  if (packed !== undefined && options.parent !== undefined)
-    throw usage('E_STREAM', 'an image in a compressed file cannot have a parent')
-  if (typeof target !== 'string') checkStreamOptions(options)
-  // A target that cannot be made is reported before a long read from a pipe; a source with a path is first compared
-  // with the target.
-  if (path !== undefined && typeof source !== 'string' && 'input' in source)
-    checkTarget(path, options.force === true, [], options)
-  using content = await openContent(source, path, format, { ...options, registry })
-  const { opened, shape } = content
-  if (typeof target !== 'string') refuseSource(target, opened.files)
-  const result: Outcome =
-    exported !== undefined
-      ? await writeToExport(content, exported, options)
-      : typeof target === 'string'
-        ? await writeToFile(content, target, packed, options)
-        : options.dryRun === true
-          ? untouched(tryLayout(format, shape))
-          : await writeToStream(content, target)
-  return {
-    source: {
-      ...sourceInfo(typeof source === 'string' ? source : (source.name ?? '-'), opened),
-      sectorSize: opened.sectorSize,
-    },
-    target: {
-      path: typeof target === 'string' ? target : (target.name ?? '-'),
-      format: format.driver.id,
-      sectorSize: shape.sectorSize,
-      capacity: result.capacity,
-      size: result.size,
-      allocated: result.allocated,
-    },
-    bytesRead: result.bytesRead,
-    bytesWritten: result.bytesWritten,
-    volumes: content.used?.volumes,
-    verified: options.verify === true && options.dryRun !== true,
-    dryRun: options.dryRun === true,
-    notes: [...content.notes(exported === undefined ? result.capacity : shape.capacity), ...(result.notes ?? [])],
-    seconds: (performance.now() - started) / 1000,
+  return await new Conversion(source, target, { ...options, registry: options.registry ?? new Registry() }).run()
+}
+
+class Conversion {
+  readonly #source: Source
+  readonly #output: Output
+  readonly #format: TargetFormat
+  readonly #options: ConvertOptions & { readonly registry: Registry }
+  readonly #started = performance.now()
+
+  constructor(source: Source, target: TargetOutput, options: ConvertOptions & { readonly registry: Registry }) {
+    this.#source = source
+    this.#options = options
+    this.#output = outputOf(target, options)
+    this.#format = targetFormat(options.registry, this.#output.formatName, options.to, options.options ?? {})
+    this.#output.check()
+  }
+
+  async run(): Promise<ConvertResult> {
+    const { dryRun = false, verify } = this.#options
+    // A target that cannot be made is reported before a long read from a pipe; a source with a path is first compared
+    // with the target.
+    if (this.#source.arrives === true) this.#output.checkPlace()
+    using content = await openContent(this.#source, this.#output.path, this.#format, this.#options)
+    const sink = this.#output.sink(content)
+    await runSink(sink, dryRun)
+    const { bytesRead = 0, bytesWritten = 0, size, allocated } = sink.result ?? {}
+    const { opened, shape, used } = content
+    const { capacity } = sink
+    return {
+      source: { ...sourceInfo(this.#source.name, opened), sectorSize: opened.sectorSize },
+      target: {
+        path: this.#output.name,
+        format: this.#format.driver.id,
+        sectorSize: shape.sectorSize,
+        capacity,
+        size,
+        allocated,
+      },
+      steps: planOf(sink.steps),
+      bytesRead,
+      bytesWritten,
+      volumes: used?.volumes,
+      verified: verify === true && !dryRun,
+      dryRun,
+      notes: [...content.notes(sink.given ?? capacity), ...sink.notes],
+      seconds: (performance.now() - this.#started) / 1000,
+    }
   }
 }
 
-/** @throws ImageError refused E_SAME_FILE when a stream goes to a file that is read (`convert a.raw - >> a.raw`). */
-function refuseSource({ file, name = 'the target' }: OutputStream, sources: OpenedImage['files']): void {
-  const same = sources.find(({ device, inode }) => device === file?.device && inode === file.inode)
-  if (same !== undefined)
-    throw refused('E_SAME_FILE', `${name} goes to ${printable(same.path)}, which is being read`, {
-      hint: 'Send it to another file; no flag overrides this.',
-    })
-}
-
-/** The export that a target names, where it names one. @throws ImageError usage E_NBD_URI */
-function exportOf({ schemes }: Registry, target: string): NbdLocation | undefined {
+/** What a target is, by its address. @throws ImageError usage E_NBD_URI, E_TARGET. */
+function outputOf(target: TargetOutput, options: ConvertOptions & { readonly registry: Registry }): Output {
+  if (typeof target !== 'string') return new StreamOutput(target, options)
+  const { schemes } = options.registry
   const location = schemes.locate(target)
-  if (location instanceof NbdLocation) return location
+  if (location instanceof NbdLocation) return new ExportOutput(location, options)
   if (location.path === undefined)
     throw usage('E_TARGET', `the target ${location.label} is ${schemes.of(target).title}, which is only read`, {
       hint: 'Give the name of a file as the target.',
     })
-  return undefined
-}
-
-type Outcome = Omit<BuildResult, 'size' | 'allocated'> &
-  Partial<Pick<BuildResult, 'size' | 'allocated'>> & { readonly notes?: readonly Note[] }
-
-function untouched({ capacity }: { readonly capacity: number }): Outcome {
-  return { capacity, bytesRead: 0, bytesWritten: 0 }
-}
-
-async function writeToFile(
-  content: Content,
-  target: string,
-  packed: CompressedTarget | undefined,
-  options: ConvertOptions,
-): Promise<Outcome> {
-  const { format, opened, disk, shape, parent, open } = content
-  const { signal, onProgress, flush, threads } = options
-  const sources = [...opened.files, ...(parent?.opened.files ?? [])]
-  const force = options.force === true
-  const place = checkTarget(target, force, sources, options)
-  if (options.dryRun === true) return untouched(tryLayout(format, shape))
-  if (packed !== undefined) return await writeCompressed(content, packed, { ...options, place, force })
-  return await build({
-    format,
-    place,
-    force,
-    sources,
-    shape,
-    fill: (writer) => content.fill(writer),
-    expected: options.verify === true ? { source: disk, open: verifyOptions(open, parent), threads } : undefined,
-    unchanged: () => content.assertUnchanged(),
-    flush,
-    signal,
-    onProgress,
-  })
-}
-
-/** The new image may name the parent that it was just made over, wherever that lies. */
-function verifyOptions(open: OpenOptions, parent: NewParent | undefined): OpenOptions {
-  return parent === undefined
-    ? open
-    : { ...open, allowReferences: [...(open.allowReferences ?? []), ...parent.opened.files.map(({ path }) => path)] }
+  const packed = compressedTarget(target)
+  return packed === undefined ? new FileOutput(target, options) : new CompressedOutput(target, packed, options)
 }

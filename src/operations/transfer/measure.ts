@@ -8,6 +8,7 @@ import { Registry } from '../../formats/registry.js'
 import { targetFormat, type TargetFormat } from './layout.js'
 import { Content, openContent, type ContentOptions } from './content.js'
 import { EmptyDisk } from './empty-disk.js'
+import { sourceOf } from './source.js'
 import { sourceInfo, type SourceInfo } from '../open/opening.js'
 
 export interface MeasureOptions extends ContentOptions {
@@ -51,7 +52,7 @@ export async function measure(source: string | undefined, options: MeasureOption
       : ({ done, total }: Progress): void => tell({ phase: 'measure', done, total: 2 * total })
   const given = { ...options, registry, onProgress }
   using making =
-    source === undefined ? new EmptyDisk(path, format, given) : await openContent(source, path, format, given)
+    source === undefined ? new EmptyDisk(path, format, given) : await openContent(sourceOf(source), path, format, given)
   const { shape } = making
   const measured = await run(format, shape, async (writer) => (await making.fill(writer)).bytesWritten)
   if (making instanceof Content) making.assertUnchanged()

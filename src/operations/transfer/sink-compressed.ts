@@ -5,17 +5,22 @@ import type { BlockSource } from '../../block/types.js'
 import { UnitList } from '../../block/unit-source.js'
 import { perform } from '../../block/work.js'
 import { containers, type Container } from '../../codec/container.js'
-import type { CopyResult, Progress } from '../../engine/index.js'
+import type { CopyResult } from '../../engine/index.js'
 import { packUnits } from '../../engine/pack.js'
-import { stopIfAborted, usage } from '../../errors.js'
+import { printable, stopIfAborted, usage } from '../../errors.js'
+import type { ImageFile } from '../../formats/opened.js'
 import { ProbedFile } from '../../formats/probe.js'
 import { Registry } from '../../formats/registry.js'
 import { unwrap } from '../../formats/unwrap.js'
 import { StreamLocation } from '../../location/stream.js'
 import { extensionOf, folderPart } from '../../sys/host-path.js'
+import type { InUseOptions } from '../in-use/guard.js'
 import type { Content } from './content.js'
 import { proveEqual } from './proof.js'
-import { leavingNothing } from './sink-file.js'
+import { tryLayout } from './layout.js'
+import type { Sink, SinkOptions, SinkStepName, Transferred } from './sink.js'
+import { FileOutput, leftOf, placing } from './sink-file.js'
+import type { Step } from './step.js'
 import { TargetFiles, type TargetPlace } from './target.js'
 
 /** A target that is a compressed file around an image: `disk.raw.gz`, `disk.qcow2.zst`. */
@@ -33,44 +38,148 @@ export function compressedTarget(path: string | undefined): CompressedTarget | u
   return container === undefined ? undefined : { container, inner: path.slice(0, -extension.length) }
 }
 
-export interface CompressedOptions {
-  readonly place: TargetPlace
-  readonly force: boolean
-  readonly flush?: boolean
-  readonly verify?: boolean
-  readonly threads?: number
-  readonly signal?: AbortSignal
-  readonly onProgress?: (progress: Progress) => void
+/** A compressed file as the target of a conversion. */
+export class CompressedOutput extends FileOutput {
+  readonly #target: CompressedTarget
+  readonly #options: SinkOptions & { readonly parent?: string }
+
+  constructor(
+    path: string,
+    target: CompressedTarget,
+    options: InUseOptions & SinkOptions & { readonly parent?: string },
+  ) {
+    super(path, options)
+    this.#target = target
+    this.#options = options
+  }
+
+  override get formatName(): string {
+    return this.#target.inner
+  }
+
+  override check(): void {
+    if (this.#options.parent !== undefined)
+      throw usage('E_STREAM', 'an image in a compressed file cannot have a parent')
+  }
+
+  override sink(content: Content): Sink {
+    const sources = [...content.opened.files, ...(content.parent?.opened.files ?? [])]
+    return new CompressedFile(content, this.#target, { ...this.#options, place: this.place(sources), sources })
+  }
 }
 
-type Written = CopyResult & { readonly capacity: number; readonly size: number; readonly allocated: number }
+interface CompressedOptions extends SinkOptions {
+  readonly place: TargetPlace
+  /** Files that are read meanwhile. */
+  readonly sources: readonly ImageFile[]
+}
 
 /**
  * Writes an image and compresses it with all threads. A raw image is compressed as it is read; others are made in a
  * scratch file beside the target first, since their tables are written last.
- * @throws ImageError; mismatch E_MISMATCH; aborted E_ABORTED.
  */
-export async function writeCompressed(
-  content: Content,
-  { container }: CompressedTarget,
-  options: CompressedOptions,
-): Promise<Written> {
-  const { place, signal } = options
-  return await leavingNothing(place, async () => {
-    using inner = await innerImage(content, folderPart(place.path))
-    const sources = [...content.opened.files, ...(content.parent?.opened.files ?? [])]
-    using files = new TargetFiles(place, { force: options.force, sources, durable: options.flush !== false })
-    const moved = await pack(inner.source, container, files.store, options)
+class CompressedFile implements Sink {
+  readonly notes = []
+  readonly #content: Content
+  readonly #container: Container
+  readonly #options: CompressedOptions
+  #inner: InnerImage | undefined
+  #files: TargetFiles | undefined
+  #moved: CopyResult = { bytesRead: 0, bytesWritten: 0 }
+  #result: Transferred | undefined
+
+  constructor(content: Content, { container }: CompressedTarget, options: CompressedOptions) {
+    this.#content = content
+    this.#container = container
+    this.#options = options
+  }
+
+  get capacity(): number {
+    const { format, shape } = this.#content
+    return this.#inner?.capacity ?? tryLayout(format, shape).capacity
+  }
+
+  get result(): Transferred | undefined {
+    return this.#result
+  }
+
+  get left(): string {
+    return leftOf(this.#options.place)
+  }
+
+  get steps(): Step<SinkStepName>[] {
+    const { place, verify } = this.#options
+    const name = printable(place.path)
+    const { driver } = this.#content.format
+    return [
+      ...(driver.plain === true
+        ? []
+        : [
+            {
+              name: 'write' as const,
+              message: `write a new ${driver.id} image to a scratch file beside ${name}`,
+              run: () => this.#write(),
+            },
+          ]),
+      {
+        name: 'compress',
+        message: `compress ${driver.plain === true ? 'the disk' : 'it'} into a file beside ${name}, under a name of its own`,
+        run: () => this.#compress(),
+      },
+      ...(verify === true
+        ? [
+            {
+              name: 'verify' as const,
+              message: 'unpack the new file, and compare every byte',
+              run: () => this.#verify(),
+            },
+          ]
+        : []),
+      { name: 'place', message: placing(this.#options), run: () => this.#place() },
+    ]
+  }
+
+  [Symbol.dispose](): void {
+    try {
+      this.#files?.[Symbol.dispose]()
+    } finally {
+      this.#inner?.[Symbol.dispose]()
+    }
+  }
+
+  async #write(): Promise<void> {
+    this.#inner = await innerImage(this.#content, folderPart(this.#options.place.path))
+  }
+
+  async #compress(): Promise<void> {
+    const { disk } = this.#content
+    const { place, sources, flush, signal, onProgress } = this.#options
+    this.#inner ??= { source: disk, capacity: disk.capacity, [Symbol.dispose]: () => undefined }
+    this.#files = new TargetFiles(place, { force: this.#options.force === true, sources, durable: flush !== false })
+    this.#moved = await pack(this.#inner.source, this.#container, this.#files.store, this.#options)
     stopIfAborted(signal)
-    options.onProgress?.({ phase: 'flush', done: 0, total: 1 })
-    files.store.flush()
-    if (options.verify === true) await verify(inner.source, files, content, options)
-    content.assertUnchanged()
+    onProgress?.({ phase: 'flush', done: 0, total: 1 })
+    this.#files.store.flush()
+  }
+
+  async #verify(): Promise<void> {
+    const { source, files } = this.#open
+    await verify(source, files, this.#content, this.#options)
+  }
+
+  #place(): void {
+    const { files } = this.#open
+    this.#content.assertUnchanged()
     const { size, allocated } = files
     files.commit()
-    options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
-    return { ...moved, capacity: inner.capacity, size, allocated }
-  })
+    this.#options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
+    this.#result = { ...this.#moved, size, allocated }
+  }
+
+  get #open(): { readonly source: BlockSource; readonly files: TargetFiles } {
+    if (this.#inner === undefined || this.#files === undefined) throw new TypeError('the new file is not written')
+    return { source: this.#inner.source, files: this.#files }
+  }
 }
 
 interface InnerImage extends Disposable {
@@ -79,8 +188,7 @@ interface InnerImage extends Disposable {
 }
 
 async function innerImage(content: Content, folder: string): Promise<InnerImage> {
-  const { format, disk, shape } = content
-  if (format.driver.id === 'raw') return { source: disk, capacity: disk.capacity, [Symbol.dispose]: () => undefined }
+  const { format, shape } = content
   const scratch = createScratchStore(folder)
   try {
     using writer = format.driver.create(scratch, shape, format.options, {

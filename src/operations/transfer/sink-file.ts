@@ -1,12 +1,17 @@
 import type { BlockSource } from '../../block/types.js'
 import type { CopyResult, Progress } from '../../engine/index.js'
-import { aborted, firstError, isImageError, stopIfAborted } from '../../errors.js'
+import { aborted, firstError, isImageError, printable, stopIfAborted } from '../../errors.js'
 import type { DiskShape, ImageWriter } from '../../formats/driver.js'
 import { openImage, type OpenedImage, type OpenOptions } from '../../formats/open.js'
 import type { ImageFile } from '../../formats/opened.js'
-import type { TargetFormat } from './layout.js'
+import type { InUseOptions } from '../in-use/guard.js'
+import type { Content } from './content.js'
+import { tryLayout, type TargetFormat } from './layout.js'
+import type { NewParent } from './parent.js'
 import { proveEqual, readingBack, type Written } from './proof.js'
-import { TargetFiles, type TargetPlace } from './target.js'
+import { runSink, type Output, type Sink, type SinkOptions, type SinkStepName } from './sink.js'
+import type { Step } from './step.js'
+import { checkTarget, TargetFiles, type TargetPlace } from './target.js'
 
 /** What messages say of an image that was just written. */
 const newImage: Written = {
@@ -119,45 +124,182 @@ export interface BuildRequest extends FileSinkOptions {
 
 export type BuildResult = FileResult & CopyResult
 
+/** A new image that is filled, completed, verified if asked, and only then given its name. */
+export class NewImage implements Sink {
+  readonly notes = []
+  readonly #request: BuildRequest
+  #sink: FileSink | undefined
+  #moved: CopyResult = { bytesRead: 0, bytesWritten: 0 }
+  #result: BuildResult | undefined
+
+  constructor(request: BuildRequest) {
+    this.#request = request
+  }
+
+  /** Those that the format gives, which may be more than was asked for. */
+  get capacity(): number {
+    const { format, shape } = this.#request
+    return this.#result?.capacity ?? tryLayout(format, shape).capacity
+  }
+
+  get result(): BuildResult | undefined {
+    return this.#result
+  }
+
+  get left(): string {
+    return leftOf(this.#request.place)
+  }
+
+  get steps(): Step<SinkStepName>[] {
+    const { format, place, expected, flush } = this.#request
+    return [
+      {
+        name: 'write',
+        message: `write a new ${format.driver.id} image beside ${printable(place.path)}, under a name of its own`,
+        run: () => this.#write(),
+      },
+      ...(expected === undefined
+        ? []
+        : [
+            {
+              name: 'verify' as const,
+              message: 'open the new image, and compare every byte of its disk with the source',
+              run: () => this.#verify(expected),
+            },
+          ]),
+      {
+        name: 'place',
+        message: placing({ place, flush }),
+        run: () => this.#place(),
+      },
+    ]
+  }
+
+  [Symbol.dispose](): void {
+    this.#sink?.[Symbol.dispose]()
+    this.#sink = undefined
+  }
+
+  get #open(): FileSink {
+    if (this.#sink === undefined) throw new TypeError('the new image is not written')
+    return this.#sink
+  }
+
+  async #write(): Promise<void> {
+    const { fill, signal, onProgress } = this.#request
+    this.#sink = new FileSink(this.#request)
+    this.#moved = await fill(this.#sink.writer)
+    stopIfAborted(signal)
+    onProgress?.({ phase: 'flush', done: 0, total: 1 })
+    this.#sink.finish()
+  }
+
+  async #verify({ source, open, threads }: NonNullable<BuildRequest['expected']>): Promise<void> {
+    const { unchanged, signal, onProgress } = this.#request
+    await this.#open.verify((image, written) => proveEqual(source, image, written, { threads, signal, onProgress }), {
+      open,
+      unchanged,
+    })
+  }
+
+  #place(): void {
+    const { unchanged, signal, onProgress } = this.#request
+    stopIfAborted(signal)
+    unchanged?.()
+    this.#result = { ...this.#open.commit(), ...this.#moved }
+    onProgress?.({ phase: 'flush', done: 1, total: 1 })
+  }
+}
+
 /**
  * Makes a new image: filled, completed, verified if asked, and only then given its name.
  * @throws ImageError; mismatch E_MISMATCH, E_VERIFY; aborted E_ABORTED.
  */
 export async function build(request: BuildRequest): Promise<BuildResult> {
-  const { place, fill, expected, unchanged, signal, onProgress } = request
-  return await leavingNothing(place, async () => {
-    using sink = new FileSink(request)
-    const moved = await fill(sink.writer)
-    stopIfAborted(signal)
-    onProgress?.({ phase: 'flush', done: 0, total: 1 })
-    sink.finish()
-    if (expected !== undefined) {
-      const { source, open, threads } = expected
-      await sink.verify((image, written) => proveEqual(source, image, written, { threads, signal, onProgress }), {
-        open,
-        unchanged,
-      })
-    }
-    stopIfAborted(signal)
-    unchanged?.()
-    const result = sink.commit()
-    onProgress?.({ phase: 'flush', done: 1, total: 1 })
-    return { ...result, ...moved }
-  })
+  const image = new NewImage(request)
+  await runSink(image)
+  if (image.result === undefined) throw new TypeError('the new image has no name yet')
+  return image.result
 }
 
 /** Runs what makes an image; an interruption says what is left at the target. */
-export async function leavingNothing<Result>({ replaces }: TargetPlace, work: () => Promise<Result>): Promise<Result> {
+export async function leavingNothing<Result>(place: TargetPlace, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work()
   } catch (thrown) {
     const error = firstError(thrown)
     if (!isImageError(error) || error.kind !== 'aborted') throw error
-    throw aborted(error.message, {
-      hint: replaces
-        ? 'The unfinished target was removed; what stood there is as it was.'
-        : 'The unfinished target was removed.',
-      cause: error,
+    throw aborted(error.message, { hint: leftOf(place), cause: error })
+  }
+}
+
+/** What is said of the step that gives a new file its name. */
+export function placing({ place, flush }: { readonly place: TargetPlace; readonly flush?: boolean }): string {
+  return (
+    `${flush === false ? 'give' : 'flush it, and give'} it the name ${printable(place.path)}` +
+    (place.replaces ? ', in place of the file that has it' : '')
+  )
+}
+
+/** What an interruption leaves where a file was to stand. */
+export function leftOf({ replaces }: TargetPlace): string {
+  return replaces
+    ? 'The unfinished target was removed; what stood there is as it was.'
+    : 'The unfinished target was removed.'
+}
+
+/** An image file of this computer as the target of a conversion. */
+export class FileOutput implements Output {
+  readonly name: string
+  readonly path: string
+  readonly #options: InUseOptions & SinkOptions
+
+  constructor(path: string, options: InUseOptions & SinkOptions) {
+    this.name = path
+    this.path = path
+    this.#options = options
+  }
+
+  get formatName(): string {
+    return this.path
+  }
+
+  check(): void {
+    // Whatever an image can have.
+  }
+
+  checkPlace(): void {
+    this.place([])
+  }
+
+  /** Where it is to stand, when none of the files that are read has the place. */
+  place(sources: readonly ImageFile[]): TargetPlace {
+    return checkTarget(this.path, this.#options.force === true, sources, this.#options)
+  }
+
+  sink(content: Content): Sink {
+    const { format, opened, disk, shape, parent, open } = content
+    const { force, flush, verify, threads, signal, onProgress } = this.#options
+    const sources = [...opened.files, ...(parent?.opened.files ?? [])]
+    return new NewImage({
+      format,
+      place: this.place(sources),
+      force: force === true,
+      sources,
+      shape,
+      fill: (writer) => content.fill(writer),
+      expected: verify === true ? { source: disk, open: verifyOptions(open, parent), threads } : undefined,
+      unchanged: () => content.assertUnchanged(),
+      flush,
+      signal,
+      onProgress,
     })
   }
+}
+
+/** The new image may name the parent that it was just made over, wherever that lies. */
+function verifyOptions(open: OpenOptions, parent: NewParent | undefined): OpenOptions {
+  return parent === undefined
+    ? open
+    : { ...open, allowReferences: [...(open.allowReferences ?? []), ...parent.opened.files.map(({ path }) => path)] }
 }

@@ -1,6 +1,9 @@
-import { stream, type CopyResult } from '../../engine/index.js'
-import { usage } from '../../errors.js'
+import { stream } from '../../engine/index.js'
+import { printable, refused, usage } from '../../errors.js'
 import type { Content } from './content.js'
+import { tryLayout } from './layout.js'
+import type { Output, Sink, SinkStepName, Transferred } from './sink.js'
+import type { Step } from './step.js'
 
 /** What takes the bytes of an image in order: standard output. */
 export interface OutputStream {
@@ -11,35 +14,99 @@ export interface OutputStream {
   readonly file?: { readonly device: bigint; readonly inode: bigint }
 }
 
-/** A stream is gone when it is written. @throws ImageError usage E_STREAM */
-export function checkStreamOptions(options: { readonly verify?: boolean; readonly parent?: string }): void {
-  if (options.parent !== undefined)
-    throw usage('E_STREAM', 'a target that is a stream cannot have a parent: it has no folder')
-  if (options.verify === true)
-    throw usage('E_STREAM', 'a target that is a stream cannot be verified: it is gone when it is written')
+/** A stream as the target of a conversion. It is gone when it is written. */
+export class StreamOutput implements Output {
+  readonly name: string
+  readonly path = undefined
+  readonly formatName = undefined
+  readonly #stream: OutputStream
+  readonly #options: { readonly verify?: boolean; readonly parent?: string }
+
+  constructor(stream: OutputStream, options: { readonly verify?: boolean; readonly parent?: string }) {
+    this.name = stream.name ?? '-'
+    this.#stream = stream
+    this.#options = options
+  }
+
+  /** @throws ImageError usage E_STREAM */
+  check(): void {
+    const { parent, verify } = this.#options
+    if (parent !== undefined)
+      throw usage('E_STREAM', 'a target that is a stream cannot have a parent: it has no folder')
+    if (verify === true)
+      throw usage('E_STREAM', 'a target that is a stream cannot be verified: it is gone when it is written')
+  }
+
+  checkPlace(): void {
+    // It is there.
+  }
+
+  sink(content: Content): StreamSink {
+    return new StreamSink(content, this.#stream)
+  }
 }
 
-/** Writes an image to a stream. @throws ImageError usage E_STREAM; corrupt E_SOURCE_CHANGED; aborted E_ABORTED. */
-export async function writeToStream(
-  content: Content,
-  { output }: OutputStream,
-): Promise<CopyResult & { readonly capacity: number }> {
-  const { format, shape, moving } = content
-  let { capacity } = shape
-  const moved = await stream({
-    ...moving,
-    output,
-    layout: (store) => {
-      const writer = format.driver.create(store, shape, format.options, {
-        createFile: () => {
-          throw usage('E_STREAM', 'an image of several files cannot go to a stream')
-        },
+/** Writes an image to a stream. It throws ImageError: usage E_STREAM; corrupt E_SOURCE_CHANGED; aborted E_ABORTED. */
+class StreamSink implements Sink {
+  readonly notes = []
+  readonly #content: Content
+  readonly #target: OutputStream
+  #capacity: number | undefined
+  #result: Transferred | undefined
+
+  /** @throws ImageError refused E_SAME_FILE when it goes to a file that is read (`convert a.raw - >> a.raw`). */
+  constructor(content: Content, target: OutputStream) {
+    const { file, name = 'the target' } = target
+    const same = content.opened.files.find(({ device, inode }) => device === file?.device && inode === file.inode)
+    if (same !== undefined)
+      throw refused('E_SAME_FILE', `${name} goes to ${printable(same.path)}, which is being read`, {
+        hint: 'Send it to another file; no flag overrides this.',
       })
-      ;({ capacity } = writer)
-      return writer
-    },
-  })
-  content.assertUnchanged()
-  moving.onProgress?.({ phase: 'flush', done: 1, total: 1 })
-  return { capacity, ...moved }
+    this.#content = content
+    this.#target = target
+  }
+
+  get capacity(): number {
+    const { format, shape } = this.#content
+    return this.#capacity ?? tryLayout(format, shape).capacity
+  }
+
+  get result(): Transferred | undefined {
+    return this.#result
+  }
+
+  get steps(): Step<SinkStepName>[] {
+    const { id } = this.#content.format.driver
+    const { name = 'the target' } = this.#target
+    return [
+      {
+        name: 'write',
+        message: `write a ${id} image to ${name}, from its first byte to its last`,
+        run: () => this.#write(),
+      },
+    ]
+  }
+
+  [Symbol.dispose](): void {
+    // The stream is the caller's.
+  }
+
+  async #write(): Promise<void> {
+    const { format, shape, moving } = this.#content
+    this.#result = await stream({
+      ...moving,
+      output: this.#target.output,
+      layout: (store) => {
+        const writer = format.driver.create(store, shape, format.options, {
+          createFile: () => {
+            throw usage('E_STREAM', 'an image of several files cannot go to a stream')
+          },
+        })
+        this.#capacity = writer.capacity
+        return writer
+      },
+    })
+    this.#content.assertUnchanged()
+    moving.onProgress?.({ phase: 'flush', done: 1, total: 1 })
+  }
 }

@@ -12,29 +12,36 @@ import { openDiskLater } from '../open/opening.js'
 /** Where an image comes from: a path, or bytes that arrive once (standard input). */
 export type SourceInput = string | { readonly input: AsyncIterable<Uint8Array>; readonly name?: string }
 
-/** A disk that an operation puts together of images. The result owns what it opened. */
-export interface ComposedSource {
-  readonly compose: (options: OpenOptions) => OpenedImage
+/** What a disk is read from. An operation that puts one together of images gives its own. */
+export interface Source {
+  /** As results name it. */
   readonly name: string
+  /** Whether it arrives once, and may take long: what can be refused before it is read, is. */
+  readonly arrives?: boolean
+  /** Opens it with its chain; the caller owns the result. @throws ImageError */
+  open(options: SourceOptions): Promise<OpenedImage> | OpenedImage
 }
 
-interface SourceOptions extends OpenOptions {
+export interface SourceOptions extends OpenOptions {
   /** Where bytes that arrive once are kept until the end; room for all of them is needed. */
   readonly scratchFolder: string
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
 }
 
-/** Opens what is to be read, with its chain. @throws ImageError */
-export async function openSource(source: SourceInput | ComposedSource, options: SourceOptions): Promise<OpenedImage> {
-  if (typeof source === 'string') return await openDiskLater(source, options, options)
-  if ('compose' in source) {
-    return source.compose(options)
-  }
+/** What an argument, or standard input, is read as. Nothing is opened yet. */
+export function sourceOf(given: SourceInput): Source {
+  if (typeof given === 'string')
+    return { name: given, open: async (options) => await openDiskLater(given, options, options) }
+  const { input, name = '-' } = given
+  return { name, arrives: true, open: async (options) => await openInput(input, options) }
+}
+
+async function openInput(input: AsyncIterable<Uint8Array>, options: SourceOptions): Promise<OpenedImage> {
   const { createScratchStore } = await import('../../block/scratch-store.js')
   const store = createScratchStore(options.scratchFolder)
   try {
-    await spool(source.input, store, options)
+    await spool(input, store, options)
   } catch (error) {
     store[Symbol.dispose]()
     throw error

@@ -350,3 +350,30 @@ test('the same input and identity give the same bytes', async (t) => {
     assert.equal(sha256(fs.readFileSync(one)), sha256(fs.readFileSync(two)), extension)
   }
 })
+
+test('a dry run shows the steps that the conversion then takes, of every kind of target', async (t) => {
+  const folder = testFolder(t)
+  const at = (name: string): string => join(folder, name)
+  fs.writeFileSync(at('a.raw'), disk)
+  const names = async (target: string, options: ConvertOptions = {}): Promise<string[]> => {
+    const plan = await convert(at('a.raw'), at(target), { registry, ...options, dryRun: true })
+    assert.ok(!fs.existsSync(at(target)))
+    const done = await convert(at('a.raw'), at(target), { registry, ...options })
+    assert.deepEqual(plan.steps, done.steps)
+    return plan.steps.map(({ name }) => name)
+  }
+  assert.deepEqual(await names('b.qcow2'), ['write', 'place'])
+  assert.deepEqual(await names('c.vhdx', { verify: true }), ['write', 'verify', 'place'])
+  assert.deepEqual(await names('d.raw.gz', { verify: true }), ['compress', 'verify', 'place'])
+  assert.deepEqual(await names('e.qcow2.gz', { verify: true }), ['write', 'compress', 'verify', 'place'])
+  const stream = { output: async () => Promise.resolve(), name: 'standard output' }
+  const { steps } = await convert(at('a.raw'), stream, { registry, dryRun: true })
+  assert.deepEqual(steps, [
+    { name: 'write', message: 'write a raw image to standard output, from its first byte to its last' },
+  ])
+  const replaced = await convert(at('a.raw'), at('b.qcow2'), { registry, force: true, dryRun: true })
+  assert.match(
+    replaced.steps.at(-1)!.message,
+    /^flush it, and give it the name .*b\.qcow2, in place of the file that has it$/,
+  )
+})

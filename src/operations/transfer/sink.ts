@@ -1,0 +1,76 @@
+import type { Note } from '../../block/types.js'
+import type { CopyResult, Progress } from '../../engine/index.js'
+import { aborted, firstError, isImageError } from '../../errors.js'
+import type { Content } from './content.js'
+import { runSteps, type Step } from './step.js'
+
+export type SinkStepName = 'write' | 'compress' | 'verify' | 'place'
+
+/** What was written. Bytes. */
+export interface Transferred extends CopyResult {
+  /** Of the new files, and what the filesystem holds for them; undefined where the target is no file. */
+  readonly size?: number
+  readonly allocated?: number
+}
+
+/**
+ * Where the content of one transfer goes. The plan is `steps`, which is what runs. Closing it takes back what is
+ * unfinished.
+ */
+export interface Sink extends Disposable {
+  readonly steps: readonly Step<SinkStepName>[]
+  /** Bytes of the target's disk. */
+  readonly capacity: number
+  /** Bytes of the disk that the format gives, where the target is longer than that. */
+  readonly given?: number
+  /** What the user should know of the target. */
+  readonly notes: readonly Note[]
+  /** What was done, when all steps have run. */
+  readonly result: Transferred | undefined
+  /** What an interruption leaves of the target, a sentence. */
+  readonly left?: string
+}
+
+/** How a sink is filled. */
+export interface SinkOptions {
+  /** Replaces what is there, when the new is complete; of an export: overwrites it. */
+  readonly force?: boolean
+  /** Waits until the medium has everything; default yes. */
+  readonly flush?: boolean
+  /** Reads back what was written, and compares every byte. */
+  readonly verify?: boolean
+  readonly threads?: number
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/** A target that was named, before the source is opened. */
+export interface Output {
+  /** As results name it. */
+  readonly name: string
+  /** Where a new file is to stand; undefined where it is no file. */
+  readonly path: string | undefined
+  /** The name whose extension says which format the image is to have; undefined: raw, unless asked otherwise. */
+  readonly formatName: string | undefined
+  /** What the options ask for and the target cannot have. @throws ImageError usage. */
+  check(): void
+  /** Whether it can be made, as far as that can be known without the source. @throws ImageError target, refused. */
+  checkPlace(): void
+  /** @throws ImageError target, refused; those of connecting. */
+  sink(content: Content): Sink
+}
+
+/**
+ * Carries out the plan of a sink, unless it is only to be shown, and closes it. An interruption says what is left at the
+ * target.
+ */
+export async function runSink(sink: Sink, dryRun = false): Promise<void> {
+  try {
+    using filling = sink
+    if (!dryRun) await runSteps(filling.steps)
+  } catch (thrown) {
+    const error = firstError(thrown)
+    if (sink.left === undefined || !isImageError(error) || error.kind !== 'aborted') throw error
+    throw aborted(error.message, { hint: sink.left, cause: error })
+  }
+}
