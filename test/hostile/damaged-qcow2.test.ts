@@ -550,6 +550,7 @@ const images: readonly Damaged[] = [
     what: 'four million L1 entries with one L2 table',
     make: everythingTwice,
     answer: [
+      ...many('E_OVERLAP', 2),
       ...many('E_REFCOUNT', 2),
       ...many('E_REFCOUNT_OVERFLOW', 2),
       ...many('L_REFCOUNT', 3),

@@ -1,5 +1,7 @@
+import { SparseBits } from '../../binary/sparse-bits.js'
 import { viewOf } from '../../binary/integers.js'
 import { ExtentReader } from '../../block/read.js'
+import { MappedUnits } from '../../block/mapped-units.js'
 import { PieceRuns, walkedEntries, type Piece } from '../../block/runs.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { deflateCodec } from '../../codec/deflate.js'
@@ -29,6 +31,10 @@ export class QcowImage implements DiskImage {
   readonly #tables = new Map<number, DataView>()
   readonly #reader = new ExtentReader(this)
   readonly #runs: PieceRuns
+  readonly #seen = new SparseBits()
+  readonly #mappedTables: MappedUnits
+  readonly #mappedData: MappedUnits
+  readonly #mappedPacked: MappedUnits
 
   constructor(store: ByteStore) {
     this.#store = store
@@ -37,6 +43,9 @@ export class QcowImage implements DiskImage {
     this.capacity = header.capacity
     this.grain = header.clusterSize
     this.notes = this.#notes
+    this.#mappedTables = new MappedUnits(header.entriesPerTable * 8, 64)
+    this.#mappedData = new MappedUnits(header.clusterSize)
+    this.#mappedPacked = new MappedUnits(4, Math.max(16, 2 ** 29 / header.clusterSize))
     this.#runs = new PieceRuns(header.capacity, (offset) => this.#piece(offset), {
       data: () => store,
       packed: store,
@@ -107,6 +116,7 @@ export class QcowImage implements DiskImage {
       }
     const mapped = Math.min(tableCoverage, this.capacity - l1Index * tableCoverage)
     const table = this.#table(tablePosition, Math.ceil(mapped / clusterSize) * 8)
+    this.#countMapped(l1Index, tablePosition, table)
     const cluster = Math.floor(offset / clusterSize)
     const mapping = decodeL2Entry(table, cluster % entriesPerTable, clusterBits)
     const within = offset - cluster * clusterSize
@@ -147,6 +157,28 @@ export class QcowImage implements DiskImage {
       return { kind: 'zero', length: clusterSize - within }
     }
     return { kind: 'data', position: position + within, length: Math.min(clusterSize - within, available) }
+  }
+
+  /**
+   * Counts the clusters that the table of an L1 entry maps, once. @throws ImageError corrupt E_OVERLAP when most of them
+   * were mapped before: more than the file can hold.
+   */
+  #countMapped(l1Index: number, tablePosition: number, table: DataView): void {
+    if (this.#seen.has(l1Index)) return
+    let isRight = this.#mappedTables.add(tablePosition)
+    for (let entry = 0; isRight && entry < this.#header.entriesPerTable; entry++) {
+      const mapping = decodeL2Entry(table, entry, this.#header.clusterBits)
+      if (mapping.kind !== 'absent')
+        isRight = (mapping.kind === 'data' ? this.#mappedData : this.#mappedPacked).add(mapping.position)
+    }
+    if (!isRight)
+      throw corrupt(
+        'E_OVERLAP',
+        `${this.#store.name}: the tables map the same clusters again and again, more than the file can hold (L1 entry ` +
+          `${l1Index})`,
+        { details: { position: tablePosition }, hint: 'vdisk check lists the damage.' },
+      )
+    this.#seen.set(l1Index)
   }
 
   /** An L2 table, read when needed. `needed` is how many of its bytes map guest bytes: a file may end behind them. */

@@ -8,6 +8,11 @@ export interface DiskTables {
   table(position: number, needed: number): DataView
 }
 
+/** Looks at the L2 table of an L1 entry before an entry of it is believed. */
+export interface TableJudge {
+  table(l1Index: number, position: number, table: DataView): void
+}
+
 /** Goes from a guest cluster to its entry. The entries are filled anew by each call. */
 export class EntryFinder {
   readonly l1 = new L1Entry()
@@ -16,11 +21,14 @@ export class EntryFinder {
   position = 0
   readonly #tables: DiskTables
   readonly #geometry: Header['geometry']
+  readonly #judge: TableJudge | undefined
 
-  constructor(header: Header, tables: DiskTables) {
+  /** @param judge is asked about every table that is used. @throws what it throws. */
+  constructor(header: Header, tables: DiskTables, judge?: TableJudge) {
     this.l2 = new L2Entry(header)
     this.#tables = tables
     this.#geometry = header.geometry
+    this.#judge = judge
   }
 
   /**
@@ -35,6 +43,7 @@ export class EntryFinder {
     if (l1.isEmpty || l1.fault(clusterSize) !== undefined) return false
     const mapped = Math.min(tableCoverage, end - l1Index * tableCoverage)
     const table = this.#tables.table(l1.position, Math.ceil(mapped / clusterSize) * entrySize)
+    this.#judge?.table(l1Index, l1.position, table)
     const index = cluster % entriesPerTable
     this.l2.read(table, index)
     this.position = l1.position + index * entrySize

@@ -84,10 +84,15 @@ export function* compareRefcounts(
   }
 }
 
+/** Reading refuses a disk that maps the same clusters again and again: it claims more than the file holds. */
+const sharedOnPurpose = 64
+
 /** What a difference says; nothing where several may use the cluster and its refcount knows it. */
 export function* judge(
   { cluster, stored, uses, block }: Difference,
   {
+    snapshots,
+    snapshotFault,
     header: {
       geometry: { clusterSize },
     },
@@ -99,6 +104,15 @@ export function* judge(
   const structure = `cluster ${cluster}`
   const kinds = map.kinds(cluster)
   const names = kinds.map((kind) => ownerNames[kind] ?? '').join(' and ')
+  // Each disk in the image has one use for a table or a cluster of data. A few more may be shared on purpose.
+  const isShared = kinds.length === 1 && (kinds[0] === owner.l2 || kinds[0] === owner.data)
+  if (isShared && snapshotFault === undefined && uses > snapshots.length + 1 + sharedOnPurpose)
+    yield damage(
+      'E_OVERLAP',
+      structure,
+      position,
+      `is ${names} in ${uses} places, more than there are disks in the image (${snapshots.length + 1})`,
+    )
   if (uses > 1 && (kinds.length > 1 || kinds.some((kind) => !shareable.has(kind)))) {
     yield damage(
       'E_OVERLAP',

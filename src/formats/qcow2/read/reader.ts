@@ -21,6 +21,7 @@ import { describeImage } from './describe.js'
 import { EntryFinder, type DiskTables } from '../format/entry-finder.js'
 import { skipEmpty, type L2Entry } from '../format/entries.js'
 import { readHeader, type Header } from '../format/header.js'
+import { MappedClusters } from './mapped.js'
 import { openingNotes } from './notes.js'
 import { ownBytes } from '../judge/snapshot-use.js'
 import { readableSnapshots, snapshotDisk, type Snapshot } from '../format/snapshots.js'
@@ -70,7 +71,11 @@ export class Qcow2Image implements DiskImage {
     this.capacity = disk.capacity
     this.#l1Entries = disk.l1.entries
     this.#tables = live ?? fileTables(store, header, disk.l1)
-    this.#finder = new EntryFinder(header, this.#tables)
+    this.#finder = new EntryFinder(
+      header,
+      this.#tables,
+      live === undefined ? new MappedClusters(store.name, header) : undefined,
+    )
     this.#runs = new PieceRuns(this.capacity, (offset) => this.#piece(offset), {
       data: () => this.#dataStore(),
       packed: store,

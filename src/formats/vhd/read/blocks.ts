@@ -1,3 +1,5 @@
+import { SparseBits } from '../../../binary/sparse-bits.js'
+import { MappedUnits } from '../../../block/mapped-units.js'
 import type { ByteStore, Extent, Note } from '../../../block/types.js'
 import { corrupt, isImageError } from '../../../errors.js'
 import { BlockTable } from '../format/bat.js'
@@ -44,6 +46,9 @@ export class Blocks {
   readonly #bitmapLength: number
   readonly #bitmaps = new Map<number, Uint8Array>()
   #bitmapBytes = 0
+  /** Which blocks were met, and the places of a file that is only read which they take. */
+  readonly #met = new SparseBits()
+  readonly #mapped: MappedUnits | undefined
   /** Looks for hidden data until some was found; a child's clear bits lead to its parent and hide nothing. */
   #hidden: HiddenDataFinder | undefined
   readonly #onHidden: BlocksOptions['onHidden']
@@ -57,6 +62,7 @@ export class Blocks {
     this.#table = options.table ?? new BlockTable(store, layout.tablePosition, layout.entries)
     this.#pending = options.pending ?? new Map<number, Uint8Array>()
     this.#bitmapLength = bitmapLength(layout.blockSize)
+    this.#mapped = options.table === undefined ? new MappedUnits(this.#bitmapLength + layout.blockSize) : undefined
     this.#onHidden = options.onHidden
     if (options.onHidden !== undefined && !options.differencing)
       this.#hidden = new HiddenDataFinder(store, layout.blockSize, false)
@@ -105,6 +111,7 @@ export class Blocks {
     const kept = this.#pending.get(block) ?? this.#bitmaps.get(block)
     if (kept !== undefined) return kept
     this.#checkPlace(block, entry)
+    this.#count(block, entry)
     const bytes = new Uint8Array(this.#bitmapLength)
     this.#store.read(entry.position, bytes)
     if (this.#hidden !== undefined) this.#lookForHidden(this.#hidden, block, entry, bytes)
@@ -154,6 +161,21 @@ export class Blocks {
         details: this.#details(block, entry),
       })
     }
+  }
+
+  /** @throws ImageError corrupt E_OVERLAP when most of the blocks met lie where others do. */
+  #count(block: number, entry: Allocated): void {
+    if (this.#mapped === undefined || this.#met.has(block)) return
+    if (this.#mapped.add(entry.position)) {
+      this.#met.set(block)
+      return
+    }
+    throw corrupt(
+      'E_OVERLAP',
+      `${this.#block(block, entry)}, where others lie: the table maps the same places again and again, more than the ` +
+        'file can hold',
+      { details: this.#details(block, entry), hint: 'vdisk check lists the damage.' },
+    )
   }
 
   #truncated(block: number, entry: Allocated, what: string): Error {
