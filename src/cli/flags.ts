@@ -291,7 +291,7 @@ export const deviceFlags = {
     helpGroup: 'GUARD OVERRIDE',
   }),
   'allow-misplaced-metadata': boolean({
-    summary: 'write a RAID member whose metadata lies at its end to a target of another size, where it is none',
+    summary: 'write a member (RAID, dynamic disk) whose metadata lies at its end to another size, where it is none',
     helpGroup: 'GUARD OVERRIDE',
   }),
   'allow-table-loss': boolean({

@@ -29,6 +29,9 @@ export default class Resize extends BaseCommand {
   static override flags = {
     ...openFlags,
     shrink: boolean({ summary: 'cut off content too; it is lost' }),
+    'allow-misplaced-metadata': boolean({
+      summary: 'resize a member (RAID, dynamic disk) whose metadata lies at its end, where it is none afterwards',
+    }),
     'dry-run': boolean({ summary: 'say what would be done, write nothing' }),
   }
 
@@ -39,6 +42,7 @@ export default class Resize extends BaseCommand {
       ...(await this.context()),
       ...openValues(flags),
       shrink: flags.shrink,
+      allowMisplacedMetadata: flags['allow-misplaced-metadata'],
       dryRun: flags['dry-run'],
     })
     await this.show({ schema: 'vdisk.resize', result, view: () => import('../cli/view/resize.js') })

@@ -47,6 +47,9 @@ export default class PartitionInject extends BaseCommand {
     'allow-table-loss': boolean({
       summary: 'overwrite what the partition table has inside the partition (a boot record of another one, a backup)',
     }),
+    'allow-misplaced-metadata': boolean({
+      summary: 'put in a member (RAID, dynamic disk) whose metadata lies at its end, where it is none',
+    }),
     ...openFlags,
     'source-from': stringFlag({
       helpValue: 'FORMAT',
@@ -79,6 +82,7 @@ export default class PartitionInject extends BaseCommand {
       output: flags.output,
       inPlace: flags['in-place'],
       allowTableLoss: flags['allow-table-loss'],
+      allowMisplacedMetadata: flags['allow-misplaced-metadata'],
       content: {
         from: flags['source-from'],
         fromOptions: optionValues(flags['source-option']),

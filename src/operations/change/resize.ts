@@ -1,11 +1,12 @@
 import fs from '../../sys/host-fs.js'
 import type { BlockSource, Note } from '../../block/types.js'
-import { refused, unsupported, usage } from '../../errors.js'
+import { printable, refused, unsupported, usage } from '../../errors.js'
 import type { DiskImage } from '../../formats/driver.js'
 import { openImage } from '../../formats/open.js'
 import { changing } from '../../formats/open-writable.js'
 import { openToChange } from '../in-use/changing.js'
 import { guardChange } from '../in-use/guard.js'
+import { guardMember, lossNotes } from '../partition/resized-volume.js'
 import { readPartitionTable } from '../../partition/index.js'
 import { firstContent } from './content-search.js'
 import { changingInPlace } from './left-state.js'
@@ -14,6 +15,8 @@ import { parseImageArgument, readOptions, type ReadOptions } from '../open/openi
 export interface ResizeOptions extends ReadOptions {
   /** Cuts off content too. */
   readonly shrink?: boolean
+  /** Goes on where the disk is a member (RAID, dynamic disk) at its own size only. */
+  readonly allowMisplacedMetadata?: boolean
   /** Says what would be done. */
   readonly dryRun?: boolean
   readonly signal?: AbortSignal
@@ -52,7 +55,8 @@ export async function resize(path: string, wanted: Wanted, options: ResizeOption
     // Only read: opening it for changes would bring a journal into the file.
     using opened = openImage(path, readOptions(options))
     changing(opened)
-    return { ...(await look(path, opened, wanted, options, opened.top.image)), size: fs.statSync(path).size, notes: [] }
+    const plan = await look(path, opened, wanted, options, opened.top.image)
+    return { ...plan, size: fs.statSync(path).size, notes: memberNotes(path, opened, plan.after, options) }
   }
   const { before } = capacityOf(path, options)
   const { notes, ...plan } = await changingInPlace(
@@ -102,9 +106,22 @@ async function change(
     )
   }
   if (before === after) return { ...plan, notes: [] }
+  const notes = memberNotes(path, disk, after, options)
   image.resize(after)
   image.flush()
-  return { ...plan, notes: image.notes.filter(({ code }) => code === 'W_BITMAPS_DROPPED') }
+  return { ...plan, notes: [...notes, ...image.notes.filter(({ code }) => code === 'W_BITMAPS_DROPPED')] }
+}
+
+/** @throws ImageError refused E_MISPLACED_METADATA unless that is allowed, which is then said. */
+function memberNotes(
+  path: string,
+  disk: BlockSource,
+  after: number,
+  { allowMisplacedMetadata = false }: ResizeOptions,
+): Note[] {
+  const where = 'the resized disk'
+  if (!allowMisplacedMetadata) guardMember(printable(path), disk, after, where)
+  return lossNotes(printable(path), disk, after, where)
 }
 
 async function look(

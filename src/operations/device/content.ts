@@ -15,6 +15,7 @@ import { firstContent } from '../change/content-search.js'
 import type { DeviceTarget } from './argument.js'
 import { judgeFit, shrinkFirst, type Fitting } from './fit.js'
 import { grownContent, nameOf, type GrownPartition } from './growth.js'
+import { resizedVolume, type ResizedVolume } from '../partition/resized-volume.js'
 import { movedNotes, slackNotes, slackOf } from '../partition/notes.js'
 
 export interface ContentOptions {
@@ -52,17 +53,25 @@ export class FittedDisk {
   readonly source: BlockSource
   readonly #target: FittingTarget
   readonly #table: PartitionTable
+  readonly #resized: ResizedVolume
   readonly #notes: Note[] = []
 
   constructor(source: BlockSource, target: FittingTarget) {
     this.source = source
     this.#target = target
     this.#table = readPartitionTable(source)
+    this.#resized = resizedVolume(source, target.size)
+    this.#notes.push(...this.#resized.notes)
   }
 
   /** The partition table of the source as it is. */
   get table(): PartitionTable {
     return this.#table
+  }
+
+  /** What it is no more at the size of the target: a member whose metadata lies at its end. */
+  get lost(): readonly string[] {
+    return this.#resized.lost
   }
 
   /** Whether the target can do without the source's end; undefined where all of it has a place. */

@@ -1,7 +1,6 @@
 import type { BlockSource } from '../../block/types.js'
 import { joined, type Trail } from '../../device/bytes.js'
 import type { DiskPlatform, Place } from '../../device/types.js'
-import { identifyFilesystems } from '../../filesystem/index.js'
 import type { DeviceTarget } from './argument.js'
 import type { FittedDisk } from './content.js'
 import type { ContentFacts, TargetFacts } from './guards.js'
@@ -68,14 +67,6 @@ function whoHas(
   }
 }
 
-/** Versions of Linux RAID whose superblock is found from the end: 1.0, and all before. */
-function metadataAtEnd(source: BlockSource): string | undefined {
-  const found = identifyFilesystems(source).find(
-    ({ type, version = '' }) => type === 'linux_raid_member' && /^(1\.0|0\..*)$/.test(version),
-  )
-  return found === undefined ? undefined : `${found.title} ${found.version ?? ''}`
-}
-
 function contentFacts({ source, name, isPartition }: DeviceReading, content: FittedDisk): ContentFacts {
   const { scheme, sectorSize } = content.table
   return {
@@ -84,7 +75,7 @@ function contentFacts({ source, name, isPartition }: DeviceReading, content: Fit
     scheme: isPartition ? 'none' : scheme,
     tableSectorSize: sectorSize,
     isPartition,
-    atEnd: metadataAtEnd(source),
+    atEnd: content.lost.length === 0 ? undefined : content.lost.join(' and '),
     fitting: content.fitting,
   }
 }

@@ -38,7 +38,7 @@ export interface ContentFacts {
   readonly tableSectorSize: 512 | 4096
   /** Whether it is a partition of a disk, and not the disk. */
   readonly isPartition: boolean
-  /** What it has at its end and is found from there: `Linux RAID 1.0`. Undefined: nothing that is known. */
+  /** What it would no longer be at the size of the target: `Linux RAID 1.0`. Undefined: nothing that is known. */
   readonly atEnd?: string
   /** Asked only when it is larger than the target. */
   readonly fitting?: Fitting

@@ -19,6 +19,7 @@ import {
   type SourceInfo,
 } from '../open/opening.js'
 import { guardTable, overlapNotes, tableOverlap, withTable } from './table-overlap.js'
+import { guardMember, lossNotes } from './resized-volume.js'
 import { movedNotes, slackNotes, slackOf, type Slack } from './notes.js'
 
 export interface InjectOptions extends Omit<ConvertOptions, 'parent' | 'parentFrom' | 'size' | 'usedOnly'> {
@@ -27,6 +28,8 @@ export interface InjectOptions extends Omit<ConvertOptions, 'parent' | 'parentFr
   readonly inPlace?: boolean
   /** Overwrites what the table of the disk has inside the partition: a boot record of another one, a backup. */
   readonly allowTableLoss?: boolean
+  /** Puts in what is a member (RAID, dynamic disk) at its own size only. */
+  readonly allowMisplacedMetadata?: boolean
   /** How the image that is put in is opened. */
   readonly content?: Pick<ReadOptions, 'from' | 'fromOptions' | 'snapshot'>
 }
@@ -83,7 +86,10 @@ function planned(
   name: string,
   argument: string,
   content: OpenedImage,
-  allowTableLoss: boolean,
+  {
+    allowTableLoss = false,
+    allowMisplacedMetadata = false,
+  }: Pick<InjectOptions, 'allowTableLoss' | 'allowMisplacedMetadata'>,
 ): Plan {
   const table = readPartitionTable(disk)
   const { partition: selector } = parseImageArgument(argument)
@@ -109,6 +115,8 @@ function planned(
       },
     )
   }
+  const where = `partition ${number} of ${name}`
+  if (!allowMisplacedMetadata) guardMember(content.name, content, length, where)
   const overlap = tableOverlap(disk, table, partition, content)
   guardTable(overlap, partition, name, allowTableLoss)
   const slack = slackOf(content, partition)
@@ -117,6 +125,7 @@ function planned(
     slack,
     content: withTable(disk, partition, content, overlap),
     notes: [
+      ...lossNotes(content.name, content, length, where),
       ...overlapNotes(overlap, partition),
       ...slackNotes(slack, number),
       ...movedNotes(content, { start, sectorSize: table.sectorSize, number }),
@@ -141,7 +150,7 @@ async function intoCopy(
         try {
           disk = openDisk(path, open)
           if (disk.unreadable !== undefined) throw disk.unreadable
-          const plan = planned(disk, disk.name, argument, content, options.allowTableLoss === true)
+          const plan = planned(disk, disk.name, argument, content, options)
           Object.assign(made, { plan, disk: sourceInfo(path, disk) })
           return disk.composed(inserted(disk, plan.partition, plan.content), [content])
         } catch (error) {
@@ -198,7 +207,7 @@ async function changeInPlace(
     content.files.map((file) => file.path),
   )
   const { name } = target.opened
-  const plan = planned(target.disk, name, argument, content, options.allowTableLoss === true)
+  const plan = planned(target.disk, name, argument, content, options)
   if (options.dryRun !== true)
     await writeContent(target, plan.partition.start, plan.partition.length, plan.content, {
       signal: options.signal,

@@ -9,6 +9,7 @@ import { chooseSectorSize, layoutNotes, type TargetFormat } from './layout.js'
 import { openNewParent, type NewParent } from './parent.js'
 import { resized, type Source } from './source.js'
 import { usedOnly, type UsedOnly, type UsedOnlyOptions } from './used-only.js'
+import { lossNotes } from '../partition/resized-volume.js'
 import { folderPart } from '../../sys/host-path.js'
 import { temporaryFolder } from '../../sys/self.js'
 
@@ -106,6 +107,7 @@ export class Content implements Disposable {
         capacity,
         sourceSectorSize: top.driver.plain === true ? undefined : sectorSize,
       }),
+      ...lossNotes(this.opened.name, this.opened, capacity, 'the target'),
       ...cutNotes(this, this.#options.size),
     ]
   }
