@@ -104,41 +104,42 @@ const maximumDepth = 8
  * The plain file behind `json:{"driver": "qcow2", "file": {"driver": "file", "filename": …}}` and its dotted spellings.
  */
 function resolveJson(text: string): Resolved {
+  const flat = readOptions(text)
+  if (typeof flat === 'string') return unresolved(flat)
+  for (const [key, value] of flat)
+    if (!understood.has(key) && !harmless.test(key))
+      return unresolved(`its option ${printable(key)}=${printable(value)} is not supported`)
+  const driver = flat.get('driver')
+  const inner = flat.get('file.driver')
+  const isFile = driver !== undefined && fileDrivers.has(driver)
+  if (driver !== undefined && !isFile && !formatDrivers.has(driver))
+    return unresolved(`its driver "${printable(driver)}" is not supported`)
+  if (!isFile && inner !== undefined && !fileDrivers.has(inner))
+    return unresolved(`its driver "${printable(inner)}" is no plain file`)
+  const path = flat.get(isFile ? 'filename' : 'file.filename')
+  if (path === undefined || flat.has(isFile ? 'file.filename' : 'filename')) return unresolved('it names no file')
+  return isFile || driver === undefined ? { path } : { path, format: driver }
+}
+
+const understood: ReadonlySet<string> = new Set(['driver', 'filename', 'file.driver', 'file.filename'])
+
+function unresolved(why: string): Resolved {
+  return { path: undefined, why }
+}
+
+/** The options of a block device by their dotted names; or why there are none. */
+function readOptions(text: string): ReadonlyMap<string, string> | string {
+  if (!isPlainText(text)) return 'what follows json: is not UTF-8'
   let parsed: unknown
-  if (!isPlainText(text)) return { path: undefined, why: 'what follows json: is not UTF-8' }
   try {
     parsed = JSON.parse(text)
   } catch {
-    return { path: undefined, why: 'what follows json: is not JSON' }
+    return 'what follows json: is not JSON'
   }
   const flat = new Map<string, string>()
   if (typeof parsed !== 'object' || parsed === null || !flatten(parsed, '', flat, 0))
-    return { path: undefined, why: 'what follows json: is no set of block device options' }
-  const driver = flat.get('driver')
-  const inner = flat.get('file.driver')
-  for (const [key, value] of flat) {
-    if (
-      key === 'driver' ||
-      key === 'filename' ||
-      key === 'file.driver' ||
-      key === 'file.filename' ||
-      harmless.test(key)
-    )
-      continue
-    return { path: undefined, why: `its option ${printable(key)}=${printable(value)} is not supported` }
-  }
-  if (driver !== undefined && fileDrivers.has(driver)) {
-    const path = flat.get('filename')
-    if (path === undefined || flat.has('file.filename')) return { path: undefined, why: 'it names no file' }
-    return { path }
-  }
-  if (driver !== undefined && !formatDrivers.has(driver))
-    return { path: undefined, why: `its driver "${printable(driver)}" is not supported` }
-  if (inner !== undefined && !fileDrivers.has(inner))
-    return { path: undefined, why: `its driver "${printable(inner)}" is no plain file` }
-  const path = flat.get('file.filename')
-  if (path === undefined || flat.has('filename')) return { path: undefined, why: 'it names no file' }
-  return driver === undefined ? { path } : { path, format: driver }
+    return 'what follows json: is no set of block device options'
+  return flat
 }
 
 function flatten(value: object, prefix: string, into: Map<string, string>, depth: number): boolean {

@@ -1,7 +1,7 @@
 import { safeNumber, viewOf } from '../../../binary/integers.js'
-import type { FieldRow } from '../../../binary/struct.js'
+import type { FieldRow, StructValues } from '../../../binary/struct.js'
 import type { ByteStore } from '../../../block/types.js'
-import { corrupt, hints, isImageError, printable, unsupported } from '../../../errors.js'
+import { corrupt, hints, isImageError, printable, unsupported, type ImageError } from '../../../errors.js'
 import { bitsOf, hasBit } from '../../../binary/flags.js'
 import { readExtensions, type Extensions } from './extensions.js'
 import {
@@ -69,168 +69,210 @@ export interface TableLocation {
  * E_UNSUPPORTED_VERSION, E_UNSUPPORTED_FEATURE.
  */
 export function readHeader(store: ByteStore, purpose: 'read' | 'write' | 'mend' = 'write'): Header {
-  const bad = (message: string, position: number): Error =>
-    corrupt('E_HEADER', `${store.name}: ${message} (header byte ${position})`, { details: { position } })
-  if (store.size < headerV2.size) {
-    throw corrupt(
-      'E_TRUNCATED',
-      `${store.name}: a QCOW2 header has ${headerV2.size} bytes, the file only ${store.size}`,
-      { details: { position: 0, size: store.size } },
-    )
-  }
-  const fixed = new Uint8Array(Math.min(store.size, headerV3Compression.size))
-  store.read(0, fixed)
-  const values = headerV2.read(fixed)
-  if (values.magic !== magic) throw bad('no QCOW magic', 0)
-  const { version } = values
-  if (version !== 2 && version !== 3) {
-    throw unsupported(
-      'E_UNSUPPORTED_VERSION',
-      `${store.name}: QCOW version ${version} is not known, only 2 and 3 (1 is the format qcow)`,
-      { details: { version, position: 4 } },
-    )
-  }
-  const place = (value: bigint, name: string, position: number): number =>
-    safeNumber(value, `${store.name}: ${name} (header byte ${position})`)
-
-  if (version === 3 && store.size < headerV3.size) {
-    throw corrupt(
-      'E_TRUNCATED',
-      `${store.name}: a QCOW2 version 3 header has ${headerV3.size} bytes, the file only ${store.size}`,
-      { details: { position: 0, size: store.size } },
-    )
-  }
-  const later =
-    version === 3
-      ? headerV3.read(fixed)
-      : {
-          ...values,
-          incompatibleFeatures: 0n,
-          compatibleFeatures: 0n,
-          autoclearFeatures: 0n,
-          refcountOrder: 4,
-          headerLength: headerV2.size,
-        }
-  const { clusterBits } = values
-  if (clusterBits < minimumClusterBits || clusterBits > maximumClusterBits)
-    throw bad(`cluster_bits is ${clusterBits}, expected ${minimumClusterBits} to ${maximumClusterBits}`, 20)
-  const clusterSize = 2 ** clusterBits
-  const { headerLength } = later
-  if (version === 3 && (headerLength < headerV3.size || headerLength % 8 !== 0 || headerLength > clusterSize)) {
-    throw bad(
-      `header_length is ${headerLength}, expected a multiple of 8 from ${headerV3.size} to the cluster size ` +
-        `${clusterSize}`,
-      100,
-    )
-  }
-  if (headerLength > store.size)
-    throw corrupt('E_TRUNCATED', `${store.name}: the header has ${headerLength} bytes, the file only ${store.size}`, {
-      details: { position: 0, size: store.size },
-    })
-
+  const fixed = readFixed(store)
+  const { version, values, clusterSize, compressed } = fixed
   // The name and the extensions first: an unknown feature is to be refused by its name.
-  const cluster = new Uint8Array(Math.min(store.size, clusterSize))
-  store.read(0, cluster)
-  const backingOffset = place(values.backingFileOffset, 'backing_file_offset', 8)
-  const backingFile = readBackingName(cluster, backingOffset, values.backingFileSize, headerLength, clusterSize, bad)
-  const extensions = readExtensions(
-    cluster,
-    headerLength,
-    backingOffset === 0 ? cluster.length : Math.min(backingOffset, cluster.length),
-  )
-  if (extensions.fault !== undefined && purpose === 'write')
-    throw corrupt('E_HEADER', `${store.name}: the ${extensions.fault.message}`, {
-      hint: hints.repair,
-      details: { position: extensions.fault.position },
-    })
-
-  const features = later.incompatibleFeatures
-  const unknown = bitsOf(features).filter(
-    (bit) => !knownFeatures.some((feature) => feature.type === 0 && feature.bit === bit),
-  )
-  if (unknown.length > 0) {
-    const names = unknown.map(
-      (bit) => `bit ${bit} (${printable(extensions.featureNames.get(`0/${bit}`) ?? 'no name recorded')})`,
-    )
-    throw unsupported(
-      'E_UNSUPPORTED_FEATURE',
-      `${store.name}: uses incompatible features that are not known: ${names.join(', ')} (header byte 72)`,
-      { details: { position: 72, features } },
-    )
-  }
-  const compressionType =
-    version === 3 && headerLength >= headerV3Compression.size ? headerV3Compression.read(fixed).compressionType : 0
-  const declared = hasBit(features, incompatible.compressionType)
-  if (compressionType > 1)
-    throw unsupported(
-      'E_UNSUPPORTED_FEATURE',
-      `${store.name}: compression type ${compressionType} is not known, only 0 (zlib) and 1 (zstd) (header byte 104)`,
-      { details: { position: 104, compressionType } },
-    )
-  if ((compressionType !== 0) !== declared)
-    throw bad(
-      `the compression type is ${compressionType}, but the incompatible feature bit 3 that must go with any ` +
-        `other than 0 is ${declared ? 'set' : 'not set'}`,
-      104,
-    )
+  const { backingFile, extensions } = readVariable(store, fixed, purpose)
+  const features = values.incompatibleFeatures
+  refuseUnknown(store.name, features, extensions)
+  const compression = compressionOf(store.name, fixed)
   const extendedL2 = hasBit(features, incompatible.extendedL2)
-  if (extendedL2 && clusterBits < minimumExtendedClusterBits)
-    throw bad(`cluster_bits is ${clusterBits}, but extended L2 entries need at least ${minimumExtendedClusterBits}`, 20)
-  if (later.refcountOrder > 6) throw bad(`refcount_order is ${later.refcountOrder}, expected 0 to 6`, 96)
-
-  const geometry = geometryOf(clusterBits, extendedL2)
-  const capacity = place(values.size, 'size', 24)
-  const needed = l1EntriesFor(capacity, geometry)
-  if (values.l1Size * 8 > maximumL1Bytes)
-    throw bad(`l1_size is ${values.l1Size} entries, more than the ${maximumL1Bytes / 8} that are allowed`, 36)
-  if (values.l1Size < needed)
-    throw bad(`l1_size is ${values.l1Size} entries, too few for a disk of ${capacity} bytes, which needs ${needed}`, 36)
-  const readRefcountTable = (): TableLocation => {
-    const table = {
-      position: place(values.refcountTableOffset, 'refcount_table_offset', 48),
-      entries: values.refcountTableClusters * (clusterSize / 8),
-    }
-    if (table.entries * 8 > maximumRefcountTableBytes)
-      throw bad(
-        `refcount_table_clusters is ${values.refcountTableClusters}, more than the ` +
-          `${maximumRefcountTableBytes} bytes that are allowed`,
-        56,
-      )
-    checkTable(store, 'refcount table', table.position, table.entries * 8, clusterSize, 48)
-    return table
-  }
-  const l1 = { position: place(values.l1TableOffset, 'l1_table_offset', 40), entries: values.l1Size }
-  checkTable(store, 'L1 table', l1.position, l1.entries * 8, clusterSize, 40)
-
-  const refcountTable = purpose === 'mend' ? orNone(readRefcountTable) : readRefcountTable()
-
+  if (extendedL2 && values.clusterBits < minimumExtendedClusterBits)
+    throw bad(
+      store.name,
+      `cluster_bits is ${values.clusterBits}, but extended L2 entries need at least ${minimumExtendedClusterBits}`,
+      20,
+    )
+  if (values.refcountOrder > 6) throw bad(store.name, `refcount_order is ${values.refcountOrder}, expected 0 to 6`, 96)
+  const geometry = geometryOf(values.clusterBits, extendedL2)
+  const { capacity, l1 } = readDisk(store, fixed, geometry)
+  const refcounts = (): TableLocation => refcountTableOf(store, values, clusterSize)
   return {
     version,
     geometry,
     capacity,
     cryptMethod: values.cryptMethod,
     l1,
-    refcountTable,
-    refcountBits: 2 ** later.refcountOrder,
-    refcountOrder: later.refcountOrder,
+    refcountTable: purpose === 'mend' ? orNone(refcounts) : refcounts(),
+    refcountBits: 2 ** values.refcountOrder,
+    refcountOrder: values.refcountOrder,
     snapshots: { count: values.nbSnapshots, position: Number(values.snapshotsOffset) },
     incompatibleFeatures: features,
-    compatibleFeatures: later.compatibleFeatures,
-    autoclearFeatures: later.autoclearFeatures,
+    compatibleFeatures: values.compatibleFeatures,
+    autoclearFeatures: values.autoclearFeatures,
     dirty: hasBit(features, incompatible.dirty),
     corrupt: hasBit(features, incompatible.corrupt),
     dataFile: hasBit(features, incompatible.dataFile),
-    rawDataFile: hasBit(later.autoclearFeatures, autoclear.rawDataFile),
+    rawDataFile: hasBit(values.autoclearFeatures, autoclear.rawDataFile),
     extendedL2,
-    lazyRefcounts: hasBit(later.compatibleFeatures, compatible.lazyRefcounts),
-    compression: compressionType === 1 ? 'zstd' : 'zlib',
+    lazyRefcounts: hasBit(values.compatibleFeatures, compatible.lazyRefcounts),
+    compression,
     backingFile,
     extensions,
-    rows: (version === 2 ? headerV2 : headerLength >= headerV3Compression.size ? headerV3Compression : headerV3).rows(
-      fixed,
-      0,
-    ),
+    rows: (version === 2 ? headerV2 : compressed ? headerV3Compression : headerV3).rows(fixed.bytes, 0),
   }
+}
+
+function bad(name: string, message: string, position: number): ImageError {
+  return corrupt('E_HEADER', `${name}: ${message} (header byte ${position})`, { details: { position } })
+}
+
+function place(name: string, value: bigint, field: string, position: number): number {
+  return safeNumber(value, `${name}: ${field} (header byte ${position})`)
+}
+
+/** The fields of a fixed size, those of version 3 with what they mean in version 2. */
+interface Fixed {
+  readonly bytes: Uint8Array
+  readonly version: 2 | 3
+  readonly values: StructValues<typeof headerV3>
+  readonly clusterSize: number
+  /** Whether the header is long enough for the compression type. */
+  readonly compressed: boolean
+}
+
+function readFixed(store: ByteStore): Fixed {
+  const { name, size } = store
+  if (size < headerV2.size)
+    throw corrupt('E_TRUNCATED', `${name}: a QCOW2 header has ${headerV2.size} bytes, the file only ${size}`, {
+      details: { position: 0, size },
+    })
+  const bytes = new Uint8Array(Math.min(size, headerV3Compression.size))
+  store.read(0, bytes)
+  const old = headerV2.read(bytes)
+  if (old.magic !== magic) throw bad(name, 'no QCOW magic', 0)
+  const { version, clusterBits } = old
+  if (version !== 2 && version !== 3)
+    throw unsupported(
+      'E_UNSUPPORTED_VERSION',
+      `${name}: QCOW version ${version} is not known, only 2 and 3 (1 is the format qcow)`,
+      { details: { version, position: 4 } },
+    )
+  if (version === 3 && size < headerV3.size)
+    throw corrupt(
+      'E_TRUNCATED',
+      `${name}: a QCOW2 version 3 header has ${headerV3.size} bytes, the file only ${size}`,
+      { details: { position: 0, size } },
+    )
+  const values = version === 3 ? headerV3.read(bytes) : { ...old, ...version2 }
+  if (clusterBits < minimumClusterBits || clusterBits > maximumClusterBits)
+    throw bad(name, `cluster_bits is ${clusterBits}, expected ${minimumClusterBits} to ${maximumClusterBits}`, 20)
+  const clusterSize = 2 ** clusterBits
+  const { headerLength } = values
+  if (version === 3 && (headerLength < headerV3.size || headerLength % 8 !== 0 || headerLength > clusterSize))
+    throw bad(
+      name,
+      `header_length is ${headerLength}, expected a multiple of 8 from ${headerV3.size} to the cluster size ` +
+        `${clusterSize}`,
+      100,
+    )
+  if (headerLength > size)
+    throw corrupt('E_TRUNCATED', `${name}: the header has ${headerLength} bytes, the file only ${size}`, {
+      details: { position: 0, size },
+    })
+  return { bytes, version, values, clusterSize, compressed: version === 3 && headerLength >= headerV3Compression.size }
+}
+
+/** What the fields of version 3 are in version 2. */
+const version2 = {
+  incompatibleFeatures: 0n,
+  compatibleFeatures: 0n,
+  autoclearFeatures: 0n,
+  refcountOrder: 4,
+  headerLength: headerV2.size,
+} as const
+
+/** The rest of the header cluster: the name of the backing file, and extensions. */
+function readVariable(
+  store: ByteStore,
+  { values, clusterSize }: Fixed,
+  purpose: 'read' | 'write' | 'mend',
+): Pick<Header, 'backingFile' | 'extensions'> {
+  const cluster = new Uint8Array(Math.min(store.size, clusterSize))
+  store.read(0, cluster)
+  const { headerLength } = values
+  const offset = place(store.name, values.backingFileOffset, 'backing_file_offset', 8)
+  const backingFile = readBackingName(store.name, cluster, {
+    offset,
+    size: values.backingFileSize,
+    headerLength,
+    clusterSize,
+  })
+  const end = offset === 0 ? cluster.length : Math.min(offset, cluster.length)
+  const extensions = readExtensions(cluster, headerLength, end)
+  if (extensions.fault !== undefined && purpose === 'write')
+    throw corrupt('E_HEADER', `${store.name}: the ${extensions.fault.message}`, {
+      hint: hints.repair,
+      details: { position: extensions.fault.position },
+    })
+  return { backingFile, extensions }
+}
+
+function refuseUnknown(name: string, features: bigint, extensions: Extensions): void {
+  const unknown = bitsOf(features).filter(
+    (bit) => !knownFeatures.some((feature) => feature.type === 0 && feature.bit === bit),
+  )
+  if (unknown.length === 0) return
+  const names = unknown.map(
+    (bit) => `bit ${bit} (${printable(extensions.featureNames.get(`0/${bit}`) ?? 'no name recorded')})`,
+  )
+  throw unsupported(
+    'E_UNSUPPORTED_FEATURE',
+    `${name}: uses incompatible features that are not known: ${names.join(', ')} (header byte 72)`,
+    { details: { position: 72, features } },
+  )
+}
+
+function compressionOf(name: string, { bytes, values, compressed }: Fixed): Header['compression'] {
+  const compressionType = compressed ? headerV3Compression.read(bytes).compressionType : 0
+  if (compressionType > 1)
+    throw unsupported(
+      'E_UNSUPPORTED_FEATURE',
+      `${name}: compression type ${compressionType} is not known, only 0 (zlib) and 1 (zstd) (header byte 104)`,
+      { details: { position: 104, compressionType } },
+    )
+  const declared = hasBit(values.incompatibleFeatures, incompatible.compressionType)
+  if ((compressionType !== 0) !== declared)
+    throw bad(
+      name,
+      `the compression type is ${compressionType}, but the incompatible feature bit 3 that must go with any ` +
+        `other than 0 is ${declared ? 'set' : 'not set'}`,
+      104,
+    )
+  return compressionType === 1 ? 'zstd' : 'zlib'
+}
+
+/** The size of the disk, and the L1 table that maps it. */
+function readDisk(
+  store: ByteStore,
+  { values, clusterSize }: Fixed,
+  geometry: Geometry,
+): Pick<Header, 'capacity' | 'l1'> {
+  const { name } = store
+  const capacity = place(name, values.size, 'size', 24)
+  const needed = l1EntriesFor(capacity, geometry)
+  const { l1Size: entries } = values
+  if (entries * 8 > maximumL1Bytes)
+    throw bad(name, `l1_size is ${entries} entries, more than the ${maximumL1Bytes / 8} that are allowed`, 36)
+  if (entries < needed)
+    throw bad(name, `l1_size is ${entries} entries, too few for a disk of ${capacity} bytes, which needs ${needed}`, 36)
+  const position = place(name, values.l1TableOffset, 'l1_table_offset', 40)
+  checkTable(store, 'L1 table', position, entries * 8, clusterSize, 40)
+  return { capacity, l1: { position, entries } }
+}
+
+function refcountTableOf(store: ByteStore, values: Fixed['values'], clusterSize: number): TableLocation {
+  const position = place(store.name, values.refcountTableOffset, 'refcount_table_offset', 48)
+  const entries = values.refcountTableClusters * (clusterSize / 8)
+  if (entries * 8 > maximumRefcountTableBytes)
+    throw bad(
+      store.name,
+      `refcount_table_clusters is ${values.refcountTableClusters}, more than the ` +
+        `${maximumRefcountTableBytes} bytes that are allowed`,
+      56,
+    )
+  checkTable(store, 'refcount table', position, entries * 8, clusterSize, 48)
+  return { position, entries }
 }
 
 function orNone(read: () => TableLocation): TableLocation {
@@ -244,25 +286,30 @@ function orNone(read: () => TableLocation): TableLocation {
 
 /** The name up to its first NUL, as qemu takes it; undefined where there is none. */
 function readBackingName(
+  name: string,
   cluster: Uint8Array,
-  offset: number,
-  size: number,
-  headerLength: number,
-  clusterSize: number,
-  bad: (message: string, position: number) => Error,
+  place: {
+    readonly offset: number
+    readonly size: number
+    readonly headerLength: number
+    readonly clusterSize: number
+  },
 ): string | undefined {
+  const { offset, size, headerLength, clusterSize } = place
   if (offset === 0) return undefined
   if (size > maximumNameBytes)
-    throw bad(`backing_file_size is ${size}, the name may have ${maximumNameBytes} bytes`, 16)
+    throw bad(name, `backing_file_size is ${size}, the name may have ${maximumNameBytes} bytes`, 16)
   if (offset < headerLength || offset + size > clusterSize)
     throw bad(
+      name,
       `backing_file_offset is ${offset}, the name (${size} bytes) must lie in the first cluster after the header`,
       8,
     )
-  if (offset + size > cluster.length) throw bad(`the backing file name at byte ${offset} passes the end of the file`, 8)
-  const name = cluster.subarray(offset, offset + size)
-  const end = name.indexOf(0)
-  const text = hostName(end < 0 ? name : name.subarray(0, end))
+  if (offset + size > cluster.length)
+    throw bad(name, `the backing file name at byte ${offset} passes the end of the file`, 8)
+  const stored = cluster.subarray(offset, offset + size)
+  const end = stored.indexOf(0)
+  const text = hostName(end < 0 ? stored : stored.subarray(0, end))
   return text === '' ? undefined : text
 }
 

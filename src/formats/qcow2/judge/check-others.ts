@@ -164,12 +164,7 @@ function* countBitmaps(anatomy: Anatomy, map: UseMap, tells: boolean): Generator
 }
 
 function* countBitmap(anatomy: Anatomy, map: UseMap, bitmap: Bitmap, tells: boolean): Generator<Finding | number> {
-  const {
-    store,
-    header: {
-      geometry: { clusterSize },
-    },
-  } = anatomy
+  const { store, header } = anatomy
   const { name, position, tableEntries, inUse } = bitmap
   const structure = `bitmap ${printable(name)}`
   if (inUse && tells)
@@ -182,7 +177,7 @@ function* countBitmap(anatomy: Anatomy, map: UseMap, bitmap: Bitmap, tells: bool
     }
   const tablePosition = Number(bitmap.tablePosition)
   const inside =
-    tablePosition % clusterSize === 0 &&
+    tablePosition % header.geometry.clusterSize === 0 &&
     tableEntries <= maximumTableEntries &&
     tablePosition + tableEntries * 8 <= store.size
   if (!inside || !countUse(anatomy, map, { position: tablePosition, length: tableEntries * 8, kind: owner.other })) {
@@ -202,29 +197,30 @@ function* countBitmap(anatomy: Anatomy, map: UseMap, bitmap: Bitmap, tells: bool
     store.read(tablePosition + done * 8, piece)
     const view = viewOf(piece)
     for (let at = 0; at < piece.length / 8; at++) {
-      const entry = decodeBitmapEntry(view, at)
-      const place = { structure: `${structure}, table entry ${done + at}`, at: tablePosition + (done + at) * 8 }
-      if (entry.reserved || entry.position % clusterSize !== 0) {
-        if (tells)
-          yield damage(
-            'E_BITMAPS',
-            place.structure,
-            place.at,
-            entry.reserved ? 'has reserved bits set' : `leads to byte ${entry.position}, which begins no cluster`,
-          )
-      } else if (
-        entry.position !== 0 &&
-        !countUse(anatomy, map, { position: entry.position, length: clusterSize, kind: owner.other }) &&
-        tells
-      ) {
-        yield damage(
-          'E_TRUNCATED',
-          place.structure,
-          place.at,
-          `leads to byte ${entry.position}, but the file ends at byte ${store.size}`,
-        )
-      }
+      const found = countBitmapEntry(anatomy, map, view, at)
+      if (found === undefined || !tells) continue
+      const index = done + at
+      yield damage(found.code, `${structure}, table entry ${index}`, tablePosition + index * 8, found.message)
     }
     yield 1
+  }
+}
+
+/** Counts the cluster of a bitmap's table entry; gives what is wrong with it. */
+function countBitmapEntry(
+  anatomy: Anatomy,
+  map: UseMap,
+  table: DataView,
+  index: number,
+): { readonly code: string; readonly message: string } | undefined {
+  const { clusterSize } = anatomy.header.geometry
+  const { position, reserved } = decodeBitmapEntry(table, index)
+  if (reserved) return { code: 'E_BITMAPS', message: 'has reserved bits set' }
+  if (position % clusterSize !== 0)
+    return { code: 'E_BITMAPS', message: `leads to byte ${position}, which begins no cluster` }
+  if (position === 0 || countUse(anatomy, map, { position, length: clusterSize, kind: owner.other })) return undefined
+  return {
+    code: 'E_TRUNCATED',
+    message: `leads to byte ${position}, but the file ends at byte ${anatomy.store.size}`,
   }
 }

@@ -1,30 +1,22 @@
-import { viewOf } from '../../../binary/integers.js'
 import { isZero } from '../../../binary/zero.js'
 import { OverlaySource } from '../../../block/overlay.js'
 import type { BlockSource } from '../../../block/types.js'
-import { corrupt, hints, reference } from '../../../errors.js'
-import { encodeUse, hasUnit, unitBits, unitsWith, unitsWithout, type ClusterUse } from '../format/entries.js'
-import { EntryFinder } from '../format/entry-finder.js'
+import { reference } from '../../../errors.js'
+import { hasUnit, unitBits, unitsWith, unitsWithout, type ClusterUse } from '../format/entries.js'
 import type { Place } from './live-refcounts.js'
 import { subclustersPerCluster, type Geometry } from '../format/layout.js'
+import { ClusterEntries } from './cluster-entries.js'
 import type { WriteSession } from './write-session.js'
 
 /** Clusters that are written at once, in bytes. */
 const longestRun = 16 * 1024 * 1024
 
-/** What an entry says to one who changes it. `packed`: its stored bytes. */
-type State =
-  | { readonly kind: 'packed'; readonly position: number; readonly storedLength: number }
-  | { readonly kind: 'plain'; readonly use: ClusterUse }
-
-const nothing = { kind: 'plain', use: { position: 0, copied: false, allocated: 0, zeroed: 0 } } as const satisfies State
-
-/** Changes the content of clusters: data goes into the file, what leads to it into the session's tables. */
+/** Writes and zeroes the content of clusters: data goes into the file, what leads to it into the session's tables. */
 export class ClusterWriter {
+  readonly entries: ClusterEntries
   readonly #session: WriteSession
   readonly #parent: BlockSource | undefined
   readonly #geometry: Geometry
-  readonly #finder: EntryFinder
   readonly #version: number
   readonly #extended: boolean
   /** What the layer leaves absent comes from somewhere else. */
@@ -35,9 +27,9 @@ export class ClusterWriter {
   constructor(session: WriteSession, parent: BlockSource | undefined) {
     const { header } = session
     this.#session = session
+    this.entries = new ClusterEntries(session)
     this.#parent = parent
     this.#geometry = header.geometry
-    this.#finder = new EntryFinder(header, session.tables)
     this.#version = header.version
     this.#extended = header.extendedL2
     this.#differencing = header.backingFile !== undefined
@@ -67,70 +59,6 @@ export class ClusterWriter {
     return piece
   }
 
-  /** Takes from a cluster all that this layer says of it. */
-  clear(cluster: number): void {
-    this.#set(cluster, nothing.use)
-  }
-
-  /** Takes from an L1 entry its table, with all that it leads to. */
-  clearTable(l1Index: number): void {
-    const { clusterSize, entriesPerTable } = this.#geometry
-    const { tables, refcounts, image } = this.#session
-    const position = tables.position(l1Index)
-    if (position === undefined) return
-    for (let index = 0; index < entriesPerTable; index++) {
-      const state = this.#state(l1Index * entriesPerTable + index)
-      if (state.kind === 'packed') refcounts.release(state.position, state.storedLength)
-      else if (state.use.position !== 0) refcounts.release(state.use.position, clusterSize)
-    }
-    refcounts.release(position, clusterSize)
-    tables.remove(l1Index)
-    image.changed()
-  }
-
-  /**
-   * Moves the host cluster of a guest cluster from behind `limit` (a host cluster) to before it, where it can be moved
-   * and there is
-   * space; gives the bytes copied. A host cluster of which nothing is read is given up.
-   */
-  moveDown(cluster: number, limit: number): number {
-    const { clusterSize } = this.#geometry
-    const { file, refcounts } = this.#session
-    const state = this.#state(cluster)
-    if (state.kind === 'packed' || state.use.position < limit * clusterSize || !this.#owns(state.use)) return 0
-    const { use } = state
-    if (use.allocated === 0) {
-      this.#set(cluster, { position: 0, copied: false, allocated: use.allocated, zeroed: use.zeroed })
-      return 0
-    }
-    const place = refcounts.allocateRowBelow(1, limit)
-    if (place === undefined) return 0
-    const bytes = new Uint8Array(clusterSize)
-    file.read(use.position, bytes.subarray(0, Math.min(clusterSize, file.size - use.position)))
-    this.#session.write(place.position, bytes)
-    this.#set(cluster, { position: place.position, copied: use.copied, allocated: use.allocated, zeroed: use.zeroed })
-    return clusterSize
-  }
-
-  /** The same for an L2 table. */
-  moveTableDown(l1Index: number, limit: number): void {
-    const { clusterSize } = this.#geometry
-    const { tables, refcounts, metadata } = this.#session
-    const position = tables.position(l1Index)
-    if (position === undefined || position < limit * clusterSize || refcounts.count(position / clusterSize) !== 1)
-      return
-    const place = refcounts.allocateRowBelow(1, limit)
-    if (place === undefined) return
-    const table = tables.table(position, 0)
-    refcounts.release(position, clusterSize)
-    metadata.claim(`L2 table of L1 entry ${l1Index}`, place.position, 1)
-    tables.add(
-      l1Index,
-      place.position,
-      viewOf(Uint8Array.from(new Uint8Array(table.buffer, table.byteOffset, clusterSize))),
-    )
-  }
-
   #writeWhole(first: number, bytes: Uint8Array): number {
     const { clusterSize, entriesPerTable } = this.#geometry
     const most = Math.min(
@@ -150,7 +78,7 @@ export class ClusterWriter {
     let position = target
     if (position === 'new') {
       // The table first: a place for it between the clusters would part them.
-      this.#table(first)
+      this.entries.table(first)
       const place = this.#session.refcounts.allocate(count)
       count = place.count
       position = place.position
@@ -158,7 +86,7 @@ export class ClusterWriter {
     this.#session.write(position, bytes.subarray(0, count * clusterSize))
     const allocated = unitBits(0, this.#units)
     for (let index = 0; index < count; index++)
-      this.#set(first + index, { position: position + index * clusterSize, copied: true, allocated, zeroed: 0 })
+      this.entries.set(first + index, { position: position + index * clusterSize, copied: true, allocated, zeroed: 0 })
     return count * clusterSize
   }
 
@@ -167,15 +95,15 @@ export class ClusterWriter {
    * zero and so are the bytes.
    */
   #target(cluster: number, bytes: Uint8Array): number | 'new' | 'nothing' {
-    const state = this.#state(cluster)
+    const state = this.entries.state(cluster)
     if (state.kind === 'packed') return 'new'
     if (this.#isZero(state.use, 0, this.#units) && isZero(bytes)) return 'nothing'
-    return this.#owns(state.use) ? state.use.position : 'new'
+    return this.entries.owns(state.use) ? state.use.position : 'new'
   }
 
   #writePart(cluster: number, within: number, bytes: Uint8Array): void {
     const { clusterSize, grain } = this.#geometry
-    const state = this.#state(cluster)
+    const state = this.entries.state(cluster)
     if (state.kind === 'packed') {
       this.#replace(cluster, this.#filled(cluster, 0, clusterSize, within, bytes))
       return
@@ -187,16 +115,16 @@ export class ClusterWriter {
     const touched = unitBits(first, end)
     const allocated = unitsWith(use.allocated, touched)
     const zeroed = unitsWithout(use.zeroed, touched)
-    if (this.#owns(use)) {
+    if (this.entries.owns(use)) {
       const from = hasUnit(use.allocated, first) ? within : first * grain
       const to = hasUnit(use.allocated, end - 1) ? within + bytes.length : end * grain
       this.#session.write(use.position + from, this.#filled(cluster, from, to, within, bytes))
       if (allocated !== use.allocated || zeroed !== use.zeroed)
-        this.#set(cluster, { position: use.position, copied: use.copied, allocated, zeroed })
+        this.entries.set(cluster, { position: use.position, copied: use.copied, allocated, zeroed })
       return
     }
     const content = this.#filled(cluster, first * grain, end * grain, within, bytes)
-    this.#table(cluster)
+    this.entries.table(cluster)
     const place = this.#session.refcounts.allocate(1)
     this.#writeNew(place, first * grain, content, within, within + bytes.length)
     for (let unit = 0; unit < this.#units; unit++) {
@@ -206,15 +134,20 @@ export class ClusterWriter {
         this.#filled(cluster, unit * grain, (unit + 1) * grain, 0, new Uint8Array(0)),
       )
     }
-    this.#set(cluster, { position: place.position, copied: true, allocated, zeroed })
+    this.entries.set(cluster, { position: place.position, copied: true, allocated, zeroed })
   }
 
   /** A whole cluster gets a new place. */
   #replace(cluster: number, content: Uint8Array): void {
-    this.#table(cluster)
+    this.entries.table(cluster)
     const place = this.#session.refcounts.allocate(1)
     this.#session.write(place.position, content)
-    this.#set(cluster, { position: place.position, copied: true, allocated: unitBits(0, this.#units), zeroed: 0 })
+    this.entries.set(cluster, {
+      position: place.position,
+      copied: true,
+      allocated: unitBits(0, this.#units),
+      zeroed: 0,
+    })
   }
 
   /**
@@ -231,14 +164,14 @@ export class ClusterWriter {
   #zeroPart(cluster: number, within: number, length: number): void {
     const { clusterSize, grain } = this.#geometry
     const version = this.#version
-    const state = this.#state(cluster)
+    const state = this.entries.state(cluster)
     const reachesEnd = cluster * clusterSize + within + length >= this.#session.image.capacity
     const whole = within === 0 && (length === clusterSize || reachesEnd)
     if (whole && (version >= 3 || !this.#differencing)) {
       const zeroed = this.#differencing ? unitBits(0, this.#units) : 0
       const empty = { position: 0, copied: false, allocated: 0, zeroed }
       const isDone = state.kind === 'plain' && state.use.position === 0 && this.#isZero(state.use, 0, this.#units)
-      if (!isDone) this.#set(cluster, empty)
+      if (!isDone) this.entries.set(cluster, empty)
       return
     }
     if (
@@ -264,12 +197,12 @@ export class ClusterWriter {
     if (within < first * grain) this.#writePart(cluster, within, new Uint8Array(first * grain - within))
     if (!reachesEnd && end * grain < within + length)
       this.#writePart(cluster, end * grain, new Uint8Array(within + length - end * grain))
-    const state = this.#state(cluster)
+    const state = this.entries.state(cluster)
     const now = state.kind === 'plain' ? state.use : use
     const units = unitBits(first, end)
     const allocated = unitsWithout(now.allocated, units)
     const zeroed = unitsWith(now.zeroed, units)
-    this.#set(
+    this.entries.set(
       cluster,
       allocated === 0
         ? { position: 0, copied: false, allocated, zeroed }
@@ -345,90 +278,4 @@ export class ClusterWriter {
     }
     return true
   }
-
-  /**
-   * Whether a host cluster is there that nobody else refers to. @throws ImageError corrupt where it belongs to
-   * something else.
-   */
-  #owns({ position, copied }: ClusterUse): boolean {
-    if (position === 0) return false
-    const cluster = position / this.#geometry.clusterSize
-    const count = this.#session.refcounts.count(cluster)
-    if (this.#session.metadata.has(cluster) || count === 0) {
-      throw corrupt(
-        count === 0 ? 'E_REFCOUNT' : 'E_OVERLAP',
-        `${this.#session.file.name}: a guest cluster lies at byte ${position}, which ` +
-          `${count === 0 ? 'has a refcount of 0' : 'belongs to a table'}: the image cannot be changed without damage`,
-        {
-          hint: hints.check,
-          details: { position },
-        },
-      )
-    }
-    return copied && count === 1
-  }
-
-  #state(cluster: number): State {
-    const finder = this.#finder
-    if (!finder.find(cluster, (cluster + 1) * this.#geometry.clusterSize)) return nothing
-    const { l2: entry } = finder
-    const { fault } = entry
-    if (fault !== undefined) {
-      throw corrupt(
-        'E_CORRUPT',
-        `${this.#session.file.name}: the L2 entry at byte ${finder.position} ${fault}: it cannot be changed`,
-        { hint: hints.check, details: { position: finder.position } },
-      )
-    }
-    return entry.kind === 'packed'
-      ? { kind: 'packed', position: entry.position, storedLength: entry.storedLength }
-      : { kind: 'plain', use: entry.use() }
-  }
-
-  /** Writes an entry, and gives up what the old one led to. */
-  #set(cluster: number, use: ClusterUse): void {
-    const { clusterSize, entriesPerTable, entrySize } = this.#geometry
-    const { tables, refcounts, image } = this.#session
-    const before = this.#state(cluster)
-    if (before.kind === 'plain' && isSame(before.use, use)) return
-    const { position, table } = this.#table(cluster)
-    const index = cluster % entriesPerTable
-    if (before.kind === 'packed') refcounts.release(before.position, before.storedLength)
-    else if (before.use.position !== 0 && before.use.position !== use.position)
-      refcounts.release(before.use.position, clusterSize)
-    encodeUse(table, index, this.#extended, use)
-    tables.touch(position, table, index * entrySize, (index + 1) * entrySize)
-    image.changed()
-  }
-
-  /** The L2 table of a cluster, one that may be changed: made or copied where there is none. */
-  #table(cluster: number): { readonly position: number; readonly table: DataView } {
-    const { clusterSize, entriesPerTable } = this.#geometry
-    const { tables, refcounts, metadata } = this.#session
-    const l1Index = Math.floor(cluster / entriesPerTable)
-    const old = tables.position(l1Index)
-    if (old !== undefined && tables.isOwn(l1Index) && refcounts.count(old / clusterSize) === 1)
-      return { position: old, table: tables.table(old, 0) }
-    const bytes = new Uint8Array(clusterSize)
-    if (old !== undefined) {
-      const shared = tables.table(old, 0)
-      bytes.set(new Uint8Array(shared.buffer, shared.byteOffset, shared.byteLength))
-      // What a snapshot refers to as well has more than one reference, whatever the entries say.
-      refcounts.release(old, clusterSize)
-    }
-    const { position } = refcounts.allocate(1)
-    metadata.claim(`L2 table of L1 entry ${l1Index}`, position, 1)
-    const table = viewOf(bytes)
-    tables.add(l1Index, position, table)
-    return { position, table }
-  }
-}
-
-function isSame(one: ClusterUse, other: ClusterUse): boolean {
-  return (
-    one.position === other.position &&
-    one.copied === other.copied &&
-    one.allocated === other.allocated &&
-    one.zeroed === other.zeroed
-  )
 }

@@ -90,51 +90,32 @@ const defaultClusterSize = 65536
 
 /** @throws ImageError usage E_OPTION for values out of range and options that do not go together, E_CAPACITY. */
 export function readSettings(shape: DiskShape, options: OptionValues): CreateSettings {
-  const bad = (message: string): ImageError => usage('E_OPTION', `qcow2: ${message}`)
-  const version = readVersion(options, bad)
+  const version = readVersion(options)
   const extendedL2 = options['extended-l2'] === true
-  const lazyRefcounts = options['lazy-refcounts'] === true
-  const clusterSize = options['cluster-size'] === undefined ? defaultClusterSize : Number(options['cluster-size'])
-  if (!isPowerOfTwo(clusterSize) || clusterSize < 2 ** minimumClusterBits || clusterSize > 2 ** maximumClusterBits) {
-    throw bad(
-      `cluster-size is ${String(options['cluster-size'])}, expected a power of two from ` +
-        `${2 ** minimumClusterBits} to ${2 ** maximumClusterBits}`,
-    )
-  }
-  if (extendedL2 && clusterSize < 2 ** minimumExtendedClusterBits)
-    throw bad(`extended-l2 needs a cluster-size of at least ${2 ** minimumExtendedClusterBits}`)
-  const refcountBits = options['refcount-bits'] === undefined ? 16 : Number(options['refcount-bits'])
-  if (!isPowerOfTwo(refcountBits) || refcountBits > 64)
-    throw bad(`refcount-bits is ${String(options['refcount-bits'])}, expected 1, 2, 4, 8, 16, 32 or 64`)
-  const compression = readCompression(options['compress'], bad)
+  const clusterSize = readClusterSize(options['cluster-size'], extendedL2)
+  const refcountBits = readRefcountBits(options['refcount-bits'])
   const rawDataFile = options['data-file-raw'] === true
-  const dataFile = readDataFile(options['data-file'], bad)
-  const wanted = readPreallocation(options['preallocation'], bad)
-  // A raw data file must give the same content with and without the tables: they then map all of it (qemu does the
-  // same).
-  const preallocation = rawDataFile && wanted === 'off' ? 'metadata' : wanted
-
-  if (version === 2) {
-    const later = [
-      extendedL2 ? 'extended-l2' : '',
-      lazyRefcounts ? 'lazy-refcounts' : '',
-      refcountBits === 16 ? '' : 'refcount-bits',
-      dataFile === undefined ? '' : 'data-file',
-      compression?.type === 'zstd' ? 'zstd compression' : '',
-    ].filter((name) => name !== '')
-    if (later.length > 0) throw bad(`${later.join(' and ')} ${later.length > 1 ? 'need' : 'needs'} compat 1.1`)
-  }
-  if (rawDataFile && dataFile === undefined) throw bad('data-file-raw needs data-file')
-  if (rawDataFile && shape.parent !== undefined)
-    throw bad('a raw data file holds the whole disk and cannot have a parent')
-  if (compression !== undefined && dataFile !== undefined) throw bad('compress and data-file do not go together')
-  if (compression !== undefined && preallocation !== 'off') throw bad('compress and preallocation do not go together')
-  if (shape.parent !== undefined && preallocation !== 'off') throw bad('preallocation would hide the parent')
-
+  const wanted = readPreallocation(options['preallocation'])
   const geometry = geometryOf(Math.log2(clusterSize), extendedL2)
   const capacity = roundUp(shape.capacity, 512)
-  const l1Entries = Math.max(1, l1EntriesFor(capacity, geometry))
-  if (l1Entries * 8 > maximumL1Bytes) {
+  const settings: CreateSettings = {
+    version,
+    capacity,
+    geometry,
+    refcountOrder: Math.log2(refcountBits),
+    l1Entries: Math.max(1, l1EntriesFor(capacity, geometry)),
+    compression: readCompression(options['compress']),
+    extendedL2,
+    lazyRefcounts: options['lazy-refcounts'] === true,
+    // A raw data file must give the same content with and without the tables: they then map all of it (qemu does the
+    // same).
+    preallocation: rawDataFile && wanted === 'off' ? 'metadata' : wanted,
+    dataFile: readDataFile(options['data-file']),
+    rawDataFile,
+  }
+  if (version === 2) refuseLater(settings)
+  refuseTogether(settings, shape.parent !== undefined)
+  if (settings.l1Entries * 8 > maximumL1Bytes) {
     throw usage(
       'E_CAPACITY',
       `qcow2: a disk of ${capacity} bytes is too large for a cluster size of ${clusterSize}: at most ` +
@@ -142,22 +123,59 @@ export function readSettings(shape: DiskShape, options: OptionValues): CreateSet
       { hint: 'Use a larger cluster-size.' },
     )
   }
-  return {
-    version,
-    capacity,
-    geometry,
-    refcountOrder: Math.log2(refcountBits),
-    l1Entries,
-    compression,
-    extendedL2,
-    lazyRefcounts,
-    preallocation,
-    dataFile,
-    rawDataFile,
-  }
+  return settings
 }
 
-function readVersion(options: OptionValues, bad: (message: string) => ImageError): 2 | 3 {
+function bad(message: string): ImageError {
+  return usage('E_OPTION', `qcow2: ${message}`)
+}
+
+/** Version 2 lacks some features. */
+function refuseLater({ extendedL2, lazyRefcounts, refcountOrder, dataFile, compression }: CreateSettings): void {
+  const later = [
+    extendedL2 ? 'extended-l2' : '',
+    lazyRefcounts ? 'lazy-refcounts' : '',
+    refcountOrder === 4 ? '' : 'refcount-bits',
+    dataFile === undefined ? '' : 'data-file',
+    compression?.type === 'zstd' ? 'zstd compression' : '',
+  ].filter((name) => name !== '')
+  if (later.length > 0) throw bad(`${later.join(' and ')} ${later.length > 1 ? 'need' : 'needs'} compat 1.1`)
+}
+
+/** Options that contradict each other. */
+function refuseTogether(settings: CreateSettings, hasParent: boolean): void {
+  const { compression, dataFile, rawDataFile, preallocation } = settings
+  const contradictions: readonly (readonly [boolean, string])[] = [
+    [rawDataFile && dataFile === undefined, 'data-file-raw needs data-file'],
+    [rawDataFile && hasParent, 'a raw data file holds the whole disk and cannot have a parent'],
+    [compression !== undefined && dataFile !== undefined, 'compress and data-file do not go together'],
+    [compression !== undefined && preallocation !== 'off', 'compress and preallocation do not go together'],
+    [hasParent && preallocation !== 'off', 'preallocation would hide the parent'],
+  ]
+  for (const [isSo, message] of contradictions) if (isSo) throw bad(message)
+}
+
+function readClusterSize(value: OptionValues[string], extendedL2: boolean): number {
+  const size = value === undefined ? defaultClusterSize : Number(value)
+  if (!isPowerOfTwo(size) || size < 2 ** minimumClusterBits || size > 2 ** maximumClusterBits) {
+    throw bad(
+      `cluster-size is ${String(value)}, expected a power of two from ` +
+        `${2 ** minimumClusterBits} to ${2 ** maximumClusterBits}`,
+    )
+  }
+  if (extendedL2 && size < 2 ** minimumExtendedClusterBits)
+    throw bad(`extended-l2 needs a cluster-size of at least ${2 ** minimumExtendedClusterBits}`)
+  return size
+}
+
+function readRefcountBits(value: OptionValues[string]): number {
+  const bits = value === undefined ? 16 : Number(value)
+  if (!isPowerOfTwo(bits) || bits > 64)
+    throw bad(`refcount-bits is ${String(value)}, expected 1, 2, 4, 8, 16, 32 or 64`)
+  return bits
+}
+
+function readVersion(options: OptionValues): 2 | 3 {
   const versions = { '1.1': 3, v3: 3, '0.10': 2, v2: 2 } as const
   const asked = [options['compat'], options['subformat']].filter((value) => value !== undefined).map(String)
   const found = asked.map((text) =>
@@ -172,10 +190,7 @@ function readVersion(options: OptionValues, bad: (message: string) => ImageError
 
 const highestLevels = { zlib: 9, zstd: 22 } as const
 
-function readCompression(
-  value: OptionValues[string],
-  bad: (message: string) => ImageError,
-): CreateSettings['compression'] {
+function readCompression(value: OptionValues[string]): CreateSettings['compression'] {
   if (value === undefined || value === 'none' || value === false) return undefined
   const [, type, digits] = /^(zlib|zstd)(?::(\d{1,2}))?$/.exec(String(value)) ?? []
   if (type !== 'zlib' && type !== 'zstd')
@@ -186,7 +201,7 @@ function readCompression(
   return { type, level }
 }
 
-function readPreallocation(value: OptionValues[string], bad: (message: string) => ImageError): Preallocation {
+function readPreallocation(value: OptionValues[string]): Preallocation {
   switch (value) {
     case undefined:
       return 'off'
@@ -200,7 +215,7 @@ function readPreallocation(value: OptionValues[string], bad: (message: string) =
   }
 }
 
-function readDataFile(value: OptionValues[string], bad: (message: string) => ImageError): string | undefined {
+function readDataFile(value: OptionValues[string]): string | undefined {
   if (value === undefined) return undefined
   const name = String(value)
   if (name === '' || name === '.' || name === '..' || /[/\\\0]/.test(name))

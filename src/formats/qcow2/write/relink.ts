@@ -2,6 +2,7 @@ import { roundUp } from '../../../binary/integers.js'
 import { unsupported, usage } from '../../../errors.js'
 import type { ParentShape } from '../../driver.js'
 import { storedName, qemuFormat } from '../format/backing.js'
+import type { Header } from '../format/header.js'
 import { maximumNameBytes } from '../format/layout.js'
 import { extension } from './header-writer.js'
 import { extensionHeader, extensionTypes, headerV2, headerV3 } from '../format/structs.js'
@@ -59,30 +60,14 @@ interface HeaderPlan {
 }
 
 function planHeader({ file, header }: WriteSession, parent: ParentShape | undefined): HeaderPlan {
-  const {
-    version,
-    extensions: { list, count },
-    geometry: { clusterSize },
-  } = header
+  const { clusterSize } = header.geometry
   const cluster = new Uint8Array(clusterSize)
   file.read(0, cluster.subarray(0, Math.min(file.size, clusterSize)))
   const old = headerV2.read(cluster)
-  const fixed = version === 2 ? headerV2.size : headerV3.read(cluster).headerLength
-  const raw = (position: number, length: number): Uint8Array =>
-    cluster.slice(position, position + extensionHeader.size + roundUp(length, 8))
-  const kept = list
-    .filter(({ type }) => type !== extensionTypes.backingFormat && type !== extensionTypes.featureNames)
-    .map(({ position, length }) => raw(position, length))
-  const names = list
-    .filter(({ type }) => type === extensionTypes.featureNames)
-    .slice(0, 1)
-    .map(({ position, length }) => raw(position, length))
-  const end = new Uint8Array(extensionHeader.size)
-  const format =
-    parent === undefined ? [] : [extension(extensionTypes.backingFormat, Buffer.from(qemuFormat(parent.image.format)))]
-  const text = parent === undefined ? new Uint8Array(0) : storedName(parent)
+  const fixed = header.version === 2 ? headerV2.size : headerV3.read(cluster).headerLength
+  const { required, all } = extensionsFor(header, cluster, parent)
   const lengthOf = (parts: readonly Uint8Array[]): number => parts.reduce((sum, part) => sum + part.length, fixed)
-  const required = [...format, ...kept, end]
+  const { list, count } = header.extensions
   if (count > list.length || lengthOf(required) > Math.min(sector, clusterSize)) {
     throw unsupported(
       'E_HEADER_FULL',
@@ -91,36 +76,29 @@ function planHeader({ file, header }: WriteSession, parent: ParentShape | undefi
       { hint: 'Convert the image, with --parent.' },
     )
   }
+  const text = parent === undefined ? new Uint8Array(0) : storedName(parent)
   const oldName = { start: Number(old.backingFileOffset), end: Number(old.backingFileOffset) + old.backingFileSize }
   const used =
     list.reduce(
       (most, { position, length }) => Math.max(most, roundUp(position + extensionHeader.size + length, 8)),
       fixed,
     ) + extensionHeader.size
-  for (const all of names.length > 0 ? [[...format, ...kept, ...names, end], required] : [required]) {
+  for (const extensions of all === undefined ? [required] : [all, required]) {
     // In the smallest clusters all is one sector.
-    const start = clusterSize <= sector ? lengthOf(all) : roundUp(Math.max(lengthOf(all), used), 8)
+    const start = clusterSize <= sector ? lengthOf(extensions) : roundUp(Math.max(lengthOf(extensions), used), 8)
     const place =
       clusterSize > sector && start < oldName.end && oldName.start < start + text.length
         ? roundUp(oldName.end, 8)
         : start
     if (text.length > maximumNameBytes || place + text.length > clusterSize) continue
+    const length = Math.min(clusterSize, roundUp(Math.max(place + text.length, used, oldName.end), sector))
     const build = (parts: readonly Uint8Array[]): Uint8Array => {
-      const bytes = new Uint8Array(
-        Math.min(clusterSize, roundUp(Math.max(place + text.length, used, oldName.end), sector)),
-      )
-      const changed = {
-        ...old,
-        backingFileOffset: parent === undefined ? 0n : BigInt(place),
-        backingFileSize: text.length,
-      }
+      const bytes = new Uint8Array(length)
+      const offset = parent === undefined ? 0n : BigInt(place)
+      const changed = { ...old, backingFileOffset: offset, backingFileSize: text.length }
       bytes.set(headerV2.write(changed, cluster.slice(0, headerV2.size)))
       bytes.set(cluster.subarray(headerV2.size, fixed), headerV2.size)
-      let at = fixed
-      for (const part of parts) {
-        bytes.set(part, at)
-        at += part.length
-      }
+      bytes.set(Buffer.concat(parts), fixed)
       bytes.set(text, place)
       return bytes
     }
@@ -128,7 +106,7 @@ function planHeader({ file, header }: WriteSession, parent: ParentShape | undefi
       cluster: clusterSize,
       name: { position: place, length: text.length },
       first: build(required),
-      last: build(all),
+      last: build(extensions),
     }
   }
   throw usage(
@@ -136,4 +114,25 @@ function planHeader({ file, header }: WriteSession, parent: ParentShape | undefi
     `${file.name}: the path of the parent has ${text.length} bytes, for which its header has no room`,
     { hint: 'Put the parent nearer to the image, or convert the image with a larger cluster-size.' },
   )
+}
+
+/** The extensions that must be there, and all of them with the table of feature names where there is one. */
+function extensionsFor(
+  { extensions: { list } }: Header,
+  cluster: Uint8Array,
+  parent: ParentShape | undefined,
+): { readonly required: readonly Uint8Array[]; readonly all: readonly Uint8Array[] | undefined } {
+  const raw = ({ position, length }: { readonly position: number; readonly length: number }): Uint8Array =>
+    cluster.slice(position, position + extensionHeader.size + roundUp(length, 8))
+  const format =
+    parent === undefined ? [] : [extension(extensionTypes.backingFormat, Buffer.from(qemuFormat(parent.image.format)))]
+  const kept = list
+    .filter(({ type }) => type !== extensionTypes.backingFormat && type !== extensionTypes.featureNames)
+    .map(raw)
+  const names = list.find(({ type }) => type === extensionTypes.featureNames)
+  const end = new Uint8Array(extensionHeader.size)
+  return {
+    required: [...format, ...kept, end],
+    all: names === undefined ? undefined : [...format, ...kept, raw(names), end],
+  }
 }

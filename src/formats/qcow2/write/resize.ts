@@ -1,6 +1,7 @@
 import { ceilDivide, roundUp } from '../../../binary/integers.js'
 import type { BlockSource } from '../../../block/types.js'
 import { printable, reference, unsupported, usage } from '../../../errors.js'
+import { ClusterMover } from './cluster-mover.js'
 import type { ClusterWriter } from './cluster-writer.js'
 import { l1EntriesFor, maximumL1Bytes } from '../format/layout.js'
 import { readSnapshots } from '../format/snapshots.js'
@@ -20,7 +21,7 @@ export function resizeDisk(
 ): void {
   refuse(session, capacity)
   session.commit()
-  if (capacity < session.header.capacity) shrink(session, clusters, capacity)
+  if (capacity < session.header.capacity) shrink(session, new ClusterMover(clusters.entries), capacity)
   else grow(session, clusters, capacity, parent)
 }
 
@@ -78,7 +79,7 @@ function grow(session: WriteSession, clusters: ClusterWriter, capacity: number, 
   session.edit({ size: BigInt(capacity) })
 }
 
-function shrink(session: WriteSession, clusters: ClusterWriter, capacity: number): void {
+function shrink(session: WriteSession, clusters: ClusterMover, capacity: number): void {
   session.edit({ size: BigInt(capacity) })
   const {
     header: {

@@ -9,6 +9,7 @@ import type {
   ParentShape,
   WritableImage,
 } from '../../driver.js'
+import { ClusterMover } from './cluster-mover.js'
 import { ClusterWriter } from './cluster-writer.js'
 import { compactFile } from './compact.js'
 import { bitmapsFit } from '../format/bitmaps.js'
@@ -105,7 +106,7 @@ export class WritableQcow2 implements WritableImage {
   *compact(): Generator<CheckProgress> {
     // What a guest sees stays as it is.
     this.#session.begin(false)
-    yield* compactFile(this.#session, this.#clusters)
+    yield* compactFile(this.#session, new ClusterMover(this.#clusters.entries))
   }
 
   relink(parent: ParentShape | undefined): () => void {
