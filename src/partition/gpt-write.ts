@@ -97,64 +97,69 @@ export function gptWrites(
   const { sectorSize, entries } = layout
   const lastLba = Math.floor(layout.capacity / sectorSize) - 1
   const sectors = entriesSectors(layout.entryCount, layout.entrySize, sectorSize)
-  const usable = usableSectors(layout)
   const entriesLba = layout.entriesLba ?? 2
   const backupEntries = lastLba - sectors
   if (backupEntries < entriesLba + sectors)
     throw refused('E_PARTITIONS_DO_NOT_FIT', `a disk of ${layout.capacity} bytes is too small for a GPT`)
+  refuseUnfit(layout, entriesLba + sectors, backupEntries)
+  const padded = new Uint8Array(sectors * sectorSize)
+  padded.set(entries)
+  const backup = [
+    { position: backupEntries * sectorSize, bytes: padded },
+    { position: lastLba * sectorSize, bytes: headerSector(layout, lastLba, 1, backupEntries) },
+  ]
+  const primary = [
+    { position: entriesLba * sectorSize, bytes: padded },
+    { position: sectorSize, bytes: headerSector(layout, 1, lastLba, entriesLba) },
+  ]
+  return [...(good === 'primary' ? [backup, primary] : [primary, backup]), [{ position: 0, bytes: layout.mbr }]]
+}
+
+/** @param first the first sector that partitions may use; @param end the first behind them. */
+function refuseUnfit(layout: GptLayout, first: number, end: number): void {
   for (let index = 0; index < layout.entryCount; index++) {
-    const entry = gptEntry.read(entries, index * layout.entrySize)
+    const entry = gptEntry.read(layout.entries, index * layout.entrySize)
     if (entry.type === nilUuid) continue
-    if (entry.firstLba < BigInt(entriesLba + sectors)) {
+    if (entry.firstLba < BigInt(first)) {
       throw refused(
         'E_PARTITIONS_DO_NOT_FIT',
         `partition ${index + 1} starts in sector ${entry.firstLba}, inside the GPT, which ends in sector ` +
-          `${entriesLba + sectors - 1}`,
+          `${first - 1}`,
       )
     }
-    if (entry.lastLba >= BigInt(backupEntries)) {
+    if (entry.lastLba >= BigInt(end)) {
       throw refused(
         'E_PARTITIONS_DO_NOT_FIT',
         `partition ${index + 1} ends in sector ${entry.lastLba}, behind the last that a disk of ` +
-          `${layout.capacity} bytes can use (${backupEntries - 1})`,
+          `${layout.capacity} bytes can use (${end - 1})`,
         { hint: 'Enlarge the disk, or shrink the partition and its filesystem first.' },
       )
     }
   }
-  const padded = new Uint8Array(sectors * sectorSize)
-  padded.set(entries)
-  const kept = layout.header === undefined ? undefined : gptHeader.read(layout.header)
-  const { revision, headerSize, reserved } = kept ?? { revision: 0x10000, headerSize: 92, reserved: 0 }
-  const header = (lba: number, alternate: number, itsEntries: number): Uint8Array => {
-    const values = {
-      signature: gptSignature,
-      revision,
-      headerSize,
-      headerCrc: 0,
-      reserved,
-      myLba: BigInt(lba),
-      alternateLba: BigInt(alternate),
-      firstUsableLba: BigInt(usable.first),
-      lastUsableLba: BigInt(usable.last),
-      diskGuid: layout.diskGuid,
-      entriesLba: BigInt(itsEntries),
-      entryCount: layout.entryCount,
-      entrySize: layout.entrySize,
-      entriesCrc: crc32(entries),
-    }
-    const sector = gptHeader.write(
-      values,
-      layout.header?.length === sectorSize ? layout.header : new Uint8Array(sectorSize),
-    )
-    return gptHeader.write({ ...values, headerCrc: crc32(sector.subarray(0, headerSize)) }, sector)
+}
+
+/** The header of a copy in sector `lba`, whose entries begin in sector `entriesLba`. */
+function headerSector(layout: GptLayout, lba: number, alternate: number, entriesLba: number): Uint8Array {
+  const { header, entries, sectorSize } = layout
+  const { revision, headerSize, reserved } =
+    header === undefined ? { revision: 0x10000, headerSize: 92, reserved: 0 } : gptHeader.read(header)
+  const usable = usableSectors(layout)
+  const values = {
+    signature: gptSignature,
+    revision,
+    headerSize,
+    headerCrc: 0,
+    reserved,
+    myLba: BigInt(lba),
+    alternateLba: BigInt(alternate),
+    firstUsableLba: BigInt(usable.first),
+    lastUsableLba: BigInt(usable.last),
+    diskGuid: layout.diskGuid,
+    entriesLba: BigInt(entriesLba),
+    entryCount: layout.entryCount,
+    entrySize: layout.entrySize,
+    entriesCrc: crc32(entries),
   }
-  const backup = [
-    { position: backupEntries * sectorSize, bytes: padded },
-    { position: lastLba * sectorSize, bytes: header(lastLba, 1, backupEntries) },
-  ]
-  const primary = [
-    { position: entriesLba * sectorSize, bytes: padded },
-    { position: sectorSize, bytes: header(1, lastLba, entriesLba) },
-  ]
-  return [...(good === 'primary' ? [backup, primary] : [primary, backup]), [{ position: 0, bytes: layout.mbr }]]
+  const sector = gptHeader.write(values, header?.length === sectorSize ? header : new Uint8Array(sectorSize))
+  return gptHeader.write({ ...values, headerCrc: crc32(sector.subarray(0, headerSize)) }, sector)
 }

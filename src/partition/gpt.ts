@@ -175,24 +175,28 @@ export function gptPartitions(
         fixable: false,
       })
     seen.set(entry.unique, number)
-    const start = bytesOf(entry.firstLba, sectorSize)
-    partitions.push({
-      number,
-      start,
-      length: Math.min(bytesOf(entry.lastLba - entry.firstLba + 1n, sectorSize), Number.MAX_SAFE_INTEGER - start),
-      type: gptType(entry.type),
-      role: 'primary',
-      ...(entry.name === '' ? {} : { label: entry.name }),
-      uuid: entry.unique,
-      attributes: entry.attributes,
-      flags: attributeNames
-        .filter(
-          ([bit, , type]) => (entry.attributes / 2n ** bit) % 2n === 1n && (type === undefined || type === entry.type),
-        )
-        .map(([, name]) => name),
-    })
+    partitions.push(partitionOf(entry, number, sectorSize))
   }
   return { partitions, issues }
+}
+
+function partitionOf(entry: StructValues<typeof gptEntry>, number: number, sectorSize: 512 | 4096): Partition {
+  const start = bytesOf(entry.firstLba, sectorSize)
+  return {
+    number,
+    start,
+    length: Math.min(bytesOf(entry.lastLba - entry.firstLba + 1n, sectorSize), Number.MAX_SAFE_INTEGER - start),
+    type: gptType(entry.type),
+    role: 'primary',
+    ...(entry.name === '' ? {} : { label: entry.name }),
+    uuid: entry.unique,
+    attributes: entry.attributes,
+    flags: attributeNames
+      .filter(
+        ([bit, , type]) => (entry.attributes / 2n ** bit) % 2n === 1n && (type === undefined || type === entry.type),
+      )
+      .map(([, name]) => name),
+  }
 }
 
 /** What is odd with a header that is whole: told, and used all the same. */

@@ -1,5 +1,6 @@
 import { bytes, struct, u16, u32, u8 } from '../binary/struct.js'
 import type { StructValues } from '../binary/struct.js'
+import { isZero } from '../binary/zero.js'
 import type { BlockSource } from '../block/types.js'
 import { isFilesystemBootSector } from './boot-sector.js'
 import { mbrType } from './type-names.js'
@@ -177,69 +178,25 @@ interface Chain {
  * to the
  * container's start. Links only go up and stay inside, so that the walk ends.
  */
-function* logicalPartitions({ source, container, sectorSize, issues, records }: Chain): Generator<Partition> {
-  const end = container.start + container.length
-  const sector = new Uint8Array(512)
+function* logicalPartitions(chain: Chain): Generator<Partition> {
+  const { container, issues } = chain
   const starts = new Set<number>()
   let record = container.start
   for (let step = 0; ; step++) {
-    if (record + 512 > source.capacity) {
-      issues.push({
-        code: 'W_EBR_RANGE',
-        severity: 'warning',
-        message:
-          `the extended boot record at byte ${record} lies beyond the disk's end: further logical ` +
-          'partitions are not known',
-      })
-      return
-    }
-    source.read(record, sector)
-    records.push({ position: record })
-    if (masterBootRecord.read(sector).signature !== bootSignature) {
-      // A container that was never filled in starts with zeros.
-      if (step > 0 || !sector.every((byte) => byte === 0))
-        issues.push({
-          code: 'W_EBR_SIGNATURE',
-          severity: 'warning',
-          message:
-            `the extended boot record at byte ${record} has no 55 AA at its end: the chain of logical ` +
-            'partitions ends there',
-        })
-      return
-    }
-    const entries = entriesOf(sector).filter(isUsed)
+    const entries = recordEntries(chain, record, step === 0)
+    if (entries === undefined) return
     const links = entries.filter(({ type }) => extendedTypes.includes(type))
     for (const entry of entries) {
       if (links.includes(entry)) continue
-      const start = record + entry.start * sectorSize
-      if (entry.start === 0 || start < container.start || start + entry.count * sectorSize > end) {
-        issues.push({
-          code: 'W_EBR_RANGE',
-          severity: 'warning',
-          message:
-            `a logical partition at byte ${start} leaves its extended partition, bytes ` +
-            `${container.start} to ${end}: it is left out`,
-        })
-        continue
-      }
-      if (starts.has(start)) continue
-      starts.add(start)
-      yield { ...partitionOf(entry, 0, start, sectorSize), role: 'logical' }
+      const logical = logicalPartition(chain, record, entry)
+      if (logical === undefined || starts.has(logical.start)) continue
+      starts.add(logical.start)
+      yield logical
     }
     // A link of zero is one to the container's first record, which is this one or was there before.
     const link = links.find(({ start }) => start !== 0) ?? links[0]
-    if (link === undefined) return
-    const next = container.start + link.start * sectorSize
-    if (next <= record || next >= end) {
-      issues.push({
-        code: next <= record ? 'W_EBR_LOOP' : 'W_EBR_RANGE',
-        severity: 'warning',
-        message:
-          `the extended boot record at byte ${record} points ${linkText(next, record)}: the chain of ` +
-          'logical partitions ends there',
-      })
-      return
-    }
+    const next = link === undefined ? undefined : nextRecord(chain, record, link)
+    if (next === undefined) return
     if (step >= longestChain) {
       issues.push({
         code: 'W_EBR_LOOP',
@@ -250,6 +207,72 @@ function* logicalPartitions({ source, container, sectorSize, issues, records }: 
     }
     record = next
   }
+}
+
+/** The entries that are used of the record at a byte of the disk; undefined where there is none. */
+function recordEntries(
+  { source, issues, records }: Chain,
+  record: number,
+  isFirst: boolean,
+): readonly MbrEntry[] | undefined {
+  if (record + 512 > source.capacity) {
+    issues.push({
+      code: 'W_EBR_RANGE',
+      severity: 'warning',
+      message:
+        `the extended boot record at byte ${record} lies beyond the disk's end: further logical ` +
+        'partitions are not known',
+    })
+    return undefined
+  }
+  const sector = new Uint8Array(512)
+  source.read(record, sector)
+  records.push({ position: record })
+  if (masterBootRecord.read(sector).signature === bootSignature) return entriesOf(sector).filter(isUsed)
+  // A container that was never filled in starts with zeros.
+  if (!isFirst || !isZero(sector))
+    issues.push({
+      code: 'W_EBR_SIGNATURE',
+      severity: 'warning',
+      message:
+        `the extended boot record at byte ${record} has no 55 AA at its end: the chain of logical ` +
+        'partitions ends there',
+    })
+  return undefined
+}
+
+/** The logical partition of an entry; undefined where it leaves the container. */
+function logicalPartition(
+  { container, sectorSize, issues }: Chain,
+  record: number,
+  entry: MbrEntry,
+): Partition | undefined {
+  const end = container.start + container.length
+  const start = record + entry.start * sectorSize
+  if (entry.start !== 0 && start >= container.start && start + entry.count * sectorSize <= end)
+    return { ...partitionOf(entry, 0, start, sectorSize), role: 'logical' }
+  issues.push({
+    code: 'W_EBR_RANGE',
+    severity: 'warning',
+    message:
+      `a logical partition at byte ${start} leaves its extended partition, bytes ` +
+      `${container.start} to ${end}: it is left out`,
+  })
+  return undefined
+}
+
+/** Where a link leads, in bytes of the disk; undefined where the chain ends there. */
+function nextRecord({ container, sectorSize, issues }: Chain, record: number, link: MbrEntry): number | undefined {
+  const next = container.start + link.start * sectorSize
+  if (next > record && next < container.start + container.length) return next
+  issues.push({
+    code: next <= record ? 'W_EBR_LOOP' : 'W_EBR_RANGE',
+    severity: 'warning',
+    message:
+      `the extended boot record at byte ${record} points ${linkText(next, record)}: the chain of ` +
+      'logical partitions ends there',
+  })
+  return undefined
 }
 
 function linkText(next: number, record: number): string {

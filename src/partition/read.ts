@@ -1,5 +1,5 @@
 import type { BlockSource } from '../block/types.js'
-import { readApm } from './apm.js'
+import { readApm, type ApmReading } from './apm.js'
 import { readBsd, type BsdReading } from './bsd.js'
 import { gptPartitions, headerOddities, readCopy, readGpt, type GptFinding, type GptReading } from './gpt.js'
 import { judgePartitions } from './judge.js'
@@ -28,59 +28,56 @@ export function readPartitionTable(source: BlockSource): PartitionTable {
   const bsd = isGpt || apm !== undefined || mbr?.protective === true ? undefined : readBsd(source)
   const tables = { mbr, gpts: readings, apm, bsd }
   if (isGpt) return gptTable(source, gpt, tables)
-  if (apm !== undefined) {
-    return complete({
-      source,
-      tables,
-      scheme: 'apm',
-      sectorSize: 512,
-      partitions: apm.partitions,
-      issues: apm.issues,
-      also: mbr === undefined || mbr.partitions.length === 0 ? [] : ['mbr'],
-      others: mbr?.partitions ?? [],
-      checkAlignment: false,
-    })
-  }
+  if (apm !== undefined) return apmTable(source, apm, tables)
   if (mbr?.protective === true) return brokenGpt(source, mbr, tables)
-  if (mbr !== undefined && (mbr.partitions.length > 0 || bsd === undefined)) {
-    return {
-      ...complete({
-        source,
-        tables,
-        scheme: 'mbr',
-        sectorSize: source.sectorSize,
-        partitions: mbr.partitions,
-        issues: [...mbr.issues, ...staleIssue(source, gpt), ...nestedTables(source, mbr.partitions)],
-        also: bsd === undefined ? [] : ['bsd'],
-        others: partitionsOfLabel(bsd),
-        checkAlignment: true,
-      }),
-      diskId: mbr.diskSignature.toString(16).padStart(8, '0'),
-    }
-  }
+  if (mbr !== undefined && (mbr.partitions.length > 0 || bsd === undefined)) return mbrTable(source, mbr, gpt, tables)
   if (bsd !== undefined)
     return complete({
+      ...bare,
       source,
       tables,
       scheme: 'bsd',
       sectorSize: 512,
       partitions: partitionsOfLabel(bsd),
       issues: bsd.issues,
-      also: [],
-      others: [],
-      checkAlignment: false,
     })
+  return complete({ ...bare, source, tables, sectorSize: source.sectorSize, issues: unreadTables(source) })
+}
+
+/** A disk of which nothing is known but that there is no table. */
+const bare = { scheme: 'none', partitions: [], also: [], others: [], checkAlignment: false } as const
+
+function apmTable(source: BlockSource, apm: ApmReading, tables: Tables): PartitionTable {
+  const others = tables.mbr?.partitions ?? []
   return complete({
+    ...bare,
     source,
     tables,
-    scheme: 'none',
-    sectorSize: source.sectorSize,
-    partitions: [],
-    issues: unreadTables(source),
-    also: [],
-    others: [],
-    checkAlignment: false,
+    scheme: 'apm',
+    sectorSize: 512,
+    partitions: apm.partitions,
+    issues: apm.issues,
+    also: others.length === 0 ? [] : ['mbr'],
+    others,
   })
+}
+
+function mbrTable(source: BlockSource, mbr: MbrReading, gpt: GptReading | undefined, tables: Tables): PartitionTable {
+  const { bsd } = tables
+  return {
+    ...complete({
+      source,
+      tables,
+      scheme: 'mbr',
+      sectorSize: source.sectorSize,
+      partitions: mbr.partitions,
+      issues: [...mbr.issues, ...staleIssue(source, gpt), ...nestedTables(source, mbr.partitions)],
+      also: bsd === undefined ? [] : ['bsd'],
+      others: partitionsOfLabel(bsd),
+      checkAlignment: true,
+    }),
+    diskId: mbr.diskSignature.toString(16).padStart(8, '0'),
+  }
 }
 
 /** `c` is the whole disk. */
@@ -224,33 +221,40 @@ function gptTable(source: BlockSource, gpt: GptReading, tables: Tables): Partiti
   }
 }
 
+/** Takes an issue; fixable unless it says otherwise. */
+type Add = (code: string, severity: TableIssue['severity'], message: string, fixable?: boolean) => void
+
 function headerIssues(gpt: GptReading, source: BlockSource, mbr: MbrReading | undefined): TableIssue[] {
-  const { sectorSize, primary, backup, used, lastLba } = gpt
   const issues: TableIssue[] = []
-  const add = (code: string, severity: TableIssue['severity'], message: string, fixable = true): void => {
-    issues.push({ code, severity, message, fixable })
-  }
-  if (sectorSize !== source.sectorSize) {
+  const add: Add = (code, severity, message, fixable = true) => void issues.push({ code, severity, message, fixable })
+  if (gpt.sectorSize !== source.sectorSize) {
     add(
       'W_SECTOR_SIZE',
       'warning',
-      `the GPT counts in sectors of ${sectorSize} bytes, and the disk is presented with ${source.sectorSize}: ` +
+      `the GPT counts in sectors of ${gpt.sectorSize} bytes, and the disk is presented with ${source.sectorSize}: ` +
         'a system that attaches it so sees no partitions',
       false,
     )
   }
-  const told = used.lba === 1 ? used.header.alternateLba : used.header.myLba
+  addCopyIssues(gpt, add)
+  addProtectiveIssues(gpt, mbr, add)
+  return issues
+}
+
+/** What is wrong with the two copies of a GPT. */
+function addCopyIssues({ sectorSize, primary, backup, used, lastLba }: GptReading, add: Add): void {
+  const last = used.lba === 1 ? used.header.alternateLba : used.header.myLba
   if (primary.copy === undefined)
     add(
       'W_GPT_PRIMARY_BAD',
       'warning',
       `the primary GPT is damaged (${primary.why}); its backup in sector ${used.lba} is used`,
     )
-  if (told > BigInt(lastLba)) {
+  if (last > BigInt(lastLba)) {
     add(
       'W_GPT_TRUNCATED',
       'error',
-      `the disk is cut short: its GPT is for ${Number(told) + 1} sectors of ${sectorSize} bytes, and it has ` +
+      `the disk is cut short: its GPT is for ${Number(last) + 1} sectors of ${sectorSize} bytes, and it has ` +
         `${lastLba + 1}`,
       false,
     )
@@ -267,31 +271,34 @@ function headerIssues(gpt: GptReading, source: BlockSource, mbr: MbrReading | un
   if (primary.copy !== undefined && backup.copy !== undefined && !sameContent(primary, backup)) {
     add('W_GPT_COPIES_DIFFER', 'warning', 'the two copies of the GPT are both good and differ; the primary is used')
   }
+}
+
+/** What is wrong with the MBR before a GPT. */
+function addProtectiveIssues({ lastLba }: GptReading, mbr: MbrReading | undefined, add: Add): void {
   if (mbr === undefined || !mbr.protective) {
     add('W_PMBR_MISSING', 'warning', 'there is no protective MBR before the GPT: old tools take the disk for empty')
-  } else {
-    const entry = mbr.entries.find(({ type }) => type === 0xee)
-    const whole = Math.min(lastLba, 0xffffffff)
-    if (
-      entry !== undefined &&
-      (entry.start !== 1 || (entry.count !== whole && entry.count !== 0xffffffff)) &&
-      mbr.partitions.length === 1
-    ) {
-      add(
-        'W_PMBR_SIZE',
-        'warning',
-        `the protective MBR covers ${entry.count} sectors from ${entry.start}, and the disk has ${lastLba + 1}`,
-      )
-    }
-    if (mbr.partitions.length > 1)
-      add(
-        'W_HYBRID_MBR',
-        'note',
-        'the MBR has partitions beside the protective one (hybrid): systems that boot from it see those',
-        false,
-      )
+    return
   }
-  return issues
+  const entry = mbr.entries.find(({ type }) => type === 0xee)
+  const whole = Math.min(lastLba, 0xffffffff)
+  if (
+    entry !== undefined &&
+    (entry.start !== 1 || (entry.count !== whole && entry.count !== 0xffffffff)) &&
+    mbr.partitions.length === 1
+  ) {
+    add(
+      'W_PMBR_SIZE',
+      'warning',
+      `the protective MBR covers ${entry.count} sectors from ${entry.start}, and the disk has ${lastLba + 1}`,
+    )
+  }
+  if (mbr.partitions.length > 1)
+    add(
+      'W_HYBRID_MBR',
+      'note',
+      'the MBR has partitions beside the protective one (hybrid): systems that boot from it see those',
+      false,
+    )
 }
 
 /** Whether two copies say the same, apart from where they are. */

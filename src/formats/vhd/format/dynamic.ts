@@ -53,7 +53,6 @@ export function readDynamicHeader(
   const bytes = new Uint8Array(dynamicHeader.size)
   store.read(position, bytes)
   const values = dynamicHeader.read(bytes)
-  const notes: Note[] = []
   if (values.cookie !== dynamicCookie) {
     throw corrupt(
       'E_DYN_MAGIC',
@@ -62,20 +61,7 @@ export function readDynamicHeader(
       { details: { position } },
     )
   }
-  const expected = dynamicHeaderChecksum(bytes)
-  if (values.checksum !== expected) {
-    const message =
-      `${name}: the dynamic header at byte ${position} has the checksum ${hex(values.checksum)}, ` +
-      `its bytes give ${hex(expected)}`
-    // A block size that cannot be says more than the checksum over it.
-    if (!ignoreChecksums && isBlockSize(values.blockSize)) {
-      throw corrupt('E_CHECKSUM', message, {
-        hint: 'Read it all the same with --from-option ignore-checksums=true, and look closely at what comes out.',
-        details: { position, expected, found: values.checksum },
-      })
-    }
-    notes.push({ code: 'W_CHECKSUM', message })
-  }
+  const notes = checkSum(name, position, bytes, values, ignoreChecksums)
   if (values.headerVersion !== version1) {
     throw unsupported(
       'E_VERSION',
@@ -102,11 +88,34 @@ export function readDynamicHeader(
     notes,
     structures,
     blocks,
-    intact: values.checksum === expected,
+    intact: notes.length === 0,
     tablePosition: Number(values.tableOffset),
     entries: values.maxTableEntries,
     blockSize: values.blockSize,
   }
+}
+
+/** A checksum that is wrong is refused, or noted. */
+function checkSum(
+  name: string,
+  position: number,
+  bytes: Uint8Array,
+  values: DynamicLayout['values'],
+  ignoreChecksums: boolean,
+): readonly Note[] {
+  const expected = dynamicHeaderChecksum(bytes)
+  if (values.checksum === expected) return []
+  const message =
+    `${name}: the dynamic header at byte ${position} has the checksum ${hex(values.checksum)}, ` +
+    `its bytes give ${hex(expected)}`
+  // A block size that cannot be says more than the checksum over it.
+  if (!ignoreChecksums && isBlockSize(values.blockSize)) {
+    throw corrupt('E_CHECKSUM', message, {
+      hint: 'Read it all the same with --from-option ignore-checksums=true, and look closely at what comes out.',
+      details: { position, expected, found: values.checksum },
+    })
+  }
+  return [{ code: 'W_CHECKSUM', message }]
 }
 
 function headerPosition({ name, size }: ByteStore, { values, position: at }: FoundFooter): number {

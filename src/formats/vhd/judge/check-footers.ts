@@ -28,8 +28,29 @@ export function* checkFooters(store: ByteStore, structures: Structures): Generat
   } = structures
   yield* checkCopies(store, structures)
   const structure = place === 'copy' ? 'footer copy' : 'footer'
-  const { values, position, bytes } = footer
+  const { values, position } = footer
   const at = (field: number): { structure: string; position: number } => ({ structure, position: position + field })
+  yield* checkFields(footer, subformat, at)
+  yield* checkGeometry(values, capacity, at(56))
+  if (subformat === 'fixed' && position > capacity) {
+    yield {
+      severity: 'leak',
+      code: 'L_SLACK',
+      structure: 'data',
+      position: capacity,
+      message:
+        `${position - capacity} bytes between the end of the disk and the footer at byte ${position} ` +
+        'belong to no sector',
+    }
+  }
+}
+
+/** Fields that are odd, and do not keep the footer from being used. */
+function* checkFields(
+  { values, bytes }: FoundFooter,
+  subformat: Structures['subformat'],
+  at: (field: number) => { structure: string; position: number },
+): Generator<Finding> {
   if (values.fileFormatVersion !== version1)
     yield {
       severity: 'warning',
@@ -79,18 +100,6 @@ export function* checkFooters(store: ByteStore, structures: Structures): Generat
       ...at(reservedAt + bytes.subarray(reservedAt).findIndex((byte) => byte !== 0)),
       message: 'reserved bytes of the footer are not zero',
     }
-  yield* checkGeometry(values, capacity, at(56))
-  if (subformat === 'fixed' && position > capacity) {
-    yield {
-      severity: 'leak',
-      code: 'L_SLACK',
-      structure: 'data',
-      position: capacity,
-      message:
-        `${position - capacity} bytes between the end of the disk and the footer at byte ${position} ` +
-        'belong to no sector',
-    }
-  }
 }
 
 /** What Windows, QEMU and we write: the specification's geometry, the largest, or one whose product is the size. */
@@ -118,10 +127,11 @@ function* checkGeometry(
   }
 }
 
-function* checkCopies(
-  { size }: ByteStore,
-  { chosen: { footer, place, footers }, subformat }: Structures,
-): Generator<Finding> {
+function* checkCopies({ size }: ByteStore, structures: Structures): Generator<Finding> {
+  const {
+    chosen: { footer, place },
+    subformat,
+  } = structures
   if (place === 'inside') {
     const end = footer.position + footer.length
     yield {
@@ -151,39 +161,38 @@ function* checkCopies(
       message: checksumText(footer),
     }
   if (subformat === 'fixed') return
-  if (place === 'copy') {
-    const found =
-      footers.end === undefined
-        ? 'there is none'
-        : footers.end.intact
-          ? 'the one there describes another disk'
-          : `the one there is damaged: ${checksumText(footers.end)}`
-    yield {
-      severity: 'error',
-      code: 'E_FOOTER_COPY_USED',
-      structure: 'footer',
-      position: Math.max(0, size - 512),
-      message: `the footer should be the file's last 512 bytes; ${found}. The copy at byte 0 is used`,
-    }
-    return
+  yield* place === 'copy' ? checkLastFooter(size, structures) : checkCopy(structures)
+}
+
+/** The copy is used, since the footer at the end of the file is not there or not good. */
+function* checkLastFooter(size: number, { chosen: { footers } }: Structures): Generator<Finding> {
+  const found =
+    footers.end === undefined
+      ? 'there is none'
+      : footers.end.intact
+        ? 'the one there describes another disk'
+        : `the one there is damaged: ${checksumText(footers.end)}`
+  yield {
+    severity: 'error',
+    code: 'E_FOOTER_COPY_USED',
+    structure: 'footer',
+    position: Math.max(0, size - 512),
+    message: `the footer should be the file's last 512 bytes; ${found}. The copy at byte 0 is used`,
   }
+}
+
+/** The copy at the start of the file, beside the footer that is used. */
+function* checkCopy({ chosen: { footer, footers } }: Structures): Generator<Finding> {
   const { copy } = footers
-  if (copy === undefined)
-    yield {
-      severity: 'error',
-      code: 'E_FOOTER_COPY_DAMAGED',
-      structure: 'footer copy',
-      position: 0,
-      message: 'there is no copy of the footer at byte 0; QEMU cannot open the file',
-    }
-  else if (!copy.intact)
-    yield {
-      severity: 'error',
-      code: 'E_FOOTER_COPY_DAMAGED',
-      structure: 'footer copy',
-      position: 64,
-      message: checksumText(copy),
-    }
+  const damaged = (position: number, message: string): Finding => ({
+    severity: 'error',
+    code: 'E_FOOTER_COPY_DAMAGED',
+    structure: 'footer copy',
+    position,
+    message,
+  })
+  if (copy === undefined) yield damaged(0, 'there is no copy of the footer at byte 0; QEMU cannot open the file')
+  else if (!copy.intact) yield damaged(64, checksumText(copy))
   else if (Buffer.compare(copy.bytes, footer.bytes) !== 0) {
     yield {
       severity: 'error',

@@ -108,42 +108,8 @@ export function* checkLocators(
     }
   }
   for (let index = 0; index < locatorCount; index++) {
-    const at = locatorsAt + index * locatorEntry.size
-    const entry = locatorEntry.read(dynamic.bytes, at)
-    if (entry.platformCode === '') continue
-    const place = { structure: `parent locator ${index}`, position: dynamic.position + at }
-    if (!knownCodes.includes(entry.platformCode))
-      yield {
-        severity: 'warning',
-        code: 'W_PARENT_LOCATOR_CODE',
-        ...place,
-        message: `the platform code "${printable(entry.platformCode)}" is unknown`,
-      }
-    // The specification counts the space in sectors, Windows in bytes.
-    const space =
-      entry.platformDataSpace < sectorLength ? entry.platformDataSpace * sectorLength : entry.platformDataSpace
-    if (space < entry.platformDataLength)
-      yield {
-        severity: 'warning',
-        code: 'W_PARENT_LOCATOR_SPACE',
-        ...place,
-        message: `its text has ${entry.platformDataLength} bytes, the space set aside for it ${space}`,
-      }
-    const position = Number(entry.platformDataOffset)
-    const length = roundUp(entry.platformDataLength, sectorLength)
-    if (length === 0 || position + entry.platformDataLength > store.size) continue
-    const text: Structure = { what: `the text of parent locator ${index}`, position, length: entry.platformDataLength }
-    const hit = [...dynamic.structures, ...taken].find((other) => overlaps(other, text.position, text.length))
-    if (hit !== undefined)
-      yield {
-        severity: 'error',
-        code: 'E_OVERLAP',
-        ...place,
-        message:
-          `its text (bytes ${position} to ${position + text.length}) lies upon ${hit.what} at byte ` +
-          `${hit.position}`,
-      }
-    taken.push({ ...text, length: Math.max(length, Math.min(space, store.size - position)) })
+    const text = yield* checkLocator(store, dynamic, index, taken)
+    if (text !== undefined) taken.push(text)
   }
   if (parentPaths(locators, dynamic.values.parentUnicodeName).length === 0) {
     yield {
@@ -155,4 +121,48 @@ export function* checkLocators(
     }
   }
   return taken
+}
+
+/** One of the locators. Gives the range of the file that its text takes; undefined where it has none. */
+function* checkLocator(
+  store: ByteStore,
+  dynamic: DynamicLayout,
+  index: number,
+  taken: readonly Structure[],
+): Generator<Finding, Structure | undefined> {
+  const at = locatorsAt + index * locatorEntry.size
+  const entry = locatorEntry.read(dynamic.bytes, at)
+  if (entry.platformCode === '') return undefined
+  const place = { structure: `parent locator ${index}`, position: dynamic.position + at }
+  if (!knownCodes.includes(entry.platformCode))
+    yield {
+      severity: 'warning',
+      code: 'W_PARENT_LOCATOR_CODE',
+      ...place,
+      message: `the platform code "${printable(entry.platformCode)}" is unknown`,
+    }
+  const { platformDataLength: textLength, platformDataSpace } = entry
+  // The specification counts the space in sectors, Windows in bytes.
+  const space = platformDataSpace < sectorLength ? platformDataSpace * sectorLength : platformDataSpace
+  if (space < textLength)
+    yield {
+      severity: 'warning',
+      code: 'W_PARENT_LOCATOR_SPACE',
+      ...place,
+      message: `its text has ${textLength} bytes, the space set aside for it ${space}`,
+    }
+  const position = Number(entry.platformDataOffset)
+  const length = roundUp(textLength, sectorLength)
+  if (length === 0 || position + textLength > store.size) return undefined
+  const hit = [...dynamic.structures, ...taken].find((other) => overlaps(other, position, textLength))
+  if (hit !== undefined)
+    yield {
+      severity: 'error',
+      code: 'E_OVERLAP',
+      ...place,
+      message:
+        `its text (bytes ${position} to ${position + textLength}) lies upon ${hit.what} at byte ` + `${hit.position}`,
+    }
+  const what = `the text of parent locator ${index}`
+  return { what, position, length: Math.max(length, Math.min(space, store.size - position)) }
 }

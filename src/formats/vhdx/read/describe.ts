@@ -7,71 +7,31 @@ import type { Structures } from '../format/structures.js'
 
 /** What `info` says of a VHDX; every structure's fields are in the sections. */
 export function describeImage(structures: Structures, subformat: string): Section[] {
-  const { header, regions, metadata, geometry, survey, replay } = structures
-  const { values } = header
-  const blocks = (state: number): number => survey.states[state] ?? 0
+  const { header, regions, metadata, replay } = structures
   const sections: Section[] = [
     {
       title: 'VHDX',
-      facts: [
-        { name: 'creator', value: printable(header.creator) },
-        { name: 'subformat', value: subformat },
-        { name: 'virtualDiskId', label: 'virtual disk id (page 83)', value: metadata.virtualDiskId },
-        { name: 'dataWriteGuid', label: 'data write GUID', value: values.dataWriteGuid },
-        { name: 'fileWriteGuid', label: 'file write GUID', value: values.fileWriteGuid },
-        { name: 'blockSize', value: metadata.blockSize, unit: 'bytes' },
-        { name: 'logicalSectorSize', value: metadata.logicalSectorSize, unit: 'bytes' },
-        { name: 'physicalSectorSize', value: metadata.physicalSectorSize, unit: 'bytes' },
-        { name: 'leaveBlocksAllocated', value: metadata.leaveBlocksAllocated },
-      ],
+      facts: imageFacts(structures, subformat),
       fields: prefixed('fileIdentifier', fileIdentifier.rows(header.identifier, 0)),
     },
     {
       title: 'Header',
       facts: [
         { name: 'position', value: header.position, unit: 'bytes' },
-        { name: 'sequenceNumber', value: values.sequenceNumber },
-        { name: 'version', value: values.version },
+        { name: 'sequenceNumber', value: header.values.sequenceNumber },
+        { name: 'version', value: header.values.version },
       ],
       fields: prefixed('', headerStruct.rows(header.bytes, header.position)),
     },
-    { title: 'Log', facts: logFacts(structures) },
-    {
-      title: 'Regions',
-      facts: [
-        { name: 'tablePosition', value: regions.position, unit: 'bytes' },
-        ...regions.regions.flatMap((region, index): Fact[] => {
-          const name = region === regions.bat ? 'bat' : region === regions.metadata ? 'metadata' : `region${index}`
-          return [
-            { name: `${name}Position`, label: `${region.name}, position`, value: region.position, unit: 'bytes' },
-            { name: `${name}Length`, label: `${region.name}, length`, value: region.length, unit: 'bytes' },
-          ]
-        }),
-      ],
-      fields: regions.rows(),
-    },
-    {
-      title: 'Blocks',
-      facts: [
-        { name: 'payloadBlocks', value: geometry.payloadBlocks, unit: 'count' },
-        { name: 'notPresent', value: blocks(payloadState.notPresent), unit: 'count' },
-        { name: 'undefined', value: blocks(payloadState.undefined), unit: 'count' },
-        { name: 'zero', value: blocks(payloadState.zero), unit: 'count' },
-        { name: 'unmapped', value: blocks(payloadState.unmapped), unit: 'count' },
-        { name: 'fullyPresent', value: blocks(payloadState.fullyPresent), unit: 'count' },
-        { name: 'partiallyPresent', value: blocks(payloadState.partiallyPresent), unit: 'count' },
-        { name: 'reservedStates', value: blocks(4) + blocks(5), unit: 'count' },
-        { name: 'sectorBitmaps', value: survey.bitmaps, unit: 'count' },
-        { name: 'chunkRatio', value: geometry.chunkRatio, unit: 'count' },
-      ],
-    },
+    { title: 'Log', facts: [...logFacts(structures), ...(replay === undefined ? [] : replayFacts(replay))] },
+    { title: 'Regions', facts: regionFacts(structures), fields: regions.rows() },
+    { title: 'Blocks', facts: blockFacts(structures) },
     {
       title: 'Metadata',
       facts: [{ name: 'virtualDiskSize', value: metadata.capacity, unit: 'bytes' }],
       fields: metadata.rows(),
     },
   ]
-  if (replay !== undefined) sections[2] = { title: 'Log', facts: [...logFacts(structures), ...replayFacts(replay)] }
   if (metadata.parentLocator !== undefined) {
     sections.push({
       title: 'Parent locator',
@@ -83,6 +43,49 @@ export function describeImage(structures: Structures, subformat: string): Sectio
     })
   }
   return sections
+}
+
+function imageFacts({ header, metadata }: Structures, subformat: string): Fact[] {
+  return [
+    { name: 'creator', value: printable(header.creator) },
+    { name: 'subformat', value: subformat },
+    { name: 'virtualDiskId', label: 'virtual disk id (page 83)', value: metadata.virtualDiskId },
+    { name: 'dataWriteGuid', label: 'data write GUID', value: header.values.dataWriteGuid },
+    { name: 'fileWriteGuid', label: 'file write GUID', value: header.values.fileWriteGuid },
+    { name: 'blockSize', value: metadata.blockSize, unit: 'bytes' },
+    { name: 'logicalSectorSize', value: metadata.logicalSectorSize, unit: 'bytes' },
+    { name: 'physicalSectorSize', value: metadata.physicalSectorSize, unit: 'bytes' },
+    { name: 'leaveBlocksAllocated', value: metadata.leaveBlocksAllocated },
+  ]
+}
+
+function regionFacts({ regions }: Structures): Fact[] {
+  return [
+    { name: 'tablePosition', value: regions.position, unit: 'bytes' },
+    ...regions.regions.flatMap((region, index): Fact[] => {
+      const name = region === regions.bat ? 'bat' : region === regions.metadata ? 'metadata' : `region${index}`
+      return [
+        { name: `${name}Position`, label: `${region.name}, position`, value: region.position, unit: 'bytes' },
+        { name: `${name}Length`, label: `${region.name}, length`, value: region.length, unit: 'bytes' },
+      ]
+    }),
+  ]
+}
+
+function blockFacts({ geometry, survey }: Structures): Fact[] {
+  const blocks = (state: number): number => survey.states[state] ?? 0
+  return [
+    { name: 'payloadBlocks', value: geometry.payloadBlocks, unit: 'count' },
+    { name: 'notPresent', value: blocks(payloadState.notPresent), unit: 'count' },
+    { name: 'undefined', value: blocks(payloadState.undefined), unit: 'count' },
+    { name: 'zero', value: blocks(payloadState.zero), unit: 'count' },
+    { name: 'unmapped', value: blocks(payloadState.unmapped), unit: 'count' },
+    { name: 'fullyPresent', value: blocks(payloadState.fullyPresent), unit: 'count' },
+    { name: 'partiallyPresent', value: blocks(payloadState.partiallyPresent), unit: 'count' },
+    { name: 'reservedStates', value: blocks(4) + blocks(5), unit: 'count' },
+    { name: 'sectorBitmaps', value: survey.bitmaps, unit: 'count' },
+    { name: 'chunkRatio', value: geometry.chunkRatio, unit: 'count' },
+  ]
 }
 
 function logFacts({ header, replay }: Structures): Fact[] {

@@ -1,4 +1,5 @@
 import { roundUp } from '../../../binary/integers.js'
+import type { StructValues } from '../../../binary/struct.js'
 import { targetError, usage } from '../../../errors.js'
 import type { ParentShape } from '../../driver.js'
 import type { BlockWriter } from './block-writer.js'
@@ -88,52 +89,40 @@ function dropBitmaps(session: WriteSession): void {
   for (const { position } of bitmaps) session.space.release(position, mebibyte)
 }
 
-/** The bytes of the metadata region that change. Positions are the file's. */
-function planMetadata(
-  {
-    journal,
-    file,
-    layer: {
-      structures: { regions },
-    },
-  }: WriteSession,
-  item: Uint8Array | undefined,
-): { readonly position: number; readonly bytes: Uint8Array }[] {
-  const region = regions.metadata
+/** Bytes that change. Positions are the file's. */
+interface Change {
+  readonly position: number
+  readonly bytes: Uint8Array
+}
+
+/** An entry of the metadata table. `at`: its byte in the table. */
+type TableEntry = { readonly at: number } & StructValues<typeof metadataEntry>
+
+/** The bytes of the metadata region that change. */
+function planMetadata({ journal, file, layer }: WriteSession, item: Uint8Array | undefined): readonly Change[] {
+  const region = layer.structures.regions.metadata
   const table = new Uint8Array(tableSize)
   journal.read(region.position, table)
   const header = metadataTableHeader.read(table)
-  const entries = Array.from({ length: header.entryCount }, (_, index) => {
+  const entries = Array.from({ length: header.entryCount }, (_, index): TableEntry => {
     const at = metadataTableHeader.size + index * metadataEntry.size
     return { at, ...metadataEntry.read(table, at) }
   })
-  const isSystem =
-    (guid: string) =>
-    (entry: (typeof entries)[number]): boolean =>
-      entry.itemId === guid && entry.flags % 2n === 0n
-  const old = entries.find(isSystem(itemGuids.parentLocator))
-  const parameters = entries.find(isSystem(itemGuids.fileParameters))
+  const systemItem = (guid: string): TableEntry | undefined =>
+    entries.find((entry) => entry.itemId === guid && entry.flags % 2n === 0n)
+  const old = systemItem(itemGuids.parentLocator)
+  const parameters = systemItem(itemGuids.fileParameters)
   if (old === undefined || parameters === undefined)
     throw new TypeError(`${file.name}: a differencing disk without parent locator was opened`)
+  const others = entries.filter((entry) => entry !== old)
   if (item === undefined) {
-    const kept = entries.filter((entry) => entry !== old)
-    const shorter = new Uint8Array(tableSize)
-    shorter.set(metadataTableHeader.write({ ...header, entryCount: kept.length }))
-    for (const [index, { at }] of kept.entries())
-      shorter.set(table.subarray(at, at + metadataEntry.size), metadataTableHeader.size + index * metadataEntry.size)
-    const position = region.position + parameters.offset
-    const bytes = new Uint8Array(fileParameters.size)
-    journal.read(position, bytes)
-    const values = fileParameters.read(bytes)
-    return [
-      { position: region.position, bytes: shorter },
-      { position, bytes: fileParameters.write({ ...values, flags: values.flags - hasParent }, bytes) },
-    ]
+    const shorter = withoutLocator(table, others)
+    return [{ position: region.position, bytes: shorter }, withoutParent(journal, region.position + parameters.offset)]
   }
   const offset = roomFor(
     item.length,
     region.length,
-    entries.filter((entry) => entry !== old && entry.length > 0),
+    others.filter((entry) => entry.length > 0),
   )
   if (offset === undefined)
     throw targetError(
@@ -151,6 +140,23 @@ function planMetadata(
       ),
     },
   ]
+}
+
+/** A metadata table with these entries only. */
+function withoutLocator(table: Uint8Array, kept: readonly TableEntry[]): Uint8Array {
+  const shorter = new Uint8Array(tableSize)
+  shorter.set(metadataTableHeader.write({ ...metadataTableHeader.read(table), entryCount: kept.length }))
+  for (const [index, { at }] of kept.entries())
+    shorter.set(table.subarray(at, at + metadataEntry.size), metadataTableHeader.size + index * metadataEntry.size)
+  return shorter
+}
+
+/** The file parameters of a disk that has no parent any more. */
+function withoutParent(journal: WriteSession['journal'], position: number): Change {
+  const bytes = new Uint8Array(fileParameters.size)
+  journal.read(position, bytes)
+  const values = fileParameters.read(bytes)
+  return { position, bytes: fileParameters.write({ ...values, flags: values.flags - hasParent }, bytes) }
 }
 
 /** The first gap between items; the log changes all at once, so that the old item's place is one. */
