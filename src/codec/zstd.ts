@@ -6,10 +6,15 @@ import type * as ZstdWasm from '@bokuweb/zstd-wasm'
 import { corrupt } from '../errors.js'
 import type { Codec } from '../block/types.js'
 
-/** One-shot Zstandard: whole frames in, whole contents out. */
-export interface ZstdEngine {
+/** One-shot Zstandard: whole contents in, whole frames out. */
+export interface ZstdEncoder {
   readonly name: 'node' | 'native' | 'wasm'
   compress(bytes: Uint8Array, level: number): Uint8Array
+}
+
+/** The other way round. */
+export interface ZstdDecoder {
+  readonly name: 'node' | 'wasm'
   /**
    * `frame` is exactly one frame. Throws when it holds more than `limit` bytes, at the latest when that much was
    * allocated.
@@ -17,30 +22,39 @@ export interface ZstdEngine {
   decompress(frame: Uint8Array, limit: number): Uint8Array
 }
 
-let engine: ZstdEngine | undefined
+type ZstdEngine = ZstdEncoder & ZstdDecoder
+
+let encoder: ZstdEncoder | undefined
+let decoder: ZstdDecoder | undefined
 let webAssembly: ZstdEngine | undefined
 
 /**
  * The Zstandard of this thread: Node's own where it has one (22.15 and later), else a prebuilt native module, else
  * WebAssembly, which is always there.
  */
-function ready(): ZstdEngine {
-  return (engine ??= nodeEngine() ?? nativeEngine() ?? wasmEngine())
+function readyToEncode(): ZstdEncoder {
+  return (encoder ??= nodeEngine() ?? nativeEncoder() ?? wasmEngine())
 }
 
-let decoder: ZstdEngine | undefined
-
 /**
- * The same for decoding. The native module gives every unit a buffer of its own that the garbage collector does not
- * know the size of: hundreds of megabytes wait to be freed. WebAssembly decodes as fast, within its own memory.
+ * The same for decoding, without the native module: it gives every unit a buffer of its own that the garbage collector
+ * does not know the size of, and hundreds of megabytes wait to be freed. WebAssembly decodes as fast, within its own
+ * memory.
  */
-function readyToDecode(): ZstdEngine {
+function readyToDecode(): ZstdDecoder {
   return (decoder ??= nodeEngine() ?? wasmEngine())
 }
 
 /** The implementations that this machine and this Node have, best first: for tests that compare them. */
-export function zstdEngines(): ZstdEngine[] {
-  return [nodeEngine(), nativeEngine(), wasmEngine()].filter((found) => found !== undefined)
+export function zstdEngines(): {
+  readonly encoders: readonly ZstdEncoder[]
+  readonly decoders: readonly ZstdDecoder[]
+} {
+  const [node, native, wasm] = [nodeEngine(), nativeEncoder(), wasmEngine()]
+  return {
+    encoders: [node, native, wasm].filter((found) => found !== undefined),
+    decoders: [node, wasm].filter((found) => found !== undefined),
+  }
 }
 
 /** Zstandard frames (RFC 8878), as in QCOW2 clusters with compression type 1. */
@@ -58,7 +72,7 @@ const maximumFrames = 4096
  * Fills `target` from the frames at the start of `stored`; what follows them is not looked at.
  * @throws ImageError corrupt E_COMPRESSED.
  */
-export function decodeFrames(zstd: ZstdEngine, stored: Uint8Array, target: Uint8Array): void {
+export function decodeFrames(zstd: ZstdDecoder, stored: Uint8Array, target: Uint8Array): void {
   let at = 0
   let done = 0
   for (let frames = 0; done < target.length; frames++) {
@@ -69,10 +83,6 @@ export function decodeFrames(zstd: ZstdEngine, stored: Uint8Array, target: Uint8
       const rest = target.length - done
       if (frame.contentSize !== undefined && frame.contentSize > BigInt(rest)) {
         throw corrupt('E_COMPRESSED', `the zstd frame says it holds ${frame.contentSize} bytes, ${rest} were expected`)
-      }
-      // The native module allocates whatever a frame gives, and looks at the stated size only in the end.
-      if (zstd.name === 'native' && frame.maximumContent > excessContent + rest) {
-        throw corrupt('E_COMPRESSED', `the zstd frame may hold ${frame.maximumContent} bytes, ${rest} were expected`)
       }
       let plain: Uint8Array
       try {
@@ -95,19 +105,13 @@ export function decodeFrames(zstd: ZstdEngine, stored: Uint8Array, target: Uint8
 
 /** One frame without checksum, with its content size where the implementation states it. @param level 1 to 22. */
 export function zstdCompress(bytes: Uint8Array, level = 3): Uint8Array {
-  return ready().compress(bytes, level)
+  return readyToEncode().compress(bytes, level)
 }
-
-/**
- * How much more than is wanted a frame may hold, judged by its blocks: encoders that flush often make many small ones.
- */
-const excessContent = 64 * 1024 * 1024
 
 interface FrameMeasure {
   readonly length: number
   readonly skippable: boolean
   readonly contentSize: bigint | undefined
-  readonly maximumContent: number
 }
 
 /**
@@ -131,7 +135,7 @@ function measureFrame(stored: Uint8Array, at: number): FrameMeasure {
   if (magic >= 0x184d2a50 && magic <= 0x184d2a5f) {
     const length = 8 + Number(little(at + 4, 4))
     if (at + length > stored.length) throw corrupt('E_COMPRESSED', 'a skippable zstd frame passes the end of its data')
-    return { length, skippable: true, contentSize: undefined, maximumContent: 0 }
+    return { length, skippable: true, contentSize: undefined }
   }
   if (magic !== 0xfd2fb528)
     throw corrupt('E_COMPRESSED', `no zstd frame: it begins with 0x${magic.toString(16).padStart(8, '0')}`)
@@ -144,7 +148,6 @@ function measureFrame(stored: Uint8Array, at: number): FrameMeasure {
   let position = at + 5 + (singleSegment ? 0 : 1) + dictionaryLength
   const contentSize = sizeLength === 0 ? undefined : little(position, sizeLength) + (sizeLength === 2 ? 256n : 0n)
   position += sizeLength
-  let maximumContent = 0
   for (let last = false; !last;) {
     const header = Number(little(position, 3))
     last = (header & 1) !== 0
@@ -152,12 +155,11 @@ function measureFrame(stored: Uint8Array, at: number): FrameMeasure {
     const size = header >> 3
     if (type === 3) throw corrupt('E_COMPRESSED', 'the zstd frame has a block of the reserved type')
     position += 3 + (type === 1 ? 1 : size)
-    maximumContent += type === 2 ? 128 * 1024 : size
   }
   position += (descriptor & 4) !== 0 ? 4 : 0
   if (position > stored.length)
     throw corrupt('E_COMPRESSED', `the zstd frame needs ${position - at} bytes, there are ${stored.length - at}`)
-  return { length: position - at, skippable: false, contentSize, maximumContent }
+  return { length: position - at, skippable: false, contentSize }
 }
 
 /** The part of node:zlib that the types of Node 20 do not know. */
@@ -186,10 +188,9 @@ function nodeEngine(): ZstdEngine | undefined {
   }
 }
 
-function nativeEngine(): ZstdEngine | undefined {
+function nativeEncoder(): ZstdEncoder | undefined {
   interface NativeModule {
     Encoder: new (level: number) => { encodeSync(bytes: Buffer): Buffer }
-    Decoder: new () => { decodeSync(bytes: Buffer): Buffer }
   }
   let native: NativeModule
   try {
@@ -199,7 +200,6 @@ function nativeEngine(): ZstdEngine | undefined {
     return undefined
   }
   const encoders = new Map<number, { encodeSync(bytes: Buffer): Buffer }>()
-  const decoder = new native.Decoder()
   return {
     name: 'native',
     compress(bytes, level) {
@@ -207,7 +207,6 @@ function nativeEngine(): ZstdEngine | undefined {
       if (encoder === undefined) encoders.set(level, (encoder = new native.Encoder(level)))
       return encoder.encodeSync(bufferOf(bytes))
     },
-    decompress: (frame) => decoder.decodeSync(bufferOf(frame)),
   }
 }
 

@@ -1,91 +1,173 @@
 import { crc32 } from '../binary/checksum.js'
 import type { BlockSource } from '../block/types.js'
-import { familyOf, marked, powerOfTwo, storedUuid, type Kind, type Recognised } from './kinds.js'
+import { familyOf, powerOfTwo, storedUuid, superblockKind, type Kind, type Recognised } from './kinds.js'
+import type { Superblock, SuperblockKind } from './kinds.js'
 import { utf8Label } from './labels.js'
 import { bytesAt } from './volume-reader.js'
 
 const kibibyte = 1024
 const mebibyte = 1048576
 
-/** Linux, fs/jfs/jfs_superblock.h. Its size leaves out the log behind it. */
-const jfs: Kind = {
-  type: 'jfs',
-  title: 'JFS',
-  kind: 'filesystem',
-  smallest: 16 * mebibyte,
-  look: (volume) => {
-    const bytes = marked(volume, 32 * kibibyte, 184, 'JFS1')
-    if (bytes === undefined) return undefined
-    const [size, shift, factor, physical, physicalShift] = [
-      bytes.readUInt32LE(16),
-      bytes.readUInt16LE(20),
-      bytes.readUInt16LE(22),
-      bytes.readUInt32LE(24),
-      bytes.readUInt16LE(28),
-    ]
-    if (size !== powerOfTwo(shift) || physical !== powerOfTwo(physicalShift) || shift - physicalShift !== factor)
-      return undefined
-    return {
-      label: utf8Label(bytes.subarray(152, 168)),
-      uuid: storedUuid(bytes, 136),
-      blockSize: size,
-    }
+/** Filesystems of Linux and of clusters, by their superblocks. */
+const superblocks: readonly SuperblockKind[] = [
+  {
+    // Linux, fs/jfs/jfs_superblock.h. Its size leaves out the log behind it.
+    type: 'jfs',
+    title: 'JFS',
+    smallest: 16 * mebibyte,
+    places: [{ position: 32 * kibibyte, mark: 'JFS1' }],
+    length: 184,
+    label: [152, 168],
+    uuid: 136,
+    blockSize: ({ u32 }) => u32(16),
+    rest: ({ u16, u32 }) => {
+      const [shift, factor, physicalShift] = [u16(20), u16(22), u16(28)]
+      const isOne =
+        u32(16) === powerOfTwo(shift) && u32(24) === powerOfTwo(physicalShift) && shift - physicalShift === factor
+      return isOne ? {} : undefined
+    },
   },
-}
-
-/** Linux, fs/reiserfs/reiserfs.h; the places and marks of versions 3.5, 3.6, and with another journal. */
-const reiserPlaces: readonly (readonly [position: number, mark: string, at: number, version: string])[] = [
-  [8 * kibibyte, 'ReIsErFs', 52, '3.5'],
-  [64 * kibibyte, 'ReIsEr2Fs', 52, '3.6'],
-  [64 * kibibyte, 'ReIsEr3Fs', 52, 'JR'],
-  [64 * kibibyte, 'ReIsErFs', 52, '3.5'],
-  [8 * kibibyte, 'ReIsErFs', 20, '3.5'],
-]
-const reiserfs: Kind = {
-  type: 'reiserfs',
-  title: 'ReiserFS',
-  kind: 'filesystem',
-  smallest: 128 * kibibyte,
-  look: (volume) => {
-    for (const [position, mark, at, version] of reiserPlaces) {
-      const bytes = marked(volume, position, 116, mark, at)
-      const blockSize = bytes?.readUInt16LE(44) ?? 0
+  {
+    // Linux, fs/reiserfs/reiserfs.h; the places and marks of versions 3.5, 3.6, and with another journal.
+    type: 'reiserfs',
+    title: 'ReiserFS',
+    smallest: 128 * kibibyte,
+    places: [
+      { position: 8 * kibibyte, mark: 'ReIsErFs', at: 52, version: '3.5' },
+      { position: 64 * kibibyte, mark: 'ReIsEr2Fs', at: 52, version: '3.6' },
+      { position: 64 * kibibyte, mark: 'ReIsEr3Fs', at: 52, version: 'JR' },
+      { position: 64 * kibibyte, mark: 'ReIsErFs', at: 52, version: '3.5' },
+      { position: 8 * kibibyte, mark: 'ReIsErFs', at: 20, version: '3.5' },
+    ],
+    length: 116,
+    blockSize: ({ u16 }) => u16(44),
+    size: ({ u16, u32 }) => u32(0) * u16(44),
+    rest: ({ u16, u32, bytes, place }) => {
+      const blockSize = u16(44)
       // A superblock inside the journal is an older one's.
-      if (
-        bytes === undefined ||
-        blockSize < 512 ||
-        Math.floor(position / (blockSize * 2)) > Math.floor(bytes.readUInt32LE(12) / 2)
-      )
-        continue
-      const named = version !== '3.5'
+      if (blockSize < 512 || Math.floor(place.position / (blockSize * 2)) > Math.floor(u32(12) / 2)) return undefined
+      if (place.version === '3.5') return {}
+      return { label: utf8Label(bytes.subarray(100, 116)), uuid: storedUuid(bytes, 84) }
+    },
+  },
+  {
+    type: 'reiser4',
+    title: 'Reiser4',
+    smallest: 128 * kibibyte,
+    places: [{ position: 64 * kibibyte, mark: 'ReIsEr4', version: '4' }],
+    length: 60,
+    label: [36, 52],
+    uuid: 20,
+    blockSize: ({ bytes }) => bytes.readUInt8(19) * 256,
+    rest: ({ bytes }) => (bytes.readUInt8(19) < 2 ? undefined : {}),
+  },
+  {
+    // Linux, include/uapi/linux/cramfs_fs.h. The checksum is that of all of it, with its own field zero.
+    type: 'cramfs',
+    title: 'cramfs',
+    places: [
+      { position: 0, mark: 0x28cd3d45 },
+      { position: 0, mark: 0x453dcd28, order: 'big-endian' },
+    ],
+    length: 64,
+    label: [48, 64],
+    blockSize: 4096,
+    size: ({ u32 }) => u32(4),
+    version: ({ u32 }) => (u32(8) % 2 === 1 ? '2' : '1'),
+    rest: ({ u32, bytes, order }, volume) => {
+      if (bytes.toString('latin1', 16, 32) !== 'Compressed ROMFS') return undefined
+      const [size, isSummed] = [u32(4), u32(8) % 2 === 1]
       return {
-        version,
-        blockSize,
-        size: bytes.readUInt32LE(0) * blockSize,
-        label: named ? utf8Label(bytes.subarray(100, 116)) : undefined,
-        uuid: named ? storedUuid(bytes, 84) : undefined,
+        checksum: isSummed && size >= 64 ? cramfsSum(volume, size) === u32(32) : undefined,
+        facts: [{ name: 'byteOrder', value: order }],
       }
-    }
-    return undefined
+    },
   },
-}
+  {
+    // Linux, Documentation/filesystems/romfs.rst: the words of the first 512 bytes have the sum 0.
+    type: 'romfs',
+    title: 'romfs',
+    places: [{ position: 0, mark: '-rom1fs-', order: 'big-endian' }],
+    length: 32,
+    label: [16, 32],
+    blockSize: 1024,
+    size: ({ u32 }) => u32(8),
+    rest: ({ u32 }, volume) => ({ checksum: romfsSum(volume, u32(8)) === 0 }),
+  },
+  {
+    // Linux, fs/ubifs/ubifs-media.h: the superblock node of a volume of UBI.
+    type: 'ubifs',
+    title: 'UBIFS',
+    places: [{ position: 0, mark: 0x06101831 }],
+    length: 4096,
+    uuid: 108,
+    blockSize: ({ u32 }) => u32(36),
+    version: ({ u32 }) => `w${u32(80)}r${u32(124)}`,
+    // Node type 6 is the superblock.
+    rest: ({ u32, bytes }) =>
+      bytes.readUInt8(20) === 6 ? { checksum: plainCrc(bytes.subarray(8), 0xffffffff) === u32(4) } : undefined,
+  },
+  {
+    ...gfs([
+      [1800, 1899],
+      [1900, 1999],
+    ]),
+    type: 'gfs2',
+    title: 'GFS2',
+    version: () => '1',
+    blockSize: ({ u32 }) => u32(36),
+  },
+  {
+    ...gfs([
+      [1309, 1309],
+      [1401, 1401],
+    ]),
+    type: 'gfs',
+    title: 'GFS',
+  },
+  {
+    // Linux, fs/ocfs2/ocfs2_fs.h: in the third block, whatever the size of blocks.
+    type: 'ocfs2',
+    title: 'OCFS2',
+    smallest: 14_000 * kibibyte,
+    places: [1, 2, 4, 8].map((at) => ({ position: at * kibibyte, mark: 'OCFSV2' })),
+    length: 352,
+    label: [272, 336],
+    uuid: 336,
+    blockSize: ({ u32 }) => powerOfTwo(u32(248)),
+    version: ({ u16 }) => `${u16(192)}.${u16(194)}`,
+    size: ({ u32 }) => {
+      const clusterSize = powerOfTwo(u32(252))
+      return clusterSize === undefined ? undefined : u32(20) * clusterSize
+    },
+  },
+  {
+    type: 'ocfs',
+    title: 'OCFS',
+    smallest: 14_000 * kibibyte,
+    places: [
+      { position: 8 * kibibyte + 8, mark: 'OracleCFS' },
+      { position: 8 * kibibyte, mark: 'OracleCFS' },
+    ],
+    length: 128,
+  },
+]
 
-const reiser4: Kind = {
-  type: 'reiser4',
-  title: 'Reiser4',
-  kind: 'filesystem',
-  smallest: 128 * kibibyte,
-  look: (volume) => {
-    const bytes = marked(volume, 64 * kibibyte, 60, 'ReIsEr4')
-    const blockSize = (bytes?.readUInt8(19) ?? 0) * 256
-    if (bytes === undefined || blockSize < 512) return undefined
-    return {
-      version: '4',
-      blockSize,
-      label: utf8Label(bytes.subarray(36, 52)),
-      uuid: storedUuid(bytes, 20),
-    }
-  },
+/** Linux, include/uapi/linux/gfs2_ondisk.h; GFS has the same head with other format numbers. */
+function gfs(
+  formats: readonly (readonly [least: number, most: number])[],
+): Omit<SuperblockKind, 'type' | 'title'> & { rest: (superblock: Superblock) => Recognised | undefined } {
+  return {
+    smallest: 32 * mebibyte,
+    places: [{ position: 64 * kibibyte, mark: 0x70191601, order: 'big-endian' }],
+    length: 272,
+    label: [160, 224],
+    uuid: 256,
+    rest: ({ u32 }) =>
+      formats.every(([least, most], index) => u32(24 + 4 * index) >= least && u32(24 + 4 * index) <= most)
+        ? {}
+        : undefined,
+  }
 }
 
 /** Linux, include/uapi/linux/nilfs2_ondisk.h: one superblock at 1024, one in the last 4 KiB; the newer one counts. */
@@ -128,29 +210,6 @@ function plainCrc(bytes: Uint8Array, seed: number): number {
   return 0xffffffff - crc32(bytes, 0xffffffff - seed)
 }
 
-/** Linux, include/uapi/linux/cramfs_fs.h. The checksum is that of all of it, with its own field zero. */
-const cramfs: Kind = {
-  type: 'cramfs',
-  title: 'cramfs',
-  kind: 'filesystem',
-  look: (volume) => {
-    const little = marked(volume, 0, 64, 0x28cd3d45)
-    const bytes = little ?? marked(volume, 0, 64, 0x453dcd28)
-    if (bytes === undefined || bytes.toString('latin1', 16, 32) !== 'Compressed ROMFS') return undefined
-    const word = (at: number): number => (little === undefined ? bytes.readUInt32BE(at) : bytes.readUInt32LE(at))
-    const version = word(8) % 2 === 1 ? 2 : 1
-    const size = word(4)
-    return {
-      version: String(version),
-      size,
-      blockSize: 4096,
-      checksum: version === 2 && size >= 64 ? cramfsSum(volume, size) === word(32) : undefined,
-      label: utf8Label(bytes.subarray(48, 64)),
-      facts: [{ name: 'byteOrder', value: little === undefined ? 'big-endian' : 'little-endian' }],
-    }
-  },
-}
-
 /** Undefined where the image is cut short. Larger than 256 MiB (the format's limit) is none. */
 function cramfsSum(volume: BlockSource, size: number): number | undefined {
   if (size > volume.capacity || size > 256 * mebibyte) return undefined
@@ -165,98 +224,14 @@ function cramfsSum(volume: BlockSource, size: number): number | undefined {
   return sum
 }
 
-/** Linux, Documentation/filesystems/romfs.rst: the words of the first 512 bytes have the sum 0. */
-const romfs: Kind = {
-  type: 'romfs',
-  title: 'romfs',
-  kind: 'filesystem',
-  look: (volume) => {
-    const bytes = marked(volume, 0, 32, '-rom1fs-')
-    if (bytes === undefined) return undefined
-    const size = bytes.readUInt32BE(8)
-    const summed = bytesAt(volume, 0, Math.min(size, 512))
-    let sum = 0
-    const view = summed === undefined ? undefined : Buffer.from(summed)
-    for (let at = 0; view !== undefined && at + 4 <= view.length; at += 4) sum = (sum + view.readUInt32BE(at)) % 2 ** 32
-    return {
-      size,
-      blockSize: 1024,
-      checksum: view !== undefined && sum === 0,
-      label: utf8Label(bytes.subarray(16, 32)),
-    }
-  },
-}
-
-/** Linux, fs/ubifs/ubifs-media.h: the superblock node of a volume of UBI. */
-const ubifs: Kind = {
-  type: 'ubifs',
-  title: 'UBIFS',
-  kind: 'filesystem',
-  look: (volume) => {
-    const bytes = marked(volume, 0, 4096, 0x06101831)
-    // Node type 6 is the superblock.
-    if (bytes?.readUInt8(20) !== 6) return undefined
-    return {
-      version: `w${bytes.readUInt32LE(80)}r${bytes.readUInt32LE(124)}`,
-      blockSize: bytes.readUInt32LE(36),
-      uuid: storedUuid(bytes, 108),
-      checksum: plainCrc(bytes.subarray(8), 0xffffffff) === bytes.readUInt32LE(4),
-    }
-  },
-}
-
-/** Linux, include/uapi/linux/gfs2_ondisk.h; GFS has the same head with other format numbers. */
-function gfs(type: 'gfs' | 'gfs2', formats: readonly (readonly [least: number, most: number])[]): Kind {
-  return {
-    type,
-    title: type.toUpperCase(),
-    kind: 'filesystem',
-    smallest: 32 * mebibyte,
-    look: (volume) => {
-      const bytes = marked(volume, 64 * kibibyte, 272, 0x70191601)
-      if (bytes === undefined) return undefined
-      const numbers = [bytes.readUInt32BE(24), bytes.readUInt32BE(28)]
-      if (formats.some(([least, most], index) => (numbers[index] ?? 0) < least || (numbers[index] ?? 0) > most))
-        return undefined
-      return {
-        version: type === 'gfs2' ? '1' : undefined,
-        blockSize: type === 'gfs2' ? bytes.readUInt32BE(36) : undefined,
-        label: utf8Label(bytes.subarray(160, 224)),
-        uuid: storedUuid(bytes, 256),
-      }
-    },
-  }
-}
-
-/** Linux, fs/ocfs2/ocfs2_fs.h: in the third block, whatever the size of blocks. */
-const ocfs2: Kind = {
-  type: 'ocfs2',
-  title: 'OCFS2',
-  kind: 'filesystem',
-  smallest: 14_000 * kibibyte,
-  look: (volume) => {
-    const bytes = [1, 2, 4, 8].map((at) => marked(volume, at * kibibyte, 352, 'OCFSV2')).find((head) => head)
-    if (bytes === undefined) return undefined
-    const clusterSize = powerOfTwo(bytes.readUInt32LE(252))
-    return {
-      version: `${bytes.readUInt16LE(192)}.${bytes.readUInt16LE(194)}`,
-      blockSize: powerOfTwo(bytes.readUInt32LE(248)),
-      size: clusterSize === undefined ? undefined : bytes.readUInt32LE(20) * clusterSize,
-      label: utf8Label(bytes.subarray(272, 336)),
-      uuid: storedUuid(bytes, 336),
-    }
-  },
-}
-
-const ocfs: Kind = {
-  type: 'ocfs',
-  title: 'OCFS',
-  kind: 'filesystem',
-  smallest: 14_000 * kibibyte,
-  look: (volume) => {
-    const head = marked(volume, 8 * kibibyte + 8, 128, 'OracleCFS') ?? marked(volume, 8 * kibibyte, 128, 'OracleCFS')
-    return head === undefined ? undefined : {}
-  },
+/** The sum of the words in the first 512 bytes; undefined where the image is cut short. */
+function romfsSum(volume: BlockSource, size: number): number | undefined {
+  const bytes = bytesAt(volume, 0, Math.min(size, 512))
+  if (bytes === undefined) return undefined
+  const words = Buffer.from(bytes)
+  let sum = 0
+  for (let at = 0; at + 4 <= words.length; at += 4) sum = (sum + words.readUInt32BE(at)) % 2 ** 32
+  return sum
 }
 
 /** The log of an XFS on a volume of its own (fs/xfs/libxfs/xfs_log_format.h): a record in its first 256 KiB. */
@@ -284,23 +259,4 @@ const xfsLog: Kind = {
 }
 
 /** Filesystems of Linux and of clusters that are named, and read whole. */
-export const linuxKinds = familyOf('linux', [
-  jfs,
-  reiserfs,
-  reiser4,
-  nilfs2,
-  cramfs,
-  romfs,
-  ubifs,
-  gfs('gfs2', [
-    [1800, 1899],
-    [1900, 1999],
-  ]),
-  gfs('gfs', [
-    [1309, 1309],
-    [1401, 1401],
-  ]),
-  ocfs2,
-  ocfs,
-  xfsLog,
-])
+export const linuxKinds = familyOf('linux', [...superblocks.map(superblockKind), nilfs2, xfsLog])

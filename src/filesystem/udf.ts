@@ -1,4 +1,4 @@
-import { ascii, bytes, struct, u16, u32, u8 } from '../binary/struct.js'
+import { ascii, bytes, struct, u16, u32, u8, type StructValues } from '../binary/struct.js'
 import { viewOf } from '../binary/integers.js'
 import type { BlockSource, Fact } from '../block/types.js'
 import { iso9660 } from './iso9660.js'
@@ -73,59 +73,70 @@ function checksumHolds(content: Uint8Array): boolean {
   return sum % 256 === content[4]
 }
 
-function describe(volume: BlockSource, blockSize: number): Filesystem | undefined {
+/** The descriptors of the volume, from the sequence that the anchor leads to. */
+function descriptorsOf(volume: BlockSource, blockSize: number): ReadonlyMap<number, Uint8Array> | undefined {
   const found = descriptorAt(volume, blockSize, anchorBlock, ids.anchor)
   if (found === undefined) return undefined
   const main = anchor.read(found.bytes)
-  const descriptors: { readonly id: number; readonly bytes: Uint8Array }[] = []
+  const descriptors = new Map<number, Uint8Array>()
   for (let index = 0; index < Math.min(mostDescriptors, Math.floor(main.length / blockSize)); index++) {
     const next = descriptorAt(volume, blockSize, main.location + index)
     if (next === undefined || next.id === ids.end) break
-    descriptors.push(next)
+    if (!descriptors.has(next.id)) descriptors.set(next.id, next.bytes)
   }
-  const of = (id: number) => descriptors.find((candidate) => candidate.id === id)?.bytes
-  const [primaryBytes, logicalBytes, partitionBytes] = [of(ids.primary), of(ids.logical), of(ids.partition)]
-  const volumeValues = logicalBytes === undefined ? undefined : logical.read(logicalBytes)
-  const part = partitionBytes === undefined ? undefined : partition.read(partitionBytes)
-  const state =
-    volumeValues === undefined
-      ? undefined
-      : descriptorAt(volume, blockSize, volumeValues.integrityLocation, ids.integrity)
-  const label =
-    text(volumeValues?.volumeId) ?? (primaryBytes === undefined ? undefined : text(primary.read(primaryBytes).volumeId))
-  const uuid = primaryBytes === undefined ? undefined : setIdentifier(primary.read(primaryBytes).setId)
-  const revision = volumeValues?.revision ?? 0
+  return descriptors
+}
+
+function describe(volume: BlockSource, blockSize: number): Filesystem | undefined {
+  const descriptors = descriptorsOf(volume, blockSize)
+  if (descriptors === undefined) return undefined
+  const read = <Values>(id: number, kind: { read(bytes: Uint8Array): Values }): Values | undefined => {
+    const bytes = descriptors.get(id)
+    return bytes === undefined ? undefined : kind.read(bytes)
+  }
+  const first = read(ids.primary, primary)
+  const volumeValues = read(ids.logical, logical)
+  const part = read(ids.partition, partition)
   const [beside] = iso9660.identify(volume)
-  const facts: Fact[] = [
-    { name: 'sectorSize', value: blockSize, unit: 'bytes' },
-    ...(beside === undefined
-      ? []
-      : [{ name: 'beside', value: `ISO 9660${beside.label === undefined ? '' : ` ${beside.label}`}` }]),
-  ]
+  const facts: Fact[] = [{ name: 'sectorSize', value: blockSize, unit: 'bytes' }]
+  if (beside !== undefined)
+    facts.push({ name: 'beside', value: `ISO 9660${beside.label === undefined ? '' : ` ${beside.label}`}` })
   // What lies behind the partition (the second anchor) is the volume's end: UDF does not say where that is.
   const end = part === undefined ? 0 : (part.start + part.length) * blockSize
+  const version = versionOf(volumeValues?.revision ?? 0)
   const image = readOnlyImage(volume, {
     type: 'udf',
     title: 'UDF',
     blockSize: volumeValues?.blockSize ?? blockSize,
     size: BigInt(end),
     facts,
-    ...(revision === 0
-      ? {}
-      : {
-          version: `${revision.toString(16).padStart(3, '0').slice(0, -2)}.${revision.toString(16).padStart(3, '0').slice(-2)}`,
-        }),
-    label,
-    uuid,
+    ...(version === undefined ? {} : { version }),
+    label: text(volumeValues?.volumeId) ?? text(first?.volumeId),
+    uuid: first === undefined ? undefined : setIdentifier(first.setId),
   })
-  if (state === undefined) return { ...image, state: 'unknown' }
-  const { type, partitions, free } = integrity.read(state.bytes)
-  const freeBytes = partitions === 1 && free !== 0xffffffff ? free * (volumeValues?.blockSize ?? blockSize) : undefined
-  return {
-    ...image,
-    state: type === 1 ? 'clean' : 'dirty',
-    ...(freeBytes === undefined || freeBytes > end ? {} : { free: freeBytes, used: end - freeBytes }),
-  }
+  if (volumeValues === undefined) return { ...image, state: 'unknown' }
+  return { ...image, ...useOf(volume, blockSize, volumeValues, end) }
+}
+
+/** As 2.01 is stored: 0x0201. */
+function versionOf(revision: number): string | undefined {
+  const digits = revision.toString(16).padStart(3, '0')
+  return revision === 0 ? undefined : `${digits.slice(0, -2)}.${digits.slice(-2)}`
+}
+
+/** What the integrity descriptor says: whether the volume was left in order, and what is free in it. */
+function useOf(
+  volume: BlockSource,
+  sectorSize: number,
+  { integrityLocation, blockSize }: StructValues<typeof logical>,
+  end: number,
+): Pick<Filesystem, 'state' | 'free' | 'used'> {
+  const found = descriptorAt(volume, sectorSize, integrityLocation, ids.integrity)
+  if (found === undefined) return { state: 'unknown' }
+  const { type, partitions, free } = integrity.read(found.bytes)
+  const state = type === 1 ? 'clean' : 'dirty'
+  const freeBytes = partitions === 1 && free !== 0xffffffff ? free * blockSize : undefined
+  return freeBytes === undefined || freeBytes > end ? { state } : { state, free: freeBytes, used: end - freeBytes }
 }
 
 /** OSTA compressed Unicode in a field whose last byte is the length (UDF, 2.1.1 and 2.1.3). */

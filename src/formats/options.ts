@@ -47,30 +47,49 @@ export function optionsAmong(specs: readonly OptionSpec[], given: OptionValues):
   return Object.fromEntries(Object.entries(given).filter(([name]) => specs.some((spec) => spec.name === name)))
 }
 
-function optionValue(spec: OptionSpec, value: string | number | boolean, whose: string): string | number | boolean {
-  const wrong = (expected: string): Error =>
-    usage('E_OPTION_VALUE', `${whose}: the option ${spec.name} is ${expected}, not ${printable(String(value))}`, {
-      details: { option: spec.name },
-    })
-  switch (spec.type) {
-    case 'size':
+const truths: ReadonlyMap<unknown, boolean> = new Map<unknown, boolean>([
+  ...([true, 'true', 'on', 'yes'] as const).map((word) => [word, true] as const),
+  ...([false, 'false', 'off', 'no'] as const).map((word) => [word, false] as const),
+])
+
+type OptionValue = string | number | boolean
+
+/** What each type of option makes of a value; undefined where it is none of its. @throws ImageError usage E_SIZE */
+const readers: Readonly<Record<OptionSpec['type'], (value: OptionValue, spec: OptionSpec) => OptionValue | undefined>> =
+  {
+    size: (value) => {
       if (typeof value === 'string') return parseSize(value)
-      if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw wrong('a size')
-      return value
-    case 'integer': {
+      return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
+    },
+    integer: (value) => {
       const number = typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value
-      if (typeof number !== 'number' || !Number.isSafeInteger(number)) throw wrong('a whole number')
-      return number
-    }
-    case 'boolean':
-      if (value === true || value === 'true' || value === 'on' || value === 'yes') return true
-      if (value === false || value === 'false' || value === 'off' || value === 'no') return false
-      throw wrong('true or false')
-    case 'choice':
-      if (typeof value !== 'string' || spec.choices?.includes(value) !== true)
-        throw wrong(`one of ${spec.choices?.join(', ') ?? 'none'}`)
-      return value
-    case 'string':
-      return String(value)
+      return typeof number === 'number' && Number.isSafeInteger(number) ? number : undefined
+    },
+    boolean: (value) => truths.get(value),
+    choice: (value, { choices }) =>
+      typeof value === 'string' && choices?.includes(value) === true ? value : undefined,
+    string: String,
   }
+
+function expected({ type, choices }: OptionSpec): string {
+  switch (type) {
+    case 'size':
+      return 'a size'
+    case 'integer':
+      return 'a whole number'
+    case 'boolean':
+      return 'true or false'
+    default:
+      return `one of ${choices?.join(', ') ?? 'none'}`
+  }
+}
+
+function optionValue(spec: OptionSpec, value: OptionValue, whose: string): OptionValue {
+  const read = readers[spec.type](value, spec)
+  if (read !== undefined) return read
+  throw usage(
+    'E_OPTION_VALUE',
+    `${whose}: the option ${spec.name} is ${expected(spec)}, not ${printable(String(value))}`,
+    { details: { option: spec.name } },
+  )
 }

@@ -145,7 +145,7 @@ function expand(
   return end
 }
 
-/** The same; -1 where the block is damaged. */
+/** The same; -1 where the block is damaged. One loop without calls: it runs for every few bytes. */
 export function expandLz4(
   stored: Uint8Array,
   target: Uint8Array,

@@ -31,29 +31,10 @@ export function readExfatLayout(volume: BlockSource): ExfatLayout | undefined {
   const sector = new Uint8Array(512)
   volume.read(0, sector)
   const boot = exfatBootSector.read(sector)
-  if (
-    boot.name !== 'EXFAT   ' ||
-    boot.signature !== 0xaa55 ||
-    boot.jump[0] !== 0xeb ||
-    boot.jump[1] !== 0x76 ||
-    boot.jump[2] !== 0x90
-  )
-    return undefined
+  if (!isPlausible(boot)) return undefined
   const { sectorShift, clusterShift, sectors, clusters, fats, fatOffset, fatLength, heapOffset, rootCluster } = boot
-  if (sectorShift < 9 || sectorShift > 12 || clusterShift > 25 - sectorShift || (fats !== 1 && fats !== 2))
-    return undefined
   const sectorSize = 2 ** sectorShift
   const clusterSize = sectorSize * 2 ** clusterShift
-  if (sectors > BigInt(Math.floor(Number.MAX_SAFE_INTEGER / sectorSize)) || clusters < 1 || clusters > 0xfffffff5)
-    return undefined
-  if (fatOffset < 24 || fatLength * sectorSize < (clusters + 2) * 4 || heapOffset < fatOffset + fatLength * fats)
-    return undefined
-  if (
-    heapOffset * sectorSize + clusters * clusterSize > Number(sectors) * sectorSize ||
-    rootCluster < 2 ||
-    rootCluster >= clusters + 2
-  )
-    return undefined
   const { active, isDirty, hasErrors } = volumeFlags(boot.volumeFlags)
   const which = fats === 2 ? active : 0
   return {
@@ -70,6 +51,35 @@ export function readExfatLayout(volume: BlockSource): ExfatLayout | undefined {
     heapStart: heapOffset * sectorSize,
     checksumHolds: checksumHolds(volume, sectorSize),
   }
+}
+
+/** Whether it has the marks of exFAT, and numbers that can be. */
+function isPlausible(boot: ExfatLayout['boot']): boolean {
+  const { name, signature, jump, sectorShift, clusterShift, sectors, clusters, fats, rootCluster } = boot
+  const isMarked =
+    name === 'EXFAT   ' && signature === 0xaa55 && jump[0] === 0xeb && jump[1] === 0x76 && jump[2] === 0x90
+  if (!isMarked || sectorShift < 9 || sectorShift > 12 || clusterShift > 25 - sectorShift) return false
+  const sectorSize = 2 ** sectorShift
+  return (
+    (fats === 1 || fats === 2) &&
+    sectors <= BigInt(Math.floor(Number.MAX_SAFE_INTEGER / sectorSize)) &&
+    clusters >= 1 &&
+    clusters <= 0xfffffff5 &&
+    rootCluster >= 2 &&
+    rootCluster < clusters + 2 &&
+    fits(boot, sectorSize)
+  )
+}
+
+/** Whether tables and clusters lie in the volume, one behind the other. */
+function fits(boot: ExfatLayout['boot'], sectorSize: number): boolean {
+  const { clusterShift, sectors, clusters, fats, fatOffset, fatLength, heapOffset } = boot
+  return (
+    fatOffset >= 24 &&
+    fatLength * sectorSize >= (clusters + 2) * 4 &&
+    heapOffset >= fatOffset + fatLength * fats &&
+    heapOffset * sectorSize + clusters * sectorSize * 2 ** clusterShift <= Number(sectors) * sectorSize
+  )
 }
 
 function checksumHolds(volume: BlockSource, sectorSize: number): boolean {

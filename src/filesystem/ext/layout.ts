@@ -39,42 +39,17 @@ export class ExtLayout {
     this.superblock = superblock
     this.features = extFeatures(superblock)
     this.title = this.features.version
-    const {
-      logBlockSize,
-      logClusterSize,
-      firstDataBlock,
-      blocksPerGroup,
-      clustersPerGroup,
-      inodesPerGroup,
-      revision,
-      inodes,
-    } = superblock
+    const { logBlockSize, firstDataBlock, blocksPerGroup, inodesPerGroup } = superblock
     if (logBlockSize > 6) throw this.#wrong(`the block size is 2^${10 + logBlockSize} bytes`)
     this.blockSize = 1024 * 2 ** logBlockSize
     const wide = this.features.has('64bit')
     this.blocks = superblock.blocksLow + (wide ? superblock.blocksHigh * 2 ** 32 : 0)
     this.freeBlocks = superblock.freeBlocksLow + (wide ? superblock.freeBlocksHigh * 2 ** 32 : 0)
-    if (!Number.isSafeInteger(this.blocks * this.blockSize))
-      throw this.#wrong(`it has ${this.blocks} blocks of ${this.blockSize} bytes`)
     this.firstDataBlock = firstDataBlock
-    if (firstDataBlock > 1 || firstDataBlock >= this.blocks)
-      throw this.#wrong(`block ${firstDataBlock} is said to be the first of ${this.blocks}`)
-    if (this.freeBlocks > this.blocks)
-      throw this.#wrong(`${this.freeBlocks} of ${this.blocks} blocks are said to be free`)
-    const bigalloc = this.features.has('bigalloc')
-    if (bigalloc && (logClusterSize < logBlockSize || logClusterSize > 20))
-      throw this.#wrong(`the cluster size is 2^${10 + logClusterSize} bytes`)
-    this.ratio = bigalloc ? 2 ** (logClusterSize - logBlockSize) : 1
+    this.#checkBlocks()
+    this.ratio = this.#clusterRatio()
     this.blocksPerGroup = blocksPerGroup
-    const bitsPerGroup = bigalloc ? clustersPerGroup : blocksPerGroup
-    if (
-      bitsPerGroup === 0 ||
-      bitsPerGroup % 8 !== 0 ||
-      bitsPerGroup > this.blockSize * 8 ||
-      blocksPerGroup !== bitsPerGroup * this.ratio
-    ) {
-      throw this.#wrong(`a group is said to have ${blocksPerGroup} blocks and ${bitsPerGroup} clusters`)
-    }
+    this.#checkGroup()
     this.groups = ceilDivide(this.blocks - firstDataBlock, blocksPerGroup)
     if (this.groups > maximumGroups)
       throw unsupported(
@@ -82,12 +57,8 @@ export class ExtLayout {
         `the ${this.title} filesystem has ${this.groups} groups of blocks, more than the ${maximumGroups} ` +
           'that are read',
       )
-    this.inodeSize = revision === 0 ? 128 : superblock.inodeSize
-    if (!isPowerOfTwo(this.inodeSize) || this.inodeSize < 128 || this.inodeSize > this.blockSize)
-      throw this.#wrong(`an inode is said to have ${this.inodeSize} bytes`)
-    if (inodesPerGroup === 0 || inodesPerGroup > this.blockSize * 8 || inodes > inodesPerGroup * this.groups) {
-      throw this.#wrong(`${inodes} inodes are said to be in ${this.groups} groups of ${inodesPerGroup}`)
-    }
+    this.inodeSize = superblock.revision === 0 ? 128 : superblock.inodeSize
+    this.#checkInodes()
     this.inodeTableLength = ceilDivide(inodesPerGroup * this.inodeSize, this.blockSize)
     this.descriptorSize = wide ? superblock.descriptorSize : 32
     if (wide && (!isPowerOfTwo(this.descriptorSize) || this.descriptorSize < 64 || this.descriptorSize > 1024)) {
@@ -100,6 +71,37 @@ export class ExtLayout {
       : all + superblock.reservedDescriptorBlocks
     if (this.#leadingDescriptorBlocks >= blocksPerGroup)
       throw this.#wrong(`${this.#leadingDescriptorBlocks} blocks of group descriptors do not fit a group`)
+  }
+
+  #checkBlocks(): void {
+    const { blocks, blockSize, firstDataBlock, freeBlocks } = this
+    if (!Number.isSafeInteger(blocks * blockSize)) throw this.#wrong(`it has ${blocks} blocks of ${blockSize} bytes`)
+    if (firstDataBlock > 1 || firstDataBlock >= blocks)
+      throw this.#wrong(`block ${firstDataBlock} is said to be the first of ${blocks}`)
+    if (freeBlocks > blocks) throw this.#wrong(`${freeBlocks} of ${blocks} blocks are said to be free`)
+  }
+
+  #clusterRatio(): number {
+    if (!this.features.has('bigalloc')) return 1
+    const { logBlockSize, logClusterSize } = this.superblock
+    if (logClusterSize < logBlockSize || logClusterSize > 20)
+      throw this.#wrong(`the cluster size is 2^${10 + logClusterSize} bytes`)
+    return 2 ** (logClusterSize - logBlockSize)
+  }
+
+  #checkGroup(): void {
+    const { blocksPerGroup, clustersPerGroup } = this.superblock
+    const bits = this.features.has('bigalloc') ? clustersPerGroup : blocksPerGroup
+    if (bits === 0 || bits % 8 !== 0 || bits > this.blockSize * 8 || blocksPerGroup !== bits * this.ratio)
+      throw this.#wrong(`a group is said to have ${blocksPerGroup} blocks and ${bits} clusters`)
+  }
+
+  #checkInodes(): void {
+    const { inodes, inodesPerGroup } = this.superblock
+    if (!isPowerOfTwo(this.inodeSize) || this.inodeSize < 128 || this.inodeSize > this.blockSize)
+      throw this.#wrong(`an inode is said to have ${this.inodeSize} bytes`)
+    if (inodesPerGroup === 0 || inodesPerGroup > this.blockSize * 8 || inodes > inodesPerGroup * this.groups)
+      throw this.#wrong(`${inodes} inodes are said to be in ${this.groups} groups of ${inodesPerGroup}`)
   }
 
   /** Bytes of the filesystem. */

@@ -39,15 +39,74 @@ export function readFatLayout(sector: Uint8Array): FatLayout | undefined {
   const boot = fatBootSector.read(sector)
   const old = fat16Extension.read(sector)
   const new32 = fat32Extension.read(sector)
-  const named = /^(FAT12 {3}|FAT16 {3}|FAT {5}|MSDOS)/.test(old.type) || /^(FAT32 {3}|MSWIN)/.test(new32.type)
-  if (boot.signature !== 0xaa55 && !named) return undefined
-  // OS/2 puts something like a FAT's first sector before filesystems that are none.
-  if (!named && /^(JFS|HPFS) {4,5}/.test(old.type)) return undefined
-  const { bytesPerSector: sectorSize, sectorsPerCluster, reservedSectors, fats, rootEntries, media } = boot
-  if (!isPowerOfTwo(sectorSize) || sectorSize < 512 || sectorSize > 4096 || !isPowerOfTwo(sectorsPerCluster))
-    return undefined
-  if (fats === 0 || reservedSectors === 0 || (media < 0xf8 && media !== 0xf0)) return undefined
+  if (!hasMarks(boot, old, new32) || !isPlausible(boot)) return undefined
+  const places = placesOf(boot, new32)
+  if (places === undefined) return undefined
+  const { bytesPerSector: sectorSize, sectorsPerCluster, rootEntries } = boot
+  const { bits, sectors, rootStart, firstData, clusters, tableStart } = places
+  const is32 = bits === 32
+  const { bootSignature, serial, label, state } = is32 ? new32 : old
+  const signed = bootSignature === 0x29 || bootSignature === 0x28
+  return {
+    bits,
+    boot,
+    sectorSize,
+    clusters,
+    state,
+    clusterSize: sectorSize * sectorsPerCluster,
+    size: sectors * sectorSize,
+    tableStart: tableStart * sectorSize,
+    rootStart: rootStart * sectorSize,
+    rootLength: is32 ? 0 : 32 * rootEntries,
+    rootCluster: is32 ? new32.rootCluster : undefined,
+    dataStart: firstData * sectorSize,
+    serial: signed || is32 ? serial : undefined,
+    label: bootSignature === 0x29 || is32 ? label : undefined,
+    infoSector: is32 ? recorded(new32.infoSector) : undefined,
+    backupBootSector: is32 ? recorded(new32.backupBootSector) : undefined,
+  }
+}
 
+type Boot = StructValues<typeof fatBootSector>
+type Extension32 = StructValues<typeof fat32Extension>
+
+/** A sector number; two values mean that there is none. */
+function recorded(sector: number): number | undefined {
+  return sector === 0 || sector === 0xffff ? undefined : sector
+}
+
+/** Whether the sector is marked as a boot sector, or names a FAT. */
+function hasMarks(boot: Boot, old: StructValues<typeof fat16Extension>, new32: Extension32): boolean {
+  if (/^(FAT12 {3}|FAT16 {3}|FAT {5}|MSDOS)/.test(old.type) || /^(FAT32 {3}|MSWIN)/.test(new32.type)) return true
+  // OS/2 puts something like a FAT's first sector before filesystems that are none.
+  return boot.signature === 0xaa55 && !/^(JFS|HPFS) {4,5}/.test(old.type)
+}
+
+/** Whether the numbers of all kinds of FAT can be. */
+function isPlausible({ bytesPerSector, sectorsPerCluster, reservedSectors, fats, media }: Boot): boolean {
+  return (
+    isPowerOfTwo(bytesPerSector) &&
+    bytesPerSector >= 512 &&
+    bytesPerSector <= 4096 &&
+    isPowerOfTwo(sectorsPerCluster) &&
+    fats > 0 &&
+    reservedSectors > 0 &&
+    (media >= 0xf8 || media === 0xf0)
+  )
+}
+
+/** Where tables, root folder and clusters lie, in sectors; undefined where they cannot lie so. */
+interface Places {
+  readonly bits: FatLayout['bits']
+  readonly sectors: number
+  readonly tableStart: number
+  readonly rootStart: number
+  readonly firstData: number
+  readonly clusters: number
+}
+
+function placesOf(boot: Boot, new32: Extension32): Places | undefined {
+  const { bytesPerSector: sectorSize, sectorsPerCluster, reservedSectors, fats, rootEntries } = boot
   const is32 = boot.fatSectors16 === 0
   const fatSectors = is32 ? new32.fatSectors : boot.fatSectors16
   const sectors = boot.sectors16 === 0 ? boot.sectors32 : boot.sectors16
@@ -60,26 +119,5 @@ export function readFatLayout(sector: Uint8Array): FatLayout | undefined {
   if (fatSectors * sectorSize * 8 < (clusters + 2) * bits) return undefined
   const active = is32 ? fatMirroring(new32.mirroring).active : 0
   if (active >= fats) return undefined
-
-  const { bootSignature, serial, label, state } = is32 ? new32 : old
-  const signed = bootSignature === 0x29 || bootSignature === 0x28
-  return {
-    bits,
-    boot,
-    sectorSize,
-    clusters,
-    state,
-    clusterSize: sectorSize * sectorsPerCluster,
-    size: sectors * sectorSize,
-    tableStart: (reservedSectors + active * fatSectors) * sectorSize,
-    rootStart: rootStart * sectorSize,
-    rootLength: is32 ? 0 : 32 * rootEntries,
-    rootCluster: is32 ? new32.rootCluster : undefined,
-    dataStart: firstData * sectorSize,
-    serial: signed || is32 ? serial : undefined,
-    label: bootSignature === 0x29 || is32 ? label : undefined,
-    infoSector: is32 && new32.infoSector !== 0 && new32.infoSector !== 0xffff ? new32.infoSector : undefined,
-    backupBootSector:
-      is32 && new32.backupBootSector !== 0 && new32.backupBootSector !== 0xffff ? new32.backupBootSector : undefined,
-  }
+  return { bits, sectors, rootStart, firstData, clusters, tableStart: reservedSectors + active * fatSectors }
 }

@@ -1,12 +1,12 @@
 import { roundDown, roundUp } from '../../../binary/integers.js'
-import { isZero } from '../../../binary/zero.js'
 import type { BlockSource, ByteStore, Extent } from '../../../block/types.js'
-import { reference, targetError } from '../../../errors.js'
+import { reference } from '../../../errors.js'
 import type { CheckProgress } from '../../driver.js'
 import { Blocks } from '../read/blocks.js'
 import { blockEntry, setBits, testBit } from '../format/entries.js'
+import { BlockSpace } from './block-space.js'
 import { FileOrder, type Area } from './file-order.js'
-import { bitmapLength, blockPosition, maximumSector } from '../format/layout.js'
+import { bitmapLength } from '../format/layout.js'
 import { sectorLength, unallocated } from '../format/structs.js'
 import type { DynamicLayout } from '../format/dynamic.js'
 import { WordTable } from './word-table.js'
@@ -27,10 +27,6 @@ export interface BlockWriterOptions {
   readonly structures: readonly Area[]
 }
 
-/** The file is enlarged by this much at once, or by a block: each time costs a flush. */
-const stepLength = 32 * 1024 * 1024
-const pieceLength = 1024 * 1024
-const movedPiece = 65536
 /** Blocks with changes that wait for a flush at most, and blocks moved between two. */
 const mostPending = 1024
 const mostMoved = 16
@@ -59,12 +55,8 @@ export class BlockWriter {
   /** Where blocks may go again: now, and after the next commit. */
   readonly #free: number[] = []
   #freed: number[] = []
-  #footer: Uint8Array
-  /** Where the footer stands, and where the next new block may begin. */
-  #end: number
-  #next: number
+  readonly #space: BlockSpace
   #changed = false
-  #failure: { readonly cause: unknown } | undefined
 
   /** @throws ImageError corrupt E_OVERLAP, E_TRUNCATED where a change could damage something else. */
   constructor(options: BlockWriterOptions) {
@@ -75,15 +67,13 @@ export class BlockWriter {
     this.#bitmapLength = bitmapLength(layout.blockSize)
     this.#capacity = capacity
     this.#structures = [...options.structures]
-    this.#footer = footer
-    this.#end = end
-    this.#next = end
+    this.#space = new BlockSpace(store, footer, end, (limit) => this.#blocks.moveLimit(limit))
     this.#table = WordTable.read(store, layout.tablePosition, layout.entries)
     this.#blocks = this.#newBlocks(layout)
     // Blocks must not share space with each other or with structures: a change of one would damage the other.
     const order = this.#order()
     order.verify(store.name, { end, blockSize: this.#blockSize, capacity: roundUp(capacity, sectorLength) })
-    this.#next = Math.max(end, order.end)
+    this.#space.reserve(order.end)
   }
 
   get table(): WordTable {
@@ -110,12 +100,12 @@ export class BlockWriter {
       const bitmap = this.#pending.get(block)
       if (bitmap !== undefined) this.#store.write(this.#positionOf(block), bitmap)
     }
-    this.#flush()
+    this.#space.flush()
     if (this.#pending.size === 0 && !this.#table.changed) return
     for (const [block, bitmap] of this.#pending)
       if (!this.#fresh.has(block)) this.#store.write(this.#positionOf(block), bitmap)
     this.#table.write(this.#store)
-    this.#flush()
+    this.#space.flush()
     for (const block of this.#pending.keys()) this.#blocks.forget(block)
     this.#pending.clear()
     this.#fresh.clear()
@@ -125,7 +115,7 @@ export class BlockWriter {
 
   /** Commits, and cuts off what the file has behind its last block. */
   close(): void {
-    if (!this.#changed || this.#failure !== undefined) return
+    if (!this.#changed || this.#space.hasFailed) return
     this.commit()
     this.#cutEnd()
   }
@@ -133,11 +123,7 @@ export class BlockWriter {
   /** Another footer (of another capacity), at the same place and, for readers that take it, at the file's start. */
   changeFooter(footer: Uint8Array, capacity: number): void {
     this.#changed = true
-    this.#footer = footer
-    this.#store.write(this.#end, footer)
-    this.#flush()
-    this.#store.write(0, footer)
-    this.#flush()
+    this.#space.changeFooter(footer)
     this.#capacity = capacity
     this.#blocks = this.#newBlocks(this.#options.layout)
   }
@@ -149,15 +135,15 @@ export class BlockWriter {
     const words = new Uint32Array(entries).fill(unallocated)
     words.set(this.#table.words)
     const bytes = new WordTable(0, words).bytes()
-    this.#placeTable(this.#extend(bytes.length), words, bytes)
+    this.#placeTable(this.#space.extend(bytes.length, this.#bitmapLength), words, bytes)
   }
 
   /** The new table is whole on the medium before anything leads to it; the old one stays until then. */
   #placeTable(position: number, words: Uint32Array, bytes: Uint8Array): void {
     this.#store.write(position, bytes)
-    this.#flush()
+    this.#space.flush()
     this.#options.lead(position, words.length)
-    this.#flush()
+    this.#space.flush()
     const old = this.#table.position(0)
     this.#structures.splice(0, this.#structures.length, ...this.#structures.filter((area) => area.position !== old), {
       position,
@@ -175,7 +161,7 @@ export class BlockWriter {
     const word = last < this.#table.words.length ? this.#table.word(last) : unallocated
     if (within !== 0 && word !== unallocated) {
       // The file may end before such a block does.
-      const inFile = this.#end - this.#positionOf(last) - this.#bitmapLength
+      const inFile = this.#space.end - this.#positionOf(last) - this.#bitmapLength
       if (inFile > within) this.#zero(last, within, Math.min(this.#blockSize, inFile) - within)
     }
     for (let index = within === 0 ? last : last + 1; index < this.#table.words.length; index++) this.#drop(index)
@@ -199,7 +185,7 @@ export class BlockWriter {
       const from = order.position(--last)
       if (last < 0 || from <= hole) break
       const block = blocks[last] ?? 0
-      this.#copy(from, hole, length)
+      this.#space.copy(from, hole, length)
       this.#table.set(block, hole / sectorLength)
       this.#blocks.forget(block)
       if (++moved % mostMoved === 0) this.commit()
@@ -207,7 +193,7 @@ export class BlockWriter {
     }
     this.commit()
     this.#placeTableLower()
-    for (const gap of this.#order().gaps()) this.#clear(gap.position, gap.length)
+    for (const gap of this.#order().gaps()) this.#space.clear(gap.position, gap.length)
     this.#cutEnd()
     yield { done: blocks.length, total: blocks.length }
   }
@@ -223,32 +209,13 @@ export class BlockWriter {
     }
   }
 
-  /** The file ends behind the last thing in it; the new footer is on the medium before the old one goes. */
+  /** The file ends behind the last thing in it. */
   #cutEnd(): void {
-    const { end } = this.#order()
-    // Two footers that overlap could be lost together.
-    if (end + sectorLength > this.#end) return
-    this.#store.write(end, this.#footer)
-    this.#flush()
-    this.#end = end
-    this.#next = end
-    this.#blocks.moveLimit(end)
-    this.#store.truncate(end + sectorLength)
-    this.#flush()
+    this.#space.cut(this.#order().end)
   }
 
   #order(): FileOrder {
     return new FileOrder(this.#table.words, this.#bitmapLength + this.#blockSize, this.#structures)
-  }
-
-  #flush(): void {
-    if (this.#failure !== undefined) throw this.#failure.cause
-    try {
-      this.#store.flush()
-    } catch (cause) {
-      this.#failure = { cause }
-      throw cause
-    }
   }
 
   #newBlocks(layout: DynamicLayout): Blocks {
@@ -257,7 +224,7 @@ export class BlockWriter {
       { ...layout, blocks: this.#table.words.length, structures: [] },
       {
         capacity: this.#capacity,
-        limit: this.#end,
+        limit: this.#space.end,
         differencing: this.#options.differencing,
         table: this.#table,
         pending: this.#pending,
@@ -309,7 +276,10 @@ export class BlockWriter {
     const tail = within + length - last * sectorLength
     if (last > first) {
       const bitmap = this.#changeable(block)
-      this.#clear(this.#positionOf(block) + this.#bitmapLength + first * sectorLength, (last - first) * sectorLength)
+      this.#space.clear(
+        this.#positionOf(block) + this.#bitmapLength + first * sectorLength,
+        (last - first) * sectorLength,
+      )
       this.#mark(block, bitmap, first, last)
     }
     if (tail > 0 && last >= first) this.#write(block, last * sectorLength, new Uint8Array(tail))
@@ -345,29 +315,10 @@ export class BlockWriter {
   #allocate(): number {
     const used = this.#free.pop()
     if (used !== undefined) {
-      this.#clear(used + this.#bitmapLength, this.#blockSize)
+      this.#space.clear(used + this.#bitmapLength, this.#blockSize)
       return used
     }
-    return this.#extend(this.#bitmapLength + this.#blockSize)
-  }
-
-  /** New space at the file's end, which reads as zero but for its first sector. */
-  #extend(length: number): number {
-    const position = blockPosition(roundUp(this.#next, sectorLength), this.#bitmapLength, sectorLength)
-    const end = position + length
-    if (end / sectorLength > maximumSector)
-      throw targetError('E_NO_SPACE', `${this.#store.name} cannot grow beyond the 2 TiB that a VHD reaches`)
-    if (end > this.#end) {
-      const next = end + Math.max(0, Math.min(stepLength - length, (maximumSector - 1) * sectorLength - end))
-      this.#store.write(next, this.#footer)
-      this.#flush()
-      // What the old footer was becomes part of a block.
-      this.#store.write(this.#end, new Uint8Array(sectorLength))
-      this.#end = next
-      this.#blocks.moveLimit(next)
-    }
-    this.#next = end
-    return position
+    return this.#space.extend(this.#bitmapLength + this.#blockSize, this.#bitmapLength)
   }
 
   #drop(block: number): void {
@@ -377,27 +328,6 @@ export class BlockWriter {
     this.#pending.delete(block)
     this.#fresh.delete(block)
     this.#blocks.forget(block)
-  }
-
-  #clear(position: number, length: number): void {
-    if (this.#store.zero !== undefined) {
-      this.#store.zero(position, length)
-      return
-    }
-    const zeros = new Uint8Array(Math.min(length, pieceLength))
-    for (let done = 0; done < length; done += zeros.length)
-      this.#store.write(position + done, zeros.subarray(0, Math.min(zeros.length, length - done)))
-  }
-
-  #copy(from: number, to: number, length: number): void {
-    const piece = new Uint8Array(Math.min(length, movedPiece))
-    for (let done = 0; done < length; done += piece.length) {
-      const bytes = piece.subarray(0, Math.min(piece.length, length - done))
-      this.#store.read(from + done, bytes)
-      // Holes stay holes.
-      if (isZero(bytes)) this.#clear(to + done, bytes.length)
-      else this.#store.write(to + done, bytes)
-    }
   }
 
   /** What sectors that are not in this file read as. @throws ImageError reference E_PARENT_NEEDED. */
@@ -422,7 +352,7 @@ export class BlockWriter {
     length: number,
     visit: (block: number, within: number, done: number, length: number) => void,
   ): void {
-    if (this.#failure !== undefined) throw this.#failure.cause
+    this.#space.assertUsable()
     this.#changed ||= length > 0
     for (let done = 0; done < length;) {
       const block = Math.floor((offset + done) / this.#blockSize)
