@@ -1,4 +1,5 @@
 import { viewOf } from '../binary/integers.js'
+import { Recent } from '../binary/recent.js'
 import type { BlockSource } from '../block/types.js'
 import { damaged } from './damage.js'
 
@@ -18,14 +19,13 @@ export class VolumeReader {
   /** The filesystem's name, for messages. */
   readonly title: string
   readonly #volume: BlockSource
-  readonly #pages = new Map<number, Page>()
-  #last: Page | undefined
-  #lastIndex = -1
+  readonly #pages: Recent<Page>
 
   constructor(volume: BlockSource, title: string) {
     this.#volume = volume
     this.size = volume.capacity
     this.title = title
+    this.#pages = new Recent(keptPages, (index) => this.#page(index))
   }
 
   /**
@@ -37,7 +37,7 @@ export class VolumeReader {
     const target = new Uint8Array(length)
     for (let done = 0; done < length;) {
       const at = position + done
-      const { bytes } = this.#page(Math.floor(at / pageSize))
+      const { bytes } = this.#pages.get(Math.floor(at / pageSize))
       const within = at % pageSize
       const piece = bytes.subarray(within, within + length - done)
       target.set(piece, done)
@@ -57,21 +57,21 @@ export class VolumeReader {
 
   u8(position: number): number {
     this.#check(position, 1)
-    return this.#page(Math.floor(position / pageSize)).view.getUint8(position % pageSize)
+    return this.#pages.get(Math.floor(position / pageSize)).view.getUint8(position % pageSize)
   }
 
   u16(position: number): number {
     const within = position % pageSize
     if (within > pageSize - 2) return viewOf(this.bytes(position, 2)).getUint16(0, true)
     this.#check(position, 2)
-    return this.#page(Math.floor(position / pageSize)).view.getUint16(within, true)
+    return this.#pages.get(Math.floor(position / pageSize)).view.getUint16(within, true)
   }
 
   u32(position: number): number {
     const within = position % pageSize
     if (within > pageSize - 4) return viewOf(this.bytes(position, 4)).getUint32(0, true)
     this.#check(position, 4)
-    return this.#page(Math.floor(position / pageSize)).view.getUint32(within, true)
+    return this.#pages.get(Math.floor(position / pageSize)).view.getUint32(within, true)
   }
 
   #check(position: number, length: number): void {
@@ -84,23 +84,9 @@ export class VolumeReader {
   }
 
   #page(index: number): Page {
-    if (index === this.#lastIndex && this.#last !== undefined) return this.#last
-    let page = this.#pages.get(index)
-    if (page === undefined) {
-      const bytes = new Uint8Array(Math.min(pageSize, this.size - index * pageSize))
-      this.#volume.read(index * pageSize, bytes)
-      page = { bytes, view: viewOf(bytes) }
-    } else this.#pages.delete(index)
-    // Kept in the order of use: the first is the one unused longest.
-    this.#pages.set(index, page)
-    if (this.#pages.size > keptPages)
-      for (const oldest of this.#pages.keys()) {
-        this.#pages.delete(oldest)
-        break
-      }
-    this.#last = page
-    this.#lastIndex = index
-    return page
+    const bytes = new Uint8Array(Math.min(pageSize, this.size - index * pageSize))
+    this.#volume.read(index * pageSize, bytes)
+    return { bytes, view: viewOf(bytes) }
   }
 }
 

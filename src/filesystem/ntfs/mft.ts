@@ -1,4 +1,5 @@
 import { safeNumber } from '../../binary/integers.js'
+import { Recent } from '../../binary/recent.js'
 import { damaged } from '../damage.js'
 import { FileMap } from '../file-map.js'
 import type { VolumeReader } from '../volume-reader.js'
@@ -25,7 +26,7 @@ export class Mft {
   readonly #reader: VolumeReader
   readonly #layout: NtfsLayout
   readonly #map = new FileMap()
-  readonly #kept = new Map<number, FileRecord>()
+  readonly #kept = new Recent<FileRecord>(keptRecords, (number) => this.#load(number))
   /** Known once the table's own record was read. */
   #records = Infinity
   readonly #lists = new WeakMap<FileRecord, Listed[]>()
@@ -50,14 +51,7 @@ export class Mft {
    * made (`sequence`).
    */
   record(number: number, sequence?: number): FileRecord {
-    const record = this.#kept.get(number) ?? this.#load(number)
-    this.#kept.delete(number)
-    this.#kept.set(number, record)
-    if (this.#kept.size > keptRecords)
-      for (const oldest of this.#kept.keys()) {
-        this.#kept.delete(oldest)
-        break
-      }
+    const record = this.#kept.get(number)
     if (!recordFlags(record.flags).inUse)
       throw damaged('NTFS', `record ${number} of the master file table is not in use, but something refers to it`)
     if (sequence !== undefined && sequence !== 0 && record.sequence !== sequence) {

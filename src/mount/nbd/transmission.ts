@@ -1,11 +1,11 @@
 import type { Duplex } from 'node:stream'
-import { isImageError } from '../../errors.js'
 import { pieceLength, type PieceBuffer, type PieceBuffers } from './buffers.js'
 import type { ByteQueue } from './byte-queue.js'
-import { commandFlag, hasFlag, unallocated } from './entries.js'
+import { NotFast, numberOf, runCommand, statusRuns, textOf } from './disk-commands.js'
+import { commandFlag, hasFlag } from './entries.js'
 import { allocationId, type Session } from './haggling.js'
-import { Replies, type StatusRun } from './replies.js'
-import { changes, problemOf } from './request-check.js'
+import { Replies } from './replies.js'
+import { problemOf } from './request-check.js'
 import type { ServedDisk } from './served-disk.js'
 import {
   command,
@@ -26,8 +26,6 @@ const maximumInFlight = 16
 const corkedLength = 128 * 1024
 /** Requests that are answered before other connections have their turn. */
 const turnLength = 64
-/** Runs that one block status tells; clients ask again for the rest. */
-const maximumRuns = 2048
 /** Shorter zeros within data are sent as data: a chunk of its own costs more. */
 const shortestHole = 4096
 
@@ -186,55 +184,13 @@ export class Transmission {
   }
 
   #execute({ request, offset, length }: Task): void {
-    const { type, flags, cookie } = request
-    const disk = this.#disk
-    switch (type) {
-      case command.flush:
-        disk.flush()
-        break
-      case command.trim:
-        disk.zero(offset, length)
-        break
-      case command.writeZeroes:
-        if (!hasFlag(flags, commandFlag.noHole)) {
-          if (hasFlag(flags, commandFlag.fastZero) && !disk.fastZero) throw new NotFast()
-          disk.zero(offset, length)
-        } else {
-          // Space that is to stay allocated is written, which is never fast.
-          if (hasFlag(flags, commandFlag.fastZero)) throw new NotFast()
-          this.#writeZeros(offset, length)
-        }
-        break
-      case command.blockStatus:
-        this.#status(request, offset, length)
-        return
-      default:
-        // CACHE: the system's cache is all there is.
-        break
+    if (request.type === command.blockStatus) {
+      const runs = statusRuns(this.#disk, offset, length, hasFlag(request.flags, commandFlag.requestOne))
+      this.#replies.status(request.cookie, allocationId, runs, this.#taken())
+      return
     }
-    if (changes(type) && hasFlag(flags, commandFlag.forceUnitAccess)) disk.flush()
-    this.#out(cookie)
-  }
-
-  #writeZeros(offset: number, length: number): void {
-    const zeros = new Uint8Array(Math.min(length, pieceLength))
-    for (let done = 0; done < length; done += zeros.length)
-      this.#disk.write(offset + done, zeros.subarray(0, Math.min(zeros.length, length - done)))
-  }
-
-  #status({ flags, cookie }: Request, offset: number, length: number): void {
-    const one = hasFlag(flags, commandFlag.requestOne)
-    const runs: StatusRun[] = []
-    for (let done = 0; done < length;) {
-      const run = this.#disk.runAt(offset + done, length - done, 'status')
-      const status = run.zero ? unallocated : 0
-      const last = runs.at(-1)
-      if (last?.status === status) last.length += run.length
-      else if (runs.length === (one ? 1 : maximumRuns)) break
-      else runs.push({ length: run.length, status })
-      done += run.length
-    }
-    this.#replies.status(cookie, allocationId, runs, this.#taken())
+    runCommand(this.#disk, request, offset, length)
+    this.#out(request.cookie)
   }
 
   #takePayload(writing: Writing): boolean {
@@ -432,15 +388,4 @@ export class Transmission {
       this.pump()
     }
   }
-}
-
-/** Thrown where FAST_ZERO was asked for and cannot be had. */
-class NotFast extends Error {}
-
-function numberOf(error: unknown): number {
-  return isImageError(error) && error.code === 'E_NO_SPACE' ? errorNumber.noSpace : errorNumber.io
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -1,4 +1,5 @@
 import { viewOf } from '../../../binary/integers.js'
+import { Recent } from '../../../binary/recent.js'
 import type { ByteStore } from '../../../block/types.js'
 import { corrupt, hints } from '../../../errors.js'
 import type { DiskTables } from './entry-finder.js'
@@ -14,20 +15,20 @@ export class TableCache {
   readonly #store: ByteStore
   readonly #clusterSize: number
   readonly #overlaps: (position: number) => string | undefined
-  readonly #tables = new Map<number, DataView>()
-  readonly #kept: number
+  readonly #tables: Recent<DataView>
 
   /** @param overlaps says what other structure lies at a position, where no L2 table may be. */
   constructor(store: ByteStore, clusterSize: number, overlaps: (position: number) => string | undefined) {
     this.#store = store
     this.#clusterSize = clusterSize
     this.#overlaps = overlaps
-    this.#kept = Math.max(minimumKept, Math.floor(keptBytes / clusterSize))
+    const kept = Math.max(minimumKept, Math.floor(keptBytes / clusterSize))
+    this.#tables = new Recent(kept, (position) => this.#read(position))
   }
 
   /** The table at a position is another one now. */
   forget(position: number): void {
-    this.#tables.delete(position)
+    this.#tables.forget(position)
   }
 
   /**
@@ -49,28 +50,19 @@ export class TableCache {
         },
       )
     }
-    const kept = this.#tables.get(position)
-    if (kept !== undefined) {
-      this.#tables.delete(position)
-      this.#tables.set(position, kept)
-      return kept
-    }
+    return this.#tables.get(position)
+  }
+
+  #read(position: number): DataView {
+    const store = this.#store
     const other = this.#overlaps(position)
     if (other !== undefined)
       throw corrupt('E_OVERLAP', `${store.name}: an L1 entry takes the ${other} at byte ${position} for an L2 table`, {
         details: { position },
       })
     const bytes = new Uint8Array(this.#clusterSize)
-    store.read(position, bytes.subarray(0, available))
-    const table = viewOf(bytes)
-    this.#tables.set(position, table)
-    if (this.#tables.size > this.#kept) {
-      for (const oldest of this.#tables.keys()) {
-        this.#tables.delete(oldest)
-        break
-      }
-    }
-    return table
+    store.read(position, bytes.subarray(0, Math.min(bytes.length, store.size - position)))
+    return viewOf(bytes)
   }
 }
 

@@ -1,4 +1,5 @@
 import { BitSet } from '../../../binary/bit-set.js'
+import { Recent } from '../../../binary/recent.js'
 import type { RefcountStore } from '../format/refcounts.js'
 
 /** Clusters whose refcounts are looked up together. */
@@ -9,24 +10,21 @@ const keptPages = 4096
 /** Of which clusters the refcount is exactly one: a bit each, for a walk that asks in any order. */
 export class RefcountOnes {
   readonly #refcounts: RefcountStore
-  readonly #pages = new Map<number, BitSet>()
-  #last: { readonly number: number; readonly bits: BitSet } | undefined
+  readonly #pages: Recent<BitSet>
 
   constructor(refcounts: RefcountStore) {
     this.#refcounts = refcounts
+    this.#pages = new Recent(keptPages, (number) => this.#page(number))
   }
 
   /** Whether the refcount of a cluster is exactly one; undefined where the table says nothing that could be true. */
   has(cluster: number): boolean | undefined {
     if (this.#refcounts.place(Math.floor(cluster / this.#refcounts.perBlock)).kind === 'unaligned') return undefined
     const number = Math.floor(cluster / pageClusters)
-    if (this.#last?.number !== number) this.#last = { number, bits: this.#page(number) }
-    return this.#last.bits.has(cluster - number * pageClusters)
+    return this.#pages.get(number).has(cluster - number * pageClusters)
   }
 
   #page(number: number): BitSet {
-    const kept = this.#pages.get(number)
-    if (kept !== undefined) return kept
     const { perBlock } = this.#refcounts
     const bits = new BitSet(pageClusters)
     const first = number * pageClusters
@@ -40,11 +38,6 @@ export class RefcountOnes {
           if (this.#refcounts.countIn(block, within + at) === 1) bits.set(cluster + at - first)
       cluster += length
     }
-    if (this.#pages.size >= keptPages) {
-      const [oldest] = this.#pages.keys()
-      if (oldest !== undefined) this.#pages.delete(oldest)
-    }
-    this.#pages.set(number, bits)
     return bits
   }
 }

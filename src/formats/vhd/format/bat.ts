@@ -1,4 +1,5 @@
 import { viewOf } from '../../../binary/integers.js'
+import { Recent } from '../../../binary/recent.js'
 import type { ByteStore } from '../../../block/types.js'
 
 const entriesPerPiece = 16384
@@ -14,19 +15,20 @@ export class BlockTable {
   readonly #store: ByteStore
   readonly #position: number
   readonly #entries: number
-  readonly #pieces = new Map<number, DataView>()
+  readonly #pieces: Recent<DataView>
 
   /** @param entries must lie inside the store. */
   constructor(store: ByteStore, position: number, entries: number) {
     this.#store = store
     this.#position = position
     this.#entries = entries
+    this.#pieces = new Recent(keptPieces, (index) => this.#piece(index))
   }
 
   /** The word of a block: a sector number, or 0xFFFFFFFF. */
   word(block: number): number {
     if (block < 0 || block >= this.#entries) throw new RangeError(`block ${block} of ${this.#entries}`)
-    return this.#piece(Math.floor(block / entriesPerPiece)).getUint32((block % entriesPerPiece) * 4)
+    return this.#pieces.get(Math.floor(block / entriesPerPiece)).getUint32((block % entriesPerPiece) * 4)
   }
 
   /** Where the entry of a block lies in the file. */
@@ -40,7 +42,7 @@ export class BlockTable {
     const stop = Math.min(end, block + longestRun)
     let next = block + 1
     while (next < stop) {
-      const piece = this.#piece(Math.floor(next / entriesPerPiece))
+      const piece = this.#pieces.get(Math.floor(next / entriesPerPiece))
       const last = Math.min(stop, next - (next % entriesPerPiece) + entriesPerPiece)
       while (next < last && piece.getUint32((next % entriesPerPiece) * 4) === word) next++
       if (next < last) return next
@@ -49,15 +51,9 @@ export class BlockTable {
   }
 
   #piece(index: number): DataView {
-    const kept = this.#pieces.get(index)
-    if (kept !== undefined) return kept
     const first = index * entriesPerPiece
     const bytes = new Uint8Array(Math.min(entriesPerPiece, this.#entries - first) * 4)
     this.#store.read(this.#position + first * 4, bytes)
-    const [oldest] = this.#pieces.keys()
-    if (this.#pieces.size >= keptPieces && oldest !== undefined) this.#pieces.delete(oldest)
-    const view = viewOf(bytes)
-    this.#pieces.set(index, view)
-    return view
+    return viewOf(bytes)
   }
 }

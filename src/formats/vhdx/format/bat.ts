@@ -1,3 +1,4 @@
+import { Recent } from '../../../binary/recent.js'
 import type { ByteStore } from '../../../block/types.js'
 import { corrupt } from '../../../errors.js'
 import type { ImageError } from '../../../errors.js'
@@ -50,9 +51,7 @@ export class BlockTable {
   readonly #position: number
   readonly #geometry: Geometry
   readonly #areas: readonly Area[]
-  readonly #pieces = new Map<number, EntryTable>()
-  #current: EntryTable | undefined
-  #currentIndex = -1
+  readonly #pieces: Recent<EntryTable>
   /** One bit a MiB of the file: claimed by more than one block. */
   #shared: Uint8Array | undefined
 
@@ -79,6 +78,7 @@ export class BlockTable {
     this.#position = region.position
     this.#geometry = geometry
     this.#areas = areas
+    this.#pieces = new Recent(keptPieces, (index) => this.#read(index))
   }
 
   /** The entry of a payload block, not yet checked: see {@link checkPlace}. */
@@ -322,21 +322,12 @@ export class BlockTable {
   }
 
   #piece(entry: number): EntryTable {
-    const index = Math.floor(entry / pieceEntries)
-    if (index === this.#currentIndex && this.#current !== undefined) return this.#current
-    let piece = this.#pieces.get(index)
-    if (piece === undefined) {
-      const bytes = new Uint8Array(Math.min(pieceEntries, this.#geometry.tableEntries - index * pieceEntries) * 8)
-      this.#store.read(this.#position + index * pieceEntries * 8, bytes)
-      piece = new EntryTable(bytes)
-      if (this.#pieces.size >= keptPieces) {
-        const [oldest] = this.#pieces.keys()
-        if (oldest !== undefined) this.#pieces.delete(oldest)
-      }
-      this.#pieces.set(index, piece)
-    }
-    this.#current = piece
-    this.#currentIndex = index
-    return piece
+    return this.#pieces.get(Math.floor(entry / pieceEntries))
+  }
+
+  #read(index: number): EntryTable {
+    const bytes = new Uint8Array(Math.min(pieceEntries, this.#geometry.tableEntries - index * pieceEntries) * 8)
+    this.#store.read(this.#position + index * pieceEntries * 8, bytes)
+    return new EntryTable(bytes)
   }
 }

@@ -1,3 +1,4 @@
+import { Recent } from '../../../binary/recent.js'
 import type { ByteStore } from '../../../block/types.js'
 import type { BlockTable } from '../format/bat.js'
 import { clearBits, setBits } from '../format/entries.js'
@@ -11,26 +12,23 @@ export class SectorBitmaps {
   readonly #store: ByteStore
   readonly #table: BlockTable
   readonly #geometry: Geometry
-  readonly #kept = new Map<number, Uint8Array>()
+  readonly #kept: Recent<Uint8Array>
 
   constructor(store: ByteStore, table: BlockTable, geometry: Geometry) {
     this.#store = store
     this.#table = table
     this.#geometry = geometry
+    this.#kept = new Recent(keptBitmaps, (block) => this.#read(block))
   }
 
   /** The bits of one payload block, first sector first. @throws ImageError corrupt E_SB_MISSING, E_BAT_RANGE */
   of(block: number): Uint8Array {
-    let bits = this.#kept.get(block)
-    if (bits === undefined) {
-      bits = new Uint8Array(this.#geometry.sectorsPerBlock / 8)
-      this.#store.read(this.#position(block), bits)
-      if (this.#kept.size >= keptBitmaps) {
-        const [oldest] = this.#kept.keys()
-        if (oldest !== undefined) this.#kept.delete(oldest)
-      }
-      this.#kept.set(block, bits)
-    }
+    return this.#kept.get(block)
+  }
+
+  #read(block: number): Uint8Array {
+    const bits = new Uint8Array(this.#geometry.sectorsPerBlock / 8)
+    this.#store.read(this.#position(block), bits)
     return bits
   }
 
