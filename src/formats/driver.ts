@@ -1,10 +1,11 @@
 import type { ImageWriter } from '../block/image-writer.js'
 import { printable, usage, type ImageError } from '../errors.js'
 import type { Location } from '../location/location.js'
+import type { Certainty } from './wrapper.js'
 import type { BlockSource, ByteStore, Codec, Note, Section } from '../block/types.js'
 
 export type { CopyTarget, ImageWriter } from '../block/image-writer.js'
-export type { Wrapped, WrappedFile, WrappedStream, WrapperDriver } from './wrapper.js'
+export type { Certainty, Wrapped, WrappedFile, WrappedStream, WrapperDriver } from './wrapper.js'
 
 /** The version of this contract; a plugin's drivers state the one they were written for. */
 export const driverApiVersion = 1
@@ -259,8 +260,6 @@ export interface WritableImage extends DiskImage {
    */
   deleteSnapshot?(wanted: string): Generator<CheckProgress, void>
 }
-
-export type Certainty = 'certain' | 'possible' | 'no'
 
 /** A format: the only thing its folder exports. */
 export interface FormatDriver {

@@ -1,6 +1,8 @@
 import type { BlockSource, ByteStore, Note } from '../block/types.js'
 import type { Work } from '../block/work.js'
-import type { Certainty } from './driver.js'
+
+/** How sure a format, or a wrapper, is that a file is one of its own. */
+export type Certainty = 'certain' | 'possible' | 'no'
 
 /**
  * What gives a disk inside another file: a compressed stream, a member of an archive, an appliance. It finds where the
@@ -16,7 +18,7 @@ export interface WrapperDriver {
   readonly extensions: readonly string[]
   /** How the content is reached, for `vdisk formats`. */
   readonly access: string
-  /** As of a {@link FormatDriver}. */
+  /** As of a FormatDriver. */
   probe(head: Uint8Array, tail: Uint8Array, size: number): Certainty
   /**
    * What is inside, from the file's structure; the content is not read. The store stays the caller's.
