@@ -174,6 +174,7 @@ export const codesOf = {
     'E_NBD_PROTOCOL',
     'E_NBD_TIMEOUT',
     'E_NOT_RECOGNISED',
+    'E_NOT_VDI',
     'E_NOT_VHD',
     'E_NOT_VHDX',
     'E_NOT_VMDK',

@@ -119,6 +119,12 @@ export interface ParentReference {
   readonly format?: string
   /** The recorded identity, for messages and `info`. */
   readonly identity?: string
+  /**
+   * Set where the image records an identity and no name (VDI): whether a file is the parent, from its first 64 KiB. It
+   * is then looked for among the files beside the image and in the folders of `--search`, whatever they are called.
+   * Pure and total.
+   */
+  recognise?(head: Uint8Array): boolean
   /** @throws ImageError reference E_PARENT_ID, with both ids, when this is not the parent the child was made over. */
   verify(parent: DiskImage): void
   /**
@@ -236,7 +242,10 @@ export interface WritableImage extends DiskImage {
    * stopped anywhere.
    */
   compact?(): Iterable<CheckProgress>
-  /** What `identity` becomes with the first change that the guest sees; left out where it stays. */
+  /**
+   * What `identity` becomes with the first change that the guest sees; left out where it stays, and nothing else that a
+   * child records changes.
+   */
   readonly nextIdentity?: string
   /**
    * Names another parent, or none, in a differencing image. Checks whether that can be, and gives what does it: only

@@ -297,6 +297,7 @@ class ChainOpener {
       imageName: child.name,
       names: wanted.paths,
       verifiable: wanted.identity !== undefined,
+      recognise: wanted.recognise?.bind(wanted),
       folders: this.#folders,
     })
     const failures: { readonly found: GateFile; readonly error: ImageError }[] = []

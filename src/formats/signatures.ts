@@ -44,11 +44,6 @@ export function endsAsDmg(tail: Uint8Array): boolean {
 }
 
 const foreign: readonly Signature[] = [
-  // The signature alone is four bytes in the middle of what may be boot code; the version behind it decides.
-  {
-    name: 'a VDI image (VirtualBox)',
-    matches: (head) => word(head, 64, true) === 0xbeda107f && (word(head, 68, true) ?? Infinity) < 0x00030000,
-  },
   {
     name: 'a DMG image (Apple UDIF)',
     matches: (_head, tail) => endsAsDmg(tail),
@@ -104,6 +99,11 @@ const foreign: readonly Signature[] = [
  * either.
  */
 const claimed: readonly Signature[] = [
+  // The signature alone is four bytes in the middle of what may be boot code; the version behind it decides.
+  {
+    name: 'a VDI image of an unknown version',
+    matches: (head) => word(head, 64, true) === 0xbeda107f && (word(head, 68, true) ?? Infinity) < 0x00030000,
+  },
   { name: 'a QCOW image of an unknown version', matches: (head) => holds(head, 0, 'QFI\xfb') },
   { name: 'a VHDX image', matches: (head) => holds(head, 0, 'vhdxfile') },
   {

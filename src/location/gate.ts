@@ -51,6 +51,11 @@ export interface GateRequest {
   readonly names: readonly string[]
   /** Whether the file found can be told from another of the same name: it may then be looked for beside the image. */
   readonly verifiable: boolean
+  /**
+   * Whether a file is the one that is meant, from its first 64 KiB, where the image records no name for it: all files
+   * beside the image and in the folders of `--search` may be meant then.
+   */
+  readonly recognise?: (head: Uint8Array) => boolean
   /** What may be reached on behalf of the images further up the chain: {@link ReferenceGate.foldersOf} of each. */
   readonly folders: readonly TrustedFolder[]
 }
@@ -131,6 +136,10 @@ export class ReferenceGate {
       if (refusal !== undefined && !refusals.has(place)) refusals.set(place, refusal)
       if (found !== undefined) take(found)
     }
+    // A file that the user named for it is the only one then: what is wrong with it is said.
+    const isFound = files.some(({ by, location }) => by === 'map' || isMeant(location, request.recognise))
+    if (request.recognise !== undefined && !isFound)
+      for (const file of this.#recognised(request, request.recognise)) take(file)
     // The child knows its parent's id: a file that the user named is tried whatever the child calls it.
     if (files.length === 0 && request.verifiable)
       for (const path of this.#named) {
@@ -197,6 +206,22 @@ export class ReferenceGate {
     return [...found.map, ...found.name, ...found.beside, ...found.search, ...found.allowed]
   }
 
+  /** Files beside the image and in folders to be searched that the image's format recognises. */
+  *#recognised(request: GateRequest, recognise: (head: Uint8Array) => boolean): Generator<GateFile> {
+    const own = this.foldersOf(request.image).map(({ real }) => ({ folder: real, by: 'beside' as const }))
+    const searched = this.#search.map((folder) => ({
+      folder,
+      by: 'search' as const,
+      within: { real: folder, spelled: [] },
+    }))
+    for (const place of [...own, ...searched]) {
+      for (const name of namesIn(place.folder).slice(0, mostNames)) {
+        const { found } = this.#look({ ...place, name }, request.folders)
+        if (found !== undefined && isMeant(found.location, recognise)) yield found
+      }
+    }
+  }
+
   /** A file of the right name that lies beside the image, but that nothing shows to be the right one. */
   #beside(request: GateRequest): string | undefined {
     if (request.verifiable) return undefined
@@ -255,6 +280,23 @@ export class ReferenceGate {
   }
 }
 
+/** Files of a folder that are looked into, and bytes of each. */
+const mostNames = 4096
+const headLength = 65536
+
+function isMeant(location: Location, recognise: GateRequest['recognise']): boolean {
+  try {
+    using store = location.store()
+    const head = new Uint8Array(Math.min(headLength, store.size))
+    store.read(0, head)
+    return recognise?.(head) === true
+  } catch (error) {
+    // What cannot be read is passed over: it is not known to be meant.
+    if (!isImageError(error)) throw error
+    return false
+  }
+}
+
 /**
  * A name in a folder; where no file has it, also those that differ from it in the case of letters alone, as they do not
  * on Windows. For what is recognised by its id only.
@@ -298,6 +340,11 @@ function ambiguity(files: readonly GateFile[], { imageName, names }: GateRequest
   )
 }
 
+/** The last of the stored names, for a hint. */
+function names({ names: stored }: GateRequest): string {
+  return printable(stored.at(-1) ?? 'OLD')
+}
+
 function failure(
   request: GateRequest,
   looked: readonly string[],
@@ -327,11 +374,14 @@ function failure(
     `${imageName} needs its ${role} ${named === '' ? '(which it does not name)' : named}, and it is not there${where}`,
     {
       hint:
-        beside === undefined
-          ? `Put the ${role} where it is looked for, or name it with --allow-reference ` +
-            `FILE${isParent ? ', its folder with --search DIR, or its new place with --parent-map OLD=NEW' : ''}.`
-          : `${printable(beside)} has that name. If it is the right one, say so with --allow-reference ` +
-            printable(beside),
+        request.recognise !== undefined
+          ? `It is recognised by its id, whatever it is called: name its folder with --search DIR (VirtualBox keeps it ` +
+            `in the folder above), or the file with --parent-map '${names(request)}=FILE'.`
+          : beside === undefined
+            ? `Put the ${role} where it is looked for, or name it with --allow-reference ` +
+              `FILE${isParent ? ', its folder with --search DIR, or its new place with --parent-map OLD=NEW' : ''}.`
+            : `${printable(beside)} has that name. If it is the right one, say so with --allow-reference ` +
+              printable(beside),
       details: { role, looked: looked.join('\n') },
     },
   )

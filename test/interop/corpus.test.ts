@@ -18,6 +18,7 @@ const drivers: Readonly<Record<string, string>> = {
   qcow3: 'qcow2',
   vmdk: 'vmdk',
   'vmdk-desc': 'vmdk',
+  vdi: 'vdi',
 }
 
 /** Compressed files: compressed-corpus.test.ts. */
@@ -25,7 +26,6 @@ const compressed: readonly string[] = ['gz', 'bz2', 'xz']
 
 /** How the refusal of a kind that is not built names it. */
 const names: Readonly<Record<string, RegExp>> = {
-  vdi: /VDI/,
   dmg: /DMG/,
   parallels: /Parallels/,
   bochs: /Bochs/,

@@ -25,6 +25,8 @@ const kinds: readonly (readonly [string, ...string[]])[] = [
   ['qcow2', '-o', 'data_file=data.raw'],
   ['vpc'],
   ['vhdx', '-o', 'block_size=1M'],
+  ['vdi'],
+  ['vdi', '-o', 'static=on'],
 ]
 
 test('what cannot be read of a file that was cut, and what reads as zero, check finds without --deep', async (t) => {

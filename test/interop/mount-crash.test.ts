@@ -42,7 +42,7 @@ async function until(done: () => boolean): Promise<void> {
   }
 }
 
-for (const format of ['vhdx', 'qcow2', 'vhd'] as const) {
+for (const format of ['vhdx', 'qcow2', 'vhd', 'vdi'] as const) {
   test(
     `a server that is killed while a ${format} is written: umount works, nothing is left, and the image is ` +
       'whole with all that was flushed',

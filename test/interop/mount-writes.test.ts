@@ -39,6 +39,7 @@ function change(point: string): void {
 const ways = {
   ext4: [
     ['write', 'vhdx'],
+    ['write', 'vdi'],
     ['write', 'qcow2'],
     ['overlay', 'raw'],
     ['overlay', 'vhd'],

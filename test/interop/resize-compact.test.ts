@@ -18,6 +18,8 @@ const subtypes = [
   { title: 'VHDX dynamic', file: 'disk.vhdx', flags: [], checked: true },
   { title: 'QCOW2 version 3, dynamic', file: 'disk.qcow2', flags: [], checked: true },
   { title: 'QCOW2 version 2, dynamic', file: 'disk.qcow2', flags: ['--subformat', 'v2'], checked: true },
+  { title: 'VDI fixed', file: 'disk.vdi', flags: ['--subformat', 'fixed'], checked: true },
+  { title: 'VDI dynamic', file: 'disk.vdi', flags: [], checked: true },
 ] as const
 
 for (const { title, file, flags, checked } of subtypes) {
@@ -30,7 +32,7 @@ for (const { title, file, flags, checked } of subtypes) {
     Buffer.from(diskLike(6 * mebibyte, 6)).copy(content, 60 * mebibyte)
     fs.writeFileSync(raw, content)
     assert.equal((await vdisk(['convert', 'expected.img', file, ...flags], { cwd })).code, 0)
-    const qemu = { raw: 'raw', vhd: 'vpc', vhdx: 'vhdx', qcow2: 'qcow2' }[path.extname(file).slice(1)] ?? ''
+    const qemu = { raw: 'raw', vhd: 'vpc', vhdx: 'vhdx', qcow2: 'qcow2', vdi: 'vdi' }[path.extname(file).slice(1)] ?? ''
     const same = (): void => {
       const compared = run('qemu-img', 'compare', '-f', 'raw', '-F', qemu, raw, path.join(cwd, file))
       assert.match(compared, /identical/)

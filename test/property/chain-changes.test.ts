@@ -57,6 +57,22 @@ const kinds: readonly Kind[] = [
     grows: true,
   },
   {
+    title: 'VDI',
+    child: 'vdi',
+    parent: 'vdi',
+    options: { 'block-size': 65536 },
+    parentOptions: { 'block-size': 131072 },
+    grows: true,
+  },
+  {
+    title: 'VDI over a fixed VDI',
+    child: 'vdi',
+    parent: 'vdi',
+    options: { 'block-size': 65536 },
+    parentOptions: { subformat: 'fixed', 'block-size': 65536 },
+    grows: true,
+  },
+  {
     title: 'QCOW2, compressed',
     child: 'qcow2',
     parent: 'qcow2',

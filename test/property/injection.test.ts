@@ -60,6 +60,7 @@ const image =
 const blocks: Readonly<Record<string, Record<string, string | number>>> = {
   'i.vhd': { 'block-size': 65536 },
   'i.vhdx': {},
+  'i.vdi': { 'block-size': 65536 },
   'i.qcow2': {},
   'i.raw': {},
   'f.vhd': { subformat: 'fixed' },
@@ -84,7 +85,7 @@ const partitioned = async (at: (name: string) => string): Promise<void> => {
 }
 
 const cases: Case[] = [
-  ...['b.raw', 'b.qcow2', 'b.vhdx', 'b.vhd'].flatMap((target): Case[] => [
+  ...['b.raw', 'b.qcow2', 'b.vhdx', 'b.vhd', 'b.vdi'].flatMap((target): Case[] => [
     {
       name: `convert to ${target}`,
       before: (at) => Promise.resolve().then(() => raw(at)),
@@ -150,7 +151,7 @@ const cases: Case[] = [
       },
     ]
   }),
-  ...['i.vhd', 'i.vhdx', 'i.qcow2'].flatMap((name): Case[] => {
+  ...['i.vhd', 'i.vhdx', 'i.qcow2', 'i.vdi'].flatMap((name): Case[] => {
     const before = async (at: (name: string) => string): Promise<void> => {
       await image(name, blocks[name])(at)
       using exposed = openExposed(at(name), { mode: 'write' })

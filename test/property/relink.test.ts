@@ -27,6 +27,7 @@ const kinds: readonly Kind[] = [
   },
   { title: 'VHDX', format: 'vhdx', options: { 'block-size': 1048576 }, parents: ['vhdx', 'vhdx', 'vhdx'] },
   { title: 'QCOW2', format: 'qcow2', options: { 'cluster-size': 4096 }, parents: ['qcow2', 'raw', 'vhdx'] },
+  { title: 'VDI', format: 'vdi', options: { 'block-size': 65536 }, parents: ['vdi', 'vdi', 'vdi'] },
   {
     title: 'QCOW2 of one sector a cluster',
     format: 'qcow2',

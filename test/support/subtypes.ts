@@ -28,7 +28,7 @@ function subtype(
     options: { to, options },
     qemuFormat,
     qemuArguments,
-    checks: ['qcow2', 'vhdx'].includes(qemuFormat),
+    checks: ['qcow2', 'vhdx', 'vdi'].includes(qemuFormat),
   }
 }
 
@@ -42,5 +42,7 @@ export const subtypes: readonly Subtype[] = [
   subtype('QCOW2 v3', 'qcow2', 'qcow2', { subformat: 'v3' }, 'qcow2', ['-o', 'compat=1.1']),
   subtype('QCOW2 zlib', 'qcow2', 'qcow2', { compress: 'zlib' }, 'qcow2', ['-c', '-o', 'compression_type=zlib']),
   subtype('QCOW2 zstd', 'qcow2', 'qcow2', { compress: 'zstd' }, 'qcow2', ['-c', '-o', 'compression_type=zstd']),
+  subtype('VDI dynamic', 'vdi', 'vdi', { subformat: 'dynamic' }, 'vdi', []),
+  subtype('VDI fixed', 'vdi', 'vdi', { subformat: 'fixed' }, 'vdi', ['-o', 'static=on']),
   subtype('QCOW2 extended L2', 'qcow2', 'qcow2', { 'extended-l2': true }, 'qcow2', ['-o', 'extended_l2=on']),
 ]

@@ -80,7 +80,7 @@ test('a format of many files has four rooms, and their imports only point one wa
       if (other[2] === '' || rooms.indexOf(other[1] ?? '') > rooms.indexOf(room)) wrong.push(`${name} → ${path}`)
     }
   }
-  for (const format of ['vhd', 'vhdx', 'qcow2']) {
+  for (const format of ['vhd', 'vhdx', 'qcow2', 'vdi']) {
     const loose = files.filter((name) => new RegExp(`^formats/${format}/[^/]+$`).test(name))
     assert.deepEqual(loose, [`formats/${format}/index.ts`])
   }

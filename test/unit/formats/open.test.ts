@@ -242,8 +242,8 @@ test('a parent recorded as raw is raw, whatever its guest wrote into it', (t) =>
   // Names that QEMU uses for formats are understood; unknown ones are not guessed.
   writeToy(child, { parent: { paths: ['private.raw'], format: 'host_device' } })
   assert.deepEqual(marks(child), [6, 6, 6, 6])
-  writeToy(child, { parent: { paths: ['private.raw'], format: 'vdi' } })
-  refuses(() => openImage(child, { registry }), 'unsupported', 'E_UNSUPPORTED_FORMAT', /vdi/)
+  writeToy(child, { parent: { paths: ['private.raw'], format: 'luks' } })
+  refuses(() => openImage(child, { registry }), 'unsupported', 'E_UNSUPPORTED_FORMAT', /luks/)
 })
 
 test('sources are found by content, and raw is the last resort', (t) => {

@@ -26,14 +26,6 @@ const u32 = (value: number, little = true): Uint8Array => {
 test('formats that are not built are known by name', () => {
   const cases: [RegExp, Uint8Array][] = [
     [
-      /VDI/,
-      file([
-        [0, '<<< Oracle VM VirtualBox Disk Image >>>\n'],
-        [64, u32(0xbeda107f)],
-        [68, u32(0x00010001)],
-      ]),
-    ],
-    [
       /DMG/,
       file([
         [-512, 'koly'],
@@ -94,6 +86,11 @@ test('formats that are not built are known by name', () => {
   ]
   for (const [expected, bytes] of cases) assert.match(name(bytes) ?? 'nothing', expected)
   assert.match(unclaimedFormat(file([[0, 'QFI\xfb\0\0\0\x09']]), new Uint8Array(), 1) ?? '', /QCOW/)
+  const vdi = file([
+    [64, u32(0xbeda107f)],
+    [68, u32(0x00020000)],
+  ])
+  assert.match(unclaimedFormat(vdi, vdi, vdi.length) ?? '', /VDI image of an unknown version/)
 })
 
 function tarHeader(): Uint8Array {

@@ -51,7 +51,7 @@ test('a throwaway layer: the disk changes, the image does not, and no file stays
   assert.deepEqual(fs.readdirSync(folder), files)
 })
 
-for (const extension of ['qcow2', 'vhd', 'vhdx']) {
+for (const extension of ['qcow2', 'vhd', 'vhdx', 'vdi']) {
   test(`an overlay keeps the changes in a ${extension}, and is taken up again`, async (t: TestContext) => {
     const folder = testFolder(t)
     const path = copyOfDisk(folder, `base-${extension}.vhdx`)

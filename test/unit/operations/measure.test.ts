@@ -111,6 +111,8 @@ test('an empty disk takes what create writes, of any size and with any option', 
     ['vhd', 10 * mebibyte, {}],
     ['vhd', 3 * mebibyte + 512, { subformat: 'fixed' }],
     ['vhdx', 100 * 2 ** 30, {}],
+    ['vdi', 100 * 2 ** 30, {}],
+    ['vdi', 8 * mebibyte, { subformat: 'fixed' }],
     ['vhdx', 8 * mebibyte, { subformat: 'fixed' }],
     ['vhdx', 8 * mebibyte, { 'block-size': '1M' }],
     ['qcow2', 5000, {}],
@@ -136,7 +138,7 @@ test('children and data files are measured too', async (t) => {
   const disk = diskLike(4 * mebibyte, 12)
   fs.writeFileSync(at('base.raw'), disk)
   fs.writeFileSync(at('new.raw'), Uint8Array.from(disk).fill(7, mebibyte, mebibyte + 200_000))
-  for (const extension of ['qcow2', 'vhd', 'vhdx']) {
+  for (const extension of ['qcow2', 'vhd', 'vhdx', 'vdi']) {
     const [base, child] = [at(`base.${extension}`), at(`child.${extension}`)]
     await convert(at('base.raw'), base)
     await convert(at('new.raw'), child, { parent: base })

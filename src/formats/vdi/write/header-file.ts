@@ -1,0 +1,24 @@
+import type { ByteStore } from '../../../block/types.js'
+import { header, type HeaderValues } from '../format/structs.js'
+import { randomUuid } from '../../../binary/guid.js'
+
+/** The header of an image that is changed. It lies in the file's first sector: a power cut leaves the old or the new. */
+export class HeaderFile {
+  readonly #store: ByteStore
+  readonly #length: number
+  values: HeaderValues
+  /** What the modification UUID becomes with the first change. */
+  readonly nextModification = randomUuid()
+
+  /** @param length bytes of the header, from the start of the file. */
+  constructor(store: ByteStore, values: HeaderValues, length: number) {
+    this.#store = store
+    this.#length = Math.min(length, header.size)
+    this.values = values
+  }
+
+  write(changes: Partial<HeaderValues>): void {
+    this.values = { ...this.values, ...changes }
+    this.#store.write(0, header.write(this.values).subarray(0, this.#length))
+  }
+}
