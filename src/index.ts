@@ -62,7 +62,7 @@ export type { BootLoader } from './operations/inspect/boot/loaders.js'
 export type { BootConfiguration } from './operations/inspect/boot/configuration.js'
 export type { ActivePartition, GrubCore } from './operations/inspect/boot/bios.js'
 export type { OperatingSystem, SystemGuess } from './operations/inspect/boot/system-guess.js'
-export type { Gap, Partition, PartitionTable, PartitionType, Scheme, TableIssue } from './partition/index.js'
+export type { Gap, Partition, PartitionTable, PartitionType, TableScheme, TableIssue } from './partition/index.js'
 export {
   convertPartitionTable,
   type ConvertTableOptions,

@@ -8,7 +8,7 @@ import type { HostPath } from '../errors.js'
 export type Occupancy = 'exact' | 'mapped' | 'filed'
 
 /** A range of the bytes of one thing that holds bytes, `start` to `end` in bytes. */
-export interface Piece {
+export interface TrailPiece {
   /** Which thing: `device 8:1`, `file 8:1/1234`. The same text is the same thing, whatever its name. */
   readonly of: string
   readonly start: number
@@ -20,7 +20,7 @@ export interface Piece {
 
 /** Where the bytes of a device or file lie: in itself first, then in everything below. */
 export interface Trail {
-  readonly pieces: readonly Piece[]
+  readonly pieces: readonly TrailPiece[]
   /** The devices and servers that it is reached through, itself too: `device 7:1`, `fuse 45`. */
   readonly through: ReadonlySet<string>
   /** Why part of it is not known. */

@@ -4,7 +4,7 @@ import { systemFiles, type FileLookup } from './file-lookup.js'
 import { HolderFinder } from './holders.js'
 import { parseMounts, parseSwaps, type Mount } from './mounts.js'
 import { PlaceFinder, procText, systemLookup, type PathLookup } from './place.js'
-import { attribute, attributeNumber, listing, sectorLength, Sysfs } from './sysfs.js'
+import { attribute, attributeNumber, listing, sysfsSector, Sysfs } from './sysfs.js'
 import { TrailFinder, type SystemView } from './trail.js'
 import type {
   DeviceUse,
@@ -142,7 +142,7 @@ export class LinuxDisks implements DiskPlatform {
       path: devicePath(name),
       deviceNumber,
       ...optional('sequence', sequence === 0 ? undefined : sequence),
-      size: attributeNumber(folder, 'size') * sectorLength,
+      size: attributeNumber(folder, 'size') * sysfsSector,
       ...optional(
         'model',
         attribute(folder, 'device/model') ??
@@ -164,8 +164,8 @@ export class LinuxDisks implements DiskPlatform {
       readOnly: attributeNumber(folder, 'ro') === 1,
       rotational: attributeNumber(folder, 'queue/rotational') === 1,
       discards: attributeNumber(folder, 'queue/discard_max_bytes') > 0,
-      logicalSectorSize: attributeNumber(folder, 'queue/logical_block_size') || sectorLength,
-      physicalSectorSize: attributeNumber(folder, 'queue/physical_block_size') || sectorLength,
+      logicalSectorSize: attributeNumber(folder, 'queue/logical_block_size') || sysfsSector,
+      physicalSectorSize: attributeNumber(folder, 'queue/physical_block_size') || sysfsSector,
       ...optional('backingFile', attribute(folder, 'loop/backing_file')),
       slaves: listing(inFolder(folder, 'slaves')),
       uses: this.#uses(folder, name, mounts, swaps),
@@ -185,8 +185,8 @@ export class LinuxDisks implements DiskPlatform {
             path: devicePath(name),
             deviceNumber: attribute(own, 'dev') ?? '',
             number: attributeNumber(own, 'partition'),
-            start: attributeNumber(own, 'start') * sectorLength,
-            size: attributeNumber(own, 'size') * sectorLength,
+            start: attributeNumber(own, 'start') * sysfsSector,
+            size: attributeNumber(own, 'size') * sysfsSector,
             readOnly: attributeNumber(own, 'ro') === 1,
             uses: this.#uses(own, name, mounts, swaps),
           },

@@ -3,7 +3,7 @@ import fs, { hostName } from '../sys/host-fs.js'
 import { above, inFolder, lastPart } from '../sys/host-path.js'
 
 /** sysfs counts in these, whatever the device's sector is. Bytes. */
-export const sectorLength = 512
+export const sysfsSector = 512
 
 /**
  * /sys as far as block devices go. Every root can be a recorded tree. Attributes that are absent or unreadable are

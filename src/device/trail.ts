@@ -1,11 +1,11 @@
 import type { Purpose } from './types.js'
 import { above, realPath } from '../sys/host-path.js'
 import { printable, type HostPath } from '../errors.js'
-import { looser, type Occupancy, type Piece, type Trail } from './bytes.js'
+import { looser, type Occupancy, type TrailPiece, type Trail } from './bytes.js'
 import type { FileIdentity, FileLookup, ShownDisk } from './file-lookup.js'
 import { mountOf, type Mount } from './mounts.js'
 import { memoryFilesystems, networkFilesystems } from './place.js'
-import { attribute, attributePath, attributeNumber, listing, sectorLength, type Sysfs } from './sysfs.js'
+import { attribute, attributePath, attributeNumber, listing, sysfsSector, type Sysfs } from './sysfs.js'
 
 /** What the system tells of devices, mounts and files. */
 export interface SystemView {
@@ -27,7 +27,7 @@ const allOfIt: Range = { start: 0, end: Infinity, how: 'exact' }
  * do not matter: files are known by device and inode. What cannot be followed is listed as unknown.
  */
 export class TrailFinder implements Trail {
-  readonly pieces: Piece[] = []
+  readonly pieces: TrailPiece[] = []
   readonly through = new Set<string>()
   readonly #view: SystemView
   readonly #purpose: Purpose
@@ -60,7 +60,7 @@ export class TrailFinder implements Trail {
     const { sysfs } = this.#view
     const folder = sysfs.folderOf(number)
     if (folder === undefined) return this.#fail(`device ${number} is not in ${sysfs.root}`)
-    const range = { start, end: Math.min(end, attributeNumber(folder, 'size') * sectorLength), how }
+    const range = { start, end: Math.min(end, attributeNumber(folder, 'size') * sysfsSector), how }
     if (!this.#visit(`device ${number}`, range)) return this
     this.through.add(`device ${number}`)
     const name = folder.slice(folder.lastIndexOf('/') + 1)
@@ -75,7 +75,7 @@ export class TrailFinder implements Trail {
   }
 
   #addPartition(folder: string, { start, end, how }: Range): this {
-    const offset = attributeNumber(folder, 'start') * sectorLength
+    const offset = attributeNumber(folder, 'start') * sysfsSector
     const disk = attribute(above(folder), 'dev')
     return disk === undefined ? this : this.addDevice(disk, { start: start + offset, end: end + offset, how })
   }

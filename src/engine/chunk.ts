@@ -4,7 +4,7 @@ import { isZero } from '../binary/zero.js'
  * One piece of a chunk, as plain data that can be sent to a thread. `at` is where its bytes go in the chunk's buffer.
  * Space that no piece covers is zero.
  */
-export type Piece =
+export type ChunkPiece =
   | {
       readonly kind: 'data'
       readonly at: number
@@ -29,7 +29,7 @@ export type Piece =
     }
 
 /** What a chunk's bytes turned out to be. `at` and `length` are within the chunk. */
-export type Run =
+export type ScannedRun =
   | { readonly kind: 'data'; readonly at: number; readonly length: number }
   /** Zero here, but something else in the parent. */
   | { readonly kind: 'zero'; readonly at: number; readonly length: number }
@@ -48,9 +48,9 @@ export type Run =
  * out; with it, units equal to the base are left out and zeros that hide something are told. `unit` 0: everything is
  * data.
  */
-export function scanChunk(bytes: Uint8Array, length: number, unit: number, base?: Uint8Array): Run[] {
+export function scanChunk(bytes: Uint8Array, length: number, unit: number, base?: Uint8Array): ScannedRun[] {
   if (unit === 0) return [{ kind: 'data', at: 0, length }]
-  const runs: Run[] = []
+  const runs: ScannedRun[] = []
   let start = 0
   let current: 'data' | 'zero' | 'same' = 'same'
   const close = (end: number): void => {
@@ -98,8 +98,8 @@ export function firstDifference(a: Uint8Array, b: Uint8Array, length: number): n
 const coarseUnit = 65536
 
 /** The runs of units that differ between two buffers, from the unit of `from` on. */
-export function differingRuns(a: Uint8Array, b: Uint8Array, length: number, unit: number, from: number): Run[] {
-  const runs: Run[] = []
+export function differingRuns(a: Uint8Array, b: Uint8Array, length: number, unit: number, from: number): ScannedRun[] {
+  const runs: ScannedRun[] = []
   const equal = (at: number, end: number): boolean => Buffer.compare(a.subarray(at, end), b.subarray(at, end)) === 0
   for (let coarse = from - (from % unit); coarse < length; coarse += coarseUnit) {
     const coarseEnd = Math.min(length, coarse + coarseUnit)

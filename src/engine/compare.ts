@@ -8,7 +8,7 @@ import type { Progress } from './progress.js'
 import { RangeList, type RangeSummary } from './ranges.js'
 import { longestRun, Walk } from './walk.js'
 
-export interface CompareOptions {
+export interface DiskCompareOptions {
   /**
    * Goes on behind the first difference and collects all of them: how many ranges to list, and the unit (bytes) that
    * counts as one.
@@ -21,7 +21,7 @@ export interface CompareOptions {
   readonly onProgress?: (progress: Progress) => void
 }
 
-export interface CompareResult {
+export interface DiskCompareResult {
   readonly equal: boolean
   /** The first guest offset at which the two differ, in bytes. */
   readonly offset?: number
@@ -42,8 +42,8 @@ const lanes = 4
 export async function compareSources(
   a: BlockSource,
   b: BlockSource,
-  options: CompareOptions = {},
-): Promise<CompareResult> {
+  options: DiskCompareOptions = {},
+): Promise<DiskCompareResult> {
   const capacity = Math.max(a.capacity, b.capacity)
   const chunkLength = Math.max(chunkLengthFor(a, leastChunk, 65536), chunkLengthFor(b, leastChunk, 65536))
   const plan = new Plan(a, { capacity, chunkLength, align: 65536, base: b })

@@ -2,9 +2,9 @@ import { roundUp } from '../binary/integers.js'
 import type { CopyTarget } from '../block/image-writer.js'
 import type { BlockSource, ByteStore } from '../block/types.js'
 import { isImageError } from '../errors.js'
-import type { Run } from './chunk.js'
+import type { ScannedRun } from './chunk.js'
 import { runLanes, type Ticket } from './lanes.js'
-import { chunkLengthFor, Plan, type Chunk, type Content, type Shareable } from './plan.js'
+import { chunkLengthFor, Plan, type Chunk, type ChunkContent, type Shareable } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
 import type { Progress } from './progress.js'
 import { Sharing } from './share.js'
@@ -225,7 +225,7 @@ class Mover {
     this.#report(this.#options.source.capacity)
   }
 
-  #place(offset: number, runs: readonly Run[]): Write[] {
+  #place(offset: number, runs: readonly ScannedRun[]): Write[] {
     const { target } = this.#options
     const writes: Write[] = []
     for (const run of runs) {
@@ -269,7 +269,7 @@ class Mover {
  * already.
  */
 export async function prefill(
-  content: Content,
+  content: ChunkContent,
   source: BlockSource,
   offset: number,
   bytes: Uint8Array,

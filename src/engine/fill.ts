@@ -2,10 +2,10 @@ import fs from 'node:fs'
 import { corrupt } from '../errors.js'
 import { compressedError } from '../block/read.js'
 import { codecFor } from '../codec/registry.js'
-import type { Piece } from './chunk.js'
+import type { ChunkPiece } from './chunk.js'
 
-type Packed = Extract<Piece, { kind: 'packed' }>
-type Data = Extract<Piece, { kind: 'data' }>
+type Packed = Extract<ChunkPiece, { kind: 'packed' }>
+type Data = Extract<ChunkPiece, { kind: 'data' }>
 
 /** Buffers of one thread for the stored and the decoded bytes of a compressed unit, grown when a unit needs more. */
 export class UnitBuffers {
@@ -38,7 +38,7 @@ export function clearGaps(
 }
 
 /** Fills the pieces into the buffer, with blocking reads: for worker threads and small jobs. @throws ImageError */
-export function fillSync(pieces: readonly Piece[], target: Uint8Array, buffers: UnitBuffers): void {
+export function fillSync(pieces: readonly ChunkPiece[], target: Uint8Array, buffers: UnitBuffers): void {
   for (const piece of pieces) {
     if (piece.kind === 'packed') fillPacked(piece, target, buffers)
     else readSync(piece.descriptor, piece.position, target.subarray(piece.at, piece.at + piece.length), piece.name)
@@ -46,7 +46,11 @@ export function fillSync(pieces: readonly Piece[], target: Uint8Array, buffers: 
 }
 
 /** Fills the pieces into the buffer, plain ones through the thread pool, several at once. @throws ImageError */
-export async function fillAsync(pieces: readonly Piece[], target: Uint8Array, buffers: UnitBuffers): Promise<void> {
+export async function fillAsync(
+  pieces: readonly ChunkPiece[],
+  target: Uint8Array,
+  buffers: UnitBuffers,
+): Promise<void> {
   const reads: Promise<void>[] = []
   for (const piece of pieces) if (piece.kind === 'data') reads.push(readAsync(piece, target))
   // Awaited even when one fails: nothing may still write into the buffer afterwards.

@@ -11,7 +11,7 @@ import { blockLength, TreeHash } from './tree-hash.js'
 /** `sha256`: of the disk's bytes in order; `tree`: docs/tree-hash.md, by all processors, and holes cost nothing. */
 export type HashAlgorithm = 'sha256' | 'tree'
 
-export interface HashOptions {
+export interface DiskHashOptions {
   readonly algorithm: HashAlgorithm
   /** Worker threads; 0: none. */
   readonly threads?: number
@@ -32,7 +32,7 @@ interface Digest {
  * A digest of every guest byte of a disk, the same whatever format it is stored in.
  * @throws ImageError; aborted E_ABORTED.
  */
-export async function hashSource(source: BlockSource, options: HashOptions): Promise<Uint8Array> {
+export async function hashSource(source: BlockSource, options: DiskHashOptions): Promise<Uint8Array> {
   const { capacity } = source
   const tree = options.algorithm === 'tree'
   const chunkLength = tree ? blockLength : chunkLengthFor(source, blockLength, 65536)

@@ -1,6 +1,6 @@
 export { copy, type CopyOptions, type CopyResult } from './copy.js'
-export { compareAllocation, compareSources, type CompareOptions, type CompareResult } from './compare.js'
-export { hashSource, type HashAlgorithm, type HashOptions } from './hash.js'
+export { compareAllocation, compareSources, type DiskCompareOptions, type DiskCompareResult } from './compare.js'
+export { hashSource, type HashAlgorithm, type DiskHashOptions } from './hash.js'
 export { HostHoles } from './holes.js'
 export { ContentReader } from './plan.js'
 export { defaultThreads, TaskPool } from './pool.js'

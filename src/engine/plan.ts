@@ -1,7 +1,7 @@
 import { roundDown, roundUp } from '../binary/integers.js'
 import type { BlockSource, ByteStore } from '../block/types.js'
 import { isShared } from '../codec/registry.js'
-import type { Piece } from './chunk.js'
+import type { ChunkPiece } from './chunk.js'
 import { longestRun, SamePlace, Walk } from './walk.js'
 
 /**
@@ -16,8 +16,8 @@ export interface LocalPiece {
 }
 
 /** The content of one disk within a chunk. Space that no piece covers is zero. */
-export interface Content {
-  readonly pieces: readonly Piece[]
+export interface ChunkContent {
+  readonly pieces: readonly ChunkPiece[]
   readonly local: readonly LocalPiece[]
 }
 
@@ -29,8 +29,8 @@ export interface Chunk {
   readonly offset: number
   readonly length: number
   readonly next: number
-  readonly content: Content
-  readonly base?: Content
+  readonly content: ChunkContent
+  readonly base?: ChunkContent
 }
 
 /** A run of source bytes that may be shared with the target instead of being copied. */
@@ -165,13 +165,13 @@ export class ContentReader {
     this.#walk = new Walk(source, capacity)
   }
 
-  at(offset: number, length: number): Content {
+  at(offset: number, length: number): ChunkContent {
     return collect(this.#walk, offset, offset + length)
   }
 }
 
-function collect(walk: Walk, start: number, end: number): Content {
-  const pieces: Piece[] = []
+function collect(walk: Walk, start: number, end: number): ChunkContent {
+  const pieces: ChunkPiece[] = []
   const local: LocalPiece[] = []
   let offset = start
   while (offset < end) {

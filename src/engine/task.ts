@@ -1,18 +1,18 @@
 import type { Packing } from '../block/image-writer.js'
 import { codecFor, compressorFor, type Compressor } from '../codec/registry.js'
-import { differingRuns, firstDifference, scanChunk, type Piece, type Run } from './chunk.js'
+import { differingRuns, firstDifference, scanChunk, type ChunkPiece, type ScannedRun } from './chunk.js'
 import { blockDigest } from './tree-hash.js'
 import { clearGaps, fillAsync, fillSync, type UnitBuffers } from './fill.js'
 
 /** The work on one chunk, as plain data: the same in the main thread and in a worker. */
 export interface Task {
   readonly length: number
-  readonly pieces: readonly Piece[]
+  readonly pieces: readonly ChunkPiece[]
   /** Ranges already in the buffer, which must not be cleared. */
   readonly present: readonly { readonly at: number; readonly length: number }[]
   /** Set when the chunk is held against a second disk, in the second half of the buffer. */
   readonly base?: {
-    readonly pieces: readonly Piece[]
+    readonly pieces: readonly ChunkPiece[]
     readonly present: readonly { readonly at: number; readonly length: number }[]
   }
   /**
@@ -29,7 +29,7 @@ export interface Task {
 }
 
 export interface TaskResult {
-  readonly runs: readonly Run[]
+  readonly runs: readonly ScannedRun[]
   /** In mode `compare`: where the two differ first. */
   readonly difference?: number
   /** In mode `hash`. */
@@ -114,11 +114,11 @@ function judge(task: Task, bytes: Uint8Array, base: Uint8Array | undefined): Tas
  * the units they came from stood: neighbours can then be written at once. A unit that does not get smaller stays as it
  * is.
  */
-function pack(runs: readonly Run[], bytes: Uint8Array, packing: Packing): Run[] {
+function pack(runs: readonly ScannedRun[], bytes: Uint8Array, packing: Packing): ScannedRun[] {
   const key = `${packing.codec}:${packing.level ?? ''}`
   let compress = compressors.get(key)
   if (compress === undefined) compressors.set(key, (compress = compressorFor(packing.codec, packing.level)))
-  const result: Run[] = []
+  const result: ScannedRun[] = []
   let free = 0
   for (const run of runs) {
     if (run.kind !== 'data') {

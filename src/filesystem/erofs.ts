@@ -1,7 +1,7 @@
 import { crc32c } from '../binary/checksum.js'
 import { bytes, struct, u16, u32, u64, u8, uuid } from '../binary/struct.js'
 import { readOnlyImage } from './read-only.js'
-import { setUuid, timeText, utf8Label } from './labels.js'
+import { setUuid, secondsText, utf8Label } from './labels.js'
 import type { FilesystemFamily } from './types.js'
 import { bytesAt } from './volume-reader.js'
 
@@ -32,7 +32,7 @@ export const erofs: FilesystemFamily = {
     const blockSize = 2 ** values.blockShift
     const text = utf8Label(values.label)
     const id = setUuid(values.uuid)
-    const time = timeText(Number(values.built % 2n ** 40n))
+    const time = secondsText(Number(values.built % 2n ** 40n))
     const found = readOnlyImage(volume, {
       type: 'erofs',
       title: 'EROFS',

@@ -1,5 +1,5 @@
 import { unsupported } from '../errors.js'
-import type { Run } from './types.js'
+import type { ByteRun } from './types.js'
 import type { VolumeReader } from './volume-reader.js'
 
 const hole = -1
@@ -78,8 +78,8 @@ export class FileMap {
   }
 
   /** The runs of the file below `end` that are no holes; neighbours are joined. */
-  *dataRuns(end: number): Generator<Run> {
-    let run: Run | undefined
+  *dataRuns(end: number): Generator<ByteRun> {
+    let run: ByteRun | undefined
     for (let offset = 0; offset < Math.min(end, this.#length);) {
       const { length, position } = this.at(offset)
       const piece = Math.min(length, end - offset)

@@ -16,6 +16,6 @@ export function setUuid(uuid: string): string | undefined {
 }
 
 /** A time in seconds since 1970 for people; undefined for 0, which says none. */
-export function timeText(seconds: number): string | undefined {
+export function secondsText(seconds: number): string | undefined {
   return seconds === 0 ? undefined : new Date(seconds * 1000).toISOString().replace('.000Z', 'Z')
 }

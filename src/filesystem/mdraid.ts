@@ -1,7 +1,7 @@
 import { viewOf } from '../binary/integers.js'
 import { ascii, struct, u32, u64, uuid } from '../binary/struct.js'
 import type { BlockSource, Fact } from '../block/types.js'
-import { setUuid, timeText } from './labels.js'
+import { setUuid, secondsText } from './labels.js'
 import type { Filesystem, FilesystemFamily, FilesystemIssue } from './types.js'
 import { bytesAt } from './volume-reader.js'
 
@@ -100,7 +100,7 @@ function recent(volume: BlockSource, version: string, position: number): Filesys
 }
 
 function common(level: number, disks: number, created: number): Fact[] {
-  const time = timeText(created)
+  const time = secondsText(created)
   return [
     { name: 'level', value: levels[level] ?? String(level) },
     { name: 'disks', value: disks, unit: 'count' },

@@ -1,6 +1,6 @@
 import { ascii, struct, u16, u32, u64 } from '../binary/struct.js'
 import { readOnlyImage } from './read-only.js'
-import { timeText } from './labels.js'
+import { secondsText } from './labels.js'
 import type { FilesystemFamily } from './types.js'
 import { bytesAt } from './volume-reader.js'
 
@@ -27,7 +27,7 @@ export const squashfs: FilesystemFamily = {
     if (magic === 'sqsh' || (magic === 'hsqs' && major < 4))
       return [{ type: 'squashfs3', title: 'squashfs 3', kind: 'filesystem', state: 'clean', facts: [], issues: [] }]
     if (magic !== 'hsqs') return []
-    const time = timeText(modified)
+    const time = secondsText(modified)
     return [
       readOnlyImage(volume, {
         type: 'squashfs',

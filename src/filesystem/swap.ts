@@ -3,7 +3,7 @@ import type { BlockSource } from '../block/types.js'
 import { refused } from '../errors.js'
 import { Issues, requireTrustworthy } from './identification.js'
 import { setUuid, utf8Label } from './labels.js'
-import type { Filesystem, FilesystemFamily, Run, UsedOptions } from './types.js'
+import type { Filesystem, FilesystemFamily, ByteRun, UsedOptions } from './types.js'
 import { bytesAt } from './volume-reader.js'
 
 /** The mark lies at the end of the first page, whose length is that of the machine that made it. */
@@ -119,7 +119,7 @@ function asleep(image: string): Filesystem {
 }
 
 /** All of it: the memory of the system is not left out by any choice. */
-function sleepingRuns(volume: BlockSource, { dropSwap = false, allowDirty = false }: UsedOptions = {}): Run[] {
+function sleepingRuns(volume: BlockSource, { dropSwap = false, allowDirty = false }: UsedOptions = {}): ByteRun[] {
   if (dropSwap && !allowDirty) {
     throw refused('E_FS_DIRTY', 'a system sleeps in the swap area: its memory would be lost', {
       hint: 'Wake it up and shut it down; or copy everything.',
@@ -133,7 +133,7 @@ function usedRuns(
   volume: BlockSource,
   { page, size }: { readonly page: number; readonly size: number },
   { dropSwap = false }: UsedOptions = {},
-): Run[] {
+): ByteRun[] {
   if (!dropSwap) return [{ offset: 0, length: volume.capacity }]
   requireTrustworthy('swap', { size, volumeSize: volume.capacity, state: 'clean' })
   return [

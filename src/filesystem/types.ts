@@ -36,7 +36,7 @@ export interface Filesystem {
    * Where the marks of a container lie (superblocks, labels), in bytes of the volume; some lie at its end. Absent: at
    * its start.
    */
-  readonly marks?: readonly Run[]
+  readonly marks?: readonly ByteRun[]
   /**
    * The map of used blocks: ascending, disjoint runs of volume bytes whose content matters; all else may read as zero.
    * Reaches to the
@@ -45,7 +45,7 @@ export interface Filesystem {
    * @throws ImageError unsupported E_FS_FEATURE (a feature that is not known), refused E_FS_DIRTY (the map may be
    * stale), corrupt E_FS_CORRUPT: copy everything then.
    */
-  usedRuns?(options?: UsedOptions): Iterable<Run>
+  usedRuns?(options?: UsedOptions): Iterable<ByteRun>
   /**
    * The files in it. Absent where the type is not readable. @throws ImageError corrupt E_FS_CORRUPT; unsupported
    * E_FS_FEATURE.
@@ -61,7 +61,7 @@ export interface UsedOptions {
 }
 
 /** A run of bytes of a volume. */
-export interface Run {
+export interface ByteRun {
   readonly offset: number
   readonly length: number
 }
@@ -131,7 +131,7 @@ export interface FileTree {
    * The runs of a file that hold data; between them it reads as zero. Ascending, disjoint, inside its size. @throws
    * ImageError.
    */
-  dataRuns(file: FileNode): Iterable<Run>
+  dataRuns(file: FileNode): Iterable<ByteRun>
   /**
    * Fills `target` with the content at `offset`; offset + target.length ≤ size. @throws ImageError unsupported
    * E_FS_FEATURE (encrypted, …).

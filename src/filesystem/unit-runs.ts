@@ -1,5 +1,5 @@
 import { roundUp } from '../binary/integers.js'
-import type { Run } from './types.js'
+import type { ByteRun } from './types.js'
 
 /** A run of units (clusters, blocks) in use, counted from the first unit of the map. */
 export interface UnitRun {
@@ -59,7 +59,7 @@ export function* volumeRuns(
   start: number,
   end: number,
   volumeEnd: number,
-): Generator<Run> {
+): Generator<ByteRun> {
   let runStart = 0
   let runEnd = start
   for (const { first, count } of units) {

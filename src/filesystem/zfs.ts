@@ -1,6 +1,6 @@
 import { viewOf } from '../binary/integers.js'
 import type { BlockSource, Fact } from '../block/types.js'
-import type { Filesystem, FilesystemFamily, Run } from './types.js'
+import type { Filesystem, FilesystemFamily, ByteRun } from './types.js'
 import { bytesAt } from './volume-reader.js'
 
 const labelSize = 256 * 1024
@@ -18,7 +18,7 @@ export const zfs: FilesystemFamily = {
   identify: (volume) => {
     const end = volume.capacity - (volume.capacity % labelSize)
     let first: { readonly pairs: ReadonlyMap<string, string | bigint>; readonly version: string } | undefined
-    const marks: Run[] = []
+    const marks: ByteRun[] = []
     for (const position of new Set([0, labelSize, end - 2 * labelSize, end - labelSize])) {
       const version = uberblockVersion(volume, position)
       if (version === undefined) continue

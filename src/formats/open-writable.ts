@@ -4,7 +4,7 @@ import { OverlaySource } from '../block/overlay.js'
 import type { BlockSource } from '../block/types.js'
 import { printable, unsupported, usage } from '../errors.js'
 import type { FormatDriver, OpenContext, WritableImage } from './driver.js'
-import { openImage, type OpenedImage, type OpenOptions } from './open.js'
+import { openFile, type OpenedImage, type OpenOptions } from './open.js'
 import { checkOptions, optionsAmong } from './options.js'
 
 /**
@@ -98,7 +98,7 @@ export interface WritableOptions extends OpenOptions {
  */
 export function openWritableImage(path: string, options: WritableOptions = {}): OpenedWritable {
   if (options.snapshot !== undefined) throw usage('E_SNAPSHOT_WRITE', 'a snapshot cannot be changed')
-  const opened = openImage(path, options)
+  const opened = openFile(path, options)
   try {
     const {
       top: { driver, name },

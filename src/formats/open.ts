@@ -50,7 +50,7 @@ export interface OpenOptions {
 const maximumDepth = 255
 
 /** Opens an image file and its chain of parents. Sources are never opened for writing. @throws ImageError */
-export function openImage(path: string, options: OpenOptions = {}): OpenedImage {
+export function openFile(path: string, options: OpenOptions = {}): OpenedImage {
   return openLocation(new HostLocation(path), options)
 }
 

@@ -17,7 +17,7 @@ import {
 const mostLinks = 40
 
 /** Where a name leads, if it may be followed there. `place`: before its last link; `real`: behind all of them. */
-export type Walk =
+export type Followed =
   | { readonly kind: 'found'; readonly place: string; readonly real: string; readonly stat: BigIntStats }
   | { readonly kind: 'missing' | 'forbidden' | 'circle'; readonly place: string }
   /** `link`: the link that leads out; undefined where the name itself does. */
@@ -29,7 +29,12 @@ export type Walk =
  * @param folder a real path. @param roots real paths of the files and folders that may be reached.
  * @param spelled other ways to spell the roots, through links that are then looked at.
  */
-export function walk(folder: string, name: string, roots: readonly string[], spelled: readonly string[] = []): Walk {
+export function walk(
+  folder: string,
+  name: string,
+  roots: readonly string[],
+  spelled: readonly string[] = [],
+): Followed {
   return textMeansAll ? walkText(folder, name, roots, spelled) : new Walker(roots, spelled).walk(folder, name)
 }
 
@@ -42,7 +47,7 @@ class Walker {
     this.#ways = [...roots, ...spelled]
   }
 
-  walk(folder: string, name: string): Walk {
+  walk(folder: string, name: string): Followed {
     let here = isAbsolute(name) ? rootOf(name) : folder
     let place = here
     let link: string | undefined
@@ -96,7 +101,7 @@ class Walker {
 }
 
 /** Windows takes `..` out of the text itself, before it looks at anything. */
-function walkText(folder: string, name: string, roots: readonly string[], spelled: readonly string[]): Walk {
+function walkText(folder: string, name: string, roots: readonly string[], spelled: readonly string[]): Followed {
   const place = asText(folder, name)
   if (![...roots, ...spelled].some((root) => isBelow(place, root))) return { kind: 'outside', place }
   try {

@@ -65,7 +65,7 @@ export interface GptReading {
 }
 
 /** Reads and checks the copy at an LBA. */
-export function readCopy(source: BlockSource, sectorSize: 512 | 4096, lba: number): GptFinding {
+export function readGptCopy(source: BlockSource, sectorSize: 512 | 4096, lba: number): GptFinding {
   const position = lba * sectorSize
   if (lba < 1 || !Number.isSafeInteger(position) || position + sectorSize > source.capacity)
     return { absent: true, why: `sector ${lba} is not on the disk` }
@@ -104,12 +104,12 @@ export function readCopy(source: BlockSource, sectorSize: 512 | 4096, lba: numbe
 /** The GPT of a disk as counted in sectors of a size; undefined when neither copy is good. */
 export function readGpt(source: BlockSource, sectorSize: 512 | 4096): GptReading | undefined {
   const lastLba = Math.floor(source.capacity / sectorSize) - 1
-  const primary = readCopy(source, sectorSize, 1)
-  let backup = readCopy(source, sectorSize, lastLba)
+  const primary = readGptCopy(source, sectorSize, 1)
+  let backup = readGptCopy(source, sectorSize, lastLba)
   // A disk that was grown has its backup where the old end was.
   const told = primary.copy?.header.alternateLba
   if (backup.copy === undefined && told !== undefined && told !== BigInt(lastLba) && told <= BigInt(lastLba)) {
-    const moved = readCopy(source, sectorSize, Number(told))
+    const moved = readGptCopy(source, sectorSize, Number(told))
     if (moved.copy !== undefined) backup = moved
   }
   const used = primary.copy ?? backup.copy

@@ -4,11 +4,11 @@ export { convertTable, type TableConversion, type TableConversionOptions } from 
 export { planMend, type IdChange, type Mend, type MendPlan } from './mend.js'
 export { lastPartition, planGrowth, type PartitionGrowth } from './grow.js'
 export { mbrWrites, type MbrLayout, type NewMbrPartition } from './mbr-write.js'
-export { wrapPartition, wrappedCapacity, wrapStart, type Wrapping } from './wrap.js'
+export { wrapPartition, wrappedCapacity, wrapStart, type TableWrapping } from './wrap.js'
 export { within } from './occupied.js'
 export { gapsOf, usableRange, type Gap } from './gaps.js'
 export { openPartition, parseSelector, selectPartition, selectorText, type PartitionSelector } from './open.js'
-export { readGpt, readCopy, gptEntry, type GptReading } from './gpt.js'
+export { readGpt, readGptCopy, gptEntry, type GptReading } from './gpt.js'
 export {
   gptEntries,
   gptWrites,
@@ -21,4 +21,12 @@ export {
 } from './gpt-write.js'
 export { chsBytes, entryBytes, masterBootRecord, protectiveMbr, readMbr } from './mbr.js'
 export { gptType, gptTypeFor, mbrType, mbrTypeFor } from './type-names.js'
-export type { Partition, PartitionTable, PartitionType, Scheme, TableIssue, TableRun, TableWrite } from './types.js'
+export type {
+  Partition,
+  PartitionTable,
+  PartitionType,
+  TableScheme,
+  TableIssue,
+  TableRun,
+  TableWrite,
+} from './types.js'

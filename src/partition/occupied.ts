@@ -3,13 +3,13 @@ import { SliceSource } from '../block/slice.js'
 import type { BlockSource } from '../block/types.js'
 import type { ApmReading } from './apm.js'
 import { bsdSliceTypes, readBsd, type BsdReading } from './bsd.js'
-import { readCopy, type GptFinding, type GptReading } from './gpt.js'
+import { readGptCopy, type GptFinding, type GptReading } from './gpt.js'
 import type { MbrReading } from './mbr.js'
-import type { Partition, Scheme, TableIssue, TableRun } from './types.js'
+import type { Partition, TableScheme, TableIssue, TableRun } from './types.js'
 
 /** Every table that was found on a disk, whichever of them is used. */
 export interface FoundTables {
-  readonly scheme: Scheme
+  readonly scheme: TableScheme
   readonly mbr: MbrReading | undefined
   /** One for each sector size in which a GPT was found. */
   readonly gpts: readonly GptReading[]
@@ -72,7 +72,7 @@ function gptRuns(source: BlockSource, sectorSize: 512 | 4096, readings: readonly
   const reading = readings.find((each) => each.sectorSize === sectorSize)
   const places = new Map<number, GptFinding>()
   const look = (lba: number): void => {
-    if (lba >= 1 && lba <= last && !places.has(lba)) places.set(lba, readCopy(source, sectorSize, lba))
+    if (lba >= 1 && lba <= last && !places.has(lba)) places.set(lba, readGptCopy(source, sectorSize, lba))
   }
   look(1)
   look(last)

@@ -1,13 +1,13 @@
 import type { BlockSource } from '../block/types.js'
 import { readApm, type ApmReading } from './apm.js'
 import { readBsd, type BsdReading } from './bsd.js'
-import { gptPartitions, headerOddities, readCopy, readGpt, type GptFinding, type GptReading } from './gpt.js'
+import { gptPartitions, headerOddities, readGptCopy, readGpt, type GptFinding, type GptReading } from './gpt.js'
 import { judgePartitions } from './judge.js'
 import { oddMbr, protectiveType, readMbr, type MbrReading } from './mbr.js'
 import { nestedTables } from './nested.js'
 import { occupied, overlapIssues, type FoundTables } from './occupied.js'
 import { otherTable } from './other-tables.js'
-import type { Partition, PartitionTable, Scheme, TableIssue } from './types.js'
+import type { Partition, PartitionTable, TableScheme, TableIssue } from './types.js'
 
 /**
  * The partition table of a disk: GPT, Apple partition map, MBR with its logical partitions, BSD label, or none. Nothing
@@ -88,8 +88,8 @@ function partitionsOfLabel(bsd: BsdReading | undefined): readonly Partition[] {
 /** Headers of a GPT that are there and not whole, at both ends and in both sector sizes. */
 function damagedCopies(source: BlockSource): readonly (GptFinding & { readonly copy?: undefined })[] {
   const findings = ([512, 4096] as const).flatMap((size) => [
-    readCopy(source, size, 1),
-    readCopy(source, size, Math.floor(source.capacity / size) - 1),
+    readGptCopy(source, size, 1),
+    readGptCopy(source, size, Math.floor(source.capacity / size) - 1),
   ])
   return findings.flatMap((finding) => (finding.copy === undefined && !finding.absent ? [finding] : []))
 }
@@ -132,11 +132,11 @@ type Tables = Pick<FoundTables, 'mbr' | 'gpts' | 'apm' | 'bsd'>
 interface Found {
   readonly source: BlockSource
   readonly tables: Tables
-  readonly scheme: Scheme
+  readonly scheme: TableScheme
   readonly sectorSize: 512 | 4096
   readonly partitions: PartitionTable['partitions']
   readonly issues: readonly TableIssue[]
-  readonly also: readonly Scheme[]
+  readonly also: readonly TableScheme[]
   readonly others: readonly Partition[]
   readonly checkAlignment: boolean
 }

@@ -1,5 +1,5 @@
 /** How a disk is divided. `none`: no table; a filesystem may start at the disk's first byte. */
-export type Scheme = 'gpt' | 'mbr' | 'apm' | 'bsd' | 'none'
+export type TableScheme = 'gpt' | 'mbr' | 'apm' | 'bsd' | 'none'
 
 export interface PartitionType {
   /** As the table stores it: a GUID in lower case, `0x83`, `Apple_HFS`. */
@@ -43,7 +43,7 @@ export interface TableIssue {
 }
 
 export interface PartitionTable {
-  readonly scheme: Scheme
+  readonly scheme: TableScheme
   /** Bytes; what the table counts in. */
   readonly sectorSize: 512 | 4096
   /** Bytes of the disk. */
@@ -58,7 +58,7 @@ export interface PartitionTable {
   /** Where partitions may lie, in bytes; `end` is exclusive. */
   readonly usable?: { readonly start: number; readonly end: number }
   /** A BSD label or further table within, beside the main one. */
-  readonly also: readonly Scheme[]
+  readonly also: readonly TableScheme[]
   /** The partitions of those further tables; of a GPT these are `hybrid`. */
   readonly others: readonly Partition[]
   /**

@@ -8,7 +8,7 @@ import { protectiveMbr } from './mbr.js'
 import { mbrWrites } from './mbr-write.js'
 
 /** A new disk around one partition. */
-export interface Wrapping {
+export interface TableWrapping {
   readonly scheme: 'gpt' | 'mbr'
   readonly sectorSize: 512 | 4096
   /** GUID, or number of an MBR type as text. */
@@ -34,7 +34,7 @@ export function wrappedCapacity(length: number): number {
  * @param capacity at least {@link wrappedCapacity}. @throws ImageError refused E_PARTITIONS_DO_NOT_FIT where an MBR
  * cannot say it.
  */
-export function wrapPartition(content: BlockSource, wrapping: Wrapping, capacity: number): BlockSource {
+export function wrapPartition(content: BlockSource, wrapping: TableWrapping, capacity: number): BlockSource {
   const { scheme, sectorSize } = wrapping
   const length = roundUp(content.capacity, sectorSize)
   if (capacity < wrapStart + length)
@@ -65,7 +65,7 @@ export function wrapPartition(content: BlockSource, wrapping: Wrapping, capacity
 }
 
 function gpt(
-  { sectorSize, type, label, attributes, diskId, partitionId }: Wrapping,
+  { sectorSize, type, label, attributes, diskId, partitionId }: TableWrapping,
   length: number,
   capacity: number,
 ): ReturnType<typeof gptWrites> {

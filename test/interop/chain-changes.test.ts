@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { OptionValues } from '../../src/formats/driver.js'
-import { openImage } from '../../src/formats/open.js'
+import { openFile } from '../../src/formats/open.js'
 import { flattenChain } from '../../src/operations/chain/show.js'
 import { commitChain } from '../../src/operations/chain/commit.js'
 import { convert } from '../../src/operations/transfer/convert.js'
@@ -57,7 +57,7 @@ function changed(base: Uint8Array, seed: number): Buffer {
 }
 
 function reads(cwd: string, name: string, disk: Uint8Array): void {
-  using opened = openImage(join(cwd, name))
+  using opened = openFile(join(cwd, name))
   assert.ok(Buffer.from(readAll(opened)).equals(disk), `${name} reads otherwise`)
 }
 

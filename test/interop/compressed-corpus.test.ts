@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { openImage } from '../../src/formats/open.js'
+import { openFile } from '../../src/formats/open.js'
 import { isImageError } from '../../src/errors.js'
 import { openCorpus } from '../support/corpus.js'
 
@@ -17,7 +17,7 @@ test('compressed images of other people give their recorded content', (t) => {
   for (const { path, kind, raw_sha256: expected, virtual_size: capacity } of corpus.records) {
     if (!['gz', 'bz2', 'xz'].includes(kind)) continue
     try {
-      using image = openImage(join(corpus.folder, path))
+      using image = openFile(join(corpus.folder, path))
       if (image.top.image.format !== 'raw') {
         // The record is of the file inside, not of its disk.
         const content = image.top.wrappings.at(-1)?.content

@@ -7,7 +7,7 @@ import { SliceSource } from '../../src/block/slice.js'
 import type { BlockSource } from '../../src/block/types.js'
 import { isImageError } from '../../src/errors.js'
 import { identifyFilesystems } from '../../src/filesystem/index.js'
-import { openImage } from '../../src/formats/open.js'
+import { openFile } from '../../src/formats/open.js'
 import { openCorpus, type CorpusRecord } from '../support/corpus.js'
 import { testFolder } from '../support/folder.js'
 import { have } from '../support/tools.js'
@@ -150,7 +150,7 @@ function open(record: CorpusRecord, corpus: string, folder: string): (BlockSourc
     path = unpacked
   }
   try {
-    return openImage(path, {
+    return openFile(path, {
       allowReferences: [corpus],
       parentFormat: 'auto',
       ...(program !== undefined || record.expect === 'raw' ? { from: 'raw' } : {}),

@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { LinuxDisks } from '../../src/device/linux.js'
-import { openImage } from '../../src/formats/open.js'
+import { openFile } from '../../src/formats/open.js'
 import { hash } from '../../src/operations/inspect/hash.js'
 import { imageDisk } from '../../src/operations/imaging/image.js'
 import { readImageRecord } from '../../src/operations/imaging/record.js'
@@ -23,7 +23,7 @@ const mebibyte = 1048576
 
 /** The disk that an image holds, as far as the source went; what a format added to it must be zero. */
 function diskOf(path: string, format: string, size: number): Buffer {
-  using image = openImage(path, { from: format })
+  using image = openFile(path, { from: format })
   const bytes = Buffer.from(readAll(image))
   assert.ok(bytes.subarray(size).every((byte) => byte === 0))
   return bytes.subarray(0, size)

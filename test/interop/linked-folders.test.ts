@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import test, { type TestContext } from 'node:test'
-import { openImage, type OpenOptions } from '../../src/formats/open.js'
+import { openFile, type OpenOptions } from '../../src/formats/open.js'
 import { rebaseChain } from '../../src/operations/chain/rebase.js'
 import { relinkChain } from '../../src/operations/chain/relink.js'
 import { convert } from '../../src/operations/transfer/convert.js'
@@ -14,7 +14,7 @@ const disk = diskLike(262144, 3)
 const other = diskLike(262144, 4)
 
 function content(path: string, options: OpenOptions = {}): string {
-  using image = openImage(path, options)
+  using image = openFile(path, options)
   return sha256(readAll(image))
 }
 

@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { isImageError } from '../../src/errors.js'
-import { openImage } from '../../src/formats/open.js'
+import { openFile } from '../../src/formats/open.js'
 import { check } from '../../src/operations/check/check.js'
 import { convert } from '../../src/operations/transfer/convert.js'
 import type { MountSession } from '../../src/operations/mount/mount.js'
@@ -79,7 +79,7 @@ for (const format of ['vhdx', 'qcow2', 'vhd', 'vdi'] as const) {
       await assertGone(place)
       assert.equal((await check(image, { deep: true })).counts.error, 0)
       if (format === 'vhdx') {
-        using opened = openImage(image)
+        using opened = openFile(image)
         assert.ok(
           opened.notes.some(({ code }) => code.includes('LOG')),
           'the log is dirty',

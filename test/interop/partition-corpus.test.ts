@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
-import { openImage } from '../../src/formats/open.js'
+import { openFile } from '../../src/formats/open.js'
 import { readPartitionTable } from '../../src/partition/index.js'
 import { openCorpus, type CorpusRecord } from '../support/corpus.js'
 import { testFolder } from '../support/folder.js'
@@ -137,7 +137,7 @@ test('every partition table of the corpus is read as it is', (t) => {
       unpacker === undefined
         ? path.join(corpus.folder, record.path)
         : unpacked(unpacker, path.join(corpus.folder, record.path), folder)
-    using image = openImage(file, record.kind === 'raw' || unpacker !== undefined ? { from: 'raw' } : {})
+    using image = openFile(file, record.kind === 'raw' || unpacker !== undefined ? { from: 'raw' } : {})
     const table = readPartitionTable(image)
     const { pt } = record.content
     // sfdisk takes the boot sector of a FAT without text in it for an empty table.

@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { test, type TestContext } from 'node:test'
 import type { BlockSource } from '../../src/block/types.js'
-import { openImage } from '../../src/formats/open.js'
+import { openFile } from '../../src/formats/open.js'
 import { readPartitionTable, type PartitionTable } from '../../src/partition/index.js'
 import { Random } from '../fuzz/random.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
@@ -29,7 +29,7 @@ interface Listed {
 }
 
 function tableOf(file: string): PartitionTable {
-  using image = openImage(file, { from: 'raw' })
+  using image = openFile(file, { from: 'raw' })
   return readPartitionTable(image)
 }
 
@@ -148,7 +148,7 @@ test('layouts on a disk with sectors of 4096 bytes agree with sfdisk and sgdisk'
     })
     assert.equal(made.status, 0, made.stderr)
     const listed = (JSON.parse(run('sfdisk', '--json', device)) as { partitiontable: Listed }).partitiontable
-    using image = openImage(device, { from: 'raw' })
+    using image = openFile(device, { from: 'raw' })
     const table = readPartitionTable(label === 'dos' ? asSectors4096(image) : image)
     assert.deepEqual(
       [table.sectorSize, table.partitions.map(({ start, length }) => [start, length])],

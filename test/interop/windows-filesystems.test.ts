@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import fs from 'node:fs'
 import { test } from 'node:test'
 import { SliceSource } from '../../src/block/slice.js'
-import { openImage } from '../../src/formats/open.js'
+import { openFile } from '../../src/formats/open.js'
 import { diskLike } from '../support/content.js'
 import { openCorpus } from '../support/corpus.js'
 import { testFolder } from '../support/folder.js'
@@ -177,7 +177,7 @@ test('the volumes of the corpus are what blkid sees in them', (t) => {
     const path = join(corpus.folder, record.path)
     const image = record.kind === 'xz' ? join(folder, 'unpacked') : path
     if (record.kind === 'xz') run('sh', '-c', 'xz -dc < "$0" > "$1"', path, image)
-    const disk = openImage(image, record.kind === 'xz' || record.kind === 'raw' ? { from: 'raw' } : {})
+    const disk = openFile(image, record.kind === 'xz' || record.kind === 'raw' ? { from: 'raw' } : {})
     t.after(() => disk[Symbol.dispose]())
     for (const { start, fs: type, version, label, uuid } of volumes) {
       const what = `${record.path} at sector ${start}`

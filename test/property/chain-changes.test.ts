@@ -6,7 +6,7 @@ import { commitChain } from '../../src/operations/chain/commit.js'
 import { check } from '../../src/operations/check/check.js'
 import { convert } from '../../src/operations/transfer/convert.js'
 import { rebaseChain } from '../../src/operations/chain/rebase.js'
-import { openImage } from '../../src/formats/open.js'
+import { openFile } from '../../src/formats/open.js'
 import type { OptionValues } from '../../src/formats/driver.js'
 import { cutFiles } from '../support/cut-files.js'
 import { diskLike, readAll } from '../support/content.js'
@@ -140,7 +140,7 @@ async function make(
 const formatOf = (name: string): string => name.slice(name.lastIndexOf('.') + 1)
 
 function content(path: string, from?: string): Buffer {
-  using opened = openImage(path, from === undefined ? {} : { from })
+  using opened = openFile(path, from === undefined ? {} : { from })
   return Buffer.from(readAll(opened))
 }
 
@@ -166,7 +166,7 @@ function watch(
     chance,
     () => seen++ < 10 || chance(12) === 0,
     (cut, count) => {
-      using opened = openImage(join(cut, name))
+      using opened = openFile(join(cut, name))
       assert.ok(Buffer.from(readAll(opened)).equals(disk), `cut ${count}: what the child shows`)
       for (const { driver, image } of opened.layers) {
         for (const found of image.check?.() ?? []) {

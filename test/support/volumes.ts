@@ -10,7 +10,7 @@ import { fat } from '../../src/filesystem/fat/index.js'
 import { ntfs } from '../../src/filesystem/ntfs/index.js'
 import { refs } from '../../src/filesystem/refs.js'
 import { identifyFilesystems } from '../../src/filesystem/index.js'
-import type { Filesystem, FileTree, FileNode, Run } from '../../src/filesystem/types.js'
+import type { Filesystem, FileTree, FileNode, ByteRun } from '../../src/filesystem/types.js'
 import { openStore } from '../../src/formats/open.js'
 import { have, run } from './tools.js'
 
@@ -81,14 +81,14 @@ export function blkid(path: string): Readonly<Record<string, string>> {
 }
 
 /** The runs in use that partclone finds. @param kind the name of its program: `fat`. */
-export function partcloneRuns(kind: string, path: string, folder: string): Run[] {
+export function partcloneRuns(kind: string, path: string, folder: string): ByteRun[] {
   const domain = `${path}.domain`
   const result = spawnSync(`partclone.${kind}`, ['-D', '-F', '-s', path, '-o', domain, '-L', `${path}.log`], {
     cwd: folder,
     encoding: 'utf8',
   })
   if (result.status !== 0) throw new Error(`partclone.${kind}: ${result.stdout}${result.stderr}`)
-  const runs: Run[] = []
+  const runs: ByteRun[] = []
   for (const line of fs.readFileSync(domain, 'utf8').split('\n')) {
     const match = /^(0x[0-9A-F]+) +(0x[0-9A-F]+) +\+$/.exec(line)
     if (match !== null) runs.push({ offset: Number(match[1]), length: Number(match[2]) })

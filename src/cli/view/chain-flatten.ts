@@ -1,6 +1,6 @@
 import type { FlattenResult } from '../../operations/chain/show.js'
 import { optionalSize, sizeText } from '../render.js'
-import { answer, targetFact, verifiedFact, type Fact, type View } from './view.js'
+import { answer, targetFact, verifiedFact, type FactRow, type View } from './view.js'
 
 export const view: View<FlattenResult> = {
   text({ target, flattened, parent, dryRun, steps, verified }, render) {
@@ -9,7 +9,7 @@ export const view: View<FlattenResult> = {
       dryRun,
       ['Flattened', 'Would flatten'],
       [
-        ...flattened.map((path, depth): Fact => [depth === 0 ? 'images' : '', path]),
+        ...flattened.map((path, depth): FactRow => [depth === 0 ? 'images' : '', path]),
         targetFact(target),
         ['its parent', parent],
         ['disk', sizeText(target.capacity)],

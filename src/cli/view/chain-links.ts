@@ -1,5 +1,5 @@
 import type { RebaseResult } from '../../operations/chain/rebase.js'
-import type { Fact } from './view.js'
+import type { FactRow } from './view.js'
 
 /** A child, its parent, and what the child records of it. */
 export function linkFacts({
@@ -7,7 +7,7 @@ export function linkFacts({
   parent,
   before,
   after,
-}: Pick<RebaseResult, 'child' | 'parent' | 'before' | 'after'>): Fact[] {
+}: Pick<RebaseResult, 'child' | 'parent' | 'before' | 'after'>): FactRow[] {
   return [
     ['child', `${child.path} (${child.format})`],
     ['its parent', parent === undefined ? 'none' : `${parent.path} (${parent.format})`],

@@ -1,6 +1,6 @@
 import type { ChainLayer, ChainResult } from '../../operations/chain/show.js'
 import { shortSize } from '../render.js'
-import type { Fact, View } from './view.js'
+import type { FactRow, View } from './view.js'
 
 export const view: View<ChainResult> = {
   warnings: ({ layers }) =>
@@ -20,7 +20,7 @@ export const view: View<ChainResult> = {
   },
 }
 
-function facts(layer: ChainLayer): Fact[] {
+function facts(layer: ChainLayer): FactRow[] {
   const { format, subformat, capacity, size, allocated, identity, state, parent, foundBy, unreadable } = layer
   const id = parent?.identity === undefined ? '' : ` with the id ${parent.identity}`
   return [

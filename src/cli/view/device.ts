@@ -2,7 +2,7 @@ import type { TargetDescription } from '../../operations/device/description.js'
 import type { DeviceOutcome } from '../../operations/device/target.js'
 import type { ConfirmationQuestion } from '../../operations/device/confirmation.js'
 import { shortSize, sizeText, type Renderer } from '../render.js'
-import { planLines, type Fact } from './view.js'
+import { planLines, type FactRow } from './view.js'
 
 /** `disk /dev/sdb (Samsung SSD 870, serial S6P…, 931.5 GiB)` */
 export function deviceTitle({ kind, path, model, serial, backingFile, size }: TargetDescription): string {
@@ -11,7 +11,7 @@ export function deviceTitle({ kind, path, model, serial, backingFile, size }: Ta
 }
 
 /** Everything by which people know a disk from others, and what is on it now. */
-export function deviceFacts(device: TargetDescription): Fact[] {
+export function deviceFacts(device: TargetDescription): FactRow[] {
   const { vendor, model, serial, bus, backingFile, size, sectorSize, partitions, uses, system } = device
   return [
     [device.kind, device.path],
@@ -21,13 +21,13 @@ export function deviceFacts(device: TargetDescription): Fact[] {
     ['file behind it', backingFile],
     ['size', sizeText(size)],
     ['sectors', `${sectorSize} bytes`],
-    ...(partitions ?? []).map((partition): Fact => {
+    ...(partitions ?? []).map((partition): FactRow => {
       const label = partition.number === 0 ? 'holds' : `partition ${partition.number}`
       return [label, partitionText(partition)]
     }),
     ['holds', partitions?.length === 0 ? 'no partitions, and nothing known' : undefined],
-    ...uses.map((use): Fact => ['in use', use]),
-    ...system.map((why): Fact => ['system disk', why]),
+    ...uses.map((use): FactRow => ['in use', use]),
+    ...system.map((why): FactRow => ['system disk', why]),
   ]
 }
 
@@ -58,7 +58,7 @@ export function planText(render: Renderer, { guards, steps, bytes }: DeviceOutco
 }
 
 /** Lines that a finished write has for people. */
-export function outcomeFacts({ bytes, mends, grown, result, verified, seconds }: DeviceOutcome): Fact[] {
+export function outcomeFacts({ bytes, mends, grown, result, verified, seconds }: DeviceOutcome): FactRow[] {
   return [
     ['written', sizeText(bytes.written)],
     [
@@ -67,7 +67,7 @@ export function outcomeFacts({ bytes, mends, grown, result, verified, seconds }:
         ? undefined
         : `${shortSize(result.bytesWritten)} written, ${shortSize(result.bytesZeroed)} made zero`,
     ],
-    ...mends.map(({ message }): Fact => ['table', message]),
+    ...mends.map(({ message }): FactRow => ['table', message]),
     [
       'enlarged',
       grown === undefined

@@ -1,6 +1,6 @@
 import type { DisksResult, HeldFilesystem, ListedDisk } from '../../operations/device/disks.js'
 import { shortSize, type Renderer } from '../render.js'
-import type { Fact, View } from './view.js'
+import type { FactRow, View } from './view.js'
 
 const buses: Readonly<Record<string, string>> = {
   ata: 'SATA or IDE',
@@ -83,7 +83,7 @@ async function text({ disks, hidden }: Pick<DisksResult, 'disks' | 'hidden'>, re
   return parts.join('\n\n')
 }
 
-function facts(disk: ListedDisk): Fact[] {
+function facts(disk: ListedDisk): FactRow[] {
   const { logicalSectorSize: logical, physicalSectorSize: physical, table } = disk
   const traits = [...(disk.removable ? ['removable'] : []), ...(disk.rotational ? ['rotating'] : [])]
   const sectors = `${logical} bytes${physical === logical ? '' : `, physically ${physical}`}`

@@ -1,6 +1,6 @@
 import type { ImageDiskResult } from '../../operations/imaging/image.js'
 import { fileSizeText, shortSize, sizeText, type Renderer } from '../render.js'
-import { unusedFact, type Fact, type View } from './view.js'
+import { unusedFact, type FactRow, type View } from './view.js'
 
 /** Bad ranges that are shown; the map has all. */
 const shownRanges = 5
@@ -25,7 +25,7 @@ function rangesText({ count, ranges }: ImageDiskResult['unreadable']): string {
 
 function text(result: ImageDiskResult, render: Renderer): string {
   const { source, target, plan, unreadable, dryRun } = result
-  const rows: Fact[] = [
+  const rows: FactRow[] = [
     ['source', sourceText(source)],
     ['image', `${target.path} (${target.format})`],
     ['disk', sizeText(target.capacity)],

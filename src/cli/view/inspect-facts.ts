@@ -39,7 +39,7 @@ export function diskFacts(disk: InspectResult): [string, string][] {
 }
 
 /** What a partition is called where there is little room. */
-export function shortName({ label, type, filesystems }: PartitionInfo): string {
+export function partitionName({ label, type, filesystems }: PartitionInfo): string {
   return filesystems[0]?.label ?? label ?? filesystems[0]?.title ?? type.name
 }
 

@@ -7,7 +7,7 @@ import {
   filesystemFacts,
   firmwareTitle,
   partitionFacts,
-  shortName,
+  partitionName,
   typeText,
 } from './inspect-facts.js'
 import { diskPicture, mapRows } from './page-map.js'
@@ -96,7 +96,7 @@ function start(disk: InspectResult): Markup {
 function contents({ partitions, hybrid, filesystems, sectorSize }: InspectResult): Markup {
   const cards = [
     ...partitions.map((partition) =>
-      card(`Partition ${partition.number}: ${shortName(partition)}`, partitionFacts(partition, sectorSize)),
+      card(`Partition ${partition.number}: ${partitionName(partition)}`, partitionFacts(partition, sectorSize)),
     ),
     ...filesystems.map((filesystem) =>
       card(`At the disk's first byte: ${filesystem.title}`, filesystemFacts(filesystem)),

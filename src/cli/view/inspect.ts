@@ -5,7 +5,7 @@ import {
   diskFacts,
   filesystemFacts,
   partitionFacts,
-  shortName,
+  partitionName,
   typeText,
   usedPart,
 } from './inspect-facts.js'
@@ -70,7 +70,7 @@ function bar(disk: InspectResult, render: Renderer): string[] {
     ...data.map((partition) => ({
       start: partition.start,
       number: partition.number,
-      name: shortName(partition),
+      name: partitionName(partition),
       length: partition.length,
       ...usedPart(partition),
     })),

@@ -17,13 +17,13 @@ async function mountedText(session: MountSession, render: Renderer): Promise<str
         ({ point, partition, type, driver, readOnly }) =>
           [
             'mounted on',
-            `${point} (${partOf(partition)}; ${type}, ` +
+            `${point} (${partText(partition)}; ${type}, ` +
               `${readOnly ? 'read-only' : 'writable'}${driver === 'kernel' ? '' : `, by ${driver}`})`,
           ] as const,
       ),
       ...attached.map(
         ({ loop, partition, content }) =>
-          ['block device', `${loop.device} (${partOf(partition)}; ${content?.title ?? 'unknown content'})`] as const,
+          ['block device', `${loop.device} (${partText(partition)}; ${content?.title ?? 'unknown content'})`] as const,
       ),
       ...(shown ? [['files in', folder] as const] : []),
     ]),
@@ -55,7 +55,7 @@ function changesText({ mode, overlay }: Pick<MountSession, 'mode' | 'overlay'>):
   }
 }
 
-export const partOf = (partition: number | undefined): string =>
+export const partText = (partition: number | undefined): string =>
   partition === undefined ? 'whole disk' : `partition ${partition}`
 
 function indented(text: string): string {

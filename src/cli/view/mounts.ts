@@ -1,6 +1,6 @@
 import type { CleanedMount, ListedMount } from '../../operations/mount/mounts.js'
 import type { Renderer } from '../render.js'
-import { partOf } from './mount.js'
+import { partText } from './mount.js'
 import type { View } from './view.js'
 
 /** What is mounted, and what was cleaned up. */
@@ -20,8 +20,8 @@ async function mountsText(sessions: readonly ListedMount[], render: Renderer): P
   const rows = sessions.flatMap((session) => {
     const { image, mode, mounts, attached, shown, folder, status } = session
     const places = [
-      ...mounts.map(({ point, partition, type }) => [partOf(partition), type, point]),
-      ...attached.map(({ loop, partition, content }) => [partOf(partition), content?.title ?? '', loop.device]),
+      ...mounts.map(({ point, partition, type }) => [partText(partition), type, point]),
+      ...attached.map(({ loop, partition, content }) => [partText(partition), content?.title ?? '', loop.device]),
       ...(shown ? [['whole disk', 'files', folder]] : []),
     ]
     return (places.length === 0 ? [['', '', '']] : places).map((place) => [...place, mode, status, image])

@@ -1,7 +1,7 @@
 import type { CellRow } from '../../operations/inspect/disk-cells.js'
 import type { InspectResult } from '../../operations/inspect/inspect.js'
 import { html, type Markup } from './html.js'
-import { shortName, usedPart } from './inspect-facts.js'
+import { partitionName, usedPart } from './inspect-facts.js'
 import { shortSize, sizeText } from '../render.js'
 
 const tones = 6
@@ -24,7 +24,7 @@ export function diskPicture({ partitions, gaps, image: { capacity } }: InspectRe
       return html`<div class="gap ${narrow}" style="flex-grow:${width}" title="in no partition: ${shortSize(length)}"></div>`
     const { used } = usedPart(partition)
     const full = used === undefined ? '' : `, ${Math.round(used * 100)} % used`
-    const name = `${partition.number} ${shortName(partition)}`
+    const name = `${partition.number} ${partitionName(partition)}`
     return html`<div class="tone${index % tones} ${narrow}" style="flex-grow:${width}" title="${name}: ${shortSize(length)}${full}">${
       narrow === '' ? html`<span><b>${name}</b><br>${shortSize(length)}${full}</span>` : partition.number
     }${used === undefined ? '' : html`<i style="width:${(Math.min(1, used) * 100).toFixed(2)}%"></i>`}</div>`
@@ -37,7 +37,7 @@ export function mapRows(rows: readonly CellRow[], disk: InspectResult): Markup[]
   return rows.map((row) => {
     const { partition, length, stored, storedBytes, used, usedBytes, cellLength, remarks } = row
     const found = disk.partitions.find(({ number }) => number === partition)
-    const name = found === undefined ? (disk.image.part ?? 'The disk') : `${found.number} ${shortName(found)}`
+    const name = found === undefined ? (disk.image.part ?? 'The disk') : `${found.number} ${partitionName(found)}`
     const saying = [
       `${shortSize(storedBytes)} stored of ${shortSize(length)}`,
       ...(usedBytes === undefined ? [] : [`${shortSize(usedBytes)} in use`]),

@@ -1,5 +1,5 @@
 import type { UnmountedImage } from '../../operations/mount/unmount.js'
-import type { Fact, View } from './view.js'
+import type { FactRow, View } from './view.js'
 
 export const view: View<{ readonly images: readonly UnmountedImage[] }> = {
   text: ({ images }, render) =>
@@ -8,8 +8,8 @@ export const view: View<{ readonly images: readonly UnmountedImage[] }> = {
         render.heading('Unmounted'),
         render.facts([
           ['image', image],
-          ...points.map((point): Fact => ['from', point]),
-          ...devices.map((device): Fact => ['detached', device]),
+          ...points.map((point): FactRow => ['from', point]),
+          ...devices.map((device): FactRow => ['detached', device]),
           ['changes in', overlay],
           ['closed', closed ? 'yes, everything is written' : 'not yet: it is still in use'],
         ]),

@@ -9,7 +9,7 @@ export interface View<Result> {
 }
 
 /** A row of {@link Renderer.facts}; without a value it is not shown. */
-export type Fact = readonly [label: string, value: string | undefined]
+export type FactRow = readonly [label: string, value: string | undefined]
 
 /** The image that was made, in most answers alike. */
 interface MadeImage {
@@ -18,10 +18,10 @@ interface MadeImage {
   readonly size?: number
 }
 
-export const targetFact = ({ path, format }: MadeImage): Fact => ['target', `${path} (${format})`]
+export const targetFact = ({ path, format }: MadeImage): FactRow => ['target', `${path} (${format})`]
 
 /** The last row: what was read back, and what it equals. */
-export const verifiedFact = (verified: boolean, what: string): Fact => [
+export const verifiedFact = (verified: boolean, what: string): FactRow => [
   'verified',
   verified ? `every byte of the disk, read back from the target${what}` : undefined,
 ]
@@ -31,7 +31,7 @@ export function unusedFact(
   volumes: readonly { readonly length: number; readonly read: number }[] | undefined,
   sizeText: (bytes: number) => string,
   becomes: string,
-): Fact {
+): FactRow {
   const unused = volumes?.reduce((sum, { length, read }) => sum + length - read, 0)
   return ['not in use', unused === undefined ? undefined : `${sizeText(unused)}, ${becomes}`]
 }
@@ -55,7 +55,7 @@ export function answer(
   render: Renderer,
   dryRun: boolean,
   heading: readonly [done: string, planned: string],
-  facts: readonly Fact[],
+  facts: readonly FactRow[],
   steps: readonly ShownStep[] = [],
 ): string {
   return [

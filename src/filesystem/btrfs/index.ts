@@ -4,7 +4,7 @@ import { unsupported } from '../../errors.js'
 import { damaged } from '../damage.js'
 import { Issues, requireTrustworthy } from '../identification.js'
 import { setUuid, utf8Label } from '../labels.js'
-import type { Filesystem, FilesystemFamily, Run, UsedOptions } from '../types.js'
+import type { Filesystem, FilesystemFamily, ByteRun, UsedOptions } from '../types.js'
 import { volumeRuns } from '../unit-runs.js'
 import { bytesAt, VolumeReader } from '../volume-reader.js'
 import { unknownFeatures } from './entries.js'
@@ -111,7 +111,7 @@ class Identification {
     ]
   }
 
-  #usedRuns(options: UsedOptions | undefined): Iterable<Run> {
+  #usedRuns(options: UsedOptions | undefined): Iterable<ByteRun> {
     const { devices, incompatible, deviceBytes, logRoot } = this.#superblock
     if (!this.#isSound) throw damaged('btrfs', 'no superblock is whole')
     const unknown = unknownFeatures(incompatible)

@@ -50,7 +50,7 @@ export function* primaryEntries(reader: VolumeReader, map: FileMap): Generator<R
 /**
  * Puts the entries of one file together. @throws ImageError corrupt E_FS_CORRUPT when they are not the ones a file has.
  */
-export function readFile(reader: VolumeReader, map: FileMap, primary: RawEntry): ExfatFile {
+export function readFileEntries(reader: VolumeReader, map: FileMap, primary: RawEntry): ExfatFile {
   const { position = 0 } = map.at(primary.offset)
   const file = exfatFileEntry.read(primary.bytes)
   const length = (file.secondaries + 1) * entryLength

@@ -3,7 +3,7 @@ import { clusterChain } from '../cluster-chain.js'
 import { damaged } from '../damage.js'
 import type { FileMap } from '../file-map.js'
 import { Issues, requireTrustworthy, serialText } from '../identification.js'
-import type { Filesystem, FilesystemFamily, FilesystemState, Run, UsedOptions } from '../types.js'
+import type { Filesystem, FilesystemFamily, FilesystemState, ByteRun, UsedOptions } from '../types.js'
 import { bitmapRuns, countUnits, volumeRuns, type UnitRun } from '../unit-runs.js'
 import { VolumeReader } from '../volume-reader.js'
 import { primaryEntries } from './directory.js'
@@ -105,7 +105,7 @@ class Identification {
     return bitmapRuns((offset, target) => bitmap.read(this.#reader, offset, target), this.#layout.clusters)
   }
 
-  #usedRuns(state: FilesystemState, options: UsedOptions | undefined): Iterable<Run> {
+  #usedRuns(state: FilesystemState, options: UsedOptions | undefined): Iterable<ByteRun> {
     const { size, clusters, clusterSize, heapStart, checksumHolds } = this.#layout
     if (!checksumHolds) throw damaged(this.#reader.title, 'the checksum of the boot region is wrong')
     requireTrustworthy(this.#reader.title, { size, volumeSize: this.#reader.size, state }, options)

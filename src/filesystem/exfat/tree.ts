@@ -5,9 +5,9 @@ import { damaged } from '../damage.js'
 import { dosTime } from '../dos-time.js'
 import { FileMap } from '../file-map.js'
 import { entryName, foldedCase } from '../names.js'
-import type { DirectoryEntry, FileNode, FileTree, Run } from '../types.js'
+import type { DirectoryEntry, FileNode, FileTree, ByteRun } from '../types.js'
 import type { VolumeReader } from '../volume-reader.js'
-import { fileType, primaryEntries, readFile, type ExfatFile } from './directory.js'
+import { fileType, primaryEntries, readFileEntries, type ExfatFile } from './directory.js'
 import { exfatAttributes, isContiguous, zoneMinutes } from './entries.js'
 import type { ExfatTable } from './table.js'
 
@@ -65,7 +65,7 @@ export class ExfatTree implements FileTree {
     for (const file of this.#walk(directory)) yield { name: entryName(file.name), open: () => this.#open(file) }
   }
 
-  dataRuns(file: FileNode): Iterable<Run> {
+  dataRuns(file: FileNode): Iterable<ByteRun> {
     const node = this.#file(file)
     return this.#map(node).dataRuns(Math.min(node.size, node.content?.validLength ?? 0))
   }
@@ -134,6 +134,6 @@ export class ExfatTree implements FileTree {
     if (directory.kind !== 'directory') throw usage('E_NOT_A_DIRECTORY', 'a file has no entries')
     const map = this.#map(directory)
     for (const primary of primaryEntries(this.#reader, map))
-      if (primary.type === fileType) yield readFile(this.#reader, map, primary)
+      if (primary.type === fileType) yield readFileEntries(this.#reader, map, primary)
   }
 }

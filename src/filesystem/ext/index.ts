@@ -2,8 +2,8 @@ import type { BlockSource, Fact } from '../../block/types.js'
 import { unsupported } from '../../errors.js'
 import { damaged } from '../damage.js'
 import { Issues, requireTrustworthy } from '../identification.js'
-import { setUuid, timeText, utf8Label } from '../labels.js'
-import type { Filesystem, FilesystemFamily, FilesystemState, Run, UsedOptions } from '../types.js'
+import { setUuid, secondsText, utf8Label } from '../labels.js'
+import type { Filesystem, FilesystemFamily, FilesystemState, ByteRun, UsedOptions } from '../types.js'
 import { volumeRuns } from '../unit-runs.js'
 import { VolumeReader } from '../volume-reader.js'
 import { superblockHolds } from './checksums.js'
@@ -102,7 +102,7 @@ class Identification {
     const { isClean, hasErrors } = extState(state)
     const features = extFeatures(this.#superblock)
     const path = utf8Label(lastMounted)
-    const time = timeText(created)
+    const time = secondsText(created)
     const journal = setUuid(journalUuid)
     return [
       {
@@ -121,7 +121,7 @@ class Identification {
     ]
   }
 
-  #usedRuns(state: FilesystemState, options: UsedOptions | undefined): Iterable<Run> {
+  #usedRuns(state: FilesystemState, options: UsedOptions | undefined): Iterable<ByteRun> {
     const layout = new ExtLayout(this.#superblock)
     const { features, size, blockSize } = layout
     // Compression was never part of Linux: nothing is known of how it allocates.

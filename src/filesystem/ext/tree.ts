@@ -2,7 +2,7 @@ import { unsupported, usage } from '../../errors.js'
 import { damaged } from '../damage.js'
 import type { FileMap } from '../file-map.js'
 import { entryName, posixName } from '../names.js'
-import type { DirectoryEntry, FileNode, FileTree, Run } from '../types.js'
+import type { DirectoryEntry, FileNode, FileTree, ByteRun } from '../types.js'
 import { blockMap } from './block-map.js'
 import { storedEntries } from './directory.js'
 import type { ExtGroups } from './groups.js'
@@ -77,7 +77,7 @@ export class ExtTree implements FileTree {
       yield { name: entryName(posixName(name)), open: () => this.#open(inode) }
   }
 
-  dataRuns(file: FileNode): Iterable<Run> {
+  dataRuns(file: FileNode): Iterable<ByteRun> {
     const node = this.#file(file)
     if (node.inode.flags.isInline) return node.size === 0 ? [] : [{ offset: 0, length: node.size }]
     return this.#map(node).dataRuns(node.size)

@@ -3,7 +3,7 @@ import { isBitlocker } from '../bitlocker.js'
 import { isWindowsAsleep } from '../hibernation.js'
 import { Issues, requireTrustworthy, serialText } from '../identification.js'
 import { codePage437 } from '../names.js'
-import type { Filesystem, FilesystemState, Run, UsedOptions } from '../types.js'
+import type { Filesystem, FilesystemState, ByteRun, UsedOptions } from '../types.js'
 import { countUnits, volumeRuns } from '../unit-runs.js'
 import { VolumeReader } from '../volume-reader.js'
 import { fatFlags, isStateDirty } from './entries.js'
@@ -113,7 +113,7 @@ class Identification {
     ]
   }
 
-  #usedRuns(state: FilesystemState, options: UsedOptions | undefined): Iterable<Run> {
+  #usedRuns(state: FilesystemState, options: UsedOptions | undefined): Iterable<ByteRun> {
     const { size, clusters, clusterSize, dataStart } = this.#layout
     requireTrustworthy(this.#title, { size, volumeSize: this.#reader.size, state }, options)
     return volumeRuns(this.#table.used(), clusterSize, dataStart, dataStart + clusters * clusterSize, this.#reader.size)

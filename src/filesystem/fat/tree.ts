@@ -5,7 +5,7 @@ import { damaged } from '../damage.js'
 import { dosTime } from '../dos-time.js'
 import { FileMap } from '../file-map.js'
 import { codePage437, entryName, foldedCase } from '../names.js'
-import type { DirectoryEntry, FileNode, FileTree, Run } from '../types.js'
+import type { DirectoryEntry, FileNode, FileTree, ByteRun } from '../types.js'
 import type { VolumeReader } from '../volume-reader.js'
 import { fatAttributes } from './entries.js'
 import type { FatLayout } from './layout.js'
@@ -80,7 +80,7 @@ export class FatTree implements FileTree {
     for (const listed of this.#walk(directory, false)) yield { name: listed.name, open: () => this.#open(listed) }
   }
 
-  dataRuns(file: FileNode): Iterable<Run> {
+  dataRuns(file: FileNode): Iterable<ByteRun> {
     const node = this.#file(file)
     return this.#map(node).dataRuns(node.size)
   }

@@ -2,7 +2,7 @@ import { isPowerOfTwo } from '../../binary/integers.js'
 import { SliceSource } from '../../block/slice.js'
 import type { BlockSource } from '../../block/types.js'
 import { Issues } from '../identification.js'
-import type { Filesystem, FilesystemFamily, Run } from '../types.js'
+import type { Filesystem, FilesystemFamily, ByteRun } from '../types.js'
 import { bytesAt } from '../volume-reader.js'
 import { identifyHfsPlus } from './plus.js'
 import { headerPosition, masterBlock, signatures } from './structs.js'
@@ -41,7 +41,7 @@ function embedded(volume: BlockSource, bytes: Uint8Array): Filesystem | undefine
 }
 
 /** What surrounds the inner filesystem is in use. */
-function* moved(runs: Iterable<Run>, offset: number, length: number, end: number): Generator<Run> {
+function* moved(runs: Iterable<ByteRun>, offset: number, length: number, end: number): Generator<ByteRun> {
   if (offset > 0) yield { offset: 0, length: offset }
   for (const run of runs) yield { offset: run.offset + offset, length: run.length }
   if (end > offset + length) yield { offset: offset + length, length: end - offset - length }

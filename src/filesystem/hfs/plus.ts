@@ -4,9 +4,9 @@ import { unsupported } from '../../errors.js'
 import { damaged } from '../damage.js'
 import { FileMap } from '../file-map.js'
 import { Issues, requireTrustworthy } from '../identification.js'
-import { timeText } from '../labels.js'
+import { secondsText } from '../labels.js'
 import { unionRuns } from '../run-union.js'
-import type { Filesystem, FilesystemState, Run, UsedOptions } from '../types.js'
+import type { Filesystem, FilesystemState, ByteRun, UsedOptions } from '../types.js'
 import { bitmapRuns, volumeRuns, type UnitRun } from '../unit-runs.js'
 import { VolumeReader } from '../volume-reader.js'
 import { forkData, forkExtent, headerPosition, leafNode, signatures, treeHeader, volumeHeader } from './structs.js'
@@ -82,7 +82,7 @@ class Identification {
 
   #facts(): Fact[] {
     const { version, attributes, files, folders, created } = this.#header
-    const time = created < epoch ? undefined : timeText(created - epoch)
+    const time = created < epoch ? undefined : secondsText(created - epoch)
     return [
       { name: 'format', value: version },
       { name: 'journaled', value: Math.floor(attributes / 8192) % 2 === 1 },
@@ -138,7 +138,7 @@ class Identification {
       .normalize('NFC')
   }
 
-  #usedRuns(state: FilesystemState, options: UsedOptions | undefined): Iterable<Run> {
+  #usedRuns(state: FilesystemState, options: UsedOptions | undefined): Iterable<ByteRun> {
     this.#requireGeometry()
     const { blockSize, blocks, allocationFile } = this.#header
     const size = blocks * blockSize

@@ -2,7 +2,7 @@ import type { BlockSource, Fact } from '../../block/types.js'
 import { damaged } from '../damage.js'
 import { isWindowsAsleep } from '../hibernation.js'
 import { Issues, requireTrustworthy } from '../identification.js'
-import type { Filesystem, FilesystemState, Run, UsedOptions } from '../types.js'
+import type { Filesystem, FilesystemState, ByteRun, UsedOptions } from '../types.js'
 import { bitmapRuns, countUnits, volumeRuns, type UnitRun } from '../unit-runs.js'
 import { VolumeReader } from '../volume-reader.js'
 import { isLogClean, volumeFlags } from './entries.js'
@@ -132,7 +132,7 @@ class Identification {
     return bitmapRuns((offset, target) => stream.read(offset, target), clusters)
   }
 
-  #usedRuns(state: FilesystemState, options: UsedOptions | undefined): Iterable<Run> {
+  #usedRuns(state: FilesystemState, options: UsedOptions | undefined): Iterable<ByteRun> {
     const { size, clusters, clusterSize } = this.#layout
     requireTrustworthy('NTFS', { size, volumeSize: this.#reader.size, state }, options)
     // What follows the last cluster, with the copy of the boot sector, is copied as the tail.

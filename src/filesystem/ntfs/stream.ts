@@ -2,7 +2,7 @@ import { unsupported } from '../../errors.js'
 import { decodeLznt1 } from '../../codec/lznt1.js'
 import { damaged } from '../damage.js'
 import { FileMap } from '../file-map.js'
-import type { Run } from '../types.js'
+import type { ByteRun } from '../types.js'
 import type { VolumeReader } from '../volume-reader.js'
 import { mappedRuns } from './entries.js'
 import type { NtfsLayout } from './layout.js'
@@ -15,7 +15,7 @@ const maximumUnit = 1024 * 1024
 export interface Stream {
   readonly size: number
   /** The runs that hold data; between them it reads as zero. */
-  dataRuns(): Iterable<Run>
+  dataRuns(): Iterable<ByteRun>
   /** offset + target.length ≤ size. @throws ImageError corrupt. */
   read(offset: number, target: Uint8Array): void
 }
@@ -89,7 +89,7 @@ class ResidentStream implements Stream {
     this.size = value.length
   }
 
-  dataRuns(): Run[] {
+  dataRuns(): ByteRun[] {
     return this.size === 0 ? [] : [{ offset: 0, length: this.size }]
   }
 
@@ -115,7 +115,7 @@ class MappedStream implements Stream {
     this.#valid = valid
   }
 
-  dataRuns(): Iterable<Run> {
+  dataRuns(): Iterable<ByteRun> {
     return this.#map.dataRuns(this.#valid)
   }
 
@@ -151,7 +151,7 @@ class CompressedStream implements Stream {
     this.#unit = unit
   }
 
-  *dataRuns(): Generator<Run> {
+  *dataRuns(): Generator<ByteRun> {
     let end = 0
     let start = -1
     for (const { offset, length } of this.#map.dataRuns(this.#valid)) {

@@ -1,7 +1,7 @@
 import { unsupported, usage } from '../../errors.js'
 import { damaged } from '../damage.js'
 import { entryName, foldedCase } from '../names.js'
-import type { DirectoryEntry, FileNode, FileTree, Run } from '../types.js'
+import type { DirectoryEntry, FileNode, FileTree, ByteRun } from '../types.js'
 import { fileAttributes, recordFlags, recordReference } from './entries.js'
 import { dosNamespace, folderNames, type IndexedName } from './index-tree.js'
 import { maximumInterix, readInterix } from './interix.js'
@@ -83,7 +83,7 @@ export class NtfsTree implements FileTree {
     }
   }
 
-  dataRuns(file: FileNode): Iterable<Run> {
+  dataRuns(file: FileNode): Iterable<ByteRun> {
     return this.#stream(file).dataRuns()
   }
 

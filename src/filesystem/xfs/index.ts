@@ -5,7 +5,7 @@ import { unsupported } from '../../errors.js'
 import { damaged } from '../damage.js'
 import { Issues, requireTrustworthy } from '../identification.js'
 import { setUuid, utf8Label } from '../labels.js'
-import type { Filesystem, FilesystemFamily, FilesystemState, Run, UsedOptions } from '../types.js'
+import type { Filesystem, FilesystemFamily, FilesystemState, ByteRun, UsedOptions } from '../types.js'
 import { volumeRuns } from '../unit-runs.js'
 import { bytesAt, VolumeReader } from '../volume-reader.js'
 import { xfsUsedBlocks, type XfsGeometry } from './free-space.js'
@@ -117,7 +117,7 @@ class Identification {
     ]
   }
 
-  #usedRuns(state: FilesystemState, options: UsedOptions | undefined): Iterable<Run> {
+  #usedRuns(state: FilesystemState, options: UsedOptions | undefined): Iterable<ByteRun> {
     const geometry = this.#geometry()
     const { realtimeBlocks, incompatible } = this.#superblock
     if (realtimeBlocks !== 0n) throw unsupported('E_FS_FEATURE', 'the XFS filesystem has a realtime part')

@@ -11,7 +11,7 @@ import {
   chunkMagic,
   chunkOffset,
   chunkType,
-  command,
+  commandType,
   errorNumber,
   errorPayload,
   firstErrorChunk,
@@ -82,7 +82,7 @@ export class ClientConnection {
       () => {
         // A server may take its time to write and flush much; what is only read comes soon.
         const patience = [...this.#pending.values()].some(
-          ({ type }) => type !== command.read && type !== command.blockStatus,
+          ({ type }) => type !== commandType.read && type !== commandType.blockStatus,
         )
           ? 10 * milliseconds
           : milliseconds
@@ -135,7 +135,7 @@ export class ClientConnection {
   /** Says goodbye, and closes. */
   close(): void {
     if (this.#failure !== undefined) return
-    this.#send({ type: command.disconnect, offset: 0, length: 0 }, 0n)
+    this.#send({ type: commandType.disconnect, offset: 0, length: 0 }, 0n)
     this.#fail(new Error('the connection was closed'))
     this.#stream.end()
   }
@@ -195,7 +195,7 @@ export class ClientConnection {
   }
 
   async #simple(pending: Pending, error: number): Promise<void> {
-    if (pending.type === command.read && this.facts.structured)
+    if (pending.type === commandType.read && this.facts.structured)
       throw protocolError(this.#where, 'a read was answered without chunks')
     if (error !== 0) pending.error = this.#refusal(pending, error, '')
     else if (pending.target !== undefined) {
@@ -250,7 +250,7 @@ export class ClientConnection {
   #status(pending: Pending, payload: Buffer): void {
     const count = (payload.length - 4) / blockDescriptor.size
     if (
-      pending.type !== command.blockStatus ||
+      pending.type !== commandType.blockStatus ||
       pending.runs.length > 0 ||
       !Number.isInteger(count) ||
       count < 1 ||
@@ -281,7 +281,7 @@ export class ClientConnection {
   #refusal({ type, offset, length }: ClientRequest, error: number, message: string): ImageError {
     const reason = message === '' ? (errorNames.get(error) ?? `error ${error}`) : printable(message)
     const details = { offset, length, error }
-    if (type === command.read || type === command.blockStatus)
+    if (type === commandType.read || type === commandType.blockStatus)
       return new ImageError(
         'corrupt',
         'E_READ',
@@ -299,7 +299,7 @@ export class ClientConnection {
     return new ImageError(
       'target',
       code,
-      `${this.#where}: ${type === command.flush ? 'what was written cannot be flushed' : `cannot write ${length} bytes at offset ` + `${offset}`}: ${reason}`,
+      `${this.#where}: ${type === commandType.flush ? 'what was written cannot be flushed' : `cannot write ${length} bytes at offset ` + `${offset}`}: ${reason}`,
       { details },
     )
   }
@@ -310,12 +310,12 @@ export class ClientConnection {
       pending.reject(pending.error)
       return
     }
-    if (pending.type === command.read && !isWhole(pending))
+    if (pending.type === commandType.read && !isWhole(pending))
       throw protocolError(
         this.#where,
         `not all of ${pending.length} bytes at offset ${pending.offset} came, or some twice`,
       )
-    if (pending.type === command.blockStatus && pending.runs.length === 0)
+    if (pending.type === commandType.blockStatus && pending.runs.length === 0)
       throw protocolError(this.#where, 'a block status came without runs')
     this.#pending.delete(pending.cookie)
     pending.resolve(pending.runs)

@@ -4,7 +4,7 @@ import { roundDown } from '../../binary/integers.js'
 import { takenApart, type ErrorParts } from '../../errors.js'
 import { ClientConnection, type ExportRun } from './client-connection.js'
 import type { ExportFacts } from './client-haggling.js'
-import { command } from './structs.js'
+import { commandType } from './structs.js'
 import type { NbdAddress } from './uri.js'
 
 /**
@@ -116,7 +116,7 @@ async function work(
     case 'read':
       pieces(Math.min(longestRequest, facts.maximum), (at, count) =>
         connections.pick().request({
-          type: command.read,
+          type: commandType.read,
           offset: offset + at,
           length: count,
           target: bytesOf(buffer, start, at, count),
@@ -126,7 +126,7 @@ async function work(
     case 'write':
       pieces(Math.min(longestRequest, facts.maximum), (at, count) =>
         connections.pick().request({
-          type: command.write,
+          type: commandType.write,
           offset: offset + at,
           length: count,
           payload: bytesOf(buffer, start, at, count),
@@ -135,19 +135,19 @@ async function work(
       break
     case 'zero':
       pieces(roundDown(longestZero, facts.minimum), (at, count) =>
-        connections.pick().request({ type: command.writeZeroes, offset: offset + at, length: count }),
+        connections.pick().request({ type: commandType.writeZeroes, offset: offset + at, length: count }),
       )
       break
     case 'flush':
       // A flush covers what every connection has written, or there is only one.
-      all.push(connections.pick().request({ type: command.flush, offset: 0, length: 0 }))
+      all.push(connections.pick().request({ type: commandType.flush, offset: 0, length: 0 }))
       break
     case 'status':
       return {
         runs: alternating(
           await connections
             .pick()
-            .request({ type: command.blockStatus, offset, length: Math.min(length, longestStatus) }),
+            .request({ type: commandType.blockStatus, offset, length: Math.min(length, longestStatus) }),
         ),
       }
     case 'close':

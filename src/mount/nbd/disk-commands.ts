@@ -4,7 +4,7 @@ import { commandFlag, hasFlag, unallocated } from './entries.js'
 import type { StatusRun } from './replies.js'
 import { changes } from './request-check.js'
 import type { ServedDisk } from './served-disk.js'
-import { command, errorNumber, type Request } from './structs.js'
+import { commandType, errorNumber, type Request } from './structs.js'
 
 /** Runs that one block status reports; clients ask again for the rest. */
 const maximumRuns = 2048
@@ -12,13 +12,13 @@ const maximumRuns = 2048
 /** Does what a request without data asks for. @throws NotFast, or what the disk throws. */
 export function runCommand(disk: ServedDisk, { type, flags }: Request, offset: number, length: number): void {
   switch (type) {
-    case command.flush:
+    case commandType.flush:
       disk.flush()
       break
-    case command.trim:
+    case commandType.trim:
       disk.zero(offset, length)
       break
-    case command.writeZeroes:
+    case commandType.writeZeroes:
       if (!hasFlag(flags, commandFlag.noHole)) {
         if (hasFlag(flags, commandFlag.fastZero) && !disk.fastZero) throw new NotFast()
         disk.zero(offset, length)

@@ -111,7 +111,7 @@ export const firstErrorReply = 0x80000000
 export const infoType = { export: 0, name: 1, description: 2, blockSize: 3 } as const
 
 /** Commands (NBD_CMD_…). */
-export const command = {
+export const commandType = {
   read: 0,
   write: 1,
   disconnect: 2,

@@ -8,7 +8,7 @@ import { Replies } from './replies.js'
 import { problemOf } from './request-check.js'
 import type { ServedDisk } from './served-disk.js'
 import {
-  command,
+  commandType,
   errorNumber,
   longestPayload,
   readRequest,
@@ -137,7 +137,7 @@ export class Transmission {
     if (bytes === undefined) return false
     const request = readRequest(bytes)
     // Where the next request begins is not known any more.
-    if (request.magic !== requestMagic || (request.type === command.write && request.length > longestPayload)) {
+    if (request.magic !== requestMagic || (request.type === commandType.write && request.length > longestPayload)) {
       this.#closing = true
       this.#line.close('at once')
       return false
@@ -147,7 +147,7 @@ export class Transmission {
   }
 
   #begin(request: Request): void {
-    if (request.type === command.disconnect) {
+    if (request.type === commandType.disconnect) {
       this.#closing = true
       return
     }
@@ -155,7 +155,7 @@ export class Transmission {
     const { length } = request
     const offset = problem === undefined ? Number(request.offset) : 0
     // No object is spread here: reading would take twice the time, for as long as the server runs.
-    if (request.type === command.write) {
+    if (request.type === commandType.write) {
       this.#writing = {
         request,
         offset,
@@ -172,7 +172,7 @@ export class Transmission {
       this.#fail(request, problem.error, problem.message)
       return
     }
-    if (request.type === command.read) {
+    if (request.type === commandType.read) {
       this.#reading = { request, offset, length, done: 0, pending: 0, failed: false }
       return
     }
@@ -184,7 +184,7 @@ export class Transmission {
   }
 
   #execute({ request, offset, length }: Task): void {
-    if (request.type === command.blockStatus) {
+    if (request.type === commandType.blockStatus) {
       const runs = statusRuns(this.#disk, offset, length, hasFlag(request.flags, commandFlag.requestOne))
       this.#replies.status(request.cookie, allocationId, runs, this.#taken())
       return
@@ -369,7 +369,7 @@ export class Transmission {
   }
 
   #fail({ type, cookie }: Request, error: number, message: string): void {
-    if (this.#structured && (type === command.read || type === command.blockStatus))
+    if (this.#structured && (type === commandType.read || type === commandType.blockStatus))
       this.#replies.error({ cookie, last: true }, error, message, undefined, this.#taken())
     else this.#replies.simple(cookie, error, this.#taken())
   }

@@ -6,13 +6,13 @@ import type { Note } from '../../block/types.js'
 import { compareSources, Walk } from '../../engine/index.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted, ImageError, reference, refused, unsupported, usage } from '../../errors.js'
-import { openImage, type Layer } from '../../formats/open.js'
+import { openFile, type Layer } from '../../formats/open.js'
 import type { OpenedWritable } from '../../formats/open-writable.js'
 import { openToChange } from '../in-use/changing.js'
 import { guardChange } from '../in-use/guard.js'
 import { closeHoles } from '../change/close-holes.js'
 import { firstContent } from '../change/content-search.js'
-import { pieceLength, writeDiffering, type Written } from './differing-units.js'
+import { comparedPiece, writeDiffering, type WrittenBytes } from './differing-units.js'
 import { readPadded } from './exchanged-parent.js'
 import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
 import { childrenOf } from './other-children.js'
@@ -97,7 +97,7 @@ interface Plan {
 
 /** Everything that speaks against it, before anything is opened to be changed. */
 function look(childPath: string, options: CommitOptions): Plan {
-  using opened = openImage(childPath, readOptions(options))
+  using opened = openFile(childPath, readOptions(options))
   const {
     unreadable,
     layers: [top, parent, ...rest],
@@ -140,7 +140,7 @@ function look(childPath: string, options: CommitOptions): Plan {
 }
 
 interface Merged {
-  readonly written: Written
+  readonly written: WrittenBytes
   readonly sizes: { readonly capacityBefore: number; readonly capacityAfter: number }
   readonly identity: string | undefined
   readonly notes: readonly Note[]
@@ -209,10 +209,10 @@ async function writeOver(
   { image: layer }: OpenedWritable,
   { image, disk }: OpenedWritable,
   { dryRun = false, signal, onProgress }: CommitOptions,
-): Promise<Written> {
-  const written: Written = { data: 0, zeros: 0 }
+): Promise<WrittenBytes> {
+  const written: WrittenBytes = { data: 0, zeros: 0 }
   const { capacity } = layer
-  const [wanted, present] = [new Uint8Array(pieceLength), new Uint8Array(pieceLength)]
+  const [wanted, present] = [new Uint8Array(comparedPiece), new Uint8Array(comparedPiece)]
   const changed = dryRun ? undefined : image
   const below = new Walk(disk, capacity)
   let rested = performance.now()
@@ -230,7 +230,7 @@ async function writeOver(
         written.zeros += length
       }
     } else if (own.kind !== 'absent') {
-      length = Math.min(length, pieceLength - (offset % pieceLength))
+      length = Math.min(length, comparedPiece - (offset % comparedPiece))
       const [mine, theirs] = [wanted.subarray(0, length), present.subarray(0, length)]
       layer.read(offset, mine)
       readPadded(disk, offset, theirs)
@@ -265,8 +265,8 @@ function renew(childPath: string, plan: Plan, options: CommitOptions): void {
 
 /** @throws ImageError mismatch E_MISMATCH */
 async function compare(childPath: string, parentPath: string, plan: Plan, options: CommitOptions): Promise<void> {
-  using child = openImage(childPath, readOptions(options))
-  using parent = openImage(parentPath, parentOptions(plan, options))
+  using child = openFile(childPath, readOptions(options))
+  using parent = openFile(parentPath, parentOptions(plan, options))
   const disk = parent.capacity > child.capacity ? new SliceSource(parent, 0, child.capacity) : parent
   const { equal, offset } = await compareSources(child, disk, {
     signal: options.signal,

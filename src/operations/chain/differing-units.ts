@@ -2,10 +2,10 @@ import { isZero } from '../../binary/zero.js'
 import type { WritableImage } from '../../formats/driver.js'
 
 /** Pieces begin and end at multiples of this, so that units never cross them. */
-export const pieceLength = 1048576
+export const comparedPiece = 1048576
 
 /** Counts what was written, in bytes. */
-export interface Written {
+export interface WrittenBytes {
   data: number
   zeros: number
 }
@@ -13,7 +13,7 @@ export interface Written {
 /**
  * Writes the units of a piece that differ from what is there now; zeros as zeros, which give space back where the
  * format can.
- * @param unit bytes, a divisor of {@link pieceLength}. @param image undefined: only counts.
+ * @param unit bytes, a divisor of {@link comparedPiece}. @param image undefined: only counts.
  */
 export function writeDiffering(
   image: WritableImage | undefined,
@@ -21,7 +21,7 @@ export function writeDiffering(
   wanted: Uint8Array,
   present: Uint8Array,
   unit: number,
-  written: Written,
+  written: WrittenBytes,
 ): void {
   type Kind = 'same' | 'zeros' | 'data'
   const kindAt = (at: number): Kind => {

@@ -1,7 +1,7 @@
 import fs from '../../sys/host-fs.js'
 import { isImageError } from '../../errors.js'
 import type { ImageFile } from '../../formats/opened.js'
-import { openImage, type OpenedImage } from '../../formats/open.js'
+import { openFile, type OpenedImage } from '../../formats/open.js'
 import { chainOptions, type ChainOptions } from '../open/opening.js'
 import { folderPart, inFolder } from '../../sys/host-path.js'
 import { walk } from '../../location/walk.js'
@@ -53,7 +53,7 @@ function isChild(
 ): boolean {
   let opened: OpenedImage
   try {
-    opened = openImage(path, {
+    opened = openFile(path, {
       ...chainOptions(options),
       chain: 'optional',
       allowReferences: [...(options.allowReferences ?? []), real],

@@ -6,7 +6,7 @@ import type { Progress } from '../../engine/progress.js'
 import { aborted, usage } from '../../errors.js'
 import type { OpenedWritable } from '../../formats/open-writable.js'
 import { openToChange } from '../in-use/changing.js'
-import { pieceLength, writeDiffering, type Written } from './differing-units.js'
+import { comparedPiece, writeDiffering, type WrittenBytes } from './differing-units.js'
 import { ExchangedParent, readPadded } from './exchanged-parent.js'
 import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
 import { openNewParent, type NewParent } from '../transfer/parent.js'
@@ -109,14 +109,14 @@ async function takeIn(
   { image, opened }: OpenedWritable,
   next: BlockSource,
   { dryRun = false, signal, onProgress }: RebaseOptions,
-): Promise<Written> {
+): Promise<WrittenBytes> {
   const old = opened.parent
   if (old === undefined) throw usage('E_NOT_A_CHILD', `${opened.name} needs no other image: it has no parent`)
   const { capacity } = image
-  const written: Written = { data: 0, zeros: 0 }
+  const written: WrittenBytes = { data: 0, zeros: 0 }
   const [first, second, same] = [new Walk(old, capacity), new Walk(next, capacity), new SamePlace()]
   const unit = Math.min(65536, Math.max(4096, image.grain))
-  const [present, wanted] = [new Uint8Array(pieceLength), new Uint8Array(pieceLength)]
+  const [present, wanted] = [new Uint8Array(comparedPiece), new Uint8Array(comparedPiece)]
   let rested = performance.now()
   for (let offset = 0; offset < capacity;) {
     const own = image.extentAt(offset, capacity - offset)
@@ -128,7 +128,7 @@ async function takeIn(
       const equal = a.kind === 'zero' && b.kind === 'zero' ? length : same.length(a, b)
       if (equal > 0) length = equal
       else {
-        length = Math.min(length, pieceLength - (offset % pieceLength))
+        length = Math.min(length, comparedPiece - (offset % comparedPiece))
         const [had, has] = [wanted.subarray(0, length), present.subarray(0, length)]
         readPadded(old, offset, had)
         readPadded(next, offset, has)

@@ -3,7 +3,7 @@ import type { Note } from '../../block/types.js'
 import { isZero } from '../../binary/zero.js'
 import type { Progress } from '../../engine/index.js'
 import { aborted, unsupported, usage } from '../../errors.js'
-import { openImage } from '../../formats/open.js'
+import { openFile } from '../../formats/open.js'
 import { openToChange } from '../in-use/changing.js'
 import { changedCopy } from './changed-copy.js'
 import { closeHoles } from './close-holes.js'
@@ -145,7 +145,7 @@ class ZeroRuns {
 }
 
 function formatOf(path: string, options: ReadOptions): string {
-  using opened = openImage(path, readOptions(options))
+  using opened = openFile(path, readOptions(options))
   return opened.top.driver.id
 }
 

@@ -2,7 +2,7 @@ import fs from '../../sys/host-fs.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import { printable, refused, unsupported, usage } from '../../errors.js'
 import type { DiskImage } from '../../formats/driver.js'
-import { openImage } from '../../formats/open.js'
+import { openFile } from '../../formats/open.js'
 import { changing } from '../../formats/open-writable.js'
 import { openToChange } from '../in-use/changing.js'
 import { guardChange } from '../in-use/guard.js'
@@ -53,7 +53,7 @@ export async function resize(path: string, wanted: Wanted, options: ResizeOption
   if (options.dryRun === true) {
     guardChange(path, 'changed', options)
     // Only read: opening it for changes would bring a journal into the file.
-    using opened = openImage(path, readOptions(options))
+    using opened = openFile(path, readOptions(options))
     changing(opened)
     const plan = await look(path, opened, wanted, options, opened.top.image)
     return { ...plan, size: fs.statSync(path).size, notes: memberNotes(path, opened, plan.after, options) }
@@ -68,12 +68,12 @@ export async function resize(path: string, wanted: Wanted, options: ResizeOption
     },
     () => change(path, wanted, options),
   )
-  using opened = openImage(path, readOptions(options))
+  using opened = openFile(path, readOptions(options))
   return { ...plan, after: opened.capacity, size: fs.statSync(path).size, notes: [...tableNotes(opened), ...notes] }
 }
 
 function capacityOf(path: string, options: ResizeOptions): { readonly before: number } {
-  using opened = openImage(path, { ...readOptions(options), chain: 'optional' })
+  using opened = openFile(path, { ...readOptions(options), chain: 'optional' })
   return { before: opened.capacity }
 }
 

@@ -2,7 +2,7 @@ import type { Note } from '../../block/types.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted, isImageError, unsupported, usage } from '../../errors.js'
 import { chooseSnapshot, type CheckProgress, type DiskImage, type ImageSnapshot } from '../../formats/driver.js'
-import { openImage, type OpenOptions } from '../../formats/open.js'
+import { openFile, type OpenOptions } from '../../formats/open.js'
 import { changing } from '../../formats/open-writable.js'
 import { openToChange } from '../in-use/changing.js'
 import { changingInPlace } from './left-state.js'
@@ -53,7 +53,7 @@ export interface SnapshotChangeResult {
  */
 export async function listSnapshots(path: string, options: SnapshotOptions = {}): Promise<SnapshotListResult> {
   wholeImage(path)
-  using opened = openImage(path, { ...readOptions(options), chain: 'optional' })
+  using opened = openFile(path, { ...readOptions(options), chain: 'optional' })
   const { image, name } = opened.top
   const snapshots: SnapshotInfo[] = []
   const notes: Note[] = [...image.notes]
@@ -147,7 +147,7 @@ async function change(
   wholeImage(path)
   const read = { ...readOptions(options), chain: 'optional' as const }
   if (options.dryRun === true) {
-    using opened = openImage(path, read)
+    using opened = openFile(path, read)
     changing(opened)
     const { plan, count } = await prepare(opened.top.image)
     return {
@@ -173,7 +173,7 @@ async function change(
 
 /** How many snapshots an image has. */
 function countOf(path: string, read: OpenOptions): number {
-  using opened = openImage(path, read)
+  using opened = openFile(path, read)
   return opened.top.image.snapshots?.length ?? 0
 }
 

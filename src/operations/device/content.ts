@@ -18,7 +18,7 @@ import { grownContent, nameOf, type GrownPartition } from './growth.js'
 import { resizedVolume, type ResizedVolume } from '../partition/resized-volume.js'
 import { movedNotes, slackNotes, slackOf } from '../partition/notes.js'
 
-export interface ContentOptions {
+export interface FittingOptions {
   /** Gives the disk and its partitions new ids: a UUID for a name (`disk`, `partition 2`). */
   readonly newId?: (name: string) => string
   /** Enlarges what lies last to the end of the target. */
@@ -86,7 +86,7 @@ export class FittedDisk {
    * @throws ImageError refused E_DOES_NOT_FIT, E_SECTOR_MISFIT; usage E_NO_TABLE; corrupt E_GPT_CORRUPT; aborted
    * E_ABORTED.
    */
-  async content(options: ContentOptions = {}): Promise<DeviceContent> {
+  async content(options: FittingOptions = {}): Promise<DeviceContent> {
     const { source } = this
     const { size, partition } = this.#target
     const sectorSize = sectorSizeOf(this.#target)
@@ -119,7 +119,7 @@ export class FittedDisk {
   }
 
   /** A disk that keeps its size keeps its table as it is, byte for byte. */
-  #adapted({ newId, grow }: ContentOptions): Adapted {
+  #adapted({ newId, grow }: FittingOptions): Adapted {
     const { source } = this
     const { size, partition } = this.#target
     const keeps = this.#table.scheme !== 'gpt' || (size === source.capacity && grow !== true)

@@ -11,7 +11,7 @@ import {
   readPartitionTable,
   type Partition,
   type PartitionTable,
-  type Scheme,
+  type TableScheme,
 } from '../../partition/index.js'
 import { currentUser } from '../../sys/self.js'
 import { problem, type Problem } from '../inspect/info.js'
@@ -50,7 +50,7 @@ export interface ListedPartition {
 }
 
 export interface ListedDisk extends Omit<Disk, 'partitions'> {
-  readonly table?: { readonly scheme: Scheme; readonly diskId?: string }
+  readonly table?: { readonly scheme: TableScheme; readonly diskId?: string }
   readonly partitions: readonly ListedPartition[]
   /** What starts at the disk's first byte, where it has no partitions. */
   readonly filesystems: readonly HeldFilesystem[]

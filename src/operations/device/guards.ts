@@ -3,7 +3,7 @@ import { effectOf, type Trail } from '../../device/bytes.js'
 import type { Disk, DiskPartition, Holder, Place } from '../../device/types.js'
 import { refused, type ImageError } from '../../errors.js'
 import type { Note } from '../../block/types.js'
-import type { Scheme } from '../../partition/index.js'
+import type { TableScheme } from '../../partition/index.js'
 import { shrinkFirst, type Fitting } from './fit.js'
 
 /** The user's word against one guard each. None of them speaks for another guard. */
@@ -33,7 +33,7 @@ export interface TargetOverrides {
 export interface ContentFacts {
   readonly name: string
   readonly capacity: number
-  readonly scheme: Scheme
+  readonly scheme: TableScheme
   /** What the table counts in. */
   readonly tableSectorSize: 512 | 4096
   /** Whether it is a partition of a disk, and not the disk. */

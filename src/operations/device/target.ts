@@ -11,7 +11,7 @@ import { planOf, runSteps, type PlanStep } from '../transfer/step.js'
 import { storedBytes } from '../transfer/stored-bytes.js'
 import type { DeviceTarget } from './argument.js'
 import { confirmTarget, type Confirmation } from './confirmation.js'
-import { contentChanges, FittedDisk, type ContentOptions, type DeviceContent } from './content.js'
+import { contentChanges, FittedDisk, type FittingOptions, type DeviceContent } from './content.js'
 import { describeTarget, type TargetDescription } from './description.js'
 import { forgetPartitions, TargetFinish, type FinishingStepName, type Reread } from './finishing.js'
 import type { GrownPartition } from './growth.js'
@@ -168,7 +168,7 @@ class TargetWrite {
     })
   }
 
-  #contentOptions(): ContentOptions {
+  #contentOptions(): FittingOptions {
     const { newIds, uuid, grow, signal } = this.#options
     if (newIds === true && this.#target.partition !== undefined)
       throw usage('E_NO_TABLE', 'a partition has no partition table to give new ids to', {

@@ -7,7 +7,7 @@ import { resolvePath } from '../../filesystem/path.js'
 import type { FileNode, FileTree } from '../../filesystem/types.js'
 import { HostFolder, type FileAttributes } from './host-folder.js'
 import { problem } from '../inspect/info.js'
-import { joined, type FileProblem } from './list.js'
+import { pathBelow, type FileProblem } from './list.js'
 import { openVolume, type VolumeOptions } from './volume.js'
 import { folderPart, inFolder, lastPart, realPath } from '../../sys/host-path.js'
 
@@ -191,7 +191,7 @@ class Copier {
     this.#seen.add(node.id)
     try {
       for (const entry of this.#tree.entries(node)) {
-        const place = joined(path, entry.name)
+        const place = pathBelow(path, entry.name)
         try {
           await this.entry(folder, walked, entry.name, place, entry.open())
         } catch (error) {

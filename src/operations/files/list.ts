@@ -93,7 +93,7 @@ async function listFolder(listing: Listing, folder: FileNode, path: string): Pro
   }
   attempt(path, () => {
     for (const entry of tree.entries(folder)) {
-      const place = joined(path, entry.name)
+      const place = pathBelow(path, entry.name)
       attempt(place, () => {
         const node = entry.open()
         found.push({ file: listed(entry.name, place, node), node })
@@ -122,7 +122,7 @@ async function listFolder(listing: Listing, folder: FileNode, path: string): Pro
 }
 
 /** A path of the image and a name below it. */
-export function joined(path: string, name: string): string {
+export function pathBelow(path: string, name: string): string {
   return path === '/' ? `/${name}` : `${path}/${name}`
 }
 

@@ -90,7 +90,7 @@ export function imageRecordPath(imagePath: string): string {
 }
 
 /** A record or map tells about a disk what only those may know who may read its image. */
-export function modeOf(imagePath: string): number {
+export function modeOfImage(imagePath: string): number {
   const stat = fs.statSync(imagePath, { throwIfNoEntry: false })
   return stat === undefined ? 0o600 : stat.mode % 0o1000
 }
@@ -101,7 +101,7 @@ export function modeOf(imagePath: string): number {
  */
 export function writeImageRecord(imagePath: string, record: ImageRecord): string {
   const path = imageRecordPath(imagePath)
-  writeWhole(path, `${JSON.stringify({ schema, schemaVersion, ...record }, undefined, 2)}\n`, modeOf(imagePath))
+  writeWhole(path, `${JSON.stringify({ schema, schemaVersion, ...record }, undefined, 2)}\n`, modeOfImage(imagePath))
   return path
 }
 

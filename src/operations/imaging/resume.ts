@@ -5,7 +5,7 @@ import { roundDown } from '../../binary/integers.js'
 import { SalvagingSource, type BadRun } from '../../block/salvage.js'
 import { corrupt, ImageError, printable, reference, refused } from '../../errors.js'
 import { openToChange } from '../in-use/changing.js'
-import { openImage, type OpenOptions } from '../../formats/open.js'
+import { openFile, type OpenOptions } from '../../formats/open.js'
 import { findDevice, openDevice, type OpenedDevice } from '../device/argument.js'
 import { digestsOf } from '../transfer/disk-digests.js'
 import { layerInfo } from '../inspect/info.js'
@@ -148,7 +148,7 @@ const sampleLength = 65536
  * image shows. @throws ImageError refused E_OTHER_DISK
  */
 function checkSamples({ source }: OpenedDevice, target: string, bad: readonly BadRun[], open: OpenOptions): void {
-  using image = openImage(target, open)
+  using image = openFile(target, open)
   const [found, stored] = [new Uint8Array(sampleLength), new Uint8Array(sampleLength)]
   for (let index = 0; index < samples; index++) {
     const offset = roundDown(Math.floor((source.capacity / samples) * index), sampleLength)
@@ -209,7 +209,7 @@ async function fillGaps(
 
 /** Reads back what was put into the image, which was flushed and closed. @throws ImageError mismatch E_MISMATCH */
 function verifyWritten(target: string, written: readonly WrittenRun[], open: OpenOptions): void {
-  using image = openImage(target, open)
+  using image = openFile(target, open)
   const piece = new Uint8Array(pieceLength)
   for (const { offset, length, digest } of written) {
     const bytes = piece.subarray(0, length)
@@ -261,7 +261,7 @@ async function digestsAfter(
   open: OpenOptions,
   options: ResumeImageOptions,
 ): Promise<ImageRecord['digests']> {
-  using image = openImage(target, open)
+  using image = openFile(target, open)
   return await digestsOf(
     image,
     digests.disk.length,
@@ -278,7 +278,7 @@ function consistencyAfter(before: Consistency, heat: Heat): Consistency {
 }
 
 function targetOf(target: string, record: ImageRecord, open: OpenOptions): ImageDiskResult['target'] {
-  using image = openImage(target, open)
+  using image = openFile(target, open)
   const { size, allocated } = layerInfo(image.top)
   return {
     path: target,

@@ -10,7 +10,7 @@ import {
   type Gap,
   type Partition,
   type PartitionTable,
-  type Scheme,
+  type TableScheme,
   type TableIssue,
 } from '../../partition/index.js'
 import { diagnoseBoot, type BootDiagnosis } from './boot/diagnosis.js'
@@ -52,12 +52,12 @@ export interface InspectIssue extends TableIssue {
 
 export interface InspectResult {
   readonly image: SourceInfo & { readonly sectorSize: number }
-  readonly scheme: Scheme
+  readonly scheme: TableScheme
   /** Bytes of the sectors that the table counts in. */
   readonly sectorSize: number
   readonly diskId?: string
   /** Further tables beside or within the main one. */
-  readonly also: readonly Scheme[]
+  readonly also: readonly TableScheme[]
   readonly partitions: readonly PartitionInfo[]
   /** Partitions of the MBR beside a GPT. */
   readonly hybrid: readonly Partition[]

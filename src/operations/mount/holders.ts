@@ -2,7 +2,7 @@ import fs from '../../sys/host-fs.js'
 import { inFolder } from '../../sys/host-path.js'
 
 /** Who keeps a folder from being unmounted. */
-export interface Holder {
+export interface FolderHolder {
   /** A process; absent for a loop device. */
   readonly pid?: number
   readonly name: string
@@ -14,11 +14,11 @@ export interface Holder {
  * Processes that have something below a folder open, run from it or stand in it, and loop devices over files in it.
  * Those of others are seen by root only.
  */
-export function holdersOf(point: string): readonly Holder[] {
+export function holdersOf(point: string): readonly FolderHolder[] {
   const inside = (path: string): boolean => path === point || path.startsWith(`${point}/`)
   const processes = list('/proc')
     .filter((name) => /^\d+$/.test(name))
-    .flatMap((name): Holder[] => {
+    .flatMap((name): FolderHolder[] => {
       const folder = inFolder('/proc', name)
       const used = [
         ...['cwd', 'root', 'exe'].map((each) => inFolder(folder, each)),
@@ -29,7 +29,7 @@ export function holdersOf(point: string): readonly Holder[] {
     })
   const loops = list('/sys/block')
     .filter((name) => name.startsWith('loop'))
-    .flatMap((name): Holder[] => {
+    .flatMap((name): FolderHolder[] => {
       const path = text(`/sys/block/${name}/loop/backing_file`)
       return inside(path) ? [{ name: `/dev/${name}`, path }] : []
     })

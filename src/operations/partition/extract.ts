@@ -13,8 +13,8 @@ import {
   wrappedCapacity,
   wrapStart,
   type Partition,
-  type Scheme,
-  type Wrapping,
+  type TableScheme,
+  type TableWrapping,
 } from '../../partition/index.js'
 import { targetFormat, tryLayout, type TargetFormat } from '../transfer/layout.js'
 import { convertFrom, type ConvertOptions, type ConvertResult, type TargetOutput } from '../transfer/convert.js'
@@ -128,11 +128,11 @@ function take(
 function wrappingOf(
   scheme: 'gpt' | 'mbr',
   sectorSize: 512 | 4096,
-  from: Scheme,
+  from: TableScheme,
   partition: Partition | undefined,
   content: BlockSource,
   { uuid, time }: ExtractOptions,
-): Wrapping {
+): TableWrapping {
   const identity = imageIdentity(uuid, time)
   const active =
     partition?.flags.includes('active') === true || partition?.flags.includes('legacy BIOS bootable') === true
@@ -160,7 +160,12 @@ const typesByContent: Readonly<Record<string, { readonly gpt: string; readonly m
   linux_raid_member: { gpt: 'a19d880f-05fc-4d3b-a006-743f0f84911e', mbr: '0xfd' },
 }
 
-function typeFor(scheme: 'gpt' | 'mbr', from: Scheme, partition: Partition | undefined, content: BlockSource): string {
+function typeFor(
+  scheme: 'gpt' | 'mbr',
+  from: TableScheme,
+  partition: Partition | undefined,
+  content: BlockSource,
+): string {
   const own =
     partition === undefined || (from !== 'gpt' && from !== 'mbr')
       ? undefined

@@ -11,7 +11,7 @@ import {
   type Mend,
   type MendPlan,
   type PartitionTable,
-  type Scheme,
+  type TableScheme,
   type TableIssue,
 } from '../../partition/index.js'
 import { targetFormat, tryLayout } from '../transfer/layout.js'
@@ -29,7 +29,7 @@ export interface FixTableOptions extends Omit<ConvertOptions, 'parent' | 'parent
 
 export interface FixTableResult {
   readonly image: SourceInfo
-  readonly scheme: Scheme
+  readonly scheme: TableScheme
   /** What was (or would be) put right; empty: nothing was to be done, and nothing was written. */
   readonly mends: readonly Mend[]
   readonly ids: readonly IdChange[]

@@ -6,7 +6,7 @@ import type { BlockSource, Note } from '../../block/types.js'
 import { isImageError, refused, usage } from '../../errors.js'
 import { openToChange } from '../in-use/changing.js'
 import { holdForReading } from '../in-use/reading.js'
-import { openImage, type OpenedImage } from '../../formats/open.js'
+import { openFile, type OpenedImage } from '../../formats/open.js'
 import type { DiskChanges } from '../../mount/exposed-slice.js'
 import { ExposedSlice } from '../../mount/exposed-slice.js'
 import { openPartition, readPartitionTable, selectPartition, type PartitionTable } from '../../partition/index.js'
@@ -112,7 +112,7 @@ export function openExposed(argument: string, options: ExposureOptions): Exposur
       }),
     )
   }
-  const opened = openImage(parseImageArgument(argument).path, readOptions(options))
+  const opened = openFile(parseImageArgument(argument).path, readOptions(options))
   return orClose(opened, () => {
     if (opened.unreadable !== undefined) throw opened.unreadable
     return keepingFiles(opened.files, (held) =>
@@ -165,7 +165,7 @@ export async function prepareOverlay(argument: string, overlay: string, options:
     })
     return true
   }
-  using opened = openImage(
+  using opened = openFile(
     overlay,
     chainOptions({ ...options, allowReferences: [...(options.allowReferences ?? []), path] }),
   )

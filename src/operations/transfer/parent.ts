@@ -2,7 +2,7 @@ import fs from '../../sys/host-fs.js'
 import type { Note } from '../../block/types.js'
 import { usage } from '../../errors.js'
 import type { DiskImage, FormatDriver, ParentShape } from '../../formats/driver.js'
-import { openImage, type OpenedImage, type OpenOptions } from '../../formats/open.js'
+import { openFile, type OpenedImage, type OpenOptions } from '../../formats/open.js'
 import { fromFolder, realFolder, realPath } from '../../sys/host-path.js'
 
 /** The parent of an image to be made, opened with its own chain. */
@@ -19,7 +19,7 @@ export function openNewParent(path: string, childPath: string, driver: FormatDri
       hint: '`vdisk formats` shows which formats can have one.',
     })
   const { parentFormat } = options
-  const opened = openImage(path, {
+  const opened = openFile(path, {
     ...options,
     from: options.from ?? (parentFormat === 'auto' ? undefined : parentFormat),
   })

@@ -2,7 +2,7 @@ import type { BlockSource } from '../../block/types.js'
 import type { CopyResult, Progress } from '../../engine/index.js'
 import { aborted, firstError, isImageError, printable, stopIfAborted } from '../../errors.js'
 import type { DiskShape, ImageWriter } from '../../formats/driver.js'
-import { openImage, type OpenedImage, type OpenOptions } from '../../formats/open.js'
+import { openFile, type OpenedImage, type OpenOptions } from '../../formats/open.js'
 import type { ImageFile } from '../../formats/opened.js'
 import type { InUseOptions } from '../in-use/guard.js'
 import type { Content } from './content.js'
@@ -79,7 +79,7 @@ export class FileSink implements Disposable {
   /** The completed image, opened afresh; the caller closes it. */
   open(options: OpenOptions = {}): OpenedImage {
     const { partialPath, renamed } = this.#files
-    return openImage(partialPath, { ...options, from: this.#format.driver.id, renamed })
+    return openFile(partialPath, { ...options, from: this.#format.driver.id, renamed })
   }
 
   /** Reads the completed image to prove it. @throws ImageError mismatch E_MISMATCH, E_VERIFY; aborted E_ABORTED. */

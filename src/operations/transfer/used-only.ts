@@ -5,7 +5,7 @@ import type { BlockSource, Note } from '../../block/types.js'
 import { isImageError, refused, stopIfAborted, type ImageError } from '../../errors.js'
 import { identifyFilesystems } from '../../filesystem/index.js'
 import { RunSet, unionRuns } from '../../filesystem/run-union.js'
-import type { Filesystem, Run } from '../../filesystem/types.js'
+import type { Filesystem, ByteRun } from '../../filesystem/types.js'
 import type { UnitRun } from '../../filesystem/unit-runs.js'
 import { grubCoreRuns } from '../inspect/boot/grub-core.js'
 import { readPartitionTable, type Partition, type PartitionTable } from '../../partition/index.js'
@@ -88,7 +88,7 @@ function containersOf(disk: BlockSource): readonly Filesystem[] {
   return identifyFilesystems(disk).filter(({ kind }) => kind === 'container')
 }
 
-function* shifted(runs: Iterable<Run>, start: number): Generator<UnitRun> {
+function* shifted(runs: Iterable<ByteRun>, start: number): Generator<UnitRun> {
   for (const { offset, length } of runs) yield { first: start + offset, count: length }
 }
 
@@ -169,14 +169,14 @@ function volumesOf(
   return { volumes, apart }
 }
 
-const atStart: readonly Run[] = [{ offset: 0, length: 512 }]
+const atStart: readonly ByteRun[] = [{ offset: 0, length: 512 }]
 
 function wholeOnly(disk: BlockSource, whole: string): ReturnType<typeof volumesOf> {
   return { volumes: [], apart: [{ length: disk.capacity, read: disk.capacity, whole }] }
 }
 
 /** Whether a mark lies in a partition, to which it then belongs. */
-function isCovered({ offset, length }: Run, parts: readonly Partition[]): boolean {
+function isCovered({ offset, length }: ByteRun, parts: readonly Partition[]): boolean {
   return parts.some((part) => part.start <= offset && offset + length <= part.start + part.length)
 }
 
@@ -205,7 +205,7 @@ async function whatIsUsed(
   { partition, whole }: Volume,
   found: readonly Filesystem[],
   options: UsedOnlyOptions,
-): Promise<Iterable<Run> | string> {
+): Promise<Iterable<ByteRun> | string> {
   if (whole !== undefined) return whole
   const [filesystem, ...others] = found
   if (filesystem === undefined) return 'nothing is known of what it holds'
@@ -231,7 +231,7 @@ async function usedRuns(
   filesystem: Filesystem,
   partition: number | undefined,
   options: UsedOnlyOptions,
-): Promise<Iterable<Run> | string> {
+): Promise<Iterable<ByteRun> | string> {
   const { ifDirty = 'refuse', dropSwap = false, signal } = options
   const chosen = { allowDirty: ifDirty === 'trust', dropSwap }
   if (filesystem.usedRuns === undefined) return `no map of what it uses is known for ${filesystem.title}`

@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
 import { convert } from '../../../src/operations/transfer/convert.js'
-import { openImage } from '../../../src/formats/open.js'
+import { openFile } from '../../../src/formats/open.js'
 import { openWritableImage } from '../../../src/formats/open-writable.js'
 import { fixture } from '../../support/fixtures.js'
 import { testFolder } from '../../support/folder.js'
@@ -64,7 +64,7 @@ test('a child is changed over its parents, which stay as they are', async (t) =>
     assert.ok(sector.equals(content.subarray(0, 2048)))
   }
   assert.ok(fs.readFileSync(parent).equals(before))
-  using opened = openImage(child)
+  using opened = openFile(child)
   const bytes = Buffer.alloc(content.length)
   opened.read(0, bytes)
   assert.ok(bytes.equals(content))

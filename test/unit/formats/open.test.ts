@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { MemoryStore } from '../../../src/block/memory-store.js'
 import { corrupt, isImageError } from '../../../src/errors.js'
-import { openImage, openStore } from '../../../src/formats/open.js'
+import { openFile, openStore } from '../../../src/formats/open.js'
 import type { FormatDriver } from '../../../src/formats/driver.js'
 import { builtinDrivers, Registry } from '../../../src/formats/registry.js'
 import { testFolder } from '../../support/folder.js'
@@ -14,8 +14,8 @@ const registry = new Registry([...builtinDrivers, toy])
 const block = 4096
 
 /** The first byte of each of the four blocks. */
-function marks(path: string, options: Parameters<typeof openImage>[1] = {}): number[] {
-  using image = openImage(path, { registry, ...options })
+function marks(path: string, options: Parameters<typeof openFile>[1] = {}): number[] {
+  using image = openFile(path, { registry, ...options })
   return [0, 1, 2, 3].map((index) => {
     const byte = new Uint8Array(1)
     image.read(index * block, byte)
@@ -46,7 +46,7 @@ test('a chain of three is read through, each layer over the next', (t) => {
   })
   writeToy(at('c.toy'), { fill: [3], blocks: [3], parent: { paths: ['.\\b.toy'], format: 'toy', identity: 'b' } })
   assert.deepEqual(marks(at('c.toy')), [1, 2, 0, 3])
-  using image = openImage(at('c.toy'), { registry })
+  using image = openFile(at('c.toy'), { registry })
   assert.deepEqual(
     image.layers.map(({ path }) => path),
     [at('c.toy'), at('b.toy'), at('below/a.toy')],
@@ -72,12 +72,12 @@ test('a missing parent: reading names every file looked for, info opens', (t) =>
     parent: { paths: ['C:\\vm\\base.toy', 'sub\\base2.toy'], format: 'toy', identity: 'x' },
   })
   refuses(
-    () => openImage(child, { registry }),
+    () => openFile(child, { registry }),
     'reference',
     'E_PARENT_MISSING',
     new RegExp(`${folder}/sub/base2\\.toy.*${folder}/base\\.toy.*${folder}/base2\\.toy`),
   )
-  using image = openImage(child, { registry, chain: 'optional' })
+  using image = openFile(child, { registry, chain: 'optional' })
   assert.equal(image.missing?.code, 'E_PARENT_MISSING')
   assert.equal(image.capacity, 4 * block)
   const byte = new Uint8Array(1)
@@ -104,7 +104,7 @@ test('a Windows path, or one of another place, is looked for beside the image wh
   // Without an id any file of that name would do: the user has to say that it is the one.
   writeToy(join(folder, 'c.toy'), { parent: { paths: ['C:\\vms\\base.toy'], format: 'toy' } })
   refuses(
-    () => openImage(join(folder, 'c.toy'), { registry }),
+    () => openFile(join(folder, 'c.toy'), { registry }),
     'reference',
     'E_PARENT_MISSING',
     /--allow-reference .*base\.toy/,
@@ -120,7 +120,7 @@ test('the right parent is taken where an earlier name leads to a wrong one', (t)
   writeToy(join(folder, 'c.toy'), { parent: { paths: ['old\\base.toy'], format: 'toy', identity: 'right' } })
   assert.deepEqual(marks(join(folder, 'c.toy')), [2, 0, 0, 0])
   fs.rmSync(join(folder, 'base.toy'))
-  refuses(() => openImage(join(folder, 'c.toy'), { registry }), 'reference', 'E_PARENT_ID')
+  refuses(() => openFile(join(folder, 'c.toy'), { registry }), 'reference', 'E_PARENT_ID')
 })
 
 test('files outside the folder need --allow-reference, by any way to name them', (t) => {
@@ -142,15 +142,15 @@ test('files outside the folder need --allow-reference, by any way to name them',
     `file://${join(outer, 'secret.raw')}`,
   ]) {
     writeToy(child, { parent: { paths: [name], format: 'raw' } })
-    refuses(() => openImage(child, { registry }), 'reference', 'E_REFERENCE_NOT_ALLOWED', /--allow-reference/)
+    refuses(() => openFile(child, { registry }), 'reference', 'E_REFERENCE_NOT_ALLOWED', /--allow-reference/)
     assert.deepEqual(marks(child, { allowReferences: [join(outer, 'secret.raw')] }), [5, 5, 5, 5], name)
     assert.deepEqual(marks(child, { allowReferences: [outer] }), [5, 5, 5, 5], name)
   }
   // The same for a data file.
   writeToy(child, { data: '../secret.raw' })
-  refuses(() => openImage(child, { registry }), 'reference', 'E_REFERENCE_NOT_ALLOWED')
+  refuses(() => openFile(child, { registry }), 'reference', 'E_REFERENCE_NOT_ALLOWED')
   assert.deepEqual(marks(child, { allowReferences: [join(outer, 'secret.raw')] }), [5, 5, 5, 5])
-  using looked = openImage(child, { registry, chain: 'optional' })
+  using looked = openFile(child, { registry, chain: 'optional' })
   assert.deepEqual(
     looked.notes.map(({ code }) => code),
     ['E_REFERENCE_NOT_ALLOWED'],
@@ -184,7 +184,7 @@ test('devices, folders and servers are never opened for an image', (t) => {
     ['x'.repeat(5000), 'E_PARENT_MISSING'],
   ] as const) {
     writeToy(child, { parent: { paths: [name.slice(0, 3000)], format: 'raw' } })
-    refuses(() => openImage(child, { registry }), 'reference', code)
+    refuses(() => openFile(child, { registry }), 'reference', code)
   }
 })
 
@@ -192,22 +192,17 @@ test('circles end, whatever name they go by', (t) => {
   const folder = testFolder(t)
   const at = (name: string): string => join(folder, name)
   writeToy(at('self.toy'), { parent: { paths: ['self.toy'], format: 'toy' } })
-  refuses(() => openImage(at('self.toy'), { registry }), 'reference', 'E_PARENT_LOOP', /circle/)
+  refuses(() => openFile(at('self.toy'), { registry }), 'reference', 'E_PARENT_LOOP', /circle/)
   writeToy(at('a.toy'), { parent: { paths: ['b.toy'], format: 'toy' } })
   writeToy(at('b.toy'), { parent: { paths: ['hard.toy'], format: 'toy' } })
   fs.linkSync(at('a.toy'), at('hard.toy'))
-  refuses(() => openImage(at('a.toy'), { registry }), 'reference', 'E_PARENT_LOOP')
+  refuses(() => openFile(at('a.toy'), { registry }), 'reference', 'E_PARENT_LOOP')
   fs.symlinkSync('l2.toy', at('l1.toy'))
   fs.symlinkSync('l1.toy', at('l2.toy'))
   writeToy(at('c.toy'), { parent: { paths: ['l1.toy'], format: 'toy' } })
-  refuses(
-    () => openImage(at('c.toy'), { registry }),
-    'reference',
-    'E_REFERENCE_NOT_ALLOWED',
-    /circle of symbolic links/,
-  )
+  refuses(() => openFile(at('c.toy'), { registry }), 'reference', 'E_REFERENCE_NOT_ALLOWED', /circle of symbolic links/)
   writeToy(at('d.toy'), { data: 'd.toy' })
-  refuses(() => openImage(at('d.toy'), { registry }), 'reference', 'E_REFERENCE_LOOP')
+  refuses(() => openFile(at('d.toy'), { registry }), 'reference', 'E_REFERENCE_LOOP')
 })
 
 test('a chain of 200 is read, one of 300 is refused, and neither leaves files open', (t) => {
@@ -219,7 +214,7 @@ test('a chain of 200 is read, one of 300 is refused, and neither leaves files op
   for (let index = 1; index <= 300; index++)
     writeToy(join(folder, `${index}.toy`), { parent: { paths: [`${index - 1}.toy`], format: 'toy' } })
   assert.deepEqual(marks(join(folder, '200.toy')), [8, 0, 0, 0])
-  refuses(() => openImage(join(folder, '300.toy'), { registry }), 'reference', 'E_CHAIN_TOO_LONG')
+  refuses(() => openFile(join(folder, '300.toy'), { registry }), 'reference', 'E_CHAIN_TOO_LONG')
   assert.equal(open(), before)
 })
 
@@ -233,7 +228,7 @@ test('a parent recorded as raw is raw, whatever its guest wrote into it', (t) =>
   assert.equal(marks(child)[0], 'T'.charCodeAt(0))
   // Without a record it is not believed either.
   writeToy(child, { parent: { paths: ['disk.raw'] } })
-  refuses(() => openImage(child, { registry }), 'reference', 'E_PARENT_FORMAT_UNKNOWN', /--parent-format toy/)
+  refuses(() => openFile(child, { registry }), 'reference', 'E_PARENT_FORMAT_UNKNOWN', /--parent-format toy/)
   assert.deepEqual(marks(child, { parentFormat: 'raw' })[0], 'T'.charCodeAt(0))
   assert.deepEqual(marks(child, { parentFormat: 'auto' }), [6, 6, 6, 6])
   // A parent that really is raw needs no word.
@@ -243,40 +238,40 @@ test('a parent recorded as raw is raw, whatever its guest wrote into it', (t) =>
   writeToy(child, { parent: { paths: ['private.raw'], format: 'host_device' } })
   assert.deepEqual(marks(child), [6, 6, 6, 6])
   writeToy(child, { parent: { paths: ['private.raw'], format: 'luks' } })
-  refuses(() => openImage(child, { registry }), 'unsupported', 'E_UNSUPPORTED_FORMAT', /luks/)
+  refuses(() => openFile(child, { registry }), 'unsupported', 'E_UNSUPPORTED_FORMAT', /luks/)
 })
 
 test('sources are found by content, and raw is the last resort', (t) => {
   const folder = testFolder(t)
   const at = (name: string): string => join(folder, name)
   const formatOf = (name: string, options = {}): string => {
-    using image = openImage(at(name), { registry, ...options })
+    using image = openFile(at(name), { registry, ...options })
     return image.top.driver.id
   }
   writeToy(at('disk.img'), { fill: [1] })
   assert.equal(formatOf('disk.img'), 'toy')
   assert.equal(formatOf('disk.img', { from: 'raw' }), 'raw')
   fs.copyFileSync(at('disk.img'), at('disk.qcow2'))
-  using renamed = openImage(at('disk.qcow2'), { registry })
+  using renamed = openFile(at('disk.qcow2'), { registry })
   assert.deepEqual(
     renamed.notes.map(({ code }) => code),
     ['W_EXTENSION'],
   )
   for (const name of ['x.toy', 'x.qcow2', 'x.VHDX']) {
     fs.writeFileSync(at(name), Buffer.alloc(70000))
-    refuses(() => openImage(at(name), { registry }), 'corrupt', 'E_NOT_RECOGNISED', /--from raw/)
+    refuses(() => openFile(at(name), { registry }), 'corrupt', 'E_NOT_RECOGNISED', /--from raw/)
     assert.equal(formatOf(name, { from: 'raw' }), 'raw')
   }
   fs.writeFileSync(at('empty.raw'), '')
-  refuses(() => openImage(at('empty.raw'), { registry }), 'corrupt', 'E_EMPTY')
+  refuses(() => openFile(at('empty.raw'), { registry }), 'corrupt', 'E_EMPTY')
   assert.equal(formatOf('empty.raw', { from: 'raw' }), 'raw')
   writeToy(at('.out.toy.partial-0123456789ab'), { fill: [1] })
-  refuses(() => openImage(at('.out.toy.partial-0123456789ab'), { registry }), 'corrupt', 'E_PARTIAL')
-  refuses(() => openImage(at('missing'), { registry }), 'usage', 'E_NOT_FOUND')
-  refuses(() => openImage(folder, { registry }), 'usage', 'E_NOT_A_FILE')
-  refuses(() => openImage(at('disk.img'), { registry, from: 'nope' }), 'usage', 'E_UNKNOWN_FORMAT', /toy/)
-  refuses(() => openImage(at('disk.img'), { registry, snapshot: '1' }), 'unsupported', 'E_NO_SNAPSHOTS')
-  refuses(() => openImage(at('disk.img'), { registry, options: { x: 1 } }), 'usage', 'E_UNKNOWN_OPTION')
+  refuses(() => openFile(at('.out.toy.partial-0123456789ab'), { registry }), 'corrupt', 'E_PARTIAL')
+  refuses(() => openFile(at('missing'), { registry }), 'usage', 'E_NOT_FOUND')
+  refuses(() => openFile(folder, { registry }), 'usage', 'E_NOT_A_FILE')
+  refuses(() => openFile(at('disk.img'), { registry, from: 'nope' }), 'usage', 'E_UNKNOWN_FORMAT', /toy/)
+  refuses(() => openFile(at('disk.img'), { registry, snapshot: '1' }), 'unsupported', 'E_NO_SNAPSHOTS')
+  refuses(() => openFile(at('disk.img'), { registry, options: { x: 1 } }), 'usage', 'E_UNKNOWN_OPTION')
 })
 
 test('two formats that are both certain are both named; certain beats possible', (t) => {
@@ -286,12 +281,12 @@ test('two formats that are both certain are both named; certain beats possible',
   const other = (certainty: 'certain' | 'possible'): Registry =>
     new Registry([...builtinDrivers, toy, { ...toy, id: 'other', probe: () => certainty }])
   refuses(
-    () => openImage(path, { registry: other('certain') }),
+    () => openFile(path, { registry: other('certain') }),
     'unsupported',
     'E_AMBIGUOUS_FORMAT',
     /--from toy or --from other/,
   )
-  using image = openImage(path, { registry: other('possible') })
+  using image = openFile(path, { registry: other('possible') })
   assert.equal(image.top.driver.id, 'toy')
 })
 

@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { isImageError } from '../../../src/errors.js'
-import { openImage, type OpenOptions } from '../../../src/formats/open.js'
+import { openFile, type OpenOptions } from '../../../src/formats/open.js'
 import { parseParentMapping } from '../../../src/location/parent-map.js'
 import { builtinDrivers, Registry } from '../../../src/formats/registry.js'
 import { testFolder } from '../../support/folder.js'
@@ -13,7 +13,7 @@ const registry = new Registry([...builtinDrivers, toy])
 
 /** The first byte of the disk, and the codes of what is noted. */
 function look(path: string, options: OpenOptions = {}): { mark: number; notes: string[]; by: (string | undefined)[] } {
-  using image = openImage(path, { registry, ...options })
+  using image = openFile(path, { registry, ...options })
   const byte = new Uint8Array(1)
   image.read(0, byte)
   return { mark: byte[0]!, notes: image.notes.map(({ code }) => code), by: image.layers.map(({ foundBy }) => foundBy) }

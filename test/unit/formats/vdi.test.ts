@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { vdiImage } from '../../../fixtures/spec-writer/vdi.js'
 import { MemoryStore } from '../../../src/block/memory-store.js'
 import { isImageError, type ImageError } from '../../../src/errors.js'
-import { openImage, type OpenOptions } from '../../../src/formats/open.js'
+import { openFile, type OpenOptions } from '../../../src/formats/open.js'
 import { parseParentMapping } from '../../../src/location/parent-map.js'
 import { vdi } from '../../../src/formats/vdi/index.js'
 import { diskLike, readAll } from '../../support/content.js'
@@ -83,13 +83,13 @@ function chainFolder(t: Parameters<typeof testFolder>[0]): (name: string) => str
 }
 
 const sha256 = (path: string, options: OpenOptions = {}): string => {
-  using image = openImage(path, options)
+  using image = openFile(path, options)
   return hashOf(readAll(image))
 }
 const leafHash = fixtureRecord('vdi/chain/leaf.vdi').guestSha256
 const refusal = (path: string, options: OpenOptions = {}): ImageError => {
   try {
-    using image = openImage(path, options)
+    using image = openFile(path, options)
     return assert.fail(`${image.name} opens`)
   } catch (error) {
     if (!isImageError(error)) throw error

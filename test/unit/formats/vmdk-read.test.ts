@@ -15,7 +15,7 @@ import {
   type StreamOptions,
 } from '../../../fixtures/spec-writer/vmdk.js'
 import { isImageError } from '../../../src/errors.js'
-import { openImage, type OpenOptions } from '../../../src/formats/open.js'
+import { openFile, type OpenOptions } from '../../../src/formats/open.js'
 import { readAll } from '../../support/content.js'
 import { testFolder } from '../../support/folder.js'
 
@@ -35,7 +35,7 @@ function put(t: TestContext, files: Files): (name: string) => string {
 }
 
 function holds(path: string, expected: Uint8Array, options: OpenOptions = {}): string[] {
-  using image = openImage(path, options)
+  using image = openFile(path, options)
   assert.equal(image.top.driver.id, 'vmdk')
   assert.equal(image.capacity, expected.length)
   assert.ok(Buffer.from(readAll(image)).equals(Buffer.from(expected)), 'the content is the one put in')
@@ -46,7 +46,7 @@ function fails(path: string, code: string, options: OpenOptions = {}): string {
   let message = ''
   assert.throws(
     () => {
-      using image = openImage(path, options)
+      using image = openFile(path, options)
       readAll(image)
     },
     (error) => {
@@ -295,7 +295,7 @@ test('an extent that is given instead of its descriptor finds it, and says so', 
     'y-flat.vmdk': Buffer.concat([Buffer.from('QFI\xfb\0\0\0\x03', 'latin1'), first]).subarray(0, grain),
   })
   {
-    using image = openImage(flat('y-flat.vmdk'))
+    using image = openFile(flat('y-flat.vmdk'))
     assert.equal(image.top.driver.id, 'vmdk')
     assert.deepEqual(
       image.notes.map(({ code }) => code),
@@ -471,7 +471,7 @@ test('stream-optimised', async (t) => {
     const cut = file({ footer: false })
     assert.match(fails(cut, 'E_TRUNCATED'), /markers=true/)
     assert.deepEqual(holds(cut, content, { options: { markers: true } }), ['W_NO_FOOTER'])
-    using image = openImage(cut)
+    using image = openFile(cut)
     assert.equal(image.top.image.describe()[0]?.title, 'VMDK', 'info still answers')
     const whole = streamExtent({ capacity, grains, descriptor })
     const half = put(t, { 'd.vmdk': whole.subarray(0, whole.length - 40000) })('d.vmdk')

@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import test from 'node:test'
 import { rebaseChain } from '../../../src/operations/chain/rebase.js'
 import { commitChain } from '../../../src/operations/chain/commit.js'
-import { openImage } from '../../../src/formats/open.js'
+import { openFile } from '../../../src/formats/open.js'
 import { convert } from '../../../src/operations/transfer/convert.js'
 import { hostName } from '../../../src/sys/host-fs.js'
 import { readSalvageMap, salvageMapPath, writeSalvageMap } from '../../../src/operations/imaging/salvage-map.js'
@@ -22,7 +22,7 @@ const disk = diskLike(262144, 3)
 const other = diskLike(262144, 4)
 
 function content(path: string, options: OpenOptions = {}): string {
-  using image = openImage(path, options)
+  using image = openFile(path, options)
   return sha256(readAll(image))
 }
 

@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads'
 import { ClientConnection } from '../../../src/mount/nbd/client-connection.js'
 import { ExportStore } from '../../../src/mount/nbd/export-store.js'
 import { NbdServer, type NbdAddress } from '../../../src/mount/nbd/index.js'
-import { command } from '../../../src/mount/nbd/structs.js'
+import { commandType } from '../../../src/mount/nbd/structs.js'
 import { diskLike } from '../../support/content.js'
 import { testFolder } from '../../support/folder.js'
 import { MemoryDisk } from '../../support/nbd.js'
@@ -41,18 +41,18 @@ test('a connection reads, writes, zeroes, flushes, and knows what is zero', asyn
     [2 * mebibyte, true, false, true],
   )
   const target = new Uint8Array(2 * mebibyte).fill(0xee)
-  await connection.request({ type: command.read, offset: 0, length: target.length, target })
+  await connection.request({ type: commandType.read, offset: 0, length: target.length, target })
   assert.ok(disk.bytes.equals(target))
   await Promise.all([
-    connection.request({ type: command.write, offset: 5, length: 70_000, payload: new Uint8Array(70_000).fill(7) }),
-    connection.request({ type: command.writeZeroes, offset: mebibyte, length: 512 * 1024 }),
+    connection.request({ type: commandType.write, offset: 5, length: 70_000, payload: new Uint8Array(70_000).fill(7) }),
+    connection.request({ type: commandType.writeZeroes, offset: mebibyte, length: 512 * 1024 }),
   ])
-  await connection.request({ type: command.flush, offset: 0, length: 0 })
+  await connection.request({ type: commandType.flush, offset: 0, length: 0 })
   assert.deepEqual(disk.done.at(-1), 'flush')
   const part = new Uint8Array(10)
-  await connection.request({ type: command.read, offset: 0, length: 10, target: part })
+  await connection.request({ type: commandType.read, offset: 0, length: 10, target: part })
   assert.ok(disk.bytes.subarray(0, 10).equals(part))
-  const runs = await connection.request({ type: command.blockStatus, offset: mebibyte, length: mebibyte })
+  const runs = await connection.request({ type: commandType.blockStatus, offset: mebibyte, length: mebibyte })
   assert.equal(
     runs.reduce((sum, { length }) => sum + length, 0),
     mebibyte,
@@ -60,11 +60,11 @@ test('a connection reads, writes, zeroes, flushes, and knows what is zero', asyn
   assert.ok(runs[0]?.zero === true && runs[0].length >= 512 * 1024)
   disk.bad.add(100_000)
   await assert.rejects(
-    connection.request({ type: command.read, offset: 99_000, length: 4096, target: new Uint8Array(4096) }),
+    connection.request({ type: commandType.read, offset: 99_000, length: 4096, target: new Uint8Array(4096) }),
     { code: 'E_READ', kind: 'corrupt', message: /offset 100000 cannot be read/ },
   )
   await assert.rejects(
-    connection.request({ type: command.write, offset: 2 * mebibyte, length: 1, payload: new Uint8Array(1) }),
+    connection.request({ type: commandType.write, offset: 2 * mebibyte, length: 1, payload: new Uint8Array(1) }),
     { code: 'E_NO_SPACE', kind: 'target' },
   )
 })
@@ -191,12 +191,15 @@ for (const [title, answer] of lies) {
   test(`a server that answers a read with ${title} is not believed`, async (t) => {
     const connection = await open(t, await lyingServer(t, answer))
     await assert.rejects(
-      connection.request({ type: command.read, offset: 4096, length: 4096, target: new Uint8Array(4096) }),
+      connection.request({ type: commandType.read, offset: 4096, length: 4096, target: new Uint8Array(4096) }),
       { code: 'E_NBD_PROTOCOL', kind: 'corrupt' },
     )
-    await assert.rejects(connection.request({ type: command.read, offset: 0, length: 1, target: new Uint8Array(1) }), {
-      code: 'E_NBD_PROTOCOL',
-    })
+    await assert.rejects(
+      connection.request({ type: commandType.read, offset: 0, length: 1, target: new Uint8Array(1) }),
+      {
+        code: 'E_NBD_PROTOCOL',
+      },
+    )
   })
 }
 
@@ -213,7 +216,7 @@ for (const payload of wrongStatus) {
       t,
       await lyingServer(t, (request, socket) => socket.write(chunk(request, 5, payload))),
     )
-    await assert.rejects(connection.request({ type: command.blockStatus, offset: 0, length: 4096 }), {
+    await assert.rejects(connection.request({ type: commandType.blockStatus, offset: 0, length: 4096 }), {
       code: 'E_NBD_PROTOCOL',
     })
   })
@@ -226,7 +229,7 @@ test('a block status that reaches further than was asked is cut', async (t) => {
       socket.write(chunk(request, 5, `00000009${size(512)}${size(0)}ffffffff00000003`)),
     ),
   )
-  assert.deepEqual(await connection.request({ type: command.blockStatus, offset: 0, length: 4096 }), [
+  assert.deepEqual(await connection.request({ type: commandType.blockStatus, offset: 0, length: 4096 }), [
     { length: 512, zero: false },
     { length: 3584, zero: true },
   ])
@@ -275,9 +278,12 @@ test('a server that falls silent, before or after the handshake, is not waited f
   const silent = await lyingServer(t, () => undefined, [''])
   await assert.rejects(open(t, silent, 200), { code: 'E_NBD_TIMEOUT' })
   const asleep = await open(t, await lyingServer(t, () => undefined), 200)
-  await assert.rejects(asleep.request({ type: command.read, offset: 0, length: 512, target: new Uint8Array(512) }), {
-    code: 'E_NBD_TIMEOUT',
-  })
+  await assert.rejects(
+    asleep.request({ type: commandType.read, offset: 0, length: 512, target: new Uint8Array(512) }),
+    {
+      code: 'E_NBD_TIMEOUT',
+    },
+  )
   await assert.rejects(open(t, join(testFolder(t), 'nothing')), { code: 'E_NBD_CONNECT', kind: 'usage' })
 })
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { openImage } from '../../../src/formats/open.js'
+import { openFile } from '../../../src/formats/open.js'
 import { check } from '../../../src/operations/check/check.js'
 import { convert } from '../../../src/operations/transfer/convert.js'
 import { openExposed, prepareOverlay } from '../../../src/operations/serve/exposed-disk.js'
@@ -10,7 +10,7 @@ import { fixture } from '../../support/fixtures.js'
 import { testFolder } from '../../support/folder.js'
 
 const contents = (path: string) => {
-  using image = openImage(path)
+  using image = openFile(path)
   const bytes = Buffer.alloc(image.capacity)
   image.read(0, bytes)
   return bytes

@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { isImageError } from '../../../src/errors.js'
-import { openImage } from '../../../src/formats/open.js'
+import { openFile } from '../../../src/formats/open.js'
 import { convert } from '../../../src/operations/transfer/convert.js'
 import { compare } from '../../../src/operations/inspect/compare.js'
 import { create } from '../../../src/operations/transfer/create.js'
@@ -201,7 +201,7 @@ test('a file whose name really ends in @2 is that file', async (t) => {
   const at = folder(t)
   await create(at('disk.raw@2'), { size: 1048576, to: 'raw' })
   await convert(disk, at('disk.raw'), plain)
-  using image = openImage(at('disk.raw@2'), { from: 'raw' })
+  using image = openFile(at('disk.raw@2'), { from: 'raw' })
   assert.equal(image.capacity, 1048576)
   assert.equal((await inspect(at('disk.raw@2'), { from: 'raw' })).image.capacity, 1048576)
   fs.rmSync(at('disk.raw@2'))

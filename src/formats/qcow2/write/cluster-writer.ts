@@ -3,7 +3,7 @@ import { OverlaySource } from '../../../block/overlay.js'
 import type { BlockSource } from '../../../block/types.js'
 import { reference } from '../../../errors.js'
 import { hasUnit, unitBits, unitsWith, unitsWithout, type ClusterUse } from '../format/entries.js'
-import type { Place } from './live-refcounts.js'
+import type { NewClusters } from './live-refcounts.js'
 import { subclustersPerCluster, type Geometry } from '../format/layout.js'
 import { ClusterEntries } from './cluster-entries.js'
 import type { WriteSession } from './write-session.js'
@@ -154,7 +154,7 @@ export class ClusterWriter {
    * Writes into a new cluster what belongs at `at` of it. Zeros around [from, to) need not be written where there are
    * zeros.
    */
-  #writeNew(place: Place, at: number, content: Uint8Array, from: number, to: number): void {
+  #writeNew(place: NewClusters, at: number, content: Uint8Array, from: number, to: number): void {
     const { clusterSize } = this.#geometry
     const start = place.fresh && isZero(content, 0, from - at) ? from : at
     const end = place.fresh && isZero(content, to - at) ? to : at + content.length

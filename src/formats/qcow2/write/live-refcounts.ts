@@ -6,7 +6,7 @@ import type { RefcountStore } from '../format/refcounts.js'
 import type { MetadataMap } from './metadata-map.js'
 
 /** New clusters, one behind the other. */
-export interface Place {
+export interface NewClusters {
   readonly position: number
   readonly count: number
   /** Whether they read as zero: the file is to be made longer for them. Otherwise they hold what was there before. */
@@ -76,7 +76,7 @@ export class LiveRefcounts {
    * Up to `count` free clusters in a row, the lowest there are, each with a refcount of one from now on.
    * @throws ImageError target E_NO_SPACE, E_FILE_TOO_BIG; corrupt E_REFCOUNT
    */
-  allocate(count: number): Place {
+  allocate(count: number): NewClusters {
     for (;;) {
       const first = this.blocks.nextFree(Math.max(this.#hint, this.#shadow?.floor ?? 0))
       if (this.#shadow === undefined) this.#hint = first
@@ -90,7 +90,7 @@ export class LiveRefcounts {
   }
 
   /** The first `count` free clusters in a row that end before `limit`; undefined where there are none. */
-  allocateRowBelow(count: number, limit: number): Place | undefined {
+  allocateRowBelow(count: number, limit: number): NewClusters | undefined {
     for (let first = this.blocks.nextFree(this.#hint); first + count <= limit; first = this.blocks.nextFree(first)) {
       const start = first
       while (
@@ -154,7 +154,7 @@ export class LiveRefcounts {
   }
 
   /** `count` clusters in a row, behind all others when they are more than one. */
-  allocateRow(count: number): Place {
+  allocateRow(count: number): NewClusters {
     if (count === 1) return this.allocate(1)
     for (let at = this.#end, first = at; ; at++) {
       if (at === first + count) return this.#take(first, count)
@@ -230,7 +230,7 @@ export class LiveRefcounts {
     this.#end = size / this.#clusterSize
   }
 
-  #take(first: number, count: number): Place {
+  #take(first: number, count: number): NewClusters {
     const position = first * this.#clusterSize
     const fresh = first >= this.#end
     if (!fresh && !this.#trusted && this.#shadow === undefined) {

@@ -62,7 +62,7 @@ export function* takeSnapshot(
 }
 
 /** Takes a snapshot away. The session is done for afterwards, also when this is stopped. */
-export function* deleteSnapshot(session: WriteSession, wanted: string): Generator<CheckProgress, void> {
+export function* removeSnapshot(session: WriteSession, wanted: string): Generator<CheckProgress, void> {
   const { file } = session
   const snapshots = readSnapshots(file, session.header)
   const snapshot = chooseSnapshot(snapshots, wanted, file.name)

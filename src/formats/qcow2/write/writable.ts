@@ -18,7 +18,7 @@ import { readHeader } from '../format/header.js'
 import { autoclear } from '../format/structs.js'
 import { relinkDisk } from './relink.js'
 import { resizeDisk } from './resize.js'
-import { deleteSnapshot, takeSnapshot } from './snapshot-changes.js'
+import { removeSnapshot, takeSnapshot } from './snapshot-changes.js'
 import { WriteSession } from './write-session.js'
 
 /**
@@ -125,7 +125,7 @@ export class WritableQcow2 implements WritableImage {
   }
 
   *deleteSnapshot(wanted: string): Generator<CheckProgress, void> {
-    yield* this.#replacing(deleteSnapshot(this.#session, wanted))
+    yield* this.#replacing(removeSnapshot(this.#session, wanted))
   }
 
   describe(): Section[] {

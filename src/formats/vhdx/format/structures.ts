@@ -35,7 +35,7 @@ export interface ReadStructures {
  * Reads all structures of a file; a dirty log is replayed in memory.
  * @throws ImageError of the codes in docs: E_NOT_VHDX, E_HEADER, E_LOG_CORRUPT, E_REGION…, E_META…, E_BAT…
  */
-export function readFile(file: ByteStore, context: OpenContext): ReadStructures {
+export function readVhdxFile(file: ByteStore, context: OpenContext): ReadStructures {
   const notes: Note[] = []
   const header = readHeader(file, notes)
   const replay = header.dirty ? replayed(file, header, context.options['ignore-log'] === true, notes) : undefined
@@ -43,7 +43,7 @@ export function readFile(file: ByteStore, context: OpenContext): ReadStructures 
   return readStructures(store, header, replay, notes)
 }
 
-/** Reads all structures from a file as its log leaves it. @throws ImageError as {@link readFile}. */
+/** Reads all structures from a file as its log leaves it. @throws ImageError as {@link readVhdxFile}. */
 export function readStructures(
   store: ImageStore,
   header: CurrentHeader,

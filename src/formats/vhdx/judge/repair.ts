@@ -12,7 +12,7 @@ import { readMetadata } from '../format/metadata.js'
 import { readCopy, readRegions, type Area } from '../format/regions.js'
 import { replayIntoFile } from '../format/replay.js'
 import { headerPositions, mebibyte, nilUuid, regionTablePositions } from '../format/structs.js'
-import { readFile } from '../format/structures.js'
+import { readVhdxFile } from '../format/structures.js'
 
 /**
  * Mends a VHDX where something else proves what is right: a header from the other one, the log replayed into the file,
@@ -35,7 +35,7 @@ export function* repairVhdx(file: ByteStore, context: OpenContext): Generator<Re
 
 function refuseUnusable(file: ByteStore, context: OpenContext): void {
   // The image is not closed: the store stays the caller's. It cannot be written through this one.
-  readFile(new PatchedStore(file, [], file.size), context)
+  readVhdxFile(new PatchedStore(file, [], file.size), context)
 }
 
 /** Marks the file as changed before the first change (MS-VHDX 2.2.2: FileWriteGuid). */

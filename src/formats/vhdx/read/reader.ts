@@ -6,7 +6,7 @@ import type { BlockTable } from '../format/bat.js'
 import { checkVhdx } from '../judge/check.js'
 import { describeImage } from './describe.js'
 import { bitRunEnd, payloadState, testBit } from '../format/entries.js'
-import { readFile, type ImageStore, type ReadStructures, type Structures } from '../format/structures.js'
+import { readVhdxFile, type ImageStore, type ReadStructures, type Structures } from '../format/structures.js'
 import { parentReferenceOf } from '../format/parent-locator.js'
 import { SectorBitmaps } from './sector-bitmaps.js'
 
@@ -146,7 +146,7 @@ export class VhdxImage implements DiskImage {
 }
 
 /** An open layer and its parts, for whoever changes it. */
-export interface Layer {
+export interface OpenLayer {
   readonly image: VhdxImage
   readonly table: BlockTable
   readonly bitmaps: SectorBitmaps
@@ -158,11 +158,11 @@ export interface Layer {
  * E_BAT…
  */
 export function openVhdx(file: ByteStore, context: OpenContext): VhdxImage {
-  return openLayer(readFile(file, context)).image
+  return openLayer(readVhdxFile(file, context)).image
 }
 
 /** The image of structures that were read, with its parts. */
-export function openLayer({ store, table, structures, notes }: ReadStructures): Layer {
+export function openLayer({ store, table, structures, notes }: ReadStructures): OpenLayer {
   const bitmaps = new SectorBitmaps(store, table, structures.geometry)
   return { image: new VhdxImage(store, table, bitmaps, structures, notes), table, bitmaps, structures }
 }

@@ -4,8 +4,8 @@ import { OverlaySource } from '../../../block/overlay.js'
 import type { BlockSource } from '../../../block/types.js'
 import { corrupt, reference } from '../../../errors.js'
 import { bitmapState, bitRunEnd, payloadState, testBit } from '../format/entries.js'
-import type { Layer } from '../read/reader.js'
-import type { Place } from './space-map.js'
+import type { OpenLayer } from '../read/reader.js'
+import type { NewSpace } from './space-map.js'
 import { mebibyte } from '../format/structs.js'
 import type { WriteSession } from './write-session.js'
 
@@ -89,7 +89,7 @@ export class BlockWriter {
       this.write(block, within + at, zeros.subarray(0, Math.min(zeros.length, length - at)))
   }
 
-  get #layer(): Layer {
+  get #layer(): OpenLayer {
     return this.#session.layer
   }
 
@@ -130,7 +130,7 @@ export class BlockWriter {
     this.#writeSectors(block, place.position, within, bytes, place)
   }
 
-  #writeSectors(block: number, position: number, within: number, bytes: Uint8Array, place?: Place): void {
+  #writeSectors(block: number, position: number, within: number, bytes: Uint8Array, place?: NewSpace): void {
     const {
       table,
       bitmaps,

@@ -9,7 +9,7 @@ const maximumMebibytes = 2 ** 27
 const zeros = new Uint8Array(mebibyte)
 
 /** A new place in the file. */
-export interface Place {
+export interface NewSpace {
   readonly position: number
   /** Whether it reads as zero: the file was made longer for it. Otherwise it holds what was there before. */
   readonly fresh: boolean
@@ -91,7 +91,7 @@ export class SpaceMap {
   }
 
   /** Space of `length` bytes, whole MiB. @throws ImageError target E_NO_SPACE when the store cannot grow. */
-  allocate(length: number): Place {
+  allocate(length: number): NewSpace {
     const count = length / mebibyte
     const found = this.#find(count, this.#end)
     if (found !== undefined) {
@@ -112,7 +112,7 @@ export class SpaceMap {
   }
 
   /** Space of `length` bytes that ends at or before `limit`, or undefined: to move something down. */
-  allocateBelow(length: number, limit: number): Place | undefined {
+  allocateBelow(length: number, limit: number): NewSpace | undefined {
     const count = length / mebibyte
     const found = this.#find(count, limit / mebibyte)
     if (found === undefined) return undefined
@@ -121,7 +121,7 @@ export class SpaceMap {
   }
 
   /** Writes zeros where a place holds something else. */
-  clear({ position, fresh }: Place, from: number, to: number): void {
+  clear({ position, fresh }: NewSpace, from: number, to: number): void {
     if (fresh) return
     for (let at = from; at < to; at += mebibyte)
       this.#store.write(position + at, zeros.subarray(0, Math.min(mebibyte, to - at)))

@@ -5,7 +5,7 @@ import type { CheckProgress, OpenContext, ParentReference, ParentShape, Writable
 import { BlockWriter } from './block-writer.js'
 import { compactFile } from './compact.js'
 import { readHeader } from '../format/header.js'
-import { readFile } from '../format/structures.js'
+import { readVhdxFile } from '../format/structures.js'
 import { relinkDisk } from './relink.js'
 import { replayIntoFile } from '../format/replay.js'
 import { resizeDisk } from './resize.js'
@@ -160,7 +160,7 @@ export function openWritableVhdx(file: ByteStore, context: OpenContext, parent?:
   const notes: Note[] = []
   if (header.dirty) {
     // Opened as it will be, in memory: an image that does not open is left as it is.
-    const { notes: found, structures } = readFile(file, context)
+    const { notes: found, structures } = readVhdxFile(file, context)
     notes.push(...found)
     if (structures.replay !== undefined) replayIntoFile(file, header, structures.replay)
   }

@@ -6,7 +6,7 @@ import { HeaderWriter } from '../format/header-writer.js'
 import { Journal } from './journal.js'
 import { maximumLogLength } from '../format/log.js'
 import { LogWriter } from './log-writer.js'
-import { openLayer, type Layer } from '../read/reader.js'
+import { openLayer, type OpenLayer } from '../read/reader.js'
 import { readStructures } from '../format/structures.js'
 import type { Area } from '../format/regions.js'
 import { SpaceMap } from './space-map.js'
@@ -23,7 +23,7 @@ export class WriteSession {
   readonly journal: Journal
   readonly notes: readonly Note[]
   readonly space: SpaceMap
-  #layer: Layer
+  #layer: OpenLayer
   #header: HeaderWriter
   #begun = false
   #changedData = false
@@ -43,7 +43,7 @@ export class WriteSession {
     this.space = spaceOf(file, this.#layer)
   }
 
-  get layer(): Layer {
+  get layer(): OpenLayer {
     return this.#layer
   }
 
@@ -58,7 +58,7 @@ export class WriteSession {
   }
 
   /** All structures as they are now, read afresh. */
-  read(): Layer {
+  read(): OpenLayer {
     // The log that the header names is this session's own, and all of it is in the journal.
     return openLayer(readStructures(this.journal, { ...readHeader(this.file, []), dirty: false }, undefined, []))
   }
@@ -163,7 +163,7 @@ export class WriteSession {
 }
 
 /** What of the file is in use: log, regions, blocks. @throws ImageError corrupt E_OVERLAP, E_BAT_RANGE */
-function spaceOf(file: ByteStore, layer: Layer): SpaceMap {
+function spaceOf(file: ByteStore, layer: OpenLayer): SpaceMap {
   const {
     table,
     structures: { header, regions, geometry },

@@ -1,6 +1,6 @@
 import { viewOf } from '../../../binary/integers.js'
 import type { BlockSource } from '../../../block/types.js'
-import type { Run } from '../../../filesystem/types.js'
+import type { ByteRun } from '../../../filesystem/types.js'
 import { grubCoreSector, isGrubCore } from './code.js'
 
 /** The list of the rest of GRUB stands at the end of its first sector, from its last entry to its first. */
@@ -13,7 +13,7 @@ const mostSectors = 4096
  * Where GRUB's core image lies on a disk, as its boot code and the list in its own first sector say (grub-core/boot/
  * i386/pc/diskboot.S): behind the table, in a BIOS boot partition, or anywhere else. Bytes of the disk, in no order.
  */
-export function grubCoreRuns(disk: BlockSource, sectorSize: number): readonly Run[] {
+export function grubCoreRuns(disk: BlockSource, sectorSize: number): readonly ByteRun[] {
   if (disk.capacity < 1024) return []
   const sector = new Uint8Array(512)
   disk.read(0, sector)
@@ -22,7 +22,7 @@ export function grubCoreRuns(disk: BlockSource, sectorSize: number): readonly Ru
   const position = Number(first) * sectorSize
   disk.read(position, sector)
   if (!isGrubCore(sector)) return []
-  const runs: Run[] = [{ offset: position, length: sectorSize }]
+  const runs: ByteRun[] = [{ offset: position, length: sectorSize }]
   const view = viewOf(sector)
   for (let at = lastEntry; at >= entryLength; at -= entryLength) {
     const start = view.getBigUint64(at, true)

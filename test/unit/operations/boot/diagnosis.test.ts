@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import { before, describe, test } from 'node:test'
 import { BytesSource } from '../../../../src/block/bytes-source.js'
 import { identifyFilesystems } from '../../../../src/filesystem/index.js'
-import { openImage } from '../../../../src/formats/open.js'
+import { openFile } from '../../../../src/formats/open.js'
 import { masterBootCode, volumeBootCode } from '../../../../src/operations/inspect/boot/code.js'
 import { diagnoseBoot, type BootDiagnosis, type OpenVolume } from '../../../../src/operations/inspect/boot/diagnosis.js'
 import { efiProgram } from '../../../../src/operations/inspect/boot/loaders.js'
@@ -19,7 +19,7 @@ const espLength = 12 * 1048576
 let disk: Buffer
 
 before(() => {
-  using image = openImage(fixture('partitioned-disk.vhdx'), {})
+  using image = openFile(fixture('partitioned-disk.vhdx'), {})
   disk = Buffer.alloc(image.capacity)
   image.read(0, disk)
 })
