@@ -14,7 +14,7 @@ const entriesPerPiece = 16384
 /** 256 pieces of 64 KiB: the whole map of a 4 TiB disk with blocks of 1 MiB, and never more than 16 MiB. */
 const keptPieces = 256
 /** How many entries one call looks at for a run: answers stay quick, longer runs take more calls. */
-export const longestRun = 65536
+export const mostWalked = 65536
 
 /** The map of a file, read by pieces when they are needed. */
 export class BlockMap implements BlockWords {
@@ -41,7 +41,7 @@ export class BlockMap implements BlockWords {
 
   runEnd(block: number, end: number): number {
     const word = this.word(block)
-    const stop = Math.min(end, block + longestRun)
+    const stop = Math.min(end, block + mostWalked)
     let next = block + 1
     while (next < stop) {
       const piece = this.#piece(Math.floor(next / entriesPerPiece))

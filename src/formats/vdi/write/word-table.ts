@@ -1,6 +1,6 @@
 import { viewOf } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
-import { longestRun, type BlockWords } from '../format/block-map.js'
+import { mostWalked, type BlockWords } from '../format/block-map.js'
 import { free, sectorLength } from '../format/structs.js'
 
 const wordsPerSector = sectorLength / 4
@@ -42,7 +42,7 @@ export class WordTable implements BlockWords {
 
   runEnd(block: number, end: number): number {
     const word = this.word(block)
-    const stop = Math.min(end, block + longestRun)
+    const stop = Math.min(end, block + mostWalked)
     let next = block + 1
     while (next < stop && this.words[next] === word) next++
     return next
