@@ -42,7 +42,7 @@ export {
   type DirtyChoice,
   type UsedOnly,
   type UsedOnlyOptions,
-  type VolumeUse,
+  type VolumeUsage,
 } from './operations/transfer/used-only.js'
 export { measure, type MeasureOptions, type MeasureResult } from './operations/transfer/measure.js'
 export { Image, openImage, type ImageOptions, type Run } from './operations/library/image.js'

@@ -3,7 +3,7 @@ export class Recent<Value> {
   readonly #most: number
   readonly #make: (key: number) => Value
   readonly #values = new Map<number, Value>()
-  /** The one that was asked for last: whoever walks asks for it again and again. */
+  /** The one that was asked for last: a walk asks for it again and again. */
   #last: { readonly key: number; readonly value: Value } | undefined
 
   /** @param most how many are kept. @param make makes one; nothing is kept when it throws. */

@@ -16,7 +16,7 @@ export type Endian = 'big' | 'little'
 export interface Field<Value> {
   readonly offset: number
   readonly length: number
-  /** Told to readers of `info --headers`. */
+  /** How `info --headers` prints it. */
   readonly display: 'decimal' | 'hex' | 'text' | 'bytes'
   get(view: DataView, at: number, endian: Endian): Value
   set(view: DataView, at: number, value: Value, endian: Endian): void

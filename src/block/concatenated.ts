@@ -54,7 +54,7 @@ export class ConcatenatedSource implements BlockSource {
   }
 
   [Symbol.dispose](): void {
-    // The pieces belong to whoever made them.
+    // The pieces belong to the caller.
   }
 }
 

@@ -144,12 +144,12 @@ export class FileStore implements ByteStore {
     return this.#fd
   }
 
-  /** For a file being written this follows the highest byte written through the store or told with {@link grown}. */
+  /** For a file being written this follows the highest byte written through the store or reported by {@link grown}. */
   get size(): number {
     return this.#size
   }
 
-  /** Tells the store that the engine wrote up to `end` through the descriptor. */
+  /** The engine wrote up to `end` through the descriptor. */
   grown(end: number): void {
     if (end > this.#size) this.#size = end
   }

@@ -33,6 +33,6 @@ export class MaskedSource implements BlockSource {
   }
 
   [Symbol.dispose](): void {
-    // The inner disk belongs to whoever opened it.
+    // The inner disk belongs to the caller.
   }
 }

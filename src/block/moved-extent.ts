@@ -2,10 +2,10 @@ import type { Extent } from './types.js'
 
 type Packed = Extract<Extent, { kind: 'packed' }>
 
-/** A run as the disk tells it in which it begins at `offset`; `shift` is what its unit moves by. */
+/** A run in the coordinates of a disk in which it begins at `offset`; `shift` is what its unit moves by. */
 export function movedExtent(extent: Extent, offset: number, shift: number): Extent {
   const { length } = extent
-  // Written out, not spread: objects that were spread make whoever reads them slow, and this is done for every read of
+  // Written out, not spread: objects that were spread make the code that reads them slow, and this is done for every read of
   // a partition.
   switch (extent.kind) {
     case 'data':

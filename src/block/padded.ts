@@ -31,6 +31,6 @@ export class PaddedSource implements BlockSource {
   }
 
   [Symbol.dispose](): void {
-    // The inner disk belongs to whoever opened it.
+    // The inner disk belongs to the caller.
   }
 }

@@ -1,6 +1,6 @@
 import type { BlockSource, ByteStore, Extent } from './types.js'
 
-/** A range of bytes of a file as a disk. The store belongs to whoever opened it. */
+/** A range of bytes of a file as a disk. The store belongs to the caller. */
 export class RangeSource implements BlockSource {
   readonly sectorSize = 512
   readonly grain = 512
@@ -27,6 +27,6 @@ export class RangeSource implements BlockSource {
   }
 
   [Symbol.dispose](): void {
-    // The store belongs to whoever opened it.
+    // The store belongs to the caller.
   }
 }

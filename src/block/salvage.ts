@@ -112,7 +112,7 @@ export class SalvagingSource implements BlockSource {
   }
 
   [Symbol.dispose](): void {
-    // The source belongs to whoever opened it.
+    // The source belongs to the caller.
   }
 }
 

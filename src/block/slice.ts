@@ -32,6 +32,6 @@ export class SliceSource implements BlockSource {
   }
 
   [Symbol.dispose](): void {
-    // The whole disk belongs to whoever opened it.
+    // The whole disk belongs to the caller.
   }
 }

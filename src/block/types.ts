@@ -50,7 +50,7 @@ export interface ByteStore extends Disposable {
    * undefined where nothing did. Absent: it cannot be known (a disk), or nobody else can.
    */
   changed?(): string | undefined
-  /** Tells the store that bytes up to `end` were written through its descriptor. */
+  /** Bytes up to `end` were written through the descriptor. */
   grown?(end: number): void
   /**
    * Of a store without a descriptor: how the run at `position` is stored, 0 < length ≤ limit; a hole reads as zero.

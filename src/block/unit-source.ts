@@ -42,7 +42,7 @@ export class UnitSource implements BlockSource {
   }
 
   [Symbol.dispose](): void {
-    // The store belongs to whoever made this.
+    // The store belongs to the caller.
   }
 }
 

@@ -81,7 +81,7 @@ export abstract class BaseCommand extends Command {
     return { registry, signal: this.signal, onProgress: this.progress(flags.progress).update }
   }
 
-  /** Asks a person to type what tells the disk that is meant; undefined where there is no terminal to ask on. */
+  /** Asks a person to confirm the disk by typing; undefined where there is no terminal to ask on. */
   protected asking(action: string): ((question: ConfirmationQuestion) => Promise<string | undefined>) | undefined {
     if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined
     return async (question) => {

@@ -61,7 +61,7 @@ export function outputError(cause: Error, name: string): ImageError {
   return targetError('E_WRITE', `${name} cannot be written: ${cause.message}`, { cause })
 }
 
-/** After the first EPIPE a stream is destroyed, and says so to whoever goes on. */
+/** After the first EPIPE a stream is destroyed, and every later write fails so. */
 export function isReaderGone(cause: Error): boolean {
   return ['EPIPE', 'ERR_STREAM_DESTROYED'].includes((cause as NodeJS.ErrnoException).code ?? '')
 }

@@ -2,7 +2,7 @@ import type { ChalkInstance } from 'chalk'
 import { grouped, printable } from '../errors.js'
 
 /**
- * Text for people. Whoever prints gets it from here; nothing else uses the colour and table libraries, which are loaded
+ * Text for people. Everything that is printed is made here; nothing else uses the colour and table libraries, which are loaded
  * only when
  * something needs them.
  */

@@ -39,7 +39,7 @@ function decodeChunk(chunk: Uint8Array, result: Uint8Array, start: number): void
       if (at + 2 > chunk.length) throw damagedChunk(start, 'it ends within a reference')
       const word = (chunk[at] ?? 0) | ((chunk[at + 1] ?? 0) << 8)
       at += 2
-      // The further in the chunk, the more bits tell the distance and the fewer the length.
+      // The further in the chunk, the more bits hold the distance and the fewer the length.
       let lengthBits = 12
       for (let rest = out - 1; rest >= 16; rest >>= 1) lengthBits--
       const distance = (word >> lengthBits) + 1

@@ -222,7 +222,7 @@ interface ZstdModule {
   init(bytes: Uint8Array): void
 }
 
-/** The package's own `init` waits for a promise; whoever opens an image cannot, and the module is small. */
+/** The package's own `init` waits for a promise; opening an image is synchronous, and the module is small. */
 function wasmEngine(): ZstdEngine {
   return (webAssembly ??= startWebAssembly())
 }

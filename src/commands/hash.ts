@@ -11,7 +11,7 @@ export default class Hash extends BaseCommand {
     format of the image.
 
     sha256 is what sha256sum prints for the raw image. tree uses all processors and skips holes; docs/tree-hash.md
-    specifies it. Its digests begin with tree1: to tell them from the other kind.
+    specifies it. Its digests begin with tree1:.
   `)
   static override examples = [
     {

@@ -10,7 +10,7 @@ export default class Info extends BaseCommand {
   static override description =
     'Shows the format of each IMAGE, the size of its disk and of its files, its ' +
     ('sectors, ids and features, the chain of its parents and the other files it names. Nothing is written, ' +
-      ('and the content of the disk is not read. A missing parent is told, and is no error. With several ' +
+      ('and the content of the disk is not read. A missing parent is reported, and is no error. With several ' +
         'images the exit code is that of the worst.'))
   static override examples = [
     { description: 'What is this file?', command: '<%= config.bin %> <%= command.id %> disk.vhdx' },

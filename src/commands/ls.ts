@@ -9,7 +9,7 @@ export default class Ls extends BaseCommand {
   static override description =
     'Lists the files of a folder in the filesystem that the image holds, without ' +
     (`mounting it and without special rights. Nothing is written. Names are ordered; a folder's ends with a ` +
-      'slash. What is damaged is told, the rest is listed, and the exit code is 9 then.')
+      'slash. What is damaged is reported, the rest is listed, and the exit code is 9.')
   static override examples = [
     { description: 'The root folder', command: '<%= config.bin %> <%= command.id %> usb.img:/' },
     {

@@ -6,7 +6,7 @@ export default class Unmount extends BaseCommand {
   static override summary = 'Unmount what "mount" mounted.'
   static override description =
     'Unmounts a folder, or everything of an image, and waits until all changes are in the image and it is ' +
-    'closed. What is in use is not unmounted; who uses it is told.'
+    'closed. What is in use is not unmounted; the processes that use it are listed.'
   static override examples = [
     { description: 'One folder', command: '<%= config.bin %> <%= command.id %> /mnt' },
     { description: 'All that is mounted of an image', command: '<%= config.bin %> <%= command.id %> server.qcow2' },

@@ -54,7 +54,7 @@ class Walk implements Activity {
         const used =
           above !== undefined && (above.uses.length > 0 || above.partitions.some(({ uses: own }) => own.length > 0))
         if (used) this.addDisk(above)
-        // Nothing is mounted above it, and all the same a program or a virtual machine may have it open.
+        // Nothing is mounted above it, but a program or a virtual machine may have it open.
         else if (above?.readOnly !== true) this.others.push(`${path} is held by ${use.title} (${use.role})`)
       }
     }

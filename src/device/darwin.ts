@@ -3,14 +3,14 @@ import { parsePlist, type PlistValue } from '../binary/plist.js'
 import { unsupported, usage } from '../errors.js'
 import { runTool, type RunTool } from './commands.js'
 import { systemLookup } from './place.js'
-import { Told } from './told.js'
+import { ToolOutput } from './tool-output.js'
 import type { DeviceUse, Disk, DiskKind, DiskPartition, DiskPlatform, FoundDevice, Place } from './types.js'
 
 /** How paths are looked at: the real system's way, or a recorded one's. */
 export interface DarwinLookup {
   /** The nearest existing path at or above it, links resolved. */
   real(path: string): string
-  /** What tells the filesystem of a path from others. */
+  /** What distinguishes the filesystem of a path. */
   filesystem(path: string): number | undefined
 }
 
@@ -45,7 +45,7 @@ const buses: Readonly<Record<string, string>> = {
 }
 
 /**
- * Disks of macOS, as `diskutil list -plist` and `diskutil info -plist` tell of them. An APFS container is a device of
+ * Disks of macOS, as `diskutil list -plist` and `diskutil info -plist` describe them. An APFS container is a device of
  * its own, over the
  * partitions that hold it; its volumes are listed as its partitions. Never run on a real Mac (docs/disks.md).
  */
@@ -99,11 +99,16 @@ export class DarwinDisks implements DiskPlatform {
     return { disks: wholeDisks(volume.whole, stores), elsewhere: [], unknown: [] }
   }
 
-  #diskutil(verb: string, ...args: readonly string[]): Told {
-    return new Told(plistOf(this.#run('/usr/sbin/diskutil', [verb, '-plist', ...args])))
+  #diskutil(verb: string, ...args: readonly string[]): ToolOutput {
+    return new ToolOutput(plistOf(this.#run('/usr/sbin/diskutil', [verb, '-plist', ...args])))
   }
 
-  #disk(name: string, entry: Told, stores: ReadonlyMap<string, readonly string[]>, system: readonly string[]): Disk {
+  #disk(
+    name: string,
+    entry: ToolOutput,
+    stores: ReadonlyMap<string, readonly string[]>,
+    system: readonly string[],
+  ): Disk {
     const info = this.#diskutil('info', name)
     const [bus, model] = [info.text('BusProtocol'), info.text('MediaName')]
     const sector = info.number('DeviceBlockSize') || 512
@@ -131,10 +136,10 @@ export class DarwinDisks implements DiskPlatform {
     }
   }
 
-  #partition(entry: Told, stores: ReadonlyMap<string, readonly string[]>): DiskPartition[] {
+  #partition(entry: ToolOutput, stores: ReadonlyMap<string, readonly string[]>): DiskPartition[] {
     const name = entry.text('DeviceIdentifier')
     if (name === undefined) return []
-    // Where it starts is told by `info` only.
+    // Only `info` says where it starts.
     const info = this.#diskutil('info', name)
     return [
       {
@@ -151,14 +156,14 @@ export class DarwinDisks implements DiskPlatform {
   }
 }
 
-function kindOf(info: Told, container: boolean): DiskKind {
+function kindOf(info: ToolOutput, container: boolean): DiskKind {
   if (container) return 'mapped'
   if (info.text('BusProtocol') === 'Disk Image') return 'loop'
   if (info.text('OpticalDeviceType') !== undefined || info.text('OpticalMediaType') !== undefined) return 'optical'
   return info.text('VirtualOrPhysical') === 'Virtual' ? 'mapped' : 'disk'
 }
 
-function mountUse(info: Told, point: string): DeviceUse {
+function mountUse(info: ToolOutput, point: string): DeviceUse {
   return {
     kind: 'mount',
     point,
@@ -175,7 +180,7 @@ function containersOver(name: string, stores: ReadonlyMap<string, readonly strin
 }
 
 /** APFS containers, and the partitions each lies on. */
-function storesOf(listing: Told): ReadonlyMap<string, readonly string[]> {
+function storesOf(listing: ToolOutput): ReadonlyMap<string, readonly string[]> {
   return new Map(
     listing.list('AllDisksAndPartitions').flatMap((entry) => {
       const name = entry.text('DeviceIdentifier')
@@ -188,14 +193,14 @@ function storesOf(listing: Told): ReadonlyMap<string, readonly string[]> {
 }
 
 /** Mount points of a volume; the running system's own is mounted as a snapshot. */
-function pointsOf(entry: Told): string[] {
+function pointsOf(entry: ToolOutput): string[] {
   return [
     entry.text('MountPoint'),
     ...entry.list('MountedSnapshots').map((snapshot) => snapshot.text('SnapshotMountPoint')),
   ].filter((point) => point !== undefined)
 }
 
-function volumesOf(listing: Told): Volume[] {
+function volumesOf(listing: ToolOutput): Volume[] {
   return listing.list('AllDisksAndPartitions').flatMap((entry) => {
     const whole = entry.text('DeviceIdentifier')
     if (whole === undefined) return []
@@ -222,7 +227,7 @@ function wholeDisks(name: string, stores: ReadonlyMap<string, readonly string[]>
 }
 
 /** By whole device, why the running system needs it. */
-function systemReasons(listing: Told, stores: ReadonlyMap<string, readonly string[]>): Map<string, string[]> {
+function systemReasons(listing: ToolOutput, stores: ReadonlyMap<string, readonly string[]>): Map<string, string[]> {
   const reasons = new Map<string, string[]>()
   for (const { point, whole } of volumesOf(listing)) {
     if (point !== '/' && !point.startsWith('/System/Volumes/')) continue

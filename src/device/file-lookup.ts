@@ -7,7 +7,7 @@ import { procText } from './place.js'
 
 /** Which file a path names. */
 export interface FileIdentity {
-  /** Major and minor of the filesystem, as stat tells them: `8:1`. */
+  /** Major and minor of the filesystem, as stat gives them: `8:1`. */
   readonly device: string
   readonly inode: bigint
   /** Major and minor of the device that the file stands for, when it is a block device's node. */
@@ -100,8 +100,8 @@ function fuseServers(minor: number): string[] {
     return names(`/proc/${process}/fd`).flatMap((name) => {
       try {
         if (fs.readlinkSync(`/proc/${process}/fd/${name}`) !== '/dev/fuse') return []
-        const told = fs.readFileSync(`/proc/${process}/fdinfo/${name}`, 'latin1')
-        return [{ process, connection: /^fuse_connection:\s*(\d+)/m.exec(told)?.[1] }]
+        const info = fs.readFileSync(`/proc/${process}/fdinfo/${name}`, 'latin1')
+        return [{ process, connection: /^fuse_connection:\s*(\d+)/m.exec(info)?.[1] }]
       } catch {
         // Closed meanwhile, or another user's.
         return []

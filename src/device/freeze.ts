@@ -11,7 +11,7 @@ import type { ActiveMount } from './activity.js'
 const guardScript = 'trap "" INT TERM HUP; cat > /dev/null; for point do fsfreeze --unfreeze "$point"; done'
 
 /**
- * Mounted filesystems held still: everything is on the medium, and whoever writes waits. Closing it gives them free; a
+ * Mounted filesystems held still: everything is on the medium, and writers wait. Closing it thaws them; a
  * process of its own
  * does so when this one dies.
  */
@@ -76,7 +76,7 @@ export class FrozenFilesystems implements Disposable {
       syscalls()?.thaw(descriptor)
       fs.closeSync(descriptor)
     }
-    // It must not give free what somebody else freezes later.
+    // It must not thaw what somebody else freezes later.
     this.#guard.kill('SIGKILL')
   }
 }
@@ -107,7 +107,7 @@ function outputStat(descriptor: number): Stats | undefined {
   try {
     return fs.fstatSync(descriptor)
   } catch {
-    // Closed by whoever started us.
+    // Closed by the parent process.
     return undefined
   }
 }

@@ -20,7 +20,7 @@ import type {
 } from './types.js'
 import { inFolder } from '../sys/host-path.js'
 
-/** Where Linux tells of its devices; a recorded tree for tests. */
+/** Where Linux describes its devices; a recorded tree for tests. */
 export interface LinuxRoots {
   readonly sys: string
   readonly mountinfo: string

@@ -30,7 +30,7 @@ export const memoryFilesystems = /^(tmpfs|ramfs|devtmpfs|hugetlbfs)$/
 /**
  * Finds the disks below a path or device: through partitions, LVM, LUKS, RAID, loops, btrfs and overlays. What cannot
  * be followed is
- * told, never guessed: a caller warns for it.
+ * reported, never guessed: the caller warns.
  */
 export class PlaceFinder {
   readonly #disks = new Set<string>()
@@ -76,7 +76,7 @@ export class PlaceFinder {
     if (memoryFilesystems.test(filesystem)) return this.#far(`memory (${filesystem})`)
     if (filesystem === 'btrfs') return this.#addBtrfs(source)
     if (filesystem === 'overlay') return this.#addOverlay(mount)
-    return this.#fail(`the ${filesystem} filesystem at ${mount.point} does not tell where it lies`)
+    return this.#fail(`the ${filesystem} filesystem at ${mount.point} does not say where it lies`)
   }
 
   /** Adds what is below a block device. */

@@ -24,14 +24,14 @@ export function objections(disk: Disk, partition?: DiskPartition, holders: reado
   for (const { path, uses } of parts) for (const use of uses) found.push(objection(path, use))
   const known = parts.flatMap(({ uses }) => uses)
   for (const { kind, reason, device, mount } of holders) {
-    const told = known.some((use) =>
+    const isKnown = known.some((use) =>
       use.kind === 'mount'
         ? use.point === mount?.point
         : use.kind === 'swap'
           ? kind === 'swap'
           : kind === 'device' && use.name === device,
     )
-    if (!told) found.push({ guard: guardOf[kind], reason })
+    if (!isKnown) found.push({ guard: guardOf[kind], reason })
   }
   return found
 }

@@ -17,7 +17,7 @@ export class Sysfs {
     return listing(`${this.root}/block`).sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
   }
 
-  /** The real folder of a whole device, which tells how it is attached. */
+  /** The real folder of a whole device, which shows how it is attached. */
   folder(name: string): string {
     return fs.realpathSync(`${this.root}/block/${name}`)
   }

@@ -7,7 +7,7 @@ import { mountOf, type Mount } from './mounts.js'
 import { memoryFilesystems, networkFilesystems } from './place.js'
 import { attribute, attributePath, attributeNumber, listing, sysfsSector, type Sysfs } from './sysfs.js'
 
-/** What the system tells of devices, mounts and files. */
+/** What the system knows of devices, mounts and files. */
 export interface SystemView {
   readonly sysfs: Sysfs
   readonly mounts: readonly Mount[]

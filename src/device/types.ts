@@ -61,7 +61,7 @@ export interface Disk {
   readonly path: string
   /** Major and minor: `8:0`. */
   readonly deviceNumber: string
-  /** Counts up whenever a medium or device comes; tells a disk from another that took its name. */
+  /** Counts up whenever a medium or device comes; distinguishes a disk from another that took its name. */
   readonly sequence?: number
   /** Bytes; 0 without a medium. */
   readonly size: number
@@ -75,7 +75,7 @@ export interface Disk {
   readonly removable: boolean
   readonly readOnly: boolean
   readonly rotational: boolean
-  /** Whether the device can be told that ranges are unused. */
+  /** Whether ranges of the device can be marked as unused (discard). */
   readonly discards: boolean
   /** Bytes. */
   readonly logicalSectorSize: number
@@ -123,14 +123,14 @@ export interface DiskPlatform {
   place(path: string): Place
   /**
    * Where the bytes of a file or device lie, for one that is read or written; of a device perhaps only a range, in
-   * bytes. Absent where the system cannot tell.
+   * bytes. Absent where the system does not say.
    */
   trail?(path: HostPath, purpose: Purpose, range?: { readonly start: number; readonly length: number }): Trail
-  /** Who holds bytes that writing to a trail changes. Absent where the system cannot tell. */
+  /** Who holds bytes that writing to a trail changes. Absent where the system does not say. */
   holders?(written: Trail): readonly Holder[]
   /**
    * Whether the system refuses to give a device to one program alone, as it does when something of it is mounted or
-   * held. Absent where the system cannot tell.
+   * held. Absent where the system does not say.
    */
   isBusy?(path: HostPath): boolean
 }

@@ -1,7 +1,7 @@
 import { win32 } from 'node:path'
 import { unsupported, usage } from '../errors.js'
 import { runTool, type RunTool } from './commands.js'
-import { Told } from './told.js'
+import { ToolOutput } from './tool-output.js'
 import type { DeviceUse, Disk, DiskPartition, DiskPlatform, FoundDevice, Place } from './types.js'
 
 /** One call for all: PowerShell takes a second to start. */
@@ -51,7 +51,7 @@ const busNumbers: readonly (string | undefined)[] = [
   'NVMe',
 ]
 
-/** Disks of Windows, as PowerShell's Storage module tells of them. Never run on a real Windows (docs/disks.md). */
+/** Disks of Windows, as PowerShell's Storage module lists them. Never run on a real Windows (docs/disks.md). */
 export class WindowsDisks implements DiskPlatform {
   readonly #run: RunTool
 
@@ -60,12 +60,12 @@ export class WindowsDisks implements DiskPlatform {
   }
 
   list(): Disk[] {
-    const told = this.#told()
-    const partitions = told.list('partitions')
+    const listing = this.#listing()
+    const partitions = listing.list('partitions')
     const filesystems = new Map(
-      told.list('volumes').map((volume) => [volume.text('UniqueId') ?? '', volume.text('FileSystem')]),
+      listing.list('volumes').map((volume) => [volume.text('UniqueId') ?? '', volume.text('FileSystem')]),
     )
-    return told
+    return listing
       .list('disks')
       .map((disk) => diskOf(disk, partitions, filesystems))
       .sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
@@ -107,10 +107,10 @@ export class WindowsDisks implements DiskPlatform {
     return placeOn(best?.disk, path)
   }
 
-  #told(): Told {
+  #listing(): ToolOutput {
     const text = this.#run('powershell.exe', ['-NoProfile', '-NonInteractive', '-Command', script])
     try {
-      return new Told(JSON.parse(text.replace(/^\ufeff/, '')))
+      return new ToolOutput(JSON.parse(text.replace(/^\ufeff/, '')))
     } catch (cause) {
       throw unsupported('E_TOOL', 'what PowerShell printed of the disks is no JSON', { cause })
     }
@@ -135,14 +135,18 @@ function placeOn(disk: Disk | undefined, path: string): Place {
   return { disks: [disk.name], elsewhere: [], unknown: [] }
 }
 
-function diskOf(told: Told, partitions: readonly Told[], filesystems: ReadonlyMap<string, string | undefined>): Disk {
-  const number = told.number('Number')
-  const busName = told.text('BusType') ?? busNumbers[told.number('BusType')]
+function diskOf(
+  entry: ToolOutput,
+  partitions: readonly ToolOutput[],
+  filesystems: ReadonlyMap<string, string | undefined>,
+): Disk {
+  const number = entry.number('Number')
+  const busName = entry.text('BusType') ?? busNumbers[entry.number('BusType')]
   const bus = busName === undefined ? undefined : (buses[busName] ?? busName.toLowerCase())
   const own = partitions
     .filter((partition) => partition.number('DiskNumber') === number)
     .map((partition) => partitionOf(partition, number, filesystems))
-  const sector = told.number('LogicalSectorSize') || 512
+  const sector = entry.number('LogicalSectorSize') || 512
   const optional = <Key extends string>(key: Key, value: string | undefined): Partial<Record<Key, string>> =>
     value === undefined ? {} : ({ [key]: value } as Record<Key, string>)
   return {
@@ -150,42 +154,46 @@ function diskOf(told: Told, partitions: readonly Told[], filesystems: ReadonlyMa
     name: `PhysicalDrive${number}`,
     path: `\\\\.\\PhysicalDrive${number}`,
     deviceNumber: '',
-    size: told.number('Size'),
-    ...optional('model', told.text('FriendlyName') ?? told.text('Model')),
-    ...optional('vendor', told.text('Manufacturer')),
-    ...optional('serial', told.text('SerialNumber')),
-    ...optional('wwn', told.text('UniqueId')),
+    size: entry.number('Size'),
+    ...optional('model', entry.text('FriendlyName') ?? entry.text('Model')),
+    ...optional('vendor', entry.text('Manufacturer')),
+    ...optional('serial', entry.text('SerialNumber')),
+    ...optional('wwn', entry.text('UniqueId')),
     ...optional('bus', bus),
     removable: bus === 'usb' || bus === 'mmc',
-    readOnly: told.flag('IsReadOnly') === true,
+    readOnly: entry.flag('IsReadOnly') === true,
     rotational: false,
     discards: false,
     logicalSectorSize: sector,
-    physicalSectorSize: told.number('PhysicalSectorSize') || sector,
+    physicalSectorSize: entry.number('PhysicalSectorSize') || sector,
     slaves: [],
     uses: [],
     partitions: own.sort((a, b) => a.number - b.number),
     system: [
-      ...(told.flag('IsBoot') === true ? ['holds the running Windows'] : []),
-      ...(told.flag('IsSystem') === true ? ['holds what starts Windows'] : []),
+      ...(entry.flag('IsBoot') === true ? ['holds the running Windows'] : []),
+      ...(entry.flag('IsSystem') === true ? ['holds what starts Windows'] : []),
     ],
   }
 }
 
-function partitionOf(told: Told, disk: number, filesystems: ReadonlyMap<string, string | undefined>): DiskPartition {
-  const number = told.number('PartitionNumber')
-  const paths = told.texts('AccessPaths')
+function partitionOf(
+  entry: ToolOutput,
+  disk: number,
+  filesystems: ReadonlyMap<string, string | undefined>,
+): DiskPartition {
+  const number = entry.number('PartitionNumber')
+  const paths = entry.texts('AccessPaths')
   const filesystem = paths.map((path) => filesystems.get(path)).find((found) => found !== undefined) ?? 'unknown'
-  const readOnly = told.flag('IsReadOnly') === true
-  // A volume without a letter or folder is reached by its own name, and is mounted all the same.
+  const readOnly = entry.flag('IsReadOnly') === true
+  // A volume without a letter or folder is reached by its own name, and is mounted too.
   const points = paths.filter((path) => !path.startsWith('\\\\?\\'))
   return {
     name: `Harddisk${disk}Partition${number}`,
     path: `\\\\?\\GLOBALROOT\\Device\\Harddisk${disk}\\Partition${number}`,
     deviceNumber: '',
     number,
-    start: told.number('Offset'),
-    size: told.number('Size'),
+    start: entry.number('Offset'),
+    size: entry.number('Size'),
     readOnly,
     uses: (points.length > 0 ? points : paths).map((point): DeviceUse => ({
       kind: 'mount',

@@ -265,7 +265,7 @@ class Mover {
 }
 
 /**
- * Reads what only this thread can read into the buffer, which lies in shared memory, and tells the task what is there
+ * Reads what only this thread can read into the buffer, which lies in shared memory, and passes its place to the task
  * already.
  */
 export async function prefill(

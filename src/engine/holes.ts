@@ -37,7 +37,7 @@ export class HostHoles {
         : system.nextData(this.#descriptor, position)
     this.#start = position
     if (data === undefined || system === undefined || this.#descriptor === undefined) {
-      // It cannot be told: everything may be data.
+      // Not known: everything may be data.
       this.#hole = false
       this.#end = Infinity
     } else if (data > position) {

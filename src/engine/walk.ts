@@ -77,7 +77,7 @@ export class Walk {
 }
 
 /**
- * Tells when two runs are the same bytes of the same file, as in two children of one parent: they need not be read to
+ * Reports when two runs are the same bytes of the same file, as in two children of one parent: they need not be read to
  * be equal.
  */
 export class SamePlace {

@@ -50,7 +50,7 @@ function writeOne({ store, position, at, length }: Write, bytes: Uint8Array): Pr
     return Promise.resolve()
   }
   const { directDescriptor } = store
-  // Buffers of the pool begin at a page, so that the place within the buffer tells the alignment of the address.
+  // Buffers of the pool begin at a page, so that the place within the buffer is also the alignment of the address.
   const aligned =
     directDescriptor !== undefined &&
     (bytes.byteOffset + at) % directAlignment === 0 &&
@@ -91,7 +91,7 @@ const lastWrites = new WeakMap<ByteStore, Promise<void>>()
 
 function inTurn(store: ByteStore, write: () => Promise<void>): Promise<void> {
   const turn = (lastWrites.get(store) ?? Promise.resolve()).then(write)
-  // Whoever asked for it is told of a failure; those after it are not kept from theirs.
+  // A failure is reported to the caller of that write; later writes still run.
   lastWrites.set(
     store,
     turn.catch(() => undefined),
@@ -140,7 +140,7 @@ export class Growth {
     file.placed += length
   }
 
-  /** Sets each file back to the size it was told to have. */
+  /** Sets each file back to the size it is to have. */
   finish(): void {
     for (const store of this.#files.keys()) store.truncate(store.size)
   }

@@ -16,7 +16,7 @@ export class Issues {
     this.list.push({ code, severity: 'warning', message })
   }
 
-  /** Told when the filesystem is larger than its volume. Bytes. */
+  /** Called when the filesystem is larger than its volume. Bytes. */
   checkSize(size: number, volumeSize: number): void {
     if (size > volumeSize)
       this.list.push({

@@ -81,7 +81,7 @@ function withoutGuesses(found: readonly Filesystem[]): readonly Filesystem[] {
   if (found.length < 2) return found
   const titles = found.map(({ title }) => title).join(', ')
   return found.map((filesystem) => {
-    const told: Filesystem = {
+    const ambiguous: Filesystem = {
       ...filesystem,
       issues: [
         ...filesystem.issues,
@@ -92,8 +92,8 @@ function withoutGuesses(found: readonly Filesystem[]): readonly Filesystem[] {
         },
       ],
     }
-    delete told.usedRuns
-    delete told.openTree
-    return told
+    delete ambiguous.usedRuns
+    delete ambiguous.openTree
+    return ambiguous
   })
 }

@@ -5,7 +5,7 @@ import type { BlockSource, Fact } from '../block/types.js'
  */
 export type FilesystemState = 'clean' | 'dirty' | 'hibernated' | 'unknown'
 
-/** What a volume holds. A container of other block devices (LUKS, LVM, mdraid …) is told in the same words. */
+/** What a volume holds. A container of other block devices (LUKS, LVM, mdraid …) is described in the same way. */
 export interface Filesystem {
   /**
    * As blkid names it: `ext4`, `vfat`, `exfat`, `ntfs`, `xfs`, `btrfs`, `swap`, `crypto_LUKS`, `LVM2_member`,
@@ -76,7 +76,7 @@ export interface FilesystemIssue {
 /**
  * Recognises the filesystems of one family. `sourceEnd`: bytes of the volume. Pure and bounded, whatever the bytes;
  * never throws for
- * what it reads (`read` of the source itself may). More than one match for one volume is ambiguous, and told so by the
+ * what it reads (`read` of the source itself may). More than one match for one volume is ambiguous, and reported so by the
  * caller.
  */
 export interface FilesystemFamily {

@@ -24,7 +24,7 @@ const integrity = struct('little', 88, { type: u32(28), partitions: u32(72), fre
 const ids = { primary: 1, anchor: 2, partition: 5, logical: 6, end: 8, integrity: 9 }
 const anchorBlock = 256
 
-/** UDF; where ISO 9660 lies beside it, as on many discs, both lead to the same files, and UDF is told. */
+/** UDF; where ISO 9660 lies beside it, as on many discs, both lead to the same files, and UDF is reported. */
 export const opticalDiscs: FilesystemFamily = {
   id: 'optical discs',
   identify: (volume) => {

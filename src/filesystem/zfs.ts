@@ -32,7 +32,7 @@ export const zfs: FilesystemFamily = {
   },
 }
 
-/** The version that the first uberblock of a label tells, in either byte order. */
+/** The version that the first uberblock of a label records, in either byte order. */
 function uberblockVersion(volume: BlockSource, label: number): string | undefined {
   const ring = bytesAt(volume, label + uberblockStart, labelSize - uberblockStart)
   if (ring === undefined) return undefined

@@ -43,7 +43,7 @@ export interface DiskImage extends BlockSource {
    * repeats with more
    * knowledge: its code is the same but for the first letter. `E_CHECKSUM` and `L_SLACK` stand for the notes
    * `W_CHECKSUM` and `W_SLACK`.
-   * Between findings it tells how far it is, every few tens of milliseconds: the caller may stop there.
+   * Between findings it reports progress, every few tens of milliseconds: the caller may stop there.
    */
   check?(options?: CheckOptions): Iterable<Finding | CheckProgress>
 }
@@ -186,7 +186,7 @@ export type OptionValues = Readonly<Record<string, string | number | boolean | u
 
 /** What an image to be made is of. */
 export interface DiskShape {
-  /** Bytes; what a format cannot hold exactly is rounded up by the driver and told by the writer's `capacity`. */
+  /** Bytes; what a format cannot hold exactly is rounded up by the driver; the writer's `capacity` says to what. */
   readonly capacity: number
   readonly sectorSize: 512 | 4096
   readonly identity: ImageIdentity
@@ -251,7 +251,7 @@ export interface WritableImage extends DiskImage {
    * Names another parent, or none, in a differencing image. Checks whether that can be, and gives what does it: only
    * the record of the
    * parent changes, at once and durably. What this layer leaves absent is the new parent's from then on, and zero
-   * without one. Whoever wants
+   * without one. A caller that wants
    * the same content has written before what differs. Afterwards the image is only relinked again, or closed.
    * @throws ImageError usage E_NOT_A_CHILD, E_PARENT_FORMAT, E_PARENT_PATH …; reference E_PARENT_SIZE, E_PARENT_SECTOR.
    */

@@ -35,14 +35,14 @@ export interface OpenOptions {
   /** The format of parents whose children record none; `auto` takes what their content says. */
   readonly parentFormat?: string
   /**
-   * `optional`: a missing parent or data file is told in the result, not thrown; reading it throws. Default `required`.
+   * `optional`: a missing parent or data file is part of the result, not thrown; reading it throws. Default `required`.
    */
   readonly chain?: 'required' | 'optional'
   /** Where a compressed file is unpacked; default: the system's folder for temporary files. */
   readonly scratchFolder?: string
   /** Files beside the image that have another name for now: final name → present name. */
   readonly renamed?: ReadonlyMap<string, string>
-  /** Looks at every file that is opened; what it finds is told with the image. */
+  /** Looks at every file that is opened; what it finds is among the image's notes. */
   readonly watch?: (file: ImageFile, descriptor: number) => readonly Note[]
 }
 

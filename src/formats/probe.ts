@@ -111,7 +111,7 @@ export function detectFormat(file: ProbedFile, fileName: string | undefined): De
   }
   if (promised?.plain !== true && (isText(head) || store.size < smallestDisk)) {
     throw unsupported('E_NOT_A_DISK_IMAGE', `${name} is ${isText(head) ? 'text' : 'too small'}, not a disk image`, {
-      hint: 'Use --from raw to take its bytes for those of a disk all the same.',
+      hint: 'Use --from raw if its bytes are those of a disk.',
     })
   }
   return { driver: registry.plain, notes: [] }

@@ -49,7 +49,7 @@ export interface GateRequest {
   readonly imageName: string
   /** The names it stores, most trusted first. */
   readonly names: readonly string[]
-  /** Whether the file found can be told from another of the same name: it may then be looked for beside the image. */
+  /** Whether the file found can be distinguished from another of the same name: it may then be looked for beside the image. */
   readonly verifiable: boolean
   /**
    * Whether a file is the one that is meant, from its first 64 KiB, where the image records no name for it: all files
@@ -311,7 +311,7 @@ function namesIn(folder: string): string[] {
   try {
     return fs.readdirSync(folder)
   } catch {
-    // A folder that cannot be listed: the name as it stands is looked for all the same.
+    // A folder that cannot be listed: the name as it stands is still looked for.
     return []
   }
 }
@@ -325,7 +325,7 @@ function besideMember(image: Location, paths: readonly string[]): GateFile[] {
   })
 }
 
-/** Two files of the right name in folders to be searched, and nothing by which the right one could be told. */
+/** Two files of the right name in folders to be searched, and nothing to decide which is the right one. */
 function ambiguity(files: readonly GateFile[], { imageName, names }: GateRequest): ImageError | undefined {
   const [first, second] = files
   if (first?.by !== 'search' || second?.by !== 'search') return undefined

@@ -6,7 +6,7 @@ import type { HostPath, Label } from '../errors.js'
  * folder, a device, an export of a server, a member of an archive, a stream.
  *
  * Commands have an address (what the user typed); `registry.schemes.locate(address)` makes a location of it
- * (schemes.ts). Formats see the one that they are opened from as `context.self`. Whoever adds a kind of source
+ * (schemes.ts). Formats see the one that they are opened from as `context.self`. Code that adds a kind of source
  * (http, an archive's member, the disk inside a compressed stream) implements {@link Location}, and either adds a
  * {@link Scheme} for addresses or hands the location to `openLocation` (src/formats/open.ts).
  *
@@ -68,7 +68,7 @@ export function fileId(file: { readonly device: bigint; readonly inode: bigint }
 }
 
 /**
- * The id of something that is no file of its own. @param scheme the scheme's id. @param parts what tells it from all
+ * The id of something that is no file of its own. @param scheme the scheme's id. @param parts what distinguishes it from all
  * others: for a member of an archive the archive's id and the range of bytes, for an export its URI.
  */
 export function otherId(scheme: string, ...parts: readonly (string | number)[]): LocationId {

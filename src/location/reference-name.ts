@@ -27,7 +27,7 @@ const protocol =
  * what is no name.
  */
 export function parseReferenceName(stored: string): ReferenceName {
-  // A URL has no relative paths; the Mac writes them all the same: file://./parent.vhd
+  // A URL has no relative paths; the Mac writes them nevertheless: file://./parent.vhd
   const [, relative] = /^file:\/\/(\.{1,2}\/.*)$/is.exec(stored) ?? []
   if (relative !== undefined) return plainName(unescaped(relative))
   if (/^file:\/\//i.test(stored)) {

@@ -23,7 +23,7 @@ export class StreamLocation implements Location {
     this.id = otherId('stream', count++)
   }
 
-  /** The store that it was made of: whoever closes it closes this. */
+  /** The store that it was made of: closing it closes this. */
   store(): ByteStore {
     return this.#store
   }

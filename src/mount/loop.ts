@@ -39,7 +39,7 @@ export async function attachLoop(file: string, sectorSize: 512 | 4096, readOnly:
   return { device, backing: backingFile(device) ?? '' }
 }
 
-/** The path of what a loop device shows, as the kernel tells it now; undefined: nothing is attached. */
+/** The path of what a loop device shows, as the kernel reports it now; undefined: nothing is attached. */
 export function backingFile(device: string): string | undefined {
   try {
     return fs.readFileSync(backingAttribute(device), 'utf8').trimEnd()
@@ -49,7 +49,7 @@ export function backingFile(device: string): string | undefined {
   }
 }
 
-/** Where the kernel tells it. */
+/** Where the kernel reports it. */
 export function backingAttribute(device: string): string {
   return `/sys/block/${lastPart(device)}/loop/backing_file`
 }

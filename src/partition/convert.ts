@@ -35,7 +35,7 @@ const legacyBootable = 4n
 /**
  * A disk's table as another: other sectors, or GPT and MBR into each other. Refused where content, places or kinds of
  * partitions would be
- * lost; what an MBR cannot hold besides (names, ids) is told.
+ * lost; what an MBR cannot hold besides (names, ids) is reported.
  * @throws ImageError usage E_NO_TABLE, E_SAME_TABLE; corrupt E_TABLE_DAMAGED; refused E_SECTOR_MISFIT,
  * E_PARTITIONS_DO_NOT_FIT, E_NO_ROOM, E_TYPE_LOST, E_ATTRIBUTES_LOST.
  */

@@ -86,7 +86,7 @@ export function readGptCopy(source: BlockSource, sectorSize: 512 | 4096, lba: nu
     header.entryCount > mostEntries ||
     header.entryCount * header.entrySize > largestTable
   )
-    return bad(`the header in sector ${lba} tells of ${header.entryCount} entries of ${header.entrySize} bytes`)
+    return bad(`the header in sector ${lba} has ${header.entryCount} entries of ${header.entrySize} bytes`)
   const at = Number(header.entriesLba) * sectorSize
   const length = header.entryCount * header.entrySize
   if (!Number.isSafeInteger(at) || at < sectorSize || at + length > source.capacity)
@@ -107,9 +107,14 @@ export function readGpt(source: BlockSource, sectorSize: 512 | 4096): GptReading
   const primary = readGptCopy(source, sectorSize, 1)
   let backup = readGptCopy(source, sectorSize, lastLba)
   // A disk that was grown has its backup where the old end was.
-  const told = primary.copy?.header.alternateLba
-  if (backup.copy === undefined && told !== undefined && told !== BigInt(lastLba) && told <= BigInt(lastLba)) {
-    const moved = readGptCopy(source, sectorSize, Number(told))
+  const backupLba = primary.copy?.header.alternateLba
+  if (
+    backup.copy === undefined &&
+    backupLba !== undefined &&
+    backupLba !== BigInt(lastLba) &&
+    backupLba <= BigInt(lastLba)
+  ) {
+    const moved = readGptCopy(source, sectorSize, Number(backupLba))
     if (moved.copy !== undefined) backup = moved
   }
   const used = primary.copy ?? backup.copy
@@ -199,7 +204,7 @@ function partitionOf(entry: StructValues<typeof gptEntry>, number: number, secto
   }
 }
 
-/** What is odd with a header that is whole: told, and used all the same. */
+/** What is odd with a header whose checksum is right: reported, and the header is used. */
 export function headerOddities({ header, lba }: GptCopy, sectorSize: 512 | 4096): TableIssue[] {
   const issues: TableIssue[] = []
   const add = (code: string, message: string, fixable = false): void => {

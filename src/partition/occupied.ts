@@ -108,7 +108,7 @@ const usualTable = 16384
 /** How many overlaps are reported one by one. */
 const mostIssues = 32
 
-/** Tables inside partitions: whoever writes to the free space of such a partition destroys them. */
+/** Tables inside partitions: writing to the free space of such a partition destroys them. */
 export function overlapIssues(
   runs: readonly TableRun[],
   partitions: readonly Partition[],

@@ -7,7 +7,7 @@ import type { BlockSource } from '../block/types.js'
  */
 const searched = 16 * 512
 
-/** Tables that are told and not read, by their marks. */
+/** Tables that are recognised by their marks and not read. */
 const marks: readonly (readonly [title: string, matches: (start: Uint8Array, view: DataView) => boolean])[] = [
   ['Sun disk label', (start, view) => start.length >= 512 && view.getUint16(508) === 0xdabe],
   ['SGI disk label', (start, view) => start.length >= 512 && view.getUint32(0) === 0x0be5a941],

@@ -318,7 +318,7 @@ function brokenGpt(source: BlockSource, mbr: MbrReading, tables: Tables): Partit
   const damaged = damagedCopies(source)
   const hybrid = mbr.partitions.filter(({ type }) => type.id !== '0xee')
   const why = damaged.map((finding) => finding.why).join('; ')
-  const told = damaged.find(({ header }) => header !== undefined)?.header?.alternateLba
+  const end = damaged.find(({ header }) => header !== undefined)?.header?.alternateLba
   const whole = mbr.entries.find(({ type }) => type === protectiveType)
   const sectors = Math.floor(source.capacity / source.sectorSize)
   const cut = whole !== undefined && whole.count !== 0xffffffff && whole.start + whole.count > sectors
@@ -336,8 +336,10 @@ function brokenGpt(source: BlockSource, mbr: MbrReading, tables: Tables): Partit
           code: 'E_GPT_CORRUPT',
           severity: 'error',
           message:
-            'both copies of the GPT are damaged: ' +
-            `${why}${told !== undefined && told * BigInt(source.sectorSize) >= BigInt(source.capacity) ? '; the disk is also cut short: its GPT ' + `is for ${told + 1n} sectors` : ''}`,
+            `both copies of the GPT are damaged: ${why}` +
+            (end !== undefined && end * BigInt(source.sectorSize) >= BigInt(source.capacity)
+              ? `; the disk is also cut short: its GPT is for ${end + 1n} sectors`
+              : ''),
         }
   return {
     ...complete({

@@ -4,7 +4,7 @@ import type { ServeAnswer, ServeRequest } from '../operations/mount/messages.js'
 import { Serving } from '../operations/mount/serving.js'
 
 /**
- * The program that `mount` starts and leaves behind: one process an image. It is told what to do by a message, answers
+ * The program that `mount` starts and leaves behind: one process an image. It gets its task in a message, answers
  * once, and runs until
  * the image is unmounted. Its standard output is its log.
  */
@@ -17,7 +17,7 @@ function log(line: string): void {
 
 function answer(message: ServeAnswer): Promise<void> {
   answered = true
-  // Whoever asked may be gone.
+  // The command may have ended.
   return new Promise((resolve) => {
     if (process.send === undefined || !process.connected) resolve()
     else process.send(message, undefined, undefined, () => resolve())

@@ -94,7 +94,7 @@ function readFileSync(path: HostPath | number): Buffer
 function readFileSync(path: HostPath | number, encoding: 'utf8' | 'latin1'): string
 function readFileSync(path: HostPath | number, encoding?: 'utf8' | 'latin1'): Buffer | string {
   const place = typeof path === 'number' ? path : hostBytes(path)
-  // What the system tells of names, in /proc and /sys, are their bytes.
+  // /proc and /sys hold names as bytes.
   return encoding === 'utf8' ? hostName(fs.readFileSync(place)) : fs.readFileSync(place, encoding)
 }
 

@@ -5,7 +5,7 @@ import fs from './host-fs.js'
 /**
  * What text says of a path of this system, and no more: this is the one file that uses `node:path` on host paths.
  * `a/../b` is `b` for text, and another file for the system where `a` is a link. So nothing here takes a path apart
- * that is opened afterwards, except at its last separator; whoever needs the folder asks the system ({@link
+ * that is opened afterwards, except at its last separator; code that needs the folder asks the system ({@link
  * realFolder}).
  */
 

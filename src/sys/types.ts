@@ -2,12 +2,12 @@
 export interface Syscalls {
   /**
    * The first position ≥ `position` that holds data; Infinity when only a hole follows; undefined when the system
-   * cannot tell.
+   * does not know.
    */
   nextData(descriptor: number, position: number): number | undefined
   /**
-   * The first position > `position` that lies in a hole (the end of the file counts as one); undefined when it cannot
-   * be told.
+   * The first position > `position` that lies in a hole (the end of the file counts as one); undefined when it is not
+   * known.
    */
   nextHole(descriptor: number, position: number): number | undefined
   /** Reserves space, which reads as zero, and enlarges the file to hold it. False when the filesystem cannot. */
@@ -37,7 +37,7 @@ export interface Syscalls {
   cloneRange(from: number, fromPosition: number, length: number, to: number, toPosition: number): boolean
   /** Makes a range of a block device read as zero, on the medium. False when the device cannot. */
   zeroOut(descriptor: number, position: number, length: number): boolean
-  /** Tells a block device that a range is unused; it may read as anything afterwards. False when the device cannot. */
+  /** Marks a range of a block device as unused; it may read as anything afterwards. False when the device cannot. */
   discard(descriptor: number, position: number, length: number): boolean
   /** Lets the kernel read a disk's partition table again. False when it cannot now. */
   rereadPartitions(descriptor: number): boolean
@@ -63,9 +63,9 @@ export interface Syscalls {
   /** Takes a descriptor that was sent over a local socket; undefined when none came (it does not wait). */
   receiveDescriptor(socket: number): number | undefined
   /**
-   * Tells the kernel that this thread serves a filesystem or disk: memory is not freed by writing to what only this
+   * Declares to the kernel that this thread serves a filesystem or disk: memory is not freed by writing to what only this
    * thread can take.
-   * False when it may not be told.
+   * False when the kernel refuses.
    */
   servesIo(): boolean
 }

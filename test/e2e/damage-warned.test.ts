@@ -111,7 +111,7 @@ for (const { what, format, code, change } of damages)
     )
   })
 
-test('VHDX: blocks that overlap are refused by whoever reads them', async (t) => {
+test('VHDX: blocks that overlap are refused by every reader', async (t) => {
   if (!have(t, 'qemu-img') || !have(t, 'debugfs')) return
   const cwd = testFolder(t)
   makeDisk(cwd)
@@ -124,6 +124,6 @@ test('VHDX: blocks that overlap are refused by whoever reads them', async (t) =>
   const { code, stderr } = await vdisk(['hash', 'image'], { cwd })
   assert.equal(code, 4)
   assert.match(stderr, /another block lies too/)
-  // What reads no block of them says so all the same.
+  // What reads no block of them says so nevertheless.
   assert.match((await vdisk(['ls', 'image@1:/'], { cwd })).stderr, /`vdisk check` lists all damage/)
 })

@@ -76,7 +76,7 @@ function document(result: CliResult): {
 }
 
 test(
-  'a source that is mounted for writing is told, and its image is crash-consistent; with --freeze it is held still',
+  'a source that is mounted for writing is reported, and its image is crash-consistent; with --freeze it is held still',
   { skip },
   onMountedDisk(async ({ disk, point, far }) => {
     const hot = await vdisk(['image', disk.path, 'hot.raw', '--json'], { cwd: far })
@@ -111,7 +111,7 @@ test(
 )
 
 test(
-  'a frozen filesystem is given free when the imaging is interrupted, or killed; nothing is left under the ' +
+  'a frozen filesystem is thawed when the imaging is interrupted, or killed; nothing is left under the ' +
     'name of the target',
   { skip },
   onMountedDisk(async ({ disk, point, far }) => {
@@ -154,13 +154,13 @@ test(
     assert.deepEqual(await image(own, '--freeze'), [3, 'E_SAME_DISK'])
     assert.deepEqual(await image(own, '--freeze', '--allow-same-disk'), [3, 'E_FREEZE_TARGET'])
     const output = fs.openSync(join(point, 'output'), 'w')
-    const told = spawnSync(
+    const reported = spawnSync(
       process.execPath,
       [join(root, 'bin/run.js'), 'image', disk.path, join(far, 'x.raw'), '--freeze', '--json'],
       { stdio: ['ignore', output, output], timeout: 60_000 },
     )
     fs.closeSync(output)
-    assert.equal(told.status, 3)
+    assert.equal(reported.status, 3)
     assert.match(fs.readFileSync(join(point, 'output'), 'utf8'), /E_FREEZE_OUTPUT/)
     assert.ok(takesWrites(point))
     assert.deepEqual(fs.readdirSync(far), [])

@@ -61,7 +61,7 @@ test('inspect: text for people, and everything in a document', async (t) => {
   json(await vdisk(['partition', 'list', disk, '--json'], { cwd }))
 })
 
-test('inspect tells damage, and the command that mends it', async (t) => {
+test('inspect reports damage, and the command that mends it', async (t) => {
   const cwd = testFolder(t)
   const raw = join(cwd, "it's.raw")
   assert.equal((await vdisk(['convert', disk, raw], { cwd })).code, 0)

@@ -53,7 +53,7 @@ test('standard output on a full disk: exit 7 and one line', { skip: !hasFull && 
   }
 })
 
-test('an error that nobody got as JSON is told as text, with its own exit code', { skip: !hasFull }, async (t) => {
+test('an error that nobody got as JSON is reported as text, with its own exit code', { skip: !hasFull }, async (t) => {
   const { code, stderr } = await shell('$V info missing --json > /dev/full', testFolder(t))
   assert.equal(code, 2)
   assert.equal(stderr, 'Error: missing: no such file\n')

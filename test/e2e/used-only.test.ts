@@ -8,7 +8,7 @@ import { assertSchema } from '../support/schemas.js'
 import { hfsPlus, mbrDisk, swapArea } from '../support/small-volumes.js'
 
 test(
-  'convert --used-only: what is left out is told; a dirty filesystem is refused with the flag that allows ' + 'it',
+  'convert --used-only: what is left out is reported; a dirty filesystem is refused with the flag that allows ' + 'it',
   async (t) => {
     const cwd = testFolder(t)
     const clean = hfsPlus(100, [0, 1, 2, 3, 99], 'Volume')

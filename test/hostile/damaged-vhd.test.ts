@@ -127,7 +127,7 @@ const images: readonly Damaged[] = [
   },
   { what: 'both checksums are wrong', make: withFooter({ checksumError: 1 }), answer: 'refused E_CHECKSUM' },
   {
-    what: 'both checksums are wrong, and it is read all the same',
+    what: 'both checksums are wrong, and it is read nevertheless',
     make: withFooter({ checksumError: 1 }),
     options: { 'ignore-checksums': true },
     answer: ['E_CHECKSUM', 'E_FOOTER_COPY_DAMAGED'],
@@ -194,7 +194,7 @@ const images: readonly Damaged[] = [
     answer: 'refused E_CHECKSUM',
   },
   {
-    what: 'the checksum of the dynamic header is wrong, and it is read all the same',
+    what: 'the checksum of the dynamic header is wrong, and it is read nevertheless',
     make: withHeader({ checksumError: 1 }),
     options: { 'ignore-checksums': true },
     answer: ['E_CHECKSUM'],

@@ -225,7 +225,7 @@ test('ext: impossible geometry, descriptors outside, wrong checksums, counts tha
   assert.throws(() => [...short.usedRuns!()], corrupt(/the volume only/))
 })
 
-test('ext: trees of extents and folders that lead astray are told', (t) => {
+test('ext: trees of extents and folders that lead astray are reported', (t) => {
   if (!haveAll(t, 'mke2fs', 'debugfs')) return
   const folder = testFolder(t)
   for (const [options, kind] of [

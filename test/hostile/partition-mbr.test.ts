@@ -191,12 +191,12 @@ function withBytes(sector: Uint8Array, at: number, ...bytes: number[]): Uint8Arr
   return sector
 }
 
-test('malformed MBRs: told, listed where they can be, never followed for ever', () => {
+test('malformed MBRs: reported, listed where they can be, never followed for ever', () => {
   for (const [name, store, expected] of cases) assert.deepEqual(summary(store), expected, name)
   assert.equal(tableOf(mbrDisk({ 0: bootRecord([0x83, 2048, 100]) })).diskId, '00000000')
 })
 
-test('a chain of 10,000 extended boot records is cut, and told', () => {
+test('a chain of 10,000 extended boot records is cut, and reported', () => {
   const records: Record<number, Uint8Array> = { 0: bootRecord([5, 64, 60000]) }
   for (let index = 0; index < 10000; index++)
     records[64 + index * 4] = bootRecord([0x83, 1, 1], [5, (index + 1) * 4, 4])

@@ -220,11 +220,11 @@ test('28: a fixed disk whose guest begins with another format', () => {
 })
 
 test('30: times at both ends', () => {
-  const told = (time: number): unknown =>
+  const reported = (time: number): unknown =>
     open(fixed({ time }))
       .describe()[0]
       ?.facts.find(({ name }) => name === 'timeStamp')?.value
-  assert.deepEqual([told(0), told(0xffffffff)], ['2000-01-01T00:00:00Z', '2136-02-07T06:28:15Z'])
+  assert.deepEqual([reported(0), reported(0xffffffff)], ['2000-01-01T00:00:00Z', '2136-02-07T06:28:15Z'])
 })
 
 test('35: a damaged cookie of the dynamic header', () => {

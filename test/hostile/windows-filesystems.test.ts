@@ -142,7 +142,7 @@ function find(bytes: Buffer, part: Buffer, from = 0): number {
   return at
 }
 
-test('FAT: circles, breaks and places outside of the volume are told', async (t) => {
+test('FAT: circles, breaks and places outside of the volume are reported', async (t) => {
   if (!tools(t)) return
   const folder = testFolder(t)
   const bytes = makeFat(folder, '32', 34 * mebibyte, '1')
@@ -303,7 +303,7 @@ function firstRun(bytes: Buffer, attribute: number): number {
   return bytes.readUIntLE(runs + 1 + (bytes[runs]! % 16), bytes[runs]! >> 4)
 }
 
-test('NTFS: what is damaged is told, and the rest can be read', async (t) => {
+test('NTFS: what is damaged is reported, and the rest can be read', async (t) => {
   if (!tools(t)) return
   const folder = testFolder(t)
   const bytes = makeNtfs(folder)
@@ -444,7 +444,7 @@ test('NTFS: what is damaged is told, and the rest can be read', async (t) => {
   assert.ok(fs.lstatSync(join(target, 'pieces')).isFile())
 })
 
-test('NTFS: dirty, hibernated and interrupted volumes are told, and keep their map', (t) => {
+test('NTFS: dirty, hibernated and interrupted volumes are reported, and keep their map', (t) => {
   if (!tools(t)) return
   const folder = testFolder(t)
   const image = emptyFile(join(folder, 'ntfs'), 8 * mebibyte)

@@ -13,7 +13,7 @@ import { have, run, runIn, scratch } from '../support/tools.js'
 interface Answer {
   readonly corruptions: number
   readonly leaks: number
-  readonly told: string
+  readonly reported: string
 }
 
 /** What qemu-img finds; messages that it gives once for every way to a table are counted once. */
@@ -24,7 +24,7 @@ function ask(folder: string, image: string): Answer {
   })
   assert.ok([0, 1, 2, 3].includes(status ?? -1), stderr)
   const answer = JSON.parse(stdout) as { corruptions?: number; leaks?: number }
-  return { corruptions: answer.corruptions ?? 0, leaks: answer.leaks ?? 0, told: stderr }
+  return { corruptions: answer.corruptions ?? 0, leaks: answer.leaks ?? 0, reported: stderr }
 }
 
 function find(bytes: Uint8Array): Finding[] {
@@ -46,7 +46,7 @@ function clustersOf(bytes: Uint8Array): string[] {
   })
 }
 
-/** What qemu-img does not look for. An overlap it tells of refcount blocks only, when the refcounts can hold a two. */
+/** What qemu-img does not look for. An overlap it reports of refcount blocks only, when the refcounts can hold a two. */
 function isOurs({ code, message }: Finding, refcountBits: number): boolean {
   if (code === 'E_OVERLAP') return refcountBits === 1 || !message.includes('refcount block')
   return code === 'E_L2_ENTRY' && message.includes('zero flag')
@@ -119,8 +119,8 @@ for (const [what, make] of Object.entries(kinds)) {
       fs.writeFileSync(file('damaged.qcow2'), bytes)
       const qemu = ask(file(''), 'damaged.qcow2')
       const found = find(bytes)
-      const told = found.map(({ code, structure, message }) => `${code} ${structure} ${message}`).join('\n')
-      const why = `seed ${seed}, ${done}\n${told}\nqemu-img:\n${qemu.told}`
+      const reported = found.map(({ code, structure, message }) => `${code} ${structure} ${message}`).join('\n')
+      const why = `seed ${seed}, ${done}\n${reported}\nqemu-img:\n${qemu.reported}`
       assert.equal(found.filter(({ severity }) => severity === 'leak').length, qemu.leaks, why)
       const alike =
         found.filter((finding) => finding.severity === 'error' && !isOurs(finding, refcountBits)).length +
@@ -133,7 +133,7 @@ for (const [what, make] of Object.entries(kinds)) {
       fs.writeFileSync(file('repaired.qcow2'), store.contents())
       const left = find(store.contents())
       const after = ask(file(''), 'repaired.qcow2')
-      const still = `${why}\nafter the repair:\n${left.map(({ code, message }) => `${code} ${message}`).join('\n')}\n${after.told}`
+      const still = `${why}\nafter the repair:\n${left.map(({ code, message }) => `${code} ${message}`).join('\n')}\n${after.reported}`
       assert.equal(left.filter(({ severity }) => severity === 'leak').length, after.leaks, still)
       assert.equal(
         left.filter((finding) => finding.severity === 'error' && !isOurs(finding, refcountBits)).length,

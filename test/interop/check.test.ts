@@ -96,7 +96,7 @@ test('damage of a VHDX that qemu-img check does not see', async (t) => {
   }
 })
 
-test('fixtures: sound ones are clean, damaged ones are told', async () => {
+test('fixtures: sound ones are clean, damaged ones are reported', async () => {
   for (const [path, ...expected] of [
     ['raw/split.001', []],
     ['vhd/chain/leaf.vhd', [], [], []],

@@ -256,7 +256,7 @@ test('on a terminal the disk is shown, and its name typed', { skip }, (t) => {
   assert.match(right.stdout, /Restored/)
 })
 
-test('the record of an image tells whether the target is the disk it was made of', { skip }, async (t) => {
+test('the record of an image reports whether the target is the disk it was made of', { skip }, async (t) => {
   const folder = testFolder(t)
   const device = loopDevice(t, emptyFile(join(folder, 'disk'), 48 * mebibyte))
   const image = join(folder, 'disk.vhdx')
@@ -300,13 +300,13 @@ test('the record of an image tells whether the target is the disk it was made of
   assert.equal((await restore(image, device, options)).origin?.verdict, 'unknown')
   record(undefined, 40 * mebibyte)
   assert.equal((await restore(image, device, options)).origin?.verdict, 'other')
-  // Whoever is asked reads it too; a broken record is told, and stops nothing.
-  let told: string | undefined
+  // The program that is asked reads it too; a broken record is reported, and stops nothing.
+  let reported: string | undefined
   record('S6PX', 48 * mebibyte)
   await codeOf(
-    restore(image, device, { platform, ask: (question) => Promise.resolve(((told = question.origin), 'no')) }),
+    restore(image, device, { platform, ask: (question) => Promise.resolve(((reported = question.origin), 'no')) }),
   )
-  assert.match(told ?? '', /^this is the disk/)
+  assert.match(reported ?? '', /^this is the disk/)
   fs.writeFileSync(`${image}.vdisk.json`, '{"schema":"vdisk.image-record"')
   const broken = await restore(image, device, options)
   assert.ok(broken.notes.some(({ code }) => code === 'W_RECORD'))

@@ -207,7 +207,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
 }
 
 test(
-  'a damaged source costs the target nothing where that is known beforehand, and is told where it is not',
+  'a damaged source costs the target nothing where that is known beforehand, and is reported where it is not',
   { skip },
   async (t) => {
     if (!have(t, 'sgdisk')) return
@@ -300,7 +300,7 @@ test('a target that is mounted, held or gone to somebody else is never opened', 
     ['target', 'E_UNMOUNT'],
   )
   fs.closeSync(busy)
-  // A loop device above it is told, and its own word passes: the system lets it.
+  // A loop device above it is reported, and its own word passes: the system lets it.
   const above = loopDevice(t, device)
   assert.equal((await failure(restore(source, device, { ...options, unmount: true }))).code, 'E_HELD')
   run('losetup', '--detach', above)
@@ -313,7 +313,7 @@ test('a target that is mounted, held or gone to somebody else is never opened', 
   run('blockdev', '--setro', device)
   assert.equal((await failure(restore(source, device, { ...options, unmount: true }))).code, 'E_READ_ONLY_DISK')
   assert.ok((await restore(source, device, { ...options, clearReadOnly: true })).verified)
-  // Held by whoever opened it for himself: no flag helps.
+  // Held by the program that opened it for himself: no flag helps.
   const exclusive = fs.openSync(device, fs.constants.O_RDONLY + fs.constants.O_EXCL)
   t.after(() => fs.closeSync(exclusive))
   assert.deepEqual(

@@ -10,7 +10,7 @@ import { testFolder } from '../support/folder.js'
 
 const skip = faultyDiskMissing() ?? false
 
-test('a disk with faults fails where it is told to, and nowhere else', { skip }, async (t) => {
+test('a disk with faults fails where it should, and nowhere else', { skip }, async (t) => {
   const medium = join(testFolder(t), 'medium')
   const size = 8 * 1048576
   const content = Buffer.alloc(size)

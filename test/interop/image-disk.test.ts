@@ -205,7 +205,7 @@ test(
 )
 
 test(
-  'an image that is given up at the last moment leaves no map of bad sectors',
+  'an image that is aborted at the last moment leaves no map of bad sectors',
   { skip: faultyDiskMissing() ?? skip },
   async (t) => {
     const [folder, far] = [testFolder(t), farFolder(t)]
@@ -416,9 +416,9 @@ test('an image for which there is no room is refused where that is certain, and 
       ['W_PARTS'],
     )
     assert.equal(target.size, content.length)
-    const told = await imageDisk(loop, join(small, 'other.raw'), { dryRun: true })
+    const reported = await imageDisk(loop, join(small, 'other.raw'), { dryRun: true })
     assert.deepEqual(
-      told.notes.map(({ code }) => code),
+      reported.notes.map(({ code }) => code),
       ['W_SPACE'],
     )
   } finally {

@@ -16,7 +16,7 @@ type Entry = {
   offset?: number
 }
 
-/** qemu-img's map. Of subclusters that are not there it gives a place all the same, in runs that it does not join. */
+/** qemu-img's map. Of subclusters that are not there it gives a place nevertheless, in runs that it does not join. */
 function theirs(path: string, format: string): Entry[] {
   const entries: Entry[] = []
   for (const entry of JSON.parse(

@@ -104,7 +104,7 @@ for (const format of ['vhdx', 'qcow2', 'vhd', 'vdi'] as const) {
 }
 
 test(
-  'what killed servers leave is told and cleaned up; what is served is not touched',
+  'what killed servers leave is reported and cleaned up; what is served is not touched',
   { skip },
   async (t: TestContext) => {
     if (!haveAll(t, 'mke2fs', 'mkfs.ntfs', 'ntfs-3g')) return
@@ -205,7 +205,7 @@ test(
 )
 
 test(
-  'an image that cannot grow any more: programs get errors, and unmounting tells that not all was written',
+  'an image that cannot grow any more: programs get errors, and unmounting reports that not all was written',
   { skip },
   async (t: TestContext) => {
     if (!haveAll(t, 'qemu-img')) return
@@ -225,7 +225,7 @@ test(
       },
       { code: /ENOSPC|EIO/ },
     )
-    // close(2) tells it too, where there is something left that cannot be flushed.
+    // close(2) reports it too, where there is something left that cannot be flushed.
     try {
       fs.closeSync(file)
     } catch (error) {

@@ -123,7 +123,7 @@ test(
 )
 
 test(
-  'onto exports of qemu-nbd, nbdkit and vdisk: zeros told or written, flushed, verified; refused without ' +
+  'onto exports of qemu-nbd, nbdkit and vdisk: zeros announced or written, flushed, verified; refused without ' +
     '--force, when small, and read-only',
   async (t) => {
     if (!have(t, 'qemu-nbd') || !have(t, 'nbdkit')) return
@@ -184,7 +184,7 @@ test(
         name,
       )
     }
-    // Ours is empty: nothing stands in the way.
+    // Ours is empty: nothing to replace.
     assert.equal((await vdisk(['create', 'new.vhdx', '24M'], { cwd })).code, 0)
     const ours = await startServe(t, cwd, ['new.vhdx', '--write'])
     const written = await vdisk(['convert', 'disk.qcow2', ours.uri], { cwd })

@@ -48,7 +48,7 @@ for (const { title, file, flags } of images) {
       map.reduce((sum, { length }) => sum + length, 0),
       40 * mebibyte,
     )
-    // The hole is told, whatever the format's unit.
+    // The hole is reported, whatever the format's unit.
     assert.ok(
       map.some(({ offset, length, type }) => type === 3 && offset <= 16 * mebibyte && offset + length >= 32 * mebibyte),
       JSON.stringify(map),

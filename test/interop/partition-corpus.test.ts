@@ -74,7 +74,7 @@ const others: Readonly<
       '2:411648+60338176:ebd0a0a2-b9e5-4433-87c0-68b6b72699c7',
     ],
     issues: ['W_GPT_TRUNCATED', 'W_PMBR_SIZE', 'W_PART_PAST_END', 'W_PART_PAST_END'],
-    why: 'a GPT cut short is told as that, never read as its protective MBR',
+    why: 'a GPT cut short is reported as that, never read as its protective MBR',
   },
   'node-gpt/gpt-backup-exfat.bin': {
     scheme: 'none',

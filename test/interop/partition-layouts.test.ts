@@ -158,7 +158,7 @@ test('layouts on a disk with sectors of 4096 bytes agree with sfdisk and sgdisk'
   }
 })
 
-/** An MBR does not tell its sector size: the disk does. */
+/** An MBR does not record its sector size: the disk does. */
 function asSectors4096(source: BlockSource): BlockSource {
   return {
     capacity: source.capacity,

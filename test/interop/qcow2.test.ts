@@ -236,7 +236,7 @@ test('internal snapshots of qemu-img, by id and by name, with their own sizes', 
   assert.equal(facts.find(({ name }) => name === 'snapshot1Size')?.value, 1048576n)
 })
 
-test('bitmaps are told', (t) => {
+test('bitmaps are reported', (t) => {
   if (!have(t, 'qemu-img')) return
   const image = scratch(t)('disk.qcow2')
   run('qemu-img', 'create', '-q', '-f', 'qcow2', image, '1M')

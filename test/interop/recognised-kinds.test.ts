@@ -30,9 +30,9 @@ function blkid(path: string): Map<string, string> {
 }
 
 /** What vdisk says, by blkid's names. An old blkid leaves out some: those are not compared. */
-function ours({ type, label, uuid, version, blockSize, facts }: Filesystem, told: Map<string, string>): object {
+function ours({ type, label, uuid, version, blockSize, facts }: Filesystem, reported: Map<string, string>): object {
   const fact = (name: string): unknown => facts.find((each) => each.name === name)?.value
-  const optional = (name: string, value: unknown): object => (told.has(name) ? { [name]: value } : {})
+  const optional = (name: string, value: unknown): object => (reported.has(name) ? { [name]: value } : {})
   return {
     TYPE: type,
     LABEL: label,
@@ -50,12 +50,12 @@ function compare(t: TestContext, volumes: readonly SignedVolume[]): void {
   for (const { name, bytes } of volumes) {
     const path = join(folder, 'volume')
     fs.writeFileSync(path, bytes)
-    const told = blkid(path)
+    const reported = blkid(path)
     const found = identified(bytes)
     const [only] = found
-    const mine = only === undefined || found.length > 1 ? { found } : ours(only, told)
+    const mine = only === undefined || found.length > 1 ? { found } : ours(only, reported)
     const theirs = Object.fromEntries(
-      ['TYPE', 'LABEL', 'UUID', 'VERSION', 'BLOCK_SIZE', 'UUID_SUB', 'LOGUUID'].map((key) => [key, told.get(key)]),
+      ['TYPE', 'LABEL', 'UUID', 'VERSION', 'BLOCK_SIZE', 'UUID_SUB', 'LOGUUID'].map((key) => [key, reported.get(key)]),
     )
     if (!isDeepStrictEqual(JSON.parse(JSON.stringify(mine)), JSON.parse(JSON.stringify(theirs))))
       differences.push({ name, vdisk: mine, blkid: theirs })
@@ -119,7 +119,7 @@ test('swap areas in which a system sleeps are never dropped', async () => {
       assert.equal(volumes[0]?.read, bytes.length, `${name} ${ifDirty}`)
     }
   }
-  // The head of the area is damaged, and the system sleeps all the same.
+  // The head of the area is damaged, and the system sleeps nevertheless.
   const headless = tuxOnIce()
   headless.fill(0, 1024, 2048)
   const [found] = identified(headless)

@@ -66,7 +66,7 @@ test('a snapshot whose id is the name of another: asked which, and id:2 and name
   }
 })
 
-test('two snapshots of one name are told apart by their ids', async (t) => {
+test('two snapshots of one name are distinguished by their ids', async (t) => {
   if (!have(t, 'qemu-img')) return
   const cwd = testFolder(t)
   runIn(cwd, 'qemu-img', 'create', '-q', '-f', 'qcow2', 'a.qcow2', '8M')

@@ -132,10 +132,13 @@ for (const [title, options] of ours) {
   withTools(`libvhdi reads the structures we write: ${title}`, ['vhdiinfo'], async (folder) => {
     const image = join(folder, 'ours.vhd')
     await write(image, options)
-    const told = run('vhdiinfo', image)
-    assert.match(told, new RegExp(`Media size\\s*:.*[ (]${options['azure'] === true ? 6 * 1048576 : capacity} bytes`))
-    assert.match(told, new RegExp(`Disk type\\s*: ${title.startsWith('fixed') ? 'Fixed' : 'Dynamic'}`))
-    assert.match(told, /Identifier\s*: 00000001-2222-4333-8444-555555555555/)
+    const reported = run('vhdiinfo', image)
+    assert.match(
+      reported,
+      new RegExp(`Media size\\s*:.*[ (]${options['azure'] === true ? 6 * 1048576 : capacity} bytes`),
+    )
+    assert.match(reported, new RegExp(`Disk type\\s*: ${title.startsWith('fixed') ? 'Fixed' : 'Dynamic'}`))
+    assert.match(reported, /Identifier\s*: 00000001-2222-4333-8444-555555555555/)
   })
 }
 
@@ -176,10 +179,10 @@ withTools('libvhdi finds the parent of a child that we write', ['vhdiinfo'], asy
     changed,
     shapeOf(capacity, 2, { parent: parentShape(parent, { path: base, relativePath: 'base.vhd' }) }),
   )
-  const told = run('vhdiinfo', child)
-  assert.match(told, /Disk type\s*: Differential/)
-  assert.match(told, /Parent identifier\s*: 00000001-2222-4333-8444-555555555555/)
-  assert.match(told, /Parent filename\s*: .*base\.vhd/)
+  const reported = run('vhdiinfo', child)
+  assert.match(reported, /Disk type\s*: Differential/)
+  assert.match(reported, /Parent identifier\s*: 00000001-2222-4333-8444-555555555555/)
+  assert.match(reported, /Parent filename\s*: .*base\.vhd/)
 })
 
 withTools('libvhdi reads a child whose changes fill whole bytes of the sector bitmap', mountTools, async (folder) => {

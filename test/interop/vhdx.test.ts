@@ -220,11 +220,11 @@ test('libvhdi reads what is made here: both sector sizes, dynamic and fixed', (c
     for (const subformat of ['dynamic', 'fixed']) {
       const name = `libvhdi-${sectorSize}-${subformat}.vhdx`
       using disk = file(name, shapeOf(capacity, { sectorSize }), { subformat, 'block-size': mib }, runs)
-      const told = run('vhdiinfo', inFolder(name))
-      assert.match(told, new RegExp(`Disk type\\s*: ${subformat}`, 'i'))
-      assert.match(told, new RegExp(`Bytes per sector\\s*: ${sectorSize} bytes`))
-      assert.match(told, new RegExp(`\\(${capacity} bytes\\)`))
-      assert.ok(told.includes(disk.identity ?? 'no identity'))
+      const reported = run('vhdiinfo', inFolder(name))
+      assert.match(reported, new RegExp(`Disk type\\s*: ${subformat}`, 'i'))
+      assert.match(reported, new RegExp(`Bytes per sector\\s*: ${sectorSize} bytes`))
+      assert.match(reported, new RegExp(`\\(${capacity} bytes\\)`))
+      assert.ok(reported.includes(disk.identity ?? 'no identity'))
       const contents = mounted(context, inFolder(name))
       if (contents === undefined) return
       assert.deepEqual(contents, [sha256(expected(undefined, capacity, runs))])
@@ -262,9 +262,9 @@ test('libvhdi reads a chain of three that is made here', (context) => {
   const two: BlockSource = new OverlaySource(middle, base)
   const wanted = [expected(undefined, capacity, runs), expected(base, capacity, changes), expected(two, capacity, last)]
   assert.equal(sha256(readAll(new OverlaySource(top, two))), sha256(wanted[2]!))
-  const told = run('vhdiinfo', inFolder('top.vhdx'))
-  assert.match(told, /Disk type\s*: Differential/)
-  assert.ok(told.includes(`Parent identifier\t: ${middle.identity ?? ''}`), told)
+  const reported = run('vhdiinfo', inFolder('top.vhdx'))
+  assert.match(reported, /Disk type\s*: Differential/)
+  assert.ok(reported.includes(`Parent identifier\t: ${middle.identity ?? ''}`), reported)
   const contents = mounted(context, inFolder('top.vhdx'))
   if (contents !== undefined) assert.deepEqual(contents, wanted.map(sha256))
 })

@@ -185,7 +185,7 @@ test('the volumes of the corpus are what blkid sees in them', (t) => {
       assert.ok(found, what)
       assert.equal(found.type, type, what)
       if (version !== undefined) assert.equal(found.version, version, what)
-      // BitLocker's own description and id, which blkid does not look for, are told here.
+      // BitLocker's own description and id, which blkid does not look for, are reported here.
       if (type !== 'BitLocker') assert.deepEqual([found.label, found.uuid], [plain(label), uuid], what)
       assert.deepEqual(found.issues, [], what)
       assert.equal(found.state, type === 'BitLocker' ? 'unknown' : 'clean', what)

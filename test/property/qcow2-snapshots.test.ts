@@ -112,7 +112,7 @@ test('what only a snapshot uses is what deleting it gives back', async () => {
   // Its L1 table: everything else is the disk's as well.
   assert.equal(own('a'), 4096)
   const settle = (): void => {
-    // The first flush gives up, the second writes that down.
+    // The first flush releases, the second writes that down.
     image.flush()
     image.write(799 * 1024, Uint8Array.of(1))
     image.flush()

@@ -172,7 +172,7 @@ async function compacts(variant: Variant): Promise<void> {
   const left = store.contents()
   assertSound(left, 'compacted', 'no leaks')
   assert.ok(read(whole(open(store), parent)).equals(model.now))
-  // Refcounts of the places that were moved away from are given up at the very end, and leave holes: a few in a
+  // Refcounts of the places that were moved away from are released at the very end, and leave holes: a few in a
   // thousand.
   const needed = clustersInUse(left) * clusterSize
   if (variant.snapshot !== true)

@@ -127,7 +127,7 @@ test('the modification UUID changes with the first change of a session, and befo
   assert.ok(changes.every((each) => each === uuid()))
 })
 
-test('space that is given up is used again, and compact brings the last blocks down', () => {
+test('space that is released is used again, and compact brings the last blocks down', () => {
   const store = new CutStore(image({ content: Buffer.alloc(capacity, 9), ascending: true }), 'test.vdi')
   const full = store.size
   const opened = vdi.openWritable!(store, openContext)

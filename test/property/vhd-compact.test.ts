@@ -28,7 +28,7 @@ const errors = (store: ByteStore): unknown[] =>
 const writable = (store: ByteStore, parent?: BlockSource): ReturnType<NonNullable<typeof vhd.openWritable>> =>
   vhd.openWritable!(store, openContext, parent)
 
-/** A full disk of which some blocks were given up. */
+/** A full disk of which some blocks were released. */
 function withHoles(): CutStore {
   const store = new CutStore(contentsOf(makeMemory(shapeOf(capacity), { 'block-size': blockSize }, full)), 'test.vhd')
   const image = writable(store)
@@ -104,7 +104,7 @@ test('what is written after compact, or after a compact that was stopped, is wha
     const store = withHoles()
     const model = read(store)
     const image = writable(store)
-    // Space given up in this very session.
+    // Space released in this very session.
     image.discard(2 * blockSize, blockSize)
     model.fill(0, 2 * blockSize, 3 * blockSize)
     image.flush()
@@ -135,7 +135,7 @@ test('after a flush that failed nothing is taken any more, and the table leads t
     throw targetError('E_WRITE', 'the medium is gone')
   }
   assert.throws(() => image.flush(), { code: 'E_WRITE' })
-  // The next one succeeds, as fsync does: what failed before may be lost all the same.
+  // The next one succeeds, as fsync does: what failed before may be lost nevertheless.
   store.flush = flush
   assert.throws(() => image.flush(), { code: 'E_WRITE' })
   assert.throws(() => image.write(0, Uint8Array.of(1)), { code: 'E_WRITE' })

@@ -99,7 +99,7 @@ writableSuite({
   },
 })
 
-test('space that is given up is used again, and compact brings the last blocks down', () => {
+test('space that is released is used again, and compact brings the last blocks down', () => {
   const store = new CutStore(
     make(capacity, { 'block-size': blockSize }, [{ offset: 0, bytes: Buffer.alloc(12 * blockSize, 9) }]),
     'test.vhd',

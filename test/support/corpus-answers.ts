@@ -23,7 +23,7 @@ export interface CorpusError {
 export interface CorpusAnswer {
   readonly why: string
   readonly expected: CorpusContent | CorpusError
-  /** Then, with the parents' format told, the recorded content must come. */
+  /** Then, with the parents' format given, the recorded content must come. */
   readonly parentFormat?: string
 }
 

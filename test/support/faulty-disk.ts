@@ -34,7 +34,7 @@ export function faultyDiskMissing(): string | undefined {
 }
 
 /**
- * A loop device over the file `medium`, whose reads and writes fail where they are told to
+ * A loop device over the file `medium`, whose reads and writes fail where the test says so
  * (test/support/faulty-disk.py). What the medium
  * really holds can be read from, and changed in, the file. Gone after the test, and when the test's process ends.
  */
@@ -45,17 +45,17 @@ export async function faultyDisk(
   sectorSize: 512 | 4096 = 512,
 ): Promise<FaultyDisk> {
   const folder = mkdtempSync(join(tmpdir(), 'vdisk-faulty-'))
-  const [told, point] = [join(folder, 'faults.json'), join(folder, 'disk')]
+  const [reported, point] = [join(folder, 'faults.json'), join(folder, 'disk')]
   const setFaults = (next: Faults): void => {
     // In one step: the other side never sees half of it.
-    writeFileSync(`${told}.new`, JSON.stringify(next))
-    renameSync(`${told}.new`, told)
+    writeFileSync(`${reported}.new`, JSON.stringify(next))
+    renameSync(`${reported}.new`, reported)
   }
   setFaults(faults)
   writeFileSync(point, '')
   const server = spawn(
     'python3',
-    [join(root, 'test/support/faulty-disk.py'), medium, told, point, String(sectorSize)],
+    [join(root, 'test/support/faulty-disk.py'), medium, reported, point, String(sectorSize)],
     { stdio: ['pipe', 'pipe', 'inherit'] },
   )
   const ended = new Promise<void>((resolve) => server.on('close', () => resolve()))

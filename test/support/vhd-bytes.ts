@@ -134,7 +134,7 @@ export interface DynamicParts {
   trailing?: Uint8Array
 }
 
-/** Copy at 0, header at 512, BAT at 1536, block data where told, footer at the end. */
+/** Copy at 0, header at 512, BAT at 1536, block data where the test says, footer at the end. */
 export function dynamicVhd(parts: DynamicParts = {}): MemoryStore {
   const blocks = parts.blocks ?? []
   const words = parts.words ?? [0xffffffff, 0xffffffff]

@@ -126,7 +126,7 @@ describe('dirty logs', () => {
 })
 
 describe('the manifest', () => {
-  test('tells of every image there is, and only of those', () => {
+  test('lists every image there is, and only of those', () => {
     const stored = readdirSync(fixturesFolder, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && !/\.(ts|json|md)$|^\.gitattributes$/.test(entry.name))
       // Recordings of systems hold no images.

@@ -11,7 +11,7 @@ const largestDictionary = 1024 * 1024 * 1024
 const pieceLength = 1048576
 const sliceLength = 65536
 
-/** The length that a header records, in bytes; undefined when it says that an end mark tells. */
+/** The length that a header records, in bytes; undefined when an end mark ends the stream. */
 export function lzmaSize(header: Uint8Array): number | undefined {
   const unknown = littleWord(header, 5) === 0xffffffff && littleWord(header, 9) === 0xffffffff
   return unknown ? undefined : littleLong(header, 5)
@@ -46,7 +46,7 @@ function* decodeLzma(input: Input): Generator<Uint8Array> {
       if (length === 0 && input.remaining === 0 && !lzma.hasEnded()) throw input.cut('an LZMA stream')
     }
     if (size !== undefined && lzma.ended && left > 0) throw new LzmaDamage('it ends before the length it says')
-    // A stream of known length may have an end mark all the same.
+    // A stream of known length may have an end mark too.
     refill(lzma, memory, input)
     if (!lzma.ended && !lzma.finished && !lzma.endMark()) throw new LzmaDamage('it has no end')
     if (!lzma.finished) throw new LzmaDamage('its range coder does not end as it must')

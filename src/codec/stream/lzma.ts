@@ -27,7 +27,7 @@ export const longestSymbol = 24
 export class LzmaDamage extends Error {}
 
 /**
- * LZMA (LZMA specification by Igor Pavlov): the model, the range coder and the dictionary. Whoever uses it hands in
+ * LZMA (LZMA specification by Igor Pavlov): the model, the range coder and the dictionary. The caller passes
  * the bytes (`input`, from `at` to `end`) and takes what comes out.
  */
 export class LzmaDecoder {

@@ -51,7 +51,7 @@ export class SharedSlots {
 }
 
 /**
- * Decodes one compressed stream in a thread of its own, a few MiB ahead of whoever takes the content, in order. The
+ * Decodes one compressed stream in a thread of its own, a few MiB ahead of the caller, in order. The
  * content is only right when its end was reached.
  */
 export class DecodeThread implements Disposable {

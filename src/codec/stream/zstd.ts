@@ -12,7 +12,7 @@ import { Xxh64 } from './xxh64.js'
 export const zstdStream: StreamCodec = { id: 'zstd', decode: (input) => decodeZstd(input, bigFrames()) }
 
 export const zstdMagic = 0xfd2fb528
-/** Larger windows are refused, as zstd itself does unless told otherwise. */
+/** Larger windows are refused, as zstd itself does by default. */
 const largestWindow = 128 * 1024 * 1024
 /** Frames up to this are decoded at once: bytes of content, or stored. */
 const smallFrame = 4 * 1024 * 1024

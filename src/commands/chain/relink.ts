@@ -5,7 +5,7 @@ import { imageFlags, imageValues } from '../../cli/flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
 
 export default class ChainRelink extends BaseCommand {
-  static override summary = 'Tell an image where its parent is now.'
+  static override summary = 'Record where the parent of an image is now.'
   static override description = paragraphs(`
     Records PARENT as the parent of CHILD, in CHILD itself; nothing else is changed, and the old parent need not
     exist. PARENT must be the recorded one: its id is compared (VHD, VHDX; QCOW2 records none). For a parent with

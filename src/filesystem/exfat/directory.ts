@@ -5,7 +5,7 @@ import type { VolumeReader } from '../volume-reader.js'
 import { entrySetChecksum, entryType } from './entries.js'
 import { exfatFileEntry, exfatStreamEntry } from './structs.js'
 
-/** A file or folder as its entries tell it. */
+/** A file or folder as its entries describe it. */
 export interface ExfatFile {
   readonly name: string
   readonly file: StructValues<typeof exfatFileEntry>

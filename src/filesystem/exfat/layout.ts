@@ -23,7 +23,7 @@ export interface ExfatLayout {
 }
 
 /**
- * The layout that a boot region tells, or undefined when it is none of exFAT or its numbers cannot be (section 3.1's
+ * The layout that a boot region records, or undefined when it is none of exFAT or its numbers cannot be (section 3.1's
  * ranges).
  */
 export function readExfatLayout(volume: BlockSource): ExfatLayout | undefined {

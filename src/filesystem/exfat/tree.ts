@@ -27,7 +27,7 @@ class ExfatNode implements FileNode {
   readonly accessed?: bigint
   map?: FileMap
 
-  /** @param content undefined: the root folder, of which the chain alone tells how long it is. */
+  /** @param content undefined: the root folder, whose length is that of its chain. */
   constructor(
     readonly kind: 'file' | 'directory',
     readonly id: string,

@@ -83,7 +83,7 @@ export function extFeatures(words: FeatureWords): ExtFeatures {
   return { names, unknownIncompatible, unknownReadOnly, has: (name) => names.includes(name), version: versionOf(words) }
 }
 
-/** As blkid tells them apart: by what the drivers of ext2 and ext3 knew. */
+/** As blkid distinguishes them: by what the drivers of ext2 and ext3 knew. */
 function versionOf(words: FeatureWords): ExtFeatures['version'] {
   if ((words.incompatible & 0x8n) !== 0n) return 'jbd'
   if ((words.readOnlyCompatible & ~0x7n) !== 0n || (words.incompatible & ~0x16n) !== 0n) return 'ext4'

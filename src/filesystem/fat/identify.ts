@@ -12,7 +12,7 @@ import { fatInfoSector } from './structs.js'
 import { FatTable } from './table.js'
 import { FatTree } from './tree.js'
 
-/** A larger table is not counted through to tell what is used: FSInfo's number is told instead. */
+/** A larger table is not counted: FSInfo's number is reported instead. */
 const countedTable = 64 * 1024 * 1024
 
 /** FAT12, FAT16 or FAT32, if the volume is one. Never throws for what it reads. */

@@ -29,7 +29,7 @@ export interface FatLayout {
 }
 
 /**
- * The layout that a boot sector tells, or undefined when it is none of FAT. The checks are those of libblkid, and that
+ * The layout that a boot sector records, or undefined when it is none of FAT. The checks are those of libblkid, and that
  * the table is large
  * enough for the clusters. By Microsoft the number of clusters alone decides between FAT12 and FAT16; a table size of
  * 16 bits that is zero

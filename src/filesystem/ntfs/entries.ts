@@ -5,7 +5,7 @@ export interface MappedRun {
 }
 
 /**
- * Decodes mapping pairs: a byte of two nibbles tells the widths of a length and of a signed distance from the last
+ * Decodes mapping pairs: a byte of two nibbles holds the widths of a length and of a signed distance from the last
  * place; no distance is a hole.
  * @throws RangeError naming what is wrong: widths over 8 bytes, no clusters, a place before the volume, an end before
  * the terminating zero.

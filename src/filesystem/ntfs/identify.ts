@@ -15,7 +15,7 @@ import { NtfsTree } from './tree.js'
 const logFileRecord = 2
 const volumeRecord = 3
 const bitmapRecord = 6
-/** A larger bitmap is not counted through to tell what is used: 4 Gi clusters. */
+/** A larger bitmap is not counted: 4 Gi clusters. */
 const countedBitmap = 512 * 1024 * 1024
 const restartPageSize = 4096
 const noClient = 0xffff
@@ -101,7 +101,7 @@ class Identification {
   }
 
   /**
-   * Of the two restart pages the later one tells whether something of the log is left to be done. An empty log is all
+   * Of the two restart pages the later one says whether something of the log is left to be done. An empty log is all
    * ones.
    */
   #isLogClean(): boolean {

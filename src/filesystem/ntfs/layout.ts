@@ -17,7 +17,7 @@ export interface NtfsLayout {
   readonly mftStart: number
 }
 
-/** The layout that a boot sector tells, or undefined when it is none of NTFS or its numbers cannot be. */
+/** The layout that a boot sector records, or undefined when it is none of NTFS or its numbers cannot be. */
 export function readNtfsLayout(volume: BlockSource): NtfsLayout | undefined {
   if (volume.capacity < 512) return undefined
   const sector = new Uint8Array(512)

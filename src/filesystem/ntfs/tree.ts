@@ -194,7 +194,7 @@ function unreadable(reparse: Reparse | undefined, isOffline: boolean): { unreada
   return isOffline ? { unreadable: 'kept elsewhere, and not on this disk (offline)' } : {}
 }
 
-/** Of the unnamed stream; only its first part tells. */
+/** Of the unnamed stream; only its first part records it. */
 function sizeOf(
   streams: readonly {
     readonly name: string

@@ -13,7 +13,7 @@ import { isLogEmpty } from './log.js'
 import { xfsSuperblock } from './structs.js'
 
 const mostGroups = 1024 * 1024
-/** Features of version 5 (incompat) up to `parent`: none of them changes how free space is told. */
+/** Features of version 5 (incompat) up to `parent`: none of them changes how free space is recorded. */
 const knownIncompatible = 0x100
 const needsRepair = 0x10
 

@@ -1,5 +1,5 @@
 import { ceilDivide, viewOf } from '../../binary/integers.js'
-import { UseMap } from '../../binary/use-map.js'
+import { ReferenceMap } from '../../binary/reference-map.js'
 import { decodeUnit } from '../../block/read.js'
 import type { ByteStore } from '../../block/types.js'
 import { deflateCodec } from '../../codec/deflate.js'
@@ -35,7 +35,7 @@ class QcowCheck {
   readonly #header: Header
   readonly #l1: DataView
   readonly #deep: boolean
-  readonly #map: UseMap
+  readonly #map: ReferenceMap
   /** Bytes of a unit: tables and clusters are whole numbers of them. */
   readonly #unit: number
   readonly #table: Uint8Array
@@ -47,7 +47,7 @@ class QcowCheck {
     this.#header = header
     this.#l1 = l1
     this.#deep = deep && header.cryptMethod === 0
-    this.#map = new UseMap(budget)
+    this.#map = new ReferenceMap(budget)
     this.#table = new Uint8Array(header.entriesPerTable * 8)
     this.#unit = Math.min(header.clusterSize, this.#table.length)
   }
@@ -62,7 +62,7 @@ class QcowCheck {
     yield* this.#unused(this.#store.size)
   }
 
-  *#walk(tells: boolean, start: number, total: number): Generator<Finding | CheckProgress> {
+  *#walk(reports: boolean, start: number, total: number): Generator<Finding | CheckProgress> {
     const { l1Entries, l1Position } = this.#header
     this.#count(0, layout.size, owner.header)
     this.#count(l1Position, l1Entries * 8, owner.header)
@@ -72,8 +72,8 @@ class QcowCheck {
       index = skipEmpty(this.#l1, index + 1, l1Entries)
     ) {
       yield { done: start, total }
-      for (const finding of this.#l1Entry(index)) if (tells) yield finding
-      for (const item of this.#tableAt(index, tells)) yield typeof item === 'number' ? { done: start, total } : item
+      for (const finding of this.#l1Entry(index)) if (reports) yield finding
+      for (const item of this.#tableAt(index, reports)) yield typeof item === 'number' ? { done: start, total } : item
     }
   }
 
@@ -101,7 +101,7 @@ class QcowCheck {
     return ceilDivide(Math.min(tableCoverage, capacity - index * tableCoverage), clusterSize) * 8
   }
 
-  *#tableAt(index: number, tells: boolean): Generator<Finding | number> {
+  *#tableAt(index: number, reports: boolean): Generator<Finding | number> {
     const position = decodeL1Entry(this.#l1, index)
     const { size } = this.#store
     const { l1Position, l1Entries, entriesPerTable, clusterBits } = this.#header
@@ -120,7 +120,7 @@ class QcowCheck {
       if (mapping.kind === 'absent') continue
       const offset = (index * entriesPerTable + entry) * this.#header.clusterSize
       const finding = this.#mapping(mapping, offset, `L2 entry ${entry} (guest offset ${offset})`, position + entry * 8)
-      if (finding !== undefined && tells) yield finding
+      if (finding !== undefined && reports) yield finding
       if (mapping.kind === 'packed' && (this.#deep || mapping.position + mapping.storedLength > size)) yield 0
     }
   }

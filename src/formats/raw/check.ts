@@ -3,7 +3,7 @@ import type { Finding } from '../driver.js'
 const sectorLength = 512
 
 /**
- * What can be told of a raw image, which has no structure of its own: whether its parts look whole. Tools cut an image
+ * What can be checked of a raw image, which has no structure of its own: whether its parts look whole. Tools cut an image
  * into parts of one
  * length, of which only the last is shorter; another one among them was cut off, or does not belong to the set.
  */

@@ -36,7 +36,7 @@ export const vhdx: FormatDriver = {
       type: 'choice',
       choices: ['512', '4096'],
       default: '4096',
-      summary: 'sector size of the medium that guests are told',
+      summary: 'physical sector size that guests see',
     },
   ],
   openOptions: [

@@ -62,7 +62,7 @@ function openDevice(): number {
   }
 }
 
-/** What the kernel is told whoever mounts. */
+/** Mount options that the kernel always gets. */
 function commonOptions({ readOnly, others }: FuseMount): string[] {
   return ['default_permissions', 'nosuid', 'nodev', readOnly ? 'ro' : 'rw', ...(others ? ['allow_other'] : [])]
 }

@@ -5,7 +5,7 @@ import { currentUser } from '../../sys/self.js'
 const folder = '/sys/fs/fuse/connections'
 
 /**
- * Makes the kernel end a FUSE connection: whoever waits for it gets an error. The last resort; what was not written is
+ * Makes the kernel end a FUSE connection: processes that wait for it get an error. The last resort; what was not written is
  * lost.
  */
 export async function abortConnection(connection: number): Promise<boolean> {

@@ -54,7 +54,7 @@ export interface FuseSessionOptions {
   readonly files: readonly ServedFile[]
   readonly look: FolderLook
   /**
-   * Told of requests that failed for another reason than the request itself; `writes`: what was to be written may not
+   * Called for requests that failed for another reason than the request itself; `writes`: what was to be written may not
    * be there.
    */
   readonly onError?: (error: unknown, writes: boolean) => void
@@ -151,7 +151,7 @@ export class FuseSession {
       fs.writeSync(this.#options.descriptor, reply)
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException
-      // ENOENT: whoever asked was interrupted. ENODEV: unmounted, which the next read tells too.
+      // ENOENT: the caller was interrupted. ENODEV: unmounted, which the next read reports too.
       if (code !== 'ENOENT' && code !== 'ENODEV' && code !== 'ECONNABORTED') throw cause
     }
   }

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { ImageError, isImageError, printable } from '../../errors.js'
 import type { ByteReader } from './byte-reader.js'
-import { agree, type ExportFacts } from './client-haggling.js'
+import { agree, type ExportFacts } from './client-negotiation.js'
 import { readsAsZero } from './entries.js'
 import { protocolError } from './protocol-error.js'
 import { isLast } from './replies.js'

@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { roundDown } from '../../binary/integers.js'
 import { takenApart, type ErrorParts } from '../../errors.js'
 import { ClientConnection, type ExportRun } from './client-connection.js'
-import type { ExportFacts } from './client-haggling.js'
+import type { ExportFacts } from './client-negotiation.js'
 import { commandType } from './structs.js'
 import type { NbdAddress } from './uri.js'
 
@@ -179,7 +179,7 @@ function alternating(runs: readonly ExportRun[]): number[] {
   return lengths
 }
 
-/** Tells what came of a request. */
+/** Reports the result of a request. */
 function reply(id: number, result: ThreadAnswer): void {
   if (id > 0) {
     port?.postMessage({ id, ...result } satisfies ThreadReply)

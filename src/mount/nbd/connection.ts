@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import { clientFlagsOf } from './entries.js'
 import { ByteQueue } from './byte-queue.js'
 import type { PieceBuffers } from './buffers.js'
-import { greetingBytes, Haggling, type Next } from './haggling.js'
+import { greetingBytes, Negotiation, type Next } from './negotiation.js'
 import type { ServedDisk } from './served-disk.js'
 import { clientFlags, optionHeader, optionMagic } from './structs.js'
 import { Transmission } from './transmission.js'
@@ -11,7 +11,7 @@ import { Transmission } from './transmission.js'
 const longestOption = 65536
 const maximumOptions = 1000
 /** How long a client may take until it has chosen an export, in milliseconds. */
-const hagglingTime = 30_000
+const negotiationTime = 30_000
 
 /**
  * Puts TLS over a connection; gives the new stream when it stands and the client is one that may come in, else
@@ -35,7 +35,7 @@ export class Connection {
   readonly #options: ConnectionOptions
   #stream: Duplex
   #input = new ByteQueue()
-  #haggling: Haggling | undefined
+  #negotiation: Negotiation | undefined
   #optionCount = 0
   /** Bytes of an option that is too long, which are thrown away. */
   #skipping = 0
@@ -48,7 +48,7 @@ export class Connection {
     this.#options = options
     this.#stream = stream
     this.#listen(stream)
-    this.#timer = setTimeout(() => this.close(), hagglingTime)
+    this.#timer = setTimeout(() => this.close(), negotiationTime)
     stream.write(greetingBytes())
   }
 
@@ -78,18 +78,18 @@ export class Connection {
   readonly #data = (bytes: Buffer): void => {
     this.#input.push(bytes)
     if (this.#transmission !== undefined) this.#transmission.pump()
-    else this.#haggle()
+    else this.#negotiate()
   }
 
   /** Closes when what was sent is out, or the client does not take it. */
   #end(): void {
     if (this.#ending) return
     this.#ending = true
-    setTimeout(() => this.close(), hagglingTime).unref()
+    setTimeout(() => this.close(), negotiationTime).unref()
     this.#stream.end(() => this.close())
   }
 
-  #haggle(): void {
+  #negotiate(): void {
     while (!this.#closed && this.#transmission === undefined && this.#option()) continue
   }
 
@@ -99,7 +99,7 @@ export class Connection {
       this.#skipping -= this.#input.skip(this.#skipping)
       return this.#skipping === 0
     }
-    if (this.#haggling === undefined) return this.#clientFlags()
+    if (this.#negotiation === undefined) return this.#clientFlags()
     if (this.#input.length < optionHeader.size) return false
     const header = this.#input.peek(optionHeader.size)
     const { magic, option: code, length } = optionHeader.read(header)
@@ -110,14 +110,14 @@ export class Connection {
     if (length > longestOption) {
       this.#input.skip(optionHeader.size)
       this.#skipping = length
-      return this.#go(this.#haggling.tooLong(code, length))
+      return this.#go(this.#negotiation.tooLong(code, length))
     }
     if (this.#input.length < optionHeader.size + length) {
       this.#optionCount--
       return false
     }
     this.#input.skip(optionHeader.size)
-    return this.#go(this.#haggling.take(code, this.#input.take(length) ?? Buffer.alloc(0)))
+    return this.#go(this.#negotiation.take(code, this.#input.take(length) ?? Buffer.alloc(0)))
   }
 
   #clientFlags(): boolean {
@@ -129,7 +129,7 @@ export class Connection {
       return false
     }
     const { disks, secure } = this.#options
-    this.#haggling = new Haggling({
+    this.#negotiation = new Negotiation({
       disks,
       tls: secure !== undefined,
       noZeroes: flags.noZeroes,
@@ -184,7 +184,7 @@ export class Connection {
         return
       }
       this.#stream = stream
-      this.#haggling?.secured()
+      this.#negotiation?.secured()
       this.#listen(stream)
     })
   }

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import { roundDown, roundUp } from '../../binary/integers.js'
 import type { ByteStore } from '../../block/types.js'
 import { corrupt, ImageError, rebuilt, targetError, printable, type Label } from '../../errors.js'
-import type { ExportFacts } from './client-haggling.js'
+import type { ExportFacts } from './client-negotiation.js'
 import type { ThreadAnswer, ThreadReply, ThreadRequest, ThreadStart } from './client-thread.js'
 import { nbdUri, type NbdAddress } from './uri.js'
 
@@ -66,7 +66,7 @@ export class ExportStore implements ByteStore {
     this.#worker.on('exit', () => this.#failAll(new Error(`${this.name}: its thread has ended`)))
     try {
       const { facts } = this.#awaitAnswer(2 * milliseconds)
-      if (facts === undefined) throw new Error(`${this.name}: the thread did not tell what the export is`)
+      if (facts === undefined) throw new Error(`${this.name}: the thread did not describe the export`)
       this.facts = facts
       this.size = facts.size
     } catch (error) {
@@ -166,7 +166,7 @@ export class ExportStore implements ByteStore {
       start += length
       if (position < start) return { hole: index % 2 === 1, length: Math.min(limit, start - position) }
     }
-    throw corrupt('E_NBD_PROTOCOL', `${this.name}: the server tells nothing of offset ${position}`)
+    throw corrupt('E_NBD_PROTOCOL', `${this.name}: the server reports nothing about offset ${position}`)
   }
 
   #look(position: number): void {

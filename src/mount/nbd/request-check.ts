@@ -1,6 +1,6 @@
 import { pieceLength } from './buffers.js'
 import { commandFlag, flagWord, hasFlag, onlyFlags } from './entries.js'
-import type { Session } from './haggling.js'
+import type { Session } from './negotiation.js'
 import { commandType, errorNumber, longestPayload, type Request } from './structs.js'
 
 const { forceUnitAccess, requestOne, dontFragment, noHole, fastZero } = commandFlag

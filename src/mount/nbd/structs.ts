@@ -107,7 +107,7 @@ export const replyType = {
 /** Reply types from here on are errors, and their data is a message. */
 export const firstErrorReply = 0x80000000
 
-/** What INFO and GO can tell (NBD_INFO_…). */
+/** What INFO and GO can report (NBD_INFO_…). */
 export const infoType = { export: 0, name: 1, description: 2, blockSize: 3 } as const
 
 /** Commands (NBD_CMD_…). */

@@ -3,7 +3,7 @@ import { pieceLength, type PieceBuffer, type PieceBuffers } from './buffers.js'
 import type { ByteQueue } from './byte-queue.js'
 import { NotFast, numberOf, runCommand, statusRuns, textOf } from './disk-commands.js'
 import { commandFlag, hasFlag } from './entries.js'
-import { allocationId, type Session } from './haggling.js'
+import { allocationId, type Session } from './negotiation.js'
 import { Replies } from './replies.js'
 import { problemOf } from './request-check.js'
 import type { ServedDisk } from './served-disk.js'
@@ -274,7 +274,7 @@ export class Transmission {
         Math.min(pieceLength - (whole ? 0 : offset % pieceLength), whole ? rest : run.length),
       )
     } catch (error) {
-      // The run could not be told; no piece is out for it.
+      // The run is not known; no piece of it was sent.
       this.#reading = undefined
       reading.failed = true
       this.#readFailed(reading, offset, error)

@@ -116,7 +116,7 @@ function look(childPath: string, options: CommitOptions): Plan {
       {
         hint:
           'Give them another parent first (vdisk chain rebase), or flatten them. --allow-other-children ' +
-          'changes the parent all the same.',
+          'changes the parent nevertheless.',
       },
     )
   }

@@ -68,7 +68,7 @@ export class ExchangedParent implements BlockSource {
   }
 
   [Symbol.dispose](): void {
-    // Both disks belong to whoever opened them.
+    // Both disks belong to the caller.
   }
 }
 

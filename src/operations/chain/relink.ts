@@ -153,7 +153,7 @@ export function wholeImage(argument: string): void {
 }
 
 /**
- * Whether the parent is another than the recorded one and taken all the same. @throws ImageError reference E_PARENT_ID
+ * Whether the parent is another than the recorded one and accepted. @throws ImageError reference E_PARENT_ID
  * …
  */
 function fits(recorded: ParentReference, parent: DiskImage, force: boolean): boolean {

@@ -100,7 +100,7 @@ async function change(
       {
         hint:
           'Shrink the partitions and filesystems first (a GPT keeps its backup at the very end). --shrink ' +
-          'cuts all the same; what is cut off is lost.',
+          'cuts nevertheless; what is cut off is lost.',
         details: { offset: cutContent },
       },
     )

@@ -201,7 +201,7 @@ async function changeOpened(
   }
 }
 
-/** Takes all steps, telling how far it is. A stop in between leaves the image as it was. */
+/** Takes all steps, reporting progress. A stop in between leaves the image as it was. */
 async function finish<Result>(
   work: Generator<CheckProgress, Result>,
   { signal, onProgress }: SnapshotOptions,
@@ -220,7 +220,7 @@ async function finish<Result>(
   }
 }
 
-/** What only a snapshot uses; a note where that cannot be told. */
+/** What only a snapshot uses; a note where that is not known. */
 async function own(image: DiskImage, wanted: string, options: SnapshotOptions): Promise<number | Note | undefined> {
   if (image.snapshotUse === undefined) return undefined
   try {

@@ -85,7 +85,7 @@ export async function check(path: string, options: CheckImageOptions = {}): Prom
   const unreadable = deep
     ? opened.layers.find(({ image }) => image.unreadable !== undefined)?.image.unreadable
     : undefined
-  const missing = told(opened.missing) ?? missingFile(opened.layers)
+  const missing = problemOf(opened.missing) ?? missingFile(opened.layers)
   return {
     clean:
       counts.error + counts.leak + counts.warning === 0 &&
@@ -96,7 +96,7 @@ export async function check(path: string, options: CheckImageOptions = {}): Prom
     counts,
     layers,
     missing,
-    unreadable: told(unreadable),
+    unreadable: problemOf(unreadable),
     seconds: (performance.now() - begun) / 1000,
   }
 }
@@ -173,12 +173,12 @@ function timeOf({ path }: Layer): number | undefined {
   return Math.floor(fs.statSync(path).mtimeMs / 1000)
 }
 
-function told(error: ImageError | undefined): Problem | undefined {
+function problemOf(error: ImageError | undefined): Problem | undefined {
   return error === undefined ? undefined : problem(error)
 }
 
 /**
- * Lets signals through while a check, which is synchronous, goes on, and tells how far it is: in bytes of the chain's
+ * Lets signals through while a check, which is synchronous, goes on, and reports progress: in bytes of the chain's
  * files.
  */
 class Turns {

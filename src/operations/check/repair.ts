@@ -40,7 +40,7 @@ export interface RepairOptions {
   readonly inPlace?: boolean
   /** Replaces an existing output, when the copy is complete. */
   readonly force?: boolean
-  /** Tells what would be done, and does it in memory only. */
+  /** Reports what would be done, and does it in memory only. */
   readonly dryRun?: boolean
   /** Changes or replaces a file although a loop device or a server shows it to others. */
   readonly allowInUse?: boolean
@@ -150,7 +150,7 @@ class Repair {
   }
 
   async inPlace(): Promise<Outcome> {
-    // A format that cannot be repaired is told before the file is opened for changes.
+    // A format that cannot be repaired is reported before the file is opened for changes.
     {
       using source = FileStore.openRead(this.#path)
       this.#driver(source)
@@ -242,7 +242,9 @@ class Repair {
   #driver(store: ByteStore): RepairingDriver {
     const { from } = this.#options
     const driver =
-      from === undefined ? detectFormat(new ProbedFile(store, this.#registry), this.#path).driver : this.#registry.get(from)
+      from === undefined
+        ? detectFormat(new ProbedFile(store, this.#registry), this.#path).driver
+        : this.#registry.get(from)
     if (canRepair(driver)) return driver
     const able = [...this.#registry].filter((known) => canRepair(known.driver)).map((known) => known.driver.id)
     throw unsupported('E_NO_REPAIR', `${store.name} is a ${driver.title}, which vdisk cannot repair`, {

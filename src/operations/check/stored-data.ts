@@ -23,7 +23,7 @@ export function* readStored({ image }: Layer, list: FindingList): Generator<Chec
       extent = image.extentAt(offset, capacity - offset)
     } catch (error) {
       if (!isImageError(error)) throw error
-      // A damaged table entry; most were told by the driver's check already.
+      // A damaged table entry; most were reported by the driver's check already.
       if (!list.has(error.code))
         list.add({ severity: 'error', code: error.code, structure: `disk at offset ${offset}`, message: error.message })
       offset = Math.min(capacity, offset - (offset % grain) + grain)

@@ -5,7 +5,7 @@ import { printable, refused } from '../../errors.js'
 import { findDevice, findTarget, foundOf, openDevice, type NamedDevice } from './argument.js'
 import { platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './target.js'
 import { describeTarget, type TargetDescription } from './description.js'
-import { usedOnly, type UsedOnlyOptions, type VolumeUse } from '../transfer/used-only.js'
+import { usedOnly, type UsedOnlyOptions, type VolumeUsage } from '../transfer/used-only.js'
 
 export interface CloneOptions extends DeviceOptions {
   /** Reads a source that is in use, and may change meanwhile. */
@@ -18,7 +18,7 @@ export interface CloneResult extends DeviceOutcome {
   readonly source: TargetDescription
   /** Whether the source was in use, and may have changed. */
   readonly live: boolean
-  readonly volumes?: readonly VolumeUse[]
+  readonly volumes?: readonly VolumeUsage[]
 }
 
 /**

@@ -85,7 +85,7 @@ function present(path: string, { disk, partition }: FoundDevice): PresentPartiti
         ...(start + length > size ? {} : filesystemOf(new SliceSource(source, start, length))),
       }))
   } catch (error) {
-    // It is only shown: whoever may not read it, or cannot, sees the rest.
+    // It is only shown: where it cannot be read, the rest is shown.
     if (!isImageError(error)) throw error
     return undefined
   }

@@ -50,7 +50,7 @@ export function targetFacts(
   }
 }
 
-/** Where the bytes of target and source lie, and who else has any of the target's; nothing where it cannot be told. */
+/** Where the bytes of target and source lie, and who else has any of the target's; nothing where it is not known. */
 function whoHas(
   { paths, range }: DeviceReading,
   target: string,

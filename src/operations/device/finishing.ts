@@ -81,13 +81,13 @@ async function rereadTable(disk: Disk, platform: DiskPlatform, expected: number,
   const asked = rereadNow(disk.path)
   const shown = (): number => platform.find(disk.path).disk.partitions.length
   if (asked && shown() >= Math.min(expected, 1)) return 'done'
-  // Kernels without the kind of table still take partitions that are told to them.
-  const told = await command('partx', ['--update', disk.path])
-  if (told.code === 0 || (asked && expected === 0)) return 'done'
+  // Kernels without the kind of table still take partitions that are added one by one.
+  const result = await command('partx', ['--update', disk.path])
+  if (result.code === 0 || (asked && expected === 0)) return 'done'
   notes.push({
     code: 'W_TABLE_NOT_REREAD',
     message:
-      `the system still goes by the old partition table of ${disk.path} (${firstLine(told)}): detach and ` +
+      `the system still goes by the old partition table of ${disk.path} (${firstLine(result)}): detach and ` +
       'attach the disk, or run partprobe',
   })
   return 'failed'

@@ -58,7 +58,7 @@ export interface TargetFacts {
   readonly sourceDisk?: string
   /** Whether the file behind the target (a loop device) is itself read. */
   readonly targetIsSource?: boolean
-  /** Where the bytes of the target lie, and those of everything that is read; absent where the system cannot tell. */
+  /** Where the bytes of the target lie, and those of everything that is read; absent where the system does not say. */
   readonly trail?: Trail
   readonly sourceTrail?: Trail
   /** Who has bytes of the target, under whatever name. */
@@ -282,7 +282,7 @@ const useRules: readonly Rule[] = [
     override: 'allowSystemDisk',
     hint:
       "Writing to it destroys the running system. With --allow-system-disk, and the disk's serial typed or " +
-      'given with --confirm, it is written all the same.',
+      'given with --confirm, it is written nevertheless.',
   },
   {
     guard: 'mounted',
@@ -298,7 +298,7 @@ const useRules: readonly Rule[] = [
     override: 'allowHeld',
     hint:
       'Close what holds it first (vgchange -an, cryptsetup close, mdadm --stop, losetup -d): vdisk never ' +
-      'does. --allow-held goes on all the same; what the system itself holds it does not give away even then.',
+      'does. --allow-held overrides this; what the system itself holds it does not give away even then.',
   },
   {
     guard: 'swap',
@@ -306,7 +306,7 @@ const useRules: readonly Rule[] = [
     code: 'E_SWAP',
     override: 'allowSwap',
     hint:
-      'Stop using it first (swapoff): vdisk never does. --allow-swap goes on all the same; what the system ' +
+      'Stop using it first (swapoff): vdisk never does. --allow-swap overrides this; what the system ' +
       'itself holds it does not give away even then.',
   },
   {
@@ -327,7 +327,7 @@ function useRefusals({ disk, partition, holders }: TargetFacts): Refusal[] {
 
 /**
  * What the system will say when the target is opened, for reasons of its own: the journal of another filesystem, a
- * container's mount. Where something is put aside first, only opening it tells.
+ * container's mount. Where something is put aside first, only opening it shows.
  */
 function busyRefusals({ busy, holders, ...facts }: TargetFacts): Refusal[] {
   const mounted = objections(facts.disk, facts.partition, holders).some(({ guard }) => guard === 'mounted')
@@ -369,7 +369,7 @@ function bytesRefusals({ trail, sourceTrail, content, ...facts }: TargetFacts): 
       ],
       hint:
         'Writing would destroy what is still to be read. Take another disk for one of them; ' +
-        '--allow-source-on-target goes on all the same.',
+        '--allow-source-on-target overrides this.',
     },
   ]
 }
@@ -412,7 +412,7 @@ function sourceRefusals(facts: TargetFacts): Refusal[] {
       reasons: [reason],
       hint:
         'Writing would destroy what is still to be read. Take another disk for one of them; ' +
-        '--allow-source-on-target goes on all the same.',
+        '--allow-source-on-target overrides this.',
     },
   ]
 }

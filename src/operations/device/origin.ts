@@ -12,11 +12,11 @@ export interface TargetOrigin {
   readonly ended: string
   /** For people: `this is the disk the image was made of …`. */
   readonly message: string
-  /** What tells the two apart, or what has become of the same disk since, a sentence each. */
+  /** How the two differ, or what has become of the same disk since, a sentence each. */
   readonly differences: readonly string[]
 }
 
-/** What the record of an image says of a target; undefined when there is none. A record that cannot be read is told. */
+/** What the record of an image says of a target; undefined when there is none. A record that cannot be read is reported. */
 export function originOf(imagePath: string, target: DeviceTarget, notes: Note[]): TargetOrigin | undefined {
   try {
     const record = readImageRecord(imagePath)
@@ -36,7 +36,7 @@ export function originOf(imagePath: string, target: DeviceTarget, notes: Note[])
       differences,
     }
   } catch (error) {
-    // It only tells where the image came from.
+    // It only says where the image came from.
     if (!isImageError(error)) throw error
     notes.push({ code: 'W_RECORD', message: `which disk the image was made of is not known: ${error.message}` })
     return undefined
@@ -46,7 +46,7 @@ export function originOf(imagePath: string, target: DeviceTarget, notes: Note[])
 function messageOf(verdict: TargetOrigin['verdict'], what: string, differences: readonly string[]): string {
   const why = differences.length === 0 ? '' : `: ${differences.join('; ')}`
   if (verdict === 'same') return `this is the ${what}${why}`
-  return verdict === 'other' ? `this is not the ${what}${why}` : `whether this is the ${what} cannot be told${why}`
+  return verdict === 'other' ? `this is not the ${what}${why}` : `whether this is the ${what} is not known${why}`
 }
 
 function verdictOf(then: RecordedSource, now: RecordedSource): TargetOrigin['verdict'] {
@@ -63,9 +63,8 @@ function verdictOf(then: RecordedSource, now: RecordedSource): TargetOrigin['ver
 }
 
 /**
- * What tells a disk or partition from the one that a record speaks of, a sentence each; empty: nothing does. The path
- * is not compared:
- * systems give it anew. What only one of the two knows tells nothing.
+ * How a disk or partition differs from the one in a record, a sentence each; empty: it does not. The path is not
+ * compared: systems assign it anew. What only one of the two knows is not compared either.
  */
 export function differencesFrom(recorded: RecordedSource, now: RecordedSource): string[] {
   const facts: readonly (readonly [string, string | number | undefined, string | number | undefined])[] = [

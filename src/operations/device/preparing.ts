@@ -115,7 +115,7 @@ function changed({ path, partition }: DeviceTarget, what: string): ImageError {
   )
 }
 
-/** What tells one disk from another that took its name. */
+/** What distinguishes one disk from another that took its name. */
 function difference(before: FoundDevice, now: FoundDevice): string | undefined {
   const [one, other] = [before.disk, now.disk]
   if (one.deviceNumber !== other.deviceNumber || before.partition?.deviceNumber !== now.partition?.deviceNumber)

@@ -44,7 +44,7 @@ const keptFailures = 1000
 /**
  * Copies a file, or a folder with all that is in it, out of an image. Files keep times, permission bits and holes,
  * links stay links.
- * What cannot be copied is told in the result, and the rest is copied.
+ * What cannot be copied is listed in the result, and the rest is copied.
  * @param target a folder that exists (the copy goes into it, under its own name), or the name of the copy.
  * @throws ImageError usage E_IS_DIRECTORY (a folder, not recursive); target; corrupt and unsupported for a single file;
  * aborted.

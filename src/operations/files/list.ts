@@ -5,7 +5,7 @@ import type { FileNode, FileTree } from '../../filesystem/types.js'
 import { problem, type Problem } from '../inspect/info.js'
 import { openVolume, type VolumeOptions } from './volume.js'
 
-/** A file as `ls` tells it. */
+/** A file as `ls` lists it. */
 export interface ListedFile {
   readonly name: string
   readonly path: string

@@ -7,10 +7,10 @@ import type { NamedDevice } from '../device/argument.js'
 import type { Consistency } from './record.js'
 import { folderPart, nearest } from '../../sys/host-path.js'
 
-/** What one guard said. `overridden`: it said no, and its own flag was given. `unknown`: it could not tell. */
+/** What one guard said. `overridden`: it said no, and its own flag was given. `unknown`: it could not find out. `noted`: no objection, but the user should know. */
 export interface GuardAnswer {
   readonly guard: 'same-disk' | 'in-use' | 'space'
-  readonly verdict: 'passed' | 'overridden' | 'unknown' | 'told'
+  readonly verdict: 'passed' | 'overridden' | 'unknown' | 'noted'
   readonly why: string
 }
 
@@ -35,9 +35,9 @@ export function guardSameDisk(
   const own = mountHolding(heat.mounts, target)
   const verdict = own === undefined ? found : 'same'
   const disks = shared.length > 0 ? shared : [device.disk.name]
-  const answer = (told: GuardAnswer['verdict'], why: string): GuardAnswer => ({
+  const answer = (verdict: GuardAnswer['verdict'], why: string): GuardAnswer => ({
     guard: 'same-disk',
-    verdict: told,
+    verdict,
     why,
   })
   if (verdict === 'different')
@@ -45,14 +45,14 @@ export function guardSameDisk(
   if (verdict === 'unknown')
     return answer(
       'unknown',
-      `whether the image ${printable(target)} would lie on the disk that is read cannot be told: ${unknown.join('; ')}`,
+      `whether the image ${printable(target)} would lie on the disk that is read is not known: ${unknown.join('; ')}`,
     )
   const why =
     `the image ${printable(target)} would lie on ${disks.map((disk) => `/dev/${disk}`).join(', ')}, ` +
     `the disk that is read (${device.name})`
   if (allowed) return answer('overridden', why)
   throw refused('E_SAME_DISK', `${why}: what happens to the disk happens to its image`, {
-    hint: 'Choose a place on another disk. --allow-same-disk does it all the same.',
+    hint: 'Choose a place on another disk. --allow-same-disk overrides this.',
     details: { disks: disks.join(',') },
   })
 }
@@ -168,8 +168,8 @@ export function guardSpace(target: string, most: number, whole: boolean): GuardA
     const { bavail, bsize } = fs.statfsSync(nearestFolder(target))
     free = bavail * bsize
   } catch {
-    // Not every filesystem of every system tells.
-    return { guard: 'space', verdict: 'unknown', why: 'how much space is free cannot be told' }
+    // Not every filesystem of every system says.
+    return { guard: 'space', verdict: 'unknown', why: 'how much space is free is not known' }
   }
   if (most <= free)
     return {

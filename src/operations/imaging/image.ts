@@ -18,7 +18,7 @@ import { leavingNothing } from '../transfer/sink-file.js'
 import { planOf, runSteps } from '../transfer/step.js'
 import { storedBytes } from '../transfer/stored-bytes.js'
 import { checkTarget, type TargetPlace } from '../transfer/target.js'
-import { usedOnly, type UsedOnlyOptions, type VolumeUse } from '../transfer/used-only.js'
+import { usedOnly, type UsedOnlyOptions, type VolumeUsage } from '../transfer/used-only.js'
 import {
   guardFreezeTarget,
   guardSameDisk,
@@ -95,7 +95,7 @@ export interface ImageDiskResult {
   /** The record's path. */
   readonly record?: string
   readonly parts?: readonly number[]
-  readonly volumes?: readonly VolumeUse[]
+  readonly volumes?: readonly VolumeUsage[]
   readonly bytesRead: number
   readonly bytesWritten: number
   readonly verified: boolean
@@ -253,9 +253,11 @@ class Imaging {
   }
 
   /** What of the source is to be read. */
-  async #content(
-    source: BlockSource,
-  ): Promise<{ readonly disk: BlockSource; readonly notes: readonly Note[]; readonly volumes?: readonly VolumeUse[] }> {
+  async #content(source: BlockSource): Promise<{
+    readonly disk: BlockSource
+    readonly notes: readonly Note[]
+    readonly volumes?: readonly VolumeUsage[]
+  }> {
     const { parts, usedOnly: wanted, signal } = this.#options
     const used = wanted === undefined ? undefined : await usedOnly(source, { ...wanted, parts, signal })
     if (parts === undefined) return { disk: used?.source ?? source, notes: used?.notes ?? [], volumes: used?.volumes }
@@ -289,7 +291,7 @@ class Imaging {
     const why = `the source is hot, it changes while it is read: ${heatText(heat)}`
     return {
       guard: 'in-use',
-      verdict: 'told',
+      verdict: 'noted',
       why: this.#freezes
         ? `${why}; its filesystems are held still meanwhile`
         : `${why}. The image is crash-consistent: what a power cut would have left, at best`,

@@ -6,7 +6,7 @@ import { JsonChecker } from './json-checker.js'
 /** Where the bytes of an image came from. Sizes and positions are bytes. */
 export interface RecordedSource {
   readonly kind: 'disk' | 'partition'
-  /** As the system named the disk or partition then; not what tells it from others. */
+  /** As the system named the disk or partition then; not its identity. */
   readonly path: string
   readonly model?: string
   readonly vendor?: string
@@ -89,7 +89,7 @@ export function imageRecordPath(imagePath: string): string {
   return `${imagePath}.vdisk.json`
 }
 
-/** A record or map tells about a disk what only those may know who may read its image. */
+/** A record or map says about a disk what only those may know who may read its image. */
 export function modeOfImage(imagePath: string): number {
   const stat = fs.statSync(imagePath, { throwIfNoEntry: false })
   return stat === undefined ? 0o600 : stat.mode % 0o1000
@@ -122,7 +122,7 @@ export function readImageRecord(imagePath: string): ImageRecord | undefined {
         printable(cause instanceof Error ? cause.message : String(cause)),
       {
         cause,
-        hint: 'Delete the record if the image is known otherwise: it only tells which disk the image was made of.',
+        hint: 'Delete the record if the image is known otherwise: it only says which disk the image was made of.',
       },
     )
   }
@@ -185,9 +185,7 @@ function source(checker: JsonChecker): RecordedSource {
   const table = checker.optionalObject('table')
   const partition = checker.optionalObject('partition')
   if ((partition !== undefined) !== (kind === 'partition'))
-    throw new Error(
-      `source is a ${kind} and ${partition === undefined ? 'tells of no partition' : 'tells of a partition'}`,
-    )
+    throw new Error(`source is a ${kind} and ${partition === undefined ? 'names no partition' : 'names a partition'}`)
   return {
     kind,
     path: checker.text('path'),

@@ -50,7 +50,7 @@ export async function resumeImage(
         differences.join('; '),
       {
         hint:
-          `The record ${printable(imageRecordPath(target))} tells which it was. No flag overrides this: the ` +
+          `The record ${printable(imageRecordPath(target))} says which it was. No flag overrides this: the ` +
           'image would be of two disks.',
       },
     )
@@ -63,7 +63,7 @@ export async function resumeImage(
       sameDisk,
       {
         guard: 'in-use',
-        verdict: heat.hot ? 'told' : 'passed',
+        verdict: heat.hot ? 'noted' : 'passed',
         why: heat.hot ? `the source is hot: ${heatText(heat)}` : `nothing writes to ${device.name}`,
       },
     ],

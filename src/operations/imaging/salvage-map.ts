@@ -42,7 +42,7 @@ function hexadecimal(value: number): string {
 
 /**
  * The runs that a mapfile does not call done, ours or ddrescue's.
- * @param size bytes of the disk that it must tell of. @throws ImageError reference E_NO_MAP; corrupt E_MAP.
+ * @param size bytes of the disk that it must cover. @throws ImageError reference E_NO_MAP; corrupt E_MAP.
  */
 export function readSalvageMap(path: string, size: number): BadRun[] {
   const name = printable(path)
@@ -90,6 +90,6 @@ export function readSalvageMap(path: string, size: number): BadRun[] {
       bad[bad.length - 1] = { offset: last.offset, length: last.length + count }
     else bad.push({ offset, length: count })
   }
-  if (end !== size) throw corrupt('E_MAP', `the map ${name} tells of ${end} bytes, and the disk has ${size}`)
+  if (end !== size) throw corrupt('E_MAP', `the map ${name} covers ${end} bytes, and the disk has ${size}`)
   return bad
 }

@@ -21,7 +21,7 @@ export interface CellRow {
   readonly stored: Uint8Array
   /** Bytes stored: the rest is zero by the image's tables or holes. */
   readonly storedBytes: number
-  /** Absent where no filesystem tells what it uses. */
+  /** Absent where no filesystem says what it uses. */
   readonly used?: Uint8Array
   readonly usedBytes?: number
   /** Why what is shown may not be true or whole. */
@@ -114,7 +114,7 @@ async function storedCells(
   stretches: readonly { readonly offset: number; readonly length: number; readonly stored: Cells }[],
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  // The map belongs to whoever opened the image: it is not closed here.
+  // The map belongs to the caller: it is not closed here.
   const map = new DiskMap(opened.name, opened, { offset: 0, length: opened.capacity })
   const ascending = [...stretches].sort((one, other) => one.offset - other.offset)
   let next = 0
@@ -137,7 +137,7 @@ async function storedCells(
   return true
 }
 
-/** What the volume's filesystem uses; undefined where it does not tell. */
+/** What the volume's filesystem uses; undefined where it is not known. */
 async function usedCells(
   { source, filesystems: [filesystem, second] }: Volume,
   length: number,
@@ -160,7 +160,7 @@ async function usedCells(
     }
   } catch (error) {
     if (!isImageError(error) || error.kind === 'aborted') throw error
-    remarks.push(`what ${filesystem.title} uses cannot be told: ${error.message}`)
+    remarks.push(`what ${filesystem.title} uses is not known: ${error.message}`)
     return undefined
   }
   if (filesystem.state === 'dirty' || filesystem.state === 'hibernated')

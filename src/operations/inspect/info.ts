@@ -51,7 +51,7 @@ export interface ImageInfo extends LayerInfo {
 }
 
 /**
- * Looks at an image without reading its content; a missing parent is told, not an error. @throws ImageError when the
+ * Looks at an image without reading its content; a missing parent is reported, not an error. @throws ImageError when the
  * image itself is damaged.
  */
 export function info(path: string, options: InfoOptions = {}): ImageInfo {

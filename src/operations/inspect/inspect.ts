@@ -211,14 +211,14 @@ function volumeIssues(
         code: unreadable.code,
         severity: 'error',
         partition: number,
-        message: `what is in partition ${number} cannot be told: ${unreadable.message}`,
+        message: `what is in partition ${number} is not known: ${unreadable.message}`,
       })
   }
   if (partitions.length > mostVolumes)
     issues.push({
       code: 'W_MANY_PARTITIONS',
       severity: 'note',
-      message: `there are ${partitions.length} partitions; what is in them is told of the first ${mostVolumes}`,
+      message: `there are ${partitions.length} partitions; what is in them is shown for the first ${mostVolumes}`,
     })
   for (const { code, severity, message } of filesystems.flatMap((filesystem) => filesystem.issues))
     issues.push({ code, severity, message })

@@ -26,7 +26,7 @@ export interface MounterOptions {
   readonly sectorSize: 512 | 4096
   readonly others: boolean
   readonly mountOptions: readonly string[]
-  /** Told of every loop device as soon as it is attached, and when it is none of ours any more. */
+  /** Called for every loop device as soon as it is attached, and when it is none of ours any more. */
   readonly onLoop: (loop: Loop, held: boolean) => void
 }
 

@@ -23,7 +23,7 @@ const readingThreads = 2
 /** How long readers are given to notice that the folder is gone, in milliseconds. */
 const patience = 2000
 
-/** What a server is told from outside, and tells. */
+/** Messages to and from a server. */
 export interface ServingOptions {
   /** Stops the setting up; later it has no effect. */
   readonly signal: AbortSignal

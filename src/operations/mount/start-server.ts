@@ -11,7 +11,7 @@ import { inFolder } from '../../sys/host-path.js'
 
 type Ready = Extract<ServeAnswer, { kind: 'ready' }>
 
-/** How much of a log is told when a server ends without a word, in characters. */
+/** How much of a log is shown when a server ends without a word, in characters. */
 const logShown = 2000
 
 /**

@@ -32,7 +32,7 @@ export interface UnmountedImage {
   readonly overlay?: string
 }
 
-/** What a session is asked to give up. */
+/** What a session is asked to unmount. */
 interface Part {
   readonly session: MountSession
   readonly remains: Remains
@@ -136,7 +136,7 @@ function expectDone({ code, stderr }: CommandResult, point: string): void {
       ...list,
     ].join('\n'),
     {
-      hint: 'End that first. --lazy takes it away at once; whoever uses it can finish.',
+      hint: 'End that first. --lazy takes it away at once; processes that use it can finish.',
       details: { holders: holders.map(({ pid, name }) => pid ?? name).join(' ') },
     },
   )
@@ -159,7 +159,7 @@ function confirm(session: MountSession): void {
   if (left === undefined) return
   if (left.failure !== undefined)
     throw targetError('E_NOT_WRITTEN', `${session.image}: not all changes were written: ${left.failure}`, {
-      hint: '"vdisk check" tells what state the image is in; "vdisk mounts --clean" forgets this.',
+      hint: '"vdisk check" shows what state the image is in; "vdisk mounts --clean" forgets this.',
     })
   // Its server was killed, and this was the last of it.
   removeState(above(session.folder), session.id)

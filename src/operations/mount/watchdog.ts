@@ -18,7 +18,7 @@ export class Watchdog {
       stdio: ['pipe', 'ignore', 'ignore'],
       env: systemEnvironment(),
     })
-    // It is told when there is no need of it any more; that it is gone already is then no harm.
+    // It is ended when there is no need of it any more; that it is gone already is then no harm.
     this.#shell.on('error', () => undefined)
     this.#shell.stdin?.on('error', () => undefined)
     this.#shell.unref()

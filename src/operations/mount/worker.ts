@@ -11,7 +11,7 @@ import type { ShownFile } from './session.js'
 import { toWire } from './wire.js'
 
 /**
- * A thread that serves one mounted image: it opens the image itself, tells what it found, and answers the kernel until
+ * A thread that serves one mounted image: it opens the image itself, reports what it found, and answers the kernel until
  * it is unmounted.
  */
 const port = parentPort
@@ -77,7 +77,7 @@ function serve(
   } finally {
     exposure[Symbol.dispose]()
   }
-  // Whoever wrote it was told; whoever unmounts it should know too. A throwaway layer has nothing to lose.
+  // The writer got the error; the user who unmounts should see it too. A throwaway layer has nothing to lose.
   if (failedWrite !== undefined && (workerData as OpenRequest).options.mode !== 'throwaway') throw failedWrite
 }
 

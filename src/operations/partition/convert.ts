@@ -79,7 +79,7 @@ export async function convertPartitionTable(
       throw error
     }
   }
-  // A format that does not record its sectors may hold the disk all the same: a note says so.
+  // A format that does not record its sectors may still hold the disk: a note says so.
   const recorded = (size: 512 | 4096): 512 | 4096 => (format.driver.features.sectorSizes.includes(size) ? size : 512)
   const result = await convertFrom({ open: compose, name: path }, target, { ...rest, registry })
   const { before, after } = made

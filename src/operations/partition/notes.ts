@@ -9,7 +9,7 @@ import type { Partition } from '../../partition/index.js'
 const hiddenSectors = 28
 
 /**
- * What is not as before for a partition that moves to another place, or to a disk with other sectors: it is told, its
+ * What is not as before for a partition that moves to another place, or to a disk with other sectors: it is reported, its
  * content is not
  * changed.
  * @param start where it is to start, in bytes.
@@ -32,12 +32,12 @@ export function movedNotes(
     if (type !== 'ntfs' && type !== 'vfat') continue
     const boot = new Uint8Array(512)
     volume.read(0, boot)
-    const told = viewOf(boot).getUint32(hiddenSectors, true)
-    if (told !== 0 && told !== start / sectorSize) {
+    const recorded = viewOf(boot).getUint32(hiddenSectors, true)
+    if (recorded !== 0 && recorded !== start / sectorSize) {
       notes.push({
         code: 'W_HIDDEN_SECTORS',
         message:
-          `the boot sector of the ${title} in partition ${number} says that it starts at sector ${told}, ` +
+          `the boot sector of the ${title} in partition ${number} says that it starts at sector ${recorded}, ` +
           `and it starts at ${start / sectorSize}: systems that boot from it by BIOS go by that`,
       })
     }

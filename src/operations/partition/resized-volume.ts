@@ -12,7 +12,7 @@ export interface ResizedVolume {
   readonly lost: readonly string[]
   /** What it would be taken for instead. */
   readonly instead: readonly string[]
-  /** What stays what it is and changes all the same, in sentences. */
+  /** What stays what it is and still changes, in sentences. */
   readonly notes: readonly Note[]
 }
 

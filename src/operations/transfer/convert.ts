@@ -12,7 +12,7 @@ import { FileOutput } from './sink-file.js'
 import { StreamOutput, type OutputStream } from './sink-stream.js'
 import { sourceOf, type Source, type SourceInput } from './source.js'
 import { planOf, type PlanStep } from './step.js'
-import type { VolumeUse } from './used-only.js'
+import type { VolumeUsage } from './used-only.js'
 
 /**
  * Where an image goes: a path, the URI of an NBD export (which gets the disk's bytes), or something that takes its
@@ -54,7 +54,7 @@ export interface ConvertResult {
   readonly bytesRead: number
   readonly bytesWritten: number
   /** What each partition was read as, when only what is in use was wanted. */
-  readonly volumes?: readonly VolumeUse[]
+  readonly volumes?: readonly VolumeUsage[]
   readonly verified: boolean
   readonly dryRun: boolean
   readonly notes: readonly Note[]

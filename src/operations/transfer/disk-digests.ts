@@ -17,7 +17,7 @@ type Digests = ImageRecord['digests']
 /**
  * The digests (docs/tree-hash.md) of a disk and of its partitions, taken while the disk is read once. Partitions whose
  * blocks are not the
- * disk's blocks (they begin at no multiple of 1 MiB) are told as `unaligned`: their digests have to be had from the
+ * disk's blocks (they begin at no multiple of 1 MiB) are reported as `unaligned`: their digests have to be had from the
  * image.
  */
 export class DiskDigests implements BlockDigests {

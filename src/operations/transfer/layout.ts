@@ -47,7 +47,7 @@ export function targetFormat(
     throw usage('E_READ_ONLY_FORMAT', `vdisk reads ${found.title} but cannot make one`, {
       hint: '`vdisk formats` shows what can be made.',
     })
-  // The subformat is an option of formats that have several; the only one of the others may be named all the same.
+  // The subformat is an option of formats that have several; the only one of the others may still be named.
   const { subformat, ...others } = given
   const only =
     found.options.every(({ name }) => name !== 'subformat') && found.subformats.some(({ id }) => id === subformat)

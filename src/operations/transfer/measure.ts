@@ -44,12 +44,12 @@ export async function measure(source: string | undefined, options: MeasureOption
   const format = targetFormat(registry, undefined, options.to, options.options ?? {})
   // Where the target would stand decides how it names its parent; here it is as if it were made in the working folder.
   const path = `measured.${format.driver.extensions[0] ?? format.driver.id}`
-  const tell = options.onProgress
+  const report = options.onProgress
   // The full disk comes behind the real one, and is counted as much.
   const onProgress =
-    tell === undefined
+    report === undefined
       ? undefined
-      : ({ done, total }: Progress): void => tell({ phase: 'measure', done, total: 2 * total })
+      : ({ done, total }: Progress): void => report({ phase: 'measure', done, total: 2 * total })
   const given = { ...options, registry, onProgress }
   using making =
     source === undefined ? new EmptyDisk(path, format, given) : await openContent(sourceOf(source), path, format, given)

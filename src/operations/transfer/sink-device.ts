@@ -337,7 +337,7 @@ async function fill(
 }
 
 /**
- * A failed write is told by the piece it was in: the sector at which it fails is found by writing single ones. The
+ * A failed write is reported for the piece it was in: the sector at which it fails is found by writing single ones. The
  * device is incomplete anyway.
  */
 function exactly(store: WritableDevice, error: unknown): unknown {

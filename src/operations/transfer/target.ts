@@ -44,7 +44,7 @@ export function checkTarget(
       throw targetError('E_NO_FOLDER', `the folder of the target ${name} does not exist`, {
         hint: 'Make the folder first.',
       })
-    // A link to nothing: the name is taken all the same.
+    // A link to nothing: the name is still taken.
     if (!isFree(place)) {
       if (!force) throw exists(path)
       return { path: place, replaces: true }

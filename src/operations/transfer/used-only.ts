@@ -26,7 +26,7 @@ export interface UsedOnlyOptions {
 }
 
 /** What a part of the disk is read as. Bytes. */
-export interface VolumeUse {
+export interface VolumeUsage {
   /** Undefined: the whole disk is one volume. */
   readonly partition?: number
   /** `ext4`; undefined where nothing is known. */
@@ -41,7 +41,7 @@ export interface VolumeUse {
 export interface UsedOnly {
   /** The disk, in which all that no filesystem uses reads as zero. It holds the disk given, and does not close it. */
   readonly source: BlockSource
-  readonly volumes: readonly VolumeUse[]
+  readonly volumes: readonly VolumeUsage[]
   readonly notes: readonly Note[]
 }
 
@@ -56,7 +56,7 @@ export async function usedOnly(disk: BlockSource, options: UsedOnlyOptions = {})
   const runs = new RunMap()
   const { volumes: parts, apart } = volumesOf(table, disk, options.type)
   const kept = alwaysInUse(table, disk)
-  const volumes: VolumeUse[] = [...apart]
+  const volumes: VolumeUsage[] = [...apart]
   let end = 0
   for (const volume of parts) {
     stopIfAborted(options.signal)
@@ -132,7 +132,7 @@ function volumesOf(
   table: PartitionTable,
   disk: BlockSource,
   partType: string | undefined,
-): { readonly volumes: readonly Volume[]; readonly apart: readonly VolumeUse[] } {
+): { readonly volumes: readonly Volume[]; readonly apart: readonly VolumeUsage[] } {
   const error = table.issues.find(({ severity, partition }) => severity === 'error' && partition === undefined)
   if (table.partitions.length === 0 && error !== undefined) return wholeOnly(disk, error.message)
   const unread = table.issues.find(({ code }) => code === 'W_TABLE_NOT_READ')
@@ -147,7 +147,7 @@ function volumesOf(
   // The partitions are those of the array: on one of its disks they may be anything.
   if (member !== undefined) return wholeOnly(disk, `the whole disk is a member of ${member.title}`)
   const volumes: Volume[] = []
-  const apart: VolumeUse[] = []
+  const apart: VolumeUsage[] = []
   for (const part of parts) {
     const { number, start, length, type } = part
     const other = parts.find((candidate) => candidate !== part && overlap(part, candidate))
@@ -184,7 +184,7 @@ function overlap(one: Partition, other: Partition): boolean {
   return one.start < other.start + other.length && other.start < one.start + one.length
 }
 
-async function addVolume(runs: RunMap, volume: Volume, kept: RunSet, options: UsedOnlyOptions): Promise<VolumeUse> {
+async function addVolume(runs: RunMap, volume: Volume, kept: RunSet, options: UsedOnlyOptions): Promise<VolumeUsage> {
   const { partition, start, source } = volume
   const length = source.capacity
   const always = clipped(kept, start, start + length)
@@ -261,7 +261,7 @@ function dirtyError(error: ImageError, partition: number | undefined): Error {
   })
 }
 
-function wholeNote({ partition, whole }: VolumeUse): Note[] {
+function wholeNote({ partition, whole }: VolumeUsage): Note[] {
   if (whole === undefined) return []
   return [
     {

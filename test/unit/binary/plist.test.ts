@@ -20,7 +20,7 @@ test('a property list is read, and what is none is refused', () => {
       ['__proto__', 'AB<'],
     ]),
   )
-  const good = readFileSync(join(root, 'test/support/told/darwin/list.plist'), 'utf8')
+  const good = readFileSync(join(root, 'test/support/tool-output/darwin/list.plist'), 'utf8')
   for (const text of [
     '',
     'no',

@@ -40,7 +40,7 @@ test('a slice is the part and nothing else, compressed units across its edges in
   assert.throws(() => new SliceSource(whole, 200_000, 100_000), RangeError)
 })
 
-test('a damaged compressed unit is told with file, position and offset', () => {
+test('a damaged compressed unit is reported with file, position and offset', () => {
   const store = new MemoryStore(undefined, 'disk.toy')
   const image = new ToyImage(store, 65536, { packedUnit: { length: 65536, codec: 'deflate' } })
   store.write(image.placePacked(0, 5).position, Uint8Array.of(0xff, 1, 2, 3, 4))

@@ -30,7 +30,7 @@ test('plain chunks, short chunks, and the end', () => {
   assert.deepEqual(decode('03 b0 02 7a fc 0f', 4096), Buffer.alloc(4096, 'z'))
 })
 
-test('damaged chunks are told', () => {
+test('damaged chunks are reported', () => {
   for (const hex of ['ff bf 00', '02 b0 01 00 00', '01 b0 01 00', '03 b0 02 61 00 10', '06 b0 0e 7a fc 0f fc 0f']) {
     assert.throws(
       () => decode(hex, 4096),

@@ -8,11 +8,11 @@ import { objections, sharedDisks } from '../../../src/device/safety.js'
 import { WindowsDisks } from '../../../src/device/win32.js'
 import { root } from '../../support/cli.js'
 
-const told = join(root, 'test/support/told')
+const reported = join(root, 'test/support/tool-output')
 const reasons = (found: ReturnType<typeof objections>): string[] =>
   found.map(({ guard, reason }) => `${guard}: ${reason}`)
 
-/** diskutil as told, and a Mac's paths: numbers stand for filesystems. */
+/** diskutil as reported, and a Mac's paths: numbers stand for filesystems. */
 function mac(): DarwinDisks {
   const filesystems: Readonly<Record<string, number>> = {
     '/': 1,
@@ -27,7 +27,7 @@ function mac(): DarwinDisks {
       assert.equal(tool, '/usr/sbin/diskutil')
       const [verb, form, device] = args
       assert.equal(form, '-plist')
-      const file = join(told, 'darwin', `${verb === 'info' ? device! : 'list'}.plist`)
+      const file = join(reported, 'darwin', `${verb === 'info' ? device! : 'list'}.plist`)
       assert.ok(existsSync(file), file)
       return readFileSync(file, 'utf8')
     },
@@ -35,7 +35,7 @@ function mac(): DarwinDisks {
   )
 }
 
-test('the disks of a Mac, as diskutil tells of them', () => {
+test('the disks of a Mac, as diskutil lists them', () => {
   const platform = mac()
   const disks = platform.list()
   assert.deepEqual(
@@ -93,19 +93,19 @@ test('the disks below paths of a Mac', () => {
   assert.equal(sharedDisks(platform.place('/dev/disk4'), platform.place('/Volumes/server')).verdict, 'unknown')
 })
 
-test('what diskutil prints and is no property list is told', () => {
+test('what diskutil prints and is no property list is reported', () => {
   for (const text of ['', 'no', '<plist><dict>'])
     assert.throws(() => new DarwinDisks(() => text).list(), { code: 'E_TOOL' })
 })
 
-function windows(text = readFileSync(join(told, 'windows.json'), 'utf8')): WindowsDisks {
+function windows(text = readFileSync(join(reported, 'windows.json'), 'utf8')): WindowsDisks {
   return new WindowsDisks((tool, args) => {
     assert.deepEqual([tool, args.length], ['powershell.exe', 4])
     return text
   })
 }
 
-test('the disks of a Windows, as PowerShell tells of them', () => {
+test('the disks of a Windows, as PowerShell lists them', () => {
   const platform = windows()
   const disks = platform.list()
   assert.deepEqual(

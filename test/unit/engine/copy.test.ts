@@ -72,7 +72,7 @@ test('the same input gives the same file, whatever the number of threads', async
   for (const result of results) assert.equal(Buffer.compare(result, results[0]!), 0)
 })
 
-test('zeros are left out at the unit asked for, and written when told', async () => {
+test('zeros are left out at the unit asked for, and written when asked to', async () => {
   const content = new Uint8Array(4 * mebibyte)
   content.fill(1, mebibyte, mebibyte + 4096)
   content.fill(1, mebibyte + 12288, mebibyte + 16384)
@@ -136,7 +136,7 @@ test('holes of a host file are skipped without being read', async (t) => {
   source.place(0, capacity)
   const { syscalls } = await import('../../../src/sys/syscalls.js')
   if (syscalls() === undefined) {
-    t.skip('no system calls on this machine: holes cannot be told')
+    t.skip('no system calls on this machine: holes are not known')
     return
   }
   const target = new ToyImage(new MemoryStore(), capacity)
@@ -179,7 +179,7 @@ test('an abort stops between chunks with its own kind of error', async () => {
   assert.ok(target.calls.length < 20)
 })
 
-test('a read that fails is told with its place, in every thread', async (t) => {
+test('a read that fails is reported with its place, in every thread', async (t) => {
   const folder = scratch(t)
   const name = path.join(folder, 'short')
   fs.writeFileSync(name, diskLike(3 * mebibyte, 2))

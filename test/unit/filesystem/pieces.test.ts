@@ -218,7 +218,7 @@ test('mapping pairs of NTFS', () => {
   for (const bytes of bad) assert.throws(() => [...mappedRuns(Uint8Array.from(bytes))], RangeError, bytes.join())
 })
 
-test('reparse points that are not valid give nothing; unknown ones are told', () => {
+test('reparse points that are not valid give nothing; unknown ones are reported', () => {
   const point = (tag: number, length = 8): Buffer => {
     const bytes = Buffer.alloc(length)
     bytes.writeUInt32LE(tag)

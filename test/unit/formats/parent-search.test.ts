@@ -48,7 +48,7 @@ test(
       new RegExp(`looked for .*images/base\\.toy, ${first}/base\\.toy`),
     )
     assert.deepEqual(look(child, { search: [first, second] }), { mark: 2, notes: [], by: [undefined, 'search'] })
-    // One of the wrong id is passed over, and told when there is no other.
+    // One of the wrong id is passed over, and reported when there is no other.
     writeToy(join(first, 'base.toy'), { fill: [1], identity: 'wrong' })
     assert.equal(look(child, { search: [first, second] }).mark, 2)
     fs.rmSync(join(second, 'base.toy'))

@@ -5,7 +5,7 @@ import {
   encodeAllocated,
   encodeCompressed,
   encodeSubclusters,
-  encodeUse,
+  encodeState,
   encodeZero,
   L1Entry,
   L2Entry,
@@ -177,7 +177,7 @@ test('what is read of an entry and written again is the same, of every kind that
       const from = view(word, extended ? 0x0000000400000002n : 0n)
       const to = view(0n, 0n)
       entry.read(from, 0)
-      encodeUse(to, 0, extended, entry.use())
+      encodeState(to, 0, extended, entry.use())
       assert.deepEqual([to.getBigUint64(0), to.getBigUint64(8)], [from.getBigUint64(0), from.getBigUint64(8)])
     }
   }

@@ -316,7 +316,7 @@ test(
       `json:${'{"a":'.repeat(60)}1${'}'.repeat(60)}`,
     ]) {
       using image = of(name)
-      assert.equal(factOf(image, 'backingFile'), name, 'info shows it all the same')
+      assert.equal(factOf(image, 'backingFile'), name, 'info shows it nevertheless')
       assert.throws(() => image.parentReference?.paths, { kind: 'reference', code: 'E_BACKING_UNSUPPORTED' }, name)
     }
     using hidden = of('evil\u001b[2Jname')
@@ -359,7 +359,7 @@ test('encryption: describe works, reading says which it is', () => {
   }
 })
 
-test('bitmaps are told; a stale or damaged directory does not matter for reading', () => {
+test('bitmaps are reported; a stale or damaged directory does not matter for reading', () => {
   const extension = Buffer.alloc(24)
   extension.writeUInt32BE(1, 0)
   extension.writeBigUInt64BE(32n, 8)

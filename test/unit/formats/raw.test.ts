@@ -11,7 +11,7 @@ function open(name: string, files: Record<string, Uint8Array>, options = {}): Di
   return raw.open(self.store(), { options, self, openReference: (_, at) => at?.store() })
 }
 
-test('a raw image is its bytes, an odd tail included and told', () => {
+test('a raw image is its bytes, an odd tail included and reported', () => {
   const image = open('disk.img', { 'disk.img': new Uint8Array(1025).fill(3) })
   assert.equal(image.capacity, 1025)
   assert.deepEqual(

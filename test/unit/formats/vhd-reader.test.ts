@@ -167,11 +167,11 @@ test('the parent is named by its paths, most trusted first', () => {
   ])
   assert.deepEqual(codes(image), ['W_PARENT_LOCATOR', 'W_PARENT_LOCATOR'])
   assert.equal(image.parentReference.format, 'vhd')
-  const told = image
+  const reported = image
     .describe()
     .find(({ title }) => title === 'Parent')
     ?.facts.find(({ name }) => name === 'parentUnicodeName')?.value
-  assert.equal(told, 'p\\ud800.vhd')
+  assert.equal(reported, 'p\\ud800.vhd')
 })
 
 test('another parent is refused with both ids, one of another size too', () => {
@@ -191,7 +191,7 @@ test('another parent is refused with both ids, one of another size too', () => {
   )
 })
 
-test('a damaged footer at the end: the copy is used, and told; a damaged copy is told', () => {
+test('a damaged footer at the end: the copy is used, and reported; a damaged copy is reported', () => {
   const word = { ...small, words: [0xffffffff, 0xffffffff] }
   assert.deepEqual(codes(open(dynamicVhd(word))), [])
   assert.deepEqual(codes(open(dynamicVhd({ ...word, end: null }))), ['W_FOOTER_COPY_USED'])
@@ -228,7 +228,7 @@ test('a footer of 511 bytes', () => {
 })
 
 for (const trailing of [1, 511, 512, 4096, 60000]) {
-  test(`a footer with ${trailing} bytes after it is found and told`, () => {
+  test(`a footer with ${trailing} bytes after it is found and reported`, () => {
     const store = fixed(diskLike(131072, 6))
     store.write(store.size, new Uint8Array(trailing))
     assert.equal(probe(store), 'certain')
@@ -289,7 +289,7 @@ test('which size wins: current_size, with a note for creators that go by the geo
   assert.deepEqual(codes(open(dynamicVhd(parts('vpc ', [0, 0, 0])))), ['W_SIZE_CHS'])
 })
 
-test('what is odd is told: saved state, features, sizes, ids, slack', () => {
+test('what is odd is reported: saved state, features, sizes, ids, slack', () => {
   const note = (parts: object): string[] => codes(open(fixed(new Uint8Array(4096), parts)))
   assert.deepEqual(note({ savedState: 1 }), ['W_SAVED_STATE'])
   assert.deepEqual(note({ features: 0 }), ['W_FEATURES'])

@@ -103,7 +103,7 @@ test('an empty disk of 127.5 GiB and one of 2040 GiB are small files', () => {
   }
 })
 
-test('small blocks in a large disk give up alignment before addresses run out', () => {
+test('small blocks in a large disk lose alignment before addresses run out', () => {
   const writer = vhd.create!(new MemoryStore(), shapeOf(2040 * gibibyte), { 'block-size': 524288 }, createContext)
   const first = writer.place(0, 65536).position
   const second = writer.place(524288, 65536).position
@@ -186,7 +186,7 @@ test("a child: locators, parent's id, name, time and geometry; zeros hide the pa
   assert.equal(Buffer.compare(readAll(new OverlaySource(child, parent)), expected(readAll(parent), 1048576, runs)), 0)
 })
 
-test('on a store that is not new, what is not placed is zero all the same', () => {
+test('on a store that is not new, what is not placed is zero nevertheless', () => {
   const runs: Run[] = [
     { sector: 128, count: 128, fill: 3 },
     { sector: 4096, count: 128, fill: 4 },

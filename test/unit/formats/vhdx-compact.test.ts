@@ -92,7 +92,7 @@ test('a child: sector bitmaps move too, and go when no block needs them', () => 
   assert.equal(compacted(again.contents(), parent).length, empty + 2 * mib)
 })
 
-test('an unused end is cut off, whoever left it', () => {
+test('an unused end is cut off, no matter what left it', () => {
   const bytes = contentsOf(make(shapeOf(capacity), { 'block-size': mib }, []))
   assert.equal(compacted(Buffer.concat([bytes, Buffer.alloc(7 * mib, 1)])).length, bytes.length)
 })

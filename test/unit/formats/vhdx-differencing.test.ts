@@ -248,7 +248,7 @@ test('locators that are damaged', () => {
   )
 })
 
-test('a locator without the flag is told and ignored', () => {
+test('a locator without the flag is reported and ignored', () => {
   const disk = open(childBytes({ parameterFlags: 0 }))
   assert.deepEqual(
     disk.notes.map((note) => note.code),

@@ -136,7 +136,7 @@ test('the last block: the part that the disk shows must be in the file, the rest
   refuses(() => open(image({ ...fields, size: payload + 1023 })).extentAt(2 * mib, 1), 'corrupt', 'E_TRUNCATED')
 })
 
-test('reserved bits and stale places in the table are told and ignored', () => {
+test('reserved bits and stale places in the table are reported and ignored', () => {
   const disk = open(
     image({ bat: { 0: batEntry(6, payload) + 0x80008n, 1: batEntry(2, payload), 2: batEntry(1, payload) } }),
   )
@@ -148,7 +148,7 @@ test('reserved bits and stale places in the table are told and ignored', () => {
   assert.equal(disk.extentAt(mib, 1).kind, 'zero')
 })
 
-test('headers: the newer valid one counts; one bad is told; none, or a tie of different ones, is refused', () => {
+test('headers: the newer valid one counts; one bad is reported; none, or a tie of different ones, is refused', () => {
   const change = (act: (bytes: Buffer) => void): Buffer => {
     const bytes = image()
     act(bytes)

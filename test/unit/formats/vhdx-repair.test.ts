@@ -117,7 +117,7 @@ testRepairs(vhdx, [
     mends: ['W_LOG_REPLAYED'],
   },
   {
-    what: 'a log without any whole entry, given up',
+    what: 'a log without any whole entry, abandoned',
     make: () => disk({ header: { logGuid } }),
     mends: ['W_LOG_IGNORED'],
     options: { 'ignore-log': true },

@@ -221,7 +221,7 @@ test('what is not answered, and what is not known', () => {
   const { ask, served } = session(false)
   for (const opcode of [2, 36, 42]) assert.equal(served.respond(request(opcode, 2n, Buffer.alloc(40))), undefined)
   for (const opcode of [22, 34, 39, 47, 52, 4096]) assert.equal(ask(opcode, 2n, Buffer.alloc(64)).error, 38)
-  // Shorter than its structure: an error for whoever asked, and the session goes on.
+  // Shorter than its structure: an error for the program that asked, and the session goes on.
   assert.equal(ask(46, 2n, Buffer.alloc(3)).error, 5)
   assert.equal(ask(17, 1n).error, 0)
 })

@@ -69,7 +69,7 @@ test('a connection reads, writes, zeroes, flushes, and knows what is zero', asyn
   )
 })
 
-/** A server that answers the handshake as it should, and then sends what it is told. */
+/** A server that answers the handshake as it should, and then sends what it is reported. */
 async function lyingServer(
   t: TestContext,
   answer: (request: Buffer, socket: net.Socket) => void,

@@ -213,7 +213,7 @@ test('DF: one chunk, or EOVERFLOW; REQ_ONE: one run', async (t) => {
   assert.equal(one?.payload.length, 4 + 8)
 })
 
-test('what cannot be read is told, with its offset, and the rest of the disk still is', async (t) => {
+test('what cannot be read is reported, with its offset, and the rest of the disk still is', async (t) => {
   const disk = new MemoryDisk(Buffer.from(diskLike(2 * mebibyte, 9).map((byte) => byte | 1)))
   disk.bad.add(mebibyte + 5)
   const path = await serve(t, disk)
@@ -235,7 +235,7 @@ test('what cannot be read is told, with its offset, and the rest of the disk sti
   simple.send(request(0, mebibyte, 4096))
   assert.equal((await simple.receive(16)).readUInt32BE(4), 5)
   simple.send(request(0, mebibyte - 262144, mebibyte))
-  // The header is out when the bad piece is met: only closing can tell.
+  // The header is out when the bad piece is met: only closing can report it.
   assert.ok((await simple.receive(mebibyte + 16)).length < mebibyte)
   assert.ok(await simple.closed())
 })

@@ -141,7 +141,8 @@ test(
 )
 
 test(
-  'what is broken is told: wrong ids with the file that has them, names that are not allowed, unreadable ' + 'layers',
+  'what is broken is reported: wrong ids with the file that has them, names that are not allowed, unreadable ' +
+    'layers',
   (t) => {
     const folder = testFolder(t)
     const at = (name: string): string => join(folder, name)

@@ -80,7 +80,7 @@ test('codes made up without end do not fill the memory, and are counted', async 
   assert.equal(layers[0]?.groups.length, 256)
 })
 
-test('a format without a check is told as not checked, and --deep still reads its data', async (t) => {
+test('a format without a check is reported as not checked, and --deep still reads its data', async (t) => {
   const path = toyFile(t)
   const registry = new Registry([...builtinDrivers, toy])
   const result = await check(path, { registry })
@@ -156,7 +156,7 @@ test('progress only grows, over both rounds of a deep check, and a signal stops 
   clearTimeout(timer)
 })
 
-test('a missing parent is told, and the image itself is checked', async (t) => {
+test('a missing parent is reported, and the image itself is checked', async (t) => {
   const folder = testFolder(t)
   const at = (name: string): string => join(folder, name)
   await create(at('base.vhd'), { size: 8 * 1048576 })

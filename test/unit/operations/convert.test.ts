@@ -192,7 +192,7 @@ test('a file that appears while the target is written is not replaced', async (t
   sameFacts(fs.readdirSync(folder).sort(), ['a.raw', 'b.toy'])
 })
 
-test('a change of the sector size is told', async (t) => {
+test('a change of the sector size is reported', async (t) => {
   const folder = testFolder(t)
   const at = (name: string): string => join(folder, name)
   fs.writeFileSync(at('a.raw'), disk)

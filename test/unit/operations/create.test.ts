@@ -81,7 +81,7 @@ test('create refuses what it cannot do and leaves nothing', async (t) => {
   assert.equal(await code(create(at('full.raw'), { registry, size: 1 })), 'target E_EXISTS')
 })
 
-test('info tells the chain, what is missing from it, and what cannot be read', (t) => {
+test('info reports the chain, what is missing from it, and what cannot be read', (t) => {
   const folder = testFolder(t)
   const at = (name: string): string => join(folder, name)
   writeToy(at('base.toy'), { fill: [1], identity: 'base' })
@@ -123,7 +123,7 @@ test('an identity is fixed by its uuid and time', () => {
   assert.throws(() => imageIdentity(undefined, 1.5), /seconds/)
 })
 
-test('formats tells of every driver', () => {
+test('formats lists every driver', () => {
   const list = formats(registry)
   assert.deepEqual(
     list.map(({ id }) => id),

@@ -171,7 +171,7 @@ test("a map of bad ranges is read as it was written, and ddrescue's own is", (t)
   assert.throws(() => readSalvageMap(`${path}.not`, 512), { code: 'E_NO_MAP', kind: 'reference' })
 })
 
-test('what tells one disk from another', () => {
+test('what distinguishes one disk from another', () => {
   const source = {
     kind: 'disk',
     path: '/dev/sda',

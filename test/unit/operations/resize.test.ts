@@ -20,13 +20,13 @@ test('a dry run writes nothing, not even what a journal holds', async (t) => {
   assert.ok(!fs.readFileSync(image).equals(before), 'without it the journal is replayed')
 })
 
-test('a dry run tells what would be lost, and what cannot be changed at all', async (t) => {
+test('a dry run reports what would be lost, and what cannot be changed at all', async (t) => {
   const image = path.join(testFolder(t), 'disk.raw')
   const content = Buffer.alloc(2 * mebibyte)
   content[mebibyte + 1234] = 1
   fs.writeFileSync(image, content)
-  const told = await resize(image, { capacity: mebibyte }, { dryRun: true })
-  assert.equal(told.cutContent, mebibyte + 1234)
+  const reported = await resize(image, { capacity: mebibyte }, { dryRun: true })
+  assert.equal(reported.cutContent, mebibyte + 1234)
   await assert.rejects(resize(image, { capacity: mebibyte }), { code: 'E_CUTS_CONTENT', kind: 'refused' })
   assert.ok(fs.readFileSync(image).equals(content))
   await assert.rejects(resize(fixture('qcow/v1.qcow'), { by: mebibyte }, { dryRun: true }), {
@@ -37,7 +37,7 @@ test('a dry run tells what would be lost, and what cannot be changed at all', as
   assert.equal(fs.statSync(image).size, mebibyte)
 })
 
-test('the capacity that is told is the one the image has: a VHD has whole sectors', async (t) => {
+test('the capacity that is reported is the one the image has: a VHD has whole sectors', async (t) => {
   const folder = testFolder(t)
   fs.writeFileSync(path.join(folder, 'disk.raw'), Buffer.alloc(mebibyte, 5))
   const image = path.join(folder, 'disk.vhd')

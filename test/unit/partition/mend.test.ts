@@ -6,7 +6,7 @@ import { openWith } from '../../support/drivers.js'
 import { apply, capacity, codes, damages, gptDisk, mebibyte, table, types } from '../../support/gpt-disk.js'
 
 for (const sectorSize of [512, 4096] as const) {
-  test(`each damage of a GPT is told, mended, and nothing else changes (${sectorSize}-byte sectors)`, () => {
+  test(`each damage of a GPT is reported, mended, and nothing else changes (${sectorSize}-byte sectors)`, () => {
     for (const [expected, damage] of damages) {
       const store = gptDisk(sectorSize)
       const before = table(store)

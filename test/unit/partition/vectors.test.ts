@@ -61,7 +61,7 @@ test('the checksums of the worked example', () => {
   assert.equal(gpt.backup.copy!.header.headerCrc, 0x328605d2)
 })
 
-test('a whole GPT has no issues; each damage is told', () => {
+test('a whole GPT has no issues; each damage is reported', () => {
   const table = read(example())
   assert.deepEqual(
     [table.scheme, table.sectorSize, table.diskId, table.issues],

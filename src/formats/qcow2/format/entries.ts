@@ -196,7 +196,7 @@ export class L2Entry {
   }
 
   /** What it says, kept for one who changes it. The entry is not compressed. */
-  use(): ClusterUse {
+  use(): EntryState {
     return { position: this.position, copied: this.copied, allocated: this.allocated, zeroed: this.zeroed }
   }
 }
@@ -223,7 +223,7 @@ export function encodeSubclusters(table: DataView, at: number, status: 'data' | 
 }
 
 /** An L2 entry that is not compressed, as it is changed. Units as in {@link L2Entry}. */
-export interface ClusterUse {
+export interface EntryState {
   /** The host cluster, 0 where there is none; one may be there although nothing of it is read. */
   readonly position: number
   readonly copied: boolean
@@ -232,7 +232,7 @@ export interface ClusterUse {
 }
 
 /** Writes an entry that is not compressed. */
-export function encodeUse(table: DataView, index: number, extended: boolean, use: ClusterUse): void {
+export function encodeState(table: DataView, index: number, extended: boolean, use: EntryState): void {
   const at = index * (extended ? 16 : 8)
   const flag = use.copied && use.position !== 0 ? copied : 0
   table.setUint32(at, (flag | Math.floor(use.position / high)) >>> 0)

@@ -43,7 +43,7 @@ export function nextSnapshotId(snapshots: readonly Snapshot[], name: string, ima
   const numbers = snapshots.map(({ id }) => (/^\d{1,9}$/.test(id) ? Number(id) : 0))
   const names = new Set([...snapshots.map((snapshot) => snapshot.name), name])
   let next = numbers.reduce((most, number) => Math.max(most, number), 0) + 1
-  // An id that is another's name could not be told from it.
+  // An id that is another's name would be ambiguous.
   while (names.has(String(next))) next++
   return String(next)
 }

@@ -51,7 +51,7 @@ export const extensionTypes = {
 /** One entry of the feature name table. `type`: 0 incompatible, 1 compatible, 2 autoclear. */
 export const featureName = struct('big', 48, { type: u8(0), bit: u8(1), name: ascii(2, 46) })
 
-/** The extension that tells where the bitmaps are ("Bitmaps extension"). */
+/** The extension that says where the bitmaps are ("Bitmaps extension"). */
 export const bitmapsExtension = struct('big', 24, { count: u32(0), directorySize: u64(8), directoryOffset: u64(16) })
 
 /** A bitmap directory entry without its extra data and its name. */

@@ -1,5 +1,5 @@
 /** An L2 table, and who leads to it. */
-export interface TableUse {
+export interface TableReference {
   readonly position: number
   /** How many L1 entries of all L1 tables. */
   readonly times: number
@@ -52,7 +52,7 @@ export class TableSet {
   }
 
   /** In ascending order of position. */
-  *[Symbol.iterator](): Generator<TableUse> {
+  *[Symbol.iterator](): Generator<TableReference> {
     for (const position of Float64Array.from(this.#slots.keys()).sort()) {
       const slot = this.#slots.get(position) ?? 0
       const index = this.#indexes[slot] ?? 0

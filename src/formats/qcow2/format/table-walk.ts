@@ -5,8 +5,8 @@ import { corrupt, hints, printable } from '../../../errors.js'
 import { L1Entry, L2Entry } from './entries.js'
 import type { Header } from './header.js'
 import { maximumL1Bytes } from './layout.js'
-import { TableSet, type TableUse } from './table-set.js'
-import type { Anatomy } from './use.js'
+import { TableSet, type TableReference } from './table-set.js'
+import type { ImageParts } from './owners.js'
 
 /** A file whose tables are walked. */
 export interface TableFile {
@@ -34,7 +34,7 @@ export function l1Tables({
   },
   snapshots,
   store: { size },
-}: Anatomy): readonly L1Table[] {
+}: ImageParts): readonly L1Table[] {
   const shared = new Map<string, L1Table>()
   for (const { id, l1Position, l1Entries: entries } of snapshots) {
     const position = Number(l1Position)
@@ -74,7 +74,7 @@ export function* readL1Pieces(
 }
 
 /** An L2 table that is walked. */
-export interface WalkedTable extends TableUse {
+export interface WalkedTable extends TableReference {
   /** Overwritten by the next table. What lies behind the file's end is empty. */
   readonly view: DataView
   /** How many of its bytes are in the file. */
@@ -169,7 +169,7 @@ function readTableAt(store: ByteStore, position: number, bytes: Uint8Array): num
 }
 
 /** Host bytes that an entry of an L2 table uses. `at`: the entry's byte in the table. */
-export interface EntryUse {
+export interface EntryReference {
   readonly at: number
   readonly position: number
   readonly length: number
@@ -181,10 +181,10 @@ export interface EntryUse {
  * Calls for every entry of a table that uses clusters. @throws ImageError corrupt E_CORRUPT where one begins no
  * cluster.
  */
-export function eachUse(
+export function eachReference(
   { store, header }: TableFile,
   { position: table, view }: Pick<OwnTable, 'position' | 'view'>,
-  visit: (use: EntryUse) => void,
+  visit: (use: EntryReference) => void,
 ): void {
   const { clusterSize, entrySize } = header.geometry
   const entry = new L2Entry(header)

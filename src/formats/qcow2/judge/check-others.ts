@@ -1,5 +1,5 @@
 import { safeNumber, viewOf } from '../../../binary/integers.js'
-import type { UseMap } from '../../../binary/use-map.js'
+import type { ReferenceMap } from '../../../binary/reference-map.js'
 import { isImageError, printable } from '../../../errors.js'
 import type { Finding } from '../../driver.js'
 import { maximumBitmaps, readBitmaps, type Bitmap } from '../format/bitmaps.js'
@@ -7,7 +7,7 @@ import { hasBit } from '../../../binary/flags.js'
 import { decodeBitmapEntry } from '../format/entries.js'
 import { snapshotDisk } from '../format/snapshots.js'
 import { autoclear } from '../format/structs.js'
-import { countUse, damage, owner, type Anatomy } from '../format/use.js'
+import { countClusters, damage, owner, type ImageParts } from '../format/owners.js'
 
 /** Bytes of a bitmap's table that are read at a time. */
 const pieceBytes = 65536
@@ -15,7 +15,7 @@ const pieceBytes = 65536
 const maximumTableEntries = 2 ** 24
 
 /** The snapshot table: what its entries say, and that v3 has the extra data it asks for. */
-export function* checkSnapshots({ store, header, snapshots, snapshotFault }: Anatomy): Generator<Finding> {
+export function* checkSnapshots({ store, header, snapshots, snapshotFault }: ImageParts): Generator<Finding> {
   if (snapshotFault !== undefined)
     yield damage(
       snapshotFault.code,
@@ -66,7 +66,7 @@ export function* checkSnapshots({ store, header, snapshots, snapshotFault }: Ana
 }
 
 /** What the header says beside the disk itself: extensions, the name of the data file. */
-export function* checkHeader({ header }: Anatomy): Generator<Finding> {
+export function* checkHeader({ header }: ImageParts): Generator<Finding> {
   const { extensions, dataFile } = header
   const { fault } = extensions
   if (fault !== undefined)
@@ -88,19 +88,19 @@ export function* checkHeader({ header }: Anatomy): Generator<Finding> {
 /**
  * Whether the bitmaps are those of the disk as it is: a program that did not know them has changed the image otherwise.
  */
-export function bitmapsAreCurrent({ header }: Anatomy): boolean {
+export function bitmapsAreCurrent({ header }: ImageParts): boolean {
   return hasBit(header.autoclearFeatures, autoclear.bitmaps)
 }
 
 /**
- * Counts what is neither table nor data: snapshot table, encryption header, bitmaps. Tells what is wrong with it when
+ * Counts what is neither table nor data: snapshot table, encryption header, bitmaps. Reports what is wrong with it when
  * asked to.
  */
-export function* countOthers(anatomy: Anatomy, map: UseMap, tells: boolean): Generator<Finding | number> {
-  const { store, header, snapshots } = anatomy
+export function* countOthers(imageParts: ImageParts, map: ReferenceMap, reports: boolean): Generator<Finding | number> {
+  const { store, header, snapshots } = imageParts
   const last = snapshots.at(-1)
   if (last !== undefined)
-    countUse(anatomy, map, {
+    countClusters(imageParts, map, {
       position: header.snapshots.position,
       length: last.position + last.length - header.snapshots.position,
       kind: owner.other,
@@ -109,8 +109,8 @@ export function* countOthers(anatomy: Anatomy, map: UseMap, tells: boolean): Gen
   if (crypto !== undefined) {
     const { offset, length } = crypto
     const fits = offset + length <= BigInt(store.size) && Number(offset) % header.geometry.clusterSize === 0
-    if (fits) countUse(anatomy, map, { position: Number(offset), length: Number(length), kind: owner.other })
-    else if (tells)
+    if (fits) countClusters(imageParts, map, { position: Number(offset), length: Number(length), kind: owner.other })
+    else if (reports)
       yield damage(
         'E_CRYPTO_HEADER',
         'encryption header',
@@ -119,8 +119,8 @@ export function* countOthers(anatomy: Anatomy, map: UseMap, tells: boolean): Gen
       )
   }
   if (bitmaps === undefined) return
-  if (bitmapsAreCurrent(anatomy)) yield* countBitmaps(anatomy, map, tells)
-  else if (tells)
+  if (bitmapsAreCurrent(imageParts)) yield* countBitmaps(imageParts, map, reports)
+  else if (reports)
     yield {
       severity: 'warning',
       code: 'W_BITMAPS_STALE',
@@ -132,15 +132,15 @@ export function* countOthers(anatomy: Anatomy, map: UseMap, tells: boolean): Gen
     }
 }
 
-function* countBitmaps(anatomy: Anatomy, map: UseMap, tells: boolean): Generator<Finding | number> {
-  const { store, header } = anatomy
+function* countBitmaps(imageParts: ImageParts, map: ReferenceMap, reports: boolean): Generator<Finding | number> {
+  const { store, header } = imageParts
   const extension = header.extensions.bitmaps
   if (extension === undefined) return
   let bitmaps: readonly Bitmap[]
   try {
     const position = safeNumber(extension.directoryOffset, 'the position of the bitmap directory')
     const length = safeNumber(extension.directorySize, 'the size of the bitmap directory')
-    if (!countUse(anatomy, map, { position, length, kind: owner.other }) && tells)
+    if (!countClusters(imageParts, map, { position, length, kind: owner.other }) && reports)
       yield damage(
         'E_TRUNCATED',
         'bitmap directory',
@@ -150,24 +150,29 @@ function* countBitmaps(anatomy: Anatomy, map: UseMap, tells: boolean): Generator
     bitmaps = readBitmaps(store, header, maximumBitmaps)
   } catch (error) {
     if (!isImageError(error)) throw error
-    if (tells) yield damage('E_BITMAPS', 'bitmap directory', 0, error.message.replace(`${store.name}: `, ''))
+    if (reports) yield damage('E_BITMAPS', 'bitmap directory', 0, error.message.replace(`${store.name}: `, ''))
     return
   }
-  if (extension.count > maximumBitmaps && tells)
+  if (extension.count > maximumBitmaps && reports)
     yield damage(
       'E_BITMAPS',
       'bitmap directory',
       0,
       `is said to have ${extension.count} entries, at most ${maximumBitmaps} are allowed`,
     )
-  for (const bitmap of bitmaps) yield* countBitmap(anatomy, map, bitmap, tells)
+  for (const bitmap of bitmaps) yield* countBitmap(imageParts, map, bitmap, reports)
 }
 
-function* countBitmap(anatomy: Anatomy, map: UseMap, bitmap: Bitmap, tells: boolean): Generator<Finding | number> {
-  const { store, header } = anatomy
+function* countBitmap(
+  imageParts: ImageParts,
+  map: ReferenceMap,
+  bitmap: Bitmap,
+  reports: boolean,
+): Generator<Finding | number> {
+  const { store, header } = imageParts
   const { name, position, tableEntries, inUse } = bitmap
   const structure = `bitmap ${printable(name)}`
-  if (inUse && tells)
+  if (inUse && reports)
     yield {
       severity: 'warning',
       code: 'W_BITMAP_IN_USE',
@@ -180,8 +185,11 @@ function* countBitmap(anatomy: Anatomy, map: UseMap, bitmap: Bitmap, tells: bool
     tablePosition % header.geometry.clusterSize === 0 &&
     tableEntries <= maximumTableEntries &&
     tablePosition + tableEntries * 8 <= store.size
-  if (!inside || !countUse(anatomy, map, { position: tablePosition, length: tableEntries * 8, kind: owner.other })) {
-    if (tells)
+  if (
+    !inside ||
+    !countClusters(imageParts, map, { position: tablePosition, length: tableEntries * 8, kind: owner.other })
+  ) {
+    if (reports)
       yield damage(
         'E_BITMAPS',
         structure,
@@ -197,8 +205,8 @@ function* countBitmap(anatomy: Anatomy, map: UseMap, bitmap: Bitmap, tells: bool
     store.read(tablePosition + done * 8, piece)
     const view = viewOf(piece)
     for (let at = 0; at < piece.length / 8; at++) {
-      const found = countBitmapEntry(anatomy, map, view, at)
-      if (found === undefined || !tells) continue
+      const found = countBitmapEntry(imageParts, map, view, at)
+      if (found === undefined || !reports) continue
       const index = done + at
       yield damage(found.code, `${structure}, table entry ${index}`, tablePosition + index * 8, found.message)
     }
@@ -208,19 +216,20 @@ function* countBitmap(anatomy: Anatomy, map: UseMap, bitmap: Bitmap, tells: bool
 
 /** Counts the cluster of a bitmap's table entry; gives what is wrong with it. */
 function countBitmapEntry(
-  anatomy: Anatomy,
-  map: UseMap,
+  imageParts: ImageParts,
+  map: ReferenceMap,
   table: DataView,
   index: number,
 ): { readonly code: string; readonly message: string } | undefined {
-  const { clusterSize } = anatomy.header.geometry
+  const { clusterSize } = imageParts.header.geometry
   const { position, reserved } = decodeBitmapEntry(table, index)
   if (reserved) return { code: 'E_BITMAPS', message: 'has reserved bits set' }
   if (position % clusterSize !== 0)
     return { code: 'E_BITMAPS', message: `leads to byte ${position}, which begins no cluster` }
-  if (position === 0 || countUse(anatomy, map, { position, length: clusterSize, kind: owner.other })) return undefined
+  if (position === 0 || countClusters(imageParts, map, { position, length: clusterSize, kind: owner.other }))
+    return undefined
   return {
     code: 'E_TRUNCATED',
-    message: `leads to byte ${position}, but the file ends at byte ${anatomy.store.size}`,
+    message: `leads to byte ${position}, but the file ends at byte ${imageParts.store.size}`,
   }
 }

@@ -1,16 +1,16 @@
 import { ceilDivide } from '../../../binary/integers.js'
-import type { UseMap } from '../../../binary/use-map.js'
+import type { ReferenceMap } from '../../../binary/reference-map.js'
 import { isZero } from '../../../binary/zero.js'
 import type { Finding } from '../../driver.js'
 import type { RefcountStore } from '../format/refcounts.js'
-import { countUse, damage, owner, ownerNames, shareable, type Anatomy } from '../format/use.js'
+import { countClusters, damage, owner, ownerNames, shareable, type ImageParts } from '../format/owners.js'
 
-/** Counts the refcount table and its blocks; tells, when asked to, which entries of the table are wrong. */
+/** Counts the refcount table and its blocks; reports, when asked to, which entries of the table are wrong. */
 export function* countRefcountBlocks(
-  anatomy: Anatomy,
-  map: UseMap,
+  imageParts: ImageParts,
+  map: ReferenceMap,
   stored: RefcountStore,
-  tells: boolean,
+  reports: boolean,
 ): Generator<Finding> {
   const {
     header: {
@@ -18,24 +18,24 @@ export function* countRefcountBlocks(
       geometry: { clusterSize },
     },
     store,
-  } = anatomy
-  countUse(anatomy, map, {
+  } = imageParts
+  countClusters(imageParts, map, {
     position: refcountTable.position,
     length: refcountTable.entries * 8,
     kind: owner.refcountTable,
   })
   for (let index = 0; index < stored.entries; index++) {
     const place = stored.place(index)
-    const tell = (message: string): Finding =>
+    const report = (message: string): Finding =>
       damage('E_REFCOUNT_TABLE', `refcount table entry ${index}`, refcountTable.position + index * 8, message)
     if (stored.hasReservedBits(index)) {
-      if (tells) yield tell('has reserved bits set')
+      if (reports) yield report('has reserved bits set')
     } else if (place.kind === 'unaligned') {
-      if (tells) yield tell(`leads to byte ${place.position}, which begins no cluster`)
+      if (reports) yield report(`leads to byte ${place.position}, which begins no cluster`)
     } else if (place.kind === 'outside') {
-      if (tells) yield tell(`leads to byte ${place.position}, but the file ends at byte ${store.size}`)
+      if (reports) yield report(`leads to byte ${place.position}, but the file ends at byte ${store.size}`)
     } else if (place.kind === 'block')
-      countUse(anatomy, map, { position: place.position, length: clusterSize, kind: owner.refcountBlock })
+      countClusters(imageParts, map, { position: place.position, length: clusterSize, kind: owner.refcountBlock })
   }
 }
 
@@ -51,8 +51,8 @@ export interface Difference {
 
 /** Numbers that it gives are how far it is, from 0 to 1. */
 export function* compareRefcounts(
-  { store, header }: Anatomy,
-  map: UseMap,
+  { store, header }: ImageParts,
+  map: ReferenceMap,
   stored: RefcountStore,
 ): Generator<Difference | number> {
   const { clusterSize } = header.geometry
@@ -64,7 +64,7 @@ export function* compareRefcounts(
     const first = Math.max(index * perBlock, map.start)
     const last = Math.min((index + 1) * perBlock, end)
     const place = stored.place(index)
-    // Nothing can be said of clusters whose refcounts are nowhere; that the table is wrong there has been told.
+    // Nothing can be said of clusters whose refcounts are nowhere; that the table is wrong there was reported.
     if (place.kind === 'unaligned') continue
     const used = map.next(first)
     if (place.kind !== 'block' && used >= last) {
@@ -96,8 +96,8 @@ export function* judge(
     header: {
       geometry: { clusterSize },
     },
-  }: Anatomy,
-  map: UseMap,
+  }: ImageParts,
+  map: ReferenceMap,
   maximum: number,
 ): Generator<Finding> {
   const position = cluster * clusterSize

@@ -1,4 +1,4 @@
-import type { UseMap } from '../../../binary/use-map.js'
+import type { ReferenceMap } from '../../../binary/reference-map.js'
 import { isZero } from '../../../binary/zero.js'
 import { decodeUnit } from '../../../block/read.js'
 import { codecFor } from '../../../codec/registry.js'
@@ -7,11 +7,11 @@ import type { Finding } from '../../driver.js'
 import { L2Entry, type L1Entry } from '../format/entries.js'
 import { l1Tables, walkTables, type L1Table, type WalkedTable } from '../format/table-walk.js'
 import { overlapFinder } from '../format/tables.js'
-import { countUse, owner, type Anatomy } from '../format/use.js'
+import { countClusters, owner, type ImageParts } from '../format/owners.js'
 import type { RefcountOnes } from './refcount-ones.js'
 
-/** What is told besides counting; without it a walk only counts. */
-export interface Telling {
+/** What is reported besides counting; without it a walk only counts. */
+export interface Reporting {
   readonly ones: RefcountOnes
   /** Whether every compressed cluster is decoded; else only those that the file may end within. */
   readonly deep: boolean
@@ -22,35 +22,35 @@ const entriesPerStep = 65536
 const bytesPerStep = 4 * 1024 * 1024
 
 /**
- * Walks all L1 and L2 tables, counts the clusters they use, and tells what is wrong with their entries. Tables that
+ * Walks all L1 and L2 tables, counts the clusters they use, and reports what is wrong with their entries. Tables that
  * several L1 entries
  * lead to are walked once. Numbers that it gives are how far it is, from 0 to 1.
  */
 export class TableCheck {
-  readonly #anatomy: Anatomy
-  readonly #map: UseMap
-  readonly #telling: Telling | undefined
+  readonly #imageParts: ImageParts
+  readonly #map: ReferenceMap
+  readonly #reporting: Reporting | undefined
   readonly #overlaps: (position: number) => string | undefined
   readonly #entry: L2Entry
   #found: Finding[] = []
   #decoded = 0
 
-  constructor(anatomy: Anatomy, map: UseMap, telling?: Telling) {
-    const { store, header } = anatomy
-    this.#anatomy = anatomy
+  constructor(imageParts: ImageParts, map: ReferenceMap, reporting?: Reporting) {
+    const { store, header } = imageParts
+    this.#imageParts = imageParts
     this.#map = map
-    this.#telling = telling
+    this.#reporting = reporting
     this.#overlaps = overlapFinder(store, header, header.l1)
     this.#entry = new L2Entry(header)
   }
 
   *run(): Generator<Finding | number> {
-    const l1s = l1Tables(this.#anatomy)
+    const l1s = l1Tables(this.#imageParts)
     for (const { position, entries, times } of l1s)
-      countUse(this.#anatomy, this.#map, { position, length: entries * 8, kind: owner.l1, times })
+      countClusters(this.#imageParts, this.#map, { position, length: entries * 8, kind: owner.l1, times })
     const follow = (entry: L1Entry, index: number, l1: L1Table, isFirstRound: boolean): boolean =>
       this.#l1Entry(entry, index, l1, isFirstRound)
-    for (const table of walkTables(this.#anatomy, l1s, follow)) {
+    for (const table of walkTables(this.#imageParts, l1s, follow)) {
       yield* this.#drain()
       if (table === undefined) yield 0
       else yield* this.#l2(table)
@@ -65,25 +65,28 @@ export class TableCheck {
         geometry: { clusterSize },
       },
       store,
-    } = this.#anatomy
+    } = this.#imageParts
     const { times, of } = l1
-    const tell = (code: string, message: string): void => {
-      if (first) this.#tell(code, `L1 entry ${index}${of}`, l1.position + index * 8, message)
+    const report = (code: string, message: string): void => {
+      if (first) this.#report(code, `L1 entry ${index}${of}`, l1.position + index * 8, message)
     }
-    if (reserved) tell('E_L1_ENTRY', 'has reserved bits set')
+    if (reserved) report('E_L1_ENTRY', 'has reserved bits set')
     if (position === 0) {
-      if (!reserved) tell('E_L1_ENTRY', 'has the flag of a table, but no table')
+      if (!reserved) report('E_L1_ENTRY', 'has the flag of a table, but no table')
       return false
     }
     if (position % clusterSize !== 0) {
-      tell('E_L1_ENTRY', `leads to byte ${position}, which begins no cluster`)
+      report('E_L1_ENTRY', `leads to byte ${position}, which begins no cluster`)
       return false
     }
-    if (first && !countUse(this.#anatomy, this.#map, { position, length: clusterSize, kind: owner.l2, times })) {
-      tell('E_TRUNCATED', `leads to an L2 table at byte ${position}, but the file ends at byte ${store.size}`)
+    if (
+      first &&
+      !countClusters(this.#imageParts, this.#map, { position, length: clusterSize, kind: owner.l2, times })
+    ) {
+      report('E_TRUNCATED', `leads to an L2 table at byte ${position}, but the file ends at byte ${store.size}`)
       return false
     }
-    if (of === '') this.#copied(copied, position, tell, 'L2 table')
+    if (of === '') this.#copied(copied, position, report, 'L2 table')
     // What is no L2 table is reported where clusters are compared; its bytes are no entries.
     return position < store.size && this.#overlaps(position) === undefined
   }
@@ -92,13 +95,13 @@ export class TableCheck {
     const {
       capacity,
       geometry: { clusterSize, entrySize, tableCoverage },
-    } = this.#anatomy.header
+    } = this.#imageParts.header
     const { position, index, active, view, available } = table
     const walked = table.walked / table.total
     yield walked
     const mapped = active ? Math.max(0, Math.min(tableCoverage, capacity - index * tableCoverage)) : 0
     if (available < Math.ceil(mapped / clusterSize) * entrySize) {
-      this.#tell(
+      this.#report(
         'E_TRUNCATED',
         `L2 table of L1 entry ${index}`,
         position,
@@ -126,49 +129,55 @@ export class TableCheck {
       header: {
         geometry: { clusterSize, entriesPerTable, entrySize },
       },
-    } = this.#anatomy
+    } = this.#imageParts
     const parts = this.#entry
     const offset = (index * entriesPerTable + entry) * clusterSize
-    const tell = (code: string, message: string): void =>
-      this.#tell(
+    const report = (code: string, message: string): void =>
+      this.#report(
         code,
         `L2 entry ${entry} (${active ? 'guest' : 'snapshot'} offset ${offset})`,
         tablePosition + entry * entrySize,
         message,
       )
-    if (parts.reserved) tell('E_RESERVED_BITS', 'has reserved bits set; readers pass over them')
-    if (parts.zeroFlag && header.version < 3) tell('E_L2_ENTRY', 'has the zero flag, which version 2 does not have')
-    if (parts.zeroFlag && header.extendedL2) tell('E_L2_ENTRY', 'has the zero flag, which extended entries do not have')
+    if (parts.reserved) report('E_RESERVED_BITS', 'has reserved bits set; readers pass over them')
+    if (parts.zeroFlag && header.version < 3) report('E_L2_ENTRY', 'has the zero flag, which version 2 does not have')
+    if (parts.zeroFlag && header.extendedL2)
+      report('E_L2_ENTRY', 'has the zero flag, which extended entries do not have')
     switch (parts.kind) {
       case 'zero':
         return
       case 'unallocated':
-        if (parts.allocated !== 0) tell('E_L2_ENTRY', 'has allocated subclusters, but no host cluster')
+        if (parts.allocated !== 0) report('E_L2_ENTRY', 'has allocated subclusters, but no host cluster')
         return
       case 'packed':
-        this.#packed(offset, times, tell)
+        this.#packed(offset, times, report)
         return
       case 'allocated':
-        this.#allocated(offset, times, active, tell)
+        this.#allocated(offset, times, active, report)
     }
   }
 
-  #packed(offset: number, times: number, tell: (code: string, message: string) => void): void {
+  #packed(offset: number, times: number, report: (code: string, message: string) => void): void {
     const { position, storedLength, copied, allocated, zeroed } = this.#entry
-    const { store, header } = this.#anatomy
+    const { store, header } = this.#imageParts
     if (copied)
-      tell('E_COPIED', 'is compressed and has the flag of a refcount of one, which compressed clusters never have')
+      report('E_COPIED', 'is compressed and has the flag of a refcount of one, which compressed clusters never have')
     if (header.dataFile) {
-      tell('E_L2_ENTRY', 'is compressed, which an external data file does not allow')
+      report('E_L2_ENTRY', 'is compressed, which an external data file does not allow')
       return
     }
     if (allocated !== 0 || zeroed !== 0) {
-      tell('E_L2_ENTRY', 'is compressed and has subclusters')
+      report('E_L2_ENTRY', 'is compressed and has subclusters')
       return
     }
-    const inside = countUse(this.#anatomy, this.#map, { position, length: storedLength, kind: owner.packed, times })
+    const inside = countClusters(this.#imageParts, this.#map, {
+      position,
+      length: storedLength,
+      kind: owner.packed,
+      times,
+    })
     const isCut = (): void =>
-      tell(
+      report(
         'E_TRUNCATED',
         `names ${storedLength} bytes of compressed data at byte ${position}, but the file ends at byte ${store.size}`,
       )
@@ -176,20 +185,20 @@ export class TableCheck {
       isCut()
       return
     }
-    if (this.#telling === undefined || header.cryptMethod !== 0) return
+    if (this.#reporting === undefined || header.cryptMethod !== 0) return
     // The entry names whole sectors, and the data may end before the last one does: only decoding says what is missing.
     if (position + storedLength > store.size) {
       this.#decode(offset, isCut)
-    } else if (this.#telling.deep) this.#decode(offset, tell)
+    } else if (this.#reporting.deep) this.#decode(offset, report)
   }
 
-  #decode(offset: number, tell: (code: string, message: string) => void): void {
+  #decode(offset: number, report: (code: string, message: string) => void): void {
     const {
       store,
       header: {
         geometry: { clusterSize },
       },
-    } = this.#anatomy
+    } = this.#imageParts
     const { position, storedLength } = this.#entry
     const length = Math.min(storedLength, store.size - position)
     this.#decoded += clusterSize
@@ -201,18 +210,18 @@ export class TableCheck {
         store,
         position,
         storedLength: length,
-        codec: codecFor(this.#anatomy.header.compression === 'zstd' ? 'zstd' : 'deflate'),
+        codec: codecFor(this.#imageParts.header.compression === 'zstd' ? 'zstd' : 'deflate'),
         unitOffset: offset,
         unitLength: clusterSize,
       })
     } catch (error) {
       if (!isImageError(error)) throw error
       const why = error.cause instanceof Error ? error.cause.message : error.message
-      tell(error.code, `the compressed data at byte ${position} does not decode: ${why}`)
+      report(error.code, `the compressed data at byte ${position} does not decode: ${why}`)
     }
   }
 
-  #allocated(offset: number, times: number, active: boolean, tell: (code: string, message: string) => void): void {
+  #allocated(offset: number, times: number, active: boolean, report: (code: string, message: string) => void): void {
     const { position, copied, contradicts } = this.#entry
     const {
       header: {
@@ -221,29 +230,35 @@ export class TableCheck {
       },
       store,
       data,
-    } = this.#anatomy
-    if (active) this.#copied(copied, dataFile ? undefined : position, tell, 'cluster')
+    } = this.#imageParts
+    if (active) this.#copied(copied, dataFile ? undefined : position, report, 'cluster')
     if (contradicts) {
-      tell('E_L2_ENTRY', 'has a subcluster both allocated and zero')
+      report('E_L2_ENTRY', 'has a subcluster both allocated and zero')
       return
     }
     if (position % clusterSize !== 0)
-      tell('E_L2_ENTRY', `places the cluster at byte ${position}, which begins no cluster`)
+      report('E_L2_ENTRY', `places the cluster at byte ${position}, which begins no cluster`)
     if (!dataFile) {
-      const inside = countUse(this.#anatomy, this.#map, { position, length: clusterSize, kind: owner.data, times })
+      const inside = countClusters(this.#imageParts, this.#map, {
+        position,
+        length: clusterSize,
+        kind: owner.data,
+        times,
+      })
       if (!inside)
-        tell('E_TRUNCATED', `places the cluster at byte ${position}, but the file ends at byte ${store.size}`)
-      else this.#shortCluster(offset, active, store.size, tell, 'the file')
+        report('E_TRUNCATED', `places the cluster at byte ${position}, but the file ends at byte ${store.size}`)
+      else this.#shortCluster(offset, active, store.size, report, 'the file')
       return
     }
     if (position !== offset)
-      tell(
+      report(
         'E_L2_ENTRY',
         `places the cluster at byte ${position} of the data file, where guest offset and position must be the same`,
       )
     else if (data !== undefined && data !== store && position >= data.size)
-      tell('E_TRUNCATED', `places the cluster at byte ${position} of the data file, which ends at byte ${data.size}`)
-    else if (data !== undefined && data !== store) this.#shortCluster(offset, active, data.size, tell, 'the data file')
+      report('E_TRUNCATED', `places the cluster at byte ${position} of the data file, which ends at byte ${data.size}`)
+    else if (data !== undefined && data !== store)
+      this.#shortCluster(offset, active, data.size, report, 'the data file')
   }
 
   /** A file may end within its last cluster; what is missing of it reads as zero. */
@@ -251,7 +266,7 @@ export class TableCheck {
     offset: number,
     active: boolean,
     size: number,
-    tell: (code: string, message: string) => void,
+    report: (code: string, message: string) => void,
     file: string,
   ): void {
     const { position, allocated, zeroFlag } = this.#entry
@@ -259,12 +274,12 @@ export class TableCheck {
       capacity,
       extendedL2,
       geometry: { clusterSize, grain },
-    } = this.#anatomy.header
+    } = this.#imageParts.header
     if (position + clusterSize <= size || position % clusterSize !== 0 || zeroFlag) return
     const stored = extendedL2 ? (32 - Math.clz32(allocated)) * grain : clusterSize
     const shown = active ? Math.min(stored, capacity - offset) : stored
     if (position + shown <= size) return
-    tell(
+    report(
       'W_SHORT_CLUSTER',
       `places the cluster at byte ${position}, but ${file} ends at byte ${size}, ${position + shown - size} bytes ` +
         'before the cluster does; the rest reads as zero',
@@ -278,17 +293,17 @@ export class TableCheck {
   #copied(
     copied: boolean,
     position: number | undefined,
-    tell: (code: string, message: string) => void,
+    report: (code: string, message: string) => void,
     what: string,
   ): void {
-    if (this.#telling === undefined) return
+    if (this.#reporting === undefined) return
     const one =
       position === undefined
         ? true
-        : this.#telling.ones.has(Math.floor(position / this.#anatomy.header.geometry.clusterSize))
+        : this.#reporting.ones.has(Math.floor(position / this.#imageParts.header.geometry.clusterSize))
     if (one === undefined || one === copied) return
     const where = position === undefined ? '' : ` at byte ${position}`
-    tell(
+    report(
       'E_COPIED',
       copied
         ? `has the flag of a refcount of one, but the refcount of the ${what}${where} is another`
@@ -296,8 +311,8 @@ export class TableCheck {
     )
   }
 
-  #tell(code: string, structure: string, position: number, message: string): void {
-    if (this.#telling === undefined) return
+  #report(code: string, structure: string, position: number, message: string): void {
+    if (this.#reporting === undefined) return
     const severity = code.startsWith('W_') ? 'warning' : 'error'
     this.#found.push({ severity, code, structure, position, message })
   }

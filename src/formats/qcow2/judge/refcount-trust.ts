@@ -1,4 +1,4 @@
-import { UseMap } from '../../../binary/use-map.js'
+import { ReferenceMap } from '../../../binary/reference-map.js'
 import type { ByteStore } from '../../../block/types.js'
 import { corrupt, hints } from '../../../errors.js'
 import { countAll, countingBytes } from './check.js'
@@ -15,14 +15,14 @@ import { readSnapshots } from '../format/snapshots.js'
 export function trustRefcounts(store: ByteStore): void {
   const header = readHeader(store)
   const { clusterSize } = header.geometry
-  const anatomy = { store, header, snapshots: readSnapshots(store, header), data: store }
+  const imageParts = { store, header, snapshots: readSnapshots(store, header), data: store }
   const stored = RefcountStore.of(store, header)
-  const map = new UseMap(countingBytes)
+  const map = new ReferenceMap(countingBytes)
   for (let start = 0; start * clusterSize < store.size; start = map.limit) {
     map.begin(start)
-    const counting = countAll(anatomy, map, stored)
+    const counting = countAll(imageParts, map, stored)
     while (counting.next().done !== true) continue
-    for (const found of compareRefcounts(anatomy, map, stored)) {
+    for (const found of compareRefcounts(imageParts, map, stored)) {
       if (typeof found === 'number' || found.stored >= found.uses || found.stored === stored.maximum) continue
       const position = found.cluster * clusterSize
       throw corrupt(

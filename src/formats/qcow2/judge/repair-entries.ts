@@ -3,7 +3,7 @@ import { clearPosition, clearReserved, L1Entry, L2Entry, markCopied } from '../f
 import { RefcountStore } from '../format/refcounts.js'
 import { l1Tables, readL1Pieces, walkTables } from '../format/table-walk.js'
 import { overlapFinder } from '../format/tables.js'
-import type { Anatomy } from '../format/use.js'
+import type { ImageParts } from '../format/owners.js'
 import { RefcountOnes } from './refcount-ones.js'
 
 /** Changes one entry of a table at byte `at`; gives whether it did. */
@@ -15,13 +15,13 @@ type Mend = (entry: L2Entry, table: DataView, at: number) => boolean
  * Gives whether anything was done.
  */
 export function* mendEntries(
-  anatomy: Anatomy,
+  imageParts: ImageParts,
   overlaps: ReadonlySet<number> | undefined,
 ): Generator<RepairAction | CheckProgress, boolean> {
-  const { extendedL2, version } = anatomy.header
+  const { extendedL2, version } = imageParts.header
   let reserved = 0
   let places = 0
-  yield* changeTables(anatomy, { overlaps, snapshots: true }, (entry, table, at) => {
+  yield* changeTables(imageParts, { overlaps, snapshots: true }, (entry, table, at) => {
     if (entry.kind === 'packed') return false
     const readsZero =
       entry.kind === 'allocated' &&
@@ -54,7 +54,7 @@ export function* mendEntries(
 
 /** Makes the COPIED flags of the active disk those of the refcounts. Gives whether anything was done. */
 export function* mendFlags(
-  anatomy: Anatomy,
+  imageParts: ImageParts,
   overlaps: ReadonlySet<number> | undefined,
 ): Generator<RepairAction | CheckProgress, boolean> {
   const {
@@ -64,8 +64,8 @@ export function* mendFlags(
       l1,
       geometry: { clusterSize },
     },
-  } = anatomy
-  const ones = new RefcountOnes(RefcountStore.of(store, anatomy.header))
+  } = imageParts
+  const ones = new RefcountOnes(RefcountStore.of(store, imageParts.header))
   const isOne = (position: number): boolean | undefined => ones.has(Math.floor(position / clusterSize))
   let changed = 0
   const mark = (
@@ -79,7 +79,7 @@ export function* mendFlags(
     changed++
     return true
   }
-  yield* changeTables(anatomy, { overlaps, snapshots: false }, (entry, table, at) => {
+  yield* changeTables(imageParts, { overlaps, snapshots: false }, (entry, table, at) => {
     if (entry.kind === 'packed') return mark(entry, table, at, false)
     return entry.kind === 'allocated' && mark(entry, table, at, dataFile ? true : isOne(entry.position))
   })
@@ -89,7 +89,7 @@ export function* mendFlags(
     if (overlaps === undefined || touches(overlaps, position, view.byteLength, clusterSize)) continue
     let any = false
     for (let at = entry.next(view, 0); at >= 0; at = entry.next(view, at + 1))
-      if (isTable(entry, anatomy)) any = mark(entry, view, at * 8, isOne(entry.position)) || any
+      if (isTable(entry, imageParts)) any = mark(entry, view, at * 8, isOne(entry.position)) || any
     if (any) store.write(position, new Uint8Array(view.buffer, view.byteOffset, view.byteLength))
   }
   if (changed === 0) return false
@@ -103,25 +103,25 @@ export function* mendFlags(
 }
 
 /** Whether an L1 entry leads to a cluster of the file. */
-function isTable({ position }: L1Entry, { store, header }: Anatomy): boolean {
+function isTable({ position }: L1Entry, { store, header }: ImageParts): boolean {
   return position !== 0 && position % header.geometry.clusterSize === 0 && position < store.size
 }
 
 /** Goes through the entries of all L2 tables that nothing else lies upon, and writes those that change. */
 function* changeTables(
-  anatomy: Anatomy,
+  imageParts: ImageParts,
   { overlaps, snapshots }: { readonly overlaps: ReadonlySet<number> | undefined; readonly snapshots: boolean },
   mend: Mend,
 ): Generator<CheckProgress> {
   if (overlaps === undefined) return
-  const { store, header } = anatomy
+  const { store, header } = imageParts
   const { clusterSize, entrySize } = header.geometry
   const isOther = overlapFinder(store, header, header.l1)
   const follow = (entry: L1Entry): boolean =>
-    isTable(entry, anatomy) && !overlaps.has(entry.position / clusterSize) && isOther(entry.position) === undefined
+    isTable(entry, imageParts) && !overlaps.has(entry.position / clusterSize) && isOther(entry.position) === undefined
   const entry = new L2Entry(header)
   let written = false
-  for (const table of walkTables(anatomy, l1Tables(anatomy).slice(0, snapshots ? undefined : 1), follow)) {
+  for (const table of walkTables(imageParts, l1Tables(imageParts).slice(0, snapshots ? undefined : 1), follow)) {
     if (table === undefined) continue
     const { position, view, walked, total } = table
     let [first, end] = [Infinity, 0]

@@ -4,10 +4,10 @@ import { bitsOf, withBits } from '../../../binary/flags.js'
 import type { Header } from '../format/header.js'
 import { editHeader, type HeaderChanges } from '../format/header-editor.js'
 import { extensionHeader, extensionTypes, headerV3, incompatible } from '../format/structs.js'
-import type { Anatomy } from '../format/use.js'
+import type { ImageParts } from '../format/owners.js'
 
 /** Changes fields of the header, durably. */
-export function changeHeader({ store }: Anatomy, changes: HeaderChanges): void {
+export function changeHeader({ store }: ImageParts, changes: HeaderChanges): void {
   editHeader(store, changes)
   store.flush()
 }
@@ -21,12 +21,12 @@ function without(word: bigint, bits: readonly number[]): bigint {
  * so after a repair.
  */
 export function* clearAutoclear(
-  anatomy: Anatomy,
+  imageParts: ImageParts,
   bits: readonly number[],
   code: string,
   why: string,
 ): Generator<RepairAction> {
-  changeHeader(anatomy, { autoclearFeatures: without(anatomy.header.autoclearFeatures, bits) })
+  changeHeader(imageParts, { autoclearFeatures: without(imageParts.header.autoclearFeatures, bits) })
   yield {
     code,
     structure: 'header',
@@ -39,7 +39,7 @@ export function* clearAutoclear(
  * Takes the bitmaps extension out of the header: they are not to be trusted, and an incremental backup begins with a
  * full one.
  */
-export function* dropBitmaps({ store, header }: Anatomy, code: string): Generator<RepairAction, boolean> {
+export function* dropBitmaps({ store, header }: ImageParts, code: string): Generator<RepairAction, boolean> {
   const found = takeOutBitmaps(store, header)
   if (found === undefined) return false
   yield {
@@ -70,12 +70,12 @@ export function takeOutBitmaps(store: ByteStore, header: Header): number | undef
 }
 
 /** Leaves out the snapshots that cannot be read: their disks are lost, and what only they used becomes free. */
-export function* dropSnapshots(anatomy: Anatomy): Generator<RepairAction, boolean> {
-  const { header, snapshots, snapshotFault } = anatomy
+export function* dropSnapshots(imageParts: ImageParts): Generator<RepairAction, boolean> {
+  const { header, snapshots, snapshotFault } = imageParts
   if (snapshotFault === undefined) return false
   const lost = header.snapshots.count - snapshots.length
   changeHeader(
-    anatomy,
+    imageParts,
     snapshots.length === 0 ? { nbSnapshots: 0, snapshotsOffset: 0n } : { nbSnapshots: snapshots.length },
   )
   yield {
@@ -93,7 +93,7 @@ export function* dropSnapshots(anatomy: Anatomy): Generator<RepairAction, boolea
  * Ends the header extensions before one that is damaged. Not where the format of the parent or the name of the data
  * file may stand in what is left out.
  */
-export function* endExtensions({ store, header }: Anatomy): Generator<RepairAction, boolean> {
+export function* endExtensions({ store, header }: ImageParts): Generator<RepairAction, boolean> {
   const { fault, backingFormat, dataFile } = header.extensions
   if (fault === undefined) return false
   if ((header.backingFile !== undefined && backingFormat === undefined) || (header.dataFile && dataFile === undefined))
@@ -111,15 +111,15 @@ export function* endExtensions({ store, header }: Anatomy): Generator<RepairActi
 
 /** Clears the marks of an image that was not closed, and of one that is damaged, where they are no longer true. */
 export function* clearStates(
-  anatomy: Anatomy,
+  imageParts: ImageParts,
   clear: { readonly dirty: boolean; readonly corrupt: boolean },
 ): Generator<RepairAction> {
-  const { header } = anatomy
+  const { header } = imageParts
   let features = header.incompatibleFeatures
   const position = headerV3.fields.incompatibleFeatures.offset
   if (header.dirty && clear.dirty) {
     features = without(features, [incompatible.dirty])
-    changeHeader(anatomy, { incompatibleFeatures: features })
+    changeHeader(imageParts, { incompatibleFeatures: features })
     yield {
       code: 'W_DIRTY',
       structure: 'header',
@@ -129,7 +129,7 @@ export function* clearStates(
   }
   if (header.corrupt && clear.corrupt) {
     features = without(features, [incompatible.corrupt])
-    changeHeader(anatomy, { incompatibleFeatures: features })
+    changeHeader(imageParts, { incompatibleFeatures: features })
     yield {
       code: 'W_CORRUPT',
       structure: 'header',

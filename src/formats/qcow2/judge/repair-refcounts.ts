@@ -1,5 +1,5 @@
 import { ceilDivide } from '../../../binary/integers.js'
-import { UseMap } from '../../../binary/use-map.js'
+import { ReferenceMap } from '../../../binary/reference-map.js'
 import { unsupported } from '../../../errors.js'
 import type { CheckProgress, RepairAction } from '../../driver.js'
 import { countAll } from './check.js'
@@ -8,9 +8,9 @@ import { maximumRefcountTableBytes } from '../format/layout.js'
 import { RefcountStore } from '../format/refcounts.js'
 import { changeHeader } from './repair-header.js'
 import { overlapFinder } from '../format/tables.js'
-import type { Anatomy } from '../format/use.js'
+import type { ImageParts } from '../format/owners.js'
 
-interface Means {
+interface RebuildOptions {
   /** Bytes of memory for counting. */
   readonly budget: number
   /** Clusters that nothing uses keep their refcounts: a damaged entry may have led to them. */
@@ -19,19 +19,19 @@ interface Means {
 
 /** Sets the refcounts that are wrong, in the blocks there are. Gives whether anything was done. */
 export function* mendRefcounts(
-  anatomy: Anatomy,
-  { budget, keepLeaks }: Means,
+  imageParts: ImageParts,
+  { budget, keepLeaks }: RebuildOptions,
 ): Generator<RepairAction | CheckProgress, boolean> {
-  const { store, header } = anatomy
+  const { store, header } = imageParts
   const stored = RefcountStore.of(store, header)
-  const map = new UseMap(budget)
+  const map = new ReferenceMap(budget)
   const total = ceilDivide(store.size, header.geometry.clusterSize)
   let raised = 0
   let lowered = 0
   for (let start = 0; start < total; start = map.limit) {
     map.begin(start)
-    for (const item of countAll(anatomy, map, stored)) if (typeof item === 'number') yield { done: start, total }
-    for (const item of compareRefcounts(anatomy, map, stored)) {
+    for (const item of countAll(imageParts, map, stored)) if (typeof item === 'number') yield { done: start, total }
+    for (const item of compareRefcounts(imageParts, map, stored)) {
       if (typeof item === 'number') {
         yield { done: start, total }
         continue
@@ -70,42 +70,42 @@ function clusters(count: number): string {
  * was. The space of the old ones becomes free. With `widen` refcounts get as many bits as they need.
  */
 export function* rebuildRefcounts(
-  anatomy: Anatomy,
-  means: Means & { readonly widen: boolean },
+  imageParts: ImageParts,
+  options: RebuildOptions & { readonly widen: boolean },
 ): Generator<RepairAction | CheckProgress> {
-  const { store, header } = anatomy
+  const { store, header } = imageParts
   if (!store.growable)
     throw unsupported(
       'E_NOT_GROWABLE',
       `${store.name}: its refcounts must be made anew behind its end, and it cannot grow`,
       { hint: 'Repair a copy of it: --output FILE.' },
     )
-  const order = means.widen ? yield* neededOrder(anatomy, means.budget) : header.refcountOrder
+  const order = options.widen ? yield* neededOrder(imageParts, options.budget) : header.refcountOrder
   const { clusterSize } = header.geometry
   const total = ceilDivide(store.size, clusterSize)
   // An entry that begins no cluster may reach into the one behind the file's last.
-  const builder = new RefcountBuilder(anatomy, order, means.keepLeaks ? total + 1 : total)
+  const builder = new RefcountBuilder(imageParts, order, options.keepLeaks ? total + 1 : total)
   const stored = RefcountStore.of(store, header)
   const isOld = overlapFinder(store, header, header.l1)
-  const map = new UseMap(means.budget)
+  const map = new ReferenceMap(options.budget)
   for (let start = 0; start < total; start = map.limit) {
     map.begin(start)
-    for (const item of countAll(anatomy, map, stored, 'without refcounts'))
+    for (const item of countAll(imageParts, map, stored, 'without refcounts'))
       if (typeof item === 'number') yield { done: start, total }
     const end = Math.min(map.limit, total)
     for (let cluster = map.next(start); cluster < end; cluster = map.next(cluster + 1)) {
       const uses = map.uses(cluster)
       if (uses > 0) builder.set(cluster, uses)
     }
-    if (!means.keepLeaks) continue
-    for (const item of compareRefcounts(anatomy, map, stored)) {
+    if (!options.keepLeaks) continue
+    for (const item of compareRefcounts(imageParts, map, stored)) {
       if (typeof item === 'number' || item.uses > 0 || item.stored === 0) continue
       if (isOld(item.cluster * clusterSize) === undefined) builder.keep(item.cluster)
     }
   }
   const { position, tableClusters } = builder.finish()
   store.flush()
-  changeHeader(anatomy, {
+  changeHeader(imageParts, {
     refcountTableOffset: BigInt(position),
     refcountTableClusters: tableClusters,
     ...(order === header.refcountOrder ? {} : { refcountOrder: order }),
@@ -120,26 +120,26 @@ export function* rebuildRefcounts(
 }
 
 /** The narrowest refcounts that hold every count. */
-function* neededOrder(anatomy: Anatomy, budget: number): Generator<CheckProgress, number> {
-  const stored = RefcountStore.of(anatomy.store, anatomy.header)
-  const map = new UseMap(budget)
-  const total = ceilDivide(anatomy.store.size, anatomy.header.geometry.clusterSize)
+function* neededOrder(imageParts: ImageParts, budget: number): Generator<CheckProgress, number> {
+  const stored = RefcountStore.of(imageParts.store, imageParts.header)
+  const map = new ReferenceMap(budget)
+  const total = ceilDivide(imageParts.store.size, imageParts.header.geometry.clusterSize)
   let most = 1
   for (let start = 0; start < total; start = map.limit) {
     map.begin(start)
-    for (const item of countAll(anatomy, map, stored, 'without refcounts'))
+    for (const item of countAll(imageParts, map, stored, 'without refcounts'))
       if (typeof item === 'number') yield { done: start, total }
-    for (const item of compareRefcounts(anatomy, map, stored))
+    for (const item of compareRefcounts(imageParts, map, stored))
       if (typeof item !== 'number') most = Math.max(most, item.uses)
   }
-  let order = anatomy.header.refcountOrder
+  let order = imageParts.header.refcountOrder
   while (order < 6 && most > 2 ** (2 ** order) - 1) order++
   return order
 }
 
 /** Refcount blocks and their table, laid out behind the end of a file. */
 class RefcountBuilder {
-  readonly #anatomy: Anatomy
+  readonly #imageParts: ImageParts
   readonly #refcounts: RefcountStore
   readonly #clusterSize: number
   /** Where the new structures begin, and where the next one goes: clusters. */
@@ -149,10 +149,10 @@ class RefcountBuilder {
   #open: number | undefined
 
   /** @param base the first cluster that they may take. */
-  constructor(anatomy: Anatomy, order: number, base: number) {
-    this.#anatomy = anatomy
-    this.#clusterSize = anatomy.header.geometry.clusterSize
-    this.#refcounts = new RefcountStore(anatomy.store, { clusterSize: this.#clusterSize, refcountOrder: order })
+  constructor(imageParts: ImageParts, order: number, base: number) {
+    this.#imageParts = imageParts
+    this.#clusterSize = imageParts.header.geometry.clusterSize
+    this.#refcounts = new RefcountStore(imageParts.store, { clusterSize: this.#clusterSize, refcountOrder: order })
     this.#base = base
     this.#next = base
   }
@@ -194,7 +194,7 @@ class RefcountBuilder {
   /** Makes sure that there is a block of that index. The one that the end of the file lies in waits for its place. */
   #need(index: number): void {
     if (this.#refcounts.get(index) !== undefined) return
-    const { store } = this.#anatomy
+    const { store } = this.#imageParts
     const { perBlock } = this.#refcounts
     if (index >= maximumRefcountTableBytes / 8) {
       throw unsupported(

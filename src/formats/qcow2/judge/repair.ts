@@ -8,7 +8,7 @@ import { clearAutoclear, clearStates, dropBitmaps, dropSnapshots, endExtensions 
 import { mendRefcounts, rebuildRefcounts } from './repair-refcounts.js'
 import { readableSnapshots } from '../format/snapshots.js'
 import { autoclear } from '../format/structs.js'
-import type { Anatomy } from '../format/use.js'
+import type { ImageParts } from '../format/owners.js'
 
 /** What a check found, as far as a repair must know it. */
 interface Survey {
@@ -56,32 +56,32 @@ const lostCodes: ReadonlySet<string> = new Set([
  * @throws ImageError as opening does; a refcount table that is nowhere is no obstacle.
  */
 export function* repairQcow2(store: ByteStore, budget = countingBytes): Generator<RepairAction | CheckProgress> {
-  let anatomy = anatomyOf(store)
-  let survey = yield* look(anatomy, budget)
-  const before = yield* repairBefore(anatomy, survey)
+  let imageParts = anatomyOf(store)
+  let survey = yield* look(imageParts, budget)
+  const before = yield* repairBefore(imageParts, survey)
   if (before) {
-    anatomy = anatomyOf(store)
-    survey = yield* look(anatomy, budget)
+    imageParts = anatomyOf(store)
+    survey = yield* look(imageParts, budget)
   }
   const { codes, rebuild, lost: keepLeaks } = survey
-  const widen = codes.has('E_REFCOUNT_OVERFLOW') && anatomy.header.version === 3
+  const widen = codes.has('E_REFCOUNT_OVERFLOW') && imageParts.header.version === 3
   let changed = before
   if (rebuild || widen) {
-    yield* rebuildRefcounts(anatomy, { budget, keepLeaks, widen })
+    yield* rebuildRefcounts(imageParts, { budget, keepLeaks, widen })
     changed = true
   } else if (codes.has('E_REFCOUNT') || codes.has('L_REFCOUNT'))
-    changed = (yield* mendRefcounts(anatomy, { budget, keepLeaks })) || changed
+    changed = (yield* mendRefcounts(imageParts, { budget, keepLeaks })) || changed
   if (changed || codes.has('E_COPIED')) {
-    anatomy = anatomyOf(store)
-    changed = (yield* mendFlags(anatomy, survey.overlaps)) || changed
+    imageParts = anatomyOf(store)
+    changed = (yield* mendFlags(imageParts, survey.overlaps)) || changed
   }
-  if (!anatomy.header.dirty && !anatomy.header.corrupt) return
-  const after = changed ? yield* look(anatomy, budget) : survey
+  if (!imageParts.header.dirty && !imageParts.header.corrupt) return
+  const after = changed ? yield* look(imageParts, budget) : survey
   const sound = ![...after.codes].some((code) => code.startsWith('E_REFCOUNT'))
-  yield* clearStates(anatomy, { dirty: sound, corrupt: after.errors === 0 })
+  yield* clearStates(imageParts, { dirty: sound, corrupt: after.errors === 0 })
 }
 
-function anatomyOf(store: ByteStore): Anatomy {
+function anatomyOf(store: ByteStore): ImageParts {
   const header = readHeader(store, 'mend')
   const { snapshots, fault } = readableSnapshots(store, header)
   return { store, header, snapshots, snapshotFault: fault, data: header.dataFile ? undefined : store }
@@ -89,24 +89,24 @@ function anatomyOf(store: ByteStore): Anatomy {
 
 /** What changes the use of clusters, and therefore comes first. Gives whether anything was done. */
 function* repairBefore(
-  anatomy: Anatomy,
+  imageParts: ImageParts,
   { codes, overlaps }: Survey,
 ): Generator<RepairAction | CheckProgress, boolean> {
-  const { header } = anatomy
+  const { header } = imageParts
   let bits = bitsOf(header.autoclearFeatures)
   const clear = function* (unwanted: (bit: number) => boolean, code: string, why: string): Generator<RepairAction> {
     const cleared = bits.filter(unwanted)
     if (cleared.length === 0) return
     bits = bits.filter((bit) => !unwanted(bit))
     yield* clearAutoclear(
-      { ...anatomy, header: { ...header, autoclearFeatures: withBits([...bits, ...cleared]) } },
+      { ...imageParts, header: { ...header, autoclearFeatures: withBits([...bits, ...cleared]) } },
       cleared,
       code,
       why,
     )
   }
-  const ended = yield* endExtensions(anatomy)
-  const left = yield* dropSnapshots(anatomy)
+  const ended = yield* endExtensions(imageParts)
+  const left = yield* dropSnapshots(imageParts)
   const before = bits.length
   const known: readonly number[] = Object.values(autoclear)
   if (header.dirty || header.corrupt || [...codes].some((code) => mendableCodes.has(code))) {
@@ -124,19 +124,20 @@ function* repairBefore(
   if (damaged) yield* clear((bit) => bit === autoclear.bitmaps, 'E_BITMAPS', 'the bitmaps are damaged')
   const dropped =
     damaged || codes.has('W_BITMAPS_STALE')
-      ? yield* dropBitmaps(anatomy, damaged ? 'E_BITMAPS' : 'W_BITMAPS_STALE')
+      ? yield* dropBitmaps(imageParts, damaged ? 'E_BITMAPS' : 'W_BITMAPS_STALE')
       : false
-  const mended = codes.has('E_RESERVED_BITS') || codes.has('E_L2_ENTRY') ? yield* mendEntries(anatomy, overlaps) : false
+  const mended =
+    codes.has('E_RESERVED_BITS') || codes.has('E_L2_ENTRY') ? yield* mendEntries(imageParts, overlaps) : false
   return bits.length < before || ended || left || dropped || mended
 }
 
-function* look(anatomy: Anatomy, budget: number): Generator<CheckProgress, Survey> {
+function* look(imageParts: ImageParts, budget: number): Generator<CheckProgress, Survey> {
   const codes = new Set<string>()
-  const { clusterSize } = anatomy.header.geometry
+  const { clusterSize } = imageParts.header.geometry
   let overlaps: Set<number> | undefined = new Set()
   let errors = 0
   let rebuild = false
-  for (const item of checkQcow2(anatomy, false, budget)) {
+  for (const item of checkQcow2(imageParts, false, budget)) {
     if (!('severity' in item)) {
       yield item
       continue

@@ -116,7 +116,7 @@ function bitmapFacts(store: ByteStore, header: Header): Fact[] {
       })
     }
   } catch (error) {
-    // Bitmaps are not needed to read the disk: what is wrong with them is told, and the rest of the image with it.
+    // Bitmaps are not needed to read the disk: what is wrong with them is shown with the rest of the image.
     if (!isImageError(error)) throw error
     facts.push({ name: 'bitmapError', value: error.message })
   }

@@ -4,7 +4,7 @@ import type { Header } from '../format/header.js'
 import { autoclear } from '../format/structs.js'
 
 /**
- * What the header alone tells that the user should know. @param capacity of the disk that is read, active or snapshot.
+ * What the user should know, by the header alone. @param capacity of the disk that is read, active or snapshot.
  */
 export function openingNotes(name: string, header: Header, capacity: number): Note[] {
   const notes: Note[] = []

@@ -25,7 +25,7 @@ import { MappedClusters } from './mapped.js'
 import { openingNotes } from './notes.js'
 import { ownBytes } from '../judge/snapshot-use.js'
 import { readableSnapshots, snapshotDisk, type Snapshot } from '../format/snapshots.js'
-import type { Anatomy } from '../format/use.js'
+import type { ImageParts } from '../format/owners.js'
 import { fileTables } from '../format/tables.js'
 
 /** One layer of a QCOW2 chain, versions 2 and 3: the active disk or a snapshot. */
@@ -122,7 +122,7 @@ export class Qcow2Image implements DiskImage {
   }
 
   snapshotUse(wanted: string): Generator<CheckProgress, number> {
-    return ownBytes(this.#anatomy, chooseSnapshot(this.#snapshots, wanted, this.#store.name))
+    return ownBytes(this.#imageParts, chooseSnapshot(this.#snapshots, wanted, this.#store.name))
   }
 
   /** The tables it reads by have changed. */
@@ -136,10 +136,10 @@ export class Qcow2Image implements DiskImage {
 
   /** Judges the whole file, whichever of its disks was opened. */
   check(options: CheckOptions = {}): Generator<Finding | CheckProgress> {
-    return checkQcow2(this.#anatomy, options.deep === true)
+    return checkQcow2(this.#imageParts, options.deep === true)
   }
 
-  get #anatomy(): Anatomy {
+  get #imageParts(): ImageParts {
     return {
       store: this.#store,
       header: this.#header,

@@ -1,6 +1,6 @@
 import { viewOf } from '../../../binary/integers.js'
 import { corrupt, hints } from '../../../errors.js'
-import { encodeUse, type ClusterUse } from '../format/entries.js'
+import { encodeState, type EntryState } from '../format/entries.js'
 import { EntryFinder } from '../format/entry-finder.js'
 import type { Geometry } from '../format/layout.js'
 import type { WriteSession } from './write-session.js'
@@ -8,7 +8,7 @@ import type { WriteSession } from './write-session.js'
 /** What an entry says to one who changes it. `packed`: its stored bytes. */
 export type ClusterState =
   | { readonly kind: 'packed'; readonly position: number; readonly storedLength: number }
-  | { readonly kind: 'plain'; readonly use: ClusterUse }
+  | { readonly kind: 'plain'; readonly use: EntryState }
 
 export const nothing = {
   kind: 'plain',
@@ -48,8 +48,8 @@ export class ClusterEntries {
       : { kind: 'plain', use: entry.use() }
   }
 
-  /** Writes an entry, and gives up what the old one led to. */
-  set(cluster: number, use: ClusterUse): void {
+  /** Writes an entry, and releases what the old one led to. */
+  set(cluster: number, use: EntryState): void {
     const { clusterSize, entriesPerTable, entrySize } = this.#geometry
     const { tables, refcounts, image } = this.session
     const before = this.state(cluster)
@@ -59,7 +59,7 @@ export class ClusterEntries {
     if (before.kind === 'packed') refcounts.release(before.position, before.storedLength)
     else if (before.use.position !== 0 && before.use.position !== use.position)
       refcounts.release(before.use.position, clusterSize)
-    encodeUse(table, index, this.#extended, use)
+    encodeState(table, index, this.#extended, use)
     tables.touch(position, table, index * entrySize, (index + 1) * entrySize)
     image.changed()
   }
@@ -90,7 +90,7 @@ export class ClusterEntries {
    * Whether a host cluster is there that nobody else refers to. @throws ImageError corrupt where it belongs to
    * something else.
    */
-  owns({ position, copied }: ClusterUse): boolean {
+  owns({ position, copied }: EntryState): boolean {
     if (position === 0) return false
     const cluster = position / this.#geometry.clusterSize
     const count = this.session.refcounts.count(cluster)
@@ -109,7 +109,7 @@ export class ClusterEntries {
   }
 }
 
-function isSame(one: ClusterUse, other: ClusterUse): boolean {
+function isSame(one: EntryState, other: EntryState): boolean {
   return (
     one.position === other.position &&
     one.copied === other.copied &&

@@ -3,7 +3,7 @@ import type { Geometry } from '../format/layout.js'
 import { nothing, type ClusterEntries } from './cluster-entries.js'
 import type { WriteSession } from './write-session.js'
 
-/** Gives up clusters and tables, and moves them towards the start of the file. */
+/** Releases clusters and tables, and moves them towards the start of the file. */
 export class ClusterMover {
   readonly #session: WriteSession
   readonly #entries: ClusterEntries
@@ -39,7 +39,7 @@ export class ClusterMover {
   /**
    * Moves the host cluster of a guest cluster from behind `limit` (a host cluster) to before it, where it can be moved
    * and there is
-   * space; gives the bytes copied. A host cluster of which nothing is read is given up.
+   * space; gives the bytes copied. A host cluster of which nothing is read is released.
    */
   moveDown(cluster: number, limit: number): number {
     const { clusterSize } = this.#geometry

@@ -2,7 +2,7 @@ import { isZero } from '../../../binary/zero.js'
 import { OverlaySource } from '../../../block/overlay.js'
 import type { BlockSource } from '../../../block/types.js'
 import { reference } from '../../../errors.js'
-import { hasUnit, unitBits, unitsWith, unitsWithout, type ClusterUse } from '../format/entries.js'
+import { hasUnit, unitBits, unitsWith, unitsWithout, type EntryState } from '../format/entries.js'
 import type { NewClusters } from './live-refcounts.js'
 import { subclustersPerCluster, type Geometry } from '../format/layout.js'
 import { ClusterEntries } from './cluster-entries.js'
@@ -186,7 +186,7 @@ export class ClusterWriter {
   }
 
   /** Whole subclusters need no bytes. */
-  #zeroUnits(cluster: number, within: number, length: number, use: ClusterUse, reachesEnd: boolean): void {
+  #zeroUnits(cluster: number, within: number, length: number, use: EntryState, reachesEnd: boolean): void {
     const { grain } = this.#geometry
     const first = Math.ceil(within / grain)
     const end = reachesEnd ? this.#units : Math.floor((within + length) / grain)
@@ -254,7 +254,7 @@ export class ClusterWriter {
   }
 
   /** Whether these units of a cluster read as zero without anything of the parent. */
-  #isZero(use: ClusterUse, first: number, end: number): boolean {
+  #isZero(use: EntryState, first: number, end: number): boolean {
     const units = unitBits(first, end)
     return (
       unitsWithout(units, use.zeroed) === 0 ||
@@ -262,7 +262,7 @@ export class ClusterWriter {
     )
   }
 
-  #isAbsent(use: ClusterUse): boolean {
+  #isAbsent(use: EntryState): boolean {
     return use.allocated === 0 && use.zeroed === 0
   }
 

@@ -58,12 +58,12 @@ export class LiveRefcounts {
     this.#end = Math.max(ceilDivide(store.size, this.#clusterSize), this.blocks.end(this.blocks.entries))
   }
 
-  /** Clusters that wait to be given up. */
+  /** Clusters that wait to be released. */
   get releasedCount(): number {
     return this.#released.size
   }
 
-  /** Whether space was given up. */
+  /** Whether space was released. */
   get gaveUp(): boolean {
     return this.#gaveUp
   }
@@ -106,7 +106,7 @@ export class LiveRefcounts {
   }
 
   /**
-   * Gives up the block of that index when it counts nothing but itself, or moves it to before `limit` (a cluster) when
+   * Releases the block of that index when it counts nothing but itself, or moves it to before `limit` (a cluster) when
    * it lies behind.
    * Comes last before a commit.
    */

@@ -137,7 +137,7 @@ export class LiveTables {
 
   /**
    * Writes the changes in their places. The header is not among them when the L1 table has moved: the caller changes
-   * it, and tells.
+   * it and reports that.
    */
   writeChanged(): void {
     for (const [position, { table, from, to }] of this.#changed) this.#writePart(position, table, from, to)

@@ -14,7 +14,7 @@ const sector = 512
 /**
  * Another backing file, or none. The name goes where nothing is, then one sector, with the header and the extensions
  * that count, leads to
- * it; the table of feature names, which only tells programs what to call features, may go past that sector and comes
+ * it; the table of feature names, which only holds names of features, may go past that sector and comes
  * back last.
  * @throws ImageError usage E_NOT_A_CHILD, E_PARENT_NAME; unsupported E_HEADER_FULL when the extensions do not fit in a
  * sector

@@ -6,7 +6,7 @@ import { readTable, type TableLocation } from '../format/header.js'
 import { trustRefcounts } from '../judge/refcount-trust.js'
 import { nextSnapshotId, snapshotTable } from '../format/snapshot-tables.js'
 import { readSnapshots, snapshotDisk, type Snapshot } from '../format/snapshots.js'
-import { eachUse, tablesInOrder, type EntryUse, type OwnTable } from '../format/table-walk.js'
+import { eachReference, tablesInOrder, type EntryReference, type OwnTable } from '../format/table-walk.js'
 import type { WriteSession } from './write-session.js'
 
 /*
@@ -38,7 +38,7 @@ export function* takeSnapshot(
     const image = { store: file, header: session.header }
     for (const table of tablesInOrder(image, l1, 'the disk')) {
       const flags: number[] = []
-      eachUse(image, table, (use) => {
+      eachReference(image, table, (use) => {
         shadow.raise(use)
         if (use.copied) flags.push(use.at)
       })
@@ -74,14 +74,14 @@ export function* removeSnapshot(session: WriteSession, wanted: string): Generato
     const l1 = copyOf(session.tables.l1)
     const total = kept.byteLength / 8 + l1.byteLength / 8
     for (const table of tablesInOrder(image, kept, `snapshot ${snapshot.id}`)) {
-      eachUse(image, table, (use) => shadow.release(use))
+      eachReference(image, table, (use) => shadow.release(use))
       shadow.release({ position: table.position, length: 1 })
       yield { done: table.l1Index, total }
     }
     shadow.releaseTable(place)
     for (const table of tablesInOrder(image, l1, 'the disk')) {
-      const wrong: EntryUse[] = []
-      eachUse(image, table, (use) => {
+      const wrong: EntryReference[] = []
+      eachReference(image, table, (use) => {
         if (!use.packed && use.copied !== shadow.isOne(use.position)) wrong.push(use)
       })
       for (const { at, copied } of wrong) markCopied(table.view, at, !copied)
@@ -112,13 +112,13 @@ class Shadow {
     session.refcounts.shadow()
   }
 
-  raise({ position, length }: Pick<EntryUse, 'position' | 'length'>): void {
+  raise({ position, length }: Pick<EntryReference, 'position' | 'length'>): void {
     const last = Math.floor((position + length - 1) / this.#clusterSize)
     for (let cluster = Math.floor(position / this.#clusterSize); cluster <= last; cluster++)
       this.#session.refcounts.raise(cluster)
   }
 
-  release({ position, length }: Pick<EntryUse, 'position' | 'length'>): void {
+  release({ position, length }: Pick<EntryReference, 'position' | 'length'>): void {
     this.#session.refcounts.release(position, length)
   }
 

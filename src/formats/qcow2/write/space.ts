@@ -4,7 +4,7 @@ import { targetError } from '../../../errors.js'
 import { maximumRefcountTableBytes, planRefcounts } from '../format/layout.js'
 import { RefcountStore } from '../format/refcounts.js'
 
-/** A finished table of one cluster that waits for its place; `placed` is told where it went. */
+/** A finished table of one cluster that waits for its place; `placed` is called with its position. */
 interface Deferred {
   readonly bytes: Uint8Array
   readonly placed: (position: number) => void

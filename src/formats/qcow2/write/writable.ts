@@ -143,7 +143,7 @@ export class WritableQcow2 implements WritableImage {
   /** Does what leaves the session useless, stopped or not, and goes on with a new one. */
   *#replacing<Result>(steps: Generator<CheckProgress, Result>): Generator<CheckProgress, Result> {
     this.#session.commit()
-    // What was given up last is still counted in the file.
+    // What was released last is still counted in the file.
     this.#session.commit()
     try {
       return yield* steps

@@ -14,7 +14,7 @@ import { trustRefcounts } from '../judge/refcount-trust.js'
 import { takeOutBitmaps } from '../judge/repair-header.js'
 import { autoclear } from '../format/structs.js'
 
-/** Tables that may wait for the next commit, in bytes, and clusters that may wait to be given up. */
+/** Tables that may wait for the next commit, in bytes, and clusters that may wait to be released. */
 const mostPendingBytes = 16 * 1024 * 1024
 const mostReleased = 262144
 
@@ -23,7 +23,7 @@ const mostReleased = 262144
  * change in memory
  * until {@link commit} writes them in an order in which every stop between two flushes leaves an image without errors:
  * what is referred
- * to is there and counted before anything leads to it, and is given up after nothing does. A stop may leave leaks.
+ * to is there and counted before anything leads to it, and is released after nothing does. A stop may leave leaks.
  * After a failure everything is refused: what the medium holds is then unknown, and as consistent as the order makes
  * it.
  */
@@ -64,7 +64,7 @@ export class WriteSession {
   }
 
   /**
-   * Comes before every change. The first one tells that what other programs keep beside the disk is out of date; of
+   * Comes before every change. The first one marks what other programs keep beside the disk as out of date; of
    * bitmaps only the first
    * that changes what the guest sees.
    */
@@ -163,7 +163,7 @@ export class WriteSession {
   end(): void {
     if (!this.#begun || this.#failure !== undefined) return
     this.commit()
-    // What was given up last is still counted in the file.
+    // What was released last is still counted in the file.
     this.commit()
     this.guarded(() => this.#trim())
     this.#begun = false

@@ -1,4 +1,4 @@
-import { UseMap } from '../../../binary/use-map.js'
+import { ReferenceMap } from '../../../binary/reference-map.js'
 import { nilUuid } from '../../../binary/struct.js'
 import type { ByteStore } from '../../../block/types.js'
 import type { CheckProgress, Finding } from '../../driver.js'
@@ -7,7 +7,7 @@ import { isStored } from '../format/entries.js'
 import type { Header } from '../format/header.js'
 import { header as layout, plusLength, sectorLength, version0 } from '../format/structs.js'
 
-/** After so many entries the caller is told how far the check is. */
+/** After so many entries progress is reported. */
 const entriesPerStep = 65536
 const countingBytes = 64 * 1024 * 1024
 const stored = 0
@@ -76,7 +76,7 @@ class MapCheck {
   readonly #store: ByteStore
   readonly #header: Header
   readonly #map: BlockMap
-  readonly #uses = new UseMap(countingBytes)
+  readonly #uses = new ReferenceMap(countingBytes)
   #count = 0
   #highest = -1
   #faults = 0

@@ -50,7 +50,7 @@ export function parentReferenceOf(
         {
           hint:
             'Find the parent as it was then. If you know that its disk is the same, ' +
-            '--from-option accept-changed-parent=true reads it all the same.',
+            '--from-option accept-changed-parent=true reads it nevertheless.',
           details: { expected: recorded, found },
         },
       )

@@ -25,7 +25,7 @@ export interface BlockWriterOptions {
 
 /**
  * The blocks of a VDI, to be changed. Nothing on the medium leads to what is not there yet: data is flushed before the
- * header counts its block, and that before the map leads to it. Space that is given up is used again after the map
+ * header counts its block, and that before the map leads to it. Space that is released is used again after the map
  * without it is flushed. After a flush that failed nothing is taken any more: what the medium holds is unknown then.
  */
 export class BlockWriter {
@@ -150,11 +150,11 @@ export class BlockWriter {
     this.#flush()
   }
 
-  /** A smaller disk: what it showed behind its new end is given up, so that it does not come back. */
+  /** A smaller disk: what it showed behind its new end is released, so that it does not come back. */
   shrink(capacity: number): void {
     this.commit()
     this.#changed = true
-    // Whoever finds the old header finds the old disk with all it held; only then is the rest given up.
+    // A reader that finds the old header finds the old disk whole; only then is the rest released.
     this.changeHeader({ diskSize: capacity })
     this.#layout.capacity = capacity
     this.#clearBehind(capacity)
@@ -169,7 +169,7 @@ export class BlockWriter {
     this.commit()
     this.#changed = true
     const { blockSize, capacity: old, isChild } = this.#layout
-    // A stop may have kept it from being given up when the disk became smaller.
+    // A stop may have come before it was released.
     this.#clearBehind(old)
     if (isChild) this.#endOfParent(old)
     this.commit()
@@ -241,7 +241,7 @@ export class BlockWriter {
     this.#blocks = new Blocks(this.#store, this.#layout, table)
   }
 
-  /** Gives up what blocks hold behind the end of a disk of `capacity` bytes. */
+  /** Releases what blocks hold behind the end of a disk of `capacity` bytes. */
   #clearBehind(capacity: number): void {
     const { blockSize, isChild } = this.#layout
     const within = capacity % blockSize

@@ -91,7 +91,7 @@ function damaged(search: FooterSearch, footers: Footers): ChosenFooter {
           ? 'its copy at byte 0 is damaged too'
           : 'there is none at the end of the file'
     throw corrupt('E_CHECKSUM', `${what}, and ${others}`, {
-      hint: 'Read it all the same with --from-option ignore-checksums=true, and look closely at what comes out.',
+      hint: '--from-option ignore-checksums=true reads it nevertheless; check the result with care.',
       details: { position: found.position, expected: footerChecksum(found.bytes), found: found.values.checksum },
     })
   }

@@ -111,7 +111,7 @@ function checkSum(
   // A block size that cannot be says more than the checksum over it.
   if (!ignoreChecksums && isBlockSize(values.blockSize)) {
     throw corrupt('E_CHECKSUM', message, {
-      hint: 'Read it all the same with --from-option ignore-checksums=true, and look closely at what comes out.',
+      hint: '--from-option ignore-checksums=true reads it nevertheless; check the result with care.',
       details: { position, expected, found: values.checksum },
     })
   }

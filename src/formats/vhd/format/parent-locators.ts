@@ -35,7 +35,7 @@ export interface LocatorProblem {
 }
 
 /**
- * Reads the eight entries. What is damaged is left out and told; nothing throws. @param header the dynamic header's
+ * Reads the eight entries. What is damaged is left out and reported; nothing throws. @param header the dynamic header's
  * bytes.
  */
 export function readLocators(

@@ -90,7 +90,7 @@ export function readStructures(store: ByteStore, context: Pick<OpenContext, 'opt
   }
 }
 
-/** What is odd about a footer that is read all the same. */
+/** What is wrong with a footer that is still used. */
 function footerNotes(name: string, values: FooterValues): Note[] {
   const notes: Note[] = []
   if (values.fileFormatVersion !== version1)
@@ -111,7 +111,7 @@ function footerNotes(name: string, values: FooterValues): Note[] {
   if (values.uniqueId === nilUuid)
     notes.push({
       code: 'W_UUID_ZERO',
-      message: `${name}: the unique id is all zero: children cannot tell it from other disks`,
+      message: `${name}: the unique id is all zero: children cannot recognise it`,
     })
   return notes
 }

@@ -37,7 +37,7 @@ export class BlockPlaces {
   }
 
   /**
-   * Enters a block. Gives the block it shares bytes with, if one was entered before; a conflict is told in one pass
+   * Enters a block. Gives the block it shares bytes with, if one was entered before; a conflict is reported in one pass
    * only.
    */
   claim(block: number, position: number): number | undefined {

@@ -23,7 +23,7 @@ interface Blocks {
   readonly mostBitmaps: number
 }
 
-/** After so many entries, or so many bytes read, the caller is told how far the check is. */
+/** After so many entries, or so many bytes read, progress is reported. */
 const entriesPerStep = 16384
 const bytesPerStep = 16 * 1024 * 1024
 /** Unused space below it lies between structures and blocks for their alignment, or is room for a larger table. */
@@ -82,21 +82,21 @@ class BlockCheck {
     const {
       layout: { entries, blocks },
     } = this.#blocks
-    let told = 0
+    let reported = 0
     for (let block = 0; block < entries;) {
       const next = this.#table.runEnd(block, block < blocks ? blocks : entries)
       if (this.#table.word(block) !== unallocated)
         yield* block < blocks ? this.#allocated(block, next, pass) : this.#beyond(block, next, pass)
       block = next
-      if (block - told >= entriesPerStep || this.#read >= bytesPerStep) {
-        told = block
+      if (block - reported >= entriesPerStep || this.#read >= bytesPerStep) {
+        reported = block
         this.#read = 0
         yield { done: pass * entries + block, total }
       }
     }
   }
 
-  /** Blocks [block, end), whose entries are all the same. */
+  /** Blocks [block, end), whose entries are equal. */
   *#allocated(block: number, end: number, pass: number): Generator<Finding> {
     const entry = blockEntry(this.#table.word(block))
     if (entry.kind === 'unallocated') return

@@ -91,7 +91,7 @@ function* checkFields(
       severity: 'warning',
       code: 'W_UUID_ZERO',
       ...at(68),
-      message: 'the unique id is all zero: children cannot tell the disk from others',
+      message: 'the unique id is all zero: children cannot recognise the disk',
     }
   if (!isZero(bytes, reservedAt))
     yield {

@@ -66,8 +66,8 @@ export function* checkDynamicHeader(dynamic: DynamicLayout, subformat: string, o
         structure,
         position: position + 40,
         message:
-          "the disk has a parent by its type, but the parent's unique id is all zero: no file can be told to " +
-          'be the right one',
+          "the disk has a parent by its type, but the parent's unique id is all zero: no file can be " +
+          'verified as the parent',
       }
     else if (values.parentUniqueId === ownId)
       yield {

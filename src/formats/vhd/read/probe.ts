@@ -13,7 +13,7 @@ import { diskType, version1 } from '../format/structs.js'
  *   end was lost.
  *   A copy that describes a fixed disk is guest data.
  * - A footer with bytes after it is certain when it fits its own place exactly (footer.ts).
- * - Damaged footers in the right place are taken when something else agrees, so that the user is told of the damage.
+ * - Damaged footers in the right place are taken when something else agrees, so that the damage is reported.
  */
 export function probeVhd(head: Uint8Array, tail: Uint8Array, size: number): Certainty {
   const footers = findFooters(head, tail, size)

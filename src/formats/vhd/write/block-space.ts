@@ -13,7 +13,7 @@ const movedPiece = 65536
 /**
  * The end of a file with blocks, and the footer there: it moves ahead of what is new before that touches where it
  * stood. After a flush that failed nothing is taken any more: what the medium holds is unknown then, and a later flush
- * may succeed all the same.
+ * may still succeed.
  */
 export class BlockSpace {
   readonly #store: ByteStore

@@ -36,9 +36,9 @@ const mostMoved = 16
  * of new blocks
  * before they touch where it stood; data and new bitmaps are flushed before the BAT entry and the bits that lead to
  * them; space that is
- * given up is used again only after the BAT without it is flushed. After a flush that failed nothing is taken any more:
+ * released is used again only after the BAT without it is flushed. After a flush that failed nothing is taken any more:
  * what the medium
- * holds is unknown then, and a later flush may succeed all the same.
+ * holds is unknown then, and a later flush may still succeed.
  */
 export class BlockWriter {
   readonly #options: BlockWriterOptions
@@ -153,7 +153,7 @@ export class BlockWriter {
     this.#blocks = this.#newBlocks(this.#options.layout)
   }
 
-  /** Gives up what blocks hold behind the end of a disk of `capacity` bytes, so that it does not come back. */
+  /** Releases what blocks hold behind the end of a disk of `capacity` bytes, so that it does not come back. */
   clearBehind(capacity: number): void {
     this.#changed = true
     const within = capacity % this.#blockSize

@@ -264,13 +264,13 @@ class WritableDynamic extends WritableVhd {
     const entries = Math.ceil(capacity / blockSize)
     this.#blocks.commit()
     if (capacity < this.capacity) {
-      // Whoever finds the old footer, or its copy, finds the old disk with all it held; only then is the rest given up.
+      // A reader that finds the old footer, or its copy, finds the old disk whole; only then is the rest released.
       this.#blocks.changeFooter(footer, capacity)
       this.#blocks.clearBehind(capacity)
       this.#blocks.commit()
       return
     }
-    // What was cut off must not come back. A stop may have kept it from being given up when it was.
+    // What was cut off must not come back. A stop may have come before it was released.
     this.#blocks.clearBehind(this.capacity)
     this.#blocks.commit()
     if (entries > this.#blocks.table.words.length) {
@@ -288,7 +288,7 @@ class WritableDynamic extends WritableVhd {
   }
 }
 
-/** Where the parent's paths stand in the file. What is wrong with them is for check to tell. */
+/** Where the parent's paths stand in the file. Check reports what is wrong with them. */
 function locatorTexts(store: ByteStore, structures: Structures, dynamic: DynamicLayout): readonly Structure[] {
   const walk = checkLocators(store, structures, dynamic)
   for (;;) {

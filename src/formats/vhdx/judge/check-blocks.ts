@@ -102,7 +102,7 @@ class BlockCheck {
         return
       case payloadState.undefined:
       case payloadState.unmapped:
-        // The block's former place: whoever writes the block next may use it again.
+        // The block's former place: the next write of the block may use it again.
         if (position !== 0 && this.#table.placeProblem(block, position) === undefined)
           this.#kept = this.#mark(this.#kept, position, geometry.blockSize)
         return
@@ -196,7 +196,7 @@ class BlockCheck {
     this.#mark(this.#claimed, position, length)
   }
 
-  /** Tells of every block that shares a MiB with one before it in the table. */
+  /** Reports every block that shares a MiB with one before it in the table. */
   *#overlaps(shared: Uint8Array): Generator<Finding | CheckProgress> {
     const { blockSize, differencing } = this.#layout.geometry
     const owners = new Map<number, string>()
@@ -264,7 +264,7 @@ class BlockCheck {
               `the entry has the state ${state} and names byte ${place}, but the disk ends with block ` +
               `${payloadBlocks - 1}; it is not used`,
           }
-          // Its space is told with it.
+          // Its space is reported with it.
           if (stored) this.#kept = this.#mark(this.#kept, place, this.#layout.geometry.blockSize)
         }
       }

@@ -55,7 +55,7 @@ export function* checkHeaders(file: ByteStore, current: CurrentHeader): Generato
       code: 'W_GUID_ZERO',
       structure,
       position: position + 32,
-      message: 'DataWriteGuid is all zero: children cannot tell the disk from others',
+      message: 'DataWriteGuid is all zero: children cannot recognise the disk',
     }
   yield* checkReserved(file, 'reserved space', regionTablePositions[1] + tableSize, mebibyte)
 }

@@ -71,7 +71,7 @@ export function* checkMetadata(store: ByteStore, region: Area, metadata: Metadat
       severity: 'warning',
       code: 'W_DISK_ID_ZERO',
       structure: 'virtual disk id',
-      message: 'it is all zero: guests cannot tell the disk from others',
+      message: 'it is all zero: guests cannot recognise the disk',
     }
   if (metadata.physicalSectorSize < metadata.logicalSectorSize) {
     yield {
@@ -106,7 +106,7 @@ function* checkLocator(store: ByteStore, position: number, { parentLocator: loca
       code: 'E_PARENT_ID',
       structure,
       position,
-      message: 'parent_linkage is all zero: no file can be told to be the right parent',
+      message: 'parent_linkage is all zero: no file can be verified as the parent',
     }
   if (locator.linkages.length > 1)
     yield {

@@ -145,7 +145,7 @@ export class VhdxImage implements DiskImage {
   }
 }
 
-/** An open layer and its parts, for whoever changes it. */
+/** An open layer and its parts, for code that changes it. */
 export interface OpenLayer {
   readonly image: VhdxImage
   readonly table: BlockTable

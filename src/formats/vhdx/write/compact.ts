@@ -58,7 +58,7 @@ class Compactor {
     )
   }
 
-  /** Gives up the sector bitmaps of chunks without a partly present block. */
+  /** Releases the sector bitmaps of chunks without a partly present block. */
   dropBitmaps(): void {
     const {
       table,

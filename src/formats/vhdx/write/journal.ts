@@ -106,7 +106,7 @@ export class Journal implements ImageStore {
   }
 
   truncate(): void {
-    throw new Error(`${this.name}: its size is changed by whoever allocates`)
+    throw new Error(`${this.name}: its size is changed by the allocator`)
   }
 
   flush(): void {

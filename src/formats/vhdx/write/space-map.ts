@@ -26,7 +26,7 @@ export class SpaceMap {
   #end = 0
   #free = 0
   #hint = 0
-  /** Given up, but still in use by what the file says on the medium. */
+  /** Released, but still referenced on the medium. */
   readonly #released: { first: number; count: number }[] = []
   #gaveUp = false
   /** What was looked for in vain since space became free last, MiB. */
@@ -61,7 +61,7 @@ export class SpaceMap {
     return this.#end * mebibyte
   }
 
-  /** Whether anything was given up in this session. */
+  /** Whether anything was released in this session. */
   get gaveUp(): boolean {
     return this.#gaveUp
   }
@@ -137,7 +137,7 @@ export class SpaceMap {
     this.#gaveUp = true
   }
 
-  /** What was given up is free from now on: no owner of it is on the medium. */
+  /** What was released is free from now on: nothing on the medium refers to it. */
   reuse(): void {
     for (const { first, count } of this.#released) {
       clearBits(this.#used, first, first + count)

@@ -28,7 +28,7 @@ export class HostedGrains implements Grains {
   readonly #copy: Directory | undefined
   readonly #found: FoundGrains | undefined
   readonly #note: (note: Note) => void
-  readonly #told = new Set<string>()
+  readonly #reported = new Set<string>()
 
   /** @param note takes what reading meets. @param found grains that were found without tables. */
   constructor(store: ByteStore, layout: SparseLayout, note: (note: Note) => void, found?: FoundGrains) {
@@ -68,7 +68,7 @@ export class HostedGrains implements Grains {
     if (fault === undefined) return this.#stored(grain, entry, within, compressed)
     const other = this.#otherEntry(index, slot, grain)
     if (other === undefined) throw fault
-    this.#tell(
+    this.#report(
       'W_GRAIN_TABLE_COPY_USED',
       `${this.#store.name}: grain tables are damaged, and their copies are used ` +
         `(first: ${fault.message.replace(`${this.#store.name}: `, '')})`,
@@ -100,7 +100,7 @@ export class HostedGrains implements Grains {
     const copy = this.#copy?.word(index) ?? 0
     if (entry === 0 && copy === 0) return undefined
     if (copy !== 0 && this.#isTable(copy)) {
-      this.#tell(
+      this.#report(
         'W_GRAIN_TABLE_COPY_USED',
         `${this.#store.name}: entry ${index} of the grain directory is ${entry}, and its copy ${copy}, which is used: ` +
           'the directory is damaged',
@@ -193,9 +193,9 @@ export class HostedGrains implements Grains {
   }
 
   /** Once for each code. */
-  #tell(code: string, message: string): void {
-    if (this.#told.has(code)) return
-    this.#told.add(code)
+  #report(code: string, message: string): void {
+    if (this.#reported.has(code)) return
+    this.#reported.add(code)
     this.#note({ code, message })
   }
 }

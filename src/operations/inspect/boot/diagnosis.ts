@@ -8,12 +8,12 @@ import { uefiVerdict } from './uefi.js'
 import type { Problem } from '../info.js'
 import type { Volume, VolumeFiles } from '../../files/volume-files.js'
 
-/** Which firmware is able to start a disk, and why. It is told from what lies on the disk; nothing is run. */
+/** Which firmware is able to start a disk, and why. Judged by what lies on the disk; nothing is run. */
 export interface BootDiagnosis {
   readonly firmware: 'bios' | 'uefi' | 'both' | 'none'
   /** The firmware, of those, that may start it: a program does it that is not known here. */
   readonly uncertain: readonly ('bios' | 'uefi')[]
-  /** What it was told by, and what speaks against it: sentences for people. */
+  /** What it was judged by, and what speaks against it: sentences for people. */
   readonly reasons: readonly string[]
   /** The code in the disk's first sector. */
   readonly bootCode: BootCode
@@ -44,7 +44,7 @@ export interface OpenVolume {
 /**
  * What starts from a disk.
  * @param part whether the source is one partition: then nothing is said of the disk around it.
- * @throws ImageError when the disk itself cannot be read; damage in a volume is told in `problems`.
+ * @throws ImageError when the disk itself cannot be read; damage in a volume is in `problems`.
  */
 export function diagnoseBoot(
   source: BlockSource,
@@ -74,7 +74,7 @@ export function diagnoseBoot(
       ...(byUefi.starts && byUefi.known === false ? (['uefi'] as const) : []),
     ],
     reasons: [
-      ...(part === undefined ? [] : [`Only ${part} was looked at; how the disk starts is told of the whole disk.`]),
+      ...(part === undefined ? [] : [`Only ${part} was looked at; how a disk starts is shown for whole disks.`]),
       ...byBios.reasons,
       ...byUefi.reasons,
     ],

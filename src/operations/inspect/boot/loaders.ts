@@ -53,7 +53,7 @@ const dosHeader = struct('little', 64, { magic: ascii(0, 2), peOffset: u32(60) }
 const peHeader = struct('little', 94, { signature: bytes(0, 4), machine: u16(4), subsystem: u16(92) })
 const efiApplication = 10
 
-/** Where names of loaders stand that are told by their content; larger ones are told by their name. */
+/** Where names of loaders stand that are recognised by their content; larger ones by their name. */
 const searched = 2097152
 const mostLoaders = 32
 /** Helpers of shim, and what Windows keeps beside its loader. */

@@ -74,7 +74,7 @@ const types: readonly {
 const longestText = 200
 
 /**
- * Which operating systems seem to be on a disk: by their files, and where no files tell, by the types of partitions.
+ * Which operating systems seem to be on a disk: by their files, and where no files say so, by the types of partitions.
  */
 export function guessSystems({ partitions }: PartitionTable, volumes: readonly OpenVolume[]): OperatingSystem {
   const found: SystemGuess[] = volumes.flatMap(({ volume, files }) => {

@@ -155,7 +155,7 @@ describe('what starts from a disk', () => {
   })
 })
 
-test('boot code is told by its messages', () => {
+test('boot code is recognised by its messages', () => {
   assert.equal(masterBootCode(Buffer.alloc(512)).kind, 'none')
   assert.equal(
     masterBootCode(
@@ -177,7 +177,7 @@ test('boot code is told by its messages', () => {
   assert.equal(volumeBootCode(sector('', '')).kind, 'none')
 })
 
-test('programs for UEFI are told from others', () => {
+test('programs for UEFI are recognised', () => {
   sameFacts(efiProgram(uefiApplication()), { cpu: 'x86-64' })
   const windows = uefiApplication()
   windows.writeUInt16LE(3, 0x40 + 92)

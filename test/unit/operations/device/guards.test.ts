@@ -393,7 +393,7 @@ test('a good target passes every guard, and none was overridden', () => {
   assert.deepEqual(notes, [])
 })
 
-test('devices are told apart by number, never by the beginning of a name', () => {
+test('devices are distinguished by number, never by the beginning of a name', () => {
   // sdx is not sdxa, sdx1 is not sdx11.
   const other: TargetFacts = {
     ...good,
@@ -453,7 +453,7 @@ test('several guards at once: all are named, and each wants its own word', () =>
   guardTarget(facts, { allowSystemDisk: true, unmount: true, allowSectorSize: true })
 })
 
-test('what is not known of the place of the source is told', () => {
+test('what is not known of the place of the source is reported', () => {
   const { notes } = guardTarget({
     ...good,
     sourcePlace: { disks: [], elsewhere: [], unknown: ['the overlay at / does not name its folders'] },

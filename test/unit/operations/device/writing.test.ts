@@ -19,7 +19,7 @@ type Operation =
   | { readonly kind: 'zero' | 'write' | 'read'; readonly position: number; readonly length: number }
   | { readonly kind: 'flush' }
 
-/** A device in memory that tells what was done with it, and fails where it is told to. */
+/** A device in memory that reports what was done with it, and fails where it should. */
 class MemoryDevice implements WritableDevice {
   readonly name = printable('/dev/memory')
   readonly growable = false
@@ -242,7 +242,7 @@ test('what lies behind the content is left alone, but for the last mebibyte', as
   assert.ok(device.bytes.subarray(5 * mebibyte).every((byte) => byte === 0))
 })
 
-test('an interruption: told as one, and nothing is found on the device', async () => {
+test('an interruption: reported as one, and nothing is found on the device', async () => {
   const stop = new AbortController()
   const device = new MemoryDevice(old())
   const error = await failing(device, writing({ signal: stop.signal, onProgress: () => stop.abort() }))

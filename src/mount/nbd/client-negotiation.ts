@@ -89,7 +89,7 @@ export async function agree(address: NbdAddress, where: string, milliseconds: nu
       stream = await secured(socket, address, where)
       reader = new ByteReader(stream)
     }
-    const facts = await new Haggler(stream, reader, where).go(address.name, flags.noZeroes)
+    const facts = await new Negotiator(stream, reader, where).go(address.name, flags.noZeroes)
     return { stream, reader, facts }
   } catch (error) {
     stream.destroy()
@@ -127,8 +127,8 @@ function connect({ endpoint }: NbdAddress, where: string, milliseconds: number):
 }
 
 async function startTls(stream: Duplex, reader: ByteReader, where: string): Promise<void> {
-  const haggler = new Haggler(stream, reader, where)
-  const [reply] = await haggler.ask(option.startTls, Buffer.alloc(0))
+  const negotiator = new Negotiator(stream, reader, where)
+  const [reply] = await negotiator.ask(option.startTls, Buffer.alloc(0))
   if (reply?.type !== replyType.ack)
     throw unsupported('E_NBD_TLS', `${where}: the server has no TLS${reply === undefined ? '' : messageOf(reply)}`)
   // Anybody could have sent it, in the clear.
@@ -153,7 +153,7 @@ function secured(socket: net.Socket, { endpoint, certificates }: NbdAddress, whe
       servername,
       ca,
       ...(cert === undefined || key === undefined ? {} : { cert, key }),
-      // A socket file has no host name for a certificate to bear; its authority is checked all the same.
+      // A socket file has no host name for a certificate to bear; its authority is still checked.
       ...(endpoint.kind === 'tcp' ? { host: endpoint.host } : { checkServerIdentity: () => undefined }),
     })
     secure.once('error', (cause: Error) => {
@@ -173,7 +173,7 @@ function secured(socket: net.Socket, { endpoint, certificates }: NbdAddress, whe
   })
 }
 
-class Haggler {
+class Negotiator {
   readonly #stream: Duplex
   readonly #reader: ByteReader
   readonly #where: string
@@ -208,7 +208,7 @@ class Haggler {
       if (info === infoType.export && data.length === exportInfo.size) ({ size, flags: word } = exportInfo.read(data))
       if (info === infoType.blockSize && data.length === blockSizeInfo.size) sizes = this.#blockSizes(data)
     }
-    if (size === undefined) throw protocolError(this.#where, 'it did not tell the size of the export')
+    if (size === undefined) throw protocolError(this.#where, 'it did not send the size of the export')
     return {
       size: safeNumber(size, 'the size of the export'),
       flags: transmissionFlagsOf(word),

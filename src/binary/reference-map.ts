@@ -15,7 +15,7 @@ interface Page {
  * are too many, the highest are let go, and the map is complete up to `limit` only: what lies beyond is for another
  * round.
  */
-export class UseMap {
+export class ReferenceMap {
   readonly #budget: number
   readonly #pages = new Map<number, Page>()
   #bytes = 0

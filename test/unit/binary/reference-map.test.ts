@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { UseMap } from '../../../src/binary/use-map.js'
+import { ReferenceMap } from '../../../src/binary/reference-map.js'
 
 test('uses and kinds of units, small and large counts', () => {
-  const map = new UseMap(1e9)
+  const map = new ReferenceMap(1e9)
   for (let times = 0; times < 300; times++) map.add(70_000, 2)
   map.add(70_000, 5, 2 ** 40)
   map.add(3, 7)
@@ -14,7 +14,7 @@ test('uses and kinds of units, small and large counts', () => {
 })
 
 test('beyond its memory it lets the highest units go, and says up to where it is complete', () => {
-  const map = new UseMap(3 * 131_072)
+  const map = new ReferenceMap(3 * 131_072)
   for (const page of [9, 1, 5, 7, 0, 2 ** 30]) map.add(page * 65_536 + 3, 1)
   assert.equal(map.limit, 7 * 65_536)
   assert.deepEqual(

@@ -1,8 +1,8 @@
 /**
- * Members of what a tool of the system told, each as the type it should be; undefined where it is absent or something
+ * Members of what a tool of the system printed, each as the type it should be; undefined where it is absent or something
  * else.
  */
-export class Told {
+export class ToolOutput {
   readonly #members: Readonly<Record<string, unknown>>
 
   /** Anything that is no object has no members. */
@@ -26,15 +26,15 @@ export class Told {
     return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0
   }
 
-  /** Undefined when nothing was told. */
+  /** Undefined when it is not there. */
   flag(name: string): boolean | undefined {
     const value = this.#value(name)
     return typeof value === 'boolean' ? value : undefined
   }
 
   /** What should be a list; PowerShell gives a list of one as the thing itself. */
-  list(name: string): readonly Told[] {
-    return this.#items(name).map((each) => new Told(each))
+  list(name: string): readonly ToolOutput[] {
+    return this.#items(name).map((each) => new ToolOutput(each))
   }
 
   texts(name: string): readonly string[] {

@@ -1,4 +1,4 @@
-import type { UseMap } from '../../../binary/use-map.js'
+import type { ReferenceMap } from '../../../binary/reference-map.js'
 import type { ByteStore } from '../../../block/types.js'
 import type { ImageError } from '../../../errors.js'
 import type { Finding } from '../../driver.js'
@@ -6,7 +6,7 @@ import type { Header } from './header.js'
 import type { Snapshot } from './snapshots.js'
 
 /** An opened file as its check and its repair see it. */
-export interface Anatomy {
+export interface ImageParts {
   readonly store: ByteStore
   readonly header: Header
   /** Those that can be read; `snapshotFault` says why there are no more. */
@@ -44,9 +44,9 @@ export const shareable: ReadonlySet<number> = new Set([owner.l2, owner.data, own
  * Counts the clusters of a structure as used. The last cluster of a file may lie partly behind its end.
  * @returns false when the structure passes the end of the file by a cluster or more; nothing is counted then.
  */
-export function countUse(
-  { store, header }: Anatomy,
-  map: UseMap,
+export function countClusters(
+  { store, header }: ImageParts,
+  map: ReferenceMap,
   region: { readonly position: number; readonly length: number; readonly kind: number; readonly times?: number },
 ): boolean {
   const { position, length, kind, times = 1 } = region

@@ -40,7 +40,7 @@ export type Next =
   | { readonly kind: 'tls' }
   | { readonly kind: 'end' }
 
-export interface HagglingOptions {
+export interface NegotiationOptions {
   readonly disks: readonly ServedDisk[]
   /** Whether clients can, and then must, ask for TLS. */
   readonly tls: boolean
@@ -73,15 +73,15 @@ export function flagsOf(disk: ServedDisk, structured: boolean): number {
   })
 }
 
-/** The server's side of option haggling, after the client's flags. It keeps no bytes: whole options go in. */
-export class Haggling {
-  readonly #options: HagglingOptions
+/** The server's side of option negotiation, after the client's flags. It keeps no bytes: whole options go in. */
+export class Negotiation {
+  readonly #options: NegotiationOptions
   #secure = false
   #structured = false
   /** For which export base:allocation was agreed on. */
   #allocationFor: ServedDisk | undefined
 
-  constructor(options: HagglingOptions) {
+  constructor(options: NegotiationOptions) {
     this.#options = options
   }
 
