@@ -13,6 +13,7 @@ import {
 import { syscalls } from '../sys/syscalls.js'
 import { folderError } from './folder-image.js'
 import type { ByteStore } from './types.js'
+import { WriteBehind } from './write-behind.js'
 
 /** Bytes of zeros that are written at once. */
 const zeroPiece = 1048576
@@ -27,6 +28,7 @@ export class FileStore implements ByteStore {
   readonly growable: boolean
   readonly zeroed: boolean
   readonly directDescriptor?: number
+  readonly #behind: WriteBehind | undefined
   readonly #durable: boolean
   /** What the file was like when it was opened for reading. */
   #opened: BigIntStats | undefined
@@ -42,9 +44,10 @@ export class FileStore implements ByteStore {
     writable: boolean,
     fresh: boolean,
     durable: boolean,
-    direct?: number,
+    { direct, behind }: { readonly direct?: number; readonly behind?: WriteBehind } = {},
   ) {
     if (direct !== undefined) this.directDescriptor = direct
+    this.#behind = behind
     this.#durable = durable
     this.path = path
     this.name = printable(path)
@@ -92,7 +95,7 @@ export class FileStore implements ByteStore {
   static create(path: HostPath, durable = true, shown: string = path, mode = 0o666): FileStore {
     try {
       const fd = fs.openSync(path, fs.constants.O_RDWR + fs.constants.O_CREAT + fs.constants.O_EXCL, mode)
-      return new FileStore(shown, fd, 0, true, true, durable, durable ? openDirect(path, fd) : undefined)
+      return new FileStore(shown, fd, 0, true, true, durable, waysToMedium(path, fd, durable))
     } catch (cause) {
       throw writeError(shown, 'cannot be created', cause)
     }
@@ -152,6 +155,13 @@ export class FileStore implements ByteStore {
   /** The engine wrote up to `end` through the descriptor. */
   grown(end: number): void {
     if (end > this.#size) this.#size = end
+  }
+
+  written(position: number, length: number, took: number): Promise<void> | undefined {
+    this.grown(position + length)
+    return this.#behind?.wrote(position, length, took)?.catch((cause: unknown) => {
+      throw (this.#failed = writeError(this.path, 'cannot be written to the medium', cause))
+    })
   }
 
   read(position: number, target: Uint8Array): void {
@@ -268,6 +278,20 @@ function statOf(path: string): BigIntStats | undefined {
     // Its folder went away, or may not be searched any more: the descriptor still has the file.
     return undefined
   }
+}
+
+/**
+ * How bulk data of a new file gets to the medium while it is written: from the page cache where the system can be told
+ * to begin, past it otherwise.
+ */
+function waysToMedium(
+  path: string,
+  fd: number,
+  durable: boolean,
+): { readonly direct?: number; readonly behind?: WriteBehind } {
+  const system = syscalls()
+  if (system !== undefined) return { behind: new WriteBehind(fd, system, durable) }
+  return durable ? { direct: openDirect(path, fd) } : {}
 }
 
 /** Filesystems (statfs type) known to write well past the page cache: ext4, XFS, btrfs. */

@@ -53,6 +53,12 @@ export interface ByteStore extends Disposable {
   /** Bytes up to `end` were written through the descriptor. */
   grown?(end: number): void
   /**
+   * The same of a range of bulk data, which the store may send on its way to the medium; the descriptor is not to be
+   * closed before the promise settles (undefined: nothing is under way). @param took milliseconds. @throws ImageError target where the medium does
+   * not take it.
+   */
+  written?(position: number, length: number, took: number): Promise<void> | undefined
+  /**
    * Of a store without a descriptor: how the run at `position` is stored, 0 < length ≤ limit; a hole reads as zero.
    * Absent: all may be data.
    */

@@ -3,14 +3,17 @@ import type { CopyTarget } from '../block/image-writer.js'
 import type { BlockSource, ByteStore } from '../block/types.js'
 import { isImageError } from '../errors.js'
 import type { ScannedRun } from './chunk.js'
+import { UnitBuffers } from './fill.js'
+import { Growth } from './growth.js'
+import { Inline } from './inline.js'
 import { runLanes, type Ticket } from './lanes.js'
 import { chunkLengthFor, Plan, type Chunk, type ChunkContent, type Shareable } from './plan.js'
-import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
+import { defaultThreads, isHeavy, makeSlots, TaskPool, type Slot } from './pool.js'
 import type { Progress } from './progress.js'
 import { Sharing } from './share.js'
-import type { Task, TaskResult } from './task.js'
+import { runTaskSync, type Task, type TaskResult } from './task.js'
 import { blockLength } from './tree-hash.js'
-import { addWrite, Growth, writeAll, type Write } from './write.js'
+import { addWrite, writeAll, writeNow, type Write } from './write.js'
 
 export interface CopyOptions {
   readonly source: BlockSource
@@ -133,6 +136,8 @@ class Mover {
   readonly #chunkLength: number
   readonly #pool: TaskPool
   readonly #growth = new Growth()
+  readonly #inline = new Inline()
+  readonly #buffers = new UnitBuffers()
   #done = 0
 
   constructor(options: CopyOptions, how: { unit: number; chunkLength: number; pool: TaskPool }) {
@@ -143,33 +148,68 @@ class Mover {
   }
 
   async move(chunk: Chunk, slot: Slot, ticket: Ticket): Promise<void> {
-    const { source, target, base, digests } = this.#options
+    const { source, base, digests } = this.#options
+    if (await this.#movedNow(chunk, slot, ticket)) return
+    const below =
+      chunk.base === undefined || base === undefined
+        ? undefined
+        : await prefill(chunk.base, base, chunk.offset, slot.bytes.subarray(slot.half))
+    const task = (content: Pick<Task, 'pieces' | 'present'>): Task => this.#task(chunk, content, below)
+    const result = await this.#scanned(chunk, slot, task, source)
+    await ticket.turn
+    digests?.add(chunk.offset, chunk.length, result.digests ?? [])
+    const writes = this.#place(chunk, result.runs)
+    ticket.done()
+    await writeAll(writes, slot.bytes)
+    this.bytesRead += chunk.length
+    this.#report(chunk.next)
+  }
+
+  #task(
+    chunk: Chunk,
+    { pieces, present }: Pick<Task, 'pieces' | 'present'>,
+    base: Pick<Task, 'pieces' | 'present'> | undefined,
+  ): Task {
+    const { target, digests } = this.#options
     // The last chunk is padded with zeros to the target's unit: a format may round the disk up.
     const length = Math.min(
       roundUp(chunk.length, Math.max(target.grain, target.packedUnit?.length ?? 1)),
       target.capacity - chunk.offset,
     )
-    const below =
-      chunk.base === undefined || base === undefined
-        ? {}
-        : { base: await prefill(chunk.base, base, chunk.offset, slot.bytes.subarray(slot.half)) }
-    const task = (content: Pick<Task, 'pieces' | 'present'>): Task => ({
+    return {
       mode: 'scan',
       unit: this.#unit,
       length,
-      ...content,
-      ...below,
+      pieces,
+      present,
+      base,
       packing: target.packedUnit,
       digests: digests?.ranges(chunk.offset, chunk.length),
-    })
-    const result = await this.#scanned(chunk, slot, task, source)
-    await ticket.turn
-    digests?.add(chunk.offset, chunk.length, result.digests ?? [])
-    const writes = this.#place(chunk.offset, result.runs)
+    }
+  }
+
+  /** Moves a chunk in this thread, where that is the quickest way; false where it is not, and nothing was done. */
+  async #movedNow(chunk: Chunk, slot: Slot, ticket: Ticket): Promise<boolean> {
+    const { content, base } = chunk
+    if (!ticket.isTurn() || this.#options.salvage !== undefined) return false
+    if (content.local.length > 0 || (base?.local.length ?? 0) > 0) return false
+    const task = this.#task(
+      chunk,
+      { pieces: content.pieces, present: [] },
+      base === undefined ? undefined : { pieces: base.pieces, present: [] },
+    )
+    if (isHeavy(task) || !this.#inline.takesNext()) return false
+    const start = performance.now()
+    const { runs } = runTaskSync(task, slot.bytes, slot.half, this.#buffers)
+    const writes = this.#place(chunk, runs)
     ticket.done()
-    await writeAll(writes, slot.bytes)
+    const behind = writeNow(writes, slot.bytes)
+    this.#inline.took(start, chunk.length)
     this.bytesRead += chunk.length
     this.#report(chunk.next)
+    if (behind !== undefined) await behind
+    await this.#inline.pause()
+    return true
   }
 
   async #scanned(
@@ -225,7 +265,7 @@ class Mover {
     this.#report(this.#options.source.capacity)
   }
 
-  #place(offset: number, runs: readonly ScannedRun[]): Write[] {
+  #place({ offset, ahead }: Chunk, runs: readonly ScannedRun[]): Write[] {
     const { target } = this.#options
     const writes: Write[] = []
     for (const run of runs) {
@@ -233,13 +273,13 @@ class Mover {
       else if (run.kind === 'packed') {
         const placed = target.placePacked?.(offset + run.at, run.storedLength)
         if (placed === undefined) throw new TypeError('the writer offers a packed unit and no placePacked')
-        this.#add(writes, placed.store, placed.position, run.storedAt, run.storedLength)
+        this.#add(writes, placed.store, placed.position, run.storedAt, run.storedLength, 0)
       } else {
         for (let done = 0; done < run.length;) {
           const placed = target.place(offset + run.at + done, run.length - done)
           if (placed.length <= 0 || placed.length > run.length - done)
             throw new RangeError(`the writer placed ${placed.length} of ${run.length - done} bytes`)
-          this.#add(writes, placed.store, placed.position, run.at + done, placed.length)
+          this.#add(writes, placed.store, placed.position, run.at + done, placed.length, ahead - run.at - done)
           done += placed.length
         }
       }
@@ -247,8 +287,8 @@ class Mover {
     return writes
   }
 
-  #add(writes: Write[], store: ByteStore, position: number, at: number, length: number): void {
-    this.#growth.before(store, position, length)
+  #add(writes: Write[], store: ByteStore, position: number, at: number, length: number, ahead: number): void {
+    this.#growth.before(store, position, length, Math.max(0, ahead - length))
     addWrite(writes, { store, position, at, length })
     this.bytesWritten += length
   }

@@ -3,6 +3,8 @@ import { aborted } from '../errors.js'
 /** A chunk's place in the order: `turn` resolves when all chunks before it called their `done`. */
 export interface Ticket {
   readonly turn: Promise<void>
+  /** Whether `turn` has come already: a chunk that is dealt with at once need not wait for it. */
+  isTurn(): boolean
   done(): void
 }
 
@@ -21,6 +23,8 @@ export async function runLanes<Item>(
 ): Promise<void> {
   let failure: { readonly error: unknown } | undefined
   let previous = Promise.resolve()
+  let given = 0
+  let finished = 0
   const lane = async (index: number): Promise<void> => {
     while (failure === undefined) {
       let done: () => void = () => undefined
@@ -33,10 +37,16 @@ export async function runLanes<Item>(
         })
         // A lane that fails before it waits for its turn leaves this promise unwatched.
         turn.catch(() => undefined)
+        const place = given++
         previous = new Promise((resolve) => {
-          done = resolve
+          let open = true
+          done = () => {
+            if (open) finished++
+            open = false
+            resolve()
+          }
         })
-        await work(item, index, { turn, done })
+        await work(item, index, { turn, isTurn: () => failure === undefined && finished === place, done })
       } catch (error) {
         failure ??= { error }
       } finally {

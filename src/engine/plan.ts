@@ -31,6 +31,8 @@ export interface Chunk {
   readonly next: number
   readonly content: ChunkContent
   readonly base?: ChunkContent
+  /** Bytes from `offset` on that the source stores as one run, as far as that is known without reading. */
+  readonly ahead: number
 }
 
 /** A run of source bytes that may be shared with the target instead of being copied. */
@@ -97,6 +99,7 @@ export class Plan {
     const { capacity, chunkLength, align } = this.#options
     if (this.#offset >= capacity) return undefined
     const start = roundDown(this.#offset, align)
+    const ahead = this.#runLength(start)
     let end = Math.min(capacity, roundDown(start, chunkLength) + chunkLength)
     if (this.#base === undefined && this.#options.zeros !== true) end = this.#dataEnd(end)
     this.#offset = end
@@ -106,8 +109,15 @@ export class Plan {
       length: end - start,
       next: end,
       content,
+      ahead,
       base: this.#base === undefined ? undefined : collect(this.#base, start, end),
     }
+  }
+
+  #runLength(offset: number): number {
+    if (offset >= this.#options.capacity) return 0
+    const run = this.#walk.runAt(offset, longestRun)
+    return run.kind === 'data' ? run.length : 0
   }
 
   /** Goes past what needs no look: zeros, and with a base what is zero on both or the same bytes of the same file. */

@@ -117,7 +117,8 @@ export class TaskPool implements AsyncDisposable {
   }
 }
 
-function isHeavy(task: Task): boolean {
+/** Whether a task is bound by the processor: for a worker thread. */
+export function isHeavy(task: Task): boolean {
   return (
     task.mode === 'hash' ||
     (task.digests?.length ?? 0) > 0 ||

@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import { directAlignment, type ByteStore } from '../block/types.js'
 import { writeError } from '../block/file-store.js'
-import { syscalls } from '../sys/syscalls.js'
+import type { ImageError } from '../errors.js'
 
 /** Bytes of a buffer that go to one place of a store. */
 export interface Write {
@@ -34,20 +34,73 @@ export function addWrite(writes: Write[], write: Write): void {
  * ImageError target
  */
 export async function writeAll(writes: readonly Write[], bytes: Uint8Array): Promise<void> {
-  // All are awaited even when one fails: nothing may still read the buffer afterwards.
-  const results = await Promise.allSettled(writes.map((write) => writeOne(write, bytes)))
+  await allOf(writes.map((write) => writeOne(write, bytes)))
+}
+
+/** All are awaited even when one fails: nothing may still read the buffer, or use the descriptor, afterwards. */
+async function allOf(writes: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(writes)
   for (const result of results) if (result.status === 'rejected') throw result.reason
 }
 
-function writeOne({ store, position, at, length }: Write, bytes: Uint8Array): Promise<void> {
+/**
+ * The same, by this thread itself where the store is a file in the page cache. Undefined when all is done; a promise where
+ * something is to be waited for, or failed (ImageError target).
+ */
+export function writeNow(writes: readonly Write[], bytes: Uint8Array): Promise<void> | undefined {
+  const later: Promise<void>[] = []
+  for (const write of writes) {
+    const { store, position, length } = write
+    const { fd: descriptor, directDescriptor, descriptorAlignment = 1 } = store
+    if (descriptor === undefined || directDescriptor !== undefined || descriptorAlignment !== 1) {
+      later.push(writeOne(write, bytes))
+      continue
+    }
+    const start = performance.now()
+    const failure = writeSync(write, descriptor, bytes)
+    if (failure !== undefined) {
+      later.push(Promise.reject(failure))
+      break
+    }
+    const behind = wrote(store, position, length, start)
+    if (behind !== undefined) later.push(behind)
+  }
+  return later.length === 0 ? undefined : allOf(later)
+}
+
+function writeSync(
+  { store, position, at, length }: Write,
+  descriptor: number,
+  bytes: Uint8Array,
+): ImageError | undefined {
+  for (let done = 0; done < length;) {
+    try {
+      done += fs.writeSync(descriptor, bytes, at + done, length - done, position + done)
+    } catch (cause) {
+      return writeError(store.name, `cannot be written at byte ${position + done}`, cause, position + done)
+    }
+  }
+  return undefined
+}
+
+function wrote(store: ByteStore, position: number, length: number, start: number): Promise<void> | undefined {
+  if (store.written !== undefined) return store.written(position, length, performance.now() - start)
+  store.grown?.(position + length)
+  return undefined
+}
+
+async function writeOne({ store, position, at, length }: Write, bytes: Uint8Array): Promise<void> {
   const { fd: descriptor, descriptorAlignment = 1 } = store
-  if (descriptor === undefined && store.send !== undefined) return store.send(position, bytes.subarray(at, at + length))
+  if (descriptor === undefined && store.send !== undefined) {
+    await store.send(position, bytes.subarray(at, at + length))
+    return
+  }
   if (
     descriptor === undefined ||
     [position, length, bytes.byteOffset + at].some((value) => value % descriptorAlignment !== 0)
   ) {
     store.write(position, bytes.subarray(at, at + length))
-    return Promise.resolve()
+    return
   }
   const { directDescriptor } = store
   // Buffers of the pool begin at a page, so that the place within the buffer is also the alignment of the address.
@@ -56,8 +109,10 @@ function writeOne({ store, position, at, length }: Write, bytes: Uint8Array): Pr
     (bytes.byteOffset + at) % directAlignment === 0 &&
     position % directAlignment === 0
   const direct = aligned ? length - (length % directAlignment) : 0
+  let start = 0
   const write = (): Promise<void> =>
     new Promise((resolve, reject) => {
+      start = performance.now()
       let done = 0
       const step = (): void => {
         const past = done < direct
@@ -72,10 +127,7 @@ function writeOne({ store, position, at, length }: Write, bytes: Uint8Array): Pr
             if (cause !== null)
               reject(writeError(store.name, `cannot be written at byte ${position + done}`, cause, position + done))
             else if ((done += count) < length) step()
-            else {
-              store.grown?.(position + length)
-              resolve()
-            }
+            else resolve()
           },
         )
       }
@@ -83,7 +135,8 @@ function writeOne({ store, position, at, length }: Write, bytes: Uint8Array): Pr
     })
   // Through the page cache a file takes one write at a time: others would wait in the kernel, spinning on processors
   // that have work to do.
-  return directDescriptor === undefined && descriptorAlignment === 1 ? inTurn(store, write) : write()
+  await (directDescriptor === undefined && descriptorAlignment === 1 ? inTurn(store, write) : write())
+  await wrote(store, position, length, start)
 }
 
 /** The last write of each file that takes one at a time. */
@@ -97,51 +150,4 @@ function inTurn(store: ByteStore, write: () => Promise<void>): Promise<void> {
     turn.catch(() => undefined),
   )
   return turn
-}
-
-/**
- * Makes a file longer. Past a limit for files ahead of its end it grows by its writes alone, which say so in the end.
- */
-function enlarge(store: ByteStore, descriptor: number, size: number): void {
-  try {
-    fs.ftruncateSync(descriptor, size)
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EFBIG')
-      throw writeError(store.name, `cannot be set to ${size} bytes`, cause)
-  }
-}
-
-/** How far ahead of its end a growing file is enlarged. */
-const aheadLength = 64 * 1024 * 1024
-
-/**
- * Enlarges files that grow write by write ahead of the writes, which past the page cache must otherwise wait for each
- * other. The space
- * is reserved too, for fewer extents, as long as the file is mostly data: formats with large blocks leave holes that
- * stay holes.
- */
-export class Growth {
-  readonly #files = new Map<ByteStore, { end: number; placed: number; reserves: boolean }>()
-
-  /** To be called before `length` bytes are written at `position`. */
-  before(store: ByteStore, position: number, length: number): void {
-    if (store.fd === undefined || !store.growable) return
-    let file = this.#files.get(store)
-    if (file === undefined) this.#files.set(store, (file = { end: store.size, placed: 0, reserves: true }))
-    const end = position + length
-    if (end > file.end) {
-      const next = end + aheadLength
-      const dense = file.placed >= (end * 3) / 4
-      if (dense && file.reserves) file.reserves = syscalls()?.reserve(store.fd, file.end, next - file.end) === true
-      // A full disk, or a filesystem that cannot reserve, shows itself at the writes.
-      if (!dense || !file.reserves) enlarge(store, store.fd, next)
-      file.end = next
-    }
-    file.placed += length
-  }
-
-  /** Sets each file back to the size it is to have. */
-  finish(): void {
-    for (const store of this.#files.keys()) store.truncate(store.size)
-  }
 }

@@ -1,7 +1,11 @@
 import { createRequire } from 'node:module'
 import type { Syscalls } from './types.js'
 
-type NativeFunction = (...values: unknown[]) => number
+interface NativeFunction {
+  (...values: unknown[]): number
+  /** Runs in a thread of Node's pool; the last of the values is called with the result, and `errno` is that call's. */
+  async(...values: unknown[]): void
+}
 interface Koffi {
   load(library: string | null): { func(prototype: string): NativeFunction }
   struct(name: string, members: Readonly<Record<string, string>>): unknown
@@ -19,6 +23,12 @@ const cloneRangeRequest = 0x4020940d
 const blockRequests = { zeroOut: 0x127f, discard: 0x1277, rereadPartitions: 0x125f, flushBuffers: 0x1261 } as const
 /** FALLOC_FL_PUNCH_HOLE and FALLOC_FL_KEEP_SIZE. */
 const punchHoleMode = 3
+/** SYNC_FILE_RANGE_WRITE; and with WAIT_BEFORE and WAIT_AFTER. */
+const writingModes = { start: 2, finish: 7 } as const
+/** POSIX_FADV_DONTNEED. */
+const notNeeded = 4
+/** What sync_file_range reports of a medium that did not take the bytes, by number: EIO, ENOSPC, EDQUOT. */
+const writeFailures: Readonly<Record<number, string>> = { 5: 'EIO', 28: 'ENOSPC', 122: 'EDQUOT' }
 /** F_OFD_SETLK: a lock of the open file, not of the process. EACCES and EAGAIN: somebody else has one. */
 const setLockRequest = 37
 /** F_OFD_GETLK: who would be in the way. */
@@ -67,6 +77,8 @@ export function loadKoffi(): Syscalls | undefined {
   if (koffi === undefined || library === undefined) return undefined
   const lseek = library.func('int64_t lseek(int fd, int64_t offset, int whence)')
   const fallocate = library.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)')
+  const syncFileRange = library.func('int sync_file_range(int fd, int64_t offset, int64_t length, unsigned int flags)')
+  const fadvise = library.func('int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)')
   const futimens = library.func('int futimens(int fd, void *times)')
   const utimensat = library.func('int utimensat(int folder, const char *path, void *times, int flags)')
   const fcntl = library.func('int fcntl(int fd, int command, void *argument)')
@@ -87,6 +99,15 @@ export function loadKoffi(): Syscalls | undefined {
   )
   const ioctl = library.func('int ioctl(int fd, unsigned long request, void *argument)')
 
+  const inPool = (call: NativeFunction, ...values: number[]): Promise<void> =>
+    new Promise((resolve, reject) => {
+      call.async(...values, (failure: Error | null, result: number) => {
+        const code = result === 0 ? undefined : writeFailures[koffi.errno()]
+        if (failure !== null) reject(failure)
+        else if (code === undefined) resolve()
+        else reject(Object.assign(new Error(`${code}: sync_file_range`), { code }))
+      })
+    })
   const takeLock = (descriptor: number, type: number, start: number, length: number): boolean =>
     fcntl(descriptor, setLockRequest, lockArgument(type, start, length)) === 0 || !lockedErrors.includes(koffi.errno())
   const meetsLock = (descriptor: number, start: number, length = 1): boolean => {
@@ -105,6 +126,12 @@ export function loadKoffi(): Syscalls | undefined {
       return found < 0 ? undefined : found
     },
     reserve: (descriptor, position, length) => fallocate(descriptor, 0, position, length) === 0,
+    startWriting: (descriptor, position, length) =>
+      inPool(syncFileRange, descriptor, position, length, writingModes.start),
+    async finishWriting(descriptor, position, length) {
+      await inPool(syncFileRange, descriptor, position, length, writingModes.finish)
+      fadvise(descriptor, position, length, notNeeded)
+    },
     setTimes: (descriptor, accessed, modified) => futimens(descriptor, timespecs(accessed, modified)) === 0,
     setLinkTimes: (path, accessed, modified) =>
       utimensat(currentFolder, path, timespecs(accessed, modified), noFollow) === 0,

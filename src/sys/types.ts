@@ -12,6 +12,17 @@ export interface Syscalls {
   nextHole(descriptor: number, position: number): number | undefined
   /** Reserves space, which reads as zero, and enlarges the file to hold it. False when the filesystem cannot. */
   reserve(descriptor: number, position: number, length: number): boolean
+  /**
+   * Has the system write a range of a file to the medium, without waiting for that, and settles when the medium was
+   * asked. Where the system cannot, nothing is done.
+   */
+  startWriting(descriptor: number, position: number, length: number): Promise<void>
+  /**
+   * Waits until a range of a file is on the medium, and releases the memory that the page cache holds for it. No flush:
+   * neither what the medium has in its own cache nor what leads to the range is there for sure.
+   * @throws Error with a `code` as Node's, where the range could not be written.
+   */
+  finishWriting(descriptor: number, position: number, length: number): Promise<void>
   /** Gives back the space of a range, which reads as zero then. False when the filesystem or device cannot. */
   punchHole(descriptor: number, position: number, length: number): boolean
   /** Takes a file for oneself until it is closed, as QEMU understands it too. False when somebody else has it open. */
