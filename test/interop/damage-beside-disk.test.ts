@@ -18,6 +18,12 @@ function snapshotTable(bytes: Buffer): number {
   return Number(bytes.readBigUInt64BE(64))
 }
 
+function secondSnapshot(bytes: Buffer): number {
+  const at = snapshotTable(bytes)
+  const length = 40 + bytes.readUInt32BE(at + 36) + bytes.readUInt16BE(at + 12) + bytes.readUInt16BE(at + 14)
+  return at + Math.ceil(length / 8) * 8
+}
+
 /** Where the header extensions end: the first of type 0. */
 function extensionsEnd(bytes: Buffer): number {
   let at = bytes.readUInt32BE(100)
@@ -53,12 +59,53 @@ const damages: readonly Damage[] = [
   {
     what: 'the second snapshot has too much extra data',
     code: 'E_SNAPSHOT_TABLE',
-    change: (bytes) => {
-      const at = snapshotTable(bytes)
-      const length = 40 + bytes.readUInt32BE(at + 36) + bytes.readUInt16BE(at + 12) + bytes.readUInt16BE(at + 14)
-      bytes.writeUInt32BE(5000, at + Math.ceil(length / 8) * 8 + 36)
-    },
+    change: (bytes) => bytes.writeUInt32BE(5000, secondSnapshot(bytes) + 36),
     left: 1,
+  },
+  {
+    what: 'the L1 table of the first snapshot is past the end of the file',
+    code: 'E_TRUNCATED',
+    change: (bytes) => bytes.writeBigUInt64BE(2n ** 40n, snapshotTable(bytes)),
+    left: 1,
+  },
+  {
+    what: 'the L1 table of the first snapshot is at no place that can be',
+    code: 'E_TRUNCATED',
+    change: (bytes) => bytes.writeBigUInt64BE(2n ** 64n - 65536n, snapshotTable(bytes)),
+    left: 1,
+  },
+  {
+    what: 'the L1 table of the first snapshot begins no cluster',
+    code: 'E_SNAPSHOT_TABLE',
+    change: (bytes) => bytes.writeBigUInt64BE(65537n, snapshotTable(bytes)),
+    left: 1,
+  },
+  {
+    what: 'the first snapshot has no place for its L1 table',
+    code: 'E_SNAPSHOT_TABLE',
+    change: (bytes) => bytes.writeBigUInt64BE(0n, snapshotTable(bytes)),
+    left: 1,
+  },
+  {
+    what: 'the L1 table of the first snapshot has more entries than can be',
+    code: 'E_SNAPSHOT_TABLE',
+    change: (bytes) => bytes.writeUInt32BE(0xffffffff, snapshotTable(bytes) + 8),
+    left: 1,
+  },
+  {
+    what: 'the L1 table of the second snapshot lies nowhere',
+    code: 'E_TRUNCATED',
+    change: (bytes) => bytes.writeBigUInt64BE(2n ** 40n, secondSnapshot(bytes)),
+    left: 1,
+  },
+  {
+    what: 'the L1 tables of both snapshots lie nowhere',
+    code: 'E_TRUNCATED',
+    change: (bytes) => {
+      bytes.writeBigUInt64BE(2n ** 40n, snapshotTable(bytes))
+      bytes.writeBigUInt64BE(2n ** 41n, secondSnapshot(bytes))
+    },
+    left: 0,
   },
   {
     what: 'a header extension without end',
@@ -98,6 +145,7 @@ for (const { what, code, change, left } of damages)
     }
     runIn(cwd, 'qemu-img', 'convert', '-f', 'qcow2', '-O', 'raw', 'a.qcow2', 'a.raw')
     const bytes = fs.readFileSync(join(cwd, 'a.qcow2'))
+    fs.writeFileSync(join(cwd, 'sound.qcow2'), bytes)
     change(bytes)
     fs.writeFileSync(join(cwd, 'a.qcow2'), bytes)
     const compared = await vdisk(['compare', 'a.qcow2', 'a.raw'], { cwd })
@@ -113,15 +161,61 @@ for (const { what, code, change, left } of damages)
     runIn(cwd, 'qemu-img', 'check', '-q', 'b.qcow2')
     runIn(cwd, 'qemu-img', 'compare', '-q', 'b.qcow2', 'a.raw')
     const { snapshots = [] } = JSON.parse(runIn(cwd, 'qemu-img', 'info', '--output=json', 'b.qcow2')) as {
-      snapshots?: unknown[]
+      snapshots?: { readonly name: string }[]
     }
     assert.equal(snapshots.length, left)
+    const mended = await vdisk(['check', 'b.qcow2'], { cwd })
+    assert.equal(mended.code, 0, mended.stdout.toString())
+    if (left < 2) assert.match(repaired.stdout.toString(), /leave out/)
+    // What is left of the snapshots reads as it did.
+    for (const { name } of snapshots) {
+      runIn(cwd, 'qemu-img', 'convert', '-f', 'qcow2', '-O', 'raw', '-l', name, 'sound.qcow2', 'was.raw')
+      runIn(cwd, 'qemu-img', 'convert', '-f', 'qcow2', '-O', 'raw', '-l', name, 'b.qcow2', 'is.raw')
+      runIn(cwd, 'cmp', 'was.raw', 'is.raw')
+    }
     if (left < 2 || code === 'E_HEADER_EXTENSION') {
       const changed = await vdisk(['resize', 'a.qcow2', '8M'], { cwd })
       assert.notEqual(changed.code, 0)
       assert.match(changed.stderr, /vdisk repair/)
     }
   })
+
+test('QCOW2: the extra data that version 3 asks for is added to snapshots that lack it', async (t) => {
+  if (!have(t, 'qemu-img')) return
+  const cwd = testFolder(t)
+  runIn(cwd, 'qemu-img', 'create', '-q', '-f', 'qcow2', 'a.qcow2', '4M')
+  for (const name of ['one', 'two', 'three']) runIn(cwd, 'qemu-img', 'snapshot', '-c', name, 'a.qcow2')
+  const bytes = fs.readFileSync(join(cwd, 'a.qcow2'))
+  const start = snapshotTable(bytes)
+  // The table without the extra data of the second entry.
+  const entries: Buffer[] = []
+  let at = start
+  for (let index = 0; index < 3; index++) {
+    const extra = bytes.readUInt32BE(at + 36)
+    const end = at + 40 + extra + bytes.readUInt16BE(at + 12) + bytes.readUInt16BE(at + 14)
+    const entry = Buffer.from(bytes.subarray(at, end))
+    if (index === 1) entry.writeUInt32BE(0, 36)
+    const kept = index === 1 ? Buffer.concat([entry.subarray(0, 40), entry.subarray(40 + extra)]) : entry
+    entries.push(kept, Buffer.alloc((8 - (kept.length % 8)) % 8))
+    at = start + Math.ceil((end - start) / 8) * 8
+  }
+  bytes.fill(0, start)
+  Buffer.concat(entries).copy(bytes, start)
+  fs.writeFileSync(join(cwd, 'a.qcow2'), bytes)
+  const checked = await vdisk(['check', 'a.qcow2'], { cwd })
+  assert.match(checked.stdout.toString(), /E_SNAPSHOT_TABLE/)
+  const repaired = await vdisk(['repair', 'a.qcow2', '--in-place'], { cwd })
+  assert.equal(repaired.code, 0, repaired.stdout.toString() + repaired.stderr)
+  assert.equal((await vdisk(['check', 'a.qcow2'], { cwd })).code, 0)
+  runIn(cwd, 'qemu-img', 'check', '-q', 'a.qcow2')
+  const { snapshots } = JSON.parse(runIn(cwd, 'qemu-img', 'info', '--output=json', 'a.qcow2')) as {
+    snapshots: { readonly name: string; readonly id: string }[]
+  }
+  assert.deepEqual(
+    snapshots.map(({ id: number, name: text }) => `${number} ${text}`),
+    ['1 one', '2 two', '3 three'],
+  )
+})
 
 test('QCOW2: a data file whose name is not recorded is an error to check, as reading refuses it', async (t) => {
   if (!have(t, 'qemu-img')) return

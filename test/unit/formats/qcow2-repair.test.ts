@@ -165,8 +165,7 @@ const repairs: readonly Repair[] = [
       snapshotImage()
         .u64(8 * cluster, 90 * cluster)
         .store(),
-    mends: ['L_REFCOUNT', 'E_COPIED'],
-    left: ['E_TRUNCATED', 'L_REFCOUNT'],
+    mends: ['E_TRUNCATED', 'L_REFCOUNT', 'E_COPIED'],
   },
   {
     what: 'version 2',

@@ -14,6 +14,8 @@ export interface ImageParts {
   readonly snapshotFault?: ImageError
   /** Where data clusters are; undefined when an external data file was not opened. */
   readonly data: ByteStore | undefined
+  /** Bytes that the header is about to lead to: counted as used already. */
+  readonly planned?: { readonly position: number; readonly length: number }
 }
 
 /** Kinds of owners of clusters. */

@@ -50,12 +50,29 @@ export function nextSnapshotId(snapshots: readonly Snapshot[], name: string, ima
 
 /** The bytes of a snapshot table: entries that are kept, as they stand, and maybe a new one. */
 export function snapshotTable(store: ByteStore, kept: readonly Snapshot[], added?: NewSnapshot): Uint8Array {
-  const entries: Uint8Array[] = kept.map(({ position, length }) => {
-    const bytes = new Uint8Array(length)
-    store.read(position, bytes)
-    return bytes
-  })
+  const entries = kept.map((snapshot) => storedEntry(store, snapshot))
   if (added !== undefined) entries.push(newEntry(added))
+  return joinedEntries(entries)
+}
+
+/** The bytes of an entry as it stands. */
+export function storedEntry(store: ByteStore, { position, length }: Snapshot): Uint8Array {
+  const bytes = new Uint8Array(length)
+  store.read(position, bytes)
+  return bytes
+}
+
+/** An entry with the extra data that version 3 asks for. @param capacity the size of the disk, in bytes. */
+export function withDiskSize(entry: Uint8Array, { vmStateSize, extraLength }: Snapshot, capacity: number): Uint8Array {
+  const extra = new Uint8Array(16)
+  viewOf(extra).setBigUint64(0, vmStateSize)
+  viewOf(extra).setBigUint64(8, BigInt(capacity))
+  const fixed = snapshotEntry.write({ ...snapshotEntry.read(entry), extraSize: extra.length })
+  return Buffer.concat([fixed, extra, entry.subarray(snapshotEntry.size + extraLength)])
+}
+
+/** Entries as a table: each but the last fills whole groups of eight bytes. */
+export function joinedEntries(entries: readonly Uint8Array[]): Uint8Array {
   const padded = entries.flatMap((bytes, index) =>
     index === entries.length - 1 ? [bytes] : [bytes, new Uint8Array((8 - (bytes.length % 8)) % 8)],
   )

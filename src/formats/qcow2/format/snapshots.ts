@@ -117,31 +117,49 @@ export function snapshotDisk(
   snapshot: Snapshot,
 ): { readonly capacity: number; readonly l1: TableLocation } {
   const what = `${store.name}: snapshot ${printable(snapshot.id)}`
-  const bad = (message: string): ImageError =>
-    corrupt('E_SNAPSHOT_TABLE', `${what} ${message} (table entry at byte ${snapshot.position})`, {
-      details: { position: snapshot.position },
-    })
   const capacity =
     snapshot.diskSize === undefined ? header.capacity : safeNumber(snapshot.diskSize, `${what}: its disk size`)
-  const position = safeNumber(snapshot.l1Position, `${what}: the position of its L1 table`)
-  const { clusterSize } = header.geometry
-  const entries = snapshot.l1Entries
-  if (entries * 8 > maximumL1Bytes)
-    throw bad(`has an L1 table of ${entries} entries, more than the ${maximumL1Bytes / 8} that are allowed`)
+  const l1 = snapshotL1(store, header, snapshot)
+  const { entries } = l1
   const needed = l1EntriesFor(capacity, header.geometry)
   if (entries < needed)
-    throw bad(`has an L1 table of ${entries} entries, too few for its disk of ${capacity} bytes, which needs ${needed}`)
-  if (entries > 0 && (position === 0 || position % clusterSize !== 0))
-    throw bad(
-      `has its L1 table at byte ${position}, expected a multiple of the cluster size ${clusterSize} other than 0`,
+    throw corrupt(
+      'E_SNAPSHOT_TABLE',
+      `${what} has an L1 table of ${entries} entries, too few for its disk of ${capacity} bytes, which needs ` +
+        `${needed} (table entry at byte ${snapshot.position})`,
+      { details: { position: snapshot.position } },
     )
-  if (position + entries * 8 > store.size && entries > 0) {
+  return { capacity, l1 }
+}
+
+/**
+ * Where the L1 table of a snapshot lies. @throws ImageError corrupt E_SNAPSHOT_TABLE, E_TRUNCATED where it lies nowhere
+ * in the file: nothing of the snapshot can be read then.
+ */
+export function snapshotL1(
+  store: ByteStore,
+  { geometry: { clusterSize } }: Header,
+  { id, position: entry, l1Position, l1Entries: entries }: Snapshot,
+): TableLocation {
+  const what = `${store.name}: snapshot ${printable(id)}`
+  const bad = (message: string): ImageError =>
+    corrupt('E_SNAPSHOT_TABLE', `${what} ${message} (table entry at byte ${entry})`, {
+      details: { position: entry },
+      hint: mending,
+    })
+  if (entries * 8 > maximumL1Bytes)
+    throw bad(`has an L1 table of ${entries} entries, more than the ${maximumL1Bytes / 8} that are allowed`)
+  if (entries > 0 && (l1Position === 0n || l1Position % BigInt(clusterSize) !== 0n))
+    throw bad(
+      `has its L1 table at byte ${l1Position}, expected a multiple of the cluster size ${clusterSize} other than 0`,
+    )
+  if (entries > 0 && l1Position + BigInt(entries * 8) > BigInt(store.size)) {
     throw corrupt(
       'E_TRUNCATED',
-      `${what}: its L1 table takes bytes ${position} to ${position + entries * 8}, but the file ends at byte ` +
-        `${store.size}`,
-      { details: { position, size: store.size } },
+      `${what}: its L1 table takes bytes ${l1Position} to ${l1Position + BigInt(entries * 8)}, but the file ends at ` +
+        `byte ${store.size}`,
+      { details: { position: l1Position, size: store.size }, hint: mending },
     )
   }
-  return { capacity, l1: { position, entries } }
+  return { position: entries === 0 ? 0 : Number(l1Position), entries }
 }

@@ -97,7 +97,8 @@ export function bitmapsAreCurrent({ header }: ImageParts): boolean {
  * asked to.
  */
 export function* countOthers(imageParts: ImageParts, map: ReferenceMap, reports: boolean): Generator<Finding | number> {
-  const { store, header, snapshots } = imageParts
+  const { store, header, snapshots, planned } = imageParts
+  if (planned !== undefined) countClusters(imageParts, map, { ...planned, kind: owner.other })
   const last = snapshots.at(-1)
   if (last !== undefined)
     countClusters(imageParts, map, {

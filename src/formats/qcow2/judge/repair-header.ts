@@ -69,26 +69,6 @@ export function takeOutBitmaps(store: ByteStore, header: Header): number | undef
   return found.position
 }
 
-/** Leaves out the snapshots that cannot be read: their disks are lost, and what only they used becomes free. */
-export function* dropSnapshots(imageParts: ImageParts): Generator<RepairAction, boolean> {
-  const { header, snapshots, snapshotFault } = imageParts
-  if (snapshotFault === undefined) return false
-  const lost = header.snapshots.count - snapshots.length
-  changeHeader(
-    imageParts,
-    snapshots.length === 0 ? { nbSnapshots: 0, snapshotsOffset: 0n } : { nbSnapshots: snapshots.length },
-  )
-  yield {
-    code: snapshotFault.code,
-    structure: 'snapshot table',
-    position: 60,
-    message:
-      `leave out ${lost === 1 ? 'the snapshot' : `the ${lost} snapshots`} whose entries cannot be read: what only ` +
-      `${lost === 1 ? 'it' : 'they'} held is lost`,
-  }
-  return true
-}
-
 /**
  * Ends the header extensions before one that is damaged. Not where the format of the parent or the name of the data
  * file may stand in what is left out.

@@ -4,8 +4,9 @@ import { checkQcow2, countingBytes } from './check.js'
 import { bitsOf, withBits } from '../../../binary/flags.js'
 import { readHeader } from '../format/header.js'
 import { mendEntries, mendFlags } from './repair-entries.js'
-import { clearAutoclear, clearStates, dropBitmaps, dropSnapshots, endExtensions } from './repair-header.js'
+import { clearAutoclear, clearStates, dropBitmaps, endExtensions } from './repair-header.js'
 import { mendRefcounts, rebuildRefcounts } from './repair-refcounts.js'
+import { mendSnapshots } from './repair-snapshots.js'
 import { readableSnapshots } from '../format/snapshots.js'
 import { autoclear } from '../format/structs.js'
 import type { ImageParts } from '../format/owners.js'
@@ -58,7 +59,7 @@ const lostCodes: ReadonlySet<string> = new Set([
 export function* repairQcow2(store: ByteStore, budget = countingBytes): Generator<RepairAction | CheckProgress> {
   let imageParts = anatomyOf(store)
   let survey = yield* look(imageParts, budget)
-  const before = yield* repairBefore(imageParts, survey)
+  const before = yield* repairBefore(imageParts, survey, budget)
   if (before) {
     imageParts = anatomyOf(store)
     survey = yield* look(imageParts, budget)
@@ -91,6 +92,7 @@ function anatomyOf(store: ByteStore): ImageParts {
 function* repairBefore(
   imageParts: ImageParts,
   { codes, overlaps }: Survey,
+  budget: number,
 ): Generator<RepairAction | CheckProgress, boolean> {
   const { header } = imageParts
   let bits = bitsOf(header.autoclearFeatures)
@@ -106,7 +108,7 @@ function* repairBefore(
     )
   }
   const ended = yield* endExtensions(imageParts)
-  const left = yield* dropSnapshots(imageParts)
+  const left = yield* mendSnapshots(imageParts, budget)
   const before = bits.length
   const known: readonly number[] = Object.values(autoclear)
   if (header.dirty || header.corrupt || [...codes].some((code) => mendableCodes.has(code))) {
