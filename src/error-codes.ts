@@ -260,7 +260,6 @@ export const codesOf = {
     'E_PARENT_MISSING',
     'E_PARENT_NEEDED',
     'E_PARENT_SECTOR',
-    'E_PARENT_SIZE',
     'E_PART_MISSING',
     'E_REFERENCE_CHANGED',
     'E_REFERENCE_LOOP',

@@ -238,6 +238,11 @@ export interface WritableImage extends DiskImage {
    */
   resize?(capacity: number): void
   /**
+   * Whether a structure of this many bytes stands behind the disk's content, which a stop while it grows leaves in the
+   * new part: the footer of a fixed VHD.
+   */
+  readonly behindContent?: number
+  /**
    * Moves blocks down into unused space, so that the file is shorter when it is closed. Gives how far it is; may be
    * stopped anywhere.
    */
@@ -253,7 +258,7 @@ export interface WritableImage extends DiskImage {
    * parent changes, at once and durably. What this layer leaves absent is the new parent's from then on, and zero
    * without one. A caller that wants
    * the same content has written before what differs. Afterwards the image is only relinked again, or closed.
-   * @throws ImageError usage E_NOT_A_CHILD, E_PARENT_FORMAT, E_PARENT_PATH …; reference E_PARENT_SIZE, E_PARENT_SECTOR.
+   * @throws ImageError usage E_NOT_A_CHILD, E_PARENT_FORMAT, E_PARENT_PATH …; reference E_PARENT_SECTOR.
    */
   relink?(parent: ParentShape | undefined): () => void
   /**
@@ -316,7 +321,7 @@ export interface FormatDriver {
    */
   create?(store: ByteStore, shape: DiskShape, options: OptionValues, context: CreateContext): ImageWriter
   /** What a user should know of an image of that capacity (bytes) with those options: who will not take it. */
-  createNotes?(capacity: number, options: OptionValues): readonly Note[]
+  createNotes?(shape: Pick<DiskShape, 'capacity' | 'parent'>, options: OptionValues): readonly Note[]
   /**
    * Opens an image to change it; the store is writable, and the image closes it. `parent`: the disk below a
    * differencing image, for units that are changed in part. A journal is replayed first. @throws ImageError also
@@ -377,4 +382,20 @@ function howToChoose(
     return all.filter((other) => other.name === name).length === 1 ? [`name:${printable(name)}`] : []
   })
   return ways.length === 0 ? undefined : `Say which one: ${ways.join(' or ')}.`
+}
+
+/**
+ * Formats of Microsoft have children of another size than their parent; what lies past the parent's end is the child's
+ * alone, or zero.
+ */
+export function parentCapacityNotes({ capacity, parent }: Pick<DiskShape, 'capacity' | 'parent'>): Note[] {
+  if (parent === undefined || parent.image.capacity === capacity) return []
+  return [
+    {
+      code: 'W_PARENT_CAPACITY',
+      message:
+        `the disk has ${capacity} bytes, that of the parent ${parent.path} ${parent.image.capacity}: Windows may ` +
+        'refuse the chain',
+    },
+  ]
 }

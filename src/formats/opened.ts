@@ -165,12 +165,25 @@ export class OpenedImage implements BlockSource {
     return [...this.layers.flatMap((layer) => this.notesOf(layer)), ...this.#others.flatMap(({ notes }) => notes)]
   }
 
+  /**
+   * Looks through the tables of all layers now: to be called before one of them is changed, whose notes are asked for
+   * afterwards.
+   */
+  findDamage(): void {
+    for (const layer of this.layers) this.#damageOf(layer)
+    for (const other of this.#others) other.findDamage()
+  }
+
   /** The same, of one of the layers. */
   notesOf(layer: Layer): Note[] {
+    const met = new Set(layer.image.notes.map(({ code }) => code))
+    return [...layer.notes, ...layer.image.notes, ...this.#damageOf(layer).filter(({ code }) => !met.has(code))]
+  }
+
+  #damageOf(layer: Layer): readonly Note[] {
     let damage = this.#damage.get(layer)
     if (damage === undefined) this.#damage.set(layer, (damage = damageNotes(layer.image, layer.name)))
-    const met = new Set(layer.image.notes.map(({ code }) => code))
-    return [...layer.notes, ...layer.image.notes, ...damage.filter(({ code }) => !met.has(code))]
+    return damage
   }
 
   /** Every file that the disk is made of. */

@@ -30,6 +30,7 @@ const kinds: readonly Kind[] = [
     parent: 'vhd',
     options: { 'block-size': 65536 },
     parentOptions: { 'block-size': 65536 },
+    grows: true,
     allowed: ['E_FOOTERS_DIFFER'],
   },
   {
@@ -38,6 +39,7 @@ const kinds: readonly Kind[] = [
     parent: 'vhd',
     options: { 'block-size': 65536 },
     parentOptions: { subformat: 'fixed' },
+    grows: true,
     allowed: ['E_FOOTERS_DIFFER'],
   },
   {
@@ -101,6 +103,17 @@ const kinds: readonly Kind[] = [
     parent: 'vhd',
     options: { 'cluster-size': 4096, 'extended-l2': false },
     parentOptions: { 'block-size': 65536 },
+    grows: true,
+    allowed: ['E_FOOTERS_DIFFER'],
+  },
+  {
+    title: 'QCOW2 over a fixed VHD',
+    child: 'qcow2',
+    parent: 'vhd',
+    options: { 'cluster-size': 4096 },
+    parentOptions: { subformat: 'fixed' },
+    grows: true,
+    allowed: ['E_FOOTERS_DIFFER'],
   },
 ]
 const mebibyte = 1048576

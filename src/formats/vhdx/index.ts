@@ -1,4 +1,4 @@
-import type { FormatDriver } from '../driver.js'
+import { parentCapacityNotes, type FormatDriver } from '../driver.js'
 import { openVhdx } from './read/reader.js'
 import { repairVhdx } from './judge/repair.js'
 import { fileSignature } from './format/structs.js'
@@ -47,6 +47,7 @@ export const vhdx: FormatDriver = {
       summary: 'read the file as if its log were empty: changes logged last are lost',
     },
   ],
+  createNotes: parentCapacityNotes,
   probe: (head) =>
     Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, fileSignature.length)).toString('latin1') ===
     fileSignature

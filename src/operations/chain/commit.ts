@@ -1,11 +1,13 @@
 import { changingInPlace, withState } from '../change/left-state.js'
 import fs from '../../sys/host-fs.js'
 import { FileStore, writeError } from '../../block/file-store.js'
+import { assertUnchanged } from '../../block/changed.js'
 import { SliceSource } from '../../block/slice.js'
 import type { Note } from '../../block/types.js'
 import { compareSources, Walk } from '../../engine/index.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted, ImageError, reference, refused, unsupported, usage } from '../../errors.js'
+import type { WritableImage } from '../../formats/driver.js'
 import { openFile, type Layer } from '../../formats/open.js'
 import type { OpenedWritable } from '../../formats/open-writable.js'
 import { openToChange } from '../in-use/changing.js'
@@ -157,6 +159,7 @@ async function merge(childPath: string, plan: Plan, options: CommitOptions): Pro
     firstFile(mine).device !== firstFile(locked).device
   )
     throw reference('E_REFERENCE_CHANGED', `the parent of ${childPath} was exchanged while it was opened`)
+  child.opened.findDamage()
   const { image } = target
   const capacityBefore = image.capacity
   const { capacity } = child.image
@@ -171,10 +174,18 @@ async function merge(childPath: string, plan: Plan, options: CommitOptions): Pro
       // From here on the child fits the parent as it is, and as it is going to be.
       relinker(child)({ ...parentShape(plan.parentPath, childPath, image), nextIdentity: image.nextIdentity })()
     }
-    if (capacity > capacityBefore) image.resize?.(capacity)
+    if (capacity > capacityBefore) {
+      hideEnd(child.image, image)
+      image.resize?.(capacity)
+    }
     image.flush()
   }
+  // From here on the child is only read: it is to be the same at the end, as is everything below the parent. Its lock
+  // keeps out only who asks for it.
+  using watched = FileStore.openRead(childPath)
   const written = await writeOver(child, target, options)
+  assertUnchanged(watched)
+  child.opened.assertUnchanged(2)
   options.onProgress?.({ phase: 'flush', done: 0, total: 1 })
   if (!dryRun) {
     image.flush()
@@ -202,6 +213,17 @@ async function merge(childPath: string, plan: Plan, options: CommitOptions): Pro
     identity: image.identity,
     sizes: { capacityBefore, capacityAfter: Math.max(capacity, capacityBefore) },
   }
+}
+
+/** Zeros in the child over what the growing parent may leave of its own in its new part, when it is stopped. */
+function hideEnd(child: WritableImage, { capacity, behindContent = 0 }: WritableImage): void {
+  const end = Math.min(child.capacity, capacity + behindContent)
+  for (let offset = capacity; offset < end;) {
+    const { kind, length } = child.extentAt(offset, end - offset)
+    if (kind === 'absent') child.write(offset, new Uint8Array(length))
+    offset += length
+  }
+  if (behindContent > 0) child.flush()
 }
 
 /** Writes what the child's own layer says over the parent. */
@@ -272,6 +294,8 @@ async function compare(childPath: string, parentPath: string, plan: Plan, option
     signal: options.signal,
     onProgress: options.onProgress,
   })
+  child.assertUnchanged()
+  parent.assertUnchanged()
   if (!equal)
     throw new ImageError(
       'mismatch',

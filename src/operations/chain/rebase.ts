@@ -44,7 +44,7 @@ export interface RebaseResult {
  * the child first. A
  * power cut or an interruption leaves the child over its old parent, or over the new one, with the same content.
  * @param parentPath undefined: the child takes in all that its parent holds.
- * @throws ImageError usage E_NOT_A_CHILD, E_PARENT_FORMAT; reference E_PARENT_LOOP, E_PARENT_SIZE …; target; aborted
+ * @throws ImageError usage E_NOT_A_CHILD, E_PARENT_FORMAT; reference E_PARENT_LOOP, E_PARENT_SECTOR …; target; aborted
  * E_ABORTED.
  */
 export async function rebaseChain(
@@ -71,6 +71,7 @@ async function rebased(
   const below = (old: BlockSource): BlockSource => new ExchangedParent(old, held ?? new ZeroSource(0))
   using child = openToChange(childPath, { ...readOptions(options), draft: dryRun, below })
   const { image, opened } = child
+  opened.findDamage()
   const before = recordOf(child).record
   if (held !== undefined) refuseLoop(childPath, opened.top.files, held)
   const relink = relinker(child)(next?.shape)
@@ -90,8 +91,15 @@ async function rebased(
     before,
     taken,
     dryRun,
-    notes: [...opened.notes, ...(next?.notes ?? [])],
-
+    notes: [
+      ...opened.notes,
+      ...(next === undefined
+        ? []
+        : [
+            ...next.notes,
+            ...(opened.top.driver.createNotes?.({ capacity: image.capacity, parent: next.shape }, {}) ?? []),
+          ]),
+    ],
     parent: parentPath === undefined || held === undefined ? undefined : linkedImage(parentPath, held.top.image),
     after: next === undefined ? undefined : recordOf(child).record,
   }

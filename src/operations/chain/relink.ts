@@ -44,7 +44,7 @@ export interface RelinkResult {
 
 /**
  * Records another place of its parent in a child; nothing else changes. The old parent need not be there.
- * @throws ImageError usage E_NOT_A_CHILD, E_PARENT_FORMAT; reference E_PARENT_ID with both ids, E_PARENT_SIZE,
+ * @throws ImageError usage E_NOT_A_CHILD, E_PARENT_FORMAT; reference E_PARENT_ID with both ids,
  * E_PARENT_LOOP; unsupported E_NO_RELINK.
  */
 export function relinkChain(childPath: string, parentPath: string, options: RelinkOptions = {}): RelinkResult {
@@ -76,17 +76,6 @@ function relinked(childPath: string, parentPath: string, options: RelinkOptions)
   refuseLoop(childPath, top.files, parent)
   const forced = fits(recorded.reference, parent.top.image, options.forceIdentity === true)
   const relink = relinker(child)(shape)
-  const size: Note[] =
-    shape.image.capacity === image.capacity
-      ? []
-      : [
-          {
-            code: 'W_PARENT_CAPACITY',
-            message:
-              `the disk of ${childPath} has ${image.capacity} bytes, that of ${parentPath} ` +
-              `${shape.image.capacity}`,
-          },
-        ]
   relink()
   return {
     child: linkedImage(childPath, image),
@@ -95,7 +84,11 @@ function relinked(childPath: string, parentPath: string, options: RelinkOptions)
     after: recordOf(child).record,
     forced,
     dryRun: options.dryRun === true,
-    notes: [...image.notes, ...notes, ...size],
+    notes: [
+      ...image.notes,
+      ...notes,
+      ...(top.driver.createNotes?.({ capacity: image.capacity, parent: shape }, {}) ?? []),
+    ],
   }
 }
 

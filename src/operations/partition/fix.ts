@@ -58,13 +58,12 @@ export async function fixTable(argument: string, options: FixTableOptions): Prom
     })
   const identity = imageIdentity(options.uuid, options.time)
   const mending = newIds ? { newId: (name: string) => identity.derive(name) } : {}
-  const made =
-    inPlace && !dryRun
-      ? await changingInPlace(
-          () => 'The table is the old one, the new one, or written in part: run it again to finish it.',
-          () => changeInPlace(path, mending, rest),
-        )
-      : await intoCopy(path, mending, output, { ...rest, dryRun })
+  const made = inPlace
+    ? await changingInPlace(
+        () => 'The table is the old one, the new one, or written in part: run it again to finish it.',
+        () => changeInPlace(path, mending, { ...rest, dryRun }),
+      )
+    : await intoCopy(path, mending, output, { ...rest, dryRun })
   const { plan } = made
   return {
     image: made.image,
@@ -92,12 +91,14 @@ type Mending = NonNullable<Parameters<typeof planMend>[1]>
 async function changeInPlace(
   path: string,
   mending: Mending,
-  options: Omit<FixTableOptions, 'output' | 'inPlace' | 'newIds' | 'dryRun'>,
+  options: Omit<FixTableOptions, 'output' | 'inPlace' | 'newIds'>,
 ): Promise<Made> {
   const { writeGroups } = await import('../change/write-in-place.js')
-  using target = openToChange(path, readOptions(options))
+  const draft = options.dryRun === true
+  using target = openToChange(path, { ...readOptions(options), draft })
   const plan = planMend(target.disk, mending)
-  writeGroups(target, plan.writes)
+  target.opened.findDamage()
+  if (!draft) writeGroups(target, plan.writes)
   return { image: sourceInfo(path, target.opened), plan, notes: target.opened.notes }
 }
 

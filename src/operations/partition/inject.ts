@@ -207,6 +207,7 @@ async function changeInPlace(
     content.files.map((file) => file.path),
   )
   const { name } = target.opened
+  target.opened.findDamage()
   const plan = planned(target.disk, name, argument, content, options)
   if (options.dryRun !== true)
     await writeContent(target, plan.partition.start, plan.partition.length, plan.content, {

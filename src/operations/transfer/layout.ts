@@ -105,7 +105,7 @@ export function chooseSectorSize(
 /** What a new image has otherwise than its source. Bytes. */
 export interface LayoutChange {
   readonly format: TargetFormat
-  readonly shape: Pick<DiskShape, 'capacity' | 'sectorSize'>
+  readonly shape: Pick<DiskShape, 'capacity' | 'sectorSize' | 'parent'>
   /** The capacity that the format gave it. */
   readonly capacity: number
   /** Undefined where the source does not record one. */
@@ -118,7 +118,7 @@ export function layoutNotes({ format, shape, capacity, sourceSectorSize }: Layou
   return [
     ...sectorSizeNotes(driver, shape.sectorSize, sourceSectorSize),
     ...roundedNotes(driver, shape, capacity),
-    ...(driver.createNotes?.(capacity, options) ?? []),
+    ...(driver.createNotes?.({ capacity, parent: shape.parent }, options) ?? []),
   ]
 }
 

@@ -127,7 +127,6 @@ test('what cannot be made is refused by name', () => {
   throwsCode('E_OPTION_VALUE', create(shapeOf(4096), { subformat: 'sparse' }))
   const parent = open(makeMemory(shapeOf(1048576)))
   throwsCode('E_OPTIONS', create(shapeOf(1048576, 2, { parent: parentShape(parent) }), { subformat: 'fixed' }))
-  throwsCode('E_SIZE', create(shapeOf(2097152, 2, { parent: parentShape(parent) })))
   throwsCode(
     'E_PARENT_FORMAT',
     create(

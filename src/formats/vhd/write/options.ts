@@ -1,7 +1,7 @@
 import type { Note } from '../../../block/types.js'
 import { ceilDivide, roundUp } from '../../../binary/integers.js'
 import { printable, usage } from '../../../errors.js'
-import type { DiskShape, OptionSpec, OptionValues } from '../../driver.js'
+import { parentCapacityNotes, type DiskShape, type OptionSpec, type OptionValues } from '../../driver.js'
 import {
   bitmapLength,
   geometryOf,
@@ -92,7 +92,9 @@ export interface WritePlan {
 const creators = { max: 'vdsk', spec: 'win ' } as const
 
 /** Azure takes fixed disks of whole MiB only, and says so after the upload. */
-export function sizeNotes(capacity: number, options: OptionValues): Note[] {
+export function sizeNotes(shape: Pick<DiskShape, 'capacity' | 'parent'>, options: OptionValues): Note[] {
+  const { capacity } = shape
+  if (shape.parent !== undefined) return parentCapacityNotes(shape)
   if (options['subformat'] !== 'fixed' || capacity % mebibyte === 0) return []
   return [
     {
@@ -140,13 +142,12 @@ export function writePlan(shape: DiskShape, options: OptionValues): WritePlan {
     throw usage('E_PARENT_FORMAT', `the parent of a VHD is a VHD, not a ${parent.image.format} image`, {
       hint: 'Convert the parent first, or make a qcow2.',
     })
-  if (parent.image.capacity !== capacity)
-    throw usage('E_SIZE', `a VHD has the size of its parent: ${parent.image.capacity} bytes, not ${capacity}`)
   return {
     ...whole,
     ...blocks,
     kind: 'differencing',
-    ...(parent.image instanceof VhdImage ? { geometry: parent.image.geometry } : {}),
+    geometry:
+      parent.image instanceof VhdImage && parent.image.capacity === capacity ? parent.image.geometry : whole.geometry,
   }
 }
 

@@ -1,6 +1,6 @@
 import { nilUuid } from '../../../binary/struct.js'
 import type { ByteStore } from '../../../block/types.js'
-import { reference, unsupported, usage } from '../../../errors.js'
+import { unsupported, usage } from '../../../errors.js'
 import type { ParentShape } from '../../driver.js'
 import type { DynamicLayout } from '../format/dynamic.js'
 import { vhdTime } from '../format/layout.js'
@@ -24,23 +24,13 @@ export interface NewLink {
   readonly name: string
 }
 
-/**
- * @throws ImageError usage E_PARENT_FORMAT, E_PARENT_PATH; reference E_PARENT_SIZE where a VHD cannot be the child of
- * this.
- */
-export function linkTo(parent: ParentShape, capacity: number): NewLink {
+/** @throws ImageError usage E_PARENT_FORMAT, E_PARENT_PATH where a VHD cannot be the child of this. */
+export function linkTo(parent: ParentShape): NewLink {
   const { image, path } = parent
   if (image.format !== 'vhd' || image.identity === undefined) {
     throw usage('E_PARENT_FORMAT', `${path}: the parent of a VHD must be a VHD, this is ${image.format}`, {
       hint: 'Convert the parent to VHD first, or make a qcow2 child.',
     })
-  }
-  if (image.capacity !== capacity) {
-    throw reference(
-      'E_PARENT_SIZE',
-      `${path}: its disk has ${image.capacity} bytes, that of the child ${capacity}; they must be equal`,
-      { details: { expected: capacity, found: image.capacity } },
-    )
   }
   return { paths: pathsOf(parent), uniqueId: image.identity, time: vhdTime(parent.time), name: leafOf(parent) }
 }

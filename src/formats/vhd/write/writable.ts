@@ -109,6 +109,8 @@ abstract class WritableVhd implements WritableImage {
 
 /** A fixed disk: every byte has its place, the footer stands behind them. */
 class WritableFixed extends WritableVhd {
+  readonly behindContent = sectorLength
+
   extentAt(offset: number, limit: number): Extent {
     return {
       kind: 'data',
@@ -215,7 +217,7 @@ class WritableDynamic extends WritableVhd {
   relink(parent: ParentShape | undefined): () => void {
     if (this.subformat !== 'differencing')
       throw usage('E_NOT_A_CHILD', `${this.store.name} has no parent: it is a ${this.subformat} disk`)
-    const link = parent === undefined ? undefined : linkTo(parent, this.capacity)
+    const link = parent === undefined ? undefined : linkTo(parent)
     return () => {
       if (link === undefined) this.#fillBlocks()
       // From here on the file ends behind its last block.
