@@ -98,7 +98,8 @@ function chainFlags() {
   }
 }
 
-function allowInUse() {
+/** The override of the guard against what else uses a file. */
+export function allowInUse() {
   return boolean({
     summary:
       'read a file without a warning although another program writes to it; change or replace one that a loop device ' +

@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { boolean, custom } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
-import { progressFlag, usedOnlyFlags, usedOnlyValues, writeFlags } from '../cli/flags.js'
+import { allowInUse, progressFlag, usedOnlyFlags, usedOnlyValues, writeFlags } from '../cli/flags.js'
 import { copyFlags, formatFlags, targetValues } from '../cli/format-flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { exitCodes, printable, usage } from '../errors.js'
@@ -68,6 +68,7 @@ export default class ImageDisk extends BaseCommand {
       exclusive: [...Object.keys(formatFlags), 'compress', 'force', 'uuid', 'used-only', 'parts', 'freeze', 'sparse'],
     }),
     'allow-same-disk': boolean({ summary: 'let the image lie on the disk that it is made of' }),
+    'allow-in-use': allowInUse(),
     ...progressFlag,
   }
 
@@ -76,6 +77,7 @@ export default class ImageDisk extends BaseCommand {
     const common = {
       ...(await this.context(flags)),
       allowSameDisk: flags['allow-same-disk'],
+      allowInUse: flags['allow-in-use'],
       verify: flags.verify,
       dryRun: flags['dry-run'],
       toolVersion: this.config.version,

@@ -312,3 +312,60 @@ test('the record of an image reports whether the target is the disk it was made 
   assert.ok(broken.notes.some(({ code }) => code === 'W_RECORD'))
   assert.equal((await vdisk(['restore', image, device, '--yes', '--confirm', '48M'], { cwd: folder })).code, 0)
 })
+
+test(
+  'a partition of a disk is a source by its number, which the system need not show: bytes, clashes, and who uses it',
+  { skip },
+  async (t) => {
+    if (!have(t, 'sfdisk') || !have(t, 'mke2fs')) return
+    const mounts: string[] = []
+    t.after(() => mounts.forEach((each) => spawnSync('umount', [each])))
+    const folder = testFolder(t)
+    const at = (name: string): string => join(folder, name)
+    const file = emptyFile(at('disk'), 32 * mebibyte)
+    const made = spawnSync('sfdisk', ['-q', file], {
+      input: 'label: gpt\nstart=2048,size=16384,name=one\nstart=20480,size=16384,name=two\n',
+      encoding: 'utf8',
+    })
+    assert.equal(made.status, 0, made.stderr)
+    const [one, two] = [mebibyte, 10 * mebibyte]
+    run('mke2fs', '-q', '-t', 'ext4', '-O', '^has_journal', '-E', `offset=${one}`, file, '8M')
+    run('mke2fs', '-q', '-t', 'ext4', '-O', '^has_journal', '-E', `offset=${two}`, file, '8M')
+    const content = fs.readFileSync(file)
+    const disk = loopDevice(t, file)
+    const slice = (start: number): string =>
+      loopDevice(t, file, 512, '--offset', String(start), '--sizelimit', String(8 * mebibyte))
+    const options = { yes: true, confirm: '8M', allowHeld: true, allowNoTable: true } as const
+
+    // The bytes of the partition, whichever way it is named, onto a device that has nothing to do with it.
+    for (const name of ['@1', '@label=one']) {
+      const target = loopDevice(t, emptyFile(at(`target${name}`), 8 * mebibyte))
+      const result = await clone(`${disk}${name}`, target, options)
+      assert.deepEqual([result.verified, result.source.path], [true, `${disk}${name}`])
+      assert.ok(fs.readFileSync(at(`target${name}`)).equals(content.subarray(one, one + 8 * mebibyte)), name)
+    }
+    // Its own bytes under another name, and the disk that it is on, are no target; the other partition is one.
+    const [first, second] = [slice(one), slice(two)]
+    for (const target of [first, disk])
+      assert.match(
+        await codeOf(clone(`${disk}@1`, target, { ...options, confirm: undefined, dryRun: true })),
+        /^refused E_(SOURCE_ON_TARGET|SAME_DEVICE)$/,
+        target,
+      )
+    assert.equal(await codeOf(clone(`${disk}@1`, second, { ...options, dryRun: true })), 'done')
+    assert.equal(await codeOf(clone(`${disk}@2`, first, { ...options, dryRun: true })), 'done')
+    assert.ok(fs.readFileSync(file).equals(content))
+    // Mounted under another name it is in use; its neighbour is not.
+    const point = at('point')
+    fs.mkdirSync(point)
+    run('mount', first, point)
+    mounts.push(point)
+    const free = loopDevice(t, emptyFile(at('free'), 8 * mebibyte))
+    assert.equal(await codeOf(clone(`${disk}@1`, free, options)), 'refused E_SOURCE_IN_USE')
+    assert.equal(await codeOf(clone(`${disk}@2`, free, options)), 'done')
+    assert.equal(await codeOf(clone(`${disk}@2`, first, { ...options, dryRun: true })), 'refused E_MOUNTED')
+    assert.equal(await codeOf(clone(`${disk}@3`, free, options)), 'usage E_NO_PARTITION')
+    const live = await clone(`${disk}@1`, free, { ...options, live: true })
+    assert.ok(live.live)
+  },
+)

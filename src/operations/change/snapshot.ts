@@ -5,6 +5,7 @@ import { chooseSnapshot, type CheckProgress, type DiskImage, type ImageSnapshot 
 import { openFile, type OpenOptions } from '../../formats/open.js'
 import { changing } from '../../formats/open-writable.js'
 import { openToChange } from '../in-use/changing.js'
+import { guardChange } from '../in-use/guard.js'
 import { changingInPlace } from './left-state.js'
 import { convert, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
 import { parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
@@ -147,6 +148,7 @@ async function change(
   wholeImage(path)
   const read = { ...readOptions(options), chain: 'optional' as const }
   if (options.dryRun === true) {
+    guardChange(path, 'changed', options)
     using opened = openFile(path, read)
     changing(opened)
     const { plan, count } = await prepare(opened.top.image)

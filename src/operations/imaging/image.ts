@@ -47,6 +47,8 @@ export interface ImageDiskOptions {
   readonly freeze?: boolean
   /** Lets the image lie on the disk that it is made of. */
   readonly allowSameDisk?: boolean
+  /** Replaces an image although something else has it, where that can be overridden. */
+  readonly allowInUse?: boolean
   /** Reads the image back and compares its digest with what was read from the disk. */
   readonly verify?: boolean
   readonly force?: boolean
@@ -151,7 +153,7 @@ class Imaging {
 
   async run(device: OpenedDevice): Promise<ImageDiskResult> {
     const { parts, dryRun = false } = this.#options
-    const place = checkTarget(this.#target, this.#options.force === true, [])
+    const place = checkTarget(this.#target, this.#options.force === true, [], { allowInUse: this.#options.allowInUse })
     this.#checkCompanions()
     const kept = await this.#content(device.source)
     const shape: DiskShape = {

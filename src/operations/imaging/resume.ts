@@ -4,7 +4,9 @@ import fs from '../../sys/host-fs.js'
 import { roundDown } from '../../binary/integers.js'
 import { SalvagingSource, type BadRun } from '../../block/salvage.js'
 import { corrupt, ImageError, printable, reference, refused } from '../../errors.js'
+import { changingInPlace } from '../change/left-state.js'
 import { openToChange } from '../in-use/changing.js'
+import { guardChange } from '../in-use/guard.js'
 import { openFile, type OpenOptions } from '../../formats/open.js'
 import { findDevice, openDevice, type OpenedDevice } from '../device/argument.js'
 import { digestsOf } from '../transfer/disk-digests.js'
@@ -18,7 +20,15 @@ import { lastPart } from '../../sys/host-path.js'
 
 export type ResumeImageOptions = Pick<
   ImageDiskOptions,
-  'registry' | 'allowSameDisk' | 'dryRun' | 'verify' | 'toolVersion' | 'platform' | 'signal' | 'onProgress'
+  | 'registry'
+  | 'allowSameDisk'
+  | 'allowInUse'
+  | 'dryRun'
+  | 'verify'
+  | 'toolVersion'
+  | 'platform'
+  | 'signal'
+  | 'onProgress'
 >
 
 const pieceLength = 1048576
@@ -54,6 +64,8 @@ export async function resumeImage(
           'image would be of two disks.',
       },
     )
+  const { allowInUse } = options
+  guardChange(target, 'changed', { allowInUse })
   const heat = heatOf(device, platform)
   const sameDisk = guardSameDisk(device, heat, target, platform, options.allowSameDisk === true)
   const bad = readSalvageMap(salvageMapPath(target), device.size)
@@ -96,7 +108,10 @@ export async function resumeImage(
   }
   using opened = openDevice(device, !heat.hot && heat.mounts.length === 0)
   if (!heat.hot && !record.usedOnly && record.parts === undefined) checkSamples(opened, target, bad, open)
-  const { left, written } = await fillGaps(opened, target, bad, open, options)
+  const { left, written } = await changingInPlace(
+    () => 'The image holds what it did, and maybe some of what could be read again: run it again to go on.',
+    () => fillGaps(opened, target, bad, open, options),
+  )
   if (options.verify === true) verifyWritten(target, written, open)
   const digests = await digestsAfter(target, record, open, options)
   const tool = { name: 'vdisk', version: options.toolVersion ?? 'unknown' }
@@ -181,7 +196,7 @@ async function fillGaps(
 ): Promise<{ readonly left: readonly BadRun[]; readonly written: readonly WrittenRun[] }> {
   const { signal, onProgress } = options
   const salvage = new SalvagingSource(source)
-  using image = openToChange(target, open)
+  using image = openToChange(target, { ...open, allowInUse: options.allowInUse })
   if (image.disk.capacity < source.capacity)
     throw corrupt(
       'E_TRUNCATED',
