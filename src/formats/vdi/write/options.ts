@@ -51,7 +51,7 @@ export interface WritePlan {
 }
 
 /** Who will not take an image like that. */
-export function blockSizeNotes(_capacity: number, options: OptionValues): Note[] {
+export function blockSizeNotes(_shape: unknown, options: OptionValues): Note[] {
   const blockSize = options['block-size']
   return blockSize === undefined || blockSize === defaultBlockSize
     ? []
