@@ -3,9 +3,14 @@
  * is a `FormatDriver`, a `WrapperDriver`, and nothing else.
  */
 export * from './compressed/index.js'
+export { bochs } from './bochs/index.js'
+export { cloop } from './cloop/index.js'
+export { parallels } from './parallels/index.js'
 export { qcow } from './qcow/index.js'
 export { qcow2 } from './qcow2/index.js'
+export { qed } from './qed/index.js'
 export { raw } from './raw/index.js'
+export { simg } from './simg/index.js'
 export { vdi } from './vdi/index.js'
 export { vhd } from './vhd/index.js'
 export { vhdx } from './vhdx/index.js'

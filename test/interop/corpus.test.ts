@@ -19,6 +19,8 @@ const drivers: Readonly<Record<string, string>> = {
   vmdk: 'vmdk',
   'vmdk-desc': 'vmdk',
   vdi: 'vdi',
+  parallels: 'parallels',
+  bochs: 'bochs',
 }
 
 /** Compressed files: compressed-corpus.test.ts. */
@@ -27,8 +29,6 @@ const compressed: readonly string[] = ['gz', 'bz2', 'xz']
 /** How the refusal of a kind that is not built names it. */
 const names: Readonly<Record<string, RegExp>> = {
   dmg: /DMG/,
-  parallels: /Parallels/,
-  bochs: /Bochs/,
 }
 
 /** The whole hash is taken up to here: with the capacity, the other hash says as much. */

@@ -3,7 +3,7 @@ import { corrupt } from '../../../errors.js'
 import type { BlockWords } from '../format/block-map.js'
 import { blockEntry, isStored } from '../format/entries.js'
 import type { Header } from '../format/header.js'
-import type { BlockOwners } from './block-owners.js'
+import type { UnitOwners } from '../../../binary/unit-owners.js'
 
 /** Blocks that one extent covers at most, where they follow each other in the file. */
 const longestChain = 4096
@@ -16,10 +16,10 @@ export class Blocks {
   readonly #store: ByteStore
   readonly #layout: BlockLayout
   readonly #map: BlockWords
-  readonly #owners: BlockOwners | undefined
+  readonly #owners: UnitOwners | undefined
 
   /** @param owners notices blocks that have one place; undefined where that was looked at before. */
-  constructor(store: ByteStore, layout: BlockLayout, map: BlockWords, owners?: BlockOwners) {
+  constructor(store: ByteStore, layout: BlockLayout, map: BlockWords, owners?: UnitOwners) {
     this.#store = store
     this.#layout = layout
     this.#map = map

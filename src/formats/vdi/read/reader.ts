@@ -4,7 +4,7 @@ import type { CheckProgress, DiskImage, Finding, OpenContext, ParentReference } 
 import { BlockMap } from '../format/block-map.js'
 import { readHeader, type Header, type Subformat } from '../format/header.js'
 import { checkVdi } from '../judge/check.js'
-import { BlockOwners } from './block-owners.js'
+import { UnitOwners } from '../../../binary/unit-owners.js'
 import { Blocks } from './blocks.js'
 import { describeImage } from './describe.js'
 import { parentReferenceOf, type VdiIdentity } from './parent.js'
@@ -40,7 +40,7 @@ export class VdiImage implements DiskImage, VdiIdentity {
     if (header.isChild)
       this.parentReference = parentReferenceOf(store.name, header.capacity, values, acceptChangedParent)
     const map = new BlockMap(store, header.mapPosition, header.blocks)
-    this.#blocks = new Blocks(store, header, map, new BlockOwners())
+    this.#blocks = new Blocks(store, header, map, new UnitOwners())
   }
 
   extentAt(offset: number, limit: number): Extent {
