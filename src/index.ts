@@ -160,7 +160,6 @@ export {
   driverApiVersion,
   type Certainty,
   type CheckOptions,
-  type CheckProgress,
   type CreateContext,
   type DiskImage,
   type DiskShape,
@@ -180,7 +179,7 @@ export {
 } from './formats/driver.js'
 export type { Wrapped, WrappedFile, WrappedStream, WrapperDriver } from './formats/driver.js'
 export { otherId, type Location, type LocationId, type Scheme as AddressScheme } from './location/location.js'
-export type { Work } from './block/work.js'
+export type { Work, WorkProgress } from './block/work.js'
 export type { BlockSource, ByteStore, Codec, Extent, Fact, Note, Section } from './block/types.js'
 export { ExtentReader } from './block/read.js'
 export { MemoryStore } from './block/memory-store.js'

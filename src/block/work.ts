@@ -1,4 +1,4 @@
-import { aborted } from '../errors.js'
+import { aborted, type ImageError } from '../errors.js'
 
 /** How far long work is; the unit is its own. A total of 0 is one that is not known. */
 export interface WorkProgress {
@@ -9,17 +9,28 @@ export interface WorkProgress {
 /**
  * What may take long: opening what must be unpacked, checking, repairing, making an index. It reports between its
  * steps, each of which takes a few tens of milliseconds at most, and can be stopped there; it then cleans up after
- * itself.
+ * itself. What it finds on the way (the findings of a check, the actions of a repair) comes between the reports.
  */
-export type Work<T> = Generator<WorkProgress, T, void>
+export type Work<T, Found extends object = never> = Generator<WorkProgress | Found, T, void>
 
-export interface WorkOptions {
+export interface WorkOptions<Found extends object = never> {
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: WorkProgress) => void
+  readonly onFound?: (found: Found) => void
+  /** What is thrown when it is stopped; by default that it was interrupted. */
+  readonly interrupted?: () => ImageError
+}
+
+/** How long is worked between two looks at signals, in milliseconds. */
+const longestTurn = 40
+
+/** Whether a step says how far the work is, and is not something that it found. */
+export function isProgress(step: object): step is WorkProgress {
+  return 'done' in step && 'total' in step
 }
 
 /** Does the work at once, in one go: in threads that wait for it, and where it is known to be short. */
-export function finish<T>(work: Work<T>): T {
+export function finish<T>(work: Work<T, object>): T {
   for (;;) {
     const step = work.next()
     if (step.done === true) return step.value
@@ -27,15 +38,19 @@ export function finish<T>(work: Work<T>): T {
 }
 
 /** Does the work, and lets signals through between its steps. @throws ImageError aborted E_ABORTED. */
-export async function perform<T>(work: Work<T>, { signal, onProgress }: WorkOptions = {}): Promise<T> {
+export async function perform<T, Found extends object = never>(
+  work: Work<T, Found>,
+  { signal, onProgress, onFound, interrupted = aborted }: WorkOptions<Found> = {},
+): Promise<T> {
   let rested = performance.now()
   try {
     for (;;) {
-      if (signal?.aborted === true) throw aborted()
+      if (signal?.aborted === true) throw interrupted()
       const step = work.next()
       if (step.done === true) return step.value
-      if (performance.now() - rested < 50) continue
-      onProgress?.(step.value)
+      if (isProgress(step.value)) onProgress?.(step.value)
+      else onFound?.(step.value)
+      if (performance.now() - rested < longestTurn) continue
       await new Promise((resume) => setImmediate(resume))
       rested = performance.now()
     }

@@ -3,6 +3,7 @@ import { printable, usage, type ImageError } from '../errors.js'
 import type { Location } from '../location/location.js'
 import type { Certainty } from './wrapper.js'
 import type { BlockSource, ByteStore, Codec, Note, Section } from '../block/types.js'
+import type { Work } from '../block/work.js'
 
 export type { CopyTarget, ImageWriter } from '../block/image-writer.js'
 export type { Certainty, Wrapped, WrappedFile, WrappedStream, WrapperDriver } from './wrapper.js'
@@ -33,7 +34,7 @@ export interface DiskImage extends BlockSource {
    * @param wanted as {@link chooseSnapshot} takes it. @throws ImageError usage E_SNAPSHOT_UNKNOWN,
    * E_SNAPSHOT_AMBIGUOUS; corrupt.
    */
-  snapshotUse?(wanted: string): Generator<CheckProgress, number>
+  snapshotUse?(wanted: string): Work<number>
   /** What `info` says of it beyond the common facts. */
   describe(): Section[]
   /**
@@ -45,7 +46,7 @@ export interface DiskImage extends BlockSource {
    * `W_CHECKSUM` and `W_SLACK`.
    * Between findings it reports progress, every few tens of milliseconds: the caller may stop there.
    */
-  check?(options?: CheckOptions): Iterable<Finding | CheckProgress>
+  check?(options?: CheckOptions): Work<void, Finding>
 }
 
 export interface CheckOptions {
@@ -94,12 +95,6 @@ export interface RepairAction {
   readonly position?: number
   /** What is done, in the present: `rebuild the header from its copy`. */
   readonly message: string
-}
-
-/** How far a check is; the unit is the driver's own. */
-export interface CheckProgress {
-  readonly done: number
-  readonly total: number
 }
 
 /** A file an image names. `path` is as the image gives it, with its own separators. */
@@ -246,7 +241,7 @@ export interface WritableImage extends DiskImage {
    * Moves blocks down into unused space, so that the file is shorter when it is closed. Gives how far it is; may be
    * stopped anywhere.
    */
-  compact?(): Iterable<CheckProgress>
+  compact?(): Work<void>
   /**
    * What `identity` becomes with the first change that the guest sees; left out where it stays, and nothing else that a
    * child records changes.
@@ -267,12 +262,12 @@ export interface WritableImage extends DiskImage {
    * cut or a stop leaves the image without it. `time` in seconds since 1970.
    * @throws ImageError usage E_SNAPSHOT_NAME, E_SNAPSHOT_EXISTS; corrupt where it could damage something.
    */
-  takeSnapshot?(wanted: { readonly name: string; readonly time: number }): Generator<CheckProgress, ImageSnapshot>
+  takeSnapshot?(wanted: { readonly name: string; readonly time: number }): Work<ImageSnapshot>
   /**
    * Deletes the snapshot that {@link chooseSnapshot} finds, in the same way. @throws ImageError usage
    * E_SNAPSHOT_UNKNOWN, E_SNAPSHOT_AMBIGUOUS; corrupt.
    */
-  deleteSnapshot?(wanted: string): Generator<CheckProgress, void>
+  deleteSnapshot?(wanted: string): Work<void>
 }
 
 /** A format: the only thing its folder exports. */
@@ -336,7 +331,7 @@ export interface FormatDriver {
    * then checks the result: what is left is not mendable. @throws ImageError corrupt where nothing can be made of the
    * image.
    */
-  repair?(store: ByteStore, context: OpenContext): Iterable<RepairAction | CheckProgress>
+  repair?(store: ByteStore, context: OpenContext): Work<void, RepairAction>
 }
 
 /**

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OverlaySource } from '../../src/block/overlay.js'
+import type { Work } from '../../src/block/work.js'
 import type { BlockSource, ByteStore } from '../../src/block/types.js'
-import type { CheckProgress, OpenContext } from '../../src/formats/driver.js'
+import type { OpenContext } from '../../src/formats/driver.js'
 import { qcow2 } from '../../src/formats/qcow2/index.js'
 import { openWritableQcow2 } from '../../src/formats/qcow2/write/writable.js'
 import { readAll } from '../support/content.js'
@@ -16,7 +17,7 @@ function content(store: ByteStore, parent: BlockSource | undefined, snapshot?: s
   return Buffer.from(readAll(parent === undefined ? layer : new OverlaySource(layer, parent)))
 }
 
-function run<Result>(steps: Generator<CheckProgress, Result>): Result {
+function run<Result>(steps: Work<Result>): Result {
   for (;;) {
     const step = steps.next()
     if (step.done === true) return step.value

@@ -1,10 +1,11 @@
+import type { Work } from '../../block/work.js'
 import { ceilDivide, viewOf } from '../../binary/integers.js'
 import { ReferenceMap } from '../../binary/reference-map.js'
 import { decodeUnit } from '../../block/read.js'
 import type { ByteStore } from '../../block/types.js'
 import { deflateCodec } from '../../codec/deflate.js'
 import { isImageError } from '../../errors.js'
-import type { CheckProgress, Finding } from '../driver.js'
+import type { Finding } from '../driver.js'
 import { decodeL1Entry, decodeL2Entry, skipEmpty, type Mapping } from './entries.js'
 import type { Header } from './header.js'
 import { header as layout } from './structs.js'
@@ -26,7 +27,7 @@ export function* checkQcow(
   l1: DataView,
   deep: boolean,
   budget = countingBytes,
-): Generator<Finding | CheckProgress> {
+): Work<void, Finding> {
   yield* new QcowCheck(store, header, l1, deep, budget).run()
 }
 
@@ -52,7 +53,7 @@ class QcowCheck {
     this.#unit = Math.min(header.clusterSize, this.#table.length)
   }
 
-  *run(): Generator<Finding | CheckProgress> {
+  *run(): Work<void, Finding> {
     const total = ceilDivide(this.#store.size, this.#unit)
     for (let start = 0; start < total; start = this.#map.limit) {
       this.#map.begin(start)
@@ -62,7 +63,7 @@ class QcowCheck {
     yield* this.#unused(this.#store.size)
   }
 
-  *#walk(reports: boolean, start: number, total: number): Generator<Finding | CheckProgress> {
+  *#walk(reports: boolean, start: number, total: number): Work<void, Finding> {
     const { l1Entries, l1Position } = this.#header
     this.#count(0, layout.size, owner.header)
     this.#count(l1Position, l1Entries * 8, owner.header)

@@ -1,3 +1,4 @@
+import type { Work } from '../../block/work.js'
 import { SparseBits } from '../../binary/sparse-bits.js'
 import { viewOf } from '../../binary/integers.js'
 import { ExtentReader } from '../../block/read.js'
@@ -6,7 +7,7 @@ import { PieceRuns, walkedEntries, type Piece } from '../../block/runs.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { deflateCodec } from '../../codec/deflate.js'
 import { corrupt, printable, reference, unsupported, type ImageError } from '../../errors.js'
-import type { CheckOptions, CheckProgress, DiskImage, Finding, ParentReference } from '../driver.js'
+import type { CheckOptions, DiskImage, Finding, ParentReference } from '../driver.js'
 import { checkQcow } from './check.js'
 import { decodeL1Entry, decodeL2Entry, skipEmpty } from './entries.js'
 import { readHeader, type Header } from './header.js'
@@ -97,7 +98,7 @@ export class QcowImage implements DiskImage {
     ]
   }
 
-  check(options: CheckOptions = {}): Generator<Finding | CheckProgress> {
+  check(options: CheckOptions = {}): Work<void, Finding> {
     return checkQcow(this.#store, this.#header, this.#l1, options.deep === true)
   }
 

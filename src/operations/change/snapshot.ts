@@ -1,7 +1,8 @@
 import type { Note } from '../../block/types.js'
+import { perform, type Work } from '../../block/work.js'
 import type { Progress } from '../../engine/progress.js'
-import { aborted, isImageError, unsupported, usage } from '../../errors.js'
-import { chooseSnapshot, type CheckProgress, type DiskImage, type ImageSnapshot } from '../../formats/driver.js'
+import { isImageError, unsupported, usage } from '../../errors.js'
+import { chooseSnapshot, type DiskImage, type ImageSnapshot } from '../../formats/driver.js'
 import { openFile, type OpenOptions } from '../../formats/open.js'
 import { changing } from '../../formats/open-writable.js'
 import { openToChange } from '../in-use/changing.js'
@@ -135,9 +136,7 @@ type Writable = ReturnType<typeof openToChange>['image']
 interface Change {
   readonly plan: Omit<SnapshotInfo, 'id' | 'date'> & { readonly id?: string }
   readonly count: number
-  readonly steps: (
-    image: Writable,
-  ) => Generator<CheckProgress, ImageSnapshot> | Generator<CheckProgress, void> | undefined
+  readonly steps: (image: Writable) => Work<ImageSnapshot> | Work<void> | undefined
 }
 
 async function change(
@@ -191,7 +190,7 @@ async function changeOpened(
   const work = steps(image)
   if (work === undefined)
     throw unsupported('E_NO_SNAPSHOTS', `${path}: vdisk changes no snapshots of the format ${image.format}`)
-  const made = (await finish<unknown>(work, options)) as ImageSnapshot | undefined
+  const made = (await taken<unknown>(work, options)) as ImageSnapshot | undefined
   const snapshot = { ...plan, ...made }
   return {
     path,
@@ -203,30 +202,16 @@ async function changeOpened(
   }
 }
 
-/** Takes all steps, reporting progress. A stop in between leaves the image as it was. */
-async function finish<Result>(
-  work: Generator<CheckProgress, Result>,
-  { signal, onProgress }: SnapshotOptions,
-): Promise<Result> {
-  let rested = performance.now()
-  for (;;) {
-    const step = work.next()
-    if (step.done === true) return step.value
-    onProgress?.({ phase: 'check', ...step.value })
-    if (performance.now() - rested < 50) continue
-    await new Promise((next) => setImmediate(next))
-    rested = performance.now()
-    if (signal?.aborted !== true) continue
-    work.return(undefined as never)
-    throw aborted()
-  }
+/** Takes all steps. A stop in between leaves the image as it was. */
+async function taken<Result>(work: Work<Result>, { signal, onProgress }: SnapshotOptions): Promise<Result> {
+  return await perform(work, { signal, onProgress: (step) => onProgress?.({ phase: 'check', ...step }) })
 }
 
 /** What only a snapshot uses; a note where that is not known. */
 async function own(image: DiskImage, wanted: string, options: SnapshotOptions): Promise<number | Note | undefined> {
   if (image.snapshotUse === undefined) return undefined
   try {
-    return await finish(image.snapshotUse(wanted), options)
+    return await taken(image.snapshotUse(wanted), options)
   } catch (error) {
     // Two snapshots of one id are a finding of check, and no reason not to list them.
     if (!isImageError(error) || (error.kind !== 'corrupt' && error.code !== 'E_SNAPSHOT_AMBIGUOUS')) throw error

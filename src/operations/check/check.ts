@@ -1,7 +1,8 @@
 import fs from '../../sys/host-fs.js'
+import { perform, type Work, type WorkProgress } from '../../block/work.js'
 import type { Progress } from '../../engine/progress.js'
 import { aborted, isImageError, usage, type ImageError } from '../../errors.js'
-import type { CheckProgress, Finding } from '../../formats/driver.js'
+import type { Finding } from '../../formats/driver.js'
 import type { Layer } from '../../formats/open.js'
 import { FindingList, type FindingGroup, type Severity } from './findings.js'
 import { problem, type Problem } from '../inspect/info.js'
@@ -51,8 +52,6 @@ export interface CheckResult {
 }
 
 const usualLimit = 100
-/** How long is worked between two looks at signals, in milliseconds. */
-const longestTurn = 40
 
 /**
  * Checks every structure of an image and of its parents, and that they belong together. Nothing is written.
@@ -74,7 +73,7 @@ export async function check(path: string, options: CheckImageOptions = {}): Prom
     turns.phase(index, 0)
     await checkStructures(layer, opened.layers[index + 1], { list, deep, turns })
     turns.phase(index, 1)
-    if (deep && layer.image.unreadable === undefined) for (const step of readStored(layer, list)) await turns.take(step)
+    if (deep && layer.image.unreadable === undefined) await turns.perform(readStored(layer, list))
     layers.push(layerCheck(layer, list))
   }
   turns.end()
@@ -109,10 +108,8 @@ async function checkStructures(
 ): Promise<void> {
   const { image } = layer
   try {
-    for (const item of image.check?.({ deep }) ?? []) {
-      if ('severity' in item) list.add(item)
-      else await turns.take(item)
-    }
+    const work = image.check?.({ deep })
+    if (work !== undefined) await turns.perform(work, (finding) => list.add(finding))
     if (parent !== undefined)
       for (const finding of image.parentReference?.check?.(parent.image, timeOf(parent)) ?? []) list.add(finding)
   } catch (error) {
@@ -177,10 +174,7 @@ function problemOf(error: ImageError | undefined): Problem | undefined {
   return error === undefined ? undefined : problem(error)
 }
 
-/**
- * Lets signals through while a check, which is synchronous, goes on, and reports progress: in bytes of the chain's
- * files.
- */
+/** Carries out the parts of a check, and says how far all of it is: in bytes of the chain's files. */
 class Turns {
   readonly #options: CheckImageOptions
   readonly #sizes: readonly number[]
@@ -189,7 +183,6 @@ class Turns {
   readonly #total: number
   #start = 0
   #size = 0
-  #last = performance.now()
 
   constructor(options: CheckImageOptions, sizes: readonly number[], deep: boolean) {
     this.#options = options
@@ -211,19 +204,22 @@ class Turns {
   }
 
   /** @throws ImageError aborted E_ABORTED. */
-  async take({ done, total }: CheckProgress): Promise<void> {
-    const { signal, onProgress } = this.#options
+  async perform(work: Work<void, Finding>, onFound?: (finding: Finding) => void): Promise<void> {
+    await perform(work, {
+      signal: this.#options.signal,
+      onFound,
+      onProgress: (progress) => this.#report(progress),
+      interrupted: () => aborted('interrupted while checking', { hint: 'Nothing was changed.' }),
+    })
+  }
+
+  #report({ done, total }: WorkProgress): void {
     const part = total > 0 ? Math.min(1, done / total) : 0
     // Whole only at the end of all.
-    onProgress?.({
+    this.#options.onProgress?.({
       phase: 'check',
       done: Math.max(0, Math.min(this.#total - 1, this.#start + Math.floor(part * this.#size))),
       total: this.#total,
     })
-    if (performance.now() - this.#last > longestTurn) {
-      await new Promise((next) => setImmediate(next))
-      this.#last = performance.now()
-    }
-    if (signal?.aborted === true) throw aborted('interrupted while checking', { hint: 'Nothing was changed.' })
   }
 }

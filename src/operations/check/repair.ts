@@ -3,17 +3,10 @@ import fs from '../../sys/host-fs.js'
 import { DraftStore } from '../../block/draft-store.js'
 import { FileStore } from '../../block/file-store.js'
 import type { ByteStore, Note } from '../../block/types.js'
+import { perform, type Work } from '../../block/work.js'
 import { copy, type Progress } from '../../engine/index.js'
 import { aborted, isImageError, unsupported, usage } from '../../errors.js'
-import type {
-  CheckProgress,
-  DiskImage,
-  Finding,
-  FormatDriver,
-  OpenContext,
-  OptionValues,
-  RepairAction,
-} from '../../formats/driver.js'
+import type { DiskImage, Finding, FormatDriver, OpenContext, OptionValues, RepairAction } from '../../formats/driver.js'
 import { checkOptions } from '../../formats/options.js'
 import { detectFormat, ProbedFile } from '../../formats/probe.js'
 import { Registry } from '../../formats/registry.js'
@@ -72,8 +65,6 @@ export interface RepairResult {
 type RepairingDriver = FormatDriver & Required<Pick<FormatDriver, 'repair'>>
 
 const usualLimit = 100
-/** How long is worked between two looks at signals, in milliseconds. */
-const longestTurn = 40
 
 /**
  * Mends what can be mended of an image without guessing, in a copy or in the image itself, and checks what comes of it.
@@ -127,7 +118,6 @@ class Repair {
   readonly #options: RepairOptions
   readonly #registry: Registry
   readonly #limit: number
-  #last = performance.now()
 
   constructor(path: string, options: RepairOptions) {
     this.#path = path
@@ -196,13 +186,10 @@ class Repair {
   async #mend(store: ByteStore, driver: RepairingDriver, size: number, output?: string): Promise<Outcome> {
     const actions: RepairAction[] = []
     let actionCount = 0
-    for (const item of driver.repair(store, this.#context(driver))) {
-      if ('code' in item) {
-        if (actions.length < this.#limit) actions.push(item)
-        actionCount++
-      }
-      await this.#turn('repair', 'code' in item ? undefined : item, actionCount)
-    }
+    await this.#perform('repair', driver.repair(store, this.#context(driver)), (action) => {
+      if (actions.length < this.#limit) actions.push(action)
+      actionCount++
+    })
     store.flush()
     // The image is not closed: it would close the store, which others still need.
     const image = driver.open(store, this.#context(driver))
@@ -219,10 +206,8 @@ class Repair {
   async #check(image: DiskImage, name: string): Promise<FindingList> {
     const list = new FindingList(this.#limit)
     try {
-      for (const item of image.check?.() ?? []) {
-        if ('severity' in item) list.add(item)
-        else await this.#turn('check', item)
-      }
+      const work = image.check?.()
+      if (work !== undefined) await this.#perform('check', work, (finding) => list.add(finding))
     } catch (error) {
       if (!isImageError(error) || error.kind === 'aborted') throw error
       list.add({
@@ -282,21 +267,28 @@ class Repair {
   }
 
   /** @throws ImageError aborted E_ABORTED. */
-  async #turn(phase: 'repair' | 'check', progress: CheckProgress | undefined, done = 0): Promise<void> {
+  async #perform<Found extends object>(
+    phase: 'repair' | 'check',
+    work: Work<void, Found>,
+    onFound: (found: Found) => void,
+  ): Promise<void> {
     const { signal, onProgress, inPlace } = this.#options
-    // Whole is only what has been flushed.
-    if (progress !== undefined && progress.total > 0)
-      onProgress?.({ phase, done: Math.min(progress.done, progress.total - 1), total: progress.total })
-    if (performance.now() - this.#last > longestTurn) {
-      await new Promise((next) => setImmediate(next))
-      this.#last = performance.now()
-    }
-    if (signal?.aborted !== true) return
-    const hint =
-      inPlace === true && phase === 'repair' && done > 0
-        ? 'What was done so far stays done, and left the image no worse; run the repair again to finish it.'
-        : 'Nothing was changed.'
-    throw aborted('interrupted while repairing', { hint })
+    let found = 0
+    await perform(work, {
+      signal,
+      onFound: (each: Found) => {
+        found++
+        onFound(each)
+      },
+      onProgress: ({ done, total }) => {
+        // Whole is only what has been flushed.
+        if (total > 0) onProgress?.({ phase, done: Math.min(done, total - 1), total })
+      },
+      interrupted: () =>
+        aborted('interrupted while repairing', {
+          hint: inPlace === true && phase === 'repair' && found > 0 ? leftByRepair : 'Nothing was changed.',
+        }),
+    })
   }
 }
 

@@ -1,7 +1,7 @@
+import type { Work } from '../../block/work.js'
 import type { ByteStore, Extent } from '../../block/types.js'
 import { HostHoles } from '../../engine/holes.js'
 import { isImageError } from '../../errors.js'
-import type { CheckProgress } from '../../formats/driver.js'
 import type { Layer } from '../../formats/open.js'
 import type { FindingList } from './findings.js'
 
@@ -12,7 +12,7 @@ const pieceLength = 1048576
  * decoded by the
  * driver's own check; where it has none, here. Holes of the file are passed over.
  */
-export function* readStored({ image }: Layer, list: FindingList): Generator<CheckProgress> {
+export function* readStored({ image }: Layer, list: FindingList): Work<void> {
   const { capacity, grain } = image
   const piece = new Uint8Array(pieceLength)
   const holes = new Map<ByteStore, HostHoles>()

@@ -6,7 +6,8 @@ import { readHeader } from '../../../src/formats/qcow2/format/header.js'
 import { readSnapshots } from '../../../src/formats/qcow2/format/snapshots.js'
 import { checkQcow2 } from '../../../src/formats/qcow2/judge/check.js'
 import { repairQcow2 } from '../../../src/formats/qcow2/judge/repair.js'
-import type { CheckProgress, Finding } from '../../../src/formats/driver.js'
+import type { WorkProgress } from '../../../src/block/work.js'
+import type { Finding } from '../../../src/formats/driver.js'
 import { diskLike, readAll } from '../../support/content.js'
 import { findingsOf } from '../../support/damaged.js'
 import { openWith } from '../../support/drivers.js'
@@ -202,7 +203,7 @@ function manyClusters(): Buffer {
 
 const small = 3 * 65536
 
-function check(bytes: Uint8Array, budget?: number): { findings: Finding[]; progress: CheckProgress[] } {
+function check(bytes: Uint8Array, budget?: number): { findings: Finding[]; progress: WorkProgress[] } {
   const store = new MemoryStore(bytes)
   const header = readHeader(store)
   const items = [...checkQcow2({ store, header, snapshots: readSnapshots(store, header), data: store }, true, budget)]

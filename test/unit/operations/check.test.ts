@@ -6,7 +6,8 @@ import { MemoryStore } from '../../../src/block/memory-store.js'
 import { view } from '../../../src/cli/view/check.js'
 import { viewText } from '../../support/view.js'
 import { corrupt, isImageError } from '../../../src/errors.js'
-import type { CheckProgress, DiskImage, Finding, FormatDriver } from '../../../src/formats/driver.js'
+import type { Work } from '../../../src/block/work.js'
+import type { DiskImage, Finding, FormatDriver } from '../../../src/formats/driver.js'
 import { builtinDrivers, Registry } from '../../../src/formats/registry.js'
 import { check } from '../../../src/operations/check/check.js'
 import { create } from '../../../src/operations/transfer/create.js'
@@ -14,10 +15,7 @@ import { testFolder } from '../../support/folder.js'
 import { toy, writeToy } from '../../support/toy-format.js'
 
 /** Toys whose images are checked by `check`. */
-function checkedToys(
-  find: (deep: boolean) => Iterable<Finding | CheckProgress>,
-  more: Partial<DiskImage> = {},
-): Registry {
+function checkedToys(find: (deep: boolean) => Work<void, Finding>, more: Partial<DiskImage> = {}): Registry {
   const driver: FormatDriver = {
     ...toy,
     open: (store, context) =>
@@ -46,7 +44,7 @@ const codes = (findings: readonly Finding[]): string[] => findings.map(({ code }
 
 test('findings are sorted by severity, counted all, and kept up to the limit', async (t) => {
   const path = toyFile(t)
-  function* find(): Generator<Finding | CheckProgress> {
+  function* find(): Work<void, Finding> {
     yield finding('W_ODD', 'warning', 0)
     for (let index = 0; index < 100_000; index++) {
       yield finding('E_OVERLAP', 'error', index)
@@ -111,7 +109,10 @@ test('notes of the driver are warnings, unless a finding knows more', async (t) 
     { code: 'W_CHECKSUM', message: `${path}: the checksum is wrong` },
     { code: 'W_OLD', message: `${path}: it is old` },
   ]
-  const { layers } = await check(path, { registry: checkedToys(() => [finding('E_CHECKSUM', 'error', 1)], { notes }) })
+  function* find(): Work<void, Finding> {
+    yield finding('E_CHECKSUM', 'error', 1)
+  }
+  const { layers } = await check(path, { registry: checkedToys(find, { notes }) })
   assert.deepEqual(
     layers[0]?.findings.map(({ code, severity, message }) => [code, severity, message]),
     [
@@ -123,7 +124,7 @@ test('notes of the driver are warnings, unless a finding knows more', async (t) 
 
 test('progress only grows, over both rounds of a deep check, and a signal stops it', async (t) => {
   const path = toyFile(t)
-  function* find(): Generator<CheckProgress> {
+  function* find(): Work<void> {
     for (let done = 0; done <= 10; done++) yield { done, total: 10 }
   }
   const seen: number[] = []
@@ -144,7 +145,7 @@ test('progress only grows, over both rounds of a deep check, and a signal stops 
   assert.equal(seen.at(-1), 2 * fs.statSync(path).size)
   assert.equal(seen.filter((done) => done === seen.at(-1)).length, 1)
 
-  function* endless(): Generator<CheckProgress> {
+  function* endless(): Work<void> {
     for (;;) yield { done: 0, total: 1 }
   }
   const stop = new AbortController()
@@ -227,7 +228,7 @@ test('data that the host cannot read is found by --deep', async (t) => {
     ...toy,
     open: (store, context) => {
       store[Symbol.dispose]()
-      return Object.assign(toy.open(new WornStore(fs.readFileSync(path), 'worn'), context), { check: () => [] })
+      return Object.assign(toy.open(new WornStore(fs.readFileSync(path), 'worn'), context), { *check() {} })
     },
   }
   const registry = new Registry([...builtinDrivers, driver])

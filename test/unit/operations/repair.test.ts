@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { view } from '../../../src/cli/view/repair.js'
 import { viewText } from '../../support/view.js'
-import type { CheckProgress, FormatDriver, RepairAction } from '../../../src/formats/driver.js'
+import type { Work } from '../../../src/block/work.js'
+import type { FormatDriver, RepairAction } from '../../../src/formats/driver.js'
 import { builtinDrivers, Registry } from '../../../src/formats/registry.js'
 import { repair } from '../../../src/operations/check/repair.js'
 import { diskLike, sha256 } from '../../support/content.js'
@@ -127,7 +128,7 @@ test('a copy in another folder says that relative names are looked for there', a
 })
 
 /** Toys that are repaired by `mend`. */
-function mendedToys(mend: () => Iterable<RepairAction | CheckProgress>): Registry {
+function mendedToys(mend: () => Work<void, RepairAction>): Registry {
   const driver: FormatDriver = { ...toy, repair: mend }
   return new Registry([...builtinDrivers, driver])
 }

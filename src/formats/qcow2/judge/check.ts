@@ -1,7 +1,8 @@
+import type { Work, WorkProgress } from '../../../block/work.js'
 import { ceilDivide } from '../../../binary/integers.js'
 import { ReferenceMap } from '../../../binary/reference-map.js'
 import { isZero } from '../../../binary/zero.js'
-import type { CheckProgress, Finding } from '../../driver.js'
+import type { Finding } from '../../driver.js'
 import { checkHeader, checkSnapshots, countOthers } from './check-others.js'
 import { compareRefcounts, countRefcountBlocks, judge } from './check-refcounts.js'
 import { TableCheck, type Reporting } from './check-tables.js'
@@ -17,18 +18,14 @@ export const countingBytes = 96 * 1024 * 1024
  * entries of all
  * tables, snapshots, bitmaps. A file with more clusters than fit in memory is gone through in rounds.
  */
-export function* checkQcow2(
-  imageParts: ImageParts,
-  deep: boolean,
-  budget = countingBytes,
-): Generator<Finding | CheckProgress> {
+export function* checkQcow2(imageParts: ImageParts, deep: boolean, budget = countingBytes): Work<void, Finding> {
   const { store, header } = imageParts
   const stored = RefcountStore.of(store, header)
   const map = new ReferenceMap(budget)
   const reporting = { ones: new RefcountOnes(stored), deep }
   const total = ceilDivide(store.size, header.geometry.clusterSize)
   let done = 0
-  const progress = (part: number): CheckProgress => {
+  const progress = (part: number): WorkProgress => {
     const [start, end] = [Math.min(map.start, total), Math.min(map.limit, total)]
     // A round may end earlier than it seemed at first: what was reported is not taken back.
     done = Math.max(done, Math.floor(start + (end - start) * part))

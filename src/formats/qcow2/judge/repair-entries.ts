@@ -1,4 +1,5 @@
-import type { CheckProgress, RepairAction } from '../../driver.js'
+import type { Work } from '../../../block/work.js'
+import type { RepairAction } from '../../driver.js'
 import { clearPosition, clearReserved, L1Entry, L2Entry, markCopied } from '../format/entries.js'
 import { RefcountStore } from '../format/refcounts.js'
 import { l1Tables, readL1Pieces, walkTables } from '../format/table-walk.js'
@@ -17,7 +18,7 @@ type Mend = (entry: L2Entry, table: DataView, at: number) => boolean
 export function* mendEntries(
   imageParts: ImageParts,
   overlaps: ReadonlySet<number> | undefined,
-): Generator<RepairAction | CheckProgress, boolean> {
+): Work<boolean, RepairAction> {
   const { extendedL2, version } = imageParts.header
   let reserved = 0
   let places = 0
@@ -56,7 +57,7 @@ export function* mendEntries(
 export function* mendFlags(
   imageParts: ImageParts,
   overlaps: ReadonlySet<number> | undefined,
-): Generator<RepairAction | CheckProgress, boolean> {
+): Work<boolean, RepairAction> {
   const {
     store,
     header: {
@@ -112,7 +113,7 @@ function* changeTables(
   imageParts: ImageParts,
   { overlaps, snapshots }: { readonly overlaps: ReadonlySet<number> | undefined; readonly snapshots: boolean },
   mend: Mend,
-): Generator<CheckProgress> {
+): Work<void> {
   if (overlaps === undefined) return
   const { store, header } = imageParts
   const { clusterSize, entrySize } = header.geometry

@@ -1,7 +1,8 @@
+import type { Work } from '../../../block/work.js'
 import { ceilDivide } from '../../../binary/integers.js'
 import { ReferenceMap } from '../../../binary/reference-map.js'
 import { unsupported } from '../../../errors.js'
-import type { CheckProgress, RepairAction } from '../../driver.js'
+import type { RepairAction } from '../../driver.js'
 import { countAll } from './check.js'
 import { compareRefcounts } from './check-refcounts.js'
 import { maximumRefcountTableBytes } from '../format/layout.js'
@@ -21,7 +22,7 @@ interface RebuildOptions {
 export function* mendRefcounts(
   imageParts: ImageParts,
   { budget, keepLeaks }: RebuildOptions,
-): Generator<RepairAction | CheckProgress, boolean> {
+): Work<boolean, RepairAction> {
   const { store, header } = imageParts
   const stored = RefcountStore.of(store, header)
   const map = new ReferenceMap(budget)
@@ -72,7 +73,7 @@ function clusters(count: number): string {
 export function* rebuildRefcounts(
   imageParts: ImageParts,
   options: RebuildOptions & { readonly widen: boolean },
-): Generator<RepairAction | CheckProgress> {
+): Work<void, RepairAction> {
   const { store, header } = imageParts
   if (!store.growable)
     throw unsupported(
@@ -120,7 +121,7 @@ export function* rebuildRefcounts(
 }
 
 /** The narrowest refcounts that hold every count. */
-function* neededOrder(imageParts: ImageParts, budget: number): Generator<CheckProgress, number> {
+function* neededOrder(imageParts: ImageParts, budget: number): Work<number> {
   const stored = RefcountStore.of(imageParts.store, imageParts.header)
   const map = new ReferenceMap(budget)
   const total = ceilDivide(imageParts.store.size, imageParts.header.geometry.clusterSize)

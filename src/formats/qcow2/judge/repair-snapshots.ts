@@ -1,7 +1,8 @@
+import type { Work } from '../../../block/work.js'
 import { ceilDivide } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
 import { isImageError, printable, unsupported, type ImageError } from '../../../errors.js'
-import type { CheckProgress, RepairAction } from '../../driver.js'
+import type { RepairAction } from '../../driver.js'
 import type { Header } from '../format/header.js'
 import { joinedEntries, storedEntry, withDiskSize } from '../format/snapshot-tables.js'
 import { snapshotL1, type Snapshot } from '../format/snapshots.js'
@@ -17,7 +18,7 @@ const neededExtra = 16
  * nowhere. Their disks are lost already; what only they used becomes free. Entries of version 3 get the extra data that
  * is asked for. A power cut leaves the old snapshot table or the new one. Gives whether anything was done.
  */
-export function* mendSnapshots(imageParts: ImageParts, budget: number): Generator<RepairAction | CheckProgress, boolean> {
+export function* mendSnapshots(imageParts: ImageParts, budget: number): Work<boolean, RepairAction> {
   const { store, header, snapshots, snapshotFault } = imageParts
   const lost = new Map(
     snapshots.flatMap((snapshot) => {
@@ -78,7 +79,7 @@ function* replaceTable(
   kept: readonly Snapshot[],
   short: readonly Snapshot[],
   budget: number,
-): Generator<RepairAction | CheckProgress> {
+): Work<void, RepairAction> {
   const { store, header } = imageParts
   const { clusterSize } = header.geometry
   if (!store.growable)

@@ -1,5 +1,6 @@
+import type { Work } from '../../../block/work.js'
 import type { ByteStore } from '../../../block/types.js'
-import type { CheckProgress, RepairAction } from '../../driver.js'
+import type { RepairAction } from '../../driver.js'
 import { checkQcow2, countingBytes } from './check.js'
 import { bitsOf, withBits } from '../../../binary/flags.js'
 import { readHeader } from '../format/header.js'
@@ -56,7 +57,7 @@ const lostCodes: ReadonlySet<string> = new Set([
  * step leaves an image that is no worse.
  * @throws ImageError as opening does; a refcount table that is nowhere is no obstacle.
  */
-export function* repairQcow2(store: ByteStore, budget = countingBytes): Generator<RepairAction | CheckProgress> {
+export function* repairQcow2(store: ByteStore, budget = countingBytes): Work<void, RepairAction> {
   let imageParts = anatomyOf(store)
   let survey = yield* look(imageParts, budget)
   const before = yield* repairBefore(imageParts, survey, budget)
@@ -93,7 +94,7 @@ function* repairBefore(
   imageParts: ImageParts,
   { codes, overlaps }: Survey,
   budget: number,
-): Generator<RepairAction | CheckProgress, boolean> {
+): Work<boolean, RepairAction> {
   const { header } = imageParts
   let bits = bitsOf(header.autoclearFeatures)
   const clear = function* (unwanted: (bit: number) => boolean, code: string, why: string): Generator<RepairAction> {
@@ -133,7 +134,7 @@ function* repairBefore(
   return bits.length < before || ended || left || dropped || mended
 }
 
-function* look(imageParts: ImageParts, budget: number): Generator<CheckProgress, Survey> {
+function* look(imageParts: ImageParts, budget: number): Work<Survey> {
   const codes = new Set<string>()
   const { clusterSize } = imageParts.header.geometry
   let overlaps: Set<number> | undefined = new Set()

@@ -1,5 +1,5 @@
 import { ReferenceMap } from '../../../binary/reference-map.js'
-import type { CheckProgress } from '../../driver.js'
+import type { Work } from '../../../block/work.js'
 import { countingBytes } from './check.js'
 import type { L1Entry } from '../format/entries.js'
 import { RefcountStore } from '../format/refcounts.js'
@@ -12,7 +12,7 @@ import { countClusters, owner, type ImageParts } from '../format/owners.js'
  * of them. A file with
  * more clusters than fit in memory is gone through in rounds. @throws ImageError corrupt
  */
-export function* ownBytes(imageParts: ImageParts, snapshot: Snapshot): Generator<CheckProgress, number> {
+export function* ownBytes(imageParts: ImageParts, snapshot: Snapshot): Work<number> {
   const { store, header } = imageParts
   const { clusterSize } = header.geometry
   const { l1 } = snapshotDisk(store, header, snapshot)

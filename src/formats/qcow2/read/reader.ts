@@ -1,3 +1,4 @@
+import type { Work } from '../../../block/work.js'
 import fs from '../../../sys/host-fs.js'
 import { codecFor } from '../../../codec/registry.js'
 import { ExtentReader } from '../../../block/read.js'
@@ -7,7 +8,6 @@ import { corrupt, hints, printable, reference, unsupported, type ImageError } fr
 import {
   chooseSnapshot,
   type CheckOptions,
-  type CheckProgress,
   type DiskImage,
   type FileReference,
   type Finding,
@@ -121,7 +121,7 @@ export class Qcow2Image implements DiskImage {
     }))
   }
 
-  snapshotUse(wanted: string): Generator<CheckProgress, number> {
+  snapshotUse(wanted: string): Work<number> {
     return ownBytes(this.#imageParts, chooseSnapshot(this.#snapshots, wanted, this.#store.name))
   }
 
@@ -135,7 +135,7 @@ export class Qcow2Image implements DiskImage {
   }
 
   /** Judges the whole file, whichever of its disks was opened. */
-  check(options: CheckOptions = {}): Generator<Finding | CheckProgress> {
+  check(options: CheckOptions = {}): Work<void, Finding> {
     return checkQcow2(this.#imageParts, options.deep === true)
   }
 

@@ -1,5 +1,5 @@
+import type { Work } from '../../../block/work.js'
 import { ceilDivide } from '../../../binary/integers.js'
-import type { CheckProgress } from '../../driver.js'
 import type { ClusterMover } from './cluster-mover.js'
 import { moveL1 } from './resize.js'
 import type { WriteSession } from './write-session.js'
@@ -14,7 +14,7 @@ const copiedAtOnce = 64 * 1024 * 1024
  * uses, and compressed
  * clusters, stay where they are. Gives how many L1 entries it has been through. The session has begun.
  */
-export function* compactFile(session: WriteSession, clusters: ClusterMover): Generator<CheckProgress> {
+export function* compactFile(session: WriteSession, clusters: ClusterMover): Work<void> {
   const {
     tables,
     refcounts,

@@ -1,6 +1,7 @@
+import type { Work } from '../../../block/work.js'
 import { ceilDivide, viewOf } from '../../../binary/integers.js'
 import { usage } from '../../../errors.js'
-import { chooseSnapshot, type CheckProgress } from '../../driver.js'
+import { chooseSnapshot } from '../../driver.js'
 import { encodeAllocated, markCopied } from '../format/entries.js'
 import { readTable, type TableLocation } from '../format/header.js'
 import { trustRefcounts } from '../judge/refcount-trust.js'
@@ -21,7 +22,7 @@ import type { WriteSession } from './write-session.js'
 export function* takeSnapshot(
   session: WriteSession,
   { name, time }: { readonly name: string; readonly time: number },
-): Generator<CheckProgress, string> {
+): Work<string> {
   const { file } = session
   const snapshots = readSnapshots(file, session.header)
   if (!Number.isInteger(time) || time < 0 || time >= 2 ** 32)
@@ -62,7 +63,7 @@ export function* takeSnapshot(
 }
 
 /** Takes a snapshot away. The session is done for afterwards, also when this is stopped. */
-export function* removeSnapshot(session: WriteSession, wanted: string): Generator<CheckProgress, void> {
+export function* removeSnapshot(session: WriteSession, wanted: string): Work<void> {
   const { file } = session
   const snapshots = readSnapshots(file, session.header)
   const snapshot = chooseSnapshot(snapshots, wanted, file.name)
@@ -181,10 +182,7 @@ class Shadow {
  * Makes new structures, then leads to them; everything else has been committed. What is stopped or fails before leaves
  * the file as it was.
  */
-function* beside(
-  session: WriteSession,
-  make: (shadow: Shadow) => Generator<CheckProgress, void>,
-): Generator<CheckProgress, void> {
+function* beside(session: WriteSession, make: (shadow: Shadow) => Work<void>): Work<void> {
   const { file } = session
   session.begin(false)
   trustRefcounts(file)

@@ -1,14 +1,8 @@
+import type { Work } from '../../../block/work.js'
 import { roundUp } from '../../../binary/integers.js'
 import type { BlockSource, ByteStore, Extent, Note, Section } from '../../../block/types.js'
 import { corrupt, hints, unsupported, usage } from '../../../errors.js'
-import type {
-  CheckProgress,
-  ImageSnapshot,
-  OpenContext,
-  ParentReference,
-  ParentShape,
-  WritableImage,
-} from '../../driver.js'
+import type { ImageSnapshot, OpenContext, ParentReference, ParentShape, WritableImage } from '../../driver.js'
 import { ClusterMover } from './cluster-mover.js'
 import { ClusterWriter } from './cluster-writer.js'
 import { compactFile } from './compact.js'
@@ -103,7 +97,7 @@ export class WritableQcow2 implements WritableImage {
    * Moves clusters down into unused space, so that the file is shorter when it is closed. Gives how far it is; may be
    * stopped anywhere.
    */
-  *compact(): Generator<CheckProgress> {
+  *compact(): Work<void> {
     // What a guest sees stays as it is.
     this.#session.begin(false)
     yield* compactFile(this.#session, new ClusterMover(this.#clusters.entries))
@@ -117,14 +111,14 @@ export class WritableQcow2 implements WritableImage {
     return this.#session.image.snapshots
   }
 
-  *takeSnapshot(wanted: { readonly name: string; readonly time: number }): Generator<CheckProgress, ImageSnapshot> {
+  *takeSnapshot(wanted: { readonly name: string; readonly time: number }): Work<ImageSnapshot> {
     const id = yield* this.#replacing(takeSnapshot(this.#session, wanted))
     const taken = this.snapshots.find((snapshot) => snapshot.id === id)
     if (taken === undefined) throw new TypeError(`the snapshot ${id} was made and is not there`)
     return taken
   }
 
-  *deleteSnapshot(wanted: string): Generator<CheckProgress, void> {
+  *deleteSnapshot(wanted: string): Work<void> {
     yield* this.#replacing(removeSnapshot(this.#session, wanted))
   }
 
@@ -141,7 +135,7 @@ export class WritableQcow2 implements WritableImage {
   }
 
   /** Does what leaves the session useless, stopped or not, and goes on with a new one. */
-  *#replacing<Result>(steps: Generator<CheckProgress, Result>): Generator<CheckProgress, Result> {
+  *#replacing<Result>(steps: Work<Result>): Work<Result> {
     this.#session.commit()
     // What was released last is still counted in the file.
     this.#session.commit()

@@ -1,7 +1,8 @@
+import type { Work } from '../../../block/work.js'
 import { ReferenceMap } from '../../../binary/reference-map.js'
 import { nilUuid } from '../../../binary/struct.js'
 import type { ByteStore } from '../../../block/types.js'
-import type { CheckProgress, Finding } from '../../driver.js'
+import type { Finding } from '../../driver.js'
 import { BlockMap } from '../format/block-map.js'
 import { isStored } from '../format/entries.js'
 import type { Header } from '../format/header.js'
@@ -13,7 +14,7 @@ const countingBytes = 64 * 1024 * 1024
 const stored = 0
 
 /** Everything that is wrong with an opened VDI: header, map, and who has what of the file. */
-export function* checkVdi(store: ByteStore, header: Header): Generator<Finding | CheckProgress> {
+export function* checkVdi(store: ByteStore, header: Header): Work<void, Finding> {
   yield* checkHeader(header)
   yield* new MapCheck(store, header).run()
 }
@@ -87,7 +88,7 @@ class MapCheck {
     this.#map = new BlockMap(store, header.mapPosition, header.blocks)
   }
 
-  *run(): Generator<Finding | CheckProgress> {
+  *run(): Work<void, Finding> {
     const { blocks, allocated } = this.#header
     // Blocks of the file are counted window by window where there are too many for the memory.
     for (let start = 0; ; start = this.#uses.limit) {
@@ -100,7 +101,7 @@ class MapCheck {
     yield* this.#behind()
   }
 
-  *#pass(isFirst: boolean, blocks: number): Generator<Finding | CheckProgress> {
+  *#pass(isFirst: boolean, blocks: number): Work<void, Finding> {
     let shown = 0
     for (let block = 0; block < blocks;) {
       const word = this.#map.word(block)

@@ -1,5 +1,6 @@
+import type { Work } from '../../../block/work.js'
 import type { ByteStore } from '../../../block/types.js'
-import type { CheckProgress, RepairAction } from '../../driver.js'
+import type { RepairAction } from '../../driver.js'
 import { BlockMap } from '../format/block-map.js'
 import { isStored } from '../format/entries.js'
 import { readHeader } from '../format/header.js'
@@ -13,7 +14,7 @@ const entriesPerStep = 65536
  * own, whole in the file. Places of blocks are never guessed.
  * @throws ImageError as opening does.
  */
-export function* repairVdi(store: ByteStore): Generator<RepairAction | CheckProgress> {
+export function* repairVdi(store: ByteStore): Work<void, RepairAction> {
   const header = readHeader(store)
   const map = new BlockMap(store, header.mapPosition, header.blocks)
   let highest = -1

@@ -1,6 +1,7 @@
+import type { Work } from '../../../block/work.js'
 import { ExtentReader } from '../../../block/read.js'
 import type { ByteStore, Extent, Note, Section } from '../../../block/types.js'
-import type { CheckProgress, DiskImage, Finding, OpenContext, ParentReference } from '../../driver.js'
+import type { DiskImage, Finding, OpenContext, ParentReference } from '../../driver.js'
 import { BlockMap } from '../format/block-map.js'
 import { readHeader, type Header, type Subformat } from '../format/header.js'
 import { checkVdi } from '../judge/check.js'
@@ -57,7 +58,7 @@ export class VdiImage implements DiskImage, VdiIdentity {
     return describeImage(this.header)
   }
 
-  check(): Generator<Finding | CheckProgress> {
+  check(): Work<void, Finding> {
     return checkVdi(this.#store, this.header)
   }
 

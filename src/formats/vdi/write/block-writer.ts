@@ -1,7 +1,7 @@
+import type { Work } from '../../../block/work.js'
 import { isZero } from '../../../binary/zero.js'
 import type { BlockSource, ByteStore, Extent } from '../../../block/types.js'
 import { reference } from '../../../errors.js'
-import type { CheckProgress } from '../../driver.js'
 import { isStored } from '../format/entries.js'
 import { free, zeroBlock, type HeaderValues } from '../format/structs.js'
 import { Blocks, type BlockLayout } from '../read/blocks.js'
@@ -101,7 +101,7 @@ export class BlockWriter {
    * Moves blocks down into unused space, so that the header's count is that of the map, and cuts the file off behind
    * them. May be stopped anywhere, and the image changed further.
    */
-  *compact(): Generator<CheckProgress> {
+  *compact(): Work<void> {
     this.commit()
     this.#changed = true
     const holes = this.#free.sort((left, right) => left - right)
@@ -115,7 +115,7 @@ export class BlockWriter {
     while (work.next().done !== true);
   }
 
-  *#moveInto(holes: readonly number[]): Generator<CheckProgress> {
+  *#moveInto(holes: readonly number[]): Work<void> {
     const owners = this.#owners()
     const stride = this.#stride
     let last = owners.length - 1

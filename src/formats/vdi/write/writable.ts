@@ -1,9 +1,10 @@
+import type { Work } from '../../../block/work.js'
 import { roundUp } from '../../../binary/integers.js'
 import { nilUuid } from '../../../binary/struct.js'
 import { ExtentReader } from '../../../block/read.js'
 import type { BlockSource, ByteStore, Extent, Note, Section } from '../../../block/types.js'
 import { corrupt, unsupported, usage } from '../../../errors.js'
-import type { CheckProgress, OpenContext, ParentReference, ParentShape, WritableImage } from '../../driver.js'
+import type { OpenContext, ParentReference, ParentShape, WritableImage } from '../../driver.js'
 import { isStored } from '../format/entries.js'
 import { readHeader, type Header, type Subformat } from '../format/header.js'
 import { imageType, sectorLength, version0 } from '../format/structs.js'
@@ -99,7 +100,7 @@ class WritableVdi implements WritableImage, VdiIdentity {
     this.#blocks.commit()
   }
 
-  *compact(): Generator<CheckProgress> {
+  *compact(): Work<void> {
     yield* this.#blocks.compact()
   }
 

@@ -1,6 +1,7 @@
+import type { Work } from '../../../block/work.js'
 import type { ByteStore } from '../../../block/types.js'
 import { isImageError } from '../../../errors.js'
-import type { CheckProgress, Finding } from '../../driver.js'
+import type { Finding } from '../../driver.js'
 import { BlockTable } from '../format/bat.js'
 import { BlockPlaces } from './block-places.js'
 import { overlaps, type DynamicLayout, type Structure } from '../format/dynamic.js'
@@ -30,7 +31,7 @@ const bytesPerStep = 16 * 1024 * 1024
 const smallestLeak = 1024 * 1024
 
 /** The BAT, the sector bitmaps, and who owns what of the file. */
-export function* checkBlocks(store: ByteStore, blocks: Blocks): Generator<Finding | CheckProgress> {
+export function* checkBlocks(store: ByteStore, blocks: Blocks): Work<void, Finding> {
   yield* new BlockCheck(store, blocks).run()
 }
 
@@ -64,7 +65,7 @@ class BlockCheck {
     )
   }
 
-  *run(): Generator<Finding | CheckProgress> {
+  *run(): Work<void, Finding> {
     const { passes } = this.#places
     const { entries, blockSize } = this.#blocks.layout
     // Gaps are found from the start of the file on; what structures take is in the way of none.
@@ -78,7 +79,7 @@ class BlockCheck {
     if (this.#conflicts === 0) yield* gaps.last(this.#blocks.limit)
   }
 
-  *#pass(pass: number, total: number): Generator<Finding | CheckProgress> {
+  *#pass(pass: number, total: number): Work<void, Finding> {
     const {
       layout: { entries, blocks },
     } = this.#blocks

@@ -1,5 +1,6 @@
+import type { Work } from '../../../block/work.js'
 import type { ByteStore } from '../../../block/types.js'
-import type { CheckProgress, Finding } from '../../driver.js'
+import type { Finding } from '../../driver.js'
 import { checkBlocks } from './check-blocks.js'
 import { checkDynamicHeader, checkLocators } from './check-header.js'
 import { checkFooters } from './check-footers.js'
@@ -18,7 +19,7 @@ export function* checkVhd(
   store: ByteStore,
   structures: Structures,
   { limit, deep, tables = false }: { readonly limit: number; readonly deep: boolean; readonly tables?: boolean },
-): Generator<Finding | CheckProgress> {
+): Work<void, Finding> {
   yield* checkFooters(store, structures)
   const { dynamic, subformat, capacity } = structures
   if (dynamic === undefined) return

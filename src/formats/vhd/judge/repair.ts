@@ -1,7 +1,8 @@
+import type { Work } from '../../../block/work.js'
 import { roundUp } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
 import { isImageError } from '../../../errors.js'
-import type { CheckProgress, OpenContext, RepairAction } from '../../driver.js'
+import type { OpenContext, RepairAction } from '../../driver.js'
 import { BlockTable } from '../format/bat.js'
 import { checkVhd } from './check.js'
 import { hex } from '../format/choose-footer.js'
@@ -25,7 +26,7 @@ import { readStructures, type Structures } from '../format/structures.js'
  * off, the checksum of a dynamic header that everything in the file agrees with. Places of blocks are never guessed.
  * @throws ImageError as opening does, where nothing can be made of the file.
  */
-export function* repairVhd(store: ByteStore, context: OpenContext): Generator<RepairAction | CheckProgress> {
+export function* repairVhd(store: ByteStore, context: OpenContext): Work<void, RepairAction> {
   yield* completeFooter(store)
   const structures = readAnyChecksum(store, context)
   if (structures.chosen.place === 'copy') refuseSplit(context.self)
@@ -178,11 +179,7 @@ function describesSame({ values: one }: FoundFooter, { values: other }: FoundFoo
  * place, none upon another, and together with the structures they fill the file. What a child says of its parent
  * nothing else proves.
  */
-function* repairHeader(
-  store: ByteStore,
-  structures: Structures,
-  dynamic: DynamicLayout,
-): Generator<RepairAction | CheckProgress> {
+function* repairHeader(store: ByteStore, structures: Structures, dynamic: DynamicLayout): Work<void, RepairAction> {
   const { position, bytes, values, entries, blocks } = dynamic
   if (
     structures.subformat !== 'dynamic' ||

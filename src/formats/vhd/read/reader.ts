@@ -1,7 +1,8 @@
+import type { Work } from '../../../block/work.js'
 import { ExtentReader } from '../../../block/read.js'
 import type { ByteStore, Extent, Note, Section } from '../../../block/types.js'
 import { isImageError } from '../../../errors.js'
-import type { CheckOptions, CheckProgress, DiskImage, Finding, OpenContext, ParentReference } from '../../driver.js'
+import type { CheckOptions, DiskImage, Finding, OpenContext, ParentReference } from '../../driver.js'
 import { Blocks } from './blocks.js'
 import { checkVhd } from '../judge/check.js'
 import { describeImage } from './describe.js'
@@ -78,7 +79,7 @@ export class VhdImage implements DiskImage {
     return describeImage(this.#structures)
   }
 
-  check({ deep = false, tables = false }: CheckOptions = {}): Generator<Finding | CheckProgress> {
+  check({ deep = false, tables = false }: CheckOptions = {}): Work<void, Finding> {
     return checkVhd(this.#store, this.#structures, { limit: this.#limit, deep, tables })
   }
 

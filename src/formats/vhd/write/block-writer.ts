@@ -1,7 +1,7 @@
+import type { Work } from '../../../block/work.js'
 import { roundDown, roundUp } from '../../../binary/integers.js'
 import type { BlockSource, ByteStore, Extent } from '../../../block/types.js'
 import { reference } from '../../../errors.js'
-import type { CheckProgress } from '../../driver.js'
 import { Blocks } from '../read/blocks.js'
 import { blockEntry, setBits, testBit } from '../format/entries.js'
 import { BlockSpace } from './block-space.js'
@@ -171,7 +171,7 @@ export class BlockWriter {
    * Moves blocks down into unused space, and cuts the file off behind them. May be stopped anywhere, and the image
    * changed further.
    */
-  *compact(): Generator<CheckProgress> {
+  *compact(): Work<void> {
     this.commit()
     this.#changed = true
     // Blocks go there now.

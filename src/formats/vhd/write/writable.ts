@@ -1,8 +1,9 @@
+import type { Work } from '../../../block/work.js'
 import { roundUp } from '../../../binary/integers.js'
 import { ExtentReader } from '../../../block/read.js'
 import type { BlockSource, ByteStore, Extent, Note, Section } from '../../../block/types.js'
 import { unsupported, usage } from '../../../errors.js'
-import type { CheckProgress, OpenContext, ParentReference, ParentShape, WritableImage } from '../../driver.js'
+import type { OpenContext, ParentReference, ParentShape, WritableImage } from '../../driver.js'
 import { BlockWriter } from './block-writer.js'
 import { checkLocators } from '../judge/check-header.js'
 import type { DynamicLayout, Structure } from '../format/dynamic.js'
@@ -210,7 +211,7 @@ class WritableDynamic extends WritableVhd {
     this.#blocks.commit()
   }
 
-  *compact(): Generator<CheckProgress> {
+  *compact(): Work<void> {
     yield* this.#blocks.compact()
   }
 

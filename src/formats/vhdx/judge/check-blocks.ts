@@ -1,7 +1,8 @@
+import type { Work } from '../../../block/work.js'
 import { ceilDivide } from '../../../binary/integers.js'
 import { isZero } from '../../../binary/zero.js'
 import type { ByteStore } from '../../../block/types.js'
-import type { CheckProgress, Finding } from '../../driver.js'
+import type { Finding } from '../../driver.js'
 import { surveyedMebibytes, type BlockTable, type EntryRun } from '../format/bat.js'
 import {
   addBits,
@@ -35,7 +36,7 @@ const entriesPerStep = 65536
 const longestTable = (maximumCapacity / mebibyte + maximumCapacity / 2 ** 32) * 8
 
 /** The BAT, and who owns what of the file. */
-export function* checkBlocks(store: ByteStore, table: BlockTable, layout: Layout): Generator<Finding | CheckProgress> {
+export function* checkBlocks(store: ByteStore, table: BlockTable, layout: Layout): Work<void, Finding> {
   yield* new BlockCheck(store, table, layout).run()
 }
 
@@ -62,7 +63,7 @@ class BlockCheck {
     this.#claimed = new Uint8Array(ceilDivide(this.#mebibytes, 8))
   }
 
-  *run(): Generator<Finding | CheckProgress> {
+  *run(): Work<void, Finding> {
     for (const run of this.#table.runs()) {
       if (run.kind === 'bitmap') this.#bitmap(run)
       else if (!run.piece.empty) {
@@ -197,7 +198,7 @@ class BlockCheck {
   }
 
   /** Reports every block that shares a MiB with one before it in the table. */
-  *#overlaps(shared: Uint8Array): Generator<Finding | CheckProgress> {
+  *#overlaps(shared: Uint8Array): Work<void, Finding> {
     const { blockSize, differencing } = this.#layout.geometry
     const owners = new Map<number, string>()
     for (const { kind, piece, slot: start, count, first, index } of this.#table.runs()) {
@@ -236,7 +237,7 @@ class BlockCheck {
   }
 
   /** Entries behind the last one that the disk needs, up to the end of the region. */
-  *#beyond(): Generator<Finding | CheckProgress> {
+  *#beyond(): Work<void, Finding> {
     const {
       bat,
       geometry: { tableEntries, payloadBlocks },
@@ -319,7 +320,7 @@ class BlockCheck {
     return marked
   }
 
-  *#step(entries: number): Generator<CheckProgress> {
+  *#step(entries: number): Work<void> {
     const before = Math.floor(this.#done / entriesPerStep)
     this.#done += entries
     const total = this.#layout.geometry.tableEntries * (this.#shared === undefined ? 1 : 2)

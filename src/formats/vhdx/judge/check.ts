@@ -1,4 +1,5 @@
-import type { CheckProgress, Finding } from '../../driver.js'
+import type { Work } from '../../../block/work.js'
+import type { Finding } from '../../driver.js'
 import type { BlockTable } from '../format/bat.js'
 import { checkBlocks } from './check-blocks.js'
 import { checkHeaders, checkRegionTables } from './check-headers.js'
@@ -9,11 +10,7 @@ import type { ImageStore, Structures } from '../format/structures.js'
  * Everything that is wrong with an opened VHDX, as its log leaves it: headers, region tables, log, metadata, BAT, and
  * who owns what of the file.
  */
-export function* checkVhdx(
-  store: ImageStore,
-  table: BlockTable,
-  structures: Structures,
-): Generator<Finding | CheckProgress> {
+export function* checkVhdx(store: ImageStore, table: BlockTable, structures: Structures): Work<void, Finding> {
   const { header, regions, metadata, geometry, replay } = structures
   yield* checkHeaders(store.base, header)
   if (replay !== undefined) {

@@ -1,7 +1,8 @@
+import type { Work } from '../../../block/work.js'
 import { randomUuid } from '../../../binary/guid.js'
 import { PatchedStore } from '../../../block/patched-store.js'
 import type { ByteStore } from '../../../block/types.js'
-import type { CheckProgress, OpenContext, RepairAction } from '../../driver.js'
+import type { OpenContext, RepairAction } from '../../driver.js'
 import { BlockTable } from '../format/bat.js'
 import { EntryTable, payloadState } from '../format/entries.js'
 import { readCandidate, readHeader } from '../format/header.js'
@@ -22,7 +23,7 @@ import { readVhdxFile } from '../format/structures.js'
  * option `ignore-log` a log that cannot be replayed is emptied, its changes lost.
  * @throws ImageError as opening does, where nothing can be made of the file.
  */
-export function* repairVhdx(file: ByteStore, context: OpenContext): Generator<RepairAction | CheckProgress> {
+export function* repairVhdx(file: ByteStore, context: OpenContext): Work<void, RepairAction> {
   // Nothing is touched unless the image opens.
   refuseUnusable(file, context)
   yield* repairHeaders(file)
@@ -110,7 +111,7 @@ function* repairRegionTables(file: ByteStore): Generator<RepairAction> {
  * Entries of blocks that are zero or not present must name no place: Hyper-V refuses the disk. What such a block reads
  * as stays.
  */
-function* clearPlaces(file: ByteStore, session: Session): Generator<RepairAction | CheckProgress> {
+function* clearPlaces(file: ByteStore, session: Session): Work<void, RepairAction> {
   const { table, geometry, position } = openTable(file)
   let done = 0
   for (const { kind, piece, slot: start, count, first } of table.runs()) {

@@ -1,7 +1,8 @@
+import type { Work } from '../../../block/work.js'
 import { ExtentReader } from '../../../block/read.js'
 import type { ByteStore, Extent, Note, Section } from '../../../block/types.js'
 import { corrupt } from '../../../errors.js'
-import type { CheckProgress, DiskImage, Finding, OpenContext, ParentReference } from '../../driver.js'
+import type { DiskImage, Finding, OpenContext, ParentReference } from '../../driver.js'
 import type { BlockTable } from '../format/bat.js'
 import { checkVhdx } from '../judge/check.js'
 import { describeImage } from './describe.js'
@@ -95,7 +96,7 @@ export class VhdxImage implements DiskImage {
     return describeImage(this.#structures, this.subformat)
   }
 
-  check(): Generator<Finding | CheckProgress> {
+  check(): Work<void, Finding> {
     return checkVhdx(this.#store, this.#table, this.#structures)
   }
 

@@ -1,4 +1,4 @@
-import type { CheckProgress } from '../../driver.js'
+import type { Work } from '../../../block/work.js'
 import { bitmapState, payloadState } from '../format/entries.js'
 import { mebibyte } from '../format/structs.js'
 import type { WriteSession } from './write-session.js'
@@ -22,7 +22,7 @@ interface Moved {
  * What the guest sees does not change, nor does DataWriteGuid. Gives the bytes looked at between commits. The session
  * has begun.
  */
-export function* compactFile(session: WriteSession): Generator<CheckProgress> {
+export function* compactFile(session: WriteSession): Work<void> {
   session.commit()
   session.cutEnd()
   const compactor = new Compactor(session)

@@ -1,7 +1,8 @@
+import type { Work } from '../../../block/work.js'
 import { roundUp } from '../../../binary/integers.js'
 import type { BlockSource, ByteStore, Extent, Note, Section } from '../../../block/types.js'
 import { usage } from '../../../errors.js'
-import type { CheckProgress, OpenContext, ParentReference, ParentShape, WritableImage } from '../../driver.js'
+import type { OpenContext, ParentReference, ParentShape, WritableImage } from '../../driver.js'
 import { BlockWriter } from './block-writer.js'
 import { compactFile } from './compact.js'
 import { readHeader } from '../format/header.js'
@@ -107,7 +108,7 @@ export class WritableVhdx implements WritableImage {
    * Moves blocks down into unused space, so that the file is shorter when it is closed. Gives how far it is; may be
    * stopped anywhere.
    */
-  *compact(): Generator<CheckProgress> {
+  *compact(): Work<void> {
     this.#session.begin(false)
     yield* compactFile(this.#session)
   }

@@ -1,8 +1,9 @@
+import type { Work } from '../../../block/work.js'
 import { viewOf } from '../../../binary/integers.js'
 import { walkedEntries, type Piece } from '../../../block/runs.js'
 import type { ByteStore } from '../../../block/types.js'
 import { isImageError } from '../../../errors.js'
-import type { CheckProgress, Finding } from '../../driver.js'
+import type { Finding } from '../../driver.js'
 import { Directory, KeptTables } from '../format/kept-tables.js'
 import type { SparseLayout } from '../format/sparse-layout.js'
 import { sectorLength } from '../format/structs.js'
@@ -20,18 +21,14 @@ export interface CheckedFile {
 }
 
 /** Looks at every table of a sparse file. @param prefix names the file where there are several. */
-export function* checkSparse(file: CheckedFile, prefix: string): Generator<Finding | CheckProgress> {
+export function* checkSparse(file: CheckedFile, prefix: string): Work<void, Finding> {
   const { layout } = file
   const redundant = layout === undefined ? undefined : yield* checkCopies(file, layout, prefix)
   yield* checkGrains(file, prefix, redundant === true)
 }
 
 /** Holds grain tables against their copies. Gives whether there are such. */
-function* checkCopies(
-  { store }: CheckedFile,
-  layout: SparseLayout,
-  prefix: string,
-): Generator<Finding | CheckProgress, boolean> {
+function* checkCopies({ store }: CheckedFile, layout: SparseLayout, prefix: string): Work<boolean, Finding> {
   const { rgdPosition, gdPosition, tables, entriesPerTable, values } = layout
   if (rgdPosition === undefined) return false
   const kept = new KeptTables(store)
@@ -94,7 +91,7 @@ function firstDifference(one: Uint8Array, other: Uint8Array): number | undefined
 }
 
 /** Where the grains lie: none twice, none over another, none outside, and nothing between them that none uses. */
-function* checkGrains(file: CheckedFile, prefix: string, copies: boolean): Generator<Finding | CheckProgress> {
+function* checkGrains(file: CheckedFile, prefix: string, copies: boolean): Work<void, Finding> {
   const { store, layout, grains } = file
   const sectors = Math.ceil(store.size / sectorLength)
   const grainSectors = grains.grainSize / sectorLength
@@ -146,7 +143,7 @@ function shared(structure: string, sector: number, message: string): Finding {
 function* placesOf(
   { store, grains, layout }: CheckedFile,
   copies: boolean,
-): Generator<Finding | CheckProgress | { readonly offset: number; readonly sector: number }> {
+): Work<void, Finding | { readonly offset: number; readonly sector: number }> {
   const { capacity, grainSize } = grains
   let steps = 0
   for (let offset = 0; offset < capacity;) {

@@ -1,6 +1,7 @@
+import type { Work } from '../../../block/work.js'
 import type { ByteStore } from '../../../block/types.js'
 import { printable, type ImageError } from '../../../errors.js'
-import type { CheckProgress, Finding } from '../../driver.js'
+import type { Finding } from '../../driver.js'
 import type { Descriptor, ExtentLine } from '../format/descriptor.js'
 import { sectorLength } from '../format/structs.js'
 import { checkSparse, type CheckedFile } from './check-sparse.js'
@@ -14,7 +15,7 @@ export interface CheckedImage {
 }
 
 /** All that is wrong with an image: descriptor, extents, tables. */
-export function* checkVmdk(image: CheckedImage): Generator<Finding | CheckProgress> {
+export function* checkVmdk(image: CheckedImage): Work<void, Finding> {
   const { unreadable, sparse } = image
   if (unreadable !== undefined) {
     yield { severity: 'error', code: unreadable.code, structure: 'footer', message: unreadable.message }

@@ -1,7 +1,8 @@
+import type { Work } from '../../../block/work.js'
 import { ExtentReader } from '../../../block/read.js'
 import type { ByteStore, Extent, Note, Section } from '../../../block/types.js'
 import type { ImageError } from '../../../errors.js'
-import type { CheckProgress, DiskImage, FileReference, Finding, OpenContext, ParentReference } from '../../driver.js'
+import type { DiskImage, FileReference, Finding, OpenContext, ParentReference } from '../../driver.js'
 import { checkVmdk } from '../judge/check.js'
 import { cidText } from '../format/descriptor.js'
 import { describeVmdk } from './describe.js'
@@ -72,7 +73,7 @@ export class VmdkImage implements DiskImage {
     return describeVmdk(this.#parts)
   }
 
-  check(): Generator<Finding | CheckProgress> {
+  check(): Work<void, Finding> {
     return checkVmdk(this.#parts)
   }
 
