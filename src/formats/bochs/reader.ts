@@ -1,3 +1,4 @@
+import type { Work } from '../../block/work.js'
 import { ceilDivide, viewOf } from '../../binary/integers.js'
 import type { FieldRow, StructValues } from '../../binary/struct.js'
 import { UnitOwners } from '../../binary/unit-owners.js'
@@ -5,7 +6,7 @@ import { extentFaults } from '../../block/extent-faults.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { corrupt, printable, unsupported } from '../../errors.js'
-import type { CheckOptions, CheckProgress, DiskImage, Finding } from '../driver.js'
+import type { CheckOptions, DiskImage, Finding } from '../driver.js'
 import { bitRunEnd, isPresent } from './entries.js'
 import { header1, header2, noExtent, version1, version2 } from './structs.js'
 
@@ -91,7 +92,7 @@ export class BochsImage extends ExtentSource implements DiskImage {
     ]
   }
 
-  *check({ deep = false }: CheckOptions = {}): Generator<Finding | CheckProgress> {
+  *check({ deep = false }: CheckOptions = {}): Work<void, Finding> {
     const { extentSize } = this.#layout
     for (const item of extentFaults(this, extentSize, deep))
       if ('error' in item)

@@ -1,10 +1,11 @@
+import type { Work } from '../../block/work.js'
 import { viewOf } from '../../binary/integers.js'
 import { struct, u32 } from '../../binary/struct.js'
 import { extentFaults } from '../../block/extent-faults.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import type { ByteStore, Codec, Extent, Note, Section } from '../../block/types.js'
 import { corrupt } from '../../errors.js'
-import type { CheckOptions, CheckProgress, DiskImage, Finding } from '../driver.js'
+import type { CheckOptions, DiskImage, Finding } from '../driver.js'
 
 /** Behind 128 bytes of a shell script, big-endian. */
 const header = struct('big', 136, { blockSize: u32(128), blocks: u32(132) })
@@ -104,7 +105,7 @@ export class CloopImage extends ExtentSource implements DiskImage {
     ]
   }
 
-  *check({ deep = false }: CheckOptions = {}): Generator<Finding | CheckProgress> {
+  *check({ deep = false }: CheckOptions = {}): Work<void, Finding> {
     for (const item of extentFaults(this, this.#blockSize, deep))
       if ('error' in item)
         yield {

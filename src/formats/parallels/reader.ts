@@ -1,10 +1,11 @@
+import type { Work } from '../../block/work.js'
 import { viewOf } from '../../binary/integers.js'
 import { UnitOwners } from '../../binary/unit-owners.js'
 import { extentFaults } from '../../block/extent-faults.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { corrupt } from '../../errors.js'
-import type { CheckOptions, CheckProgress, DiskImage, Finding } from '../driver.js'
+import type { CheckOptions, DiskImage, Finding } from '../driver.js'
 import { readHeader, tablePosition, type Header } from './header.js'
 
 const entriesPerPiece = 16384
@@ -67,7 +68,7 @@ export class ParallelsImage extends ExtentSource implements DiskImage {
     ]
   }
 
-  *check({ deep = false }: CheckOptions = {}): Generator<Finding | CheckProgress> {
+  *check({ deep = false }: CheckOptions = {}): Work<void, Finding> {
     const { clusterSize } = this.#header
     for (const item of extentFaults(this, clusterSize, deep)) {
       if (!('error' in item)) {

@@ -1,10 +1,11 @@
+import type { Work } from '../../block/work.js'
 import { viewOf } from '../../binary/integers.js'
 import { UnitOwners } from '../../binary/unit-owners.js'
 import { extentFaults } from '../../block/extent-faults.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { corrupt } from '../../errors.js'
-import type { CheckOptions, CheckProgress, DiskImage, Finding, ParentReference } from '../driver.js'
+import type { CheckOptions, DiskImage, Finding, ParentReference } from '../driver.js'
 import { zeroCluster } from './entries.js'
 import { readHeader, type Header } from './header.js'
 
@@ -80,7 +81,7 @@ export class QedImage extends ExtentSource implements DiskImage {
     ]
   }
 
-  *check({ deep = false }: CheckOptions = {}): Generator<Finding | CheckProgress> {
+  *check({ deep = false }: CheckOptions = {}): Work<void, Finding> {
     for (const item of extentFaults(this, this.#header.clusterSize, deep))
       if ('error' in item)
         yield {

@@ -1,9 +1,10 @@
+import type { Work } from '../../block/work.js'
 import { crc32 } from 'node:zlib'
 import { extentFaults } from '../../block/extent-faults.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import { MemoryStore } from '../../block/memory-store.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
-import type { CheckOptions, CheckProgress, DiskImage, Finding } from '../driver.js'
+import type { CheckOptions, DiskImage, Finding } from '../driver.js'
 import { kind, readChunks, type Chunks } from './chunks.js'
 
 /** Bytes of a repeated word that one extent covers. */
@@ -65,7 +66,7 @@ export class SparseImage extends ExtentSource implements DiskImage {
     ]
   }
 
-  *check({ deep = false }: CheckOptions = {}): Generator<Finding | CheckProgress> {
+  *check({ deep = false }: CheckOptions = {}): Work<void, Finding> {
     for (const item of extentFaults(this, this.#chunks.blockSize, deep))
       if ('error' in item)
         yield { severity: 'error', code: item.error.code, structure: 'chunk', message: item.error.message }
@@ -74,7 +75,7 @@ export class SparseImage extends ExtentSource implements DiskImage {
   }
 
   /** The checksum of the header, where there is one, is over the whole disk. */
-  *#checksum(): Generator<Finding | CheckProgress> {
+  *#checksum(): Work<void, Finding> {
     const recorded = this.#chunks.rows.find(({ name }) => name === 'imageChecksum')?.value
     if (recorded === 0 || recorded === undefined) return
     let sum = 0
