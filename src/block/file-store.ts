@@ -281,7 +281,7 @@ function statOf(path: string): BigIntStats | undefined {
 }
 
 /**
- * How bulk data of a new file gets to the medium while it is written: from the page cache where the system can be told
+ * How bulk data of a new file gets to the medium while it is written: from the page cache where the system can be asked
  * to begin, past it otherwise.
  */
 function waysToMedium(

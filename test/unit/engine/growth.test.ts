@@ -48,7 +48,7 @@ test('a file that has its size keeps the holes in what was reserved for it', { s
   }
 })
 
-test('a file that grows ends where it was told to', { skip: needsCalls }, (t) => {
+test('a file that grows ends where it was asked to', { skip: needsCalls }, (t) => {
   using store = FileStore.create(join(testFolder(t), 'a'))
   const growth = new Growth()
   const bytes = Buffer.alloc(mebibyte, 1)
