@@ -6,6 +6,7 @@ import { fileId, isName, type Location, type LocationId } from './location.js'
 import { mapped, type ParentMapping } from './parent-map.js'
 import { parseReferenceName, type ReferenceName } from './reference-name.js'
 import { trusted, walk, type TrustedFolder } from './walk.js'
+import { shellWord } from '../sys/shell-word.js'
 
 /**
  * How a file was come by: by a `--parent-map`, under the stored name, by that name's last part beside the image or in a
@@ -334,7 +335,7 @@ function ambiguity(files: readonly GateFile[], { imageName, names }: GateRequest
     `${imageName} names ${names.map((name) => JSON.stringify(printable(name))).join(', ')} as its parent and ` +
       `records no id of it; both ${first.location.label} and ${second.location.label} have that name`,
     {
-      hint: `Say which one it is: --parent-map ${printable(names[0] ?? 'OLD')}=${first.location.label}`,
+      hint: `Say which one it is: --parent-map ${shellWord(`${names[0] ?? 'OLD'}=${first.location.path ?? first.location.address}`)}`,
       details: { role: 'parent', looked: files.map(({ location }) => location.address).join('\n') },
     },
   )
@@ -360,7 +361,7 @@ function failure(
       'E_REFERENCE_NOT_ALLOWED',
       `${imageName} names ${named} as its ${role}, but ${[...refusals.values()].join('; ')}`,
       {
-        hint: `If you trust the image, allow it with --allow-reference ${printable(first)}`,
+        hint: `If you trust the image, allow it with --allow-reference ${shellWord(first)}`,
         details: { role, path: first, looked: looked.join('\n') },
       },
     )
@@ -376,12 +377,12 @@ function failure(
       hint:
         request.recognise !== undefined
           ? `It is recognised by its id, whatever it is called: name its folder with --search DIR (VirtualBox keeps it ` +
-            `in the folder above), or the file with --parent-map '${names(request)}=FILE'.`
+            `in the folder above), or the file with --parent-map ${shellWord(`${names(request)}=FILE`)}.`
           : beside === undefined
             ? `Put the ${role} where it is looked for, or name it with --allow-reference ` +
               `FILE${isParent ? ', its folder with --search DIR, or its new place with --parent-map OLD=NEW' : ''}.`
             : `${printable(beside)} has that name. If it is the right one, say so with --allow-reference ` +
-              printable(beside),
+              shellWord(beside),
       details: { role, looked: looked.join('\n') },
     },
   )

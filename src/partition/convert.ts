@@ -55,7 +55,7 @@ export function convertTable(
   const error = table.issues.find(({ severity }) => severity === 'error')
   if (error !== undefined)
     throw corrupt('E_TABLE_DAMAGED', `the table is damaged, and converting it would lose more: ${error.message}`, {
-      hint: 'Mend it first: vdisk partition fix',
+      hint: mendingHint(table),
       details: { issue: error.code },
     })
   if (table.hybrid.length > 0)
@@ -71,6 +71,16 @@ export function convertTable(
     notes: [],
   }
   return scheme === 'gpt' ? toGpt(work) : toMbr(work)
+}
+
+/** What is to be done about a table with an error, before it can be converted. */
+function mendingHint({ issues }: PartitionTable): string {
+  const has = (code: string): boolean => issues.some((issue) => issue.code === code)
+  if (has('W_PART_PAST_END'))
+    return 'The disk is cut short: vdisk convert with --size gives it its size again, with zeros for what is gone.'
+  return has('W_GPT_TRUNCATED')
+    ? 'Mend it first: vdisk partition fix'
+    : 'vdisk does not mend that: correct the table first, with sfdisk or another partitioning tool.'
 }
 
 interface Work {

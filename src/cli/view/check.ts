@@ -3,6 +3,7 @@ import type { Severity } from '../../operations/check/findings.js'
 import type { Renderer } from '../render.js'
 import { grouped } from '../../errors.js'
 import type { View } from './view.js'
+import { shellWord } from '../../sys/shell-word.js'
 
 /** For each image one line, then a table of what was found. */
 export const view: View<CheckResult> = { text, warnings: () => [] }
@@ -29,11 +30,7 @@ async function text(result: CheckResult, render: Renderer): Promise<string> {
       const more = count - findings.filter((finding) => finding.code === code && finding.severity === severity).length
       if (more > 0) parts.push(`  and ${grouped(more)} more ${more === 1 ? severity : `${severity}s`} ${code}`)
     }
-    if (repairable)
-      parts.push(
-        '',
-        `What of this can be mended: vdisk repair ${/^[\w./][\w./+-]*$/.test(path) ? path : 'IMAGE'} --dry-run`,
-      )
+    if (repairable) parts.push('', `What of this can be mended: vdisk repair ${shellWord(path)} --dry-run`)
   }
   for (const problem of [result.missing, result.unreadable]) {
     if (problem === undefined) continue

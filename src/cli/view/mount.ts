@@ -2,6 +2,7 @@ import type { MountResult } from '../../operations/mount/mount.js'
 import type { MountSession } from '../../operations/mount/session.js'
 import { shortSize, sizeText, type Renderer } from '../render.js'
 import type { View } from './view.js'
+import { shellWord } from '../../sys/shell-word.js'
 
 export const view: View<MountResult> = { text: ({ session }, render) => mountedText(session, render) }
 
@@ -37,7 +38,8 @@ async function mountedText(session: MountSession, render: Renderer): Promise<str
     lines.push('', indented(await render.table(['file', 'size', 'content'], rows)))
   }
   for (const { next } of attached) lines.push('', 'Next:', ...next.map((command) => `  ${render.plain(command)}`))
-  if (attached.length === 0) lines.push('', render.plain(`To end it: vdisk unmount ${mounts[0]?.point ?? folder}`))
+  if (attached.length === 0)
+    lines.push('', render.plain(`To end it: vdisk unmount ${shellWord(mounts[0]?.point ?? folder)}`))
   return lines.join('\n')
 }
 

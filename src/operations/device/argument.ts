@@ -7,6 +7,7 @@ import type { Disk, DiskPartition, DiskPlatform, FoundDevice } from '../../devic
 import { isImageError, printable, usage, type ImageError } from '../../errors.js'
 import { readPartitionTable, selectPartition, type Partition, type PartitionTable } from '../../partition/index.js'
 import { parseImageArgument } from '../open/opening.js'
+import { shellWord } from '../../sys/shell-word.js'
 
 /** A disk or a partition of one, as an argument named it. Positions are bytes of the disk. */
 export interface NamedDevice {
@@ -150,7 +151,7 @@ function findPath(path: string, platform: DiskPlatform): FoundDevice {
   const stat = fs.statSync(path, { throwIfNoEntry: false })
   if (stat?.isFile() === true) {
     throw usage('E_NOT_A_DEVICE', `${printable(path)} is a file, no disk or partition of this machine`, {
-      hint: `A file is converted with: vdisk convert ${printable(path)} TARGET`,
+      hint: `A file is converted with: vdisk convert ${shellWord(path)} TARGET`,
     })
   }
   return platform.find(path)

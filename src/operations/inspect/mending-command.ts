@@ -1,4 +1,5 @@
 import type { PartitionTable, TableIssue } from '../../partition/index.js'
+import { shellWord } from '../../sys/shell-word.js'
 
 /** The command that mends an issue of a table, as it is typed; undefined where there is none. */
 export function mendingCommand({ code, fixable }: TableIssue, table: PartitionTable, path: string): string | undefined {
@@ -26,9 +27,4 @@ function largestEnd({ partitions }: PartitionTable): number {
   const mebibyte = 1048576
   const end = Math.max(...partitions.map(({ start, length }) => start + length))
   return Math.min((Math.ceil(end / mebibyte) + 1) * mebibyte, Number.MAX_SAFE_INTEGER)
-}
-
-/** A path as a word of a POSIX shell. */
-function shellWord(path: string): string {
-  return /^[\w./@:=+-]+$/.test(path) && !path.startsWith('-') ? path : `'${path.replaceAll("'", "'\\''")}'`
 }

@@ -2,6 +2,7 @@ import { unsupported, usage, type ImageError } from '../../errors.js'
 import type { Note } from '../../block/types.js'
 import type { ShownFile } from './session.js'
 import { inFolder } from '../../sys/host-path.js'
+import { shellWord } from '../../sys/shell-word.js'
 
 /** A file of the folder, and where it goes. */
 export interface Target {
@@ -92,6 +93,6 @@ function which(image: string, candidates: readonly ShownFile[]): ImageError {
     )
     .join(', ')
   return usage('E_WHICH_PARTITION', `${image} has several filesystems: partitions ${list}`, {
-    hint: `Say which, for example ${image}@${candidates[0]?.partition ?? 1}, or --all.`,
+    hint: `Say which, for example ${shellWord(`${image}@${candidates[0]?.partition ?? 1}`)}, or --all.`,
   })
 }

@@ -1,4 +1,5 @@
 import type { ShownContent } from './session.js'
+import { shellWord } from '../../sys/shell-word.js'
 
 /**
  * What to type next for a block device that holds no filesystem but further devices (LVM, LUKS, RAID …), and how to
@@ -11,7 +12,7 @@ export function nextCommands(
   image: string,
   readOnly: boolean,
 ): readonly string[] {
-  const end = `vdisk unmount ${image}`
+  const end = `vdisk unmount ${shellWord(image)}`
   switch (content?.type) {
     case 'crypto_LUKS':
       return [

@@ -22,6 +22,7 @@ import { imageIdentity } from '../transfer/identity.js'
 import { openDisk, parseImageArgument } from '../open/opening.js'
 import { movedNotes } from './notes.js'
 import { takenNotes } from './table-overlap.js'
+import { shellWord } from '../../sys/shell-word.js'
 
 export interface ExtractOptions extends Omit<ConvertOptions, 'parent' | 'parentFrom'> {
   /** Puts a new disk with such a table around the partition. */
@@ -99,7 +100,7 @@ function take(
   const table = readPartitionTable(opened)
   const { partition: selector, path } = parseImageArgument(argument)
   if (selector === undefined && (wrap === undefined || table.scheme !== 'none')) {
-    throw usage('E_NO_PARTITION', `${opened.name}: which partition?`, { hint: `Name it: ${path}@1` })
+    throw usage('E_NO_PARTITION', `${opened.name}: which partition?`, { hint: `Name it: ${shellWord(`${path}@1`)}` })
   }
   const partition = selector === undefined ? undefined : selectPartition(table, selector, opened.name)
   const content = partition === undefined ? opened : openPartition(opened, partition, opened.name)

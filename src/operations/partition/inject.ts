@@ -21,6 +21,7 @@ import {
 import { guardTable, overlapNotes, tableOverlap, withTable } from './table-overlap.js'
 import { guardMember, lossNotes } from './resized-volume.js'
 import { movedNotes, slackNotes, slackOf, type Slack } from './notes.js'
+import { shellWord } from '../../sys/shell-word.js'
 
 export interface InjectOptions extends Omit<ConvertOptions, 'parent' | 'parentFrom' | 'size' | 'usedOnly'> {
   /** The new image; with `inPlace` the disk's own image is changed instead. One of the two. */
@@ -62,7 +63,9 @@ export async function injectPartition(argument: string, source: string, options:
       hint: "Say --output FILE for a new image, or --in-place to change the disk's own.",
     })
   if (parseImageArgument(argument).partition === undefined)
-    throw usage('E_NO_PARTITION', `${argument}: into which partition?`, { hint: `Name it: ${argument}@1` })
+    throw usage('E_NO_PARTITION', `${argument}: into which partition?`, {
+      hint: `Name it: ${shellWord(`${argument}@1`)}`,
+    })
   using opened = openReadable(source, { ...chainOptions(rest), ...content })
   return output === undefined
     ? await changingInPlace(

@@ -5,6 +5,7 @@ import type { CreateContext, DiskShape, FormatDriver, OptionValues } from '../..
 import { checkOptions } from '../../formats/options.js'
 import { otherTarget } from '../../formats/other-extensions.js'
 import type { Registry } from '../../formats/registry.js'
+import { refuseStreamName } from './stream-target.js'
 
 /** A driver that can make images. */
 export type CreatingDriver = FormatDriver & Required<Pick<FormatDriver, 'create'>>
@@ -28,6 +29,7 @@ export function targetFormat(
   to: string | undefined,
   given: OptionValues,
 ): TargetFormat {
+  if (path !== undefined) refuseStreamName(path)
   const found = to !== undefined ? registry.get(to) : path === undefined ? registry.plain : registry.forExtension(path)
   if (found === undefined) {
     const ids = [...registry].filter(({ driver }) => driver.create !== undefined).map(({ driver }) => driver.id)

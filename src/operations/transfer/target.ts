@@ -9,6 +9,8 @@ import { moveWithoutReplacing, partialName, removePartial } from '../../location
 import { folderPart, inFolder, lastPart, placed, realPath } from '../../sys/host-path.js'
 import { guardChange, type InUseOptions } from '../in-use/guard.js'
 import { lockReplaced } from '../in-use/replacing.js'
+import { refuseOutputFile, refuseStreamName } from './stream-target.js'
+import { shellWord } from '../../sys/shell-word.js'
 
 /** Where a new file is to stand, after the checks. */
 export interface TargetPlace {
@@ -35,6 +37,7 @@ export function checkTarget(
   sources: readonly ImageFile[],
   options: InUseOptions = {},
 ): TargetPlace {
+  refuseStreamName(path)
   const name = printable(path)
   const stat = statOf(path)
   if (stat === undefined) {
@@ -53,7 +56,7 @@ export function checkTarget(
   }
   if (stat.isDirectory())
     throw targetError('E_IS_FOLDER', `the target ${name} is a directory`, {
-      hint: `Name the file to be made in it: ${printable(inFolder(path, 'disk.qcow2'))}`,
+      hint: `Name the file to be made in it: ${shellWord(inFolder(path, 'disk.qcow2'))}`,
     })
   if (stat.isBlockDevice()) {
     throw refused(
@@ -64,7 +67,7 @@ export function checkTarget(
   }
   if (!stat.isFile())
     throw usage('E_NOT_A_FILE', `the target ${name} is no regular file`, {
-      hint: 'Write - to send a raw image to standard output.',
+      hint: 'Name a file. vdisk convert and vdisk partition extract write to standard output when the target is -.',
     })
   const same = sources.find(({ device, inode }) => device === stat.dev && inode === stat.ino)
   if (same !== undefined) {
@@ -74,6 +77,7 @@ export function checkTarget(
       { hint: 'Give the target another name; no flag overrides this.' },
     )
   }
+  refuseOutputFile(path, stat)
   if (!force) throw exists(path)
   const real = realPath(path) ?? path
   guardChange(real, 'replaced', options)
