@@ -5,6 +5,11 @@ export interface Packing {
   readonly length: number
   readonly codec: string
   readonly level?: number
+  /**
+   * Every unit with content is compressed, also where it gets no smaller, and the last one is filled up with zeros: for
+   * formats that have no plain units. `place` is then only asked what such a unit would take.
+   */
+  readonly always?: boolean
 }
 
 /** Where the engine puts the content of a disk: decides positions, moves nothing. Calls come in ascending order. */
@@ -27,7 +32,7 @@ export interface CopyTarget {
   ): { readonly store: ByteStore; readonly position: number; readonly length: number }
   /**
    * Where one compressed unit goes: `storedLength` bytes for the guest unit at `offset`. Call with a length below the
-   * unit's only.
+   * unit's only, unless units are always compressed.
    */
   placePacked?(offset: number, storedLength: number): { readonly store: ByteStore; readonly position: number }
   /** These bytes read as zero even where a parent has data. Without a parent the engine need not call it. */
@@ -42,6 +47,11 @@ export interface CopyTarget {
 export interface ImageWriter extends CopyTarget, Disposable {
   /** Positions only go up, and nothing is written besides what is placed: the image can go to a pipe in one pass. */
   readonly sequential?: boolean
+  /**
+   * Positions only go up, those of tables too, and nothing is changed that was written before what is placed next: the
+   * image can go to a pipe while it is made (`CreateContext.onePass`).
+   */
+  readonly appends?: boolean
   /** Tables, flush, the identifying header LAST, flush. */
   finish(): void
 }

@@ -70,6 +70,14 @@ export class MemoryStore implements ByteStore {
     this.#size = Math.max(this.#size, end)
   }
 
+  /** What lies before a position is read no more: it reads as zero from here on. */
+  forget(end: number): void {
+    for (const page of this.#pages.keys()) {
+      if ((page + 1) * this.#pageSize > end) break
+      this.#pages.delete(page)
+    }
+  }
+
   /** All bytes in one array. Only for stores that are known to be small. */
   contents(): Uint8Array {
     const all = new Uint8Array(this.#size)

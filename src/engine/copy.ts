@@ -1,5 +1,5 @@
 import { roundUp } from '../binary/integers.js'
-import type { CopyTarget } from '../block/image-writer.js'
+import type { CopyTarget, Packing } from '../block/image-writer.js'
 import type { BlockSource, ByteStore } from '../block/types.js'
 import { isImageError } from '../errors.js'
 import type { ScannedRun } from './chunk.js'
@@ -104,7 +104,7 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
     chunkLength,
     pool,
   })
-  const slots = makeSlots(lanes, chunkLength, base !== undefined)
+  const slots = makeSlots(lanes, chunkLength + packingRoom(target.packedUnit), base !== undefined)
   // What is shared is not seen, and a disk's bad sectors are not shared.
   const seen = options.digests !== undefined || options.salvage !== undefined
   const sharing =
@@ -126,6 +126,11 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
   )
   mover.finish()
   return { bytesRead: mover.bytesRead, bytesWritten: mover.bytesWritten }
+}
+
+/** What compressed units take at most beyond their chunk, in bytes, where they may get longer. */
+export function packingRoom(packing: Packing | undefined): number {
+  return packing?.always === true ? 65536 : 0
 }
 
 class Mover {

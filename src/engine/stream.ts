@@ -3,9 +3,9 @@ import type { BlockSource, ByteStore } from '../block/types.js'
 import { CountingStore } from '../block/counting-store.js'
 import { MemoryStore } from '../block/memory-store.js'
 import type { CopyTarget, ImageWriter } from '../block/image-writer.js'
-import { copy, prefill, type CopyOptions, type CopyResult } from './copy.js'
+import { copy, packingRoom, prefill, type CopyOptions, type CopyResult } from './copy.js'
 import { runLanes } from './lanes.js'
-import { ContentReader } from './plan.js'
+import { ContentReader, Plan } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
 
 export interface StreamOptions extends Omit<CopyOptions, 'target'> {
@@ -35,12 +35,51 @@ export async function stream(options: StreamOptions): Promise<CopyResult> {
   const { layout, output, ...rest } = options
   const store = new MemoryStore(undefined, 'the layout', 512)
   const target = layout(store)
+  if (target.appends === true) return await streamOnce(options, target, store)
   const placed =
     target.sequential === true
       ? [{ position: 0, offset: 0, length: target.capacity }]
       : await recordLayout(rest, target, store)
   const outlet = new Outlet(store, output, options)
   await emit(options, target, placed, outlet)
+  await outlet.skipTo(store.size)
+  return { bytesRead: outlet.fetched, bytesWritten: store.size }
+}
+
+/** One pass: what is compressed is placed in order and given out at once, and so is what the writer puts between. */
+async function streamOnce(options: StreamOptions, target: ImageWriter, store: MemoryStore): Promise<CopyResult> {
+  const { source, output, signal, onProgress } = options
+  const packing = target.packedUnit
+  if (packing?.always !== true || target.placePacked === undefined)
+    throw new TypeError('a writer that appends compresses every unit')
+  const outlet = new Outlet(store, output, { signal })
+  const threads = options.threads ?? defaultThreads()
+  await using pool = new TaskPool(threads)
+  const align = Math.max(packing.length, 65536)
+  const plan = new Plan(source, { capacity: source.capacity, chunkLength: pieceLength, align })
+  const slots = makeSlots(Math.max(4, threads + 2), pieceLength + packingRoom(packing), false)
+  await runLanes(
+    slots.length,
+    () => plan.next(),
+    async (chunk, lane, ticket) => {
+      const slot = slots[lane]
+      if (slot === undefined) throw new RangeError(`no buffer for lane ${lane}`)
+      const content = await prefill(chunk.content, source, chunk.offset, slot.bytes)
+      const { runs } = await pool.run({ mode: 'scan', unit: align, length: chunk.length, packing, ...content }, slot)
+      await ticket.turn
+      for (const run of runs) {
+        if (run.kind !== 'packed') throw new TypeError('a unit came back as it was')
+        const placed = target.placePacked?.(chunk.offset + run.at, run.storedLength)
+        await outlet.skipTo(placed?.position ?? 0)
+        await outlet.give(slot.bytes.subarray(run.storedAt, run.storedAt + run.storedLength), run.length)
+        store.forget(outlet.position)
+      }
+      ticket.done()
+      onProgress?.({ phase: 'stream', done: chunk.next, total: source.capacity })
+    },
+    signal,
+  )
+  target.finish()
   await outlet.skipTo(store.size)
   return { bytesRead: outlet.fetched, bytesWritten: store.size }
 }
@@ -184,7 +223,8 @@ async function fetch(
 /** Gives out the image's bytes in order: tables and gaps from the layout's store, data as it comes. */
 class Outlet {
   fetched = 0
-  #position = 0
+  /** Bytes given out. */
+  position = 0
   readonly #store: MemoryStore
   readonly #output: (bytes: Uint8Array) => Promise<void>
   readonly #options: Pick<StreamOptions, 'onProgress' | 'signal'>
@@ -201,9 +241,9 @@ class Outlet {
   }
 
   async skipTo(position: number): Promise<void> {
-    while (this.#position < position) {
-      const bytes = this.#gap.subarray(0, Math.min(pieceLength, position - this.#position))
-      this.#store.read(this.#position, bytes)
+    while (this.position < position) {
+      const bytes = this.#gap.subarray(0, Math.min(pieceLength, position - this.position))
+      this.#store.read(this.position, bytes)
       await this.#send(bytes)
     }
   }
@@ -216,7 +256,7 @@ class Outlet {
   async #send(bytes: Uint8Array): Promise<void> {
     if (this.#options.signal?.aborted === true) throw aborted()
     await this.#output(bytes)
-    this.#position += bytes.length
-    this.#options.onProgress?.({ phase: 'stream', done: this.#position, total: this.#store.size })
+    this.position += bytes.length
+    this.#options.onProgress?.({ phase: 'stream', done: this.position, total: this.#store.size })
   }
 }

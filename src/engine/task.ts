@@ -1,3 +1,4 @@
+import { isZero } from '../binary/zero.js'
 import type { Packing } from '../block/image-writer.js'
 import { codecFor, compressorFor, type Compressor } from '../codec/registry.js'
 import { differingRuns, firstDifference, scanChunk, type ChunkPiece, type ScannedRun } from './chunk.js'
@@ -63,7 +64,7 @@ export function runTaskSync(task: Task, buffer: Uint8Array, half: number, buffer
     clear(base, { length: task.length, ...task.base })
     fillSync(task.base.pieces, base, buffers)
   }
-  return task.mode === 'pack' ? packWhole(buffer, task.length, task.packing) : judge(task, bytes, base)
+  return task.mode === 'pack' ? packWhole(buffer, task.length, task.packing) : judge(task, bytes, base, buffer)
 }
 
 /** Does the task with reads that do not block this thread. @throws ImageError */
@@ -82,7 +83,7 @@ export async function runTaskAsync(
     clear(base, { length: task.length, ...task.base })
     await fillAsync(task.base.pieces, base, buffers)
   }
-  return task.mode === 'pack' ? packWhole(buffer, task.length, task.packing) : judge(task, bytes, base)
+  return task.mode === 'pack' ? packWhole(buffer, task.length, task.packing) : judge(task, bytes, base, buffer)
 }
 
 function clear(bytes: Uint8Array, content: Pick<Task, 'length' | 'pieces' | 'present'>): void {
@@ -91,7 +92,7 @@ function clear(bytes: Uint8Array, content: Pick<Task, 'length' | 'pieces' | 'pre
   clearGaps(bytes, content.length, covered)
 }
 
-function judge(task: Task, bytes: Uint8Array, base: Uint8Array | undefined): TaskResult {
+function judge(task: Task, bytes: Uint8Array, base: Uint8Array | undefined, buffer: Uint8Array): TaskResult {
   if (task.mode === 'fill') return { runs: [] }
   if (task.mode === 'hash') return { runs: [], digest: blockDigest(bytes) }
   if (task.mode === 'compare') {
@@ -103,9 +104,44 @@ function judge(task: Task, bytes: Uint8Array, base: Uint8Array | undefined): Tas
   const digests = task.digests?.map(({ at, length }) => blockDigest(bytes.subarray(at, at + length)))
   const runs = scanChunk(bytes, task.length, task.unit, base)
   return {
-    runs: task.packing === undefined ? runs : pack(runs, bytes, task.packing),
+    runs: task.packing === undefined ? runs : packed(runs, bytes, task.packing, buffer),
     digests,
   }
+}
+
+function packed(runs: readonly Run[], bytes: Uint8Array, packing: Packing, buffer: Uint8Array): Run[] {
+  return packing.always === true ? packAll(runs, bytes, packing, buffer) : pack(runs, bytes, packing)
+}
+
+/** Compresses every unit of the data runs, however long that gets; the buffer has room for it behind the chunk. */
+function packAll(
+  runs: readonly Run[],
+  bytes: Uint8Array,
+  { codec, level, length }: Packing,
+  buffer: Uint8Array,
+): Run[] {
+  const encode = codecFor(codec).encode?.bind(codecFor(codec))
+  if (encode === undefined) throw new TypeError(`${codec} only decompresses`)
+  const units: { readonly at: number; readonly length: number; readonly packed: Uint8Array }[] = []
+  for (const run of runs) {
+    if (run.kind !== 'data') throw new TypeError('a format without plain units has no parent')
+    for (let at = run.at; at < run.at + run.length; at += length) {
+      const plain = bytes.subarray(at, Math.min(at + length, run.at + run.length))
+      let unit = plain
+      // What ends with the disk is filled up.
+      if (plain.length < length) {
+        unit = new Uint8Array(length)
+        unit.set(plain)
+      }
+      if (!isZero(unit)) units.push({ at, length: plain.length, packed: encode(unit, level) })
+    }
+  }
+  let free = 0
+  return units.map(({ at, length: plain, packed: stored }) => {
+    buffer.set(stored, free)
+    free += stored.length
+    return { kind: 'packed', at, length: plain, storedAt: free - stored.length, storedLength: stored.length }
+  })
 }
 
 /**

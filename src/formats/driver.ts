@@ -156,6 +156,10 @@ export interface OpenContext {
 }
 
 export interface CreateContext {
+  /** What the image is called in its folder: its further files are named after it. Undefined for a stream. */
+  readonly name?: string
+  /** The bytes are gone when they are written: a writer that can (`ImageWriter.appends`) then writes in order. */
+  readonly onePass?: boolean
   /**
    * A further file of the image (external data file), beside it: made new, and renamed into place together with the
    * image.

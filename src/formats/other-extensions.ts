@@ -1,6 +1,5 @@
 /** What a file of that extension is, and what to write instead for the program that wants it. */
 const others: Readonly<Record<string, readonly [format: string, instead: string]>> = {
-  vmdk: ['VMDK', 'VirtualBox opens .vhd; QEMU and Proxmox open .qcow2; VMware converts .vhd and .raw when it imports.'],
   ova: ['an OVA appliance', 'Write the disk as .vhd or .qcow2 and import that.'],
   ovf: ['an OVF appliance', 'Write the disk as .vhd or .qcow2 and import that.'],
   dmg: ['DMG', 'macOS attaches raw images: name the target .img or .raw.'],

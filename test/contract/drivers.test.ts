@@ -6,7 +6,7 @@ import { copy, stream } from '../../src/engine/index.js'
 import { isImageError } from '../../src/errors.js'
 import { builtinDrivers } from '../../src/formats/registry.js'
 import { diskLike, readAll } from '../support/content.js'
-import { createContext, creatable, openContext, openWith, shape } from '../support/drivers.js'
+import { createContext, createIn, creatable, filesBeside, openContext, openWith, shape } from '../support/drivers.js'
 import { FaultStore } from '../support/fault-store.js'
 import { ToyImage } from '../support/toy-image.js'
 
@@ -33,7 +33,7 @@ const content = diskLike(5 * mebibyte + 1536, 17)
 
 for (const { title, driver, options } of creatable()) {
   const make = async (store: MemoryStore): Promise<void> => {
-    using writer = driver.create!(store, shape(content.length), options, createContext)
+    using writer = driver.create!(store, shape(content.length), options, createIn(store))
     await copy({ source: disk(content), target: writer })
     writer.finish()
   }
@@ -72,7 +72,7 @@ for (const { title, driver, options } of creatable()) {
         if (extent.kind === 'data') {
           assert.ok(extent.position >= 0 && extent.position + extent.length <= extent.store.size)
           extent.store.read(extent.position, bytes.subarray(offset, offset + extent.length))
-        }
+        } else if (extent.kind === 'packed') image.read(offset, bytes.subarray(offset, offset + extent.length))
         offset += extent.length
       }
       assert.equal(Buffer.compare(bytes, content), 0, `limit ${limit}`)
@@ -84,10 +84,19 @@ for (const { title, driver, options } of creatable()) {
     await make(first)
     await make(second)
     assert.equal(Buffer.compare(first.contents(), second.contents()), 0)
+    const others = [...filesBeside(second)]
+    for (const [name, file] of filesBeside(first))
+      assert.equal(Buffer.compare(file.contents(), filesBeside(second).get(name)?.contents() ?? new Uint8Array()), 0)
+    if (others.length > 0) return
     const pieces: Uint8Array[] = []
     await stream({
       source: disk(content),
-      layout: (store) => driver.create!(store, shape(content.length), options, createContext),
+      layout: (store) =>
+        driver.create!(store, shape(content.length), options, {
+          ...createContext,
+          name: createIn(store).name,
+          onePass: true,
+        }),
       output: async (bytes) => {
         pieces.push(await Promise.resolve(Uint8Array.from(bytes)))
       },
@@ -103,7 +112,7 @@ for (const { title, driver, options } of creatable()) {
         assert.equal(store.size, 0)
         continue
       }
-      using writer = driver.create!(store, shape(capacity), options, createContext)
+      using writer = driver.create!(store, shape(capacity), options, createIn(store))
       writer.finish()
       using image = openWith(driver.id, store)
       assert.equal(image.capacity, writer.capacity)

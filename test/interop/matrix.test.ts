@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { createReadStream, mkdirSync, rmSync } from 'node:fs'
+import { createReadStream, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { convert, openImage } from '../../src/index.js'
 import { fixture, fixtureRecord } from '../support/fixtures.js'
@@ -13,10 +14,17 @@ const expected = fixtureRecord(disk)
 /** The same id and time for all: what differs between two outputs then comes from their sources. */
 const identity = { uuid: '5eed0300-0000-4000-8000-000000000000', time: 1_700_000_000 }
 
-async function fileSha256(path: string): Promise<string> {
+async function fileSha256(...paths: readonly string[]): Promise<string> {
   const hash = createHash('sha256')
-  for await (const bytes of createReadStream(path)) hash.update(bytes as Buffer)
+  for (const path of paths) for await (const bytes of createReadStream(path)) hash.update(bytes as Buffer)
   return hash.digest('hex')
+}
+
+/** The files of an image: it stands in a folder of its own. */
+function filesOf(path: string): string[] {
+  return readdirSync(dirname(path))
+    .sort()
+    .map((name) => join(dirname(path), name))
 }
 
 /** Judges images by qemu-img and by reading them back; bytes that were judged before are not judged again. */
@@ -29,7 +37,7 @@ class Judge {
   }
 
   async judge(path: string, subtype: Subtype): Promise<void> {
-    const key = `${subtype.name} ${await fileSha256(path)}`
+    const key = `${subtype.name} ${await fileSha256(...filesOf(path))}`
     if (this.#judged.has(key)) return
     {
       using image = await openImage(path)
@@ -50,16 +58,16 @@ class Judge {
 test('every subtype into every other', async (t) => {
   if (!have(t, 'qemu-img')) return
   const at = scratch(t)
-  mkdirSync(at('ours'))
-  mkdirSync(at('theirs'))
   const raw = at('disk.raw')
   run('qemu-img', 'convert', '-f', 'vhdx', '-O', 'raw', fixture(disk), raw)
   assert.equal(await fileSha256(raw), expected.guestSha256, 'qemu-img reads the fixture as it was made')
   const judge = new Judge(raw)
 
   for (const [index, source] of subtypes.entries()) {
-    const ours = at(`ours/${index}.${source.extension}`)
-    const theirs = at(`theirs/${index}.${source.extension}`)
+    mkdirSync(at(`ours/${index}`), { recursive: true })
+    mkdirSync(at(`theirs/${index}`), { recursive: true })
+    const ours = at(`ours/${index}/disk.${source.extension}`)
+    const theirs = at(`theirs/${index}/disk.${source.extension}`)
     await t.test(`${source.name}, made by vdisk`, async () => {
       await convert(raw, ours, { ...source.options, ...identity, from: 'raw' })
       await judge.judge(ours, source)
@@ -74,12 +82,13 @@ test('every subtype into every other', async (t) => {
     for (const target of subtypes) {
       await t.test(`${source.name} → ${target.name}`, async () => {
         for (const from of [ours, theirs]) {
-          const result = at(`result.${target.extension}`)
+          const result = at(`result/disk.${target.extension}`)
+          mkdirSync(at('result'))
           try {
             await convert(from, result, { ...target.options, ...identity })
             await judge.judge(result, target)
           } finally {
-            rmSync(result, { force: true })
+            rmSync(at('result'), { recursive: true })
           }
         }
       })

@@ -1,3 +1,4 @@
+import { MemoryStore } from '../../src/block/memory-store.js'
 import type { ByteStore } from '../../src/block/types.js'
 import { derivedUuid } from '../../src/binary/guid.js'
 import type {
@@ -41,8 +42,38 @@ export function driver(id: string): FormatDriver {
   return found
 }
 
+/** Further files of images in memory, by the image's own store. */
+const furtherFiles = new WeakMap<ByteStore, Map<string, MemoryStore>>()
+
+/** A context for an image of several files in memory; {@link openWith} finds them again. */
+export function createIn(store: ByteStore): CreateContext {
+  const files = new Map<string, MemoryStore>()
+  furtherFiles.set(store, files)
+  return {
+    name: 'image.vmdk',
+    createFile: (name) => {
+      const file = new MemoryStore(undefined, name)
+      files.set(name, file)
+      return file
+    },
+  }
+}
+
+/** The files that {@link createIn} made beside an image. */
+export function filesBeside(store: ByteStore): ReadonlyMap<string, MemoryStore> {
+  return furtherFiles.get(store) ?? new Map<string, MemoryStore>()
+}
+
 export function openWith(id: string, store: ByteStore, context: Partial<OpenContext> = {}): DiskImage {
-  return driver(id).open(store, { ...openContext, ...context })
+  return driver(id).open(store, {
+    ...openContext,
+    openReference: ({ path }) => {
+      const file = filesBeside(store).get(path)
+      // The image closes what it opened; the content stays.
+      return file === undefined ? undefined : new MemoryStore(file.contents(), path)
+    },
+    ...context,
+  })
 }
 
 /** Every format and subformat that can be created, with the options that make it. */

@@ -28,7 +28,7 @@ function subtype(
     options: { to, options },
     qemuFormat,
     qemuArguments,
-    checks: ['qcow2', 'vhdx', 'vdi'].includes(qemuFormat),
+    checks: ['qcow2', 'vhdx', 'vdi'].includes(qemuFormat) || name === 'VMDK sparse',
   }
 }
 
@@ -45,4 +45,13 @@ export const subtypes: readonly Subtype[] = [
   subtype('VDI dynamic', 'vdi', 'vdi', { subformat: 'dynamic' }, 'vdi', []),
   subtype('VDI fixed', 'vdi', 'vdi', { subformat: 'fixed' }, 'vdi', ['-o', 'static=on']),
   subtype('QCOW2 extended L2', 'qcow2', 'qcow2', { 'extended-l2': true }, 'qcow2', ['-o', 'extended_l2=on']),
+  ...(
+    [
+      ['VMDK sparse', 'monolithicSparse'],
+      ['VMDK flat', 'monolithicFlat'],
+      ['VMDK split', 'twoGbMaxExtentSparse'],
+      ['VMDK split flat', 'twoGbMaxExtentFlat'],
+      ['VMDK stream', 'streamOptimized'],
+    ] as const
+  ).map(([name, subformat]) => subtype(name, 'vmdk', 'vmdk', { subformat }, 'vmdk', ['-o', `subformat=${subformat}`])),
 ]

@@ -2,6 +2,8 @@ import type { FormatDriver } from '../driver.js'
 import { openVmdk } from './read/reader.js'
 import { probeVmdk } from './read/probe.js'
 import { isPartName } from './read/set.js'
+import { createTypes, optionSpecs } from './write/options.js'
+import { createVmdk } from './write/writer.js'
 
 /** VMware virtual disks, of one file or of several (Virtual Disk Format 5.0). */
 export const vmdk: FormatDriver = {
@@ -9,9 +11,9 @@ export const vmdk: FormatDriver = {
   id: 'vmdk',
   title: 'VMware virtual disk (VMDK)',
   extensions: ['vmdk'],
-  subformats: [],
-  features: { parents: 'read', snapshots: false, compression: [], sectorSizes: [512] },
-  options: [],
+  subformats: createTypes,
+  features: { parents: 'create', snapshots: false, compression: ['zlib'], sectorSizes: [512] },
+  options: optionSpecs,
   openOptions: [
     {
       name: 'any-parent-cid',
@@ -30,4 +32,5 @@ export const vmdk: FormatDriver = {
   probe: (head) => probeVmdk(head),
   isPartName,
   open: (store, context) => openVmdk(store, context),
+  create: createVmdk,
 }

@@ -80,7 +80,10 @@ function canCreate(driver: FormatDriver): driver is CreatingDriver {
 
 /** Tries a writer without writing: options that do not go together, and the capacity that the format will give. */
 export function tryLayout({ driver, options }: TargetFormat, shape: DiskShape): { readonly capacity: number } {
-  const context: CreateContext = { createFile: (name) => new MemoryStore(undefined, name, 512) }
+  const context: CreateContext = {
+    name: `layout.${driver.extensions[0] ?? driver.id}`,
+    createFile: (name) => new MemoryStore(undefined, name, 512),
+  }
   using store = new MemoryStore(undefined, 'the layout', 512)
   using writer = driver.create(store, shape, options, context)
   return { capacity: writer.capacity }

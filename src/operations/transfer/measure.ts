@@ -78,6 +78,7 @@ async function run(
   const store = new CountingStore('the image')
   const further: CountingStore[] = []
   using writer = driver.create(store, shape, options, {
+    name: `measured.${driver.extensions[0] ?? driver.id}`,
     createFile: (name) => {
       if (further.some((file) => file.name === name))
         throw usage('E_FILE_NAME', `${name} is a file of the image already`)

@@ -98,6 +98,7 @@ class StreamSink implements Sink {
       output: this.#target.output,
       layout: (store) => {
         const writer = format.driver.create(store, shape, format.options, {
+          onePass: true,
           createFile: () => {
             throw usage('E_STREAM', 'an image of several files cannot go to a stream')
           },

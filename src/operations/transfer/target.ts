@@ -221,6 +221,11 @@ export class TargetFiles implements Disposable {
     return this.#main.store
   }
 
+  /** What the image is called in its folder. */
+  get name(): string {
+    return this.#main.name
+  }
+
   /** Where the image lies while it is being written. */
   get partialPath(): string {
     return this.#main.path

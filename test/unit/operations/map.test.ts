@@ -74,12 +74,15 @@ test(
     for (const { name, extension, options } of subtypes) {
       const path = join(folder, `b.${extension}`)
       await convert(join(folder, 'a.raw'), path, { ...options, force: true })
-      const file = fs.readFileSync(path)
+      using mapped = map(path, { registry })
+      const runs = [...mapped.extents()]
+      const files = mapped.files.map((each) => fs.readFileSync(each))
       using image = await openImage(path)
       let end = 0
       let before: MapExtent | undefined
-      for (const extent of extents(path)) {
+      for (const extent of runs) {
         const { offset, length, kind, position } = extent
+        const file = files[extent.file ?? -1] ?? Buffer.alloc(0)
         assert.equal(offset, end, name)
         const content = Buffer.from(image.read(offset, length))
         if (kind === 'data')
