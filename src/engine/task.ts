@@ -109,17 +109,17 @@ function judge(task: Task, bytes: Uint8Array, base: Uint8Array | undefined, buff
   }
 }
 
-function packed(runs: readonly Run[], bytes: Uint8Array, packing: Packing, buffer: Uint8Array): Run[] {
+function packed(runs: readonly ScannedRun[], bytes: Uint8Array, packing: Packing, buffer: Uint8Array): ScannedRun[] {
   return packing.always === true ? packAll(runs, bytes, packing, buffer) : pack(runs, bytes, packing)
 }
 
 /** Compresses every unit of the data runs, however long that gets; the buffer has room for it behind the chunk. */
 function packAll(
-  runs: readonly Run[],
+  runs: readonly ScannedRun[],
   bytes: Uint8Array,
   { codec, level, length }: Packing,
   buffer: Uint8Array,
-): Run[] {
+): ScannedRun[] {
   const encode = codecFor(codec).encode?.bind(codecFor(codec))
   if (encode === undefined) throw new TypeError(`${codec} only decompresses`)
   const units: { readonly at: number; readonly length: number; readonly packed: Uint8Array }[] = []

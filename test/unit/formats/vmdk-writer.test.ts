@@ -6,7 +6,7 @@ import { noise } from '../../../fixtures/content.js'
 import { CountingStore } from '../../../src/block/counting-store.js'
 import { MemoryStore } from '../../../src/block/memory-store.js'
 import { isImageError } from '../../../src/errors.js'
-import { openImage } from '../../../src/formats/open.js'
+import { openFile } from '../../../src/formats/open.js'
 import { vmdk } from '../../../src/formats/vmdk/index.js'
 import { convert, create, measure } from '../../../src/index.js'
 import { createIn, filesBeside, openWith, shape } from '../../support/drivers.js'
@@ -168,7 +168,7 @@ test('names of files beside the image are bytes', async (t) => {
   writeFileSync(raw, noise(3, mebibyte))
   for (const name of ['größe ü.vmdk', `w\udcffestern.vmdk`, 'no extension', 'a;b&c.vmdk']) {
     await convert(raw, join(folder, name), { to: 'vmdk', options: { subformat: 'monolithicFlat' }, verify: true })
-    using image = openImage(join(folder, name))
+    using image = openFile(join(folder, name))
     assert.equal(Buffer.compare(readAll(image), readFileSync(raw)), 0)
   }
 })
@@ -218,7 +218,7 @@ test('children: only what differs, zeros that hide the parent, and QEMU reads th
     const child = at(`${subformat}-child.vmdk`)
     await convert(at('new.raw'), child, { parent: at(`${subformat}.vmdk`), verify: true })
     assert.ok(statSync(child).size <= 2 * 128 * sector + grain * 2, `${statSync(child).size}`)
-    using image = openImage(child)
+    using image = openFile(child)
     assert.equal(image.layers.length, 2)
     assert.equal(Buffer.compare(readAll(image), changed), 0)
     if (have(t, 'qemu-img')) run('qemu-img', 'compare', '-q', '-f', 'raw', '-F', 'vmdk', at('new.raw'), child)

@@ -23,9 +23,9 @@ const overhead = grainLength
 const noiseLength = grainLength + 31
 
 /**
- * A new stream-optimised image, written from front to back (layout (a) of docs/vmdk.md): header, descriptor, compressed
- * grains with a table behind those that it maps, the directory, the footer. Where it goes to a file the header comes
- * last all the same, so that what is unfinished is no image.
+ * A new stream-optimised image, written from front to back: header, descriptor, compressed grains with a table behind
+ * those that it maps, the directory, the footer. In a file the header still comes last, so that what is unfinished is
+ * no image.
  */
 export class StreamWriter implements ImageWriter {
   readonly capacity: number
