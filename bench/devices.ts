@@ -17,7 +17,8 @@ const { values } = parseArgs({
 })
 if (values.help) {
   console.log(`node dist/bench/devices.js [--size GiB] [--runs N] [--folder DIR]   (root; loop devices)
-Restores and clones onto a loop device with vdisk, dd and qemu-img, in turn, each past the page cache and flushed, and prints medians.`)
+Restores and clones onto a loop device with vdisk, dd and qemu-img, in turn, each past the page
+cache and flushed, and prints medians.`)
   process.exit(0)
 }
 

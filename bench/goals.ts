@@ -7,8 +7,8 @@ import { parseArgs } from 'node:util'
 import { inBalancedOrder, median, run, type Run } from './measure.js'
 
 /**
- * The rows that vdisk has goals for, each against the best of its peers: medians of runs in balanced order, printed, and
- * written to bench/results.json.
+ * The rows that vdisk has goals for, each against the best of its peers: medians of runs in balanced order, printed,
+ * and written to bench/results.json.
  */
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const { values } = parseArgs({
@@ -204,7 +204,8 @@ async function measure({ name, goal, ours, peers, target, flushed = false }: Row
   const ratio = median(seconds(ours)) / median(seconds(best))
   const peak = Math.max(...(runs.get(ours) ?? []).map((one) => one.peak)) / 1048576
   console.log(
-    `| ${name} | ${spread(ours)} | ${best.name}: ${spread(best)} | ${ratio.toFixed(2)} | ≤ ${goal} | ${peak.toFixed(0)} |`,
+    `| ${name} | ${spread(ours)} | ${best.name}: ${spread(best)} | ${ratio.toFixed(2)} | ≤ ${goal} ` +
+      `| ${peak.toFixed(0)} |`,
   )
   return { name, goal, ratio, peak, ours: seconds(ours), peer: { name: best.name, seconds: seconds(best) } }
 }
@@ -212,7 +213,8 @@ async function measure({ name, goal, ours, peers, target, flushed = false }: Row
 makeInputs()
 await makeImages()
 console.log(
-  `Node ${process.version}, ${os.cpus().length} × ${os.cpus()[0]?.model ?? ''}, ${values.size} MiB of data, ${rounds} rounds\n`,
+  `Node ${process.version}, ${os.cpus().length} × ${os.cpus()[0]?.model ?? ''}, ${values.size} MiB ` +
+    `of data, ${rounds} rounds\n`,
 )
 console.log(
   '| row | vdisk s (lowest–highest) | best peer s | ratio | goal | vdisk MiB |\n| --- | --- | --- | --- | --- | --- |',
@@ -222,6 +224,10 @@ for (const row of rows().filter(({ name }) => values.only === undefined || name.
   results.push(await measure(row))
 fs.writeFileSync(
   path.join(root, 'bench/results.json'),
-  `${JSON.stringify({ node: process.version, cpus: os.cpus().length, dataMiB: Number(values.size), rounds, results }, null, 2)}\n`,
+  `${JSON.stringify(
+    { node: process.version, cpus: os.cpus().length, dataMiB: Number(values.size), rounds, results },
+    null,
+    2,
+  )}\n`,
 )
 fs.rmSync(values.folder, { recursive: true, force: true })

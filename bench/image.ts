@@ -17,8 +17,8 @@ const { values } = parseArgs({
 })
 if (values.help) {
   console.log(`npm run bench:image -- [--size GiB] [--runs N] [--folder DIR]     (as root)
-Images one loop device with vdisk, dd and qemu-img in turn, past the page cache for reading, and prints the medians: seconds until the
-image is on the medium, and what that is in MiB of the disk a second.`)
+Images one loop device with vdisk, dd and qemu-img in turn, past the page cache for reading, and prints the medians:
+seconds until the image is on the medium, and what that is in MiB of the disk a second.`)
   process.exit(0)
 }
 

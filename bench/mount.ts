@@ -19,8 +19,9 @@ const { values } = parseArgs({
 })
 if (values.help) {
   console.log(`node dist/bench/mount.js [--size MiB] [--rounds N] [--seconds N] [--folder DIR] [--only FORMAT]
-Reads a disk through "vdisk mount", through nbdfuse and qemu-nbd, and through vhdimount (fio, past the page cache of the reader; the image
-is in the page cache). Rounds are interleaved; the median of each and, last, our ratio to the best of the others are printed.`)
+Reads a disk through "vdisk mount", through nbdfuse and qemu-nbd, and through vhdimount (fio, past the page
+cache of the reader; the image is in the page cache). Rounds are interleaved; the median of each and, last, our ratio
+to the best of the others are printed.`)
   process.exit(0)
 }
 

@@ -20,8 +20,9 @@ const { values } = parseArgs({
 })
 if (values.help) {
   console.log(`node dist/bench/serve.js [--size GiB] [--runs N] [--seconds S] [--folder DIR] [--only TEXT]
-Reads the same images through vdisk serve and through qemu-nbd (read-only, up to 8 clients), in turn, and prints the median of each and
-their ratio (above 1: vdisk is faster). nbdcopy reads all of the disk to null:, fio reads random blocks of 4 KiB for S seconds.`)
+Reads the same images through vdisk serve and through qemu-nbd (read-only, up to 8 clients), in turn, and prints the
+median of each and their ratio (above 1: vdisk is faster). nbdcopy reads all of the disk to null:, fio reads random
+blocks of 4 KiB for S seconds.`)
   process.exit(0)
 }
 
@@ -88,10 +89,13 @@ function row(cells: readonly string[]): void {
   console.log(`| ${cells.join(' | ')} |`)
 }
 
+const firstLine = (program: string, ...args: readonly string[]): string =>
+  execFileSync(program, args).toString().trim().split('\n')[0] ?? ''
 console.log(
-  `vdisk ${execFileSync(process.execPath, [path.join(root, 'bin/run.js'), '--version'])
-    .toString()
-    .trim()}, ${execFileSync('qemu-nbd', ['--version']).toString().split('\n')[0] ?? ''}, Node ${process.version}, ${os.cpus().length} × ${os.cpus()[0]?.model ?? '?'}, ${full.name}, medians of ${runs} interleaved runs, page cache warm. A ratio above 1 says that vdisk is faster.\n`,
+  `vdisk ${firstLine(process.execPath, path.join(root, 'bin/run.js'), '--version')}, ` +
+    `${firstLine('qemu-nbd', '--version')}, Node ${process.version}, ` +
+    `${os.cpus().length} × ${os.cpus()[0]?.model ?? '?'}, ${full.name}, medians of ${runs} interleaved runs, ` +
+    'page cache warm. A ratio above 1 says that vdisk is faster.\n',
 )
 row(['image', 'measure', 'vdisk serve', 'qemu-nbd', 'ratio'])
 row(Array.from({ length: 5 }, () => '---'))

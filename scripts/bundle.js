@@ -84,7 +84,8 @@ const lazyOclif = {
     bundler.onResolve({ filter: /^debug$/ }, () => ({ path: 'debug', namespace: 'silent' }))
     bundler.onLoad({ filter: /.*/, namespace: 'silent' }, () => ({
       contents:
-        'const silent = () => Object.assign(() => undefined, { enabled: false, extend: silent })\nmodule.exports = silent',
+        'const silent = () => Object.assign(() => undefined, { enabled: false, extend: silent })\n' +
+        'module.exports = silent',
     }))
     bundler.onResolve({ filter: /^\.\.?\// }, ({ path: name, importer }) => {
       if (!/@oclif[/\\]core[/\\]lib[/\\]/.test(importer)) return undefined
@@ -95,7 +96,8 @@ const lazyOclif = {
 }
 
 /**
- * Modules of Node that cost milliseconds to load and of which only functions are used: each is loaded at its first call.
+ * Modules of Node that cost milliseconds to load and of which only functions are used: each is loaded at its first
+ * call.
  */
 const lazyFunctions = new Set(['node:crypto', 'node:v8', 'node:child_process'])
 
@@ -117,8 +119,8 @@ function withLazyPackages(text) {
 }
 
 /**
- * An ES module that esbuild wrote, as CommonJS. Names stay constants: esbuild's own CommonJS looks each up at every use.
- * `imports` is what esbuild says the file imports; it has to be what was found here.
+ * An ES module that esbuild wrote, as CommonJS. Names stay constants: esbuild's own CommonJS looks each up at every
+ * use. `imports` is what esbuild says the file imports; it has to be what was found here.
  */
 function toCommonJs(name, text, imports) {
   const found = []
@@ -214,8 +216,8 @@ function writeWhole(file, contents) {
 }
 
 /**
- * Small chunks that many files want become one file, in which each is a function that runs when it is first wanted: what
- * opening a file costs would else be more than what is in it.
+ * Small chunks that many files want become one file, in which each is a function that runs when it is first wanted:
+ * what opening a file costs would else be more than what is in it.
  */
 function packSmallChunks(modules, outputs, name) {
   const wanted = new Map()

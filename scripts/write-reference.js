@@ -10,7 +10,8 @@ export function reference(manifest) {
   return [
     '# Command reference',
     'Made from the commands themselves by `npm run build`; do not edit. `vdisk COMMAND --help` shows the same.',
-    'Every command also takes `--json` (print one JSON document on standard output) and `--debug` (show where in the program an error arose).',
+    'Every command also takes `--json` (print one JSON document on standard output) and `--debug` ' +
+      '(show where in the program an error arose).',
     [
       '| command | |',
       '| --- | --- |',

@@ -42,7 +42,7 @@ export function crc32c(bytes: Uint8Array, seed = 0): number {
   let crc = ~seed
   let at = 0
   const end = bytes.length
-  /* eslint-disable @typescript-eslint/no-non-null-assertion -- every index is below 256 or below the length by construction */
+  /* eslint-disable @typescript-eslint/no-non-null-assertion -- every index is in range by construction */
   for (; at + 8 <= end; at += 8) {
     const low = crc ^ (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24))
     crc =

@@ -5,8 +5,8 @@ type Packed = Extract<Extent, { kind: 'packed' }>
 /** A run in the coordinates of a disk in which it begins at `offset`; `shift` is what its unit moves by. */
 export function movedExtent(extent: Extent, offset: number, shift: number): Extent {
   const { length } = extent
-  // Written out, not spread: objects that were spread make the code that reads them slow, and this is done for every read of
-  // a partition.
+  // Written out, not spread: objects that were spread make the code that reads them slow, and this is done for every
+  // read of a partition.
   switch (extent.kind) {
     case 'data':
       return { kind: 'data', offset, length, store: extent.store, position: extent.position }

@@ -84,7 +84,8 @@ export class PieceRuns {
   }
 
   /**
-   * The piece that may prolong a run. Damage there does not spoil the run before it: it is thrown when that piece is asked for.
+   * The piece that may prolong a run. Damage there does not spoil the run before it: it is thrown when that piece is
+   * asked for.
    */
   #following(offset: number): Piece | undefined {
     try {

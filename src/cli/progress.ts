@@ -72,9 +72,9 @@ export class ProgressReporter {
 
   #writeJson({ phase, done, total }: Progress, rate: number): void {
     const etaSeconds = rate > 0 && total > 0 ? Math.round((total - done) / rate) : null
-    this.#output.write(
-      `${JSON.stringify({ phase, done, total: total > 0 ? total : null, bytesPerSecond: Math.round(rate), etaSeconds })}\n`,
-    )
+    const bytesPerSecond = Math.round(rate)
+    const line = { phase, done, total: total > 0 ? total : null, bytesPerSecond, etaSeconds }
+    this.#output.write(`${JSON.stringify(line)}\n`)
   }
 
   #draw({ phase, done, total }: Progress, rate: number): void {

@@ -2,9 +2,8 @@ import type { ChalkInstance } from 'chalk'
 import { grouped, printable } from '../errors.js'
 
 /**
- * Text for people. Everything that is printed is made here; nothing else uses the colour and table libraries, which are loaded
- * only when
- * something needs them.
+ * Text for people. Everything that is printed is made here; nothing else uses the colour and table libraries, which are
+ * loaded only when something needs them.
  */
 export interface Renderer {
   /** A heading line. */

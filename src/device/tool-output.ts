@@ -1,6 +1,6 @@
 /**
- * Members of what a tool of the system printed, each as the type it should be; undefined where it is absent or something
- * else.
+ * Members of what a tool of the system printed, each as the type it should be; undefined where it is absent or
+ * something else.
  */
 export class ToolOutput {
   readonly #members: Readonly<Record<string, unknown>>

@@ -8,8 +8,10 @@ import type { DeviceUse, Disk, DiskPartition, DiskPlatform, FoundDevice, Place }
 const script = `$ErrorActionPreference = 'Stop'
 [Console]::OutputEncoding = [Text.Encoding]::UTF8
 @{
-  disks = @(Get-Disk | Select-Object Number, FriendlyName, Manufacturer, Model, SerialNumber, UniqueId, BusType, Size, LogicalSectorSize, PhysicalSectorSize, IsReadOnly, IsSystem, IsBoot, IsOffline)
-  partitions = @(Get-Partition | Select-Object DiskNumber, PartitionNumber, Offset, Size, AccessPaths, IsReadOnly, IsHidden)
+  disks = @(Get-Disk | Select-Object Number, FriendlyName, Manufacturer, Model, SerialNumber, UniqueId, BusType,
+    Size, LogicalSectorSize, PhysicalSectorSize, IsReadOnly, IsSystem, IsBoot, IsOffline)
+  partitions = @(Get-Partition | Select-Object DiskNumber, PartitionNumber, Offset, Size, AccessPaths,
+    IsReadOnly, IsHidden)
   volumes = @(Get-Volume | Select-Object UniqueId, FileSystem, FileSystemLabel)
 } | ConvertTo-Json -Depth 4 -Compress`
 

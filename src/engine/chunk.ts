@@ -45,8 +45,8 @@ export type ScannedRun =
 /**
  * The runs of a chunk worth writing, scanned in units of `unit` bytes (the last may be shorter). Without `base`, zero
  * units are left
- * out; with it, units equal to the base are left out and zeros that hide something are reported. `unit` 0: everything is
- * data.
+ * out; with it, units equal to the base are left out and zeros that hide something are reported. `unit` 0: everything
+ * is data.
  */
 export function scanChunk(bytes: Uint8Array, length: number, unit: number, base?: Uint8Array): ScannedRun[] {
   if (unit === 0) return [{ kind: 'data', at: 0, length }]

@@ -133,7 +133,9 @@ export interface Superblock extends Fields {
   readonly place: MarkPlace
 }
 
-/** A kind that is known by a superblock at fixed places, with what is read of it. Numbers are bytes of the superblock. */
+/**
+ * A kind that is known by a superblock at fixed places, with what is read of it. Numbers are bytes of the superblock.
+ */
 export interface SuperblockKind {
   readonly type: string
   readonly title: string

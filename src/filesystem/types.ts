@@ -76,8 +76,8 @@ export interface FilesystemIssue {
 /**
  * Recognises the filesystems of one family. `sourceEnd`: bytes of the volume. Pure and bounded, whatever the bytes;
  * never throws for
- * what it reads (`read` of the source itself may). More than one match for one volume is ambiguous, and reported so by the
- * caller.
+ * what it reads (`read` of the source itself may). More than one match for one volume is ambiguous, and reported so by
+ * the caller.
  */
 export interface FilesystemFamily {
   /** Lower case: `ext`. */

@@ -68,8 +68,8 @@ export function fileId(file: { readonly device: bigint; readonly inode: bigint }
 }
 
 /**
- * The id of something that is no file of its own. @param scheme the scheme's id. @param parts what distinguishes it from all
- * others: for a member of an archive the archive's id and the range of bytes, for an export its URI.
+ * The id of something that is no file of its own. @param scheme the scheme's id. @param parts what distinguishes it
+ * from all others: for a member of an archive the archive's id and the range of bytes, for an export its URI.
  */
 export function otherId(scheme: string, ...parts: readonly (string | number)[]): LocationId {
   return JSON.stringify([scheme, ...parts]) as LocationId

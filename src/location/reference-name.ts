@@ -18,8 +18,11 @@ export interface ReferenceName {
  * Names of this form never reach the filesystem: they stand for servers and devices of QEMU. (QCOW2's own reader
  * understands `json:`.)
  */
-const protocol =
-  /^(?:[a-z][a-z0-9+.-]*:\/\/|(?:nbd|rbd|ssh|ssh2|https?|ftps?|tftp|iscsi|iser|nfs|gluster|sheepdog|vxhs|fat|vvfat|blkdebug|blkverify|null-co|null-aio|host_cdrom|fd|quorum|replication|throttle|ceph|json):)/i
+const protocol = new RegExp(
+  '^(?:[a-z][a-z0-9+.-]*://|(?:nbd|rbd|ssh|ssh2|https?|ftps?|tftp|iscsi|iser|nfs|gluster|sheepdog|vxhs|fat|vvfat|' +
+    'blkdebug|blkverify|null-co|null-aio|host_cdrom|fd|quorum|replication|throttle|ceph|json):)',
+  'i',
+)
 
 /**
  * Understands a stored name: plain POSIX and Windows paths, `file:` names and URLs.

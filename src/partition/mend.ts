@@ -89,7 +89,8 @@ export function planMend(source: BlockSource, options: MendOptions = {}): MendPl
         : [
             {
               code: 'NEW_IDS',
-              message: `give ${ids.length === 1 ? 'the disk a new id' : `the disk and ${ids.length - 1} ` + 'partitions new ids'}`,
+              message:
+                ids.length === 1 ? 'give the disk a new id' : `give the disk and ${ids.length - 1} partitions new ids`,
             },
           ]),
     ],

@@ -74,9 +74,8 @@ export interface Syscalls {
   /** Takes a descriptor that was sent over a local socket; undefined when none came (it does not wait). */
   receiveDescriptor(socket: number): number | undefined
   /**
-   * Declares to the kernel that this thread serves a filesystem or disk: memory is not freed by writing to what only this
-   * thread can take.
-   * False when the kernel refuses.
+   * Declares to the kernel that this thread serves a filesystem or disk: memory is not freed by writing to what only
+   * this thread can take. False when the kernel refuses.
    */
   servesIo(): boolean
 }

@@ -16,7 +16,9 @@ function haveShell(t: TestContext, shell: string): boolean {
 /** What bash offers for a line that ends where the cursor is. */
 function offered(script: string, cwd: string, ...words: string[]): string[] {
   const array = words.map((one) => `'${one}'`).join(' ')
-  const program = `source '${script}'; COMP_WORDS=(vdisk ${array}); COMP_CWORD=${words.length}; _vdisk; printf '%s\\n' "\${COMPREPLY[@]}"`
+  const program =
+    `source '${script}'; COMP_WORDS=(vdisk ${array}); COMP_CWORD=${words.length}; _vdisk; ` +
+    `printf '%s\\n' "\${COMPREPLY[@]}"`
   const { status, stdout, stderr } = spawnSync('bash', ['--norc', '-c', program], { cwd, encoding: 'utf8' })
   assert.equal(status, 0, stderr)
   return stdout.split('\n').filter((line) => line !== '')

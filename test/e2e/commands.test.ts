@@ -139,7 +139,10 @@ test('check: a table for people, a document for programs, and the code of what w
   assert.equal(damaged.code, 1, damaged.stderr)
   assert.match(
     damaged.stdout.toString(),
-    /^base\.vhd: .*: 1 error\n {2}severity +code +position +structure +what is wrong\n {2}error +E_FOOTER_COPY_USED +\d+ +footer +the footer should/,
+    new RegExp(
+      String.raw`^base\.vhd: .*: 1 error\n {2}severity +code +position +structure +what is wrong\n` +
+        String.raw` {2}error +E_FOOTER_COPY_USED +\d+ +footer +the footer should`,
+    ),
   )
   const program = await vdisk(['check', 'base.vhd', '--json'], { cwd })
   assert.deepEqual([program.code, program.stderr], [1, ''])

@@ -16,10 +16,8 @@ const mebibyte = 1048576
 function assertAlone(page: string): void {
   const [head = '', main = ''] = page.split('<main>')
   assert.doesNotMatch(head.replace(/(<(?:title|h1|p)\b[^>]*>)[^<]*/g, '$1'), /https?:|\bsrc\s*=|url\(|@import/i)
-  assert.match(
-    head,
-    /<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">/,
-  )
+  const policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+  assert.ok(head.includes(`<meta http-equiv="Content-Security-Policy" content="${policy}">`))
   const tags = [...main.matchAll(/<\/?([a-z0-9]+)((?: [a-zA-Z-]+="[^"<>]*")*)\/?>/g)]
   // Every angle bracket belongs to one of these tags.
   assert.equal(tags.length, main.split('<').length - 1)

@@ -72,7 +72,10 @@ test('inspect reports damage, and the command that mends it', async (t) => {
   assert.equal(people.code, 0)
   assert.match(
     people.stdout.toString(),
-    /Warning: the primary GPT is damaged [^]*\n {2}mend with: vdisk partition fix '[^']*it'\\''s\.raw' --output FIXED\n/,
+    new RegExp(
+      String.raw`Warning: the primary GPT is damaged [^]*\n` +
+        String.raw` {2}mend with: vdisk partition fix '[^']*it'\\''s\.raw' --output FIXED\n`,
+    ),
   )
   const document = json(await vdisk(['inspect', raw, '--json'], { cwd }))
   assert.deepEqual([document.issues.map(({ code }) => code), document.partitions.length], [['W_GPT_PRIMARY_BAD'], 2])

@@ -31,7 +31,10 @@ test('compare: 0 for the same, 1 for different, and what differs', async (t) => 
   assert.equal(people.code, 1, people.stderr)
   assert.match(
     people.stdout.toString(),
-    /^The disks differ\n[^]*first difference +at offset 1000\n[^]*3 ranges, [^]*\n +1 +512 +512\n +2 +999936 +512\n +and 1 more/,
+    new RegExp(
+      String.raw`^The disks differ\n[^]*first difference +at offset 1000\n[^]*3 ranges, [^]*` +
+        String.raw`\n +1 +512 +512\n +2 +999936 +512\n +and 1 more`,
+    ),
   )
   for (const flags of [[], ['--first'], ['--strict'], ['--strict', '--ranges', '0']]) {
     const program = await vdisk(['compare', 'b.qcow2', 'c.raw', '--json', ...flags], { cwd })
@@ -84,7 +87,10 @@ test("map: text, a document, and qemu-img's own array; a reader that goes away i
   assert.deepEqual([people.code, people.stderr], [0, ''])
   assert.match(
     people.stdout.toString(),
-    /^ *offset +length +kind +depth +position +file\n[^]* compressed +1 +\d+ +\S+base\.qcow2 \(\d+ bytes\)\n[^]*\n +runs +\d+\n/,
+    new RegExp(
+      String.raw`^ *offset +length +kind +depth +position +file\n[^]* compressed +1 +\d+ +\S+base\.qcow2 ` +
+        String.raw`\(\d+ bytes\)\n[^]*\n +runs +\d+\n`,
+    ),
   )
   const document = json('map', await vdisk(['map', 'child.qcow2', '--json'], { cwd })) as {
     extents: { length: number }[]

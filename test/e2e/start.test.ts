@@ -152,7 +152,8 @@ test('a plug-in that imports vdisk has the classes of the program, and nothing i
         Object.hasOwn(one, 'ImageError') ? [one.ImageError] : [])
       process.stderr.write([
         loaded.length > 1, loaded.every((one) => one === imported.ImageError),
-        required.ImageError === imported.ImageError, new imported.ImageError('usage', 'E_X', 'x') instanceof required.ImageError,
+        required.ImageError === imported.ImageError,
+        new imported.ImageError('usage', 'E_X', 'x') instanceof required.ImageError,
       ].join(' '))
       return []
     }`,

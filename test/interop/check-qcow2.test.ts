@@ -46,7 +46,9 @@ function clustersOf(bytes: Uint8Array): string[] {
   })
 }
 
-/** What qemu-img does not look for. An overlap it reports of refcount blocks only, when the refcounts can hold a two. */
+/**
+ * What qemu-img does not look for. An overlap it reports of refcount blocks only, when the refcounts can hold a two.
+ */
 function isOurs({ code, message }: Finding, refcountBits: number): boolean {
   if (code === 'E_OVERLAP') return refcountBits === 1 || !message.includes('refcount block')
   return code === 'E_L2_ENTRY' && message.includes('zero flag')
@@ -133,7 +135,8 @@ for (const [what, make] of Object.entries(kinds)) {
       fs.writeFileSync(file('repaired.qcow2'), store.contents())
       const left = find(store.contents())
       const after = ask(file(''), 'repaired.qcow2')
-      const still = `${why}\nafter the repair:\n${left.map(({ code, message }) => `${code} ${message}`).join('\n')}\n${after.reported}`
+      const ours = left.map(({ code, message }) => `${code} ${message}`).join('\n')
+      const still = `${why}\nafter the repair:\n${ours}\n${after.reported}`
       assert.equal(left.filter(({ severity }) => severity === 'leak').length, after.leaks, still)
       assert.equal(
         left.filter((finding) => finding.severity === 'error' && !isOurs(finding, refcountBits)).length,

@@ -23,33 +23,37 @@ const peers = [
 ] as const
 
 for (const { name, tool, unpack, test: check } of peers) {
-  test(`disk.raw.${name} and disk.qcow2.${name}: what ${tool} reads, with all threads or none, read again at any place`, async (t) => {
-    if (!have(t, tool)) return
-    const folder = testFolder(t)
-    const at = (file: string): string => join(folder, file)
-    fs.writeFileSync(at('disk.raw'), disk)
-    for (const threads of [0, 2]) {
-      const result = await convert(at('disk.raw'), at(`copy.raw.${name}`), { threads, verify: true, force: true })
-      assert.ok(result.verified)
-      assert.equal(result.target.size, fs.statSync(at(`copy.raw.${name}`)).size)
-      execFileSync(tool, [...check, at(`copy.raw.${name}`)])
-      const found = execFileSync(tool, [...unpack, at(`copy.raw.${name}`)], { maxBuffer: 1024 * mebibyte })
-      assert.equal(Buffer.compare(found, disk), 0)
-    }
-    const inside = info(at(`copy.raw.${name}`)).sections.find(({ title }) => title === 'Inside')
-    assert.equal(inside?.facts.find((fact) => fact.name === 'access')?.value, 'at any place, by its blocks')
-    await convert(at(`copy.raw.${name}`), at('back.raw'), { verify: true })
-    assert.equal(Buffer.compare(fs.readFileSync(at('back.raw')), disk), 0)
-    await convert(at('disk.raw'), at(`copy.qcow2.${name}`), { verify: true })
-    assert.equal(info(at(`copy.qcow2.${name}`)).format, 'qcow2')
-    await convert(at(`copy.qcow2.${name}`), at('back.raw'), { force: true })
-    assert.equal(Buffer.compare(fs.readFileSync(at('back.raw')).subarray(0, disk.length), disk), 0)
-    assert.deepEqual(
-      fs.readdirSync(folder).sort(),
-      ['back.raw', `copy.qcow2.${name}`, `copy.raw.${name}`, 'disk.raw'].sort(),
-      'no scratch file and no partial file is left',
-    )
-  })
+  test(
+    `disk.raw.${name} and disk.qcow2.${name}: what ${tool} reads, with all threads or none, read ` +
+      `again at any place`,
+    async (t) => {
+      if (!have(t, tool)) return
+      const folder = testFolder(t)
+      const at = (file: string): string => join(folder, file)
+      fs.writeFileSync(at('disk.raw'), disk)
+      for (const threads of [0, 2]) {
+        const result = await convert(at('disk.raw'), at(`copy.raw.${name}`), { threads, verify: true, force: true })
+        assert.ok(result.verified)
+        assert.equal(result.target.size, fs.statSync(at(`copy.raw.${name}`)).size)
+        execFileSync(tool, [...check, at(`copy.raw.${name}`)])
+        const found = execFileSync(tool, [...unpack, at(`copy.raw.${name}`)], { maxBuffer: 1024 * mebibyte })
+        assert.equal(Buffer.compare(found, disk), 0)
+      }
+      const inside = info(at(`copy.raw.${name}`)).sections.find(({ title }) => title === 'Inside')
+      assert.equal(inside?.facts.find((fact) => fact.name === 'access')?.value, 'at any place, by its blocks')
+      await convert(at(`copy.raw.${name}`), at('back.raw'), { verify: true })
+      assert.equal(Buffer.compare(fs.readFileSync(at('back.raw')), disk), 0)
+      await convert(at('disk.raw'), at(`copy.qcow2.${name}`), { verify: true })
+      assert.equal(info(at(`copy.qcow2.${name}`)).format, 'qcow2')
+      await convert(at(`copy.qcow2.${name}`), at('back.raw'), { force: true })
+      assert.equal(Buffer.compare(fs.readFileSync(at('back.raw')).subarray(0, disk.length), disk), 0)
+      assert.deepEqual(
+        fs.readdirSync(folder).sort(),
+        ['back.raw', `copy.qcow2.${name}`, `copy.raw.${name}`, 'disk.raw'].sort(),
+        'no scratch file and no partial file is left',
+      )
+    },
+  )
 }
 
 test('a compressed target that says no format, has a parent, or is there already, is refused', async (t) => {

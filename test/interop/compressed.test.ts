@@ -121,7 +121,10 @@ const kinds: readonly Kind[] = [
   },
 ]
 
-/** BGZF (SAM specification, 4.1), made by gzip: members of 64 KiB with their length in an extra field, an empty one last. */
+/**
+ * BGZF (SAM specification, 4.1), made by gzip: members of 64 KiB with their length in an extra field, an empty one
+ * last.
+ */
 function bgzf(bytes: Uint8Array): Buffer {
   const members: Buffer[] = []
   for (let at = 0; ; at += 65280) {
@@ -153,45 +156,51 @@ for (const { name, tools, make, content = disk, access } of kinds) {
   })
 }
 
-test('zip: one member, stored or compressed; a disk among other files; several disks are refused with their names', async (t) => {
-  if (!have(t, 'zip')) return
-  const folder = testFolder(t)
-  fs.writeFileSync(join(folder, 'disk.img'), disk)
-  fs.writeFileSync(join(folder, 'two.img'), half)
-  fs.writeFileSync(join(folder, 'README'), 'words')
-  const zip = (...args: string[]): void => void execFileSync('zip', ['-q', ...args], { cwd: folder })
-  zip('one.zip', 'disk.img')
-  zip('-0', 'stored.zip', 'disk.img')
-  zip('among.zip', 'README', 'disk.img')
-  zip('bzip2.zip', '-Z', 'bzip2', 'disk.img')
-  zip('several.zip', 'disk.img', 'two.img')
-  zip('-P', 'secret', 'locked.zip', 'disk.img')
-  execFileSync('sh', ['-c', 'zip -q - - < disk.img > stream.zip'], { cwd: folder })
-  for (const name of ['one', 'stored', 'among', 'bzip2', 'stream'])
-    assert.equal(
-      (await hash(join(folder, `${name}.zip`), { algorithm: 'sha256' })).digests[0]?.digest,
-      sha256(disk),
-      name,
-    )
-  await assert.rejects(hash(join(folder, 'several.zip'), { algorithm: 'sha256' }), {
-    code: 'E_WHICH_MEMBER',
-    message: /disk\.img, two\.img/,
-  })
-  await assert.rejects(hash(join(folder, 'locked.zip'), { algorithm: 'sha256' }), { code: 'E_ENCRYPTED', hint: /7z x/ })
-  if (!have(t, '7z')) return
-  execFileSync('7z', ['a', '-tzip', '-mm=Deflate64', 'sixty-four.zip', 'disk.img'], { cwd: folder, stdio: 'ignore' })
-  await assert.rejects(hash(join(folder, 'sixty-four.zip'), { algorithm: 'sha256' }), {
-    code: 'E_CODEC',
-    message: /Deflate64/,
-    hint: /7z x/,
-  })
-  execFileSync('7z', ['a', 'disk.7z', 'disk.img'], { cwd: folder, stdio: 'ignore' })
-  await assert.rejects(hash(join(folder, 'disk.7z'), { algorithm: 'sha256' }), {
-    code: 'E_UNSUPPORTED_FORMAT',
-    message: /7z archive/,
-    hint: /7z x/,
-  })
-})
+test(
+  'zip: one member, stored or compressed; a disk among other files; several disks are refused with ' + 'their names',
+  async (t) => {
+    if (!have(t, 'zip')) return
+    const folder = testFolder(t)
+    fs.writeFileSync(join(folder, 'disk.img'), disk)
+    fs.writeFileSync(join(folder, 'two.img'), half)
+    fs.writeFileSync(join(folder, 'README'), 'words')
+    const zip = (...args: string[]): void => void execFileSync('zip', ['-q', ...args], { cwd: folder })
+    zip('one.zip', 'disk.img')
+    zip('-0', 'stored.zip', 'disk.img')
+    zip('among.zip', 'README', 'disk.img')
+    zip('bzip2.zip', '-Z', 'bzip2', 'disk.img')
+    zip('several.zip', 'disk.img', 'two.img')
+    zip('-P', 'secret', 'locked.zip', 'disk.img')
+    execFileSync('sh', ['-c', 'zip -q - - < disk.img > stream.zip'], { cwd: folder })
+    for (const name of ['one', 'stored', 'among', 'bzip2', 'stream'])
+      assert.equal(
+        (await hash(join(folder, `${name}.zip`), { algorithm: 'sha256' })).digests[0]?.digest,
+        sha256(disk),
+        name,
+      )
+    await assert.rejects(hash(join(folder, 'several.zip'), { algorithm: 'sha256' }), {
+      code: 'E_WHICH_MEMBER',
+      message: /disk\.img, two\.img/,
+    })
+    await assert.rejects(hash(join(folder, 'locked.zip'), { algorithm: 'sha256' }), {
+      code: 'E_ENCRYPTED',
+      hint: /7z x/,
+    })
+    if (!have(t, '7z')) return
+    execFileSync('7z', ['a', '-tzip', '-mm=Deflate64', 'sixty-four.zip', 'disk.img'], { cwd: folder, stdio: 'ignore' })
+    await assert.rejects(hash(join(folder, 'sixty-four.zip'), { algorithm: 'sha256' }), {
+      code: 'E_CODEC',
+      message: /Deflate64/,
+      hint: /7z x/,
+    })
+    execFileSync('7z', ['a', 'disk.7z', 'disk.img'], { cwd: folder, stdio: 'ignore' })
+    await assert.rejects(hash(join(folder, 'disk.7z'), { algorithm: 'sha256' }), {
+      code: 'E_UNSUPPORTED_FORMAT',
+      message: /7z archive/,
+      hint: /7z x/,
+    })
+  },
+)
 
 test('what is inside may be any image, and again compressed, three deep', async (t) => {
   if (!have(t, 'gzip') || !have(t, 'xz') || !have(t, 'zstd')) return
@@ -246,44 +255,47 @@ const families: readonly {
 ]
 
 for (const { codec, tool, args, weak = false } of families) {
-  test(`${tool} ${args.join(' ')}: cut anywhere or changed anywhere, it never gives other bytes without an error`, async (t: TestContext) => {
-    if (!have(t, tool)) return
-    const plain = diskLike(100_000, 9)
-    const whole = by(tool, args, plain)
-    assert.equal(Buffer.compare(await decoded(codec, whole), plain), 0)
-    let cases = 0
-    const fails = async (bytes: Uint8Array, what: string, mayBeRight: boolean): Promise<void> => {
-      cases++
-      try {
-        const found = await decoded(codec, bytes)
-        if (!mayBeRight || (Buffer.compare(found, plain) !== 0 && !weak))
-          assert.fail(`${what}: ${found.length} bytes, no error`)
-      } catch (error) {
-        const { code } = error as { code?: string }
-        assert.ok(
-          ['E_COMPRESSED', 'E_TRUNCATED', 'E_TRAILING_DATA', 'E_CODEC'].includes(code ?? ''),
-          `${what}: ${String(error)}`,
-        )
+  test(
+    `${tool} ${args.join(' ')}: cut anywhere or changed anywhere, it never gives other bytes without ` + `an error`,
+    async (t: TestContext) => {
+      if (!have(t, tool)) return
+      const plain = diskLike(100_000, 9)
+      const whole = by(tool, args, plain)
+      assert.equal(Buffer.compare(await decoded(codec, whole), plain), 0)
+      let cases = 0
+      const fails = async (bytes: Uint8Array, what: string, mayBeRight: boolean): Promise<void> => {
+        cases++
+        try {
+          const found = await decoded(codec, bytes)
+          if (!mayBeRight || (Buffer.compare(found, plain) !== 0 && !weak))
+            assert.fail(`${what}: ${found.length} bytes, no error`)
+        } catch (error) {
+          const { code } = error as { code?: string }
+          assert.ok(
+            ['E_COMPRESSED', 'E_TRUNCATED', 'E_TRAILING_DATA', 'E_CODEC'].includes(code ?? ''),
+            `${what}: ${String(error)}`,
+          )
+        }
       }
-    }
-    for (let index = 0; index < 30; index++) {
-      const length = Math.floor((whole.length * index) / 30)
-      await fails(whole.subarray(0, length), `cut at ${length}`, false)
-    }
-    for (let back = 1; back <= 12; back++)
-      await fails(whole.subarray(0, whole.length - back), `cut ${back} before its end`, weak)
-    for (let index = 0; index < 60; index++) {
-      const at =
-        index < 20 ? index : index < 40 ? whole.length - index + 19 : Math.floor((whole.length * (index - 40)) / 20)
-      const changed = Buffer.from(whole)
-      changed[at]! ^= 1 << (index % 8)
-      await fails(changed, `bit ${index % 8} of byte ${at}`, true)
-    }
-    await fails(Buffer.concat([whole, Buffer.from('garbage')]), 'garbage behind it', false)
-    await fails(Buffer.concat([whole, whole.subarray(0, 20)]), 'a cut stream behind it', false)
-    await fails(Buffer.alloc(0), 'nothing', false)
-    assert.ok(cases >= 40)
-  })
+      for (let index = 0; index < 30; index++) {
+        const length = Math.floor((whole.length * index) / 30)
+        await fails(whole.subarray(0, length), `cut at ${length}`, false)
+      }
+      for (let back = 1; back <= 12; back++)
+        await fails(whole.subarray(0, whole.length - back), `cut ${back} before its end`, weak)
+      for (let index = 0; index < 60; index++) {
+        const at =
+          index < 20 ? index : index < 40 ? whole.length - index + 19 : Math.floor((whole.length * (index - 40)) / 20)
+        const changed = Buffer.from(whole)
+        changed[at]! ^= 1 << (index % 8)
+        await fails(changed, `bit ${index % 8} of byte ${at}`, true)
+      }
+      await fails(Buffer.concat([whole, Buffer.from('garbage')]), 'garbage behind it', false)
+      await fails(Buffer.concat([whole, whole.subarray(0, 20)]), 'a cut stream behind it', false)
+      await fails(Buffer.alloc(0), 'nothing', false)
+      assert.ok(cases >= 40)
+    },
+  )
 }
 
 for (const engine of [zlibSyncEngine(), nodeEngine]) {

@@ -182,10 +182,9 @@ test('the map of XFS is that of partclone and the blocks kept for its trees, and
   if (!haveAll(t, 'mkfs.xfs', 'xfs_db', 'partclone.xfs')) return
   const folder = testFolder(t)
   const source = sourceFolder(t)
-  fs.writeFileSync(
-    join(folder, 'prototype'),
-    `x 0 0\nd--755 0 0\n${[1, 2, 3].map((index) => `file${index} ---644 0 0 ` + `${join(source, 'below').replaceAll(' ', '')}/${index}`).join('\n')}\n$\n`,
-  )
+  const below = join(source, 'below').replaceAll(' ', '')
+  const files = [1, 2, 3].map((index) => `file${index} ---644 0 0 ${below}/${index}`)
+  fs.writeFileSync(join(folder, 'prototype'), `x 0 0\nd--755 0 0\n${files.join('\n')}\n$\n`)
   for (const index of [1, 2, 3])
     fs.copyFileSync(join(source, 'below', `file ${index}`), join(source, 'below', String(index)))
   for (const [index, options] of [[], ['-m', 'crc=0'], ['-b', 'size=1024'], ['-d', 'agcount=6']].entries()) {

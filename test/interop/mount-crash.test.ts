@@ -189,7 +189,10 @@ test(
       assert.equal(result.code, 0, result.stderr)
       assert.match(
         result.stdout.toString(),
-        /Attached[^]*block device +\/dev\/loop\d+ \(whole disk; LUKS 1\)[^]*Next:\n {2}cryptsetup open --readonly \/dev\/loop\d+ NAME\n/,
+        new RegExp(
+          String.raw`Attached[^]*block device +/dev/loop\d+ \(whole disk; LUKS 1\)[^]*Next:\n` +
+            String.raw` {2}cryptsetup open --readonly /dev/loop\d+ NAME\n`,
+        ),
       )
       const [session] = mounts()
       const device = session?.attached[0]?.loop.device ?? ''

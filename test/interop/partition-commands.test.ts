@@ -196,7 +196,8 @@ test(
       }
       const back = at(`${table}-512.raw`)
       await convertPartitionTable(device, back, { ...plain, sectorSize: 512, from: 'raw' }).catch((error: unknown) => {
-        // A device or file with an MBR does not record its sector size: what it counts in is what the disk is presented with.
+        // A device or file with an MBR does not record its sector size: what it counts in is what the disk is presented
+        // with.
         assert.ok(table === 'mbr' && isImageError(error) && error.code === 'E_SAME_TABLE', String(error))
       })
       if (table === 'gpt') assert.deepEqual(places(back), before)

@@ -46,10 +46,10 @@ function script(random: Random, label: 'dos' | 'gpt', sectors: number): string {
   const room = Math.floor((sectors - 8192) / (count + (extended ? 6 : 0)))
   for (let index = 0; index < count; index++) {
     const size = 2048 + random.below(Math.max(1, room - 4096))
-    lines.push(
-      `start=${start}, size=${size}, ` +
-        `type=${random.pick(types)}${label === 'gpt' ? `, name="part ${index} ` + `${'äß–x'.slice(0, random.below(5))}"` : ''}${random.chance(0.2) ? ', bootable' : ''}`,
-    )
+    const type = random.pick(types)
+    const name = label === 'gpt' ? `, name="part ${index} ${'äß–x'.slice(0, random.below(5))}"` : ''
+    const bootable = random.chance(0.2) ? ', bootable' : ''
+    lines.push(`start=${start}, size=${size}, type=${type}${name}${bootable}`)
     start += size + random.below(2048) * (random.chance(0.3) ? 1 : 0)
   }
   if (extended) {

@@ -118,11 +118,14 @@ test('a snapshot that keeps the state of a machine stays whole, and persistent b
   const cwd = testFolder(t)
   const image = join(cwd, 'disk.qcow2')
   run('qemu-img', 'create', '-q', '-f', 'qcow2', image, String(8 * mebibyte))
-  run(
-    'bash',
-    '-c',
-    `printf '{"execute":"qmp_capabilities"}\n{"execute":"human-monitor-command","arguments":{"command-line":"savevm running"}}\n{"execute":"quit"}\n' | qemu-system-x86_64 -M q35 -m 32 -display none -S -qmp stdio -drive file=${image},if=ide`,
-  )
+  const commands = [
+    { execute: 'qmp_capabilities' },
+    { execute: 'human-monitor-command', arguments: { 'command-line': 'savevm running' } },
+    { execute: 'quit' },
+  ]
+  const input = commands.map((command) => JSON.stringify(command)).join('\\n')
+  const qemu = `qemu-system-x86_64 -M q35 -m 32 -display none -S -qmp stdio -drive file=${image},if=ide`
+  run('bash', '-c', `printf '${input}\\n' | ${qemu}`)
   assert.deepEqual(listed(image), ['1 running'])
   const state = (line: string): string => line.split(/\s+/).slice(2, 4).join(' ')
   const before = state(run('qemu-img', 'snapshot', '-l', image).split('\n')[2]!)

@@ -338,7 +338,8 @@ test(`${layouts} random tables: what they occupy stays, whatever is done to part
     await injectKeeps(layout, { random, filesystems, judge, at: (name) => join(folder, name), counts }, before, what)
   }
   t.diagnostic(
-    `${[...seen.schemes].map(([scheme, count]) => `${count} ${scheme}`).join(', ')}; ${seen.inside} with a part of the ` +
+    `${[...seen.schemes].map(([scheme, count]) => `${count} ${scheme}`).join(', ')}; ${seen.inside} ` +
+      `with a part of the ` +
       `table inside a partition; ${judge.readBySfdisk} comparisons by sfdisk; ${judge.checked} filesystems; ` +
       `inject: ${counts.done} done, ${counts.refused} refused`,
   )

@@ -116,7 +116,7 @@ testChanges(
     [places.metadata, places.metadata + 200],
     [places.metadata + 65536, places.metadata + 65600],
   ],
-  // A block may be given back (states 1 and 3) and keep its place: nothing reports that from damage. So does a block that
-  // never was anything.
+  // A block may be given back (states 1 and 3) and keep its place: nothing reports that from damage. So does a block
+  // that never was anything.
   (position, byte) => !bat(position) || position % 8 > 0 || (byte % 8) % 2 === 0,
 )

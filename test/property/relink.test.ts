@@ -99,7 +99,8 @@ for (const kind of kinds) {
     const images = formats.map((parent, index) => memoryImage(parent, 'abc'[index]!))
     const names = [
       'parent.x',
-      `a longer name ${'which goes on '.repeat(format === 'qcow2' && Number(kind.options['cluster-size']) <= 1024 ? 3 : 12)}`,
+      `a longer name ` +
+        'which goes on '.repeat(format === 'qcow2' && Number(kind.options['cluster-size']) <= 1024 ? 3 : 12),
       'p',
     ]
     const chance = randomOf(4)

@@ -112,20 +112,23 @@ test('a child that becomes larger does not show what its parent has behind its o
   }
 })
 
-test('the modification UUID changes with the first change of a session, and before it; without one nothing does', () => {
-  const store = new CutStore(image({}), 'test.vdi')
-  const uuid = (): string => Buffer.from(store.contents().subarray(408, 424)).toString('hex')
-  const before = uuid()
-  vdi.openWritable!(store, openContext)[Symbol.dispose]()
-  assert.equal(uuid(), before)
-  const changes: string[] = []
-  store.onChange = () => void changes.push(uuid())
-  const opened = vdi.openWritable!(store, openContext)
-  opened.write(0, Uint8Array.of(1))
-  opened[Symbol.dispose]()
-  assert.notEqual(uuid(), before)
-  assert.ok(changes.every((each) => each === uuid()))
-})
+test(
+  'the modification UUID changes with the first change of a session, and before it; without one ' + 'nothing does',
+  () => {
+    const store = new CutStore(image({}), 'test.vdi')
+    const uuid = (): string => Buffer.from(store.contents().subarray(408, 424)).toString('hex')
+    const before = uuid()
+    vdi.openWritable!(store, openContext)[Symbol.dispose]()
+    assert.equal(uuid(), before)
+    const changes: string[] = []
+    store.onChange = () => void changes.push(uuid())
+    const opened = vdi.openWritable!(store, openContext)
+    opened.write(0, Uint8Array.of(1))
+    opened[Symbol.dispose]()
+    assert.notEqual(uuid(), before)
+    assert.ok(changes.every((each) => each === uuid()))
+  },
+)
 
 test('space that is released is used again, and compact brings the last blocks down', () => {
   const store = new CutStore(image({ content: Buffer.alloc(capacity, 9), ascending: true }), 'test.vdi')

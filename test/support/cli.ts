@@ -7,8 +7,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 export const root = fileURLToPath(new URL('../../..', import.meta.url))
 const program = join(root, 'bin/run.js')
 
-// Tests run what users run: the bundle. It is made anew when the compiled sources have changed (scripts/run-tests.js has
-// done so already).
+// Tests run what users run: the bundle. It is made anew when the compiled sources have changed (scripts/run-tests.js
+// has done so already).
 if (process.env['VDISK_BUNDLED'] === undefined) {
   execFileSync(process.execPath, [join(root, 'scripts/bundle.js'), '--stale'])
   process.env['VDISK_BUNDLED'] = '1'

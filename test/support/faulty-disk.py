@@ -39,7 +39,8 @@ def attributes():
 
 def answer(opcode, body):
     if opcode == 26:  # INIT: asynchronous reads, big writes, direct I/O in parallel, requests of 1 MiB
-        return struct.pack('<IIIIHHIIHHI28x', 7, 31, 1 << 17, 1 | 1 << 5 | 1 << 15 | 1 << 22, 16, 12, 1 << 20, 1, 256, 0, 0)
+        flags = 1 | 1 << 5 | 1 << 15 | 1 << 22
+        return struct.pack('<IIIIHHIIHHI28x', 7, 31, 1 << 17, flags, 16, 12, 1 << 20, 1, 256, 0, 0)
     if opcode in (3, 4):  # GETATTR, SETATTR
         return struct.pack('<QII', 3600, 0, 0) + attributes()
     if opcode == 14:  # OPEN
@@ -87,11 +88,13 @@ def serve():
 
 
 options = f'fd={fuse},rootmode=100000,user_id=0,group_id=0,max_read=1048576,allow_other'
-subprocess.run(['mount', '-i', '-t', 'fuse.faulty-disk', '-o', options, 'faulty-disk', point], check=True, pass_fds=[fuse])
+mount = ['mount', '-i', '-t', 'fuse.faulty-disk', '-o', options, 'faulty-disk', point]
+subprocess.run(mount, check=True, pass_fds=[fuse])
 threading.Thread(target=serve, daemon=True).start()
 loop = None
 try:
-    loop = subprocess.run(['losetup', '--find', '--show', '--direct-io=on', '--sector-size', sector_size, point], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    attach = ['losetup', '--find', '--show', '--direct-io=on', '--sector-size', sector_size, point]
+    loop = subprocess.run(attach, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     print(loop, flush=True)
     sys.stdin.read()
 finally:

@@ -68,19 +68,18 @@ export function outcomeFacts({ bytes, mends, grown, result, verified, seconds }:
         : `${shortSize(result.bytesWritten)} written, ${shortSize(result.bytesZeroed)} made zero`,
     ],
     ...mends.map(({ message }): FactRow => ['table', message]),
-    [
-      'enlarged',
-      grown === undefined
-        ? undefined
-        : `${grown.partition === undefined ? 'the content' : `partition ${grown.partition}`}, from ` +
-          (`${shortSize(grown.before)} to ` +
-            `${shortSize(grown.after)}${grown.content === 'done' ? `, with its ${grown.filesystem ?? 'content'}` : ''}`),
-    ],
+    ['enlarged', grown === undefined ? undefined : grownText(grown)],
     ['left alone', bytes.left > 0 ? `${shortSize(bytes.left)} behind it, but for the last MiB` : undefined],
     ['time', `${seconds.toFixed(1)} s`],
     ['verified', verified ? 'everything was read back from the medium, past the page cache, and compared' : 'no'],
     ['ejected', result?.ejected === true ? 'yes' : undefined],
   ]
+}
+
+function grownText({ partition, before, after, content, filesystem }: NonNullable<DeviceOutcome['grown']>): string {
+  const what = partition === undefined ? 'the content' : `partition ${partition}`
+  const inside = content === 'done' ? `, with its ${filesystem ?? 'content'}` : ''
+  return `${what}, from ${shortSize(before)} to ${shortSize(after)}${inside}`
 }
 
 /** Old and new ids, and what may still refer to the old ones. */

@@ -15,13 +15,14 @@ import { pageStyle } from './page-style.js'
 import { shortSize } from '../render.js'
 
 /**
- * What is on a disk as one page that stands alone: no script, and nothing that a browser would fetch; its policy says so
- * to the browser.
- * Texts from the image are escaped.
+ * What is on a disk as one page that stands alone: no script, and nothing that a browser would fetch; its policy says
+ * so to the browser. Texts from the image are escaped.
  */
 export function inspectPage(disk: InspectResult, rows: readonly CellRow[]): string {
   const { image } = disk
-  const name = `${image.part === undefined ? '' : `${image.part} of `}${image.path.slice(Math.max(image.path.lastIndexOf('/'), image.path.lastIndexOf('\\')) + 1)}`
+  const file = image.path.slice(Math.max(image.path.lastIndexOf('/'), image.path.lastIndexOf('\\')) + 1)
+  const name = `${image.part === undefined ? '' : `${image.part} of `}${file}`
+  const kind = `${image.format}, ${image.subformat}`
   const sections = [
     section('Disk', [disk.partitions.length > 0 ? diskPicture(disk) : html``, facts(diskFacts(disk))]),
     issues(disk),
@@ -41,7 +42,10 @@ export function inspectPage(disk: InspectResult, rows: readonly CellRow[]): stri
 <style>${new Markup(pageStyle)}</style>
 </head>
 <body>
-<header><h1>${name}</h1><p class="soft">${image.format}, ${image.subformat} · ${shortSize(image.capacity)} · ${image.path}</p></header>
+<header>
+<h1>${name}</h1>
+<p class="soft">${kind} · ${shortSize(image.capacity)} · ${image.path}</p>
+</header>
 <main>${sections}</main>
 <footer><p class="soft">Made by vdisk inspect. The image was only read.</p></footer>
 </body>
@@ -61,10 +65,10 @@ function issues({ issues: found, notes }: InspectResult): Markup {
   if (found.length === 0 && notes.length === 0) return html``
   const words = { error: 'Error', warning: 'Warning', note: 'Note' } as const
   return section('What is wrong', [
-    ...found.map(
-      ({ severity, message, command }) =>
-        html`<div class="issue ${severity}"><b>${words[severity]}</b> ${message}${command === undefined ? '' : html`<br>Mend with: <code>${command}</code>`}</div>`,
-    ),
+    ...found.map(({ severity, message, command }) => {
+      const mend = command === undefined ? '' : html`<br>Mend with: <code>${command}</code>`
+      return html`<div class="issue ${severity}"><b>${words[severity]}</b> ${message}${mend}</div>`
+    }),
     ...notes.map(({ message }) => html`<div class="issue warning"><b>Warning</b> ${message}</div>`),
   ])
 }
@@ -73,7 +77,8 @@ function legend(rows: readonly CellRow[]): Markup {
   const used = rows.some((row) => row.used !== undefined)
     ? html`<span class="key used" style="background:var(--used)"></span>in use by its filesystem`
     : ''
-  return html`<p><span class="key" style="background:var(--stored);margin-left:0"></span>stored in the image ${used}<span class="key" style="background:var(--empty)"></span>zero, or free. Paler: only a part of the cell.</p>`
+  return html`<p><span class="key" style="background:var(--stored);margin-left:0"></span>stored in the image ${used}
+<span class="key" style="background:var(--empty)"></span>zero, or free. Paler: only a part of the cell.</p>`
 }
 
 function start(disk: InspectResult): Markup {
@@ -122,11 +127,14 @@ function card(title: string, rows: readonly (readonly [string, string])[]): Mark
 
 function gaps({ gaps: found }: InspectResult): Markup {
   if (found.length === 0) return html``
-  const rows = found.map(
-    ({ start: first, length, inside }) =>
-      html`<tr><td class="number">${first}</td><td class="number">${first + length - 1}</td><td>${shortSize(length)}</td><td>${inside === undefined ? '' : `inside extended partition ${inside}`}</td></tr>`,
-  )
+  const rows = found.map(({ start: first, length, inside }) => {
+    const place = inside === undefined ? '' : `inside extended partition ${inside}`
+    return html`<tr><td class="number">${first}</td><td class="number">${first + length - 1}</td>
+<td>${shortSize(length)}</td><td>${place}</td></tr>`
+  })
   return section('In no partition', [
-    html`<div class="scroll"><table><tr><th class="number">first byte</th><th class="number">last byte</th><th>size</th><th></th></tr>${rows}</table></div>`,
+    html`<div class="scroll"><table>
+<tr><th class="number">first byte</th><th class="number">last byte</th><th>size</th><th></th></tr>
+${rows}</table></div>`,
   ])
 }

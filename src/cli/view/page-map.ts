@@ -21,15 +21,18 @@ export function diskPicture({ partitions, gaps, image: { capacity } }: InspectRe
     const width = (share * 10000).toFixed(3)
     const narrow = share < narrowShare ? 'narrow' : ''
     if (partition === undefined)
-      return html`<div class="gap ${narrow}" style="flex-grow:${width}" title="in no partition: ${shortSize(length)}"></div>`
+      return html`<div class="gap ${narrow}" style="flex-grow:${width}"
+ title="in no partition: ${shortSize(length)}"></div>`
     const { used } = usedPart(partition)
     const full = used === undefined ? '' : `, ${Math.round(used * 100)} % used`
     const name = `${partition.number} ${partitionName(partition)}`
-    return html`<div class="tone${index % tones} ${narrow}" style="flex-grow:${width}" title="${name}: ${shortSize(length)}${full}">${
-      narrow === '' ? html`<span><b>${name}</b><br>${shortSize(length)}${full}</span>` : partition.number
+    const size = `${shortSize(length)}${full}`
+    return html`<div class="tone${index % tones} ${narrow}" style="flex-grow:${width}" title="${name}: ${size}">${
+      narrow === '' ? html`<span><b>${name}</b><br>${size}</span>` : partition.number
     }${used === undefined ? '' : html`<i style="width:${(Math.min(1, used) * 100).toFixed(2)}%"></i>`}</div>`
   })
-  return html`<div class="disk">${drawn}</div><p class="ruler"><span>0</span><span>${shortSize(capacity / 2)}</span><span>${shortSize(capacity)}</span></p>`
+  const marks = [0, capacity / 2, capacity].map((at) => html`<span>${at === 0 ? '0' : shortSize(at)}</span>`)
+  return html`<div class="disk">${drawn}</div><p class="ruler">${marks}</p>`
 }
 
 /** What is stored and used, stretch by stretch. */
@@ -42,9 +45,13 @@ export function mapRows(rows: readonly CellRow[], disk: InspectResult): Markup[]
       `${shortSize(storedBytes)} stored of ${shortSize(length)}`,
       ...(usedBytes === undefined ? [] : [`${shortSize(usedBytes)} in use`]),
     ].join(', ')
-    return html`<div class="row"><div><b>${name}</b><br><span class="soft">${saying}</span></div><div>${strip(stored, 'stored', `${saying}; a cell is ${sizeText(cellLength)}`)}${
-      used === undefined ? '' : strip(used, 'used', saying)
-    }${remarks.map((remark) => html`<span class="soft">${remark}</span>`)}</div></div>`
+    const strips = [
+      strip(stored, 'stored', `${saying}; a cell is ${sizeText(cellLength)}`),
+      ...(used === undefined ? [] : [strip(used, 'used', saying)]),
+    ]
+    const notes = remarks.map((remark) => html`<span class="soft">${remark}</span>`)
+    return html`<div class="row"><div><b>${name}</b><br><span class="soft">${saying}</span></div>
+<div>${strips}${notes}</div></div>`
   })
 }
 
@@ -61,7 +68,8 @@ function strip(cells: Uint8Array, kind: 'stored' | 'used', label: string): Marku
   const paths = shapes.flatMap((shape, level) =>
     level === 0 || shape === '' ? [] : [html`<path class="${kind} level${level}" d="${shape}"/>`],
   )
-  return html`<svg viewBox="0 0 ${cells.length} 1" preserveAspectRatio="none" role="img" aria-label="${kind}: ${label}">${paths}</svg>`
+  return html`<svg viewBox="0 0 ${cells.length} 1" preserveAspectRatio="none" role="img"
+ aria-label="${kind}: ${label}">${paths}</svg>`
 }
 
 /** 0: nothing; 1 to 4: how full. */

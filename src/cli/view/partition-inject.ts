@@ -15,7 +15,8 @@ export const view: View<InjectResult> = {
           'filesystem',
           filesystem === undefined
             ? undefined
-            : `${filesystem.title}, ${sizeText(filesystem.size)}; ${sizeText(filesystem.unused)} of the partition unused`,
+            : `${filesystem.title}, ${sizeText(filesystem.size)}; ${sizeText(filesystem.unused)} of ` +
+              `the partition unused`,
         ],
         target === undefined ? ['changed', `${disk.path}, in place`] : targetFact(target),
         verifiedFact(verified, ''),

@@ -107,7 +107,9 @@ class Identification {
     return [
       {
         name: 'recordedState',
-        value: `${isClean ? '' : 'not '}clean${hasErrors ? ' with errors' : ''}${features.has('needs_recovery') ? ', journal to be replayed' : ''}`,
+        value:
+          `${isClean ? '' : 'not '}clean${hasErrors ? ' with errors' : ''}` +
+          (features.has('needs_recovery') ? ', journal to be replayed' : ''),
       },
       { name: 'mountCount', value: mountCount, unit: 'count' },
       { name: 'features', value: features.names.join(' ') },

@@ -29,11 +29,9 @@ export interface FatLayout {
 }
 
 /**
- * The layout that a boot sector records, or undefined when it is none of FAT. The checks are those of libblkid, and that
- * the table is large
- * enough for the clusters. By Microsoft the number of clusters alone decides between FAT12 and FAT16; a table size of
- * 16 bits that is zero
- * means FAT32, also with few clusters (mkfs.vfat -F 32).
+ * The layout that a boot sector records, or undefined when it is none of FAT. The checks are those of libblkid, and
+ * that the table is large enough for the clusters. By Microsoft the number of clusters alone decides between FAT12 and
+ * FAT16; a table size of 16 bits that is zero means FAT32, also with few clusters (mkfs.vfat -F 32).
  */
 export function readFatLayout(sector: Uint8Array): FatLayout | undefined {
   const boot = fatBootSector.read(sector)

@@ -161,8 +161,8 @@ export class QcowImage implements DiskImage {
   }
 
   /**
-   * Counts the clusters that the table of an L1 entry maps, once. @throws ImageError corrupt E_OVERLAP when most of them
-   * were mapped before: more than the file can hold.
+   * Counts the clusters that the table of an L1 entry maps, once. @throws ImageError corrupt E_OVERLAP when most of
+   * them were mapped before: more than the file can hold.
    */
   #countMapped(l1Index: number, tablePosition: number, table: DataView): void {
     if (this.#seen.has(l1Index)) return
@@ -175,7 +175,8 @@ export class QcowImage implements DiskImage {
     if (!isRight)
       throw corrupt(
         'E_OVERLAP',
-        `${this.#store.name}: the tables map the same clusters again and again, more than the file can hold (L1 entry ` +
+        `${this.#store.name}: the tables map the same clusters again and again, more than the file ` +
+          `can hold (L1 entry ` +
           `${l1Index})`,
         { details: { position: tablePosition }, hint: 'vdisk check lists the damage.' },
       )

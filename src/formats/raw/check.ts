@@ -3,9 +3,9 @@ import type { Finding } from '../driver.js'
 const sectorLength = 512
 
 /**
- * What can be checked of a raw image, which has no structure of its own: whether its parts look whole. Tools cut an image
- * into parts of one
- * length, of which only the last is shorter; another one among them was cut off, or does not belong to the set.
+ * What can be checked of a raw image, which has no structure of its own: whether its parts look whole. Tools cut an
+ * image into parts of one length, of which only the last is shorter; another one among them was cut off, or does not
+ * belong to the set.
  */
 export function* checkParts(parts: readonly { readonly name: string; readonly size: number }[]): Generator<Finding> {
   const [first] = parts

@@ -149,7 +149,9 @@ import os, socket, subprocess, sys
 point, options, *program = sys.argv[1:]
 ours, theirs = socket.socketpair()
 number = theirs.fileno()
-if subprocess.run(['fusermount3', '-o', options, '--', point], env={**os.environ, '_FUSE_COMMFD': str(number)}, pass_fds=[number]).returncode != 0: sys.exit(${trampolineFailed})
+command = ['fusermount3', '-o', options, '--', point]
+environment = {**os.environ, '_FUSE_COMMFD': str(number)}
+if subprocess.run(command, env=environment, pass_fds=[number]).returncode != 0: sys.exit(${trampolineFailed})
 _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
 os.set_inheritable(descriptors[0], True)
 os.environ['VDISK_FUSE_DESCRIPTOR'] = str(descriptors[0])

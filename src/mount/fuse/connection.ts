@@ -5,8 +5,8 @@ import { currentUser } from '../../sys/self.js'
 const folder = '/sys/fs/fuse/connections'
 
 /**
- * Makes the kernel end a FUSE connection: processes that wait for it get an error. The last resort; what was not written is
- * lost.
+ * Makes the kernel end a FUSE connection: processes that wait for it get an error. The last resort; what was not
+ * written is lost.
  */
 export async function abortConnection(connection: number): Promise<boolean> {
   const path = `${folder}/${connection}/abort`

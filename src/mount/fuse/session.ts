@@ -54,8 +54,8 @@ export interface FuseSessionOptions {
   readonly files: readonly ServedFile[]
   readonly look: FolderLook
   /**
-   * Called for requests that failed for another reason than the request itself; `writes`: what was to be written may not
-   * be there.
+   * Called for requests that failed for another reason than the request itself; `writes`: what was to be written may
+   * not be there.
    */
   readonly onError?: (error: unknown, writes: boolean) => void
 }

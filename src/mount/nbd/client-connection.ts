@@ -296,12 +296,11 @@ export class ClientConnection {
           : error === errorNumber.notSupported
             ? 'E_NOT_SUPPORTED'
             : 'E_WRITE'
-    return new ImageError(
-      'target',
-      code,
-      `${this.#where}: ${type === commandType.flush ? 'what was written cannot be flushed' : `cannot write ${length} bytes at offset ` + `${offset}`}: ${reason}`,
-      { details },
-    )
+    const failure =
+      type === commandType.flush
+        ? 'what was written cannot be flushed'
+        : `cannot write ${length} bytes at offset ${offset}`
+    return new ImageError('target', code, `${this.#where}: ${failure}: ${reason}`, { details })
   }
 
   #settle(pending: Pending): void {

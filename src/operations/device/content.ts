@@ -46,8 +46,8 @@ export interface DeviceContent {
 export type FittingTarget = Pick<DeviceTarget, 'disk' | 'partition' | 'size'>
 
 /**
- * A disk, or a partition of one, that goes to a target of another size: what the target is to hold so that it is a sound
- * disk there.
+ * A disk, or a partition of one, that goes to a target of another size: what the target is to hold so that it is a
+ * sound disk there.
  */
 export class FittedDisk {
   readonly source: BlockSource

@@ -176,15 +176,11 @@ export function guardTarget(
 function refusal(standing: readonly Refusal[]): ImageError {
   const [first, ...others] = standing
   if (first === undefined) throw new RangeError('a refusal has a reason')
+  const more = others.map(({ code, override }) =>
+    override === undefined ? code : `${code} (${overrideFlags[override]})`,
+  )
   return refused(first.code, standing.flatMap(({ reasons }) => reasons).join('; '), {
-    hint: [
-      first.hint,
-      ...(others.length === 0
-        ? []
-        : [
-            `Also refused: ${others.map(({ code, override }) => (override === undefined ? code : `${code} (${overrideFlags[override]})`)).join(', ')}.`,
-          ]),
-    ].join(' '),
+    hint: [first.hint, ...(more.length === 0 ? [] : [`Also refused: ${more.join(', ')}.`])].join(' '),
     details: {
       guards: standing.map(({ guard }) => guard).join(','),
       override: first.override === undefined ? undefined : overrideFlags[first.override],

@@ -16,7 +16,9 @@ export interface TargetOrigin {
   readonly differences: readonly string[]
 }
 
-/** What the record of an image says of a target; undefined when there is none. A record that cannot be read is reported. */
+/**
+ * What the record of an image says of a target; undefined when there is none. A record that cannot be read is reported.
+ */
 export function originOf(imagePath: string, target: DeviceTarget, notes: Note[]): TargetOrigin | undefined {
   try {
     const record = readImageRecord(imagePath)

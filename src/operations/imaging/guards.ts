@@ -7,7 +7,10 @@ import type { NamedDevice } from '../device/argument.js'
 import type { Consistency } from './record.js'
 import { folderPart, nearest } from '../../sys/host-path.js'
 
-/** What one guard said. `overridden`: it said no, and its own flag was given. `unknown`: it could not find out. `noted`: no objection, but the user should know. */
+/**
+ * What one guard said. `overridden`: it said no, and its own flag was given. `unknown`: it could not find out. `noted`:
+ * no objection, but the user should know.
+ */
 export interface GuardAnswer {
   readonly guard: 'same-disk' | 'in-use' | 'space'
   readonly verdict: 'passed' | 'overridden' | 'unknown' | 'noted'

@@ -3,8 +3,8 @@ import { printable, refused } from '../../errors.js'
 import { syscalls } from '../../sys/syscalls.js'
 
 /**
- * Takes the lock of a file that is going to be replaced, as a program that changes it does, and keeps it until it is closed:
- * a machine that is started meanwhile does not get the old file. One that may not be written is only looked at.
+ * Takes the lock of a file that is going to be replaced, as a program that changes it does, and keeps it until it is
+ * closed: a machine that is started meanwhile does not get the old file. One that may not be written is only looked at.
  * @throws ImageError refused E_LOCKED.
  */
 export function lockReplaced(path: string): Disposable {

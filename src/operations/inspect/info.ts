@@ -51,8 +51,8 @@ export interface ImageInfo extends LayerInfo {
 }
 
 /**
- * Looks at an image without reading its content; a missing parent is reported, not an error. @throws ImageError when the
- * image itself is damaged.
+ * Looks at an image without reading its content; a missing parent is reported, not an error. @throws ImageError when
+ * the image itself is damaged.
  */
 export function info(path: string, options: InfoOptions = {}): ImageInfo {
   using opened = openDisk(path, { ...readOptions(options), chain: 'optional' })

@@ -132,7 +132,9 @@ function expectDone({ code, stderr }: CommandResult, point: string): void {
   throw targetError(
     'E_BUSY',
     [
-      `${point} is in use${list.length === 0 ? ', by nothing that can be seen from here (another mount in it?)' : ' by'}`,
+      list.length === 0
+        ? `${point} is in use, by nothing that can be seen from here (another mount in it?)`
+        : `${point} is in use by`,
       ...list,
     ].join('\n'),
     {

@@ -11,8 +11,8 @@ import type { ShownFile } from './session.js'
 import { toWire } from './wire.js'
 
 /**
- * A thread that serves one mounted image: it opens the image itself, reports what it found, and answers the kernel until
- * it is unmounted.
+ * A thread that serves one mounted image: it opens the image itself, reports what it found, and answers the kernel
+ * until it is unmounted.
  */
 const port = parentPort
 const report = (message: ThreadReport): void => port?.postMessage(message)

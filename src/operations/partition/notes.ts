@@ -9,9 +9,8 @@ import type { Partition } from '../../partition/index.js'
 const hiddenSectors = 28
 
 /**
- * What is not as before for a partition that moves to another place, or to a disk with other sectors: it is reported, its
- * content is not
- * changed.
+ * What is not as before for a partition that moves to another place, or to a disk with other sectors: it is reported,
+ * its content is not changed.
  * @param start where it is to start, in bytes.
  */
 export function movedNotes(

@@ -52,7 +52,9 @@ export function guardMember(name: string, source: BlockSource, capacity: number,
   const text = lossText(name, source, capacity, where)
   if (text !== undefined)
     throw refused('E_MISPLACED_METADATA', text, {
-      hint: `Take it out of the array first, or keep its size of ${source.capacity} bytes. --allow-misplaced-metadata goes on as it is.`,
+      hint:
+        `Take it out of the array first, or keep its size of ${source.capacity} bytes. ` +
+        `--allow-misplaced-metadata goes on as it is.`,
     })
 }
 
@@ -93,7 +95,9 @@ function fewerMarks(before: readonly Filesystem[], after: readonly Filesystem[])
       : [
           {
             code: 'W_METADATA_AT_END',
-            message: `${title} keeps ${left} of its ${marks.length} labels: the others are looked for at the end of the volume`,
+            message:
+              `${title} keeps ${left} of its ${marks.length} labels: the others are looked for at the ` +
+              `end of the volume`,
           },
         ]
   })

@@ -123,7 +123,9 @@ class CompressedFile implements Sink {
           ]),
       {
         name: 'compress',
-        message: `compress ${driver.plain === true ? 'the disk' : 'it'} into a file beside ${name}, under a name of its own`,
+        message:
+          `compress ${driver.plain === true ? 'the disk' : 'it'} into a file beside ${name}, under a ` +
+          `name of its own`,
         run: () => this.#compress(),
       },
       ...(verify === true

@@ -61,8 +61,8 @@ export interface Output {
 }
 
 /**
- * Carries out the plan of a sink, unless it is only to be shown, and closes it. An interruption says what is left at the
- * target.
+ * Carries out the plan of a sink, unless it is only to be shown, and closes it. An interruption says what is left at
+ * the target.
  */
 export async function runSink(sink: Sink, dryRun = false): Promise<void> {
   try {

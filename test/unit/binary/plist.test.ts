@@ -12,7 +12,8 @@ test('a property list is read, and what is none is refused', () => {
   assert.deepEqual(
     parsePlist(
       wrap(
-        '<dict><key>a &amp; b</key><array><integer>-1</integer><real>1.5</real><true/><false></false><string/><dict/><data>\nAA==</data></array><!-- c --><key>__proto__</key><string>&#65;&#x42;&lt;</string></dict>',
+        '<dict><key>a &amp; b</key><array><integer>-1</integer><real>1.5</real><true/><false></false><string/>' +
+          '<dict/><data>\nAA==</data></array><!-- c --><key>__proto__</key><string>&#65;&#x42;&lt;</string></dict>',
       ),
     ),
     Object.fromEntries([

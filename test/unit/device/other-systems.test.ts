@@ -193,7 +193,8 @@ test("PowerShell's answer may be anything", () => {
   // A list of one is no list.
   assert.equal(
     windows(
-      '\ufeff{"disks":{"Number":4,"Size":1024},"partitions":{"DiskNumber":4,"PartitionNumber":1,"Offset":512,"Size":512,"AccessPaths":"D:\\\\"}}',
+      '\ufeff{"disks":{"Number":4,"Size":1024},"partitions":{"DiskNumber":4,"PartitionNumber":1,"Offset":512,' +
+        '"Size":512,"AccessPaths":"D:\\\\"}}',
     ).list()[0]!.partitions[0]!.uses.length,
     1,
   )

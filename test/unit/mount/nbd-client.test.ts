@@ -292,8 +292,11 @@ async function serveInThread(t: TestContext, length: number, writable: boolean):
   const worker = new Worker(
     `
     const { parentPort, workerData } = require('node:worker_threads')
-    Promise.all([import(workerData.server), import(workerData.support), import(workerData.content)]).then(async ([{ NbdServer }, { MemoryDisk }, { diskLike }]) => {
-      const server = new NbdServer({ disks: [new MemoryDisk(Buffer.from(diskLike(workerData.length, 3)), '', workerData.writable)] })
+    const { server: serverModule, support, content, length, writable } = workerData
+    const modules = [import(serverModule), import(support), import(content)]
+    Promise.all(modules).then(async ([{ NbdServer }, { MemoryDisk }, { diskLike }]) => {
+      const disk = new MemoryDisk(Buffer.from(diskLike(length, 3)), '', writable)
+      const server = new NbdServer({ disks: [disk] })
       parentPort.postMessage(await server.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }))
     })`,
     {

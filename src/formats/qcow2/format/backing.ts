@@ -96,8 +96,10 @@ const formatDrivers = new Set([
 ])
 const fileDrivers = new Set(['file'])
 /** Settings of qemu's block layer that do not change what is read. */
-const harmless =
-  /(^|\.)(node-name|read-only|auto-read-only|discard|detect-zeroes|force-share|locking|aio|cache\..*|pr-manager|drop-cache|x-check-cache-dropped)$/
+const harmless = new RegExp(
+  '(^|\\.)(node-name|read-only|auto-read-only|discard|detect-zeroes|force-share|locking|aio|cache\\..*|' +
+    'pr-manager|drop-cache|x-check-cache-dropped)$',
+)
 const maximumDepth = 8
 
 /**

@@ -48,7 +48,8 @@ export function* checkQcow2(imageParts: ImageParts, deep: boolean, budget = coun
 
 /**
  * Fills a map with everything that uses clusters; reports what is wrong on the way when asked to.
- * @param how what to report; nothing when left out, and `without refcounts` their own structures are not counted either.
+ * @param how what to report; nothing when left out, and `without refcounts` their own structures are not counted
+ * either.
  */
 export function* countAll(
   imageParts: ImageParts,

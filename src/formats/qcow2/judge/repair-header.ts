@@ -42,11 +42,13 @@ export function* clearAutoclear(
 export function* dropBitmaps({ store, header }: ImageParts, code: string): Generator<RepairAction, boolean> {
   const found = takeOutBitmaps(store, header)
   if (found === undefined) return false
+  const [which, them] =
+    header.extensions.bitmaps?.count === 1 ? ['the bitmap, which is', 'it'] : ['the bitmaps, which are', 'them']
   yield {
     code,
     structure: 'bitmaps',
     position: found,
-    message: `drop ${header.extensions.bitmaps?.count === 1 ? 'the bitmap, which is' : 'the bitmaps, which are'} not to be trusted: the next backup that goes by ${header.extensions.bitmaps?.count === 1 ? 'it' : 'them'} must be a full one`,
+    message: `drop ${which} not to be trusted: the next backup that goes by ${them} must be a full one`,
   }
   return true
 }

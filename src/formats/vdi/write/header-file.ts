@@ -2,7 +2,9 @@ import type { ByteStore } from '../../../block/types.js'
 import { header, type HeaderValues } from '../format/structs.js'
 import { randomUuid } from '../../../binary/guid.js'
 
-/** The header of an image that is changed. It lies in the file's first sector: a power cut leaves the old or the new. */
+/**
+ * The header of an image that is changed. It lies in the file's first sector: a power cut leaves the old or the new.
+ */
 export class HeaderFile {
   readonly #store: ByteStore
   readonly #length: number

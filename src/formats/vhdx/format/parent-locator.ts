@@ -118,13 +118,17 @@ export function parentReferenceOf(
     },
     *check(parent: DiskImage): Generator<Finding> {
       if (parent.capacity === capacity) return
+      const effect =
+        parent.capacity > capacity
+          ? "the end of the parent's is cut off"
+          : "what lies behind the end of the parent's and was never written reads as zero"
       yield {
         severity: 'warning',
         code: 'W_PARENT_CAPACITY',
         structure: 'VirtualDiskSize',
         message:
-          `the disk has ${capacity} bytes, that of its parent ${parent.capacity}: ` +
-          `${parent.capacity > capacity ? "the end of the parent's is cut off" : 'what lies behind the end of the ' + ("parent's and was never written reads " + 'as zero')}. Windows may refuse the chain`,
+          `the disk has ${capacity} bytes, that of its parent ${parent.capacity}: ${effect}. ` +
+          'Windows may refuse the chain',
       }
     },
   }

@@ -137,7 +137,8 @@ export function sparseLayout(
     if (rgdPosition === undefined)
       throw corrupt(
         'E_TRUNCATED',
-        `${name}: the grain directory of ${tables * 4} bytes is to lie at sector ${values.gdOffset}, and the file has ` +
+        `${name}: the grain directory of ${tables * 4} bytes is to lie at sector ` +
+          `${values.gdOffset}, and the file has ` +
           `${store.size} bytes`,
         {
           details: { position: headerPosition + 56, size: store.size },

@@ -40,7 +40,9 @@ function* checkDescriptor({ descriptor, parts }: CheckedImage): Generator<Findin
       severity: 'warning',
       code: 'W_CONTENT_ID',
       structure: 'descriptor',
-      message: `the content id (CID) is ${values.has('cid') ? 'no number' : 'missing'}: children cannot recognise the disk`,
+      message:
+        `the content id (CID) is ${values.has('cid') ? 'no number' : 'missing'}: children cannot ` +
+        `recognise the disk`,
     }
   const ranges = parts
     .filter(({ line, store }) => store !== undefined && (line.type === 'FLAT' || line.type === 'VMFS'))
@@ -54,7 +56,9 @@ function* checkDescriptor({ descriptor, parts }: CheckedImage): Generator<Findin
         severity: 'warning',
         code: 'W_EXTENTS_OVERLAP',
         structure: `descriptor, line ${line.line}`,
-        message: `the extent shares sectors of its file with that of line ${before.line}: what is written to one changes both`,
+        message:
+          `the extent shares sectors of its file with that of line ${before.line}: what is written to ` +
+          `one changes both`,
       }
     if (before === undefined || end > before.end) ends.set(store, { end, line: line.line })
   }

@@ -102,7 +102,8 @@ export class HostedGrains implements Grains {
     if (copy !== 0 && this.#isTable(copy)) {
       this.#report(
         'W_GRAIN_TABLE_COPY_USED',
-        `${this.#store.name}: entry ${index} of the grain directory is ${entry}, and its copy ${copy}, which is used: ` +
+        `${this.#store.name}: entry ${index} of the grain directory is ${entry}, and its copy ` +
+          `${copy}, which is used: ` +
           'the directory is damaged',
       )
       return this.#read(copy)
@@ -110,7 +111,8 @@ export class HostedGrains implements Grains {
     if (entry === 0) return undefined
     throw corrupt(
       'E_GRAIN_DIRECTORY',
-      `${this.#store.name}: entry ${index} of the grain directory (guest offset ${index * this.#layout.coverage}) leads ` +
+      `${this.#store.name}: entry ${index} of the grain directory (guest offset ` +
+        `${index * this.#layout.coverage}) leads ` +
         `to sector ${entry}, where no grain table can be: the file has ${this.#store.size} bytes`,
       { details: { position: this.#directory.place(index), offset: index * this.#layout.coverage, value: entry } },
     )
@@ -174,7 +176,8 @@ export class HostedGrains implements Grains {
     if (markers && values.value !== BigInt(offset / sectorLength))
       throw corrupt(
         'E_MARKER',
-        `${name}: the marker at byte ${position} is of sector ${values.value}, expected ${offset / sectorLength} (guest ` +
+        `${name}: the marker at byte ${position} is of sector ${values.value}, expected ` +
+          `${offset / sectorLength} (guest ` +
           `offset ${offset})`,
         { details: { position, offset } },
       )

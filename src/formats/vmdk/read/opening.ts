@@ -166,7 +166,8 @@ export class Opening {
       this.#note({
         code: 'W_EXTENT_SIZE',
         message:
-          `${store.name}: the descriptor says that the extent has ${sectors} bytes, its header ${capacity}: the smaller ` +
+          `${store.name}: the descriptor says that the extent has ${sectors} bytes, its header ` +
+          `${capacity}: the smaller ` +
           'counts',
       })
     const parts = [sparsePart({ line, start: 0 }, store, file.grains, Math.min(sectors, capacity))]
@@ -214,7 +215,9 @@ export class Opening {
     if (!(descriptor.version >= 1 && descriptor.version <= 4))
       this.#note({
         code: 'W_DESCRIPTOR_VERSION',
-        message: `${name}: version ${printable(descriptor.values.get('version') ?? '')} of a descriptor is not known; it is read as version 1`,
+        message:
+          `${name}: version ${printable(descriptor.values.get('version') ?? '')} of a descriptor is ` +
+          `not known; it is read as version 1`,
       })
     if (descriptor.ddb.has('consolidatedesttype'))
       this.#note({
@@ -240,7 +243,8 @@ export class Opening {
       this.#note({
         code: 'W_NO_ACCESS',
         message:
-          `${name}: line ${line.line} of the descriptor forbids access to ${line.sectors} sectors (NOACCESS): they read ` +
+          `${name}: line ${line.line} of the descriptor forbids access to ${line.sectors} sectors ` +
+          `(NOACCESS): they read ` +
           'as zero',
       })
       return zeroPart(place)
@@ -354,7 +358,8 @@ export class Opening {
       this.#note({
         code: 'W_NO_FOOTER',
         message:
-          `${store.name}: its footer is missing, the file was cut off: ${found.count} grains were found by their markers, ` +
+          `${store.name}: its footer is missing, the file was cut off: ${found.count} grains were ` +
+          `found by their markers, ` +
           'and what followed them reads as zero',
       })
       return found

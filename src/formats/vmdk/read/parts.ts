@@ -69,7 +69,8 @@ export function flatPart({ line, start }: PartPlace, store: ByteStore): Part {
       if (available <= 0)
         throw corrupt(
           'E_TRUNCATED',
-          `${store.name} has ${store.size} bytes, and ${first + length} are needed by the extent in line ${line.line} of ` +
+          `${store.name} has ${store.size} bytes, and ${first + length} are needed by the extent in ` +
+            `line ${line.line} of ` +
             'the descriptor',
           { details: { position, size: store.size }, hint: 'The file is incomplete; copy it again.' },
         )

@@ -33,7 +33,10 @@ export class SeSparseGrains implements Grains {
   readonly #note: (note: Note) => void
   #toldUnmapped = false
 
-  /** @throws ImageError corrupt E_TRUNCATED, E_HEADER, E_DISK_SIZE, E_DIRTY; unsupported E_VERSION, E_UNSUPPORTED_FEATURE. */
+  /**
+   * @throws ImageError corrupt E_TRUNCATED, E_HEADER, E_DISK_SIZE, E_DIRTY; unsupported E_VERSION,
+   * E_UNSUPPORTED_FEATURE.
+   */
   constructor(store: ByteStore, note: (note: Note) => void) {
     const { name } = store
     this.#store = store
@@ -118,7 +121,8 @@ export class SeSparseGrains implements Grains {
       case 'invalid':
         throw corrupt(
           'E_GRAIN_TABLE',
-          `${name}: the table entry of guest offset ${offset - within} is 0x${entry.toString(16)}, which is none that ` +
+          `${name}: the table entry of guest offset ${offset - within} is 0x${entry.toString(16)}, ` +
+            `which is none that ` +
             'is known',
           { details: { position: position + (grain % tableEntries) * 8, offset } },
         )
@@ -128,7 +132,8 @@ export class SeSparseGrains implements Grains {
         if (start + needed > BigInt(size))
           throw corrupt(
             'E_TRUNCATED',
-            `${name}: the data of guest offset ${offset - within} is at byte ${start}, but the file ends at byte ${size}`,
+            `${name}: the data of guest offset ${offset - within} is at byte ${start}, but the file ` +
+              `ends at byte ${size}`,
             { details: { position: start, offset, size }, hint: 'The file is incomplete; copy it again.' },
           )
         return { kind: 'data', position: Number(start) + within, length }
@@ -163,7 +168,8 @@ export class SeSparseGrains implements Grains {
     this.#note({
       code: 'W_UNMAPPED_GRAINS',
       message:
-        `${this.#store.name}: the guest gave grains back (SCSI UNMAP); they read as zero, though other programs may show ` +
+        `${this.#store.name}: the guest gave grains back (SCSI UNMAP); they read as zero, though ` +
+        `other programs may show ` +
         "the parent's content there",
     })
   }

@@ -33,7 +33,8 @@ export interface FoundDescriptor {
 /**
  * Finds the descriptor of a file that is one extent of a disk: beside it, by its name, and only if it lists the file.
  * @param kind what the file is, for messages.
- * @throws ImageError corrupt E_DESCRIPTOR_MISSING where there is none; unsupported E_TYPE for files that are no extents.
+ * @throws ImageError corrupt E_DESCRIPTOR_MISSING where there is none; unsupported E_TYPE for files that are no
+ * extents.
  */
 export function findDescriptor(store: ByteStore, context: OpenContext, kind: string): FoundDescriptor {
   const { self } = context
@@ -68,7 +69,8 @@ export function findDescriptor(store: ByteStore, context: OpenContext, kind: str
     `${store.name} is ${kind}, a part of a VMDK: the descriptor that lists it is not beside it`,
     {
       hint:
-        'Open the descriptor (a small text file, NAME.vmdk). --from-option alone=true reads what this file has of the ' +
+        'Open the descriptor (a small text file, NAME.vmdk). --from-option alone=true reads what ' +
+        'this file has of the ' +
         'disk; --from raw takes a flat extent as it is.',
     },
   )
