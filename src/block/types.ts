@@ -54,8 +54,8 @@ export interface ByteStore extends Disposable {
   grown?(end: number): void
   /**
    * The same of a range of bulk data, which the store may send on its way to the medium; the descriptor is not to be
-   * closed before the promise settles (undefined: nothing is under way). @param took milliseconds. @throws ImageError target where the medium does
-   * not take it.
+   * closed before the promise settles (undefined: nothing is under way). @param took milliseconds. @throws ImageError
+   * target where the medium does not take it.
    */
   written?(position: number, length: number, took: number): Promise<void> | undefined
   /**

@@ -46,8 +46,8 @@ export class WriteBehind {
 
   /**
    * To be called when a range was written. Undefined, or a promise: nothing of it is under way when that settles.
-   * @param took milliseconds. @throws Error of the system with its code, where the medium did not take what was written:
-   * `flush` would not report it any more.
+   * @param took milliseconds. @throws Error of the system with its code, where the medium did not take what was
+   * written: `flush` would not report it any more.
    */
   wrote(position: number, length: number, took: number): Promise<void> | undefined {
     if (this.#state === 'off') return undefined

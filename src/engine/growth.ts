@@ -20,9 +20,9 @@ interface Growing {
 }
 
 /**
- * Reserves space ahead of the writes, for fewer extents and quicker writes, and enlarges files that grow write by write,
- * which past the page cache must otherwise wait for each other. Only as long as the file is mostly data: formats with
- * large blocks leave holes that stay holes.
+ * Reserves space ahead of the writes, for fewer extents and quicker writes, and enlarges files that grow write by
+ * write, which past the page cache must otherwise wait for each other. Only as long as the file is mostly data: formats
+ * with large blocks leave holes that stay holes.
  */
 export class Growth {
   readonly #files = new Map<ByteStore, Growing>()

@@ -9,8 +9,8 @@ const longestStretch = 25
 
 /**
  * Decides whether chunks are read and written by this thread itself. While both sides are in the page cache that takes
- * half the processor's time of handing them to the threads of the pool: the bytes are still in the processor's own cache
- * when they are written. Where a medium is waited for, several chunks on their way are what counts.
+ * half the processor's time of handing them to the threads of the pool: the bytes are still in the processor's own
+ * cache when they are written. Where a medium is waited for, several chunks on their way are what counts.
  */
 export class Inline {
   #skips = 0

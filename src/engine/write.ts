@@ -44,8 +44,8 @@ async function allOf(writes: readonly Promise<void>[]): Promise<void> {
 }
 
 /**
- * The same, by this thread itself where the store is a file in the page cache. Undefined when all is done; a promise where
- * something is to be waited for, or failed (ImageError target).
+ * The same, by this thread itself where the store is a file in the page cache. Undefined when all is done; a promise
+ * where something is to be waited for, or failed (ImageError target).
  */
 export function writeNow(writes: readonly Write[], bytes: Uint8Array): Promise<void> | undefined {
   const later: Promise<void>[] = []

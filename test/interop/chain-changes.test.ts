@@ -295,46 +295,49 @@ test('what is refused: other children, circles, images without parents, formats 
 })
 
 for (const format of ['vhd', 'vhdx', 'qcow2'])
-  test(`${format}: a child is rebased and relinked to a parent that is larger or smaller, and made over one`, async (t) => {
-    const cwd = testFolder(t)
-    const base = diskLike(8 * mebibyte, 1)
-    const disk = changed(base, 2)
-    await image(cwd, `base.${format}`, base)
-    await image(cwd, `child.${format}`, disk, `base.${format}`)
-    const notes = (document: Record<string, unknown>): string[] =>
-      (document['notes'] as { code: string }[]).map(({ code }) => code)
-    for (const [name, length] of [
-      ['larger', 10 * mebibyte],
-      ['smaller', 3 * mebibyte + 4096],
-    ] as const) {
-      await image(cwd, `${name}.${format}`, diskLike(length, 5))
-      const rebased = await json('chain-rebase', ['chain', 'rebase', `child.${format}`, `${name}.${format}`], cwd)
-      reads(cwd, `child.${format}`, disk)
-      // Windows may refuse the chain; QCOW2 children have any size.
-      assert.deepEqual(notes(rebased), format === 'qcow2' ? [] : ['W_PARENT_CAPACITY'])
-      const { code, stdout } = await vdisk(['check', `child.${format}`], { cwd })
-      assert.equal(code, format === 'qcow2' ? 0 : 1)
-      assert.match(stdout.toString(), format === 'qcow2' ? /clean/ : /: 1 warning[^]*W_PARENT_CAPACITY/)
-      // The same with a child that is made over such a parent.
-      const made = await json(
-        'convert',
-        ['convert', `child.${format}`, `made-${name}.${format}`, '--parent', `${name}.${format}`, '--verify'],
-        cwd,
-      )
-      assert.deepEqual(notes(made), format === 'qcow2' ? [] : ['W_PARENT_CAPACITY'])
-      reads(cwd, `made-${name}.${format}`, disk)
-      fs.mkdirSync(join(cwd, name))
-      fs.renameSync(join(cwd, `${name}.${format}`), join(cwd, name, `moved.${format}`))
-      const relinked = await json(
-        'chain-relink',
-        ['chain', 'relink', `made-${name}.${format}`, `${name}/moved.${format}`],
-        cwd,
-      )
-      assert.deepEqual(notes(relinked), format === 'qcow2' ? [] : ['W_PARENT_CAPACITY'])
-      reads(cwd, `made-${name}.${format}`, disk)
-      fs.renameSync(join(cwd, name, `moved.${format}`), join(cwd, `${name}.${format}`))
-    }
-  })
+  test(
+    `${format}: a child is rebased and relinked to a parent that is larger or smaller, and made over ` + `one`,
+    async (t) => {
+      const cwd = testFolder(t)
+      const base = diskLike(8 * mebibyte, 1)
+      const disk = changed(base, 2)
+      await image(cwd, `base.${format}`, base)
+      await image(cwd, `child.${format}`, disk, `base.${format}`)
+      const notes = (document: Record<string, unknown>): string[] =>
+        (document['notes'] as { code: string }[]).map(({ code }) => code)
+      for (const [name, length] of [
+        ['larger', 10 * mebibyte],
+        ['smaller', 3 * mebibyte + 4096],
+      ] as const) {
+        await image(cwd, `${name}.${format}`, diskLike(length, 5))
+        const rebased = await json('chain-rebase', ['chain', 'rebase', `child.${format}`, `${name}.${format}`], cwd)
+        reads(cwd, `child.${format}`, disk)
+        // Windows may refuse the chain; QCOW2 children have any size.
+        assert.deepEqual(notes(rebased), format === 'qcow2' ? [] : ['W_PARENT_CAPACITY'])
+        const { code, stdout } = await vdisk(['check', `child.${format}`], { cwd })
+        assert.equal(code, format === 'qcow2' ? 0 : 1)
+        assert.match(stdout.toString(), format === 'qcow2' ? /clean/ : /: 1 warning[^]*W_PARENT_CAPACITY/)
+        // The same with a child that is made over such a parent.
+        const made = await json(
+          'convert',
+          ['convert', `child.${format}`, `made-${name}.${format}`, '--parent', `${name}.${format}`, '--verify'],
+          cwd,
+        )
+        assert.deepEqual(notes(made), format === 'qcow2' ? [] : ['W_PARENT_CAPACITY'])
+        reads(cwd, `made-${name}.${format}`, disk)
+        fs.mkdirSync(join(cwd, name))
+        fs.renameSync(join(cwd, `${name}.${format}`), join(cwd, name, `moved.${format}`))
+        const relinked = await json(
+          'chain-relink',
+          ['chain', 'relink', `made-${name}.${format}`, `${name}/moved.${format}`],
+          cwd,
+        )
+        assert.deepEqual(notes(relinked), format === 'qcow2' ? [] : ['W_PARENT_CAPACITY'])
+        reads(cwd, `made-${name}.${format}`, disk)
+        fs.renameSync(join(cwd, name, `moved.${format}`), join(cwd, `${name}.${format}`))
+      }
+    },
+  )
 
 test('thirty VHDX layers: flattened, and the newest committed one into the other', async (t) => {
   const cwd = testFolder(t)

@@ -60,7 +60,8 @@ export class BochsImage extends ExtentSource implements DiskImage {
     if (owner !== undefined)
       throw corrupt(
         'E_OVERLAP',
-        `${this.store.name}: the catalog entries ${owner} and ${extent} (byte ${catalogPosition + extent * 4}) name the ` +
+        `${this.store.name}: the catalog entries ${owner} and ${extent} (byte ` +
+          `${catalogPosition + extent * 4}) name the ` +
           `same extent ${index}`,
         { details: { position: catalogPosition + extent * 4 } },
       )
@@ -121,7 +122,8 @@ export class BochsImage extends ExtentSource implements DiskImage {
   #truncated(extent: number, position: number): Error {
     return corrupt(
       'E_TRUNCATED',
-      `${this.store.name}: extent ${extent} would lie at byte ${position}, but the file ends at byte ${this.store.size}`,
+      `${this.store.name}: extent ${extent} would lie at byte ${position}, but the file ends at ` +
+        `byte ${this.store.size}`,
       { details: { position, size: this.store.size } },
     )
   }
@@ -144,7 +146,8 @@ function readLayout(store: ByteStore): Layout {
   if (values.type !== 'Redolog' || values.subtype !== 'Growing')
     throw unsupported(
       'E_TYPE',
-      `${name} is a Bochs image of the type "${printable(values.type)}", "${printable(values.subtype)}"; only growing ` +
+      `${name} is a Bochs image of the type "${printable(values.type)}", ` +
+        `"${printable(values.subtype)}"; only growing ` +
         'disks stand alone',
       { hint: 'Commit it into its base with bximage first.' },
     )
@@ -153,7 +156,8 @@ function readLayout(store: ByteStore): Layout {
   if (headerSize + entries * 4 > size)
     throw corrupt(
       'E_TRUNCATED',
-      `${name}: the catalog takes bytes ${headerSize} to ${headerSize + entries * 4}, but the file ends at byte ${size}`,
+      `${name}: the catalog takes bytes ${headerSize} to ${headerSize + entries * 4}, but the file ` +
+        `ends at byte ${size}`,
       { details: { position: headerSize, size }, hint: 'The file is incomplete; copy it again.' },
     )
   const catalog = new Uint8Array(entries * 4)

@@ -45,7 +45,8 @@ export class CloopImage extends ExtentSource implements DiskImage {
     if (end > size)
       throw corrupt(
         'E_TRUNCATED',
-        `${name}: the offsets of ${blocks} blocks take bytes ${header.size} to ${end}, but the file ends at byte ${size}`,
+        `${name}: the offsets of ${blocks} blocks take bytes ${header.size} to ${end}, but the file ` +
+          `ends at byte ${size}`,
         { details: { position: header.size, size }, hint: 'The file is incomplete; copy it again.' },
       )
     const offsets = new Uint8Array((blocks + 1) * 8)
@@ -75,7 +76,8 @@ export class CloopImage extends ExtentSource implements DiskImage {
     if (stop > this.store.size)
       throw corrupt(
         'E_TRUNCATED',
-        `${this.store.name}: block ${block} takes bytes ${start} to ${stop}, but the file ends at byte ${this.store.size}`,
+        `${this.store.name}: block ${block} takes bytes ${start} to ${stop}, but the file ends at ` +
+          `byte ${this.store.size}`,
         { details: { position: start, size: this.store.size } },
       )
     const unitOffset = block * blockSize

@@ -56,7 +56,8 @@ export function readHeader(store: ByteStore): Header {
   if (l1TableOffset + tableBytes > size)
     throw corrupt(
       'E_TRUNCATED',
-      `${name}: the L1 table takes bytes ${l1TableOffset} to ${l1TableOffset + tableBytes}, but the file ends at byte ` +
+      `${name}: the L1 table takes bytes ${l1TableOffset} to ${l1TableOffset + tableBytes}, but the ` +
+        `file ends at byte ` +
         `${size}`,
       { details: { position: l1TableOffset, size }, hint: 'The file is incomplete; copy it again.' },
     )

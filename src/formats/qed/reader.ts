@@ -120,7 +120,8 @@ export class QedImage extends ExtentSource implements DiskImage {
     if (owner === undefined) return { kind: 'data', position: entry }
     throw corrupt(
       'E_OVERLAP',
-      `${this.store.name}: the clusters at guest offsets ${owner * clusterSize} and ${cluster * clusterSize} both lie ` +
+      `${this.store.name}: the clusters at guest offsets ${owner * clusterSize} and ` +
+        `${cluster * clusterSize} both lie ` +
         `at byte ${entry}`,
       { details: { position: entry } },
     )
@@ -135,7 +136,8 @@ export class QedImage extends ExtentSource implements DiskImage {
     if (position + length > this.store.size)
       throw corrupt(
         'E_TRUNCATED',
-        `${this.store.name}: the ${what} leads to bytes ${position} to ${position + length}, but the file ends at byte ` +
+        `${this.store.name}: the ${what} leads to bytes ${position} to ${position + length}, but ` +
+          `the file ends at byte ` +
           `${this.store.size}`,
         { details: { position, size: this.store.size } },
       )

@@ -92,7 +92,8 @@ export class SparseImage extends ExtentSource implements DiskImage {
         code: 'E_CHECKSUM',
         structure: 'header',
         position: 24,
-        message: `the checksum of the disk is 0x${sum.toString(16)}, the header says 0x${Number(recorded).toString(16)}`,
+        message:
+          `the checksum of the disk is 0x${sum.toString(16)}, the header says ` + `0x${Number(recorded).toString(16)}`,
       }
   }
 
