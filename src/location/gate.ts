@@ -50,7 +50,10 @@ export interface GateRequest {
   readonly imageName: string
   /** The names it stores, most trusted first. */
   readonly names: readonly string[]
-  /** Whether the file found can be distinguished from another of the same name: it may then be looked for beside the image. */
+  /**
+   * Whether the file found can be distinguished from another of the same name: it may then be looked for beside the
+   * image.
+   */
   readonly verifiable: boolean
   /**
    * Whether a file is the one that is meant, from its first 64 KiB, where the image records no name for it: all files
@@ -335,7 +338,9 @@ function ambiguity(files: readonly GateFile[], { imageName, names }: GateRequest
     `${imageName} names ${names.map((name) => JSON.stringify(printable(name))).join(', ')} as its parent and ` +
       `records no id of it; both ${first.location.label} and ${second.location.label} have that name`,
     {
-      hint: `Say which one it is: --parent-map ${shellWord(`${names[0] ?? 'OLD'}=${first.location.path ?? first.location.address}`)}`,
+      hint:
+        `Say which one it is: --parent-map ` +
+        `${shellWord(`${names[0] ?? 'OLD'}=${first.location.path ?? first.location.address}`)}`,
       details: { role: 'parent', looked: files.map(({ location }) => location.address).join('\n') },
     },
   )
@@ -376,7 +381,8 @@ function failure(
     {
       hint:
         request.recognise !== undefined
-          ? `It is recognised by its id, whatever it is called: name its folder with --search DIR (VirtualBox keeps it ` +
+          ? `It is recognised by its id, whatever it is called: name its folder with --search DIR ` +
+            `(VirtualBox keeps it ` +
             `in the folder above), or the file with --parent-map ${shellWord(`${names(request)}=FILE`)}.`
           : beside === undefined
             ? `Put the ${role} where it is looked for, or name it with --allow-reference ` +

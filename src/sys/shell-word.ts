@@ -23,7 +23,8 @@ function escaped(character: string): string {
   if (character === '\n') return '\\n'
   if (!hidden.test(character)) return character
   const code = character.codePointAt(0) ?? 0
-  // A byte that is not UTF-8 stands as U+DC00 + byte. Octal has three digits at most, so that no digit behind it counts.
+  // A byte that is not UTF-8 stands as U+DC00 + byte. Octal has three digits at most, so that no digit behind it
+  // counts.
   const bytes = code >= 0xdc80 && code <= 0xdcff ? [code - 0xdc00] : Buffer.from(character, 'utf8')
   return [...bytes].map((byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('')
 }

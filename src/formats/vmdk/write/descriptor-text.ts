@@ -21,8 +21,8 @@ const extentTypes: Readonly<Record<CreateType, string>> = {
 const longestName = 255
 
 /**
- * The descriptor as a file of its own, filled up with empty lines: as long as with names of the greatest length, so that
- * its size does not depend on what the image is called.
+ * The descriptor as a file of its own, filled up with empty lines: as long as with names of the greatest length, so
+ * that its size does not depend on what the image is called.
  */
 export function descriptorFile(plan: CreatePlan): Buffer {
   const bytes = descriptorBytes(plan, undefined)

@@ -31,8 +31,8 @@ function placesOf(capacity: number): Places {
 }
 
 /**
- * One new sparse extent: all tables in front, grains behind them in the order of the disk. Offsets are the extent's own,
- * and come in ascending order.
+ * One new sparse extent: all tables in front, grains behind them in the order of the disk. Offsets are the extent's
+ * own, and come in ascending order.
  */
 export class SparseExtentWriter {
   /** Bytes. */
