@@ -1,3 +1,4 @@
+import { linearExtent } from './linear-extent.js'
 import { MemoryStore } from './memory-store.js'
 import type { BlockSource, ByteStore, Extent } from './types.js'
 
@@ -16,13 +17,7 @@ export class BytesSource implements BlockSource {
   }
 
   extentAt(offset: number, limit: number): Extent {
-    return {
-      kind: 'data',
-      offset,
-      length: Math.min(limit, this.capacity - offset),
-      store: this.#store,
-      position: offset,
-    }
+    return linearExtent(this.#store, this.capacity, offset, limit)
   }
 
   read(offset: number, target: Uint8Array): void {

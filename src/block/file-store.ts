@@ -1,3 +1,4 @@
+import { writeZeros } from './zeros.js'
 import type { BigIntStats } from 'node:fs'
 import fs from '../sys/host-fs.js'
 import {
@@ -15,8 +16,6 @@ import { folderError } from './folder-image.js'
 import type { ByteStore } from './types.js'
 import { WriteBehind } from './write-behind.js'
 
-/** Bytes of zeros that are written at once. */
-const zeroPiece = 1048576
 /** Windows has no such flag, whatever the types say. */
 const nonBlocking = (fs.constants as Partial<typeof fs.constants>).O_NONBLOCK ?? 0
 
@@ -230,11 +229,7 @@ export class FileStore implements ByteStore {
   zero(position: number, length: number): void {
     this.#assertOpen()
     const inside = Math.max(0, Math.min(length, this.#size - position))
-    if (inside > 0 && syscalls()?.punchHole(this.fd, position, inside) !== true) {
-      const zeros = new Uint8Array(Math.min(inside, zeroPiece))
-      for (let done = 0; done < inside; done += zeros.length)
-        this.write(position + done, zeros.subarray(0, Math.min(zeros.length, inside - done)))
-    }
+    if (inside > 0 && syscalls()?.punchHole(this.fd, position, inside) !== true) writeZeros(this, position, inside)
     if (position + length > this.#size) this.truncate(position + length)
   }
 

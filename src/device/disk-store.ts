@@ -1,3 +1,4 @@
+import { writeZeros } from '../block/zeros.js'
 import fs from '../sys/host-fs.js'
 import { roundDown, roundUp } from '../binary/integers.js'
 import { memoryPage, pageAlignedMemory } from '../binary/pages.js'
@@ -173,9 +174,7 @@ export class DiskStore implements ByteStore {
     // A device that can forget a range and then read it as zero is spared the writing, and keeps its room.
     if (system?.punchHole(this.fd, position, length) === true || system?.zeroOut(this.fd, position, length) === true)
       return
-    const zeros = new Uint8Array(Math.min(length, bounceLength))
-    for (let done = 0; done < length; done += zeros.length)
-      this.write(position + done, zeros.subarray(0, Math.min(zeros.length, length - done)))
+    writeZeros(this, position, length, bounceLength)
   }
 
   /** A device has the size it has. @throws ImageError target E_WRITE for any other. */

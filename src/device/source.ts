@@ -1,3 +1,4 @@
+import { linearExtent } from '../block/linear-extent.js'
 import type { BlockSource, ByteStore, Extent } from '../block/types.js'
 
 /** What a device is read from: any position and length by its methods, whole sectors by its descriptor. */
@@ -22,15 +23,7 @@ export class DeviceSource implements BlockSource {
   }
 
   extentAt(offset: number, limit: number): Extent {
-    if (offset < 0 || offset >= this.capacity)
-      throw new RangeError(`offset ${offset} leaves the disk of ${this.capacity} bytes`)
-    return {
-      kind: 'data',
-      offset,
-      length: Math.min(limit, this.capacity - offset),
-      store: this.#store,
-      position: offset,
-    }
+    return linearExtent(this.#store, this.capacity, offset, limit)
   }
 
   read(offset: number, target: Uint8Array): void {

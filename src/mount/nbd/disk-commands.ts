@@ -1,3 +1,4 @@
+import { writeZeros } from '../../block/zeros.js'
 import { isImageError } from '../../errors.js'
 import { pieceLength } from './buffers.js'
 import { commandFlag, hasFlag, unallocated } from './entries.js'
@@ -25,7 +26,7 @@ export function runCommand(disk: ServedDisk, { type, flags }: Request, offset: n
       } else {
         // Space that is to stay allocated is written, which is never fast.
         if (hasFlag(flags, commandFlag.fastZero)) throw new NotFast()
-        writeZeros(disk, offset, length)
+        writeZeros(disk, offset, length, pieceLength)
       }
       break
     default:
@@ -33,12 +34,6 @@ export function runCommand(disk: ServedDisk, { type, flags }: Request, offset: n
       break
   }
   if (changes(type) && hasFlag(flags, commandFlag.forceUnitAccess)) disk.flush()
-}
-
-function writeZeros(disk: ServedDisk, offset: number, length: number): void {
-  const zeros = new Uint8Array(Math.min(length, pieceLength))
-  for (let done = 0; done < length; done += zeros.length)
-    disk.write(offset + done, zeros.subarray(0, Math.min(zeros.length, length - done)))
 }
 
 /** What of a range is allocated. @param one whether the client takes only one run. */

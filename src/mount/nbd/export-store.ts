@@ -1,3 +1,4 @@
+import { writeZeros } from '../../block/zeros.js'
 import { deserialize } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { roundDown, roundUp } from '../../binary/integers.js'
@@ -132,9 +133,7 @@ export class ExportStore implements ByteStore {
       end > position + length ? end - this.facts.minimum : end,
     ]
     if (!this.facts.flags.writeZeroes || stop <= inner) {
-      const zeros = new Uint8Array(Math.min(length, mebibyte))
-      for (let done = 0; done < length; done += zeros.length)
-        this.write(position + done, zeros.subarray(0, Math.min(zeros.length, length - done)))
+      writeZeros(this, position, length)
       return
     }
     if (inner > position) this.write(position, new Uint8Array(inner - position))

@@ -1,3 +1,4 @@
+import { writeZeros } from '../../../block/zeros.js'
 import { ceilDivide, viewOf } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
 import { targetError } from '../../../errors.js'
@@ -13,9 +14,6 @@ import {
 import { headerCluster } from './header-writer.js'
 import { readSettings, type CreateSettings } from './options.js'
 import { HostSpace } from './space.js'
-
-/** Zeros for stores that are not zero by themselves. */
-const zeroPiece = new Uint8Array(1024 * 1024)
 
 /**
  * A new QCOW2 image, written from front to back: header and L1 first (their sizes are known), data as it comes with L2
@@ -139,7 +137,7 @@ export class Qcow2Writer implements ImageWriter {
     if (this.#settings.version === 2) {
       // Version 2 has no zero flag: the zeros need clusters of their own.
       const position = this.#allocate(first, end - first)
-      if (!this.#store.zeroed) this.#writeZeros(position, (end - first) * clusterSize)
+      if (!this.#store.zeroed) writeZeros(this.#store, position, (end - first) * clusterSize)
       return
     }
     this.#advance(first, end - first)
@@ -236,10 +234,5 @@ export class Qcow2Writer implements ImageWriter {
         hint: 'Free space, or use preallocation=metadata.',
       })
     }
-  }
-
-  #writeZeros(position: number, length: number): void {
-    for (let done = 0; done < length; done += zeroPiece.length)
-      this.#store.write(position + done, zeroPiece.subarray(0, Math.min(zeroPiece.length, length - done)))
   }
 }

@@ -1,4 +1,5 @@
 import type { Work } from '../../../block/work.js'
+import { linearExtent } from '../../../block/linear-extent.js'
 import { ExtentReader } from '../../../block/read.js'
 import type { ByteStore, Extent, Note, Section } from '../../../block/types.js'
 import { isImageError } from '../../../errors.js'
@@ -62,13 +63,7 @@ export class VhdImage implements DiskImage {
     if (offset < 0 || offset >= this.capacity)
       throw new RangeError(`offset ${offset} leaves the disk of ${this.capacity} bytes`)
     if (this.#blocks !== undefined) return this.#blocks.extentAt(offset, limit)
-    return {
-      kind: 'data',
-      offset,
-      length: Math.min(limit, this.capacity - offset),
-      store: this.#store,
-      position: offset,
-    }
+    return linearExtent(this.#store, this.capacity, offset, limit)
   }
 
   read(offset: number, target: Uint8Array): void {

@@ -1,3 +1,4 @@
+import { writeZeros } from '../../../block/zeros.js'
 import { roundUp } from '../../../binary/integers.js'
 import { isZero } from '../../../binary/zero.js'
 import type { ByteStore } from '../../../block/types.js'
@@ -7,7 +8,6 @@ import { sectorLength } from '../format/structs.js'
 
 /** The file is enlarged by this much at once, or by a block: each time costs a flush. */
 const stepLength = 32 * 1024 * 1024
-const pieceLength = 1024 * 1024
 const movedPiece = 65536
 
 /**
@@ -106,13 +106,8 @@ export class BlockSpace {
 
   /** Makes bytes read as zero. */
   clear(position: number, length: number): void {
-    if (this.#store.zero !== undefined) {
-      this.#store.zero(position, length)
-      return
-    }
-    const zeros = new Uint8Array(Math.min(length, pieceLength))
-    for (let done = 0; done < length; done += zeros.length)
-      this.#store.write(position + done, zeros.subarray(0, Math.min(zeros.length, length - done)))
+    if (this.#store.zero === undefined) writeZeros(this.#store, position, length)
+    else this.#store.zero(position, length)
   }
 
   copy(from: number, to: number, length: number): void {

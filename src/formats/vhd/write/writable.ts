@@ -1,4 +1,5 @@
 import type { Work } from '../../../block/work.js'
+import { linearExtent } from '../../../block/linear-extent.js'
 import { roundUp } from '../../../binary/integers.js'
 import { ExtentReader } from '../../../block/read.js'
 import type { BlockSource, ByteStore, Extent, Note, Section } from '../../../block/types.js'
@@ -113,13 +114,7 @@ class WritableFixed extends WritableVhd {
   readonly behindContent = sectorLength
 
   extentAt(offset: number, limit: number): Extent {
-    return {
-      kind: 'data',
-      offset,
-      length: Math.min(limit, this.capacity - offset),
-      store: this.store,
-      position: offset,
-    }
+    return linearExtent(this.store, this.capacity, offset, limit)
   }
 
   flush(): void {

@@ -1,3 +1,4 @@
+import { writeZeros } from '../../../block/zeros.js'
 import { nilUuid } from '../../../binary/struct.js'
 import { viewOf } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
@@ -223,7 +224,7 @@ class DynamicWriter implements ImageWriter {
     this.#need(end)
     this.#table[block] = position / sectorLength
     this.#free = end
-    if (!this.#store.zeroed) this.#clear(position + this.#bitmap.length, this.#blockSize)
+    if (!this.#store.zeroed) writeZeros(this.#store, position + this.#bitmap.length, this.#blockSize)
     if (!this.#differencing) this.#store.write(position, this.#bitmap)
     return position
   }
@@ -263,11 +264,5 @@ class DynamicWriter implements ImageWriter {
         `${this.#store.name} has ${this.#store.size} bytes, the image needs at least ${end + sectorLength}`,
       )
     }
-  }
-
-  #clear(position: number, length: number): void {
-    const zeros = new Uint8Array(Math.min(mebibyte, length))
-    for (let at = 0; at < length; at += zeros.length)
-      this.#store.write(position + at, zeros.subarray(0, Math.min(zeros.length, length - at)))
   }
 }

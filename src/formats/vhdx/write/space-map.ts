@@ -1,3 +1,4 @@
+import { writeZeros } from '../../../block/zeros.js'
 import { ceilDivide, roundUp } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
 import { corrupt, targetError, unsupported } from '../../../errors.js'
@@ -6,7 +7,6 @@ import { mebibyte } from '../format/structs.js'
 
 /** Twice the greatest disk; a bit for each MiB of it takes 16 MiB of memory. */
 const maximumMebibytes = 2 ** 27
-const zeros = new Uint8Array(mebibyte)
 
 /** A new place in the file. */
 export interface NewSpace {
@@ -123,8 +123,7 @@ export class SpaceMap {
   /** Writes zeros where a place holds something else. */
   clear({ position, fresh }: NewSpace, from: number, to: number): void {
     if (fresh) return
-    for (let at = from; at < to; at += mebibyte)
-      this.#store.write(position + at, zeros.subarray(0, Math.min(mebibyte, to - at)))
+    writeZeros(this.#store, position + from, to - from)
   }
 
   /** Gives space up. It is used again only after {@link reuse}: until then a crash may bring its old owner back. */

@@ -1,3 +1,4 @@
+import { writeZeros } from '../../../block/zeros.js'
 import { crc32c } from '../../../binary/checksum.js'
 import { ceilDivide, roundUp } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
@@ -90,7 +91,7 @@ export class VhdxWriter implements ImageWriter {
     this.#payloadStart = batPosition + batLength(this.#geometry) + metadataLength
     this.#next = this.#payloadStart + (this.#fixed ? this.#geometry.payloadBlocks * blockSize : 0)
     this.#need(this.#next)
-    if (!store.zeroed) this.#clear(0, this.#payloadStart)
+    if (!store.zeroed) writeZeros(this.#store, 0, this.#payloadStart)
   }
 
   place(offset: number, length: number): { store: ByteStore; position: number; length: number } {
@@ -181,7 +182,7 @@ export class VhdxWriter implements ImageWriter {
     const position = this.#next
     this.#need(position + length)
     this.#next += length
-    if (!this.#store.zeroed) this.#clear(position, length)
+    if (!this.#store.zeroed) writeZeros(this.#store, position, length)
     return position
   }
 
@@ -193,12 +194,6 @@ export class VhdxWriter implements ImageWriter {
         `${this.#store.name} has ${this.#store.size} bytes, the image needs at least ${end}`,
       )
     }
-  }
-
-  #clear(position: number, length: number): void {
-    const zeros = new Uint8Array(mebibyte)
-    for (let at = 0; at < length; at += mebibyte)
-      this.#store.write(position + at, zeros.subarray(0, Math.min(mebibyte, length - at)))
   }
 
   /** Marks the sectors of a range inside one block as this layer's. */
