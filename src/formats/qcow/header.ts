@@ -1,7 +1,7 @@
 import { ceilDivide, safeNumber } from '../../binary/integers.js'
 import type { FieldRow } from '../../binary/struct.js'
 import type { ByteStore } from '../../block/types.js'
-import { corrupt } from '../../errors.js'
+import { corrupt, hints } from '../../errors.js'
 import { header as layout, magic } from './structs.js'
 import { hostName } from '../../sys/host-fs.js'
 
@@ -66,7 +66,7 @@ export function readHeader(store: ByteStore): Header {
           `ends at byte ${store.size}`,
         {
           details: { position: l1Position, size: store.size },
-          hint: 'The file is incomplete; copy it again.',
+          hint: hints.incomplete,
         },
       )
     }

@@ -1,12 +1,13 @@
 import type { Work } from '../../block/work.js'
 import { SparseBits } from '../../binary/sparse-bits.js'
 import { viewOf } from '../../binary/integers.js'
+import { Recent } from '../../binary/recent.js'
 import { ExtentReader } from '../../block/read.js'
 import { MappedUnits } from '../../block/mapped-units.js'
 import { PieceRuns, walkedEntries, type Piece } from '../../block/runs.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { deflateCodec } from '../../codec/deflate.js'
-import { corrupt, printable, reference, unsupported, type ImageError } from '../../errors.js'
+import { corrupt, hints, printable, reference, unsupported, type ImageError } from '../../errors.js'
 import type { CheckOptions, DiskImage, Finding, ParentReference } from '../driver.js'
 import { checkQcow } from './check.js'
 import { decodeL1Entry, decodeL2Entry, skipEmpty } from './entries.js'
@@ -29,7 +30,7 @@ export class QcowImage implements DiskImage {
   readonly #header: Header
   readonly #notes: Note[] = []
   readonly #l1: DataView
-  readonly #tables = new Map<number, DataView>()
+  readonly #tables: Recent<DataView>
   readonly #reader = new ExtentReader(this)
   readonly #runs: PieceRuns
   readonly #seen = new SparseBits()
@@ -41,6 +42,8 @@ export class QcowImage implements DiskImage {
     this.#store = store
     const header = readHeader(store)
     this.#header = header
+    const kept = Math.max(1, Math.floor(keptBytes / (header.entriesPerTable * 8)))
+    this.#tables = new Recent(kept, (position) => this.#readTable(position))
     this.capacity = header.capacity
     this.grain = header.clusterSize
     this.notes = this.#notes
@@ -131,7 +134,7 @@ export class QcowImage implements DiskImage {
           `byte ${size}`,
         {
           details: { position, offset, size },
-          hint: 'The file is incomplete; copy it again.',
+          hint: hints.incomplete,
         },
       )
     }
@@ -178,7 +181,7 @@ export class QcowImage implements DiskImage {
         `${this.#store.name}: the tables map the same clusters again and again, more than the file ` +
           `can hold (L1 entry ` +
           `${l1Index})`,
-        { details: { position: tablePosition }, hint: 'vdisk check lists the damage.' },
+        { details: { position: tablePosition }, hint: hints.check },
       )
     this.#seen.set(l1Index)
   }
@@ -195,7 +198,7 @@ export class QcowImage implements DiskImage {
           `${store.size}`,
         {
           details: { position, length: needed, size: store.size },
-          hint: 'The file is incomplete; copy it again.',
+          hint: hints.incomplete,
         },
       )
     }
@@ -207,23 +210,14 @@ export class QcowImage implements DiskImage {
         { details: { position } },
       )
     }
-    const kept = this.#tables.get(position)
-    if (kept !== undefined) {
-      this.#tables.delete(position)
-      this.#tables.set(position, kept)
-      return kept
-    }
-    const bytes = new Uint8Array(length)
-    store.read(position, bytes.subarray(0, available))
-    const table = viewOf(bytes)
-    this.#tables.set(position, table)
-    if (this.#tables.size * length > keptBytes) {
-      for (const oldest of this.#tables.keys()) {
-        this.#tables.delete(oldest)
-        break
-      }
-    }
-    return table
+    return this.#tables.get(position)
+  }
+
+  #readTable(position: number): DataView {
+    const store = this.#store
+    const bytes = new Uint8Array(this.#header.entriesPerTable * 8)
+    store.read(position, bytes.subarray(0, Math.min(bytes.length, store.size - position)))
+    return viewOf(bytes)
   }
 
   #damaged(offset: number, reason: string): ImageError {

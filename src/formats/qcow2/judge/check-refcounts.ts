@@ -89,38 +89,18 @@ const sharedOnPurpose = 64
 
 /** What a difference says; nothing where several may use the cluster and its refcount knows it. */
 export function* judge(
-  { cluster, stored, uses, block }: Difference,
-  {
-    snapshots,
-    snapshotFault,
-    header: {
-      geometry: { clusterSize },
-    },
-  }: ImageParts,
+  difference: Difference,
+  imageParts: ImageParts,
   map: ReferenceMap,
   maximum: number,
 ): Generator<Finding> {
-  const position = cluster * clusterSize
+  const { cluster, stored, uses, block } = difference
+  const position = cluster * imageParts.header.geometry.clusterSize
   const structure = `cluster ${cluster}`
   const kinds = map.kinds(cluster)
   const names = kinds.map((kind) => ownerNames[kind] ?? '').join(' and ')
-  // Each disk in the image has one use for a table or a cluster of data. A few more may be shared on purpose.
-  const isShared = kinds.length === 1 && (kinds[0] === owner.l2 || kinds[0] === owner.data)
-  if (isShared && snapshotFault === undefined && uses > snapshots.length + 1 + sharedOnPurpose)
-    yield damage(
-      'E_OVERLAP',
-      structure,
-      position,
-      `is ${names} in ${uses} places, more than there are disks in the image (${snapshots.length + 1})`,
-    )
-  if (uses > 1 && (kinds.length > 1 || kinds.some((kind) => !shareable.has(kind)))) {
-    yield damage(
-      'E_OVERLAP',
-      structure,
-      position,
-      kinds.length > 1 ? `is ${names} at the same time` : `is part of ${uses} structures at the same time (${names})`,
-    )
-  }
+  for (const message of overlaps(kinds, names, uses, imageParts))
+    yield damage('E_OVERLAP', structure, position, message)
   if (uses > maximum)
     yield damage(
       'E_REFCOUNT_OVERFLOW',
@@ -149,6 +129,22 @@ export function* judge(
           ? `has a refcount of ${stored}, but nothing uses it`
           : `has a refcount of ${stored}, but is used ${times(uses)} only`,
     }
+}
+
+/** Why owners of these kinds cannot use a cluster together. */
+function* overlaps(
+  kinds: readonly number[],
+  names: string,
+  uses: number,
+  { snapshots, snapshotFault }: ImageParts,
+): Generator<string> {
+  // Each disk in the image has one use for a table or a cluster of data. A few more may be shared on purpose.
+  const isShared = kinds.length === 1 && (kinds[0] === owner.l2 || kinds[0] === owner.data)
+  if (isShared && snapshotFault === undefined && uses > snapshots.length + 1 + sharedOnPurpose)
+    yield `is ${names} in ${uses} places, more than there are disks in the image (${snapshots.length + 1})`
+  if (uses > 1 && kinds.length > 1) yield `is ${names} at the same time`
+  else if (uses > 1 && kinds.some((kind) => !shareable.has(kind)))
+    yield `is part of ${uses} structures at the same time (${names})`
 }
 
 function times(count: number): string {

@@ -1,6 +1,6 @@
 import { MappedUnits } from '../../../block/mapped-units.js'
 import { SparseBits } from '../../../binary/sparse-bits.js'
-import { corrupt } from '../../../errors.js'
+import { corrupt, hints } from '../../../errors.js'
 import { L2Entry } from '../format/entries.js'
 import type { TableJudge } from '../format/entry-finder.js'
 import type { Header } from '../format/header.js'
@@ -64,7 +64,7 @@ export class MappedClusters implements TableJudge {
       'E_OVERLAP',
       `${this.#name}: ${entry} leads to the ${what} once more: its tables map the same ${many} again and again, more ` +
         'than the file can hold',
-      { hint: 'vdisk check lists the damage.' },
+      { hint: hints.check },
     )
   }
 }

@@ -1,7 +1,7 @@
 import { ceilDivide, isPowerOfTwo } from '../../../binary/integers.js'
 import { nilUuid, type FieldRow } from '../../../binary/struct.js'
 import type { ByteStore, Note } from '../../../block/types.js'
-import { corrupt, unsupported } from '../../../errors.js'
+import { corrupt, hints, unsupported } from '../../../errors.js'
 import { hasUnknownFlags, isKnownVersion } from './entries.js'
 import {
   header as layout,
@@ -83,7 +83,7 @@ export function readHeader(store: ByteStore): Header {
   if (present < needed) {
     throw corrupt('E_TRUNCATED', `${store.name}: a VDI header has ${needed} bytes, the file only ${present}`, {
       details: { position: 0, size: store.size },
-      hint: 'The file is incomplete; copy it again.',
+      hint: hints.incomplete,
     })
   }
   const notes: Note[] = []
@@ -102,7 +102,7 @@ export function readHeader(store: ByteStore): Header {
       'E_TRUNCATED',
       `${store.name}: the map of ${blocks} blocks takes bytes ${mapOffset} to ${mapEnd}, but the file ends at byte ` +
         `${store.size}`,
-      { details: { position: mapOffset, size: store.size }, hint: 'The file is incomplete; copy it again.' },
+      { details: { position: mapOffset, size: store.size }, hint: hints.incomplete },
     )
   }
   return {

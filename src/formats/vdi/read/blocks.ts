@@ -1,6 +1,6 @@
 import type { ByteStore, Extent } from '../../../block/types.js'
 import { corrupt } from '../../../errors.js'
-import type { BlockWords } from '../format/block-map.js'
+import type { Words } from '../../../block/words.js'
 import { blockEntry, isStored } from '../format/entries.js'
 import type { Header } from '../format/header.js'
 import type { UnitOwners } from '../../../binary/unit-owners.js'
@@ -15,11 +15,11 @@ export type BlockLayout = Pick<Header, 'capacity' | 'blockSize' | 'extra' | 'dat
 export class Blocks {
   readonly #store: ByteStore
   readonly #layout: BlockLayout
-  readonly #map: BlockWords
+  readonly #map: Words
   readonly #owners: UnitOwners | undefined
 
   /** @param owners notices blocks that have one place; undefined where that was looked at before. */
-  constructor(store: ByteStore, layout: BlockLayout, map: BlockWords, owners?: UnitOwners) {
+  constructor(store: ByteStore, layout: BlockLayout, map: Words, owners?: UnitOwners) {
     this.#store = store
     this.#layout = layout
     this.#map = map

@@ -6,7 +6,8 @@ import { isStored } from '../format/entries.js'
 import { free, zeroBlock, type HeaderValues } from '../format/structs.js'
 import { Blocks, type BlockLayout } from '../read/blocks.js'
 import type { HeaderFile } from './header-file.js'
-import { WordTable, wordBytes } from './word-table.js'
+import { wordBytes } from '../../../block/words.js'
+import { mapLayout, WordTable } from '../format/block-map.js'
 
 const pieceLength = 1024 * 1024
 /** Blocks moved between two commits. */
@@ -233,7 +234,7 @@ export class BlockWriter {
   #writeWords(position: number, words: Uint32Array): void {
     const count = pieceLength / 4
     for (let first = 0; first < words.length; first += count)
-      this.#store.write(position + first * 4, wordBytes(words.subarray(first, first + count)))
+      this.#store.write(position + first * 4, wordBytes(words.subarray(first, first + count), mapLayout))
   }
 
   #useTable(table: WordTable): void {

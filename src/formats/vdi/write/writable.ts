@@ -14,7 +14,7 @@ import { VdiImage } from '../read/reader.js'
 import { BlockWriter } from './block-writer.js'
 import { HeaderFile } from './header-file.js'
 import { mostBlocks } from './options.js'
-import { WordTable } from './word-table.js'
+import { WordTable } from '../format/block-map.js'
 
 /** Entries of the largest map that is kept in memory: 64 MiB. */
 const mostEntries = 16 * 1024 * 1024

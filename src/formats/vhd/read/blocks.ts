@@ -1,7 +1,9 @@
 import { SparseBits } from '../../../binary/sparse-bits.js'
 import { MappedUnits } from '../../../block/mapped-units.js'
+import { Recent } from '../../../binary/recent.js'
 import type { ByteStore, Extent, Note } from '../../../block/types.js'
-import { corrupt, isImageError } from '../../../errors.js'
+import { corrupt, hints, isImageError } from '../../../errors.js'
+import type { Words } from '../../../block/words.js'
 import { BlockTable } from '../format/bat.js'
 import { overlaps, type DynamicLayout } from '../format/dynamic.js'
 import { blockEntry, runEnd, testBit, type BlockEntry } from '../format/entries.js'
@@ -15,14 +17,12 @@ type Allocated = Extract<BlockEntry, { kind: 'allocated' }>
 const keptBitmaps = 1024
 const keptBitmapBytes = 8 * 1024 * 1024
 
-/** Where blocks lie: of the file, or of an image open for changes. */
-export type BlockWords = Pick<BlockTable, 'word' | 'position' | 'runEnd'>
-
 export interface BlocksOptions {
   readonly capacity: number
   readonly limit: number
   readonly differencing: boolean
-  readonly table?: BlockWords
+  /** Where blocks lie, of an image open for changes. */
+  readonly table?: Words
   readonly pending?: ReadonlyMap<number, Uint8Array>
   /** Called once, when reading meets data that a bitmap hides. */
   readonly onHidden?: (note: Note) => void
@@ -40,12 +40,11 @@ export class Blocks {
   #limit: number
   /** What a sector that is not in the file is: zero in a dynamic disk, the parent's in a differencing one. */
   readonly #missing: 'zero' | 'absent'
-  readonly #table: BlockWords
+  readonly #table: Words
   /** Bitmaps that are not in the file yet, of an image open for changes. */
   readonly #pending: ReadonlyMap<number, Uint8Array>
   readonly #bitmapLength: number
-  readonly #bitmaps = new Map<number, Uint8Array>()
-  #bitmapBytes = 0
+  readonly #bitmaps: Recent<Uint8Array>
   /** Which blocks were met, and the places of a file that is only read which they take. */
   readonly #met = new SparseBits()
   readonly #mapped: MappedUnits | undefined
@@ -62,6 +61,8 @@ export class Blocks {
     this.#table = options.table ?? new BlockTable(store, layout.tablePosition, layout.entries)
     this.#pending = options.pending ?? new Map<number, Uint8Array>()
     this.#bitmapLength = bitmapLength(layout.blockSize)
+    const most = Math.max(1, Math.min(keptBitmaps, Math.floor(keptBitmapBytes / this.#bitmapLength)))
+    this.#bitmaps = new Recent(most, (block) => this.#read(block))
     this.#mapped = options.table === undefined ? new MappedUnits(this.#bitmapLength + layout.blockSize) : undefined
     this.#onHidden = options.onHidden
     if (options.onHidden !== undefined && !options.differencing)
@@ -79,7 +80,7 @@ export class Blocks {
       return { kind: this.#missing, offset, length: Math.min(end, next * blockSize) - offset }
     }
     const start = block * blockSize
-    const bitmap = this.bitmap(block, entry)
+    const bitmap = this.bitmap(block)
     const first = Math.floor((offset - start) / sectorLength)
     const last = Math.ceil((Math.min(end, start + blockSize) - start) / sectorLength)
     const length = Math.min(end, start + runEnd(bitmap, first, last) * sectorLength) - offset
@@ -97,8 +98,7 @@ export class Blocks {
 
   /** The file was changed: what is kept of a block's bitmap counts no more. */
   forget(block: number): void {
-    this.#bitmapBytes -= this.#bitmaps.get(block)?.length ?? 0
-    this.#bitmaps.delete(block)
+    this.#bitmaps.forget(block)
   }
 
   /** Blocks end elsewhere now. */
@@ -106,25 +106,19 @@ export class Blocks {
     this.#limit = limit
   }
 
-  /** The sector bitmap, read and its block's place checked once. */
-  bitmap(block: number, entry: Allocated): Uint8Array {
-    const kept = this.#pending.get(block) ?? this.#bitmaps.get(block)
-    if (kept !== undefined) return kept
+  /** The sector bitmap of a block that is allocated, read and its block's place checked once. */
+  bitmap(block: number): Uint8Array {
+    return this.#pending.get(block) ?? this.#bitmaps.get(block)
+  }
+
+  #read(block: number): Uint8Array {
+    const entry = blockEntry(this.#table.word(block))
+    if (entry.kind === 'unallocated') throw new TypeError(`block ${block} has no bitmap`)
     this.#checkPlace(block, entry)
     this.#count(block, entry)
     const bytes = new Uint8Array(this.#bitmapLength)
     this.#store.read(entry.position, bytes)
     if (this.#hidden !== undefined) this.#lookForHidden(this.#hidden, block, entry, bytes)
-    while (
-      this.#bitmaps.size >= keptBitmaps ||
-      (this.#bitmaps.size > 0 && this.#bitmapBytes + bytes.length > keptBitmapBytes)
-    ) {
-      const [oldest, dropped] = this.#bitmaps.entries().next().value ?? [-1, bytes]
-      this.#bitmaps.delete(oldest)
-      this.#bitmapBytes -= dropped.length
-    }
-    this.#bitmaps.set(block, bytes)
-    this.#bitmapBytes += bytes.length
     return bytes
   }
 
@@ -174,7 +168,7 @@ export class Blocks {
       'E_OVERLAP',
       `${this.#block(block, entry)}, where others lie: the table maps the same places again and again, more than the ` +
         'file can hold',
-      { details: this.#details(block, entry), hint: 'vdisk check lists the damage.' },
+      { details: this.#details(block, entry), hint: hints.check },
     )
   }
 

@@ -9,7 +9,7 @@ import { FileOrder, type Area } from './file-order.js'
 import { bitmapLength } from '../format/layout.js'
 import { sectorLength, unallocated } from '../format/structs.js'
 import type { DynamicLayout } from '../format/dynamic.js'
-import { WordTable } from './word-table.js'
+import { WordTable } from '../format/bat.js'
 
 export interface BlockWriterOptions {
   readonly store: ByteStore
@@ -302,7 +302,7 @@ export class BlockWriter {
     const entry = blockEntry(this.#table.word(block))
     if (entry.kind === 'allocated') {
       const pending = this.#pending.get(block)
-      return pending ?? Uint8Array.from(this.#blocks.bitmap(block, entry))
+      return pending ?? Uint8Array.from(this.#blocks.bitmap(block))
     }
     const position = this.#allocate()
     this.#table.set(block, position / sectorLength)

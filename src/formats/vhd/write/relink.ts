@@ -14,7 +14,7 @@ import {
   type FooterValues,
 } from '../format/structs.js'
 import type { Structures } from '../format/structures.js'
-import type { WordTable } from './word-table.js'
+import type { WordTable } from '../format/bat.js'
 
 /** What the record of a parent needs: its paths and what else the dynamic header says of it. */
 export interface NewLink {

@@ -1,7 +1,7 @@
 import { writeZeros } from '../../../block/zeros.js'
 import { ceilDivide, roundUp } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
-import { corrupt, targetError, unsupported } from '../../../errors.js'
+import { corrupt, hints, targetError, unsupported } from '../../../errors.js'
 import { setBits, clearBits, testBit } from '../format/entries.js'
 import { mebibyte } from '../format/structs.js'
 
@@ -83,7 +83,7 @@ export class SpaceMap {
         'E_OVERLAP',
         `${this.#store.name}: ${what} at byte ${position} shares byte ${at * mebibyte} with something else: ` +
           'the image cannot be changed without damage',
-        { hint: 'vdisk check lists the damage.', details: { position } },
+        { hint: hints.check, details: { position } },
       )
     }
     setBits(this.#used, first, end)
