@@ -150,7 +150,10 @@ test(
 
       // One of the two is still bad, but for a sector of it.
       disk.setFaults({ read: [[bad[1][0], sectorSize === 512 ? 512 : 4096]] })
+      const planned = await resumeImage(disk.path, target, { dryRun: true })
       const second = await resumeImage(disk.path, target)
+      assert.deepEqual(planned.plan, second.plan)
+      assert.equal(second.plan.steps.length, 4)
       const stillBad = { offset: bad[1][0], length: sectorSize === 512 ? 512 : 4096 }
       assert.deepEqual([second.unreadable.ranges, second.bytesWritten], [[stillBad], 8192 - stillBad.length])
       const almost = Buffer.from(content).fill(0, stillBad.offset, stillBad.offset + stillBad.length)

@@ -1,19 +1,18 @@
 import { thisMachine } from '../in-use/machine.js'
-import { createHash } from 'node:crypto'
 import fs from '../../sys/host-fs.js'
-import { roundDown } from '../../binary/integers.js'
-import { SalvagingSource, type BadRun } from '../../block/salvage.js'
-import { corrupt, ImageError, printable, reference, refused } from '../../errors.js'
+import type { BadRun } from '../../block/salvage.js'
+import { printable, reference, refused } from '../../errors.js'
 import { changingInPlace } from '../change/left-state.js'
-import { openToChange } from '../in-use/changing.js'
 import { guardChange } from '../in-use/guard.js'
 import { openFile, type OpenOptions } from '../../formats/open.js'
-import { findDevice, openDevice, type OpenedDevice } from '../device/argument.js'
+import { findDevice, openDevice, type NamedDevice, type OpenedDevice } from '../device/argument.js'
 import { digestsOf } from '../transfer/disk-digests.js'
+import { planOf, runSteps, type Step } from '../transfer/step.js'
 import { layerInfo } from '../inspect/info.js'
-import { listedRanges, type ImageDiskOptions, type ImageDiskResult, type ImagingPlan } from './image.js'
+import { listedRanges, type ImageDiskOptions, type ImageDiskResult } from './image.js'
 import { imageRecordPath, readImageRecord, writeImageRecord, type Consistency, type ImageRecord } from './record.js'
-import { guardSameDisk, heatOf, heatText, type Heat } from './guards.js'
+import { badBytes, checkSamples, fillGaps, verifyWritten, type WrittenRun } from './gaps.js'
+import { guardSameDisk, heatOf, heatText, type GuardAnswer, type Heat } from './guards.js'
 import { readSalvageMap, salvageMapPath, writeSalvageMap } from './salvage-map.js'
 import { differencesFrom, recordedSource } from '../device/origin.js'
 import { lastPart } from '../../sys/host-path.js'
@@ -30,8 +29,6 @@ export type ResumeImageOptions = Pick<
   | 'signal'
   | 'onProgress'
 >
-
-const pieceLength = 1048576
 
 /**
  * Reads the ranges of a disk again that its image could not be given, and puts what can be read by now into the image,
@@ -69,76 +66,155 @@ export async function resumeImage(
   const heat = heatOf(device, platform)
   const sameDisk = guardSameDisk(device, heat, target, platform, options.allowSameDisk === true)
   const bad = readSalvageMap(salvageMapPath(target), device.size)
-  const bytes = total(bad)
-  const plan: ImagingPlan = {
-    guards: [
-      sameDisk,
-      {
-        guard: 'in-use',
-        verdict: heat.hot ? 'noted' : 'passed',
-        why: heat.hot ? `the source is hot: ${heatText(heat)}` : `nothing writes to ${device.name}`,
-      },
-    ],
-    steps: [
-      `read ${bad.length} ranges of ${device.name} again, ${bytes} bytes`,
-      `put what can be read into ${printable(target)}, in place`,
-      ...(options.verify === true ? ['read back what was put in'] : []),
-      'read the image for its digests',
-      'bring the record and the map up to date',
-    ],
-    bytes,
-  }
-  const notes = plan.guards
-    .filter(({ verdict }) => verdict !== 'passed')
-    .map(({ guard, why }) => ({ code: guard === 'in-use' ? 'W_HOT' : 'W_SAME_DISK', message: why }))
-  const common = { source: now, plan, resumed: true, notes, parts: record.parts }
-  const open: OpenOptions = { from: record.image.format, registry: options.registry }
-  if (options.dryRun === true) {
-    return {
-      ...common,
-      dryRun: true,
-      verified: false,
-      target: targetOf(target, record, open),
-      consistency: record.consistency,
-      unreadable: summary(bad, target),
-      bytesRead: 0,
-      bytesWritten: 0,
-      seconds: (performance.now() - started) / 1000,
-    }
-  }
-  using opened = openDevice(device, !heat.hot && heat.mounts.length === 0)
-  if (!heat.hot && !record.usedOnly && record.parts === undefined) checkSamples(opened, target, bad, open)
-  const { left, written } = await changingInPlace(
-    () => 'The image holds what it did, and maybe some of what could be read again: run it again to go on.',
-    () => fillGaps(opened, target, bad, open, options),
-  )
-  if (options.verify === true) verifyWritten(target, written, open)
-  const digests = await digestsAfter(target, record, open, options)
-  const tool = { name: 'vdisk', version: options.toolVersion ?? 'unknown' }
-  const consistency = consistencyAfter(record.consistency, heat)
-  const unreadable = summary(left, target)
-  const path = writeImageRecord(target, {
-    ...record,
-    tool,
-    ended: new Date().toISOString(),
-    digests,
-    consistency,
-    unreadable: { bytes: unreadable.bytes, ...(left.length === 0 ? {} : { map: lastPart(salvageMapPath(target)) }) },
-  })
-  if (left.length === 0) fs.removeFileSync(salvageMapPath(target))
-  else writeSalvageMap(salvageMapPath(target), device.size, left, `${tool.name} ${tool.version}`)
+  const bytes = badBytes(bad)
+  const guards: readonly GuardAnswer[] = [
+    sameDisk,
+    {
+      guard: 'in-use',
+      verdict: heat.hot ? 'noted' : 'passed',
+      why: heat.hot ? `the source is hot: ${heatText(heat)}` : `nothing writes to ${device.name}`,
+    },
+  ]
+  const dryRun = options.dryRun === true
+  using resuming = new Resuming({ device, heat, target, record, bad }, options)
+  const { steps } = resuming
+  if (!dryRun) await runSteps(steps)
+  const unreadable = summary(resuming.left, target)
   return {
-    ...common,
-    dryRun: false,
-    verified: options.verify === true,
-    target: targetOf(target, record, open),
-    consistency,
+    source: now,
+    plan: { guards, steps: planOf(steps).map(({ message }) => message), bytes },
+    resumed: true,
+    notes: guards
+      .filter(({ verdict }) => verdict !== 'passed')
+      .map(({ guard, why }) => ({ code: guard === 'in-use' ? 'W_HOT' : 'W_SAME_DISK', message: why })),
+    parts: record.parts,
+    dryRun,
+    verified: !dryRun && options.verify === true,
+    target: resuming.image,
+    consistency: resuming.consistency,
     unreadable,
-    digests,
-    record: path,
-    bytesRead: bytes - unreadable.bytes,
-    bytesWritten: total(written),
+    digests: resuming.digests,
+    record: dryRun ? undefined : imageRecordPath(target),
+    bytesRead: dryRun ? 0 : bytes - unreadable.bytes,
+    bytesWritten: badBytes(resuming.written),
     seconds: (performance.now() - started) / 1000,
+  }
+}
+
+interface ResumedImage {
+  readonly device: NamedDevice
+  readonly heat: Heat
+  readonly target: string
+  readonly record: ImageRecord
+  /** What is missing of the image. */
+  readonly bad: readonly BadRun[]
+}
+
+/** What is done to go on with an image, and what came of it. */
+class Resuming implements Disposable {
+  /** What still is missing. */
+  left: readonly BadRun[]
+  written: readonly WrittenRun[] = []
+  digests: ImageRecord['digests'] | undefined
+  consistency: Consistency
+  readonly #job: ResumedImage
+  readonly #options: ResumeImageOptions
+  readonly #open: OpenOptions
+  #source: OpenedDevice | undefined
+
+  constructor(job: ResumedImage, options: ResumeImageOptions) {
+    this.#job = job
+    this.#options = options
+    this.#open = { from: job.record.image.format, registry: options.registry }
+    this.left = job.bad
+    this.consistency = job.record.consistency
+  }
+
+  /** What is done, in order. */
+  get steps(): Step<'compare' | 'read' | 'verify' | 'hash' | 'record'>[] {
+    const { device, heat, target, record, bad } = this.#job
+    const name = printable(target)
+    // A disk that changes, or of which only a part was kept, differs from its image anyway.
+    const compares = !heat.hot && !record.usedOnly && record.parts === undefined
+    return [
+      ...(compares
+        ? [
+            {
+              name: 'compare' as const,
+              message: `compare ${device.name} with ${name} in places where both can be read`,
+              run: () => checkSamples(this.#opened, target, bad, this.#open),
+            },
+          ]
+        : []),
+      {
+        name: 'read',
+        message:
+          `read ${bad.length} ranges of ${device.name} again, ${badBytes(bad)} bytes, and put what can be read into ` +
+          `${name}, in place`,
+        run: () => this.#read(),
+      },
+      ...(this.#options.verify === true
+        ? [
+            {
+              name: 'verify' as const,
+              message: 'read back what was put in',
+              run: () => verifyWritten(target, this.written, this.#open),
+            },
+          ]
+        : []),
+      { name: 'hash', message: 'read the image for its digests', run: () => this.#hash() },
+      { name: 'record', message: 'bring the record and the map up to date', run: () => this.#record() },
+    ]
+  }
+
+  /** The image as it is now. */
+  get image(): ImageDiskResult['target'] {
+    const { target, record } = this.#job
+    return targetOf(target, record, this.#open)
+  }
+
+  [Symbol.dispose](): void {
+    this.#source?.[Symbol.dispose]()
+    this.#source = undefined
+  }
+
+  get #opened(): OpenedDevice {
+    const { device, heat } = this.#job
+    return (this.#source ??= openDevice(device, !heat.hot && heat.mounts.length === 0))
+  }
+
+  async #read(): Promise<void> {
+    const { target, bad } = this.#job
+    const { left, written } = await changingInPlace(
+      () => 'The image holds what it did, and maybe some of what could be read again: run it again to go on.',
+      () => fillGaps(this.#opened, target, bad, this.#open, this.#options),
+    )
+    this.left = left
+    this.written = written
+  }
+
+  async #hash(): Promise<void> {
+    const { target, record } = this.#job
+    this.digests = await digestsAfter(target, record, this.#open, this.#options)
+  }
+
+  #record(): void {
+    const { device, heat, target, record } = this.#job
+    if (this.digests === undefined) throw new TypeError('the image was not read')
+    this.consistency = consistencyAfter(record.consistency, heat)
+    const map = salvageMapPath(target)
+    const tool = { name: 'vdisk', version: this.#options.toolVersion ?? 'unknown' }
+    const { bytes } = summary(this.left, target)
+    writeImageRecord(target, {
+      ...record,
+      tool,
+      ended: new Date().toISOString(),
+      digests: this.digests,
+      consistency: this.consistency,
+      unreadable: { bytes, ...(this.left.length === 0 ? {} : { map: lastPart(map) }) },
+    })
+    if (this.left.length === 0) fs.removeFileSync(map)
+    else writeSalvageMap(map, device.size, this.left, `${tool.name} ${tool.version}`)
   }
 }
 
@@ -152,122 +228,6 @@ function recordOf(target: string): ImageRecord {
       { hint: 'Image the disk anew.' },
     )
   return record
-}
-
-const samples = 32
-const sampleLength = 65536
-
-/**
- * A disk without a serial number or table is known by its content; and one that was written to since is not the one any
- * more that the
- * image shows. @throws ImageError refused E_OTHER_DISK
- */
-function checkSamples({ source }: OpenedDevice, target: string, bad: readonly BadRun[], open: OpenOptions): void {
-  using image = openFile(target, open)
-  const [found, stored] = [new Uint8Array(sampleLength), new Uint8Array(sampleLength)]
-  for (let index = 0; index < samples; index++) {
-    const offset = roundDown(Math.floor((source.capacity / samples) * index), sampleLength)
-    const length = Math.min(sampleLength, source.capacity - offset)
-    if (bad.some((run) => run.offset < offset + length && offset < run.offset + run.length)) continue
-    source.read(offset, found.subarray(0, length))
-    image.read(offset, stored.subarray(0, length))
-    if (Buffer.compare(found.subarray(0, length), stored.subarray(0, length)) === 0) continue
-    throw refused(
-      'E_OTHER_DISK',
-      `the source and ${printable(target)} differ between offset ${offset} and ${offset + length}, where both ` +
-        'can be read: it is another disk, or was written to since',
-      { hint: 'Image the disk anew. No flag overrides this: the image would be of two disks.' },
-    )
-  }
-}
-
-/** A range that was put into the image, and the digest of what it was given. */
-interface WrittenRun extends BadRun {
-  readonly digest: Buffer
-}
-
-/** Reads each range again and writes what can be read. Sectors that still cannot stay zero. */
-async function fillGaps(
-  { source }: OpenedDevice,
-  target: string,
-  bad: readonly BadRun[],
-  open: OpenOptions,
-  options: ResumeImageOptions,
-): Promise<{ readonly left: readonly BadRun[]; readonly written: readonly WrittenRun[] }> {
-  const { signal, onProgress } = options
-  const salvage = new SalvagingSource(source)
-  using image = openToChange(target, { ...open, allowInUse: options.allowInUse })
-  if (image.disk.capacity < source.capacity)
-    throw corrupt(
-      'E_TRUNCATED',
-      `${printable(target)} holds a disk of ${image.disk.capacity} bytes, and the source has ${source.capacity}`,
-    )
-  const piece = new Uint8Array(pieceLength)
-  let done = 0
-  const written: WrittenRun[] = []
-  for (const { offset, length } of bad) {
-    for (let at = offset; at < offset + length; at += pieceLength) {
-      const bytes = piece.subarray(0, Math.min(pieceLength, offset + length - at))
-      await salvage.salvage(at, bytes, signal)
-      for (const good of goodRuns(at, bytes.length, salvage.bad)) {
-        const taken = bytes.subarray(good.offset - at, good.offset - at + good.length)
-        image.image.write(good.offset, taken)
-        written.push({ ...good, digest: sha256(taken) })
-      }
-      done += bytes.length
-      onProgress?.({ phase: 'copy', done, total: total(bad) })
-    }
-  }
-  image.image.flush()
-  return { left: within(salvage.bad, bad), written }
-}
-
-/** Reads back what was put into the image, which was flushed and closed. @throws ImageError mismatch E_MISMATCH */
-function verifyWritten(target: string, written: readonly WrittenRun[], open: OpenOptions): void {
-  using image = openFile(target, open)
-  const piece = new Uint8Array(pieceLength)
-  for (const { offset, length, digest } of written) {
-    const bytes = piece.subarray(0, length)
-    image.read(offset, bytes)
-    if (sha256(bytes).equals(digest)) continue
-    throw new ImageError(
-      'mismatch',
-      'E_MISMATCH',
-      `${printable(target)} does not give back the ${length} bytes that were put in at offset ${offset}`,
-      {
-        hint: 'Its record and its map were left as they were. Check memory and disk, and image the disk anew.',
-        details: { offset, length },
-      },
-    )
-  }
-}
-
-function sha256(bytes: Uint8Array): Buffer {
-  return createHash('sha256').update(bytes).digest()
-}
-
-/** What of a range is not bad. */
-function goodRuns(offset: number, length: number, bad: readonly BadRun[]): BadRun[] {
-  const runs: BadRun[] = []
-  let end = offset
-  for (const run of bad) {
-    if (run.offset >= offset + length || run.offset + run.length <= offset) continue
-    if (run.offset > end) runs.push({ offset: end, length: run.offset - end })
-    end = Math.max(end, run.offset + run.length)
-  }
-  if (end < offset + length) runs.push({ offset: end, length: offset + length - end })
-  return runs
-}
-
-/** A sector that cannot be read may reach beyond the range that was asked for: what was read before stays. */
-function within(bad: readonly BadRun[], ranges: readonly BadRun[]): BadRun[] {
-  return ranges.flatMap((range) =>
-    bad.flatMap((run) => {
-      const start = Math.max(run.offset, range.offset)
-      const end = Math.min(run.offset + run.length, range.offset + range.length)
-      return start < end ? [{ offset: start, length: end - start }] : []
-    }),
-  )
 }
 
 async function digestsAfter(
@@ -308,12 +268,8 @@ function targetOf(target: string, record: ImageRecord, open: OpenOptions): Image
 function summary(bad: readonly BadRun[], target: string): ImageDiskResult['unreadable'] {
   return {
     count: bad.length,
-    bytes: total(bad),
+    bytes: badBytes(bad),
     ranges: bad.slice(0, listedRanges),
     ...(bad.length === 0 ? {} : { map: salvageMapPath(target) }),
   }
-}
-
-function total(runs: readonly BadRun[]): number {
-  return runs.reduce((sum, { length }) => sum + length, 0)
 }
