@@ -23,7 +23,7 @@ export const layers = {
   device: ['block', 'binary', 'sys'],
   mount: ['block', 'codec', 'binary', 'sys'],
   engine: ['block', 'codec', 'binary', 'sys'],
-  codec: ['block', 'binary'],
+  codec: ['block', 'binary', 'sys'],
   block: ['binary', 'sys'],
   sys: [],
   binary: [],

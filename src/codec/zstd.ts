@@ -5,21 +5,24 @@ import zlib from 'node:zlib'
 import type * as ZstdWasm from '@bokuweb/zstd-wasm'
 import { corrupt } from '../errors.js'
 import type { Codec } from '../block/types.js'
+import { codecLibraries } from '../sys/codec-libraries.js'
 
 /** One-shot Zstandard: whole contents in, whole frames out. */
 export interface ZstdEncoder {
-  readonly name: 'node' | 'native' | 'wasm'
+  readonly name: 'library' | 'node' | 'native' | 'wasm'
   compress(bytes: Uint8Array, level: number): Uint8Array
 }
 
 /** The other way round. */
 export interface ZstdDecoder {
-  readonly name: 'node' | 'wasm'
+  readonly name: 'library' | 'node' | 'wasm'
   /**
    * `frame` is exactly one frame. Throws when it holds more than `limit` bytes, at the latest when that much was
    * allocated.
    */
   decompress(frame: Uint8Array, limit: number): Uint8Array
+  /** The same into memory of the caller: how many bytes it holds. Absent: only the other way. */
+  decompressInto?(frame: Uint8Array, target: Uint8Array): number
 }
 
 type ZstdEngine = ZstdEncoder & ZstdDecoder
@@ -29,11 +32,12 @@ let decoder: ZstdDecoder | undefined
 let webAssembly: ZstdEngine | undefined
 
 /**
- * The Zstandard of this thread: Node's own where it has one (22.15 and later), else a prebuilt native module, else
+ * The Zstandard of this thread: the system's libzstd, which knows the size of what it is given and keeps its memory, else
+ * Node's own where it has one (22.15 and later), else a prebuilt native module, else
  * WebAssembly, which is always there.
  */
 function readyToEncode(): ZstdEncoder {
-  return (encoder ??= nodeEngine() ?? nativeEncoder() ?? wasmEngine())
+  return (encoder ??= libraryEncoder() ?? nodeEngine() ?? nativeEncoder() ?? wasmEngine())
 }
 
 /**
@@ -42,7 +46,7 @@ function readyToEncode(): ZstdEncoder {
  * memory.
  */
 function readyToDecode(): ZstdDecoder {
-  return (decoder ??= nodeEngine() ?? wasmEngine())
+  return (decoder ??= libraryDecoder() ?? nodeEngine() ?? wasmEngine())
 }
 
 /** The implementations that this machine and this Node have, best first: for tests that compare them. */
@@ -51,9 +55,10 @@ export function zstdEngines(): {
   readonly decoders: readonly ZstdDecoder[]
 } {
   const [node, native, wasm] = [nodeEngine(), nativeEncoder(), wasmEngine()]
+  const [libraryIn, libraryOut] = [libraryEncoder(), libraryDecoder()]
   return {
-    encoders: [node, native, wasm].filter((found) => found !== undefined),
-    decoders: [node, wasm].filter((found) => found !== undefined),
+    encoders: [libraryIn, node, native, wasm].filter((found) => found !== undefined),
+    decoders: [libraryOut, node, wasm].filter((found) => found !== undefined),
   }
 }
 
@@ -84,9 +89,11 @@ export function decodeFrames(zstd: ZstdDecoder, stored: Uint8Array, target: Uint
       if (frame.contentSize !== undefined && frame.contentSize > BigInt(rest)) {
         throw corrupt('E_COMPRESSED', `the zstd frame says it holds ${frame.contentSize} bytes, ${rest} were expected`)
       }
+      const bytes = stored.subarray(at, at + frame.length)
       let plain: Uint8Array
       try {
-        plain = zstd.decompress(stored.subarray(at, at + frame.length), rest)
+        if (zstd.decompressInto === undefined) plain = zstd.decompress(bytes, rest)
+        else plain = target.subarray(done, done + zstd.decompressInto(bytes, target.subarray(done)))
       } catch (cause) {
         throw corrupt(
           'E_COMPRESSED',
@@ -96,7 +103,7 @@ export function decodeFrames(zstd: ZstdDecoder, stored: Uint8Array, target: Uint
       }
       if (plain.length > rest)
         throw corrupt('E_COMPRESSED', `the zstd frame holds more than the ${rest} bytes expected`)
-      target.set(plain, done)
+      if (zstd.decompressInto === undefined) target.set(plain, done)
       done += plain.length
     }
     at += frame.length
@@ -169,6 +176,38 @@ interface ZlibWithZstd {
     options: { params: Record<number, number>; pledgedSrcSize?: number; chunkSize?: number },
   ) => Buffer
   zstdDecompressSync?: (bytes: Uint8Array, options: { maxOutputLength: number; chunkSize?: number }) => Buffer
+}
+
+/** The system's, but for output that is to be the same everywhere. */
+function libraryEncoder(): ZstdEncoder | undefined {
+  const encode = process.env['SOURCE_DATE_EPOCH'] === undefined ? codecLibraries().zstdEncode : undefined
+  if (encode === undefined) return undefined
+  return {
+    name: 'library',
+    compress(bytes, level) {
+      const packed = encode(bytes, level)
+      if (packed === undefined) throw new Error(`libzstd does not compress at level ${level}`)
+      return packed
+    },
+  }
+}
+
+function libraryDecoder(): ZstdDecoder | undefined {
+  const decode = codecLibraries().zstdDecode
+  if (decode === undefined) return undefined
+  const decompressInto = (frame: Uint8Array, target: Uint8Array): number => {
+    const length = decode(frame, target)
+    if (length === undefined) throw new Error('it is damaged, or holds more than was expected')
+    return length
+  }
+  return {
+    name: 'library',
+    decompress(frame, limit) {
+      const target = new Uint8Array(limit)
+      return target.subarray(0, decompressInto(frame, target))
+    },
+    decompressInto,
+  }
 }
 
 function nodeEngine(): ZstdEngine | undefined {

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import type { Syscalls } from './types.js'
 
 interface NativeFunction {
+  /** What the prototype says: a number, a pointer, or nothing. */
   (...values: unknown[]): number
   /** Runs in a thread of Node's pool; the last of the values is called with the result, and `errno` is that call's. */
   async(...values: unknown[]): void
@@ -10,6 +11,7 @@ interface Koffi {
   load(library: string | null): { func(prototype: string): NativeFunction }
   struct(name: string, members: Readonly<Record<string, string>>): unknown
   errno(): number
+  address(memory: Uint8Array): bigint
 }
 
 /** "The path stands for itself", and "the link, not what it points to". */
@@ -58,7 +60,7 @@ const noSuchAddress = 6
  * koffi's native module; undefined where it is not installed, or has none for this processor and C library. The package
  * of the platform holds all that is used here; what koffi lays around it takes longer to load than the module itself.
  */
-function nativeKoffi(): Koffi | undefined {
+export function nativeKoffi(): Koffi | undefined {
   const load = createRequire(import.meta.url)
   for (const name of [`@koromix/koffi-${process.platform}-${process.arch}`, 'koffi']) {
     try {

@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import zlib from 'node:zlib'
 import { codecFor, compressorFor, isShared } from '../../../src/codec/registry.js'
 import { deflateRaw, deflateCodec } from '../../../src/codec/deflate.js'
+import { codecLibraries } from '../../../src/sys/codec-libraries.js'
+import { skipReason } from '../../support/complete.js'
 import { diskLike } from '../../support/content.js'
+import { walkDeflate } from '../../support/deflate-walk.js'
 
 const damaged = { kind: 'corrupt', code: 'E_COMPRESSED' }
 
@@ -90,4 +95,77 @@ test('codecs are found by their ids', () => {
   assert.ok((compressorFor('deflate')(new Uint8Array(4096))?.length ?? 4096) < 100)
   const noise = createHash('shake256', { outputLength: 512 }).update('noise').digest()
   assert.equal(compressorFor('deflate')(noise), undefined)
+})
+
+/** Repeats of a noise at a distance, so that a match of exactly that distance is worth most. */
+function repeated(distance: number, length: number): Uint8Array {
+  const noise = Uint8Array.from({ length: distance }, (_, at) => (Math.imul(at + 1, 2654435761) >>> 13) % 256)
+  return Uint8Array.from({ length }, (_, at) => noise[at % distance] ?? 0)
+}
+
+/** Contents that tempt a compressor to reach far back. */
+function* tempting(): Generator<Uint8Array> {
+  for (const length of [512, 4096, 65536, 2097152]) {
+    yield diskLike(length, length + 1)
+    yield new Uint8Array(length)
+    for (const distance of [100, 4095, 4096, 4097, 5000, 20480, 32768]) yield repeated(distance, length)
+  }
+}
+
+test('deflate: no match reaches further back than the 4 KiB that QCOW2 allows', () => {
+  // The walk sees what is too far: zlib with its usual window is.
+  assert.ok(walkDeflate(zlib.deflateRawSync(repeated(20480, 65536))).furthest > 4096)
+  for (const plain of tempting()) {
+    const packed = deflateRaw(plain)
+    const { furthest, length } = walkDeflate(packed)
+    assert.equal(length, plain.length)
+    assert.ok(furthest <= 4096, `${furthest} bytes back`)
+    assert.equal(Buffer.compare(zlib.inflateRawSync(packed, { windowBits: 12 }), plain), 0)
+  }
+})
+
+const inherited = process.env['VDISK_NO_NATIVE_CODECS']
+const missing =
+  inherited !== undefined
+    ? 'turned off'
+    : skipReason(
+        codecLibraries().deflate === undefined || codecLibraries().inflate === undefined
+          ? 'needs koffi, libisal.so.2 and libdeflate.so.0'
+          : undefined,
+      )
+
+test('deflate: the libraries of the system are used, and agree with zlib', { skip: missing }, () => {
+  const { deflate, inflate } = codecLibraries()
+  for (const plain of tempting()) {
+    const packed = deflate!(plain)!
+    assert.deepEqual(deflateRaw(plain), packed)
+    assert.equal(Buffer.compare(zlib.inflateRawSync(packed), plain), 0)
+    const target = new Uint8Array(new SharedArrayBuffer(plain.length + 100), 50, plain.length)
+    assert.ok(inflate!(zlib.deflateRawSync(plain), target))
+    assert.equal(Buffer.compare(target, plain), 0)
+  }
+})
+
+test('deflate: with SOURCE_DATE_EPOCH, and at a level, zlib compresses', (t) => {
+  const plain = diskLike(65536, 3)
+  const before = process.env['SOURCE_DATE_EPOCH']
+  t.after(() => {
+    if (before === undefined) delete process.env['SOURCE_DATE_EPOCH']
+    else process.env['SOURCE_DATE_EPOCH'] = before
+  })
+  const byZlib = (level: number): Buffer => zlib.deflateRawSync(plain, { level, windowBits: 12 })
+  assert.deepEqual(Buffer.from(deflateRaw(plain, 9)), byZlib(9))
+  process.env['SOURCE_DATE_EPOCH'] = '0'
+  assert.deepEqual(Buffer.from(deflateRaw(plain)), byZlib(6))
+})
+
+test('codecs: the same holds without the libraries of the system', { skip: inherited !== undefined }, () => {
+  const files = ['deflate.test.js', 'zstd.test.js'].map((name) => fileURLToPath(new URL(name, import.meta.url)))
+  const env: NodeJS.ProcessEnv = { ...process.env, VDISK_NO_NATIVE_CODECS: '1' }
+  delete env['NODE_TEST_CONTEXT']
+  const { status, stdout } = spawnSync(process.execPath, ['--test', ...files], {
+    encoding: 'utf8',
+    env,
+  })
+  assert.equal(status, 0, stdout)
 })
