@@ -94,6 +94,15 @@ function oddTable(change: (bytes: Buffer) => void): Buffer {
   return seal(bytes)
 }
 
+/** A disk without blocks whose table begins in the last MiB of the file, in a region of 2 MiB. */
+function batAtEnd(): MemoryStore {
+  return disk({
+    size: 8 * mib,
+    bat: {},
+    regions: ([bat, metadata]) => [{ ...bat!, position: BigInt(6 * mib), length: 2 * mib }, metadata!],
+  })
+}
+
 /** 16 TiB in blocks of 32 MiB, each in its place but the last, which lies upon the first. */
 function large(): MemoryStore {
   const blocks = (16 * 2 ** 40) / (32 * mib)
@@ -285,6 +294,31 @@ const images: readonly Damaged[] = [
     what: 'an item that nobody knows, which is no damage',
     make: items((all) => [...all, { guid: Buffer.alloc(16, 7), flags: 1, bytes: Buffer.alloc(8) }]),
     answer: [],
+  },
+  {
+    what: 'a disk id of zeros',
+    make: items(([parameters, size, id, ...rest]) => [
+      parameters!,
+      size!,
+      { ...id!, bytes: Buffer.alloc(16) },
+      ...rest,
+    ]),
+    answer: ['W_DISK_ID_ZERO'],
+  },
+  {
+    what: 'a BAT region of which the unused part passes the end of the file',
+    make: () => cut(patched(batAtEnd()), 7 * mib),
+    answer: ['W_REGION_BEYOND_END'],
+  },
+  {
+    what: 'a file of more than 128 TiB',
+    make: () => {
+      const store = disk()
+      store.truncate(2 ** 47 + mib)
+      return store
+    },
+    answer: ['L_UNREFERENCED', 'W_NOT_CHECKED'],
+    shallow: true,
   },
   {
     what: 'an item that is not said to be required',
