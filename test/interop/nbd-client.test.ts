@@ -349,3 +349,17 @@ test(
     assert.equal((await ended).code, 0)
   },
 )
+
+test('a socket and an export with a plus, a space and a percent sign in their names', async (t) => {
+  if (!have(t, 'qemu-nbd')) return
+  const cwd = testFolder(t)
+  const { raw, qcow2 } = makeDisk(cwd)
+  const socket = path.join(cwd, 'a+b %c.sock')
+  await startPeer(t, 'qemu-nbd', ['-r', '-t', '-e', '4', '-f', 'qcow2', '-x', 'x+y/../z', '-k', socket, qcow2], socket)
+  const written = socket.replaceAll('%', '%25').replaceAll(' ', '%20')
+  const uri = `nbd+unix:///x+y/../z?socket=${written}`
+  const compared = await vdisk(['compare', uri, raw], { cwd })
+  assert.equal(compared.code, 0, compared.stderr)
+  const other = await vdisk(['compare', `nbd+unix:///z?socket=${written}`, raw], { cwd })
+  assert.notEqual(other.code, 0)
+})

@@ -33,7 +33,7 @@ export function parseNbdUri(text: string): NbdAddress {
   let query: ReadonlyMap<string, string>
   try {
     url = new URL(text)
-    name = decodeURIComponent(url.pathname.replace(/^\//, ''))
+    name = decodeURIComponent(pathOf(text).replace(/^\//, ''))
     query = queryOf(url.search)
   } catch {
     throw wrong('it cannot be taken apart')
@@ -62,6 +62,12 @@ export function parseNbdUri(text: string): NbdAddress {
     throw wrong(`the path of a socket may have ${longestSocketPath} bytes`)
   if (url.host !== '') throw wrong('a socket file has no host; write three slashes')
   return { endpoint: { kind: 'unix', path: socket }, name, ...tls }
+}
+
+/** The path of a URI as it stands: `URL` takes `..` out of it, and the export `a/../b` is another one than `b`. */
+function pathOf(text: string): string {
+  const [, path = ''] = /^[^:/?#]*:(?:\/\/[^/?#]*)?([^?#]*)/.exec(text.trim()) ?? []
+  return path
 }
 
 /**
