@@ -46,6 +46,7 @@ export {
 } from './operations/transfer/used-only.js'
 export { measure, type MeasureOptions, type MeasureResult } from './operations/transfer/measure.js'
 export { Image, openImage, type ImageOptions, type Run } from './operations/library/image.js'
+export type { ReadableStore } from './operations/library/own-store.js'
 export type { ChainOptions, ReadOptions, SourceInfo } from './operations/open/opening.js'
 export type { ParentMapping } from './location/parent-map.js'
 export {

@@ -2,8 +2,11 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
+import { gzipSync } from 'node:zlib'
 // By the package's own name, as any other program has it.
 import { convert, create, formats, info, isImageError, openImage, struct, u32, type Progress } from 'vdisk'
+import { bootSector } from '../support/own-store.js'
+import { fixture, rootFolder } from '../support/fixtures.js'
 import { diskLike, sha256 } from '../support/content.js'
 import { testFolder } from '../support/folder.js'
 
@@ -59,4 +62,54 @@ test('an AbortSignal stops a conversion, and errors are recognised', async (t) =
     (error) => isImageError(error) && error.code === 'E_NOT_FOUND',
   )
   assert.deepEqual(fs.readdirSync(folder), ['a.raw'])
+})
+
+test('an image is opened from a store of the program, in any format, compressed or not', async () => {
+  const bytes = fs.readFileSync(fixture('partitioned-disk.vhdx'))
+  using file = await openImage(fixture('partitioned-disk.vhdx'))
+  const expected = sha256(file.read(0, file.capacity))
+  assert.deepEqual(await bootSector(bytes), file.read(0, 512))
+  for (const content of [bytes, gzipSync(bytes, { level: 1 })]) {
+    let closed = 0
+    const store = {
+      size: content.length,
+      read: (position: number, target: Uint8Array) => target.set(content.subarray(position, position + target.length)),
+      close: () => closed++,
+    }
+    const image = await openImage(store)
+    assert.equal(image.format, 'vhdx')
+    assert.equal(sha256(image.read(0, image.capacity)), expected)
+    image.close()
+    image.close()
+    assert.equal(closed, 1)
+  }
+})
+
+test('what is wrong with a store is an ImageError, and closes it', async () => {
+  let closed = 0
+  const store = (size: number, read: (position: number, target: Uint8Array) => void) => ({
+    name: 'a\u0007store',
+    size,
+    read,
+    close: () => closed++,
+  })
+  const cases = [
+    [store(4096, () => assert.fail('the server is gone')), 'E_READ', /a\\u0007store.*the server is gone/],
+    [store(0, () => undefined), 'E_EMPTY', /./],
+  ] as const
+  for (const [given, code, message] of cases)
+    await assert.rejects(openImage(given), (error) => {
+      assert.ok(isImageError(error), String(error))
+      assert.match(error.code, new RegExp(`^(?:${code})$`))
+      assert.match(error.message, message)
+      return true
+    })
+  assert.equal(closed, 2)
+  for (const size of [-1, 1.5, NaN, 2 ** 60])
+    await assert.rejects(openImage(store(size, () => undefined)), { code: 'E_SIZE' })
+})
+
+test('the example of a store in docs/programs.md is the one that is compiled and run', () => {
+  const example = fs.readFileSync(join(rootFolder, 'test/support/own-store.ts'), 'utf8')
+  assert.ok(fs.readFileSync(join(rootFolder, 'docs/programs.md'), 'utf8').includes(`\`\`\`ts\n${example}\`\`\``))
 })

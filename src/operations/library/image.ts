@@ -1,6 +1,7 @@
 import type { OpenedImage } from '../../formats/open.js'
 import { describe, type ImageInfo } from '../inspect/info.js'
-import { openReadableLater, type ReadOptions } from '../open/opening.js'
+import { openReadableLater, openStoreLater, type ReadOptions } from '../open/opening.js'
+import { OwnStore, type ReadableStore } from './own-store.js'
 
 export type ImageOptions = ReadOptions
 
@@ -80,9 +81,14 @@ export class Image implements Disposable {
 }
 
 /**
- * Opens an image, or a partition of it (`disk.vhdx@2`), and its chain for reading.
+ * Opens an image, or a partition of it (`disk.vhdx@2`), and its chain for reading. An image in a store of the caller's
+ * has no neighbours: it can name no parent beside it.
  * @throws ImageError; an image that can be looked at but not read (encryption) is one too.
  */
-export async function openImage(path: string, options: ImageOptions = {}): Promise<Image> {
-  return new Image(await openReadableLater(path, options))
+export async function openImage(source: string | ReadableStore, options: ImageOptions = {}): Promise<Image> {
+  return new Image(
+    typeof source === 'string'
+      ? await openReadableLater(source, options)
+      : await openStoreLater(new OwnStore(source), options),
+  )
 }

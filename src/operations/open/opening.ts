@@ -1,4 +1,5 @@
-import { finish, perform, type Work } from '../../block/work.js'
+import type { ByteStore } from '../../block/types.js'
+import { finish, perform, type Work, type WorkOptions } from '../../block/work.js'
 import type { Progress } from '../../engine/progress.js'
 import fs from '../../sys/host-fs.js'
 import { usage } from '../../errors.js'
@@ -120,11 +121,11 @@ export interface LaterOptions {
 
 /** As {@link openDisk}, letting signals through: a compressed file may have to be unpacked first. */
 export async function openDiskLater(argument: string, options: OpenOptions, later: LaterOptions): Promise<OpenedImage> {
-  const { signal, onProgress } = later
-  return await perform(openDiskWork(argument, options), {
-    signal,
-    onProgress: ({ done, total }) => onProgress?.({ phase: 'read', done, total }),
-  })
+  return await perform(openDiskWork(argument, options), performing(later))
+}
+
+function performing({ signal, onProgress }: LaterOptions): WorkOptions {
+  return { signal, onProgress: ({ done, total }) => onProgress?.({ phase: 'read', done, total }) }
 }
 
 function* openDiskWork(argument: string, options: OpenOptions): Work<OpenedImage> {
@@ -154,6 +155,11 @@ export function openReadable(path: string, options: ReadOptions): OpenedImage {
 /** As {@link openReadable}, letting signals through. */
 export async function openReadableLater(path: string, options: ReadOptions & LaterOptions): Promise<OpenedImage> {
   return readable(await openDiskLater(path, readOptions(options), options))
+}
+
+/** As {@link openReadableLater}, from a store that the result owns and closes; so does a failure. */
+export async function openStoreLater(store: ByteStore, options: ReadOptions & LaterOptions): Promise<OpenedImage> {
+  return readable(await perform(openWork(store, undefined, readOptions(options)), performing(options)))
 }
 
 function readable(opened: OpenedImage): OpenedImage {

@@ -1,0 +1,74 @@
+import type { ByteStore } from '../../block/types.js'
+import { corrupt, isImageError, printable, type Label, usage } from '../../errors.js'
+
+/** Where a program has the bytes of an image that is no file: in memory, in a database, behind a protocol. */
+export interface ReadableStore {
+  /** Bytes; it must not change while the image is open. */
+  readonly size: number
+  /** What messages call it. */
+  readonly name?: string
+  /**
+   * Fills `target` whole with the bytes at `position`; `position + target.length` ≤ `size`. Synchronous. What it throws
+   * is reported as an ImageError corrupt E_READ with that as its cause.
+   */
+  read(position: number, target: Uint8Array): void
+  /** Called once, when the image is closed or cannot be opened. */
+  close?(): void
+}
+
+/** A store of the library's user, as the rest of vdisk sees it: read-only, and without a descriptor. */
+export class OwnStore implements ByteStore {
+  readonly name: Label
+  readonly size: number
+  readonly growable = false
+  readonly alignment = 1
+  readonly zeroed = false
+  readonly #inner: ReadableStore
+  #closed = false
+
+  /** @throws ImageError usage E_SIZE when the size is no whole number of bytes. */
+  constructor(inner: ReadableStore) {
+    this.#inner = inner
+    this.name = printable(inner.name ?? 'the store')
+    this.size = inner.size
+    if (!Number.isSafeInteger(this.size) || this.size < 0)
+      throw usage('E_SIZE', `${this.name}: ${String(inner.size)} is no size in bytes`)
+  }
+
+  read(position: number, target: Uint8Array): void {
+    if (position < 0 || position + target.length > this.size)
+      throw corrupt(
+        'E_TRUNCATED',
+        `${this.name}: ${target.length} bytes were to be read at byte ${position}, but there are only ${this.size}`,
+        { details: { position, length: target.length, size: this.size } },
+      )
+    try {
+      this.#inner.read(position, target)
+    } catch (cause) {
+      if (isImageError(cause)) throw cause
+      const why = cause instanceof Error ? cause.message : String(cause)
+      throw corrupt('E_READ', `${this.name}: cannot read ${target.length} bytes at byte ${position}: ${why}`, {
+        cause,
+        details: { position, length: target.length },
+      })
+    }
+  }
+
+  write(): never {
+    throw new TypeError(`${this.name} is only read`)
+  }
+
+  truncate(): never {
+    throw new TypeError(`${this.name} is only read`)
+  }
+
+  flush(): void {
+    // Nothing is written.
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#inner.close?.()
+  }
+}
