@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { randomFillSync } from 'node:crypto'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { installPlugin, makePlugin, root, vdisk } from '../support/cli.js'
 import { testFolder } from '../support/folder.js'
+import { haveAll } from '../support/volumes.js'
 import { assertGone, mountingMissing, mountPlace } from '../support/mounted.js'
 
 const example = { name: 'vdisk-plugin-hexdisk', root: join(root, 'test/support/example-plugin') }
@@ -133,4 +135,32 @@ test('plugins that do not fit are refused by name', async (t) => {
     assert.match(result.stdout.toString(), code)
     assert.match(result.stdout.toString(), new RegExp(name))
   }
+})
+
+test('"vdisk plugins install" answers with commands that install the plug-in', async (t) => {
+  if (!haveAll(t, 'npm')) return
+  const cwd = testFolder(t)
+  const env = { VDISK_DATA_DIR: join(cwd, "the user's data") }
+  const answer = await vdisk(['plugins', 'install', example.root], { cwd, env })
+  assert.equal(answer.code, 2)
+  const commands = answer.stderr.split('\n').filter((line) => line.startsWith('  npm '))
+  assert.equal(commands.length, 2, answer.stderr)
+  for (const command of commands)
+    execFileSync('sh', ['-c', command], { cwd, env: { ...process.env, npm_config_offline: 'true', HOME: cwd } })
+  const formats = await vdisk(['formats'], { cwd, env })
+  assert.match(formats.stdout.toString(), /^hexdisk .*vdisk-plugin-hexdisk$/m, formats.stderr)
+})
+
+test('"vdisk plugins" says where plug-ins are, and how to get the manager', async (t) => {
+  const cwd = testFolder(t)
+  const env = { VDISK_DATA_DIR: join(cwd, 'data') }
+  for (const args of [['plugins'], ['plugins', 'uninstall', 'x'], ['plugins', 'update']]) {
+    const { code, stderr } = await vdisk(args, { cwd, env })
+    assert.equal(code, 2)
+    assert.match(stderr, /npm packages in \S+\/data; docs\/extending\.md/)
+    assert.match(stderr, /^ {2}npm install --prefix \S+\/data @oclif\/plugin-plugins$/m)
+  }
+  const named = await vdisk(['plugins', 'install', '@scope/vdisk-plugin@1.2', '--json'], { cwd, env })
+  const { hint } = JSON.parse(named.stdout.toString()) as { readonly hint: string }
+  assert.match(hint, /npm install --prefix \S+ @scope\/vdisk-plugin@1\.2\n.*"name":"@scope\/vdisk-plugin"/)
 })
