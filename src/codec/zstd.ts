@@ -32,9 +32,9 @@ let decoder: ZstdDecoder | undefined
 let webAssembly: ZstdEngine | undefined
 
 /**
- * The Zstandard of this thread: the system's libzstd, which knows the size of what it is given and keeps its memory, else
- * Node's own where it has one (22.15 and later), else a prebuilt native module, else
- * WebAssembly, which is always there.
+ * The Zstandard of this thread: the system's libzstd, which knows the size of what it is given and keeps its memory,
+ * else Node's own where it has one (22.15 and later), else a prebuilt native module, else WebAssembly, which is always
+ * there.
  */
 function readyToEncode(): ZstdEncoder {
   return (encoder ??= libraryEncoder() ?? nodeEngine() ?? nativeEncoder() ?? wasmEngine())

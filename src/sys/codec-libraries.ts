@@ -54,7 +54,8 @@ function libdeflate(koffi: Loader): LibraryDecoder {
   const make = library.func('void *libdeflate_alloc_decompressor(void)')
   const free = library.func('void libdeflate_free_decompressor(void *decompressor)')
   const decompress = library.func(
-    'int libdeflate_deflate_decompress(void *d, void *in, size_t in_length, void *out, size_t out_length, void *actual)',
+    'int libdeflate_deflate_decompress(void *d, void *in, size_t in_length, void *out, size_t ' +
+      'out_length, void *actual)',
   )
   return (stored, target) => {
     // Made for each unit: a thread that is ended frees nothing, and this takes no time worth keeping it for.

@@ -600,7 +600,9 @@ for (const [number, { code, make, command, env, says, follow, ends = 0 }] of cas
   })
 }
 
-/** Files, or codes, whose hints are tried in another test, which is named; or the reason why nothing here can try them. */
+/**
+ * Files, or codes, whose hints are tried in another test, which is named; or the reason why nothing here can try them.
+ */
 const elsewhere: Readonly<Record<string, string>> = {
   'operations/device/guards.ts': 'test/unit/operations/device/guards.test.ts',
   'operations/device/clone.ts': 'test/interop/clone.test.ts',

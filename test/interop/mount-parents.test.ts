@@ -4,7 +4,10 @@ import test from 'node:test'
 import { mountingMissing, mountPlace } from '../support/mounted.js'
 import { run } from '../support/tools.js'
 
-/** The server of a mount is another process, in another folder: names that were given must mean there what they mean here. */
+/**
+ * The server of a mount is another process, in another folder: names that were given must mean there what they mean
+ * here.
+ */
 test(
   'mount finds a parent that was moved, by --parent-map and by --search, with relative names',
   { skip: mountingMissing() ?? false },
