@@ -27,7 +27,7 @@ function codesOf(lengths: readonly number[]): Codes {
   return codes
 }
 
-/** Walks a raw deflate stream code by code: inflating it would not tell how far its matches reach. */
+/** Walks a raw deflate stream code by code: inflating it would not say how far its matches reach. */
 export function walkDeflate(bytes: Uint8Array): DeflateWalk {
   let at = 0
   let furthest = 0
