@@ -50,7 +50,9 @@ export async function clone(from: string, to: string, options: CloneOptions): Pr
       hint: 'Close what uses it. With --live it is read as it changes, and the copy is crash-consistent at best.',
     })
   const used =
-    options.usedOnly === undefined ? undefined : await usedOnly(whole, { ...options.usedOnly, signal: options.signal })
+    options.usedOnly === undefined
+      ? undefined
+      : await usedOnly(whole, { ...options.usedOnly, type: named.entry?.type.id, signal: options.signal })
   const source: BlockSource = used?.source ?? whole
   const hot = live.length > 0 && !(isStill(found) && others.every(({ mount }) => mount?.readOnly === true))
   const outcome = await writeTarget(

@@ -261,7 +261,10 @@ class Imaging {
     readonly volumes?: readonly VolumeUsage[]
   }> {
     const { parts, usedOnly: wanted, signal } = this.#options
-    const used = wanted === undefined ? undefined : await usedOnly(source, { ...wanted, parts, signal })
+    const used =
+      wanted === undefined
+        ? undefined
+        : await usedOnly(source, { ...wanted, parts, type: this.device.entry?.type.id, signal })
     if (parts === undefined) return { disk: used?.source ?? source, notes: used?.notes ?? [], volumes: used?.volumes }
     if (this.device.kind === 'partition')
       throw usage(
