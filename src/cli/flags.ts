@@ -211,6 +211,9 @@ export const mountFlags = {
     exclusive: ['overlay', 'throwaway'],
     summary: 'write changes into the image itself, which is locked meanwhile',
   }),
+  'allow-table-loss': boolean({
+    summary: 'write to a partition in which a part of the partition table lies, which may be lost then',
+  }),
   throwaway: boolean({
     exclusive: ['overlay', 'write'],
     summary: 'without DIR: let the files be changed, and forget the changes at the end',

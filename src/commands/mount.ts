@@ -70,6 +70,7 @@ export default class Mount extends BaseCommand {
       overlay: flags.overlay,
       write: flags.write,
       throwaway: flags.throwaway,
+      allowTableLoss: flags['allow-table-loss'],
       all: flags.all,
       scratchFolder: flags.tmp,
       others: flags['allow-other'],

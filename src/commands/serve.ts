@@ -67,6 +67,9 @@ export default class Serve extends BaseCommand {
       exclusive: ['write'],
     }),
     write: boolean({ char: 'w', summary: 'changes go into the image itself' }),
+    'allow-table-loss': boolean({
+      summary: 'let clients write to a partition in which a part of the partition table lies',
+    }),
     persistent: boolean({ char: 't', summary: 'go on when the last client has gone' }),
     'tls-cert': stringFlag({
       helpValue: 'FILE',
@@ -98,6 +101,7 @@ export default class Serve extends BaseCommand {
       names: flags.name,
       overlay: flags.overlay,
       write: flags.write,
+      allowTableLoss: flags['allow-table-loss'],
       persistent,
       tls: certificate === undefined || key === undefined ? undefined : { certificate, key, authority },
       threads: flags.threads,

@@ -46,6 +46,8 @@ export interface OpenedDisk {
   readonly sectorSize: 512 | 4096
   readonly notes: readonly Note[]
   readonly files: readonly ShownFile[]
+  /** What of the disk's table lies in partitions, by their numbers, for people. */
+  readonly tableInside: Readonly<Record<number, readonly string[]>>
   /** The files of the host that it is read from, absolute. */
   readonly reads: readonly string[]
   /** The number of the partition that was asked for. */

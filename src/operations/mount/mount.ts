@@ -18,6 +18,8 @@ export interface MountOptions extends ReadOptions {
   readonly overlay?: string
   /** Changes go into the image itself. */
   readonly write?: boolean
+  /** Lets a partition be written to in which a part of the disk's table lies. */
+  readonly allowTableLoss?: boolean
   /** Without a folder to mount on: changes to the files shown are possible, and gone at the end. */
   readonly throwaway?: boolean
   /** Every partition, each in a folder of its number. */
@@ -85,6 +87,7 @@ export async function mount(
       search: options.search?.map((each) => absolute(each)),
       parentMap: options.parentMap?.map(({ from, to }) => ({ from, to: absolute(to) })),
       allowInUse: options.allowInUse,
+      allowTableLoss: options.allowTableLoss,
     },
 
     partition,

@@ -1,3 +1,4 @@
+import { guardWriting } from '../partition/table-overlap.js'
 import fs from '../../sys/host-fs.js'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Note } from '../../block/types.js'
@@ -67,6 +68,7 @@ export class Serving {
       const [disk] = await Promise.all(this.#threads.map(({ opened }) => opened))
       if (disk === undefined) throw new Error('there is no thread')
       const choice = this.#choose(disk)
+      this.#guardTable(disk, choice)
       await this.#show(disk)
       for (const target of choice.targets) await this.#take(target, disk)
       // What is mounted holds the folder's files open: without its name the folder ends with the last of them, by
@@ -117,6 +119,14 @@ export class Serving {
     return point === undefined
       ? { targets: [], notes: [] }
       : chooseTargets(files, { image, point, all, partition: selected })
+  }
+
+  /** @throws ImageError refused E_TABLE_IN_PARTITION where what is mounted for writing has a part of the table in it. */
+  #guardTable({ tableInside }: OpenedDisk, { targets }: ReturnType<typeof chooseTargets>): void {
+    const { mode, options } = this.#request
+    if ((mode !== 'write' && mode !== 'overlay') || options.allowTableLoss === true) return
+    for (const { file } of targets)
+      if (file.partition !== undefined) guardWriting(tableInside[file.partition] ?? [], `partition ${file.partition}`)
   }
 
   async #show(disk: OpenedDisk): Promise<void> {

@@ -4,6 +4,7 @@ import type { Registry } from '../../formats/registry.js'
 import { FuseSession } from '../../mount/fuse/session.js'
 import { syscalls } from '../../sys/syscalls.js'
 import { selectPartition } from '../../partition/index.js'
+import { tableTitles } from '../partition/table-overlap.js'
 import { openExposed, type Exposure } from '../serve/exposed-disk.js'
 import { shownFiles } from './files.js'
 import type { OpenRequest, ThreadOrder, ThreadReport } from './messages.js'
@@ -42,6 +43,9 @@ try {
       capacity,
       sectorSize,
       files,
+      tableInside: Object.fromEntries(
+        exposure.table.partitions.map((part) => [part.number, tableTitles(exposure.table, part)]),
+      ),
       reads: exposure.reads,
       notes: [...exposure.notes, ...notes],
       selected,

@@ -85,6 +85,27 @@ export function guardTable({ lost }: TableOverlap, { number }: Part, name: strin
   )
 }
 
+/** What of a disk's table lies inside one of its partitions and belongs to others, for people. */
+export function tableTitles({ occupied }: Pick<PartitionTable, 'occupied'>, part: Part): string[] {
+  return within(occupied, part)
+    .filter(({ partition }) => partition !== part.number)
+    .map(({ title }) => title)
+}
+
+/**
+ * For a partition that a filesystem, or an NBD client, is to write to as it likes.
+ * @throws ImageError refused E_TABLE_IN_PARTITION where a part of the table lies in it.
+ */
+export function guardWriting(titles: readonly string[], what: string): void {
+  if (titles.length === 0) return
+  throw refused(
+    'E_TABLE_IN_PARTITION',
+    `${titles.join('; ')} lies inside ${what}: a filesystem that is written to may overwrite it, and other partitions ` +
+      'are lost then',
+    { hint: 'Read it only, or throw changes away. --allow-table-loss writes to it all the same.' },
+  )
+}
+
 /** The content of a partition of `length` bytes: zeros behind the end of `content`, and what is kept of the table. */
 export function withTable(
   disk: BlockSource,

@@ -10,6 +10,7 @@ import { openFile, type OpenedImage } from '../../formats/open.js'
 import type { DiskChanges } from '../../mount/exposed-slice.js'
 import { ExposedSlice } from '../../mount/exposed-slice.js'
 import { openPartition, readPartitionTable, selectPartition, type PartitionTable } from '../../partition/index.js'
+import { guardWriting, tableTitles } from '../partition/table-overlap.js'
 import { create } from '../transfer/create.js'
 import { chainOptions, parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
 import { HostLocation } from '../../location/file.js'
@@ -32,6 +33,8 @@ export interface ExposureOptions extends ReadOptions {
    * cannot be written.
    */
   readonly scratchFolder?: string
+  /** Lets a partition be written to in which a part of the disk's table lies. */
+  readonly allowTableLoss?: boolean
 }
 
 /** An image opened to be exposed, whole and in its parts. Closing it closes everything. */
@@ -40,6 +43,8 @@ export class Exposure implements Disposable {
   readonly disk: ExposedSlice
   /** `partition 2`, when it is not the whole disk. */
   readonly part?: string
+  /** What of the disk's partition table lies in that partition, for people. */
+  readonly tableInside: readonly string[] = []
   /** The format and subformat of what is changed or read. */
   readonly format: string
   readonly subformat: string
@@ -78,6 +83,7 @@ export class Exposure implements Disposable {
     const partition = selectPartition(this.table, selector, name)
     const { capacity } = openPartition(whole, partition, name)
     this.part = `partition ${partition.number}`
+    this.tableInside = tableTitles(this.table, { ...partition, length: capacity })
     this.disk = this.slice(partition.start, capacity)
   }
 
@@ -100,17 +106,14 @@ export class Exposure implements Disposable {
  */
 export function openExposed(argument: string, options: ExposureOptions): Exposure {
   const { mode } = options
-  if (mode === 'write') return changed(argument, parseImageArgument(argument).path, options)
+  if (mode === 'write') return guarded(changed(argument, parseImageArgument(argument).path, options), options)
   if (mode === 'overlay') {
     if (options.overlay === undefined) throw usage('E_OVERLAY', 'an overlay needs a file')
-    return changed(
-      argument,
-      options.overlay,
-      chainOptions({
-        ...options,
-        allowReferences: [...(options.allowReferences ?? []), parseImageArgument(argument).path],
-      }),
-    )
+    const chain = chainOptions({
+      ...options,
+      allowReferences: [...(options.allowReferences ?? []), parseImageArgument(argument).path],
+    })
+    return guarded(changed(argument, options.overlay, chain), options)
   }
   const opened = openFile(parseImageArgument(argument).path, readOptions(options))
   return orClose(opened, () => {
@@ -120,6 +123,14 @@ export function openExposed(argument: string, options: ExposureOptions): Exposur
         ? new Exposure(argument, opened, opened, undefined, () => closeAll(held, opened))
         : throwaway(argument, opened, held, options.scratchFolder),
     )
+  })
+}
+
+/** @throws ImageError refused E_TABLE_IN_PARTITION; the exposure is closed then. */
+function guarded(exposure: Exposure, { allowTableLoss = false }: ExposureOptions): Exposure {
+  return orClose(exposure, () => {
+    if (!allowTableLoss) guardWriting(exposure.tableInside, exposure.part ?? 'the disk')
+    return exposure
   })
 }
 

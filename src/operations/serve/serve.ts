@@ -21,6 +21,8 @@ export interface ServeOptions extends ReadOptions {
   readonly overlay?: string
   /** Changes go into the images themselves. */
   readonly write?: boolean
+  /** Lets clients write to a partition in which a part of the disk's table lies. */
+  readonly allowTableLoss?: boolean
   /** Paths of PEM files. With `authority`, clients need a certificate of it. */
   readonly tls?: { readonly certificate: string; readonly key: string; readonly authority?: string }
   /** Goes on when the last client is gone; else that ends it. */
@@ -160,7 +162,7 @@ function checkModes(images: readonly string[], { overlay, write }: ServeOptions)
 
 function exposureOptions(options: ServeOptions): Parameters<typeof openExposed>[1] {
   const { registry, parentFormat, allowReferences, search, parentMap, from, fromOptions, snapshot, overlay } = options
-  const { allowInUse } = options
+  const { allowInUse, allowTableLoss } = options
   const mode = overlay !== undefined ? 'overlay' : options.write === true ? 'write' : 'read-only'
   return {
     mode,
@@ -170,6 +172,7 @@ function exposureOptions(options: ServeOptions): Parameters<typeof openExposed>[
     search,
     parentMap,
     allowInUse,
+    allowTableLoss,
     from,
     fromOptions,
     snapshot,

@@ -10,6 +10,7 @@ import { keepParts } from '../../../src/operations/imaging/parts.js'
 import { extractPartition } from '../../../src/operations/partition/extract.js'
 import { injectPartition } from '../../../src/operations/partition/inject.js'
 import { convert } from '../../../src/operations/transfer/convert.js'
+import { openExposed } from '../../../src/operations/serve/exposed-disk.js'
 import { usedOnly } from '../../../src/operations/transfer/used-only.js'
 import { readPartitionTable } from '../../../src/partition/index.js'
 import { readAll } from '../../support/content.js'
@@ -232,4 +233,25 @@ test('a partition of a dynamic disk is whole also when it is taken alone', async
         [isWhole],
       )
   }
+})
+
+test('a partition with a part of the table in it is not exposed for writing, unless that is allowed', (t) => {
+  const folder = testFolder(t)
+  const path = join(folder, 'disk.raw')
+  fs.writeFileSync(path, nestedDisk())
+  assert.throws(() => openExposed(`${path}@5`, { mode: 'write' }), {
+    code: 'E_TABLE_IN_PARTITION',
+    kind: 'refused',
+    message: /partition 6.* lies inside partition 5/,
+  })
+  // Nothing was left open: the image can be taken again.
+  openExposed(`${path}@5`, { mode: 'write', allowTableLoss: true })[Symbol.dispose]()
+  for (const [part, mode] of [
+    ['@6', 'write'],
+    ['', 'write'],
+    ['@5', 'read-only'],
+    ['@5', 'throwaway'],
+  ] as const)
+    openExposed(`${path}${part}`, { mode })[Symbol.dispose]()
+  assert.deepEqual(fs.readFileSync(path), nestedDisk())
 })
