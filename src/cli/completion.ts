@@ -48,6 +48,19 @@ export function bashCompletion(bin: string, commands: readonly CompletedCommand[
   const args = commands
     .filter((command) => command.values.length > 0)
     .map((command) => `    "${command.name}") words="${safe(command.values)}" ;;`)
+  return bashScript(bin, { first, seconds, values, flags, args })
+}
+
+/** Lines of the script's `case` statements. */
+interface BashCases {
+  readonly first: readonly string[]
+  readonly seconds: readonly string[]
+  readonly values: readonly string[]
+  readonly flags: readonly string[]
+  readonly args: readonly string[]
+}
+
+function bashScript(bin: string, { first, seconds, values, flags, args }: BashCases): string {
   return `# bash completion of ${bin}: made by "${bin} autocomplete bash"
 _${bin}() {
   local cur="\${COMP_WORDS[COMP_CWORD]}" prev="\${COMP_WORDS[COMP_CWORD-1]}" command="" words="" flags="" found=""

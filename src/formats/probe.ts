@@ -96,8 +96,20 @@ export function detectFormat(file: ProbedFile, fileName: string | undefined): De
   const unclaimed = unclaimedFormat(head, tail, store.size)
   if (unclaimed !== undefined) unreadable(name, unclaimed)
 
-  const promised = fileName === undefined ? undefined : registry.forExtension(fileName)
-  if (fileName !== undefined && promised !== undefined && promised.plain !== true) {
+  if (fileName !== undefined) assertNotPromised(name, fileName, registry)
+  const isPromised = fileName !== undefined && registry.forExtension(fileName)?.plain === true
+  if (!isPromised && (isText(head) || store.size < smallestDisk)) {
+    throw unsupported('E_NOT_A_DISK_IMAGE', `${name} is ${isText(head) ? 'text' : 'too small'}, not a disk image`, {
+      hint: 'Use --from raw if its bytes are those of a disk.',
+    })
+  }
+  return { driver: registry.plain, notes: [] }
+}
+
+/** A file that is named as an image and is none may be a damaged one. @throws ImageError corrupt E_NOT_RECOGNISED. */
+function assertNotPromised(name: string, fileName: string, registry: Registry): void {
+  const promised = registry.forExtension(fileName)
+  if (promised !== undefined && promised.plain !== true) {
     throw corrupt(
       'E_NOT_RECOGNISED',
       `${name} is named ${printable(extensionOf(fileName))}, but nothing in it says that it is a ` +
@@ -109,12 +121,6 @@ export function detectFormat(file: ProbedFile, fileName: string | undefined): De
       },
     )
   }
-  if (promised?.plain !== true && (isText(head) || store.size < smallestDisk)) {
-    throw unsupported('E_NOT_A_DISK_IMAGE', `${name} is ${isText(head) ? 'text' : 'too small'}, not a disk image`, {
-      hint: 'Use --from raw if its bytes are those of a disk.',
-    })
-  }
-  return { driver: registry.plain, notes: [] }
 }
 
 /** The format of the image that a file is named as a part of. */

@@ -117,16 +117,7 @@ export class ReferenceGate {
     const files: GateFile[] = []
     const looked: string[] = []
     const refusals = new Map<string, string>()
-    const names: { readonly stored: string; readonly name: ReferenceName }[] = []
-    let unusable: ImageError | undefined
-    for (const stored of request.names) {
-      try {
-        names.push({ stored, name: parseReferenceName(stored) })
-      } catch (error) {
-        if (!isImageError(error)) throw error
-        unusable ??= error
-      }
-    }
+    const { names, unusable } = understood(request.names)
     const take = (file: GateFile): void => {
       if (!files.some(({ id }) => id === file.id)) files.push(file)
     }
@@ -329,6 +320,24 @@ function besideMember(image: Location, paths: readonly string[]): GateFile[] {
   })
 }
 
+/** The names that can be followed; `unusable` says what is wrong with the first of the others. */
+function understood(stored: readonly string[]): {
+  readonly names: readonly { readonly stored: string; readonly name: ReferenceName }[]
+  readonly unusable: ImageError | undefined
+} {
+  let unusable: ImageError | undefined
+  const names = stored.flatMap((text) => {
+    try {
+      return [{ stored: text, name: parseReferenceName(text) }]
+    } catch (error) {
+      if (!isImageError(error)) throw error
+      unusable ??= error
+      return []
+    }
+  })
+  return { names, unusable }
+}
+
 /** Two files of the right name in folders to be searched, and nothing to decide which is the right one. */
 function ambiguity(files: readonly GateFile[], { imageName, names }: GateRequest): ImageError | undefined {
   const [first, second] = files
@@ -340,7 +349,7 @@ function ambiguity(files: readonly GateFile[], { imageName, names }: GateRequest
     {
       hint:
         `Say which one it is: --parent-map ` +
-        `${shellWord(`${names[0] ?? 'OLD'}=${first.location.path ?? first.location.address}`)}`,
+        shellWord(`${names[0] ?? 'OLD'}=${first.location.path ?? first.location.address}`),
       details: { role: 'parent', looked: files.map(({ location }) => location.address).join('\n') },
     },
   )

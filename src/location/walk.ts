@@ -47,6 +47,7 @@ class Walker {
     this.#ways = [...roots, ...spelled]
   }
 
+  // eslint-disable-next-line complexity -- one step of a path after the other, as the system takes them
   walk(folder: string, name: string): Followed {
     let here = isAbsolute(name) ? rootOf(name) : folder
     let place = here

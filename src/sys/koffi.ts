@@ -73,6 +73,7 @@ export function nativeKoffi(): Koffi | undefined {
 }
 
 /** The calls of Linux's C library, through koffi. Undefined where koffi has no binary for this machine. */
+// eslint-disable-next-line max-lines-per-function -- a table: each call of the library, and what is made of it
 export function loadKoffi(): Syscalls | undefined {
   const koffi = nativeKoffi()
   const library = koffi?.load(null)

@@ -145,7 +145,8 @@ function expand(
   return end
 }
 
-/** The same; -1 where the block is damaged. One loop without calls: it runs for every few bytes. */
+/** The same; -1 where the block is damaged. */
+// eslint-disable-next-line complexity -- one loop without calls: it runs for every few bytes
 export function expandLz4(
   stored: Uint8Array,
   target: Uint8Array,

@@ -266,9 +266,9 @@ class BlockCheck {
 }
 
 /**
- * LZMA2: chunks of at most 64 KiB stored and 2 MiB of content. One function for the bits of its control byte, which
- * depend on each other and on what came before.
+ * LZMA2: chunks of at most 64 KiB stored and 2 MiB of content.
  */
+// eslint-disable-next-line complexity -- the bits of the control byte depend on each other and on what came before
 function* decodeLzma2(input: Input, dictionary: number): Generator<Uint8Array> {
   const lzma = new LzmaDecoder(dictionary)
   let needsDictionary = true

@@ -156,6 +156,7 @@ export class FuseSession {
     }
   }
 
+  // eslint-disable-next-line complexity -- one case for each request of the protocol
   #handle(length: number): Answer {
     const { opcode, node: nodeField } = inHeader.fields
     const node = nodeField.get(this.#view, nodeField.offset, 'little')

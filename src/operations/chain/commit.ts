@@ -199,19 +199,19 @@ async function merge(childPath: string, plan: Plan, options: CommitOptions): Pro
     }
   }
   options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
-  const notes: Note[] = [...child.opened.notes]
-  if (capacity < capacityBefore)
-    notes.push({
-      code: 'W_PARENT_LARGER',
-      message:
-        `the disk of ${plan.parentPath} is ${capacityBefore - capacity} bytes longer than that of ` +
-        `${childPath}; what it holds there stays`,
-    })
+  const longer = capacityBefore - capacity
   return {
     written,
-    notes,
+    notes: [...child.opened.notes, ...(longer > 0 ? [parentLarger(plan.parentPath, childPath, longer)] : [])],
     identity: image.identity,
     sizes: { capacityBefore, capacityAfter: Math.max(capacity, capacityBefore) },
+  }
+}
+
+function parentLarger(parent: string, child: string, bytes: number): Note {
+  return {
+    code: 'W_PARENT_LARGER',
+    message: `the disk of ${parent} is ${bytes} bytes longer than that of ${child}; what it holds there stays`,
   }
 }
 

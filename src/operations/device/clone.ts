@@ -35,13 +35,7 @@ export async function clone(from: string, to: string, options: CloneOptions): Pr
   const range = named.kind === 'partition' && named.device === undefined ? rangeOf(named) : undefined
   const others = othersOf(platform, node, range)
   const live = [...inUse(found), ...others.map(({ reason }) => reason)]
-  if (live.length > 0 && options.live !== true) {
-    throw refused('E_SOURCE_IN_USE', `the source ${path} is in use: ${live.join('; ')}`, {
-      hint:
-        'Unmount it, and close what uses it. With --live it is read as it changes, and the copy is ' +
-        'crash-consistent at best: what a power cut would have left.',
-    })
-  }
+  if (options.live !== true) assertIdle(path, live)
   const { disk, partition } = found
   using opened = openDevice(named, live.length === 0)
   const whole = opened.source
@@ -70,22 +64,33 @@ export async function clone(from: string, to: string, options: CloneOptions): Pr
     findTarget(to, platform),
     options,
   )
-  const notes: Note[] = hot
-    ? [
-        {
-          code: 'W_CRASH_CONSISTENT',
-          message:
-            `${path} was in use while it was read: the copy is crash-consistent at best, what a power ` +
-            'cut would have left',
-        },
-      ]
-    : []
+  const notes = hot ? [crashConsistent(path)] : []
   return {
     source: describeTarget({ path: range === undefined ? node : from, ...found }),
     live: hot,
     ...outcome,
     volumes: used?.volumes,
     notes: [...notes, ...(used?.notes ?? []), ...outcome.notes],
+  }
+}
+
+/** @throws ImageError refused E_SOURCE_IN_USE. */
+function assertIdle(path: string, live: readonly string[]): void {
+  if (live.length > 0) {
+    throw refused('E_SOURCE_IN_USE', `the source ${path} is in use: ${live.join('; ')}`, {
+      hint:
+        'Unmount it, and close what uses it. With --live it is read as it changes, and the copy is ' +
+        'crash-consistent at best: what a power cut would have left.',
+    })
+  }
+}
+
+function crashConsistent(path: string): Note {
+  return {
+    code: 'W_CRASH_CONSISTENT',
+    message:
+      `${path} was in use while it was read: the copy is crash-consistent at best, what a power ` +
+      'cut would have left',
   }
 }
 

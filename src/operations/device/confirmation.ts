@@ -36,12 +36,7 @@ export async function confirmTarget(
   if (yes && confirm !== undefined) {
     // The size of a system disk is no proof that it is meant: many disks have it.
     if (confirm === serial || ((!isSystem || serial === undefined) && sizeOf(confirm) === size)) return
-    const wanted =
-      isSystem && serial !== undefined
-        ? `the serial ${serial}`
-        : serial === undefined
-          ? `no serial, and ${size} bytes`
-          : `the serial ${serial}, and ${size} bytes`
+    const wanted = identification(target)
     throw refused(
       'E_WRONG_CONFIRMATION',
       `--confirm says ${printable(confirm)}, and ${path} has ${printable(wanted)}: nothing was written`,
@@ -68,6 +63,12 @@ export async function confirmTarget(
       ? `${path} was not confirmed: nothing was written`
       : `${printable(typed)} is not the ${what} of ${path}: nothing was written`,
   )
+}
+
+/** What --confirm could have said. */
+function identification({ serial, size, system }: TargetDescription): string {
+  if (serial === undefined) return `no serial, and ${size} bytes`
+  return system.length > 0 ? `the serial ${serial}` : `the serial ${serial}, and ${size} bytes`
 }
 
 function sizeOf(text: string): number | undefined {

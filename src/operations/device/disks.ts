@@ -150,6 +150,7 @@ function merged(disk: Disk, content: Content): ListedPartition[] {
   )
 }
 
+// eslint-disable-next-line complexity -- every field comes from the system, or from the table, or from neither
 function listPartition(
   disk: Disk,
   own: DiskPartition | undefined,

@@ -10,7 +10,14 @@ import { digestsOf } from '../transfer/disk-digests.js'
 import { planOf, runSteps, type Step } from '../transfer/step.js'
 import { layerInfo } from '../inspect/info.js'
 import { listedRanges, type ImageDiskOptions, type ImageDiskResult } from './image.js'
-import { imageRecordPath, readImageRecord, writeImageRecord, type Consistency, type ImageRecord } from './record.js'
+import {
+  imageRecordPath,
+  readImageRecord,
+  writeImageRecord,
+  type Consistency,
+  type ImageRecord,
+  type RecordedSource,
+} from './record.js'
 import { badBytes, checkSamples, fillGaps, verifyWritten, type WrittenRun } from './gaps.js'
 import { guardSameDisk, heatOf, heatText, type GuardAnswer, type Heat } from './guards.js'
 import { readSalvageMap, salvageMapPath, writeSalvageMap } from './salvage-map.js'
@@ -47,20 +54,7 @@ export async function resumeImage(
   const device = findDevice(source, platform)
   const now = recordedSource(device)
   const record = recordOf(target)
-  const differences = differencesFrom(record.source, now)
-  if (record.digests.disk.length !== device.size)
-    differences.push(`it has ${device.size} bytes, and the image holds ${record.digests.disk.length}`)
-  if (differences.length > 0)
-    throw refused(
-      'E_OTHER_DISK',
-      `${printable(source)} is not the ${record.source.kind} that ${printable(target)} is the image of: ` +
-        differences.join('; '),
-      {
-        hint:
-          `The record ${printable(imageRecordPath(target))} says which it was. No flag overrides this: the ` +
-          'image would be of two disks.',
-      },
-    )
+  assertSameDisk(source, target, record, now, device.size)
   const { allowInUse } = options
   guardChange(target, 'changed', { allowInUse })
   const heat = heatOf(device, platform)
@@ -99,6 +93,24 @@ export async function resumeImage(
     bytesWritten: badBytes(resuming.written),
     seconds: (performance.now() - started) / 1000,
   }
+}
+
+/** @throws ImageError refused E_OTHER_DISK when the disk is not the one that the image was made of. */
+function assertSameDisk(source: string, target: string, record: ImageRecord, now: RecordedSource, size: number): void {
+  const differences = differencesFrom(record.source, now)
+  if (record.digests.disk.length !== size)
+    differences.push(`it has ${size} bytes, and the image holds ${record.digests.disk.length}`)
+  if (differences.length > 0)
+    throw refused(
+      'E_OTHER_DISK',
+      `${printable(source)} is not the ${record.source.kind} that ${printable(target)} is the image of: ` +
+        differences.join('; '),
+      {
+        hint:
+          `The record ${printable(imageRecordPath(target))} says which it was. No flag overrides this: the ` +
+          'image would be of two disks.',
+      },
+    )
 }
 
 interface ResumedImage {

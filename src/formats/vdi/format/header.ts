@@ -91,20 +91,8 @@ export function readHeader(store: ByteStore): Header {
   const { values } = read
   const subformat = subformatOf(store.name, values.type, version)
   checkFields(store, values, version, notes)
+  checkPlaces(store, values, read.length, version === version0 ? 364 : 340)
   const { mapOffset, dataOffset, blocks } = values
-  const mapEnd = mapOffset + blocks * 4
-  const at = version === version0 ? 364 : 340
-  if (mapOffset < read.length) throw overlap(store.name, `the block map at byte ${mapOffset} lies on the header`, at)
-  if (dataOffset < mapEnd)
-    throw overlap(store.name, `the data at byte ${dataOffset} begins before the map ends at byte ${mapEnd}`, 344)
-  if (mapEnd > store.size) {
-    throw corrupt(
-      'E_TRUNCATED',
-      `${store.name}: the map of ${blocks} blocks takes bytes ${mapOffset} to ${mapEnd}, but the file ends at byte ` +
-        `${store.size}`,
-      { details: { position: mapOffset, size: store.size }, hint: hints.incomplete },
-    )
-  }
   return {
     version,
     values,
@@ -121,6 +109,27 @@ export function readHeader(store: ByteStore): Header {
     allocated: values.blocksAllocated,
     notes,
     rows: read.rows,
+  }
+}
+
+/** Header, map and data follow each other. `at`: the header byte of the map's offset. @throws ImageError corrupt. */
+function checkPlaces(
+  store: ByteStore,
+  { mapOffset, dataOffset, blocks }: Header['values'],
+  headerLength: number,
+  at: number,
+): void {
+  const mapEnd = mapOffset + blocks * 4
+  if (mapOffset < headerLength) throw overlap(store.name, `the block map at byte ${mapOffset} lies on the header`, at)
+  if (dataOffset < mapEnd)
+    throw overlap(store.name, `the data at byte ${dataOffset} begins before the map ends at byte ${mapEnd}`, 344)
+  if (mapEnd > store.size) {
+    throw corrupt(
+      'E_TRUNCATED',
+      `${store.name}: the map of ${blocks} blocks takes bytes ${mapOffset} to ${mapEnd}, but the file ends at byte ` +
+        `${store.size}`,
+      { details: { position: mapOffset, size: store.size }, hint: hints.incomplete },
+    )
   }
 }
 

@@ -130,6 +130,7 @@ export function parseDescriptor(bytes: Uint8Array, name: string): Descriptor {
   }
 }
 
+// eslint-disable-next-line complexity -- one check for each field of the line, in their order
 function extentLine(
   [, access = '', count = '', type = '', rest = '']: RegExpExecArray,
   line: number,

@@ -102,55 +102,34 @@ export function sparseLayout(
     throw corrupt('E_DISK_SIZE', `${name}: its header says that the disk has ${values.capacity} sectors`, {
       details: { position: headerPosition + 12 },
     })
+  checkFields(name, values, bad, headerPosition)
   const grain = Number(grainSize)
-  if (grainSize > 2048n || !isPowerOfTwo(grain))
-    throw bad(20, `a grain has ${grainSize} sectors, expected a power of two from 1 to 2048`)
-  if (!isPowerOfTwo(gtesPerGt) || gtesPerGt < 128 || gtesPerGt > 65536)
-    throw bad(44, `a grain table has ${gtesPerGt} entries, expected a power of two from 128 to 65536`)
   const compressed = hasFlag(flags, 'compressed')
-  if (values.compression > 1)
-    throw unsupported(
-      'E_UNSUPPORTED_FEATURE',
-      `${name}: compression ${values.compression} is not known, only 1 (deflate)`,
-      {
-        details: { position: headerPosition + 77 },
-      },
-    )
-  if (compressed !== (values.compression === 1))
-    throw bad(77, `the flags say ${compressed ? '' : 'not '}compressed, the algorithm is ${values.compression}`)
   const capacity = Number(values.capacity) * sectorLength
   const coverage = grain * gtesPerGt * sectorLength
   const tables = ceilDivide(capacity, coverage)
   if (tables * 4 > maximumDirectory)
     throw bad(44, `the grain directory would have ${tables} entries, more than ${maximumDirectory / 4}`)
   const redundant = hasFlag(flags, 'redundantTable') && values.rgdOffset !== 0n
-  const notes: Note[] = []
   const inFile = (sector: bigint): number | undefined =>
     sector > 0n && sector * BigInt(sectorLength) + BigInt(tables * 4) <= BigInt(store.size)
       ? Number(sector) * sectorLength
       : undefined
   if (withDirectory && values.gdOffset === gdAtEnd)
     throw bad(56, 'the footer says that the grain directory is in a footer')
-  let gdPosition = withDirectory ? inFile(values.gdOffset) : 0
+  const found = withDirectory ? inFile(values.gdOffset) : 0
   const rgdPosition = redundant ? inFile(values.rgdOffset) : undefined
-  if (gdPosition === undefined) {
-    if (rgdPosition === undefined)
-      throw corrupt(
-        'E_TRUNCATED',
-        `${name}: the grain directory of ${tables * 4} bytes is to lie at sector ` +
-          `${values.gdOffset}, and the file has ` +
-          `${store.size} bytes`,
-        {
-          details: { position: headerPosition + 56, size: store.size },
-          hint: 'The file is incomplete; copy it again.',
-        },
-      )
-    notes.push({
-      code: 'W_GD_COPY_USED',
-      message: `${name}: the grain directory would lie outside the file; its copy is used`,
-    })
-    gdPosition = rgdPosition
-  }
+  const gdPosition = found ?? rgdPosition
+  if (gdPosition === undefined)
+    throw corrupt(
+      'E_TRUNCATED',
+      `${name}: the grain directory of ${tables * 4} bytes is to lie at sector ${values.gdOffset}, and the file has ` +
+        `${store.size} bytes`,
+      {
+        details: { position: headerPosition + 56, size: store.size },
+        hint: 'The file is incomplete; copy it again.',
+      },
+    )
   return {
     values,
     headerPosition,
@@ -166,8 +145,36 @@ export function sparseLayout(
     compressed,
     markers: hasFlag(flags, 'markers'),
     overhead: overheadOf(values, store.size),
-    notes,
+    notes: found === undefined ? [copyUsed(name)] : [],
   }
+}
+
+function copyUsed(name: string): Note {
+  return {
+    code: 'W_GD_COPY_USED',
+    message: `${name}: the grain directory would lie outside the file; its copy is used`,
+  }
+}
+
+/** Grains, tables and compression. @throws ImageError corrupt E_HEADER; unsupported E_UNSUPPORTED_FEATURE. */
+function checkFields(
+  name: string,
+  { flags, grainSize, gtesPerGt, compression }: SparseHeaderValues,
+  bad: (at: number, message: string) => ImageError,
+  headerPosition: number,
+): void {
+  const grain = Number(grainSize)
+  if (grainSize > 2048n || !isPowerOfTwo(grain))
+    throw bad(20, `a grain has ${grainSize} sectors, expected a power of two from 1 to 2048`)
+  if (!isPowerOfTwo(gtesPerGt) || gtesPerGt < 128 || gtesPerGt > 65536)
+    throw bad(44, `a grain table has ${gtesPerGt} entries, expected a power of two from 128 to 65536`)
+  const compressed = hasFlag(flags, 'compressed')
+  if (compression > 1)
+    throw unsupported('E_UNSUPPORTED_FEATURE', `${name}: compression ${compression} is not known, only 1 (deflate)`, {
+      details: { position: headerPosition + 77 },
+    })
+  if (compressed !== (compression === 1))
+    throw bad(77, `the flags say ${compressed ? '' : 'not '}compressed, the algorithm is ${compression}`)
 }
 
 /** Before this byte no grain can be: behind the header at least. */
