@@ -121,7 +121,9 @@ export class Serving {
       : chooseTargets(files, { image, point, all, partition: selected })
   }
 
-  /** @throws ImageError refused E_TABLE_IN_PARTITION where what is mounted for writing has a part of the table in it. */
+  /**
+   * @throws ImageError refused E_TABLE_IN_PARTITION where what is mounted for writing has a part of the table in it.
+   */
   #guardTable({ tableInside }: OpenedDisk, { targets }: ReturnType<typeof chooseTargets>): void {
     const { mode, options } = this.#request
     if ((mode !== 'write' && mode !== 'overlay') || options.allowTableLoss === true) return

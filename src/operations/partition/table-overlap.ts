@@ -100,7 +100,8 @@ export function guardWriting(titles: readonly string[], what: string): void {
   if (titles.length === 0) return
   throw refused(
     'E_TABLE_IN_PARTITION',
-    `${titles.join('; ')} lies inside ${what}: a filesystem that is written to may overwrite it, and other partitions ` +
+    `${titles.join('; ')} lies inside ${what}: a filesystem that is written to may overwrite it, ` +
+      `and other partitions ` +
       'are lost then',
     { hint: 'Read it only, or throw changes away. --allow-table-loss writes to it all the same.' },
   )
