@@ -103,7 +103,7 @@ export function guardWriting(titles: readonly string[], what: string): void {
     `${titles.join('; ')} lies inside ${what}: a filesystem that is written to may overwrite it, ` +
       `and other partitions ` +
       'are lost then',
-    { hint: 'Read it only, or throw changes away. --allow-table-loss writes to it all the same.' },
+    { hint: 'Read it only, or throw changes away. --allow-table-loss writes to it nevertheless.' },
   )
 }
 
