@@ -349,15 +349,9 @@ function openError(path: string, cause: unknown): ImageError {
   // Opened to be changed; to be read it can be opened.
   if (code === 'EISDIR') return folderError(path)
   if (code === 'ENOENT') {
-    const hint = /^nbds?(\+unix)?:\/\//i.test(path)
-      ? 'Exports of NBD servers are taken where an image is only read: by convert, compare, hash, info, ' +
-        'inspect, map, measure, ls, cat and cp.'
-      : path === '-'
-        ? streamHint
-        : undefined
     return new ImageError('usage', 'E_NOT_FOUND', `${name}: no such file`, {
       cause,
-      hint,
+      hint: path === '-' ? streamHint : undefined,
     })
   }
   if (code === 'EACCES' || code === 'EPERM')

@@ -19,7 +19,7 @@ import { readPadded } from './exchanged-parent.js'
 import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
 import { childrenOf } from './other-children.js'
 import { openNewParent, parentShape } from '../transfer/parent.js'
-import { linkedImage, recordOf, relinker, wholeImage, type LinkedImage } from './relink.js'
+import { linkedImage, recordOf, relinker, chainFile, type LinkedImage } from './relink.js'
 import { realFolder } from '../../sys/host-path.js'
 
 export interface CommitOptions extends Omit<ReadOptions, 'snapshot'> {
@@ -57,7 +57,7 @@ export interface CommitResult {
  * target; mismatch E_MISMATCH; aborted E_ABORTED.
  */
 export async function commitChain(childPath: string, options: CommitOptions = {}): Promise<CommitResult> {
-  wholeImage(childPath)
+  chainFile(childPath, options)
   const { dryRun = false, deleteChild = false, verify = deleteChild } = options
   const plan = look(childPath, options)
   const { parentPath, otherChildren } = plan

@@ -15,7 +15,7 @@ import {
   recordOf,
   refuseLoop,
   relinker,
-  wholeImage,
+  chainFile,
   type LinkedImage,
   type ParentRecord,
 } from './relink.js'
@@ -63,8 +63,8 @@ async function rebased(
   parentPath: string | undefined,
   options: RebaseOptions,
 ): Promise<RebaseResult> {
-  wholeImage(childPath)
-  if (parentPath !== undefined) wholeImage(parentPath)
+  chainFile(childPath, options)
+  if (parentPath !== undefined) chainFile(parentPath, options)
   const { dryRun = false } = options
   const next = parentPath === undefined ? undefined : openedParent(childPath, parentPath, options)
   using held = next?.opened

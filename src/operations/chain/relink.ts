@@ -6,7 +6,8 @@ import type { ImageFile, OpenedImage } from '../../formats/opened.js'
 import type { OpenedWritable } from '../../formats/open-writable.js'
 import { openToChange } from '../in-use/changing.js'
 import { storedNames } from '../inspect/info.js'
-import { chainOptions, parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
+import { localFile, wholeImage } from '../open/image-file.js'
+import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
 import { openNewParent } from '../transfer/parent.js'
 
 /** What a child records of its parent: names as they stand. */
@@ -59,8 +60,8 @@ export function relinkChain(childPath: string, parentPath: string, options: Reli
 }
 
 function relinked(childPath: string, parentPath: string, options: RelinkOptions): RelinkResult {
-  wholeImage(childPath)
-  wholeImage(parentPath)
+  chainFile(childPath, options)
+  chainFile(parentPath, options)
   using child = openToChange(childPath, {
     ...readOptions(options),
     chain: 'optional',
@@ -137,12 +138,10 @@ export function linkedImage(path: string, { format, identity }: Pick<DiskImage, 
   return { path, format, identity }
 }
 
-/** @throws ImageError usage E_WHOLE_IMAGE */
-export function wholeImage(argument: string): void {
-  if (parseImageArgument(argument).partition !== undefined)
-    throw usage('E_WHOLE_IMAGE', `chains are of whole images, and ${argument} is a partition`, {
-      hint: 'Leave out what follows the @.',
-    })
+/** An image whose record of a parent changes, or that is to be one. @throws ImageError usage E_WHOLE_IMAGE, E_NOT_A_FILE */
+export function chainFile(argument: string, options: ReadOptions): void {
+  wholeImage(argument, `chains are of whole images, and ${argument} is a partition`)
+  localFile(argument, options)
 }
 
 /**

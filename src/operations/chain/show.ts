@@ -2,9 +2,10 @@ import fs from '../../sys/host-fs.js'
 import type { Note } from '../../block/types.js'
 import { printable, usage } from '../../errors.js'
 import type { FoundBy } from '../../location/gate.js'
-import { openFile, type Layer, type OpenedImage } from '../../formats/open.js'
+import { type Layer, type OpenedImage } from '../../formats/open.js'
 import { convert, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
 import { layerInfo, problem, storedNames, type LayerInfo, type Problem } from '../inspect/info.js'
+import { openAddress } from '../open/image-file.js'
 import { readOptions, type ReadOptions } from '../open/opening.js'
 import { HostLocation } from '../../location/file.js'
 import type { Location } from '../../location/location.js'
@@ -43,7 +44,7 @@ export interface ChainResult {
  * the image itself is damaged.
  */
 export function showChain(path: string, options: ReadOptions = {}): ChainResult {
-  using opened = openFile(path, { ...readOptions(options), chain: 'optional' })
+  using opened = openAddress(path, { ...readOptions(options), chain: 'optional' })
   const { missing } = opened
   const looked = missing?.details['looked']
   return {
@@ -136,7 +137,7 @@ function chosenLayers(
   options: ReadOptions,
   until: string | undefined,
 ): { layers: { path: string; format: string }[]; last: number } {
-  using opened = openFile(path, readOptions(options))
+  using opened = openAddress(path, readOptions(options))
   const layers = opened.layers.map(({ location, driver }) => ({
     path: location.address,
     location,

@@ -9,7 +9,8 @@ import { changedCopy } from './changed-copy.js'
 import { closeHoles } from './close-holes.js'
 import { storedPieces } from './content-search.js'
 import { changingInPlace } from './left-state.js'
-import { parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
+import { localFile, wholeImage } from '../open/image-file.js'
+import { readOptions, type ReadOptions } from '../open/opening.js'
 
 export interface CompactOptions extends ReadOptions {
   /** Where a compacted copy goes; the image itself is then only read. */
@@ -44,8 +45,8 @@ const unit = 65536
  * E_NOT_WRITABLE.
  */
 export async function compact(path: string, options: CompactOptions): Promise<CompactResult> {
-  if (parseImageArgument(path).partition !== undefined)
-    throw usage('E_WHOLE_IMAGE', 'compact works on a whole image', { hint: 'Leave out what follows the @.' })
+  wholeImage(path, 'compact works on a whole image')
+  localFile(path, options)
   if ((options.output === undefined) === (options.inPlace !== true))
     throw usage('E_COMPACT_TARGET', 'say where the smaller image goes', {
       hint: '--output FILE makes a compacted copy; --in-place changes the image itself.',

@@ -10,7 +10,8 @@ import { guardMember, lossNotes } from '../partition/resized-volume.js'
 import { readPartitionTable } from '../../partition/index.js'
 import { firstContent } from './content-search.js'
 import { changingInPlace } from './left-state.js'
-import { parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
+import { localFile, wholeImage } from '../open/image-file.js'
+import { readOptions, type ReadOptions } from '../open/opening.js'
 
 export interface ResizeOptions extends ReadOptions {
   /** Cuts off content too. */
@@ -46,10 +47,8 @@ export interface ResizeResult {
  * the image.
  */
 export async function resize(path: string, wanted: Wanted, options: ResizeOptions = {}): Promise<ResizeResult> {
-  if (parseImageArgument(path).partition !== undefined)
-    throw usage('E_WHOLE_IMAGE', 'resize changes the size of a whole disk; a partition is resized inside the guest', {
-      hint: 'Leave out what follows the @.',
-    })
+  wholeImage(path, 'resize changes the size of a whole disk; a partition is resized inside the guest')
+  localFile(path, options)
   if (options.dryRun === true) {
     guardChange(path, 'changed', options)
     // Only read: opening it for changes would bring a journal into the file.

@@ -9,7 +9,8 @@ import { openToChange } from '../in-use/changing.js'
 import { guardChange } from '../in-use/guard.js'
 import { changingInPlace } from './left-state.js'
 import { convert, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
-import { parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
+import { localFile, openAddress, wholeImage } from '../open/image-file.js'
+import { readOptions, type ReadOptions } from '../open/opening.js'
 
 /** An internal snapshot. Sizes are bytes. */
 export interface SnapshotInfo extends ImageSnapshot {
@@ -49,13 +50,15 @@ export interface SnapshotChangeResult {
   readonly notes: readonly Note[]
 }
 
+const wholeDisk = 'a snapshot is of a whole disk'
+
 /**
  * The internal snapshots of an image; parents need not be there. @throws ImageError unsupported E_NO_SNAPSHOTS; those
  * of opening.
  */
 export async function listSnapshots(path: string, options: SnapshotOptions = {}): Promise<SnapshotListResult> {
-  wholeImage(path)
-  using opened = openFile(path, { ...readOptions(options), chain: 'optional' })
+  wholeImage(path, wholeDisk)
+  using opened = openAddress(path, { ...readOptions(options), chain: 'optional' })
   const { image, name } = opened.top
   const snapshots: SnapshotInfo[] = []
   const notes: Note[] = [...image.notes]
@@ -144,7 +147,8 @@ async function change(
   options: SnapshotChangeOptions,
   prepare: (image: DiskImage) => Change | Promise<Change>,
 ): Promise<SnapshotChangeResult> {
-  wholeImage(path)
+  wholeImage(path, wholeDisk)
+  localFile(path, options)
   const read = { ...readOptions(options), chain: 'optional' as const }
   if (options.dryRun === true) {
     guardChange(path, 'changed', options)
@@ -227,9 +231,4 @@ function snapshotsOf(image: DiskImage, name: string): readonly ImageSnapshot[] {
 
 function dateOf(time: number): string {
   return new Date(time * 1000).toISOString()
-}
-
-function wholeImage(path: string): void {
-  if (parseImageArgument(path).partition !== undefined)
-    throw usage('E_WHOLE_IMAGE', 'a snapshot is of a whole disk', { hint: 'Leave out what follows the @.' })
 }

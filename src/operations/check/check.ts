@@ -1,12 +1,13 @@
 import fs from '../../sys/host-fs.js'
 import { perform, type Work, type WorkProgress } from '../../block/work.js'
 import type { Progress } from '../../engine/progress.js'
-import { aborted, isImageError, usage, type ImageError } from '../../errors.js'
+import { aborted, isImageError, type ImageError } from '../../errors.js'
 import type { Finding } from '../../formats/driver.js'
 import type { Layer } from '../../formats/open.js'
 import { FindingList, type FindingGroup, type Severity } from './findings.js'
 import { problem, type Problem } from '../inspect/info.js'
-import { parseImageArgument, readOptions, type ReadOptions, openDiskLater } from '../open/opening.js'
+import { wholeImage } from '../open/image-file.js'
+import { readOptions, type ReadOptions, openDiskLater } from '../open/opening.js'
 import { readStored } from './stored-data.js'
 
 export interface CheckImageOptions extends ReadOptions {
@@ -60,11 +61,7 @@ const usualLimit = 100
 export async function check(path: string, options: CheckImageOptions = {}): Promise<CheckResult> {
   const { deep = false, limit = usualLimit } = options
   const begun = performance.now()
-  if (parseImageArgument(path).partition !== undefined) {
-    throw usage('E_WHOLE_IMAGE', 'check looks at the structures of an image file; a partition has none of its own', {
-      hint: 'Leave out what follows the @.',
-    })
-  }
+  wholeImage(path, 'check looks at the structures of an image file; a partition has none of its own')
   using opened = await openDiskLater(path, { ...readOptions(options), chain: 'optional' }, { signal: options.signal })
   const turns = new Turns(options, opened.layers.map(sizeOf), deep)
   const layers: LayerCheck[] = []

@@ -17,9 +17,9 @@ import { targetFormat } from '../transfer/layout.js'
 import { FindingList, type FindingGroup, type Severity } from './findings.js'
 import { imageIdentity } from '../transfer/identity.js'
 import { guardChange } from '../in-use/guard.js'
-import { parseImageArgument } from '../open/opening.js'
+import { localFile, wholeImage } from '../open/image-file.js'
 import { checkTarget, TargetFiles } from '../transfer/target.js'
-import { realFolder } from '../../sys/host-path.js'
+import { lastPart, realFolder } from '../../sys/host-path.js'
 
 export interface RepairOptions {
   readonly registry?: Registry
@@ -74,10 +74,7 @@ const usualLimit = 100
 export async function repair(path: string, options: RepairOptions = {}): Promise<RepairResult> {
   const begun = performance.now()
   const { output, inPlace = false, dryRun = false } = options
-  if (parseImageArgument(path).partition !== undefined)
-    throw usage('E_WHOLE_IMAGE', 'repair looks at the structures of an image file; a partition has none of its own', {
-      hint: 'Leave out what follows the @.',
-    })
+  wholeImage(path, 'repair looks at the structures of an image file; a partition has none of its own')
   if (output !== undefined && inPlace)
     throw usage(
       'E_REPAIR_TARGET',
@@ -94,7 +91,7 @@ export async function repair(path: string, options: RepairOptions = {}): Promise
       },
     )
   }
-  const work = new Repair(path, options)
+  const work = new Repair(localFile(path, options), options)
   const outcome = dryRun
     ? await work.dry()
     : output === undefined
@@ -228,7 +225,7 @@ class Repair {
     const { from } = this.#options
     const driver =
       from === undefined
-        ? detectFormat(new ProbedFile(store, this.#registry), this.#path).driver
+        ? detectFormat(new ProbedFile(store, this.#registry), lastPart(this.#path)).driver
         : this.#registry.get(from)
     if (canRepair(driver)) return driver
     const able = [...this.#registry].filter((known) => canRepair(known.driver)).map((known) => known.driver.id)

@@ -1,4 +1,5 @@
 import { openWritableImage, type OpenedWritable, type WritableOptions } from '../../formats/open-writable.js'
+import { localFile } from '../open/image-file.js'
 import { guardChange, type InUseOptions } from './guard.js'
 
 /**
@@ -7,6 +8,7 @@ import { guardChange, type InUseOptions } from './guard.js'
  * @throws ImageError refused E_MOUNTED, E_SWAP, E_LOCKED, E_IN_USE; those of opening an image to change it.
  */
 export function openToChange(path: string, options: WritableOptions & InUseOptions = {}): OpenedWritable {
-  guardChange(path, 'changed', options)
-  return openWritableImage(path, options)
+  const file = localFile(path, options)
+  guardChange(file, 'changed', options)
+  return openWritableImage(file, options)
 }

@@ -12,6 +12,7 @@ import { ExposedSlice } from '../../mount/exposed-slice.js'
 import { openPartition, readPartitionTable, selectPartition, type PartitionTable } from '../../partition/index.js'
 import { guardWriting, tableTitles } from '../partition/table-overlap.js'
 import { create } from '../transfer/create.js'
+import { openAddress } from '../open/image-file.js'
 import { chainOptions, parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
 import { HostLocation } from '../../location/file.js'
 import { folderPart } from '../../sys/host-path.js'
@@ -115,7 +116,7 @@ export function openExposed(argument: string, options: ExposureOptions): Exposur
     })
     return guarded(changed(argument, options.overlay, chain), options)
   }
-  const opened = openFile(parseImageArgument(argument).path, readOptions(options))
+  const opened = openAddress(parseImageArgument(argument).path, readOptions(options))
   return orClose(opened, () => {
     if (opened.unreadable !== undefined) throw opened.unreadable
     return keepingFiles(opened.files, (held) =>

@@ -1,3 +1,4 @@
+import { localFile } from '../open/image-file.js'
 import fs from '../../sys/host-fs.js'
 import type { Note } from '../../block/types.js'
 import { usage } from '../../errors.js'
@@ -19,7 +20,7 @@ export function openNewParent(path: string, childPath: string, driver: FormatDri
       hint: '`vdisk formats` shows which formats can have one.',
     })
   const { parentFormat } = options
-  const opened = openFile(path, {
+  const opened = openFile(localFile(path, options), {
     ...options,
     from: options.from ?? (parentFormat === 'auto' ? undefined : parentFormat),
   })

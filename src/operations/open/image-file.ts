@@ -1,0 +1,33 @@
+import { usage, type HostPath } from '../../errors.js'
+import { openLocation, type OpenedImage, type OpenOptions } from '../../formats/open.js'
+import { Registry } from '../../formats/registry.js'
+import { shellWord } from '../../sys/shell-word.js'
+import { parseImageArgument } from './opening.js'
+
+/**
+ * An argument that must name an image as a whole. @param why what the operation works on, for the message.
+ * @throws ImageError usage E_WHOLE_IMAGE when it names a partition.
+ */
+export function wholeImage(argument: string, why: string): void {
+  if (parseImageArgument(argument).partition !== undefined)
+    throw usage('E_WHOLE_IMAGE', why, { hint: 'Leave out what follows the @.' })
+}
+
+/** Opens an image with its chain, wherever its address leads. @throws ImageError */
+export function openAddress(address: string, options: OpenOptions): OpenedImage {
+  const { schemes } = options.registry ?? new Registry()
+  return openLocation(schemes.locate(address), options)
+}
+
+/**
+ * The path of an image that is changed, or that other images are to name: a file of this computer.
+ * @throws ImageError usage E_NOT_A_FILE when its address leads elsewhere.
+ */
+export function localFile(address: string, { registry = new Registry() }: Pick<OpenOptions, 'registry'>): HostPath {
+  const { schemes } = registry
+  const location = schemes.locate(address)
+  if (location.path !== undefined) return location.path
+  throw usage('E_NOT_A_FILE', `${location.label} is ${schemes.of(address).title}, not an image file of this computer`, {
+    hint: `Copy it to a file first: vdisk convert ${shellWord(location.address)} disk.qcow2`,
+  })
+}
