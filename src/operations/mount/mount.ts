@@ -7,6 +7,7 @@ import { mountAt } from './mount-table.js'
 import type { MountMode, MountSession } from './session.js'
 import { startServer } from './start-server.js'
 import { newId, runtimeFolder } from './state.js'
+import { localFile } from '../open/image-file.js'
 import { parseImageArgument, type ReadOptions } from '../open/opening.js'
 import { absolute } from '../../sys/host-path.js'
 import { isPlainText } from '../../sys/host-fs.js'
@@ -67,7 +68,7 @@ export async function mount(
   const request: ServeRequest = {
     id: newId(),
     runtime: runtimeFolder(),
-    image: real(path),
+    image: real(localFile(path, options)),
     mode,
     all: options.all === true,
     others: options.others === true,
