@@ -72,13 +72,7 @@ export interface Detection {
 export function detectFormat(file: ProbedFile, fileName: string | undefined): Detection {
   const { store, registry } = file
   const { name } = store
-  if (fileName !== undefined && isPartialName(fileName)) {
-    throw corrupt('E_PARTIAL', `${name} is the unfinished output of an interrupted run, not an image`, {
-      hint: 'Delete it and run the conversion again.',
-    })
-  }
-  if (store.size === 0)
-    throw corrupt('E_EMPTY', `${name} is empty`, { hint: 'Use --from raw to read it as a disk of no bytes.' })
+  refuseUnfinished(store, fileName)
   const whole = fileName === undefined ? undefined : partOf(fileName, registry)
   if (whole !== undefined) return { driver: whole, notes: [] }
   const { head, tail } = file.ends
@@ -121,6 +115,17 @@ function assertNotPromised(name: string, fileName: string, registry: Registry): 
       },
     )
   }
+}
+
+/** Files that are no image, whatever is in them. */
+function refuseUnfinished({ name, size }: ByteStore, fileName: string | undefined): void {
+  if (fileName !== undefined && isPartialName(fileName)) {
+    throw corrupt('E_PARTIAL', `${name} is the unfinished output of an interrupted run, not an image`, {
+      hint: 'Delete it and run the conversion again.',
+    })
+  }
+  if (size === 0)
+    throw corrupt('E_EMPTY', `${name} is empty`, { hint: 'Use --from raw to read it as a disk of no bytes.' })
 }
 
 /** The format of the image that a file is named as a part of. */

@@ -1,3 +1,4 @@
+import { Recent } from '../../binary/recent.js'
 import type { Work } from '../../block/work.js'
 import { ceilDivide, viewOf } from '../../binary/integers.js'
 import type { FieldRow, StructValues } from '../../binary/struct.js'
@@ -5,7 +6,7 @@ import { UnitOwners } from '../../binary/unit-owners.js'
 import { extentFaults } from '../../block/extent-faults.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
-import { corrupt, printable, unsupported } from '../../errors.js'
+import { corrupt, hints, printable, unsupported } from '../../errors.js'
 import type { CheckOptions, DiskImage, Finding } from '../driver.js'
 import { bitRunEnd, isPresent } from './entries.js'
 import { header1, header2, noExtent, version1, version2 } from './structs.js'
@@ -38,7 +39,7 @@ export class BochsImage extends ExtentSource implements DiskImage {
   readonly notes: readonly Note[] = []
   readonly #layout: Layout
   readonly #owners = new UnitOwners()
-  readonly #bitmaps = new Map<number, Uint8Array>()
+  readonly #bitmaps = new Recent(keptBitmaps, (extent) => this.#bitmap(extent))
 
   constructor(store: ByteStore) {
     super(store)
@@ -65,8 +66,8 @@ export class BochsImage extends ExtentSource implements DiskImage {
           `same extent ${index}`,
         { details: { position: catalogPosition + extent * 4 } },
       )
-    const position = this.#layout.dataPosition + index * this.#layout.stride
-    const bitmap = this.#bitmap(extent, position)
+    const position = this.#position(extent)
+    const bitmap = this.#bitmaps.get(extent)
     const first = Math.floor((offset % extentSize) / sectorLength)
     const last = ceilDivide(stop - extent * extentSize, sectorLength)
     const length = Math.min(stop, extent * extentSize + bitRunEnd(bitmap, first, last) * sectorLength) - offset
@@ -106,17 +107,19 @@ export class BochsImage extends ExtentSource implements DiskImage {
       else yield item
   }
 
-  #bitmap(extent: number, position: number): Uint8Array {
-    const kept = this.#bitmaps.get(extent)
-    if (kept !== undefined) return kept
+  /** The bitmap of an extent that is in the file. */
+  #bitmap(extent: number): Uint8Array {
     const { extentSize, bitmapBytes } = this.#layout
+    const position = this.#position(extent)
     if (position + bitmapBytes > this.store.size) throw this.#truncated(extent, position)
     const bytes = new Uint8Array(Math.min(bitmapBytes, ceilDivide(extentSize / sectorLength, 8)))
     this.store.read(position, bytes)
-    const [oldest] = this.#bitmaps.keys()
-    if (this.#bitmaps.size >= keptBitmaps && oldest !== undefined) this.#bitmaps.delete(oldest)
-    this.#bitmaps.set(extent, bytes)
     return bytes
+  }
+
+  #position(extent: number): number {
+    const { catalog, dataPosition, stride } = this.#layout
+    return dataPosition + catalog.getUint32(extent * 4, true) * stride
   }
 
   #truncated(extent: number, position: number): Error {
@@ -158,7 +161,7 @@ function readLayout(store: ByteStore): Layout {
       'E_TRUNCATED',
       `${name}: the catalog takes bytes ${headerSize} to ${headerSize + entries * 4}, but the file ` +
         `ends at byte ${size}`,
-      { details: { position: headerSize, size }, hint: 'The file is incomplete; copy it again.' },
+      { details: { position: headerSize, size }, hint: hints.incomplete },
     )
   const catalog = new Uint8Array(entries * 4)
   store.read(headerSize, catalog)

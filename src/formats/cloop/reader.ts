@@ -4,7 +4,7 @@ import { struct, u32 } from '../../binary/struct.js'
 import { extentFaults } from '../../block/extent-faults.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import type { ByteStore, Codec, Extent, Note, Section } from '../../block/types.js'
-import { corrupt } from '../../errors.js'
+import { corrupt, hints } from '../../errors.js'
 import type { CheckOptions, DiskImage, Finding } from '../driver.js'
 
 /** Behind 128 bytes of a shell script, big-endian. */
@@ -47,7 +47,7 @@ export class CloopImage extends ExtentSource implements DiskImage {
         'E_TRUNCATED',
         `${name}: the offsets of ${blocks} blocks take bytes ${header.size} to ${end}, but the file ` +
           `ends at byte ${size}`,
-        { details: { position: header.size, size }, hint: 'The file is incomplete; copy it again.' },
+        { details: { position: header.size, size }, hint: hints.incomplete },
       )
     const offsets = new Uint8Array((blocks + 1) * 8)
     store.read(header.size, offsets)

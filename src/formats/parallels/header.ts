@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { ceilDivide, roundUp } from '../../binary/integers.js'
 import type { FieldRow } from '../../binary/struct.js'
 import type { ByteStore, Note } from '../../block/types.js'
-import { corrupt, unsupported } from '../../errors.js'
+import { corrupt, hints, unsupported } from '../../errors.js'
 import {
   dirtyBitmap,
   extensionHeader,
@@ -66,7 +66,7 @@ export function readHeader(store: ByteStore): Header {
       'E_TRUNCATED',
       `${name}: the table of ${batEntries} entries takes bytes ${tablePosition} to ${tableEnd}, but the file ends at ` +
         `byte ${size}`,
-      { details: { position: tablePosition, size }, hint: 'The file is incomplete; copy it again.' },
+      { details: { position: tablePosition, size }, hint: hints.incomplete },
     )
   const stated = values.dataOffset * sectorLength
   if (stated !== 0 && stated < tableEnd) throw bad(`the data begins at byte ${stated}, inside the table`, 48)

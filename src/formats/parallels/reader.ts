@@ -1,15 +1,14 @@
 import type { Work } from '../../block/work.js'
-import { viewOf } from '../../binary/integers.js'
 import { UnitOwners } from '../../binary/unit-owners.js'
 import { extentFaults } from '../../block/extent-faults.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
+import { StoredWords, type WordLayout } from '../../block/words.js'
 import { corrupt } from '../../errors.js'
 import type { CheckOptions, DiskImage, Finding } from '../driver.js'
 import { readHeader, tablePosition, type Header } from './header.js'
 
-const entriesPerPiece = 16384
-const keptPieces = 256
+const batLayout: WordLayout = { littleEndian: true, none: 0, padded: false }
 /** Clusters that one extent covers at most. */
 const longestRun = 4096
 
@@ -22,11 +21,13 @@ export class ParallelsImage extends ExtentSource implements DiskImage {
   readonly notes: readonly Note[]
   readonly #header: Header
   readonly #owners = new UnitOwners()
-  readonly #pieces = new Map<number, DataView>()
+  /** In units of the header's, in little-endian order; 0 where a cluster is not there. */
+  readonly #bat: StoredWords
 
   constructor(store: ByteStore) {
     super(store)
     this.#header = readHeader(store)
+    this.#bat = new StoredWords(store, tablePosition, this.#header.values.batEntries, batLayout)
     this.capacity = this.#header.capacity
     // Extents change status at multiples of a cluster, which need not be a power of two.
     this.grain = 512
@@ -39,7 +40,7 @@ export class ParallelsImage extends ExtentSource implements DiskImage {
     const place = this.#place(cluster)
     let next = cluster + 1
     if (place === undefined) {
-      while (next * clusterSize < end && next - cluster < entriesPerPiece && this.#word(next) === 0) next++
+      next = this.#bat.runEnd(cluster, Math.ceil(end / clusterSize))
       return { kind: 'zero', offset, length: Math.min(end, next * clusterSize) - offset }
     }
     while (next * clusterSize < end && next - cluster < longestRun) {
@@ -110,17 +111,6 @@ export class ParallelsImage extends ExtentSource implements DiskImage {
   }
 
   #word(cluster: number): number {
-    const number = Math.floor(cluster / entriesPerPiece)
-    let piece = this.#pieces.get(number)
-    if (piece === undefined) {
-      const first = number * entriesPerPiece
-      const bytes = new Uint8Array(Math.min(entriesPerPiece, this.#header.values.batEntries - first) * 4)
-      this.store.read(tablePosition + first * 4, bytes)
-      piece = viewOf(bytes)
-      const [oldest] = this.#pieces.keys()
-      if (this.#pieces.size >= keptPieces && oldest !== undefined) this.#pieces.delete(oldest)
-      this.#pieces.set(number, piece)
-    }
-    return piece.getUint32((cluster % entriesPerPiece) * 4, true)
+    return this.#bat.word(cluster)
   }
 }

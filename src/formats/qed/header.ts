@@ -1,7 +1,7 @@
 import { isPowerOfTwo } from '../../binary/integers.js'
 import type { FieldRow } from '../../binary/struct.js'
 import type { ByteStore, Note } from '../../block/types.js'
-import { corrupt, unsupported } from '../../errors.js'
+import { corrupt, hints, unsupported } from '../../errors.js'
 import { hostName } from '../../sys/host-fs.js'
 import { hasFeature, unknownFeatures } from './entries.js'
 import { feature, header as layout, magic, type HeaderValues } from './structs.js'
@@ -59,7 +59,7 @@ export function readHeader(store: ByteStore): Header {
       `${name}: the L1 table takes bytes ${l1TableOffset} to ${l1TableOffset + tableBytes}, but the ` +
         `file ends at byte ` +
         `${size}`,
-      { details: { position: l1TableOffset, size }, hint: 'The file is incomplete; copy it again.' },
+      { details: { position: l1TableOffset, size }, hint: hints.incomplete },
     )
   const notes: Note[] = hasFeature(features, feature.needCheck)
     ? [{ code: 'W_DIRTY', message: `${name}: the image was not closed: clusters may be lost or shared` }]

@@ -1,3 +1,4 @@
+import { Recent } from '../../binary/recent.js'
 import type { Work } from '../../block/work.js'
 import { viewOf } from '../../binary/integers.js'
 import { UnitOwners } from '../../binary/unit-owners.js'
@@ -24,7 +25,7 @@ export class QedImage extends ExtentSource implements DiskImage {
   readonly notes: readonly Note[]
   readonly parentReference?: ParentReference
   readonly #header: Header
-  readonly #pieces = new Map<number, DataView>()
+  readonly #pieces = new Recent(keptPieces, (number) => this.#piece(number))
   readonly #owners = new UnitOwners()
 
   constructor(store: ByteStore) {
@@ -153,19 +154,16 @@ export class QedImage extends ExtentSource implements DiskImage {
   /** An entry of a table, read with what is around it. */
   #entry(table: number, index: number): number {
     const position = table + index * 8
-    const number = Math.floor(position / pieceLength)
-    let piece = this.#pieces.get(number)
-    if (piece === undefined) {
-      const start = number * pieceLength
-      const bytes = new Uint8Array(Math.min(pieceLength, this.store.size - start))
-      this.store.read(start, bytes)
-      piece = viewOf(bytes)
-      const [oldest] = this.#pieces.keys()
-      if (this.#pieces.size >= keptPieces && oldest !== undefined) this.#pieces.delete(oldest)
-      this.#pieces.set(number, piece)
-    }
+    const piece = this.#pieces.get(Math.floor(position / pieceLength))
     const at = position % pieceLength
     // More than any file has bytes is refused as a place.
     return piece.getUint32(at, true) + piece.getUint32(at + 4, true) * 2 ** 32
+  }
+
+  #piece(number: number): DataView {
+    const start = number * pieceLength
+    const bytes = new Uint8Array(Math.min(pieceLength, this.store.size - start))
+    this.store.read(start, bytes)
+    return viewOf(bytes)
   }
 }

@@ -1,6 +1,6 @@
 import type { FieldRow } from '../../binary/struct.js'
 import type { ByteStore } from '../../block/types.js'
-import { corrupt, unsupported } from '../../errors.js'
+import { corrupt, hints, unsupported } from '../../errors.js'
 import { chunkHeader, chunkType, header as layout } from './structs.js'
 
 /** Chunks that are kept: 24 bytes each. */
@@ -46,7 +46,7 @@ export function readChunks(store: ByteStore): Chunks {
   if (headerSize + totalChunks * chunkHeaderSize > size)
     throw corrupt('E_TRUNCATED', `${name}: ${totalChunks} chunks do not fit into a file of ${size} bytes`, {
       details: { position: 20, size },
-      hint: 'The file is incomplete; copy it again.',
+      hint: hints.incomplete,
     })
   const walk = new Walk(store, blockSize, chunkHeaderSize, totalChunks)
   const blocks = walk.run(headerSize)
@@ -106,7 +106,7 @@ class Walk {
         'E_TRUNCATED',
         `${this.#store.name}: chunk ${chunk} takes bytes ${position} to ${end}, but the file ends at byte ` +
           `${this.#store.size}`,
-        { details: { position, size: this.#store.size }, hint: 'The file is incomplete; copy it again.' },
+        { details: { position, size: this.#store.size }, hint: hints.incomplete },
       )
     }
     const place = position + this.#headerLength

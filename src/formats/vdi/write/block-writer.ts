@@ -1,3 +1,4 @@
+import { clearBytes, copyBytes } from '../../../block/zeros.js'
 import type { Work } from '../../../block/work.js'
 import { isZero } from '../../../binary/zero.js'
 import type { BlockSource, ByteStore, Extent } from '../../../block/types.js'
@@ -356,28 +357,13 @@ export class BlockWriter {
   }
 
   #clear(position: number, length: number): void {
-    const inFile = Math.min(length, this.#store.size - position)
-    if (inFile <= 0) return
-    if (this.#store.zero !== undefined) {
-      this.#store.zero(position, inFile)
-      return
-    }
-    const zeros = new Uint8Array(Math.min(inFile, pieceLength))
-    for (let done = 0; done < inFile; done += zeros.length)
-      this.#store.write(position + done, zeros.subarray(0, Math.min(zeros.length, inFile - done)))
+    clearBytes(this.#store, position, Math.min(length, this.#store.size - position))
   }
 
   #copy(from: number, to: number, length: number): void {
-    const piece = new Uint8Array(Math.min(length, pieceLength))
     // The last block may end with the file.
     const inFile = Math.min(length, this.#store.size - from)
-    for (let done = 0; done < inFile; done += piece.length) {
-      const bytes = piece.subarray(0, Math.min(piece.length, inFile - done))
-      this.#store.read(from + done, bytes)
-      // Holes stay holes.
-      if (isZero(bytes)) this.#clear(to + done, bytes.length)
-      else this.#store.write(to + done, bytes)
-    }
+    copyBytes(this.#store, from, to, inFile, pieceLength)
     this.#clear(to + inFile, length - inFile)
   }
 

@@ -1,6 +1,4 @@
-import { writeZeros } from '../../../block/zeros.js'
 import { roundUp } from '../../../binary/integers.js'
-import { isZero } from '../../../binary/zero.js'
 import type { ByteStore } from '../../../block/types.js'
 import { targetError } from '../../../errors.js'
 import { blockPosition, maximumSector } from '../format/layout.js'
@@ -8,7 +6,6 @@ import { sectorLength } from '../format/structs.js'
 
 /** The file is enlarged by this much at once, or by a block: each time costs a flush. */
 const stepLength = 32 * 1024 * 1024
-const movedPiece = 65536
 
 /**
  * The end of a file with blocks, and the footer there: it moves ahead of what is new before that touches where it
@@ -102,23 +99,6 @@ export class BlockSpace {
     this.#next = end
     this.#store.truncate(end + sectorLength)
     this.flush()
-  }
-
-  /** Makes bytes read as zero. */
-  clear(position: number, length: number): void {
-    if (this.#store.zero === undefined) writeZeros(this.#store, position, length)
-    else this.#store.zero(position, length)
-  }
-
-  copy(from: number, to: number, length: number): void {
-    const piece = new Uint8Array(Math.min(length, movedPiece))
-    for (let done = 0; done < length; done += piece.length) {
-      const bytes = piece.subarray(0, Math.min(piece.length, length - done))
-      this.#store.read(from + done, bytes)
-      // Holes stay holes.
-      if (isZero(bytes)) this.clear(to + done, bytes.length)
-      else this.#store.write(to + done, bytes)
-    }
   }
 
   #moveTo(end: number): void {

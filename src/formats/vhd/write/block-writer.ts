@@ -1,3 +1,4 @@
+import { clearBytes, copyBytes } from '../../../block/zeros.js'
 import type { Work } from '../../../block/work.js'
 import { roundDown, roundUp } from '../../../binary/integers.js'
 import type { BlockSource, ByteStore, Extent } from '../../../block/types.js'
@@ -30,6 +31,7 @@ export interface BlockWriterOptions {
 /** Blocks with changes that wait for a flush at most, and blocks moved between two. */
 const mostPending = 1024
 const mostMoved = 16
+const movedPiece = 65536
 
 /**
  * The blocks of a dynamic or differencing disk, to be changed. The file is whole at any moment: the footer moves ahead
@@ -185,7 +187,7 @@ export class BlockWriter {
       const from = order.position(--last)
       if (last < 0 || from <= hole) break
       const block = blocks[last] ?? 0
-      this.#space.copy(from, hole, length)
+      copyBytes(this.#store, from, hole, length, movedPiece)
       this.#table.set(block, hole / sectorLength)
       this.#blocks.forget(block)
       if (++moved % mostMoved === 0) this.commit()
@@ -193,7 +195,7 @@ export class BlockWriter {
     }
     this.commit()
     this.#placeTableLower()
-    for (const gap of this.#order().gaps()) this.#space.clear(gap.position, gap.length)
+    for (const gap of this.#order().gaps()) clearBytes(this.#store, gap.position, gap.length)
     this.#cutEnd()
     yield { done: blocks.length, total: blocks.length }
   }
@@ -276,7 +278,8 @@ export class BlockWriter {
     const tail = within + length - last * sectorLength
     if (last > first) {
       const bitmap = this.#changeable(block)
-      this.#space.clear(
+      clearBytes(
+        this.#store,
         this.#positionOf(block) + this.#bitmapLength + first * sectorLength,
         (last - first) * sectorLength,
       )
@@ -315,7 +318,7 @@ export class BlockWriter {
   #allocate(): number {
     const used = this.#free.pop()
     if (used !== undefined) {
-      this.#space.clear(used + this.#bitmapLength, this.#blockSize)
+      clearBytes(this.#store, used + this.#bitmapLength, this.#blockSize)
       return used
     }
     return this.#space.extend(this.#bitmapLength + this.#blockSize, this.#bitmapLength)

@@ -130,7 +130,6 @@ export function parseDescriptor(bytes: Uint8Array, name: string): Descriptor {
   }
 }
 
-// eslint-disable-next-line complexity -- one check for each field of the line, in their order
 function extentLine(
   [, access = '', count = '', type = '', rest = '']: RegExpExecArray,
   line: number,
@@ -139,16 +138,16 @@ function extentLine(
 ): ExtentLine {
   const bad = (what: string): Error =>
     corrupt('E_DESCRIPTOR', `${name}: line ${line} of its descriptor is an extent ${what}`, { details: { line } })
-  const sectors = /^\d{1,19}$/.test(count) ? Number(count) : NaN
+  const sectors = sectorCount(count)
   if (!(sectors <= maximumSectors)) throw bad(`of "${printable(count)}" sectors`)
   const kind = type.toUpperCase()
   if (!extentTypes.includes(kind)) throw bad(`of the unknown type "${printable(type)}"`)
   const [, file, offset = '0', others] = /^\s+"([^"]*)"(?:\s+(\S+)(.*))?$/.exec(rest) ?? []
-  if (kind !== 'ZERO' && access.toUpperCase() !== 'NOACCESS' && (file === undefined || file === ''))
-    throw bad('without the name of a file')
-  if (kind !== 'ZERO' && file === undefined && rest.trim() !== '')
-    throw bad(`with "${printable(rest.trim())}" behind it`)
-  const start = /^\d{1,19}$/.test(offset) ? Number(offset) : NaN
+  if (kind !== 'ZERO') {
+    if (access.toUpperCase() !== 'NOACCESS' && (file ?? '') === '') throw bad('without the name of a file')
+    if (file === undefined && rest.trim() !== '') throw bad(`with "${printable(rest.trim())}" behind it`)
+  }
+  const start = sectorCount(offset)
   if (!(start <= maximumSectors) && others === undefined) throw bad(`that begins at "${printable(offset)}"`)
   return {
     access: access.toUpperCase() as ExtentLine['access'],
@@ -158,6 +157,11 @@ function extentLine(
     offset: kind === 'FLAT' || kind === 'VMFS' ? start : 0,
     line,
   }
+}
+
+/** A number of sectors; NaN where the text is none. */
+function sectorCount(text: string): number {
+  return /^\d{1,19}$/.test(text) ? Number(text) : NaN
 }
 
 /** Hexadecimal, one to eight digits. */

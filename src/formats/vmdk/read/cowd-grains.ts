@@ -1,7 +1,7 @@
 import { ceilDivide, isPowerOfTwo } from '../../../binary/integers.js'
 import { walkedEntries, type Piece } from '../../../block/runs.js'
 import type { ByteStore } from '../../../block/types.js'
-import { corrupt, unsupported } from '../../../errors.js'
+import { corrupt, hints, unsupported } from '../../../errors.js'
 import { Directory, KeptTables } from '../format/kept-tables.js'
 import { cowdHeader, cowdTableEntries, sectorLength } from '../format/structs.js'
 import type { Grains } from './hosted-grains.js'
@@ -86,7 +86,7 @@ export class CowdGrains implements Grains {
       throw corrupt(
         'E_TRUNCATED',
         `${name}: the data of guest offset ${offset - within} is at byte ${start}, but the file ends at byte ${size}`,
-        { details: { position: start, offset, size }, hint: 'The file is incomplete; copy it again.' },
+        { details: { position: start, offset, size }, hint: hints.incomplete },
       )
     return { kind: 'data', position: start + within, length: this.grainSize - within }
   }

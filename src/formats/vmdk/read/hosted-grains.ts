@@ -1,7 +1,7 @@
 import type { Piece } from '../../../block/runs.js'
 import { walkedEntries } from '../../../block/runs.js'
 import type { ByteStore, Note } from '../../../block/types.js'
-import { corrupt, type ImageError } from '../../../errors.js'
+import { corrupt, hints, type ImageError } from '../../../errors.js'
 import { lengthWord } from '../format/entries.js'
 import { Directory, KeptTables } from '../format/kept-tables.js'
 import type { SparseLayout } from '../format/sparse-layout.js'
@@ -159,7 +159,7 @@ export class HostedGrains implements Grains {
     return corrupt(
       'E_TRUNCATED',
       `${name}: the data of guest offset ${offset} is at byte ${position}, but the file ends at byte ${size}`,
-      { details: { position, offset, size }, hint: 'The file is incomplete; copy it again.' },
+      { details: { position, offset, size }, hint: hints.incomplete },
     )
   }
 
@@ -190,7 +190,7 @@ export class HostedGrains implements Grains {
         'E_TRUNCATED',
         `${name}: the data of guest offset ${offset} takes bytes ${start} to ${start + stored}, but the file ends at ` +
           `byte ${size}`,
-        { details: { position, offset, size }, hint: 'The file is incomplete; copy it again.' },
+        { details: { position, offset, size }, hint: hints.incomplete },
       )
     return { kind: 'packed', position: start, storedLength: stored, unitOffset: offset, length }
   }

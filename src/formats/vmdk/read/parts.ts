@@ -2,7 +2,7 @@ import { movedExtent } from '../../../block/moved-extent.js'
 import { PieceRuns } from '../../../block/runs.js'
 import type { ByteStore, Extent } from '../../../block/types.js'
 import { zlibCodec, zlibTailCodec } from '../../../codec/zlib.js'
-import { corrupt, printable, reference } from '../../../errors.js'
+import { corrupt, hints, printable, reference } from '../../../errors.js'
 import type { ExtentLine } from '../format/descriptor.js'
 import { sectorLength } from '../format/structs.js'
 import type { Grains } from './hosted-grains.js'
@@ -72,7 +72,7 @@ export function flatPart({ line, start }: PartPlace, store: ByteStore): Part {
           `${store.name} has ${store.size} bytes, and ${first + length} are needed by the extent in ` +
             `line ${line.line} of ` +
             'the descriptor',
-          { details: { position, size: store.size }, hint: 'The file is incomplete; copy it again.' },
+          { details: { position, size: store.size }, hint: hints.incomplete },
         )
       return { kind: 'data', offset, length: Math.min(limit, length - offset, available), store, position }
     },

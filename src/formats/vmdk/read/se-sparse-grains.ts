@@ -1,7 +1,7 @@
 import { ceilDivide } from '../../../binary/integers.js'
 import { walkedEntries, type Piece } from '../../../block/runs.js'
 import type { ByteStore, Note } from '../../../block/types.js'
-import { corrupt, unsupported } from '../../../errors.js'
+import { corrupt, hints, unsupported } from '../../../errors.js'
 import { seSparseEntry, seSparseTable } from '../format/entries.js'
 import { Directory, KeptTables } from '../format/kept-tables.js'
 import {
@@ -134,7 +134,7 @@ export class SeSparseGrains implements Grains {
             'E_TRUNCATED',
             `${name}: the data of guest offset ${offset - within} is at byte ${start}, but the file ` +
               `ends at byte ${size}`,
-            { details: { position: start, offset, size }, hint: 'The file is incomplete; copy it again.' },
+            { details: { position: start, offset, size }, hint: hints.incomplete },
           )
         return { kind: 'data', position: Number(start) + within, length }
       }
