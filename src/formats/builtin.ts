@@ -5,6 +5,7 @@
 export * from './compressed/index.js'
 export { bochs } from './bochs/index.js'
 export { cloop } from './cloop/index.js'
+export { dmg } from './dmg/index.js'
 export { parallels } from './parallels/index.js'
 export { qcow } from './qcow/index.js'
 export { qcow2 } from './qcow2/index.js'

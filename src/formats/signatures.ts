@@ -44,10 +44,6 @@ export function endsAsDmg(tail: Uint8Array): boolean {
 }
 
 const foreign: readonly Signature[] = [
-  {
-    name: 'a DMG image (Apple UDIF)',
-    matches: (_head, tail) => endsAsDmg(tail),
-  },
   at('an encrypted DMG image (Apple)', 0, 'encrcdsa'),
   { name: 'an encrypted DMG image (Apple)', matches: (_head, tail) => holds(tail, -8, 'cdsaencr') },
   { name: 'a sparse image (Apple)', matches: (head) => holds(head, 0, 'sprs') && word(head, 4, false) === 3 },

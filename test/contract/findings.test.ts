@@ -21,6 +21,7 @@ const damaged: Readonly<Record<string, readonly string[]>> = {
   VDI: ['vdi'],
   'Every format': ['vhd', 'vhdx', 'qcow2', 'qcow', 'vdi'],
   VMDK: ['vmdk'],
+  DMG: ['dmg'],
   'Formats that are only read': ['read-only', 'parallels'],
 }
 

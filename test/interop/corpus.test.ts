@@ -19,6 +19,7 @@ const drivers: Readonly<Record<string, string>> = {
   vmdk: 'vmdk',
   'vmdk-desc': 'vmdk',
   vdi: 'vdi',
+  dmg: 'dmg',
   parallels: 'parallels',
   bochs: 'bochs',
 }
@@ -27,9 +28,7 @@ const drivers: Readonly<Record<string, string>> = {
 const compressed: readonly string[] = ['gz', 'bz2', 'xz']
 
 /** How the refusal of a kind that is not built names it. */
-const names: Readonly<Record<string, RegExp>> = {
-  dmg: /DMG/,
-}
+const names: Readonly<Record<string, RegExp>> = {}
 
 /** The whole hash is taken up to here: with the capacity, the other hash says as much. */
 const wholeHash = 256 * 1024 * 1024

@@ -12,7 +12,7 @@ const pieceLength = 1048576
 const groupLength = 50
 const longestCode = 20
 
-function* decodeBzip2(input: Input): Generator<Uint8Array> {
+export function* decodeBzip2(input: Input): Generator<Uint8Array> {
   for (let streams = 0; ; streams++) {
     if (streams > 0) {
       if (input.remaining === 0 || input.onlyZeros()) return

@@ -34,7 +34,7 @@ export interface XzRecord {
   readonly size: number
 }
 
-function* decodeXz(input: Input): Generator<Uint8Array> {
+export function* decodeXz(input: Input): Generator<Uint8Array> {
   for (let streams = 0; ; streams++) {
     if (streams > 0) {
       skipPadding(input)

@@ -25,24 +25,6 @@ const u32 = (value: number, little = true): Uint8Array => {
 
 test('formats that are not built are known by name', () => {
   const cases: [RegExp, Uint8Array][] = [
-    [
-      /DMG/,
-      file([
-        [-512, 'koly'],
-        [-508, u32(4, false)],
-        [-504, u32(512, false)],
-      ]),
-    ],
-    // A DMG may begin with the magic of what it is compressed with.
-    [
-      /DMG/,
-      file([
-        [0, 'BZh91AY&SY'],
-        [-512, 'koly'],
-        [-508, u32(4, false)],
-        [-504, u32(512, false)],
-      ]),
-    ],
     [/encrypted DMG/, file([[0, 'encrcdsa']])],
     [/encrypted DMG/, file([[-8, 'cdsaencr']])],
     [

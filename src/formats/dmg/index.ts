@@ -1,0 +1,25 @@
+import type { FormatDriver } from '../driver.js'
+import { DmgImage } from './reader.js'
+import { isTrailer, trailerFromEnd } from './trailer.js'
+
+/** Apple disk images (UDIF). */
+export const dmg: FormatDriver = {
+  apiVersion: 1,
+  id: 'dmg',
+  title: 'Apple disk image (DMG)',
+  extensions: ['dmg'],
+  subformats: [],
+  features: {
+    parents: 'none',
+    snapshots: false,
+    compression: ['zlib', 'bzip2', 'adc', 'lzfse', 'lzma'],
+    sectorSizes: [512],
+  },
+  options: [],
+  probe: (head, tail) => {
+    const fromEnd = trailerFromEnd(tail)
+    if (fromEnd === 512) return 'certain'
+    return fromEnd !== undefined || isTrailer(head.subarray(0, 12)) ? 'possible' : 'no'
+  },
+  open: (store) => new DmgImage(store),
+}
