@@ -1,4 +1,5 @@
 import { randomFillSync } from 'node:crypto'
+import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -138,6 +139,92 @@ function conversions(): Row[] {
   })
 }
 
+/** Pairs on XFS in a file, where blocks are shared instead of copied; as root only. Start-up counts for nothing. */
+function reflinks(): Row[] {
+  if (mounted === undefined) return []
+  const { folder } = mounted
+  const source = path.join(folder, 'source.raw')
+  return ['raw', 'qcow2', 'vhdx'].map((format) => ({
+    name: `raw → ${format} on XFS by reflink, against cp --reflink and start-up`,
+    goal: 1.2,
+    ours: vdisk('convert', source, path.join(folder, `out.${format}`), '--no-flush'),
+    peers: [
+      {
+        name: 'vdisk info, and cp',
+        argv: [
+          'sh',
+          '-c',
+          '"$0" "$1" info "$2" > /dev/null && exec cp --reflink=always "$2" "$3"',
+          process.execPath,
+          program,
+          source,
+          path.join(folder, `out.${format}`),
+        ],
+      },
+    ],
+    target: path.join(folder, `out.${format}`),
+  }))
+}
+
+/** Onto a loop device over a file, past the page cache and flushed; as root only. */
+function devices(): Row[] {
+  if (mounted === undefined) return []
+  const { device } = mounted
+  const qemuOut = ['convert', '-n', '-t', 'none', '-f', 'raw', '-O', 'raw', files.random, device]
+  return [
+    {
+      name: 'restore onto a device, on the medium',
+      goal: 0.9,
+      ours: vdisk(
+        'restore',
+        files.random,
+        device,
+        '--no-verify',
+        '--yes',
+        '--confirm',
+        String(2 * dataSize),
+        '--allow-no-table',
+      ),
+      peers: [
+        qemu(...qemuOut),
+        peer('dd', `if=${files.random}`, `of=${device}`, 'bs=4M', 'oflag=direct', 'conv=fsync', 'status=none'),
+      ],
+    },
+  ]
+}
+
+/** A loop device, and a folder of an XFS in a file, for the rows that need them. */
+interface Mounted {
+  readonly folder: string
+  readonly device: string
+  end(): void
+}
+
+function mountInputs(): Mounted | undefined {
+  if (process.getuid?.() !== 0) return undefined
+  const [folder, image, disk] = [at('xfs'), at('xfs.img'), at('device.img')]
+  const tool = (file: string, ...args: string[]): string => execFileSync(file, args, { encoding: 'utf8' }).trim()
+  fs.mkdirSync(folder, { recursive: true })
+  fs.closeSync(fs.openSync(image, 'w'))
+  fs.truncateSync(image, 4 * dataSize + 512 * 1048576)
+  tool('mkfs.xfs', '-q', '-f', image)
+  const xfs = tool('losetup', '-f', '--show', image)
+  tool('mount', xfs, folder)
+  fs.copyFileSync(files.random, path.join(folder, 'source.raw'))
+  fs.closeSync(fs.openSync(disk, 'w'))
+  fs.truncateSync(disk, 2 * dataSize)
+  const device = tool('losetup', '-f', '--show', disk)
+  return {
+    folder,
+    device,
+    end() {
+      tool('umount', folder)
+      tool('losetup', '-d', xfs)
+      tool('losetup', '-d', device)
+    },
+  }
+}
+
 function rows(): Row[] {
   const qcow2 = `${files.out}.qcow2`
   const raw = `${files.out}.raw`
@@ -176,6 +263,28 @@ function rows(): Row[] {
     compressing('zstd', 0.5),
     reading('zlib'),
     reading('zstd'),
+    ...reflinks(),
+    ...devices(),
+    {
+      name: 'vhdx → qcow2, not flushed',
+      goal: 1,
+      ours: vdisk('convert', at('in.vhdx'), qcow2, '--no-flush'),
+      peers: [qemu('convert', '-W', '-m', '16', '-f', 'vhdx', '-O', 'qcow2', at('in.vhdx'), qcow2)],
+      target: qcow2,
+    },
+    {
+      name: 'qcow2 → vhdx, not flushed',
+      goal: 1,
+      ours: vdisk('convert', at('in.qcow2'), `${files.out}.vhdx`, '--no-flush'),
+      peers: [qemu('convert', '-W', '-m', '16', '-f', 'qcow2', '-O', 'vhdx', at('in.qcow2'), `${files.out}.vhdx`)],
+      target: `${files.out}.vhdx`,
+    },
+    {
+      name: 'hash tree, against sha256sum',
+      goal: 0.5,
+      ours: vdisk('hash', files.random, '--algorithm', 'tree'),
+      peers: [peer('sha256sum', files.random)],
+    },
     { name: 'hash sha256', goal: 1, ours: vdisk('hash', files.random), peers: [peer('sha256sum', files.random)] },
     {
       name: 'compare raw with qcow2',
@@ -212,6 +321,7 @@ async function measure({ name, goal, ours, peers, target, flushed = false }: Row
 
 makeInputs()
 await makeImages()
+const mounted = mountInputs()
 console.log(
   `Node ${process.version}, ${os.cpus().length} × ${os.cpus()[0]?.model ?? ''}, ${values.size} MiB ` +
     `of data, ${rounds} rounds\n`,
@@ -230,4 +340,5 @@ fs.writeFileSync(
     2,
   )}\n`,
 )
+mounted?.end()
 fs.rmSync(values.folder, { recursive: true, force: true })

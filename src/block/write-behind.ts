@@ -21,8 +21,8 @@ interface Range {
  * (or, in a virtual machine, has to get them from its host): the few that are used in turn are always at hand, and the
  * cache keeps what the user had in it.
  *
- * Where nobody waits for the medium, that begins when new pages turn out to be slow, and ends when the medium turns out
- * to be slower.
+ * Where nobody waits for the medium, that begins when new pages turn out to be slow, and ends where the medium turns out
+ * to be slower still.
  */
 export class WriteBehind {
   readonly #descriptor: number
@@ -31,7 +31,7 @@ export class WriteBehind {
   #state: 'waits for slow pages' | 'on trial' | 'on' | 'off'
   /** What the pace is being taken of: bytes, milliseconds, and when that began. */
   #measured = { length: 0, time: 0, since: 0 }
-  /** Milliseconds a mebibyte before it was begun. */
+  /** Milliseconds a mebibyte before it was begun; after the trial, of the medium. */
   #pace = 0
   #pending: Range[] = []
   #pendingLength = 0
@@ -50,9 +50,8 @@ export class WriteBehind {
    * written: `flush` would not report it any more.
    */
   wrote(position: number, length: number, took: number): Promise<void> | undefined {
-    if (this.#state === 'off') return undefined
     if (this.#state !== 'on') this.#measure(length, took)
-    if (this.#state === 'waits for slow pages') return undefined
+    if (this.#state === 'waits for slow pages' || this.#state === 'off') return undefined
     const last = this.#pending.at(-1)
     if (last !== undefined && last.position + last.length === position)
       this.#pending[this.#pending.length - 1] = { position: last.position, length: last.length + length }
@@ -76,8 +75,13 @@ export class WriteBehind {
     const trial = this.#state === 'on trial'
     const pace = ((trial ? performance.now() - measured.since : measured.time) * mebibyte) / measured.length
     this.#measured = { length: 0, time: 0, since: 0 }
-    if (trial) this.#state = pace < this.#pace ? 'on' : 'off'
-    else if (pace > slowPace) {
+    if (trial) {
+      this.#state = pace < this.#pace ? 'on' : 'off'
+      this.#pace = pace
+    } else if (this.#state === 'off') {
+      // The first pages may have been better than what came later.
+      if (pace > this.#pace) this.#state = 'on'
+    } else if (pace > slowPace) {
       this.#pace = pace
       this.#state = 'on trial'
     }

@@ -80,6 +80,9 @@ test('a medium that is slower than slow pages ends it', async () => {
   const count = asked.length
   await write(behind, 166, 200, 1.1)
   assert.equal(asked.length, count)
+  // Until pages get slower than the medium is.
+  await write(behind, 366, 32, 1000)
+  assert.ok(asked.length > count)
 })
 
 test('a medium that does not take the bytes is an error at once: a flush would not report it again', async () => {
