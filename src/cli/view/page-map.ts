@@ -20,9 +20,10 @@ export function diskPicture({ partitions, gaps, image: { capacity } }: InspectRe
     const share = length / capacity
     const width = (share * 10000).toFixed(3)
     const narrow = share < narrowShare ? 'narrow' : ''
-    if (partition === undefined)
-      return html`<div class="gap ${narrow}" style="flex-grow:${width}"
- title="in no partition: ${shortSize(length)}"></div>`
+    if (partition === undefined) {
+      const title = `in no partition: ${shortSize(length)}`
+      return html`<div class="gap ${narrow}" style="flex-grow:${width}" title="${title}"></div>`
+    }
     const { used } = usedPart(partition)
     const full = used === undefined ? '' : `, ${Math.round(used * 100)} % used`
     const name = `${partition.number} ${partitionName(partition)}`
@@ -68,8 +69,9 @@ function strip(cells: Uint8Array, kind: 'stored' | 'used', label: string): Marku
   const paths = shapes.flatMap((shape, level) =>
     level === 0 || shape === '' ? [] : [html`<path class="${kind} level${level}" d="${shape}"/>`],
   )
-  return html`<svg viewBox="0 0 ${cells.length} 1" preserveAspectRatio="none" role="img"
- aria-label="${kind}: ${label}">${paths}</svg>`
+  const box = `0 0 ${cells.length} 1`
+  const name = `${kind}: ${label}`
+  return html`<svg viewBox="${box}" preserveAspectRatio="none" role="img" aria-label="${name}">${paths}</svg>`
 }
 
 /** 0: nothing; 1 to 4: how full. */
