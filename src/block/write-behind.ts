@@ -21,8 +21,8 @@ interface Range {
  * (or, in a virtual machine, has to get them from its host): the few that are used in turn are always at hand, and the
  * cache keeps what the user had in it.
  *
- * Where nobody waits for the medium, that begins when new pages turn out to be slow, and ends where the medium turns out
- * to be slower still.
+ * Where nobody waits for the medium, that begins when new pages turn out to be slow, and ends where the medium turns
+ * out to be slower still.
  */
 export class WriteBehind {
   readonly #descriptor: number

@@ -138,7 +138,9 @@ export function linkedImage(path: string, { format, identity }: Pick<DiskImage, 
   return { path, format, identity }
 }
 
-/** An image whose record of a parent changes, or that is to be one. @throws ImageError usage E_WHOLE_IMAGE, E_NOT_A_FILE */
+/**
+ * An image whose record of a parent changes, or that is to be one. @throws ImageError usage E_WHOLE_IMAGE, E_NOT_A_FILE
+ */
 export function chainFile(argument: string, options: ReadOptions): void {
   wholeImage(argument, `chains are of whole images, and ${argument} is a partition`)
   localFile(argument, options)
