@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { kindOf, type CodeFor, type ErrorKind } from './error-codes.js'
 
 export type { ErrorKind } from './error-codes.js'
@@ -88,12 +89,22 @@ export function firstError(thrown: unknown): unknown {
 }
 
 /**
+ * The name of an error of the system. libuv has none for a quota that is used up: there Node says `Unknown system error
+ * -122`.
+ */
+export function systemCode(error: unknown): string | undefined {
+  const { code, errno } = error as NodeJS.ErrnoException
+  return errno === -constants.errno.EDQUOT ? 'EDQUOT' : code
+}
+
+/**
  * What the system refused, where nothing nearer to it said so in its own words: never a bug of this program.
  * Undefined for every other error.
  */
 export function systemError(error: unknown): ImageError | undefined {
   if (!(error instanceof Error)) return undefined
-  const { code = '', syscall, path } = error as NodeJS.ErrnoException
+  const { syscall, path } = error as NodeJS.ErrnoException
+  const code = systemCode(error) ?? ''
   const options = { cause: error }
   const what = error.message
   if (['EMFILE', 'ENFILE'].includes(code) || (code === 'ERR_WORKER_INIT_FAILED' && /E[MN]FILE/.test(what)))

@@ -6,6 +6,7 @@ import {
   ImageError,
   printable,
   refused,
+  systemCode,
   systemError,
   targetError,
   type HostPath,
@@ -372,7 +373,7 @@ function openError(path: string, cause: unknown): ImageError {
  * A failed write as DESIGN's kind `target`, with the code for its reason. @param position where it was to go, in bytes.
  */
 export function writeError(path: string, what: string, cause: unknown, position?: number): ImageError {
-  const code = (cause as NodeJS.ErrnoException).code
+  const code = systemCode(cause)
   if (code === 'EMFILE' || code === 'ENFILE') return systemError(cause) ?? targetError('E_WRITE', reason(cause))
   const name = printable(path)
   const where = position === undefined ? {} : { details: { position } }

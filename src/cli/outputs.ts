@@ -1,5 +1,5 @@
 import fs from '../sys/host-fs.js'
-import { exitCodes, targetError, type ImageError } from '../errors.js'
+import { exitCodes, systemCode, targetError, type ImageError } from '../errors.js'
 
 type Done = (error?: Error | null) => void
 type Guarded = Pick<NodeJS.WriteStream, 'on' | 'isTTY' | 'write'>
@@ -53,7 +53,7 @@ export const outputs = new Outputs()
 
 /** A failed write to a standard stream. Nobody reads the rest: EPIPE, which only matters for images. */
 export function outputError(cause: Error, name: string): ImageError {
-  const { code } = cause as NodeJS.ErrnoException
+  const code = systemCode(cause)
   if (isReaderGone(cause))
     return targetError('E_PIPE', `the reader of ${name} went away before everything was written`, { cause })
   if (code === 'ENOSPC' || code === 'EDQUOT')

@@ -7,6 +7,7 @@ import { printable, stopIfAborted } from '../../errors.js'
 import fs from '../../sys/host-fs.js'
 import { lastPart } from '../../sys/host-path.js'
 import type { OpenedImage } from '../../formats/open.js'
+import { withState } from '../change/left-state.js'
 import type { NamedDevice } from '../device/argument.js'
 import { DiskDigests, type DigestPart } from '../transfer/disk-digests.js'
 import { proveDigest } from '../transfer/proof.js'
@@ -115,7 +116,7 @@ export class ImageRun implements Disposable {
         run: () => this.#verify(),
       }),
       { name: 'name', message: `flush the image, and give it its name`, run: () => this.#name() },
-      { name: 'record', message: `write the record ${imageRecordPath(target)}`, run: () => this.#record() },
+      { name: 'record', message: `write the record ${imageRecordPath(target)}`, run: () => this.#recordOrSay() },
     ]
   }
 
@@ -201,6 +202,19 @@ export class ImageRun implements Disposable {
     else {
       writeSalvageMap(path, capacity, bad, `${record.tool.name} ${record.tool.version}`)
       this.#mapWritten = true
+    }
+  }
+
+  #recordOrSay(): void {
+    try {
+      this.#record()
+    } catch (error) {
+      throw withState(
+        error,
+        () =>
+          `The new image is complete and in place: ${printable(this.#options.target)}. Without its record --resume ` +
+          'and restore do not know which disk it is of.',
+      )
     }
   }
 
