@@ -317,7 +317,8 @@ class Runner {
     const folder = this.#reset()
     const { traced, code } = await this.#traced(folder, injection)
     const { what, set, at, on } = injection
-    const says = `${name}: ${what} at ${at}${on === true ? ' and after it' : ''} of ${set}: ${String(code)}\n${traced.stdout}${traced.stderr}`
+    const where = `${at}${on === true ? ' and after it' : ''} of ${set}`
+    const says = `${name}: ${what} at ${where}: ${String(code)}\n${traced.stdout}${traced.stderr}`
     if (!traced.hit) return
     const isKill = what === 'SIGKILL'
     counts[isKill ? 'kills' : 'errors']++

@@ -83,7 +83,9 @@ export class Traced {
     return /\(INJECTED\)|killed by SIGKILL/.test(fs.readFileSync(this.#log, 'utf8'))
   }
 
-  /** How many calls of a set the busiest thread made on files and devices; Node itself flushes its outputs at the end. */
+  /**
+   * How many calls of a set the busiest thread made on files and devices; Node itself flushes its outputs at the end.
+   */
   count(set: CallSet): number {
     const threads = new Map<string, number>()
     const names = calls[set].split(',')
