@@ -149,6 +149,8 @@ export interface OpenContext {
    * @throws ImageError reference E_REFERENCE_MISSING, E_REFERENCE_NOT_ALLOWED.
    */
   openReference(reference: FileReference, at?: Location): ByteStore | undefined
+  /** The identity stays although the image is changed: its child hides every change (`chain commit`). */
+  readonly keepsIdentity?: boolean
   /**
    * Options the user gave for reading (`--from-option key=value`), already checked against the driver's `openOptions`.
    */
@@ -321,6 +323,11 @@ export interface FormatDriver {
   create?(store: ByteStore, shape: DiskShape, options: OptionValues, context: CreateContext): ImageWriter
   /** What a user should know of an image of that capacity (bytes) with those options: who will not take it. */
   createNotes?(shape: Pick<DiskShape, 'capacity' | 'parent'>, options: OptionValues): readonly Note[]
+  /**
+   * Whether `openWritable` changes images of several files: `openReference` then gives stores that can be written, which
+   * the image closes.
+   */
+  readonly changesExtents?: boolean
   /**
    * Opens an image to change it; the store is writable, and the image closes it. `parent`: the disk below a
    * differencing image, for units that are changed in part. A journal is replayed first. @throws ImageError also

@@ -1,10 +1,11 @@
 import { DraftStore } from '../block/draft-store.js'
 import { FileStore } from '../block/file-store.js'
 import { OverlaySource } from '../block/overlay.js'
-import type { BlockSource } from '../block/types.js'
-import { printable, unsupported, usage } from '../errors.js'
+import type { BlockSource, ByteStore } from '../block/types.js'
+import { printable, reference, unsupported, usage } from '../errors.js'
 import type { FormatDriver, OpenContext, WritableImage } from './driver.js'
-import { openFile, type OpenedImage, type OpenOptions } from './open.js'
+import fs from '../sys/host-fs.js'
+import { openFile, type ImageFile, type OpenedImage, type OpenOptions } from './open.js'
 import { checkOptions, optionsAmong } from './options.js'
 
 /**
@@ -25,11 +26,11 @@ export class OpenedWritable implements Disposable {
    */
   readonly opened: OpenedImage
 
-  readonly #store: FileStore | undefined
+  readonly #stores: readonly FileStore[]
 
-  /** @param store what the image is written to; undefined where nothing is written. */
-  constructor(image: WritableImage, opened: OpenedImage, store?: FileStore) {
-    this.#store = store
+  /** @param stores what the image is written to; none where nothing is written. */
+  constructor(image: WritableImage, opened: OpenedImage, stores: readonly FileStore[] = []) {
+    this.#stores = stores
     this.image = image
     this.opened = opened
     const parent = opened.missing === undefined ? opened.parent : undefined
@@ -39,8 +40,8 @@ export class OpenedWritable implements Disposable {
   [Symbol.dispose](): void {
     // After a failed write the image is left as it is, as by a power cut: every format is whole then, and what would be
     // written now fails for the same reason or, worse, does not. The failure itself was thrown already.
-    const failed = this.#store?.failed === true
-    if (failed) this.#store.seal()
+    const failed = this.#stores.some((store) => store.failed)
+    if (failed) for (const store of this.#stores) store.seal()
     try {
       this.image[Symbol.dispose]()
     } catch (error) {
@@ -74,7 +75,7 @@ export function changing({
     throw unsupported('E_NOT_WRITABLE', `${name} is a ${driver.title}, which vdisk cannot change in place`, {
       hint: 'Convert it to a format that can be changed.',
     })
-  if ((image.references ?? []).length > 0)
+  if ((image.references ?? []).length > 0 && driver.changesExtents !== true)
     throw unsupported(
       'E_NOT_WRITABLE',
       `${name} keeps its data in further files, and such images are not changed in place`,
@@ -88,6 +89,8 @@ export interface WritableOptions extends OpenOptions {
   readonly draft?: boolean
   /** What the format gets as the disk below, made of the disk that is. */
   readonly below?: (parent: BlockSource) => BlockSource
+  /** As of {@link OpenContext}. */
+  readonly keepsIdentity?: boolean
 }
 
 /**
@@ -108,28 +111,57 @@ export function openWritableImage(path: string, options: WritableOptions = {}): 
     const context: OpenContext = {
       options: checkOptions(specs, optionsAmong(specs, options.options ?? {}), `reading ${driver.id}`),
       self: opened.top.location,
+      keepsIdentity: options.keepsIdentity,
       openReference: ({ path: named }) => {
-        throw unsupported(
-          'E_NOT_WRITABLE',
-          `${name} needs the file ${printable(named)}, and images of several files are not changed in place`,
-        )
+        const extent = opened.top.files.find(({ role, stored }) => role === 'extent' && stored === named)
+        if (extent === undefined || driver.changesExtents !== true)
+          throw unsupported(
+            'E_NOT_WRITABLE',
+            `${name} needs the file ${printable(named)}, and images of several files are not changed in place`,
+          )
+        const further = openToWrite(extent.path, options.draft === true)
+        stores.push(further)
+        assertSame(extent, further.store)
+        return further.store
       },
     }
+    const stores: WrittenFile[] = []
     const parent = opened.missing === undefined ? opened.parent : undefined
-    const file = options.draft === true ? undefined : FileStore.openWrite(path)
-    const store = file ?? new DraftStore(FileStore.openRead(path))
+    const own = openToWrite(path, options.draft === true)
+    const { store } = own
+    stores.push(own)
     try {
       return new OpenedWritable(
         openWritable(store, context, parent === undefined ? undefined : (options.below?.(parent) ?? parent)),
         opened,
-        file,
+        stores.flatMap(({ file }) => file ?? []),
       )
     } catch (error) {
-      store[Symbol.dispose]()
+      for (const each of stores) each.store[Symbol.dispose]()
       throw error
     }
   } catch (error) {
     opened[Symbol.dispose]()
     throw error
   }
+}
+
+interface WrittenFile {
+  readonly store: FileStore | DraftStore
+  /** Undefined where nothing is written. */
+  readonly file: FileStore | undefined
+}
+
+function openToWrite(path: string, draft: boolean): WrittenFile {
+  if (draft) return { store: new DraftStore(FileStore.openRead(path)), file: undefined }
+  const file = FileStore.openWrite(path)
+  return { store: file, file }
+}
+
+/** @throws ImageError reference E_REFERENCE_CHANGED when another file has the name of an extent now. */
+function assertSame({ device, inode }: ImageFile, { fd, name }: ByteStore): void {
+  if (fd === undefined) return
+  const stat = fs.fstatSync(fd, { bigint: true })
+  if (stat.dev !== device || stat.ino !== inode)
+    throw reference('E_REFERENCE_CHANGED', `${name} was exchanged for another file while it was opened`)
 }

@@ -251,7 +251,7 @@ class ChainOpener {
         )
       }
       const store = openFound(found)
-      files.push(this.#watched(imageFile(found.location, store, wanted.role), store, notes))
+      files.push(this.#watched({ ...imageFile(found.location, store, wanted.role), stored: wanted.path }, store, notes))
       return store
     } catch (error) {
       if (!isImageError(error) || this.#options.chain !== 'optional') throw error

@@ -15,6 +15,8 @@ export interface ImageFile {
   /** Which bytes it is; compared with the ids of others. */
   readonly id: LocationId
   readonly role: 'image' | 'parent' | 'data-file' | 'extent'
+  /** The name that the image stores for it; undefined for the image itself. */
+  readonly stored?: string
   /** Bytes of the file, and bytes that the host's filesystem really holds for it. */
   readonly size: number
   readonly allocated: number

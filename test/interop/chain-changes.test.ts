@@ -14,7 +14,7 @@ import { assertSchema } from '../support/schemas.js'
 import { have, run, runIn } from '../support/tools.js'
 
 const mebibyte = 1048576
-const qemuNames: Readonly<Record<string, string>> = { vhd: 'vpc', vhdx: 'vhdx', qcow2: 'qcow2', raw: 'raw', vdi: 'vdi' }
+const qemuNames: Readonly<Record<string, string>> = { vhd: 'vpc', vhdx: 'vhdx', qcow2: 'qcow2', raw: 'raw', vdi: 'vdi', vmdk: 'vmdk' }
 
 async function json(schema: string, args: readonly string[], cwd: string): Promise<Record<string, unknown>> {
   const { code, stdout, stderr } = await vdisk([...args, '--json'], { cwd })
@@ -61,7 +61,7 @@ function reads(cwd: string, name: string, disk: Uint8Array): void {
   assert.ok(Buffer.from(readAll(opened)).equals(disk), `${name} reads otherwise`)
 }
 
-for (const format of ['vhd', 'vhdx', 'qcow2', 'vdi']) {
+for (const format of ['vhd', 'vhdx', 'qcow2', 'vdi', 'vmdk']) {
   test(`${format}: a committed parent reads the same in qemu-img, alone`, async (t) => {
     if (!have(t, 'qemu-img')) return
     const cwd = testFolder(t)
@@ -250,7 +250,7 @@ test('relink: a parent that was moved is found without flags, another is refused
 test('what is refused: other children, circles, images without parents, formats that do not go together', async (t) => {
   const cwd = testFolder(t)
   const base = diskLike(6 * mebibyte, 1)
-  for (const format of ['vhd', 'vhdx', 'qcow2', 'vdi']) {
+  for (const format of ['vhd', 'vhdx', 'qcow2', 'vdi', 'vmdk']) {
     await image(cwd, `base.${format}`, base)
     await image(cwd, `child.${format}`, changed(base, 2), `base.${format}`)
     fs.mkdirSync(join(cwd, 'away'), { recursive: true })

@@ -3,6 +3,7 @@ import { openVmdk } from './read/reader.js'
 import { probeVmdk } from './read/probe.js'
 import { isPartName } from './read/set.js'
 import { createTypes, optionSpecs } from './write/options.js'
+import { openWritableVmdk } from './write/writable.js'
 import { createVmdk } from './write/writer.js'
 
 /** VMware virtual disks, of one file or of several (Virtual Disk Format 5.0). */
@@ -33,4 +34,6 @@ export const vmdk: FormatDriver = {
   isPartName,
   open: (store, context) => openVmdk(store, context),
   create: createVmdk,
+  changesExtents: true,
+  openWritable: openWritableVmdk,
 }

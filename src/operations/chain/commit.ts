@@ -151,7 +151,11 @@ interface Merged {
 async function merge(childPath: string, plan: Plan, options: CommitOptions): Promise<Merged> {
   const { dryRun = false } = options
   using child = openToChange(childPath, { ...readOptions(options), draft: dryRun })
-  using target = openToChange(plan.parentPath, { ...parentOptions(plan, options), draft: dryRun })
+  using target = openToChange(plan.parentPath, {
+    ...parentOptions(plan, options),
+    draft: dryRun,
+    keepsIdentity: true,
+  })
   const [mine, locked] = [child.opened.layers[1], target.opened.top]
   if (
     mine === undefined ||

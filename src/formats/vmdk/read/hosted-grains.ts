@@ -27,11 +27,20 @@ export class HostedGrains implements Grains {
   readonly #directory: Directory
   readonly #copy: Directory | undefined
   readonly #found: FoundGrains | undefined
+  /** Tables that are not in the file yet, of an image open for changes. */
+  readonly #live: (index: number) => DataView | undefined
   readonly #note: (note: Note) => void
   readonly #reported = new Set<string>()
 
   /** @param note takes what reading meets. @param found grains that were found without tables. */
-  constructor(store: ByteStore, layout: SparseLayout, note: (note: Note) => void, found?: FoundGrains) {
+  constructor(
+    store: ByteStore,
+    layout: SparseLayout,
+    note: (note: Note) => void,
+    found?: FoundGrains,
+    live: (index: number) => DataView | undefined = () => undefined,
+  ) {
+    this.#live = live
     this.#store = store
     this.#layout = layout
     this.#note = note
@@ -85,6 +94,14 @@ export class HostedGrains implements Grains {
     this.#tables.forget()
   }
 
+  /** A table that both directories lead to, and where it and its copy are; undefined where not both do. */
+  tableAt(index: number): { readonly entries: DataView; readonly places: readonly number[] } | undefined {
+    const words = [this.#directory.word(index), ...(this.#copy === undefined ? [] : [this.#copy.word(index)])]
+    const [first] = words
+    if (first === undefined || !words.every((word) => word !== 0 && this.#isTable(word))) return undefined
+    return { entries: this.#read(first), places: words.map((word) => word * sectorLength) }
+  }
+
   #stored(grain: number, entry: number, within: number, compressed: boolean): Piece {
     const position = entry * sectorLength
     const { grainSize } = this.#layout
@@ -95,6 +112,8 @@ export class HostedGrains implements Grains {
 
   /** The first grain table for a directory entry: the copy's where the directory has none that can be one. */
   #table(index: number): DataView | undefined {
+    const live = this.#live(index)
+    if (live !== undefined) return live
     const entry = this.#directory.word(index)
     if (entry !== 0 && this.#isTable(entry)) return this.#read(entry)
     const copy = this.#copy?.word(index) ?? 0
