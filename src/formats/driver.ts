@@ -324,8 +324,8 @@ export interface FormatDriver {
   /** What a user should know of an image of that capacity (bytes) with those options: who will not take it. */
   createNotes?(shape: Pick<DiskShape, 'capacity' | 'parent'>, options: OptionValues): readonly Note[]
   /**
-   * Whether `openWritable` changes images of several files: `openReference` then gives stores that can be written, which
-   * the image closes.
+   * Whether `openWritable` changes images of several files: `openReference` then gives stores that can be written,
+   * which the image closes.
    */
   readonly changesExtents?: boolean
   /**

@@ -14,7 +14,14 @@ import { assertSchema } from '../support/schemas.js'
 import { have, run, runIn } from '../support/tools.js'
 
 const mebibyte = 1048576
-const qemuNames: Readonly<Record<string, string>> = { vhd: 'vpc', vhdx: 'vhdx', qcow2: 'qcow2', raw: 'raw', vdi: 'vdi', vmdk: 'vmdk' }
+const qemuNames: Readonly<Record<string, string>> = {
+  vhd: 'vpc',
+  vhdx: 'vhdx',
+  qcow2: 'qcow2',
+  raw: 'raw',
+  vdi: 'vdi',
+  vmdk: 'vmdk',
+}
 
 async function json(schema: string, args: readonly string[], cwd: string): Promise<Record<string, unknown>> {
   const { code, stdout, stderr } = await vdisk([...args, '--json'], { cwd })

@@ -179,7 +179,7 @@ export class WritableVmdk implements WritableImage {
     this.#text = after
   }
 
-  /** Before the first change that a guest sees: another content id, so that children made before are not taken for fits. */
+  /** Before the first change that a guest sees: another content id, by which children made before do not fit. */
   #begin(): void {
     if (this.#changed) return
     this.#changed = true
