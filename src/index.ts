@@ -94,7 +94,8 @@ export { restore, type RestoreOptions, type RestoreResult } from './operations/d
 export type { DeviceOptions, DeviceOutcome } from './operations/device/target.js'
 export type { Confirmation, ConfirmationQuestion } from './operations/device/confirmation.js'
 export type { TargetDescription } from './operations/device/description.js'
-export { guardTarget, type GuardPass, type TargetFacts, type TargetOverrides } from './operations/device/guards.js'
+export { guardTarget, type GuardPass } from './operations/device/guards.js'
+export type { TargetFacts, TargetOverrides } from './operations/device/target-facts.js'
 export {
   disks,
   type DisksOptions,

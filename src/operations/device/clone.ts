@@ -5,7 +5,7 @@ import { printable, refused } from '../../errors.js'
 import { findDevice, findTarget, foundOf, openDevice, type NamedDevice } from './argument.js'
 import { platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './target.js'
 import { describeTarget, type TargetDescription } from './description.js'
-import { usedOnly, type UsedOnlyOptions, type VolumeUsage } from '../transfer/used-only.js'
+import { usedOnly, type UsedOnly, type UsedOnlyOptions, type VolumeUsage } from '../transfer/used-only.js'
 
 export interface CloneOptions extends DeviceOptions {
   /** Reads a source that is in use, and may change meanwhile. */
@@ -43,10 +43,7 @@ export async function clone(from: string, to: string, options: CloneOptions): Pr
     throw refused('E_SOURCE_IN_USE', `the source ${path} is in use: the system does not give it to one program alone`, {
       hint: 'Close what uses it. With --live it is read as it changes, and the copy is crash-consistent at best.',
     })
-  const used =
-    options.usedOnly === undefined
-      ? undefined
-      : await usedOnly(whole, { ...options.usedOnly, type: named.entry?.type.id, signal: options.signal })
+  const used = await usedOf(whole, named, options)
   const source: BlockSource = used?.source ?? whole
   const hot = live.length > 0 && !(isStill(found) && others.every(({ mount }) => mount?.readOnly === true))
   const outcome = await writeTarget(
@@ -92,6 +89,15 @@ function crashConsistent(path: string): Note {
       `${path} was in use while it was read: the copy is crash-consistent at best, what a power ` +
       'cut would have left',
   }
+}
+
+/** What of the source is in use, where only that is wanted. */
+async function usedOf(
+  source: BlockSource,
+  { entry }: NamedDevice,
+  { usedOnly: wanted, signal }: CloneOptions,
+): Promise<UsedOnly | undefined> {
+  return wanted === undefined ? undefined : await usedOnly(source, { ...wanted, type: entry?.type.id, signal })
 }
 
 function parts({

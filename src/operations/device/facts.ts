@@ -3,7 +3,7 @@ import { joined, type Trail } from '../../device/bytes.js'
 import type { DiskPlatform, Place } from '../../device/types.js'
 import type { DeviceTarget } from './argument.js'
 import type { FittedDisk } from './content.js'
-import type { ContentFacts, TargetFacts } from './guards.js'
+import type { ContentFacts, TargetFacts } from './target-facts.js'
 import { tableInside } from './parent-table.js'
 
 /** What is to be written, and where it is read from. */

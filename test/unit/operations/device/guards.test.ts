@@ -2,14 +2,13 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Disk, DiskPartition } from '../../../../src/device/types.js'
 import { isImageError } from '../../../../src/errors.js'
-import {
-  guardTarget,
-  overrideFlags,
-  type ContentFacts,
-  type GuardName,
-  type TargetFacts,
-  type TargetOverrides,
-} from '../../../../src/operations/device/guards.js'
+import { guardTarget, overrideFlags } from '../../../../src/operations/device/guards.js'
+import type {
+  ContentFacts,
+  GuardName,
+  TargetFacts,
+  TargetOverrides,
+} from '../../../../src/operations/device/target-facts.js'
 import { recordedLinux } from '../../../support/recording.js'
 
 const gibibyte = 1073741824
