@@ -25,13 +25,19 @@ export const swap: FilesystemFamily = {
   identify: (volume) => {
     const start = bytesAt(volume, 0, tuxOnIce.length)
     const isTuxOnIce = start !== undefined && tuxOnIce.equals(start)
-    for (const page of pageSizes) {
+    const marks = pageSizes.flatMap((page) => {
       const bytes = bytesAt(volume, page - markLength, markLength)
-      if (bytes === undefined) break
-      const mark = Buffer.from(bytes).toString('latin1')
+      return bytes === undefined ? [] : [{ page, mark: Buffer.from(bytes).toString('latin1') }]
+    })
+    // A system that sleeps comes first: pages of another length may have left a mark before its own.
+    for (const { page, mark } of marks) {
       const image = isTuxOnIce ? 'TuxOnIce' : sleeping.find((known) => mark.startsWith(known))
-      if (mark === 'SWAP-SPACE' && image === undefined) return [firstVersion(page)]
-      const found = image !== undefined || mark === 'SWAPSPACE2' ? describe(volume, page, image) : undefined
+      const found = image === undefined ? undefined : describe(volume, page, image)
+      if (found !== undefined) return [found]
+    }
+    for (const { page, mark } of marks) {
+      if (mark === 'SWAP-SPACE') return [firstVersion(page)]
+      const found = mark === 'SWAPSPACE2' ? describe(volume, page, undefined) : undefined
       if (found !== undefined) return [found]
     }
     return []

@@ -131,6 +131,10 @@ test('swap areas are kept, and dropped by choice; never while a system sleeps in
     code: 'E_FS_DIRTY',
     message: /sleeps/,
   })
+  // A machine with pages of 64 KiB put it to sleep; what pages of 4 KiB had left says that it is a swap area.
+  const large = parts()
+  large.write('S1SUSPEND\0', 64 * 512 + 65536 - 10)
+  await assert.rejects(usedOnly(disk(large), { dropSwap: true }), { code: 'E_FS_DIRTY', message: /sleeps/ })
   const asleep = await usedOnly(disk(parts('S1SUSPEND')), { dropSwap: true, ifDirty: 'whole' })
   assert.ok(Buffer.from(readAll(asleep.source)).equals(parts('S1SUSPEND')))
 })
