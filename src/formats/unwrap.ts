@@ -70,7 +70,8 @@ export function* unwrap(file: ProbedFile, self: Location, options: UnwrapOptions
           hint: 'Unpack the outer ones first.',
         })
       }
-      if (current.wrappings.length === 0) current = { ...current, notes: options.found?.() ?? [] }
+      if (current.wrappings.length === 0)
+        current = { ...current, notes: [...(options.found?.() ?? []), ...namedRaw(current, driver)] }
       current = yield* opened(current, driver, options)
     }
   } catch (error) {
@@ -90,6 +91,19 @@ function wrapperOf({ file, location }: Unwrapped): WrapperDriver | undefined {
   if (endsAsDmg(tail)) return undefined
   const found = registry.wrappers.find((driver) => driver.probe(head, tail, store.size) === 'certain')
   return found === undefined || file.drivers('certain').length > 0 ? undefined : found
+}
+
+/** A guest can write into its raw disk what makes it look like a compressed file. */
+function namedRaw({ file: { store, registry }, location: { name } }: Unwrapped, { title }: WrapperDriver): Note[] {
+  if (name === undefined || registry.forExtension(name)?.plain !== true) return []
+  return [
+    {
+      code: 'W_EXTENSION',
+      message:
+        `${store.name} is named ${printable(extensionOf(name))}, as a raw disk, but looks like a file that ${title} ` +
+        `has compressed, and what is in it is read: --from ${registry.plain.id} says that its bytes are those of the disk`,
+    },
+  ]
 }
 
 function* opened(outer: Unwrapped, driver: WrapperDriver, options: UnwrapOptions): Work<Unwrapped> {

@@ -54,8 +54,9 @@ export async function compact(path: string, options: CompactOptions): Promise<Co
   const before = sizes(path)
   const target = options.output ?? path
   // An unfinished file is never taken for an image by its content: the copy's format is the image's.
+  const { format, notes } = lookAt(path, options)
   const work = (file: string): Promise<Pick<CompactResult, 'format' | 'subformat' | 'zeros' | 'notes'>> =>
-    compactFile(file, { ...options, from: formatOf(path, options) })
+    compactFile(file, { ...options, from: format })
   const done =
     options.output === undefined
       ? await changingInPlace(
@@ -68,7 +69,8 @@ export async function compact(path: string, options: CompactOptions): Promise<Co
           signal: options.signal,
           onProgress: options.onProgress,
         })
-  return { path, target, ...done, before, after: sizes(target) }
+  const read = options.output === undefined ? [] : notes
+  return { path, target, ...done, notes: [...read, ...done.notes], before, after: sizes(target) }
 }
 
 async function compactFile(
@@ -145,9 +147,10 @@ class ZeroRuns {
   }
 }
 
-function formatOf(path: string, options: ReadOptions): string {
+/** The image's format, and whether something else writes to it. */
+function lookAt(path: string, options: ReadOptions): { readonly format: string; readonly notes: readonly Note[] } {
   using opened = openFile(path, readOptions(options))
-  return opened.top.driver.id
+  return { format: opened.top.driver.id, notes: opened.top.notes.filter(({ code }) => code === 'W_IN_USE') }
 }
 
 function sizes(path: string): { readonly size: number; readonly allocated: number } {

@@ -1,3 +1,4 @@
+import { watchWriters } from '../in-use/reading.js'
 import { changingInPlace } from '../change/left-state.js'
 import fs from '../../sys/host-fs.js'
 import { DraftStore } from '../../block/draft-store.js'
@@ -130,8 +131,10 @@ class Repair {
     const { output } = this.#options
     if (this.#options.inPlace === true) guardChange(this.#path, 'changed', this.#options)
     if (output !== undefined) checkTarget(output, this.#options.force === true, [this.#file(source)], this.#options)
+    const writers = this.#writers(source)
     using draft = new DraftStore(source)
-    const outcome = await this.#mend(draft, driver, source.size, output)
+    const mended = await this.#mend(draft, driver, source.size, output)
+    const outcome = { ...mended, notes: [...writers, ...mended.notes] }
     this.#options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
     return outcome
   }
@@ -163,6 +166,7 @@ class Repair {
     })
     const driver = this.#driver(source)
     const sources = [this.#file(source)]
+    const writers = this.#writers(source)
     using files = new TargetFiles(checkTarget(output, force, sources, this.#options), { force, sources, durable: true })
     using writer = plain.create(
       files.store,
@@ -173,10 +177,19 @@ class Repair {
     await copy({ source: bytes, target: writer, signal, onProgress })
     writer.finish()
     const outcome = await this.#mend(files.store, driver, source.size, output)
-    const result = { ...outcome, target: { path: output, size: files.size, allocated: files.allocated } }
+    const result = {
+      ...outcome,
+      target: { path: output, size: files.size, allocated: files.allocated },
+      notes: [...writers, ...outcome.notes],
+    }
     files.commit()
     onProgress?.({ phase: 'flush', done: 1, total: 1 })
     return result
+  }
+
+  /** Who writes to the image while it is read. */
+  #writers(source: FileStore): readonly Note[] {
+    return this.#options.allowInUse === true ? [] : watchWriters()(this.#file(source), source.fd)
   }
 
   /** Lets the driver do what it can, and checks what comes of it. */

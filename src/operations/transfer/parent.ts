@@ -27,7 +27,7 @@ export function openNewParent(path: string, childPath: string, driver: FormatDri
   try {
     if (opened.unreadable !== undefined) throw opened.unreadable
     const shape = parentShape(path, childPath, opened.top.image)
-    const notes: Note[] = shape.relativePath.startsWith('../')
+    const outside: Note[] = shape.relativePath.startsWith('../')
       ? [
           {
             code: 'W_PARENT_OUTSIDE',
@@ -37,6 +37,8 @@ export function openNewParent(path: string, childPath: string, driver: FormatDri
           },
         ]
       : []
+    // What writes to the parent meanwhile, and what it only looks like, matters to the child.
+    const notes = [...opened.layers.flatMap((layer) => layer.notes), ...outside]
     return { opened, notes, shape }
   } catch (error) {
     opened[Symbol.dispose]()
