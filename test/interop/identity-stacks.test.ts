@@ -9,6 +9,8 @@ import { guardChange } from '../../src/operations/in-use/guard.js'
 import { thisMachine } from '../../src/operations/in-use/machine.js'
 import { mount, type MountSession } from '../../src/operations/mount/mount.js'
 import { unmount } from '../../src/operations/mount/unmount.js'
+import { create } from '../../src/operations/transfer/create.js'
+import { vdisk } from '../support/cli.js'
 import { mountingMissing } from '../support/mounted.js'
 import { loopsMissing } from '../support/loop.js'
 import { run } from '../support/tools.js'
@@ -229,3 +231,70 @@ test(`${stackCount} random stacks: every clash is found, and nothing else is`, {
   // A harness that never meets one of the two shows nothing.
   assert.ok(seen.clash > stackCount / 10 && seen.apart > stackCount / 10, JSON.stringify(seen))
 })
+
+/** What is read of a thing: itself, a chain whose parent it is, a set whose second part it is. */
+const readings = ['itself', 'parent', 'member'] as const
+
+async function readingOf(thing: Thing, how: (typeof readings)[number], folder: string): Promise<string> {
+  if (thing.isDevice || how === 'itself') return thing.path
+  if (how === 'parent') {
+    const child = path.join(folder, 'child.qcow2')
+    await create(child, { parent: thing.path, parentFormat: 'raw' })
+    return child
+  }
+  fs.writeFileSync(path.join(folder, 'set.001'), Buffer.alloc(mebibyte))
+  fs.symlinkSync(thing.path, path.join(folder, 'set.002'))
+  return path.join(folder, 'set.001')
+}
+
+const commandCount = 24
+
+async function checkCommand(seed: number): Promise<'clash' | 'apart'> {
+  await using stack = new Stack(path.join(root, `command-${seed}`), seed)
+  const random = numbers(seed + 2_000_000)
+  for (let count = 1 + random(3); count > 0; count--) await stack.layer(stack.pick())
+  const source = stack.pick()
+  const how = readings[random(readings.length)] ?? 'itself'
+  // A target that is large enough, over one of the two files.
+  const below = stack.things[random(2)]
+  assert.ok(below !== undefined)
+  fs.truncateSync(below.path, 2 * fileLength)
+  const target = run('losetup', '--find', '--show', below.path).trim()
+  try {
+    const folder = path.join(root, `read-${seed}`)
+    fs.mkdirSync(folder)
+    const argument = await readingOf(source, how, folder)
+    const command = source.isDevice
+      ? ['clone', '--live']
+      : ['restore', '--from', argument.endsWith('.qcow2') ? 'qcow2' : 'raw']
+    const { code, stdout, stderr } = await vdisk(
+      [...command, argument, target, '--dry-run', '--allow-held', '--allow-no-table', '--json'].concat(
+        argument.endsWith('.qcow2') ? ['--allow-reference', source.path] : [],
+      ),
+      { cwd: folder },
+    )
+    const clash = below.base === source.base
+    const what = `${target} over file ${below.base} ← ${how} of ${source.made}`
+    const says = `seed ${seed}: ${what}: ${code} ${stdout.toString()}${stderr}`
+    // What a server shows is locked by it: that is a refusal of its own.
+    const locked = stack.things.some(({ base, made }) => base === below.base && made.startsWith('vdisk mount'))
+    assert.equal(code, clash || locked ? 3 : 0, says)
+    assert.equal(/E_SOURCE_ON_TARGET|E_SAME_DEVICE/.test(stdout.toString()), clash, says)
+    if (code === 3 && !locked)
+      assert.match((JSON.parse(stdout.toString()) as { code: string }).code, /^E_(SOURCE_ON_TARGET|SAME_DEVICE)$/, says)
+    return clash ? 'clash' : 'apart'
+  } finally {
+    spawnSync('losetup', ['--detach', target])
+  }
+}
+
+test(
+  `${commandCount} stacks under real restore and clone commands: sets and chains with a part on the target too`,
+  { skip: missing() },
+  async (t) => {
+    const seen = { clash: 0, apart: 0 }
+    for (let seed = 1; seed <= commandCount; seed++) seen[await checkCommand(seed)]++
+    t.diagnostic(JSON.stringify(seen))
+    assert.ok(seen.clash > commandCount / 6 && seen.apart > commandCount / 6, JSON.stringify(seen))
+  },
+)
