@@ -374,3 +374,25 @@ test('sizes that are no whole number of anything', { skip }, async (t) => {
     assert.ok(result.verified)
   }
 })
+
+test('a source that changes while it is restored: exit 4, and nothing is found on the disk', { skip }, async (t) => {
+  const folder = testFolder(t)
+  const source = join(folder, 'a.raw')
+  fs.writeFileSync(source, diskLike(8 * mebibyte, 4))
+  fs.utimesSync(source, 1, 1)
+  const device = usedDisk(t, join(folder, 'target'), 8 * mebibyte)
+  let changed = false
+  const onProgress = (): void => {
+    if (!changed) fs.utimesSync(source, 2, 2)
+    changed = true
+  }
+  await assert.rejects(
+    restore(source, device, { yes: true, confirm: '8M', allowNoTable: true, from: 'raw', onProgress }),
+    (error: { code?: string; hint?: string }) =>
+      error.code === 'E_SOURCE_CHANGED' && /is incomplete, and cannot be mistaken/.test(error.hint ?? ''),
+  )
+  run('blockdev', '--flushbufs', device)
+  const bytes = fs.readFileSync(join(folder, 'target'))
+  for (const edge of [bytes.subarray(0, mebibyte), bytes.subarray(-mebibyte)])
+    assert.ok(edge.every((byte) => byte === 0))
+})

@@ -5,7 +5,7 @@ import test from 'node:test'
 import { isImageError } from '../../../src/errors.js'
 import { HostHoles } from '../../../src/engine/holes.js'
 import { FileStore } from '../../../src/block/file-store.js'
-import { check, compare, convert, hash, map, measure, readFile } from '../../../src/index.js'
+import { check, compare, convert, hash, injectPartition, map, measure, readFile } from '../../../src/index.js'
 import { commitChain } from '../../../src/operations/chain/commit.js'
 import { rebaseChain } from '../../../src/operations/chain/rebase.js'
 import { openExposed } from '../../../src/operations/serve/exposed-disk.js'
@@ -147,7 +147,7 @@ test('rebase: a parent that changes meanwhile leaves the child over it', async (
 })
 
 test(
-  'commit: a child that changes meanwhile, or what lies below the parent, is exit 4, and the state is ' + 'said',
+  'commit: a child that changes meanwhile, or what lies below the parent, is exit 4, and the state is said',
   async (t) => {
     for (const what of ['child.qcow2', 'a.raw'])
       for (const options of [{}, { deleteChild: true }, { dryRun: true }]) {
@@ -181,6 +181,32 @@ test(
       }
   },
 )
+
+test('inject: content that changes meanwhile is exit 4, and the state is said', async (t) => {
+  for (const inPlace of [true, false]) {
+    const folder = testFolder(t)
+    const { path } = source(folder)
+    const disk = join(folder, 'disk.raw')
+    const table = Buffer.alloc(512)
+    // One partition of all but the first MiB.
+    table.writeUInt8(0x83, 450)
+    table.writeUInt32LE(2048, 454)
+    table.writeUInt32LE(size / 512, 458)
+    table.writeUInt16LE(0xaa55, 510)
+    fs.writeFileSync(disk, table)
+    fs.truncateSync(disk, size + 1048576)
+    const where = inPlace ? { inPlace } : { output: join(folder, 'new.raw') }
+    const onProgress = once(() => changes['it is written to']?.(path))
+    await assert.rejects(
+      injectPartition(`${disk}@1`, path, { ...where, onProgress, content: { from: 'raw' } }),
+      (error) =>
+        isImageError(error) &&
+        error.code === 'E_SOURCE_CHANGED' &&
+        (!inPlace || /may hold a part of the new content/.test(error.hint ?? '')),
+    )
+    assert.deepEqual(fs.readdirSync(folder).sort(), ['a.raw', 'disk.raw'])
+  }
+})
 
 test('a file in an image that changes while it is printed', async (t) => {
   const folder = testFolder(t)
