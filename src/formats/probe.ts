@@ -90,7 +90,7 @@ export function detectFormat(file: ProbedFile, fileName: string | undefined): De
   const unclaimed = unclaimedFormat(head, tail, store.size)
   if (unclaimed !== undefined) unreadable(name, unclaimed)
 
-  if (fileName !== undefined) assertNotPromised(name, fileName, registry)
+  if (fileName !== undefined) assertNotPromised(name, fileName, registry, head, store.size)
   const isPromised = fileName !== undefined && registry.forExtension(fileName)?.plain === true
   if (!isPromised && (isText(head) || store.size < smallestDisk)) {
     throw unsupported('E_NOT_A_DISK_IMAGE', `${name} is ${isText(head) ? 'text' : 'too small'}, not a disk image`, {
@@ -101,8 +101,9 @@ export function detectFormat(file: ProbedFile, fileName: string | undefined): De
 }
 
 /** A file that is named as an image and is none may be a damaged one. @throws ImageError corrupt E_NOT_RECOGNISED. */
-function assertNotPromised(name: string, fileName: string, registry: Registry): void {
+function assertNotPromised(name: string, fileName: string, registry: Registry, head: Uint8Array, size: number): void {
   const promised = registry.forExtension(fileName)
+  if (promised?.mayBeRaw !== undefined && (isText(head) || promised.mayBeRaw(head, size))) return
   if (promised !== undefined && promised.plain !== true) {
     throw corrupt(
       'E_NOT_RECOGNISED',

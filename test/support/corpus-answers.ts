@@ -165,6 +165,18 @@ function allAnswers(): Map<string, CorpusAnswer> {
       parentFormat: 'auto',
     },
   )
+  for (const [path, capacity, sha256] of [
+    ['dfvfs-20240505/hfsplus_zlib', 1_954_304, 'c86d3616818e175caca2f6022f49e190e5b1cfe39b2e8f9373119e22aa7eaf58'],
+    ['dmgwiz/input_ro', 10_510_336, '1407509ff44696aab011815d84951ad2c53cb7345a71d9803b73817c2d2d83cf'],
+    ['dmgwiz/input_zlib', 10_510_336, '1407509ff44696aab011815d84951ad2c53cb7345a71d9803b73817c2d2d83cf'],
+    ['keramics/udif/hfsplus_bzip2', 1_964_032, 'b918c2606696b5067dcc4297ba5b08b2573dfeaf737a44f1110f27a10a3d4a0c'],
+    ['keramics/udif/hfsplus_zlib', 1_964_032, 'd3fc84894c6a387275cd71087096268873031221db7fd29647de4ddad88316ad'],
+    ['qemu-sample_images/simple-dmg', 1_799_168, '20647e0a98a830a6a250b91e0e6d7200a872caea07b87a3c19611f3dd031c9df'],
+  ] as const)
+    answers.set(`${path}.dmg`, {
+      why: 'the recorded raw_nz64k was taken over a last block filled up to 64 KiB; the recorded raw_sha256 decides',
+      expected: { capacity, sha256 },
+    })
   add(answers, [`${derived}parallels/076-x02/parallels-v1`], {
     why: 'a table of 2^32-1 entries in a small file; "Catalog too large" says qemu-img',
     expected: { error: 'corrupt', says: /table of \d+ entries takes bytes/ },

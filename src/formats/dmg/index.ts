@@ -1,4 +1,5 @@
 import type { FormatDriver } from '../driver.js'
+import { isRawDisk } from './raw-disk.js'
 import { DmgImage } from './reader.js'
 import { isTrailer, trailerFromEnd } from './trailer.js'
 
@@ -21,5 +22,6 @@ export const dmg: FormatDriver = {
     if (fromEnd === 512) return 'certain'
     return fromEnd !== undefined || isTrailer(head.subarray(0, 12)) ? 'possible' : 'no'
   },
+  mayBeRaw: isRawDisk,
   open: (store) => new DmgImage(store),
 }
