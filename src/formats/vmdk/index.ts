@@ -1,4 +1,5 @@
 import type { FormatDriver } from '../driver.js'
+import { repairVmdk } from './judge/repair.js'
 import { openVmdk } from './read/reader.js'
 import { probeVmdk } from './read/probe.js'
 import { isPartName } from './read/set.js'
@@ -35,5 +36,6 @@ export const vmdk: FormatDriver = {
   open: (store, context) => openVmdk(store, context),
   create: createVmdk,
   changesExtents: true,
+  repair: (store) => repairVmdk(store),
   openWritable: openWritableVmdk,
 }

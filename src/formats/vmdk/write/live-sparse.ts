@@ -39,7 +39,10 @@ export class LiveSparse {
     if (layout.compressed)
       throw refuse('is compressed (streamOptimized), and is not changed in place', 'Convert it to monolithicSparse.')
     if (layout.notes.length > 0 || layout.values.uncleanShutdown !== 0)
-      throw refuse('was not closed by what wrote it last, or is damaged', 'Repair it first: vdisk repair.')
+      throw refuse(
+        'was not closed by what wrote it last, or is damaged',
+        'Repair it first (vdisk repair), or convert it.',
+      )
     this.store = store
     this.#layout = layout
     this.#below = below
