@@ -41,9 +41,9 @@ function readyToEncode(): ZstdEncoder {
 
 /**
  * The same for decoding. The system's libzstd comes first, since it decodes into the memory that it is given, at twice
- * the pace of the others. The native module is not used: it gives every unit a buffer of its own that the garbage collector
- * does not know the size of, and hundreds of megabytes wait to be freed. WebAssembly decodes as fast, within its own
- * memory.
+ * the pace of the others. The native module is not used: it gives every unit a buffer of its own that the garbage
+ * collector does not know the size of, and hundreds of megabytes wait to be freed. WebAssembly decodes as fast, within
+ * its own memory.
  */
 function readyToDecode(): ZstdDecoder {
   return (decoder ??= libraryDecoder() ?? nodeEngine() ?? wasmEngine())

@@ -101,7 +101,8 @@ function namedRaw({ file: { store, registry }, location: { name } }: Unwrapped, 
       code: 'W_EXTENSION',
       message:
         `${store.name} is named ${printable(extensionOf(name))}, as a raw disk, but looks like a file that ${title} ` +
-        `has compressed, and what is in it is read: --from ${registry.plain.id} says that its bytes are those of the disk`,
+        `has compressed, and what is in it is read: --from ${registry.plain.id} says that its bytes are ` +
+        'those of the disk',
     },
   ]
 }

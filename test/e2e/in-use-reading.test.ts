@@ -56,7 +56,7 @@ test('every command that reads an image warns while something else writes to it'
   }
 })
 
-test('a raw disk whose guest wrote a compressed file to its start: said, and read as it is with --from raw', async (t) => {
+test('a raw disk whose guest wrote a compressed file to its start: said, and read whole with --from raw', async (t) => {
   const cwd = testFolder(t)
   const disk = Buffer.alloc(2 * mebibyte)
   zlib.gzipSync(diskLike(mebibyte, 4)).copy(disk)
