@@ -1,3 +1,5 @@
+import { SparseBits } from '../../../binary/sparse-bits.js'
+import { MappedUnits } from '../../../block/mapped-units.js'
 import type { Piece } from '../../../block/runs.js'
 import { walkedEntries } from '../../../block/runs.js'
 import type { ByteStore, Note } from '../../../block/types.js'
@@ -29,6 +31,9 @@ export class HostedGrains implements Grains {
   readonly #found: FoundGrains | undefined
   /** Tables that are not in the file yet, of an image open for changes. */
   readonly #live: (index: number) => DataView | undefined
+  /** What the tables of a file that is only read lead to, and which of them were counted. */
+  readonly #mapped?: { readonly tables: MappedUnits; readonly grains: MappedUnits }
+  readonly #counted = new SparseBits()
   readonly #note: (note: Note) => void
   readonly #reported = new Set<string>()
 
@@ -38,9 +43,14 @@ export class HostedGrains implements Grains {
     layout: SparseLayout,
     note: (note: Note) => void,
     found?: FoundGrains,
-    live: (index: number) => DataView | undefined = () => undefined,
+    live?: (index: number) => DataView | undefined,
   ) {
-    this.#live = live
+    this.#live = live ?? (() => undefined)
+    if (live === undefined)
+      this.#mapped = {
+        tables: new MappedUnits(layout.entriesPerTable * 4, 64),
+        grains: new MappedUnits(layout.compressed ? sectorLength : layout.grainSize),
+      }
     this.#store = store
     this.#layout = layout
     this.#note = note
@@ -115,7 +125,7 @@ export class HostedGrains implements Grains {
     const live = this.#live(index)
     if (live !== undefined) return live
     const entry = this.#directory.word(index)
-    if (entry !== 0 && this.#isTable(entry)) return this.#read(entry)
+    if (entry !== 0 && this.#isTable(entry)) return this.#checked(index, entry)
     const copy = this.#copy?.word(index) ?? 0
     if (entry === 0 && copy === 0) return undefined
     if (copy !== 0 && this.#isTable(copy)) {
@@ -135,6 +145,27 @@ export class HostedGrains implements Grains {
         `to sector ${entry}, where no grain table can be: the file has ${this.#store.size} bytes`,
       { details: { position: this.#directory.place(index), offset: index * this.#layout.coverage, value: entry } },
     )
+  }
+
+  /** @throws ImageError corrupt E_OVERLAP when most of what the tables lead to was led to before: more than the file holds. */
+  #checked(index: number, sector: number): DataView {
+    const table = this.#read(sector)
+    if (this.#mapped === undefined || this.#counted.has(index)) return table
+    const { tables, grains } = this.#mapped
+    let isRight = tables.add(sector * sectorLength)
+    for (let at = 0; isRight && at < table.byteLength; at += 4) {
+      const entry = table.getUint32(at, true)
+      if (entry > 1) isRight = grains.add(entry * sectorLength)
+    }
+    if (!isRight)
+      throw corrupt(
+        'E_OVERLAP',
+        `${this.#store.name}: entry ${index} of the grain directory leads where others do: the tables map the same ` +
+          'grains again and again, more than the file can hold',
+        { details: { position: this.#directory.place(index) }, hint: hints.check },
+      )
+    this.#counted.set(index)
+    return table
   }
 
   #isTable(sector: number): boolean {
