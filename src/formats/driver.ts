@@ -315,8 +315,8 @@ export interface FormatDriver {
    */
   isPartName?(name: string): boolean
   /**
-   * Whether a file of the format's extension that is no image of it may be a raw disk (`.dmg`), from its first 64 KiB and size.
-   * Left out: it is refused, since it may be a damaged image. Pure and total.
+   * Whether a file of the format's extension that is no image of it may be a raw disk (`.dmg`), from its first 64 KiB
+   * and size. Left out: it is refused, since it may be a damaged image. Pure and total.
    */
   mayBeRaw?(head: Uint8Array, size: number): boolean
   /** One layer; opens no parent. The image owns the store from here on, and closes it. @throws ImageError */
