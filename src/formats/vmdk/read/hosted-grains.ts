@@ -147,7 +147,10 @@ export class HostedGrains implements Grains {
     )
   }
 
-  /** @throws ImageError corrupt E_OVERLAP when most of what the tables lead to was led to before: more than the file holds. */
+  /**
+   * @throws ImageError corrupt E_OVERLAP when most of what the tables lead to was led to before: more than the file
+   * holds.
+   */
   #checked(index: number, sector: number): DataView {
     const table = this.#read(sector)
     if (this.#mapped === undefined || this.#counted.has(index)) return table
