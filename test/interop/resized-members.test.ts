@@ -49,7 +49,7 @@ function dynamicDisk(size: number): Buffer {
   return bytes
 }
 
-test('members of every kind: lost at another size exactly where blkid no longer sees them', async (t) => {
+test('members of every kind: lost at another size exactly where blkid no longer sees them', (t) => {
   if (!have(t, 'blkid')) return
   const path = join(testFolder(t), 'member.raw')
   const members = [...raidVolumes(), { name: 'md 1.0', bytes: md10(4 * mebibyte) }]

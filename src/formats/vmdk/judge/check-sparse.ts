@@ -17,6 +17,7 @@ export interface CheckedFile {
     readonly capacity: number
     readonly grainSize: number
     pieceAt(offset: number): Piece
+    readonly mapped?: { readonly isOverfull: boolean }
   }
 }
 
@@ -124,7 +125,7 @@ function* checkGrains(file: CheckedFile, prefix: string, copies: boolean): Work<
     used += marks.count
     first = false
   }
-  if (layout === undefined || compressed) return
+  if (layout === undefined || compressed || grains.mapped?.isOverfull === true) return
   const lost = Math.floor((store.size - layout.overhead) / layout.grainSize) - used
   if (lost > 0)
     yield {
@@ -166,6 +167,8 @@ function* placesOf(
           position: typeof position === 'number' && position < store.size ? position : undefined,
           message: error.message,
         }
+      // What follows says the same again, as often as the tables claim.
+      if (grains.mapped?.isOverfull === true) return
       const step = directory ? (layout?.coverage ?? grainSize * 4096) : grainSize
       offset = (Math.floor(offset / step) + 1) * step
     }

@@ -5,6 +5,7 @@ import { corrupt, hints, unsupported } from '../../../errors.js'
 import { Directory, KeptTables } from '../format/kept-tables.js'
 import { cowdHeader, cowdTableEntries, sectorLength } from '../format/structs.js'
 import type { Grains } from './hosted-grains.js'
+import { MappedTables } from './mapped-tables.js'
 
 /** The grains of an ESX sparse extent (COWD): what is not there is the parent's. */
 export class CowdGrains implements Grains {
@@ -12,6 +13,7 @@ export class CowdGrains implements Grains {
   readonly grainSize: number
   readonly values
   readonly bytes: Uint8Array
+  readonly mapped: MappedTables
   readonly #store: ByteStore
   readonly #directory: Directory
   readonly #tables: KeptTables
@@ -38,6 +40,7 @@ export class CowdGrains implements Grains {
         },
       )
     this.#store = store
+    this.mapped = new MappedTables(store, cowdTableEntries * 4, values.grainSize * sectorLength)
     this.capacity = values.sectors * sectorLength
     this.grainSize = values.grainSize * sectorLength
     this.#coverage = cowdTableEntries * this.grainSize
@@ -74,7 +77,9 @@ export class CowdGrains implements Grains {
       )
     const grain = Math.floor(offset / this.grainSize)
     const within = offset - grain * this.grainSize
-    const entry = this.#tables.at(position, cowdTableEntries * 4).getUint32((grain % cowdTableEntries) * 4, true)
+    const table = this.#tables.at(position, cowdTableEntries * 4)
+    this.mapped.count(index, position, this.#directory.place(index), () => entriesOf(table))
+    const entry = table.getUint32((grain % cowdTableEntries) * 4, true)
     if (entry === 0) return { kind: 'absent', length: this.grainSize - within }
     const start = entry * sectorLength
     const needed = Math.min(this.grainSize, this.capacity - grain * this.grainSize)
@@ -90,4 +95,8 @@ export class CowdGrains implements Grains {
       )
     return { kind: 'data', position: start + within, length: this.grainSize - within }
   }
+}
+
+function* entriesOf(table: DataView): Generator<number> {
+  for (let at = 0; at < table.byteLength; at += 4) yield table.getUint32(at, true)
 }

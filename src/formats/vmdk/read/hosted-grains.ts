@@ -1,5 +1,3 @@
-import { SparseBits } from '../../../binary/sparse-bits.js'
-import { MappedUnits } from '../../../block/mapped-units.js'
 import type { Piece } from '../../../block/runs.js'
 import { walkedEntries } from '../../../block/runs.js'
 import type { ByteStore, Note } from '../../../block/types.js'
@@ -9,6 +7,7 @@ import { Directory, KeptTables } from '../format/kept-tables.js'
 import type { SparseLayout } from '../format/sparse-layout.js'
 import type { FoundGrains } from '../format/stream-scan.js'
 import { grainDataAt, marker, sectorLength } from '../format/structs.js'
+import { MappedTables } from './mapped-tables.js'
 
 /** The table entries of one sparse extent. */
 export interface Grains {
@@ -17,6 +16,8 @@ export interface Grains {
   readonly grainSize: number
   /** What is known from `offset` to the end of its grain, or of a run of grains that are not there. */
   pieceAt(offset: number): Piece
+  /** What its tables lead to; undefined where the extent is open for changes. */
+  readonly mapped?: MappedTables
 }
 
 /** The grains of a hosted sparse extent (KDMV), plain or compressed. Damage is found when it is met. */
@@ -31,9 +32,7 @@ export class HostedGrains implements Grains {
   readonly #found: FoundGrains | undefined
   /** Tables that are not in the file yet, of an image open for changes. */
   readonly #live: (index: number) => DataView | undefined
-  /** What the tables of a file that is only read lead to, and which of them were counted. */
-  readonly #mapped?: { readonly tables: MappedUnits; readonly grains: MappedUnits }
-  readonly #counted = new SparseBits()
+  readonly mapped?: MappedTables
   readonly #note: (note: Note) => void
   readonly #reported = new Set<string>()
 
@@ -47,10 +46,11 @@ export class HostedGrains implements Grains {
   ) {
     this.#live = live ?? (() => undefined)
     if (live === undefined)
-      this.#mapped = {
-        tables: new MappedUnits(layout.entriesPerTable * 4, 64),
-        grains: new MappedUnits(layout.compressed ? sectorLength : layout.grainSize),
-      }
+      this.mapped = new MappedTables(
+        store,
+        layout.entriesPerTable * 4,
+        layout.compressed ? sectorLength : layout.grainSize,
+      )
     this.#store = store
     this.#layout = layout
     this.#note = note
@@ -135,7 +135,7 @@ export class HostedGrains implements Grains {
           `${copy}, which is used: ` +
           'the directory is damaged',
       )
-      return this.#read(copy)
+      return this.#checked(index, copy)
     }
     if (entry === 0) return undefined
     throw corrupt(
@@ -147,27 +147,10 @@ export class HostedGrains implements Grains {
     )
   }
 
-  /**
-   * @throws ImageError corrupt E_OVERLAP when most of what the tables lead to was led to before: more than the file
-   * holds.
-   */
+  /** @throws ImageError corrupt E_OVERLAP when the tables lead to more than the file holds. */
   #checked(index: number, sector: number): DataView {
     const table = this.#read(sector)
-    if (this.#mapped === undefined || this.#counted.has(index)) return table
-    const { tables, grains } = this.#mapped
-    let isRight = tables.add(sector * sectorLength)
-    for (let at = 0; isRight && at < table.byteLength; at += 4) {
-      const entry = table.getUint32(at, true)
-      if (entry > 1) isRight = grains.add(entry * sectorLength)
-    }
-    if (!isRight)
-      throw corrupt(
-        'E_OVERLAP',
-        `${this.#store.name}: entry ${index} of the grain directory leads where others do: the tables map the same ` +
-          'grains again and again, more than the file can hold',
-        { details: { position: this.#directory.place(index) }, hint: hints.check },
-      )
-    this.#counted.set(index)
+    this.mapped?.count(index, sector * sectorLength, this.#directory.place(index), () => grainsOf(table))
     return table
   }
 
@@ -253,5 +236,13 @@ export class HostedGrains implements Grains {
     if (this.#reported.has(code)) return
     this.#reported.add(code)
     this.#note({ code, message })
+  }
+}
+
+/** Where the grains lie that a table leads to, in sectors; an entry of 1 is one of zeros. */
+function* grainsOf(table: DataView): Generator<number> {
+  for (let at = 0; at < table.byteLength; at += 4) {
+    const entry = table.getUint32(at, true)
+    if (entry > 1) yield entry
   }
 }

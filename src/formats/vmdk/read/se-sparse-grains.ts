@@ -13,6 +13,7 @@ import {
   seSparseVolatileMagic,
 } from '../format/structs.js'
 import type { Grains } from './hosted-grains.js'
+import { MappedTables } from './mapped-tables.js'
 
 const grainSectors = 8n
 const tableSectors = 64n
@@ -25,13 +26,14 @@ export class SeSparseGrains implements Grains {
   readonly grainSize = Number(grainSectors) * sectorLength
   readonly values
   readonly bytes: Uint8Array
+  readonly mapped: MappedTables
   readonly #store: ByteStore
   readonly #directory: Directory
   readonly #tables: KeptTables
   readonly #coverage = tableEntries * this.grainSize
   readonly #tableCount: number
   readonly #note: (note: Note) => void
-  #toldUnmapped = false
+  #notedUnmapped = false
 
   /**
    * @throws ImageError corrupt E_TRUNCATED, E_HEADER, E_DISK_SIZE, E_DIRTY; unsupported E_VERSION,
@@ -41,6 +43,7 @@ export class SeSparseGrains implements Grains {
     const { name } = store
     this.#store = store
     this.#note = note
+    this.mapped = new MappedTables(store, tableBytes, this.grainSize)
     if (store.size < 2 * seSparseHeader.size)
       throw corrupt(
         'E_TRUNCATED',
@@ -108,13 +111,15 @@ export class SeSparseGrains implements Grains {
     const grain = Math.floor(offset / this.grainSize)
     const within = offset - grain * this.grainSize
     const length = this.grainSize - within
-    const entry = this.#tables.at(position, tableBytes).getBigUint64((grain % tableEntries) * 8, true)
+    const words = this.#tables.at(position, tableBytes)
+    this.mapped.count(index, position, this.#directory.place(index), () => clustersOf(words))
+    const entry = words.getBigUint64((grain % tableEntries) * 8, true)
     const decoded = seSparseEntry(entry)
     switch (decoded.kind) {
       case 'absent':
         return { kind: 'absent', length }
       case 'unmapped':
-        this.#tellUnmapped()
+        this.#noteUnmapped()
         return { kind: 'zero', length }
       case 'zero':
         return { kind: 'zero', length }
@@ -162,9 +167,9 @@ export class SeSparseGrains implements Grains {
       })
   }
 
-  #tellUnmapped(): void {
-    if (this.#toldUnmapped) return
-    this.#toldUnmapped = true
+  #noteUnmapped(): void {
+    if (this.#notedUnmapped) return
+    this.#notedUnmapped = true
     this.#note({
       code: 'W_UNMAPPED_GRAINS',
       message:
@@ -172,5 +177,13 @@ export class SeSparseGrains implements Grains {
         `other programs may show ` +
         "the parent's content there",
     })
+  }
+}
+
+/** Where the grains lie that a table leads to, in sectors from the start of the data, and one more: 0 is none. */
+function* clustersOf(table: DataView): Generator<number> {
+  for (let at = 0; at < table.byteLength; at += 8) {
+    const entry = seSparseEntry(table.getBigUint64(at, true))
+    if (entry.kind === 'data') yield (Number(entry.cluster) + 1) * Number(grainSectors)
   }
 }
