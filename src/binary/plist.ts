@@ -1,4 +1,5 @@
-import sax from 'sax'
+import { createRequire } from 'node:module'
+import type * as Sax from 'sax'
 
 /** A value of a property list. Dates and data stay text. */
 export type PlistValue = string | number | boolean | readonly PlistValue[] | { readonly [key: string]: PlistValue }
@@ -25,7 +26,9 @@ interface Element {
  */
 export function parsePlist(text: string): PlistValue {
   const reader = new PlistReader()
-  const parser = sax.parser(true)
+  // Only few files hold such a list: the package is loaded with the first one.
+  const { parser: saxParser } = createRequire(import.meta.url)('sax') as typeof Sax
+  const parser = saxParser(true)
   parser.onopentag = ({ name }) => reader.open(name)
   parser.ontext = (part) => reader.text(part)
   parser.oncdata = (part) => reader.text(part)

@@ -25,6 +25,7 @@ export function* extentFaults(
   let decoded = -1
   for (let offset = 0; offset < capacity && faults < mostFaults;) {
     if (++runs % runsPerStep === 0 || decoded === offset) yield { done: offset, total: capacity }
+    const start = offset
     try {
       const extent = source.extentAt(offset, capacity - offset)
       offset += extent.length
@@ -34,7 +35,7 @@ export function* extentFaults(
     } catch (error) {
       if (!isImageError(error)) throw error
       faults++
-      yield { offset: Math.min(offset, capacity - 1), error }
+      yield { offset: start, error }
       if (decoded !== offset) offset += unit - (offset % unit)
     }
   }

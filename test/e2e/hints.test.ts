@@ -604,7 +604,11 @@ for (const [number, { code, make, command, env, says, follow, ends = 0 }] of cas
  * Files, or codes, whose hints are tried in another test, which is named; or the reason why nothing here can try them.
  */
 const elsewhere: Readonly<Record<string, string>> = {
-  'operations/device/guards.ts': 'test/unit/operations/device/guards.test.ts',
+  'operations/device/content-guards.ts': 'test/unit/operations/device/guards.test.ts',
+  'operations/device/source-guards.ts': 'test/unit/operations/device/guards.test.ts',
+  'operations/device/use-guards.ts': 'test/unit/operations/device/guards.test.ts',
+  'operations/open/image-file.ts': 'test/unit/location/whole-images.test.ts',
+  'formats/dmg/trailer.ts': 'test/hostile/damaged-dmg.test.ts',
   'operations/device/clone.ts': 'test/interop/clone.test.ts',
   'operations/device/restore.ts': 'test/interop/restore.test.ts',
   'operations/device/confirmation.ts': 'test/interop/restore.test.ts',

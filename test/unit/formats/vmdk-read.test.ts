@@ -16,6 +16,7 @@ import {
 } from '../../../fixtures/spec-writer/vmdk.js'
 import { isImageError } from '../../../src/errors.js'
 import { openFile, type OpenOptions } from '../../../src/formats/open.js'
+import { check } from '../../../src/operations/check/check.js'
 import { readAll } from '../../support/content.js'
 import { testFolder } from '../../support/folder.js'
 
@@ -594,4 +595,17 @@ test('files that are nothing, or hardly anything', (t) => {
   fails(at('cut.vmdk'), 'E_TRUNCATED')
   fails(at('text.vmdk'), 'E_NOT_RECOGNISED')
   fails(at('cowd.vmdk'), 'E_DESCRIPTOR_MISSING')
+})
+
+test('two flat extents that share sectors of a file: the check warns', async (t) => {
+  const extents = ['RW 128 FLAT "d-flat.vmdk" 0', 'RW 128 FLAT "d-flat.vmdk" 64']
+  const at = put(t, {
+    'd.vmdk': descriptorText({ createType: 'twoGbMaxExtentFlat', extents }),
+    'd-flat.vmdk': noise(1, 192 * sector),
+  })
+  const { layers } = await check(at('d.vmdk'))
+  assert.deepEqual(
+    layers[0]?.groups.map(({ code }) => code),
+    ['W_EXTENTS_OVERLAP'],
+  )
 })

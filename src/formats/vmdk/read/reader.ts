@@ -2,8 +2,9 @@ import type { Work } from '../../../block/work.js'
 import { ExtentReader } from '../../../block/read.js'
 import type { ByteStore, Extent, Note, Section } from '../../../block/types.js'
 import type { ImageError } from '../../../errors.js'
-import type { DiskImage, FileReference, Finding, OpenContext, ParentReference } from '../../driver.js'
+import type { CheckOptions, DiskImage, FileReference, Finding, OpenContext, ParentReference } from '../../driver.js'
 import { checkVmdk } from '../judge/check.js'
+import { checkCompressed } from '../judge/check-compressed.js'
 import { cidText } from '../format/descriptor.js'
 import { describeVmdk } from './describe.js'
 import { Opening, type OpenedParts } from './opening.js'
@@ -73,8 +74,9 @@ export class VmdkImage implements DiskImage {
     return describeVmdk(this.#parts)
   }
 
-  check(): Work<void, Finding> {
-    return checkVmdk(this.#parts)
+  *check({ deep = false }: CheckOptions = {}): Work<void, Finding> {
+    yield* checkVmdk(this.#parts)
+    if (deep && this.unreadable === undefined) yield* checkCompressed(this)
   }
 
   [Symbol.dispose](): void {
