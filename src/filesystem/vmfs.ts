@@ -26,36 +26,45 @@ export const vmfs: FilesystemFamily = {
     const isMember = part?.magic === volumeMagic
     const facts: Fact[] = isMember ? [{ name: 'volumeUuid', label: 'volume UUID', value: uuidText(part.uuid) }] : []
     const bytes = bytesAt(volume, filesystemPosition, filesystemHead.size)
-    const filesystem = bytes === undefined ? undefined : filesystemHead.read(bytes)
-    if (filesystem?.magic === filesystemMagic) {
-      const text = utf8Label(filesystem.label)
+    const read = bytes === undefined ? undefined : filesystemHead.read(bytes)
+    const filesystem = read?.magic === filesystemMagic ? read : undefined
+    if (isMember) {
+      if (filesystem !== undefined) {
+        const label = utf8Label(filesystem.label)
+        facts.push(
+          { name: 'filesystem', label: 'filesystem', value: `VMFS ${filesystem.version}` },
+          { name: 'filesystemUuid', label: 'filesystem UUID', value: uuidText(filesystem.uuid) },
+          ...(label === undefined ? [] : [{ name: 'filesystemName', label: 'filesystem name', value: label }]),
+        )
+      }
+      // The volume's own id is that of one of several: blkid calls it UUID_SUB. As there, a volume that holds a
+      // filesystem is named by what it is a part of: the filesystem can go over several.
       return [
         {
-          type: 'VMFS',
-          title: `VMFS ${filesystem.version}`,
-          kind: 'filesystem',
-          version: String(filesystem.version),
-          uuid: uuidText(filesystem.uuid),
+          type: 'VMFS_volume_member',
+          title: 'VMFS volume',
+          kind: 'container',
+          version: String(part.version),
+          uuid: groupUuid(volume),
           state: 'unknown',
           facts,
           issues: [],
-          label: text,
+          marks: [{ offset: volumePosition, length: 1024 }],
         },
       ]
     }
-    if (!isMember) return []
-    // The volume's own id is that of one of several: blkid calls it UUID_SUB.
+    if (filesystem === undefined) return []
     return [
       {
-        type: 'VMFS_volume_member',
-        title: 'VMFS volume',
-        kind: 'container',
-        version: String(part.version),
-        uuid: groupUuid(volume),
+        type: 'VMFS',
+        title: `VMFS ${filesystem.version}`,
+        kind: 'filesystem',
+        version: String(filesystem.version),
+        uuid: uuidText(filesystem.uuid),
         state: 'unknown',
         facts,
         issues: [],
-        marks: [{ offset: volumePosition, length: 1024 }],
+        label: utf8Label(filesystem.label),
       },
     ]
   },

@@ -249,6 +249,18 @@ function vmfsVolume(): Buffer {
   })
 }
 
+/** A volume that its filesystem lies in, as all are on the disks of an ESX host. */
+function vmfsInVolume(): Buffer {
+  const bytes = vmfsVolume()
+  bytes.writeUInt32LE(0x2fabf15e, 2 * mebibyte)
+  bytes.writeUInt8(6, 2 * mebibyte + 8)
+  Buffer.from(uuid)
+    .reverse()
+    .copy(bytes, 2 * mebibyte + 9)
+  bytes.write('datastore1', 2 * mebibyte + 29)
+  return bytes
+}
+
 /** A mark some sectors before the end. */
 function atEnd(sectors: number, fill: (sector: Buffer, volume: Buffer) => void): Buffer {
   return volume(4 * mebibyte, (bytes) => {
@@ -380,6 +392,7 @@ export const filesystemVolumes = (): SignedVolume[] => [
     }),
   },
   { name: 'VMFS volume', bytes: vmfsVolume() },
+  { name: 'VMFS in its volume', bytes: vmfsInVolume() },
   ...['S1SUSPEND', 'S2SUSPEND', 'ULSUSPEND', 'LINHIB0001', 'SWAPSPACE2'].flatMap((mark) =>
     [4096, 65536].map((page) => ({ name: `${mark}, pages of ${page} bytes`, bytes: swap(mark, page) })),
   ),

@@ -5,7 +5,7 @@ import type { Finding } from '../../driver.js'
 
 /** Decodes every compressed grain. Entries that lead to no grain are reported by the walk over the tables. */
 export function* checkCompressed(disk: Pick<BlockSource, 'capacity' | 'extentAt' | 'grain'>): Work<void, Finding> {
-  for (const item of extentFaults(disk, disk.grain ?? 512, true)) {
+  for (const item of extentFaults(disk, disk.grain, true)) {
     if (!('error' in item)) yield item
     else if (item.error.code === 'E_COMPRESSED')
       yield {
