@@ -62,13 +62,14 @@ function vmdkSection({ descriptor }: OpenedParts): Section {
 
 function extentSection({ parts }: OpenedParts): Section {
   const facts: Fact[] = [{ name: 'extents', value: parts.length, unit: 'count' }]
-  for (const [index, { line, length }] of parts.slice(0, listedExtents).entries()) {
-    const { access, type, names, offset } = line
+  for (const [index, { line }] of parts.slice(0, listedExtents).entries()) {
+    const { access, sectors, type, names, offset } = line
+    const file = names[0] === undefined ? '' : ` "${printable(names[0])}"`
     facts.push({
       name: `extent${index + 1}`,
-      label: `${access} ${type} ${printable(names[0] ?? '')}${offset === 0 ? '' : ` from sector ${offset}`}`,
-      value: length,
-      unit: 'bytes',
+      label: `extent ${index + 1}`,
+      // As its line in the descriptor has it.
+      value: `${access} ${sectors} ${type}${file}${offset === 0 ? '' : ` ${offset}`}`,
     })
   }
   return { title: 'Extents', facts }
