@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import ts from 'typescript'
 import { root, vdisk } from '../support/cli.js'
 import { testFolder } from '../support/folder.js'
+import { have } from '../support/tools.js'
 
 /**
  * Every hint that names a command or a flag is followed: the error is provoked, what the hint says is taken from what
@@ -569,8 +570,12 @@ const otherSteps: Readonly<Record<string, (folder: string, name: string, to?: st
   },
 }
 
+/** What splits lines into words, and makes the tables and filesystems of the cases. */
+const programs = ['bash', 'sfdisk', 'mke2fs', 'debugfs', 'qemu-img']
+
 for (const [number, { code, make, command, env, says, follow, ends = 0 }] of cases.entries()) {
   test(`${number} ${code}: vdisk ${command.join(' ').slice(0, 80)}`, async (t) => {
+    if (!programs.every((program) => have(t, program))) return
     const folder = testFolder(t)
     for (const step of make(folder) ?? []) {
       const [first = '', ...rest] = step

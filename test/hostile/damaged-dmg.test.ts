@@ -12,6 +12,10 @@ const chunk = 64 * 512
 const content = Buffer.alloc(6 * chunk)
 for (const index of [0, 1, 2, 4]) content.set(diskLike(chunk, index + 1), index * chunk)
 
+/** What compresses the content of a recipe, where that is a program. */
+const needs = ({ types = [] }: Partial<DmgRecipe>): string | undefined =>
+  types.includes(dmgType.bzip2) ? 'bzip2' : types.includes(dmgType.lzma) ? 'xz' : undefined
+
 const made = (recipe: Partial<DmgRecipe> = {}): Buffer => dmgImage({ content, chunkSectors: 64, ...recipe })
 
 /** Changes the trailer: a field at an offset in it. */
@@ -64,6 +68,7 @@ const found = (what: string, answer: readonly string[], change: Change, recipe: 
   what,
   make: () => new MemoryStore(change(made(recipe)), 'damaged.dmg'),
   answer,
+  needs: needs(recipe),
 })
 const refused = (what: string, code: string, change: Change, recipe: Partial<DmgRecipe> = {}): Damaged => ({
   what,

@@ -8,6 +8,7 @@ import type { Finding, FormatDriver, OptionValues } from '../../src/formats/driv
 import { root } from './cli.js'
 import { openContext } from './drivers.js'
 import { testFolder } from './folder.js'
+import { have, isInstalled } from './tools.js'
 import { check, type CheckResult } from '../../src/operations/check/check.js'
 
 /**
@@ -22,6 +23,8 @@ export interface Damaged {
   readonly shallow?: boolean
   /** Words that the messages must hold. */
   readonly says?: RegExp
+  /** A program that makes the image. */
+  readonly needs?: string
 }
 
 /** All findings of an image, the notes that none repeats among them. */
@@ -42,8 +45,9 @@ export function findingsOf(
 
 /** Runs every image through open, describe and check: the right answer, in time, in bounded memory. */
 export function testDamaged(driver: FormatDriver, images: readonly Damaged[]): void {
-  for (const { what, make, answer, options, says, shallow = false } of images) {
-    test(`${driver.id}: ${what}`, () => {
+  for (const { what, make, answer, options, says, shallow = false, needs } of images) {
+    test(`${driver.id}: ${what}`, (t) => {
+      if (needs !== undefined && !have(t, needs)) return
       const store = make()
       // Of the processor, so that others at work do not count.
       const begun = process.cpuUsage()
@@ -80,7 +84,8 @@ export function testDamaged(driver: FormatDriver, images: readonly Damaged[]): v
   test(`${driver.id}: what is found in memory, \`vdisk check\` finds in a file`, async (t) => {
     const folder = testFolder(t)
     const known = new Set<string>()
-    for (const { what, make, answer, options, shallow = false } of images) {
+    for (const { what, make, answer, options, shallow = false, needs } of images) {
+      if (needs !== undefined && !isInstalled(needs)) continue
       if (typeof answer === 'string' || answer.every((code) => known.has(code))) continue
       const path = join(folder, `damaged.${driver.extensions[0] ?? driver.id}`)
       if (!written(make(), path)) continue

@@ -20,9 +20,13 @@ export function runIn(folder: string, program: string, ...parameters: string[]):
   return result.stdout
 }
 
+export function isInstalled(program: string): boolean {
+  return spawnSync(program, ['--version']).error === undefined
+}
+
 /** Whether a program is there. A missing one is a visible skip, and a failure where every test must run. */
 export function have(t: TestContext, program: string): boolean {
-  if (spawnSync(program, ['--version']).error === undefined) return true
+  if (isInstalled(program)) return true
   t.skip(skipReason(`${program} is not installed`))
   return false
 }
