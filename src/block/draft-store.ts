@@ -1,4 +1,5 @@
 import { corrupt, unsupported, type Label } from '../errors.js'
+import { eachPiece } from './pieces.js'
 import type { ByteStore } from './types.js'
 
 const pageLength = 4096
@@ -43,7 +44,7 @@ export class DraftStore implements ByteStore {
     }
     this.#readBase(position, target)
     if (this.#pages.size === 0) return
-    this.#eachPage(position, target.length, (number, within, at, length) => {
+    eachPiece(position, target.length, pageLength, (number, within, at, length) => {
       const page = this.#pages.get(number)
       if (page !== undefined) target.set(page.subarray(within, within + length), at)
     })
@@ -51,7 +52,7 @@ export class DraftStore implements ByteStore {
 
   /** @throws ImageError unsupported E_DRAFT_TOO_LARGE when there is too much to keep. */
   write(position: number, bytes: Uint8Array): void {
-    this.#eachPage(position, bytes.length, (number, within, at, length) =>
+    eachPiece(position, bytes.length, pageLength, (number, within, at, length) =>
       this.#page(number).set(bytes.subarray(at, at + length), within),
     )
     this.#size = Math.max(this.#size, position + bytes.length)
@@ -94,19 +95,5 @@ export class DraftStore implements ByteStore {
     this.#readBase(number * pageLength, page)
     this.#pages.set(number, page)
     return page
-  }
-
-  #eachPage(
-    position: number,
-    length: number,
-    visit: (number: number, within: number, at: number, length: number) => void,
-  ): void {
-    for (let at = 0; at < length;) {
-      const number = Math.floor((position + at) / pageLength)
-      const within = position + at - number * pageLength
-      const piece = Math.min(length - at, pageLength - within)
-      visit(number, within, at, piece)
-      at += piece
-    }
   }
 }

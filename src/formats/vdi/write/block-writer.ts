@@ -1,3 +1,4 @@
+import { eachPiece } from '../../../block/pieces.js'
 import { clearBytes, copyBytes } from '../../../block/zeros.js'
 import type { Work } from '../../../block/work.js'
 import { isZero } from '../../../binary/zero.js'
@@ -379,13 +380,6 @@ export class BlockWriter {
       this.#header.write({ modificationUuid: this.#header.nextModification })
       this.#flush()
     }
-    const { blockSize } = this.#layout
-    for (let done = 0; done < length;) {
-      const block = Math.floor((offset + done) / blockSize)
-      const within = offset + done - block * blockSize
-      const piece = Math.min(length - done, blockSize - within)
-      visit(block, within, done, piece)
-      done += piece
-    }
+    eachPiece(offset, length, this.#layout.blockSize, visit)
   }
 }

@@ -1,4 +1,5 @@
 import { clearBytes, copyBytes } from '../../../block/zeros.js'
+import { eachPiece } from '../../../block/pieces.js'
 import type { Work } from '../../../block/work.js'
 import { roundDown, roundUp } from '../../../binary/integers.js'
 import type { BlockSource, ByteStore, Extent } from '../../../block/types.js'
@@ -357,13 +358,9 @@ export class BlockWriter {
   ): void {
     this.#space.assertUsable()
     this.#changed ||= length > 0
-    for (let done = 0; done < length;) {
-      const block = Math.floor((offset + done) / this.#blockSize)
-      const within = offset + done - block * this.#blockSize
-      const piece = Math.min(length - done, this.#blockSize - within)
+    eachPiece(offset, length, this.#blockSize, (block, within, done, piece) => {
       visit(block, within, done, piece)
-      done += piece
       if (this.#pending.size > mostPending) this.commit()
-    }
+    })
   }
 }

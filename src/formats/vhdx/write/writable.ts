@@ -1,3 +1,4 @@
+import { eachPiece } from '../../../block/pieces.js'
 import type { Work } from '../../../block/work.js'
 import { roundUp } from '../../../binary/integers.js'
 import type { BlockSource, ByteStore, Extent, Note, Section } from '../../../block/types.js'
@@ -136,14 +137,10 @@ export class WritableVhdx implements WritableImage {
     if (length === 0) return
     this.#session.begin(true)
     const { blockSize } = this.#session.layer.structures.geometry
-    for (let done = 0; done < length;) {
-      const block = Math.floor((offset + done) / blockSize)
-      const within = offset + done - block * blockSize
-      const piece = Math.min(length - done, blockSize - within)
+    eachPiece(offset, length, blockSize, (block, within, done, piece) => {
       visit(block, within, done, piece)
-      done += piece
       if (this.#session.journal.pendingSectors > mostPending) this.#session.commit()
-    }
+    })
   }
 }
 

@@ -1,3 +1,4 @@
+import { eachPiece } from '../../../block/pieces.js'
 import { roundUp, viewOf } from '../../../binary/integers.js'
 import type { BlockSource, ByteStore } from '../../../block/types.js'
 import { corrupt, targetError, unsupported } from '../../../errors.js'
@@ -58,15 +59,9 @@ export class LiveSparse {
 
   /** Offset and bytes lie in the extent. */
   write(offset: number, bytes: Uint8Array): void {
-    const { grainSize } = this.#layout
-    for (let done = 0; done < bytes.length;) {
-      const at = offset + done
-      const grain = Math.floor(at / grainSize)
-      const within = at - grain * grainSize
-      const piece = bytes.subarray(done, done + Math.min(bytes.length - done, grainSize - within))
-      this.#put(grain, within, piece)
-      done += piece.length
-    }
+    eachPiece(offset, bytes.length, this.#layout.grainSize, (grain, within, done, length) =>
+      this.#put(grain, within, bytes.subarray(done, done + length)),
+    )
   }
 
   /** The range reads as zero afterwards. */
