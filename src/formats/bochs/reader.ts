@@ -7,6 +7,7 @@ import { extentFaults } from '../../block/extent-faults.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { corrupt, hints, printable, unsupported } from '../../errors.js'
+import { badField, headerBytes } from '../../block/header-bytes.js'
 import type { CheckOptions, DiskImage, Finding } from '../driver.js'
 import { bitRunEnd, isPresent } from './entries.js'
 import { header1, header2, noExtent, version1, version2 } from './structs.js'
@@ -134,12 +135,7 @@ export class BochsImage extends ExtentSource implements DiskImage {
 
 function readLayout(store: ByteStore): Layout {
   const { name, size } = store
-  if (size < header2.size)
-    throw corrupt('E_TRUNCATED', `${name}: a Bochs header has ${header2.size} bytes, the file only ${size}`, {
-      details: { position: 0, size },
-    })
-  const bytes = new Uint8Array(header2.size)
-  store.read(0, bytes)
+  const bytes = headerBytes(store, header2.size, 'a Bochs header')
   const version = viewOf(bytes).getUint32(64, true)
   if (version !== version1 && version !== version2)
     throw unsupported('E_VERSION', `${name}: the header has version 0x${version.toString(16)}; 1 and 2 are known`)
@@ -181,8 +177,7 @@ function readLayout(store: ByteStore): Layout {
 
 function checkFields(name: string, values: StructValues<typeof header1>, isOld: boolean): void {
   const { diskSize, headerSize, catalogEntries: entries, bitmapSize, extentSize } = values
-  const bad = (message: string, position: number): Error =>
-    corrupt('E_HEADER', `${name}: ${message} (header byte ${position})`, { details: { position } })
+  const bad = badField(name)
   if (headerSize < (isOld ? header1 : header2).size) throw bad(`the header has ${headerSize} bytes`, 68)
   if (entries > mostEntries) throw bad(`the catalog has ${entries} entries, at most ${mostEntries} are allowed`, 72)
   if (extentSize < sectorLength || extentSize % sectorLength !== 0 || extentSize > mostExtent)

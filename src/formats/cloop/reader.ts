@@ -5,6 +5,7 @@ import { extentFaults } from '../../block/extent-faults.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import type { ByteStore, Codec, Extent, Note, Section } from '../../block/types.js'
 import { corrupt, hints } from '../../errors.js'
+import { badField, headerBytes } from '../../block/header-bytes.js'
 import type { CheckOptions, DiskImage, Finding } from '../driver.js'
 
 /** Behind 128 bytes of a shell script, big-endian. */
@@ -31,13 +32,9 @@ export class CloopImage extends ExtentSource implements DiskImage {
   constructor(store: ByteStore, codec: Codec) {
     super(store)
     const { name, size } = store
-    if (size < header.size)
-      throw corrupt('E_TRUNCATED', `${name}: a cloop header has ${header.size} bytes, the file only ${size}`)
-    this.#bytes = new Uint8Array(header.size)
-    store.read(0, this.#bytes)
+    this.#bytes = headerBytes(store, header.size, 'a cloop header')
     const { blockSize, blocks } = header.read(this.#bytes)
-    const bad = (message: string, position: number): Error =>
-      corrupt('E_HEADER', `${name}: ${message} (header byte ${position})`, { details: { position } })
+    const bad = badField(name)
     if (blockSize === 0 || blockSize % sectorLength !== 0 || blockSize > mostBlockSize)
       throw bad(`the block size is ${blockSize}, expected whole sectors up to 64 MiB`, 128)
     if (blocks > mostBlocks) throw bad(`there are ${blocks} blocks, at most ${mostBlocks} are read`, 132)

@@ -3,6 +3,7 @@ import { ceilDivide, roundUp } from '../../binary/integers.js'
 import type { FieldRow } from '../../binary/struct.js'
 import type { ByteStore, Note } from '../../block/types.js'
 import { corrupt, hints, unsupported } from '../../errors.js'
+import { badField, headerBytes } from '../../block/header-bytes.js'
 import {
   dirtyBitmap,
   extensionHeader,
@@ -34,15 +35,9 @@ export const tablePosition = 64
 /** @throws ImageError corrupt E_TRUNCATED, E_HEADER, E_TOO_LARGE; unsupported E_VERSION, E_UNSUPPORTED_FEATURE. */
 export function readHeader(store: ByteStore): Header {
   const { name, size } = store
-  if (size < layout.size)
-    throw corrupt('E_TRUNCATED', `${name}: a Parallels header has ${layout.size} bytes, the file only ${size}`, {
-      details: { position: 0, size },
-    })
-  const bytes = new Uint8Array(layout.size)
-  store.read(0, bytes)
+  const bytes = headerBytes(store, layout.size, 'a Parallels header')
   const values = layout.read(bytes)
-  const bad = (message: string, position: number): Error =>
-    corrupt('E_HEADER', `${name}: ${message} (header byte ${position})`, { details: { position } })
+  const bad = badField(name)
   const isExtended = values.magic === newMagic
   if (!isExtended && values.magic !== oldMagic) throw bad('no Parallels header', 0)
   if (values.version !== 2)

@@ -2,6 +2,7 @@ import { ceilDivide, safeNumber } from '../../binary/integers.js'
 import type { FieldRow } from '../../binary/struct.js'
 import type { ByteStore } from '../../block/types.js'
 import { corrupt, hints } from '../../errors.js'
+import { badField, headerBytes } from '../../block/header-bytes.js'
 import { header as layout, magic } from './structs.js'
 import { hostName } from '../../sys/host-fs.js'
 
@@ -27,14 +28,8 @@ const maximumNameBytes = 1023
 
 /** @throws ImageError corrupt E_TRUNCATED, E_HEADER, E_TOO_LARGE. */
 export function readHeader(store: ByteStore): Header {
-  const bad = (message: string, position: number): Error =>
-    corrupt('E_HEADER', `${store.name}: ${message} (header byte ${position})`, { details: { position } })
-  if (store.size < layout.size)
-    throw corrupt('E_TRUNCATED', `${store.name}: a QCOW header has ${layout.size} bytes, the file only ${store.size}`, {
-      details: { position: 0, size: store.size },
-    })
-  const bytes = new Uint8Array(layout.size)
-  store.read(0, bytes)
+  const bad = badField(store.name)
+  const bytes = headerBytes(store, layout.size, 'a QCOW header')
   const values = layout.read(bytes)
   if (values.magic !== magic || values.version !== 1) throw bad('no QCOW version 1 header', 0)
   const { clusterBits, l2Bits } = values

@@ -2,6 +2,7 @@ import { isPowerOfTwo } from '../../binary/integers.js'
 import type { FieldRow } from '../../binary/struct.js'
 import type { ByteStore, Note } from '../../block/types.js'
 import { corrupt, hints, unsupported } from '../../errors.js'
+import { badField, headerBytes } from '../../block/header-bytes.js'
 import { hostName } from '../../sys/host-fs.js'
 import { hasFeature, unknownFeatures } from './entries.js'
 import { feature, header as layout, magic, type HeaderValues } from './structs.js'
@@ -25,15 +26,9 @@ const mostNameBytes = 4096
 /** @throws ImageError corrupt E_TRUNCATED, E_HEADER, E_OVERLAP, E_TOO_LARGE; unsupported E_UNSUPPORTED_FEATURE. */
 export function readHeader(store: ByteStore): Header {
   const { name, size } = store
-  if (size < layout.size)
-    throw corrupt('E_TRUNCATED', `${name}: a QED header has ${layout.size} bytes, the file only ${size}`, {
-      details: { position: 0, size },
-    })
-  const bytes = new Uint8Array(layout.size)
-  store.read(0, bytes)
+  const bytes = headerBytes(store, layout.size, 'a QED header')
   const values = layout.read(bytes)
-  const bad = (message: string, position: number): Error =>
-    corrupt('E_HEADER', `${name}: ${message} (header byte ${position})`, { details: { position } })
+  const bad = badField(name)
   // The last byte of the mark is a NUL, which is no part of the text that is read.
   if (values.magic !== magic.slice(0, 3)) throw bad('no QED header', 0)
   const { clusterSize, tableSize, headerSize, features, l1TableOffset, imageSize } = values

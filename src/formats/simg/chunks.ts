@@ -1,6 +1,7 @@
 import type { FieldRow } from '../../binary/struct.js'
 import type { ByteStore } from '../../block/types.js'
 import { corrupt, hints, unsupported } from '../../errors.js'
+import { badField, headerBytes } from '../../block/header-bytes.js'
 import { chunkHeader, chunkType, header as layout } from './structs.js'
 
 /** Chunks that are kept: 24 bytes each. */
@@ -28,14 +29,10 @@ export const kind = { raw: 0, fill: 1, none: 2 } as const
  */
 export function readChunks(store: ByteStore): Chunks {
   const { name, size } = store
-  if (size < layout.size)
-    throw corrupt('E_TRUNCATED', `${name}: an Android sparse header has ${layout.size} bytes, the file only ${size}`)
-  const bytes = new Uint8Array(layout.size)
-  store.read(0, bytes)
+  const bytes = headerBytes(store, layout.size, 'an Android sparse header')
   const values = layout.read(bytes)
   const { blockSize, totalBlocks, totalChunks, headerSize, chunkHeaderSize } = values
-  const bad = (message: string, position: number): Error =>
-    corrupt('E_HEADER', `${name}: ${message} (header byte ${position})`, { details: { position } })
+  const bad = badField(name)
   if (values.majorVersion !== 1)
     throw unsupported('E_VERSION', `${name}: version ${values.majorVersion}.${values.minorVersion}; 1.x is known`)
   if (headerSize < layout.size) throw bad(`the header has ${headerSize} bytes, expected 28 or more`, 8)

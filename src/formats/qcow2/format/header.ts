@@ -2,6 +2,7 @@ import { safeNumber, viewOf } from '../../../binary/integers.js'
 import type { FieldRow, StructValues } from '../../../binary/struct.js'
 import type { ByteStore } from '../../../block/types.js'
 import { corrupt, hints, isImageError, printable, unsupported, type ImageError } from '../../../errors.js'
+import { badField } from '../../../block/header-bytes.js'
 import { bitsOf, hasBit } from '../../../binary/flags.js'
 import { readExtensions, type Extensions } from './extensions.js'
 import {
@@ -114,7 +115,7 @@ export function readHeader(store: ByteStore, purpose: 'read' | 'write' | 'mend' 
 }
 
 function bad(name: string, message: string, position: number): ImageError {
-  return corrupt('E_HEADER', `${name}: ${message} (header byte ${position})`, { details: { position } })
+  return badField(name)(message, position)
 }
 
 function place(name: string, value: bigint, field: string, position: number): number {

@@ -2,6 +2,7 @@ import { ceilDivide, isPowerOfTwo } from '../../../binary/integers.js'
 import { nilUuid, type FieldRow } from '../../../binary/struct.js'
 import type { ByteStore, Note } from '../../../block/types.js'
 import { corrupt, hints, unsupported } from '../../../errors.js'
+import { badField } from '../../../block/header-bytes.js'
 import { hasUnknownFlags, isKnownVersion } from './entries.js'
 import {
   header as layout,
@@ -133,12 +134,7 @@ function checkPlaces(
   }
 }
 
-type Bad = (message: string, position: number) => Error
-
-function badField(name: string): Bad {
-  return (message, position) =>
-    corrupt('E_HEADER', `${name}: ${message} (header byte ${position})`, { details: { position } })
-}
+type Bad = ReturnType<typeof badField>
 
 interface Fields {
   readonly values: HeaderValues
