@@ -4,8 +4,10 @@ import type { Location } from '../location/location.js'
 import type { Certainty } from './wrapper.js'
 import type { BlockSource, ByteStore, Codec, Note, Section } from '../block/types.js'
 import type { Work } from '../block/work.js'
+import type { OptionSpec, OptionValues } from './option-specs.js'
 
 export type { CopyTarget, ImageWriter } from '../block/image-writer.js'
+export { subformatOption, unitOption, type OptionSpec, type OptionValues } from './option-specs.js'
 export type { Certainty, Wrapped, WrappedFile, WrappedStream, WrapperDriver } from './wrapper.js'
 
 /** The version of this contract; a plugin's drivers state the one they were written for. */
@@ -168,22 +170,6 @@ export interface CreateContext {
    */
   createFile(name: string): ByteStore
 }
-
-/** One option of a format. From it come flags, help, `vdisk formats`, and validation. */
-export interface OptionSpec {
-  /** As typed after -o: `block-size`. */
-  readonly name: string
-  readonly type: 'size' | 'integer' | 'boolean' | 'choice' | 'string'
-  readonly choices?: readonly string[]
-  readonly default?: string | number | boolean
-  readonly summary: string
-  /**
-   * Set where the option has a flag of its own, `--block-size`. Options of one name in several formats share it; the
-   * first format says what its help says.
-   */
-  readonly flag?: { readonly value: string; readonly summary: string }
-}
-export type OptionValues = Readonly<Record<string, string | number | boolean | undefined>>
 
 /** What an image to be made is of. */
 export interface DiskShape {

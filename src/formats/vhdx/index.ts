@@ -1,4 +1,4 @@
-import { parentCapacityNotes, type FormatDriver } from '../driver.js'
+import { subformatOption, unitOption, parentCapacityNotes, type FormatDriver } from '../driver.js'
 import { openVhdx } from './read/reader.js'
 import { repairVhdx } from './judge/repair.js'
 import { fileSignature } from './format/structs.js'
@@ -17,20 +17,14 @@ export const vhdx: FormatDriver = {
   ],
   features: { parents: 'create', snapshots: false, compression: [], sectorSizes: [512, 4096] },
   options: [
-    {
-      name: 'subformat',
-      type: 'choice',
+    subformatOption({
       choices: ['dynamic', 'fixed'],
       default: 'dynamic',
       summary: 'dynamic grows with what is written; fixed has every block from the start',
-      flag: { value: 'NAME', summary: 'kind of image within the format' },
-    },
-    {
-      name: 'block-size',
-      type: 'size',
+    }),
+    unitOption('block-size', {
       summary: 'unit of allocation, a power of two from 1M to 256M (default by capacity, 2M with a parent)',
-      flag: { value: 'SIZE', summary: 'allocation unit of the target' },
-    },
+    }),
     {
       name: 'physical-sector-size',
       type: 'choice',

@@ -1,6 +1,6 @@
 import { isPowerOfTwo, roundUp } from '../../../binary/integers.js'
 import { usage, type ImageError } from '../../../errors.js'
-import type { DiskShape, OptionSpec, OptionValues } from '../../driver.js'
+import { subformatOption, unitOption, type DiskShape, type OptionSpec, type OptionValues } from '../../driver.js'
 import {
   geometryOf,
   l1EntriesFor,
@@ -16,13 +16,10 @@ import { nameBytes } from '../../../sys/host-fs.js'
 /** Create options of QCOW2. */
 export const optionSpecs: readonly OptionSpec[] = [
   // Two words for one thing, so neither has a default that could contradict the other.
-  {
-    name: 'subformat',
-    type: 'choice',
+  subformatOption({
     choices: ['v3', 'v2'],
     summary: 'v3 (default), or v2 for programs before 2013',
-    flag: { value: 'NAME', summary: 'kind of image within the format' },
-  },
+  }),
   {
     name: 'compat',
     type: 'choice',
@@ -30,13 +27,10 @@ export const optionSpecs: readonly OptionSpec[] = [
     summary: 'the same in the words of qemu-img: 1.1 (v3) or 0.10 (v2)',
     flag: { value: 'VERSION', summary: 'version of the target' },
   },
-  {
-    name: 'cluster-size',
-    type: 'size',
+  unitOption('cluster-size', {
     default: 65536,
     summary: 'allocation unit, a power of two from 512 to 2M',
-    flag: { value: 'SIZE', summary: 'allocation unit of the target' },
-  },
+  }),
   { name: 'refcount-bits', type: 'integer', default: 16, summary: 'width of a refcount: 1, 2, 4, 8, 16, 32 or 64' },
   {
     name: 'compress',

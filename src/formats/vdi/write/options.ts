@@ -2,7 +2,7 @@ import type { Note } from '../../../block/types.js'
 import { ceilDivide, isPowerOfTwo, roundUp } from '../../../binary/integers.js'
 import { nilUuid } from '../../../binary/struct.js'
 import { printable, usage } from '../../../errors.js'
-import type { DiskShape, OptionSpec, OptionValues } from '../../driver.js'
+import { subformatOption, unitOption, type DiskShape, type OptionSpec, type OptionValues } from '../../driver.js'
 import { imageType, sectorLength } from '../format/structs.js'
 import { modificationUuidOf } from '../read/parent.js'
 
@@ -14,21 +14,15 @@ const largestBlockSize = 256 * mebibyte
 export const mostBlocks = 0x1fffff80
 
 export const createOptions: readonly OptionSpec[] = [
-  {
-    name: 'subformat',
-    type: 'choice',
+  subformatOption({
     choices: ['dynamic', 'fixed'],
     default: 'dynamic',
     summary: 'dynamic grows with what is written; fixed has every byte from the start',
-    flag: { value: 'NAME', summary: 'kind of image within the format' },
-  },
-  {
-    name: 'block-size',
-    type: 'size',
+  }),
+  unitOption('block-size', {
     default: defaultBlockSize,
     summary: 'unit of allocation, a power of two from 4K to 256M; QEMU and 7-Zip read 1M only',
-    flag: { value: 'SIZE', summary: 'allocation unit of the target' },
-  },
+  }),
 ]
 
 export const openOptions: readonly OptionSpec[] = [

@@ -1,7 +1,14 @@
 import type { Note } from '../../../block/types.js'
 import { ceilDivide, roundUp } from '../../../binary/integers.js'
 import { printable, usage } from '../../../errors.js'
-import { parentCapacityNotes, type DiskShape, type OptionSpec, type OptionValues } from '../../driver.js'
+import {
+  subformatOption,
+  unitOption,
+  parentCapacityNotes,
+  type DiskShape,
+  type OptionSpec,
+  type OptionValues,
+} from '../../driver.js'
 import {
   bitmapLength,
   geometryOf,
@@ -29,21 +36,15 @@ const wantedAlignment = 4096
 const headRoom = mebibyte
 
 export const createOptions: readonly OptionSpec[] = [
-  {
-    name: 'subformat',
-    type: 'choice',
+  subformatOption({
     choices: ['dynamic', 'fixed'],
     default: 'dynamic',
     summary: 'dynamic grows with what is written; fixed has every byte from the start',
-    flag: { value: 'NAME', summary: 'kind of image within the format' },
-  },
-  {
-    name: 'block-size',
-    type: 'size',
+  }),
+  unitOption('block-size', {
     default: defaultBlockSize,
     summary: 'unit of allocation of a dynamic disk, a power of two from 4K to 256M; other systems are used to 2M',
-    flag: { value: 'SIZE', summary: 'allocation unit of the target' },
-  },
+  }),
   {
     name: 'geometry',
     type: 'choice',

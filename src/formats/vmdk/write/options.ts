@@ -1,7 +1,13 @@
 import { roundUp } from '../../../binary/integers.js'
 import { usage } from '../../../errors.js'
 import { nameBytes } from '../../../sys/host-fs.js'
-import type { CreateContext, DiskShape, OptionSpec, OptionValues } from '../../driver.js'
+import {
+  subformatOption,
+  type CreateContext,
+  type DiskShape,
+  type OptionSpec,
+  type OptionValues,
+} from '../../driver.js'
 import { cidText } from '../format/descriptor.js'
 import { sectorLength } from '../format/structs.js'
 
@@ -19,14 +25,11 @@ export const createTypes: readonly { readonly id: CreateType; readonly summary: 
 ]
 
 export const optionSpecs: readonly OptionSpec[] = [
-  {
-    name: 'subformat',
-    type: 'choice',
+  subformatOption({
     choices: createTypes.map(({ id }) => id),
     default: 'monolithicSparse',
     summary: 'how the disk is stored',
-    flag: { value: 'NAME', summary: 'kind of image within the format' },
-  },
+  }),
   {
     name: 'adapter',
     type: 'choice',
