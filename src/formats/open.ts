@@ -1,5 +1,5 @@
 import type { ByteStore, Note } from '../block/types.js'
-import { finish, perform, type Work, type WorkOptions } from '../block/work.js'
+import { finish, type Work } from '../block/work.js'
 import { ImageError, isImageError, printable, reference, unsupported } from '../errors.js'
 import { HostLocation } from '../location/file.js'
 import { ReferenceGate, type GateFile } from '../location/gate.js'
@@ -65,11 +65,6 @@ export function openLocation(self: Location, options: OpenOptions = {}): OpenedI
  */
 export function openStore(store: ByteStore, self?: Location, options: OpenOptions = {}): OpenedImage {
   return finish(openWork(store, self, options))
-}
-
-/** As {@link openLocation}, letting signals through: a compressed file may have to be unpacked first. */
-export async function openLater(self: Location, options: OpenOptions & WorkOptions = {}): Promise<OpenedImage> {
-  return await perform(openWork(self.store(), self, { ...options, from: options.from ?? self.format }), options)
 }
 
 /** As {@link openStore}, step by step. */

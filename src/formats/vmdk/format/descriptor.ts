@@ -57,8 +57,6 @@ export interface Descriptor {
 
 /** Content id of a disk that has no parent. */
 export const noParent = 0xffffffff
-/** Content id of a disk that was never written. */
-export const neverWritten = 0xfffffffe
 
 /** A content id as text, as all comparisons have it: eight hexadecimal digits. */
 export function cidText(cid: number): string {

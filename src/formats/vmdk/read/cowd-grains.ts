@@ -78,7 +78,7 @@ export class CowdGrains implements Grains {
     const grain = Math.floor(offset / this.grainSize)
     const within = offset - grain * this.grainSize
     const table = this.#tables.at(position, cowdTableEntries * 4)
-    this.mapped.count(index, position, this.#directory.place(index), () => entriesOf(table))
+    if (!this.mapped.has(index)) this.mapped.count(index, position, this.#directory.place(index), entriesOf(table))
     const entry = table.getUint32((grain % cowdTableEntries) * 4, true)
     if (entry === 0) return { kind: 'absent', length: this.grainSize - within }
     const start = entry * sectorLength

@@ -150,7 +150,8 @@ export class HostedGrains implements Grains {
   /** @throws ImageError corrupt E_OVERLAP when the tables lead to more than the file holds. */
   #checked(index: number, sector: number): DataView {
     const table = this.#read(sector)
-    this.mapped?.count(index, sector * sectorLength, this.#directory.place(index), () => grainsOf(table))
+    if (this.mapped?.has(index) === false)
+      this.mapped.count(index, sector * sectorLength, this.#directory.place(index), grainsOf(table))
     return table
   }
 

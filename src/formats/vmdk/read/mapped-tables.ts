@@ -27,14 +27,18 @@ export class MappedTables {
     return this.#isOverfull
   }
 
+  /** Whether the table of an entry was counted: nothing more is to be done where it is read again. */
+  has(index: number): boolean {
+    return this.#counted.has(index)
+  }
+
   /**
-   * Counts the table that an entry of the grain directory leads to.
+   * Counts the table that an entry of the grain directory leads to, when it is read first.
    * @param directoryPlace where that entry stands in the file.
    * @param grains where the grains lie that the table leads to, in sectors; 0 for none.
    * @throws ImageError corrupt E_OVERLAP when most of what the tables lead to was led to before.
    */
-  count(index: number, position: number, directoryPlace: number, grains: () => Iterable<number>): void {
-    if (this.#counted.has(index)) return
+  count(index: number, position: number, directoryPlace: number, grains: Iterable<number>): void {
     if (!this.#isOverfull) this.#isOverfull = !this.#add(position, grains)
     if (this.#isOverfull)
       throw corrupt(
@@ -46,9 +50,9 @@ export class MappedTables {
     this.#counted.set(index)
   }
 
-  #add(position: number, grains: () => Iterable<number>): boolean {
+  #add(position: number, grains: Iterable<number>): boolean {
     if (!this.#tables.add(position)) return false
-    for (const sector of grains()) if (sector !== 0 && !this.#grains.add(sector * sectorLength)) return false
+    for (const sector of grains) if (sector !== 0 && !this.#grains.add(sector * sectorLength)) return false
     return true
   }
 }

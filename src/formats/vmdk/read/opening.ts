@@ -11,7 +11,15 @@ import {
 import { findFooter } from '../format/footer.js'
 import { embeddedDescriptor, readSparseHeader, sparseLayout, type SparseLayout } from '../format/sparse-layout.js'
 import { scanStream, type FoundGrains } from '../format/stream-scan.js'
-import { gdAtEnd, sectorLength, sparseHeader, type SparseHeaderValues } from '../format/structs.js'
+import {
+  cowdMagic,
+  gdAtEnd,
+  sectorLength,
+  sparseHeader,
+  sparseMagic,
+  unfinishedMagic,
+  type SparseHeaderValues,
+} from '../format/structs.js'
 import { CowdGrains } from './cowd-grains.js'
 import { HostedGrains, type Grains } from './hosted-grains.js'
 import { flatPart, missingPart, sparsePart, zeroPart, type Part } from './parts.js'
@@ -46,9 +54,9 @@ export type Beginning = 'hosted' | 'unfinished' | 'cowd' | 'seSparse' | 'other'
 
 export function beginningOf(head: Uint8Array): Beginning {
   const text = Buffer.from(head.buffer, head.byteOffset, Math.min(4, head.length)).toString('latin1')
-  if (text === 'KDMV') return 'hosted'
-  if (text === 'kdmv') return 'unfinished'
-  if (text === 'COWD') return 'cowd'
+  if (text === sparseMagic) return 'hosted'
+  if (text === unfinishedMagic) return 'unfinished'
+  if (text === cowdMagic) return 'cowd'
   return text === '\xbe\xba\xfe\xca' && head.length >= 8 && head.subarray(4, 8).every((byte) => byte === 0)
     ? 'seSparse'
     : 'other'

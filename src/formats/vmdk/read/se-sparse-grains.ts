@@ -112,7 +112,7 @@ export class SeSparseGrains implements Grains {
     const within = offset - grain * this.grainSize
     const length = this.grainSize - within
     const words = this.#tables.at(position, tableBytes)
-    this.mapped.count(index, position, this.#directory.place(index), () => clustersOf(words))
+    if (!this.mapped.has(index)) this.mapped.count(index, position, this.#directory.place(index), clustersOf(words))
     const entry = words.getBigUint64((grain % tableEntries) * 8, true)
     const decoded = seSparseEntry(entry)
     switch (decoded.kind) {
