@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import { parallelsImage } from '../../fixtures/spec-writer/read-only.js'
-import { MemoryStore } from '../../src/block/memory-store.js'
+import type { MemoryStore } from '../../src/block/memory-store.js'
 import { parallels } from '../../src/formats/parallels/index.js'
 import { diskLike, readAll } from '../support/content.js'
 import { testDamaged, type Damaged } from '../support/damaged.js'
 import { openContext } from '../support/drivers.js'
+import { ImageBytes } from '../support/image-bytes.js'
 
 const cluster = 65536
 const capacity = 6 * cluster
@@ -14,36 +15,15 @@ const capacity = 6 * cluster
 const content = Buffer.alloc(capacity)
 for (const index of [0, 1, 2, 4]) content.set(diskLike(cluster, index + 1), index * cluster)
 
-class Bytes {
-  bytes: Buffer
+class Bytes extends ImageBytes {
   constructor(isNew: boolean) {
-    this.bytes = parallelsImage(content, cluster / 512, isNew)
-  }
-  u32(position: number, value: number): this {
-    this.bytes.writeUInt32LE(value, position)
-    return this
-  }
-  u64(position: number, value: bigint): this {
-    this.bytes.writeBigUInt64LE(value, position)
-    return this
+    super(parallelsImage(content, cluster / 512, isNew))
   }
   entry(index: number, value: number): this {
     return this.u32(64 + index * 4, value)
   }
-  text(position: number, text: string): this {
-    this.bytes.write(text, position, 'latin1')
-    return this
-  }
-  cut(length: number): this {
-    this.bytes = this.bytes.subarray(0, length)
-    return this
-  }
-  add(bytes: Uint8Array): this {
-    this.bytes = Buffer.concat([this.bytes, bytes])
-    return this
-  }
-  store(): MemoryStore {
-    return new MemoryStore(this.bytes, 'damaged.hds')
+  override store(): MemoryStore {
+    return super.store('damaged.hds')
   }
 }
 

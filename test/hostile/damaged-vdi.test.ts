@@ -6,6 +6,7 @@ import type { ByteStore } from '../../src/block/types.js'
 import { vdi } from '../../src/formats/vdi/index.js'
 import { diskLike, readAll } from '../support/content.js'
 import { testDamaged, type Damaged } from '../support/damaged.js'
+import { ImageBytes } from '../support/image-bytes.js'
 import { openContext } from '../support/drivers.js'
 
 const blockSize = 65536
@@ -17,36 +18,15 @@ for (const block of [0, 1, 2, 4]) content.set(diskLike(blockSize, block + 1), bl
 const dataAt = 1024
 const uuids = { image: '11'.repeat(16), modification: '22'.repeat(16) }
 
-class Bytes {
-  bytes: Buffer
+class Bytes extends ImageBytes {
   constructor(recipe: Partial<VdiRecipe> = {}) {
-    this.bytes = vdiImage({ capacity, blockSize, content, uuids, ...recipe })
-  }
-  u32(position: number, value: number): this {
-    this.bytes.writeUInt32LE(value, position)
-    return this
-  }
-  u64(position: number, value: bigint): this {
-    this.bytes.writeBigUInt64LE(value, position)
-    return this
+    super(vdiImage({ capacity, blockSize, content, uuids, ...recipe }))
   }
   map(block: number, value: number): this {
     return this.u32(512 + block * 4, value)
   }
-  fill(position: number, length: number, value: number): this {
-    this.bytes.fill(value, position, position + length)
-    return this
-  }
-  cut(length: number): this {
-    this.bytes = this.bytes.subarray(0, length)
-    return this
-  }
-  add(length: number, value: number): this {
-    this.bytes = Buffer.concat([this.bytes, Buffer.alloc(length, value)])
-    return this
-  }
-  store(): MemoryStore {
-    return new MemoryStore(this.bytes, 'damaged.vdi')
+  override store(): MemoryStore {
+    return super.store('damaged.vdi')
   }
 }
 

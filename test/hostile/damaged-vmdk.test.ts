@@ -10,11 +10,11 @@ import {
   type HostedOptions,
   type StreamOptions,
 } from '../../fixtures/spec-writer/vmdk.js'
-import { MemoryStore } from '../../src/block/memory-store.js'
 import type { ByteStore } from '../../src/block/types.js'
 import { vmdk } from '../../src/formats/vmdk/index.js'
 import { diskLike } from '../support/content.js'
 import { testDamaged, type Damaged } from '../support/damaged.js'
+import { ImageBytes } from '../support/image-bytes.js'
 
 const grainSize = 16
 const grains = 600
@@ -31,23 +31,7 @@ const { rgd, gd, overhead } = hostedPlaces({ capacity, grainSize, grains: conten
 /** Each directory has one sector, its two tables of four sectors follow. */
 const table = (directory: number, index: number): number => directory + 1 + index * 4
 
-class Bytes {
-  bytes: Buffer
-  constructor(bytes: Buffer) {
-    this.bytes = bytes
-  }
-  u8(position: number, value: number): this {
-    this.bytes.writeUInt8(value, position)
-    return this
-  }
-  u32(position: number, value: number): this {
-    this.bytes.writeUInt32LE(value, position)
-    return this
-  }
-  u64(position: number, value: bigint): this {
-    this.bytes.writeBigUInt64LE(value, position)
-    return this
-  }
+class Bytes extends ImageBytes {
   /** An entry of a directory, or of both. */
   directory(index: number, value: number, ...directories: number[]): this {
     for (const at of directories) this.u32(at * sector + index * 4, value)
@@ -58,21 +42,13 @@ class Bytes {
     for (const at of directories) this.u32(table(at, 0) * sector + grain * 4, value)
     return this
   }
-  cut(length: number): this {
-    this.bytes = this.bytes.subarray(0, length)
-    return this
-  }
-  add(length: number, value: number): this {
-    this.bytes = Buffer.concat([this.bytes, Buffer.alloc(length, value)])
-    return this
-  }
 }
 
 type Change = (file: Bytes) => Bytes
 const same: Change = (file) => file
 
 function damaged(what: string, bytes: () => Buffer, change: Change, answer: Damaged['answer'], says?: RegExp): Damaged {
-  const make = (): ByteStore => new MemoryStore(change(new Bytes(bytes())).bytes, 'damaged.vmdk')
+  const make = (): ByteStore => change(new Bytes(bytes())).store('damaged.vmdk')
   return { what, make, answer, says }
 }
 
