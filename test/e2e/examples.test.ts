@@ -4,11 +4,12 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { root } from '../support/cli.js'
+import { skipReason } from '../support/complete.js'
 import { examplesRun } from '../support/examples.js'
 import { farFolder, farFolderMissing } from '../support/far-folder.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
 import { mountingMissing } from '../support/mounted.js'
-import { scratch } from '../support/tools.js'
+import { isInstalled, scratch } from '../support/tools.js'
 
 type Example = string | { readonly description?: string; readonly command: string }
 
@@ -126,7 +127,11 @@ function ready(t: TestContext, id: string, line: string, folder: string): string
   if (id === 'autocomplete') return 'bash -c "source <(vdisk autocomplete bash) && complete -p vdisk"'
   if (id === 'mount') return `${line} && vdisk unmount server.vhdx`
   if (id === 'unmount') return `vdisk mount server.qcow2 && ${line}`
-  if (id === 'serve') return line.replace('&', '& sleep 3;').replaceAll('/tmp/', `${folder}/`)
+  if (id === 'serve') {
+    // The server ends whatever its client answers.
+    const background = line.replace('&', '& server=$!; sleep 3;').replaceAll('/tmp/', `${folder}/`)
+    return `${background}; status=$?; kill $server; exit $status`
+  }
   return line.replaceAll(standIns, (device) => {
     // An image never lies on the disk it images: the disk is in memory.
     const file = join(id === 'image' ? farFolder(t) : folder, `${device.slice(-3)}.img`)
@@ -138,6 +143,7 @@ function ready(t: TestContext, id: string, line: string, folder: string): string
 
 function missingFor(id: string, line: string): string | undefined {
   if (id === 'mount' || id === 'unmount') return mountingMissing()
+  if (id === 'serve' && !isInstalled('nbdinfo')) return skipReason('nbdinfo is not installed')
   if (line.search(standIns) < 0) return undefined
   return loopsMissing() ?? (id === 'image' ? farFolderMissing() : undefined)
 }
