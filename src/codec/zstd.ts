@@ -110,6 +110,31 @@ export function decodeFrames(zstd: ZstdDecoder, stored: Uint8Array, target: Uint
   }
 }
 
+/**
+ * Decodes the one frame at the start of `stored`, which holds at most as much as `target`. @returns how much.
+ * @throws ImageError corrupt E_COMPRESSED.
+ */
+export function decodeZstdUpTo(stored: Uint8Array, target: Uint8Array): number {
+  const zstd = readyToDecode()
+  const { length, skippable } = measureFrame(stored, 0)
+  if (skippable) throw corrupt('E_COMPRESSED', 'no zstd frame is here')
+  try {
+    if (zstd.decompressInto !== undefined) return zstd.decompressInto(stored.subarray(0, length), target)
+    const plain = zstd.decompress(stored.subarray(0, length), target.length)
+    if (plain.length <= target.length) {
+      target.set(plain)
+      return plain.length
+    }
+  } catch (cause) {
+    throw corrupt(
+      'E_COMPRESSED',
+      `the zstd frame is damaged: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    )
+  }
+  throw corrupt('E_COMPRESSED', `the zstd frame holds more than the ${target.length} bytes expected`)
+}
+
 /** One frame without checksum, with its content size where the implementation states it. @param level 1 to 22. */
 export function zstdCompress(bytes: Uint8Array, level = 3): Uint8Array {
   return readyToEncode().compress(bytes, level)

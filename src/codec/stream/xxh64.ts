@@ -103,6 +103,16 @@ export class Xxh64 {
 
   /** The low 32 bits, which is what Zstandard keeps. */
   digestLow(): number {
+    return this.#digest()[1]
+  }
+
+  /** All 64 bits. */
+  digest(): bigint {
+    const [high, low] = this.#digest()
+    return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
+  }
+
+  #digest(): Pair {
     const pairs = [0, 1, 2, 3].map((lane): Pair => [this.#lanes[2 * lane]! >>> 0, this.#lanes[2 * lane + 1]! >>> 0])
     const [a, b, c, d] = pairs as [Pair, Pair, Pair, Pair]
     let hash: Pair
@@ -124,7 +134,7 @@ export class Xxh64 {
     hash = multiply(xor(hash, shiftRight(hash, 33)), primes.p2)
     hash = multiply(xor(hash, shiftRight(hash, 29)), primes.p3)
     // The upper half is folded into the lower one by 32 bits.
-    return (hash[1] ^ hash[0]) >>> 0
+    return [hash[0], (hash[1] ^ hash[0]) >>> 0]
   }
 
   #stripe(bytes: Uint8Array, at: number): void {

@@ -123,16 +123,3 @@ export function inodeFlags(word: bigint) {
     ignoresCase: (word & 0x40000000n) !== 0n,
   }
 }
-
-const kinds: Readonly<Record<number, 'file' | 'directory' | 'link' | 'device'>> = {
-  0x8000: 'file',
-  0x4000: 'directory',
-  0xa000: 'link',
-  0x2000: 'device',
-  0x6000: 'device',
-}
-
-/** The mode word of an inode. */
-export function inodeMode(word: number) {
-  return { kind: kinds[word & 0xf000] ?? 'other', permissions: word & 0xfff } as const
-}

@@ -1,7 +1,8 @@
 import type { StructValues } from '../../binary/struct.js'
 import { viewOf } from '../../binary/integers.js'
 import { damaged } from '../damage.js'
-import { inodeFlags, inodeMode } from './entries.js'
+import { posixMode } from '../entries.js'
+import { inodeFlags } from './entries.js'
 import type { ExtGroups } from './groups.js'
 import { extInode, extInodeExtra } from './structs.js'
 
@@ -12,7 +13,7 @@ export interface Inode {
   readonly position: number
   readonly bytes: Uint8Array
   readonly values: StructValues<typeof extInode>
-  readonly mode: ReturnType<typeof inodeMode>
+  readonly mode: ReturnType<typeof posixMode>
   readonly flags: ReturnType<typeof inodeFlags>
   /** Bytes of content. */
   readonly size: number
@@ -30,7 +31,7 @@ export function readInode(groups: ExtGroups, number: number): Inode {
   const position = inodeTable * layout.blockSize + ((number - 1) % inodesPerGroup) * layout.inodeSize
   const bytes = reader.bytes(position, layout.inodeSize)
   const values = extInode.read(bytes)
-  const mode = inodeMode(values.mode)
+  const mode = posixMode(values.mode)
   const size = values.sizeLow + (mode.kind === 'file' || mode.kind === 'directory' ? values.sizeHigh * 2 ** 32 : 0)
   const seed = groups.checksums.inodeSeed(number, values.generation)
   if (!checksumHolds(groups, bytes, seed))

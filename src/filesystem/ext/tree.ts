@@ -2,6 +2,7 @@ import { unsupported, usage } from '../../errors.js'
 import { damaged } from '../damage.js'
 import type { FileMap } from '../file-map.js'
 import { entryName, posixName } from '../names.js'
+import { foldedName } from '../node-tree.js'
 import type { DirectoryEntry, FileNode, FileTree, ByteRun } from '../types.js'
 import { blockMap } from './block-map.js'
 import { storedEntries } from './directory.js'
@@ -159,9 +160,4 @@ export class ExtTree implements FileTree {
     if (!(node instanceof ExtNode)) throw new RangeError('the file belongs to another tree')
     return node
   }
-}
-
-/** Near to what the kernel does with `casefold` folders (Unicode's full case folding of decomposed names). */
-function foldedName(name: string): string {
-  return name.normalize('NFD').toLowerCase().toUpperCase().toLowerCase()
 }

@@ -8,12 +8,15 @@ import { setUuid, utf8Label } from '../labels.js'
 import type { Filesystem, FilesystemFamily, FilesystemState, ByteRun, UsedOptions } from '../types.js'
 import { volumeRuns } from '../unit-runs.js'
 import { bytesAt, VolumeReader } from '../volume-reader.js'
+import { hasFileTypes, ignoresCase } from './entries.js'
 import { xfsUsedBlocks, type XfsGeometry } from './free-space.js'
+import type { XfsFiles } from './inode.js'
 import { isLogEmpty } from './log.js'
 import { xfsSuperblock } from './structs.js'
+import { XfsTree } from './tree.js'
 
 const mostGroups = 1024 * 1024
-/** Features of version 5 (incompat) up to `parent`: none of them changes how free space is recorded. */
+/** Features of version 5 (incompat) up to `parent`: none of them changes how free space or files are recorded. */
 const knownIncompatible = 0x100
 const needsRepair = 0x10
 
@@ -64,6 +67,7 @@ class Identification {
       ...(geometry === undefined || size === undefined ? {} : { blockSize: geometry.blockSize, size }),
       ...(free === undefined || size === undefined ? {} : { free, used: size - free }),
       usedRuns: (options) => this.#usedRuns(state, options),
+      openTree: () => new XfsTree(this.#reader, this.#files(), this.#superblock.rootInode),
     }
   }
 
@@ -83,6 +87,38 @@ class Identification {
     const sector = this.#reader.bytes(0, sectorSize)
     if (version === 5 && !superblockHolds(sector)) throw damaged('XFS', 'the checksum of the superblock is wrong', 0)
     return { version, blockSize, sectorSize, blocks: count, groups, groupBlocks }
+  }
+
+  /** What reading files needs. @throws ImageError corrupt E_FS_CORRUPT; unsupported E_FS_FEATURE. */
+  #files(): XfsFiles {
+    const geometry = this.#geometry()
+    const { blockSize, blocks, groupBlocks, version } = geometry
+    this.#requireKnown(version)
+    const { inodeSize, logInodesPerBlock, logGroupBlocks, logFolderBlocks } = this.#superblock
+    if (!isPowerOfTwo(inodeSize) || inodeSize < 256 || inodeSize > 2048 || inodeSize * 2 ** logInodesPerBlock !== blockSize)
+      throw damaged('XFS', `an inode is said to have ${inodeSize} bytes`, 0)
+    if (logGroupBlocks > 31 || 2 ** logGroupBlocks < Math.min(groupBlocks, blocks))
+      throw damaged('XFS', `a group is said to have 2^${logGroupBlocks} blocks, and ${groupBlocks}`, 0)
+    const folderBlockSize = blockSize * 2 ** Math.min(logFolderBlocks, 16)
+    if (folderBlockSize > 65536) throw damaged('XFS', `a block of a folder is said to have ${folderBlockSize} bytes`, 0)
+    return {
+      ...geometry,
+      inodeSize,
+      logInodesPerBlock,
+      logGroupBlocks,
+      folderBlockSize,
+      fileTypes: hasFileTypes(this.#superblock),
+      ignoresCase: ignoresCase(this.#superblock.version),
+    }
+  }
+
+  #requireKnown(version: number): void {
+    const { incompatible } = this.#superblock
+    if (version === 5 && incompatible >= knownIncompatible)
+      throw unsupported(
+        'E_FS_FEATURE',
+        `the XFS filesystem has features that are not known here: 0x${incompatible.toString(16)}`,
+      )
   }
 
   #state({ blockSize, groupBlocks, blocks, version }: XfsGeometry): FilesystemState {
@@ -119,13 +155,9 @@ class Identification {
 
   #usedRuns(state: FilesystemState, options: UsedOptions | undefined): Iterable<ByteRun> {
     const geometry = this.#geometry()
-    const { realtimeBlocks, incompatible } = this.#superblock
+    const { realtimeBlocks } = this.#superblock
     if (realtimeBlocks !== 0n) throw unsupported('E_FS_FEATURE', 'the XFS filesystem has a realtime part')
-    if (geometry.version === 5 && incompatible >= knownIncompatible)
-      throw unsupported(
-        'E_FS_FEATURE',
-        `the XFS filesystem has features that are not known here: 0x${incompatible.toString(16)}`,
-      )
+    this.#requireKnown(geometry.version)
     const size = geometry.blocks * geometry.blockSize
     requireTrustworthy('XFS', { size, volumeSize: this.#reader.size, state }, options)
     return volumeRuns(
