@@ -59,7 +59,7 @@ export function fillPosix(folder: string, extra: (at: (name: string) => string) 
 /** Every file below a folder of the host. */
 export function hostFacts(folder: string): Map<string, PosixFacts> {
   const facts = new Map<string, PosixFacts>()
-  const first = new Map<bigint, string>()
+  const first = new Map<string, string>()
   const walk = (path: string): void => {
     for (const name of fs.readdirSync(join(folder, path)).sort()) {
       const place = join(folder, path, name)
@@ -73,8 +73,9 @@ export function hostFacts(folder: string): Map<string, PosixFacts> {
             : stat.isCharacterDevice() || stat.isBlockDevice()
               ? 'device'
               : 'other'
-      const same = kind === 'file' && stat.nlink > 1n ? (first.get(stat.ino) ?? path + name) : undefined
-      if (same !== undefined) first.set(stat.ino, same)
+      const id = `${stat.dev} ${stat.ino}`
+      const same = kind === 'file' && stat.nlink > 1n ? (first.get(id) ?? path + name) : undefined
+      if (same !== undefined) first.set(id, same)
       facts.set(path + name, {
         kind,
         mode: Number(stat.mode) & 0xfff,

@@ -71,8 +71,11 @@ export class ChunkMap {
     this.#sorted = undefined
   }
 
-  /** The byte of the volume at a logical address. @throws ImageError corrupt E_FS_CORRUPT: no chunk has it whole. */
-  position(logical: number, length: number): number {
+  /**
+   * The bytes of the volume where a logical address lies: several where it is kept twice. @throws ImageError corrupt
+   * E_FS_CORRUPT: no chunk has it whole.
+   */
+  positions(logical: number, length: number): readonly number[] {
     const stripes = (this.#sorted ??= [...this.#stripes].sort((one, other) => one.logical - other.logical))
     let low = 0
     let high = stripes.length
@@ -81,10 +84,13 @@ export class ChunkMap {
       if ((stripes[middle]?.logical ?? 0) > logical) high = middle
       else low = middle + 1
     }
-    const stripe = stripes[low - 1]
-    if (stripe === undefined || logical + length > stripe.logical + stripe.length)
+    const chunk = stripes[low - 1]
+    if (chunk === undefined || logical + length > chunk.logical + chunk.length)
       throw damaged(this.#title, `no chunk has the logical address ${logical}`)
-    return stripe.position + logical - stripe.logical
+    const positions: number[] = []
+    for (let index = low - 1; stripes[index]?.logical === chunk.logical; index--)
+      positions.push((stripes[index]?.position ?? 0) + logical - chunk.logical)
+    return positions
   }
 
   /** All stripes by their place in the volume. @throws ImageError corrupt E_FS_CORRUPT: two share a byte. */

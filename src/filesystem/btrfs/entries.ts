@@ -17,3 +17,8 @@ const known = 0x10fffn
 export function unknownFeatures(word: bigint): bigint {
   return word & ~known
 }
+
+/** Whether the content of an inode with these flags has checksums. */
+export function hasDataChecksums(flags: bigint): boolean {
+  return (flags & 1n) === 0n
+}

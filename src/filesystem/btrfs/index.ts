@@ -4,11 +4,12 @@ import { unsupported } from '../../errors.js'
 import { damaged } from '../damage.js'
 import { Issues, requireTrustworthy } from '../identification.js'
 import { setUuid, utf8Label } from '../labels.js'
-import type { Filesystem, FilesystemFamily, ByteRun, UsedOptions } from '../types.js'
+import type { Filesystem, FilesystemFamily, FileTree, ByteRun, UsedOptions } from '../types.js'
 import { volumeRuns } from '../unit-runs.js'
 import { bytesAt, VolumeReader } from '../volume-reader.js'
 import { unknownFeatures } from './entries.js'
 import { btrfsSuperblock, superblockPositions, superblockSize } from './structs.js'
+import { BtrfsTree } from './tree.js'
 import { checksumHolds, type BtrfsSuperblock } from './trees.js'
 import { btrfsUsedBytes } from './used.js'
 
@@ -93,6 +94,7 @@ class Identification {
       size,
       used,
       usedRuns: (options) => this.#usedRuns(options),
+      openTree: () => this.#tree(),
     }
   }
 
@@ -111,8 +113,17 @@ class Identification {
     ]
   }
 
-  #usedRuns(options: UsedOptions | undefined): Iterable<ByteRun> {
-    const { devices, incompatible, deviceBytes, logRoot } = this.#superblock
+  #tree(): FileTree {
+    this.#requireReadable()
+    const { sectorSize } = this.#superblock
+    if (!isPowerOfTwo(sectorSize) || sectorSize < 512 || sectorSize > 65536)
+      throw damaged('btrfs', `a sector is said to have ${sectorSize} bytes`)
+    return new BtrfsTree(this.#reader, this.#superblock, this.#bytes)
+  }
+
+  /** @throws ImageError corrupt E_FS_CORRUPT; unsupported E_FS_FEATURE. */
+  #requireReadable(): void {
+    const { devices, incompatible } = this.#superblock
     if (!this.#isSound) throw damaged('btrfs', 'no superblock is whole')
     const unknown = unknownFeatures(incompatible)
     if (unknown !== 0n)
@@ -121,6 +132,11 @@ class Identification {
         `the btrfs filesystem has features that are not known here: 0x${unknown.toString(16)}`,
       )
     if (devices !== 1n) throw unsupported('E_FS_FEATURE', `the btrfs filesystem lies on ${devices} devices`)
+  }
+
+  #usedRuns(options: UsedOptions | undefined): Iterable<ByteRun> {
+    this.#requireReadable()
+    const { deviceBytes, logRoot } = this.#superblock
     const state = logRoot === 0n ? 'clean' : 'dirty'
     requireTrustworthy('btrfs', { size: Number(deviceBytes), volumeSize: this.#reader.size, state }, options)
     const size = Number(deviceBytes)

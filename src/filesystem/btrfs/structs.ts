@@ -1,4 +1,4 @@
-import { ascii, bytes, struct, u16, u32, u64, u8, uuid } from '../../binary/struct.js'
+import { ascii, bytes, offset64, struct, u16, u32, u64, u8, uuid } from '../../binary/struct.js'
 
 /** Where the superblock and its copies lie. */
 export const superblockPositions = [0x10000, 0x4000000, 0x4000000000]
@@ -47,6 +47,48 @@ export const keyPointer = struct('little', 33, { object: u64(0), type: u8(8), of
 export const chunkItem = struct('little', 48, { length: u64(0), type: u64(24, 'hex'), stripes: u16(44) })
 export const chunkStripe = struct('little', 32, { device: u64(0), offset: u64(8) })
 /** struct btrfs_root_item. */
-export const rootItem = struct('little', 239, { block: u64(176), level: u8(238) })
-export const itemTypes = { root: 132, extent: 168, metadata: 169, chunk: 228 }
+export const rootItem = struct('little', 239, { folder: u64(168), block: u64(176), level: u8(238) })
+export const itemTypes = {
+  inode: 1,
+  folderIndex: 96,
+  fileExtent: 108,
+  dataChecksum: 128,
+  root: 132,
+  rootReference: 156,
+  extent: 168,
+  metadata: 169,
+  chunk: 228,
+}
+export const topSubvolume = 5n
+export const checksumTree = 7n
+/** The object of all checksums of data: -10. */
+export const checksumObject = 2n ** 64n - 10n
+/** struct btrfs_inode_item. */
+export const inodeItem = struct('little', 160, {
+  size: offset64(16, 'the size of an inode'),
+  links: u32(40),
+  owner: u32(44),
+  group: u32(48),
+  mode: u32(52),
+  flags: u64(64, 'hex'),
+  accessed: u64(112),
+  accessedPart: u32(120),
+  modified: u64(136),
+  modifiedPart: u32(144),
+  created: u64(148),
+  createdPart: u32(156),
+})
+/** struct btrfs_dir_item; the name follows. */
+export const folderItem = struct('little', 30, { object: u64(0), type: u8(8), nameLength: u16(27), kind: u8(29) })
+/** struct btrfs_root_ref; the name follows. */
+export const rootReference = struct('little', 18, { folder: u64(0), nameLength: u16(16) })
+/** struct btrfs_file_extent_item: the head, behind which inline content begins, and the rest. */
+export const fileExtentHead = struct('little', 21, {
+  plainLength: u64(8),
+  compression: u8(16),
+  encryption: u8(17),
+  encoding: u16(18),
+  type: u8(20),
+})
+export const fileExtent = struct('little', 53, { block: u64(21), storedLength: u64(29), offset: u64(37), length: u64(45) })
 export const extentTree = 2n

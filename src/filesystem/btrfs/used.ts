@@ -3,19 +3,10 @@ import { damaged } from '../damage.js'
 import { unionRuns } from '../run-union.js'
 import type { UnitRun } from '../unit-runs.js'
 import type { VolumeReader } from '../volume-reader.js'
-import { ChunkMap, type Stripe } from './chunks.js'
-import {
-  chunkItem,
-  chunkStripe,
-  extentTree,
-  itemTypes,
-  rootItem,
-  superblockPositions,
-  superblockSize,
-  systemChunksStart,
-  treeKey,
-} from './structs.js'
-import { TreeWalker, type BtrfsSuperblock } from './trees.js'
+import type { Stripe } from './chunks.js'
+import { openTrees } from './open.js'
+import { extentTree, itemTypes, rootItem, superblockPositions, superblockSize } from './structs.js'
+import type { BtrfsSuperblock, TreeWalker } from './trees.js'
 
 /** Before it no chunk begins: systems keep their loaders there. */
 const reservedStart = 1024 * 1024
@@ -33,12 +24,7 @@ export function btrfsUsedBytes(
   raw: Uint8Array,
   exact: boolean,
 ): Iterable<UnitRun> {
-  const chunks = new ChunkMap(reader.title, superblock.deviceId, reader.size)
-  const walker = new TreeWalker(reader, superblock, chunks)
-  // The chunks that hold the tree of chunks stand in the superblock.
-  addSystemChunks(chunks, superblock, raw, reader.title)
-  for (const { type, offset, data } of walker.items(superblock.chunkRoot, superblock.chunkRootLevel))
-    if (type === itemTypes.chunk) chunks.add(offset, data)
+  const { chunks, walker } = openTrees(reader, superblock, raw)
   const root = extentRoot(walker, superblock, reader.title)
   const fixed = superblockPositions
     .filter((position) => position + superblockSize <= reader.size)
@@ -48,26 +34,6 @@ export function btrfsUsedBytes(
     fixed,
     extents(walker, root, chunks.byPosition(), { superblock, title: reader.title, exact }),
   ])
-}
-
-function addSystemChunks(
-  chunks: ChunkMap,
-  { systemChunksLength }: BtrfsSuperblock,
-  raw: Uint8Array,
-  title: string,
-): void {
-  const end = systemChunksStart + systemChunksLength
-  if (systemChunksLength > 2048)
-    throw damaged(title, `the superblock is said to have ${systemChunksLength} bytes of chunks`)
-  for (let at = systemChunksStart; at < end;) {
-    if (at + treeKey.size + chunkItem.size > end) throw damaged(title, "the superblock's chunks are cut short")
-    const { type, offset } = treeKey.read(raw, at)
-    const length = chunkItem.size + chunkItem.read(raw, at + treeKey.size).stripes * chunkStripe.size
-    if (type !== itemTypes.chunk || at + treeKey.size + length > end)
-      throw damaged(title, "the superblock's chunks are cut short")
-    chunks.add(offset, raw.subarray(at + treeKey.size, at + treeKey.size + length))
-    at += treeKey.size + length
-  }
 }
 
 function extentRoot(
