@@ -2,8 +2,22 @@
 
 /** RFC 7693, 2.6, as pairs of 32-bit words, low first. */
 const startWords = Uint32Array.of(
-  0xf3bcc908, 0x6a09e667, 0x84caa73b, 0xbb67ae85, 0xfe94f82b, 0x3c6ef372, 0x5f1d36f1, 0xa54ff53a, 0xade682d1,
-  0x510e527f, 0x2b3e6c1f, 0x9b05688c, 0xfb41bd6b, 0x1f83d9ab, 0x137e2179, 0x5be0cd19,
+  0xf3bcc908,
+  0x6a09e667,
+  0x84caa73b,
+  0xbb67ae85,
+  0xfe94f82b,
+  0x3c6ef372,
+  0x5f1d36f1,
+  0xa54ff53a,
+  0xade682d1,
+  0x510e527f,
+  0x2b3e6c1f,
+  0x9b05688c,
+  0xfb41bd6b,
+  0x1f83d9ab,
+  0x137e2179,
+  0x5be0cd19,
 )
 /** RFC 7693, 2.7. */
 const schedule = [
@@ -96,12 +110,12 @@ function mix(words: Uint32Array, a: number, b: number, c: number, d: number, x: 
   const low = state[d]! ^ state[a]!
   state[d] = state[d + 1]! ^ state[a + 1]!
   state[d + 1] = low
-  add(c, state[d]!, state[d + 1]!)
+  add(c, state[d], state[d + 1]!)
   turn(b, c, 24)
   add(a, state[b]!, state[b + 1]!)
   add(a, words[y]!, words[y + 1]!)
   turn(d, a, 16)
-  add(c, state[d]!, state[d + 1]!)
+  add(c, state[d], state[d + 1]!)
   // Right by 63 is left by one.
   const bl = state[b]! ^ state[c]!
   const bh = state[b + 1]! ^ state[c + 1]!

@@ -105,8 +105,7 @@ class LzoBlock {
     const from = this.#out - distance
     if (from < 0 || this.#out + length > this.#target.length) throw new LzoDamage()
     if (distance >= length) this.#target.copyWithin(this.#out, from, from + length)
-    else
-      for (let index = 0; index < length; index++) this.#target[this.#out + index] = this.#target[from + index] ?? 0
+    else for (let index = 0; index < length; index++) this.#target[this.#out + index] = this.#target[from + index] ?? 0
     this.#out += length
   }
 }

@@ -10,8 +10,8 @@ export interface FolderEntry<Node> {
 }
 
 /**
- * What all trees of files share: nodes are the tree's own and of the right kind, reads stay inside a file, and names are
- * made safe. A filesystem says what its folders hold, and where the content of its files lies.
+ * What all trees of files share: nodes are the tree's own and of the right kind, reads stay inside a file, and names
+ * are made safe. A filesystem says what its folders hold, and where the content of its files lies.
  */
 export abstract class NodeTree<Node extends FileNode> implements FileTree {
   readonly ignoresCase: boolean = false

@@ -58,7 +58,7 @@ test('a btrfs tree is what the kernel reads, with its subvolumes and snapshots',
       run('btrfs', '-q', 'subvolume', 'create', at('gone'))
       run('btrfs', '-q', 'subvolume', 'delete', at('gone'))
       fs.mkdirSync(at('many'))
-      for (let index = 0; index < 2000; index++) fs.writeFileSync(at(`many/a name of some length, ${index}`), '')
+      for (let index = 0; index < 500; index++) fs.writeFileSync(at(`many/a name of some length, ${index}`), '')
     })
     const theirs = withKernelMount(image, mount, 'ro', () => hostFacts(mount))
     const found = identify(openVolume(t, image))
@@ -71,7 +71,7 @@ test('a btrfs tree is what the kernel reads, with its subvolumes and snapshots',
       path === 'snapshot/var' ? { ...facts, modified: 0n } : facts,
     )
     assert.equal(theirs.get('snapshot/lower.txt')?.size, 5)
-    assert.ok(theirs.size > 2500)
+    assert.ok(theirs.size > 1000)
   }
 })
 
@@ -87,7 +87,9 @@ test('btrfs: content that does not fit its checksum is refused, and a second cop
     const image = emptyFile(join(folder, copies), 256 * mebibyte)
     run('mkfs.btrfs', '-q', '-d', copies, '-m', 'dup', image)
     const mount = join(folder, 'mount')
-    const text = Buffer.from(Array.from({ length: 200_000 }, (_, index) => (Math.imul(index + 7, 2654435761) >>> 13) % 256))
+    const text = Buffer.from(
+      Array.from({ length: 200_000 }, (_, index) => (Math.imul(index + 7, 2654435761) >>> 13) % 256),
+    )
     withKernelMount(image, mount, 'rw', () => fs.writeFileSync(join(mount, 'file'), text))
     const bytes = fs.readFileSync(image)
     const place = bytes.indexOf(text.subarray(8192, 12288))

@@ -82,7 +82,11 @@ test('an XFS tree of version 4, and one that ignores case, is what mkfs.xfs was 
   ]) {
     const folder = testFolder(t)
     const at = (name: string): string => join(folder, name)
-    const contents = new Map([['large', diskLike(900_000, 1)], ['Small.TXT', Buffer.from('small')], ['none', Buffer.alloc(0)]])
+    const contents = new Map([
+      ['large', diskLike(900_000, 1)],
+      ['Small.TXT', Buffer.from('small')],
+      ['none', Buffer.alloc(0)],
+    ])
     const lines: string[] = []
     for (const [name, bytes] of contents) {
       fs.writeFileSync(at(name), bytes)
@@ -92,8 +96,17 @@ test('an XFS tree of version 4, and one that ignores case, is what mkfs.xfs was 
     const longTarget = 'below/'.repeat(options.includes('version=ci') ? 10 : 150)
     const names = Array.from({ length: 900 }, (_, index) => `name number ${index}`.replaceAll(' ', '_'))
     const proto = [
-      'none', '0 0', 'd--755 0 0', ...lines, 'link l--777 1 2 large', `far l--777 1 2 ${longTarget}`,
-      'many d--711 3 4', ...names.map((name) => `${name} ---600 0 0 ${at('Small.TXT')}`), '$', '$', '',
+      'none',
+      '0 0',
+      'd--755 0 0',
+      ...lines,
+      'link l--777 1 2 large',
+      `far l--777 1 2 ${longTarget}`,
+      'many d--711 3 4',
+      ...names.map((name) => `${name} ---600 0 0 ${at('Small.TXT')}`),
+      '$',
+      '$',
+      '',
     ]
     fs.writeFileSync(at('proto'), proto.join('\n'))
     const image = emptyFile(at('image'), 320 * mebibyte)

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import type { TestContext } from 'node:test'
 import type { BlockSource } from '../../src/block/types.js'
+import { crc32c } from '../../src/binary/checksum.js'
 import { isImageError } from '../../src/errors.js'
 import { identifyFilesystems } from '../../src/filesystem/index.js'
 import type { FileNode, FileTree } from '../../src/filesystem/types.js'
@@ -154,4 +155,38 @@ export function fuzz(
   }
   for (const capacity of [0, 511, 512, 1024, 4096, 70_000, changeable.size - 513, changeable.size - 1])
     timed(changeable.volume(capacity), `cut to ${capacity}`)
+}
+
+/**
+ * A changed btrfs volume (nodes of 16 KiB, CRC-32C) whose superblock and nodes have right checksums again: so that what
+ * was changed is also used.
+ */
+export function resealedBtrfs(original: Changeable): Changeable {
+  const node = Buffer.alloc(16384)
+  const isNode = (bytes: Buffer): boolean => crc32c(bytes.subarray(32)) === bytes.readUInt32LE(0)
+  const nodes = new Set<number>()
+  const source = original.volume()
+  for (let at = mebibyte; at + node.length <= original.size; at += node.length) {
+    source.read(at, node)
+    if (isNode(node)) nodes.add(at)
+  }
+  const seal = (bytes: Uint8Array): void => {
+    Buffer.from(bytes.buffer, bytes.byteOffset).writeUInt32LE(crc32c(bytes.subarray(32)), 0)
+  }
+  return {
+    ...original,
+    volume: (capacity) => {
+      const volume = original.volume(capacity)
+      return {
+        ...volume,
+        read: (offset, target) => {
+          volume.read(offset, target)
+          if (offset === 65536 && target.length === 4096) seal(target)
+          // Readers take whole pages, which are as large as nodes.
+          for (let at = 0; at + node.length <= target.length; at += node.length)
+            if (nodes.has(offset + at)) seal(target.subarray(at, at + node.length))
+        },
+      }
+    },
+  }
 }

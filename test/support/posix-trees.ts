@@ -153,7 +153,9 @@ export function assertSameFacts(
   change: (facts: PosixFacts, path: string) => unknown = (facts) => facts,
 ): void {
   const list = (of: ReadonlyMap<string, PosixFacts>): [string, unknown][] =>
-    [...of].map(([path, facts]): [string, unknown] => [path, change(facts, path)]).sort(([one], [two]) => (one < two ? -1 : 1))
+    [...of]
+      .map(([path, facts]): [string, unknown] => [path, change(facts, path)])
+      .sort(([one], [two]) => (one < two ? -1 : 1))
   const [mine, others] = [list(ours), list(theirs)]
   assert.deepEqual(
     mine.map(([path]) => path),

@@ -55,24 +55,25 @@ export class FileExtents {
     if (head.type === types.inline) {
       if (plainLength > longestUnit) throw wrong(`${plainLength} bytes are said to lie in the tree`)
       const inline = data.subarray(fileExtentHead.size)
-      this.#push({ offset, length: plainLength, inline, logical: 0, storedLength: 0, within: 0, plainLength, compression })
+      this.#push({
+        offset,
+        length: plainLength,
+        inline,
+        logical: 0,
+        storedLength: 0,
+        within: 0,
+        plainLength,
+        compression,
+      })
       return
     }
-    if (data.length < fileExtent.size) throw wrong('an extent is cut short')
-    const { block, ...stored } = fileExtent.read(data)
-    const length = safeNumber(stored.length, 'the length of an extent')
-    const within = safeNumber(stored.offset, 'the offset in an extent')
-    const storedLength = safeNumber(stored.storedLength, 'the length of an extent')
-    if (length === 0 || offset % sectorSize !== 0 || !Number.isSafeInteger(offset + length))
-      throw wrong(`${length} bytes are said to lie at offset ${offset}`)
-    if (block === 0n || head.type === types.allocated) return
+    const extent = data.length < fileExtent.size ? undefined : regularExtent(data, offset, plainLength, compression)
+    if (extent === undefined) throw wrong('an extent is cut short')
+    if (extent.logical === 0 || head.type === types.allocated) return
     if (head.type !== types.regular) throw wrong(`an extent has the unknown type ${head.type}`)
-    if (within + length > (compression === 0 ? storedLength : plainLength))
-      throw wrong('an extent is shorter than the part of it that is used')
-    if (compression !== 0 && (plainLength > longestUnit || storedLength > longestUnit))
-      throw wrong(`${plainLength} bytes are said to be compressed to ${storedLength}`)
-    const logical = safeNumber(block, 'the address of an extent')
-    this.#push({ offset, length, logical, storedLength, within, plainLength, compression })
+    const fault = faultOf(extent, sectorSize)
+    if (fault !== undefined) throw wrong(fault)
+    this.#push(extent)
   }
 
   #push(extent: FileExtent): void {
@@ -85,7 +86,8 @@ export class FileExtents {
   *runs(): Generator<ByteRun> {
     let run: ByteRun | undefined
     for (const { offset, length } of this.#list) {
-      if (run !== undefined && run.offset + run.length === offset) run = { offset: run.offset, length: run.length + length }
+      if (run !== undefined && run.offset + run.length === offset)
+        run = { offset: run.offset, length: run.length + length }
       else {
         if (run !== undefined) yield run
         run = { offset, length }
@@ -107,6 +109,32 @@ export class FileExtents {
     const end = extent === undefined ? 0 : extent.offset + extent.length
     if (offset < end) return { extent, end }
     return { extent: undefined, end: this.#list[low]?.offset ?? Infinity }
+  }
+}
+
+/** What cannot be in an extent that is stored outside the tree. */
+function faultOf(extent: FileExtent, sectorSize: number): string | undefined {
+  const { offset, length, within, storedLength, plainLength, compression } = extent
+  if (length === 0 || offset % sectorSize !== 0 || !Number.isSafeInteger(offset + length))
+    return `${length} bytes are said to lie at offset ${offset}`
+  if (within + length > (compression === 0 ? storedLength : plainLength))
+    return 'an extent is shorter than the part of it that is used'
+  return compression !== 0 && (plainLength > longestUnit || storedLength > longestUnit)
+    ? `${plainLength} bytes are said to be compressed to ${storedLength}`
+    : undefined
+}
+
+function regularExtent(data: Uint8Array, offset: number, plainLength: number, compression: number): FileExtent {
+  const { block, storedLength, offset: within, length } = fileExtent.read(data)
+  const what = 'a number in an extent'
+  return {
+    offset,
+    length: safeNumber(length, what),
+    logical: safeNumber(block, what),
+    storedLength: safeNumber(storedLength, what),
+    within: safeNumber(within, what),
+    plainLength,
+    compression,
   }
 }
 

@@ -90,5 +90,10 @@ export const fileExtentHead = struct('little', 21, {
   encoding: u16(18),
   type: u8(20),
 })
-export const fileExtent = struct('little', 53, { block: u64(21), storedLength: u64(29), offset: u64(37), length: u64(45) })
+export const fileExtent = struct('little', 53, {
+  block: u64(21),
+  storedLength: u64(29),
+  offset: u64(37),
+  length: u64(45),
+})
 export const extentTree = 2n

@@ -59,8 +59,8 @@ export class BtrfsNode implements FileNode {
 }
 
 /**
- * The files of btrfs on one device, from its top level on: subvolumes are folders in it, wherever the system would mount
- * them. What its log tree still holds is not seen: it is what the kernel reads with `rescue=nologreplay`.
+ * The files of btrfs on one device, from its top level on: subvolumes are folders in it, wherever the system would
+ * mount them. What its log tree still holds is not seen: it is what the kernel reads with `rescue=nologreplay`.
  */
 export class BtrfsTree extends NodeTree<BtrfsNode> {
   readonly root: BtrfsNode
@@ -138,7 +138,10 @@ export class BtrfsTree extends NodeTree<BtrfsNode> {
     if (this.#subvolumes.has(id)) return this.#subvolumes.get(id)
     const { root: block, rootLevel: level } = this.#superblock
     let found: Subvolume | undefined
-    for (const { type, data } of this.#walker.from({ block, level }, { object: id, type: itemTypes.root, offset: 0n })) {
+    for (const { type, data } of this.#walker.from(
+      { block, level },
+      { object: id, type: itemTypes.root, offset: 0n },
+    )) {
       if (type !== itemTypes.root) break
       if (data.length >= rootItem.size) found = { id, ...rootItem.read(data) }
     }
@@ -160,7 +163,11 @@ export class BtrfsTree extends NodeTree<BtrfsNode> {
     if (node.extents !== undefined) return node.extents
     const extents = new FileExtents(this.#title)
     if (node.subvolume !== undefined)
-      for (const item of this.#walker.from(node.subvolume, { object: node.number, type: itemTypes.fileExtent, offset: 0n })) {
+      for (const item of this.#walker.from(node.subvolume, {
+        object: node.number,
+        type: itemTypes.fileExtent,
+        offset: 0n,
+      })) {
         if (item.type !== itemTypes.fileExtent) break
         extents.add(item, this.#superblock.sectorSize)
       }

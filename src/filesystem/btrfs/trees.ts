@@ -82,7 +82,10 @@ export class TreeWalker {
     if (!isPowerOfTwo(nodeSize) || nodeSize < 4096 || nodeSize > 65536)
       throw damaged(reader.title, `a node is said to have ${nodeSize} bytes`)
     if (checksumOf(new Uint8Array(0), superblock.checksumType) === undefined)
-      throw unsupported('E_FS_FEATURE', `the btrfs filesystem has checksums of the unknown kind ${superblock.checksumType}`)
+      throw unsupported(
+        'E_FS_FEATURE',
+        `the btrfs filesystem has checksums of the unknown kind ${superblock.checksumType}`,
+      )
   }
 
   /**

@@ -14,7 +14,7 @@ const entryHead = 9
 const entryTail = 2
 
 /** A name in a folder, as it is stored. */
-export interface StoredName {
+export interface FolderName {
   readonly inode: bigint
   readonly name: Uint8Array
 }
@@ -23,12 +23,12 @@ export interface StoredName {
  * The names of a folder in the order of the disk, without `.` and `..`.
  * @throws ImageError corrupt E_FS_CORRUPT; unsupported E_FS_LIMIT.
  */
-export function* storedNames(
+export function* folderNames(
   reader: VolumeReader,
   files: XfsFiles,
   node: XfsNode,
   map: () => FileMap,
-): Generator<StoredName> {
+): Generator<FolderName> {
   if (node.isLocal) {
     yield* shortNames(files, node)
     return
@@ -50,7 +50,7 @@ export function* storedNames(
 }
 
 /** Names in the inode: two counts, the number of the folder above, then the entries. */
-function* shortNames({ fileTypes }: XfsFiles, node: XfsNode): Generator<StoredName> {
+function* shortNames({ fileTypes }: XfsFiles, node: XfsNode): Generator<FolderName> {
   const { fork } = node
   const wrong = (): Error => damaged('XFS', `the names in inode ${node.number} leave it`)
   if (fork.length < 6) throw wrong()
@@ -75,15 +75,14 @@ const marks: Readonly<Record<4 | 5, readonly [single: string, several: string]>>
   5: ['XDB3', 'XDD3'],
 }
 
-function* blockNames(files: XfsFiles, node: XfsNode, bytes: Uint8Array, offset: number): Generator<StoredName> {
+function* blockNames(files: XfsFiles, node: XfsNode, bytes: Uint8Array, offset: number): Generator<FolderName> {
   const { version, fileTypes } = files
   const wrong = (message: string): Error =>
     damaged('XFS', `folder ${node.number}: ${message} (byte ${offset} of the folder)`)
   const { magic } = folderBlock.read(bytes)
   const [single, several] = marks[version]
   if (magic !== single && magic !== several) throw wrong('a block has another mark than it should')
-  if (version === 5 && !littleChecksumHolds(bytes, folderBlockChecksum))
-    throw wrong('the checksum of a block is wrong')
+  if (version === 5 && !littleChecksumHolds(bytes, folderBlockChecksum)) throw wrong('the checksum of a block is wrong')
   const view = viewOf(bytes)
   // A folder of one block has its index behind the names, and the index's length at the end.
   const index = magic === single ? view.getUint32(bytes.length - 8) * 8 + 8 : 0

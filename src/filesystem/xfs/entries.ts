@@ -1,5 +1,8 @@
 /** Bits of an extent: bit 127 unwritten, 54 bits of offset, 52 of start, 21 of count. */
-export function xfsExtent(high: bigint, low: bigint): {
+export function xfsExtent(
+  high: bigint,
+  low: bigint,
+): {
   readonly offset: number
   readonly start: bigint
   readonly count: number
@@ -7,7 +10,7 @@ export function xfsExtent(high: bigint, low: bigint): {
 } {
   return {
     unwritten: high >> 63n !== 0n,
-    // 54 bits of blocks do not fit a number exactly; an offset beyond 2^53 is refused by whoever adds it up.
+    // 54 bits of blocks do not fit a number exactly; an offset beyond 2^53 is refused where it is used.
     offset: Number((high >> 9n) & 0x3fffffffffffffn),
     start: ((high & 0x1ffn) << 43n) | (low >> 21n),
     count: Number(low & 0x1fffffn),

@@ -42,8 +42,7 @@ class ExtentWalk {
     const [level, count] = fork.length < 4 ? [0, 0] : [view.getUint16(0), view.getUint16(2)]
     if (level < 1 || level > deepestTree || count < 1 || count > room)
       throw this.#wrong(`its tree of extents is said to have ${level} levels and ${count} entries`)
-    for (let index = 0; index < count; index++)
-      this.#block(view.getBigUint64(4 + room * 8 + index * 8), level - 1)
+    for (let index = 0; index < count; index++) this.#block(view.getBigUint64(4 + room * 8 + index * 8), level - 1)
   }
 
   #block(number: bigint, level: number): void {

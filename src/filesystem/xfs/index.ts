@@ -95,7 +95,12 @@ class Identification {
     const { blockSize, blocks, groupBlocks, version } = geometry
     this.#requireKnown(version)
     const { inodeSize, logInodesPerBlock, logGroupBlocks, logFolderBlocks } = this.#superblock
-    if (!isPowerOfTwo(inodeSize) || inodeSize < 256 || inodeSize > 2048 || inodeSize * 2 ** logInodesPerBlock !== blockSize)
+    if (
+      !isPowerOfTwo(inodeSize) ||
+      inodeSize < 256 ||
+      inodeSize > 2048 ||
+      inodeSize * 2 ** logInodesPerBlock !== blockSize
+    )
       throw damaged('XFS', `an inode is said to have ${inodeSize} bytes`, 0)
     if (logGroupBlocks > 31 || 2 ** logGroupBlocks < Math.min(groupBlocks, blocks))
       throw damaged('XFS', `a group is said to have 2^${logGroupBlocks} blocks, and ${groupBlocks}`, 0)

@@ -4,7 +4,7 @@ import { posixName } from '../names.js'
 import { NodeTree, type FolderEntry } from '../node-tree.js'
 import type { ByteRun } from '../types.js'
 import type { VolumeReader } from '../volume-reader.js'
-import { storedNames } from './directory.js'
+import { folderNames } from './directory.js'
 import { extentMap } from './extents.js'
 import { littleChecksumHolds, readXfsInode, XfsNode, type XfsFiles } from './inode.js'
 import { linkPiece, linkPieceChecksum } from './structs.js'
@@ -29,7 +29,7 @@ export class XfsTree extends NodeTree<XfsNode> {
   }
 
   protected *stored(folder: XfsNode): Generator<FolderEntry<XfsNode>> {
-    for (const { name, inode } of storedNames(this.#reader, this.#files, folder, () => this.#map(folder)))
+    for (const { name, inode } of folderNames(this.#reader, this.#files, folder, () => this.#map(folder)))
       yield { name, open: () => this.#open(inode) }
   }
 
@@ -48,7 +48,8 @@ export class XfsTree extends NodeTree<XfsNode> {
   }
 
   #map(node: XfsNode): FileMap {
-    if (!node.hasExtents) throw damaged('XFS', `the content of inode ${node.number} is stored in the way ${node.format}`)
+    if (!node.hasExtents)
+      throw damaged('XFS', `the content of inode ${node.number} is stored in the way ${node.format}`)
     node.map ??= extentMap(this.#reader, this.#files, node)
     return node.map
   }

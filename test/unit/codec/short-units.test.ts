@@ -20,7 +20,9 @@ sys.stdout.buffer.write(out.raw[:size.value])
     Buffer.from('abc'),
     Buffer.from('the quick brown fox jumps over the lazy dog '.repeat(3000)),
     Buffer.from(Array.from({ length: 60000 }, (_, index) => (Math.imul(index, index * 31) >>> 5) % 251)),
-    Buffer.from(Array.from({ length: 90000 }, (_, index) => (index % 1000 < 30 ? index % 7 : Math.floor(index / 20000)))),
+    Buffer.from(
+      Array.from({ length: 90000 }, (_, index) => (index % 1000 < 30 ? index % 7 : Math.floor(index / 20000))),
+    ),
   ]
   for (const text of texts) {
     const made = spawnSync('python3', ['-c', program], { input: text, maxBuffer: 1e8 })
