@@ -30,7 +30,7 @@ export default class Info extends BaseCommand {
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Info)
-    const [{ infoLater }, { view }, { renderer }, registry] = await Promise.all([
+    const [{ infoLater, contentsLater }, { view, contentsText }, { renderer }, registry] = await Promise.all([
       import('../operations/inspect/info.js'),
       import('../cli/view/info.js'),
       import('../cli/render.js'),
@@ -40,8 +40,17 @@ export default class Info extends BaseCommand {
     const documents: Record<string, unknown>[] = []
     for (const path of argv as string[]) {
       try {
-        const image = await infoLater(path, { registry, ...openValues(flags), signal: this.signal })
-        if (flags.json) documents.push(forJson(image, flags.headers))
+        const options = { registry, ...openValues(flags), signal: this.signal }
+        const image = await infoLater(path, options).catch(async (error: unknown) => {
+          const contents =
+            isImageError(error) && error.code === 'E_WHICH_MEMBER' && (await contentsLater(path, options))
+          if (typeof contents === 'object') return contents
+          throw error
+        })
+        if ('disks' in image) {
+          if (flags.json) documents.push({ ...image, sections: undefined })
+          else this.print(await contentsText(image, render))
+        } else if (flags.json) documents.push(forJson(image, flags.headers))
         else this.print(await view.text({ image, headers: flags.headers }, render))
       } catch (error) {
         // One bad image among several does not keep the others from being shown.

@@ -1,6 +1,7 @@
 import type { ImageWriter } from '../block/image-writer.js'
 import { printable, usage, type ImageError } from '../errors.js'
 import type { Location } from '../location/location.js'
+import type { Finding } from './finding.js'
 import type { Certainty } from './wrapper.js'
 import type { BlockSource, ByteStore, Codec, Note, Section } from '../block/types.js'
 import type { Work } from '../block/work.js'
@@ -8,7 +9,19 @@ import type { OptionSpec, OptionValues } from './option-specs.js'
 
 export type { CopyTarget, ImageWriter } from '../block/image-writer.js'
 export { subformatOption, unitOption, type OptionSpec, type OptionValues } from './option-specs.js'
-export type { Certainty, Wrapped, WrappedFile, WrappedStream, WrapperDriver } from './wrapper.js'
+export type { Finding } from './finding.js'
+export type {
+  Appliance,
+  Certainty,
+  FoundFile,
+  Machine,
+  MachineDisk,
+  Wrapped,
+  WrappedFile,
+  WrappedStream,
+  WrapperContext,
+  WrapperDriver,
+} from './wrapper.js'
 
 /** The version of this contract; a plugin's drivers state the one they were written for. */
 export const driverApiVersion = 1
@@ -71,22 +84,6 @@ export interface ImageSnapshot {
   readonly capacity: number | bigint
   /** Bytes of the state of a running machine that is kept with it; 0: none. */
   readonly vmStateSize: number | bigint
-}
-
-/** Something that is wrong with an image. */
-export interface Finding {
-  /** Stable, upper case: `E_OVERLAP`. */
-  readonly code: string
-  /**
-   * `error`: the disk's content is lost, ambiguous, or in danger when it is written; `leak`: space of the file that
-   * nothing uses; `warning`: odd, and harmless to the content.
-   */
-  readonly severity: 'error' | 'warning' | 'leak'
-  /** The structure it is found in, by the specification's name: `BAT entry 12`. */
-  readonly structure: string
-  /** Where it stands in the file, in bytes. */
-  readonly position?: number
-  readonly message: string
 }
 
 /** One thing that `repair` does. */

@@ -67,8 +67,8 @@ export function changing({
   if (wrappings.length > 0)
     throw unsupported(
       'E_NOT_WRITABLE',
-      `${name} is inside a ${wrappings.map(({ title }) => title).join(' in a ')} file, and what is compressed ` +
-        'is not changed in place',
+      `${name} is part of another file (${wrappings.map(({ title }) => title).join(', ')}), and is not ` +
+        'changed in place',
       { hint: 'Convert it to an image of its own first.' },
     )
   if (driver.openWritable === undefined)

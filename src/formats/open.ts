@@ -1,18 +1,27 @@
 import type { ByteStore, Note } from '../block/types.js'
 import { finish, type Work } from '../block/work.js'
-import { ImageError, isImageError, printable, reference, unsupported } from '../errors.js'
+import { ImageError, isImageError, printable, reference, unsupported, usage } from '../errors.js'
 import { HostLocation } from '../location/file.js'
 import { ReferenceGate, type GateFile } from '../location/gate.js'
-import type { Location } from '../location/location.js'
+import { isName, type Location } from '../location/location.js'
 import type { ParentMapping } from '../location/parent-map.js'
 import { StreamLocation } from '../location/stream.js'
 import type { TrustedFolder } from '../location/walk.js'
-import type { FileReference, FormatDriver, OpenContext, OptionValues, ParentReference } from './driver.js'
+import type {
+  DiskImage,
+  FileReference,
+  FormatDriver,
+  FoundFile,
+  OpenContext,
+  OptionValues,
+  ParentReference,
+  WrapperContext,
+} from './driver.js'
 import { beside, imageFile, isSame, notTheParent, openFound } from './found-file.js'
 import { OpenedImage, type ImageFile, type Layer } from './opened.js'
 import { checkOptions, optionsAmong } from './options.js'
 import { detectFormat, ProbedFile, readAsRaw } from './probe.js'
-import { unwrap, type Unwrapped } from './unwrap.js'
+import { contentsOf, unwrap, type Contents, type Unwrapped } from './unwrap.js'
 import { Registry } from './registry.js'
 
 export interface OpenOptions {
@@ -72,15 +81,84 @@ export function* openWork(store: ByteStore, self?: Location, options: OpenOption
   const location: Location = self ?? new StreamLocation(store)
   const file = new ProbedFile(store, options.registry ?? new Registry())
   // `--from raw` reads any file as it is; other formats are what is looked for inside.
-  if (options.from === 'raw') return new ChainOpener(options).open(file, location)
+  if (options.from === 'raw') {
+    if (location.member === undefined) return new ChainOpener(options).open(file, location)
+    store[Symbol.dispose]()
+    throw usage('E_OPTIONS', `${location.label} cannot be read as raw and as a file with several disks in it at once`)
+  }
   const files = location.path === undefined ? [] : [imageFile(location, store, 'image')]
+  const watched = (file: ImageFile, { fd }: ByteStore): readonly Note[] =>
+    fd === undefined ? [] : (options.watch?.(file, fd) ?? [])
+  const further: Note[] = []
   const unwrapped = yield* unwrap(file, location, {
     scratchFolder: options.scratchFolder,
-    found: () => files.flatMap((file) => (store.fd === undefined ? [] : (options.watch?.(file, store.fd) ?? []))),
+    member: location.member,
+    found: () => files.flatMap((file) => watched(file, store)),
+    context: (at) =>
+      wrapperContext(at, options, ({ store: opened, location: found }) => {
+        const own = imageFile(found, opened, 'image')
+        files.push(own)
+        further.push(...watched(own, opened))
+      }),
   })
   return unwrapped.wrappings.length === 0
     ? new ChainOpener(options).open(file, location)
-    : new ChainOpener(options).open(unwrapped.file, location, { ...unwrapped, files })
+    : new ChainOpener(options).open(unwrapped.file, unwrapped.own ?? location, {
+        ...unwrapped,
+        notes: [...unwrapped.notes, ...further],
+        files,
+      })
+}
+
+/** As {@link openWork}, of what only lists the disks in it: undefined where it is an image, or holds one thing. */
+export function* contentsWork(self: Location, options: OpenOptions = {}): Work<Contents | undefined> {
+  return yield* contentsOf(new ProbedFile(self.store(), options.registry ?? new Registry()), self, {
+    scratchFolder: options.scratchFolder,
+    context: (at) => wrapperContext(at, options),
+  })
+}
+
+/** What a wrapper may ask for: files that its own names, as the gate allows it. */
+function wrapperContext(
+  at: Location,
+  { allowReferences: allowed }: OpenOptions,
+  opened?: (file: FoundFile) => void,
+): WrapperContext {
+  return {
+    name: at.name,
+    openNamed: (names) => {
+      const gate = new ReferenceGate({ allowed })
+      const { files, failure } = gate.find({
+        role: 'disk',
+        image: at,
+        imageName: at.label,
+        names,
+        verifiable: false,
+        folders: [...gate.foldersOf(at)],
+      })
+      const [found] = files
+      if (found === undefined) throw failure
+      const file = { store: openFound(found), location: found.location }
+      opened?.(file)
+      return file
+    },
+    openBeside: (name) => {
+      const beside = isName(name) ? at.sibling(name) : undefined
+      return beside?.kind === 'file' ? beside.store() : undefined
+    },
+  }
+}
+
+/** An appliance may record another size than its disk has, which then counts. */
+function capacityNotes(outside: Outside | undefined, { capacity }: DiskImage, name: string): Note[] {
+  const recorded = outside?.wrappings.find((wrapping) => wrapping.capacity !== undefined)?.capacity
+  if (recorded === undefined || recorded === capacity) return []
+  return [
+    {
+      code: 'W_OVF_CAPACITY',
+      message: `${name}: the disk has ${capacity} bytes; the description of the machine says ${recorded}`,
+    },
+  ]
 }
 
 /** What the image asked for was taken out of. */
@@ -209,6 +287,7 @@ class ChainOpener {
         },
       }
       const image = driver.open(store, context)
+      extra.push(...capacityNotes(outside, image, store.name))
       return {
         name: store.name,
         location: self,

@@ -8,12 +8,13 @@ import { SourceStore } from '../block/source-store.js'
 import type { ByteStore, Note } from '../block/types.js'
 import type { Work } from '../block/work.js'
 import { DecodeThread } from '../codec/stream/thread.js'
-import { ImageError, isImageError, printable, unsupported, usage } from '../errors.js'
+import { ImageError, isImageError, printable, unsupported } from '../errors.js'
 import type { Location } from '../location/location.js'
 import { isPartialName } from '../location/partial.js'
 import { MemberLocation } from '../location/member.js'
 import { extensionOf } from '../sys/host-path.js'
-import type { WrappedFile, WrapperDriver } from './driver.js'
+import type { Wrapped, WrappedFile, WrapperContext, WrapperDriver } from './driver.js'
+import { chooseMember, noMember } from './members.js'
 import { partOf, ProbedFile } from './probe.js'
 import { endsAsDmg } from './signatures.js'
 
@@ -34,15 +35,23 @@ export interface Wrapping {
   readonly member?: string
   /**
    * `units`: parts are decoded when they are read. `stored`: the content lies in the file as it is. `scratch`: all of
-   * it was unpacked into a scratch file, which is gone when the image is closed.
+   * it was unpacked into a scratch file, which is gone when the image is closed. `file`: it is a file of its own.
    */
-  readonly access: 'units' | 'stored' | 'scratch'
+  readonly access: 'units' | 'stored' | 'scratch' | 'file'
+  /** Bytes that it says the disk has. */
+  readonly capacity?: number
+  /** The machines that it describes. */
+  readonly appliance?: Wrapped['appliance']
+  /** As of what was wrapped. */
+  readonly check?: Wrapped['check']
 }
 
 /** A file without what it was wrapped in, and what it looks like. Its store owns what it came from. */
 export interface Unwrapped {
   readonly file: ProbedFile
   readonly location: Location
+  /** Set where that is a file of its own, which a wrapper leads to. */
+  readonly own?: Location
   readonly wrappings: readonly Wrapping[]
   readonly notes: readonly Note[]
 }
@@ -52,6 +61,38 @@ export interface UnwrapOptions {
   readonly scratchFolder?: string
   /** Asked once there is something to unwrap; what it says is among the notes. */
   readonly found?: () => readonly Note[]
+  /** Which of several disks is wanted (members.ts). */
+  readonly member?: string
+  /** What a wrapper at that place may ask for. */
+  readonly context: (at: Location) => WrapperContext
+}
+
+/** What lies in a file of several disks, none of them opened. The store stays the caller's. */
+export interface Contents extends Wrapped {
+  readonly id: string
+  readonly title: string
+}
+
+/**
+ * What a wrapper holds; undefined where the file is an image itself. Compressed files around archives are unpacked.
+ * @throws ImageError
+ */
+export function* contentsOf(file: ProbedFile, self: Location, options: UnwrapOptions): Work<Contents | undefined> {
+  let current: Unwrapped = { file, location: self, wrappings: [], notes: [] }
+  try {
+    for (let depth = 0; depth < mostWrappers; depth++) {
+      const driver = wrapperOf(current)
+      if (driver === undefined) return undefined
+      const wrapped = yield* driver.open(current.file.store, options.context(current.location))
+      const [only, ...others] = wrapped.members
+      if (wrapped.appliance !== undefined || only === undefined || others.length > 0)
+        return { ...wrapped, id: driver.id, title: driver.title, notes: [...current.notes, ...(wrapped.notes ?? [])] }
+      current = yield* opened(current, driver, options)
+    }
+    return undefined
+  } finally {
+    current.file.store[Symbol.dispose]()
+  }
 }
 
 /**
@@ -64,7 +105,7 @@ export function* unwrap(file: ProbedFile, self: Location, options: UnwrapOptions
   try {
     for (;;) {
       const driver = wrapperOf(current)
-      if (driver === undefined) return current
+      if (driver === undefined) return taken(current, options)
       if (current.wrappings.length === mostWrappers) {
         throw unsupported('E_TOO_DEEP', `${self.label} holds more than ${mostWrappers} files inside each other`, {
           hint: 'Unpack the outer ones first.',
@@ -78,6 +119,13 @@ export function* unwrap(file: ProbedFile, self: Location, options: UnwrapOptions
     current.file.store[Symbol.dispose]()
     throw error
   }
+}
+
+/** @throws ImageError usage E_NO_MEMBER where one of several disks was asked for and nothing holds any. */
+function taken(unwrapped: Unwrapped, { member }: UnwrapOptions): Unwrapped {
+  if (member !== undefined && unwrapped.wrappings.every((wrapping) => wrapping.member === undefined))
+    throw noMember(unwrapped.file.store.name, member, [])
+  return unwrapped
 }
 
 /** The wrapper that the content is of: where a disk's own format is certain, that is what it is. */
@@ -100,9 +148,8 @@ function namedRaw({ file: { store, registry }, location: { name } }: Unwrapped, 
     {
       code: 'W_EXTENSION',
       message:
-        `${store.name} is named ${printable(extensionOf(name))}, as a raw disk, but looks like a file that ${title} ` +
-        `has compressed, and what is in it is read: --from ${registry.plain.id} says that its bytes are ` +
-        'those of the disk',
+        `${store.name} is named ${printable(extensionOf(name))}, as a raw disk, but looks like a file of the kind ` +
+        `${title}, and what is in it is read: --from ${registry.plain.id} says that its bytes are those of the disk`,
     },
   ]
 }
@@ -112,23 +159,39 @@ function* opened(outer: Unwrapped, driver: WrapperDriver, options: UnwrapOptions
     file: { store, registry },
     location,
   } = outer
-  const { members, notes = [] } = yield* driver.open(store)
-  const member = theMember(members, store.name)
+  const { members, notes = [], appliance, check } = yield* driver.open(store, options.context(location))
+  const member = chooseMember(members, store.name, options.member)
   const name = member.name === undefined ? store.name : `${printable(member.name)} in ${store.name}`
-  const inner = yield* memberStore(store, member, name, options)
-  const wrapping: Wrapping = {
+  const size = store.size
+  const wrapping = {
     id: driver.id,
     title: driver.title,
-    size: store.size,
-    content: inner.store.size,
+    size,
     member: member.name,
-    access: inner.access,
+    capacity: member.capacity,
+    appliance,
+    check,
   }
+  const all = [...outer.notes, ...notes]
+  if (member.open !== undefined) {
+    const found = member.open()
+    store[Symbol.dispose]()
+    const content = found.store.size
+    return {
+      file: new ProbedFile(found.store, registry),
+      location: found.location,
+      own: found.location,
+      wrappings: [...outer.wrappings, { ...wrapping, content, access: 'file' }],
+      notes: all,
+    }
+  }
+  const inner = yield* memberStore(store, member, name, options)
   return {
     file: new ProbedFile(inner.store, registry),
     location: new MemberLocation(location, member.name ?? innerName(location, driver), name),
-    wrappings: [...outer.wrappings, wrapping],
-    notes: [...outer.notes, ...notes],
+    own: outer.own,
+    wrappings: [...outer.wrappings, { ...wrapping, content: inner.store.size, access: inner.access }],
+    notes: all,
   }
 }
 
@@ -139,30 +202,17 @@ function innerName({ name }: Location, { extensions }: WrapperDriver): string | 
   return extensions.includes(extension.slice(1).toLowerCase()) ? name.slice(0, -extension.length) : name
 }
 
-const diskNames = /\.(?:img|raw|dd|iso|bin|vhdx?|qcow2?|vmdk|vdi|dmg|hdd|hds|wic|usb|sdcard)$/i
-
-/** The only file, or the only one that is named as a disk. */
-function theMember(members: readonly WrappedFile[], archive: string): WrappedFile {
-  const named = members.filter(({ name }) => name !== undefined && diskNames.test(name))
-  const [only, ...others] = members.length === 1 ? members : named
-  if (only !== undefined && others.length === 0) return only
-  const names = (members.length === 0 ? [] : named.length > 1 ? named : members).map(({ name }) =>
-    printable(name ?? ''),
-  )
-  const shown = names.slice(0, 10).join(', ') + (names.length > 10 ? ` and ${names.length - 10} more` : '')
-  throw usage(
-    'E_WHICH_MEMBER',
-    members.length === 0 ? `${archive} holds no file` : `${archive} holds several files: ${shown}`,
-    { hint: members.length === 0 ? undefined : 'Unpack it first, and name the disk.' },
-  )
-}
-
 interface MemberStore {
   readonly store: ByteStore
   readonly access: Wrapping['access']
 }
 
-function* memberStore(store: ByteStore, member: WrappedFile, name: string, options: UnwrapOptions): Work<MemberStore> {
+function* memberStore(
+  store: ByteStore,
+  member: Exclude<WrappedFile, { readonly open: unknown }>,
+  name: string,
+  options: UnwrapOptions,
+): Work<MemberStore> {
   if (member.source !== undefined) {
     const [first] = member.source.capacity === 0 ? [] : [member.source.extentAt(0, 1)]
     return {

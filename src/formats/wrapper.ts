@@ -1,5 +1,7 @@
 import type { BlockSource, ByteStore, Note } from '../block/types.js'
 import type { Work } from '../block/work.js'
+import type { Location } from '../location/location.js'
+import type { Finding } from './finding.js'
 
 /** How sure a format, or a wrapper, is that a file is one of its own. */
 export type Certainty = 'certain' | 'possible' | 'no'
@@ -24,7 +26,26 @@ export interface WrapperDriver {
    * What is inside, from the file's structure; the content is not read. The store stays the caller's.
    * @throws ImageError corrupt; unsupported for kinds that are known and not read (encrypted, a method).
    */
-  open(store: ByteStore): Work<Wrapped>
+  open(store: ByteStore, context: WrapperContext): Work<Wrapped>
+}
+
+/** What a wrapper may ask for besides its own file. */
+export interface WrapperContext {
+  /** What the file is called in its folder. */
+  readonly name: string | undefined
+  /**
+   * Opens a file that the wrapper's own names, by one of the names that it may mean; the caller closes it. The gate
+   * decides which files that may be. @throws ImageError reference.
+   */
+  readonly openNamed: (names: readonly string[]) => FoundFile
+  /** A file beside it of exactly this name, to be closed by the caller; undefined where there is none. */
+  readonly openBeside: (name: string) => ByteStore | undefined
+}
+
+/** A file of its own that a wrapper leads to. */
+export interface FoundFile {
+  readonly store: ByteStore
+  readonly location: Location
 }
 
 /** What a wrapper holds. */
@@ -32,18 +53,65 @@ export interface Wrapped {
   /** The files in it that may be disks, in its order. */
   readonly members: readonly WrappedFile[]
   readonly notes?: readonly Note[]
+  /** The virtual machines that it describes. */
+  readonly appliance?: Appliance
+  /** Judges what is around the disk: a manifest. `deep`: also reads everything that it has digests of. */
+  readonly check?: (options: { readonly deep: boolean }) => Work<void, Finding>
 }
 
-/** A file inside another: reached at any place (`source`), or only from its start to its end (`stream`). */
+/**
+ * A file inside another: reached at any place (`source`), or only from its start to its end (`stream`), or a file of
+ * its own that the wrapper names (`open`).
+ */
 export type WrappedFile = {
   /** Its name, where one is recorded. */
   readonly name?: string
+  /** What the wrapper calls the disk in it, besides its name. */
+  readonly id?: string
   /** Bytes of content, where that is known without decoding it. */
   readonly size?: number
+  /** Bytes that the disk in it is to have, where that is recorded. */
+  readonly capacity?: number
 } & (
-  | { readonly source: BlockSource; readonly stream?: undefined }
-  | { readonly source?: undefined; readonly stream: WrappedStream }
+  | { readonly source: BlockSource; readonly stream?: undefined; readonly open?: undefined }
+  | { readonly source?: undefined; readonly stream: WrappedStream; readonly open?: undefined }
+  | { readonly source?: undefined; readonly stream?: undefined; readonly open: () => FoundFile }
 )
+
+/** Virtual machines and their disks. */
+export interface Appliance {
+  readonly machines: readonly Machine[]
+  readonly disks: readonly MachineDisk[]
+  /** Whether its manifest carries a signature, which vdisk does not verify. */
+  readonly signed?: boolean
+  /** The digest of its manifest, `SHA256`; undefined without a manifest. */
+  readonly manifest?: string
+}
+
+export interface Machine {
+  readonly name?: string
+  /** The guest's operating system, as it is recorded. */
+  readonly os?: string
+  readonly cpus?: number
+  /** Bytes. */
+  readonly memory?: number
+  readonly firmware?: 'bios' | 'uefi'
+  /** The family of virtual hardware: `vmx-13`. */
+  readonly hardware?: string
+  readonly networks: readonly string[]
+  /** Ids of its disks, in the order of its controllers. */
+  readonly disks: readonly string[]
+}
+
+export interface MachineDisk {
+  readonly id: string
+  /** The file that holds it; undefined: the disk is empty. */
+  readonly file?: string
+  /** Bytes, as recorded. */
+  readonly capacity?: number
+  /** `scsi lsilogic`, `sata AHCI`, `ide`; undefined where no machine has it. */
+  readonly controller?: string
+}
 
 /** A compressed stream: a range of bytes of the file, and the stream codec (src/codec/stream) that decodes it. */
 export interface WrappedStream {

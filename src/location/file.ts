@@ -10,12 +10,14 @@ export class HostLocation implements Location {
   readonly path: HostPath
   readonly address: string
   readonly label: Label
+  readonly member: string | undefined
   #id: LocationId | undefined
 
-  /** @param path any path; nothing is looked at yet. */
-  constructor(path: HostPath) {
+  /** @param path any path; nothing is looked at yet. @param member the disk in it that is meant. */
+  constructor(path: HostPath, member?: string) {
     this.path = path
-    this.address = path
+    this.member = member
+    this.address = member === undefined ? path : `${path}${memberMark}${member}`
     this.label = printable(path)
   }
 
@@ -75,10 +77,22 @@ function namesIn(folder: HostPath): readonly string[] {
   }
 }
 
+const memberMark = '@disk='
+
+/**
+ * A path, and behind `@disk=` the disk that is meant of several in that file. What is there under the whole name is
+ * that file.
+ */
+export function hostLocation(address: string): HostLocation {
+  const at = address.indexOf(memberMark, 1)
+  if (at < 0 || fs.existsSync(address)) return new HostLocation(address)
+  return new HostLocation(address.slice(0, at), address.slice(at + memberMark.length))
+}
+
 /** What is left: every address that no other scheme takes. */
 export const fileScheme: Scheme = {
   id: 'file',
   title: 'a file, folder or device of this computer',
   matches: () => true,
-  locate: (address) => new HostLocation(address),
+  locate: hostLocation,
 }

@@ -43,7 +43,7 @@ interface Candidate {
 /** What an image asks for. */
 export interface GateRequest {
   /** For messages: `parent`, `data file`. */
-  readonly role: 'parent' | 'data file' | 'extent'
+  readonly role: 'parent' | 'data file' | 'extent' | 'disk'
   /** The image that names the file. */
   readonly image: Location
   /** For messages: what the image is called. */

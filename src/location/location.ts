@@ -34,6 +34,8 @@ export interface Location {
   readonly name: string | undefined
   /** The format that it is read as when nobody says otherwise; undefined: what its content says. */
   readonly format?: string
+  /** Which of several disks in it is meant, where the address says so: `vm.ova@disk=data.vmdk`. */
+  readonly member?: string
   /** For a file or device of this computer: the path that the system is to be given for it. */
   readonly path?: HostPath
   /**

@@ -43,6 +43,15 @@ const elsewhere: Readonly<Record<string, string>> = {
   W_EBR_LOOP: 'hostile/partition-mbr.test.ts',
   W_EBR_RANGE: 'hostile/partition-mbr.test.ts',
   W_EBR_SIGNATURE: 'hostile/partition-mbr.test.ts',
+  E_MANIFEST_DIGEST: 'unit/formats/ova.test.ts',
+  W_MANIFEST_DIGEST: 'unit/formats/ova.test.ts',
+  W_MANIFEST_NO_LINE: 'unit/formats/ova.test.ts',
+  W_MANIFEST_FILE: 'unit/formats/ova.test.ts',
+  W_MANIFEST_LINE: 'unit/formats/ova.test.ts',
+  W_OVF_CAPACITY: 'unit/formats/ova.test.ts',
+  W_OVF_SIZE: 'unit/formats/ova.test.ts',
+  W_OVF_ORDER: 'unit/formats/ova.test.ts',
+  W_TAR_END: 'hostile/damaged-ova.test.ts',
   W_EXTENTS_OVERLAP: 'unit/formats/vmdk-read.test.ts',
 }
 

@@ -1,4 +1,6 @@
-import type { ImageInfo } from '../../operations/inspect/info.js'
+import type { ContentsInfo, ImageInfo } from '../../operations/inspect/info.js'
+import { shellWord } from '../../sys/shell-word.js'
+import { printable } from '../../errors.js'
 import { fileSizeText, labelOf, shortSize, sizeText, valueText, type Renderer } from '../render.js'
 import type { View } from './view.js'
 
@@ -11,8 +13,27 @@ interface ShownInfo {
 }
 
 async function text({ image, headers }: ShownInfo, render: Renderer): Promise<string> {
-  const parts = [render.heading(`${image.path}: ${image.title}, ${image.subformat}`), render.facts(commonFacts(image))]
-  for (const { title, facts, fields } of image.sections) {
+  const parts = [
+    render.heading(`${image.path}: ${image.title}, ${image.subformat}`),
+    render.facts(commonFacts(image)),
+    ...(await sectionTexts(image.sections, headers, render)),
+  ]
+  const problems = [
+    ...image.notes.map(({ message }) => message),
+    ...[image.unreadable?.message, image.missing?.message].filter((message) => message !== undefined),
+  ]
+  if (problems.length > 0) parts.push('', ...problems.map((message) => render.warning(`Warning: ${message}`)))
+  if (image.missing?.hint !== undefined) parts.push(image.missing.hint)
+  return `${parts.join('\n')}\n`
+}
+
+async function sectionTexts(
+  sections: ImageInfo['sections'],
+  headers: boolean,
+  render: Renderer,
+): Promise<readonly string[]> {
+  const parts: string[] = []
+  for (const { title, facts, fields } of sections) {
     const shown = headers ? (fields ?? []) : []
     if (facts.length + shown.length > 0) parts.push('', render.heading(title))
     if (facts.length > 0)
@@ -21,12 +42,27 @@ async function text({ image, headers }: ShownInfo, render: Renderer): Promise<st
       )
     if (shown.length > 0) parts.push(await fieldTable(render, shown))
   }
-  const problems = [
-    ...image.notes.map(({ message }) => message),
-    ...[image.unreadable?.message, image.missing?.message].filter((message) => message !== undefined),
+  return parts
+}
+
+/** A file that holds several disks, with how each is named. */
+export async function contentsText(contents: ContentsInfo, render: Renderer): Promise<string> {
+  const { path, title, disks, sections, notes } = contents
+  const [first] = disks
+  const parts = [
+    render.heading(`${path}: ${title}, ${disks.length === 1 ? 'one file' : `${disks.length} files`} in it`),
+    render.facts(
+      disks.map(({ name, id, size }, index) => [
+        String(index + 1),
+        `${printable(name ?? id ?? '')}${size === undefined ? '' : `, ${sizeText(size)}`}`,
+      ]),
+    ),
+    ...(await sectionTexts(sections, false, render)),
+    ...(notes.length === 0 ? [] : ['', ...notes.map(({ message }) => render.warning(`Warning: ${message}`))]),
+    ...(first === undefined
+      ? []
+      : ['', `One of them: vdisk info ${shellWord(`${path}@disk=${first.name ?? first.id ?? 1}`)}`]),
   ]
-  if (problems.length > 0) parts.push('', ...problems.map((message) => render.warning(`Warning: ${message}`)))
-  if (image.missing?.hint !== undefined) parts.push(image.missing.hint)
   return `${parts.join('\n')}\n`
 }
 

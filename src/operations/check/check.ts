@@ -107,6 +107,8 @@ async function checkStructures(
   try {
     const work = image.check?.({ deep })
     if (work !== undefined) await turns.perform(work, (finding) => list.add(finding))
+    for (const { check: around } of layer.wrappings)
+      if (around !== undefined) await turns.perform(around({ deep }), (finding) => list.add(finding))
     if (parent !== undefined)
       for (const finding of image.parentReference?.check?.(parent.image, timeOf(parent)) ?? []) list.add(finding)
   } catch (error) {
@@ -142,7 +144,7 @@ function withoutName(message: string, name: string): string {
   return message.startsWith(`${name}: `) ? message.slice(name.length + 2) : message
 }
 
-function layerCheck({ name, path, driver, image, ...layer }: Layer, list: FindingList): LayerCheck {
+function layerCheck({ name, path, driver, image, wrappings, ...layer }: Layer, list: FindingList): LayerCheck {
   return {
     path: path ?? name,
     format: image.format,
@@ -151,7 +153,7 @@ function layerCheck({ name, path, driver, image, ...layer }: Layer, list: Findin
     capacity: image.capacity,
     size: sizeOf(layer),
     checked: image.check !== undefined,
-    repairable: driver.repair !== undefined,
+    repairable: driver.repair !== undefined && wrappings.length === 0,
     counts: list.counts,
     groups: list.groups,
     findings: list.findings,

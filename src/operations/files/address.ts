@@ -1,5 +1,6 @@
 import { printable, usage } from '../../errors.js'
 import fs from '../../sys/host-fs.js'
+import { hostLocation } from '../../location/file.js'
 import { Schemes } from '../../location/schemes.js'
 import { parseImageArgument } from '../open/opening.js'
 
@@ -36,5 +37,5 @@ export function neededFileAddress(text: string, schemes?: Schemes): FileAddress 
 }
 
 function isThere(image: string): boolean {
-  return fs.existsSync(parseImageArgument(image).path)
+  return fs.existsSync(hostLocation(parseImageArgument(image).path).path)
 }

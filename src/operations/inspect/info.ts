@@ -1,6 +1,9 @@
-import type { Note, Section } from '../../block/types.js'
+import type { Fact, Note, Section } from '../../block/types.js'
+import { perform } from '../../block/work.js'
 import { isImageError, printable, type ErrorKind } from '../../errors.js'
-import type { Layer, OpenedImage } from '../../formats/open.js'
+import type { Appliance, Machine, MachineDisk } from '../../formats/driver.js'
+import { contentsWork, type Layer, type OpenedImage } from '../../formats/open.js'
+import { Registry } from '../../formats/registry.js'
 import type { Wrapping } from '../../formats/unwrap.js'
 import { openDisk, openDiskLater, readOptions, type LaterOptions, type ReadOptions } from '../open/opening.js'
 
@@ -45,6 +48,8 @@ export interface ImageInfo extends LayerInfo {
   readonly unreadable?: Problem
   /** Other files that it names: data files, parts. */
   readonly references: readonly { readonly role: string; readonly path: string }[]
+  /** The machines that it is a disk of, where it lies in an appliance. */
+  readonly appliance?: Appliance
   /** What the format has to say; fields are those of `--headers`. */
   readonly sections: readonly Section[]
   readonly notes: readonly Note[]
@@ -65,12 +70,57 @@ export async function infoLater(path: string, options: InfoOptions & LaterOption
   return describe(opened)
 }
 
+/** A file that holds several disks, or none. */
+export interface ContentsInfo {
+  readonly path: string
+  readonly title: string
+  readonly appliance?: Appliance
+  /** The disks in it, in its order; bytes. */
+  readonly disks: readonly {
+    readonly name?: string
+    readonly id?: string
+    readonly size?: number
+    readonly capacity?: number
+  }[]
+  readonly sections: readonly Section[]
+  readonly notes: readonly Note[]
+}
+
+/**
+ * What is in a file that holds several disks, or none; undefined where it is an image. @throws ImageError
+ */
+export async function contentsLater(
+  path: string,
+  options: InfoOptions & LaterOptions = {},
+): Promise<ContentsInfo | undefined> {
+  const { registry = new Registry(), signal } = options
+  const location = registry.schemes.locate(path)
+  if (location.member !== undefined) return undefined
+  const found = await perform(contentsWork(location, readOptions(options)), { signal })
+  if (found === undefined) return undefined
+  const { title, appliance, members, notes = [] } = found
+  return {
+    path,
+    title,
+    appliance,
+    disks: members.map(({ name, id, size, source, capacity }) => ({
+      name,
+      id,
+      size: size ?? source?.capacity,
+      capacity,
+    })),
+    sections: appliance === undefined ? [] : applianceSections(appliance),
+    notes,
+  }
+}
+
 /** What is known of an opened image. */
 export function describe(opened: OpenedImage): ImageInfo {
   const {
     top: { driver, image },
   } = opened
   const { parentReference } = image
+  const appliance = opened.top.wrappings.find((wrapping) => wrapping.appliance !== undefined)?.appliance
   return {
     ...layerInfo(opened.top),
     title: driver.title,
@@ -78,7 +128,13 @@ export function describe(opened: OpenedImage): ImageInfo {
     grain: image.grain,
     chain: opened.layers.slice(1).map(layerInfo),
     references: (image.references ?? []).map(({ role, path }) => ({ role, path })),
-    sections: [...opened.top.wrappings.map(wrappingSection), ...image.describe(), ...partSection(opened)],
+    appliance,
+    sections: [
+      ...(appliance === undefined ? [] : applianceSections(appliance)),
+      ...opened.top.wrappings.map(wrappingSection),
+      ...image.describe(),
+      ...partSection(opened),
+    ],
     notes: opened.notes,
 
     parent:
@@ -99,7 +155,7 @@ function wrappingSection({ title, member, size, content, access }: Wrapping): Se
   return {
     title: 'Inside',
     facts: [
-      { name: 'wrapper', label: 'Compressed file', value: title },
+      { name: 'wrapper', label: 'Kind of the file', value: title },
       ...(member === undefined ? [] : [{ name: 'member', value: printable(member) }]),
       { name: 'wrapperSize', label: 'Size of the file', value: size, unit: 'bytes' as const },
       { name: 'contentSize', label: 'Size of what is in it', value: content, unit: 'bytes' as const },
@@ -112,6 +168,56 @@ const accessText: Readonly<Record<Wrapping['access'], string>> = {
   units: 'at any place, by its blocks',
   stored: 'at any place, stored as it is',
   scratch: 'unpacked into a scratch file',
+  file: 'a file of its own',
+}
+
+/** The machines of an appliance, and all of its disks. */
+function applianceSections({ machines, disks, manifest, signed }: Appliance): Section[] {
+  return [
+    ...machines.map((machine) => machineSection(machine)),
+    {
+      title: 'Disks of the appliance',
+      facts: [
+        ...disks.map((disk, index) => ({
+          name: `disk${index + 1}`,
+          label: `${index + 1}`,
+          value: diskText(disk),
+        })),
+        ...(manifest === undefined ? [] : [{ name: 'manifest', value: manifest }]),
+        ...(signed === true ? [{ name: 'signature', value: 'there is one; it was not verified' }] : []),
+      ],
+    },
+  ]
+}
+
+function machineSection({ name, os, cpus, memory, firmware, hardware, networks }: Machine): Section {
+  const facts: (Fact | undefined)[] = [
+    textFact('name', name),
+    textFact('os', os, 'Operating system'),
+    cpus === undefined ? undefined : { name: 'cpus', label: 'CPUs', value: cpus },
+    memory === undefined ? undefined : { name: 'memory', value: memory, unit: 'bytes' },
+    firmware === undefined
+      ? undefined
+      : { name: 'firmware', value: firmware === 'uefi' ? 'UEFI' : 'BIOS (no other is recorded)' },
+    textFact('hardware', hardware, 'Virtual hardware'),
+    textFact('networks', networks.length === 0 ? undefined : networks.join(', ')),
+  ]
+  return { title: 'Machine', facts: facts.filter((fact) => fact !== undefined) }
+}
+
+function textFact(name: string, value: string | undefined, label?: string): Fact | undefined {
+  return value === undefined ? undefined : { name, label, value: printable(value) }
+}
+
+function diskText({ id, file, capacity, controller }: MachineDisk): string {
+  return [
+    file === undefined ? `${printable(id)} (empty)` : printable(file),
+    file === undefined || file === id ? undefined : `id ${printable(id)}`,
+    capacity === undefined ? undefined : `${capacity} bytes`,
+    controller === undefined ? 'of no machine' : `on ${printable(controller)}`,
+  ]
+    .filter((part) => part !== undefined)
+    .join(', ')
 }
 
 /** What was asked about, when it is a part of the disk. */

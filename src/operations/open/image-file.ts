@@ -1,4 +1,4 @@
-import { usage, type HostPath } from '../../errors.js'
+import { printable, usage, type HostPath } from '../../errors.js'
 import { openLocation, type OpenedImage, type OpenOptions } from '../../formats/open.js'
 import { Registry } from '../../formats/registry.js'
 import { shellWord } from '../../sys/shell-word.js'
@@ -26,6 +26,10 @@ export function openAddress(address: string, options: OpenOptions): OpenedImage 
 export function localFile(address: string, { registry = new Registry() }: Pick<OpenOptions, 'registry'>): HostPath {
   const { schemes } = registry
   const location = schemes.locate(address)
+  if (location.member !== undefined)
+    throw usage('E_NOT_A_FILE', `${printable(address)} is a disk inside another file, not an image file of its own`, {
+      hint: `Convert it first: vdisk convert ${shellWord(address)} disk.qcow2`,
+    })
   if (location.path !== undefined) return location.path
   throw usage('E_NOT_A_FILE', `${location.label} is ${schemes.of(address).title}, not an image file of this computer`, {
     hint: `Copy it to a file first: vdisk convert ${shellWord(location.address)} disk.qcow2`,

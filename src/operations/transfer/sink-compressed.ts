@@ -237,6 +237,17 @@ async function pack(
   return { bytesRead: moved.bytesRead, bytesWritten: position + tail.length }
 }
 
+/** A compressed file names no other. */
+const noNeighbours = {
+  context: () => ({
+    name: undefined,
+    openNamed: () => {
+      throw new TypeError('a compressed file names no other')
+    },
+    openBeside: () => undefined,
+  }),
+}
+
 /** Unpacks what was written and compares every byte. */
 async function verify(
   expected: BlockSource,
@@ -245,9 +256,12 @@ async function verify(
   { threads, signal, onProgress }: CompressedOptions,
 ): Promise<void> {
   const store = FileStore.openRead(files.partialPath)
-  const unwrapped = await perform(unwrap(new ProbedFile(store, new Registry()), new StreamLocation(store), {}), {
-    signal,
-  })
+  const unwrapped = await perform(
+    unwrap(new ProbedFile(store, new Registry()), new StreamLocation(store), noNeighbours),
+    {
+      signal,
+    },
+  )
   const { store: found } = unwrapped.file
   try {
     await proveEqual(

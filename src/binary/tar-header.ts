@@ -1,0 +1,104 @@
+/**
+ * Headers of tar archives: POSIX ustar, and what GNU and pax add. A member is a header of 512 bytes and its content,
+ * filled up to 512.
+ */
+
+export const tarBlock = 512
+
+/** One header. Sizes are bytes. */
+export interface TarHeader {
+  readonly name: Uint8Array
+  readonly size: number
+  /** `0`: a regular file; `1`, `2`: links; `5`: a folder; `x`, `g`: pax records; `L`, `K`: GNU's long names … */
+  readonly type: string
+}
+
+/** Whether a block begins a tar archive: the magic, and a right checksum. */
+export function isTarHeader(block: Uint8Array): boolean {
+  const [u, s, t, a, r] = block.subarray(257, 262)
+  return (
+    block.length >= tarBlock && u === 0x75 && s === 0x73 && t === 0x74 && a === 0x61 && r === 0x72 && sumFits(block)
+  )
+}
+
+/** Whether the checksum is that of the block: of bytes without a sign, or with one as some old programs took them. */
+function sumFits(block: Uint8Array): boolean {
+  const stored = octal(block.subarray(148, 156))
+  let unsigned = 0
+  let signed = 0
+  for (let index = 0; index < tarBlock; index++) {
+    const byte = index >= 148 && index < 156 ? 32 : (block[index] ?? 0)
+    unsigned += byte
+    signed += byte > 127 ? byte - 256 : byte
+  }
+  return stored === unsigned || stored === signed
+}
+
+/** Decodes one header; undefined when it is none, or its size is no number that can be. */
+export function decodeTarHeader(block: Uint8Array): TarHeader | undefined {
+  if (block.length < tarBlock || !sumFits(block)) return undefined
+  const size = (block[124] ?? 0) >= 128 ? base256(block.subarray(124, 136)) : octal(block.subarray(124, 136))
+  if (size === undefined || !Number.isSafeInteger(size) || size < 0) return undefined
+  const type = String.fromCharCode(block[156] ?? 0)
+  const name = upToNul(block.subarray(0, 100))
+  // The prefix is that of ustar alone: GNU has other fields there.
+  const isUstar = block[262] === 0
+  const prefix = isUstar ? upToNul(block.subarray(345, 500)) : new Uint8Array(0)
+  return {
+    name: prefix.length === 0 ? name : new Uint8Array([...prefix, 0x2f, ...name]),
+    size,
+    type: type === '\0' || type === '7' ? '0' : type,
+  }
+}
+
+/** The largest size that eleven octal digits say. */
+const largestOctal = 8 ** 11 - 1
+
+/**
+ * The header of a regular file, as programs that know nothing but ustar read it; a size of 8 GiB and more is written in
+ * base 256, as GNU tar does. @param time seconds since 1970. @throws RangeError for names of more than 100 bytes.
+ */
+export function encodeTarHeader(name: Uint8Array, size: number, time: number): Uint8Array {
+  if (name.length === 0 || name.length > 100) throw new RangeError(`a tar name has 1 to 100 bytes, not ${name.length}`)
+  const block = Buffer.alloc(tarBlock)
+  block.set(name)
+  block.write('0000644\0', 100, 'latin1')
+  block.write('0000000\0', 108, 'latin1')
+  block.write('0000000\0', 116, 'latin1')
+  if (size <= largestOctal) block.write(`${size.toString(8).padStart(11, '0')}\0`, 124, 'latin1')
+  else {
+    block[124] = 0x80
+    block.writeBigUInt64BE(BigInt(size), 128)
+  }
+  block.write(`${Math.max(0, Math.min(time, largestOctal)).toString(8).padStart(11, '0')}\0`, 136, 'latin1')
+  block.fill(0x20, 148, 156)
+  block[156] = 0x30
+  block.write('ustar\x0000', 257, 'latin1')
+  block.write('root', 265, 'latin1')
+  block.write('root', 297, 'latin1')
+  const sum = block.reduce((total, byte) => total + byte, 0)
+  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
+  return block
+}
+
+/** Octal digits, with blanks and NULs around them; undefined for anything else. */
+function octal(bytes: Uint8Array): number | undefined {
+  const text = String.fromCharCode(...bytes)
+    .replaceAll('\0', ' ')
+    .trim()
+  if (text === '') return 0
+  return /^[0-7]+$/.test(text) ? parseInt(text, 8) : undefined
+}
+
+function base256(bytes: Uint8Array): number | undefined {
+  // A negative number, or one past 2^53.
+  if (bytes[0] !== 0x80) return undefined
+  let value = 0
+  for (const byte of bytes.subarray(1)) value = value * 256 + byte
+  return value
+}
+
+function upToNul(bytes: Uint8Array): Uint8Array {
+  const end = bytes.indexOf(0)
+  return end < 0 ? bytes : bytes.subarray(0, end)
+}

@@ -1,0 +1,15 @@
+/** Something that is wrong with an image. */
+export interface Finding {
+  /** Stable, upper case: `E_OVERLAP`. */
+  readonly code: string
+  /**
+   * `error`: the disk's content is lost, ambiguous, or in danger when it is written; `leak`: space of the file that
+   * nothing uses; `warning`: odd, and harmless to the content.
+   */
+  readonly severity: 'error' | 'warning' | 'leak'
+  /** The structure it is found in, by the specification's name: `BAT entry 12`. */
+  readonly structure: string
+  /** Where it stands in the file, in bytes. */
+  readonly position?: number
+  readonly message: string
+}

@@ -1,0 +1,81 @@
+import type { BlockSource } from '../../block/types.js'
+import type { Work } from '../../block/work.js'
+import type { Appliance, Finding, Wrapped, WrappedFile } from '../driver.js'
+import { parseEnvelope, type Envelope, type ReferencedFile } from './envelope.js'
+import { checkManifest, digestNotes, type DigestedFile, type Manifest } from './manifest.js'
+
+/** Where the files of a package are: members of an archive, or files beside the description. */
+export interface PackageFiles {
+  /** What messages call the description. */
+  readonly label: string
+  /** What the manifest calls it. */
+  readonly name: string
+  readonly description: Uint8Array
+  readonly manifest?: Manifest
+  readonly signed: boolean
+  /** The file that the description names: how it is opened as a member. */
+  readonly memberOf: (file: ReferencedFile) => Omit<WrappedFile, 'id' | 'capacity'>
+  /** Files to hold against the manifest, the description first; opened while it is checked. */
+  readonly digested: (envelope: Envelope) => Iterable<DigestedFile & Partial<Disposable>>
+  /** What is wrong with the package besides. */
+  readonly findings?: readonly Finding[]
+}
+
+/** A package by its description: the disks, the machines, what its manifest says. @throws ImageError corrupt E_OVF. */
+export function openPackage(files: PackageFiles): Wrapped {
+  const { label, name, description, manifest, signed } = files
+  const envelope = parseEnvelope(description, label)
+  const members = envelope.disks.flatMap(({ id, capacity, reference }): WrappedFile[] =>
+    reference === undefined ? [] : [{ ...files.memberOf(reference), id, capacity } as WrappedFile],
+  )
+  return {
+    members,
+    notes: manifest === undefined ? [] : digestNotes(manifest, name, description),
+    appliance: { ...shown(envelope), signed, manifest: manifest === undefined ? undefined : algorithmOf(manifest) },
+    check: ({ deep }) => checkPackage(files, envelope, deep),
+  }
+}
+
+function shown({ machines, disks }: Envelope): Pick<Appliance, 'machines' | 'disks'> {
+  return {
+    machines,
+    disks: disks.map(({ id, file, capacity, controller }) => ({ id, file, capacity, controller })),
+  }
+}
+
+function algorithmOf({ digests }: Manifest): string | undefined {
+  return [...new Set([...digests.values()].map(({ algorithm }) => algorithm))].join(', ') || undefined
+}
+
+function* checkPackage(files: PackageFiles, envelope: Envelope, deep: boolean): Work<void, Finding> {
+  yield* files.findings ?? []
+  const opened = [...files.digested(envelope)]
+  try {
+    yield* sizeFindings(envelope, opened)
+    if (files.manifest !== undefined) yield* checkManifest(files.manifest, opened, { deep })
+  } finally {
+    for (const file of opened) file[Symbol.dispose]?.()
+  }
+}
+
+function* sizeFindings({ files }: Envelope, opened: readonly DigestedFile[]): Generator<Finding, void> {
+  for (const { href, size, chunkSize } of files) {
+    const source: BlockSource | undefined = opened.find(({ name }) => name === href)?.source
+    if (source === undefined || size === undefined || chunkSize !== undefined || size === source.capacity) continue
+    yield {
+      code: 'W_OVF_SIZE',
+      severity: 'warning',
+      structure: `file ${JSON.stringify(href)}`,
+      message: `the description says that it has ${size} bytes, and it has ${source.capacity}`,
+    }
+  }
+}
+
+/** A name with its percent signs resolved; as it stands where they are none of such. */
+export function decoded(href: string): string {
+  try {
+    return decodeURIComponent(href)
+  } catch {
+    return href
+  }
+}
