@@ -230,59 +230,18 @@ function makeCertificates(t: TestContext, cwd: string, name: string): string | u
   const folder = path.join(cwd, name)
   fs.mkdirSync(folder)
   const at = (file: string): string => path.join(folder, file)
-  run(
-    'openssl',
-    'req',
-    '-x509',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:prime256v1',
-    '-nodes',
-    '-days',
-    '2',
-    '-subj',
-    `/CN=authority ${name}`,
-    '-keyout',
-    at('ca-key.pem'),
-    '-out',
-    at('ca-cert.pem'),
-  )
+  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'] as const
+  const openssl = (command: string, ...parameters: readonly string[]): void =>
+    void run('openssl', command, ...parameters)
+  const authority = ['-keyout', at('ca-key.pem'), '-out', at('ca-cert.pem')]
+  openssl('req', '-x509', ...newKey, '-days', '2', '-subj', `/CN=authority ${name}`, ...authority)
   fs.writeFileSync(at('names'), 'subjectAltName=DNS:localhost,IP:127.0.0.1\n')
   for (const who of ['server', 'client']) {
-    run(
-      'openssl',
-      'req',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:prime256v1',
-      '-nodes',
-      '-subj',
-      `/CN=${who === 'server' ? 'localhost' : who}`,
-      '-keyout',
-      at(`${who}-key.pem`),
-      '-out',
-      at(`${who}.csr`),
-    )
-    run(
-      'openssl',
-      'x509',
-      '-req',
-      '-in',
-      at(`${who}.csr`),
-      '-CA',
-      at('ca-cert.pem'),
-      '-CAkey',
-      at('ca-key.pem'),
-      '-CAcreateserial',
-      '-days',
-      '2',
-      '-extfile',
-      at('names'),
-      '-out',
-      at(`${who}-cert.pem`),
-    )
+    const [key, request] = [at(`${who}-key.pem`), at(`${who}.csr`)]
+    const subject = `/CN=${who === 'server' ? 'localhost' : who}`
+    openssl('req', ...newKey, '-subj', subject, '-keyout', key, '-out', request)
+    const signed = ['-CA', at('ca-cert.pem'), '-CAkey', at('ca-key.pem'), '-CAcreateserial', '-days', '2']
+    openssl('x509', '-req', '-in', request, ...signed, '-extfile', at('names'), '-out', at(`${who}-cert.pem`))
   }
   return folder
 }

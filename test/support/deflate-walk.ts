@@ -27,72 +27,90 @@ function codesOf(lengths: readonly number[]): Codes {
   return codes
 }
 
-/** Walks a raw deflate stream code by code: inflating it would not say how far its matches reach. */
-export function walkDeflate(bytes: Uint8Array): DeflateWalk {
-  let at = 0
-  let furthest = 0
-  let total = 0
-  const bits = (count: number): number => {
+/** The bits of a deflate stream, in its order. */
+class Bits {
+  /** In bits. */
+  #at = 0
+
+  constructor(readonly bytes: Uint8Array) {}
+
+  take(count: number): number {
     let value = 0
-    for (let index = 0; index < count; index++, at++) {
-      const byte = bytes[Math.floor(at / 8)]
+    for (let index = 0; index < count; index++, this.#at++) {
+      const byte = this.bytes[Math.floor(this.#at / 8)]
       if (byte === undefined) throw new Error('the stream ends early')
-      value += (Math.floor(byte / 2 ** (at % 8)) % 2) * 2 ** index
+      value += (Math.floor(byte / 2 ** (this.#at % 8)) % 2) * 2 ** index
     }
     return value
   }
-  const symbol = (codes: Codes): number => {
+
+  symbol(codes: Codes): number {
     let code = 0
     for (let length = 1; length <= 15; length++) {
-      code = code * 2 + bits(1)
+      code = code * 2 + this.take(1)
       const found = codes.get(`${length}:${code}`)
       if (found !== undefined) return found
     }
     throw new Error('no such code')
   }
-  const dynamicCodes = (): readonly [Codes, Codes] => {
-    const [literals, distances, count] = [bits(5) + 257, bits(5) + 1, bits(4) + 4]
-    const own = Array.from({ length: 19 }, () => 0)
-    for (let index = 0; index < count; index++) own[codeOrder[index] ?? 0] = bits(3)
-    const codes = codesOf(own)
-    const lengths: number[] = []
-    while (lengths.length < literals + distances) {
-      const value = symbol(codes)
-      const [repeated, times] =
-        value < 16
-          ? [value, 1]
-          : value === 16
-            ? [lengths.at(-1) ?? 0, 3 + bits(2)]
-            : [0, value === 17 ? 3 + bits(3) : 11 + bits(7)]
-      for (let index = 0; index < times; index++) lengths.push(repeated)
-    }
-    return [codesOf(lengths.slice(0, literals)), codesOf(lengths.slice(literals))]
+
+  /** Passes a stored block. @returns its length in bytes. */
+  stored(): number {
+    this.#at = Math.ceil(this.#at / 8) * 8
+    const length = this.take(16)
+    this.take(16)
+    this.#at += length * 8
+    return length
   }
-  const fixedCodes = (): readonly [Codes, Codes] => [
-    codesOf(Array.from({ length: 288 }, (_, value) => (value < 144 ? 8 : value < 256 ? 9 : value < 280 ? 7 : 8))),
-    codesOf(Array.from({ length: 30 }, () => 5)),
-  ]
+}
+
+/** The codes of literals and of distances that a block brings along. */
+function dynamicCodes(bits: Bits): readonly [Codes, Codes] {
+  const [literals, distances, count] = [bits.take(5) + 257, bits.take(5) + 1, bits.take(4) + 4]
+  const own = Array.from({ length: 19 }, () => 0)
+  for (let index = 0; index < count; index++) own[codeOrder[index] ?? 0] = bits.take(3)
+  const codes = codesOf(own)
+  const lengths: number[] = []
+  while (lengths.length < literals + distances) {
+    const value = bits.symbol(codes)
+    const [repeated, times] =
+      value < 16
+        ? [value, 1]
+        : value === 16
+          ? [lengths.at(-1) ?? 0, 3 + bits.take(2)]
+          : [0, value === 17 ? 3 + bits.take(3) : 11 + bits.take(7)]
+    for (let index = 0; index < times; index++) lengths.push(repeated)
+  }
+  return [codesOf(lengths.slice(0, literals)), codesOf(lengths.slice(literals))]
+}
+
+const fixedCodes = (): readonly [Codes, Codes] => [
+  codesOf(Array.from({ length: 288 }, (_, value) => (value < 144 ? 8 : value < 256 ? 9 : value < 280 ? 7 : 8))),
+  codesOf(Array.from({ length: 30 }, () => 5)),
+]
+
+/** Walks a raw deflate stream code by code: inflating it would not say how far its matches reach. */
+export function walkDeflate(bytes: Uint8Array): DeflateWalk {
+  const bits = new Bits(bytes)
+  let furthest = 0
+  let total = 0
   for (let last = false; !last;) {
-    last = bits(1) === 1
-    const type = bits(2)
+    last = bits.take(1) === 1
+    const type = bits.take(2)
     if (type === 0) {
-      at = Math.ceil(at / 8) * 8
-      const length = bits(16)
-      bits(16)
-      at += length * 8
-      total += length
+      total += bits.stored()
       continue
     }
-    const [literals, distances] = type === 1 ? fixedCodes() : dynamicCodes()
-    for (let value = symbol(literals); value !== 256; value = symbol(literals)) {
+    const [literals, distances] = type === 1 ? fixedCodes() : dynamicCodes(bits)
+    for (let value = bits.symbol(literals); value !== 256; value = bits.symbol(literals)) {
       if (value < 256) {
         total++
         continue
       }
-      const length = (lengthBases[value - 257] ?? NaN) + bits(lengthBits[value - 257] ?? 0)
-      const far = symbol(distances)
+      const length = (lengthBases[value - 257] ?? NaN) + bits.take(lengthBits[value - 257] ?? 0)
+      const far = bits.symbol(distances)
       const extra = far < 4 ? 0 : Math.floor(far / 2) - 1
-      const distance = (far < 4 ? far + 1 : (2 + (far % 2)) * 2 ** extra + 1) + bits(extra)
+      const distance = (far < 4 ? far + 1 : (2 + (far % 2)) * 2 ** extra + 1) + bits.take(extra)
       if (distance > total) throw new Error('a match begins before the stream')
       furthest = Math.max(furthest, distance)
       total += length

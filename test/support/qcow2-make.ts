@@ -238,54 +238,50 @@ export function clustersInUse(bytes: Uint8Array): number {
   return used
 }
 
-/**
- * Walks a file as the specification says: every cluster counted at least as often as it is used, COPIED where the
- * refcount is one, all
- * tables inside the file, no structure on another. With `no leaks` refcounts are exact.
- */
-export function assertSound(bytes: Uint8Array, what: string, leaks?: 'no leaks'): void {
-  const layout = new Layout(bytes)
-  const { cluster: size } = layout
-  const uses = new Map<number, bigint>()
-  const owned = new Map<number, string>()
-  const use = (position: number, length: number, owner: string, shared = false): void => {
+/** Who uses which cluster of a file, as a walk over it finds. */
+class ClusterUses {
+  readonly counts = new Map<number, bigint>()
+  readonly owners = new Map<number, string>()
+
+  constructor(
+    readonly layout: Layout,
+    readonly fileBytes: number,
+    readonly what: string,
+  ) {}
+
+  /** Counts a range of the file, which nothing else may lie on unless it is shared with its like. */
+  use(position: number, length: number, owner: string, shared = false): void {
+    const { cluster: size } = this.layout
     assert.ok(
-      position < bytes.length || length === 0,
-      `${what}: ${owner} at ${position} is past the end ${bytes.length}`,
+      position < this.fileBytes || length === 0,
+      `${this.what}: ${owner} at ${position} is past the end ${this.fileBytes}`,
     )
     for (let cluster = Math.floor(position / size); cluster * size < position + length; cluster++) {
-      uses.set(cluster, (uses.get(cluster) ?? 0n) + 1n)
-      const other = owned.get(cluster)
+      this.counts.set(cluster, (this.counts.get(cluster) ?? 0n) + 1n)
+      const other = this.owners.get(cluster)
       assert.ok(
         other === undefined || (shared && other === owner),
-        `${what}: ${owner} and ${other} share cluster ${cluster}`,
+        `${this.what}: ${owner} and ${other} share cluster ${cluster}`,
       )
-      owned.set(cluster, owner)
+      this.owners.set(cluster, owner)
     }
   }
-  use(0, size, 'header')
-  const table = Number(layout.u64(48))
-  const tableLength = layout.u32(56) * size
-  use(table, tableLength, 'refcount table')
-  for (let at = table; at < table + tableLength; at += 8)
-    if (layout.u64(at) !== 0n) use(Number(layout.u64(at)), size, 'refcount block')
-  const disk = (l1: number, l1Size: number, active: boolean): void => {
-    const copied = (word: bigint, position: number, owner: string): void => {
-      if (active)
-        assert.equal(flag(word, 63), layout.count(position / size) === 1n, `${what}: COPIED of ${owner} at ${position}`)
-    }
-    use(l1, l1Size * 8, active ? 'L1 table' : `L1 table of a snapshot at ${l1}`)
+
+  /** Counts the tables and the data of a disk: the active one, or a snapshot's. */
+  disk(l1: number, l1Size: number, active: boolean): void {
+    const { layout, what } = this
+    this.use(l1, l1Size * 8, active ? 'L1 table' : `L1 table of a snapshot at ${l1}`)
     for (let index = 0; index < l1Size; index++) {
       const word = layout.u64(l1 + index * 8)
       const l2 = Number(word & offsetMask)
       if (l2 === 0) continue
-      use(l2, size, 'L2 table', true)
-      copied(word, l2, 'an L2 table')
-      for (let at = l2; at < l2 + size; at += layout.entry) {
+      this.use(l2, layout.cluster, 'L2 table', true)
+      if (active) this.#copied(word, l2, 'an L2 table')
+      for (let at = l2; at < l2 + layout.cluster; at += layout.entry) {
         const entry = layout.u64(at)
         if (flag(entry, 62)) {
           const { position, length } = layout.packed(entry)
-          use(position, Math.min(length, bytes.length - position), 'packed', true)
+          this.use(position, Math.min(length, this.fileBytes - position), 'packed', true)
           continue
         }
         if (layout.entry === 16)
@@ -296,32 +292,54 @@ export function assertSound(bytes: Uint8Array, what: string, leaks?: 'no leaks')
           )
         const position = Number(entry & offsetMask)
         if (position === 0) continue
-        assert.equal(position % size, 0)
-        use(position, size, 'data', true)
-        copied(entry, position, 'data')
+        assert.equal(position % layout.cluster, 0)
+        this.use(position, layout.cluster, 'data', true)
+        if (active) this.#copied(entry, position, 'data')
       }
     }
   }
-  disk(Number(layout.u64(40)), layout.u32(36), true)
+
+  #copied(word: bigint, position: number, owner: string): void {
+    const once = this.layout.count(position / this.layout.cluster) === 1n
+    assert.equal(flag(word, 63), once, `${this.what}: COPIED of ${owner} at ${position}`)
+  }
+}
+
+/**
+ * Walks a file as the specification says: every cluster counted at least as often as it is used, COPIED where the
+ * refcount is one, all tables inside the file, no structure on another. With `no leaks` refcounts are exact.
+ */
+export function assertSound(bytes: Uint8Array, what: string, leaks?: 'no leaks'): void {
+  const layout = new Layout(bytes)
+  const { cluster: size } = layout
+  const uses = new ClusterUses(layout, bytes.length, what)
+  uses.use(0, size, 'header')
+  const table = Number(layout.u64(48))
+  const tableLength = layout.u32(56) * size
+  uses.use(table, tableLength, 'refcount table')
+  for (let at = table; at < table + tableLength; at += 8)
+    if (layout.u64(at) !== 0n) uses.use(Number(layout.u64(at)), size, 'refcount block')
+  uses.disk(Number(layout.u64(40)), layout.u32(36), true)
   const snapshots = Number(layout.u64(64))
   let at = snapshots
   for (let index = 0; index < layout.u32(60); index++) {
-    disk(Number(layout.u64(at)), layout.u32(at + 8), false)
+    uses.disk(Number(layout.u64(at)), layout.u32(at + 8), false)
     at +=
       Math.ceil(
         (40 + layout.u32(at + 36) + Math.floor(layout.u32(at + 12) / 65536) + (layout.u32(at + 12) % 65536)) / 8,
       ) * 8
   }
-  use(snapshots, at - snapshots, 'snapshot table')
-  for (const [cluster, count] of uses) {
+  uses.use(snapshots, at - snapshots, 'snapshot table')
+  for (const [cluster, count] of uses.counts) {
     const stored = layout.count(cluster)
+    const owner = uses.owners.get(cluster)
     assert.ok(
       stored >= count,
-      `${what}: cluster ${cluster} (${owned.get(cluster)}) has refcount ${stored} and is used ${count} times`,
+      `${what}: cluster ${cluster} (${owner}) has refcount ${stored} and is used ${count} times`,
     )
-    if (leaks === 'no leaks') assert.equal(stored, count, `${what}: cluster ${cluster} (${owned.get(cluster)}) leaks`)
+    if (leaks === 'no leaks') assert.equal(stored, count, `${what}: cluster ${cluster} (${owner}) leaks`)
   }
   if (leaks !== 'no leaks') return
   for (let cluster = 0; cluster * size < bytes.length; cluster++)
-    if (!uses.has(cluster)) assert.equal(layout.count(cluster), 0n, `${what}: cluster ${cluster} leaks`)
+    if (!uses.counts.has(cluster)) assert.equal(layout.count(cluster), 0n, `${what}: cluster ${cluster} leaks`)
 }

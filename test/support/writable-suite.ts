@@ -71,6 +71,7 @@ function step(image: WritableImage, model: DiskModel, random: Random, blockSize:
 }
 
 /** What every writable format must do, whatever it looks like inside. */
+// eslint-disable-next-line max-lines-per-function -- a list of tests
 export function writableSuite(suite: WritableSuite): void {
   const { title, driver, blockSize, start, allowed = [], footerInDisk = false } = suite
   /** Opens what a cut left: no error, and nothing that was flushed is lost. */
