@@ -42,17 +42,59 @@ function startedByAddress(files) {
   )
 }
 
+/**
+ * Imports that most commands never use, by the file that has them: each is loaded at the first call of one of its
+ * functions. What a format consists of is loaded when an image of it is opened or made.
+ */
+const lazyImports = [
+  [/^formats\/\w+\/index\.js$/, /^\.\/(?:\w+\/)?(?:reader|repair|writable|writer)\.js$/],
+  [/^operations\/open\/opening\.js$/, /^\.\.\/\.\.\/partition\/index\.js$/],
+  [/^operations\/transfer\/used-only\.js$/, /^\.\.\/\.\.\/(?:filesystem|partition)\/index\.js$/],
+  [/^operations\/transfer\/used-only\.js$/, /^\.\.\/\.\.\/filesystem\/run-union\.js$/],
+  [/^operations\/partition\/resized-volume\.js$/, /^\.\.\/\.\.\/filesystem\/index\.js$/],
+]
+
+/**
+ * The text of a module with its lazy imports as functions. All of one file are one group, so that a format becomes one
+ * file: a dynamic import, which makes esbuild begin a file there, and which {@link toCommonJs} makes a plain one.
+ */
+function withLazyImports(name, text) {
+  const sources = lazyImports.filter(([importer]) => importer.test(name)).map(([, source]) => source)
+  if (sources.length === 0) return { text }
+  const group = []
+  const own = text.replace(/^import \{([^}]*)\} from '([^'\n]+)';\n/gm, (whole, list, source) => {
+    if (!sources.some((each) => each.test(source))) return whole
+    const names = list.trim().split(/\s*,\s*/).filter((each) => each !== '')
+    group.push(`export { ${names.join(', ')} } from '${source}'\n`)
+    return names.map((each) => lazyFunction(each, text)).join('')
+  })
+  return group.length === 0 ? { text } : { text: `const lazyGroup = () => import('lazy-group:${name}')\n${own}`, group }
+}
+
+/** A function that loads the group it is in; where it is used as a class it makes an object of it. */
+function lazyFunction(name, text) {
+  if (/ as /.test(name)) throw new Error(`${name} is loaded when it is needed, which this cannot rename`)
+  const makes = new RegExp(`\\bnew ${name}\\b`).test(text) ? 'new ' : ''
+  return `function ${name}(...values) { return ${makes}(lazyGroup().${name})(...values) }\n`
+}
+
 /** A module still finds its neighbours by `import.meta.url`: it gets the address it would have outside of chunks. */
 const ownAddresses = {
   name: 'own-addresses',
   setup(bundler) {
+    const groups = new Map()
+    bundler.onResolve({ filter: /^lazy-group:/ }, ({ path: name }) => ({ path: name, namespace: 'lazy-group' }))
+    bundler.onLoad({ filter: /.*/, namespace: 'lazy-group' }, ({ path: name }) => groups.get(name))
     bundler.onLoad({ filter: /dist[/\\]src[/\\].*\.js$/ }, ({ path: file }) => {
-      const text = fs.readFileSync(file, 'utf8')
-      const name = JSON.stringify(path.relative(sources, file).split(path.sep).join('/'))
+      const own = path.relative(sources, file).split(path.sep).join('/')
+      const { text, group } = withLazyImports(own, fs.readFileSync(file, 'utf8'))
+      if (group !== undefined)
+        groups.set(`lazy-group:${own}`, { contents: group.join(''), resolveDir: path.dirname(file), loader: 'js' })
+      const name = JSON.stringify(own)
       const contents = text
         .replaceAll('import.meta.url', `new URL(${name}, bundleFolder).href`)
         .replaceAll(/\bimport\((?=[a-zA-Z])/g, 'bundleImport(')
-      return contents === text ? undefined : { contents, loader: 'js' }
+      return contents === text && group === undefined ? undefined : { contents, loader: 'js' }
     })
   },
 }
@@ -99,7 +141,17 @@ const lazyOclif = {
  * Modules of Node that cost milliseconds to load and of which only functions are used: each is loaded at its first
  * call.
  */
-const lazyFunctions = new Set(['node:crypto', 'node:v8', 'node:child_process'])
+const lazyFunctions = new Set([
+  'node:crypto',
+  'node:v8',
+  'node:child_process',
+  'node:timers/promises',
+  'node:worker_threads',
+  'node:zlib',
+])
+
+/** Of those, what is not called but made an object of; modules that use anything else load theirs at once. */
+const lazyClasses = new Set(['Worker'])
 
 /** Modules of Node that are imported as a whole, and loaded when something of them is first used. */
 const lazyDefaults = new Set(['node:zlib'])
@@ -135,11 +187,18 @@ function toCommonJs(name, text, imports) {
         const wanted = names === undefined ? undefined : list(names).map((each) => each.replace(' as ', ': '))
         const one = byDefault ?? all ?? (wanted === undefined ? undefined : `{ ${wanted.join(', ')} }`)
         if (byDefault !== undefined && !source.startsWith('node:')) throw new Error(`${name}: default of ${source}`)
-        if (lazyFunctions.has(source) && wanted !== undefined) {
+        const isLazy = (each) => /^[a-z]\w+$/.test(each) || lazyClasses.has(each.split(': ')[0])
+        const values = ['parentPort', 'workerData']
+        if (lazyFunctions.has(source) && wanted?.some((each) => values.includes(each.split(': ')[0])) === false) {
+          const kept = `module${head.length}$`
+          head.push(`let ${kept};\n`)
           for (const each of wanted) {
             const [own, as = own] = each.split(': ')
-            if (!/^[a-z]/.test(own)) throw new Error(`${name}: ${own} of ${source} is no function`)
-            head.push(`const ${as} = (...values) => require("${source}").${own}(...values);\n`)
+            if (!isLazy(own)) throw new Error(`${name}: ${own} of ${source} is no function`)
+            const makes = lazyClasses.has(own) ? 'new ' : ''
+            head.push(
+              `function ${as}(...values) { return ${makes}((${kept} ??= require("${source}")).${own})(...values); }\n`,
+            )
           }
           return ''
         }
@@ -148,7 +207,8 @@ function toCommonJs(name, text, imports) {
           head.push(`const ${byDefault} = new Proxy({}, { ${traps} });\n`)
           return ''
         }
-        head.push(`${one === undefined ? '' : `const ${one} = `}require("${source}");\n`)
+        // A module does nothing when it is loaded but make what it exports: what nobody wants of it is not loaded.
+        if (one !== undefined) head.push(`const ${one} = require("${source}");\n`)
         return ''
       },
     )
@@ -160,6 +220,10 @@ function toCommonJs(name, text, imports) {
     .replace(/^export default (.*);\n/gm, (_, value) => {
       tail.push(`module.exports = { default: ${value} };\n`)
       return ''
+    })
+    .replace(/(lazyGroup\w* = \(\) => )import\("(\.[^"\n]+)"\)/g, (_, start, source) => {
+      found.push(source)
+      return `${start}require("${source}")`
     })
     .replace(/\bimport\("(\.[^"\n]+)"\)/g, (_, source) => {
       found.push(source)

@@ -1,4 +1,5 @@
 import { aborted, type ImageError } from '../errors.js'
+import { milliseconds } from '../sys/clock.js'
 
 /** How far long work is; the unit is its own. A total of 0 is one that is not known. */
 export interface WorkProgress {
@@ -42,7 +43,7 @@ export async function perform<T, Found extends object = never>(
   work: Work<T, Found>,
   { signal, onProgress, onFound, interrupted = aborted }: WorkOptions<Found> = {},
 ): Promise<T> {
-  let rested = performance.now()
+  let rested = milliseconds()
   try {
     for (;;) {
       if (signal?.aborted === true) throw interrupted()
@@ -50,9 +51,9 @@ export async function perform<T, Found extends object = never>(
       if (step.done === true) return step.value
       if (isProgress(step.value)) onProgress?.(step.value)
       else onFound?.(step.value)
-      if (performance.now() - rested < longestTurn) continue
+      if (milliseconds() - rested < longestTurn) continue
       await new Promise((resume) => setImmediate(resume))
-      rested = performance.now()
+      rested = milliseconds()
     }
   } catch (error) {
     // What it has opened is closed in its own `finally`.

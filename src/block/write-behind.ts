@@ -1,4 +1,5 @@
 import type { Syscalls } from '../sys/types.js'
+import { milliseconds } from '../sys/clock.js'
 
 const mebibyte = 1024 * 1024
 /** Bytes after which what was written is sent on its way to the medium. */
@@ -68,12 +69,12 @@ export class WriteBehind {
     const measured = this.#measured
     // On trial the time that passes counts, with what was waited for, from when the medium has enough to do.
     if (this.#state === 'on trial' && this.#startedLength < windowLength - stepLength) return
-    if (measured.length === 0) measured.since = performance.now()
+    if (measured.length === 0) measured.since = milliseconds()
     measured.length += length
     measured.time += took
     if (measured.length < (this.#state === 'on trial' ? windowLength : paceLength)) return
     const trial = this.#state === 'on trial'
-    const pace = ((trial ? performance.now() - measured.since : measured.time) * mebibyte) / measured.length
+    const pace = ((trial ? milliseconds() - measured.since : measured.time) * mebibyte) / measured.length
     this.#measured = { length: 0, time: 0, since: 0 }
     if (trial) {
       this.#state = pace < this.#pace ? 'on' : 'off'

@@ -1,4 +1,5 @@
 import type { Progress } from '../operations/progress.js'
+import { milliseconds } from '../sys/clock.js'
 
 export type ProgressMode = 'bar' | 'json' | 'none'
 
@@ -38,7 +39,7 @@ export class ProgressReporter {
   #last = -Infinity
   #drawn = false
 
-  constructor(mode: ProgressMode, output: Output, now: () => number = () => performance.now()) {
+  constructor(mode: ProgressMode, output: Output, now: () => number = () => milliseconds()) {
     this.#mode = mode
     this.#output = output
     this.#now = now

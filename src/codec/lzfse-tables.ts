@@ -14,10 +14,16 @@ interface Values {
   readonly extraBits: readonly number[]
 }
 
-const sixteenZeros = Array.from({ length: 16 }, () => 0)
-const lValues = valuesOf([...sixteenZeros, 2, 3, 5, 8])
-const mValues = valuesOf([...sixteenZeros, 3, 5, 8, 11])
-const dValues = valuesOf(Array.from({ length: 64 }, (_, symbol) => symbol >> 2))
+/** Extra bits of literal lengths, match lengths and distances; made when they are first needed. */
+const makeValues = (): Readonly<Record<'l' | 'm' | 'd', Values>> => {
+  const sixteenZeros = Array.from({ length: 16 }, () => 0)
+  return {
+    l: valuesOf([...sixteenZeros, 2, 3, 5, 8]),
+    m: valuesOf([...sixteenZeros, 3, 5, 8, 11]),
+    d: valuesOf(Array.from({ length: 64 }, (_, symbol) => symbol >> 2)),
+  }
+}
+let values: ReturnType<typeof makeValues> | undefined
 
 /** Each symbol begins where the one before ends. */
 function valuesOf(extraBits: readonly number[]): Values {
@@ -66,9 +72,10 @@ export function lmdTables(header: {
   readonly mFrequencies: Uint16Array
   readonly dFrequencies: Uint16Array
 }): { readonly l: EntropyTable; readonly m: EntropyTable; readonly d: EntropyTable } {
+  const { l, m, d } = (values ??= makeValues())
   return {
-    l: entropyTable(64, header.lFrequencies, lValues),
-    m: entropyTable(64, header.mFrequencies, mValues),
-    d: entropyTable(256, header.dFrequencies, dValues),
+    l: entropyTable(64, header.lFrequencies, l),
+    m: entropyTable(64, header.mFrequencies, m),
+    d: entropyTable(256, header.dFrequencies, d),
   }
 }

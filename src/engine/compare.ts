@@ -7,6 +7,7 @@ import { defaultThreads, makeSlots, TaskPool } from './pool.js'
 import type { Progress } from './progress.js'
 import { RangeList, type RangeSummary } from './ranges.js'
 import { longestRun, Walk } from './walk.js'
+import { milliseconds } from '../sys/clock.js'
 
 export interface DiskCompareOptions {
   /**
@@ -112,17 +113,17 @@ export async function compareAllocation(
   const capacity = Math.max(a.capacity, b.capacity)
   const [first, second] = [new Walk(a, capacity), new Walk(b, capacity)]
   const found = new RangeList(options.limit)
-  let rested = performance.now()
+  let rested = milliseconds()
   for (let offset = 0; offset < capacity;) {
     const one = first.runAt(offset, Math.min(longestRun, capacity - offset))
     const other = second.runAt(offset, one.length)
     if ((one.kind === 'zero') !== (other.kind === 'zero')) found.add(offset, other.length)
     offset += other.length
-    if (performance.now() - rested < 50) continue
+    if (milliseconds() - rested < 50) continue
     // Lets a signal through: the walk is synchronous.
     await new Promise((resume) => setImmediate(resume))
     if (options.signal?.aborted === true) throw aborted()
-    rested = performance.now()
+    rested = milliseconds()
   }
   return found.summary()
 }

@@ -14,6 +14,7 @@ import { Sharing } from './share.js'
 import { runTaskSync, type Task, type TaskResult } from './task.js'
 import { blockLength } from './tree-hash.js'
 import { addWrite, writeAll, writeNow, type Write } from './write.js'
+import { milliseconds } from '../sys/clock.js'
 
 export interface CopyOptions {
   readonly source: BlockSource
@@ -204,7 +205,7 @@ class Mover {
       base === undefined ? undefined : { pieces: base.pieces, present: [] },
     )
     if (isHeavy(task) || !this.#inline.takesNext()) return false
-    const start = performance.now()
+    const start = milliseconds()
     const { runs } = runTaskSync(task, slot.bytes, slot.half, this.#buffers)
     const writes = this.#place(chunk, runs)
     ticket.done()

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import { milliseconds } from '../sys/clock.js'
 
 /** A mebibyte of the page cache is copied within this, in milliseconds; what takes longer waited for a medium. */
 const slowPace = 2
@@ -23,16 +24,16 @@ export class Inline {
     return false
   }
 
-  /** Says when a chunk was begun, of how many bytes, as `performance.now()` has it. */
+  /** Says when a chunk was begun, of how many bytes, as `milliseconds()` has it. */
   took(start: number, length: number): void {
-    const now = performance.now()
+    const now = milliseconds()
     if ((now - start) * 1048576 > slowPace * Math.max(length, 262144)) this.#skips = chunksApart
     this.#since ??= start
   }
 
   /** To be awaited after each chunk: lets others have the thread from time to time. */
   pause(): Promise<void> | undefined {
-    if (this.#since === undefined || performance.now() - this.#since < longestStretch) return undefined
+    if (this.#since === undefined || milliseconds() - this.#since < longestStretch) return undefined
     this.#since = undefined
     return setImmediate()
   }

@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import { directAlignment, type ByteStore } from '../block/types.js'
 import { writeError } from '../block/file-store.js'
 import type { ImageError } from '../errors.js'
+import { milliseconds } from '../sys/clock.js'
 
 /** Bytes of a buffer that go to one place of a store. */
 export interface Write {
@@ -56,7 +57,7 @@ export function writeNow(writes: readonly Write[], bytes: Uint8Array): Promise<v
       later.push(writeOne(write, bytes))
       continue
     }
-    const start = performance.now()
+    const start = milliseconds()
     const failure = writeSync(write, descriptor, bytes)
     if (failure !== undefined) {
       later.push(Promise.reject(failure))
@@ -84,7 +85,7 @@ function writeSync(
 }
 
 function wrote(store: ByteStore, position: number, length: number, start: number): Promise<void> | undefined {
-  if (store.written !== undefined) return store.written(position, length, performance.now() - start)
+  if (store.written !== undefined) return store.written(position, length, milliseconds() - start)
   store.grown?.(position + length)
   return undefined
 }
@@ -112,7 +113,7 @@ async function writeOne({ store, position, at, length }: Write, bytes: Uint8Arra
   let start = 0
   const write = (): Promise<void> =>
     new Promise((resolve, reject) => {
-      start = performance.now()
+      start = milliseconds()
       let done = 0
       const step = (): void => {
         const past = done < direct

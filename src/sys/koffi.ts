@@ -1,3 +1,4 @@
+import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import type { Syscalls } from './types.js'
 
@@ -62,7 +63,8 @@ const noSuchAddress = 6
  */
 export function nativeKoffi(): Koffi | undefined {
   const load = createRequire(import.meta.url)
-  for (const name of [`@koromix/koffi-${process.platform}-${process.arch}`, 'koffi']) {
+  const own = `@koromix/koffi-${process.platform}-${process.arch}`
+  for (const name of [...glibcModule(own), own, 'koffi']) {
     try {
       return load(name) as Koffi
     } catch {
@@ -70,6 +72,17 @@ export function nativeKoffi(): Koffi | undefined {
     }
   }
   return undefined
+}
+
+/**
+ * The module for glibc itself: the package reads Node's own file to find out which C library there is, and that takes
+ * longer than the rest.
+ */
+function glibcModule(own: string): string[] {
+  const { platform, arch } = process
+  const machine = { x64: 'x86_64', arm64: 'aarch64' }[arch as string]
+  if (platform !== 'linux' || machine === undefined || fs.existsSync(`/lib/ld-musl-${machine}.so.1`)) return []
+  return [`${own}/${platform}_${arch}/koffi.node`]
 }
 
 /** The calls of Linux's C library, through koffi. Undefined where koffi has no binary for this machine. */

@@ -135,11 +135,14 @@ class Code {
 }
 
 /** CRC-32 with the polynomial 04C11DB7, the most significant bit first. */
-const crcTable = Int32Array.from({ length: 256 }, (_, index) => {
-  let crc = index << 24
-  for (let bit = 0; bit < 8; bit++) crc = crc < 0 ? (crc << 1) ^ 0x04c11db7 : crc << 1
-  return crc
-})
+const makeCrcTable = (): Int32Array =>
+  Int32Array.from({ length: 256 }, (_, index) => {
+    let crc = index << 24
+    for (let bit = 0; bit < 8; bit++) crc = crc < 0 ? (crc << 1) ^ 0x04c11db7 : crc << 1
+    return crc
+  })
+/** The table, once it was needed. */
+let kept: Int32Array | undefined
 
 /** One block at a time, in memory that all share. */
 class Block {
@@ -298,6 +301,7 @@ class Block {
     let equal = 0
     let last = -1
     let out = 0
+    const crcTable = (kept ??= makeCrcTable())
     for (let index = 0; index < this.#length; index++) {
       entry = vector[entry >>> 8]!
       const byte = entry & 0xff

@@ -1,9 +1,15 @@
 /* eslint-disable @typescript-eslint/no-non-null-assertion -- every index is below 256 */
 
 /** Two tables: the upper and the lower halves of the entries. */
-const tables = makeTables()
+interface Tables {
+  readonly high: Uint32Array
+  readonly low: Uint32Array
+}
 
-function makeTables(): { readonly high: Uint32Array; readonly low: Uint32Array } {
+/** Made when they are first needed: this takes a millisecond. */
+let tables: Tables | undefined
+
+function makeTables(): Tables {
   const high = new Uint32Array(256)
   const low = new Uint32Array(256)
   for (let index = 0; index < 256; index++) {
@@ -21,7 +27,7 @@ export class Crc64 {
   #low = -1
 
   update(bytes: Uint8Array): void {
-    const { high: highTable, low: lowTable } = tables
+    const { high: highTable, low: lowTable } = (tables ??= makeTables())
     let high = this.#high
     let low = this.#low
     for (let at = 0; at < bytes.length; at++) {

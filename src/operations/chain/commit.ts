@@ -21,6 +21,7 @@ import { childrenOf } from './other-children.js'
 import { openNewParent, parentShape } from '../transfer/parent.js'
 import { linkedImage, recordOf, relinker, chainFile, type LinkedImage } from './relink.js'
 import { realFolder } from '../../sys/host-path.js'
+import { milliseconds } from '../../sys/clock.js'
 
 export interface CommitOptions extends Omit<ReadOptions, 'snapshot'> {
   /** Changes the parent although other images have it as their parent too: they are worth nothing afterwards. */
@@ -241,7 +242,7 @@ async function writeOver(
   const [wanted, present] = [new Uint8Array(comparedPiece), new Uint8Array(comparedPiece)]
   const changed = dryRun ? undefined : image
   const below = new Walk(disk, capacity)
-  let rested = performance.now()
+  let rested = milliseconds()
   for (let offset = 0; offset < capacity;) {
     const own = layer.extentAt(offset, capacity - offset)
     let { length } = own
@@ -264,9 +265,9 @@ async function writeOver(
     }
     offset += length
     onProgress?.({ phase: 'copy', done: offset, total: capacity })
-    if (performance.now() - rested < 50) continue
+    if (milliseconds() - rested < 50) continue
     await new Promise((resume) => setImmediate(resume))
-    rested = performance.now()
+    rested = milliseconds()
     if (signal?.aborted === true)
       throw aborted('interrupted: the parent holds a part of what its child holds, and the child shows what it did', {
         hint: 'Run it again to go on. Until then the parent is of no use without this child.',

@@ -19,6 +19,7 @@ import {
   type LinkedImage,
   type ParentRecord,
 } from './relink.js'
+import { milliseconds } from '../../sys/clock.js'
 
 export interface RebaseOptions extends Omit<ReadOptions, 'snapshot'> {
   /** Says what would be done. */
@@ -125,7 +126,7 @@ async function takeIn(
   const [first, second, same] = [new Walk(old, capacity), new Walk(next, capacity), new SamePlace()]
   const unit = Math.min(65536, Math.max(4096, image.grain))
   const [present, wanted] = [new Uint8Array(comparedPiece), new Uint8Array(comparedPiece)]
-  let rested = performance.now()
+  let rested = milliseconds()
   for (let offset = 0; offset < capacity;) {
     const own = image.extentAt(offset, capacity - offset)
     let { length } = own
@@ -145,9 +146,9 @@ async function takeIn(
     }
     offset += length
     onProgress?.({ phase: 'copy', done: offset, total: capacity })
-    if (performance.now() - rested < 50) continue
+    if (milliseconds() - rested < 50) continue
     await new Promise((resume) => setImmediate(resume))
-    rested = performance.now()
+    rested = milliseconds()
     if (signal?.aborted === true)
       throw aborted('interrupted: the child shows what it did, over its old parent', {
         hint: 'It holds a part of what it is to take in; run it again to go on.',

@@ -9,6 +9,7 @@ import { problem, type Problem } from '../inspect/info.js'
 import { wholeImage } from '../open/image-file.js'
 import { readOptions, type ReadOptions, openDiskLater } from '../open/opening.js'
 import { readStored } from './stored-data.js'
+import { milliseconds } from '../../sys/clock.js'
 
 export interface CheckImageOptions extends ReadOptions {
   /** Also read everything that is stored, and decode what is compressed. */
@@ -60,7 +61,7 @@ const usualLimit = 100
  */
 export async function check(path: string, options: CheckImageOptions = {}): Promise<CheckResult> {
   const { deep = false, limit = usualLimit } = options
-  const begun = performance.now()
+  const begun = milliseconds()
   wholeImage(path, 'check looks at the structures of an image file; a partition has none of its own')
   using opened = await openDiskLater(path, { ...readOptions(options), chain: 'optional' }, { signal: options.signal })
   const turns = new Turns(options, opened.layers.map(sizeOf), deep)
@@ -93,7 +94,7 @@ export async function check(path: string, options: CheckImageOptions = {}): Prom
     layers,
     missing,
     unreadable: problemOf(unreadable),
-    seconds: (performance.now() - begun) / 1000,
+    seconds: (milliseconds() - begun) / 1000,
   }
 }
 

@@ -21,6 +21,7 @@ import { guardChange } from '../in-use/guard.js'
 import { localFile, wholeImage } from '../open/image-file.js'
 import { checkTarget, TargetFiles } from '../transfer/target.js'
 import { lastPart, realFolder } from '../../sys/host-path.js'
+import { milliseconds } from '../../sys/clock.js'
 
 export interface RepairOptions {
   readonly registry?: Registry
@@ -73,7 +74,7 @@ const usualLimit = 100
  * those of targets.
  */
 export async function repair(path: string, options: RepairOptions = {}): Promise<RepairResult> {
-  const begun = performance.now()
+  const begun = milliseconds()
   const { output, inPlace = false, dryRun = false } = options
   wholeImage(path, 'repair looks at the structures of an image file; a partition has none of its own')
   if (output !== undefined && inPlace)
@@ -104,7 +105,7 @@ export async function repair(path: string, options: RepairOptions = {}): Promise
           () => undefined,
           () => work.copied(output),
         )
-  return { ...outcome, inPlace, dryRun, seconds: (performance.now() - begun) / 1000 }
+  return { ...outcome, inPlace, dryRun, seconds: (milliseconds() - begun) / 1000 }
 }
 
 const leftByRepair = 'What was done so far stays done, and left the image no worse; run the repair again to finish it.'

@@ -20,6 +20,7 @@ import type { TargetFacts, TargetOverrides } from './target-facts.js'
 import { openTarget, preparingSteps, type PreparingStepName } from './preparing.js'
 import { targetFacts, type DeviceReading } from './facts.js'
 import { besideTable } from './parent-table.js'
+import { milliseconds } from '../../sys/clock.js'
 
 /** How a disk or partition is written. */
 export interface DeviceOptions extends TargetOverrides, Confirmation {
@@ -94,7 +95,7 @@ class TargetWrite {
   readonly #options: DeviceOptions
   readonly #platform: DiskPlatform
   readonly #fitted: FittedDisk
-  readonly #started = performance.now()
+  readonly #started = milliseconds()
 
   constructor(reading: DeviceReading, target: DeviceTarget, options: DeviceOptions) {
     this.#reading = reading
@@ -133,7 +134,7 @@ class TargetWrite {
       verified: !dryRun && sink.result.verified,
       dryRun,
       notes: [...notes, ...content.notes, ...finish.notes],
-      seconds: (performance.now() - this.#started) / 1000,
+      seconds: (milliseconds() - this.#started) / 1000,
     }
   }
 

@@ -32,6 +32,7 @@ import { ImageRun } from './image-run.js'
 import { keepParts } from './parts.js'
 import { imageRecordPath, type Consistency, type ImageRecord, type RecordedSource } from './record.js'
 import { salvageMapPath } from './salvage-map.js'
+import { milliseconds } from '../../sys/clock.js'
 
 export interface ImageDiskOptions {
   readonly registry?: Registry
@@ -136,7 +137,7 @@ class Imaging {
   readonly #options: ImageDiskOptions
   readonly #format: TargetFormat
   readonly #platform: DiskPlatform
-  readonly #started = performance.now()
+  readonly #started = milliseconds()
   readonly #startTime = new Date()
   readonly #sameDisk: GuardAnswer
 
@@ -204,7 +205,7 @@ class Imaging {
           sourceSectorSize: this.device.disk.logicalSectorSize,
         }),
       ],
-      seconds: (performance.now() - this.#started) / 1000,
+      seconds: (milliseconds() - this.#started) / 1000,
     }
   }
 

@@ -23,6 +23,7 @@ import { guardSameDisk, heatOf, heatText, type GuardAnswer, type Heat } from './
 import { readSalvageMap, salvageMapPath, writeSalvageMap } from './salvage-map.js'
 import { differencesFrom, recordedSource } from '../device/origin.js'
 import { lastPart } from '../../sys/host-path.js'
+import { milliseconds } from '../../sys/clock.js'
 
 export type ResumeImageOptions = Pick<
   ImageDiskOptions,
@@ -49,7 +50,7 @@ export async function resumeImage(
   target: string,
   options: ResumeImageOptions = {},
 ): Promise<ImageDiskResult> {
-  const started = performance.now()
+  const started = milliseconds()
   const platform = options.platform ?? thisMachine()
   const device = findDevice(source, platform)
   const now = recordedSource(device)
@@ -91,7 +92,7 @@ export async function resumeImage(
     record: dryRun ? undefined : imageRecordPath(target),
     bytesRead: dryRun ? 0 : bytes - unreadable.bytes,
     bytesWritten: badBytes(resuming.written),
-    seconds: (performance.now() - started) / 1000,
+    seconds: (milliseconds() - started) / 1000,
   }
 }
 

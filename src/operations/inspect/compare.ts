@@ -9,6 +9,7 @@ import {
   type ReadOptions,
   type SourceInfo,
 } from '../open/opening.js'
+import { milliseconds } from '../../sys/clock.js'
 
 export interface CompareOptions extends ReadOptions {
   /** How the second image is opened; what is left out here is not taken from the first. */
@@ -53,7 +54,7 @@ const sector = 512
  * @throws ImageError where one of them cannot be read; aborted E_ABORTED. That they differ is a result.
  */
 export async function compare(first: string, second: string, options: CompareOptions = {}): Promise<CompareResult> {
-  const started = performance.now()
+  const started = milliseconds()
   // Images whose stores have no descriptor are read, and decoded, in this thread.
   using a = await openReadableLater(first, options)
   using b = await openReadableLater(second, { ...options.second, ...chainOptions(options) })
@@ -84,7 +85,7 @@ export async function compare(first: string, second: string, options: CompareOpt
     notes: [
       ...new Map([...a.notes, ...b.notes, ...sizes(a, b, equal, offset)].map((note) => [note.message, note])).values(),
     ],
-    seconds: (performance.now() - started) / 1000,
+    seconds: (milliseconds() - started) / 1000,
   }
 }
 

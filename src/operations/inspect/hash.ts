@@ -5,6 +5,7 @@ import { corrupt, usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { openPartition, readPartitionTable } from '../../partition/index.js'
 import { openReadableLater, sourceInfo, type ReadOptions, type SourceInfo } from '../open/opening.js'
+import { milliseconds } from '../../sys/clock.js'
 
 export interface HashOptions extends ReadOptions {
   /** Default `sha256`. */
@@ -41,7 +42,7 @@ export interface HashedPart extends Range {
  * @throws ImageError; usage E_RANGE for a range outside the disk; aborted E_ABORTED.
  */
 export async function hash(path: string, options: HashOptions = {}): Promise<HashResult> {
-  const started = performance.now()
+  const started = milliseconds()
   using opened = await openReadableLater(path, options)
   const { capacity } = opened
   const ranges: readonly HashedPart[] =
@@ -73,7 +74,7 @@ export async function hash(path: string, options: HashOptions = {}): Promise<Has
     algorithm: algorithm === 'tree' ? 'tree1' : algorithm,
     digests,
     notes: opened.notes,
-    seconds: (performance.now() - started) / 1000,
+    seconds: (milliseconds() - started) / 1000,
   }
 }
 

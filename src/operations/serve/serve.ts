@@ -9,6 +9,7 @@ import { DiskServing } from './serve-disk.js'
 import { absolute, inFolder, lastPart } from '../../sys/host-path.js'
 import { ownPid, temporaryFolder, userRuntimeFolder } from '../../sys/self.js'
 import { checkSocketPath } from '../../mount/nbd/socket-path.js'
+import { milliseconds } from '../../sys/clock.js'
 
 export interface ServeOptions extends ReadOptions {
   readonly endpoint: Endpoint
@@ -71,7 +72,7 @@ export interface ServeResult {
  * says.
  */
 export async function serve(images: readonly string[], options: ServeOptions): Promise<ServeResult> {
-  const started = performance.now()
+  const started = milliseconds()
   checkModes(images, options)
   if (options.endpoint.kind === 'unix') checkSocketPath(options.endpoint.path)
   const names = exportNames(images, options.names)
@@ -127,7 +128,7 @@ export async function serve(images: readonly string[], options: ServeOptions): P
   return {
     clients,
     ended: options.signal?.aborted === true ? 'interrupted' : 'by the last client',
-    seconds: (performance.now() - started) / 1000,
+    seconds: (milliseconds() - started) / 1000,
   }
 }
 

@@ -13,6 +13,7 @@ import { StreamOutput, type OutputStream } from './sink-stream.js'
 import { sourceOf, type Source, type SourceInput } from './source.js'
 import { planOf, type PlanStep } from './step.js'
 import type { VolumeUsage } from './used-only.js'
+import { milliseconds } from '../../sys/clock.js'
 
 /**
  * Where an image goes: a path, the URI of an NBD export (which gets the disk's bytes), or something that takes its
@@ -89,7 +90,7 @@ class Conversion {
   readonly #output: Output
   readonly #format: TargetFormat
   readonly #options: ConvertOptions & { readonly registry: Registry }
-  readonly #started = performance.now()
+  readonly #started = milliseconds()
 
   constructor(source: Source, target: TargetOutput, options: ConvertOptions & { readonly registry: Registry }) {
     this.#source = source
@@ -127,7 +128,7 @@ class Conversion {
       verified: verify === true && !dryRun,
       dryRun,
       notes: [...content.notes(sink.given ?? capacity), ...sink.notes],
-      seconds: (performance.now() - this.#started) / 1000,
+      seconds: (milliseconds() - this.#started) / 1000,
     }
   }
 }

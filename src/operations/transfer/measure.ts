@@ -10,6 +10,7 @@ import { Content, openContent, type ContentOptions } from './content.js'
 import { EmptyDisk } from './empty-disk.js'
 import { sourceOf } from './source.js'
 import { sourceInfo, type SourceInfo } from '../open/opening.js'
+import { milliseconds } from '../../sys/clock.js'
 
 export interface MeasureOptions extends ContentOptions {
   readonly to: string
@@ -39,7 +40,7 @@ type Measured = Pick<MeasureResult, 'required' | 'content' | 'files'> & { readon
  * @param source undefined for an empty disk, of `size` bytes. @throws ImageError as `convert` does.
  */
 export async function measure(source: string | undefined, options: MeasureOptions): Promise<MeasureResult> {
-  const started = performance.now()
+  const started = milliseconds()
   const registry = options.registry ?? new Registry()
   const format = targetFormat(registry, undefined, options.to, options.options ?? {})
   // Where the target would stand decides how it names its parent; here it is as if it were made in the working folder.
@@ -65,7 +66,7 @@ export async function measure(source: string | undefined, options: MeasureOption
     content: measured.content,
     files: measured.files,
     notes: making.notes(measured.capacity).filter(({ code }) => code !== 'W_PARENT_OUTSIDE'),
-    seconds: (performance.now() - started) / 1000,
+    seconds: (milliseconds() - started) / 1000,
   }
 }
 
@@ -120,7 +121,7 @@ export async function largestSize(
 const flatOverhead = 1048576
 
 async function placeStored(writer: ImageWriter, disk: BlockSource, signal: AbortSignal | undefined): Promise<number> {
-  let rested = performance.now()
+  let rested = milliseconds()
   let placed = 0
   let end = 0
   for (let offset = 0; offset < disk.capacity;) {
@@ -136,10 +137,10 @@ async function placeStored(writer: ImageWriter, disk: BlockSource, signal: Abort
       placed += done
       end = at
     }
-    if (performance.now() - rested < 50) continue
+    if (milliseconds() - rested < 50) continue
     await new Promise((resume) => setImmediate(resume))
     if (signal?.aborted === true) throw aborted()
-    rested = performance.now()
+    rested = milliseconds()
   }
   return placed
 }
@@ -151,10 +152,10 @@ async function placeAll(
   writer: ImageWriter,
   { signal, onProgress }: Pick<MeasureOptions, 'signal' | 'onProgress'>,
 ): Promise<number> {
-  let rested = performance.now()
+  let rested = milliseconds()
   for (let offset = 0; offset < writer.capacity;) {
     offset += writer.place(offset, Math.min(pieceLength, writer.capacity - offset)).length
-    if (performance.now() - rested < 50) continue
+    if (milliseconds() - rested < 50) continue
     await new Promise((resume) => setImmediate(resume))
     if (signal?.aborted === true) throw aborted()
     onProgress?.({
@@ -162,7 +163,7 @@ async function placeAll(
       done: writer.capacity + Math.min(offset, writer.capacity - 1),
       total: 2 * writer.capacity,
     })
-    rested = performance.now()
+    rested = milliseconds()
   }
   onProgress?.({ phase: 'measure', done: 2 * writer.capacity, total: 2 * writer.capacity })
   return writer.capacity

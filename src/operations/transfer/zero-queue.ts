@@ -1,4 +1,5 @@
 import { aborted } from '../../errors.js'
+import { milliseconds } from '../../sys/clock.js'
 
 /** What zero ranges are given to. */
 interface Zeroable {
@@ -86,9 +87,9 @@ export class ZeroQueue {
 
   #step(range: { position: number; length: number }): void {
     const length = Math.min(range.length, this.#slice)
-    const began = performance.now()
+    const began = milliseconds()
     this.#store.zero(range.position, length)
-    const took = performance.now() - began
+    const took = milliseconds() - began
     if (length === this.#slice && took < quick) this.#slice = Math.min(largestSlice, this.#slice * 2)
     else if (took > slow) this.#slice = Math.max(mebibyte, this.#slice / 2)
     range.position += length

@@ -18,7 +18,7 @@ import {
   maximumSector,
   type Geometry,
 } from '../format/layout.js'
-import { VhdImage } from '../read/reader.js'
+import type { VhdImage } from '../read/reader.js'
 import { sectorLength } from '../format/structs.js'
 
 const mebibyte = 1024 * 1024
@@ -148,7 +148,7 @@ export function writePlan(shape: DiskShape, options: OptionValues): WritePlan {
     ...blocks,
     kind: 'differencing',
     geometry:
-      parent.image instanceof VhdImage && parent.image.capacity === capacity ? parent.image.geometry : whole.geometry,
+      (parent.image.capacity === capacity ? (parent.image as Partial<VhdImage>).geometry : undefined) ?? whole.geometry,
   }
 }
 

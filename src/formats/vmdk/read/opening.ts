@@ -8,16 +8,14 @@ import {
   type Descriptor,
   type ExtentLine,
 } from '../format/descriptor.js'
+import { beginningOf, type Beginning } from '../format/beginning.js'
 import { findFooter } from '../format/footer.js'
 import { embeddedDescriptor, readSparseHeader, sparseLayout, type SparseLayout } from '../format/sparse-layout.js'
 import { scanStream, type FoundGrains } from '../format/stream-scan.js'
 import {
-  cowdMagic,
   gdAtEnd,
   sectorLength,
   sparseHeader,
-  sparseMagic,
-  unfinishedMagic,
   type SparseHeaderValues,
 } from '../format/structs.js'
 import { CowdGrains } from './cowd-grains.js'
@@ -47,19 +45,6 @@ export interface OpenedParts {
   readonly stores: readonly ByteStore[]
   readonly notes: readonly Note[]
   readonly unreadable: ImageError | undefined
-}
-
-/** What a file begins with. */
-export type Beginning = 'hosted' | 'unfinished' | 'cowd' | 'seSparse' | 'other'
-
-export function beginningOf(head: Uint8Array): Beginning {
-  const text = Buffer.from(head.buffer, head.byteOffset, Math.min(4, head.length)).toString('latin1')
-  if (text === sparseMagic) return 'hosted'
-  if (text === unfinishedMagic) return 'unfinished'
-  if (text === cowdMagic) return 'cowd'
-  return text === '\xbe\xba\xfe\xca' && head.length >= 8 && head.subarray(4, 8).every((byte) => byte === 0)
-    ? 'seSparse'
-    : 'other'
 }
 
 function begins(store: ByteStore): Beginning {
