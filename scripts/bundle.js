@@ -64,7 +64,10 @@ function withLazyImports(name, text) {
   const group = []
   const own = text.replace(/^import \{([^}]*)\} from '([^'\n]+)';\n/gm, (whole, list, source) => {
     if (!sources.some((each) => each.test(source))) return whole
-    const names = list.trim().split(/\s*,\s*/).filter((each) => each !== '')
+    const names = list
+      .trim()
+      .split(/\s*,\s*/)
+      .filter((each) => each !== '')
     group.push(`export { ${names.join(', ')} } from '${source}'\n`)
     return names.map((each) => lazyFunction(each, text)).join('')
   })

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { roundUp } from '../binary/integers.js'
 import type { CopyTarget, Packing } from '../block/image-writer.js'
 import type { BlockSource, ByteStore } from '../block/types.js'
@@ -68,7 +69,7 @@ export interface CopyResult {
 }
 
 const mebibyte = 1024 * 1024
-/** Chunks in flight: one being read, one being scanned, two being written. */
+/** Chunks in flight: one that this thread moves, and those that the threads of the pool read and write. */
 const plainLanes = 4
 /** Disks below this are not worth starting worker threads for. */
 const smallDisk = 4 * mebibyte
@@ -120,7 +121,7 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
     async (item, lane, ticket) => {
       const slot = slots[lane]
       if (slot === undefined) throw new RangeError(`no buffer for lane ${lane}`)
-      if ('content' in item) await mover.move(item, slot, ticket)
+      if ('content' in item) await mover.move(item, slot, ticket, lane === 0)
       else await mover.share(item, slot, ticket, sharing)
     },
     signal,
@@ -153,9 +154,10 @@ class Mover {
     this.#pool = how.pool
   }
 
-  async move(chunk: Chunk, slot: Slot, ticket: Ticket): Promise<void> {
+  /** @param here whether this thread may read and write it itself: for one of the lanes, so that others go on. */
+  async move(chunk: Chunk, slot: Slot, ticket: Ticket, here: boolean): Promise<void> {
     const { source, base, digests } = this.#options
-    if (await this.#movedNow(chunk, slot, ticket)) return
+    if (here && (await this.#movedHere(chunk, slot, ticket))) return
     const below =
       chunk.base === undefined || base === undefined
         ? undefined
@@ -194,10 +196,10 @@ class Mover {
     }
   }
 
-  /** Moves a chunk in this thread, where that is the quickest way; false where it is not, and nothing was done. */
-  async #movedNow(chunk: Chunk, slot: Slot, ticket: Ticket): Promise<boolean> {
+  /** Moves a chunk by this thread, where that is the quickest way; false where it is not, and nothing was done. */
+  async #movedHere(chunk: Chunk, slot: Slot, ticket: Ticket): Promise<boolean> {
     const { content, base } = chunk
-    if (!ticket.isTurn() || this.#options.salvage !== undefined) return false
+    if (this.#options.salvage !== undefined) return false
     if (content.local.length > 0 || (base?.local.length ?? 0) > 0) return false
     const task = this.#task(
       chunk,
@@ -207,14 +209,18 @@ class Mover {
     if (isHeavy(task) || !this.#inline.takesNext()) return false
     const start = milliseconds()
     const { runs } = runTaskSync(task, slot.bytes, slot.half, this.#buffers)
+    const took = milliseconds() - start
+    if (!ticket.isTurn()) await ticket.turn
+    const now = milliseconds()
     const writes = this.#place(chunk, runs)
     ticket.done()
     const behind = writeNow(writes, slot.bytes)
-    this.#inline.took(start, chunk.length)
+    this.#inline.took(took + milliseconds() - now, chunk.length)
     this.bytesRead += chunk.length
     this.#report(chunk.next)
     if (behind !== undefined) await behind
-    await this.#inline.pause()
+    // Others have the thread: what the pool has read or written, signals, progress.
+    await setImmediate()
     return true
   }
 

@@ -1,21 +1,15 @@
-import { setImmediate } from 'node:timers/promises'
-import { milliseconds } from '../sys/clock.js'
-
 /** A mebibyte of the page cache is copied within this, in milliseconds; what takes longer waited for a medium. */
 const slowPace = 2
 /** How many chunks are then moved without keeping this thread waiting, before it is tried again. */
 const chunksApart = 32
-/** Milliseconds for which this thread may see nothing else: signals, progress, what other threads say. */
-const longestStretch = 25
 
 /**
- * Decides whether chunks are read and written by this thread itself. While both sides are in the page cache that takes
- * half the processor's time of handing them to the threads of the pool: the bytes are still in the processor's own
- * cache when they are written. Where a medium is waited for, several chunks on their way are what counts.
+ * Decides whether chunks are read and written by this thread itself. While both sides are in the page cache that is the
+ * quickest way: the bytes are still in the processor's own cache when they are written. The threads of the pool move
+ * other chunks meanwhile. Where a medium is waited for, this thread stays free.
  */
 export class Inline {
   #skips = 0
-  #since: number | undefined
 
   /** Whether the next chunk is to be moved by this thread. */
   takesNext(): boolean {
@@ -24,17 +18,8 @@ export class Inline {
     return false
   }
 
-  /** Says when a chunk was begun, of how many bytes, as `milliseconds()` has it. */
-  took(start: number, length: number): void {
-    const now = milliseconds()
-    if ((now - start) * 1048576 > slowPace * Math.max(length, 262144)) this.#skips = chunksApart
-    this.#since ??= start
-  }
-
-  /** To be awaited after each chunk: lets others have the thread from time to time. */
-  pause(): Promise<void> | undefined {
-    if (this.#since === undefined || milliseconds() - this.#since < longestStretch) return undefined
-    this.#since = undefined
-    return setImmediate()
+  /** Says how many milliseconds a chunk of `length` bytes took. */
+  took(time: number, length: number): void {
+    if (time * 1048576 > slowPace * Math.max(length, 262144)) this.#skips = chunksApart
   }
 }

@@ -1,5 +1,5 @@
-import fs from 'node:fs'
 import { createRequire } from 'node:module'
+import fs from './host-fs.js'
 import type { Syscalls } from './types.js'
 
 interface NativeFunction {

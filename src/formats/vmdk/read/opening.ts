@@ -12,12 +12,7 @@ import { beginningOf, type Beginning } from '../format/beginning.js'
 import { findFooter } from '../format/footer.js'
 import { embeddedDescriptor, readSparseHeader, sparseLayout, type SparseLayout } from '../format/sparse-layout.js'
 import { scanStream, type FoundGrains } from '../format/stream-scan.js'
-import {
-  gdAtEnd,
-  sectorLength,
-  sparseHeader,
-  type SparseHeaderValues,
-} from '../format/structs.js'
+import { gdAtEnd, sectorLength, sparseHeader, type SparseHeaderValues } from '../format/structs.js'
 import { CowdGrains } from './cowd-grains.js'
 import { HostedGrains, type Grains } from './hosted-grains.js'
 import { flatPart, missingPart, sparsePart, zeroPart, type Part } from './parts.js'
