@@ -58,8 +58,6 @@ const foreign: readonly Signature[] = [
   at('an L01 evidence file (EnCase)', 0, 'LVF\x09\x0d\x0a\xff\0'),
   at('an AFF image', 0, 'AFF10\x0d\x0a\0'),
   at('a WIM image (Windows)', 0, 'MSWIM\0\0\0'),
-  at('a partclone image', 0, 'partclone-image'),
-  at('an ntfsclone image', 0, '\0ntfsclone-image'),
   {
     name: 'an OVF description',
     matches: (head) => /^\s*<\?xml/.test(text(head)) && /<(?:\w+:)?Envelope[\s>]/.test(text(head)),

@@ -1,4 +1,5 @@
 /** Puts right checksums over changed structures, so that what they guard is reached. Independent of src/. */
+import { crc32 } from 'node:zlib'
 import { referenceCrc } from '../support/vhdx-bytes.js'
 import type { BufferStore } from './buffer-store.js'
 
@@ -42,4 +43,26 @@ function sealVhdx(store: BufferStore): void {
   }
 }
 
-export const seals: Readonly<Record<string, (store: BufferStore) => void>> = { vhd: sealVhd, vhdx: sealVhdx }
+/** partclone, version 2: CRC-32 without its last inversion, over the header and over the bitmap. */
+function sealPartclone(store: BufferStore): void {
+  const { bytes, size } = store
+  if (size < 110 || bytes.toString('latin1', 30, 34) !== '0002') return
+  const little = bytes[34] === 0xde
+  const seal = (start: number, end: number): void => {
+    if (start > end || end + 4 > size) return
+    const sum = Buffer.alloc(4)
+    const value = ~crc32(bytes.subarray(start, end)) >>> 0
+    if (little) sum.writeUInt32LE(value)
+    else sum.writeUInt32BE(value)
+    store.write(end, sum)
+  }
+  seal(0, 106)
+  const blocks = Number(little ? bytes.readBigUInt64LE(60) : bytes.readBigUInt64BE(60))
+  if (bytes[105] === 1) seal(110, 110 + Math.ceil(blocks / 8))
+}
+
+export const seals: Readonly<Record<string, (store: BufferStore) => void>> = {
+  vhd: sealVhd,
+  vhdx: sealVhdx,
+  partclone: sealPartclone,
+}
