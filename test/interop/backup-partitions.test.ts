@@ -110,7 +110,9 @@ const kinds: readonly Kind[] = [
   { name: 'MINIX', size: 4, make: ['mkfs.minix'], mount: ['-t', 'minix'], partclone: 'minix', fsck: ['fsck.minix'] },
 ]
 
-/** A filesystem with files in a raw image; undefined where this system cannot mount it: partclone then gets it empty. */
+/**
+ * A filesystem with files in a raw image; undefined where this system cannot mount it: partclone then gets it empty.
+ */
 function filled(kind: Kind, image: string, folder: string, device: string): ReturnType<typeof seen> | undefined {
   const [program = '', ...options] = kind.make
   run(program, ...options, image)
@@ -139,7 +141,10 @@ test('partclone: the content that partclone.restore writes, sound, and all files
 })
 
 async function testKind(t: TestContext, kind: Kind): Promise<void> {
-  if (loopsMissing() !== undefined) return t.skip(loopsMissing())
+  if (loopsMissing() !== undefined) {
+    t.skip(loopsMissing())
+    return
+  }
   const programs = [kind.make[0], kind.fsck[0], `partclone.${kind.partclone}`, 'partclone.restore']
   if (!haveAll(t, ...programs.map((program) => program ?? ''))) return
   const at = scratch(t)
@@ -167,7 +172,10 @@ async function testKind(t: TestContext, kind: Kind): Promise<void> {
 }
 
 test('ntfsclone: the content that ntfsclone --restore-image writes, and all files', async (t) => {
-  if (loopsMissing() !== undefined) return t.skip(loopsMissing())
+  if (loopsMissing() !== undefined) {
+    t.skip(loopsMissing())
+    return
+  }
   if (!haveAll(t, 'mkfs.ntfs', 'ntfsclone', 'ntfs-3g', 'ntfsfix')) return
   const at = scratch(t)
   fs.writeFileSync(at('disk.img'), '')

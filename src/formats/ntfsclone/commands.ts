@@ -1,6 +1,6 @@
 import type { ByteStore } from '../../block/types.js'
 import { corrupt, hints, type ImageError } from '../../errors.js'
-import { command, gapLength } from './structs.js'
+import { commandByte, gapLength } from './structs.js'
 
 const windowLength = 1024 * 1024
 /** 17 bytes for each run. */
@@ -89,14 +89,16 @@ export class Commands {
     this.#last = low
     if (this.#endOf(low) === this.total) this.refuseTrailing()
     return {
-      stored: this.#kinds[low] === command.cluster,
+      stored: this.#kinds[low] === commandByte.cluster,
       start: this.#starts[low] ?? 0,
       end: this.#endOf(low),
       position: this.#positions[low] ?? 0,
     }
   }
 
-  /** Reads commands until a cluster is known. @param needed one for which an error matters; it waits for those behind. */
+  /**
+   * Reads commands until a cluster is known. @param needed one for which an error matters; it waits for those behind.
+   */
   readUntil(cluster: number, needed = cluster): void {
     try {
       while (this.#next < cluster) this.#command()
@@ -128,24 +130,24 @@ export class Commands {
     const { clusters } = this.#disk
     // Version 10.0 did not store the backup of the boot sector.
     if (position === this.#store.size && this.#next === clusters) {
-      this.#add(command.gap, position)
+      this.#add(commandByte.gap, position)
       this.#next = this.total
       return
     }
     switch (this.#byte(position)) {
-      case command.gap: {
+      case commandByte.gap: {
         const count = this.#gap(position)
         if (count <= 0 || count > this.total - this.#next)
           throw this.#bad(position, `a gap of ${count} clusters at cluster ${this.#next} of ${this.total}`)
-        this.#add(command.gap, position)
+        this.#add(commandByte.gap, position)
         this.#next += count
         this.#position += gapLength
         return
       }
-      case command.cluster: {
+      case commandByte.cluster: {
         const length = this.lengthOf(this.#next)
         if (position + 1 + length > this.#store.size) throw this.#cut(position)
-        this.#add(command.cluster, position)
+        this.#add(commandByte.cluster, position)
         if (this.#next < clusters) this.stored++
         this.#next++
         this.#position += 1 + length

@@ -15,6 +15,6 @@ export const header = struct('little', 50, {
 })
 
 /** What a command byte says: clusters that are not stored, and one that is. */
-export const command = { gap: 0, cluster: 1 } as const
+export const commandByte = { gap: 0, cluster: 1 } as const
 /** A gap is followed by the count of its clusters, 64 bits. */
 export const gapLength = 9

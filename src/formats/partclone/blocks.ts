@@ -3,6 +3,16 @@ import { viewOf } from '../../binary/integers.js'
 import { Recent } from '../../binary/recent.js'
 import type { ByteStore } from '../../block/types.js'
 import { corrupt, hints } from '../../errors.js'
+import {
+  countOnes,
+  isSet,
+  onesBefore,
+  sameUntil,
+  withoutInversion,
+  wordsOfBits,
+  wordsOfBytes,
+  wordsPerPage,
+} from './entries.js'
 import type { Header } from './header.js'
 import { bitmapMark } from './structs.js'
 
@@ -26,7 +36,9 @@ export interface BlockRun {
   readonly rank: number
 }
 
-/** Which blocks a file stores. Its bitmap is read once to be counted and checked, then by pages when they are needed. */
+/**
+ * Which blocks a file stores. Its bitmap is read once to be counted and checked, then by pages when they are needed.
+ */
 export class StoredBlocks {
   /** Where the bytes of the first stored block begin. */
   readonly dataStart: number
@@ -79,16 +91,19 @@ export class StoredBlocks {
     const index = Math.floor(block / pageBlocks)
     const { words, before } = this.#pages.get(index)
     const within = block - index * pageBlocks
-    const word = within >>> 5
-    const stored = ((words[word] ?? 0) >>> (within & 31)) & 1
+    const word = Math.floor(within / 32)
     const group = Math.floor(word / groupWords)
     const rank =
       (this.#ranks[index] ?? 0) +
       (before[group] ?? 0) +
       countOnes(words, group * groupWords, word) +
-      ones((words[word] ?? 0) & (2 ** (within & 31) - 1))
+      onesBefore(words, within)
     const end = Math.min(blocks, block + limit, (index + 1) * pageBlocks)
-    return { stored: stored === 1, end: index * pageBlocks + sameUntil(words, within, end - index * pageBlocks), rank }
+    return {
+      stored: isSet(words, within),
+      end: index * pageBlocks + sameUntil(words, within, end - index * pageBlocks),
+      rank,
+    }
   }
 
   /** What follows the bitmap shows that it is whole. */
@@ -107,7 +122,7 @@ export class StoredBlocks {
       return
     }
     const stored = viewOf(end).getUint32(0, littleEndian)
-    const right = ~sum >>> 0
+    const right = withoutInversion(sum)
     if (stored !== right)
       throw corrupt(
         'E_CHECKSUM',
@@ -118,7 +133,7 @@ export class StoredBlocks {
 
   #page(index: number): Page {
     const { bits: words } = this.#bits(index)
-    const before = new Uint32Array(pageBytes / 4 / groupWords)
+    const before = new Uint32Array(wordsPerPage / groupWords)
     for (let group = 1; group < before.length; group++)
       before[group] = (before[group - 1] ?? 0) + countOnes(words, (group - 1) * groupWords, group * groupWords)
     return { words, before }
@@ -129,47 +144,9 @@ export class StoredBlocks {
     const { blocks, bitmap, bitmapStart } = this.#header
     const first = index * pageBlocks
     const count = Math.min(pageBlocks, blocks - first)
-    const page = new Uint8Array(pageBytes)
-    let raw = page.subarray(0, Math.ceil(count / 8))
+    const raw = new Uint8Array(bitmap === 'bytes' ? count : Math.ceil(count / 8))
     if (bitmap === 'none') raw.fill(255)
-    else if (bitmap === 'bits') this.#store.read(bitmapStart + index * pageBytes, raw)
-    else {
-      raw = new Uint8Array(count)
-      this.#store.read(bitmapStart + first, raw)
-      for (let at = 0; at < count; at++) if (raw[at] === 1) page[at >>> 3] = (page[at >>> 3] ?? 0) | (1 << (at & 7))
-    }
-    const bits = new Uint32Array(pageBytes / 4)
-    const view = viewOf(page)
-    for (let word = 0; word < bits.length; word++) bits[word] = view.getUint32(word * 4, true)
-    // Bits behind the last block say nothing.
-    if (count < pageBlocks) {
-      bits[count >>> 5] = ((bits[count >>> 5] ?? 0) & (2 ** (count & 31) - 1)) >>> 0
-      bits.fill(0, (count >>> 5) + 1)
-    }
-    return { bits, raw }
+    else this.#store.read(bitmapStart + index * (bitmap === 'bytes' ? pageBlocks : pageBytes), raw)
+    return { bits: bitmap === 'bytes' ? wordsOfBytes(raw) : wordsOfBits(raw, count), raw }
   }
-}
-
-function ones(word: number): number {
-  let value = word - ((word >>> 1) & 0x55555555)
-  value = (value & 0x33333333) + ((value >>> 2) & 0x33333333)
-  return Math.imul((value + (value >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24
-}
-
-function countOnes(words: Uint32Array, start: number, end: number): number {
-  let count = 0
-  for (let at = start; at < end; at++) count += ones(words[at] ?? 0)
-  return count
-}
-
-/** The first bit from `start` on that differs from the one there, at most `end`. */
-function sameUntil(words: Uint32Array, start: number, end: number): number {
-  const flip = ((words[start >>> 5] ?? 0) >>> (start & 31)) & 1 ? 0xffffffff : 0
-  let at = start
-  while (at < end) {
-    const differing = (((words[at >>> 5] ?? 0) ^ flip) >>> (at & 31)) >>> 0
-    if (differing !== 0) return Math.min(end, at + 31 - Math.clz32(differing & -differing))
-    at = ((at >>> 5) + 1) * 32
-  }
-  return end
 }

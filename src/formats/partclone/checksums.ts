@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { Xxh128 } from '../../codec/stream/xxh3.js'
 import { Xxh64 } from '../../codec/stream/xxh64.js'
+import { withoutInversion } from './entries.js'
 import { checksumMode } from './structs.js'
 
 /** A checksum over bytes that come in pieces. */
@@ -43,7 +44,7 @@ class Crc32 implements Checksum {
 
   digest(littleEndian: boolean): Uint8Array {
     const bytes = new Uint8Array(4)
-    new DataView(bytes.buffer).setUint32(0, ~this.value >>> 0, littleEndian)
+    new DataView(bytes.buffer).setUint32(0, withoutInversion(this.value), littleEndian)
     return bytes
   }
 }

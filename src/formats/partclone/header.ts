@@ -4,6 +4,7 @@ import { badField, headerBytes } from '../../block/header-bytes.js'
 import type { ByteStore } from '../../block/types.js'
 import { corrupt, printable, unsupported } from '../../errors.js'
 import { checksums, noChecksum, type ChecksumKind } from './checksums.js'
+import { withoutInversion } from './entries.js'
 import { bitmapMode, bitmapOfOne, headerOne, headerTwo, littleMark, versions } from './structs.js'
 
 const sectorLength = 512
@@ -32,7 +33,10 @@ export interface Header {
   readonly rows: readonly FieldRow[]
 }
 
-/** @throws ImageError corrupt E_TRUNCATED, E_HEADER, E_CHECKSUM, E_TOO_LARGE; unsupported E_VERSION, E_UNSUPPORTED_FEATURE. */
+/**
+ * @throws ImageError corrupt E_TRUNCATED, E_HEADER, E_CHECKSUM, E_TOO_LARGE; unsupported E_VERSION,
+ * E_UNSUPPORTED_FEATURE.
+ */
 export function readHeader(store: ByteStore): Header {
   const start = headerBytes(store, headerOne.size, 'a partclone header')
   const version = Buffer.from(start.subarray(30, 34)).toString('latin1')
@@ -89,7 +93,7 @@ function readTwo(store: ByteStore): Header {
     throw badField(name)('the byte order is neither little-endian nor big-endian', 34)
   const layout = headerTwo(littleEndian ? 'little' : 'big')
   const view = new DataView(bytes.buffer)
-  const sum = ~crc32(bytes.subarray(0, size - 4)) >>> 0
+  const sum = withoutInversion(crc32(bytes.subarray(0, size - 4)))
   const stored = view.getUint32(size - 4, littleEndian)
   if (sum !== stored)
     throw corrupt(
