@@ -63,8 +63,8 @@ export class Xxh128 {
     this.#held = bytes.length - at
   }
 
-  /** The hash as four words of 32 bits, the lowest first. @throws RangeError for lengths that it is not made for. */
-  words(): readonly number[] {
+  /** All 128 bits. @throws RangeError for lengths that it is not made for. */
+  digest(): bigint {
     if (this.#held !== stripeLength || this.#total <= 240)
       throw new RangeError(`XXH128 of ${this.#total} bytes is not built`)
     const lanes = Int32Array.from(this.#lanes)
@@ -79,7 +79,7 @@ export class Xxh128 {
     const length = BigInt(this.#total)
     const low = merge(wide, 11, (length * prime64[0]) & mask)
     const high = merge(wide, secretLength - stripeLength - 11, ~(length * prime64[1]) & mask)
-    return [low & 0xffffffffn, low >> 32n, high & 0xffffffffn, high >> 32n].map(Number)
+    return (high << 64n) | low
   }
 
   #stripe(bytes: Uint8Array, at: number): void {

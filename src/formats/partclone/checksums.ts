@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib'
+import { viewOf } from '../../binary/integers.js'
 import { Xxh128 } from '../../codec/stream/xxh3.js'
 import { Xxh64 } from '../../codec/stream/xxh64.js'
 import { withoutInversion } from './entries.js'
@@ -28,8 +29,8 @@ export const noChecksum: ChecksumKind = {
 
 export const checksums = {
   crc32: { mode: checksumMode.crc32, title: 'CRC-32', length: 4, start: () => new Crc32() },
-  xxh64: { mode: checksumMode.xxh64, title: 'XXH64', length: 8, start: () => new Hash(new Xxh64()) },
-  xxh128: { mode: checksumMode.xxh128, title: 'XXH128', length: 16, start: () => new Hash(new Xxh128()) },
+  xxh64: { mode: checksumMode.xxh64, title: 'XXH64', length: 8, start: () => new Hash(new Xxh64(), 8) },
+  xxh128: { mode: checksumMode.xxh128, title: 'XXH128', length: 16, start: () => new Hash(new Xxh128(), 16) },
   /** Of version 1, whose loop never leaves the first byte of a block. */
   first: { mode: undefined, title: 'CRC-32 of first bytes', length: 4, start: () => new FirstByteCrc32() },
 } satisfies Record<string, ChecksumKind>
@@ -44,7 +45,7 @@ class Crc32 implements Checksum {
 
   digest(littleEndian: boolean): Uint8Array {
     const bytes = new Uint8Array(4)
-    new DataView(bytes.buffer).setUint32(0, withoutInversion(this.value), littleEndian)
+    viewOf(bytes).setUint32(0, withoutInversion(this.value), littleEndian)
     return bytes
   }
 }
@@ -62,9 +63,11 @@ class FirstByteCrc32 extends Crc32 {
 /** A hash that the machine stored as its own numbers of 64 bits, the lower one first. */
 class Hash implements Checksum {
   readonly #hash: Xxh64 | Xxh128
+  readonly #length: number
 
-  constructor(hash: Xxh64 | Xxh128) {
+  constructor(hash: Xxh64 | Xxh128, length: number) {
     this.#hash = hash
+    this.#length = length
   }
 
   update(bytes: Uint8Array): void {
@@ -72,12 +75,12 @@ class Hash implements Checksum {
   }
 
   digest(littleEndian: boolean): Uint8Array {
-    const words = this.#hash.words()
-    const bytes = new Uint8Array(words.length * 4)
-    const view = new DataView(bytes.buffer)
-    for (let at = 0; at < words.length; at++) {
-      const index = littleEndian ? at : at % 2 === 0 ? at + 1 : at - 1
-      view.setUint32(at * 4, words[index] ?? 0, littleEndian)
+    const bytes = new Uint8Array(this.#length)
+    const view = viewOf(bytes)
+    let rest = this.#hash.digest()
+    for (let at = 0; at < this.#length; at += 8) {
+      view.setBigUint64(at, BigInt.asUintN(64, rest), littleEndian)
+      rest = rest / 2n ** 64n
     }
     return bytes
   }
