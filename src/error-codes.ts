@@ -266,6 +266,8 @@ export const codesOf = {
     'E_PARENT_NEEDED',
     'E_PARENT_SECTOR',
     'E_PART_MISSING',
+    'E_PART_ORDER',
+    'E_PART_OTHER_SET',
     'E_REFERENCE_CHANGED',
     'E_REFERENCE_LOOP',
     'E_REFERENCE_MISSING',

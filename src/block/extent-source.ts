@@ -3,7 +3,7 @@ import type { BlockSource, ByteStore, Extent } from './types.js'
 
 /** The common part of disks that are only read: `read` over `extentAt`. Closing it closes the store. */
 export abstract class ExtentSource implements BlockSource {
-  readonly sectorSize = 512
+  readonly sectorSize: 512 | 4096 = 512
   abstract readonly capacity: number
   abstract readonly grain: number
   protected readonly store: ByteStore

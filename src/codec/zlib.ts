@@ -2,8 +2,8 @@ import zlib from 'node:zlib'
 import { corrupt } from '../errors.js'
 import type { Codec } from '../block/types.js'
 
-/** What a unit may hold besides what is asked for: the largest grain of a VMDK. */
-const longestUnit = 1024 * 1024
+/** What a unit may hold besides what is asked for: the largest chunk of an EWF image. */
+const longestUnit = 32 * 1024 * 1024
 
 function inflate(stored: Uint8Array, length: number, longest: number): Buffer {
   try {

@@ -53,8 +53,6 @@ const foreign: readonly Signature[] = [
     matches: (head) => text(head).includes('<Parallels_disk_image') && /^\s*<\?xml/.test(text(head)),
   },
   at('a VMA archive (Proxmox)', 0, 'VMA\0'),
-  at('an E01 image (EnCase)', 0, 'EVF\x09\x0d\x0a\xff\0'),
-  at('an Ex01 image (EnCase 7)', 0, 'EVF2\x0d\x0a\x81\0'),
   at('an L01 evidence file (EnCase)', 0, 'LVF\x09\x0d\x0a\xff\0'),
   at('an AFF image', 0, 'AFF10\x0d\x0a\0'),
   at('a WIM image (Windows)', 0, 'MSWIM\0\0\0'),

@@ -22,6 +22,7 @@ const damaged: Readonly<Record<string, readonly string[]>> = {
   'Every format': ['vhd', 'vhdx', 'qcow2', 'qcow', 'vdi'],
   VMDK: ['vmdk'],
   DMG: ['dmg'],
+  'Forensic images (EWF)': ['ewf'],
   'Formats that are only read': ['read-only', 'parallels'],
 }
 
@@ -52,6 +53,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   W_OVF_SIZE: 'unit/formats/ova.test.ts',
   W_OVF_ORDER: 'unit/formats/ova.test.ts',
   W_TAR_END: 'hostile/damaged-ova.test.ts',
+  W_VOLUME_CHECKSUM: 'interop/ewf.test.ts',
   W_EXTENTS_OVERLAP: 'unit/formats/vmdk-read.test.ts',
 }
 

@@ -59,7 +59,7 @@ test('every kind of failure has its exit code, a message, and a document', async
   const toys = installPlugin(cwd, makePlugin(cwd, 'toys', 'return [toy]'))
   fs.writeFileSync(at('a.raw'), disk)
   fs.writeFileSync(at('old.qcow2'), 'old')
-  fs.writeFileSync(at('x.e01'), Buffer.concat([Buffer.from('EVF\x09\x0d\x0a\xff\0', 'latin1'), Buffer.alloc(70000)]))
+  fs.writeFileSync(at('x.aff'), Buffer.concat([Buffer.from('AFF10\r\n\0', 'latin1'), Buffer.alloc(70000)]))
   await vdisk(['convert', 'a.raw', 'cut.qcow2'], { cwd })
   fs.truncateSync(at('cut.qcow2'), Math.floor(fs.statSync(at('cut.qcow2')).size / 2))
   await vdisk(['convert', 'a.raw', 'base.vhdx'], { cwd })
@@ -79,7 +79,7 @@ test('every kind of failure has its exit code, a message, and a document', async
     [2, 'E_OPTION', /NAME=VALUE/, ['convert', 'a.raw', 'b.vhdx', '-o', 'x']],
     [3, 'E_SAME_FILE', /a\.raw/, ['convert', 'a.raw', 'a.raw', '--force']],
     [4, 'E_TRUNCATED', /cut\.qcow2/, ['convert', 'cut.qcow2', 'b.raw']],
-    [5, 'E_UNSUPPORTED_FORMAT', /E01/, ['convert', 'x.e01', 'b.raw']],
+    [5, 'E_UNSUPPORTED_FORMAT', /AFF/, ['convert', 'x.aff', 'b.raw']],
     [6, 'E_PARENT_MISSING', /base\.vhdx/, ['convert', 'child.vhdx', 'b.raw']],
     [6, 'E_REFERENCE_NOT_ALLOWED', /passwd/, ['convert', 'up.toy', 'b.raw']],
     [7, 'E_EXISTS', /old\.qcow2/, ['convert', 'a.raw', 'old.qcow2']],
@@ -114,15 +114,12 @@ test('every kind of failure has its exit code, a message, and a document', async
 test('info of several images goes on after a bad one, and ends with the worst code', async (t) => {
   const cwd = testFolder(t)
   fs.writeFileSync(join(cwd, 'a.raw'), disk)
-  fs.writeFileSync(
-    join(cwd, 'x.e01'),
-    Buffer.concat([Buffer.from('EVF\x09\x0d\x0a\xff\0', 'latin1'), Buffer.alloc(600)]),
-  )
-  const people = await vdisk(['info', 'missing', 'x.e01', 'a.raw'], { cwd })
+  fs.writeFileSync(join(cwd, 'x.aff'), Buffer.concat([Buffer.from('AFF10\r\n\0', 'latin1'), Buffer.alloc(600)]))
+  const people = await vdisk(['info', 'missing', 'x.aff', 'a.raw'], { cwd })
   assert.equal(people.code, 5)
   assert.match(people.stdout.toString(), /a\.raw: Raw/)
-  assert.match(people.stderr, /missing[^]*E01/)
-  const program = await vdisk(['info', 'missing', 'x.e01', 'a.raw', '--json'], { cwd })
+  assert.match(people.stderr, /missing[^]*AFF/)
+  const program = await vdisk(['info', 'missing', 'x.aff', 'a.raw', '--json'], { cwd })
   assert.equal(program.code, 5)
   assertSchema('info', json(program))
 })

@@ -37,8 +37,6 @@ test('formats that are not built are known by name', () => {
     [/ASIF/, file([[0, 'shdw\0\0\0\x01']])],
     [/Parallels/, Buffer.from('<?xml version="1.0"?>\n<Parallels_disk_image Version="1.0">')],
     [/VMA/, file([[0, 'VMA\0']])],
-    [/E01/, file([[0, 'EVF\x09\x0d\x0a\xff\0\x01']])],
-    [/Ex01/, file([[0, 'EVF2\x0d\x0a\x81\0']])],
     [/AFF/, file([[0, 'AFF10\x0d\x0a\0']])],
     [/WIM/, file([[0, 'MSWIM\0\0\0']])],
     [/OVF/, Buffer.from('<?xml version="1.0"?>\n<ovf:Envelope xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1">')],
