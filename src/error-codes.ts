@@ -194,6 +194,7 @@ export const codesOf = {
     'E_REGION',
     'E_REGION_CRC',
     'E_SB_MISSING',
+    'E_SECTION',
     'E_SECTOR',
     'E_SNAPSHOT_TABLE',
     'E_SOURCE_CHANGED',

@@ -5,7 +5,7 @@ import { corrupt, unsupported } from '../../errors.js'
 import type { Table, TableCopy } from './chunk-tables.js'
 import { mostEntries } from './chunk-tables.js'
 import { mediaOfTexts, readVolume, type Media } from './media.js'
-import { sectionBytes, type Section } from './sections.js'
+import { sectionBytes, type SegmentSection } from './sections.js'
 import { otherSet, type Segment } from './segments.js'
 import { errorHeader1, errorHeader2, tableHeader1, tableHeader2 } from './structs.js'
 import { acquisitionFacts, headerValues, type HeaderValues } from './text.js'
@@ -62,7 +62,7 @@ class Collector {
       throw unsupported('E_ENCRYPTED', `${store.name} is encrypted, and how is not published`, {
         hint: 'Decrypt it with EnCase, and read what that writes.',
       })
-    let data: Section | undefined
+    let data: SegmentSection | undefined
     for (const [index, section] of sections.entries()) {
       if (section.type === 'sectors') data = section
       if (section.type === 'table') {
@@ -107,7 +107,12 @@ class Collector {
   }
 
   /** A table with the chunks before it, or in it where there is no `sectors` section (EnCase 1, SMART). */
-  #addTable1(store: ByteStore, section: Section, second: Section | undefined, data: Section | undefined): void {
+  #addTable1(
+    store: ByteStore,
+    section: SegmentSection,
+    second: SegmentSection | undefined,
+    data: SegmentSection | undefined,
+  ): void {
     const copies: TableCopy[] = []
     let count: number | undefined
     let end = section.end
@@ -148,7 +153,7 @@ class Collector {
     this.#chunks += count
   }
 
-  #addTable2(store: ByteStore, section: Section, data: Section | undefined): void {
+  #addTable2(store: ByteStore, section: SegmentSection, data: SegmentSection | undefined): void {
     const header = new Uint8Array(tableHeader2.size)
     if (section.start + header.length <= section.end) store.read(section.start, header)
     const { firstChunk, entryCount, checksum } = tableHeader2.read(header)
@@ -172,7 +177,7 @@ class Collector {
     this.#chunks += entryCount
   }
 
-  #addFacts1(store: ByteStore, section: Section): void {
+  #addFacts1(store: ByteStore, section: SegmentSection): void {
     switch (section.type) {
       case 'volume':
       case 'disk':
@@ -219,7 +224,7 @@ class Collector {
     if (!isSame) throw otherSet(store, this.#first.store)
   }
 
-  #addFacts2({ store, compression, setIdentifier }: Segment, section: Section): void {
+  #addFacts2({ store, compression, setIdentifier }: Segment, section: SegmentSection): void {
     switch (section.type) {
       case 'device':
         this.#texts.device ??= headerValues(sectionBytes(store, section, longestText))
@@ -248,7 +253,13 @@ class Collector {
   }
 
   /** Ranges of sectors: a header with its Adler-32 at `sumAt`, entries, the Adler-32 of the entries. */
-  #addErrors(store: ByteStore, section: Section, headerLength: number, sumAt: number, entryLength: number): void {
+  #addErrors(
+    store: ByteStore,
+    section: SegmentSection,
+    headerLength: number,
+    sumAt: number,
+    entryLength: number,
+  ): void {
     const bytes = sectionBytes(store, section, longestErrors)
     const view = viewOf(bytes)
     const count = bytes.length >= headerLength ? view.getUint32(0, true) : 0
@@ -272,7 +283,7 @@ class Collector {
 
   #digest(
     store: ByteStore,
-    section: Section,
+    section: SegmentSection,
     { at, length, sum }: { readonly at: number; readonly length: number; readonly sum: number },
     known: string | undefined,
   ): string | undefined {
@@ -296,7 +307,7 @@ class Collector {
   }
 }
 
-function badTable({ name }: ByteStore, { start }: Section): Error {
+function badTable({ name }: ByteStore, { start }: SegmentSection): Error {
   return corrupt('E_CHECKSUM', `${name}: the header of the table of chunks at byte ${start} is damaged`, {
     details: { position: start },
   })

@@ -27,7 +27,7 @@ export interface Table {
 }
 
 /** Where one chunk is; filled anew for each. */
-export interface Chunk {
+export interface StoredChunk {
   store: ByteStore | undefined
   position: number
   length: number
@@ -62,7 +62,7 @@ export class ChunkTables {
   }
 
   /** Where a chunk is; false where no table has it. @throws ImageError corrupt E_CHECKSUM, E_MAP, E_TRUNCATED. */
-  find(chunk: number, into: Chunk): boolean {
+  find(chunk: number, into: StoredChunk): boolean {
     const index = this.#indexOf(chunk)
     if (index < 0) return false
     const loaded = this.#loaded.get(index)
@@ -141,7 +141,7 @@ function wideFrom({ dataEnd, count }: Table, entries: DataView): number {
   return count
 }
 
-function find1({ table, entries, base, wideFrom }: Loaded, chunk: number, into: Chunk): void {
+function find1({ table, entries, base, wideFrom }: Loaded, chunk: number, into: StoredChunk): void {
   const { store, first, count, dataStart, dataEnd } = table
   const index = chunk - first
   const entry = entries.getUint32(index * 4, true)
@@ -162,7 +162,7 @@ function find1({ table, entries, base, wideFrom }: Loaded, chunk: number, into: 
   into.pattern = false
 }
 
-function find2({ table, entries }: Loaded, chunk: number, into: Chunk): void {
+function find2({ table, entries }: Loaded, chunk: number, into: StoredChunk): void {
   const { store, first, dataStart, dataEnd, copies } = table
   const at = (chunk - first) * 16
   const length = entries.getUint32(at + 8, true)

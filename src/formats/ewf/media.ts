@@ -3,7 +3,7 @@ import { safeNumber } from '../../binary/integers.js'
 import { nilUuid, type FieldRow } from '../../binary/struct.js'
 import type { ByteStore } from '../../block/types.js'
 import { corrupt, unsupported, type ImageError } from '../../errors.js'
-import { sectionBytes, type Section } from './sections.js'
+import { sectionBytes, type SegmentSection } from './sections.js'
 import { volume1, volumeSmart } from './structs.js'
 import type { HeaderValues } from './text.js'
 
@@ -46,7 +46,7 @@ const driveTypes: Readonly<Record<string, string>> = {
 const compressionLevels: Readonly<Record<number, string>> = { 0: 'none', 1: 'fast', 2: 'best' }
 
 /** The media of a `volume`, `disk` or `data` section; undefined where its checksum is wrong. */
-export function readVolume(store: ByteStore, section: Section): Media | undefined {
+export function readVolume(store: ByteStore, section: SegmentSection): Media | undefined {
   const bytes = sectionBytes(store, section, 65536)
   if (bytes.length === volumeSmart.size) {
     const values = volumeSmart.read(bytes)

@@ -7,7 +7,7 @@ import { corrupt, isImageError, printable, type ImageError } from '../../errors.
 import type { CheckOptions, DiskImage, FileReference, Finding } from '../driver.js'
 import { decodeUnit } from '../../block/read.js'
 import type { Acquisition } from './acquisition.js'
-import { ChunkTables, type Chunk } from './chunk-tables.js'
+import { ChunkTables, type StoredChunk } from './chunk-tables.js'
 
 const mostFaults = 4096
 const chunksPerStep = 256
@@ -25,7 +25,14 @@ export class EwfImage extends ExtentSource implements DiskImage {
   readonly #acquisition: Acquisition
   readonly #tables: ChunkTables
   readonly #others: readonly ByteStore[]
-  readonly #chunk: Chunk = { store: undefined, position: 0, length: 0, packed: false, summed: false, pattern: false }
+  readonly #chunk: StoredChunk = {
+    store: undefined,
+    position: 0,
+    length: 0,
+    packed: false,
+    summed: false,
+    pattern: false,
+  }
   readonly #packed: 'zlib' | 'bzip2-unit'
 
   /** @param others the stores of the further segments, which the image closes. @param missing why there are none. */
@@ -202,7 +209,7 @@ export class EwfImage extends ExtentSource implements DiskImage {
     return faults === 0
   }
 
-  #badLength(index: number, { position, length }: Chunk, expected: number): ImageError {
+  #badLength(index: number, { position, length }: StoredChunk, expected: number): ImageError {
     return corrupt('E_MAP', `${this.store.name}: chunk ${index} has ${length} bytes for ${expected} of the disk`, {
       details: { position, chunk: index },
     })

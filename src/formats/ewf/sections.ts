@@ -5,7 +5,7 @@ import { corrupt, hints, printable, type ImageError } from '../../errors.js'
 import { fileHeader1, fileHeader2, sectionDescriptor2, sectionHeader1, sectionTypes2 } from './structs.js'
 
 /** A section of a segment file. Positions are bytes of that file; the data lies from `start` to `end`. */
-export interface Section {
+export interface SegmentSection {
   readonly type: string
   /** Where its header, or its descriptor, is. */
   readonly position: number
@@ -36,8 +36,8 @@ function cutOff(store: ByteStore, position: number, what: string): ImageError {
  * The sections of a segment file of version 1, in order; the last is `next` or `done`.
  * @throws ImageError corrupt E_SECTION, E_TRUNCATED.
  */
-export function readSections1(store: ByteStore): Section[] {
-  const sections: Section[] = []
+export function readSections1(store: ByteStore): SegmentSection[] {
+  const sections: SegmentSection[] = []
   const bytes = new Uint8Array(sectionHeader1.size)
   for (let position = fileHeader1.size; ;) {
     if (position + bytes.length > store.size)
@@ -68,8 +68,8 @@ export function readSections1(store: ByteStore): Section[] {
  * The same of version 2, where each section's descriptor stands behind its data and leads to the one before.
  * @throws ImageError corrupt E_SECTION, E_TRUNCATED.
  */
-export function readSections2(store: ByteStore): Section[] {
-  const sections: Section[] = []
+export function readSections2(store: ByteStore): SegmentSection[] {
+  const sections: SegmentSection[] = []
   const bytes = new Uint8Array(sectionDescriptor2.size)
   for (let position = store.size - bytes.length; ;) {
     if (position < fileHeader2.size) throw cutOff(store, 0, 'it holds no sections')
@@ -98,7 +98,11 @@ export function readSections2(store: ByteStore): Section[] {
 }
 
 /** The data of a section that is small by its nature. @param most bytes. @throws ImageError corrupt E_SECTION. */
-export function sectionBytes(store: ByteStore, { type, position, start, end }: Section, most: number): Uint8Array {
+export function sectionBytes(
+  store: ByteStore,
+  { type, position, start, end }: SegmentSection,
+  most: number,
+): Uint8Array {
   if (end - start > most)
     throw badSection(store, position, `${type} has ${end - start} bytes, at most ${most} are read`)
   const bytes = new Uint8Array(end - start)

@@ -30,18 +30,14 @@ export function segmentName(first: string, number: number): string | undefined {
 export function firstSegmentName(name: string): string | undefined {
   const [, stem, letter, second] = laterName.exec(name) ?? []
   if (stem === undefined || letter === undefined) return undefined
-  const isSecond = second !== undefined && second !== ''
-  return `${stem}${isSecond || !/[a-z]/i.test(letter) ? letter : sameCase(letter)}${isSecond ? matchCase(second) : ''}01`
+  if (second === undefined || second === '') return `${stem}${sameCase(letter)}01`
+  return `${stem}${letter}${second === second.toLowerCase() ? 'x' : 'X'}01`
 }
 
 /** Sets of EnCase begin with E, those of SMART with S. */
 function sameCase(letter: string): string {
   const first = letter.toUpperCase() >= 'S' ? 'S' : 'E'
   return letter === letter.toLowerCase() ? first.toLowerCase() : first
-}
-
-function matchCase(second: string): string {
-  return second === second.toLowerCase() ? 'x' : 'X'
 }
 
 /**

@@ -2,7 +2,7 @@ import { headerBytes } from '../../block/header-bytes.js'
 import type { ByteStore } from '../../block/types.js'
 import { corrupt, isImageError, printable, reference, unsupported, type ImageError } from '../../errors.js'
 import type { OpenContext } from '../driver.js'
-import { readSections1, readSections2, type Section } from './sections.js'
+import { readSections1, readSections2, type SegmentSection } from './sections.js'
 import { findSegment, firstSegmentName } from './segment-names.js'
 import { fileHeader1, fileHeader2, signature1, signature2 } from './structs.js'
 import { beginsWith } from '../../binary/mark.js'
@@ -12,7 +12,7 @@ export interface Segment {
   readonly version: 1 | 2
   readonly store: ByteStore
   readonly number: number
-  readonly sections: readonly Section[]
+  readonly sections: readonly SegmentSection[]
   /** Version 2: 0 none, 1 deflate, 2 bzip2. */
   readonly compression: number
   readonly setIdentifier: string | undefined
