@@ -106,7 +106,7 @@ function writtenSet(folder: string, name: string, set = 0): string {
   return join(folder, `${name}.E01`)
 }
 
-test('segments that are missing, swapped, cut off or changed are named, and nothing is read in their place', async (t) => {
+test('segments that are missing, swapped, cut off or changed are named, and nothing is read instead', async (t) => {
   const cases: readonly (readonly [
     what: string,
     spoil: (at: (name: string) => string) => void,
