@@ -2,10 +2,11 @@
 export const layers = {
   commands: ['cli', 'operations'],
   servers: ['operations', 'sys'],
-  cli: ['formats', 'location', 'operations', 'sys'],
+  cli: ['formats', 'location', 'operations', 'platforms', 'sys'],
   operations: [
     'formats',
     'location',
+    'platforms',
     'partition',
     'filesystem',
     'device',
@@ -17,6 +18,7 @@ export const layers = {
     'sys',
   ],
   formats: ['location', 'block', 'codec', 'binary', 'sys'],
+  platforms: [],
   location: ['mount', 'block', 'binary', 'sys'],
   partition: ['block', 'binary'],
   filesystem: ['block', 'codec', 'binary'],

@@ -57,6 +57,14 @@ export const formatFlags = {
 /** Flags of every command that makes an image of its own. */
 export const createFlags = { ...formatFlags, ...parentFlag, ...writeFlags }
 
+/** The flag of every command that makes an image for a platform. */
+export const platformFlag = {
+  for: string({
+    helpValue: 'PLATFORM',
+    summary: 'make what this cloud or hypervisor takes: format, options, size, partition table (see vdisk platforms)',
+  }),
+}
+
 interface FormatFlags {
   readonly to: string | undefined
   readonly option: string[] | undefined
@@ -91,6 +99,7 @@ export function targetValues(
     readonly sparse?: number | undefined
     readonly parent?: string | undefined
     readonly size?: number | undefined
+    readonly for?: string | undefined
   },
 ) {
   return {
@@ -105,6 +114,7 @@ export function targetValues(
     sparse: flags.sparse,
     parent: flags.parent,
     size: flags.size,
+    for: flags.for,
   }
 }
 

@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, openValues, progressFlag, usedOnlyFlags, usedOnlyValues } from '../cli/flags.js'
-import { copyFlags, createFlags, targetValues } from '../cli/format-flags.js'
+import { copyFlags, createFlags, platformFlag, targetValues } from '../cli/format-flags.js'
 import { standardOutput } from '../cli/streams.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { usage } from '../errors.js'
@@ -19,6 +19,10 @@ export default class Convert extends BaseCommand {
     SOURCE and TARGET may be exports of NBD servers (nbd://host/name, nbd+unix:///name?socket=FILE). An export as
     the target is overwritten with the bytes of the disk from its start on, which needs --force if it may have
     content.
+
+    With --for the image is what a cloud or hypervisor takes: its format and options, a size that it accepts, the
+    second GPT at the new end, packed where the platform wants an archive. What contradicts --for is refused, and the
+    next steps are printed.
   `)
   static override examples = [
     {
@@ -26,8 +30,8 @@ export default class Convert extends BaseCommand {
       command: '<%= config.bin %> <%= command.id %> server.vhdx server.qcow2',
     },
     {
-      description: 'Make a fixed VHD for Azure, and prove that it holds the same disk',
-      command: '<%= config.bin %> <%= command.id %> disk.qcow2 disk.vhd -o azure=true --verify',
+      description: 'Make a disk for Azure, and prove that it holds the same content',
+      command: '<%= config.bin %> <%= command.id %> disk.qcow2 disk.vhd --for azure-gen2 --verify',
     },
     {
       description: 'Compress with zstd',
@@ -56,7 +60,14 @@ export default class Convert extends BaseCommand {
     target: string({ required: true, description: 'the image to make, or an NBD URI; - for standard output' }),
   }
   static override usage = '<%= command.id %> SOURCE TARGET [FLAGS]'
-  static override flags = { ...openFlags, ...createFlags, ...copyFlags, ...usedOnlyFlags, ...progressFlag }
+  static override flags = {
+    ...openFlags,
+    ...createFlags,
+    ...platformFlag,
+    ...copyFlags,
+    ...usedOnlyFlags,
+    ...progressFlag,
+  }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Convert)

@@ -2,7 +2,7 @@ import { string } from '@oclif/core/args'
 import { boolean, custom } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { allowInUse, progressFlag, usedOnlyFlags, usedOnlyValues, writeFlags } from '../cli/flags.js'
-import { copyFlags, formatFlags, targetValues } from '../cli/format-flags.js'
+import { copyFlags, formatFlags, platformFlag, targetValues } from '../cli/format-flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { exitCodes, printable, usage } from '../errors.js'
 
@@ -54,6 +54,7 @@ export default class ImageDisk extends BaseCommand {
   static override usage = '<%= command.id %> SOURCE TARGET [FLAGS]'
   static override flags = {
     ...formatFlags,
+    ...platformFlag,
     ...writeFlags,
     compress: copyFlags.compress,
     verify: boolean({ summary: 'read the image back, and compare its digest with what was read from the disk' }),
@@ -65,7 +66,16 @@ export default class ImageDisk extends BaseCommand {
     freeze: boolean({ summary: 'hold the mounted filesystems of the source still while it is read' }),
     resume: boolean({
       summary: 'read the ranges again that could not be read, and put them into the image',
-      exclusive: [...Object.keys(formatFlags), 'compress', 'force', 'uuid', 'used-only', 'parts', 'freeze', 'sparse'],
+      exclusive: [
+        ...Object.keys({ ...formatFlags, ...platformFlag }),
+        'compress',
+        'force',
+        'uuid',
+        'used-only',
+        'parts',
+        'freeze',
+        'sparse',
+      ],
     }),
     'allow-same-disk': boolean({ summary: 'let the image lie on the disk that it is made of' }),
     'allow-in-use': allowInUse(),

@@ -2,7 +2,7 @@ import { string } from '@oclif/core/args'
 import { string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, openValues, parentFlag, progressFlag, usedOnlyFlags, usedOnlyValues } from '../cli/flags.js'
-import { copyFlags, formatFlags, formatValues } from '../cli/format-flags.js'
+import { copyFlags, formatFlags, formatValues, platformFlag } from '../cli/format-flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { usage } from '../errors.js'
 
@@ -32,7 +32,8 @@ export default class Measure extends BaseCommand {
     ...openFlags,
     ...formatFlags,
     ...parentFlag,
-    to: stringFlag({ helpValue: 'FORMAT', required: true, summary: 'format of the target' }),
+    ...platformFlag,
+    to: stringFlag({ helpValue: 'FORMAT', summary: 'format of the target; needed without --for' }),
     compress: copyFlags.compress,
     size: copyFlags.size,
     sparse: copyFlags.sparse,
@@ -56,6 +57,7 @@ export default class Measure extends BaseCommand {
       threads: flags.threads,
       usedOnly: usedOnlyValues(flags),
       to: flags.to,
+      for: flags.for,
     })
     const { required, fullyAllocated, ...rest } = result
     await this.show({

@@ -65,6 +65,8 @@ export interface UnwrapOptions {
   readonly member?: string
   /** What a wrapper at that place may ask for. */
   readonly context: (at: Location) => WrapperContext
+  /** How many wrappers are taken off; what is left is given as it is. All, when left out. */
+  readonly depth?: number
 }
 
 /** What lies in a file of several disks, none of them opened. The store stays the caller's. */
@@ -105,7 +107,7 @@ export function* unwrap(file: ProbedFile, self: Location, options: UnwrapOptions
   try {
     for (;;) {
       const driver = wrapperOf(current)
-      if (driver === undefined) return taken(current, options)
+      if (driver === undefined || current.wrappings.length === options.depth) return taken(current, options)
       if (current.wrappings.length === mostWrappers) {
         throw unsupported('E_TOO_DEEP', `${self.label} holds more than ${mostWrappers} files inside each other`, {
           hint: 'Unpack the outer ones first.',

@@ -32,6 +32,7 @@ const chosen: Readonly<Record<string, readonly number[]>> = {
   'partition:fix': [0, 1, 2],
   'partition:inject': [0, 2],
   'partition:list': [0, 1],
+  platforms: [0, 1, 2],
   repair: [0, 1, 2],
   resize: [0, 1],
   restore: [1],

@@ -1,10 +1,10 @@
 import type { CreateResult } from '../../operations/transfer/create.js'
 import { optionalSize, sizeText } from '../render.js'
-import { answer, targetFact, type View } from './view.js'
+import { answer, nextLines, targetFact, type View } from './view.js'
 
 export const view: View<CreateResult> = {
-  text({ target, parent, dryRun }, render) {
-    return answer(
+  text({ target, parent, dryRun, platform }, render) {
+    const shown = answer(
       render,
       dryRun,
       ['Created', 'Would create'],
@@ -15,5 +15,6 @@ export const view: View<CreateResult> = {
         ['target file', optionalSize(target.size)],
       ],
     )
+    return [shown, ...nextLines(render, platform)].join('\n')
   },
 }

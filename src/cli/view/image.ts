@@ -1,6 +1,6 @@
 import type { ImageDiskResult } from '../../operations/imaging/image.js'
 import { fileSizeText, shortSize, sizeText, type Renderer } from '../render.js'
-import { unusedFact, type FactRow, type View } from './view.js'
+import { nextLines, unusedFact, type FactRow, type View } from './view.js'
 
 /** Bad ranges that are shown; the map has all. */
 const shownRanges = 5
@@ -69,6 +69,7 @@ function text(result: ImageDiskResult, render: Renderer): string {
     ...(unreadable.bytes > 0
       ? ['`vdisk image SOURCE IMAGE --resume` reads the ranges again that could not be read.']
       : []),
+    ...nextLines(render, result.platform),
   ].join('\n')
 }
 

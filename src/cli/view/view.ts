@@ -26,6 +26,20 @@ export const verifiedFact = (verified: boolean, what: string): FactRow => [
   verified ? `every byte of the disk, read back from the target${what}` : undefined,
 ]
 
+/** What to do with an image that was made for a platform. */
+export function nextLines(
+  render: Renderer,
+  platform: { readonly title: string; readonly next: readonly string[] } | undefined,
+): string[] {
+  if (platform === undefined || platform.next.length === 0) return []
+  return [
+    '',
+    render.heading(`Next, for ${platform.title}`),
+    ...platform.next.map((step) => render.plain(`  ${step}`)),
+    'Words in capitals are yours to fill in.',
+  ]
+}
+
 /** How much was left out by --used-only. */
 export function unusedFact(
   volumes: readonly { readonly length: number; readonly read: number }[] | undefined,

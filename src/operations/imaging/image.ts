@@ -11,6 +11,9 @@ import { readPartitionTable } from '../../partition/index.js'
 import { findDevice, openDevice, type NamedDevice, type OpenedDevice } from '../device/argument.js'
 import { recordedSource } from '../device/origin.js'
 import type { DigestPart } from '../transfer/disk-digests.js'
+import { choosePlatform, type PlatformChoice } from '../platform/choice.js'
+import { fitDisk } from '../platform/fit.js'
+import { platformResult, type PlatformResult } from '../transfer/for-platform.js'
 import { imageIdentity } from '../transfer/identity.js'
 import { chooseSectorSize, layoutNotes, targetFormat, tryLayout, type TargetFormat } from '../transfer/layout.js'
 import { largestSize } from '../transfer/measure.js'
@@ -39,6 +42,8 @@ export interface ImageDiskOptions {
   /** Format of the image; by its extension when left out. */
   readonly to?: string
   readonly options?: OptionValues
+  /** The id of a platform: format, options and size are what it takes. */
+  readonly for?: string
   readonly sectorSize?: 512 | 4096
   /** Leaves out what the filesystems of the disk do not use. */
   readonly usedOnly?: Omit<UsedOnlyOptions, 'signal' | 'parts'>
@@ -105,6 +110,7 @@ export interface ImageDiskResult {
   readonly dryRun: boolean
   /** Set when an image was gone on with. */
   readonly resumed?: boolean
+  readonly platform?: PlatformResult
   readonly notes: readonly Note[]
   readonly seconds: number
 }
@@ -130,12 +136,22 @@ export async function imageDisk(
   return await job.run(device)
 }
 
+/** What of the source goes into the image. */
+interface KeptContent {
+  readonly disk: BlockSource
+  readonly notes: readonly Note[]
+  readonly volumes?: readonly VolumeUsage[]
+  /** What a platform changed of its partition table. */
+  readonly mends?: readonly string[]
+}
+
 class Imaging {
   readonly device: NamedDevice
   readonly heat: Heat
   readonly #target: string
   readonly #options: ImageDiskOptions
   readonly #format: TargetFormat
+  readonly #choice: PlatformChoice | undefined
   readonly #platform: DiskPlatform
   readonly #started = milliseconds()
   readonly #startTime = new Date()
@@ -145,7 +161,13 @@ class Imaging {
     this.#options = options
     this.#target = target
     this.#platform = options.platform ?? thisMachine()
-    this.#format = targetFormat(options.registry ?? new Registry(), target, options.to, options.options ?? {})
+    const registry = options.registry ?? new Registry()
+    this.#choice =
+      options.for === undefined
+        ? undefined
+        : choosePlatform(registry, options.for, { ...options, path: target, packs: false })
+    const { to = options.to, options: chosen = options.options ?? {} } = this.#choice ?? {}
+    this.#format = targetFormat(registry, target, to, chosen)
     this.device = findDevice(source, this.#platform)
     this.heat = heatOf(this.device, this.#platform)
     this.#sameDisk = guardSameDisk(this.device, this.heat, target, this.#platform, options.allowSameDisk === true)
@@ -156,12 +178,15 @@ class Imaging {
     const { parts, dryRun = false } = this.#options
     const place = checkTarget(this.#target, this.#options.force === true, [], { allowInUse: this.#options.allowInUse })
     this.#checkCompanions()
-    const kept = await this.#content(device.source)
-    const shape: DiskShape = {
-      capacity: device.source.capacity,
-      sectorSize: chooseSectorSize(this.#format.driver, device.source.sectorSize, this.#options.sectorSize),
-      identity: imageIdentity(this.#options.uuid, this.#options.time),
-    }
+    const sectorSize = chooseSectorSize(this.#format.driver, device.source.sectorSize, this.#options.sectorSize)
+    const identity = imageIdentity(this.#options.uuid, this.#options.time)
+    const shapeOf = (capacity: number): DiskShape => ({ capacity, sectorSize, identity })
+    const kept = this.#fitted(
+      await this.#content(device.source),
+      sectorSize,
+      (capacity) => tryLayout(this.#format, shapeOf(capacity)).capacity,
+    )
+    const shape = shapeOf(kept.disk.capacity)
     const bytes = storedBytes(kept.disk)
     const guards = await this.#guards(kept.disk, shape)
     const source = recordedSource(this.device)
@@ -192,21 +217,42 @@ class Imaging {
       bytesRead: made?.bytesRead ?? 0,
       bytesWritten: made?.bytesWritten ?? 0,
       verified: !dryRun && this.#options.verify === true,
-      notes: [
-        ...guards
-          .filter(({ verdict }) => verdict !== 'passed')
-          .map(({ guard, why }) => ({ code: guardNotes[guard], message: why })),
-        ...kept.notes,
-        ...this.#format.notes,
-        ...layoutNotes({
-          format: this.#format,
-          shape,
-          capacity: target.capacity,
-          sourceSectorSize: this.device.disk.logicalSectorSize,
-        }),
-      ],
+      platform: this.#made(target, kept),
+      notes: this.#notes(guards, kept, shape, target),
       seconds: (milliseconds() - this.#started) / 1000,
     }
+  }
+
+  /** What the image was made for. */
+  #made(target: ImageTarget, kept: KeptContent): PlatformResult | undefined {
+    if (this.#choice === undefined) return undefined
+    const { capacity, size, format } = target
+    return platformResult(this.#choice, this.#target, format, { capacity, size, table: kept.mends ?? [] })
+  }
+
+  #notes(guards: readonly GuardAnswer[], kept: KeptContent, shape: DiskShape, target: ImageTarget): Note[] {
+    return [
+      ...(this.#choice?.notes ?? []),
+      ...guards
+        .filter(({ verdict }) => verdict !== 'passed')
+        .map(({ guard, why }) => ({ code: guardNotes[guard], message: why })),
+      ...kept.notes,
+      ...this.#format.notes,
+      ...layoutNotes({
+        format: this.#format,
+        shape,
+        capacity: target.capacity,
+        sourceSectorSize: this.device.disk.logicalSectorSize,
+      }),
+    ]
+  }
+
+  /** The same as a platform takes it: of its size, with the second GPT at its end. */
+  #fitted(kept: KeptContent, sectorSize: 512 | 4096, given: (capacity: number) => number): KeptContent {
+    if (this.#choice === undefined) return kept
+    const { platform } = this.#choice
+    const { disk, notes, mends } = fitDisk(kept.disk, { platform, name: this.device.name, sectorSize, given })
+    return { ...kept, disk, mends, notes: [...kept.notes, ...notes] }
   }
 
   async #guards(disk: BlockSource, shape: DiskShape): Promise<GuardAnswer[]> {
@@ -224,7 +270,7 @@ class Imaging {
   }): ImageRun {
     const { device, disk, bytes, place, shape, source } = facts
     const { threads, sparse, flush, signal, onProgress, parts } = this.#options
-    const { capacity } = device.source
+    const { capacity } = disk
     const { mode } = fs.statSync(this.device.device?.path ?? this.device.disk.path, { throwIfNoEntry: false }) ?? {}
     const modes = [mode === undefined ? 0o600 : mode % 0o1000]
     return new ImageRun({
@@ -256,11 +302,7 @@ class Imaging {
   }
 
   /** What of the source is to be read. */
-  async #content(source: BlockSource): Promise<{
-    readonly disk: BlockSource
-    readonly notes: readonly Note[]
-    readonly volumes?: readonly VolumeUsage[]
-  }> {
+  async #content(source: BlockSource): Promise<KeptContent> {
     const { parts, usedOnly: wanted, signal } = this.#options
     const used =
       wanted === undefined

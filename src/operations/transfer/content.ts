@@ -5,7 +5,8 @@ import type { OpenedImage, OpenOptions } from '../../formats/open.js'
 import type { Registry } from '../../formats/registry.js'
 import { imageIdentity } from './identity.js'
 import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
-import { chooseSectorSize, layoutNotes, type TargetFormat } from './layout.js'
+import type { PlatformDisk } from '../platform/fit.js'
+import { chooseSectorSize, layoutNotes, tryLayout, type TargetFormat } from './layout.js'
 import { openNewParent, type NewParent } from './parent.js'
 import { resized, type Source } from './source.js'
 import { usedOnly, type UsedOnly, type UsedOnlyOptions } from './used-only.js'
@@ -38,9 +39,19 @@ export interface ContentOptions extends ReadOptions {
   readonly time?: number
   /** Where standard input is kept while it is read; default: the target's folder. */
   readonly scratchFolder?: string
+  /** Makes of the disk what a platform takes. */
+  readonly fit?: DiskFit
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
 }
+
+/** @param sectorSize of the target. @param given the capacity that the target's format gives a disk. */
+export type DiskFit = (
+  disk: BlockSource,
+  opened: OpenedImage,
+  sectorSize: 512 | 4096,
+  given: (capacity: number) => number,
+) => PlatformDisk
 
 /**
  * A source opened to become a target, and what that target is to be. Closing it closes the source and the target's
@@ -55,13 +66,15 @@ export class Content implements Disposable {
   readonly shape: DiskShape
   /** What of the source is in use, when only that is wanted. */
   readonly used: UsedOnly | undefined
+  /** What a platform made of the disk. */
+  readonly fitted: PlatformDisk | undefined
   /** How images of this chain are opened. */
   readonly open: OpenOptions
   readonly #options: ContentOptions
 
   constructor(
     options: ContentOptions,
-    parts: Pick<Content, 'format' | 'opened' | 'parent' | 'disk' | 'shape' | 'used' | 'open'>,
+    parts: Pick<Content, 'format' | 'opened' | 'parent' | 'disk' | 'shape' | 'used' | 'fitted' | 'open'>,
   ) {
     this.#options = options
     this.format = parts.format
@@ -70,6 +83,7 @@ export class Content implements Disposable {
     this.disk = parts.disk
     this.shape = parts.shape
     this.used = parts.used
+    this.fitted = parts.fitted
     this.open = parts.open
   }
 
@@ -100,6 +114,7 @@ export class Content implements Disposable {
       ...this.opened.notes,
       ...(this.used?.notes ?? []),
       ...(this.parent?.notes ?? []),
+      ...(this.fitted?.notes ?? []),
       ...this.format.notes,
       ...layoutNotes({
         format: this.format,
@@ -147,15 +162,15 @@ export async function openContent(
       options.usedOnly === undefined
         ? undefined
         : await usedOnly(opened, { ...options.usedOnly, type: opened.partType, signal: options.signal })
-    const disk = await resized(used?.source ?? opened, options.size ?? opened.capacity, options.signal)
+    const sized = await resized(used?.source ?? opened, options.size ?? opened.capacity, options.signal)
     const sectorSize = chooseSectorSize(format.driver, opened.sectorSize, options.sectorSize)
-    const shape: DiskShape = {
-      capacity: disk.capacity,
-      sectorSize,
-      identity: imageIdentity(options.uuid, options.time),
-      parent: parent?.shape,
-    }
-    return new Content(options, { format, opened, parent, disk, shape, used, open })
+    const identity = imageIdentity(options.uuid, options.time)
+    const shapeOf = (capacity: number): DiskShape => ({ capacity, sectorSize, identity, parent: parent?.shape })
+    const given = (capacity: number): number => tryLayout(format, shapeOf(capacity)).capacity
+    const fitted = options.fit?.(sized, opened, sectorSize, given)
+    const disk = fitted?.disk ?? sized
+    const shape = shapeOf(disk.capacity)
+    return new Content(options, { format, opened, parent, disk, shape, used, fitted, open })
   } catch (error) {
     parent?.opened[Symbol.dispose]()
     opened[Symbol.dispose]()

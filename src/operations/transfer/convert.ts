@@ -2,11 +2,21 @@ import type { Note } from '../../block/types.js'
 import { usage } from '../../errors.js'
 import { Registry } from '../../formats/registry.js'
 import { NbdLocation } from '../../location/nbd.js'
+import type { PlatformChoice } from '../platform/choice.js'
 import { sourceInfo, type SourceInfo } from '../open/opening.js'
 import { openContent, type ContentOptions } from './content.js'
 import { targetFormat, type TargetFormat } from './layout.js'
 import { runSink, type Output, type SinkStepName } from './sink.js'
-import { CompressedOutput, compressedTarget } from './sink-compressed.js'
+import { ArchiveStream } from './archive-stream.js'
+import {
+  archiveContainer,
+  choiceFor,
+  platformArchive,
+  platformFit,
+  platformResult,
+  type PlatformResult,
+} from './for-platform.js'
+import { CompressedOutput, compressedTarget, type Archive } from './sink-compressed.js'
 import { ExportOutput } from './sink-export.js'
 import { FileOutput } from './sink-file.js'
 import { StreamOutput, type OutputStream } from './sink-stream.js'
@@ -33,6 +43,8 @@ export interface ConvertOptions extends ContentOptions {
   readonly verify?: boolean
   /** Checks everything and writes nothing. */
   readonly dryRun?: boolean
+  /** The id of a platform (`azure-gen2`): format, options, size and packing are what it takes. */
+  readonly for?: string
 }
 
 export interface ConvertResult {
@@ -57,6 +69,8 @@ export interface ConvertResult {
   /** What each partition was read as, when only what is in use was wanted. */
   readonly volumes?: readonly VolumeUsage[]
   readonly verified: boolean
+  /** What it was made for, and what to do next. */
+  readonly platform?: PlatformResult
   readonly dryRun: boolean
   readonly notes: readonly Note[]
   readonly seconds: number
@@ -90,13 +104,17 @@ class Conversion {
   readonly #output: Output
   readonly #format: TargetFormat
   readonly #options: ConvertOptions & { readonly registry: Registry }
+  readonly #choice: PlatformChoice | undefined
   readonly #started = milliseconds()
 
   constructor(source: Source, target: TargetOutput, options: ConvertOptions & { readonly registry: Registry }) {
     this.#source = source
     this.#options = options
-    this.#output = outputOf(target, options)
-    this.#format = targetFormat(options.registry, this.#output.formatName, options.to, options.options ?? {})
+    const choice = choiceFor(target, options)
+    const { to = options.to, options: chosen = options.options ?? {} } = choice ?? {}
+    this.#choice = choice
+    this.#output = outputOf(target, options, choice?.packed === true ? platformArchive(choice.platform) : undefined)
+    this.#format = targetFormat(options.registry, this.#output.formatName, to, chosen)
     this.#output.check()
   }
 
@@ -105,7 +123,11 @@ class Conversion {
     // A target that cannot be made is reported before a long read from a pipe; a source with a path is first compared
     // with the target.
     if (this.#source.arrives === true) this.#output.checkPlace()
-    using content = await openContent(this.#source, this.#output.path, this.#format, this.#options)
+    const choice = this.#choice
+    using content = await openContent(this.#source, this.#output.path, this.#format, {
+      ...this.#options,
+      fit: choice === undefined ? undefined : platformFit(choice.platform, this.#source.name),
+    })
     const sink = this.#output.sink(content)
     await runSink(sink, dryRun)
     const { bytesRead = 0, bytesWritten = 0, size, allocated } = sink.result ?? {}
@@ -126,16 +148,29 @@ class Conversion {
       bytesWritten,
       volumes: used?.volumes,
       verified: verify === true && !dryRun,
+      platform:
+        choice === undefined
+          ? undefined
+          : platformResult(choice, this.#output.path, this.#format.driver.id, {
+              capacity,
+              size,
+              table: content.fitted?.mends ?? [],
+            }),
       dryRun,
-      notes: [...content.notes(sink.given ?? capacity), ...sink.notes],
+      notes: [...(choice?.notes ?? []), ...content.notes(sink.given ?? capacity), ...sink.notes],
       seconds: (milliseconds() - this.#started) / 1000,
     }
   }
 }
 
 /** What a target is, by its address. @throws ImageError usage E_NBD_URI, E_TARGET. */
-function outputOf(target: TargetOutput, options: ConvertOptions & { readonly registry: Registry }): Output {
-  if (typeof target !== 'string') return new StreamOutput(target, options)
+function outputOf(
+  target: TargetOutput,
+  options: ConvertOptions & { readonly registry: Registry },
+  archive: Archive | undefined,
+): Output {
+  if (typeof target !== 'string')
+    return archive === undefined ? new StreamOutput(target, options) : new ArchiveStream(target, archive, options)
   const { schemes } = options.registry
   const location = schemes.locate(target)
   if (location instanceof NbdLocation) return new ExportOutput(location, options)
@@ -143,6 +178,7 @@ function outputOf(target: TargetOutput, options: ConvertOptions & { readonly reg
     throw usage('E_TARGET', `the target ${location.label} is ${schemes.of(target).title}, which is only read`, {
       hint: 'Give the name of a file as the target.',
     })
-  const packed = compressedTarget(target)
+  const packed =
+    archive === undefined ? compressedTarget(target) : { container: archiveContainer, inner: target, archive }
   return packed === undefined ? new FileOutput(target, options) : new CompressedOutput(target, packed, options)
 }

@@ -4,6 +4,8 @@ import { Registry } from '../../formats/registry.js'
 import { targetFormat, tryLayout } from './layout.js'
 import { build, type BuildResult } from './sink-file.js'
 import { EmptyDisk, type EmptyDiskOptions } from './empty-disk.js'
+import { choosePlatform } from '../platform/choice.js'
+import { emptyFit, platformResult, type PlatformResult } from './for-platform.js'
 import { checkTarget } from './target.js'
 
 export interface CreateOptions extends EmptyDiskOptions {
@@ -12,6 +14,8 @@ export interface CreateOptions extends EmptyDiskOptions {
   readonly options?: OptionValues
   readonly force?: boolean
   readonly dryRun?: boolean
+  /** The id of a platform: format, options and size are what it takes. */
+  readonly for?: string
 }
 
 export interface CreateResult {
@@ -23,6 +27,7 @@ export interface CreateResult {
     readonly size?: number
     readonly allocated?: number
   }
+  readonly platform?: PlatformResult
   readonly parent?: { readonly path: string; readonly format: string; readonly capacity: number }
   readonly dryRun: boolean
   readonly notes: readonly Note[]
@@ -31,9 +36,14 @@ export interface CreateResult {
 /** Makes a new image without content: all zero, or all its parent's. @throws ImageError */
 export async function create(target: string, options: CreateOptions): Promise<CreateResult> {
   const registry = options.registry ?? new Registry()
-  const format = targetFormat(registry, target, options.to, options.options ?? {})
+  const choice =
+    options.for === undefined
+      ? undefined
+      : choosePlatform(registry, options.for, { ...options, path: target, packs: false })
+  const { to = options.to, options: chosen = options.options ?? {} } = choice ?? {}
+  const format = targetFormat(registry, target, to, chosen)
   checkTarget(target, options.force === true, [], options)
-  using disk = new EmptyDisk(target, format, { ...options, registry })
+  using disk = new EmptyDisk(target, format, { ...options, registry, fit: emptyFit(choice, target) })
   const { parent, shape } = disk
   const sources = parent?.opened.files ?? []
   const place = checkTarget(target, options.force === true, sources, options)
@@ -63,7 +73,11 @@ export async function create(target: string, options: CreateOptions): Promise<Cr
       parent === undefined
         ? undefined
         : { path: parent.shape.path, format: parent.shape.image.format, capacity: parent.opened.capacity },
+    platform:
+      choice === undefined
+        ? undefined
+        : platformResult(choice, target, format.driver.id, { capacity: made.capacity, size: made.size, table: [] }),
     dryRun: options.dryRun === true,
-    notes: disk.notes(made.capacity),
+    notes: [...(choice?.notes ?? []), ...disk.notes(made.capacity)],
   }
 }

@@ -5,7 +5,7 @@ import { usage } from '../../errors.js'
 import type { DiskShape, ImageWriter } from '../../formats/driver.js'
 import { imageIdentity } from './identity.js'
 import { chainOptions, type ChainOptions } from '../open/opening.js'
-import { chooseSectorSize, layoutNotes, type TargetFormat } from './layout.js'
+import { chooseSectorSize, layoutNotes, tryLayout, type TargetFormat } from './layout.js'
 import { openNewParent, type NewParent } from './parent.js'
 
 export interface EmptyDiskOptions extends ChainOptions {
@@ -18,9 +18,18 @@ export interface EmptyDiskOptions extends ChainOptions {
   readonly uuid?: string
   /** Creation time to record, in seconds since 1970. */
   readonly time?: number
+  /** Makes of the size what a platform takes. */
+  readonly fit?: EmptyFit
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
 }
+
+/** @param given the capacity that the format gives a disk. */
+export type EmptyFit = (
+  capacity: number,
+  sectorSize: 512 | 4096,
+  given: (capacity: number) => number,
+) => { readonly capacity: number; readonly notes: readonly Note[] }
 
 /** A disk without content that is to become an image: all zero, or all its parent's. Closing it closes the parent. */
 export class EmptyDisk implements Disposable {
@@ -28,6 +37,7 @@ export class EmptyDisk implements Disposable {
   readonly shape: DiskShape
   readonly #format: TargetFormat
   readonly #options: EmptyDiskOptions
+  readonly #fitNotes: readonly Note[]
 
   /**
    * @param path where the image is to be. @throws ImageError usage E_SIZE, E_SECTOR_SIZE; those of opening the parent.
@@ -43,12 +53,16 @@ export class EmptyDisk implements Disposable {
           hint: 'For example: vdisk create disk.vhdx 64G',
         })
       const sectorSize = chooseSectorSize(driver, parent?.opened.sectorSize, options.sectorSize)
-      this.shape = {
-        capacity,
+      const identity = imageIdentity(options.uuid, options.time)
+      const shapeOf = (bytes: number): DiskShape => ({
+        capacity: bytes,
         sectorSize,
-        identity: imageIdentity(options.uuid, options.time),
+        identity,
         parent: parent?.shape,
-      }
+      })
+      const fitted = options.fit?.(capacity, sectorSize, (bytes) => tryLayout(format, shapeOf(bytes)).capacity)
+      this.shape = shapeOf(fitted?.capacity ?? capacity)
+      this.#fitNotes = fitted?.notes ?? []
     } catch (error) {
       parent?.opened[Symbol.dispose]()
       throw error
@@ -75,6 +89,7 @@ export class EmptyDisk implements Disposable {
     const { parent, shape } = this
     return [
       ...(parent?.notes ?? []),
+      ...this.#fitNotes,
       ...this.#format.notes,
       ...layoutNotes({ format: this.#format, shape, capacity, sourceSectorSize: undefined }),
     ]

@@ -6,6 +6,8 @@ import { aborted, usage } from '../../errors.js'
 import type { DiskShape, ImageWriter } from '../../formats/driver.js'
 import { Registry } from '../../formats/registry.js'
 import { targetFormat, type TargetFormat } from './layout.js'
+import type { PlatformChoice } from '../platform/choice.js'
+import { choiceFor, emptyFit, platformFit } from './for-platform.js'
 import { Content, openContent, type ContentOptions } from './content.js'
 import { EmptyDisk } from './empty-disk.js'
 import { sourceOf } from './source.js'
@@ -13,7 +15,8 @@ import { sourceInfo, type SourceInfo } from '../open/opening.js'
 import { milliseconds } from '../../sys/clock.js'
 
 export interface MeasureOptions extends ContentOptions {
-  readonly to: string
+  /** The id of a platform: format, options, size and packing are what it takes. Without it, `to` is needed. */
+  readonly for?: string
 }
 
 export interface MeasureResult {
@@ -42,7 +45,13 @@ type Measured = Pick<MeasureResult, 'required' | 'content' | 'files'> & { readon
 export async function measure(source: string | undefined, options: MeasureOptions): Promise<MeasureResult> {
   const started = milliseconds()
   const registry = options.registry ?? new Registry()
-  const format = targetFormat(registry, undefined, options.to, options.options ?? {})
+  const choice = choiceFor({}, { ...options, registry })
+  if (choice === undefined && options.to === undefined)
+    throw usage('E_USAGE', 'measure needs the format of the image', {
+      hint: 'Give it with --to, or a platform with --for.',
+    })
+  const { to = options.to, options: chosen = options.options ?? {} } = choice ?? {}
+  const format = targetFormat(registry, undefined, to, chosen)
   // Where the target would stand decides how it names its parent; here it is as if it were made in the working folder.
   const path = `measured.${format.driver.extensions[0] ?? format.driver.id}`
   const report = options.onProgress
@@ -52,8 +61,11 @@ export async function measure(source: string | undefined, options: MeasureOption
       ? undefined
       : ({ done, total }: Progress): void => report({ phase: 'measure', done, total: 2 * total })
   const given = { ...options, registry, onProgress }
+  const fit = choice === undefined ? undefined : platformFit(choice.platform, source ?? 'an empty disk')
   using making =
-    source === undefined ? new EmptyDisk(path, format, given) : await openContent(sourceOf(source), path, format, given)
+    source === undefined
+      ? new EmptyDisk(path, format, { ...given, fit: emptyFit(choice, path) })
+      : await openContent(sourceOf(source), path, format, { ...given, fit })
   const { shape } = making
   const measured = await run(format, shape, async (writer) => (await making.fill(writer)).bytesWritten)
   if (making instanceof Content) making.assertUnchanged()
@@ -65,9 +77,24 @@ export async function measure(source: string | undefined, options: MeasureOption
     fullyAllocated: full.required,
     content: measured.content,
     files: measured.files,
-    notes: making.notes(measured.capacity).filter(({ code }) => code !== 'W_PARENT_OUTSIDE'),
+    notes: [
+      ...(choice?.notes ?? []),
+      ...packedNotes(choice),
+      ...making.notes(measured.capacity).filter(({ code }) => code !== 'W_PARENT_OUTSIDE'),
+    ],
     seconds: (milliseconds() - started) / 1000,
   }
+}
+
+/** What is measured is the image; an archive around it is not larger by much, and often smaller. */
+function packedNotes(choice: PlatformChoice | undefined): Note[] {
+  if (choice?.packed !== true) return []
+  return [
+    {
+      code: 'W_PLATFORM_UNPACKED',
+      message: `these are the bytes of the image alone: ${choice.platform.id} takes it compressed in an archive`,
+    },
+  ]
 }
 
 /** Makes an image of which only the sizes of its files are kept. */

@@ -28,6 +28,15 @@ export interface CompressedTarget {
   readonly container: Container
   /** The name of the image inside, which says its format. */
   readonly inner: string
+  /** An archive around the image, which is what is compressed. */
+  readonly archive?: Archive
+}
+
+/** Makes an archive of an image's bytes. */
+export interface Archive {
+  /** For people: `a tar.gz archive with one file, disk.raw`. */
+  readonly title: string
+  readonly of: (image: BlockSource, content: Content) => BlockSource
 }
 
 /** What the name of a target says; undefined when it is no compressed file that can be made. */
@@ -82,15 +91,19 @@ class CompressedFile implements Sink {
   readonly notes = []
   readonly #content: Content
   readonly #container: Container
+  readonly #archive: Archive | undefined
   readonly #options: CompressedOptions
   #inner: InnerImage | undefined
+  /** What is compressed. */
+  #packed: BlockSource | undefined
   #files: TargetFiles | undefined
   #moved: CopyResult = { bytesRead: 0, bytesWritten: 0 }
   #result: Transferred | undefined
 
-  constructor(content: Content, { container }: CompressedTarget, options: CompressedOptions) {
+  constructor(content: Content, { container, archive }: CompressedTarget, options: CompressedOptions) {
     this.#content = content
     this.#container = container
+    this.#archive = archive
     this.#options = options
   }
 
@@ -125,7 +138,7 @@ class CompressedFile implements Sink {
         name: 'compress',
         message:
           `compress ${driver.plain === true ? 'the disk' : 'it'} into a file beside ${name}, under a ` +
-          `name of its own`,
+          `name of its own${this.#archive === undefined ? '' : `: ${this.#archive.title}`}`,
         run: () => this.#compress(),
       },
       ...(verify === true
@@ -157,8 +170,9 @@ class CompressedFile implements Sink {
     const { disk } = this.#content
     const { place, sources, flush, signal, onProgress } = this.#options
     this.#inner ??= { source: disk, capacity: disk.capacity, [Symbol.dispose]: () => undefined }
+    this.#packed = this.#archive?.of(this.#inner.source, this.#content) ?? this.#inner.source
     this.#files = new TargetFiles(place, { force: this.#options.force === true, sources, durable: flush !== false })
-    this.#moved = await pack(this.#inner.source, this.#container, this.#files.store, this.#options)
+    this.#moved = await pack(this.#packed, this.#container, this.#files.store, this.#options)
     stopIfAborted(signal)
     onProgress?.({ phase: 'flush', done: 0, total: 1 })
     this.#files.store.flush()
@@ -179,17 +193,17 @@ class CompressedFile implements Sink {
   }
 
   get #open(): { readonly source: BlockSource; readonly files: TargetFiles } {
-    if (this.#inner === undefined || this.#files === undefined) throw new TypeError('the new file is not written')
-    return { source: this.#inner.source, files: this.#files }
+    if (this.#packed === undefined || this.#files === undefined) throw new TypeError('the new file is not written')
+    return { source: this.#packed, files: this.#files }
   }
 }
 
-interface InnerImage extends Disposable {
+export interface InnerImage extends Disposable {
   readonly source: BlockSource
   readonly capacity: number
 }
 
-async function innerImage(content: Content, folder: string): Promise<InnerImage> {
+export async function innerImage(content: Content, folder: string): Promise<InnerImage> {
   const { format, shape } = content
   const scratch = createScratchStore(folder)
   try {
@@ -239,6 +253,8 @@ async function pack(
 
 /** A compressed file names no other. */
 const noNeighbours = {
+  // What an archive or a disk looks like is its own affair.
+  depth: 1,
   context: () => ({
     name: undefined,
     openNamed: () => {

@@ -41,16 +41,16 @@ export class StreamOutput implements Output {
     // It is there.
   }
 
-  sink(content: Content): StreamSink {
+  sink(content: Content): Sink {
     return new StreamSink(content, this.#stream)
   }
 }
 
 /** Writes an image to a stream. It throws ImageError: usage E_STREAM; corrupt E_SOURCE_CHANGED; aborted E_ABORTED. */
-class StreamSink implements Sink {
+export class StreamSink implements Sink {
   readonly notes = []
   readonly #content: Content
-  readonly #target: OutputStream
+  readonly target: OutputStream
   #capacity: number | undefined
   #result: Transferred | undefined
 
@@ -63,7 +63,7 @@ class StreamSink implements Sink {
         hint: 'Send it to another file; no flag overrides this.',
       })
     this.#content = content
-    this.#target = target
+    this.target = target
   }
 
   get capacity(): number {
@@ -77,7 +77,7 @@ class StreamSink implements Sink {
 
   get steps(): Step<SinkStepName>[] {
     const { id } = this.#content.format.driver
-    const { name = 'the target' } = this.#target
+    const { name = 'the target' } = this.target
     return [
       {
         name: 'write',
@@ -95,7 +95,7 @@ class StreamSink implements Sink {
     const { format, shape, moving } = this.#content
     this.#result = await stream({
       ...moving,
-      output: this.#target.output,
+      output: this.target.output,
       layout: (store) => {
         const writer = format.driver.create(store, shape, format.options, {
           onePass: true,
