@@ -1,7 +1,7 @@
 import { BytesSource } from '../../block/bytes-source.js'
 import type { BlockSource } from '../../block/types.js'
 import type { Platform } from '../../platforms/index.js'
-import { tarSource, type TarMember } from './tar.js'
+import { tarSource, type ArchiveMember } from './tar.js'
 
 /** What is packed: the bytes of the image, and what they are. */
 export interface PackedImage {
@@ -25,7 +25,7 @@ const vagrantfile = `Vagrant.configure("2") do |config|
 end
 `
 
-const members: Readonly<Record<Kind, (packed: PackedImage) => readonly TarMember[]>> = {
+const members: Readonly<Record<Kind, (packed: PackedImage) => readonly ArchiveMember[]>> = {
   gce: ({ image }) => [{ name: 'disk.raw', mode: 0o644, owner: 0, group: 0, content: image, sparse: true }],
   containerDisk: ({ image, format }) => [
     { name: 'disk/', mode: 0o555, owner: qemuUser, group: qemuUser },
@@ -43,6 +43,6 @@ export function packedArchive(kind: Kind, packed: PackedImage): BlockSource {
   return tarSource(members[kind](packed), packed.time)
 }
 
-function text(name: string, content: string): TarMember {
+function text(name: string, content: string): ArchiveMember {
   return { name, mode: 0o644, owner: 0, group: 0, content: new BytesSource(Buffer.from(content, 'utf8'), name) }
 }

@@ -7,7 +7,7 @@ import { ZeroSource } from '../../block/zero.js'
 import { HostHoles } from '../../engine/index.js'
 
 /** A file, or a folder, of an archive. */
-export interface TarMember {
+export interface ArchiveMember {
   /** ASCII, at most 100 characters; a folder's ends with `/`. */
   readonly name: string
   /** Permission bits. */
@@ -40,7 +40,7 @@ interface Run {
  * it lies. The members' content belongs to the caller.
  * @param time of the members, in seconds since 1970.
  */
-export function tarSource(members: readonly TarMember[], time: number): BlockSource {
+export function tarSource(members: readonly ArchiveMember[], time: number): BlockSource {
   const pieces: BlockSource[] = []
   let length = 0
   const add = (piece: BlockSource): void => {
@@ -102,7 +102,7 @@ function stored(
   return { empty: run.hole, length: run.length }
 }
 
-function headersOf(member: TarMember, runs: readonly Run[], time: number): Uint8Array {
+function headersOf(member: ArchiveMember, runs: readonly Run[], time: number): Uint8Array {
   const { name, mode, owner, group, content, sparse = false } = member
   const size = content?.capacity ?? 0
   const last = runs.at(-1)
