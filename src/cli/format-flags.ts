@@ -1,4 +1,4 @@
-import { boolean, custom, string } from '@oclif/core/flags'
+import { boolean, custom, option, string } from '@oclif/core/flags'
 import { printable, usage } from '../errors.js'
 import type { OptionSpec } from '../formats/driver.js'
 import { builtinDrivers } from '../formats/registry.js'
@@ -129,6 +129,55 @@ export function buildTime(): number | undefined {
 
 function isText(entry: readonly [string, unknown]): entry is readonly [string, string] {
   return typeof entry[1] === 'string'
+}
+
+/** Flags of a machine that an OVA describes. */
+export const machineFlags = {
+  'add-disk': string({
+    helpValue: 'IMAGE',
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: 'a further disk of the machine; may be given several times',
+    helpGroup: 'OVA',
+  }),
+  name: string({ helpValue: 'NAME', summary: "name of the machine; the target's when left out", helpGroup: 'OVA' }),
+  cpus: count({ summary: 'virtual CPUs of the machine; 1 when left out', helpGroup: 'OVA' }),
+  memory: size({ summary: 'memory of the machine; 2G when left out', helpGroup: 'OVA' }),
+  firmware: option({
+    options: ['bios', 'uefi'] as const,
+    summary: 'firmware of the machine; what the disk starts with when left out',
+    helpGroup: 'OVA',
+  })(),
+  os: string({
+    helpValue: 'NAME',
+    summary: 'operating system of the machine: debian12, ubuntu, windows11 …',
+    helpGroup: 'OVA',
+  }),
+  network: string({
+    helpValue: 'NAME',
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: 'a network that the machine has an adapter for; may be given several times',
+    helpGroup: 'OVA',
+  }),
+}
+
+/** What those flags say; both undefined where none was given. */
+export function machineValues(flags: {
+  readonly 'add-disk': string[] | undefined
+  readonly name: string | undefined
+  readonly cpus: number | undefined
+  readonly memory: number | undefined
+  readonly firmware: 'bios' | 'uefi' | undefined
+  readonly os: string | undefined
+  readonly network: string[] | undefined
+}) {
+  const { name, cpus, memory, firmware, os, network: networks } = flags
+  const appliance = { name, cpus, memory, firmware, os, networks }
+  return {
+    appliance: Object.values(appliance).some((value) => value !== undefined) ? appliance : undefined,
+    addDisks: flags['add-disk'],
+  }
 }
 
 /** Flags of convert alone. */

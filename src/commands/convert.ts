@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, openValues, progressFlag, usedOnlyFlags, usedOnlyValues } from '../cli/flags.js'
-import { copyFlags, createFlags, platformFlag, targetValues } from '../cli/format-flags.js'
+import { copyFlags, createFlags, machineFlags, machineValues, platformFlag, targetValues } from '../cli/format-flags.js'
 import { standardOutput } from '../cli/streams.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { usage } from '../errors.js'
@@ -23,6 +23,9 @@ export default class Convert extends BaseCommand {
     With --for the image is what a cloud or hypervisor takes: its format and options, a size that it accepts, the
     second GPT at the new end, packed where the platform wants an archive. What contradicts --for is refused, and the
     next steps are printed.
+
+    A target that is named .ova becomes an appliance for VMware and VirtualBox: a description of a machine, a
+    manifest, and the disk as stream-optimised VMDK.
   `)
   static override examples = [
     {
@@ -53,6 +56,12 @@ export default class Convert extends BaseCommand {
       description: 'Read from an NBD server, and prove that all of it came',
       command: '<%= config.bin %> <%= command.id %> nbd://backup.example/server server.vhdx --verify',
     },
+    {
+      description: 'Make an appliance of two disks',
+      command:
+        '<%= config.bin %> <%= command.id %> server.vhdx server.ova --add-disk data.qcow2 --cpus 2 --memory 4G ' +
+        '--os debian12',
+    },
     { description: 'Write to a pipe', command: '<%= config.bin %> <%= command.id %> disk.vhdx - --to raw | sha256sum' },
   ]
   static override args = {
@@ -66,6 +75,7 @@ export default class Convert extends BaseCommand {
     ...platformFlag,
     ...copyFlags,
     ...usedOnlyFlags,
+    ...machineFlags,
     ...progressFlag,
   }
 
@@ -79,6 +89,7 @@ export default class Convert extends BaseCommand {
       ...(await this.context(flags)),
       ...openValues(flags),
       ...targetValues(flags),
+      ...machineValues(flags),
       usedOnly: usedOnlyValues(flags),
       scratchFolder: flags.tmp,
     })

@@ -1,7 +1,7 @@
 /** What a file of that extension is, and what to write instead for the program that wants it. */
 const others: Readonly<Record<string, readonly [format: string, instead: string]>> = {
-  ova: ['an OVA appliance', 'Write the disk as .vhd or .qcow2 and import that.'],
-  ovf: ['an OVF appliance', 'Write the disk as .vhd or .qcow2 and import that.'],
+  ova: ['an OVA appliance', 'vdisk convert makes one.'],
+  ovf: ['an OVF appliance', 'Write an .ova: it holds the description, and tar -xf gives the files.'],
   dmg: ['DMG', 'macOS attaches raw images: name the target .img or .raw.'],
   iso: ['ISO 9660', 'A disk is no CD image; name the target .img or .raw.'],
   hdd: ['a Parallels disk', 'Parallels imports .vhd.'],

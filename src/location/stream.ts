@@ -15,10 +15,13 @@ export class StreamLocation implements Location {
   readonly label: Label
   readonly address = ''
   readonly name = undefined
+  readonly member: string | undefined
   readonly #store: ByteStore
 
-  constructor(store: ByteStore) {
+  /** @param member which of several disks in it is meant. */
+  constructor(store: ByteStore, member?: string) {
     this.#store = store
+    this.member = member
     this.label = printable(store.name)
     this.id = otherId('stream', count++)
   }

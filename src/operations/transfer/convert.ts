@@ -4,7 +4,8 @@ import { Registry } from '../../formats/registry.js'
 import { NbdLocation } from '../../location/nbd.js'
 import type { PlatformChoice } from '../platform/choice.js'
 import { sourceInfo, type SourceInfo } from '../open/opening.js'
-import { openContent, type ContentOptions } from './content.js'
+import type { MachineOptions } from './appliance/machine.js'
+import { openContent, type Content, type ContentOptions } from './content.js'
 import { targetFormat, type TargetFormat } from './layout.js'
 import { runSink, type Output, type SinkStepName } from './sink.js'
 import { ArchiveStream } from './archive-stream.js'
@@ -19,7 +20,9 @@ import {
 import { CompressedOutput, compressedTarget, type Archive } from './sink-compressed.js'
 import { ExportOutput } from './sink-export.js'
 import { FileOutput } from './sink-file.js'
+import { OvaOutput, OvaStreamOutput } from './sink-ova.js'
 import { StreamOutput, type OutputStream } from './sink-stream.js'
+import { imageIdentity } from './identity.js'
 import { sourceOf, type Source, type SourceInput } from './source.js'
 import { planOf, type PlanStep } from './step.js'
 import type { VolumeUsage } from './used-only.js'
@@ -45,6 +48,10 @@ export interface ConvertOptions extends ContentOptions {
   readonly dryRun?: boolean
   /** The id of a platform (`azure-gen2`): format, options, size and packing are what it takes. */
   readonly for?: string
+  /** Of an OVA: the machine that it describes. */
+  readonly appliance?: MachineOptions
+  /** Of an OVA: images of the machine's further disks. */
+  readonly addDisks?: readonly string[]
 }
 
 export interface ConvertResult {
@@ -114,7 +121,14 @@ class Conversion {
     const { to = options.to, options: chosen = options.options ?? {} } = choice ?? {}
     this.#choice = choice
     this.#output = outputOf(target, options, choice?.packed === true ? platformArchive(choice.platform) : undefined)
-    this.#format = targetFormat(options.registry, this.#output.formatName, to, chosen)
+    this.#format =
+      this.#output.format?.(options.registry) ?? targetFormat(options.registry, this.#output.formatName, to, chosen)
+    if (this.#output.takesDisks === true && choice !== undefined)
+      throw usage('E_OPTIONS', 'what --for makes is no OVA', { hint: 'Leave out --for, or give another target.' })
+    if (this.#output.takesDisks !== true && (options.appliance !== undefined || options.addDisks !== undefined))
+      throw usage('E_OPTIONS', 'only an OVA describes a machine and takes several disks', {
+        hint: 'Name the target .ova, or use --to ova.',
+      })
     this.#output.check()
   }
 
@@ -128,7 +142,43 @@ class Conversion {
       ...this.#options,
       fit: choice === undefined ? undefined : platformFit(choice.platform, this.#source.name),
     })
-    const sink = this.#output.sink(content)
+    const further = await this.#further()
+    try {
+      return await this.#transfer(content, further, dryRun, verify)
+    } finally {
+      for (const each of further) each[Symbol.dispose]()
+    }
+  }
+
+  /** The further disks of an OVA: as they are, whole. */
+  async #further(): Promise<readonly Content[]> {
+    const contents: Content[] = []
+    const own = { from: undefined, fromOptions: undefined, size: undefined, snapshot: undefined }
+    const options = { ...this.#options, ...own }
+    try {
+      for (const [index, disk] of (options.addDisks ?? []).entries()) {
+        // Each disk has ids of its own.
+        const uuid =
+          options.uuid === undefined
+            ? undefined
+            : imageIdentity(options.uuid).derive(`disk ${index + 2} of the machine`)
+        contents.push(await openContent(sourceOf(disk), this.#output.path, this.#format, { ...options, uuid }))
+      }
+    } catch (error) {
+      for (const each of contents) each[Symbol.dispose]()
+      throw error
+    }
+    return contents
+  }
+
+  async #transfer(
+    content: Content,
+    further: readonly Content[],
+    dryRun: boolean,
+    verify: boolean | undefined,
+  ): Promise<ConvertResult> {
+    const choice = this.#choice
+    const sink = this.#output.sink(content, further)
     await runSink(sink, dryRun)
     const { bytesRead = 0, bytesWritten = 0, size, allocated } = sink.result ?? {}
     const { opened, shape, used } = content
@@ -137,7 +187,7 @@ class Conversion {
       source: { ...sourceInfo(this.#source.name, opened), sectorSize: opened.sectorSize },
       target: {
         path: this.#output.name,
-        format: this.#format.driver.id,
+        format: this.#output.formatId ?? this.#format.driver.id,
         sectorSize: shape.sectorSize,
         capacity,
         size,
@@ -157,7 +207,12 @@ class Conversion {
               table: content.fitted?.mends ?? [],
             }),
       dryRun,
-      notes: [...(choice?.notes ?? []), ...content.notes(sink.given ?? capacity), ...sink.notes],
+      notes: [
+        ...(choice?.notes ?? []),
+        ...content.notes(sink.given ?? capacity),
+        ...further.flatMap((each) => each.notes(each.shape.capacity)),
+        ...sink.notes,
+      ],
       seconds: (milliseconds() - this.#started) / 1000,
     }
   }
@@ -169,8 +224,10 @@ function outputOf(
   options: ConvertOptions & { readonly registry: Registry },
   archive: Archive | undefined,
 ): Output {
-  if (typeof target !== 'string')
+  if (typeof target !== 'string') {
+    if (options.to === 'ova') return new OvaStreamOutput(target, options)
     return archive === undefined ? new StreamOutput(target, options) : new ArchiveStream(target, archive, options)
+  }
   const { schemes } = options.registry
   const location = schemes.locate(target)
   if (location instanceof NbdLocation) return new ExportOutput(location, options)
@@ -178,6 +235,8 @@ function outputOf(
     throw usage('E_TARGET', `the target ${location.label} is ${schemes.of(target).title}, which is only read`, {
       hint: 'Give the name of a file as the target.',
     })
+  if (options.to === 'ova' || (options.to === undefined && /\.ova$/i.test(target)))
+    return new OvaOutput(target, options)
   const packed =
     archive === undefined ? compressedTarget(target) : { container: archiveContainer, inner: target, archive }
   return packed === undefined ? new FileOutput(target, options) : new CompressedOutput(target, packed, options)

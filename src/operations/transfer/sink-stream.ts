@@ -46,6 +46,17 @@ export class StreamOutput implements Output {
   }
 }
 
+/** @throws ImageError refused E_SAME_FILE when a stream goes to a file that is read (`convert a.raw - >> a.raw`). */
+export function refuseReadFile({ file, name = 'the target' }: OutputStream, contents: readonly Content[]): void {
+  const same = contents
+    .flatMap(({ opened }) => opened.files)
+    .find(({ device, inode }) => device === file?.device && inode === file.inode)
+  if (same === undefined) return
+  throw refused('E_SAME_FILE', `${name} goes to ${printable(same.path)}, which is being read`, {
+    hint: 'Send it to another file; no flag overrides this.',
+  })
+}
+
 /** Writes an image to a stream. It throws ImageError: usage E_STREAM; corrupt E_SOURCE_CHANGED; aborted E_ABORTED. */
 export class StreamSink implements Sink {
   readonly notes = []
@@ -54,14 +65,9 @@ export class StreamSink implements Sink {
   #capacity: number | undefined
   #result: Transferred | undefined
 
-  /** @throws ImageError refused E_SAME_FILE when it goes to a file that is read (`convert a.raw - >> a.raw`). */
+  /** @throws ImageError refused E_SAME_FILE when it goes to a file that is read. */
   constructor(content: Content, target: OutputStream) {
-    const { file, name = 'the target' } = target
-    const same = content.opened.files.find(({ device, inode }) => device === file?.device && inode === file.inode)
-    if (same !== undefined)
-      throw refused('E_SAME_FILE', `${name} goes to ${printable(same.path)}, which is being read`, {
-        hint: 'Send it to another file; no flag overrides this.',
-      })
+    refuseReadFile(target, [content])
     this.#content = content
     this.target = target
   }

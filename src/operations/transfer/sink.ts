@@ -1,7 +1,9 @@
 import type { Note } from '../../block/types.js'
 import type { CopyResult, Progress } from '../../engine/index.js'
 import { aborted, firstError, isImageError } from '../../errors.js'
+import type { Registry } from '../../formats/registry.js'
 import type { Content } from './content.js'
+import type { TargetFormat } from './layout.js'
 import { runSteps, type Step } from './step.js'
 
 export type SinkStepName = 'write' | 'compress' | 'verify' | 'place'
@@ -52,12 +54,18 @@ export interface Output {
   readonly path: string | undefined
   /** The name whose extension says which format the image is to have; undefined: raw, unless asked otherwise. */
   readonly formatName: string | undefined
+  /** What results call the format, where it is not that of an image: `ova`. */
+  readonly formatId?: string
+  /** Whether it takes several disks. */
+  readonly takesDisks?: boolean
+  /** The format of the images in it, where its name does not say so. @throws ImageError usage. */
+  format?(registry: Registry): TargetFormat
   /** What the options ask for and the target cannot have. @throws ImageError usage. */
   check(): void
   /** Whether it can be made, as far as that can be known without the source. @throws ImageError target, refused. */
   checkPlace(): void
   /** @throws ImageError target, refused; those of connecting. */
-  sink(content: Content): Sink
+  sink(content: Content, further?: readonly Content[]): Sink
 }
 
 /**

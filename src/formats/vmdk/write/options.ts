@@ -36,8 +36,15 @@ export const optionSpecs: readonly OptionSpec[] = [
     choices: ['ide', 'buslogic', 'lsilogic', 'legacyESX', 'pvscsi'],
     default: 'lsilogic',
     summary: 'the controller that the disk is recorded for',
+    flag: { value: 'NAME', summary: 'the controller that the disk is recorded for' },
   },
-  { name: 'hardware-version', type: 'integer', default: 4, summary: 'version of the virtual hardware, 1 to 99' },
+  {
+    name: 'hardware-version',
+    type: 'integer',
+    default: 4,
+    summary: 'version of the virtual hardware, 1 to 99',
+    flag: { value: 'N', summary: 'version of the virtual hardware that is recorded' },
+  },
   { name: 'level', type: 'integer', default: 6, summary: 'of streamOptimized: how hard to compress, 1 to 9' },
 ]
 
