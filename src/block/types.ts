@@ -90,6 +90,26 @@ export interface Codec {
   decode(stored: Uint8Array, target: Uint8Array): void
   /** One compressed unit. @param level the codec's own scale; its usual level when left out. */
   encode?(bytes: Uint8Array, level?: number): Uint8Array
+  /** The same by a library that works in the threads of Node's pool; only of codecs built in. */
+  inPool?(): PoolCodec
+}
+
+/** A codec that does not keep its caller waiting, as far as this system has a library for it. */
+export interface PoolCodec {
+  /** Resolves to false where the library refused the unit: `decode` finds out why, or accepts it. */
+  readonly decode?: (stored: Uint8Array, target: Uint8Array) => Promise<boolean>
+  /**
+   * What compresses at a level; undefined where only `encode` does. It puts the unit into `output`, which has
+   * `poolRoom` bytes, and resolves to its length; undefined where the library failed.
+   */
+  readonly encoder?: (level?: number) => PoolEncoder | undefined
+}
+
+export type PoolEncoder = (bytes: Uint8Array, output: Uint8Array) => Promise<number | undefined>
+
+/** Bytes that a {@link PoolEncoder} needs for the result, for a unit of `length` bytes. */
+export function poolRoom(length: number): number {
+  return length + Math.ceil(length / 128) + 4096
 }
 
 /**

@@ -1,7 +1,7 @@
 import zlib from 'node:zlib'
 import { corrupt } from '../errors.js'
 import type { Codec } from '../block/types.js'
-import { codecLibraries } from '../sys/codec-libraries.js'
+import { codecLibraries, poolLibraries } from '../sys/codec-libraries.js'
 
 /** Raw deflate (RFC 1951) without header or checksum, as in QCOW2 clusters. */
 export const deflateCodec: Codec = {
@@ -32,6 +32,15 @@ export const deflateCodec: Codec = {
     target.set(plain)
   },
   encode: deflateRaw,
+  inPool: () => ({
+    decode: poolLibraries().inflate,
+    encoder: (level) => (takesLibrary(level) ? poolLibraries().deflate : undefined),
+  }),
+}
+
+/** A level is one of zlib's. The same input is to give the same bytes everywhere where SOURCE_DATE_EPOCH is set. */
+function takesLibrary(level: number | undefined): boolean {
+  return level === undefined && process.env['SOURCE_DATE_EPOCH'] === undefined
 }
 
 /**
@@ -39,11 +48,7 @@ export const deflateCodec: Codec = {
  * Descriptor").
  */
 export function deflateRaw(bytes: Uint8Array, level?: number): Uint8Array {
-  // A level is one of zlib's. The same input is to give the same bytes everywhere where SOURCE_DATE_EPOCH is set.
-  const quick =
-    level === undefined && process.env['SOURCE_DATE_EPOCH'] === undefined
-      ? codecLibraries().deflate?.(bytes)
-      : undefined
+  const quick = takesLibrary(level) ? codecLibraries().deflate?.(bytes) : undefined
   return quick ?? deflateByZlib(bytes, level)
 }
 

@@ -1,5 +1,5 @@
 import { printable, unsupported } from '../errors.js'
-import type { Codec } from '../block/types.js'
+import type { Codec, PoolCodec } from '../block/types.js'
 import * as builtin from './builtin.js'
 
 const builtinCodecs: readonly Codec[] = Object.values<Codec | readonly Codec[]>(builtin).flat()
@@ -77,6 +77,12 @@ export function codecFor(id: string): Codec {
     entry.loaded = true
   }
   return entry.codec
+}
+
+/** The codec of an id as it works in the threads of Node's pool; nothing of one that a plug-in adds. */
+export function poolCodec(id: string): PoolCodec {
+  const entry = table.get(id)
+  return entry?.origin === 'vdisk' ? (entry.codec.inPool?.() ?? {}) : {}
 }
 
 /** Whether every thread can have this very codec; units of others are decoded in the thread of the driver. */

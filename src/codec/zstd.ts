@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path'
 import zlib from 'node:zlib'
 import type * as ZstdWasm from '@bokuweb/zstd-wasm'
 import { corrupt } from '../errors.js'
-import type { Codec } from '../block/types.js'
-import { codecLibraries } from '../sys/codec-libraries.js'
+import type { Codec, PoolEncoder } from '../block/types.js'
+import { codecLibraries, poolLibraries } from '../sys/codec-libraries.js'
 
 /** One-shot Zstandard: whole contents in, whole frames out. */
 export interface ZstdEncoder {
@@ -26,6 +26,9 @@ export interface ZstdDecoder {
 }
 
 type ZstdEngine = ZstdEncoder & ZstdDecoder
+
+/** Zstandard's own choice. */
+const usualLevel = 3
 
 let encoder: ZstdEncoder | undefined
 let decoder: ZstdDecoder | undefined
@@ -68,6 +71,13 @@ export const zstdCodec: Codec = {
   load: () => void readyToDecode(),
   decode: (stored, target) => decodeFrames(readyToDecode(), stored, target),
   encode: zstdCompress,
+  inPool: () => ({ decode: poolLibraries().zstdDecode, encoder: poolEncoder }),
+}
+
+/** The system's, but for output that is to be the same everywhere. */
+function poolEncoder(level = usualLevel): PoolEncoder | undefined {
+  const encode = process.env['SOURCE_DATE_EPOCH'] === undefined ? poolLibraries().zstdEncode : undefined
+  return encode === undefined ? undefined : (bytes, output) => encode(bytes, output, level)
 }
 
 /** More frames than this are not looked at: a unit of 2 MiB has one, and empty ones could go on for ever. */
@@ -136,7 +146,7 @@ export function decodeZstdUpTo(stored: Uint8Array, target: Uint8Array): number {
 }
 
 /** One frame without checksum, with its content size where the implementation states it. @param level 1 to 22. */
-export function zstdCompress(bytes: Uint8Array, level = 3): Uint8Array {
+export function zstdCompress(bytes: Uint8Array, level = usualLevel): Uint8Array {
   return readyToEncode().compress(bytes, level)
 }
 

@@ -4,7 +4,7 @@ import { compressedError } from '../block/read.js'
 import { codecFor } from '../codec/registry.js'
 import type { ChunkPiece } from './chunk.js'
 
-type Packed = Extract<ChunkPiece, { kind: 'packed' }>
+export type Packed = Extract<ChunkPiece, { kind: 'packed' }>
 type Data = Extract<ChunkPiece, { kind: 'data' }>
 
 /** Buffers of one thread for the stored and the decoded bytes of a compressed unit, grown when a unit needs more. */
@@ -59,7 +59,8 @@ export async function fillAsync(
   for (const piece of pieces) if (piece.kind === 'packed') fillPacked(piece, target, buffers)
 }
 
-function fillPacked(piece: Packed, target: Uint8Array, buffers: UnitBuffers): void {
+/** Reads and decodes one unit. @throws ImageError */
+export function fillPacked(piece: Packed, target: Uint8Array, buffers: UnitBuffers): void {
   const stored = buffers.stored(piece.storedLength)
   readSync(piece.descriptor, piece.position, stored, piece.name)
   const whole = piece.within === 0 && piece.length === piece.unitLength

@@ -5,6 +5,7 @@ import { codecModules } from '../codec/registry.js'
 import { roundUp } from '../binary/integers.js'
 import { memoryPage, pageAlignedMemory } from '../binary/pages.js'
 import { UnitBuffers } from './fill.js'
+import { PoolTasks } from './pool-task.js'
 import { runTaskAsync, type Task, type TaskResult } from './task.js'
 import type { WorkerReply, WorkerRequest, WorkerSetup } from './worker.js'
 
@@ -43,9 +44,9 @@ interface Waiting {
 }
 
 /**
- * Runs tasks. Plain reading and scanning stays in this thread, where the system's own thread pool reads ahead;
- * compression,
- * decompression and hashing go to worker threads, which are started when the first such task comes.
+ * Runs tasks. Plain reading and scanning stays in this thread, where the system's own thread pool reads ahead.
+ * Compression and decompression go to that pool too where the system has libraries for them, and to worker threads
+ * otherwise, as hashing does; those are started when the first such task comes.
  */
 export class TaskPool implements AsyncDisposable {
   readonly #threads: number
@@ -53,6 +54,7 @@ export class TaskPool implements AsyncDisposable {
   readonly #load: number[] = []
   readonly #waiting = new Map<number, Waiting & { readonly worker: number }>()
   readonly #buffers = new UnitBuffers()
+  readonly #poolTasks = new PoolTasks()
   #nextId = 0
 
   /** @param threads worker threads at most; 0 does everything here. */
@@ -61,7 +63,10 @@ export class TaskPool implements AsyncDisposable {
   }
 
   async run(task: Task, slot: Slot): Promise<TaskResult> {
-    if (this.#threads > 0 && isHeavy(task)) return await this.#send(task, slot)
+    if (this.#threads > 0 && isHeavy(task))
+      return this.#poolTasks.takes(task)
+        ? await this.#poolTasks.run(task, slot.bytes, slot.half)
+        : await this.#send(task, slot)
     return await runTaskAsync(task, slot.bytes, slot.half, this.#buffers)
   }
 

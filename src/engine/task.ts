@@ -86,13 +86,15 @@ export async function runTaskAsync(
   return task.mode === 'pack' ? packWhole(buffer, task.length, task.packing) : judge(task, bytes, base, buffer)
 }
 
-function clear(bytes: Uint8Array, content: Pick<Task, 'length' | 'pieces' | 'present'>): void {
+/** Zeroes what no piece covers. */
+export function clear(bytes: Uint8Array, content: Pick<Task, 'length' | 'pieces' | 'present'>): void {
   const covered =
     content.present.length === 0 ? content.pieces : [...content.pieces, ...content.present].sort((a, b) => a.at - b.at)
   clearGaps(bytes, content.length, covered)
 }
 
-function judge(task: Task, bytes: Uint8Array, base: Uint8Array | undefined, buffer: Uint8Array): TaskResult {
+/** What a chunk that was filled turned out to be; compressed, where that is wanted. */
+export function judge(task: Task, bytes: Uint8Array, base: Uint8Array | undefined, buffer: Uint8Array): TaskResult {
   if (task.mode === 'fill') return { runs: [] }
   if (task.mode === 'hash') return { runs: [], digest: blockDigest(bytes) }
   if (task.mode === 'compare') {
@@ -154,6 +156,16 @@ function pack(runs: readonly ScannedRun[], bytes: Uint8Array, packing: Packing):
   const key = `${packing.codec}:${packing.level ?? ''}`
   let compress = compressors.get(key)
   if (compress === undefined) compressors.set(key, (compress = compressorFor(packing.codec, packing.level)))
+  return packUnits(runs, bytes, packing.length, compress)
+}
+
+/** @param compress is asked for each whole unit in turn; undefined: it stays as it is. */
+export function packUnits(
+  runs: readonly ScannedRun[],
+  bytes: Uint8Array,
+  unit: number,
+  compress: (bytes: Uint8Array, at: number) => Uint8Array | undefined,
+): ScannedRun[] {
   const result: ScannedRun[] = []
   let free = 0
   for (const run of runs) {
@@ -161,11 +173,11 @@ function pack(runs: readonly ScannedRun[], bytes: Uint8Array, packing: Packing):
       result.push(run)
       continue
     }
-    for (let at = run.at; at < run.at + run.length; at += packing.length) {
-      const length = Math.min(packing.length, run.at + run.length - at)
+    for (let at = run.at; at < run.at + run.length; at += unit) {
+      const length = Math.min(unit, run.at + run.length - at)
       // A unit cut short by the end of the disk is compressed with the zeros that follow it in the format: the caller
       // pads chunks.
-      const packed = length === packing.length ? compress(bytes.subarray(at, at + length)) : undefined
+      const packed = length === unit ? compress(bytes.subarray(at, at + length), at) : undefined
       if (packed === undefined) {
         const last = result.at(-1)
         if (last?.kind === 'data' && last.at + last.length === at)

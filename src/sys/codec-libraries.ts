@@ -1,4 +1,4 @@
-import { nativeKoffi } from './koffi.js'
+import { nativeKoffi, type NativeFunction } from './koffi.js'
 
 /** Decodes into `target` whole. False where the library did not: the stream is damaged, or gives another length. */
 export type LibraryDecoder = (stored: Uint8Array, target: Uint8Array) => boolean
@@ -20,16 +20,51 @@ export interface CodecLibraries {
   readonly zstdEncode?: LibraryEncoder
 }
 
+/**
+ * The same libraries, called in the threads of Node's pool. Each call has a context of its own out of a few, which are
+ * kept: making one costs as much as a unit.
+ */
+export interface PoolLibraries {
+  /** Raw deflate by libdeflate: whether it filled `target`. */
+  readonly inflate?: (stored: Uint8Array, target: Uint8Array) => Promise<boolean>
+  /** Raw deflate by ISA-L, as {@link CodecLibraries.deflate}: how many bytes of `output` it needed. */
+  readonly deflate?: (bytes: Uint8Array, output: Uint8Array) => Promise<number | undefined>
+  /** The Zstandard frame at the start of `stored` by libzstd: whether it filled `target`. */
+  readonly zstdDecode?: (stored: Uint8Array, target: Uint8Array) => Promise<boolean>
+  readonly zstdEncode?: (bytes: Uint8Array, output: Uint8Array, level: number) => Promise<number | undefined>
+}
+
 type Loader = NonNullable<ReturnType<typeof nativeKoffi>>
 
 let loaded: CodecLibraries | undefined
+let pool: PoolLibraries | undefined
+
+/** Undefined with VDISK_NO_NATIVE_CODECS set. Structures are laid out as on 64-bit systems with the low byte first. */
+function loader(): Loader | undefined {
+  const isKnown = process.platform === 'linux' && ['x64', 'arm64'].includes(process.arch)
+  return isKnown && process.env['VDISK_NO_NATIVE_CODECS'] === undefined ? nativeKoffi() : undefined
+}
+
+/** The libraries of this system, for the threads of the pool; loaded at the first call. */
+export function poolLibraries(): PoolLibraries {
+  if (pool !== undefined) return pool
+  const koffi = loader()
+  return (pool =
+    koffi === undefined
+      ? {}
+      : {
+          inflate: bound(() => poolInflate(koffi)),
+          deflate: bound(() => poolDeflate(koffi)),
+          zstdDecode: bound(() => poolZstdDecode(koffi)),
+          zstdEncode: bound(() => poolZstdEncode(koffi)),
+        })
+}
 
 /** The libraries of this system, loaded at the first call; none with VDISK_NO_NATIVE_CODECS set. */
 export function codecLibraries(): CodecLibraries {
   if (loaded !== undefined) return loaded
-  const koffi = process.env['VDISK_NO_NATIVE_CODECS'] === undefined ? nativeKoffi() : undefined
-  // Structures are laid out as on 64-bit systems with the low byte first.
-  if (koffi === undefined || process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch)) loaded = {}
+  const koffi = loader()
+  if (koffi === undefined) loaded = {}
   else
     loaded = {
       inflate: bound(() => libdeflate(koffi)),
@@ -49,18 +84,24 @@ function bound<Call>(bind: () => Call): Call | undefined {
   }
 }
 
-function libdeflate(koffi: Loader): LibraryDecoder {
+function deflateLibrary(koffi: Loader): Record<'make' | 'free' | 'decompress', NativeFunction> {
   const library = koffi.load('libdeflate.so.0')
-  const make = library.func('void *libdeflate_alloc_decompressor(void)')
-  const free = library.func('void libdeflate_free_decompressor(void *decompressor)')
-  const decompress = library.func(
-    'int libdeflate_deflate_decompress(void *d, void *in, size_t in_length, void *out, size_t ' +
-      'out_length, void *actual)',
-  )
+  return {
+    make: library.func('void *libdeflate_alloc_decompressor(void)'),
+    free: library.func('void libdeflate_free_decompressor(void *decompressor)'),
+    // Without a place for the actual length anything but the full length is a failure.
+    decompress: library.func(
+      'int libdeflate_deflate_decompress(void *d, void *in, size_t in_length, void *out, size_t ' +
+        'out_length, void *actual)',
+    ),
+  }
+}
+
+function libdeflate(koffi: Loader): LibraryDecoder {
+  const { make, free, decompress } = deflateLibrary(koffi)
   return (stored, target) => {
     // Made for each unit: a thread that is ended frees nothing, and this takes no time worth keeping it for.
     const decompressor = make()
-    // Without a place for the actual length anything but the full length is a failure.
     const result = decompress(decompressor, stored, stored.length, target, target.length, null)
     free(decompressor)
     return result === 0
@@ -86,32 +127,52 @@ const windowBits = 12
 /** What a unit that cannot be compressed takes besides its bytes, at most: headers of stored blocks. */
 const overhead = 4096
 
-function isaL(koffi: Loader): LibraryEncoder {
-  const library = koffi.load('libisal.so.2')
-  const initialize = library.func('void isal_deflate_init(void *stream)')
-  const deflate = library.func('int isal_deflate(void *stream)')
-  const stream = new Uint8Array(streamLength)
-  const fields = new DataView(stream.buffer)
-  const levelBuffer = new Uint8Array(levelBufferLength)
-  let output = new Uint8Array(0)
-  return (bytes) => {
-    if (output.length < bytes.length + overhead) output = new Uint8Array(bytes.length + overhead)
-    // Sets everything that is not set here: no flush, no header, no dictionary.
-    initialize(stream)
+/** A stream of ISA-L with its memory. */
+class IsaStream {
+  readonly memory = new Uint8Array(streamLength)
+  readonly #fields = new DataView(this.memory.buffer)
+  readonly #levelBuffer = new Uint8Array(levelBufferLength)
+
+  /** Says what is to be compressed; everything that is not set here is as after `isal_deflate_init`. */
+  prepare(koffi: Loader, bytes: Uint8Array, output: Uint8Array): void {
+    const fields = this.#fields
     fields.setBigUint64(members.nextIn, koffi.address(bytes), true)
     fields.setUint32(members.availableIn, bytes.length, true)
     fields.setBigUint64(members.nextOut, koffi.address(output), true)
     fields.setUint32(members.availableOut, output.length, true)
     fields.setUint32(members.level, 1, true)
     fields.setUint32(members.levelBufferSize, levelBufferLength, true)
-    fields.setBigUint64(members.levelBuffer, koffi.address(levelBuffer), true)
+    fields.setBigUint64(members.levelBuffer, koffi.address(this.#levelBuffer), true)
     fields.setUint16(members.endOfStream, 1, true)
     fields.setUint16(members.windowBits, windowBits, true)
-    const failed = deflate(stream) !== 0
-    const free = fields.getUint32(members.availableOut, true)
+  }
+
+  /** Bytes that it gave, of `length` that there was room for; undefined where it is not done. */
+  given(length: number): number | undefined {
+    const free = this.#fields.getUint32(members.availableOut, true)
     // With no byte left it may have more to say.
-    if (failed || free === 0 || fields.getUint32(members.availableIn, true) !== 0) return undefined
-    return output.slice(0, output.length - free)
+    return free === 0 || this.#fields.getUint32(members.availableIn, true) !== 0 ? undefined : length - free
+  }
+}
+
+function isaLibrary(koffi: Loader): Record<'initialize' | 'deflate', NativeFunction> {
+  const library = koffi.load('libisal.so.2')
+  return {
+    initialize: library.func('void isal_deflate_init(void *stream)'),
+    deflate: library.func('int isal_deflate(void *stream)'),
+  }
+}
+
+function isaL(koffi: Loader): LibraryEncoder {
+  const { initialize, deflate } = isaLibrary(koffi)
+  const stream = new IsaStream()
+  let output = new Uint8Array(0)
+  return (bytes) => {
+    if (output.length < bytes.length + overhead) output = new Uint8Array(bytes.length + overhead)
+    initialize(stream.memory)
+    stream.prepare(koffi, bytes, output)
+    const length = deflate(stream.memory) === 0 ? stream.given(output.length) : undefined
+    return length === undefined ? undefined : output.slice(0, length)
   }
 }
 
@@ -139,4 +200,107 @@ function zstdDecoder(koffi: Loader): (frame: Uint8Array, target: Uint8Array) => 
     const length = decompress(target, target.length, frame, frame.length)
     return isError(length) === 0 ? length : undefined
   }
+}
+
+/** Calls of one library that are under way at a time: more than processors, so that none of them waits for this thread. */
+const mostContexts = 6
+
+/** Contexts of a library that are used in turn. */
+class Contexts<Context> {
+  readonly #make: () => Context
+  readonly #free: Context[] = []
+  readonly #waiting: ((context: Context) => void)[] = []
+  #made = 0
+
+  constructor(make: () => Context) {
+    this.#make = make
+  }
+
+  async use<Result>(work: (context: Context) => Promise<Result>): Promise<Result> {
+    const context = this.#take() ?? (await new Promise<Context>((resolve) => this.#waiting.push(resolve)))
+    try {
+      return await work(context)
+    } finally {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#free.push(context)
+      else next(context)
+    }
+  }
+
+  #take(): Context | undefined {
+    const free = this.#free.pop()
+    if (free !== undefined || this.#made >= mostContexts) return free
+    this.#made++
+    return this.#make()
+  }
+}
+
+/** Calls a function in the pool. What it reads and writes has to be `kept` alive until it is done. */
+function later(call: NativeFunction, values: readonly unknown[], kept: object): Promise<number> {
+  return new Promise((resolve, reject) => {
+    call.async(...values, (failure: Error | null, result: number) => {
+      alive.delete(kept)
+      if (failure === null) resolve(result)
+      else reject(failure)
+    })
+    alive.add(kept)
+  })
+}
+const alive = new Set<object>()
+
+function poolInflate(koffi: Loader): PoolLibraries['inflate'] {
+  const { make, decompress } = deflateLibrary(koffi)
+  const contexts = new Contexts(() => make())
+  return (stored, target) =>
+    contexts.use(async (context) => {
+      const values = [context, stored, stored.length, target, target.length, null]
+      return (await later(decompress, values, values)) === 0
+    })
+}
+
+function poolDeflate(koffi: Loader): PoolLibraries['deflate'] {
+  const { initialize, deflate } = isaLibrary(koffi)
+  const contexts = new Contexts(() => new IsaStream())
+  return (bytes, output) =>
+    contexts.use(async (stream) => {
+      initialize(stream.memory)
+      stream.prepare(koffi, bytes, output)
+      const failed = (await later(deflate, [stream.memory], [stream, bytes, output])) !== 0
+      return failed ? undefined : stream.given(output.length)
+    })
+}
+
+function poolZstdDecode(koffi: Loader): PoolLibraries['zstdDecode'] {
+  const library = koffi.load('libzstd.so.1')
+  const make = library.func('void *ZSTD_createDCtx(void)')
+  const isError = library.func('unsigned int ZSTD_isError(size_t code)')
+  const frameLength = library.func('size_t ZSTD_findFrameCompressedSize(void *in, size_t in_length)')
+  const decompress = library.func(
+    'size_t ZSTD_decompressDCtx(void *context, void *out, size_t out_length, void *in, size_t in_length)',
+  )
+  const contexts = new Contexts(() => make())
+  return (stored, target) =>
+    contexts.use(async (context) => {
+      // What follows the frame is no part of it, and the library would refuse it.
+      const length = frameLength(stored, stored.length)
+      if (isError(length) !== 0 || length > stored.length) return false
+      const values = [context, target, target.length, stored, length]
+      return (await later(decompress, values, values)) === target.length
+    })
+}
+
+function poolZstdEncode(koffi: Loader): PoolLibraries['zstdEncode'] {
+  const library = koffi.load('libzstd.so.1')
+  const make = library.func('void *ZSTD_createCCtx(void)')
+  const isError = library.func('unsigned int ZSTD_isError(size_t code)')
+  const compress = library.func(
+    'size_t ZSTD_compressCCtx(void *context, void *out, size_t out_length, void *in, size_t in_length, int level)',
+  )
+  const contexts = new Contexts(() => make())
+  return (bytes, output, level) =>
+    contexts.use(async (context) => {
+      const values = [context, output, output.length, bytes, bytes.length, level]
+      const length = await later(compress, values, values)
+      return isError(length) === 0 ? length : undefined
+    })
 }

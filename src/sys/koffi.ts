@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 import fs from './host-fs.js'
 import type { Syscalls } from './types.js'
 
-interface NativeFunction {
+export interface NativeFunction {
   /** What the prototype says: a number, a pointer, or nothing. */
   (...values: unknown[]): number
   /** Runs in a thread of Node's pool; the last of the values is called with the result, and `errno` is that call's. */

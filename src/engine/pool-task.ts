@@ -1,0 +1,155 @@
+import fs from 'node:fs'
+import { poolRoom, type PoolEncoder } from '../block/types.js'
+import { poolCodec } from '../codec/registry.js'
+import { scanChunk, type ChunkPiece, type ScannedRun } from './chunk.js'
+import { fillAsync, fillPacked, UnitBuffers, type Packed } from './fill.js'
+import { clear, judge, packUnits, type Task, type TaskResult } from './task.js'
+
+/** Compressed units that lie together are read at once, up to so many bytes with what lies between them. */
+const longestRead = 2 * 1024 * 1024
+const longestGap = 65536
+
+/**
+ * Tasks whose units are decoded or compressed by libraries in the threads of Node's pool. That needs no threads of our
+ * own, of which each takes as long to start as decoding 30 MiB; and one call reads the units of a whole chunk.
+ */
+export class PoolTasks {
+  readonly #free: Uint8Array[] = []
+  readonly #buffers = new UnitBuffers()
+
+  /** Whether all of a task can be done so. */
+  takes({ mode, packing, digests, pieces, base }: Task): boolean {
+    if (mode === 'hash' || mode === 'pack' || (digests?.length ?? 0) > 0) return false
+    if (packing !== undefined && (packing.always === true || encoderOf(packing) === undefined)) return false
+    return [...pieces, ...(base?.pieces ?? [])].every(
+      (piece) =>
+        piece.kind === 'data' || (piece.length === piece.unitLength && poolCodec(piece.codec).decode !== undefined),
+    )
+  }
+
+  /** @throws ImageError. Nothing reads or writes the buffer any more when it settles. */
+  async run(task: Task, buffer: Uint8Array, half: number): Promise<TaskResult> {
+    const bytes = buffer.subarray(0, task.length)
+    const parts = [this.#fill(task, bytes)]
+    let base: Uint8Array | undefined
+    if (task.base !== undefined) {
+      base = buffer.subarray(half, half + task.length)
+      parts.push(this.#fill({ length: task.length, ...task.base }, base))
+    }
+    await allOf(parts)
+    const encode = task.packing === undefined ? undefined : encoderOf(task.packing)
+    if (task.packing === undefined || encode === undefined) return judge(task, bytes, base, buffer)
+    const runs = scanChunk(bytes, task.length, task.unit, base)
+    return { runs: await this.#pack(runs, bytes, task.packing.length, encode) }
+  }
+
+  async #fill(content: Pick<Task, 'length' | 'pieces' | 'present'>, target: Uint8Array): Promise<void> {
+    clear(target, content)
+    const plain = content.pieces.filter((piece) => piece.kind === 'data')
+    const groups = together(content.pieces.filter((piece) => piece.kind === 'packed'))
+    await allOf([fillAsync(plain, target, this.#buffers), ...groups.map((group) => this.#decode(group, target))])
+  }
+
+  async #decode(units: readonly Packed[], target: Uint8Array): Promise<void> {
+    const start = Math.min(...units.map(({ position }) => position))
+    const end = Math.max(...units.map(endOf))
+    const stored = this.#take(end - start)
+    try {
+      const length = await readUpTo(units[0]?.descriptor ?? -1, stored.subarray(0, end - start), start)
+      await allOf(
+        units.map(async (unit) => {
+          const own = stored.subarray(unit.position - start, endOf(unit) - start)
+          const place = target.subarray(unit.at, unit.at + unit.length)
+          const isThere = endOf(unit) - start <= length
+          if (isThere && (await poolCodec(unit.codec).decode?.(own, place)) === true) return
+          // It says what is wrong, or takes what the library does not.
+          fillPacked(unit, target, this.#buffers)
+        }),
+      )
+    } finally {
+      this.#free.push(stored)
+    }
+  }
+
+  async #pack(
+    runs: readonly ScannedRun[],
+    bytes: Uint8Array,
+    unit: number,
+    encode: PoolEncoder,
+  ): Promise<ScannedRun[]> {
+    const room = poolRoom(unit)
+    const places = runs.flatMap(({ kind, at, length }) =>
+      kind === 'data' ? Array.from({ length: Math.floor(length / unit) }, (_, index) => at + index * unit) : [],
+    )
+    const output = this.#take(places.length * room)
+    const packed = new Map<number, Uint8Array>()
+    try {
+      await allOf(
+        places.map(async (at, index) => {
+          const own = output.subarray(index * room, (index + 1) * room)
+          const length = await encode(bytes.subarray(at, at + unit), own)
+          if (length !== undefined && length < unit) packed.set(at, own.subarray(0, length))
+        }),
+      )
+      return packUnits(runs, bytes, unit, (_, at) => packed.get(at))
+    } finally {
+      this.#free.push(output)
+    }
+  }
+
+  /** Memory that nobody else uses meanwhile. */
+  #take(length: number): Uint8Array {
+    const found = this.#free.findIndex((free) => free.length >= length)
+    return found < 0 ? new Uint8Array(length) : (this.#free.splice(found, 1)[0] ?? new Uint8Array(length))
+  }
+}
+
+function encoderOf({ codec, level }: NonNullable<Task['packing']>): PoolEncoder | undefined {
+  return poolCodec(codec).encoder?.(level)
+}
+
+const endOf = ({ position, storedLength }: Packed): number => position + storedLength
+
+/** Units in the order of the disk, as groups that are worth one read. */
+function together(units: readonly Extract<ChunkPiece, { kind: 'packed' }>[]): Packed[][] {
+  const groups: Packed[][] = []
+  let start = 0
+  let end = 0
+  for (const unit of units) {
+    const group = groups.at(-1) ?? []
+    const [first] = group
+    const fits =
+      first?.descriptor === unit.descriptor &&
+      unit.position >= start &&
+      unit.position <= end + longestGap &&
+      endOf(unit) - start <= longestRead
+    if (fits) group.push(unit)
+    else {
+      groups.push([unit])
+      start = unit.position
+    }
+    end = fits ? Math.max(end, endOf(unit)) : endOf(unit)
+  }
+  return groups
+}
+
+/** How many bytes were there; 0 where they cannot be read: who reads the units one by one finds out why. */
+function readUpTo(descriptor: number, target: Uint8Array, position: number): Promise<number> {
+  return new Promise((resolve) => {
+    let done = 0
+    const step = (): void => {
+      fs.read(descriptor, target, done, target.length - done, position + done, (cause, count) => {
+        if (cause !== null || count === 0) resolve(done)
+        else if ((done += count) < target.length) step()
+        else resolve(done)
+      })
+    }
+    step()
+  })
+}
+
+/** All are awaited even when one fails: nothing may still use the memory afterwards. */
+async function allOf(parts: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(parts)
+  for (const result of results) if (result.status === 'rejected') throw result.reason
+}

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import zlib from 'node:zlib'
+import { poolRoom } from '../../../src/block/types.js'
+import { codecFor, poolCodec } from '../../../src/codec/registry.js'
+import { codecLibraries } from '../../../src/sys/codec-libraries.js'
+import { skipReason } from '../../support/complete.js'
+import { diskLike } from '../../support/content.js'
+
+const libraries = codecLibraries()
+const missing = skipReason(
+  Object.values(libraries).filter((found) => found !== undefined).length < 4
+    ? 'needs koffi, libisal.so.2, libdeflate.so.0 and libzstd.so.1'
+    : undefined,
+)
+const shared = (length: number): Uint8Array => new Uint8Array(new SharedArrayBuffer(length))
+
+for (const id of ['deflate', 'zstd']) {
+  test(`${id} in the pool: many units at a time come back as they were`, { skip: missing }, async () => {
+    const { decode, encoder } = poolCodec(id)
+    const encode = encoder?.()
+    assert.ok(decode !== undefined && encode !== undefined)
+    const units = Array.from({ length: 40 }, (_, seed) => diskLike(65536, seed))
+    await Promise.all(
+      units.map(async (plain) => {
+        const output = shared(poolRoom(plain.length))
+        const length = await encode(plain, output)
+        assert.ok(length !== undefined && length > 0)
+        const packed = Uint8Array.from(output.subarray(0, length))
+        const [inPool, here] = [shared(plain.length), new Uint8Array(plain.length)]
+        assert.equal(await decode(packed, inPool), true)
+        codecFor(id).decode(packed, here)
+        assert.equal(Buffer.compare(inPool, plain), 0)
+        assert.equal(Buffer.compare(here, plain), 0)
+      }),
+    )
+  })
+
+  test(`${id} in the pool: what cannot be compressed has room`, { skip: missing }, async () => {
+    for (const size of [512, 65536, 2097152]) {
+      const plain = Buffer.alloc(size)
+      for (let at = 0; at < size; at += 4) plain.writeUInt32LE(Math.imul(at + 1, 2654435761) >>> 0, at)
+      const output = shared(poolRoom(size))
+      const length = await poolCodec(id).encoder?.()?.(plain, output)
+      assert.ok(length !== undefined && length <= output.length)
+      const target = shared(size)
+      assert.equal(await poolCodec(id).decode?.(output.subarray(0, length), target), true)
+      assert.equal(Buffer.compare(target, plain), 0)
+    }
+  })
+
+  test(`${id} in the pool: damaged, cut and longer units are refused`, { skip: missing }, async () => {
+    const plain = diskLike(4096, 9)
+    const packed = Uint8Array.from(codecFor(id).encode!(plain))
+    const { decode } = poolCodec(id)
+    const target = shared(plain.length)
+    assert.equal(await decode!(packed.subarray(0, packed.length / 2), target), false)
+    assert.equal(await decode!(new Uint8Array(100).fill(0xff), target), false)
+    assert.equal(await decode!(new Uint8Array(0), target), false)
+    assert.equal(await decode!(packed, shared(plain.length - 1)), false)
+    assert.equal(await decode!(packed, shared(plain.length + 1)), false)
+    assert.equal(await decode!(Buffer.concat([packed, Buffer.alloc(700, 0xa5)]), target), true)
+    assert.equal(Buffer.compare(target, plain), 0)
+  })
+}
+
+test('deflate in the pool: the same bytes as in a thread of its own', { skip: missing }, async () => {
+  for (const seed of [1, 2, 3]) {
+    const plain = diskLike(65536, seed)
+    const output = shared(poolRoom(plain.length))
+    const length = await poolCodec('deflate').encoder?.()?.(plain, output)
+    assert.deepEqual(Uint8Array.from(output.subarray(0, length)), Uint8Array.from(codecFor('deflate').encode!(plain)))
+    assert.equal(Buffer.compare(zlib.inflateRawSync(output.subarray(0, length)), plain), 0)
+  }
+})
+
+test('in the pool nothing is compressed where output is to be the same everywhere', { skip: missing }, (t) => {
+  const before = process.env['SOURCE_DATE_EPOCH']
+  t.after(() => {
+    if (before === undefined) delete process.env['SOURCE_DATE_EPOCH']
+    else process.env['SOURCE_DATE_EPOCH'] = before
+  })
+  assert.equal(poolCodec('deflate').encoder?.(6), undefined)
+  process.env['SOURCE_DATE_EPOCH'] = '0'
+  assert.equal(poolCodec('deflate').encoder?.(), undefined)
+  assert.equal(poolCodec('zstd').encoder?.(), undefined)
+})
