@@ -26,7 +26,7 @@ export default tseslint.config(
       'test/support/example-plugin/',
       'node_modules/',
       '.work/',
-      'scripts/',
+      'scripts/', 'packaging/',
       'bin/',
       'eslint.config.js',
     ],

@@ -28,7 +28,7 @@ export default class PartitionExtract extends BaseCommand {
     },
     {
       description: 'Look for something in it',
-      command: '<%= config.bin %> <%= command.id %> server.vhdx@2 - | strings',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx@2 - | sha256sum',
     },
   ]
   static override args = {
