@@ -27,7 +27,7 @@ export default class PartitionExtract extends BaseCommand {
       command: '<%= config.bin %> <%= command.id %> server.vhdx@label=root root.vhdx --wrap gpt',
     },
     {
-      description: 'Look for something in it',
+      description: 'Give its bytes to another program',
       command: '<%= config.bin %> <%= command.id %> server.vhdx@2 - | sha256sum',
     },
   ]
