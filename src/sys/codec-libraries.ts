@@ -202,7 +202,7 @@ function zstdDecoder(koffi: Loader): (frame: Uint8Array, target: Uint8Array) => 
   }
 }
 
-/** Calls of one library that are under way at a time: more than processors, so that none of them waits for this thread. */
+/** Calls of one library under way at a time: more than processors, so that none of them waits for this thread. */
 const mostContexts = 6
 
 /** Contexts of a library that are used in turn. */
