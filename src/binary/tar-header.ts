@@ -5,6 +5,8 @@
 
 export const tarBlock = 512
 
+const xvaName = Array.from('ova.xml', (character) => character.charCodeAt(0))
+
 /** One header. Sizes are bytes. */
 export interface TarHeader {
   readonly name: Uint8Array
@@ -19,6 +21,11 @@ export function isTarHeader(block: Uint8Array): boolean {
   return (
     block.length >= tarBlock && u === 0x75 && s === 0x73 && t === 0x74 && a === 0x61 && r === 0x72 && sumFits(block)
   )
+}
+
+/** Whether a tar archive is an export of XenServer: its description comes first. */
+export function isXva(block: Uint8Array): boolean {
+  return isTarHeader(block) && upToNul(block.subarray(0, 100)).join() === xvaName.join()
 }
 
 /** Whether the checksum is that of the block: of bytes without a sign, or with one as some old programs took them. */

@@ -214,7 +214,8 @@ class ChainOpener {
     let driver: FormatDriver
     let notes: readonly Note[] = []
     try {
-      if (this.#options.from === undefined)
+      if (outside?.plain === true) driver = this.#registry.plain
+      else if (this.#options.from === undefined)
         ({ driver, notes, namedRaw: this.#namedRaw } = detectFormat(file, (outside?.location ?? self).name))
       else {
         driver = this.#registry.get(this.#options.from)

@@ -52,7 +52,6 @@ const foreign: readonly Signature[] = [
     name: 'a Parallels bundle descriptor',
     matches: (head) => text(head).includes('<Parallels_disk_image') && /^\s*<\?xml/.test(text(head)),
   },
-  at('a VMA archive (Proxmox)', 0, 'VMA\0'),
   at('an L01 evidence file (EnCase)', 0, 'LVF\x09\x0d\x0a\xff\0'),
   at('an AFF image', 0, 'AFF10\x0d\x0a\0'),
   at('a WIM image (Windows)', 0, 'MSWIM\0\0\0'),

@@ -52,6 +52,8 @@ export interface Unwrapped {
   readonly location: Location
   /** Set where that is a file of its own, which a wrapper leads to. */
   readonly own?: Location
+  /** Set where it is a disk byte for byte, whatever it looks like. */
+  readonly plain?: boolean
   readonly wrappings: readonly Wrapping[]
   readonly notes: readonly Note[]
 }
@@ -131,7 +133,8 @@ function taken(unwrapped: Unwrapped, { member }: UnwrapOptions): Unwrapped {
 }
 
 /** The wrapper that the content is of: where a disk's own format is certain, that is what it is. */
-function wrapperOf({ file, location }: Unwrapped): WrapperDriver | undefined {
+function wrapperOf({ file, location, plain }: Unwrapped): WrapperDriver | undefined {
+  if (plain === true) return undefined
   const { store, registry } = file
   const { name } = location
   if (store.size === 0 || (name !== undefined && isPartialName(name))) return undefined
@@ -192,6 +195,7 @@ function* opened(outer: Unwrapped, driver: WrapperDriver, options: UnwrapOptions
     file: new ProbedFile(inner.store, registry),
     location: new MemberLocation(location, member.name ?? innerName(location, driver), name),
     own: outer.own,
+    plain: member.plain,
     wrappings: [...outer.wrappings, { ...wrapping, content: inner.store.size, access: inner.access }],
     notes: all,
   }

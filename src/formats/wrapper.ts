@@ -72,6 +72,8 @@ export type WrappedFile = {
   readonly size?: number
   /** Bytes that the disk in it is to have, where that is recorded. */
   readonly capacity?: number
+  /** Its bytes are those of a disk: a guest wrote them, and whatever they look like, it is read as it stands. */
+  readonly plain?: boolean
 } & (
   | { readonly source: BlockSource; readonly stream?: undefined; readonly open?: undefined }
   | { readonly source?: undefined; readonly stream: WrappedStream; readonly open?: undefined }

@@ -1,13 +1,13 @@
 import { ConcatenatedSource } from '../../block/concatenated.js'
 import { RangeSource } from '../../block/range-source.js'
 import type { BlockSource, ByteStore } from '../../block/types.js'
-import { isTarHeader } from '../../binary/tar-header.js'
-import { corrupt, printable, reference, unsupported, type ImageError } from '../../errors.js'
+import { isTarHeader, isXva } from '../../binary/tar-header.js'
+import { corrupt, printable, reference, type ImageError } from '../../errors.js'
 import type { Finding, WrappedFile, WrapperDriver } from '../driver.js'
 import { longestDescription, type Envelope, type ReferencedFile } from './envelope.js'
 import { longestManifest, parseManifest, type DigestedFile, type Manifest } from './manifest.js'
 import { decoded, openPackage } from './package.js'
-import { readTar, type TarMember } from './tar.js'
+import { readTar, type TarMember } from '../../block/tar-archive.js'
 
 /** Archives of tar: appliances (OVA), boxes of Vagrant, and any other with a disk in it. */
 export const ova: WrapperDriver = {
@@ -17,17 +17,9 @@ export const ova: WrapperDriver = {
   title: 'OVA or tar archive',
   extensions: ['ova', 'box', 'tar'],
   access: 'at any place: the archive stores them as they are',
-  probe: (head) => (isTarHeader(head) ? 'certain' : 'no'),
+  probe: (head) => (isTarHeader(head) && !isXva(head) ? 'certain' : 'no'),
   *open(store) {
     const { members, notes } = yield* readTar(store)
-    if (members[0]?.name === 'ova.xml')
-      throw unsupported(
-        'E_UNSUPPORTED_FORMAT',
-        `${store.name} is an export of XenServer (XVA), which vdisk cannot read`,
-        {
-          hint: 'Export the disk itself as a VHD: xe vdi-export format=vhd',
-        },
-      )
     const description = members.find(({ name }) => /\.ovf$/i.test(name))
     if (description === undefined) return { members: members.flatMap((member) => plain(store, member)), notes }
     const archive = new Archive(store, members, description)

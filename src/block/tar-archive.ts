@@ -1,9 +1,9 @@
-import { isTarHeader, decodeTarHeader, tarBlock, type TarHeader } from '../../binary/tar-header.js'
-import { roundUp } from '../../binary/integers.js'
-import type { ByteStore, Note } from '../../block/types.js'
-import type { Work } from '../../block/work.js'
-import { corrupt, printable, unsupported, type ImageError } from '../../errors.js'
-import { hostName } from '../../sys/host-fs.js'
+import { isTarHeader, decodeTarHeader, tarBlock, type TarHeader } from '../binary/tar-header.js'
+import { roundUp } from '../binary/integers.js'
+import type { ByteStore, Note } from './types.js'
+import type { Work } from './work.js'
+import { corrupt, printable, unsupported, type ImageError } from '../errors.js'
+import { hostName } from '../sys/host-fs.js'
 
 /** A member of a tar archive. Positions and sizes are bytes. */
 export interface TarMember {
@@ -31,9 +31,19 @@ const longestRecord = 65536
  */
 export function* readTar(store: ByteStore): Work<TarArchive> {
   const members: TarMember[] = []
+  const notes = yield* walkTar(store, mostMembers, (member) => members.push(member))
+  return { members, notes }
+}
+
+/**
+ * The same, member by member. @param most members that the archive may have. @param visit is called with each.
+ * @throws what `visit` throws, too.
+ */
+export function* walkTar(store: ByteStore, most: number, visit: (member: TarMember) => void): Work<readonly Note[]> {
   const block = new Uint8Array(tarBlock)
   let next: Overrides = {}
   let position = 0
+  let count = 0
   let ended = false
   for (let steps = 0; position + tarBlock <= store.size; steps++) {
     store.read(position, block)
@@ -42,21 +52,22 @@ export function* readTar(store: ByteStore): Work<TarArchive> {
       break
     }
     const header = decodeTarHeader(block)
-    if (header === undefined || (members.length === 0 && !isTarHeader(block))) throw damaged(store, position)
-    if (members.length >= mostMembers)
-      throw unsupported('E_UNSUPPORTED_FORMAT', `${store.name} is a tar archive of more than ${mostMembers} members`)
+    if (header === undefined || (count === 0 && !isTarHeader(block))) throw damaged(store, position)
+    if (count >= most)
+      throw unsupported('E_UNSUPPORTED_FORMAT', `${store.name} is a tar archive of more than ${most} members`)
     const content = position + tarBlock
     const size = header.type === '0' ? (next.size ?? header.size) : header.size
     if ('xgLK'.includes(header.type)) next = overridesOf(store, content, header, next)
     else {
-      members.push(memberOf(store, header, content, size, next))
+      visit(memberOf(store, header, content, size, next))
+      count++
       next = {}
     }
     position = content + roundUp(size, tarBlock)
     if (!Number.isSafeInteger(position)) throw damaged(store, content - tarBlock)
     if (steps % 1024 === 0) yield { done: Math.min(position, store.size), total: store.size }
   }
-  return { members, notes: ended ? [] : [endNote(store)] }
+  return ended ? [] : [endNote(store)]
 }
 
 /** What a header in front says of the next member. */
