@@ -1,6 +1,7 @@
 /** The codecs built in, one line each: a `Codec`, or a list of them. */
 export { adcCodec } from './adc.js'
 export { deflateCodec } from './deflate.js'
+export { lzopBlockCodecs } from './lzop.js'
 export { lzfseCodec } from './lzfse.js'
 export { ntfscloneCodec } from './ntfsclone.js'
 export { gzipMemberCodec, xzBlockCodecs, zstdFrameCodec } from './stream-units.js'

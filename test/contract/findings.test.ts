@@ -53,6 +53,9 @@ const elsewhere: Readonly<Record<string, string>> = {
   W_OVF_SIZE: 'unit/formats/ova.test.ts',
   W_OVF_ORDER: 'unit/formats/ova.test.ts',
   W_TAR_END: 'hostile/damaged-ova.test.ts',
+  W_CLUSTERS_MISSING: 'hostile/damaged-vma.test.ts',
+  W_XVA_EMPTY: 'hostile/damaged-xva.test.ts',
+  W_XVA_INCOMPLETE: 'hostile/damaged-xva.test.ts',
   W_VOLUME_CHECKSUM: 'interop/ewf.test.ts',
   W_EXTENTS_OVERLAP: 'unit/formats/vmdk-read.test.ts',
 }

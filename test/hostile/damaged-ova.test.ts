@@ -217,11 +217,6 @@ const cases: readonly Case[] = [
     answer: 'refused E_WHICH_MEMBER',
   },
   {
-    what: 'an export of XenServer',
-    make: () => tarBytes([entry('ova.xml', '<value/>'), entry('Ref:1/00000000', diskLike(512))]),
-    answer: 'refused E_UNSUPPORTED_FORMAT',
-  },
-  {
     what: 'a manifest of 5 MiB',
     make: (disk) =>
       tarBytes([entry('vm.ovf', standard), entry('vm.mf', Buffer.alloc(5 * mebibyte, 'a')), entry('d.vmdk', disk)]),

@@ -43,7 +43,7 @@ function sealed(bytes: Buffer, at: number): Buffer {
 }
 
 export function vmaBytes(recipe: VmaRecipe): Buffer {
-  const { disks, config = vmaConfig, order = (index) => index, without = () => false, perExtent = 59 } = recipe
+  const { disks, config = vmaConfig, order = (index: number) => index, without = () => false, perExtent = 59 } = recipe
   const parts: Buffer[] = [Buffer.alloc(1)]
   let length = 1
   const add = (text: string): number => {
@@ -78,7 +78,7 @@ export function vmaBytes(recipe: VmaRecipe): Buffer {
   return Buffer.concat([sealed(whole, 32), ...extents({ ...recipe, order, without, perExtent })])
 }
 
-function extents({ disks, order = (index) => index, without, perExtent = 59, extent }: VmaRecipe): Buffer[] {
+function extents({ disks, order = (index: number) => index, without, perExtent = 59, extent }: VmaRecipe): Buffer[] {
   const all = Object.entries(disks).flatMap(([name, content], device) =>
     Array.from({ length: Math.ceil(content.length / cluster) }, (_, number) => ({ name, device, number, content })),
   )

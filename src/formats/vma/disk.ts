@@ -3,6 +3,7 @@ import type { BlockSource, ByteStore, Extent } from '../../block/types.js'
 import { corrupt, printable } from '../../errors.js'
 import type { NumberedPlaces } from '../../binary/numbered-places.js'
 import type { Device } from './header.js'
+import { isStored, storedBefore } from './entries.js'
 import { blockLength, clusterLength } from './structs.js'
 
 const longestRun = 64 * 1024 * 1024
@@ -63,9 +64,7 @@ export class VmaDisk implements BlockSource {
       )
     const mask = this.#clusters.word(index)
     const block = Math.floor((offset % clusterLength) / blockLength)
-    if (((mask >>> block) & 1) === 0) return -1
-    let before = mask === 0xffff ? block : 0
-    for (let bit = 0; mask !== 0xffff && bit < block; bit++) before += (mask >>> bit) & 1
-    return this.#clusters.position(index) + before * blockLength
+    if (!isStored(mask, block)) return -1
+    return this.#clusters.position(index) + storedBefore(mask, block) * blockLength
   }
 }

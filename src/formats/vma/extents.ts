@@ -4,8 +4,9 @@ import type { ByteStore } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
 import { corrupt, hints, type ImageError } from '../../errors.js'
 import { NumberedPlaces } from '../../binary/numbered-places.js'
+import { storedBefore } from './entries.js'
 import { damagedSum, type VmaHeader } from './header.js'
-import { blockInfo, blockLength, blocksOfCluster, clusterLength, extentClusters, extentHeader } from './structs.js'
+import { blockInfo, blockLength, clusterLength, extentClusters, extentHeader } from './structs.js'
 
 const extentsPerStep = 512
 
@@ -41,7 +42,7 @@ export function* readExtents(store: ByteStore, { devices, uuid, end }: VmaHeader
       if (cluster >= (sizes.get(device) ?? 0))
         throw badExtent(store, position, `it has cluster ${cluster} of device ${device}, behind the end of that`)
       list.add(cluster, position + bytes.length + stored * blockLength, mask)
-      for (let bit = 0; bit < blocksOfCluster; bit++) stored += (mask >>> bit) & 1
+      stored += storedBefore(mask)
     }
     if (stored !== blockCount)
       throw badExtent(store, position, `its clusters have ${stored} blocks, its header says ${blockCount}`)

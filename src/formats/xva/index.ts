@@ -11,6 +11,8 @@ const longestDescription = 16 * 1024 * 1024
 /** Pieces and their checksums: disks of 16 TiB. */
 const mostMembers = 2 ** 25
 const mostDisks = 256
+/** 16 TiB. */
+const mostPieces = 2 ** 24
 
 /** Exports of XenServer and XCP-ng: a description and the disks of a machine, piece by piece. */
 export const xva: WrapperDriver = {
@@ -50,6 +52,12 @@ function notesOf(store: ByteStore, id: string, { empty }: Pieces, { problem }: X
   ]
 }
 
+/** A piece, and where the tar header behind it is. */
+interface PieceBefore {
+  readonly name: string
+  readonly end: number
+}
+
 /** What is met while the archive is walked. */
 class XvaArchive {
   readonly pieces = new Map<string, Pieces>()
@@ -57,14 +65,14 @@ class XvaArchive {
   readonly #shorts = new Map<string, { readonly number: number; readonly size: number }>()
   #description: TarMember | undefined
   /** The piece before, whose checksum may follow. */
-  #before: { readonly name: string; readonly pieces: Pieces; readonly end: number } | undefined
+  #before: PieceBefore | undefined
 
   constructor(store: ByteStore) {
     this.#store = store
   }
 
   add(member: TarMember): void {
-    const { name, position, size, problem } = member
+    const { name, problem } = member
     this.#description ??= member
     const before = this.#before
     this.#before = undefined
@@ -75,30 +83,32 @@ class XvaArchive {
       pieces.problem ??= problem
       return
     }
-    const number = Number(digits)
-    if (kind !== '') {
-      const wanted = kind === '.checksum' ? 40 : 16
-      const isNext = before?.name === `${id}/${digits}` && before.end + tarBlock === position
-      if (isNext && size === wanted) pieces.places.setLastWord(kind === '.checksum' ? sums.sha1 : sums.xxh64)
-      else if (!this.#isOfEmpty(id, number))
-        pieces.problem ??= badPiece(this.#store, name, 'does not follow its piece, or is none')
-      return
-    }
+    if (kind === '') this.#addPiece(member, id, Number(digits), pieces)
+    else this.#addSum(member, kind, before, pieces)
+  }
+
+  #addPiece({ name, size, position }: TarMember, id: string, number: number, pieces: Pieces): void {
     if (size === 0) {
       pieces.empty++
       return
     }
-    if (size > pieceLength || number >= 2 ** 24) {
+    const isOdd = size < pieceLength
+    if (size > pieceLength || number >= mostPieces || (isOdd && this.#shorts.has(id))) {
       pieces.problem ??= badPiece(this.#store, name, `has ${size} bytes`)
       return
     }
-    if (size < pieceLength) {
-      const other = this.#shorts.get(id)
-      if (other !== undefined) pieces.problem ??= badPiece(this.#store, name, `has ${size} bytes`)
-      this.#shorts.set(id, { number, size })
-    }
+    if (isOdd) this.#shorts.set(id, { number, size })
     pieces.places.add(number, position, sums.none)
-    this.#before = { name, pieces, end: roundUp(position + size, tarBlock) }
+    this.#before = { name, end: roundUp(position + size, tarBlock) }
+  }
+
+  #addSum({ name, size, position }: TarMember, kind: string, before: PieceBefore | undefined, pieces: Pieces): void {
+    const [wanted, sum] = kind === '.checksum' ? [40, sums.sha1] : [16, sums.xxh64]
+    const isNext = before?.name === name.slice(0, -kind.length) && before.end + tarBlock === position
+    if (isNext && size === wanted) pieces.places.setLastWord(sum)
+    // A piece of no bytes may have a checksum too, which says nothing.
+    else if (isNext || pieces.empty === 0)
+      pieces.problem ??= badPiece(this.#store, name, 'does not follow its piece, or is none')
   }
 
   /** @throws ImageError corrupt */
@@ -130,12 +140,6 @@ class XvaArchive {
     pieces = new Pieces()
     this.pieces.set(id, pieces)
     return pieces
-  }
-
-  /** A piece of no bytes has a checksum too, which says nothing. */
-  #isOfEmpty(id: string, number: number): boolean {
-    const pieces = this.pieces.get(id)
-    return pieces !== undefined && pieces.empty > 0 && pieces.places.largest !== number
   }
 }
 

@@ -7,6 +7,8 @@ import { mountAt } from './mount-table.js'
 import type { MountMode, MountSession } from './session.js'
 import { startServer } from './start-server.js'
 import { newId, runtimeFolder } from './state.js'
+import { Registry } from '../../formats/registry.js'
+import { HostLocation } from '../../location/file.js'
 import { localFile } from '../open/image-file.js'
 import { parseImageArgument, type ReadOptions } from '../open/opening.js'
 import { absolute } from '../../sys/host-path.js'
@@ -68,7 +70,7 @@ export async function mount(
   const request: ServeRequest = {
     id: newId(),
     runtime: runtimeFolder(),
-    image: real(localFile(path, options)),
+    image: imageAddress(path, mode, options),
     mode,
     all: options.all === true,
     others: options.others === true,
@@ -122,6 +124,15 @@ function modeOf({ overlay, write, throwaway }: MountOptions, point: string | und
     throw usage('E_MODES', 'changes go to one place: into the image, into an overlay, or they are thrown away')
   // A journal that was not closed is replayed when it is mounted: that changes the disk, never the image.
   return chosen[0] ?? (point === undefined ? 'read-only' : 'throwaway')
+}
+
+/** What finds the image again from any folder. Changes to a disk inside another file have no place in that. */
+function imageAddress(path: string, mode: MountMode, options: MountOptions): string {
+  const { schemes } = options.registry ?? new Registry()
+  const { path: file, member } = schemes.locate(path)
+  if (member === undefined || file === undefined || mode === 'write' || mode === 'overlay')
+    return real(localFile(path, options))
+  return new HostLocation(real(file), member).address
 }
 
 function real(path: string): string {

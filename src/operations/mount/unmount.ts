@@ -1,3 +1,4 @@
+import { HostLocation, hostLocation } from '../../location/file.js'
 import { setTimeout as pause } from 'node:timers/promises'
 import { aborted, printable, targetError, usage } from '../../errors.js'
 import { unmountFuse } from '../../mount/fuse/attach.js'
@@ -78,12 +79,19 @@ function partOf(session: MountSession, argument: string): Part | undefined {
   )
     return all
   const { path: image, partition } = parseImageArgument(argument)
-  if (realPath(image) !== session.image && session.overlay !== placeOf(image)) return undefined
+  if (imageOf(image) !== session.image && session.overlay !== placeOf(image)) return undefined
   if (partition === undefined) return all
   const ofPartition = 'number' in partition ? remains.mounts.filter((each) => each.partition === partition.number) : []
   return ofPartition.length === 0
     ? undefined
     : { session, remains, mounts: ofPartition, whole: ofPartition.length === remains.mounts.length }
+}
+
+/** The address that a mounted image has in its session: without links, and with the disk that is meant in it. */
+function imageOf(argument: string): string | undefined {
+  const { path, member } = hostLocation(argument)
+  const real = realPath(path)
+  return real === undefined ? undefined : new HostLocation(real, member).address
 }
 
 /**
