@@ -5,7 +5,7 @@ import type { Codec } from '../block/types.js'
 import { corrupt } from '../errors.js'
 import { expandLzo } from './lzo.js'
 
-/** Which checksums a block of lzop has, before its data: of the content, and of what is stored where that is shorter. */
+/** Checksums of a block of lzop, before its data: of the content, and of what is stored where that is shorter. */
 export const lzopSums = { contentAdler: 1, contentCrc: 2, storedAdler: 4, storedCrc: 8 } as const
 
 /** Bits of the flags of a file (lzop's conf.h), and which checksum of a block each means. */
@@ -42,7 +42,7 @@ export function lzopBlockHeader(sums: number, isPacked: boolean): number {
   return 8 + 4 * (count(sums) + (isPacked ? count(sums >> 2) : 0))
 }
 
-/** Blocks of lzop with their headers: two lengths, checksums, LZO1X data, or the content where it does not get shorter. */
+/** Blocks of lzop with their headers: two lengths, checksums, LZO1X data; the content where it does not get shorter. */
 export const lzopBlockCodecs: readonly Codec[] = Array.from({ length: 16 }, (_, sums) => ({
   id: `lzop-${sums}`,
   decode: (stored: Uint8Array, target: Uint8Array) => decodeBlock(stored, target, sums),

@@ -4,14 +4,14 @@ import { corrupt, printable } from '../../errors.js'
 import type { NumberedPlaces } from '../../binary/numbered-places.js'
 import type { Device } from './header.js'
 import { isStored, storedBefore } from './entries.js'
-import { blockLength, clusterLength } from './structs.js'
+import { vmaBlockLength, clusterLength } from './structs.js'
 
 const longestRun = 64 * 1024 * 1024
 
 /** One disk of a VMA archive: blocks that are stored, or zero. The store stays the caller's. */
 export class VmaDisk implements BlockSource {
   readonly sectorSize = 512
-  readonly grain = blockLength
+  readonly grain = vmaBlockLength
   readonly capacity: number
   readonly #store: ByteStore
   readonly #name: string
@@ -30,10 +30,10 @@ export class VmaDisk implements BlockSource {
     if (offset < 0 || offset >= this.capacity) throw new RangeError(`offset ${offset} of ${this.capacity} bytes`)
     const end = Math.min(offset + Math.min(limit, longestRun), this.capacity)
     const first = this.#blockAt(offset)
-    const within = offset % blockLength
-    let next = offset - within + blockLength
-    for (let position = first; next < end; next += blockLength) {
-      if (first >= 0) position += blockLength
+    const within = offset % vmaBlockLength
+    let next = offset - within + vmaBlockLength
+    for (let position = first; next < end; next += vmaBlockLength) {
+      if (first >= 0) position += vmaBlockLength
       if (this.#blockAt(next) !== position) break
     }
     const length = Math.min(next, end) - offset
@@ -56,15 +56,15 @@ export class VmaDisk implements BlockSource {
     if (index < 0)
       throw corrupt(
         'E_MAP',
-        `${this.#store.name}: cluster ${cluster} of ${printable(this.#name)} is not in the archive, which is incomplete`,
+        `${this.#store.name}: cluster ${cluster} of ${printable(this.#name)} is missing in the archive`,
         {
           details: { cluster, offset },
           hint: 'The backup was interrupted. Nothing is read in place of what is missing.',
         },
       )
     const mask = this.#clusters.word(index)
-    const block = Math.floor((offset % clusterLength) / blockLength)
+    const block = Math.floor((offset % clusterLength) / vmaBlockLength)
     if (!isStored(mask, block)) return -1
-    return this.#clusters.position(index) + storedBefore(mask, block) * blockLength
+    return this.#clusters.position(index) + storedBefore(mask, block) * vmaBlockLength
   }
 }

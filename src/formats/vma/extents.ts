@@ -6,7 +6,7 @@ import { corrupt, hints, type ImageError } from '../../errors.js'
 import { NumberedPlaces } from '../../binary/numbered-places.js'
 import { storedBefore } from './entries.js'
 import { damagedSum, type VmaHeader } from './header.js'
-import { blockInfo, blockLength, clusterLength, extentClusters, extentHeader } from './structs.js'
+import { blockInfo, vmaBlockLength, clusterLength, extentClusters, extentHeader } from './structs.js'
 
 const extentsPerStep = 512
 
@@ -41,12 +41,12 @@ export function* readExtents(store: ByteStore, { devices, uuid, end }: VmaHeader
         throw badExtent(store, position, `it has a cluster of device ${device}, which there is not`)
       if (cluster >= (sizes.get(device) ?? 0))
         throw badExtent(store, position, `it has cluster ${cluster} of device ${device}, behind the end of that`)
-      list.add(cluster, position + bytes.length + stored * blockLength, mask)
+      list.add(cluster, position + bytes.length + stored * vmaBlockLength, mask)
       stored += storedBefore(mask)
     }
     if (stored !== blockCount)
       throw badExtent(store, position, `its clusters have ${stored} blocks, its header says ${blockCount}`)
-    position += bytes.length + stored * blockLength
+    position += bytes.length + stored * vmaBlockLength
     if (position > store.size) throw cutOff(store, position)
     if (steps % extentsPerStep === 0) yield { done: position, total: store.size }
   }

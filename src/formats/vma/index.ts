@@ -28,7 +28,7 @@ export const vma: WrapperDriver = {
         notes.push({
           code: 'W_CLUSTERS_MISSING',
           message:
-            `${store.name}: ${missing} clusters of ${device.name} are not in the archive: the backup was interrupted. ` +
+            `${store.name}: ${missing} clusters of ${device.name} are missing: the backup was interrupted. ` +
             'They cannot be read',
         })
       const source = new VmaDisk(store, device, clusters)

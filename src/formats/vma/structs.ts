@@ -3,8 +3,8 @@ import { ascii, bytes, struct, u16, u32, u64, uuid } from '../../binary/struct.j
 /** VMA archives of Proxmox VE (vma_spec.txt): big-endian, but for the sizes in the blob buffer. */
 
 export const clusterLength = 65536
-export const blockLength = 4096
-export const blocksOfCluster = clusterLength / blockLength
+export const vmaBlockLength = 4096
+export const blocksOfCluster = clusterLength / vmaBlockLength
 export const extentClusters = 59
 export const mostDevices = 256
 

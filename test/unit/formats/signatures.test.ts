@@ -36,7 +36,6 @@ test('formats that are not built are known by name', () => {
     ],
     [/ASIF/, file([[0, 'shdw\0\0\0\x01']])],
     [/Parallels/, Buffer.from('<?xml version="1.0"?>\n<Parallels_disk_image Version="1.0">')],
-    [/VMA/, file([[0, 'VMA\0']])],
     [/AFF/, file([[0, 'AFF10\x0d\x0a\0']])],
     [/WIM/, file([[0, 'MSWIM\0\0\0']])],
     [/OVF/, Buffer.from('<?xml version="1.0"?>\n<ovf:Envelope xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1">')],
