@@ -1,3 +1,4 @@
+import { accessText, type Access } from '../formats/wrapper.js'
 import type { ChalkInstance } from 'chalk'
 import { grouped, printable } from '../errors.js'
 
@@ -62,13 +63,16 @@ export function sourceText({
   part,
   format,
   subformat,
+  access,
 }: {
   readonly path: string
   readonly part?: string
   readonly format: string
   readonly subformat: string
+  readonly access?: Access
 }): string {
-  return `${path} (${part === undefined ? '' : `${part}; `}${format}, ${subformat})`
+  const read = access === undefined ? '' : `; read ${accessText[access]}`
+  return `${path} (${part === undefined ? '' : `${part}; `}${format}, ${subformat}${read})`
 }
 
 /** A value of a fact or field, for people; text is escaped. */

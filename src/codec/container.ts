@@ -1,6 +1,6 @@
 import zlib from 'node:zlib'
 import type { UnitList } from '../block/unit-source.js'
-import { xzMagic } from './stream/xz.js'
+import { xzHeader } from './stream/xz.js'
 
 /** A compressed file that is made of units: what comes before, and behind them. */
 export interface Container {
@@ -36,7 +36,7 @@ export const containers: Readonly<Record<string, Container>> = {
     codec: 'xz-block-4',
     unitLength: 4194304,
     levels: [0, 9, 6],
-    head: Buffer.concat([Buffer.from(xzMagic), checked(Buffer.from([0, 4]))]),
+    head: xzHeader(4),
     tail: xzTail,
   },
 }

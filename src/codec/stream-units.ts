@@ -2,8 +2,9 @@ import zlib from 'node:zlib'
 import { corrupt } from '../errors.js'
 import type { Codec } from '../block/types.js'
 import { encodeXzBlock } from './xz-encode.js'
+import { streamLibraries, type OpenLibraryStream } from '../sys/stream-libraries.js'
 import { Input } from './stream/input.js'
-import { XzBlock } from './stream/xz.js'
+import { XzBlock, xzHeader } from './stream/xz.js'
 import { Xxh64 } from './stream/xxh64.js'
 import { zstdCodec, zstdCompress } from './zstd.js'
 
@@ -52,9 +53,13 @@ function encodeBgzf(bytes: Uint8Array, level = 6): Uint8Array {
 
 /** A block of an .xz file whose stream has that type of check. */
 function xzBlockCodec(check: number): Codec {
+  const header = xzHeader(check)
   return {
     id: `xz-block-${check}`,
     decode(stored, target) {
+      const { xz } = streamLibraries()
+      // What the library does not take is looked at again, to say what is wrong.
+      if (xz !== undefined && decodedByLibrary(xz, header, stored, target)) return
       const input = new Input(
         'the xz block',
         (at, bytes) => bytes.set(stored.subarray(at, at + bytes.length)),
@@ -73,6 +78,29 @@ function xzBlockCodec(check: number): Codec {
     },
     encode: check === 4 ? encodeXzBlock : undefined,
   }
+}
+
+/** The beginning of an index of one block: liblzma refuses it where it has not met the end of exactly one. */
+const oneBlock = Uint8Array.of(0, 1)
+
+/** A block as the only one of a stream. False where it does not decode, has other content, or does not end there. */
+function decodedByLibrary(
+  open: OpenLibraryStream,
+  header: Uint8Array,
+  stored: Uint8Array,
+  target: Uint8Array,
+): boolean {
+  using stream = open()
+  const more = new Uint8Array(1)
+  if (stream.step(header, more, false).state !== 'more') return false
+  const { taken, given, state } = stream.step(stored, target, false)
+  if (state !== 'more' || given !== target.length) return false
+  // Its check may be left, where the content has filled the target.
+  const rest = stored.subarray(taken)
+  const end = stream.step(rest, more, false)
+  if (end.state !== 'more' || end.taken !== rest.length || end.given > 0) return false
+  const index = stream.step(oneBlock, more, false)
+  return index.state === 'more' && index.taken === oneBlock.length && index.given === 0
 }
 
 export const xzBlockCodecs: readonly Codec[] = [0, 1, 4, 10].map(xzBlockCodec)

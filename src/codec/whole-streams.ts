@@ -5,8 +5,8 @@ import { Input } from './stream/input.js'
 import { decodeXz } from './stream/xz.js'
 
 /** Units that are a whole stream of bzip2 or xz, as the chunks of a DMG are. */
-export const bzip2UnitCodec: Codec = wholeStream('bzip2-unit', 'bzip2 stream', decodeBzip2)
-export const xzUnitCodec: Codec = wholeStream('xz-unit', 'xz stream', decodeXz)
+export const bzip2UnitCodec: Codec = wholeStream('bzip2-unit', 'bzip2 stream', (input) => decodeBzip2(input))
+export const xzUnitCodec: Codec = wholeStream('xz-unit', 'xz stream', (input) => decodeXz(input))
 
 function wholeStream(id: string, title: string, decode: (input: Input) => Iterable<Uint8Array>): Codec {
   return {

@@ -2,7 +2,7 @@ import { aborted } from '../errors.js'
 import type { BlockSource } from '../block/types.js'
 import { prefill } from './copy.js'
 import { runLanes } from './lanes.js'
-import { chunkLengthFor, Plan } from './plan.js'
+import { chunkLengthFor, lanesFor, Plan } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool } from './pool.js'
 import type { Progress } from './progress.js'
 import { RangeList, type RangeSummary } from './ranges.js'
@@ -32,7 +32,7 @@ export interface DiskCompareResult {
 
 const mebibyte = 1024 * 1024
 const leastChunk = 2 * mebibyte
-const lanes = 4
+const usualLanes = 4
 
 /**
  * Compares every guest byte. The shorter disk counts as zero beyond its end; what is known to be zero on both, or to be
@@ -49,6 +49,8 @@ export async function compareSources(
   const chunkLength = Math.max(chunkLengthFor(a, leastChunk, 65536), chunkLengthFor(b, leastChunk, 65536))
   const plan = new Plan(a, { capacity, chunkLength, align: 65536, base: b })
   await using pool = new TaskPool(options.threads ?? (capacity <= 4 * mebibyte ? 0 : defaultThreads()))
+  // Each has room for both disks.
+  const lanes = lanesFor(usualLanes, 2 * chunkLength)
   const slots = makeSlots(lanes, chunkLength, true)
   const { collect } = options
   const found = collect === undefined ? undefined : new RangeList(collect.limit)

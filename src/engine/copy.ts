@@ -8,7 +8,7 @@ import { UnitBuffers } from './fill.js'
 import { Growth } from './growth.js'
 import { Inline } from './inline.js'
 import { runLanes, type Ticket } from './lanes.js'
-import { chunkLengthFor, Plan, type Chunk, type ChunkContent, type Shareable } from './plan.js'
+import { chunkLengthFor, lanesFor, Plan, type Chunk, type ChunkContent, type Shareable } from './plan.js'
 import { defaultThreads, isHeavy, makeSlots, TaskPool, type Slot } from './pool.js'
 import type { Progress } from './progress.js'
 import { Sharing } from './share.js'
@@ -100,7 +100,8 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
   })
   const threads = options.threads ?? (source.capacity <= smallDisk ? 0 : defaultThreads())
   await using pool = new TaskPool(threads)
-  const lanes = target.packedUnit === undefined ? Math.max(plainLanes, threads + 2) : 2 * threads + 2
+  const wanted = target.packedUnit === undefined ? Math.max(plainLanes, threads + 2) : 2 * threads + 2
+  const lanes = lanesFor(wanted, chunkLength)
   const mover = new Mover(options, {
     unit: zeros ? 0 : base === undefined ? Math.max(sparse, target.grain) : target.grain,
     chunkLength,

@@ -7,17 +7,34 @@ import type { ChunkPiece } from './chunk.js'
 export type Packed = Extract<ChunkPiece, { kind: 'packed' }>
 type Data = Extract<ChunkPiece, { kind: 'data' }>
 
+/** Units from this length on are kept for the next piece, which is often one of the same: they take long to decode. */
+const keptFrom = 1024 * 1024
+
 /** Buffers of one thread for the stored and the decoded bytes of a compressed unit, grown when a unit needs more. */
 export class UnitBuffers {
   #stored = new Uint8Array(0)
   #plain = new Uint8Array(0)
+  #kept: Pick<Packed, 'descriptor' | 'position' | 'unitLength'> | undefined
 
   stored(length: number): Uint8Array {
     if (this.#stored.length < length) this.#stored = new Uint8Array(length)
     return this.#stored.subarray(0, length)
   }
 
+  /** The content of a unit, where it is the one that was decoded last. */
+  kept({ descriptor, position, unitLength }: Packed): Uint8Array | undefined {
+    const { descriptor: ofKept, position: keptAt, unitLength: keptLength } = this.#kept ?? {}
+    const same = ofKept === descriptor && keptAt === position && keptLength === unitLength
+    return same ? this.#plain.subarray(0, unitLength) : undefined
+  }
+
+  /** Remembers which unit {@link plain} holds. */
+  keep(piece: Packed): void {
+    this.#kept = piece.unitLength >= keptFrom ? piece : undefined
+  }
+
   plain(length: number): Uint8Array {
+    this.#kept = undefined
     if (this.#plain.length < length) this.#plain = new Uint8Array(length)
     return this.#plain.subarray(0, length)
   }
@@ -61,6 +78,11 @@ export async function fillAsync(
 
 /** Reads and decodes one unit. @throws ImageError */
 export function fillPacked(piece: Packed, target: Uint8Array, buffers: UnitBuffers): void {
+  const kept = buffers.kept(piece)
+  if (kept !== undefined) {
+    target.set(kept.subarray(piece.within, piece.within + piece.length), piece.at)
+    return
+  }
   const stored = buffers.stored(piece.storedLength)
   readSync(piece.descriptor, piece.position, stored, piece.name)
   const whole = piece.within === 0 && piece.length === piece.unitLength
@@ -70,7 +92,9 @@ export function fillPacked(piece: Packed, target: Uint8Array, buffers: UnitBuffe
   } catch (cause) {
     throw compressedError(piece.name, piece.position, piece.unitOffset, cause)
   }
-  if (!whole) target.set(plain.subarray(piece.within, piece.within + piece.length), piece.at)
+  if (whole) return
+  buffers.keep(piece)
+  target.set(plain.subarray(piece.within, piece.within + piece.length), piece.at)
 }
 
 function readSync(descriptor: number, position: number, target: Uint8Array, name: string): void {

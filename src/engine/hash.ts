@@ -3,7 +3,7 @@ import type { BlockSource } from '../block/types.js'
 import { aborted } from '../errors.js'
 import { prefill } from './copy.js'
 import { runLanes } from './lanes.js'
-import { chunkLengthFor, Plan } from './plan.js'
+import { chunkLengthFor, lanesFor, Plan } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool } from './pool.js'
 import type { Progress } from './progress.js'
 import { blockLength, TreeHash } from './tree-hash.js'
@@ -39,7 +39,7 @@ export async function hashSource(source: BlockSource, options: DiskHashOptions):
   const plan = new Plan(source, { capacity, chunkLength, align: tree ? blockLength : 65536 })
   const threads = options.threads ?? (capacity <= smallDisk ? 0 : defaultThreads())
   await using pool = new TaskPool(threads)
-  const lanes = Math.max(4, threads + 2)
+  const lanes = lanesFor(Math.max(4, threads + 2), chunkLength)
   const slots = makeSlots(lanes, chunkLength, false)
   const report = (done: number): void => options.onProgress?.({ phase: 'hash', done, total: capacity })
   const digest = tree ? new TreeDigest(capacity) : new PlainDigest(capacity, report, options.signal)

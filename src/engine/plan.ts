@@ -155,7 +155,14 @@ export class Plan {
 }
 
 /** Units up to this are decoded once a chunk: chunks are then as long. */
-const longestUnit = 4 * 1024 * 1024
+const longestUnit = 32 * 1024 * 1024
+/** Bytes of chunks in flight, where these are large. */
+const mostInFlight = 80 * 1024 * 1024
+
+/** How many chunks are in flight: fewer where they are large. @param wanted otherwise. */
+export function lanesFor(wanted: number, chunkLength: number): number {
+  return Math.min(wanted, Math.max(2, Math.floor(mostInFlight / chunkLength)))
+}
 
 /**
  * How long chunks of a disk are best, in bytes: where it is compressed in large units, as long as the first of them, so

@@ -19,6 +19,7 @@ import type {
 } from './driver.js'
 import { beside, imageFile, isSame, notTheParent, openFound } from './found-file.js'
 import { OpenedImage, type ImageFile, type Layer } from './opened.js'
+import type { ReadingForward } from './member-file.js'
 import { checkOptions, optionsAmong } from './options.js'
 import { detectFormat, ProbedFile, readAsRaw } from './probe.js'
 import { contentsOf, unwrap, type Contents, type Unwrapped } from './unwrap.js'
@@ -49,6 +50,8 @@ export interface OpenOptions {
   readonly chain?: 'required' | 'optional'
   /** Where a compressed file is unpacked; default: the system's folder for temporary files. */
   readonly scratchFolder?: string
+  /** The image is read once, from its start to its end: a compressed raw disk need not be unpacked before. */
+  readonly forward?: ReadingForward
   /** Files beside the image that have another name for now: final name → present name. */
   readonly renamed?: ReadonlyMap<string, string>
   /** Looks at every file that is opened; what it finds is among the image's notes. */
@@ -92,6 +95,7 @@ export function* openWork(store: ByteStore, self?: Location, options: OpenOption
   const further: Note[] = []
   const unwrapped = yield* unwrap(file, location, {
     scratchFolder: options.scratchFolder,
+    forward: options.from === undefined ? options.forward : undefined,
     member: location.member,
     found: () => files.flatMap((file) => watched(file, store)),
     context: (at) =>

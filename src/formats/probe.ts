@@ -35,9 +35,11 @@ export class ProbedFile {
   #ends: FileEnds | undefined
   #judged: readonly Judged[] | undefined
 
-  constructor(store: ByteStore, registry: Registry) {
+  /** @param ends where they were read already. */
+  constructor(store: ByteStore, registry: Registry, ends?: FileEnds) {
     this.store = store
     this.registry = registry
+    this.#ends = ends
   }
 
   get ends(): FileEnds {

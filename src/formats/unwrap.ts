@@ -1,27 +1,19 @@
-import { tmpdir } from 'node:os'
-import { isZero } from '../binary/zero.js'
-import { assertUnchanged } from '../block/changed.js'
-import type { FileStore } from '../block/file-store.js'
-import { RangeSource } from '../block/range-source.js'
-import { createScratchStore } from '../block/scratch-store.js'
-import { SourceStore } from '../block/source-store.js'
-import type { ByteStore, Note } from '../block/types.js'
+import type { Note } from '../block/types.js'
 import type { Work } from '../block/work.js'
-import { DecodeThread } from '../codec/stream/thread.js'
-import { ImageError, isImageError, printable, unsupported } from '../errors.js'
+import { printable, unsupported } from '../errors.js'
 import type { Location } from '../location/location.js'
 import { isPartialName } from '../location/partial.js'
 import { MemberLocation } from '../location/member.js'
 import { extensionOf } from '../sys/host-path.js'
-import type { Wrapped, WrappedFile, WrapperContext, WrapperDriver } from './driver.js'
+import type { Wrapped, WrapperContext, WrapperDriver } from './driver.js'
+import { memberFile, type MemberOptions } from './member-file.js'
 import { chooseMember, noMember } from './members.js'
 import { partOf, ProbedFile } from './probe.js'
 import { endsAsDmg } from './signatures.js'
+import type { Access } from './wrapper.js'
 
 /** Files inside files inside files: deeper ones are not met outside attacks. */
 const mostWrappers = 3
-/** Zeros of this many bytes are not written to a scratch file. */
-const zeroUnit = 65536
 
 /** What an image lies in, outermost first. */
 export interface Wrapping {
@@ -33,11 +25,7 @@ export interface Wrapping {
   readonly content: number
   /** The name of what is in it, where it has several or records one. */
   readonly member?: string
-  /**
-   * `units`: parts are decoded when they are read. `stored`: the content lies in the file as it is. `scratch`: all of
-   * it was unpacked into a scratch file, which is gone when the image is closed. `file`: it is a file of its own.
-   */
-  readonly access: 'units' | 'stored' | 'scratch' | 'file'
+  readonly access: Access
   /** Bytes that it says the disk has. */
   readonly capacity?: number
   /** The machines that it describes. */
@@ -58,9 +46,7 @@ export interface Unwrapped {
   readonly notes: readonly Note[]
 }
 
-export interface UnwrapOptions {
-  /** Where content is unpacked that cannot be read at any place; default: the system's folder for temporary files. */
-  readonly scratchFolder?: string
+export interface UnwrapOptions extends MemberOptions {
   /** Asked once there is something to unwrap; what it says is among the notes. */
   readonly found?: () => readonly Note[]
   /** Which of several disks is wanted (members.ts). */
@@ -190,13 +176,23 @@ function* opened(outer: Unwrapped, driver: WrapperDriver, options: UnwrapOptions
       notes: all,
     }
   }
-  const inner = yield* memberStore(store, member, name, options)
+  const fileName = member.name ?? innerName(location, driver)
+  const inner = yield* memberFile(outer.file, member, { name, fileName }, options)
   return {
-    file: new ProbedFile(inner.store, registry),
-    location: new MemberLocation(location, member.name ?? innerName(location, driver), name),
+    file: inner,
+    location: new MemberLocation(location, fileName, name),
     own: outer.own,
     plain: member.plain,
-    wrappings: [...outer.wrappings, { ...wrapping, content: inner.store.size, access: inner.access }],
+    wrappings: [
+      ...outer.wrappings,
+      {
+        ...wrapping,
+        content: inner.store.size,
+        get access() {
+          return inner.access
+        },
+      },
+    ],
     notes: all,
   }
 }
@@ -206,110 +202,4 @@ function innerName({ name }: Location, { extensions }: WrapperDriver): string | 
   if (name === undefined) return undefined
   const extension = extensionOf(name)
   return extensions.includes(extension.slice(1).toLowerCase()) ? name.slice(0, -extension.length) : name
-}
-
-interface MemberStore {
-  readonly store: ByteStore
-  readonly access: Wrapping['access']
-}
-
-function* memberStore(
-  store: ByteStore,
-  member: Exclude<WrappedFile, { readonly open: unknown }>,
-  name: string,
-  options: UnwrapOptions,
-): Work<MemberStore> {
-  if (member.source !== undefined) {
-    const [first] = member.source.capacity === 0 ? [] : [member.source.extentAt(0, 1)]
-    return {
-      store: new SourceStore(name, member.source, store),
-      access: first?.kind === 'packed' ? 'units' : 'stored',
-    }
-  }
-  const scratch = createScratchStore(options.scratchFolder ?? tmpdir())
-  try {
-    const place = yield* fileRange(store, member.stream, options)
-    try {
-      using thread = new DecodeThread({
-        ...place.range,
-        name: store.name,
-        codec: member.stream.codec,
-        expected: member.stream.expected,
-      })
-      yield* spool(thread, scratch, place.range)
-      assertUnchanged(store)
-    } finally {
-      place[Symbol.dispose]()
-    }
-  } catch (error) {
-    scratch[Symbol.dispose]()
-    throw outOfSpace(error, name, options)
-  }
-  store[Symbol.dispose]()
-  return { store: new SourceStore(name, new RangeSource(scratch), scratch), access: 'scratch' }
-}
-
-interface FileRange extends Disposable {
-  readonly range: { readonly descriptor: number; readonly start: number; readonly end: number }
-}
-
-/** Where a range of the store lies in a file that another thread can read; what lies in none is copied to one. */
-function* fileRange(
-  store: ByteStore,
-  { start, end }: { readonly start: number; readonly end: number },
-  options: UnwrapOptions,
-): Work<FileRange> {
-  let place = { store, position: start }
-  for (let { source } = place.store; source !== undefined; { source } = place.store) {
-    const extent = source.extentAt(place.position, end - start)
-    if (extent.kind !== 'data' || extent.length < end - start) break
-    place = { store: extent.store, position: extent.position }
-  }
-  const { fd: descriptor, descriptorAlignment = 1 } = place.store
-  if (descriptor !== undefined && descriptorAlignment === 1) {
-    return {
-      range: { descriptor, start: place.position, end: place.position + end - start },
-      [Symbol.dispose]: () => undefined,
-    }
-  }
-  const copy = createScratchStore(options.scratchFolder ?? tmpdir())
-  try {
-    const bytes = new Uint8Array(1048576)
-    for (let done = 0; done < end - start;) {
-      const piece = bytes.subarray(0, Math.min(bytes.length, end - start - done))
-      store.read(start + done, piece)
-      copy.write(done, piece)
-      done += piece.length
-      yield { done, total: end - start }
-    }
-  } catch (error) {
-    copy[Symbol.dispose]()
-    throw error
-  }
-  return { range: { descriptor: copy.fd, start: 0, end: end - start }, [Symbol.dispose]: () => copy[Symbol.dispose]() }
-}
-
-/** Unpacks everything; zeros stay holes, so that an empty terabyte costs nothing. */
-function* spool(thread: DecodeThread, scratch: FileStore, { start, end }: FileRange['range']): Work<void> {
-  let size = 0
-  for (let bytes = thread.next(); bytes !== undefined; bytes = thread.next()) {
-    for (let at = 0; at < bytes.length; at += zeroUnit) {
-      const piece = bytes.subarray(at, at + zeroUnit)
-      if (!isZero(piece)) scratch.write(size + at, piece)
-    }
-    size += bytes.length
-    yield { done: Math.max(0, thread.position - start), total: end - start }
-  }
-  scratch.truncate(size)
-}
-
-function outOfSpace(error: unknown, name: string, { scratchFolder }: UnwrapOptions): unknown {
-  if (!isImageError(error) || error.kind !== 'target') return error
-  return new ImageError(error.kind, error.code, `${name} cannot be unpacked into a scratch file: ${error.message}`, {
-    hint:
-      scratchFolder === undefined
-        ? 'Set TMPDIR to a folder with more room, or unpack the file yourself.'
-        : 'Choose a folder with more room, or unpack the file yourself.',
-    cause: error,
-  })
 }

@@ -74,11 +74,31 @@ export type WrappedFile = {
   readonly capacity?: number
   /** Its bytes are those of a disk: a guest wrote them, and whatever they look like, it is read as it stands. */
   readonly plain?: boolean
+  /** The size of the content where it is likely, and not known. */
+  readonly likelySize?: number
 } & (
   | { readonly source: BlockSource; readonly stream?: undefined; readonly open?: undefined }
   | { readonly source?: undefined; readonly stream: WrappedStream; readonly open?: undefined }
+  /** Its units are large: where they are not read one after the other, the stream is unpacked. */
+  | { readonly source: BlockSource; readonly stream: WrappedStream; readonly open?: undefined }
   | { readonly source?: undefined; readonly stream?: undefined; readonly open: () => FoundFile }
 )
+
+/**
+ * How what is inside is reached. `units`: parts are decoded when they are read. `stored`: it lies in the file as it is.
+ * `stream`: it is decoded while it is read, from its start to its end. `scratch`: all of it was unpacked into a scratch
+ * file, which is gone when the image is closed. `file`: it is a file of its own.
+ */
+export type Access = 'units' | 'stored' | 'stream' | 'scratch' | 'file'
+
+/** The same for people. */
+export const accessText: Readonly<Record<Access, string>> = {
+  units: 'at any place, by its blocks',
+  stored: 'at any place, stored as it is',
+  stream: 'as a stream, without a scratch file',
+  scratch: 'unpacked into a scratch file',
+  file: 'a file of its own',
+}
 
 /** Virtual machines and their disks. */
 export interface Appliance {

@@ -1,9 +1,11 @@
 /* eslint-disable @typescript-eslint/no-non-null-assertion -- every index is checked against the length of its table */
+import { streamLibraries, type OpenLibraryStream } from '../../sys/stream-libraries.js'
 import type { Input } from './input.js'
+import { decodedBy } from './library-stream.js'
 import type { StreamCodec } from './types.js'
 
 /** bzip2: streams of blocks, one stream behind the other, then zeros or nothing. */
-export const bzip2Stream: StreamCodec = { id: 'bzip2', decode: decodeBzip2 }
+export const bzip2Stream: StreamCodec = { id: 'bzip2', decode: (input) => decodeBzip2(input) }
 
 const blockMagic = { high: 0x314159, low: 0x265359 } as const
 const endMagic = { high: 0x177245, low: 0x385090 } as const
@@ -12,7 +14,11 @@ const pieceLength = 1048576
 const groupLength = 50
 const longestCode = 20
 
-export function* decodeBzip2(input: Input): Generator<Uint8Array> {
+/** @param library decodes whole streams; null: JavaScript does. */
+export function* decodeBzip2(
+  input: Input,
+  library: OpenLibraryStream | null = streamLibraries().bzip2 ?? null,
+): Generator<Uint8Array> {
   for (let streams = 0; ; streams++) {
     if (streams > 0) {
       if (input.remaining === 0 || input.onlyZeros()) return
@@ -22,6 +28,11 @@ export function* decodeBzip2(input: Input): Generator<Uint8Array> {
     const start = input.position
     const header = Buffer.from(input.take(4, 'a bzip2 header')).toString('latin1')
     if (!/^BZh[1-9]$/.test(header)) throw input.damaged('no bzip2 stream begins here', start)
+    if (library !== null) {
+      input.position = start
+      yield* decodedBy(library, input, 'a bzip2 stream')
+      continue
+    }
     const bits = new Bits(input)
     const block = new Block(bits, Number(header[3]) * 100000)
     let combined = 0

@@ -1,10 +1,12 @@
 import { unsupported } from '../../errors.js'
 import { littleLong, littleWord, type Input } from './input.js'
+import { streamLibraries, type OpenLibraryStream } from '../../sys/stream-libraries.js'
+import { decodedBy } from './library-stream.js'
 import { LzmaDamage, LzmaDecoder, longestSymbol } from './lzma.js'
 import type { StreamCodec } from './types.js'
 
 /** The old .lzma files ("LZMA alone"): thirteen bytes, then one LZMA stream. They have no checksum. */
-export const lzmaStream: StreamCodec = { id: 'lzma', decode: decodeLzma }
+export const lzmaStream: StreamCodec = { id: 'lzma', decode: (input) => decodeLzma(input) }
 
 export const lzmaHeaderLength = 13
 const largestDictionary = 1024 * 1024 * 1024
@@ -17,16 +19,30 @@ export function lzmaSize(header: Uint8Array): number | undefined {
   return unknown ? undefined : littleLong(header, 5)
 }
 
-function* decodeLzma(input: Input): Generator<Uint8Array> {
+/** @param library decodes the stream; null: JavaScript does. */
+export function* decodeLzma(
+  input: Input,
+  library: OpenLibraryStream | null = streamLibraries().lzma ?? null,
+): Generator<Uint8Array> {
   const start = input.position
   const header = Uint8Array.from(input.take(lzmaHeaderLength, 'an LZMA header'))
   const dictionary = littleWord(header, 1)
-  const size = lzmaSize(header)
   if (dictionary > largestDictionary)
     throw unsupported(
       'E_CODEC',
       `${input.name} needs a dictionary of ${dictionary} bytes; vdisk allows ${largestDictionary}`,
     )
+  if (library === null) yield* decodeByScript(input, header, dictionary)
+  else {
+    input.position = start
+    yield* decodedBy(library, input, 'an LZMA stream')
+  }
+  if (!input.onlyZeros()) throw input.trailing('LZMA')
+}
+
+function* decodeByScript(input: Input, header: Uint8Array, dictionary: number): Generator<Uint8Array> {
+  const start = input.position
+  const size = lzmaSize(header)
   const lzma = new LzmaDecoder(dictionary)
   const memory = new Uint8Array(sliceLength + longestSymbol)
   lzma.input = memory
@@ -58,7 +74,6 @@ function* decodeLzma(input: Input): Generator<Uint8Array> {
     )
   }
   input.position -= lzma.end - lzma.at
-  if (!input.onlyZeros()) throw input.trailing('LZMA')
 }
 
 /** Moves what is left to the front and fills up behind it. */

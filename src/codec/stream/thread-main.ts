@@ -24,6 +24,9 @@ function read(from: number, target: Uint8Array): void {
   }
 }
 
+/** Nobody wants what is decoded any more. */
+class Stopped extends Error {}
+
 /** Fills one slot after the other, and waits while none is free. */
 class Slots {
   #filled = 0
@@ -55,6 +58,7 @@ class Slots {
 
   #await(): void {
     for (;;) {
+      if (Atomics.load(numbers, place.stop) !== 0) throw new Stopped()
       const taken = Atomics.load(numbers, place.taken)
       if (Atomics.load(numbers, place.produced) - taken < slots.length) return
       Atomics.wait(numbers, place.taken, taken)

@@ -28,7 +28,7 @@ const errorLength = 65536
  * Numbers that both threads see: what was produced and taken (slots), the state, the length of an error, and a count of
  * what happened, which is what is waited for.
  */
-export const place = { produced: 0, taken: 1, state: 2, errorLength: 3, events: 4, lengths: 5 } as const
+export const place = { produced: 0, taken: 1, state: 2, errorLength: 3, events: 4, stop: 5, lengths: 6 } as const
 export const state = { running: 0, ended: 1, failed: 2 } as const
 
 /** The memory that both threads see. */
@@ -85,20 +85,33 @@ export class DecodeThread implements Disposable {
     }
   }
 
-  /** The same without keeping this thread waiting. */
-  async nextLater(): Promise<Uint8Array | undefined> {
-    for (;;) {
-      const events = Atomics.load(this.#shared.numbers, place.events)
-      const ready = this.#ready()
-      if (ready !== 'wait') return ready
-      if (this.#died !== undefined) throw this.#died
-      const waiting = waitLater(this.#shared.numbers, place.events, events, 1000)
-      if (waiting.async) await waiting.value
-    }
+  /** The same without waiting for them: `wait` where they are not there yet. */
+  poll(): Uint8Array | undefined | 'wait' {
+    if (this.#died !== undefined) throw this.#died
+    return this.#ready()
   }
 
+  /** Resolves when {@link poll} may have another answer, at the latest after a second. */
+  async changed(): Promise<void> {
+    const events = Atomics.load(this.#shared.numbers, place.events)
+    if (!this.#waits()) return
+    const waiting = waitLater(this.#shared.numbers, place.events, events, 1000)
+    if (waiting.async) await waiting.value
+  }
+
+  /** The thread is asked to end, so that it frees what libraries hold for it. */
   [Symbol.dispose](): void {
-    void this.#worker.terminate()
+    const { numbers } = this.#shared
+    Atomics.store(numbers, place.stop, 1)
+    Atomics.add(numbers, place.taken, slotCount)
+    Atomics.notify(numbers, place.taken)
+    this.#worker.unref()
+  }
+
+  #waits(): boolean {
+    const { numbers } = this.#shared
+    const taken = Atomics.load(numbers, place.taken) + (this.#held ? 1 : 0)
+    return Atomics.load(numbers, place.state) === state.running && Atomics.load(numbers, place.produced) === taken
   }
 
   #ready(): Uint8Array | undefined | 'wait' {

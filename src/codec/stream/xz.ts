@@ -3,11 +3,13 @@ import zlib from 'node:zlib'
 import { unsupported } from '../../errors.js'
 import { Crc64 } from './crc64.js'
 import { littleWord, type Input } from './input.js'
+import { streamLibraries, type OpenLibraryStream } from '../../sys/stream-libraries.js'
+import { decodedBy } from './library-stream.js'
 import { LzmaDamage, LzmaDecoder } from './lzma.js'
 import type { StreamCodec } from './types.js'
 
 /** .xz (xz-file-format.txt 1.2): streams one behind the other, zeros between and behind them in groups of four. */
-export const xzStream: StreamCodec = { id: 'xz', decode: decodeXz }
+export const xzStream: StreamCodec = { id: 'xz', decode: (input) => decodeXz(input) }
 
 export const xzMagic = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00] as const
 export const xzHeaderLength = 12
@@ -34,13 +36,23 @@ export interface XzRecord {
   readonly size: number
 }
 
-export function* decodeXz(input: Input): Generator<Uint8Array> {
+/** @param library decodes whole streams; null: JavaScript does. */
+export function* decodeXz(
+  input: Input,
+  library: OpenLibraryStream | null = streamLibraries().xz ?? null,
+): Generator<Uint8Array> {
   for (let streams = 0; ; streams++) {
     if (streams > 0) {
       skipPadding(input)
       if (input.remaining === 0) return
     }
+    const start = input.position
     const check = takeXzHeader(input, streams > 0)
+    if (library !== null) {
+      input.position = start
+      yield* decodedBy(library, input, 'an xz stream')
+      continue
+    }
     const records: XzRecord[] = []
     while (input.peek(1)[0] !== 0) {
       if (input.remaining === 0) throw input.cut('an xz stream')
@@ -71,6 +83,13 @@ export function takeXzHeader(input: Input, further: boolean): number {
   if (littleWord(header, 8) !== zlib.crc32(header.subarray(6, 8)))
     throw input.damaged('the checksum of an xz header is wrong', start)
   return checkType(input, header[6] ?? 0, header[7] ?? 0, start)
+}
+
+/** The header of a stream whose blocks have that type of check (2.1.1). */
+export function xzHeader(check: number): Uint8Array {
+  const header = Buffer.from([...xzMagic, 0, check, 0, 0, 0, 0])
+  header.writeUInt32LE(zlib.crc32(header.subarray(6, 8)), 8)
+  return header
 }
 
 function checkType(input: Input, zero: number, flags: number, position: number): number {

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { Readable, type Transform } from 'node:stream'
 import zlib from 'node:zlib'
 import { isImageError, unsupported } from '../../errors.js'
+import { streamLibraries, type OpenLibraryStream } from '../../sys/stream-libraries.js'
 import { codecFor } from '../registry.js'
 import { littleLong, littleWord, type Input, type ReadBytes } from './input.js'
 import { isSkippable } from './lz4.js'
@@ -16,6 +17,7 @@ export const zstdMagic = 0xfd2fb528
 const largestWindow = 128 * 1024 * 1024
 /** Frames up to this are decoded at once: bytes of content, or stored. */
 const smallFrame = 4 * 1024 * 1024
+const pieceLength = 1048576
 
 /** Decodes one frame that comes in slices. */
 export type FrameDecoder = (
@@ -157,9 +159,35 @@ function decodeSmall(input: Input, frame: ZstdFrame): Uint8Array {
   return content
 }
 
-/** Node's streams where it has them (22.15 and later), else JavaScript. */
+/** The system's libzstd, else Node's streams where it has them (22.15 and later), else JavaScript. */
 function bigFrames(): FrameDecoder {
-  return nodeZstdFrames() ?? fzstdFrames
+  const { zstd } = streamLibraries()
+  return zstd === undefined ? (nodeZstdFrames() ?? fzstdFrames) : libraryFrames(zstd)
+}
+
+export function libraryFrames(open: OpenLibraryStream): FrameDecoder {
+  return function* (slices) {
+    using stream = open()
+    const target = new Uint8Array(pieceLength)
+    let filled = 0
+    for (const slice of slices) {
+      for (let at = 0; ;) {
+        const { taken, given, state } = stream.step(slice.subarray(at), target.subarray(filled), false)
+        if (state === 'damaged') throw new Error('it is damaged, or its checksum is wrong')
+        at += taken
+        filled += given
+        const isFull = filled === target.length
+        if (isFull) {
+          yield target
+          filled = 0
+        }
+        // With room left it has given all that it has.
+        if (at === slice.length && !isFull) break
+        if (taken === 0 && given === 0) throw new Error('it ends before its last block')
+      }
+    }
+    if (filled > 0) yield target.subarray(0, filled)
+  }
 }
 
 /** The part of node:zlib that the types of Node 20 do not know. */

@@ -22,9 +22,22 @@ export const gzip: WrapperDriver = {
   *open(store) {
     const units = yield* bgzfUnits(store)
     return units === undefined
-      ? wholeStream('gzip', store)
+      ? wholeStream('gzip', store, undefined, likelySize(store))
       : { members: [{ size: units.capacity, source: new UnitSource(store, codecFor('gzip-member'), units) }] }
   },
+}
+
+/** Deflate makes 1032 bytes of one at most (RFC 1951: a match of 258 bytes takes two bits). */
+const highestRatio = 1032
+
+/** The last member's size modulo 2^32, where that can be the size of everything: most files have one member. */
+function likelySize(store: ByteStore): number | undefined {
+  const trailer = Buffer.alloc(4)
+  if (store.size < headerLength) return undefined
+  store.read(store.size - 4, trailer)
+  const size = trailer.readUInt32LE(0)
+  // What does not compress gets longer by five bytes for every 16 KiB at most.
+  return size + size / 1024 + 65536 < store.size || size > store.size * highestRatio ? undefined : size
 }
 
 /**

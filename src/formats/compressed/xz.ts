@@ -14,8 +14,10 @@ import { codecFor } from '../../codec/registry.js'
 import type { WrapperDriver } from '../driver.js'
 import { wholeStream } from './whole-stream.js'
 
-/** Larger blocks are not decoded one at a time: the whole file is unpacked instead. */
+/** Larger blocks are not decoded for a single read: the whole file is unpacked instead. */
 const largestBlock = 4 * 1024 * 1024
+/** Blocks up to this ("xz -T0" makes them of 24 MiB) are decoded side by side where they are read one by one. */
+const largestUnit = 32 * 1024 * 1024
 
 export const xz: WrapperDriver = {
   apiVersion: 1,
@@ -28,9 +30,13 @@ export const xz: WrapperDriver = {
   *open(store) {
     const { units, checks } = yield* readIndex(store)
     const [check = 0, ...others] = checks
-    return units.largest <= largestBlock && units.count > 0 && others.length === 0
-      ? { members: [{ size: units.capacity, source: new UnitSource(store, codecFor(`xz-block-${check}`), units) }] }
-      : wholeStream('xz', store, units.capacity)
+    const whole = wholeStream('xz', store, units.capacity)
+    if (units.largest > largestUnit || (units.count < 2 && units.largest > largestBlock) || others.length > 0)
+      return whole
+    if (units.count === 0) return whole
+    const source = new UnitSource(store, codecFor(`xz-block-${check}`), units)
+    if (units.largest <= largestBlock) return { members: [{ size: units.capacity, source }] }
+    return { members: whole.members.map((member) => ({ ...member, source })) }
   },
 }
 

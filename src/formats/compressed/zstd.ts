@@ -29,9 +29,18 @@ export const zstd: WrapperDriver = {
   *open(store) {
     const units = (yield* seekTable(store)) ?? (yield* walkFrames(store))
     return units === undefined || units.count === 0
-      ? wholeStream('zstd', store)
+      ? wholeStream('zstd', store, undefined, firstSize(store))
       : { members: [{ size: units.capacity, source: new UnitSource(store, codecFor('zstd'), units) }] }
   },
+}
+
+/** What the first frame says that it holds: all of the content, where it is the only one. */
+function firstSize(store: ByteStore): number | undefined {
+  const magic = Buffer.alloc(4)
+  if (store.size < 8) return undefined
+  store.read(0, magic)
+  if (magic.readUInt32LE(0) !== zstdMagic) return undefined
+  return peekZstdFrame(new Input(store.name, (at, to) => store.read(at, to), 4, Math.min(store.size, 32))).contentSize
 }
 
 /**

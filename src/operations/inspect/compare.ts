@@ -6,10 +6,12 @@ import {
   openReadableLater,
   sourceInfo,
   type ChainOptions,
+  type Forward,
   type ReadOptions,
   type SourceInfo,
 } from '../open/opening.js'
 import { milliseconds } from '../../sys/clock.js'
+import { readingForward } from '../open/reading-forward.js'
 
 export interface CompareOptions extends ReadOptions {
   /** How the second image is opened; what is left out here is not taken from the first. */
@@ -54,10 +56,18 @@ const sector = 512
  * @throws ImageError where one of them cannot be read; aborted E_ABORTED. That they differ is a result.
  */
 export async function compare(first: string, second: string, options: CompareOptions = {}): Promise<CompareResult> {
+  return await readingForward(async (forward) => await compareOnce(first, second, { ...options, forward }))
+}
+
+async function compareOnce(first: string, second: string, options: CompareOptions & Forward): Promise<CompareResult> {
   const started = milliseconds()
   // Images whose stores have no descriptor are read, and decoded, in this thread.
   using a = await openReadableLater(first, options)
-  using b = await openReadableLater(second, { ...options.second, ...chainOptions(options) })
+  using b = await openReadableLater(second, {
+    ...options.second,
+    ...chainOptions(options),
+    forward: options.forward,
+  })
   const limit = options.limit ?? 20
   const moving = { signal: options.signal }
   const { equal, offset, differences } = await compareSources(a, b, {

@@ -4,7 +4,8 @@ import { hashSource, type HashAlgorithm, type Progress, type Range } from '../..
 import { corrupt, usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { openPartition, readPartitionTable } from '../../partition/index.js'
-import { openReadableLater, sourceInfo, type ReadOptions, type SourceInfo } from '../open/opening.js'
+import { openReadableLater, sourceInfo, type Forward, type ReadOptions, type SourceInfo } from '../open/opening.js'
+import { readingForward } from '../open/reading-forward.js'
 import { milliseconds } from '../../sys/clock.js'
 
 export interface HashOptions extends ReadOptions {
@@ -42,6 +43,10 @@ export interface HashedPart extends Range {
  * @throws ImageError; usage E_RANGE for a range outside the disk; aborted E_ABORTED.
  */
 export async function hash(path: string, options: HashOptions = {}): Promise<HashResult> {
+  return await readingForward(async (forward) => await hashOnce(path, { ...options, forward }))
+}
+
+async function hashOnce(path: string, options: HashOptions & Forward): Promise<HashResult> {
   const started = milliseconds()
   using opened = await openReadableLater(path, options)
   const { capacity } = opened

@@ -5,6 +5,7 @@ import type { Appliance, Machine, MachineDisk } from '../../formats/driver.js'
 import { contentsWork, type Layer, type OpenedImage } from '../../formats/open.js'
 import { Registry } from '../../formats/registry.js'
 import type { Wrapping } from '../../formats/unwrap.js'
+import { accessText } from '../../formats/wrapper.js'
 import { openDisk, openDiskLater, readOptions, type LaterOptions, type ReadOptions } from '../open/opening.js'
 
 export type InfoOptions = ReadOptions
@@ -162,13 +163,6 @@ function wrappingSection({ title, member, size, content, access }: Wrapping): Se
       { name: 'access', value: accessText[access] },
     ],
   }
-}
-
-const accessText: Readonly<Record<Wrapping['access'], string>> = {
-  units: 'at any place, by its blocks',
-  stored: 'at any place, stored as it is',
-  scratch: 'unpacked into a scratch file',
-  file: 'a file of its own',
 }
 
 /** The machines of an appliance, and all of its disks. */

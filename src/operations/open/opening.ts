@@ -5,6 +5,9 @@ import fs from '../../sys/host-fs.js'
 import { usage } from '../../errors.js'
 import type { OptionValues } from '../../formats/driver.js'
 import { openWork, type OpenedImage, type OpenOptions } from '../../formats/open.js'
+import type { ReadingForward } from '../../formats/member-file.js'
+import type { Wrapping } from '../../formats/unwrap.js'
+import type { Access } from '../../formats/wrapper.js'
 import type { ParentMapping } from '../../location/parent-map.js'
 import { Registry } from '../../formats/registry.js'
 import { watchWriters } from '../in-use/reading.js'
@@ -58,13 +61,19 @@ export function chainOptions({
   return { registry, parentFormat, allowReferences, search, parentMap, allowInUse, watch }
 }
 
+/** Of operations that read an image once: see {@link readingForward}. */
+export interface Forward {
+  readonly forward?: ReadingForward
+}
+
 /** What opening the image asked for needs of them. */
-export function readOptions(options: ReadOptions): OpenOptions & Pick<ReadOptions, 'allowInUse'> {
+export function readOptions(options: ReadOptions & Forward): OpenOptions & Pick<ReadOptions, 'allowInUse'> {
   return {
     ...chainOptions(options),
     from: options.from,
     options: options.fromOptions,
     snapshot: options.snapshot,
+    forward: options.forward,
   }
 }
 
@@ -76,6 +85,8 @@ export interface SourceInfo {
   /** `partition 2`, when it is not the whole disk. */
   readonly part?: string
   readonly capacity: number
+  /** How the content of a compressed file, or of an archive, is reached. */
+  readonly access?: Access
 }
 
 /** An argument that names an image, or a partition of one: `disk.vhdx@2`, `disk.vhdx@label=EFI`, `disk.vhdx@uuid=…`. */
@@ -153,7 +164,10 @@ export function openReadable(path: string, options: ReadOptions): OpenedImage {
 }
 
 /** As {@link openReadable}, letting signals through. */
-export async function openReadableLater(path: string, options: ReadOptions & LaterOptions): Promise<OpenedImage> {
+export async function openReadableLater(
+  path: string,
+  options: ReadOptions & LaterOptions & Forward,
+): Promise<OpenedImage> {
   return readable(await openDiskLater(path, readOptions(options), options))
 }
 
@@ -170,6 +184,12 @@ function readable(opened: OpenedImage): OpenedImage {
 }
 
 /** What a result says of an image that was read. */
-export function sourceInfo(path: string, { top: { image }, part, capacity }: OpenedImage): SourceInfo {
-  return { path, format: image.format, subformat: image.subformat, part, capacity }
+export function sourceInfo(path: string, { top: { image, wrappings }, part, capacity }: OpenedImage): SourceInfo {
+  return { path, format: image.format, subformat: image.subformat, part, capacity, access: accessOf(wrappings) }
+}
+
+/** Of several files inside each other: the way that costs most. */
+function accessOf(wrappings: readonly Wrapping[]): Access | undefined {
+  const ways = wrappings.map(({ access }) => access)
+  return (['scratch', 'stream', 'units', 'stored'] as const).find((way) => ways.includes(way))
 }

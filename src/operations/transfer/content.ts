@@ -4,7 +4,7 @@ import type { DiskShape, ImageWriter, OptionValues } from '../../formats/driver.
 import type { OpenedImage, OpenOptions } from '../../formats/open.js'
 import type { Registry } from '../../formats/registry.js'
 import { imageIdentity } from './identity.js'
-import { chainOptions, readOptions, type ReadOptions } from '../open/opening.js'
+import { chainOptions, readOptions, type Forward, type ReadOptions } from '../open/opening.js'
 import type { PlatformDisk } from '../platform/fit.js'
 import { chooseSectorSize, layoutNotes, tryLayout, type TargetFormat } from './layout.js'
 import { openNewParent, type NewParent } from './parent.js'
@@ -141,7 +141,7 @@ export async function openContent(
   source: Source,
   path: string | undefined,
   format: TargetFormat,
-  options: ContentOptions & { readonly registry: Registry },
+  options: ContentOptions & Forward & { readonly registry: Registry },
 ): Promise<Content> {
   const open: OpenOptions = chainOptions(options)
   const scratchFolder = options.scratchFolder ?? (path === undefined ? temporaryFolder() : folderPart(path))

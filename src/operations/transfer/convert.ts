@@ -3,7 +3,9 @@ import { usage } from '../../errors.js'
 import { Registry } from '../../formats/registry.js'
 import { NbdLocation } from '../../location/nbd.js'
 import type { PlatformChoice } from '../platform/choice.js'
-import { sourceInfo, type SourceInfo } from '../open/opening.js'
+import type { ReadingForward } from '../../formats/member-file.js'
+import { sourceInfo, type Forward, type SourceInfo } from '../open/opening.js'
+import { readingForward } from '../open/reading-forward.js'
 import type { MachineOptions } from './appliance/machine.js'
 import { openContent, type Content, type ContentOptions } from './content.js'
 import { targetFormat, type TargetFormat } from './layout.js'
@@ -103,18 +105,31 @@ export async function convertFrom(
   target: TargetOutput,
   options: ConvertOptions,
 ): Promise<ConvertResult> {
-  return await new Conversion(source, target, { ...options, registry: options.registry ?? new Registry() }).run()
+  const given = { ...options, registry: options.registry ?? new Registry() }
+  const convertOnce = async (forward?: ReadingForward): Promise<ConvertResult> =>
+    await new Conversion(source, target, { ...given, forward }).run()
+  // Standard input cannot be read a second time, and filesystems are read at any place.
+  if (source.arrives === true || options.usedOnly !== undefined) return await convertOnce()
+  if (typeof target === 'string' && given.registry.schemes.locate(target).path !== undefined)
+    return await readingForward(convertOnce)
+  // What was given out is gone: it has to be known before that the stream is whole. Other formats read twice.
+  const isRaw = options.to === undefined || given.registry.find(options.to)?.plain === true
+  return isRaw ? await readingForward(convertOnce, true) : await convertOnce()
 }
 
 class Conversion {
   readonly #source: Source
   readonly #output: Output
   readonly #format: TargetFormat
-  readonly #options: ConvertOptions & { readonly registry: Registry }
+  readonly #options: ConvertOptions & Forward & { readonly registry: Registry }
   readonly #choice: PlatformChoice | undefined
   readonly #started = milliseconds()
 
-  constructor(source: Source, target: TargetOutput, options: ConvertOptions & { readonly registry: Registry }) {
+  constructor(
+    source: Source,
+    target: TargetOutput,
+    options: ConvertOptions & Forward & { readonly registry: Registry },
+  ) {
     this.#source = source
     this.#options = options
     const choice = choiceFor(target, options)

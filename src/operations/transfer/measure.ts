@@ -11,7 +11,8 @@ import { choiceFor, emptyFit, platformFit } from './for-platform.js'
 import { Content, openContent, type ContentOptions } from './content.js'
 import { EmptyDisk } from './empty-disk.js'
 import { sourceOf } from './source.js'
-import { sourceInfo, type SourceInfo } from '../open/opening.js'
+import { sourceInfo, type Forward, type SourceInfo } from '../open/opening.js'
+import { readingForward } from '../open/reading-forward.js'
 import { milliseconds } from '../../sys/clock.js'
 
 export interface MeasureOptions extends ContentOptions {
@@ -43,6 +44,12 @@ type Measured = Pick<MeasureResult, 'required' | 'content' | 'files'> & { readon
  * @param source undefined for an empty disk, of `size` bytes. @throws ImageError as `convert` does.
  */
 export async function measure(source: string | undefined, options: MeasureOptions): Promise<MeasureResult> {
+  return await readingForward(
+    async (forward) => await measureOnce(source, options.usedOnly === undefined ? { ...options, forward } : options),
+  )
+}
+
+async function measureOnce(source: string | undefined, options: MeasureOptions & Forward): Promise<MeasureResult> {
   const started = milliseconds()
   const registry = options.registry ?? new Registry()
   const choice = choiceFor({}, { ...options, registry })

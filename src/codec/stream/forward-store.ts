@@ -1,0 +1,274 @@
+import { isZero } from '../../binary/zero.js'
+import type { FileStore } from '../../block/file-store.js'
+import { createScratchStore } from '../../block/scratch-store.js'
+import type { ByteStore } from '../../block/types.js'
+import type { Work } from '../../block/work.js'
+import { corrupt, printable, type Label } from '../../errors.js'
+import { DecodeThread, type DecodeRequest } from './thread.js'
+
+/** The content is not what it was taken for when reading began: it has to be read in another way. */
+export class ForwardMiss extends Error {
+  /** @param file the name of the store. @param size bytes of its content, where that is what was wrong. */
+  constructor(
+    message: string,
+    readonly file: string,
+    readonly size?: number,
+  ) {
+    super(message)
+  }
+}
+
+/** Bytes at both ends of the content that are kept: tables of partitions and the headers of formats are there. */
+const keptLength = 1048576
+/** As often the stream is decoded again because somebody goes back; then it is unpacked once and for all. */
+const mostRestarts = 2
+/** Zeros of this many bytes are not written to a scratch file. */
+const zeroUnit = 65536
+
+export interface ForwardOptions {
+  readonly name: string
+  readonly request: DecodeRequest
+  /** Bytes of the content; undefined where only decoding shows it: {@link ForwardStore.survey} comes first then. */
+  readonly size?: number
+  /** Whether the size is a guess, and another one is no damage. */
+  readonly guessed?: boolean
+  /** What holds the compressed bytes; closed together with this. */
+  readonly below: Disposable & Pick<ByteStore, 'changed'>
+  /** Where the content is unpacked if it is read at random places. */
+  readonly scratchFolder: string
+}
+
+/**
+ * The content of a compressed stream, decoded while it is read, from its start to its end, and not kept. Reading
+ * backwards works too: the stream is decoded again, and unpacked into a scratch file when that happens often. What was
+ * read is only right when {@link ForwardStore.changed} was asked at the end: it reads up to the end of the stream.
+ */
+export class ForwardStore implements ByteStore {
+  readonly name: Label
+  readonly growable = false
+  readonly alignment = 1
+  readonly zeroed = false
+  readonly #options: ForwardOptions
+  readonly #head: Uint8Array
+  readonly #tail: Uint8Array
+  #size: number
+  #thread: DecodeThread | undefined
+  /** The piece that was decoded last, and where it stands. */
+  #piece: Uint8Array = new Uint8Array(0)
+  #start = 0
+  /** Up to where the stream was decoded at any time. */
+  #reached = 0
+  /** Whether its end was reached without an error. */
+  #whole = false
+  #restarts = -1
+  #scratch: FileStore | undefined
+  #fetching: Promise<void> = Promise.resolve()
+  /** Looks at both ends when they are there. @throws ForwardMiss where they say that it is read in the wrong way. */
+  judge: ((head: Uint8Array, tail: Uint8Array) => void) | undefined
+
+  constructor(options: ForwardOptions) {
+    this.#options = options
+    this.name = printable(options.name)
+    this.#size = options.size ?? Infinity
+    this.#head = new Uint8Array(Math.min(keptLength, this.#size))
+    this.#tail = new Uint8Array(Math.min(keptLength, this.#size))
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** Whether it was unpacked after all. */
+  get isUnpacked(): boolean {
+    return this.#scratch !== undefined
+  }
+
+  /** The last bytes, when the stream was decoded up to its end. */
+  get tail(): Uint8Array {
+    return this.#tail.subarray(0, Math.min(keptLength, this.#size))
+  }
+
+  /** Decodes everything once: afterwards the size is known, and that nothing is damaged. */
+  *survey(): Work<void> {
+    const { start, end } = this.#options.request
+    this.#restart()
+    const last: Uint8Array[] = []
+    while (this.#advance(this.#take())) {
+      // The end is not known yet: the last two pieces hold what is kept of it.
+      if (this.#options.size === undefined) last.push(Uint8Array.from(this.#piece))
+      if (last.length > 2) last.shift()
+      yield { done: Math.max(0, (this.#thread?.position ?? 0) - start), total: end - start }
+    }
+    if (this.#options.size === undefined) {
+      const ends = Buffer.concat(last)
+      this.#tail.set(ends.subarray(Math.max(0, ends.length - Math.min(keptLength, this.#size))))
+    }
+  }
+
+  read(position: number, target: Uint8Array): void {
+    this.#assertInside(position, target)
+    for (let done = 0; done < target.length;) {
+      const count = this.#copy(position + done, target.subarray(done))
+      if (count === 0) this.#next(this.#take())
+      done += count
+    }
+  }
+
+  /** One call after the other: they come in ascending order. */
+  async fetch(position: number, target: Uint8Array): Promise<void> {
+    this.#assertInside(position, target)
+    const before = this.#fetching
+    const fetched = this.#fetch(before, position, target)
+    this.#fetching = fetched.catch(() => undefined)
+    await fetched
+  }
+
+  /** @throws ImageError where the rest of the stream is damaged; ForwardMiss. */
+  changed(): string | undefined {
+    while (!this.#whole) {
+      if (this.#thread === undefined) this.#restart()
+      this.#advance(this.#take())
+    }
+    return this.#options.below.changed?.()
+  }
+
+  write(): never {
+    throw new Error(`${this.name} is only read`)
+  }
+
+  truncate(): never {
+    throw new Error(`${this.name} is only read`)
+  }
+
+  flush(): void {
+    // Nothing is written.
+  }
+
+  /** Closes it without what is below. */
+  stop(): void {
+    this.#thread?.[Symbol.dispose]()
+    this.#scratch?.[Symbol.dispose]()
+  }
+
+  [Symbol.dispose](): void {
+    this.stop()
+    this.#options.below[Symbol.dispose]()
+  }
+
+  async #fetch(before: Promise<void>, position: number, target: Uint8Array): Promise<void> {
+    await before
+    for (let done = 0; done < target.length;) {
+      const count = this.#copy(position + done, target.subarray(done))
+      done += count
+      if (count > 0) continue
+      const found = this.#thread?.poll()
+      if (found === 'wait') await this.#thread?.changed()
+      else this.#next(found)
+    }
+  }
+
+  /** Copies what is there of a range; 0 bytes: it is further on, and the thread decodes towards it. */
+  #copy(position: number, target: Uint8Array): number {
+    const from = (bytes: Uint8Array, start: number): number => {
+      const part = bytes.subarray(position - start, position - start + target.length)
+      target.set(part)
+      return part.length
+    }
+    if (this.#scratch !== undefined) {
+      this.#scratch.read(position, target)
+      return target.length
+    }
+    const inPiece = position >= this.#start && position < this.#start + this.#piece.length
+    if (inPiece) return from(this.#piece, this.#start)
+    if (this.#reached >= this.#head.length && position < this.#head.length) return from(this.#head, 0)
+    const tailStart = this.#size - this.tail.length
+    if (this.#whole && position >= tailStart) return from(this.tail, tailStart)
+    if (this.#thread === undefined || position < this.#start) this.#goBack()
+    return this.isUnpacked ? this.#copy(position, target) : 0
+  }
+
+  #goBack(): void {
+    if (this.#restarts < mostRestarts) this.#restart()
+    else this.#unpack()
+  }
+
+  #restart(): void {
+    this.#thread?.[Symbol.dispose]()
+    this.#thread = new DecodeThread(this.#options.request)
+    this.#piece = new Uint8Array(0)
+    this.#start = 0
+    this.#restarts++
+  }
+
+  #unpack(): void {
+    const scratch = createScratchStore(this.#options.scratchFolder)
+    try {
+      this.#restart()
+      while (this.#advance(this.#take())) writeSparse(scratch, this.#start, this.#piece)
+      scratch.truncate(this.#size)
+    } catch (error) {
+      scratch[Symbol.dispose]()
+      throw error
+    }
+    this.#scratch = scratch
+  }
+
+  /** Waits for the next piece, keeping this thread waiting. */
+  #take(): Uint8Array | undefined {
+    return this.#thread?.next()
+  }
+
+  #next(piece: Uint8Array | undefined): void {
+    if (!this.#advance(piece)) throw new RangeError(`${this.name} was read past its end`)
+  }
+
+  /** Goes on to the next piece; false at the end. */
+  #advance(piece: Uint8Array | undefined): boolean {
+    const start = this.#start + this.#piece.length
+    if (piece === undefined) {
+      this.#ended(start)
+      return false
+    }
+    this.#start = start
+    this.#piece = piece
+    const end = start + piece.length
+    if (start < this.#head.length) this.#head.set(piece.subarray(0, this.#head.length - start), start)
+    const tailStart = this.#size - this.#tail.length
+    if (end > tailStart && end <= this.#size) {
+      const from = Math.max(start, tailStart)
+      this.#tail.set(piece.subarray(from - start), from - tailStart)
+    }
+    this.#reached = Math.max(this.#reached, end)
+    return true
+  }
+
+  #ended(size: number): void {
+    this.#thread?.[Symbol.dispose]()
+    this.#thread = undefined
+    this.#piece = new Uint8Array(0)
+    this.#start = size
+    if (this.#size === Infinity) this.#size = size
+    else if (size !== this.#size) {
+      if (this.#options.guessed === true)
+        throw new ForwardMiss(`${this.name} has ${size} bytes, not ${this.#size}`, this.#options.name, size)
+      throw corrupt('E_COMPRESSED', `${this.name} has ${size} bytes of content, and says that it has ${this.#size}`, {
+        hint: 'Copy or download it again.',
+      })
+    }
+    this.#whole = true
+    this.judge?.(this.#head.subarray(0, Math.min(keptLength, size)), this.tail)
+  }
+
+  #assertInside(position: number, { length }: Uint8Array): void {
+    if (position < 0 || position + length > this.#size)
+      throw new RangeError(`${length} bytes at ${position} of ${this.name}, which has ${this.#size}`)
+  }
+}
+
+/** Writes what is not zero: zeros stay holes. */
+export function writeSparse(store: FileStore, position: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; at += zeroUnit) {
+    const piece = bytes.subarray(at, at + zeroUnit)
+    if (!isZero(piece)) store.write(position + at, piece)
+  }
+}

@@ -1,0 +1,247 @@
+import { tmpdir } from 'node:os'
+import { assertUnchanged } from '../block/changed.js'
+import type { FileStore } from '../block/file-store.js'
+import { RangeSource } from '../block/range-source.js'
+import { createScratchStore } from '../block/scratch-store.js'
+import { SourceStore } from '../block/source-store.js'
+import type { ByteStore } from '../block/types.js'
+import type { Work } from '../block/work.js'
+import { ForwardMiss, ForwardStore, writeSparse } from '../codec/stream/forward-store.js'
+import { DecodeThread, type DecodeRequest } from '../codec/stream/thread.js'
+import { ImageError, isImageError } from '../errors.js'
+import type { WrappedFile, WrappedStream } from './driver.js'
+import { partOf, ProbedFile, type FileEnds } from './probe.js'
+import type { Registry } from './registry.js'
+import { endsAsDmg, foreignFormat, unclaimedFormat } from './signatures.js'
+import type { Access } from './wrapper.js'
+
+/** How an image is read that is read once, from its start to its end. */
+export interface ReadingForward {
+  /** The whole stream is decoded before, so that it is known to be whole; otherwise damage is found on the way. */
+  readonly surveyed: boolean
+  /** Sizes of content that were learned by decoding it, by the names of {@link ForwardMiss}. */
+  readonly sizes: ReadonlyMap<string, number>
+}
+
+export interface MemberOptions {
+  /** Where content is unpacked that cannot be read at any place; default: the system's folder for temporary files. */
+  readonly scratchFolder?: string
+  /** Streams of raw disks are decoded while they are read. Reading them may throw {@link ForwardMiss}. */
+  readonly forward?: ReadingForward
+}
+
+/** What messages call it, and the name that promises a format. */
+interface MemberNames {
+  readonly name: string
+  readonly fileName: string | undefined
+}
+
+/** A file inside another, to be read; its ends may be known already. */
+export class MemberFile extends ProbedFile {
+  readonly #access: () => Access
+
+  constructor(store: ByteStore, registry: Registry, access: () => Access, ends?: FileEnds) {
+    super(store, registry, ends)
+    this.#access = access
+  }
+
+  get access(): Access {
+    return this.#access()
+  }
+}
+
+/** Opens a file that a wrapper found. The outer store belongs to the result. */
+export function* memberFile(
+  { store, registry }: ProbedFile,
+  member: Exclude<WrappedFile, { readonly open: unknown }>,
+  names: MemberNames,
+  options: MemberOptions,
+): Work<MemberFile> {
+  const { source, stream } = member
+  if (source !== undefined && (stream === undefined || options.forward !== undefined)) {
+    const [first] = source.capacity === 0 ? [] : [source.extentAt(0, 1)]
+    const access = first?.kind === 'packed' ? 'units' : 'stored'
+    return new MemberFile(new SourceStore(names.name, source, store), registry, () => access)
+  }
+  const forward = yield* forwardFile(store, registry, { ...member, stream }, names, options)
+  if (forward !== undefined) return forward
+  const unpacked = yield* unpack(store, stream, names.name, options)
+  return new MemberFile(unpacked, registry, () => 'scratch')
+}
+
+/** Content that is unpacked sooner than read as a stream: it takes no room to speak of. */
+const smallContent = 4 * 1024 * 1024
+
+/**
+ * The content as a stream, where it is a raw disk as far as can be seen, and its size is known, likely, or found by a
+ * survey. Undefined where it is to be unpacked.
+ */
+function* forwardFile(
+  store: ByteStore,
+  registry: Registry,
+  member: WrappedFile & { readonly stream: WrappedStream },
+  { name, fileName }: MemberNames,
+  { forward, scratchFolder = tmpdir() }: MemberOptions,
+): Work<MemberFile | undefined> {
+  const range = rangeInFile(store, member.stream)
+  if (forward === undefined || range === undefined || promisesFormat(fileName, registry)) return undefined
+  // bzip2 takes longer to decode a second time than its content takes to be written and read.
+  const isSlow = member.stream.codec === 'bzip2'
+  const size = member.size ?? forward.sizes.get(name) ?? (forward.surveyed ? undefined : member.likelySize)
+  if ((size === undefined && isSlow) || (size !== undefined && size <= smallContent)) return undefined
+  const request: DecodeRequest = {
+    ...range,
+    name: store.name,
+    codec: member.stream.codec,
+    expected: member.stream.expected,
+  }
+  const content = new ForwardStore({
+    name,
+    request,
+    size,
+    guessed: member.size === undefined,
+    below: store,
+    scratchFolder,
+  })
+  try {
+    const surveyed = forward.surveyed || size === undefined
+    if (surveyed) yield* content.survey()
+    const head = new Uint8Array(Math.min(endLength, content.size))
+    content.read(0, head)
+    const tail = new Uint8Array(head.length)
+    if (surveyed) content.read(content.size - tail.length, tail)
+    // Until the end is there, zeros stand for it.
+    if (!isRaw(new ProbedFile(content, registry, { head, tail }))) {
+      content.stop()
+      return undefined
+    }
+    if (!surveyed) content.judge = judge(content, registry)
+    return new MemberFile(content, registry, () => (content.isUnpacked ? 'scratch' : 'stream'), { head, tail })
+  } catch (error) {
+    content.stop()
+    if (error instanceof ForwardMiss) return undefined
+    throw error
+  }
+}
+
+const endLength = 65536
+
+function promisesFormat(fileName: string | undefined, registry: Registry): boolean {
+  if (fileName === undefined) return false
+  const promised = registry.forExtension(fileName)
+  return partOf(fileName, registry) !== undefined || (promised !== undefined && promised.plain !== true)
+}
+
+/** Whether nothing at either end says that it is anything else. */
+function isRaw(file: ProbedFile): boolean {
+  const { head, tail } = file.ends
+  const { size } = file.store
+  return (
+    file.drivers('certain').length === 0 &&
+    file.drivers('possible').length === 0 &&
+    !endsAsDmg(tail) &&
+    foreignFormat(head, tail, size) === undefined &&
+    unclaimedFormat(head, tail, size) === undefined &&
+    file.registry.wrappers.every((driver) => driver.probe(head, tail, size) !== 'certain')
+  )
+}
+
+/** Looks again when the end is there: a fixed VHD is a raw disk but for its last sector. */
+function judge(content: ByteStore, registry: Registry): ForwardStore['judge'] {
+  return (head, tail) => {
+    const ends = { head: head.subarray(0, endLength), tail: tail.subarray(Math.max(0, tail.length - endLength)) }
+    if (!isRaw(new ProbedFile(content, registry, ends)))
+      throw new ForwardMiss(`${content.name} is no raw disk: its end says what it is`, content.name)
+  }
+}
+
+/** All of the content, in a scratch file. */
+function* unpack(store: ByteStore, stream: WrappedStream, name: string, options: MemberOptions): Work<ByteStore> {
+  const scratch = createScratchStore(options.scratchFolder ?? tmpdir())
+  try {
+    const place = yield* fileRange(store, stream, options)
+    try {
+      using thread = new DecodeThread({
+        ...place.range,
+        name: store.name,
+        codec: stream.codec,
+        expected: stream.expected,
+      })
+      yield* spool(thread, scratch, place.range)
+      assertUnchanged(store)
+    } finally {
+      place[Symbol.dispose]()
+    }
+  } catch (error) {
+    scratch[Symbol.dispose]()
+    throw outOfSpace(error, name, options)
+  }
+  store[Symbol.dispose]()
+  return new SourceStore(name, new RangeSource(scratch), scratch)
+}
+
+interface FileRange extends Disposable {
+  readonly range: { readonly descriptor: number; readonly start: number; readonly end: number }
+}
+
+interface StreamRange {
+  readonly start: number
+  readonly end: number
+}
+
+/** Where a range of the store lies in a file that another thread can read; undefined: in none. */
+function rangeInFile(store: ByteStore, { start, end }: StreamRange): FileRange['range'] | undefined {
+  let place = { store, position: start }
+  for (let { source } = place.store; source !== undefined; { source } = place.store) {
+    const extent = source.extentAt(place.position, end - start)
+    if (extent.kind !== 'data' || extent.length < end - start) break
+    place = { store: extent.store, position: extent.position }
+  }
+  const { fd: descriptor, descriptorAlignment = 1 } = place.store
+  return descriptor === undefined || descriptorAlignment !== 1
+    ? undefined
+    : { descriptor, start: place.position, end: place.position + end - start }
+}
+
+/** The same; what lies in no file is copied to one. */
+function* fileRange(store: ByteStore, { start, end }: StreamRange, options: MemberOptions): Work<FileRange> {
+  const range = rangeInFile(store, { start, end })
+  if (range !== undefined) return { range, [Symbol.dispose]: () => undefined }
+  const copy = createScratchStore(options.scratchFolder ?? tmpdir())
+  try {
+    const bytes = new Uint8Array(1048576)
+    for (let done = 0; done < end - start;) {
+      const piece = bytes.subarray(0, Math.min(bytes.length, end - start - done))
+      store.read(start + done, piece)
+      copy.write(done, piece)
+      done += piece.length
+      yield { done, total: end - start }
+    }
+  } catch (error) {
+    copy[Symbol.dispose]()
+    throw error
+  }
+  return { range: { descriptor: copy.fd, start: 0, end: end - start }, [Symbol.dispose]: () => copy[Symbol.dispose]() }
+}
+
+/** Unpacks everything; zeros stay holes, so that an empty terabyte costs nothing. */
+function* spool(thread: DecodeThread, scratch: FileStore, { start, end }: FileRange['range']): Work<void> {
+  let size = 0
+  for (let bytes = thread.next(); bytes !== undefined; bytes = thread.next()) {
+    writeSparse(scratch, size, bytes)
+    size += bytes.length
+    yield { done: Math.max(0, thread.position - start), total: end - start }
+  }
+  scratch.truncate(size)
+}
+
+function outOfSpace(error: unknown, name: string, { scratchFolder }: MemberOptions): unknown {
+  if (!isImageError(error) || error.kind !== 'target') return error
+  return new ImageError(error.kind, error.code, `${name} cannot be unpacked into a scratch file: ${error.message}`, {
+    hint:
+      scratchFolder === undefined
+        ? 'Set TMPDIR to a folder with more room, or unpack the file yourself.'
+        : 'Choose a folder with more room, or unpack the file yourself.',
+    cause: error,
+  })
+}
