@@ -70,6 +70,11 @@ const before: Readonly<Record<string, readonly string[]>> = {
 const answers: Readonly<Record<string, number>> = {
   // The images differ in what they store.
   'compare 3': 1,
+  // A disk without a system starts nowhere.
+  'doctor 0': 1,
+  'doctor 1': 1,
+  'doctor 2': 1,
+  'doctor 3': 1,
 }
 
 const standIns = /\/dev\/sd[ab]\b/g

@@ -16,14 +16,19 @@ import { shortSize } from '../render.js'
 
 /**
  * What is on a disk as one page that stands alone: no script, and nothing that a browser would fetch; its policy says
- * so to the browser. Texts from the image are escaped.
+ * so to the browser. Texts from the image are escaped. @param first sections before all others.
  */
-export function inspectPage(disk: InspectResult, rows: readonly CellRow[]): string {
+export function inspectPage(
+  disk: InspectResult,
+  rows: readonly CellRow[],
+  { first = [], maker = 'vdisk inspect' }: { readonly first?: readonly Markup[]; readonly maker?: string } = {},
+): string {
   const { image } = disk
   const file = image.path.slice(Math.max(image.path.lastIndexOf('/'), image.path.lastIndexOf('\\')) + 1)
   const name = `${image.part === undefined ? '' : `${image.part} of `}${file}`
   const kind = `${image.format}, ${image.subformat}`
   const sections = [
+    ...first,
     section('Disk', [disk.partitions.length > 0 ? diskPicture(disk) : html``, facts(diskFacts(disk))]),
     issues(disk),
     section('Stored and used', [legend(rows), ...mapRows(rows, disk)]),
@@ -47,13 +52,13 @@ export function inspectPage(disk: InspectResult, rows: readonly CellRow[]): stri
 <p class="soft">${kind} · ${shortSize(image.capacity)} · ${image.path}</p>
 </header>
 <main>${sections}</main>
-<footer><p class="soft">Made by vdisk inspect. The image was only read.</p></footer>
+<footer><p class="soft">Made by ${maker}. The image was only read.</p></footer>
 </body>
 </html>
 `.text
 }
 
-function section(title: string, content: readonly Markup[]): Markup {
+export function section(title: string, content: readonly Markup[]): Markup {
   return html`<section><h2>${title}</h2>${content}</section>`
 }
 

@@ -1,4 +1,6 @@
 import { usage } from '../../errors.js'
+import type { OpenedImage } from '../../formats/open.js'
+import type { Volume } from '../files/volume-files.js'
 import { diskCells, type CellRow } from './disk-cells.js'
 import { examine, type InspectOptions, type InspectResult } from './inspect.js'
 import { openReadableLater } from '../open/opening.js'
@@ -24,13 +26,28 @@ export async function inspectToPage(
   page: (result: InspectResult, rows: readonly CellRow[]) => string,
   options: InspectPageOptions = {},
 ): Promise<InspectResult> {
+  return await writePage(argument, target, options, (_opened, result, _volumes, rows) => page(result, rows))
+}
+
+/** The same with a page of another's making. @param page may look into the volumes, which are open. */
+export async function writePage(
+  argument: string,
+  target: string,
+  options: InspectPageOptions,
+  page: (
+    opened: OpenedImage,
+    result: InspectResult,
+    volumes: readonly Volume[],
+    rows: readonly CellRow[],
+  ) => string | Promise<string>,
+): Promise<InspectResult> {
   const { force = false, signal, ...opening } = options
   if (target === '-') throw usage('E_STREAM', 'the page is written to a file, not to standard output')
   using opened = await openReadableLater(argument, opening)
   const sources = opened.files
   const place = checkTarget(target, force, sources, options)
   const { result, volumes } = examine(argument, opened)
-  const text = page(result, await diskCells(opened, volumes, signal))
+  const text = await page(opened, result, volumes, await diskCells(opened, volumes, signal))
   using files = new TargetFiles(place, { force, sources, durable: true })
   files.store.write(0, Buffer.from(text, 'utf8'))
   files.commit()

@@ -1,0 +1,46 @@
+import type { DoctorResult } from '../../operations/doctor/doctor.js'
+import type { DoctorFinding, DoctorVerdict } from '../../operations/doctor/report.js'
+import type { Renderer } from '../render.js'
+import type { View } from './view.js'
+
+export const view: View<DoctorResult> = { text, warnings: () => [] }
+
+export const verdictTexts: Readonly<Record<DoctorVerdict, string>> = {
+  ready: 'ready: nothing was found that keeps it from starting',
+  mendable: 'mendable: it does not start as it is; the commands below mend that',
+  blocked: 'blocked: it does not start as it is',
+  unknown: 'unknown: nothing was found, but something that decides it was not looked into',
+}
+
+export const severityTexts: Readonly<Record<DoctorFinding['severity'], string>> = {
+  blocks: 'Blocks',
+  risk: 'Risk',
+  note: 'Note',
+}
+
+function text({ image, platform, verdict, operatingSystem, findings, looked, notLooked }: DoctorResult, render: Renderer): string {
+  const parts = [
+    render.heading(`${image.path}${platform === undefined ? '' : ` for ${platform.title}`}`),
+    render.facts([
+      ['verdict', verdictTexts[verdict]],
+      ['system', operatingSystem ?? 'none was recognised'],
+    ]),
+  ]
+  for (const { id, severity, where, found, wanted, why, remedy } of findings)
+    parts.push(
+      '',
+      severity === 'note'
+        ? render.plain(`${severityTexts[severity]} ${id}: ${where}`)
+        : render.warning(`${severityTexts[severity]} ${id}: ${where}`),
+      render.facts([
+        ['found', found],
+        ['wanted', wanted],
+        ['why', why],
+        [remedy.kind === 'command' ? 'mend with' : remedy.kind === 'none' ? 'note' : 'in the guest', remedy.text === '' ? undefined : remedy.text],
+      ]),
+    )
+  parts.push('', render.heading('Looked at'), ...looked.map((what) => render.plain(`  - ${what}`)))
+  if (notLooked.length > 0)
+    parts.push('', render.heading('Not looked into'), ...notLooked.map(({ what, why }) => render.plain(`  - ${what}: ${why}`)))
+  return parts.join('\n')
+}

@@ -1,0 +1,56 @@
+import { string } from '@oclif/core/args'
+import { boolean, string as stringFlag } from '@oclif/core/flags'
+import { BaseCommand } from '../cli/base-command.js'
+import { openFlags, openValues } from '../cli/flags.js'
+import { paragraphs } from '../cli/paragraphs.js'
+import { exitCodes, printable } from '../errors.js'
+import type { DoctorPageOptions, DoctorResult } from '../operations/doctor/doctor.js'
+
+export default class Doctor extends BaseCommand {
+  static override summary = 'Say whether a disk will start, and what keeps it from that.'
+  static override description = paragraphs(`
+    Looks at the disk in IMAGE without starting it: boot loaders and firmware, the boot menu, fstab, the kernel and
+    what its initramfs holds, network names, agents and cloud-init; with --for also the drivers, sizes and rules of
+    that platform. Linux is looked into; of other systems only how the disk starts. Nothing is written.
+
+    Each finding says where it is, what was found and what is wanted, why, and what to do. The output also lists what
+    was not looked into. The exit code is 0 when the disk is ready, and 1 when it is not, or when that is not known.
+  `)
+  static override examples = [
+    { description: 'Will this disk start?', command: '<%= config.bin %> <%= command.id %> server.vhdx' },
+    { description: 'Will it start on Proxmox?', command: '<%= config.bin %> <%= command.id %> server.vhdx --for proxmox' },
+    {
+      description: 'As a page, with the picture of the disk',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx --for azure-gen2 --html server.html',
+    },
+    { description: 'For a program', command: '<%= config.bin %> <%= command.id %> server.qcow2 --for gce --json' },
+  ]
+  static override args = { image: string({ required: true, description: 'the image to look into' }) }
+  static override usage = '<%= command.id %> IMAGE [FLAGS]'
+  static override flags = {
+    ...openFlags,
+    for: stringFlag({ helpValue: 'PLATFORM', summary: 'where it is to start (see vdisk platforms)' }),
+    html: stringFlag({ helpValue: 'FILE', summary: 'also write the page of inspect with the findings on it' }),
+    force: boolean({ char: 'f', dependsOn: ['html'], summary: 'replace the page if it exists' }),
+  }
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Doctor)
+    const options = { registry: await this.registry(), ...openValues(flags), for: flags.for }
+    const result =
+      flags.html === undefined
+        ? await (await import('../operations/doctor/doctor.js')).doctor(args.image, options)
+        : await this.#page(args.image, flags.html, { ...options, force: flags.force })
+    await this.show({ schema: 'vdisk.doctor', result, view: () => import('../cli/view/doctor.js') })
+    if (flags.html !== undefined && !flags.json) this.print(`\nThe page is ${printable(flags.html)}`)
+    if (result.verdict !== 'ready') this.exitWith(exitCodes.negative)
+  }
+
+  async #page(image: string, target: string, options: DoctorPageOptions): Promise<DoctorResult> {
+    const [{ doctorToPage }, { doctorPage }] = await Promise.all([
+      import('../operations/doctor/doctor.js'),
+      import('../cli/view/doctor-page.js'),
+    ])
+    return await doctorToPage(image, target, doctorPage, { ...options, signal: this.signal })
+  }
+}

@@ -1,0 +1,211 @@
+import type { VolumeFiles } from '../files/volume-files.js'
+import type { OpenVolume } from '../inspect/boot/diagnosis.js'
+import { textOf } from './guest.js'
+
+/** What a boot loader can start. Paths are as it reads them: from the root of a volume. */
+export interface BootEntry {
+  /** The file it stands in, for people. */
+  readonly where: string
+  readonly open: OpenVolume
+  readonly title: string
+  readonly kernel?: string
+  readonly initrds: readonly string[]
+  readonly parameters: readonly string[]
+}
+
+/** A menu, and which of its entries starts by itself. */
+export interface BootMenu {
+  readonly where: string
+  readonly open: OpenVolume
+  readonly entries: readonly BootEntry[]
+  readonly first?: BootEntry
+  /** Ids of filesystems that it looks for. */
+  readonly searches: readonly { readonly uuid: string; readonly line: number }[]
+}
+
+const mostEntries = 64
+const grubPaths = ['/boot/grub/grub.cfg', '/grub/grub.cfg', '/boot/grub2/grub.cfg', '/grub2/grub.cfg']
+const syslinuxPaths = [
+  '/syslinux.cfg',
+  '/syslinux/syslinux.cfg',
+  '/boot/syslinux/syslinux.cfg',
+  '/extlinux.conf',
+  '/extlinux/extlinux.conf',
+  '/boot/extlinux/extlinux.conf',
+]
+
+/** The menus on the volumes of a disk. */
+export function bootMenus(volumes: readonly OpenVolume[]): BootMenu[] {
+  return volumes.flatMap((open) => {
+    const { files } = open
+    if (!files.readable) return []
+    const menus: BootMenu[] = []
+    const vendors = files.names('/EFI').map((vendor) => `/EFI/${vendor}/grub.cfg`)
+    const roots = ['', '/@', '/root', '/@rootfs']
+    for (const path of [...roots.flatMap((root) => grubPaths.map((each) => `${root}${each}`)), ...vendors]) {
+      const text = textOf(files, path)
+      if (text !== undefined) menus.push(grubMenu(open, path, text))
+    }
+    for (const folder of ['/loader/entries', '/boot/loader/entries']) {
+      const menu = loaderMenu(open, folder)
+      if (menu !== undefined) menus.push(menu)
+    }
+    for (const path of syslinuxPaths) {
+      const text = textOf(files, path)
+      if (text !== undefined) menus.push(syslinuxMenu(open, path, text))
+    }
+    const line = files.file('/config.txt') === undefined ? undefined : textOf(files, '/cmdline.txt')
+    if (line !== undefined) menus.push(commandLineMenu(open, line))
+    return menus
+  })
+}
+
+export function partitionText({ volume: { partition } }: OpenVolume): string {
+  return partition === undefined ? 'the disk' : `partition ${partition.number}`
+}
+
+function place(open: OpenVolume, path: string): string {
+  return `${path} in ${partitionText(open)}`
+}
+
+/** grub.cfg: a script, of which the lines that matter are read as they stand. */
+function grubMenu(open: OpenVolume, path: string, text: string): BootMenu {
+  const where = place(open, path)
+  const entries: BootEntry[] = []
+  const searches: { uuid: string; line: number }[] = []
+  let wanted = '0'
+  let entry: { title: string; id?: string; kernel?: string; initrds: string[]; parameters: string[] } | undefined
+  const identified: (string | undefined)[] = []
+  for (const [index, line] of joined(text).entries()) {
+    const words = wordsOf(line)
+    const [command = '', ...rest] = words
+    if (command === 'menuentry' && entries.length < mostEntries) {
+      const at = words.findIndex((word) => word === '--id' || word === '$menuentry_id_option')
+      entry = { title: rest[0] ?? '', id: at < 0 ? undefined : words[at + 1], initrds: [], parameters: [] }
+    } else if (/^linux(16|efi)?$/.test(command) && entry !== undefined) {
+      entry.kernel = withoutDevice(rest[0] ?? '')
+      entry.parameters = rest.slice(1)
+    } else if (/^initrd(16|efi)?$/.test(command) && entry !== undefined) entry.initrds = rest.map(withoutDevice)
+    else if (command.startsWith('search')) {
+      const uuid = command === 'search.fs_uuid' ? rest[0] : rest.includes('--fs-uuid') ? rest.at(-1) : undefined
+      if (uuid !== undefined && /^[0-9a-f-]{4,}$/i.test(uuid)) searches.push({ uuid, line: index + 1 })
+    } else if (command === 'set' && rest[0]?.startsWith('default=') === true && !rest[0].includes('next_entry'))
+      wanted = rest[0].slice('default='.length)
+    if (command === '}' && entry !== undefined) {
+      const { title, kernel, initrds, parameters } = entry
+      entries.push({ where, open, title, kernel, initrds, parameters })
+      identified.push(entry.id)
+      entry = undefined
+    }
+  }
+  const saved = grubEnvironment(open.files, path).get('saved_entry')
+  const name = wanted.includes('saved_entry') ? (saved ?? '0') : wanted
+  const number = /^\d+$/.test(name) ? Number(name) : -1
+  const found = entries.findIndex(({ title }, index) => title === name || identified[index] === name)
+  const first = entries[number] ?? entries[found] ?? entries.find(({ kernel }) => kernel !== undefined) ?? entries[0]
+  return { where, open, entries, first, searches }
+}
+
+/** The variables that GRUB keeps beside its menu. */
+function grubEnvironment(files: VolumeFiles, path: string): Map<string, string> {
+  const text = textOf(files, `${path.slice(0, path.lastIndexOf('/'))}/grubenv`) ?? ''
+  return new Map(
+    text.split('\n').flatMap((line) => {
+      const sign = line.indexOf('=')
+      return sign <= 0 || line.startsWith('#') ? [] : [[line.slice(0, sign), line.slice(sign + 1)] as const]
+    }),
+  )
+}
+
+/** Entries of the Boot Loader Specification, type 1; GRUB of the RHEL family takes them too. */
+function loaderMenu(open: OpenVolume, folder: string): BootMenu | undefined {
+  const { files } = open
+  const names = files.names(folder).filter((name) => name.endsWith('.conf'))
+  if (names.length === 0) return undefined
+  const environment = ['/grub2/grub.cfg', '/boot/grub2/grub.cfg', '/grub/grub.cfg']
+    .map((path) => grubEnvironment(files, path))
+    .find((variables) => variables.size > 0)
+  const entries = names.slice(0, mostEntries).map((name): BootEntry => {
+    const path = `${folder}/${name}`
+    const values = new Map<string, string[]>()
+    for (const line of (textOf(files, path) ?? '').split('\n')) {
+      const [, key = '', value = ''] = /^\s*([a-z-]+)\s+(.+?)\s*$/.exec(line) ?? []
+      if (key !== '') values.set(key, [...(values.get(key) ?? []), value])
+    }
+    const options = (values.get('options') ?? []).join(' ').replaceAll('$kernelopts', environment?.get('kernelopts') ?? '')
+    return {
+      where: place(open, path),
+      open,
+      title: values.get('title')?.[0] ?? name,
+      kernel: values.get('linux')?.[0] ?? values.get('efi')?.[0],
+      initrds: (values.get('initrd') ?? []).flatMap((value) => value.split(/\s+/)).filter((value) => !value.startsWith('$')),
+      parameters: wordsOf(options),
+    }
+  })
+  const wanted = environment?.get('saved_entry') ?? loaderDefault(files)
+  const found = names.findIndex((name) => name === wanted || name === `${wanted ?? ''}.conf`)
+  // The newest is the last of their names, in the order of versions.
+  const last = [...entries.keys()].sort((one, other) => byVersion(names[one] ?? '', names[other] ?? '')).at(-1) ?? 0
+  return { where: place(open, folder), open, entries, first: entries[found] ?? entries[last], searches: [] }
+}
+
+function loaderDefault(files: VolumeFiles): string | undefined {
+  return /^\s*default\s+(\S+)/m.exec(textOf(files, '/loader/loader.conf') ?? '')?.[1]
+}
+
+/** Names with their numbers as numbers: 6.10 comes behind 6.9. */
+export function byVersion(one: string, other: string): number {
+  return one.localeCompare(other, 'en', { numeric: true })
+}
+
+/** Menus of SYSLINUX and its relatives: keywords in any case. */
+function syslinuxMenu(open: OpenVolume, path: string, text: string): BootMenu {
+  const where = place(open, path)
+  const folder = path.slice(0, path.lastIndexOf('/'))
+  const entries: { title: string; kernel?: string; initrds: string[]; parameters: string[] }[] = []
+  let wanted: string | undefined
+  const absolute = (name: string): string => (name.startsWith('/') ? name : `${folder}/${name}`)
+  for (const line of text.split('\n')) {
+    const [keyword = '', ...rest] = wordsOf(line)
+    const entry = entries.at(-1)
+    const key = keyword.toLowerCase()
+    if (key === 'default') wanted = rest[0]
+    else if (key === 'label' && entries.length < mostEntries)
+      entries.push({ title: rest[0] ?? '', initrds: [], parameters: [] })
+    else if (entry === undefined) continue
+    else if (key === 'linux' || key === 'kernel') entry.kernel = absolute(rest[0] ?? '')
+    else if (key === 'initrd') entry.initrds = (rest[0] ?? '').split(',').map(absolute)
+    else if (key === 'append') {
+      entry.parameters = rest
+      for (const word of rest)
+        if (word.startsWith('initrd=')) entry.initrds = word.slice(7).split(',').map(absolute)
+    }
+  }
+  const all = entries.map((entry) => ({ ...entry, where, open }))
+  return { where, open, entries: all, first: all.find(({ title }) => title === wanted) ?? all[0], searches: [] }
+}
+
+/** The command line of a Raspberry Pi; its firmware finds the kernel. */
+function commandLineMenu(open: OpenVolume, line: string): BootMenu {
+  const where = place(open, '/cmdline.txt')
+  const entry = { where, open, title: 'cmdline.txt', initrds: [], parameters: wordsOf(line) }
+  return { where, open, entries: [entry], first: entry, searches: [] }
+}
+
+function joined(text: string): string[] {
+  return text.replaceAll('\\\n', ' ').split('\n')
+}
+
+function withoutDevice(path: string): string {
+  return path.replace(/^\(?\$?\{?[A-Za-z0-9_,]*\}?\)?(?=\/)/, '')
+}
+
+/** The words of a line, without quotes and comments. */
+export function wordsOf(line: string): string[] {
+  const words: string[] = []
+  for (const [word] of line.matchAll(/(?:[^\s"'#]|"[^"]*"|'[^']*'|(?<=\S)#)+|#.*$/g)) {
+    if (word.startsWith('#')) break
+    words.push(word.replaceAll(/"([^"]*)"|'([^']*)'/g, '$1$2'))
+  }
+  return words
+}

@@ -1,0 +1,61 @@
+/** What a device is named by in fstab, crypttab, and on the kernel command line. */
+export type DeviceSpec =
+  | { readonly kind: 'uuid' | 'label' | 'partuuid' | 'partlabel'; readonly value: string }
+  /** A name that the kernel gives in the order of finding: `sda`, partition 2. */
+  | { readonly kind: 'name'; readonly family: string; readonly partition?: number }
+  /** A name made of the hardware: by-path, by-id. */
+  | { readonly kind: 'hardware' }
+  /** Mapped by LVM, RAID or encryption. */
+  | { readonly kind: 'mapped' }
+  /** No disk: network, memory, kernel. */
+  | { readonly kind: 'other' }
+
+const ids = ['uuid', 'label', 'partuuid', 'partlabel'] as const
+
+/** Reads a device's name. Pure and total. */
+export function deviceSpec(text: string): DeviceSpec {
+  const [, tag = '', tagged = ''] = /^(UUID|LABEL|PARTUUID|PARTLABEL)=(.*)$/is.exec(text) ?? []
+  for (const kind of ids) if (tag.toLowerCase() === kind) return { kind, value: unquoted(tagged) }
+  const [, by = '', linked = ''] = /^\/dev\/disk\/by-([a-z]+)\/(.+)$/s.exec(text) ?? []
+  for (const kind of ids) if (by === kind) return { kind, value: unescaped(linked) }
+  if (by === 'id' && /^(dm-|lvm-|md-)/.test(linked)) return { kind: 'mapped' }
+  if (by !== '') return { kind: 'hardware' }
+  const [, family = '', letters, first, second] =
+    /^\/dev\/(?:(sd|hd|vd|xvd)([a-z]{1,3})(\d{0,3})|(?:nvme\d+n\d+|mmcblk\d+)(?:p(\d{1,3}))?)$/.exec(text) ?? []
+  if (letters !== undefined) return { kind: 'name', family, partition: numbered(first) }
+  if (/^\/dev\/(nvme|mmcblk)/.test(text))
+    return { kind: 'name', family: text.startsWith('/dev/nvme') ? 'nvme' : 'mmcblk', partition: numbered(second) }
+  if (/^\/dev\/(mapper\/|dm-|md|[A-Za-z0-9+_.-]+\/[A-Za-z0-9+_.-]+$)/.test(text)) return { kind: 'mapped' }
+  return { kind: 'other' }
+}
+
+function numbered(text: string | undefined): number | undefined {
+  return text === undefined || text === '' ? undefined : Number(text)
+}
+
+function unquoted(text: string): string {
+  return text.replace(/^(["'])(.*)\1$/s, '$2')
+}
+
+/** Names of links in /dev/disk: `\x20` is a space. */
+function unescaped(text: string): string {
+  return text.replace(/\\x([0-9a-f]{2})/gi, (_all, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)))
+}
+
+/** Names that the disks of a driver get. */
+const namesOf: Readonly<Record<string, string>> = {
+  virtio_blk: 'vd',
+  nvme: 'nvme',
+  xen_blkfront: 'xvd',
+  virtio_scsi: 'sd',
+  hv_storvsc: 'sd',
+  ahci: 'sd',
+  ata_piix: 'sd',
+  vmw_pvscsi: 'sd',
+  mptspi: 'sd',
+}
+
+/** The names that disks may have where one of the sets of drivers serves them. */
+export function diskNames(sets: readonly (readonly string[])[]): string[] {
+  return [...new Set(sets.flat().flatMap((driver) => namesOf[driver] ?? []))]
+}

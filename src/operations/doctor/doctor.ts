@@ -1,0 +1,158 @@
+import { namedPlatform, type Platform } from '../../platforms/index.js'
+import type { OpenedImage } from '../../formats/open.js'
+import { examine, type InspectResult } from '../inspect/inspect.js'
+import { VolumeFiles, type Volume } from '../files/volume-files.js'
+import type { OpenVolume } from '../inspect/boot/diagnosis.js'
+import type { CellRow } from '../inspect/disk-cells.js'
+import { writePage } from '../inspect/inspect-page.js'
+import { openReadableLater, type ReadOptions } from '../open/opening.js'
+import { bootMenus, type BootMenu } from './boot-entries.js'
+import { checkDisk } from './disk-rules.js'
+import { checkFirmware } from './firmware.js'
+import { Guest } from './guest.js'
+import { checkCommandLine, checkSetup } from './guest-setup.js'
+import { checkStartedKernel, installedKernels, startedKernel } from './kernels.js'
+import { DoctorReport, type DoctorFinding, type DoctorVerdict, type NotLooked } from './report.js'
+import { checkBootDefaults, checkFstab, checkRootParameter, checkSearches } from './root-device.js'
+
+export interface DoctorOptions extends ReadOptions {
+  /** The id of the platform that the disk is to start on. */
+  readonly for?: string
+}
+
+export interface DoctorResult {
+  readonly image: InspectResult['image']
+  readonly platform?: { readonly id: string; readonly title: string }
+  /** What starts the disk as it is. */
+  readonly firmware: InspectResult['boot']['firmware']
+  readonly operatingSystem?: string
+  readonly verdict: DoctorVerdict
+  /** The worst first. */
+  readonly findings: readonly DoctorFinding[]
+  /** What was looked at, in order. */
+  readonly looked: readonly string[]
+  /** What was not, and why: the verdict knows nothing of it. */
+  readonly notLooked: readonly NotLooked[]
+}
+
+/**
+ * Looks at a disk without starting it: whether it will start, on a platform, and what keeps it from that. Nothing is
+ * written. @throws ImageError of opening; usage E_UNKNOWN_PLATFORM.
+ */
+export async function doctor(argument: string, options: DoctorOptions = {}): Promise<DoctorResult> {
+  const platform = options.for === undefined ? undefined : namedPlatform(options.for)
+  using opened = await openReadableLater(argument, options)
+  const { result, volumes } = examine(argument, opened)
+  return await diagnose(opened, result, volumes, platform)
+}
+
+export interface DoctorPageOptions extends DoctorOptions {
+  /** Replaces a file that exists, once the new one is complete. */
+  readonly force?: boolean
+  readonly signal?: AbortSignal
+}
+
+/**
+ * The same, and writes the page of `inspect` with what was found on it.
+ * @throws ImageError as `doctor` and `inspectToPage` do.
+ */
+export async function doctorToPage(
+  argument: string,
+  target: string,
+  page: (result: DoctorResult, disk: InspectResult, rows: readonly CellRow[]) => string,
+  options: DoctorPageOptions = {},
+): Promise<DoctorResult> {
+  const platform = options.for === undefined ? undefined : namedPlatform(options.for)
+  const found: { result?: DoctorResult } = {}
+  await writePage(argument, target, options, async (opened, disk, volumes, rows) => {
+    found.result = await diagnose(opened, disk, volumes, platform)
+    return page(found.result, disk, rows)
+  })
+  if (found.result === undefined) throw new TypeError('the page was written without a result')
+  return found.result
+}
+
+/** The same of an image that is open, and was examined. */
+export async function diagnose(
+  opened: OpenedImage,
+  disk: InspectResult,
+  volumes: readonly Volume[],
+  platform: Platform | undefined,
+): Promise<DoctorResult> {
+  const report = new DoctorReport()
+  checkDisk(disk.image.path, opened, disk, platform, report)
+  checkFirmware(disk, platform, report)
+  const open = volumes.map((volume) => ({ volume, files: new VolumeFiles(volume) }))
+  unreadable(open, report)
+  await checkSystems(open, disk, platform, report)
+  for (const { volume, files } of open)
+    for (const { message } of files.problems)
+      report.skip(`partition ${volume.partition?.number ?? 0}: a file or folder`, message, true)
+  return {
+    image: disk.image,
+    platform: platform === undefined ? undefined : { id: platform.id, title: platform.title },
+    firmware: disk.boot.firmware,
+    operatingSystem: disk.operatingSystem.looksLike,
+    verdict: report.verdict,
+    findings: report.sorted,
+    looked: report.looked,
+    notLooked: report.notLooked,
+  }
+}
+
+function unreadable(volumes: readonly OpenVolume[], report: DoctorReport): void {
+  for (const { volume, files } of volumes) {
+    const [filesystem] = volume.filesystems
+    if (files.readable || filesystem?.kind !== 'filesystem') continue
+    const where = volume.partition === undefined ? 'the disk' : `partition ${volume.partition.number}`
+    report.skip(`${where}: ${filesystem.title}`, 'files of such filesystems are not read here', true)
+  }
+}
+
+async function checkSystems(
+  volumes: readonly OpenVolume[],
+  disk: InspectResult,
+  platform: Platform | undefined,
+  report: DoctorReport,
+): Promise<void> {
+  const [guest, ...others] = Guest.find(volumes)
+  for (const { root } of others)
+    report.skip(`the system in partition ${root.open.volume.partition?.number ?? 0}`, 'only the first is looked at', false)
+  const { found } = disk.operatingSystem
+  const foreign = found.filter(({ family }) => family !== 'linux')
+  if (foreign.length > 0) report.skip(foreign.map(({ name }) => name).join(', '), 'only Linux is looked into', true)
+  if (guest === undefined) {
+    if (foreign.length === 0) report.skip('the operating system', 'no root of a Linux system was found', true)
+    return
+  }
+  report.look(`the root: ${guest.root.folder}/ in partition ${guest.root.open.volume.partition?.number ?? 'none'}`)
+  checkFstab(guest, platform, report)
+  checkBootDefaults(guest, platform, report)
+  await checkMenus(guest, bootMenus(volumes), platform, report)
+  checkSetup(guest, platform, report)
+}
+
+async function checkMenus(
+  guest: Guest,
+  menus: readonly BootMenu[],
+  platform: Platform | undefined,
+  report: DoctorReport,
+): Promise<void> {
+  for (const menu of menus) checkSearches(guest, menu, report)
+  // A menu of Boot Loader Specification entries comes after the script that reads them, and counts where that has none.
+  const starting = menus.filter((menu) => menu.first !== undefined)
+  const first = (starting.find((menu) => menu.first?.kernel !== undefined) ?? starting[0])?.first
+  if (first === undefined) {
+    const kernels = installedKernels(guest)
+    report.skip(
+      'the kernel that starts',
+      `no boot menu was found${kernels.length === 0 ? '' : `; installed are ${kernels.join(', ')}`}`,
+      true,
+    )
+    return
+  }
+  checkRootParameter(guest, first, platform, report)
+  if (platform !== undefined) checkCommandLine(first, platform, report)
+  if (first.kernel === undefined) report.skip('the kernel', `${first.where} names none`, false)
+  await checkStartedKernel(guest, startedKernel(guest, first), platform, report)
+}

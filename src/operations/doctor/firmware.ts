@@ -1,0 +1,68 @@
+import type { Platform } from '../../platforms/index.js'
+import type { InspectResult } from '../inspect/inspect.js'
+import type { DoctorReport } from './report.js'
+
+const titles = { bios: 'BIOS', uefi: 'UEFI' } as const
+
+/** Whether the firmware of the platform starts the disk; without a platform, whether any does. */
+export function checkFirmware({ boot, image }: InspectResult, platform: Platform | undefined, report: DoctorReport): void {
+  if (image.part !== undefined) {
+    report.skip('how the disk starts', `only ${image.part} was looked at`, true)
+    return
+  }
+  const wanted = (['bios', 'uefi'] as const).filter((one) => platform === undefined || platform.firmware.includes(one))
+  // A kernel that is given beside the disk, or a board's own firmware, needs no loader here.
+  if (platform !== undefined && platform.firmware.some((one) => one === 'kernel' || one === 'own')) {
+    report.skip('boot loaders', `${platform.id} starts a kernel of its own choice`, false)
+    return
+  }
+  report.look(`boot loaders: starts from ${boot.firmware}`)
+  const starts = wanted.filter((one) => boot.firmware === 'both' || boot.firmware === one)
+  const [only] = wanted
+  if (starts.length === 0) {
+    report.add({
+      id: boot.firmware === 'none' ? 'F-NO-LOADER' : 'F-FIRMWARE',
+      severity: 'blocks',
+      where: 'the disk',
+      found: boot.reasons.join(' '),
+      wanted: `a boot loader for ${wanted.map((one) => titles[one]).join(' or ')}`,
+      why:
+        boot.firmware === 'none' || only === undefined
+          ? 'no firmware finds anything to start'
+          : `${platform?.id ?? 'it'} has ${titles[only]} alone, and the disk starts from the other`,
+      remedy: {
+        kind: 'inside-guest',
+        text: only === 'bios' ? 'Run grub-install on the disk.' : 'Make an EFI system partition, and run grub-install.',
+      },
+    })
+    return
+  }
+  if (!starts.includes('uefi') || starts.includes('bios')) return
+  if (boot.loaders.some(({ fallback, fault }) => fallback && fault === undefined)) {
+    checkCpu(boot, platform, report)
+    return
+  }
+  report.add({
+    id: 'F-FALLBACK',
+    severity: 'blocks',
+    where: 'the EFI system partition',
+    found: boot.loaders.map(({ path }) => path).join(', '),
+    wanted: '/EFI/BOOT/BOOTX64.EFI (of the CPU)',
+    why: 'another machine has no entry for it in the memory of its firmware, and finds nothing on its own',
+    remedy: { kind: 'inside-guest', text: 'grub-install --removable (--force-extra-removable), or copy the loader there.' },
+  })
+}
+
+function checkCpu({ loaders }: InspectResult['boot'], platform: Platform | undefined, report: DoctorReport): void {
+  const { cpus } = platform ?? {}
+  if (cpus === undefined || loaders.some(({ cpu, fallback }) => fallback && cpu !== undefined && cpus.includes(cpu))) return
+  report.add({
+    id: 'L-ARCH',
+    severity: 'blocks',
+    where: 'the EFI system partition',
+    found: loaders.map(({ path, cpu }) => `${path} for ${cpu ?? 'no known CPU'}`).join(', '),
+    wanted: cpus.join(' or '),
+    why: `machines of ${platform?.id ?? 'the platform'} have another CPU`,
+    remedy: { kind: 'none', text: 'Install a system for that CPU.' },
+  })
+}

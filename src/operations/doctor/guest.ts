@@ -1,0 +1,167 @@
+import type { FileNode } from '../../filesystem/types.js'
+import type { VolumeFiles } from '../files/volume-files.js'
+import type { OpenVolume } from '../inspect/boot/diagnosis.js'
+import { deviceSpec, type DeviceSpec } from './device-spec.js'
+
+/** Where the root lies in filesystems with subvolumes: Ubuntu and openSUSE, Fedora, Debian. */
+const rootFolders = ['', '/@', '/root', '/@rootfs']
+const longestText = 4 * 1048576
+const mostMounts = 64
+
+/** A line of fstab. */
+export interface FstabEntry {
+  readonly line: number
+  readonly device: string
+  readonly spec: DeviceSpec
+  readonly point: string
+  readonly type: string
+  readonly options: readonly string[]
+}
+
+/** A place in the guest's tree of files. */
+export interface GuestMount {
+  readonly point: string
+  readonly open: OpenVolume
+  /** The folder of the volume that is mounted there. */
+  readonly folder: string
+}
+
+/** A file of the guest, where it lies. */
+export interface GuestFile {
+  readonly files: VolumeFiles
+  readonly path: string
+  readonly node: FileNode
+}
+
+/** A Linux system on a disk: its root, and what its fstab mounts of the same disk. */
+export class Guest {
+  readonly volumes: readonly OpenVolume[]
+  readonly root: GuestMount
+  readonly fstab: readonly FstabEntry[]
+  readonly mounts: readonly GuestMount[]
+
+  private constructor(volumes: readonly OpenVolume[], root: GuestMount) {
+    this.volumes = volumes
+    this.root = root
+    this.mounts = [root]
+    this.fstab = fstabEntries(this.text('/etc/fstab') ?? '')
+    this.mounts = [root, ...this.#mounted()].sort((one, other) => other.point.length - one.point.length)
+  }
+
+  /** Every system that has its root on one of the volumes. */
+  static find(volumes: readonly OpenVolume[]): Guest[] {
+    return volumes.flatMap((open) => {
+      if (!open.files.readable) return []
+      const folder = rootFolders.find((prefix) => isRoot(open.files, prefix))
+      return folder === undefined ? [] : [new Guest(volumes, { point: '/', open, folder })]
+    })
+  }
+
+  /** The file at a path of the guest. */
+  file(path: string): GuestFile | undefined {
+    const { files, path: place } = this.#place(path)
+    const node = files.file(place)
+    return node === undefined ? undefined : { files, path: place, node }
+  }
+
+  has(path: string): boolean {
+    const { files, path: place } = this.#place(path)
+    return files.file(place) !== undefined || files.names(place).length > 0
+  }
+
+  /** The text of a small file; undefined where there is none. */
+  text(path: string): string | undefined {
+    const { files, path: place } = this.#place(path)
+    return textOf(files, place)
+  }
+
+  names(path: string): string[] {
+    const { files, path: place } = this.#place(path)
+    return files.names(place)
+  }
+
+  /** The volume that an id or name means; undefined: none here. */
+  volumeOf(spec: DeviceSpec): OpenVolume | undefined {
+    return this.volumes.find((open) => means(open, spec))
+  }
+
+  /** Whether something on the disk may hold volumes that are not seen: LVM, RAID, encryption. */
+  get containers(): readonly string[] {
+    return this.volumes.flatMap(({ volume }) =>
+      volume.filesystems.filter(({ kind }) => kind === 'container').map(({ title }) => title),
+    )
+  }
+
+  #place(path: string): { readonly files: VolumeFiles; readonly path: string } {
+    const mount = this.mounts.find(
+      ({ point }) => point === '/' || path === point || path.startsWith(`${point}/`),
+    )
+    const { point, open, folder } = mount ?? this.root
+    return { files: open.files, path: `${folder}${point === '/' ? path : path.slice(point.length)}` || '/' }
+  }
+
+  #mounted(): GuestMount[] {
+    return this.fstab.slice(0, mostMounts).flatMap(({ spec, point, options }) => {
+      if (!point.startsWith('/') || point === '/') return []
+      const open = this.volumeOf(spec)
+      if (open?.files.readable !== true) return []
+      const [subvolume = ''] = options.flatMap((option) => (/^subvol=\/?(.+)$/.exec(option) ?? []).slice(1))
+      return [{ point: point.replace(/\/+$/, ''), open, folder: subvolume === '' ? '' : `/${subvolume}` }]
+    })
+  }
+}
+
+function isRoot(files: VolumeFiles, prefix: string): boolean {
+  return (
+    files.names(`${prefix}/etc`).length > 0 &&
+    (files.file(`${prefix}/etc/os-release`) !== undefined ||
+      files.file(`${prefix}/usr/lib/os-release`) !== undefined ||
+      files.file(`${prefix}/etc/fstab`) !== undefined)
+  )
+}
+
+/** The text of a small file of a volume. */
+export function textOf(files: VolumeFiles, path: string): string | undefined {
+  const bytes = files.head(path, longestText)
+  return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8')
+}
+
+function means({ volume: { partition, filesystems } }: OpenVolume, spec: DeviceSpec): boolean {
+  switch (spec.kind) {
+    case 'uuid':
+      return filesystems.some(({ uuid }) => uuid?.toLowerCase() === spec.value.toLowerCase())
+    case 'label':
+      return filesystems.some(({ label }) => label === spec.value)
+    case 'partuuid':
+      return partition?.uuid?.toLowerCase() === spec.value.toLowerCase()
+    case 'partlabel':
+      return partition?.label === spec.value
+    case 'name':
+      return spec.partition === undefined ? partition === undefined : partition?.number === spec.partition
+    default:
+      return false
+  }
+}
+
+/** The lines of an fstab (fstab(5)): fields apart by blanks, `\040` a space. */
+export function fstabEntries(text: string): FstabEntry[] {
+  return text.split('\n').flatMap((line, index) => {
+    const [device, point, type = 'auto', options = 'defaults'] = line.trim().split(/[ \t]+/)
+    if (device === undefined || device === '' || device.startsWith('#') || point === undefined) return []
+    const plain = octal(device)
+    return [
+      {
+        line: index + 1,
+        device: plain,
+        spec: deviceSpec(plain),
+        point: octal(point),
+        type,
+        options: options.split(','),
+      },
+    ]
+  })
+}
+
+function octal(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_all, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
+}

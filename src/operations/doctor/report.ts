@@ -1,0 +1,63 @@
+/** `blocks`: the disk does not start, or is not taken, for sure. `risk`: fails in common cases. */
+export type DoctorSeverity = 'blocks' | 'risk' | 'note'
+
+/** Something that keeps a disk from starting on a platform, or may. */
+export interface DoctorFinding {
+  /** Stable, upper case: `L-FSTAB-ABSENT`. L: Linux, F: firmware, D: the disk. */
+  readonly id: string
+  readonly severity: DoctorSeverity
+  /** The file and line, partition or structure it is about. Text from the disk, to be escaped. */
+  readonly where: string
+  readonly found: string
+  readonly wanted: string
+  /** What comes of it. */
+  readonly why: string
+  /** `command`: one to be typed here. `inside-guest`: something to be done where the system still runs. */
+  readonly remedy: { readonly kind: 'command' | 'inside-guest' | 'none'; readonly text: string }
+}
+
+/** What was not looked into. It may hold what keeps the disk from starting. */
+export interface NotLooked {
+  readonly what: string
+  readonly why: string
+  /** Whether the verdict depends on it. */
+  readonly essential: boolean
+}
+
+export type DoctorVerdict = 'ready' | 'mendable' | 'blocked' | 'unknown'
+
+const mostFindings = 200
+
+/** What is found while a disk is looked at. */
+export class DoctorReport {
+  readonly findings: DoctorFinding[] = []
+  /** What was looked at, in order. */
+  readonly looked: string[] = []
+  readonly notLooked: NotLooked[] = []
+
+  add(finding: DoctorFinding): void {
+    const same = (other: DoctorFinding): boolean =>
+      other.id === finding.id && other.where === finding.where && other.found === finding.found
+    if (this.findings.length < mostFindings && !this.findings.some(same)) this.findings.push(finding)
+  }
+
+  look(what: string): void {
+    if (!this.looked.includes(what)) this.looked.push(what)
+  }
+
+  skip(what: string, why: string, essential = false): void {
+    if (!this.notLooked.some((other) => other.what === what)) this.notLooked.push({ what, why, essential })
+  }
+
+  /** The worst first, then in the order of finding. */
+  get sorted(): readonly DoctorFinding[] {
+    const order = ['blocks', 'risk', 'note']
+    return [...this.findings].sort((one, other) => order.indexOf(one.severity) - order.indexOf(other.severity))
+  }
+
+  get verdict(): DoctorVerdict {
+    const blocking = this.findings.filter(({ severity }) => severity === 'blocks')
+    if (blocking.length > 0) return blocking.every(({ remedy }) => remedy.kind === 'command') ? 'mendable' : 'blocked'
+    return this.notLooked.some(({ essential }) => essential) ? 'unknown' : 'ready'
+  }
+}

@@ -1,0 +1,221 @@
+import type { Platform } from '../../platforms/index.js'
+import type { OpenVolume } from '../inspect/boot/diagnosis.js'
+import { partitionText, wordsOf, type BootEntry, type BootMenu } from './boot-entries.js'
+import { deviceSpec, diskNames, type DeviceSpec } from './device-spec.js'
+import type { FstabEntry, Guest } from './guest.js'
+import type { DoctorFinding, DoctorReport } from './report.js'
+
+/** Filesystems of fstab that lie on no disk. */
+const virtualTypes = new Set(['proc', 'sysfs', 'tmpfs', 'devpts', 'devtmpfs', 'cgroup', 'cgroup2', 'nfs', 'nfs4', 'cifs', 'overlay', 'fuse'])
+/** Shares that a hypervisor gives its guests. */
+const hostShares = new Set(['vboxsf', 'vmhgfs', 'fuse.vmhgfs-fuse', '9p', 'virtiofs', 'prl_fs'])
+
+const kinds = { uuid: 'UUID', label: 'LABEL', partuuid: 'PARTUUID', partlabel: 'PARTLABEL' } as const
+
+/** How a volume is named so that it is found anywhere. */
+function stableName(open: OpenVolume | undefined): string | undefined {
+  if (open === undefined) return undefined
+  const { filesystems, partition } = open.volume
+  const uuid = filesystems[0]?.uuid
+  if (uuid !== undefined) return `UUID=${uuid}`
+  return partition?.uuid === undefined ? undefined : `PARTUUID=${partition.uuid}`
+}
+
+/** What is known of a device's name: that nothing has it, or that it changes with the hardware. */
+interface DeviceFault {
+  readonly kind: 'absent' | 'name' | 'hardware'
+  readonly found: string
+  readonly wanted: string
+  /** Whether the platform gives no such name to any disk. */
+  readonly certain: boolean
+}
+
+function deviceFault(guest: Guest, text: string, spec: DeviceSpec, platform: Platform | undefined): DeviceFault | undefined {
+  const open = guest.volumeOf(spec)
+  const wanted = stableName(open) ?? 'UUID= of the filesystem'
+  if (spec.kind === 'hardware') return { kind: 'hardware', found: text, wanted, certain: false }
+  if (spec.kind === 'name') {
+    const names = platform?.drivers === undefined ? undefined : diskNames(platform.drivers.disk)
+    return { kind: 'name', found: text, wanted, certain: names !== undefined && !names.includes(spec.family) }
+  }
+  if (spec.kind === 'mapped' || spec.kind === 'other' || open !== undefined) return undefined
+  const { containers } = guest
+  if (containers.length > 0) return undefined
+  const there = guest.volumes.flatMap((volume) => stableName(volume) ?? [])
+  return {
+    kind: 'absent',
+    found: `${kinds[spec.kind]}=${spec.value}, which nothing on this disk has`,
+    wanted: `one of ${there.join(', ') || 'none: no filesystem here has an id'}`,
+    certain: true,
+  }
+}
+
+/** Mapped devices, and ids that may lie inside a container, are not known here. */
+function skipUnseen(guest: Guest, text: string, spec: DeviceSpec, where: string, report: DoctorReport): void {
+  if (spec.kind === 'mapped' || (guest.volumeOf(spec) === undefined && spec.kind in kinds && guest.containers.length > 0))
+    report.skip(`${where}: ${text}`, `it lies in ${guest.containers.join(', ') || 'a mapped device'}, which is not opened`, false)
+}
+
+/** The lines of fstab and crypttab. */
+export function checkFstab(guest: Guest, platform: Platform | undefined, report: DoctorReport): void {
+  if (guest.text('/etc/fstab') === undefined) {
+    report.skip('/etc/fstab', 'there is none', false)
+    return
+  }
+  report.look(`/etc/fstab: ${guest.fstab.length} entries`)
+  for (const entry of guest.fstab) checkFstabEntry(guest, entry, platform, report)
+  const crypttab = guest.text('/etc/crypttab')
+  if (crypttab === undefined) return
+  report.look('/etc/crypttab')
+  for (const [index, line] of crypttab.split('\n').entries()) {
+    const [name = '#', device, , options = ''] = wordsOf(line)
+    if (name.startsWith('#') || device === undefined || /\b(nofail|noauto)\b/.test(options)) continue
+    const fault = deviceFault(guest, device, deviceSpec(device), platform)
+    // The ids of encrypted volumes are seen as they stand on the disk.
+    if (fault !== undefined) report.add(fstabFinding(`/etc/crypttab:${index + 1}`, fault, true))
+  }
+}
+
+function checkFstabEntry(guest: Guest, entry: FstabEntry, platform: Platform | undefined, report: DoctorReport): void {
+  const { device, spec, point, type, options, line } = entry
+  const where = `/etc/fstab:${line} (${point})`
+  const optional = options.some((option) => ['nofail', 'noauto', '_netdev', 'x-systemd.automount'].includes(option))
+  if (hostShares.has(type)) {
+    if (optional) return
+    report.add({
+      id: 'L-FSTAB-SHARE',
+      severity: 'risk',
+      where,
+      found: `${device}, a share of another hypervisor (${type})`,
+      wanted: 'no such line, or nofail',
+      why: 'the system waits for it, and may stop in emergency mode',
+      remedy: { kind: 'inside-guest', text: `Put # before line ${line} of /etc/fstab.` },
+    })
+    return
+  }
+  if (virtualTypes.has(type)) return
+  skipUnseen(guest, device, spec, where, report)
+  const fault = deviceFault(guest, device, spec, platform)
+  if (fault === undefined) return
+  // The kernel has mounted the root already; what is not needed is not waited for.
+  const required = !optional && point !== '/' && point !== 'none' && point !== 'swap' && type !== 'swap'
+  report.add(fstabFinding(where, fault, required))
+}
+
+function fstabFinding(where: string, fault: DeviceFault, required: boolean): DoctorFinding {
+  const { kind, found, wanted, certain } = fault
+  return {
+    id: kind === 'absent' ? 'L-FSTAB-ABSENT' : 'L-FSTAB-DEVICE',
+    severity: required && certain ? 'blocks' : kind === 'absent' && !required ? 'note' : 'risk',
+    where,
+    found,
+    wanted,
+    why:
+      kind === 'absent'
+        ? 'the system waits for it for 90 seconds, and then stops in emergency mode if it needs it'
+        : 'the name depends on the controller and the order of disks: elsewhere it means another disk, or none',
+    remedy: { kind: 'inside-guest', text: `Write ${wanted} there.` },
+  }
+}
+
+/** The root that a kernel is given. */
+export function checkRootParameter(guest: Guest, entry: BootEntry, platform: Platform | undefined, report: DoctorReport): void {
+  const where = `${entry.where}, "${entry.title}"`
+  const root = parameter(entry.parameters, 'root')
+  report.look(`root=${root ?? ''} of ${where}`)
+  if (root === undefined) {
+    report.skip(`root= of ${where}`, 'there is none: the initramfs decides', false)
+    return
+  }
+  const spec = deviceSpec(root)
+  skipUnseen(guest, root, spec, where, report)
+  const fault = deviceFault(guest, root, spec, platform)
+  if (fault !== undefined) {
+    report.add({
+      id: fault.kind === 'absent' ? 'L-ROOT-ABSENT' : 'L-ROOT-DEVICE',
+      severity: fault.certain ? 'blocks' : 'risk',
+      where,
+      found: `root=${fault.found}`,
+      wanted: `root=${stableName(guest.root.open) ?? fault.wanted}`,
+      why: fault.certain ? 'the kernel finds no root, and stops' : 'the name depends on the controller and the order of disks',
+      remedy: { kind: 'inside-guest', text: `Set root=${stableName(guest.root.open) ?? fault.wanted} in the boot menu (update-grub, grubby).` },
+    })
+  } else if (spec.kind in kinds && guest.volumeOf(spec) !== undefined && guest.volumeOf(spec) !== guest.root.open) {
+    report.add({
+      id: 'L-ROOT-OTHER',
+      severity: 'blocks',
+      where,
+      found: `root=${root}, which is ${partitionText(guest.volumeOf(spec) ?? guest.root.open)}`,
+      wanted: `root=${stableName(guest.root.open) ?? partitionText(guest.root.open)}`,
+      why: `the root lies in ${partitionText(guest.root.open)}`,
+      remedy: { kind: 'inside-guest', text: 'Correct root= in the boot menu.' },
+    })
+  } else if (entry.kernel !== undefined && entry.initrds.length === 0 && ['uuid', 'label'].includes(spec.kind)) {
+    report.add({
+      id: 'L-ROOT-NO-INITRD',
+      severity: 'blocks',
+      where,
+      found: `root=${root} without an initramfs`,
+      wanted: 'an initramfs, or root=PARTUUID=',
+      why: 'the kernel alone knows partitions by PARTUUID and device names, not by what is in them',
+      remedy: { kind: 'inside-guest', text: 'Make an initramfs, or write root=PARTUUID= of the partition.' },
+    })
+  }
+  const resume = parameter(entry.parameters, 'resume')
+  if (resume === undefined) return
+  const asleep = deviceFault(guest, resume, deviceSpec(resume), platform)
+  if (asleep !== undefined)
+    report.add({
+      id: 'L-RESUME',
+      severity: 'risk',
+      where,
+      found: `resume=${asleep.found}`,
+      wanted: asleep.kind === 'absent' ? 'no resume=, or that of a swap area on this disk' : `resume=${asleep.wanted}`,
+      why: 'the initramfs waits for it before it goes on',
+      remedy: { kind: 'inside-guest', text: 'Remove resume= (/etc/initramfs-tools/conf.d/resume, /etc/default/grub).' },
+    })
+}
+
+/** The last one counts. */
+export function parameter(parameters: readonly string[], name: string): string | undefined {
+  return parameters.filter((word) => word.startsWith(`${name}=`)).at(-1)?.slice(name.length + 1)
+}
+
+/** What the next kernel update would write into the menu. */
+export function checkBootDefaults(guest: Guest, platform: Platform | undefined, report: DoctorReport): void {
+  for (const path of ['/etc/default/grub', '/etc/kernel/cmdline', '/etc/default/extlinux']) {
+    const text = guest.text(path)
+    if (text === undefined) continue
+    report.look(path)
+    for (const [, root = ''] of text.matchAll(/^[^#\n]*?\broot=([^\s"']+)/gm)) {
+      const fault = deviceFault(guest, root, deviceSpec(root), platform)
+      if (fault === undefined) continue
+      report.add({
+        id: 'L-ROOT-DEFAULT',
+        severity: 'risk',
+        where: path,
+        found: `root=${fault.found}`,
+        wanted: `root=${stableName(guest.root.open) ?? fault.wanted}`,
+        why: 'the next update of the kernel writes it into the boot menu',
+        remedy: { kind: 'inside-guest', text: `Correct ${path}.` },
+      })
+    }
+  }
+}
+
+/** Filesystems that GRUB looks for. */
+export function checkSearches(guest: Guest, menu: BootMenu, report: DoctorReport): void {
+  for (const { uuid, line } of menu.searches) {
+    if (guest.volumeOf({ kind: 'uuid', value: uuid }) !== undefined || guest.containers.length > 0) continue
+    const pointer = menu.entries.length === 0
+    report.add({
+      id: 'L-GRUB-SEARCH',
+      severity: pointer ? 'blocks' : 'risk',
+      where: `${menu.where}:${line}`,
+      found: `search --fs-uuid ${uuid}, which nothing on this disk has`,
+      wanted: stableName(guest.root.open)?.replace('UUID=', '') ?? 'the id of the filesystem with /boot',
+      why: pointer ? 'GRUB finds no menu, and stops at its prompt' : 'GRUB goes on where it was started from, if the files are there',
+      remedy: { kind: 'inside-guest', text: 'Run grub-install and update-grub (grub2-mkconfig).' },
+    })
+  }
+}
