@@ -18,7 +18,10 @@ export default class Doctor extends BaseCommand {
   `)
   static override examples = [
     { description: 'Will this disk start?', command: '<%= config.bin %> <%= command.id %> server.vhdx' },
-    { description: 'Will it start on Proxmox?', command: '<%= config.bin %> <%= command.id %> server.vhdx --for proxmox' },
+    {
+      description: 'Will it start on Proxmox?',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx --for proxmox',
+    },
     {
       description: 'As a page, with the picture of the disk',
       command: '<%= config.bin %> <%= command.id %> server.vhdx --for azure-gen2 --html server.html',

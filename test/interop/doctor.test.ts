@@ -49,36 +49,213 @@ const packed = (modules: readonly string[]) => (files: GuestFiles) => {
 
 const defects: readonly Defect[] = [
   { name: 'none', change: () => undefined, finds: [], verdict: 'ready' },
-  { name: 'none, on GCE but for its size', change: () => undefined, platform: 'gce', finds: ['blocks D-SIZE'], verdict: 'mendable' },
-  { name: 'a device name in fstab', change: fstab('/dev/sdb1 /srv ext4 defaults 0 2'), finds: ['risk L-FSTAB-DEVICE'], platform: 'qemu', verdict: 'ready' },
-  { name: 'a device name that the platform has not', change: fstab('/dev/xvdb1 /srv ext4 defaults 0 2'), finds: ['blocks L-FSTAB-DEVICE'], platform: 'azure-gen2', verdict: 'blocked' },
-  { name: 'an id that nothing has', change: fstab(`UUID=${other} /srv ext4 defaults 0 2`), finds: ['blocks L-FSTAB-ABSENT'], verdict: 'blocked' },
-  { name: 'the same, which may be missing', change: fstab(`UUID=${other} /srv ext4 nofail 0 2`), finds: ['note L-FSTAB-ABSENT'], verdict: 'ready' },
-  { name: 'a path of the hardware', change: fstab('/dev/disk/by-path/pci-0000:00:10.0-scsi-0:0:0:0-part1 /srv ext4 defaults 0 2'), finds: ['risk L-FSTAB-DEVICE'], verdict: 'ready' },
-  { name: 'a share of the old hypervisor', change: fstab('share /srv vboxsf defaults 0 0'), finds: ['risk L-FSTAB-SHARE'], verdict: 'ready' },
-  { name: 'root= by an id that nothing has', change: menu(`root=UUID=${other} ro`), finds: ['blocks L-ROOT-ABSENT'], verdict: 'blocked' },
+  {
+    name: 'none, on GCE but for its size',
+    change: () => undefined,
+    platform: 'gce',
+    finds: ['blocks D-SIZE'],
+    verdict: 'mendable',
+  },
+  {
+    name: 'a device name in fstab',
+    change: fstab('/dev/sdb1 /srv ext4 defaults 0 2'),
+    finds: ['risk L-FSTAB-DEVICE'],
+    platform: 'qemu',
+    verdict: 'ready',
+  },
+  {
+    name: 'a device name that the platform has not',
+    change: fstab('/dev/xvdb1 /srv ext4 defaults 0 2'),
+    finds: ['blocks L-FSTAB-DEVICE'],
+    platform: 'azure-gen2',
+    verdict: 'blocked',
+  },
+  {
+    name: 'an id that nothing has',
+    change: fstab(`UUID=${other} /srv ext4 defaults 0 2`),
+    finds: ['blocks L-FSTAB-ABSENT'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'the same, which may be missing',
+    change: fstab(`UUID=${other} /srv ext4 nofail 0 2`),
+    finds: ['note L-FSTAB-ABSENT'],
+    verdict: 'ready',
+  },
+  {
+    name: 'a path of the hardware',
+    change: fstab('/dev/disk/by-path/pci-0000:00:10.0-scsi-0:0:0:0-part1 /srv ext4 defaults 0 2'),
+    finds: ['risk L-FSTAB-DEVICE'],
+    verdict: 'ready',
+  },
+  {
+    name: 'a share of the old hypervisor',
+    change: fstab('share /srv vboxsf defaults 0 0'),
+    finds: ['risk L-FSTAB-SHARE'],
+    verdict: 'ready',
+  },
+  {
+    name: 'root= by an id that nothing has',
+    change: menu(`root=UUID=${other} ro`),
+    finds: ['blocks L-ROOT-ABSENT'],
+    verdict: 'blocked',
+  },
   { name: 'root= by a name', change: menu('root=/dev/sda2 ro'), finds: ['risk L-ROOT-DEVICE'], verdict: 'ready' },
-  { name: 'root= by a name that EC2 gives to no disk', change: menu('root=/dev/sda2 ro'), platform: 'aws-snapshot', finds: ['blocks L-ROOT-DEVICE'], verdict: 'blocked' },
-  { name: 'root= of another partition', change: menu('root=UUID=ABCD-1234 ro'), finds: ['blocks L-ROOT-OTHER'], verdict: 'blocked' },
-  { name: 'resume= of swap that is gone', change: menu(`root=UUID=${rootUuid} resume=UUID=${other} ro`), finds: ['risk L-RESUME'], verdict: 'ready' },
-  { name: 'no virtio in the initramfs', change: packed(cloudModules.filter((name) => !name.includes('virtio'))), platform: 'proxmox', finds: ['blocks L-INITRD-DRIVER'], verdict: 'blocked' },
-  { name: 'the same, where it is not needed', change: packed(cloudModules.filter((name) => !name.includes('virtio'))), platform: 'hyperv-gen2', finds: [], verdict: 'ready' },
-  { name: 'no network driver that VMware needs; NVMe is enough for its disk', change: () => undefined, platform: 'vmware', finds: ['risk L-NET-DRIVER', 'note L-AGENT'], verdict: 'ready' },
-  { name: 'no filesystem of the root in the initramfs', change: packed(cloudModules.filter((name) => !name.includes('ext4'))), finds: ['blocks L-INITRD-FILESYSTEM'], verdict: 'blocked' },
-  { name: 'an initramfs that is cut off', change: (files) => { files[initrd] = (files[initrd] as Buffer).subarray(0, 700) }, finds: ['blocks L-INITRD-DAMAGED'], verdict: 'blocked' },
-  { name: 'no initramfs', change: (files) => { delete files[initrd] }, finds: ['blocks L-INITRD-ABSENT'], verdict: 'blocked' },
-  { name: 'no kernel', change: (files) => { delete files[`/boot/vmlinuz-${kernelVersion}`] }, finds: ['blocks L-KERNEL-ABSENT'], verdict: 'blocked' },
-  { name: 'no modules', change: (files) => { for (const path of Object.keys(files)) if (path.startsWith('/usr/lib/modules')) delete files[path] }, finds: ['risk L-MODULES-ABSENT'], verdict: 'unknown' },
+  {
+    name: 'root= by a name that EC2 gives to no disk',
+    change: menu('root=/dev/sda2 ro'),
+    platform: 'aws-snapshot',
+    finds: ['blocks L-ROOT-DEVICE'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'root= of another partition',
+    change: menu('root=UUID=ABCD-1234 ro'),
+    finds: ['blocks L-ROOT-OTHER'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'resume= of swap that is gone',
+    change: menu(`root=UUID=${rootUuid} resume=UUID=${other} ro`),
+    finds: ['risk L-RESUME'],
+    verdict: 'ready',
+  },
+  {
+    name: 'no virtio in the initramfs',
+    change: packed(cloudModules.filter((name) => !name.includes('virtio'))),
+    platform: 'proxmox',
+    finds: ['blocks L-INITRD-DRIVER'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'the same, where it is not needed',
+    change: packed(cloudModules.filter((name) => !name.includes('virtio'))),
+    platform: 'hyperv-gen2',
+    finds: [],
+    verdict: 'ready',
+  },
+  {
+    name: 'no network driver that VMware needs; NVMe is enough for its disk',
+    change: () => undefined,
+    platform: 'vmware',
+    finds: ['risk L-NET-DRIVER', 'note L-AGENT'],
+    verdict: 'ready',
+  },
+  {
+    name: 'no filesystem of the root in the initramfs',
+    change: packed(cloudModules.filter((name) => !name.includes('ext4'))),
+    finds: ['blocks L-INITRD-FILESYSTEM'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'an initramfs that is cut off',
+    change: (files) => {
+      files[initrd] = (files[initrd] as Buffer).subarray(0, 700)
+    },
+    finds: ['blocks L-INITRD-DAMAGED'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'no initramfs',
+    change: (files) => {
+      Reflect.deleteProperty(files, initrd)
+    },
+    finds: ['blocks L-INITRD-ABSENT'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'no kernel',
+    change: (files) => {
+      Reflect.deleteProperty(files, `/boot/vmlinuz-${kernelVersion}`)
+    },
+    finds: ['blocks L-KERNEL-ABSENT'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'no modules',
+    change: (files) => {
+      for (const path of Object.keys(files))
+        if (path.startsWith('/usr/lib/modules')) Reflect.deleteProperty(files, path)
+    },
+    finds: ['risk L-MODULES-ABSENT'],
+    verdict: 'unknown',
+  },
   { name: 'no loader', change: () => undefined, loader: '', finds: ['blocks F-NO-LOADER'], verdict: 'blocked' },
-  { name: 'a loader that firmware does not find on its own', change: () => undefined, loader: '/EFI/debian/grubx64.efi', finds: ['blocks F-FALLBACK'], verdict: 'blocked' },
-  { name: 'UEFI where there is only BIOS', change: () => undefined, platform: 'hyperv-gen1', finds: ['blocks F-FIRMWARE'], verdict: 'blocked' },
-  { name: 'GRUB looks for a filesystem that is gone', change: (files) => { files['/boot/grub/grub.cfg'] = String(files['/boot/grub/grub.cfg']).replace(rootUuid, other) }, finds: ['risk L-GRUB-SEARCH'], verdict: 'ready' },
-  { name: 'the address of the old card', change: (files) => { files['/etc/udev/rules.d/70-persistent-net.rules'] = 'SUBSYSTEM=="net", ATTR{address}=="52:54:00:12:34:56", NAME="eth0"\n' }, finds: ['risk L-NET-ADDRESS'], verdict: 'ready' },
-  { name: 'the name of the old card', change: (files) => { files['/etc/netplan/50.yaml'] = 'network:\n  ethernets:\n    ens192:\n      dhcp4: true\n' }, finds: ['risk L-NET-NAME'], verdict: 'ready' },
-  { name: 'cloud-init that does not ask the platform', change: (files) => { files['/etc/cloud/cloud.cfg'] = 'datasource_list: [ Ec2, None ]\n' }, platform: 'azure-gen2', finds: ['risk L-CI-DATASOURCE'], verdict: 'ready' },
-  { name: 'no agent', change: (files) => { delete files['/usr/sbin/qemu-ga'] }, platform: 'proxmox', finds: ['note L-AGENT'], verdict: 'ready' },
-  { name: 'ids of one machine', change: (files) => { files['/etc/machine-id'] = '0123456789abcdef0123456789abcdef\n' }, platform: 'proxmox', finds: ['note L-ID'], verdict: 'ready' },
-  { name: 'no console', change: (files) => { files['/boot/grub/grub.cfg'] = grubConfiguration(`root=UUID=${rootUuid} ro`) }, platform: 'azure-gen2', finds: ['note L-CONSOLE'], verdict: 'ready' },
+  {
+    name: 'a loader that firmware does not find on its own',
+    change: () => undefined,
+    loader: '/EFI/debian/grubx64.efi',
+    finds: ['blocks F-FALLBACK'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'UEFI where there is only BIOS',
+    change: () => undefined,
+    platform: 'hyperv-gen1',
+    finds: ['blocks F-FIRMWARE'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'GRUB looks for a filesystem that is gone',
+    change: (files) => {
+      files['/boot/grub/grub.cfg'] = String(files['/boot/grub/grub.cfg']).replace(rootUuid, other)
+    },
+    finds: ['risk L-GRUB-SEARCH'],
+    verdict: 'ready',
+  },
+  {
+    name: 'the address of the old card',
+    change: (files) => {
+      files['/etc/udev/rules.d/70-persistent-net.rules'] =
+        'SUBSYSTEM=="net", ATTR{address}=="52:54:00:12:34:56", NAME="eth0"\n'
+    },
+    finds: ['risk L-NET-ADDRESS'],
+    verdict: 'ready',
+  },
+  {
+    name: 'the name of the old card',
+    change: (files) => {
+      files['/etc/netplan/50.yaml'] = 'network:\n  ethernets:\n    ens192:\n      dhcp4: true\n'
+    },
+    finds: ['risk L-NET-NAME'],
+    verdict: 'ready',
+  },
+  {
+    name: 'cloud-init that does not ask the platform',
+    change: (files) => {
+      files['/etc/cloud/cloud.cfg'] = 'datasource_list: [ Ec2, None ]\n'
+    },
+    platform: 'azure-gen2',
+    finds: ['risk L-CI-DATASOURCE'],
+    verdict: 'ready',
+  },
+  {
+    name: 'no agent',
+    change: (files) => {
+      delete files['/usr/sbin/qemu-ga']
+    },
+    platform: 'proxmox',
+    finds: ['note L-AGENT'],
+    verdict: 'ready',
+  },
+  {
+    name: 'ids of one machine',
+    change: (files) => {
+      files['/etc/machine-id'] = '0123456789abcdef0123456789abcdef\n'
+    },
+    platform: 'proxmox',
+    finds: ['note L-ID'],
+    verdict: 'ready',
+  },
+  {
+    name: 'no console',
+    change: (files) => {
+      files['/boot/grub/grub.cfg'] = grubConfiguration(`root=UUID=${rootUuid} ro`)
+    },
+    platform: 'azure-gen2',
+    finds: ['note L-CONSOLE'],
+    verdict: 'ready',
+  },
 ]
 
 test('each defect that is planted is found, and nothing else', async (t) => {
@@ -141,8 +318,16 @@ test('what is no archive is not guessed about, and hostile ones are bounded', as
   const at = scratch(t)
   const hostile: readonly (readonly [string, Buffer, DoctorResult['verdict']])[] = [
     ['unknown bytes', Buffer.alloc(4096, 0x5a), 'unknown'],
-    ['a name of 4 GiB', Buffer.from(`070701${'0'.repeat(88)}ffffffff${'0'.repeat(8)}`.padEnd(600, 'x'), 'latin1'), 'blocked'],
-    ['content of 4 GiB', Buffer.from(`070701${'0'.repeat(48)}ffffffff${'0'.repeat(32)}00000002${'0'.repeat(8)}a\0`, 'latin1'), 'blocked'],
+    [
+      'a name of 4 GiB',
+      Buffer.from(`070701${'0'.repeat(88)}ffffffff${'0'.repeat(8)}`.padEnd(600, 'x'), 'latin1'),
+      'blocked',
+    ],
+    [
+      'content of 4 GiB',
+      Buffer.from(`070701${'0'.repeat(48)}ffffffff${'0'.repeat(32)}00000002${'0'.repeat(8)}a\0`, 'latin1'),
+      'blocked',
+    ],
     ['no digits', Buffer.from(`070701${'zz'.repeat(60)}`, 'latin1'), 'blocked'],
   ]
   for (const [name, bytes, verdict] of hostile) {
@@ -170,12 +355,18 @@ test('entries of the Boot Loader Specification, with the variables of GRUB, are 
   const at = scratch(t)
   const files = debianFiles()
   const options = (root: string): void => {
-    files['/boot/grub2/grubenv'] = `# GRUB Environment Block\nsaved_entry=one-${kernelVersion}\nkernelopts=root=${root} ro\n`
+    files['/boot/grub2/grubenv'] =
+      `# GRUB Environment Block\nsaved_entry=one-${kernelVersion}\nkernelopts=root=${root} ro\n`
   }
   delete files['/boot/grub/grub.cfg']
   files['/boot/grub2/grub.cfg'] = 'set default="${saved_entry}"\nblscfg\n'
-  files[`/boot/loader/entries/one-${kernelVersion}.conf`] =
-    `title Fedora\nlinux /boot/vmlinuz-${kernelVersion}\ninitrd /boot/initrd.img-${kernelVersion}\noptions $kernelopts\n`
+  files[`/boot/loader/entries/one-${kernelVersion}.conf`] = [
+    'title Fedora',
+    `linux /boot/vmlinuz-${kernelVersion}`,
+    `initrd ${initrd}`,
+    'options $kernelopts',
+    '',
+  ].join('\n')
   files['/boot/loader/entries/zero-rescue.conf'] = 'title Rescue\nlinux /boot/none\noptions root=/dev/sda1\n'
   options(`UUID=${rootUuid}`)
   assert.deepEqual(ids(await doctor(guestDisk(at, files), { for: 'qemu' })), [])
@@ -192,7 +383,10 @@ test('the command prints findings, JSON of its schema, a page, and exit codes', 
   const cwd = at('.')
   const text = await vdisk(['doctor', 'disk.raw', '--html', 'page.html'], { cwd })
   assert.equal(text.code, 1)
-  assert.match(text.stdout.toString(), /blocked: it does not start as it is[\s\S]*Blocks L-FSTAB-ABSENT: \/etc\/fstab:2/)
+  assert.match(
+    text.stdout.toString(),
+    /blocked: it does not start as it is[\s\S]*Blocks L-FSTAB-ABSENT: \/etc\/fstab:2/,
+  )
   assert.match(text.stdout.toString(), /Not looked into\n.*disk drivers/)
   const page = fs.readFileSync(at('page.html'), 'utf8')
   assert.match(page, /Will it start[\s\S]*L-FSTAB-ABSENT[\s\S]*&lt;b&gt;/)

@@ -13,6 +13,7 @@ export const cloudModules = [
   'kernel/drivers/block/virtio_blk.ko.xz',
   'kernel/drivers/scsi/virtio_scsi.ko',
   'kernel/drivers/net/virtio_net.ko',
+  'kernel/drivers/net/ethernet/amazon/ena/ena.ko',
   'kernel/drivers/nvme/host/nvme.ko.zst',
   'kernel/drivers/hv/hv_vmbus.ko',
   'kernel/drivers/scsi/hv_storvsc.ko',

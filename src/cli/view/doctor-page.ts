@@ -12,7 +12,8 @@ export function doctorPage(result: DoctorResult, disk: InspectResult, rows: read
   const badge = html`<p><span class="badge ${verdict === 'ready' ? 'yes' : 'no'}">${verdictTexts[verdict]}</span></p>`
   const classes = { blocks: 'error', risk: 'warning', note: 'note' } as const
   const issues = findings.map(({ id, severity, where, found, wanted, why, remedy }): Markup => {
-    const mend = remedy.text === '' ? '' : html`<br>${remedy.kind === 'command' ? 'Mend with:' : ''} <code>${remedy.text}</code>`
+    const mend =
+      remedy.text === '' ? '' : html`<br>${remedy.kind === 'command' ? 'Mend with:' : ''} <code>${remedy.text}</code>`
     return html`<div class="issue ${classes[severity]}"><b>${severityTexts[severity]} ${id}</b> ${where}: ${found}.
 Wanted: ${wanted}. ${why}.${mend}</div>`
   })

@@ -18,7 +18,10 @@ export const severityTexts: Readonly<Record<DoctorFinding['severity'], string>> 
   note: 'Note',
 }
 
-function text({ image, platform, verdict, operatingSystem, findings, looked, notLooked }: DoctorResult, render: Renderer): string {
+function text(
+  { image, platform, verdict, operatingSystem, findings, looked, notLooked }: DoctorResult,
+  render: Renderer,
+): string {
   const parts = [
     render.heading(`${image.path}${platform === undefined ? '' : ` for ${platform.title}`}`),
     render.facts([
@@ -36,11 +39,18 @@ function text({ image, platform, verdict, operatingSystem, findings, looked, not
         ['found', found],
         ['wanted', wanted],
         ['why', why],
-        [remedy.kind === 'command' ? 'mend with' : remedy.kind === 'none' ? 'note' : 'in the guest', remedy.text === '' ? undefined : remedy.text],
+        [
+          remedy.kind === 'command' ? 'mend with' : remedy.kind === 'none' ? 'note' : 'in the guest',
+          remedy.text === '' ? undefined : remedy.text,
+        ],
       ]),
     )
   parts.push('', render.heading('Looked at'), ...looked.map((what) => render.plain(`  - ${what}`)))
   if (notLooked.length > 0)
-    parts.push('', render.heading('Not looked into'), ...notLooked.map(({ what, why }) => render.plain(`  - ${what}: ${why}`)))
+    parts.push(
+      '',
+      render.heading('Not looked into'),
+      ...notLooked.map(({ what, why }) => render.plain(`  - ${what}: ${why}`)),
+    )
   return parts.join('\n')
 }

@@ -68,41 +68,67 @@ function place(open: OpenVolume, path: string): string {
   return `${path} in ${partitionText(open)}`
 }
 
+interface GrubEntry {
+  readonly title: string
+  /** What `--id` says. */
+  readonly id?: string
+  kernel?: string
+  initrds: readonly string[]
+  parameters: readonly string[]
+}
+
 /** grub.cfg: a script, of which the lines that matter are read as they stand. */
-function grubMenu(open: OpenVolume, path: string, text: string): BootMenu {
-  const where = place(open, path)
-  const entries: BootEntry[] = []
-  const searches: { uuid: string; line: number }[] = []
-  let wanted = '0'
-  let entry: { title: string; id?: string; kernel?: string; initrds: string[]; parameters: string[] } | undefined
-  const identified: (string | undefined)[] = []
-  for (const [index, line] of joined(text).entries()) {
-    const words = wordsOf(line)
+class GrubScript {
+  readonly entries: GrubEntry[] = []
+  readonly searches: { readonly uuid: string; readonly line: number }[] = []
+  wanted = '0'
+  #entry: GrubEntry | undefined
+
+  constructor(text: string) {
+    for (const [index, line] of joined(text).entries()) this.#line(wordsOf(line), index + 1)
+  }
+
+  #line(words: readonly string[], line: number): void {
     const [command = '', ...rest] = words
-    if (command === 'menuentry' && entries.length < mostEntries) {
-      const at = words.findIndex((word) => word === '--id' || word === '$menuentry_id_option')
-      entry = { title: rest[0] ?? '', id: at < 0 ? undefined : words[at + 1], initrds: [], parameters: [] }
-    } else if (/^linux(16|efi)?$/.test(command) && entry !== undefined) {
+    if (command === 'menuentry') this.#begin(words)
+    else if (command.startsWith('search')) this.#search(command, rest, line)
+    else if (command === 'set' && rest[0]?.startsWith('default=') === true && !rest[0].includes('next_entry'))
+      this.wanted = rest[0].slice('default='.length)
+    else if (this.#entry !== undefined) this.#inside(this.#entry, command, rest)
+  }
+
+  #begin(words: readonly string[]): void {
+    const at = words.findIndex((word) => word === '--id' || word === '$menuentry_id_option')
+    this.#entry = { title: words[1] ?? '', id: at < 0 ? undefined : words[at + 1], initrds: [], parameters: [] }
+  }
+
+  #search(command: string, rest: readonly string[], line: number): void {
+    const uuid = command === 'search.fs_uuid' ? rest[0] : rest.includes('--fs-uuid') ? rest.at(-1) : undefined
+    if (uuid !== undefined && /^[0-9a-f-]{4,}$/i.test(uuid) && this.searches.length < mostEntries)
+      this.searches.push({ uuid, line })
+  }
+
+  #inside(entry: GrubEntry, command: string, rest: readonly string[]): void {
+    if (/^linux(16|efi)?$/.test(command)) {
       entry.kernel = withoutDevice(rest[0] ?? '')
       entry.parameters = rest.slice(1)
-    } else if (/^initrd(16|efi)?$/.test(command) && entry !== undefined) entry.initrds = rest.map(withoutDevice)
-    else if (command.startsWith('search')) {
-      const uuid = command === 'search.fs_uuid' ? rest[0] : rest.includes('--fs-uuid') ? rest.at(-1) : undefined
-      if (uuid !== undefined && /^[0-9a-f-]{4,}$/i.test(uuid)) searches.push({ uuid, line: index + 1 })
-    } else if (command === 'set' && rest[0]?.startsWith('default=') === true && !rest[0].includes('next_entry'))
-      wanted = rest[0].slice('default='.length)
-    if (command === '}' && entry !== undefined) {
-      const { title, kernel, initrds, parameters } = entry
-      entries.push({ where, open, title, kernel, initrds, parameters })
-      identified.push(entry.id)
-      entry = undefined
+    } else if (/^initrd(16|efi)?$/.test(command)) entry.initrds = rest.map(withoutDevice)
+    else if (command === '}') {
+      if (this.entries.length < mostEntries) this.entries.push(entry)
+      this.#entry = undefined
     }
   }
+}
+
+function grubMenu(open: OpenVolume, path: string, text: string): BootMenu {
+  const where = place(open, path)
+  const { entries: found, searches, wanted } = new GrubScript(text)
+  const entries = found.map((entry): BootEntry => ({ ...entry, where, open }))
   const saved = grubEnvironment(open.files, path).get('saved_entry')
   const name = wanted.includes('saved_entry') ? (saved ?? '0') : wanted
   const number = /^\d+$/.test(name) ? Number(name) : -1
-  const found = entries.findIndex(({ title }, index) => title === name || identified[index] === name)
-  const first = entries[number] ?? entries[found] ?? entries.find(({ kernel }) => kernel !== undefined) ?? entries[0]
+  const named = found.findIndex(({ title, id }) => title === name || id === name)
+  const first = entries[number] ?? entries[named] ?? entries.find(({ kernel }) => kernel !== undefined) ?? entries[0]
   return { where, open, entries, first, searches }
 }
 
@@ -132,13 +158,17 @@ function loaderMenu(open: OpenVolume, folder: string): BootMenu | undefined {
       const [, key = '', value = ''] = /^\s*([a-z-]+)\s+(.+?)\s*$/.exec(line) ?? []
       if (key !== '') values.set(key, [...(values.get(key) ?? []), value])
     }
-    const options = (values.get('options') ?? []).join(' ').replaceAll('$kernelopts', environment?.get('kernelopts') ?? '')
+    const options = (values.get('options') ?? [])
+      .join(' ')
+      .replaceAll('$kernelopts', environment?.get('kernelopts') ?? '')
     return {
       where: place(open, path),
       open,
       title: values.get('title')?.[0] ?? name,
       kernel: values.get('linux')?.[0] ?? values.get('efi')?.[0],
-      initrds: (values.get('initrd') ?? []).flatMap((value) => value.split(/\s+/)).filter((value) => !value.startsWith('$')),
+      initrds: (values.get('initrd') ?? [])
+        .flatMap((value) => value.split(/\s+/))
+        .filter((value) => !value.startsWith('$')),
       parameters: wordsOf(options),
     }
   })
@@ -177,8 +207,7 @@ function syslinuxMenu(open: OpenVolume, path: string, text: string): BootMenu {
     else if (key === 'initrd') entry.initrds = (rest[0] ?? '').split(',').map(absolute)
     else if (key === 'append') {
       entry.parameters = rest
-      for (const word of rest)
-        if (word.startsWith('initrd=')) entry.initrds = word.slice(7).split(',').map(absolute)
+      for (const word of rest) if (word.startsWith('initrd=')) entry.initrds = word.slice(7).split(',').map(absolute)
     }
   }
   const all = entries.map((entry) => ({ ...entry, where, open }))

@@ -27,7 +27,10 @@ export function checkDisk(
       found: `${message} (${code})`,
       wanted: 'a table without faults',
       why: 'systems differ in what they make of it',
-      remedy: fixable === true && command !== undefined ? { kind: 'command', text: command } : { kind: 'none', text: 'See vdisk inspect.' },
+      remedy:
+        fixable === true && command !== undefined
+          ? { kind: 'command', text: command }
+          : { kind: 'none', text: 'See vdisk inspect.' },
     })
   }
   for (const { number, start, role } of disk.partitions)
@@ -92,7 +95,11 @@ function checkSize(path: string, opened: OpenedImage, platform: Platform, report
 /** Containers, swap, and filesystems that were not left in order. */
 function checkContent(disk: InspectResult, platform: Platform | undefined, report: DoctorReport): void {
   const places = [
-    ...disk.partitions.map(({ number, filesystems, type }) => ({ where: `partition ${number}`, filesystems, type: type.id })),
+    ...disk.partitions.map(({ number, filesystems, type }) => ({
+      where: `partition ${number}`,
+      filesystems,
+      type: type.id,
+    })),
     { where: 'the disk', filesystems: disk.filesystems, type: '' },
   ]
   for (const { where, filesystems, type } of places) {
@@ -146,6 +153,9 @@ function encrypted(where: string, title: string, platform: Platform | undefined,
     found: title,
     wanted: 'volumes without encryption',
     why: `${platform.id} refuses encrypted disks`,
-    remedy: { kind: 'inside-guest', text: 'Decrypt the volume first, or copy the system to one that is not encrypted.' },
+    remedy: {
+      kind: 'inside-guest',
+      text: 'Decrypt the volume first, or copy the system to one that is not encrypted.',
+    },
   })
 }

@@ -117,7 +117,11 @@ async function checkSystems(
 ): Promise<void> {
   const [guest, ...others] = Guest.find(volumes)
   for (const { root } of others)
-    report.skip(`the system in partition ${root.open.volume.partition?.number ?? 0}`, 'only the first is looked at', false)
+    report.skip(
+      `the system in partition ${root.open.volume.partition?.number ?? 0}`,
+      'only the first is looked at',
+      false,
+    )
   const { found } = disk.operatingSystem
   const foreign = found.filter(({ family }) => family !== 'linux')
   if (foreign.length > 0) report.skip(foreign.map(({ name }) => name).join(', '), 'only Linux is looked into', true)

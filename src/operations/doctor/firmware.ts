@@ -5,7 +5,11 @@ import type { DoctorReport } from './report.js'
 const titles = { bios: 'BIOS', uefi: 'UEFI' } as const
 
 /** Whether the firmware of the platform starts the disk; without a platform, whether any does. */
-export function checkFirmware({ boot, image }: InspectResult, platform: Platform | undefined, report: DoctorReport): void {
+export function checkFirmware(
+  { boot, image }: InspectResult,
+  platform: Platform | undefined,
+  report: DoctorReport,
+): void {
   if (image.part !== undefined) {
     report.skip('how the disk starts', `only ${image.part} was looked at`, true)
     return
@@ -49,13 +53,17 @@ export function checkFirmware({ boot, image }: InspectResult, platform: Platform
     found: boot.loaders.map(({ path }) => path).join(', '),
     wanted: '/EFI/BOOT/BOOTX64.EFI (of the CPU)',
     why: 'another machine has no entry for it in the memory of its firmware, and finds nothing on its own',
-    remedy: { kind: 'inside-guest', text: 'grub-install --removable (--force-extra-removable), or copy the loader there.' },
+    remedy: {
+      kind: 'inside-guest',
+      text: 'grub-install --removable (--force-extra-removable), or copy the loader there.',
+    },
   })
 }
 
 function checkCpu({ loaders }: InspectResult['boot'], platform: Platform | undefined, report: DoctorReport): void {
   const { cpus } = platform ?? {}
-  if (cpus === undefined || loaders.some(({ cpu, fallback }) => fallback && cpu !== undefined && cpus.includes(cpu))) return
+  if (cpus === undefined || loaders.some(({ cpu, fallback }) => fallback && cpu !== undefined && cpus.includes(cpu)))
+    return
   report.add({
     id: 'L-ARCH',
     severity: 'blocks',

@@ -61,7 +61,10 @@ const named: readonly { readonly folder: string; readonly file: RegExp; readonly
 function checkNetworkNames(guest: Guest, report: DoctorReport): void {
   const matches = (patterns: readonly NetworkPattern[], add: (where: string, found: string) => void): void => {
     for (const { folder, file, line } of patterns)
-      for (const name of guest.names(folder).filter((each) => file.test(each)).slice(0, mostFiles)) {
+      for (const name of guest
+        .names(folder)
+        .filter((each) => file.test(each))
+        .slice(0, mostFiles)) {
         const [found] = line.exec(guest.text(`${folder}/${name}`) ?? '') ?? []
         if (found !== undefined) add(`${folder}/${name}`, found.trim())
       }

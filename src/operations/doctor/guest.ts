@@ -93,9 +93,7 @@ export class Guest {
   }
 
   #place(path: string): { readonly files: VolumeFiles; readonly path: string } {
-    const mount = this.mounts.find(
-      ({ point }) => point === '/' || path === point || path.startsWith(`${point}/`),
-    )
+    const mount = this.mounts.find(({ point }) => point === '/' || path === point || path.startsWith(`${point}/`))
     const { point, open, folder } = mount ?? this.root
     return { files: open.files, path: `${folder}${point === '/' ? path : path.slice(point.length)}` || '/' }
   }

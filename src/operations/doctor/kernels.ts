@@ -115,7 +115,11 @@ function filesThere({ entry, kernel, initrds }: StartedKernel, report: DoctorRep
     })
   if (entry.kernel !== undefined && kernel === undefined) absent('L-KERNEL-ABSENT', entry.kernel, 'kernel')
   else if (initrds.length < entry.initrds.length)
-    absent('L-INITRD-ABSENT', entry.initrds.find((path) => !initrds.some((file) => file.path.endsWith(path))) ?? entry.initrds[0] ?? '', 'initramfs')
+    absent(
+      'L-INITRD-ABSENT',
+      entry.initrds.find((path) => !initrds.some((file) => file.path.endsWith(path))) ?? entry.initrds[0] ?? '',
+      'initramfs',
+    )
   else return entry.kernel !== undefined
   return false
 }
@@ -175,54 +179,77 @@ interface DiskCheck {
 }
 
 function checkDisk(check: DiskCheck): void {
-  const { guest, started, modules, loaded, platform, report } = check
-  const where = started.initrds.at(-1)?.path ?? started.kernel?.path ?? started.entry.where
-  const needed = platform?.drivers?.disk
-  if (needed === undefined)
+  checkDiskDriver(check)
+  checkRootFilesystem(check)
+  checkNetDriver(check)
+}
+
+/** The last archive is the one with modules. */
+function placeOf({ initrds, kernel, entry }: StartedKernel): string {
+  return initrds.at(-1)?.path ?? kernel?.path ?? entry.where
+}
+
+function checkDiskDriver({ guest, started, modules, loaded, platform, report }: DiskCheck): void {
+  if (platform?.drivers === undefined) {
     report.skip('disk drivers', 'which ones are needed depends on the platform: name it with --for', false)
-  else if (!needed.some((set) => set.every((driver) => (platform?.builtIn === true ? modules.builtin : loaded).has(driver)))) {
-    const closest = closestSet(needed, loaded)
-    const missing = closest.filter((driver) => !loaded.has(driver))
-    const known = missing.every((driver) => modules.loadable?.has(driver) !== false)
-    report.add({
-      id: 'L-INITRD-DRIVER',
-      severity: 'blocks',
-      where,
-      found: `neither built into the kernel nor in the initramfs: ${missing.join(', ') || closest.join(', ')}`,
-      wanted: needed.map((set) => set.join(' + ')).join(', or '),
-      why: `the kernel finds no disk on ${platform?.id ?? 'it'}, and stops before it has a root`,
-      remedy: {
-        kind: 'inside-guest',
-        text: known
-          ? rebuild(guest, started.version, missing)
-          : `This kernel has no ${missing.join(', ')}: install another one (of Debian: linux-image-amd64), then rebuild.`,
-      },
-    })
+    return
   }
+  const { disk } = platform.drivers
+  const there = platform.builtIn === true ? modules.builtin : loaded
+  if (disk.some((set) => set.every((driver) => there.has(driver)))) return
+  const missing = closestSet(disk, there).filter((driver) => !there.has(driver))
+  const known = missing.every((driver) => modules.loadable?.has(driver) !== false)
+  report.add({
+    id: 'L-INITRD-DRIVER',
+    severity: 'blocks',
+    where: placeOf(started),
+    found: `${platform.builtIn === true ? 'not built in' : 'neither built in nor in the initramfs'}: ${missing.join(', ')}`,
+    wanted: disk.map((set) => set.join(' + ')).join(', or '),
+    why: `the kernel finds no disk on ${platform.id}, and stops before it has a root`,
+    remedy: {
+      kind: 'inside-guest',
+      text:
+        platform.builtIn === true
+          ? 'Use a kernel that was built for it.'
+          : known
+            ? rebuild(guest, started.version, missing)
+            : `This kernel has no ${missing.join(', ')}: install another one (of Debian: linux-image-amd64).`,
+    },
+  })
+}
+
+function checkRootFilesystem({ guest, started, loaded, report }: DiskCheck): void {
   const type = guest.root.open.volume.filesystems[0]?.type ?? ''
   const module = filesystemModules[type]
-  if (module !== undefined && !loaded.has(module) && !loaded.has(type))
-    report.add({
-      id: 'L-INITRD-FILESYSTEM',
-      severity: 'blocks',
-      where,
-      found: `neither built into the kernel nor in the initramfs: ${module}`,
-      wanted: module,
-      why: `the kernel cannot mount its root, which is ${type}`,
-      remedy: { kind: 'inside-guest', text: rebuild(guest, started.version, [module]) },
-    })
-  const net = platform?.drivers?.net
-  const anywhere = new Set([...loaded, ...(modules.loadable ?? [])])
-  if (net !== undefined && modules.loadable !== undefined && !net.some((set) => set.every((name) => anywhere.has(name))))
-    report.add({
-      id: 'L-NET-DRIVER',
-      severity: 'risk',
-      where: `/lib/modules/${started.version ?? ''}`,
-      found: `none of the network drivers of ${platform?.id ?? 'the platform'}`,
-      wanted: net.map((set) => set.join(' + ')).join(', or '),
-      why: 'the machine starts without a network',
-      remedy: { kind: 'inside-guest', text: 'Install the modules of the kernel (linux-modules-extra, kernel-modules).' },
-    })
+  if (module === undefined || loaded.has(module) || loaded.has(type)) return
+  report.add({
+    id: 'L-INITRD-FILESYSTEM',
+    severity: 'blocks',
+    where: placeOf(started),
+    found: `neither built in nor in the initramfs: ${module}`,
+    wanted: module,
+    why: `the kernel cannot mount its root, which is ${type}`,
+    remedy: { kind: 'inside-guest', text: rebuild(guest, started.version, [module]) },
+  })
+}
+
+function checkNetDriver({ started, modules, loaded, platform, report }: DiskCheck): void {
+  if (platform?.drivers === undefined || modules.loadable === undefined) return
+  const { net } = platform.drivers
+  const anywhere = new Set([...loaded, ...modules.loadable])
+  if (net.some((set) => set.every((name) => anywhere.has(name)))) return
+  report.add({
+    id: 'L-NET-DRIVER',
+    severity: 'risk',
+    where: `/lib/modules/${started.version ?? ''}`,
+    found: `none of the network drivers of ${platform.id}`,
+    wanted: net.map((set) => set.join(' + ')).join(', or '),
+    why: 'the machine starts without a network',
+    remedy: {
+      kind: 'inside-guest',
+      text: 'Install the modules of the kernel (linux-modules-extra, kernel-modules).',
+    },
+  })
 }
 
 /** The set of which most is there. */

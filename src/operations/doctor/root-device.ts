@@ -6,7 +6,20 @@ import type { FstabEntry, Guest } from './guest.js'
 import type { DoctorFinding, DoctorReport } from './report.js'
 
 /** Filesystems of fstab that lie on no disk. */
-const virtualTypes = new Set(['proc', 'sysfs', 'tmpfs', 'devpts', 'devtmpfs', 'cgroup', 'cgroup2', 'nfs', 'nfs4', 'cifs', 'overlay', 'fuse'])
+const virtualTypes = new Set([
+  'proc',
+  'sysfs',
+  'tmpfs',
+  'devpts',
+  'devtmpfs',
+  'cgroup',
+  'cgroup2',
+  'nfs',
+  'nfs4',
+  'cifs',
+  'overlay',
+  'fuse',
+])
 /** Shares that a hypervisor gives its guests. */
 const hostShares = new Set(['vboxsf', 'vmhgfs', 'fuse.vmhgfs-fuse', '9p', 'virtiofs', 'prl_fs'])
 
@@ -30,7 +43,12 @@ interface DeviceFault {
   readonly certain: boolean
 }
 
-function deviceFault(guest: Guest, text: string, spec: DeviceSpec, platform: Platform | undefined): DeviceFault | undefined {
+function deviceFault(
+  guest: Guest,
+  text: string,
+  spec: DeviceSpec,
+  platform: Platform | undefined,
+): DeviceFault | undefined {
   const open = guest.volumeOf(spec)
   const wanted = stableName(open) ?? 'UUID= of the filesystem'
   if (spec.kind === 'hardware') return { kind: 'hardware', found: text, wanted, certain: false }
@@ -52,8 +70,15 @@ function deviceFault(guest: Guest, text: string, spec: DeviceSpec, platform: Pla
 
 /** Mapped devices, and ids that may lie inside a container, are not known here. */
 function skipUnseen(guest: Guest, text: string, spec: DeviceSpec, where: string, report: DoctorReport): void {
-  if (spec.kind === 'mapped' || (guest.volumeOf(spec) === undefined && spec.kind in kinds && guest.containers.length > 0))
-    report.skip(`${where}: ${text}`, `it lies in ${guest.containers.join(', ') || 'a mapped device'}, which is not opened`, false)
+  if (
+    spec.kind === 'mapped' ||
+    (guest.volumeOf(spec) === undefined && spec.kind in kinds && guest.containers.length > 0)
+  )
+    report.skip(
+      `${where}: ${text}`,
+      `it lies in ${guest.containers.join(', ') || 'a mapped device'}, which is not opened`,
+      false,
+    )
 }
 
 /** The lines of fstab and crypttab. */
@@ -119,7 +144,12 @@ function fstabFinding(where: string, fault: DeviceFault, required: boolean): Doc
 }
 
 /** The root that a kernel is given. */
-export function checkRootParameter(guest: Guest, entry: BootEntry, platform: Platform | undefined, report: DoctorReport): void {
+export function checkRootParameter(
+  guest: Guest,
+  entry: BootEntry,
+  platform: Platform | undefined,
+  report: DoctorReport,
+): void {
   const where = `${entry.where}, "${entry.title}"`
   const root = parameter(entry.parameters, 'root')
   report.look(`root=${root ?? ''} of ${where}`)
@@ -137,8 +167,13 @@ export function checkRootParameter(guest: Guest, entry: BootEntry, platform: Pla
       where,
       found: `root=${fault.found}`,
       wanted: `root=${stableName(guest.root.open) ?? fault.wanted}`,
-      why: fault.certain ? 'the kernel finds no root, and stops' : 'the name depends on the controller and the order of disks',
-      remedy: { kind: 'inside-guest', text: `Set root=${stableName(guest.root.open) ?? fault.wanted} in the boot menu (update-grub, grubby).` },
+      why: fault.certain
+        ? 'the kernel finds no root, and stops'
+        : 'the name depends on the controller and the order of disks',
+      remedy: {
+        kind: 'inside-guest',
+        text: `Set root=${stableName(guest.root.open) ?? fault.wanted} in the boot menu (update-grub, grubby).`,
+      },
     })
   } else if (spec.kind in kinds && guest.volumeOf(spec) !== undefined && guest.volumeOf(spec) !== guest.root.open) {
     report.add({
@@ -161,6 +196,16 @@ export function checkRootParameter(guest: Guest, entry: BootEntry, platform: Pla
       remedy: { kind: 'inside-guest', text: 'Make an initramfs, or write root=PARTUUID= of the partition.' },
     })
   }
+  checkResume(guest, entry, where, platform, report)
+}
+
+function checkResume(
+  guest: Guest,
+  entry: BootEntry,
+  where: string,
+  platform: Platform | undefined,
+  report: DoctorReport,
+): void {
   const resume = parameter(entry.parameters, 'resume')
   if (resume === undefined) return
   const asleep = deviceFault(guest, resume, deviceSpec(resume), platform)
@@ -178,7 +223,10 @@ export function checkRootParameter(guest: Guest, entry: BootEntry, platform: Pla
 
 /** The last one counts. */
 export function parameter(parameters: readonly string[], name: string): string | undefined {
-  return parameters.filter((word) => word.startsWith(`${name}=`)).at(-1)?.slice(name.length + 1)
+  return parameters
+    .filter((word) => word.startsWith(`${name}=`))
+    .at(-1)
+    ?.slice(name.length + 1)
 }
 
 /** What the next kernel update would write into the menu. */
@@ -214,7 +262,9 @@ export function checkSearches(guest: Guest, menu: BootMenu, report: DoctorReport
       where: `${menu.where}:${line}`,
       found: `search --fs-uuid ${uuid}, which nothing on this disk has`,
       wanted: stableName(guest.root.open)?.replace('UUID=', '') ?? 'the id of the filesystem with /boot',
-      why: pointer ? 'GRUB finds no menu, and stops at its prompt' : 'GRUB goes on where it was started from, if the files are there',
+      why: pointer
+        ? 'GRUB finds no menu, and stops at its prompt'
+        : 'GRUB goes on where it was started from, if the files are there',
       remedy: { kind: 'inside-guest', text: 'Run grub-install and update-grub (grub2-mkconfig).' },
     })
   }

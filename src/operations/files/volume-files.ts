@@ -55,10 +55,12 @@ export class VolumeFiles {
 
   /** Fills `target` with content of a file. @returns whether it could be read. */
   fill(node: FileNode, offset: number, target: Uint8Array): boolean {
-    return this.#attempt(() => {
-      this.#tree?.read(node, offset, target)
-      return true
-    }) === true
+    return (
+      this.#attempt(() => {
+        this.#tree?.read(node, offset, target)
+        return true
+      }) === true
+    )
   }
 
   /** Names in a folder, in their order; empty where there is no such folder. Of a very large one only the first. */
