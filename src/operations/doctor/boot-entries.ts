@@ -1,6 +1,6 @@
 import type { VolumeFiles } from '../files/volume-files.js'
 import type { OpenVolume } from '../inspect/boot/diagnosis.js'
-import { textOf } from './guest.js'
+import { volumeText } from './guest.js'
 
 /** What a boot loader can start. Paths are as it reads them: from the root of a volume. */
 export interface BootEntry {
@@ -43,7 +43,7 @@ export function bootMenus(volumes: readonly OpenVolume[]): BootMenu[] {
     const vendors = files.names('/EFI').map((vendor) => `/EFI/${vendor}/grub.cfg`)
     const roots = ['', '/@', '/root', '/@rootfs']
     for (const path of [...roots.flatMap((root) => grubPaths.map((each) => `${root}${each}`)), ...vendors]) {
-      const text = textOf(files, path)
+      const text = volumeText(files, path)
       if (text !== undefined) menus.push(grubMenu(open, path, text))
     }
     for (const folder of ['/loader/entries', '/boot/loader/entries']) {
@@ -51,10 +51,10 @@ export function bootMenus(volumes: readonly OpenVolume[]): BootMenu[] {
       if (menu !== undefined) menus.push(menu)
     }
     for (const path of syslinuxPaths) {
-      const text = textOf(files, path)
+      const text = volumeText(files, path)
       if (text !== undefined) menus.push(syslinuxMenu(open, path, text))
     }
-    const line = files.file('/config.txt') === undefined ? undefined : textOf(files, '/cmdline.txt')
+    const line = files.file('/config.txt') === undefined ? undefined : volumeText(files, '/cmdline.txt')
     if (line !== undefined) menus.push(commandLineMenu(open, line))
     return menus
   })
@@ -134,7 +134,7 @@ function grubMenu(open: OpenVolume, path: string, text: string): BootMenu {
 
 /** The variables that GRUB keeps beside its menu. */
 function grubEnvironment(files: VolumeFiles, path: string): Map<string, string> {
-  const text = textOf(files, `${path.slice(0, path.lastIndexOf('/'))}/grubenv`) ?? ''
+  const text = volumeText(files, `${path.slice(0, path.lastIndexOf('/'))}/grubenv`) ?? ''
   return new Map(
     text.split('\n').flatMap((line) => {
       const sign = line.indexOf('=')
@@ -154,7 +154,7 @@ function loaderMenu(open: OpenVolume, folder: string): BootMenu | undefined {
   const entries = names.slice(0, mostEntries).map((name): BootEntry => {
     const path = `${folder}/${name}`
     const values = new Map<string, string[]>()
-    for (const line of (textOf(files, path) ?? '').split('\n')) {
+    for (const line of (volumeText(files, path) ?? '').split('\n')) {
       const [, key = '', value = ''] = /^\s*([a-z-]+)\s+(.+?)\s*$/.exec(line) ?? []
       if (key !== '') values.set(key, [...(values.get(key) ?? []), value])
     }
@@ -180,7 +180,7 @@ function loaderMenu(open: OpenVolume, folder: string): BootMenu | undefined {
 }
 
 function loaderDefault(files: VolumeFiles): string | undefined {
-  return /^\s*default\s+(\S+)/m.exec(textOf(files, '/loader/loader.conf') ?? '')?.[1]
+  return /^\s*default\s+(\S+)/m.exec(volumeText(files, '/loader/loader.conf') ?? '')?.[1]
 }
 
 /** Names with their numbers as numbers: 6.10 comes behind 6.9. */

@@ -72,7 +72,7 @@ export class Guest {
   /** The text of a small file; undefined where there is none. */
   text(path: string): string | undefined {
     const { files, path: place } = this.#place(path)
-    return textOf(files, place)
+    return volumeText(files, place)
   }
 
   names(path: string): string[] {
@@ -119,7 +119,7 @@ function isRoot(files: VolumeFiles, prefix: string): boolean {
 }
 
 /** The text of a small file of a volume. */
-export function textOf(files: VolumeFiles, path: string): string | undefined {
+export function volumeText(files: VolumeFiles, path: string): string | undefined {
   const bytes = files.head(path, longestText)
   return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8')
 }

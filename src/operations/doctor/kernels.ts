@@ -198,12 +198,13 @@ function checkDiskDriver({ guest, started, modules, loaded, platform, report }: 
   const there = platform.builtIn === true ? modules.builtin : loaded
   if (disk.some((set) => set.every((driver) => there.has(driver)))) return
   const missing = closestSet(disk, there).filter((driver) => !there.has(driver))
+  const absence = platform.builtIn === true ? 'not built in' : 'neither built in nor in the initramfs'
   const known = missing.every((driver) => modules.loadable?.has(driver) !== false)
   report.add({
     id: 'L-INITRD-DRIVER',
     severity: 'blocks',
     where: placeOf(started),
-    found: `${platform.builtIn === true ? 'not built in' : 'neither built in nor in the initramfs'}: ${missing.join(', ')}`,
+    found: `${absence}: ${missing.join(', ')}`,
     wanted: disk.map((set) => set.join(' + ')).join(', or '),
     why: `the kernel finds no disk on ${platform.id}, and stops before it has a root`,
     remedy: {
