@@ -27,6 +27,42 @@ const kinds: readonly FolderKind[] = [
     title: 'a virtual machine of Parallels',
     is: (names) => names.has('config.pvs') || ends(names, '.hdd'),
   },
+  {
+    title: 'a repository of restic',
+    isDisk: true,
+    hint: 'restic mount FOLDER shows its snapshots as files; name the image in one.',
+    is: (names) => ['config', 'data', 'index', 'keys', 'snapshots'].every((name) => names.has(name)),
+  },
+  {
+    title: 'a repository of Borg',
+    isDisk: true,
+    hint: 'borg mount REPOSITORY FOLDER shows its archives as files; name the image in one.',
+    is: (names) =>
+      names.has('config') &&
+      names.has('data') &&
+      [...names].some((name) => /^(?:hints|index|integrity)\.\d+$/.test(name)),
+  },
+  {
+    title: 'a repository of Kopia',
+    isDisk: true,
+    hint: 'kopia mount all FOLDER shows its snapshots as files; name the image in one.',
+    is: (names) => names.has('kopia.repository.f') || names.has('kopia.repository'),
+  },
+  {
+    title: 'a backup of Time Machine',
+    isDisk: true,
+    hint: 'It holds files, not a disk: restore them with macOS (tmutil restore).',
+    is: (names) =>
+      names.has('Backups.backupdb') ||
+      names.has('com.apple.TimeMachine.MachineID.plist') ||
+      ends(names, '.backupbundle'),
+  },
+  {
+    title: 'a datastore of Proxmox Backup Server',
+    isDisk: true,
+    hint: 'Restore the disk first: proxmox-backup-client restore SNAPSHOT drive-scsi0.img FILE',
+    is: (names) => names.has('.chunks'),
+  },
   { title: 'a virtual machine of VMware', is: (names) => ends(names, '.vmx') },
   { title: 'a virtual machine of VirtualBox', is: (names) => ends(names, '.vbox') },
   { title: 'a virtual machine of UTM', is: (names) => names.has('config.plist') && names.has('Data') },

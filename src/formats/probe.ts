@@ -4,7 +4,8 @@ import { isPartialName } from '../location/partial.js'
 import { extensionOf } from '../sys/host-path.js'
 import type { Certainty, FormatDriver } from './driver.js'
 import type { Registry } from './registry.js'
-import { adviceFor, foreignFormat, unclaimedFormat } from './signatures.js'
+import { adviceFor, namedBackup } from './foreign-advice.js'
+import { foreignFormat, unclaimedFormat } from './signatures.js'
 
 const window = 65536
 
@@ -92,6 +93,7 @@ export function detectFormat(file: ProbedFile, fileName: string | undefined): De
   const unclaimed = unclaimedFormat(head, tail, store.size)
   if (unclaimed !== undefined) unreadable(name, unclaimed)
 
+  if (fileName !== undefined) refuseNamedBackup(name, fileName)
   if (fileName !== undefined) assertNotPromised(name, fileName, registry, head, store.size)
   const isPromised = fileName !== undefined && registry.forExtension(fileName)?.plain === true
   if (!isPromised && (isText(head) || store.size < smallestDisk)) {
@@ -118,6 +120,16 @@ function assertNotPromised(name: string, fileName: string, registry: Registry, h
       },
     )
   }
+}
+
+/** Backups whose bytes are not described anywhere: the name alone gives them away. */
+function refuseNamedBackup(name: string, fileName: string): void {
+  const format = namedBackup(extensionOf(fileName).slice(1).toLowerCase())
+  if (format !== undefined)
+    throw unsupported('E_UNSUPPORTED_FORMAT', `${name} looks like ${format}, by its name, which vdisk cannot read`, {
+      hint: `${adviceFor(format)} Use --from raw if its bytes are those of a disk.`,
+      details: { format },
+    })
 }
 
 /** Files that are no image, whatever is in them. */

@@ -54,7 +54,19 @@ const foreign: readonly Signature[] = [
   },
   at('an L01 evidence file (EnCase)', 0, 'LVF\x09\x0d\x0a\xff\0'),
   at('an AFF image', 0, 'AFF10\x0d\x0a\0'),
-  at('a WIM image (Windows)', 0, 'MSWIM\0\0\0'),
+  at('a WIM archive (Windows)', 0, 'MSWIM\0\0\0', 'WLPWM\0\0\0'),
+  at('a logical evidence file (EnCase 7)', 0, 'LEF2\x0d\x0a\x81\0'),
+  at('an AD1 evidence file (FTK)', 0, 'ADSEGMENTEDFILE'),
+  // Byte 3 is the way of compression, 0 to 9.
+  {
+    name: 'a Ghost image (Symantec)',
+    matches: (head) => holds(head, 0, '\xfe\xef\x01') && (head[3] ?? 255) < 10,
+  },
+  at('an Acronis backup (.tib)', 0, '\xce\x24\xb9\xa2\x20\0\0\0'),
+  { name: 'a Veeam backup', matches: isVeeam },
+  at('a partimage image', 0, 'PaRtImAgE-VoLuMe'),
+  at('an fsarchiver archive', 0, 'FsArChV0', 'FsA0'),
+  { name: 'a Macrium Reflect image', matches: (_head, tail) => holds(tail, -12, 'MACRIUM_FILE') },
   {
     name: 'an OVF description',
     matches: (head) => /^\s*<\?xml/.test(text(head)) && /<(?:\w+:)?Envelope[\s>]/.test(text(head)),
@@ -104,18 +116,19 @@ export function foreignFormat(head: Uint8Array, tail: Uint8Array, size: number):
   return foreign.find((signature) => signature.matches(head, tail, size))?.name
 }
 
-/** What to do about a format that is not read. */
-export function adviceFor(format: string): string {
-  return /^a (?:7z|rar) archive$|^lzip /.test(format)
-    ? 'Unpack it first: 7z x FILE'
-    : 'Unpack it, or convert it to a raw image, with a program that reads it.'
-}
-
 /**
  * The name of a format of ours whose mark the bytes bear although no driver claimed them, or undefined. Pure and total.
  */
 export function unclaimedFormat(head: Uint8Array, tail: Uint8Array, size: number): string | undefined {
   return claimed.find((signature) => signature.matches(head, tail, size))?.name
+}
+
+/** A header block of Veeam: a version, whether it is initialised, the digest's name (dissect.archive). */
+function isVeeam(head: Uint8Array): boolean {
+  const version = word(head, 0, true) ?? 0
+  const length = word(head, 8, true) ?? 0
+  if (version === 0 || version > 64 || (word(head, 4, true) ?? 2) > 1 || length === 0 || length > 64) return false
+  return /^(?:md5|sha1|sha256|crc32|xxh64|xxh3)/.test(text(head.subarray(12, 12 + length)))
 }
 
 /** A tar header with a right checksum: the word "ustar" alone may stand in any text. */

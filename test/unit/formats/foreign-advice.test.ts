@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { isImageError } from '../../../src/errors.js'
+import { openFile } from '../../../src/formats/open.js'
+import { testFolder } from '../../support/folder.js'
+
+/** Why a file or folder is not opened. */
+function refusal(path: string): { readonly message: string; readonly hint: string } {
+  try {
+    openFile(path)[Symbol.dispose]()
+  } catch (error) {
+    assert.ok(isImageError(error) && error.kind === 'unsupported', String(error))
+    return { message: error.message, hint: error.hint ?? '' }
+  }
+  throw new Error(`${path} was opened`)
+}
+
+const filled = (start: string, end = ''): Buffer => {
+  const bytes = Buffer.alloc(70_000, 0x5a)
+  bytes.write(start, 'latin1')
+  bytes.write(end, bytes.length - end.length, 'latin1')
+  return bytes
+}
+
+test('backups of other programs are named, with what to do instead', (t) => {
+  const folder = testFolder(t)
+  const cases: readonly (readonly [string, Buffer, RegExp, RegExp])[] = [
+    ['a.bin', filled('\xfe\xef\x01\x02'), /a Ghost image/, /with Ghost/],
+    ['b.bin', filled('\xce\x24\xb9\xa2\x20\0\0\0'), /an Acronis backup/, /Acronis/],
+    ['c.bin', filled('\x0d\0\0\0\x01\0\0\0\x03\0\0\0md5'), /a Veeam backup/, /Veeam/],
+    ['d.bin', filled('MSWIM\0\0\0'), /a WIM archive/, /wimlib-imagex apply/],
+    ['e.bin', filled('x', 'MACRIUM_FILE'), /Macrium Reflect/, /Macrium Reflect/],
+    ['f.bin', filled('FsArChV0'), /fsarchiver/, /fsarchiver restfs/],
+    ['g.bin', filled('PaRtImAgE-VoLuMe'), /partimage/, /partimage/],
+    ['h.bin', filled('ADSEGMENTEDFILE'), /AD1/, /FTK Imager/],
+    ['i.bin', filled('LEF2\r\n\x81\0'), /logical evidence/, /EnCase/],
+    ...(
+      [
+        ['adi', 'AOMEI'],
+        ['pbd', 'EaseUS'],
+        ['pbf', 'Paragon'],
+        ['tibx', 'Acronis'],
+        ['vbk', 'Veeam'],
+        ['sna', 'Drive Snapshot'],
+        ['spf', 'ShadowProtect'],
+        ['GHO', 'Ghost'],
+      ] as const
+    ).map(
+      ([extension, program]) =>
+        [`x.${extension}`, filled('x'), /looks like .* by its name/, new RegExp(`${program}.*--from raw`)] as const,
+    ),
+  ]
+  for (const [name, bytes, message, hint] of cases) {
+    const path = join(folder, name)
+    fs.writeFileSync(path, bytes)
+    const refused = refusal(path)
+    assert.match(refused.message, message, name)
+    assert.match(refused.hint, hint, name)
+  }
+  using opened = openFile(join(folder, 'x.adi'), { from: 'raw' })
+  assert.equal(opened.capacity, 70_000)
+})
+
+test('folders of backup programs are named, with what to do instead', (t) => {
+  const folder = testFolder(t)
+  const cases: readonly (readonly [RegExp, RegExp, readonly string[]])[] = [
+    [/restic/, /restic mount/, ['config', 'data', 'index', 'keys', 'locks', 'snapshots']],
+    [/Borg/, /borg mount/, ['README', 'config', 'data', 'hints.5', 'index.5']],
+    [/Kopia/, /kopia mount/, ['kopia.repository.f', 'p0']],
+    [/Time Machine/, /tmutil/, ['Backups.backupdb']],
+    [/Proxmox Backup Server/, /proxmox-backup-client restore/, ['.chunks', 'vm']],
+  ]
+  for (const [index, [message, hint, names]] of cases.entries()) {
+    const path = join(folder, String(index))
+    fs.mkdirSync(path)
+    for (const name of names) fs.writeFileSync(join(path, name), '')
+    const refused = refusal(path)
+    assert.match(refused.message, message)
+    assert.match(refused.hint, hint)
+  }
+})
