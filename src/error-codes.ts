@@ -47,6 +47,7 @@ export const codesOf = {
     'E_NO_MEMBER',
     'E_NO_PARENTS',
     'E_NO_PARTITION',
+    'E_NO_VOLUME',
     'E_NO_PARTITIONS',
     'E_NO_TABLE',
     'E_OPEN_FILES',
@@ -97,6 +98,7 @@ export const codesOf = {
     'E_VHD_SIZE',
     'E_WHICH_MEMBER',
     'E_WHICH_PARTITION',
+    'E_WHICH_VOLUME',
     'E_WHOLE_IMAGE',
   ],
   refused: [
@@ -265,6 +267,7 @@ export const codesOf = {
     'E_BACKING_UNSUPPORTED',
     'E_CHAIN_TOO_LONG',
     'E_DESCRIPTOR_MISSING',
+    'E_MISSING_MEMBER',
     'E_NO_MAP',
     'E_NO_RECORD',
     'E_PARENT_AMBIGUOUS',

@@ -13,8 +13,8 @@ import { fat } from './fat/index.js'
 import { hfs } from './hfs/index.js'
 import { linuxKinds } from './linux-kinds.js'
 import { luks } from './luks.js'
-import { lvm2 } from './lvm2.js'
-import { mdraid } from './mdraid.js'
+import { lvm2 } from './lvm2/index.js'
+import { mdraid } from './mdraid/index.js'
 import { ntfs } from './ntfs/index.js'
 import { refs } from './refs.js'
 import { squashfs } from './squashfs.js'
@@ -27,6 +27,7 @@ import { xfs } from './xfs/index.js'
 import { zfs } from './zfs.js'
 
 export { resizedSwap }
+export { openLogicalVolume, volumeGroups, volumeNames } from './lvm2/volume.js'
 
 /**
  * What holds other volumes, or is spread over several: its mark wins over what an older filesystem left (the sheet's
@@ -94,6 +95,7 @@ function withoutGuesses(found: readonly Filesystem[]): readonly Filesystem[] {
     }
     delete ambiguous.usedRuns
     delete ambiguous.openTree
+    delete ambiguous.openContent
     return ambiguous
   })
 }

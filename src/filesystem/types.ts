@@ -47,6 +47,11 @@ export interface Filesystem {
    */
   usedRuns?(options?: UsedOptions): Iterable<ByteRun>
   /**
+   * Of a container that holds one volume: that volume, without a copy. @param others further volumes of the disk, among
+   * which it finds its other members. Closing it leaves them open. @throws ImageError unsupported, reference, corrupt.
+   */
+  openContent?(others: readonly BlockSource[]): BlockSource
+  /**
    * The files in it. Absent where the type is not readable. @throws ImageError corrupt E_FS_CORRUPT; unsupported
    * E_FS_FEATURE.
    */

@@ -141,6 +141,11 @@ export class OpenedImage implements BlockSource {
     return new OpenedImage(this.layers, this.missing, { name, source, others, type })
   }
 
+  /** All of the disk, whatever part of it is read. It belongs to this image. */
+  get whole(): BlockSource {
+    return stacked(this.layers, undefined) ?? this
+  }
+
   /** What messages call it: the file's name, or `partition 2 of disk.vhdx`. */
   get name(): string {
     return this.part === undefined ? this.top.name : `${this.part} of ${this.top.name}`

@@ -3,11 +3,17 @@ import type { BlockSource } from '../block/types.js'
 import { corrupt, printable, usage } from '../errors.js'
 import type { Partition, PartitionTable } from './types.js'
 
-/** Which partition is meant: its number, its label, or its unique id. */
-export type PartitionSelector = { readonly number: number } | { readonly label: string } | { readonly uuid: string }
+/**
+ * Which part of a disk is meant: a partition by its number, its label or its unique id; a logical volume of LVM2 by the
+ * names of its group and its own, with a slash between them.
+ */
+export type PartitionSelector =
+  { readonly number: number } | { readonly label: string } | { readonly uuid: string } | { readonly volume: string }
 
-/** The part of an argument behind `@`: `2`, `label=EFI`, `uuid=…`. Undefined when it is none. */
+/** The part of an argument behind `@`: `2`, `label=EFI`, `uuid=…`, `lv=vg/root`. Undefined when it is none. */
 export function parseSelector(text: string): PartitionSelector | undefined {
+  const [, volume] = /^lv=([A-Za-z0-9+_.-]{1,127}\/[A-Za-z0-9+_.-]{1,127})$/.exec(text) ?? []
+  if (volume !== undefined) return { volume }
   if (/^[1-9]\d{0,3}$/.test(text)) return { number: Number(text) }
   const [, kind, value] = /^(label|uuid)=(.+)$/s.exec(text) ?? []
   if (value === undefined) return undefined
@@ -16,6 +22,7 @@ export function parseSelector(text: string): PartitionSelector | undefined {
 
 export function selectorText(selector: PartitionSelector): string {
   if ('number' in selector) return String(selector.number)
+  if ('volume' in selector) return `lv=${selector.volume}`
   return 'label' in selector ? `label=${selector.label}` : `uuid=${selector.uuid}`
 }
 
@@ -25,6 +32,10 @@ export function selectorText(selector: PartitionSelector): string {
  * lost.
  */
 export function selectPartition(table: PartitionTable, selector: PartitionSelector, name: string): Partition {
+  if ('volume' in selector)
+    throw usage('E_NO_PARTITION', `${printable(selector.volume)} is a logical volume, and a partition is needed here`, {
+      hint: 'ls, cat, cp, info, convert and compare take logical volumes.',
+    })
   const found = table.partitions.filter((partition) => {
     if ('number' in selector) return partition.number === selector.number
     return 'label' in selector ? partition.label === selector.label : partition.uuid === selector.uuid

@@ -29,7 +29,7 @@ import { VolumeFiles, type Volume } from '../files/volume-files.js'
 export type InspectOptions = ReadOptions
 
 /** What is known of a filesystem, without its map and its files. Sizes are bytes. */
-export type FilesystemInfo = Omit<Filesystem, 'usedRuns' | 'openTree' | 'marks'>
+export type FilesystemInfo = Omit<Filesystem, 'usedRuns' | 'openTree' | 'openContent' | 'marks'>
 
 /** A partition, and what it holds. Positions and lengths are bytes, sectors are the table's. */
 export interface PartitionInfo extends Partition {

@@ -10,6 +10,7 @@ import type { Wrapping } from '../../formats/unwrap.js'
 import type { Access } from '../../formats/wrapper.js'
 import type { ParentMapping } from '../../location/parent-map.js'
 import { Registry } from '../../formats/registry.js'
+import { openDiskVolume } from './disk-volumes.js'
 import { watchWriters } from '../in-use/reading.js'
 import {
   openPartition,
@@ -89,7 +90,10 @@ export interface SourceInfo {
   readonly access?: Access
 }
 
-/** An argument that names an image, or a partition of one: `disk.vhdx@2`, `disk.vhdx@label=EFI`, `disk.vhdx@uuid=…`. */
+/**
+ * An argument that names an image, or a part of one: `disk.vhdx@2`, `disk.vhdx@label=EFI`, `disk.vhdx@uuid=…`,
+ * `disk.vhdx@lv=vg/root`.
+ */
 export interface ImageArgument {
   readonly path: string
   readonly partition?: PartitionSelector
@@ -117,8 +121,9 @@ export function wholeDisk(argument: string, purpose: string): string {
 }
 
 /**
- * Opens an image with its chain, or a partition of it as a disk of its own.
- * @throws ImageError; usage E_NO_PARTITION, E_PARTITION_AMBIGUOUS, E_EXTENDED_PARTITION; corrupt E_PART_PAST_END.
+ * Opens an image with its chain, or a partition or logical volume of it as a disk of its own.
+ * @throws ImageError; usage E_NO_PARTITION, E_PARTITION_AMBIGUOUS, E_EXTENDED_PARTITION, E_NO_VOLUME; corrupt
+ * E_PART_PAST_END.
  */
 export function openDisk(argument: string, options: OpenOptions): OpenedImage {
   return finish(openDiskWork(argument, options))
@@ -149,6 +154,10 @@ function* openDiskWork(argument: string, options: OpenOptions): Work<OpenedImage
     const {
       top: { name },
     } = opened
+    if ('volume' in selector) {
+      const { volume } = selector
+      return opened.composed(openDiskVolume(opened, volume, name), [], `logical volume ${volume}`)
+    }
     const partition = selectPartition(readPartitionTable(opened), selector, name)
     const source = openPartition(opened, partition, name)
     return opened.withPart(`partition ${partition.number}`, source, partition.start, partition.type.id)

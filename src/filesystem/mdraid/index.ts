@@ -1,43 +1,11 @@
-import { viewOf } from '../binary/integers.js'
-import { ascii, struct, u32, u64, uuid } from '../binary/struct.js'
-import type { BlockSource, Fact } from '../block/types.js'
-import { setUuid, secondsText } from './labels.js'
-import type { Filesystem, FilesystemFamily, FilesystemIssue } from './types.js'
-import { bytesAt } from './volume-reader.js'
+import { viewOf } from '../../binary/integers.js'
+import type { BlockSource, Fact } from '../../block/types.js'
+import { setUuid, secondsText } from '../labels.js'
+import type { Filesystem, FilesystemFamily, FilesystemIssue } from '../types.js'
+import { bytesAt } from '../volume-reader.js'
+import { openArray } from './member.js'
+import { magic, version0, version1 } from './structs.js'
 
-const magic = 0xa92b4efc
-/** Linux, include/uapi/linux/raid/md_p.h, struct mdp_superblock_1. */
-const version1 = struct('little', 256, {
-  magic: u32(0, 'hex'),
-  major: u32(4),
-  uuid: uuid(16),
-  name: ascii(32, 32),
-  created: u64(64),
-  level: u32(72),
-  chunk: u32(88),
-  disks: u32(92),
-  dataOffset: u64(128),
-  dataSize: u64(136),
-  superOffset: u64(144),
-  device: uuid(168),
-  events: u64(200),
-  checksum: u32(216, 'hex'),
-  maximumDevices: u32(220),
-})
-/** The same file, struct mdp_superblock_s (mdp_super_t). */
-const version0 = struct('little', 128, {
-  magic: u32(0, 'hex'),
-  major: u32(4),
-  minor: u32(8),
-  patch: u32(12),
-  uuid0: u32(20),
-  created: u32(24),
-  level: u32(28),
-  disks: u32(40),
-  uuid1: u32(52),
-  uuid2: u32(56),
-  uuid3: u32(60),
-})
 const mostDevices = 384
 
 const levels: Readonly<Record<number, string>> = {
@@ -95,6 +63,7 @@ function recent(volume: BlockSource, version: string, position: number): Filesys
     issues,
     ...(values.name === '' ? {} : { label: values.name }),
     uuid: id,
+    openContent: (others) => openArray(volume, others, levels[values.level] ?? String(values.level)),
     marks: [{ offset: position, length: Math.min(4096, volume.capacity - position) }],
   }
 }
@@ -141,6 +110,7 @@ function old(volume: BlockSource, position: number): Filesystem[] {
       issues: [],
       uuid: words.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5'),
       facts: common(level, disks, created),
+      openContent: (others) => openArray(volume, others, levels[level] ?? String(level)),
       marks: [{ offset: position, length: 4096 }],
     },
   ]
