@@ -4,7 +4,7 @@ import { damaged } from './damage.js'
 import { Issues } from './identification.js'
 import type { Filesystem } from './types.js'
 
-type ReadOnly = Pick<Filesystem, 'type' | 'title' | 'version' | 'label' | 'uuid' | 'facts'> & {
+type ReadOnly = Pick<Filesystem, 'type' | 'title' | 'version' | 'label' | 'uuid' | 'facts' | 'openTree'> & {
   readonly blockSize: number
   readonly size: bigint
 }
