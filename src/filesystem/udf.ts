@@ -1,7 +1,7 @@
 import { ascii, bytes, struct, u16, u32, u8, type StructValues } from '../binary/struct.js'
 import { viewOf } from '../binary/integers.js'
 import type { BlockSource, Fact } from '../block/types.js'
-import { iso9660 } from './iso9660.js'
+import { iso9660 } from './iso9660/index.js'
 import { readOnlyImage } from './read-only.js'
 import type { Filesystem, FilesystemFamily } from './types.js'
 import { bytesAt } from './volume-reader.js'

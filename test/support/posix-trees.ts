@@ -158,9 +158,14 @@ export function assertSameFacts(
       .sort(([one], [two]) => (one < two ? -1 : 1))
   const [mine, others] = [list(ours), list(theirs)]
   assert.deepEqual(
-    mine.map(([path]) => path),
-    others.map(([path]) => path),
-    message,
+    [...ours.keys()].filter((path) => !theirs.has(path)),
+    [],
+    `${message}: only ours`,
+  )
+  assert.deepEqual(
+    [...theirs.keys()].filter((path) => !ours.has(path)),
+    [],
+    `${message}: only theirs`,
   )
   for (const [index, entry] of mine.entries()) assert.deepEqual(entry, others[index], message)
 }

@@ -1,28 +1,14 @@
-import { ascii, bytes, struct, u16, u32, u8 } from '../binary/struct.js'
-import type { BlockSource } from '../block/types.js'
-import { readOnlyImage } from './read-only.js'
-import type { Filesystem, FilesystemFamily } from './types.js'
-import { bytesAt } from './volume-reader.js'
+import type { BlockSource } from '../../block/types.js'
+import { readOnlyImage } from '../read-only.js'
+import type { Filesystem, FilesystemFamily } from '../types.js'
+import { bytesAt, VolumeReader } from '../volume-reader.js'
+import { descriptor } from './structs.js'
+import { IsoTree } from './tree.js'
 
 const firstDescriptor = 32768
 const descriptorSize = 2048
 /** There are rarely more than four. */
 const mostDescriptors = 64
-/** ECMA-119, 8.4 and 8.5; numbers are stored in both byte orders. The second half of a descriptor is not used. */
-const descriptor = struct('little', 1024, {
-  type: u8(0),
-  mark: ascii(1, 5),
-  systemId: ascii(8, 32),
-  bootId: ascii(7, 32),
-  volumeId: bytes(40, 32),
-  blocks: u32(80),
-  escapes: ascii(88, 3),
-  blockSize: u16(128),
-  publisher: ascii(318, 128),
-  application: ascii(574, 128),
-  created: bytes(813, 17),
-  modified: bytes(830, 17),
-})
 const types = { boot: 0, primary: 1, supplementary: 2, end: 255 }
 const jolietEscapes = ['%/@', '%/C', '%/E']
 
@@ -55,7 +41,9 @@ function describe(volume: BlockSource): Filesystem | undefined {
   const label = joliet === undefined ? plain : mergedLabel(plain, joliet.volumeId)
   const date = dateText(primary.modified) ?? dateText(primary.created)
   const text = (name: string, value: string) => (value.trim() === '' ? [] : [{ name, value: value.trim() }])
+  const reader = new VolumeReader(volume, 'ISO 9660')
   return readOnlyImage(volume, {
+    openTree: () => new IsoTree(reader, primary, joliet),
     type: 'iso9660',
     title: 'ISO 9660',
     blockSize: primary.blockSize,
