@@ -43,7 +43,7 @@ function member({ version, level, disks, number, role = number, features = 0 }: 
   block.writeBigUInt64LE(BigInt(content.length / 512), 136)
   block.writeBigUInt64LE(BigInt(position / 512), 144)
   block.writeUInt32LE(number, 160)
-  block.write('fedcba987654321' + number, 168, 'latin1')
+  block.write(`fedcba987654321${number}`, 168, 'latin1')
   block.writeBigUInt64LE(1700000001n, 192)
   block.writeBigUInt64LE(17n, 200)
   block.writeBigUInt64LE(0xffffffffffffffffn, 208)

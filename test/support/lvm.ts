@@ -48,8 +48,12 @@ interface Segment {
 export function fillVolume(file: string, devices: readonly DeviceOfGroup[], volume: string, content: Buffer): void {
   const paths = devices.map(({ path }) => path)
   const units = ['--units', 'b', '--nosuffix', '--reportformat', 'json']
-  const report = (command: string, ...parameters: string[]): Record<string, string>[] =>
-    Object.values((JSON.parse(lvm(paths, command, ...units, ...parameters)) as { report: [object] }).report[0])[0]
+  type Row = Record<string, string>
+  const report = (command: string, ...parameters: string[]): Row[] => {
+    const text = lvm(paths, command, ...units, ...parameters)
+    const [all] = (JSON.parse(text) as { report: [Record<string, Row[]>] }).report
+    return Object.values(all)[0] ?? []
+  }
   const starts = new Map(
     report('pvs', '-o', 'pv_name,pe_start').map(({ pv_name, pe_start }) => [pv_name, Number(pe_start)]),
   )

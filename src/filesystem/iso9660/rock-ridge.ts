@@ -29,6 +29,20 @@ export interface RockRidge {
   readonly packed: string | undefined
 }
 
+/** Of a file that has none. */
+export const noRockRidge: RockRidge = {
+  name: undefined,
+  posix: undefined,
+  number: 0,
+  target: undefined,
+  modified: undefined,
+  accessed: undefined,
+  created: undefined,
+  child: undefined,
+  isMoved: false,
+  packed: undefined,
+}
+
 /**
  * Reads the system use field of a record, and what it goes on to. @param bytes the field. @param skip bytes before each
  * field that belong to somebody else. @throws ImageError corrupt E_FS_CORRUPT.
@@ -45,7 +59,9 @@ export function readRockRidge(reader: VolumeReader, blockSize: number, bytes: Ui
   }
 }
 
-/** How many bytes to skip in each system use field; undefined: there is no Rock Ridge. @param bytes the root's field. */
+/**
+ * How many bytes to skip in each system use field; undefined: there is no Rock Ridge. @param bytes the root's field.
+ */
 export function sharingSkip(bytes: Uint8Array): number | undefined {
   // CD-ROM XA puts fourteen bytes before it.
   for (const start of [0, 14]) {

@@ -8,7 +8,7 @@ import { NodeTree, type FolderEntry } from '../node-tree.js'
 import type { ByteRun, FileNode } from '../types.js'
 import type { VolumeReader } from '../volume-reader.js'
 import { folderRecords, readRecord, type IsoRecord } from './directory.js'
-import { readRockRidge, sharingSkip, type RockRidge } from './rock-ridge.js'
+import { noRockRidge, readRockRidge, sharingSkip, type RockRidge } from './rock-ridge.js'
 import { record, type descriptor } from './structs.js'
 import { shortTime } from './times.js'
 
@@ -32,39 +32,37 @@ export class IsoNode implements FileNode {
   readonly packed: string | undefined
   map: FileMap | undefined
 
-  constructor({ values, isFolder, sections, position }: IsoRecord, extra: RockRidge | undefined) {
-    const stored = extra?.posix === undefined ? undefined : posixMode(extra.posix.mode)
+  constructor({ values, isFolder, sections, position }: IsoRecord, extra: RockRidge = noRockRidge) {
+    const { posix, target } = extra
+    const stored = posix === undefined ? undefined : posixMode(posix.mode)
     this.kind = isFolder ? 'directory' : (stored?.kind ?? 'file')
-    this.size =
-      this.kind === 'link'
-        ? Buffer.byteLength(extra?.target ?? '')
-        : this.kind === 'file' || this.kind === 'directory'
-          ? sections.reduce((sum, { length }) => sum + length, 0)
-          : 0
-    this.modified = extra?.modified ?? shortTime(values.time)
-    const [first] = sections
-    // Names of one file have its number, or its place.
-    this.id =
-      (extra?.number ?? 0) > 0
-        ? `file ${extra?.number ?? 0}`
-        : first === undefined
-          ? `record ${position}`
-          : `byte ${first.offset}`
+    this.size = sizeOf(this.kind, sections, target)
+    this.modified = extra.modified ?? shortTime(values.time)
+    this.id = identity(extra.number, sections, position)
     this.sections = sections
-    this.packed = extra?.packed
-    if (extra?.posix !== undefined) {
-      this.mode = stored?.permissions
-      this.owner = extra.posix.owner
-      this.group = extra.posix.group
-      this.links = extra.posix.links
-    }
-    this.accessed = extra?.accessed
-    this.created = extra?.created
-    if (this.kind === 'link') this.target = extra?.target ?? ''
+    this.packed = extra.packed
+    this.mode = stored?.permissions
+    this.owner = posix?.owner
+    this.group = posix?.group
+    this.links = posix?.links
+    this.accessed = extra.accessed
+    this.created = extra.created
+    if (this.kind === 'link') this.target = target ?? ''
   }
 }
 
-/** The files of ISO 9660: by their Rock Ridge names where there are such, else by those of Joliet, else the plain ones. */
+function sizeOf(kind: FileNode['kind'], sections: readonly ByteRun[], target: string | undefined): number {
+  if (kind === 'link') return Buffer.byteLength(target ?? '')
+  return kind === 'device' ? 0 : sections.reduce((sum, { length }) => sum + length, 0)
+}
+
+/** Names of one file have its number, or its place. */
+function identity(number: number, [first]: readonly ByteRun[], position: number): string {
+  if (number > 0) return `file ${number}`
+  return first === undefined ? `record ${position}` : `byte ${first.offset}`
+}
+
+/** The files of ISO 9660: by their Rock Ridge names if there are any, else by those of Joliet, else the plain ones. */
 export class IsoTree extends NodeTree<IsoNode> {
   readonly root: IsoNode
   override readonly ignoresCase: boolean
@@ -134,7 +132,7 @@ export class IsoTree extends NodeTree<IsoNode> {
     return this.#folder(self)
   }
 
-  /** The attributes of a folder are in its first record, which is for itself, unless the one that leads to it has them. */
+  /** The attributes of a folder are in the record that leads to it, and in its own first one. */
   #folder(found: IsoRecord, extra = this.#selfExtra(found)): IsoNode {
     return new IsoNode(found, extra)
   }

@@ -96,7 +96,8 @@ function physicalPart(group: OpenGroup, name: string, physical: string, extent: 
   if (source === undefined)
     throw reference(
       'E_MISSING_MEMBER',
-      `the logical volume ${group.name}/${name} lies partly on the physical volume ${found.uuid}, which is not on this disk`,
+      `the logical volume ${group.name}/${name} lies partly on the physical volume ${found.uuid}, which is not on ` +
+        'this disk',
       { hint: 'A volume group over several disks cannot be read from one of them.' },
     )
   const start = found.start + extent * group.extentSize

@@ -25,7 +25,8 @@ export interface OpenedVolume extends Disposable {
 
 /**
  * Opens an image and the filesystem in it.
- * @throws ImageError usage E_WHICH_PARTITION, E_WHICH_VOLUME; unsupported E_NO_FILESYSTEM, E_FS_AMBIGUOUS, E_FS_NOT_READABLE; those of
+ * @throws ImageError usage E_WHICH_PARTITION, E_WHICH_VOLUME; unsupported E_NO_FILESYSTEM, E_FS_AMBIGUOUS,
+ * E_FS_NOT_READABLE; those of
  * opening the image and the tree.
  */
 export async function openVolume(image: string, options: VolumeOptions = {}): Promise<OpenedVolume> {

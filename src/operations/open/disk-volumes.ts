@@ -18,8 +18,8 @@ export function diskVolumes(disk: BlockSource): BlockSource[] {
   const volumes = partitions.length === 0 ? [disk] : partitions
   return volumes.flatMap((volume) => [
     volume,
-    ...identifyFilesystems(volume).flatMap(({ openContent }) => {
-      const content = openContent === undefined ? undefined : attempted(() => openContent(volumes))
+    ...identifyFilesystems(volume).flatMap((found) => {
+      const content = attempted(() => found.openContent?.(volumes))
       return content === undefined ? [] : [content]
     }),
   ])
