@@ -91,6 +91,8 @@ export interface WritableOptions extends OpenOptions {
   readonly below?: (parent: BlockSource) => BlockSource
   /** As of {@link OpenContext}. */
   readonly keepsIdentity?: boolean
+  /** Asked about each further file of the image before it is opened to be changed. @throws ImageError refused. */
+  readonly guard?: (path: string) => void
 }
 
 /**
@@ -119,6 +121,7 @@ export function openWritableImage(path: string, options: WritableOptions = {}): 
             'E_NOT_WRITABLE',
             `${name} needs the file ${printable(named)}, and images of several files are not changed in place`,
           )
+        options.guard?.(extent.path)
         const further = openToWrite(extent.path, options.draft === true)
         stores.push(further)
         assertSame(extent, further.store)

@@ -20,7 +20,20 @@ const subtypes = [
   { title: 'QCOW2 version 2, dynamic', file: 'disk.qcow2', flags: ['--subformat', 'v2'], checked: true },
   { title: 'VDI fixed', file: 'disk.vdi', flags: ['--subformat', 'fixed'], checked: true },
   { title: 'VDI dynamic', file: 'disk.vdi', flags: [], checked: true },
+  { title: 'VMDK sparse, dynamic', file: 'disk.vmdk', flags: [], checked: true },
+  { title: 'VMDK split', file: 'disk.vmdk', flags: ['--subformat', 'twoGbMaxExtentSparse'], checked: false },
+  { title: 'VMDK flat', file: 'disk.vmdk', flags: ['--subformat', 'monolithicFlat'], checked: false },
 ] as const
+
+/** Of all files of the image. */
+function sizes(folder: string): { readonly size: number; readonly allocated: number } {
+  const found = fs.readdirSync(folder).filter((name) => name.startsWith('disk'))
+  const stats = found.map((name) => fs.statSync(path.join(folder, name)))
+  return {
+    size: stats.reduce((sum, { size }) => sum + size, 0),
+    allocated: stats.reduce((sum, { blocks }) => sum + blocks * 512, 0),
+  }
+}
 
 for (const { title, file, flags, checked } of subtypes) {
   test(`${title}: resized and compacted, qemu-img reads the same and finds nothing`, async (t) => {
@@ -32,7 +45,9 @@ for (const { title, file, flags, checked } of subtypes) {
     Buffer.from(diskLike(6 * mebibyte, 6)).copy(content, 60 * mebibyte)
     fs.writeFileSync(raw, content)
     assert.equal((await vdisk(['convert', 'expected.img', file, ...flags], { cwd })).code, 0)
-    const qemu = { raw: 'raw', vhd: 'vpc', vhdx: 'vhdx', qcow2: 'qcow2', vdi: 'vdi' }[path.extname(file).slice(1)] ?? ''
+    const qemu =
+      { raw: 'raw', vhd: 'vpc', vhdx: 'vhdx', qcow2: 'qcow2', vdi: 'vdi', vmdk: 'vmdk' }[path.extname(file).slice(1)] ??
+      ''
     const same = (): void => {
       const compared = run('qemu-img', 'compare', '-f', 'raw', '-F', qemu, raw, path.join(cwd, file))
       assert.match(compared, /identical/)
@@ -59,18 +74,29 @@ for (const { title, file, flags, checked } of subtypes) {
     fs.closeSync(zeros)
     run('qemu-io', '-f', qemu, '-c', 'write -P 0 0 9M', path.join(cwd, file))
     same()
-    const before = fs.statSync(path.join(cwd, file))
+    const before = sizes(cwd)
+    if (title === 'VMDK split' || title === 'VMDK flat') {
+      const copied = await vdisk(['compact', file, '--output', 'small.vmdk'], { cwd })
+      assert.equal(copied.code, 2)
+      assert.match(copied.stderr, /--in-place/)
+      assert.deepEqual(sizes(cwd), before)
+      assert.equal((await vdisk(['compact', file, '--in-place'], { cwd })).code, 0)
+      same()
+      assert.ok(sizes(cwd).allocated <= 12 * mebibyte, `${sizes(cwd).allocated} bytes are allocated`)
+      return
+    }
+    const single = fs.statSync(path.join(cwd, file))
     const compacted = await vdisk(['compact', file, '--output', `small${path.extname(file)}`, '--json'], { cwd })
     assert.equal(compacted.code, 0, compacted.stderr)
     assertSchema('compact', JSON.parse(compacted.stdout.toString()))
-    assert.deepEqual(fs.statSync(path.join(cwd, file)), before, 'the source of a copy is only read')
+    assert.deepEqual(fs.statSync(path.join(cwd, file)), single, 'the source of a copy is only read')
     assert.equal((await vdisk(['compact', file, '--in-place'], { cwd })).code, 0)
     same()
     const after = fs.statSync(path.join(cwd, file))
     assert.ok(after.blocks * 512 <= 12 * mebibyte, `${after.blocks * 512} bytes are allocated`)
     assert.equal(fs.statSync(path.join(cwd, `small${path.extname(file)}`)).size, after.size)
     if (title.endsWith('dynamic'))
-      assert.ok(after.size < before.size - 5 * mebibyte, `${before.size} became ${after.size}`)
+      assert.ok(after.size < single.size - 5 * mebibyte, `${single.size} became ${after.size}`)
     assert.equal((await vdisk(['compact', file], { cwd })).code, 2)
   })
 }

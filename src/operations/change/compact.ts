@@ -1,8 +1,7 @@
-import fs from '../../sys/host-fs.js'
 import type { Note } from '../../block/types.js'
 import { isZero } from '../../binary/zero.js'
 import type { Progress } from '../../engine/index.js'
-import { aborted, unsupported, usage } from '../../errors.js'
+import { aborted, printable, unsupported, usage } from '../../errors.js'
 import { openFile } from '../../formats/open.js'
 import { openToChange } from '../in-use/changing.js'
 import { changedCopy } from './changed-copy.js'
@@ -51,10 +50,14 @@ export async function compact(path: string, options: CompactOptions): Promise<Co
     throw usage('E_COMPACT_TARGET', 'say where the smaller image goes', {
       hint: '--output FILE makes a compacted copy; --in-place changes the image itself.',
     })
-  const before = sizes(path)
+  const before = sizes(path, options)
   const target = options.output ?? path
   // An unfinished file is never taken for an image by its content: the copy's format is the image's.
-  const { format, notes } = lookAt(path, options)
+  const { format, notes, several } = lookAt(path, options)
+  if (several && options.output !== undefined)
+    throw usage('E_COMPACT_TARGET', `${printable(path)} keeps its data in further files, which a copy does not have`, {
+      hint: 'Use --in-place, or convert it: the new image has no space that nothing uses.',
+    })
   const work = (file: string): Promise<Pick<CompactResult, 'format' | 'subformat' | 'zeros' | 'notes'>> =>
     compactFile(file, { ...options, from: format })
   const done =
@@ -70,7 +73,14 @@ export async function compact(path: string, options: CompactOptions): Promise<Co
           onProgress: options.onProgress,
         })
   const read = options.output === undefined ? [] : notes
-  return { path, target, ...done, notes: [...read, ...done.notes], before, after: sizes(target) }
+  return {
+    path,
+    target,
+    ...done,
+    notes: [...read, ...done.notes],
+    before,
+    after: sizes(target, { ...options, from: format }),
+  }
 }
 
 async function compactFile(
@@ -148,12 +158,25 @@ class ZeroRuns {
 }
 
 /** The image's format, and whether something else writes to it. */
-function lookAt(path: string, options: ReadOptions): { readonly format: string; readonly notes: readonly Note[] } {
+function lookAt(
+  path: string,
+  options: ReadOptions,
+): { readonly format: string; readonly notes: readonly Note[]; readonly several: boolean } {
   using opened = openFile(path, readOptions(options))
-  return { format: opened.top.driver.id, notes: opened.top.notes.filter(({ code }) => code === 'W_IN_USE') }
+  const { driver, files, notes } = opened.top
+  return {
+    format: driver.id,
+    notes: notes.filter(({ code }) => code === 'W_IN_USE'),
+    several: files.length > 1,
+  }
 }
 
-function sizes(path: string): { readonly size: number; readonly allocated: number } {
-  const { size, blocks } = fs.statSync(path)
-  return { size, allocated: blocks * 512 }
+/** Bytes of all files of an image, and what the filesystem holds for them. */
+function sizes(path: string, options: ReadOptions): { readonly size: number; readonly allocated: number } {
+  using opened = openFile(path, { ...readOptions(options), watch: undefined, chain: 'optional' })
+  const { files } = opened.top
+  return {
+    size: files.reduce((sum, { size }) => sum + size, 0),
+    allocated: files.reduce((sum, { allocated }) => sum + allocated, 0),
+  }
 }

@@ -1,8 +1,7 @@
-import fs from '../../sys/host-fs.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import { printable, refused, unsupported, usage } from '../../errors.js'
 import type { DiskImage } from '../../formats/driver.js'
-import { openFile } from '../../formats/open.js'
+import { openFile, type OpenedImage } from '../../formats/open.js'
 import { changing } from '../../formats/open-writable.js'
 import { openToChange } from '../in-use/changing.js'
 import { guardChange } from '../in-use/guard.js'
@@ -54,8 +53,9 @@ export async function resize(path: string, wanted: Wanted, options: ResizeOption
     // Only read: opening it for changes would bring a journal into the file.
     using opened = openFile(path, readOptions(options))
     changing(opened)
+    for (const file of opened.top.files) guardChange(file.path, 'changed', options)
     const plan = await look(path, opened, wanted, options, opened.top.image)
-    return { ...plan, size: fs.statSync(path).size, notes: memberNotes(path, opened, plan.after, options) }
+    return { ...plan, size: sizeOf(opened), notes: memberNotes(path, opened, plan.after, options) }
   }
   const { before } = capacityOf(path, options)
   const { notes, ...plan } = await changingInPlace(
@@ -68,7 +68,12 @@ export async function resize(path: string, wanted: Wanted, options: ResizeOption
     () => change(path, wanted, options),
   )
   using opened = openFile(path, readOptions(options))
-  return { ...plan, after: opened.capacity, size: fs.statSync(path).size, notes: [...tableNotes(opened), ...notes] }
+  return { ...plan, after: opened.capacity, size: sizeOf(opened), notes: [...tableNotes(opened), ...notes] }
+}
+
+/** Bytes of all files of the image. */
+function sizeOf({ top: { files } }: OpenedImage): number {
+  return files.reduce((sum, { size }) => sum + size, 0)
 }
 
 function capacityOf(path: string, options: ResizeOptions): { readonly before: number } {

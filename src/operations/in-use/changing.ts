@@ -10,5 +10,5 @@ import { guardChange, type InUseOptions } from './guard.js'
 export function openToChange(path: string, options: WritableOptions & InUseOptions = {}): OpenedWritable {
   const file = localFile(path, options)
   guardChange(file, 'changed', options)
-  return openWritableImage(file, options)
+  return openWritableImage(file, { ...options, guard: (path) => guardChange(path, 'changed', options) })
 }

@@ -28,7 +28,7 @@ export interface SparseLayout {
 }
 
 /** The most that a grain directory takes, in bytes. */
-const maximumDirectory = 64 * 1024 * 1024
+export const maximumDirectory = 64 * 1024 * 1024
 const maximumCapacity = 2n ** 43n
 
 /** The embedded descriptor's place, in bytes; undefined where there is none. */

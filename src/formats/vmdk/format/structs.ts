@@ -45,7 +45,10 @@ export type SparseHeaderValues = StructValues<typeof sparseHeader>
 /** What a transfer as text changes: LF, blank, CR LF. */
 export const newlineBytes = Uint8Array.of(0x0a, 0x20, 0x0d, 0x0a)
 
-/** Where {@link sparseHeader} has it, in bytes: for changes of that field alone. */
+/** Where {@link sparseHeader} has them, in bytes: for changes of those fields alone. */
+export const capacityAt = 12
+export const rgdAt = 48
+export const gdAt = 56
 export const uncleanAt = 72
 
 /** A marker of a stream-optimised extent. Data of a grain begins at {@link grainDataAt}. */

@@ -126,7 +126,7 @@ function* checkGrains(file: CheckedFile, prefix: string, copies: boolean): Work<
     first = false
   }
   if (layout === undefined || compressed || grains.mapped?.isOverfull === true) return
-  const lost = Math.floor((store.size - layout.overhead) / layout.grainSize) - used
+  const lost = Math.floor((store.size - layout.overhead) / layout.grainSize) - used - tablesAmongGrains(store, layout)
   if (lost > 0)
     yield {
       severity: 'leak',
@@ -134,6 +134,28 @@ function* checkGrains(file: CheckedFile, prefix: string, copies: boolean): Work<
       structure: `${prefix}grains`,
       message: `${lost} grains of ${layout.grainSize} bytes in the file belong to nothing`,
     }
+}
+
+/** Places of grains that have tables in them: those of a disk that was made larger. */
+function tablesAmongGrains(store: ByteStore, layout: SparseLayout): number {
+  const { gdPosition, rgdPosition, tables, entriesPerTable, overhead, grainSize } = layout
+  const kept = new KeptTables(store)
+  let count = 0
+  let last = -1
+  const add = (position: number, length: number): void => {
+    const first = Math.floor((position - overhead) / grainSize)
+    const end = Math.floor((position + length - 1 - overhead) / grainSize)
+    if (end < 0 || position + length > store.size) return
+    count += Math.max(0, end - Math.max(0, first, last + 1) + 1)
+    last = Math.max(last, end)
+  }
+  for (const position of [rgdPosition, gdPosition]) {
+    if (position === undefined) continue
+    add(position, tables * 4)
+    const directory = new Directory(kept, position, tables)
+    for (let index = 0; index < tables; index++) add(directory.word(index) * sectorLength, entriesPerTable * 4)
+  }
+  return count
 }
 
 function shared(structure: string, sector: number, message: string): Finding {

@@ -33,17 +33,63 @@ export function withContentId(text: string, { cid }: Descriptor, next: number): 
 }
 
 /**
+ * The text with another length of one extent, in sectors. A line of comment behind it becomes as much shorter as the
+ * number becomes longer, so that what follows stays in its place.
+ * @param line its number, from 1 on.
+ */
+export function withSectors(text: string, line: number, sectors: number): string {
+  const breaks = [...text.matchAll(/\r\n|\n|\r/g)]
+  const start = line === 1 ? 0 : (breaks[line - 2]?.index ?? 0) + (breaks[line - 2]?.[0].length ?? 0)
+  const end = breaks[line - 1]?.index ?? text.length
+  const [, access = '', number = '', rest = ''] = /^([ \t]*\S+[ \t]+)(\d+)(.*)$/s.exec(text.slice(start, end)) ?? []
+  const digits = String(sectors)
+  const padded = digits.padEnd(number.length)
+  const longer = padded.length - number.length
+  const before = text.slice(0, start)
+  const after = text.slice(end)
+  const comment = new RegExp(`#[^\\r\\n]{${longer},}`)
+  const found = longer > 0 ? comment.exec(after) : null
+  const moved =
+    found === null
+      ? after
+      : after.slice(0, found.index) + found[0].slice(0, -longer) + after.slice(found.index + found[0].length)
+  return `${before}${access}${padded}${rest}${moved}`
+}
+
+/** The text with the cylinders of another capacity (bytes), by the heads and sectors that it says. */
+export function withCylinders(text: string, capacity: number): string {
+  const value = (key: string): number =>
+    Number(new RegExp(`^[ \\t]*ddb\\.geometry\\.${key}[ \\t]*=[ \\t]*"?(\\d{1,9})`, 'im').exec(text)?.[1])
+  const track = value('heads') * value('sectors') * sectorLength
+  if (!(track > 0)) return text
+  const most = value('heads') === 16 ? 16383 : 65535
+  const cylinders = Math.min(most, Math.ceil(capacity / track))
+  return text.replace(/^([ \t]*ddb\.geometry\.cylinders[ \t]*=[ \t]*"?)\d+/im, (_, key: string) => `${key}${cylinders}`)
+}
+
+/** Whether {@link exchangeDescriptor} can put one text in place of the other. */
+export function canExchange({ embedded, space }: DescriptorPlace, before: string, after: string): boolean {
+  if (after.length > space) return false
+  return embedded || changedSectors(...padded(before, after)).length <= 1
+}
+
+/** Both texts as bytes, of one length. */
+function padded(before: string, after: string): [Buffer, Buffer] {
+  const length = Math.max(before.length, after.length)
+  const [old, next] = [Buffer.alloc(length), Buffer.alloc(length)]
+  old.write(before, 'latin1')
+  next.write(after, 'latin1')
+  return [old, next]
+}
+
+/**
  * Puts another text in place of a descriptor, so that a stop leaves the one or the other: in one sector where that is
  * enough, else through a second place that the header leads to meanwhile.
  * @throws ImageError unsupported E_NO_RELINK where the text has no room, or cannot be exchanged at once.
  */
 export function exchangeDescriptor(place: DescriptorPlace, before: string, after: string): void {
   const { store, position, space, embedded } = place
-  const length = embedded ? Math.max(before.length, after.length) : after.length
-  const bytes = Buffer.alloc(Math.max(length, before.length))
-  bytes.write(after, 'latin1')
-  const old = Buffer.alloc(bytes.length)
-  old.write(before, 'latin1')
+  const [old, bytes] = padded(before, after)
   const changed = changedSectors(old, bytes)
   if (after.length > space)
     throw unsupported('E_NO_RELINK', `${store.name}: the descriptor would take ${after.length} bytes, and has ${space}`)

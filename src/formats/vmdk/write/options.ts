@@ -50,6 +50,8 @@ export const optionSpecs: readonly OptionSpec[] = [
 
 /** The longest extent of a split disk, in sectors: 2047 MiB, as VMware makes them. */
 const splitSectors = 4192256
+/** The longest extent of a split disk that anybody makes (QEMU), in bytes. */
+export const longestSplitExtent = 2 ** 31
 /** Places in sparse extents are words of 32 bits. */
 const maximumSparseSectors = 2 ** 32 - 1
 const maximumExtents = 4096

@@ -1,24 +1,33 @@
 import { ExtentReader } from '../../../block/read.js'
 import type { BlockSource, ByteStore, Extent, Note, Section } from '../../../block/types.js'
+import type { Work } from '../../../block/work.js'
 import { unsupported, usage } from '../../../errors.js'
 import { randomUuid } from '../../../binary/guid.js'
 import type { OpenContext, ParentReference, ParentShape, WritableImage } from '../../driver.js'
 import { cidText, noParent } from '../format/descriptor.js'
 import { sectorLength } from '../format/structs.js'
 import { Opening, type OpenedParts } from '../read/opening.js'
-import { PartList, sparsePart, type Part } from '../read/parts.js'
+import { flatPart, PartList, sparsePart, type Part } from '../read/parts.js'
 import { VmdkImage } from '../read/reader.js'
-import { exchangeDescriptor, withContentId, withLine, type DescriptorPlace } from './descriptor-editor.js'
+import {
+  canExchange,
+  exchangeDescriptor,
+  withContentId,
+  withCylinders,
+  withLine,
+  withSectors,
+  type DescriptorPlace,
+} from './descriptor-editor.js'
 import { parentCid, storedName } from './descriptor-text.js'
 import { LiveSparse } from './live-sparse.js'
-import { contentId } from './options.js'
+import { contentId, longestSplitExtent } from './options.js'
 
 /** A VMDK open for changes, of however many files. */
 export class WritableVmdk implements WritableImage {
   readonly format = 'vmdk'
   readonly sectorSize = 512
   readonly subformat: string
-  readonly capacity: number
+  capacity: number
   readonly grain: number
   readonly notes: readonly Note[]
   identity?: string
@@ -26,7 +35,7 @@ export class WritableVmdk implements WritableImage {
   readonly #opened: OpenedParts
   readonly #image: VmdkImage
   readonly #context: OpenContext
-  readonly #list: PartList
+  #list: PartList
   readonly #live = new Map<ByteStore, LiveSparse>()
   readonly #reader = new ExtentReader(this)
   readonly #place: DescriptorPlace | undefined
@@ -161,6 +170,90 @@ export class WritableVmdk implements WritableImage {
     }
   }
 
+  /**
+   * The last extent becomes longer or shorter. The smaller of what its header and its line say counts, so that the
+   * header is changed first where it grows, and last where it shrinks.
+   */
+  resize(capacity: number): void {
+    if (!Number.isSafeInteger(capacity) || capacity <= 0 || capacity % sectorLength !== 0)
+      throw usage('E_SIZE', `a VMDK has whole sectors of ${sectorLength} bytes; ${capacity} bytes are not`)
+    if (capacity === this.capacity) return
+    const part = this.#resizable(capacity)
+    const length = capacity - part.start
+    const live = part.store === undefined ? undefined : this.#live.get(part.store)
+    if (length > part.length) live?.assertGrows(part.length, length)
+    this.#resizedText(part, capacity)
+    this.#begin()
+    const text = this.#resizedText(part, capacity)
+    this.flush()
+    if (length > part.length) {
+      if (live === undefined) resizeFlat(part, length)
+      else live.grow(part.length, length)
+      this.#exchange(text)
+    } else {
+      this.#exchange(text)
+      if (live === undefined) resizeFlat(part, length)
+      else live.shrink(length)
+    }
+    const line = { ...part.line, sectors: length / sectorLength }
+    const place = { line, start: part.start }
+    const { store } = part
+    const resized =
+      live !== undefined
+        ? sparsePart(place, live.store, live.grains, length)
+        : store === undefined
+          ? part
+          : flatPart(place, store)
+    this.#list = new PartList([...this.#list.parts.slice(0, -1), resized])
+    this.capacity = capacity
+  }
+
+  *compact(): Work<void> {
+    for (const live of this.#live.values()) {
+      yield* live.compact()
+      // Its tables may lie elsewhere.
+      this.#list = new PartList(
+        this.#list.parts.map((part) =>
+          part.store === live.store ? sparsePart(part, live.store, live.grains, part.length) : part,
+        ),
+      )
+    }
+  }
+
+  /** The last extent, where it alone can make the difference. @throws ImageError unsupported E_NO_RESIZE */
+  #resizable(capacity: number): Part {
+    const { parts } = this.#list
+    const last = parts.at(-1)
+    const name = this.#opened.stores[0]?.name ?? ''
+    const refuse = (why: string): Error =>
+      unsupported('E_NO_RESIZE', `${name}: ${why}`, {
+        hint: 'Convert it, with --size.',
+      })
+    if (last === undefined || last.store === undefined) throw refuse('its last extent has no file')
+    if (capacity <= last.start) throw refuse('extents would be left out, whose files vdisk does not delete')
+    if (parts.some((part) => part !== last && part.store === last.store))
+      throw refuse('its last extent lies in one file with others')
+    const split = /^twogbmaxextent|^2gbmaxextent/.test(this.#opened.descriptor.kind)
+    if (split && capacity - last.start > longestSplitExtent)
+      throw refuse(`the last extent of a split disk has up to ${longestSplitExtent} bytes, and more are not added`)
+    return last
+  }
+
+  /** The descriptor with the new length. @throws ImageError unsupported E_NO_RESIZE where it cannot be exchanged. */
+  #resizedText(part: Part, capacity: number): string {
+    const place = this.#place
+    if (place === undefined) throw new TypeError('an image without a descriptor was opened for changes')
+    const length = withSectors(this.#text, part.line.line, (capacity - part.start) / sectorLength)
+    const both = withCylinders(length, capacity)
+    if (canExchange(place, this.#text, both)) return both
+    if (canExchange(place, this.#text, length)) return length
+    throw unsupported(
+      'E_NO_RESIZE',
+      `${place.store.name}: the change takes several sectors of the descriptor, which cannot be written at once`,
+      { hint: 'Convert it, with --size.' },
+    )
+  }
+
   describe(): Section[] {
     return this.#image.describe()
   }
@@ -207,6 +300,15 @@ export class WritableVmdk implements WritableImage {
       done += piece
     }
   }
+}
+
+/** New bytes are zero, also where the file was longer than its extent. */
+function resizeFlat({ store, line, length: before }: Part, length: number): void {
+  if (store === undefined) return
+  const start = line.offset * sectorLength
+  if (length > before) store.truncate(start + before)
+  store.truncate(start + length)
+  store.flush()
 }
 
 /** Opens one layer to change it. Nothing is written before the first change. @throws ImageError */
