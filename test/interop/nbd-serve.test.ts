@@ -75,7 +75,14 @@ for (const { title, file, flags } of images) {
   })
 }
 
-for (const { title, file, flags } of images) {
+/** Also those of several files, and what was not given back there until it is compacted. */
+const written = [
+  ...images,
+  { title: 'VDI', file: 'disk.vdi', flags: [] },
+  { title: 'VMDK split', file: 'disk.vmdk', flags: ['--subformat', 'twoGbMaxExtentSparse'] },
+] as const
+
+for (const { title, file, flags } of written) {
   test(
     `${title}: qemu-io, nbdcopy and qemu-img write into it; it passes check, and qemu-img reads the ` + 'same',
     async (t) => {
@@ -117,6 +124,7 @@ for (const { title, file, flags } of images) {
       assert.equal((await ended).code, 0)
       const compared = await vdisk(['compare', file, 'expected.img'], { cwd })
       assert.equal(compared.code, 0, compared.stderr)
+      if (file === 'disk.vmdk') assert.equal((await vdisk(['compact', file, '--in-place'], { cwd })).code, 0)
       if (file !== 'disk.raw') {
         const checked = await vdisk(['check', file], { cwd })
         assert.equal(checked.code, 0, checked.stdout.toString())

@@ -7,6 +7,7 @@ import { openWritableImage } from '../../src/formats/open-writable.js'
 import { isImageError } from '../../src/errors.js'
 import { vdisk } from '../support/cli.js'
 import { testFolder } from '../support/folder.js'
+import { loopDevice, loopsMissing } from '../support/loop.js'
 import { have, run } from '../support/tools.js'
 
 const mebibyte = 1048576
@@ -121,4 +122,30 @@ test('VMDK: what cannot be changed in place is refused', async (t) => {
       (error) => isImageError(error) && error.code === 'E_NOT_WRITABLE',
       name,
     )
+})
+
+test('VMDK: each of its files is guarded, not the descriptor alone', { skip: loopsMissing() }, async (t) => {
+  const cwd = testFolder(t)
+  writeFileSync(join(cwd, 'disk.raw'), noise(9, 2 * mebibyte))
+  await ok(cwd, 'convert', 'disk.raw', 'split.vmdk', '-o', 'subformat=twoGbMaxExtentSparse')
+  await ok(cwd, 'convert', 'disk.raw', 'flat.vmdk', '-o', 'subformat=monolithicFlat')
+  for (const [image, extent] of [
+    ['split.vmdk', 'split-s001.vmdk'],
+    ['flat.vmdk', 'flat-flat.vmdk'],
+  ] as const) {
+    loopDevice(t, join(cwd, extent))
+    const before = readFileSync(join(cwd, extent))
+    for (const words of [
+      ['resize', image, '3M'],
+      ['resize', image, '3M', '--dry-run'],
+      ['compact', image, '--in-place'],
+      ['serve', image, '--write', '--socket', 's'],
+    ]) {
+      const { code, stderr } = await vdisk(words, { cwd })
+      assert.equal(code, 3, `${words.join(' ')}: ${stderr}`)
+      assert.match(stderr, new RegExp(extent))
+    }
+    assert.ok(before.equals(readFileSync(join(cwd, extent))))
+    await ok(cwd, 'resize', image, '3M', '--allow-in-use')
+  }
 })
