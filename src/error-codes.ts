@@ -104,6 +104,7 @@ export const codesOf = {
   refused: [
     'E_ATTRIBUTES_LOST',
     'E_BLOCK_DEVICE',
+    'E_BMAP_MISFIT',
     'E_CUTS_CONTENT',
     'E_DEVICE_BUSY',
     'E_DEVICE_KIND',
@@ -153,6 +154,8 @@ export const codesOf = {
     'E_BAT_TOO_SHORT',
     'E_BITMAPS',
     'E_BLOCK_SIZE',
+    'E_BMAP',
+    'E_BMAP_CHECKSUM',
     'E_CHECKSUM',
     'E_COMPRESSED',
     'E_CORRUPT',
@@ -218,6 +221,7 @@ export const codesOf = {
   ],
   unsupported: [
     'E_AMBIGUOUS_FORMAT',
+    'E_BMAP_ALGORITHM',
     'E_CODEC',
     'E_COMPACT_CHILD',
     'E_DRAFT_TOO_LARGE',

@@ -15,12 +15,13 @@ const kinds: readonly FolderKind[] = [
   {
     title: 'a Parallels disk (a folder: its DiskDescriptor.xml names the files of the disk)',
     isDisk: true,
+    hint: 'It is only read: vdisk convert FOLDER disk.qcow2 makes an image that can be changed.',
     is: (names) => names.has('DiskDescriptor.xml'),
   },
   {
     title: 'an Apple sparse bundle (a folder of bands)',
     isDisk: true,
-    hint: 'On macOS, hdiutil convert makes a single file of it.',
+    hint: 'It is only read: vdisk convert FOLDER disk.qcow2 makes an image that can be changed.',
     is: (names) => names.has('Info.plist') && names.has('bands'),
   },
   {
@@ -70,7 +71,7 @@ const kinds: readonly FolderKind[] = [
 ]
 
 /** How disks that can be read are named. */
-const diskEnds = ['.vhdx', '.avhdx', '.vhd', '.qcow2', '.raw', '.img']
+const diskEnds = ['.vhdx', '.avhdx', '.vhd', '.vmdk', '.vdi', '.hdd', '.qcow2', '.raw', '.img']
 
 /** Why a folder is not opened: named for what it is. */
 export function folderError(path: HostPath): ImageError {
@@ -86,11 +87,16 @@ export function folderError(path: HostPath): ImageError {
   const disk = names.find((name) => diskEnds.includes(extensionOf(name).toLowerCase()))
   const inside = disk === undefined ? undefined : `Name the disk in it: ${printable(inFolder(path, disk))}`
   if (kind !== undefined)
-    return unsupported('E_UNSUPPORTED_FORMAT', `${shown} is ${kind.title}, which vdisk cannot read as a whole`, {
+    return unsupported('E_UNSUPPORTED_FORMAT', `${shown} is ${kind.title}, ${reason(kind)}`, {
       hint: kind.hint ?? (kind.isDisk === true ? undefined : inside),
       details: { format: kind.title },
     })
   return usage('E_NOT_A_FILE', `${shown} is a directory, not a disk image`, { hint: inside })
+}
+
+/** A disk that is a folder is opened elsewhere (formats/open.ts), where it can be. */
+function reason({ isDisk = false }: FolderKind): string {
+  return isDisk ? 'which cannot be used in this way' : 'which cannot be read as a whole'
 }
 
 function ends(names: ReadonlySet<string>, ending: string): boolean {

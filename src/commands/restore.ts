@@ -1,4 +1,5 @@
-import { string } from '@oclif/core/args'
+import { string as argument } from '@oclif/core/args'
+import { boolean, string } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { count, deviceFlags, deviceValues, openFlags, openValues, progressFlag } from '../cli/flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
@@ -18,6 +19,9 @@ export default class Restore extends BaseCommand {
     Both ends of the target are cleared first and written last, so that an interrupted run leaves nothing that looks
     like a usable disk. Everything is written past the page cache, then read back and compared. The backup GPT is
     written at the real end of the disk.
+
+    Where a block map of bmaptool lies beside a raw image (disk.img.bmap), the checksums in it are compared with the
+    image first, and only the blocks that are mapped are written and read back: the others keep what they have.
   `)
   static override examples = [
     {
@@ -37,17 +41,27 @@ export default class Restore extends BaseCommand {
       command: '<%= config.bin %> <%= command.id %> server.vhdx /dev/sdb --grow',
     },
     {
+      description: 'Only what a block map lists',
+      command: '<%= config.bin %> <%= command.id %> image.raw.xz /dev/sdb --bmap image.bmap',
+    },
+    {
       description: 'One partition into a partition',
       command: '<%= config.bin %> <%= command.id %> server.vhdx@3 /dev/sdb3',
     },
   ]
   static override args = {
-    image: string({ required: true, description: 'the image to restore, or a partition of it' }),
-    device: string({ required: true, description: 'the disk or partition to overwrite' }),
+    image: argument({ required: true, description: 'the image to restore, or a partition of it' }),
+    device: argument({ required: true, description: 'the disk or partition to overwrite' }),
   }
   static override usage = '<%= command.id %> IMAGE DEVICE [FLAGS]'
   static override flags = {
     partition: count({ summary: 'restore this partition of the image into one partition; the same as IMAGE@N' }),
+    bmap: string({
+      helpValue: 'FILE',
+      exclusive: ['no-bmap'],
+      summary: "the image's block map; default: the .bmap file beside it",
+    }),
+    'no-bmap': boolean({ summary: 'write all of the image, whatever block map lies beside it' }),
     ...openFlags,
     ...deviceFlags,
     ...progressFlag,
@@ -61,6 +75,7 @@ export default class Restore extends BaseCommand {
       ...openValues(flags),
       ...deviceValues(flags),
       partition: flags.partition,
+      bmap: flags['no-bmap'] ? false : flags.bmap,
       ask: this.asking(`Restore ${args.image} to ${args.device}`),
     })
     await this.show({ schema: 'vdisk.restore', result, view: () => import('../cli/view/restore.js') })

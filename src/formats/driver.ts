@@ -1,5 +1,5 @@
 import type { ImageWriter } from '../block/image-writer.js'
-import { printable, usage, type ImageError } from '../errors.js'
+import { printable, usage, type HostPath, type ImageError } from '../errors.js'
 import type { Location } from '../location/location.js'
 import type { Finding } from './finding.js'
 import type { Certainty } from './wrapper.js'
@@ -78,8 +78,8 @@ export interface CheckOptions {
 export interface ImageSnapshot {
   readonly id: string
   readonly name: string
-  /** When it was taken, in seconds since 1970. */
-  readonly time: number
+  /** When it was taken, in seconds since 1970; undefined where that is not recorded. */
+  readonly time?: number
   /** Bytes of its disk, as recorded; bigint only where they are more than can be. */
   readonly capacity: number | bigint
   /** Bytes of the state of a running machine that is kept with it; 0: none. */
@@ -129,6 +129,15 @@ export interface ParentReference {
   check?(parent: DiskImage, time: number | undefined): Iterable<Finding>
 }
 
+/** A file of an image that is opened when it is needed. */
+export interface OwnFile {
+  readonly path: HostPath
+  /** Bytes. */
+  readonly size: number
+  readonly device: bigint
+  readonly inode: bigint
+}
+
 export interface OpenContext {
   /**
    * The snapshot to read instead of the active disk, as {@link chooseSnapshot} takes it; drivers without snapshots
@@ -148,6 +157,11 @@ export interface OpenContext {
    * @throws ImageError reference E_REFERENCE_MISSING, E_REFERENCE_NOT_ALLOWED.
    */
   openReference(reference: FileReference, at?: Location): ByteStore | undefined
+  /**
+   * Takes in a store that the image made of further files, which it opens when they are needed: they are among its
+   * files then, and whether they changed is asked with the others. The image closes it.
+   */
+  include?(store: ByteStore, files: readonly OwnFile[]): void
   /** The identity stays although the image is changed: its child hides every change (`chain commit`). */
   readonly keepsIdentity?: boolean
   /**
@@ -297,6 +311,11 @@ export interface FormatDriver {
    * any format (`disk-flat.vmdk`). Such a file is given to `open`, which finds the image that it belongs to.
    */
   isPartName?(name: string): boolean
+  /**
+   * Of a format whose disk may be a folder: the file in it from which the disk is opened, by the names of what is in
+   * the folder; undefined where it is no such disk. Pure and total.
+   */
+  folderFile?(names: ReadonlySet<string>): string | undefined
   /**
    * Whether a file of the format's extension that is no image of it may be a raw disk (`.dmg`), from its first 64 KiB
    * and size. Left out: it is refused, since it may be a damaged image. Pure and total.

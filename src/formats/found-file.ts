@@ -3,6 +3,7 @@ import { ImageError, isImageError, reference } from '../errors.js'
 import type { GateFile } from '../location/gate.js'
 import { fileId, type Location, type LocationId } from '../location/location.js'
 import fs from '../sys/host-fs.js'
+import type { OwnFile } from './driver.js'
 import type { ImageFile } from './opened.js'
 
 /** Why none of the files found is the parent: what is wrong with the first, and which others were tried. */
@@ -78,6 +79,11 @@ export function imageFile(location: Location, store: ByteStore, role: ImageFile[
     inode: stat?.ino ?? noDevice,
     mode: stat === undefined ? undefined : Number(stat.mode) % 0o1000,
   }
+}
+
+/** A file that an image opens by itself, when it needs it. */
+export function ownFile({ path, size, device, inode }: OwnFile): ImageFile {
+  return { path, role: 'extent', id: fileId({ device, inode }), size, allocated: size, device, inode }
 }
 
 /** What has no device and inode is the same as no file of this computer. */

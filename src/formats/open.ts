@@ -17,7 +17,7 @@ import type {
   ParentReference,
   WrapperContext,
 } from './driver.js'
-import { beside, imageFile, isSame, notTheParent, openFound } from './found-file.js'
+import { beside, imageFile, isSame, notTheParent, openFound, ownFile } from './found-file.js'
 import { OpenedImage, type ImageFile, type Layer } from './opened.js'
 import type { ReadingForward } from './member-file.js'
 import { checkOptions, optionsAmong } from './options.js'
@@ -68,7 +68,27 @@ export function openFile(path: string, options: OpenOptions = {}): OpenedImage {
 
 /** Opens an image, wherever it is. @throws ImageError */
 export function openLocation(self: Location, options: OpenOptions = {}): OpenedImage {
-  return openStore(self.store(), self, { ...options, from: options.from ?? self.format })
+  const place = diskIn(self, options)
+  return openStore(place.store(), place, { ...options, from: options.from ?? place.format })
+}
+
+/**
+ * The file from which the disk is opened that a folder is, with the format that has such folders; any other location as
+ * it is.
+ */
+export function diskIn(self: Location, { registry = new Registry(), from }: OpenOptions): Location {
+  if (self.kind !== 'folder') return self
+  const files = self.list?.() ?? []
+  const names = new Set(files.flatMap(({ name }) => (name === undefined ? [] : [name])))
+  for (const { driver } of registry) {
+    if (from !== undefined && from !== driver.id) continue
+    const wanted = driver.folderFile?.(names)
+    const file = wanted === undefined ? undefined : files.find(({ name }) => name === wanted)
+    // A link could lead to a file whose neighbours are others than those in the folder.
+    if (file?.path !== undefined && file.kind === 'file' && file.behind === undefined)
+      return new HostLocation(file.path, undefined, driver.id)
+  }
+  return self
 }
 
 /**
@@ -116,7 +136,8 @@ export function* openWork(store: ByteStore, self?: Location, options: OpenOption
 
 /** As {@link openWork}, of what only lists the disks in it: undefined where it is an image, or holds one thing. */
 export function* contentsWork(self: Location, options: OpenOptions = {}): Work<Contents | undefined> {
-  return yield* contentsOf(new ProbedFile(self.store(), options.registry ?? new Registry()), self, {
+  const place = diskIn(self, options)
+  return yield* contentsOf(new ProbedFile(place.store(), options.registry ?? new Registry()), place, {
     scratchFolder: options.scratchFolder,
     context: (at) => wrapperContext(at, options),
   })
@@ -290,6 +311,10 @@ class ChainOpener {
           if (opened !== undefined) further.push(opened)
           return opened
         },
+        include: (own, more) => {
+          further.push(own)
+          files.push(...more.map(ownFile))
+        },
       }
       const image = driver.open(store, context)
       extra.push(...capacityNotes(outside, image, store.name))
@@ -321,7 +346,8 @@ class ChainOpener {
   ): ByteStore | undefined {
     const role = wanted.role === 'data-file' ? 'data file' : wanted.role
     try {
-      this.#refuseGuestNames(imageName, role)
+      // What lies beside the image under a name that belongs to its own is no name that a guest can write.
+      if (at === undefined) this.#refuseGuestNames(imageName, role)
       const found = at === undefined ? this.#named(wanted, image, imageName) : beside(at)
       if ([...this.#layers.flatMap((layer) => layer.files), ...files].some((file) => isSame(file, found))) {
         throw reference(

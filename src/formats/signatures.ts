@@ -44,14 +44,21 @@ export function endsAsDmg(tail: Uint8Array): boolean {
 }
 
 const foreign: readonly Signature[] = [
-  at('an encrypted DMG image (Apple)', 0, 'encrcdsa'),
-  { name: 'an encrypted DMG image (Apple)', matches: (_head, tail) => holds(tail, -8, 'cdsaencr') },
-  { name: 'a sparse image (Apple)', matches: (head) => holds(head, 0, 'sprs') && word(head, 4, false) === 3 },
+  at('an encrypted DMG or sparse image (Apple)', 0, 'encrcdsa'),
+  { name: 'an encrypted DMG or sparse image (Apple)', matches: (_head, tail) => holds(tail, -8, 'cdsaencr') },
   at('an ASIF image (Apple)', 0, 'shdw\0'),
-  {
-    name: 'a Parallels bundle descriptor',
-    matches: (head) => text(head).includes('<Parallels_disk_image') && /^\s*<\?xml/.test(text(head)),
-  },
+  { name: 'an NDIF image (Apple Disk Copy 6)', matches: isNdif },
+  { name: 'a Disk Copy 4.2 image (Apple)', matches: isDiskCopy },
+  { name: 'a COW image (User Mode Linux)', matches: (head) => holds(head, 0, 'OOOM') && (head[7] ?? 0) < 4 },
+  at('a CHD image (MAME)', 0, 'MComprHD'),
+  at('a CISO image', 0, 'CISO\0'),
+  at('a DAA image (PowerISO)', 0, 'DAA\0\0\0'),
+  at('an ISZ image (UltraISO)', 0, 'IsZ!'),
+  { name: 'a UIF image (MagicISO)', matches: (_head, tail) => holds(tail, -64, 'bbis') },
+  { name: 'an NRG image (Nero)', matches: (_head, tail) => holds(tail, -12, 'NER5') || holds(tail, -8, 'NERO') },
+  at('an XVD image (Xbox)', 512, 'msft-xvd'),
+  at('an FFU image (Windows)', 4, 'SignedImage '),
+  at('an Android update payload', 0, 'CrAU\0\0\0\0'),
   at('an L01 evidence file (EnCase)', 0, 'LVF\x09\x0d\x0a\xff\0'),
   at('an AFF image', 0, 'AFF10\x0d\x0a\0'),
   at('a WIM archive (Windows)', 0, 'MSWIM\0\0\0', 'WLPWM\0\0\0'),
@@ -129,6 +136,25 @@ function isVeeam(head: Uint8Array): boolean {
   const length = word(head, 8, true) ?? 0
   if (version === 0 || version > 64 || (word(head, 4, true) ?? 2) > 1 || length === 0 || length > 64) return false
   return /^(?:md5|sha1|sha256|crc32|xxh64|xxh3)/.test(text(head.subarray(12, 12 + length)))
+}
+
+/**
+ * A disk image of Disk Copy 6 keeps its map in a resource fork ("bcem"), which other systems have in a MacBinary,
+ * AppleSingle or AppleDouble file.
+ */
+function isNdif(head: Uint8Array, _tail: Uint8Array, size: number): boolean {
+  const isMacBinary =
+    size >= 128 && head[0] === 0 && (head[1] ?? 0) > 0 && (head[1] ?? 64) < 64 && head[74] === 0 && head[82] === 0
+  if (isMacBinary && holds(head, 69, 'ddsk')) return true
+  const isApple = word(head, 0, false) === 0x00051600 || word(head, 0, false) === 0x00051607
+  return isApple && Buffer.from(head.buffer, head.byteOffset, head.length).includes('bcem')
+}
+
+/** A name, the lengths of data and tags that make up the file, and a mark of two bytes. */
+function isDiskCopy(head: Uint8Array, _tail: Uint8Array, size: number): boolean {
+  const data = word(head, 64, false) ?? 0
+  const tags = word(head, 68, false) ?? 0
+  return (head[0] ?? 64) < 64 && head[82] === 1 && head[83] === 0 && data > 0 && 84 + data + tags === size
 }
 
 /** A tar header with a right checksum: the word "ustar" alone may stand in any text. */

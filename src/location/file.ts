@@ -13,8 +13,14 @@ export class HostLocation implements Location {
   readonly member: string | undefined
   #id: LocationId | undefined
 
-  /** @param path any path; nothing is looked at yet. @param member the disk in it that is meant. */
-  constructor(path: HostPath, member?: string) {
+  readonly format?: string
+
+  /**
+   * @param path any path; nothing is looked at yet. @param member the disk in it that is meant. @param format what it
+   * is read as.
+   */
+  constructor(path: HostPath, member?: string, format?: string) {
+    if (format !== undefined) this.format = format
     this.path = path
     this.member = member
     this.address = member === undefined ? path : `${path}${memberMark}${member}`

@@ -23,7 +23,15 @@ const damaged: Readonly<Record<string, readonly string[]>> = {
   VMDK: ['vmdk'],
   DMG: ['dmg'],
   'Forensic images (EWF)': ['ewf'],
-  'Formats that are only read': ['read-only', 'parallels', 'partclone', 'ntfsclone'],
+  'Formats that are only read': [
+    'read-only',
+    'parallels',
+    'parallels-bundle',
+    'apple-sparse',
+    'parts',
+    'partclone',
+    'ntfsclone',
+  ],
 }
 
 /** What needs more than one damaged file: a chain, a set, a disk that cannot be read, a table. */

@@ -166,8 +166,7 @@ test('a folder is named for what it is', here, (t) => {
     return name
   }
   for (const [name, text] of [
-    [made('p.hdd', 'DiskDescriptor.xml', 'p.hdd.0.{5fbaabe3-6958-40ff-92a7-860e329aab41}.hds'), /Parallels disk/],
-    [made('s.sparsebundle', 'Info.plist', 'bands/'), /sparse bundle.*hdiutil/s],
+    [made('p.pvm', 'config.pvs', 'p.hdd/'), /Parallels.*p\.pvm\/p\.hdd/s],
     [made('vm', 'vm.vmx', 'vm.vmdk'), /VMware/],
     [made('vm2', 'vm2.vbox', 'vm2.vhd'), /VirtualBox.*vm2\/vm2\.vhd/s],
   ] as const)

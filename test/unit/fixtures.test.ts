@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { describe, test } from 'node:test'
 import { sha256 } from '../../fixtures/guest-hash.js'
 import { fixturesFolder, type FixtureRecord, type GuestContent } from '../../fixtures/manifest.js'
@@ -35,7 +35,7 @@ async function expectError(path: string, expected: { readonly kind: string; read
 
 function filesUnchanged(record: FixtureRecord): void {
   for (const [path, hash] of Object.entries(record.files))
-    assert.equal(sha256(readFileSync(join(dirname(fixture(record.path)), basename(path)))), hash, path)
+    assert.equal(sha256(readFileSync(join(dirname(fixture(record.path)), relative(dirname(record.path), path)))), hash)
 }
 
 describe('fixtures', () => {

@@ -10,7 +10,7 @@ export const view: View<SnapshotListResult> = {
       snapshots.map(({ id, name, date, capacity, vmStateSize, own }) => [
         id,
         name,
-        date.slice(0, 19).replace('T', ' '),
+        date === undefined ? 'not recorded' : date.slice(0, 19).replace('T', ' '),
         shortSize(Number(capacity)),
         vmStateSize === 0 ? '' : shortSize(Number(vmStateSize)),
         own === undefined ? 'not known' : shortSize(own),

@@ -23,7 +23,12 @@ export function* checkSums(
     const sum = yield* sumOfPart(disk, chunks, part)
     if (sum !== part.checksum) yield wrong(`part ${index}`, part.checksum, sum)
   }
-  if (values.dataChecksumType === checksumCrc32 && dataFork + dataForkLength <= store.size) {
+  // What the checksum of a segment is over is described nowhere.
+  if (
+    values.segmentCount <= 1 &&
+    values.dataChecksumType === checksumCrc32 &&
+    dataFork + dataForkLength <= store.size
+  ) {
     const sum = yield* sumOf((at, bytes) => store.read(dataFork + at, bytes), dataForkLength)
     if (sum !== values.dataChecksum) yield { ...wrong('data fork', values.dataChecksum, sum), position: dataFork }
   }
@@ -32,7 +37,7 @@ export function* checkSums(
       severity: 'warning',
       code: 'W_MASTER_CHECKSUM',
       structure: 'trailer',
-      position: position + 360,
+      position: position === Infinity ? undefined : position + 360,
       message: 'the checksum over the checksums of all parts is another than the trailer says',
     }
 }

@@ -1,6 +1,6 @@
 import type { FormatDriver } from '../driver.js'
 import { isRawDisk } from './raw-disk.js'
-import { DmgImage } from './reader.js'
+import { openDmg } from './segments.js'
 import { isTrailer, trailerFromEnd } from './trailer.js'
 
 /** Apple disk images (UDIF). */
@@ -8,7 +8,7 @@ export const dmg: FormatDriver = {
   apiVersion: 1,
   id: 'dmg',
   title: 'Apple disk image (DMG)',
-  extensions: ['dmg'],
+  extensions: ['dmg', 'dmgpart'],
   subformats: [],
   features: {
     parents: 'none',
@@ -23,5 +23,5 @@ export const dmg: FormatDriver = {
     return fromEnd !== undefined || isTrailer(head.subarray(0, 12)) ? 'possible' : 'no'
   },
   mayBeRaw: isRawDisk,
-  open: (store) => new DmgImage(store),
+  open: openDmg,
 }

@@ -1,4 +1,5 @@
 import { safeNumber } from '../../binary/integers.js'
+import { lastAtMost } from '../../binary/search.js'
 import { extentFaults } from '../../block/extent-faults.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import type { ByteStore, Codec, Extent, Note, Section } from '../../block/types.js'
@@ -9,10 +10,22 @@ import type { CheckOptions, DiskImage, Finding } from '../driver.js'
 import { readChunks, type Chunks } from './chunks.js'
 import { checkSums } from './checksums.js'
 import { chunkType, codecOf, sectorLength } from './structs.js'
-import { readTables } from './tables.js'
-import { readTrailer, type Trailer } from './trailer.js'
+import type { Table } from './tables.js'
+import type { Trailer } from './trailer.js'
 
 const faultUnit = 65536
+
+/** What a DMG is opened from. */
+export interface DmgParts {
+  readonly store: ByteStore
+  /** The files of further segments. */
+  readonly others?: readonly ByteStore[]
+  /** Where the places of chunks count: the file, or the data of all segments. */
+  readonly data?: ByteStore
+  readonly trailer: Trailer
+  readonly tables: readonly Table[]
+  readonly notes?: readonly Note[]
+}
 
 /** An Apple disk image (UDIF): chunks, each stored in its own way. */
 export class DmgImage extends ExtentSource implements DiskImage {
@@ -25,20 +38,22 @@ export class DmgImage extends ExtentSource implements DiskImage {
   readonly #chunks: Chunks
   readonly #codecs = new Map<number, Codec>()
 
-  /** @throws ImageError corrupt E_NOT_DMG, E_TRUNCATED, E_PLIST, E_MAP, E_OVERLAP, E_TOO_LARGE; unsupported. */
-  constructor(store: ByteStore) {
-    super(store)
-    const trailer = readTrailer(store)
-    const chunks = readChunks(store.name, readTables(store, trailer), trailer)
+  readonly #others: readonly ByteStore[]
+
+  /** @throws ImageError corrupt E_MAP, E_OVERLAP, E_TOO_LARGE. */
+  constructor({ store, others = [], data = store, trailer, tables, notes = trailer.notes }: DmgParts) {
+    super(data)
+    const chunks = readChunks(store.name, tables, trailer)
     this.#trailer = trailer
     this.#chunks = chunks
+    this.#others = [store, ...others]
     const stated = safeNumber(trailer.values.sectorCount * BigInt(sectorLength), `${store.name}: sector count`)
     this.capacity = Math.max(stated, chunks.end)
     this.notes =
       stated === chunks.end
-        ? trailer.notes
+        ? notes
         : [
-            ...trailer.notes,
+            ...notes,
             {
               code: 'W_SECTOR_COUNT',
               message:
@@ -51,7 +66,7 @@ export class DmgImage extends ExtentSource implements DiskImage {
 
   protected runAt(offset: number, end: number): Extent {
     const { starts, lengths, types, positions, storedLengths } = this.#chunks
-    const chunk = this.#find(offset)
+    const chunk = lastAtMost(starts, starts.length, offset)
     const start = starts[chunk] ?? 0
     const stop = start + (lengths[chunk] ?? 0)
     // Between chunks there is nothing.
@@ -85,7 +100,9 @@ export class DmgImage extends ExtentSource implements DiskImage {
       {
         title: 'DMG',
         facts: [
-          { name: 'trailerPosition', label: 'trailer at', value: position, unit: 'bytes' },
+          ...(position === Infinity
+            ? [{ name: 'segments', value: this.#others.length, unit: 'count' as const }]
+            : [{ name: 'trailerPosition', label: 'trailer at', value: position, unit: 'bytes' as const }]),
           { name: 'chunks', value: starts.length, unit: 'count' },
           { name: 'variant', value: values.imageVariant === 2 ? 'a partition' : 'a device' },
           ...parts.slice(0, 32).map(({ name, start, length }, index) => ({
@@ -121,6 +138,10 @@ export class DmgImage extends ExtentSource implements DiskImage {
     if (deep && isWhole) yield* checkSums(this, this.store, this.#trailer, this.#chunks)
   }
 
+  override [Symbol.dispose](): void {
+    for (const store of this.#others) store[Symbol.dispose]()
+  }
+
   #checkPlace(offset: number, position: number, length: number): void {
     const { position: trailer, plist } = this.#trailer
     const what = `the chunk for guest offset ${offset} takes bytes ${position} to ${position + length}`
@@ -146,19 +167,6 @@ export class DmgImage extends ExtentSource implements DiskImage {
     const codec = codecFor(id)
     this.#codecs.set(type, codec)
     return codec
-  }
-
-  /** The last chunk that begins at or before an offset; −1 where none does. */
-  #find(offset: number): number {
-    const { starts } = this.#chunks
-    let low = -1
-    let high = starts.length - 1
-    while (low < high) {
-      const middle = Math.ceil((low + high) / 2)
-      if ((starts[middle] ?? Infinity) <= offset) low = middle
-      else high = middle - 1
-    }
-    return low
   }
 }
 

@@ -2,7 +2,7 @@ import { beginsWith } from '../../binary/mark.js'
 import { safeNumber } from '../../binary/integers.js'
 import type { FieldRow } from '../../binary/struct.js'
 import type { ByteStore, Note } from '../../block/types.js'
-import { corrupt, unsupported } from '../../errors.js'
+import { corrupt } from '../../errors.js'
 import { trailer as layout, type TrailerValues } from './structs.js'
 
 const searchedLength = 65536
@@ -35,7 +35,7 @@ export function isTrailer(bytes: Uint8Array): boolean {
   return view.getUint32(4) === 4 && view.getUint32(8) === layout.size
 }
 
-/** @throws ImageError corrupt E_NOT_DMG, E_TRUNCATED, E_TOO_LARGE; unsupported E_UNSUPPORTED_FEATURE. */
+/** @throws ImageError corrupt E_NOT_DMG, E_TRUNCATED, E_TOO_LARGE. */
 export function readTrailer(store: ByteStore): Trailer {
   const { name, size } = store
   const tail = new Uint8Array(Math.min(searchedLength, size))
@@ -51,12 +51,6 @@ export function readTrailer(store: ByteStore): Trailer {
   const bytes = new Uint8Array(layout.size)
   store.read(position, bytes)
   const values = layout.read(bytes)
-  if (values.segmentCount > 1)
-    throw unsupported(
-      'E_UNSUPPORTED_FEATURE',
-      `${name} is part ${values.segmentNumber} of a DMG in ${values.segmentCount} segments, which vdisk cannot read`,
-      { hint: 'On macOS, hdiutil convert makes a single file of it.' },
-    )
   const range = (offset: bigint, length: bigint, what: string): { position: number; length: number } | undefined => {
     if (length === 0n) return undefined
     const found = { position: safeNumber(offset, `${name}: ${what}`), length: safeNumber(length, `${name}: ${what}`) }

@@ -1,17 +1,20 @@
-import { beginsWith } from '../../binary/mark.js'
 import type { FormatDriver } from '../driver.js'
-import { ParallelsImage } from './reader.js'
-import { newMagic, oldMagic } from './structs.js'
+import { folderFile, isDescriptor, isExpandable, isPartName, openParallels } from './opening.js'
 
-/** Parallels' expandable images (.hds, .hdd), and ploop's. */
+/** Disks of Parallels: an expandable image (.hds), ploop's too, and the folder of several files (.hdd). */
 export const parallels: FormatDriver = {
   apiVersion: 1,
   id: 'parallels',
   title: 'Parallels disk',
   extensions: ['hds', 'hdd'],
   subformats: [],
-  features: { parents: 'none', snapshots: false, compression: [], sectorSizes: [512] },
+  features: { parents: 'none', snapshots: true, compression: [], sectorSizes: [512] },
   options: [],
-  probe: (head) => (beginsWith(head, oldMagic) || beginsWith(head, newMagic) ? 'certain' : 'no'),
-  open: (store) => new ParallelsImage(store),
+  openOptions: [
+    { name: 'alone', type: 'boolean', default: false, summary: 'read one file of a disk of several as it is' },
+  ],
+  probe: (head) => (isExpandable(head) || isDescriptor(head) ? 'certain' : 'no'),
+  isPartName,
+  folderFile,
+  open: openParallels,
 }

@@ -24,14 +24,23 @@ export class ParallelsImage extends ExtentSource implements DiskImage {
   /** In units of the header's, in little-endian order; 0 where a cluster is not there. */
   readonly #bat: StoredWords
 
-  constructor(store: ByteStore) {
+  readonly #none: 'zero' | 'absent'
+
+  /** @param none what a cluster is that is not there: zero, or absent in an image that was made over another. */
+  constructor(store: ByteStore, none: 'zero' | 'absent' = 'zero') {
     super(store)
+    this.#none = none
     this.#header = readHeader(store)
     this.#bat = new StoredWords(store, tablePosition, this.#header.values.batEntries, batLayout)
     this.capacity = this.#header.capacity
     // Extents change status at multiples of a cluster, which need not be a power of two.
     this.grain = 512
     this.notes = this.#header.notes
+  }
+
+  /** Bytes of a cluster. */
+  get clusterSize(): number {
+    return this.#header.clusterSize
   }
 
   protected runAt(offset: number, end: number): Extent {
@@ -41,7 +50,7 @@ export class ParallelsImage extends ExtentSource implements DiskImage {
     let next = cluster + 1
     if (place === undefined) {
       next = this.#bat.runEnd(cluster, Math.ceil(end / clusterSize))
-      return { kind: 'zero', offset, length: Math.min(end, next * clusterSize) - offset }
+      return { kind: this.#none, offset, length: Math.min(end, next * clusterSize) - offset }
     }
     while (next * clusterSize < end && next - cluster < longestRun) {
       if (this.#word(next) === 0 || this.#raw(next) !== place + (next - cluster) * clusterSize) break

@@ -1,3 +1,4 @@
+import { viewOf } from '../../binary/integers.js'
 import type { FieldRow } from '../../binary/struct.js'
 import type { ByteStore } from '../../block/types.js'
 import { corrupt, hints, unsupported } from '../../errors.js'
@@ -6,6 +7,8 @@ import { chunkHeader, chunkType, header as layout } from './structs.js'
 
 /** Chunks that are kept: 24 bytes each. */
 const mostChunks = 4 * 1024 * 1024
+/** Checksums that are kept. */
+const mostSums = 65536
 const windowLength = 65536
 
 /** All chunks that hold something, in the order of the disk. Positions in bytes. */
@@ -18,7 +21,16 @@ export interface Chunks {
   /** Where the bytes of a raw chunk lie; of a filled one the word; of one without content −1. */
   readonly places: Float64Array
   readonly kinds: Uint8Array
+  readonly sums: readonly Sum[]
   readonly rows: readonly FieldRow[]
+}
+
+/** A checksum over the disk from its start to `end`, in bytes. */
+export interface Sum {
+  readonly end: number
+  readonly crc32: number
+  /** Where it stands in the file. */
+  readonly position: number
 }
 
 export const kind = { raw: 0, fill: 1, none: 2 } as const
@@ -69,6 +81,7 @@ class Walk {
   readonly #window = new Uint8Array(windowLength)
   #windowStart = 0
   #windowLength = 0
+  readonly #sums: Sum[] = []
   #count = 0
   #block = 0
 
@@ -82,8 +95,14 @@ class Walk {
     this.#kinds = new Uint8Array(total)
   }
 
-  get result(): Pick<Chunks, 'count' | 'starts' | 'places' | 'kinds'> {
-    return { count: this.#count, starts: this.#starts, places: this.#places, kinds: this.#kinds }
+  get result(): Pick<Chunks, 'count' | 'starts' | 'places' | 'kinds' | 'sums'> {
+    return {
+      count: this.#count,
+      starts: this.#starts,
+      places: this.#places,
+      kinds: this.#kinds,
+      sums: this.#sums,
+    }
   }
 
   /** Gives the blocks of all chunks. */
@@ -114,7 +133,7 @@ class Walk {
         break
       case chunkType.fill: {
         this.#expect(content, 4, chunk, position)
-        const word = new DataView(this.#bytes(place, 4, chunk).slice().buffer).getUint32(0, true)
+        const word = this.#word(place, chunk)
         this.#add(word === 0 ? kind.none : kind.fill, word, blocks)
         break
       }
@@ -125,6 +144,7 @@ class Walk {
       case chunkType.crc32:
         // Of everything so far, which only reading all of it could compare.
         this.#expect(content, 4, chunk, position)
+        this.#sum(place, chunk)
         break
       default:
         throw unsupported(
@@ -134,6 +154,16 @@ class Walk {
         )
     }
     return end
+  }
+
+  #sum(position: number, chunk: number): void {
+    if (this.#sums.length >= mostSums)
+      throw corrupt('E_TOO_LARGE', `${this.#store.name}: more than ${mostSums} checksums`)
+    this.#sums.push({ end: this.#block * this.#blockSize, crc32: this.#word(position, chunk), position })
+  }
+
+  #word(position: number, chunk: number): number {
+    return viewOf(this.#bytes(position, 4, chunk)).getUint32(0, true)
   }
 
   #add(which: number, place: number, blocks: number): void {

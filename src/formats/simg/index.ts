@@ -1,5 +1,5 @@
 import type { FormatDriver } from '../driver.js'
-import { SparseImage } from './reader.js'
+import { openSparse } from './opening.js'
 
 const magic = [0x3a, 0xff, 0x26, 0xed]
 
@@ -12,6 +12,14 @@ export const simg: FormatDriver = {
   subformats: [],
   features: { parents: 'none', snapshots: false, compression: [], sectorSizes: [512] },
   options: [],
+  openOptions: [
+    {
+      name: 'parts',
+      type: 'boolean',
+      default: true,
+      summary: 'join the numbered parts (super_1.img super_2.img …) that lie beside the one given',
+    },
+  ],
   probe: (head) => (magic.every((byte, index) => head[index] === byte) && head[4] === 1 ? 'certain' : 'no'),
-  open: (store) => new SparseImage(store),
+  open: openSparse,
 }

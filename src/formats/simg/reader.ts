@@ -1,11 +1,13 @@
 import type { Work } from '../../block/work.js'
-import { crc32 } from 'node:zlib'
+import { lastAtMost } from '../../binary/search.js'
 import { extentFaults } from '../../block/extent-faults.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import { MemoryStore } from '../../block/memory-store.js'
-import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
+import type { Extent, Note, Section } from '../../block/types.js'
 import type { CheckOptions, DiskImage, Finding } from '../driver.js'
-import { kind, readChunks, type Chunks } from './chunks.js'
+import { checkSums } from './checksums.js'
+import { kind } from './chunks.js'
+import { joinedChunks, type JoinedChunks, type SparsePart } from './joined.js'
 
 /** Bytes of a repeated word that one extent covers. */
 const fillLength = 65536
@@ -14,29 +16,37 @@ const keptFills = 64
 /** An Android sparse image: chunks of bytes, of a repeated word, and of nothing, in the order of the disk. */
 export class SparseImage extends ExtentSource implements DiskImage {
   readonly format = 'simg'
-  readonly subformat = 'sparse'
+  readonly subformat: string
   readonly capacity: number
   readonly grain: number
-  readonly notes: readonly Note[] = []
-  readonly #chunks: Chunks
+  readonly notes: readonly Note[]
+  readonly #parts: readonly SparsePart[]
+  readonly #chunks: JoinedChunks
   readonly #fills = new Map<number, MemoryStore>()
 
-  constructor(store: ByteStore) {
-    super(store)
-    this.#chunks = readChunks(store)
-    this.capacity = this.#chunks.capacity
-    this.grain = this.#chunks.blockSize
+  /** @param parts the first one's store is the image's own. @throws ImageError corrupt E_MAP, E_OVERLAP. */
+  constructor(parts: readonly [SparsePart, ...SparsePart[]], notes: readonly Note[] = []) {
+    super(parts[0].store)
+    const [{ chunks }] = parts
+    this.#parts = parts
+    this.#chunks = parts.length === 1 ? { ...chunks, owners: new Uint16Array(chunks.count) } : joinedChunks(parts)
+    this.subformat = parts.length === 1 ? 'sparse' : 'parts'
+    this.capacity = chunks.capacity
+    this.grain = chunks.blockSize
+    this.notes = notes
   }
 
   protected runAt(offset: number, end: number): Extent {
-    const { starts, places, kinds } = this.#chunks
-    const chunk = this.#find(offset)
+    const { starts, places, kinds, owners, count } = this.#chunks
+    const chunk = lastAtMost(starts, count, offset)
     const start = starts[chunk] ?? 0
     const length = Math.min(end, starts[chunk + 1] ?? 0) - offset
     const place = places[chunk] ?? 0
     switch (kinds[chunk]) {
-      case kind.raw:
-        return { kind: 'data', offset, length, store: this.store, position: place + (offset - start) }
+      case kind.raw: {
+        const store = this.#parts[owners[chunk] ?? 0]?.store ?? this.store
+        return { kind: 'data', offset, length, store, position: place + (offset - start) }
+      }
       case kind.fill: {
         const within = offset % 4
         return {
@@ -53,60 +63,27 @@ export class SparseImage extends ExtentSource implements DiskImage {
   }
 
   describe(): Section[] {
-    const { blockSize, count, rows } = this.#chunks
+    const [first] = this.#parts
     return [
       {
         title: 'Android sparse image',
         facts: [
-          { name: 'blockSize', value: blockSize, unit: 'bytes' },
-          { name: 'chunks', value: count, unit: 'count' },
+          { name: 'blockSize', value: this.grain, unit: 'bytes' },
+          { name: 'chunks', value: this.#parts.reduce((sum, { chunks }) => sum + chunks.count, 0), unit: 'count' },
+          { name: 'parts', value: this.#parts.length, unit: 'count' },
         ],
-        fields: rows,
+        fields: first?.chunks.rows ?? [],
       },
     ]
   }
 
   *check({ deep = false }: CheckOptions = {}): Work<void, Finding> {
-    for (const item of extentFaults(this, this.#chunks.blockSize, deep))
+    for (const item of extentFaults(this, this.grain, deep))
       if ('error' in item)
         yield { severity: 'error', code: item.error.code, structure: 'chunk', message: item.error.message }
       else yield item
-    if (deep) yield* this.#checksum()
-  }
-
-  /** The checksum of the header, where there is one, is over the whole disk. */
-  *#checksum(): Work<void, Finding> {
-    const recorded = this.#chunks.rows.find(({ name }) => name === 'imageChecksum')?.value
-    if (recorded === 0 || recorded === undefined) return
-    let sum = 0
-    const piece = new Uint8Array(fillLength * 16)
-    for (let offset = 0; offset < this.capacity; offset += piece.length) {
-      const bytes = piece.subarray(0, Math.min(piece.length, this.capacity - offset))
-      this.read(offset, bytes)
-      sum = crc32(bytes, sum)
-      yield { done: offset, total: this.capacity }
-    }
-    if (sum !== recorded)
-      yield {
-        severity: 'error',
-        code: 'E_CHECKSUM',
-        structure: 'header',
-        position: 24,
-        message:
-          `the checksum of the disk is 0x${sum.toString(16)}, the header says ` + `0x${Number(recorded).toString(16)}`,
-      }
-  }
-
-  #find(offset: number): number {
-    const { starts, count } = this.#chunks
-    let low = 0
-    let high = count - 1
-    while (low < high) {
-      const middle = Math.ceil((low + high) / 2)
-      if ((starts[middle] ?? Infinity) <= offset) low = middle
-      else high = middle - 1
-    }
-    return low
+    if (!deep) return
+    for (const part of this.#parts) yield* checkSums(this.#parts.length === 1 ? this : new SparseImage([part]), part)
   }
 
   #filled(word: number): MemoryStore {
@@ -118,5 +95,9 @@ export class SparseImage extends ExtentSource implements DiskImage {
     if (this.#fills.size >= keptFills) this.#fills.clear()
     this.#fills.set(word, store)
     return store
+  }
+
+  override [Symbol.dispose](): void {
+    for (const { store } of this.#parts) store[Symbol.dispose]()
   }
 }

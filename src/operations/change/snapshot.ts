@@ -14,8 +14,8 @@ import { readOptions, type ReadOptions } from '../open/opening.js'
 
 /** An internal snapshot. Sizes are bytes. */
 export interface SnapshotInfo extends ImageSnapshot {
-  /** When it was taken, ISO 8601. */
-  readonly date: string
+  /** When it was taken, ISO 8601; undefined where that is not recorded. */
+  readonly date?: string
   /** Bytes of the file that nothing else uses: what deleting it gives back. Undefined where its tables are damaged. */
   readonly own?: number
 }
@@ -229,6 +229,6 @@ function snapshotsOf(image: DiskImage, name: string): readonly ImageSnapshot[] {
   return image.snapshots
 }
 
-function dateOf(time: number): string {
-  return new Date(time * 1000).toISOString()
+function dateOf(time: number | undefined): string | undefined {
+  return time === undefined ? undefined : new Date(time * 1000).toISOString()
 }

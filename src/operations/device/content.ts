@@ -32,6 +32,8 @@ export interface DeviceContent {
   readonly source: BlockSource
   /** Where what is written ends; behind it the target keeps what it has, but for its last mebibyte. */
   readonly end: number
+  /** What of `source` differs from the image, in bytes. */
+  readonly changed: readonly { readonly position: number; readonly length: number }[]
   /** The table of `source`. */
   readonly table: PartitionTable
   readonly mends: readonly Mend[]
@@ -103,6 +105,7 @@ export class FittedDisk {
     return {
       source: content,
       end: Math.min(roundUp(source.capacity, sectorSize), size),
+      changed: [...adapted.writes, ...writes].map(({ position, bytes }) => ({ position, length: bytes.length })),
       table: writes.length === 0 ? table : readPartitionTable(content),
       mends: adapted.mends,
       ids: adapted.ids,

@@ -1,6 +1,7 @@
 import type { BlockSource } from '../../block/types.js'
 import { joined, type Trail } from '../../device/bytes.js'
 import type { DiskPlatform, Place } from '../../device/types.js'
+import type { UsedBlockMap } from '../bmap/use.js'
 import type { DeviceTarget } from './argument.js'
 import type { FittedDisk } from './content.js'
 import type { ContentFacts, TargetFacts } from './target-facts.js'
@@ -24,6 +25,8 @@ export interface DeviceReading {
   readonly changes?: boolean
   /** Whether a file is one of those that are read. */
   readonly reads?: (path: string) => boolean
+  /** Of an image with a block map: what of it is to be written. */
+  readonly blockMap?: UsedBlockMap
   /** At the end of reading it. @throws ImageError corrupt E_SOURCE_CHANGED. */
   readonly unchanged?: () => void
 }

@@ -5,6 +5,7 @@ import type { DiskPlatform, Place } from '../../device/types.js'
 import { printable, usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './target.js'
+import { blockMapOf } from '../bmap/use.js'
 import { findTarget } from './argument.js'
 import { originOf, type TargetOrigin } from './origin.js'
 import {
@@ -18,6 +19,8 @@ import {
 export interface RestoreOptions extends ReadOptions, DeviceOptions {
   /** Restores this partition of the image into one partition; the same as `IMAGE@N`. */
   readonly partition?: number
+  /** The path of the image's block map; false: none is used. Default: the one beside the image, if there is one. */
+  readonly bmap?: string | false
 }
 
 export interface RestoreResult extends DeviceOutcome {
@@ -41,6 +44,8 @@ export async function restore(argument: string, device: string, options: Restore
   const notes: Note[] = []
   const target = findTarget(device, platform)
   const origin = originOf(path, target, notes)
+  const blockMap = blockMapOf(opened, options.bmap)
+  notes.push(...(blockMap?.map.notes ?? []))
   const outcome = await writeTarget(
     {
       source: opened,
@@ -53,6 +58,7 @@ export async function restore(argument: string, device: string, options: Restore
         const stat = fs.statSync(path, { bigint: true, throwIfNoEntry: false })
         return stat !== undefined && files.some((file) => file.device === stat.dev && file.inode === stat.ino)
       },
+      blockMap,
       unchanged: () => opened.assertUnchanged(),
     },
     target,

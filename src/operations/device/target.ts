@@ -1,3 +1,5 @@
+import { MaskedSource } from '../../block/masked.js'
+import type { RunMap } from '../../block/run-map.js'
 import type { Note } from '../../block/types.js'
 import type { DiskPlatform, FoundDevice } from '../../device/types.js'
 import type { Progress } from '../../engine/index.js'
@@ -5,9 +7,10 @@ import { usage } from '../../errors.js'
 import type { IdChange, Mend, PartitionTable } from '../../partition/index.js'
 import { thisMachine } from '../in-use/machine.js'
 import { mayRefer } from '../partition/fix.js'
+import { blockMapInfo, checkRanges, writtenRuns, type BlockMapInfo } from '../bmap/use.js'
 import { imageIdentity } from '../transfer/identity.js'
 import { DeviceSink, type DeviceStepName, type DeviceWritten } from '../transfer/sink-device.js'
-import { planOf, runSteps, type PlanStep } from '../transfer/step.js'
+import { planOf, runSteps, type PlanStep, type Step } from '../transfer/step.js'
 import { storedBytes } from '../transfer/stored-bytes.js'
 import type { DeviceTarget } from './argument.js'
 import { confirmTarget, type Confirmation } from './confirmation.js'
@@ -43,7 +46,7 @@ export interface DeviceOptions extends TargetOverrides, Confirmation {
   readonly platform?: DiskPlatform
 }
 
-export type TargetStepName = PreparingStepName | DeviceStepName | FinishingStepName
+export type TargetStepName = 'checksums' | PreparingStepName | DeviceStepName | FinishingStepName
 
 /** What is, or would be, done with a target. Sizes are bytes. */
 export interface DeviceOutcome {
@@ -55,6 +58,8 @@ export interface DeviceOutcome {
    * target keeps.
    */
   readonly bytes: { readonly written: number; readonly stored: number; readonly left: number }
+  /** What of the image was to be written, where a block map said it. */
+  readonly blockMap?: BlockMapInfo
   readonly scheme: PartitionTable['scheme']
   readonly mends: readonly Mend[]
   readonly ids: readonly IdChange[]
@@ -107,13 +112,19 @@ class TargetWrite {
 
   async run(origin: string | undefined): Promise<DeviceOutcome> {
     const { dryRun = false, eject = false } = this.#options
+    const { blockMap } = this.#reading
     const facts = this.#facts(this.#target)
     const { passed, notes } = guardTarget(facts, this.#options)
     const content = besideTable(this.#reading.source, await this.#fitted.content(this.#contentOptions()), this.#target)
     const target = describeTarget(this.#target)
     using sink = this.#sink(content)
     const finish = new TargetFinish(this.#target, content, { platform: this.#platform, eject })
-    const steps = [...preparingSteps(this.#target, passed, facts.holders), ...sink.steps, ...finish.steps]
+    const steps = [
+      ...this.#checksumSteps(),
+      ...preparingSteps(this.#target, passed, facts.holders),
+      ...sink.steps,
+      ...finish.steps,
+    ]
     if (!dryRun) {
       await confirmTarget(target, this.#options, origin)
       await runSteps(steps)
@@ -123,6 +134,7 @@ class TargetWrite {
       target,
       guards: passed,
       bytes: this.#bytes(content),
+      blockMap: blockMap === undefined ? undefined : blockMapInfo(blockMap),
       scheme: content.table.scheme,
       mends: content.mends,
       ids: content.ids,
@@ -156,6 +168,7 @@ class TargetWrite {
       open: () => openTarget(target, (now) => this.#judgeAgain(now)),
       source: content.source,
       end: content.end,
+      mapped: this.#mapped(content),
       verify: verify === false ? 'no' : this.#reading.changes === true ? 'digest' : 'source',
       changes: contentChanges(content),
       cut: content.cut?.length,
@@ -170,6 +183,27 @@ class TargetWrite {
     })
   }
 
+  /** What is written, where a block map says it. */
+  #mapped({ changed, end }: DeviceContent): RunMap | undefined {
+    const { blockMap } = this.#reading
+    const { logicalSectorSize: sectorSize } = this.#target.disk
+    return blockMap === undefined ? undefined : writtenRuns(blockMap, changed, { sectorSize, end })
+  }
+
+  /** The image is compared with its block map before anything is done to the target. */
+  #checksumSteps(): Step<'checksums'>[] {
+    const { blockMap, source } = this.#reading
+    if (blockMap?.map.algorithm === undefined) return []
+    const { ranges, algorithm } = blockMap.map
+    return [
+      {
+        name: 'checksums',
+        message: `compare ${ranges.length} ranges of the image with their ${algorithm} checksums in ${blockMap.path}`,
+        run: () => checkRanges(blockMap, source, this.#options),
+      },
+    ]
+  }
+
   #contentOptions(): FittingOptions {
     const { newIds, uuid, grow, signal } = this.#options
     if (newIds === true && this.#target.partition !== undefined)
@@ -180,8 +214,16 @@ class TargetWrite {
     return { grow, signal, newId: identity === undefined ? undefined : (name) => identity.derive(name) }
   }
 
-  #bytes({ end }: DeviceContent): DeviceOutcome['bytes'] {
+  #bytes(content: DeviceContent): DeviceOutcome['bytes'] {
     const { source } = this.#reading
+    const { end } = content
+    const mapped = this.#mapped(content)
+    if (mapped !== undefined)
+      return {
+        written: mapped.total,
+        stored: storedBytes(new MaskedSource(source, mapped), Math.min(end, source.capacity)),
+        left: this.#target.size - mapped.total,
+      }
     return {
       written: end,
       stored: storedBytes(source, Math.min(end, source.capacity)),

@@ -4,7 +4,7 @@ import type { Progress } from '../../engine/progress.js'
 import fs from '../../sys/host-fs.js'
 import { usage } from '../../errors.js'
 import type { OptionValues } from '../../formats/driver.js'
-import { openWork, type OpenedImage, type OpenOptions } from '../../formats/open.js'
+import { diskIn, openWork, type OpenedImage, type OpenOptions } from '../../formats/open.js'
 import type { ReadingForward } from '../../formats/member-file.js'
 import type { Wrapping } from '../../formats/unwrap.js'
 import type { Access } from '../../formats/wrapper.js'
@@ -147,7 +147,7 @@ function performing({ signal, onProgress }: LaterOptions): WorkOptions {
 function* openDiskWork(argument: string, options: OpenOptions): Work<OpenedImage> {
   const { path, partition: selector } = parseImageArgument(argument)
   const { schemes } = options.registry ?? new Registry()
-  const location = schemes.locate(path)
+  const location = diskIn(schemes.locate(path), options)
   const opened = yield* openWork(location.store(), location, { ...options, from: options.from ?? location.format })
   if (selector === undefined) return opened
   try {

@@ -1,6 +1,8 @@
 import { isZero } from '../../binary/zero.js'
 import { ConcatenatedSource } from '../../block/concatenated.js'
 import { LinearTarget } from '../../block/linear-target.js'
+import { MaskedSource } from '../../block/masked.js'
+import type { RunMap } from '../../block/run-map.js'
 import { SliceSource } from '../../block/slice.js'
 import type { BlockSource, ByteStore } from '../../block/types.js'
 import { ZeroSource } from '../../block/zero.js'
@@ -37,6 +39,8 @@ export interface DeviceWriting {
    * sector.
    */
   readonly end: number
+  /** What of the body is written, in whole sectors; what is between keeps what it has. Left out: all of it. */
+  readonly mapped?: RunMap
   /**
    * Reads everything back, past the page cache: compares it with the source, read again, or with the digest of what was
    * read, where the source changes.
@@ -92,9 +96,11 @@ export class DeviceSink implements Disposable {
     this.#edges = edgesOf(size)
     const { head, tail } = this.#edges
     const bodyEnd = Math.min(Math.max(end, head), tail)
-    this.#body = new ConcatenatedSource(
-      [new ZeroSource(head, source.sectorSize), new SliceSource(source, head, bodyEnd - head)],
-      source.sectorSize,
+    this.#body = this.#mapped(
+      new ConcatenatedSource(
+        [new ZeroSource(head, source.sectorSize), new SliceSource(source, head, bodyEnd - head)],
+        source.sectorSize,
+      ),
     )
     this.#digests = verify === 'digest' ? new DiskDigests(this.#body.capacity, []) : undefined
     this.#written = {
@@ -107,7 +113,7 @@ export class DeviceSink implements Disposable {
 
   /** What is done, in order. */
   get steps(): Step<DeviceStepName>[] {
-    const { name, end, verify, changes = [], cut } = this.#writing
+    const { name, end, verify, changes = [], cut, mapped } = this.#writing
     const { head } = this.#edges
     return [
       {
@@ -123,7 +129,8 @@ export class DeviceSink implements Disposable {
       {
         name: 'write',
         message:
-          `write bytes ${head} to ${end} past the page cache, zeros by the device where it can` +
+          `write ${mapped === undefined ? '' : `${mapped.total} mapped bytes of `}bytes ${head} to ${end} past the ` +
+          'page cache, zeros by the device where it can' +
           (cut === undefined ? '' : `; the source's last ${cut} bytes are left out`),
         run: () => this.#saying(() => this.#write()),
       },
@@ -132,7 +139,10 @@ export class DeviceSink implements Disposable {
         : [
             {
               name: 'verify' as const,
-              message: 'read back everything from the medium, and compare',
+              message:
+                mapped === undefined
+                  ? 'read back everything from the medium, and compare'
+                  : 'read back what is mapped from the medium, and compare',
               run: () => this.#saying(() => this.#verify()),
             },
           ]),
@@ -155,6 +165,12 @@ export class DeviceSink implements Disposable {
   [Symbol.dispose](): void {
     this.#store?.[Symbol.dispose]()
     this.#store = undefined
+  }
+
+  /** What is not mapped reads as zero, and so does not count. */
+  #mapped(disk: BlockSource): BlockSource {
+    const { mapped } = this.#writing
+    return mapped === undefined ? disk : new MaskedSource(disk, mapped)
   }
 
   get #device(): WritableDevice {
@@ -184,7 +200,7 @@ export class DeviceSink implements Disposable {
   }
 
   async #verify(): Promise<void> {
-    const found = new SliceSource(new DeviceSource(this.#device), 0, this.#body.capacity)
+    const found = this.#mapped(new SliceSource(new DeviceSource(this.#device), 0, this.#body.capacity))
     if (this.#digests === undefined) await proveEqual(this.#body, found, this.#written, this.#writing)
     else {
       const { disk } = await this.#digests.result(() => found)
@@ -284,14 +300,16 @@ async function fill(
   body: BlockSource,
   start: number,
   digests: DiskDigests | undefined,
-  { threads, signal, onProgress }: DeviceWriting,
+  { mapped, threads, signal, onProgress }: DeviceWriting,
 ): Promise<CopyResult & { readonly bytesZeroed: number }> {
   const zeros = new ZeroQueue(store)
+  // A larger piece could reach into what is not to be written.
+  const unit = mapped === undefined ? zeroUnit : store.sectorSize
   const target = new LinearTarget(store, {
     capacity: body.capacity,
-    grain: zeroUnit,
+    grain: unit,
     start,
-    clear: (position, length) => zeros.add(position, length),
+    clear: (position, length) => eachMapped(mapped, position, length, (at, count) => zeros.add(at, count)),
   })
   const failed = new AbortController()
   const stop = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal])
@@ -305,6 +323,7 @@ async function fill(
     source: body,
     target,
     share: false,
+    sparse: unit,
     signal: stop,
     onProgress: ({ done }) => {
       copied = done
@@ -334,6 +353,25 @@ async function fill(
     throw reason instanceof Error ? reason : new TypeError('what was thrown is no error', { cause: reason })
   const { bytesRead, bytesWritten } = await moving
   return { bytesRead, bytesWritten, bytesZeroed: zeros.zeroed }
+}
+
+/** What of a range is to be written. */
+function eachMapped(
+  mapped: RunMap | undefined,
+  position: number,
+  length: number,
+  visit: (position: number, length: number) => void,
+): void {
+  if (mapped === undefined) {
+    visit(position, length)
+    return
+  }
+  for (let at = position; at < position + length;) {
+    const { inRun, end } = mapped.at(at)
+    const next = Math.min(end, position + length)
+    if (inRun) visit(at, next - at)
+    at = next
+  }
 }
 
 /**

@@ -23,19 +23,46 @@ const u32 = (value: number, little = true): Uint8Array => {
   return bytes
 }
 
+/** A floppy of Disk Copy 4.2: a name, lengths of data and tags, a mark. */
+function diskCopy(): Uint8Array {
+  const bytes = Buffer.alloc(84 + 409600)
+  bytes.write('\x04disk')
+  bytes.writeUInt32BE(409600, 64)
+  bytes.writeUInt16BE(0x0100, 82)
+  return bytes
+}
+
 test('formats that are not built are known by name', () => {
   const cases: [RegExp, Uint8Array][] = [
     [/encrypted DMG/, file([[0, 'encrcdsa']])],
     [/encrypted DMG/, file([[-8, 'cdsaencr']])],
     [
-      /sparse image/,
+      /NDIF/,
       file([
-        [0, 'sprs'],
-        [4, u32(3, false)],
+        [0, '\0\x04disk'],
+        [65, 'rohdddsk'],
       ]),
     ],
+    [
+      /NDIF/,
+      file([
+        [0, '\0\x05\x16\x07'],
+        [300, 'bcem'],
+      ]),
+    ],
+    [/Disk Copy 4\.2/, diskCopy()],
+    [/COW/, file([[0, 'OOOM\0\0\0\x02']])],
+    [/CHD/, file([[0, 'MComprHD']])],
+    [/CISO/, file([[0, 'CISO\0']])],
+    [/DAA/, file([[0, 'DAA\0\0\0']])],
+    [/ISZ/, file([[0, 'IsZ!']])],
+    [/UIF/, file([[-64, 'bbis']])],
+    [/NRG/, file([[-12, 'NER5']])],
+    [/NRG/, file([[-8, 'NERO']])],
+    [/XVD/, file([[512, 'msft-xvd']])],
+    [/FFU/, file([[4, 'SignedImage ']])],
+    [/Android update/, file([[0, 'CrAU\0\0\0\0\0\0\0\x02']])],
     [/ASIF/, file([[0, 'shdw\0\0\0\x01']])],
-    [/Parallels/, Buffer.from('<?xml version="1.0"?>\n<Parallels_disk_image Version="1.0">')],
     [/AFF/, file([[0, 'AFF10\x0d\x0a\0']])],
     [/WIM/, file([[0, 'MSWIM\0\0\0']])],
     [/OVF/, Buffer.from('<?xml version="1.0"?>\n<ovf:Envelope xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1">')],
