@@ -27,6 +27,7 @@ export const codesOf = {
     'E_FILE_ADDRESS',
     'E_FILE_NAME',
     'E_IS_DIRECTORY',
+    'E_JOBS',
     'E_LINKS',
     'E_MODES',
     'E_MOUNT_POINT',
@@ -103,6 +104,7 @@ export const codesOf = {
   ],
   refused: [
     'E_ATTRIBUTES_LOST',
+    'E_BATCH_RUNS',
     'E_BLOCK_DEVICE',
     'E_BMAP_MISFIT',
     'E_CUTS_CONTENT',

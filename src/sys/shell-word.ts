@@ -28,3 +28,25 @@ function escaped(character: string): string {
   const bytes = code >= 0xdc80 && code <= 0xdcff ? [code - 0xdc00] : Buffer.from(character, 'utf8')
   return [...bytes].map((byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('')
 }
+
+/**
+ * The words of a command line, as a shell splits them: spaces, `'…'`, `"…"` and backslashes; nothing is expanded.
+ * @returns undefined when a quote is not closed
+ */
+export function splitWords(text: string): string[] | undefined {
+  const words: string[] = []
+  // A word is what stands together: plain characters, escaped ones and quoted pieces.
+  const piece = /\\([^])|'([^']*)'|"((?:\\[^]|[^"\\])*)"|(\s+)|(['"\\])|([^\s'"\\]+)/g
+  let word: string | undefined
+  for (const [, escape, single, double, space, open, characters] of text.matchAll(piece)) {
+    if (open !== undefined) return undefined
+    if (space !== undefined) {
+      if (word !== undefined) words.push(word)
+      word = undefined
+      continue
+    }
+    word = (word ?? '') + (escape ?? single ?? double?.replaceAll(/\\(["\\$`])/g, '$1') ?? characters ?? '')
+  }
+  if (word !== undefined) words.push(word)
+  return words
+}

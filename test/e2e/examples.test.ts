@@ -46,6 +46,7 @@ const scene = [
   'vdisk create base.qcow2 40M',
   'vdisk create child.qcow2 --parent base.qcow2',
   'vdisk create newest.qcow2 --parent child.qcow2',
+  'echo "- check server.vhdx" > jobs.yaml',
   'vdisk create checkpoint.avhdx --to vhdx --parent server.vhdx',
 ]
 

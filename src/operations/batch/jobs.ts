@@ -1,0 +1,72 @@
+import { createHash } from 'node:crypto'
+import { parse } from 'yaml'
+import { usage } from '../../errors.js'
+import fs from '../../sys/host-fs.js'
+import { splitWords } from '../../sys/shell-word.js'
+
+/** One line of a batch: a vdisk command. */
+export interface Job {
+  /** For people: the name that the file gives, or the command. */
+  readonly name: string
+  /** What stands behind `vdisk` on the command line. */
+  readonly words: readonly string[]
+  /** Names the job in the folder of states: a digest of the words and the working folder. */
+  readonly id: string
+}
+
+/** The most that a file of jobs may have, in bytes: enough for a hundred thousand. */
+const largest = 16 * 1024 * 1024
+
+/**
+ * The jobs of a file: a YAML or JSON list, each entry a command as text, a list of words, or `{ name, run }`.
+ * @param folder the working folder, which relative names in the jobs are meant from
+ * @throws ImageError usage E_JOBS
+ */
+export function readJobs(path: string, folder: string): readonly Job[] {
+  const { size } = fs.statSync(path)
+  if (size > largest) throw usage('E_JOBS', `${path} has ${size} bytes; a list of jobs has at most ${largest}`)
+  let list: unknown
+  try {
+    // Aliases could make a small file a large list.
+    list = parse(fs.readFileSync(path, 'utf8'), { maxAliasCount: 0 })
+  } catch (error) {
+    throw usage('E_JOBS', `${path} is neither YAML nor JSON: ${(error as Error).message.split('\n')[0] ?? ''}`, {
+      cause: error,
+      hint: howToWrite,
+    })
+  }
+  if (!Array.isArray(list) || list.length === 0)
+    throw usage('E_JOBS', `${path} holds no list of jobs`, { hint: howToWrite })
+  const jobs = (list as readonly unknown[]).map((entry, index) => jobOf(entry, index, folder))
+  const byId = new Map<string, number>()
+  for (const [index, { id }] of jobs.entries()) {
+    const earlier = byId.get(id)
+    if (earlier !== undefined) throw usage('E_JOBS', `job ${index + 1} is the same command as job ${earlier + 1}`)
+    byId.set(id, index)
+  }
+  return jobs
+}
+
+const howToWrite = 'A job is a line such as: - convert a.vhdx a.qcow2 --verify'
+
+function jobOf(entry: unknown, index: number, folder: string): Job {
+  const wrong = (what: string) => usage('E_JOBS', `job ${index + 1} ${what}`, { hint: howToWrite })
+  const { name, run } =
+    typeof entry === 'object' && entry !== null && !Array.isArray(entry)
+      ? (entry as { readonly name?: unknown; readonly run?: unknown })
+      : { name: undefined, run: entry }
+  if (name !== undefined && typeof name !== 'string') throw wrong('has a name that is not text')
+  const words = typeof run === 'string' ? splitWords(run) : run
+  if (words === undefined) throw wrong('has a quote that is not closed')
+  if (!Array.isArray(words) || words.length === 0 || !words.every((word) => typeof word === 'string'))
+    throw wrong('is no command: text, or a list of words')
+  const command = words[0] === 'vdisk' ? words.slice(1) : words
+  if (command[0] === undefined) throw wrong('is no command')
+  if (command[0] === 'batch') throw wrong('is a batch itself')
+  if (command.includes('-')) throw wrong('reads standard input or writes standard output, which jobs do not have')
+  const id = createHash('sha256')
+    .update(JSON.stringify([folder, command]))
+    .digest('hex')
+    .slice(0, 32)
+  return { name: name ?? command.join(' '), words: command, id }
+}

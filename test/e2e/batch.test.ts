@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { root, vdisk } from '../support/cli.js'
+import { scratch } from '../support/tools.js'
+import { syscalls } from '../../src/sys/syscalls.js'
+
+interface Answer {
+  readonly jobs: readonly {
+    readonly name: string
+    readonly outcome: string
+    readonly exitCode?: number
+    readonly error?: { readonly code: string }
+  }[]
+}
+
+const source = join(root, 'fixtures/partitioned-disk.vhdx')
+
+function batchOf(t: TestContext, text: string) {
+  const at = scratch(t)
+  const cwd = at('.')
+  fs.copyFileSync(source, at('a.vhdx'))
+  fs.writeFileSync(at('jobs.yaml'), text)
+  const run = async (...flags: readonly string[]) => {
+    const { code, stdout, stderr } = await vdisk(['batch', 'jobs.yaml', '--json', ...flags], { cwd })
+    const answer = JSON.parse(stdout.toString()) as Answer & { readonly code?: string }
+    return {
+      code,
+      stderr,
+      answer,
+      outcomes: (answer.jobs as Answer['jobs'] | undefined)?.map(({ outcome }) => outcome),
+    }
+  }
+  return { at, cwd, run }
+}
+
+test('jobs run once; what failed, what is new and what lost its file runs again', async (t) => {
+  const { at, run } = batchOf(
+    t,
+    '- convert a.vhdx b.qcow2\n- [convert, "a.vhdx", "with space.vhd"]\n' +
+      "- name: missing\n  run: vdisk convert 'not here.vhdx' c.qcow2\n- check a.vhdx\n",
+  )
+  const planned = await run('--dry-run')
+  assert.deepEqual([planned.code, planned.outcomes], [0, ['planned', 'planned', 'planned', 'planned']])
+  assert.deepEqual(fs.readdirSync(at('.')).sort(), ['a.vhdx', 'jobs.yaml'])
+
+  const first = await run('--parallel', '2')
+  assert.deepEqual([first.code, first.outcomes], [9, ['done', 'done', 'failed', 'done']], first.stderr)
+  assert.equal(first.answer.jobs[2]?.name, 'missing')
+  assert.equal(first.answer.jobs[2].error?.code, 'E_NOT_FOUND')
+  assert.ok(fs.existsSync(at('with space.vhd')))
+
+  fs.copyFileSync(source, at('not here.vhdx'))
+  const before = fs.statSync(at('b.qcow2')).mtimeMs
+  const second = await run()
+  assert.deepEqual([second.code, second.outcomes], [0, ['already', 'already', 'done', 'already']])
+  assert.equal(fs.statSync(at('b.qcow2')).mtimeMs, before)
+
+  // A file that is another one by now is not what the job made, and is not replaced either.
+  fs.appendFileSync(at('b.qcow2'), 'x')
+  fs.rmSync(at('c.qcow2'))
+  const third = await run()
+  assert.deepEqual([third.code, third.outcomes], [9, ['failed', 'already', 'done', 'already']])
+  assert.equal(third.answer.jobs[0]?.error?.code, 'E_EXISTS')
+})
+
+test('what is no list of jobs is refused before anything runs', async (t) => {
+  for (const [text, says] of [
+    ['', /no list/],
+    ['{}', /no list/],
+    ['- [', /neither YAML nor JSON/],
+    ['- convert "a.vhdx', /quote/],
+    ['- []', /no command/],
+    ['- [1, 2]', /no command/],
+    ['- check a.vhdx\n- vdisk check a.vhdx', /job 2 is the same command as job 1/],
+    ['- convert a.vhdx -', /standard output/],
+    ['- batch other.yaml', /batch itself/],
+    ['- &a [check, a.vhdx]\n- *a', /neither YAML nor JSON/],
+  ] as const) {
+    const { at, run } = batchOf(t, text)
+    const { code, answer, stderr } = await run()
+    assert.deepEqual([code, answer.code], [2, 'E_JOBS'], `${text}: ${stderr}`)
+    assert.match(JSON.stringify(answer), says)
+    assert.ok(!fs.existsSync(at('jobs.yaml.state')))
+  }
+})
+
+test('an interrupted batch ends its jobs, leaves nothing half-made, and goes on next time', async (t) => {
+  const { at, cwd, run } = batchOf(t, '- check a.vhdx\n- convert big.raw big.qcow2\n- convert a.vhdx after.qcow2\n')
+  // Random bytes: the job takes some time.
+  const piece = Buffer.alloc(1 << 20, 7)
+  const file = fs.openSync(at('big.raw'), 'w')
+  for (let index = 0; index < 256; index++) fs.writeSync(file, piece.fill(index + 1))
+  fs.closeSync(file)
+  let ended = false
+  const { code, stderr } = await vdisk(['batch', 'jobs.yaml'], {
+    cwd,
+    onOutput: (_, child) => {
+      if (!ended) child.kill('SIGTERM')
+      ended = true
+    },
+  })
+  assert.equal(code, 130, stderr)
+  const left = fs.readdirSync(cwd).filter((name) => /after|partial|^\./.test(name))
+  assert.deepEqual(left, [])
+  const { code: end, outcomes } = await run()
+  assert.equal(end, 0)
+  assert.equal(outcomes?.[0], 'already')
+  assert.ok(fs.existsSync(at('after.qcow2')) && fs.existsSync(at('big.qcow2')))
+})
+
+test(
+  'two runs of one batch at a time are refused',
+  { skip: syscalls() === undefined && 'no locks here' },
+  async (t) => {
+    const { at, run } = batchOf(t, '- check a.vhdx\n')
+    fs.mkdirSync(at('jobs.yaml.state'))
+    const lock = fs.openSync(at('jobs.yaml.state/lock'), 'w')
+    t.after(() => fs.closeSync(lock))
+    assert.ok(syscalls()?.lock(lock))
+    const { code, answer } = await run()
+    assert.deepEqual([code, answer.code], [3, 'E_BATCH_RUNS'])
+  },
+)
