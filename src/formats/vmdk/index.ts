@@ -36,6 +36,6 @@ export const vmdk: FormatDriver = {
   open: (store, context) => openVmdk(store, context),
   create: createVmdk,
   changesExtents: true,
-  repair: (store) => repairVmdk(store),
+  repair: repairVmdk,
   openWritable: openWritableVmdk,
 }

@@ -15,6 +15,7 @@ import { HostLocation } from '../../location/file.js'
 import { fileId } from '../../location/location.js'
 import { StreamLocation } from '../../location/stream.js'
 import { targetFormat } from '../transfer/layout.js'
+import { FurtherFiles, type RepairPlace } from './further-files.js'
 import { FindingList, type FindingGroup, type Severity } from './findings.js'
 import { imageIdentity } from '../transfer/identity.js'
 import { guardChange } from '../in-use/guard.js'
@@ -134,7 +135,7 @@ class Repair {
     if (output !== undefined) checkTarget(output, this.#options.force === true, [this.#file(source)], this.#options)
     const writers = this.#writers(source)
     using draft = new DraftStore(source)
-    const mended = await this.#mend(draft, driver, source.size, output)
+    const mended = await this.#mend('draft', draft, driver, source.size, output)
     const outcome = { ...mended, notes: [...writers, ...mended.notes] }
     this.#options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
     return outcome
@@ -149,7 +150,7 @@ class Repair {
     guardChange(this.#path, 'changed', this.#options)
     using store = FileStore.openWrite(this.#path)
     const driver = this.#driver(store)
-    const outcome = await this.#mend(store, driver, store.size)
+    const outcome = await this.#mend('file', store, driver, store.size)
     store.flush()
     this.#options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
     return { ...outcome, target: { path: this.#path, size: store.size, allocated: this.#allocated(store) } }
@@ -177,7 +178,7 @@ class Repair {
     )
     await copy({ source: bytes, target: writer, signal, onProgress })
     writer.finish()
-    const outcome = await this.#mend(files.store, driver, source.size, output)
+    const outcome = await this.#mend('copy', files.store, driver, source.size, output)
     const result = {
       ...outcome,
       target: { path: output, size: files.size, allocated: files.allocated },
@@ -194,16 +195,25 @@ class Repair {
   }
 
   /** Lets the driver do what it can, and checks what comes of it. */
-  async #mend(store: ByteStore, driver: RepairingDriver, size: number, output?: string): Promise<Outcome> {
+  async #mend(
+    place: RepairPlace,
+    store: ByteStore,
+    driver: RepairingDriver,
+    size: number,
+    output?: string,
+  ): Promise<Outcome> {
+    using further = new FurtherFiles(this.#path, place, (file) => guardChange(file, 'changed', this.#options))
+    const context = this.#context(driver, further)
     const actions: RepairAction[] = []
     let actionCount = 0
-    await this.#perform('repair', driver.repair(store, this.#context(driver)), (action) => {
+    await this.#perform('repair', driver.repair(store, context), (action) => {
       if (actions.length < this.#limit) actions.push(action)
       actionCount++
     })
     store.flush()
+    further.repairing = false
     // The image is not closed: it would close the store, which others still need.
-    const image = driver.open(store, this.#context(driver))
+    const image = driver.open(store, context)
     const list = await this.#check(image, store.name)
     return {
       image: { path: this.#path, format: driver.id, title: driver.title, size },
@@ -250,11 +260,12 @@ class Repair {
     })
   }
 
-  /** Nothing but the image itself is opened. */
-  #context(driver: FormatDriver): OpenContext {
+  /** Nothing but the image itself is opened, and the files that it consists of. */
+  #context(driver: FormatDriver, further: FurtherFiles): OpenContext {
     return {
       options: checkOptions(driver.openOptions ?? [], this.#options.fromOptions ?? {}, `reading ${driver.id}`),
-      openReference: () => undefined,
+      openReference: (wanted, at) =>
+        driver.changesExtents === true && wanted.role === 'extent' ? further.open(wanted, at) : undefined,
       self: new HostLocation(this.#path),
     }
   }

@@ -1,7 +1,9 @@
 import { ceilDivide, viewOf } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
 import type { Work } from '../../../block/work.js'
-import type { RepairAction } from '../../driver.js'
+import { printable } from '../../../errors.js'
+import type { OpenContext, RepairAction } from '../../driver.js'
+import { looksLikeDescriptor, maximumDescriptor, parseDescriptor } from '../format/descriptor.js'
 import { Directory, KeptTables } from '../format/kept-tables.js'
 import { readSparseHeader, sparseLayout, type SparseLayout } from '../format/sparse-layout.js'
 import { gdAtEnd, sectorLength, sparseMagic, uncleanAt } from '../format/structs.js'
@@ -12,8 +14,36 @@ import { gdAtEnd, sectorLength, sparseMagic, uncleanAt } from '../format/structs
  * closed and both copies can be right, nothing proves which one is, and both stay.
  * @throws ImageError where nothing can be made of the header.
  */
-export function* repairVmdk(store: ByteStore): Work<void, RepairAction> {
-  if (!isSparse(store)) return
+export function* repairVmdk(store: ByteStore, context: OpenContext): Work<void, RepairAction> {
+  if (isSparse(store)) yield* repairSparse(store)
+  else yield* repairExtents(store, context)
+}
+
+/** The sparse extents that a descriptor lists, one after the other. */
+function* repairExtents(store: ByteStore, context: OpenContext): Work<void, RepairAction> {
+  if (store.size > maximumDescriptor) return
+  const bytes = new Uint8Array(store.size)
+  store.read(0, bytes)
+  if (looksLikeDescriptor(bytes) === 'no') return
+  const done = new Set<string>()
+  for (const { type, names } of parseDescriptor(bytes, store.name).extents)
+    for (const name of type === 'SPARSE' ? names : []) {
+      if (done.has(name)) break
+      const extent = context.openReference({ role: 'extent', path: name })
+      if (extent === undefined) continue
+      done.add(name)
+      try {
+        if (isSparse(extent))
+          for (const step of repairSparse(extent))
+            yield 'code' in step ? { ...step, structure: `${printable(name)}: ${step.structure}` } : step
+      } finally {
+        extent[Symbol.dispose]()
+      }
+      break
+    }
+}
+
+function* repairSparse(store: ByteStore): Work<void, RepairAction> {
   const header = readSparseHeader(store)
   if (header.values.gdOffset === gdAtEnd || header.values.capacity === 0n) return
   const layout = sparseLayout(store, header, 0)
