@@ -84,6 +84,13 @@ export const clouds: readonly Platform[] = [
   {
     id: 'aws-image',
     title: 'Amazon EC2, VM Import (ImportImage)',
+    appliance: {
+      next: [
+        'aws s3 cp {file} s3://BUCKET/',
+        "aws ec2 import-image --disk-containers 'Format=ova,UserBucket={S3Bucket=BUCKET,S3Key=KEY}' " +
+          '--boot-mode legacy-bios|uefi',
+      ],
+    },
     formats: awsFormats,
     limits: [{ most: 2 * TiB, of: 'a disk that starts from an MBR', certainty: 'unconfirmed', scheme: 'mbr' }],
     parents: false,

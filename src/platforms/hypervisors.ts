@@ -126,6 +126,7 @@ export const hypervisors: readonly Platform[] = [
   {
     id: 'vmware',
     title: 'VMware Workstation, Fusion',
+    appliance: { next: ['ovftool {file} {name}.vmx'] },
     formats: [{ format: 'vmdk', advised: { subformat: 'monolithicSparse' } }],
     limits: [{ most: 62 * TiB, of: 'a VMDK', certainty: 'documented' }],
     parents: true,
@@ -139,6 +140,12 @@ export const hypervisors: readonly Platform[] = [
   {
     id: 'esxi',
     title: 'VMware ESXi, vSphere',
+    appliance: {
+      next: [
+        'govc import.ova -ds DATASTORE -name {name} {file}',
+        'ovftool --datastore=DATASTORE --name={name} {file} vi://USER@HOST',
+      ],
+    },
     formats: [{ format: 'vmdk', required: { subformat: 'streamOptimized' } }],
     limits: [{ most: 62 * TiB, of: 'a VMDK', certainty: 'documented' }],
     parents: false,
@@ -158,6 +165,7 @@ export const hypervisors: readonly Platform[] = [
   {
     id: 'virtualbox',
     title: 'VirtualBox',
+    appliance: { next: ['VBoxManage import {file} --vsys 0 --vmname {name}'] },
     formats: [{ format: 'vdi' }, { format: 'vmdk' }, { format: 'vhd' }],
     limits: [],
     parents: true,

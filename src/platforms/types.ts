@@ -56,6 +56,8 @@ export interface Platform {
   /** The first is made where the target's name does not choose another. Empty: nothing that vdisk writes. */
   readonly formats: readonly PlatformFormat[]
   readonly packing?: PlatformPacking
+  /** It takes an OVA too: the disk with a description of its machine. `next`: what follows then. */
+  readonly appliance?: { readonly next: readonly string[] }
   /** Extensions of compressed files that are taken around the image: `gz`. */
   readonly compressed?: readonly string[]
   /** Bytes of the sectors that its disks can have; 512 when left out. */

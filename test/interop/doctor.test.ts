@@ -138,7 +138,7 @@ const defects: readonly Defect[] = [
     name: 'no network driver that VMware needs; NVMe is enough for its disk',
     change: () => undefined,
     platform: 'vmware',
-    finds: ['risk L-NET-DRIVER', 'note L-AGENT'],
+    finds: ['risk L-NET-DRIVER', 'note L-CONTROLLER', 'note L-AGENT'],
     verdict: 'ready',
   },
   {

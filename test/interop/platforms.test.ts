@@ -142,6 +142,25 @@ test('libvirt: the domain that is printed is XML that names the file', async (t)
   assert.equal(run('xmllint', '--xpath', 'string(/domain/devices/disk/source/@file)', at('domain.xml')).trim(), target)
 })
 
+test('esxi: an OVA of a rounded disk, whose description is XML that names the disk', async (t) => {
+  for (const tool of ['xmllint', 'sgdisk', 'tar', 'qemu-img']) if (!have(t, tool)) return
+  const at = scratch(t)
+  const { path } = sourceDisk(at)
+  const { platform } = await convert(path, at('server.ova'), { for: 'esxi', verify: true })
+  assert.match(platform?.next[0] ?? '', /^govc import\.ova .*server\.ova$/)
+  const names = run('tar', '-tf', at('server.ova')).trim().split('\n')
+  assert.match(names[0] ?? '', /\.ovf$/)
+  run('tar', '-C', at('.'), '-xf', at('server.ova'))
+  const [ovf = '', , vmdk = ''] = names
+  const file = "string(//*[local-name()='File']/@*[local-name()='href'])"
+  assert.equal(run('xmllint', '--xpath', file, at(ovf)).trim(), vmdk)
+  const info = JSON.parse(run('qemu-img', 'info', '--output=json', at(vmdk))) as Record<string, unknown>
+  assert.equal(info['virtual-size'], sourceSize)
+  const refused = await vdisk(['convert', path, 'out.ova', '--for', 'gce'], { cwd: at('.') })
+  assert.equal(refused.code, 2)
+  assert.match(refused.stderr, /promises an OVA, which gce does not take\nName it with \.tar\.gz/)
+})
+
 test('gce: an archive for standard output, of a disk with many pieces, is what GNU tar reads', async (t) => {
   if (!have(t, 'tar')) return
   const at = scratch(t)

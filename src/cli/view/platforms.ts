@@ -27,6 +27,7 @@ function platformText(platform: Platform, render: Renderer): string {
   const rows: FactRow[] = [
     ...platform.formats.map((format, index): FactRow => [index === 0 ? 'takes' : '', formatText(format)]),
     ['packed', packing?.title],
+    ['or', platform.appliance === undefined ? undefined : 'an OVA (.ova)'],
     ['around it', platform.compressed?.map((extension) => `.${extension}`).join(' ')],
     ['size', multiple === undefined ? 'whole sectors' : `a multiple of ${shortSize(multiple.bytes)}`],
     ...limits.flatMap(({ least, most, of }): FactRow[] => [

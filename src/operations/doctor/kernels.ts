@@ -196,7 +196,12 @@ function checkDiskDriver({ guest, started, modules, loaded, platform, report }: 
   }
   const { disk } = platform.drivers
   const there = platform.builtIn === true ? modules.builtin : loaded
-  if (disk.some((set) => set.every((driver) => there.has(driver)))) return
+  const complete = disk.filter((set) => set.every((driver) => there.has(driver)))
+  if (complete.length > 0) {
+    report.look(`disk drivers: ${complete.map((set) => set.join(' + ')).join(', ')}`)
+    if (complete.length < disk.length) noteController(disk, complete, started, platform, report)
+    return
+  }
   const missing = closestSet(disk, there).filter((driver) => !there.has(driver))
   const absence = platform.builtIn === true ? 'not built in' : 'neither built in nor in the initramfs'
   const known = missing.every((driver) => modules.loadable?.has(driver) !== false)
@@ -216,6 +221,25 @@ function checkDiskDriver({ guest, started, modules, loaded, platform, report }: 
             ? rebuild(guest, started.version, missing)
             : `This kernel has no ${missing.join(', ')}: install another one (of Debian: linux-image-amd64).`,
     },
+  })
+}
+
+/** Several controllers are there to choose from, and some of them only. */
+function noteController(
+  all: readonly (readonly string[])[],
+  complete: readonly (readonly string[])[],
+  started: StartedKernel,
+  platform: Platform,
+  report: DoctorReport,
+): void {
+  report.add({
+    id: 'L-CONTROLLER',
+    severity: 'note',
+    where: placeOf(started),
+    found: complete.map((set) => set.join(' + ')).join(', or '),
+    wanted: all.map((set) => set.join(' + ')).join(', or '),
+    why: `${platform.id} has several kinds of controllers: give the machine one that the guest has a driver for`,
+    remedy: { kind: 'none', text: `Choose the controller of ${complete.map((set) => set.at(-1)).join(' or ')}.` },
   })
 }
 

@@ -25,6 +25,8 @@ export interface PlatformChoice {
   readonly to: string
   readonly options: OptionValues
   readonly packed: boolean
+  /** Whether the image goes into an OVA. */
+  readonly appliance: boolean
   readonly notes: readonly Note[]
 }
 
@@ -37,10 +39,13 @@ export function choosePlatform(registry: Registry, id: string, request: ChoiceRe
   const platform = namedPlatform(id)
   const { packing } = platform
   const packed = packing !== undefined && request.packs
-  if (packed) refuseName(platform, packing, request.path)
   if (request.parent !== undefined && !platform.parents)
     throw contradicted(platform, '--parent', 'it takes no image that needs another one', 'Leave out --parent.')
   checkSize(platform, request.size)
+  const appliance =
+    request.packs && (request.to === undefined ? /\.ova$/i.test(request.path ?? '') : request.to === 'ova')
+  if (appliance) return applianceChoice(platform, request)
+  if (packed) refuseName(platform, packing, request.path)
   const format = formatOf(registry, platform, packed ? undefined : innerName(request.path), request.to)
   const { options, notes } = optionsOf(platform, format, request.options ?? {})
   return {
@@ -48,8 +53,24 @@ export function choosePlatform(registry: Registry, id: string, request: ChoiceRe
     to: format.format,
     options,
     packed,
+    appliance,
     notes: [...notes, ...(packed ? [] : compressionNotes(platform, request.path)), ...unpackedNotes(platform, packed)],
   }
+}
+
+/** An OVA holds streamOptimized VMDKs, whatever else the platform takes. */
+function applianceChoice(platform: Platform, { path, to, options = {} }: ChoiceRequest): PlatformChoice {
+  if (platform.appliance !== undefined)
+    return { platform, to: 'vmdk', options, packed: false, appliance: true, notes: [] }
+  if (to !== undefined) throw contradicted(platform, '--to ova', 'it takes no OVA', 'Leave out --to.')
+  const [first] = platform.formats
+  throw usage(
+    'E_PLATFORM_NAME',
+    `the name of the target ${printable(path ?? '')} promises an OVA, which ${platform.id} does not take`,
+    {
+      hint: `Name it with ${platform.packing?.extensions[0] ?? `.${first?.format ?? ''}`} at its end.`,
+    },
+  )
 }
 
 function refuseName(

@@ -22,7 +22,8 @@ const formatNames: Readonly<Record<string, Readonly<Record<string, string>>>> = 
 }
 
 /** The commands and steps that follow, with the file and its sizes in them. */
-export function nextSteps({ id, next }: Platform, { path, format, capacity, size }: MadeFile): string[] {
+export function nextSteps({ id, next }: Pick<Platform, 'id' | 'next'>, made: MadeFile): string[] {
+  const { path, format, capacity, size } = made
   const stream = path === undefined
   const file = stream ? 'disk' : lastPart(path)
   const name = file.replace(/\.(tar\.gz|tgz|tar|[A-Za-z0-9]{1,5})$/, '').replace(/[^\w.-]/g, '-') || 'disk'

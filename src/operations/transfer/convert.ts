@@ -138,8 +138,6 @@ class Conversion {
     this.#output = outputOf(target, options, choice?.packed === true ? platformArchive(choice.platform) : undefined)
     this.#format =
       this.#output.format?.(options.registry) ?? targetFormat(options.registry, this.#output.formatName, to, chosen)
-    if (this.#output.takesDisks === true && choice !== undefined)
-      throw usage('E_OPTIONS', 'what --for makes is no OVA', { hint: 'Leave out --for, or give another target.' })
     if (this.#output.takesDisks !== true && (options.appliance !== undefined || options.addDisks !== undefined))
       throw usage('E_OPTIONS', 'only an OVA describes a machine and takes several disks', {
         hint: 'Name the target .ova, or use --to ova.',

@@ -94,12 +94,13 @@ export interface PlatformResult {
 
 /** What results say of the platform. Bytes; `size` is the new file's, where it is known. */
 export function platformResult(
-  { platform }: PlatformChoice,
+  { platform, appliance }: PlatformChoice,
   path: string | undefined,
   format: string,
   made: { readonly capacity: number; readonly size: number | undefined; readonly table: readonly string[] },
 ): PlatformResult {
   const { id, title } = platform
   const { capacity, size, table } = made
-  return { id, title, table, next: nextSteps(platform, { path, format, capacity, size }) }
+  const next = appliance ? (platform.appliance?.next ?? []) : platform.next
+  return { id, title, table, next: nextSteps({ id, next }, { path, format, capacity, size }) }
 }
