@@ -149,6 +149,7 @@ export const codesOf = {
   corrupt: [
     'E_ALIGN',
     'E_APM',
+    'E_BACKUP',
     'E_BAT_LARGE',
     'E_BAT_RANGE',
     'E_BAT_SMALL',

@@ -12,10 +12,10 @@ export class SourceStore implements ByteStore {
   readonly alignment = 1
   readonly zeroed = false
   readonly source: BlockSource
-  readonly #below: ByteStore
+  readonly #below: Disposable & Pick<ByteStore, 'changed'>
 
   /** @param below what is closed together with it: the store that holds the source's bytes. */
-  constructor(name: string, source: BlockSource, below: ByteStore) {
+  constructor(name: string, source: BlockSource, below: Disposable & Pick<ByteStore, 'changed'>) {
     this.name = printable(name)
     this.size = source.capacity
     this.source = source

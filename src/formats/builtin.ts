@@ -4,6 +4,7 @@
  */
 export * from './compressed/index.js'
 export { bochs } from './bochs/index.js'
+export { clonezilla } from './clonezilla/index.js'
 export { cloop } from './cloop/index.js'
 export { dmg } from './dmg/index.js'
 export * from './ovf/index.js'

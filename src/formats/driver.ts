@@ -8,6 +8,7 @@ import type { Work } from '../block/work.js'
 import type { OptionSpec, OptionValues } from './option-specs.js'
 
 export type { CopyTarget, ImageWriter } from '../block/image-writer.js'
+export { chooseMember } from './members.js'
 export { subformatOption, unitOption, type OptionSpec, type OptionValues } from './option-specs.js'
 export type { Finding } from './finding.js'
 export type {
@@ -138,6 +139,21 @@ export interface OwnFile {
   readonly inode: bigint
 }
 
+/** How an image inside others is opened. */
+export interface InsideOptions {
+  /** What it is called there: `sda1.img`. */
+  readonly name: string
+  /** The formats that it may be of: with one it is read as that, with several as what its content says. */
+  readonly formats: readonly string[]
+}
+
+/** An image inside the files of another. */
+export interface ImageInside extends BlockSource {
+  readonly notes: readonly Note[]
+  /** As of a DiskImage. */
+  check(options: CheckOptions): Work<void, Finding>
+}
+
 export interface OpenContext {
   /**
    * The snapshot to read instead of the active disk, as {@link chooseSnapshot} takes it; drivers without snapshots
@@ -162,6 +178,11 @@ export interface OpenContext {
    * files then, and whether they changed is asked with the others. The image closes it.
    */
   include?(store: ByteStore, files: readonly OwnFile[]): void
+  /**
+   * Opens an image that lies in files of this one: a partition in the pieces of a backup. Compressed ones are unpacked.
+   * The result owns the store, and closes it; so does a failure. @throws ImageError what opening an image throws.
+   */
+  openInside?(store: ByteStore, inside: InsideOptions): ImageInside
   /** The identity stays although the image is changed: its child hides every change (`chain commit`). */
   readonly keepsIdentity?: boolean
   /**
@@ -316,6 +337,10 @@ export interface FormatDriver {
    * the folder; undefined where it is no such disk. Pure and total.
    */
   folderFile?(names: ReadonlySet<string>): string | undefined
+  /**
+   * Whether an image holds several disks, of which `context.self.member` says which is wanted ({@link chooseMember}).
+   */
+  readonly severalDisks?: boolean
   /**
    * Whether a file of the format's extension that is no image of it may be a raw disk (`.dmg`), from its first 64 KiB
    * and size. Left out: it is refused, since it may be a damaged image. Pure and total.

@@ -1,10 +1,13 @@
 import { printable, usage, type ImageError } from '../errors.js'
-import type { WrappedFile } from './driver.js'
+import type { WrappedFile } from './wrapper.js'
+
+/** What one of several disks can be called. */
+type Named = Pick<WrappedFile, 'name' | 'id'>
 
 const diskNames = /\.(?:img|raw|dd|iso|bin|vhdx?|qcow2?|vmdk|vdi|dmg|hdd|hds|wic|usb|sdcard)$/i
 
 /** What a user may call one disk of several, and what it then means. */
-const kinds: Readonly<Record<string, (member: WrappedFile, number: number) => string | undefined>> = {
+const kinds: Readonly<Record<string, (member: Named, number: number) => string | undefined>> = {
   id: ({ id }) => id,
   file: ({ name }) => name,
   number: (_, number) => String(number),
@@ -15,11 +18,11 @@ const kinds: Readonly<Record<string, (member: WrappedFile, number: number) => st
  * the only one that is named as a disk.
  * @param archive what messages call the file that holds them. @throws ImageError usage E_WHICH_MEMBER, E_NO_MEMBER.
  */
-export function chooseMember(
-  members: readonly WrappedFile[],
+export function chooseMember<Member extends Named>(
+  members: readonly Member[],
   archive: string,
   wanted: string | undefined,
-): WrappedFile {
+): Member {
   const named = members.filter(({ name, id }) => id !== undefined || (name !== undefined && diskNames.test(name)))
   // Compressed files have one thing in them: what is asked for may be further in.
   const anonymous = members.length === 1 && members[0]?.name === undefined
@@ -37,13 +40,13 @@ export function chooseMember(
 }
 
 /** No disk of those is called that. */
-export function noMember(archive: string, wanted: string, members: readonly WrappedFile[]): ImageError {
+export function noMember(archive: string, wanted: string, members: readonly Named[]): ImageError {
   return usage('E_NO_MEMBER', `${archive} holds no disk ${printable(wanted)}`, {
     hint: members.length === 0 ? 'It is one image; leave out @disk=.' : `It holds ${listed(members)}.`,
   })
 }
 
-function wantedMember(members: readonly WrappedFile[], archive: string, wanted: string): WrappedFile {
+function wantedMember<Member extends Named>(members: readonly Member[], archive: string, wanted: string): Member {
   const [, kind, text] = /^(id|file|number):(.*)$/s.exec(wanted) ?? []
   const known = kind === undefined ? undefined : kinds[kind]
   const exact = known === undefined ? [] : members.filter((member, index) => known(member, index + 1) === text)
@@ -60,12 +63,12 @@ function wantedMember(members: readonly WrappedFile[], archive: string, wanted: 
   })
 }
 
-function spelling(member: WrappedFile | undefined, number: number): string {
+function spelling(member: Named | undefined, number: number): string {
   const name = member?.name ?? member?.id
   return name !== undefined && /^[\w.-]+$/.test(name) ? name : String(number)
 }
 
-function listed(members: readonly WrappedFile[]): string {
+function listed(members: readonly Named[]): string {
   const shown = members.slice(0, 10).map(({ name, id }) => printable(name ?? id ?? ''))
   return shown.join(', ') + (members.length > 10 ? ` and ${members.length - 10} more` : '')
 }

@@ -5,6 +5,7 @@ import { HostLocation } from '../location/file.js'
 import { ReferenceGate, type GateFile } from '../location/gate.js'
 import { isName, type Location } from '../location/location.js'
 import type { ParentMapping } from '../location/parent-map.js'
+import { MemberLocation } from '../location/member.js'
 import { StreamLocation } from '../location/stream.js'
 import type { TrustedFolder } from '../location/walk.js'
 import type {
@@ -18,6 +19,7 @@ import type {
   WrapperContext,
 } from './driver.js'
 import { beside, imageFile, isSame, notTheParent, openFound, ownFile } from './found-file.js'
+import { InsideImage } from './inside.js'
 import { OpenedImage, type ImageFile, type Layer } from './opened.js'
 import type { ReadingForward } from './member-file.js'
 import { checkOptions, optionsAmong } from './options.js'
@@ -86,7 +88,7 @@ export function diskIn(self: Location, { registry = new Registry(), from }: Open
     const file = wanted === undefined ? undefined : files.find(({ name }) => name === wanted)
     // A link could lead to a file whose neighbours are others than those in the folder.
     if (file?.path !== undefined && file.kind === 'file' && file.behind === undefined)
-      return new HostLocation(file.path, undefined, driver.id)
+      return new HostLocation(file.path, self.member, driver.id)
   }
   return self
 }
@@ -102,7 +104,8 @@ export function openStore(store: ByteStore, self?: Location, options: OpenOption
 /** As {@link openStore}, step by step. */
 export function* openWork(store: ByteStore, self?: Location, options: OpenOptions = {}): Work<OpenedImage> {
   const location: Location = self ?? new StreamLocation(store)
-  const file = new ProbedFile(store, options.registry ?? new Registry())
+  const registry = options.registry ?? new Registry()
+  const file = new ProbedFile(store, registry)
   // `--from raw` reads any file as it is; other formats are what is looked for inside.
   if (options.from === 'raw') {
     if (location.member === undefined) return new ChainOpener(options).open(file, location)
@@ -116,7 +119,7 @@ export function* openWork(store: ByteStore, self?: Location, options: OpenOption
   const unwrapped = yield* unwrap(file, location, {
     scratchFolder: options.scratchFolder,
     forward: options.from === undefined ? options.forward : undefined,
-    member: location.member,
+    member: registry.find(options.from ?? '')?.severalDisks === true ? undefined : location.member,
     found: () => files.flatMap((file) => watched(file, store)),
     context: (at) =>
       wrapperContext(at, options, ({ store: opened, location: found }) => {
@@ -306,6 +309,15 @@ class ChainOpener {
         ...(role === 'image' && this.#options.snapshot !== undefined ? { snapshot: this.#options.snapshot } : {}),
         options: this.#optionsOf(driver),
         self: outside?.location ?? self,
+        openInside: (inner, { name, formats }) =>
+          new InsideImage(
+            openStore(inner, new MemberLocation(self, name, inner.name), {
+              registry: this.#registry,
+              scratchFolder: this.#options.scratchFolder,
+              from: formats.length === 1 ? formats[0] : undefined,
+            }),
+            formats,
+          ),
         openReference: (wanted, at) => {
           const opened = this.#openReference(wanted, at, self, store.name, files, extra)
           if (opened !== undefined) further.push(opened)

@@ -31,6 +31,7 @@ const damaged: Readonly<Record<string, readonly string[]>> = {
     'parts',
     'partclone',
     'ntfsclone',
+    'clonezilla',
   ],
 }
 

@@ -1,3 +1,4 @@
+import { beginsWith } from '../../binary/mark.js'
 import { badField, headerBytes } from '../../block/header-bytes.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import type { ByteStore, Codec, Extent, Note, Section } from '../../block/types.js'
@@ -6,7 +7,7 @@ import { corrupt, hints, isImageError, unsupported } from '../../errors.js'
 import { isPowerOfTwo } from '../../binary/integers.js'
 import type { CheckOptions, DiskImage, Finding } from '../driver.js'
 import { Commands } from './commands.js'
-import { header as layout } from './structs.js'
+import { header as layout, magic } from './structs.js'
 
 const knownMajor = 10
 const mostClusterSize = 2 * 1024 * 1024
@@ -33,6 +34,8 @@ export class NtfscloneImage extends ExtentSource implements DiskImage {
     super(store)
     const { name, size } = store
     this.#bytes = headerBytes(store, layout.size, 'an ntfsclone header')
+    const bad = badField(name)
+    if (!beginsWith(this.#bytes, magic)) throw bad('this is no ntfsclone image, or its start is damaged', 0)
     const values = layout.read(this.#bytes)
     const { majorVersion, minorVersion, clusterSize, clusters, deviceSize, dataOffset, inUse } = values
     if (majorVersion !== knownMajor)
@@ -40,7 +43,6 @@ export class NtfscloneImage extends ExtentSource implements DiskImage {
         details: { position: 16 },
         hint: 'Restore it with the ntfsclone that made it, and save it anew.',
       })
-    const bad = badField(name)
     if (!isPowerOfTwo(clusterSize) || clusterSize < 512 || clusterSize > mostClusterSize)
       throw bad(`the cluster size is ${clusterSize}, expected a power of two from 512 to 2 MiB`, 18)
     if (clusters === 0 || !Number.isSafeInteger(clusters * clusterSize)) throw bad(`there are ${clusters} clusters`, 30)

@@ -1,11 +1,12 @@
 import { crc32 } from 'node:zlib'
+import { beginsWith } from '../../binary/mark.js'
 import type { FieldRow } from '../../binary/struct.js'
 import { badField, headerBytes } from '../../block/header-bytes.js'
 import type { ByteStore } from '../../block/types.js'
 import { corrupt, printable, unsupported } from '../../errors.js'
 import { checksums, noChecksum, type ChecksumKind } from './checksums.js'
 import { withoutInversion } from './entries.js'
-import { bitmapMode, bitmapOfOne, headerOne, headerTwo, littleMark, versions } from './structs.js'
+import { bitmapMode, bitmapOfOne, headerOne, headerTwo, littleMark, magic, versions } from './structs.js'
 
 const sectorLength = 512
 const mostBlockSize = 64 * 1024 * 1024
@@ -39,6 +40,7 @@ export interface Header {
  */
 export function readHeader(store: ByteStore): Header {
   const start = headerBytes(store, headerOne.size, 'a partclone header')
+  if (!beginsWith(start, magic)) throw badField(store.name)('this is no partclone image, or its start is damaged', 0)
   const version = Buffer.from(start.subarray(30, 34)).toString('latin1')
   const header =
     version === versions.two ? readTwo(store) : version === versions.one ? readOne(store, start) : undefined
