@@ -10,6 +10,7 @@ import type { Filesystem, FilesystemState, ByteRun, UsedOptions } from '../types
 import { bitmapRuns, volumeRuns, type UnitRun } from '../unit-runs.js'
 import { VolumeReader } from '../volume-reader.js'
 import { forkData, forkExtent, headerPosition, leafNode, signatures, treeHeader, volumeHeader } from './structs.js'
+import { HfsPlusTree } from './tree.js'
 import { hfsUuid } from './uuid.js'
 
 /** Seconds from 1904 to 1970. */
@@ -60,6 +61,10 @@ class Identification {
         ? {}
         : { blockSize, size, free: freeBlocks * blockSize, used: (blocks - freeBlocks) * blockSize }),
       usedRuns: (options) => this.#usedRuns(state, options),
+      openTree: () => {
+        this.#requireGeometry()
+        return new HfsPlusTree(this.#reader, this.#header)
+      },
     }
   }
 

@@ -1,25 +1,12 @@
-import { crc32c } from '../binary/checksum.js'
-import { bytes, struct, u16, u32, u64, u8, uuid } from '../binary/struct.js'
-import { readOnlyImage } from './read-only.js'
-import { setUuid, secondsText, utf8Label } from './labels.js'
-import type { FilesystemFamily } from './types.js'
-import { bytesAt } from './volume-reader.js'
+import { crc32c } from '../../binary/checksum.js'
+import { readOnlyImage } from '../read-only.js'
+import { setUuid, secondsText, utf8Label } from '../labels.js'
+import type { FilesystemFamily } from '../types.js'
+import { bytesAt, VolumeReader } from '../volume-reader.js'
+import { superblock } from './structs.js'
+import { ErofsTree } from './tree.js'
 
 const superblockPosition = 1024
-/** Linux, fs/erofs/erofs_fs.h, struct erofs_super_block. */
-const superblock = struct('little', 128, {
-  magic: u32(0, 'hex'),
-  checksum: u32(4, 'hex'),
-  compatible: u32(8),
-  blockShift: u8(12),
-  rootInode: u16(14),
-  inodes: u64(16),
-  built: u64(24),
-  blocks: u32(36),
-  uuid: uuid(48),
-  label: bytes(64, 16),
-  incompatible: u32(80),
-})
 const magic = 0xe0f5e1e2
 
 export const erofs: FilesystemFamily = {
@@ -33,7 +20,9 @@ export const erofs: FilesystemFamily = {
     const text = utf8Label(values.label)
     const id = setUuid(values.uuid)
     const time = secondsText(Number(values.built % 2n ** 40n))
+    const reader = new VolumeReader(volume, 'EROFS')
     const found = readOnlyImage(volume, {
+      openTree: () => new ErofsTree(reader, values),
       type: 'erofs',
       title: 'EROFS',
       blockSize,

@@ -1,10 +1,11 @@
-import { ascii, bytes, struct, u16, u32, u8, type StructValues } from '../binary/struct.js'
-import { viewOf } from '../binary/integers.js'
-import type { BlockSource, Fact } from '../block/types.js'
-import { iso9660 } from './iso9660/index.js'
-import { readOnlyImage } from './read-only.js'
-import type { Filesystem, FilesystemFamily } from './types.js'
-import { bytesAt } from './volume-reader.js'
+import { ascii, bytes, struct, u16, u32, u8, type StructValues } from '../../binary/struct.js'
+import { viewOf } from '../../binary/integers.js'
+import type { BlockSource, Fact } from '../../block/types.js'
+import { iso9660 } from '../iso9660/index.js'
+import { readOnlyImage } from '../read-only.js'
+import type { Filesystem, FilesystemFamily } from '../types.js'
+import { bytesAt, VolumeReader } from '../volume-reader.js'
+import { UdfTree } from './tree.js'
 
 const recognitionStart = 32768
 const blockSizes = [2048, 512, 1024, 4096]
@@ -104,7 +105,12 @@ function describe(volume: BlockSource, blockSize: number): Filesystem | undefine
   // What lies behind the partition (the second anchor) is the volume's end: UDF does not say where that is.
   const end = part === undefined ? 0 : (part.start + part.length) * blockSize
   const version = versionOf(volumeValues?.revision ?? 0)
+  const logicalBytes = descriptors.get(ids.logical)
+  const reader = new VolumeReader(volume, 'UDF')
   const image = readOnlyImage(volume, {
+    ...(logicalBytes === undefined || part === undefined
+      ? {}
+      : { openTree: () => new UdfTree(reader, logicalBytes, part, blockSize) }),
     type: 'udf',
     title: 'UDF',
     blockSize: volumeValues?.blockSize ?? blockSize,

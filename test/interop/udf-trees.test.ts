@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { diskLike } from '../support/content.js'
+import { testFolder } from '../support/folder.js'
+import { changeableBuffer, fuzz } from '../support/hostile-volumes.js'
+import { hostFacts, treeFacts, type PosixFacts } from '../support/posix-trees.js'
+import { run } from '../support/tools.js'
+import { haveAll, identify, openVolume } from '../support/volumes.js'
+
+test('a UDF tree is what 7-Zip extracts, and what it was made of; changed bytes break nothing', (t) => {
+  if (!haveAll(t, 'genisoimage', '7z')) return
+  const folder = testFolder(t)
+  const source = join(folder, 'source')
+  fs.mkdirSync(join(source, 'A folder/below'), { recursive: true })
+  const files: readonly (readonly [name: string, bytes: Uint8Array])[] = [
+    ['A folder/below/Ünïcödé 名前.txt', diskLike(1_000_000, 1)],
+    ['A folder/small', Buffer.from('small')],
+    ['README.TXT', diskLike(5000, 2)],
+    ['empty', new Uint8Array(0)],
+  ]
+  for (const [name, bytes] of files) fs.writeFileSync(join(source, name), bytes)
+  fs.mkdirSync(join(source, 'many'))
+  for (let index = 0; index < 200; index++)
+    fs.writeFileSync(join(source, `many/a name of some length, ${index}`), `content ${index}`)
+  fs.utimesSync(join(source, 'README.TXT'), 1_000_000_000, 1_234_567_890)
+  const image = join(folder, 'image')
+  run('genisoimage', '-quiet', '-udf', '-J', '-input-charset', 'utf-8', '-o', image, source)
+  const out = join(folder, 'out')
+  run('env', 'LC_ALL=C.UTF-8', '7z', 'x', '-bd', '-tudf', `-o${out}`, image)
+  const found = identify(openVolume(t, image))
+  assert.deepEqual([found?.type, found?.issues], ['udf', []])
+  const tree = found?.openTree?.()
+  assert.ok(tree)
+  const comparable = (facts: Map<string, PosixFacts>): unknown[] =>
+    [...facts]
+      .map(([path, { kind, size, sha256, modified }]) => [
+        path,
+        kind,
+        size,
+        sha256,
+        kind === 'directory' ? 0n : modified / 1_000_000_000n,
+      ])
+      .sort(([one], [other]) => (String(one) < String(other) ? -1 : 1))
+  const ours = comparable(treeFacts(tree))
+  assert.deepEqual(ours, comparable(hostFacts(out)))
+  assert.deepEqual(ours, comparable(hostFacts(source)))
+  const bytes = fs.readFileSync(image)
+  const set = bytes.indexOf(Buffer.from([0, 1, 2, 0]), 257 * 2048)
+  fuzz(
+    changeableBuffer(bytes),
+    [
+      [32768, 32768 + 2048 * 30],
+      [256 * 2048, 256 * 2048 + 512],
+      [set, Math.min(bytes.length - 8, set + 600_000)],
+    ],
+    60,
+  )
+})
