@@ -22,19 +22,24 @@ export interface CorpusRecord {
 
 const corpusFolder = process.env['VDISK_CORPUS']
 
-/** The records and the folder they lie in; undefined after a visible skip, where no corpus is named. */
+/**
+ * The records and the folder they lie in; undefined after a visible skip, where no corpus is named.
+ * @param second the second archive: images of kinds that came later.
+ */
 export function openCorpus(
   t: TestContext,
+  second = false,
 ): { readonly records: readonly CorpusRecord[]; readonly folder: string } | undefined {
+  const suffix = second ? '-2' : ''
   if (corpusFolder === undefined) {
     t.skip(skipReason('VDISK_CORPUS names no folder of images'))
     return undefined
   }
-  const archive = join(corpusFolder, 'images.tar.xz')
+  const archive = join(corpusFolder, `images${suffix}.tar.xz`)
   if (!existsSync(archive)) throw new Error(`VDISK_CORPUS is set, and ${archive} is missing`)
   if (!have(t, 'tar') || !have(t, 'xz')) return undefined
-  const records = JSON.parse(readFileSync(join(corpusFolder, 'manifest.json'), 'utf8')) as CorpusRecord[]
-  const folder = join(workFolder, 'corpus')
+  const records = JSON.parse(readFileSync(join(corpusFolder, `manifest${suffix}.json`), 'utf8')) as CorpusRecord[]
+  const folder = join(workFolder, `corpus${suffix}`)
   if (!existsSync(folder)) {
     const own = `${folder}.${process.pid}`
     mkdirSync(own, { recursive: true })
