@@ -2,7 +2,7 @@ import { unsupported } from '../../errors.js'
 import { littleLong, littleWord, type Input } from './input.js'
 import { streamLibraries, type OpenLibraryStream } from '../../sys/stream-libraries.js'
 import { decodedBy } from './library-stream.js'
-import { LzmaDamage, LzmaDecoder, longestSymbol } from './lzma.js'
+import { LzmaCut, LzmaDamage, LzmaDecoder, longestSymbol } from './lzma.js'
 import type { StreamCodec } from './types.js'
 
 /** The old .lzma files ("LZMA alone"): thirteen bytes, then one LZMA stream. They have no checksum. */
@@ -68,6 +68,8 @@ function* decodeByScript(input: Input, header: Uint8Array, dictionary: number): 
     if (!lzma.finished) throw new LzmaDamage('its range coder does not end as it must')
   } catch (error) {
     if (!(error instanceof LzmaDamage)) throw error
+    // What it needs next is not there.
+    if (error instanceof LzmaCut || (input.remaining === 0 && lzma.at >= lzma.end)) throw input.cut('an LZMA stream')
     throw input.damaged(
       `the LZMA stream does not decode: ${error.message}`,
       Math.max(start, input.position - lzma.end + lzma.at),

@@ -26,6 +26,9 @@ export const longestSymbol = 24
 /** Why data does not decode. */
 export class LzmaDamage extends Error {}
 
+/** The same, where more bytes might have helped. */
+export class LzmaCut extends LzmaDamage {}
+
 /**
  * LZMA (LZMA specification by Igor Pavlov): the model, the range coder and the dictionary. The caller passes
  * the bytes (`input`, from `at` to `end`) and takes what comes out.
@@ -143,7 +146,7 @@ export class LzmaDecoder {
     if (this.#pending > 0) left -= this.#repeat(left)
     while (left > 0 && this.at <= stop && !this.ended) {
       left -= this.#symbol(left)
-      if (this.at > this.end) throw new LzmaDamage('its data ends too early')
+      if (this.at > this.end) throw new LzmaCut('its data ends too early')
     }
     return limit - left
   }

@@ -99,12 +99,16 @@ function checkType(input: Input, zero: number, flags: number, position: number):
   return flags
 }
 
+/** Whether those bytes are a footer, whatever it says. */
+export function isXzFooter(footer: Uint8Array): boolean {
+  return footer[10] === 0x59 && footer[11] === 0x5a && littleWord(footer, 0) === zlib.crc32(footer.subarray(4, 10))
+}
+
 /** Takes the footer (2.1.2). @returns the type of check, and the bytes of the index before it. */
 export function takeXzFooter(input: Input): { readonly check: number; readonly indexLength: number } {
   const start = input.position
   const footer = Uint8Array.from(input.take(xzHeaderLength, 'an xz footer'))
-  if (footer[10] !== 0x59 || footer[11] !== 0x5a || littleWord(footer, 0) !== zlib.crc32(footer.subarray(4, 10)))
-    throw input.damaged('the footer of an xz stream is damaged', start)
+  if (!isXzFooter(footer)) throw input.damaged('the footer of an xz stream is damaged', start)
   const check = checkType(input, footer[8] ?? 0, footer[9] ?? 0, start)
   return { check, indexLength: (littleWord(footer, 4) + 1) * 4 }
 }

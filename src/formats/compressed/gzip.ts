@@ -13,7 +13,7 @@ export const gzip: WrapperDriver = {
   id: 'gzip',
   title: 'gzip',
   extensions: ['gz', 'gzip', 'bgz'],
-  access: 'by its blocks (BGZF), or unpacked',
+  access: 'by its blocks (BGZF), as a stream, or unpacked',
   // Bits 5 to 7 of the flags are reserved, method 8 is the only one.
   probe: (head) =>
     head[0] === 0x1f && head[1] === 0x8b && head[2] === 8 && head.length >= 18 && (head[3] ?? 255) < 32

@@ -4,7 +4,7 @@ import { wholeStream } from './whole-stream.js'
 
 /** Compressed files without an index: bzip2, LZMA, LZ4. */
 
-const unpacked = 'unpacked'
+const streamed = 'as a stream, or unpacked'
 
 export const bzip2: WrapperDriver = {
   apiVersion: 1,
@@ -12,7 +12,7 @@ export const bzip2: WrapperDriver = {
   id: 'bzip2',
   title: 'bzip2',
   extensions: ['bz2', 'bzip2'],
-  access: unpacked,
+  access: 'unpacked',
   probe: (head) => (/^BZh[1-9](?:1AY&SY|\x17rE8P\x90)/.test(text(head, 10)) ? 'certain' : 'no'),
   *open(store) {
     yield { done: 0, total: store.size }
@@ -26,7 +26,7 @@ export const lzma: WrapperDriver = {
   id: 'lzma',
   title: 'LZMA (old .lzma files)',
   extensions: ['lzma'],
-  access: unpacked,
+  access: streamed,
   probe: isLzma,
   *open(store) {
     yield { done: 0, total: store.size }
@@ -42,7 +42,7 @@ export const lz4: WrapperDriver = {
   id: 'lz4',
   title: 'LZ4',
   extensions: ['lz4'],
-  access: unpacked,
+  access: streamed,
   probe: (head) => (['\x04\x22\x4d\x18', '\x02\x21\x4c\x18'].includes(text(head, 4)) ? 'certain' : 'no'),
   *open(store) {
     yield { done: 0, total: store.size }

@@ -3,6 +3,7 @@ import { UnitList, UnitSource } from '../../block/unit-source.js'
 import type { Work } from '../../block/work.js'
 import { Input } from '../../codec/stream/input.js'
 import {
+  isXzFooter,
   takeXzFooter,
   takeXzHeader,
   takeXzIndex,
@@ -25,9 +26,11 @@ export const xz: WrapperDriver = {
   id: 'xz',
   title: 'xz',
   extensions: ['xz'],
-  access: 'by its blocks of up to 4 MiB, or unpacked',
+  access: 'by its blocks of up to 4 MiB (32 MiB in order), as a stream, or unpacked',
   probe: (head) => (xzMagic.every((byte, index) => head[index] === byte) ? 'certain' : 'no'),
   *open(store) {
+    // Decoding says whether it is cut off, or something else follows.
+    if (!endsWithFooter(store)) return wholeStream('xz', store)
     const { units, checks } = yield* readIndex(store)
     const [check = 0, ...others] = checks
     const whole = wholeStream('xz', store, units.capacity)
@@ -40,12 +43,25 @@ export const xz: WrapperDriver = {
   },
 }
 
+/** Whether the file ends with the footer of a stream, and padding. */
+function endsWithFooter(store: ByteStore): boolean {
+  const input = inputOf(store)
+  const end = store.size - paddingBefore(input, store.size)
+  if (end < xzHeaderLength) return false
+  input.position = end - xzHeaderLength
+  return isXzFooter(input.peek(xzHeaderLength))
+}
+
+function inputOf(store: ByteStore): Input {
+  return new Input(store.name, (position, target) => store.read(position, target), 0, store.size)
+}
+
 /**
  * The blocks of all streams, from the end backwards: only indexes, footers and headers are read. @throws ImageError
  * corrupt.
  */
 function* readIndex(store: ByteStore): Work<{ readonly units: UnitList; readonly checks: readonly number[] }> {
-  const input = new Input(store.name, (position, target) => store.read(position, target), 0, store.size)
+  const input = inputOf(store)
   const streams: { readonly start: number; readonly records: readonly XzRecord[] }[] = []
   const checks = new Set<number>()
   let end = store.size

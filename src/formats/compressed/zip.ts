@@ -1,4 +1,5 @@
 import zlib from 'node:zlib'
+import { isZero } from '../../binary/zero.js'
 import { RangeSource } from '../../block/range-source.js'
 import type { BlockSource, ByteStore } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
@@ -29,7 +30,7 @@ export const zip: WrapperDriver = {
   id: 'zip',
   title: 'zip',
   extensions: ['zip'],
-  access: 'at any place where it is stored as it is, else unpacked',
+  access: 'at any place where it is stored as it is, as a stream, or unpacked',
   probe: (head, tail) =>
     startsWith(head, 0x504b0304) || (startsWith(head, 0x504b0506) && tail.length >= endLength) ? 'certain' : 'no',
   *open(store) {
@@ -67,7 +68,8 @@ function* readDirectory(store: ByteStore): Work<Entry[]> {
   const bytes = Buffer.alloc(length)
   store.read(start, bytes)
   const entries: Entry[] = []
-  for (let at = 0; entries.length < count;) {
+  let at = 0
+  while (entries.length < count) {
     if (at + directoryEntryLength > length || bytes.readUInt32BE(at) !== 0x504b0102)
       throw damaged(store, start + at, 'its directory ends too early')
     const nameEnd = at + directoryEntryLength + bytes.readUInt16LE(at + 28)
@@ -87,6 +89,9 @@ function* readDirectory(store: ByteStore): Work<Entry[]> {
     at = end
     if (entries.length % 4096 === 0) yield { done: at, total: length }
   }
+  // A digital signature may follow (4.3.13).
+  if (at + 4 <= length && bytes.readUInt32BE(at) === 0x504b0102)
+    throw damaged(store, start + at, `its directory has more than the ${count} entries that it says`)
   return entries
 }
 
@@ -112,10 +117,16 @@ function withLongSizes(entry: Entry, extra: Buffer): Entry {
 function findEnd(store: ByteStore): { readonly start: number; readonly length: number; readonly count: number } {
   const window = Buffer.alloc(Math.min(store.size, endLength + longestComment + 20))
   const base = store.size - window.length
+  let ended: number | undefined
   store.read(base, window)
   for (let at = window.length - endLength; at >= 0; at--) {
     if (window.readUInt32BE(at) !== 0x504b0506) continue
-    if (at + endLength + window.readUInt16LE(at + 20) !== window.length) continue
+    const behind = window.subarray(at + endLength + window.readUInt16LE(at + 20))
+    if (at + endLength + window.readUInt16LE(at + 20) > window.length) continue
+    if (!isZero(behind)) {
+      ended ??= store.size - behind.length
+      continue
+    }
     let count = window.readUInt16LE(at + 10)
     let length = window.readUInt32LE(at + 12)
     let start = window.readUInt32LE(at + 16)
@@ -139,6 +150,11 @@ function findEnd(store: ByteStore): { readonly start: number; readonly length: n
     if (start + length > end) throw damaged(store, base + at, 'its directory does not lie before its end')
     return { start, length, count }
   }
+  if (ended !== undefined)
+    throw corrupt('E_TRAILING_DATA', `${store.name} is a zip archive that ends at byte ${ended}, and more follows`, {
+      hint: `If it does not belong to the file, cut it off: head -c ${ended} FILE`,
+      details: { position: ended },
+    })
   throw corrupt('E_TRUNCATED', `${store.name} is a zip archive whose directory is missing: it is cut off or damaged`, {
     hint: 'Copy or download it again.',
     details: { size: store.size },

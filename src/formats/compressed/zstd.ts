@@ -20,7 +20,7 @@ export const zstd: WrapperDriver = {
   id: 'zstd',
   title: 'Zstandard',
   extensions: ['zst', 'zstd'],
-  access: 'by its frames of up to 4 MiB, or unpacked',
+  access: 'by its frames of up to 4 MiB, as a stream, or unpacked',
   probe(head) {
     const magic = head.length < 8 ? 0 : Buffer.from(head.buffer, head.byteOffset, 4).readUInt32LE(0)
     // A skippable frame alone may begin an LZ4 file too; vdisk leaves those to Zstandard, whose tools write them.

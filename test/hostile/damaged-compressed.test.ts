@@ -1,0 +1,3 @@
+import { testDamagedCompressed } from '../support/damaged-compressed.js'
+
+testDamagedCompressed("the system's libraries, where they load")
