@@ -19,6 +19,7 @@ import type {
   WrapperContext,
 } from './driver.js'
 import { beside, imageFile, isSame, notTheParent, openFound, ownFile } from './found-file.js'
+import { diskIn } from './disk-folder.js'
 import { InsideImage } from './inside.js'
 import { OpenedImage, type ImageFile, type Layer } from './opened.js'
 import type { ReadingForward } from './member-file.js'
@@ -72,25 +73,6 @@ export function openFile(path: string, options: OpenOptions = {}): OpenedImage {
 export function openLocation(self: Location, options: OpenOptions = {}): OpenedImage {
   const place = diskIn(self, options)
   return openStore(place.store(), place, { ...options, from: options.from ?? place.format })
-}
-
-/**
- * The file from which the disk is opened that a folder is, with the format that has such folders; any other location as
- * it is.
- */
-export function diskIn(self: Location, { registry = new Registry(), from }: OpenOptions): Location {
-  if (self.kind !== 'folder') return self
-  const files = self.list?.() ?? []
-  const names = new Set(files.flatMap(({ name }) => (name === undefined ? [] : [name])))
-  for (const { driver } of registry) {
-    if (from !== undefined && from !== driver.id) continue
-    const wanted = driver.folderFile?.(names)
-    const file = wanted === undefined ? undefined : files.find(({ name }) => name === wanted)
-    // A link could lead to a file whose neighbours are others than those in the folder.
-    if (file?.path !== undefined && file.kind === 'file' && file.behind === undefined)
-      return new HostLocation(file.path, self.member, driver.id)
-  }
-  return self
 }
 
 /**

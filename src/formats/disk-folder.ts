@@ -1,0 +1,25 @@
+import { HostLocation } from '../location/file.js'
+import type { Location } from '../location/location.js'
+import { Registry } from './registry.js'
+
+/**
+ * The file from which the disk is opened that a folder is, with the format that has such folders; any other location as
+ * it is.
+ */
+export function diskIn(
+  self: Location,
+  { registry = new Registry(), from }: { readonly registry?: Registry; readonly from?: string },
+): Location {
+  if (self.kind !== 'folder') return self
+  const files = self.list?.() ?? []
+  const names = new Set(files.flatMap(({ name }) => (name === undefined ? [] : [name])))
+  for (const { driver } of registry) {
+    if (from !== undefined && from !== driver.id) continue
+    const wanted = driver.folderFile?.(names)
+    const file = wanted === undefined ? undefined : files.find(({ name }) => name === wanted)
+    // A link could lead to a file whose neighbours are others than those in the folder.
+    if (file?.path !== undefined && file.kind === 'file' && file.behind === undefined)
+      return new HostLocation(file.path, self.member, driver.id)
+  }
+  return self
+}
