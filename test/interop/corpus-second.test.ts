@@ -17,7 +17,7 @@ const formatOf: Readonly<Record<string, string>> = {
   sparseimage: 'sparseimage',
 }
 
-/** What the record does not say, or what stands in the way of its answer; each was looked into. */
+/** What the record does not say, or why another answer is right; each was looked into. */
 interface Answer {
   readonly why: string
   readonly look?: (image: Image, path: string) => Promise<void> | void
@@ -29,8 +29,8 @@ interface Answer {
 const answers: Readonly<Record<string, Answer>> = {
   'dmg-forensic/synthetic.sparseimage': {
     why:
-      'recorded as unknown: no tool here reads sparse images. Six sectors in bands of two; slots 0 and 1 hold bands 0 ' +
-      'and 2, band 1 is not stored',
+      'recorded as unknown: no tool here reads sparse images. Six sectors in bands of two; slots 0 and 1 hold bands ' +
+      '0 and 2, band 1 is not stored',
     look: (image, path) => {
       const bytes = readFileSync(path)
       const disk = Buffer.concat([bytes.subarray(4096, 5120), Buffer.alloc(1024), bytes.subarray(5120, 6144)])

@@ -78,7 +78,7 @@ test('a disk that is a folder is served and read by another program', async (t) 
   }
 })
 
-test('qemu-img reads an overlay of Parallels alone, with zeros for what lies below; vdisk reads the disk', async (t) => {
+test('qemu-img reads an overlay of Parallels alone, zeros for what lies below; vdisk the disk', async (t) => {
   if (!have(t, 'qemu-img')) return
   const folder = diskFolder(testFolder(t), 'disk.hdd', folders['disk.hdd'])
   const overlay = join(folder, `disk.hdd.1.${parallelsStates[2]}.hds`)
