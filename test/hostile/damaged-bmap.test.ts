@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { blockMap, type BlockMapOptions } from '../../fixtures/spec-writer/block-map.js'
 import { isImageError } from '../../src/errors.js'
 import { parseBlockMap, type Bmap } from '../../src/operations/bmap/parse.js'
+import { Random } from '../fuzz/random.js'
 import { diskLike } from '../support/content.js'
 
 const block = 4096
@@ -138,4 +139,33 @@ test('bmap: 200,000 ranges are read in bounded time and memory', () => {
     )
   assert.equal(parsed(text).ranges.length, 200_000)
   assert.ok(process.resourceUsage().maxRSS < 512 * 1024)
+})
+
+test('bmap: whatever is changed in it, the answer is a block map that fits, or an error that says why', () => {
+  const cases = Number(process.env['VDISK_BMAP_CASES'] ?? 2000)
+  const texts = ['1.2', '1.3', '2.0'].map((version) => Buffer.from(made({ version })))
+  let refused = 0
+  for (let index = 0; index < cases; index++) {
+    const random = new Random(20261130, index)
+    let bytes = Buffer.from(random.pick(texts))
+    for (let change = random.below(4); change >= 0; change--) {
+      const at = random.below(bytes.length)
+      if (random.chance(0.5)) bytes.writeUInt8(random.below(256), at)
+      else if (random.chance(0.3)) bytes = bytes.subarray(0, at)
+      else bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(random.below(bytes.length))])
+      if (bytes.length === 0) break
+    }
+    try {
+      const { ranges, imageSize } = parsed(bytes)
+      let end = 0
+      for (const { start, length } of ranges) {
+        assert.ok(start >= end && length > 0 && start + length <= imageSize, `case ${index}`)
+        end = start + length
+      }
+    } catch (error) {
+      assert.ok(isImageError(error) && error.kind !== 'internal', `case ${index}: ${String(error)}`)
+      refused++
+    }
+  }
+  assert.ok(refused > cases / 2)
 })
