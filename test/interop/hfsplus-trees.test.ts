@@ -8,7 +8,7 @@ import { testFolder } from '../support/folder.js'
 import { changeableBuffer, fuzz } from '../support/hostile-volumes.js'
 import { hostFacts, treeFacts, type PosixFacts } from '../support/posix-trees.js'
 import { run } from '../support/tools.js'
-import { bufferVolume, haveAll, identify } from '../support/volumes.js'
+import { bufferVolume, content, haveAll, identify } from '../support/volumes.js'
 
 test('an HFS+ tree of xorriso is what 7-Zip extracts, and what it was made of; changed bytes break nothing', (t) => {
   if (!haveAll(t, 'xorriso', '7z')) return
@@ -69,4 +69,50 @@ test('an HFS+ tree of xorriso is what 7-Zip extracts, and what it was made of; c
     ],
     80,
   )
+})
+
+test('HFS+: two names of one file, and files that are compressed', (t) => {
+  if (!haveAll(t, 'xorriso')) return
+  const folder = testFolder(t)
+  const source = join(folder, 'source')
+  fs.mkdirSync(join(source, 'zzzzHFS+ Private Data'), { recursive: true })
+  for (let index = 0; index < 100; index++)
+    fs.writeFileSync(join(source, `zzzzHFS+ Private Data/iNode${index}`), `content of ${index}`)
+  for (const name of ['first name', 'second name', 'packed']) fs.writeFileSync(join(source, name), '')
+  const image = join(folder, 'image')
+  run('xorriso', '-as', 'mkisofs', '-quiet', '-hfsplus', '-R', '-o', image, source)
+  const whole = fs.readFileSync(image)
+  const { start = 0, length = 0 } =
+    readPartitionTable(bufferVolume(whole)).partitions.find(
+      (one) =>
+        whole.toString('latin1', one.start + 1024, one.start + 1026) === 'H+' ||
+        whole.toString('latin1', one.start + 1024, one.start + 1026) === 'HX',
+    ) ?? {}
+  const bytes = whole.subarray(start, start + length)
+  const utf16 = (text: string): Buffer => Buffer.from(text, 'utf16le').swap16()
+  // Names that mkisofs cannot make, and records as macOS writes them for further names.
+  for (let at = bytes.indexOf(utf16('zzzzHFS+')); at >= 0; at = bytes.indexOf(utf16('zzzzHFS+')))
+    bytes.fill(0, at, at + 8)
+  const record = (name: string): number => {
+    for (let at = bytes.indexOf(utf16(name)); at >= 0; at = bytes.indexOf(utf16(name), at + 1))
+      if (bytes.readUInt16BE(at + name.length * 2) === 2) return at + name.length * 2
+    throw new Error(`there is no record of ${name}`)
+  }
+  for (const name of ['first name', 'second name']) {
+    bytes.write('hlnkhfs+', record(name) + 48, 'latin1')
+    bytes.writeUInt32BE(77, record(name) + 44)
+  }
+  bytes.writeUInt32BE(2, record('iNode77') + 44)
+  bytes[record('packed') + 41]! |= 0x20
+  const tree = identify(bufferVolume(bytes))?.openTree?.()
+  assert.ok(tree)
+  assert.deepEqual([...tree.entries(tree.root)].map(({ name }) => name).sort(), ['first name', 'packed', 'second name'])
+  const [first, second, packed] = ['first name', 'second name', 'packed'].map((name) => tree.find(tree.root, name))
+  assert.ok(first !== undefined && second !== undefined && packed !== undefined)
+  assert.deepEqual([first.id, first.links, first.size], [second.id, 2, 'content of 77'.length])
+  assert.equal(content(tree, second).toString(), 'content of 77')
+  assert.throws(() => [...tree.dataRuns(packed)], { code: 'E_FS_FEATURE', message: /compressed/ })
+  bytes.writeUInt32BE(4711, record('first name') + 44)
+  const other = identify(bufferVolume(bytes))?.openTree?.()
+  assert.throws(() => other?.find(other.root, 'first name'), { code: 'E_FS_CORRUPT', message: /file 4711/ })
 })

@@ -107,19 +107,31 @@ export class HfsPlusTree extends NodeTree<HfsPlusNode> {
 
   /** The files and folders of a folder; records without a kind (threads) have no name, and are passed over. */
   *#children(number: number): Generator<{ readonly name: string; readonly data: Uint8Array }> {
-    const parentOf = (key: Uint8Array): number => (key.length < 8 ? 0 : viewOf(key).getUint32(2))
     for (const { key, data } of this.#catalog.from((one) => parentOf(one) < number)) {
       if (parentOf(key) !== number) return
       if (data.length < catalogRecord.size) continue
       const { type } = catalogRecord.read(data)
-      const view = viewOf(key)
-      const length = view.getUint16(6)
-      if (8 + length * 2 > key.length) throw damaged(this.#volume.title, `a name in folder ${number} leaves its key`)
-      if (type !== recordTypes.folder && type !== recordTypes.file) continue
-      let name = ''
-      for (let index = 0; index < length; index++) name += String.fromCharCode(view.getUint16(8 + index * 2))
-      yield { name, data }
+      if (type === recordTypes.folder || type === recordTypes.file) yield { name: this.#name(key), data }
     }
+  }
+
+  /** The record of one name of ASCII characters, which a folder of many names is not read for. */
+  #child(number: number, name: string): Uint8Array | undefined {
+    const wanted = name.toLowerCase()
+    const isBefore = (key: Uint8Array): boolean =>
+      parentOf(key) < number || (parentOf(key) === number && this.#name(key).toLowerCase() < wanted)
+    for (const { key, data } of this.#catalog.from(isBefore))
+      return parentOf(key) === number && this.#name(key) === name ? data : undefined
+    return undefined
+  }
+
+  #name(key: Uint8Array): string {
+    const view = viewOf(key)
+    const length = key.length < 8 ? 0 : view.getUint16(6)
+    if (8 + length * 2 > key.length && length > 0) throw damaged(this.#volume.title, 'a name leaves its key')
+    let name = ''
+    for (let index = 0; index < length; index++) name += String.fromCharCode(view.getUint16(8 + index * 2))
+    return name
   }
 
   /** The root folder is the one child of folder 1. */
@@ -149,8 +161,8 @@ export class HfsPlusTree extends NodeTree<HfsPlusNode> {
 
   /** One of several names of a file, which is `iNode` and a number in the private folder. */
   #linked({ number, special }: CatalogValues): HfsPlusNode {
-    for (const { name, data } of this.#children(this.#privateFolder().number)) {
-      if (name !== `iNode${special}` || data.length < catalogFileSize) continue
+    const data = this.#child(this.#privateFolder().number, `iNode${special}`)
+    if (data !== undefined && data.length >= catalogFileSize) {
       const values = catalogRecord.read(data)
       return this.#file(values, data, Math.max(1, values.special))
     }
@@ -181,4 +193,8 @@ export class HfsPlusTree extends NodeTree<HfsPlusNode> {
     this.content(node, 0, bytes)
     return Buffer.from(bytes).toString('utf8')
   }
+}
+
+function parentOf(key: Uint8Array): number {
+  return key.length < 8 ? 0 : viewOf(key).getUint32(2)
 }
