@@ -44,8 +44,8 @@ function sumFits(block: Uint8Array): boolean {
 /** Decodes one header; undefined when it is none, or its size is no number that can be. */
 export function decodeTarHeader(block: Uint8Array): TarHeader | undefined {
   if (block.length < tarBlock || !sumFits(block)) return undefined
-  const size = (block[124] ?? 0) >= 128 ? base256(block.subarray(124, 136)) : octal(block.subarray(124, 136))
-  if (size === undefined || !Number.isSafeInteger(size) || size < 0) return undefined
+  const size = numberAt(block, 124)
+  if (size === undefined) return undefined
   const type = String.fromCharCode(block[156] ?? 0)
   const name = upToNul(block.subarray(0, 100))
   // The prefix is that of ustar alone: GNU has other fields there.
@@ -56,6 +56,44 @@ export function decodeTarHeader(block: Uint8Array): TarHeader | undefined {
     size,
     type: type === '\0' || type === '7' ? '0' : type,
   }
+}
+
+/** Where a sparse member of GNU tar has data, in bytes of the file. */
+export interface TarRun {
+  readonly offset: number
+  readonly length: number
+}
+
+/** The map of data of a sparse member (type S): a part of it in its header, more in the blocks that follow. */
+export interface TarSparseMap {
+  readonly runs: readonly TarRun[]
+  /** Whether another block of the map follows. */
+  readonly more: boolean
+  /** Bytes of the file; undefined in a block that follows. */
+  readonly size: number | undefined
+}
+
+/** @param first whether it is the header. @returns undefined where a number is none. */
+export function decodeTarSparse(block: Uint8Array, first: boolean): TarSparseMap | undefined {
+  const [start, entries, moreAt] = first ? [386, 4, 482] : [0, 21, 504]
+  const runs: TarRun[] = []
+  for (let index = 0; index < entries; index++) {
+    const at = start + index * 24
+    if (block[at] === 0 && block[at + 12] === 0) break
+    const [offset, length] = [numberAt(block, at), numberAt(block, at + 12)]
+    if (offset === undefined || length === undefined) return undefined
+    runs.push({ offset, length })
+  }
+  const size = first ? numberAt(block, 483) : undefined
+  if (first && size === undefined) return undefined
+  return { runs, more: block[moreAt] !== 0, size }
+}
+
+/** Twelve bytes: octal digits, or base 256. */
+function numberAt(block: Uint8Array, at: number): number | undefined {
+  const bytes = block.subarray(at, at + 12)
+  const value = (bytes[0] ?? 0) >= 128 ? base256(bytes) : octal(bytes)
+  return value !== undefined && Number.isSafeInteger(value) ? value : undefined
 }
 
 /** The largest size that eleven octal digits say. */

@@ -1,4 +1,11 @@
-import { isTarHeader, decodeTarHeader, tarBlock, type TarHeader } from '../binary/tar-header.js'
+import {
+  decodeTarHeader,
+  decodeTarSparse,
+  isTarHeader,
+  tarBlock,
+  type TarHeader,
+  type TarRun,
+} from '../binary/tar-header.js'
 import { roundUp } from '../binary/integers.js'
 import type { ByteStore, Note } from './types.js'
 import type { Work } from './work.js'
@@ -13,6 +20,8 @@ export interface TarMember {
   readonly size: number
   /** Why its content cannot be read: it passes the end of the file, or is none. */
   readonly problem?: ImageError
+  /** Of a sparse member: where its file has data, which is stored run behind run, and how long the file is. */
+  readonly sparse?: { readonly runs: readonly TarRun[]; readonly size: number }
 }
 
 export interface TarArchive {
@@ -58,7 +67,15 @@ export function* walkTar(store: ByteStore, most: number, visit: (member: TarMemb
     const content = position + tarBlock
     const size = header.type === '0' ? (next.size ?? header.size) : header.size
     if ('xgLK'.includes(header.type)) next = overridesOf(store, content, header, next)
-    else {
+    else if (header.type === 'S') {
+      const { blocks, ...sparse } = readSparseMap(store, position, block, size)
+      position += blocks * tarBlock
+      visit({ ...memberOf(store, { ...header, type: '0' }, position + tarBlock, size, next), sparse })
+      position += tarBlock + roundUp(size, tarBlock)
+      count++
+      next = {}
+      continue
+    } else {
       visit(memberOf(store, header, content, size, next))
       count++
       next = {}
@@ -68,6 +85,42 @@ export function* walkTar(store: ByteStore, most: number, visit: (member: TarMemb
     if (steps % 1024 === 0) yield { done: Math.min(position, store.size), total: store.size }
   }
   return ended ? [] : [endNote(store)]
+}
+
+/** Runs of data in one sparse member. */
+const mostRuns = 65536 * 4
+
+/** The map of a sparse member (GNU): ascending, and as long as what is stored. @throws ImageError corrupt E_TAR */
+function readSparseMap(
+  store: ByteStore,
+  position: number,
+  header: Uint8Array,
+  stored: number,
+): { readonly runs: readonly TarRun[]; readonly size: number; readonly blocks: number } {
+  const first = decodeTarSparse(header, true)
+  const runs: TarRun[] = []
+  let blocks = 0
+  for (let map = first; ;) {
+    if (map === undefined || runs.length > mostRuns) throw damaged(store, position)
+    runs.push(...map.runs)
+    if (!map.more) break
+    blocks++
+    const at = position + blocks * tarBlock
+    if (at + tarBlock > store.size) throw damaged(store, position)
+    const block = new Uint8Array(tarBlock)
+    store.read(at, block)
+    map = decodeTarSparse(block, false)
+  }
+  const size = first?.size ?? 0
+  let end = 0
+  let sum = 0
+  for (const { offset, length } of runs) {
+    if (offset < end || offset + length > size) throw damaged(store, position)
+    end = offset + length
+    sum += length
+  }
+  if (sum !== stored) throw damaged(store, position)
+  return { runs: runs.filter(({ length }) => length > 0), size, blocks }
 }
 
 /** What a header in front says of the next member. */
@@ -110,7 +163,6 @@ function memberOf(
 }
 
 function typeText(type: string): string {
-  if (type === 'S') return 'a sparse file of GNU tar'
   return type === '1' || type === '2' ? 'a link' : `of tar's type ${printable(type)}`
 }
 

@@ -172,9 +172,9 @@ const cases: readonly Case[] = [
     answer: 'refused E_UNSUPPORTED_FORMAT',
   },
   {
-    what: 'the disk is a sparse file of GNU tar',
+    what: 'a sparse file of GNU tar without a map',
     make: (disk) => tarBytes([entry('vm.ovf', standard), entry('d.vmdk', disk, { type: 'S' })]),
-    answer: 'refused E_UNSUPPORTED_FORMAT',
+    answer: 'refused E_TAR',
   },
   {
     what: 'the description is a link',

@@ -227,6 +227,26 @@ test('OVA: a member of more than 8 GiB has a size that tar reads', (t) => {
   }
 })
 
+test('tar: sparse files of GNU tar, made by tar and by vdisk, are read', async (t) => {
+  if (!have(t, 'tar')) return
+  const folder = testFolder(t)
+  const raw = join(folder, 'disk.raw')
+  const file = fs.openSync(raw, 'w')
+  fs.ftruncateSync(file, 40 * mebibyte)
+  for (let piece = 0; piece < 30; piece++)
+    fs.writeSync(file, diskLike(20480, piece + 1), 0, 20480, piece * mebibyte + 65536)
+  fs.closeSync(file)
+  const content = fs.readFileSync(raw)
+  run('tar', '-C', folder, '--format=gnu', '-S', '-cf', join(folder, 'theirs.tar'), 'disk.raw')
+  assert.ok(fs.statSync(join(folder, 'theirs.tar')).size < 2 * mebibyte)
+  await convert(raw, join(folder, 'ours.tar.gz'), { for: 'gce' })
+  for (const name of ['theirs.tar', 'ours.tar.gz']) {
+    using opened = openDisk(join(folder, name), {})
+    const found = Buffer.from(readAll(opened).subarray(0, content.length))
+    assert.ok(found.equals(content), name)
+  }
+})
+
 test('OVA: the firmware is what the disk starts with, unless it is said', async (t) => {
   const folder = testFolder(t)
   const raw = join(folder, 'disk.raw')

@@ -1,6 +1,7 @@
 import { ConcatenatedSource } from '../../block/concatenated.js'
 import { RangeSource } from '../../block/range-source.js'
 import type { BlockSource, ByteStore } from '../../block/types.js'
+import { ZeroSource } from '../../block/zero.js'
 import { isTarHeader, isXva } from '../../binary/tar-header.js'
 import { corrupt, printable, reference, type ImageError } from '../../errors.js'
 import type { Finding, WrappedFile, WrapperDriver } from '../driver.js'
@@ -38,11 +39,28 @@ export const ova: WrapperDriver = {
 }
 
 function plain(store: ByteStore, member: TarMember): WrappedFile[] {
-  return member.size === 0 ? [] : [{ name: member.name, size: member.size, source: sourceOf(store, member) }]
+  const size = member.sparse?.size ?? member.size
+  return size === 0 ? [] : [{ name: member.name, size, source: sourceOf(store, member) }]
 }
 
-function sourceOf(store: ByteStore, { position, size, problem }: TarMember): BlockSource {
-  return problem === undefined ? new RangeSource(store, position, size) : unreadable(size, problem)
+function sourceOf(store: ByteStore, { position, size, problem, sparse }: TarMember): BlockSource {
+  if (problem !== undefined) return unreadable(size, problem)
+  return sparse === undefined ? new RangeSource(store, position, size) : sparseSource(store, position, sparse)
+}
+
+/** Runs of data that are stored one behind the other, with zeros between them. */
+function sparseSource(store: ByteStore, position: number, sparse: NonNullable<TarMember['sparse']>): BlockSource {
+  const pieces: BlockSource[] = []
+  let at = position
+  let end = 0
+  for (const { offset, length } of sparse.runs) {
+    if (offset > end) pieces.push(new ZeroSource(offset - end, 512))
+    pieces.push(new RangeSource(store, at, length))
+    at += length
+    end = offset + length
+  }
+  if (sparse.size > end) pieces.push(new ZeroSource(sparse.size - end, 512))
+  return new ConcatenatedSource(pieces, 512)
 }
 
 /** A member that says why it cannot be read when it is: one of no bytes would not be read. */
@@ -55,10 +73,10 @@ function unreadable(size: number, error: ImageError): BlockSource {
 }
 
 /** A small member, whole. @throws ImageError corrupt */
-function bytesOf(store: ByteStore, { name, position, size, problem }: TarMember, most: number): Uint8Array {
+function bytesOf(store: ByteStore, { name, position, size, problem, sparse }: TarMember, most: number): Uint8Array {
   if (problem !== undefined) throw problem
-  if (size > most)
-    throw corrupt('E_OVF', `${printable(name)} in ${store.name} has ${size} bytes, more than ${most}`, {
+  if (size > most || sparse !== undefined)
+    throw corrupt('E_OVF', `${printable(name)} in ${store.name} is sparse, or has more than ${most} bytes`, {
       hint: 'Unpack the archive with tar, and convert its disks one by one.',
     })
   const bytes = new Uint8Array(size)
