@@ -1,13 +1,14 @@
 import { printable, unsupported, usage, type HostPath, type ImageError } from '../errors.js'
 import fs from '../sys/host-fs.js'
-import { extensionOf, inFolder } from '../sys/host-path.js'
+import { extensionOf, inFolder, lastPart } from '../sys/host-path.js'
 
 interface FolderKind {
   readonly title: string
   /** One disk as a whole: none of its files is one. */
   readonly isDisk?: boolean
   readonly hint?: string
-  readonly is: (names: ReadonlySet<string>) => boolean
+  /** @param names of what is in it. @param name its own, as the path gives it. */
+  readonly is: (names: ReadonlySet<string>, name: string) => boolean
 }
 
 /** Folders that are a virtual disk, or a machine with its disks, by what is in them. */
@@ -27,6 +28,13 @@ const kinds: readonly FolderKind[] = [
   {
     title: 'a virtual machine of Parallels',
     is: (names) => names.has('config.pvs') || ends(names, '.hdd'),
+  },
+  {
+    title: 'a folder of Windows Image Backup',
+    isDisk: true,
+    hint: 'Name the folder of one backup in it: Backup YYYY-MM-DD HHMMSS',
+    is: (names, name) =>
+      name === 'WindowsImageBackup' || [...names].some((inner) => /^Backup \d{4}-\d\d-\d\d \d{6}$/.test(inner)),
   },
   {
     title: 'a repository of restic',
@@ -83,7 +91,7 @@ export function folderError(path: HostPath): ImageError {
     // Without the permission to list it, it is a folder.
     names = []
   }
-  const kind = kinds.find(({ is }) => is(new Set(names)))
+  const kind = kinds.find(({ is }) => is(new Set(names), lastPart(path)))
   const disk = names.find((name) => diskEnds.includes(extensionOf(name).toLowerCase()))
   const inside = disk === undefined ? undefined : `Name the disk in it: ${printable(inFolder(path, disk))}`
   if (kind !== undefined)

@@ -65,6 +65,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   W_CLUSTERS_MISSING: 'hostile/damaged-vma.test.ts',
   W_XVA_EMPTY: 'hostile/damaged-xva.test.ts',
   W_XVA_INCOMPLETE: 'hostile/damaged-xva.test.ts',
+  W_TABLE_MADE: 'interop/windows-backup.test.ts',
   W_VOLUME_CHECKSUM: 'interop/ewf.test.ts',
   W_EXTENTS_OVERLAP: 'unit/formats/vmdk-read.test.ts',
 }
