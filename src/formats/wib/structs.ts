@@ -8,10 +8,10 @@ export const mbr = struct('little', 512, {
   signature: u16(510),
 })
 export const mbrEntries = 446
-export const mbrEntry = struct('little', 16, { status: u8(0), type: u8(4), first: u32(8), count: u32(12) })
+export const backedMbrEntry = struct('little', 16, { status: u8(0), type: u8(4), first: u32(8), count: u32(12) })
 
 /** CRC-32 of the first 92 bytes with the field zero. */
-export const gptHeader = struct('little', 92, {
+export const backedGptHeader = struct('little', 92, {
   signature: bytes(0, 8),
   revision: u32(8, 'hex'),
   headerSize: u32(12),
@@ -26,7 +26,7 @@ export const gptHeader = struct('little', 92, {
   entrySize: u32(84),
   entriesChecksum: u32(88, 'hex'),
 })
-export const gptEntry = struct('little', 128, {
+export const backedGptEntry = struct('little', 128, {
   type: guid(0),
   id: guid(16),
   first: u64(32),
@@ -34,7 +34,7 @@ export const gptEntry = struct('little', 128, {
   attributes: u64(48, 'hex'),
   name: bytes(56, 72),
 })
-export const gptEntries = 128
+export const gptEntryCount = 128
 
 export const types = {
   protective: 0xee,

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { uuidText } from '../../binary/guid.js'
 import type { BackedPartition, BackedTable } from './volumes.js'
-import { gptEntries, gptEntry, gptHeader, mbr, mbrEntries, mbrEntry, types } from './structs.js'
+import { gptEntryCount, backedGptEntry, backedGptHeader, mbr, mbrEntries, backedMbrEntry, types } from './structs.js'
 
 /** A partition with the GUID of its volume, where the name of its file has one. */
 export interface PlacedPartition extends BackedPartition {
@@ -37,7 +37,7 @@ export function isGpt(partitions: readonly BackedPartition[]): boolean {
 
 /** Bytes of a GPT behind the partitions: the entries, and the header. */
 export function gptTail(sectorSize: number): number {
-  return gptEntries * gptEntry.size + sectorSize
+  return gptEntryCount * backedGptEntry.size + sectorSize
 }
 
 function makeMbr(
@@ -58,11 +58,11 @@ function makeMbr(
     if (index >= 4) throw new RangeError('more than four partitions')
     const first = start / sectorSize
     const count = length / sectorSize
-    const entry = mbrEntry.write({ status: active ? 0x80 : 0, type: mbrType, first, count })
+    const entry = backedMbrEntry.write({ status: active ? 0x80 : 0, type: mbrType, first, count })
     // Places in cylinders are not used any more: those that mean "beyond them".
     entry.set([0xfe, 0xff, 0xff], 1)
     entry.set([0xfe, 0xff, 0xff], 5)
-    head.set(entry, mbrEntries + index * mbrEntry.size)
+    head.set(entry, mbrEntries + index * backedMbrEntry.size)
   }
   return head
 }
@@ -73,7 +73,7 @@ function makeGpt(
   capacity: number,
   sectorSize: number,
 ): MadeTable {
-  const entries = new Uint8Array(gptEntries * gptEntry.size)
+  const entries = new Uint8Array(gptEntryCount * backedGptEntry.size)
   for (const [index, partition] of partitions.entries()) entries.set(gptEntryOf(partition, sectorSize), index * 128)
   const sectors = capacity / sectorSize
   const entrySectors = entries.length / sectorSize
@@ -82,7 +82,7 @@ function makeGpt(
     const values = {
       signature: Buffer.from('EFI PART', 'latin1'),
       revision: 0x10000,
-      headerSize: gptHeader.size,
+      headerSize: backedGptHeader.size,
       checksum: 0,
       own: BigInt(own),
       other: BigInt(other),
@@ -90,15 +90,15 @@ function makeGpt(
       lastUsable: BigInt(sectors - entrySectors - 2),
       diskId,
       entriesAt: BigInt(entriesAt),
-      entryCount: gptEntries,
-      entrySize: gptEntry.size,
+      entryCount: gptEntryCount,
+      entrySize: backedGptEntry.size,
       entriesChecksum: crc32(entries),
     }
-    return gptHeader.write({ ...values, checksum: crc32(gptHeader.write(values)) })
+    return backedGptHeader.write({ ...values, checksum: crc32(backedGptHeader.write(values)) })
   }
   const head = new Uint8Array(2 * sectorSize + entries.length)
   const count = Math.min(sectors - 1, 0xffffffff)
-  const protective = mbrEntry.write({ status: 0, type: types.protective, first: 1, count })
+  const protective = backedMbrEntry.write({ status: 0, type: types.protective, first: 1, count })
   protective.set([0, 2, 0], 1)
   protective.set([0xff, 0xff, 0xff], 5)
   head.set(mbr.write({ code: new Uint8Array(440), diskSignature: 0, signature: 0xaa55 }))
@@ -114,7 +114,7 @@ function makeGpt(
 function gptEntryOf(partition: PlacedPartition, sectorSize: number): Uint8Array {
   const { start, length, mbrType, gpt, volume } = partition
   const byType = { [types.system]: types.gptSystem, [types.recovery]: types.gptRecovery } as Record<number, string>
-  return gptEntry.write({
+  return backedGptEntry.write({
     type: gpt?.type ?? byType[mbrType ?? 0] ?? types.gptData,
     // On a disk with a GPT the GUID of a volume is that of its partition.
     id: gpt?.id ?? volume ?? derivedId([partition]),

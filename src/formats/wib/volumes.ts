@@ -1,7 +1,7 @@
 import { nilUuid } from '../../binary/struct.js'
 import { parseXml, type XmlElement } from '../../binary/xml.js'
 import type { BlockSource } from '../../block/types.js'
-import { gptEntries, gptEntry, gptHeader, mbr, mbrEntries, mbrEntry, types } from './structs.js'
+import { gptEntryCount, backedGptEntry, backedGptHeader, mbr, mbrEntries, backedMbrEntry, types } from './structs.js'
 
 /** A partition of one virtual disk of the backup. Positions and lengths are bytes. */
 export interface BackedPartition {
@@ -35,7 +35,7 @@ export function tableOf(disk: BlockSource): BackedTable | undefined {
   if (signature !== 0xaa55 || /^(?:NTFS|EXFAT|MSDOS|-FVE-FS|ReFS)/.test(oem)) return undefined
   const partitions: BackedPartition[] = []
   for (let index = 0; index < 4; index++) {
-    const { status, type, first, count } = mbrEntry.read(sector, mbrEntries + index * mbrEntry.size)
+    const { status, type, first, count } = backedMbrEntry.read(sector, mbrEntries + index * backedMbrEntry.size)
     if (type === types.protective) return gptOf(disk, diskSignature, code)
     if (type === 0 || count === 0) continue
     partitions.push({ start: first * sectorSize, length: count * sectorSize, mbrType: type, active: status === 0x80 })
@@ -45,17 +45,17 @@ export function tableOf(disk: BlockSource): BackedTable | undefined {
 
 function gptOf(disk: BlockSource, diskSignature: number, bootCode: Uint8Array): BackedTable | undefined {
   const { sectorSize, capacity } = disk
-  const head = new Uint8Array(gptHeader.size)
+  const head = new Uint8Array(backedGptHeader.size)
   disk.read(sectorSize, head)
-  const { signature, entriesAt, entryCount, entrySize, diskId } = gptHeader.read(head)
+  const { signature, entriesAt, entryCount, entrySize, diskId } = backedGptHeader.read(head)
   const at = Number(entriesAt) * sectorSize
-  const isSound = Buffer.from(signature).toString('latin1') === 'EFI PART' && entrySize === gptEntry.size
-  if (!isSound || entryCount > 4 * gptEntries || at + entryCount * gptEntry.size > capacity) return undefined
-  const bytes = new Uint8Array(entryCount * gptEntry.size)
+  const isSound = Buffer.from(signature).toString('latin1') === 'EFI PART' && entrySize === backedGptEntry.size
+  if (!isSound || entryCount > 4 * gptEntryCount || at + entryCount * backedGptEntry.size > capacity) return undefined
+  const bytes = new Uint8Array(entryCount * backedGptEntry.size)
   disk.read(at, bytes)
   const partitions: BackedPartition[] = []
   for (let index = 0; index < entryCount; index++) {
-    const { type, id, first, last, attributes, name } = gptEntry.read(bytes, index * gptEntry.size)
+    const { type, id, first, last, attributes, name } = backedGptEntry.read(bytes, index * backedGptEntry.size)
     if (type === nilUuid) continue
     const start = Number(first) * sectorSize
     const length = (Number(last) + 1) * sectorSize - start
