@@ -101,6 +101,16 @@ async function makeImages(): Promise<void> {
       files.files,
       at(`in-${type}.qcow2`),
     ])
+  for (const format of ['vmdk', 'vdi'])
+    await run('qemu-img', ['convert', '-O', format, files.random, at(`in.${format}`)], at(`in.${format}`))
+  const optimised = ['-O', 'vmdk', '-o', 'subformat=streamOptimized']
+  await run('qemu-img', ['convert', ...optimised, files.files, at('in-stream.vmdk')])
+  for (const [extension, command] of [
+    ['gz', 'gzip -c'],
+    ['xz', 'xz -T0 -c'],
+    ['zst', 'zstd -q'],
+  ] as const)
+    await run('sh', ['-c', `${command} < "$0" > "$1"`, files.files, at(`in.raw.${extension}`)])
 }
 
 const formats = [
@@ -225,6 +235,69 @@ function mountInputs(): Mounted | undefined {
   }
 }
 
+/** Compressed files of a raw disk, both ways, against the programs that make them. */
+function compressedFiles(): Row[] {
+  const raw = `${files.out}.raw`
+  const shell = (name: string, command: string, ...args: string[]): Command => ({
+    name,
+    argv: ['sh', '-c', command, ...args],
+  })
+  const reading = (extension: string, name: string, command: string): Row => ({
+    name: `raw.${extension} → raw`,
+    goal: 1.1,
+    ours: vdisk('convert', at(`in.raw.${extension}`), raw, '--no-flush'),
+    peers: [shell(name, command, at(`in.raw.${extension}`), raw)],
+    target: raw,
+  })
+  const writing = (extension: string, program: string, ...args: string[]): Row => {
+    const target = `${files.out}.raw.${extension}`
+    return {
+      name: `raw → raw.${extension}`,
+      goal: 1.1,
+      ours: vdisk('convert', files.files, target, '--no-flush'),
+      peers: [
+        shell([program, ...args].join(' '), `${[program, ...args].join(' ')} < "$0" > "$1"`, files.files, target),
+      ],
+      target,
+    }
+  }
+  return [
+    reading('gz', 'gzip -dc and dd', 'gzip -dc "$0" | dd of="$1" bs=1M iflag=fullblock conv=sparse status=none'),
+    reading('xz', 'xz -T0 -dc', 'xz -T0 -dc "$0" > "$1"'),
+    reading('zst', 'zstd -dc', 'zstd -dcq "$0" > "$1"'),
+    writing('gz', 'pigz', '-c'),
+    writing('xz', 'xz', '-T0', '-c'),
+    writing('zst', 'zstd', '-T0', '-qc'),
+  ]
+}
+
+/** VMDK and VDI, both ways, against qemu-img. */
+function otherFormats(): Row[] {
+  const pair = (
+    name: string,
+    source: string,
+    target: string,
+    ours: readonly string[],
+    theirs: readonly string[],
+  ): Row => ({
+    name,
+    goal: 1,
+    ours: vdisk('convert', source, target, '--no-flush', ...ours),
+    peers: [qemu('convert', '-W', '-m', '16', ...theirs, source, target)],
+    target,
+  })
+  const raw = `${files.out}.raw`
+  const optimised = ['-o', 'subformat=streamOptimized']
+  return [
+    pair('raw → vmdk', files.random, `${files.out}.vmdk`, [], ['-O', 'vmdk']),
+    pair('vmdk → raw', at('in.vmdk'), raw, [], ['-O', 'raw']),
+    pair('raw → vdi', files.random, `${files.out}.vdi`, [], ['-O', 'vdi']),
+    pair('vdi → raw', at('in.vdi'), raw, [], ['-O', 'raw']),
+    pair('raw → vmdk streamOptimized', files.files, `${files.out}.vmdk`, optimised, ['-O', 'vmdk', ...optimised]),
+    pair('vmdk streamOptimized → raw', at('in-stream.vmdk'), raw, [], ['-O', 'raw']),
+  ]
+}
+
 function rows(): Row[] {
   const qcow2 = `${files.out}.qcow2`
   const raw = `${files.out}.raw`
@@ -263,6 +336,8 @@ function rows(): Row[] {
     compressing('zstd', 0.5),
     reading('zlib'),
     reading('zstd'),
+    ...otherFormats(),
+    ...compressedFiles(),
     ...reflinks(),
     ...devices(),
     {

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { create } from '../../src/operations/transfer/create.js'
 import { info } from '../../src/operations/inspect/info.js'
 import { convert } from '../../src/operations/transfer/convert.js'
 import { diskLike } from '../support/content.js'
@@ -79,4 +80,33 @@ test('a unit that is changed is found when it is read', async (t) => {
     await assert.rejects(convert(at(`copy.raw.${name}`), at(`back.${name}.raw`)), { kind: 'corrupt' }, name)
     assert.ok(!fs.existsSync(at(`back.${name}.raw`)))
   }
+})
+
+test('create: an empty disk in a compressed file', async (t) => {
+  const folder = testFolder(t)
+  const at = (file: string): string => join(folder, file)
+  const size = 8 * mebibyte + 512
+  for (const name of ['empty.raw.gz', 'empty.qcow2.zst', 'empty.vhdx.gz']) {
+    const { target } = await create(at(name), { size: 8 * mebibyte })
+    assert.equal(target.capacity, 8 * mebibyte)
+    assert.equal(target.size, fs.statSync(at(name)).size)
+    const { format, capacity } = info(at(name))
+    assert.deepEqual([format, capacity], [name.split('.')[1], 8 * mebibyte])
+  }
+  await create(at('odd.raw.zst'), { size })
+  await convert(at('odd.raw.zst'), at('odd.raw'))
+  assert.equal(Buffer.compare(fs.readFileSync(at('odd.raw')), Buffer.alloc(size)), 0)
+  // A terabyte takes no time to speak of.
+  const dry = await create(at('large.raw.gz'), { size: 2 ** 40, dryRun: true })
+  assert.deepEqual([dry.dryRun, dry.target.capacity], [true, 2 ** 40])
+  await assert.rejects(create(at('empty.raw.gz'), { size }), { code: 'E_EXISTS' })
+  await assert.rejects(create(at('child.qcow2.gz'), { parent: at('odd.raw') }), { kind: 'usage' })
+  await assert.rejects(create(at('child.qcow2.gz'), { parent: at('odd.raw'), size }), { code: 'E_STREAM' })
+  assert.deepEqual(fs.readdirSync(folder).sort(), [
+    'empty.qcow2.zst',
+    'empty.raw.gz',
+    'empty.vhdx.gz',
+    'odd.raw',
+    'odd.raw.zst',
+  ])
 })

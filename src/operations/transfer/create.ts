@@ -1,6 +1,12 @@
 import type { Note } from '../../block/types.js'
 import type { OptionValues } from '../../formats/driver.js'
+import { MemoryStore } from '../../block/memory-store.js'
+import { printable, usage } from '../../errors.js'
+import { openStore } from '../../formats/open.js'
 import { Registry } from '../../formats/registry.js'
+import { convertFrom } from './convert.js'
+import { compressedTarget } from './sink-compressed.js'
+import type { Source } from './source.js'
 import { targetFormat, tryLayout } from './layout.js'
 import { build, type BuildResult } from './sink-file.js'
 import { EmptyDisk, type EmptyDiskOptions } from './empty-disk.js'
@@ -36,6 +42,8 @@ export interface CreateResult {
 /** Makes a new image without content: all zero, or all its parent's. @throws ImageError */
 export async function create(target: string, options: CreateOptions): Promise<CreateResult> {
   const registry = options.registry ?? new Registry()
+  if (options.for === undefined && compressedTarget(target) !== undefined)
+    return await createCompressed(target, options)
   const choice =
     options.for === undefined
       ? undefined
@@ -79,5 +87,29 @@ export async function create(target: string, options: CreateOptions): Promise<Cr
         : platformResult(choice, target, format.driver.id, { capacity: made.capacity, size: made.size, table: [] }),
     dryRun: options.dryRun === true,
     notes: [...(choice?.notes ?? []), ...disk.notes(made.capacity)],
+  }
+}
+
+/** The same in a compressed file: an empty disk is converted into one. */
+async function createCompressed(target: string, options: CreateOptions): Promise<CreateResult> {
+  const { size } = options
+  if (size === undefined) throw usage('E_SIZE', `${printable(target)} needs a size: it has no parent to take it from`)
+  const source: Source = {
+    name: 'an empty disk',
+    open: ({ registry }) => openStore(new EmptyStore(size), undefined, { registry, from: 'raw' }),
+  }
+  const converted = await convertFrom(source, target, { ...options, size: undefined, fit: undefined, for: undefined })
+  return { target: converted.target, dryRun: converted.dryRun, notes: converted.notes }
+}
+
+/** A file of so many zeros. */
+class EmptyStore extends MemoryStore {
+  constructor(size: number) {
+    super(undefined, 'an empty disk')
+    this.truncate(size)
+  }
+
+  holeAt(_position: number, limit: number): { readonly hole: boolean; readonly length: number } {
+    return { hole: true, length: limit }
   }
 }
