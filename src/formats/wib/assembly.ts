@@ -91,8 +91,8 @@ export function assemble(disks: readonly BackedDisk[], label: string): Assembled
       {
         code: 'W_TABLE_MADE',
         message:
-          `${label}: the disk is put together of ${disks.length} virtual disks, its ${kind.toUpperCase()} is made anew ` +
-          'from theirs; what lay between the partitions is not in the backup, and reads as zero',
+          `${label}: the disk is put together of ${disks.length} virtual disks, and its ${kind.toUpperCase()} is ` +
+          'made anew from theirs; what lay between the partitions is not in the backup, and reads as zero',
       },
     ],
   }
