@@ -414,6 +414,13 @@ const cases: readonly Case[] = [
     says: /--shrink/,
   },
   {
+    code: 'E_OPTIONS',
+    make: (f) => (raw(f, 'a.raw'), undefined),
+    command: ['convert', 'a.raw', 'o.qcow2', '--cpus', '2'],
+    says: /--to ova/,
+    follow: () => [['convert', 'a.raw', 'o.img', '--to', 'ova', '--cpus', '2']],
+  },
+  {
     code: 'E_NO_RESIZE',
     make: (f) => (raw(f, 'a.raw', 8 * mebibyte), [['qcow1', 'a.raw', 'q.qcow']]),
     command: ['resize', 'q.qcow', '16M'],
