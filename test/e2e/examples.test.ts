@@ -71,7 +71,7 @@ const before: Readonly<Record<string, readonly string[]>> = {
 const answers: Readonly<Record<string, number>> = {
   // The images differ in what they store.
   'compare 3': 1,
-  // A disk without a system starts nowhere.
+  // The disk of the fixtures holds no kernel.
   'doctor 0': 1,
   'doctor 1': 1,
   'doctor 2': 1,

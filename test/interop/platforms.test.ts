@@ -7,6 +7,8 @@ import { convert, type ConvertResult } from '../../src/operations/transfer/conve
 import { measure } from '../../src/operations/transfer/measure.js'
 import { platforms, type Platform } from '../../src/platforms/index.js'
 import { vdisk } from '../support/cli.js'
+import { loopDevice, loopsMissing } from '../support/loop.js'
+import { assertSchema } from '../support/schemas.js'
 import { have, run, runIn, scratch } from '../support/tools.js'
 
 const MiB = 1048576
@@ -187,6 +189,18 @@ test('gce: an archive for standard output, of a disk with many pieces, is what G
     assert.equal(piece(at('out/disk.raw'), offset, text.length).toString('latin1'), text)
 })
 
+test('the documents of platforms and of convert have their schemas', async (t) => {
+  const at = scratch(t)
+  fs.writeFileSync(at('disk.raw'), Buffer.alloc(21 * MiB))
+  const listed = await vdisk(['platforms', '--json'], { cwd: at('.') })
+  assertSchema('platforms', JSON.parse(listed.stdout.toString()))
+  const args = ['convert', 'disk.raw', 'disk.vhd', '--for', 'azure-gen1', '--json']
+  const converted = await vdisk(args, { cwd: at('.') })
+  assertSchema('convert', JSON.parse(converted.stdout.toString()))
+  const made = await vdisk(['create', 'new.vhd', '21M', '--for', 'azure-gen1', '--json'], { cwd: at('.') })
+  assertSchema('create', JSON.parse(made.stdout.toString()))
+})
+
 test('create and measure take a platform: the size is rounded, and measure says what convert writes', async (t) => {
   for (const tool of ['sgdisk', 'qemu-img']) if (!have(t, tool)) return
   const at = scratch(t)
@@ -201,6 +215,25 @@ test('create and measure take a platform: the size is rounded, and measure says 
   assert.equal(measured.target.format, 'vhd')
   const converted = await convert(path, at('disk.vhd'), { for: 'azure-gen2' })
   assert.equal(measured.required, converted.target.size)
+})
+
+test('image of a disk for a platform: rounded, with its GPT at the new end, and verified', async (t) => {
+  for (const tool of ['sgdisk', 'qemu-img']) if (!have(t, tool)) return
+  const missing = loopsMissing()
+  if (missing !== undefined) { t.skip(missing); return; }
+  const at = scratch(t)
+  const { path } = sourceDisk(at)
+  const device = loopDevice(t, path)
+  const args = ['image', device, 'disk.vhd', '--for', 'azure-gen2', '--verify', '--allow-same-disk', '--json']
+  const { code, stdout, stderr } = await vdisk(args, { cwd: at('.') })
+  assert.equal(code, 0, stderr)
+  const document = JSON.parse(stdout.toString()) as { platform: { table: string[] }; verified: boolean }
+  assertSchema('image', document)
+  assert.equal(document.verified, true)
+  assert.equal(document.platform.table.length, 2)
+  assert.equal(fs.statSync(at('disk.vhd')).size, 25 * MiB + 512)
+  run('qemu-img', 'convert', '-f', 'vpc', '-O', 'raw', at('disk.vhd'), at('back.raw'))
+  assert.match(run('sgdisk', '-v', at('back.raw')), /No problems found/)
 })
 
 /** What contradicts a platform: arguments of convert, the exit code, and what is said. */
