@@ -80,11 +80,19 @@ function reachesRoot(
   return reached
 }
 
-/** The initramfs without the entries that a pattern matches: `early` stays, the packed archive is made anew. */
-function without(path: string, pattern: RegExp): void {
+/**
+ * The initramfs without modules: in the archive that is not compressed, where Debian keeps compressed modules, they get
+ * other names; the packed one is made anew.
+ */
+function without(path: string, modules: readonly string[]): void {
   const bytes = fs.readFileSync(path)
-  const start = bytes.indexOf(Buffer.from([0x28, 0xb5, 0x2f, 0xfd]))
+  const trailer = bytes.lastIndexOf('TRAILER!!!')
+  const start = bytes.indexOf(Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), Math.max(0, trailer))
   assert.ok(start >= 0, 'an initramfs packed with zstd')
+  for (const name of modules)
+    for (let at = bytes.indexOf(`/${name}.ko`); at >= 0 && at < start; at = bytes.indexOf(`/${name}.ko`, at + 1))
+      bytes.write('/x', at, 'latin1')
+  const pattern = new RegExp(`/(${modules.join('|')})\\.ko`)
   const { stdout } = spawnSync('zstd', ['-dc'], { input: bytes.subarray(start), maxBuffer: 1024 * mebibyte })
   const kept: Buffer[] = []
   for (let position = 0; position + 110 <= stdout.length;) {
@@ -128,7 +136,7 @@ test('a real guest: ready reaches its root, blocked does not', async (t) => {
   const sound = guestDisk(at, tree, version, uuid)
   assert.equal(await verdict(sound, 'virtualbox', []), 'ready')
   assert.equal(reachesRoot(at, { ...common, disk: sound, device: 'ide-hd' }), true)
-  without(initrd, /\/(ahci|ata_piix)\.ko/)
+  without(initrd, ['ahci', 'ata_piix'])
   const poor = guestDisk(at, tree, version, uuid)
   assert.equal(await verdict(poor, 'virtualbox', ['L-INITRD-DRIVER']), 'blocked')
   assert.equal(reachesRoot(at, { ...common, disk: poor, device: 'ide-hd' }), false)

@@ -10,14 +10,20 @@ import {
   cloudModules,
   cpio,
   debianFiles,
+  espImage,
   grubConfiguration,
   guestDisk,
   kernelVersion,
+  putInto,
+  rootImage,
   rootUuid,
   type GuestFiles,
 } from '../support/linux-guest.js'
+import { loopsMissing } from '../support/loop.js'
+import { fillVolume, lvm, partDevice } from '../support/lvm.js'
 import { have, isInstalled, run, scratch } from '../support/tools.js'
 
+const MiB = 1048576
 const initrd = `/boot/initrd.img-${kernelVersion}`
 const other = '11111111-2222-3333-4444-555555555555'
 
@@ -348,6 +354,39 @@ test('what is no archive is not guessed about, and hostile ones are bounded', as
   const result = await doctor(guestDisk(at, files), { for: 'qemu' })
   assert.equal(result.verdict, 'unknown')
   assert.match(JSON.stringify(result.notLooked), /more than 536870912 bytes/)
+})
+
+test('a root in a logical volume is found, and what its group has not', async (t) => {
+  if (!tools(t) || !have(t, 'vgcreate')) return
+  const missing = loopsMissing()
+  if (missing !== undefined) {
+    t.skip(missing)
+    return
+  }
+  const at = scratch(t)
+  const disk = at('lvm.raw')
+  fs.writeFileSync(disk, '')
+  fs.truncateSync(disk, 64 * MiB)
+  run('sgdisk', '-n', '1:2048:+8M', '-t', '1:ef00', '-n', '2:20480:+48M', '-t', '2:8e00', disk)
+  putInto(disk, espImage(at), MiB)
+  const devices = [partDevice(t, disk, 10 * MiB, 48 * MiB)]
+  const paths = devices.map(({ path }) => path)
+  lvm(paths, 'pvcreate', '-q', ...paths)
+  lvm(paths, 'vgcreate', '-q', '-s', '1M', 'my-vg', ...paths)
+  lvm(paths, 'lvcreate', '-an', '-Zn', '-Wn', '-y', '-q', '-n', 'root', '-L', '32M', 'my-vg')
+  const files = debianFiles()
+  menu('root=/dev/mapper/my--vg-root ro')(files)
+  const look = async (line: string): Promise<DoctorResult> => {
+    files['/etc/fstab'] = `/dev/mapper/my--vg-root / ext4 defaults 0 1\n${line}\n`
+    fillVolume(disk, devices, 'my-vg/root', fs.readFileSync(rootImage(at, files)))
+    return await doctor(disk, { for: 'qemu' })
+  }
+  const sound = await look('')
+  assert.deepEqual(ids(sound), [])
+  assert.equal(sound.verdict, 'ready', JSON.stringify(sound.notLooked))
+  assert.match(sound.looked.join(), /in the logical volume my-vg\/root/)
+  assert.deepEqual(ids(await look('/dev/my-vg/home /home ext4 defaults 0 2')), ['blocks L-FSTAB-ABSENT'])
+  assert.deepEqual(ids(await look(`UUID=${other} /home ext4 defaults 0 2`)), ['blocks L-FSTAB-ABSENT'])
 })
 
 test('entries of the Boot Loader Specification, with the variables of GRUB, are read', async (t) => {

@@ -72,9 +72,9 @@ submenu 'Advanced options' {
 `
 }
 
-/** A disk of 48 MiB: GPT, an EFI system partition with a loader, and an ext4 root with the files. */
-export function guestDisk(at: (name: string) => string, files: GuestFiles, loader = '/EFI/BOOT/BOOTX64.EFI'): string {
-  const [tree, root, disk, esp] = [at('tree'), at('root.img'), at('disk.raw'), at('esp.img')]
+/** The ext4 filesystem of 32 MiB with the files of a guest. */
+export function rootImage(at: (name: string) => string, files: GuestFiles): string {
+  const [tree, root] = [at('tree'), at('root.img')]
   fs.rmSync(tree, { recursive: true, force: true })
   for (const [path, content] of Object.entries(files)) {
     fs.mkdirSync(dirname(join(tree, path)), { recursive: true })
@@ -82,21 +82,37 @@ export function guestDisk(at: (name: string) => string, files: GuestFiles, loade
   }
   fs.rmSync(root, { force: true })
   run('mke2fs', '-q', '-t', 'ext4', '-b', '1024', '-U', rootUuid, '-d', tree, root, '32M')
+  return root
+}
+
+/** An EFI system partition of 8 MiB, with a loader unless its path is empty. */
+export function espImage(at: (name: string) => string, loader = '/EFI/BOOT/BOOTX64.EFI'): string {
+  const esp = at('esp.img')
   fs.rmSync(esp, { force: true })
   run('mkfs.vfat', '-C', '-i', 'abcd1234', esp, '8192')
-  if (loader !== '') {
-    fs.writeFileSync(at('loader.efi'), efiLoader())
-    const parts = loader.split('/').filter((part) => part !== '')
-    for (let depth = 1; depth < parts.length; depth++) run('mmd', '-i', esp, `::/${parts.slice(0, depth).join('/')}`)
-    run('mcopy', '-i', esp, at('loader.efi'), `::${loader}`)
-  }
+  if (loader === '') return esp
+  fs.writeFileSync(at('loader.efi'), efiLoader())
+  const parts = loader.split('/').filter((part) => part !== '')
+  for (let depth = 1; depth < parts.length; depth++) run('mmd', '-i', esp, `::/${parts.slice(0, depth).join('/')}`)
+  run('mcopy', '-i', esp, at('loader.efi'), `::${loader}`)
+  return esp
+}
+
+/** Puts a file into a disk. @param position in bytes. */
+export function putInto(disk: string, image: string, position: number): void {
+  const file = fs.openSync(disk, 'r+')
+  fs.writeSync(file, fs.readFileSync(image), 0, undefined, position)
+  fs.closeSync(file)
+}
+
+/** A disk of 48 MiB: GPT, an EFI system partition with a loader, and an ext4 root with the files. */
+export function guestDisk(at: (name: string) => string, files: GuestFiles, loader?: string): string {
+  const disk = at('disk.raw')
   fs.writeFileSync(disk, '')
   fs.truncateSync(disk, 48 * mebibyte)
   run('sgdisk', '-n', '1:2048:+8M', '-t', '1:ef00', '-n', '2:20480:+32M', '-t', '2:8304', disk)
-  const file = fs.openSync(disk, 'r+')
-  fs.writeSync(file, fs.readFileSync(esp), 0, undefined, mebibyte)
-  fs.writeSync(file, fs.readFileSync(root), 0, undefined, 10 * mebibyte)
-  fs.closeSync(file)
+  putInto(disk, espImage(at, loader), mebibyte)
+  putInto(disk, rootImage(at, files), 10 * mebibyte)
   return disk
 }
 

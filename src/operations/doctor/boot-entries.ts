@@ -1,12 +1,11 @@
 import type { VolumeFiles } from '../files/volume-files.js'
-import type { OpenVolume } from '../inspect/boot/diagnosis.js'
-import { volumeText } from './guest.js'
+import { volumeText, type GuestVolume } from './guest.js'
 
 /** What a boot loader can start. Paths are as it reads them: from the root of a volume. */
 export interface BootEntry {
   /** The file it stands in, for people. */
   readonly where: string
-  readonly open: OpenVolume
+  readonly open: GuestVolume
   readonly title: string
   readonly kernel?: string
   readonly initrds: readonly string[]
@@ -16,7 +15,7 @@ export interface BootEntry {
 /** A menu, and which of its entries starts by itself. */
 export interface BootMenu {
   readonly where: string
-  readonly open: OpenVolume
+  readonly open: GuestVolume
   readonly entries: readonly BootEntry[]
   readonly first?: BootEntry
   /** Ids of filesystems that it looks for. */
@@ -35,7 +34,7 @@ const syslinuxPaths = [
 ]
 
 /** The menus on the volumes of a disk. */
-export function bootMenus(volumes: readonly OpenVolume[]): BootMenu[] {
+export function bootMenus(volumes: readonly GuestVolume[]): BootMenu[] {
   return volumes.flatMap((open) => {
     const { files } = open
     if (!files.readable) return []
@@ -60,12 +59,14 @@ export function bootMenus(volumes: readonly OpenVolume[]): BootMenu[] {
   })
 }
 
-export function partitionText({ volume: { partition } }: OpenVolume): string {
+/** Where a volume lies, for people. */
+export function placeText({ volume: { partition }, logical }: GuestVolume): string {
+  if (logical !== undefined) return `the logical volume ${logical}`
   return partition === undefined ? 'the disk' : `partition ${partition.number}`
 }
 
-function place(open: OpenVolume, path: string): string {
-  return `${path} in ${partitionText(open)}`
+function place(open: GuestVolume, path: string): string {
+  return `${path} in ${placeText(open)}`
 }
 
 interface GrubEntry {
@@ -120,7 +121,7 @@ class GrubScript {
   }
 }
 
-function grubMenu(open: OpenVolume, path: string, text: string): BootMenu {
+function grubMenu(open: GuestVolume, path: string, text: string): BootMenu {
   const where = place(open, path)
   const { entries: found, searches, wanted } = new GrubScript(text)
   const entries = found.map((entry): BootEntry => ({ ...entry, where, open }))
@@ -144,7 +145,7 @@ function grubEnvironment(files: VolumeFiles, path: string): Map<string, string> 
 }
 
 /** Entries of the Boot Loader Specification, type 1; GRUB of the RHEL family takes them too. */
-function loaderMenu(open: OpenVolume, folder: string): BootMenu | undefined {
+function loaderMenu(open: GuestVolume, folder: string): BootMenu | undefined {
   const { files } = open
   const names = files.names(folder).filter((name) => name.endsWith('.conf'))
   if (names.length === 0) return undefined
@@ -189,7 +190,7 @@ export function byVersion(one: string, other: string): number {
 }
 
 /** Menus of SYSLINUX and its relatives: keywords in any case. */
-function syslinuxMenu(open: OpenVolume, path: string, text: string): BootMenu {
+function syslinuxMenu(open: GuestVolume, path: string, text: string): BootMenu {
   const where = place(open, path)
   const folder = path.slice(0, path.lastIndexOf('/'))
   const entries: { title: string; kernel?: string; initrds: string[]; parameters: string[] }[] = []
@@ -215,7 +216,7 @@ function syslinuxMenu(open: OpenVolume, path: string, text: string): BootMenu {
 }
 
 /** The command line of a Raspberry Pi; its firmware finds the kernel. */
-function commandLineMenu(open: OpenVolume, line: string): BootMenu {
+function commandLineMenu(open: GuestVolume, line: string): BootMenu {
   const where = place(open, '/cmdline.txt')
   const entry = { where, open, title: 'cmdline.txt', initrds: [], parameters: wordsOf(line) }
   return { where, open, entries: [entry], first: entry, searches: [] }

@@ -5,8 +5,8 @@ export type DeviceSpec =
   | { readonly kind: 'name'; readonly family: string; readonly partition?: number }
   /** A name made of the hardware: by-path, by-id. */
   | { readonly kind: 'hardware' }
-  /** Mapped by LVM, RAID or encryption. */
-  | { readonly kind: 'mapped' }
+  /** Mapped by LVM (`vg/lv`), RAID or encryption. */
+  | { readonly kind: 'mapped'; readonly volume?: string }
   /** No disk: network, memory, kernel. */
   | { readonly kind: 'other' }
 
@@ -25,8 +25,17 @@ export function deviceSpec(text: string): DeviceSpec {
   if (letters !== undefined) return { kind: 'name', family, partition: numbered(first) }
   if (/^\/dev\/(nvme|mmcblk)/.test(text))
     return { kind: 'name', family: text.startsWith('/dev/nvme') ? 'nvme' : 'mmcblk', partition: numbered(second) }
-  if (/^\/dev\/(mapper\/|dm-|md|[A-Za-z0-9+_.-]+\/[A-Za-z0-9+_.-]+$)/.test(text)) return { kind: 'mapped' }
+  if (/^\/dev\/(mapper\/|dm-|md|[A-Za-z0-9+_.-]+\/[A-Za-z0-9+_.-]+$)/.test(text))
+    return { kind: 'mapped', volume: logicalVolume(text) }
   return { kind: 'other' }
+}
+
+/** `vg/lv`: of /dev/vg/lv, and of /dev/mapper/vg-lv, in which `--` is a hyphen of a name. */
+function logicalVolume(text: string): string | undefined {
+  const [, group, volume] = /^\/dev\/mapper\/((?:[^-]|--)+)-((?:[^-]|--)+)$/.exec(text) ?? []
+  if (group !== undefined && volume !== undefined)
+    return `${group.replaceAll('--', '-')}/${volume.replaceAll('--', '-')}`
+  return /^\/dev\/(?!mapper\/|md\/)([^/]+\/[^/]+)$/.exec(text)?.[1]
 }
 
 function numbered(text: string | undefined): number | undefined {

@@ -1,15 +1,17 @@
+import { isImageError } from '../../errors.js'
+import { identifyFilesystems } from '../../filesystem/index.js'
 import { namedPlatform, type Platform } from '../../platforms/index.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { examine, type InspectResult } from '../inspect/inspect.js'
 import { VolumeFiles, type Volume } from '../files/volume-files.js'
-import type { OpenVolume } from '../inspect/boot/diagnosis.js'
+import { logicalVolumeNames, openDiskVolume } from '../open/disk-volumes.js'
 import type { CellRow } from '../inspect/disk-cells.js'
 import { writePage } from '../inspect/inspect-page.js'
 import { openReadableLater, type ReadOptions } from '../open/opening.js'
-import { bootMenus, type BootMenu } from './boot-entries.js'
+import { bootMenus, placeText, type BootMenu } from './boot-entries.js'
 import { checkDisk } from './disk-rules.js'
 import { checkFirmware } from './firmware.js'
-import { Guest } from './guest.js'
+import { Guest, type GuestVolume } from './guest.js'
 import { checkCommandLine, checkSetup } from './guest-setup.js'
 import { checkStartedKernel, installedKernels, startedKernel } from './kernels.js'
 import { DoctorReport, type DoctorFinding, type DoctorVerdict, type NotLooked } from './report.js'
@@ -82,12 +84,14 @@ export async function diagnose(
   const report = new DoctorReport()
   checkDisk(disk.image.path, opened, disk, platform, report)
   checkFirmware(disk, platform, report)
-  const open = volumes.map((volume) => ({ volume, files: new VolumeFiles(volume) }))
+  const open = [
+    ...volumes.map((volume) => ({ volume, files: new VolumeFiles(volume) })),
+    ...logicalVolumes(opened, report),
+  ]
   unreadable(open, report)
   await checkSystems(open, disk, platform, report)
-  for (const { volume, files } of open)
-    for (const { message } of files.problems)
-      report.skip(`partition ${volume.partition?.number ?? 0}: a file or folder`, message, true)
+  for (const each of open)
+    for (const { message } of each.files.problems) report.skip(`${placeText(each)}: a file or folder`, message, true)
   return {
     image: disk.image,
     platform: platform === undefined ? undefined : { id: platform.id, title: platform.title },
@@ -100,28 +104,40 @@ export async function diagnose(
   }
 }
 
-function unreadable(volumes: readonly OpenVolume[], report: DoctorReport): void {
-  for (const { volume, files } of volumes) {
-    const [filesystem] = volume.filesystems
-    if (files.readable || filesystem?.kind !== 'filesystem') continue
-    const where = volume.partition === undefined ? 'the disk' : `partition ${volume.partition.number}`
-    report.skip(`${where}: ${filesystem.title}`, 'files of such filesystems are not read here', true)
+/** The logical volumes on the disk; those that cannot be read are said. */
+function logicalVolumes(opened: OpenedImage, report: DoctorReport): GuestVolume[] {
+  if (opened.part !== undefined) return []
+  return logicalVolumeNames(opened).flatMap((logical) => {
+    try {
+      const source = openDiskVolume(opened, logical, 'the disk')
+      const volume: Volume = { source, filesystems: identifyFilesystems(source) }
+      report.look(`the logical volume ${logical}`)
+      return [{ volume, files: new VolumeFiles(volume), logical }]
+    } catch (error) {
+      if (!isImageError(error)) throw error
+      report.skip(`the logical volume ${logical}`, error.message, true)
+      return []
+    }
+  })
+}
+
+function unreadable(volumes: readonly GuestVolume[], report: DoctorReport): void {
+  for (const each of volumes) {
+    const [filesystem] = each.volume.filesystems
+    if (each.files.readable || filesystem?.kind !== 'filesystem') continue
+    report.skip(`${placeText(each)}: ${filesystem.title}`, 'files of such filesystems are not read here', true)
   }
 }
 
 async function checkSystems(
-  volumes: readonly OpenVolume[],
+  volumes: readonly GuestVolume[],
   disk: InspectResult,
   platform: Platform | undefined,
   report: DoctorReport,
 ): Promise<void> {
   const [guest, ...others] = Guest.find(volumes)
   for (const { root } of others)
-    report.skip(
-      `the system in partition ${root.open.volume.partition?.number ?? 0}`,
-      'only the first is looked at',
-      false,
-    )
+    report.skip(`the system in ${placeText(root.open)}`, 'only the first is looked at', false)
   const { found } = disk.operatingSystem
   const foreign = found.filter(({ family }) => family !== 'linux')
   if (foreign.length > 0) report.skip(foreign.map(({ name }) => name).join(', '), 'only Linux is looked into', true)
@@ -129,7 +145,7 @@ async function checkSystems(
     if (foreign.length === 0) report.skip('the operating system', 'no root of a Linux system was found', true)
     return
   }
-  report.look(`the root: ${guest.root.folder}/ in partition ${guest.root.open.volume.partition?.number ?? 'none'}`)
+  report.look(`the root: ${guest.root.folder}/ in ${placeText(guest.root.open)}`)
   checkFstab(guest, platform, report)
   checkBootDefaults(guest, platform, report)
   await checkMenus(guest, bootMenus(volumes), platform, report)

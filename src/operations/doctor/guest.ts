@@ -8,6 +8,11 @@ const rootFolders = ['', '/@', '/root', '/@rootfs']
 const longestText = 4 * 1048576
 const mostMounts = 64
 
+/** A volume with its files, and where it is a logical one of LVM, its name: `vg/lv`. */
+export interface GuestVolume extends OpenVolume {
+  readonly logical?: string
+}
+
 /** A line of fstab. */
 export interface FstabEntry {
   readonly line: number
@@ -21,7 +26,7 @@ export interface FstabEntry {
 /** A place in the guest's tree of files. */
 export interface GuestMount {
   readonly point: string
-  readonly open: OpenVolume
+  readonly open: GuestVolume
   /** The folder of the volume that is mounted there. */
   readonly folder: string
 }
@@ -35,12 +40,12 @@ export interface GuestFile {
 
 /** A Linux system on a disk: its root, and what its fstab mounts of the same disk. */
 export class Guest {
-  readonly volumes: readonly OpenVolume[]
+  readonly volumes: readonly GuestVolume[]
   readonly root: GuestMount
   readonly fstab: readonly FstabEntry[]
   readonly mounts: readonly GuestMount[]
 
-  private constructor(volumes: readonly OpenVolume[], root: GuestMount) {
+  private constructor(volumes: readonly GuestVolume[], root: GuestMount) {
     this.volumes = volumes
     this.root = root
     this.mounts = [root]
@@ -49,7 +54,7 @@ export class Guest {
   }
 
   /** Every system that has its root on one of the volumes. */
-  static find(volumes: readonly OpenVolume[]): Guest[] {
+  static find(volumes: readonly GuestVolume[]): Guest[] {
     return volumes.flatMap((open) => {
       if (!open.files.readable) return []
       const folder = rootFolders.find((prefix) => isRoot(open.files, prefix))
@@ -81,14 +86,17 @@ export class Guest {
   }
 
   /** The volume that an id or name means; undefined: none here. */
-  volumeOf(spec: DeviceSpec): OpenVolume | undefined {
+  volumeOf(spec: DeviceSpec): GuestVolume | undefined {
     return this.volumes.find((open) => means(open, spec))
   }
 
   /** Whether something on the disk may hold volumes that are not seen: LVM, RAID, encryption. */
   get containers(): readonly string[] {
+    const groups = this.volumes.some(({ logical }) => logical !== undefined)
     return this.volumes.flatMap(({ volume }) =>
-      volume.filesystems.filter(({ kind }) => kind === 'container').map(({ title }) => title),
+      volume.filesystems
+        .filter(({ kind, type }) => kind === 'container' && !(groups && type === 'LVM2_member'))
+        .map(({ title }) => title),
     )
   }
 
@@ -124,7 +132,7 @@ export function volumeText(files: VolumeFiles, path: string): string | undefined
   return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8')
 }
 
-function means({ volume: { partition, filesystems } }: OpenVolume, spec: DeviceSpec): boolean {
+function means({ volume: { partition, filesystems }, logical }: GuestVolume, spec: DeviceSpec): boolean {
   switch (spec.kind) {
     case 'uuid':
       return filesystems.some(({ uuid }) => uuid?.toLowerCase() === spec.value.toLowerCase())
@@ -134,7 +142,10 @@ function means({ volume: { partition, filesystems } }: OpenVolume, spec: DeviceS
       return partition?.uuid?.toLowerCase() === spec.value.toLowerCase()
     case 'partlabel':
       return partition?.label === spec.value
+    case 'mapped':
+      return logical !== undefined && logical === spec.volume
     case 'name':
+      if (logical !== undefined) return false
       return spec.partition === undefined ? partition === undefined : partition?.number === spec.partition
     default:
       return false

@@ -1,8 +1,7 @@
 import type { Platform } from '../../platforms/index.js'
-import type { OpenVolume } from '../inspect/boot/diagnosis.js'
-import { partitionText, wordsOf, type BootEntry, type BootMenu } from './boot-entries.js'
+import { placeText, wordsOf, type BootEntry, type BootMenu } from './boot-entries.js'
 import { deviceSpec, diskNames, type DeviceSpec } from './device-spec.js'
-import type { FstabEntry, Guest } from './guest.js'
+import type { FstabEntry, Guest, GuestVolume } from './guest.js'
 import type { DoctorFinding, DoctorReport } from './report.js'
 
 /** Filesystems of fstab that lie on no disk. */
@@ -26,7 +25,7 @@ const hostShares = new Set(['vboxsf', 'vmhgfs', 'fuse.vmhgfs-fuse', '9p', 'virti
 const kinds = { uuid: 'UUID', label: 'LABEL', partuuid: 'PARTUUID', partlabel: 'PARTLABEL' } as const
 
 /** How a volume is named so that it is found anywhere. */
-function stableName(open: OpenVolume | undefined): string | undefined {
+function stableName(open: GuestVolume | undefined): string | undefined {
   if (open === undefined) return undefined
   const { filesystems, partition } = open.volume
   const uuid = filesystems[0]?.uuid
@@ -56,7 +55,8 @@ function deviceFault(
     const names = platform?.drivers === undefined ? undefined : diskNames(platform.drivers.disk)
     return { kind: 'name', found: text, wanted, certain: names !== undefined && !names.includes(spec.family) }
   }
-  if (spec.kind === 'mapped' || spec.kind === 'other' || open !== undefined) return undefined
+  if (spec.kind === 'mapped') return open === undefined ? volumeFault(guest, text, spec.volume) : undefined
+  if (spec.kind === 'other' || open !== undefined) return undefined
   const { containers } = guest
   if (containers.length > 0) return undefined
   const there = guest.volumes.flatMap((volume) => stableName(volume) ?? [])
@@ -68,12 +68,25 @@ function deviceFault(
   }
 }
 
+/** A logical volume that its group has not; of groups that are not on the disk nothing is known. */
+function volumeFault(guest: Guest, text: string, volume: string | undefined): DeviceFault | undefined {
+  const group = volume?.slice(0, volume.indexOf('/') + 1) ?? ''
+  const names = guest.volumes.flatMap(({ logical }) => logical ?? []).filter((name) => name.startsWith(group))
+  if (group === '' || names.length === 0) return undefined
+  return {
+    kind: 'absent',
+    found: `${text}, which the group does not have`,
+    wanted: `one of ${names.map((name) => `/dev/${name}`).join(', ')}`,
+    certain: true,
+  }
+}
+
 /** Mapped devices, and ids that may lie inside a container, are not known here. */
 function skipUnseen(guest: Guest, text: string, spec: DeviceSpec, where: string, report: DoctorReport): void {
-  if (
-    spec.kind === 'mapped' ||
-    (guest.volumeOf(spec) === undefined && spec.kind in kinds && guest.containers.length > 0)
-  )
+  const hidden =
+    (spec.kind === 'mapped' && volumeFault(guest, text, spec.volume) === undefined) ||
+    (spec.kind in kinds && guest.containers.length > 0)
+  if (hidden && guest.volumeOf(spec) === undefined)
     report.skip(
       `${where}: ${text}`,
       `it lies in ${guest.containers.join(', ') || 'a mapped device'}, which is not opened`,
@@ -180,9 +193,9 @@ export function checkRootParameter(
       id: 'L-ROOT-OTHER',
       severity: 'blocks',
       where,
-      found: `root=${root}, which is ${partitionText(guest.volumeOf(spec) ?? guest.root.open)}`,
-      wanted: `root=${stableName(guest.root.open) ?? partitionText(guest.root.open)}`,
-      why: `the root lies in ${partitionText(guest.root.open)}`,
+      found: `root=${root}, which is ${placeText(guest.volumeOf(spec) ?? guest.root.open)}`,
+      wanted: `root=${stableName(guest.root.open) ?? placeText(guest.root.open)}`,
+      why: `the root lies in ${placeText(guest.root.open)}`,
       remedy: { kind: 'inside-guest', text: 'Correct root= in the boot menu.' },
     })
   } else if (entry.kernel !== undefined && entry.initrds.length === 0 && ['uuid', 'label'].includes(spec.kind)) {
