@@ -34,7 +34,7 @@ export function selectorText(selector: PartitionSelector): string {
 export function selectPartition(table: PartitionTable, selector: PartitionSelector, name: string): Partition {
   if ('volume' in selector)
     throw usage('E_NO_PARTITION', `${printable(selector.volume)} is a logical volume, and a partition is needed here`, {
-      hint: 'ls, cat, cp, info, convert and compare take logical volumes.',
+      hint: 'ls, cat, cp, convert and compare take logical volumes.',
     })
   const found = table.partitions.filter((partition) => {
     if ('number' in selector) return partition.number === selector.number

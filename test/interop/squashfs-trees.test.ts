@@ -26,8 +26,7 @@ test('a squashfs tree is what unsquashfs writes', (t) => {
   fs.mkdirSync(source)
   fillPosix(source, (at) => {
     fs.mkdirSync(at('folder of 3000'))
-    for (let index = 0; index < 400; index++)
-      fs.writeFileSync(at(`folder of 3000/a name of some length, ${index}`), '')
+    for (let index = 0; index < 400; index++) fs.writeFileSync(at(`folder of 3000/a name of some length, ${index}`), '')
     const big = fs.openSync(at('big hole'), 'w')
     fs.writeSync(big, 'end', 9_000_000)
     fs.closeSync(big)

@@ -9,7 +9,7 @@ export function posixPermissions(word: number): number {
   return (word & 7) | (((word >> 5) & 7) << 3) | (((word >> 10) & 7) << 6)
 }
 
-/** The length of an extent (4/14.14.1.1), and its kind: recorded, only allocated, absent, or leading to further ones. */
+/** The length of an extent (4/14.14.1.1), and its kind: recorded, allocated only, absent, or one that leads on. */
 export function extentLength(word: number): { readonly length: number; readonly kind: number } {
   return { length: word & 0x3fffffff, kind: word >>> 30 }
 }
