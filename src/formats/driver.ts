@@ -51,6 +51,11 @@ export interface DiskImage extends BlockSource {
    * E_SNAPSHOT_AMBIGUOUS; corrupt.
    */
   snapshotUse?(wanted: string): Work<number>
+  /**
+   * Makes a range ready to be read, where that may take long: what can only be decoded from its start is unpacked, with
+   * progress. Reading does it otherwise, when it comes to it. @param offset bytes. @throws ImageError as reading.
+   */
+  prepare?(offset: number, length: number): Work<void>
   /** What `info` says of it beyond the common facts. */
   describe(): Section[]
   /**
@@ -182,7 +187,7 @@ export interface OpenContext {
    * Opens an image that lies in files of this one: a partition in the pieces of a backup. Compressed ones are unpacked.
    * The result owns the store, and closes it; so does a failure. @throws ImageError what opening an image throws.
    */
-  openInside?(store: ByteStore, inside: InsideOptions): ImageInside
+  openInside?(store: ByteStore, inside: InsideOptions): Work<ImageInside>
   /** The identity stays although the image is changed: its child hides every change (`chain commit`). */
   readonly keepsIdentity?: boolean
   /**

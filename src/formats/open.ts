@@ -12,6 +12,8 @@ import type {
   DiskImage,
   FileReference,
   FormatDriver,
+  ImageInside,
+  InsideOptions,
   FoundFile,
   OpenContext,
   OptionValues,
@@ -159,6 +161,18 @@ function wrapperContext(
   }
 }
 
+/** An image in files of another. */
+function* openInside(
+  store: ByteStore,
+  { name, formats }: InsideOptions,
+  outer: Location,
+  { registry, scratchFolder }: OpenOptions,
+): Work<ImageInside> {
+  const from = formats.length === 1 ? formats[0] : undefined
+  const place = new MemberLocation(outer, name, store.name)
+  return new InsideImage(yield* openWork(store, place, { registry, scratchFolder, from }), formats)
+}
+
 /** An appliance may record another size than its disk has, which then counts. */
 function capacityNotes(outside: Outside | undefined, { capacity }: DiskImage, name: string): Note[] {
   const recorded = outside?.wrappings.find((wrapping) => wrapping.capacity !== undefined)?.capacity
@@ -291,15 +305,7 @@ class ChainOpener {
         ...(role === 'image' && this.#options.snapshot !== undefined ? { snapshot: this.#options.snapshot } : {}),
         options: this.#optionsOf(driver),
         self: outside?.location ?? self,
-        openInside: (inner, { name, formats }) =>
-          new InsideImage(
-            openStore(inner, new MemberLocation(self, name, inner.name), {
-              registry: this.#registry,
-              scratchFolder: this.#options.scratchFolder,
-              from: formats.length === 1 ? formats[0] : undefined,
-            }),
-            formats,
-          ),
+        openInside: (inner, inside) => openInside(inner, inside, self, this.#options),
         openReference: (wanted, at) => {
           const opened = this.#openReference(wanted, at, self, store.name, files, extra)
           if (opened !== undefined) further.push(opened)

@@ -1,5 +1,6 @@
 import type { ImageError, Label } from '../errors.js'
 import type { Location, LocationId } from '../location/location.js'
+import type { Work } from '../block/work.js'
 import { OverlaySource } from '../block/overlay.js'
 import { assertUnchanged } from '../block/changed.js'
 import type { BlockSource, ByteStore, Extent, Note } from '../block/types.js'
@@ -215,6 +216,12 @@ export class OpenedImage implements BlockSource {
       this.missing ??
       this.#others.find(({ unreadable }) => unreadable !== undefined)?.unreadable
     )
+  }
+
+  /** Makes all that is read ready, where that may take long ({@link DiskImage.prepare}). @throws ImageError */
+  *prepare(): Work<void> {
+    for (const { image } of this.layers) yield* image.prepare?.(this.start, this.capacity) ?? []
+    for (const other of this.#others) yield* other.prepare()
   }
 
   extentAt(offset: number, limit: number): Extent {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { test, type TestContext } from 'node:test'
 import { map } from '../../src/operations/inspect/map.js'
+import { hash } from '../../src/operations/inspect/hash.js'
 import { info } from '../../src/operations/inspect/info.js'
 import { check } from '../../src/operations/check/check.js'
 import { copyFiles } from '../../src/operations/files/copy.js'
@@ -112,6 +113,10 @@ test('Clonezilla: a disk with a GPT is put together: table, partitions, swap; fi
   assert.deepEqual(uuid(at('ours.img')).match(/(?:UUID|LABEL)=.*/g), uuid(at('disk.img')).match(/(?:UUID|LABEL)=.*/g))
   await copyFiles(`${at('saved')}@2`, '/', at('copied'), { recursive: true })
   assertSameFiles(seen(at('copied')), made)
+  // What is decoded from its start says how far it is.
+  const steps: number[] = []
+  await hash(`${at('saved')}@1`, { onProgress: ({ phase, done }) => phase === 'read' && steps.push(done) })
+  assert.ok(steps.length > 0)
   assert.equal((await check(at('saved'), { deep: true })).counts.error, 0)
   const { format, sections } = info(at('saved'))
   assert.equal(format, 'clonezilla')

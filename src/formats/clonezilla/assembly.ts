@@ -11,11 +11,17 @@ import { AbsentSource, PartitionSource } from './partition-source.js'
 import { swapHeader } from './swap.js'
 import { isContainer, parseTable, partedCapacity, type DumpedPartition, type ListedTable } from './table-text.js'
 
+/** A partition of the backup, and where it begins on the disk, in bytes. */
+export interface PlacedPartition {
+  readonly start: number
+  readonly source: PartitionSource
+}
+
 /** A disk that was put together. */
 export interface Assembled {
   readonly source: BlockSource
   readonly sectorSize: 512 | 4096
-  readonly partitions: readonly PartitionSource[]
+  readonly partitions: readonly PlacedPartition[]
   /** What became of each partition, for `info`. */
   readonly saved: readonly { readonly device: string; readonly text: string; readonly size: number }[]
   readonly notes: readonly Note[]
@@ -53,7 +59,7 @@ export function assembleDevice(folder: BackupFolder, context: OpenContext, devic
   return {
     source,
     sectorSize: 512,
-    partitions: [source],
+    partitions: [{ start: 0, source }],
     saved: [{ device, text: describeSet(set), size: source.capacity }],
     notes: isPart
       ? [
@@ -97,7 +103,7 @@ function capacityOf(
 
 /** The partitions of a disk, each with what the backup holds of it. */
 class Parts {
-  readonly opened: PartitionSource[] = []
+  readonly opened: PlacedPartition[] = []
   readonly saved: { readonly device: string; readonly text: string; readonly size: number }[] = []
   readonly #folder: BackupFolder
   readonly #context: OpenContext
@@ -132,12 +138,12 @@ class Parts {
     return new ConcatenatedSource(pieces, sectorSize)
   }
 
-  #contentOf({ device, size }: DumpedPartition): BlockSource {
+  #contentOf({ device, start, size }: DumpedPartition): BlockSource {
     const { sectorSize } = this.#table
     const set = this.#folder.imageOf(device)
     if (set !== undefined) {
       const source = new PartitionSource(this.#folder, this.#context, set, sectorSize, size)
-      this.opened.push(source)
+      this.opened.push({ start, source })
       this.saved.push({ device, text: describeSet(set), size })
       return source
     }

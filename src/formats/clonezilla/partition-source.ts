@@ -3,6 +3,7 @@ import { ExtentReader } from '../../block/read.js'
 import { RangeSource } from '../../block/range-source.js'
 import { SourceStore } from '../../block/source-store.js'
 import type { BlockSource, ByteStore, Extent, Note } from '../../block/types.js'
+import { finish, type Work } from '../../block/work.js'
 import { corrupt, printable, unsupported } from '../../errors.js'
 import type { ImageInside, OpenContext } from '../driver.js'
 import type { BackupFolder } from './folder.js'
@@ -80,14 +81,23 @@ export class PartitionSource implements BlockSource {
 
   /** @throws ImageError what opening it throws; corrupt E_BACKUP where it is larger than its partition. */
   image(): ImageInside {
-    const image = (this.#image ??= openPieces(this.#folder, this.#context, this.#set))
+    return this.#image ?? finish(this.prepare())
+  }
+
+  /** Opens its image, which may have to be unpacked. @throws ImageError as {@link image}. */
+  *prepare(): Work<ImageInside> {
+    if (this.#image !== undefined) return this.#image
+    const image = yield* openPieces(this.#folder, this.#context, this.#set)
     const room = this.capacity as number | undefined
-    if (room !== undefined && image.capacity > room)
+    if (room !== undefined && image.capacity > room) {
+      image[Symbol.dispose]()
       throw corrupt(
         'E_BACKUP',
         `${printable(this.#set.stem)} holds a partition of ${image.capacity} bytes, but ${printable(this.device)} ` +
           `has ${room}: it belongs to another partition`,
       )
+    }
+    this.#image = image
     return image
   }
 
@@ -108,7 +118,7 @@ export class PartitionSource implements BlockSource {
   }
 }
 
-function openPieces(folder: BackupFolder, context: OpenContext, set: PieceSet): ImageInside {
+function* openPieces(folder: BackupFolder, context: OpenContext, set: PieceSet): Work<ImageInside> {
   const { tool, compression = '', stem } = set
   if (tool === 'partimage')
     throw unsupported(
@@ -126,7 +136,7 @@ function openPieces(folder: BackupFolder, context: OpenContext, set: PieceSet): 
   const stores = folder.pieces(set)
   if (context.openInside === undefined) throw new TypeError('a folder is opened without what opens its images')
   const label = set.names.length === 1 ? stem : `${stem}.*`
-  return context.openInside(joined(stores, label), {
+  return yield* context.openInside(joined(stores, label), {
     name: `${set.device}.img`,
     formats: tool === 'dd' ? ['raw', 'partclone'] : [tool],
   })

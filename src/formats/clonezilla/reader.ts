@@ -50,7 +50,7 @@ export class ClonezillaImage implements DiskImage {
   /** What the backup lacks, and what is known of the partitions that were opened by now. */
   get notes(): readonly Note[] {
     const { notes, partitions } = this.#assembled
-    return [...notes, ...partitions.flatMap((partition) => partition.notes)]
+    return [...notes, ...partitions.flatMap(({ source }) => source.notes)]
   }
 
   extentAt(offset: number, limit: number): Extent {
@@ -59,6 +59,11 @@ export class ClonezillaImage implements DiskImage {
 
   read(offset: number, target: Uint8Array): void {
     this.#reader.read(offset, target)
+  }
+
+  *prepare(offset: number, length: number): Work<void> {
+    for (const { start, source } of this.#assembled.partitions)
+      if (start < offset + length && offset < start + source.capacity) yield* source.prepare()
   }
 
   describe(): Section[] {
@@ -88,10 +93,11 @@ export class ClonezillaImage implements DiskImage {
   /** Partitions are unpacked to be judged: only with `deep`. */
   *check({ deep = false }: CheckOptions = {}): Work<void, Finding> {
     if (!deep) return
-    for (const partition of this.#assembled.partitions) {
-      const structure = printable(partition.device)
+    for (const { source } of this.#assembled.partitions) {
+      const structure = printable(source.device)
       try {
-        for (const item of partition.image().check({ deep }))
+        const image = yield* source.prepare()
+        for (const item of image.check({ deep }))
           if ('severity' in item) yield { ...item, structure: `${structure}: ${item.structure}`, position: undefined }
           else yield item
       } catch (error) {
@@ -102,7 +108,7 @@ export class ClonezillaImage implements DiskImage {
   }
 
   [Symbol.dispose](): void {
-    for (const partition of this.#assembled.partitions) partition[Symbol.dispose]()
+    for (const { source } of this.#assembled.partitions) source[Symbol.dispose]()
     this.#folder[Symbol.dispose]()
     this.#store[Symbol.dispose]()
   }

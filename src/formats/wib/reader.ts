@@ -1,6 +1,6 @@
 import { ExtentReader } from '../../block/read.js'
 import type { BlockSource, ByteStore, Extent, Note, Section } from '../../block/types.js'
-import type { Work } from '../../block/work.js'
+import { finish, type Work } from '../../block/work.js'
 import { corrupt, isImageError, printable, reference } from '../../errors.js'
 import { chooseMember, type CheckOptions, type DiskImage, type Finding, type OpenContext } from '../driver.js'
 import { assemble, groupsOf, type Assembled, type BackedDisk } from './assembly.js'
@@ -120,9 +120,9 @@ export class WindowsBackup implements DiskImage {
         })
       const store = context.openReference({ role: 'extent', path: place.address }, place)
       const image =
-        store === undefined
+        store === undefined || context.openInside === undefined
           ? undefined
-          : context.openInside?.(store, { name, formats: /x$/i.test(name) ? ['vhdx'] : ['vhd'] })
+          : finish(context.openInside(store, { name, formats: /x$/i.test(name) ? ['vhdx'] : ['vhd'] }))
       if (image === undefined) throw reference('E_PART_MISSING', `${printable(name)} cannot be opened`)
       const volume = /([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/i.exec(name)?.[1]?.toLowerCase()
       this.#disks.push({ file: name, volume, image, table: undefined })

@@ -10,6 +10,7 @@ import { findTarget } from './argument.js'
 import { originOf, type TargetOrigin } from './origin.js'
 import {
   openReadableLater,
+  prepared,
   parseImageArgument,
   sourceInfo,
   type ReadOptions,
@@ -37,7 +38,7 @@ export interface RestoreResult extends DeviceOutcome {
  * mismatch when what is read back differs; aborted. See docs/architecture.md.
  */
 export async function restore(argument: string, device: string, options: RestoreOptions): Promise<RestoreResult> {
-  using opened = await openReadableLater(imageArgument(argument, options.partition), options)
+  using opened = await prepared(await openReadableLater(imageArgument(argument, options.partition), options), options)
   const files = opened.files
   const { path } = parseImageArgument(argument)
   const platform = platformOf(options)

@@ -4,6 +4,7 @@ import type { OpenedImage } from '../../formats/open.js'
 import {
   chainOptions,
   openReadableLater,
+  prepared,
   sourceInfo,
   type ChainOptions,
   type Forward,
@@ -62,12 +63,9 @@ export async function compare(first: string, second: string, options: CompareOpt
 async function compareOnce(first: string, second: string, options: CompareOptions & Forward): Promise<CompareResult> {
   const started = milliseconds()
   // Images whose stores have no descriptor are read, and decoded, in this thread.
-  using a = await openReadableLater(first, options)
-  using b = await openReadableLater(second, {
-    ...options.second,
-    ...chainOptions(options),
-    forward: options.forward,
-  })
+  using a = await prepared(await openReadableLater(first, options), options)
+  const further = { ...options.second, ...chainOptions(options), forward: options.forward }
+  using b = await prepared(await openReadableLater(second, further), options)
   const limit = options.limit ?? 20
   const moving = { signal: options.signal }
   const { equal, offset, differences } = await compareSources(a, b, {

@@ -4,7 +4,14 @@ import { hashSource, type HashAlgorithm, type Progress, type Range } from '../..
 import { corrupt, usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { openPartition, readPartitionTable } from '../../partition/index.js'
-import { openReadableLater, sourceInfo, type Forward, type ReadOptions, type SourceInfo } from '../open/opening.js'
+import {
+  openReadableLater,
+  prepared,
+  sourceInfo,
+  type Forward,
+  type ReadOptions,
+  type SourceInfo,
+} from '../open/opening.js'
 import { readingForward } from '../open/reading-forward.js'
 import { milliseconds } from '../../sys/clock.js'
 
@@ -48,7 +55,7 @@ export async function hash(path: string, options: HashOptions = {}): Promise<Has
 
 async function hashOnce(path: string, options: HashOptions & Forward): Promise<HashResult> {
   const started = milliseconds()
-  using opened = await openReadableLater(path, options)
+  using opened = await prepared(await openReadableLater(path, options), options)
   const { capacity } = opened
   const ranges: readonly HashedPart[] =
     options.perPartition === true ? partitionsOf(opened) : (options.ranges ?? [{ offset: 0, length: capacity }])

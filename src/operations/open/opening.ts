@@ -141,6 +141,20 @@ export async function openDiskLater(argument: string, options: OpenOptions, late
   return await perform(openDiskWork(argument, options), performing(later))
 }
 
+/**
+ * Makes all of an image ready that is going to be read as a whole: what can only be decoded from its start is unpacked
+ * with progress. It is closed when that fails. @throws ImageError; aborted.
+ */
+export async function prepared(opened: OpenedImage, later: LaterOptions): Promise<OpenedImage> {
+  try {
+    await perform(opened.prepare(), performing(later))
+    return opened
+  } catch (error) {
+    opened[Symbol.dispose]()
+    throw error
+  }
+}
+
 function performing({ signal, onProgress }: LaterOptions): WorkOptions {
   return { signal, onProgress: ({ done, total }) => onProgress?.({ phase: 'read', done, total }) }
 }
@@ -161,7 +175,9 @@ function* openDiskWork(argument: string, options: OpenOptions): Work<OpenedImage
     }
     const partition = selectPartition(readPartitionTable(opened), selector, name)
     const source = openPartition(opened, partition, name)
-    return opened.withPart(`partition ${partition.number}`, source, partition.start, partition.type.id)
+    const part = opened.withPart(`partition ${partition.number}`, source, partition.start, partition.type.id)
+    if (options.chain !== 'optional') yield* part.prepare()
+    return part
   } catch (error) {
     opened[Symbol.dispose]()
     throw error

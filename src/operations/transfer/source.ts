@@ -7,7 +7,7 @@ import type { Progress } from '../../engine/progress.js'
 import { aborted, usage } from '../../errors.js'
 import { openStore, type OpenedImage, type OpenOptions } from '../../formats/open.js'
 import { firstContent } from '../change/content-search.js'
-import { openDiskLater } from '../open/opening.js'
+import { openDiskLater, prepared } from '../open/opening.js'
 
 /** Where an image comes from: a path, or bytes that arrive once (standard input). */
 export type SourceInput = string | { readonly input: AsyncIterable<Uint8Array>; readonly name?: string }
@@ -32,7 +32,10 @@ export interface SourceOptions extends OpenOptions {
 /** What an argument, or standard input, is read as. Nothing is opened yet. */
 export function sourceOf(given: SourceInput): Source {
   if (typeof given === 'string')
-    return { name: given, open: async (options) => await openDiskLater(given, options, options) }
+    return {
+      name: given,
+      open: async (options) => await prepared(await openDiskLater(given, options, options), options),
+    }
   const { input, name = '-' } = given
   return { name, arrives: true, open: async (options) => await openInput(input, options) }
 }
