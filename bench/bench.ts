@@ -19,7 +19,7 @@ const { values } = parseArgs({
   },
 })
 if (values.help) {
-  console.log(`npm run bench -- [--size GiB] [--runs N] [--folder DIR] [--input half,full,large] [--only TEXT]
+  console.log(`npm run bench:formats -- [--size GiB] [--runs N] [--folder DIR] [--input half,full,large] [--only TEXT]
 Converts the same images with vdisk and with qemu-img, in turn, and prints the median of each and their ratio.
 qemu-img is taken at its best: each pair is run with its default flags and with -m 16 -W, and the better median counts.
 "flushed" is until the image is on the medium, which vdisk waits for and qemu-img does not;

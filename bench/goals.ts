@@ -18,14 +18,20 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '8' },
     folder: { type: 'string', default: path.join(root, '.work', 'bench-goals') },
     only: { type: 'string' },
+    node: { type: 'string', multiple: true, default: [] },
+    'real-time': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
 if (values.help) {
-  console.log(`npm run bench:goals -- [--size MiB of data] [--runs N] [--folder DIR] [--only TEXT]
-npm run bench:quick is the same with 128 MiB and 4 runs.`)
+  console.log(`npm run bench -- [--size MiB of data] [--runs N] [--folder DIR] [--only TEXT] [--node FILE]... [--real-time]
+npm run bench:quick is the same with 128 MiB and 4 runs.
+--node       also runs vdisk with this Node; npx -p node@24 node -p process.execPath prints one
+--real-time  runs everything at real-time priority (root), on a machine that others use meanwhile`)
   process.exit(0)
 }
+// Certificates that Node is to load as it starts have nothing to do with what is measured.
+delete process.env['NODE_EXTRA_CA_CERTS']
 const rounds = Number(values.runs)
 const dataSize = Number(values.size) * 1048576
 const at = (name: string): string => path.join(values.folder, name)
@@ -34,13 +40,30 @@ const vdisk = (...args: string[]): Command => ({
   name: `vdisk ${args[0] ?? ''}`,
   argv: [process.execPath, program, ...args],
 })
-const peer = (...argv: string[]): Command => ({ name: argv.slice(0, 2).join(' '), argv })
+const peer = (...argv: string[]): Command => ({
+  name: argv[1]?.includes('/') === false ? argv.slice(0, 2).join(' ') : (argv[0] ?? ''),
+  argv,
+})
 const qemu = (...args: string[]): Command => peer('qemu-img', ...args)
 
 interface Command {
   readonly name: string
   readonly argv: readonly string[]
 }
+
+/** A Node that vdisk runs with: its version and its file. */
+interface NodeProgram {
+  readonly version: string
+  readonly file: string
+}
+const nodes: readonly NodeProgram[] = [process.execPath, ...values.node].map((file) => ({
+  version: execFileSync(file, ['--version'], { encoding: 'utf8' }).trim(),
+  file,
+}))
+const withNode = ({ name, argv }: Command, { file }: NodeProgram): Command => ({
+  name,
+  argv: argv.map((word) => (word === process.execPath ? file : word)),
+})
 
 interface Row {
   readonly name: string
@@ -49,6 +72,8 @@ interface Row {
   readonly peers: readonly Command[]
   /** What both write: removed before each run. */
   readonly target?: string
+  /** Whether the peers are Node programs too: each Node of ours has its own. */
+  readonly peersAreNode?: boolean
   /** Whether the time until the target is on the medium counts. */
   readonly flushed?: boolean
 }
@@ -173,46 +198,74 @@ function reflinks(): Row[] {
       },
     ],
     target: path.join(folder, `out.${format}`),
+    peersAreNode: true,
   }))
 }
 
 /** Onto a loop device over a file, past the page cache and flushed; as root only. */
 function devices(): Row[] {
   if (mounted === undefined) return []
-  const { device } = mounted
+  const { device, other } = mounted
+  const word = ['--no-verify', '--yes', '--confirm', String(2 * dataSize), '--allow-no-table']
   const qemuOut = ['convert', '-n', '-t', 'none', '-f', 'raw', '-O', 'raw', files.random, device]
   return [
     {
       name: 'restore onto a device, on the medium',
       goal: 0.9,
-      ours: vdisk(
-        'restore',
-        files.random,
-        device,
-        '--no-verify',
-        '--yes',
-        '--confirm',
-        String(2 * dataSize),
-        '--allow-no-table',
-      ),
+      ours: vdisk('restore', files.random, device, ...word),
       peers: [
         qemu(...qemuOut),
         peer('dd', `if=${files.random}`, `of=${device}`, 'bs=4M', 'oflag=direct', 'conv=fsync', 'status=none'),
       ],
     },
+    {
+      name: 'clone of a device, on the medium',
+      goal: 0.9,
+      ours: vdisk('clone', device, other, ...word),
+      peers: [
+        qemu('convert', '-n', '-W', '-m', '16', '-t', 'none', '-T', 'none', '-f', 'raw', '-O', 'raw', device, other),
+        peer('dd', `if=${device}`, `of=${other}`, 'bs=4M', 'iflag=direct', 'oflag=direct', 'conv=fsync'),
+      ],
+    },
   ]
+}
+
+/** A server from its start until nbdcopy has read all of the disk. */
+function serving(): Row[] {
+  const socket = at('socket')
+  const copied = (...server: readonly string[]): readonly string[] => [
+    'sh',
+    '-c',
+    'rm -f "$0"; "$@" & while ! [ -S "$0" ]; do sleep 0.005; done; nbdcopy "nbd+unix:///?socket=$0" null:; wait',
+    socket,
+    ...server,
+  ]
+  return [
+    ['raw', 'raw', files.random],
+    ['qcow2', 'qcow2', at('in.qcow2')],
+    ['vhdx', 'vhdx', at('in.vhdx')],
+  ].map(([name = '', format = '', file = '']) => ({
+    name: `serve of ${name}, read once by nbdcopy`,
+    goal: 1,
+    ours: {
+      name: 'vdisk serve',
+      argv: copied(process.execPath, program, 'serve', file, '--from', format, '--socket', socket),
+    },
+    peers: [{ name: 'qemu-nbd', argv: copied('qemu-nbd', '-r', '-e', '8', '-f', format, '-k', socket, file) }],
+  }))
 }
 
 /** A loop device, and a folder of an XFS in a file, for the rows that need them. */
 interface Mounted {
   readonly folder: string
   readonly device: string
+  readonly other: string
   end(): void
 }
 
 function mountInputs(): Mounted | undefined {
   if (process.getuid?.() !== 0) return undefined
-  const [folder, image, disk] = [at('xfs'), at('xfs.img'), at('device.img')]
+  const [folder, image, disks] = [at('xfs'), at('xfs.img'), [at('device.img'), at('other.img')]]
   const tool = (file: string, ...args: string[]): string => execFileSync(file, args, { encoding: 'utf8' }).trim()
   fs.mkdirSync(folder, { recursive: true })
   fs.closeSync(fs.openSync(image, 'w'))
@@ -221,16 +274,20 @@ function mountInputs(): Mounted | undefined {
   const xfs = tool('losetup', '-f', '--show', image)
   tool('mount', xfs, folder)
   fs.copyFileSync(files.random, path.join(folder, 'source.raw'))
-  fs.closeSync(fs.openSync(disk, 'w'))
-  fs.truncateSync(disk, 2 * dataSize)
-  const device = tool('losetup', '-f', '--show', disk)
+  const [device = '', other = ''] = disks.map((disk) => {
+    fs.closeSync(fs.openSync(disk, 'w'))
+    fs.truncateSync(disk, 2 * dataSize)
+    return tool('losetup', '-f', '--show', disk)
+  })
   return {
     folder,
     device,
+    other,
     end() {
       tool('umount', folder)
       tool('losetup', '-d', xfs)
       tool('losetup', '-d', device)
+      tool('losetup', '-d', other)
     },
   }
 }
@@ -322,7 +379,8 @@ function rows(): Row[] {
       name: 'info, against bare Node',
       goal: 2,
       ours: vdisk('info', files.small),
-      peers: [peer(process.execPath, '-e', '0')],
+      peers: [{ name: 'node -e 0', argv: [process.execPath, '-e', '0'] }],
+      peersAreNode: true,
     },
     {
       name: 'small disk → qcow2, not flushed',
@@ -340,6 +398,7 @@ function rows(): Row[] {
     ...compressedFiles(),
     ...reflinks(),
     ...devices(),
+    ...serving(),
     {
       name: 'vhdx → qcow2, not flushed',
       goal: 1,
@@ -370,50 +429,109 @@ function rows(): Row[] {
   ]
 }
 
-async function measure({ name, goal, ours, peers, target, flushed = false }: Row): Promise<object> {
-  const runs = new Map<Command, Run[]>([ours, ...peers].map((command) => [command, []]))
-  for (const command of inBalancedOrder([...runs.keys()], rounds)) {
+/** What one command of a row took. */
+interface Measured {
+  readonly name: string
+  readonly seconds: readonly number[]
+  readonly peak: number
+}
+
+async function measure({
+  name,
+  goal,
+  ours,
+  peers,
+  target,
+  flushed = false,
+  peersAreNode = false,
+}: Row): Promise<object> {
+  const own = nodes.map((node) => withNode(ours, node))
+  const theirs = peersAreNode ? nodes.flatMap((node) => peers.map((one) => withNode(one, node))) : peers
+  const commands = [...own, ...theirs]
+  const runs: Run[][] = commands.map(() => [])
+  for (const [index, { argv }] of inBalancedOrder([...commands.entries()], rounds)) {
     if (target !== undefined) fs.rmSync(target, { force: true })
-    const [file = '', ...args] = command.argv
-    runs.get(command)?.push(await run(file, args, flushed ? target : undefined))
+    const [file = '', ...args] = values['real-time'] ? ['chrt', '-r', '10', ...argv] : argv
+    runs[index]?.push(await run(file, args, flushed ? target : undefined))
   }
-  const seconds = (command: Command): number[] =>
-    (runs.get(command) ?? []).map((one) => (flushed ? one.flushed : one.seconds))
-  const spread = (command: Command): string => {
-    const all = seconds(command)
-    return `${median(all).toFixed(2)} (${Math.min(...all).toFixed(2)}–${Math.max(...all).toFixed(2)})`
-  }
-  const [best] = [...peers].sort((a, b) => median(seconds(a)) - median(seconds(b)))
-  if (best === undefined) throw new Error(`${name} has no peer`)
-  const ratio = median(seconds(ours)) / median(seconds(best))
-  const peak = Math.max(...(runs.get(ours) ?? []).map((one) => one.peak)) / 1048576
-  console.log(
-    `| ${name} | ${spread(ours)} | ${best.name}: ${spread(best)} | ${ratio.toFixed(2)} | ≤ ${goal} ` +
-      `| ${peak.toFixed(0)} |`,
-  )
-  return { name, goal, ratio, peak, ours: seconds(ours), peer: { name: best.name, seconds: seconds(best) } }
+  const measured = commands.map((command, index): Measured => ({
+    name: command.name,
+    seconds: (runs[index] ?? []).map((one) => (flushed ? one.flushed : one.seconds)),
+    peak: Math.max(...(runs[index] ?? []).map((one) => one.peak)) / 1048576,
+  }))
+  const results = nodes.map(({ version }, index) => {
+    const others = measured.slice(nodes.length)
+    const mine = peersAreNode ? others.slice(index * peers.length, (index + 1) * peers.length) : others
+    const [best] = [...mine].sort((a, b) => median(a.seconds) - median(b.seconds))
+    const vdisk = measured[index]
+    if (best === undefined || vdisk === undefined) throw new Error(`${name} has no peer`)
+    return { node: version, ratio: median(vdisk.seconds) / median(best.seconds), vdisk, peer: best }
+  })
+  printRow(name, goal, results)
+  return { name, goal, results }
+}
+
+function printRow(
+  name: string,
+  goal: number,
+  results: readonly { readonly ratio: number; readonly vdisk: Measured; readonly peer: Measured }[],
+): void {
+  const [first, ...others] = results
+  if (first === undefined) return
+  const spread = (all: readonly number[]): string =>
+    `${median(all).toFixed(2)} (${Math.min(...all).toFixed(2)}–${Math.max(...all).toFixed(2)})`
+  const { vdisk, peer: best, ratio } = first
+  const cells = [
+    name,
+    spread(vdisk.seconds),
+    `${best.name}: ${spread(best.seconds)}`,
+    ratio.toFixed(2),
+    ...others.map((other) => other.ratio.toFixed(2)),
+    `≤ ${goal}`,
+    results.every((one) => one.ratio <= goal) ? 'met' : ratio <= goal ? 'met here' : 'not met',
+    Math.max(...results.map((one) => one.vdisk.peak)).toFixed(0),
+  ]
+  console.log(`| ${cells.join(' | ')} |`)
 }
 
 makeInputs()
 await makeImages()
 const mounted = mountInputs()
 console.log(
-  `Node ${process.version}, ${os.cpus().length} × ${os.cpus()[0]?.model ?? ''}, ${values.size} MiB ` +
+  `Node ${nodes.map(({ version }) => version).join(', ')}, ${os.cpus().length} × ${os.cpus()[0]?.model ?? ''}, ${values.size} MiB ` +
     `of data, ${rounds} rounds\n`,
 )
-console.log(
-  '| row | vdisk s (lowest–highest) | best peer s | ratio | goal | vdisk MiB |\n| --- | --- | --- | --- | --- | --- |',
-)
+const heads = [
+  'row',
+  'vdisk s (lowest–highest)',
+  'best peer s',
+  ...nodes.map(({ version }) => `ratio, ${version}`),
+  'goal',
+  '',
+  'vdisk MiB',
+]
+console.log(`| ${heads.join(' | ')} |\n| ${heads.map(() => '---').join(' | ')} |`)
 const results: object[] = []
-for (const row of rows().filter(({ name }) => values.only === undefined || name.includes(values.only)))
-  results.push(await measure(row))
+try {
+  for (const row of rows().filter(({ name }) => values.only === undefined || name.includes(values.only)))
+    results.push(await measure(row))
+} finally {
+  mounted?.end()
+}
 fs.writeFileSync(
   path.join(root, 'bench/results.json'),
   `${JSON.stringify(
-    { node: process.version, cpus: os.cpus().length, dataMiB: Number(values.size), rounds, results },
+    {
+      date: new Date().toISOString().slice(0, 10),
+      nodes: nodes.map(({ version }) => version),
+      qemu: execFileSync('qemu-img', ['--version'], { encoding: 'utf8' }).split('\n')[0],
+      cpus: os.cpus().length,
+      dataMiB: Number(values.size),
+      rounds,
+      results,
+    },
     null,
     2,
   )}\n`,
 )
-mounted?.end()
 fs.rmSync(values.folder, { recursive: true, force: true })
