@@ -2,13 +2,13 @@ import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 
 /**
- * One finished run of a command: wall seconds until it ended, until what it wrote was on the medium too, and peak
- * memory in bytes (the
- * kernel's own high-water mark, polled).
+ * One finished run of a command: wall seconds until it ended, until what it wrote was on the medium too, seconds of
+ * processor time, and peak memory in bytes (both the kernel's own figures, polled).
  */
 export interface Run {
   readonly seconds: number
   readonly flushed: number
+  readonly processor: number
   readonly peak: number
 }
 
@@ -22,8 +22,10 @@ export async function run(command: string, args: readonly string[], target?: str
     said += data.toString()
   })
   let peak = 0
+  let processor = 0
   const timer = setInterval(() => {
     peak = Math.max(peak, highWater(child.pid))
+    processor = Math.max(processor, processorTime(child.pid))
   }, 10)
   const code = await new Promise<number | null>((resolve, reject) => {
     child.on('error', reject)
@@ -32,11 +34,11 @@ export async function run(command: string, args: readonly string[], target?: str
   clearInterval(timer)
   if (code !== 0) throw new Error(`${command} ${args.join(' ')}: exit ${code ?? 'by signal'}\n${said}`)
   const seconds = since()
-  if (target === undefined) return { seconds, flushed: seconds, peak }
+  if (target === undefined) return { seconds, flushed: seconds, processor, peak }
   const descriptor = fs.openSync(target, 'r')
   fs.fsyncSync(descriptor)
   fs.closeSync(descriptor)
-  return { seconds, flushed: since(), peak }
+  return { seconds, flushed: since(), processor, peak }
 }
 
 function highWater(pid: number | undefined): number {
@@ -45,6 +47,20 @@ function highWater(pid: number | undefined): number {
     return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0) * 1024
   } catch {
     // It ended between two looks.
+    return 0
+  }
+}
+
+/** Seconds that a process and its threads have had a processor, in steps of a hundredth. */
+function processorTime(pid: number | undefined): number {
+  try {
+    const status = fs.readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const [user, system] = status
+      .slice(status.lastIndexOf(')') + 2)
+      .split(' ')
+      .slice(11, 13)
+    return (Number(user) + Number(system)) / 100
+  } catch {
     return 0
   }
 }
