@@ -24,7 +24,8 @@ const { values } = parseArgs({
   },
 })
 if (values.help) {
-  console.log(`npm run bench -- [--size MiB of data] [--runs N] [--folder DIR] [--only TEXT] [--node FILE]... [--real-time]
+  console.log(`npm run bench -- [--size MiB of data] [--runs N] [--folder DIR] [--only TEXT] [--node FILE]...
+  [--real-time]
 npm run bench:quick is the same with 128 MiB and 4 runs.
 --node       also runs vdisk with this Node; npx -p node@24 node -p process.execPath prints one
 --real-time  runs everything at real-time priority (root), on a machine that others use meanwhile`)
@@ -498,8 +499,8 @@ makeInputs()
 await makeImages()
 const mounted = mountInputs()
 console.log(
-  `Node ${nodes.map(({ version }) => version).join(', ')}, ${os.cpus().length} × ${os.cpus()[0]?.model ?? ''}, ${values.size} MiB ` +
-    `of data, ${rounds} rounds\n`,
+  `Node ${nodes.map(({ version }) => version).join(', ')}, ${os.cpus().length} × ${os.cpus()[0]?.model ?? ''}, ` +
+    `${values.size} MiB of data, ${rounds} rounds\n`,
 )
 const heads = [
   'row',

@@ -48,7 +48,7 @@ function startedByAddress(files) {
  */
 const lazyImports = [
   [/^formats\/\w+\/index\.js$/, /^\.\/(?:\w+\/)?(?:reader|repair|writable|writer)\.js$/],
-  [/^operations\/open\/opening\.js$/, /^\.\.\/\.\.\/partition\/index\.js$/],
+  [/^operations\/open\/\w[\w-]*\.js$/, /^\.\.\/\.\.\/(?:filesystem|partition)\/index\.js$/],
   [/^operations\/transfer\/used-only\.js$/, /^\.\.\/\.\.\/(?:filesystem|partition)\/index\.js$/],
   [/^operations\/transfer\/used-only\.js$/, /^\.\.\/\.\.\/filesystem\/run-union\.js$/],
   [/^operations\/partition\/resized-volume\.js$/, /^\.\.\/\.\.\/filesystem\/index\.js$/],

@@ -3,7 +3,7 @@ import { poolRoom, type PoolEncoder } from '../block/types.js'
 import { poolCodec } from '../codec/registry.js'
 import { scanChunk, type ChunkPiece, type ScannedRun } from './chunk.js'
 import { fillAsync, fillPacked, UnitBuffers, type Packed } from './fill.js'
-import { clear, judge, packUnits, type Task, type TaskResult } from './task.js'
+import { clear, judgeChunk, packEach, type Task, type TaskResult } from './task.js'
 
 /** Compressed units that lie together are read at once, up to so many bytes with what lies between them. */
 const longestRead = 2 * 1024 * 1024
@@ -38,7 +38,7 @@ export class PoolTasks {
     }
     await allOf(parts)
     const encode = task.packing === undefined ? undefined : encoderOf(task.packing)
-    if (task.packing === undefined || encode === undefined) return judge(task, bytes, base, buffer)
+    if (task.packing === undefined || encode === undefined) return judgeChunk(task, bytes, base, buffer)
     const runs = scanChunk(bytes, task.length, task.unit, base)
     return { runs: await this.#pack(runs, bytes, task.packing.length, encode) }
   }
@@ -91,7 +91,7 @@ export class PoolTasks {
           if (length !== undefined && length < unit) packed.set(at, own.subarray(0, length))
         }),
       )
-      return packUnits(runs, bytes, unit, (_, at) => packed.get(at))
+      return packEach(runs, bytes, unit, (_, at) => packed.get(at))
     } finally {
       this.#free.push(output)
     }

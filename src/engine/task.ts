@@ -64,7 +64,7 @@ export function runTaskSync(task: Task, buffer: Uint8Array, half: number, buffer
     clear(base, { length: task.length, ...task.base })
     fillSync(task.base.pieces, base, buffers)
   }
-  return task.mode === 'pack' ? packWhole(buffer, task.length, task.packing) : judge(task, bytes, base, buffer)
+  return task.mode === 'pack' ? packWhole(buffer, task.length, task.packing) : judgeChunk(task, bytes, base, buffer)
 }
 
 /** Does the task with reads that do not block this thread. @throws ImageError */
@@ -83,7 +83,7 @@ export async function runTaskAsync(
     clear(base, { length: task.length, ...task.base })
     await fillAsync(task.base.pieces, base, buffers)
   }
-  return task.mode === 'pack' ? packWhole(buffer, task.length, task.packing) : judge(task, bytes, base, buffer)
+  return task.mode === 'pack' ? packWhole(buffer, task.length, task.packing) : judgeChunk(task, bytes, base, buffer)
 }
 
 /** Zeroes what no piece covers. */
@@ -94,7 +94,12 @@ export function clear(bytes: Uint8Array, content: Pick<Task, 'length' | 'pieces'
 }
 
 /** What a chunk that was filled turned out to be; compressed, where that is wanted. */
-export function judge(task: Task, bytes: Uint8Array, base: Uint8Array | undefined, buffer: Uint8Array): TaskResult {
+export function judgeChunk(
+  task: Task,
+  bytes: Uint8Array,
+  base: Uint8Array | undefined,
+  buffer: Uint8Array,
+): TaskResult {
   if (task.mode === 'fill') return { runs: [] }
   if (task.mode === 'hash') return { runs: [], digest: blockDigest(bytes) }
   if (task.mode === 'compare') {
@@ -156,11 +161,11 @@ function pack(runs: readonly ScannedRun[], bytes: Uint8Array, packing: Packing):
   const key = `${packing.codec}:${packing.level ?? ''}`
   let compress = compressors.get(key)
   if (compress === undefined) compressors.set(key, (compress = compressorFor(packing.codec, packing.level)))
-  return packUnits(runs, bytes, packing.length, compress)
+  return packEach(runs, bytes, packing.length, compress)
 }
 
 /** @param compress is asked for each whole unit in turn; undefined: it stays as it is. */
-export function packUnits(
+export function packEach(
   runs: readonly ScannedRun[],
   bytes: Uint8Array,
   unit: number,
