@@ -58,6 +58,7 @@ const before: Readonly<Record<string, readonly string[]>> = {
   'convert 1': ['rm disk.vhd'],
   'convert 2': ['rm disk.qcow2'],
   'convert 4': ['rm server.qcow2'],
+  'convert 7': ['vdisk create data.qcow2 8M'],
   'create 0': ['rm disk.vhdx'],
   'create 1': ['rm disk.vhd'],
   'create 2': ['rm child.qcow2 newest.qcow2'],

@@ -14,7 +14,7 @@ const chosen: Readonly<Record<string, readonly number[]>> = {
   clone: [1],
   compact: [0, 1],
   compare: [0, 1, 2, 3],
-  convert: [0, 1, 2, 3, 4, 7],
+  convert: [0, 1, 2, 3, 4, 7, 8],
   cp: [0, 2],
   create: [0, 1, 2],
   disks: [0, 1, 2],
