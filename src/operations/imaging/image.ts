@@ -17,6 +17,7 @@ import { platformResult, type PlatformResult } from '../transfer/for-platform.js
 import { imageIdentity } from '../transfer/identity.js'
 import { chooseSectorSize, layoutNotes, targetFormat, tryLayout, type TargetFormat } from '../transfer/layout.js'
 import { largestSize } from '../transfer/measure.js'
+import { compressedTarget } from '../transfer/sink-compressed.js'
 import { leavingNothing } from '../transfer/sink-file.js'
 import { planOf, runSteps } from '../transfer/step.js'
 import { storedBytes } from '../transfer/stored-bytes.js'
@@ -167,6 +168,14 @@ class Imaging {
         ? undefined
         : choosePlatform(registry, options.for, { ...options, path: target, packs: false })
     const { to = options.to, options: chosen = options.options ?? {} } = this.#choice ?? {}
+    if (compressedTarget(target) !== undefined)
+      throw usage(
+        'E_TARGET',
+        `${printable(target)} is named as a compressed file, and images of disks are not compressed`,
+        {
+          hint: 'Give another name, and convert the image afterwards.',
+        },
+      )
     this.#format = targetFormat(registry, target, to, chosen)
     this.device = findDevice(source, this.#platform)
     this.heat = heatOf(this.device, this.#platform)
