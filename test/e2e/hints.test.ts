@@ -4,6 +4,7 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import ts from 'typescript'
+import { syscalls } from '../../src/sys/syscalls.js'
 import { root, vdisk } from '../support/cli.js'
 import { testFolder } from '../support/folder.js'
 import { have } from '../support/tools.js'
@@ -14,6 +15,11 @@ import { have } from '../support/tools.js'
  */
 
 const mebibyte = 1024 * 1024
+
+/** Takes the lock of a batch that runs, until the tests have ended. */
+function holdLock(path: string): void {
+  assert.ok(syscalls()?.lock(fs.openSync(path, 'w')))
+}
 
 interface Case {
   /** The codes whose hint this is. */
@@ -544,6 +550,49 @@ const cases: readonly Case[] = [
       ],
     ],
   },
+  {
+    code: 'E_UNKNOWN_PLATFORM',
+    make: () => undefined,
+    command: ['platforms', 'azur'],
+    says: /`vdisk (platforms)`/,
+    follow: () => [['platforms']],
+  },
+  {
+    code: 'E_PLATFORM_SIZE',
+    make: (f) => (disk(f, 'd.raw', 'label: gpt\nsize=8MiB\n'), undefined),
+    command: ['convert', 'd.raw', 'o.vhd', '--for', 'azure-gen2', '--size', '40000000'],
+    says: /Use (--size \d+)/,
+    follow: (taken) => [['convert', 'd.raw', 'o.vhd', '--for', 'azure-gen2', ...words(taken)]],
+  },
+  {
+    code: 'E_PLATFORM_RULE',
+    make: (f) => {
+      disk(f, 'd.raw', 'label: gpt\nsize=8MiB\n')
+      return [['partition', 'convert', 'd.raw', 'k.raw', '--sector-size', '4096']]
+    },
+    command: ['convert', 'k.raw', 'o.vhd', '--for', 'azure-gen2'],
+    says: /vdisk (partition convert k.raw OTHER --sector-size \d+)/,
+    follow: (taken) => [words(taken.replace('OTHER', 'p.raw')), ['convert', 'p.raw', 'o.vhd', '--for', 'azure-gen2']],
+  },
+  {
+    code: 'E_DESCRIPTOR_MISSING',
+    make: (f) => (ext(f, 'd.hdd.0.{5fbaabe3-6958-40ff-92a7-860e329aab41}.hds'), undefined),
+    command: ['info', 'd.hdd.0.{5fbaabe3-6958-40ff-92a7-860e329aab41}.hds'],
+    says: /--from raw/,
+  },
+  {
+    code: 'E_BATCH_RUNS',
+    make: (f) => {
+      raw(f, 'd.raw')
+      put(f, 'jobs.yaml', Buffer.from('- info d.raw'))
+      fs.mkdirSync(join(f, 'jobs.yaml.state'))
+      holdLock(join(f, 'jobs.yaml.state/lock'))
+      return undefined
+    },
+    command: ['batch', 'jobs.yaml'],
+    says: /(--state)/,
+    follow: () => [['batch', 'jobs.yaml', '--state', 'other']],
+  },
 ]
 
 /** Words of a line, as a shell would have them. */
@@ -660,6 +709,8 @@ const elsewhere: Readonly<Record<string, string>> = {
   'formats/vmdk/read/opening.ts': 'test/unit/formats/vmdk-read.test.ts',
   'formats/vmdk/read/set.ts': 'test/unit/formats/vmdk-read.test.ts',
   'device/linux.ts': 'a command that lists disks',
+  'operations/bmap/use.ts': 'test/interop/block-map.test.ts',
+  'block/folder-image.ts': 'the commands that it names are run by test/interop/disk-folders.test.ts',
 }
 
 interface Hint {
