@@ -220,7 +220,10 @@ test('create and measure take a platform: the size is rounded, and measure says 
 test('image of a disk for a platform: rounded, with its GPT at the new end, and verified', async (t) => {
   for (const tool of ['sgdisk', 'qemu-img']) if (!have(t, tool)) return
   const missing = loopsMissing()
-  if (missing !== undefined) { t.skip(missing); return; }
+  if (missing !== undefined) {
+    t.skip(missing)
+    return
+  }
   const at = scratch(t)
   const { path } = sourceDisk(at)
   const device = loopDevice(t, path)
