@@ -101,3 +101,30 @@ export function xorOfWords(bytes: Uint8Array): number {
   for (let at = 0; at + 1 < bytes.length; at += 2) result ^= (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8)
   return result
 }
+
+const crc32Polynomial = 0xedb88320
+
+/** The product of two polynomials modulo that of CRC-32; bits reflected, so 2^31 is 1. */
+function product(left: number, right: number): number {
+  let sum = 0
+  for (let bit = 31, shifted = right; bit >= 0; bit--) {
+    if ((left >>> bit) & 1) sum ^= shifted
+    shifted = shifted & 1 ? (shifted >>> 1) ^ crc32Polynomial : shifted >>> 1
+  }
+  return sum >>> 0
+}
+
+/**
+ * CRC-32 (that of zlib) of zeros behind other bytes, without a loop over them: a disk may have many TiB of them.
+ * @param length how many zeros, in bytes. @param seed the result for the bytes before.
+ */
+export function crc32Zeros(length: number, seed = 0): number {
+  // The register is multiplied by x^8 for each zero byte; 2^(31 - 8) is x^8.
+  let power = 2 ** 23
+  let register = ~seed >>> 0
+  for (let left = length; left > 0; left = Math.floor(left / 2)) {
+    if (left % 2 === 1) register = product(power, register)
+    power = product(power, power)
+  }
+  return ~register >>> 0
+}

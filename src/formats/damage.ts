@@ -9,6 +9,11 @@ import type { DiskImage, Finding } from './driver.js'
 const mostSteps = 4096
 const mostFindings = 4096
 
+/** A finding, for those who read the image. */
+export function findingNote({ code, structure, message }: Finding, name: string): Note {
+  return { code, message: `${name}: ${structure}: ${message.replace(`${name}: `, '')}` }
+}
+
 /**
  * What `check` finds to be an error in an image, for those who read it: one warning of each code, with the first
  * place and how many there are. Tables are looked at, not data. Nothing is repeated that a note of the image says.
@@ -42,10 +47,10 @@ export function damageNotes(image: DiskImage, name: string): Note[] {
     if (!isImageError(error)) throw error
     add({ severity: 'error', code: error.code, structure: 'image', message: error.message })
   }
-  return [...found.values()].map(({ first, count }) => ({
-    code: first.code,
-    message: `${name}: ${first.structure}: ${first.message.replace(`${name}: `, '')}${more(count, isWhole)}`,
-  }))
+  return [...found.values()].map(({ first, count }) => {
+    const { code, message } = findingNote(first, name)
+    return { code, message: message + more(count, isWhole) }
+  })
 }
 
 function more(count: number, isWhole: boolean): string {

@@ -9,8 +9,15 @@ import type { OptionSpec, OptionValues } from './option-specs.js'
 
 export type { CopyTarget, ImageWriter } from '../block/image-writer.js'
 export { chooseMember } from './members.js'
-export { subformatOption, unitOption, type OptionSpec, type OptionValues } from './option-specs.js'
-export type { Finding } from './finding.js'
+export {
+  ignoreChecksums,
+  ignoreChecksumsHint,
+  subformatOption,
+  unitOption,
+  type OptionSpec,
+  type OptionValues,
+} from './option-specs.js'
+export { asWarning, type Finding } from './finding.js'
 export type {
   Appliance,
   Certainty,
@@ -56,6 +63,14 @@ export interface DiskImage extends BlockSource {
    * progress. Reading does it otherwise, when it comes to it. @param offset bytes. @throws ImageError as reading.
    */
   prepare?(offset: number, length: number): Work<void>
+  /**
+   * Compares the checksums over a range that cannot be compared where single bytes are read: of the whole disk, of
+   * large parts of it, of the file. For commands that read all of a disk, before they give anything out. Formats that
+   * verify what they read leave it out.
+   * Gives what `check` with `deep` gives; an error stops the command, a warning becomes a note.
+   * @param offset bytes. @throws ImageError as reading.
+   */
+  verify?(offset: number, length: number): Work<void, Finding>
   /** What `info` says of it beyond the common facts. */
   describe(): Section[]
   /**

@@ -13,3 +13,10 @@ export interface Finding {
   readonly position?: number
   readonly message: string
 }
+
+/** The same where the user wants the data nevertheless: `W_CHECKSUM` for `E_CHECKSUM`. */
+export function asWarning(finding: Finding): Finding {
+  return finding.severity === 'error'
+    ? { ...finding, severity: 'warning', code: finding.code.replace(/^E_/, 'W_') }
+    : finding
+}

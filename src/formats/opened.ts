@@ -1,11 +1,12 @@
-import type { ImageError, Label } from '../errors.js'
+import { corrupt, type ImageError, type Label } from '../errors.js'
 import type { Location, LocationId } from '../location/location.js'
 import type { Work } from '../block/work.js'
 import { OverlaySource } from '../block/overlay.js'
 import { assertUnchanged } from '../block/changed.js'
 import type { BlockSource, ByteStore, Extent, Note } from '../block/types.js'
-import { damageNotes } from './damage.js'
+import { damageNotes, findingNote } from './damage.js'
 import type { DiskImage, FormatDriver } from './driver.js'
+import { ignoreChecksums, ignoreChecksumsHint } from './option-specs.js'
 import type { Wrapping } from './unwrap.js'
 import type { FoundBy } from '../location/gate.js'
 
@@ -95,6 +96,8 @@ export class OpenedImage implements BlockSource {
   readonly #source: BlockSource
   /** What is wrong with the layers that were asked about. */
   readonly #damage = new Map<Layer, readonly Note[]>()
+  /** What {@link verify} warned of. */
+  readonly #verified = new Map<Layer, readonly Note[]>()
   /** Further images that the disk is put together of. */
   readonly #others: readonly OpenedImage[]
 
@@ -185,7 +188,12 @@ export class OpenedImage implements BlockSource {
   /** The same, of one of the layers. */
   notesOf(layer: Layer): Note[] {
     const met = new Set(layer.image.notes.map(({ code }) => code))
-    return [...layer.notes, ...layer.image.notes, ...this.#damageOf(layer).filter(({ code }) => !met.has(code))]
+    return [
+      ...layer.notes,
+      ...layer.image.notes,
+      ...this.#damageOf(layer).filter(({ code }) => !met.has(code)),
+      ...(this.#verified.get(layer) ?? []),
+    ]
   }
 
   #damageOf(layer: Layer): readonly Note[] {
@@ -222,6 +230,31 @@ export class OpenedImage implements BlockSource {
   *prepare(): Work<void> {
     for (const { image } of this.layers) yield* image.prepare?.(this.start, this.capacity) ?? []
     for (const other of this.#others) yield* other.prepare()
+  }
+
+  /**
+   * Compares the checksums of all that is read which reading itself does not compare ({@link DiskImage.verify}).
+   * @throws ImageError corrupt E_CHECKSUM; as reading.
+   */
+  *verify(): Work<void> {
+    for (const layer of this.layers) yield* this.#verify(layer)
+    for (const other of this.#others) yield* other.verify()
+  }
+
+  *#verify(layer: Layer): Work<void> {
+    const { image, name, driver } = layer
+    // What is put together of several places (a logical volume) may need all of the disk.
+    const [offset, length] = this.start > 0 ? [this.start, this.capacity] : [0, image.capacity]
+    const notes: Note[] = []
+    for (const item of image.verify?.(offset, length) ?? []) {
+      if (!('severity' in item)) yield item
+      else if (item.severity === 'error') {
+        const { code, message } = findingNote(item, name)
+        const canIgnore = driver.openOptions?.some((option) => option.name === ignoreChecksums.name) === true
+        throw corrupt(code, message, { hint: canIgnore ? ignoreChecksumsHint : undefined })
+      } else notes.push(findingNote(item, name))
+    }
+    this.#verified.set(layer, notes)
   }
 
   extentAt(offset: number, limit: number): Extent {

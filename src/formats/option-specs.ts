@@ -27,3 +27,15 @@ export function subformatOption(values: OfFormat): OptionSpec {
 export function unitOption(name: 'block-size' | 'cluster-size', values: Omit<OfFormat, 'choices'>): OptionSpec {
   return { name, type: 'size', ...values, flag: { value: 'SIZE', summary: 'allocation unit of the target' } }
 }
+
+/** For reading, of formats that keep checksums. */
+export const ignoreChecksums = {
+  name: 'ignore-checksums',
+  type: 'boolean',
+  default: false,
+  summary: 'read on although a checksum is wrong, with a warning',
+} as const satisfies OptionSpec
+
+/** For errors of a checksum, where the format has that option. */
+export const ignoreChecksumsHint =
+  '--from-option ignore-checksums=true reads it nevertheless; check the result with care.'

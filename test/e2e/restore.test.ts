@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { androidSparseImage } from '../../fixtures/spec-writer/read-only.js'
 import { vdisk } from '../support/cli.js'
 import { fixture } from '../support/fixtures.js'
 import { testFolder } from '../support/folder.js'
@@ -108,4 +109,17 @@ test('clone: its output never speaks of the other two commands', { skip }, async
     if (args.includes('--json')) assertSchema('clone', JSON.parse(result.stdout.toString()))
   }
   assert.equal((await vdisk(['compare', one, other], { cwd })).code, 1, 'the new ids make the two differ')
+})
+
+test('restore: an image whose stored checksum is wrong is refused before anything is written', { skip }, async (t) => {
+  const cwd = testFolder(t)
+  const file = emptyFile(join(cwd, 'target.raw'), mebibyte)
+  const device = loopDevice(t, file)
+  const image = androidSparseImage(Buffer.alloc(mebibyte, 'content'))
+  image.writeUInt32LE(7, 24)
+  fs.writeFileSync(join(cwd, 'a.simg'), image)
+  const { code, stderr } = await vdisk(['restore', 'a.simg', device, '--yes', '--confirm', '1MiB'], { cwd })
+  assert.equal(code, 4, stderr)
+  assert.match(stderr, /checksum of the first 1048576 bytes/)
+  assert.ok(fs.readFileSync(file).every((byte) => byte === 0))
 })

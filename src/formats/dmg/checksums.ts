@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib'
+import { crc32Zeros } from '../../binary/checksum.js'
 import type { BlockSource, ByteStore } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
 import type { Finding } from '../driver.js'
@@ -8,21 +9,29 @@ import type { Trailer } from './trailer.js'
 
 const pieceLength = 1024 * 1024
 
-/** The checksums that the image carries: of each part, of the data as it is stored, and of all parts together. */
+/**
+ * The checksums that the image carries: of each part, of the data as it is stored, and of all parts together.
+ * @param range of the disk, in bytes: only the parts that it touches; the others need all of the disk.
+ */
 export function* checkSums(
-  disk: Pick<BlockSource, 'read'>,
+  disk: Pick<BlockSource, 'read' | 'capacity'>,
   store: ByteStore,
   { values, dataFork, dataForkLength, position }: Trailer,
   chunks: Chunks,
+  range: { readonly offset: number; readonly length: number } = { offset: 0, length: disk.capacity },
 ): Work<void, Finding> {
   const { parts } = chunks
+  const end = range.offset + range.length
+  const isWanted = ({ start, length, checksumType }: Part): boolean =>
+    checksumType === checksumCrc32 && start < end && start + length > range.offset
+  const found = yield* sumsOfParts(disk, chunks, isWanted)
   const sums = Buffer.alloc(parts.length * 4)
   for (const [index, part] of parts.entries()) {
     sums.writeUInt32BE(part.checksum, index * 4)
-    if (part.checksumType !== checksumCrc32) continue
-    const sum = yield* sumOfPart(disk, chunks, part)
-    if (sum !== part.checksum) yield wrong(`part ${index}`, part.checksum, sum)
+    const sum = found[index] ?? 0
+    if (isWanted(part) && sum !== part.checksum) yield wrong(`part ${index}`, part.checksum, sum)
   }
+  if (range.length < disk.capacity) return
   // What the checksum of a segment is over is described nowhere.
   if (
     values.segmentCount <= 1 &&
@@ -42,18 +51,29 @@ export function* checkSums(
     }
 }
 
-/** Of the content of all chunks but those that are ignored: macOS leaves out what a filesystem does not use. */
-function* sumOfPart(
+/**
+ * Of the content of all chunks of each part but those that are ignored: macOS leaves out what a filesystem does not
+ * use. Every chunk is read once, whatever parts there are.
+ */
+function* sumsOfParts(
   disk: Pick<BlockSource, 'read'>,
-  { starts, lengths, types }: Chunks,
-  { start, length }: Part,
-): Work<number> {
-  let sum = 0
+  { starts, lengths, types, owners, parts }: Chunks,
+  isWanted: (part: Part) => boolean,
+): Work<Uint32Array> {
+  const sums = new Uint32Array(parts.length)
+  const wanted = Uint8Array.from(parts, (part) => Number(isWanted(part)))
   for (const [chunk, from] of starts.entries()) {
-    if (from < start || from >= start + length || types[chunk] === chunkType.ignore) continue
-    sum = yield* sumOf((at, bytes) => disk.read(from + at, bytes), lengths[chunk] ?? 0, sum)
+    const owner = owners[chunk] ?? 0
+    const type = types[chunk]
+    const length = lengths[chunk] ?? 0
+    if (wanted[owner] !== 1 || type === chunkType.ignore) continue
+    const before = sums[owner] ?? 0
+    sums[owner] =
+      type === chunkType.zero
+        ? crc32Zeros(length, before)
+        : yield* sumOf((at, bytes) => disk.read(from + at, bytes), length, before)
   }
-  return sum
+  return sums
 }
 
 function* sumOf(read: (at: number, bytes: Uint8Array) => void, length: number, before = 0): Work<number> {

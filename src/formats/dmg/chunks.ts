@@ -11,6 +11,8 @@ export interface Chunks {
   readonly types: Uint32Array
   readonly positions: Float64Array
   readonly storedLengths: Float64Array
+  /** The number of the part that each is of. */
+  readonly owners: Uint32Array
   /** Bytes up to the end of the last part. */
   readonly end: number
   readonly parts: readonly Part[]
@@ -37,6 +39,7 @@ export function readChunks(name: string, tables: readonly Table[], trailer: Trai
 }
 
 interface Chunk {
+  readonly owner: number
   readonly start: number
   readonly length: number
   readonly type: number
@@ -76,23 +79,24 @@ class Collector {
       const values = chunkEntry.read(table.bytes, tableHeader.size + entry * chunkEntry.size)
       if (values.type === chunkType.end) break
       if (values.type === chunkType.comment) continue
-      this.#chunk(values, `${what}, entry ${entry}`, { base, first, length })
+      this.#chunk(values, `${what}, entry ${entry}`, { owner: index, base, first, length })
     }
   }
 
   #chunk(
     values: ReturnType<typeof chunkEntry.read>,
     what: string,
-    part: { readonly base: number; readonly first: number; readonly length: number },
+    part: { readonly owner: number; readonly base: number; readonly first: number; readonly length: number },
   ): void {
     const within = this.#bytes(values.firstSector, what)
     const length = this.#bytes(values.sectorCount, what)
     if (length === 0) return
     if (within + length > part.length) throw this.#bad(`${what}, passes the end of its part of the disk`)
     const { type } = values
+    const { owner } = part
     const start = part.first + within
     if (type === chunkType.zero || type === chunkType.ignore) {
-      this.#chunks.push({ start, length, type, position: 0, storedLength: 0 })
+      this.#chunks.push({ owner, start, length, type, position: 0, storedLength: 0 })
       return
     }
     const position = part.base + safeNumber(values.offset, `${this.#name}: ${what}: offset`)
@@ -101,7 +105,7 @@ class Collector {
       throw this.#bad(`${what}, stores ${storedLength} bytes for ${length}`)
     if (codecOf.has(type) && (length > largestChunk || storedLength > 2 * largestChunk))
       throw corrupt('E_TOO_LARGE', `${this.#name}: ${what}, holds ${length} bytes, more than the 64 MiB allowed`)
-    this.#chunks.push({ start, length, type, position, storedLength })
+    this.#chunks.push({ owner, start, length, type, position, storedLength })
   }
 
   sorted(): Chunks {
@@ -121,6 +125,7 @@ class Collector {
       types: Uint32Array.from(chunks, ({ type }) => type),
       positions: Float64Array.from(chunks, ({ position }) => position),
       storedLengths: Float64Array.from(chunks, ({ storedLength }) => storedLength),
+      owners: Uint32Array.from(chunks, ({ owner }) => owner),
       end: this.#end,
       parts: this.#parts,
     }

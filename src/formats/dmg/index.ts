@@ -1,4 +1,4 @@
-import type { FormatDriver } from '../driver.js'
+import { ignoreChecksums, type FormatDriver } from '../driver.js'
 import { isRawDisk } from './raw-disk.js'
 import { openDmg } from './segments.js'
 import { isTrailer, trailerFromEnd } from './trailer.js'
@@ -17,6 +17,7 @@ export const dmg: FormatDriver = {
     sectorSizes: [512],
   },
   options: [],
+  openOptions: [ignoreChecksums],
   probe: (head, tail) => {
     const fromEnd = trailerFromEnd(tail)
     if (fromEnd === 512) return 'certain'

@@ -6,7 +6,7 @@ import type { ByteStore, Codec, Extent, Note, Section } from '../../block/types.
 import type { Work } from '../../block/work.js'
 import { codecFor } from '../../codec/registry.js'
 import { corrupt, printable, unsupported } from '../../errors.js'
-import type { CheckOptions, DiskImage, Finding } from '../driver.js'
+import { asWarning, type CheckOptions, type DiskImage, type Finding } from '../driver.js'
 import { readChunks, type Chunks } from './chunks.js'
 import { checkSums } from './checksums.js'
 import { chunkType, codecOf, sectorLength } from './structs.js'
@@ -25,6 +25,8 @@ export interface DmgParts {
   readonly trailer: Trailer
   readonly tables: readonly Table[]
   readonly notes?: readonly Note[]
+  /** Wrong checksums are warned of, and do not keep the disk from being read. */
+  readonly ignoreChecksums?: boolean
 }
 
 /** An Apple disk image (UDIF): chunks, each stored in its own way. */
@@ -39,14 +41,24 @@ export class DmgImage extends ExtentSource implements DiskImage {
   readonly #codecs = new Map<number, Codec>()
 
   readonly #others: readonly ByteStore[]
+  readonly #ignoreChecksums: boolean
 
   /** @throws ImageError corrupt E_MAP, E_OVERLAP, E_TOO_LARGE. */
-  constructor({ store, others = [], data = store, trailer, tables, notes = trailer.notes }: DmgParts) {
+  constructor({
+    store,
+    others = [],
+    data = store,
+    trailer,
+    tables,
+    notes = trailer.notes,
+    ignoreChecksums = false,
+  }: DmgParts) {
     super(data)
     const chunks = readChunks(store.name, tables, trailer)
     this.#trailer = trailer
     this.#chunks = chunks
     this.#others = [store, ...others]
+    this.#ignoreChecksums = ignoreChecksums
     const stated = safeNumber(trailer.values.sectorCount * BigInt(sectorLength), `${store.name}: sector count`)
     this.capacity = Math.max(stated, chunks.end)
     this.notes =
@@ -136,6 +148,11 @@ export class DmgImage extends ExtentSource implements DiskImage {
       }
     }
     if (deep && isWhole) yield* checkSums(this, this.store, this.#trailer, this.#chunks)
+  }
+
+  *verify(offset: number, length: number): Work<void, Finding> {
+    for (const item of checkSums(this, this.store, this.#trailer, this.#chunks, { offset, length }))
+      yield 'severity' in item && this.#ignoreChecksums ? asWarning(item) : item
   }
 
   override [Symbol.dispose](): void {

@@ -22,11 +22,13 @@ interface Segment {
  */
 export function openDmg(store: ByteStore, context: OpenContext): DiskImage {
   const trailer = readTrailer(store)
-  if (trailer.values.segmentCount <= 1) return new DmgImage({ store, trailer, tables: readTables(store, trailer) })
+  const ignoreChecksums = context.options['ignore-checksums'] === true
+  if (trailer.values.segmentCount <= 1)
+    return new DmgImage({ store, trailer, tables: readTables(store, trailer), ignoreChecksums })
   const segments: Segment[] = []
   try {
     const notes = collect({ store, trailer }, context, segments)
-    return joinedImage(segments, notes)
+    return joinedImage(segments, notes, ignoreChecksums)
   } catch (error) {
     // The image's own store is closed by the caller.
     for (const segment of segments) if (segment.store !== store) segment.store[Symbol.dispose]()
@@ -92,7 +94,7 @@ function fits({ trailer: { values } }: Segment, given: Segment, number: number):
 }
 
 /** The data forks of all segments are one behind the other; places of chunks count from the start of the first. */
-function joinedImage(segments: readonly Segment[], notes: readonly Note[]): DiskImage {
+function joinedImage(segments: readonly Segment[], notes: readonly Note[], ignoreChecksums: boolean): DiskImage {
   let end = 0
   const ranges = segments.map(({ store, trailer }) => {
     const { dataFork: position, dataForkLength: length, values } = trailer
@@ -120,5 +122,6 @@ function joinedImage(segments: readonly Segment[], notes: readonly Note[]): Disk
     trailer: { ...trailer, dataFork: 0, dataForkLength: end, position: Infinity, plist: undefined },
     tables: readTables(store, trailer),
     notes: [...notes, ...segments.flatMap((segment) => segment.trailer.notes)],
+    ignoreChecksums,
   })
 }

@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib'
+import { crc32Zeros } from '../../binary/checksum.js'
 import { lastAtMost } from '../../binary/search.js'
 import type { BlockSource } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
@@ -30,12 +31,15 @@ export function* checkSums(
   let offset = 0
   for (const { end, crc32: wanted, position } of sums) {
     while (offset < end) {
-      const extent = disk.extentAt(offset, Math.min(piece.length, end - offset))
-      const bytes = piece.subarray(0, extent.length)
-      disk.read(offset, bytes)
-      withZeros = crc32(bytes, withZeros)
-      if (extent.kind !== 'zero' || !isNothing(chunks, offset)) without = crc32(bytes, without)
-      offset += extent.length
+      const extent = disk.extentAt(offset, end - offset)
+      const isZero = extent.kind === 'zero'
+      const length = isZero ? extent.length : Math.min(piece.length, extent.length)
+      const bytes = piece.subarray(0, isZero ? 0 : length)
+      if (!isZero) disk.read(offset, bytes)
+      const add = (sum: number): number => (isZero ? crc32Zeros(length, sum) : crc32(bytes, sum))
+      withZeros = add(withZeros)
+      if (!isZero || !isNothing(chunks, offset)) without = add(without)
+      offset += length
       yield { done: offset, total: disk.capacity }
     }
     if (wanted === withZeros || wanted === without) continue

@@ -1,4 +1,4 @@
-import type { FormatDriver } from '../driver.js'
+import { ignoreChecksums, type FormatDriver } from '../driver.js'
 import { openSparse } from './opening.js'
 
 const magic = [0x3a, 0xff, 0x26, 0xed]
@@ -19,6 +19,7 @@ export const simg: FormatDriver = {
       default: true,
       summary: 'join the numbered parts (super_1.img super_2.img …) that lie beside the one given',
     },
+    ignoreChecksums,
   ],
   probe: (head) => (magic.every((byte, index) => head[index] === byte) && head[4] === 1 ? 'certain' : 'no'),
   open: openSparse,

@@ -4,7 +4,7 @@ import { extentFaults } from '../../block/extent-faults.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import { MemoryStore } from '../../block/memory-store.js'
 import type { Extent, Note, Section } from '../../block/types.js'
-import type { CheckOptions, DiskImage, Finding } from '../driver.js'
+import { asWarning, type CheckOptions, type DiskImage, type Finding } from '../driver.js'
 import { checkSums } from './checksums.js'
 import { kind } from './chunks.js'
 import { joinedChunks, type JoinedChunks, type SparsePart } from './joined.js'
@@ -22,10 +22,14 @@ export class SparseImage extends ExtentSource implements DiskImage {
   readonly notes: readonly Note[]
   readonly #parts: readonly SparsePart[]
   readonly #chunks: JoinedChunks
+  readonly #ignoreChecksums: boolean
   readonly #fills = new Map<number, MemoryStore>()
 
-  /** @param parts the first one's store is the image's own. @throws ImageError corrupt E_MAP, E_OVERLAP. */
-  constructor(parts: readonly [SparsePart, ...SparsePart[]], notes: readonly Note[] = []) {
+  /**
+   * @param parts the first one's store is the image's own. @param ignoreChecksums wrong ones are warned of, and do not
+   * keep the disk from being read. @throws ImageError corrupt E_MAP, E_OVERLAP.
+   */
+  constructor(parts: readonly [SparsePart, ...SparsePart[]], notes: readonly Note[] = [], ignoreChecksums = false) {
     super(parts[0].store)
     const [{ chunks }] = parts
     this.#parts = parts
@@ -34,6 +38,7 @@ export class SparseImage extends ExtentSource implements DiskImage {
     this.capacity = chunks.capacity
     this.grain = chunks.blockSize
     this.notes = notes
+    this.#ignoreChecksums = ignoreChecksums
   }
 
   protected runAt(offset: number, end: number): Extent {
@@ -82,7 +87,15 @@ export class SparseImage extends ExtentSource implements DiskImage {
       if ('error' in item)
         yield { severity: 'error', code: item.error.code, structure: 'chunk', message: item.error.message }
       else yield item
-    if (!deep) return
+    if (deep) yield* this.#checkSums()
+  }
+
+  /** The checksums are over all of the disk from its start, whatever range is read. */
+  *verify(): Work<void, Finding> {
+    for (const item of this.#checkSums()) yield 'severity' in item && this.#ignoreChecksums ? asWarning(item) : item
+  }
+
+  *#checkSums(): Work<void, Finding> {
     for (const part of this.#parts) yield* checkSums(this.#parts.length === 1 ? this : new SparseImage([part]), part)
   }
 

@@ -13,6 +13,7 @@ import {
   prepared,
   parseImageArgument,
   sourceInfo,
+  verifyStored,
   type ReadOptions,
   type SourceInfo,
 } from '../open/opening.js'
@@ -39,6 +40,7 @@ export interface RestoreResult extends DeviceOutcome {
  */
 export async function restore(argument: string, device: string, options: RestoreOptions): Promise<RestoreResult> {
   using opened = await prepared(await openReadableLater(imageArgument(argument, options.partition), options), options)
+  await verifyStored(opened, options)
   const files = opened.files
   const { path } = parseImageArgument(argument)
   const platform = platformOf(options)

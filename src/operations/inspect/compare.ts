@@ -6,6 +6,7 @@ import {
   openReadableLater,
   prepared,
   sourceInfo,
+  verifyStored,
   type ChainOptions,
   type Forward,
   type ReadOptions,
@@ -66,6 +67,8 @@ async function compareOnce(first: string, second: string, options: CompareOption
   using a = await prepared(await openReadableLater(first, options), options)
   const further = { ...options.second, ...chainOptions(options), forward: options.forward }
   using b = await prepared(await openReadableLater(second, further), options)
+  await verifyStored(a, options)
+  await verifyStored(b, options)
   const limit = options.limit ?? 20
   const moving = { signal: options.signal }
   const { equal, offset, differences } = await compareSources(a, b, {

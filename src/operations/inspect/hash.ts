@@ -8,6 +8,7 @@ import {
   openReadableLater,
   prepared,
   sourceInfo,
+  verifyStored,
   type Forward,
   type ReadOptions,
   type SourceInfo,
@@ -56,6 +57,7 @@ export async function hash(path: string, options: HashOptions = {}): Promise<Has
 async function hashOnce(path: string, options: HashOptions & Forward): Promise<HashResult> {
   const started = milliseconds()
   using opened = await prepared(await openReadableLater(path, options), options)
+  if (options.ranges === undefined) await verifyStored(opened, options)
   const { capacity } = opened
   const ranges: readonly HashedPart[] =
     options.perPartition === true ? partitionsOf(opened) : (options.ranges ?? [{ offset: 0, length: capacity }])

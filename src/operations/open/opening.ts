@@ -155,6 +155,14 @@ export async function prepared(opened: OpenedImage, later: LaterOptions): Promis
   }
 }
 
+/**
+ * Compares the checksums of an image that reading does not compare, before a command that reads all of it gives
+ * anything out. @throws ImageError corrupt E_CHECKSUM; as reading; aborted.
+ */
+export async function verifyStored(opened: OpenedImage, later: LaterOptions): Promise<void> {
+  await perform(opened.verify(), performing(later))
+}
+
 function performing({ signal, onProgress }: LaterOptions): WorkOptions {
   return { signal, onProgress: ({ done, total }) => onProgress?.({ phase: 'read', done, total }) }
 }

@@ -15,6 +15,7 @@ import {
   parseImageArgument,
   readOptions,
   sourceInfo,
+  verifyStored,
   type ReadOptions,
   type SourceInfo,
 } from '../open/opening.js'
@@ -67,6 +68,8 @@ export async function injectPartition(argument: string, source: string, options:
       hint: `Name it: ${shellWord(`${argument}@1`)}`,
     })
   using opened = openReadable(source, { ...chainOptions(rest), ...content })
+  // What goes into a copy is verified with the disk that it is put into.
+  if (inPlace) await verifyStored(opened, rest)
   return output === undefined
     ? await changingInPlace(
         () => 'The partition may hold a part of the new content and the rest of the old: write it again.',

@@ -4,7 +4,7 @@ import type { DiskShape, ImageWriter, OptionValues } from '../../formats/driver.
 import type { OpenedImage, OpenOptions } from '../../formats/open.js'
 import type { Registry } from '../../formats/registry.js'
 import { imageIdentity } from './identity.js'
-import { chainOptions, readOptions, type Forward, type ReadOptions } from '../open/opening.js'
+import { chainOptions, readOptions, verifyStored, type Forward, type ReadOptions } from '../open/opening.js'
 import type { PlatformDisk } from '../platform/fit.js'
 import { chooseSectorSize, layoutNotes, tryLayout, type TargetFormat } from './layout.js'
 import { openNewParent, type NewParent } from './parent.js'
@@ -154,6 +154,7 @@ export async function openContent(
   let parent: NewParent | undefined
   try {
     if (opened.unreadable !== undefined) throw opened.unreadable
+    await verifyStored(opened, options)
     parent =
       options.parent === undefined || path === undefined
         ? undefined

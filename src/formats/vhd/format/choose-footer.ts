@@ -1,3 +1,4 @@
+import { ignoreChecksumsHint } from '../../driver.js'
 import type { Note } from '../../../block/types.js'
 import { corrupt, unsupported } from '../../../errors.js'
 import { findFooters, isBehindItsData, isSparse, type Footers, type FoundFooter } from './footer.js'
@@ -91,7 +92,7 @@ function damaged(search: FooterSearch, footers: Footers): ChosenFooter {
           ? 'its copy at byte 0 is damaged too'
           : 'there is none at the end of the file'
     throw corrupt('E_CHECKSUM', `${what}, and ${others}`, {
-      hint: '--from-option ignore-checksums=true reads it nevertheless; check the result with care.',
+      hint: ignoreChecksumsHint,
       details: { position: found.position, expected: footerChecksum(found.bytes), found: found.values.checksum },
     })
   }

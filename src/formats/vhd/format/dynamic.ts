@@ -1,6 +1,7 @@
 import { ceilDivide, safeNumber } from '../../../binary/integers.js'
 import type { ByteStore, Note } from '../../../block/types.js'
 import { corrupt, printable, unsupported } from '../../../errors.js'
+import { ignoreChecksumsHint } from '../../driver.js'
 import { hex } from './choose-footer.js'
 import type { FoundFooter } from './footer.js'
 import { isBlockSize, maximumDynamicCapacity } from './layout.js'
@@ -111,7 +112,7 @@ function checkSum(
   // A block size that cannot be says more than the checksum over it.
   if (!ignoreChecksums && isBlockSize(values.blockSize)) {
     throw corrupt('E_CHECKSUM', message, {
-      hint: '--from-option ignore-checksums=true reads it nevertheless; check the result with care.',
+      hint: ignoreChecksumsHint,
       details: { position, expected, found: values.checksum },
     })
   }

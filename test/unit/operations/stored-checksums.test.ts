@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { crc32 } from 'node:zlib'
+import { dmgImage, dmgSegments, dmgType } from '../../../fixtures/spec-writer/dmg.js'
+import { androidSparseImage } from '../../../fixtures/spec-writer/read-only.js'
+import { crc32Zeros } from '../../../src/binary/checksum.js'
+import { compare } from '../../../src/operations/inspect/compare.js'
+import { hash } from '../../../src/operations/inspect/hash.js'
+import { convert } from '../../../src/operations/transfer/convert.js'
+import { vdisk } from '../../support/cli.js'
+import { diskLike } from '../../support/content.js'
+import { testFolder } from '../../support/folder.js'
+
+const chunk = 64 * 512
+/** Data, zeros, and a word that is repeated; two chunks of the last part are left out. */
+const content = Buffer.alloc(8 * chunk)
+for (const index of [0, 1, 4]) content.set(diskLike(chunk, index + 1), index * chunk)
+content.fill('word', 5 * chunk, 6 * chunk)
+
+type Files = Readonly<Record<string, Buffer>>
+const recipe = { content, chunkSectors: 64, types: [dmgType.raw, dmgType.zlib], parts: [256] }
+const dmg = (change: (bytes: Buffer) => void = () => undefined): Files => {
+  const bytes = dmgImage(recipe)
+  change(bytes)
+  return { 'a.dmg': bytes }
+}
+const sparse = (sums: 'zeros' | 'without' | undefined, change: (bytes: Buffer) => void = () => undefined): Files => {
+  const bytes = androidSparseImage(content, 4096, 0, sums)
+  change(bytes)
+  return { 'a.simg': bytes }
+}
+const withHeaderSum = (sum: number) => (bytes: Buffer) => bytes.writeUInt32LE(sum, 24)
+
+/** Changes the checksum of a part, in the property list. */
+const ofPart = (part: number) => (bytes: Buffer) => {
+  const text = bytes.toString('latin1')
+  let start = 0
+  for (let index = 0; index <= part; index++) start = text.indexOf('<data>', start) + 6
+  const end = text.indexOf('</data>', start)
+  const table = Buffer.from(text.slice(start, end), 'base64')
+  table.writeUInt32BE((table.readUInt32BE(72) ^ 1) >>> 0, 72)
+  bytes.write(table.toString('base64').padEnd(end - start, ' '), start, 'latin1')
+}
+const flipped = (position: number) => (bytes: Buffer) => {
+  bytes.writeUInt8(bytes.readUInt8(position) ^ 1, position)
+}
+
+/** The last checksum that lies between chunks. */
+const lastSum = (bytes: Buffer): void => {
+  flipped(bytes.lastIndexOf(Buffer.from([0xc4, 0xca, 0, 0])) + 12)(bytes)
+}
+
+const segments = dmgSegments(recipe, 'a', [3000, 3001])
+const damagedSegment = Buffer.from(segments['a.dmg'] ?? [])
+flipped(1000)(damagedSegment)
+
+const damaged: Readonly<Record<string, Files>> = {
+  'dmg: a byte of stored data': dmg(flipped(1000)),
+  'dmg: the checksum of the data': dmg((bytes) => flipped(bytes.length - 512 + 88)(bytes)),
+  'dmg: the checksum of the first part': dmg(ofPart(0)),
+  'dmg: the checksum of the second part': dmg(ofPart(1)),
+  'dmg: a byte of stored data in a segment': { ...segments, 'a.dmg': damagedSegment },
+  'simg: a byte of a raw chunk': sparse('zeros', flipped(1000)),
+  'simg: the last checksum between chunks': sparse('without', lastSum),
+  'simg: the checksum in the header': sparse(undefined, withHeaderSum((crc32(content) ^ 1) >>> 0)),
+}
+
+const sound: Readonly<Record<string, Files>> = {
+  dmg: dmg(),
+  'dmg in segments': segments,
+  'simg without checksums': sparse(undefined),
+  'simg, zeros counted': sparse('zeros'),
+  'simg, zeros left out': sparse('without'),
+  'simg, a checksum in the header': sparse(undefined, withHeaderSum(crc32(content))),
+}
+
+/** The files in a folder; gives the path of the first. */
+function placed(folder: string, files: Files): string {
+  fs.rmSync(folder, { recursive: true, force: true })
+  fs.mkdirSync(folder)
+  for (const [name, bytes] of Object.entries(files)) fs.writeFileSync(join(folder, name), bytes)
+  return join(folder, Object.keys(files)[0] ?? '')
+}
+
+test('a wrong checksum in an image stops what reads all of it, and leaves no target', async (t) => {
+  const folder = join(testFolder(t), 'images')
+  for (const [what, files] of Object.entries(damaged)) {
+    const path = placed(folder, files)
+    const before = fs.readdirSync(folder)
+    const corrupt = { code: 'E_CHECKSUM', kind: 'corrupt' }
+    for (const target of ['b.raw', 'b.qcow2', 'b.vhdx'])
+      await assert.rejects(convert(path, join(folder, target)), corrupt, what)
+    await assert.rejects(convert(path, join(folder, 'b.raw'), { dryRun: true }), corrupt, what)
+    const input = (async function* () {
+      yield await fs.promises.readFile(path)
+    })()
+    if (Object.keys(files).length === 1) await assert.rejects(convert({ input }, join(folder, 'b.raw')), corrupt, what)
+    await assert.rejects(hash(path), corrupt, what)
+    await assert.rejects(compare(path, path), corrupt, what)
+    assert.deepEqual(fs.readdirSync(folder), before, what)
+    // Single places are read without reading everything first.
+    await hash(path, { ranges: [{ offset: 0, length: 512 }] })
+  }
+})
+
+test('images whose checksums are right are converted, with no more to say', async (t) => {
+  const folder = join(testFolder(t), 'images')
+  for (const [what, files] of Object.entries(sound)) {
+    const path = placed(folder, files)
+    const { notes } = await convert(path, join(folder, 'b.raw'))
+    assert.deepEqual(notes, [], what)
+    assert.ok(fs.readFileSync(join(folder, 'b.raw')).equals(content), what)
+  }
+})
+
+test('the command ends with 4; its hint reads the image nevertheless, with a warning', async (t) => {
+  const cwd = join(testFolder(t), 'images')
+  for (const what of ['dmg: the checksum of the data', 'simg: the last checksum between chunks']) {
+    const files = damaged[what] ?? {}
+    const [name = ''] = Object.keys(files)
+    placed(cwd, files)
+    const refused = await vdisk(['convert', name, 'b.raw'], { cwd })
+    assert.equal(refused.code, 4, refused.stderr)
+    assert.match(refused.stderr, /^Error: .*checksum/)
+    assert.deepEqual(fs.readdirSync(cwd), [name])
+    const hint = /--from-option \S+/.exec(refused.stderr)?.[0].split(' ') ?? []
+    const read = await vdisk(['convert', name, 'b.raw', ...hint], { cwd })
+    assert.equal(read.code, 0, read.stderr)
+    assert.match(read.stderr, /checksum .*recorded/)
+    assert.ok(fs.readFileSync(join(cwd, 'b.raw')).equals(content))
+    const checked = await vdisk(['check', '--deep', name, ...hint], { cwd })
+    assert.equal(checked.code, 1, checked.stdout.toString())
+  }
+})
+
+test('a checksum of all parts that is wrong is warned of', async (t) => {
+  const folder = join(testFolder(t), 'images')
+  const path = placed(
+    folder,
+    dmg((bytes) => flipped(bytes.length - 512 + 360)(bytes)),
+  )
+  const { notes } = await convert(path, join(folder, 'b.raw'))
+  assert.deepEqual(
+    notes.map(({ code }) => code),
+    ['W_MASTER_CHECKSUM'],
+  )
+})
+
+test('the CRC-32 of zeros is that of zlib', () => {
+  const start = crc32('abc')
+  for (const length of [0, 1, 2, 3, 7, 8, 511, 4096, 1_000_003])
+    assert.equal(crc32Zeros(length, start), crc32(Buffer.alloc(length), start))
+  // 2^33 zeros are 2^13 times 2^20.
+  let sum = start
+  for (let piece = 0; piece < 2 ** 13; piece++) sum = crc32Zeros(2 ** 20, sum)
+  assert.equal(crc32Zeros(2 ** 33, start), sum)
+})
