@@ -102,7 +102,7 @@ test('a target that cannot be written: what it would be, and what to use instead
   fs.writeFileSync(at('a.raw'), Buffer.alloc(1 << 20, 7))
   for (const [name, hint] of [
     ['out.7z', /pack it with 7z/],
-    ['out.e01', /forensic/],
+    ['out.e01', /reads Expert Witness.*cannot make one[^]*vdisk formats/],
     ['out.iso', /\.img or \.raw/],
     ['out.xyz', /--to/],
     ['/dev/nothing', /vdisk restore/],
