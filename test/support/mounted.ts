@@ -11,7 +11,7 @@ import { unmount } from '../../src/operations/mount/unmount.js'
 import { sha256 } from './content.js'
 import { vdisk, type CliResult } from './cli.js'
 import { assertSchema } from './schemas.js'
-import { run } from './tools.js'
+import { isInstalled, run } from './tools.js'
 import { skipReason } from './complete.js'
 
 /** Why nothing can be mounted here; undefined when it can. CI runs all tests. */
@@ -23,7 +23,7 @@ export function mountingMissing(): string | undefined {
         ? 'there is no /dev/fuse'
         : !fs.existsSync('/dev/loop-control')
           ? 'there are no loop devices'
-          : undefined
+          : ['mount', 'losetup'].find((program) => !isInstalled(program))?.concat(' is not installed')
   return skipReason(missing)
 }
 
