@@ -1,5 +1,6 @@
 import { lastAtMost } from '../binary/search.js'
 import { corrupt, type Label } from '../errors.js'
+import { ReadOnlyStore } from './read-only-store.js'
 import type { ByteStore } from './types.js'
 
 /** A range of bytes of a store. */
@@ -10,10 +11,7 @@ export interface StoreRange {
 }
 
 /** Ranges of several stores one behind the other, as one store that is read. The stores belong to the caller. */
-export class JoinedStore implements ByteStore {
-  readonly growable = false
-  readonly alignment = 1
-  readonly zeroed = false
+export class JoinedStore extends ReadOnlyStore {
   readonly size: number
   readonly #ranges: readonly StoreRange[]
   /** Where each range begins. */
@@ -23,6 +21,7 @@ export class JoinedStore implements ByteStore {
     readonly name: Label,
     ranges: readonly StoreRange[],
   ) {
+    super()
     this.#ranges = ranges
     this.#starts = new Float64Array(ranges.length)
     let size = 0
@@ -49,18 +48,6 @@ export class JoinedStore implements ByteStore {
 
   changed(): string | undefined {
     return this.#ranges.map(({ store }) => store.changed?.()).find((change) => change !== undefined)
-  }
-
-  write(): never {
-    throw new Error('joined stores are only read')
-  }
-
-  truncate(): never {
-    throw new Error('joined stores are only read')
-  }
-
-  flush(): void {
-    // Nothing is written.
   }
 
   [Symbol.dispose](): void {

@@ -1,21 +1,20 @@
 import { printable, type Label } from '../errors.js'
+import { ReadOnlyStore } from './read-only-store.js'
 import type { BlockSource, ByteStore } from './types.js'
 
 /**
  * The bytes of a disk as those of a file: an image inside a compressed file, a member of an archive. It is only read.
  * The engine sees through it (`source`), so that what lies inside is read and decoded by all its threads.
  */
-export class SourceStore implements ByteStore {
+export class SourceStore extends ReadOnlyStore {
   readonly name: Label
   readonly size: number
-  readonly growable = false
-  readonly alignment = 1
-  readonly zeroed = false
   readonly source: BlockSource
   readonly #below: Disposable & Pick<ByteStore, 'changed'>
 
   /** @param below what is closed together with it: the store that holds the source's bytes. */
   constructor(name: string, source: BlockSource, below: Disposable & Pick<ByteStore, 'changed'>) {
+    super()
     this.name = printable(name)
     this.size = source.capacity
     this.source = source
@@ -28,18 +27,6 @@ export class SourceStore implements ByteStore {
 
   read(position: number, target: Uint8Array): void {
     this.source.read(position, target)
-  }
-
-  write(): never {
-    throw new Error(`${this.name} is only read`)
-  }
-
-  truncate(): never {
-    throw new Error(`${this.name} is only read`)
-  }
-
-  flush(): void {
-    // Nothing is written.
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,7 @@
 import { isZero } from '../../binary/zero.js'
 import type { FileStore } from '../../block/file-store.js'
 import { createScratchStore } from '../../block/scratch-store.js'
+import { ReadOnlyStore } from '../../block/read-only-store.js'
 import type { ByteStore } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
 import { corrupt, printable, type Label } from '../../errors.js'
@@ -43,11 +44,8 @@ export interface ForwardOptions {
  * backwards works too: the stream is decoded again, and unpacked into a scratch file when that happens often. What was
  * read is only right when {@link ForwardStore.changed} was asked at the end: it reads up to the end of the stream.
  */
-export class ForwardStore implements ByteStore {
+export class ForwardStore extends ReadOnlyStore {
   readonly name: Label
-  readonly growable = false
-  readonly alignment = 1
-  readonly zeroed = false
   readonly #options: ForwardOptions
   readonly #head: Uint8Array
   readonly #tail: Uint8Array
@@ -67,6 +65,7 @@ export class ForwardStore implements ByteStore {
   judge: ((head: Uint8Array, tail: Uint8Array) => void) | undefined
 
   constructor(options: ForwardOptions) {
+    super()
     this.#options = options
     this.name = printable(options.name)
     this.#size = options.size ?? Infinity
@@ -130,18 +129,6 @@ export class ForwardStore implements ByteStore {
       this.#advance(this.#take())
     }
     return this.#options.below.changed?.()
-  }
-
-  write(): never {
-    throw new Error(`${this.name} is only read`)
-  }
-
-  truncate(): never {
-    throw new Error(`${this.name} is only read`)
-  }
-
-  flush(): void {
-    // Nothing is written.
   }
 
   /** Closes it without what is below. */

@@ -1,4 +1,5 @@
 import { Recent } from '../../binary/recent.js'
+import { ReadOnlyStore } from '../../block/read-only-store.js'
 import type { ByteStore } from '../../block/types.js'
 import { corrupt, type ImageError, type Label } from '../../errors.js'
 import type { Checksum } from './checksums.js'
@@ -47,12 +48,9 @@ export class Strips {
  * The file, whose blocks are verified when they are read. Where each strip has a checksum of its own, and is no larger
  * than 16 MiB, that is always; else as long as reading goes on where it stood.
  */
-export class VerifiedStore implements ByteStore {
+export class VerifiedStore extends ReadOnlyStore {
   readonly name: Label
   readonly size: number
-  readonly growable = false
-  readonly alignment = 1
-  readonly zeroed = false
   readonly #below: ByteStore
   readonly #header: Header
   readonly #strips: Strips
@@ -61,6 +59,7 @@ export class VerifiedStore implements ByteStore {
   #running: Running | undefined
 
   constructor(below: ByteStore, header: Header, strips: Strips) {
+    super()
     this.name = below.name
     this.size = below.size
     this.#below = below
@@ -114,18 +113,6 @@ export class VerifiedStore implements ByteStore {
 
   changed(): string | undefined {
     return this.#below.changed?.()
-  }
-
-  write(): never {
-    throw new Error(`${this.name} is only read`)
-  }
-
-  truncate(): never {
-    throw new Error(`${this.name} is only read`)
-  }
-
-  flush(): void {
-    // Nothing is written.
   }
 
   [Symbol.dispose](): void {

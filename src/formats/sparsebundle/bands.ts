@@ -1,4 +1,5 @@
 import { eachPiece } from '../../block/pieces.js'
+import { ReadOnlyStore } from '../../block/read-only-store.js'
 import type { ByteStore, Note } from '../../block/types.js'
 import { corrupt, printable, reference, type Label } from '../../errors.js'
 import type { Location } from '../../location/location.js'
@@ -77,11 +78,8 @@ function bandAt(place: Location): Band {
 }
 
 /** The bands of a bundle as one store, a byte of the disk at the position of its offset. What is in no band is zero. */
-export class BandStore implements ByteStore {
+export class BandStore extends ReadOnlyStore {
   readonly name: Label
-  readonly growable = false
-  readonly alignment = 1
-  readonly zeroed = false
   readonly size: number
   readonly #bandSize: number
   readonly #bands: ReadonlyMap<number, Band>
@@ -93,6 +91,7 @@ export class BandStore implements ByteStore {
     bands: ReadonlyMap<number, Band>,
     { capacity, bandSize }: { readonly capacity: number; readonly bandSize: number },
   ) {
+    super()
     this.name = name
     this.size = capacity
     this.#bandSize = bandSize
@@ -156,18 +155,6 @@ export class BandStore implements ByteStore {
         return `its band ${printable(place.name ?? '')} changed`
     }
     return undefined
-  }
-
-  write(): never {
-    throw new Error('bands are only read')
-  }
-
-  truncate(): never {
-    throw new Error('bands are only read')
-  }
-
-  flush(): void {
-    // Nothing is written.
   }
 
   [Symbol.dispose](): void {

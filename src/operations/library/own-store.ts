@@ -1,4 +1,4 @@
-import type { ByteStore } from '../../block/types.js'
+import { ReadOnlyStore } from '../../block/read-only-store.js'
 import { corrupt, isImageError, printable, type Label, usage } from '../../errors.js'
 
 /** Where a program has the bytes of an image that is no file: in memory, in a database, behind a protocol. */
@@ -17,17 +17,15 @@ export interface ReadableStore {
 }
 
 /** A store of the library's user, as the rest of vdisk sees it: read-only, and without a descriptor. */
-export class OwnStore implements ByteStore {
+export class OwnStore extends ReadOnlyStore {
   readonly name: Label
   readonly size: number
-  readonly growable = false
-  readonly alignment = 1
-  readonly zeroed = false
   readonly #inner: ReadableStore
   #closed = false
 
   /** @throws ImageError usage E_SIZE when the size is no whole number of bytes. */
   constructor(inner: ReadableStore) {
+    super()
     this.#inner = inner
     this.name = printable(inner.name ?? 'the store')
     this.size = inner.size
@@ -52,18 +50,6 @@ export class OwnStore implements ByteStore {
         details: { position, length: target.length },
       })
     }
-  }
-
-  write(): never {
-    throw new TypeError(`${this.name} is only read`)
-  }
-
-  truncate(): never {
-    throw new TypeError(`${this.name} is only read`)
-  }
-
-  flush(): void {
-    // Nothing is written.
   }
 
   [Symbol.dispose](): void {
