@@ -96,34 +96,65 @@ function numberAt(block: Uint8Array, at: number): number | undefined {
   return value !== undefined && Number.isSafeInteger(value) ? value : undefined
 }
 
-/** The largest size that eleven octal digits say. */
+/** The largest number of eleven octal digits. */
 const largestOctal = 8 ** 11 - 1
 
+/** What a header says of a member. Times are seconds since 1970. */
+export interface TarFields {
+  /** 1 to 100 bytes. */
+  readonly name: Uint8Array
+  /** Bytes that are stored. */
+  readonly size: number
+  readonly time: number
+  /** Permission bits; 0644 when left out. */
+  readonly mode?: number
+  readonly owner?: number
+  readonly group?: number
+  /** As of a {@link TarHeader}; a regular file when left out. */
+  readonly type?: string
+  /** Of GNU's format; POSIX ustar with `root` as owner and group when left out. */
+  readonly gnu?: boolean
+  /** What else stands in it: written before the checksum is taken. */
+  readonly more?: (block: Buffer) => void
+}
+
 /**
- * The header of a regular file, as programs that know nothing but ustar read it; a size of 8 GiB and more is written in
- * base 256, as GNU tar does. @param time seconds since 1970. @throws RangeError for names of more than 100 bytes.
+ * A header. A size of 8 GiB and more is written in base 256, as GNU tar does. @throws RangeError for names that are
+ * empty, or of more than 100 bytes.
  */
-export function encodeTarHeader(name: Uint8Array, size: number, time: number): Uint8Array {
+export function encodeTarHeader(fields: TarFields): Buffer {
+  const { name, size, time, mode = 0o644, owner = 0, group = 0, type = '0', gnu = false, more } = fields
   if (name.length === 0 || name.length > 100) throw new RangeError(`a tar name has 1 to 100 bytes, not ${name.length}`)
   const block = Buffer.alloc(tarBlock)
   block.set(name)
-  block.write('0000644\0', 100, 'latin1')
-  block.write('0000000\0', 108, 'latin1')
-  block.write('0000000\0', 116, 'latin1')
-  if (size <= largestOctal) block.write(`${size.toString(8).padStart(11, '0')}\0`, 124, 'latin1')
-  else {
-    block[124] = 0x80
-    block.writeBigUInt64BE(BigInt(size), 128)
+  encodeTarNumber(block, 100, 8, mode)
+  encodeTarNumber(block, 108, 8, owner)
+  encodeTarNumber(block, 116, 8, group)
+  encodeTarNumber(block, 124, 12, size)
+  encodeTarNumber(block, 136, 12, Math.max(0, Math.min(time, largestOctal)))
+  block.write(type, 156, 'latin1')
+  block.write(gnu ? 'ustar  \0' : 'ustar\x0000', 257, 'latin1')
+  if (!gnu) {
+    block.write('root', 265, 'latin1')
+    block.write('root', 297, 'latin1')
   }
-  block.write(`${Math.max(0, Math.min(time, largestOctal)).toString(8).padStart(11, '0')}\0`, 136, 'latin1')
+  more?.(block)
+  // The sum counts its own field as spaces.
   block.fill(0x20, 148, 156)
-  block[156] = 0x30
-  block.write('ustar\x0000', 257, 'latin1')
-  block.write('root', 265, 'latin1')
-  block.write('root', 297, 'latin1')
   const sum = block.reduce((total, byte) => total + byte, 0)
   block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
   return block
+}
+
+/** Octal digits and a NUL; numbers that need more are in base 256, as GNU tar writes them. */
+export function encodeTarNumber(block: Buffer, at: number, width: number, value: number): void {
+  const digits = value.toString(8)
+  if (digits.length < width) {
+    block.write(`${digits.padStart(width - 1, '0')}\0`, at, 'latin1')
+    return
+  }
+  block[at] = 0x80
+  block.writeBigUInt64BE(BigInt(value), at + width - 8)
 }
 
 /** Octal digits, with blanks and NULs around them; undefined for anything else. */

@@ -216,7 +216,7 @@ test('OVA: a member of more than 8 GiB has a size that tar reads', (t) => {
   if (!have(t, 'tar')) return
   const at = scratch(t)
   for (const size of [0, 8 ** 11 - 1, 8 ** 11, 2 ** 41 + 5]) {
-    const header = encodeTarHeader(Buffer.from('disk.vmdk'), size, 1e9)
+    const header = encodeTarHeader({ name: Buffer.from('disk.vmdk'), size, time: 1e9 })
     assert.equal(decodeTarHeader(header)?.size, size)
     const file = fs.openSync(at('big.tar'), 'w')
     fs.writeSync(file, header)

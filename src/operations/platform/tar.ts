@@ -1,4 +1,5 @@
 import { roundDown, roundUp } from '../../binary/integers.js'
+import { encodeTarHeader, encodeTarNumber, tarBlock, type TarRun } from '../../binary/tar-header.js'
 import { BytesSource } from '../../block/bytes-source.js'
 import { ConcatenatedSource } from '../../block/concatenated.js'
 import { SliceSource } from '../../block/slice.js'
@@ -20,7 +21,6 @@ export interface ArchiveMember {
   readonly sparse?: boolean
 }
 
-const blockLength = 512
 /** What GNU tar fills archives up to. */
 const recordLength = 10240
 /** Data of sparse members begins and ends at multiples of it, as GNU tar finds it. */
@@ -29,11 +29,6 @@ const sparseUnit = 4096
 const mostRuns = 65536
 const headerEntries = 4
 const extensionEntries = 21
-
-interface Run {
-  readonly offset: number
-  readonly length: number
-}
 
 /**
  * An archive of GNU format as one run of bytes, which can be read at any place: headers are made, content is read where
@@ -56,15 +51,15 @@ export function tarSource(members: readonly ArchiveMember[], time: number): Bloc
     add(new BytesSource(headersOf(member, runs, time), 'the archive'))
     if (content === undefined) continue
     for (const run of runs) add(new SliceSource(content, run.offset, run.length))
-    pad(blockLength)
+    pad(tarBlock)
   }
-  add(new ZeroSource(2 * blockLength, 512))
+  add(new ZeroSource(2 * tarBlock, 512))
   pad(recordLength)
   return new ConcatenatedSource(pieces, 512)
 }
 
 /** Where a disk stores something, in runs of whole units. */
-function dataRuns(disk: BlockSource): readonly Run[] {
+function dataRuns(disk: BlockSource): readonly TarRun[] {
   for (let shortest = sparseUnit; ; shortest *= 4) {
     const runs = runsApart(disk, shortest)
     if (runs !== undefined) return runs
@@ -72,7 +67,7 @@ function dataRuns(disk: BlockSource): readonly Run[] {
 }
 
 /** @returns undefined where there are too many that lie so far apart. */
-function runsApart(disk: BlockSource, shortest: number): readonly Run[] | undefined {
+function runsApart(disk: BlockSource, shortest: number): readonly TarRun[] | undefined {
   const runs: { offset: number; length: number }[] = []
   const holes = new Map<ByteStore, HostHoles>()
   for (let offset = 0; offset < disk.capacity;) {
@@ -102,64 +97,40 @@ function stored(
   return { empty: run.hole, length: run.length }
 }
 
-function headersOf(member: ArchiveMember, runs: readonly Run[], time: number): Uint8Array {
+function headersOf(member: ArchiveMember, runs: readonly TarRun[], time: number): Uint8Array {
   const { name, mode, owner, group, content, sparse = false } = member
   const size = content?.capacity ?? 0
   const last = runs.at(-1)
   // A file that ends in a hole says so by an entry without length.
   const entries =
     sparse && (last === undefined || last.offset + last.length < size) ? [...runs, { offset: size, length: 0 }] : runs
-  const header = Buffer.alloc(blockLength)
-  header.write(name, 0, 100, 'latin1')
-  number(header, 100, 8, mode)
-  number(header, 108, 8, owner)
-  number(header, 116, 8, group)
-  number(
-    header,
-    124,
-    12,
-    runs.reduce((sum, { length }) => sum + length, 0),
-  )
-  number(header, 136, 12, time)
-  header.write(content === undefined ? '5' : sparse ? 'S' : '0', 156, 'latin1')
-  header.write('ustar  \0', 257, 'latin1')
+  const header = encodeTarHeader({
+    name: Buffer.from(name, 'latin1'),
+    size: runs.reduce((sum, { length }) => sum + length, 0),
+    time,
+    mode,
+    owner,
+    group,
+    type: content === undefined ? '5' : sparse ? 'S' : '0',
+    gnu: true,
+    more: (block) => {
+      if (!sparse) return
+      entries.slice(0, headerEntries).forEach((entry, index) => mapEntry(block, 386 + index * 24, entry))
+      if (entries.length > headerEntries) block[482] = 1
+      encodeTarNumber(block, 483, 12, size)
+    },
+  })
   const blocks = [header]
-  if (sparse) {
-    entries.slice(0, headerEntries).forEach((entry, index) => mapEntry(header, 386 + index * 24, entry))
-    if (entries.length > headerEntries) header[482] = 1
-    number(header, 483, 12, size)
-    for (let at = headerEntries; at < entries.length; at += extensionEntries) {
-      const block = Buffer.alloc(blockLength)
-      entries.slice(at, at + extensionEntries).forEach((entry, index) => mapEntry(block, index * 24, entry))
-      if (at + extensionEntries < entries.length) block[504] = 1
-      blocks.push(block)
-    }
+  for (let at = headerEntries; sparse && at < entries.length; at += extensionEntries) {
+    const block = Buffer.alloc(tarBlock)
+    entries.slice(at, at + extensionEntries).forEach((entry, index) => mapEntry(block, index * 24, entry))
+    if (at + extensionEntries < entries.length) block[504] = 1
+    blocks.push(block)
   }
-  // The sum counts its own field as spaces.
-  header.fill(' ', 148, 156)
-  header.write(
-    `${header
-      .reduce((sum, byte) => sum + byte, 0)
-      .toString(8)
-      .padStart(6, '0')}\0 `,
-    148,
-    'latin1',
-  )
   return Buffer.concat(blocks)
 }
 
-function mapEntry(block: Buffer, at: number, { offset, length }: Run): void {
-  number(block, at, 12, offset)
-  number(block, at + 12, 12, length)
-}
-
-/** Octal digits and a NUL; numbers that need more are base-256, as GNU tar writes them. */
-function number(block: Buffer, at: number, width: number, value: number): void {
-  const digits = value.toString(8)
-  if (digits.length < width) {
-    block.write(`${digits.padStart(width - 1, '0')}\0`, at, 'latin1')
-    return
-  }
-  block[at] = 0x80
-  block.writeBigUInt64BE(BigInt(value), at + width - 8)
+function mapEntry(block: Buffer, at: number, { offset, length }: TarRun): void {
+  encodeTarNumber(block, at, 12, offset)
+  encodeTarNumber(block, at + 12, 12, length)
 }

@@ -53,11 +53,15 @@ export class ApplianceFiles {
   }
 
   diskHeader(index: number, size: number): Uint8Array {
-    return encodeTarHeader(Buffer.from(this.diskNames[index] ?? ''), size, this.#time)
+    return encodeTarHeader({ name: Buffer.from(this.diskNames[index] ?? ''), size, time: this.#time })
   }
 
   #member(name: string, bytes: Buffer): Buffer {
-    return Buffer.concat([encodeTarHeader(Buffer.from(name), bytes.length, this.#time), bytes, padding(bytes.length)])
+    return Buffer.concat([
+      encodeTarHeader({ name: Buffer.from(name), size: bytes.length, time: this.#time }),
+      bytes,
+      padding(bytes.length),
+    ])
   }
 }
 
