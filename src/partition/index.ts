@@ -20,7 +20,7 @@ export {
   type NewGptPartition,
 } from './gpt-write.js'
 export { chsBytes, entryBytes, masterBootRecord, protectiveMbr, readMbr } from './mbr.js'
-export { gptType, gptTypeFor, mbrType, mbrTypeFor } from './type-names.js'
+export { gptType, gptTypeFor, isDynamicDiskType, mbrType, mbrTypeFor } from './type-names.js'
 export type {
   Partition,
   PartitionTable,

@@ -1,5 +1,16 @@
 import type { PartitionType } from './types.js'
 
+const dynamicDiskTypes: readonly string[] = [
+  '0x42',
+  '5808c8aa-7e8f-42e0-85d2-e1e90434cfb3',
+  'af9b60a0-1431-4f62-bc68-3311714a69ad',
+]
+
+/** Whether a partition belongs to a dynamic disk of Windows (LDM). @param type its id, of an MBR or a GPT. */
+export function isDynamicDiskType(type: string): boolean {
+  return dynamicDiskTypes.includes(type)
+}
+
 /** Types of GPT partitions by GUID (lower case). */
 const gptNames: Readonly<Record<string, string>> = {
   'c12a7328-f81f-11d2-ba4b-00a0c93ec93b': 'EFI System',

@@ -1,5 +1,6 @@
 import type { VolumeFiles } from '../files/volume-files.js'
-import { volumeText, type GuestVolume } from './guest.js'
+import { grubMenuPaths, syslinuxMenuPaths } from '../inspect/boot/configuration.js'
+import { rootFolders, volumeText, type GuestVolume } from './guest.js'
 
 /** What a boot loader can start. Paths are as it reads them: from the root of a volume. */
 export interface BootEntry {
@@ -23,15 +24,6 @@ export interface BootMenu {
 }
 
 const mostEntries = 64
-const grubPaths = ['/boot/grub/grub.cfg', '/grub/grub.cfg', '/boot/grub2/grub.cfg', '/grub2/grub.cfg']
-const syslinuxPaths = [
-  '/syslinux.cfg',
-  '/syslinux/syslinux.cfg',
-  '/boot/syslinux/syslinux.cfg',
-  '/extlinux.conf',
-  '/extlinux/extlinux.conf',
-  '/boot/extlinux/extlinux.conf',
-]
 
 /** The menus on the volumes of a disk. */
 export function bootMenus(volumes: readonly GuestVolume[]): BootMenu[] {
@@ -40,8 +32,7 @@ export function bootMenus(volumes: readonly GuestVolume[]): BootMenu[] {
     if (!files.readable) return []
     const menus: BootMenu[] = []
     const vendors = files.names('/EFI').map((vendor) => `/EFI/${vendor}/grub.cfg`)
-    const roots = ['', '/@', '/root', '/@rootfs']
-    for (const path of [...roots.flatMap((root) => grubPaths.map((each) => `${root}${each}`)), ...vendors]) {
+    for (const path of [...rootFolders.flatMap((root) => grubMenuPaths.map((each) => `${root}${each}`)), ...vendors]) {
       const text = volumeText(files, path)
       if (text !== undefined) menus.push(grubMenu(open, path, text))
     }
@@ -49,7 +40,7 @@ export function bootMenus(volumes: readonly GuestVolume[]): BootMenu[] {
       const menu = loaderMenu(open, folder)
       if (menu !== undefined) menus.push(menu)
     }
-    for (const path of syslinuxPaths) {
+    for (const path of syslinuxMenuPaths) {
       const text = volumeText(files, path)
       if (text !== undefined) menus.push(syslinuxMenu(open, path, text))
     }

@@ -1,6 +1,7 @@
 import { isImageError } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { shellWord } from '../../sys/shell-word.js'
+import { isDynamicDiskType } from '../../partition/index.js'
 import type { Platform } from '../../platforms/index.js'
 import type { InspectResult } from '../inspect/inspect.js'
 import { fitDisk } from '../platform/fit.js'
@@ -130,7 +131,7 @@ function checkContent(disk: InspectResult, platform: Platform | undefined, repor
           remedy: { kind: 'inside-guest', text: 'Remove it from fstab, and let the agent make one (waagent.conf).' },
         })
     }
-    if (['0x42', '5808c8aa-7e8f-42e0-85d2-e1e90434cfb3', 'af9b60a0-1431-4f62-bc68-3311714a69ad'].includes(type))
+    if (isDynamicDiskType(type))
       report.add({
         id: 'W-DYNAMIC',
         severity: 'blocks',

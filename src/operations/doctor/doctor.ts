@@ -4,7 +4,7 @@ import { namedPlatform, type Platform } from '../../platforms/index.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { examine, type InspectResult } from '../inspect/inspect.js'
 import { VolumeFiles, type Volume } from '../files/volume-files.js'
-import { logicalVolumeNames, openDiskVolume } from '../open/disk-volumes.js'
+import { logicalVolumes } from '../open/disk-volumes.js'
 import type { CellRow } from '../inspect/disk-cells.js'
 import { writePage } from '../inspect/inspect-page.js'
 import { openReadableLater, type ReadOptions } from '../open/opening.js'
@@ -86,7 +86,7 @@ export async function diagnose(
   checkFirmware(disk, platform, report)
   const open = [
     ...volumes.map((volume) => ({ volume, files: new VolumeFiles(volume) })),
-    ...logicalVolumes(opened, report),
+    ...logicalGuestVolumes(opened, report),
   ]
   unreadable(open, report)
   await checkSystems(open, disk, platform, report)
@@ -105,11 +105,11 @@ export async function diagnose(
 }
 
 /** The logical volumes on the disk; those that cannot be read are said. */
-function logicalVolumes(opened: OpenedImage, report: DoctorReport): GuestVolume[] {
+function logicalGuestVolumes(opened: OpenedImage, report: DoctorReport): GuestVolume[] {
   if (opened.part !== undefined) return []
-  return logicalVolumeNames(opened).flatMap((logical) => {
+  return logicalVolumes(opened).flatMap(({ name: logical, open }) => {
     try {
-      const source = openDiskVolume(opened, logical, 'the disk')
+      const source = open()
       const volume: Volume = { source, filesystems: identifyFilesystems(source) }
       report.look(`the logical volume ${logical}`)
       return [{ volume, files: new VolumeFiles(volume), logical }]

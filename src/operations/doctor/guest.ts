@@ -4,7 +4,7 @@ import type { OpenVolume } from '../inspect/boot/diagnosis.js'
 import { deviceSpec, type DeviceSpec } from './device-spec.js'
 
 /** Where the root lies in filesystems with subvolumes: Ubuntu and openSUSE, Fedora, Debian. */
-const rootFolders = ['', '/@', '/root', '/@rootfs']
+export const rootFolders = ['', '/@', '/root', '/@rootfs']
 const longestText = 4 * 1048576
 const mostMounts = 64
 

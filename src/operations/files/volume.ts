@@ -4,7 +4,7 @@ import { identifyFilesystems } from '../../filesystem/index.js'
 import type { Filesystem, FileTree } from '../../filesystem/types.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { readPartitionTable } from '../../partition/index.js'
-import { diskVolumes, logicalVolumeNames } from '../open/disk-volumes.js'
+import { diskVolumes, logicalVolumes } from '../open/disk-volumes.js'
 import { openReadableLater, parseImageArgument, type ReadOptions } from '../open/opening.js'
 
 const lvmMember = 'LVM2_member'
@@ -90,7 +90,10 @@ function notReadable(
           .partitions.filter(({ role }) => role !== 'extended')
           .map(({ number }) => number)
       : []
-  const volumes = numbers.length > 0 || filesystem?.type === lvmMember ? logicalVolumeNames(opened.whole) : []
+  const volumes =
+    numbers.length > 0 || filesystem?.type === lvmMember
+      ? logicalVolumes(opened.whole).map((volume) => volume.name)
+      : []
   const volumesHint =
     volumes.length === 0
       ? ''

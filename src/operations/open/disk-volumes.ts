@@ -25,9 +25,18 @@ export function diskVolumes(disk: BlockSource): BlockSource[] {
   ])
 }
 
-/** The logical volumes of a disk that can be read, as `vg/lv`. */
-export function logicalVolumeNames(disk: BlockSource): string[] {
-  return attempted(() => volumeNames(volumeGroups(diskVolumes(disk)))) ?? []
+/** A logical volume of LVM2. */
+export interface LogicalVolumeFound {
+  /** `vg/lv`. */
+  readonly name: string
+  /** @throws ImageError as {@link openDiskVolume}. */
+  readonly open: () => BlockSource
+}
+
+/** The logical volumes of a disk that can be read. The disk is searched once for all of them. */
+export function logicalVolumes(disk: BlockSource): LogicalVolumeFound[] {
+  const groups = attempted(() => volumeGroups(diskVolumes(disk))) ?? []
+  return volumeNames(groups).map((name) => ({ name, open: () => openLogicalVolume(groups, name, 'the disk') }))
 }
 
 /**

@@ -8,7 +8,7 @@ import { RunSet, unionRuns } from '../../filesystem/run-union.js'
 import type { Filesystem, ByteRun } from '../../filesystem/types.js'
 import type { UnitRun } from '../../filesystem/unit-runs.js'
 import { grubCoreRuns } from '../inspect/boot/grub-core.js'
-import { readPartitionTable, type Partition, type PartitionTable } from '../../partition/index.js'
+import { isDynamicDiskType, readPartitionTable, type Partition, type PartitionTable } from '../../partition/index.js'
 
 /** What is done with a filesystem that was not left in order: its record of free space may not be true. */
 export type DirtyChoice = 'refuse' | 'whole' | 'trust'
@@ -110,9 +110,6 @@ interface Volume {
 
 /** Partitions in which a filesystem may lie that does not say what is in use there. */
 const opaqueTypes: Readonly<Record<string, string>> = {
-  '0x42': 'it belongs to a dynamic disk (LDM)',
-  '5808c8aa-7e8f-42e0-85d2-e1e90434cfb3': 'it belongs to a dynamic disk (LDM)',
-  'af9b60a0-1431-4f62-bc68-3311714a69ad': 'it belongs to a dynamic disk (LDM)',
   '0xe7': 'it belongs to Storage Spaces',
   'e75caf8f-f680-4cee-afa3-b001e56efc2d': 'it belongs to Storage Spaces',
   '0x84': 'the memory of a sleeping system lies in it',
@@ -122,6 +119,11 @@ const opaqueTypes: Readonly<Record<string, string>> = {
   '21686148-6449-6e6f-744e-656564454649': 'a boot loader lies in it',
   '9e1a2d38-c612-4316-aa26-8b49521e5a8b': 'a boot loader lies in it',
   '83bd6b9d-7f41-11dc-be0b-001560b84f0f': 'a boot loader lies in it',
+}
+
+/** Why a partition of a type is read whole; undefined: it is looked into. */
+function opaqueBy(type: string): string | undefined {
+  return isDynamicDiskType(type) ? 'it belongs to a dynamic disk (LDM)' : opaqueTypes[type]
 }
 
 /**
@@ -137,7 +139,7 @@ function volumesOf(
   if (table.partitions.length === 0 && error !== undefined) return wholeOnly(disk, error.message)
   const unread = table.issues.find(({ code }) => code === 'W_TABLE_NOT_READ')
   if (unread !== undefined) return wholeOnly(disk, unread.message)
-  const opaque = partType === undefined ? undefined : opaqueTypes[partType]
+  const opaque = partType === undefined ? undefined : opaqueBy(partType)
   if (opaque !== undefined) return wholeOnly(disk, opaque)
   if (table.scheme === 'none') return { volumes: [{ partition: undefined, start: 0, source: disk }], apart: [] }
   const parts = table.partitions
@@ -162,7 +164,7 @@ function volumesOf(
         partition: number,
         start,
         source: new SliceSource(disk, start, length),
-        whole: opaqueTypes[type.id],
+        whole: opaqueBy(type.id),
       })
     else apart.push({ partition: number, length, read: length, whole })
   }

@@ -18,34 +18,30 @@ interface Place {
   readonly paths: readonly string[]
 }
 
+/** Where GRUB 2 looks for its menu on a volume. */
+export const grubMenuPaths = ['/boot/grub/grub.cfg', '/grub/grub.cfg', '/boot/grub2/grub.cfg', '/grub2/grub.cfg']
+/** Where SYSLINUX and EXTLINUX look for theirs. */
+export const syslinuxMenuPaths = [
+  '/syslinux.cfg',
+  '/syslinux/syslinux.cfg',
+  '/boot/syslinux/syslinux.cfg',
+  '/extlinux.conf',
+  '/extlinux/extlinux.conf',
+  '/boot/extlinux/extlinux.conf',
+]
+
 const places: readonly Place[] = [
   { kind: 'windowsBcd', title: 'Windows boot configuration (BCD)', paths: ['/EFI/Microsoft/Boot/BCD', '/Boot/BCD'] },
   {
     kind: 'grub',
     title: 'GRUB menu',
-    paths: [
-      '/boot/grub/grub.cfg',
-      '/grub/grub.cfg',
-      '/boot/grub2/grub.cfg',
-      '/grub2/grub.cfg',
-      '/boot/grub/menu.lst',
-      '/grub/menu.lst',
-    ],
+    paths: [...grubMenuPaths, '/boot/grub/menu.lst', '/grub/menu.lst'],
   },
   { kind: 'systemd-boot', title: 'systemd-boot settings', paths: ['/loader/loader.conf'] },
   {
     kind: 'syslinux',
     title: 'syslinux menu',
-    paths: [
-      '/syslinux.cfg',
-      '/syslinux/syslinux.cfg',
-      '/boot/syslinux/syslinux.cfg',
-      '/extlinux.conf',
-      '/extlinux/extlinux.conf',
-      '/boot/extlinux/extlinux.conf',
-      '/isolinux/isolinux.cfg',
-      '/boot/isolinux/isolinux.cfg',
-    ],
+    paths: [...syslinuxMenuPaths, '/isolinux/isolinux.cfg', '/boot/isolinux/isolinux.cfg'],
   },
 ]
 
