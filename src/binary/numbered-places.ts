@@ -1,3 +1,5 @@
+import { lastAtMost } from './search.js'
+
 /**
  * Where numbered pieces lie in a file, with 16 bits about each: added in the order of the file, then looked up by
  * number. 14 bytes for each.
@@ -49,15 +51,9 @@ export class NumberedPlaces {
   find(number: number): number {
     for (const near of [this.#last, this.#last + 1])
       if (near < this.#count && this.#numbers[near] === number) return (this.#last = near)
-    let low = 0
-    let high = this.#count - 1
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2)
-      if ((this.#numbers[middle] ?? 0) < number) low = middle + 1
-      else high = middle
-    }
-    if (this.#numbers[low] !== number || this.#count === 0) return -1
-    return (this.#last = low)
+    const index = lastAtMost(this.#numbers, this.#count, number)
+    if (index < 0 || this.#numbers[index] !== number) return -1
+    return (this.#last = index)
   }
 
   position(index: number): number {

@@ -1,3 +1,4 @@
+import { lastAtMost } from '../binary/search.js'
 import { corrupt, targetError, type Label } from '../errors.js'
 import type { ByteStore } from './types.js'
 
@@ -100,14 +101,7 @@ export class PatchedStore implements ByteStore {
 
   /** The index of the last edge at or before `position`; −1 before all. */
   #rangeAt(position: number): number {
-    let low = 0
-    let high = this.#edges.length
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2)
-      if ((this.#edges[middle] ?? 0) <= position) low = middle + 1
-      else high = middle
-    }
-    return low - 1
+    return lastAtMost(this.#edges, this.#edges.length, position)
   }
 
   /** Gives every range its last patch: from the last patch to the first, each takes what is not taken yet. */

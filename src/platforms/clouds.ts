@@ -42,6 +42,10 @@ const awsFormats = [
   { format: 'vhdx' },
   { format: 'raw' },
 ] as const
+const awsAgents: NonNullable<Platform['agents']> = [
+  cloudInit,
+  { title: 'SSM agent', paths: ['/usr/bin/amazon-ssm-agent', '/snap/bin/amazon-ssm-agent'] },
+]
 const awsDrivers = { disk: [['nvme']], net: [['ena']] } as const
 const virtio = {
   disk: [
@@ -97,7 +101,7 @@ export const clouds: readonly Platform[] = [
     firmware: ['bios', 'uefi'],
     drivers: awsDrivers,
     datasources: ['Ec2'],
-    agents: [cloudInit, { title: 'SSM agent', paths: ['/usr/bin/amazon-ssm-agent', '/snap/bin/amazon-ssm-agent'] }],
+    agents: awsAgents,
     noEncryption: true,
     rules: [
       { text: 'one system on the disk: machines that can start several are refused', certainty: 'documented' },
@@ -119,7 +123,7 @@ export const clouds: readonly Platform[] = [
     firmware: ['bios', 'uefi'],
     drivers: awsDrivers,
     datasources: ['Ec2'],
-    agents: [cloudInit, { title: 'SSM agent', paths: ['/usr/bin/amazon-ssm-agent', '/snap/bin/amazon-ssm-agent'] }],
+    agents: awsAgents,
     rules: [
       { text: 'nothing is checked or changed: the disk must be ready to start on EC2', certainty: 'documented' },
       { text: 'the volume is a whole number of GiB, rounded up', certainty: 'documented' },

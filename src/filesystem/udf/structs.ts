@@ -19,8 +19,8 @@ export const logicalVolume = struct('little', 446, {
 export const mapName = struct('little', 470, { name: ascii(445, 23) })
 /** 4/14.1. */
 export const fileSet = struct('little', 416, { rootBlock: u32(404) })
-/** 4/14.9. */
-export const fileEntry = struct('little', 176, {
+/** What the two kinds of file entries share; from `unique` on, the extended one has everything further on. */
+const entryFields = (unique: number) => ({
   type: u8(27),
   flags: u16(34),
   owner: u32(36),
@@ -28,24 +28,15 @@ export const fileEntry = struct('little', 176, {
   permissions: u32(44),
   links: u16(48),
   size: offset64(56, 'the size of a file'),
-  unique: u64(160),
-  attributesLength: u32(168),
-  extentsLength: u32(172),
+  unique: u64(unique),
+  attributesLength: u32(unique + 8),
+  extentsLength: u32(unique + 12),
 })
+/** 4/14.9. */
+export const fileEntry = struct('little', 176, entryFields(160))
 export const fileTimes = { accessed: 72, modified: 84 }
 /** 4/14.17. */
-export const extendedFileEntry = struct('little', 216, {
-  type: u8(27),
-  flags: u16(34),
-  owner: u32(36),
-  group: u32(40),
-  permissions: u32(44),
-  links: u16(48),
-  size: offset64(56, 'the size of a file'),
-  unique: u64(200),
-  attributesLength: u32(208),
-  extentsLength: u32(212),
-})
+export const extendedFileEntry = struct('little', 216, entryFields(200))
 export const extendedTimes = { accessed: 80, modified: 92 }
 /** 4/14.4: a name; what follows is described by its lengths. */
 export const fileIdentifier = struct('little', 38, {

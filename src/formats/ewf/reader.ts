@@ -72,41 +72,44 @@ export class EwfImage extends ExtentSource implements DiskImage {
     const unitOffset = index * chunkSize
     const unitLength = Math.min(chunkSize, this.capacity - unitOffset)
     const length = Math.min(end, unitOffset + unitLength) - offset
-    if (!chunk.packed) {
-      const stored = Math.min(chunk.length, chunkSize + (chunk.summed ? 4 : 0))
-      if (stored < unitLength + (chunk.summed ? 4 : 0)) throw this.#badLength(index, chunk, unitLength)
-      if (!chunk.summed) return { kind: 'data', offset, length, store, position: position + offset - unitOffset }
-      return {
-        kind: 'packed',
-        offset,
-        length,
-        store,
-        position,
-        storedLength: stored,
-        codec: codecFor('stored-adler32'),
-        unitOffset,
-        unitLength,
-      }
+    if (!chunk.packed && !chunk.summed) {
+      if (chunk.length < unitLength) throw this.#badLength(index, chunk, unitLength)
+      return { kind: 'data', offset, length, store, position: position + offset - unitOffset }
     }
-    // zlib and bzip2 make little more of what they cannot compress; sections may be padded behind their last chunk.
-    if (chunk.length > 2 * chunkSize + 65536) throw this.#badLength(index, chunk, unitLength)
-    const isTail = unitLength < chunkSize && this.#packed === 'zlib'
+    const { storedLength, codec } = this.#packing(index, chunk, unitLength)
     return {
       kind: 'packed',
       offset,
       length,
       store,
       position,
-      storedLength: chunk.length,
-      codec: codecFor(chunk.pattern ? 'pattern' : isTail ? 'zlib-tail' : this.#packed),
+      storedLength,
+      codec: codecFor(codec),
       unitOffset,
       unitLength,
     }
   }
 
+  /** Of a chunk that is compressed, or followed by its checksum: its bytes in the file, and what decodes them. */
+  #packing(
+    index: number,
+    chunk: StoredChunk,
+    unitLength: number,
+  ): { readonly storedLength: number; readonly codec: string } {
+    const { chunkSize } = this.#acquisition.media
+    if (!chunk.packed) {
+      const storedLength = Math.min(chunk.length, chunkSize + 4)
+      if (storedLength < unitLength + 4) throw this.#badLength(index, chunk, unitLength)
+      return { storedLength, codec: 'stored-adler32' }
+    }
+    // zlib and bzip2 make little more of what they cannot compress; sections may be padded behind their last chunk.
+    if (chunk.length > 2 * chunkSize + 65536) throw this.#badLength(index, chunk, unitLength)
+    const isTail = unitLength < chunkSize && this.#packed === 'zlib'
+    return { storedLength: chunk.length, codec: chunk.pattern ? 'pattern' : isTail ? 'zlib-tail' : this.#packed }
+  }
+
   describe(): Section[] {
     const { media, facts, badRanges, md5, sha1 } = this.#acquisition
-    const { names } = { names: this.references.length + 1 }
     return [
       {
         title: 'Acquisition',
@@ -132,7 +135,7 @@ export class EwfImage extends ExtentSource implements DiskImage {
       {
         title: 'EWF',
         facts: [
-          { name: 'segments', value: names, unit: 'count' },
+          { name: 'segments', value: this.references.length + 1, unit: 'count' },
           { name: 'chunkSize', value: media.chunkSize, unit: 'bytes' },
           { name: 'chunks', value: media.chunks, unit: 'count' },
           { name: 'sectorSize', value: media.bytesPerSector, unit: 'bytes' },

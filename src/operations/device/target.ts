@@ -117,7 +117,8 @@ class TargetWrite {
     const { passed, notes } = guardTarget(facts, this.#options)
     const content = besideTable(this.#reading.source, await this.#fitted.content(this.#contentOptions()), this.#target)
     const target = describeTarget(this.#target)
-    using sink = this.#sink(content)
+    const mapped = this.#mapped(content)
+    using sink = this.#sink(content, mapped)
     const finish = new TargetFinish(this.#target, content, { platform: this.#platform, eject })
     const steps = [
       ...this.#checksumSteps(),
@@ -133,7 +134,7 @@ class TargetWrite {
     return {
       target,
       guards: passed,
-      bytes: this.#bytes(content),
+      bytes: this.#bytes(content, mapped),
       blockMap: blockMap === undefined ? undefined : blockMapInfo(blockMap),
       scheme: content.table.scheme,
       mends: content.mends,
@@ -159,7 +160,7 @@ class TargetWrite {
     guardTarget(this.#facts({ ...this.#target, ...now }), { ...this.#options, unmount: false, clearReadOnly: false })
   }
 
-  #sink(content: DeviceContent): DeviceSink {
+  #sink(content: DeviceContent, mapped: RunMap | undefined): DeviceSink {
     const target = this.#target
     const { verify, threads, signal, onProgress } = this.#options
     return new DeviceSink({
@@ -168,7 +169,7 @@ class TargetWrite {
       open: () => openTarget(target, (now) => this.#judgeAgain(now)),
       source: content.source,
       end: content.end,
-      mapped: this.#mapped(content),
+      mapped,
       verify: verify === false ? 'no' : this.#reading.changes === true ? 'digest' : 'source',
       changes: contentChanges(content),
       cut: content.cut?.length,
@@ -214,10 +215,8 @@ class TargetWrite {
     return { grow, signal, newId: identity === undefined ? undefined : (name) => identity.derive(name) }
   }
 
-  #bytes(content: DeviceContent): DeviceOutcome['bytes'] {
+  #bytes({ end }: DeviceContent, mapped: RunMap | undefined): DeviceOutcome['bytes'] {
     const { source } = this.#reading
-    const { end } = content
-    const mapped = this.#mapped(content)
     if (mapped !== undefined)
       return {
         written: mapped.total,
