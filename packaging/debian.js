@@ -3,8 +3,18 @@
 // It holds the bundle, the packages it needs as npm installed them here (without what only development needs), manual
 // pages and completions for bash, zsh and fish. Needs dpkg-deb and gzip; no network, no root.
 import { execFileSync } from 'node:child_process'
-import { chmodSync, cpSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -30,7 +40,7 @@ export function debianPackage(folder) {
     symlinkSync('../lib/vdisk/bin/run.js', join(tree, 'usr/bin/vdisk'))
     writeManual(join(tree, 'usr/share/man/man1'))
     writeCompletions(join(tree, 'usr/share'))
-    writeNotices(join(tree, 'usr/share/doc/vdisk'), version)
+    writeNotices(join(tree, 'usr/share/doc/vdisk'))
     setModes(tree)
     mkdirSync(join(tree, 'DEBIAN'))
     writeFileSync(join(tree, 'DEBIAN/control'), control(version, architecture, sizeOf(join(tree, 'usr'))))
@@ -95,7 +105,7 @@ function writeCompletions(share) {
   }
 }
 
-function writeNotices(folder, version) {
+function writeNotices(folder) {
   mkdirSync(folder, { recursive: true })
   const licence = readFileSync(join(root, 'LICENSE'), 'utf8')
   const header = 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: vdisk\n\n'
@@ -110,7 +120,6 @@ function writeNotices(folder, version) {
   writeFileSync(join(folder, 'changelog.gz'), gzipSync(readFileSync(join(root, 'CHANGELOG.md')), { level: 9 }))
   for (const name of readdirSync(join(root, 'docs')).filter((one) => one.endsWith('.md')))
     cpSync(join(root, 'docs', name), join(folder, name))
-  if (version === '') throw new Error('package.json has no version')
 }
 
 /** Modes do not depend on the umask of whoever builds. */

@@ -1,3 +1,4 @@
+import { hex32 } from '../binary/hex.js'
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -179,8 +180,7 @@ function measureFrame(stored: Uint8Array, at: number): FrameMeasure {
     if (at + length > stored.length) throw corrupt('E_COMPRESSED', 'a skippable zstd frame passes the end of its data')
     return { length, skippable: true, contentSize: undefined }
   }
-  if (magic !== 0xfd2fb528)
-    throw corrupt('E_COMPRESSED', `no zstd frame: it begins with 0x${magic.toString(16).padStart(8, '0')}`)
+  if (magic !== 0xfd2fb528) throw corrupt('E_COMPRESSED', `no zstd frame: it begins with 0x${hex32(magic)}`)
   const descriptor = byte(at + 4)
   if ((descriptor & 8) !== 0) throw corrupt('E_COMPRESSED', 'the zstd frame has its reserved bit set')
   const singleSegment = (descriptor & 0x20) !== 0

@@ -1,3 +1,4 @@
+import { hex32 } from '../binary/hex.js'
 import type { BlockSource } from '../block/types.js'
 import { familyOf, fieldsOf, marked, superblockKind, type ByteOrder, type Fields, type Kind } from './kinds.js'
 import type { MarkPlace, Recognised, Superblock, SuperblockKind } from './kinds.js'
@@ -84,7 +85,7 @@ const ufs: Kind = {
         const version = ufsMarks[u32(1372)]
         if (version === undefined) continue
         const blockSize = u32(52)
-        const id = [u32(144), u32(148)].map((word) => word.toString(16).padStart(8, '0')).join('')
+        const id = [u32(144), u32(148)].map((word) => hex32(word)).join('')
         const fragments = version === '1' ? u32(36) : Number(u64(1080))
         return {
           version,

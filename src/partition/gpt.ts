@@ -1,3 +1,4 @@
+import { hex32 } from '../binary/hex.js'
 import { crc32 } from '../binary/checksum.js'
 import { isZero } from '../binary/zero.js'
 import { ascii, flags64, guid, struct, u32, u64, utf16, type StructValues } from '../binary/struct.js'
@@ -211,10 +212,7 @@ export function headerOddities({ header, lba }: GptCopy, sectorSize: 512 | 4096)
     issues.push({ code, severity: 'warning', message: `the GPT header in sector ${lba} ${message}`, fixable })
   }
   if (header.revision !== 0x10000)
-    add(
-      'W_GPT_REVISION',
-      `is of revision 0x${header.revision.toString(16).padStart(8, '0')}, not 1.0: it is read as if it were`,
-    )
+    add('W_GPT_REVISION', `is of revision 0x${hex32(header.revision)}, not 1.0: it is read as if it were`)
   if (header.reserved !== 0)
     add('W_GPT_RESERVED', `has 0x${header.reserved.toString(16)} in its reserved field, which is to be zero`)
   if (header.firstUsableLba > header.lastUsableLba)

@@ -1,3 +1,4 @@
+import { hex32 } from '../binary/hex.js'
 import { bytes, struct, u16, u32, u8 } from '../binary/struct.js'
 import type { StructValues } from '../binary/struct.js'
 import { isZero } from '../binary/zero.js'
@@ -75,8 +76,7 @@ export function readMbr(source: BlockSource, sectorSize: 512 | 4096): MbrReading
   const protective = entries.some(({ type }) => type === protectiveType)
   const issues: TableIssue[] = []
   const partitions: Partition[] = []
-  const uuid = (number: number): string =>
-    `${diskSignature.toString(16).padStart(8, '0')}-${number.toString(16).padStart(2, '0')}`
+  const uuid = (number: number): string => `${hex32(diskSignature)}-${number.toString(16).padStart(2, '0')}`
   for (const [index, entry] of entries.entries()) {
     if (!isUsed(entry)) {
       if (entry.type !== 0 || entry.count !== 0)

@@ -1,3 +1,4 @@
+import { hex32 } from '../binary/hex.js'
 import type { BlockSource } from '../block/types.js'
 import { readApm, type ApmReading } from './apm.js'
 import { readBsd, type BsdReading } from './bsd.js'
@@ -76,7 +77,7 @@ function mbrTable(source: BlockSource, mbr: MbrReading, gpt: GptReading | undefi
       others: partitionsOfLabel(bsd),
       checkAlignment: true,
     }),
-    diskId: mbr.diskSignature.toString(16).padStart(8, '0'),
+    diskId: hex32(mbr.diskSignature),
   }
 }
 

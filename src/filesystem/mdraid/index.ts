@@ -1,3 +1,4 @@
+import { hex32 } from '../../binary/hex.js'
 import { viewOf } from '../../binary/integers.js'
 import type { BlockSource, Fact } from '../../block/types.js'
 import { setUuid, secondsText } from '../labels.js'
@@ -99,7 +100,7 @@ function old(volume: BlockSource, position: number): Filesystem[] {
   if (bytes === undefined) return []
   const { uuid0, uuid1, uuid2, uuid3, level, disks, created, ...values } = version0.read(bytes)
   if (values.magic !== magic || values.major !== 0 || values.minor !== 90) return []
-  const words = [uuid0, uuid1, uuid2, uuid3].map((word) => word.toString(16).padStart(8, '0')).join('')
+  const words = [uuid0, uuid1, uuid2, uuid3].map((word) => hex32(word)).join('')
   return [
     {
       type: 'linux_raid_member',

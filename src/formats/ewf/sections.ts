@@ -1,3 +1,4 @@
+import { hex32 } from '../../binary/hex.js'
 import { adler32 } from '../../binary/adler32.js'
 import { safeNumber } from '../../binary/integers.js'
 import type { ByteStore } from '../../block/types.js'
@@ -46,7 +47,7 @@ export function readSections1(store: ByteStore): SegmentSection[] {
     const { type, nextOffset, size, checksum } = sectionHeader1.read(bytes)
     const sum = adler32(bytes, 0, 72)
     if (sum !== checksum)
-      throw badSection(store, position, `its checksum is 0x${hex(checksum)}, its header has 0x${hex(sum)}`)
+      throw badSection(store, position, `its checksum is 0x${hex32(checksum)}, its header has 0x${hex32(sum)}`)
     const start = position + bytes.length
     if (type === 'next' || type === 'done') {
       sections.push({ type, position, start, end: start })
@@ -79,7 +80,7 @@ export function readSections2(store: ByteStore): SegmentSection[] {
     const isLast = sections.length === 0
     if (sum !== checksum || descriptorSize !== bytes.length) {
       if (isLast) throw cutOff(store, position, 'the section that ends the segment is not there')
-      throw badSection(store, position, `its checksum is 0x${hex(checksum)}, its descriptor has 0x${hex(sum)}`)
+      throw badSection(store, position, `its checksum is 0x${hex32(checksum)}, its descriptor has 0x${hex32(sum)}`)
     }
     const name = sectionTypes2.get(type) ?? `type ${type}`
     if (isLast && name !== 'next' && name !== 'done')
@@ -108,8 +109,4 @@ export function sectionBytes(
   const bytes = new Uint8Array(end - start)
   store.read(start, bytes)
   return bytes
-}
-
-function hex(value: number): string {
-  return value.toString(16).padStart(8, '0')
 }

@@ -89,7 +89,7 @@ async function oneJob(job: Job, state: BatchState, options: BatchOptions): Promi
   state.write(
     job,
     { exitCode, started: started.toISOString(), ended: ended.toISOString() },
-    exitCode === exitCodes.negative || exitCode === 0 ? outputsOf(document) : [],
+    exitCode === 0 ? outputsOf(document) : [],
   )
   const outcome = exitCode === 0 ? 'done' : 'failed'
   return {

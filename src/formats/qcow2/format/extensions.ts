@@ -1,3 +1,4 @@
+import { hex32 } from '../../../binary/hex.js'
 import type { FieldRow, StructValues } from '../../../binary/struct.js'
 import { bitmapsExtension, cryptoPointer, extensionHeader, extensionTypes, featureName } from './structs.js'
 import { hostName } from '../../../sys/host-fs.js'
@@ -49,7 +50,7 @@ export function readExtensions(cluster: Uint8Array, start: number, end: number):
       fault = {
         position,
         message:
-          `header extension 0x${type.toString(16).padStart(8, '0')} at byte ${position} has ` +
+          `header extension 0x${hex32(type)} at byte ${position} has ` +
           `${length} bytes, there is room for ${end - at}`,
       }
       break

@@ -1,3 +1,4 @@
+import { hex32 } from '../../../binary/hex.js'
 import type { ByteStore, Fact, Section } from '../../../block/types.js'
 import { isImageError, printable } from '../../../errors.js'
 import { readBitmaps } from '../format/bitmaps.js'
@@ -60,9 +61,7 @@ export function describeImage(store: ByteStore, header: Header, snapshots: reado
 }
 
 function nameOf(type: number): string {
-  return (
-    Object.entries(extensionTypes).find(([, value]) => value === type)?.[0] ?? `0x${type.toString(16).padStart(8, '0')}`
-  )
+  return Object.entries(extensionTypes).find(([, value]) => value === type)?.[0] ?? `0x${hex32(type)}`
 }
 
 function features(name: string, type: 0 | 1 | 2, word: bigint, header: Header): Fact[] {

@@ -1,3 +1,4 @@
+import { hex32 } from '../../../binary/hex.js'
 import { ceilDivide, isPowerOfTwo } from '../../../binary/integers.js'
 import { nilUuid, type FieldRow } from '../../../binary/struct.js'
 import type { ByteStore, Note } from '../../../block/types.js'
@@ -76,7 +77,7 @@ export function readHeader(store: ByteStore): Header {
   if (!isKnownVersion(version)) {
     throw unsupported(
       'E_VERSION',
-      `${store.name}: the header has version ${hex(version)}; versions 0 and 1.x are known (header byte 68)`,
+      `${store.name}: the header has version 0x${hex32(version)}; versions 0 and 1.x are known (header byte 68)`,
       { details: { position: 68, found: version } },
     )
   }
@@ -197,7 +198,7 @@ function checkFields(store: ByteStore, values: HeaderValues, version: number, no
   if (hasUnknownFlags(flags)) {
     throw unsupported(
       'E_UNSUPPORTED_FEATURE',
-      `${name}: the image flags are ${hex(flags)}; only bit 0 is known, and VirtualBox refuses others too ` +
+      `${name}: the image flags are 0x${hex32(flags)}; only bit 0 is known, and VirtualBox refuses others too ` +
         `(header byte ${at(80, 76)})`,
       { details: { position: at(80, 76), found: flags } },
     )
@@ -226,7 +227,7 @@ function checkFields(store: ByteStore, values: HeaderValues, version: number, no
   if (version !== version0 && version !== version11)
     notes.push({
       code: 'W_MINOR_VERSION',
-      message: `${name}: the header has version ${hex(version)}; it is read as ${hex(version11)}`,
+      message: `${name}: the header has version 0x${hex32(version)}; it is read as 0x${hex32(version11)}`,
     })
   if (values.type <= imageType.fixed && values.linkUuid !== nilUuid)
     notes.push({
@@ -237,10 +238,6 @@ function checkFields(store: ByteStore, values: HeaderValues, version: number, no
 
 function overlap(name: string, what: string, position: number): Error {
   return corrupt('E_OVERLAP', `${name}: ${what} (header byte ${position})`, { details: { position } })
-}
-
-export function hex(word: number): string {
-  return `0x${word.toString(16).padStart(8, '0')}`
 }
 
 /** The text up to the first NUL. What is not UTF-8 is replaced. */

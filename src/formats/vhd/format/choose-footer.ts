@@ -1,3 +1,4 @@
+import { hex32 } from '../../../binary/hex.js'
 import { ignoreChecksumsHint } from '../../driver.js'
 import type { Note } from '../../../block/types.js'
 import { corrupt, unsupported } from '../../../errors.js'
@@ -76,8 +77,8 @@ function damaged(search: FooterSearch, footers: Footers): ChosenFooter {
   const found = end ?? (copy !== undefined && isSparse(copy.values) ? copy : undefined)
   if (found !== undefined) {
     const what =
-      `${name}: the footer at byte ${found.position} has the checksum ${hex(found.values.checksum)}, ` +
-      `its bytes give ${hex(footerChecksum(found.bytes))}`
+      `${name}: the footer at byte ${found.position} has the checksum 0x${hex32(found.values.checksum)}, ` +
+      `its bytes give 0x${hex32(footerChecksum(found.bytes))}`
     if (search.ignoreChecksums)
       return {
         footer: found,
@@ -140,8 +141,8 @@ function copyNotes({ name }: FooterSearch, used: FoundFooter, copy: FoundFooter 
       {
         code: 'W_FOOTER_COPY_DAMAGED',
         message:
-          `${name}: the copy of the footer at byte 0 has the checksum ${hex(copy.values.checksum)}, its ` +
-          `bytes give ${hex(footerChecksum(copy.bytes))}`,
+          `${name}: the copy of the footer at byte 0 has the checksum 0x${hex32(copy.values.checksum)}, its ` +
+          `bytes give 0x${hex32(footerChecksum(copy.bytes))}`,
       },
     ]
   const same = Buffer.compare(copy.bytes, used.bytes) === 0
@@ -160,8 +161,8 @@ function endProblem({ size }: FooterSearch, { end, cut }: Footers): string {
   if (end === undefined) return `there is no footer at the end of the file (byte ${size})`
   return end.intact
     ? `the footer at byte ${end.position} describes another disk`
-    : `the footer at byte ${end.position} is damaged (checksum ${hex(end.values.checksum)} instead of ` +
-        `${hex(footerChecksum(end.bytes))})`
+    : `the footer at byte ${end.position} is damaged (checksum 0x${hex32(end.values.checksum)} instead of ` +
+        `0x${hex32(footerChecksum(end.bytes))})`
 }
 
 export function unknownType(name: string, { values, position }: FoundFooter): Error {
@@ -179,8 +180,4 @@ export function unknownType(name: string, { values, position }: FoundFooter): Er
       details: { position: position + 60, found: values.diskType },
     },
   )
-}
-
-export function hex(value: number): string {
-  return `0x${value.toString(16).padStart(8, '0')}`
 }

@@ -1,8 +1,8 @@
+import { hex32 } from '../../../binary/hex.js'
 import { ceilDivide, safeNumber } from '../../../binary/integers.js'
 import type { ByteStore, Note } from '../../../block/types.js'
 import { corrupt, printable, unsupported } from '../../../errors.js'
 import { ignoreChecksumsHint } from '../../driver.js'
-import { hex } from './choose-footer.js'
 import type { FoundFooter } from './footer.js'
 import { isBlockSize, maximumDynamicCapacity } from './layout.js'
 import {
@@ -66,8 +66,8 @@ export function readDynamicHeader(
   if (values.headerVersion !== version1) {
     throw unsupported(
       'E_VERSION',
-      `${name}: the dynamic header at byte ${position} has version ${hex(values.headerVersion)}, only ` +
-        `${hex(version1)} is known`,
+      `${name}: the dynamic header at byte ${position} has version 0x${hex32(values.headerVersion)}, only ` +
+        `0x${hex32(version1)} is known`,
       { details: { position: position + 24, found: values.headerVersion } },
     )
   }
@@ -107,8 +107,8 @@ function checkSum(
   const expected = dynamicHeaderChecksum(bytes)
   if (values.checksum === expected) return []
   const message =
-    `${name}: the dynamic header at byte ${position} has the checksum ${hex(values.checksum)}, ` +
-    `its bytes give ${hex(expected)}`
+    `${name}: the dynamic header at byte ${position} has the checksum 0x${hex32(values.checksum)}, ` +
+    `its bytes give 0x${hex32(expected)}`
   // A block size that cannot be says more than the checksum over it.
   if (!ignoreChecksums && isBlockSize(values.blockSize)) {
     throw corrupt('E_CHECKSUM', message, {

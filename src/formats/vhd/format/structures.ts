@@ -1,8 +1,9 @@
+import { hex32 } from '../../../binary/hex.js'
 import { nilUuid } from '../../../binary/struct.js'
 import type { ByteStore, Note } from '../../../block/types.js'
 import { corrupt, unsupported } from '../../../errors.js'
 import type { OpenContext } from '../../driver.js'
-import { chooseFooter, hex, unknownType, type ChosenFooter } from './choose-footer.js'
+import { chooseFooter, unknownType, type ChosenFooter } from './choose-footer.js'
 import { readDynamicHeader, type DynamicLayout } from './dynamic.js'
 import { featureBits, majorVersion } from './entries.js'
 import { windowLength } from './footer.js'
@@ -47,7 +48,7 @@ export function readStructures(store: ByteStore, context: Pick<OpenContext, 'opt
     throw unsupported(
       'E_VERSION',
       `${name}: the footer at byte ${footer.position} has file format version ` +
-        `${hex(values.fileFormatVersion)}, only ${hex(version1)} is known`,
+        `0x${hex32(values.fileFormatVersion)}, only 0x${hex32(version1)} is known`,
       { details: { position: footer.position + 12, found: values.fileFormatVersion } },
     )
   }
@@ -96,7 +97,8 @@ function footerNotes(name: string, values: FooterValues): Note[] {
   if (values.fileFormatVersion !== version1)
     notes.push({
       code: 'W_MINOR_VERSION',
-      message: `${name}: the footer has version ${hex(values.fileFormatVersion)}; it is read as ${hex(version1)}`,
+      message:
+        `${name}: the footer has version 0x${hex32(values.fileFormatVersion)}; it is read as ` + `0x${hex32(version1)}`,
     })
   if (!featureBits(values.features).reserved)
     notes.push({

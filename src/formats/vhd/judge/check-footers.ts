@@ -1,8 +1,8 @@
+import { hex32 } from '../../../binary/hex.js'
 import { isZero } from '../../../binary/zero.js'
 import { nilUuid } from '../../../binary/struct.js'
 import type { ByteStore } from '../../../block/types.js'
 import type { Finding } from '../../driver.js'
-import { hex } from '../format/choose-footer.js'
 import { featureBits, unknownFeatures } from '../format/entries.js'
 import { type FoundFooter } from '../format/footer.js'
 import { geometryBytes, geometryOf, isLargestGeometry, type Geometry } from '../format/layout.js'
@@ -56,7 +56,7 @@ function* checkFields(
       severity: 'warning',
       code: 'W_MINOR_VERSION',
       ...at(12),
-      message: `the version is ${hex(values.fileFormatVersion)}, only ${hex(version1)} is known`,
+      message: `the version is 0x${hex32(values.fileFormatVersion)}, only 0x${hex32(version1)} is known`,
     }
   if (!featureBits(values.features).reserved)
     yield {
@@ -205,7 +205,7 @@ function* checkCopy({ chosen: { footer, footers } }: Structures): Generator<Find
 }
 
 function checksumText({ values, bytes }: FoundFooter): string {
-  return `the checksum is ${hex(values.checksum)}, the bytes give ${hex(footerChecksum(bytes))}`
+  return `the checksum is 0x${hex32(values.checksum)}, the bytes give 0x${hex32(footerChecksum(bytes))}`
 }
 
 function differences(one: FoundFooter, other: FoundFooter): string {

@@ -1,10 +1,10 @@
+import { hex32 } from '../../../binary/hex.js'
 import { roundUp } from '../../../binary/integers.js'
 import { nilUuid } from '../../../binary/struct.js'
 import { isZero } from '../../../binary/zero.js'
 import type { ByteStore } from '../../../block/types.js'
 import { printable } from '../../../errors.js'
 import type { Finding } from '../../driver.js'
-import { hex } from '../format/choose-footer.js'
 import { overlaps, type DynamicLayout, type Structure } from '../format/dynamic.js'
 import { parentPaths, readLocators } from '../format/parent-locators.js'
 import {
@@ -37,7 +37,7 @@ export function* checkDynamicHeader(dynamic: DynamicLayout, subformat: string, o
       code: 'E_CHECKSUM',
       structure,
       position: position + 36,
-      message: `the checksum is ${hex(values.checksum)}, the bytes give ${hex(dynamicHeaderChecksum(bytes))}`,
+      message: `the checksum is 0x${hex32(values.checksum)}, the bytes give 0x${hex32(dynamicHeaderChecksum(bytes))}`,
     }
   if (values.dataOffset !== noOffset)
     yield {

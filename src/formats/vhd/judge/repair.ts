@@ -1,3 +1,4 @@
+import { hex32 } from '../../../binary/hex.js'
 import type { Work } from '../../../block/work.js'
 import { roundUp } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
@@ -5,7 +6,6 @@ import { isImageError } from '../../../errors.js'
 import type { OpenContext, RepairAction } from '../../driver.js'
 import { BlockTable } from '../format/bat.js'
 import { checkVhd } from './check.js'
-import { hex } from '../format/choose-footer.js'
 import type { DynamicLayout } from '../format/dynamic.js'
 import { blockEntry } from '../format/entries.js'
 import { findFooters, isSparse, windowLength, type FoundFooter } from '../format/footer.js'
@@ -200,7 +200,7 @@ function* repairHeader(store: ByteStore, structures: Structures, dynamic: Dynami
     structure: 'dynamic header',
     position: position + 36,
     message:
-      `set the checksum to ${hex(checksum)} instead of ${hex(values.checksum)}: the blocks of the file ` +
+      `set the checksum to 0x${hex32(checksum)} instead of 0x${hex32(values.checksum)}: the blocks of the file ` +
       'prove what the header says',
   }
 }

@@ -1,3 +1,4 @@
+import { hex32 } from '../../../binary/hex.js'
 import { crc32c } from '../../../binary/checksum.js'
 import { safeNumber } from '../../../binary/integers.js'
 import type { ByteStore, Note } from '../../../block/types.js'
@@ -85,7 +86,7 @@ export function readCandidate(store: ByteStore, position: number): Candidate {
   const checksum = crc32c(header.without('checksum', bytes))
   let fault: string | undefined
   if (values.signature !== headerSignature) fault = `no "${headerSignature}" signature`
-  else if (values.checksum !== checksum) fault = `checksum 0x${hex(values.checksum)}, computed 0x${hex(checksum)}`
+  else if (values.checksum !== checksum) fault = `checksum 0x${hex32(values.checksum)}, computed 0x${hex32(checksum)}`
   else if (values.version !== 1) fault = `version ${values.version}, only 1 is known`
   return { values, position, bytes, fault }
 }
@@ -149,9 +150,4 @@ function logPlace(
     notes.push({ code: 'W_LOG_BEYOND_END', message: `${message}; the log is empty, so nothing is lost` })
   }
   return { logOffset, logLength, dirty }
-}
-
-/** Eight hexadecimal digits. */
-export function hex(value: number): string {
-  return value.toString(16).padStart(8, '0')
 }

@@ -1,9 +1,9 @@
+import { hex32 } from '../../../binary/hex.js'
 import { crc32c } from '../../../binary/checksum.js'
 import { safeNumber } from '../../../binary/integers.js'
 import type { FieldRow } from '../../../binary/struct.js'
 import type { ByteStore, Note } from '../../../block/types.js'
 import { corrupt, unsupported } from '../../../errors.js'
-import { hex } from './header.js'
 import {
   maximumTableEntries,
   mebibyte,
@@ -78,7 +78,7 @@ export function readCopy(
   if (signature !== regionSignature) fault = `no "${regionSignature}" signature`
   else {
     const computed = crc32c(regionTableHeader.without('checksum', bytes, tableSize))
-    if (computed !== checksum) fault = `checksum 0x${hex(checksum)}, computed 0x${hex(computed)}`
+    if (computed !== checksum) fault = `checksum 0x${hex32(checksum)}, computed 0x${hex32(computed)}`
     else if (entryCount > maximumTableEntries)
       fault = `${entryCount} entries, at most ${maximumTableEntries} are possible`
   }

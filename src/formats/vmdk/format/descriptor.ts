@@ -1,3 +1,4 @@
+import { hex32 } from '../../../binary/hex.js'
 import { corrupt, printable, unsupported } from '../../../errors.js'
 import { hostName } from '../../../sys/host-fs.js'
 
@@ -60,7 +61,7 @@ export const noParent = 0xffffffff
 
 /** A content id as text, as all comparisons have it: eight hexadecimal digits. */
 export function cidText(cid: number): string {
-  return cid.toString(16).padStart(8, '0')
+  return hex32(cid)
 }
 
 /** Whether bytes begin as a descriptor does. */
