@@ -142,4 +142,24 @@ export interface FileTree {
    * E_FS_FEATURE (encrypted, …).
    */
   read(file: FileNode, offset: number, target: Uint8Array): void
+  /**
+   * What is to be written to the volume so that a file has other bytes, and perhaps another size, in the blocks that it
+   * has already. Nothing is allocated, and nothing is written here. What a group holds is on the medium before the next
+   * begins. Absent where nothing is known of writing to the type.
+   * @param patches disjoint, ascending, inside the new size. @param size bytes of the file afterwards.
+   * @throws ImageError unsupported E_FILE_FIXED: the file cannot be changed in its place; corrupt E_FS_CORRUPT.
+   */
+  rewrite?(file: FileNode, patches: readonly FilePatch[], size: number): VolumeWrite[][]
+}
+
+/** Other bytes for a place in a file. */
+export interface FilePatch {
+  readonly offset: number
+  readonly bytes: Uint8Array
+}
+
+/** Other bytes for a place in a volume. */
+export interface VolumeWrite {
+  readonly position: number
+  readonly bytes: Uint8Array
 }

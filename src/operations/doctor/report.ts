@@ -1,3 +1,5 @@
+import type { GuestVolume } from './guest.js'
+
 /** `blocks`: the disk does not start, or is not taken, for sure. `risk`: fails in common cases. */
 export type DoctorSeverity = 'blocks' | 'risk' | 'note'
 
@@ -16,6 +18,21 @@ export interface DoctorFinding {
   readonly remedy: { readonly kind: 'command' | 'inside-guest' | 'none'; readonly text: string }
 }
 
+/**
+ * What mends a finding: other bytes in a file of the guest. Where `bytes` is longer or shorter than `old`, what follows
+ * in the file moves; the file's size changes then, and must fit the blocks that it has.
+ */
+export interface FileEdit {
+  readonly open: GuestVolume
+  /** The file's path in its volume. */
+  readonly path: string
+  /** Where `old` stands in the file, in bytes. */
+  readonly offset: number
+  /** What stands there now: checked before anything is written. */
+  readonly old: Uint8Array
+  readonly bytes: Uint8Array
+}
+
 /** What was not looked into. It may hold what keeps the disk from starting. */
 export interface NotLooked {
   readonly what: string
@@ -31,14 +48,19 @@ const mostFindings = 200
 /** What is found while a disk is looked at. */
 export class DoctorReport {
   readonly findings: DoctorFinding[] = []
+  /** What would mend findings. */
+  readonly edits = new Map<DoctorFinding, readonly FileEdit[]>()
   /** What was looked at, in order. */
   readonly looked: string[] = []
   readonly notLooked: NotLooked[] = []
 
-  add(finding: DoctorFinding): void {
+  /** @param edits what mends it, all of them together; whether they can be made is found out later. */
+  add(finding: DoctorFinding, edits: readonly FileEdit[] = []): void {
     const same = (other: DoctorFinding): boolean =>
       other.id === finding.id && other.where === finding.where && other.found === finding.found
-    if (this.findings.length < mostFindings && !this.findings.some(same)) this.findings.push(finding)
+    if (this.findings.length >= mostFindings || this.findings.some(same)) return
+    this.findings.push(finding)
+    if (edits.length > 0) this.edits.set(finding, edits)
   }
 
   look(what: string): void {
