@@ -20,6 +20,8 @@ const known =
 const blob = path.join(folder, `${process.version}-${process.arch}-${known ? command : 'other'}.bin`)
 const mode = process.env.VDISK_CODE_CACHE
 const headLength = 65536
+const [head, tail] = Module.wrapper
+let scratch = Buffer.allocUnsafeSlow(524288)
 
 /** What was compiled in this run, by its file: the script, and what tells whether the file is still the same. */
 const compiled = new Map()
@@ -43,8 +45,8 @@ function loadFile(file) {
     const own = path.dirname(file)
     let others
     const requireFrom = (name) =>
-      name.startsWith('.') && name.endsWith('.js')
-        ? loadFile(path.join(own, name))
+      name.endsWith('.js') && (name.startsWith('.') || name.startsWith(bundle + path.sep))
+        ? loadFile(beside(own, name))
         : Module.isBuiltin(name)
           ? require(name)
           : (others ??= Module.createRequire(file))(name)
@@ -59,33 +61,49 @@ function loadFile(file) {
   return module.exports
 }
 
+/** The file that a name of the bundle's own leads to: as `path.resolve`, which takes longer. */
+function beside(folder, name) {
+  if (!name.startsWith('.')) return name
+  let [at, rest] = [folder, name.startsWith('./') ? name.slice(2) : name]
+  for (; rest.startsWith('../'); rest = rest.slice(3)) at = path.dirname(at)
+  return path.join(at, rest)
+}
+
 function compile(file) {
-  const descriptor = fs.openSync(file, 'r')
-  let text
-  let state
-  try {
-    const { size, mtimeMs } = fs.fstatSync(descriptor)
-    state = [size, mtimeMs]
-    // scripts/bundle.js writes ASCII only.
-    text = fs.readFileSync(descriptor, 'latin1')
-  } finally {
-    fs.closeSync(descriptor)
-  }
+  const { text, state } = wrapped(file)
   const name = path.relative(bundle, file)
   const cachedData = cachedFor(name, state)
-  const script = new vm.Script(Module.wrap(text), { filename: file, cachedData })
+  const script = new vm.Script(text, { filename: file, cachedData })
   compiled.set(name, { script, state })
   // Data that V8 refuses (other flags) is left to the runs that can use it.
   if (cachedData === undefined) renews = renews || mode !== 'off'
   return script.runInThisContext()
 }
 
+/** A file's text as one flat string in its wrapper: to put it there afterwards would copy it once more. */
+function wrapped(file) {
+  const descriptor = fs.openSync(file, 'r')
+  try {
+    const { size, mtimeMs } = fs.fstatSync(descriptor)
+    const end = head.length + size
+    if (scratch.length < end + tail.length) scratch = Buffer.allocUnsafeSlow(2 * end)
+    scratch.write(head, 0, 'latin1')
+    const length = fs.readSync(descriptor, scratch, head.length, size, 0)
+    if (length !== size) throw new Error(`${file} changes while it is read`)
+    scratch.write(tail, end, 'latin1')
+    // scripts/bundle.js writes ASCII only.
+    return { text: scratch.latin1Slice(0, end + tail.length), state: [size, mtimeMs] }
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
 function openCache() {
   try {
     const descriptor = fs.openSync(blob, 'r')
-    const head = Buffer.allocUnsafe(headLength)
-    const length = fs.readSync(descriptor, head, 0, headLength, 0)
-    return { descriptor, entries: JSON.parse(head.toString('utf8', 0, length)) }
+    const index = Buffer.allocUnsafe(headLength)
+    const length = fs.readSync(descriptor, index, 0, headLength, 0)
+    return { descriptor, entries: JSON.parse(index.toString('utf8', 0, length)) }
   } catch {
     // Not made yet, or by nobody who may: the program is compiled as it is needed.
     return { entries: {} }
@@ -122,12 +140,12 @@ function writeCache() {
       entries[name] = [position, data.length, ...state]
       position += data.length
     }
-    const head = Buffer.alloc(headLength, ' ')
-    if (head.write(JSON.stringify(entries)) === headLength) return
+    const index = Buffer.alloc(headLength, ' ')
+    if (index.write(JSON.stringify(entries)) === headLength) return
     const descriptor = fs.openSync(partial, 'wx')
     made = true
     try {
-      fs.writevSync(descriptor, [head, ...[...parts.values()].map(({ data }) => data)])
+      fs.writevSync(descriptor, [index, ...[...parts.values()].map(({ data }) => data)])
       // V8 believes what it reads: no power cut may leave half of it under its name.
       fs.fsyncSync(descriptor)
     } finally {

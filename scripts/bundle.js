@@ -44,41 +44,82 @@ function startedByAddress(files) {
 
 /**
  * Imports that most commands never use, by the file that has them: each is loaded at the first call of one of its
- * functions. What a format consists of is loaded when an image of it is opened or made.
+ * functions. What a format consists of is loaded when an image of it is opened or made. What one line names is one
+ * group of each file, so that a format becomes one file.
  */
 const lazyImports = [
-  [/^formats\/\w+\/index\.js$/, /^\.\/(?:\w+\/)?(?:reader|repair|writable|writer)\.js$/],
+  [/^formats\/\w+\/index\.js$/, /^\.\/(?:\w+\/)?(?:reader|opening|acquisition|segments)\.js$/],
+  [/^formats\/\w+\/index\.js$/, /^\.\/(?:\w+\/)?writer\.js$/],
+  [/^formats\/\w+\/index\.js$/, /^\.\/(?:\w+\/)?(?:repair|writable)\.js$/],
+  [/^formats\/vma\/index\.js$/, /^\.\/(?:disk|extents|header|machine)\.js$/],
+  [
+    /^formats\/(?:ovf|compressed)\/\w+\.js$/,
+    /^(?:\.\/package|.*\/codec\/lzop|.*\/codec\/stream\/(?!marks)\w[\w-]*)\.js$/,
+  ],
+  [/^codec\/(?:stream-units|whole-streams|lzop|tar-sums|container)\.js$/, /^\.\/(?:stream\/.*|lzo|xz-encode)\.js$/],
+  [/^codec\/lzfse\.js$/, /^\.\/lz.*\.js$/],
+  [/^formats\/member-file\.js$/, /^\.\.\/codec\/stream\/(?:forward-store|thread)\.js$/],
+  [/^location\/nbd\.js$/, /^\.\.\/mount\/nbd\/export-store\.js$/],
+  [/^device\/index\.js$/, /^\.\/darwin\.js$/],
+  [/^device\/index\.js$/, /^\.\/win32\.js$/],
   [/^operations\/open\/\w[\w-]*\.js$/, /^\.\.\/\.\.\/(?:filesystem|partition)\/index\.js$/],
   [/^operations\/transfer\/used-only\.js$/, /^\.\.\/\.\.\/(?:filesystem|partition)\/index\.js$/],
   [/^operations\/transfer\/used-only\.js$/, /^\.\.\/\.\.\/filesystem\/run-union\.js$/],
+  [/^operations\/transfer\/content\.js$/, /^\.\/used-only\.js$/],
+  [/^operations\/transfer\/content\.js$/, /^\.\/parent\.js$/],
+  [/^operations\/transfer\/content\.js$/, /^\.\.\/partition\/resized-volume\.js$/],
+  [/^operations\/transfer\/convert\.js$/, /^\.\/for-platform\.js$/],
+  [/^operations\/transfer\/convert\.js$/, /^\.\/sink-compressed\.js$/],
+  [/^operations\/transfer\/convert\.js$/, /^\.\/sink-export\.js$/],
+  [/^operations\/transfer\/convert\.js$/, /^\.\/(?:sink-stream|archive-stream|sink-ova)\.js$/],
   [/^operations\/partition\/resized-volume\.js$/, /^\.\.\/\.\.\/filesystem\/index\.js$/],
 ]
 
 /**
- * The text of a module with its lazy imports as functions. All of one file are one group, so that a format becomes one
- * file: a dynamic import, which makes esbuild begin a file there, and which {@link toCommonJs} makes a plain one.
+ * The text of a module with its lazy imports as functions: dynamic imports, at which esbuild begins a file, and which
+ * {@link toCommonJs} makes plain ones.
  */
 function withLazyImports(name, text) {
-  const sources = lazyImports.filter(([importer]) => importer.test(name)).map(([, source]) => source)
-  if (sources.length === 0) return { text }
-  const group = []
-  const own = text.replace(/^import \{([^}]*)\} from '([^'\n]+)';\n/gm, (whole, list, source) => {
-    if (!sources.some((each) => each.test(source))) return whole
+  const rows = lazyImports.filter(([importer]) => importer.test(name)).map(([, source]) => source)
+  const groups = new Map()
+  const importPattern = /^import \{([^}]*)\} from '([^'\n]+)';\n/gm
+  const body = text.replaceAll(importPattern, '')
+  const own = text.replace(importPattern, (whole, list, source) => {
+    const row = rows.findIndex((each) => each.test(source))
+    if (row < 0) return whole
     const names = list
       .trim()
       .split(/\s*,\s*/)
       .filter((each) => each !== '')
-    group.push(`export { ${names.join(', ')} } from '${source}'\n`)
-    return names.map((each) => lazyFunction(each, text)).join('')
+    groups.set(row, `${groups.get(row) ?? ''}export { ${names.join(', ')} } from '${source}'\n`)
+    return names.map((each) => lazyFunction(name, source, each, body, `lazyGroup${row}`)).join('')
   })
-  return group.length === 0 ? { text } : { text: `const lazyGroup = () => import('lazy-group:${name}')\n${own}`, group }
+  const loaders = [...groups.keys()].map((row) => `const lazyGroup${row} = () => import('lazy-group:${name}?${row}')\n`)
+  return { text: loaders.join('') + own, groups: [...groups].map(([row, group]) => [`${name}?${row}`, group]) }
 }
 
 /** A function that loads the group it is in; where it is used as a class it makes an object of it. */
-function lazyFunction(name, text) {
-  if (/ as /.test(name)) throw new Error(`${name} is loaded when it is needed, which this cannot rename`)
-  const makes = new RegExp(`\\bnew ${name}\\b`).test(text) ? 'new ' : ''
-  return `function ${name}(...values) { return ${makes}(lazyGroup().${name})(...values) }\n`
+function lazyFunction(file, source, name, body, group) {
+  if (/ as /.test(name)) throw new Error(`${file}: ${name} is loaded when it is needed, which this cannot rename`)
+  const makes = new RegExp(`\\bnew ${name}\\b`).test(body) ? 'new ' : ''
+  const declared = declarationOf(path.resolve(sources, path.dirname(file), source), name)
+  const others = new RegExp(`\\b(?:extends|instanceof) ${name}\\b|(?<![.#\\w])${name}\\.`).exec(body)
+  if (declared === undefined || others !== null)
+    throw new Error(`${file}: ${others?.[0] ?? name} is not only called, and cannot be loaded when it is needed`)
+  return `function ${name}(...values) { return ${makes}(${group}().${name})(...values) }\n`
+}
+
+/** What declares a function or class that a file exports, itself or from another; undefined for anything else. */
+function declarationOf(file, name) {
+  const text = fs.readFileSync(file, 'utf8')
+  const own = new RegExp(`^export (?:async )?(?:function\\*? |class )${name}\\b.*`, 'm').exec(text)
+  if (own !== null) return own[0]
+  for (const [, names, from] of text.matchAll(/^export (?:\*|\{([^}]*)\}) from '(\.[^'\n]+)';/gm))
+    if (names === undefined || names.split(',').some((each) => each.trim() === name)) {
+      const found = declarationOf(path.resolve(path.dirname(file), from), name)
+      if (found !== undefined) return found
+    }
+  return undefined
 }
 
 /** A module still finds its neighbours by `import.meta.url`: it gets the address it would have outside of chunks. */
@@ -90,14 +131,15 @@ const ownAddresses = {
     bundler.onLoad({ filter: /.*/, namespace: 'lazy-group' }, ({ path: name }) => groups.get(name))
     bundler.onLoad({ filter: /dist[/\\]src[/\\].*\.js$/ }, ({ path: file }) => {
       const own = path.relative(sources, file).split(path.sep).join('/')
-      const { text, group } = withLazyImports(own, fs.readFileSync(file, 'utf8'))
-      if (group !== undefined)
-        groups.set(`lazy-group:${own}`, { contents: group.join(''), resolveDir: path.dirname(file), loader: 'js' })
+      const source = fs.readFileSync(file, 'utf8')
+      const { text, groups: ownGroups } = withLazyImports(own, source)
+      for (const [key, contents] of ownGroups)
+        groups.set(`lazy-group:${key}`, { contents, resolveDir: path.dirname(file), loader: 'js' })
       const name = JSON.stringify(own)
       const contents = text
         .replaceAll('import.meta.url', `new URL(${name}, bundleFolder).href`)
         .replaceAll(/\bimport\((?=[a-zA-Z])/g, 'bundleImport(')
-      return contents === text && group === undefined ? undefined : { contents, loader: 'js' }
+      return contents === source ? undefined : { contents, loader: 'js' }
     })
   },
 }
@@ -298,15 +340,14 @@ function packSmallChunks(modules, outputs, name) {
   const keys = new Set(packed.map(key))
   const redirected = (text) =>
     text.replace(/\brequire\("((?:\.\.?\/)+(?:chunks\/)?)([\w-]+\.js)"\)/g, (call, folder, file) =>
-      keys.has(file) ? `require("${folder}${commonChunk}")["${file}"]` : call,
+      keys.has(file) ? `require("${folder}${commonChunk}")("${file}")` : call,
     )
-  const parts = packed.map((file) => `part("${key(file)}", (module) => {\n${redirected(modules.get(file))}});\n`)
+  const parts = packed.map((file) => `"${key(file)}": (module) => {\n${redirected(modules.get(file))}},\n`)
   const common =
-    '"use strict";\nconst common = module.exports;\n' +
-    'const part = (name, run) => Object.defineProperty(common, name, { configurable: true, get() {\n' +
-    '  const module = { exports: {} };\n  run(module);\n' +
-    '  Object.defineProperty(common, name, { value: module.exports });\n  return module.exports;\n} });\n' +
-    parts.join('')
+    '"use strict";\nconst made = new Map();\nconst common = module.exports = (name) => {\n' +
+    '  const known = made.get(name);\n  if (known !== undefined) return known.exports;\n' +
+    '  const module = { exports: {} };\n  parts[name](module);\n  made.set(name, module);\n' +
+    `  return module.exports;\n};\ncommon.made = made;\nconst parts = {\n${parts.join('')}};\n`
   return new Map([
     ...[...modules].filter(([file]) => !packed.includes(file)).map(([file, text]) => [file, redirected(text)]),
     [`chunks/${commonChunk}`, common],
@@ -314,7 +355,7 @@ function packSmallChunks(modules, outputs, name) {
 }
 
 async function make() {
-  const { build } = await import('esbuild')
+  const { build, transform } = await import('esbuild')
   const files = javascriptFiles(sources)
   const { outputFiles, metafile } = await build({
     absWorkingDir: root,
@@ -353,13 +394,20 @@ async function make() {
   const outputs = new Map(Object.entries(metafile.outputs).map(([file, output]) => [name(file), output]))
   const modules = new Map([...texts].map(([file, text]) => [file, toCommonJs(file, text, outputs.get(file).imports)]))
   const packed = packSmallChunks(modules, outputs, name)
-  for (const [file, text] of packed) writeWhole(path.join(target, file), asciiOnly(text))
+  for (const [file, text] of packed) {
+    // V8 takes in all of a file's text; without blanks it is a quarter less. Lines stay short enough for a stack trace.
+    const { code } = await transform(text, { minifyWhitespace: true, lineLimit: 120, legalComments: 'none' })
+    writeWhole(path.join(target, file), asciiOnly(code))
+  }
   const written = new Set([...packed.keys()].map((file) => path.join(target, file)))
   // The library is imported by ES modules too; they see the same.
   writeWhole(
     path.join(target, 'index.mjs'),
     `import library from './index.js'\nexport const { ${outputs.get('index.js').exports.join(', ')} } = library\n`,
   )
+  // Which modules are in which file: the files do not say it themselves.
+  const contents = [...outputs].map(([file, { inputs }]) => [file, Object.keys(inputs)])
+  writeWhole(path.join(target, 'contents.json'), JSON.stringify(Object.fromEntries(contents)))
   writeWhole(path.join(target, 'package.json'), '{ "type": "commonjs" }\n')
   return { metafile, files: written }
 }

@@ -36,7 +36,9 @@ export const containers: Readonly<Record<string, Container>> = {
     codec: 'xz-block-4',
     unitLength: 4194304,
     levels: [0, 9, 6],
-    head: xzHeader(4),
+    get head() {
+      return xzHeader(4)
+    },
     tail: xzTail,
   },
 }

@@ -53,13 +53,12 @@ function encodeBgzf(bytes: Uint8Array, level = 6): Uint8Array {
 
 /** A block of an .xz file whose stream has that type of check. */
 function xzBlockCodec(check: number): Codec {
-  const header = xzHeader(check)
   return {
     id: `xz-block-${check}`,
     decode(stored, target) {
       const { xz } = streamLibraries()
       // What the library does not take is looked at again, to say what is wrong.
-      if (xz !== undefined && decodedByLibrary(xz, header, stored, target)) return
+      if (xz !== undefined && decodedByLibrary(xz, xzHeader(check), stored, target)) return
       const input = new Input(
         'the xz block',
         (at, bytes) => bytes.set(stored.subarray(at, at + bytes.length)),

@@ -5,19 +5,8 @@ import { ReadOnlyStore } from '../../block/read-only-store.js'
 import type { ByteStore } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
 import { corrupt, printable, type Label } from '../../errors.js'
+import { ForwardMiss } from './forward-miss.js'
 import { DecodeThread, type DecodeRequest } from './thread.js'
-
-/** The content is not what it was taken for when reading began: it has to be read in another way. */
-export class ForwardMiss extends Error {
-  /** @param file the name of the store. @param size bytes of its content, where that is what was wrong. */
-  constructor(
-    message: string,
-    readonly file: string,
-    readonly size?: number,
-  ) {
-    super(message)
-  }
-}
 
 /** Bytes at both ends of the content that are kept: tables of partitions and the headers of formats are there. */
 const keptLength = 1048576

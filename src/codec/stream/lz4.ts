@@ -1,5 +1,6 @@
 import { unsupported } from '../../errors.js'
 import { littleLong, littleWord, type Input } from './input.js'
+import { isSkippable } from './marks.js'
 import type { StreamCodec } from './types.js'
 import { Xxh32, xxh32 } from './xxh32.js'
 
@@ -25,10 +26,6 @@ function* decodeLz4(input: Input): Generator<Uint8Array> {
       throw frames > 0 ? input.trailing('LZ4') : input.damaged('no LZ4 frame begins here')
     }
   }
-}
-
-export function isSkippable(magic: number): boolean {
-  return magic >= 0x184d2a50 && magic <= 0x184d2a5f
 }
 
 /** The descriptor of a frame. */

@@ -3,12 +3,12 @@ import { littleLong, littleWord, type Input } from './input.js'
 import { streamLibraries, type OpenLibraryStream } from '../../sys/stream-libraries.js'
 import { decodedBy } from './library-stream.js'
 import { LzmaCut, LzmaDamage, LzmaDecoder, longestSymbol } from './lzma.js'
+import { lzmaHeaderLength } from './marks.js'
 import type { StreamCodec } from './types.js'
 
 /** The old .lzma files ("LZMA alone"): thirteen bytes, then one LZMA stream. They have no checksum. */
 export const lzmaStream: StreamCodec = { id: 'lzma', decode: (input) => decodeLzma(input) }
 
-export const lzmaHeaderLength = 13
 const largestDictionary = 1024 * 1024 * 1024
 const pieceLength = 1048576
 const sliceLength = 65536

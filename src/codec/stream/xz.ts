@@ -6,13 +6,12 @@ import { littleWord, type Input } from './input.js'
 import { streamLibraries, type OpenLibraryStream } from '../../sys/stream-libraries.js'
 import { decodedBy } from './library-stream.js'
 import { LzmaDamage, LzmaDecoder } from './lzma.js'
+import { xzHeaderLength, xzMagic } from './marks.js'
 import type { StreamCodec } from './types.js'
 
 /** .xz (xz-file-format.txt 1.2): streams one behind the other, zeros between and behind them in groups of four. */
 export const xzStream: StreamCodec = { id: 'xz', decode: (input) => decodeXz(input) }
 
-export const xzMagic = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00] as const
-export const xzHeaderLength = 12
 /** Bytes of the check of each type (2.1.1.2); those not known are still that long. */
 export const xzCheckLengths = [0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64] as const
 const pieceLength = 1048576

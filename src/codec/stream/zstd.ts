@@ -5,14 +5,13 @@ import { isImageError, unsupported } from '../../errors.js'
 import { streamLibraries, type OpenLibraryStream } from '../../sys/stream-libraries.js'
 import { codecFor } from '../registry.js'
 import { littleLong, littleWord, type Input, type ReadBytes } from './input.js'
-import { isSkippable } from './lz4.js'
+import { isSkippable, zstdMagic } from './marks.js'
 import type { StreamCodec } from './types.js'
 import { Xxh64 } from './xxh64.js'
 
 /** Zstandard (RFC 8878): frames and skippable frames, one behind the other. */
 export const zstdStream: StreamCodec = { id: 'zstd', decode: (input) => decodeZstd(input, bigFrames()) }
 
-export const zstdMagic = 0xfd2fb528
 /** Larger windows are refused, as zstd itself does by default. */
 const largestWindow = 128 * 1024 * 1024
 /** Frames up to this are decoded at once: bytes of content, or stored. */

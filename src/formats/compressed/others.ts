@@ -1,4 +1,5 @@
-import { lzmaHeaderLength, lzmaSize } from '../../codec/stream/lzma-alone.js'
+import { lzmaSize } from '../../codec/stream/lzma-alone.js'
+import { lzmaHeaderLength } from '../../codec/stream/marks.js'
 import type { WrapperDriver } from '../driver.js'
 import { wholeStream } from './whole-stream.js'
 

@@ -7,10 +7,9 @@ import {
   takeXzFooter,
   takeXzHeader,
   takeXzIndex,
-  xzHeaderLength,
-  xzMagic,
   type XzRecord,
 } from '../../codec/stream/xz.js'
+import { xzHeaderLength, xzMagic } from '../../codec/stream/marks.js'
 import { codecFor } from '../../codec/registry.js'
 import type { WrapperDriver } from '../driver.js'
 import { wholeStream } from './whole-stream.js'

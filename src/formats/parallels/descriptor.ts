@@ -2,11 +2,8 @@ import { parseXml, type XmlElement } from '../../binary/xml.js'
 import { documentText } from '../../block/document.js'
 import type { ByteStore, Note } from '../../block/types.js'
 import { corrupt, printable, unsupported, type ImageError } from '../../errors.js'
-import { sectorLength } from './structs.js'
+import { rootName, sectorLength } from './structs.js'
 
-/** The file of a bundle that names all others. */
-export const descriptorName = 'DiskDescriptor.xml'
-export const rootName = 'Parallels_disk_image'
 /** The state that is written to, where no TopGUID names another (QEMU, docs/interop/prl-xml.rst). */
 const defaultTop = '{5fbaabe3-6958-40ff-92a7-860e329aab41}'
 const noGuid = '{00000000-0000-0000-0000-000000000000}'

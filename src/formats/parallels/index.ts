@@ -1,5 +1,6 @@
 import type { FormatDriver } from '../driver.js'
-import { folderFile, isDescriptor, isExpandable, isPartName, openParallels } from './opening.js'
+import { openParallels } from './opening.js'
+import { folderFile, isDescriptor, isExpandable, isPartName } from './probe.js'
 
 /** Disks of Parallels: an expandable image (.hds), ploop's too, and the folder of several files (.hdd). */
 export const parallels: FormatDriver = {

@@ -4,6 +4,9 @@ import { ascii, offset64, struct, u32, u64, type StructValues } from '../../bina
 export const oldMagic = 'WithoutFreeSpace'
 /** Positions in the table are clusters. */
 export const newMagic = 'WithouFreSpacExt'
+/** The file that lists those of a bundle, and its root element. */
+export const descriptorName = 'DiskDescriptor.xml'
+export const rootName = 'Parallels_disk_image'
 export const inUse = 0x746f6e59
 export const sectorLength = 512
 

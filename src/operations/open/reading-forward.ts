@@ -1,4 +1,4 @@
-import { ForwardMiss } from '../../codec/stream/forward-store.js'
+import { ForwardMiss } from '../../codec/stream/forward-miss.js'
 import { firstError } from '../../errors.js'
 import type { ReadingForward } from '../../formats/member-file.js'
 

@@ -78,7 +78,8 @@ class ArchiveStreamSink implements Sink {
       ? { source: disk, [Symbol.dispose]: () => undefined }
       : await innerImage(this.#content, temporaryFolder())
     const archive = this.#archive.of(inner.source, this.#content)
-    const { codec: id, unitLength, head } = archiveContainer
+    const container = archiveContainer()
+    const { codec: id, unitLength, head } = container
     const codec = codecFor(id)
     const unit = new Uint8Array(unitLength)
     const encode = (bytes: Uint8Array): Uint8Array => {
@@ -101,7 +102,7 @@ class ArchiveStreamSink implements Sink {
       await give(empty ? (zeros ??= encode(piece)) : encode(piece))
       onProgress?.({ phase: 'stream', done: offset + piece.length, total: archive.capacity })
     }
-    await give(archiveContainer.tail(new UnitList(), []))
+    await give(container.tail(new UnitList(), []))
     this.#content.assertUnchanged()
     this.#result = { bytesRead: archive.capacity, bytesWritten }
   }

@@ -122,7 +122,8 @@ export class Content implements Disposable {
         capacity,
         sourceSectorSize: top.driver.plain === true ? undefined : sectorSize,
       }),
-      ...lossNotes(this.opened.name, this.opened, capacity, 'the target'),
+      // At its own size a disk keeps what lies at its end.
+      ...(capacity === this.opened.capacity ? [] : lossNotes(this.opened.name, this.opened, capacity, 'the target')),
       ...cutNotes(this, this.#options.size),
     ]
   }

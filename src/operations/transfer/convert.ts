@@ -132,7 +132,8 @@ class Conversion {
   ) {
     this.#source = source
     this.#options = options
-    const choice = choiceFor(target, options)
+    // Platforms and what fits disks to them are loaded for those who ask.
+    const choice = options.for === undefined ? undefined : choiceFor(options.for, target, options)
     const { to = options.to, options: chosen = options.options ?? {} } = choice ?? {}
     this.#choice = choice
     this.#output = outputOf(target, options, choice?.packed === true ? platformArchive(choice.platform) : undefined)
@@ -251,6 +252,6 @@ function outputOf(
   if (options.to === 'ova' || (options.to === undefined && /\.ova$/i.test(target)))
     return new OvaOutput(target, options)
   const packed =
-    archive === undefined ? compressedTarget(target) : { container: archiveContainer, inner: target, archive }
+    archive === undefined ? compressedTarget(target) : { container: archiveContainer(), inner: target, archive }
   return packed === undefined ? new FileOutput(target, options) : new CompressedOutput(target, packed, options)
 }

@@ -14,22 +14,20 @@ import type { EmptyFit } from './empty-disk.js'
 import type { Archive } from './sink-compressed.js'
 
 /** What archives of platforms are compressed with. */
-export const archiveContainer: Container = gzip()
-
-function gzip(): Container {
+export function archiveContainer(): Container {
   const { gz } = containers
   if (gz === undefined) throw new TypeError('no file is compressed with gzip')
   return gz
 }
 
-/** What --for chooses; undefined where there is none. @throws ImageError usage as `choosePlatform` does. */
+/** What `--for` chooses. @throws ImageError usage as `choosePlatform` does. */
 export function choiceFor(
+  platform: string,
   target: string | object,
-  options: Omit<ChoiceRequest, 'path' | 'packs'> & { readonly for?: string; readonly registry: Registry },
-): PlatformChoice | undefined {
-  if (options.for === undefined) return undefined
+  options: Omit<ChoiceRequest, 'path' | 'packs'> & { readonly registry: Registry },
+): PlatformChoice {
   const path = typeof target === 'string' ? target : undefined
-  return choosePlatform(options.registry, options.for, { ...options, path, packs: true })
+  return choosePlatform(options.registry, platform, { ...options, path, packs: true })
 }
 
 /** How a disk is made fit for a platform. @param name as the user named the source. */

@@ -52,7 +52,7 @@ export async function measure(source: string | undefined, options: MeasureOption
 async function measureOnce(source: string | undefined, options: MeasureOptions & Forward): Promise<MeasureResult> {
   const started = milliseconds()
   const registry = options.registry ?? new Registry()
-  const choice = choiceFor({}, { ...options, registry })
+  const choice = options.for === undefined ? undefined : choiceFor(options.for, {}, { ...options, registry })
   if (choice === undefined && options.to === undefined)
     throw usage('E_USAGE', 'measure needs the format of the image', {
       hint: 'Give it with --to, or a platform with --for.',
