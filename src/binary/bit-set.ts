@@ -14,4 +14,21 @@ export class BitSet {
   set(index: number): void {
     this.#bytes[index >>> 3] = (this.#bytes[index >>> 3] ?? 0) | (1 << (index & 7))
   }
+
+  clear(index: number): void {
+    this.#bytes[index >>> 3] = (this.#bytes[index >>> 3] ?? 0) & ~(1 << (index & 7))
+  }
+
+  /** The first index after `index` whose bit is another; at most `end`. */
+  runEnd(index: number, end: number): number {
+    const value = this.has(index)
+    const same = value ? 0xff : 0
+    let at = index + 1
+    while (at < end) {
+      if ((at & 7) === 0 && at + 8 <= end && this.#bytes[at >>> 3] === same) at += 8
+      else if (this.has(at) === value) at++
+      else return at
+    }
+    return end
+  }
 }

@@ -4,3 +4,8 @@ export function beginsWith(bytes: Uint8Array, text: string): boolean {
   for (let index = 0; index < text.length; index++) if (bytes[index] !== text.charCodeAt(index)) return false
   return true
 }
+
+/** Whether bytes end with a text of one byte a character. */
+export function endsWith(bytes: Uint8Array, text: string): boolean {
+  return bytes.length >= text.length && beginsWith(bytes.subarray(bytes.length - text.length), text)
+}

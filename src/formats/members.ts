@@ -4,7 +4,7 @@ import type { WrappedFile } from './wrapper.js'
 /** What one of several disks can be called. */
 type Named = Pick<WrappedFile, 'name' | 'id'>
 
-const diskNames = /\.(?:img|raw|dd|iso|bin|vhdx?|qcow2?|vmdk|vdi|dmg|hdd|hds|wic|usb|sdcard)$/i
+const diskNames = /\.(?:img|raw|dd|iso|bin|vhdx?|qcow2?|mrimgx|vmdk|vdi|dmg|hdd|hds|wic|usb|sdcard)$/i
 
 /** What a user may call one disk of several, and what it then means. */
 const kinds: Readonly<Record<string, (member: Named, number: number) => string | undefined>> = {

@@ -73,7 +73,6 @@ const foreign: readonly Signature[] = [
   { name: 'a Veeam backup', matches: isVeeam },
   at('a partimage image', 0, 'PaRtImAgE-VoLuMe'),
   at('an fsarchiver archive', 0, 'FsArChV0', 'FsA0'),
-  { name: 'a Macrium Reflect image', matches: (_head, tail) => holds(tail, -12, 'MACRIUM_FILE') },
   {
     name: 'an OVF description',
     matches: (head) => /^\s*<\?xml/.test(text(head)) && /<(?:\w+:)?Envelope[\s>]/.test(text(head)),

@@ -113,8 +113,11 @@ export function* unwrap(file: ProbedFile, self: Location, options: UnwrapOptions
 
 /** @throws ImageError usage E_NO_MEMBER where one of several disks was asked for and nothing holds any. */
 function taken(unwrapped: Unwrapped, { member }: UnwrapOptions): Unwrapped {
-  if (member !== undefined && unwrapped.wrappings.every((wrapping) => wrapping.member === undefined))
-    throw noMember(unwrapped.file.store.name, member, [])
+  const { file, wrappings } = unwrapped
+  // An image of several disks chooses one by itself.
+  const choosesItself = file.drivers('certain').some(({ severalDisks }) => severalDisks === true)
+  if (member !== undefined && !choosesItself && wrappings.every((wrapping) => wrapping.member === undefined))
+    throw noMember(file.store.name, member, [])
   return unwrapped
 }
 

@@ -32,6 +32,7 @@ const damaged: Readonly<Record<string, readonly string[]>> = {
     'partclone',
     'ntfsclone',
     'clonezilla',
+    'macrium',
   ],
 }
 

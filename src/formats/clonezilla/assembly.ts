@@ -1,3 +1,4 @@
+import { AbsentSource } from '../../block/absent.js'
 import { BytesSource } from '../../block/bytes-source.js'
 import { ConcatenatedSource, patchedSource } from '../../block/concatenated.js'
 import type { BlockSource, Note } from '../../block/types.js'
@@ -7,7 +8,7 @@ import { bootArea, gptCapacity, type SavedAreas } from './boot-area.js'
 import { physicalVolumes } from './disks.js'
 import type { BackupFolder } from './folder.js'
 import type { PieceSet } from './image-names.js'
-import { AbsentSource, PartitionSource } from './partition-source.js'
+import { PartitionSource } from './partition-source.js'
 import { swapHeader } from './swap.js'
 import { isContainer, parseTable, partedCapacity, type DumpedPartition, type ListedTable } from './table-text.js'
 

@@ -12,28 +12,6 @@ import type { PieceSet } from './image-names.js'
 /** What compresses pieces that vdisk does not decode. */
 const otherTools: Readonly<Record<string, string>> = { lzo: 'lzop', lzip: 'lzip', lrz: 'lrzip' }
 
-/** A range of a disk of which the backup says nothing. */
-export class AbsentSource implements BlockSource {
-  readonly grain = 1048576
-
-  constructor(
-    readonly capacity: number,
-    readonly sectorSize: 512 | 4096,
-  ) {}
-
-  extentAt(offset: number, limit: number): Extent {
-    return { kind: 'absent', offset, length: Math.min(limit, this.capacity - offset) }
-  }
-
-  read(_offset: number, target: Uint8Array): void {
-    target.fill(0)
-  }
-
-  [Symbol.dispose](): void {
-    // Nothing is held.
-  }
-}
-
 /** A partition, whose image is opened when something of it is read: it may have to be unpacked first. */
 export class PartitionSource implements BlockSource {
   readonly grain = 512
