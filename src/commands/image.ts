@@ -1,5 +1,5 @@
 import { string } from '@oclif/core/args'
-import { boolean, custom } from '@oclif/core/flags'
+import { boolean, custom, string as text } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { allowInUse, progressFlag, usedOnlyFlags, usedOnlyValues, writeFlags } from '../cli/flags.js'
 import { copyFlags, formatFlags, platformFlag, targetValues } from '../cli/format-flags.js'
@@ -25,6 +25,10 @@ export default class ImageDisk extends BaseCommand {
     Ranges that cannot be read are tried sector by sector; what remains unreadable is zero in the image and listed
     in TARGET.map (exit code 9). --resume reads those ranges again.
 
+    With --since the image is a child of an earlier image of the same disk, and stores only what has changed. All that
+    is in use is read, and compared with the digests in EARLIER.blocks, or with the earlier image where they are
+    missing. Reading the image needs the earlier one.
+
     An image on the disk that is imaged is refused. A warning is printed for a source that is mounted for writing:
     without --freeze its image is at best what a power cut would have left.
   `)
@@ -35,6 +39,10 @@ export default class ImageDisk extends BaseCommand {
       command: '<%= config.bin %> <%= command.id %> /dev/sdb backup.qcow2 --used-only --compress zstd:3',
     },
     { description: 'One partition', command: '<%= config.bin %> <%= command.id %> /dev/sdb@2 root.vhdx' },
+    {
+      description: 'What has changed since, as a child of the last image',
+      command: '<%= config.bin %> <%= command.id %> /dev/sdb tuesday.qcow2 --since monday.qcow2 --used-only',
+    },
     {
       description: 'What would be done?',
       command: '<%= config.bin %> <%= command.id %> /dev/sdb backup.vhdx --dry-run',
@@ -63,6 +71,11 @@ export default class ImageDisk extends BaseCommand {
     sparse: copyFlags.sparse,
     ...usedOnlyFlags,
     parts: partNumbers({ summary: 'keep these partitions only; the others read as zero' }),
+    since: text({
+      helpValue: 'IMAGE',
+      summary: 'an earlier image of this disk: store what has changed since, as a child of it',
+      exclusive: ['for'],
+    }),
     freeze: boolean({ summary: 'hold the mounted filesystems of the source still while it is read' }),
     resume: boolean({
       summary: 'read the ranges again that could not be read, and put them into the image',
@@ -73,11 +86,16 @@ export default class ImageDisk extends BaseCommand {
         'uuid',
         'used-only',
         'parts',
+        'since',
         'freeze',
         'sparse',
       ],
     }),
     'allow-same-disk': boolean({ summary: 'let the image lie on the disk that it is made of' }),
+    'allow-other-disk': boolean({
+      summary: 'go on although this is not the disk that the image of --since was made of',
+      dependsOn: ['since'],
+    }),
     'allow-in-use': allowInUse(),
     ...progressFlag,
   }
@@ -102,6 +120,8 @@ export default class ImageDisk extends BaseCommand {
           usedOnly: usedOnlyValues(flags),
           parts: flags.parts,
           freeze: flags.freeze,
+          since: flags.since,
+          allowOtherDisk: flags['allow-other-disk'],
         })
     if (result.unreadable.bytes > 0) this.exitWith(exitCodes.partial)
     await this.show({ schema: 'vdisk.image', result, view: () => import('../cli/view/image.js') })

@@ -69,6 +69,30 @@ export function scanChunk(bytes: Uint8Array, length: number, unit: number, base?
   return runs
 }
 
+/**
+ * The runs of a chunk within the ranges given, which begin at multiples of `unit` bytes: all of them count, zeros too,
+ * since something else may be below. `unit` 0: everything is data.
+ */
+export function scanRanges(
+  bytes: Uint8Array,
+  unit: number,
+  ranges: readonly { readonly at: number; readonly length: number }[],
+): ScannedRun[] {
+  if (unit === 0) return ranges.map(({ at, length }) => ({ kind: 'data', at, length }))
+  const runs: ScannedRun[] = []
+  for (const { at: start, length } of ranges) {
+    for (let at = start; at < start + length; at += unit) {
+      const piece = Math.min(unit, start + length - at)
+      const kind = isZero(bytes, at, piece) ? 'zero' : 'data'
+      const last = runs.at(-1)
+      if (last?.kind === kind && last.at + last.length === at)
+        runs[runs.length - 1] = { kind, at: last.at, length: last.length + piece }
+      else runs.push({ kind, at, length: piece })
+    }
+  }
+  return runs
+}
+
 function unitStatus(
   bytes: Uint8Array,
   at: number,

@@ -40,8 +40,26 @@ export interface CopyOptions {
   readonly share?: boolean
   /** Is given digests of what was read, so that the source need not be read a second time for them. */
   readonly digests?: BlockDigests
+  /**
+   * Is given digests of smaller parts of what was read; where it knows those of the base, only parts that differ are
+   * written, and the base is not read.
+   */
+  readonly parts?: PartDigests
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
+}
+
+/** Takes digests of the parts of a disk while they go by, and may know what they were in the base. */
+export interface PartDigests {
+  /** Bytes of a part: leaves of docs/tree-hash.md, a power of two of them, at most a block. */
+  readonly length: number
+  /**
+   * The digests that the parts of the disk from `offset` on have in the base, one behind the other; zeros where a part
+   * is zero. Absent: nothing is known, and the base is read.
+   */
+  known?(offset: number, count: number): Uint8Array
+  /** The digests of the parts from `offset` on. Ranges come in ascending order; what is left out is zero. */
+  take(offset: number, digests: Uint8Array): void
 }
 
 /** Reads in spite of what cannot be read (src/block/salvage.ts). */
@@ -88,9 +106,10 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
     target.grain,
     65536,
     target.packedUnit?.length ?? 0,
-    options.digests === undefined ? 0 : blockLength,
+    options.digests === undefined && options.parts === undefined ? 0 : blockLength,
   )
   const chunkLength = chunkLengthFor(source, Math.max(mebibyte, align), align)
+  const known = options.parts?.known !== undefined
   const plan = new Plan(source, {
     capacity: Math.max(source.capacity, base === undefined ? 0 : target.capacity),
     chunkLength,
@@ -103,17 +122,12 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
   const wanted = target.packedUnit === undefined ? Math.max(plainLanes, threads + 2) : 2 * threads + 2
   const lanes = lanesFor(wanted, chunkLength)
   const mover = new Mover(options, {
-    unit: zeros ? 0 : base === undefined ? Math.max(sparse, target.grain) : target.grain,
+    unit: zeros ? 0 : base === undefined || known ? Math.max(sparse, target.grain) : target.grain,
     chunkLength,
     pool,
   })
-  const slots = makeSlots(lanes, chunkLength + packingRoom(target.packedUnit), base !== undefined)
-  // What is shared is not seen, and a disk's bad sectors are not shared.
-  const seen = options.digests !== undefined || options.salvage !== undefined
-  const sharing =
-    options.share !== false && base === undefined && !zeros && !seen && target.packedUnit === undefined
-      ? new Sharing(source)
-      : undefined
+  const slots = makeSlots(lanes, chunkLength + packingRoom(target.packedUnit), base !== undefined && !known)
+  const sharing = !zeros && canShare(options) ? new Sharing(source) : undefined
   const next = (): Chunk | Shareable | undefined =>
     (sharing?.usable === true ? plan.nextShareable(sharing.unit) : undefined) ?? plan.next()
   await runLanes(
@@ -129,6 +143,12 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
   )
   mover.finish()
   return { bytesRead: mover.bytesRead, bytesWritten: mover.bytesWritten }
+}
+
+/** What is shared is not seen, and a disk's bad sectors are not shared. */
+function canShare({ share, base, target, digests, parts, salvage }: CopyOptions): boolean {
+  const seen = digests !== undefined || parts !== undefined || salvage !== undefined
+  return share !== false && base === undefined && !seen && target.packedUnit === undefined
 }
 
 /** What compressed units take at most beyond their chunk, in bytes, where they may get longer. */
@@ -159,14 +179,16 @@ class Mover {
   async move(chunk: Chunk, slot: Slot, ticket: Ticket, here: boolean): Promise<void> {
     const { source, base, digests } = this.#options
     if (here && (await this.#movedHere(chunk, slot, ticket))) return
+    const { parts } = this.#options
     const below =
-      chunk.base === undefined || base === undefined
+      chunk.base === undefined || base === undefined || parts?.known !== undefined
         ? undefined
         : await prefill(chunk.base, base, chunk.offset, slot.bytes.subarray(slot.half))
     const task = (content: Pick<Task, 'pieces' | 'present'>): Task => this.#task(chunk, content, below)
     const result = await this.#scanned(chunk, slot, task, source)
     await ticket.turn
-    digests?.add(chunk.offset, chunk.length, result.digests ?? [])
+    digests?.add(chunk.offset, this.#own(chunk), result.digests ?? [])
+    if (result.parts !== undefined) parts?.take(chunk.offset, result.parts)
     const writes = this.#place(chunk, result.runs)
     ticket.done()
     await writeAll(writes, slot.bytes)
@@ -179,7 +201,8 @@ class Mover {
     { pieces, present }: Pick<Task, 'pieces' | 'present'>,
     base: Pick<Task, 'pieces' | 'present'> | undefined,
   ): Task {
-    const { target, digests } = this.#options
+    const { target, digests, parts } = this.#options
+    const own = this.#own(chunk)
     // The last chunk is padded with zeros to the target's unit: a format may round the disk up.
     const length = Math.min(
       roundUp(chunk.length, Math.max(target.grain, target.packedUnit?.length ?? 1)),
@@ -193,14 +216,27 @@ class Mover {
       present,
       base,
       packing: target.packedUnit,
-      digests: digests?.ranges(chunk.offset, chunk.length),
+      digests: digests?.ranges(chunk.offset, own),
+      parts:
+        parts === undefined || own === 0
+          ? undefined
+          : {
+              bytes: own,
+              length: parts.length,
+              known: parts.known?.(chunk.offset, Math.ceil(own / parts.length)),
+            },
     }
+  }
+
+  /** Bytes of a chunk that are the source's: a format may round the disk up, and a parent may be longer. */
+  #own({ offset, length }: Chunk): number {
+    return Math.max(0, Math.min(length, this.#options.source.capacity - offset))
   }
 
   /** Moves a chunk by this thread, where that is the quickest way; false where it is not, and nothing was done. */
   async #movedHere(chunk: Chunk, slot: Slot, ticket: Ticket): Promise<boolean> {
     const { content, base } = chunk
-    if (this.#options.salvage !== undefined) return false
+    if (this.#options.salvage !== undefined || this.#options.parts !== undefined) return false
     if (content.local.length > 0 || (base?.local.length ?? 0) > 0) return false
     const task = this.#task(
       chunk,

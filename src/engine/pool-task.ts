@@ -18,8 +18,8 @@ export class PoolTasks {
   readonly #buffers = new UnitBuffers()
 
   /** Whether all of a task can be done so. */
-  takes({ mode, packing, digests, pieces, base }: Task): boolean {
-    if (mode === 'hash' || mode === 'pack' || (digests?.length ?? 0) > 0) return false
+  takes({ mode, packing, digests, parts, pieces, base }: Task): boolean {
+    if (mode === 'hash' || mode === 'pack' || (digests?.length ?? 0) > 0 || parts !== undefined) return false
     if (packing !== undefined && (packing.always === true || encoderOf(packing) === undefined)) return false
     return [...pieces, ...(base?.pieces ?? [])].every(
       (piece) =>

@@ -127,6 +127,7 @@ export function isHeavy(task: Task): boolean {
   return (
     task.mode === 'hash' ||
     (task.digests?.length ?? 0) > 0 ||
+    task.parts !== undefined ||
     task.packing !== undefined ||
     task.pieces.some((piece) => piece.kind === 'packed') ||
     (task.base?.pieces.some((piece) => piece.kind === 'packed') ?? false)

@@ -1,8 +1,9 @@
+import { roundDown, roundUp } from '../binary/integers.js'
 import { isZero } from '../binary/zero.js'
 import type { Packing } from '../block/image-writer.js'
 import { codecFor, compressorFor, type Compressor } from '../codec/registry.js'
-import { differingRuns, firstDifference, scanChunk, type ChunkPiece, type ScannedRun } from './chunk.js'
-import { blockDigest } from './tree-hash.js'
+import { differingRuns, firstDifference, scanChunk, scanRanges, type ChunkPiece, type ScannedRun } from './chunk.js'
+import { blockDigest, blockLength, digestLength, digestOfParts, partDigests } from './tree-hash.js'
 import { clearGaps, fillAsync, fillSync, type UnitBuffers } from './fill.js'
 
 /** The work on one chunk, as plain data: the same in the main thread and in a worker. */
@@ -27,6 +28,16 @@ export interface Task {
   readonly packing?: Packing
   /** Ranges of the buffer whose digests are wanted as blocks of the tree, before anything is compressed. */
   readonly digests?: readonly { readonly at: number; readonly length: number }[]
+  /** The parts of the chunk whose digests are wanted. */
+  readonly parts?: ChunkParts
+}
+
+/** The parts of a chunk: the first `bytes` of its buffer, in parts of `length`. */
+export interface ChunkParts {
+  readonly bytes: number
+  readonly length: number
+  /** Digests that the parts had: those that have them still are left out, and zeros count in the others. */
+  readonly known?: Uint8Array
 }
 
 export interface TaskResult {
@@ -37,6 +48,8 @@ export interface TaskResult {
   readonly digest?: Uint8Array
   /** Those that were asked for, in their order. */
   readonly digests?: readonly Uint8Array[]
+  /** Those of the parts, as {@link partDigests} has them. */
+  readonly parts?: Uint8Array
 }
 
 /** Compresses a whole chunk, however long that gets. */
@@ -108,12 +121,54 @@ export function judgeChunk(
     return { difference, runs: task.unit === 0 ? [] : differingRuns(bytes, base, task.length, task.unit, difference) }
   }
   // Before packing, which puts the compressed bytes in place of the plain ones.
-  const digests = task.digests?.map(({ at, length }) => blockDigest(bytes.subarray(at, at + length)))
-  const runs = scanChunk(bytes, task.length, task.unit, base)
+  const { parts: wanted } = task
+  const parts = wanted === undefined ? undefined : partDigests(bytes.subarray(0, wanted.bytes), wanted.length)
+  const digests = task.digests?.map(({ at, length }) => rangeDigest(bytes, at, length, wanted, parts))
+  const runs =
+    wanted?.known === undefined || parts === undefined
+      ? scanChunk(bytes, task.length, task.unit, base)
+      : scanRanges(bytes, task.unit, changedParts(wanted, parts, wanted.known, task))
   return {
     runs: task.packing === undefined ? runs : packed(runs, bytes, task.packing, buffer),
     digests,
+    parts,
   }
+}
+
+/** The digest of a block, or of less, within a chunk: by those of its parts, where they are known. */
+function rangeDigest(
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  wanted: ChunkParts | undefined,
+  parts: Uint8Array | undefined,
+): Uint8Array {
+  if (wanted === undefined || parts === undefined || at + Math.min(blockLength, wanted.bytes - at) !== at + length)
+    return blockDigest(bytes.subarray(at, at + length))
+  const first = at / wanted.length
+  const count = Math.ceil(length / wanted.length)
+  return digestOfParts(parts.subarray(first * digestLength, (first + count) * digestLength), wanted.length, length)
+}
+
+/** The parts whose digests are not what they were, in whole units; the last reaches to the end of the chunk. */
+function changedParts(
+  { bytes, length }: ChunkParts,
+  now: Uint8Array,
+  known: Uint8Array,
+  task: Pick<Task, 'unit' | 'length'>,
+): { readonly at: number; readonly length: number }[] {
+  const unit = task.unit === 0 ? task.length : task.unit
+  const changed: { at: number; length: number }[] = []
+  for (let at = 0, place = 0; at < bytes; at += length, place += digestLength) {
+    const same = Buffer.compare(now.subarray(place, place + digestLength), known.subarray(place, place + digestLength))
+    if (same === 0) continue
+    const start = roundDown(at, unit)
+    const end = at + length < bytes ? Math.min(task.length, roundUp(at + length, unit)) : task.length
+    const last = changed.at(-1)
+    if (last !== undefined && start <= last.at + last.length) last.length = end - last.at
+    else changed.push({ at: start, length: end - start })
+  }
+  return changed
 }
 
 function packed(runs: readonly ScannedRun[], bytes: Uint8Array, packing: Packing, buffer: Uint8Array): ScannedRun[] {

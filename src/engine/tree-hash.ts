@@ -12,7 +12,6 @@ const leavesPerBlock = 16
 /** Bytes of a block: what one task hashes. */
 export const blockLength = leavesPerBlock * leafLength
 const blockLevel = Math.log2(leavesPerBlock)
-const digestLength = 32
 
 const leafPrefix = new Uint8Array([0])
 const nodePrefix = new Uint8Array([1])
@@ -39,11 +38,25 @@ function zeroTree(level: number): Uint8Array {
 
 /** The digest of one block, or of the shorter last one. */
 export function blockDigest(bytes: Uint8Array): Uint8Array {
-  let level: Uint8Array[] = []
+  return joinDigests(leavesOf(bytes).map(({ digest }) => digest))
+}
+
+function leavesOf(bytes: Uint8Array): { readonly digest: Uint8Array; readonly zero: boolean }[] {
+  const leaves = []
   for (let at = 0; at < bytes.length; at += leafLength) {
     const leaf = bytes.subarray(at, Math.min(bytes.length, at + leafLength))
-    level.push(leaf.length === leafLength && isZero(leaf) ? zeroTree(0) : leafDigest(leaf))
+    const zero = isZero(leaf)
+    leaves.push({ digest: zero && leaf.length === leafLength ? zeroTree(0) : leafDigest(leaf), zero })
   }
+  return leaves
+}
+
+/**
+ * The digests of neighbouring parts of a disk as one; each part has the same power of two of leaves, but for the last,
+ * which may have less.
+ */
+export function joinDigests(parts: readonly Uint8Array[]): Uint8Array {
+  let level = parts
   // Pairing neighbours and carrying an odd one up gives the RFC's split at the largest power of two.
   while (level.length > 1) {
     const above: Uint8Array[] = []
@@ -55,6 +68,42 @@ export function blockDigest(bytes: Uint8Array): Uint8Array {
   }
   // The hash of nothing, by the RFC.
   return level[0] ?? createHash('sha256').digest()
+}
+
+/** Bytes of a digest. */
+export const digestLength = 32
+
+/**
+ * The digests of the parts of a piece of a disk, one behind the other: of each what the tree has for it, or zeros where
+ * all of the part is zero. @param length bytes of a part: leaves of the tree, a power of two of them.
+ */
+export function partDigests(bytes: Uint8Array, length: number): Uint8Array {
+  const digests = new Uint8Array(Math.ceil(bytes.length / length) * digestLength)
+  for (let at = 0, index = 0; at < bytes.length; at += length, index++) {
+    const leaves = leavesOf(bytes.subarray(at, Math.min(bytes.length, at + length)))
+    if (leaves.every(({ zero }) => zero)) continue
+    digests.set(joinDigests(leaves.map(({ digest }) => digest)), index * digestLength)
+  }
+  return digests
+}
+
+/**
+ * The digest of a piece of a disk, at most a block, by those of its parts.
+ * @param parts as {@link partDigests} gives them. @param length bytes of a part. @param bytes of the piece.
+ */
+export function digestOfParts(parts: Uint8Array, length: number, bytes: number): Uint8Array {
+  const digests: Uint8Array[] = []
+  for (let at = 0, index = 0; at < bytes; at += length, index++) {
+    const digest = parts.subarray(index * digestLength, (index + 1) * digestLength)
+    digests.push(isZero(digest) ? zerosDigest(Math.min(length, bytes - at)) : digest)
+  }
+  return joinDigests(digests)
+}
+
+/** The digest of `length` bytes of zeros. */
+function zerosDigest(length: number): Uint8Array {
+  const level = Math.log2(length / leafLength)
+  return Number.isInteger(level) && level >= 0 ? zeroTree(level) : blockDigest(new Uint8Array(length))
 }
 
 /** Puts a disk's digest together from those of its blocks, given in order. Keeps one digest a level. */

@@ -329,6 +329,8 @@ export interface FormatDriver {
     readonly snapshots: boolean
     readonly compression: readonly string[]
     readonly sectorSizes: readonly (512 | 4096)[]
+    /** `any`: a child may have another size than its parent, for other programs too. */
+    readonly childSize?: 'any'
   }
   /** Codecs that it brings besides those built in (docs/extending.md); `packed` extents and units name them. */
   readonly codecs?: readonly Codec[]

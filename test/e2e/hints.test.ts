@@ -677,6 +677,8 @@ const elsewhere: Readonly<Record<string, string>> = {
   'operations/device/opening.ts': 'test/interop/in-use.test.ts',
   'operations/imaging/image.ts': 'test/interop/image-disk.test.ts',
   'operations/imaging/guards.ts': 'test/interop/image-disk.test.ts',
+  'operations/imaging/since.ts': 'test/interop/incremental.test.ts',
+  'operations/imaging/blocks-file.ts': 'test/interop/incremental.test.ts',
   'operations/in-use/guard.ts': 'test/interop/in-use.test.ts',
   'operations/partition/table-overlap.ts': 'test/interop/table-targets.test.ts',
   'operations/mount/mounter.ts': 'test/interop/mount.test.ts',

@@ -93,7 +93,7 @@ test('the guards: the same disk, what exists, what is no disk, and their own ove
   fs.rmSync(join(cwd, 'a.raw'))
   assert.deepEqual(errorCode(await image(loop, 'a.raw')), [7, 'E_EXISTS'], 'a record of another image')
   imaged(await image(loop, 'a.raw', '--force'))
-  assert.deepEqual(fs.readdirSync(cwd).sort(), ['a.raw', 'a.raw.vdisk.json'])
+  assert.deepEqual(fs.readdirSync(cwd).sort(), ['a.raw', 'a.raw.blocks', 'a.raw.vdisk.json'])
 })
 
 test(

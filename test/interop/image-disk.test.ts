@@ -82,7 +82,7 @@ for (const sectorSize of [512, 4096] as const) {
             .readdirSync(far)
             .filter((name) => name.startsWith(`${index}.`) || name.startsWith('.'))
             .sort(),
-          [`${index}.${format}`, `${index}.${format}.vdisk.json`],
+          [`${index}.${format}`, `${index}.${format}.blocks`, `${index}.${format}.vdisk.json`],
         )
       }
       for (const number of [1, 2]) {

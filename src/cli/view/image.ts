@@ -28,6 +28,7 @@ function text(result: ImageDiskResult, render: Renderer): string {
   const rows: FactRow[] = [
     ['source', sourceText(source)],
     ['image', `${target.path} (${target.format})`],
+    ['child of', parentText(result)],
     ['disk', sizeText(target.capacity)],
     ['state', `${result.consistency.state}: ${result.consistency.why}`],
     unusedFact(result.volumes, shortSize, 'read as zero'),
@@ -71,6 +72,10 @@ function text(result: ImageDiskResult, render: Renderer): string {
       : []),
     ...nextLines(render, result.platform),
   ].join('\n')
+}
+
+function parentText({ parent }: ImageDiskResult): string | undefined {
+  return parent === undefined ? undefined : `${parent.name}, which reading this image needs`
 }
 
 function sourceText({ kind, path, model, serial, size, partition }: ImageDiskResult['source']): string {

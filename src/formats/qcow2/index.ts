@@ -19,7 +19,13 @@ export const qcow2: FormatDriver = {
     { id: 'v3', summary: 'zero clusters and later features (QEMU 1.1 and newer)' },
     { id: 'v2', summary: 'for programs that do not know version 3' },
   ],
-  features: { parents: 'create', snapshots: true, compression: ['zlib', 'zstd'], sectorSizes: [512, 4096] },
+  features: {
+    parents: 'create',
+    snapshots: true,
+    compression: ['zlib', 'zstd'],
+    sectorSizes: [512, 4096],
+    childSize: 'any',
+  },
   options: optionSpecs,
   probe(head) {
     if (head.length < 4 || viewOf(head).getUint32(0) !== magic) return 'no'

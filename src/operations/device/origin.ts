@@ -69,6 +69,25 @@ function verdictOf(then: RecordedSource, now: RecordedSource): TargetOrigin['ver
  * compared: systems assign it anew. What only one of the two knows is not compared either.
  */
 export function differencesFrom(recorded: RecordedSource, now: RecordedSource): string[] {
+  return differencesIn(recorded, now, () => true)
+}
+
+/** The same, for a disk that may have grown or been cut since: sizes are not compared. */
+export function identityDifferences(recorded: RecordedSource, now: RecordedSource): string[] {
+  return differencesIn(recorded, now, (name) => name !== 'size' && name !== 'size of the partition')
+}
+
+/** Whether both of two disks or partitions have something to be known by. */
+export function areKnown(recorded: RecordedSource, now: RecordedSource): boolean {
+  return [
+    [recorded.serial, now.serial],
+    [recorded.wwn, now.wwn],
+    [recorded.table?.diskId, now.table?.diskId],
+    [recorded.partition?.uuid, now.partition?.uuid],
+  ].some(([then, found]) => then !== undefined && found !== undefined)
+}
+
+function differencesIn(recorded: RecordedSource, now: RecordedSource, isCompared: (name: string) => boolean): string[] {
   const facts: readonly (readonly [string, string | number | undefined, string | number | undefined])[] = [
     ['serial number', recorded.serial, now.serial],
     ['world-wide name', recorded.wwn, now.wwn],
@@ -84,7 +103,7 @@ export function differencesFrom(recorded: RecordedSource, now: RecordedSource): 
   return [
     ...kind,
     ...facts.flatMap(([name, then, found]) =>
-      then === undefined || found === undefined || then === found
+      then === undefined || found === undefined || then === found || !isCompared(name)
         ? []
         : [`its ${name} is ${printable(String(found))}, and was ${printable(String(then))}`],
     ),

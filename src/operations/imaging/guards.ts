@@ -12,7 +12,7 @@ import { folderPart, nearest } from '../../sys/host-path.js'
  * no objection, but the user should know.
  */
 export interface GuardAnswer {
-  readonly guard: 'same-disk' | 'in-use' | 'space'
+  readonly guard: 'same-disk' | 'in-use' | 'space' | 'identity'
   readonly verdict: 'passed' | 'overridden' | 'unknown' | 'noted'
   readonly why: string
 }

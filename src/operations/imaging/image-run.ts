@@ -13,9 +13,11 @@ import { DiskDigests, type DigestPart } from '../transfer/disk-digests.js'
 import { proveDigest } from '../transfer/proof.js'
 import { FileSink, type FileResult, type FileSinkOptions } from '../transfer/sink-file.js'
 import type { Step } from '../transfer/step.js'
+import { BlocksWriter, blocksPath } from './blocks-file.js'
 import { consistencyOf, type Heat } from './guards.js'
 import { imageRecordPath, writeImageRecord, type Consistency, type ImageRecord } from './record.js'
 import { salvageMapPath, writeSalvageMap } from './salvage-map.js'
+import type { SinceImage } from './since.js'
 
 /** What is imaged, and how. */
 export interface ImageRunOptions {
@@ -26,6 +28,8 @@ export interface ImageRunOptions {
   /** What of the disk is read, and how many bytes of it are stored. */
   readonly disk: BlockSource
   readonly bytes: number
+  /** What it is a child of: only what differs from it is stored. */
+  readonly since?: Pick<SinceImage, 'base' | 'known' | 'open' | 'files'>
   /** Bytes of the disk. */
   readonly capacity: number
   /** The partitions whose digests are recorded. */
@@ -38,7 +42,7 @@ export interface ImageRunOptions {
   /** Whether the disk is still there: one that was pulled out has no bad sectors. */
   readonly stillThere: () => boolean
   /** What is known for the record beforehand. */
-  readonly record: Pick<ImageRecord, 'tool' | 'started' | 'source' | 'usedOnly' | 'parts'> & {
+  readonly record: Pick<ImageRecord, 'tool' | 'started' | 'source' | 'usedOnly' | 'parts' | 'parent'> & {
     readonly image: Omit<ImageRecord['image'], 'capacity'>
   }
   readonly threads?: number
@@ -65,6 +69,7 @@ export class ImageRun implements Disposable {
   readonly #digests: DiskDigests
   #frozen: FrozenFilesystems | undefined
   #sink: FileSink | undefined
+  #blocks: BlocksWriter | undefined
   #moved: CopyResult = { bytesRead: 0, bytesWritten: 0 }
   #recorded: ImageRecord['digests'] | undefined
   #mapWritten = false
@@ -87,7 +92,9 @@ export class ImageRun implements Disposable {
         name: 'create',
         message: `create the image ${target} (${format}, ${subformat}), under a partial name`,
         run: () => {
-          this.#sink = new FileSink(this.#options.sink)
+          const { sink, capacity, since } = this.#options
+          this.#sink = new FileSink(sink)
+          this.#blocks = new BlocksWriter(path, capacity, since?.known)
         },
       },
       ...when(freezes, {
@@ -101,7 +108,8 @@ export class ImageRun implements Disposable {
         name: 'copy',
         message:
           `read ${device.kind} ${printable(device.name)} of ${device.disk.path}, ${bytes} bytes, past the page cache` +
-          `${exclusive ? ', while nobody can mount it' : ''}; nothing is written to it`,
+          `${exclusive ? ', while nobody can mount it' : ''}; nothing is written to it` +
+          this.#comparing,
         run: () => this.#copy(),
       },
       ...when(freezes, {
@@ -116,7 +124,11 @@ export class ImageRun implements Disposable {
         run: () => this.#verify(),
       }),
       { name: 'name', message: `flush the image, and give it its name`, run: () => this.#name() },
-      { name: 'record', message: `write the record ${imageRecordPath(target)}`, run: () => this.#recordOrSay() },
+      {
+        name: 'record',
+        message: `write the digests of its blocks (${blocksPath(target)}) and the record ${imageRecordPath(target)}`,
+        run: () => this.#recordOrSay(),
+      },
     ]
   }
 
@@ -138,6 +150,7 @@ export class ImageRun implements Disposable {
   [Symbol.dispose](): void {
     this.#frozen?.[Symbol.dispose]()
     this.#sink?.[Symbol.dispose]()
+    this.#blocks?.[Symbol.dispose]()
     // An image that did not get its name leaves no map either.
     if (this.#mapWritten && this.#file === undefined) fs.removeFileSync(salvageMapPath(this.#options.target))
   }
@@ -147,10 +160,27 @@ export class ImageRun implements Disposable {
     return this.#sink
   }
 
+  /** How what has changed is found, for people. */
+  get #comparing(): string {
+    const { since, record } = this.#options
+    if (since === undefined) return ''
+    const name = printable(record.parent?.name ?? '')
+    return since.known === undefined
+      ? `; what differs from ${name}, which is read too, goes into the image`
+      : `; what has other digests than in ${blocksPath(name)} goes into the image`
+  }
+
+  /** The new image, opened afresh. */
+  #reopen(): OpenedImage {
+    return this.#image.open(this.#options.since?.open)
+  }
+
   async #copy(): Promise<void> {
-    const { disk, threads, sparse, signal, onProgress } = this.#options
+    const { disk, since, threads, sparse, signal, onProgress } = this.#options
     this.#moved = await copy({
       source: disk,
+      base: since?.base,
+      parts: this.#blocks,
       target: this.#image.writer,
       salvage: this.#salvage,
       digests: this.#digests,
@@ -169,7 +199,7 @@ export class ImageRun implements Disposable {
     let image: OpenedImage | undefined
     try {
       // The image is only read for digests that could not be taken while the disk was read.
-      this.#recorded = await this.#digests.result(() => (image ??= this.#image.open()), signal)
+      this.#recorded = await this.#digests.result(() => (image ??= this.#reopen()), signal)
     } finally {
       image?.[Symbol.dispose]()
     }
@@ -177,9 +207,12 @@ export class ImageRun implements Disposable {
 
   async #verify(): Promise<void> {
     const { disk } = this.#digested
-    await this.#image.verify(async (image, written) => {
-      await proveDigest(disk.digest, new SliceSource(image, disk.start, disk.length), written, this.#options)
-    })
+    await this.#image.verify(
+      async (image, written) => {
+        await proveDigest(disk.digest, new SliceSource(image, disk.start, disk.length), written, this.#options)
+      },
+      { open: this.#options.since?.open },
+    )
   }
 
   #name(): void {
@@ -196,6 +229,7 @@ export class ImageRun implements Disposable {
   #writeMap(): void {
     const { target, record } = this.#options
     fs.removeFileSync(imageRecordPath(target))
+    fs.removeFileSync(blocksPath(target))
     const path = salvageMapPath(target)
     const { bad, capacity } = this.#salvage
     if (bad.length === 0) fs.removeFileSync(path)
@@ -219,10 +253,11 @@ export class ImageRun implements Disposable {
   }
 
   #record(): void {
-    const { target, record } = this.#options
+    const { target, record, since } = this.#options
     if (this.#file === undefined) throw new TypeError('the image has no name yet')
     const { bad } = this.#salvage
     const map = bad.length === 0 ? undefined : salvageMapPath(target)
+    this.#blocks?.commit(this.#digested.disk.digest, [{ path: target }, ...(since?.files ?? [])])
     const path = writeImageRecord(target, {
       ...record,
       ended: new Date().toISOString(),

@@ -32,10 +32,12 @@ import {
   type GuardAnswer,
   type Heat,
 } from './guards.js'
+import { blocksPath } from './blocks-file.js'
 import { ImageRun } from './image-run.js'
 import { keepParts } from './parts.js'
 import { imageRecordPath, type Consistency, type ImageRecord, type RecordedSource } from './record.js'
 import { salvageMapPath } from './salvage-map.js'
+import { openSince, type SinceImage } from './since.js'
 import { milliseconds } from '../../sys/clock.js'
 
 export interface ImageDiskOptions {
@@ -52,6 +54,10 @@ export interface ImageDiskOptions {
   readonly parts?: readonly number[]
   /** Holds the mounted filesystems of the source still while it is read. */
   readonly freeze?: boolean
+  /** An image of the same disk, made earlier: the new one is its child, and stores what has changed since. */
+  readonly since?: string
+  /** Takes another disk than the one that `since` is the image of. */
+  readonly allowOtherDisk?: boolean
   /** Lets the image lie on the disk that it is made of. */
   readonly allowSameDisk?: boolean
   /** Replaces an image although something else has it, where that can be overridden. */
@@ -104,6 +110,8 @@ export interface ImageDiskResult {
   /** The record's path. */
   readonly record?: string
   readonly parts?: readonly number[]
+  /** What the image is a child of. */
+  readonly parent?: ImageRecord['parent']
   readonly volumes?: readonly VolumeUsage[]
   readonly bytesRead: number
   readonly bytesWritten: number
@@ -123,7 +131,9 @@ export const listedRanges = 100
  * Images a disk or partition: reads it past the page cache into a new image, around what cannot be read, and writes a
  * record beside it
  * that says which disk it was, in what state, and what its content is. The disk is only read.
- * @throws ImageError refused E_SAME_DISK, E_FREEZE_TARGET, E_FREEZE_OUTPUT, E_FS_DIRTY; usage E_NOT_A_DEVICE,
+ * With `since`, only what has changed since that image was made, as a child of it.
+ * @throws ImageError refused E_SAME_DISK, E_FREEZE_TARGET, E_FREEZE_OUTPUT, E_FS_DIRTY, E_OTHER_DISK, E_SIZE_CHANGED;
+ * reference E_NO_RECORD; usage E_NOT_A_DEVICE,
  * E_NO_PARTITION; unsupported
  * E_FREEZE; target E_EXISTS, E_NO_SPACE; mismatch E_MISMATCH; aborted E_ABORTED.
  */
@@ -157,6 +167,7 @@ class Imaging {
   readonly #started = milliseconds()
   readonly #startTime = new Date()
   readonly #sameDisk: GuardAnswer
+  #since: SinceImage | undefined
 
   constructor(source: string, target: string, options: ImageDiskOptions) {
     this.#options = options
@@ -185,11 +196,20 @@ class Imaging {
 
   async run(device: OpenedDevice): Promise<ImageDiskResult> {
     const { parts, dryRun = false } = this.#options
-    const place = checkTarget(this.#target, this.#options.force === true, [], { allowInUse: this.#options.allowInUse })
+    using since = this.#openSince(device.source)
+    this.#since = since
+    const place = checkTarget(this.#target, this.#options.force === true, since?.images ?? [], {
+      allowInUse: this.#options.allowInUse,
+    })
     this.#checkCompanions()
     const sectorSize = chooseSectorSize(this.#format.driver, device.source.sectorSize, this.#options.sectorSize)
     const identity = imageIdentity(this.#options.uuid, this.#options.time)
-    const shapeOf = (capacity: number): DiskShape => ({ capacity, sectorSize, identity })
+    const shapeOf = (capacity: number): DiskShape => ({
+      capacity,
+      sectorSize,
+      identity,
+      parent: since?.shape,
+    })
     const kept = this.#fitted(
       await this.#content(device.source),
       sectorSize,
@@ -218,6 +238,7 @@ class Imaging {
       plan: { guards, steps: planOf(steps).map(({ message }) => message), bytes },
       dryRun,
       parts,
+      parent: since?.recorded,
       volumes: kept.volumes,
       consistency: run.consistency,
       digests: made?.digests,
@@ -246,6 +267,7 @@ class Imaging {
         .filter(({ verdict }) => verdict !== 'passed')
         .map(({ guard, why }) => ({ code: guardNotes[guard], message: why })),
       ...kept.notes,
+      ...(this.#since?.notes ?? []),
       ...this.#format.notes,
       ...layoutNotes({
         format: this.#format,
@@ -266,7 +288,20 @@ class Imaging {
 
   async #guards(disk: BlockSource, shape: DiskShape): Promise<GuardAnswer[]> {
     const { most, whole } = await largestSize(this.#format, shape, disk, this.#options.signal)
-    return [this.#sameDisk, this.#inUse(), guardSpace(this.#target, most, whole)]
+    const identity = this.#since === undefined ? [] : [this.#since.identity]
+    return [this.#sameDisk, this.#inUse(), ...identity, guardSpace(this.#target, most, whole)]
+  }
+
+  /** The image that this one is to be a child of. */
+  #openSince(source: BlockSource): SinceImage | undefined {
+    const { since, registry, allowOtherDisk = false } = this.#options
+    if (since === undefined) return undefined
+    return openSince(
+      since,
+      { name: this.device.name, source, recorded: recordedSource(this.device) },
+      { path: this.#target, driver: this.#format.driver },
+      { registry, allowOtherDisk },
+    )
   }
 
   #prepared(facts: {
@@ -288,10 +323,19 @@ class Imaging {
       exclusive: device.exclusive,
       disk,
       bytes,
+      since: this.#since,
       capacity,
       parts: this.#digestParts(capacity),
       target: this.#target,
-      sink: { format: this.#format, place, shape, force: this.#options.force === true, sources: [], modes, flush },
+      sink: {
+        format: this.#format,
+        place,
+        shape,
+        force: this.#options.force === true,
+        sources: this.#since?.images ?? [],
+        modes,
+        flush,
+      },
       freezes: this.#freezes,
       verify: this.#options.verify === true,
       stillThere: () => this.#stillThere(),
@@ -302,6 +346,7 @@ class Imaging {
         image: { name: lastPart(this.#target), format: this.#format.driver.id, subformat: this.#subformat },
         usedOnly: this.#options.usedOnly !== undefined,
         parts,
+        parent: this.#since?.recorded,
       },
       threads,
       sparse,
@@ -358,7 +403,7 @@ class Imaging {
   /** Files beside the image that would be replaced. */
   #checkCompanions(): void {
     if (this.#options.force === true) return
-    for (const path of [imageRecordPath(this.#target), salvageMapPath(this.#target)]) {
+    for (const path of [imageRecordPath, salvageMapPath, blocksPath].map((of) => of(this.#target))) {
       if (fs.existsSync(path))
         throw targetError('E_EXISTS', `${printable(path)} exists already, and belongs to an image of that name`, {
           hint: 'Use --force to replace it, or --resume to go on with the image.',
@@ -391,6 +436,7 @@ const guardNotes: Readonly<Record<GuardAnswer['guard'], string>> = {
   'same-disk': 'W_SAME_DISK',
   'in-use': 'W_HOT',
   space: 'W_SPACE',
+  identity: 'W_IDENTITY',
 }
 
 function totalLength(runs: readonly { readonly length: number }[]): number {

@@ -29,14 +29,33 @@ export interface RecordedSource {
   }
 }
 
+const consistencyStates = [
+  'cold',
+  'frozen',
+  'crash-consistent',
+  'filesystem-consistent',
+  'application-consistent',
+] as const
+
 /**
  * What the image is worth as a moment of the disk. `cold`: nothing wrote meanwhile; `frozen`: the mounted filesystems
- * were held still;
- * `crash-consistent`: it was in use, and the image is at best what a power cut would have left.
+ * were held still; `crash-consistent`: it was in use, and the image is at best what a power cut would have left;
+ * `filesystem-consistent`: of a snapshot that was taken while the filesystems were held still;
+ * `application-consistent`: of a snapshot for which programs brought their files in order too.
  */
 export interface Consistency {
-  readonly state: 'cold' | 'frozen' | 'crash-consistent'
+  readonly state: (typeof consistencyStates)[number]
   readonly why: string
+}
+
+/** The image that another is a child of: only what differs from it is stored in the child. */
+export interface RecordedParent {
+  /** Its file, without folders. */
+  readonly name: string
+  /** The digest `tree1` of its disk, as its own record has it. */
+  readonly digest: string
+  /** How the two were compared: by the digests beside the parent, or by reading the parent. */
+  readonly compared: 'digests' | 'content'
 }
 
 /** A digest of a part of the disk, as if it were a disk. Hexadecimal, lower case. */
@@ -74,6 +93,8 @@ export interface ImageRecord {
   readonly usedOnly: boolean
   /** The partitions that were kept, where not all were: the others read as zero. */
   readonly parts?: readonly number[]
+  /** What it is a child of; absent: it needs no other image. */
+  readonly parent?: RecordedParent
   /** What could not be read: it is zero in the image. `map` is the name of the map file beside the image. */
   readonly unreadable: { readonly bytes: number; readonly map?: string }
 }
@@ -152,13 +173,14 @@ export function parseImageRecord(text: string): ImageRecord {
   const digests = top.object('digests')
   const unreadable = top.object('unreadable')
   const parts = top.integers('parts', maximumPartitions)
+  const parent = top.optionalObject('parent')
   return {
     tool: { name: tool.text('name'), version: tool.text('version') },
     started: time(top, 'started'),
     ended: time(top, 'ended'),
     source: source(top.object('source')),
     consistency: {
-      state: consistency.choice('state', ['cold', 'frozen', 'crash-consistent']),
+      state: consistency.choice('state', consistencyStates),
       why: consistency.text('why'),
     },
     image: {
@@ -176,6 +198,7 @@ export function parseImageRecord(text: string): ImageRecord {
     },
     usedOnly: top.boolean('usedOnly'),
     parts,
+    parent: parent === undefined ? undefined : recordedParent(parent),
     unreadable: { bytes: unreadable.integer('bytes'), ...unreadable.optionalTexts(['map']) },
   }
 }
@@ -206,10 +229,22 @@ function source(checker: JsonChecker): RecordedSource {
   }
 }
 
+function recordedParent(checker: JsonChecker): RecordedParent {
+  return {
+    name: checker.text('name'),
+    digest: digestText(checker),
+    compared: checker.choice('compared', ['digests', 'content']),
+  }
+}
+
 function digest(checker: JsonChecker): RecordedDigest {
+  return { start: checker.integer('start'), length: checker.integer('length'), digest: digestText(checker) }
+}
+
+function digestText(checker: JsonChecker): string {
   const text = checker.text('digest')
   if (!/^[0-9a-f]{64}$/.test(text)) throw new Error(`${checker.name}.digest is no digest of 64 hexadecimal digits`)
-  return { start: checker.integer('start'), length: checker.integer('length'), digest: text }
+  return text
 }
 
 function time(checker: JsonChecker, member: string): string {

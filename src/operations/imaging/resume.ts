@@ -18,6 +18,7 @@ import {
   type ImageRecord,
   type RecordedSource,
 } from './record.js'
+import { blocksPath } from './blocks-file.js'
 import { badBytes, checkSamples, fillGaps, verifyWritten, type WrittenRun } from './gaps.js'
 import { guardSameDisk, heatOf, heatText, type GuardAnswer, type Heat } from './guards.js'
 import { readSalvageMap, salvageMapPath, writeSalvageMap } from './salvage-map.js'
@@ -198,6 +199,8 @@ class Resuming implements Disposable {
 
   async #read(): Promise<void> {
     const { target, bad } = this.#job
+    // They are of what the image was: without them an incremental image compares with the image itself.
+    fs.removeFileSync(blocksPath(target))
     const { left, written } = await changingInPlace(
       () => 'The image holds what it did, and maybe some of what could be read again: run it again to go on.',
       () => fillGaps(this.#opened, target, bad, this.#open, this.#options),
