@@ -131,9 +131,9 @@ test(
       disk.setFaults({})
       assert.ok(takesWrites(point), `after ${signal}`)
       const left = fs.readdirSync(far)
-      // A killed run leaves its partial file, which nothing takes for an image.
+      // A killed run leaves its partial files, which nothing takes for an image.
       assert.deepEqual(
-        left.filter((name) => signal !== 'SIGKILL' || !/^\.disk\.raw\.partial-/.test(name)),
+        left.filter((name) => signal !== 'SIGKILL' || !/^\.disk\.raw(\.blocks)?\.partial-/.test(name)),
         [],
       )
       for (const name of left) fs.rmSync(join(far, name))
