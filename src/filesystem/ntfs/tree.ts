@@ -1,6 +1,7 @@
 import { unsupported, usage } from '../../errors.js'
 import { damaged } from '../damage.js'
-import { entryName, foldedCase } from '../names.js'
+import { entryName } from '../names.js'
+import { foldedCase } from '../../binary/folded-case.js'
 import type { DirectoryEntry, FileNode, FileTree, ByteRun } from '../types.js'
 import { fileAttributes, recordFlags, recordReference } from './entries.js'
 import { dosNamespace, folderNames, type IndexedName } from './index-tree.js'

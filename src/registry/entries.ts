@@ -1,0 +1,33 @@
+/** Flags and packed words of hives. The only place of the registry with bit operators, beside the checksums. */
+
+/** Whether the name of a key is stored in one byte a character. */
+export function isPlainKeyName(flags: number): boolean {
+  return (flags & 0x20) !== 0
+}
+
+/** Whether a key stands for a handle: then it has no list of values. */
+export function isPredefinedHandle(flags: number): boolean {
+  return (flags & 0x40) !== 0
+}
+
+/** Whether the name of a value is stored in one byte a character. */
+export function isPlainValueName(flags: number): boolean {
+  return (flags & 1) !== 0
+}
+
+/** The size of a value's data, and whether it stands in the value itself. */
+export function dataSize(word: number): { readonly length: number; readonly inline: boolean } {
+  return { length: word & 0x7fffffff, inline: word >>> 31 === 1 }
+}
+
+/** The hash by which lists of subkeys are searched, of a name in upper case. */
+export function nameHash(upper: string): number {
+  let hash = 0
+  for (let index = 0; index < upper.length; index++) hash = (Math.imul(hash, 37) + upper.charCodeAt(index)) >>> 0
+  return hash
+}
+
+/** Whether a page is marked in the map of an old log. */
+export function isDirty(map: Uint8Array, page: number): boolean {
+  return ((map[page >>> 3] ?? 0) & (1 << (page & 7))) !== 0
+}
