@@ -1,4 +1,5 @@
 import type { Platform } from './types.js'
+import { azureWindows, cloudWindows, ec2Windows, gceWindows, kvmWindows } from './windows.js'
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -15,6 +16,7 @@ const azure = {
   parents: false,
   drivers: { disk: [['hv_vmbus', 'hv_storvsc']], net: [['hv_netvsc']] },
   datasources: ['Azure'],
+  windows: azureWindows,
   agents: [waagent, cloudInit],
   next: [
     'az disk create --resource-group GROUP --name {name} --for-upload --upload-size-bytes {fileBytes} ' +
@@ -124,6 +126,7 @@ export const clouds: readonly Platform[] = [
     drivers: awsDrivers,
     datasources: ['Ec2'],
     agents: awsAgents,
+    windows: ec2Windows,
     rules: [
       { text: 'nothing is checked or changed: the disk must be ready to start on EC2', certainty: 'documented' },
       { text: 'the volume is a whole number of GiB, rounded up', certainty: 'documented' },
@@ -152,6 +155,7 @@ export const clouds: readonly Platform[] = [
     drivers: { disk: [['virtio_pci', 'virtio_scsi'], ['nvme']], net: [['virtio_net'], ['gve']] },
     datasources: ['GCE'],
     agents: [{ title: 'Google guest agent', paths: ['/usr/bin/google_guest_agent'] }, cloudInit],
+    windows: gceWindows,
     rules: [
       {
         text: 'the file in the archive is called disk.raw; the archive has GNU or OLDGNU format',
@@ -184,6 +188,7 @@ export const clouds: readonly Platform[] = [
     datasources: ['Oracle'],
     agents: [cloudInit],
     noEncryption: true,
+    windows: cloudWindows,
     rules: [
       { text: 'VMDK: monolithicSparse or streamOptimized', certainty: 'documented' },
       { text: 'the root filesystem is found by LVM or UUID, and is not encrypted', certainty: 'documented' },
@@ -205,6 +210,7 @@ export const clouds: readonly Platform[] = [
     drivers: virtio,
     datasources: ['ConfigDrive', 'DigitalOcean'],
     agents: [cloudInit],
+    windows: false,
     rules: [
       { text: 'Unix-like systems with ext3 or ext4, and cloud-init 0.7.7 or newer', certainty: 'documented' },
       { text: 'an image is fetched from a URL that answers HEAD, or uploaded in the console', certainty: 'documented' },
@@ -222,6 +228,7 @@ export const clouds: readonly Platform[] = [
     drivers: virtio,
     datasources: ['Hetzner'],
     agents: [cloudInit],
+    windows: cloudWindows,
     rules: [
       {
         text: 'there is no upload: the disk is written in the rescue system, and kept as a snapshot',
@@ -241,6 +248,7 @@ export const clouds: readonly Platform[] = [
     drivers: virtio,
     datasources: ['OpenStack', 'ConfigDrive'],
     agents: [cloudInit],
+    windows: cloudWindows,
     rules: [
       {
         text: 'no backing file and no data file; the declared format is that of the content',
@@ -268,6 +276,7 @@ export const clouds: readonly Platform[] = [
     drivers: virtio,
     datasources: ['NoCloud', 'ConfigDrive'],
     agents: [cloudInit, { title: 'QEMU guest agent', paths: ['/usr/sbin/qemu-ga', '/usr/bin/qemu-ga'] }],
+    windows: kvmWindows,
     rules: [{ text: 'one file in /disk, readable by user 107', certainty: 'documented' }],
     next: [
       'crane append --new_layer {file} --new_tag REGISTRY/{name}:latest',
@@ -293,6 +302,7 @@ export const clouds: readonly Platform[] = [
     drivers: virtio,
     datasources: ['NoCloud', 'ConfigDrive'],
     agents: [cloudInit, { title: 'QEMU guest agent', paths: ['/usr/sbin/qemu-ga', '/usr/bin/qemu-ga'] }],
+    windows: kvmWindows,
     rules: [
       { text: 'the volume claim is larger than the disk: 5.5 % are kept for the filesystem', certainty: 'documented' },
     ],

@@ -1,4 +1,13 @@
 import type { Platform } from './types.js'
+import {
+  hypervWindows,
+  kvmWindows,
+  sataWindows,
+  virtioWindows,
+  virtualboxWindows,
+  vmwareWindows,
+  xenWindows,
+} from './windows.js'
 
 const GiB = 2 ** 30
 const TiB = 2 ** 40
@@ -41,6 +50,7 @@ export const hypervisors: readonly Platform[] = [
     drivers: virtio,
     datasources: local,
     agents: [qemuAgent],
+    windows: kvmWindows,
     rules: [{ text: 'UEFI needs --bios ovmf and an EFI disk', certainty: 'unconfirmed' }],
     next: [
       'qm create VMID --name {name} --memory 4096 --net0 virtio,bridge=vmbr0 --machine q35 ' +
@@ -63,6 +73,7 @@ export const hypervisors: readonly Platform[] = [
     drivers: virtio,
     datasources: local,
     agents: [qemuAgent],
+    windows: kvmWindows,
     rules: [
       { text: 'QCOW2 of version 3 (compat 1.1)', certainty: 'documented' },
       { text: 'storage rounds the size up to 128 MiB', certainty: 'unconfirmed' },
@@ -79,6 +90,7 @@ export const hypervisors: readonly Platform[] = [
     drivers: { disk: [['xen_blkfront']], net: [['xen_netfront']] },
     datasources: local,
     agents: [{ title: 'Xen guest tools', paths: ['/usr/sbin/xe-daemon', '/usr/sbin/xe-linux-distribution'] }],
+    windows: xenWindows,
     rules: [{ text: 'a dynamic VHD with blocks of 2 MiB', certainty: 'documented' }],
     next: [
       'xe vdi-create sr-uuid=SR name-label={name} virtual-size={bytes}',
@@ -95,6 +107,7 @@ export const hypervisors: readonly Platform[] = [
     firmware: ['bios'],
     drivers: hyperv,
     datasources: local,
+    windows: hypervWindows,
     rules: [
       { text: 'the disk to start from has an MBR, and at most 2 TiB', certainty: 'documented' },
       { text: 'the file may be neither sparse, compressed nor encrypted on NTFS', certainty: 'documented' },
@@ -112,6 +125,7 @@ export const hypervisors: readonly Platform[] = [
     table: { schemes: ['gpt'], certainty: 'documented' },
     drivers: hyperv,
     datasources: local,
+    windows: hypervWindows,
     rules: [
       { text: 'a VHDX: generation 2 does not take VHD', certainty: 'documented' },
       { text: 'Linux: Secure Boot with the template "Microsoft UEFI Certificate Authority"', certainty: 'unconfirmed' },
@@ -134,6 +148,7 @@ export const hypervisors: readonly Platform[] = [
     drivers: vmware,
     datasources: ['VMware', 'OVF', ...local],
     agents: [vmwareTools],
+    windows: vmwareWindows,
     rules: [{ text: 'UEFI needs firmware = "efi" in the .vmx file', certainty: 'documented' }],
     next: ['Make a machine, choose "Use an existing virtual disk", and name {file}.'],
   },
@@ -153,6 +168,7 @@ export const hypervisors: readonly Platform[] = [
     drivers: vmware,
     datasources: ['VMware', 'OVF', ...local],
     agents: [vmwareTools],
+    windows: vmwareWindows,
     rules: [
       {
         text: 'the VMDK of an import is streamOptimized: others are an "unsupported or invalid disk type"',
@@ -173,6 +189,7 @@ export const hypervisors: readonly Platform[] = [
     drivers: { disk: [['ahci'], ['ata_piix']], net: [['e1000']] },
     datasources: local,
     agents: [{ title: 'VirtualBox guest additions', paths: ['/usr/sbin/VBoxService', '/usr/bin/VBoxClient'] }],
+    windows: virtualboxWindows,
     rules: [
       { text: 'every copy has a UUID of its own: a known one is refused', certainty: 'documented' },
       { text: 'VHDX is only read', certainty: 'documented' },
@@ -195,6 +212,7 @@ export const hypervisors: readonly Platform[] = [
     drivers: virtio,
     datasources: local,
     agents: [qemuAgent],
+    windows: kvmWindows,
     rules: [],
     next: ['qemu-system-x86_64 -machine q35,accel=kvm -m 4G -drive file={file},if=virtio,discard=unmap'],
   },
@@ -209,6 +227,7 @@ export const hypervisors: readonly Platform[] = [
     drivers: virtio,
     datasources: local,
     agents: [qemuAgent],
+    windows: kvmWindows,
     rules: [{ text: 'disks with sectors of 4096 bytes need a blockio element', certainty: 'documented' }],
     next: [
       'Write this into {name}.xml, then: virsh define {name}.xml && virsh start {name}',
@@ -226,6 +245,7 @@ export const hypervisors: readonly Platform[] = [
     drivers: virtio,
     datasources: local,
     agents: [qemuAgent],
+    windows: kvmWindows,
     rules: [
       { text: 'QCOW2 compressed with zstd is not read', certainty: 'documented' },
       {
@@ -244,6 +264,7 @@ export const hypervisors: readonly Platform[] = [
     firmware: ['bios', 'uefi'],
     drivers: { disk: [['ahci']], net: [['virtio_net'], ['e1000']] },
     datasources: local,
+    windows: sataWindows,
     rules: [{ text: 'disks are imported from VMDK or VHD: vdisk writes no .hdd', certainty: 'unconfirmed' }],
     next: ['prl_convert {file} --allow-no-os'],
   },
@@ -256,6 +277,7 @@ export const hypervisors: readonly Platform[] = [
     firmware: ['uefi', 'kernel'],
     drivers: { disk: [['virtio_pci', 'virtio_blk']], net: [['virtio_pci', 'virtio_net']] },
     datasources: local,
+    windows: virtioWindows,
     rules: [{ text: 'there is no BIOS: a GPT with a loader in its EFI system partition', certainty: 'unconfirmed' }],
     next: ['cloud-hypervisor --firmware CLOUDHV.fd --disk path={file} --memory size=4G --cpus boot=2'],
   },
@@ -270,6 +292,7 @@ export const hypervisors: readonly Platform[] = [
     drivers: { disk: [['virtio_mmio', 'virtio_blk']], net: [['virtio_mmio', 'virtio_net']] },
     builtIn: true,
     datasources: local,
+    windows: false,
     rules: [
       { text: 'the kernel is given beside the disk, and has its drivers built in', certainty: 'unconfirmed' },
       { text: 'a filesystem without a table is usual: convert one partition, IMAGE@2', certainty: 'unconfirmed' },

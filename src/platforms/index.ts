@@ -4,7 +4,15 @@ import { hypervisors } from './hypervisors.js'
 import { otherPlatforms } from './others.js'
 import type { Platform } from './types.js'
 
-export type { RuleCertainty, DriverSet, Platform, PlatformFormat, PlatformLimit, PlatformRule } from './types.js'
+export type {
+  RuleCertainty,
+  DriverSet,
+  Platform,
+  PlatformFormat,
+  PlatformLimit,
+  PlatformRule,
+  WindowsNeeds,
+} from './types.js'
 
 /** Every platform, in the order in which they are listed. */
 export const platforms: readonly Platform[] = [...clouds, ...hypervisors, ...otherPlatforms]

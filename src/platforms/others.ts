@@ -1,4 +1,5 @@
 import type { Platform } from './types.js'
+import { kvmWindows } from './windows.js'
 
 const GiB = 2 ** 30
 const TiB = 2 ** 40
@@ -13,6 +14,7 @@ export const otherPlatforms: readonly Platform[] = [
     parents: false,
     firmware: ['kernel'],
     table: { schemes: ['none'], certainty: 'unconfirmed' },
+    windows: false,
     rules: [
       {
         text: 'an ext4 filesystem without a partition table: convert one partition, IMAGE@2',
@@ -34,6 +36,7 @@ export const otherPlatforms: readonly Platform[] = [
     firmware: ['own'],
     table: { schemes: ['mbr', 'gpt'], certainty: 'unconfirmed' },
     cpus: ['arm64', 'arm'],
+    windows: false,
     rules: [
       { text: 'the size is a multiple of 512 bytes: Imager refuses others', certainty: 'documented' },
       { text: 'the first partition is FAT, with config.txt and cmdline.txt', certainty: 'documented' },
@@ -64,6 +67,7 @@ export const otherPlatforms: readonly Platform[] = [
       ],
       net: [['virtio_pci', 'virtio_net']],
     },
+    windows: kvmWindows,
     rules: [
       { text: 'user vagrant with the insecure key, unless the Vagrantfile says otherwise', certainty: 'documented' },
     ],

@@ -48,6 +48,16 @@ export interface PlatformRule {
  */
 export type DriverSet = readonly string[]
 
+/** What Windows needs on a platform. */
+export interface WindowsNeeds {
+  /** Drivers by the names of their services, with the controllers that the platform usually gives; one set is enough. */
+  readonly disk: readonly DriverSet[]
+  /** The same for controllers that a machine there can be given instead. */
+  readonly otherDisk?: readonly DriverSet[]
+  /** Agents of which one is expected, by the names of their services. */
+  readonly agents?: readonly { readonly title: string; readonly services: readonly string[] }[]
+}
+
 /** One platform: what it takes, and what a guest needs there. */
 export interface Platform {
   /** As typed after --for: `azure-gen2`. */
@@ -74,6 +84,8 @@ export interface Platform {
   /** CPUs of its machines, as PE headers name them; undefined: any. */
   readonly cpus?: readonly string[]
   readonly drivers?: { readonly disk: readonly DriverSet[]; readonly net: readonly DriverSet[] }
+  /** Undefined: not known, or the platform puts the drivers in itself. False: it starts no Windows. */
+  readonly windows?: WindowsNeeds | false
   /** Modules must be built into the kernel: there is no initramfs. */
   readonly builtIn?: boolean
   /** The name that cloud-init knows it by. */

@@ -17,8 +17,7 @@ export type DiskPlace =
 
 /** Whether both mean the same partition; a disk that is not stored is not compared. */
 export function isSamePlace(one: DiskPlace, other: DiskPlace): boolean {
-  if (one.scheme === 'mbr')
-    return other.scheme === 'mbr' && one.disk === other.disk && one.start === other.start
+  if (one.scheme === 'mbr') return other.scheme === 'mbr' && one.disk === other.disk && one.start === other.start
   return (
     other.scheme === 'gpt' &&
     one.partition === other.partition &&

@@ -92,12 +92,7 @@ function fits({ pages, binsSize }: Entry['head'], content: Uint8Array): boolean 
   return needed <= content.length
 }
 
-function replayEntries(
-  hive: PagedBytes,
-  own: BaseBlock | undefined,
-  logs: readonly Log[],
-  title: string,
-): Replay {
+function replayEntries(hive: PagedBytes, own: BaseBlock | undefined, logs: readonly Log[], title: string): Replay {
   const first = (log: Log): number => log.base.primarySequence
   const ordered = [...logs].sort((one, other) => first(one) - first(other))
   let base = own
@@ -144,7 +139,11 @@ function apply(hive: PagedBytes, offset: number, bytes: Uint8Array, title: strin
 }
 
 /** Whether a log of the old format belongs to the state of the file: both were written at the same time. */
-function appliesTo({ fileType, primarySequence, secondarySequence, written }: BaseBlock, hive: PagedBytes, own?: BaseBlock) {
+function appliesTo(
+  { fileType, primarySequence, secondarySequence, written }: BaseBlock,
+  hive: PagedBytes,
+  own?: BaseBlock,
+) {
   if (fileType !== fileTypes.oldLog && fileType !== fileTypes.oldestLog) return false
   if (primarySequence !== secondarySequence) return false
   if (own !== undefined) return own.written === written

@@ -27,7 +27,12 @@ export const baseBlock = struct('little', 512, {
 /** What a file is, by the base block. */
 export const fileTypes = { primary: 0, oldLog: 1, oldestLog: 2, newLog: 6 } as const
 
-export const binHeader = struct('little', 32, { signature: ascii(0, 4), offset: u32(4), size: u32(8), written: u64(20) })
+export const binHeader = struct('little', 32, {
+  signature: ascii(0, 4),
+  offset: u32(4),
+  size: u32(8),
+  written: u64(20),
+})
 
 /** A key, up to its name. */
 export const keyNode = struct('little', 76, {

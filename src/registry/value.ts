@@ -142,14 +142,21 @@ export class HiveValue {
     return Array.from({ length: count }, (_unused, index) => {
       const wanted = Math.min(segmentLength, length - index * segmentLength)
       const segment = this.#cells.cell(view.getUint32(index * 4, true))
-      if (segment.bytes.length < wanted) throw this.#cells.damaged('a segment of a value is too short', segment.position)
+      if (segment.bytes.length < wanted)
+        throw this.#cells.damaged('a segment of a value is too short', segment.position)
       return { bytes: segment.bytes.subarray(0, wanted), position: segment.position }
     })
   }
 }
 
 /** A name behind the head of its structure: Latin-1, or UTF-16. */
-export function storedName(cells: Cells, { bytes, position }: Cell, at: number, length: number, plain: boolean): string {
+export function storedName(
+  cells: Cells,
+  { bytes, position }: Cell,
+  at: number,
+  length: number,
+  plain: boolean,
+): string {
   if (at + length > bytes.length) throw cells.damaged(`a name of ${length} bytes leaves its cell`, position)
   const stored = bytes.subarray(at, at + length)
   return plain ? Buffer.from(stored).toString('latin1') : wideText(stored)

@@ -178,14 +178,17 @@ function writeList(
     const leaves: number[] = []
     for (let at = 0; at < keys.length; at += 2)
       leaves.push(writeList(bins, keys.slice(at, at + 2), { ...options, lists: 'lh' }))
-    return bins.add(listBytes('ri', leaves.map((leaf) => [leaf])))
+    return bins.add(
+      listBytes(
+        'ri',
+        leaves.map((leaf) => [leaf]),
+      ),
+    )
   }
   return bins.add(
     listBytes(
       kind,
-      keys.map(({ name, offset }) =>
-        kind === 'li' ? [offset] : [offset, kind === 'lf' ? hint(name) : hash(name)],
-      ),
+      keys.map(({ name, offset }) => (kind === 'li' ? [offset] : [offset, kind === 'lf' ? hint(name) : hash(name)])),
     ),
   )
 }

@@ -116,14 +116,14 @@ export function guestDisk(at: (name: string) => string, files: GuestFiles, loade
   return disk
 }
 
-/** The headers of a program for UEFI on x86-64, of GRUB by its text. */
-function efiLoader(): Buffer {
+/** The headers of a program for UEFI on x86-64. @param text by which it is recognised. */
+export function efiLoader(text = 'GRUB'): Buffer {
   const bytes = Buffer.alloc(1024)
   bytes.write('MZ', 0, 'latin1')
   bytes.writeUInt32LE(128, 60)
   bytes.write('PE\0\0', 128, 'latin1')
   bytes.writeUInt16LE(0x8664, 132)
   bytes.writeUInt16LE(10, 128 + 92)
-  bytes.write('GRUB', 600, 'latin1')
+  bytes.write(text, 600, 'latin1')
   return bytes
 }

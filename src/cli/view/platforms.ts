@@ -23,7 +23,7 @@ export const view: View<{ readonly platforms: readonly Platform[] }> = {
 }
 
 function platformText(platform: Platform, render: Renderer): string {
-  const { id, title, packing, multiple, limits, parents, firmware, table, cpus, drivers } = platform
+  const { id, title, packing, multiple, limits, parents, firmware, table, cpus, drivers, windows } = platform
   const rows: FactRow[] = [
     ...platform.formats.map((format, index): FactRow => [index === 0 ? 'takes' : '', formatText(format)]),
     ['packed', packing?.title],
@@ -40,6 +40,8 @@ function platformText(platform: Platform, render: Renderer): string {
     ['CPU', cpus?.join(', ')],
     ['disk drivers', drivers?.disk.map((set) => set.join(' + ')).join(', or ')],
     ['network drivers', drivers?.net.map((set) => set.join(' + ')).join(', or ')],
+    ['Windows', windows === false ? 'does not start there' : undefined],
+    ['its disk drivers', windows === false ? undefined : windows?.disk.map((set) => set.join(' + ')).join(', or ')],
     ['cloud-init', platform.datasources?.join(', ')],
     ['agents', platform.agents?.map((agent) => agent.title).join(', ')],
   ]

@@ -15,6 +15,8 @@ import { Guest, type GuestVolume } from './guest.js'
 import { checkCommandLine, checkSetup } from './guest-setup.js'
 import { checkStartedKernel, installedKernels, startedKernel } from './kernels.js'
 import { DoctorReport, type DoctorFinding, type DoctorVerdict, type NotLooked } from './report.js'
+import { checkWindows } from './windows/check.js'
+import { windowsTitle, type WindowsFacts } from './windows/guest.js'
 import { checkBootDefaults, checkFstab, checkRootParameter, checkSearches } from './root-device.js'
 
 export interface DoctorOptions extends ReadOptions {
@@ -28,6 +30,8 @@ export interface DoctorResult {
   /** What starts the disk as it is. */
   readonly firmware: InspectResult['boot']['firmware']
   readonly operatingSystem?: string
+  /** What the Windows on the disk says of itself. */
+  readonly windows?: WindowsFacts
   readonly verdict: DoctorVerdict
   /** The worst first. */
   readonly findings: readonly DoctorFinding[]
@@ -89,14 +93,16 @@ export async function diagnose(
     ...logicalGuestVolumes(opened, report),
   ]
   unreadable(open, report)
-  await checkSystems(open, disk, platform, report)
+  const windows = checkWindows(open, disk, platform, report)
+  await checkLinux(open, disk, windows !== undefined, platform, report)
   for (const each of open)
     for (const { message } of each.files.problems) report.skip(`${placeText(each)}: a file or folder`, message, true)
   return {
     image: disk.image,
     platform: platform === undefined ? undefined : { id: platform.id, title: platform.title },
     firmware: disk.boot.firmware,
-    operatingSystem: disk.operatingSystem.looksLike,
+    operatingSystem: windows === undefined ? disk.operatingSystem.looksLike : windowsTitle(windows),
+    windows,
     verdict: report.verdict,
     findings: report.sorted,
     looked: report.looked,
@@ -129,9 +135,11 @@ function unreadable(volumes: readonly GuestVolume[], report: DoctorReport): void
   }
 }
 
-async function checkSystems(
+/** @param windows whether a Windows was looked into. */
+async function checkLinux(
   volumes: readonly GuestVolume[],
   disk: InspectResult,
+  windows: boolean,
   platform: Platform | undefined,
   report: DoctorReport,
 ): Promise<void> {
@@ -139,10 +147,12 @@ async function checkSystems(
   for (const { root } of others)
     report.skip(`the system in ${placeText(root.open)}`, 'only the first is looked at', false)
   const { found } = disk.operatingSystem
-  const foreign = found.filter(({ family }) => family !== 'linux')
-  if (foreign.length > 0) report.skip(foreign.map(({ name }) => name).join(', '), 'only Linux is looked into', true)
+  const foreign = found.filter(({ family }) => family !== 'linux' && !(windows && family === 'windows'))
+  if (foreign.length > 0)
+    report.skip(foreign.map(({ name }) => name).join(', '), 'only Linux and Windows are looked into', true)
   if (guest === undefined) {
-    if (foreign.length === 0) report.skip('the operating system', 'no root of a Linux system was found', true)
+    if (foreign.length === 0 && !windows)
+      report.skip('the operating system', 'no root of a Linux system and no Windows was found', true)
     return
   }
   report.look(`the root: ${guest.root.folder}/ in ${placeText(guest.root.open)}`)

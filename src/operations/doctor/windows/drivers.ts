@@ -1,0 +1,200 @@
+import type { DriverSet, Platform, WindowsNeeds } from '../../../platforms/index.js'
+import { valueTypes, type HiveKey, type HivePatch } from '../../../registry/index.js'
+import type { DoctorReport } from '../report.js'
+import type { WindowsGuest } from './guest.js'
+import { hiveEdits } from './hive-file.js'
+
+/** How a service starts (winnt.h, SERVICE_BOOT_START and on). */
+const starts = ['boot', 'system', 'automatic', 'demand', 'disabled']
+
+/**
+ * Devices of drivers that Windows does not ship, by which it finds them at boot: their ids must be known to it before
+ * it starts from them.
+ */
+const deviceIds: Readonly<Record<string, readonly string[]>> = {
+  viostor: ['VEN_1AF4&DEV_1001', 'VEN_1AF4&DEV_1042'],
+  vioscsi: ['VEN_1AF4&DEV_1004', 'VEN_1AF4&DEV_1048'],
+  pvscsi: ['VEN_15AD&DEV_07C0'],
+}
+
+/** What stands in the way of a driver at boot. */
+interface DriverState {
+  readonly name: string
+  /** Undefined: it starts at boot. */
+  readonly fault?: 'absent' | 'file' | 'off'
+  /** What was found, for people. */
+  readonly found?: string
+  /** What makes it start at boot. */
+  readonly patches: readonly HivePatch[]
+  /** Whether Windows knows the devices it is for. */
+  readonly bound: boolean
+}
+
+/** Whether a driver for the controllers of the platform starts with the system. */
+export function checkDrivers(guest: WindowsGuest, platform: Platform | undefined, report: DoctorReport): void {
+  const { windows } = platform ?? {}
+  if (platform === undefined || windows === undefined || windows === false) {
+    report.skip(
+      'drivers that start at boot',
+      platform === undefined
+        ? 'which ones are needed depends on the platform: name it with --for'
+        : `what Windows needs on ${platform.id} is not known here`,
+      false,
+    )
+    return
+  }
+  const states = new Map<string, DriverState>()
+  for (const name of [...windows.disk, ...(windows.otherDisk ?? [])].flat())
+    if (!states.has(name)) states.set(name, driverState(guest, name))
+  const complete = (sets: readonly DriverSet[] = []): DriverSet[] =>
+    sets.filter((set) => set.every((name) => states.get(name)?.fault === undefined))
+  const usual = complete(windows.disk)
+  if (usual.length > 0) {
+    report.look(`drivers that start at boot: ${setsText(usual)}`)
+    unbound(guest, usual, states, report)
+    return
+  }
+  const other = complete(windows.otherDisk)
+  if (other.length > 0) noteController(guest, other, windows, platform, report)
+  else missing(guest, windows, states, platform, report)
+}
+
+function setsText(sets: readonly DriverSet[]): string {
+  return sets.map((set) => set.join(' + ')).join(', or ')
+}
+
+function driverState(guest: WindowsGuest, name: string): DriverState {
+  const service = guest.control.at(`Services\\${name}`)
+  if (service === undefined)
+    return { name, fault: 'absent', found: `${name}: not installed`, patches: [], bound: false }
+  const bound = isBound(guest, name)
+  const path = driverFile(guest, service, name)
+  const patches = startPatches(service)
+  const start = service.value('Start')?.number
+  const title = start === undefined ? 'no start type' : (starts[Number(start)] ?? String(start))
+  if (!fileThere(guest, path))
+    return { name, fault: 'file', found: `${name}: ${path} is not there`, patches: [], bound }
+  if (start !== 0n) return { name, fault: 'off', found: `${name}: starts at ${title}`, patches, bound }
+  if (patches.length > 0) return { name, fault: 'off', found: `${name}: overridden by StartOverride`, patches, bound }
+  return { name, patches: [], bound }
+}
+
+/** Start and every value of StartOverride as zero: at boot. Empty where there is nothing to change, or no number. */
+function startPatches(service: HiveKey): HivePatch[] {
+  const values = [service.value('Start'), ...(service.subkey('StartOverride')?.values() ?? [])]
+  return values.flatMap((value) =>
+    value?.type === valueTypes.dword && value.length === 4 && value.number !== 0n
+      ? value.patches(0, new Uint8Array(4))
+      : [],
+  )
+}
+
+/** Where its program lies, from the volume's root: ImagePath, or the folder of drivers. */
+function driverFile({ folder }: WindowsGuest, service: HiveKey, name: string): string {
+  const stored = service.value('ImagePath')?.text?.replaceAll('\\', '/')
+  if (stored === undefined || stored === '') return `${folder}/System32/drivers/${name}.sys`
+  const below = /^(?:\/?SystemRoot\/|%SystemRoot%\/|\/?\?\?\/[A-Za-z]:\/Windows\/)(.*)$/is.exec(stored)?.[1] ?? stored
+  return `${folder}/${below.replace(/^\/+/, '')}`
+}
+
+/** Files that Windows compresses have no content that can be read here, and are there. */
+function fileThere({ open: { files } }: WindowsGuest, path: string): boolean {
+  const cut = path.lastIndexOf('/')
+  const name = path.slice(cut + 1).toLowerCase()
+  return files.names(path.slice(0, cut)).some((each) => each.toLowerCase() === name)
+}
+
+function isBound(guest: WindowsGuest, name: string): boolean {
+  const ids = deviceIds[name]
+  if (ids === undefined) return true
+  const { root } = guest.system.hive
+  const keys = [
+    ...[root.at('DriverDatabase\\DeviceIds\\PCI'), guest.control.at('Enum\\PCI')].flatMap((key) =>
+      key === undefined ? [] : [...key.subkeys()].map((below) => below.name),
+    ),
+    ...[...(guest.control.at('Control\\CriticalDeviceDatabase')?.subkeys() ?? [])].map((key) =>
+      key.name.replace(/^PCI#/i, ''),
+    ),
+  ]
+  return keys.some((key) => ids.some((id) => key.toUpperCase().startsWith(id)))
+}
+
+/** Drivers that start, and that Windows does not give any device. */
+function unbound(
+  { system }: WindowsGuest,
+  sets: readonly DriverSet[],
+  states: ReadonlyMap<string, DriverState>,
+  report: DoctorReport,
+): void {
+  if (sets.some((set) => set.every((name) => states.get(name)?.bound === true))) return
+  const names = sets.flat()
+  report.add({
+    id: 'W-DRIVER-UNBOUND',
+    severity: 'risk',
+    where: system.path,
+    found: `${names.join(', ')}: no device is known that they are for`,
+    wanted: names.flatMap((name) => deviceIds[name] ?? []).join(', '),
+    why: 'Windows starts the driver and gives it no disk: INACCESSIBLE_BOOT_DEVICE (0x7B)',
+    remedy: { kind: 'inside-guest', text: 'Attach a second disk of that kind once, and start Windows with it.' },
+  })
+}
+
+function noteController(
+  { system }: WindowsGuest,
+  other: readonly DriverSet[],
+  { disk }: WindowsNeeds,
+  { id }: Platform,
+  report: DoctorReport,
+): void {
+  report.add({
+    id: 'W-CONTROLLER',
+    severity: 'risk',
+    where: system.path,
+    found: setsText(other),
+    wanted: setsText(disk),
+    why: `${id} usually gives another controller, from which this system does not start (0x7B)`,
+    remedy: {
+      kind: 'inside-guest',
+      text: 'Give the machine a SATA or IDE disk, or install the drivers (virtio-win, guest tools) before it moves.',
+    },
+  })
+}
+
+/** No set is complete: one that is installed can be switched on, others must be installed. */
+function missing(
+  guest: WindowsGuest,
+  { disk, otherDisk = [] }: WindowsNeeds,
+  states: ReadonlyMap<string, DriverState>,
+  { id }: Platform,
+  report: DoctorReport,
+): void {
+  const faults = (set: DriverSet): DriverState[] =>
+    set.flatMap((name) => states.get(name) ?? []).filter(({ fault }) => fault !== undefined)
+  const installed = [...disk, ...otherDisk].find((set) => faults(set).every(({ fault }) => fault === 'off'))
+  const all = faults(
+    installed ?? disk.find((set) => faults(set).every(({ fault }) => fault !== 'absent')) ?? disk[0] ?? [],
+  )
+  report.add(
+    {
+      id: installed === undefined ? 'W-DRIVER-ABSENT' : 'W-DRIVER-OFF',
+      severity: 'blocks',
+      where: `${guest.system.path}, control set ${guest.facts.controlSet ?? ''}`,
+      found: all.map(({ found }) => found).join('; '),
+      wanted: `${setsText(disk)}, started at boot`,
+      why: `Windows finds no disk on ${id}: INACCESSIBLE_BOOT_DEVICE (0x7B)`,
+      remedy: {
+        kind: 'inside-guest',
+        text:
+          installed === undefined
+            ? `Install the drivers of ${id} (virtio-win, guest tools) before the disk moves.`
+            : installed.map((name) => `sc config ${name} start= boot`).join(' & '),
+      },
+    },
+    installed === undefined
+      ? []
+      : hiveEdits(
+          guest.system,
+          all.flatMap(({ patches }) => patches),
+        ),
+  )
+}
