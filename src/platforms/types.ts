@@ -50,7 +50,7 @@ export type DriverSet = readonly string[]
 
 /** What Windows needs on a platform. */
 export interface WindowsNeeds {
-  /** Drivers by the names of their services, with the controllers that the platform usually gives; one set is enough. */
+  /** Drivers by the names of their services, for the controllers that the platform usually gives; one set is enough. */
   readonly disk: readonly DriverSet[]
   /** The same for controllers that a machine there can be given instead. */
   readonly otherDisk?: readonly DriverSet[]

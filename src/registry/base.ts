@@ -1,8 +1,8 @@
 import { viewOf } from '../binary/integers.js'
 import type { StructValues } from '../binary/struct.js'
 import type { HiveBytes } from './bytes.js'
-import { baseChecksum } from './checksum.js'
 import { hiveDamaged, hiveUnsupported } from './damage.js'
+import { baseChecksum } from './entries.js'
 import { baseBlock, baseBlockLength, fileTypes } from './structs.js'
 
 export type BaseBlock = StructValues<typeof baseBlock>

@@ -6,7 +6,8 @@ import { baseBlockLength, noCell } from './structs.js'
 /** The longest list has 65535 entries of 8 bytes. */
 const longestCell = 1048576
 /** A SOFTWARE hive has some millions of cells; nothing here looks at more than a few thousand. */
-const mostCells = 400000
+const mostCells = 200000
+const mostBytes = 256 * 1048576
 
 /** A cell in use. */
 export interface Cell {
@@ -21,6 +22,7 @@ export class Cells {
   readonly #file: HiveBytes
   readonly #binsSize: number
   #left = mostCells
+  #bytesLeft = mostBytes
 
   constructor(file: HiveBytes, binsSize: number, title: string) {
     this.#file = file
@@ -28,7 +30,7 @@ export class Cells {
     this.title = title
   }
 
-  /** @throws ImageError corrupt E_HIVE_CORRUPT: no cell in use is there; unsupported E_HIVE_FEATURE: too many, too long. */
+  /** @throws ImageError corrupt E_HIVE_CORRUPT: no cell in use is there; unsupported E_HIVE_FEATURE: too many. */
   cell(offset: number): Cell {
     if (this.#left-- <= 0) throw hiveUnsupported(this.title, `more than ${mostCells} cells of it are needed`)
     const position = baseBlockLength + offset
@@ -42,6 +44,8 @@ export class Cells {
     if (length % 8 !== 0 || offset + length > this.#binsSize)
       throw this.damaged(`a cell of ${length} bytes does not fit there`, position)
     if (length > longestCell) throw hiveUnsupported(this.title, `a cell has ${length} bytes`)
+    this.#bytesLeft -= length
+    if (this.#bytesLeft < 0) throw hiveUnsupported(this.title, `more than ${mostBytes} bytes of its cells are needed`)
     const bytes = new Uint8Array(length - 4)
     this.#file.read(position + 4, bytes)
     return { bytes, position: position + 4 }

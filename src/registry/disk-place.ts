@@ -26,7 +26,7 @@ export function isSamePlace(one: DiskPlace, other: DiskPlace): boolean {
 }
 
 /** For people. */
-export function placeText(place: DiskPlace): string {
+export function diskPlaceText(place: DiskPlace): string {
   return place.scheme === 'mbr'
     ? `byte ${place.start} of the disk with the signature ${place.disk}`
     : `partition {${place.partition}}${place.disk === undefined ? '' : ` of disk {${place.disk}}`}`

@@ -1,4 +1,5 @@
-/** Flags and packed words of hives. The only place of the registry with bit operators, beside the checksums. */
+/** Flags and packed words of hives. The only place of the registry with bit operators. */
+import { viewOf } from '../binary/integers.js'
 
 /** Whether the name of a key is stored in one byte a character. */
 export function isPlainKeyName(flags: number): boolean {
@@ -30,4 +31,13 @@ export function nameHash(upper: string): number {
 /** Whether a page is marked in the map of an old log. */
 export function isDirty(map: Uint8Array, page: number): boolean {
   return ((map[page >>> 3] ?? 0) & (1 << (page & 7))) !== 0
+}
+
+/** The checksum of a base block: its first 127 words combined by exclusive or; never 0 or all ones. */
+export function baseChecksum(block: Uint8Array): number {
+  const view = viewOf(block)
+  let sum = 0
+  for (let at = 0; at < 508; at += 4) sum ^= view.getUint32(at, true)
+  if (sum === -1) return 0xfffffffe
+  return sum === 0 ? 1 : sum >>> 0
 }

@@ -4,7 +4,7 @@ import type { StructValues } from '../binary/struct.js'
 import type { Cell, Cells } from './cells.js'
 import { isPlainKeyName, isPredefinedHandle, nameHash } from './entries.js'
 import { keyNode, keySecurity, noCell } from './structs.js'
-import { HiveValue, storedName } from './value.js'
+import { HiveValue, nameInCell } from './value.js'
 
 /** What a hive's version says of its structures. */
 export interface HiveTraits {
@@ -35,7 +35,7 @@ export class HiveKey {
     this.#head = keyNode.read(bytes)
     const { signature, flags, nameLength, written } = this.#head
     if (signature !== 'nk') throw cells.damaged('there is no key where a list of keys leads', position)
-    this.name = storedName(cells, this.#cell, keyNode.size, nameLength, isPlainKeyName(flags))
+    this.name = nameInCell(cells, this.#cell, keyNode.size, nameLength, isPlainKeyName(flags))
     this.written = written
   }
 
@@ -43,7 +43,7 @@ export class HiveKey {
   get className(): string | undefined {
     const { className, classLength } = this.#head
     if (className === noCell || classLength === 0) return undefined
-    return storedName(this.#cells, this.#cells.cell(className), 0, classLength, false)
+    return nameInCell(this.#cells, this.#cells.cell(className), 0, classLength, false)
   }
 
   /** The security descriptor, as it is stored. */
@@ -84,9 +84,7 @@ export class HiveKey {
 
   /** The key at a path of names with `\` between them. */
   at(path: string): HiveKey | undefined {
-    let key: HiveKey | undefined = this as HiveKey
-    for (const name of path.split('\\')) key = key?.subkey(name)
-    return key
+    return path.split('\\').reduce<HiveKey | undefined>((key, name) => key?.subkey(name), this)
   }
 
   *values(): Generator<HiveValue> {

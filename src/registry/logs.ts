@@ -1,12 +1,14 @@
 import { viewOf } from '../binary/integers.js'
+import { marvin32 } from '../binary/marvin32.js'
 import type { StructValues } from '../binary/struct.js'
 import { asPrimary, readBase, type BaseBlock } from './base.js'
 import type { HiveBytes, PagedBytes } from './bytes.js'
-import { marvin32 } from './checksum.js'
 import { hiveUnsupported } from './damage.js'
 import { isDirty } from './entries.js'
 import { baseBlockLength, binHeader, fileTypes, logEntry } from './structs.js'
 
+/** What entries of logs are hashed with. */
+const logSeed = [0x884def82, 0xc5554e7a] as const
 /** Logs of Windows have some MiB. */
 const longestLog = 64 * 1048576
 /** What logs change is kept in memory. */
@@ -26,7 +28,7 @@ interface Entry {
 }
 
 /** What came of replaying logs. */
-export interface Replay {
+export interface LogReplay {
   /** Entries (of logs in the new format) or logs (in the old one) that were laid over the file. */
   readonly applied: number
   /** The base block that counts now; undefined: none is valid. */
@@ -44,7 +46,7 @@ export function replayLogs(
   own: BaseBlock | undefined,
   files: readonly HiveBytes[],
   title: string,
-): Replay {
+): LogReplay {
   const logs = files.flatMap((file) => readLog(file, title) ?? [])
   const current = logs.filter(({ base }) => base.fileType === fileTypes.newLog)
   if (current.length > 0) return replayEntries(hive, own, current, title)
@@ -71,7 +73,7 @@ function entriesOf({ base, bytes }: Log): Entry[] {
     if (sequence !== (entries.at(-1)?.head.sequence ?? base.primarySequence - 1) + 1) break
     const content = bytes.subarray(at + logEntry.size, at + size)
     if (binsSize % 4096 !== 0 || !fits(head, content)) break
-    if (marvin32(content) !== contentHash || marvin32(bytes.subarray(at, at + 32)) !== headHash) break
+    if (marvin32(content, logSeed) !== contentHash || marvin32(bytes.subarray(at, at + 32), logSeed) !== headHash) break
     entries.push({ head, content })
     at += size
   }
@@ -92,7 +94,7 @@ function fits({ pages, binsSize }: Entry['head'], content: Uint8Array): boolean 
   return needed <= content.length
 }
 
-function replayEntries(hive: PagedBytes, own: BaseBlock | undefined, logs: readonly Log[], title: string): Replay {
+function replayEntries(hive: PagedBytes, own: BaseBlock | undefined, logs: readonly Log[], title: string): LogReplay {
   const first = (log: Log): number => log.base.primarySequence
   const ordered = [...logs].sort((one, other) => first(one) - first(other))
   let base = own
@@ -155,7 +157,7 @@ function appliesTo(
 }
 
 /** Pages of 512 bytes, which a map of bits names. */
-function replayPages(hive: PagedBytes, own: BaseBlock | undefined, log: Log, title: string): Replay {
+function replayPages(hive: PagedBytes, own: BaseBlock | undefined, log: Log, title: string): LogReplay {
   const { base, baseBytes, bytes } = log
   const sector = 512 * Math.min(Math.max(1, base.clustering), 8)
   const count = base.binsSize / 512

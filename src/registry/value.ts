@@ -50,7 +50,7 @@ export class HiveValue {
     this.#head = keyValue.read(bytes)
     const { signature, nameLength, flags, type } = this.#head
     if (signature !== 'vk') throw cells.damaged('there is no value where a list of values leads', position)
-    this.name = storedName(cells, this.#cell, keyValue.size, nameLength, isPlainValueName(flags))
+    this.name = nameInCell(cells, this.#cell, keyValue.size, nameLength, isPlainValueName(flags))
     this.type = type
     this.length = dataSize(this.#head.dataSize).length
   }
@@ -150,7 +150,7 @@ export class HiveValue {
 }
 
 /** A name behind the head of its structure: Latin-1, or UTF-16. */
-export function storedName(
+export function nameInCell(
   cells: Cells,
   { bytes, position }: Cell,
   at: number,

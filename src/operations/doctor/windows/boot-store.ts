@@ -2,7 +2,7 @@ import {
   bcdElements,
   BcdStore,
   placePatches,
-  placeText as storedText,
+  diskPlaceText,
   type BcdDevice,
   type BcdObject,
   type DiskPlace,
@@ -144,14 +144,14 @@ function checkNames(check: StoreCheck, first: BcdObject): void {
   const starts = lost.filter(({ object }) => object === first)
   const severity =
     starts.length > 0 ? 'blocks' : lost.some(({ object }) => object === store.bootManager) ? 'risk' : 'note'
-  const stored = [...new Set(lost.flatMap(({ device }) => lostPlaces(device, places).map(storedText)))]
+  const stored = [...new Set(lost.flatMap(({ device }) => lostPlaces(device, places).map(diskPlaceText)))]
   report.add(
     {
       id: 'W-BCD-ABSENT',
       severity,
       where: whereOf(check),
       found: `${stored.join('; ')}, which this disk does not have`,
-      wanted: storedText(places.of(guest.open) ?? { scheme: 'mbr', disk: '', start: 0 }),
+      wanted: diskPlaceText(places.of(guest.open) ?? { scheme: 'mbr', disk: '', start: 0 }),
       why:
         severity === 'note'
           ? 'an entry that does not start by itself leads nowhere; it may be about another disk'

@@ -17,7 +17,7 @@ const deviceIds: Readonly<Record<string, readonly string[]>> = {
   pvscsi: ['VEN_15AD&DEV_07C0'],
 }
 
-/** What stands in the way of a driver at boot. */
+/** Whether a driver starts at boot, and what keeps it from that. */
 interface DriverState {
   readonly name: string
   /** Undefined: it starts at boot. */
@@ -26,8 +26,6 @@ interface DriverState {
   readonly found?: string
   /** What makes it start at boot. */
   readonly patches: readonly HivePatch[]
-  /** Whether Windows knows the devices it is for. */
-  readonly bound: boolean
 }
 
 /** Whether a driver for the controllers of the platform starts with the system. */
@@ -51,7 +49,7 @@ export function checkDrivers(guest: WindowsGuest, platform: Platform | undefined
   const usual = complete(windows.disk)
   if (usual.length > 0) {
     report.look(`drivers that start at boot: ${setsText(usual)}`)
-    unbound(guest, usual, states, report)
+    checkDevices(guest, usual, report)
     return
   }
   const other = complete(windows.otherDisk)
@@ -65,18 +63,14 @@ function setsText(sets: readonly DriverSet[]): string {
 
 function driverState(guest: WindowsGuest, name: string): DriverState {
   const service = guest.control.at(`Services\\${name}`)
-  if (service === undefined)
-    return { name, fault: 'absent', found: `${name}: not installed`, patches: [], bound: false }
-  const bound = isBound(guest, name)
+  if (service === undefined) return { name, fault: 'absent', found: `${name}: not installed`, patches: [] }
   const path = driverFile(guest, service, name)
-  const patches = startPatches(service)
+  if (!fileThere(guest, path)) return { name, fault: 'file', found: `${name}: ${path} is not there`, patches: [] }
   const start = service.value('Start')?.number
-  const title = start === undefined ? 'no start type' : (starts[Number(start)] ?? String(start))
-  if (!fileThere(guest, path))
-    return { name, fault: 'file', found: `${name}: ${path} is not there`, patches: [], bound }
-  if (start !== 0n) return { name, fault: 'off', found: `${name}: starts at ${title}`, patches, bound }
-  if (patches.length > 0) return { name, fault: 'off', found: `${name}: overridden by StartOverride`, patches, bound }
-  return { name, patches: [], bound }
+  const patches = startPatches(service)
+  if (start === 0n && patches.length === 0) return { name, patches }
+  const title = start === undefined ? 'without a start type' : (starts[Number(start)] ?? String(start))
+  return { name, fault: 'off', found: `${name}: ${start === 0n ? 'overridden by StartOverride' : title}`, patches }
 }
 
 /** Start and every value of StartOverride as zero: at boot. Empty where there is nothing to change, or no number. */
@@ -104,34 +98,29 @@ function fileThere({ open: { files } }: WindowsGuest, path: string): boolean {
   return files.names(path.slice(0, cut)).some((each) => each.toLowerCase() === name)
 }
 
-function isBound(guest: WindowsGuest, name: string): boolean {
-  const ids = deviceIds[name]
-  if (ids === undefined) return true
-  const { root } = guest.system.hive
-  const keys = [
-    ...[root.at('DriverDatabase\\DeviceIds\\PCI'), guest.control.at('Enum\\PCI')].flatMap((key) =>
-      key === undefined ? [] : [...key.subkeys()].map((below) => below.name),
-    ),
-    ...[...(guest.control.at('Control\\CriticalDeviceDatabase')?.subkeys() ?? [])].map((key) =>
-      key.name.replace(/^PCI#/i, ''),
-    ),
-  ]
-  return keys.some((key) => ids.some((id) => key.toUpperCase().startsWith(id)))
+/** Ids of PCI devices that Windows has a driver for. */
+function knownDevices({ system, control }: WindowsGuest): string[] {
+  const names = (key: HiveKey | undefined): string[] =>
+    key === undefined ? [] : [...key.subkeys()].map(({ name }) => name)
+  return [
+    ...names(system.hive.root.at('DriverDatabase\\DeviceIds\\PCI')),
+    ...names(control.at('Enum\\PCI')),
+    ...names(control.at('Control\\CriticalDeviceDatabase')).map((name) => name.replace(/^PCI#/i, '')),
+  ].map((name) => name.toUpperCase())
 }
 
-/** Drivers that start, and that Windows does not give any device. */
-function unbound(
-  { system }: WindowsGuest,
-  sets: readonly DriverSet[],
-  states: ReadonlyMap<string, DriverState>,
-  report: DoctorReport,
-): void {
-  if (sets.some((set) => set.every((name) => states.get(name)?.bound === true))) return
+/** Drivers that start, and to which Windows gives no device. */
+function checkDevices(guest: WindowsGuest, sets: readonly DriverSet[], report: DoctorReport): void {
+  if (sets.some((set) => set.every((name) => deviceIds[name] === undefined))) return
+  const known = knownDevices(guest)
+  const isBound = (name: string): boolean =>
+    deviceIds[name]?.some((id) => known.some((device) => device.startsWith(id))) ?? true
+  if (sets.some((set) => set.every(isBound))) return
   const names = sets.flat()
   report.add({
     id: 'W-DRIVER-UNBOUND',
     severity: 'risk',
-    where: system.path,
+    where: guest.system.path,
     found: `${names.join(', ')}: no device is known that they are for`,
     wanted: names.flatMap((name) => deviceIds[name] ?? []).join(', '),
     why: 'Windows starts the driver and gives it no disk: INACCESSIBLE_BOOT_DEVICE (0x7B)',

@@ -66,7 +66,7 @@ export function openWindows(open: GuestVolume, folder: string, report: DoctorRep
   return { open, folder, system, control: found.key, facts, drive }
 }
 
-/** The set that the boot loader takes: Default, unless the last start failed and the last good one is chosen by hand. */
+/** The set that the boot loader takes, unless someone chooses the last one that worked. */
 function controlSet(root: HiveKey): { readonly number: number; readonly key: HiveKey } | undefined {
   const select = root.subkey('Select')
   for (const name of ['Default', 'Current']) {

@@ -1,19 +1,10 @@
-import { viewOf } from '../binary/integers.js'
+import { viewOf } from './integers.js'
 
-/** The checksum of a base block: its first 127 words combined by exclusive or; never 0 or all ones. */
-export function baseChecksum(block: Uint8Array): number {
-  const view = viewOf(block)
-  let sum = 0
-  for (let at = 0; at < 508; at += 4) sum ^= view.getUint32(at, true)
-  if (sum === -1) return 0xfffffffe
-  return sum === 0 ? 1 : sum >>> 0
-}
-
-/** What entries of logs are hashed with. */
-export const logSeed = [0x884def82, 0xc5554e7a] as const
-
-/** Marvin32 of bytes, as 64 bits. @param seed its lower word, then its upper one. */
-export function marvin32(bytes: Uint8Array, [lower, upper]: readonly [number, number] = logSeed): bigint {
+/**
+ * Marvin32, Microsoft's hash of short texts, as 64 bits: logs of registry hives have it. @param seed its lower word,
+ * then its upper one.
+ */
+export function marvin32(bytes: Uint8Array, [lower, upper]: readonly [number, number]): bigint {
   const view = viewOf(bytes)
   let low = lower | 0
   let high = upper | 0
