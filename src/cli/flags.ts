@@ -42,6 +42,16 @@ export const tcpEndpoint = custom<{ readonly kind: 'tcp'; readonly host: string;
   },
 })
 
+/** A TCP port of this machine. */
+export const tcpPort = custom<number>({
+  helpValue: 'PORT',
+  parse: (text) => {
+    if (!/^\d{1,5}$/.test(text) || Number(text) > 65535)
+      throw usage('E_PORT', `${printable(text)} is no port; write a number from 0 to 65535`)
+    return Promise.resolve(Number(text))
+  },
+})
+
 const parentMapping = custom<ParentMapping>({
   helpValue: 'OLD=NEW',
   parse: (text) => Promise.resolve(parseParentMapping(text)),

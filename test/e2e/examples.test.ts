@@ -139,6 +139,8 @@ function ready(t: TestContext, id: string, line: string, folder: string): string
     const background = line.replace('&', '& server=$!; sleep 3;').replaceAll('/tmp/', `${folder}/`)
     return `${background}; status=$?; kill $server; exit $status`
   }
+  // Pages are served until Ctrl-C.
+  if (id === 'view') return `${line} & server=$!; sleep 3; kill -INT $server; wait $server`
   return line.replaceAll(standIns, (device) => {
     // An image never lies on the disk it images: the disk is in memory.
     const file = join(id === 'image' ? farFolder(t) : folder, `${device.slice(-3)}.img`)

@@ -41,6 +41,7 @@ const chosen: Readonly<Record<string, readonly number[]>> = {
   'snapshot:delete': [0, 1],
   'snapshot:list': [0, 1],
   unmount: [1],
+  view: [0, 1],
 }
 
 /** The numbers of the examples that are run. */

@@ -8,7 +8,7 @@ export const view: View<ChainResult> = {
   text({ layers, broken }, render) {
     const lines = layers.flatMap((layer) => [
       render.heading(`${layer.depth}  ${layer.path}`),
-      render.facts(facts(layer)),
+      render.facts(chainFacts(layer)),
     ])
     if (broken !== undefined) {
       lines.push('', render.warning(broken.message))
@@ -20,7 +20,8 @@ export const view: View<ChainResult> = {
   },
 }
 
-function facts(layer: ChainLayer): FactRow[] {
+/** What is known of an image of a chain. */
+export function chainFacts(layer: ChainLayer): FactRow[] {
   const { format, subformat, capacity, size, allocated, identity, state, parent, foundBy, unreadable } = layer
   const id = parent?.identity === undefined ? '' : ` with the id ${parent.identity}`
   return [

@@ -12,7 +12,7 @@ async function text(result: CheckResult, render: Renderer): Promise<string> {
   const parts: string[] = []
   for (const { path, title, subformat, checked, repairable, counts, groups, findings } of result.layers) {
     if (parts.length > 0) parts.push('')
-    parts.push(render.heading(`${path}: ${title}, ${subformat}: ${summary(counts, checked, result.deep)}`))
+    parts.push(render.heading(`${path}: ${title}, ${subformat}: ${checkSummary(counts, checked, result.deep)}`))
     if (findings.length === 0) continue
     parts.push(
       await render.table(
@@ -40,7 +40,8 @@ async function text(result: CheckResult, render: Renderer): Promise<string> {
   return parts.join('\n')
 }
 
-function summary(counts: Readonly<Record<Severity, number>>, checked: boolean, deep: boolean): string {
+/** What a check found, in one line. */
+export function checkSummary(counts: Readonly<Record<Severity, number>>, checked: boolean, deep: boolean): string {
   const found = (['error', 'leak', 'warning'] as const)
     .filter((severity) => counts[severity] > 0)
     .map((severity) => `${grouped(counts[severity])} ${severity}${counts[severity] === 1 ? '' : 's'}`)

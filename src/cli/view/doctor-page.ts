@@ -7,7 +7,11 @@ import { inspectPage, section } from './inspect-page.js'
 
 /** The page of inspect, with what doctor found before everything else. */
 export function doctorPage(result: DoctorResult, disk: InspectResult, rows: readonly CellRow[]): string {
-  const { platform, verdict, findings, looked, notLooked } = result
+  return inspectPage(disk, rows, { first: doctorSections(result), maker: 'vdisk doctor' })
+}
+
+/** What doctor found, as sections of a page. */
+export function doctorSections({ platform, verdict, findings, looked, notLooked }: DoctorResult): Markup[] {
   const title = `Will it start${platform === undefined ? '' : ` on ${platform.title}`}?`
   const badge = html`<p><span class="badge ${verdict === 'ready' ? 'yes' : 'no'}">${verdictTexts[verdict]}</span></p>`
   const classes = { blocks: 'error', risk: 'warning', note: 'note' } as const
@@ -17,7 +21,7 @@ export function doctorPage(result: DoctorResult, disk: InspectResult, rows: read
     return html`<div class="issue ${classes[severity]}"><b>${severityTexts[severity]} ${id}</b> ${where}: ${found}.
 Wanted: ${wanted}. ${why}.${mend}</div>`
   })
-  const first = [
+  return [
     section(title, [badge, ...issues]),
     section('What was looked at', [html`<ul>${looked.map((what) => html`<li>${what}</li>`)}</ul>`]),
     ...(notLooked.length === 0
@@ -28,5 +32,4 @@ Wanted: ${wanted}. ${why}.${mend}</div>`
           ]),
         ]),
   ]
-  return inspectPage(disk, rows, { first, maker: 'vdisk doctor' })
 }

@@ -27,15 +27,6 @@ export function inspectPage(
   const file = image.path.slice(Math.max(image.path.lastIndexOf('/'), image.path.lastIndexOf('\\')) + 1)
   const name = `${image.part === undefined ? '' : `${image.part} of `}${file}`
   const kind = `${image.format}, ${image.subformat}`
-  const sections = [
-    ...first,
-    section('Disk', [disk.partitions.length > 0 ? diskPicture(disk) : html``, facts(diskFacts(disk))]),
-    issues(disk),
-    section('Stored and used', [legend(rows), ...mapRows(rows, disk)]),
-    start(disk),
-    contents(disk),
-    gaps(disk),
-  ]
   return html`<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -51,18 +42,31 @@ export function inspectPage(
 <h1>${name}</h1>
 <p class="soft">${kind} · ${shortSize(image.capacity)} · ${image.path}</p>
 </header>
-<main>${sections}</main>
+<main>${[...first, ...diskSections(disk, rows)]}</main>
 <footer><p class="soft">Made by ${maker}. The image was only read.</p></footer>
 </body>
 </html>
 `.text
 }
 
+/** What is on a disk, as sections of a page. */
+export function diskSections(disk: InspectResult, rows: readonly CellRow[]): Markup[] {
+  return [
+    section('Disk', [disk.partitions.length > 0 ? diskPicture(disk) : html``, facts(diskFacts(disk))]),
+    issues(disk),
+    section('Stored and used', [legend(rows), ...mapRows(rows, disk)]),
+    start(disk),
+    contents(disk),
+    gaps(disk),
+  ]
+}
+
 export function section(title: string, content: readonly Markup[]): Markup {
   return html`<section><h2>${title}</h2>${content}</section>`
 }
 
-function facts(rows: readonly (readonly [string, string])[]): Markup {
+/** Labels and values. */
+export function facts(rows: readonly (readonly [string, string])[]): Markup {
   return html`<dl>${rows.map(([label, value]) => html`<dt>${label}</dt><dd>${value}</dd>`)}</dl>`
 }
 
@@ -139,7 +143,7 @@ function gaps({ gaps: found }: InspectResult): Markup {
   })
   return section('In no partition', [
     html`<div class="scroll"><table>
-<tr><th class="number">first byte</th><th class="number">last byte</th><th>size</th><th></th></tr>
+<tr><th class="number">first byte</th><th class="number">last byte</th><th>size</th><th>where</th></tr>
 ${rows}</table></div>`,
   ])
 }

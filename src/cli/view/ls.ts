@@ -52,7 +52,7 @@ function fileLines(
 }
 
 /** `rwxr-xr-x`, with the letters of set-user-id, set-group-id and sticky. */
-function modeText(mode: number): string {
+export function modeText(mode: number): string {
   const bit = (value: number): boolean => Math.floor(mode / value) % 2 === 1
   const three = (shift: number, special: number, letter: string): string => {
     const executes = bit(shift)

@@ -92,7 +92,7 @@ code {
   padding: .05rem .3rem; border-radius: 3px
 }
 .badge {
-  display: inline-block; border: 1px solid currentColor; border-radius: 99px; padding: 0 .7rem;
+  display: inline-block; border: 1px solid currentColor; border-radius: 1rem; padding: 0 .7rem;
   font-weight: 600
 }
 .yes { color: var(--good) }
@@ -100,7 +100,7 @@ code {
 ul { margin: .5rem 0; padding-left: 1.2rem }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; width: 100%; font-size: .9rem }
-th { text-align: left; color: var(--soft); font-weight: 500 }
+th { white-space: nowrap; text-align: left; color: var(--soft); font-weight: 500 }
 td, th { padding: .25rem .7rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 .number { text-align: right }
 @media (max-width: 40rem) { .row { grid-template-columns: 1fr } .cards { grid-template-columns: 1fr } }

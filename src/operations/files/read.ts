@@ -7,6 +7,8 @@ const pieceLength = 1048576
 
 export interface ReadFileOptions extends VolumeOptions {
   readonly signal?: AbortSignal
+  /** Called before the first piece, with the file's size in bytes. */
+  readonly onStart?: (size: number) => void
 }
 
 /**
@@ -20,12 +22,13 @@ export async function readFile(
   output: (bytes: Uint8Array) => Promise<void>,
   options: ReadFileOptions = {},
 ): Promise<{ size: number; notes: readonly Note[] }> {
-  const { signal, ...opening } = options
+  const { signal, onStart, ...opening } = options
   using volume = await openVolume(image, opening)
   const { node, path: found } = resolvePath(volume.tree, path, true)
   if (node.kind === 'directory')
     throw usage('E_IS_DIRECTORY', `${found} is a folder`, { hint: 'vdisk ls shows what is in it.' })
   if (node.kind !== 'file') throw usage('E_NOT_A_FILE', `${found} is no file with content`)
+  onStart?.(node.size)
   for (let offset = 0; offset < node.size; offset += pieceLength) {
     if (signal?.aborted === true) throw aborted()
     const bytes = new Uint8Array(Math.min(pieceLength, node.size - offset))
