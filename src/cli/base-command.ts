@@ -187,9 +187,7 @@ export function errorText({ message, hint }: ImageError): string {
  */
 export function knownError(thrown: Error & { oclif?: { exit?: number } }): ImageError {
   const error = firstError(thrown) as typeof thrown
-  if (isImageError(error)) return error
-  // The parser wraps what a flag's own parse function throws.
-  if (isImageError(error.cause)) return error.cause
+  if (isImageError(error)) return ofFlag(error)
   if (error.oclif?.exit === 2)
     return usage('E_USAGE', error.message.replace(/\n?See more help with --help$/, ''), {
       cause: error,
@@ -201,6 +199,14 @@ export function knownError(thrown: Error & { oclif?: { exit?: number } }): Image
     cause: error,
     hint: 'Please report it, with what --debug shows.',
   })
+}
+
+/** What a flag's own parse function threw: the parser writes a text of two lines around its message. */
+function ofFlag(error: ImageError): ImageError {
+  const [, flag, message] = /^Parsing --(\S+) \n\t([^]*)\nSee more help with --help$/.exec(error.message) ?? []
+  if (flag === undefined || message === undefined) return error
+  const { kind, code, details, hint = 'See more help with --help' } = error
+  return new ImageError(kind, code, `--${flag}: ${message}`, { cause: error, hint, details })
 }
 
 /** Arguments that were left out: which, how the command is used, and one example. */
