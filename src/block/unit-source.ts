@@ -24,13 +24,16 @@ export class UnitSource implements BlockSource {
     const index = this.#units.at(offset)
     const unitOffset = this.#units.offset(index)
     const unitLength = this.#units.length(index)
+    const length = Math.min(limit, unitOffset + unitLength - offset)
+    const storedLength = this.#units.stored(index)
+    if (storedLength === 0) return { kind: 'zero', offset, length }
     return {
       kind: 'packed',
       offset,
-      length: Math.min(limit, unitOffset + unitLength - offset),
+      length,
       store: this.#store,
       position: this.#units.position(index),
-      storedLength: this.#units.stored(index),
+      storedLength,
       codec: this.#codec,
       unitOffset,
       unitLength,
@@ -70,6 +73,13 @@ export class UnitList {
     this.#count++
     this.capacity += length
     this.largest = Math.max(this.largest, length)
+  }
+
+  /** Adds a unit that holds nothing but zeros: it is not decoded any more. */
+  addZeros(length: number): void {
+    const { largest } = this
+    this.add(0, 0, length)
+    this.largest = largest
   }
 
   /** The unit that holds an offset. */

@@ -1,5 +1,6 @@
 /** The codecs built in, one line each: a `Codec`, or a list of them. */
 export { adcCodec } from './adc.js'
+export { bzip2BlockCodecs } from './bzip2-block.js'
 export { deflateCodec } from './deflate.js'
 export { lzopBlockCodecs } from './lzop.js'
 export { lzfseCodec } from './lzfse.js'

@@ -156,6 +156,8 @@ export class Plan {
 
 /** Units up to this are decoded once a chunk: chunks are then as long. */
 const longestUnit = 32 * 1024 * 1024
+/** Chunks of units whose lengths are no multiples of a sector are at least as long. */
+const oddUnits = 8 * 1024 * 1024
 /** Bytes of chunks in flight, where these are large. */
 const mostInFlight = 80 * 1024 * 1024
 
@@ -171,7 +173,8 @@ export function lanesFor(wanted: number, chunkLength: number): number {
 export function chunkLengthFor(source: BlockSource, least: number, align: number): number {
   const run = source.capacity === 0 ? undefined : new Walk(source, source.capacity).runAt(0, 1)
   const unit = run?.kind === 'packed' && run.unitLength <= longestUnit ? run.unitLength : 0
-  return Math.max(least, roundUp(unit, align))
+  // Units of odd lengths (the blocks of bzip2) cross the ends of chunks, and are decoded for both.
+  return Math.max(least, roundUp(unit % 512 === 0 ? unit : Math.max(unit, oddUnits), align))
 }
 
 /** Gives the content of any range of a disk, in any order. */

@@ -1,15 +1,18 @@
 import { tmpdir } from 'node:os'
 import { assertUnchanged } from '../block/changed.js'
 import type { FileStore } from '../block/file-store.js'
+import { rangeInFile, type ByteRange, type DescriptorRange } from '../block/file-range.js'
 import { RangeSource } from '../block/range-source.js'
 import { createScratchStore } from '../block/scratch-store.js'
 import { SourceStore } from '../block/source-store.js'
 import type { ByteStore } from '../block/types.js'
 import type { Work } from '../block/work.js'
+import { CheckpointStore } from '../codec/stream/checkpoint-store.js'
 import { ForwardMiss } from '../codec/stream/forward-miss.js'
 import { ForwardStore, writeSparse } from '../codec/stream/forward-store.js'
 import { DecodeThread, type DecodeRequest } from '../codec/stream/thread.js'
 import { ImageError, isImageError } from '../errors.js'
+import { blockInflate } from '../sys/libz.js'
 import type { WrappedFile, WrappedStream } from './driver.js'
 import { partOf, ProbedFile, type FileEnds } from './probe.js'
 import type { Registry } from './registry.js'
@@ -22,6 +25,10 @@ export interface ReadingForward {
   readonly surveyed: boolean
   /** Sizes of content that were learned by decoding it, by the names of {@link ForwardMiss}. */
   readonly sizes: ReadonlyMap<string, number>
+  /** Which places are looked at before the disk is read from its start on; asked with its first mebibyte. */
+  readonly keep?: (head: Uint8Array, size: number | undefined) => readonly ByteRange[]
+  /** No stream is decoded while it is read: what was tried so turned out to be something else. */
+  readonly unpacked?: boolean
 }
 
 export interface MemberOptions {
@@ -66,6 +73,8 @@ export function* memberFile(
   }
   const forward = yield* forwardFile(store, registry, { ...member, stream }, names, options)
   if (forward !== undefined) return forward
+  const indexed = yield* checkpointFile(store, stream, names.name, options)
+  if (indexed !== undefined) return new MemberFile(indexed, registry, () => 'checkpoints')
   const unpacked = yield* unpack(store, stream, names.name, options)
   return new MemberFile(unpacked, registry, () => 'scratch')
 }
@@ -85,7 +94,8 @@ function* forwardFile(
   { forward, scratchFolder = tmpdir() }: MemberOptions,
 ): Work<MemberFile | undefined> {
   const range = rangeInFile(store, member.stream)
-  if (forward === undefined || range === undefined || promisesFormat(fileName, registry)) return undefined
+  if (forward === undefined || forward.unpacked === true || range === undefined || promisesFormat(fileName, registry))
+    return undefined
   // bzip2 takes longer to decode a second time than its content takes to be written and read.
   const isSlow = member.stream.codec === 'bzip2'
   const size = member.size ?? forward.sizes.get(name) ?? (forward.surveyed ? undefined : member.likelySize)
@@ -103,6 +113,7 @@ function* forwardFile(
     guessed: member.size === undefined,
     below: store,
     scratchFolder,
+    keep: forward.keep,
   })
   try {
     const surveyed = forward.surveyed || size === undefined
@@ -156,6 +167,22 @@ function judge(content: ByteStore, registry: Registry): ForwardStore['judge'] {
   }
 }
 
+/** The content at any place, by checkpoints; undefined where the stream has none, or is better unpacked. */
+function* checkpointFile(
+  store: ByteStore,
+  { codec, start, end, expected }: WrappedStream,
+  name: string,
+  { forward }: MemberOptions,
+): Work<ByteStore | undefined> {
+  const open = blockInflate()
+  // What is read from its start to its end is decoded faster once, in a thread of its own.
+  if (open === undefined || forward !== undefined || (codec !== 'gzip' && codec !== 'deflate')) return undefined
+  const indexed = new CheckpointStore({ name, store, start, end, codec, expected, open })
+  yield* indexed.index()
+  assertUnchanged(store)
+  return indexed
+}
+
 /** All of the content, in a scratch file. */
 function* unpack(store: ByteStore, stream: WrappedStream, name: string, options: MemberOptions): Work<ByteStore> {
   const scratch = createScratchStore(options.scratchFolder ?? tmpdir())
@@ -182,30 +209,11 @@ function* unpack(store: ByteStore, stream: WrappedStream, name: string, options:
 }
 
 interface FileRange extends Disposable {
-  readonly range: { readonly descriptor: number; readonly start: number; readonly end: number }
-}
-
-interface StreamRange {
-  readonly start: number
-  readonly end: number
-}
-
-/** Where a range of the store lies in a file that another thread can read; undefined: in none. */
-function rangeInFile(store: ByteStore, { start, end }: StreamRange): FileRange['range'] | undefined {
-  let place = { store, position: start }
-  for (let { source } = place.store; source !== undefined; { source } = place.store) {
-    const extent = source.extentAt(place.position, end - start)
-    if (extent.kind !== 'data' || extent.length < end - start) break
-    place = { store: extent.store, position: extent.position }
-  }
-  const { fd: descriptor, descriptorAlignment = 1 } = place.store
-  return descriptor === undefined || descriptorAlignment !== 1
-    ? undefined
-    : { descriptor, start: place.position, end: place.position + end - start }
+  readonly range: DescriptorRange
 }
 
 /** The same; what lies in no file is copied to one. */
-function* fileRange(store: ByteStore, { start, end }: StreamRange, options: MemberOptions): Work<FileRange> {
+function* fileRange(store: ByteStore, { start, end }: ByteRange, options: MemberOptions): Work<FileRange> {
   const range = rangeInFile(store, { start, end })
   if (range !== undefined) return { range, [Symbol.dispose]: () => undefined }
   const copy = createScratchStore(options.scratchFolder ?? tmpdir())
@@ -226,7 +234,7 @@ function* fileRange(store: ByteStore, { start, end }: StreamRange, options: Memb
 }
 
 /** Unpacks everything; zeros stay holes, so that an empty terabyte costs nothing. */
-function* spool(thread: DecodeThread, scratch: FileStore, { start, end }: FileRange['range']): Work<void> {
+function* spool(thread: DecodeThread, scratch: FileStore, { start, end }: DescriptorRange): Work<void> {
   let size = 0
   for (let bytes = thread.next(); bytes !== undefined; bytes = thread.next()) {
     writeSparse(scratch, size, bytes)

@@ -86,15 +86,16 @@ export type WrappedFile = {
 
 /**
  * How what is inside is reached. `units`: parts are decoded when they are read. `stored`: it lies in the file as it is.
- * `stream`: it is decoded while it is read, from its start to its end. `scratch`: all of it was unpacked into a scratch
+ * `checkpoints`: all of it was decoded once, and decoding goes on from the nearest place that was kept. `stream`: it is decoded while it is read, from its start to its end. `scratch`: all of it was unpacked into a scratch
  * file, which is gone when the image is closed. `file`: it is a file of its own.
  */
-export type Access = 'units' | 'stored' | 'stream' | 'scratch' | 'file'
+export type Access = 'units' | 'stored' | 'checkpoints' | 'stream' | 'scratch' | 'file'
 
 /** The same for people. */
 export const accessText: Readonly<Record<Access, string>> = {
   units: 'at any place, by its blocks',
   stored: 'at any place, stored as it is',
+  checkpoints: 'at any place, from checkpoints in the stream',
   stream: 'as a stream, without a scratch file',
   scratch: 'unpacked into a scratch file',
   file: 'a file of its own',

@@ -1,4 +1,4 @@
-import { nativeKoffi, type NativeFunction } from './koffi.js'
+import { loadLibrary, nativeKoffi, type NativeFunction } from './koffi.js'
 
 /** Decodes into `target` whole. False where the library did not: the stream is damaged, or gives another length. */
 export type LibraryDecoder = (stored: Uint8Array, target: Uint8Array) => boolean
@@ -85,7 +85,7 @@ function bound<Call>(bind: () => Call): Call | undefined {
 }
 
 function deflateLibrary(koffi: Loader): Record<'make' | 'free' | 'decompress', NativeFunction> {
-  const library = koffi.load('libdeflate.so.0')
+  const library = loadLibrary(koffi, 'libdeflate.so.0')
   return {
     make: library.func('void *libdeflate_alloc_decompressor(void)'),
     free: library.func('void libdeflate_free_decompressor(void *decompressor)'),
@@ -156,7 +156,7 @@ class IsaStream {
 }
 
 function isaLibrary(koffi: Loader): Record<'initialize' | 'deflate', NativeFunction> {
-  const library = koffi.load('libisal.so.2')
+  const library = loadLibrary(koffi, 'libisal.so.2')
   return {
     initialize: library.func('void isal_deflate_init(void *stream)'),
     deflate: library.func('int isal_deflate(void *stream)'),
@@ -177,7 +177,7 @@ function isaL(koffi: Loader): LibraryEncoder {
 }
 
 function zstdEncoder(koffi: Loader): LibraryEncoder {
-  const library = koffi.load('libzstd.so.1')
+  const library = loadLibrary(koffi, 'libzstd.so.1')
   const bound = library.func('size_t ZSTD_compressBound(size_t length)')
   const isError = library.func('unsigned int ZSTD_isError(size_t code)')
   const compress = library.func(
@@ -193,7 +193,7 @@ function zstdEncoder(koffi: Loader): LibraryEncoder {
 }
 
 function zstdDecoder(koffi: Loader): (frame: Uint8Array, target: Uint8Array) => number | undefined {
-  const library = koffi.load('libzstd.so.1')
+  const library = loadLibrary(koffi, 'libzstd.so.1')
   const isError = library.func('unsigned int ZSTD_isError(size_t code)')
   const decompress = library.func('size_t ZSTD_decompress(void *out, size_t out_length, void *in, size_t in_length)')
   return (frame, target) => {
@@ -271,7 +271,7 @@ function poolDeflate(koffi: Loader): PoolLibraries['deflate'] {
 }
 
 function poolZstdDecode(koffi: Loader): PoolLibraries['zstdDecode'] {
-  const library = koffi.load('libzstd.so.1')
+  const library = loadLibrary(koffi, 'libzstd.so.1')
   const make = library.func('void *ZSTD_createDCtx(void)')
   const isError = library.func('unsigned int ZSTD_isError(size_t code)')
   const frameLength = library.func('size_t ZSTD_findFrameCompressedSize(void *in, size_t in_length)')
@@ -290,7 +290,7 @@ function poolZstdDecode(koffi: Loader): PoolLibraries['zstdDecode'] {
 }
 
 function poolZstdEncode(koffi: Loader): PoolLibraries['zstdEncode'] {
-  const library = koffi.load('libzstd.so.1')
+  const library = loadLibrary(koffi, 'libzstd.so.1')
   const make = library.func('void *ZSTD_createCCtx(void)')
   const isError = library.func('unsigned int ZSTD_isError(size_t code)')
   const compress = library.func(

@@ -8,8 +8,8 @@ export interface NativeFunction {
   /** Runs in a thread of Node's pool; the last of the values is called with the result, and `errno` is that call's. */
   async(...values: unknown[]): void
 }
-interface Koffi {
-  load(library: string | null): { func(prototype: string): NativeFunction }
+export interface Koffi {
+  load(library: string | null, options?: { readonly deep: boolean }): { func(prototype: string): NativeFunction }
   struct(name: string, members: Readonly<Record<string, string>>): unknown
   errno(): number
   address(memory: Uint8Array): bigint
@@ -81,8 +81,26 @@ export function nativeKoffi(): Koffi | undefined {
 function glibcModule(own: string): string[] {
   const { platform, arch } = process
   const machine = { x64: 'x86_64', arm64: 'aarch64' }[arch as string]
-  if (platform !== 'linux' || machine === undefined || fs.existsSync(`/lib/ld-musl-${machine}.so.1`)) return []
+  if (platform !== 'linux' || machine === undefined || isMusl(machine)) return []
   return [`${own}/${platform}_${arch}/koffi.node`]
+}
+
+function isMusl(machine: string): boolean {
+  return fs.existsSync(`/lib/ld-musl-${machine}.so.1`)
+}
+
+/** Node has functions of these in its own file, of the same names and in other versions. */
+const alsoInNode = ['libz.so.1', 'libzstd.so.1']
+
+/**
+ * A library of codecs. It calls its own functions (RTLD_DEEPBIND): without that, some of its calls would lead to those
+ * in Node's file, which know its structures in another version, and write past their ends. musl has no such way.
+ * @throws Error where it is not installed, or cannot be kept apart.
+ */
+export function loadLibrary(koffi: Koffi, name: string): ReturnType<Koffi['load']> {
+  if (alsoInNode.includes(name) && (isMusl('x86_64') || isMusl('aarch64')))
+    throw new Error(`${name} cannot be kept apart from what Node has of it`)
+  return koffi.load(name, { deep: true })
 }
 
 /** The calls of Linux's C library, through koffi. Undefined where koffi has no binary for this machine. */

@@ -1,4 +1,4 @@
-import { nativeKoffi } from './koffi.js'
+import { loadLibrary, nativeKoffi } from './koffi.js'
 
 /** What one call of a library did: bytes taken and given, and how the stream stands. */
 export interface LibraryStep {
@@ -86,7 +86,7 @@ const lzmaReturns: Readonly<Record<number, LibraryStep['state']>> = {
 }
 
 function liblzma(koffi: Loader): StreamLibraries {
-  const library = koffi.load('liblzma.so.5')
+  const library = loadLibrary(koffi, 'liblzma.so.5')
   const decodeXz = library.func('int lzma_stream_decoder(void *stream, uint64_t memory, uint32_t flags)')
   const decodeAlone = library.func('int lzma_alone_decoder(void *stream, uint64_t memory)')
   const code = library.func('int lzma_code(void *stream, int action)')
@@ -123,7 +123,7 @@ const bz2Stream = { nextIn: 0, availableIn: 8, nextOut: 24, availableOut: 32, le
 const bz2Returns: Readonly<Record<number, LibraryStep['state']>> = { 0: 'more', 4: 'ended', [-3]: 'refused' }
 
 function libbz2(koffi: Loader): StreamLibraries {
-  const library = koffi.load('libbz2.so.1.0')
+  const library = loadLibrary(koffi, 'libbz2.so.1.0')
   const begin = library.func('int BZ2_bzDecompressInit(void *stream, int verbosity, int small)')
   const decompress = library.func('int BZ2_bzDecompress(void *stream)')
   const end = library.func('int BZ2_bzDecompressEnd(void *stream)')
@@ -158,7 +158,7 @@ const zstdBuffer = { memory: 0, size: 8, position: 16, length: 24 } as const
 const windowLogParameter = 100
 
 function libzstd(koffi: Loader): StreamLibraries {
-  const library = koffi.load('libzstd.so.1')
+  const library = loadLibrary(koffi, 'libzstd.so.1')
   const create = library.func('void *ZSTD_createDStream(void)')
   const free = library.func('size_t ZSTD_freeDStream(void *stream)')
   const setParameter = library.func('size_t ZSTD_DCtx_setParameter(void *stream, int parameter, int value)')

@@ -18,7 +18,7 @@ const { values } = parseArgs({
 })
 const formats = values.format ?? fuzzedFormats
 const seed = Number(values.seed)
-const hangMilliseconds = 10000
+const hangMilliseconds = 30000
 
 if (values.case !== undefined) {
   for (const format of formats) console.log(new Cases(format, seed).run(Number(values.case)))
@@ -63,24 +63,25 @@ async function run(format: string, from: number, end: number, take: (report: Wor
     resourceLimits: { maxOldGenerationSizeMb: 512 },
   })
   let reported = from
-  let last = performance.now()
+  let last: number | undefined
   const fail = (message: string): void => {
     const index = Atomics.load(current, 0)
     take({ next: index + 1, outcomes: {}, failures: [{ format, seed, index, image: '', changes: [], message }] })
     reported = index + 1
   }
   const stopped = new Promise<void>((resolve) => {
-    worker.on('message', (report: WorkerReport) => {
+    worker.on('message', (report: WorkerReport | 'begun') => {
+      last = performance.now()
+      if (report === 'begun') return
       take(report)
       reported = report.next
-      last = performance.now()
     })
     worker.on('error', (error) => {
       fail(String(error))
       resolve()
     })
     const watch = setInterval(() => {
-      const hangs = performance.now() - last > hangMilliseconds
+      const hangs = last !== undefined && performance.now() - last > hangMilliseconds
       if (hangs) fail(`no end after ${hangMilliseconds} ms`)
       if (hangs || performance.now() > end) resolve()
     }, 500)

@@ -19,6 +19,8 @@ export interface WorkerReport {
 const { format, seed, from, current } = workerData as WorkerInput
 const cases = new Cases(format, seed)
 let index = from
+// On a busy machine a thread of the lowest priority waits long before it begins.
+parentPort?.postMessage('begun')
 for (;;) {
   const outcomes: Record<string, number> = {}
   const failures: Failure[] = []

@@ -1,4 +1,5 @@
 import { isZero } from '../../binary/zero.js'
+import type { ByteRange } from '../../block/file-range.js'
 import type { FileStore } from '../../block/file-store.js'
 import { createScratchStore } from '../../block/scratch-store.js'
 import { ReadOnlyStore } from '../../block/read-only-store.js'
@@ -10,8 +11,13 @@ import { DecodeThread, type DecodeRequest } from './thread.js'
 
 /** Bytes at both ends of the content that are kept: tables of partitions and the headers of formats are there. */
 const keptLength = 1048576
+/** Bytes of other places that are kept. */
+const mostKept = 64 * 1024 * 1024
 /** As often the stream is decoded again because somebody goes back; then it is unpacked once and for all. */
-const mostRestarts = 2
+const mostRestarts = { usual: 2, keeping: 6 } as const
+/** Content that was read before the disk is read in order is kept in pages of this many bytes, and so many of them. */
+const pageLength = 65536
+const mostPages = 512
 /** Zeros of this many bytes are not written to a scratch file. */
 const zeroUnit = 65536
 
@@ -26,6 +32,11 @@ export interface ForwardOptions {
   readonly below: Disposable & Pick<ByteStore, 'changed'>
   /** Where the content is unpacked if it is read at random places. */
   readonly scratchFolder: string
+  /**
+   * Which places besides both ends a survey keeps, since they are read before everything else: asked when the first
+   * mebibyte of the content is there.
+   */
+  readonly keep?: (head: Uint8Array, size: number | undefined) => readonly ByteRange[]
 }
 
 /**
@@ -39,6 +50,7 @@ export class ForwardStore extends ReadOnlyStore {
   readonly #head: Uint8Array
   readonly #tail: Uint8Array
   #size: number
+  #guessed: boolean
   #thread: DecodeThread | undefined
   /** The piece that was decoded last, and where it stands. */
   #piece: Uint8Array = new Uint8Array(0)
@@ -50,6 +62,9 @@ export class ForwardStore extends ReadOnlyStore {
   #restarts = -1
   #scratch: FileStore | undefined
   #fetching: Promise<void> = Promise.resolve()
+  readonly #pages = new Map<number, Uint8Array>()
+  /** Places that a survey keeps, in order. */
+  #kept: KeptRange[] = []
   /** Looks at both ends when they are there. @throws ForwardMiss where they say that it is read in the wrong way. */
   judge: ((head: Uint8Array, tail: Uint8Array) => void) | undefined
 
@@ -58,6 +73,7 @@ export class ForwardStore extends ReadOnlyStore {
     this.#options = options
     this.name = printable(options.name)
     this.#size = options.size ?? Infinity
+    this.#guessed = options.guessed === true
     this.#head = new Uint8Array(Math.min(keptLength, this.#size))
     this.#tail = new Uint8Array(Math.min(keptLength, this.#size))
   }
@@ -81,7 +97,13 @@ export class ForwardStore extends ReadOnlyStore {
     const { start, end } = this.#options.request
     this.#restart()
     const last: Uint8Array[] = []
+    let asked = false
     while (this.#advance(this.#take())) {
+      if (!asked && this.#reached >= this.#head.length) {
+        asked = true
+        this.#kept = keptRanges(this.#options.keep?.(this.#head, this.#options.size) ?? [], this.#size)
+      }
+      for (const kept of this.#kept) kept.take(this.#start, this.#piece)
       // The end is not known yet: the last two pieces hold what is kept of it.
       if (this.#options.size === undefined) last.push(Uint8Array.from(this.#piece))
       if (last.length > 2) last.shift()
@@ -91,6 +113,8 @@ export class ForwardStore extends ReadOnlyStore {
       const ends = Buffer.concat(last)
       this.#tail.set(ends.subarray(Math.max(0, ends.length - Math.min(keptLength, this.#size))))
     }
+    this.#kept = this.#kept.filter((kept) => kept.isWhole)
+    this.#guessed = false
   }
 
   read(position: number, target: Uint8Array): void {
@@ -98,6 +122,7 @@ export class ForwardStore extends ReadOnlyStore {
     for (let done = 0; done < target.length;) {
       const count = this.#copy(position + done, target.subarray(done))
       if (count === 0) this.#next(this.#take())
+      else if (this.#options.keep !== undefined) this.#keepPage(position + done)
       done += count
     }
   }
@@ -159,12 +184,26 @@ export class ForwardStore extends ReadOnlyStore {
     if (this.#reached >= this.#head.length && position < this.#head.length) return from(this.#head, 0)
     const tailStart = this.#size - this.tail.length
     if (this.#whole && position >= tailStart) return from(this.tail, tailStart)
+    const kept = this.#kept.find((range) => range.start <= position && position < range.end)
+    if (kept !== undefined) return from(kept.bytes, kept.start)
+    const pageStart = position - (position % pageLength)
+    const page = this.#pages.get(pageStart)
+    if (page !== undefined) return from(page, pageStart)
     if (this.#thread === undefined || position < this.#start) this.#goBack()
     return this.isUnpacked ? this.#copy(position, target) : 0
   }
 
+  /** The page that holds an offset, where all of it is at hand: looking there again costs nothing then. */
+  #keepPage(offset: number): void {
+    const start = offset - (offset % pageLength)
+    const at = start - this.#start
+    if (at < 0 || at + pageLength > this.#piece.length || this.#pages.has(start)) return
+    if (this.#pages.size < mostPages) this.#pages.set(start, Uint8Array.from(this.#piece.subarray(at, at + pageLength)))
+  }
+
   #goBack(): void {
-    if (this.#restarts < mostRestarts) this.#restart()
+    const most = this.#options.keep === undefined ? mostRestarts.usual : mostRestarts.keeping
+    if (this.#restarts < most) this.#restart()
     else this.#unpack()
   }
 
@@ -225,7 +264,7 @@ export class ForwardStore extends ReadOnlyStore {
     this.#start = size
     if (this.#size === Infinity) this.#size = size
     else if (size !== this.#size) {
-      if (this.#options.guessed === true)
+      if (this.#guessed)
         throw new ForwardMiss(`${this.name} has ${size} bytes, not ${this.#size}`, this.#options.name, size)
       throw corrupt('E_COMPRESSED', `${this.name} has ${size} bytes of content, and says that it has ${this.#size}`, {
         hint: 'Copy or download it again.',
@@ -239,6 +278,45 @@ export class ForwardStore extends ReadOnlyStore {
     if (position < 0 || position + length > this.#size)
       throw new RangeError(`${length} bytes at ${position} of ${this.name}, which has ${this.#size}`)
   }
+}
+
+/** A range of the content that is kept while it goes by. */
+class KeptRange implements ByteRange {
+  readonly bytes: Uint8Array
+  #filled = 0
+
+  constructor(
+    readonly start: number,
+    readonly end: number,
+  ) {
+    this.bytes = new Uint8Array(end - start)
+  }
+
+  get isWhole(): boolean {
+    return this.#filled === this.bytes.length
+  }
+
+  take(offset: number, piece: Uint8Array): void {
+    const from = Math.max(offset, this.start)
+    const to = Math.min(offset + piece.length, this.end)
+    if (to <= from) return
+    this.bytes.set(piece.subarray(from - offset, to - offset), from - this.start)
+    this.#filled += to - from
+  }
+}
+
+/** Those inside the content and behind its head, as far as there is room for them. */
+function keptRanges(ranges: readonly ByteRange[], size: number): KeptRange[] {
+  const kept: KeptRange[] = []
+  let room = mostKept
+  for (const { start, end } of ranges) {
+    const from = Math.max(start, keptLength)
+    const to = Math.min(end, size)
+    if (to <= from || to - from > room) continue
+    kept.push(new KeptRange(from, to))
+    room -= to - from
+  }
+  return kept
 }
 
 /** Writes what is not zero: zeros stay holes. */

@@ -17,12 +17,7 @@ export const deflateStream: StreamCodec = {
 
 /** The same with a chosen inflate. */
 export async function* decodeGzip(input: Input, engine: InflateEngine): AsyncGenerator<Uint8Array> {
-  for (let members = 0; ; members++) {
-    if (members > 0) {
-      if (input.remaining === 0 || input.onlyZeros()) return
-      const magic = input.peek(2)
-      if (magic[0] !== 0x1f || (magic.length > 1 && magic[1] !== 0x8b)) throw input.trailing('gzip')
-    }
+  for (let members = 0; members === 0 || memberFollows(input); members++) {
     skipGzipHeader(input)
     let crc = 0
     let length = 0
@@ -31,16 +26,26 @@ export async function* decodeGzip(input: Input, engine: InflateEngine): AsyncGen
       length += piece.length
       yield piece
     }
-    const at = input.position
-    const trailer = input.take(8, 'the trailer of a gzip member')
-    if (littleWord(trailer, 0) !== crc)
-      throw input.damaged('the checksum (CRC-32) of a gzip member is not that of its content', at)
-    if (littleWord(trailer, 4) !== length % 4294967296)
-      throw input.damaged(
-        `a gzip member records a content of ${littleWord(trailer, 4)} bytes and has ${length}`,
-        at + 4,
-      )
+    takeGzipTrailer(input, crc, length)
   }
+}
+
+/** Whether another member follows; false at the end, or where only padding is left. @throws ImageError corrupt. */
+export function memberFollows(input: Input): boolean {
+  if (input.remaining === 0 || input.onlyZeros()) return false
+  const magic = input.peek(2)
+  if (magic[0] !== 0x1f || (magic.length > 1 && magic[1] !== 0x8b)) throw input.trailing('gzip')
+  return true
+}
+
+/** Goes past a member's trailer, which must be that of its content (RFC 1952, 2.3.1). @throws ImageError corrupt. */
+export function takeGzipTrailer(input: Input, crc: number, length: number): void {
+  const at = input.position
+  const trailer = input.take(8, 'the trailer of a gzip member')
+  if (littleWord(trailer, 0) !== crc)
+    throw input.damaged('the checksum (CRC-32) of a gzip member is not that of its content', at)
+  if (littleWord(trailer, 4) !== length % 4294967296)
+    throw input.damaged(`a gzip member records a content of ${littleWord(trailer, 4)} bytes and has ${length}`, at + 4)
 }
 
 const flags = { headerCrc: 2, extra: 4, name: 8, comment: 16, reserved: 0xe0 } as const

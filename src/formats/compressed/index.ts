@@ -1,6 +1,7 @@
 /** Compressed files around any image, one line each. */
+export { bzip2 } from './bzip2.js'
 export { gzip } from './gzip.js'
-export { bzip2, lz4, lzma } from './others.js'
+export { lz4, lzma } from './others.js'
 export { lzop } from './lzop.js'
 export { xz } from './xz.js'
 export { zip } from './zip.js'

@@ -3,23 +3,9 @@ import { lzmaHeaderLength } from '../../codec/stream/marks.js'
 import type { WrapperDriver } from '../driver.js'
 import { wholeStream } from './whole-stream.js'
 
-/** Compressed files without an index: bzip2, LZMA, LZ4. */
+/** Compressed files without an index: LZMA, LZ4. */
 
 const streamed = 'as a stream, or unpacked'
-
-export const bzip2: WrapperDriver = {
-  apiVersion: 1,
-  kind: 'wrapper',
-  id: 'bzip2',
-  title: 'bzip2',
-  extensions: ['bz2', 'bzip2'],
-  access: 'unpacked',
-  probe: (head) => (/^BZh[1-9](?:1AY&SY|\x17rE8P\x90)/.test(text(head, 10)) ? 'certain' : 'no'),
-  *open(store) {
-    yield { done: 0, total: store.size }
-    return wholeStream('bzip2', store)
-  },
-}
 
 export const lzma: WrapperDriver = {
   apiVersion: 1,

@@ -23,6 +23,8 @@ export interface DeviceReading {
   readonly range?: { readonly start: number; readonly length: number }
   /** Whether it changes while it is read. */
   readonly changes?: boolean
+  /** Whether it is decoded from its start to its end each time it is read: it is proved by a digest then. */
+  readonly arrivesInOrder?: boolean
   /** Whether a file is one of those that are read. */
   readonly reads?: (path: string) => boolean
   /** Of an image with a block map: what of it is to be written. */

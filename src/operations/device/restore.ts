@@ -7,6 +7,8 @@ import type { OpenedImage } from '../../formats/open.js'
 import { platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './target.js'
 import { blockMapOf } from '../bmap/use.js'
 import { findTarget } from './argument.js'
+import { readingForward } from '../open/reading-forward.js'
+import { placesOfVolumes } from '../open/volume-places.js'
 import { originOf, type TargetOrigin } from './origin.js'
 import {
   openReadableLater,
@@ -14,6 +16,7 @@ import {
   parseImageArgument,
   sourceInfo,
   verifyStored,
+  type Forward,
   type ReadOptions,
   type SourceInfo,
 } from '../open/opening.js'
@@ -39,6 +42,17 @@ export interface RestoreResult extends DeviceOutcome {
  * mismatch when what is read back differs; aborted. See docs/architecture.md.
  */
 export async function restore(argument: string, device: string, options: RestoreOptions): Promise<RestoreResult> {
+  // A compressed disk is decoded once before the target is touched: it is known to be whole then, and the places that
+  // the guards look at are kept.
+  const reading = { surveyed: true, keep: placesOfVolumes }
+  return await readingForward(async (forward) => await restoreOnce(argument, device, { ...options, forward }), reading)
+}
+
+async function restoreOnce(
+  argument: string,
+  device: string,
+  options: RestoreOptions & Forward,
+): Promise<RestoreResult> {
   using opened = await prepared(await openReadableLater(imageArgument(argument, options.partition), options), options)
   await verifyStored(opened, options)
   const files = opened.files
@@ -62,6 +76,7 @@ export async function restore(argument: string, device: string, options: Restore
         return stat !== undefined && files.some((file) => file.device === stat.dev && file.inode === stat.ino)
       },
       blockMap,
+      arrivesInOrder: opened.top.wrappings.some(({ access }) => access === 'stream'),
       unchanged: () => opened.assertUnchanged(),
     },
     target,

@@ -163,6 +163,7 @@ class TargetWrite {
   #sink(content: DeviceContent, mapped: RunMap | undefined): DeviceSink {
     const target = this.#target
     const { verify, threads, signal, onProgress } = this.#options
+    const { changes = false, arrivesInOrder = false } = this.#reading
     return new DeviceSink({
       name: target.node,
       size: target.size,
@@ -170,7 +171,7 @@ class TargetWrite {
       source: content.source,
       end: content.end,
       mapped,
-      verify: verify === false ? 'no' : this.#reading.changes === true ? 'digest' : 'source',
+      verify: verify === false ? 'no' : changes || arrivesInOrder ? 'digest' : 'source',
       changes: contentChanges(content),
       cut: content.cut?.length,
       unchanged: this.#reading.unchanged,

@@ -225,5 +225,5 @@ export function sourceInfo(path: string, { top: { image, wrappings }, part, capa
 /** Of several files inside each other: the way that costs most. */
 function accessOf(wrappings: readonly Wrapping[]): Access | undefined {
   const ways = wrappings.map(({ access }) => access)
-  return (['scratch', 'stream', 'units', 'stored'] as const).find((way) => ways.includes(way))
+  return (['scratch', 'stream', 'checkpoints', 'units', 'stored'] as const).find((way) => ways.includes(way))
 }

@@ -8,17 +8,17 @@ import type { ReadingForward } from '../../formats/member-file.js'
  * is no raw disk), everything is done once more.
  */
 export async function readingForward<T>(
-  run: (forward: ReadingForward | undefined) => Promise<T>,
-  surveyed = false,
+  run: (forward: ReadingForward) => Promise<T>,
+  { surveyed = false, keep }: Partial<Pick<ReadingForward, 'surveyed' | 'keep'>> = {},
 ): Promise<T> {
   const sizes = new Map<string, number>()
   for (;;) {
     try {
-      return await run({ surveyed, sizes })
+      return await run({ surveyed, sizes, keep })
     } catch (thrown) {
       const error = firstError(thrown)
       if (!(error instanceof ForwardMiss)) throw thrown
-      if (error.size === undefined || sizes.has(error.file)) return await run(undefined)
+      if (error.size === undefined || sizes.has(error.file)) return await run({ surveyed, sizes, unpacked: true })
       sizes.set(error.file, error.size)
     }
   }

@@ -114,7 +114,7 @@ export async function convertFrom(
     return await readingForward(convertOnce)
   // What was given out is gone: it has to be known before that the stream is whole. Other formats read twice.
   const isRaw = options.to === undefined || given.registry.find(options.to)?.plain === true
-  return isRaw ? await readingForward(convertOnce, true) : await convertOnce()
+  return isRaw ? await readingForward(convertOnce, { surveyed: true }) : await convertOnce()
 }
 
 class Conversion {
