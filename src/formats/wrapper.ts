@@ -86,8 +86,9 @@ export type WrappedFile = {
 
 /**
  * How what is inside is reached. `units`: parts are decoded when they are read. `stored`: it lies in the file as it is.
- * `checkpoints`: all of it was decoded once, and decoding goes on from the nearest place that was kept. `stream`: it is decoded while it is read, from its start to its end. `scratch`: all of it was unpacked into a scratch
- * file, which is gone when the image is closed. `file`: it is a file of its own.
+ * `checkpoints`: all of it was decoded once, and decoding goes on from the nearest place that was kept. `stream`: it is
+ * decoded while it is read, from its start to its end. `scratch`: all of it was unpacked into a scratch file, which is
+ * gone when the image is closed. `file`: it is a file of its own.
  */
 export type Access = 'units' | 'stored' | 'checkpoints' | 'stream' | 'scratch' | 'file'
 

@@ -63,8 +63,8 @@ export class CheckpointDecoder implements Disposable {
   }
 
   /**
-   * Some of the content, up to `most` bytes or the end of a block; may be empty. Undefined at the end. The memory is used
-   * again. @throws ImageError corrupt.
+   * Some of the content, up to `most` bytes or the end of a block; may be empty. Undefined at the end. The memory is
+   * used again. @throws ImageError corrupt.
    */
   next(most: number): Uint8Array | undefined {
     if (this.#ended) return undefined
