@@ -232,6 +232,7 @@ export const codesOf = {
     'E_COMPACT_CHILD',
     'E_DRAFT_TOO_LARGE',
     'E_ENCRYPTED',
+    'E_FILE_FIXED',
     'E_FREEZE',
     'E_FS_AMBIGUOUS',
     'E_FS_DEVICE',

@@ -1,6 +1,6 @@
 import { usage } from '../errors.js'
 import { entryName, posixName } from './names.js'
-import type { ByteRun, DirectoryEntry, FileNode, FileTree } from './types.js'
+import type { ByteRun, DirectoryEntry, FileNode, FilePatch, FileTree, VolumeWrite } from './types.js'
 
 /** An entry of a folder as a filesystem stores it. */
 export interface FolderEntry<Node> {
@@ -56,6 +56,14 @@ export abstract class NodeTree<Node extends FileNode> implements FileTree {
     if (offset < 0 || offset + target.length > node.size)
       throw new RangeError(`read of ${target.length} bytes at offset ${offset} leaves the file of ${node.size} bytes`)
     this.content(node, offset, target)
+  }
+
+  /** As {@link FileTree.rewrite}. */
+  protected rewritten?(file: Node, patches: readonly FilePatch[], size: number): VolumeWrite[][]
+
+  get rewrite(): FileTree['rewrite'] {
+    if (this.rewritten === undefined) return undefined
+    return (file, patches, size) => this.rewritten?.(this.#file(file), patches, size) ?? []
   }
 
   #folder(node: FileNode): Node {

@@ -112,13 +112,15 @@ export function isBlockBitmapUnset(flags: number): boolean {
   return (flags & 2) !== 0
 }
 
-/** Flags of an inode that change how it is read. */
+/** Flags of an inode that change how it is read or written; `isSealed`: its content has checksums (verity). */
 export function inodeFlags(word: bigint) {
   return {
     isCompressed: (word & 0x4n) !== 0n,
     isEncrypted: (word & 0x800n) !== 0n,
     isIndexed: (word & 0x1000n) !== 0n,
     hasExtents: (word & 0x80000n) !== 0n,
+    isSealed: (word & 0x100000n) !== 0n,
+    hasOwnInode: (word & 0x200000n) !== 0n,
     isInline: (word & 0x10000000n) !== 0n,
     ignoresCase: (word & 0x40000000n) !== 0n,
   }

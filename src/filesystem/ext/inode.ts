@@ -44,13 +44,33 @@ export function readInode(groups: ExtGroups, number: number): Inode {
 function checksumHolds({ checksums }: ExtGroups, bytes: Uint8Array, seed: number): boolean {
   if (!checksums.ofMetadata) return true
   const { checksumLow } = extInode.read(bytes)
-  const { checksumHigh: high } = extInodeExtra.fields
-  const hasHigh = extraSize(bytes) >= high.offset + high.length - extInode.size
+  const { low, high } = inodeChecksum(checksums, bytes, seed)
+  return low === checksumLow && (high === undefined || high === viewOf(bytes).getUint16(highHalf.offset, true))
+}
+
+const { checksumHigh: highHalf } = extInodeExtra.fields
+
+/** The checksum that an inode is to have; its high half where there is room for it. */
+function inodeChecksum(
+  checksums: ExtGroups['checksums'],
+  bytes: Uint8Array,
+  seed: number,
+): { readonly low: number; readonly high: number | undefined } {
+  const hasHigh = extraSize(bytes) >= highHalf.offset + highHalf.length - extInode.size
   const zeroed = extInode.without('checksumLow', bytes, bytes.length)
-  if (hasHigh) zeroed.fill(0, high.offset, high.offset + high.length)
+  if (hasHigh) zeroed.fill(0, highHalf.offset, highHalf.offset + highHalf.length)
   const checksum = checksums.ofInode(seed, zeroed)
-  if (checksum % 65536 !== checksumLow) return false
-  return !hasHigh || Math.floor(checksum / 65536) === viewOf(bytes).getUint16(high.offset, true)
+  return { low: checksum % 65536, high: hasHigh ? Math.floor(checksum / 65536) : undefined }
+}
+
+/** The bytes of an inode after a change of them, with the checksum that they are to have. */
+export function sealedInode({ checksums }: ExtGroups, { seed }: Inode, bytes: Uint8Array): Uint8Array {
+  if (!checksums.ofMetadata) return bytes
+  const { low, high } = inodeChecksum(checksums, bytes, seed)
+  const view = viewOf(bytes)
+  view.setUint16(extInode.fields.checksumLow.offset, low, true)
+  if (high !== undefined) view.setUint16(highHalf.offset, high, true)
+  return bytes
 }
 
 /** Bytes behind the first 128 that are fields; attributes follow them. */

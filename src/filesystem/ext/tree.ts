@@ -3,12 +3,13 @@ import { damaged } from '../damage.js'
 import type { FileMap } from '../file-map.js'
 import { entryName, posixName } from '../names.js'
 import { foldedName } from '../node-tree.js'
-import type { DirectoryEntry, FileNode, FileTree, ByteRun } from '../types.js'
+import type { DirectoryEntry, FileNode, FilePatch, FileTree, ByteRun, VolumeWrite } from '../types.js'
 import { blockMap } from './block-map.js'
 import { storedEntries } from './directory.js'
 import type { ExtGroups } from './groups.js'
 import { inodeTimes, readInode, type Inode } from './inode.js'
 import { inlineContent, inlineHead } from './inline.js'
+import { rewriteExtFile } from './rewrite.js'
 
 const rootInode = 2
 
@@ -89,6 +90,11 @@ export class ExtTree implements FileTree {
     if (offset < 0 || offset + target.length > node.size)
       throw new RangeError(`read of ${target.length} bytes at offset ${offset} leaves the file of ${node.size} bytes`)
     this.#read(node, offset, target)
+  }
+
+  rewrite(file: FileNode, patches: readonly FilePatch[], size: number): VolumeWrite[][] {
+    const node = this.#file(file)
+    return rewriteExtFile(this.#groups, node.inode, () => this.#map(node), patches, size)
   }
 
   #read(node: ExtNode, offset: number, target: Uint8Array): void {

@@ -1,3 +1,4 @@
+import { viewOf } from '../../binary/integers.js'
 import type { StructValues } from '../../binary/struct.js'
 import { usage } from '../../errors.js'
 import { clusterChain } from '../cluster-chain.js'
@@ -6,7 +7,8 @@ import { dosTime } from '../dos-time.js'
 import { FileMap } from '../file-map.js'
 import { codePage437, entryName } from '../names.js'
 import { foldedCase } from '../../binary/folded-case.js'
-import type { DirectoryEntry, FileNode, FileTree, ByteRun } from '../types.js'
+import { fixed, mappedRewrite } from '../rewrite.js'
+import type { DirectoryEntry, FileNode, FilePatch, FileTree, ByteRun, VolumeWrite } from '../types.js'
 import type { VolumeReader } from '../volume-reader.js'
 import { fatAttributes } from './entries.js'
 import type { FatLayout } from './layout.js'
@@ -32,6 +34,8 @@ class FatNode implements FileNode {
     readonly modified: bigint,
     readonly cluster: number | undefined,
     times: { created?: bigint; accessed?: bigint } = {},
+    /** Byte of the volume where its entry lies. */
+    readonly entryPosition?: number,
   ) {
     if (times.created !== undefined) this.created = times.created
     if (times.accessed !== undefined) this.accessed = times.accessed
@@ -43,7 +47,8 @@ interface Listed {
   /** The short name, under which the file is found too. */
   readonly alias: string
   readonly entry: StructValues<typeof fatEntryStruct>
-  readonly id: string
+  /** Byte of the volume. */
+  readonly position: number
 }
 
 /** The files of FAT12, FAT16 and FAT32 with their long names. Deleted entries are not shown. */
@@ -93,6 +98,30 @@ export class FatTree implements FileTree {
     this.#map(node).read(this.#reader, offset, target)
   }
 
+  rewrite(file: FileNode, patches: readonly FilePatch[], size: number): VolumeWrite[][] {
+    const node = this.#file(file)
+    const { title } = this.#reader
+    return mappedRewrite(
+      {
+        title,
+        map: this.#map(node),
+        size: node.size,
+        unit: this.#layout.clusterSize,
+        resized: (bytes) => [this.#sizeWrite(node, bytes)],
+      },
+      patches,
+      size,
+    )
+  }
+
+  /** The size stands in the entry of the file's folder, which has no checksum. */
+  #sizeWrite({ entryPosition }: FatNode, size: number): VolumeWrite {
+    if (entryPosition === undefined) throw fixed(this.#reader.title, 'it has no entry in a folder')
+    const bytes = new Uint8Array(4)
+    viewOf(bytes).setUint32(0, size, true)
+    return { position: entryPosition + fatEntryStruct.fields.size.offset, bytes }
+  }
+
   #file(file: FileNode): FatNode {
     if (!(file instanceof FatNode)) throw new RangeError('the file belongs to another tree')
     if (file.kind !== 'file') throw usage('E_IS_DIRECTORY', 'a folder has no content to read')
@@ -117,13 +146,13 @@ export class FatTree implements FileTree {
     return map
   }
 
-  #open({ entry, id }: Listed): FileNode {
+  #open({ entry, position }: Listed): FileNode {
     const { isDirectory } = fatAttributes(entry.attributes)
     // The upper half is something else on FAT12 and FAT16.
     const cluster = entry.clusterLow + (this.#layout.bits === 32 ? entry.clusterHigh * 65536 : 0)
     return new FatNode(
       isDirectory ? 'directory' : 'file',
-      isDirectory ? folderId(cluster) : id,
+      isDirectory ? folderId(cluster) : `entry ${position}`,
       isDirectory ? 0 : entry.size,
       dosTime(entry.modifiedDate, entry.modifiedTime),
       cluster,
@@ -133,6 +162,7 @@ export class FatTree implements FileTree {
           : { created: dosTime(entry.createdDate, entry.createdTime, entry.createdHundredths) }),
         ...(entry.accessedDate === 0 ? {} : { accessed: dosTime(entry.accessedDate, 0) }),
       },
+      position,
     )
   }
 
@@ -159,7 +189,7 @@ export class FatTree implements FileTree {
           if (isLabel !== labels || isDots(entry.name)) continue
           const alias = entryName(shortName(entry.name, entry.caseFlags))
           const { position = 0 } = map.at(offset + at)
-          yield { name: long === undefined ? alias : entryName(long), alias, entry, id: `entry ${position}` }
+          yield { name: long === undefined ? alias : entryName(long), alias, entry, position }
         }
       }
     }

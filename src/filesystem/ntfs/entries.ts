@@ -51,8 +51,12 @@ export function recordFlags(word: number): { readonly inUse: boolean; readonly i
   return { inUse: (word & 1) !== 0, isDirectory: (word & 2) !== 0 }
 }
 
-export function attributeFlags(word: number): { readonly isCompressed: boolean; readonly isEncrypted: boolean } {
-  return { isCompressed: (word & 0xff) !== 0, isEncrypted: (word & 0x4000) !== 0 }
+export function attributeFlags(word: number): {
+  readonly isCompressed: boolean
+  readonly isEncrypted: boolean
+  readonly isSparse: boolean
+} {
+  return { isCompressed: (word & 0xff) !== 0, isEncrypted: (word & 0x4000) !== 0, isSparse: (word & 0x8000) !== 0 }
 }
 
 /**

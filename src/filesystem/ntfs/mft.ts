@@ -86,6 +86,21 @@ export class Mft {
     return openStream(this.#reader, this.attributes(file, type, name), this.#layout)
   }
 
+  /** The byte of the volume where byte `at` of a record stands. @throws ImageError corrupt E_FS_CORRUPT. */
+  place(number: number, at: number): number {
+    const offset = number * this.#layout.recordSize + at
+    const { position } = this.#map.at(offset)
+    if (position === undefined) throw damaged('NTFS', `record ${number} lies in a hole of the master file table`)
+    return position
+  }
+
+  /** Where the clusters of an attribute lie, whatever its parts. @throws ImageError corrupt E_FS_CORRUPT. */
+  clusters(parts: readonly Attribute[]): FileMap {
+    const map = new FileMap()
+    for (const part of parts) addRuns(map, part, this.#layout)
+    return map
+  }
+
   #load(number: number): FileRecord {
     const { recordSize } = this.#layout
     if (!Number.isSafeInteger(number) || (number + 1) * recordSize > this.#map.length || number >= this.#records) {

@@ -6,6 +6,9 @@ import { attributeHead, fileRecord, nonResidentHead, residentHead } from './stru
 const fixupStride = 512
 const endOfAttributes = 0xffffffff
 
+/** Records below belong to NTFS itself. */
+export const firstUserRecord = 16
+
 /** Types of attributes. */
 export const attributeTypes = {
   standardInformation: 0x10,
@@ -26,6 +29,7 @@ export interface Attribute {
   readonly id: number
   readonly isCompressed: boolean
   readonly isEncrypted: boolean
+  readonly isSparse: boolean
   readonly content:
     | { readonly resident: true; readonly value: Uint8Array }
     | {
@@ -47,6 +51,8 @@ export interface FileRecord {
   /** Reference to the record that this one continues; 0 for a file's first. */
   readonly base: bigint
   readonly attributes: readonly Attribute[]
+  /** What stands there, with the fixups applied; values of attributes are views of it. */
+  readonly bytes: Uint8Array
 }
 
 /**
@@ -76,6 +82,17 @@ export function applyFixups(
   }
 }
 
+/**
+ * Where in a record on the disk its byte `at` stands: the last two of every 512 are kept elsewhere.
+ * @param record bytes with the fixups applied.
+ */
+export function storedPlace(record: Uint8Array, at: number): number {
+  const within = at % fixupStride
+  if (within < fixupStride - 2) return at
+  const { fixupOffset } = fileRecord.read(record)
+  return fixupOffset + (Math.floor(at / fixupStride) + 1) * 2 + within - (fixupStride - 2)
+}
+
 /** Reads a record. The bytes are changed (fixups) and kept. @throws ImageError corrupt E_FS_CORRUPT. */
 export function readRecord(bytes: Uint8Array, number: number): FileRecord {
   const what = `record ${number} of the master file table`
@@ -93,6 +110,7 @@ export function readRecord(bytes: Uint8Array, number: number): FileRecord {
     sequence: head.sequence,
     flags: head.flags,
     base: head.baseRecord,
+    bytes,
     attributes: readAttributes(bytes.subarray(0, end), head.firstAttribute, what),
   }
 }

@@ -2,20 +2,19 @@ import { unsupported, usage } from '../../errors.js'
 import { damaged } from '../damage.js'
 import { entryName } from '../names.js'
 import { foldedCase } from '../../binary/folded-case.js'
-import type { DirectoryEntry, FileNode, FileTree, ByteRun } from '../types.js'
+import type { DirectoryEntry, FileNode, FilePatch, FileTree, ByteRun, VolumeWrite } from '../types.js'
 import { fileAttributes, recordFlags, recordReference } from './entries.js'
 import { dosNamespace, folderNames, type IndexedName } from './index-tree.js'
 import { maximumInterix, readInterix } from './interix.js'
 import type { NtfsLayout } from './layout.js'
 import type { Mft } from './mft.js'
-import { attributeTypes, type FileRecord } from './record.js'
+import { attributeTypes, firstUserRecord, type FileRecord } from './record.js'
 import { readReparse, type Reparse } from './reparse.js'
+import { rewriteNtfsFile } from './rewrite.js'
 import type { Stream } from './stream.js'
 import { fileName, standardInformation } from './structs.js'
 
 const rootRecord = 5
-/** Records below belong to NTFS itself. */
-const firstUserRecord = 16
 /** From 1601-01-01 to 1970-01-01, in units of 100 ns. */
 const epochDistance = 116444736000000000n
 /** Windows allows 16 KiB. */
@@ -93,6 +92,12 @@ export class NtfsTree implements FileTree {
     if (offset < 0 || offset + target.length > stream.size)
       throw new RangeError(`read of ${target.length} bytes at offset ${offset} leaves the file of ${stream.size} bytes`)
     stream.read(offset, target)
+  }
+
+  rewrite(file: FileNode, patches: readonly FilePatch[], size: number): VolumeWrite[][] {
+    // What keeps a file from being read keeps it from being written.
+    this.#stream(file)
+    return [rewriteNtfsFile(this.#mft, this.#node(file).record, patches, size)]
   }
 
   #node(file: FileNode): NtfsNode {

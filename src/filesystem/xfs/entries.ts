@@ -35,9 +35,15 @@ export function ignoresCase(version: number): boolean {
 export function xfsInodeFlags(
   flags: number,
   more: bigint,
-): { readonly isRealtime: boolean; readonly bigTime: boolean; readonly manyExtents: boolean } {
+): {
+  readonly isRealtime: boolean
+  readonly isShared: boolean
+  readonly bigTime: boolean
+  readonly manyExtents: boolean
+} {
   return {
     isRealtime: (flags & 1) !== 0,
+    isShared: (more & 2n) !== 0n,
     bigTime: (more & 8n) !== 0n,
     manyExtents: (more & 16n) !== 0n,
   }

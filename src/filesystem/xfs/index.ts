@@ -18,6 +18,8 @@ import { XfsTree } from './tree.js'
 const mostGroups = 1024 * 1024
 /** Features of version 5 (incompat) up to `parent`: none of them changes how free space or files are recorded. */
 const knownIncompatible = 0x100
+/** Those that matter to writers (ro_compat) up to `inobtcount`: none changes what a file's inode and blocks are. */
+const knownReadOnly = 0x10
 const needsRepair = 0x10
 
 /** XFS (the sheet's section 7). */
@@ -114,7 +116,15 @@ class Identification {
       folderBlockSize,
       fileTypes: hasFileTypes(this.#superblock),
       ignoresCase: ignoresCase(this.#superblock.version),
+      unknownToWriters: version === 5 ? this.#unknownToWriters() : undefined,
     }
+  }
+
+  #unknownToWriters(): string | undefined {
+    const { readOnlyCompatible, logIncompatible } = this.#superblock
+    if (readOnlyCompatible >= knownReadOnly)
+      return `the filesystem has features that are not known here: 0x${readOnlyCompatible.toString(16)}`
+    return logIncompatible === 0 ? undefined : 'the log of the filesystem is not empty'
   }
 
   #requireKnown(version: number): void {

@@ -20,6 +20,8 @@ export interface XfsFiles extends XfsGeometry {
   readonly folderBlockSize: number
   readonly fileTypes: boolean
   readonly ignoresCase: boolean
+  /** Features that matter only where something is written: one that is not known, or a log that is not empty. */
+  readonly unknownToWriters: string | undefined
 }
 
 const formats = { device: 0, local: 1, extents: 2, tree: 3 }
@@ -41,15 +43,24 @@ export class XfsNode implements FileNode {
   /** How the content is stored: 1 in the inode, 2 as a list of extents, 3 as a tree of them. */
   readonly format: number
   readonly extents: number
+  /** Whether its blocks may belong to other files too (reflink). */
+  readonly isShared: boolean
+  /** Byte of the volume where it lies, and what stands there. */
+  readonly position: number
+  readonly bytes: Uint8Array
   /** The part of the inode where content, or what leads to it, lies. */
   readonly fork: Uint8Array
   map: FileMap | undefined
 
-  constructor(number: bigint, bytes: Uint8Array, values: StructValues<typeof inodeCore>, start: number) {
+  constructor(number: bigint, position: number, bytes: Uint8Array, values: StructValues<typeof inodeCore>) {
     const more = values.version === 3 ? inodeMore.read(bytes) : undefined
-    const { bigTime, manyExtents } = xfsInodeFlags(values.flags, more?.flags ?? 0n)
+    const start = values.version === 3 ? inodeMore.size : inodeCore.size
+    const { bigTime, manyExtents, isShared } = xfsInodeFlags(values.flags, more?.flags ?? 0n)
     const { kind, permissions } = posixMode(values.mode)
     this.number = number
+    this.position = position
+    this.bytes = bytes
+    this.isShared = isShared
     this.kind = kind
     this.size = kind === 'file' || kind === 'directory' || kind === 'link' ? values.size : 0
     this.mode = permissions
@@ -97,13 +108,26 @@ export function readXfsInode(reader: VolumeReader, files: XfsFiles, number: bigi
   if (values.mode === 0) throw damaged('XFS', `inode ${number} is named, and it is free`, position)
   if (posixMode(values.mode).kind === 'file' && xfsInodeFlags(values.flags, 0n).isRealtime)
     throw unsupported('E_FS_FEATURE', `inode ${number} of the XFS filesystem lies in its realtime part`)
-  return new XfsNode(number, bytes, values, values.version === 3 ? inodeMore.size : inodeCore.size)
+  return new XfsNode(number, position, bytes, values)
 }
 
 /** Checksums are little-endian, the one such number of their structures. */
 export function littleChecksumHolds(bytes: Uint8Array, at: number): boolean {
-  const stored = viewOf(bytes).getUint32(at, true)
-  return crc32c(bytes.subarray(at + 4), crc32c(zeros, crc32c(bytes.subarray(0, at)))) === stored
+  return littleChecksum(bytes, at) === viewOf(bytes).getUint32(at, true)
+}
+
+/** The checksum that is to stand at byte `at`. */
+function littleChecksum(bytes: Uint8Array, at: number): number {
+  return crc32c(bytes.subarray(at + 4), crc32c(zeros, crc32c(bytes.subarray(0, at))))
+}
+
+/** The bytes of an inode with another size, and the checksum that they are to have. */
+export function resizedInode({ bytes }: XfsNode, version: number, size: number): Uint8Array {
+  const changed = Uint8Array.from(bytes)
+  const view = viewOf(changed)
+  view.setBigUint64(inodeCore.fields.size.offset, BigInt(size))
+  if (version === 5) view.setUint32(inodeChecksum, littleChecksum(changed, inodeChecksum), true)
+  return changed
 }
 
 const zeros = new Uint8Array(4)

@@ -2,11 +2,12 @@ import { damaged } from '../damage.js'
 import type { FileMap } from '../file-map.js'
 import { posixName } from '../names.js'
 import { NodeTree, type FolderEntry } from '../node-tree.js'
-import type { ByteRun } from '../types.js'
+import { fixed, mappedRewrite } from '../rewrite.js'
+import type { ByteRun, FilePatch, VolumeWrite } from '../types.js'
 import type { VolumeReader } from '../volume-reader.js'
 import { folderNames } from './directory.js'
 import { extentMap } from './extents.js'
-import { littleChecksumHolds, readXfsInode, XfsNode, type XfsFiles } from './inode.js'
+import { littleChecksumHolds, readXfsInode, resizedInode, XfsNode, type XfsFiles } from './inode.js'
 import { linkPiece, linkPieceChecksum } from './structs.js'
 
 const longestTarget = 1024
@@ -39,6 +40,24 @@ export class XfsTree extends NodeTree<XfsNode> {
 
   protected content(file: XfsNode, offset: number, target: Uint8Array): void {
     this.#map(file).read(this.#reader, offset, target)
+  }
+
+  /** Blocks of data have no checksums; the inode, which has the size, has one. */
+  protected override rewritten(file: XfsNode, patches: readonly FilePatch[], size: number): VolumeWrite[][] {
+    const { unknownToWriters, version, blockSize } = this.#files
+    if (unknownToWriters !== undefined) throw fixed('XFS', unknownToWriters)
+    if (file.isShared) throw fixed('XFS', 'its blocks may belong to other files too (reflink)')
+    return mappedRewrite(
+      {
+        title: 'XFS',
+        map: this.#map(file),
+        size: file.size,
+        unit: blockSize,
+        resized: (bytes) => [{ position: file.position, bytes: resizedInode(file, version, bytes) }],
+      },
+      patches,
+      size,
+    )
   }
 
   #open(number: bigint): XfsNode {
