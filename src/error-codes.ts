@@ -123,6 +123,7 @@ export const codesOf = {
     'E_MOUNTED',
     'E_NOT_CONFIRMED',
     'E_NOT_ITS_CHILD',
+    'E_NOT_MENDED',
     'E_NO_MEDIUM',
     'E_NO_ROOM',
     'E_OTHER_CHILDREN',

@@ -1,20 +1,32 @@
 import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
+import type { Interfaces } from '@oclif/core'
 import { BaseCommand } from '../cli/base-command.js'
-import { openFlags, openValues } from '../cli/flags.js'
+import { openFlags, openValues, progressFlag, writeFlags } from '../cli/flags.js'
+import { copyFlags, formatFlags, targetValues } from '../cli/format-flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { exitCodes, printable } from '../errors.js'
 import type { DoctorPageOptions, DoctorResult } from '../operations/doctor/doctor.js'
+
+const { compress, flush, threads, sparse } = copyFlags
+
+type MendFlags = Interfaces.InferredFlags<typeof Doctor.flags>
 
 export default class Doctor extends BaseCommand {
   static override summary = 'Say whether a disk will start, and what keeps it from that.'
   static override description = paragraphs(`
     Looks at the disk in IMAGE without starting it: boot loaders and firmware, the boot menu, fstab, the kernel and
     what its initramfs holds, network names, agents and cloud-init; with --for also the drivers, sizes and rules of
-    that platform. Linux is looked into; of other systems only how the disk starts. Nothing is written.
+    that platform. Linux is looked into; of other systems only how the disk starts. Nothing is written without --mend.
 
     Each finding says where it is, what was found and what is wanted, why, and what to do. The output also lists what
     was not looked into. The exit code is 0 when the disk is ready, and 1 when it is not, or when that is not known.
+
+    --mend changes what needs no guess: device names in fstab and in the boot menu become ids, ids of a root that is
+    gone become those of the root that is there. Bytes of files that exist are exchanged; nothing is allocated. With
+    --output the mended disk is a new image; with --in-place IMAGE itself is changed; --dry-run lists every range of
+    bytes, old and new. The disk is looked at again as it is then, and what is left is listed. Filesystems that were
+    not left in order, and systems that sleep, are not changed.
   `)
   static override examples = [
     { description: 'Will this disk start?', command: '<%= config.bin %> <%= command.id %> server.vhdx' },
@@ -26,6 +38,14 @@ export default class Doctor extends BaseCommand {
       description: 'As a page, with the picture of the disk',
       command: '<%= config.bin %> <%= command.id %> server.vhdx --for azure-gen2 --html server.html',
     },
+    {
+      description: 'What would be changed to mend it?',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx --mend --dry-run',
+    },
+    {
+      description: 'A mended copy',
+      command: '<%= config.bin %> <%= command.id %> server.vhdx --mend --output mended.vhdx',
+    },
     { description: 'For a program', command: '<%= config.bin %> <%= command.id %> server.qcow2 --for gce --json' },
   ]
   static override args = { image: string({ required: true, description: 'the image to look into' }) }
@@ -34,11 +54,29 @@ export default class Doctor extends BaseCommand {
     ...openFlags,
     for: stringFlag({ helpValue: 'PLATFORM', summary: 'where it is to start (see vdisk platforms)' }),
     html: stringFlag({ helpValue: 'FILE', summary: 'also write the page of inspect with the findings on it' }),
-    force: boolean({ char: 'f', dependsOn: ['html'], summary: 'replace the page if it exists' }),
+    mend: boolean({ exclusive: ['html'], summary: 'mend what can be mended here' }),
+    output: stringFlag({
+      helpValue: 'FILE',
+      dependsOn: ['mend'],
+      exclusive: ['in-place'],
+      summary: 'the new image, which is mended',
+    }),
+    'in-place': boolean({ dependsOn: ['mend'], summary: 'change IMAGE itself' }),
+    ...formatFlags,
+    ...writeFlags,
+    compress,
+    flush,
+    threads,
+    sparse,
+    ...progressFlag,
   }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Doctor)
+    if (flags.mend) {
+      await this.#mend(args.image, flags)
+      return
+    }
     const options = { registry: await this.registry(), ...openValues(flags), for: flags.for }
     const result =
       flags.html === undefined
@@ -46,6 +84,20 @@ export default class Doctor extends BaseCommand {
         : await this.#page(args.image, flags.html, { ...options, force: flags.force })
     await this.show({ schema: 'vdisk.doctor', result, view: () => import('../cli/view/doctor.js') })
     if (flags.html !== undefined && !flags.json) this.print(`\nThe page is ${printable(flags.html)}`)
+    if (result.verdict !== 'ready') this.exitWith(exitCodes.negative)
+  }
+
+  async #mend(image: string, flags: MendFlags): Promise<void> {
+    const { mendGuest } = await import('../operations/doctor/mending/mend.js')
+    const result = await mendGuest(image, {
+      ...(await this.context(flags)),
+      ...openValues(flags),
+      ...targetValues(flags),
+      for: flags.for,
+      output: flags.output,
+      inPlace: flags['in-place'],
+    })
+    await this.show({ schema: 'vdisk.doctor', result, view: () => import('../cli/view/doctor-mend.js') })
     if (result.verdict !== 'ready') this.exitWith(exitCodes.negative)
   }
 

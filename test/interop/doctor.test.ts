@@ -104,7 +104,7 @@ const defects: readonly Defect[] = [
     name: 'root= by an id that nothing has',
     change: menu(`root=UUID=${other} ro`),
     finds: ['blocks L-ROOT-ABSENT'],
-    verdict: 'blocked',
+    verdict: 'mendable',
   },
   { name: 'root= by a name', change: menu('root=/dev/sda2 ro'), finds: ['risk L-ROOT-DEVICE'], verdict: 'ready' },
   {
@@ -112,13 +112,13 @@ const defects: readonly Defect[] = [
     change: menu('root=/dev/sda2 ro'),
     platform: 'aws-snapshot',
     finds: ['blocks L-ROOT-DEVICE'],
-    verdict: 'blocked',
+    verdict: 'mendable',
   },
   {
     name: 'root= of another partition',
     change: menu('root=UUID=ABCD-1234 ro'),
     finds: ['blocks L-ROOT-OTHER'],
-    verdict: 'blocked',
+    verdict: 'mendable',
   },
   {
     name: 'resume= of swap that is gone',

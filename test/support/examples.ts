@@ -18,7 +18,7 @@ const chosen: Readonly<Record<string, readonly number[]>> = {
   cp: [0, 2],
   create: [0, 1, 2],
   disks: [0, 1, 2],
-  doctor: [0, 1, 2, 3],
+  doctor: [0, 1, 2, 3, 5],
   formats: [0, 1],
   hash: [0, 1, 3],
   image: [3],

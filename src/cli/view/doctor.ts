@@ -3,7 +3,7 @@ import type { DoctorFinding, DoctorVerdict } from '../../operations/doctor/repor
 import type { Renderer } from '../render.js'
 import type { View } from './view.js'
 
-export const view: View<DoctorResult> = { text, warnings: () => [] }
+export const view: View<DoctorResult> = { text: (result, render) => text(result, render), warnings: () => [] }
 
 export const verdictTexts: Readonly<Record<DoctorVerdict, string>> = {
   ready: 'ready: nothing was found that keeps it from starting',
@@ -18,14 +18,17 @@ export const severityTexts: Readonly<Record<DoctorFinding['severity'], string>> 
   note: 'Note',
 }
 
-function text(
+/** @param mended of a disk that was mended: what was done, before what was found then. */
+export function text(
   { image, platform, verdict, operatingSystem, findings, looked, notLooked }: DoctorResult,
   render: Renderer,
+  mended?: readonly string[],
 ): string {
   const parts = [
+    ...(mended ?? []),
     render.heading(`${image.path}${platform === undefined ? '' : ` for ${platform.title}`}`),
     render.facts([
-      ['verdict', verdictTexts[verdict]],
+      [mended === undefined ? 'verdict' : 'verdict then', verdictTexts[verdict]],
       ['system', operatingSystem ?? 'none was recognised'],
     ]),
   ]

@@ -1,6 +1,6 @@
 import type { VolumeFiles } from '../files/volume-files.js'
 import { grubMenuPaths, syslinuxMenuPaths } from '../inspect/boot/configuration.js'
-import { rootFolders, volumeText, type GuestVolume } from './guest.js'
+import { rootFolders, volumeText, type GuestVolume, type TextFile } from './guest.js'
 
 /** What a boot loader can start. Paths are as it reads them: from the root of a volume. */
 export interface BootEntry {
@@ -17,6 +17,8 @@ export interface BootEntry {
 export interface BootMenu {
   readonly where: string
   readonly open: GuestVolume
+  /** The files that it is written in. */
+  readonly texts: readonly TextFile[]
   readonly entries: readonly BootEntry[]
   readonly first?: BootEntry
   /** Ids of filesystems that it looks for. */
@@ -24,6 +26,8 @@ export interface BootMenu {
 }
 
 const mostEntries = 64
+/** Menus beside which the variables lie that entries of the Boot Loader Specification use. */
+const menuPaths = ['/grub2/grub.cfg', '/boot/grub2/grub.cfg', '/grub/grub.cfg']
 
 /** The menus on the volumes of a disk. */
 export function bootMenus(volumes: readonly GuestVolume[]): BootMenu[] {
@@ -121,12 +125,27 @@ function grubMenu(open: GuestVolume, path: string, text: string): BootMenu {
   const number = /^\d+$/.test(name) ? Number(name) : -1
   const named = found.findIndex(({ title, id }) => title === name || id === name)
   const first = entries[number] ?? entries[named] ?? entries.find(({ kernel }) => kernel !== undefined) ?? entries[0]
-  return { where, open, entries, first, searches }
+  return {
+    where,
+    open,
+    texts: [
+      { open, path },
+      { open, path: environmentPath(path) },
+    ],
+    entries,
+    first,
+    searches,
+  }
+}
+
+/** Where GRUB keeps variables beside its menu. */
+function environmentPath(menu: string): string {
+  return `${menu.slice(0, menu.lastIndexOf('/'))}/grubenv`
 }
 
 /** The variables that GRUB keeps beside its menu. */
 function grubEnvironment(files: VolumeFiles, path: string): Map<string, string> {
-  const text = volumeText(files, `${path.slice(0, path.lastIndexOf('/'))}/grubenv`) ?? ''
+  const text = volumeText(files, environmentPath(path)) ?? ''
   return new Map(
     text.split('\n').flatMap((line) => {
       const sign = line.indexOf('=')
@@ -140,9 +159,7 @@ function loaderMenu(open: GuestVolume, folder: string): BootMenu | undefined {
   const { files } = open
   const names = files.names(folder).filter((name) => name.endsWith('.conf'))
   if (names.length === 0) return undefined
-  const environment = ['/grub2/grub.cfg', '/boot/grub2/grub.cfg', '/grub/grub.cfg']
-    .map((path) => grubEnvironment(files, path))
-    .find((variables) => variables.size > 0)
+  const environment = menuPaths.map((path) => grubEnvironment(files, path)).find((variables) => variables.size > 0)
   const entries = names.slice(0, mostEntries).map((name): BootEntry => {
     const path = `${folder}/${name}`
     const values = new Map<string, string[]>()
@@ -168,7 +185,15 @@ function loaderMenu(open: GuestVolume, folder: string): BootMenu | undefined {
   const found = names.findIndex((name) => name === wanted || name === `${wanted ?? ''}.conf`)
   // The newest is the last of their names, in the order of versions.
   const last = [...entries.keys()].sort((one, other) => byVersion(names[one] ?? '', names[other] ?? '')).at(-1) ?? 0
-  return { where: place(open, folder), open, entries, first: entries[found] ?? entries[last], searches: [] }
+  const texts = [...names.map((name) => `${folder}/${name}`), ...menuPaths.map(environmentPath)]
+  return {
+    where: place(open, folder),
+    open,
+    texts: texts.map((path) => ({ open, path })),
+    entries,
+    first: entries[found] ?? entries[last],
+    searches: [],
+  }
 }
 
 function loaderDefault(files: VolumeFiles): string | undefined {
@@ -203,14 +228,15 @@ function syslinuxMenu(open: GuestVolume, path: string, text: string): BootMenu {
     }
   }
   const all = entries.map((entry) => ({ ...entry, where, open }))
-  return { where, open, entries: all, first: all.find(({ title }) => title === wanted) ?? all[0], searches: [] }
+  const first = all.find(({ title }) => title === wanted) ?? all[0]
+  return { where, open, texts: [{ open, path }], entries: all, first, searches: [] }
 }
 
 /** The command line of a Raspberry Pi; its firmware finds the kernel. */
 function commandLineMenu(open: GuestVolume, line: string): BootMenu {
   const where = place(open, '/cmdline.txt')
   const entry = { where, open, title: 'cmdline.txt', initrds: [], parameters: wordsOf(line) }
-  return { where, open, entries: [entry], first: entry, searches: [] }
+  return { where, open, texts: [{ open, path: '/cmdline.txt' }], entries: [entry], first: entry, searches: [] }
 }
 
 function joined(text: string): string[] {

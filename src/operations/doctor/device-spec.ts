@@ -2,9 +2,9 @@
 export type DeviceSpec =
   | { readonly kind: 'uuid' | 'label' | 'partuuid' | 'partlabel'; readonly value: string }
   /** A name that the kernel gives in the order of finding: `sda`, partition 2. */
-  | { readonly kind: 'name'; readonly family: string; readonly partition?: number }
+  | { readonly kind: 'name'; readonly family: string; readonly disk: string; readonly partition?: number }
   /** A name made of the hardware: by-path, by-id. */
-  | { readonly kind: 'hardware' }
+  | { readonly kind: 'hardware'; readonly disk: string; readonly partition?: number }
   /** Mapped by LVM (`vg/lv`), RAID or encryption. */
   | { readonly kind: 'mapped'; readonly volume?: string }
   /** No disk: network, memory, kernel. */
@@ -19,15 +19,29 @@ export function deviceSpec(text: string): DeviceSpec {
   const [, by = '', linked = ''] = /^\/dev\/disk\/by-([a-z]+)\/(.+)$/s.exec(text) ?? []
   for (const kind of ids) if (by === kind) return { kind, value: unescaped(linked) }
   if (by === 'id' && /^(dm-|lvm-|md-)/.test(linked)) return { kind: 'mapped' }
-  if (by !== '') return { kind: 'hardware' }
-  const [, family = '', letters, first, second] =
-    /^\/dev\/(?:(sd|hd|vd|xvd)([a-z]{1,3})(\d{0,3})|(?:nvme\d+n\d+|mmcblk\d+)(?:p(\d{1,3}))?)$/.exec(text) ?? []
-  if (letters !== undefined) return { kind: 'name', family, partition: numbered(first) }
-  if (/^\/dev\/(nvme|mmcblk)/.test(text))
-    return { kind: 'name', family: text.startsWith('/dev/nvme') ? 'nvme' : 'mmcblk', partition: numbered(second) }
+  if (by !== '') {
+    const [, disk = text, number] = /^(.+)-part(\d{1,3})$/.exec(text) ?? []
+    return { kind: 'hardware', disk, partition: numbered(number) }
+  }
+  const name = kernelName(text)
+  if (name !== undefined) return name
   if (/^\/dev\/(mapper\/|dm-|md|[A-Za-z0-9+_.-]+\/[A-Za-z0-9+_.-]+$)/.test(text))
     return { kind: 'mapped', volume: logicalVolume(text) }
   return { kind: 'other' }
+}
+
+/** A name that the kernel gives in the order of finding. */
+function kernelName(text: string): DeviceSpec | undefined {
+  const [, family = '', letters = '', number] = /^\/dev\/(sd|hd|vd|xvd)([a-z]{1,3})(\d{0,3})$/.exec(text) ?? []
+  if (letters !== '') return { kind: 'name', family, disk: `/dev/${family}${letters}`, partition: numbered(number) }
+  const [, disk, flash, partition] = /^(\/dev\/(nvme\d+n\d+|mmcblk\d+))(?:p(\d{1,3}))?$/.exec(text) ?? []
+  if (disk === undefined) return undefined
+  return {
+    kind: 'name',
+    family: flash?.startsWith('nvme') === true ? 'nvme' : 'mmcblk',
+    disk,
+    partition: numbered(partition),
+  }
 }
 
 /** `vg/lv`: of /dev/vg/lv, and of /dev/mapper/vg-lv, in which `--` is a hyphen of a name. */

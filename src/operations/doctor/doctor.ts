@@ -14,6 +14,8 @@ import { checkFirmware } from './firmware.js'
 import { Guest, type GuestVolume } from './guest.js'
 import { checkCommandLine, checkSetup } from './guest-setup.js'
 import { checkStartedKernel, installedKernels, startedKernel } from './kernels.js'
+import { shellWord } from '../../sys/shell-word.js'
+import { planGuestMend, type GuestMendPlan } from './mending/plan.js'
 import { DoctorReport, type DoctorFinding, type DoctorVerdict, type NotLooked } from './report.js'
 import { checkWindows } from './windows/check.js'
 import { windowsTitle, type WindowsFacts } from './windows/guest.js'
@@ -49,7 +51,7 @@ export async function doctor(argument: string, options: DoctorOptions = {}): Pro
   const platform = options.for === undefined ? undefined : namedPlatform(options.for)
   using opened = await openReadableLater(argument, options)
   const { result, volumes } = examine(argument, opened)
-  return await diagnose(opened, result, volumes, platform)
+  return (await diagnose(opened, result, volumes, platform)).result
 }
 
 export interface DoctorPageOptions extends DoctorOptions {
@@ -71,11 +73,18 @@ export async function doctorToPage(
   const platform = options.for === undefined ? undefined : namedPlatform(options.for)
   const found: { result?: DoctorResult } = {}
   await writePage(argument, target, options, async (opened, disk, volumes, rows) => {
-    found.result = await diagnose(opened, disk, volumes, platform)
+    found.result = (await diagnose(opened, disk, volumes, platform)).result
     return page(found.result, disk, rows)
   })
   if (found.result === undefined) throw new TypeError('the page was written without a result')
   return found.result
+}
+
+/** What was found, and what mends it. */
+export interface Diagnosis {
+  readonly result: DoctorResult
+  readonly volumes: readonly GuestVolume[]
+  readonly plan: GuestMendPlan
 }
 
 /** The same of an image that is open, and was examined. */
@@ -84,7 +93,7 @@ export async function diagnose(
   disk: InspectResult,
   volumes: readonly Volume[],
   platform: Platform | undefined,
-): Promise<DoctorResult> {
+): Promise<Diagnosis> {
   const report = new DoctorReport()
   checkDisk(disk.image.path, opened, disk, platform, report)
   checkFirmware(disk, platform, report)
@@ -97,17 +106,40 @@ export async function diagnose(
   await checkLinux(open, disk, windows !== undefined, platform, report)
   for (const each of open)
     for (const { message } of each.files.problems) report.skip(`${placeText(each)}: a file or folder`, message, true)
-  return {
+  const plan = planGuestMend(opened, open, opened.part === undefined ? report : new DoctorReport())
+  const findings = report.sorted.map((finding) => withRemedy(finding, plan, disk.image.path, platform))
+  const result = {
     image: disk.image,
     platform: platform === undefined ? undefined : { id: platform.id, title: platform.title },
     firmware: disk.boot.firmware,
     operatingSystem: windows === undefined ? disk.operatingSystem.looksLike : windowsTitle(windows),
     windows,
-    verdict: report.verdict,
-    findings: report.sorted,
+    verdict: report.verdict(findings),
+    findings,
     looked: report.looked,
     notLooked: report.notLooked,
   }
+  return { result, volumes: open, plan }
+}
+
+/** What is mended here has a command; why something is not follows what is to be done in the guest. */
+function withRemedy(
+  finding: DoctorFinding,
+  { mended, refusals }: GuestMendPlan,
+  path: string,
+  platform: Platform | undefined,
+): DoctorFinding {
+  if (mended.has(finding)) {
+    const target = platform === undefined ? '' : ` --for ${platform.id}`
+    return {
+      ...finding,
+      remedy: { kind: 'command', text: `vdisk doctor ${shellWord(path)}${target} --mend --output MENDED` },
+    }
+  }
+  const why = refusals.get(finding)
+  if (why === undefined) return finding
+  const { kind, text } = finding.remedy
+  return { ...finding, remedy: { kind, text: `${text} It is not mended here: ${why}.`.trimStart() } }
 }
 
 /** The logical volumes on the disk; those that cannot be read are said. */
@@ -181,7 +213,7 @@ async function checkMenus(
     )
     return
   }
-  checkRootParameter(guest, first, platform, report)
+  checkRootParameter(guest, first, menus, platform, report)
   if (platform !== undefined) checkCommandLine(first, platform, report)
   if (first.kernel === undefined) report.skip('the kernel', `${first.where} names none`, false)
   await checkStartedKernel(guest, startedKernel(guest, first), platform, report)

@@ -13,6 +13,13 @@ export interface GuestVolume extends OpenVolume {
   readonly logical?: string
 }
 
+/** A text file of the guest, where it lies. */
+export interface TextFile {
+  readonly open: GuestVolume
+  /** In its volume. */
+  readonly path: string
+}
+
 /** A line of fstab. */
 export interface FstabEntry {
   readonly line: number
@@ -44,9 +51,12 @@ export class Guest {
   readonly root: GuestMount
   readonly fstab: readonly FstabEntry[]
   readonly mounts: readonly GuestMount[]
+  /** Whether no other system has its root on the disk. */
+  readonly isOnly: boolean
 
-  private constructor(volumes: readonly GuestVolume[], root: GuestMount) {
+  private constructor(volumes: readonly GuestVolume[], root: GuestMount, isOnly: boolean) {
     this.volumes = volumes
+    this.isOnly = isOnly
     this.root = root
     this.mounts = [root]
     this.fstab = fstabEntries(this.text('/etc/fstab') ?? '')
@@ -55,11 +65,12 @@ export class Guest {
 
   /** Every system that has its root on one of the volumes. */
   static find(volumes: readonly GuestVolume[]): Guest[] {
-    return volumes.flatMap((open) => {
+    const roots = volumes.flatMap((open): GuestMount[] => {
       if (!open.files.readable) return []
       const folder = rootFolders.find((prefix) => isRoot(open.files, prefix))
-      return folder === undefined ? [] : [new Guest(volumes, { point: '/', open, folder })]
+      return folder === undefined ? [] : [{ point: '/', open, folder }]
     })
+    return roots.map((root) => new Guest(volumes, root, roots.length === 1))
   }
 
   /** The file at a path of the guest. */
@@ -78,6 +89,12 @@ export class Guest {
   text(path: string): string | undefined {
     const { files, path: place } = this.#place(path)
     return volumeText(files, place)
+  }
+
+  /** Where the file at a path of the guest lies. */
+  textFile(path: string): TextFile {
+    const { open, path: place } = this.#place(path)
+    return { open, path: place }
   }
 
   names(path: string): string[] {
@@ -100,10 +117,10 @@ export class Guest {
     )
   }
 
-  #place(path: string): { readonly files: VolumeFiles; readonly path: string } {
+  #place(path: string): TextFile & { readonly files: VolumeFiles } {
     const mount = this.mounts.find(({ point }) => point === '/' || path === point || path.startsWith(`${point}/`))
     const { point, open, folder } = mount ?? this.root
-    return { files: open.files, path: `${folder}${point === '/' ? path : path.slice(point.length)}` || '/' }
+    return { open, files: open.files, path: `${folder}${point === '/' ? path : path.slice(point.length)}` || '/' }
   }
 
   #mounted(): GuestMount[] {

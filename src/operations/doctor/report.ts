@@ -77,8 +77,9 @@ export class DoctorReport {
     return [...this.findings].sort((one, other) => order.indexOf(one.severity) - order.indexOf(other.severity))
   }
 
-  get verdict(): DoctorVerdict {
-    const blocking = this.findings.filter(({ severity }) => severity === 'blocks')
+  /** @param findings as they are shown: with commands for those that are mended here. */
+  verdict(findings: readonly DoctorFinding[]): DoctorVerdict {
+    const blocking = findings.filter(({ severity }) => severity === 'blocks')
     if (blocking.length > 0) return blocking.every(({ remedy }) => remedy.kind === 'command') ? 'mendable' : 'blocked'
     return this.notLooked.some(({ essential }) => essential) ? 'unknown' : 'ready'
   }

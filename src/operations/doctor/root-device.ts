@@ -1,8 +1,10 @@
 import type { Platform } from '../../platforms/index.js'
 import { placeText, wordsOf, type BootEntry, type BootMenu } from './boot-entries.js'
 import { deviceSpec, diskNames, type DeviceSpec } from './device-spec.js'
-import type { FstabEntry, Guest, GuestVolume } from './guest.js'
-import type { DoctorFinding, DoctorReport } from './report.js'
+import type { FstabEntry, Guest, GuestVolume, TextFile } from './guest.js'
+import { lastingName, provenVolume } from './proven-volume.js'
+import type { DoctorFinding, DoctorReport, FileEdit } from './report.js'
+import { fieldEdit, idEdits, parameterEdits } from './text-edits.js'
 
 /** Filesystems of fstab that lie on no disk. */
 const virtualTypes = new Set([
@@ -21,6 +23,9 @@ const virtualTypes = new Set([
 ])
 /** Shares that a hypervisor gives its guests. */
 const hostShares = new Set(['vboxsf', 'vmhgfs', 'fuse.vmhgfs-fuse', '9p', 'virtiofs', 'prl_fs'])
+
+/** What the small grub.cfg of an EFI system partition leads to. */
+const pointedMenus = ['/boot/grub/grub.cfg', '/grub/grub.cfg', '/boot/grub2/grub.cfg', '/grub2/grub.cfg']
 
 const kinds = { uuid: 'UUID', label: 'LABEL', partuuid: 'PARTUUID', partlabel: 'PARTLABEL' } as const
 
@@ -49,7 +54,7 @@ function deviceFault(
   platform: Platform | undefined,
 ): DeviceFault | undefined {
   const open = guest.volumeOf(spec)
-  const wanted = stableName(open) ?? 'UUID= of the filesystem'
+  const wanted = 'UUID= of the filesystem'
   if (spec.kind === 'hardware') return { kind: 'hardware', found: text, wanted, certain: false }
   if (spec.kind === 'name') {
     const names = platform?.drivers === undefined ? undefined : diskNames(platform.drivers.disk)
@@ -137,7 +142,12 @@ function checkFstabEntry(guest: Guest, entry: FstabEntry, platform: Platform | u
   if (fault === undefined) return
   // The kernel has mounted the root already; what is not needed is not waited for.
   const required = !optional && point !== '/' && point !== 'none' && point !== 'swap' && type !== 'swap'
-  report.add(fstabFinding(where, fault, required))
+  const proven = provenVolume(guest, spec, entry)
+  const name = proven === undefined ? undefined : lastingName(guest, proven, spec)
+  report.add(
+    fstabFinding(where, name === undefined ? fault : { ...fault, wanted: name }, required),
+    name === undefined ? [] : fieldEdit(guest.textFile('/etc/fstab'), line, 0, name),
+  )
 }
 
 function fstabFinding(where: string, fault: DeviceFault, required: boolean): DoctorFinding {
@@ -160,6 +170,7 @@ function fstabFinding(where: string, fault: DeviceFault, required: boolean): Doc
 export function checkRootParameter(
   guest: Guest,
   entry: BootEntry,
+  menus: readonly BootMenu[],
   platform: Platform | undefined,
   report: DoctorReport,
 ): void {
@@ -170,68 +181,106 @@ export function checkRootParameter(
     report.skip(`root= of ${where}`, 'there is none: the initramfs decides', false)
     return
   }
+  skipUnseen(guest, root, deviceSpec(root), where, report)
+  const texts = menus.flatMap((menu) => menu.texts)
+  const bare = entry.kernel !== undefined && entry.initrds.length === 0
+  const { name, edits } = rootEdits(guest, texts, root, bare)
+  const finding = rootFinding(guest, { where, root, bare, name }, platform)
+  if (finding !== undefined) report.add(finding, edits)
+  checkResume(guest, { entry, where, texts }, platform, report)
+}
+
+/** A root= of the kernel. `bare`: there is no initramfs. `name`: how the root is named for sure. */
+interface RootParameter {
+  readonly where: string
+  readonly root: string
+  readonly bare: boolean
+  readonly name: string | undefined
+}
+
+function rootFinding(
+  guest: Guest,
+  { where, root, bare, name }: RootParameter,
+  platform: Platform | undefined,
+): DoctorFinding | undefined {
   const spec = deviceSpec(root)
-  skipUnseen(guest, root, spec, where, report)
   const fault = deviceFault(guest, root, spec, platform)
-  if (fault !== undefined) {
-    report.add({
+  const wanted = name ?? stableName(guest.root.open) ?? fault?.wanted ?? placeText(guest.root.open)
+  if (fault !== undefined)
+    return {
       id: fault.kind === 'absent' ? 'L-ROOT-ABSENT' : 'L-ROOT-DEVICE',
       severity: fault.certain ? 'blocks' : 'risk',
       where,
       found: `root=${fault.found}`,
-      wanted: `root=${stableName(guest.root.open) ?? fault.wanted}`,
+      wanted: `root=${wanted}`,
       why: fault.certain
         ? 'the kernel finds no root, and stops'
         : 'the name depends on the controller and the order of disks',
-      remedy: {
-        kind: 'inside-guest',
-        text: `Set root=${stableName(guest.root.open) ?? fault.wanted} in the boot menu (update-grub, grubby).`,
-      },
-    })
-  } else if (spec.kind in kinds && guest.volumeOf(spec) !== undefined && guest.volumeOf(spec) !== guest.root.open) {
-    report.add({
+      remedy: { kind: 'inside-guest', text: `Set root=${wanted} in the boot menu (update-grub, grubby).` },
+    }
+  const named = guest.volumeOf(spec)
+  if (spec.kind in kinds && named !== undefined && named !== guest.root.open)
+    return {
       id: 'L-ROOT-OTHER',
       severity: 'blocks',
       where,
-      found: `root=${root}, which is ${placeText(guest.volumeOf(spec) ?? guest.root.open)}`,
-      wanted: `root=${stableName(guest.root.open) ?? placeText(guest.root.open)}`,
+      found: `root=${root}, which is ${placeText(named)}`,
+      wanted: `root=${wanted}`,
       why: `the root lies in ${placeText(guest.root.open)}`,
       remedy: { kind: 'inside-guest', text: 'Correct root= in the boot menu.' },
-    })
-  } else if (entry.kernel !== undefined && entry.initrds.length === 0 && ['uuid', 'label'].includes(spec.kind)) {
-    report.add({
-      id: 'L-ROOT-NO-INITRD',
-      severity: 'blocks',
-      where,
-      found: `root=${root} without an initramfs`,
-      wanted: 'an initramfs, or root=PARTUUID=',
-      why: 'the kernel alone knows partitions by PARTUUID and device names, not by what is in them',
-      remedy: { kind: 'inside-guest', text: 'Make an initramfs, or write root=PARTUUID= of the partition.' },
-    })
+    }
+  if (!bare || !['uuid', 'label'].includes(spec.kind)) return undefined
+  return {
+    id: 'L-ROOT-NO-INITRD',
+    severity: 'blocks',
+    where,
+    found: `root=${root} without an initramfs`,
+    wanted: 'an initramfs, or root=PARTUUID=',
+    why: 'the kernel alone knows partitions by PARTUUID and device names, not by what is in them',
+    remedy: { kind: 'inside-guest', text: 'Make an initramfs, or write root=PARTUUID= of the partition.' },
   }
-  checkResume(guest, entry, where, platform, report)
+}
+
+/** What exchanges root= in all texts, where it is certain which volume is the root. */
+function rootEdits(
+  guest: Guest,
+  texts: readonly TextFile[],
+  root: string,
+  bare: boolean,
+): { readonly name?: string; readonly edits: readonly FileEdit[] } {
+  const spec = deviceSpec(root)
+  const proven = provenVolume(guest, spec, { point: '/', type: 'auto' })
+  const name = proven === undefined ? undefined : lastingName(guest, proven, spec, bare)
+  if (name === undefined) return { edits: [] }
+  return { name, edits: texts.flatMap((text) => parameterEdits(text, `root=${root}`, `root=${name}`)) }
 }
 
 function checkResume(
   guest: Guest,
-  entry: BootEntry,
-  where: string,
+  { entry, where, texts }: { readonly entry: BootEntry; readonly where: string; readonly texts: readonly TextFile[] },
   platform: Platform | undefined,
   report: DoctorReport,
 ): void {
   const resume = parameter(entry.parameters, 'resume')
   if (resume === undefined) return
-  const asleep = deviceFault(guest, resume, deviceSpec(resume), platform)
-  if (asleep !== undefined)
-    report.add({
+  const spec = deviceSpec(resume)
+  const asleep = deviceFault(guest, resume, spec, platform)
+  if (asleep === undefined) return
+  const proven = provenVolume(guest, spec, { point: 'none', type: 'swap' })
+  const name = proven === undefined ? undefined : lastingName(guest, proven, spec)
+  const value = name !== undefined ? `resume=${name}` : asleep.kind === 'absent' ? 'noresume' : undefined
+  report.add(
+    {
       id: 'L-RESUME',
       severity: 'risk',
       where,
       found: `resume=${asleep.found}`,
-      wanted: asleep.kind === 'absent' ? 'no resume=, or that of a swap area on this disk' : `resume=${asleep.wanted}`,
+      wanted: value ?? 'resume= of a swap area on this disk, or none',
       why: 'the initramfs waits for it before it goes on',
       remedy: { kind: 'inside-guest', text: 'Remove resume= (/etc/initramfs-tools/conf.d/resume, /etc/default/grub).' },
-    })
+    },
+    value === undefined ? [] : texts.flatMap((text) => parameterEdits(text, `resume=${resume}`, value)),
+  )
 }
 
 /** The last one counts. */
@@ -251,15 +300,19 @@ export function checkBootDefaults(guest: Guest, platform: Platform | undefined, 
     for (const [, root = ''] of text.matchAll(/^[^#\n]*?\broot=([^\s"']+)/gm)) {
       const fault = deviceFault(guest, root, deviceSpec(root), platform)
       if (fault === undefined) continue
-      report.add({
-        id: 'L-ROOT-DEFAULT',
-        severity: 'risk',
-        where: path,
-        found: `root=${fault.found}`,
-        wanted: `root=${stableName(guest.root.open) ?? fault.wanted}`,
-        why: 'the next update of the kernel writes it into the boot menu',
-        remedy: { kind: 'inside-guest', text: `Correct ${path}.` },
-      })
+      const { name, edits } = rootEdits(guest, [guest.textFile(path)], root, false)
+      report.add(
+        {
+          id: 'L-ROOT-DEFAULT',
+          severity: 'risk',
+          where: path,
+          found: `root=${fault.found}`,
+          wanted: `root=${name ?? stableName(guest.root.open) ?? fault.wanted}`,
+          why: 'the next update of the kernel writes it into the boot menu',
+          remedy: { kind: 'inside-guest', text: `Correct ${path}.` },
+        },
+        edits,
+      )
     }
   }
 }
@@ -269,16 +322,29 @@ export function checkSearches(guest: Guest, menu: BootMenu, report: DoctorReport
   for (const { uuid, line } of menu.searches) {
     if (guest.volumeOf({ kind: 'uuid', value: uuid }) !== undefined || guest.containers.length > 0) continue
     const pointer = menu.entries.length === 0
-    report.add({
-      id: 'L-GRUB-SEARCH',
-      severity: pointer ? 'blocks' : 'risk',
-      where: `${menu.where}:${line}`,
-      found: `search --fs-uuid ${uuid}, which nothing on this disk has`,
-      wanted: stableName(guest.root.open)?.replace('UUID=', '') ?? 'the id of the filesystem with /boot',
-      why: pointer
-        ? 'GRUB finds no menu, and stops at its prompt'
-        : 'GRUB goes on where it was started from, if the files are there',
-      remedy: { kind: 'inside-guest', text: 'Run grub-install and update-grub (grub2-mkconfig).' },
-    })
+    const wanted = searchedVolume(guest, menu)?.volume.filesystems[0]?.uuid
+    report.add(
+      {
+        id: 'L-GRUB-SEARCH',
+        severity: pointer ? 'blocks' : 'risk',
+        where: `${menu.where}:${line}`,
+        found: `search --fs-uuid ${uuid}, which nothing on this disk has`,
+        wanted: wanted ?? 'the id of the filesystem with /boot',
+        why: pointer
+          ? 'GRUB finds no menu, and stops at its prompt'
+          : 'GRUB goes on where it was started from, if the files are there',
+        remedy: { kind: 'inside-guest', text: 'Run grub-install and update-grub (grub2-mkconfig).' },
+      },
+      wanted === undefined ? [] : menu.texts.flatMap((text) => idEdits(text, uuid, wanted)),
+    )
   }
+}
+
+/** The one volume that has what a menu starts, or the menu that a pointer leads to. */
+function searchedVolume(guest: Guest, menu: BootMenu): GuestVolume | undefined {
+  const kernels = [...new Set(menu.entries.flatMap(({ kernel }) => kernel ?? []))]
+  const paths = kernels.length > 0 ? kernels : pointedMenus
+  const volumes = kernels.length > 0 ? guest.volumes : guest.volumes.filter((open) => open !== menu.open)
+  const found = volumes.filter(({ files }) => paths.some((path) => files.file(path) !== undefined))
+  return found.length === 1 ? found[0] : undefined
 }

@@ -1,7 +1,7 @@
 import type { BlockSource } from '../../block/types.js'
-import { isImageError } from '../../errors.js'
+import { isImageError, unsupported } from '../../errors.js'
 import { resolvePath } from '../../filesystem/path.js'
-import type { Filesystem, FileNode, FileTree } from '../../filesystem/types.js'
+import type { Filesystem, FileNode, FilePatch, FileTree, VolumeWrite } from '../../filesystem/types.js'
 import type { Partition } from '../../partition/index.js'
 import { problem, type Problem } from '../inspect/info.js'
 
@@ -26,9 +26,11 @@ export class VolumeFiles {
   /** What kept a look from being answered. */
   readonly problems: Problem[] = []
   readonly #tree: FileTree | undefined
+  readonly #title: string
 
   constructor({ filesystems }: Pick<Volume, 'filesystems'>) {
     const filesystem = filesystems.find((one) => one.openTree !== undefined)
+    this.#title = filesystem?.title ?? 'this filesystem'
     this.#tree = this.#attempt(() => filesystem?.openTree?.())
   }
 
@@ -61,6 +63,17 @@ export class VolumeFiles {
         return true
       }) === true
     )
+  }
+
+  /**
+   * What is to be written to the volume so that a file has other bytes: as `rewrite` of its tree. @throws ImageError
+   * unsupported E_FILE_FIXED; corrupt.
+   */
+  rewrite(node: FileNode, patches: readonly FilePatch[], size: number): VolumeWrite[][] {
+    const writes = this.#tree?.rewrite?.(node, patches, size)
+    if (writes === undefined)
+      throw unsupported('E_FILE_FIXED', `files of ${this.#title} are not changed in their place`)
+    return writes
   }
 
   /** Names in a folder, in their order; empty where there is no such folder. Of a very large one only the first. */

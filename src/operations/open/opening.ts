@@ -115,7 +115,7 @@ export function wholeDisk(argument: string, purpose: string): string {
   if (partition !== undefined)
     throw usage(
       'E_NOT_A_DISK',
-      `${purpose} works on the partition table of a whole disk, and ${argument} is a partition`,
+      `${purpose} works on a whole disk, and ${argument} is a partition`,
       { hint: 'Leave out what follows the @.' },
     )
   return path

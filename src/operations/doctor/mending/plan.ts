@@ -1,0 +1,182 @@
+import { roundDown, roundUp } from '../../../binary/integers.js'
+import { isImageError, refused } from '../../../errors.js'
+import type { FileNode } from '../../../filesystem/types.js'
+import type { OpenedImage } from '../../../formats/open.js'
+import type { TableWrite } from '../../../partition/index.js'
+import { placeText } from '../boot-entries.js'
+import type { GuestVolume } from '../guest.js'
+import type { DoctorFinding, DoctorReport, FileEdit } from '../report.js'
+import { DiskPlaces } from './disk-places.js'
+import { newContent, type EditedFile, type NewContent } from './new-content.js'
+
+/** A run of bytes of the disk that changes. */
+export interface MendedRange {
+  /** The file that it belongs to, for people; what records its size counts too. */
+  readonly file: string
+  /** Byte of the disk. */
+  readonly position: number
+  readonly old: Uint8Array
+  readonly bytes: Uint8Array
+}
+
+/** A file that is mended, with what is to stand in it. */
+export interface MendedFile extends EditedFile {
+  readonly content: NewContent
+}
+
+/** What mends a disk. */
+export interface GuestMendPlan {
+  readonly files: readonly MendedFile[]
+  /** Whole sectors of the disk, each group to be on the medium before the next. */
+  readonly groups: readonly (readonly TableWrite[])[]
+  readonly ranges: readonly MendedRange[]
+  /** Findings that are gone then. */
+  readonly mended: ReadonlySet<DoctorFinding>
+  /** Why others are not mended. */
+  readonly refusals: ReadonlyMap<DoctorFinding, string>
+}
+
+/** Works out which findings can be mended, and what is to be written for that. Nothing is written. */
+export function planGuestMend(disk: OpenedImage, volumes: readonly GuestVolume[], report: DoctorReport): GuestMendPlan {
+  const places = new DiskPlaces(disk, volumes)
+  const mended = new Set<DoctorFinding>()
+  const refusals = new Map<DoctorFinding, string>()
+  let files = new Map<string, EditedFile>()
+  for (const finding of report.sorted) {
+    const edits = report.edits.get(finding)
+    if (edits === undefined) continue
+    try {
+      const more = withEdits(files, edits, volumes)
+      for (const file of more.values()) if (files.get(keyOf(file)) !== file) writesOf(file, places)
+      files = more
+      mended.add(finding)
+    } catch (error) {
+      if (!isImageError(error)) throw error
+      refusals.set(finding, error.message)
+    }
+  }
+  const all = [...files.values()]
+  const { groups, ranges } = diskWrites(disk, all, places)
+  return { files: all.map((file) => ({ ...file, content: newContent(file) })), groups, ranges, mended, refusals }
+}
+
+/** Two names of one file are one file. */
+function keyOf({ open, node }: { readonly open: GuestVolume; readonly node: FileNode }): string {
+  return `${placeText(open)} ${node.id}`
+}
+
+/** @throws ImageError refused E_NOT_MENDED. */
+function withEdits(
+  files: ReadonlyMap<string, EditedFile>,
+  edits: readonly FileEdit[],
+  volumes: readonly GuestVolume[],
+): Map<string, EditedFile> {
+  const more = new Map(files)
+  for (const edit of edits) {
+    const { open, path } = edit
+    guardVolume(open, volumes)
+    const node = open.files.file(path)
+    if (node === undefined) throw refused('E_NOT_MENDED', `there is no file ${path} in ${placeText(open)}`)
+    const key = keyOf({ open, node })
+    const known = more.get(key)
+    more.set(key, { open, path: known?.path ?? path, node, edits: [...(known?.edits ?? []), edit] })
+  }
+  return more
+}
+
+/** Issues of a filesystem that say nothing of its structure. */
+const harmless = ['W_FS_FREE_COUNT', 'W_FS_INFO']
+
+/** What a volume must be like before anything in it is changed. @throws ImageError refused E_NOT_MENDED. */
+function guardVolume(open: GuestVolume, volumes: readonly GuestVolume[]): void {
+  const where = placeText(open)
+  const asleep = volumes.find(({ volume }) => volume.filesystems.some(({ state }) => state === 'hibernated'))
+  if (asleep !== undefined) throw refused('E_NOT_MENDED', `a system sleeps in ${placeText(asleep)}`)
+  const [filesystem, other] = open.volume.filesystems
+  if (filesystem === undefined || other !== undefined)
+    throw refused('E_NOT_MENDED', `${where} has the marks of several filesystems`)
+  const { title, state, issues } = filesystem
+  if (state !== 'clean')
+    throw refused(
+      'E_NOT_MENDED',
+      state === 'dirty'
+        ? `the ${title} filesystem in ${where} was not left in order`
+        : `whether the ${title} filesystem in ${where} was left in order is not known`,
+    )
+  const issue = issues.find(({ code }) => !harmless.includes(code))
+  if (issue !== undefined) throw refused('E_NOT_MENDED', issue.message)
+}
+
+interface PlacedWrite {
+  readonly position: number
+  readonly bytes: Uint8Array
+}
+
+/** The writes for one file, on the disk. @throws ImageError refused E_NOT_MENDED; unsupported E_FILE_FIXED. */
+function writesOf(file: EditedFile, places: DiskPlaces): PlacedWrite[][] {
+  const { open, node } = file
+  const { patches, size } = newContent(file)
+  return open.files.rewrite(node, patches, size).map((group) =>
+    group.flatMap(({ position, bytes }) => {
+      let done = 0
+      return places.runs(open, position, bytes.length).map(({ offset, length }) => {
+        const piece = { position: offset, bytes: bytes.subarray(done, done + length) }
+        done += length
+        return piece
+      })
+    }),
+  )
+}
+
+/** All writes in whole sectors: what lies in one sector is there at once or not at all. */
+function diskWrites(
+  disk: OpenedImage,
+  files: readonly EditedFile[],
+  places: DiskPlaces,
+): Pick<GuestMendPlan, 'groups' | 'ranges'> {
+  const { sectorSize, capacity } = disk
+  const sectors = new Map<number, Uint8Array>()
+  const sectorAt = (start: number): Uint8Array => {
+    const known = sectors.get(start)
+    if (known !== undefined) return known
+    const bytes = new Uint8Array(Math.min(sectorSize, capacity - start))
+    disk.read(start, bytes)
+    return bytes
+  }
+  const ranges: MendedRange[] = []
+  const groups: TableWrite[][] = []
+  for (const file of files) {
+    const label = `${file.path} in ${placeText(file.open)}`
+    for (const group of writesOf(file, places)) {
+      const changed = new Map<number, Uint8Array>()
+      for (const { position, bytes } of group) {
+        const old = new Uint8Array(bytes.length)
+        const end = position + bytes.length
+        for (let start = roundDown(position, sectorSize); start < roundUp(end, sectorSize); start += sectorSize) {
+          const sector = changed.get(start) ?? Uint8Array.from(sectorAt(start))
+          const from = Math.max(position, start)
+          const to = Math.min(end, start + sectorSize)
+          old.set(sector.subarray(from - start, to - start), from - position)
+          sector.set(bytes.subarray(from - position, to - position), from - start)
+          changed.set(start, sector)
+        }
+        ranges.push({ file: label, position, old, bytes })
+      }
+      for (const [start, sector] of changed) sectors.set(start, sector)
+      groups.push(joined(changed))
+    }
+  }
+  return { groups, ranges }
+}
+
+/** Sectors that follow each other are one write. */
+function joined(sectors: ReadonlyMap<number, Uint8Array>): TableWrite[] {
+  const writes: { position: number; bytes: Uint8Array }[] = []
+  for (const [position, bytes] of [...sectors].sort(([one], [other]) => one - other)) {
+    const last = writes.at(-1)
+    if (last !== undefined && last.position + last.bytes.length === position)
+      last.bytes = Buffer.concat([last.bytes, bytes])
+    else writes.push({ position, bytes })
+  }
+  return writes
+}
