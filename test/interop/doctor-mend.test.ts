@@ -126,7 +126,6 @@ const defects: readonly Defect[] = [
     change: menu('root=/dev/sda2 ro'),
     platform: 'aws-snapshot',
     mended: ['L-ROOT-DEVICE'],
-    left: ['note L-CONTROLLER'],
     path: cfg,
     holds: new RegExp(`root=UUID=${rootUuid} ro console`),
   },
@@ -168,13 +167,12 @@ test('what can be mended is, in a copy, and fsck finds nothing in it', async (t)
     fs.rmSync(at('mended.raw'), { force: true })
     const result = await mendGuest(disk, { for: platform, output: at('mended.raw') })
     assert.deepEqual(result.mend.mended.map(({ id }) => id).sort(), [...mended].sort(), `${name}: ${said(result)}`)
-    const rest = result.findings.filter(({ severity }) => severity !== 'note' || left.length > 0)
-    if (platform === undefined || left.length > 0)
-      assert.deepEqual(
-        rest.map(({ id, severity }) => `${severity} ${id}`),
-        left,
-        name,
-      )
+    const rest = result.findings.filter(({ severity }) => severity !== 'note')
+    assert.deepEqual(
+      rest.map(({ id, severity }) => `${severity} ${id}`),
+      left,
+      name,
+    )
     assert.ok(fs.readFileSync(disk).equals(before), `${name}: the original is as it was`)
     if (mended.length === 0) {
       assert.equal(fs.existsSync(at('mended.raw')), false, 'nothing was to be done')
@@ -185,8 +183,7 @@ test('what can be mended is, in a copy, and fsck finds nothing in it', async (t)
     assert.match(soundFile(at, at('mended.raw'), path), holds, name)
     // Nothing else has changed.
     const after = fs.readFileSync(at('mended.raw'))
-    for (const { position, old, new: now } of [...result.mend.ranges].reverse())
-      after.set(Buffer.from(old, 'hex'), position + Buffer.from(now, 'hex').length - Buffer.from(old, 'hex').length)
+    for (const { position, old } of [...result.mend.ranges].reverse()) after.set(Buffer.from(old, 'hex'), position)
     assert.ok(before.equals(after), `${name}: the ranges that are listed are all`)
   }
 })
@@ -277,7 +274,8 @@ test('variables of GRUB keep the size of their block', async (t) => {
   Reflect.deleteProperty(files, cfg)
   files['/boot/grub2/grub.cfg'] = 'set default="${saved_entry}"\nblscfg\n'
   files['/boot/loader/entries/one.conf'] =
-    `title Fedora\nlinux /boot/vmlinuz-${kernelVersion}\ninitrd /boot/initrd.img-${kernelVersion}\noptions $kernelopts\n`
+    `title Fedora\nlinux /boot/vmlinuz-${kernelVersion}\n` +
+    `initrd /boot/initrd.img-${kernelVersion}\noptions $kernelopts\n`
   const disk = guestDisk(at, files)
   const result = await mendGuest(disk, { for: 'aws-snapshot', inPlace: true })
   assert.deepEqual(
