@@ -113,7 +113,7 @@ const defects: readonly Defect[] = [
     },
     platform: 'azure-gen2',
     finds: ['blocks W-DRIVER-OFF'],
-    verdict: 'blocked',
+    verdict: 'mendable',
   },
   {
     name: 'a driver that is overridden',
@@ -122,7 +122,7 @@ const defects: readonly Defect[] = [
     },
     platform: 'azure-gen2',
     finds: ['blocks W-DRIVER-OFF'],
-    verdict: 'blocked',
+    verdict: 'mendable',
   },
   {
     name: 'a driver without its file',
@@ -188,7 +188,7 @@ const defects: readonly Defect[] = [
       store({ device: lost, osDevice: lost })(spec)
     },
     finds: ['blocks W-BCD-ABSENT'],
-    verdict: 'blocked',
+    verdict: 'mendable',
   },
   {
     name: 'the same, by the signature of an MBR',
@@ -198,7 +198,7 @@ const defects: readonly Defect[] = [
       store({ device: lost, osDevice: lost })(spec)
     },
     finds: ['blocks W-BCD-ABSENT'],
-    verdict: 'blocked',
+    verdict: 'mendable',
   },
   {
     name: 'a boot manager that does not know its own partition',

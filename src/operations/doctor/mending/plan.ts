@@ -6,7 +6,7 @@ import type { TableWrite } from '../../../partition/index.js'
 import { placeText } from '../boot-entries.js'
 import type { GuestVolume } from '../guest.js'
 import type { DoctorFinding, DoctorReport, FileEdit } from '../report.js'
-import { DiskPlaces } from './disk-places.js'
+import { VolumePlaces } from './volume-places.js'
 import { newContent, type EditedFile, type NewContent } from './new-content.js'
 
 /** A run of bytes of the disk that changes. */
@@ -38,7 +38,7 @@ export interface GuestMendPlan {
 
 /** Works out which findings can be mended, and what is to be written for that. Nothing is written. */
 export function planGuestMend(disk: OpenedImage, volumes: readonly GuestVolume[], report: DoctorReport): GuestMendPlan {
-  const places = new DiskPlaces(disk, volumes)
+  const places = new VolumePlaces(disk, volumes)
   const mended = new Set<DoctorFinding>()
   const refusals = new Map<DoctorFinding, string>()
   let files = new Map<string, EditedFile>()
@@ -113,7 +113,7 @@ interface PlacedWrite {
 }
 
 /** The writes for one file, on the disk. @throws ImageError refused E_NOT_MENDED; unsupported E_FILE_FIXED. */
-function writesOf(file: EditedFile, places: DiskPlaces): PlacedWrite[][] {
+function writesOf(file: EditedFile, places: VolumePlaces): PlacedWrite[][] {
   const { open, node } = file
   const { patches, size } = newContent(file)
   return open.files.rewrite(node, patches, size).map((group) =>
@@ -132,7 +132,7 @@ function writesOf(file: EditedFile, places: DiskPlaces): PlacedWrite[][] {
 function diskWrites(
   disk: OpenedImage,
   files: readonly EditedFile[],
-  places: DiskPlaces,
+  places: VolumePlaces,
 ): Pick<GuestMendPlan, 'groups' | 'ranges'> {
   const { sectorSize, capacity } = disk
   const sectors = new Map<number, Uint8Array>()

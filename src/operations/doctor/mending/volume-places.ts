@@ -9,7 +9,7 @@ import { placeText } from '../boot-entries.js'
 import type { GuestVolume } from '../guest.js'
 
 /** Where bytes of the volumes of a disk lie on it. */
-export class DiskPlaces {
+export class VolumePlaces {
   readonly #disk: OpenedImage
   readonly #volumes: readonly GuestVolume[]
   readonly #sources = new Map<GuestVolume, BlockSource>()
