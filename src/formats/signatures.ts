@@ -57,7 +57,6 @@ const foreign: readonly Signature[] = [
   { name: 'a UIF image (MagicISO)', matches: (_head, tail) => holds(tail, -64, 'bbis') },
   { name: 'an NRG image (Nero)', matches: (_head, tail) => holds(tail, -12, 'NER5') || holds(tail, -8, 'NERO') },
   at('an XVD image (Xbox)', 512, 'msft-xvd'),
-  at('an FFU image (Windows)', 4, 'SignedImage '),
   at('an Android update payload', 0, 'CrAU\0\0\0\0'),
   at('an L01 evidence file (EnCase)', 0, 'LVF\x09\x0d\x0a\xff\0'),
   at('an AFF image', 0, 'AFF10\x0d\x0a\0'),

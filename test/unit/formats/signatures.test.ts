@@ -60,7 +60,6 @@ test('formats that are not built are known by name', () => {
     [/NRG/, file([[-12, 'NER5']])],
     [/NRG/, file([[-8, 'NERO']])],
     [/XVD/, file([[512, 'msft-xvd']])],
-    [/FFU/, file([[4, 'SignedImage ']])],
     [/Android update/, file([[0, 'CrAU\0\0\0\0\0\0\0\x02']])],
     [/ASIF/, file([[0, 'shdw\0\0\0\x01']])],
     [/AFF/, file([[0, 'AFF10\x0d\x0a\0']])],
