@@ -69,8 +69,14 @@ const kinds: readonly FolderKind[] = [
   {
     title: 'a datastore of Proxmox Backup Server',
     isDisk: true,
-    hint: 'Restore the disk first: proxmox-backup-client restore SNAPSHOT drive-scsi0.img FILE',
+    hint: 'Name the index of a disk in it: DATASTORE/vm/100/TIME/drive-scsi0.img.fidx',
     is: (names) => names.has('.chunks'),
+  },
+  {
+    title: 'a backup of Proxmox Backup Server',
+    isDisk: true,
+    hint: 'It holds several disks, or none: name the index of one (drive-scsi0.img.fidx).',
+    is: (names) => names.has('index.json.blob'),
   },
   { title: 'a virtual machine of VMware', is: (names) => ends(names, '.vmx') },
   { title: 'a virtual machine of VirtualBox', is: (names) => ends(names, '.vbox') },

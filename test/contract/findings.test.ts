@@ -33,6 +33,8 @@ const damaged: Readonly<Record<string, readonly string[]>> = {
     'ntfsclone',
     'clonezilla',
     'macrium',
+    'ffu',
+    'pbs',
   ],
 }
 

@@ -1,7 +1,7 @@
 import { roundUp, viewOf } from '../../binary/integers.js'
 import { NumberedPlaces } from '../../binary/numbered-places.js'
 import { SparseBits } from '../../binary/sparse-bits.js'
-import type { FieldRow } from '../../binary/struct.js'
+import type { FieldRow, StructValues } from '../../binary/struct.js'
 import { corrupt, unsupported, type ImageError } from '../../errors.js'
 import { manifestSections, truncated, type FfuHeader } from './header.js'
 import { accessMethod, storeHeader, storeHeaderRest } from './structs.js'
@@ -85,23 +85,11 @@ function readHead(
   const bytes = new Uint8Array(storeHeader.size)
   chunks.read(at, bytes)
   const values = storeHeader.read(bytes)
-  const { majorVersion, fullFlashMajorVersion, updateType, blockSize } = values
-  const fault = (message: string, position: number): ImageError =>
-    corrupt('E_HEADER', `${name}: ${message} (byte ${at + position})`, { details: { position: at + position } })
-  if (majorVersion === 1 && fullFlashMajorVersion === 3)
-    throw unsupported('E_UNSUPPORTED_FEATURE', `${name} is a compressed FFU image, whose layout is not published`, {
-      hint: 'Apply it to a virtual disk with DISM (/Apply-Ffu), or capture it with /Compress:none.',
-    })
-  if ((majorVersion !== 1 && majorVersion !== 2) || fullFlashMajorVersion !== 2)
-    throw unsupported('E_VERSION', `${name}: version ${majorVersion} (${fullFlashMajorVersion}); 1 and 2 are known`, {
-      details: { position: at + 4 },
-    })
-  if (updateType !== 0)
-    throw unsupported('E_UNSUPPORTED_FEATURE', `${name} is an update of parts of a disk, not a whole one`)
-  if (blockSize === 0 || blockSize > largestBlock || blockSize % 512 !== 0)
-    throw fault(`blocks have ${blockSize} bytes, expected a multiple of 512 up to 16 MiB`, 204)
+  const fault = faultAt(name, at)
+  assertReadable(values, name, at)
+  const { blockSize, majorVersion } = values
   const { writeDescriptorCount, writeDescriptorLength, validateDescriptorLength } = values
-  const version = majorVersion
+  const version = majorVersion === 2 ? 2 : 1
   let position = at + storeHeader.size
   let rest: { readonly stores: number; readonly payloadSize: number | undefined; readonly devicePath: string }
   rest = { stores: 1, payloadSize: undefined, devicePath: '' }
@@ -137,6 +125,29 @@ function readHead(
     end: position + writeDescriptorLength,
     stores: rest.stores,
   }
+}
+
+/** Makes the errors of fields of a store's header. @param at where it begins in the file, in bytes. */
+function faultAt(name: string, at: number): (message: string, position: number) => ImageError {
+  return (message, position) =>
+    corrupt('E_HEADER', `${name}: ${message} (byte ${at + position})`, { details: { position: at + position } })
+}
+
+/** @throws ImageError unsupported E_UNSUPPORTED_FEATURE, E_VERSION; corrupt E_HEADER. */
+function assertReadable(values: StructValues<typeof storeHeader>, name: string, at: number): void {
+  const { majorVersion, fullFlashMajorVersion, updateType, blockSize } = values
+  if (majorVersion === 1 && fullFlashMajorVersion === 3)
+    throw unsupported('E_UNSUPPORTED_FEATURE', `${name} is a compressed FFU image, whose layout is not published`, {
+      hint: 'Apply it to a virtual disk with DISM (/Apply-Ffu), or capture it with /Compress:none.',
+    })
+  if ((majorVersion !== 1 && majorVersion !== 2) || fullFlashMajorVersion !== 2)
+    throw unsupported('E_VERSION', `${name}: version ${majorVersion} (${fullFlashMajorVersion}); 1 and 2 are known`, {
+      details: { position: at + 4 },
+    })
+  if (updateType !== 0)
+    throw unsupported('E_UNSUPPORTED_FEATURE', `${name} is an update of parts of a disk, not a whole one`)
+  if (blockSize === 0 || blockSize > largestBlock || blockSize % 512 !== 0)
+    throw faultAt(name, at)(`blocks have ${blockSize} bytes, expected a multiple of 512 up to 16 MiB`, 204)
 }
 
 function readDescriptors(bytes: Uint8Array, expected: number, name: string): Descriptors {
@@ -188,6 +199,16 @@ function grown<T extends Uint32Array | Uint8Array>(from: T, to: T): T {
   return to
 }
 
+/** How many blocks from the start and from the end are spoken of. */
+function reach({ blocks, fromEnd, count }: Descriptors): { readonly front: number; readonly behind: number } {
+  let front = 0
+  let behind = 0
+  for (let place = 0; place < count; place++)
+    if (fromEnd[place] === 1) behind = Math.max(behind, (blocks[place] ?? 0) + 1)
+    else front = Math.max(front, (blocks[place] ?? 0) + 1)
+  return { front, behind }
+}
+
 /** Of places that are written more than once the last counts. */
 function placed(
   { descriptors, blockSize, version, platforms, devicePath, rows }: Head,
@@ -198,11 +219,7 @@ function placed(
   const { blocks, fromEnd, payload, count } = descriptors
   const sectorSize = Number(section?.get('sectorsize') ?? '512') === 4096 ? 4096 : 512
   const recorded = Number(section?.get('minsectorcount') ?? '0') * sectorSize
-  let front = 0
-  let behind = 0
-  for (let place = 0; place < count; place++)
-    if (fromEnd[place] === 1) behind = Math.max(behind, (blocks[place] ?? 0) + 1)
-    else front = Math.max(front, (blocks[place] ?? 0) + 1)
+  const { front, behind } = reach(descriptors)
   const isSized = Number.isSafeInteger(recorded) && recorded > 0
   const capacity = isSized ? recorded : (front + behind) * blockSize
   const total = Math.floor(capacity / blockSize)

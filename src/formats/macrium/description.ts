@@ -66,13 +66,14 @@ export function readDescription(store: ByteStore): Description {
 
 /** @throws ImageError unsupported E_VERSION where the file is one of Reflect 8 or older. */
 function descriptionIn(store: ByteStore): MetadataBlock {
-  const isOld = /\.mrimg$/i.test(store.name)
+  const isOld = !/\.mrimgx$/i.test(store.name)
   try {
     const { blocks } = readBlocks(store, firstBlock(store))
     const block = blocks.find(({ name }) => name === blockNames.description)
     if (block !== undefined) return block
   } catch (error) {
-    if (!isOld || !isImageError(error) || error.code !== 'E_HEADER') throw error
+    // What stands in its place in older files is not known.
+    if (!isOld || !isImageError(error) || !['E_HEADER', 'E_TOO_LARGE', 'E_TRUNCATED'].includes(error.code)) throw error
   }
   throw unsupported('E_VERSION', `${store.name} was made by Macrium Reflect 8 or older: its layout is not published`, {
     hint: 'Macrium Reflect mounts it as a drive, and converts it to VHD or VHDX.',

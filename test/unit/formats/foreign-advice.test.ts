@@ -70,7 +70,8 @@ test('folders of backup programs are named, with what to do instead', (t) => {
     [/Borg/, /borg mount/, ['README', 'config', 'data', 'hints.5', 'index.5']],
     [/Kopia/, /kopia mount/, ['kopia.repository.f', 'p0']],
     [/Time Machine/, /tmutil/, ['Backups.backupdb']],
-    [/Proxmox Backup Server/, /proxmox-backup-client restore/, ['.chunks', 'vm']],
+    [/datastore of Proxmox Backup Server/, /Name the index of a disk/, ['.chunks', 'vm']],
+    [/backup of Proxmox Backup Server/, /several disks/, ['index.json.blob', 'a.img.fidx', 'b.img.fidx']],
   ]
   for (const [index, [message, hint, names]] of cases.entries()) {
     const path = join(folder, String(index))
