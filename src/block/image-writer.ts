@@ -10,6 +10,8 @@ export interface Packing {
    * formats that have no plain units. `place` is then only asked what such a unit would take.
    */
   readonly always?: boolean
+  /** The last unit ends with the disk: it is not filled up. */
+  readonly wholeEnd?: boolean
 }
 
 /** Where the engine puts the content of a disk: decides positions, moves nothing. Calls come in ascending order. */

@@ -179,7 +179,7 @@ function packed(runs: readonly ScannedRun[], bytes: Uint8Array, packing: Packing
 function packAll(
   runs: readonly ScannedRun[],
   bytes: Uint8Array,
-  { codec, level, length }: Packing,
+  { codec, level, length, wholeEnd = false }: Packing,
   buffer: Uint8Array,
 ): ScannedRun[] {
   const encode = codecFor(codec).encode?.bind(codecFor(codec))
@@ -191,7 +191,7 @@ function packAll(
       const plain = bytes.subarray(at, Math.min(at + length, run.at + run.length))
       let unit = plain
       // What ends with the disk is filled up.
-      if (plain.length < length) {
+      if (plain.length < length && !wholeEnd) {
         unit = new Uint8Array(length)
         unit.set(plain)
       }

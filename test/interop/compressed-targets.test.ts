@@ -5,7 +5,6 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { create } from '../../src/operations/transfer/create.js'
-import { imageDisk } from '../../src/index.js'
 import { info } from '../../src/operations/inspect/info.js'
 import { convert } from '../../src/operations/transfer/convert.js'
 import { diskLike } from '../support/content.js'
@@ -110,10 +109,4 @@ test('create: an empty disk in a compressed file', async (t) => {
     'odd.raw',
     'odd.raw.zst',
   ])
-})
-
-test('image: a target that is named as a compressed file is refused, whatever --to says', async (t) => {
-  const target = join(testFolder(t), 'disk.raw.gz')
-  for (const to of [undefined, 'raw'])
-    await assert.rejects(imageDisk('/dev/no-disk', target, { to }), { code: 'E_TARGET', message: /compressed/ })
 })

@@ -4,13 +4,13 @@ import { decodeBzip2 } from './bzip2.js'
 import { Input } from './input.js'
 
 /** Bytes of a file that hold one block of bzip2 and the magic that follows it, at whatever bits these begin. */
-export interface BlockPlace {
+export interface BlockBytes {
   readonly position: number
   readonly length: number
 }
 
 /** Where the bytes of a block are. @param start the first bit of its magic. @param end of the magic behind it. */
-export function placeOfBlock(start: number, end: number): BlockPlace {
+export function bytesOfBlock(start: number, end: number): BlockBytes {
   const position = Math.floor(start / 8)
   return { position, length: Math.ceil((end + magicBits) / 8) - position }
 }

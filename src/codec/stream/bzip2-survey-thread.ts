@@ -2,13 +2,13 @@
 import fs from 'node:fs'
 import { workerData } from 'node:worker_threads'
 import { isZero } from '../../binary/zero.js'
-import { decodeBzip2Block, placeOfBlock } from './bzip2-block.js'
+import { decodeBzip2Block, bytesOfBlock } from './bzip2-block.js'
 import { counters, type SurveyInput } from './bzip2-survey.js'
 
 const { file, blocks, lengths, numbers } = workerData as SurveyInput
 
 function lengthOf(index: number): number {
-  const { position, length } = placeOfBlock(blocks.starts[index] ?? 0, blocks.ends[index] ?? 0)
+  const { position, length } = bytesOfBlock(blocks.starts[index] ?? 0, blocks.ends[index] ?? 0)
   const stored = new Uint8Array(length)
   for (let done = 0; done < length;) {
     const count = fs.readSync(file.descriptor, stored, done, length - done, file.start + position + done)

@@ -3,7 +3,7 @@ import type { ByteStore } from '../../block/types.js'
 import { UnitList, UnitSource } from '../../block/unit-source.js'
 import type { Work } from '../../block/work.js'
 import { codecFor } from '../../codec/registry.js'
-import { placeOfBlock } from '../../codec/stream/bzip2-block.js'
+import { bytesOfBlock } from '../../codec/stream/bzip2-block.js'
 import { scanBzip2 } from '../../codec/stream/bzip2-scan.js'
 import { surveyBzip2 } from '../../codec/stream/bzip2-survey.js'
 import type { WrapperDriver } from '../driver.js'
@@ -44,7 +44,7 @@ function* blockUnits(store: ByteStore): Work<{ readonly list: UnitList; readonly
   if (lengths === undefined) return undefined
   const list = new UnitList()
   for (const [index, length] of lengths.entries()) {
-    const stored = placeOfBlock(blocks.starts[index] ?? 0, blocks.ends[index] ?? 0)
+    const stored = bytesOfBlock(blocks.starts[index] ?? 0, blocks.ends[index] ?? 0)
     if (length < 0) list.addZeros(-length)
     else list.add(stored.position, stored.length, length)
   }

@@ -90,7 +90,9 @@ export class ImageRun implements Disposable {
     return [
       {
         name: 'create',
-        message: `create the image ${target} (${format}, ${subformat}), under a partial name`,
+        message:
+          `create the image ${target} (${format}, ${subformat}` +
+          `${this.#options.sink.container === undefined ? '' : ', compressed'}), under a partial name`,
         run: () => {
           const { sink, capacity, since } = this.#options
           this.#sink = new FileSink(sink)
@@ -117,7 +119,7 @@ export class ImageRun implements Disposable {
         message: 'let the filesystems go',
         run: () => this.#frozen?.[Symbol.dispose](),
       }),
-      { name: 'complete', message: 'write the tables of the image', run: () => this.#complete() },
+      { name: 'complete', message: this.#completing, run: () => this.#complete() },
       ...when(verify, {
         name: 'verify',
         message: 'read the image back and compare its digest with what was read',
@@ -170,9 +172,17 @@ export class ImageRun implements Disposable {
       : `; what has other digests than in ${blocksPath(name)} goes into the image`
   }
 
+  get #completing(): string {
+    const { format, container } = this.#options.sink
+    if (container === undefined) return 'write the tables of the image'
+    return format.driver.plain === true
+      ? 'write what holds the compressed units together'
+      : 'write the tables of the image, and compress it: until now it was a scratch file beside the target'
+  }
+
   /** The new image, opened afresh. */
-  #reopen(): OpenedImage {
-    return this.#image.open(this.#options.since?.open)
+  async #reopen(): Promise<OpenedImage> {
+    return await this.#image.open(this.#options.since?.open)
   }
 
   async #copy(): Promise<void> {
@@ -196,10 +206,11 @@ export class ImageRun implements Disposable {
     stopIfAborted(signal)
     onProgress?.({ phase: 'flush', done: 0, total: 1 })
     this.#image.finish()
+    await this.#image.pack({ threads: this.#options.threads, signal, onProgress })
     let image: OpenedImage | undefined
     try {
       // The image is only read for digests that could not be taken while the disk was read.
-      this.#recorded = await this.#digests.result(() => (image ??= this.#reopen()), signal)
+      this.#recorded = await this.#digests.result(async () => (image ??= await this.#reopen()), signal)
     } finally {
       image?.[Symbol.dispose]()
     }

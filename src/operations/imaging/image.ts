@@ -1,6 +1,7 @@
 import type { BlockSource, Note } from '../../block/types.js'
 import { thisMachine } from '../in-use/machine.js'
 import type { DiskPlatform } from '../../device/types.js'
+import type { Container } from '../../codec/container.js'
 import type { Progress, RangeSummary } from '../../engine/index.js'
 import { printable, refused, targetError, usage } from '../../errors.js'
 import type { DiskShape, OptionValues } from '../../formats/driver.js'
@@ -162,6 +163,7 @@ class Imaging {
   readonly #target: string
   readonly #options: ImageDiskOptions
   readonly #format: TargetFormat
+  readonly #container: Container | undefined
   readonly #choice: PlatformChoice | undefined
   readonly #platform: DiskPlatform
   readonly #started = milliseconds()
@@ -179,15 +181,13 @@ class Imaging {
         ? undefined
         : choosePlatform(registry, options.for, { ...options, path: target, packs: false })
     const { to = options.to, options: chosen = options.options ?? {} } = this.#choice ?? {}
-    if (compressedTarget(target) !== undefined)
-      throw usage(
-        'E_TARGET',
-        `${printable(target)} is named as a compressed file, and images of disks are not compressed`,
-        {
-          hint: 'Give another name, and convert the image afterwards.',
-        },
-      )
-    this.#format = targetFormat(registry, target, to, chosen)
+    const compressed = compressedTarget(target)
+    this.#container = compressed?.container
+    if (compressed !== undefined && options.since !== undefined)
+      throw usage('E_STREAM', 'an image in a compressed file cannot have a parent', {
+        hint: 'Give a name that is not one of a compressed file, or leave out --since.',
+      })
+    this.#format = targetFormat(registry, compressed?.inner ?? target, to, chosen)
     this.device = findDevice(source, this.#platform)
     this.heat = heatOf(this.device, this.#platform)
     this.#sameDisk = guardSameDisk(this.device, this.heat, target, this.#platform, options.allowSameDisk === true)
@@ -335,6 +335,7 @@ class Imaging {
         sources: this.#since?.images ?? [],
         modes,
         flush,
+        container: this.#container,
       },
       freezes: this.#freezes,
       verify: this.#options.verify === true,

@@ -51,7 +51,7 @@ export class DiskDigests implements BlockDigests {
    * What goes into a record.
    * @param image the new image, read where a digest could not be taken on the way. @throws ImageError aborted E_ABORTED
    */
-  async result(image: () => BlockSource, signal?: AbortSignal): Promise<Digests> {
+  async result(image: () => BlockSource | Promise<BlockSource>, signal?: AbortSignal): Promise<Digests> {
     const partitions = this.#parts.map(({ number, start, length, tree }) => ({
       number,
       start,
@@ -63,7 +63,9 @@ export class DiskDigests implements BlockDigests {
         number,
         start,
         length,
-        digest: hexadecimal(await hashSource(new SliceSource(image(), start, length), { algorithm: 'tree', signal })),
+        digest: hexadecimal(
+          await hashSource(new SliceSource(await image(), start, length), { algorithm: 'tree', signal }),
+        ),
       })
     }
     const { start, length, tree } = this.#disk

@@ -1,25 +1,18 @@
-import { FileStore } from '../../block/file-store.js'
 import { RangeSource } from '../../block/range-source.js'
 import { createScratchStore } from '../../block/scratch-store.js'
 import type { BlockSource } from '../../block/types.js'
-import { UnitList } from '../../block/unit-source.js'
-import { perform } from '../../block/work.js'
 import { containers, type Container } from '../../codec/container.js'
 import type { CopyResult } from '../../engine/index.js'
-import { packUnits } from '../../engine/pack.js'
 import { printable, stopIfAborted, usage } from '../../errors.js'
 import type { ImageFile } from '../../formats/opened.js'
-import { ProbedFile } from '../../formats/probe.js'
-import { Registry } from '../../formats/registry.js'
-import { unwrap } from '../../formats/unwrap.js'
-import { StreamLocation } from '../../location/stream.js'
 import { extensionOf, folderPart } from '../../sys/host-path.js'
 import type { InUseOptions } from '../in-use/guard.js'
 import type { Content } from './content.js'
+import { packFile, unpacked } from './packed-file.js'
 import { proveEqual } from './proof.js'
 import { tryLayout } from './layout.js'
 import type { Sink, SinkOptions, SinkStepName, Transferred } from './sink.js'
-import { FileOutput, leftOf, placing } from './sink-file.js'
+import { FileOutput, leftOf, noFurtherFiles, placing } from './sink-file.js'
 import type { Step } from './step.js'
 import { TargetFiles, type TargetPlace } from './target.js'
 
@@ -172,7 +165,7 @@ class CompressedFile implements Sink {
     this.#inner ??= { source: disk, capacity: disk.capacity, [Symbol.dispose]: () => undefined }
     this.#packed = this.#archive?.of(this.#inner.source, this.#content) ?? this.#inner.source
     this.#files = new TargetFiles(place, { force: this.#options.force === true, sources, durable: flush !== false })
-    this.#moved = await pack(this.#packed, this.#container, this.#files.store, this.#options)
+    this.#moved = await packFile(this.#packed, this.#container, this.#files.store, this.#options)
     stopIfAborted(signal)
     onProgress?.({ phase: 'flush', done: 0, total: 1 })
     this.#files.store.flush()
@@ -207,11 +200,7 @@ export async function innerImage(content: Content, folder: string): Promise<Inne
   const { format, shape } = content
   const scratch = createScratchStore(folder)
   try {
-    using writer = format.driver.create(scratch, shape, format.options, {
-      createFile: () => {
-        throw usage('E_STREAM', 'an image of several files cannot be in a compressed file')
-      },
-    })
+    using writer = format.driver.create(scratch, shape, format.options, noFurtherFiles)
     await content.fill(writer)
     writer.finish()
     const { capacity } = writer
@@ -222,48 +211,6 @@ export async function innerImage(content: Content, folder: string): Promise<Inne
   }
 }
 
-async function pack(
-  source: BlockSource,
-  container: Container,
-  store: FileStore,
-  { threads, signal, onProgress }: CompressedOptions,
-): Promise<CopyResult> {
-  const units = new UnitList()
-  const heads: Uint8Array[] = []
-  store.write(0, container.head)
-  let position = container.head.length
-  const moved = await packUnits({
-    source,
-    codec: container.codec,
-    unitLength: container.unitLength,
-    threads,
-    signal,
-    onProgress,
-    take: (stored, length) => {
-      store.write(position, stored)
-      units.add(position, stored.length, length)
-      heads.push(Uint8Array.from(stored.subarray(0, 16)))
-      position += stored.length
-    },
-  })
-  const tail = container.tail(units, heads)
-  store.write(position, tail)
-  return { bytesRead: moved.bytesRead, bytesWritten: position + tail.length }
-}
-
-/** A compressed file names no other. */
-const noNeighbours = {
-  // What an archive or a disk looks like is its own affair.
-  depth: 1,
-  context: () => ({
-    name: undefined,
-    openNamed: () => {
-      throw new TypeError('a compressed file names no other')
-    },
-    openBeside: () => undefined,
-  }),
-}
-
 /** Unpacks what was written and compares every byte. */
 async function verify(
   expected: BlockSource,
@@ -271,14 +218,7 @@ async function verify(
   content: Content,
   { threads, signal, onProgress }: CompressedOptions,
 ): Promise<void> {
-  const store = FileStore.openRead(files.partialPath)
-  const unwrapped = await perform(
-    unwrap(new ProbedFile(store, new Registry()), new StreamLocation(store), noNeighbours),
-    {
-      signal,
-    },
-  )
-  const { store: found } = unwrapped.file
+  const found = await unpacked(files.partialPath, signal)
   try {
     await proveEqual(
       expected,

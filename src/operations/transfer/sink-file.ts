@@ -1,13 +1,20 @@
+import type { FileStore } from '../../block/file-store.js'
+import { RangeSource } from '../../block/range-source.js'
+import { createScratchStore } from '../../block/scratch-store.js'
 import type { BlockSource } from '../../block/types.js'
+import { ContainerWriter } from '../../codec/container-writer.js'
+import type { Container } from '../../codec/container.js'
 import type { CopyResult, Progress } from '../../engine/index.js'
-import { aborted, firstError, isImageError, printable, stopIfAborted } from '../../errors.js'
-import type { DiskShape, ImageWriter } from '../../formats/driver.js'
-import { openFile, type OpenedImage, type OpenOptions } from '../../formats/open.js'
+import { aborted, firstError, isImageError, printable, stopIfAborted, usage } from '../../errors.js'
+import type { CreateContext, DiskShape, ImageWriter } from '../../formats/driver.js'
+import { openFile, openStore, type OpenedImage, type OpenOptions } from '../../formats/open.js'
 import type { ImageFile } from '../../formats/opened.js'
+import { folderPart } from '../../sys/host-path.js'
 import type { InUseOptions } from '../in-use/guard.js'
 import type { Content } from './content.js'
 import { tryLayout, type TargetFormat } from './layout.js'
 import type { NewParent } from './parent.js'
+import { packFile, unpacked, type PackingOptions } from './packed-file.js'
 import { proveEqual, readingBack, type Written } from './proof.js'
 import { runSink, type Output, type Sink, type SinkOptions, type SinkStepName } from './sink.js'
 import type { Step } from './step.js'
@@ -35,6 +42,8 @@ export interface FileSinkOptions {
   readonly modes?: readonly number[]
   /** Whether to wait until the medium has everything; default yes. */
   readonly flush?: boolean
+  /** The file is a compressed one around the image. */
+  readonly container?: Container
 }
 
 /** Bytes. */
@@ -54,14 +63,26 @@ export class FileSink implements Disposable {
   readonly writer: ImageWriter
   readonly #files: TargetFiles
   readonly #format: TargetFormat
+  readonly #container: Container | undefined
+  /** The image, where it is compressed when it is complete: its tables are written last. */
+  #inner: FileStore | undefined
 
   /** @throws ImageError target; usage for options that do not go together. */
-  constructor({ format, place, shape, force, sources, modes, flush }: FileSinkOptions) {
+  constructor({ format, place, shape, force, sources, modes, flush, container }: FileSinkOptions) {
+    const { driver, options } = format
     this.#format = format
+    this.#container = container
     this.#files = new TargetFiles(place, { force, sources, modes, durable: flush !== false })
+    const { store } = this.#files
     try {
-      this.writer = format.driver.create(this.#files.store, shape, format.options, this.#files)
+      if (container === undefined) this.writer = driver.create(store, shape, options, this.#files)
+      else if (driver.plain === true) this.writer = new ContainerWriter(store, container, shape.capacity)
+      else {
+        this.#inner = createScratchStore(folderPart(place.path))
+        this.writer = driver.create(this.#inner, shape, options, noFurtherFiles)
+      }
     } catch (error) {
+      this.#inner?.[Symbol.dispose]()
       try {
         this.#files[Symbol.dispose]()
       } catch {
@@ -76,10 +97,19 @@ export class FileSink implements Disposable {
     this.writer.finish()
   }
 
+  /** Compresses what was completed, where that is not done while it is written. @throws ImageError; aborted. */
+  async pack(options: PackingOptions): Promise<void> {
+    if (this.#inner === undefined || this.#container === undefined) return
+    await packFile(new RangeSource(this.#inner), this.#container, this.#files.store, options)
+    this.#files.store.flush()
+  }
+
   /** The completed image, opened afresh; the caller closes it. */
-  open(options: OpenOptions = {}): OpenedImage {
+  async open(options: OpenOptions = {}): Promise<OpenedImage> {
     const { partialPath, renamed } = this.#files
-    return openFile(partialPath, { ...options, from: this.#format.driver.id, renamed })
+    const from = this.#format.driver.id
+    if (this.#container === undefined) return openFile(partialPath, { ...options, from, renamed })
+    return openStore(await unpacked(partialPath), undefined, { ...options, from })
   }
 
   /** Reads the completed image to prove it. @throws ImageError mismatch E_MISMATCH, E_VERIFY; aborted E_ABORTED. */
@@ -89,7 +119,7 @@ export class FileSink implements Disposable {
   ): Promise<void> {
     const written = { ...newImage, unchanged }
     await readingBack(written, async () => {
-      using image = this.open(open)
+      using image = await this.open(open)
       await prove(image, written)
     })
   }
@@ -104,8 +134,16 @@ export class FileSink implements Disposable {
 
   [Symbol.dispose](): void {
     this.writer[Symbol.dispose]()
+    this.#inner?.[Symbol.dispose]()
     this.#files[Symbol.dispose]()
   }
+}
+
+/** A compressed file holds one image, which has no other files. */
+export const noFurtherFiles: CreateContext = {
+  createFile: () => {
+    throw usage('E_STREAM', 'an image of several files cannot be in a compressed file')
+  },
 }
 
 export interface BuildRequest extends FileSinkOptions {

@@ -1,0 +1,68 @@
+import { FileStore } from '../../block/file-store.js'
+import type { BlockSource, ByteStore } from '../../block/types.js'
+import { UnitList } from '../../block/unit-source.js'
+import { perform } from '../../block/work.js'
+import { unitHeadLength } from '../../codec/container-writer.js'
+import type { Container } from '../../codec/container.js'
+import type { CopyResult, Progress } from '../../engine/index.js'
+import { packUnits } from '../../engine/pack.js'
+import { ProbedFile } from '../../formats/probe.js'
+import { Registry } from '../../formats/registry.js'
+import { unwrap } from '../../formats/unwrap.js'
+import { StreamLocation } from '../../location/stream.js'
+
+export interface PackingOptions {
+  readonly threads?: number
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/** Compresses a disk, or the bytes of a file, into an empty file. @throws ImageError; aborted E_ABORTED. */
+export async function packFile(
+  source: BlockSource,
+  container: Container,
+  store: FileStore,
+  { threads, signal, onProgress }: PackingOptions,
+): Promise<CopyResult> {
+  const units = new UnitList()
+  const heads: Uint8Array[] = []
+  store.write(0, container.head)
+  let position = container.head.length
+  const moved = await packUnits({
+    source,
+    codec: container.codec,
+    unitLength: container.unitLength,
+    threads,
+    signal,
+    onProgress,
+    take: (stored, length) => {
+      store.write(position, stored)
+      units.add(position, stored.length, length)
+      heads.push(Uint8Array.from(stored.subarray(0, unitHeadLength)))
+      position += stored.length
+    },
+  })
+  const tail = container.tail(units, heads)
+  store.write(position, tail)
+  return { bytesRead: moved.bytesRead, bytesWritten: position + tail.length }
+}
+
+/** A compressed file names no other. */
+const noNeighbours = {
+  // What an archive or a disk looks like is its own affair.
+  depth: 1,
+  context: () => ({
+    name: undefined,
+    openNamed: () => {
+      throw new TypeError('a compressed file names no other')
+    },
+    openBeside: () => undefined,
+  }),
+}
+
+/** What is in a compressed file, to be closed by the caller. @throws ImageError corrupt; aborted E_ABORTED. */
+export async function unpacked(path: string, signal?: AbortSignal): Promise<ByteStore> {
+  const store = FileStore.openRead(path)
+  const file = new ProbedFile(store, new Registry())
+  return (await perform(unwrap(file, new StreamLocation(store), noNeighbours), { signal })).file.store
+}
