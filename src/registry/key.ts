@@ -12,23 +12,25 @@ export interface HiveTraits {
   readonly splits: boolean
 }
 
+/** Windows allows no more. */
+const deepest = 512
+
 /** A key of a hive. Names are compared without regard to case, as Windows does. */
 export class HiveKey {
   readonly name: string
   /** 100 ns since 1601. */
   readonly written: bigint
-  /** Its cell; the same for no two keys. */
-  readonly offset: number
   readonly #cells: Cells
   readonly #traits: HiveTraits
   readonly #cell: Cell
   readonly #head: StructValues<typeof keyNode>
+  readonly #depth: number
 
-  /** @throws ImageError corrupt E_HIVE_CORRUPT: there is no key. */
-  constructor(cells: Cells, offset: number, traits: HiveTraits) {
-    this.offset = offset
+  /** @param depth keys above it. @throws ImageError corrupt E_HIVE_CORRUPT: there is no key. */
+  constructor(cells: Cells, offset: number, traits: HiveTraits, depth = 0) {
     this.#cells = cells
     this.#traits = traits
+    this.#depth = depth
     this.#cell = cells.cell(offset)
     const { bytes, position } = this.#cell
     if (bytes.length < keyNode.size) throw cells.damaged('a key is cut off', position)
@@ -61,7 +63,7 @@ export class HiveKey {
     let count = 0
     for (const [offset] of this.#entries()) {
       count++
-      yield new HiveKey(this.#cells, offset, this.#traits)
+      yield this.#below(offset)
     }
     if (count !== this.#head.subkeyCount)
       throw this.#cells.damaged(
@@ -76,7 +78,7 @@ export class HiveKey {
     const hash = /^[ -~]*$/.test(folded) ? nameHash(folded) : undefined
     for (const [offset, stored] of this.#entries()) {
       if (hash !== undefined && stored !== undefined && stored !== hash) continue
-      const key = new HiveKey(this.#cells, offset, this.#traits)
+      const key = this.#below(offset)
       if (foldedCase(key.name) === folded) return key
     }
     return undefined
@@ -103,6 +105,11 @@ export class HiveKey {
     const folded = foldedCase(name)
     for (const value of this.values()) if (foldedCase(value.name) === folded) return value
     return undefined
+  }
+
+  #below(offset: number): HiveKey {
+    if (this.#depth >= deepest) throw this.#cells.damaged(`its keys lie more than ${deepest} deep`, this.#cell.position)
+    return new HiveKey(this.#cells, offset, this.#traits, this.#depth + 1)
   }
 
   /** Offsets of the subkeys, and the hashes of their names where the list has them. */

@@ -1,13 +1,14 @@
 import { builtinDrivers } from '../../src/formats/registry.js'
 import { driver } from '../support/drivers.js'
-import { exercise, type Outcome } from './exercise.js'
+import { exercise, refusal, type Outcome } from './exercise.js'
+import { exerciseHive, hiveSeeds, hiveSubject } from './hives.js'
 import { mutate } from './mutate.js'
 import { Random } from './random.js'
 import { seedImages, type SeedImage } from './seeds.js'
 import { processorTime } from '../support/processor-time.js'
 
-/** Every format built in; each needs fixtures, which cases start from. */
-export const fuzzedFormats = builtinDrivers.map(({ id }) => id)
+/** Every format built in, each of which needs fixtures that cases start from; and hives of the registry. */
+export const fuzzedFormats = [...builtinDrivers.map(({ id }) => id), hiveSubject]
 
 /** Milliseconds and bytes that no case may pass. */
 export const bounds = { milliseconds: 2000, bytes: 256 * 1024 * 1024 } as const
@@ -29,7 +30,7 @@ export class Cases {
     readonly format: string,
     readonly seed: number,
   ) {
-    this.#images = seedImages(format)
+    this.#images = format === hiveSubject ? hiveSeeds() : seedImages(format)
     if (this.#images.length === 0) throw new Error(`fixtures/ has no image of the format ${format}`)
   }
 
@@ -50,7 +51,10 @@ export class Cases {
       changes = mutate(this.format, image, random)
       const memory = process.memoryUsage.rss()
       const start = processorTime()
-      const outcome = exercise(driver(this.format), image.store, random)
+      const outcome =
+        this.format === hiveSubject
+          ? (refusal(() => exerciseHive(image.path, image.store)) ?? 'open')
+          : exercise(driver(this.format), image.store, random)
       const milliseconds = processorTime() - start
       const grown = process.memoryUsage.rss() - memory
       if (milliseconds > bounds.milliseconds) return failure(`took ${Math.round(milliseconds)} ms`)

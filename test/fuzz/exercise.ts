@@ -17,20 +17,23 @@ export type Outcome = string
 export function exercise(driver: FormatDriver, store: BufferStore, random: Random): Outcome {
   const head = store.bytes.subarray(0, 65536)
   driver.probe(head, store.bytes.subarray(Math.max(0, store.size - 65536)), store.size)
-  let outcome = 'open'
-  tolerant(
-    (code) => {
-      outcome = code
-    },
-    () => {
-      const image = driver.open(store, openContext)
-      image.describe()
-      walk(image, store, random)
-      look(image, random)
-    },
-  )
+  const outcome = refusal(() => {
+    const image = driver.open(store, openContext)
+    image.describe()
+    walk(image, store, random)
+    look(image, random)
+  })
   if (random.chance(0.15)) tolerant(ignored, () => mend(driver, store))
   if (random.chance(0.15)) tolerant(ignored, () => change(driver, store, random))
+  return outcome ?? 'open'
+}
+
+/** The code of the error that an act ends with; undefined: it ends well. @throws whatever is no error of an image. */
+export function refusal(act: () => void): Outcome | undefined {
+  let outcome: Outcome | undefined
+  tolerant((code) => {
+    outcome = code
+  }, act)
   return outcome
 }
 

@@ -2,6 +2,7 @@
 import { crc32 } from 'node:zlib'
 import { referenceCrc } from '../support/vhdx-bytes.js'
 import type { BufferStore } from './buffer-store.js'
+import { hiveSubject, sealHive } from './hives.js'
 
 /** VHD: the ones' complement of the sum of all bytes but the sum's own. */
 function sealVhd(store: BufferStore): void {
@@ -65,4 +66,5 @@ export const seals: Readonly<Record<string, (store: BufferStore) => void>> = {
   vhd: sealVhd,
   vhdx: sealVhdx,
   partclone: sealPartclone,
+  [hiveSubject]: sealHive,
 }

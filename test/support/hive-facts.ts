@@ -21,19 +21,16 @@ export function openBytes(bytes: Uint8Array, ...logs: Uint8Array[]): Hive {
 /** Every key by its path, with its values: `name` → `type:hex`. */
 export type HiveFacts = Record<string, Record<string, string>>
 
-const deepest = 512
-
 export function hiveFacts(hive: Hive): HiveFacts {
   const facts: HiveFacts = {}
-  const walk = (key: HiveKey, path: string, depth: number): void => {
-    if (depth > deepest) throw new Error('the keys have no end')
+  const walk = (key: HiveKey, path: string): void => {
     const values = [...key.values()].map(
       (value) => [value.name, `${value.type}:${Buffer.from(value.data()).toString('hex')}`] as const,
     )
     facts[path] = Object.fromEntries(values)
-    for (const below of key.subkeys()) walk(below, `${path}\\${below.name}`, depth + 1)
+    for (const below of key.subkeys()) walk(below, `${path}\\${below.name}`)
   }
-  walk(hive.root, '', 0)
+  walk(hive.root, '')
   return facts
 }
 
@@ -56,6 +53,3 @@ function valueText(data: string): string {
   const [, type = '3', bytes = ''] = /^hex(?:\(([0-9a-f]+)\))?:(.*)$/.exec(data) ?? []
   return `${Number.parseInt(type, 16)}:${bytes.replaceAll(',', '')}`
 }
-
-/** Puts keys and values into a hive with hivexregedit. @param entries a file of regedit, without its first line. */
-export const regeditHead = 'Windows Registry Editor Version 5.00\n\n'

@@ -277,12 +277,31 @@ function writeTree(folder: string, files: GuestFiles): void {
   }
 }
 
+/** Volumes that were made, by the paths of the files in them. */
+const made = new Map<string, { readonly image: string; readonly files: GuestFiles }>()
+
+/** A volume of the files. One with the same paths as another is a copy of it, in which the contents are exchanged. */
 function ntfsImage(at: (name: string) => string, files: GuestFiles): string {
+  const paths = Object.keys(files)
+    .filter((path) => files[path]?.length !== 0)
+    .sort()
+  const key = [at(''), ...paths].join('\n')
+  let base = made.get(key)
+  if (base === undefined) {
+    base = { image: at(`windows-${made.size}.ntfs`), files: { ...files } }
+    emptyFile(base.image, 16 * mebibyte)
+    run('mkfs.ntfs', '-F', '-Q', '-q', base.image)
+    withMount('ntfs-3g', base.image, at('point'), [], () => writeTree(at('point'), files))
+    made.set(key, base)
+  }
   const image = at('windows.ntfs')
-  fs.rmSync(image, { force: true })
-  emptyFile(image, 16 * mebibyte)
-  run('mkfs.ntfs', '-F', '-Q', '-q', image)
-  withMount('ntfs-3g', image, at('point'), [], () => writeTree(at('point'), files))
+  fs.copyFileSync(base.image, image)
+  for (const path of paths) {
+    const content = Buffer.from(files[path] ?? '')
+    if (content.equals(Buffer.from(base.files[path] ?? ''))) continue
+    fs.writeFileSync(at('content'), content)
+    run('ntfscp', '-f', '-q', image, at('content'), path)
+  }
   return image
 }
 

@@ -6,7 +6,7 @@ const titles = { bios: 'BIOS', uefi: 'UEFI' } as const
 
 /** Whether the firmware of the platform starts the disk; without a platform, whether any does. */
 export function checkFirmware(
-  { boot, image }: InspectResult,
+  { boot, image, operatingSystem }: InspectResult,
   platform: Platform | undefined,
   report: DoctorReport,
 ): void {
@@ -23,6 +23,7 @@ export function checkFirmware(
   report.look(`boot loaders: starts from ${boot.firmware}`)
   const starts = wanted.filter((one) => boot.firmware === 'both' || boot.firmware === one)
   const [only] = wanted
+  const windows = operatingSystem.found.some(({ family }) => family === 'windows')
   if (starts.length === 0) {
     report.add({
       id: boot.firmware === 'none' ? 'F-NO-LOADER' : 'F-FIRMWARE',
@@ -34,10 +35,7 @@ export function checkFirmware(
         boot.firmware === 'none' || only === undefined
           ? 'no firmware finds anything to start'
           : `${platform?.id ?? 'it'} has ${titles[only]} alone, and the disk starts from the other`,
-      remedy: {
-        kind: 'inside-guest',
-        text: only === 'bios' ? 'Run grub-install on the disk.' : 'Make an EFI system partition, and run grub-install.',
-      },
+      remedy: { kind: 'inside-guest', text: loaderRemedy(only, windows) },
     })
     return
   }
@@ -55,9 +53,21 @@ export function checkFirmware(
     why: 'another machine has no entry for it in the memory of its firmware, and finds nothing on its own',
     remedy: {
       kind: 'inside-guest',
-      text: 'grub-install --removable (--force-extra-removable), or copy the loader there.',
+      text: windows
+        ? 'Run bcdboot C:\\Windows /f UEFI, which puts the loader there too.'
+        : 'grub-install --removable (--force-extra-removable), or copy the loader there.',
     },
   })
+}
+
+function loaderRemedy(only: 'bios' | 'uefi' | undefined, windows: boolean): string {
+  if (only === 'bios')
+    return windows
+      ? 'In the repair system of Windows: bootrec /fixmbr, bootrec /fixboot, bcdboot C:\\Windows /f BIOS.'
+      : 'Run grub-install on the disk.'
+  return windows
+    ? 'In Windows: mbr2gpt /convert /allowFullOS; of a disk with a GPT: bcdboot C:\\Windows /f UEFI.'
+    : 'Make an EFI system partition, and run grub-install.'
 }
 
 function checkCpu({ loaders }: InspectResult['boot'], platform: Platform | undefined, report: DoctorReport): void {

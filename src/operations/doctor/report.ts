@@ -5,7 +5,7 @@ export type DoctorSeverity = 'blocks' | 'risk' | 'note'
 
 /** Something that keeps a disk from starting on a platform, or may. */
 export interface DoctorFinding {
-  /** Stable, upper case: `L-FSTAB-ABSENT`. L: Linux, F: firmware, D: the disk. */
+  /** Stable, upper case: `L-FSTAB-ABSENT`. L: Linux, W: Windows, F: firmware, D: the disk. */
   readonly id: string
   readonly severity: DoctorSeverity
   /** The file and line, partition or structure it is about. Text from the disk, to be escaped. */

@@ -14,7 +14,7 @@ import type { GuestVolume } from '../guest.js'
 import type { DoctorReport } from '../report.js'
 import type { WindowsGuest } from './guest.js'
 import { attempt, hiveEdits, openHiveFile, type HiveFile } from './hive-file.js'
-import type { DiskPlaces, Renames } from './places.js'
+import type { WindowsPlaces, Renames } from './places.js'
 
 const storePaths = { uefi: '/EFI/Microsoft/Boot/BCD', bios: '/Boot/BCD' } as const
 type Firmware = keyof typeof storePaths
@@ -25,7 +25,7 @@ interface StoreCheck {
   readonly firmware: Firmware
   readonly file: HiveFile
   readonly store: BcdStore
-  readonly places: DiskPlaces
+  readonly places: WindowsPlaces
   readonly renames: Renames
   readonly report: DoctorReport
 }
@@ -37,7 +37,7 @@ export function checkBootStores(
   guest: WindowsGuest,
   volumes: readonly GuestVolume[],
   disk: InspectResult,
-  names: { readonly places: DiskPlaces; readonly renames: Renames },
+  names: { readonly places: WindowsPlaces; readonly renames: Renames },
   report: DoctorReport,
 ): void {
   if (disk.image.part !== undefined) return
@@ -129,10 +129,15 @@ export function noteState({ hive }: HiveFile, where: string, report: DoctorRepor
   })
 }
 
-/** The devices of an entry and of the boot manager that no partition of the disk is. */
+interface NamedDevice {
+  readonly object: BcdObject
+  readonly device: BcdDevice
+}
+
+/** The devices of entries and of the boot manager that are no partition of the disk. */
 function checkNames(check: StoreCheck, first: BcdObject): void {
-  const { guest, file, store, places, renames, report } = check
-  const named = store.objects.flatMap((object) => object.devices().map((device) => ({ object, device })))
+  const { guest, file, store, places, renames } = check
+  const named: NamedDevice[] = store.objects.flatMap((object) => object.devices().map((device) => ({ object, device })))
   const lost = named.filter(({ device }) => device.places.some(({ place }) => !places.has(place)))
   if (lost.length === 0) return
   for (const { object, device } of lost) {
@@ -141,17 +146,26 @@ function checkNames(check: StoreCheck, first: BcdObject): void {
     if (object === store.bootManager) renames.add(own.place, places.of(file.open))
     else if (object === first && loaderThere(guest.open, object)) renames.add(own.place, places.of(guest.open))
   }
-  const starts = lost.filter(({ object }) => object === first)
-  const severity =
-    starts.length > 0 ? 'blocks' : lost.some(({ object }) => object === store.bootManager) ? 'risk' : 'note'
-  const stored = [...new Set(lost.flatMap(({ device }) => lostPlaces(device, places).map(diskPlaceText)))]
+  // What is mended is a finding of its own: another one would stay behind it.
+  const isRenamed = ({ device }: NamedDevice): boolean =>
+    lostPlaces(device, places).every((place) => renames.of(place) !== undefined)
+  for (const group of [lost.filter(isRenamed), lost.filter((named) => !isRenamed(named))])
+    if (group.length > 0) reportLost(check, first, group)
+}
+
+function reportLost(check: StoreCheck, first: BcdObject, lost: readonly NamedDevice[]): void {
+  const { guest, file, store, places, renames, report } = check
+  const names = (entry: BcdObject | undefined): boolean => lost.some(({ object }) => object === entry)
+  const severity = names(first) ? 'blocks' : names(store.bootManager) ? 'risk' : 'note'
+  const stored = new Set(lost.flatMap(({ device }) => lostPlaces(device, places).map(diskPlaceText)))
+  const own = places.of(guest.open)
   report.add(
     {
       id: 'W-BCD-ABSENT',
       severity,
       where: whereOf(check),
-      found: `${stored.join('; ')}, which this disk does not have`,
-      wanted: diskPlaceText(places.of(guest.open) ?? { scheme: 'mbr', disk: '', start: 0 }),
+      found: `${[...stored].join('; ')}, which this disk does not have`,
+      wanted: own === undefined ? 'a partition of this disk' : diskPlaceText(own),
       why:
         severity === 'note'
           ? 'an entry that does not start by itself leads nowhere; it may be about another disk'
@@ -165,7 +179,7 @@ function checkNames(check: StoreCheck, first: BcdObject): void {
   )
 }
 
-function lostPlaces({ places: stored }: BcdDevice, places: DiskPlaces): DiskPlace[] {
+function lostPlaces({ places: stored }: BcdDevice, places: WindowsPlaces): DiskPlace[] {
   return stored.flatMap(({ place }) => (places.has(place) ? [] : [place]))
 }
 
@@ -225,7 +239,11 @@ function checkLoader(check: StoreCheck, first: BcdObject): void {
 }
 
 /** The partition of a device; undefined: it is not on this disk, or is found by searching. */
-function deviceNumber({ kind, places: stored }: BcdDevice, from: GuestVolume, places: DiskPlaces): number | undefined {
+function deviceNumber(
+  { kind, places: stored }: BcdDevice,
+  from: GuestVolume,
+  places: WindowsPlaces,
+): number | undefined {
   if (kind === 'boot') return from.volume.partition?.number
   const [own] = stored
   return kind === 'partition' && own !== undefined ? places.number(own.place) : undefined

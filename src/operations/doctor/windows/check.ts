@@ -8,7 +8,7 @@ import { checkDrivers } from './drivers.js'
 import { openWindows, windowsFolder, type WindowsFacts, type WindowsGuest } from './guest.js'
 import { attempt } from './hive-file.js'
 import { checkMountedDevices } from './mounted.js'
-import { DiskPlaces, Renames } from './places.js'
+import { WindowsPlaces, Renames } from './places.js'
 import { checkWindowsSetup } from './setup.js'
 
 /** Looks into the Windows of a disk. Undefined: there is none, or its registry cannot be read, which is reported. */
@@ -30,7 +30,7 @@ export function checkWindows(
   report.look(`Windows in ${placeText(guest.open)}: control set ${facts.controlSet ?? ''}`)
   noteState(system, `${system.path} in ${placeText(guest.open)}`, report)
   checkPlatform(guest, platform, report)
-  const places = new DiskPlaces(disk)
+  const places = new WindowsPlaces(disk)
   const names = { places, renames: new Renames(places) }
   checkBootStores(guest, volumes, disk, names, report)
   checkMountedDevices(guest, names, report)

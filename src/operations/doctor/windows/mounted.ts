@@ -10,12 +10,12 @@ import {
 import type { DoctorReport } from '../report.js'
 import type { WindowsGuest } from './guest.js'
 import { attempt, hiveEdits } from './hive-file.js'
-import type { DiskPlaces, Renames } from './places.js'
+import type { WindowsPlaces, Renames } from './places.js'
 
 /** Whether the letter of the system's own volume means the partition that it lies in. */
 export function checkMountedDevices(
   guest: WindowsGuest,
-  { places, renames }: { readonly places: DiskPlaces; readonly renames: Renames },
+  { places, renames }: { readonly places: WindowsPlaces; readonly renames: Renames },
   report: DoctorReport,
 ): void {
   const own = places.of(guest.open)

@@ -8,7 +8,7 @@ interface NumberedPlace {
 }
 
 /** The partitions of a disk as Windows names them. */
-export class DiskPlaces {
+export class WindowsPlaces {
   readonly #places: readonly NumberedPlace[]
 
   constructor({ scheme, diskId: disk, partitions }: Pick<InspectResult, 'scheme' | 'diskId' | 'partitions'>) {
@@ -48,10 +48,10 @@ export class DiskPlaces {
  * those are found by their files.
  */
 export class Renames {
-  readonly #places: DiskPlaces
+  readonly #places: WindowsPlaces
   readonly #pairs: { readonly old: DiskPlace; readonly now: DiskPlace }[] = []
 
-  constructor(places: DiskPlaces) {
+  constructor(places: WindowsPlaces) {
     this.#places = places
   }
 
