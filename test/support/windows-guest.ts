@@ -340,8 +340,9 @@ export function windowsDisk(at: (name: string) => string, spec: WindowsSpec, sch
   putInto(disk, image, starts.mbr)
   const file = fs.openSync(disk, 'r+')
   fs.writeSync(file, Buffer.from('Invalid partition table\0Missing operating system\0TCPA'), 0, undefined, 0)
-  // The boot code of mkfs.ntfs only says that there is none.
-  fs.writeSync(file, Buffer.from('BOOTMGR is missing'.padEnd(420, '\0')), 0, undefined, starts.mbr + 84)
+  // The boot code of mkfs.ntfs only says that there is none. It stands in the last sector of the volume too.
+  for (const sector of [starts.mbr, starts.mbr + 16 * mebibyte - 512])
+    fs.writeSync(file, Buffer.from('BOOTMGR is missing'.padEnd(420, '\0')), 0, undefined, sector + 84)
   fs.closeSync(file)
   return disk
 }
