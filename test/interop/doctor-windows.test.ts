@@ -290,15 +290,15 @@ const defects: readonly Defect[] = [
     verdict: 'ready',
   },
   {
-    name: 'a system that sleeps',
-    change: file('/hiberfil.sys', Buffer.from('HIBR'.padEnd(4096, '\0'))),
-    finds: ['risk D-FS-ASLEEP'],
-    verdict: 'ready',
-  },
-  {
     name: 'a system that slept',
     change: file('/hiberfil.sys', Buffer.from('wake'.padEnd(4096, '\0'))),
     finds: [],
+    verdict: 'ready',
+  },
+  {
+    name: 'a system that sleeps',
+    change: file('/hiberfil.sys', Buffer.from('HIBR'.padEnd(4096, '\0'))),
+    finds: ['risk D-FS-ASLEEP'],
     verdict: 'ready',
   },
   {
