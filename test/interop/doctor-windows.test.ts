@@ -24,7 +24,9 @@ import {
 } from '../support/windows-guest.js'
 
 function tools(t: TestContext): boolean {
-  return ['sgdisk', 'mkfs.ntfs', 'ntfs-3g', 'fusermount3', 'mkfs.vfat', 'mcopy'].every((tool) => have(t, tool))
+  return ['sfdisk', 'mkfs.ntfs', 'ntfs-3g', 'ntfscp', 'fusermount3', 'mkfs.vfat', 'mcopy'].every((tool) =>
+    have(t, tool),
+  )
 }
 
 const found = ({ findings }: DoctorResult): string[] => findings.map(({ id, severity }) => `${severity} ${id}`)

@@ -323,20 +323,16 @@ export function windowsDisk(at: (name: string) => string, spec: WindowsSpec, sch
   const { own, esp } = allFiles(spec, scheme)
   const image = ntfsImage(at, own)
   if (scheme === 'gpt') {
-    run(
-      'sgdisk',
-      ...['-U', ids.disk, '-n', '1:2048:+8M', '-t', '1:ef00', '-u', `1:${ids.esp}`],
-      ...['-n', '2:20480:+16M', '-t', '2:0700', '-u', `2:${ids.windows}`, disk],
-    )
+    makeTable(disk, [
+      `label: gpt\nlabel-id: ${ids.disk}`,
+      `start=2048, size=16384, type=uefi, uuid=${ids.esp}`,
+      `start=20480, size=32768, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7, uuid=${ids.windows}`,
+    ])
     putInto(disk, fatImage(at, esp), starts.esp)
     putInto(disk, image, starts.windows)
     return disk
   }
-  const table = spawnSync('sfdisk', ['--quiet', '--no-reread', '--no-tell-kernel', disk], {
-    input: `label: dos\nlabel-id: 0x${ids.signature}\nstart=2048, size=32768, type=7, bootable\n`,
-    encoding: 'utf8',
-  })
-  if (table.status !== 0) throw new Error(`sfdisk: ${table.stderr}`)
+  makeTable(disk, [`label: dos\nlabel-id: 0x${ids.signature}`, 'start=2048, size=32768, type=7, bootable'])
   putInto(disk, image, starts.mbr)
   const file = fs.openSync(disk, 'r+')
   fs.writeSync(file, Buffer.from('Invalid partition table\0Missing operating system\0TCPA'), 0, undefined, 0)
@@ -345,4 +341,13 @@ export function windowsDisk(at: (name: string) => string, spec: WindowsSpec, sch
     fs.writeSync(file, Buffer.from('BOOTMGR is missing'.padEnd(420, '\0')), 0, undefined, sector + 84)
   fs.closeSync(file)
   return disk
+}
+
+/** A partition table by sfdisk; sgdisk would wait for all disks of the host. */
+function makeTable(disk: string, lines: readonly string[]): void {
+  const table = spawnSync('sfdisk', ['--quiet', '--no-reread', '--no-tell-kernel', disk], {
+    input: lines.join('\n'),
+    encoding: 'utf8',
+  })
+  if (table.status !== 0) throw new Error(`sfdisk: ${table.stderr}`)
 }
