@@ -169,10 +169,12 @@ export interface Fact {
   readonly value: string | number | bigint | boolean
   /** How to print: bytes are shown exact and human. */
   readonly unit?: 'bytes' | 'count'
+  /** Shown in the first answer of `info`, not only with --verbose. */
+  readonly key?: boolean
 }
 
 /**
- * A part of what `info` says. Facts are always shown, fields (every field of a structure with its place) with
+ * A part of what `info` says. Facts are shown with --verbose, fields (every field of a structure with its place) with
  * --headers.
  */
 export interface Section {

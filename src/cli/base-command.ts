@@ -32,6 +32,12 @@ const noteLines = (result: { readonly notes?: readonly { readonly message: strin
 export abstract class BaseCommand extends Command {
   static override baseFlags = {
     json: boolean({ summary: 'print one JSON document on standard output', helpGroup: 'GLOBAL' }),
+    quiet: boolean({
+      summary: 'print nothing but warnings, errors, and what --json asks for; the exit code is the answer',
+      helpGroup: 'GLOBAL',
+      exclusive: ['verbose'],
+    }),
+    verbose: boolean({ summary: 'show everything that is known, not only what fits on a screen', helpGroup: 'GLOBAL' }),
     debug: boolean({ summary: 'show where in the program an error arose', helpGroup: 'GLOBAL' }),
   }
 
@@ -101,7 +107,7 @@ export abstract class BaseCommand extends Command {
   /** Where progress goes: a bar when standard error is a terminal, unless the flag says otherwise. */
   protected progress(mode: ProgressMode | undefined): ProgressReporter {
     this.#progress = new ProgressReporter(
-      mode ?? (process.stderr.isTTY && !this.hasFlag('json') ? 'bar' : 'none'),
+      mode ?? (process.stderr.isTTY && !this.hasFlag('json') && !this.hasFlag('quiet') ? 'bar' : 'none'),
       process.stderr,
     )
     return this.#progress
@@ -109,12 +115,12 @@ export abstract class BaseCommand extends Command {
 
   /** Prints the one JSON document of a command. */
   protected printJson(document: JsonDocument & Readonly<Record<string, unknown>>): void {
-    this.print(jsonText(document))
+    process.stdout.write(`${jsonText(document)}\n`)
   }
 
-  /** A line on standard output. */
+  /** A line on standard output, unless --quiet. */
   protected print(text: string): void {
-    process.stdout.write(`${text}\n`)
+    if (!this.hasFlag('quiet')) process.stdout.write(`${text}\n`)
   }
 
   /** The answer of a command: its JSON document with --json, else warnings and text for people. */
@@ -126,8 +132,9 @@ export abstract class BaseCommand extends Command {
     }
     const [{ view: shown }, { renderer }] = await Promise.all([view(), import('./render.js')])
     await this.printWarnings(shown.warnings?.(result) ?? noteLines(result))
+    if (this.hasFlag('quiet')) return
     const output = rest.onStandardError === true ? process.stderr : process.stdout
-    const lines = await shown.text(result, await renderer(output))
+    const lines = await shown.text(result, await renderer(output, this.hasFlag('verbose')))
     if (rest.onStandardError === true) this.printError(lines)
     else if (lines !== '') this.print(lines)
   }

@@ -13,12 +13,11 @@ const explained: Readonly<Record<string, string>> = {
   '-T': 'vdisk chooses the cache mode itself.',
   '-W': 'vdisk writes in parallel by itself; --threads says with how many threads.',
   '-m': 'vdisk reads and writes in parallel by itself; --threads says with how many threads.',
-  '-q': 'Use --progress none; results go to standard output.',
 }
 
 /**
  * Command lines of people who know qemu-img, in vdisk's flags: `-f FORMAT` is `--from`, `-O FORMAT` is `--to`, `-c` is
- * `--compress zlib`, `-p` is `--progress bar`. `-f` alone stays `--force`.
+ * `--compress zlib`, `-p` is `--progress bar`, `-q` is `--quiet`. `-f` alone stays `--force`.
  * @param argv what follows the command's name. @param flags names of the command's flags.
  * @throws ImageError usage E_USAGE with the flag to use instead, for others of qemu-img's flags.
  */
@@ -33,6 +32,7 @@ export function peerFlags(argv: readonly string[], flags: ReadonlySet<string>): 
     if (word === '-f' && format) result.push('--from', argv[++index] ?? '')
     else if (word === '-O' && flags.has('to') && next !== undefined) result.push('--to', argv[++index] ?? '')
     else if (word === '-p' && flags.has('progress')) result.push('--progress', 'bar')
+    else if (word === '-q') result.push('--quiet')
     else if (word === '-c' && flags.has('compress')) result.push('--compress', 'zlib')
     else {
       const advice = explained[word]

@@ -22,6 +22,10 @@ const words: Readonly<Record<Progress['phase'], string>> = {
   measure: 'measuring',
   repair: 'repairing',
 }
+/** Terminals keep titles on a stack (xterm's CSI 22 and 23); those that know none ignore both. */
+const savedTitle = '\u001b[22;0t'
+const restoredTitle = '\u001b[23;0t'
+
 /** Phases at whose end all is done: what only reads has nothing to flush. */
 const last: ReadonlySet<string> = new Set(['flush', 'check', 'compare', 'hash', 'measure'])
 
@@ -38,6 +42,8 @@ export class ProgressReporter {
   #phaseStart = 0
   #last = -Infinity
   #drawn = false
+  #titled = false
+  #shownTitle = ''
 
   constructor(mode: ProgressMode, output: Output, now: () => number = () => milliseconds()) {
     this.#mode = mode
@@ -65,10 +71,12 @@ export class ProgressReporter {
     else this.#draw(event, rate)
   }
 
-  /** Takes the bar away, so that what follows starts on a clean line. */
+  /** Takes the bar away, so that what follows starts on a clean line, and gives the terminal its title back. */
   end(): void {
-    if (this.#drawn) this.#output.write('\r\u001b[K')
+    if (this.#drawn) this.#output.write(`\r\u001b[K${this.#titled ? restoredTitle : ''}`)
     this.#drawn = false
+    this.#titled = false
+    this.#shownTitle = ''
   }
 
   #writeJson({ phase, done, total }: Progress, rate: number): void {
@@ -91,7 +99,16 @@ export class ProgressReporter {
     const text = `  ${String(percent).padStart(2)} %${speed}${rest}`
     const width = Math.max(5, Math.min(40, (this.#output.columns ?? 80) - word.length - text.length - 4))
     const filled = Math.floor((width * percent) / 100)
+    this.#title(`${percent} % ${word} - vdisk`)
     this.#line(`${word} [${'#'.repeat(filled)}${'.'.repeat(width - filled)}]${text}`)
+  }
+
+  /** The title of a terminal's window: it is seen while another window is in front. */
+  #title(text: string): void {
+    if (this.#output.isTTY !== true || text === this.#shownTitle) return
+    this.#output.write(`${this.#titled ? '' : savedTitle}\u001b]0;${text}\u0007`)
+    this.#titled = true
+    this.#shownTitle = text
   }
 
   #line(text: string): void {

@@ -20,6 +20,8 @@ export interface Renderer {
   tone(text: string, index: number): string
   /** Columns of the terminal; 80 where the output is none. */
   readonly columns: number
+  /** Everything is wanted (--verbose), not only what fits on a screen. */
+  readonly verbose: boolean
 }
 
 const tones = ['cyan', 'green', 'magenta', 'blue', 'yellow'] as const
@@ -108,7 +110,7 @@ async function chalkOf(): Promise<ChalkInstance> {
 }
 
 /** @param output standard output or error: its width and whether it takes colours ({@link takesColours}). */
-export async function renderer(output: { isTTY?: boolean; columns?: number }): Promise<Renderer> {
+export async function renderer(output: { isTTY?: boolean; columns?: number }, verbose = false): Promise<Renderer> {
   const plain = !takesColours(output.isTTY === true, process.env)
   const colour = plain ? undefined : await chalkOf()
   // Output that is no terminal is not broken into lines: programs cut it by line.
@@ -128,8 +130,11 @@ export async function renderer(output: { isTTY?: boolean; columns?: number }): P
     table: async (headings, body) => {
       const cells = [headings, ...body].map((row) => row.map((cell) => printable(cell)))
       const widths = headings.map((_, column) => Math.max(1, ...cells.map((row) => row[column]?.length ?? 0)))
+      const set = cells.map((row) =>
+        row.map((cell, column) => (isAmounts(body, column) ? cell.padStart(widths[column] ?? 0) : cell)),
+      )
       const [head = '', ...rest] = (
-        output.isTTY === true ? await fitted(cells, widths, width) : aligned(cells, widths)
+        output.isTTY === true ? await fitted(set, widths, width) : aligned(set, widths)
       ).split('\n')
       return [bold(head), ...rest].join('\n')
     },
@@ -137,7 +142,16 @@ export async function renderer(output: { isTTY?: boolean; columns?: number }): P
     plain: (text) => printable(text),
     tone: (text, index) => colour?.[tones[index % tones.length] ?? 'cyan'](printable(text)) ?? printable(text),
     columns: Number.isFinite(width) ? width : 80,
+    verbose,
   }
+}
+
+const amount = /^(?:≈ )?[\d,.]+ (?:bytes|KiB|MiB|GiB|TiB|PiB|%)$/
+
+/** Whether a column holds sizes and shares only: those stand under each other by their ends. */
+function isAmounts(rows: readonly (readonly string[])[], column: number): boolean {
+  const cells = rows.map((row) => row[column] ?? '').filter((cell) => cell !== '')
+  return cells.length > 0 && cells.every((cell) => amount.test(cell))
 }
 
 /** Columns for programs and files: every row one line. */
@@ -152,20 +166,25 @@ function aligned(cells: readonly (readonly string[])[], widths: readonly number[
     .join('\n')
 }
 
-/** Columns for a terminal: the last one is wrapped to its width. */
+/** Columns of this width are not wrapped. */
+const narrowest = 8
+
+/** Columns for a terminal: where they do not fit, the widest are wrapped. */
 async function fitted(
   cells: readonly (readonly string[])[],
   widths: readonly number[],
   width: number,
 ): Promise<string> {
   const { getBorderCharacters, table } = await import('table')
-  const others = widths.slice(0, -1).reduce((sum, one) => sum + one + 2, 0)
-  const last = Math.max(10, Math.min(widths.at(-1) ?? 1, width - others))
+  const fits = [...widths]
+  const taken = (): number => fits.reduce((sum, one) => sum + one + 2, -2)
+  while (taken() > width) {
+    const widest = Math.max(...fits)
+    if (widest <= narrowest) break
+    fits[fits.lastIndexOf(widest)] = Math.max(narrowest, widest - (taken() - width))
+  }
   const columns = Object.fromEntries(
-    widths.map((one, column) => [
-      column,
-      { width: column === widths.length - 1 ? last : one, wrapWord: true, paddingLeft: 0, paddingRight: 2 },
-    ]),
+    fits.map((one, column) => [column, { width: one, wrapWord: true, paddingLeft: 0, paddingRight: 2 }]),
   )
   return table(
     cells.map((row) => [...row]),

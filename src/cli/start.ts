@@ -24,6 +24,11 @@ interface Package {
  */
 export async function start(argv: readonly string[]): Promise<void> {
   const root = fileURLToPath(new URL('../../..', import.meta.url))
+  const help = await helpAsked(argv, root)
+  if (help !== undefined) {
+    process.stdout.write(`${help}\n`)
+    return
+  }
   const direct = process.env['VDISK_START'] === 'oclif' ? undefined : await builtInCommand(argv, root)
   if (direct !== undefined) {
     await direct()
@@ -33,13 +38,24 @@ export async function start(argv: readonly string[]): Promise<void> {
   await run([...argv], root)
 }
 
+/** What `vdisk` and `vdisk COMMAND -h` print: one screen. Everything longer, and help of plug-ins, is oclif's. */
+async function helpAsked(argv: readonly string[], root: string): Promise<string | undefined> {
+  const words = commandWords(argv)
+  const first = argv.length === 0 || (argv.length === 1 && argv[0] === '-h')
+  if (!first && (words === undefined || argv.length !== words.length + 1 || argv.at(-1) !== '-h')) return undefined
+  const { firstScreen, shortHelp } = await import('./short-help.js')
+  const width = Math.max(40, Math.min(process.stdout.columns || 80, 120))
+  if (words !== undefined) return shortHelp(root, words, width)
+  return firstScreen(root, readPackage(root).version, width)
+}
+
 /** The command that a command line names, ready to run, where oclif would do no more than run it. */
 async function builtInCommand(argv: readonly string[], root: string): Promise<(() => Promise<unknown>) | undefined> {
   // Set for oclif: it prints what it does.
   if ((process.env['DEBUG'] ?? '') !== '') return undefined
   const words = commandWords(argv)
   if (words === undefined) return undefined
-  const package_ = JSON.parse(fs.readFileSync(join(root, 'package.json'), 'utf8')) as Package
+  const package_ = readPackage(root)
   const end = argv.indexOf('--')
   const helpFlags = ['--help', ...(package_.oclif.additionalHelpFlags ?? [])]
   if (argv.slice(0, end < 0 ? undefined : end).some((word) => helpFlags.includes(word))) return undefined
@@ -53,6 +69,10 @@ async function builtInCommand(argv: readonly string[], root: string): Promise<((
   if (!takesArguments && next !== undefined && !next.startsWith('-') && !next.includes('=')) return undefined
   class_.id = words.join(':')
   return () => new class_(argv.slice(words.length), configuration(package_))._run()
+}
+
+function readPackage(root: string): Package {
+  return JSON.parse(fs.readFileSync(join(root, 'package.json'), 'utf8')) as Package
 }
 
 const commandFile = (words: readonly string[]): URL => new URL(`../commands/${words.join('/')}.js`, import.meta.url)

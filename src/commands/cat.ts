@@ -1,6 +1,6 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../cli/base-command.js'
-import { openFlags, openValues } from '../cli/flags.js'
+import { openFlags, openValues, progressFlag } from '../cli/flags.js'
 import { standardOutput } from '../cli/streams.js'
 import { usage } from '../errors.js'
 
@@ -24,7 +24,7 @@ export default class Cat extends BaseCommand {
     }),
   }
   static override usage = '<%= command.id %> IMAGE:/PATH [FLAGS]'
-  static override flags = { ...openFlags }
+  static override flags = { ...openFlags, ...progressFlag }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Cat)
@@ -32,15 +32,16 @@ export default class Cat extends BaseCommand {
       throw usage('E_STREAM', 'standard output cannot take both the file and --json', {
         hint: 'vdisk ls --json describes the file.',
       })
-    const [{ readFile }, { neededFileAddress }, registry] = await Promise.all([
+    const [{ readFile }, { neededFileAddress }, context] = await Promise.all([
       import('../operations/files/read.js'),
       import('../operations/files/address.js'),
-      this.registry(),
+      // A file that is printed on the terminal is its own progress.
+      this.context({ progress: flags.progress ?? (process.stdout.isTTY ? 'none' : undefined) }),
     ])
-    const { image, path } = neededFileAddress(args.file, registry.schemes)
+    const { image, path } = neededFileAddress(args.file, context.registry.schemes)
     // Text on a terminal is what this command is for: unlike an image, a file may go there.
     const { output } = standardOutput({ write: (bytes, done) => process.stdout.write(bytes, done) })
-    const { notes } = await readFile(image, path, output, { registry, ...openValues(flags), signal: this.signal })
+    const { notes } = await readFile(image, path, output, { ...context, ...openValues(flags) })
     await this.printWarnings(notes.map(({ message }) => `Warning: ${message}`))
   }
 }

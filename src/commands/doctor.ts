@@ -77,7 +77,7 @@ export default class Doctor extends BaseCommand {
       await this.#mend(args.image, flags)
       return
     }
-    const options = { registry: await this.registry(), ...openValues(flags), for: flags.for }
+    const options = { ...(await this.context(flags)), ...openValues(flags), for: flags.for }
     const result =
       flags.html === undefined
         ? await (await import('../operations/doctor/doctor.js')).doctor(args.image, options)
@@ -106,6 +106,6 @@ export default class Doctor extends BaseCommand {
       import('../operations/doctor/doctor.js'),
       import('../cli/view/doctor-page.js'),
     ])
-    return await doctorToPage(image, target, doctorPage, { ...options, signal: this.signal })
+    return await doctorToPage(image, target, doctorPage, options)
   }
 }

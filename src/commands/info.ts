@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { BaseCommand, errorDocument, errorText } from '../cli/base-command.js'
-import { openFlags, openValues } from '../cli/flags.js'
+import { openFlags, openValues, progressFlag } from '../cli/flags.js'
 import { exitCodes, isImageError } from '../errors.js'
 import type { ImageInfo } from '../operations/inspect/info.js'
 
@@ -15,7 +15,7 @@ export default class Info extends BaseCommand {
   static override examples = [
     { description: 'What is this file?', command: '<%= config.bin %> <%= command.id %> disk.vhdx' },
     {
-      description: 'Every field of its headers, with its place in the file',
+      description: 'Everything that its format says, and every field of its headers, with its place in the file',
       command: '<%= config.bin %> <%= command.id %> disk.vhdx --headers',
     },
     { description: 'For a program', command: '<%= config.bin %> <%= command.id %> *.qcow2 --json' },
@@ -25,22 +25,23 @@ export default class Info extends BaseCommand {
   static override usage = '<%= command.id %> IMAGE... [FLAGS]'
   static override flags = {
     ...openFlags,
+    ...progressFlag,
     headers: boolean({ summary: 'show every field of every header, with its place in the file' }),
   }
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Info)
-    const [{ infoLater, contentsLater }, { view, contentsText }, { renderer }, registry] = await Promise.all([
+    const [{ infoLater, contentsLater }, { view, contentsText }, { renderer }, context] = await Promise.all([
       import('../operations/inspect/info.js'),
       import('../cli/view/info.js'),
       import('../cli/render.js'),
-      this.registry(),
+      this.context(flags),
     ])
-    const render = await renderer(process.stdout)
+    const render = await renderer(process.stdout, flags.verbose)
     const documents: Record<string, unknown>[] = []
     for (const path of argv as string[]) {
       try {
-        const options = { registry, ...openValues(flags), signal: this.signal }
+        const options = { ...context, ...openValues(flags) }
         const image = await infoLater(path, options).catch(async (error: unknown) => {
           const contents =
             isImageError(error) && error.code === 'E_WHICH_MEMBER' && (await contentsLater(path, options))

@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
-import { openFlags, openValues } from '../cli/flags.js'
+import { openFlags, openValues, progressFlag } from '../cli/flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { printable } from '../errors.js'
 import type { InspectPageOptions } from '../operations/inspect/inspect-page.js'
@@ -29,6 +29,7 @@ export default class Inspect extends BaseCommand {
   static override usage = '<%= command.id %> IMAGE [FLAGS]'
   static override flags = {
     ...openFlags,
+    ...progressFlag,
     html: stringFlag({
       helpValue: 'FILE',
       summary: 'also write a page that stands alone: the disk to scale, what is stored and used, and all details',
@@ -38,7 +39,7 @@ export default class Inspect extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Inspect)
-    const options = { registry: await this.registry(), ...openValues(flags) }
+    const options = { ...(await this.context(flags)), ...openValues(flags) }
     const result =
       flags.html === undefined
         ? await (await import('../operations/inspect/inspect.js')).inspect(args.image, options)
@@ -52,6 +53,6 @@ export default class Inspect extends BaseCommand {
       import('../operations/inspect/inspect-page.js'),
       import('../cli/view/inspect-page.js'),
     ])
-    return inspectToPage(image, target, inspectPage, { ...options, signal: this.signal })
+    return inspectToPage(image, target, inspectPage, options)
   }
 }

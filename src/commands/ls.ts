@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
-import { openFlags, openValues } from '../cli/flags.js'
+import { openFlags, openValues, progressFlag } from '../cli/flags.js'
 import { exitCodes } from '../errors.js'
 
 export default class Ls extends BaseCommand {
@@ -30,6 +30,7 @@ export default class Ls extends BaseCommand {
   static override usage = '<%= command.id %> IMAGE:/PATH [FLAGS]'
   static override flags = {
     ...openFlags,
+    ...progressFlag,
     long: boolean({
       char: 'l',
       summary: 'show kind, mode, links, owner, group, size, time and target, where the filesystem has them',
@@ -39,14 +40,14 @@ export default class Ls extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Ls)
-    const [{ listFiles }, { parseFileAddress }, registry] = await Promise.all([
+    const [{ listFiles }, { parseFileAddress }, context] = await Promise.all([
       import('../operations/files/list.js'),
       import('../operations/files/address.js'),
-      this.registry(),
+      this.context(flags),
     ])
-    const { image, path } = parseFileAddress(args.file, registry.schemes) ?? { image: args.file, path: '/' }
+    const { image, path } = parseFileAddress(args.file, context.registry.schemes) ?? { image: args.file, path: '/' }
     const { recursive, long } = flags
-    const document = await listFiles(image, path, { registry, ...openValues(flags), recursive, signal: this.signal })
+    const document = await listFiles(image, path, { ...context, ...openValues(flags), recursive })
     if (document.failures.length > 0) this.exitWith(exitCodes.partial)
     await this.show({
       schema: 'vdisk.ls',

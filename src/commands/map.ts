@@ -48,14 +48,15 @@ export default class Map extends BaseCommand {
     using found = map(args.image, { registry, ...openValues(flags), range: flags.range })
     if (flags.json) await this.#json(found)
     else if (flags.output === 'qemu') await this.#qemu(found)
-    else await this.#text(found)
+    else await this.#text(found, flags)
   }
 
-  /** Hands texts on one by one, until the reader has gone away. */
+  /** Hands texts on one by one, but for empty ones, until the reader has gone away. */
   async #each<Item>(items: Iterable<Item>, text: (item: Item, index: number) => string): Promise<void> {
     let index = 0
     for (const item of items) {
-      if (!(await this.#out.add(text(item, index++)))) return
+      const line = text(item, index++)
+      if (line !== '' && !(await this.#out.add(line))) return
       if (performance.now() - this.#rested < 50) continue
       // Lets a signal through: the walk is synchronous.
       await new Promise((resume) => setImmediate(resume))
@@ -102,12 +103,16 @@ export default class Map extends BaseCommand {
     await this.#out.flush()
   }
 
-  async #text(found: DiskMap): Promise<void> {
+  async #text(found: DiskMap, flags: { readonly quiet: boolean; readonly verbose: boolean }): Promise<void> {
     const [{ renderer }, { MapText }] = await Promise.all([import('../cli/render.js'), import('../cli/view/map.js')])
-    const text = new MapText(found, await renderer(process.stdout))
+    const text = new MapText(found, await renderer(process.stdout, flags.verbose))
     await this.printWarnings(found.notes.map(({ message }) => `Warning: ${message}`))
+    if (flags.quiet) {
+      await this.#each(found.extents(), () => '')
+      return
+    }
     await this.#out.add(text.head)
-    await this.#each(found.extents(), (extent) => text.line(extent))
+    await this.#each(found.extents(), (extent, index) => (index < text.room ? text.line(extent) : ''))
     await this.#out.add(text.totals)
     await this.#out.flush()
   }

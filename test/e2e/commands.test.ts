@@ -47,7 +47,7 @@ test('convert, info, create and formats: text for people, documents for programs
   assert.match(shown.stdout.toString(), /Parent found +\S*c\.vhdx[^]*position +length +field +value\n/)
   const formats = await vdisk(['formats', '--json'], { cwd })
   assertSchema('formats', json(formats))
-  assert.match((await vdisk(['formats'], { cwd })).stdout.toString(), /^qcow2 .*^raw .*^vhdx /ms)
+  assert.match((await vdisk(['formats', '--verbose'], { cwd })).stdout.toString(), /^qcow2 .*^raw .*^vhdx /ms)
   assert.match((await vdisk(['formats', 'qcow2'], { cwd })).stdout.toString(), /cluster-size +size/)
   await vdisk(['convert', 'child.vhdx', 'd.raw'], { cwd })
   assert.equal(sha256(fs.readFileSync(at('d.raw'))), sha256(disk))

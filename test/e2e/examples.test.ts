@@ -82,7 +82,7 @@ const answers: Readonly<Record<string, number>> = {
 
 const standIns = /\/dev\/sd[ab]\b/g
 
-test('examples of the help do what they say', { concurrency: 2 }, async (t) => {
+test('examples of the help do what they say, in at most 20 lines unless asked', { concurrency: 2 }, async (t) => {
   const at = scratch(t)
   const [bin, all] = [at('bin'), at('scene')]
   fs.mkdirSync(bin)
@@ -123,11 +123,21 @@ test('examples of the help do what they say', { concurrency: 2 }, async (t) => {
         prepare(folder, before[`${id} ${number}`] ?? before[id] ?? [])
         const { status, stdout, stderr } = shell(folder, ready(subtest, id, line, folder))
         assert.equal(status, answers[`${id} ${number}`] ?? 0, stdout + stderr)
+        assert.ok(asked(line) || lineCount(stdout + stderr) <= 20, `at most 20 lines unless asked:\n${stdout}${stderr}`)
         fs.rmSync(folder, { recursive: true })
       })
     }
   }
 })
+
+/** Whether a command line asks for more than a screen. */
+function asked(line: string): boolean {
+  return /--(?:json|verbose|headers|output qemu)\b/.test(line) || /^vdisk (?:cat|serve) /.test(line)
+}
+
+function lineCount(text: string): number {
+  return text.split('\n').length - 1
+}
 
 /** Devices become loop devices, and what goes on until it is ended is ended. */
 function ready(t: TestContext, id: string, line: string, folder: string): string {

@@ -35,7 +35,7 @@ test('inspect: text for people, and everything in a document', async (t) => {
   assert.doesNotMatch(text, /\u001b/)
   assert.match(text, /Partition table +GPT\n[^]*Disk id +5eed0003-/)
   assert.match(text, /\[1 ESP [#-]+\]\[2 root =*/)
-  assert.match(text, / 1 +2048 +26623 +12 MiB +EFI System +EFI system +FAT16 /)
+  assert.match(text, / 1 +12 MiB +EFI System +EFI system +FAT16 /)
   const document = json(await vdisk(['inspect', disk, '--json'], { cwd }))
   assert.deepEqual(
     [document.scheme, document.issues, document.partitions.map(({ number, start }) => [number, start])],

@@ -18,7 +18,7 @@ test('vdisk info shows an appliance of one disk, and of several, and how one of 
   })
   fs.writeFileSync(join(cwd, 'one.ova'), tarBytes([text(['a.img']), member('a.img')]))
   fs.writeFileSync(join(cwd, 'two.ova'), tarBytes([text(['a.img', 'b.img']), member('a.img'), member('b.img')]))
-  const shown = await vdisk(['info', 'two.ova'], { cwd })
+  const shown = await vdisk(['info', 'two.ova', '--verbose'], { cwd })
   assert.equal(shown.code, 0, shown.stderr)
   const output = shown.stdout.toString()
   for (const words of ['Server <1>', 'debian10_64Guest', '3 GiB', 'BIOS', 'a.img', 'b.img', 'scsi lsilogic', 'lan'])

@@ -30,7 +30,7 @@ test('the example plug-in adds a format that is written and read like any other'
   }
   const disk = exampleDisk()
   fs.writeFileSync(join(cwd, 'a.raw'), disk)
-  assert.match(await run('formats'), /^hexdisk .*yes .*brotli .*vdisk-plugin-hexdisk$/m)
+  assert.match(await run('formats', '--verbose'), /^hexdisk .*yes .*brotli .*vdisk-plugin-hexdisk$/m)
 
   await run('convert', 'a.raw', 'plain.hexdisk', '--verify')
   const plain = fs.readFileSync(join(cwd, 'plain.hexdisk'))
@@ -147,7 +147,7 @@ test('"vdisk plugins install" answers with commands that install the plug-in', a
   assert.equal(commands.length, 2, answer.stderr)
   for (const command of commands)
     execFileSync('sh', ['-c', command], { cwd, env: { ...process.env, npm_config_offline: 'true', HOME: cwd } })
-  const formats = await vdisk(['formats'], { cwd, env })
+  const formats = await vdisk(['formats', '--verbose'], { cwd, env })
   assert.match(formats.stdout.toString(), /^hexdisk .*vdisk-plugin-hexdisk$/m, formats.stderr)
 })
 

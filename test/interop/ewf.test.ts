@@ -44,7 +44,7 @@ for (const flags of [
     run('ewfexport', '-u', '-q', '-f', 'raw', '-t', join(folder, 'ewfexport'), first)
     assert.equal(sha256(fs.readFileSync(join(folder, 'ewfexport.raw'))), hash)
     assert.deepEqual((await check(first, { deep: true })).counts, { error: 0, leak: 0, warning: 0 })
-    const info = await vdisk('info', first)
+    const info = await vdisk('info', first, '--verbose')
     assert.match(String(info.stdout), /Case number +case 7/)
     assert.match(String(info.stdout), new RegExp(`MD5 +${run('md5sum', raw).slice(0, 32)}`))
     assert.match(String(info.stdout), /Error granularity/)

@@ -86,7 +86,7 @@ for (const [kind, format] of [
     const cli = (...args: readonly string[]): Promise<CliResult> => vdisk(args, { cwd: folder })
     for (const number of [1, 2, 3])
       assert.deepEqual((await cli('cat', `${backup}@${number}:/file.bin`)).stdout, file, `volume ${number}`)
-    const info = await cli('info', backup)
+    const info = await cli('info', backup, '--verbose')
     assert.match(String(info.stdout), /Windows Image Backup[^]*made anew[^]*C:/)
     const { counts, layers } = await check(backup, { deep: true })
     assert.equal(counts.error, 0)

@@ -1,15 +1,19 @@
 import type { ChainLayer, ChainResult } from '../../operations/chain/show.js'
-import { shortSize } from '../render.js'
-import type { FactRow, View } from './view.js'
+import { shortSize, type Renderer } from '../render.js'
+import { firstLines, moreLine, type FactRow, type View } from './view.js'
 
 export const view: View<ChainResult> = {
   warnings: ({ layers }) =>
     layers.flatMap(({ path, notes }) => notes.map(({ message }) => `Warning: ${path}: ${message}`)),
   text({ layers, broken }, render) {
-    const lines = layers.flatMap((layer) => [
-      render.heading(`${layer.depth}  ${layer.path}`),
-      render.facts(chainFacts(layer)),
-    ])
+    const lines = render.verbose
+      ? layers.flatMap((layer) => [render.heading(`${layer.depth}  ${layer.path}`), render.facts(chainFacts(layer))])
+      : firstLines(
+          render,
+          layers.map((layer) => layerLines(layer, render)),
+          6,
+        )
+    if (!render.verbose) lines.push('', moreLine(render, 'ids, sizes of the files, and what each image needs'))
     if (broken !== undefined) {
       lines.push('', render.warning(broken.message))
       if (broken.looked.length > 0)
@@ -18,6 +22,18 @@ export const view: View<ChainResult> = {
     }
     return lines.join('\n')
   },
+}
+
+/** The image, and what it is: two lines, three where it cannot be read. */
+function layerLines(
+  { depth, path, format, subformat, capacity, state, unreadable }: ChainLayer,
+  render: Renderer,
+): string {
+  return [
+    render.heading(`${depth}  ${path}`),
+    render.plain(`   ${format}, ${subformat}, ${shortSize(capacity)}; ${state}`),
+    ...(unreadable === undefined ? [] : [render.warning(`   ${unreadable.message}`)]),
+  ].join('\n')
 }
 
 /** What is known of an image of a chain. */

@@ -2,7 +2,7 @@ import type { CheckResult } from '../../operations/check/check.js'
 import type { Severity } from '../../operations/check/findings.js'
 import type { Renderer } from '../render.js'
 import { grouped } from '../../errors.js'
-import type { View } from './view.js'
+import { firstRows, type View } from './view.js'
 import { shellWord } from '../../sys/shell-word.js'
 
 /** For each image one line, then a table of what was found. */
@@ -15,7 +15,8 @@ async function text(result: CheckResult, render: Renderer): Promise<string> {
     parts.push(render.heading(`${path}: ${title}, ${subformat}: ${checkSummary(counts, checked, result.deep)}`))
     if (findings.length === 0) continue
     parts.push(
-      await render.table(
+      await firstRows(
+        render,
         ['  severity', 'code', 'position', 'structure', 'what is wrong'],
         findings.map(({ severity, code, position, structure, message }) => [
           `  ${severity}`,
@@ -24,6 +25,7 @@ async function text(result: CheckResult, render: Renderer): Promise<string> {
           structure,
           message,
         ]),
+        Math.max(3, Math.floor(12 / result.layers.length)),
       ),
     )
     for (const { code, severity, count } of groups) {

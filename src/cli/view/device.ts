@@ -49,12 +49,30 @@ export function planText(render: Renderer, { guards, steps, bytes }: DeviceOutco
       ['of it stored', `${shortSize(bytes.stored)}, the rest is zero`],
       ['left alone', bytes.left > 0 ? `${shortSize(bytes.left)} behind it` : undefined],
     ]),
-    render.heading('Guards'),
-    ...guards.map(({ guard, overridden, message }) =>
-      render.plain(`  ${overridden ? 'overridden' : 'passed'}  ${guard}: ${message}`),
+    ...guardLines(
+      render,
+      guards.map(({ guard, overridden, message }) => ({
+        guard,
+        verdict: overridden ? 'overridden' : 'passed',
+        message,
+      })),
     ),
     ...planLines(render, steps),
   ].join('\n')
+}
+
+/** Guards that passed are counted; what was overridden is always named. */
+export function guardLines(
+  render: Renderer,
+  guards: readonly { readonly guard: string; readonly verdict: string; readonly message: string }[],
+): string[] {
+  const shown = render.verbose ? guards : guards.filter(({ verdict }) => verdict !== 'passed')
+  const passed = guards.filter(({ verdict }) => verdict === 'passed').length
+  return [
+    render.heading('Guards'),
+    ...shown.map(({ guard, verdict, message }) => render.plain(`  ${verdict}  ${guard}: ${message}`)),
+    ...(render.verbose || passed === 0 ? [] : [render.plain(`  ${passed} passed; --verbose lists them`)]),
+  ]
 }
 
 /** Lines that a finished write has for people. */

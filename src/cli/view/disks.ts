@@ -1,6 +1,6 @@
 import type { DisksResult, HeldFilesystem, ListedDisk } from '../../operations/device/disks.js'
 import { shortSize, type Renderer } from '../render.js'
-import type { FactRow, View } from './view.js'
+import { firstLines, moreLine, type FactRow, type View } from './view.js'
 
 const buses: Readonly<Record<string, string>> = {
   ata: 'SATA or IDE',
@@ -53,6 +53,8 @@ export function diskTitle({
 export const view: View<Pick<DisksResult, 'disks' | 'hidden'>> = { text }
 
 async function text({ disks, hidden }: Pick<DisksResult, 'disks' | 'hidden'>, render: Renderer): Promise<string> {
+  if (disks.length === 0) return ['No disk was found.', ...hiddenLines(hidden)].join('\n\n')
+  if (!render.verbose) return firstText({ disks, hidden }, render)
   const parts: string[] = []
   for (const disk of disks) {
     const lines = [render.heading(`${disk.path}: ${diskTitle(disk)}`), render.facts(facts(disk))]
@@ -74,13 +76,45 @@ async function text({ disks, hidden }: Pick<DisksResult, 'disks' | 'hidden'>, re
     }
     parts.push(lines.join('\n'))
   }
-  if (disks.length === 0) parts.push('No disk was found.')
-  if (hidden > 0)
-    parts.push(
-      `${hidden} other block ${hidden === 1 ? 'device is' : 'devices are'} not shown (loops, LVM, LUKS, RAID, ` +
-        `memory): --all shows ${hidden === 1 ? 'it' : 'them'}.`,
-    )
-  return parts.join('\n\n')
+  return [...parts, ...hiddenLines(hidden)].join('\n\n')
+}
+
+function hiddenLines(hidden: number): string[] {
+  if (hidden === 0) return []
+  return [
+    `${hidden} other block ${hidden === 1 ? 'device is' : 'devices are'} not shown (loops, LVM, LUKS, RAID, ` +
+      `memory): --all shows ${hidden === 1 ? 'it' : 'them'}.`,
+  ]
+}
+
+/** Two lines a disk: by what it is known, and what is on it; whether it can be written. */
+function firstText({ disks, hidden }: Pick<DisksResult, 'disks' | 'hidden'>, render: Renderer): string {
+  const lines = disks.map((disk) =>
+    [render.heading(`${disk.path}: ${diskTitle(disk)}`), render.plain(`  ${firstFacts(disk).join('; ')}`)].join('\n'),
+  )
+  return [
+    ...firstLines(render, lines, 8),
+    '',
+    ...hiddenLines(hidden),
+    moreLine(render, 'sectors, ids, each partition, and who uses it'),
+  ].join('\n')
+}
+
+function firstFacts({ table, partitions, filesystems, unreadable, system, writable }: ListedDisk): string[] {
+  const held = partitions.map(({ filesystems: inside, type }) => heldText(inside) || (type ?? 'unknown'))
+  const named = held.length > 4 ? [...held.slice(0, 3), `${held.length - 3} more`] : held
+  const content =
+    named.length > 0
+      ? `${table === undefined ? '' : `${table.scheme.toUpperCase()}: `}${named.join(', ')}`
+      : heldText(filesystems)
+  const [reason, ...more] = writable.reasons
+  return [
+    ...(unreadable === undefined ? [content === '' ? 'nothing known on it' : content] : ['content not known']),
+    ...(system.length === 0 ? [] : ['system disk']),
+    writable.allowed
+      ? 'can be written'
+      : `not written: ${reason ?? ''}${more.length === 0 ? '' : `, and ${more.length} more`}`,
+  ]
 }
 
 function facts(disk: ListedDisk): FactRow[] {

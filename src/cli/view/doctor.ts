@@ -1,7 +1,7 @@
 import type { DoctorResult } from '../../operations/doctor/doctor.js'
 import type { DoctorFinding, DoctorVerdict } from '../../operations/doctor/report.js'
 import type { Renderer } from '../render.js'
-import type { View } from './view.js'
+import { moreLine, type View } from './view.js'
 
 export const view: View<DoctorResult> = { text: (result, render) => text(result, render), warnings: () => [] }
 
@@ -32,22 +32,27 @@ export function text(
       ['system', operatingSystem ?? 'none was recognised'],
     ]),
   ]
-  for (const { id, severity, where, found, wanted, why, remedy } of findings)
+  // One finding is explained in full; of several the first answer has what, where and the remedy.
+  const brief = !render.verbose && findings.length > 1
+  const shown = brief ? firstFindings(findings) : findings
+  for (const { id, severity, where, found, wanted, why, remedy } of shown)
     parts.push(
-      '',
+      ...(brief ? [] : ['']),
       severity === 'note'
         ? render.plain(`${severityTexts[severity]} ${id}: ${where}`)
         : render.warning(`${severityTexts[severity]} ${id}: ${where}`),
       render.facts([
         ['found', found],
-        ['wanted', wanted],
-        ['why', why],
+        ['wanted', brief ? undefined : wanted],
+        ['why', brief ? undefined : why],
         [
           remedy.kind === 'command' ? 'mend with' : remedy.kind === 'none' ? 'note' : 'in the guest',
           remedy.text === '' ? undefined : remedy.text,
         ],
       ]),
     )
+  if (shown.length < findings.length) parts.push(`and ${findings.length - shown.length} more findings`)
+  if (!render.verbose) return [...parts, '', ...firstLooked({ looked, notLooked }, brief, render)].join('\n')
   parts.push('', render.heading('Looked at'), ...looked.map((what) => render.plain(`  - ${what}`)))
   if (notLooked.length > 0)
     parts.push(
@@ -56,4 +61,27 @@ export function text(
       ...notLooked.map(({ what, why }) => render.plain(`  - ${what}: ${why}`)),
     )
   return parts.join('\n')
+}
+
+/** As many as a screen holds, what blocks the start before what is only worth a note. */
+function firstFindings(findings: readonly DoctorFinding[]): readonly DoctorFinding[] {
+  const order = ['blocks', 'risk', 'note'] as const
+  return [...findings].sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity)).slice(0, 4)
+}
+
+/** How much was looked at, and what was not, which a verdict depends on. */
+function firstLooked(
+  { looked, notLooked }: Pick<DoctorResult, 'looked' | 'notLooked'>,
+  brief: boolean,
+  render: Renderer,
+): string[] {
+  const missed = notLooked.map(({ what }) => what)
+  const named = missed.length > 3 ? [...missed.slice(0, 2), `${missed.length - 2} more`] : missed
+  return [
+    render.facts([
+      ['looked at', `${looked.length} things`],
+      ['not looked into', named.length === 0 ? undefined : named.join(', ')],
+    ]),
+    moreLine(render, brief ? 'what is wanted and why, and what was looked at' : 'what was looked at, and what was not'),
+  ]
 }

@@ -1,12 +1,16 @@
 import type { FormatInfo, WrapperInfo } from '../../operations/inspect/formats.js'
 import type { Renderer } from '../render.js'
-import type { View } from './view.js'
+import { moreLine, type View } from './view.js'
 
-/** All formats in a table; one alone (without `wrappers`) with its options. */
+/**
+ * All formats by what can be done with them, in tables with --verbose; one alone (without `wrappers`) with its
+ * options.
+ */
 export const view: View<{ readonly formats: readonly FormatInfo[]; readonly wrappers?: readonly WrapperInfo[] }> = {
   async text({ formats, wrappers }, render) {
     if (wrappers === undefined)
       return (await Promise.all(formats.map((format) => formatText(format, render)))).join('\n')
+    if (!render.verbose) return formatLists(formats, wrappers, render)
     const formatTable = await render.table(
       ['format', 'read', 'write', 'kinds', 'parents', 'snapshots', 'compression', 'sectors', 'extensions', 'from'],
       formats.map((format) => [
@@ -30,15 +34,31 @@ export const view: View<{ readonly formats: readonly FormatInfo[]; readonly wrap
   },
 }
 
+function formatLists(formats: readonly FormatInfo[], wrappers: readonly WrapperInfo[], render: Renderer): string {
+  const ids = (some: readonly { readonly id: string }[]): string | undefined =>
+    some.length === 0 ? undefined : some.map(({ id }) => id).join(' ')
+  const [first] = formats.filter(({ canCreate, options }) => canCreate && options.length > 0)
+  return [
+    render.facts([
+      ['read and written', ids(formats.filter(({ canCreate }) => canCreate))],
+      ['read', ids(formats.filter(({ canCreate }) => !canCreate))],
+      ['around any image', ids(wrappers)],
+      ['of those written', ids(wrappers.filter(({ canCreate }) => canCreate))],
+      ['from plug-ins', ids(formats.filter(({ origin }) => origin !== 'vdisk'))],
+    ]),
+    '',
+    ...(first === undefined ? [] : [render.plain(`Kinds and options of one: vdisk formats ${first.id}`)]),
+    moreLine(render, 'what each can do, and the extensions'),
+  ].join('\n')
+}
+
 async function formatText(format: FormatInfo, render: Renderer): Promise<string> {
   const parts = [
     render.heading(`${format.id}: ${format.title}`),
     render.facts([
       ['extensions', extensionsText(format)],
-      ['can be made', yesNo(format.canCreate)],
-      ['parents', parentsText[format.parents]],
-      ['snapshots', yesNo(format.snapshots)],
-      ['from', format.origin],
+      ['vdisk', abilities(format)],
+      ['from', format.origin === 'vdisk' && !render.verbose ? undefined : format.origin],
     ]),
   ]
   if (format.subformats.length > 0)
@@ -50,8 +70,24 @@ async function formatText(format: FormatInfo, render: Renderer): Promise<string>
       ),
     )
   parts.push(...(await optionTable(render, 'option (-o NAME=VALUE)', format.options)))
-  parts.push(...(await optionTable(render, 'reading option (--from-option NAME=VALUE)', format.openOptions)))
+  if (render.verbose)
+    parts.push(...(await optionTable(render, 'reading option (--from-option NAME=VALUE)', format.openOptions)))
+  else if (format.openOptions.length > 0)
+    parts.push('', moreLine(render, `options for reading: ${format.openOptions.map(({ name }) => name).join(', ')}`))
   return parts.join('\n')
+}
+
+function abilities({ canCreate, parents, snapshots }: FormatInfo): string {
+  const parts = [
+    canCreate ? 'reads and makes it' : 'reads it',
+    parents === 'none'
+      ? 'without parents'
+      : parents === 'read'
+        ? 'reads children of others'
+        : 'reads and makes children',
+    ...(snapshots ? ['reads its snapshots'] : []),
+  ]
+  return parts.join(', ')
 }
 
 async function optionTable(render: Renderer, heading: string, options: FormatInfo['options']): Promise<string[]> {

@@ -1,6 +1,7 @@
 import type { ImageDiskResult } from '../../operations/imaging/image.js'
 import { fileSizeText, shortSize, sizeText, type Renderer } from '../render.js'
-import { nextLines, unusedFact, type FactRow, type View } from './view.js'
+import { guardLines } from './device.js'
+import { nextLines, planLines, unusedFact, type FactRow, type View } from './view.js'
 
 /** Bad ranges that are shown; the map has all. */
 const shownRanges = 5
@@ -34,13 +35,18 @@ function text(result: ImageDiskResult, render: Renderer): string {
     unusedFact(result.volumes, shortSize, 'read as zero'),
   ]
   if (dryRun) {
-    for (const { guard, verdict, why } of plan.guards) rows.push([`guard ${guard}`, `${verdict}: ${why}`])
-    for (const [index, step] of plan.steps.entries()) rows.push([`step ${index + 1}`, step])
     rows.push(['to be read', sizeText(plan.bytes)])
     return [
       render.heading(result.resumed === true ? 'Would go on with the image' : 'Would image'),
       render.facts(rows),
-      'Nothing was written (--dry-run).',
+      ...guardLines(
+        render,
+        plan.guards.map(({ guard, verdict, why }) => ({ guard, verdict, message: why })),
+      ),
+      ...planLines(
+        render,
+        plan.steps.map((message) => ({ message })),
+      ),
     ].join('\n')
   }
   if (target.size !== undefined) rows.push(['image file', fileSizeText(target.size, target.allocated)])

@@ -38,6 +38,27 @@ export function diskFacts(disk: InspectResult): [string, string][] {
   return facts
 }
 
+/** Of those, what is asked first, and what is out of the ordinary. */
+export function firstFacts(disk: InspectResult): [string, string][] {
+  const usual = ['Disk', 'Partition table', 'Disk id']
+  const held = disk.filesystems.map(({ title, label, used }): [string, string] => [
+    'Holds',
+    [
+      title,
+      ...(label === undefined ? [] : [`"${label}"`]),
+      ...(used === undefined ? [] : [`${shortSize(used)} used`]),
+    ].join(', '),
+  ])
+  const facts = diskFacts(disk).filter(
+    ([label, value]) =>
+      usual.includes(label) ||
+      (label === 'Counts in' && disk.sectorSize !== 512) ||
+      label === 'Presented with' ||
+      (label === 'Alignment' && value.startsWith('not')),
+  )
+  return [...facts, ...held]
+}
+
 /** What a partition is called where there is little room. */
 export function partitionName({ label, type, filesystems }: PartitionInfo): string {
   return filesystems[0]?.label ?? label ?? filesystems[0]?.title ?? type.name
@@ -115,6 +136,12 @@ export function firmwareTitle({ boot: { firmware, uncertain } }: Pick<InspectRes
   const sure = all.filter((one) => !uncertain.includes(one))
   const parts = [names(sure), uncertain.length === 0 ? '' : `may start from ${names(uncertain)}`]
   return all.length === 0 ? 'none' : parts.filter((part) => part !== '').join('; ')
+}
+
+/** Which firmware starts the disk, and which system that is. */
+export function firstBootFacts(disk: InspectResult): [string, string][] {
+  const systems = bootFacts(disk).filter(([label]) => label === 'Looks like')
+  return [['Firmware', firmwareTitle(disk)], ...systems.slice(0, 2)]
 }
 
 /** How the disk starts, and what with. */

@@ -2,6 +2,7 @@ import { grouped, printable } from '../../errors.js'
 import type { DiskMap, MapExtent } from '../../operations/inspect/map.js'
 import type { QemuExtent } from '../../operations/inspect/qemu-map.js'
 import { sizeText, type Renderer } from '../render.js'
+import { moreLine } from './view.js'
 
 /** The map is written line by line: it may have millions of them. */
 export class MapText {
@@ -13,6 +14,11 @@ export class MapText {
     this.#map = map
     this.#render = render
     this.#width = Math.max(8, String(map.source.capacity).length)
+  }
+
+  /** Runs that are printed; the rest is in the sums. */
+  get room(): number {
+    return this.#render.verbose ? Infinity : 10
   }
 
   get head(): string {
@@ -34,7 +40,8 @@ export class MapText {
       const stored = kind === 'compressed' ? `, stored in ${sizeText(compressedStored)}` : ''
       return [kind, bytes > 0 ? `${sizeText(bytes)}${stored}` : undefined]
     })
-    return `\n${this.#render.facts([['runs', grouped(extents)], ...facts])}\n`
+    const more = extents > this.room ? `${moreLine(this.#render, `all ${grouped(extents)} runs`)}\n` : ''
+    return `${more}\n${this.#render.facts([['runs', grouped(extents)], ...facts])}\n`
   }
 
   #row(cells: readonly string[]): string {

@@ -1,7 +1,7 @@
 import type { CleanedMount, ListedMount } from '../../operations/mount/mounts.js'
 import type { Renderer } from '../render.js'
 import { partText } from './mount.js'
-import type { View } from './view.js'
+import { firstRows, type View } from './view.js'
 
 /** What is mounted, and what was cleaned up. */
 export const view: View<{ readonly sessions: readonly ListedMount[]; readonly cleaned: readonly CleanedMount[] }> = {
@@ -26,7 +26,7 @@ async function mountsText(sessions: readonly ListedMount[], render: Renderer): P
     ]
     return (places.length === 0 ? [['', '', '']] : places).map((place) => [...place, mode, status, image])
   })
-  const table = await render.table(['what', 'type', 'where', 'changes', 'state', 'image'], rows)
+  const table = await firstRows(render, ['what', 'type', 'where', 'changes', 'state', 'image'], rows, 14)
   const failures = sessions.flatMap(({ image, failure }) =>
     failure === undefined ? [] : [render.warning(`${image}: not all changes were written: ${failure}`)],
   )

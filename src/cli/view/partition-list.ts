@@ -10,7 +10,9 @@ export const view: View<InspectResult> = {
     const head = `${disk.image.path}: ${schemeTitle(disk)}, sectors of ${disk.sectorSize} bytes`
     return [
       render.heading(head),
-      ...(disk.partitions.length === 0 ? ['  no partitions'] : [await partitionTable(disk, render)]),
+      ...(disk.partitions.length === 0
+        ? ['  no partitions']
+        : [await partitionTable(disk, render, { rows: 14, sectors: true })]),
       ...problems(disk, render),
     ].join('\n')
   },

@@ -1,12 +1,13 @@
 import type { Platform, PlatformFormat } from '../../platforms/index.js'
 import { shortSize, type Renderer } from '../render.js'
-import type { FactRow, View } from './view.js'
+import { moreLine, type FactRow, type View } from './view.js'
 
-/** All platforms in a table; one alone with everything about it. */
+/** All platforms by what they take, in a table with --verbose; one alone with its rules, or everything about it. */
 export const view: View<{ readonly platforms: readonly Platform[] }> = {
   async text({ platforms }, render) {
     const [one, ...others] = platforms
     if (one !== undefined && others.length === 0) return platformText(one, render)
+    if (!render.verbose) return platformList(platforms, render)
     return await render.table(
       ['platform', 'takes', 'size', 'firmware', 'what it is'],
       platforms.map((platform) => [
@@ -20,6 +21,23 @@ export const view: View<{ readonly platforms: readonly Platform[] }> = {
       ]),
     )
   },
+}
+
+/** Their ids, by the format that is made for them where no name chooses another. */
+function platformList(platforms: readonly Platform[], render: Renderer): string {
+  const byFormat = new Map<string, string[]>()
+  for (const { id, packing, formats } of platforms) {
+    const format = formats[0]?.format ?? 'nothing that vdisk makes'
+    const takes = packing === undefined ? format : `${packing.extensions[0] ?? ''} of ${format}`
+    byFormat.set(takes, [...(byFormat.get(takes) ?? []), id])
+  }
+  return [
+    render.heading('Made unless the name of the target chooses another: the format, and --for which platforms'),
+    render.facts([...byFormat].map(([format, ids]) => [format, ids.join(' ')])),
+    '',
+    render.plain('What one takes: vdisk platforms azure-gen2'),
+    moreLine(render, 'a table of formats, sizes and firmware'),
+  ].join('\n')
 }
 
 function platformText(platform: Platform, render: Renderer): string {
@@ -45,16 +63,21 @@ function platformText(platform: Platform, render: Renderer): string {
     ['cloud-init', platform.datasources?.join(', ')],
     ['agents', platform.agents?.map((agent) => agent.title).join(', ')],
   ]
+  const first = ['takes', '', 'packed', 'or', 'size', 'at most', 'firmware', 'table']
   return [
     render.heading(`${id}: ${title}`),
-    render.facts(rows),
+    render.facts(render.verbose ? rows : rows.filter(([label]) => first.includes(label))),
     ...(platform.rules.length === 0 ? [] : ['', render.heading('Rules')]),
     ...platform.rules.map(({ text, certainty }) =>
       render.plain(`  - ${text}${certainty === 'unconfirmed' ? ' (not confirmed)' : ''}`),
     ),
     '',
-    render.heading('Afterwards'),
-    ...platform.next.map((step) => render.plain(`  ${step}`)),
+    ...(render.verbose
+      ? [render.heading('Afterwards'), ...platform.next.map((step) => render.plain(`  ${step}`))]
+      : [
+          render.plain(`Make an image for it: vdisk convert SOURCE TARGET --for ${id}`),
+          moreLine(render, 'limits, drivers, agents, and the commands that follow'),
+        ]),
   ].join('\n')
 }
 

@@ -1,13 +1,13 @@
 import type { SnapshotInfo, SnapshotListResult } from '../../operations/change/snapshot.js'
 import { shortSize } from '../render.js'
-import type { View } from './view.js'
+import { firstRows, type View } from './view.js'
 
 export const snapshotColumns = ['id', 'name', 'date (UTC)', 'disk', 'VM state', 'its own']
 
 export const view: View<SnapshotListResult> = {
   text({ path, snapshots }, render) {
     if (snapshots.length === 0) return render.plain(`${path} has no snapshots`)
-    return render.table(snapshotColumns, snapshotRows(snapshots))
+    return firstRows(render, snapshotColumns, snapshotRows(snapshots), 16)
   },
 }
 

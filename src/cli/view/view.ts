@@ -1,3 +1,4 @@
+import { grouped } from '../../errors.js'
 import type { Renderer } from '../render.js'
 
 /** How the result of a command is shown to people; each file beside this one exports one as `view`. */
@@ -77,4 +78,29 @@ export function answer(
     render.facts(facts),
     ...(dryRun ? planLines(render, steps) : []),
   ].join('\n')
+}
+
+/** What a first answer leaves out, and how to see it. */
+export function moreLine(render: Renderer, what: string): string {
+  return render.plain(`--verbose shows ${what}.`)
+}
+
+/** The first `room` of some lines, and how many more there are; all of them with --verbose. */
+export function firstLines(render: Renderer, lines: readonly string[], room: number, indent = ''): string[] {
+  if (render.verbose || lines.length <= room) return [...lines]
+  const rest = grouped(lines.length - room + 1)
+  return [...lines.slice(0, room - 1), render.plain(`${indent}and ${rest} more; --verbose shows all`)]
+}
+
+/** A table of which the first `room` rows are shown, and all of them with --verbose. */
+export async function firstRows(
+  render: Renderer,
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+  room: number,
+): Promise<string> {
+  if (render.verbose || rows.length <= room) return await render.table(headings, rows)
+  const rest = grouped(rows.length - room + 1)
+  const shown = await render.table(headings, rows.slice(0, room - 1))
+  return `${shown}\n${render.plain(`  and ${rest} more; --verbose shows all`)}`
 }

@@ -19,7 +19,7 @@ export default class PartitionList extends BaseCommand {
     const { inspect } = await import('../../operations/inspect/inspect.js')
     await this.show({
       schema: 'vdisk.inspect',
-      result: await inspect(args.image, { registry: await this.registry(), ...openValues(flags) }),
+      result: await inspect(args.image, { ...(await this.context()), ...openValues(flags) }),
       view: () => import('../../cli/view/partition-list.js'),
     })
   }

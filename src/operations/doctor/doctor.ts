@@ -7,7 +7,7 @@ import { VolumeFiles, type Volume } from '../files/volume-files.js'
 import { logicalVolumes } from '../open/disk-volumes.js'
 import type { CellRow } from '../inspect/disk-cells.js'
 import { writePage } from '../inspect/inspect-page.js'
-import { openReadableLater, type ReadOptions } from '../open/opening.js'
+import { openReadableLater, type LaterOptions, type ReadOptions } from '../open/opening.js'
 import { bootMenus, placeText, type BootMenu } from './boot-entries.js'
 import { checkDisk } from './disk-rules.js'
 import { checkFirmware } from './firmware.js'
@@ -21,7 +21,7 @@ import { checkWindows } from './windows/check.js'
 import { windowsTitle, type WindowsFacts } from './windows/guest.js'
 import { checkBootDefaults, checkFstab, checkRootParameter, checkSearches } from './root-device.js'
 
-export interface DoctorOptions extends ReadOptions {
+export interface DoctorOptions extends ReadOptions, LaterOptions {
   /** The id of the platform that the disk is to start on. */
   readonly for?: string
 }
@@ -57,7 +57,6 @@ export async function doctor(argument: string, options: DoctorOptions = {}): Pro
 export interface DoctorPageOptions extends DoctorOptions {
   /** Replaces a file that exists, once the new one is complete. */
   readonly force?: boolean
-  readonly signal?: AbortSignal
 }
 
 /**

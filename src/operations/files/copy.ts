@@ -16,8 +16,6 @@ export interface CopyFilesOptions extends VolumeOptions {
   readonly recursive?: boolean
   /** Replaces files that exist; folders are always merged. */
   readonly force?: boolean
-  readonly signal?: AbortSignal
-  readonly onProgress?: (progress: Progress) => void
 }
 
 export interface CopyFilesResult {
@@ -55,7 +53,8 @@ export async function copyFiles(
   target: string,
   options: CopyFilesOptions = {},
 ): Promise<CopyFilesResult> {
-  const { recursive = false, force = false, signal, onProgress, ...opening } = options
+  const { recursive = false, force = false, ...opening } = options
+  const { signal, onProgress } = opening
   using volume = await openVolume(image, opening)
   const { tree, filesystem } = volume
   const source = resolvePath(tree, path, !recursive)

@@ -43,7 +43,6 @@ export interface FileList {
 export interface ListOptions extends VolumeOptions {
   /** Also what lies in its folders, and in theirs. */
   readonly recursive?: boolean
-  readonly signal?: AbortSignal
 }
 
 /**
@@ -52,7 +51,8 @@ export interface ListOptions extends VolumeOptions {
  * @throws ImageError
  */
 export async function listFiles(image: string, path: string, options: ListOptions = {}): Promise<FileList> {
-  const { recursive = false, signal, ...opening } = options
+  const { recursive = false, ...opening } = options
+  const { signal } = opening
   using volume = await openVolume(image, opening)
   const { tree, filesystem } = volume
   const start = resolvePath(tree, path, true)

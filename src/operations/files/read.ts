@@ -6,7 +6,6 @@ import { openVolume, type VolumeOptions } from './volume.js'
 const pieceLength = 1048576
 
 export interface ReadFileOptions extends VolumeOptions {
-  readonly signal?: AbortSignal
   /** Called before the first piece, with the file's size in bytes. */
   readonly onStart?: (size: number) => void
 }
@@ -22,7 +21,8 @@ export async function readFile(
   output: (bytes: Uint8Array) => Promise<void>,
   options: ReadFileOptions = {},
 ): Promise<{ size: number; notes: readonly Note[] }> {
-  const { signal, onStart, ...opening } = options
+  const { onStart, ...opening } = options
+  const { signal, onProgress } = opening
   using volume = await openVolume(image, opening)
   const { node, path: found } = resolvePath(volume.tree, path, true)
   if (node.kind === 'directory')
@@ -34,6 +34,7 @@ export async function readFile(
     const bytes = new Uint8Array(Math.min(pieceLength, node.size - offset))
     volume.tree.read(node, offset, bytes)
     await output(bytes)
+    onProgress?.({ phase: 'read', done: offset + bytes.length, total: node.size })
   }
   volume.assertUnchanged()
   return { size: node.size, notes: volume.notes }

@@ -5,12 +5,12 @@ import type { Filesystem, FileTree } from '../../filesystem/types.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { readPartitionTable } from '../../partition/index.js'
 import { diskVolumes, logicalVolumes } from '../open/disk-volumes.js'
-import { openReadableLater, parseImageArgument, type ReadOptions } from '../open/opening.js'
+import { openReadableLater, parseImageArgument, type LaterOptions, type ReadOptions } from '../open/opening.js'
 
 const lvmMember = 'LVM2_member'
 
 /** How an image is opened to look into its files. */
-export type VolumeOptions = ReadOptions
+export type VolumeOptions = ReadOptions & LaterOptions
 
 /** A filesystem open for reading, inside its image. */
 export interface OpenedVolume extends Disposable {

@@ -156,11 +156,11 @@ function wrappingSection({ title, member, size, content, access }: Wrapping): Se
   return {
     title: 'Inside',
     facts: [
-      { name: 'wrapper', label: 'Kind of the file', value: title },
-      ...(member === undefined ? [] : [{ name: 'member', value: printable(member) }]),
+      { name: 'wrapper', label: 'Inside', value: title, key: true },
+      ...(member === undefined ? [] : [{ name: 'member', value: printable(member), key: true }]),
       { name: 'wrapperSize', label: 'Size of the file', value: size, unit: 'bytes' as const },
       { name: 'contentSize', label: 'Size of what is in it', value: content, unit: 'bytes' as const },
-      { name: 'access', value: accessText[access] },
+      { name: 'access', value: accessText[access], key: true },
     ],
   }
 }

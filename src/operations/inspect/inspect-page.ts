@@ -9,7 +9,6 @@ import { checkTarget, TargetFiles } from '../transfer/target.js'
 export interface InspectPageOptions extends InspectOptions {
   /** Replaces a file that exists, once the new one is complete. */
   readonly force?: boolean
-  readonly signal?: AbortSignal
 }
 
 /**
@@ -41,13 +40,13 @@ export async function writePage(
     rows: readonly CellRow[],
   ) => string | Promise<string>,
 ): Promise<InspectResult> {
-  const { force = false, signal, ...opening } = options
+  const { force = false, ...opening } = options
   if (target === '-') throw usage('E_STREAM', 'the page is written to a file, not to standard output')
   using opened = await openReadableLater(argument, opening)
   const sources = opened.files
   const place = checkTarget(target, force, sources, options)
   const { result, volumes } = examine(argument, opened)
-  const text = await page(opened, result, volumes, await diskCells(opened, volumes, signal))
+  const text = await page(opened, result, volumes, await diskCells(opened, volumes, opening.signal))
   using files = new TargetFiles(place, { force, sources, durable: true })
   files.store.write(0, Buffer.from(text, 'utf8'))
   files.commit()

@@ -20,13 +20,14 @@ import {
   openReadableLater,
   parseImageArgument,
   sourceInfo,
+  type LaterOptions,
   type ReadOptions,
   type SourceInfo,
 } from '../open/opening.js'
 import { guessSystems, type OperatingSystem } from './boot/system-guess.js'
 import { VolumeFiles, type Volume } from '../files/volume-files.js'
 
-export type InspectOptions = ReadOptions
+export type InspectOptions = ReadOptions & LaterOptions
 
 /** What is known of a filesystem, without its map and its files. Sizes are bytes. */
 export type FilesystemInfo = Omit<Filesystem, 'usedRuns' | 'openTree' | 'openContent' | 'marks'>

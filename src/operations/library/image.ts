@@ -1,9 +1,9 @@
 import type { OpenedImage } from '../../formats/open.js'
 import { describe, type ImageInfo } from '../inspect/info.js'
-import { openReadableLater, openStoreLater, type ReadOptions } from '../open/opening.js'
+import { openReadableLater, openStoreLater, type LaterOptions, type ReadOptions } from '../open/opening.js'
 import { OwnStore, type ReadableStore } from './own-store.js'
 
-export type ImageOptions = ReadOptions
+export type ImageOptions = ReadOptions & LaterOptions
 
 /** A run of the disk: `data` is stored somewhere in the chain, `zero` reads as zero and is not. Bytes. */
 export interface Run {

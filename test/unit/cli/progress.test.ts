@@ -22,6 +22,8 @@ function report(
   return written
 }
 
+const titles = /\u001b\[2[23];0t|\u001b\]0;[^\u0007]*\u0007/g
+
 const gibibyte = 2 ** 30
 const run = [
   ['copy', 0, gibibyte, 0],
@@ -72,13 +74,26 @@ test('a total that is not known is null, never a number', () => {
 
 test('the bar fits the line, never says 100 %, and is taken away', () => {
   const written = report('bar', [...run, ['read', 5 * 1048576, 0, 6000]])
-  const text = written.join('')
+  const text = written.join('').replace(titles, '')
   assert.match(text, /copying \[#+\.+\] {2}25 % {2}256 MiB\/s {2}3 s left/)
   assert.match(text, /flushing …/)
   assert.match(text, /reading {2}5 MiB/)
   assert.doesNotMatch(text, /100|NaN|Infinity/)
   assert.ok(text.endsWith('\r\u001b[K'))
   for (const line of text.split('\r\u001b[K')) assert.ok(line.length < 80, line)
+})
+
+test('a terminal has how far it is in its title, and gets its own title back', () => {
+  const text = report('bar', run).join('')
+  assert.deepEqual(text.match(titles), [
+    '\u001b[22;0t',
+    '\u001b]0;0 % copying - vdisk\u0007',
+    '\u001b]0;25 % copying - vdisk\u0007',
+    '\u001b]0;0 % verifying - vdisk\u0007',
+    '\u001b[23;0t',
+  ])
+  // Set once while it stays the same, and taken back once.
+  assert.equal(text.split('\u001b[23;0t').length, text.split('\u001b[22;0t').length)
 })
 
 test('none is silent', () => {

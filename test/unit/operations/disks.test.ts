@@ -25,7 +25,7 @@ test('the recorded disks, as vdisk disks shows them', async () => {
   assert.equal(all.disks.length, some.disks.length + some.hidden)
   assert.ok(all.disks.some(({ kind }) => kind === 'mapped') && all.disks.some(({ kind }) => kind === 'raid'))
   assertSchema('disks', JSON.parse(JSON.stringify({ schema: 'vdisk.disks', schemaVersion: 1, ...all })))
-  const text = await viewText(view, all)
+  const text = await viewText(view, all, true)
   assert.ok(!/[\0-\t\v-\x1f]/.test(text))
   // LVM, LUKS, swap and why, in the words of people.
   const sda = text.split('\n\n').find((part) => part.startsWith('/dev/sda:'))!
@@ -40,6 +40,9 @@ test('the recorded disks, as vdisk disks shows them', async () => {
   assert.match(text, /^\/dev\/sdb: [\s\S]*?writable +no, because \/dev\/sdb is read-only$/m)
   assert.match(text, /^\/dev\/sdc: .*USB[\s\S]*?mounted at \/w\/us$/m)
   assert.match(text, /^\/dev\/md0: RAID, [\s\S]*?made of +vda, vdb$/m)
+  const first = await viewText(view, some)
+  assert.match(first, /^\/dev\/sda: .*serial \S+\n {2}.*system disk; not written: /m)
+  assert.ok(first.split('\n').length <= 20)
   assert.match(await viewText(view, { disks: [], hidden: 1 }), /No disk was found\.\n\n1 other block device is/)
 })
 

@@ -19,7 +19,7 @@ export function describeImage(store: ByteStore, header: Header, snapshots: reado
     { name: 'clusterSize', value: geometry.clusterSize, unit: 'bytes' },
     ...(header.extendedL2 ? [{ name: 'subclusterSize', value: geometry.grain, unit: 'bytes' } as const] : []),
     { name: 'refcountBits', value: header.refcountBits },
-    { name: 'compressionType', value: header.compression },
+    { name: 'compressionType', value: header.compression, key: header.compression !== 'zlib' },
     { name: 'extendedL2', label: 'Extended L2', value: header.extendedL2 },
     { name: 'lazyRefcounts', value: header.lazyRefcounts },
     { name: 'dirty', value: header.dirty },
@@ -31,6 +31,7 @@ export function describeImage(store: ByteStore, header: Header, snapshots: reado
   if (header.cryptMethod !== 0)
     facts.push({
       name: 'encryption',
+      key: true,
       value: ['none', 'AES', 'LUKS'][header.cryptMethod] ?? `unknown method ${header.cryptMethod}`,
     })
   if (header.backingFile !== undefined) {
@@ -76,7 +77,9 @@ function features(name: string, type: 0 | 1 | 2, word: bigint, header: Header): 
 }
 
 function snapshotFacts(header: Header, snapshots: readonly Snapshot[]): Fact[] {
-  const facts: Fact[] = [{ name: 'snapshotCount', value: snapshots.length, unit: 'count' }]
+  const facts: Fact[] = [
+    { name: 'snapshotCount', label: 'snapshots', value: snapshots.length, unit: 'count', key: true },
+  ]
   for (const [index, snapshot] of snapshots.slice(0, listed).entries()) {
     const prefix = `snapshot${index + 1}`
     const label = `Snapshot ${printable(snapshot.id)}`
