@@ -98,11 +98,21 @@ export interface Codec {
 export interface PoolCodec {
   /** Resolves to false where the library refused the unit: `decode` finds out why, or accepts it. */
   readonly decode?: (stored: Uint8Array, target: Uint8Array) => Promise<boolean>
+  /** Where units that stand one behind the other decode by one call. */
+  readonly joined?: JoinedUnits
   /**
    * What compresses at a level; undefined where only `encode` does. It puts the unit into `output`, which has
    * `poolRoom` bytes, and resolves to its length; undefined where the library failed.
    */
   readonly encoder?: (level?: number) => PoolEncoder | undefined
+}
+
+/** Units that say how long they are and what they hold, and that decode as one: a call for each costs more than it. */
+export interface JoinedUnits {
+  /** Bytes of the unit at the start of `stored`; undefined where it does not say that it holds `length` bytes. */
+  measure(stored: Uint8Array, length: number): number | undefined
+  /** Resolves to false where the library refused one of the units, and to true where they filled `target`. */
+  decode(stored: Uint8Array, target: Uint8Array): Promise<boolean>
 }
 
 export type PoolEncoder = (bytes: Uint8Array, output: Uint8Array) => Promise<number | undefined>

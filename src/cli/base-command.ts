@@ -3,6 +3,8 @@ import { boolean } from '@oclif/core/flags'
 import { exitCodes, firstError, ImageError, isImageError, printable, systemError, usage } from '../errors.js'
 import type { Registry } from '../formats/registry.js'
 import type { ConfirmationQuestion } from '../operations/device/confirmation.js'
+import { calmly } from './long-work.js'
+import type { Progress } from '../operations/progress.js'
 import { outputs } from './outputs.js'
 import { peerFlags } from './peer-flags.js'
 import { ProgressReporter, type ProgressMode } from './progress.js'
@@ -84,7 +86,7 @@ export abstract class BaseCommand extends Command {
   /** What every operation takes: the formats, the way to interrupt it, and progress where the command has the flag. */
   protected async context(flags: { readonly progress?: ProgressMode } = {}) {
     const registry = await this.registry()
-    return { registry, signal: this.signal, onProgress: this.progress(flags.progress).update }
+    return { registry, signal: this.signal, onProgress: this.onProgress(flags.progress) }
   }
 
   /** Asks a person to confirm the disk by typing; undefined where there is no terminal to ask on. */
@@ -105,12 +107,12 @@ export abstract class BaseCommand extends Command {
   }
 
   /** Where progress goes: a bar when standard error is a terminal, unless the flag says otherwise. */
-  protected progress(mode: ProgressMode | undefined): ProgressReporter {
+  protected onProgress(mode: ProgressMode | undefined): (event: Progress) => void {
     this.#progress = new ProgressReporter(
       mode ?? (process.stderr.isTTY && !this.hasFlag('json') && !this.hasFlag('quiet') ? 'bar' : 'none'),
       process.stderr,
     )
-    return this.#progress
+    return calmly(this.#progress.update)
   }
 
   /** Prints the one JSON document of a command. */

@@ -4,8 +4,8 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import zlib from 'node:zlib'
 import type * as ZstdWasm from '@bokuweb/zstd-wasm'
-import { corrupt } from '../errors.js'
-import type { Codec, PoolEncoder } from '../block/types.js'
+import { corrupt, isImageError } from '../errors.js'
+import type { Codec, JoinedUnits, PoolEncoder } from '../block/types.js'
 import { codecLibraries, poolLibraries } from '../sys/codec-libraries.js'
 
 /** One-shot Zstandard: whole contents in, whole frames out. */
@@ -72,7 +72,26 @@ export const zstdCodec: Codec = {
   load: () => void readyToDecode(),
   decode: (stored, target) => decodeFrames(readyToDecode(), stored, target),
   encode: zstdCompress,
-  inPool: () => ({ decode: poolLibraries().zstdDecode, encoder: poolEncoder }),
+  inPool: () => ({ decode: poolLibraries().zstdDecode, joined: joinedFrames(), encoder: poolEncoder }),
+}
+
+/** libzstd decodes frame after frame, and checks each against the size that it states. */
+function joinedFrames(): JoinedUnits | undefined {
+  const decode = poolLibraries().zstdDecodeFrames
+  if (decode === undefined) return undefined
+  return {
+    decode,
+    measure(stored, length) {
+      try {
+        const frame = measureFrame(stored, 0)
+        return frame.contentSize === BigInt(length) ? frame.length : undefined
+      } catch (error) {
+        // Decoded by itself it says what is wrong.
+        if (isImageError(error)) return undefined
+        throw error
+      }
+    },
+  }
 }
 
 /** The system's, but for output that is to be the same everywhere. */

@@ -62,7 +62,7 @@ export default class Clone extends BaseCommand {
       usedOnly: usedOnlyValues(flags),
       ask: this.asking(`Copy ${args.source} to ${args.target}`),
       signal: this.signal,
-      onProgress: this.progress(flags.progress).update,
+      onProgress: this.onProgress(flags.progress),
     })
     await this.show({ schema: 'vdisk.clone', result, view: () => import('../cli/view/clone.js') })
   }

@@ -56,19 +56,36 @@ export class PoolTasks {
     const stored = this.#take(end - start)
     try {
       const length = await readUpTo(units[0]?.descriptor ?? -1, stored.subarray(0, end - start), start)
-      await allOf(
-        units.map(async (unit) => {
-          const own = stored.subarray(unit.position - start, endOf(unit) - start)
-          const place = target.subarray(unit.at, unit.at + unit.length)
-          const isThere = endOf(unit) - start <= length
-          if (isThere && (await poolCodec(unit.codec).decode?.(own, place)) === true) return
-          // It says what is wrong, or takes what the library does not.
-          fillPacked(unit, target, this.#buffers)
-        }),
-      )
+      const read = stored.subarray(0, length)
+      await allOf(runsOf(units, read, start).map((run) => this.#decodeRun(run, read, start, target)))
     } finally {
       this.#free.push(stored)
     }
+  }
+
+  /** Decodes units by one call. @param start where in the file `stored` is from. */
+  async #decodeRun(run: UnitRun, stored: Uint8Array, start: number, target: Uint8Array): Promise<void> {
+    const [first] = run.units
+    if (first === undefined) return
+    const { decode, joined } = poolCodec(first.codec)
+    const place = target.subarray(first.at, first.at + first.length * run.units.length)
+    const at = first.position - start
+    if (run.lengths === undefined) {
+      const isThere = endOf(first) - start <= stored.length
+      if (isThere && (await decode?.(stored.subarray(at, endOf(first) - start), place)) === true) return
+    } else if (run.isJoined) {
+      if ((await joined?.decode(stored.subarray(at, at + sumOf(run.lengths)), place)) === true) return
+    } else {
+      const gathered = this.#take(sumOf(run.lengths))
+      try {
+        const length = gather(run.units, run.lengths, stored, start, gathered)
+        if ((await joined?.decode(gathered.subarray(0, length), place)) === true) return
+      } finally {
+        this.#free.push(gathered)
+      }
+    }
+    // It says what is wrong, or takes what the library does not.
+    for (const unit of run.units) fillPacked(unit, target, this.#buffers)
   }
 
   async #pack(
@@ -107,6 +124,60 @@ export class PoolTasks {
 function encoderOf({ codec, level }: NonNullable<Task['packing']>): PoolEncoder | undefined {
   return poolCodec(codec).encoder?.(level)
 }
+
+/** Units that one call decodes into one place. */
+interface UnitRun {
+  readonly units: Packed[]
+  /** Bytes of each; undefined: there is one unit alone, which does not say how long it is. */
+  readonly lengths: number[] | undefined
+  /** Whether each stands right behind the one before. */
+  isJoined: boolean
+}
+
+/** Units of a group by the calls that decode them. @param start where in the file `stored` is from. */
+function runsOf(units: readonly Packed[], stored: Uint8Array, start: number): UnitRun[] {
+  const runs: UnitRun[] = []
+  for (const unit of units) {
+    const at = unit.position - start
+    const isThere = at + unit.storedLength <= stored.length
+    const own = stored.subarray(at, at + unit.storedLength)
+    const length = isThere ? poolCodec(unit.codec).joined?.measure(own, unit.length) : undefined
+    const run = runs.at(-1)
+    const last = run?.units.at(-1)
+    if (length === undefined || run?.lengths === undefined || last === undefined || !follows(unit, last))
+      runs.push({ units: [unit], lengths: length === undefined ? undefined : [length], isJoined: true })
+    else {
+      run.isJoined &&= last.position + (run.lengths.at(-1) ?? 0) === unit.position
+      run.units.push(unit)
+      run.lengths.push(length)
+    }
+  }
+  return runs
+}
+
+/** Whether a unit goes right behind another, and is of the same kind. */
+function follows(unit: Packed, last: Packed): boolean {
+  return unit.codec === last.codec && unit.length === last.length && unit.at === last.at + last.length
+}
+
+/** Puts units one behind the other; gives how many bytes they have. */
+function gather(
+  units: readonly Packed[],
+  lengths: readonly number[],
+  stored: Uint8Array,
+  start: number,
+  target: Uint8Array,
+): number {
+  let done = 0
+  for (const [index, { position }] of units.entries()) {
+    const length = lengths[index] ?? 0
+    target.set(stored.subarray(position - start, position - start + length), done)
+    done += length
+  }
+  return done
+}
+
+const sumOf = (lengths: readonly number[]): number => lengths.reduce((sum, length) => sum + length, 0)
 
 const endOf = ({ position, storedLength }: Packed): number => position + storedLength
 

@@ -31,6 +31,8 @@ export interface PoolLibraries {
   readonly deflate?: (bytes: Uint8Array, output: Uint8Array) => Promise<number | undefined>
   /** The Zstandard frame at the start of `stored` by libzstd: whether it filled `target`. */
   readonly zstdDecode?: (stored: Uint8Array, target: Uint8Array) => Promise<boolean>
+  /** Frames that fill all of `stored`, one behind the other: whether they filled `target`. */
+  readonly zstdDecodeFrames?: (stored: Uint8Array, target: Uint8Array) => Promise<boolean>
   readonly zstdEncode?: (bytes: Uint8Array, output: Uint8Array, level: number) => Promise<number | undefined>
 }
 
@@ -55,7 +57,7 @@ export function poolLibraries(): PoolLibraries {
       : {
           inflate: bound(() => poolInflate(koffi)),
           deflate: bound(() => poolDeflate(koffi)),
-          zstdDecode: bound(() => poolZstdDecode(koffi)),
+          ...(bound(() => poolZstdDecoders(koffi)) ?? {}),
           zstdEncode: bound(() => poolZstdEncode(koffi)),
         })
 }
@@ -270,7 +272,7 @@ function poolDeflate(koffi: Loader): PoolLibraries['deflate'] {
     })
 }
 
-function poolZstdDecode(koffi: Loader): PoolLibraries['zstdDecode'] {
+function poolZstdDecoders(koffi: Loader): Pick<PoolLibraries, 'zstdDecode' | 'zstdDecodeFrames'> {
   const library = loadLibrary(koffi, 'libzstd.so.1')
   const make = library.func('void *ZSTD_createDCtx(void)')
   const isError = library.func('unsigned int ZSTD_isError(size_t code)')
@@ -279,14 +281,19 @@ function poolZstdDecode(koffi: Loader): PoolLibraries['zstdDecode'] {
     'size_t ZSTD_decompressDCtx(void *context, void *out, size_t out_length, void *in, size_t in_length)',
   )
   const contexts = new Contexts(() => make())
-  return (stored, target) =>
+  const decode = (stored: Uint8Array, length: number, target: Uint8Array): Promise<boolean> =>
     contexts.use(async (context) => {
-      // What follows the frame is no part of it, and the library would refuse it.
-      const length = frameLength(stored, stored.length)
-      if (isError(length) !== 0 || length > stored.length) return false
       const values = [context, target, target.length, stored, length]
       return (await later(decompress, values, values)) === target.length
     })
+  return {
+    zstdDecodeFrames: (stored, target) => decode(stored, stored.length, target),
+    zstdDecode(stored, target) {
+      // What follows the frame is no part of it, and the library would refuse it.
+      const length = frameLength(stored, stored.length)
+      return isError(length) !== 0 || length > stored.length ? Promise.resolve(false) : decode(stored, length, target)
+    },
+  }
 }
 
 function poolZstdEncode(koffi: Loader): PoolLibraries['zstdEncode'] {

@@ -57,6 +57,35 @@ test('the first run of a command keeps what it has compiled, and the next only r
   assert.equal(caches().length, 3)
 })
 
+test('what a run of much data has compiled counts for the next run too', (t) => {
+  const { folder, run } = installation(t)
+  fs.truncateSync(join(folder, 'a.raw'), 128 * 1024 * 1024)
+  run('', 'convert', 'a.raw', 'a.qcow2')
+  // V8 works with other flags while much is copied; it refuses what was compiled with others than it has.
+  const watch = join(folder, 'watch.cjs')
+  fs.writeFileSync(
+    watch,
+    `const vm = require('node:vm')
+    const { Script } = vm
+    const refused = []
+    vm.Script = class extends Script {
+      constructor(text, options) {
+        super(text, options)
+        if (this.cachedDataRejected) refused.push(options.filename)
+      }
+    }
+    process.on('exit', () => require('node:fs').writeFileSync('refused', refused.join('\\n')))`,
+  )
+  fs.truncateSync(join(folder, 'a.raw'), 1024 * 1024)
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    ['-r', watch, join(folder, 'bin/run.js'), 'convert', 'a.raw', 'a.qcow2', '--force'],
+    { cwd: folder, encoding: 'utf8', env: { PATH: process.env['PATH'] ?? '', HOME: folder } },
+  )
+  assert.equal(status, 0, stderr)
+  assert.equal(fs.readFileSync(join(folder, 'refused'), 'utf8'), '')
+})
+
 test('VDISK_CODE_CACHE=off writes nothing', (t) => {
   const { run, caches } = installation(t)
   run('off', 'info', 'a.raw')
