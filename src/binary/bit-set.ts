@@ -11,6 +11,17 @@ export class BitSet {
     return ((this.#bytes[index >>> 3] ?? 0) & (1 << (index & 7))) !== 0
   }
 
+  /** Whether all from `from` up to `to` are set. */
+  isFull(from: number, to: number): boolean {
+    for (let index = from; index < to;) {
+      if ((index & 7) === 0 && index + 8 <= to) {
+        if (this.#bytes[index >>> 3] !== 0xff) return false
+        index += 8
+      } else if (!this.has(index++)) return false
+    }
+    return true
+  }
+
   set(index: number): void {
     this.#bytes[index >>> 3] = (this.#bytes[index >>> 3] ?? 0) | (1 << (index & 7))
   }

@@ -3,7 +3,12 @@ import type { ByteStore, Codec, Extent } from './types.js'
 /** What one table entry (or one stretch of empty ones) says of a disk from some offset on. */
 export type Piece = { readonly length: number } & (
   | { readonly kind: 'zero' | 'absent' }
-  | { readonly kind: 'data'; readonly position: number }
+  | {
+      readonly kind: 'data'
+      readonly position: number
+      /** Table entries that it was made of; one when left out. */
+      readonly entries?: number
+    }
   | { readonly kind: 'packed'; readonly position: number; readonly storedLength: number; readonly unitOffset: number }
 )
 
@@ -72,8 +77,9 @@ export class PieceRuns {
    */
   #prolong(run: Run, end: number): void {
     const { piece } = run
-    for (let walked = 0; !run.complete && run.offset + run.length < end && walked < walkedEntries; walked++) {
+    for (let walked = 0; !run.complete && run.offset + run.length < end && walked < walkedEntries;) {
       const next = this.#following(run.offset + run.length)
+      walked += next?.kind === 'data' ? (next.entries ?? 1) : 1
       if (
         next?.kind !== piece.kind ||
         (next.kind === 'data' && piece.kind === 'data' && next.position !== piece.position + run.length)

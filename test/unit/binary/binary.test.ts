@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { BitSet } from '../../../src/binary/bit-set.js'
 import { crc32, crc32c, onesComplementSum } from '../../../src/binary/checksum.js'
 import { derivedUuid, guidText, parseGuid, parseUuid, randomUuid, uuidText } from '../../../src/binary/guid.js'
 import { ceilDivide, isPowerOfTwo, roundUp, safeNumber } from '../../../src/binary/integers.js'
@@ -121,4 +122,13 @@ test('zeros are found, and one byte anywhere is seen', () => {
 test('names from images cannot steer a terminal', () => {
   assert.equal(printable('a\u001b[31m\n\u202eb\ud800'), 'a\\u001b[31m\\u000a\\u202eb\\ud800')
   assert.equal(printable('größe 😀'), 'größe 😀')
+})
+
+test('a range of bits is full when each of them is set', () => {
+  const bits = new BitSet(40)
+  for (let index = 3; index < 35; index++) bits.set(index)
+  assert.deepEqual(
+    [bits.isFull(3, 35), bits.isFull(8, 24), bits.isFull(2, 35), bits.isFull(3, 36), bits.isFull(5, 5)],
+    [true, true, false, false, true],
+  )
 })

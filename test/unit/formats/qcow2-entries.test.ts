@@ -239,3 +239,28 @@ test('the refcount structures count themselves', () => {
     }
   }
 })
+
+test('a run of entries ends where one leads elsewhere, has other flags, or the table ends', () => {
+  const copied = 1n << 63n
+  const cluster = 65536n
+  const table = view(
+    ...[0n, 1n, 2n].map((index) => copied | ((0xffffn + index) * cluster)),
+    // Right behind, and one flag less.
+    0x10002n * cluster,
+    0x10003n * cluster,
+    (0x10004n * cluster) | 1n,
+    0n,
+    copied | (0x10006n * cluster),
+  )
+  const entry = new L2Entry({
+    version: 3,
+    extendedL2: false,
+    dataFile: false,
+    geometry: { ...geometryOf(16, false), entriesPerTable: 8 },
+  })
+  const runs = [0, 1, 2, 3, 4, 5, 6, 7].map((index) => {
+    entry.read(table, index)
+    return entry.run(table, index, 65536)
+  })
+  assert.deepEqual(runs, [3, 2, 1, 2, 1, 1, 1, 1])
+})

@@ -162,6 +162,26 @@ export class L2Entry {
     return -1
   }
 
+  /**
+   * How many entries from `index` on, the one that was read, are as it is but lead to cluster after cluster. One that
+   * is extended, or not of a whole cluster, stands alone.
+   */
+  run(table: DataView, index: number, clusterSize: number): number {
+    if (this.#extended || this.kind !== 'allocated') return 1
+    let upper = table.getUint32(index * 8)
+    let lower = table.getUint32(index * 8 + 4)
+    let end = index + 1
+    for (; end < this.#entries; end++) {
+      lower += clusterSize
+      if (lower >= high) {
+        lower -= high
+        upper++
+      }
+      if (table.getUint32(end * 8 + 4) !== lower || table.getUint32(end * 8) !== upper) break
+    }
+    return end - index
+  }
+
   /** Whether a subcluster is both allocated and zero. */
   get contradicts(): boolean {
     return (this.allocated & this.zeroed) !== 0

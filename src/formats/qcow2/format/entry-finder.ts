@@ -19,6 +19,8 @@ export class EntryFinder {
   readonly l2: L2Entry
   /** Where the L2 entry stands in the file. */
   position = 0
+  #table: DataView | undefined
+  #index = 0
   readonly #tables: DiskTables
   readonly #geometry: Header['geometry']
   readonly #judge: TableJudge | undefined
@@ -45,8 +47,15 @@ export class EntryFinder {
     const table = this.#tables.table(l1.position, Math.ceil(mapped / clusterSize) * entrySize)
     this.#judge?.table(l1Index, l1.position, table)
     const index = cluster % entriesPerTable
+    this.#table = table
+    this.#index = index
     this.l2.read(table, index)
     this.position = l1.position + index * entrySize
     return true
+  }
+
+  /** How many entries from the one that was found on lead to cluster after cluster, and say nothing else. */
+  run(): number {
+    return this.#table === undefined ? 1 : this.l2.run(this.#table, this.#index, this.#geometry.clusterSize)
   }
 }

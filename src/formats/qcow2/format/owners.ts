@@ -55,8 +55,8 @@ export function countClusters(
   if (length <= 0) return true
   const { clusterSize } = header.geometry
   if (position + length - store.size >= clusterSize) return false
-  const last = Math.floor((position + length - 1) / clusterSize)
-  for (let cluster = Math.floor(position / clusterSize); cluster <= last; cluster++) map.add(cluster, kind, times)
+  const first = Math.floor(position / clusterSize)
+  map.addRun(first, Math.floor((position + length - 1) / clusterSize) + 1 - first, kind, times)
   return true
 }
 

@@ -113,7 +113,9 @@ export class TableCheck {
     if (isZero(new Uint8Array(view.buffer))) return
     let step = entriesPerStep
     for (let entry = this.#entry.next(view, 0); entry >= 0; entry = this.#entry.next(view, entry + 1)) {
-      this.#l2Entry(table, entry)
+      const sound = this.#soundRun(table, entry)
+      if (sound === 0) this.#l2Entry(table, entry)
+      else entry += sound - 1
       if (this.#found.length > 0) yield* this.#drain()
       if (entry >= step || this.#decoded > bytesPerStep) {
         step = entry + entriesPerStep
@@ -121,6 +123,30 @@ export class TableCheck {
         yield walked
       }
     }
+  }
+
+  /**
+   * Counts a run of entries, from the one that was read on, that lead to cluster after cluster and have nothing wrong:
+   * how many they are. 0: it has to be looked at by itself, and nothing is counted.
+   */
+  #soundRun({ view, times, active }: WalkedTable, index: number): number {
+    const { kind, position, reserved, unaligned, zeroFlag, copied } = this.#entry
+    const {
+      store,
+      header: {
+        dataFile,
+        extendedL2,
+        geometry: { clusterSize },
+      },
+    } = this.#imageParts
+    if (kind !== 'allocated' || dataFile || extendedL2 || reserved || unaligned || zeroFlag) return 0
+    const count = this.#entry.run(view, index, clusterSize)
+    if (position + count * clusterSize > store.size) return 0
+    const isOne = (): boolean => this.#reporting?.ones.all(position / clusterSize, count) ?? true
+    if (active && this.#reporting !== undefined && (!copied || !isOne())) return 0
+    const length = count * clusterSize
+    countClusters(this.#imageParts, this.#map, { position, length, kind: owner.data, times })
+    return count
   }
 
   #l2Entry({ position: tablePosition, times, index, active }: WalkedTable, entry: number): void {

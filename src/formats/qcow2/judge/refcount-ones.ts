@@ -24,6 +24,20 @@ export class RefcountOnes {
     return this.#pages.get(number).has(cluster - number * pageClusters)
   }
 
+  /** Whether the refcounts of a run of clusters are all exactly one, which their table says beyond doubt. */
+  all(first: number, count: number): boolean {
+    const { perBlock } = this.#refcounts
+    for (let cluster = first; cluster < first + count;) {
+      const index = Math.floor(cluster / perBlock)
+      const number = Math.floor(cluster / pageClusters)
+      const end = Math.min(first + count, (index + 1) * perBlock, (number + 1) * pageClusters)
+      if (this.#refcounts.place(index).kind !== 'block') return false
+      if (!this.#pages.get(number).isFull(cluster - number * pageClusters, end - number * pageClusters)) return false
+      cluster = end
+    }
+    return true
+  }
+
   #page(number: number): BitSet {
     const { perBlock } = this.#refcounts
     const bits = new BitSet(pageClusters)

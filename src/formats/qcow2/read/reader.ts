@@ -210,6 +210,10 @@ export class Qcow2Image implements DiskImage {
     const store = this.#dataStore()
     if (position >= store.size) throw this.#truncated(store, position, offset)
     const within = offset - clusterOffset
+    // In a data file each entry has a place of its own to be looked at; one with a flag of its own stands alone.
+    const isWhole = endWithin === this.#header.geometry.clusterSize && !this.#header.dataFile && !reserved
+    const entries = isWhole ? this.#finder.run() : 1
+    const end = endWithin + (entries - 1) * this.#header.geometry.clusterSize
     const available = store.size - position - within
     if (available <= 0) {
       this.#note(
@@ -219,7 +223,7 @@ export class Qcow2Image implements DiskImage {
       )
       return { kind: 'zero', length: endWithin - within }
     }
-    return { kind: 'data', position: position + within, length: Math.min(endWithin - within, available) }
+    return { kind: 'data', position: position + within, length: Math.min(end - within, available), entries }
   }
 
   #dataStore(): ByteStore {
