@@ -1,7 +1,7 @@
 import type { BlockSource, Fact } from '../../block/types.js'
 import { isImageError } from '../../errors.js'
 import type { FilesystemFamily, FilesystemIssue } from '../types.js'
-import { readGroup, type LogicalVolume, type VolumeGroup } from './group.js'
+import { readGroup, type LogicalVolume, type VolumeGroup } from '../../binary/lvm2/group.js'
 import { readLabel, type PhysicalVolumeLabel } from './label.js'
 
 /** Physical volumes of LVM2. */

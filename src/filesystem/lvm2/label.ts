@@ -1,9 +1,15 @@
-import { crc32 } from '../../binary/checksum.js'
 import type { BlockSource } from '../../block/types.js'
 import { bytesAt } from '../volume-reader.js'
-import { areaHeaderSize, label, location, metadataArea, metadataMagic, physicalVolume } from './structs.js'
+import {
+  areaHeaderSize,
+  label,
+  location,
+  lvmChecksum,
+  metadataArea,
+  metadataMagic,
+  physicalVolume,
+} from '../../binary/lvm2/structs.js'
 
-const seed = 0xf597a6cf
 /** Texts are some kilobytes; with thousands of volumes some megabytes. */
 const longestText = 16 * 1024 * 1024
 const mostAreas = 8
@@ -38,16 +44,11 @@ export function readLabel(volume: BlockSource): PhysicalVolumeLabel | undefined 
       uuid: uuidText(uuid),
       size,
       sector,
-      isWhole: checksumOf(bytes.subarray(20)) === values.checksum,
+      isWhole: lvmChecksum(bytes.subarray(20)) === values.checksum,
       text: areaText(volume, bytes, values.offset + physicalVolume.size),
     }
   }
   return undefined
-}
-
-/** Its CRC-32 begins with a number of its own, and is not inverted at the end. */
-function checksumOf(bytes: Uint8Array): number {
-  return 0xffffffff - crc32(bytes, 0xffffffff - seed)
 }
 
 function uuidText(text: string): string {
@@ -83,7 +84,8 @@ function textIn(volume: BlockSource, area: number): string | undefined {
   const length = Number(textSize)
   const room = Number(size)
   const from = Number(textOffset)
-  if (magic !== metadataMagic || start !== BigInt(area) || checksumOf(sector.subarray(4)) !== checksum) return undefined
+  if (magic !== metadataMagic || start !== BigInt(area) || lvmChecksum(sector.subarray(4)) !== checksum)
+    return undefined
   if (textFlags !== 0 || length === 0 || length > longestText || length > room - areaHeaderSize) return undefined
   if (from < areaHeaderSize || from >= room) return undefined
   const first = Math.min(length, room - from)
@@ -91,5 +93,5 @@ function textIn(volume: BlockSource, area: number): string | undefined {
   const rest = bytesAt(volume, area + areaHeaderSize, length - first)
   if (head === undefined || rest === undefined) return undefined
   const text = Buffer.concat([head, rest])
-  return checksumOf(text) === textChecksum ? text.toString('latin1').replace(/\0+$/, '') : undefined
+  return lvmChecksum(text) === textChecksum ? text.toString('latin1').replace(/\0+$/, '') : undefined
 }

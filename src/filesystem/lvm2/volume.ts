@@ -4,7 +4,7 @@ import { StripedSource } from '../../block/striped.js'
 import type { BlockSource } from '../../block/types.js'
 import { reference, unsupported, usage } from '../../errors.js'
 import { damaged } from '../damage.js'
-import { readGroup, type LogicalSegment, type LogicalVolume, type VolumeGroup } from './group.js'
+import { readGroup, type LogicalSegment, type LogicalVolume, type VolumeGroup } from '../../binary/lvm2/group.js'
 import { readLabel } from './label.js'
 
 const sector = 512

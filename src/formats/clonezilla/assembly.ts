@@ -1,3 +1,4 @@
+import type { LogicalVolume } from '../../binary/lvm2/group.js'
 import { AbsentSource } from '../../block/absent.js'
 import { BytesSource } from '../../block/bytes-source.js'
 import { ConcatenatedSource, patchedSource } from '../../block/concatenated.js'
@@ -10,11 +11,13 @@ import type { BackupFolder } from './folder.js'
 import type { PieceSet } from './image-names.js'
 import { PartitionSource } from './partition-source.js'
 import { swapHeader } from './swap.js'
+import { groupOf, makePhysicalVolume } from './volume-group.js'
 import { isContainer, parseTable, partedCapacity, type DumpedPartition, type ListedTable } from './table-text.js'
 
-/** A partition of the backup, and where it begins on the disk, in bytes. */
+/** Content that the backup holds: a partition or a part of a logical volume, and where it is on the disk. Bytes. */
 export interface PlacedPartition {
   readonly start: number
+  readonly length: number
   readonly source: PartitionSource
 }
 
@@ -60,7 +63,7 @@ export function assembleDevice(folder: BackupFolder, context: OpenContext, devic
   return {
     source,
     sectorSize: 512,
-    partitions: [{ start: 0, source }],
+    partitions: [{ start: 0, length: source.capacity, source }],
     saved: [{ device, text: describeSet(set), size: source.capacity }],
     notes: isPart
       ? [
@@ -110,6 +113,8 @@ class Parts {
   readonly #context: OpenContext
   readonly #table: ListedTable
   readonly #notes: Note[]
+  /** Logical volumes that were met, by their names. */
+  readonly #logical = new Map<string, PartitionSource>()
 
   constructor(folder: BackupFolder, context: OpenContext, table: ListedTable, notes: Note[]) {
     this.#folder = folder
@@ -144,22 +149,31 @@ class Parts {
     const set = this.#folder.imageOf(device)
     if (set !== undefined) {
       const source = new PartitionSource(this.#folder, this.#context, set, sectorSize, size)
-      this.opened.push({ start, source })
+      this.opened.push({ start, length: size, source })
       this.saved.push({ device, text: describeSet(set), size })
       return source
     }
-    return this.#swap(device, size) ?? this.#luks(device, size) ?? this.#missing(device, size)
+    return (
+      this.#swap(device, size) ??
+      this.#luks(device, size) ??
+      this.#physicalVolume(device, start, size) ??
+      this.#missing(device, size)
+    )
   }
 
   #swap(device: string, size: number): BlockSource | undefined {
+    const header = this.#swapHeader(device, size)
+    if (header !== undefined) this.saved.push({ device, text: 'swap, made anew with its UUID and label', size })
+    return header
+  }
+
+  #swapHeader(device: string, size: number): BlockSource | undefined {
     const text = this.#folder.text(`swappt-${device}.info`)
     const isSwap = new RegExp(`^/dev/${device}\\s+swap\\b`, 'm').test(this.#folder.text('dev-fs.list') ?? '')
     if (text === undefined && !isSwap) return undefined
     const field = (key: string): string | undefined => new RegExp(`^${key}="([^"]+)"`, 'm').exec(text ?? '')?.[1]
     const header = swapHeader(size, field('UUID'), field('LABEL'))
-    if (header === undefined) return undefined
-    this.saved.push({ device, text: 'swap, made anew with its UUID and label', size })
-    return this.#before(header, size, device)
+    return header === undefined ? undefined : this.#before(header, size, device)
   }
 
   #luks(device: string, size: number): BlockSource | undefined {
@@ -171,6 +185,40 @@ class Parts {
       'is encrypted with LUKS: its header is here, and its content, saved decrypted, is a device of its own',
     )
     return this.#before(header, size, device)
+  }
+
+  /** A physical volume of LVM, put together of the logical volumes that the backup holds. */
+  #physicalVolume(device: string, start: number, size: number): BlockSource | undefined {
+    const physical = physicalVolumes(this.#folder).find((volume) => volume.device === device)
+    const described = physical === undefined ? undefined : groupOf(this.#folder, physical)
+    if (physical === undefined || described === undefined) return undefined
+    const { name } = described.group
+    const made = makePhysicalVolume(described, physical, size, (volume) => this.#logicalVolume(name, volume))
+    if (made === undefined) return undefined
+    for (const run of made.runs) {
+      const source = this.#logical.get(run.volume)
+      if (source !== undefined) this.opened.push({ start: start + run.start, length: run.length, source })
+    }
+    for (const { name: volume, why } of made.missing)
+      this.#note(`${name}/${volume}`, `${why}: its place on ${printable(device)} reads as zero`)
+    const volumes = new Set(made.runs.map(({ volume }) => printable(volume)))
+    this.saved.push({
+      device,
+      text: `LVM, group ${printable(name)}, made anew; logical volumes: ${[...volumes].join(', ') || 'none'}`,
+      size,
+    })
+    return made.source
+  }
+
+  #logicalVolume(group: string, { name, size }: LogicalVolume): BlockSource | undefined {
+    const device = `${group}-${name}`
+    const known = this.#logical.get(name)
+    if (known !== undefined) return known
+    const set = this.#folder.imageOf(device)
+    if (set === undefined) return this.#swapHeader(device, size)
+    const source = new PartitionSource(this.#folder, this.#context, set, 512, size)
+    this.#logical.set(name, source)
+    return source
   }
 
   #missing(device: string, size: number): BlockSource {

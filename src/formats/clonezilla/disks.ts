@@ -12,6 +12,7 @@ export interface SavedDisk {
 export interface PhysicalVolume {
   readonly group: string
   readonly device: string
+  readonly uuid: string
 }
 
 const tableEnd = '-pt.sf'
@@ -52,8 +53,8 @@ function logicalVolumes(folder: BackupFolder): readonly string[] {
 /** Partitions that are physical volumes of LVM. */
 export function physicalVolumes(folder: BackupFolder): readonly PhysicalVolume[] {
   return (folder.text('lvm_vg_dev.list') ?? '').split('\n').flatMap((line) => {
-    const [, group, device] = /^(\S+)\s+\/dev\/(\S+)/.exec(line) ?? []
-    return group === undefined || device === undefined ? [] : [{ group, device: device.replaceAll('/', '-') }]
+    const [, group, device, uuid = ''] = /^(\S+)\s+\/dev\/(\S+)(?:\s+(\S+))?/.exec(line) ?? []
+    return group === undefined || device === undefined ? [] : [{ group, device: device.replaceAll('/', '-'), uuid }]
   })
 }
 

@@ -3,9 +3,10 @@ import type { ByteStore, Extent, Fact, Note, Section } from '../../block/types.j
 import type { Work } from '../../block/work.js'
 import { isImageError, printable } from '../../errors.js'
 import { chooseMember, type CheckOptions, type DiskImage, type Finding, type OpenContext } from '../driver.js'
-import { assembleDevice, assembleDisk, type Assembled } from './assembly.js'
+import { assembleDevice, assembleDisk, type Assembled, type PlacedPartition } from './assembly.js'
 import { disksOf, savedFacts, type SavedDisk } from './disks.js'
 import { BackupFolder } from './folder.js'
+import type { PartitionSource } from './partition-source.js'
 
 /** A disk of a folder of Clonezilla or Rescuezilla, put together. */
 export class ClonezillaImage implements DiskImage {
@@ -50,7 +51,7 @@ export class ClonezillaImage implements DiskImage {
   /** What the backup lacks, and what is known of the partitions that were opened by now. */
   get notes(): readonly Note[] {
     const { notes, partitions } = this.#assembled
-    return [...notes, ...partitions.flatMap(({ source }) => source.notes)]
+    return [...notes, ...sourcesOf(partitions).flatMap((source) => source.notes)]
   }
 
   extentAt(offset: number, limit: number): Extent {
@@ -62,8 +63,8 @@ export class ClonezillaImage implements DiskImage {
   }
 
   *prepare(offset: number, length: number): Work<void> {
-    for (const { start, source } of this.#assembled.partitions)
-      if (start < offset + length && offset < start + source.capacity) yield* source.prepare()
+    for (const { start, length: placed, source } of this.#assembled.partitions)
+      if (start < offset + length && offset < start + placed) yield* source.prepare()
   }
 
   describe(): Section[] {
@@ -93,7 +94,7 @@ export class ClonezillaImage implements DiskImage {
   /** Partitions are unpacked to be judged: only with `deep`. */
   *check({ deep = false }: CheckOptions = {}): Work<void, Finding> {
     if (!deep) return
-    for (const { source } of this.#assembled.partitions) {
+    for (const source of sourcesOf(this.#assembled.partitions)) {
       const structure = printable(source.device)
       try {
         const image = yield* source.prepare()
@@ -108,7 +109,7 @@ export class ClonezillaImage implements DiskImage {
   }
 
   [Symbol.dispose](): void {
-    for (const { source } of this.#assembled.partitions) source[Symbol.dispose]()
+    for (const source of sourcesOf(this.#assembled.partitions)) source[Symbol.dispose]()
     this.#folder[Symbol.dispose]()
     this.#store[Symbol.dispose]()
   }
@@ -126,6 +127,11 @@ export class ClonezillaImage implements DiskImage {
   #label({ path = '' }: OpenContext['self']): string {
     return printable(path.replace(/\/[^/]*$/, ''))
   }
+}
+
+/** Each image once: a logical volume may lie in several places. */
+function sourcesOf(partitions: readonly PlacedPartition[]): readonly PartitionSource[] {
+  return [...new Set(partitions.map(({ source }) => source))]
 }
 
 /** The beginning of the log, where it says when and by what it was saved. */

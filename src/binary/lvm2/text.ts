@@ -1,4 +1,4 @@
-import { damaged } from '../damage.js'
+import { corrupt } from '../../errors.js'
 
 /** A value of LVM's texts. Numbers that are no safe integers are not there. */
 export type TextValue = string | number | readonly (string | number)[]
@@ -107,6 +107,6 @@ class Parser {
   }
 
   #wrong(message: string): Error {
-    return damaged('LVM2', `its metadata cannot be read: ${message}`)
+    return corrupt('E_FS_CORRUPT', `the metadata of LVM2 cannot be read: ${message}`)
   }
 }

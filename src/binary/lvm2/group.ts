@@ -1,4 +1,4 @@
-import { damaged } from '../damage.js'
+import { corrupt, type ImageError } from '../../errors.js'
 import { parseText, type TextSection } from './text.js'
 
 const sector = 512
@@ -43,14 +43,14 @@ export interface VolumeGroup {
 export function readGroup(text: string): VolumeGroup {
   const whole = parseText(text)
   const found = [...whole.sections].find(([, section]) => section.sections.has('physical_volumes'))
-  if (found === undefined) throw damaged('LVM2', 'its metadata names no volume group')
+  if (found === undefined) throw wrong('its metadata names no volume group')
   const [name, group] = found
   const extentSectors = needed(group.count('extent_size'), 'the size of an extent')
   const extentSize = extentSectors * sector
   if (extentSectors === 0 || !Number.isSafeInteger(extentSize * 2 ** 20))
-    throw damaged('LVM2', `an extent is said to have ${extentSectors} sectors`)
+    throw wrong(`an extent is said to have ${extentSectors} sectors`)
   const volumes = [...(group.sections.get('logical_volumes')?.sections ?? [])]
-  if (volumes.length > mostVolumes) throw damaged('LVM2', `it is said to have ${volumes.length} logical volumes`)
+  if (volumes.length > mostVolumes) throw wrong(`it is said to have ${volumes.length} logical volumes`)
   return {
     name,
     sequence: needed(group.count('seqno'), 'the sequence number'),
@@ -75,7 +75,7 @@ function logicalVolumes(sections: readonly (readonly [string, TextSection])[], e
   const volumes = sections.map(([name, section]) => {
     const segments = segmentsOf(section, snapshots)
     const size = segments.reduce((sum, { count }) => sum + count, 0) * extentSize
-    if (!Number.isSafeInteger(size)) throw damaged('LVM2', `the logical volume ${name} is said to have ${size} bytes`)
+    if (!Number.isSafeInteger(size)) throw wrong(`the logical volume ${name} is said to have ${size} bytes`)
     return { name, segments, size, isVisible: section.list('status').includes('VISIBLE') }
   })
   return volumes.map((volume): LogicalVolume => {
@@ -89,14 +89,14 @@ function segmentsOf(volume: TextSection, snapshots: Set<string>): LogicalSegment
   const segments: LogicalSegment[] = []
   for (const [name, section] of volume.sections) {
     if (!/^segment\d+$/.test(name)) continue
-    if (segments.length >= mostSegments) throw damaged('LVM2', 'a logical volume has too many segments')
+    if (segments.length >= mostSegments) throw wrong('a logical volume has too many segments')
     const store = section.text('cow_store') ?? section.text('merging_store')
     if (store !== undefined) snapshots.add(store)
     const list = section.list('stripes')
     const stripes = Array.from({ length: Math.floor(list.length / 2) }, (_, index) => {
       const [physical, extent] = [list[index * 2], list[index * 2 + 1]]
       if (typeof physical !== 'string' || typeof extent !== 'number' || !Number.isSafeInteger(extent) || extent < 0)
-        throw damaged('LVM2', 'a stripe has no place')
+        throw wrong('a stripe has no place')
       return { physical, extent }
     })
     segments.push({
@@ -110,13 +110,17 @@ function segmentsOf(volume: TextSection, snapshots: Set<string>): LogicalSegment
   segments.sort((one, other) => one.start - other.start)
   let end = 0
   for (const { start, count } of segments) {
-    if (start !== end || count === 0) throw damaged('LVM2', 'the segments of a logical volume do not follow each other')
+    if (start !== end || count === 0) throw wrong('the segments of a logical volume do not follow each other')
     end = start + count
   }
   return segments
 }
 
 function needed(value: number | undefined, what: string): number {
-  if (value === undefined) throw damaged('LVM2', `its metadata does not say ${what}`)
+  if (value === undefined) throw wrong(`its metadata does not say ${what}`)
   return value
+}
+
+function wrong(message: string): ImageError {
+  return corrupt('E_FS_CORRUPT', `the metadata of LVM2 is damaged: ${message}`)
 }

@@ -1,4 +1,5 @@
-import { ascii, struct, u32, u64 } from '../../binary/struct.js'
+import { crc32 } from '../checksum.js'
+import { ascii, struct, u32, u64 } from '../struct.js'
 
 /** LVM2, lib/format_text/layout.h and lib/label/label.h. */
 export const label = struct('little', 32, {
@@ -24,3 +25,10 @@ export const metadataArea = struct('little', 64, {
 /** The header is a sector; texts go round in what follows it. */
 export const areaHeaderSize = 512
 export const metadataMagic = ' LVM2 x[5A%r0N*>'
+
+const seed = 0xf597a6cf
+
+/** LVM's CRC-32 begins with a number of its own, and is not inverted at the end. */
+export function lvmChecksum(bytes: Uint8Array): number {
+  return 0xffffffff - crc32(bytes, 0xffffffff - seed)
+}
