@@ -11,16 +11,42 @@ export interface DescriptorRange extends ByteRange {
   readonly descriptor: number
 }
 
-/** Where a range of the store lies in a file that another thread can read; undefined: in none. */
-export function rangeInFile(store: ByteStore, { start, end }: ByteRange): DescriptorRange | undefined {
-  let place = { store, position: start }
+/** A piece of a range, in a file that another thread can read. `at` is where it begins in the range. Bytes. */
+export interface DescriptorPiece extends DescriptorRange {
+  readonly at: number
+}
+
+/** Where a range of the store lies in a file that another thread can read; undefined: in none, or in several. */
+export function rangeInFile(store: ByteStore, range: ByteRange): DescriptorRange | undefined {
+  const found = pieceInFile(store, range)
+  return found !== undefined && found.end - found.start === range.end - range.start ? found : undefined
+}
+
+/** More files than this are not held together by the pieces of one image. */
+const mostPieces = 65536
+
+/** The pieces of a range of the store, in files that another thread can read; undefined: some of it lies in none. */
+export function piecesInFiles(store: ByteStore, { start, end }: ByteRange): readonly DescriptorPiece[] | undefined {
+  const pieces: DescriptorPiece[] = []
+  for (let at = start; at < end;) {
+    const piece = pieces.length === mostPieces ? undefined : pieceInFile(store, { start: at, end })
+    if (piece === undefined) return undefined
+    pieces.push({ ...piece, at: at - start })
+    at += piece.end - piece.start
+  }
+  return pieces
+}
+
+/** As much of the start of a range as lies in one file. */
+function pieceInFile(store: ByteStore, { start, end }: ByteRange): DescriptorRange | undefined {
+  let place = { store, position: start, length: end - start }
   for (let { source } = place.store; source !== undefined; { source } = place.store) {
-    const extent = source.extentAt(place.position, end - start)
-    if (extent.kind !== 'data' || extent.length < end - start) break
-    place = { store: extent.store, position: extent.position }
+    const extent = source.extentAt(place.position, place.length)
+    if (extent.kind !== 'data') break
+    place = { store: extent.store, position: extent.position, length: extent.length }
   }
   const { fd: descriptor, descriptorAlignment = 1 } = place.store
   return descriptor === undefined || descriptorAlignment !== 1
     ? undefined
-    : { descriptor, start: place.position, end: place.position + end - start }
+    : { descriptor, start: place.position, end: place.position + place.length }
 }

@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os'
 import { assertUnchanged } from '../block/changed.js'
 import type { FileStore } from '../block/file-store.js'
-import { rangeInFile, type ByteRange, type DescriptorRange } from '../block/file-range.js'
+import { piecesInFiles, rangeInFile, type ByteRange, type DescriptorRange } from '../block/file-range.js'
 import { RangeSource } from '../block/range-source.js'
 import { createScratchStore } from '../block/scratch-store.js'
 import { SourceStore } from '../block/source-store.js'
@@ -209,12 +209,23 @@ function* unpack(store: ByteStore, stream: WrappedStream, name: string, options:
 }
 
 interface FileRange extends Disposable {
-  readonly range: DescriptorRange
+  readonly range: StreamPlace
+}
+
+type StreamPlace = DescriptorRange & Pick<DecodeRequest, 'pieces'>
+
+/** A stream in several files; undefined where some of it lies in none. */
+function joinedRange(store: ByteStore, range: ByteRange): StreamPlace | undefined {
+  const pieces = piecesInFiles(store, range)
+  const [first] = pieces ?? []
+  return first === undefined
+    ? undefined
+    : { descriptor: first.descriptor, start: 0, end: range.end - range.start, pieces }
 }
 
 /** The same; what lies in no file is copied to one. */
 function* fileRange(store: ByteStore, { start, end }: ByteRange, options: MemberOptions): Work<FileRange> {
-  const range = rangeInFile(store, { start, end })
+  const range = rangeInFile(store, { start, end }) ?? joinedRange(store, { start, end })
   if (range !== undefined) return { range, [Symbol.dispose]: () => undefined }
   const copy = createScratchStore(options.scratchFolder ?? tmpdir())
   try {
@@ -234,7 +245,7 @@ function* fileRange(store: ByteStore, { start, end }: ByteRange, options: Member
 }
 
 /** Unpacks everything; zeros stay holes, so that an empty terabyte costs nothing. */
-function* spool(thread: DecodeThread, scratch: FileStore, { start, end }: DescriptorRange): Work<void> {
+function* spool(thread: DecodeThread, scratch: FileStore, { start, end }: StreamPlace): Work<void> {
   let size = 0
   for (let bytes = thread.next(); bytes !== undefined; bytes = thread.next()) {
     writeSparse(scratch, size, bytes)

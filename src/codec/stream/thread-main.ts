@@ -9,11 +9,21 @@ import { place, SharedSlots, slotLength, state, type DecodeRequest } from './thr
 const { request, memory } = workerData as { readonly request: DecodeRequest; readonly memory: SharedArrayBuffer }
 const { numbers, position, error, slots } = new SharedSlots(memory)
 
+/** Where a byte of the stream is, and how many of the next ones lie in the same file. */
+function placeOf(at: number, wanted: number): { descriptor: number; position: number; length: number } {
+  const { pieces, descriptor } = request
+  const piece = pieces?.findLast((candidate) => candidate.at <= at)
+  if (piece === undefined) return { descriptor, position: at, length: wanted }
+  const position = piece.start + at - piece.at
+  return { descriptor: piece.descriptor, position, length: Math.min(wanted, piece.end - position) }
+}
+
 function read(from: number, target: Uint8Array): void {
   for (let done = 0; done < target.length;) {
     let count: number
     try {
-      count = fs.readSync(request.descriptor, target, done, target.length - done, from + done)
+      const { descriptor, position, length } = placeOf(from + done, target.length - done)
+      count = fs.readSync(descriptor, target, done, length, position)
     } catch (cause) {
       throw corrupt('E_READ', `${request.name}: cannot read at byte ${from + done}: ${(cause as Error).message}`, {
         details: { position: from + done },

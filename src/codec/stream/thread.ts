@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import type { DescriptorPiece } from '../../block/file-range.js'
 import { rebuilt, type ErrorParts } from '../../errors.js'
 
 /** What a decoding thread is started with. */
@@ -7,6 +8,8 @@ export interface DecodeRequest {
   readonly descriptor: number
   readonly start: number
   readonly end: number
+  /** Of a stream in several files: the files, in order. The range is then one of all of them together. */
+  readonly pieces?: readonly DescriptorPiece[]
   /** What messages call it. */
   readonly name: string
   readonly codec: string
