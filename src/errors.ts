@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { kindOf, type CodeFor, type ErrorKind } from './error-codes.js'
+import { kindOf, type CodeFor, type ErrorKind, type KnownCode } from './error-codes.js'
 
 export type { ErrorKind } from './error-codes.js'
 
@@ -44,7 +44,8 @@ export const hints = {
  */
 export class ImageError extends Error {
   readonly kind: ErrorKind
-  readonly code: string
+  /** One of {@link KnownCode}, or a plug-in's own. */
+  readonly code: KnownCode | (string & Record<never, never>)
   readonly hint: string | undefined
   readonly details: ErrorDetails
 

@@ -2,30 +2,22 @@
  * vdisk as a library: the operations of the command line, with typed results, and what a plugin needs to add a format.
  * Nothing here prints, and nothing touches `process`. Offsets, lengths and sizes are bytes.
  */
+
+// Converting, creating, measuring.
 export { convert, type ConvertOptions, type ConvertResult, type TargetOutput } from './operations/transfer/convert.js'
 export type { SourceInput } from './operations/transfer/source.js'
-export { check, type CheckImageOptions, type CheckResult, type LayerCheck } from './operations/check/check.js'
-export type { FindingGroup, Severity } from './operations/check/findings.js'
-export {
-  flattenChain,
-  showChain,
-  type ChainLayer,
-  type ChainResult,
-  type FlattenOptions,
-  type FlattenResult,
-  type LinkState,
-} from './operations/chain/show.js'
-export { commitChain, type CommitOptions, type CommitResult } from './operations/chain/commit.js'
-export { rebaseChain, type RebaseOptions, type RebaseResult } from './operations/chain/rebase.js'
-export {
-  relinkChain,
-  type LinkedImage,
-  type ParentRecord,
-  type RelinkOptions,
-  type RelinkResult,
-} from './operations/chain/relink.js'
-export { compare, type CompareOptions, type CompareResult } from './operations/inspect/compare.js'
 export { create, type CreateOptions, type CreateResult } from './operations/transfer/create.js'
+export {
+  usedOnly,
+  type DirtyChoice,
+  type UsedOnly,
+  type UsedOnlyOptions,
+  type VolumeUsage,
+} from './operations/transfer/used-only.js'
+export { measure, type MeasureOptions, type MeasureResult } from './operations/transfer/measure.js'
+
+// Looking into images and disks.
+export { compare, type CompareOptions, type CompareResult } from './operations/inspect/compare.js'
 export { hash, type HashOptions, type HashResult } from './operations/inspect/hash.js'
 export { formats, type FormatInfo } from './operations/inspect/formats.js'
 export {
@@ -37,15 +29,7 @@ export {
   type MapOptions,
   type MapTotals,
 } from './operations/inspect/map.js'
-export {
-  usedOnly,
-  type DirtyChoice,
-  type UsedOnly,
-  type UsedOnlyOptions,
-  type VolumeUsage,
-} from './operations/transfer/used-only.js'
-export { measure, type MeasureOptions, type MeasureResult } from './operations/transfer/measure.js'
-export { Image, openImage, type ImageOptions, type Run } from './operations/library/image.js'
+export { Image, openImage, type ChunkOptions, type ImageOptions, type Run } from './operations/library/image.js'
 export type { ReadableStore } from './operations/library/own-store.js'
 export type { ChainOptions, ReadOptions, SourceInfo } from './operations/open/opening.js'
 export type { ParentMapping } from './location/parent-map.js'
@@ -64,6 +48,41 @@ export type { BootConfiguration } from './operations/inspect/boot/configuration.
 export type { ActivePartition, GrubCore } from './operations/inspect/boot/bios.js'
 export type { OperatingSystem, SystemGuess } from './operations/inspect/boot/system-guess.js'
 export type { Gap, Partition, PartitionTable, PartitionType, TableScheme, TableIssue } from './partition/index.js'
+export { info, type ImageInfo, type InfoOptions, type LayerInfo, type Problem } from './operations/inspect/info.js'
+export { doctor, type DoctorOptions, type DoctorResult } from './operations/doctor/doctor.js'
+export type { DoctorFinding, DoctorVerdict } from './operations/doctor/report.js'
+export { listPlatforms } from './operations/inspect/platforms.js'
+export type { Platform } from './platforms/index.js'
+
+// Files inside images.
+export { copyFiles, type CopyFilesOptions, type CopyFilesResult } from './operations/files/copy.js'
+export { listFiles, type FileList, type ListedFile, type ListOptions } from './operations/files/list.js'
+export { fileChunks, readFile, type ReadFileOptions } from './operations/files/read.js'
+
+// Checking and repairing.
+export { check, type CheckImageOptions, type CheckResult, type LayerCheck } from './operations/check/check.js'
+export type { FindingGroup, Severity } from './operations/check/findings.js'
+export { repair, type RepairOptions, type RepairResult } from './operations/check/repair.js'
+
+// Changing images: chains, snapshots, partitions.
+export {
+  flattenChain,
+  showChain,
+  type ChainLayer,
+  type ChainResult,
+  type FlattenOptions,
+  type FlattenResult,
+  type LinkState,
+} from './operations/chain/show.js'
+export { commitChain, type CommitOptions, type CommitResult } from './operations/chain/commit.js'
+export { rebaseChain, type RebaseOptions, type RebaseResult } from './operations/chain/rebase.js'
+export {
+  relinkChain,
+  type LinkedImage,
+  type ParentRecord,
+  type RelinkOptions,
+  type RelinkResult,
+} from './operations/chain/relink.js'
 export {
   convertPartitionTable,
   type ConvertTableOptions,
@@ -72,23 +91,21 @@ export {
 export { extractPartition, type ExtractOptions, type ExtractResult } from './operations/partition/extract.js'
 export { fixTable, type FixTableOptions, type FixTableResult } from './operations/partition/fix.js'
 export { injectPartition, type InjectOptions, type InjectResult } from './operations/partition/inject.js'
-export { info, type ImageInfo, type InfoOptions, type LayerInfo, type Problem } from './operations/inspect/info.js'
-export { copyFiles, type CopyFilesOptions, type CopyFilesResult } from './operations/files/copy.js'
-export { listFiles, type FileList, type ListedFile, type ListOptions } from './operations/files/list.js'
 export {
-  mount,
-  type AttachedDevice,
-  type MountedFilesystem,
-  type MountMode,
-  type MountOptions,
-  type MountResult,
-  type MountSession,
-  type ShownFile,
-} from './operations/mount/mount.js'
-export { cleanMounts, mounts, type CleanedMount, type ListedMount } from './operations/mount/mounts.js'
-export { unmount, type UnmountedImage, type UnmountOptions } from './operations/mount/unmount.js'
-export { readFile, type ReadFileOptions } from './operations/files/read.js'
-export { repair, type RepairOptions, type RepairResult } from './operations/check/repair.js'
+  createSnapshot,
+  deleteSnapshot,
+  extractSnapshot,
+  listSnapshots,
+  type SnapshotChangeOptions,
+  type SnapshotChangeResult,
+  type SnapshotInfo,
+  type SnapshotListResult,
+  type SnapshotOptions,
+} from './operations/change/snapshot.js'
+export { resize, type ResizeOptions, type ResizeResult } from './operations/change/resize.js'
+export { compact, type CompactOptions, type CompactResult } from './operations/change/compact.js'
+
+// Physical disks: listing, imaging, restoring, cloning.
 export { clone, type CloneOptions, type CloneResult } from './operations/device/clone.js'
 export { restore, type RestoreOptions, type RestoreResult } from './operations/device/restore.js'
 export type { DeviceOptions, DeviceOutcome } from './operations/device/target.js'
@@ -125,17 +142,20 @@ export type {
   HolderRole,
   Place,
 } from './device/types.js'
+
+// Mounting and serving.
 export {
-  createSnapshot,
-  deleteSnapshot,
-  extractSnapshot,
-  listSnapshots,
-  type SnapshotChangeOptions,
-  type SnapshotChangeResult,
-  type SnapshotInfo,
-  type SnapshotListResult,
-  type SnapshotOptions,
-} from './operations/change/snapshot.js'
+  mount,
+  type AttachedDevice,
+  type MountedFilesystem,
+  type MountMode,
+  type MountOptions,
+  type MountResult,
+  type MountSession,
+  type ShownFile,
+} from './operations/mount/mount.js'
+export { cleanMounts, mounts, type CleanedMount, type ListedMount } from './operations/mount/mounts.js'
+export { unmount, type UnmountedImage, type UnmountOptions } from './operations/mount/unmount.js'
 export {
   serve,
   type ServedExport,
@@ -143,6 +163,8 @@ export {
   type ServeReady,
   type ServeResult,
 } from './operations/serve/serve.js'
+
+// Progress, ranges, errors.
 export type { Progress } from './engine/progress.js'
 export type { HashAlgorithm } from './engine/hash.js'
 export type { Range, RangeSummary } from './engine/ranges.js'
@@ -155,8 +177,9 @@ export {
   type ImageErrorOptions,
 } from './errors.js'
 export { corrupt, printable, reference, refused, targetError, unsupported, usage } from './errors.js'
+export type { KnownCode as ErrorCode } from './error-codes.js'
 
-// For plugins that add formats.
+// For plug-ins: formats, wrappers, codecs, schemes.
 export { Registry, builtinDrivers, type RegisteredDriver } from './formats/registry.js'
 export {
   driverApiVersion,

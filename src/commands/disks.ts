@@ -28,7 +28,7 @@ export default class Disks extends BaseCommand {
     const { disks } = await import('../operations/device/disks.js')
     await this.show({
       schema: 'vdisk.disks',
-      result: await disks({ all: flags.all }),
+      result: await disks({ all: flags.all, signal: this.signal }),
       view: () => import('../cli/view/disks.js'),
     })
   }

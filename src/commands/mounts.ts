@@ -19,7 +19,7 @@ export default class Mounts extends BaseCommand {
   async run(): Promise<void> {
     const { flags } = await this.parse(Mounts)
     const { cleanMounts, mounts } = await import('../operations/mount/mounts.js')
-    const cleaned = flags.clean ? await cleanMounts() : []
+    const cleaned = flags.clean ? await cleanMounts({ signal: this.signal }) : []
     if (cleaned.some(({ problems }) => problems.length > 0)) this.exitWith(exitCodes.target)
     await this.show({
       schema: 'vdisk.mounts',

@@ -3,7 +3,7 @@ import { DiskStore } from '../../device/disk-store.js'
 import { objections } from '../../device/safety.js'
 import { DeviceSource } from '../../device/source.js'
 import type { DeviceUse, Disk, DiskPartition, DiskPlatform, Holder } from '../../device/types.js'
-import { isImageError } from '../../errors.js'
+import { isImageError, stopIfAborted } from '../../errors.js'
 import { identifyFilesystems } from '../../filesystem/index.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import {
@@ -23,6 +23,8 @@ export interface DisksOptions {
   readonly look?: boolean
   /** The disks of another machine than this one: a recorded one's. */
   readonly platform?: DiskPlatform
+  /** Looked at between two disks. */
+  readonly signal?: AbortSignal
 }
 
 /** What a partition or disk holds, by our own reading. */
@@ -77,6 +79,7 @@ export async function disks(options: DisksOptions = {}): Promise<DisksResult> {
   const found = platform.list()
   const shown = options.all === true ? found : found.filter(({ kind }) => kind === 'disk' || kind === 'optical')
   const listed = shown.map((disk) => {
+    stopIfAborted(options.signal)
     const holders = holdersOf(platform, disk)
     return options.look === false ? listDisk(disk, undefined, holders) : look(disk, holders)
   })

@@ -1,6 +1,8 @@
+import { stopIfAborted } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { describe, type ImageInfo } from '../inspect/info.js'
 import { openReadableLater, openStoreLater, type LaterOptions, type ReadOptions } from '../open/opening.js'
+import { milliseconds } from '../../sys/clock.js'
 import { OwnStore, type ReadableStore } from './own-store.js'
 
 export type ImageOptions = ReadOptions & LaterOptions
@@ -11,6 +13,19 @@ export interface Run {
   readonly length: number
   readonly kind: 'data' | 'zero'
 }
+
+/** Which bytes {@link Image.chunks} gives. */
+export interface ChunkOptions {
+  /** Bytes; 0 when left out. */
+  readonly start?: number
+  /** Bytes, behind the last; the capacity when left out. */
+  readonly end?: number
+  /** Bytes of a piece; 1 MiB when left out. */
+  readonly length?: number
+  readonly signal?: AbortSignal
+}
+
+const chunkLength = 1048576
 
 /** An image open for reading, with its whole chain. Close it with `using`, or `close()`. */
 export class Image implements Disposable {
@@ -64,6 +79,35 @@ export class Image implements Disposable {
       offset += extent.length
     }
     if (run !== undefined) yield run
+  }
+
+  /**
+   * The bytes of [start, end) in order, in pieces of at most `length`; each piece is the caller's own. For a stream:
+   * `Readable.from(image.chunks())`. The image must stay open meanwhile.
+   * @throws RangeError as `extents`; ImageError corrupt; aborted once `signal` has fired.
+   */
+  async *chunks(options: ChunkOptions = {}): AsyncGenerator<Uint8Array> {
+    const { start = 0, end = this.capacity, length = chunkLength, signal } = options
+    if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || start > end || end > this.capacity)
+      throw new RangeError(`bytes from ${start} to ${end} leave the disk of ${this.capacity} bytes`)
+    if (!Number.isSafeInteger(length) || length < 1) throw new RangeError(`${length} is no length of a piece`)
+    for (let offset = start; offset < end; offset += length) {
+      // Reading is synchronous: others, and the signal, have their turn between two pieces.
+      await new Promise((resume) => setImmediate(resume))
+      stopIfAborted(signal)
+      yield this.read(offset, Math.min(length, end - offset))
+    }
+  }
+
+  /** The runs, as in `for await (const run of image)`: for images with very many, others have their turn meanwhile. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Run> {
+    let rested = milliseconds()
+    for (const run of this.extents()) {
+      yield run
+      if (milliseconds() - rested < 50) continue
+      await new Promise((resume) => setImmediate(resume))
+      rested = milliseconds()
+    }
   }
 
   /** What `vdisk info` says. */

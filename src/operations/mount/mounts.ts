@@ -1,3 +1,4 @@
+import { stopIfAborted } from '../../errors.js'
 import { unmountFuse } from '../../mount/fuse/attach.js'
 import { detachLoop } from '../../mount/loop.js'
 import { unmountPoint } from './mounter.js'
@@ -47,10 +48,14 @@ export function mounts(): readonly ListedMount[] {
 }
 
 /** Takes away what servers left that are gone: mounts, loop devices, folders. What is served is not touched. */
-export async function cleanMounts(): Promise<readonly CleanedMount[]> {
+export async function cleanMounts(options: { readonly signal?: AbortSignal } = {}): Promise<readonly CleanedMount[]> {
   const folder = runtimeFolder()
   const cleaned: CleanedMount[] = []
-  for (const session of mounts()) if (session.status !== 'served') cleaned.push(await clean(session, folder))
+  for (const session of mounts()) {
+    if (session.status === 'served') continue
+    stopIfAborted(options.signal)
+    cleaned.push(await clean(session, folder))
+  }
   return cleaned
 }
 

@@ -7,10 +7,11 @@ import type { Progress } from '../../engine/progress.js'
 import { aborted, usage } from '../../errors.js'
 import { openStore, type OpenedImage, type OpenOptions } from '../../formats/open.js'
 import { firstContent } from '../change/content-search.js'
-import { openDiskLater, prepared } from '../open/opening.js'
+import { OwnStore, type ReadableStore } from '../library/own-store.js'
+import { openDiskLater, openStoreLater, prepared } from '../open/opening.js'
 
-/** Where an image comes from: a path, or bytes that arrive once (standard input). */
-export type SourceInput = string | { readonly input: AsyncIterable<Uint8Array>; readonly name?: string }
+/** Where an image comes from: a path, a store of the program's own, or bytes that arrive once (standard input). */
+export type SourceInput = string | ReadableStore | { readonly input: AsyncIterable<Uint8Array>; readonly name?: string }
 
 /** What a disk is read from. An operation that puts one together of images gives its own. */
 export interface Source {
@@ -35,6 +36,11 @@ export function sourceOf(given: SourceInput): Source {
     return {
       name: given,
       open: async (options) => await prepared(await openDiskLater(given, options, options), options),
+    }
+  if (!('input' in given))
+    return {
+      name: given.name ?? 'the store',
+      open: async (options) => await prepared(await openStoreLater(new OwnStore(given), options), options),
     }
   const { input, name = '-' } = given
   return { name, arrives: true, open: async (options) => await openInput(input, options) }
