@@ -27,7 +27,7 @@ import { xfs } from './xfs/index.js'
 import { zfs } from './zfs.js'
 
 export { resizedSwap }
-export { openLogicalVolume, volumeGroups, volumeNames } from './lvm2/volume.js'
+export { openLogicalVolume, unreadVolumes, volumeGroups, volumeNames } from './lvm2/volume.js'
 
 /**
  * What holds other volumes, or is spread over several: its mark wins over what an older filesystem left (the sheet's

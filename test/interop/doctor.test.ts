@@ -385,6 +385,7 @@ test('a root in a logical volume is found, and what its group has not', async (t
   assert.deepEqual(ids(sound), [])
   assert.equal(sound.verdict, 'ready', JSON.stringify(sound.notLooked))
   assert.match(sound.looked.join(), /in the logical volume my-vg\/root/)
+  assert.doesNotMatch(JSON.stringify(sound.notLooked), /LVM/)
   assert.deepEqual(ids(await look('/dev/my-vg/home /home ext4 defaults 0 2')), ['blocks L-FSTAB-ABSENT'])
   assert.deepEqual(ids(await look(`UUID=${other} /home ext4 defaults 0 2`)), ['blocks L-FSTAB-ABSENT'])
 })

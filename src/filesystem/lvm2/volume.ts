@@ -43,6 +43,18 @@ export function volumeNames(groups: readonly VolumeGroup[]): string[] {
   )
 }
 
+/** Of volumes that hold no disk of their own, but what others are made of. */
+const pools = ['thin-pool', 'cache-pool', 'vdo-pool']
+
+/** The volumes that cannot be read, and of which kind they are. */
+export function unreadVolumes(groups: readonly VolumeGroup[]): { readonly name: string; readonly kind: string }[] {
+  return groups.flatMap(({ name, volumes }) =>
+    volumes.flatMap(({ name: volume, isVisible, unread }) =>
+      isVisible && unread !== undefined && !pools.includes(unread) ? [{ name: `${name}/${volume}`, kind: unread }] : [],
+    ),
+  )
+}
+
 /**
  * A logical volume as a disk of its own; nothing is copied. Closing it leaves its physical volumes open.
  * @param wanted `vg/lv`. @param disk what messages call the disk it lies on. @throws ImageError usage E_NO_VOLUME;

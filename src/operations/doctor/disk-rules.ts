@@ -10,11 +10,11 @@ import type { DoctorReport } from './report.js'
 /** Where partitions should begin, in bytes: pages and the blocks of storage are no smaller. */
 const wantedAlignment = 4096
 
-/** The size of the disk, its table, and what lies in it besides files. */
+/** The size of the disk, its table, and what lies in it besides files. @param logical whether volumes of LVM are read. */
 export function checkDisk(
-  path: string,
   opened: OpenedImage,
   disk: InspectResult,
+  logical: boolean,
   platform: Platform | undefined,
   report: DoctorReport,
 ): void {
@@ -45,8 +45,8 @@ export function checkDisk(
         why: 'each write of the guest costs the storage two',
         remedy: { kind: 'none', text: 'Nothing moves a partition here: make a new disk when it matters.' },
       })
-  checkContent(disk, platform, report)
-  if (platform !== undefined) checkSize(path, opened, platform, report)
+  checkContent(disk, logical, platform, report)
+  if (platform !== undefined) checkSize(disk.image.path, opened, platform, report)
 }
 
 /** The size and the limits, as --for has them. */
@@ -94,7 +94,12 @@ function checkSize(path: string, opened: OpenedImage, platform: Platform, report
 }
 
 /** Containers, swap, and filesystems that were not left in order. */
-function checkContent(disk: InspectResult, platform: Platform | undefined, report: DoctorReport): void {
+function checkContent(
+  disk: InspectResult,
+  logical: boolean,
+  platform: Platform | undefined,
+  report: DoctorReport,
+): void {
   const places = [
     ...disk.partitions.map(({ number, filesystems, type }) => ({
       where: `partition ${number}`,
@@ -119,7 +124,8 @@ function checkContent(disk: InspectResult, platform: Platform | undefined, repor
           remedy: { kind: 'inside-guest', text: 'Start the system where it was, and shut it down.' },
         })
       if (kind === 'crypto_LUKS' || kind === 'BitLocker') encrypted(where, title, platform, report)
-      else if (role === 'container') report.skip(`${where}: ${title}`, 'what lies inside is not opened', false)
+      else if (role === 'container' && !(logical && kind === 'LVM2_member'))
+        report.skip(`${where}: ${title}`, 'what lies inside is not opened', false)
       else if (role === 'swap' && platform?.id.startsWith('azure') === true)
         report.add({
           id: 'L-SWAP',

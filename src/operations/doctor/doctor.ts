@@ -4,7 +4,7 @@ import { namedPlatform, type Platform } from '../../platforms/index.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { examine, type InspectResult } from '../inspect/inspect.js'
 import { VolumeFiles, type Volume } from '../files/volume-files.js'
-import { logicalVolumes } from '../open/disk-volumes.js'
+import { searchedVolumes } from '../open/disk-volumes.js'
 import type { CellRow } from '../inspect/disk-cells.js'
 import { writePage } from '../inspect/inspect-page.js'
 import { openReadableLater, type LaterOptions, type ReadOptions } from '../open/opening.js'
@@ -94,12 +94,10 @@ export async function diagnose(
   platform: Platform | undefined,
 ): Promise<Diagnosis> {
   const report = new DoctorReport()
-  checkDisk(disk.image.path, opened, disk, platform, report)
+  const logical = logicalGuestVolumes(opened, report)
+  checkDisk(opened, disk, logical.length > 0, platform, report)
   checkFirmware(disk, platform, report)
-  const open = [
-    ...volumes.map((volume) => ({ volume, files: new VolumeFiles(volume) })),
-    ...logicalGuestVolumes(opened, report),
-  ]
+  const open = [...volumes.map((volume) => ({ volume, files: new VolumeFiles(volume) })), ...logical]
   unreadable(open, report)
   const windows = checkWindows(open, disk, platform, report)
   await checkLinux(open, disk, windows !== undefined, platform, report)
@@ -144,7 +142,10 @@ function withRemedy(
 /** The logical volumes on the disk; those that cannot be read are said. */
 function logicalGuestVolumes(opened: OpenedImage, report: DoctorReport): GuestVolume[] {
   if (opened.part !== undefined) return []
-  return logicalVolumes(opened).flatMap(({ name: logical, open }) => {
+  const { found, unread } = searchedVolumes(opened)
+  for (const { name, kind } of unread)
+    report.skip(`the logical volume ${name}`, `it is of the kind ${kind}, which is not read`, true)
+  return found.flatMap(({ name: logical, open }) => {
     try {
       const source = open()
       const volume: Volume = { source, filesystems: identifyFilesystems(source) }

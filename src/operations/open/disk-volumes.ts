@@ -1,6 +1,12 @@
 import type { BlockSource } from '../../block/types.js'
 import { isImageError } from '../../errors.js'
-import { identifyFilesystems, openLogicalVolume, volumeGroups, volumeNames } from '../../filesystem/index.js'
+import {
+  identifyFilesystems,
+  openLogicalVolume,
+  unreadVolumes,
+  volumeGroups,
+  volumeNames,
+} from '../../filesystem/index.js'
 import { openPartition, readPartitionTable } from '../../partition/index.js'
 
 /** Of more partitions the content is not looked at. */
@@ -35,8 +41,17 @@ export interface LogicalVolumeFound {
 
 /** The logical volumes of a disk that can be read. The disk is searched once for all of them. */
 export function logicalVolumes(disk: BlockSource): LogicalVolumeFound[] {
+  return [...searchedVolumes(disk).found]
+}
+
+/** The same, with those that cannot be read. */
+export function searchedVolumes(disk: BlockSource): {
+  readonly found: readonly LogicalVolumeFound[]
+  readonly unread: ReturnType<typeof unreadVolumes>
+} {
   const groups = attempted(() => volumeGroups(diskVolumes(disk))) ?? []
-  return volumeNames(groups).map((name) => ({ name, open: () => openLogicalVolume(groups, name, 'the disk') }))
+  const found = volumeNames(groups).map((name) => ({ name, open: () => openLogicalVolume(groups, name, 'the disk') }))
+  return { found, unread: unreadVolumes(groups) }
 }
 
 /**

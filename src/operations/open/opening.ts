@@ -113,11 +113,9 @@ export function parseImageArgument(text: string): ImageArgument {
 export function wholeDisk(argument: string, purpose: string): string {
   const { path, partition } = parseImageArgument(argument)
   if (partition !== undefined)
-    throw usage(
-      'E_NOT_A_DISK',
-      `${purpose} works on a whole disk, and ${argument} is a partition`,
-      { hint: 'Leave out what follows the @.' },
-    )
+    throw usage('E_NOT_A_DISK', `${purpose} works on a whole disk, and ${argument} is a partition`, {
+      hint: 'Leave out what follows the @.',
+    })
   return path
 }
 
