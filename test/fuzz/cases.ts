@@ -1,14 +1,23 @@
 import { builtinDrivers } from '../../src/formats/registry.js'
 import { driver } from '../support/drivers.js'
 import { exercise, refusal, type Outcome } from './exercise.js'
+import { exerciseFilesystem, filesystemSeeds, filesystemSubject } from './filesystems.js'
 import { exerciseHive, hiveSeeds, hiveSubject } from './hives.js'
 import { mutate } from './mutate.js'
 import { Random } from './random.js'
 import { seedImages, type SeedImage } from './seeds.js'
 import { processorTime } from '../support/processor-time.js'
 
-/** Every format built in, each of which needs fixtures that cases start from; and hives of the registry. */
-export const fuzzedFormats = [...builtinDrivers.map(({ id }) => id), hiveSubject]
+/** What is no format: where its seeds come from, and what is done with a changed one. */
+const subjects: Readonly<
+  Record<string, { readonly seeds: () => SeedImage[]; readonly exercise: (image: SeedImage) => void }>
+> = {
+  [hiveSubject]: { seeds: hiveSeeds, exercise: ({ path, store }) => exerciseHive(path, store) },
+  [filesystemSubject]: { seeds: filesystemSeeds, exercise: ({ store }) => exerciseFilesystem(store) },
+}
+
+/** Every format built in, each of which needs fixtures that cases start from; hives of the registry; filesystems. */
+export const fuzzedFormats = [...builtinDrivers.map(({ id }) => id), ...Object.keys(subjects)]
 
 /** Milliseconds and bytes that no case may pass. */
 export const bounds = { milliseconds: 2000, bytes: 256 * 1024 * 1024 } as const
@@ -30,7 +39,7 @@ export class Cases {
     readonly format: string,
     readonly seed: number,
   ) {
-    this.#images = format === hiveSubject ? hiveSeeds() : seedImages(format)
+    this.#images = subjects[format]?.seeds() ?? seedImages(format)
     if (this.#images.length === 0) throw new Error(`fixtures/ has no image of the format ${format}`)
   }
 
@@ -51,10 +60,11 @@ export class Cases {
       changes = mutate(this.format, image, random)
       const memory = process.memoryUsage.rss()
       const start = processorTime()
+      const subject = subjects[this.format]
       const outcome =
-        this.format === hiveSubject
-          ? (refusal(() => exerciseHive(image.path, image.store)) ?? 'open')
-          : exercise(driver(this.format), image.store, random)
+        subject === undefined
+          ? exercise(driver(this.format), image.store, random)
+          : (refusal(() => subject.exercise(image)) ?? 'open')
       const milliseconds = processorTime() - start
       const grown = process.memoryUsage.rss() - memory
       if (milliseconds > bounds.milliseconds) return failure(`took ${Math.round(milliseconds)} ms`)

@@ -265,6 +265,27 @@ test('what is not in order, asleep, packed or not certain is left as it is, with
   assert.equal(unsure.verdict, 'blocked')
 })
 
+test('a stop between two writes leaves the old file, with empty lines at most, or the new one', async (t) => {
+  if (!tools(t)) return
+  const at = scratch(t)
+  const files = debianFiles()
+  const old = fstabOf('/dev/sda2 / ext4 defaults 0 1')
+  files['/etc/fstab'] = old
+  const disk = guestDisk(at, files)
+  const { ranges } = (await mendGuest(disk, { dryRun: true })).mend
+  assert.equal(ranges.length, 3, 'empty lines behind the end, the size, the content')
+  const bytes = fs.readFileSync(disk)
+  const seen: string[] = [soundFile(at, disk, '/etc/fstab')]
+  for (const { position, new: now } of ranges) {
+    bytes.set(Buffer.from(now, 'hex'), position)
+    fs.writeFileSync(at('stopped.raw'), bytes)
+    seen.push(soundFile(at, at('stopped.raw'), '/etc/fstab'))
+  }
+  const more = 'UUID='.length + rootUuid.length - '/dev/sda2'.length
+  const filled = `${old}${'\n'.repeat(more)}`
+  assert.deepEqual(seen, [old, old, filled, old.replace('/dev/sda2', `UUID=${rootUuid}`)])
+})
+
 test('variables of GRUB keep the size of their block', async (t) => {
   if (!tools(t)) return
   const at = scratch(t)
