@@ -9,7 +9,6 @@ import { fixTable } from '../../src/operations/partition/fix.js'
 import { convert } from '../../src/operations/transfer/convert.js'
 import { dirty, hiveBytes, newLog, newLogEntry } from '../support/hive-bytes.js'
 import { hivexFacts, type HiveFacts } from '../support/hive-facts.js'
-import { putInto } from '../support/linux-guest.js'
 import { have, run, scratch } from '../support/tools.js'
 import {
   bcdObject,
@@ -17,6 +16,7 @@ import {
   entryId,
   hivePaths,
   ids,
+  markDirty,
   mounted,
   otherGuid,
   otherSignature,
@@ -252,23 +252,7 @@ test('a registry that is dirty or damaged, and a volume that is dirty or asleep,
       },
     ],
     ['a system that sleeps', (spec) => void (spec.files['/hiberfil.sys'] = Buffer.from('HIBR'.padEnd(4096, '\0')))],
-    [
-      'a dirty volume',
-      () => undefined,
-      (disk) => {
-        // $Volume is record 3; its flags are behind its version, in the attribute 0x70.
-        const bytes = fs.readFileSync(disk)
-        const start = starts.windows
-        const table = Number(bytes.readBigUInt64LE(start + 48)) * bytes.readUInt8(start + 13) * 512
-        const record = start + table + 3 * 1024
-        let attribute = record + bytes.readUInt16LE(record + 20)
-        while (bytes.readUInt32LE(attribute) !== 0x70) attribute += bytes.readUInt32LE(attribute + 4)
-        const flags = attribute + bytes.readUInt16LE(attribute + 20) + 10
-        bytes.writeUInt16LE(bytes.readUInt16LE(flags) | 1, flags)
-        fs.writeFileSync(at('dirty.raw'), bytes)
-        putInto(disk, at('dirty.raw'), 0)
-      },
-    ],
+    ['a dirty volume', () => undefined, markDirty],
   ]
   for (const [name, change, spoil] of cases) {
     const spec = windowsSpec('gpt')

@@ -1,5 +1,6 @@
 /** What doctor finds in Windows systems that were made for it: each defect alone, and nothing in a sound one. */
 import assert from 'node:assert/strict'
+import fs from 'node:fs'
 import { test, type TestContext } from 'node:test'
 import { doctor, type DoctorResult } from '../../src/operations/doctor/doctor.js'
 import { vdisk } from '../support/cli.js'
@@ -12,6 +13,7 @@ import {
   bootStore,
   hivePaths,
   ids,
+  markDirty,
   mounted,
   otherGuid,
   otherSignature,
@@ -35,6 +37,8 @@ interface Defect {
   readonly name: string
   readonly scheme?: 'mbr'
   readonly change: (spec: WindowsSpec) => void
+  /** What is done to the disk then. */
+  readonly spoil?: (disk: string) => void
   readonly platform?: string
   /** Severity and id of every finding, the worst first. */
   readonly finds: readonly string[]
@@ -53,6 +57,12 @@ const file =
 const viostor = (spec: WindowsSpec): void => {
   spec.services['viostor'] = { start: 0 }
   spec.files['/Windows/System32/drivers/viostor.sys'] = 'driver'
+}
+
+function overwrite(disk: string, position: number, bytes: Buffer): void {
+  const file = fs.openSync(disk, 'r+')
+  fs.writeSync(file, bytes, 0, bytes.length, position)
+  fs.closeSync(file)
 }
 
 const defects: readonly Defect[] = [
@@ -303,6 +313,31 @@ const defects: readonly Defect[] = [
     finds: ['risk D-FS-ASLEEP'],
     verdict: 'ready',
   },
+  { name: 'a dirty volume', change: none, spoil: markDirty, finds: ['note D-FS-DIRTY'], verdict: 'ready' },
+  {
+    name: 'a dynamic disk',
+    scheme: 'mbr',
+    change: none,
+    spoil: (disk) => overwrite(disk, 446 + 4, Buffer.from([0x42])),
+    finds: ['blocks W-DYNAMIC'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'BitLocker',
+    change: none,
+    spoil: (disk) => overwrite(disk, starts.windows + 3, Buffer.from('-FVE-FS-')),
+    platform: 'azure-gen2',
+    finds: ['risk W-BITLOCKER'],
+    verdict: 'unknown',
+  },
+  {
+    name: 'BitLocker where it is refused',
+    change: none,
+    spoil: (disk) => overwrite(disk, starts.windows + 3, Buffer.from('-FVE-FS-')),
+    platform: 'aws-image',
+    finds: ['blocks D-ENCRYPTED'],
+    verdict: 'blocked',
+  },
   {
     name: 'a registry that is dirty, with its log',
     change: (spec) => {
@@ -365,10 +400,12 @@ test('the command prints what Windows says of itself, in text and as JSON of its
 test('each defect of Windows that is planted is found, and nothing else', async (t) => {
   if (!tools(t)) return
   const at = scratch(t)
-  for (const { name, scheme = 'gpt', change, platform, finds, verdict } of defects) {
+  for (const { name, scheme = 'gpt', change, spoil, platform, finds, verdict } of defects) {
     const spec = windowsSpec(scheme)
     change(spec)
-    const result = await doctor(windowsDisk(at, spec, scheme), { for: platform })
+    const disk = windowsDisk(at, spec, scheme)
+    spoil?.(disk)
+    const result = await doctor(disk, { for: platform })
     assert.deepEqual(
       found(result),
       finds,

@@ -351,3 +351,16 @@ function makeTable(disk: string, lines: readonly string[]): void {
   })
   if (table.status !== 0) throw new Error(`sfdisk: ${table.stderr}`)
 }
+
+/** Marks the volume of a GPT disk as one to be checked at the next start. */
+export function markDirty(disk: string): void {
+  const bytes = fs.readFileSync(disk)
+  // $Volume is record 3; its flags are behind its version, in the attribute 0x70.
+  const table = Number(bytes.readBigUInt64LE(starts.windows + 48)) * bytes.readUInt8(starts.windows + 13) * 512
+  const record = starts.windows + table + 3 * 1024
+  let attribute = record + bytes.readUInt16LE(record + 20)
+  while (bytes.readUInt32LE(attribute) !== 0x70) attribute += bytes.readUInt32LE(attribute + 4)
+  const flags = attribute + bytes.readUInt16LE(attribute + 20) + 10
+  bytes.writeUInt16LE(bytes.readUInt16LE(flags) | 1, flags)
+  fs.writeFileSync(disk, bytes)
+}

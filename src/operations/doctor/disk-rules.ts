@@ -123,7 +123,7 @@ function checkContent(
               : 'it wakes up on other hardware than it fell asleep on, or loses what it had open',
           remedy: { kind: 'inside-guest', text: 'Start the system where it was, and shut it down.' },
         })
-      if (kind === 'crypto_LUKS' || kind === 'BitLocker') encrypted(where, title, platform, report)
+      if (kind === 'crypto_LUKS' || kind === 'BitLocker') encrypted(where, kind, title, platform, report)
       else if (role === 'container' && !(logical && kind === 'LVM2_member'))
         report.skip(`${where}: ${title}`, 'what lies inside is not opened', false)
       else if (role === 'swap' && platform?.id.startsWith('azure') === true)
@@ -150,9 +150,19 @@ function checkContent(
   }
 }
 
-function encrypted(where: string, title: string, platform: Platform | undefined, report: DoctorReport): void {
+function encrypted(
+  where: string,
+  kind: string,
+  title: string,
+  platform: Platform | undefined,
+  report: DoctorReport,
+): void {
   report.skip(`${where}: ${title}`, 'it is encrypted', true)
-  if (platform?.noEncryption !== true) return
+  if (platform === undefined) return
+  if (platform.noEncryption !== true) {
+    if (kind === 'BitLocker') bitlocker(where, title, platform, report)
+    return
+  }
   report.add({
     id: 'D-ENCRYPTED',
     severity: 'blocks',
@@ -163,6 +173,22 @@ function encrypted(where: string, title: string, platform: Platform | undefined,
     remedy: {
       kind: 'inside-guest',
       text: 'Decrypt the volume first, or copy the system to one that is not encrypted.',
+    },
+  })
+}
+
+/** The key is sealed to the old machine, unless protection was suspended. */
+function bitlocker(where: string, found: string, { id }: Platform, report: DoctorReport): void {
+  report.add({
+    id: 'W-BITLOCKER',
+    severity: 'risk',
+    where,
+    found,
+    wanted: 'a volume without encryption, or protection that is suspended',
+    why: `${id} has another TPM: Windows asks for the recovery key at each start`,
+    remedy: {
+      kind: 'inside-guest',
+      text: 'manage-bde -off C: (or: manage-bde -protectors -disable C: -rebootcount 0)',
     },
   })
 }

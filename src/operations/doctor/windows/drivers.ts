@@ -65,7 +65,8 @@ function driverState(guest: WindowsGuest, name: string): DriverState {
   const service = guest.control.at(`Services\\${name}`)
   if (service === undefined) return { name, fault: 'absent', found: `${name}: not installed`, patches: [] }
   const path = driverFile(guest, service, name)
-  if (!fileThere(guest, path)) return { name, fault: 'file', found: `${name}: ${path} is not there`, patches: [] }
+  if (guest.open.files.file(path) === undefined)
+    return { name, fault: 'file', found: `${name}: ${path} is not there`, patches: [] }
   const start = service.value('Start')?.number
   const patches = startPatches(service)
   if (start === 0n && patches.length === 0) return { name, patches }
@@ -89,13 +90,6 @@ function driverFile({ folder }: WindowsGuest, service: HiveKey, name: string): s
   if (stored === undefined || stored === '') return `${folder}/System32/drivers/${name}.sys`
   const below = /^(?:\/?SystemRoot\/|%SystemRoot%\/|\/?\?\?\/[A-Za-z]:\/Windows\/)(.*)$/is.exec(stored)?.[1] ?? stored
   return `${folder}/${below.replace(/^\/+/, '')}`
-}
-
-/** Files that Windows compresses have no content that can be read here, and are there. */
-function fileThere({ open: { files } }: WindowsGuest, path: string): boolean {
-  const cut = path.lastIndexOf('/')
-  const name = path.slice(cut + 1).toLowerCase()
-  return files.names(path.slice(0, cut)).some((each) => each.toLowerCase() === name)
 }
 
 /** Ids of PCI devices that Windows has a driver for. */
