@@ -14,10 +14,8 @@ export const bcdObjects = { bootManager: '9dea862c-5cdd-4e70-acc1-f32b344d4795' 
 export const bcdElements = {
   device: 0x11000001,
   path: 0x12000002,
-  description: 0x12000004,
-  /** The partition with the system, and its folder there. */
+  /** The partition with the system. */
   osDevice: 0x21000001,
-  systemRoot: 0x22000002,
   /** Of the boot manager: what starts when nobody chooses. */
   default: 0x23000003,
 } as const

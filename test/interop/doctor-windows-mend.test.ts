@@ -117,6 +117,19 @@ test('drivers that are installed start at boot, and nothing else in the hive is 
   }
 })
 
+test('drivers of further controllers that are installed start at boot too', async (t) => {
+  if (!tools(t)) return
+  const at = scratch(t)
+  const spec = windowsSpec('gpt')
+  spec.services['VMTools'] = { start: 2 }
+  const disk = windowsDisk(at, spec, 'gpt')
+  const result = await mendGuest(disk, { for: 'vmware', inPlace: true })
+  assert.deepEqual(mendedIds(result), ['W-CONTROLLER'], said(result))
+  assert.deepEqual(result.findings, [])
+  const hive = soundHive(at, disk, 'gpt', hivePaths.system)
+  assert.equal(run('hivexget', hive, '\\ControlSet001\\Services\\LSI_SAS', 'Start').trim(), '0')
+})
+
 /** What a boot store and MountedDevices are to say of a partition. */
 interface Names {
   readonly element: Buffer

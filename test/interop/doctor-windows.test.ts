@@ -86,6 +86,15 @@ const defects: readonly Defect[] = [
     verdict: 'blocked',
   },
   {
+    name: 'one driver of VMware that is installed and does not start',
+    change: (spec) => {
+      spec.services['VMTools'] = { start: 2 }
+    },
+    platform: 'esxi',
+    finds: ['note W-CONTROLLER'],
+    verdict: 'ready',
+  },
+  {
     name: 'no VirtIO on KVM, which has SATA too',
     change: none,
     platform: 'proxmox',
