@@ -58,6 +58,66 @@ function member({ version, level, disks, number, role = number, features = 0 }: 
   return volume
 }
 
+/** A member of version 0.90: content, then the superblock in the last whole 64 KiB. @param state 6: in use. */
+function oldMember(level: number, number: number, content: Buffer, state = 6): Buffer {
+  const position = Math.ceil(content.length / 65536) * 65536
+  const volume = Buffer.alloc(position + 65536 + 4096)
+  content.copy(volume)
+  const block = volume.subarray(position, position + 4096)
+  const words: readonly (readonly [number, number])[] = [
+    [0, 0xa92b4efc],
+    [2, 90],
+    [5, 0x01234567],
+    [6, 1_700_000_000],
+    [7, level >>> 0],
+    [8, content.length / 1024],
+    [9, 2],
+    [10, 2],
+    [13, 0x89abcdef],
+    [14, 0x01234567],
+    [15, 0x89abcdef],
+    [32, 1_700_000_001],
+    [33, 1],
+    [34, 2],
+    [35, 2],
+    [39, 17],
+  ]
+  for (const [word, value] of words) block.writeUInt32LE(value, word * 4)
+  const device = (word: number, role: number, its: number): void => {
+    for (const [index, value] of [role, 8, role + 1, role, its].entries())
+      block.writeUInt32LE(value, (word + index) * 4)
+  }
+  for (const role of [0, 1]) device(128 + role * 32, role, role === number ? state : 6)
+  device(992, number, state)
+  let sum = 0
+  for (let at = 0; at < block.length; at += 4) sum += block.readUInt32LE(at)
+  block.writeUInt32LE(((sum % 2 ** 32) + Math.floor(sum / 2 ** 32)) % 2 ** 32, 38 * 4)
+  return volume
+}
+
+test('members of version 0.90 are read, and those that failed or are spare are not', async (t) => {
+  if (!haveAll(t, 'mke2fs', 'mdadm', 'sfdisk')) return
+  const folder = testFolder(t)
+  const content = ext4(folder)
+  fs.writeFileSync(join(folder, 'mirror'), oldMember(1, 1, content))
+  const said = spawnSync('mdadm', ['--examine', join(folder, 'mirror')], { encoding: 'utf8' }).stdout
+  assert.match(said, /Version : 0.90.00[\s\S]*raid1[\s\S]*Checksum : [0-9a-f]+ - correct[\s\S]*this +1 .*active sync/)
+  assert.equal((await vdisk(['cat', 'mirror:/etc/hostname'], { cwd: folder })).stdout.toString(), 'mirrored\n')
+  for (const state of [0, 1, 7]) {
+    const [found] = identifyFilesystems(bufferVolume(oldMember(1, 1, content, state)))
+    assert.throws(() => found?.openContent?.([]), { code: 'E_FS_FEATURE', message: /spare, failed/ })
+  }
+  const disk = emptyFile(join(folder, 'disk.raw'), 24 * mebibyte)
+  fs.writeFileSync(join(folder, 'table'), 'label: gpt\nstart=1MiB,size=3204KiB\nstart=12MiB,size=5124KiB\n')
+  run('sh', '-c', `sfdisk --quiet ${disk} < ${join(folder, 'table')}`)
+  const file = fs.openSync(disk, 'r+')
+  fs.writeSync(file, oldMember(-1, 0, content.subarray(0, 3 * mebibyte + 65536)), 0, undefined, mebibyte)
+  fs.writeSync(file, oldMember(-1, 1, content.subarray(3 * mebibyte + 65536)), 0, undefined, 12 * mebibyte)
+  fs.closeSync(file)
+  const linear = await vdisk(['cat', 'disk.raw@1:/etc/hostname'], { cwd: folder })
+  assert.deepEqual([linear.code, linear.stdout.toString()], [0, 'mirrored\n'], linear.stderr)
+})
+
 function ext4(folder: string): Buffer {
   fs.mkdirSync(join(folder, 'in/etc'), { recursive: true })
   fs.writeFileSync(join(folder, 'in/etc/hostname'), 'mirrored\n')

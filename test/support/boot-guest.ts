@@ -173,7 +173,7 @@ function bootImage(at: (name: string) => string, guest: GuestRoot, spec: BootGue
     join(tree, `initrd.img-${guest.version}`),
     Buffer.concat([fs.readFileSync(guest.initramfs(spec.making)), spec.appended ?? Buffer.alloc(0)]),
   )
-  const parameters = `root=${spec.root} ro console=ttyS0 panic=1 rd.retry=30 init=/sbin/init`
+  const parameters = `root=${spec.root} ro console=ttyS0 panic=1 rootdelay=90 rd.retry=90 init=/sbin/init`
   fs.writeFileSync(
     join(tree, 'grub/grub.cfg'),
     `set default="0"\nset timeout=0\nmenuentry 'Debian' {\n search --no-floppy --fs-uuid --set=root ${ids.boot}\n` +
@@ -244,13 +244,13 @@ export const controllers: Readonly<Record<string, readonly string[]>> = {
   pvscsi: ['-device', 'pvscsi,id=scsi', '-device', 'scsi-hd,bus=scsi.0,drive=disk,bootindex=0'],
 }
 
-/** Starts a disk. @returns whether its root was reached. */
+/** Starts a disk. @returns whether its root was reached, and what the serial port showed at last. */
 export async function reachesRoot(
   at: (name: string) => string,
   disk: string,
   firmware: Firmware,
   controller: string,
-): Promise<boolean> {
+): Promise<{ readonly reached: boolean; readonly shown: string }> {
   const serial = at('serial.txt')
   fs.rmSync(serial, { force: true })
   const flags = ['-machine', 'pc', '-m', '640', '-display', 'none', '-monitor', 'none', '-net', 'none', '-no-reboot']
@@ -268,10 +268,10 @@ export async function reachesRoot(
   try {
     for (let second = 0; second < mostSeconds; second++) {
       const text = shown()
-      if (text.includes(marker)) return true
+      if (text.includes(marker)) return { reached: true, shown: '' }
       if (stops.test(text) || machine.exitCode !== null) {
         assert.match(text, stops, `${said}${text.slice(-3000)}`)
-        return false
+        return { reached: false, shown: text.slice(-1500) }
       }
       await sleep(1000)
     }

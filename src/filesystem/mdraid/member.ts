@@ -15,6 +15,8 @@ const rolesStart = 256
 const firstOddRole = 0xfffd
 /** The member is not filled up to its end yet. */
 const recovering = 2
+/** Of version 0.90: active and in sync, and not faulty (bits 1, 2 and 0). */
+const inSync = 6
 
 /** A member of an array, as far as its content can be read. */
 export interface ArrayMember {
@@ -58,7 +60,8 @@ export function memberOf(volume: BlockSource): ArrayMember | undefined {
 /** Version 0.90 begins with the content; its superblock lies behind that. */
 function oldMember(volume: BlockSource): ArrayMember | undefined {
   const end = volume.capacity
-  const bytes = bytesAt(volume, end - (end % 65536) - 65536, version0.size)
+  const position = end - (end % 65536) - 65536
+  const bytes = bytesAt(volume, position, version0.size)
   const values = bytes === undefined ? undefined : version0.read(bytes)
   if (values?.magic !== magic || values.major !== 0 || values.minor !== 90) return undefined
   const { level, disks, size, uuid0, uuid1, uuid2, uuid3 } = values
@@ -66,10 +69,11 @@ function oldMember(volume: BlockSource): ArrayMember | undefined {
     array: [uuid0, uuid1, uuid2, uuid3].join('-'),
     level,
     disks,
-    role: 0,
+    role: values.state % 8 === inSync ? values.role : undefined,
     start: 0,
-    length: size * 1024,
-    events: 0n,
+    // Only the members of mirrors have one size.
+    length: level === mirrored ? size * 1024 : position,
+    events: values.events,
   }
 }
 

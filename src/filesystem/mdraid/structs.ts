@@ -22,7 +22,7 @@ export const version1 = struct('little', 256, {
   maximumDevices: u32(220),
 })
 /** The same file, struct mdp_superblock_s (mdp_super_t). */
-export const version0 = struct('little', 128, {
+export const version0 = struct('little', 4096, {
   magic: u32(0, 'hex'),
   major: u32(4),
   minor: u32(8),
@@ -35,4 +35,8 @@ export const version0 = struct('little', 128, {
   uuid1: u32(52),
   uuid2: u32(56),
   uuid3: u32(60),
+  events: u64(156),
+  /** Of the device itself (mdp_disk_t this_disk). */
+  role: u32(3980),
+  state: u32(3984, 'hex'),
 })
