@@ -230,7 +230,7 @@ function makeFilesystem(
 /** What a start ends with: the root is reached, or something says why not. */
 const stops = new RegExp(
   'ALERT!|\\(initramfs\\)|Could not boot|Kernel panic|error: [^\\n]*(not found|no such|you need)|grub rescue>|' +
-    'Shell>|No bootable|Boot failed',
+    'Shell>|No bootable|Boot failed|Dropping to debug shell',
 )
 /** Far more than a start takes; one that shows nothing until then proves nothing. */
 const mostSeconds = 1500
@@ -269,7 +269,7 @@ export async function reachesRoot(
     for (let second = 0; second < mostSeconds; second++) {
       const text = shown()
       if (text.includes(marker)) return { reached: true, shown: '' }
-      if (stops.test(text) || machine.exitCode !== null) {
+      if (stops.test(text) || machine.exitCode !== null || machine.signalCode !== null) {
         assert.match(text, stops, `${said}${text.slice(-3000)}`)
         return { reached: false, shown: text.slice(-1500) }
       }
