@@ -37,6 +37,8 @@ export interface ByteStore extends Disposable {
   readonly directDescriptor?: number
   /** Of a store whose bytes are those of a disk: that disk. The engine looks there for where they really are. */
   readonly source?: BlockSource
+  /** What the reader of an image should know of where it comes from. Absent: nothing. */
+  readonly notes?: readonly Note[]
   /** Fills `target` whole. @throws ImageError corrupt E_TRUNCATED past the end; E_READ when the host cannot read. */
   read(position: number, target: Uint8Array): void
   /** @throws ImageError target E_WRITE, E_NO_SPACE. */

@@ -8,6 +8,7 @@ import type { Progress } from '../operations/progress.js'
 import { outputs } from './outputs.js'
 import { peerFlags } from './peer-flags.js'
 import { ProgressReporter, type ProgressMode } from './progress.js'
+import { withoutSecrets } from '../sys/secrets.js'
 import type { View } from './view/view.js'
 
 /** What a command prints as JSON, and what an error becomes there. */
@@ -117,12 +118,12 @@ export abstract class BaseCommand extends Command {
 
   /** Prints the one JSON document of a command. */
   protected printJson(document: JsonDocument & Readonly<Record<string, unknown>>): void {
-    process.stdout.write(`${jsonText(document)}\n`)
+    process.stdout.write(`${withoutSecrets(jsonText(document))}\n`)
   }
 
   /** A line on standard output, unless --quiet. */
   protected print(text: string): void {
-    if (!this.hasFlag('quiet')) process.stdout.write(`${text}\n`)
+    if (!this.hasFlag('quiet')) process.stdout.write(`${withoutSecrets(text)}\n`)
   }
 
   /** The answer of a command: its JSON document with --json, else warnings and text for people. */
@@ -152,7 +153,7 @@ export abstract class BaseCommand extends Command {
   /** A line on standard error. */
   protected printError(text: string): void {
     this.#progress?.end()
-    process.stderr.write(`${text}\n`)
+    process.stderr.write(`${withoutSecrets(text)}\n`)
   }
 
   /** Sets the exit code of a command that finishes although not all went well. The highest wins. */

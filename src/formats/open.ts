@@ -116,7 +116,7 @@ export function* openWork(store: ByteStore, self?: Location, options: OpenOption
     ? new ChainOpener(options).open(file, location)
     : new ChainOpener(options).open(unwrapped.file, unwrapped.own ?? location, {
         ...unwrapped,
-        notes: [...unwrapped.notes, ...further],
+        notes: [...(store.notes ?? []), ...unwrapped.notes, ...further],
         files,
       })
 }
@@ -295,7 +295,7 @@ class ChainOpener {
     outside?: Outside,
   ): Layer {
     const files: ImageFile[] = [...(outside?.files ?? [])]
-    const extra: Note[] = [...(outside?.notes ?? [])]
+    const extra: Note[] = [...(outside?.notes ?? store.notes ?? [])]
     const further: ByteStore[] = []
     try {
       this.#folders.push(...this.#gate.foldersOf(self))

@@ -1,2 +1,3 @@
 /** The schemes built in besides files, one line each. */
 export { nbdScheme } from './nbd.js'
+export { httpScheme } from './http.js'

@@ -669,6 +669,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   'operations/device/source-guards.ts': 'test/unit/operations/device/guards.test.ts',
   'operations/device/use-guards.ts': 'test/unit/operations/device/guards.test.ts',
   'operations/open/image-file.ts': 'test/unit/location/whole-images.test.ts',
+  'operations/view/server.ts': 'test/e2e/view.test.ts',
   'formats/dmg/trailer.ts': 'test/hostile/damaged-dmg.test.ts',
   'operations/device/clone.ts': 'test/interop/clone.test.ts',
   'operations/device/restore.ts': 'test/interop/restore.test.ts',

@@ -70,6 +70,8 @@ test(
     for (const colorScheme of ['light', 'dark'] as const) {
       const context = await started.newContext({ colorScheme })
       const page = await context.newPage()
+    // A busy machine is no failure.
+    page.setDefaultTimeout(0)
       const found = complaints(page)
       for (const path of pages) {
         await page.setViewportSize({ width: 1000, height: 800 })
@@ -98,6 +100,7 @@ test('view in a browser: restoring with the keyboard alone', { skip: restoring }
   const device = loopDevice(t, file)
   const [{ url }, started] = [await viewing(t, cwd, 'server.vhdx', '--restore'), await browser(t)]
   const page = await started.newPage()
+  page.setDefaultTimeout(0)
   const found = complaints(page)
   const untouched = (): void =>
     assert.ok(

@@ -1,0 +1,52 @@
+import type { Label } from '../errors.js'
+import { parseHttpAddress, type HttpAddress } from '../remote/http/address.js'
+import { optionsOf } from '../remote/http/environment.js'
+import { HttpStore } from '../remote/http/http-store.js'
+import { otherId, type Location, type LocationId, type Scheme } from './location.js'
+
+/** A file of a web server. What it names is not looked for on the network: it has no neighbours. */
+export class HttpLocation implements Location {
+  readonly scheme = 'http'
+  readonly kind = 'file'
+  readonly id: LocationId
+  readonly label: Label
+  readonly name: string | undefined
+  readonly #at: HttpAddress
+
+  /** @throws ImageError usage E_HTTP_URL. */
+  constructor(readonly address: string) {
+    this.#at = parseHttpAddress(address)
+    this.id = otherId('http', this.#at.url)
+    this.label = this.#at.label
+    this.name = lastName(this.#at.url)
+  }
+
+  store(): HttpStore {
+    return new HttpStore(this.#at, optionsOf(process.env))
+  }
+
+  sibling(): undefined {
+    return undefined
+  }
+
+  siblings(): readonly string[] {
+    return []
+  }
+}
+
+/** The last part of an address's path: a format has its extension there. */
+function lastName(url: string): string | undefined {
+  const name = new URL(url).pathname.split('/').at(-1) ?? ''
+  try {
+    return name === '' ? undefined : decodeURIComponent(name)
+  } catch {
+    return name
+  }
+}
+
+export const httpScheme: Scheme = {
+  id: 'http',
+  title: 'a file of a web server',
+  matches: (address) => /^https?:\/\//i.test(address),
+  locate: (address) => new HttpLocation(address),
+}

@@ -1,0 +1,56 @@
+import { printable, usage, type Label } from '../../errors.js'
+import { isPlainText } from '../../sys/host-fs.js'
+import { keepSecret } from '../../sys/secrets.js'
+
+/** A file of a web server. */
+export interface HttpAddress {
+  /** Without the name and password, which go into a header. */
+  readonly url: string
+  /** The value of the `Authorization` header. */
+  readonly authorization?: string
+  /** What people see: without name, password and query, which may be a signature that opens the file. */
+  readonly label: Label
+}
+
+/** @throws ImageError usage E_HTTP_URL. */
+export function parseHttpAddress(text: string): HttpAddress {
+  const wrong = (why: string) =>
+    usage('E_HTTP_URL', `this is no http or https address: ${why}`, {
+      hint: 'For example https://cloud.example/images/disk.qcow2',
+    })
+  if (!isPlainText(text)) throw wrong('it is not UTF-8')
+  let url: URL
+  try {
+    url = new URL(text)
+  } catch {
+    throw wrong('it cannot be taken apart')
+  }
+  if (!isHttp(url)) throw wrong(`it begins with ${url.protocol}`)
+  url.hash = ''
+  const { username, password } = url
+  const label = shownUrl(url)
+  keepSecret(text, label)
+  if (username === '' && password === '') return { url: url.href, label }
+  url.username = ''
+  url.password = ''
+  keepSecret(url.href, label)
+  return { url: url.href, authorization: basic(username, password, wrong), label }
+}
+
+export function isHttp({ protocol }: URL): boolean {
+  return protocol === 'http:' || protocol === 'https:'
+}
+
+/** An address as people see it. */
+export function shownUrl(url: URL): Label {
+  return printable(`${url.protocol}//${url.host}${url.pathname}${url.search === '' ? '' : '?…'}`)
+}
+
+function basic(username: string, password: string, wrong: (why: string) => Error): string {
+  try {
+    const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+    return `Basic ${Buffer.from(pair).toString('base64')}`
+  } catch {
+    throw wrong('its name or password is not percent-encoded')
+  }
+}

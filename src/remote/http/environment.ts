@@ -1,0 +1,64 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http'
+import { printable, usage } from '../../errors.js'
+import fs from '../../sys/host-fs.js'
+import { keepSecret } from '../../sys/secrets.js'
+import { usualOptions, type ReaderOptions } from './range-reader.js'
+
+const shortestSecret = 8
+
+/**
+ * How web servers are read, as the environment says: `VDISK_HTTP_TIMEOUT` (seconds that a server may keep silent),
+ * `VDISK_HTTP_CONNECTIONS` (1 to 16), `VDISK_HTTP_HEADERS` (a file with lines `Name: value`, which are secrets).
+ * @throws ImageError usage E_OPTION; those of reading the file.
+ */
+export function optionsOf(variables: Readonly<Record<string, string | undefined>>): ReaderOptions {
+  const seconds = numberOf(variables, 'VDISK_HTTP_TIMEOUT', 3600)
+  const connections = numberOf(variables, 'VDISK_HTTP_CONNECTIONS', 16)
+  const file = variables['VDISK_HTTP_HEADERS']
+  return {
+    milliseconds: seconds === undefined ? usualOptions.milliseconds : seconds * 1000,
+    connections: connections ?? usualOptions.connections,
+    headers: file === undefined || file === '' ? undefined : headersIn(file),
+  }
+}
+
+function numberOf(
+  variables: Readonly<Record<string, string | undefined>>,
+  name: string,
+  highest: number,
+): number | undefined {
+  const text = variables[name]
+  if (text === undefined || text === '') return undefined
+  const value = Number(text)
+  if (Number.isInteger(value) && value >= 1 && value <= highest) return value
+  throw usage('E_OPTION', `${name} is ${printable(text)}, and has to be a whole number from 1 to ${highest}`)
+}
+
+function textOf(file: string): string {
+  try {
+    return fs.readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw usage('E_OPTION', `VDISK_HTTP_HEADERS: ${printable(file)} cannot be read`, { cause })
+  }
+}
+
+function headersIn(file: string): Readonly<Record<string, string>> {
+  const headers: Record<string, string> = {}
+  for (const [index, line] of textOf(file).split(/\r?\n/).entries()) {
+    if (line.trim() === '') continue
+    const colon = line.indexOf(':')
+    const [name, value] = [line.slice(0, Math.max(0, colon)).trim(), line.slice(colon + 1).trim()]
+    try {
+      validateHeaderName(name)
+      validateHeaderValue(name, value)
+    } catch (cause) {
+      throw usage('E_OPTION', `${printable(file)}, line ${index + 1}: no header, which is written Name: value`, {
+        cause,
+      })
+    }
+    headers[name] = value
+    // Short ones open nothing, and are parts of other texts.
+    if (value.length >= shortestSecret) keepSecret(value, '…')
+  }
+  return headers
+}

@@ -1,0 +1,234 @@
+import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
+import type { Note } from '../../block/types.js'
+import { createScratchStore } from '../../block/scratch-store.js'
+import { corrupt, unsupported, type Label } from '../../errors.js'
+import { temporaryFolder } from '../../sys/self.js'
+import type { HttpAddress } from './address.js'
+import { contentRange, sizeOfUnsatisfied, versionOf, type FileVersion } from './answer.js'
+import { again, fill, PassingFailure, pieces, refuseStatus, Requester, type FollowedAddress } from './request.js'
+
+/** What the first request asks for, in bytes: tables of most images begin there. */
+export const headLength = 1_048_576
+/** What one request asks for, in bytes. */
+const longestRequest = 4 * 1024 * 1024
+
+/** What is known of a file when it is open. */
+export interface RemoteFacts {
+  readonly size: number
+  readonly notes: readonly Note[]
+  /** How much of the file's beginning was read already. */
+  readonly headLength: number
+}
+
+export interface ReaderOptions {
+  /** How long a server may keep silent. */
+  readonly milliseconds: number
+  /** Requests at once. */
+  readonly connections: number
+  /** Sent with each request to the server that was named, and to no other. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export const usualOptions: ReaderOptions = { milliseconds: 60_000, connections: 4 }
+
+type ScratchStore = ReturnType<typeof createScratchStore>
+
+/**
+ * A file of a web server, read by ranges (RFC 9110, section 14). Each request names the version of the file that was
+ * met first, and each answer is compared with it: a file that changes is an error, never a mixture of two. A server
+ * without ranges is asked for all of it once, into a scratch file.
+ */
+export class RangeReader implements Disposable {
+  readonly facts: RemoteFacts
+  readonly #requester: Requester
+  #at: FollowedAddress
+  readonly #version: FileVersion | undefined
+  readonly #scratch: ScratchStore | undefined
+  #resolving: Promise<void> | undefined
+
+  /** See {@link RangeReader.open}. */
+  constructor(
+    requester: Requester,
+    found: {
+      readonly at: FollowedAddress
+      readonly facts: RemoteFacts
+      readonly version?: FileVersion
+      readonly scratch?: ScratchStore
+    },
+  ) {
+    this.#requester = requester
+    this.#at = found.at
+    this.facts = found.facts
+    this.#version = found.version
+    this.#scratch = found.scratch
+  }
+
+  /**
+   * Asks for the beginning of the file; the answer shows whether the server knows ranges.
+   * @param head gets the beginning; {@link headLength} bytes.
+   * @throws ImageError usage E_HTTP_CONNECT, E_HTTP_STATUS, E_HTTP_REDIRECT, E_NOT_FOUND, E_PERMISSION; corrupt
+   * E_HTTP_PROTOCOL, E_READ; unsupported E_HTTP_ENCODING; target, where a scratch file cannot be written.
+   */
+  static async open(address: HttpAddress, head: Uint8Array, options: ReaderOptions): Promise<RangeReader> {
+    const requester = new Requester(address, options)
+    const { label } = address
+    try {
+      return await again(label, true, async () => {
+        const headers = { Range: `bytes=0-${headLength - 1}` }
+        const { answer, at } = await requester.follow(requester.start, headers)
+        const encoding = answer.headers['content-encoding']
+        if (encoding !== undefined && encoding !== 'identity') {
+          answer.destroy()
+          throw unsupported('E_HTTP_ENCODING', `${label}: the server sends it encoded (${encoding}), not as it is`)
+        }
+        if (answer.statusCode === 206) return await openByRanges(requester, at, answer, head)
+        if (answer.statusCode === 200) return await openWhole(requester, at, answer)
+        if (answer.statusCode === 416 && sizeOfUnsatisfied(answer.headers['content-range']) === 0) {
+          answer.resume()
+          return new RangeReader(requester, { at, facts: { size: 0, notes: [], headLength: 0 } })
+        }
+        return refuseStatus(answer, label)
+      })
+    } catch (error) {
+      requester[Symbol.dispose]()
+      throw error
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#scratch?.[Symbol.dispose]()
+    this.#requester[Symbol.dispose]()
+  }
+
+  /**
+   * Fills `target` whole, by several requests at once where it is long.
+   * @throws ImageError corrupt E_SOURCE_CHANGED, E_READ, E_HTTP_PROTOCOL; usage, as the server refuses it.
+   */
+  async read(offset: number, target: Uint8Array): Promise<void> {
+    if (this.#scratch !== undefined) {
+      this.#scratch.read(offset, target)
+      return
+    }
+    const all: Promise<void>[] = []
+    for (let done = 0; done < target.length; done += longestRequest)
+      all.push(this.#piece(offset + done, target.subarray(done, done + longestRequest)))
+    // Nothing may still write into the memory when one has failed.
+    for (const result of await Promise.allSettled(all)) if (result.status === 'rejected') throw result.reason
+  }
+
+  async #piece(offset: number, target: Uint8Array): Promise<void> {
+    const { label } = this.#requester
+    await again(label, false, async () => {
+      const headers: OutgoingHttpHeaders = { Range: `bytes=${offset}-${offset + target.length - 1}` }
+      if (this.#version !== undefined) headers[this.#version.header] = this.#version.value
+      const at = this.#at
+      const answer = await this.#requester.get(at.url, headers)
+      const { statusCode = 0 } = answer
+      if (statusCode === 206) {
+        this.#compare(answer, offset, target.length)
+        await fill(answer, target)
+        return
+      }
+      answer.destroy()
+      if (statusCode === 412 || statusCode === 416) throw this.#changed()
+      if (statusCode === 200)
+        throw this.#version === undefined
+          ? corrupt('E_HTTP_PROTOCOL', `${label}: the server sends all of it where a part was asked for`)
+          : this.#changed()
+      // The address that it led to may have expired.
+      if (at.isRedirected && [401, 403, 404, 410].includes(statusCode)) {
+        if (at === this.#at) this.#resolving ??= this.#resolve()
+        await this.#resolving
+        throw new PassingFailure(`the server answers ${statusCode}`, { pause: 0 })
+      }
+      refuseStatus(answer, label)
+    })
+  }
+
+  /** Follows the address that was typed once more, for all requests. */
+  async #resolve(): Promise<void> {
+    try {
+      const { answer, at } = await this.#requester.follow(this.#requester.start, { Range: 'bytes=0-0' })
+      answer.destroy()
+      this.#at = at
+    } finally {
+      this.#resolving = undefined
+    }
+  }
+
+  /** Whether an answer is of the same file, and of the bytes that were asked for. */
+  #compare(answer: IncomingMessage, offset: number, length: number): void {
+    const { headers } = answer
+    const range = contentRange(headers['content-range'])
+    const version = this.#version
+    const isOther = version?.header === 'If-Match' && (headers.etag ?? version.value) !== version.value
+    const hasOtherSize = range?.size !== undefined && range.size !== this.facts.size
+    if (!isOther && !hasOtherSize && range?.start === offset && range.end === offset + length) return
+    answer.destroy()
+    if (isOther || hasOtherSize) throw this.#changed()
+    throw corrupt(
+      'E_HTTP_PROTOCOL',
+      `${this.#requester.label}: bytes ${offset} to ${offset + length - 1} were asked for, and the server sends others`,
+    )
+  }
+
+  #changed(): Error {
+    return corrupt('E_SOURCE_CHANGED', `${this.#requester.label} has changed on its server while it was read`, {
+      hint: 'Start again.',
+    })
+  }
+}
+
+async function openByRanges(
+  requester: Requester,
+  at: FollowedAddress,
+  answer: IncomingMessage,
+  head: Uint8Array,
+): Promise<RangeReader> {
+  const { label } = requester
+  const range = contentRange(answer.headers['content-range'])
+  if (range?.start !== 0 || range.size === undefined) {
+    answer.destroy()
+    throw corrupt('E_HTTP_PROTOCOL', `${label}: the server does not say which part of how many bytes it sends`)
+  }
+  const length = Math.min(headLength, range.size)
+  if (range.end !== length) {
+    answer.destroy()
+    throw corrupt('E_HTTP_PROTOCOL', `${label}: the server sends another part than was asked for`)
+  }
+  await fill(answer, head.subarray(0, length))
+  const version = versionOf(answer.headers)
+  const notes = version === undefined ? [versionNote(label)] : []
+  return new RangeReader(requester, { at, version, facts: { size: range.size, notes, headLength: length } })
+}
+
+function versionNote(label: Label): Note {
+  return {
+    code: 'W_HTTP_VERSION',
+    message: `${label}: the server does not say which version of the file it sends: a change meanwhile is not noticed`,
+  }
+}
+
+/** The whole file, into a scratch file: the server knows no ranges. */
+async function openWhole(requester: Requester, at: FollowedAddress, answer: IncomingMessage): Promise<RangeReader> {
+  const { label } = requester
+  const scratch = createScratchStore(temporaryFolder())
+  try {
+    let size = 0
+    for await (const bytes of pieces(answer)) {
+      scratch.write(size, bytes)
+      size += bytes.length
+    }
+    const announced = answer.headers['content-length']
+    if (announced !== undefined && Number(announced) !== size)
+      throw new PassingFailure(`the answer ends after ${size} of ${announced} bytes`)
+    const message =
+      `${label}: the server does not give out parts of files: all of it (${size} bytes) was copied to a scratch file ` +
+      'first'
+    const notes = [{ code: 'W_HTTP_NO_RANGES', message }]
+    return new RangeReader(requester, { at, scratch, facts: { size, notes, headLength: 0 } })
+  } catch (error) {
+    scratch[Symbol.dispose]()
+    throw error
+  }
+}

@@ -1,0 +1,445 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import fs from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { vdisk, type CliResult } from '../support/cli.js'
+import { skipReason } from '../support/complete.js'
+import { diskLike } from '../support/content.js'
+import { answer, faultServer, type Fault } from '../support/fault-server.js'
+import { fixture } from '../support/fixtures.js'
+import { testFolder } from '../support/folder.js'
+import { loopDevice, loopsMissing } from '../support/loop.js'
+import { isInstalled, run } from '../support/tools.js'
+
+const mebibyte = 1048576
+const program = '/usr/sbin/nginx'
+const noNginx = fs.existsSync(program) ? undefined : skipReason('nginx is not installed')
+const noQemu = isInstalled('qemu-img') ? undefined : skipReason('qemu-img is not installed')
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+/** nginx over a folder: `/whole/` without ranges, `/moved/` by way of a redirection, `/locked/` with a password. */
+async function nginx(t: TestContext, folder: string): Promise<string> {
+  const [port, at] = [await freePort(), (name: string) => join(folder, name)]
+  fs.writeFileSync(at('passwords'), `ann:{PLAIN}s@cret\n`)
+  const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((one) => `${one}_temp_path ${at(one)};`)
+  fs.writeFileSync(
+    at('nginx.conf'),
+    `daemon off; pid ${at('pid')}; error_log ${at('errors')}; worker_processes 1; events {}
+http { access_log off; ${places.join(' ')}
+server { listen 127.0.0.1:${port}; root ${folder};
+location /whole/ { max_ranges 0; alias ${folder}/; }
+location /moved/ { rewrite ^/moved/(.*)$ /$1 redirect; }
+location /locked/ { auth_basic x; auth_basic_user_file ${at('passwords')}; alias ${folder}/; } } }`,
+  )
+  const child = spawn(program, ['-c', at('nginx.conf')], { stdio: 'ignore' })
+  t.after(async () => {
+    child.kill('SIGQUIT')
+    await new Promise((resolve) => child.once('close', resolve))
+  })
+  for (;;) {
+    try {
+      await fetch(`http://127.0.0.1:${port}/nginx.conf`)
+      return `http://127.0.0.1:${port}`
+    } catch {
+      assert.equal(child.exitCode, null, 'nginx ended')
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+}
+
+/** 24 MiB with content, zeros that are stored, and a hole. */
+function makeDisk(path: string): Buffer {
+  fs.writeFileSync(path, diskLike(7 * mebibyte, 31))
+  fs.truncateSync(path, 24 * mebibyte)
+  const end = fs.openSync(path, 'r+')
+  fs.writeSync(end, diskLike(mebibyte, 32), 0, mebibyte, 23 * mebibyte)
+  fs.closeSync(end)
+  return fs.readFileSync(path)
+}
+
+const digest = ({ code, stdout, stderr }: CliResult): string => {
+  assert.equal(code, 0, stderr)
+  return stdout.toString().split(' ')[0] ?? ''
+}
+
+test('http: images of every kind on a real server give what the files give', { skip: noNginx ?? noQemu }, async (t) => {
+  const cwd = testFolder(t)
+  const www = join(cwd, 'www')
+  fs.mkdirSync(www)
+  // Servers run as another user.
+  fs.chmodSync(cwd, 0o755)
+  makeDisk(join(www, 'disk.raw'))
+  const url = await nginx(t, www)
+  const expected = digest(await vdisk(['hash', join(www, 'disk.raw')], { cwd }))
+  const names = ['disk.raw', 'disk.raw.gz']
+  fs.writeFileSync(join(www, 'disk.raw.gz'), gzipSync(fs.readFileSync(join(www, 'disk.raw')), { level: 1 }))
+  for (const [name, ...options] of [
+    ['disk.qcow2', '-O', 'qcow2'],
+    ['compressed.qcow2', '-c', '-O', 'qcow2'],
+    ['disk.vhdx', '-O', 'vhdx'],
+    ['disk.vhd', '-O', 'vpc', '-o', 'force_size'],
+    ['disk.vmdk', '-O', 'vmdk'],
+    ['stream.vmdk', '-O', 'vmdk', '-o', 'subformat=streamOptimized'],
+    ['disk.vdi', '-O', 'vdi'],
+  ] as const) {
+    run('qemu-img', 'convert', '-f', 'raw', ...options, join(www, 'disk.raw'), join(www, name))
+    names.push(name)
+  }
+  for (const name of names) {
+    const hashed = await vdisk(['hash', `${url}/${name}`], { cwd })
+    assert.equal(digest(hashed), expected, name)
+    assert.equal(hashed.stderr, '', name)
+  }
+  const compared = await vdisk(['compare', `${url}/disk.vhdx`, `${url}/moved/compressed.qcow2`], { cwd })
+  assert.equal(compared.code, 0, compared.stderr)
+  const converted = await vdisk(['convert', `${url}/compressed.qcow2`, 'out.vhdx', '--verify'], { cwd })
+  assert.equal(converted.code, 0, converted.stderr)
+  run('qemu-img', 'compare', join(cwd, 'out.vhdx'), join(www, 'disk.raw'))
+
+  // Without ranges all of it is copied first, and that is said.
+  const whole = await vdisk(['hash', `${url}/whole/disk.qcow2`], { cwd })
+  assert.equal(digest(whole), expected)
+  assert.match(whole.stderr, /^Warning: .*\/whole\/disk\.qcow2: the server does not give out parts of files/)
+
+  // A password in the address opens it, and is shown nowhere.
+  const { host } = new URL(url)
+  const secret = `http://ann:s%40cret@${host}/locked/disk.qcow2?token=hidden`
+  for (const args of [
+    ['info', secret],
+    ['info', secret, '--json'],
+    ['info', `http://ann:wr0ng@${host}/locked/disk.qcow2`],
+  ]) {
+    const { stdout, stderr } = await vdisk(args, { cwd })
+    assert.doesNotMatch(stdout.toString() + stderr, /s%40cret|s@cret|hidden|wr0ng|YW5u/)
+    assert.match(stdout.toString() + stderr, /\/locked\/disk\.qcow2/)
+  }
+  assert.equal((await vdisk(['info', secret], { cwd })).code, 0)
+  assert.equal((await vdisk(['info', `${url}/locked/disk.qcow2`], { cwd })).code, 2)
+  fs.writeFileSync(join(cwd, 'headers'), `Authorization: Basic ${Buffer.from('ann:s@cret').toString('base64')}\n`)
+  const byHeader = await vdisk(['info', `${url}/locked/disk.qcow2`], { cwd, env: { VDISK_HTTP_HEADERS: 'headers' } })
+  assert.equal(byHeader.code, 0, byHeader.stderr)
+
+  for (const [address, code, message] of [
+    [`${url}/nothing.qcow2`, 2, /no such file \(404\)/],
+    [`http://127.0.0.1:${await freePort()}/x.qcow2`, 2, /cannot be reached/],
+    ['http://', 2, /no http or https address/],
+  ] as const) {
+    const { code: found, stderr } = await vdisk(['info', address], { cwd })
+    assert.equal(found, code, address)
+    assert.match(stderr, message)
+  }
+})
+
+test('http: files in an image, and a partition of it', async (t) => {
+  const cwd = testFolder(t)
+  const content = fs.readFileSync(fixture('partitioned-disk.vhdx'))
+  const { url } = await faultServer(t, () => content)
+  const address = `${url}/server.vhdx`
+  const [there, here] = await Promise.all(
+    [address, fixture('partitioned-disk.vhdx')].map(
+      async (image) => await vdisk(['cat', `${image}@2:/etc/fstab`], { cwd }),
+    ),
+  )
+  assert.deepEqual(there?.stdout, here?.stdout)
+  assert.equal(there?.code, 0)
+  const inspected = await vdisk(['inspect', address], { cwd })
+  assert.equal(inspected.code, 0, inspected.stderr)
+  assert.equal((await vdisk(['convert', `${address}@2`, 'root.qcow2', '--verify'], { cwd })).code, 0)
+  assert.equal((await vdisk(['compare', 'root.qcow2', `${fixture('partitioned-disk.vhdx')}@2`], { cwd })).code, 0)
+})
+
+test('http: what is named in an image is not looked for on the network', { skip: noQemu }, async (t) => {
+  const cwd = testFolder(t)
+  const { url, served } = await faultServer(t, () => fs.readFileSync(join(cwd, 'child.qcow2')))
+  run(
+    'qemu-img',
+    'create',
+    '-q',
+    '-f',
+    'qcow2',
+    '-u',
+    '-F',
+    'qcow2',
+    '-b',
+    `${url}/base.qcow2`,
+    join(cwd, 'child.qcow2'),
+    '1M',
+  )
+  const local = await vdisk(['hash', 'child.qcow2'], { cwd })
+  assert.equal(local.code, 6, local.stderr)
+  const remote = await vdisk(['hash', `${url}/child.qcow2`], { cwd })
+  assert.equal(remote.code, 6, remote.stderr)
+  assert.ok(served.every(({ headers }) => headers.host !== undefined))
+  const asked = served.length
+  assert.equal((await vdisk(['info', `${url}/child.qcow2`], { cwd })).code, 0)
+  assert.ok(served.length > asked)
+})
+
+test('http: info asks at most four times, and convert for what is stored', { skip: noQemu }, async (t) => {
+  const cwd = testFolder(t)
+  makeDisk(join(cwd, 'disk.raw'))
+  for (const [name, ...options] of [
+    ['a.qcow2', '-O', 'qcow2'],
+    ['b.qcow2', '-c', '-O', 'qcow2'],
+    ['c.vhdx', '-O', 'vhdx'],
+  ] as const) {
+    run('qemu-img', 'convert', '-f', 'raw', ...options, join(cwd, 'disk.raw'), join(cwd, name))
+    const content = fs.readFileSync(join(cwd, name))
+    const { url, served } = await faultServer(t, () => content)
+    assert.equal((await vdisk(['info', `${url}/${name}`], { cwd })).code, 0)
+    assert.ok(served.length <= 4, `${name}: ${served.length} requests`)
+    const before = served.length
+    assert.equal((await vdisk(['convert', `${url}/${name}`, 'out.raw', '--force'], { cwd })).code, 0)
+    assert.ok(fs.readFileSync(join(cwd, 'out.raw')).equals(fs.readFileSync(join(cwd, 'disk.raw'))), name)
+    const bytes = served.slice(before).reduce((sum, one) => sum + one.bytes, 0)
+    assert.ok(bytes <= content.length * 1.01, `${name}: ${bytes} of ${content.length} bytes`)
+  }
+})
+
+/** A fault of every second request behind the first. */
+const everySecond =
+  (fault: Fault): Fault =>
+  (request, response, count) =>
+    count > 1 && count % 2 === 0 ? fault(request, response, count) : undefined
+
+const content = Buffer.from(diskLike(9 * mebibyte, 33))
+
+/** Faults that pass: the answer is right. */
+const passing: Readonly<Record<string, Fault>> = {
+  cut: everySecond((request, response) => {
+    const [, first = '0', last = '0'] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []
+    const end = Math.min(Number(last) + 1, content.length)
+    response.writeHead(206, {
+      ETag: '"one"',
+      'Content-Range': `bytes ${first}-${end - 1}/${content.length}`,
+      'Content-Length': end - Number(first),
+    })
+    response.write(content.subarray(Number(first), Number(first) + 1000))
+    setTimeout(() => response.destroy(), 5)
+    return true
+  }),
+  broken: everySecond((_request, response) => {
+    response.destroy()
+    return true
+  }),
+  error: everySecond((_request, response) => {
+    response.writeHead(500).end('oh')
+    return true
+  }),
+  busy: everySecond((_request, response) => {
+    response.writeHead(429, { 'Retry-After': '0' }).end()
+    return true
+  }),
+  slow: (request, response) => {
+    setTimeout(() => answer(request, response, content), 30)
+    return true
+  },
+  chunked: everySecond((request, response) => {
+    const [, first = '0', last = '0'] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []
+    const end = Math.min(Number(last) + 1, content.length)
+    response.writeHead(206, { ETag: '"one"', 'Content-Range': `bytes ${first}-${end - 1}/${content.length}` })
+    response.write(content.subarray(Number(first), end))
+    response.end()
+    return true
+  }),
+}
+
+/** Faults that do not: the error is right, and no target is left. */
+const lasting: Readonly<Record<string, readonly [fault: Fault, exitCode: number, message: RegExp]>> = {
+  changed: [
+    (_request, response, count) => {
+      if (count > 2) response.setHeader('ETag', '"two"')
+      return undefined
+    },
+    4,
+    /has changed on its server/,
+  ],
+  'changed-unnoticed': [
+    (request, response, count) => {
+      // A server that ignores If-Match.
+      if (count <= 2) return undefined
+      delete request.headers['if-match']
+      response.setHeader('ETag', '"two"')
+      return undefined
+    },
+    4,
+    /has changed on its server/,
+  ],
+  size: [
+    (request, response, count) => {
+      if (count <= 2) return undefined
+      answer(request, response, Buffer.concat([content, Buffer.of(0)]))
+      return true
+    },
+    4,
+    /has changed on its server/,
+  ],
+  range: [
+    (_request, response, count) => {
+      if (count > 2) response.setHeader('Content-Range', `bytes 0-9/${content.length}`)
+      return undefined
+    },
+    4,
+    /the server sends others/,
+  ],
+  whole: [
+    (request, _response, count) => {
+      if (count > 2) delete request.headers.range
+      return undefined
+    },
+    4,
+    /has changed on its server/,
+  ],
+  encoded: [
+    (_request, response) => {
+      response.writeHead(200, { 'Content-Encoding': 'gzip' }).end(gzipSync(content))
+      return true
+    },
+    5,
+    /sends it encoded \(gzip\)/,
+  ],
+  'no-size': [
+    (_request, response) => {
+      response.setHeader('Content-Range', 'bytes 0-1048575/*')
+      return undefined
+    },
+    4,
+    /does not say which part/,
+  ],
+  silent: [(_request, _response, count) => (count > 2 ? true : undefined), 4, /does not answer \(5 tries\)/],
+  circle: [
+    (_request, response) => {
+      response.writeHead(302, { Location: '/circle/disk.raw' }).end()
+      return true
+    },
+    2,
+    /without an end/,
+  ],
+  file: [
+    (_request, response) => {
+      response.writeHead(302, { Location: 'file:///etc/passwd' }).end()
+      return true
+    },
+    2,
+    /an address of another kind, file:/,
+  ],
+  gone: [
+    (_request, response, count) => {
+      if (count <= 2) return undefined
+      response.writeHead(403).end()
+      return true
+    },
+    2,
+    /does not give it out \(403\)/,
+  ],
+}
+
+test('http: what goes wrong and passes is tried again', { concurrency: 4 }, async (t) => {
+  await Promise.all(
+    Object.keys(passing).map((name) =>
+      t.test(name, async (subtest) => {
+        const cwd = testFolder(subtest)
+        const { url } = await faultServer(subtest, () => content, passing)
+        const { code, stderr } = await vdisk(['convert', `${url}/${name}/disk.raw`, 'out.raw', '--from', 'raw'], {
+          cwd,
+        })
+        assert.equal(code, 0, stderr)
+        assert.ok(fs.readFileSync(join(cwd, 'out.raw')).equals(content))
+      }),
+    ),
+  )
+})
+
+test('http: what goes wrong and stays wrong is an error that says so', { concurrency: 4 }, async (t) => {
+  const faults = Object.fromEntries(Object.entries(lasting).map(([name, [fault]]) => [name, fault]))
+  await Promise.all(
+    Object.entries(lasting).map(([name, [, exitCode, message]]) =>
+      t.test(name, async (subtest) => {
+        const cwd = testFolder(subtest)
+        const { url } = await faultServer(subtest, () => content, faults)
+        const { code, stderr } = await vdisk(['convert', `${url}/${name}/disk.raw`, 'out.raw', '--from', 'raw'], {
+          cwd,
+          env: { VDISK_HTTP_TIMEOUT: '1' },
+        })
+        assert.equal(code, exitCode, stderr)
+        assert.match(stderr, message)
+        assert.deepEqual(fs.readdirSync(cwd), [])
+      }),
+    ),
+  )
+})
+
+test('http: an address that expires is asked for again, and passwords go to their own server alone', async (t) => {
+  const cwd = testFolder(t)
+  // Each signature is good for three answers.
+  let answers = 0
+  const there = await faultServer(t, () => content, {
+    signed: (request, response) => {
+      const signature = Number(new URL(request.url ?? '', 'http://x').searchParams.get('s'))
+      if (signature === Math.floor(answers / 3)) {
+        answers++
+        return undefined
+      }
+      response.writeHead(403).end()
+      return true
+    },
+  })
+  const here = await faultServer(t, () => content, {
+    images: (_request, response) => {
+      response.writeHead(302, { Location: `${there.url}/signed/disk.raw?s=${Math.floor(answers / 3)}` }).end()
+      return true
+    },
+  })
+  const address = `${here.url.replace('//', '//ann:secret@')}/images/disk.raw`
+  const { code, stderr } = await vdisk(['convert', address, 'out.raw', '--from', 'raw'], {
+    cwd,
+    env: { VDISK_HTTP_CONNECTIONS: '1' },
+  })
+  assert.equal(code, 0, stderr)
+  assert.ok(fs.readFileSync(join(cwd, 'out.raw')).equals(content))
+  assert.ok(here.served.length > 1, 'it was resolved again')
+  assert.ok(here.served.every(({ headers }) => headers.authorization !== undefined))
+  assert.ok(there.served.every(({ headers }) => headers.authorization === undefined))
+})
+
+test('http: an image is restored to a disk from where it lies', { skip: loopsMissing() }, async (t) => {
+  const cwd = testFolder(t)
+  const image = fixture('partitioned-disk.vhdx')
+  const bytes = fs.readFileSync(image)
+  const { url } = await faultServer(t, () => bytes)
+  const file = join(cwd, 'target.raw')
+  fs.writeFileSync(file, '')
+  fs.truncateSync(file, 64 * mebibyte)
+  const device = loopDevice(t, file)
+  const restored = await vdisk(['restore', `${url}/server.vhdx`, device, '--yes', '--confirm', '64M'], { cwd })
+  assert.equal(restored.code, 0, restored.stderr)
+  assert.equal((await vdisk(['compare', `${device}@2`, `${image}@2`], { cwd })).code, 0)
+})
+
+test('http: commands that change an image, or mount it, name what to do instead', async (t) => {
+  const cwd = testFolder(t)
+  const bytes = fs.readFileSync(fixture('partitioned-disk.vhdx'))
+  const { url } = await faultServer(t, () => bytes)
+  for (const args of [
+    ['resize', `${url}/server.vhdx`, '1G'],
+    ['mount', `${url}/server.vhdx@2`, '.'],
+    ['create', 'child.vhdx', '--parent', `${url}/server.vhdx`],
+  ]) {
+    const { code, stderr } = await vdisk(args, { cwd })
+    assert.equal(code, 2, stderr)
+    assert.match(stderr, /is a file of a web server, [^]*vdisk convert http:/)
+  }
+  const { code, stderr } = await vdisk(['convert', fixture('partitioned-disk.vhdx'), `${url}/new.vhdx`], { cwd })
+  assert.equal(code, 2)
+  assert.match(stderr, /which is only read\nGive the name of a file/)
+})
