@@ -6,7 +6,7 @@ import { corrupt, printable, reference, type HostPath, type ImageError, type Lab
 import fs from '../../sys/host-fs.js'
 import { above, inFolder, realFolder } from '../../sys/host-path.js'
 import { blobContent } from './blob.js'
-import { digestLength } from './structs.js'
+import { chunkDigestLength } from './structs.js'
 
 const keptBytes = 16 * 1024 * 1024
 /** Namespaces nest: the store lies this many folders above an index at most. */
@@ -91,7 +91,9 @@ export class ChunkStore extends ReadOnlyStore {
   }
 
   #digestOf(chunk: number): string {
-    return Buffer.from(this.#digests.subarray(chunk * digestLength, (chunk + 1) * digestLength)).toString('hex')
+    return Buffer.from(this.#digests.subarray(chunk * chunkDigestLength, (chunk + 1) * chunkDigestLength)).toString(
+      'hex',
+    )
   }
 
   #pathOf(digest: string): string {

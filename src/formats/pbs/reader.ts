@@ -9,7 +9,7 @@ import { beginsWith } from '../../binary/mark.js'
 import { isPowerOfTwo } from '../../binary/integers.js'
 import { chunkFolder, ChunkStore } from './chunk-store.js'
 import { backupFacts } from './manifest.js'
-import { digestLength, dynamicIndexMark, fixedIndexMark, indexHeader } from './structs.js'
+import { chunkDigestLength, dynamicIndexMark, fixedIndexMark, indexHeader } from './structs.js'
 
 const largestChunk = 64 * 1024 * 1024
 const longestIndex = 1024 * 1024 * 1024
@@ -43,7 +43,7 @@ export class FixedIndexImage extends ExtentSource implements DiskImage {
     if (!isPowerOfTwo(chunkSize) || chunkSize < 4096 || chunkSize > largestChunk)
       throw bad(`chunks have ${chunkSize} bytes, expected a power of two from 4 KiB to 64 MiB`, 72)
     if (values.size === 0) throw bad('the disk has no bytes', 64)
-    const length = Math.ceil(values.size / chunkSize) * digestLength
+    const length = Math.ceil(values.size / chunkSize) * chunkDigestLength
     if (indexHeader.size + length > size || length > longestIndex)
       throw corrupt('E_TRUNCATED', `${name}: the index has ${size} bytes, expected ${indexHeader.size + length}`, {
         details: { position: 64, size },

@@ -14,7 +14,7 @@ export const indexHeader = struct('little', 4096, {
   size: offset64(64, 'the size of the disk'),
   chunkSize: offset64(72, 'the size of a chunk'),
 })
-export const digestLength = 32
+export const chunkDigestLength = 32
 
 /** Before the content of a chunk or of a small file. The CRC-32 is that of what follows. */
 export const blobHeader = struct('little', 12, { magic: bytes(0, 8), checksum: u32(8, 'hex') })
