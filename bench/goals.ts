@@ -5,6 +5,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { backupRows } from './backup-rows.js'
 import { inBalancedOrder, median, run, type Run } from './measure.js'
 
 /**
@@ -397,6 +398,7 @@ function rows(): Row[] {
     reading('zstd'),
     ...otherFormats(),
     ...compressedFiles(),
+    ...backupRows(values.folder, files.files, vdisk),
     ...reflinks(),
     ...devices(),
     ...serving(),
