@@ -21,6 +21,7 @@ export class Hive {
   readonly title: string
   readonly #file: PagedBytes
   readonly #base: BaseBlock
+  #binsAreSound = false
 
   constructor(file: PagedBytes, base: BaseBlock, state: HiveState, title: string) {
     this.#file = file
@@ -32,10 +33,12 @@ export class Hive {
   }
 
   /**
-   * Looks at every bin: whether they follow each other without a gap, and their cells fill them. Reads the whole file.
+   * Looks at every bin: whether they follow each other without a gap, and their cells fill them. Reads the whole file,
+   * once.
    * @throws ImageError corrupt E_HIVE_CORRUPT.
    */
   checkBins(): void {
+    if (this.#binsAreSound) return
     const { binsSize } = this.#base
     for (let offset = 0; offset < binsSize;) {
       const { signature, offset: stored, size } = this.#bin(offset)
@@ -44,6 +47,7 @@ export class Hive {
       this.#checkCells(offset, size)
       offset += size
     }
+    this.#binsAreSound = true
   }
 
   #bin(offset: number): ReturnType<typeof binHeader.read> {

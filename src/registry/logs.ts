@@ -11,15 +11,15 @@ import { baseBlockLength, binHeader, fileTypes, logEntry } from './structs.js'
 const logSeed = [0x884def82, 0xc5554e7a] as const
 /** Logs of Windows have some MiB. */
 const longestLog = 64 * 1048576
-/** What logs change is kept in memory. */
-const mostChanged = 96 * 1048576
+/** What logs change is kept in memory, and one entry of them at a time. */
+const mostChanged = 64 * 1048576
 
-/** A log that was read, and what it holds. */
+/** A log whose base block is valid. */
 interface Log {
   readonly base: BaseBlock
   /** Its base block, as it stands in the log. */
   readonly baseBytes: Uint8Array
-  readonly bytes: Uint8Array
+  readonly file: HiveBytes
 }
 
 interface Entry {
@@ -58,26 +58,33 @@ function readLog(file: HiveBytes, title: string): Log | undefined {
   const read = readBase(file)
   if (read === undefined || !read.valid) return undefined
   if (file.size > longestLog) throw hiveUnsupported(title, `it is dirty, and a log of it has ${file.size} bytes`)
-  const bytes = new Uint8Array(file.size)
-  file.read(0, bytes)
-  return { base: read.base, baseBytes: read.bytes, bytes }
+  return { base: read.base, baseBytes: read.bytes, file }
+}
+
+/** Bytes of a log; those past its end are left out. */
+function logBytes(file: HiveBytes, position: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(Math.max(0, Math.min(length, file.size - position)))
+  if (bytes.length > 0) file.read(position, bytes)
+  return bytes
 }
 
 /** The valid entries of a log of the new format, in their order; what follows a bad one does not count. */
-function entriesOf({ base, bytes }: Log): Entry[] {
-  const entries: Entry[] = []
-  for (let at = 512; at + logEntry.size <= bytes.length;) {
-    const head = logEntry.read(bytes, at)
-    const { signature, size, sequence, binsSize, contentHash, headHash } = head
-    if (signature !== 'HvLE' || size % 512 !== 0 || size < logEntry.size || at + size > bytes.length) break
-    if (sequence !== (entries.at(-1)?.head.sequence ?? base.primarySequence - 1) + 1) break
-    const content = bytes.subarray(at + logEntry.size, at + size)
-    if (binsSize % 4096 !== 0 || !fits(head, content)) break
-    if (marvin32(content, logSeed) !== contentHash || marvin32(bytes.subarray(at, at + 32), logSeed) !== headHash) break
-    entries.push({ head, content })
+function* entriesOf({ base, file }: Log): Generator<Entry> {
+  let wanted = base.primarySequence
+  for (let at = 512; at + logEntry.size <= file.size;) {
+    const { signature, size, sequence } = logEntry.read(logBytes(file, at, logEntry.size))
+    if (signature !== 'HvLE' || size % 512 !== 0 || size < logEntry.size || at + size > file.size) return
+    if (sequence !== wanted) return
+    const bytes = logBytes(file, at, size)
+    const head = logEntry.read(bytes)
+    const content = bytes.subarray(logEntry.size)
+    if (head.binsSize % 4096 !== 0 || !fits(head, content)) return
+    if (marvin32(content, logSeed) !== head.contentHash) return
+    if (marvin32(bytes.subarray(0, 32), logSeed) !== head.headHash) return
+    yield { head, content }
+    wanted++
     at += size
   }
-  return entries
 }
 
 /** Whether the pages of an entry lie in it, and in the bins. */
@@ -111,14 +118,13 @@ function replayEntries(hive: PagedBytes, own: BaseBlock | undefined, logs: reado
   let applied = 0
   let last: number | undefined
   for (const log of usable) {
-    const entries = entriesOf(log)
-    const [next] = entries
-    if (next === undefined || next.head.sequence < secondarySequence) continue
-    if (last !== undefined && next.head.sequence !== last + 1) break
-    for (const entry of entries) {
+    for (const entry of entriesOf(log)) {
+      const { sequence, binsSize } = entry.head
+      if (last === undefined && sequence < secondarySequence) break
+      if (last !== undefined && sequence !== last + 1) return { applied, base }
       applyEntry(hive, entry, title)
-      base = { ...base, binsSize: entry.head.binsSize }
-      last = entry.head.sequence
+      base = { ...base, binsSize }
+      last = sequence
       applied++
     }
   }
@@ -158,21 +164,21 @@ function appliesTo(
 
 /** Pages of 512 bytes, which a map of bits names. */
 function replayPages(hive: PagedBytes, own: BaseBlock | undefined, log: Log, title: string): LogReplay {
-  const { base, baseBytes, bytes } = log
+  const { base, baseBytes, file } = log
   const sector = 512 * Math.min(Math.max(1, base.clustering), 8)
   const count = base.binsSize / 512
   const mapLength = Math.ceil(count / 8)
-  const map = bytes.subarray(sector + 4, sector + 4 + mapLength)
+  const map = logBytes(file, sector + 4, mapLength)
   let at = Math.ceil((sector + 4 + mapLength) / sector) * sector
-  const mark = Buffer.from(bytes.subarray(sector, sector + 4)).toString('latin1')
+  const mark = Buffer.from(logBytes(file, sector, 4)).toString('latin1')
   if (mark !== 'DIRT' || base.binsSize % 4096 !== 0 || map.length < mapLength) return { applied: 0, base: own }
   // A log that is cut off is not laid over in part.
   let pages = 0
   for (let page = 0; page < count; page++) if (isDirty(map, page)) pages++
-  if (at + pages * 512 > bytes.length) return { applied: 0, base: own }
+  if (at + pages * 512 > file.size) return { applied: 0, base: own }
   for (let page = 0; page < count; page++) {
     if (!isDirty(map, page)) continue
-    apply(hive, page * 512, bytes.subarray(at, at + 512), title)
+    apply(hive, page * 512, logBytes(file, at, 512), title)
     at += 512
   }
   if (own === undefined) hive.change(0, asPrimary(baseBytes))

@@ -10,7 +10,7 @@ export function mountedDevice(bytes: Uint8Array): DiskPlace | undefined {
   const view = viewOf(bytes)
   if (bytes.length === 12) {
     const start = Number(view.getBigUint64(4, true))
-    return { scheme: 'mbr', disk: hex32(view.getUint32(0, true)).replace(/^0x/, ''), start }
+    return { scheme: 'mbr', disk: hex32(view.getUint32(0, true)), start }
   }
   if (bytes.length !== 24 || Buffer.from(bytes.subarray(0, 8)).toString('latin1') !== gptMark) return undefined
   return { scheme: 'gpt', partition: guidText(bytes.subarray(8)) }

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { isImageError } from '../../../src/errors.js'
 import { marvin32 } from '../../../src/binary/marvin32.js'
 import { baseChecksum } from '../../../src/registry/entries.js'
-import type { Hive, HiveKey, HiveValue } from '../../../src/registry/index.js'
+import { openHive, type Hive, type HiveBytes, type HiveKey, type HiveValue } from '../../../src/registry/index.js'
 import {
   dirty,
   dword,
@@ -16,7 +16,7 @@ import {
   texts,
   type KeySpec,
 } from '../../support/hive-bytes.js'
-import { hiveFacts, openBytes } from '../../support/hive-facts.js'
+import { fileOf, hiveFacts, openBytes } from '../../support/hive-facts.js'
 
 test('Marvin32 gives what .NET gives', () => {
   const [one, other] = [[0x001bdbcc, 0x004fb61a] as const, [0x801bdbcc, 0x804fb61a] as const]
@@ -258,6 +258,44 @@ test('logs of the old format are replayed as Windows does it', () => {
   ]
   for (const [name, bytes, logs, state, wanted] of cases)
     assert.deepEqual(facts(bytes, ...logs), { state, facts: wanted }, name)
+})
+
+test('a log that is longer than any is refused before it is read; of a long one little is in memory at once', () => {
+  const log = newLog(one, 2, [entries.two, entries.three])
+  const padded = (size: number): HiveBytes => ({
+    size,
+    read: (position, target) => {
+      assert.ok(target.length < 1048576, `${target.length} bytes at once`)
+      target.fill(0)
+      if (position < log.length) target.set(log.subarray(position, position + target.length))
+    },
+  })
+  const third = hiveFacts(openBytes(three))
+  assert.deepEqual(hiveFacts(openHive(fileOf(dirty(one)), [padded(60 * 1048576)], 'TEST')), third)
+  assert.throws(
+    () => openHive(fileOf(dirty(one)), [padded(65 * 1048576)], 'TEST'),
+    (error) => isImageError(error) && error.code === 'E_HIVE_FEATURE',
+  )
+})
+
+test('of a large hive only what is needed is read', () => {
+  const filler: KeySpec = {
+    keys: Object.fromEntries(
+      Array.from({ length: 2000 }, (_unused, index) => [`k${index}`, { values: [['data', 3, Buffer.alloc(4000)]] }]),
+    ),
+  }
+  const bytes = hiveBytes({ ...spec, keys: { ...spec.keys, Filler: filler } })
+  assert.ok(bytes.length > 8000000)
+  let read = 0
+  const file: HiveBytes = {
+    size: bytes.length,
+    read: (position, target) => {
+      read += target.length
+      fileOf(bytes).read(position, target)
+    },
+  }
+  assert.equal(openHive(file, [], 'TEST').root.at('Alpha')?.value('text')?.text, 'häßlich €')
+  assert.ok(read < 200000, `${read} bytes`)
 })
 
 test('a hive without any base block is refused', () => {
