@@ -17,16 +17,18 @@ export default class Doctor extends BaseCommand {
   static override description = paragraphs(`
     Looks at the disk in IMAGE without starting it: boot loaders and firmware, the boot menu, fstab, the kernel and
     what its initramfs holds, network names, agents and cloud-init; with --for also the drivers, sizes and rules of
-    that platform. Linux is looked into; of other systems only how the disk starts. Nothing is written without --mend.
+    that platform. Of Windows: drivers that start at boot, the boot store (BCD), drive letters, agents. Of other
+    systems only how the disk starts is known. Nothing is written without --mend.
 
     Each finding says where it is, what was found and what is wanted, why, and what to do. The output also lists what
     was not looked into. The exit code is 0 when the disk is ready, and 1 when it is not, or when that is not known.
 
     --mend changes what needs no guess: device names in fstab and in the boot menu become ids, ids of a root that is
-    gone become those of the root that is there. Bytes of files that exist are exchanged; nothing is allocated. With
-    --output the mended disk is a new image; with --in-place IMAGE itself is changed; --dry-run lists every range of
-    bytes, old and new. The disk is looked at again as it is then, and what is left is listed. Filesystems that were
-    not left in order, and systems that sleep, are not changed.
+    gone become those of the root that is there; drivers of Windows that are installed start at boot, and its boot
+    store and drive letters get the ids of the partition table. Bytes of files that exist are exchanged; nothing is
+    allocated. With --output the mended disk is a new image; with --in-place IMAGE itself is changed; --dry-run lists
+    every range of bytes, old and new. The disk is looked at again as it is then, and what is left is listed.
+    Filesystems that were not left in order, and systems that sleep, are not changed.
   `)
   static override examples = [
     { description: 'Will this disk start?', command: '<%= config.bin %> <%= command.id %> server.vhdx' },
