@@ -49,7 +49,7 @@ export function apiReport() {
     '# Interface of the library\n',
     [
       'Made by `scripts/write-api-report.js` from the declarations of the package, and compared with them by a test:',
-      'a change here is a change for programs that use vdisk. [The library](library.md) says what the functions are for.',
+      'a change here is a change for programs that use vdisk. [The library](library.md) says what each is for.',
       '',
     ].join('\n'),
     '## Exports\n',

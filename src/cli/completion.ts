@@ -17,6 +17,9 @@ export interface CompletedCommand {
 
 const word = /^[A-Za-z0-9][A-Za-z0-9._:=-]*$/
 
+/** Of the JSON of `partition list`: the numbers of the partitions, one a line. */
+const numbersOnly = `sed -n 's/^ *"number": \\([0-9]*\\),*$/\\1/p'`
+
 /** Only plain words get into a script: a plug-in's names are not ours. */
 function safe(words: readonly string[]): string {
   return words.filter((one) => word.test(one)).join(' ')
@@ -26,7 +29,11 @@ function safe(words: readonly string[]): string {
  * A completion script for bash, also loaded by zsh through bashcompinit. It completes commands, flags, values that are
  * a closed list, and files everywhere else.
  */
-export function bashCompletion(bin: string, commands: readonly CompletedCommand[]): string {
+export function bashCompletion(
+  bin: string,
+  commands: readonly CompletedCommand[],
+  extensions: readonly string[],
+): string {
   const first = [...new Set(commands.map(({ name }) => name.split(' ')[0] ?? ''))]
   const topics = first.filter((topic) => commands.some(({ name }) => name.startsWith(`${topic} `)))
   const seconds = topics.map((topic) => {
@@ -48,7 +55,7 @@ export function bashCompletion(bin: string, commands: readonly CompletedCommand[
   const args = commands
     .filter((command) => command.values.length > 0)
     .map((command) => `    "${command.name}") words="${safe(command.values)}" ;;`)
-  return bashScript(bin, { first, seconds, values, flags, args })
+  return bashScript(bin, { first, seconds, values, flags, args, extensions: safe(extensions).replaceAll(' ', '|') })
 }
 
 /** Lines of the script's `case` statements. */
@@ -58,10 +65,23 @@ interface BashCases {
   readonly values: readonly string[]
   readonly flags: readonly string[]
   readonly args: readonly string[]
+  /** Of image files, separated by `|`. */
+  readonly extensions: string
 }
 
-function bashScript(bin: string, { first, seconds, values, flags, args }: BashCases): string {
+function bashScript(bin: string, { first, seconds, values, flags, args, extensions }: BashCases): string {
   return `# bash completion of ${bin}: made by "${bin} autocomplete bash"
+# IMAGE@ is completed by the numbers of its partitions. bash takes @ for the end of a word, zsh does not.
+_${bin}_parts() {
+  ${bin} partition list "$1" --json 2>/dev/null | ${numbersOnly}
+}
+# An empty word is completed by image files and folders; one that was begun, by all files.
+_${bin}_images() {
+  local IFS=$'\\n'
+  type shopt >/dev/null 2>&1 && shopt -s extglob
+  COMPREPLY=($(compgen -f -X '!*.@(${extensions})'; compgen -d))
+  type compopt >/dev/null 2>&1 && compopt -o filenames
+}
 _${bin}() {
   local cur="\${COMP_WORDS[COMP_CWORD]}" prev="\${COMP_WORDS[COMP_CWORD-1]}" command="" words="" flags="" found=""
   COMPREPLY=()
@@ -86,6 +106,14 @@ ${values.join('\n')}
   esac
   if [ -n "$found" ]; then COMPREPLY=($(compgen -W "$words" -- "$cur")); return; fi
   case "$cur" in
+    @) [ -f "$prev" ] && COMPREPLY=($(_${bin}_parts "$prev")); return ;;
+    *@*) [ -f "\${cur%@*}" ] && COMPREPLY=($(compgen -W "$(_${bin}_parts "\${cur%@*}")" -P "\${cur%@*}@" -- "\${cur##*@}")); return ;;
+  esac
+  if [ "$prev" = "@" ]; then
+    COMPREPLY=($(compgen -W "$(_${bin}_parts "\${COMP_WORDS[COMP_CWORD-2]}")" -- "$cur"))
+    return
+  fi
+  case "$cur" in
     -*)
       case "$command" in
 ${flags.map((line) => `  ${line}`).join('\n')}
@@ -96,6 +124,7 @@ ${flags.map((line) => `  ${line}`).join('\n')}
   case "$command" in
 ${args.join('\n')}
   esac
+  if [ -z "$words$cur" ]; then _${bin}_images; return; fi
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
 }
 # Where nothing is known to complete, files are.
@@ -104,14 +133,36 @@ complete -o bashdefault -o default -F _${bin} ${bin}
 }
 
 /** The same for zsh. */
-export function zshCompletion(bin: string, commands: readonly CompletedCommand[]): string {
-  return `autoload -U +X bashcompinit && bashcompinit\n${bashCompletion(bin, commands)}`
+export function zshCompletion(
+  bin: string,
+  commands: readonly CompletedCommand[],
+  extensions: readonly string[],
+): string {
+  return `autoload -U +X bashcompinit && bashcompinit\n${bashCompletion(bin, commands, extensions)}`
 }
 
 /** The same for fish, with summaries. */
-export function fishCompletion(bin: string, commands: readonly CompletedCommand[]): string {
+export function fishCompletion(
+  bin: string,
+  commands: readonly CompletedCommand[],
+  extensions: readonly string[],
+): string {
   const quoted = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
-  const lines = [`# fish completion of ${bin}: made by "${bin} autocomplete fish"`]
+  const lines = [
+    `# fish completion of ${bin}: made by "${bin} autocomplete fish"`,
+    `function __${bin}_parts`,
+    "  set -l image (string replace -r '@[^@]*$' '' -- (commandline -ct))",
+    '  test -f "$image"; or return',
+    `  for part in (${bin} partition list $image --json 2>/dev/null | ${numbersOnly})`,
+    '    echo $image@$part',
+    '  end',
+    'end',
+    `complete -c ${bin} -n "string match -q '*@*' -- (commandline -ct)" -a '(__${bin}_parts)'`,
+    `complete -c ${bin} -n 'not __fish_use_subcommand' -k -a '(__fish_complete_suffix ${extensions
+      .filter((one) => word.test(one))
+      .map((one) => `.${one}`)
+      .join(' ')})'`,
+  ]
   for (const { name, summary, flags, values } of commands) {
     const [first = '', second] = name.split(' ')
     const seen = [first, ...(second === undefined ? [] : [second])].map((one) => `__fish_seen_subcommand_from ${one}`)

@@ -11,7 +11,7 @@ export default class Autocomplete extends BaseCommand {
   static readonly listsCommands = true
   static override summary = 'Print a completion script for your shell.'
   static override description =
-    'Prints a script that completes commands, flags, values and file names. Load it in the start file of your shell, ' +
+    'Prints a script that completes commands, flags, formats and other values, image files, and partitions behind IMAGE@. Load it in the start file of your shell, ' +
     'as the examples show.'
   static override examples = [
     { description: 'bash, in ~/.bashrc', command: 'source <(<%= config.bin %> <%= command.id %> bash)' },
@@ -30,13 +30,17 @@ export default class Autocomplete extends BaseCommand {
     const [scripts, registry] = await Promise.all([import('../cli/completion.js'), this.registry()])
     const formats = [...registry].map(({ driver }) => driver.id)
     const commands = this.config.commands.filter(({ hidden }) => !hidden).map((one) => completed(one, formats))
+    const extensions = [
+      ...new Set([...registry].flatMap(({ driver }) => driver.extensions)),
+      ...registry.wrappers.flatMap((wrapper) => wrapper.extensions),
+    ]
     const { bin } = this.config
     const script =
       args.shell === 'bash'
-        ? scripts.bashCompletion(bin, commands)
+        ? scripts.bashCompletion(bin, commands, extensions)
         : args.shell === 'zsh'
-          ? scripts.zshCompletion(bin, commands)
-          : scripts.fishCompletion(bin, commands)
+          ? scripts.zshCompletion(bin, commands, extensions)
+          : scripts.fishCompletion(bin, commands, extensions)
     if (flags.json) this.printJson({ schema: 'vdisk.autocomplete', schemaVersion: 1, shell: args.shell, script })
     else process.stdout.write(script)
   }

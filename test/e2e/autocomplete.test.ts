@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { test, type TestContext } from 'node:test'
-import { vdisk } from '../support/cli.js'
+import { join } from 'node:path'
+import { root, vdisk } from '../support/cli.js'
 import { skipReason } from '../support/complete.js'
 import { assertSchema } from '../support/schemas.js'
 import { scratch } from '../support/tools.js'
@@ -14,10 +15,14 @@ function haveShell(t: TestContext, shell: string): boolean {
 }
 
 /** What bash offers for a line that ends where the cursor is. */
+/** The program that a script asks for partitions. */
+const path = `vdisk() { '${process.execPath}' '${join(root, 'bin/run.js')}' "$@"; }`
+const disk = join(root, 'fixtures/partitioned-disk.vhdx')
+
 function offered(script: string, cwd: string, ...words: string[]): string[] {
   const array = words.map((one) => `'${one}'`).join(' ')
   const program =
-    `source '${script}'; COMP_WORDS=(vdisk ${array}); COMP_CWORD=${words.length}; _vdisk; ` +
+    `${path}; source '${script}'; COMP_WORDS=(vdisk ${array}); COMP_CWORD=${words.length}; _vdisk; ` +
     `printf '%s\\n' "\${COMPREPLY[@]}"`
   const { status, stdout, stderr } = spawnSync('bash', ['--norc', '-c', program], { cwd, encoding: 'utf8' })
   assert.equal(status, 0, stderr)
@@ -48,6 +53,72 @@ test('bash: commands, flags and values are completed; files are everywhere else'
     encoding: 'utf8',
   })
   assert.match(spec, /-o bashdefault -o default/)
+})
+
+test('bash: image files, folders, and the partitions of an image', async (t) => {
+  if (!haveShell(t, 'bash')) return
+  const at = scratch(t)
+  const cwd = at('.')
+  fs.writeFileSync(at('script'), (await vdisk(['autocomplete', 'bash'], { cwd })).stdout)
+  for (const name of ['a b.vhdx', 'c.qcow2', 'notes.txt']) fs.copyFileSync(disk, at(name))
+  fs.mkdirSync(at('folder'))
+  const offer = (...words: string[]): string[] => offered(at('script'), cwd, ...words).sort()
+  assert.deepEqual(offer('info', ''), ['a b.vhdx', 'c.qcow2', 'folder'])
+  // As bash cuts words at @, and as other shells do not.
+  assert.deepEqual(offer('ls', 'c.qcow2', '@'), ['1', '2'])
+  assert.deepEqual(offer('ls', 'c.qcow2', '@', '2'), ['2'])
+  assert.deepEqual(offer('ls', 'c.qcow2@'), ['c.qcow2@1', 'c.qcow2@2'])
+  assert.deepEqual(offer('ls', 'a b.vhdx', '@', ''), ['1', '2'])
+  assert.deepEqual(offer('ls', 'missing.vhdx', '@'), [])
+})
+
+test('zsh: commands, values, files and partitions', async (t) => {
+  if (!haveShell(t, 'zsh')) return
+  const at = scratch(t)
+  const cwd = at('.')
+  fs.writeFileSync(at('script'), (await vdisk(['autocomplete', 'zsh'], { cwd })).stdout)
+  fs.copyFileSync(disk, at('c.qcow2'))
+  // bashcompinit calls the function so.
+  const offer = (...words: string[]): string[] => {
+    const array = words.map((one) => `'${one}'`).join(' ')
+    const program =
+      `autoload -U compinit; compinit -u -D; ${path}; source '${at('script')}'; emulate ksh; ` +
+      `COMP_WORDS=(vdisk ${array}); COMP_CWORD=${words.length}; _vdisk; printf '%s\\n' "\${COMPREPLY[@]}"`
+    const { status, stdout, stderr } = spawnSync('zsh', ['-f', '-c', program], { cwd, encoding: 'utf8' })
+    assert.equal(status, 0, stderr)
+    // zsh itself leaves out what does not begin with the word.
+    return stdout.split('\n').filter((line) => line !== '' && line.startsWith(words.at(-1) ?? ''))
+  }
+  assert.deepEqual(offer('conv'), ['convert'])
+  assert.deepEqual(offer('convert', '--to', 'vhd'), ['vhd', 'vhdx'])
+  assert.deepEqual(offer('ls', 'c.qcow2@'), ['c.qcow2@1', 'c.qcow2@2'])
+})
+
+test('fish: commands, values, files and partitions', async (t) => {
+  if (!haveShell(t, 'fish')) return
+  const at = scratch(t)
+  const cwd = at('.')
+  fs.writeFileSync(at('script'), (await vdisk(['autocomplete', 'fish'], { cwd })).stdout)
+  for (const name of ['c.qcow2', 'notes.txt']) fs.copyFileSync(disk, at(name))
+  const offer = (line: string): string[] => {
+    const program =
+      `function vdisk; '${process.execPath}' '${join(root, 'bin/run.js')}' $argv; end; ` +
+      `source '${at('script')}'; complete -C '${line}'`
+    const { status, stdout, stderr } = spawnSync('fish', ['--no-config', '-c', program], {
+      cwd,
+      encoding: 'utf8',
+      env: { ...process.env, HOME: cwd },
+    })
+    assert.equal(status, 0, stderr)
+    return stdout
+      .split('\n')
+      .map((one) => one.split('\t')[0] ?? '')
+      .filter((one) => one !== '')
+  }
+  assert.deepEqual(offer('vdisk conv'), ['convert'])
+  assert.deepEqual(offer('vdisk convert --to vhd'), ['vhd', 'vhdx'])
+  assert.ok(offer('vdisk info ').includes('c.qcow2'))
+  assert.deepEqual(offer('vdisk ls c.qcow2@'), ['c.qcow2@1', 'c.qcow2@2'])
 })
 
 test('zsh and fish get scripts too, and JSON has a schema', async (t) => {
