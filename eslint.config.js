@@ -23,7 +23,7 @@ export default tseslint.config(
   {
     ignores: [
       'dist/',
-      'test/support/example-plugin/',
+      'plugins/',
       'node_modules/',
       '.work/',
       'scripts/',

@@ -69,7 +69,8 @@ interface BashCases {
   readonly extensions: string
 }
 
-function bashScript(bin: string, { first, seconds, values, flags, args, extensions }: BashCases): string {
+/** What the script asks while it completes. */
+function bashHelpers(bin: string, extensions: string): string {
   return `# bash completion of ${bin}: made by "${bin} autocomplete bash"
 # IMAGE@ is completed by the numbers of its partitions. bash takes @ for the end of a word, zsh does not.
 _${bin}_parts() {
@@ -82,7 +83,11 @@ _${bin}_images() {
   COMPREPLY=($(compgen -f -X '!*.@(${extensions})'; compgen -d))
   type compopt >/dev/null 2>&1 && compopt -o filenames
 }
-_${bin}() {
+`
+}
+
+function bashScript(bin: string, { first, seconds, values, flags, args, extensions }: BashCases): string {
+  return `${bashHelpers(bin, extensions)}_${bin}() {
   local cur="\${COMP_WORDS[COMP_CWORD]}" prev="\${COMP_WORDS[COMP_CWORD-1]}" command="" words="" flags="" found=""
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then

@@ -9,7 +9,7 @@ import { testFolder } from '../support/folder.js'
 import { haveAll } from '../support/volumes.js'
 import { assertGone, mountingMissing, mountPlace } from '../support/mounted.js'
 
-const example = { name: 'vdisk-plugin-hexdisk', root: join(root, 'test/support/example-plugin') }
+const example = { name: 'vdisk-plugin-hexdisk', root: join(root, 'plugins/template') }
 
 /** A disk that is data, zeros and repetition. */
 function exampleDisk(): Buffer {
