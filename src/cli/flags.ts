@@ -20,6 +20,16 @@ export const count = custom<number>({
   },
 })
 
+/** Partitions by their numbers: 1,3. */
+export const partNumbers = custom<number[]>({
+  helpValue: 'N,N…',
+  parse: (text) => {
+    if (!/^[1-9]\d{0,3}(,[1-9]\d{0,3})*$/.test(text))
+      throw usage('E_PARTS', `${printable(text)} is no list of partition numbers; write for example 1,3`)
+    return Promise.resolve([...new Set(text.split(',').map(Number))])
+  },
+})
+
 /** A part of a disk: OFFSET:LENGTH, both sizes. */
 export const range = custom<{ readonly offset: number; readonly length: number }>({
   helpValue: 'OFFSET:LENGTH',

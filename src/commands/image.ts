@@ -1,19 +1,10 @@
 import { string } from '@oclif/core/args'
-import { boolean, custom, string as text } from '@oclif/core/flags'
+import { boolean, string as text } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
-import { allowInUse, progressFlag, usedOnlyFlags, usedOnlyValues, writeFlags } from '../cli/flags.js'
+import { allowInUse, partNumbers, progressFlag, usedOnlyFlags, usedOnlyValues, writeFlags } from '../cli/flags.js'
 import { copyFlags, formatFlags, platformFlag, targetValues } from '../cli/format-flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
-import { exitCodes, printable, usage } from '../errors.js'
-
-const partNumbers = custom<number[]>({
-  helpValue: 'N,N…',
-  parse: (text) => {
-    if (!/^[1-9]\d{0,3}(,[1-9]\d{0,3})*$/.test(text))
-      throw usage('E_PARTS', `${printable(text)} is no list of partition numbers; write for example 1,3`)
-    return Promise.resolve([...new Set(text.split(',').map(Number))])
-  },
-})
+import { exitCodes } from '../errors.js'
 
 export default class ImageDisk extends BaseCommand {
   static override summary = 'Image a disk or a partition into an image file.'

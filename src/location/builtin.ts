@@ -1,3 +1,4 @@
 /** The schemes built in besides files, one line each. */
 export { nbdScheme } from './nbd.js'
 export { httpScheme } from './http.js'
+export { backupSetScheme } from './backup-set.js'

@@ -28,3 +28,6 @@ export function chosenRuntimeFolder(): string | undefined {
 }
 
 export const temporaryFolder = (): string => pathVariable('TMPDIR')?.replace(/(?<=.)\/+$/, '') ?? os.tmpdir()
+
+/** What this computer is called. */
+export const hostname = (): string => os.hostname()

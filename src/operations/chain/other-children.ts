@@ -19,7 +19,7 @@ export function childrenOf(
   parent: ImageFile,
   identity: string | undefined,
   folders: readonly string[],
-  except: readonly ImageFile[],
+  except: readonly Pick<ImageFile, 'device' | 'inode'>[],
   options: ChainOptions,
 ): string[] {
   const found: string[] = []

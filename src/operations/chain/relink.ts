@@ -2,6 +2,7 @@ import { withState } from '../change/left-state.js'
 import type { Note } from '../../block/types.js'
 import { ImageError, isImageError, reference, usage } from '../../errors.js'
 import type { DiskImage, ParentReference } from '../../formats/driver.js'
+import { openFile } from '../../formats/open.js'
 import type { ImageFile, OpenedImage } from '../../formats/opened.js'
 import type { OpenedWritable } from '../../formats/open-writable.js'
 import { openToChange } from '../in-use/changing.js'
@@ -57,6 +58,27 @@ export function relinkChain(childPath: string, parentPath: string, options: Reli
       () => 'The child is whole and names its old parent or the new one: vdisk chain show says which.',
     )
   }
+}
+
+/**
+ * Lets a child fit its parent as it is, and another image that is to get the parent's name, where children of the format
+ * record two ids (VHDX). @returns whether ids are recorded at all: where they are not, nothing is to be done.
+ */
+export function relinkAhead(
+  childPath: string,
+  parentPath: string,
+  nextPath: string,
+  options: Omit<ReadOptions, 'snapshot'>,
+): boolean {
+  using next = openFile(nextPath, { ...readOptions(options), chain: 'optional' })
+  const { identity: nextIdentity } = next.top.image
+  if (nextIdentity === undefined) return false
+  using child = openToChange(childPath, readOptions(options))
+  const { opened, shape } = openNewParent(parentPath, childPath, child.opened.top.driver, chainOptions(options))
+  using parent = opened
+  recordOf(child).reference.verify(parent.top.image)
+  relinker(child)({ ...shape, nextIdentity })()
+  return true
 }
 
 function relinked(childPath: string, parentPath: string, options: RelinkOptions): RelinkResult {

@@ -60,7 +60,7 @@ async function restoreOnce(
   const platform = platformOf(options)
   const notes: Note[] = []
   const target = findTarget(device, platform)
-  const origin = originOf(path, target, notes)
+  const origin = originOf(opened.top.location.path ?? path, target, notes)
   const blockMap = blockMapOf(opened, options.bmap)
   notes.push(...(blockMap?.map.notes ?? []))
   const outcome = await writeTarget(

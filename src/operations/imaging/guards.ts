@@ -163,9 +163,10 @@ function nearestFolder(target: string): string {
 /**
  * Whether the image fits.
  * @param most bytes that it may take at most. @param whole whether it takes all of them for certain.
+ * @param least bytes that must be free, where a program runs it and nobody looks; `most`: all that it may take.
  * @throws ImageError target E_NO_SPACE when it cannot fit.
  */
-export function guardSpace(target: string, most: number, whole: boolean): GuardAnswer {
+export function guardSpace(target: string, most: number, whole: boolean, least: number | 'most' = 0): GuardAnswer {
   let free: number
   try {
     const { bavail, bsize } = fs.statfsSync(nearestFolder(target))
@@ -181,7 +182,7 @@ export function guardSpace(target: string, most: number, whole: boolean): GuardA
       why: `${free} bytes are free, and the image takes ${whole ? '' : 'at most '}${most}`,
     }
   const why = `${free} bytes are free, and the image ${whole ? 'takes' : 'may take up to'} ${most}`
-  if (whole)
+  if (whole || free < (least === 'most' ? most : least))
     throw targetError('E_NO_SPACE', `there is not enough space for the image ${printable(target)}: ${why}`, {
       hint: 'Free space, choose another folder, or a dynamic kind of image.',
     })

@@ -59,6 +59,8 @@ export interface ImageDiskOptions {
   readonly since?: string
   /** Takes another disk than the one that `since` is the image of. */
   readonly allowOtherDisk?: boolean
+  /** Bytes that must be free where the image is to lie; `most`: all that it may take. Default: a warning at most. */
+  readonly leastFree?: number | 'most'
   /** Lets the image lie on the disk that it is made of. */
   readonly allowSameDisk?: boolean
   /** Replaces an image although something else has it, where that can be overridden. */
@@ -289,7 +291,7 @@ class Imaging {
   async #guards(disk: BlockSource, shape: DiskShape): Promise<GuardAnswer[]> {
     const { most, whole } = await largestSize(this.#format, shape, disk, this.#options.signal)
     const identity = this.#since === undefined ? [] : [this.#since.identity]
-    return [this.#sameDisk, this.#inUse(), ...identity, guardSpace(this.#target, most, whole)]
+    return [this.#sameDisk, this.#inUse(), ...identity, guardSpace(this.#target, most, whole, this.#options.leastFree)]
   }
 
   /** The image that this one is to be a child of. */

@@ -45,6 +45,10 @@ export class JsonChecker {
     return integer(this.#value(member), this.#path(member))
   }
 
+  optionalInteger(member: string): number | undefined {
+    return this.#value(member) === undefined ? undefined : this.integer(member)
+  }
+
   boolean(member: string): boolean {
     const value = this.#value(member)
     if (typeof value !== 'boolean') throw new Error(`${this.#path(member)} is not true or false`)

@@ -178,7 +178,7 @@ export function parseImageRecord(text: string): ImageRecord {
     tool: { name: tool.text('name'), version: tool.text('version') },
     started: time(top, 'started'),
     ended: time(top, 'ended'),
-    source: source(top.object('source')),
+    source: recordedSourceOf(top.object('source')),
     consistency: {
       state: consistency.choice('state', consistencyStates),
       why: consistency.text('why'),
@@ -203,7 +203,8 @@ export function parseImageRecord(text: string): ImageRecord {
   }
 }
 
-function source(checker: JsonChecker): RecordedSource {
+/** A disk or partition from JSON. @throws Error that names the member which is not right. */
+export function recordedSourceOf(checker: JsonChecker): RecordedSource {
   const kind = checker.choice('kind', ['disk', 'partition'])
   const table = checker.optionalObject('table')
   const partition = checker.optionalObject('partition')

@@ -1,11 +1,15 @@
 import type { DiskPlatform, Holder } from '../../device/types.js'
 import { effectOf } from '../../device/bytes.js'
 import { printable, refused, type ImageError } from '../../errors.js'
+import { isInSet } from '../../location/backup-set.js'
+import { realPath } from '../../sys/host-path.js'
 import { thisMachine } from './machine.js'
 
 export interface InUseOptions {
   /** Goes on although something else has the file, as far as it is neither mounted, nor swap space, nor locked. */
   readonly allowInUse?: boolean
+  /** Whether it is the backup set itself that changes one of its images. */
+  readonly ofSet?: boolean
   /** The machine; this one when left out. */
   readonly machine?: DiskPlatform
 }
@@ -14,9 +18,16 @@ export interface InUseOptions {
  * Refuses to change or replace a file whose bytes somebody else has: a mounted filesystem, swap space, a loop device
  * or volume, a server, a program that locked it. A file that does not exist is nobody's.
  * @param what what would be done, as in `be changed`.
- * @throws ImageError refused E_MOUNTED, E_SWAP, E_LOCKED, E_IN_USE.
+ * So is an image of a backup set: all later points would change with it.
+ * @throws ImageError refused E_MOUNTED, E_SWAP, E_LOCKED, E_IN_USE, E_IN_SET.
  */
 export function guardChange(path: string, what: 'changed' | 'replaced' | 'deleted', options: InUseOptions = {}): void {
+  if (options.ofSet !== true && isInSet(realPath(path) ?? path))
+    throw refused('E_IN_SET', `${printable(path)} cannot be ${what}, it is an image of a backup set`, {
+      hint:
+        'Points of a set are only read: convert it to an image of its own first. vdisk backup prune takes points away. ' +
+        'No flag overrides this.',
+    })
   const machine = options.machine ?? thisMachine()
   const trail = machine.trail?.(path, 'write')
   if (trail === undefined || machine.holders === undefined) return

@@ -38,6 +38,8 @@ export interface ChainOptions {
    * has it, where that can be overridden.
    */
   readonly allowInUse?: boolean
+  /** Whether it is the backup set itself that changes one of its images. */
+  readonly ofSet?: boolean
 }
 
 /** How an image is opened for reading. */
@@ -58,9 +60,10 @@ export function chainOptions({
   search,
   parentMap,
   allowInUse,
+  ofSet,
 }: ChainOptions): ChainOptions & Pick<OpenOptions, 'watch'> {
   const watch = allowInUse === true ? undefined : watchWriters()
-  return { registry, parentFormat, allowReferences, search, parentMap, allowInUse, watch }
+  return { registry, parentFormat, allowReferences, search, parentMap, allowInUse, ofSet, watch }
 }
 
 /** Of operations that read an image once: see {@link readingForward}. */
@@ -69,7 +72,7 @@ export interface Forward {
 }
 
 /** What opening the image asked for needs of them. */
-export function readOptions(options: ReadOptions & Forward): OpenOptions & Pick<ReadOptions, 'allowInUse'> {
+export function readOptions(options: ReadOptions & Forward): OpenOptions & Pick<ReadOptions, 'allowInUse' | 'ofSet'> {
   return {
     ...chainOptions(options),
     from: options.from,

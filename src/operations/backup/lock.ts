@@ -1,0 +1,144 @@
+import { printable, refused, type HostPath } from '../../errors.js'
+import { writeError } from '../../block/file-store.js'
+import fs from '../../sys/host-fs.js'
+import { inFolder } from '../../sys/host-path.js'
+import { syscalls } from '../../sys/syscalls.js'
+import { hostname } from '../../sys/self.js'
+
+/** Who has a set: enough to know that it is gone. */
+interface Holder {
+  readonly pid: number
+  /** When the process was started, by the system's clock ticks; another process may get the number later. */
+  readonly started: string
+  /** The system's id of this start. */
+  readonly boot: string
+  readonly host: string
+  readonly command: string
+  readonly since: string
+}
+
+/**
+ * The one lock of a set's folder: for whoever writes to it. It is the system's lock of a file, which ends with the
+ * process; what stands in the file says who has it, and serves where the system has no such lock (a share of another
+ * computer, no koffi). What a crash or a power cut leaves there is recognised by the process and the start of the
+ * system.
+ */
+class SetLock implements Disposable {
+  #descriptor: number | undefined
+
+  private constructor(descriptor: number) {
+    this.#descriptor = descriptor
+  }
+
+  /**
+   * @param command what is done, for others: `vdisk backup run`.
+   * @throws ImageError refused E_SET_IN_USE; target E_WRITE_PERMISSION
+   */
+  static take(folder: HostPath, command: string): SetLock {
+    const path = inFolder(folder, '.lock')
+    let descriptor: number
+    try {
+      descriptor = fs.openSync(path, fs.constants.O_RDWR + fs.constants.O_CREAT, 0o644)
+    } catch (cause) {
+      throw writeError(path, 'cannot be opened', cause)
+    }
+    try {
+      const taken = syscalls()?.lock(descriptor)
+      const holder = holderIn(path)
+      if (taken === false) throw inUse(folder, holder)
+      // Only where the system's lock says nothing of another computer, or there is none.
+      if (holder !== undefined && isAlive(holder, taken === true)) throw inUse(folder, holder)
+      const bytes = Buffer.from(JSON.stringify(myself(command)))
+      fs.ftruncateSync(descriptor)
+      fs.writeSync(descriptor, bytes, 0, bytes.length, 0)
+      return new SetLock(descriptor)
+    } catch (error) {
+      fs.closeSync(descriptor)
+      throw error
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#descriptor === undefined) return
+    fs.ftruncateSync(this.#descriptor)
+    fs.closeSync(this.#descriptor)
+    this.#descriptor = undefined
+  }
+}
+
+function inUse(folder: HostPath, holder: Holder | undefined): Error {
+  const who =
+    holder === undefined
+      ? 'another process'
+      : `${printable(holder.command)}, process ${holder.pid} on ${printable(holder.host)} since ${holder.since}`
+  return refused('E_SET_IN_USE', `the backup set ${printable(folder)} is in use by ${who}`, {
+    hint:
+      holder !== undefined && holder.host !== hostname()
+        ? `Wait for it. If that computer does not run it any more, delete ${printable(inFolder(folder, '.lock'))}.`
+        : 'Wait for it, and run it again.',
+  })
+}
+
+/** @param locked whether the system's lock was taken: no process of this computer has it then. */
+function isAlive(holder: Holder, locked: boolean): boolean {
+  if (holder.host !== hostname()) return true
+  return !locked && holder.boot === bootId() && startOf(holder.pid) === holder.started
+}
+
+function myself(command: string): Holder {
+  return {
+    pid: process.pid,
+    started: startOf(process.pid) ?? '',
+    boot: bootId(),
+    host: hostname(),
+    command,
+    since: new Date().toISOString(),
+  }
+}
+
+function holderIn(path: HostPath): Holder | undefined {
+  try {
+    const found = JSON.parse(fs.readFileSync(path, 'utf8')) as Partial<Holder>
+    const isWhole = [found.started, found.boot, found.host, found.command, found.since].every(
+      (each) => typeof each === 'string' && each.length < 4096,
+    )
+    return isWhole && typeof found.pid === 'number' ? (found as Holder) : undefined
+  } catch (error) {
+    // Nobody has it, or the power was cut while it was written.
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
+}
+
+function bootId(): string {
+  return readOr('/proc/sys/kernel/random/boot_id')
+}
+
+/** When a process was started; undefined where there is none. proc(5): the 22nd word, behind a name in brackets. */
+function startOf(pid: number): string | undefined {
+  const stat = readOr(`/proc/${pid}/stat`)
+  return stat === '' ? undefined : stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+}
+
+function readOr(path: string): string {
+  try {
+    return fs.readFileSync(path, 'latin1').trim()
+  } catch {
+    // Not this system's.
+    return ''
+  }
+}
+
+/** Does something as the only one who writes to a set. @throws ImageError refused E_SET_IN_USE; what `work` throws. */
+export async function holdingSet<Result>(
+  folder: HostPath,
+  command: string,
+  work: () => Promise<Result> | Result,
+): Promise<Result> {
+  const lock = SetLock.take(folder, command)
+  try {
+    return await work()
+  } finally {
+    lock[Symbol.dispose]()
+  }
+}

@@ -1,0 +1,134 @@
+import { printable, refused, type HostPath } from '../../errors.js'
+import { openFile } from '../../formats/open.js'
+import { imagesOf, noSet, isSet, type SetImage } from '../../location/backup-set.js'
+import { HeldFolder } from '../../location/folder.js'
+import { isPartialName } from '../../location/partial.js'
+import fs from '../../sys/host-fs.js'
+import { inFolder, lastPart, realPath } from '../../sys/host-path.js'
+import type { Disk, DiskPartition, DiskPlatform } from '../../device/types.js'
+import { findDevice } from '../device/argument.js'
+import { areKnown, identityDifferences, recordedSource } from '../device/origin.js'
+import { blocksPath } from '../imaging/blocks-file.js'
+import { imageRecordPath, readImageRecord, type ImageRecord, type RecordedSource } from '../imaging/record.js'
+import { salvageMapPath } from '../imaging/salvage-map.js'
+import { isImageError } from '../../errors.js'
+
+/** The real path of a set's folder. @throws ImageError usage E_NO_SET */
+export function setFolder(given: string): HostPath {
+  const folder = realPath(given)
+  if (folder === undefined || !isSet(folder)) throw noSet(given)
+  return folder
+}
+
+/** A point of a set: the image, and what its record says. */
+export interface Point extends SetImage {
+  readonly record: ImageRecord
+}
+
+/** The points of a set, oldest first. @throws ImageError corrupt E_RECORD */
+export function pointsOf(folder: HostPath): readonly Point[] {
+  return imagesOf(folder).flatMap((image) => {
+    const record = image.isPoint ? readImageRecord(image.path) : undefined
+    return record === undefined ? [] : [{ ...image, record }]
+  })
+}
+
+/** An image of a set and the image that it needs, as the images themselves have it. */
+export interface LinkedPoint extends SetImage {
+  /** The parent's path, where it is an image of the set. */
+  readonly parent: HostPath | undefined
+  readonly capacity: number
+  /** Why its chain cannot be read. */
+  readonly problem?: string
+}
+
+/** How the images of a set hang together, oldest first. */
+export function linksOf(images: readonly SetImage[]): readonly LinkedPoint[] {
+  const byFile = new Map(images.map(({ path }) => [fileKey(path), path]))
+  return images.map((image) => {
+    try {
+      using opened = openFile(image.path, { chain: 'optional' })
+      const [, below] = opened.layers
+      const [file] = below?.files ?? []
+      return {
+        ...image,
+        parent: file === undefined ? undefined : byFile.get(`${file.device} ${file.inode}`),
+        capacity: opened.capacity,
+        problem: opened.missing?.message,
+      }
+    } catch (error) {
+      if (!isImageError(error)) throw error
+      return { ...image, parent: undefined, capacity: 0, problem: error.message }
+    }
+  })
+}
+
+function fileKey(path: HostPath): string {
+  const { dev, ino } = fs.statSync(path, { bigint: true })
+  return `${dev} ${ino}`
+}
+
+/** The files that lie beside an image, and belong to it. */
+export function companionsOf(path: HostPath): readonly HostPath[] {
+  return [imageRecordPath(path), blocksPath(path), salvageMapPath(path)]
+}
+
+/** Names that were given or taken in a set's folder outlive a power cut. */
+export function flushFolder(folder: HostPath): void {
+  using held = new HeldFolder(folder)
+  held.flush()
+}
+
+/** Removes what runs that were killed left in a set; for who has its lock. */
+export function removeLeftovers(folder: HostPath): void {
+  for (const name of fs.readdirSync(folder)) if (isPartialName(name)) fs.removeFileSync(inFolder(folder, name))
+}
+
+/** For people: `2026-11-30T041500Z.qcow2`. */
+export const shortName = (path: HostPath): string => printable(lastPart(path))
+
+/**
+ * The path of the disk or partition that a set is of, by what it is known by; where nothing is, by the path it had.
+ * @throws ImageError refused E_OTHER_DISK, unless allowed
+ */
+export function findSource(
+  source: RecordedSource,
+  given: string | undefined,
+  platform: DiskPlatform,
+  allowOtherDisk = false,
+): string {
+  const path = given ?? foundAgain(source, platform) ?? source.path
+  const now = recordedSource(findDevice(path, platform))
+  const differences = identityDifferences(source, now)
+  if (differences.length === 0 || allowOtherDisk) return path
+  throw refused(
+    'E_OTHER_DISK',
+    `${printable(path)} is not the ${source.kind} that the backup set is of: ${differences.join('; ')}`,
+    {
+      hint:
+        'Connect the disk that is meant, or make another set of this one. If it is the same disk with a new table or a ' +
+        'new adapter, --allow-other-disk goes on.',
+    },
+  )
+}
+
+function foundAgain(source: RecordedSource, platform: DiskPlatform): string | undefined {
+  for (const disk of platform.list()) {
+    for (const path of pathsOf(disk, source)) {
+      try {
+        const now = recordedSource(findDevice(path, platform))
+        if (areKnown(source, now) && identityDifferences(source, now).length === 0) return path
+      } catch (error) {
+        // Not for our eyes, or gone meanwhile.
+        if (!isImageError(error)) throw error
+      }
+    }
+  }
+  return undefined
+}
+
+function pathsOf(disk: Disk, { kind, size }: RecordedSource): string[] {
+  if (disk.size === 0) return []
+  if (kind === 'disk') return [disk.path]
+  return disk.size === size ? disk.partitions.map(({ path }: DiskPartition) => path) : []
+}
