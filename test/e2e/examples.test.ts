@@ -70,6 +70,8 @@ const before: Readonly<Record<string, readonly string[]>> = {
 
 /** Examples whose answer is another exit code than 0. */
 const answers: Readonly<Record<string, number>> = {
+  // It is in no partition of the fixtures' disk.
+  'backup:find 0': 1,
   // The images differ in what they store.
   'compare 3': 1,
   // The disk of the fixtures holds no kernel.
@@ -145,6 +147,11 @@ function ready(t: TestContext, id: string, line: string, folder: string): string
   if (id === 'autocomplete') return 'bash -c "source <(vdisk autocomplete bash) && complete -p vdisk"'
   if (id === 'mount') return `${line} && vdisk unmount server.vhdx`
   if (id === 'unmount') return `vdisk mount server.qcow2 && ${line}`
+  if (id.startsWith('backup:')) {
+    const [set, loop] = [join(farFolder(t), 'set'), loopDevice(t, join(folder, 'disk.raw'))]
+    const made = id === 'backup:init' ? '' : `vdisk backup init ${set} ${loop} && vdisk backup run ${set} && `
+    return made + line.replaceAll('/mnt/backup/disk', set).replaceAll(standIns, loop)
+  }
   if (id === 'serve') {
     // The server ends whatever its client answers.
     const background = line.replace('&', '& server=$!; sleep 3;').replaceAll('/tmp/', `${folder}/`)
@@ -164,6 +171,7 @@ function ready(t: TestContext, id: string, line: string, folder: string): string
 function missingFor(id: string, line: string): string | undefined {
   if (id === 'mount' || id === 'unmount') return mountingMissing()
   if (id === 'serve' && !isInstalled('nbdinfo')) return skipReason('nbdinfo is not installed')
+  if (id.startsWith('backup:')) return loopsMissing() ?? farFolderMissing()
   if (line.search(standIns) < 0) return undefined
   return loopsMissing() ?? (id === 'image' ? farFolderMissing() : undefined)
 }

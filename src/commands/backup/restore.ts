@@ -12,11 +12,11 @@ export default class BackupRestore extends BaseCommand {
   static override examples = [
     {
       description: 'See what would be done',
-      command: '<%= config.bin %> <%= command.id %> /mnt/backup/disk@2026-11-20 /dev/sdb --dry-run',
+      command: '<%= config.bin %> <%= command.id %> /mnt/backup/disk@latest /dev/sdb --dry-run',
     },
     {
-      description: 'The newest point',
-      command: '<%= config.bin %> <%= command.id %> /mnt/backup/disk@latest /dev/sdb',
+      description: 'The disk as it was on a day',
+      command: '<%= config.bin %> <%= command.id %> /mnt/backup/disk@2026-11-20 /dev/sdb',
     },
   ]
   static override args = {
