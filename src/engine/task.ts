@@ -3,7 +3,7 @@ import { isZero } from '../binary/zero.js'
 import type { Packing } from '../block/image-writer.js'
 import { codecFor, compressorFor, type Compressor } from '../codec/registry.js'
 import { differingRuns, firstDifference, scanChunk, scanRanges, type ChunkPiece, type ScannedRun } from './chunk.js'
-import { blockDigest, blockLength, digestLength, digestOfParts, partDigests } from './tree-hash.js'
+import { blockDigest, blockLength, treeDigestLength, digestOfParts, partDigests } from './tree-hash.js'
 import { clearGaps, fillAsync, fillSync, type UnitBuffers } from './fill.js'
 
 /** The work on one chunk, as plain data: the same in the main thread and in a worker. */
@@ -147,7 +147,11 @@ function rangeDigest(
     return blockDigest(bytes.subarray(at, at + length))
   const first = at / wanted.length
   const count = Math.ceil(length / wanted.length)
-  return digestOfParts(parts.subarray(first * digestLength, (first + count) * digestLength), wanted.length, length)
+  return digestOfParts(
+    parts.subarray(first * treeDigestLength, (first + count) * treeDigestLength),
+    wanted.length,
+    length,
+  )
 }
 
 /** The parts whose digests are not what they were, in whole units; the last reaches to the end of the chunk. */
@@ -159,8 +163,11 @@ function changedParts(
 ): { readonly at: number; readonly length: number }[] {
   const unit = task.unit === 0 ? task.length : task.unit
   const changed: { at: number; length: number }[] = []
-  for (let at = 0, place = 0; at < bytes; at += length, place += digestLength) {
-    const same = Buffer.compare(now.subarray(place, place + digestLength), known.subarray(place, place + digestLength))
+  for (let at = 0, place = 0; at < bytes; at += length, place += treeDigestLength) {
+    const same = Buffer.compare(
+      now.subarray(place, place + treeDigestLength),
+      known.subarray(place, place + treeDigestLength),
+    )
     if (same === 0) continue
     const start = roundDown(at, unit)
     const end = at + length < bytes ? Math.min(task.length, roundUp(at + length, unit)) : task.length

@@ -71,18 +71,18 @@ export function joinDigests(parts: readonly Uint8Array[]): Uint8Array {
 }
 
 /** Bytes of a digest. */
-export const digestLength = 32
+export const treeDigestLength = 32
 
 /**
  * The digests of the parts of a piece of a disk, one behind the other: of each what the tree has for it, or zeros where
  * all of the part is zero. @param length bytes of a part: leaves of the tree, a power of two of them.
  */
 export function partDigests(bytes: Uint8Array, length: number): Uint8Array {
-  const digests = new Uint8Array(Math.ceil(bytes.length / length) * digestLength)
+  const digests = new Uint8Array(Math.ceil(bytes.length / length) * treeDigestLength)
   for (let at = 0, index = 0; at < bytes.length; at += length, index++) {
     const leaves = leavesOf(bytes.subarray(at, Math.min(bytes.length, at + length)))
     if (leaves.every(({ zero }) => zero)) continue
-    digests.set(joinDigests(leaves.map(({ digest }) => digest)), index * digestLength)
+    digests.set(joinDigests(leaves.map(({ digest }) => digest)), index * treeDigestLength)
   }
   return digests
 }
@@ -94,7 +94,7 @@ export function partDigests(bytes: Uint8Array, length: number): Uint8Array {
 export function digestOfParts(parts: Uint8Array, length: number, bytes: number): Uint8Array {
   const digests: Uint8Array[] = []
   for (let at = 0, index = 0; at < bytes; at += length, index++) {
-    const digest = parts.subarray(index * digestLength, (index + 1) * digestLength)
+    const digest = parts.subarray(index * treeDigestLength, (index + 1) * treeDigestLength)
     digests.push(isZero(digest) ? zerosDigest(Math.min(length, bytes - at)) : digest)
   }
   return joinDigests(digests)
@@ -135,7 +135,7 @@ export class TreeHash {
     let result = this.#last ?? (rest > 0 ? blockDigest(new Uint8Array(rest)) : undefined)
     for (const { digest } of [...this.#trees].reverse())
       result = result === undefined ? digest : nodeDigest(digest, result)
-    return (result ?? blockDigest(new Uint8Array(0))).subarray(0, digestLength)
+    return (result ?? blockDigest(new Uint8Array(0))).subarray(0, treeDigestLength)
   }
 
   /** Appends blocks of zeros up to block `end`, in the largest subtrees that begin and end at their own multiples. */

@@ -27,13 +27,13 @@ export function pointName(begun: Date, extension: string): string {
   return `${begun.toISOString().slice(0, 19).replaceAll(':', '')}Z.${extension}`
 }
 
-export function isSet(folder: HostPath): boolean {
+export function isBackupSet(folder: HostPath): boolean {
   return fs.existsSync(inFolder(folder, settingsName))
 }
 
 /** Whether a file is an image of a backup set, by its name and its folder. */
 export function isInSet(path: HostPath): boolean {
-  return imageName.test(lastPart(path)) && isSet(folderPart(path))
+  return imageName.test(lastPart(path)) && isBackupSet(folderPart(path))
 }
 
 /** The images of a set, oldest first. @throws ImageError usage E_PERMISSION */
@@ -66,7 +66,7 @@ export function parsePoint(address: string): PointAddress | undefined {
  * @throws ImageError usage E_NO_SET, E_NO_POINT
  */
 export function findPoint({ folder, point }: PointAddress): SetImage {
-  if (!isSet(folder)) throw noSet(folder)
+  if (!isBackupSet(folder)) throw noSet(folder)
   const points = imagesOf(folder).filter(({ isPoint }) => isPoint)
   const wanted = point.replaceAll(':', '').replace(/Z$/, '')
   const found =

@@ -205,7 +205,7 @@ test('a target that is full leaves the set as it was', { skip }, async (t) => {
   const cwd = farFolder(t)
   const small = join(cwd, 'small')
   fs.mkdirSync(small)
-  run('mount', '-t', 'tmpfs', '-o', 'size=3m', 'vdisk-test', small)
+  run('mount', '-t', 'tmpfs', '-o', 'size=12m', 'vdisk-test', small)
   t.after(() => spawnSync('umount', ['--lazy', small]))
   const set = join(small, 'set')
   await json(['backup', 'init', set, loop])
@@ -213,7 +213,8 @@ test('a target that is full leaves the set as it was', { skip }, async (t) => {
   const before = files(set)
   // More than fits, and of a child nobody knows it before.
   const bytes = fs.readFileSync(path)
-  for (let offset = 2 * mebibyte; offset < 12 * mebibyte; offset += 4) bytes.writeUInt32LE(offset * 2654435 + 7, offset)
+  for (let offset = 2 * mebibyte; offset < 17 * mebibyte; offset += 4)
+    bytes.writeUInt32LE((offset * 2654435) % 4294967291, offset)
   fs.writeFileSync(path, bytes)
   const { code } = await json(['backup', 'run', set, '--if-dirty', 'whole'], 7)
   assert.equal(code, 'E_NO_SPACE')

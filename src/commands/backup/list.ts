@@ -4,7 +4,8 @@ import { BaseCommand } from '../../cli/base-command.js'
 export default class BackupList extends BaseCommand {
   static override summary = 'List the points of a backup set.'
   static override description =
-    'Shows each point with its time (UTC), size, state, and why the policy keeps it. SET@TIME names a point wherever an image is read.'
+    'Shows each point with its time (UTC), size, state, and why the policy keeps it. SET@TIME names a point ' +
+    'wherever an image is read.'
   static override examples = [
     { description: 'All points', command: '<%= config.bin %> <%= command.id %> /mnt/backup/disk' },
     { description: 'One', command: '<%= config.bin %> <%= command.id %> /mnt/backup/disk@latest' },

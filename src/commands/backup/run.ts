@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
-import { boolean, string as text } from '@oclif/core/flags'
+import { boolean, option, string as text } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
-import { count, progressFlag, usedOnlyFlags } from '../../cli/flags.js'
+import { count, progressFlag } from '../../cli/flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
 import { exitCodes } from '../../errors.js'
 
@@ -28,7 +28,10 @@ export default class BackupRun extends BaseCommand {
     disk: text({ helpValue: 'DISK', summary: 'the source, where it cannot be found by its serial number or ids' }),
     full: boolean({ summary: 'make a full image, whatever the settings say' }),
     freeze: boolean({ summary: 'hold the mounted filesystems of the source still while it is read' }),
-    'if-dirty': usedOnlyFlags['if-dirty'],
+    'if-dirty': option({
+      options: ['refuse', 'whole', 'trust'] as const,
+      summary: 'what is done with a filesystem that was not left in order; refuse when left out',
+    })(),
     verify: boolean({ summary: 'read the new point back through its whole chain, and compare its digest' }),
     threads: count({ summary: 'worker threads for hashing and compression; 0: none' }),
     'dry-run': boolean({ summary: 'show what would be done, write nothing' }),

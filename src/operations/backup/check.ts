@@ -1,6 +1,6 @@
 import { isZero } from '../../binary/zero.js'
 import type { Progress } from '../../engine/index.js'
-import { digestLength, partDigests } from '../../engine/tree-hash.js'
+import { treeDigestLength, partDigests } from '../../engine/tree-hash.js'
 import { isImageError, stopIfAborted, type HostPath } from '../../errors.js'
 import { openFile, type OpenedImage } from '../../formats/open.js'
 import { writeWhole } from '../../location/partial.js'
@@ -201,7 +201,7 @@ class Checking {
     }
     const now = partDigests(bytes, known.blockLength)
     const then = known.digests(offset, 1, known.diskSize)
-    if (Buffer.compare(now, then.subarray(0, digestLength)) === 0) return
+    if (Buffer.compare(now, then.subarray(0, treeDigestLength)) === 0) return
     this.#add({
       point: point.time,
       code: 'E_DIGEST',

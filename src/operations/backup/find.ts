@@ -6,7 +6,7 @@ import { resolvePath } from '../../filesystem/path.js'
 import type { FileNode } from '../../filesystem/types.js'
 import { readPartitionTable } from '../../partition/index.js'
 import { openVolume } from '../files/volume.js'
-import { timeText } from '../files/list.js'
+import { fileTimeText } from '../files/list.js'
 import { problem, type Problem } from '../inspect/info.js'
 import { pointsOf, setFolder, type Point } from './set.js'
 
@@ -127,7 +127,7 @@ class Search {
       partition,
       kind: node.kind,
       size: node.size,
-      modified: timeText(node.modified),
+      modified: fileTimeText(node.modified),
       digest: node.kind === 'file' ? digest.digest('hex') : undefined,
     }
     const states = this.#found.get(partition ?? 0) ?? []

@@ -1,7 +1,7 @@
 import type { DiskPlatform } from '../../device/types.js'
 import { printable, targetError, usage, type HostPath } from '../../errors.js'
 import { Registry } from '../../formats/registry.js'
-import { isSet } from '../../location/backup-set.js'
+import { isBackupSet } from '../../location/backup-set.js'
 import fs from '../../sys/host-fs.js'
 import { realFolder, realPath } from '../../sys/host-path.js'
 import { findDevice, type NamedDevice } from '../device/argument.js'
@@ -61,7 +61,7 @@ function writeNew(
   format: SetSettings['format'],
   options: InitOptions,
 ): InitResult {
-  if (isSet(folder) && options.force !== true)
+  if (isBackupSet(folder) && options.force !== true)
     throw targetError('E_EXISTS', `${printable(folder)} is a backup set already`, {
       hint: 'vdisk backup show shows its settings; --force writes new ones, and its points stay.',
     })

@@ -4,7 +4,7 @@ import { imagesOf, parsePoint, findPoint } from '../../location/backup-set.js'
 import type { Consistency } from '../imaging/record.js'
 import { keptPoints, type KeepReason } from './keep.js'
 import { linksOf, pointsOf, setFolder } from './set.js'
-import { readSettings, type SetSettings } from './settings.js'
+import { readSetSettings, type SetSettings } from './settings.js'
 
 /** A point as lists have it. Sizes are bytes. */
 export interface ListedPoint {
@@ -52,7 +52,7 @@ export function listSet(set: string): SetList {
   const links = new Map(linksOf(imagesOf(folder)).map((link) => [link.path, link]))
   const kept = keptPoints(
     points.map(({ time }) => time),
-    readSettings(folder),
+    readSetSettings(folder),
   )
   return {
     set: folder,
@@ -86,7 +86,7 @@ export function showSet(set: string): ShownSet {
   const { bavail, bsize } = fs.statfsSync(list.set)
   return {
     ...list,
-    settings: readSettings(list.set),
+    settings: readSetSettings(list.set),
     size: imagesOf(list.set).reduce((sum, { path }) => sum + fs.statSync(path).size, 0),
     free: bavail * bsize,
   }

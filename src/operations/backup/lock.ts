@@ -3,7 +3,7 @@ import { writeError } from '../../block/file-store.js'
 import fs from '../../sys/host-fs.js'
 import { inFolder } from '../../sys/host-path.js'
 import { syscalls } from '../../sys/syscalls.js'
-import { hostname } from '../../sys/self.js'
+import { hostname, ownPid } from '../../sys/self.js'
 
 /** Who has a set: enough to know that it is gone. */
 interface Holder {
@@ -18,9 +18,9 @@ interface Holder {
 }
 
 /**
- * The one lock of a set's folder: for whoever writes to it. It is the system's lock of a file, which ends with the
- * process; what stands in the file says who has it, and serves where the system has no such lock (a share of another
- * computer, no koffi). What a crash or a power cut leaves there is recognised by the process and the start of the
+ * The one lock of a set's folder: for a command that writes to it. It is the system's lock of a file, which ends with
+ * the process; what stands in the file says who has it, and serves where the system has no such lock (a share of
+ * another computer, no koffi). What a crash or a power cut leaves there is recognised by the process and the start of the
  * system.
  */
 class SetLock implements Disposable {
@@ -87,8 +87,8 @@ function isAlive(holder: Holder, locked: boolean): boolean {
 
 function myself(command: string): Holder {
   return {
-    pid: process.pid,
-    started: startOf(process.pid) ?? '',
+    pid: ownPid(),
+    started: startOf(ownPid()) ?? '',
     boot: bootId(),
     host: hostname(),
     command,

@@ -8,7 +8,7 @@ import { relinkAhead, relinkChain } from '../chain/relink.js'
 import { KnownBlocks } from '../imaging/blocks-file.js'
 import { isImageError } from '../../errors.js'
 import type { Step } from '../transfer/step.js'
-import { companionsOf, flushFolder, linksOf, shortName } from './set.js'
+import { companionsOf, flushFolder, linksOf, shownName } from './set.js'
 import { rebind, settle } from './settle.js'
 
 /**
@@ -37,7 +37,7 @@ export class Merge {
   }
 
   get steps(): Step[] {
-    const [image, child] = [shortName(this.#image), shortName(this.#child)]
+    const [image, child] = [shownName(this.#image), shownName(this.#child)]
     return [
       { name: 'unlist', message: `take ${image} off the list of points`, run: () => this.#unlist() },
       {

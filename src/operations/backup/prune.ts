@@ -12,9 +12,9 @@ import { planOf, runSteps, type Step } from '../transfer/step.js'
 import { isPolicy, keptPoints, type KeepReason } from './keep.js'
 import { holdingSet } from './lock.js'
 import { Merge } from './merge.js'
-import { companionsOf, flushFolder, linksOf, removeLeftovers, setFolder, shortName, type LinkedPoint } from './set.js'
+import { companionsOf, flushFolder, linksOf, removeLeftovers, setFolder, shownName, type LinkedPoint } from './set.js'
 import { settle } from './settle.js'
-import { readSettings, type Policy } from './settings.js'
+import { readSetSettings, type Policy } from './settings.js'
 
 export interface PruneOptions extends Policy {
   readonly dryRun?: boolean
@@ -54,7 +54,7 @@ export async function pruneSet(set: string, options: PruneOptions = {}): Promise
 }
 
 async function pruneHeld(folder: HostPath, options: PruneOptions): Promise<PruneResult> {
-  const policy = isPolicy(options) ? options : readSettings(folder)
+  const policy = isPolicy(options) ? options : readSetSettings(folder)
   if (!isPolicy(policy))
     throw usage('E_NO_POLICY', `nothing says which points of ${printable(folder)} are to be kept`, {
       hint: 'Give --keep-last, --keep-daily, --keep-weekly or --keep-monthly, here or to vdisk backup init.',
@@ -133,7 +133,7 @@ class PrunePlan {
     this.#add(link, 'removed', link.isPoint ? 'nothing needs it' : 'it has no record: it was never complete')
     this.steps.push({
       name: 'remove',
-      message: `delete ${shortName(path)}, which no other image needs`,
+      message: `delete ${shownName(path)}, which no other image needs`,
       run: () => {
         // The image first: a record without its image is nothing, and an image without its record is no point.
         for (const file of [path, ...companionsOf(path)]) fs.removeFileSync(file)
@@ -156,7 +156,7 @@ class PrunePlan {
     this.#links.delete(path)
     // The child's name has what was merged, and its own children stay its own.
     this.#links.set(child.path, { ...child, parent: link.parent })
-    this.#add(link, 'merged', `into ${shortName(child.path)}`)
+    this.#add(link, 'merged', `into ${shownName(child.path)}`)
     const { signal, onProgress } = this.#options
     const merge = new Merge(this.#folder, link.path, child.path, { signal, onProgress })
     this.steps.push(...merge.steps)
@@ -169,17 +169,17 @@ class PrunePlan {
     others: readonly string[],
     foreign: ReadonlyMap<HostPath, readonly string[]>,
   ): string | undefined {
-    const names = (paths: readonly string[]): string => paths.map(shortName).join(', ')
+    const names = (paths: readonly string[]): string => paths.map(shownName).join(', ')
     if (others.length > 0) return `${names(others)} has it as parent, and is no image of the set`
     if (children.length > 1) return `several images have it as parent: ${names(children.map(({ path }) => path))}`
     const [child] = children
     if (child === undefined) return undefined
     const ofChild = foreign.get(child.path) ?? []
     if (ofChild.length > 0)
-      return `${names(ofChild)} has ${shortName(child.path)} as parent, and is no image of the set`
-    if (child.problem !== undefined) return `${shortName(child.path)} cannot be read: ${child.problem}`
+      return `${names(ofChild)} has ${shownName(child.path)} as parent, and is no image of the set`
+    if (child.problem !== undefined) return `${shownName(child.path)} cannot be read: ${child.problem}`
     if (child.capacity < link.capacity)
-      return `the disk was larger then than in ${shortName(child.path)}: the larger image cannot take its place`
+      return `the disk was larger then than in ${shownName(child.path)}: the larger image cannot take its place`
     return undefined
   }
 

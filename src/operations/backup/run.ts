@@ -14,7 +14,7 @@ import type { DirtyChoice } from '../transfer/used-only.js'
 import { holdingSet } from './lock.js'
 import { findSource, flushFolder, linksOf, pointsOf, removeLeftovers, setFolder, type Point } from './set.js'
 import { settle } from './settle.js'
-import { readSettings, writeSettings, type SetSettings } from './settings.js'
+import { readSetSettings, writeSettings, type SetSettings } from './settings.js'
 
 export interface RunSetOptions {
   readonly registry?: Registry
@@ -59,7 +59,7 @@ export async function runSet(set: string, options: RunSetOptions = {}): Promise<
 
 async function runHeld(folder: HostPath, options: RunSetOptions): Promise<RunSetResult> {
   const { dryRun = false, platform = thisMachine(), now = new Date() } = options
-  const settings = readSettings(folder)
+  const settings = readSetSettings(folder)
   if (!dryRun) {
     removeLeftovers(folder)
     settle(folder)
@@ -113,7 +113,7 @@ function choose(
   return { since: last, why: `what has changed since ${last.time}` }
 }
 
-/** A time that no point has: two runs in one second are told apart by the next second. */
+/** A time that no point has: a second run in one second gets the next one. */
 function freeTime(points: readonly Point[], now: Date): Date {
   const last = points.at(-1)
   if (last === undefined || pointName(now, '').slice(0, -1) > last.time) return now
@@ -147,8 +147,8 @@ function chainNotes(folder: HostPath): Note[] {
     {
       code: 'W_LONG_CHAIN',
       message:
-        `the last point needs ${length - 1} other images: reading it gets slow. vdisk backup prune shortens the chain, ` +
-        'and --full begins another',
+        `the last point needs ${length - 1} other images: reading it gets slow. vdisk backup prune shortens the ` +
+        'chain, and --full begins another',
     },
   ]
 }

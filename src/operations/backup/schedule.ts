@@ -24,7 +24,10 @@ export interface ScheduleResult {
 
 const days = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'] as const
 
-/** What a timer of the system has to say so that a set gets a point regularly. @throws ImageError usage E_NO_SET, E_TIME */
+/**
+ * What a timer of the system has to say so that a set gets a point regularly.
+ * @throws ImageError usage E_NO_SET, E_TIME
+ */
 export function scheduleSet(set: string, { form, at, weekday, program }: ScheduleOptions): ScheduleResult {
   const folder = setFolder(set)
   const [, hour, minute] = /^([01]?\d|2[0-3]):([0-5]\d)$/.exec(at) ?? []
@@ -52,12 +55,13 @@ export function scheduleSet(set: string, { form, at, weekday, program }: Schedul
     `ExecStart=${[program, ...prune].map(unitWord).join(' ')}`,
     '',
   ]
+  const day = weekday === undefined ? '' : `${days[weekday] ?? 'Sun'} `
   const timer = [
     '[Unit]',
     `Description=vdisk backup set ${unitText(folder)}`,
     '',
     '[Timer]',
-    `OnCalendar=${weekday === undefined ? '' : `${days[weekday] ?? 'Sun'} `}*-*-* ${hour.padStart(2, '0')}:${minute}:00`,
+    `OnCalendar=${day}*-*-* ${hour.padStart(2, '0')}:${minute}:00`,
     'Persistent=true',
     '',
     '[Install]',

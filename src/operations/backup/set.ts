@@ -1,6 +1,6 @@
 import { printable, refused, type HostPath } from '../../errors.js'
 import { openFile } from '../../formats/open.js'
-import { imagesOf, noSet, isSet, type SetImage } from '../../location/backup-set.js'
+import { imagesOf, noSet, isBackupSet, type SetImage } from '../../location/backup-set.js'
 import { HeldFolder } from '../../location/folder.js'
 import { isPartialName } from '../../location/partial.js'
 import fs from '../../sys/host-fs.js'
@@ -16,7 +16,7 @@ import { isImageError } from '../../errors.js'
 /** The real path of a set's folder. @throws ImageError usage E_NO_SET */
 export function setFolder(given: string): HostPath {
   const folder = realPath(given)
-  if (folder === undefined || !isSet(folder)) throw noSet(given)
+  if (folder === undefined || !isBackupSet(folder)) throw noSet(given)
   return folder
 }
 
@@ -85,7 +85,7 @@ export function removeLeftovers(folder: HostPath): void {
 }
 
 /** For people: `2026-11-30T041500Z.qcow2`. */
-export const shortName = (path: HostPath): string => printable(lastPart(path))
+export const shownName = (path: HostPath): string => printable(lastPart(path))
 
 /**
  * The path of the disk or partition that a set is of, by what it is known by; where nothing is, by the path it had.
@@ -106,8 +106,8 @@ export function findSource(
     `${printable(path)} is not the ${source.kind} that the backup set is of: ${differences.join('; ')}`,
     {
       hint:
-        'Connect the disk that is meant, or make another set of this one. If it is the same disk with a new table or a ' +
-        'new adapter, --allow-other-disk goes on.',
+        'Connect the disk that is meant, or make another set of this one. If it is the same disk with a new table or ' +
+        'a new adapter, --allow-other-disk goes on.',
     },
   )
 }

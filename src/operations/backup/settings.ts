@@ -45,7 +45,7 @@ export function writeSettings(folder: HostPath, settings: SetSettings): void {
 }
 
 /** @throws ImageError usage E_NO_SET; corrupt E_SET_SETTINGS */
-export function readSettings(folder: HostPath): SetSettings {
+export function readSetSettings(folder: HostPath): SetSettings {
   const path = inFolder(folder, settingsName)
   const stat = fs.statSync(path, { throwIfNoEntry: false })
   if (stat === undefined) throw noSet(folder)

@@ -29,7 +29,10 @@ export function settle(folder: HostPath): void {
   }
 }
 
-/** Binds the digests of points to their files as they are now. @param paths points whose content is known to be right. */
+/**
+ * Binds the digests of points to their files as they are now.
+ * @param paths points whose content is known to be right.
+ */
 export function rebind(paths: readonly HostPath[]): void {
   for (const path of paths) {
     try {

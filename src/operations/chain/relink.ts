@@ -61,8 +61,8 @@ export function relinkChain(childPath: string, parentPath: string, options: Reli
 }
 
 /**
- * Lets a child fit its parent as it is, and another image that is to get the parent's name, where children of the format
- * record two ids (VHDX). @returns whether ids are recorded at all: where they are not, nothing is to be done.
+ * Lets a child fit its parent as it is, and another image that is to get the parent's name, where children of the
+ * format record two ids (VHDX). @returns whether ids are recorded at all: where they are not, nothing is to be done.
  */
 export function relinkAhead(
   childPath: string,

@@ -137,14 +137,14 @@ function listed(name: string, path: string, node: FileNode): ListedFile {
     owner,
     group,
     links,
-    modified: timeText(node.modified),
+    modified: fileTimeText(node.modified),
     target,
     otherStreams,
   }
 }
 
 /** Nanoseconds since 1970 as ISO 8601; years that it cannot write are given as seconds. */
-export function timeText(nanoseconds: bigint): string {
+export function fileTimeText(nanoseconds: bigint): string {
   const rest = ((nanoseconds % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n
   const seconds = (nanoseconds - rest) / 1_000_000_000n
   const date = new Date(Number(seconds) * 1000)

@@ -6,7 +6,7 @@ import { isZero } from '../../binary/zero.js'
 import { FileStore, writeError } from '../../block/file-store.js'
 import type { BlockSource, Extent } from '../../block/types.js'
 import type { PartDigests } from '../../engine/copy.js'
-import { blockLength, digestLength, digestOfParts, leafLength, TreeHash } from '../../engine/tree-hash.js'
+import { blockLength, treeDigestLength, digestOfParts, leafLength, TreeHash } from '../../engine/tree-hash.js'
 import { corrupt, isImageError, printable } from '../../errors.js'
 import { partialName, removePartial } from '../../location/partial.js'
 import fs from '../../sys/host-fs.js'
@@ -21,8 +21,8 @@ const blocksHeader = struct('little', 136, {
   blockLength: u32(12),
   diskSize: offset64(16, 'the size of the disk'),
   count: u64(24),
-  root: bytes(32, digestLength),
-  chain: bytes(64, digestLength),
+  root: bytes(32, treeDigestLength),
+  chain: bytes(64, treeDigestLength),
   /** CRC-32C of the header with zeros here. */
   checksum: u32(128),
 })
@@ -106,7 +106,7 @@ export class BlocksWriter implements PartDigests, Disposable {
 
   take(offset: number, digests: Uint8Array): void {
     if (isZero(digests)) return
-    const position = digestsAt + (offset / this.length) * digestLength
+    const position = digestsAt + (offset / this.length) * treeDigestLength
     if (position !== this.#pageAt + this.#filled || this.#filled + digests.length > pageLength) {
       this.#writePage()
       this.#pageAt = position
@@ -122,7 +122,7 @@ export class BlocksWriter implements PartDigests, Disposable {
    */
   commit(root: string, files: readonly ChainFile[]): void {
     this.#writePage()
-    this.#store.truncate(digestsAt + Math.ceil(this.#diskSize / this.length) * digestLength)
+    this.#store.truncate(digestsAt + Math.ceil(this.#diskSize / this.length) * treeDigestLength)
     this.#store.write(
       0,
       headBytes({
@@ -194,10 +194,10 @@ export class KnownBlocks implements Disposable {
    * shorter by now has one that nothing has.
    */
   digests(offset: number, count: number, diskSize: number): Uint8Array {
-    const found = new Uint8Array(count * digestLength)
+    const found = new Uint8Array(count * treeDigestLength)
     const first = offset / this.blockLength
     for (let index = 0; index < count; index++) {
-      const place = found.subarray(index * digestLength, (index + 1) * digestLength)
+      const place = found.subarray(index * treeDigestLength, (index + 1) * treeDigestLength)
       place.set(this.#digest(first + index))
       const start = (first + index) * this.blockLength
       const lengthIn = (size: number): number => Math.min(this.blockLength, size - start)
@@ -211,7 +211,7 @@ export class KnownBlocks implements Disposable {
     const first = Math.floor(offset / this.blockLength)
     const zero = isZero(this.#digest(first))
     let next = first + 1
-    while (next * this.blockLength < this.diskSize && (next * digestLength) % pageLength !== 0) {
+    while (next * this.blockLength < this.diskSize && (next * treeDigestLength) % pageLength !== 0) {
       if (isZero(this.#digest(next)) !== zero) break
       next++
     }
@@ -223,7 +223,7 @@ export class KnownBlocks implements Disposable {
   }
 
   #digest(index: number): Uint8Array {
-    const at = index * digestLength
+    const at = index * treeDigestLength
     const pageAt = at - (at % pageLength)
     if (pageAt !== this.#pageAt) {
       const available = this.#store.size - digestsAt - pageAt
@@ -231,7 +231,7 @@ export class KnownBlocks implements Disposable {
       if (available > 0) this.#store.read(digestsAt + pageAt, this.#page.subarray(0, Math.min(pageLength, available)))
       this.#pageAt = pageAt
     }
-    return this.#page.subarray(at - pageAt, at - pageAt + digestLength)
+    return this.#page.subarray(at - pageAt, at - pageAt + treeDigestLength)
   }
 
   #readHead(): Head {
@@ -248,7 +248,7 @@ export class KnownBlocks implements Disposable {
     if (!isPowerOfTwo(length) || length < leafLength || length > blockLength)
       throw this.#damaged(`its blocks have ${length} bytes`)
     const count = Math.ceil(diskSize / length)
-    if (head.count !== BigInt(count) || size !== digestsAt + count * digestLength)
+    if (head.count !== BigInt(count) || size !== digestsAt + count * treeDigestLength)
       throw this.#damaged(`${count} digests of a disk of ${diskSize} bytes were expected`)
     return head
   }

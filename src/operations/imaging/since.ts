@@ -100,7 +100,8 @@ function recordOf(path: string): ImageRecord {
   if (record !== undefined) return record
   throw reference(
     'E_NO_RECORD',
-    `${printable(path)} has no record (${printable(imageRecordPath(path))}): which disk it is the image of is not known`,
+    `${printable(path)} has no record (${printable(imageRecordPath(path))}): which disk it is the image of is not ` +
+      'known',
     { hint: 'Make a whole image once, without --since: vdisk image writes the record beside it.' },
   )
 }
@@ -114,7 +115,8 @@ function guardIdentity(
   allowed: boolean,
 ): GuardAnswer {
   const { source: then, ended } = record
-  const what = `the ${then.kind} that ${printable(path)} is the image of (${printable(then.path)}, ${ended.slice(0, 10)})`
+  const when = `${printable(then.path)}, ${ended.slice(0, 10)}`
+  const what = `the ${then.kind} that ${printable(path)} is the image of (${when})`
   const differences = identityDifferences(then, now)
   const volumes = areKnown(then, now) ? 'unknown' : compareVolumes(source, earlier)
   if (volumes === 'different') differences.push('the filesystem on it has another id')

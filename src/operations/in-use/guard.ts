@@ -25,8 +25,8 @@ export function guardChange(path: string, what: 'changed' | 'replaced' | 'delete
   if (options.ofSet !== true && isInSet(realPath(path) ?? path))
     throw refused('E_IN_SET', `${printable(path)} cannot be ${what}, it is an image of a backup set`, {
       hint:
-        'Points of a set are only read: convert it to an image of its own first. vdisk backup prune takes points away. ' +
-        'No flag overrides this.',
+        'Points of a set are only read: convert it to an image of its own first. vdisk backup prune takes points ' +
+        'away. No flag overrides this.',
     })
   const machine = options.machine ?? thisMachine()
   const trail = machine.trail?.(path, 'write')
