@@ -213,7 +213,7 @@ test('a target that is full leaves the set as it was', { skip }, async (t) => {
   const before = files(set)
   // More than fits, and of a child nobody knows it before.
   const bytes = fs.readFileSync(path)
-  for (let offset = 2 * mebibyte; offset < 17 * mebibyte; offset += 4)
+  for (let offset = mebibyte; offset < 17 * mebibyte; offset += 4)
     bytes.writeUInt32LE((offset * 2654435) % 4294967291, offset)
   fs.writeFileSync(path, bytes)
   const { code } = await json(['backup', 'run', set, '--if-dirty', 'whole'], 7)

@@ -20,8 +20,8 @@ interface Holder {
 /**
  * The one lock of a set's folder: for a command that writes to it. It is the system's lock of a file, which ends with
  * the process; what stands in the file says who has it, and serves where the system has no such lock (a share of
- * another computer, no koffi). What a crash or a power cut leaves there is recognised by the process and the start of the
- * system.
+ * another computer, no koffi). What a crash or a power cut leaves there is recognised by the process and the start of
+ * the system.
  */
 class SetLock implements Disposable {
   #descriptor: number | undefined
