@@ -202,11 +202,12 @@ test('what a set refuses, by name, and loses nothing', { skip }, async (t) => {
 
 test('a target that is full leaves the set as it was', { skip }, async (t) => {
   const { loop, path, write } = disk(t)
-  const cwd = farFolder(t)
-  const small = join(cwd, 'small')
-  fs.mkdirSync(small)
+  const small = fs.mkdtempSync('/dev/shm/vdisk-test-')
   run('mount', '-t', 'tmpfs', '-o', 'size=12m', 'vdisk-test', small)
-  t.after(() => spawnSync('umount', ['--lazy', small]))
+  t.after(() => {
+    spawnSync('umount', ['--lazy', small])
+    fs.rmdirSync(small)
+  })
   const set = join(small, 'set')
   await json(['backup', 'init', set, loop])
   await json(['backup', 'run', set])
