@@ -1,37 +1,20 @@
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { diskLike } from '../test/support/content.js'
-import { median } from './measure.js'
+import { isRoot, isWanted, options, program, rounds, type Throughput } from './row.js'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const { values } = parseArgs({
-  options: {
-    size: { type: 'string', default: '512' },
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '2' },
-    folder: { type: 'string', default: path.join(root, '.work', 'bench') },
-    only: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
-})
-if (values.help) {
-  console.log(`node dist/bench/mount.js [--size MiB] [--rounds N] [--seconds N] [--folder DIR] [--only FORMAT]
-Reads a disk through "vdisk mount", through nbdfuse and qemu-nbd, and through vhdimount (fio, past the page
-cache of the reader; the image is in the page cache). Rounds are interleaved; the median of each and, last, our ratio
-to the best of the others are printed.`)
-  process.exit(0)
-}
+/** Bytes of the disk, and seconds of each reading, which begins after some that do not count. */
+const size = 512
+const seconds = 1
+const warming = 0.5
 
 const mebibyte = 1048576
-const folder = values.folder
-const rounds = Number(values.rounds)
+const folder = path.join(options.folder, 'mounting')
 const point = path.join(folder, 'point')
 const runtime = path.join(folder, 'runtime')
 const vdisk = (...args: readonly string[]): string =>
-  execFileSync(process.execPath, [path.join(root, 'bin/run.js'), ...args], {
+  execFileSync(process.execPath, [program, ...args], {
     encoding: 'utf8',
     env: { ...process.env, VDISK_RUNTIME_DIR: runtime },
   })
@@ -44,7 +27,6 @@ const allFormats = [
   { name: 'qcow2, zlib', file: 'mount-zlib.qcow2', qemu: 'qcow2' },
 ] as const
 type Format = (typeof allFormats)[number]
-const formats = allFormats.filter(({ name }) => values.only === undefined || name === values.only)
 
 /** Shows an image as a file while it is measured. */
 interface Server {
@@ -116,19 +98,22 @@ function waitFor(there: () => boolean): void {
 
 const measures = [
   {
-    name: 'random 4 KiB, IOPS',
+    name: 'random reads',
+    work: '10,000 of 4 KiB',
     parameters: ['--rw=randread', '--bs=4k', '--numjobs=1'],
-    of: ({ iops }: Reading) => iops,
+    of: ({ iops }: Reading) => 10_000 / iops,
   },
   {
-    name: 'random 4 KiB by 4, IOPS',
+    name: 'random reads by four',
+    work: '10,000 of 4 KiB',
     parameters: ['--rw=randread', '--bs=4k', '--numjobs=4'],
-    of: ({ iops }: Reading) => iops,
+    of: ({ iops }: Reading) => 10_000 / iops,
   },
   {
-    name: 'sequential 1 MiB, MB/s',
+    name: 'reading in order',
+    work: '1 GB',
     parameters: ['--rw=read', '--bs=1m', '--numjobs=1'],
-    of: ({ bw_bytes }: Reading) => bw_bytes / 1e6,
+    of: ({ bw_bytes }: Reading) => 1e9 / bw_bytes,
   },
 ] as const
 interface Reading {
@@ -146,8 +131,8 @@ function measure(file: string, parameters: readonly string[]): Reading {
       '--direct=1',
       '--ioengine=psync',
       '--time_based',
-      '--ramp_time=1.5',
-      `--runtime=${values.seconds}`,
+      `--ramp_time=${warming}`,
+      `--runtime=${seconds}`,
       '--group_reporting',
       '--output-format=json',
       '--allow_file_create=0',
@@ -164,9 +149,9 @@ function measure(file: string, parameters: readonly string[]): Reading {
 function inputs(): void {
   fs.mkdirSync(point, { recursive: true })
   const raw = path.join(folder, 'mount.raw')
-  if (!fs.existsSync(raw) || fs.statSync(raw).size !== Number(values.size) * mebibyte) {
+  if (!fs.existsSync(raw) || fs.statSync(raw).size !== size * mebibyte) {
     const file = fs.openSync(raw, 'w')
-    for (let index = 0; index < Number(values.size) / 16; index++)
+    for (let index = 0; index < size / 16; index++)
       fs.writeSync(file, diskLike(16 * mebibyte, index + 1), 0, 16 * mebibyte, index * 16 * mebibyte)
     fs.closeSync(file)
   }
@@ -185,39 +170,36 @@ function inputs(): void {
   }
 }
 
-inputs()
-const results = new Map<string, number[]>()
-for (let round = 0; round < rounds; round++) {
+/** A disk through "vdisk mount", through nbdfuse and qemu-nbd, and through vhdimount, past the reader's page cache. */
+export async function* mountRows(): AsyncGenerator<Throughput> {
+  const nameOf = (format: string, measure: string): string => `mount of ${format}, ${measure}`
+  const formats = allFormats.filter(({ name }) => measures.some((each) => isWanted(nameOf(name, each.name))))
+  if (formats.length === 0 || !isRoot) return
+  inputs()
   for (const format of formats) {
     const image = path.join(folder, format.file)
-    for (const server of servers.filter((each) => each.serves(format))) {
-      const { file, stop } = server.start(image, format)
-      try {
-        for (const { name, parameters, of } of measures) {
-          const key = JSON.stringify([format.name, name, server.name])
-          results.set(key, [...(results.get(key) ?? []), of(measure(file, parameters))])
+    const own = servers.filter((each) => each.serves(format))
+    const results = new Map<string, number[]>()
+    const wanted = measures.filter((each) => isWanted(nameOf(format.name, each.name)))
+    for (let round = 0; round < rounds; round++) {
+      for (const server of round % 2 === 0 ? own : [...own].reverse()) {
+        const { file, stop } = server.start(image, format)
+        try {
+          for (const { name, parameters, of } of wanted) {
+            const key = JSON.stringify([name, server.name])
+            results.set(key, [...(results.get(key) ?? []), of(await Promise.resolve(measure(file, parameters)))])
+          }
+        } finally {
+          stop()
         }
-      } finally {
-        stop()
       }
     }
-  }
-}
-console.log(
-  `Node ${process.version}, ${values.size} MiB, medians of ${rounds} interleaved rounds of ${values.seconds} ` +
-    's, after 1.5 s that do not count\n',
-)
-console.log(`| image | reads | ${servers.map(({ name }) => name).join(' | ')} | vdisk to the best other |`)
-console.log(`| --- | --- | ${servers.map(() => '---').join(' | ')} | --- |`)
-for (const format of formats) {
-  for (const { name } of measures) {
-    const numbers = servers.map((server) => median(results.get(JSON.stringify([format.name, name, server.name])) ?? []))
-    const [ours = NaN, ...others] = numbers
-    const best = Math.max(...others.filter((each) => !Number.isNaN(each)))
-    console.log(
-      `| ${format.name} | ${name} | ` +
-        (`${numbers.map((each) => (Number.isNaN(each) ? '' : String(Math.round(each)))).join(' | ')} | ` +
-          `${(ours / best).toFixed(2)} |`),
-    )
+    for (const { name, work } of wanted) {
+      const [ours, ...peers] = own.map((server) => ({
+        name: server.name,
+        seconds: results.get(JSON.stringify([name, server.name])) ?? [],
+      }))
+      yield { name: nameOf(format.name, name), goal: 1, work, ours: ours?.seconds ?? [], peers }
+    }
   }
 }

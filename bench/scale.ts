@@ -1,30 +1,18 @@
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { median, run, type Run } from './measure.js'
+import { isWanted, options, program } from './row.js'
 
 /**
  * Time and memory as a function of size: each command over images of growing size, and the slope between the smallest
  * and the largest (the power of the size that the time beyond starting grows with: 1 is linear, 2 quadratic).
  */
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const { values } = parseArgs({
-  options: {
-    folder: { type: 'string', default: path.join(root, '.work', 'bench-scale') },
-    runs: { type: 'string', default: '3' },
-    only: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
-})
-if (values.help) {
-  console.log('npm run bench:scale -- [--folder DIR] [--runs N] [--only TEXT]')
-  process.exit(0)
-}
-delete process.env['NODE_EXTRA_CA_CERTS']
-const program = path.join(root, 'bin/run.js')
-const at = (name: string): string => path.join(values.folder, name)
+
+/** Runs of each command; processor time is what counts, and hardly differs. */
+const repeated = 3
+const folder = path.join(options.folder, 'scale')
+const at = (name: string): string => path.join(folder, name)
 const tebibyte = 1024 ** 4
 const clusterLength = 65536
 
@@ -167,32 +155,38 @@ const growing: readonly Growing[] = [
   },
 ]
 
-fs.mkdirSync(values.folder, { recursive: true })
-vdisk('create', at('small.qcow2'), '1M')
-console.log('| what | command | size: s of processor time, peak MiB | slope |\n| --- | --- | --- | --- |')
-try {
-  for (const { name, sizes, shown, make, commands } of growing) {
-    if (values.only !== undefined && !name.includes(values.only)) continue
+/** A command over images of growing size. */
+export interface Scale {
+  readonly name: string
+  readonly slope: string
+  readonly sizes: readonly { readonly size: string; readonly seconds: number; readonly peak: number }[]
+}
+
+export async function* scaleRows(): AsyncGenerator<Scale> {
+  const nameOf = (name: string, command: readonly string[]): string => `scale of ${name}: ${command.join(' ')}`
+  const wanted = growing.filter(({ name, commands }) => commands.some((command) => isWanted(nameOf(name, command))))
+  if (wanted.length === 0) return
+  fs.mkdirSync(folder, { recursive: true })
+  vdisk('create', at('small.qcow2'), '1M')
+  console.log('\n| what | size: s of processor time, peak MiB | slope |\n| --- | --- | --- |')
+  for (const { name, sizes, shown, make, commands } of wanted) {
     const results = new Map<readonly string[], { readonly size: number; readonly runs: readonly Run[] }[]>()
     const small = new Map<readonly string[], number>()
     for (const size of sizes) {
       const file = make(size)
-      for (const command of commands) {
+      for (const command of commands.filter((one) => isWanted(nameOf(name, one)))) {
         if (!small.has(command)) small.set(command, processor(await runs(fileWords(at('small.qcow2'), command))))
         results.set(command, [...(results.get(command) ?? []), { size, runs: await runs(fileWords(file, command)) }])
       }
     }
-    for (const [command, all] of results) report(name, command.join(' '), all, small.get(command) ?? 0, shown)
-    for (const entry of fs.readdirSync(values.folder))
-      if (entry !== 'small.qcow2') fs.rmSync(at(entry), { force: true })
+    for (const [command, all] of results) yield report(nameOf(name, command), all, small.get(command) ?? 0, shown)
+    for (const entry of fs.readdirSync(folder)) if (entry !== 'small.qcow2') fs.rmSync(at(entry), { force: true })
   }
-} finally {
-  fs.rmSync(values.folder, { recursive: true, force: true })
 }
 
 async function runs(args: readonly string[]): Promise<Run[]> {
   const all: Run[] = []
-  for (let round = 0; round < Number(values.runs); round++) {
+  for (let round = 0; round < repeated; round++) {
     fs.rmSync(target, { force: true })
     all.push(await run(process.execPath, [program, ...args]))
   }
@@ -205,15 +199,15 @@ function processor(all: readonly Run[]): number {
 
 function report(
   name: string,
-  command: string,
   all: readonly { readonly size: number; readonly runs: readonly Run[] }[],
   starting: number,
   shown: (size: number) => string,
-): void {
-  const cells = all.map(({ size, runs: own }) => {
-    const peak = Math.max(...own.map((one) => one.peak)) / 1048576
-    return `${shown(size)}: ${processor(own).toFixed(2)}, ${peak.toFixed(0)}`
-  })
+): Scale {
+  const sizes = all.map(({ size, runs: own }) => ({
+    size: shown(size),
+    seconds: processor(own),
+    peak: Math.max(...own.map((one) => one.peak)) / 1048576,
+  }))
   const [first, last] = [all[0], all.at(-1)]
   const beyond = (one: typeof first): number => (one === undefined ? 0 : processor(one.runs) - starting)
   // Below the resolution of the clock there is no growth to speak of.
@@ -221,5 +215,7 @@ function report(
     first === undefined || last === undefined || beyond(last) < 0.05
       ? 'none'
       : (Math.log(beyond(last) / Math.max(0.02, beyond(first))) / Math.log(last.size / first.size)).toFixed(2)
-  console.log(`| ${name} | ${command} | ${cells.join('; ')} | ${slope} |`)
+  const cells = sizes.map(({ size, seconds, peak }) => `${size}: ${seconds.toFixed(2)}, ${peak.toFixed(0)}`)
+  console.log(`| ${name} | ${cells.join('; ')} | ${slope} |`)
+  return { name, slope, sizes }
 }

@@ -21,6 +21,7 @@ export class ExtGroups {
   readonly layout: ExtLayout
   readonly checksums: ExtChecksums
   readonly reader: VolumeReader
+  #last: { readonly number: number; readonly group: ExtGroup } | undefined
 
   constructor(reader: VolumeReader, layout: ExtLayout) {
     this.reader = reader
@@ -30,6 +31,12 @@ export class ExtGroups {
 
   /** @throws ImageError corrupt E_FS_CORRUPT: a checksum is wrong, or a table lies outside the filesystem. */
   group(number: number): ExtGroup {
+    // The inodes of a folder are mostly of one group.
+    if (this.#last?.number !== number) this.#last = { number, group: this.#read(number) }
+    return this.#last.group
+  }
+
+  #read(number: number): ExtGroup {
     const { layout, reader } = this
     const position = layout.descriptorPosition(number)
     const bytes = reader.bytes(position, layout.descriptorSize)
