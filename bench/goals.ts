@@ -142,7 +142,7 @@ const images = imageRows().filter(({ name }) => isWanted(name))
 const onDevices = ['reflink', 'restore onto a device', 'clone of a device'].some(isWanted)
 if (images.length > 0 || onDevices) {
   makeInputs()
-  await makeImages()
+  await makeImages((file) => images.some(({ ours, peers }) => [ours, ...peers].some(({ argv }) => argv.includes(file))))
 }
 const mounted = onDevices ? mountInputs() : undefined
 for (const signal of ['SIGINT', 'SIGTERM'] as const)

@@ -35,31 +35,26 @@ export function makeInputs(): void {
   fs.closeSync(descriptor)
 }
 
-/** Images of the input in every format, made by qemu-img. */
-export async function makeImages(): Promise<void> {
-  for (const [name, format] of formats)
-    await run('qemu-img', ['convert', '-O', format, files.random, at(`in.${name}`)], at(`in.${name}`))
-  for (const type of ['zlib', 'zstd'])
-    await run('qemu-img', [
-      'convert',
-      '-c',
-      '-O',
-      'qcow2',
-      '-o',
-      `compression_type=${type}`,
-      files.files,
-      at(`in-${type}.qcow2`),
-    ])
-  for (const format of ['vmdk', 'vdi'])
-    await run('qemu-img', ['convert', '-O', format, files.random, at(`in.${format}`)], at(`in.${format}`))
-  const optimised = ['-O', 'vmdk', '-o', 'subformat=streamOptimized']
-  await run('qemu-img', ['convert', ...optimised, files.files, at('in-stream.vmdk')])
+/** Images of the input in every format, made by qemu-img and the usual programs. @param isNeeded by a row that runs. */
+export async function makeImages(isNeeded: (file: string) => boolean): Promise<void> {
+  const convert = async (source: string, target: string, ...how: string[]): Promise<void> => {
+    if (isNeeded(target)) await run('qemu-img', ['convert', ...how, source, target], target)
+  }
+  for (const [name, format] of formats) await convert(files.random, at(`in.${name}`), '-O', format)
+  for (const type of ['zlib', 'zstd']) {
+    const how = ['-c', '-O', 'qcow2', '-o', `compression_type=${type}`]
+    await convert(files.files, at(`in-${type}.qcow2`), ...how)
+  }
+  for (const format of ['vmdk', 'vdi']) await convert(files.random, at(`in.${format}`), '-O', format)
+  await convert(files.files, at('in-stream.vmdk'), '-O', 'vmdk', '-o', 'subformat=streamOptimized')
   for (const [extension, command] of [
     ['gz', 'gzip -c'],
     ['xz', 'xz -T0 -c'],
     ['zst', 'zstd -q'],
-  ] as const)
-    await run('sh', ['-c', `${command} < "$0" > "$1"`, files.files, at(`in.raw.${extension}`)])
+  ] as const) {
+    const target = at(`in.raw.${extension}`)
+    if (isNeeded(target)) await run('sh', ['-c', `${command} < "$0" > "$1"`, files.files, target])
+  }
 }
 
 const formats = [
