@@ -7,7 +7,18 @@ import { fileRows } from './file-rows.js'
 import { imageRows, makeImages, makeInputs } from './image-rows.js'
 import { inBalancedOrder, median, run, type Run } from './measure.js'
 import { mountRows } from './mount.js'
-import { isWanted, machine, options, root, rounds, type Command, type Row, type Throughput } from './row.js'
+import {
+  files,
+  isWanted,
+  machine,
+  options,
+  root,
+  rounds,
+  vdisk,
+  type Command,
+  type Row,
+  type Throughput,
+} from './row.js'
 import { scaleRows } from './scale.js'
 import { servingRows } from './serve.js'
 
@@ -140,7 +151,10 @@ function save(results: readonly { readonly name: string }[]): void {
 fs.rmSync(options.folder, { recursive: true, force: true })
 const images = imageRows().filter(({ name }) => isWanted(name))
 const onDevices = ['reflink', 'restore onto a device', 'clone of a device'].some(isWanted)
-if (images.length > 0 || onDevices) {
+const isBackup = ['partclone', 'Clonezilla folder, zst', 'Clonezilla folder, gz', 'ntfsclone', 'E01'].some((name) =>
+  isWanted(`${name} → raw, against its own tool`),
+)
+if (images.length > 0 || onDevices || isBackup) {
   makeInputs()
   await makeImages((file) => images.some(({ ours, peers }) => [ours, ...peers].some(({ argv }) => argv.includes(file))))
 }
@@ -164,7 +178,11 @@ const heads = [
 ]
 console.log(`| ${heads.join(' | ')} |\n| ${heads.map(() => '---').join(' | ')} |`)
 try {
-  const rows = [...images, ...(mounted === undefined ? [] : [...reflinkRows(mounted), ...deviceRows(mounted)])]
+  const rows = [
+    ...images,
+    ...(isBackup ? backupRows(options.folder, files.files, vdisk) : []),
+    ...(mounted === undefined ? [] : [...reflinkRows(mounted), ...deviceRows(mounted)]),
+  ]
   for (const row of [...rows, ...(options.quick ? [] : fileRows())].filter(({ name }) => isWanted(name)))
     save([await measure(row)])
   if (!options.quick) {
