@@ -87,7 +87,8 @@ function makeBackups(at: (name: string) => string, content: string): void {
       disk: 'sda\n',
       parts: 'sda1\n',
       'dev-fs.list': '/dev/sda1 ext4 1G\n',
-      'sda-pt.sf': `label: dos\nunit: sectors\nsector-size: 512\n\n/dev/sda1 : start=2048, size=${end - 2048}, type=83\n`,
+      'sda-pt.sf':
+        'label: dos\nunit: sectors\nsector-size: 512\n\n' + `/dev/sda1 : start=2048, size=${end - 2048}, type=83\n`,
       'sda-pt.parted': `Disk /dev/sda: ${end}s\nSector size (logical/physical): 512B/512B\nPartition Table: msdos\n`,
     }
     for (const [name, text] of Object.entries(files)) fs.writeFileSync(path.join(saved, name), text)

@@ -10,6 +10,7 @@ interface Output {
 }
 
 const words: Readonly<Record<Progress['phase'], string>> = {
+  unpack: 'reading from the start',
   read: 'reading',
   copy: 'copying',
   write: 'writing',

@@ -115,7 +115,7 @@ test('Clonezilla: a disk with a GPT is put together: table, partitions, swap; fi
   assertSameFiles(seen(at('copied')), made)
   // What is decoded from its start says how far it is.
   const steps: number[] = []
-  await hash(`${at('saved')}@1`, { onProgress: ({ phase, done }) => phase === 'read' && steps.push(done) })
+  await hash(`${at('saved')}@1`, { onProgress: ({ phase, done }) => phase === 'unpack' && steps.push(done) })
   assert.ok(steps.length > 0)
   assert.equal((await check(at('saved'), { deep: true })).counts.error, 0)
   const { format, sections } = info(at('saved'))

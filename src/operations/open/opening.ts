@@ -161,11 +161,12 @@ export async function prepared(opened: OpenedImage, later: LaterOptions): Promis
  * anything out. @throws ImageError corrupt E_CHECKSUM; as reading; aborted.
  */
 export async function verifyStored(opened: OpenedImage, later: LaterOptions): Promise<void> {
-  await perform(opened.verify(), performing(later))
+  await perform(opened.verify(), performing(later, 'read'))
 }
 
-function performing({ signal, onProgress }: LaterOptions): WorkOptions {
-  return { signal, onProgress: ({ done, total }) => onProgress?.({ phase: 'read', done, total }) }
+/** What is done before a disk can be read at any place is a phase of its own: it goes through a file from its start. */
+function performing({ signal, onProgress }: LaterOptions, phase: Progress['phase'] = 'unpack'): WorkOptions {
+  return { signal, onProgress: ({ done, total }) => onProgress?.({ phase, done, total }) }
 }
 
 function* openDiskWork(argument: string, options: OpenOptions): Work<OpenedImage> {
