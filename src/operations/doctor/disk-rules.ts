@@ -10,7 +10,7 @@ import type { DoctorReport } from './report.js'
 /** Where partitions should begin, in bytes: pages and the blocks of storage are no smaller. */
 const wantedAlignment = 4096
 
-/** The size of the disk, its table, and what lies in it besides files. @param logical whether volumes of LVM are read. */
+/** The size of the disk, its table, and what lies in it besides files. @param logical whether LVM is read. */
 export function checkDisk(
   opened: OpenedImage,
   disk: InspectResult,
