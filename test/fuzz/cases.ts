@@ -1,11 +1,14 @@
 import { builtinDrivers } from '../../src/formats/registry.js'
+import type { WrapperDriver } from '../../src/formats/driver.js'
 import { driver } from '../support/drivers.js'
 import { exercise, refusal, type Outcome } from './exercise.js'
+import { exerciseWrapped } from './exercise-wrapped.js'
 import { exerciseFilesystem, filesystemSeeds, filesystemSubject } from './filesystems.js'
 import { exerciseHive, hiveSeeds, hiveSubject } from './hives.js'
 import { mutate } from './mutate.js'
 import { Random } from './random.js'
 import { seedImages, type SeedImage } from './seeds.js'
+import { fuzzedWrappers, wrappedSeeds, wrapperOf } from './wrapped-seeds.js'
 import { processorTime } from '../support/processor-time.js'
 
 /** What is no format: where its seeds come from, and what is done with a changed one. */
@@ -16,8 +19,11 @@ const subjects: Readonly<
   [filesystemSubject]: { seeds: filesystemSeeds, exercise: ({ store }) => exerciseFilesystem(store) },
 }
 
-/** Every format built in, each of which needs fixtures that cases start from; hives of the registry; filesystems. */
-export const fuzzedFormats = [...builtinDrivers.map(({ id }) => id), ...Object.keys(subjects)]
+/**
+ * Every format built in, each of which needs fixtures that cases start from; hives of the registry; filesystems; and
+ * what images lie in, as far as seeds can be made.
+ */
+export const fuzzedFormats = [...builtinDrivers.map(({ id }) => id), ...Object.keys(subjects), ...fuzzedWrappers]
 
 /** Milliseconds and bytes that no case may pass. */
 export const bounds = { milliseconds: 2000, bytes: 256 * 1024 * 1024 } as const
@@ -34,12 +40,15 @@ export interface Failure {
 /** The cases of one format and seed. Any of them can be run alone, and again. */
 export class Cases {
   readonly #images: readonly SeedImage[]
+  readonly #wrapper: WrapperDriver | undefined
 
   constructor(
     readonly format: string,
     readonly seed: number,
   ) {
-    this.#images = subjects[format]?.seeds() ?? seedImages(format)
+    this.#wrapper = wrapperOf(format)
+    this.#images =
+      this.#wrapper === undefined ? (subjects[format]?.seeds() ?? seedImages(format)) : wrappedSeeds(format)
     if (this.#images.length === 0) throw new Error(`fixtures/ has no image of the format ${format}`)
   }
 
@@ -60,11 +69,7 @@ export class Cases {
       changes = mutate(this.format, image, random)
       const memory = process.memoryUsage.rss()
       const start = processorTime()
-      const subject = subjects[this.format]
-      const outcome =
-        subject === undefined
-          ? exercise(driver(this.format), image.store, random)
-          : (refusal(() => subject.exercise(image)) ?? 'open')
+      const outcome = this.#exercise(image, random)
       const milliseconds = processorTime() - start
       const grown = process.memoryUsage.rss() - memory
       if (milliseconds > bounds.milliseconds) return failure(`took ${Math.round(milliseconds)} ms`)
@@ -75,5 +80,12 @@ export class Cases {
     } finally {
       image.store.restore()
     }
+  }
+
+  #exercise(image: SeedImage, random: Random): Outcome {
+    if (this.#wrapper !== undefined) return exerciseWrapped(this.#wrapper, image.store, random)
+    const subject = subjects[this.format]
+    if (subject === undefined) return exercise(driver(this.format), image.store, random)
+    return refusal(() => subject.exercise(image)) ?? 'open'
   }
 }

@@ -39,7 +39,8 @@ export function refusal(act: () => void): Outcome | undefined {
 
 const ignored = (): void => undefined
 
-function tolerant(refused: (code: string) => void, act: () => void): void {
+/** Errors that are right are answers. @throws what is a bug. */
+export function tolerant(refused: (code: string) => void, act: () => void): void {
   try {
     act()
   } catch (error) {

@@ -1,4 +1,5 @@
 /** Puts right checksums over changed structures, so that what they guard is reached. Independent of src/. */
+import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { referenceCrc } from '../support/vhdx-bytes.js'
 import type { BufferStore } from './buffer-store.js'
@@ -62,9 +63,36 @@ function sealPartclone(store: BufferStore): void {
   if (bytes[105] === 1) seal(110, 110 + Math.ceil(blocks / 8))
 }
 
+/** Tar: the sum of the bytes of each header, its own field taken as blanks. */
+function sealTar(store: BufferStore): void {
+  for (let at = 0; at + 512 <= store.size; at += 512) {
+    if (store.bytes.toString('latin1', at + 257, at + 262) !== 'ustar') continue
+    const header = Buffer.from(store.bytes.subarray(at, at + 512))
+    header.fill(0x20, 148, 156)
+    let sum = 0
+    for (const byte of header) sum += byte
+    store.write(at + 148, Buffer.from(`${sum.toString(8).padStart(6, '0')}\0 `))
+  }
+}
+
+/** VMA: MD5 of the header and of each extent's header, the sum's own bytes taken as zeros. */
+function sealVma(store: BufferStore): void {
+  const seal = (start: number, length: number, field: number): void => {
+    if (length < field + 16 || start + length > store.size) return
+    const bytes = Buffer.from(store.bytes.subarray(start, start + length))
+    bytes.fill(0, field, field + 16)
+    store.write(start + field, createHash('md5').update(bytes).digest())
+  }
+  if (store.size > 60) seal(0, store.bytes.readUInt32BE(56), 32)
+  for (let at = store.bytes.indexOf('VMAE'); at >= 0; at = store.bytes.indexOf('VMAE', at + 512)) seal(at, 512, 24)
+}
+
 export const seals: Readonly<Record<string, (store: BufferStore) => void>> = {
   vhd: sealVhd,
   vhdx: sealVhdx,
   partclone: sealPartclone,
   [hiveSubject]: sealHive,
+  ova: sealTar,
+  xva: sealTar,
+  vma: sealVma,
 }
