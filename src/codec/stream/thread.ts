@@ -24,8 +24,10 @@ export interface ExpectedContent {
 
 /** Content is handed over in slots of this many bytes; all but the last are full. */
 export const slotLength = 1048576
-const slotCount = 4
+const slotCount = 16
 const errorLength = 65536
+/** Numbers, and the position behind them. */
+const headLength = 128
 
 /**
  * Numbers that both threads see: what was produced and taken (slots), the state, the length of an error, and a count of
@@ -42,13 +44,13 @@ export class SharedSlots {
   readonly error: Uint8Array
   readonly slots: readonly Uint8Array[]
 
-  constructor(readonly memory: SharedArrayBuffer = new SharedArrayBuffer(64 + errorLength + slotCount * slotLength)) {
+  constructor(readonly memory: SharedArrayBuffer = new SharedArrayBuffer(headLength + errorLength + slotCount * slotLength)) {
     this.numbers = new Int32Array(memory, 0, place.lengths + slotCount)
-    this.position = new Float64Array(memory, 56, 1)
-    this.error = new Uint8Array(memory, 64, errorLength)
+    this.position = new Float64Array(memory, headLength - 8, 1)
+    this.error = new Uint8Array(memory, headLength, errorLength)
     this.slots = Array.from(
       { length: slotCount },
-      (_, index) => new Uint8Array(memory, 64 + errorLength + index * slotLength, slotLength),
+      (_, index) => new Uint8Array(memory, headLength + errorLength + index * slotLength, slotLength),
     )
   }
 }
