@@ -1,6 +1,6 @@
 import { beginsWith } from '../../binary/mark.js'
 import type { ByteStore } from '../../block/types.js'
-import type { DiskImage, FormatDriver, OpenContext } from '../driver.js'
+import { ignoreChecksums, type DiskImage, type FormatDriver, type OpenContext } from '../driver.js'
 import { readAcquisition } from './acquisition.js'
 import { EwfImage } from './reader.js'
 import { openSegments } from './segments.js'
@@ -15,6 +15,7 @@ export const ewf: FormatDriver = {
   subformats: [],
   features: { parents: 'none', snapshots: false, compression: ['zlib', 'bzip2'], sectorSizes: [512, 4096] },
   options: [],
+  openOptions: [ignoreChecksums],
   probe: (head) => (beginsWith(head, signature1) || beginsWith(head, signature2) ? 'certain' : 'no'),
   open,
 }
@@ -23,7 +24,13 @@ function open(store: ByteStore, context: OpenContext): DiskImage {
   const others: ByteStore[] = []
   try {
     const { list, names, missing } = openSegments(store, context, others)
-    return new EwfImage(store, readAcquisition(list), { others, names, missing })
+    const acquisition = readAcquisition(list)
+    return new EwfImage(store, acquisition, {
+      others,
+      names,
+      missing,
+      ignoreChecksums: context.options['ignore-checksums'] === true,
+    })
   } catch (error) {
     // The first store stays the caller's until the image exists.
     for (const other of others) other[Symbol.dispose]()

@@ -4,13 +4,23 @@ import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
 import { codecFor } from '../../codec/registry.js'
 import { corrupt, isImageError, printable, type ImageError } from '../../errors.js'
-import type { CheckOptions, DiskImage, FileReference, Finding } from '../driver.js'
+import { asWarning, type CheckOptions, type DiskImage, type FileReference, type Finding } from '../driver.js'
 import { decodeUnit } from '../../block/read.js'
 import type { Acquisition } from './acquisition.js'
 import { ChunkTables, type StoredChunk } from './chunk-tables.js'
 
 const mostFaults = 4096
 const chunksPerStep = 256
+
+export interface EwfOptions {
+  /** The stores of the further segments, which the image closes, and their names. */
+  readonly others: readonly ByteStore[]
+  readonly names: readonly string[]
+  /** Why there are none. */
+  readonly missing?: ImageError
+  /** Warns where the digest of the disk is wrong, and reads on. */
+  readonly ignoreChecksums?: boolean
+}
 
 /** An image of a forensic acquisition: chunks of one size, each compressed or with a checksum, in one or more files. */
 export class EwfImage extends ExtentSource implements DiskImage {
@@ -34,14 +44,15 @@ export class EwfImage extends ExtentSource implements DiskImage {
     pattern: false,
   }
   readonly #packed: 'zlib' | 'bzip2-unit'
+  readonly #ignoreChecksums: boolean
 
-  /** @param others the stores of the further segments, which the image closes. @param missing why there are none. */
   constructor(
     store: ByteStore,
     acquisition: Acquisition,
-    { others, names, missing }: { others: readonly ByteStore[]; names: readonly string[]; missing?: ImageError },
+    { others, names, missing, ignoreChecksums = false }: EwfOptions,
   ) {
     super(store)
+    this.#ignoreChecksums = ignoreChecksums
     const { media } = acquisition
     this.#acquisition = acquisition
     this.#others = others
@@ -172,6 +183,26 @@ export class EwfImage extends ExtentSource implements DiskImage {
     if (hashes === undefined || !isWhole) return
     yield* compared('MD5', md5, hashes.md5.digest('hex'))
     yield* compared('SHA-1', sha1, hashes.sha1.digest('hex'))
+  }
+
+  /** The digests of the whole disk; of a part of it there are none. */
+  *verify(offset: number, length: number): Work<void, Finding> {
+    const { md5, sha1 } = this.#acquisition
+    if (offset > 0 || length < this.capacity || (md5 === undefined && sha1 === undefined)) return
+    const content = new Uint8Array(this.#acquisition.media.chunkSize)
+    const hashes = { md5: createHash('md5'), sha1: createHash('sha1') }
+    for (let at = 0; at < this.capacity; at += content.length) {
+      const bytes = content.subarray(0, Math.min(content.length, this.capacity - at))
+      this.read(at, bytes)
+      if (md5 !== undefined) hashes.md5.update(bytes)
+      if (sha1 !== undefined) hashes.sha1.update(bytes)
+      if ((at / content.length) % chunksPerStep === 0) yield { done: at, total: this.capacity }
+    }
+    const findings = [
+      ...compared('MD5', md5, hashes.md5.digest('hex')),
+      ...compared('SHA-1', sha1, hashes.sha1.digest('hex')),
+    ]
+    for (const finding of findings) yield this.#ignoreChecksums ? asWarning(finding) : finding
   }
 
   /**

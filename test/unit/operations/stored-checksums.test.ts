@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { crc32 } from 'node:zlib'
+import { ewfImage, type EwfRecipe } from '../../../fixtures/spec-writer/ewf.js'
 import { dmgImage, dmgSegments, dmgType } from '../../../fixtures/spec-writer/dmg.js'
 import { androidSparseImage } from '../../../fixtures/spec-writer/read-only.js'
 import { crc32Zeros } from '../../../src/binary/checksum.js'
@@ -156,4 +157,33 @@ test('the CRC-32 of zeros is that of zlib', () => {
   let sum = start
   for (let piece = 0; piece < 2 ** 13; piece++) sum = crc32Zeros(2 ** 20, sum)
   assert.equal(crc32Zeros(2 ** 33, start), sum)
+})
+
+test('a forensic image whose digest is another than that of its content is not given out', async (t) => {
+  const folder = testFolder(t)
+  const at = (name: string): string => join(folder, name)
+  const image = (kind: 'encase6' | 'ex01', section: string, byte: number): void => {
+    const edit: EwfRecipe['edit'] = (name, data, when) => {
+      if (name === section && when === 'before') data.writeUInt8(data.readUInt8(byte) ^ 1, byte)
+    }
+    fs.writeFileSync(at('a.E01'), Buffer.concat(ewfImage({ content, kind, edit })))
+  }
+  for (const [kind, section, byte] of [
+    ['encase6', 'digest', 20],
+    ['ex01', 'sha1', 0],
+  ] as const) {
+    image(kind, section, byte)
+    const before = fs.readdirSync(folder)
+    const wrong = { code: 'E_DIGEST', kind: 'corrupt', hint: /ignore-checksums=true/ }
+    await assert.rejects(convert(at('a.E01'), at('b.qcow2')), wrong)
+    await assert.rejects(hash(at('a.E01')), wrong)
+    await assert.rejects(compare(at('a.E01'), at('a.E01')), wrong)
+    assert.deepEqual(fs.readdirSync(folder), before)
+    const { notes } = await convert(at('a.E01'), at('b.raw'), { fromOptions: { 'ignore-checksums': true } })
+    assert.deepEqual([notes.length, notes[0]?.code], [1, 'W_DIGEST'])
+    assert.ok(fs.readFileSync(at('b.raw')).equals(content))
+    fs.rmSync(at('b.raw'))
+  }
+  image('encase6', 'none', 0)
+  assert.deepEqual((await convert(at('a.E01'), at('b.raw'))).notes, [])
 })
