@@ -36,3 +36,44 @@ test('vdisk info shows an appliance of one disk, and of several, and how one of 
   assert.equal(changed.code, 5, changed.stderr)
   assert.match(changed.stderr, /Convert it/)
 })
+
+test('measure --to ova says what convert writes, to the byte; levels and hardware versions count', async (t) => {
+  const cwd = testFolder(t)
+  fs.writeFileSync(join(cwd, 'disk.raw'), Buffer.concat([diskLike(3 * 2 ** 20, 7), Buffer.alloc(2 ** 20)]))
+  for (const flags of [[], ['-o', 'level=1'], ['-o', 'hardware-version=19']]) {
+    const measured = await vdisk(['measure', 'disk.raw', '--to', 'ova', '--json', ...flags], { cwd })
+    assert.equal(measured.code, 0, measured.stderr)
+    const result = JSON.parse(measured.stdout.toString()) as { required: number; 'fully-allocated': number }
+    assertSchema('measure', result)
+    const made = await vdisk(['convert', 'disk.raw', 'server.ova', '--force', ...flags], { cwd })
+    assert.equal(made.code, 0, made.stderr)
+    assert.equal(result.required, fs.statSync(join(cwd, 'server.ova')).size, flags.join(' '))
+    assert.ok(result['fully-allocated'] > 4 * 2 ** 20)
+  }
+  const empty = await vdisk(['measure', '--size', '1G', '--to', 'ova'], { cwd })
+  assert.equal(empty.code, 2)
+  assert.match(empty.stderr, /Name the image/)
+})
+
+test('--hardware-version is recorded in a VMDK and shown; an OVA takes it as an option', async (t) => {
+  const cwd = testFolder(t)
+  fs.writeFileSync(join(cwd, 'disk.raw'), diskLike(2 ** 20, 7))
+  const run = async (...args: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await vdisk(args, { cwd })
+    assert.equal(code, 0, stderr)
+    return stdout.toString()
+  }
+  for (const command of [
+    ['convert', 'disk.raw', 'a.vmdk'],
+    ['create', 'b.vmdk', '1M'],
+  ]) {
+    await run(...command, '--hardware-version', '14')
+    const name = command[0] === 'create' ? 'b.vmdk' : 'a.vmdk'
+    assert.match(fs.readFileSync(join(cwd, name), 'latin1'), /ddb\.virtualHWVersion = "14"/)
+    assert.match(await run('info', name), /hardware version +14/i)
+  }
+  await run('convert', 'disk.raw', 'vm.ova', '-o', 'hardware-version=15')
+  assert.match(await run('info', 'vm.ova'), /vmx-15/)
+  for (const wrong of ['0', 'x', '100'])
+    assert.equal((await vdisk(['create', 'c.vmdk', '1M', '--hardware-version', wrong], { cwd })).code, 2, wrong)
+})

@@ -22,7 +22,7 @@ const context: WrapperContext = {
 /** Bytes of content that a case decodes at most. */
 const mostContent = 16 * 1024 * 1024
 
-/** What can be done with a compressed file or an archive: open it, look at every member, read and decode it, check it. */
+/** What can be done with a compressed file or an archive: open it, read and decode every member, check it. */
 export function exerciseWrapped(driver: WrapperDriver, store: BufferStore, random: Random): Outcome {
   const { bytes, size } = store
   driver.probe(bytes.subarray(0, 65536), bytes.subarray(Math.max(0, size - 65536)), size)

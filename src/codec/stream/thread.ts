@@ -28,6 +28,7 @@ const slotCount = 16
 const errorLength = 65536
 /** Numbers, and the position behind them. */
 const headLength = 128
+const wholeLength = headLength + errorLength + slotCount * slotLength
 
 /**
  * Numbers that both threads see: what was produced and taken (slots), the state, the length of an error, and a count of
@@ -44,7 +45,7 @@ export class SharedSlots {
   readonly error: Uint8Array
   readonly slots: readonly Uint8Array[]
 
-  constructor(readonly memory: SharedArrayBuffer = new SharedArrayBuffer(headLength + errorLength + slotCount * slotLength)) {
+  constructor(readonly memory: SharedArrayBuffer = new SharedArrayBuffer(wholeLength)) {
     this.numbers = new Int32Array(memory, 0, place.lengths + slotCount)
     this.position = new Float64Array(memory, headLength - 8, 1)
     this.error = new Uint8Array(memory, headLength, errorLength)

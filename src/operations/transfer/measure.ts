@@ -8,6 +8,7 @@ import { Registry } from '../../formats/registry.js'
 import { targetFormat, type TargetFormat } from './layout.js'
 import type { PlatformChoice } from '../platform/choice.js'
 import { choiceFor, emptyFit, platformFit } from './for-platform.js'
+import { convert } from './convert.js'
 import { Content, openContent, type ContentOptions } from './content.js'
 import { EmptyDisk } from './empty-disk.js'
 import { sourceOf } from './source.js'
@@ -44,9 +45,38 @@ type Measured = Pick<MeasureResult, 'required' | 'content' | 'files'> & { readon
  * @param source undefined for an empty disk, of `size` bytes. @throws ImageError as `convert` does.
  */
 export async function measure(source: string | undefined, options: MeasureOptions): Promise<MeasureResult> {
+  if (options.to === 'ova' && options.for === undefined) return await measureAppliance(source, options)
   return await readingForward(
     async (forward) => await measureOnce(source, options.usedOnly === undefined ? { ...options, forward } : options),
   )
+}
+
+/** An appliance is made as for a pipe, and counted. What it could take at most is that of the disk in it. */
+async function measureAppliance(source: string | undefined, options: MeasureOptions): Promise<MeasureResult> {
+  if (source === undefined)
+    throw usage('E_USAGE', 'an OVA is measured of an image', { hint: 'Name the image that goes into it.' })
+  const started = milliseconds()
+  const { level } = options.options ?? {}
+  const disk = await measure(source, {
+    ...options,
+    to: 'vmdk',
+    options: level === undefined ? { subformat: 'streamOptimized' } : { subformat: 'streamOptimized', level },
+  })
+  let required = 0
+  const output = (bytes: Uint8Array): Promise<void> => {
+    required += bytes.length
+    return Promise.resolve()
+  }
+  const { target, notes } = await convert(source, { output }, options)
+  return {
+    ...disk,
+    target: { format: target.format, capacity: target.capacity, sectorSize: target.sectorSize },
+    required,
+    fullyAllocated: required - disk.required + disk.fullyAllocated,
+    files: [{ size: required }],
+    notes,
+    seconds: (milliseconds() - started) / 1000,
+  }
 }
 
 async function measureOnce(source: string | undefined, options: MeasureOptions & Forward): Promise<MeasureResult> {
