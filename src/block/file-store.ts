@@ -33,6 +33,8 @@ export class FileStore implements ByteStore {
   /** What the file was like when it was opened for reading. */
   #opened: BigIntStats | undefined
   #failed: ImageError | undefined
+  /** Ranges that were written since {@link remake}. */
+  #remade: { readonly position: number; end: number }[] | undefined
   #sealed = false
   #fd: number | undefined
   #size: number
@@ -98,6 +100,22 @@ export class FileStore implements ByteStore {
       return new FileStore(shown, fd, 0, true, true, durable, waysToMedium(path, fd, durable))
     } catch (cause) {
       throw writeError(shown, 'cannot be created', cause)
+    }
+  }
+
+  /**
+   * Opens a file that {@link create} made and that is not finished, to make it anew: its size is 0, and counts up as
+   * what it is to hold is written or reported by {@link grown} again, whatever is in it. {@link settle} ends that.
+   * @throws ImageError target E_WRITE_PERMISSION, E_WRITE, E_NO_FOLDER.
+   */
+  static remake(path: HostPath, durable: boolean, shown: string): FileStore {
+    try {
+      const fd = fs.openSync(path, fs.constants.O_RDWR)
+      const store = new FileStore(shown, fd, 0, true, true, durable, waysToMedium(path, fd, durable))
+      store.#remade = []
+      return store
+    } catch (cause) {
+      throw writeError(shown, 'cannot be opened', cause)
     }
   }
 
@@ -202,6 +220,27 @@ export class FileStore implements ByteStore {
       }
     }
     this.grown(position + bytes.length)
+    this.#remade?.push({ position, end: position + bytes.length })
+  }
+
+  /**
+   * Ends what {@link remake} began: behind `end` everything is as in a new file, but for what was written again.
+   * @param end where what is known to be right ends. @returns the size that the file had. @throws ImageError target.
+   */
+  settle(end: number): number {
+    const size = Number(fs.fstatSync(this.fd, { bigint: true }).size)
+    const written = (this.#remade ?? []).sort((a, b) => a.position - b.position)
+    this.#remade = undefined
+    const wanted = this.#size
+    this.#size = size
+    let at = end
+    for (const range of written) {
+      if (range.position > at) this.zero(at, Math.min(range.position, size) - at)
+      at = Math.max(at, range.end)
+    }
+    if (at < Math.min(size, wanted)) this.zero(at, Math.min(size, wanted) - at)
+    this.truncate(wanted)
+    return size
   }
 
   changed(): string | undefined {
@@ -220,7 +259,8 @@ export class FileStore implements ByteStore {
   truncate(size: number): void {
     this.#assertOpen()
     try {
-      fs.ftruncateSync(this.fd, size)
+      // What is made anew keeps what it has until it is settled.
+      if (this.#remade === undefined || size > fs.fstatSync(this.fd).size) fs.ftruncateSync(this.fd, size)
     } catch (cause) {
       throw (this.#failed = writeError(this.path, `cannot be set to ${size} bytes`, cause))
     }
@@ -243,6 +283,19 @@ export class FileStore implements ByteStore {
       throw (this.#failed = writeError(this.path, 'cannot be flushed to the medium', cause))
     }
     this.#failed = undefined
+  }
+
+  /** As {@link flush}, of what was written so far, without keeping this thread waiting. @throws ImageError target. */
+  async flushLater(): Promise<void> {
+    if (!this.#durable) return
+    this.#assertOpen()
+    const { fd } = this
+    await new Promise<void>((resolve, reject) => {
+      fs.fdatasync(fd, (cause) => {
+        if (cause === null) resolve()
+        else reject((this.#failed = writeError(this.path, 'cannot be flushed to the medium', cause)))
+      })
+    })
   }
 
   #assertOpen(): void {

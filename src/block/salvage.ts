@@ -43,6 +43,11 @@ export class SalvagingSource implements BlockSource {
     return [...this.#bad]
   }
 
+  /** Adds what an earlier read of the same disk found. */
+  restore({ offset, length }: BadRun): void {
+    this.#add(offset, length)
+  }
+
   extentAt(offset: number, limit: number): Extent {
     return this.#source.extentAt(offset, limit)
   }

@@ -116,6 +116,9 @@ export abstract class BaseCommand extends Command {
     return calmly(this.#progress.update)
   }
 
+  /** What takes the journal of finished work away: at the very end, since a kill before that is found out by it. */
+  protected readonly forgetLater = (forget: () => void): void => void process.once('exit', forget)
+
   /** Prints the one JSON document of a command. */
   protected printJson(document: JsonDocument & Readonly<Record<string, unknown>>): void {
     process.stdout.write(`${withoutSecrets(jsonText(document))}\n`)

@@ -268,6 +268,26 @@ export const repairFlags = {
   'allow-in-use': allowInUse(),
 }
 
+/** Most bytes of a disk that are moved a second. */
+const rate = custom<number>({
+  helpValue: 'LIMIT',
+  summary: 'move at most this many bytes of the disk a second: 50M',
+  parse: (text) => {
+    const value = parseSize(text)
+    if (value < 1024)
+      throw usage('E_RATE', `${printable(text)} is no rate: give bytes a second, from 1K, for example 50M`)
+    return Promise.resolve(value)
+  },
+})
+
+/** Flags of every command that moves a whole disk. */
+export const pacingFlags = {
+  rate: rate(),
+  resume: boolean({
+    summary: 'keep a journal of what is done, and go on with what an earlier run of the same command left',
+  }),
+}
+
 /** Flags of every command that writes a disk or partition. Each override is one guard's, and no other's. */
 export const deviceFlags = {
   yes: boolean({ char: 'y', summary: 'go on without asking; only together with --confirm' }),
@@ -323,6 +343,12 @@ export const deviceFlags = {
     helpGroup: 'GUARD OVERRIDE',
   }),
   threads: count({ summary: 'worker threads for decompression; 0: none' }),
+  ...pacingFlags,
+  journal: string({
+    helpValue: 'FILE',
+    dependsOn: ['resume'],
+    summary: 'where --resume keeps its journal, never on the target (default: a file in /var/lib/vdisk/resume)',
+  }),
 }
 
 type DeviceFlag =
@@ -350,9 +376,12 @@ export function deviceValues(
     readonly confirm: string | undefined
     readonly uuid: string | undefined
     readonly threads: number | undefined
+    readonly rate: number | undefined
+    readonly resume: boolean
+    readonly journal: string | undefined
   },
 ) {
-  const { yes, confirm, verify, fit, grow, eject, unmount, uuid, threads } = flags
+  const { yes, confirm, verify, fit, grow, eject, unmount, uuid, threads, rate, resume, journal } = flags
   return {
     yes,
     confirm,
@@ -363,6 +392,9 @@ export function deviceValues(
     unmount,
     uuid,
     threads,
+    rate,
+    resume,
+    journal,
     dryRun: flags['dry-run'],
     newIds: flags['new-ids'],
     allowSystemDisk: flags['allow-system-disk'],

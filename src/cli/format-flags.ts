@@ -100,6 +100,8 @@ export function targetValues(
     readonly parent?: string | undefined
     readonly size?: number | undefined
     readonly for?: string | undefined
+    readonly rate?: number | undefined
+    readonly resume?: boolean
   },
 ) {
   return {
@@ -115,6 +117,8 @@ export function targetValues(
     parent: flags.parent,
     size: flags.size,
     for: flags.for,
+    rate: flags.rate,
+    resume: flags.resume,
   }
 }
 

@@ -58,6 +58,8 @@ export default class Clone extends BaseCommand {
     const { clone } = await import('../operations/device/clone.js')
     const result = await clone(args.source, args.target, {
       ...deviceValues(flags),
+      toolVersion: this.config.version,
+      forgetLater: this.forgetLater,
       live: flags.live,
       usedOnly: usedOnlyValues(flags),
       ask: this.asking(`Copy ${args.source} to ${args.target}`),

@@ -1,10 +1,29 @@
 import { string } from '@oclif/core/args'
 import { boolean, string as text } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
-import { allowInUse, partNumbers, progressFlag, usedOnlyFlags, usedOnlyValues, writeFlags } from '../cli/flags.js'
+import {
+  allowInUse,
+  pacingFlags,
+  partNumbers,
+  progressFlag,
+  usedOnlyFlags,
+  usedOnlyValues,
+  writeFlags,
+} from '../cli/flags.js'
 import { copyFlags, formatFlags, platformFlag, targetValues } from '../cli/format-flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { exitCodes } from '../errors.js'
+
+/** What the image is to be: it says nothing of one that is there. */
+const ofNewImages = [
+  ...Object.keys({ ...formatFlags, ...platformFlag }),
+  'compress',
+  'uuid',
+  'used-only',
+  'parts',
+  'freeze',
+  'sparse',
+]
 
 export default class ImageDisk extends BaseCommand {
   static override summary = 'Image a disk or a partition into an image file.'
@@ -14,7 +33,8 @@ export default class ImageDisk extends BaseCommand {
     disk it is the image of.
 
     Ranges that cannot be read are tried sector by sector; what remains unreadable is zero in the image and listed
-    in TARGET.map (exit code 9). --resume reads those ranges again.
+    in TARGET.map (exit code 9). --resume with an image that has such a map reads those ranges again; otherwise it
+    keeps a journal, and goes on with an image that is not finished.
 
     With --since the image is a child of an earlier image of the same disk, and stores only what has changed. All that
     is in use is read, and compared with the digests in EARLIER.blocks, or with the earlier image where they are
@@ -65,23 +85,10 @@ export default class ImageDisk extends BaseCommand {
     since: text({
       helpValue: 'IMAGE',
       summary: 'an earlier image of this disk: store what has changed since, as a child of it',
-      exclusive: ['for'],
+      exclusive: ['for', 'resume'],
     }),
     freeze: boolean({ summary: 'hold the mounted filesystems of the source still while it is read' }),
-    resume: boolean({
-      summary: 'read the ranges again that could not be read, and put them into the image',
-      exclusive: [
-        ...Object.keys({ ...formatFlags, ...platformFlag }),
-        'compress',
-        'force',
-        'uuid',
-        'used-only',
-        'parts',
-        'since',
-        'freeze',
-        'sparse',
-      ],
-    }),
+    ...pacingFlags,
     'allow-same-disk': boolean({ summary: 'let the image lie on the disk that it is made of' }),
     'allow-other-disk': boolean({
       summary: 'go on although this is not the disk that the image of --since was made of',
@@ -100,20 +107,27 @@ export default class ImageDisk extends BaseCommand {
       verify: flags.verify,
       dryRun: flags['dry-run'],
       toolVersion: this.config.version,
+      forgetLater: this.forgetLater,
     }
-    const result = flags.resume
-      ? await (await import('../operations/imaging/resume.js')).resumeImage(args.source, args.target, common)
-      : await (
-          await import('../operations/imaging/image.js')
-        ).imageDisk(args.source, args.target, {
-          ...targetValues(flags),
-          ...common,
-          usedOnly: usedOnlyValues(flags),
-          parts: flags.parts,
-          freeze: flags.freeze,
-          since: flags.since,
-          allowOtherDisk: flags['allow-other-disk'],
-        })
+    const { whatToGoOnWith } = await import('../operations/imaging/going-on.js')
+    const result =
+      flags.resume &&
+      whatToGoOnWith(
+        args.target,
+        ofNewImages.filter((name) => this.hasFlag(name)),
+      ) === 'bad-ranges'
+        ? await (await import('../operations/imaging/resume.js')).resumeImage(args.source, args.target, common)
+        : await (
+            await import('../operations/imaging/image.js')
+          ).imageDisk(args.source, args.target, {
+            ...targetValues(flags),
+            ...common,
+            usedOnly: usedOnlyValues(flags),
+            parts: flags.parts,
+            freeze: flags.freeze,
+            since: flags.since,
+            allowOtherDisk: flags['allow-other-disk'],
+          })
     if (result.unreadable.bytes > 0) this.exitWith(exitCodes.partial)
     await this.show({ schema: 'vdisk.image', result, view: () => import('../cli/view/image.js') })
   }

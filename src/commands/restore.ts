@@ -74,6 +74,8 @@ export default class Restore extends BaseCommand {
       ...(await this.context(flags)),
       ...openValues(flags),
       ...deviceValues(flags),
+      toolVersion: this.config.version,
+      forgetLater: this.forgetLater,
       partition: flags.partition,
       bmap: flags['no-bmap'] ? false : flags.bmap,
       ask: this.asking(`Restore ${args.image} to ${args.device}`),

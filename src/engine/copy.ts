@@ -15,6 +15,8 @@ import { Sharing } from './share.js'
 import { runTaskSync, type Task, type TaskResult } from './task.js'
 import { blockLength } from './tree-hash.js'
 import { addWrite, writeAll, writeNow, type Write } from './write.js'
+import { placeRuns, type CopyJournal, type PlacedChunk, type Placement } from './placement.js'
+import type { RateLimit } from './rate.js'
 import { milliseconds } from '../sys/clock.js'
 
 export interface CopyOptions {
@@ -45,6 +47,10 @@ export interface CopyOptions {
    * written, and the base is not read.
    */
   readonly parts?: PartDigests
+  /** Is given what was placed and written, and says where to begin. */
+  readonly journal?: CopyJournal
+  /** How many bytes of the disk are moved a second at most. */
+  readonly rate?: RateLimit
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
 }
@@ -116,6 +122,7 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
     align,
     zeros,
     base,
+    start: options.journal?.start,
   })
   const threads = options.threads ?? (source.capacity <= smallDisk ? 0 : defaultThreads())
   await using pool = new TaskPool(threads)
@@ -130,13 +137,14 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
   const sharing = !zeros && canShare(options) ? new Sharing(source) : undefined
   const next = (): Chunk | Shareable | undefined =>
     (sharing?.usable === true ? plan.nextShareable(sharing.unit) : undefined) ?? plan.next()
+  if (options.journal !== undefined) mover.report(options.journal.start)
   await runLanes(
     lanes,
     next,
     async (item, lane, ticket) => {
       const slot = slots[lane]
       if (slot === undefined) throw new RangeError(`no buffer for lane ${lane}`)
-      if ('content' in item) await mover.move(item, slot, ticket, lane === 0)
+      if ('content' in item) await mover.moveOrStop(item, slot, ticket, lane === 0)
       else await mover.share(item, slot, ticket, sharing)
     },
     signal,
@@ -146,9 +154,10 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
 }
 
 /** What is shared is not seen, and a disk's bad sectors are not shared. */
-function canShare({ share, base, target, digests, parts, salvage }: CopyOptions): boolean {
+function canShare({ share, base, target, digests, parts, salvage, journal }: CopyOptions): boolean {
   const seen = digests !== undefined || parts !== undefined || salvage !== undefined
-  return share !== false && base === undefined && !seen && target.packedUnit === undefined
+  // What is gone on with must not depend on whether blocks could be shared the first time.
+  return share !== false && base === undefined && !seen && target.packedUnit === undefined && journal === undefined
 }
 
 /** What compressed units take at most beyond their chunk, in bytes, where they may get longer. */
@@ -167,6 +176,8 @@ class Mover {
   readonly #inline = new Inline()
   readonly #buffers = new UnitBuffers()
   #done = 0
+  /** Where the first bytes of the last chunk went. */
+  #first: Placement | undefined
 
   constructor(options: CopyOptions, how: { unit: number; chunkLength: number; pool: TaskPool }) {
     this.#options = options
@@ -175,9 +186,21 @@ class Mover {
     this.#pool = how.pool
   }
 
+  /** The same; a failure keeps nobody waiting for room in the journal. */
+  async moveOrStop(chunk: Chunk, slot: Slot, ticket: Ticket, here: boolean): Promise<void> {
+    try {
+      await this.move(chunk, slot, ticket, here)
+    } catch (error) {
+      this.#options.journal?.stop()
+      throw error
+    }
+  }
+
   /** @param here whether this thread may read and write it itself: for one of the lanes, so that others go on. */
   async move(chunk: Chunk, slot: Slot, ticket: Ticket, here: boolean): Promise<void> {
     const { source, base, digests } = this.#options
+    const wait = this.#admit(chunk.length)
+    if (wait !== undefined) await wait
     if (here && (await this.#movedHere(chunk, slot, ticket))) return
     const { parts } = this.#options
     const below =
@@ -190,10 +213,12 @@ class Mover {
     digests?.add(chunk.offset, this.#own(chunk), result.digests ?? [])
     if (result.parts !== undefined) parts?.take(chunk.offset, result.parts)
     const writes = this.#place(chunk, result.runs)
+    const placed = this.#noted(chunk, result.runs, result)
     ticket.done()
     await writeAll(writes, slot.bytes)
+    if (placed !== undefined) this.#options.journal?.written(placed)
     this.bytesRead += chunk.length
-    this.#report(chunk.next)
+    this.report(chunk.next)
   }
 
   #task(
@@ -245,17 +270,19 @@ class Mover {
     )
     if (isHeavy(task) || !this.#inline.takesNext()) return false
     const start = milliseconds()
-    const { runs } = runTaskSync(task, slot.bytes, slot.half, this.#buffers)
+    const result = runTaskSync(task, slot.bytes, slot.half, this.#buffers)
     const took = milliseconds() - start
     if (!ticket.isTurn()) await ticket.turn
     const now = milliseconds()
-    const writes = this.#place(chunk, runs)
+    const writes = this.#place(chunk, result.runs)
+    const placed = this.#noted(chunk, result.runs, result)
     ticket.done()
     const behind = writeNow(writes, slot.bytes)
     this.#inline.took(took + milliseconds() - now, chunk.length)
     this.bytesRead += chunk.length
-    this.#report(chunk.next)
+    this.report(chunk.next)
     if (behind !== undefined) await behind
+    if (placed !== undefined) this.#options.journal?.written(placed)
     // Others have the thread: what the pool has read or written, signals, progress.
     await setImmediate()
     return true
@@ -280,6 +307,9 @@ class Mover {
 
   /** Shares a run of the source's blocks; copies it, chunk by chunk, where the filesystem refuses. */
   async share(run: Shareable, slot: Slot, ticket: Ticket, sharing: Sharing | undefined): Promise<void> {
+    // Sharing moves no bytes; a copy instead of it does.
+    const wait = sharing?.usable === true ? undefined : this.#admit(run.length)
+    if (wait !== undefined) await wait
     await ticket.turn
     let done = 0
     while (done < run.length) {
@@ -289,7 +319,7 @@ class Mover {
       } else placed.store.grown?.(placed.position + placed.length)
       done += placed.length
       this.bytesWritten += placed.length
-      this.#report(run.offset + done)
+      this.report(run.offset + done)
     }
     ticket.done()
     this.bytesRead += run.length
@@ -311,29 +341,38 @@ class Mover {
 
   finish(): void {
     this.#growth.finish()
-    this.#report(this.#options.source.capacity)
+    this.report(this.#options.source.capacity)
   }
 
   #place({ offset, ahead }: Chunk, runs: readonly ScannedRun[]): Write[] {
-    const { target } = this.#options
     const writes: Write[] = []
-    for (const run of runs) {
-      if (run.kind === 'zero') target.zero(offset + run.at, run.length)
-      else if (run.kind === 'packed') {
-        const placed = target.placePacked?.(offset + run.at, run.storedLength)
-        if (placed === undefined) throw new TypeError('the writer offers a packed unit and no placePacked')
-        this.#add(writes, placed.store, placed.position, run.storedAt, run.storedLength, 0)
-      } else {
-        for (let done = 0; done < run.length;) {
-          const placed = target.place(offset + run.at + done, run.length - done)
-          if (placed.length <= 0 || placed.length > run.length - done)
-            throw new RangeError(`the writer placed ${placed.length} of ${run.length - done} bytes`)
-          this.#add(writes, placed.store, placed.position, run.at + done, placed.length, ahead - run.at - done)
-          done += placed.length
-        }
-      }
-    }
+    this.#first = placeRuns(this.#options.target, offset, runs, (store, position, at, length, run) => {
+      if (run.kind === 'packed') this.#add(writes, store, position, run.storedAt, length, 0)
+      else this.#add(writes, store, position, at, length, ahead - at)
+    })
     return writes
+  }
+
+  /** What is to be waited for before more of the disk is moved. */
+  #admit(length: number): Promise<void> | undefined {
+    const { journal, rate, signal } = this.#options
+    const room = journal?.room(length)
+    const paid = rate?.take(length, signal)
+    if (room === undefined) return paid
+    return paid === undefined ? room : Promise.all([room, paid]).then(() => undefined)
+  }
+
+  /** The chunk as the journal has it; undefined where there is none. */
+  #noted(
+    { offset, length, next }: Pick<Chunk, 'offset' | 'length' | 'next'>,
+    runs: readonly ScannedRun[],
+    { digests, parts }: Pick<TaskResult, 'digests' | 'parts'>,
+  ): PlacedChunk | undefined {
+    const { journal } = this.#options
+    if (journal === undefined) return undefined
+    const placed: PlacedChunk = { offset, length, next, runs, digests, parts, first: this.#first }
+    journal.placed(placed)
+    return placed
   }
 
   #add(writes: Write[], store: ByteStore, position: number, at: number, length: number, ahead: number): void {
@@ -342,7 +381,8 @@ class Mover {
     this.bytesWritten += length
   }
 
-  #report(offset: number): void {
+  /** Says up to which offset the disk is dealt with. */
+  report(offset: number): void {
     if (offset <= this.#done) return
     this.#done = offset
     this.#options.onProgress?.({

@@ -55,6 +55,8 @@ export interface PlanOptions {
   readonly base?: BlockSource
   /** Make chunks of zeros too. */
   readonly zeros?: boolean
+  /** Where to begin, in bytes: where a chunk ended; default 0. */
+  readonly start?: number
 }
 
 /** Cuts a disk into chunks, leaving out what is known to be zero, or to be what the base has, without reading it. */
@@ -63,10 +65,11 @@ export class Plan {
   readonly #walk: Walk
   readonly #base: Walk | undefined
   readonly #samePlace = new SamePlace()
-  #offset = 0
+  #offset: number
 
   constructor(source: BlockSource, options: PlanOptions) {
     this.#options = options
+    this.#offset = options.start ?? 0
     this.#walk = new Walk(source, options.capacity)
     this.#base = options.base === undefined ? undefined : new Walk(options.base, options.capacity)
   }

@@ -32,10 +32,18 @@ const pieceLength = 1024 * 1024
  * @throws ImageError; aborted E_ABORTED.
  */
 export async function stream(options: StreamOptions): Promise<CopyResult> {
-  const { layout, output, ...rest } = options
+  const { layout, rate, ...rest } = options
+  // The first pass moves nothing.
+  const output =
+    rate === undefined
+      ? options.output
+      : async (bytes: Uint8Array): Promise<void> => {
+          await rate.take(bytes.length, options.signal)
+          await options.output(bytes)
+        }
   const store = new MemoryStore(undefined, 'the layout', 512)
   const target = layout(store)
-  if (target.appends === true) return await streamOnce(options, target, store)
+  if (target.appends === true) return await streamOnce({ ...options, output }, target, store)
   const placed =
     target.sequential === true
       ? [{ position: 0, offset: 0, length: target.capacity }]

@@ -11,8 +11,23 @@ const mostBytes = 150
 
 export const isPartialName = (name: string): boolean => form.test(name)
 
-/** A name for a file that is to be called `name` when it is complete. */
-export function partialName(name: string): string {
+/** A name for a file that is to be called `name` when it is complete. @param given the id; a new one when left out. */
+export function partialName(name: string, given?: string): string {
+  return `.${stemOf(name)}.partial-${given ?? newId()}`
+}
+
+/** The names beside a file that partial names of it have with `ending` behind them. */
+export function partialsOf(path: HostPath, ending: string): string[] {
+  const start = `.${stemOf(lastPart(path))}.partial-`
+  const folder = folderPart(path)
+  if (!fs.existsSync(folder)) return []
+  return fs
+    .readdirSync(folder)
+    .filter((name) => name.startsWith(start) && name.endsWith(ending) && isPartialName(name.slice(0, name.length - ending.length)))
+    .sort()
+}
+
+function stemOf(name: string): string {
   let stem = ''
   let bytes = 0
   for (const character of name) {
@@ -20,11 +35,14 @@ export function partialName(name: string): string {
     if (bytes > mostBytes) break
     stem += character
   }
+  return stem
+}
+
+function newId(): string {
   // Nobody has to be kept from guessing it, since the file is made anew or not at all; loading crypto takes 4 ms.
-  const id = Math.floor(Math.random() * 2 ** 48)
+  return Math.floor(Math.random() * 2 ** 48)
     .toString(16)
     .padStart(12, '0')
-  return `.${stem}.partial-${id}`
 }
 
 /**

@@ -169,6 +169,7 @@ type ByDescriptor = Pick<
   | 'constants'
   | 'closeSync'
   | 'fchmodSync'
+  | 'fdatasync'
   | 'fstatSync'
   | 'fsyncSync'
   | 'ftruncateSync'

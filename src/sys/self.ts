@@ -17,6 +17,11 @@ export function nodeProgram(): string {
   return process.execPath
 }
 
+/** The first number of Node's version: `22`. */
+export function nodeMajor(): string {
+  return process.versions.node.split('.')[0] ?? ''
+}
+
 /** Where sessions of users keep what ends with them (XDG's base directories). Undefined: nowhere. */
 export function userRuntimeFolder(): string | undefined {
   return pathVariable('XDG_RUNTIME_DIR')
@@ -31,3 +36,10 @@ export const temporaryFolder = (): string => pathVariable('TMPDIR')?.replace(/(?
 
 /** What this computer is called. */
 export const hostname = (): string => os.hostname()
+
+/** Where programs keep what outlives a start of the system and is no setting: of root in /var/lib, else XDG's. */
+export function stateFolder(): string {
+  const chosen = pathVariable('XDG_STATE_HOME')
+  if (chosen !== undefined) return `${chosen}/vdisk`
+  return currentUser().isRoot && process.platform === 'linux' ? '/var/lib/vdisk' : `${os.homedir()}/.local/state/vdisk`
+}

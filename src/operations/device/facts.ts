@@ -1,6 +1,7 @@
 import type { BlockSource } from '../../block/types.js'
 import { joined, type Trail } from '../../device/bytes.js'
 import type { DiskPlatform, Place } from '../../device/types.js'
+import type { SourceFacts } from '../resume/facts.js'
 import type { UsedBlockMap } from '../bmap/use.js'
 import type { DeviceTarget } from './argument.js'
 import type { FittedDisk } from './content.js'
@@ -27,6 +28,9 @@ export interface DeviceReading {
   readonly arrivesInOrder?: boolean
   /** Whether a file is one of those that are read. */
   readonly reads?: (path: string) => boolean
+  /** What it is known by, and how it was asked for: it is gone on with where both are the same. */
+  readonly facts?: SourceFacts
+  readonly asked?: Readonly<Record<string, string>>
   /** Of an image with a block map: what of it is to be written. */
   readonly blockMap?: UsedBlockMap
   /** At the end of reading it. @throws ImageError corrupt E_SOURCE_CHANGED. */

@@ -4,6 +4,7 @@ import type { Note } from '../../block/types.js'
 import type { DiskPlatform, Place } from '../../device/types.js'
 import { printable, usage } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
+import { optionFacts, sourceFacts } from '../resume/facts.js'
 import { platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './target.js'
 import { blockMapOf } from '../bmap/use.js'
 import { findTarget } from './argument.js'
@@ -77,6 +78,14 @@ async function restoreOnce(
       },
       blockMap,
       arrivesInOrder: opened.top.wrappings.some(({ access }) => access === 'stream'),
+      facts: sourceFacts(files, opened.capacity),
+      asked: optionFacts({
+        from: options.from,
+        'from-option': options.fromOptions,
+        snapshot: options.snapshot,
+        part: opened.part,
+        'block map': blockMap?.map.ranges,
+      }),
       unchanged: () => opened.assertUnchanged(),
     },
     target,

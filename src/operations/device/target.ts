@@ -8,6 +8,8 @@ import type { IdChange, Mend, PartitionTable } from '../../partition/index.js'
 import { thisMachine } from '../in-use/machine.js'
 import { mayRefer } from '../partition/fix.js'
 import { blockMapInfo, checkRanges, writtenRuns, type BlockMapInfo } from '../bmap/use.js'
+import type { DeviceSession } from '../resume/device-session.js'
+import { StartAgain } from '../resume/journaled-target.js'
 import { imageIdentity } from '../transfer/identity.js'
 import { DeviceSink, type DeviceStepName, type DeviceWritten } from '../transfer/sink-device.js'
 import { planOf, runSteps, type PlanStep, type Step } from '../transfer/step.js'
@@ -21,12 +23,13 @@ import type { GrownPartition } from './growth.js'
 import { guardTarget, type GuardPass } from './guards.js'
 import type { TargetFacts, TargetOverrides } from './target-facts.js'
 import { openTarget, preparingSteps, type PreparingStepName } from './preparing.js'
+import { beginDevice, openDeviceSession, type DeviceResumeOptions } from './resuming.js'
 import { targetFacts, type DeviceReading } from './facts.js'
 import { besideTable } from './parent-table.js'
 import { milliseconds } from '../../sys/clock.js'
 
 /** How a disk or partition is written. */
-export interface DeviceOptions extends TargetOverrides, Confirmation {
+export interface DeviceOptions extends TargetOverrides, Confirmation, DeviceResumeOptions {
   /** Reads everything back past the page cache and compares it; default yes. */
   readonly verify?: boolean
   /** Gives the disk and its partitions new ids. */
@@ -39,6 +42,8 @@ export interface DeviceOptions extends TargetOverrides, Confirmation {
   readonly eject?: boolean
   /** Checks everything, writes nothing. */
   readonly dryRun?: boolean
+  /** Most bytes that are written a second. */
+  readonly rate?: number
   readonly threads?: number
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
@@ -69,6 +74,8 @@ export interface DeviceOutcome {
   /** What was done; absent in a dry run. */
   readonly result?: DeviceWritten & { readonly reread: Reread; readonly ejected: boolean }
   readonly verified: boolean
+  /** Bytes of the disk that an earlier run had written, with {@link DeviceOptions.resume}. */
+  readonly resumed?: number
   readonly dryRun: boolean
   readonly notes: readonly Note[]
   readonly seconds: number
@@ -101,6 +108,7 @@ class TargetWrite {
   readonly #platform: DiskPlatform
   readonly #fitted: FittedDisk
   readonly #started = milliseconds()
+  #confirmed = false
 
   constructor(reading: DeviceReading, target: DeviceTarget, options: DeviceOptions) {
     this.#reading = reading
@@ -111,14 +119,37 @@ class TargetWrite {
   }
 
   async run(origin: string | undefined): Promise<DeviceOutcome> {
+    const { resume, dryRun } = this.#options
+    if (resume !== true || dryRun === true) return await this.#once(origin)
+    const notes: Note[] = []
+    for (;;) {
+      using session = openDeviceSession(this.#target, this.#platform, this.#options)
+      try {
+        const outcome = await this.#once(origin, session)
+        session.finished()
+        return { ...outcome, resumed: session.recorded, notes: [...notes, ...session.notes, ...outcome.notes] }
+      } catch (error) {
+        if (!(error instanceof StartAgain)) throw session.explained(error)
+        session.startAgain(error.message)
+        notes.push(...session.notes)
+      }
+    }
+  }
+
+  async #once(origin: string | undefined, session?: DeviceSession): Promise<DeviceOutcome> {
     const { dryRun = false, eject = false } = this.#options
+    const uuid = session === undefined ? undefined : beginDevice(session, this.#reading, this.#options)
     const { blockMap } = this.#reading
     const facts = this.#facts(this.#target)
     const { passed, notes } = guardTarget(facts, this.#options)
-    const content = besideTable(this.#reading.source, await this.#fitted.content(this.#contentOptions()), this.#target)
+    const content = besideTable(
+      this.#reading.source,
+      await this.#fitted.content(this.#contentOptions(uuid)),
+      this.#target,
+    )
     const target = describeTarget(this.#target)
     const mapped = this.#mapped(content)
-    using sink = this.#sink(content, mapped)
+    using sink = this.#sink(content, mapped, session)
     const finish = new TargetFinish(this.#target, content, { platform: this.#platform, eject })
     const steps = [
       ...this.#checksumSteps(),
@@ -127,7 +158,8 @@ class TargetWrite {
       ...finish.steps,
     ]
     if (!dryRun) {
-      await confirmTarget(target, this.#options, origin)
+      if (!this.#confirmed) await confirmTarget(target, this.#options, origin)
+      this.#confirmed = true
       await runSteps(steps)
     }
     const { reread, ejected, grown } = finish
@@ -160,9 +192,9 @@ class TargetWrite {
     guardTarget(this.#facts({ ...this.#target, ...now }), { ...this.#options, unmount: false, clearReadOnly: false })
   }
 
-  #sink(content: DeviceContent, mapped: RunMap | undefined): DeviceSink {
+  #sink(content: DeviceContent, mapped: RunMap | undefined, resume: DeviceSession | undefined): DeviceSink {
     const target = this.#target
-    const { verify, threads, signal, onProgress } = this.#options
+    const { verify, rate, threads, signal, onProgress } = this.#options
     const { changes = false, arrivesInOrder = false } = this.#reading
     return new DeviceSink({
       name: target.node,
@@ -179,6 +211,8 @@ class TargetWrite {
         // Old partitions would lead into the middle of what is written.
         if (target.partition === undefined) forgetPartitions(store)
       },
+      resume,
+      rate,
       threads,
       signal,
       onProgress,
@@ -206,8 +240,9 @@ class TargetWrite {
     ]
   }
 
-  #contentOptions(): FittingOptions {
-    const { newIds, uuid, grow, signal } = this.#options
+  /** @param own what new ids are made of, where an earlier run has decided that. */
+  #contentOptions(own: string | undefined): FittingOptions {
+    const { newIds, uuid = own, grow, signal } = this.#options
     if (newIds === true && this.#target.partition !== undefined)
       throw usage('E_NO_TABLE', 'a partition has no partition table to give new ids to', {
         hint: 'Leave out --new-ids.',

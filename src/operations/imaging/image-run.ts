@@ -2,10 +2,11 @@ import { SalvagingSource, type BadRun } from '../../block/salvage.js'
 import { SliceSource } from '../../block/slice.js'
 import type { BlockSource } from '../../block/types.js'
 import { FrozenFilesystems } from '../../device/freeze.js'
-import { copy, type CopyResult, type Progress } from '../../engine/index.js'
+import { copy, RateLimit, type CopyResult, type Progress } from '../../engine/index.js'
 import { printable, stopIfAborted } from '../../errors.js'
 import fs from '../../sys/host-fs.js'
-import { lastPart } from '../../sys/host-path.js'
+import { partialsOf } from '../../location/partial.js'
+import { folderPart, inFolder, lastPart } from '../../sys/host-path.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { withState } from '../change/left-state.js'
 import type { NamedDevice } from '../device/argument.js'
@@ -47,6 +48,8 @@ export interface ImageRunOptions {
   }
   readonly threads?: number
   readonly sparse?: number
+  /** Most bytes of the disk that are read a second. */
+  readonly rate?: number
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
 }
@@ -96,6 +99,9 @@ export class ImageRun implements Disposable {
         run: () => {
           const { sink, capacity, since } = this.#options
           this.#sink = new FileSink(sink)
+          // What a run that was killed left of them.
+          if (sink.resume?.remakes === true)
+            for (const name of partialsOf(blocksPath(path), '')) fs.removeFileSync(inFolder(folderPart(path), name))
           this.#blocks = new BlocksWriter(path, capacity, since?.known)
         },
       },
@@ -186,18 +192,27 @@ export class ImageRun implements Disposable {
   }
 
   async #copy(): Promise<void> {
-    const { disk, since, threads, sparse, signal, onProgress } = this.#options
-    this.#moved = await copy({
+    const { disk, since, threads, sparse, rate, signal, onProgress } = this.#options
+    this.#moved = await this.#image.fill({
       source: disk,
-      base: since?.base,
       parts: this.#blocks,
-      target: this.#image.writer,
-      salvage: this.#salvage,
       digests: this.#digests,
-      threads,
-      sparse,
-      signal,
-      onProgress,
+      salvage: this.#salvage,
+      copy: async (target, journal) =>
+        await copy({
+          source: disk,
+          base: since?.base,
+          parts: this.#blocks,
+          target,
+          salvage: this.#salvage,
+          digests: this.#digests,
+          journal,
+          rate: rate === undefined ? undefined : new RateLimit(rate),
+          threads,
+          sparse,
+          signal,
+          onProgress,
+        }),
     })
   }
 
@@ -226,10 +241,10 @@ export class ImageRun implements Disposable {
     )
   }
 
-  #name(): void {
+  async #name(): Promise<void> {
     stopIfAborted(this.#options.signal)
     this.#writeMap()
-    this.#file = this.#image.commit()
+    this.#file = await this.#image.commit()
     this.#options.onProgress?.({ phase: 'flush', done: 1, total: 1 })
   }
 
@@ -253,6 +268,7 @@ export class ImageRun implements Disposable {
   #recordOrSay(): void {
     try {
       this.#record()
+      this.#image.end()
     } catch (error) {
       throw withState(
         error,

@@ -4,7 +4,7 @@ import type { DiskPlatform } from '../../device/types.js'
 import type { Container } from '../../codec/container.js'
 import type { Progress, RangeSummary } from '../../engine/index.js'
 import { printable, refused, targetError, usage } from '../../errors.js'
-import type { DiskShape, OptionValues } from '../../formats/driver.js'
+import type { DiskShape, ImageIdentity, OptionValues } from '../../formats/driver.js'
 import { Registry } from '../../formats/registry.js'
 import fs from '../../sys/host-fs.js'
 import { lastPart } from '../../sys/host-path.js'
@@ -18,9 +18,13 @@ import { platformResult, type PlatformResult } from '../transfer/for-platform.js
 import { imageIdentity } from '../transfer/identity.js'
 import { chooseSectorSize, layoutNotes, targetFormat, tryLayout, type TargetFormat } from '../transfer/layout.js'
 import { largestSize } from '../transfer/measure.js'
+import { compressorFact, formatFacts, optionFacts } from '../resume/facts.js'
+import { resumable } from '../resume/resumable.js'
+import type { SessionEnd } from '../resume/journaled-target.js'
+import type { FileSession } from '../resume/file-session.js'
 import { compressedTarget } from '../transfer/sink-compressed.js'
 import { leavingNothing } from '../transfer/sink-file.js'
-import { planOf, runSteps } from '../transfer/step.js'
+import { planOf, runSteps, type Step } from '../transfer/step.js'
 import { storedBytes } from '../transfer/stored-bytes.js'
 import { checkTarget, type TargetPlace } from '../transfer/target.js'
 import { usedOnly, type UsedOnlyOptions, type VolumeUsage } from '../transfer/used-only.js'
@@ -73,6 +77,11 @@ export interface ImageDiskOptions {
   readonly dryRun?: boolean
   readonly threads?: number
   readonly sparse?: number
+  /** Most bytes of the disk that are read a second. */
+  readonly rate?: number
+  /** Keeps a journal beside the unfinished image, and goes on with what an earlier run left (docs/resuming.md). */
+  readonly resume?: boolean
+  readonly forgetLater?: SessionEnd['forgetLater']
   readonly uuid?: string
   readonly time?: number
   /** Version of the program, for the record. */
@@ -122,6 +131,8 @@ export interface ImageDiskResult {
   readonly dryRun: boolean
   /** Set when an image was gone on with. */
   readonly resumed?: boolean
+  /** Bytes of the disk that an earlier run had copied, with {@link ImageDiskOptions.resume}. */
+  readonly continued?: number
   readonly platform?: PlatformResult
   readonly notes: readonly Note[]
   readonly seconds: number
@@ -145,9 +156,18 @@ export async function imageDisk(
   target: string,
   options: ImageDiskOptions = {},
 ): Promise<ImageDiskResult> {
-  const job = new Imaging(source, target, options)
-  using device = openDevice(job.device, !job.heat.hot && job.heat.mounts.length === 0)
-  return await job.run(device)
+  const once = async (session?: FileSession): Promise<ImageDiskResult> => {
+    const job = new Imaging(source, target, options, session)
+    using device = openDevice(job.device, !job.heat.hot && job.heat.mounts.length === 0)
+    return await job.run(device)
+  }
+  if (options.resume !== true || options.dryRun === true) return await once()
+  const { result, notes, recorded } = await resumable(
+    target,
+    { durable: options.flush !== false, takesBack: true },
+    once,
+  )
+  return { ...result, continued: recorded, notes: [...notes, ...result.notes] }
 }
 
 /** What of the source goes into the image. */
@@ -164,6 +184,7 @@ class Imaging {
   readonly heat: Heat
   readonly #target: string
   readonly #options: ImageDiskOptions
+  readonly #session: FileSession | undefined
   readonly #format: TargetFormat
   readonly #container: Container | undefined
   readonly #choice: PlatformChoice | undefined
@@ -173,8 +194,13 @@ class Imaging {
   readonly #sameDisk: GuardAnswer
   #since: SinceImage | undefined
 
-  constructor(source: string, target: string, options: ImageDiskOptions) {
+  constructor(source: string, target: string, options: ImageDiskOptions, session: FileSession | undefined) {
     this.#options = options
+    this.#session = session
+    if (options.resume === true && options.since !== undefined)
+      throw usage('E_RESUME', '--since and --resume do not go together', {
+        hint: 'Leave out --resume: a child holds little, and is made anew.',
+      })
     this.#target = target
     this.#platform = options.platform ?? thisMachine()
     const registry = options.registry ?? new Registry()
@@ -185,6 +211,10 @@ class Imaging {
     const { to = options.to, options: chosen = options.options ?? {} } = this.#choice ?? {}
     const compressed = compressedTarget(target)
     this.#container = compressed?.container
+    if (compressed !== undefined && options.resume === true)
+      throw usage('E_RESUME', 'an image in a compressed file cannot be gone on with', {
+        hint: 'Give a name that is not one of a compressed file (a QCOW2 may be compressed itself: --compress).',
+      })
     if (compressed !== undefined && options.since !== undefined)
       throw usage('E_STREAM', 'an image in a compressed file cannot have a parent', {
         hint: 'Give a name that is not one of a compressed file, or leave out --since.',
@@ -205,7 +235,7 @@ class Imaging {
     })
     this.#checkCompanions()
     const sectorSize = chooseSectorSize(this.#format.driver, device.source.sectorSize, this.#options.sectorSize)
-    const identity = imageIdentity(this.#options.uuid, this.#options.time)
+    const identity = this.#identity()
     const shapeOf = (capacity: number): DiskShape => ({
       capacity,
       sectorSize,
@@ -221,9 +251,10 @@ class Imaging {
     const bytes = storedBytes(kept.disk)
     const guards = await this.#guards(kept.disk, shape)
     const source = recordedSource(this.device)
+    if (this.#session !== undefined) this.#begin(this.#session, shape, source)
     using run = this.#prepared({ device, disk: kept.disk, bytes, place, shape, source })
     const { steps } = run
-    if (!dryRun) await leavingNothing(place, () => runSteps(steps))
+    if (!dryRun) await this.#carryOut(place, steps)
     const made = dryRun ? undefined : run.made
     const { bad = [], map } = made ?? {}
     const target: ImageTarget = {
@@ -253,6 +284,19 @@ class Imaging {
       notes: this.#notes(guards, kept, shape, target),
       seconds: (milliseconds() - this.#started) / 1000,
     }
+  }
+
+  /** The ids and the time of the image: those of an earlier run, where one is gone on with. */
+  #identity(): ImageIdentity {
+    const { uuid, time } = this.#options
+    const before = this.#session?.identity
+    return imageIdentity(uuid ?? before?.uuid, time ?? before?.time)
+  }
+
+  /** What can be gone on with says so by itself, when it is interrupted. */
+  async #carryOut(place: TargetPlace, steps: readonly Step[]): Promise<void> {
+    if (this.#session !== undefined) await runSteps(steps)
+    else await leavingNothing(place, () => runSteps(steps))
   }
 
   /** What the image was made for. */
@@ -315,7 +359,7 @@ class Imaging {
     readonly source: RecordedSource
   }): ImageRun {
     const { device, disk, bytes, place, shape, source } = facts
-    const { threads, sparse, flush, signal, onProgress, parts } = this.#options
+    const { threads, sparse, rate, flush, signal, onProgress, parts } = this.#options
     const { capacity } = disk
     const { mode } = fs.statSync(this.device.device?.path ?? this.device.disk.path, { throwIfNoEntry: false }) ?? {}
     const modes = [mode === undefined ? 0o600 : mode % 0o1000]
@@ -338,6 +382,7 @@ class Imaging {
         modes,
         flush,
         container: this.#container,
+        resume: this.#session,
       },
       freezes: this.#freezes,
       verify: this.#options.verify === true,
@@ -353,8 +398,36 @@ class Imaging {
       },
       threads,
       sparse,
+      rate,
       signal,
       onProgress,
+    })
+  }
+
+  /** @throws ImageError refused E_RESUME_SOURCE for a disk that changes: what was copied is not what it is now. */
+  #begin(session: FileSession, shape: DiskShape, source: RecordedSource): void {
+    if (session.identity !== undefined && this.heat.hot)
+      throw refused(
+        'E_RESUME_SOURCE',
+        `the image of ${printable(this.device.name)} cannot be gone on with while the disk changes: ` +
+          heatText(this.heat),
+        { hint: 'Stop what writes to it first.' },
+      )
+    const { usedOnly: wanted, parts, sparse, toolVersion = '' } = this.#options
+    session.begin({
+      version: toolVersion,
+      identity: { uuid: shape.identity.uuid, time: shape.identity.time },
+      source: { capacity: this.device.size, files: [], disk: optionFacts({ ...source, path: undefined }) },
+      options: optionFacts({
+        to: this.#format.driver.id,
+        option: formatFacts(this.#format.options),
+        for: this.#options.for,
+        'sector-size': shape.sectorSize,
+        sparse,
+        parts,
+        'used-only': wanted,
+        compressor: compressorFact(tryLayout(this.#format, shape).packedUnit),
+      }),
     })
   }
 
@@ -405,7 +478,7 @@ class Imaging {
 
   /** Files beside the image that would be replaced. */
   #checkCompanions(): void {
-    if (this.#options.force === true) return
+    if (this.#options.force === true || this.#session?.remakes === true) return
     for (const path of [imageRecordPath, salvageMapPath, blocksPath].map((of) => of(this.#target))) {
       if (fs.existsSync(path))
         throw targetError('E_EXISTS', `${printable(path)} exists already, and belongs to an image of that name`, {

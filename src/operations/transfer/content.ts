@@ -1,5 +1,12 @@
 import type { BlockSource, Note } from '../../block/types.js'
-import { copy, type CopyOptions, type CopyResult, type Progress } from '../../engine/index.js'
+import {
+  copy,
+  RateLimit,
+  type CopyJournal,
+  type CopyOptions,
+  type CopyResult,
+  type Progress,
+} from '../../engine/index.js'
 import type { DiskShape, ImageWriter, OptionValues } from '../../formats/driver.js'
 import type { OpenedImage, OpenOptions } from '../../formats/open.js'
 import type { Registry } from '../../formats/registry.js'
@@ -33,6 +40,8 @@ export interface ContentOptions extends ReadOptions {
   readonly sparse?: number
   /** Leaves out what the filesystems of the disk do not use: it reads as zero in the target. */
   readonly usedOnly?: Omit<UsedOnlyOptions, 'signal'>
+  /** Most bytes of the disk that are moved a second. */
+  readonly rate?: number
   /** The id of the new image; random when left out. */
   readonly uuid?: string
   /** Creation time to record, in seconds since 1970. */
@@ -89,13 +98,21 @@ export class Content implements Disposable {
 
   /** What the engine is to move. */
   get moving(): Omit<CopyOptions, 'target'> {
-    const { threads, sparse, signal, onProgress } = this.#options
-    return { source: this.disk, base: this.parent?.opened, threads, sparse, signal, onProgress }
+    const { threads, sparse, rate, signal, onProgress } = this.#options
+    return {
+      source: this.disk,
+      base: this.parent?.opened,
+      threads,
+      sparse,
+      rate: rate === undefined ? undefined : new RateLimit(rate),
+      signal,
+      onProgress,
+    }
   }
 
   /** Moves the content into the target. */
-  async fill(writer: ImageWriter): Promise<CopyResult> {
-    return await copy({ ...this.moving, target: writer })
+  async fill(writer: ImageWriter, journal?: CopyJournal): Promise<CopyResult> {
+    return await copy({ ...this.moving, target: writer, journal })
   }
 
   /** @throws ImageError corrupt E_SOURCE_CHANGED when an image that is read changed since it was opened. */

@@ -1,5 +1,5 @@
 import type { Note } from '../../block/types.js'
-import { usage } from '../../errors.js'
+import { printable, targetError, usage, type ImageError } from '../../errors.js'
 import { Registry } from '../../formats/registry.js'
 import { NbdLocation } from '../../location/nbd.js'
 import type { PlatformChoice } from '../platform/choice.js'
@@ -8,7 +8,13 @@ import { sourceInfo, type Forward, type SourceInfo } from '../open/opening.js'
 import { readingForward } from '../open/reading-forward.js'
 import type { MachineOptions } from './appliance/machine.js'
 import { openContent, type Content, type ContentOptions } from './content.js'
-import { targetFormat, type TargetFormat } from './layout.js'
+import { targetFormat, tryLayout, type TargetFormat } from './layout.js'
+import { compressorFact, formatFacts, optionFacts, sourceFacts } from '../resume/facts.js'
+import { resumable } from '../resume/resumable.js'
+import { hasJournal, type FileSession } from '../resume/file-session.js'
+import type { GivenFacts, SessionEnd } from '../resume/journaled-target.js'
+import { madeDifference, writeMadeRecord } from './made-record.js'
+import fs from '../../sys/host-fs.js'
 import { runSink, type Output, type SinkStepName } from './sink.js'
 import { ArchiveStream } from './archive-stream.js'
 import {
@@ -48,6 +54,19 @@ export interface ConvertOptions extends ContentOptions {
   readonly verify?: boolean
   /** Checks everything and writes nothing. */
   readonly dryRun?: boolean
+  /**
+   * Keeps a journal beside the unfinished target, and goes on with what an earlier run of the same conversion left
+   * (docs/resuming.md).
+   */
+  readonly resume?: boolean
+  readonly forgetLater?: SessionEnd['forgetLater']
+  /**
+   * `same`: a target that is there, and whose record (`TARGET.made.json`) says that it was made of the same source with
+   * the same options, is taken for done. A record is written for each target that is made so.
+   */
+  readonly ifExists?: 'same'
+  /** Version of the program: another one does not go on with what this one began. */
+  readonly toolVersion?: string
   /** The id of a platform (`azure-gen2`): format, options, size and packing are what it takes. */
   readonly for?: string
   /** Of an OVA: the machine that it describes. */
@@ -78,6 +97,10 @@ export interface ConvertResult {
   /** What each partition was read as, when only what is in use was wanted. */
   readonly volumes?: readonly VolumeUsage[]
   readonly verified: boolean
+  /** Bytes of the disk that an earlier run had copied, with {@link ConvertOptions.resume}. */
+  readonly resumed?: number
+  /** The target was there already, and is what would have been made, with {@link ConvertOptions.ifExists}. */
+  readonly already?: boolean
   /** What it was made for, and what to do next. */
   readonly platform?: PlatformResult
   readonly dryRun: boolean
@@ -106,6 +129,7 @@ export async function convertFrom(
   options: ConvertOptions,
 ): Promise<ConvertResult> {
   const given = { ...options, registry: options.registry ?? new Registry() }
+  if (options.resume === true || options.ifExists !== undefined) return await convertToFile(source, target, given)
   const convertOnce = async (forward?: ReadingForward): Promise<ConvertResult> =>
     await new Conversion(source, target, { ...given, forward }).run()
   // Standard input cannot be read a second time, and filesystems are read at any place.
@@ -117,18 +141,74 @@ export async function convertFrom(
   return isRaw ? await readingForward(convertOnce, { surveyed: true }) : await convertOnce()
 }
 
+/** Into a file of this computer, whose state counts: what is there already, or was begun. */
+async function convertToFile(
+  source: Source,
+  target: TargetOutput,
+  options: ConvertOptions & { readonly registry: Registry },
+): Promise<ConvertResult> {
+  const once = async (more: Partial<ConvertOptions> & Resuming): Promise<ConvertResult> =>
+    await new Conversion(source, target, { ...options, ...more }).run()
+  const path = typeof target === 'string' ? options.registry.schemes.locate(target).path : undefined
+  if (source.arrives === true || path === undefined) throw notResumable()
+  if (options.dryRun === true) return await once({})
+  /** The same where the file is there: only what is known of it. */
+  const found = async (more: Resuming): Promise<ConvertResult> => {
+    const planned = await once({ ...more, dryRun: true, force: true })
+    const { size, blocks } = fs.statSync(path)
+    return { ...planned, dryRun: false, already: true, target: { ...planned.target, size, allocated: blocks * 512 } }
+  }
+  const same = options.ifExists === 'same' && fs.existsSync(path)
+  if (same && !hasJournal(path)) return await found({ assertSame: path })
+  if (options.resume !== true) return await once({})
+  const { result, notes, recorded } = await resumable(
+    path,
+    { durable: options.flush !== false, forgetLater: options.forgetLater },
+    // The name was the last thing to be done.
+    async (session) => await (session.isPlaced ? found({ records: path }) : once({ session })),
+  )
+  return { ...result, resumed: recorded, notes: [...notes, ...result.notes] }
+}
+
+function notResumable(): ImageError {
+  return usage('E_RESUME', '--resume and --if-exists are for conversions of images into image files', {
+    hint: 'Leave them out for streams, NBD exports, appliances and targets that are packed.',
+  })
+}
+
+interface Resuming {
+  readonly session?: FileSession
+  /** A target that is there, and must be what would be made. */
+  readonly assertSame?: string
+  /** A target that is in place, whose record may be missing. */
+  readonly records?: string
+}
+
+/** @throws ImageError target E_EXISTS where a file is not what would be made. */
+function assertMade(path: string, facts: GivenFacts): void {
+  const difference = madeDifference(path, facts)
+  if (difference === undefined) return
+  throw targetError(
+    'E_EXISTS',
+    `the target ${printable(path)} exists already, and may be another image: ${difference}`,
+    {
+      hint: 'Use --force to replace it; it stays whole until the new one is complete.',
+    },
+  )
+}
+
 class Conversion {
   readonly #source: Source
   readonly #output: Output
   readonly #format: TargetFormat
-  readonly #options: ConvertOptions & Forward & { readonly registry: Registry }
+  readonly #options: ConvertOptions & Forward & Resuming & { readonly registry: Registry }
   readonly #choice: PlatformChoice | undefined
   readonly #started = milliseconds()
 
   constructor(
     source: Source,
     target: TargetOutput,
-    options: ConvertOptions & Forward & { readonly registry: Registry },
+    options: ConvertOptions & Forward & Resuming & { readonly registry: Registry },
   ) {
     this.#source = source
     this.#options = options
@@ -144,6 +224,8 @@ class Conversion {
         hint: 'Name the target .ova, or use --to ova.',
       })
     this.#output.check()
+    if ((options.resume === true || options.ifExists !== undefined) && !(this.#output instanceof FileOutput))
+      throw notResumable()
   }
 
   async run(): Promise<ConvertResult> {
@@ -152,15 +234,50 @@ class Conversion {
     // with the target.
     if (this.#source.arrives === true) this.#output.checkPlace()
     const choice = this.#choice
+    const { session, assertSame, records, uuid, time } = this.#options
     using content = await openContent(this.#source, this.#output.path, this.#format, {
       ...this.#options,
+      uuid: uuid ?? session?.identity?.uuid,
+      time: time ?? session?.identity?.time,
       fit: choice === undefined ? undefined : platformFit(choice.platform, this.#source.name),
     })
+    const facts = this.#facts(content)
+    if (assertSame !== undefined) assertMade(assertSame, facts)
+    session?.begin(facts)
     const further = await this.#further()
     try {
-      return await this.#transfer(content, further, dryRun, verify)
+      const result = await this.#transfer(content, further, dryRun, verify)
+      const made = records ?? (dryRun ? undefined : this.#output.path)
+      if (this.#options.ifExists === 'same' && made !== undefined) writeMadeRecord(made, facts)
+      session?.finished()
+      return result
     } finally {
       for (const each of further) each[Symbol.dispose]()
+    }
+  }
+
+  /** What decides the bytes of the target. */
+  #facts({ opened, parent, shape, format }: Content): GivenFacts {
+    const { from, fromOptions, snapshot, sparse, size, usedOnly, parent: base, toolVersion = '' } = this.#options
+    return {
+      version: toolVersion,
+      identity: { uuid: shape.identity.uuid, time: shape.identity.time },
+      source: sourceFacts([...opened.files, ...(parent?.opened.files ?? [])], opened.capacity),
+      options: optionFacts({
+        from,
+        'from-option': fromOptions,
+        snapshot,
+        part: opened.part,
+        to: format.driver.id,
+        option: formatFacts(format.options),
+        for: this.#options.for,
+        'sector-size': shape.sectorSize,
+        size,
+        sparse,
+        parent: base,
+        'used-only': usedOnly,
+        compressor: compressorFact(tryLayout(format, shape).packedUnit),
+      }),
     }
   }
 
@@ -235,7 +352,7 @@ class Conversion {
 /** What a target is, by its address. @throws ImageError usage E_NBD_URI, E_TARGET. */
 function outputOf(
   target: TargetOutput,
-  options: ConvertOptions & { readonly registry: Registry },
+  options: ConvertOptions & Resuming & { readonly registry: Registry },
   archive: Archive | undefined,
 ): Output {
   if (typeof target !== 'string') {
@@ -253,5 +370,7 @@ function outputOf(
     return new OvaOutput(target, options)
   const packed =
     archive === undefined ? compressedTarget(target) : { container: archiveContainer(), inner: target, archive }
-  return packed === undefined ? new FileOutput(target, options) : new CompressedOutput(target, packed, options)
+  return packed === undefined
+    ? new FileOutput(target, { ...options, resume: options.session })
+    : new CompressedOutput(target, packed, options)
 }

@@ -1,3 +1,4 @@
+import { ZeroSource } from '../../block/zero.js'
 import type { Note } from '../../block/types.js'
 import type { OptionValues } from '../../formats/driver.js'
 import { MemoryStore } from '../../block/memory-store.js'
@@ -64,7 +65,10 @@ export async function create(target: string, options: CreateOptions): Promise<Cr
           shape,
           sources,
           force: options.force === true,
-          fill: (writer) => disk.fill(writer),
+          fill: {
+            source: new ZeroSource(shape.capacity, shape.sectorSize),
+            copy: (writer) => disk.fill(writer),
+          },
           signal: options.signal,
           onProgress: options.onProgress,
         })

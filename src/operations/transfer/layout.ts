@@ -1,7 +1,7 @@
 import { MemoryStore } from '../../block/memory-store.js'
 import type { Note } from '../../block/types.js'
 import { printable, usage } from '../../errors.js'
-import type { CreateContext, DiskShape, FormatDriver, OptionValues } from '../../formats/driver.js'
+import type { CreateContext, DiskShape, FormatDriver, ImageWriter, OptionValues } from '../../formats/driver.js'
 import { checkOptions } from '../../formats/options.js'
 import { otherTarget } from '../../formats/other-extensions.js'
 import type { Registry } from '../../formats/registry.js'
@@ -79,14 +79,17 @@ function canCreate(driver: FormatDriver): driver is CreatingDriver {
 }
 
 /** Tries a writer without writing: options that do not go together, and the capacity that the format will give. */
-export function tryLayout({ driver, options }: TargetFormat, shape: DiskShape): { readonly capacity: number } {
+export function tryLayout(
+  { driver, options }: TargetFormat,
+  shape: DiskShape,
+): Pick<ImageWriter, 'capacity' | 'packedUnit'> {
   const context: CreateContext = {
     name: `layout.${driver.extensions[0] ?? driver.id}`,
     createFile: (name) => new MemoryStore(undefined, name, 512),
   }
   using store = new MemoryStore(undefined, 'the layout', 512)
   using writer = driver.create(store, shape, options, context)
-  return { capacity: writer.capacity }
+  return { capacity: writer.capacity, packedUnit: writer.packedUnit }
 }
 
 type SectorSize = DiskShape['sectorSize']

@@ -7,8 +7,9 @@ import { SliceSource } from '../../block/slice.js'
 import type { BlockSource, ByteStore } from '../../block/types.js'
 import { ZeroSource } from '../../block/zero.js'
 import { DeviceSource } from '../../device/source.js'
-import { copy, type CopyResult, type Progress } from '../../engine/index.js'
-import { ImageError, isImageError, stopIfAborted, targetError } from '../../errors.js'
+import { copy, RateLimit, type CopyJournal, type CopyResult, type Progress } from '../../engine/index.js'
+import { ImageError, isImageError, refused, stopIfAborted, targetError } from '../../errors.js'
+import type { DeviceSession } from '../resume/device-session.js'
 import { DiskDigests } from './disk-digests.js'
 import { mismatch, proveDigest, proveEqual, type Written } from './proof.js'
 import type { Step } from './step.js'
@@ -57,6 +58,10 @@ export interface DeviceWriting {
   readonly cut?: number
   /** Called when nothing can be found on the device any more. */
   readonly onCleared?: (store: WritableDevice) => void
+  /** What an earlier run wrote, and what a later one can go on with. */
+  readonly resume?: DeviceSession
+  /** Most bytes that are written a second. */
+  readonly rate?: number
   readonly threads?: number
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
@@ -184,7 +189,20 @@ export class DeviceSink implements Disposable {
     const { head, tail } = this.#edges
     // Read before anything is destroyed: a source that is damaged there costs nothing.
     this.#ends = { head: bytesOf(source, 0, head), tail: bytesOf(source, tail, this.#device.size - tail) }
+    this.#assertLeft()
     stopIfAborted(signal)
+  }
+
+  /** @throws ImageError refused E_RESUME_TARGET where somebody else wrote to the device since. */
+  #assertLeft(): void {
+    const { name, resume } = this.#writing
+    if (resume?.remakes !== true || resume.isPlacing) return
+    const { head, tail } = this.#edges
+    const cleared = [bytesOf(this.#device, 0, head), bytesOf(this.#device, tail, this.#device.size - tail)]
+    if (!cleared.every((bytes) => isZero(bytes)))
+      throw refused('E_RESUME_TARGET', `${name} was written to since: its ends are no longer clear`, {
+        hint: 'Run the command without --resume to write all of it.',
+      })
   }
 
   #clear(): void {
@@ -209,10 +227,11 @@ export class DeviceSink implements Disposable {
   }
 
   /** The ends: the last mebibyte, and then, when that is on the medium, the first. */
-  #finish(): void {
+  async #finish(): Promise<void> {
     const { unchanged, signal, onProgress } = this.#writing
     stopIfAborted(signal)
     unchanged?.()
+    await this.#writing.resume?.placing([])
     // From here on it is a matter of moments, and no longer stopped.
     if (this.#ends === undefined) throw new TypeError('the ends of the source were not read')
     const { head, tail } = this.#ends
@@ -300,7 +319,7 @@ async function fill(
   body: BlockSource,
   start: number,
   digests: DiskDigests | undefined,
-  { mapped, threads, signal, onProgress }: DeviceWriting,
+  { mapped, resume, rate, threads, signal, onProgress }: DeviceWriting,
 ): Promise<CopyResult & { readonly bytesZeroed: number }> {
   const zeros = new ZeroQueue(store)
   // A larger piece could reach into what is not to be written.
@@ -309,8 +328,12 @@ async function fill(
     capacity: body.capacity,
     grain: unit,
     start,
-    clear: (position, length) => eachMapped(mapped, position, length, (at, count) => zeros.add(at, count)),
+    clear: (position, length) => {
+      if (!replays) eachMapped(mapped, position, length, (at, count) => zeros.add(at, count))
+    },
   })
+  // What an earlier run wrote is asked for again, and not cleared again.
+  let replays = resume !== undefined
   const failed = new AbortController()
   const stop = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal])
   let copied = 0
@@ -319,40 +342,52 @@ async function fill(
     shown = Math.max(shown, copied - zeros.pending)
     onProgress?.({ phase: 'write', done: shown, total: body.capacity })
   }
-  const moving = copy({
-    source: body,
-    target,
-    share: false,
-    sparse: unit,
-    signal: stop,
-    onProgress: ({ done }) => {
-      copied = done
-      report()
-    },
-    threads,
-    digests,
-  }).then((result) => {
+  const copying = async (journal?: CopyJournal): Promise<CopyResult> => {
+    replays = false
+    return await copy({
+      source: body,
+      target,
+      share: false,
+      sparse: unit,
+      signal: stop,
+      onProgress: ({ done }) => {
+        copied = done
+        report()
+      },
+      threads,
+      digests,
+      journal,
+      rate: rate === undefined ? undefined : new RateLimit(rate),
+    })
+  }
+  const moving = (
+    resume?.fill(target, () => [store], { source: body, digests, copy: copying, settled: () => zeros.settled() }) ??
+    copying()
+  ).then((result) => {
     target.clearRest()
     zeros.close()
     return result
   })
-  const [moved, zeroed] = await Promise.allSettled(
-    [moving, zeros.work(stop, report)].map((work) =>
+  await bothDone([moving, zeros.work(stop, report)], () => failed.abort())
+  const { bytesRead, bytesWritten } = await moving
+  return { bytesRead, bytesWritten, bytesZeroed: zeros.zeroed }
+}
+
+/** Waits for copying and zeroing. The first that fails stops the other. */
+async function bothDone(works: readonly Promise<unknown>[], stop: () => void): Promise<void> {
+  const outcomes = await Promise.allSettled(
+    works.map((work) =>
       work.catch((error: unknown) => {
-        failed.abort()
+        stop()
         throw error
       }),
     ),
   )
-  const failures = [moved, zeroed].flatMap((outcome) =>
-    outcome?.status === 'rejected' ? [outcome.reason as unknown] : [],
-  )
+  const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []))
   // The one that failed stopped the other, whose end is not the reason.
   const reason = failures.find((error) => !isImageError(error) || error.kind !== 'aborted') ?? failures[0]
   if (reason !== undefined)
     throw reason instanceof Error ? reason : new TypeError('what was thrown is no error', { cause: reason })
-  const { bytesRead, bytesWritten } = await moving
-  return { bytesRead, bytesWritten, bytesZeroed: zeros.zeroed }
 }
 
 /** What of a range is to be written. */

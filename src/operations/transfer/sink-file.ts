@@ -4,7 +4,9 @@ import { createScratchStore } from '../../block/scratch-store.js'
 import type { BlockSource } from '../../block/types.js'
 import { ContainerWriter } from '../../codec/container-writer.js'
 import type { Container } from '../../codec/container.js'
-import type { CopyResult, Progress } from '../../engine/index.js'
+import type { BadRun } from '../../block/salvage.js'
+import type { BlockDigests, PartDigests } from '../../engine/copy.js'
+import type { CopyJournal, CopyResult, Progress } from '../../engine/index.js'
 import { aborted, firstError, isImageError, printable, stopIfAborted, usage } from '../../errors.js'
 import type { CreateContext, DiskShape, ImageWriter } from '../../formats/driver.js'
 import { openFile, openStore, type OpenedImage, type OpenOptions } from '../../formats/open.js'
@@ -13,6 +15,7 @@ import { folderPart } from '../../sys/host-path.js'
 import type { InUseOptions } from '../in-use/guard.js'
 import type { Content } from './content.js'
 import { tryLayout, type TargetFormat } from './layout.js'
+import type { FileSession } from '../resume/file-session.js'
 import type { NewParent } from './parent.js'
 import { packFile, unpacked, type PackingOptions } from './packed-file.js'
 import { proveEqual, readingBack, type Written } from './proof.js'
@@ -44,6 +47,8 @@ export interface FileSinkOptions {
   readonly flush?: boolean
   /** The file is a compressed one around the image. */
   readonly container?: Container
+  /** What an earlier run began, and what a later one can go on with. */
+  readonly resume?: FileSession
 }
 
 /** Bytes. */
@@ -64,15 +69,17 @@ export class FileSink implements Disposable {
   readonly #files: TargetFiles
   readonly #format: TargetFormat
   readonly #container: Container | undefined
+  readonly #resume: FileSession | undefined
   /** The image, where it is compressed when it is complete: its tables are written last. */
   #inner: FileStore | undefined
 
   /** @throws ImageError target; usage for options that do not go together. */
-  constructor({ format, place, shape, force, sources, modes, flush, container }: FileSinkOptions) {
+  constructor({ format, place, shape, force, sources, modes, flush, container, resume }: FileSinkOptions) {
     const { driver, options } = format
     this.#format = format
     this.#container = container
-    this.#files = new TargetFiles(place, { force, sources, modes, durable: flush !== false })
+    this.#resume = resume
+    this.#files = new TargetFiles(place, { force, sources, modes, durable: flush !== false, kept: resume })
     const { store } = this.#files
     try {
       if (container === undefined) this.writer = driver.create(store, shape, options, this.#files)
@@ -90,6 +97,19 @@ export class FileSink implements Disposable {
       }
       throw error
     }
+  }
+
+  /**
+   * Moves the content in; where it can be gone on with, from where an earlier run stopped.
+   * @param work what is read, what is taken on the way, and the copy.
+   */
+  async fill(work: FillWork): Promise<CopyResult> {
+    const { writer } = this
+    if (this.#resume === undefined) return await work.copy(writer)
+    return await this.#resume.fill(writer, () => this.#files.stores, {
+      ...work,
+      copy: (journal) => work.copy(writer, journal),
+    })
   }
 
   /** Completes the image: nothing is placed afterwards. */
@@ -118,18 +138,36 @@ export class FileSink implements Disposable {
     { open, unchanged }: { readonly open?: OpenOptions; readonly unchanged?: () => void } = {},
   ): Promise<void> {
     const written = { ...newImage, unchanged }
-    await readingBack(written, async () => {
-      using image = await this.open(open)
-      await prove(image, written)
+    await this.proving(async () => {
+      await readingBack(written, async () => {
+        using image = await this.open(open)
+        await prove(image, written)
+      })
     })
   }
 
+  /** What is found wrong cannot be gone on with, and does not stay. */
+  async proving(work: () => Promise<void> | void): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      if (isImageError(error) && (error.kind === 'mismatch' || error.code === 'E_SOURCE_CHANGED')) this.#resume?.end()
+      throw error
+    }
+  }
+
   /** Gives the image its name. */
-  commit(): FileResult {
+  async commit(): Promise<FileResult> {
     const { capacity } = this.writer
     const { size, allocated } = this.#files
+    await this.#resume?.placing(this.#files.files)
     this.#files.commit()
     return { capacity, size, allocated }
+  }
+
+  /** Nothing is left to be done: no later run has anything to go on with. */
+  end(): void {
+    this.#resume?.finished()
   }
 
   [Symbol.dispose](): void {
@@ -146,9 +184,18 @@ export const noFurtherFiles: CreateContext = {
   },
 }
 
+/** What moves the content into an image. */
+export interface FillWork {
+  readonly source: BlockSource
+  readonly digests?: BlockDigests
+  readonly parts?: PartDigests
+  /** What could not be read; what an earlier run could not is restored. */
+  readonly salvage?: { readonly bad: readonly BadRun[]; restore(run: BadRun): void }
+  readonly copy: (writer: ImageWriter, journal?: CopyJournal) => Promise<CopyResult>
+}
+
 export interface BuildRequest extends FileSinkOptions {
-  /** Moves the content in. */
-  readonly fill: (writer: ImageWriter) => Promise<CopyResult>
+  readonly fill: FillWork
   /** What the image must read as, when it is to be verified before it gets its name. */
   readonly expected?: { readonly source: BlockSource; readonly open: OpenOptions; readonly threads?: number }
   /**
@@ -184,8 +231,8 @@ export class NewImage implements Sink {
     return this.#result
   }
 
-  get left(): string {
-    return leftOf(this.#request.place)
+  get left(): string | undefined {
+    return this.#request.resume?.keeps === true ? undefined : leftOf(this.#request.place)
   }
 
   get steps(): Step<SinkStepName>[] {
@@ -226,7 +273,7 @@ export class NewImage implements Sink {
   async #write(): Promise<void> {
     const { fill, signal, onProgress } = this.#request
     this.#sink = new FileSink(this.#request)
-    this.#moved = await fill(this.#sink.writer)
+    this.#moved = await this.#sink.fill(fill)
     stopIfAborted(signal)
     onProgress?.({ phase: 'flush', done: 0, total: 1 })
     this.#sink.finish()
@@ -240,11 +287,11 @@ export class NewImage implements Sink {
     })
   }
 
-  #place(): void {
+  async #place(): Promise<void> {
     const { unchanged, signal, onProgress } = this.#request
     stopIfAborted(signal)
-    unchanged?.()
-    this.#result = { ...this.#open.commit(), ...this.#moved }
+    await this.#open.proving(() => unchanged?.())
+    this.#result = { ...(await this.#open.commit()), ...this.#moved }
     onProgress?.({ phase: 'flush', done: 1, total: 1 })
   }
 }
@@ -290,9 +337,9 @@ export function leftOf({ replaces }: TargetPlace): string {
 export class FileOutput implements Output {
   readonly name: string
   readonly path: string
-  readonly #options: InUseOptions & SinkOptions
+  readonly #options: InUseOptions & SinkOptions & { readonly resume?: FileSession }
 
-  constructor(path: string, options: InUseOptions & SinkOptions) {
+  constructor(path: string, options: InUseOptions & SinkOptions & { readonly resume?: FileSession }) {
     this.name = path
     this.path = path
     this.#options = options
@@ -317,7 +364,7 @@ export class FileOutput implements Output {
 
   sink(content: Content): Sink {
     const { format, opened, disk, shape, parent, open } = content
-    const { force, flush, verify, threads, signal, onProgress } = this.#options
+    const { force, flush, verify, threads, resume, signal, onProgress } = this.#options
     const sources = [...opened.files, ...(parent?.opened.files ?? [])]
     return new NewImage({
       format,
@@ -325,7 +372,8 @@ export class FileOutput implements Output {
       force: force === true,
       sources,
       shape,
-      fill: (writer) => content.fill(writer),
+      fill: { source: disk, copy: (writer, journal) => content.fill(writer, journal) },
+      resume,
       expected: verify === true ? { source: disk, open: verifyOptions(open, parent), threads } : undefined,
       unchanged: () => content.assertUnchanged(),
       flush,

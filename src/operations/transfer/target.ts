@@ -104,6 +104,20 @@ function isFree(path: string): boolean {
   return fs.lstatSync(path, { throwIfNoEntry: false }) === undefined
 }
 
+/** Under which names files are written that may be gone on with later, and whether they are there already. */
+export interface KeptFiles {
+  present(name: string): string
+  readonly remakes: boolean
+  /** Whether unfinished files stay. */
+  readonly keeps: boolean
+}
+
+interface PartialOptions {
+  readonly durable: boolean
+  readonly mode: number
+  readonly kept?: KeptFiles
+}
+
 /** A file being written beside its place, under a name that no one takes for an image. */
 class PartialFile implements Disposable {
   readonly store: FileStore
@@ -114,15 +128,21 @@ class PartialFile implements Disposable {
   readonly #folder: HeldFolder
   /** The lock of the file that is replaced. */
   readonly #replaced: Disposable | undefined
+  readonly #kept: KeptFiles | undefined
   #state: 'partial' | 'placed' | 'gone' = 'partial'
 
-  constructor(place: TargetPlace, folder: HeldFolder, durable: boolean, mode: number) {
+  constructor(place: TargetPlace, folder: HeldFolder, { durable, mode, kept }: PartialOptions) {
     this.place = place
     this.name = lastPart(place.path)
-    this.present = partialName(this.name)
+    this.present = kept?.present(this.name) ?? partialName(this.name)
+    this.#kept = kept
     this.#folder = folder
     this.#replaced = place.replaces ? lockReplaced(place.path) : undefined
-    this.store = FileStore.create(this.path, durable, inFolder(folder.path, this.present), mode)
+    const shown = inFolder(folder.path, this.present)
+    const remakes = kept?.remakes === true && fs.existsSync(this.path)
+    this.store = remakes
+      ? FileStore.remake(this.path, durable, shown)
+      : FileStore.create(this.path, durable, shown, mode)
     try {
       if (place.mode !== undefined) fs.fchmodSync(this.store.fd, place.mode)
     } catch (cause) {
@@ -174,7 +194,7 @@ class PartialFile implements Disposable {
     }
     this.#replaced?.[Symbol.dispose]()
     if (unfinished) this.#state = 'gone'
-    if (unfinished) removePartial(this.path, inFolder(this.#folder.path, this.present))
+    if (unfinished && this.#kept?.keeps !== true) removePartial(this.path, inFolder(this.#folder.path, this.present))
   }
 }
 
@@ -194,6 +214,7 @@ export class TargetFiles implements Disposable {
   /** Permission bits of new files, before the umask. */
   readonly #mode: number
   readonly #durable: boolean
+  readonly #kept: KeptFiles | undefined
 
   constructor(
     place: TargetPlace,
@@ -202,12 +223,20 @@ export class TargetFiles implements Disposable {
       sources,
       durable,
       modes = sources.flatMap(({ mode }) => mode ?? []),
-    }: { force: boolean; sources: readonly ImageFile[]; durable: boolean; modes?: readonly number[] },
+      kept,
+    }: {
+      readonly force: boolean
+      readonly sources: readonly ImageFile[]
+      readonly durable: boolean
+      readonly modes?: readonly number[]
+      readonly kept?: KeptFiles
+    },
   ) {
+    this.#kept = kept
     this.#mode = commonMode(modes)
     this.#folder = new HeldFolder(folderPart(place.path))
     try {
-      this.#main = new PartialFile(place, this.#folder, durable, this.#mode)
+      this.#main = new PartialFile(place, this.#folder, { durable, mode: this.#mode, kept })
     } catch (error) {
       this.#folder[Symbol.dispose]()
       throw error
@@ -236,6 +265,19 @@ export class TargetFiles implements Disposable {
     return new Map([this.#main, ...this.#further].map((file) => [file.name, file.present]))
   }
 
+  /** All of them, the image first. */
+  get stores(): FileStore[] {
+    return [this.#main, ...this.#further].map(({ store }) => store)
+  }
+
+  /** The complete files, by the names that they are to have. */
+  get files(): { readonly name: string; readonly inode: string; readonly size: string }[] {
+    return [this.#main, ...this.#further].map(({ name, store }) => {
+      const { ino, size } = fs.fstatSync(store.fd, { bigint: true })
+      return { name, inode: String(ino), size: String(size) }
+    })
+  }
+
   get size(): number {
     return this.#sum((file) => file.store.size)
   }
@@ -259,7 +301,7 @@ export class TargetFiles implements Disposable {
     const place = checkTarget(path, this.#force, this.#sources)
     if (folderPart(place.path) !== folderPart(this.#main.place.path))
       throw usage('E_FILE_NAME', `${printable(name)} is a link to a file in another folder`)
-    const file = new PartialFile(place, this.#folder, this.#durable, this.#mode)
+    const file = new PartialFile(place, this.#folder, { durable: this.#durable, mode: this.#mode, kept: this.#kept })
     this.#further.push(file)
     return file.store
   }

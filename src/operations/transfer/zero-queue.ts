@@ -25,6 +25,7 @@ export class ZeroQueue {
   readonly #ranges: { position: number; length: number }[] = []
   #slice = firstSlice
   #closed = false
+  #ended = false
   #wake: (() => void) | undefined
   #pending = 0
   #zeroed = 0
@@ -51,6 +52,15 @@ export class ZeroQueue {
     for (let first = this.#ranges[0]; first !== undefined && this.#ranges.length > mostRanges; first = this.#ranges[0])
       this.#step(first)
     this.#wake?.()
+  }
+
+  /** Settles when all that was added before is zero. @throws ImageError aborted E_ABORTED where that will never be. */
+  async settled(): Promise<void> {
+    const last = this.#ranges.at(-1)
+    while (last !== undefined && last.length > 0) {
+      if (this.#ended) throw aborted()
+      await new Promise((next) => setImmediate(next))
+    }
   }
 
   /** Nothing more will come. */
@@ -81,6 +91,7 @@ export class ZeroQueue {
         await new Promise((next) => setImmediate(next))
       }
     } finally {
+      this.#ended = true
       signal.removeEventListener('abort', wake)
     }
   }

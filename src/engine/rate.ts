@@ -1,0 +1,38 @@
+import { setTimeout } from 'node:timers/promises'
+import { aborted } from '../errors.js'
+import { milliseconds } from '../sys/clock.js'
+
+/**
+ * Keeps work below so many bytes per second: a bucket that fills steadily, and holds what a quarter of a second brings.
+ * Who takes more than is in it owes the rest, and waits until it is paid.
+ */
+export class RateLimit {
+  readonly #perMillisecond: number
+  readonly #most: number
+  #available: number
+  #filled = milliseconds()
+
+  /** @param bytesPerSecond above 0. */
+  constructor(bytesPerSecond: number) {
+    this.#perMillisecond = bytesPerSecond / 1000
+    this.#most = bytesPerSecond / 4
+    this.#available = this.#most
+  }
+
+  /** Undefined, or a promise: the work is to begin when that settles. @throws ImageError aborted E_ABORTED. */
+  take(bytes: number, signal?: AbortSignal): Promise<void> | undefined {
+    const now = milliseconds()
+    this.#available = Math.min(this.#most, this.#available + (now - this.#filled) * this.#perMillisecond) - bytes
+    this.#filled = now
+    if (this.#available >= 0) return undefined
+    return pause(-this.#available / this.#perMillisecond, signal)
+  }
+}
+
+async function pause(time: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await setTimeout(time, undefined, { signal })
+  } catch (cause) {
+    throw aborted(undefined, { cause })
+  }
+}

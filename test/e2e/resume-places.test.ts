@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import test from 'node:test'
+import { vdisk } from '../support/cli.js'
+import { testFolder } from '../support/folder.js'
+import { randomOf, untilDone, variedDisk } from '../support/killed.js'
+import { loopDevice, loopsMissing } from '../support/loop.js'
+import { run } from '../support/tools.js'
+import { emptyFile } from '../support/volumes.js'
+
+const skip = loopsMissing()
+const mebibyte = 1048576
+/** VDISK_KILLS=100: more kills of each. */
+const kills = Math.min(12, Math.max(1, Math.ceil(Number(process.env['VDISK_KILLS'] ?? 0) / 8)))
+const seed = Number(process.env['VDISK_SEED'] ?? Date.now() % 2 ** 32)
+const uuid = '8b8e9f3c-6f0a-4c39-9d63-3f1f5a0c2b11'
+const env = { SOURCE_DATE_EPOCH: '1700000000' }
+const slow = ['--rate', '120M']
+
+test('image that is killed and gone on with: the bytes and the digests of one that was not', { skip }, async (t) => {
+  const cwd = testFolder(t)
+  t.diagnostic(`VDISK_SEED=${seed}`)
+  const random = randomOf(seed)
+  variedDisk(join(cwd, 'disk.raw'))
+  const disk = loopDevice(t, join(cwd, 'disk.raw'))
+  for (const [target, flags] of [
+    ['disk.vhdx', []],
+    ['disk.qcow2', ['--compress', 'zlib']],
+  ] as const) {
+    // The loop's file lies on the disk that the image goes to.
+    const args = ['image', disk, target, '--uuid', uuid, '--allow-same-disk', ...flags]
+    const [one, many] = ['one', 'many'].map((name) => join(cwd, name)) as [string, string]
+    for (const folder of [one, many]) fs.mkdirSync(folder)
+    const whole = await vdisk(args, { cwd: one, env })
+    assert.equal(whole.code, 0, whole.stderr)
+    await untilDone(many, [...args, '--verify', ...slow], { kills, random, env })
+    assert.deepEqual(fs.readdirSync(many).sort(), fs.readdirSync(one).sort())
+    assert.ok(fs.readFileSync(join(many, target)).equals(fs.readFileSync(join(one, target))), target)
+    const record = (folder: string): unknown => {
+      const { digests } = JSON.parse(fs.readFileSync(join(folder, `${target}.vdisk.json`), 'utf8')) as {
+        digests: unknown
+      }
+      return digests
+    }
+    assert.deepEqual(record(many), record(one))
+    // An image that is there and whole has nothing to be gone on with.
+    const again = await vdisk([...args, '--resume'], { cwd: many, env })
+    assert.equal(again.code, 2, again.stderr)
+    for (const folder of [one, many]) fs.rmSync(folder, { recursive: true })
+  }
+})
+
+test('restore and clone that are killed and gone on with: the disk of one that was not', { skip }, async (t) => {
+  const cwd = testFolder(t)
+  t.diagnostic(`VDISK_SEED=${seed}`)
+  const random = randomOf(seed)
+  const state = { XDG_STATE_HOME: join(cwd, 'state') }
+  variedDisk(join(cwd, 'disk.raw'))
+  const source = loopDevice(t, join(cwd, 'disk.raw'))
+  assert.equal((await vdisk(['convert', 'disk.raw', 'disk.vhdx'], { cwd })).code, 0)
+  const target = emptyFile(join(cwd, 'target.raw'), 144 * mebibyte)
+  const device = loopDevice(t, target)
+  const noise = Buffer.alloc(mebibyte, 0xa5)
+  for (const args of [
+    ['restore', 'disk.vhdx', device],
+    ['clone', source, device],
+  ]) {
+    // What was on the target shows where nothing was written.
+    for (let at = 0; at < 144; at++) fs.writeFileSync(target, noise, { flag: at === 0 ? 'w' : 'a' })
+    spawnSync('losetup', ['--set-capacity', device])
+    const all = [...args, '--yes', '--confirm', '144M', '--allow-no-table']
+    await untilDone(cwd, [...all, ...slow], { kills, random, env: state })
+    assert.ok(fs.readFileSync(target).equals(fs.readFileSync(join(cwd, 'disk.raw'))), args.join(' '))
+    assert.deepEqual(fs.readdirSync(join(cwd, 'state/vdisk/resume')), [])
+  }
+})
+
+test('a device that was written to since, and a journal on the target, are refused', { skip }, async (t) => {
+  const cwd = testFolder(t)
+  variedDisk(join(cwd, 'disk.raw'))
+  const target = emptyFile(join(cwd, 'target.raw'), 144 * mebibyte)
+  const device = loopDevice(t, target)
+  const other = loopDevice(t, emptyFile(join(cwd, 'other.raw'), 144 * mebibyte))
+  const journal = join(cwd, 'mine.journal')
+  const args = (to: string) => ['restore', 'disk.raw', to, '--yes', '--confirm', '144M', '--allow-no-table', '--resume']
+  const refused = async (to: string, ...more: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await vdisk([...args(to), '--json', ...more], { cwd })
+    assert.equal(code, 3, stderr)
+    return (JSON.parse(stdout.toString()) as { code: string }).code
+  }
+  let sent = false
+  const stopped = await vdisk([...args(device), '--journal', journal, ...slow, '--progress', 'json'], {
+    cwd,
+    onError: (text, child) => {
+      if (!sent && /"done":[1-9]\d{7}/.test(text)) sent = child.kill('SIGTERM')
+    },
+  })
+  assert.equal(stopped.code, 130, stopped.stderr)
+  assert.match(stopped.stderr, /are kept in .*mine\.journal.*run the same command again to go on/)
+  assert.equal(await refused(other, '--journal', journal), 'E_RESUME_TARGET')
+  assert.equal(await refused(device, '--journal', join(cwd, 'disk.raw')), 'E_RESUME_TARGET')
+  run('dd', 'if=/dev/urandom', `of=${device}`, 'bs=4096', 'count=1', 'oflag=direct')
+  assert.equal(await refused(device, '--journal', journal), 'E_RESUME_TARGET')
+  run('mkfs.ext4', '-q', '-F', other)
+  const mount = join(cwd, 'mounted')
+  fs.mkdirSync(mount)
+  run('mount', other, mount)
+  try {
+    assert.equal(await refused(other, '--unmount', '--journal', join(mount, 'j')), 'E_RESUME_TARGET')
+  } finally {
+    spawnSync('umount', [mount])
+  }
+})
+
+test('a full filesystem that is given room: the conversion goes on, and gives the same bytes', { skip }, async (t) => {
+  const cwd = testFolder(t)
+  variedDisk(join(cwd, 'source.raw'))
+  const args = ['convert', join(cwd, 'source.raw'), 'disk.qcow2', '--uuid', uuid]
+  assert.equal((await vdisk(args, { cwd, env })).code, 0)
+  const small = join(cwd, 'small')
+  fs.mkdirSync(small)
+  run('mount', '-t', 'tmpfs', '-o', 'size=64M', 'tmpfs', small)
+  try {
+    const full = await vdisk([...args, '--resume'], { cwd: small, env })
+    assert.equal(full.code, 7, full.stderr)
+    assert.match(full.stderr, /no space left[^]*run the same command again to go on/)
+    run('mount', '-o', 'remount,size=512M', small)
+    const done = await vdisk([...args, '--resume', '--json'], { cwd: small, env })
+    assert.equal(done.code, 0, done.stderr)
+    assert.ok((JSON.parse(done.stdout.toString()) as { resumed: number }).resumed > 0)
+    assert.ok(fs.readFileSync(join(small, 'disk.qcow2')).equals(fs.readFileSync(join(cwd, 'disk.qcow2'))))
+    assert.deepEqual(fs.readdirSync(small), ['disk.qcow2'])
+  } finally {
+    spawnSync('umount', [small])
+  }
+})
+
+test('SIGTERM leaves what can be gone on with where that was asked for, and nothing otherwise', async (t) => {
+  const cwd = testFolder(t)
+  variedDisk(join(cwd, 'source.raw'))
+  for (const flags of [[], ['--resume']]) {
+    const began = { at: 0 }
+    const result = await vdisk(['convert', 'source.raw', 'disk.vhdx', ...slow, '--progress', 'json', ...flags], {
+      cwd,
+      onError: (text, child) => {
+        if (began.at === 0 && /"done":[1-9]\d{6}/.test(text)) {
+          began.at = Date.now()
+          child.kill('SIGTERM')
+        }
+      },
+    })
+    assert.equal(result.code, 130, result.stderr)
+    t.diagnostic(`ended ${Date.now() - began.at} ms after SIGTERM`)
+    const left = fs.readdirSync(cwd).filter((name) => name !== 'source.raw')
+    assert.equal(left.length, flags.length === 0 ? 0 : 2, left.join(' '))
+  }
+  const [busy, second] = await Promise.all([
+    vdisk(['convert', 'source.raw', 'disk.vhdx', '--resume', ...slow], { cwd }),
+    new Promise((next) => setTimeout(next, 900)).then(() =>
+      vdisk(['convert', 'source.raw', 'disk.vhdx', '--resume', ...slow, '--json'], { cwd }),
+    ),
+  ])
+  // One of the two has it, and the other one is refused, or comes when all is done.
+  assert.ok([busy.code, second.code].includes(0), busy.stderr)
+  assert.deepEqual(fs.readdirSync(cwd).sort(), ['disk.vhdx', 'source.raw'])
+})
+
+test('--rate keeps to its limit, also where nothing can be gone on with', async (t) => {
+  const cwd = testFolder(t)
+  fs.writeFileSync(join(cwd, 'a.raw'), Buffer.alloc(24 * mebibyte, 'data'))
+  for (const args of [
+    ['convert', 'a.raw', 'b.qcow2'],
+    ['convert', 'a.raw', '-', '--to', 'raw'],
+  ]) {
+    const began = Date.now()
+    const { code, stderr } = await vdisk([...args, '--rate', '12M'], { cwd })
+    assert.equal(code, 0, stderr)
+    // A quarter of a second's bytes may go at once: 24 MiB at 12 MiB a second take 1.75 s and more.
+    assert.ok(Date.now() - began >= 1700, `${args.join(' ')}: ${Date.now() - began} ms`)
+  }
+  const wrong = await vdisk(['convert', 'a.raw', 'c.qcow2', '--rate', '10'], { cwd })
+  assert.equal(wrong.code, 2)
+})
+
+test('--if-exists same goes by the record, not by the name', async (t) => {
+  const cwd = testFolder(t)
+  fs.writeFileSync(join(cwd, 'a.raw'), Buffer.alloc(4 * mebibyte, 'data'))
+  const args = ['convert', 'a.raw', 'b.qcow2', '--if-exists', 'same', '--json']
+  const once = async (...more: string[]) => {
+    const { code, stdout } = await vdisk([...args, ...more], { cwd })
+    return { code, ...(JSON.parse(stdout.toString()) as { already?: boolean; code?: string; message?: string }) }
+  }
+  assert.equal((await once()).code, 0)
+  assert.equal((await once()).already, true)
+  assert.equal((await once('--resume')).already, true)
+  assert.equal((await once('--compress', 'zlib')).code, 'E_EXISTS')
+  fs.appendFileSync(join(cwd, 'a.raw'), Buffer.alloc(4096))
+  assert.match((await once()).message ?? '', /its disk had 4194304 bytes, and has 4198400 now/)
+  fs.rmSync(join(cwd, 'b.qcow2.made.json'))
+  assert.match((await once()).message ?? '', /no record of what it was made of/)
+})
