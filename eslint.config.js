@@ -28,6 +28,8 @@ export default tseslint.config(
       '.work/',
       'scripts/',
       'packaging/',
+      // Compiled by its own settings.
+      'plugins/',
       'bin/',
       'eslint.config.js',
     ],

@@ -1,5 +1,5 @@
 import { string } from '@oclif/core/args'
-import { boolean, string as text } from '@oclif/core/flags'
+import { boolean, option, string as text } from '@oclif/core/flags'
 import { exitCodes } from '../errors.js'
 import { BaseCommand } from '../cli/base-command.js'
 import { count } from '../cli/flags.js'
@@ -30,6 +30,11 @@ export default class Batch extends BaseCommand {
   static override flags = {
     parallel: count({ summary: 'how many jobs run at a time (default: 1; each uses several processors)' }),
     state: text({ helpValue: 'FOLDER', summary: 'where to remember what is done (default: JOBS.state)' }),
+    rate: text({ helpValue: 'LIMIT', summary: 'each job moves at most this many bytes a second: 50M' }),
+    'if-exists': option({
+      options: ['same'] as const,
+      summary: "same: a conversion whose target is there is done where the target's record says that it is the same",
+    })(),
     'dry-run': boolean({ summary: 'show what would run; run nothing' }),
   }
 
@@ -42,6 +47,8 @@ export default class Batch extends BaseCommand {
       state: flags.state ?? `${args.jobs}.state`,
       parallel: flags.parallel ?? 1,
       program: [process.execPath, script],
+      rate: flags.rate,
+      ifExists: flags['if-exists'],
       dryRun: flags['dry-run'],
       signal: this.signal,
       onJob: (job) => {

@@ -12,6 +12,10 @@ export interface BatchOptions {
   readonly parallel: number
   /** What starts vdisk: a program and its first arguments. */
   readonly program: readonly [string, ...string[]]
+  /** Most bytes of a disk that each job moves a second, where its own words do not say it. */
+  readonly rate?: string
+  /** `same`: a conversion whose target is there is done, where the target's record says that it is the same. */
+  readonly ifExists?: 'same'
   /** Report what would run, and run nothing. */
   readonly dryRun?: boolean
   readonly signal?: AbortSignal
@@ -107,12 +111,12 @@ async function oneJob(job: Job, state: BatchState, options: BatchOptions): Promi
 function runJob(
   job: Job,
   state: BatchState,
-  { program: [program, ...first], signal }: BatchOptions,
+  { program: [program, ...first], rate, ifExists, signal }: BatchOptions,
 ): Promise<{ readonly exitCode: number; readonly document: unknown }> {
   const log = fs.openSync(state.logOf(job), 'w', 0o644)
   let child: ChildProcess
   try {
-    const words = job.words.includes('--json') ? job.words : [...job.words, '--json']
+    const words = withFlags(job.words, { json: true, rate, 'if-exists': ifExists })
     // A group of its own: Ctrl-C reaches the batch alone. A job that is interrupted twice leaves its partial files.
     child = spawn(program, [...first, ...words], { stdio: ['ignore', 'pipe', log], detached: true })
   } finally {
@@ -133,6 +137,27 @@ function runJob(
       resolve({ exitCode: code ?? exitCodes.internal, document: documentOf(Buffer.concat(pieces)) })
     })
   })
+}
+
+/** Commands that have a flag; of others it is not asked. */
+const commandsWith: Readonly<Record<string, readonly string[]>> = {
+  rate: ['convert', 'image', 'restore', 'clone'],
+  'if-exists': ['convert'],
+}
+
+/** A command with flags that it has, and does not give itself. */
+function withFlags(
+  words: readonly string[],
+  flags: Readonly<Record<string, string | true | undefined>>,
+): readonly string[] {
+  const [command = ''] = words
+  const added = Object.entries(flags).flatMap(([name, value]) => {
+    const flag = `--${name}`
+    const given = words.some((word) => word === flag || word.startsWith(`${flag}=`))
+    if (value === undefined || given || commandsWith[name]?.includes(command) === false) return []
+    return value === true ? [flag] : [flag, value]
+  })
+  return [...words, ...added]
 }
 
 function documentOf(bytes: Buffer): unknown {

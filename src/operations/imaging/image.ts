@@ -4,7 +4,7 @@ import type { DiskPlatform } from '../../device/types.js'
 import type { Container } from '../../codec/container.js'
 import type { Progress, RangeSummary } from '../../engine/index.js'
 import { printable, refused, targetError, usage } from '../../errors.js'
-import type { DiskShape, ImageIdentity, OptionValues } from '../../formats/driver.js'
+import type { DiskShape, OptionValues } from '../../formats/driver.js'
 import { Registry } from '../../formats/registry.js'
 import fs from '../../sys/host-fs.js'
 import { lastPart } from '../../sys/host-path.js'
@@ -15,10 +15,8 @@ import type { DigestPart } from '../transfer/disk-digests.js'
 import { choosePlatform, type PlatformChoice } from '../platform/choice.js'
 import { fitDisk } from '../platform/fit.js'
 import { platformResult, type PlatformResult } from '../transfer/for-platform.js'
-import { imageIdentity } from '../transfer/identity.js'
 import { chooseSectorSize, layoutNotes, targetFormat, tryLayout, type TargetFormat } from '../transfer/layout.js'
 import { largestSize } from '../transfer/measure.js'
-import { compressorFact, formatFacts, optionFacts } from '../resume/facts.js'
 import { resumable } from '../resume/resumable.js'
 import type { SessionEnd } from '../resume/journaled-target.js'
 import type { FileSession } from '../resume/file-session.js'
@@ -39,6 +37,7 @@ import {
 } from './guards.js'
 import { blocksPath } from './blocks-file.js'
 import { ImageRun } from './image-run.js'
+import { beginImage, identityOf } from './beginning.js'
 import { keepParts } from './parts.js'
 import { imageRecordPath, type Consistency, type ImageRecord, type RecordedSource } from './record.js'
 import { salvageMapPath } from './salvage-map.js'
@@ -235,7 +234,7 @@ class Imaging {
     })
     this.#checkCompanions()
     const sectorSize = chooseSectorSize(this.#format.driver, device.source.sectorSize, this.#options.sectorSize)
-    const identity = this.#identity()
+    const identity = identityOf(this.#options, this.#session)
     const shapeOf = (capacity: number): DiskShape => ({
       capacity,
       sectorSize,
@@ -251,7 +250,12 @@ class Imaging {
     const bytes = storedBytes(kept.disk)
     const guards = await this.#guards(kept.disk, shape)
     const source = recordedSource(this.device)
-    if (this.#session !== undefined) this.#begin(this.#session, shape, source)
+    if (this.#session !== undefined)
+      beginImage(
+        this.#session,
+        { device: this.device, heat: this.heat, format: this.#format, shape, source },
+        this.#options,
+      )
     using run = this.#prepared({ device, disk: kept.disk, bytes, place, shape, source })
     const { steps } = run
     if (!dryRun) await this.#carryOut(place, steps)
@@ -284,13 +288,6 @@ class Imaging {
       notes: this.#notes(guards, kept, shape, target),
       seconds: (milliseconds() - this.#started) / 1000,
     }
-  }
-
-  /** The ids and the time of the image: those of an earlier run, where one is gone on with. */
-  #identity(): ImageIdentity {
-    const { uuid, time } = this.#options
-    const before = this.#session?.identity
-    return imageIdentity(uuid ?? before?.uuid, time ?? before?.time)
   }
 
   /** What can be gone on with says so by itself, when it is interrupted. */
@@ -401,33 +398,6 @@ class Imaging {
       rate,
       signal,
       onProgress,
-    })
-  }
-
-  /** @throws ImageError refused E_RESUME_SOURCE for a disk that changes: what was copied is not what it is now. */
-  #begin(session: FileSession, shape: DiskShape, source: RecordedSource): void {
-    if (session.identity !== undefined && this.heat.hot)
-      throw refused(
-        'E_RESUME_SOURCE',
-        `the image of ${printable(this.device.name)} cannot be gone on with while the disk changes: ` +
-          heatText(this.heat),
-        { hint: 'Stop what writes to it first.' },
-      )
-    const { usedOnly: wanted, parts, sparse, toolVersion = '' } = this.#options
-    session.begin({
-      version: toolVersion,
-      identity: { uuid: shape.identity.uuid, time: shape.identity.time },
-      source: { capacity: this.device.size, files: [], disk: optionFacts({ ...source, path: undefined }) },
-      options: optionFacts({
-        to: this.#format.driver.id,
-        option: formatFacts(this.#format.options),
-        for: this.#options.for,
-        'sector-size': shape.sectorSize,
-        sparse,
-        parts,
-        'used-only': wanted,
-        compressor: compressorFact(tryLayout(this.#format, shape).packedUnit),
-      }),
     })
   }
 
