@@ -3,7 +3,7 @@ import type { ByteStore } from '../block/types.js'
 import type { ScannedRun } from './chunk.js'
 
 /** A run as a writer is asked for it: what {@link ScannedRun} says, without where its bytes are at hand. */
-export type PlacedRun =
+export type PlacementRun =
   | { readonly kind: 'data' | 'zero'; readonly at: number; readonly length: number }
   | { readonly kind: 'packed'; readonly at: number; readonly length: number; readonly storedLength: number }
 
@@ -12,7 +12,7 @@ export interface PlacedChunk {
   readonly offset: number
   readonly length: number
   readonly next: number
-  readonly runs: readonly PlacedRun[]
+  readonly runs: readonly PlacementRun[]
   /** Those of the blocks in it, where digests are taken (docs/tree-hash.md). */
   readonly digests?: readonly Uint8Array[]
   /** Those of its parts, one behind the other, where these are taken. */
@@ -43,13 +43,19 @@ export interface CopyJournal {
 }
 
 /** Bytes of a chunk that go to one place. `at` is within the chunk; `storedAt` where its bytes are in the buffer. */
-type Visit<Run extends PlacedRun> = (store: ByteStore, position: number, at: number, length: number, run: Run) => void
+type Visit<Run extends PlacementRun> = (
+  store: ByteStore,
+  position: number,
+  at: number,
+  length: number,
+  run: Run,
+) => void
 
 /**
  * Asks a writer where the runs of a chunk go, in their order. The same runs in the same order give the same places:
  * what a copy did can be done again without the bytes. Returns where the first bytes went.
  */
-export function placeRuns<Run extends PlacedRun | ScannedRun>(
+export function placeRuns<Run extends PlacementRun | ScannedRun>(
   target: CopyTarget,
   offset: number,
   runs: readonly Run[],

@@ -11,7 +11,9 @@ const mostBytes = 150
 
 export const isPartialName = (name: string): boolean => form.test(name)
 
-/** A name for a file that is to be called `name` when it is complete. @param given the id; a new one when left out. */
+/**
+ * A name for a file that is to be called `name` when it is complete. @param given the id; a new one when left out.
+ */
 export function partialName(name: string, given?: string): string {
   return `.${stemOf(name)}.partial-${given ?? newId()}`
 }
@@ -23,7 +25,10 @@ export function partialsOf(path: HostPath, ending: string): string[] {
   if (!fs.existsSync(folder)) return []
   return fs
     .readdirSync(folder)
-    .filter((name) => name.startsWith(start) && name.endsWith(ending) && isPartialName(name.slice(0, name.length - ending.length)))
+    .filter(
+      (name) =>
+        name.startsWith(start) && name.endsWith(ending) && isPartialName(name.slice(0, name.length - ending.length)),
+    )
     .sort()
 }
 

@@ -13,7 +13,7 @@ const stepLength = 24 * mebibyte
 const mostUnrecorded = 60 * mebibyte
 const sampleLength = 65536
 
-export interface CheckpointOptions {
+export interface JournalingOptions {
   readonly journal: JournalFile
   /** Where the copy begins, in bytes of the disk. */
   readonly start: number
@@ -33,7 +33,7 @@ export interface CheckpointOptions {
  */
 export class Checkpoints implements CopyJournal {
   readonly start: number
-  readonly #options: CheckpointOptions
+  readonly #options: JournalingOptions
   readonly #chunks: PlacedChunk[] = []
   readonly #written = new Set<PlacedChunk>()
   readonly #waiting: { readonly length: number; readonly go: () => void }[] = []
@@ -46,7 +46,7 @@ export class Checkpoints implements CopyJournal {
   #failure: { readonly error: unknown } | undefined
   #stopped = false
 
-  constructor(options: CheckpointOptions) {
+  constructor(options: JournalingOptions) {
     this.#options = options
     this.start = this.#recorded = options.start
   }

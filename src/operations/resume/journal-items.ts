@@ -1,4 +1,4 @@
-import type { PlacedChunk, PlacedRun } from '../../engine/index.js'
+import type { PlacedChunk, PlacementRun } from '../../engine/index.js'
 
 /** A place whose bytes are remembered by the first half of their SHA-256. Bytes. */
 export interface Sample {
@@ -155,7 +155,7 @@ export class ItemReader {
     const next = offset + this.#number()
     if (offset < 0 || length === 0 || next <= this.#next || next > this.#capacity || offset + length > this.#capacity)
       throw new JournalFault(`a chunk at byte ${offset} that does not follow on the one before it`)
-    const runs: PlacedRun[] = []
+    const runs: PlacementRun[] = []
     const count = this.#number()
     let end = 0
     for (let index = 0; index < count; index++) {
@@ -171,7 +171,7 @@ export class ItemReader {
     return { offset, length, next, runs, digests, parts: parts.length === 0 ? undefined : parts }
   }
 
-  #run(end: number): PlacedRun {
+  #run(end: number): PlacementRun {
     const kind = runKinds[this.#number()]
     const at = end + this.#number()
     const length = this.#number()

@@ -177,7 +177,8 @@ export abstract class JournaledTarget implements Disposable {
   explained(error: unknown): unknown {
     if (!this.keeps || this.#kept === 0 || !isImageError(error)) return error
     const { kind, code, message, hint, details } = error
-    const how = `The first ${this.#kept} bytes of the disk are kept in ${this.left}: run the same command again to go on.`
+    const how =
+      `The first ${this.#kept} bytes of the disk are kept in ${this.left}: ` + 'run the same command again to go on.'
     return new ImageError(kind, code, message, {
       hint: hint === undefined ? how : `${hint} ${how}`,
       details,
