@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { hex32 } from '../../binary/hex.js'
 import { decodeZstdUpTo } from '../../codec/zstd.js'
-import { corrupt, isImageError, unsupported } from '../../errors.js'
+import { corrupt, isImageError, unsupported, type ImageError } from '../../errors.js'
 import { blobHeader, blobKinds } from './structs.js'
 
 /**
@@ -17,10 +17,7 @@ export function blobContent(bytes: Uint8Array, name: string, most: number): Uint
   const sum = crc32(stored)
   if (sum !== checksum)
     throw corrupt('E_CHECKSUM', `${name}: the CRC-32 is 0x${hex32(sum)}, the one stored 0x${hex32(checksum)}`)
-  if (kind === 'encrypted')
-    throw unsupported('E_ENCRYPTED', `${name} is encrypted`, {
-      hint: 'Restore the disk with its key: proxmox-backup-client restore … --keyfile FILE',
-    })
+  if (kind === 'encrypted') throw encrypted(name)
   if (kind === 'plain') return stored
   const content = new Uint8Array(most)
   try {
@@ -29,4 +26,11 @@ export function blobContent(bytes: Uint8Array, name: string, most: number): Uint
     if (!isImageError(error)) throw error
     throw corrupt('E_COMPRESSED', `${name} does not decode: ${error.message}`)
   }
+}
+
+/** What is encrypted is read by Proxmox's own client alone. */
+export function encrypted(name: string): ImageError {
+  return unsupported('E_ENCRYPTED', `${name} is encrypted`, {
+    hint: 'Restore the disk with proxmox-backup-client and its key.',
+  })
 }

@@ -1,7 +1,7 @@
 import type { Fact } from '../../block/types.js'
-import { isImageError, printable, unsupported } from '../../errors.js'
+import { isImageError, printable } from '../../errors.js'
 import type { OpenContext } from '../driver.js'
-import { blobContent } from './blob.js'
+import { blobContent, encrypted } from './blob.js'
 
 const manifestName = 'index.json.blob'
 const longestManifest = 4 * 1024 * 1024
@@ -16,10 +16,7 @@ export function backupFacts({ self }: OpenContext, name: string): Fact[] {
   const files = Array.isArray(manifest['files']) ? (manifest['files'] as unknown[]) : []
   const own = files.find((file) => (file as { filename?: unknown } | null)?.filename === self.name)
   const mode = (own as { 'crypt-mode'?: unknown } | undefined)?.['crypt-mode']
-  if (mode === 'encrypt')
-    throw unsupported('E_ENCRYPTED', `${name} is encrypted`, {
-      hint: 'Restore the disk with its key: proxmox-backup-client restore … --keyfile FILE',
-    })
+  if (mode === 'encrypt') throw encrypted(name)
   const shown = ['backup-type', 'backup-id'].map((key) => manifest[key]).filter((value) => typeof value === 'string')
   return shown.length === 0 ? [] : [{ name: 'backup', value: printable(shown.join('/')).slice(0, 200) }]
 }
