@@ -112,7 +112,10 @@ ${values.join('\n')}
   if [ -n "$found" ]; then COMPREPLY=($(compgen -W "$words" -- "$cur")); return; fi
   case "$cur" in
     @) [ -f "$prev" ] && COMPREPLY=($(_${bin}_parts "$prev")); return ;;
-    *@*) [ -f "\${cur%@*}" ] && COMPREPLY=($(compgen -W "$(_${bin}_parts "\${cur%@*}")" -P "\${cur%@*}@" -- "\${cur##*@}")); return ;;
+    *@*)
+      [ -f "\${cur%@*}" ] || return
+      COMPREPLY=($(compgen -W "$(_${bin}_parts "\${cur%@*}")" -P "\${cur%@*}@" -- "\${cur##*@}"))
+      return ;;
   esac
   if [ "$prev" = "@" ]; then
     COMPREPLY=($(compgen -W "$(_${bin}_parts "\${COMP_WORDS[COMP_CWORD-2]}")" -- "$cur"))

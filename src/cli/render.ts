@@ -175,7 +175,10 @@ async function fitted(
   widths: readonly number[],
   width: number,
 ): Promise<string> {
-  const { getBorderCharacters, table } = await import('table')
+  // A CommonJS package: bundled, it has its default export only.
+  const {
+    default: { getBorderCharacters, table },
+  } = await import('table')
   const fits = [...widths]
   const taken = (): number => fits.reduce((sum, one) => sum + one + 2, -2)
   while (taken() > width) {

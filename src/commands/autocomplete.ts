@@ -11,8 +11,8 @@ export default class Autocomplete extends BaseCommand {
   static readonly listsCommands = true
   static override summary = 'Print a completion script for your shell.'
   static override description =
-    'Prints a script that completes commands, flags, formats and other values, image files, and partitions behind IMAGE@. Load it in the start file of your shell, ' +
-    'as the examples show.'
+    'Prints a script that completes commands, flags, formats and other values, image files, and partitions behind ' +
+    'IMAGE@. Load it in the start file of your shell, as the examples show.'
   static override examples = [
     { description: 'bash, in ~/.bashrc', command: 'source <(<%= config.bin %> <%= command.id %> bash)' },
     { description: 'zsh, in ~/.zshrc', command: 'source <(<%= config.bin %> <%= command.id %> zsh)' },
