@@ -51,9 +51,9 @@ const sound: readonly Case[] = [
     platform: 'vmware',
     verdict: 'ready',
     starts: [
-      ['uefi', 'nvme'],
       ['bios', 'lsilogic'],
       ['bios', 'pvscsi'],
+      ['uefi', 'nvme'],
     ],
   },
   {

@@ -17,6 +17,8 @@ import {
   rootUuid,
   type GuestFiles,
 } from '../support/linux-guest.js'
+import { loopsMissing } from '../support/loop.js'
+import { fillVolume, lvm, partDevice } from '../support/lvm.js'
 import { assertSchema } from '../support/schemas.js'
 import { have, run, scratch } from '../support/tools.js'
 
@@ -284,6 +286,56 @@ test('a stop between two writes leaves the old file, with empty lines at most, o
   const more = 'UUID='.length + rootUuid.length - '/dev/sda2'.length
   const filled = `${old}${'\n'.repeat(more)}`
   assert.deepEqual(seen, [old, old, filled, old.replace('/dev/sda2', `UUID=${rootUuid}`)])
+})
+
+test('a file in a logical volume is mended where it lies', async (t) => {
+  const missing = loopsMissing()
+  if (missing !== undefined) {
+    t.skip(missing)
+    return
+  }
+  if (!tools(t) || !have(t, 'vgcreate')) return
+  const at = scratch(t)
+  const files = debianFiles()
+  menu('root=/dev/mapper/vg-root ro')(files)
+  fstab('/dev/mapper/vg-root / ext4 defaults 0 1\n/dev/sda1 /boot/efi vfat umask=0077 0 1')(files)
+  const disk = guestDisk(at, files)
+  fs.truncateSync(disk, 64 * MiB)
+  run('sgdisk', '-e', '-d', '2', '-n', '2:20480:+48M', '-t', '2:8e00', disk)
+  const devices = [partDevice(t, disk, rootStart, 48 * MiB)]
+  const paths = devices.map(({ path }) => path)
+  run('wipefs', '-a', ...paths)
+  lvm(paths, 'pvcreate', '-q', ...paths)
+  lvm(paths, 'vgcreate', '-q', '-s', '1M', 'vg', ...paths)
+  lvm(paths, 'lvcreate', '-an', '-Zn', '-Wn', '-y', '-q', '-n', 'root', '-L', '32M', 'vg')
+  fillVolume(disk, devices, 'vg/root', fs.readFileSync(at('root.img')))
+  const result = await mendGuest(disk, { output: at('mended.raw') })
+  assert.deepEqual(
+    result.mend.mended.map(({ id }) => id),
+    ['L-FSTAB-DEVICE'],
+    said(result),
+  )
+  await convert(`${at('mended.raw')}@lv=vg/root`, at('root.raw'), { to: 'raw' })
+  run('e2fsck', '-fn', at('root.raw'))
+  assert.match(run('debugfs', '-R', 'cat /etc/fstab', at('root.raw')), /\nUUID=ABCD-1234 +\/boot\/efi vfat umask/)
+})
+
+test('btrfs keeps checksums of content: its files are left as they are', async (t) => {
+  if (!tools(t) || !have(t, 'mkfs.btrfs')) return
+  const at = scratch(t)
+  const files = debianFiles()
+  menu(`root=UUID=${other} ro`)(files)
+  const disk = guestDisk(at, files)
+  fs.truncateSync(disk, 160 * MiB)
+  run('sgdisk', '-e', '-d', '2', '-n', '2:20480:+140M', '-t', '2:8304', disk)
+  const root = at('btrfs.img')
+  fs.writeFileSync(root, '')
+  fs.truncateSync(root, 140 * MiB)
+  run('mkfs.btrfs', '-q', '--rootdir', at('tree'), root)
+  putInto(disk, root, rootStart)
+  const result = await mendGuest(disk, { dryRun: true })
+  assert.deepEqual([result.verdict, result.mend.mended], ['blocked', []], said(result))
+  assert.match(said(result), /It is not mended here: files of btrfs are not changed in their place/)
 })
 
 test('variables of GRUB keep the size of their block', async (t) => {
