@@ -50,3 +50,16 @@ test('initramfs archives that were changed at random', async () => {
     }
   }
 })
+
+test('an archive that is not compressed counts only where the kernel reads it: at a multiple of 4', async () => {
+  const packed = zlib.gzipSync(plain)
+  const padding = (more: number): Buffer => Buffer.alloc(((4 - (packed.length % 4)) % 4) + more)
+  const read = async (more: number): Promise<string | undefined> => {
+    const store = new BufferStore('two', Buffer.concat([packed, padding(more), cpio(['more'])]))
+    return (await readInitramfs(fileOf('two', store))).fault?.kind
+  }
+  assert.deepEqual(
+    [await read(0), await read(4), await read(1), await read(2)],
+    [undefined, undefined, 'damaged', 'damaged'],
+  )
+})

@@ -171,7 +171,7 @@ function bootImage(at: (name: string) => string, guest: GuestRoot, spec: BootGue
   if (spec.without !== 'kernel') fs.copyFileSync(guest.kernel, join(tree, `vmlinuz-${guest.version}`))
   fs.writeFileSync(
     join(tree, `initrd.img-${guest.version}`),
-    Buffer.concat([fs.readFileSync(guest.initramfs(spec.making)), spec.appended ?? Buffer.alloc(0)]),
+    Buffer.concat([padded(fs.readFileSync(guest.initramfs(spec.making))), spec.appended ?? Buffer.alloc(0)]),
   )
   const parameters = `root=${spec.root} ro console=ttyS0 panic=1 no_timer_check rootdelay=90 rd.retry=90 init=/sbin/init`
   fs.writeFileSync(
@@ -181,6 +181,11 @@ function bootImage(at: (name: string) => string, guest: GuestRoot, spec: BootGue
   )
   run('mke2fs', '-q', '-t', 'ext4', '-O', '^metadata_csum_seed,^orphan_file', '-U', ids.boot, '-d', tree, image, '128M')
   return image
+}
+
+/** What follows begins at a multiple of 4: elsewhere the kernel reads no archive that is not compressed. */
+function padded(bytes: Buffer): Buffer {
+  return Buffer.concat([bytes, Buffer.alloc((4 - (bytes.length % 4)) % 4)])
 }
 
 /** A root of few files: a shell that says that it was reached. */

@@ -18,6 +18,8 @@ const mostEntries = 200_000
 const longestName = 4096
 const headerLength = 110
 const zeroWindow = 65536
+/** Where the kernel takes an archive that is not compressed (init/initramfs.c, unpack_to_rootfs). */
+const archiveAlignment = 4
 /** Of one entry, with its name. */
 const mostHeader = headerLength + longestName
 
@@ -56,6 +58,10 @@ export async function readInitramfs({ files, path, node }: GuestFile): Promise<I
         return { names: walk.names, archives, fault: { kind: 'unknown', why } }
       }
       const { position } = input
+      if (found === undefined && position % archiveAlignment !== 0) {
+        const why = `the archive at byte ${position} is not compressed, and the kernel reads such ones at multiples of 4`
+        return { names: walk.names, archives, fault: { kind: 'damaged', why } }
+      }
       archives.push(found?.codec ?? 'cpio')
       walk.begin()
       if (found === undefined) plain(input, walk)
