@@ -1,4 +1,4 @@
-/** Filesystems in the fuzzer: made by their own tools where those are installed, changed, and walked as far as they go. */
+/** Filesystems in the fuzzer: made by their own tools where installed, changed, and walked as far as they go. */
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -173,7 +173,8 @@ function bootImage(at: (name: string) => string, guest: GuestRoot, spec: BootGue
     join(tree, `initrd.img-${guest.version}`),
     Buffer.concat([padded(fs.readFileSync(guest.initramfs(spec.making))), spec.appended ?? Buffer.alloc(0)]),
   )
-  const parameters = `root=${spec.root} ro console=ttyS0 panic=1 no_timer_check rootdelay=90 rd.retry=90 init=/sbin/init`
+  const patience = 'no_timer_check rootdelay=90 rd.retry=90'
+  const parameters = `root=${spec.root} ro console=ttyS0 panic=1 ${patience} init=/sbin/init`
   fs.writeFileSync(
     join(tree, 'grub/grub.cfg'),
     `set default="0"\nset timeout=0\nmenuentry 'Debian' {\n search --no-floppy --fs-uuid --set=root ${ids.boot}\n` +
@@ -234,7 +235,8 @@ function makeFilesystem(
 
 /** What a start ends with: the root is reached, or something says why not. */
 const stops = new RegExp(
-  'ALERT!|\\(initramfs\\)|Could not boot|Kernel panic - not syncing: (VFS|Attempted)|error: [^\\n]*(not found|no such|you need)|grub rescue>|' +
+  'ALERT!|\\(initramfs\\)|Could not boot|Kernel panic - not syncing: (VFS|Attempted)|' +
+    'error: [^\\n]*(not found|no such|you need)|grub rescue>|' +
     'Shell>|No bootable|Boot failed|Dropping to debug shell',
 )
 /** Far more than a start takes; one that shows nothing until then proves nothing. */

@@ -59,7 +59,7 @@ export async function readInitramfs({ files, path, node }: GuestFile): Promise<I
       }
       const { position } = input
       if (found === undefined && position % archiveAlignment !== 0) {
-        const why = `the archive at byte ${position} is not compressed, and the kernel reads such ones at multiples of 4`
+        const why = `the archive at byte ${position} is not compressed, and begins at no multiple of 4`
         return { names: walk.names, archives, fault: { kind: 'damaged', why } }
       }
       archives.push(found?.codec ?? 'cpio')
