@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
-import { at, dataSize, files, isRoot, peer, program, qemu, shell, vdisk, type Row } from './row.js'
+import { at, dataSize, files, have, isRoot, peer, program, qemu, shell, vdisk, type Row } from './row.js'
 
 /** Pairs on XFS and btrfs in a file, where blocks are shared instead of copied. Start-up counts for nothing. */
 export function reflinkRows({ shared }: Mounted): Row[] {
@@ -62,7 +62,7 @@ const filesystems = [
 
 /** As root only; undefined for others. */
 export function mountInputs(): Mounted | undefined {
-  if (!isRoot) return undefined
+  if (!isRoot || !have('devices and reflinks', 'mkfs.xfs', 'mkfs.btrfs')) return undefined
   const tool = (file: string, ...args: string[]): string => execFileSync(file, args, { encoding: 'utf8' }).trim()
   const undo: (() => void)[] = []
   const loop = (name: string, size: number): string => {

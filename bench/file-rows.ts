@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
-import { at, isRoot, isWanted, options, program, shell, vdisk, type Row } from './row.js'
+import { at, have, isRoot, isWanted, options, program, shell, vdisk, type Row } from './row.js'
 
 /** Files in an image: a large folder, many small files, and the used blocks of filesystems of 1 TiB. */
 
@@ -52,6 +52,7 @@ export function fileRows(): Row[] {
     )
   )
     return []
+  if (!have('files in images', 'mkfs.ext4', 'mkntfs', 'ntfs-3g', 'partclone.ext4', 'partclone.ntfs')) return []
   const inodes = String(Number(options.files) + 65536)
   const ext4 = filesystem('ext4.img', ['mkfs.ext4', '-q', '-F', '-N', inodes], fillWithFiles)
   const ntfs = filesystem(

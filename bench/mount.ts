@@ -2,7 +2,7 @@ import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_pr
 import fs from 'node:fs'
 import path from 'node:path'
 import { diskLike } from '../test/support/content.js'
-import { isRoot, isWanted, options, program, rounds, type Throughput } from './row.js'
+import { have, isRoot, isWanted, options, program, rounds, type Throughput } from './row.js'
 
 /** Bytes of the disk, and seconds of each reading, which begins after some that do not count. */
 const size = 512
@@ -174,7 +174,7 @@ function inputs(): void {
 export async function* mountRows(): AsyncGenerator<Throughput> {
   const nameOf = (format: string, measure: string): string => `mount of ${format}, ${measure}`
   const formats = allFormats.filter(({ name }) => measures.some((each) => isWanted(nameOf(name, each.name))))
-  if (formats.length === 0 || !isRoot) return
+  if (formats.length === 0 || !isRoot || !have('mount', 'qemu-nbd', 'nbdfuse', 'vhdimount', 'fio')) return
   inputs()
   for (const format of formats) {
     const image = path.join(folder, format.file)

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -82,6 +83,13 @@ export interface Throughput {
   readonly work: string
   readonly ours: readonly number[]
   readonly peers: readonly { readonly name: string; readonly seconds: readonly number[] }[]
+}
+
+/** Whether programs are installed; rows that lack one are left out, which is printed. */
+export function have(rows: string, ...tools: string[]): boolean {
+  const missing = tools.filter((tool) => spawnSync('which', [tool]).status !== 0)
+  if (missing.length > 0) console.log(`${rows}: left out, needs ${missing.join(', ')}`)
+  return missing.length === 0
 }
 
 const wanted = new RegExp(given.rows, 'i')

@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { buildInputs } from './inputs.js'
-import { isWanted, options, program, rounds, type Throughput } from './row.js'
+import { have, isWanted, options, program, rounds, type Throughput } from './row.js'
 
 /** Seconds of random reads in a round. */
 const seconds = 1
@@ -73,7 +73,7 @@ async function listening(command: string, args: readonly string[], socket: strin
 export async function* servingRows(): AsyncGenerator<Throughput> {
   const nameOf = (format: string, measure: string): string => `serving of ${format}, ${measure}`
   const wanted = formats.filter(({ name }) => measures.some((measure) => isWanted(nameOf(name, measure.name))))
-  if (wanted.length === 0) return
+  if (wanted.length === 0 || !have('serving', 'qemu-nbd', 'nbdcopy', 'fio')) return
   const { full } = buildInputs(folder, capacity)
   for (const { name, qemu, extension, flags } of wanted) {
     const image =
