@@ -47,6 +47,7 @@ export const codesOf = {
     'E_NOT_A_FILE',
     'E_NOT_FOUND',
     'E_NOT_MOUNTED',
+    'E_NO_BITMAP',
     'E_NO_IMAGE',
     'E_NO_LAYER',
     'E_NO_MEMBER',
@@ -115,6 +116,7 @@ export const codesOf = {
   refused: [
     'E_ATTRIBUTES_LOST',
     'E_BATCH_RUNS',
+    'E_BITMAP_STALE',
     'E_BLOCK_DEVICE',
     'E_BMAP_MISFIT',
     'E_CUTS_CONTENT',

@@ -1,5 +1,5 @@
 import { string } from '@oclif/core/args'
-import { option } from '@oclif/core/flags'
+import { option, string as bitmap } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { openFlags, openValues, pacingFlags, progressFlag, usedOnlyFlags, usedOnlyValues } from '../cli/flags.js'
 import { copyFlags, createFlags, machineFlags, machineValues, platformFlag, targetValues } from '../cli/format-flags.js'
@@ -91,6 +91,12 @@ export default class Convert extends BaseCommand {
       exclusive: ['force'],
     })(),
     ...usedOnlyFlags,
+    changed: bitmap({
+      helpValue: 'BITMAP',
+      dependsOn: ['parent'],
+      exclusive: ['used-only', 'snapshot', 'resume'],
+      summary: 'read only what this dirty bitmap of the source (qcow2) lists; the rest is as in the --parent',
+    }),
     ...machineFlags,
     ...progressFlag,
   }
@@ -107,6 +113,7 @@ export default class Convert extends BaseCommand {
       ...targetValues(flags),
       ...machineValues(flags),
       usedOnly: usedOnlyValues(flags),
+      changed: flags.changed,
       scratchFolder: flags.tmp,
       toolVersion: this.config.version,
       forgetLater: this.forgetLater,

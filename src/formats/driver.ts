@@ -53,6 +53,12 @@ export interface DiskImage extends BlockSource {
   /** Its internal snapshots, in the file's order; formats without such leave it out. */
   readonly snapshots?: readonly ImageSnapshot[]
   /**
+   * What a dirty bitmap in it says has changed, as ascending runs of the disk's bytes. Formats without such leave it
+   * out.
+   * @throws ImageError usage E_NO_BITMAP; refused E_BITMAP_STALE; corrupt.
+   */
+  changes?(bitmap: string): Iterable<{ readonly offset: number; readonly length: number }>
+  /**
    * Bytes of the file that nothing but this snapshot uses: what deleting it gives back. Reports progress.
    * @param wanted as {@link chooseSnapshot} takes it. @throws ImageError usage E_SNAPSHOT_UNKNOWN,
    * E_SNAPSHOT_AMBIGUOUS; corrupt.

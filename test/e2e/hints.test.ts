@@ -678,6 +678,8 @@ const elsewhere: Readonly<Record<string, string>> = {
   'operations/device/opening.ts': 'test/interop/in-use.test.ts',
   'operations/imaging/image.ts': 'test/interop/image-disk.test.ts',
   'operations/imaging/guards.ts': 'test/interop/image-disk.test.ts',
+  'formats/qcow2/format/bitmaps.ts': 'test/interop/qcow2-bitmaps.test.ts',
+  'operations/transfer/content.ts': 'test/interop/qcow2-bitmaps.test.ts',
   'formats/disk-folder.ts': 'test/e2e/backup-sets.test.ts',
   'location/backup-set.ts': 'test/e2e/backup-sets.test.ts',
   'operations/backup/prune.ts': 'test/e2e/backup-sets.test.ts',

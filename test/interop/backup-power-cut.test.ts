@@ -18,7 +18,7 @@ import { randomOf } from '../support/power-cut.js'
 const skip = loopsMissing() ?? farFolderMissing() ?? false
 const size = 6 * 1048576
 /** One cut in so many is looked at; 1: every one. */
-const each = Number(process.env['VDISK_CUTS'] ?? 12)
+const each = Number(process.env['VDISK_CUTS'] ?? 6)
 
 interface SetOfPoints {
   readonly folder: string
@@ -99,7 +99,7 @@ for (const format of ['qcow2', 'vhdx']) {
       () => each === 1 || random(each) === 0,
       (cut, count) => {
         assertPoints(cut, states, kept, `cut ${count}`)
-        if (looked++ % (each === 1 ? 20 : 3) !== 0) return
+        if (looked++ % (each === 1 ? 8 : 2) !== 0) return
         const copy = join(aside, String(count))
         fs.cpSync(cut, copy, { recursive: true })
         cuts.push(copy)
@@ -121,7 +121,7 @@ for (const format of ['qcow2', 'vhdx']) {
       kept,
     )
     // What was cut goes on where it stopped, and ends as the prune does that was not.
-    assert.ok(cuts.length > 2)
+    assert.ok(cuts.length > 0)
     for (const cut of cuts) {
       await pruneSet(cut, { keepLast: 2 })
       assertPoints(cut, states, kept, `finished after ${basename(cut)}`)

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { join } from 'node:path'
 import test from 'node:test'
 import { vdisk } from '../support/cli.js'
 import { testFolder } from '../support/folder.js'
@@ -64,4 +66,35 @@ test('QCOW2: the time of a snapshot that does not fit in 32 bits is refused', as
     0,
   )
   assert.match((await vdisk(['snapshot', 'list', 'a.qcow2'], { cwd })).stdout.toString(), /2106-02-07/)
+})
+
+test('QCOW2 bitmaps: only what one lists is read, over the image made before', async (t) => {
+  if (!have(t, 'qemu-img') || !have(t, 'qemu-io')) return
+  const cwd = testFolder(t)
+  const io = (...commands: string[]): string =>
+    runIn(cwd, 'qemu-io', '-f', 'qcow2', ...commands.flatMap((command) => ['-c', command]), 'vm.qcow2')
+  runIn(cwd, 'qemu-img', 'create', '-q', '-f', 'qcow2', 'vm.qcow2', '64M')
+  io('write -q -P 5 1M 20M', 'write -q -P 6 63M 1M')
+  assert.equal((await vdisk(['convert', 'vm.qcow2', 'monday.qcow2'], { cwd })).code, 0)
+  runIn(cwd, 'qemu-img', 'bitmap', '--add', '-f', 'qcow2', 'vm.qcow2', 'since')
+  io('write -q -P 7 2M 128k', 'write -q -z 5M 256k', 'write -q -P 8 40M 64k', 'write -q -P 9 65472k 64k')
+  const words = ['convert', 'vm.qcow2', 'tuesday.qcow2', '--parent', 'monday.qcow2', '--changed', 'since']
+  const { code, stdout, stderr } = await vdisk([...words, '--verify', '--json'], { cwd })
+  assert.equal(code, 0, stderr + stdout.toString())
+  const { bytesRead } = JSON.parse(stdout.toString()) as { readonly bytesRead: number }
+  assert.ok(bytesRead <= 8 * 1048576, `${bytesRead} bytes were read`)
+  runIn(cwd, 'qemu-img', 'compare', '-q', 'vm.qcow2', 'tuesday.qcow2')
+  runIn(cwd, 'qemu-img', 'check', '-q', 'tuesday.qcow2')
+
+  const fails = async (name: string, exit: number, ...more: string[]): Promise<void> => {
+    const result = await vdisk([...words.slice(0, 2), 'other.qcow2', ...words.slice(3, 6), ...more, '--json'], { cwd })
+    assert.equal(result.code, exit, result.stderr)
+    assert.equal((JSON.parse(result.stdout.toString()) as { readonly code: string }).code, name)
+  }
+  await fails('E_NO_BITMAP', 2, 'another')
+  // The flag in the header that bitmaps are what they say: a program that does not know them takes it away.
+  const file = fs.readFileSync(join(cwd, 'vm.qcow2'))
+  file.writeBigUInt64BE(0n, 88)
+  fs.writeFileSync(join(cwd, 'vm.qcow2'), file)
+  await fails('E_BITMAP_STALE', 3, 'since')
 })

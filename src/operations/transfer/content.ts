@@ -1,3 +1,5 @@
+import { ChangedOver } from '../../block/changed-over.js'
+import { RunMap } from '../../block/run-map.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import {
   copy,
@@ -7,6 +9,7 @@ import {
   type CopyResult,
   type Progress,
 } from '../../engine/index.js'
+import { usage } from '../../errors.js'
 import type { DiskShape, ImageWriter, OptionValues } from '../../formats/driver.js'
 import type { OpenedImage, OpenOptions } from '../../formats/open.js'
 import type { Registry } from '../../formats/registry.js'
@@ -34,6 +37,10 @@ export interface ContentOptions extends ReadOptions {
   readonly parent?: string
   /** The format of that image; found from its content when left out. */
   readonly parentFrom?: string
+  /**
+   * A dirty bitmap of the source that says what has changed since `parent` was made of it: nothing else is read.
+   */
+  readonly changed?: string
   /** Worker threads; 0: none. */
   readonly threads?: number
   /** Shorter runs of zeros are written as data, in bytes; 0: all zeros are. */
@@ -181,7 +188,11 @@ export async function openContent(
       options.usedOnly === undefined
         ? undefined
         : await usedOnly(opened, { ...options.usedOnly, type: opened.partType, signal: options.signal })
-    const sized = await resized(used?.source ?? opened, options.size ?? opened.capacity, options.signal)
+    const sized = await resized(
+      used?.source ?? changedOver(opened, parent, options),
+      options.size ?? opened.capacity,
+      options.signal,
+    )
     const sectorSize = chooseSectorSize(format.driver, opened.sectorSize, options.sectorSize)
     const identity = imageIdentity(options.uuid, options.time)
     const shapeOf = (capacity: number): DiskShape => ({ capacity, sectorSize, identity, parent: parent?.shape })
@@ -195,6 +206,20 @@ export async function openContent(
     opened[Symbol.dispose]()
     throw error
   }
+}
+
+/** The source, which is its target's parent but for what a bitmap lists. */
+function changedOver(opened: OpenedImage, parent: NewParent | undefined, options: ContentOptions): BlockSource {
+  const { changed, snapshot } = options
+  if (changed === undefined) return opened
+  const { image } = opened.top
+  if (parent === undefined || opened.part !== undefined || snapshot !== undefined || image.changes === undefined)
+    throw usage('E_NO_BITMAP', `${opened.name} has no list of changes that could be used here`, {
+      hint: 'A bitmap is of the whole active disk of a qcow2 image, and --parent names the image made before.',
+    })
+  const runs = new RunMap()
+  for (const { offset, length } of image.changes(changed)) runs.add(offset, length)
+  return new ChangedOver(opened, parent.opened, runs)
 }
 
 function cutNotes({ opened }: Content, size: number | undefined): Note[] {

@@ -1,10 +1,10 @@
 import { ceilDivide, roundUp, safeNumber } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
-import { corrupt, isImageError } from '../../../errors.js'
+import { corrupt, isImageError, printable, refused, usage } from '../../../errors.js'
 import { hasBit } from '../../../binary/flags.js'
 import { decodeBitmapEntry } from './entries.js'
 import { readTable, type Header } from './header.js'
-import { bitmapEntry } from './structs.js'
+import { autoclear, bitmapEntry } from './structs.js'
 import { hostName } from '../../../sys/host-fs.js'
 
 /** A persistent dirty bitmap, as its directory says. */
@@ -114,5 +114,68 @@ export function bitmapsFit(store: ByteStore, header: Header, capacity: number): 
   return readBitmaps(store, header, maximumBitmaps).every(
     ({ granularity, tableEntries, inUse }) =>
       !inUse && tableEntries === ceilDivide(ceilDivide(capacity, granularity), perCluster),
+  )
+}
+
+/**
+ * What a bitmap says has changed, as runs of the disk's bytes in ascending order.
+ * @throws ImageError usage E_NO_BITMAP; refused E_BITMAP_STALE where it was not written back, and says nothing that can
+ * be relied on; corrupt E_BITMAPS.
+ */
+export function* bitmapRuns(
+  store: ByteStore,
+  header: Header,
+  name: string,
+  capacity: number,
+): Generator<{ readonly offset: number; readonly length: number }> {
+  const { granularity, tablePosition, tableEntries } = trustedBitmap(store, header, name)
+  const { clusterSize } = header.geometry
+  const perCluster = clusterSize * 8
+  const damaged = (): Error => corrupt('E_BITMAPS', `${store.name}: the table of the bitmap ${name} is damaged`)
+  if (tableEntries > maximumTableEntries || tableEntries < ceilDivide(ceilDivide(capacity, granularity), perCluster))
+    throw damaged()
+  const table = readTable(store, { position: Number(tablePosition), entries: tableEntries })
+  const bits = new Uint8Array(clusterSize)
+  let start = -1
+  for (let index = 0; index < tableEntries; index++) {
+    const { position, reserved, allSet } = decodeBitmapEntry(table, index)
+    if (reserved || position % clusterSize !== 0 || position + clusterSize > roundUp(store.size, clusterSize))
+      throw damaged()
+    if (position === 0) bits.fill(allSet ? 0xff : 0)
+    else store.read(position, bits)
+    for (let bit = 0; bit < perCluster; bit++) {
+      const offset = (index * perCluster + bit) * granularity
+      if (offset >= capacity) break
+      // Eight clear ones at once: most are.
+      if (start < 0 && bit % 8 === 0 && bits[bit / 8] === 0) {
+        bit += 7
+        continue
+      }
+      const isSet = Math.floor((bits[Math.floor(bit / 8)] ?? 0) / 2 ** (bit % 8)) % 2 === 1
+      if (isSet && start < 0) start = offset
+      if (isSet || start < 0) continue
+      yield { offset: start, length: offset - start }
+      start = -1
+    }
+  }
+  if (start >= 0) yield { offset: start, length: capacity - start }
+}
+
+/** The bitmap of a name. */
+function trustedBitmap(store: ByteStore, header: Header, name: string): Bitmap {
+  const bitmaps = readBitmaps(store, header, maximumBitmaps)
+  const found = bitmaps.find((bitmap) => bitmap.name === name)
+  if (found === undefined)
+    throw usage('E_NO_BITMAP', `${store.name} has no bitmap ${printable(name)}`, {
+      hint:
+        bitmaps.length === 0
+          ? 'It has none: QEMU makes them (qemu-img bitmap --add).'
+          : `It has ${bitmaps.map((bitmap) => printable(bitmap.name)).join(', ')}.`,
+    })
+  if (!found.inUse && hasBit(header.autoclearFeatures, autoclear.bitmaps)) return found
+  throw refused(
+    'E_BITMAP_STALE',
+    `the bitmap ${printable(name)} of ${store.name} was not written back: what has changed is not known from it`,
+    { hint: 'Stop the virtual machine cleanly; if it was, make a whole image and a new bitmap.' },
   )
 }

@@ -328,12 +328,13 @@ export function clearPosition(table: DataView, at: number): void {
 export function decodeBitmapEntry(
   table: DataView,
   index: number,
-): { readonly position: number; readonly reserved: boolean } {
+): { readonly position: number; readonly reserved: boolean; readonly allSet: boolean } {
   const upper = table.getUint32(index * 8)
   const lower = table.getUint32(index * 8 + 4)
   const position = positionIn(upper, lower)
   return {
     position,
     reserved: (upper & 0xff000000) !== 0 || (lower & 0x1fe) !== 0 || (position !== 0 && (lower & 1) !== 0),
+    allSet: position === 0 && (lower & 1) !== 0,
   }
 }

@@ -20,6 +20,7 @@ import { checkQcow2 } from '../judge/check.js'
 import { describeImage } from './describe.js'
 import { EntryFinder, type DiskTables } from '../format/entry-finder.js'
 import { skipEmpty, type L2Entry } from '../format/entries.js'
+import { bitmapRuns } from '../format/bitmaps.js'
 import { readHeader, type Header } from '../format/header.js'
 import { MappedClusters } from './mapped.js'
 import { openingNotes } from './notes.js'
@@ -100,6 +101,10 @@ export class Qcow2Image implements DiskImage {
     this.#data = header.dataFile ? this.#openDataFile(context) : store
     if (header.dataFile && header.extensions.dataFile !== undefined)
       this.references = [{ role: 'data-file', path: header.extensions.dataFile }]
+  }
+
+  changes(bitmap: string): Iterable<{ readonly offset: number; readonly length: number }> {
+    return bitmapRuns(this.#store, this.#header, bitmap, this.capacity)
   }
 
   extentAt(offset: number, limit: number): Extent {
