@@ -122,7 +122,7 @@ export function bitmapsFit(store: ByteStore, header: Header, capacity: number): 
  * @throws ImageError usage E_NO_BITMAP; refused E_BITMAP_STALE where it was not written back, and says nothing that can
  * be relied on; corrupt E_BITMAPS.
  */
-export function* bitmapRuns(
+export function* dirtyRuns(
   store: ByteStore,
   header: Header,
   name: string,
