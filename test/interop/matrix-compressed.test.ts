@@ -22,7 +22,7 @@ const containers = [
 ] as const
 
 for (const { extension, pack, unpack } of containers) {
-  test(`raw.${extension}: from every subtype of vdisk and of qemu-img, and to every subtype from ours and ${pack[0]}'s`, async (t) => {
+  test(`raw.${extension}: from subtypes of vdisk and of qemu-img, and to them from ours and ${pack[0]}'s`, async (t) => {
     if (!have(t, 'qemu-img') || !have(t, pack[0])) return
     const folder = testFolder(t)
     const at = (name: string): string => join(folder, name)
@@ -30,7 +30,7 @@ for (const { extension, pack, unpack } of containers) {
     const expected = (await hash(at('disk.raw'))).digests[0]?.digest
     fs.writeFileSync(at(`theirs.raw.${extension}`), by(pack[0], pack.slice(1), content))
     await convert(at('disk.raw'), at(`ours.raw.${extension}`))
-    // What is inside does not depend on how it is compressed: every subtype with gzip, one of each format with the others.
+    // What is inside does not depend on how it is compressed: all subtypes with gzip, one of each format with others.
     const tried = extension === 'gz' ? subtypes : subtypes.filter(({ name }) => oneOfEach.includes(name))
     for (const { name, extension: own, options, qemuFormat, qemuArguments } of tried) {
       const [made, theirs] = [at(`ours.${own}`), at(`qemu.${own}`)]
