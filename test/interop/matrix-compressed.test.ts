@@ -22,7 +22,7 @@ const containers = [
 ] as const
 
 for (const { extension, pack, unpack } of containers) {
-  test(`raw.${extension}: from subtypes of vdisk and of qemu-img, and to them from ours and ${pack[0]}'s`, async (t) => {
+  test(`raw.${extension}: from subtypes of vdisk and qemu-img, and to them from ours and ${pack[0]}'s`, async (t) => {
     if (!have(t, 'qemu-img') || !have(t, pack[0])) return
     const folder = testFolder(t)
     const at = (name: string): string => join(folder, name)
