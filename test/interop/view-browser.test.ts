@@ -70,8 +70,8 @@ test(
     for (const colorScheme of ['light', 'dark'] as const) {
       const context = await started.newContext({ colorScheme })
       const page = await context.newPage()
-    // A busy machine is no failure.
-    page.setDefaultTimeout(0)
+      // A busy machine is no failure.
+      page.setDefaultTimeout(0)
       const found = complaints(page)
       for (const path of pages) {
         await page.setViewportSize({ width: 1000, height: 800 })
