@@ -30,6 +30,7 @@ export default tseslint.config(
       'packaging/',
       // Compiled by its own settings.
       'plugins/',
+      'site/',
       'bin/',
       'eslint.config.js',
     ],

@@ -1,40 +1,19 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, join } from 'node:path'
-import test, { type TestContext } from 'node:test'
-import { chromium, type Browser, type Page } from 'playwright-core'
+import test from 'node:test'
+import type { Page } from 'playwright-core'
+import { browser, browserMissing, complaints } from '../support/browser.js'
 import { root, vdisk } from '../support/cli.js'
-import { skipReason } from '../support/complete.js'
 import { testFolder } from '../support/folder.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
-import { isInstalled } from '../support/tools.js'
 import { viewing } from '../support/viewing.js'
 
 const disk = join(root, 'fixtures/partitioned-disk.vhdx')
-const program = 'chromium'
-const noBrowser = isInstalled(program) ? undefined : skipReason(`${program} is not installed`)
+const noBrowser = browserMissing()
 const axe = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const pages = ['', '1/', '1/files', '1/files?part=2&path=/etc', '1/check?start=deep', '1/doctor', '1/chain', 'restore/']
-
-async function browser(t: TestContext): Promise<Browser> {
-  const path = spawnSync('sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).stdout.trim()
-  // Root has no sandbox of its own to give away.
-  const started = await chromium.launch({ executablePath: path, args: ['--no-sandbox'] })
-  t.after(() => started.close())
-  return started
-}
-
-/** What a page does that it must not: scripts that fail, and what its policy refuses. */
-function complaints(page: Page): string[] {
-  const found: string[] = []
-  page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type())) found.push(message.text())
-  })
-  page.on('pageerror', (error) => found.push(String(error)))
-  return found
-}
 
 /** What keeps people with a screen reader or bad eyes from the page, as axe-core finds it. */
 async function barriers(page: Page): Promise<string[]> {
