@@ -56,7 +56,7 @@ export default defineConfig({
     const title = 'Schemas of the JSON that vdisk prints'
     writeFileSync(
       join(folder, 'index.html'),
-      `<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>${title}</title><h1>${title}</h1><ul>${links.join('')}</ul></html>\n`,
+      `<!DOCTYPE html><html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,"><title>${title}</title><h1>${title}</h1><ul>${links.join('')}</ul></html>\n`,
     )
   },
   markdown: {

@@ -24,7 +24,7 @@ export async function browser(t: TestContext): Promise<Browser> {
 export function complaints(page: Page): string[] {
   const found: string[] = []
   page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type())) found.push(message.text())
+    if (['error', 'warning'].includes(message.type())) found.push(`${message.text()} ${message.location().url}`)
   })
   page.on('pageerror', (error) => found.push(String(error)))
   return found
