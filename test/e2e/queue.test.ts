@@ -189,12 +189,12 @@ test(
     assert.equal((await here.queue('add', 'jobs.yaml')).code, 0)
     const running = Array.from({ length: workers }, () => here.worker())
     let killed = 0
-    let over = false
+    const work = { isOver: false }
     const killing = (async () => {
-      while (!over) {
+      for (;;) {
         await setTimeout(2000)
         const index = Math.floor(Math.random() * workers)
-        if (over) return
+        if (work.isOver) return
         running[index]?.kill('SIGKILL')
         running[index] = here.worker()
         killed++
@@ -206,11 +206,14 @@ test(
       }
     })()
     const status = await until(here, ({ done, failed }) => done + failed === jobs)
-    over = true
+    work.isOver = true
     await killing
     for (const worker of running) worker.kill('SIGTERM')
     await Promise.all(
-      running.map((worker) => worker.exitCode ?? worker.signalCode ?? new Promise((next) => worker.once('exit', next))),
+      running.map(async (worker) => {
+        if (worker.exitCode === null && worker.signalCode === null)
+          await new Promise((next) => worker.once('exit', next))
+      }),
     )
     // Commands of workers that were killed end by themselves.
     await setTimeout(1500)

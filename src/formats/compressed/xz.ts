@@ -2,13 +2,7 @@ import type { ByteStore } from '../../block/types.js'
 import { UnitList, UnitSource } from '../../block/unit-source.js'
 import type { Work } from '../../block/work.js'
 import { Input } from '../../codec/stream/input.js'
-import {
-  isXzFooter,
-  takeXzFooter,
-  takeXzHeader,
-  takeXzIndex,
-  type XzRecord,
-} from '../../codec/stream/xz.js'
+import { isXzFooter, takeXzFooter, takeXzHeader, takeXzIndex, type XzRecord } from '../../codec/stream/xz.js'
 import { xzHeaderLength, xzMagic } from '../../codec/stream/marks.js'
 import { codecFor } from '../../codec/registry.js'
 import type { WrapperDriver } from '../driver.js'

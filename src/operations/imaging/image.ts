@@ -250,25 +250,13 @@ class Imaging {
     const bytes = storedBytes(kept.disk)
     const guards = await this.#guards(kept.disk, shape)
     const source = recordedSource(this.device)
-    if (this.#session !== undefined)
-      beginImage(
-        this.#session,
-        { device: this.device, heat: this.heat, format: this.#format, shape, source },
-        this.#options,
-      )
+    this.#begin(shape, source)
     using run = this.#prepared({ device, disk: kept.disk, bytes, place, shape, source })
     const { steps } = run
     if (!dryRun) await this.#carryOut(place, steps)
     const made = dryRun ? undefined : run.made
     const { bad = [], map } = made ?? {}
-    const target: ImageTarget = {
-      path: this.#target,
-      format: this.#format.driver.id,
-      sectorSize: shape.sectorSize,
-      capacity: made?.capacity ?? tryLayout(this.#format, shape).capacity,
-      size: made?.size,
-      allocated: made?.allocated,
-    }
+    const target = this.#described(shape, made)
     return {
       source,
       target,
@@ -287,6 +275,25 @@ class Imaging {
       platform: this.#made(target, kept),
       notes: this.#notes(guards, kept, shape, target),
       seconds: (milliseconds() - this.#started) / 1000,
+    }
+  }
+
+  /** What a later run needs to know to go on, where that was asked for. */
+  #begin(shape: DiskShape, source: RecordedSource): void {
+    if (this.#session === undefined) return
+    const plan = { device: this.device, heat: this.heat, format: this.#format, shape, source }
+    beginImage(this.#session, plan, this.#options)
+  }
+
+  /** @param made undefined in a dry run. */
+  #described(shape: DiskShape, made: Partial<ImageTarget> | undefined): ImageTarget {
+    return {
+      path: this.#target,
+      format: this.#format.driver.id,
+      sectorSize: shape.sectorSize,
+      capacity: made?.capacity ?? tryLayout(this.#format, shape).capacity,
+      size: made?.size,
+      allocated: made?.allocated,
     }
   }
 
