@@ -1,27 +1,20 @@
-import { serialize } from 'node:v8'
 import { parentPort, workerData } from 'node:worker_threads'
 import { roundDown } from '../../binary/integers.js'
-import { takenApart, type ErrorParts } from '../../errors.js'
+import { answering, type ThreadAnswer, type ThreadStart } from '../../sys/thread-calls.js'
 import { ClientConnection, type ExportRun } from './client-connection.js'
 import type { ExportFacts } from './client-negotiation.js'
 import { commandType } from './structs.js'
 import type { NbdAddress } from './uri.js'
 
-/**
- * What the thread is started with. `control`: one word, 1 when an answer stands in `answer`; its second word is the
- * answer's bytes.
- */
-export interface ThreadStart {
+/** What the thread is started with. */
+export interface ExportThreadData {
   readonly address: NbdAddress
   readonly where: string
   readonly milliseconds: number
-  readonly control: SharedArrayBuffer
-  readonly answer: SharedArrayBuffer
 }
 
-/** What is to be done. `id` 0: the caller waits on the control word; else the answer comes as a message. */
-export interface ThreadRequest {
-  readonly id: number
+/** What is to be done. */
+export interface ExportRequest {
   readonly kind: 'read' | 'status' | 'write' | 'zero' | 'flush' | 'close'
   readonly offset: number
   readonly length: number
@@ -30,12 +23,11 @@ export interface ThreadRequest {
   readonly start?: number
 }
 
-export interface ThreadAnswer {
-  readonly failure?: ErrorParts
+export interface ExportAnswer extends ThreadAnswer {
   readonly facts?: ExportFacts
-  /** Lengths; data and zeros in turn, data first. */ readonly runs?: readonly number[]
+  /** Lengths; data and zeros in turn, data first. */
+  readonly runs?: readonly number[]
 }
-export type ThreadReply = ThreadAnswer & { readonly id: number }
 
 /** Connections at most; they are opened as there is work for them. */
 const maximumConnections = 4
@@ -49,9 +41,8 @@ const maximumRuns = 4096
 
 const port = parentPort
 if (port === null) throw new Error('this file runs as a worker thread only')
-const { address, where, milliseconds, control, answer } = workerData as ThreadStart
-const words = new Int32Array(control)
-const answerBytes = new Uint8Array(answer)
+const { address, where, milliseconds, ...shared } = workerData as ExportThreadData & ThreadStart
+const { reply, failed } = answering(port, shared)
 
 class Connections {
   readonly #all: ClientConnection[]
@@ -105,8 +96,8 @@ class Connections {
 
 async function work(
   connections: Connections,
-  { kind, offset, length, buffer, start }: ThreadRequest,
-): Promise<ThreadAnswer> {
+  { kind, offset, length, buffer, start }: ExportRequest,
+): Promise<ExportAnswer> {
   const { facts } = connections
   const all: Promise<unknown>[] = []
   const pieces = (longest: number, send: (at: number, count: number) => Promise<unknown>): void => {
@@ -179,29 +170,16 @@ function alternating(runs: readonly ExportRun[]): number[] {
   return lengths
 }
 
-/** Reports the result of a request. */
-function reply(id: number, result: ThreadAnswer): void {
-  if (id > 0) {
-    port?.postMessage({ id, ...result } satisfies ThreadReply)
-    return
-  }
-  const bytes = serialize(result)
-  answerBytes.set(bytes)
-  Atomics.store(words, 1, bytes.length)
-  Atomics.store(words, 0, 1)
-  Atomics.notify(words, 0)
-}
-
 ClientConnection.open(address, where, milliseconds).then(
   (first) => {
     const connections = new Connections(first)
-    port.on('message', (request: ThreadRequest) => {
+    port.on('message', (request: ExportRequest & { readonly id: number }) => {
       work(connections, request).then(
         (result) => reply(request.id, result),
-        (error: unknown) => reply(request.id, { failure: takenApart(error) }),
+        (error: unknown) => reply(request.id, failed(error)),
       )
     })
-    reply(0, { facts: first.facts })
+    reply(0, { facts: first.facts } satisfies ExportAnswer)
   },
-  (error: unknown) => reply(0, { failure: takenApart(error) }),
+  (error: unknown) => reply(0, failed(error)),
 )

@@ -1,11 +1,10 @@
 import { writeZeros } from '../../block/zeros.js'
-import { deserialize } from 'node:v8'
-import { Worker } from 'node:worker_threads'
 import { roundDown, roundUp } from '../../binary/integers.js'
 import type { ByteStore } from '../../block/types.js'
-import { corrupt, ImageError, rebuilt, targetError, printable, type Label } from '../../errors.js'
+import { corrupt, targetError, printable, type Label } from '../../errors.js'
+import { ThreadCalls } from '../../sys/thread-calls.js'
 import type { ExportFacts } from './client-negotiation.js'
-import type { ThreadAnswer, ThreadReply, ThreadRequest, ThreadStart } from './client-thread.js'
+import type { ExportAnswer, ExportRequest, ExportThreadData } from './client-thread.js'
 import { nbdUri, type NbdAddress } from './uri.js'
 
 const mebibyte = 1024 * 1024
@@ -13,11 +12,6 @@ const mebibyte = 1024 * 1024
 const patience = 60_000
 /** What the thread can answer at once, in bytes: 4096 runs of up to 9 bytes. */
 const answerLength = 65536
-
-interface Waiting {
-  readonly resolve: () => void
-  readonly reject: (error: Error) => void
-}
 
 /**
  * An export of an NBD server as host bytes. Its connections live in a thread of their own: who calls `read` waits for
@@ -31,13 +25,9 @@ export class ExportStore implements ByteStore {
   readonly name: Label
   readonly size: number
   readonly facts: ExportFacts
-  readonly #worker: Worker
-  readonly #words: Int32Array
-  readonly #answer: Uint8Array
+  readonly #thread: ThreadCalls<ExportRequest, ExportAnswer>
   readonly #bounce = new SharedArrayBuffer(mebibyte)
   readonly #milliseconds: number
-  readonly #waiting = new Map<number, Waiting>()
-  #nextId = 1
   #closed = false
   /** What is known of the runs from `start` on: lengths, data and zeros in turn, data first. */
   #known: { readonly start: number; readonly end: number; readonly lengths: readonly number[] } = {
@@ -54,26 +44,19 @@ export class ExportStore implements ByteStore {
   constructor(address: NbdAddress, milliseconds = patience) {
     this.name = printable(nbdUri(address))
     this.#milliseconds = milliseconds
-    const control = new SharedArrayBuffer(8)
-    const answer = new SharedArrayBuffer(answerLength)
-    this.#words = new Int32Array(control)
-    this.#answer = new Uint8Array(answer)
-    this.#worker = new Worker(new URL('./client-thread.js', import.meta.url), {
-      workerData: { address, where: this.name, milliseconds, control, answer } satisfies ThreadStart,
-    })
-    this.#worker.unref()
-    this.#worker.on('message', (reply: ThreadReply) => this.#settle(reply))
-    this.#worker.on('error', (error) => this.#failAll(error))
-    this.#worker.on('exit', () => this.#failAll(new Error(`${this.name}: its thread has ended`)))
-    try {
-      const { facts } = this.#awaitAnswer(2 * milliseconds)
-      if (facts === undefined) throw new Error(`${this.name}: the thread did not describe the export`)
-      this.facts = facts
-      this.size = facts.size
-    } catch (error) {
-      void this.#worker.terminate()
-      throw error
-    }
+    this.#thread = new ThreadCalls(
+      new URL('./client-thread.js', import.meta.url),
+      { address, where: this.name, milliseconds } satisfies ExportThreadData,
+      {
+        name: this.name,
+        answerLength,
+        silent: () => corrupt('E_NBD_TIMEOUT', `${this.name}: the server does not answer`),
+      },
+    )
+    const { facts } = this.#thread.started(2 * milliseconds)
+    if (facts === undefined) throw new Error(`${this.name}: the thread did not describe the export`)
+    this.facts = facts
+    this.size = facts.size
   }
 
   read(position: number, target: Uint8Array): void {
@@ -97,7 +80,7 @@ export class ExportStore implements ByteStore {
     const { start, end } = this.#aligned(position, position + length)
     if (start !== position || end !== position + length || !(buffer instanceof SharedArrayBuffer))
       this.read(position, target)
-    else await this.#ask({ kind: 'read', offset: position, length, buffer, start: byteOffset })
+    else await this.#thread.ask({ kind: 'read', offset: position, length, buffer, start: byteOffset })
   }
 
   write(position: number, bytes: Uint8Array): void {
@@ -121,7 +104,7 @@ export class ExportStore implements ByteStore {
     const { start, end } = this.#aligned(position, position + length)
     if (start !== position || end !== position + length || !(buffer instanceof SharedArrayBuffer))
       this.write(position, bytes)
-    else await this.#ask({ kind: 'write', offset: position, length, buffer, start: byteOffset })
+    else await this.#thread.ask({ kind: 'write', offset: position, length, buffer, start: byteOffset })
   }
 
   /** Makes a range read as zero, without keeping this thread waiting. @throws ImageError target. */
@@ -138,7 +121,7 @@ export class ExportStore implements ByteStore {
     }
     if (inner > position) this.write(position, new Uint8Array(inner - position))
     if (stop < position + length) this.write(stop, new Uint8Array(position + length - stop))
-    await this.#ask({ kind: 'zero', offset: inner, length: stop - inner })
+    await this.#thread.ask({ kind: 'zero', offset: inner, length: stop - inner })
   }
 
   /** An export has the size it has. @throws ImageError target E_WRITE for any other. */
@@ -153,7 +136,7 @@ export class ExportStore implements ByteStore {
 
   /** As `flush`, without keeping this thread waiting. @throws ImageError target. */
   async flushed(): Promise<void> {
-    if (this.facts.flags.flush) await this.#ask({ kind: 'flush', offset: 0, length: 0 })
+    if (this.facts.flags.flush) await this.#thread.ask({ kind: 'flush', offset: 0, length: 0 })
   }
 
   /** What the server says of the run at `position`. */
@@ -180,7 +163,7 @@ export class ExportStore implements ByteStore {
     try {
       this.#call({ kind: 'close', offset: 0, length: 0 })
     } finally {
-      void this.#worker.terminate()
+      this.#thread.terminate()
     }
   }
 
@@ -211,40 +194,7 @@ export class ExportStore implements ByteStore {
   }
 
   /** Has the thread do something, and waits for it. */
-  #call(request: Omit<ThreadRequest, 'id'>): ThreadAnswer {
-    Atomics.store(this.#words, 0, 0)
-    this.#worker.postMessage({ id: 0, ...request } satisfies ThreadRequest)
-    return this.#awaitAnswer(12 * this.#milliseconds)
-  }
-
-  #awaitAnswer(milliseconds: number): ThreadAnswer {
-    if (Atomics.wait(this.#words, 0, 0, milliseconds) === 'timed-out')
-      throw new ImageError('corrupt', 'E_NBD_TIMEOUT', `${this.name}: the server does not answer`)
-    const answer = deserialize(this.#answer.slice(0, Atomics.load(this.#words, 1))) as ThreadAnswer
-    if (answer.failure !== undefined) throw rebuilt(answer.failure)
-    return answer
-  }
-
-  #ask(request: Omit<ThreadRequest, 'id'>): Promise<void> {
-    const id = this.#nextId++
-    return new Promise((resolve, reject) => {
-      if (this.#waiting.size === 0) this.#worker.ref()
-      this.#waiting.set(id, { resolve, reject })
-      this.#worker.postMessage({ id, ...request } satisfies ThreadRequest)
-    })
-  }
-
-  #settle({ id, failure }: ThreadReply): void {
-    const waiting = this.#waiting.get(id)
-    if (waiting === undefined) return
-    this.#waiting.delete(id)
-    if (this.#waiting.size === 0) this.#worker.unref()
-    if (failure === undefined) waiting.resolve()
-    else waiting.reject(rebuilt(failure))
-  }
-
-  #failAll(error: Error): void {
-    for (const { reject } of this.#waiting.values()) reject(error)
-    this.#waiting.clear()
+  #call(request: ExportRequest): ExportAnswer {
+    return this.#thread.call(request, 12 * this.#milliseconds)
   }
 }

@@ -1,10 +1,9 @@
-import { deserialize } from 'node:v8'
-import { Worker } from 'node:worker_threads'
 import { ReadOnlyStore } from '../../block/read-only-store.js'
 import type { Note } from '../../block/types.js'
-import { corrupt, rebuilt, type ImageError, type Label } from '../../errors.js'
+import { corrupt, type ImageError, type Label } from '../../errors.js'
+import { ThreadCalls } from '../../sys/thread-calls.js'
 import type { HttpAddress } from './address.js'
-import type { HttpAnswer, HttpRead, HttpReply, HttpThreadStart } from './http-thread.js'
+import type { HttpAnswer, HttpRequest, HttpThreadData } from './http-thread.js'
 import { headLength, usualOptions, type ReaderOptions } from './range-reader.js'
 
 /** Room for an answer of the thread, in bytes: an error, or what is known of the file. */
@@ -27,11 +26,6 @@ const mostAhead = 3
 /** A gap that a reader who goes forward may leave out, in bytes. */
 const smallGap = 262144
 
-interface Waiting {
-  readonly resolve: () => void
-  readonly reject: (error: Error) => void
-}
-
 /** A block that is read ahead: `state` is 0 until its bytes are there, then 1, or 2 where they could not be read. */
 interface Block {
   readonly start: number
@@ -47,11 +41,8 @@ export class HttpStore extends ReadOnlyStore {
   readonly name: Label
   readonly size: number
   readonly notes: readonly Note[]
-  readonly #worker: Worker
-  readonly #words = new Int32Array(new SharedArrayBuffer(8))
-  readonly #answer = new Uint8Array(new SharedArrayBuffer(answerLength))
+  readonly #thread: ThreadCalls<HttpRequest, HttpAnswer>
   readonly #milliseconds: number
-  readonly #waiting = new Map<number, Waiting>()
   /** By number; the least recently used first. */
   readonly #pages = new Map<number, Uint8Array>()
   /** One behind the other. */
@@ -59,7 +50,6 @@ export class HttpStore extends ReadOnlyStore {
   #misses = 0
   #fetches = false
   #bounce: SharedArrayBuffer | undefined
-  #nextId = 1
   /** Where a reader who goes forward would go on, and how far it has come. */
   #next = -1
   #steady = 0
@@ -74,29 +64,16 @@ export class HttpStore extends ReadOnlyStore {
     this.name = address.label
     this.#milliseconds = options.milliseconds
     const head = new SharedArrayBuffer(headLength)
-    this.#worker = new Worker(new URL('./http-thread.js', import.meta.url), {
-      workerData: {
-        address,
-        options,
-        control: this.#words.buffer,
-        answer: this.#answer.buffer,
-        head,
-      } satisfies HttpThreadStart,
-    })
-    this.#worker.unref()
-    this.#worker.on('message', (reply: HttpReply) => this.#settle(reply))
-    this.#worker.on('error', (error) => this.#failAll(error))
-    this.#worker.on('exit', () => this.#failAll(new Error(`${this.name}: its thread has ended`)))
-    try {
-      const { facts } = this.#awaitAnswer()
-      if (facts === undefined) throw new Error(`${this.name}: the thread did not describe the file`)
-      this.size = facts.size
-      this.notes = facts.notes
-      this.#keep(0, new Uint8Array(head, 0, facts.headLength))
-    } catch (error) {
-      void this.#worker.terminate()
-      throw error
-    }
+    this.#thread = new ThreadCalls(
+      new URL('./http-thread.js', import.meta.url),
+      { address, options, head } satisfies HttpThreadData,
+      { name: this.name, answerLength, silent: () => this.#silent() },
+    )
+    const { facts } = this.#thread.started(this.#longest)
+    if (facts === undefined) throw new Error(`${this.name}: the thread did not describe the file`)
+    this.size = facts.size
+    this.notes = facts.notes
+    this.#keep(0, new Uint8Array(head, 0, facts.headLength))
   }
 
   read(position: number, target: Uint8Array): void {
@@ -123,14 +100,14 @@ export class HttpStore extends ReadOnlyStore {
       if (this.#copyKept(position + start, target.subarray(start, end)) < end - start) break
       end = start
     }
-    if (done < end) await this.#ask({ offset: position + done, length: end - done, buffer, start: byteOffset + done })
+    if (done < end)
+      await this.#thread.ask({ offset: position + done, length: end - done, buffer, start: byteOffset + done })
   }
 
   [Symbol.dispose](): void {
     if (this.#closed) return
     this.#closed = true
-    this.#worker.postMessage('close')
-    void this.#worker.terminate()
+    this.#thread.terminate()
   }
 
   /** @returns how many bytes it read, at least one. */
@@ -230,16 +207,14 @@ export class HttpStore extends ReadOnlyStore {
       stop = (Math.floor(stop / pageLength) + 1) * pageLength
     const length = Math.min(stop, end) - start
     const [buffer, state] = [new SharedArrayBuffer(length), new SharedArrayBuffer(4)]
-    this.#worker.postMessage({ id: 0, offset: start, length, buffer, start: 0, state } satisfies HttpRead)
+    this.#thread.send({ offset: start, length, buffer, start: 0, state })
     return { start, bytes: new Uint8Array(buffer), state: new Int32Array(state) }
   }
 
   /** Has the thread read a range, and waits for it; the result holds until the next call. */
   #call(offset: number, length: number): Uint8Array {
     this.#bounce ??= new SharedArrayBuffer(bounceLength)
-    Atomics.store(this.#words, 0, 0)
-    this.#worker.postMessage({ id: 0, offset, length, buffer: this.#bounce, start: 0 } satisfies HttpRead)
-    this.#awaitAnswer()
+    this.#thread.call({ offset, length, buffer: this.#bounce, start: 0 }, this.#longest)
     return new Uint8Array(this.#bounce, 0, length)
   }
 
@@ -248,38 +223,8 @@ export class HttpStore extends ReadOnlyStore {
     return 12 * this.#milliseconds
   }
 
-  #awaitAnswer(): HttpAnswer {
-    if (Atomics.wait(this.#words, 0, 0, this.#longest) === 'timed-out') throw this.#silent()
-    const answer = deserialize(this.#answer.slice(0, Atomics.load(this.#words, 1))) as HttpAnswer
-    if (answer.failure !== undefined) throw rebuilt(answer.failure)
-    return answer
-  }
-
   #silent(): ImageError {
     return corrupt('E_HTTP_TIMEOUT', `${this.name}: the server does not answer`)
-  }
-
-  #ask(request: Omit<HttpRead, 'id'>): Promise<void> {
-    const id = this.#nextId++
-    return new Promise((resolve, reject) => {
-      if (this.#waiting.size === 0) this.#worker.ref()
-      this.#waiting.set(id, { resolve, reject })
-      this.#worker.postMessage({ id, ...request } satisfies HttpRead)
-    })
-  }
-
-  #settle({ id, failure }: HttpReply): void {
-    const waiting = this.#waiting.get(id)
-    if (waiting === undefined) return
-    this.#waiting.delete(id)
-    if (this.#waiting.size === 0) this.#worker.unref()
-    if (failure === undefined) waiting.resolve()
-    else waiting.reject(rebuilt(failure))
-  }
-
-  #failAll(error: Error): void {
-    for (const { reject } of this.#waiting.values()) reject(error)
-    this.#waiting.clear()
   }
 
   #within(position: number, length: number): void {

@@ -1,27 +1,20 @@
-import { serialize } from 'node:v8'
 import { parentPort, workerData } from 'node:worker_threads'
-import { takenApart, type ErrorParts } from '../../errors.js'
+import { answering, type ThreadAnswer, type ThreadStart } from '../../sys/thread-calls.js'
 import type { HttpAddress } from './address.js'
 import { RangeReader, type ReaderOptions, type RemoteFacts } from './range-reader.js'
 
-/**
- * What the thread is started with. `control`: one word, 1 when an answer stands in `answer`; its second word is the
- * answer's bytes. `head` gets the file's beginning.
- */
-export interface HttpThreadStart {
+/** What the thread is started with. `head` gets the file's beginning. */
+export interface HttpThreadData {
   readonly address: HttpAddress
   readonly options: ReaderOptions
-  readonly control: SharedArrayBuffer
-  readonly answer: SharedArrayBuffer
   readonly head: SharedArrayBuffer
 }
 
 /**
- * A range to be read into shared memory. `id` 0: the caller waits on the control word. `state`: it waits on that word,
- * which becomes 1 when the bytes are there, 2 when they are not. Else the answer comes as a message.
+ * A range to be read into shared memory. `state`: the caller waits on that word, which becomes 1 when the bytes are
+ * there, 2 when they are not.
  */
-export interface HttpRead {
-  readonly id: number
+export interface HttpRequest {
   readonly offset: number
   readonly length: number
   readonly buffer: SharedArrayBuffer
@@ -29,54 +22,38 @@ export interface HttpRead {
   readonly state?: SharedArrayBuffer
 }
 
-export interface HttpAnswer {
-  readonly failure?: ErrorParts
+export interface HttpAnswer extends ThreadAnswer {
   readonly facts?: RemoteFacts
 }
-export type HttpReply = HttpAnswer & { readonly id: number }
 
 const port = parentPort
 if (port === null) throw new Error('this file runs as a worker thread only')
-const { address, options, control, answer, head } = workerData as HttpThreadStart
-const words = new Int32Array(control)
-const answerBytes = new Uint8Array(answer)
+const { address, options, head, ...shared } = workerData as HttpThreadData & ThreadStart
+const { reply, failed } = answering(port, shared)
 
-function reply({ id, state }: Pick<HttpRead, 'id' | 'state'>, result: HttpAnswer): void {
-  if (state !== undefined) {
-    const word = new Int32Array(state)
-    Atomics.store(word, 0, result.failure === undefined ? 1 : 2)
-    Atomics.notify(word, 0)
+function report({ id, state }: HttpRequest & { readonly id: number }, result: HttpAnswer): void {
+  if (state === undefined) {
+    reply(id, result)
     return
   }
-  if (id > 0) {
-    port?.postMessage({ id, ...result } satisfies HttpReply)
-    return
-  }
-  const bytes = serialize(result)
-  answerBytes.set(bytes)
-  Atomics.store(words, 1, bytes.length)
-  Atomics.store(words, 0, 1)
-  Atomics.notify(words, 0)
+  const word = new Int32Array(state)
+  Atomics.store(word, 0, result.failure === undefined ? 1 : 2)
+  Atomics.notify(word, 0)
 }
 
 RangeReader.open(address, new Uint8Array(head), options).then(
   (reader) => {
-    port.on('message', (request: HttpRead | 'close') => {
-      if (request === 'close') {
-        reader[Symbol.dispose]()
-        port.close()
-        return
-      }
+    port.on('message', (request: HttpRequest & { readonly id: number }) => {
       const { offset, length, buffer, start } = request
       reader.read(offset, new Uint8Array(buffer, start, length)).then(
-        () => reply(request, {}),
-        (error: unknown) => reply(request, { failure: takenApart(error) }),
+        () => report(request, {}),
+        (error: unknown) => report(request, failed(error)),
       )
     })
-    reply({ id: 0 }, { facts: reader.facts })
+    reply(0, { facts: reader.facts } satisfies HttpAnswer)
   },
   (error: unknown) => {
-    reply({ id: 0 }, { failure: takenApart(error) })
+    reply(0, failed(error))
     port.close()
   },
 )
