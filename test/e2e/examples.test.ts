@@ -29,6 +29,7 @@ const scene = [
   'cp server.qcow2 backup.qcow2',
   'vdisk convert server.vhdx disk.raw',
   'vdisk convert server.vhdx server.vhd',
+  'vdisk convert server.vhdx server.vmdk',
   'cp server.vhd disk.vhd',
   'cp disk.raw a.raw',
   'cp disk.raw b.raw',
@@ -58,6 +59,7 @@ const before: Readonly<Record<string, readonly string[]>> = {
   'convert 1': ['rm disk.vhd'],
   'convert 2': ['rm disk.qcow2'],
   'convert 4': ['rm server.qcow2'],
+  'convert 8': ['rm server.qcow2'],
   'convert 7': ['vdisk create data.qcow2 8M'],
   'create 0': ['rm disk.vhdx'],
   'create 1': ['rm disk.vhd'],
@@ -70,8 +72,6 @@ const before: Readonly<Record<string, readonly string[]>> = {
 
 /** Examples whose answer is another exit code than 0. */
 const answers: Readonly<Record<string, number>> = {
-  // It is in no partition of the fixtures' disk.
-  'backup:find 0': 1,
   // The images differ in what they store.
   'compare 3': 1,
   // The disk of the fixtures holds no kernel.
@@ -134,7 +134,7 @@ test('examples of the help do what they say, in at most 20 lines unless asked', 
 
 /** Whether a command line asks for more than a screen. */
 function asked(line: string): boolean {
-  return /--(?:json|verbose|headers|output qemu)\b/.test(line) || /^vdisk (?:cat|serve) /.test(line)
+  return /--(?:json|verbose|headers|output qemu)\b/.test(line) || /^vdisk (?:cat|serve|backup schedule) /.test(line)
 }
 
 function lineCount(text: string): number {
@@ -149,7 +149,8 @@ function ready(t: TestContext, id: string, line: string, folder: string): string
   if (id === 'unmount') return `vdisk mount server.qcow2 && ${line}`
   if (id.startsWith('backup:')) {
     const [set, loop] = [join(farFolder(t), 'set'), loopDevice(t, join(folder, 'disk.raw'))]
-    const made = id === 'backup:init' ? '' : `vdisk backup init ${set} ${loop} && vdisk backup run ${set} && `
+    const made =
+      id === 'backup:init' ? '' : `(vdisk backup init ${set} ${loop} && vdisk backup run ${set}) > run.txt && `
     return made + line.replaceAll('/mnt/backup/disk', set).replaceAll(standIns, loop)
   }
   if (id === 'serve') {
@@ -159,12 +160,19 @@ function ready(t: TestContext, id: string, line: string, folder: string): string
   }
   // Pages are served until Ctrl-C.
   if (id === 'view') return `${line} & server=$!; sleep 3; kill -INT $server; wait $server`
-  return line.replaceAll(standIns, (device) => {
+  const earlier = /--since (\S+)/.exec(line)?.[1]
+  const made = earlier === undefined ? '' : `vdisk image /dev/sdb ${earlier} > image.txt && `
+  const loops = new Map<string, string>()
+  return (made + line).replaceAll(standIns, (device) => {
+    const known = loops.get(device)
+    if (known !== undefined) return known
     // An image never lies on the disk it images: the disk is in memory.
     const file = join(id === 'image' ? farFolder(t) : folder, `${device.slice(-3)}.img`)
     fs.copyFileSync(join(folder, 'disk.raw'), file)
     if (device === '/dev/sdb' && id !== 'image') fs.truncateSync(file, 64 << 20)
-    return loopDevice(t, file)
+    const loop = loopDevice(t, file)
+    loops.set(device, loop)
+    return loop
   })
 }
 

@@ -70,10 +70,10 @@ test('--hardware-version is recorded in a VMDK and shown; an OVA takes it as an 
     await run(...command, '--hardware-version', '14')
     const name = command[0] === 'create' ? 'b.vmdk' : 'a.vmdk'
     assert.match(fs.readFileSync(join(cwd, name), 'latin1'), /ddb\.virtualHWVersion = "14"/)
-    assert.match(await run('info', name), /hardware version +14/i)
+    assert.match(await run('info', name, '--verbose'), /hardware version +14/i)
   }
   await run('convert', 'disk.raw', 'vm.ova', '-o', 'hardware-version=15')
-  assert.match(await run('info', 'vm.ova'), /vmx-15/)
+  assert.match(await run('info', 'vm.ova', '--verbose'), /vmx-15/)
   for (const wrong of ['0', 'x', '100'])
     assert.equal((await vdisk(['create', 'c.vmdk', '1M', '--hardware-version', wrong], { cwd })).code, 2, wrong)
 })

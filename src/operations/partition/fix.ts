@@ -147,6 +147,6 @@ export function mayRefer({ scheme, partitions }: PartitionTable): string[] {
       (`${scheme === 'gpt' ? 'disk and partition by their ids' : 'the disk by its signature'}; so do drive ` +
         'letters (MountedDevices in the registry)'),
     'hypervisors and backup programs that know the disk by its id',
-    '`vdisk doctor IMAGE --mend` puts the new ids into those of them that lie on the disk',
+    '`vdisk doctor --mend` puts the new ids into those of them that lie on the disk',
   ]
 }
