@@ -7,6 +7,8 @@ import { info } from '../../src/operations/inspect/info.js'
 import { check } from '../../src/operations/check/check.js'
 import { copyFiles } from '../../src/operations/files/copy.js'
 import { convert } from '../../src/operations/transfer/convert.js'
+import { biosBootCode, biosMarker, biosMarkerSector } from '../../fixtures/boot-code.js'
+import { skipReason } from '../support/complete.js'
 import { boots, bios, emulator, haveUefi } from '../support/boots.js'
 import { partitionLoops, saveDisk, type SavedPart } from '../support/clonezilla-folder.js'
 import { diskLike } from '../support/content.js'
@@ -18,6 +20,8 @@ import { have, run, runIn, scratch } from '../support/tools.js'
 import { haveAll } from '../support/volumes.js'
 
 const mebibyte = 1048576
+/** Where the code in a boot sector of NTFS begins. */
+const ntfsCode = 0x54
 const gz = ['gz', 'gzip', '-c'] as const
 const zst = ['zst', 'zstd', '-c'] as const
 
@@ -209,6 +213,38 @@ test('Clonezilla: a saved Linux disk becomes a QCOW2 that boots, by UEFI and by 
     await convert(at(name), at(`${name}.qcow2`), {})
     await boots(firmware, at(`${name}.qcow2`), 'qcow2', at)
   }
+})
+
+test('Clonezilla: a saved disk as Windows has it (MBR, active NTFS) becomes a QCOW2 that boots by BIOS', async (t) => {
+  const loader = '/usr/lib/syslinux/mbr/mbr.bin'
+  if (!ready(t, 'ntfscp', 'ntfsfix', 'ntfscat') || !have(t, emulator)) return
+  if (!fs.existsSync(loader)) {
+    t.skip(skipReason('syslinux-common is not installed'))
+    return
+  }
+  const at = scratch(t)
+  const start = 2048 * 512
+  fs.writeFileSync(at('file.bin'), diskLike(300_000, 5))
+  const { device } = newDisk(t, at('pc.img'), 64, 'label: dos\\nstart=2048, type=7, bootable\\n', (part) => {
+    run('mkfs.ntfs', '-F', '-q', '-f', '-p', '2048', part(1))
+    run('ntfscp', part(1), at('file.bin'), 'file.bin')
+    const disk = fs.openSync(at('pc.img'), 'r+')
+    const write = (bytes: Buffer, position: number): void => void fs.writeSync(disk, bytes, 0, bytes.length, position)
+    // The code of the MBR starts that of the active partition's boot sector, which reads what it shows from the gap.
+    write(fs.readFileSync(loader), 0)
+    write(Buffer.from(`${biosMarker}\0`), biosMarkerSector * 512)
+    const code = biosBootCode().subarray(0, 70)
+    code.writeUInt16LE(0x7c00 + ntfsCode + 0x36, 12)
+    write(code, start + ntfsCode)
+    fs.closeSync(disk)
+  })
+  await saveDisk(at('saved'), at('pc.img'), device, 'sda', [{ number: 1, as: 'ntfs', compress: gz, piece: 100_000 }])
+  await convert(at('saved'), at('pc.qcow2'), {})
+  await boots(bios, at('pc.qcow2'), 'qcow2', at)
+  await convert(`${at('pc.qcow2')}@1`, at('volume.raw'), { to: 'raw' })
+  run('ntfscat', '-f', at('volume.raw'), 'file.bin')
+  await copyFiles(`${at('saved')}@1`, '/file.bin', at('copied.bin'))
+  assert.ok(fs.readFileSync(at('copied.bin')).equals(fs.readFileSync(at('file.bin'))))
 })
 
 test('Clonezilla: logical volumes and devices without a table are chosen by name', async (t) => {
