@@ -57,8 +57,8 @@ test('both disks of a Proxmox backup and of a Xen export are what was put in, by
     assert.deepEqual(file.stdout, (await cli('cat', `${raw}@2:/home/user/photo.raw`)).stdout)
     assert.ok(file.stdout.length > 0)
   }
-  assert.match(String((await cli('info', vma)).stdout), /web[^]*scsi0[^]*scsi1/)
-  assert.match(String((await cli('info', xva)).stdout), /db & cache[^]*root[^]*data/)
+  assert.match(String((await cli('info', vma, '--verbose')).stdout), /web[^]*scsi0[^]*scsi1/)
+  assert.match(String((await cli('info', xva, '--verbose')).stdout), /db & cache[^]*root[^]*data/)
   const info = JSON.parse(String((await cli('info', '--json', vma)).stdout)) as object
   assert.match(JSON.stringify(info), /"cpus":4.*"memory":2147483648.*"firmware":"uefi"/)
 })
