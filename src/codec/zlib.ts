@@ -1,6 +1,7 @@
 import zlib from 'node:zlib'
 import { corrupt } from '../errors.js'
 import type { Codec } from '../block/types.js'
+import { codecLibraries, poolLibraries } from '../sys/codec-libraries.js'
 
 /** What a unit may hold besides what is asked for: the largest chunk of an EWF image. */
 const longestUnit = 32 * 1024 * 1024
@@ -24,7 +25,12 @@ function fill(plain: Buffer, target: Uint8Array): void {
 /** zlib (RFC 1950), as in the grains of a stream-optimised VMDK. */
 export const zlibCodec: Codec = {
   id: 'zlib',
-  decode: (stored, target) => fill(inflate(stored, target.length, target.length), target),
+  decode(stored, target) {
+    // What the library does not take is looked at again by zlib, which says what is wrong.
+    if (codecLibraries().inflateZlib?.(stored, target) !== true)
+      fill(inflate(stored, target.length, target.length), target)
+  },
+  inPool: () => ({ decode: poolLibraries().inflateZlib }),
   encode: (bytes, level = 6) => zlib.deflateSync(bytes, { level, chunkSize: Math.max(64, bytes.length) }),
 }
 

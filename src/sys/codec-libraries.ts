@@ -13,6 +13,8 @@ export type LibraryEncoder = (bytes: Uint8Array, level?: number) => Uint8Array |
 export interface CodecLibraries {
   /** Raw deflate by libdeflate. */
   readonly inflate?: LibraryDecoder
+  /** The same with zlib's header and checksum, which it compares. */
+  readonly inflateZlib?: LibraryDecoder
   /** Raw deflate by ISA-L with a window of 2^12 bytes. It has levels of its own. */
   readonly deflate?: LibraryEncoder
   /** One Zstandard frame by libzstd: how many bytes it gave; undefined where it is damaged or gives more. */
@@ -22,13 +24,18 @@ export interface CodecLibraries {
   readonly zstdEncodeChecked?: LibraryEncoder
 }
 
+/** As {@link LibraryDecoder}, in another thread. */
+type PoolDecoder = (stored: Uint8Array, target: Uint8Array) => Promise<boolean>
+
 /**
  * The same libraries, called in the threads of Node's pool. Each call has a context of its own out of a few, which are
  * kept: making one costs as much as a unit.
  */
 export interface PoolLibraries {
   /** Raw deflate by libdeflate: whether it filled `target`. */
-  readonly inflate?: (stored: Uint8Array, target: Uint8Array) => Promise<boolean>
+  readonly inflate?: PoolDecoder
+  /** The same with zlib's header and checksum, which it compares. */
+  readonly inflateZlib?: PoolDecoder
   /** Raw deflate by ISA-L, as {@link CodecLibraries.deflate}: how many bytes of `output` it needed. */
   readonly deflate?: (bytes: Uint8Array, output: Uint8Array) => Promise<number | undefined>
   /** The Zstandard frame at the start of `stored` by libzstd: whether it filled `target`. */
@@ -57,7 +64,8 @@ export function poolLibraries(): PoolLibraries {
     koffi === undefined
       ? {}
       : {
-          inflate: bound(() => poolInflate(koffi)),
+          inflate: bound(() => poolInflate(koffi, 'deflate')),
+          inflateZlib: bound(() => poolInflate(koffi, 'zlib')),
           deflate: bound(() => poolDeflate(koffi)),
           ...(bound(() => poolZstdDecoders(koffi)) ?? {}),
           zstdEncode: bound(() => poolZstdEncode(koffi)),
@@ -71,7 +79,8 @@ export function codecLibraries(): CodecLibraries {
   if (koffi === undefined) loaded = {}
   else
     loaded = {
-      inflate: bound(() => libdeflate(koffi)),
+      inflate: bound(() => libdeflate(koffi, 'deflate')),
+      inflateZlib: bound(() => libdeflate(koffi, 'zlib')),
       deflate: bound(() => isaL(koffi)),
       zstdDecode: bound(() => zstdDecoder(koffi)),
       zstdEncode: bound(() => zstdEncoder(koffi)),
@@ -89,21 +98,25 @@ function bound<Call>(bind: () => Call): Call | undefined {
   }
 }
 
-function deflateLibrary(koffi: Loader): Record<'make' | 'free' | 'decompress', NativeFunction> {
+/** @param wrapping what is around the deflate stream. */
+function deflateLibrary(
+  koffi: Loader,
+  wrapping: 'deflate' | 'zlib',
+): Record<'make' | 'free' | 'decompress', NativeFunction> {
   const library = loadLibrary(koffi, 'libdeflate.so.0')
   return {
     make: library.func('void *libdeflate_alloc_decompressor(void)'),
     free: library.func('void libdeflate_free_decompressor(void *decompressor)'),
     // Without a place for the actual length anything but the full length is a failure.
     decompress: library.func(
-      'int libdeflate_deflate_decompress(void *d, void *in, size_t in_length, void *out, size_t ' +
+      `int libdeflate_${wrapping}_decompress(void *d, void *in, size_t in_length, void *out, size_t ` +
         'out_length, void *actual)',
     ),
   }
 }
 
-function libdeflate(koffi: Loader): LibraryDecoder {
-  const { make, free, decompress } = deflateLibrary(koffi)
+function libdeflate(koffi: Loader, wrapping: 'deflate' | 'zlib'): LibraryDecoder {
+  const { make, free, decompress } = deflateLibrary(koffi, wrapping)
   return (stored, target) => {
     // Made for each unit: a thread that is ended frees nothing, and this takes no time worth keeping it for.
     const decompressor = make()
@@ -280,8 +293,8 @@ function later(call: NativeFunction, values: readonly unknown[], kept: object): 
 }
 const alive = new Set<object>()
 
-function poolInflate(koffi: Loader): PoolLibraries['inflate'] {
-  const { make, decompress } = deflateLibrary(koffi)
+function poolInflate(koffi: Loader, wrapping: 'deflate' | 'zlib'): PoolDecoder {
+  const { make, decompress } = deflateLibrary(koffi, wrapping)
   const contexts = new Contexts(() => make())
   return (stored, target) =>
     contexts.use(async (context) => {
