@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { BlockSource } from '../../src/block/types.js'
+import { RangeSource } from '../../src/block/range-source.js'
 import { identifyFilesystems, openLogicalVolume, volumeGroups, volumeNames } from '../../src/filesystem/index.js'
 import type { FileNode, FileTree } from '../../src/filesystem/types.js'
 import { isImageError } from '../../src/errors.js'
@@ -85,20 +85,7 @@ function seed(path: string, bytes: Buffer): SeedImage {
 
 /** Recognises, maps and walks what is on a volume. @throws ImageError, and nothing else. */
 export function exerciseFilesystem(store: BufferStore): void {
-  const volume: BlockSource = {
-    capacity: store.size,
-    sectorSize: 512,
-    grain: 512,
-    extentAt: (offset, limit) => ({
-      kind: 'data',
-      offset,
-      length: Math.min(limit, store.size - offset),
-      store,
-      position: offset,
-    }),
-    read: (offset, target) => store.read(offset, target),
-    [Symbol.dispose]: () => undefined,
-  }
+  const volume = new RangeSource(store)
   for (const filesystem of identifyFilesystems(volume)) {
     tried(() => {
       let runs = 0
