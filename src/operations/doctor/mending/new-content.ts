@@ -36,14 +36,8 @@ export function newContent({ open, path, node, edits }: EditedFile): NewContent 
   if (node.size > longestText) throw refused('E_NOT_MENDED', `${path} has ${node.size} bytes`)
   const before = new Uint8Array(node.size)
   if (!open.files.fill(node, 0, before)) throw refused('E_NOT_MENDED', `${path} cannot be read`)
-  return {
-    patches: [difference(before, spliced(before, sorted))],
-    size: Math.max(before.length, grown(before, sorted)),
-  }
-}
-
-function grown(before: Uint8Array, edits: readonly FileEdit[]): number {
-  return edits.reduce((size, { old, bytes }) => size + bytes.length - old.length, before.length)
+  const after = spliced(before, sorted)
+  return { patches: [difference(before, after)], size: after.length }
 }
 
 /** Without those that are there twice: several findings may have one cause. */
@@ -61,6 +55,7 @@ function distinct(path: string, edits: readonly FileEdit[]): FileEdit[] {
   return kept
 }
 
+/** The new text; a shorter one is filled up with empty lines. */
 function spliced(before: Uint8Array, edits: readonly FileEdit[]): Uint8Array {
   const parts: Uint8Array[] = []
   let at = 0

@@ -22,6 +22,13 @@ export interface MendedRange {
 /** A file that is mended, with what is to stand in it. */
 export interface MendedFile extends EditedFile {
   readonly content: NewContent
+  /** What is to be written for it on the disk, each group before the next. */
+  readonly writes: readonly (readonly PlacedWrite[])[]
+}
+
+interface PlacedWrite {
+  readonly position: number
+  readonly bytes: Uint8Array
 }
 
 /** What mends a disk. */
@@ -41,14 +48,13 @@ export function planGuestMend(disk: OpenedImage, volumes: readonly GuestVolume[]
   const places = new VolumePlaces(disk, volumes)
   const mended = new Set<DoctorFinding>()
   const refusals = new Map<DoctorFinding, string>()
-  let files = new Map<string, EditedFile>()
+  let files: ReadonlyMap<string, MendedFile> = new Map()
   for (const finding of report.sorted) {
     const edits = report.edits.get(finding)
     if (edits === undefined) continue
     try {
-      const more = withEdits(files, edits, volumes)
-      for (const file of more.values()) if (files.get(keyOf(file)) !== file) writesOf(file, places)
-      files = more
+      const edited = editedFiles(files, edits, volumes)
+      files = new Map([...files, ...[...edited].map(([key, file]) => [key, mendedFile(file, places)] as const)])
       mended.add(finding)
     } catch (error) {
       if (!isImageError(error)) throw error
@@ -56,8 +62,7 @@ export function planGuestMend(disk: OpenedImage, volumes: readonly GuestVolume[]
     }
   }
   const all = [...files.values()]
-  const { groups, ranges } = diskWrites(disk, all, places)
-  return { files: all.map((file) => ({ ...file, content: newContent(file) })), groups, ranges, mended, refusals }
+  return { files: all, ...diskWrites(disk, all), mended, refusals }
 }
 
 /** Two names of one file are one file. */
@@ -65,23 +70,23 @@ function keyOf({ open, node }: { readonly open: GuestVolume; readonly node: File
   return `${placeText(open)} ${node.id}`
 }
 
-/** @throws ImageError refused E_NOT_MENDED. */
-function withEdits(
+/** The files that edits are about, with those that are known already. @throws ImageError refused E_NOT_MENDED. */
+function editedFiles(
   files: ReadonlyMap<string, EditedFile>,
   edits: readonly FileEdit[],
   volumes: readonly GuestVolume[],
 ): Map<string, EditedFile> {
-  const more = new Map(files)
+  const edited = new Map<string, EditedFile>()
   for (const edit of edits) {
     const { open, path } = edit
     guardVolume(open, volumes)
     const node = open.files.file(path)
     if (node === undefined) throw refused('E_NOT_MENDED', `there is no file ${path} in ${placeText(open)}`)
     const key = keyOf({ open, node })
-    const known = more.get(key)
-    more.set(key, { open, path: known?.path ?? path, node, edits: [...(known?.edits ?? []), edit] })
+    const known = edited.get(key) ?? files.get(key)
+    edited.set(key, { open, path: known?.path ?? path, node, edits: [...(known?.edits ?? []), edit] })
   }
-  return more
+  return edited
 }
 
 /** Issues of a filesystem that say nothing of its structure. */
@@ -107,16 +112,11 @@ function guardVolume(open: GuestVolume, volumes: readonly GuestVolume[]): void {
   if (issue !== undefined) throw refused('E_NOT_MENDED', issue.message)
 }
 
-interface PlacedWrite {
-  readonly position: number
-  readonly bytes: Uint8Array
-}
-
-/** The writes for one file, on the disk. @throws ImageError refused E_NOT_MENDED; unsupported E_FILE_FIXED. */
-function writesOf(file: EditedFile, places: VolumePlaces): PlacedWrite[][] {
+/** With the writes on the disk. @throws ImageError refused E_NOT_MENDED; unsupported E_FILE_FIXED. */
+function mendedFile(file: EditedFile, places: VolumePlaces): MendedFile {
   const { open, node } = file
-  const { patches, size } = newContent(file)
-  return open.files.rewrite(node, patches, size).map((group) =>
+  const content = newContent(file)
+  const writes = open.files.rewrite(node, content.patches, content.size).map((group) =>
     group.flatMap(({ position, bytes }) => {
       let done = 0
       return places.runs(open, position, bytes.length).map(({ offset, length }) => {
@@ -126,14 +126,11 @@ function writesOf(file: EditedFile, places: VolumePlaces): PlacedWrite[][] {
       })
     }),
   )
+  return { ...file, content, writes }
 }
 
 /** All writes in whole sectors: what lies in one sector is there at once or not at all. */
-function diskWrites(
-  disk: OpenedImage,
-  files: readonly EditedFile[],
-  places: VolumePlaces,
-): Pick<GuestMendPlan, 'groups' | 'ranges'> {
+function diskWrites(disk: OpenedImage, files: readonly MendedFile[]): Pick<GuestMendPlan, 'groups' | 'ranges'> {
   const { sectorSize, capacity } = disk
   const sectors = new Map<number, Uint8Array>()
   const sectorAt = (start: number): Uint8Array => {
@@ -147,7 +144,7 @@ function diskWrites(
   const groups: TableWrite[][] = []
   for (const file of files) {
     const label = `${file.path} in ${placeText(file.open)}`
-    for (const group of writesOf(file, places)) {
+    for (const group of file.writes) {
       const changed = new Map<number, Uint8Array>()
       for (const { position, bytes } of group) {
         const old = new Uint8Array(bytes.length)
