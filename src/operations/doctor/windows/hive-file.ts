@@ -41,10 +41,10 @@ export function attempt<Answer>(
 
 /** The edits of a hive's file. One that was not written completely, or is damaged, is never changed. */
 export function hiveEdits({ open, path, hive }: HiveFile, patches: readonly HivePatch[]): FileEdit[] {
-  if (hive.state !== 'clean' || !isWhole(hive)) return []
-  return patches
-    .filter(({ old, bytes }) => Buffer.compare(old, bytes) !== 0)
-    .map(({ position, old, bytes }) => ({ open, path, offset: position, old, bytes }))
+  const changes = patches.filter(({ old, bytes }) => Buffer.compare(old, bytes) !== 0)
+  // The whole hive is only read where something is to be changed in it.
+  if (changes.length === 0 || hive.state !== 'clean' || !isWhole(hive)) return []
+  return changes.map(({ position, old, bytes }) => ({ open, path, offset: position, old, bytes }))
 }
 
 function isWhole(hive: Hive): boolean {
