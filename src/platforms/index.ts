@@ -14,6 +14,11 @@ export type {
   WindowsNeeds,
 } from './types.js'
 
+/** Whether a platform is one of Azure's, which needs more of a guest than others. */
+export function isAzure({ id }: Platform): boolean {
+  return id.startsWith('azure')
+}
+
 /** Every platform, in the order in which they are listed. */
 export const platforms: readonly Platform[] = [...clouds, ...hypervisors, ...otherPlatforms]
 

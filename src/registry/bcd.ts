@@ -95,7 +95,7 @@ export class BcdObject {
   }
 
   #value(element: number): HiveValue | undefined {
-    return this.#elements?.subkey(element.toString(16).padStart(8, '0'))?.value('Element')
+    return this.#elements?.subkey(hex32(element))?.value('Element')
   }
 }
 

@@ -102,8 +102,7 @@ function fits({ pages, binsSize }: Entry['head'], content: Uint8Array): boolean 
 }
 
 function replayEntries(hive: PagedBytes, own: BaseBlock | undefined, logs: readonly Log[], title: string): LogReplay {
-  const first = (log: Log): number => log.base.primarySequence
-  const ordered = [...logs].sort((one, other) => first(one) - first(other))
+  const ordered = [...logs].sort((one, other) => one.base.primarySequence - other.base.primarySequence)
   let base = own
   let usable = ordered
   if (base === undefined) {

@@ -3,6 +3,9 @@ import type { DoctorFinding, DoctorVerdict } from '../../operations/doctor/repor
 import type { Renderer } from '../render.js'
 import { moreLine, type View } from './view.js'
 
+/** As many as a screen holds; the worst come first. */
+const mostFindings = 4
+
 export const view: View<DoctorResult> = { text: (result, render) => text(result, render), warnings: () => [] }
 
 export const verdictTexts: Readonly<Record<DoctorVerdict, string>> = {
@@ -34,7 +37,7 @@ export function text(
   ]
   // One finding is explained in full; of several the first answer has what, where and the remedy.
   const brief = !render.verbose && findings.length > 1
-  const shown = brief ? firstFindings(findings) : findings
+  const shown = brief ? findings.slice(0, mostFindings) : findings
   for (const { id, severity, where, found, wanted, why, remedy } of shown)
     parts.push(
       ...(brief ? [] : ['']),
@@ -61,12 +64,6 @@ export function text(
       ...notLooked.map(({ what, why }) => render.plain(`  - ${what}: ${why}`)),
     )
   return parts.join('\n')
-}
-
-/** As many as a screen holds, what blocks the start before what is only worth a note. */
-function firstFindings(findings: readonly DoctorFinding[]): readonly DoctorFinding[] {
-  const order = ['blocks', 'risk', 'note'] as const
-  return [...findings].sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity)).slice(0, 4)
 }
 
 /** How much was looked at, and what was not, which a verdict depends on. */

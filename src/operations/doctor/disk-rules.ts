@@ -2,7 +2,7 @@ import { isImageError } from '../../errors.js'
 import type { OpenedImage } from '../../formats/open.js'
 import { shellWord } from '../../sys/shell-word.js'
 import { isDynamicDiskType } from '../../partition/index.js'
-import type { Platform } from '../../platforms/index.js'
+import { isAzure, type Platform } from '../../platforms/index.js'
 import type { InspectResult } from '../inspect/inspect.js'
 import { fitDisk } from '../platform/fit.js'
 import type { DoctorReport } from './report.js'
@@ -126,7 +126,7 @@ function checkContent(
       if (kind === 'crypto_LUKS' || kind === 'BitLocker') encrypted(where, kind, title, platform, report)
       else if (role === 'container' && !(logical && kind === 'LVM2_member'))
         report.skip(`${where}: ${title}`, 'what lies inside is not opened', false)
-      else if (role === 'swap' && platform?.id.startsWith('azure') === true)
+      else if (role === 'swap' && platform !== undefined && isAzure(platform))
         report.add({
           id: 'L-SWAP',
           severity: 'note',

@@ -1,4 +1,4 @@
-import type { Platform } from '../../platforms/index.js'
+import { isAzure, type Platform } from '../../platforms/index.js'
 import type { BootEntry } from './boot-entries.js'
 import type { Guest } from './guest.js'
 import { parameter } from './root-device.js'
@@ -16,8 +16,8 @@ export function checkSetup(guest: Guest, platform: Platform | undefined, report:
 }
 
 /** Azure shows a machine's serial port, and nothing else. */
-export function checkCommandLine(entry: BootEntry, { id }: Platform, report: DoctorReport): void {
-  if (!id.startsWith('azure') || entry.kernel === undefined) return
+export function checkCommandLine(entry: BootEntry, platform: Platform, report: DoctorReport): void {
+  if (!isAzure(platform) || entry.kernel === undefined) return
   const { parameters } = entry
   if (parameters.some((word) => word.startsWith('console=ttyS0'))) return
   report.add({

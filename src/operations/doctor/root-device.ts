@@ -1,10 +1,11 @@
 import type { Platform } from '../../platforms/index.js'
+import { grubMenuPaths } from '../inspect/boot/configuration.js'
 import { placeText, wordsOf, type BootEntry, type BootMenu } from './boot-entries.js'
 import { deviceSpec, diskNames, type DeviceSpec } from './device-spec.js'
 import type { FstabEntry, Guest, GuestVolume, TextFile } from './guest.js'
 import { lastingName, provenVolume } from './proven-volume.js'
 import type { DoctorFinding, DoctorReport, FileEdit } from './report.js'
-import { fieldEdit, idEdits, parameterEdits } from './text-edits.js'
+import { firstFieldEdit, idEdits, parameterEdits } from './text-edits.js'
 
 /** Filesystems of fstab that lie on no disk. */
 const virtualTypes = new Set([
@@ -23,9 +24,6 @@ const virtualTypes = new Set([
 ])
 /** Shares that a hypervisor gives its guests. */
 const hostShares = new Set(['vboxsf', 'vmhgfs', 'fuse.vmhgfs-fuse', '9p', 'virtiofs', 'prl_fs'])
-
-/** What the small grub.cfg of an EFI system partition leads to. */
-const pointedMenus = ['/boot/grub/grub.cfg', '/grub/grub.cfg', '/boot/grub2/grub.cfg', '/grub2/grub.cfg']
 
 const kinds = { uuid: 'UUID', label: 'LABEL', partuuid: 'PARTUUID', partlabel: 'PARTLABEL' } as const
 
@@ -146,7 +144,7 @@ function checkFstabEntry(guest: Guest, entry: FstabEntry, platform: Platform | u
   const name = proven === undefined ? undefined : lastingName(guest, proven, spec)
   report.add(
     fstabFinding(where, name === undefined ? fault : { ...fault, wanted: name }, required),
-    name === undefined ? [] : fieldEdit(guest.textFile('/etc/fstab'), line, 0, name),
+    name === undefined ? [] : firstFieldEdit(guest.textFile('/etc/fstab'), line, name),
   )
 }
 
@@ -340,10 +338,10 @@ export function checkSearches(guest: Guest, menu: BootMenu, report: DoctorReport
   }
 }
 
-/** The one volume that has what a menu starts, or the menu that a pointer leads to. */
+/** The one volume that has what a menu starts, or the menu that the small one of an EFI system partition leads to. */
 function searchedVolume(guest: Guest, menu: BootMenu): GuestVolume | undefined {
   const kernels = [...new Set(menu.entries.flatMap(({ kernel }) => kernel ?? []))]
-  const paths = kernels.length > 0 ? kernels : pointedMenus
+  const paths = kernels.length > 0 ? kernels : grubMenuPaths
   const volumes = kernels.length > 0 ? guest.volumes : guest.volumes.filter((open) => open !== menu.open)
   const found = volumes.filter(({ files }) => paths.some((path) => files.file(path) !== undefined))
   return found.length === 1 ? found[0] : undefined

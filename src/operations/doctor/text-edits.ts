@@ -15,7 +15,7 @@ function bytesOf({ open, path }: TextFile): string | undefined {
  * Exchanges the first field of a line (fstab). A longer one takes the blanks behind it, of which one stays, so that the
  * file keeps its size where that is possible; of a shorter one blanks follow. @param line from 1.
  */
-export function fieldEdit(file: TextFile, line: number, field: number, value: string): FileEdit[] {
+export function firstFieldEdit(file: TextFile, line: number, value: string): FileEdit[] {
   const text = bytesOf(file)
   if (text === undefined) return []
   let start = 0
@@ -24,9 +24,8 @@ export function fieldEdit(file: TextFile, line: number, field: number, value: st
     if (start === 0) return []
   }
   const whole = /^.*/.exec(text.slice(start))?.[0] ?? ''
-  const words = [...whole.matchAll(/[^ \t\r]+/g)]
-  const word = words[field]
-  if (word === undefined) return []
+  const word = /[^ \t\r]+/.exec(whole)
+  if (word === null) return []
   return [exchange(file, text, { offset: start + word.index, old: word[0] }, value)]
 }
 

@@ -18,6 +18,8 @@ import type { WindowsPlaces, Renames } from './places.js'
 
 const storePaths = { uefi: '/EFI/Microsoft/Boot/BCD', bios: '/Boot/BCD' } as const
 type Firmware = keyof typeof storePaths
+/** What the boot sector starts, of a disk for BIOS. */
+const bootManagerPath = '/bootmgr'
 
 /** What the checks of one boot store need. */
 interface StoreCheck {
@@ -62,7 +64,7 @@ function absent(open: GuestVolume, firmware: Firmware, { boot }: InspectResult, 
   if (files.file(storePaths[firmware]) !== undefined) return
   const loader =
     firmware === 'bios'
-      ? ['/bootmgr'].find((path) => files.file(path) !== undefined)
+      ? files.file(bootManagerPath) && bootManagerPath
       : boot.loaders.find(({ kind, partition }) => kind === 'windows' && partition === volume.partition?.number)?.path
   if (loader === undefined) return
   report.add({
@@ -81,13 +83,13 @@ function checkStore(check: StoreCheck): void {
   const where = whereOf(check)
   report.look(`the boot store ${where}`)
   noteState(file, where, report)
-  if (firmware === 'bios' && file.open.files.file('/bootmgr') === undefined)
+  if (firmware === 'bios' && file.open.files.file(bootManagerPath) === undefined)
     report.add({
       id: 'W-BOOTMGR-ABSENT',
       severity: 'blocks',
       where: placeText(file.open),
-      found: `${storePaths.bios} without /bootmgr`,
-      wanted: '/bootmgr',
+      found: `${storePaths.bios} without ${bootManagerPath}`,
+      wanted: bootManagerPath,
       why: 'the boot sector finds nothing to start: BOOTMGR is missing',
       remedy: { kind: 'inside-guest', text: rebuild },
     })

@@ -24,7 +24,7 @@ export class WindowsPlaces {
   }
 
   has(place: DiskPlace): boolean {
-    return this.#places.some((one) => isSamePlace(one.place, place))
+    return this.number(place) !== undefined
   }
 
   /** The number of the partition that is meant. */

@@ -1,4 +1,4 @@
-import type { Platform } from '../../../platforms/index.js'
+import { isAzure, type Platform } from '../../../platforms/index.js'
 import type { DoctorReport } from '../report.js'
 import type { WindowsGuest } from './guest.js'
 
@@ -6,7 +6,7 @@ import type { WindowsGuest } from './guest.js'
 export function checkWindowsSetup(guest: WindowsGuest, platform: Platform | undefined, report: DoctorReport): void {
   if (platform === undefined) return
   checkAgents(guest, platform, report)
-  if (platform.id.startsWith('azure')) checkAzure(guest, report)
+  if (isAzure(platform)) checkAzure(guest, report)
 }
 
 function checkAgents({ control }: WindowsGuest, { id, windows }: Platform, report: DoctorReport): void {
