@@ -1,5 +1,5 @@
 /** Hives and logs of the registry in the fuzzer: changed, and walked as far as they go. */
-import { BcdStore, mountedDevice, openHive, type HiveBytes, type HiveKey } from '../../src/registry/index.js'
+import { BcdStore, mountedDevice, openHive, type HiveKey } from '../../src/registry/index.js'
 import {
   dirty,
   dword,
@@ -13,6 +13,7 @@ import {
   texts,
   type KeySpec,
 } from '../support/hive-bytes.js'
+import { fileOf } from '../support/hive-facts.js'
 import { bootStore, systemHive, windowsSpec } from '../support/windows-guest.js'
 import { BufferStore } from './buffer-store.js'
 import type { SeedImage, Word } from './seeds.js'
@@ -85,11 +86,7 @@ export function sealHive(store: BufferStore): void {
 
 /** Opens and walks a hive. @throws ImageError, and nothing else. */
 export function exerciseHive(path: string, store: BufferStore): void {
-  const own: HiveBytes = {
-    size: left.length,
-    read: (at, target) => target.set(left.subarray(at, at + target.length)),
-  }
-  const hive = isLog(path) ? openHive(own, [store], path) : openHive(store, [], path)
+  const hive = isLog(path) ? openHive(fileOf(left), [store], path) : openHive(store, [], path)
   const walk = (key: HiveKey): void => {
     for (const value of key.values()) {
       mountedDevice(value.data())

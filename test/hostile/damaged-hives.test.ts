@@ -70,6 +70,13 @@ const corruptHive = (what: string, bytes: Buffer, says: RegExp, logs?: readonly 
   answer: 'E_HIVE_CORRUPT',
   says,
 })
+/** A dirty hive that is read, whatever its logs are. */
+const openWith = (what: string, ...logs: readonly Buffer[]): DamagedHive => ({
+  what,
+  bytes: left,
+  logs,
+  answer: 'open',
+})
 const [root, alpha, list, value, data] = [
   cell(sound, 'nk'),
   cell(sound, 'nk', 1),
@@ -211,55 +218,20 @@ const hives: readonly DamagedHive[] = [
     /no log has another|and the file only/,
     [sealBase(patchedLog(oldLog(sound, other), 40, 0xfffff000))],
   ),
-  {
-    what: 'an old log with a map past its end',
-    bytes: left,
-    logs: [oldLog(sound, other).subarray(0, 520)],
-    answer: 'open',
-  },
-  {
-    what: 'an old log that grows the hive to 4 GiB',
-    bytes: left,
-    logs: [sealBase(patchedLog(oldLog(sound, other), 40, 0xfffff000))],
-    answer: 'open',
-  },
-  {
-    what: 'a new log of one endless entry',
-    bytes: left,
-    logs: [newLog(sound, 2, [patchedEntry(entry, 4, 0xfffffe00)])],
-    answer: 'open',
-  },
-  {
-    what: 'an entry without a length',
-    bytes: left,
-    logs: [newLog(sound, 2, [patchedEntry(entry, 4, 0)])],
-    answer: 'open',
-  },
-  {
-    what: 'an entry with 4 billion pages',
-    bytes: left,
-    logs: [newLog(sound, 2, [patchedEntry(entry, 20, 0xffffffff)])],
-    answer: 'open',
-  },
-  {
-    what: 'an entry for a page past the bins',
-    bytes: left,
-    logs: [newLog(sound, 2, [patchedEntry(entry, 40, 0xfffff000)])],
-    answer: 'open',
-  },
-  {
-    what: 'a page of 4 GiB',
-    bytes: left,
-    logs: [newLog(sound, 2, [patchedEntry(entry, 44, 0xffffffff)])],
-    answer: 'open',
-  },
+  openWith('an old log with a map past its end', oldLog(sound, other).subarray(0, 520)),
+  openWith('an old log that grows the hive to 4 GiB', sealBase(patchedLog(oldLog(sound, other), 40, 0xfffff000))),
+  openWith('a new log of one endless entry', newLog(sound, 2, [patchedEntry(entry, 4, 0xfffffe00)])),
+  openWith('an entry without a length', newLog(sound, 2, [patchedEntry(entry, 4, 0)])),
+  openWith('an entry with 4 billion pages', newLog(sound, 2, [patchedEntry(entry, 20, 0xffffffff)])),
+  openWith('an entry for a page past the bins', newLog(sound, 2, [patchedEntry(entry, 40, 0xfffff000)])),
+  openWith('a page of 4 GiB', newLog(sound, 2, [patchedEntry(entry, 44, 0xffffffff)])),
   corruptHive('an entry that makes the hive longer than it is', left, /and the file only/, [
     newLog(sound, 2, [patchedEntry(entry, 16, 0x40000000)]),
   ]),
   corruptHive('an entry that leaves no bins', left, /leads to no cell|0 bytes/, [
     newLog(sound, 2, [patchedEntry(Buffer.from(entry).fill(0, 20, 24), 16, 0)]),
   ]),
-  { what: 'a log that is the hive', bytes: left, logs: [left, sound], answer: 'open' },
+  openWith('a log that is the hive', left, sound),
 ]
 
 function patchedLog(log: Buffer, position: number, word: number): Buffer {

@@ -171,7 +171,6 @@ test('files of NTFS that were changed are what ntfs-3g reads, inside and outside
   run('ntfsfix', '-n', image)
   withMount('ntfs-3g', image, mount, ['-o', 'ro'], () => {
     assertRead(mount, wanted)
-    for (const [path, content] of wanted) assert.deepEqual(fs.readFileSync(join(mount, path)), content)
   })
   assert.throws(() => rewritten(t, image, growing.slice(0, 1)), isFixed)
   assert.throws(() => rewritten(t, image, [{ path: '/packed/file', change: overwrite(5, 'X') }]), isFixed)
