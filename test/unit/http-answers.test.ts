@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { join } from 'node:path'
 import test from 'node:test'
 import { contentRange, retryAfter, sizeOfUnsatisfied, versionOf } from '../../src/remote/http/answer.js'
 import { parseHttpAddress } from '../../src/remote/http/address.js'
 import { optionsOf } from '../../src/remote/http/environment.js'
+import { testFolder } from '../support/folder.js'
 import { withoutSecrets } from '../../src/sys/secrets.js'
 
 test('Content-Range: what it says, and what says nothing', () => {
@@ -53,6 +56,18 @@ test('an address is shown without what opens it', () => {
   assert.equal(withoutSecrets(`from ${typed}@2, or ${address.url}`), `from ${address.label}@2, or ${address.label}`)
   for (const wrong of ['http://', 'ftp://host/x', 'https://a%zz:b@host/x', 'https://\udcff/x'])
     assert.throws(() => parseHttpAddress(wrong), { code: 'E_HTTP_URL' }, wrong)
+})
+
+test('headers of a file: lines that are headers', (t) => {
+  const file = join(testFolder(t), 'headers')
+  fs.writeFileSync(file, 'Authorization: Bearer abcdefgh\r\n\nX-Odd_1: a: b \n')
+  const { headers } = optionsOf({ VDISK_HTTP_HEADERS: file })
+  assert.deepEqual(headers, { Authorization: 'Bearer abcdefgh', 'X-Odd_1': 'a: b' })
+  assert.equal(withoutSecrets('with Bearer abcdefgh'), 'with …')
+  for (const line of ['no header', ': value', 'a b: c', 'x: a\u0001b', 'x: \u20ac', 'x(: 1']) {
+    fs.writeFileSync(file, `A: 1\n${line}\n`)
+    assert.throws(() => optionsOf({ VDISK_HTTP_HEADERS: file }), { code: 'E_OPTION', message: /, line 2: / }, line)
+  }
 })
 
 test('settings of the environment', () => {

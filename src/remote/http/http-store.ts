@@ -4,7 +4,7 @@ import { corrupt, type ImageError, type Label } from '../../errors.js'
 import { ThreadCalls } from '../../sys/thread-calls.js'
 import type { HttpAddress } from './address.js'
 import type { HttpAnswer, HttpRequest, HttpThreadData } from './http-thread.js'
-import { headLength, usualOptions, type ReaderOptions } from './range-reader.js'
+import { headLength, usualOptions, type ReaderOptions } from './reader-options.js'
 
 /** Room for an answer of the thread, in bytes: an error, or what is known of the file. */
 const answerLength = 65536

@@ -1,7 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { answering, type ThreadAnswer, type ThreadStart } from '../../sys/thread-calls.js'
 import type { HttpAddress } from './address.js'
-import { RangeReader, type ReaderOptions, type RemoteFacts } from './range-reader.js'
+import { RangeReader } from './range-reader.js'
+import type { ReaderOptions, RemoteFacts } from './reader-options.js'
 
 /** What the thread is started with. `head` gets the file's beginning. */
 export interface HttpThreadData {

@@ -4,32 +4,12 @@ import { createScratchStore } from '../../block/scratch-store.js'
 import { corrupt, unsupported, type Label } from '../../errors.js'
 import { temporaryFolder } from '../../sys/self.js'
 import type { HttpAddress } from './address.js'
+import { headLength, type ReaderOptions, type RemoteFacts } from './reader-options.js'
 import { contentRange, sizeOfUnsatisfied, versionOf, type FileVersion } from './answer.js'
 import { again, fill, PassingFailure, pieces, refuseStatus, Requester, type FollowedAddress } from './request.js'
 
-/** What the first request asks for, in bytes: tables of most images begin there. */
-export const headLength = 1_048_576
 /** What one request asks for, in bytes. */
 const longestRequest = 4 * 1024 * 1024
-
-/** What is known of a file when it is open. */
-export interface RemoteFacts {
-  readonly size: number
-  readonly notes: readonly Note[]
-  /** How much of the file's beginning was read already. */
-  readonly headLength: number
-}
-
-export interface ReaderOptions {
-  /** How long a server may keep silent. */
-  readonly milliseconds: number
-  /** Requests at once. */
-  readonly connections: number
-  /** Sent with each request to the server that was named, and to no other. */
-  readonly headers?: Readonly<Record<string, string>>
-}
-
-export const usualOptions: ReaderOptions = { milliseconds: 60_000, connections: 4 }
 
 type ScratchStore = ReturnType<typeof createScratchStore>
 
