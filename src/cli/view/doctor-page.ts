@@ -3,7 +3,8 @@ import type { DoctorResult } from '../../operations/doctor/doctor.js'
 import type { InspectResult } from '../../operations/inspect/inspect.js'
 import { severityTexts, verdictTexts } from './doctor.js'
 import { html, type Markup } from './html.js'
-import { inspectPage, section } from './inspect-page.js'
+import { inspectPage } from './inspect-page.js'
+import { section } from './page-parts.js'
 
 /** The page of inspect, with what doctor found before everything else. */
 export function doctorPage(result: DoctorResult, disk: InspectResult, rows: readonly CellRow[]): string {

@@ -1,6 +1,7 @@
 import type { CellRow } from '../../operations/inspect/disk-cells.js'
 import type { InspectResult } from '../../operations/inspect/inspect.js'
-import { html, Markup } from './html.js'
+import type { Markup } from './html.js'
+import { html } from './html.js'
 import {
   bootFacts,
   diskFacts,
@@ -11,8 +12,11 @@ import {
   typeText,
 } from './inspect-facts.js'
 import { diskPicture, mapRows } from './page-map.js'
-import { pageStyle } from './page-style.js'
+import { facts, pageHead, section, warning } from './page-parts.js'
 import { shortSize } from '../render.js'
+
+/** Nothing is run, and nothing fetched. */
+const policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 /**
  * What is on a disk as one page that stands alone: no script, and nothing that a browser would fetch; its policy says
@@ -27,16 +31,7 @@ export function inspectPage(
   const file = image.path.slice(Math.max(image.path.lastIndexOf('/'), image.path.lastIndexOf('\\')) + 1)
   const name = `${image.part === undefined ? '' : `${image.part} of `}${file}`
   const kind = `${image.format}, ${image.subformat}`
-  return html`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>${name}</title>
-<style>${new Markup(pageStyle)}</style>
-</head>
+  return html`${pageHead(name, { policy })}
 <body>
 <header>
 <h1>${name}</h1>
@@ -61,15 +56,6 @@ export function diskSections(disk: InspectResult, rows: readonly CellRow[]): Mar
   ]
 }
 
-export function section(title: string, content: readonly Markup[]): Markup {
-  return html`<section><h2>${title}</h2>${content}</section>`
-}
-
-/** Labels and values. */
-export function facts(rows: readonly (readonly [string, string])[]): Markup {
-  return html`<dl>${rows.map(([label, value]) => html`<dt>${label}</dt><dd>${value}</dd>`)}</dl>`
-}
-
 function issues({ issues: found, notes }: InspectResult): Markup {
   if (found.length === 0 && notes.length === 0) return html``
   const words = { error: 'Error', warning: 'Warning', note: 'Note' } as const
@@ -78,7 +64,7 @@ function issues({ issues: found, notes }: InspectResult): Markup {
       const mend = command === undefined ? '' : html`<br>Mend with: <code>${command}</code>`
       return html`<div class="issue ${severity}"><b>${words[severity]}</b> ${message}${mend}</div>`
     }),
-    ...notes.map(({ message }) => html`<div class="issue warning"><b>Warning</b> ${message}</div>`),
+    ...notes.map(({ message }) => warning(message)),
   ])
 }
 

@@ -1,4 +1,3 @@
-import { printable } from '../../errors.js'
 import type { ChainLayer, ChainResult } from '../../operations/chain/show.js'
 import type { SnapshotListResult } from '../../operations/change/snapshot.js'
 import type { CheckResult, LayerCheck } from '../../operations/check/check.js'
@@ -7,14 +6,15 @@ import type { Problem } from '../../operations/inspect/info.js'
 import { listPlatforms } from '../../operations/inspect/platforms.js'
 import { link } from '../../operations/view/links.js'
 import type { FilesPlace, PageFrame, PageName, ViewPages } from '../../operations/view/pages.js'
+import { lastPart } from '../../sys/host-path.js'
 import { shortSize } from '../render.js'
 import { chainFacts } from './chain-show.js'
 import { checkSummary } from './check.js'
 import { doctorSections } from './doctor-page.js'
-import { html, Markup } from './html.js'
-import { diskSections, facts, section } from './inspect-page.js'
+import { html, type Markup } from './html.js'
+import { diskSections } from './inspect-page.js'
 import { modeText } from './ls.js'
-import { pageStyle } from './page-style.js'
+import { facts, pageHead, problemText, section, warning } from './page-parts.js'
 import { snapshotColumns, snapshotRows } from './snapshot-list.js'
 import { choice, job } from './view-restore.js'
 import { restoreScript } from './view-script.js'
@@ -36,8 +36,8 @@ export const viewPages: ViewPages = {
   end: () => '</main>\n</body>\n</html>\n',
   images: (frame) => section('Images', [imageList(frame)]).text,
   overview: (disk, rows) => joined(diskSections(disk, rows)),
-  places: (_frame, places) => placeList(places).text,
-  files: (_frame, list, part) => files(list, part).text,
+  places: (places) => placeList(places).text,
+  files: (list, part) => files(list, part).text,
   beforeCheck: () => beforeCheck().text,
   waiting: (text) => html`<p class="waiting" role="status">${text}</p>`.text,
   checked: (result) => joined(checked(result)),
@@ -57,21 +57,13 @@ function joined(parts: readonly Markup[]): string {
 function start(frame: PageFrame): string {
   const { page, root, image, images, live } = frame
   const name = image === undefined ? undefined : images[image]
-  const title = name === undefined ? titles[page] : `${titles[page]}: ${fileName(name)}`
-  return html`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>${title}</title>
-<style>${new Markup(pageStyle)}${new Markup(viewStyle)}</style>
-${live === true ? html`<script src="${root}restore/script.js" defer></script>` : ''}
-</head>
+  const title = name === undefined ? titles[page] : `${titles[page]}: ${lastPart(name)}`
+  const script = live === true ? `${root}restore/script.js` : undefined
+  return html`${pageHead(title, { style: viewStyle, script })}
 <body>
 <a class="skip" href="#content">Skip to the content</a>
 <header>
-<h1>${name === undefined ? 'vdisk' : fileName(name)}</h1>
+<h1>${name === undefined ? 'vdisk' : lastPart(name)}</h1>
 ${name === undefined ? '' : html`<p class="soft">${name}</p>`}
 ${navigation(frame)}
 </header>
@@ -90,10 +82,6 @@ function navigation({ page, root, image, images, restores }: PageFrame): Markup 
     ...(image === undefined ? [] : own),
     ...(restores ? [entry('restore', `${root}restore/`)] : []),
   ]}</ul></nav>`
-}
-
-function fileName(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
 }
 
 function imageList({ root, images }: PageFrame): Markup {
@@ -121,7 +109,7 @@ function files({ path, filesystem, files: found, failures, notes }: FileList, pa
   const rows = found.map((file) => fileRow(file, part))
   return section('Files', [
     html`<nav aria-label="Folder"><ol class="crumbs">${crumbs}</ol></nav>`,
-    ...[...notes, ...failures].map(({ message }) => html`<div class="issue warning"><b>Warning</b> ${message}</div>`),
+    ...[...notes, ...failures].map(({ message }) => warning(message)),
     found.length === 0
       ? html`<p>This folder is empty.</p>`
       : html`<div class="scroll"><table>
@@ -182,7 +170,7 @@ function layerCheck(layer: LayerCheck, deep: boolean): Markup {
       html`<tr><td class="${severity === 'error' ? 'error' : 'warning'}"><b>${severity}</b></td><td>${code}</td>
 <td class="number">${position ?? ''}</td><td>${structure}</td><td>${message}</td></tr>`,
   )
-  return section(`${fileName(path)}: ${title}, ${subformat}`, [
+  return section(`${lastPart(path)}: ${title}, ${subformat}`, [
     html`<p>${checkSummary(counts, layer.checked, deep)}</p>`,
     rows.length === 0
       ? html``
@@ -219,8 +207,7 @@ function chain({ layers, broken }: ChainResult, snapshots: SnapshotListResult | 
 }
 
 function layerBox(layer: ChainLayer): Markup {
-  const rows = chainFacts(layer).flatMap(([label, value]) => (value === undefined ? [] : [[label, value] as const]))
-  return html`<h3>${fileName(layer.path)}</h3>${facts([['path', layer.path], ...rows])}`
+  return html`<h3>${lastPart(layer.path)}</h3>${facts([['path', layer.path], ...chainFacts(layer)])}`
 }
 
 function snapshotSection({ snapshots }: SnapshotListResult): Markup {
@@ -238,11 +225,4 @@ function snapshotSection({ snapshots }: SnapshotListResult): Markup {
 
 function problemSection(problem: Problem): Markup {
   return html`<section role="alert"><h2>That did not work</h2>${problemText(problem)}</section>`
-}
-
-function problemText({ message, hint }: Problem): Markup {
-  const lines = (hint ?? '').split('\n').filter((line) => line !== '')
-  return html`<div class="issue error"><b>Error</b> ${printable(message)}${lines.map(
-    (line) => html`<br>${line}`,
-  )}</div>`
 }

@@ -6,9 +6,8 @@ import { shortSize, sizeText } from '../render.js'
 import { deviceFacts, deviceTitle, outcomeFacts } from './device.js'
 import { diskTitle } from './disks.js'
 import { html, type Markup } from './html.js'
-import { facts, section } from './inspect-page.js'
 import { partitionName } from './inspect-facts.js'
-import type { FactRow } from './view.js'
+import { facts, problemText, section, warning } from './page-parts.js'
 
 /** The choice of what is restored, and of what is overwritten. */
 export function choice({ root }: PageFrame, { images, disks }: RestoreChoice): Markup {
@@ -81,9 +80,7 @@ function asking({ question, plan }: RestoreJob, root: string): Markup[] {
   const { target, expected, what, origin } = question
   const word = what === 'name' ? `name ${expected}` : what
   return [
-    section(`Everything on this ${target.kind} will be lost`, [
-      facts(known([...deviceFacts(target), ['origin', origin]])),
-    ]),
+    section(`Everything on this ${target.kind} will be lost`, [facts([...deviceFacts(target), ['origin', origin]])]),
     section('What will be done', [
       facts([
         ['to write', sizeText(plan.bytes.written)],
@@ -92,7 +89,7 @@ function asking({ question, plan }: RestoreJob, root: string): Markup[] {
       html`<ol>${plan.steps.map(({ message }) => html`<li>${message}</li>`)}</ol>
 <details><summary>Guards that were asked: ${plan.guards.length}</summary>
 <ul>${plan.guards.map(({ guard, message }) => html`<li>${guard}: ${message}</li>`)}</ul></details>`,
-      ...plan.notes.map(({ message }) => html`<div class="issue warning"><b>Warning</b> ${message}</div>`),
+      ...plan.notes.map(({ message }) => warning(message)),
     ]),
     section('Is this the one?', [
       html`<form method="post" action="${root}restore/confirm" autocomplete="off">
@@ -120,27 +117,22 @@ function done({ result }: RestoreJob, root: string): Markup[] {
   return [
     section(`${result.target.kind === 'disk' ? 'Disk' : 'Partition'} restored`, [
       html`<p><span class="badge yes">done</span> ${deviceTitle(result.target)}</p>`,
-      facts(known(outcomeFacts(result))),
-      ...result.notes.map(({ message }) => html`<div class="issue warning"><b>Warning</b> ${message}</div>`),
+      facts(outcomeFacts(result)),
+      ...result.notes.map(({ message }) => warning(message)),
       html`<p><a href="${root}restore/">Restore another</a></p>`,
     ]),
   ]
 }
 
 function failed({ error }: RestoreJob, root: string): Markup[] {
+  if (error === undefined) return []
   return [
     html`<section role="alert"><h2>It was not restored</h2>
-<div class="issue error"><b>Error</b> ${error?.message ?? ''}${(error?.hint ?? '')
-      .split('\n')
-      .map((line) => html`<br>${line}`)}</div>
+${problemText(error)}
 <p><a href="${root}restore/">Choose again</a></p></section>`,
   ]
 }
 
 function stopForm(root: string, word: string): Markup {
   return html`<form method="post" action="${root}restore/stop"><button>${word}</button></form>`
-}
-
-function known(rows: readonly FactRow[]): (readonly [string, string])[] {
-  return rows.flatMap(([label, value]) => (value === undefined ? [] : [[label, value] as const]))
 }

@@ -46,10 +46,10 @@ export interface ViewPages {
   end(): string
   images(frame: PageFrame): string
   overview(disk: InspectResult, rows: readonly CellRow[]): string
-  places(frame: PageFrame, places: readonly FilesPlace[]): string
-  files(frame: PageFrame, list: FileList, part: string): string
+  places(places: readonly FilesPlace[]): string
+  files(list: FileList, part: string): string
   /** What is asked before a check. */
-  beforeCheck(frame: PageFrame): string
+  beforeCheck(): string
   /** Shown until more of the page comes. */
   waiting(text: string): string
   checked(result: CheckResult): string

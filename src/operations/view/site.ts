@@ -118,7 +118,7 @@ export class ViewSite implements AsyncDisposable {
     if (part === undefined) {
       const places = await this.#places(this.#nameOf(frame))
       const [only, second] = places
-      if (only === undefined || second !== undefined) this.#send(response, frame, this.#pages.places(frame, places))
+      if (only === undefined || second !== undefined) this.#send(response, frame, this.#pages.places(places))
       else redirect(response, link('files', { part: only.part, path: '/' }))
       return
     }
@@ -126,7 +126,7 @@ export class ViewSite implements AsyncDisposable {
       ...this.#options.reading,
       signal,
     })
-    this.#send(response, frame, this.#pages.files(frame, list, part))
+    this.#send(response, frame, this.#pages.files(list, part))
   }
 
   readonly #download: Answer = async ({ response, values, signal }, frame) => {
@@ -150,7 +150,7 @@ export class ViewSite implements AsyncDisposable {
 
   readonly #check: Answer = async ({ response, values, signal }, frame) => {
     if (!values.has('start')) {
-      this.#send(response, frame, this.#pages.beforeCheck(frame))
+      this.#send(response, frame, this.#pages.beforeCheck())
       return
     }
     const deep = values.get('start') === 'deep'
