@@ -234,21 +234,19 @@ class Conversion {
     // with the target.
     if (this.#source.arrives === true) this.#output.checkPlace()
     const choice = this.#choice
-    const { session, assertSame, records, uuid, time } = this.#options
+    const { session, ifExists, records, uuid, time } = this.#options
     using content = await openContent(this.#source, this.#output.path, this.#format, {
       ...this.#options,
       uuid: uuid ?? session?.identity?.uuid,
       time: time ?? session?.identity?.time,
       fit: choice === undefined ? undefined : platformFit(choice.platform, this.#source.name),
     })
-    const facts = this.#facts(content)
-    if (assertSame !== undefined) assertMade(assertSame, facts)
-    session?.begin(facts)
+    const facts = this.#begin(content)
     const further = await this.#further()
     try {
       const result = await this.#transfer(content, further, dryRun, verify)
       const made = records ?? (dryRun ? undefined : this.#output.path)
-      if (this.#options.ifExists === 'same' && made !== undefined) writeMadeRecord(made, facts)
+      if (facts !== undefined && ifExists === 'same' && made !== undefined) writeMadeRecord(made, facts)
       session?.finished()
       return result
     } finally {
@@ -256,7 +254,16 @@ class Conversion {
     }
   }
 
-  /** What decides the bytes of the target. */
+  /** What decides the bytes of the target, held against what is there; only where that is asked for. */
+  #begin(content: Content): GivenFacts | undefined {
+    const { session, ifExists, assertSame } = this.#options
+    if (session === undefined && ifExists === undefined) return undefined
+    const facts = this.#facts(content)
+    if (assertSame !== undefined) assertMade(assertSame, facts)
+    session?.begin(facts)
+    return facts
+  }
+
   #facts({ opened, parent, shape, format }: Content): GivenFacts {
     const { from, fromOptions, snapshot, sparse, size, usedOnly, parent: base, toolVersion = '' } = this.#options
     return {
