@@ -107,15 +107,9 @@ export default class ImageDisk extends BaseCommand {
       verify: flags.verify,
       dryRun: flags['dry-run'],
       toolVersion: this.config.version,
-      forgetLater: this.forgetLater,
     }
-    const { whatToGoOnWith } = await import('../operations/imaging/going-on.js')
     const result =
-      flags.resume &&
-      whatToGoOnWith(
-        args.target,
-        ofNewImages.filter((name) => this.hasFlag(name)),
-      ) === 'bad-ranges'
+      flags.resume && (await this.#readsBadRanges(args.target))
         ? await (await import('../operations/imaging/resume.js')).resumeImage(args.source, args.target, common)
         : await (
             await import('../operations/imaging/image.js')
@@ -130,5 +124,11 @@ export default class ImageDisk extends BaseCommand {
           })
     if (result.unreadable.bytes > 0) this.exitWith(exitCodes.partial)
     await this.show({ schema: 'vdisk.image', result, view: () => import('../cli/view/image.js') })
+  }
+
+  async #readsBadRanges(target: string): Promise<boolean> {
+    const { whatToGoOnWith } = await import('../operations/imaging/going-on.js')
+    const given = ofNewImages.filter((name) => this.hasFlag(name))
+    return whatToGoOnWith(target, given) === 'bad-ranges'
   }
 }

@@ -19,6 +19,11 @@ export class RateLimit {
     this.#available = this.#most
   }
 
+  /** The same; undefined where there is no limit. */
+  static of(bytesPerSecond: number | undefined): RateLimit | undefined {
+    return bytesPerSecond === undefined ? undefined : new RateLimit(bytesPerSecond)
+  }
+
   /** Undefined, or a promise: the work is to begin when that settles. @throws ImageError aborted E_ABORTED. */
   take(bytes: number, signal?: AbortSignal): Promise<void> | undefined {
     const now = milliseconds()

@@ -143,7 +143,7 @@ function rangeDigest(
   wanted: ChunkParts | undefined,
   parts: Uint8Array | undefined,
 ): Uint8Array {
-  if (wanted === undefined || parts === undefined || at + Math.min(blockLength, wanted.bytes - at) !== at + length)
+  if (wanted === undefined || parts === undefined || length !== Math.min(blockLength, wanted.bytes - at))
     return blockDigest(bytes.subarray(at, at + length))
   const first = at / wanted.length
   const count = Math.ceil(length / wanted.length)

@@ -1,6 +1,7 @@
 import fs from '../../sys/host-fs.js'
 import { activityOf, type Activity, type ActiveMount } from '../../device/activity.js'
 import { sharedDisks } from '../../device/safety.js'
+import type { Note } from '../../block/types.js'
 import type { DiskPlatform, Place } from '../../device/types.js'
 import { printable, refused, targetError } from '../../errors.js'
 import type { NamedDevice } from '../device/argument.js'
@@ -15,6 +16,20 @@ export interface GuardAnswer {
   readonly guard: 'same-disk' | 'in-use' | 'space' | 'identity'
   readonly verdict: 'passed' | 'overridden' | 'unknown' | 'noted'
   readonly why: string
+}
+
+const noteCodes: Readonly<Record<GuardAnswer['guard'], string>> = {
+  'same-disk': 'W_SAME_DISK',
+  'in-use': 'W_HOT',
+  space: 'W_SPACE',
+  identity: 'W_IDENTITY',
+}
+
+/** What the user should know of the answers. */
+export function guardNotes(guards: readonly GuardAnswer[]): Note[] {
+  return guards
+    .filter(({ verdict }) => verdict !== 'passed')
+    .map(({ guard, why }) => ({ code: noteCodes[guard], message: why }))
 }
 
 /** The place of what is imaged: the path of a partition that the system does not know is its disk's. */
@@ -107,6 +122,19 @@ export function heatText({ written, others }: Heat): string {
     ...written.map(({ device, point, filesystem }) => `${device} is mounted at ${point} (${filesystem})`),
     ...others,
   ].join('; ')
+}
+
+/** Whether the source changes while it is read. @param freezes whether its filesystems are held still meanwhile. */
+export function guardInUse(device: NamedDevice, heat: Heat, freezes: boolean): GuardAnswer {
+  if (!heat.hot) return { guard: 'in-use', verdict: 'passed', why: `nothing writes to ${device.name}` }
+  const why = `the source is hot, it changes while it is read: ${heatText(heat)}`
+  return {
+    guard: 'in-use',
+    verdict: 'noted',
+    why: freezes
+      ? `${why}; its filesystems are held still meanwhile`
+      : `${why}. The image is crash-consistent: what a power cut would have left, at best`,
+  }
 }
 
 /** What a record will say of the moment that the image shows. */

@@ -207,7 +207,7 @@ export class ImageRun implements Disposable {
           salvage: this.#salvage,
           digests: this.#digests,
           journal,
-          rate: rate === undefined ? undefined : new RateLimit(rate),
+          rate: RateLimit.of(rate),
           threads,
           sparse,
           signal,

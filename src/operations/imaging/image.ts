@@ -18,7 +18,6 @@ import { platformResult, type PlatformResult } from '../transfer/for-platform.js
 import { chooseSectorSize, layoutNotes, targetFormat, tryLayout, type TargetFormat } from '../transfer/layout.js'
 import { largestSize } from '../transfer/measure.js'
 import { resumable } from '../resume/resumable.js'
-import type { SessionEnd } from '../resume/journaled-target.js'
 import type { FileSession } from '../resume/file-session.js'
 import { compressedTarget } from '../transfer/sink-compressed.js'
 import { leavingNothing } from '../transfer/sink-file.js'
@@ -30,8 +29,9 @@ import {
   guardFreezeTarget,
   guardSameDisk,
   guardSpace,
+  guardInUse,
+  guardNotes,
   heatOf,
-  heatText,
   type GuardAnswer,
   type Heat,
 } from './guards.js'
@@ -80,7 +80,6 @@ export interface ImageDiskOptions {
   readonly rate?: number
   /** Keeps a journal beside the unfinished image, and goes on with what an earlier run left (docs/resuming.md). */
   readonly resume?: boolean
-  readonly forgetLater?: SessionEnd['forgetLater']
   readonly uuid?: string
   readonly time?: number
   /** Version of the program, for the record. */
@@ -229,7 +228,7 @@ class Imaging {
     const { parts, dryRun = false } = this.#options
     using since = this.#openSince(device.source)
     this.#since = since
-    const place = checkTarget(this.#target, this.#options.force === true, since?.images ?? [], {
+    const place = checkTarget(this.#target, this.#options.force === true, since?.files ?? [], {
       allowInUse: this.#options.allowInUse,
     })
     this.#checkCompanions()
@@ -313,9 +312,7 @@ class Imaging {
   #notes(guards: readonly GuardAnswer[], kept: KeptContent, shape: DiskShape, target: ImageTarget): Note[] {
     return [
       ...(this.#choice?.notes ?? []),
-      ...guards
-        .filter(({ verdict }) => verdict !== 'passed')
-        .map(({ guard, why }) => ({ code: guardNotes[guard], message: why })),
+      ...guardNotes(guards),
       ...kept.notes,
       ...(this.#since?.notes ?? []),
       ...this.#format.notes,
@@ -339,7 +336,12 @@ class Imaging {
   async #guards(disk: BlockSource, shape: DiskShape): Promise<GuardAnswer[]> {
     const { most, whole } = await largestSize(this.#format, shape, disk, this.#options.signal)
     const identity = this.#since === undefined ? [] : [this.#since.identity]
-    return [this.#sameDisk, this.#inUse(), ...identity, guardSpace(this.#target, most, whole, this.#options.leastFree)]
+    return [
+      this.#sameDisk,
+      guardInUse(this.device, this.heat, this.#freezes),
+      ...identity,
+      guardSpace(this.#target, most, whole, this.#options.leastFree),
+    ]
   }
 
   /** The image that this one is to be a child of. */
@@ -382,7 +384,7 @@ class Imaging {
         place,
         shape,
         force: this.#options.force === true,
-        sources: this.#since?.images ?? [],
+        sources: this.#since?.files ?? [],
         modes,
         flush,
         container: this.#container,
@@ -440,19 +442,6 @@ class Imaging {
     guardFreezeTarget(this.heat, this.#target)
   }
 
-  #inUse(): GuardAnswer {
-    const { heat } = this
-    if (!heat.hot) return { guard: 'in-use', verdict: 'passed', why: `nothing writes to ${this.device.name}` }
-    const why = `the source is hot, it changes while it is read: ${heatText(heat)}`
-    return {
-      guard: 'in-use',
-      verdict: 'noted',
-      why: this.#freezes
-        ? `${why}; its filesystems are held still meanwhile`
-        : `${why}. The image is crash-consistent: what a power cut would have left, at best`,
-    }
-  }
-
   /** Files beside the image that would be replaced. */
   #checkCompanions(): void {
     if (this.#options.force === true || this.#session?.remakes === true) return
@@ -483,13 +472,6 @@ class Imaging {
     const chosen = options['subformat']
     return typeof chosen === 'string' ? chosen : (driver.subformats[0]?.id ?? driver.id)
   }
-}
-
-const guardNotes: Readonly<Record<GuardAnswer['guard'], string>> = {
-  'same-disk': 'W_SAME_DISK',
-  'in-use': 'W_HOT',
-  space: 'W_SPACE',
-  identity: 'W_IDENTITY',
 }
 
 function totalLength(runs: readonly { readonly length: number }[]): number {

@@ -9,7 +9,7 @@ import { lastPart } from '../../sys/host-path.js'
 import { areKnown, identityDifferences } from '../device/origin.js'
 import { localFile } from '../open/image-file.js'
 import { openNewParent } from '../transfer/parent.js'
-import { DigestedDisk, trustedBlocks, type ChainFile, type KnownBlocks } from './blocks-file.js'
+import { DigestedDisk, trustedBlocks, type KnownBlocks } from './blocks-file.js'
 import type { GuardAnswer } from './guards.js'
 import { imageRecordPath, readImageRecord, type ImageRecord, type RecordedSource } from './record.js'
 
@@ -30,9 +30,8 @@ export interface SinceImage extends Disposable {
   readonly known: KnownBlocks | undefined
   /** How the new image is opened: it names the earlier one, wherever that lies. */
   readonly open: OpenOptions
-  /** The files of the earlier image and its parents. */
-  readonly images: readonly ImageFile[]
-  readonly files: readonly ChainFile[]
+  /** Those of the earlier image and its parents. */
+  readonly files: readonly ImageFile[]
   /** Whether it is of the same disk. */
   readonly identity: GuardAnswer
   /** For the record of the new image. */
@@ -72,7 +71,6 @@ export function openSince(
       base: known === undefined ? opened : new DigestedDisk(known, opened.sectorSize),
       known,
       open: { registry: options.registry, allowReferences: files.map(({ path: each }) => each) },
-      images: files,
       files,
       identity,
       recorded: { name: lastPart(file), digest, compared: known === undefined ? 'content' : 'digests' },

@@ -111,7 +111,7 @@ export class Content implements Disposable {
       base: this.parent?.opened,
       threads,
       sparse,
-      rate: rate === undefined ? undefined : new RateLimit(rate),
+      rate: RateLimit.of(rate),
       signal,
       onProgress,
     }

@@ -357,7 +357,7 @@ async function fill(
       threads,
       digests,
       journal,
-      rate: rate === undefined ? undefined : new RateLimit(rate),
+      rate: RateLimit.of(rate),
     })
   }
   const moving = (
