@@ -30,33 +30,14 @@ export function openDeviceSession(
   platform: DiskPlatform,
   { journal, forgetLater }: DeviceResumeOptions,
 ): DeviceSession {
-  const { serial, model, size, sectorSize, backingFile, partition } = knownOf(target)
+  const { serial, model, size, sectorSize, backingFile } = describeTarget(target)
+  const partition = target.partition === undefined ? undefined : `${target.partition.name} of ${target.disk.name}`
   // What has no number of its own is known by where the system has it.
   const place = serial === undefined && backingFile === undefined ? target.node : undefined
   return DeviceSession.open(
     { node: target.node, known: optionFacts({ serial, model, size, sectorSize, backingFile, partition, place }) },
     { journal, forgetLater, guardPlace: (path) => guardPlace(path, target, platform) },
   )
-}
-
-function knownOf(target: DeviceTarget): {
-  readonly serial?: string
-  readonly model?: string
-  readonly size: number
-  readonly sectorSize: number
-  readonly backingFile?: string
-  readonly partition?: string
-} {
-  const { serial, model, size, sectorSize, backingFile } = describeTarget(target)
-  const { partition, disk } = target
-  return {
-    serial,
-    model,
-    size,
-    sectorSize,
-    backingFile,
-    partition: partition === undefined ? undefined : `${partition.name} of ${disk.name}`,
-  }
 }
 
 /** A journal on what is overwritten would be lost with it. */

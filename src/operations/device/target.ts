@@ -9,7 +9,7 @@ import { thisMachine } from '../in-use/machine.js'
 import { mayRefer } from '../partition/fix.js'
 import { blockMapInfo, checkRanges, writtenRuns, type BlockMapInfo } from '../bmap/use.js'
 import type { DeviceSession } from '../resume/device-session.js'
-import { StartAgain } from '../resume/journaled-target.js'
+import { withSession } from '../resume/resumable.js'
 import { imageIdentity } from '../transfer/identity.js'
 import { DeviceSink, type DeviceStepName, type DeviceWritten } from '../transfer/sink-device.js'
 import { planOf, runSteps, type PlanStep, type Step } from '../transfer/step.js'
@@ -121,19 +121,15 @@ class TargetWrite {
   async run(origin: string | undefined): Promise<DeviceOutcome> {
     const { resume, dryRun } = this.#options
     if (resume !== true || dryRun === true) return await this.#once(origin)
-    const notes: Note[] = []
-    for (;;) {
-      using session = openDeviceSession(this.#target, this.#platform, this.#options)
-      try {
+    const { result, notes, recorded } = await withSession(
+      () => openDeviceSession(this.#target, this.#platform, this.#options),
+      async (session) => {
         const outcome = await this.#once(origin, session)
         session.finished()
-        return { ...outcome, resumed: session.recorded, notes: [...notes, ...session.notes, ...outcome.notes] }
-      } catch (error) {
-        if (!(error instanceof StartAgain)) throw session.explained(error)
-        session.startAgain(error.message)
-        notes.push(...session.notes)
-      }
-    }
+        return outcome
+      },
+    )
+    return { ...result, resumed: recorded, notes: [...notes, ...result.notes] }
   }
 
   async #once(origin: string | undefined, session?: DeviceSession): Promise<DeviceOutcome> {

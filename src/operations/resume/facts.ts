@@ -3,6 +3,7 @@ import type { Packing } from '../../block/image-writer.js'
 import { printable } from '../../errors.js'
 import type { OptionValues } from '../../formats/driver.js'
 import type { ImageFile } from '../../formats/opened.js'
+import type { RecordedSource } from '../imaging/record.js'
 import fs from '../../sys/host-fs.js'
 import { nodeMajor } from '../../sys/self.js'
 
@@ -31,6 +32,11 @@ function sourceFile({ path, device, inode, size }: ImageFile): SourceFile {
   // What is no file of this computer, or is something else by that name by now, is known by its samples.
   if (stat?.isFile() !== true || stat.dev !== device || stat.ino !== inode) return { size: String(size) }
   return { size: String(stat.size), modified: String(stat.mtimeNs), changed: String(stat.ctimeNs) }
+}
+
+/** What a disk or partition is known by; its path may be another tomorrow. @param capacity bytes. */
+export function diskFacts(recorded: RecordedSource, capacity: number): SourceFacts {
+  return { capacity, files: [], disk: optionFacts({ ...recorded, path: undefined }) }
 }
 
 /** What differs between a source as it was and as it is, an end of a sentence; undefined where nothing does. */

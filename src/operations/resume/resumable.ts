@@ -2,7 +2,14 @@ import { firstError } from '../../errors.js'
 import type { Note } from '../../block/types.js'
 import { placed, realPath } from '../../sys/host-path.js'
 import { FileSession, type SessionOptions } from './file-session.js'
-import { StartAgain } from './journaled-target.js'
+import { StartAgain, type JournaledTarget } from './journaled-target.js'
+
+interface Resumed<Result> {
+  readonly result: Result
+  readonly notes: readonly Note[]
+  /** Bytes of the disk that were taken from an earlier run. */
+  readonly recorded: number
+}
 
 /**
  * Makes a file with a journal: goes on with what an earlier run left, and begins anew where that cannot be used.
@@ -13,10 +20,18 @@ export async function resumable<Result>(
   path: string,
   how: SessionOptions,
   once: (session: FileSession) => Promise<Result>,
-): Promise<{ readonly result: Result; readonly notes: readonly Note[]; readonly recorded: number }> {
+): Promise<Resumed<Result>> {
+  return await withSession(() => FileSession.open(realPath(path) ?? placed(path) ?? path, how), once)
+}
+
+/** The same for any target. @param open looks for what an earlier run left of it. */
+export async function withSession<Session extends JournaledTarget, Result>(
+  open: () => Session,
+  once: (session: Session) => Promise<Result>,
+): Promise<Resumed<Result>> {
   const notes: Note[] = []
   for (;;) {
-    using session = FileSession.open(realPath(path) ?? placed(path) ?? path, how)
+    using session = open()
     try {
       const result = await once(session)
       return { result, notes: [...notes, ...session.notes], recorded: session.recorded }
