@@ -22,7 +22,7 @@ export interface QueuePlace {
 
 export type VdiskQueue = Queue<JobData, JobEnd>
 
-/** A connection that waits for a server that is restarted. It is closed by whoever made it. */
+/** A connection that waits for a server that is restarted. The caller closes it. */
 export function connect({ redis }: Pick<QueuePlace, 'redis'>): Redis {
   const connection = new Redis(redis, {
     maxRetriesPerRequest: null,
@@ -33,7 +33,10 @@ export function connect({ redis }: Pick<QueuePlace, 'redis'>): Redis {
   return connection
 }
 
-/** Runs work with the queue, and closes it. @throws QueueError target E_QUEUE where the server does not answer within some seconds. */
+/**
+ * Runs work with the queue, and closes it.
+ * @throws QueueError target E_QUEUE where the server does not answer within some seconds.
+ */
 export async function withQueue<Result>(
   place: QueuePlace,
   work: (queue: VdiskQueue) => Promise<Result>,

@@ -28,7 +28,7 @@ const returnedAfter = 200
 
 /**
  * Takes jobs from the queue and runs them, each in a process of its own. A lease that is not renewed lets another
- * worker have the job; whoever goes on with it nevertheless does no harm (docs/queue.md).
+ * worker have the job; a worker that goes on with it nevertheless does no harm (docs/queue.md).
  */
 export class QueueWorker {
   readonly #options: WorkOptions
