@@ -70,13 +70,15 @@ async function checkHeld(folder: HostPath, options: CheckSetOptions): Promise<Ch
   const checking = new Checking(options)
   await checking.structures(links)
   const points = links.filter(({ isPoint, problem }) => isPoint && problem === undefined)
-  const pieces = points.flatMap((point) => piecesOf(point, links))
+  const parts = points.map((point) => ({ point, pieces: piecesOf(point, links) }))
+  const pieces = parts.flatMap((part) => part.pieces ?? [])
   const stored = pieces.reduce((sum, { length }) => sum + length, 0)
   const start = options.sample >= 100 ? undefined : readCursor(folder)
   const first = start === undefined ? 0 : pieces.findIndex((piece) => !isBefore(piece, start))
   const ordered = first > 0 ? [...pieces.slice(first), ...pieces.slice(0, first)] : pieces
   const next = await checking.contents(ordered, Math.ceil((stored * Math.min(100, options.sample)) / 100))
-  await checking.withoutDigests(points, options.sample >= 100)
+  const bare = parts.filter((part) => part.pieces === undefined).map(({ point }) => point)
+  await checking.withoutDigests(bare, options.sample >= 100)
   if (options.sample < 100) writeWhole(inFolder(folder, cursorName), `${JSON.stringify(next ?? {})}\n`)
   return {
     set: folder,
@@ -100,12 +102,14 @@ interface Piece {
 const isBefore = ({ point, offset }: Piece, cursor: Cursor): boolean =>
   point.time < cursor.point || (point.time === cursor.point && offset < cursor.offset)
 
-/** The blocks of a point that its own image has something of: the others are its parent's, and checked there. */
-function piecesOf(point: LinkedPoint, links: readonly LinkedPoint[]): Piece[] {
-  const record = readImageRecord(point.path)
-  if (record === undefined || !hasBlocks(point.path)) return []
+/**
+ * The blocks of a point that its own image has something of: the others are its parent's, and checked there. Undefined
+ * where there are no digests of them.
+ */
+function piecesOf(point: LinkedPoint, links: readonly LinkedPoint[]): Piece[] | undefined {
+  using known = blocksOf(point.path)
+  if (known === undefined) return undefined
   using opened = openFile(point.path)
-  using known = new KnownBlocks(point.path)
   const { blockLength, diskSize } = known
   const { image } = opened.top
   // What the image of a point that is gone stores counts as this one's: nobody else checks it.
@@ -129,14 +133,18 @@ function piecesOf(point: LinkedPoint, links: readonly LinkedPoint[]): Piece[] {
   return pieces
 }
 
-const hasBlocks = (path: HostPath): boolean => {
+/** The digests beside an image, where they are those that its record is of; the caller closes them. */
+function blocksOf(path: HostPath): KnownBlocks | undefined {
+  const record = readImageRecord(path)
+  if (record === undefined) return undefined
   try {
-    using known = new KnownBlocks(path)
-    return known.root === readImageRecord(path)?.digests.disk.digest
+    const known = new KnownBlocks(path)
+    if (known.root === record.digests.disk.digest) return known
+    known[Symbol.dispose]()
   } catch (error) {
     if (!isImageError(error)) throw error
-    return false
   }
+  return undefined
 }
 
 class Checking {
@@ -213,7 +221,6 @@ class Checking {
   /** Points without digests of their blocks: only all of it can be compared, with the digest in the record. */
   async withoutDigests(points: readonly LinkedPoint[], all: boolean): Promise<void> {
     for (const { path, time } of points) {
-      if (hasBlocks(path)) continue
       const disk = readImageRecord(path)?.digests.disk
       if (!all || disk === undefined) {
         this.#add({

@@ -3,7 +3,7 @@ import { lastPart } from '../../sys/host-path.js'
 import { imagesOf, parsePoint, findPoint } from '../../location/backup-set.js'
 import type { Consistency } from '../imaging/record.js'
 import { keptPoints, type KeepReason } from './keep.js'
-import { linksOf, pointsOf, setFolder } from './set.js'
+import { imagesSize, linksOf, pointsOf, setFolder } from './set.js'
 import { readSetSettings, type SetSettings } from './settings.js'
 
 /** A point as lists have it. Sizes are bytes. */
@@ -49,7 +49,8 @@ export function listSet(set: string): SetList {
   const folder = setFolder(address?.folder ?? set)
   const one = address === undefined || fs.existsSync(set) ? undefined : findPoint({ ...address, folder })
   const points = pointsOf(folder)
-  const links = new Map(linksOf(imagesOf(folder)).map((link) => [link.path, link]))
+  const images = imagesOf(folder)
+  const links = new Map(linksOf(images).map((link) => [link.path, link]))
   const kept = keptPoints(
     points.map(({ time }) => time),
     readSetSettings(folder),
@@ -74,9 +75,7 @@ export function listSet(set: string): SetList {
           problem,
         }
       }),
-    others: imagesOf(folder)
-      .filter(({ isPoint }) => !isPoint)
-      .map(({ path }) => lastPart(path)),
+    others: images.filter(({ isPoint }) => !isPoint).map(({ path }) => lastPart(path)),
   }
 }
 
@@ -87,7 +86,7 @@ export function showSet(set: string): ShownSet {
   return {
     ...list,
     settings: readSetSettings(list.set),
-    size: imagesOf(list.set).reduce((sum, { path }) => sum + fs.statSync(path).size, 0),
+    size: imagesSize(list.set),
     free: bavail * bsize,
   }
 }

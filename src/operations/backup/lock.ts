@@ -2,6 +2,7 @@ import { printable, refused, type HostPath } from '../../errors.js'
 import { writeError } from '../../block/file-store.js'
 import fs from '../../sys/host-fs.js'
 import { inFolder } from '../../sys/host-path.js'
+import { startTimeOf } from '../../sys/processes.js'
 import { syscalls } from '../../sys/syscalls.js'
 import { hostname, ownPid } from '../../sys/self.js'
 
@@ -82,13 +83,13 @@ function inUse(folder: HostPath, holder: Holder | undefined): Error {
 /** @param locked whether the system's lock was taken: no process of this computer has it then. */
 function isAlive(holder: Holder, locked: boolean): boolean {
   if (holder.host !== hostname()) return true
-  return !locked && holder.boot === bootId() && startOf(holder.pid) === holder.started
+  return !locked && holder.boot === bootId() && startTimeOf(holder.pid) === holder.started
 }
 
 function myself(command: string): Holder {
   return {
     pid: ownPid(),
-    started: startOf(ownPid()) ?? '',
+    started: startTimeOf(ownPid()) ?? '',
     boot: bootId(),
     host: hostname(),
     command,
@@ -111,18 +112,8 @@ function holderIn(path: HostPath): Holder | undefined {
 }
 
 function bootId(): string {
-  return readOr('/proc/sys/kernel/random/boot_id')
-}
-
-/** When a process was started; undefined where there is none. proc(5): the 22nd word, behind a name in brackets. */
-function startOf(pid: number): string | undefined {
-  const stat = readOr(`/proc/${pid}/stat`)
-  return stat === '' ? undefined : stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-}
-
-function readOr(path: string): string {
   try {
-    return fs.readFileSync(path, 'latin1').trim()
+    return fs.readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
   } catch {
     // Not this system's.
     return ''

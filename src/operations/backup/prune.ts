@@ -2,7 +2,6 @@ import type { Note } from '../../block/types.js'
 import type { Progress } from '../../engine/index.js'
 import { isImageError, printable, usage, type HostPath } from '../../errors.js'
 import { openFile } from '../../formats/open.js'
-import type { ImageFile } from '../../formats/opened.js'
 import { imagesOf } from '../../location/backup-set.js'
 import fs from '../../sys/host-fs.js'
 import { lastPart } from '../../sys/host-path.js'
@@ -12,7 +11,17 @@ import { planOf, runSteps, type Step } from '../transfer/step.js'
 import { isPolicy, keptPoints, type KeepReason } from './keep.js'
 import { holdingSet } from './lock.js'
 import { Merge } from './merge.js'
-import { companionsOf, flushFolder, linksOf, removeLeftovers, setFolder, shownName, type LinkedPoint } from './set.js'
+import {
+  companionsOf,
+  fileOf,
+  flushFolder,
+  imagesSize,
+  linksOf,
+  removeLeftovers,
+  setFolder,
+  shownName,
+  type LinkedPoint,
+} from './set.js'
 import { settle } from './settle.js'
 import { readSetSettings, type Policy } from './settings.js'
 
@@ -64,7 +73,7 @@ async function pruneHeld(folder: HostPath, options: PruneOptions): Promise<Prune
     removeLeftovers(folder)
     settle(folder)
   }
-  const before = sizeOf(folder)
+  const before = imagesSize(folder)
   const plan = new PrunePlan(folder, policy, options)
   if (!dryRun) await runSteps(plan.steps)
   return {
@@ -72,14 +81,10 @@ async function pruneHeld(folder: HostPath, options: PruneOptions): Promise<Prune
     images: plan.images,
     steps: planOf(plan.steps).map(({ message }) => message),
     before,
-    after: sizeOf(folder),
+    after: imagesSize(folder),
     dryRun,
     notes: [],
   }
-}
-
-function sizeOf(folder: HostPath): number {
-  return imagesOf(folder).reduce((sum, { path }) => sum + fs.statSync(path).size, 0)
 }
 
 /** What is done to the images of a set, in order. Nothing is done before its steps run. */
@@ -200,14 +205,15 @@ function foreignChildren(path: HostPath, folder: HostPath, links: readonly Linke
     using opened = openFile(path, { chain: 'optional' })
     const [file] = opened.top.files
     if (file === undefined) return []
-    return childrenOf(file, opened.top.image.identity, [folder], links.map(fileOf), {})
+    return childrenOf(
+      file,
+      opened.top.image.identity,
+      [folder],
+      links.map((link) => fileOf(link.path)),
+      {},
+    )
   } catch (error) {
     if (!isImageError(error)) throw error
     return []
   }
-}
-
-const fileOf = ({ path }: LinkedPoint): Pick<ImageFile, 'device' | 'inode'> => {
-  const { dev, ino } = fs.statSync(path, { bigint: true })
-  return { device: dev, inode: ino }
 }

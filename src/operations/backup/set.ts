@@ -1,17 +1,18 @@
-import { printable, refused, type HostPath } from '../../errors.js'
+import { isImageError, printable, refused, type HostPath } from '../../errors.js'
 import { openFile } from '../../formats/open.js'
+import type { ImageFile } from '../../formats/opened.js'
 import { imagesOf, noSet, isBackupSet, type SetImage } from '../../location/backup-set.js'
 import { HeldFolder } from '../../location/folder.js'
+import { fileId, type LocationId } from '../../location/location.js'
 import { isPartialName } from '../../location/partial.js'
 import fs from '../../sys/host-fs.js'
 import { inFolder, lastPart, realPath } from '../../sys/host-path.js'
-import type { Disk, DiskPartition, DiskPlatform } from '../../device/types.js'
+import type { Disk, DiskPlatform } from '../../device/types.js'
 import { findDevice } from '../device/argument.js'
 import { areKnown, identityDifferences, recordedSource } from '../device/origin.js'
 import { blocksPath } from '../imaging/blocks-file.js'
 import { imageRecordPath, readImageRecord, type ImageRecord, type RecordedSource } from '../imaging/record.js'
 import { salvageMapPath } from '../imaging/salvage-map.js'
-import { isImageError } from '../../errors.js'
 
 /** The real path of a set's folder. @throws ImageError usage E_NO_SET */
 export function setFolder(given: string): HostPath {
@@ -44,7 +45,7 @@ export interface LinkedPoint extends SetImage {
 
 /** How the images of a set hang together, oldest first. */
 export function linksOf(images: readonly SetImage[]): readonly LinkedPoint[] {
-  const byFile = new Map(images.map(({ path }) => [fileKey(path), path]))
+  const byFile = new Map(images.map(({ path }) => [idOf(path), path]))
   return images.map((image) => {
     try {
       using opened = openFile(image.path, { chain: 'optional' })
@@ -52,7 +53,7 @@ export function linksOf(images: readonly SetImage[]): readonly LinkedPoint[] {
       const [file] = below?.files ?? []
       return {
         ...image,
-        parent: file === undefined ? undefined : byFile.get(`${file.device} ${file.inode}`),
+        parent: file === undefined ? undefined : byFile.get(fileId(file)),
         capacity: opened.capacity,
         problem: opened.missing?.message,
       }
@@ -63,9 +64,19 @@ export function linksOf(images: readonly SetImage[]): readonly LinkedPoint[] {
   })
 }
 
-function fileKey(path: HostPath): string {
+function idOf(path: HostPath): LocationId {
+  return fileId(fileOf(path))
+}
+
+/** What the system knows a file by. */
+export function fileOf(path: HostPath): Pick<ImageFile, 'device' | 'inode'> {
   const { dev, ino } = fs.statSync(path, { bigint: true })
-  return `${dev} ${ino}`
+  return { device: dev, inode: ino }
+}
+
+/** Bytes of the files of all images of a set. */
+export function imagesSize(folder: HostPath): number {
+  return imagesOf(folder).reduce((sum, { path }) => sum + fs.statSync(path).size, 0)
 }
 
 /** The files that lie beside an image, and belong to it. */
@@ -130,5 +141,5 @@ function foundAgain(source: RecordedSource, platform: DiskPlatform): string | un
 function pathsOf(disk: Disk, { kind, size }: RecordedSource): string[] {
   if (disk.size === 0) return []
   if (kind === 'disk') return [disk.path]
-  return disk.size === size ? disk.partitions.map(({ path }: DiskPartition) => path) : []
+  return disk.size === size ? disk.partitions.map(({ path }) => path) : []
 }

@@ -4,6 +4,7 @@ import { printable, targetError } from '../../errors.js'
 import { chosenRuntimeFolder, currentUser, temporaryFolder, userRuntimeFolder } from '../../sys/self.js'
 import type { MountSession } from './session.js'
 import { inFolder } from '../../sys/host-path.js'
+import { startTimeOf } from '../../sys/processes.js'
 
 /** The end of a session's state file. */
 const extension = '.json'
@@ -115,18 +116,6 @@ function readState(path: string): MountSession | undefined {
       : undefined
   } catch {
     // Removed meanwhile, or damaged.
-    return undefined
-  }
-}
-
-/** When a process started, in clock ticks since the system did; undefined when there is no such process. */
-export function startTimeOf(pid: number): string | undefined {
-  try {
-    const text = fs.readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    // The state is field 3; Z and X are dead and only not forgotten yet. The start is field 22.
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19]
-  } catch {
     return undefined
   }
 }
