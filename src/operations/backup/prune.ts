@@ -13,9 +13,9 @@ import { holdingSet } from './lock.js'
 import { Merge } from './merge.js'
 import {
   companionsOf,
-  fileOf,
   flushFolder,
   imagesSize,
+  inodeOf,
   linksOf,
   removeLeftovers,
   setFolder,
@@ -209,7 +209,7 @@ function foreignChildren(path: HostPath, folder: HostPath, links: readonly Linke
       file,
       opened.top.image.identity,
       [folder],
-      links.map((link) => fileOf(link.path)),
+      links.map((link) => inodeOf(link.path)),
       {},
     )
   } catch (error) {

@@ -3,7 +3,7 @@ import { openFile } from '../../formats/open.js'
 import type { ImageFile } from '../../formats/opened.js'
 import { imagesOf, noSet, isBackupSet, type SetImage } from '../../location/backup-set.js'
 import { HeldFolder } from '../../location/folder.js'
-import { fileId, type LocationId } from '../../location/location.js'
+import { fileId } from '../../location/location.js'
 import { isPartialName } from '../../location/partial.js'
 import fs from '../../sys/host-fs.js'
 import { inFolder, lastPart, realPath } from '../../sys/host-path.js'
@@ -45,7 +45,7 @@ export interface LinkedPoint extends SetImage {
 
 /** How the images of a set hang together, oldest first. */
 export function linksOf(images: readonly SetImage[]): readonly LinkedPoint[] {
-  const byFile = new Map(images.map(({ path }) => [idOf(path), path]))
+  const byFile = new Map(images.map(({ path }) => [fileId(inodeOf(path)), path]))
   return images.map((image) => {
     try {
       using opened = openFile(image.path, { chain: 'optional' })
@@ -64,12 +64,8 @@ export function linksOf(images: readonly SetImage[]): readonly LinkedPoint[] {
   })
 }
 
-function idOf(path: HostPath): LocationId {
-  return fileId(fileOf(path))
-}
-
 /** What the system knows a file by. */
-export function fileOf(path: HostPath): Pick<ImageFile, 'device' | 'inode'> {
+export function inodeOf(path: HostPath): Pick<ImageFile, 'device' | 'inode'> {
   const { dev, ino } = fs.statSync(path, { bigint: true })
   return { device: dev, inode: ino }
 }

@@ -4,7 +4,7 @@ import type { DeviceUse, DiskPlatform, FoundDevice, Holder } from '../../device/
 import { printable, refused } from '../../errors.js'
 import { findDevice, findTarget, foundOf, openDevice, type NamedDevice } from './argument.js'
 import { recordedSource } from './origin.js'
-import { diskFacts, optionFacts } from '../resume/facts.js'
+import { recordedFacts, optionFacts } from '../resume/facts.js'
 import { platformOf, writeTarget, type DeviceOptions, type DeviceOutcome } from './target.js'
 import { describeTarget, type TargetDescription } from './description.js'
 import { usedOnly, type UsedOnly, type UsedOnlyOptions, type VolumeUsage } from '../transfer/used-only.js'
@@ -59,7 +59,7 @@ export async function clone(from: string, to: string, options: CloneOptions): Pr
       devices: [named.device?.deviceNumber ?? disk.deviceNumber],
       disk: disk.name,
       changes: hot,
-      facts: diskFacts(recordedSource(named), source.capacity),
+      facts: recordedFacts(recordedSource(named), source.capacity),
       asked: optionFacts({ 'used-only': options.usedOnly }),
     },
     findTarget(to, platform),

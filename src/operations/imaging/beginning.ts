@@ -1,7 +1,7 @@
 import { printable, refused } from '../../errors.js'
 import type { DiskShape, ImageIdentity } from '../../formats/driver.js'
 import type { NamedDevice } from '../device/argument.js'
-import { compressorFact, diskFacts, formatFacts, optionFacts } from '../resume/facts.js'
+import { compressorFact, recordedFacts, formatFacts, optionFacts } from '../resume/facts.js'
 import type { FileSession } from '../resume/file-session.js'
 import { imageIdentity } from '../transfer/identity.js'
 import { tryLayout, type TargetFormat } from '../transfer/layout.js'
@@ -60,7 +60,7 @@ export function beginImage(
   session.begin({
     version: toolVersion,
     identity: { uuid: shape.identity.uuid, time: shape.identity.time },
-    source: diskFacts(source, device.size),
+    source: recordedFacts(source, device.size),
     options: optionFacts({
       to: format.driver.id,
       option: formatFacts(format.options),

@@ -35,7 +35,7 @@ function sourceFile({ path, device, inode, size }: ImageFile): SourceFile {
 }
 
 /** What a disk or partition is known by; its path may be another tomorrow. @param capacity bytes. */
-export function diskFacts(recorded: RecordedSource, capacity: number): SourceFacts {
+export function recordedFacts(recorded: RecordedSource, capacity: number): SourceFacts {
   return { capacity, files: [], disk: optionFacts({ ...recorded, path: undefined }) }
 }
 
