@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module'
 import { unsupported } from '../errors.js'
+import { ifInstalled, loadLibrary, nativeKoffi } from '../sys/koffi.js'
 
 /** LZMA_CHECK_CRC64. */
 const crc64 = 4
@@ -23,26 +23,12 @@ export function encodeXzBlock(bytes: Uint8Array, level = 6): Uint8Array {
   return encoder(bytes, level)
 }
 
-interface Koffi {
-  load(library: string): { func(prototype: string): (...values: unknown[]) => number }
-}
-
 function loadLiblzma(): EncodeXz | undefined {
-  let library: ReturnType<Koffi['load']> | undefined
-  try {
-    const koffi = createRequire(import.meta.url)('koffi') as Koffi
-    for (const name of names) {
-      try {
-        library = koffi.load(name)
-        break
-      } catch {
-        // Another system's name.
-      }
-    }
-  } catch {
-    // koffi is optional.
-    return undefined
-  }
+  // Asked for also with VDISK_NO_NATIVE_CODECS set: nothing else writes .xz.
+  const koffi = nativeKoffi()
+  if (koffi === undefined) return undefined
+  let library: ReturnType<typeof loadLibrary> | undefined
+  for (const name of names) library ??= ifInstalled(() => loadLibrary(koffi, name))
   if (library === undefined) return undefined
   const encode = library.func(
     'int lzma_easy_buffer_encode(uint32_t preset, int check, void *allocator, const uint8_t *in, size_t in_size, ' +

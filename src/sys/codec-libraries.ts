@@ -1,4 +1,4 @@
-import { loadLibrary, nativeKoffi, type NativeFunction } from './koffi.js'
+import { codecKoffi, ifInstalled, loadLibrary, type Koffi, type NativeFunction } from './koffi.js'
 
 /** Decodes into `target` whole. False where the library did not: the stream is damaged, or gives another length. */
 export type LibraryDecoder = (stored: Uint8Array, target: Uint8Array) => boolean
@@ -45,62 +45,45 @@ export interface PoolLibraries {
   readonly zstdEncode?: (bytes: Uint8Array, output: Uint8Array, level: number) => Promise<number | undefined>
 }
 
-type Loader = NonNullable<ReturnType<typeof nativeKoffi>>
-
 let loaded: CodecLibraries | undefined
 let pool: PoolLibraries | undefined
-
-/** Undefined with VDISK_NO_NATIVE_CODECS set. Structures are laid out as on 64-bit systems with the low byte first. */
-function loader(): Loader | undefined {
-  const isKnown = process.platform === 'linux' && ['x64', 'arm64'].includes(process.arch)
-  return isKnown && process.env['VDISK_NO_NATIVE_CODECS'] === undefined ? nativeKoffi() : undefined
-}
 
 /** The libraries of this system, for the threads of the pool; loaded at the first call. */
 export function poolLibraries(): PoolLibraries {
   if (pool !== undefined) return pool
-  const koffi = loader()
+  const koffi = codecKoffi()
   return (pool =
     koffi === undefined
       ? {}
       : {
-          inflate: bound(() => poolInflate(koffi, 'deflate')),
-          inflateZlib: bound(() => poolInflate(koffi, 'zlib')),
-          deflate: bound(() => poolDeflate(koffi)),
-          ...(bound(() => poolZstdDecoders(koffi)) ?? {}),
-          zstdEncode: bound(() => poolZstdEncode(koffi)),
+          inflate: ifInstalled(() => poolInflate(koffi, 'deflate')),
+          inflateZlib: ifInstalled(() => poolInflate(koffi, 'zlib')),
+          deflate: ifInstalled(() => poolDeflate(koffi)),
+          ...ifInstalled(() => poolZstdDecoders(koffi)),
+          zstdEncode: ifInstalled(() => poolZstdEncode(koffi)),
         })
 }
 
 /** The libraries of this system, loaded at the first call; none with VDISK_NO_NATIVE_CODECS set. */
 export function codecLibraries(): CodecLibraries {
   if (loaded !== undefined) return loaded
-  const koffi = loader()
+  const koffi = codecKoffi()
   if (koffi === undefined) loaded = {}
   else
     loaded = {
-      inflate: bound(() => libdeflate(koffi, 'deflate')),
-      inflateZlib: bound(() => libdeflate(koffi, 'zlib')),
-      deflate: bound(() => isaL(koffi)),
-      zstdDecode: bound(() => zstdDecoder(koffi)),
-      zstdEncode: bound(() => zstdEncoder(koffi)),
-      zstdEncodeChecked: bound(() => zstdCheckedEncoder(koffi)),
+      inflate: ifInstalled(() => libdeflate(koffi, 'deflate')),
+      inflateZlib: ifInstalled(() => libdeflate(koffi, 'zlib')),
+      deflate: ifInstalled(() => isaL(koffi)),
+      zstdDecode: ifInstalled(() => zstdDecoder(koffi)),
+      zstdEncode: ifInstalled(() => zstdEncoder(koffi)),
+      zstdEncodeChecked: ifInstalled(() => zstdCheckedEncoder(koffi)),
     }
   return loaded
 }
 
-/** Undefined where the library is not installed, or not with these functions. */
-function bound<Call>(bind: () => Call): Call | undefined {
-  try {
-    return bind()
-  } catch {
-    return undefined
-  }
-}
-
 /** @param wrapping what is around the deflate stream. */
 function deflateLibrary(
-  koffi: Loader,
+  koffi: Koffi,
   wrapping: 'deflate' | 'zlib',
 ): Record<'make' | 'free' | 'decompress', NativeFunction> {
   const library = loadLibrary(koffi, 'libdeflate.so.0')
@@ -115,7 +98,7 @@ function deflateLibrary(
   }
 }
 
-function libdeflate(koffi: Loader, wrapping: 'deflate' | 'zlib'): LibraryDecoder {
+function libdeflate(koffi: Koffi, wrapping: 'deflate' | 'zlib'): LibraryDecoder {
   const { make, free, decompress } = deflateLibrary(koffi, wrapping)
   return (stored, target) => {
     // Made for each unit: a thread that is ended frees nothing, and this takes no time worth keeping it for.
@@ -152,7 +135,7 @@ class IsaStream {
   readonly #levelBuffer = new Uint8Array(levelBufferLength)
 
   /** Says what is to be compressed; everything that is not set here is as after `isal_deflate_init`. */
-  prepare(koffi: Loader, bytes: Uint8Array, output: Uint8Array): void {
+  prepare(koffi: Koffi, bytes: Uint8Array, output: Uint8Array): void {
     const fields = this.#fields
     fields.setBigUint64(members.nextIn, koffi.address(bytes), true)
     fields.setUint32(members.availableIn, bytes.length, true)
@@ -173,7 +156,7 @@ class IsaStream {
   }
 }
 
-function isaLibrary(koffi: Loader): Record<'initialize' | 'deflate', NativeFunction> {
+function isaLibrary(koffi: Koffi): Record<'initialize' | 'deflate', NativeFunction> {
   const library = loadLibrary(koffi, 'libisal.so.2')
   return {
     initialize: library.func('void isal_deflate_init(void *stream)'),
@@ -181,7 +164,7 @@ function isaLibrary(koffi: Loader): Record<'initialize' | 'deflate', NativeFunct
   }
 }
 
-function isaL(koffi: Loader): LibraryEncoder {
+function isaL(koffi: Koffi): LibraryEncoder {
   const { initialize, deflate } = isaLibrary(koffi)
   const stream = new IsaStream()
   let output = new Uint8Array(0)
@@ -194,7 +177,7 @@ function isaL(koffi: Loader): LibraryEncoder {
   }
 }
 
-function zstdEncoder(koffi: Loader): LibraryEncoder {
+function zstdEncoder(koffi: Koffi): LibraryEncoder {
   const library = loadLibrary(koffi, 'libzstd.so.1')
   const bound = library.func('size_t ZSTD_compressBound(size_t length)')
   const isError = library.func('unsigned int ZSTD_isError(size_t code)')
@@ -214,7 +197,7 @@ function zstdEncoder(koffi: Loader): LibraryEncoder {
 const zstdParameters = { level: 100, checksum: 201 } as const
 
 /** Keeps its context: making one takes as long as a small frame. */
-function zstdCheckedEncoder(koffi: Loader): LibraryEncoder {
+function zstdCheckedEncoder(koffi: Koffi): LibraryEncoder {
   const library = loadLibrary(koffi, 'libzstd.so.1')
   const bound = library.func('size_t ZSTD_compressBound(size_t length)')
   const isError = library.func('unsigned int ZSTD_isError(size_t code)')
@@ -237,7 +220,7 @@ function zstdCheckedEncoder(koffi: Loader): LibraryEncoder {
   }
 }
 
-function zstdDecoder(koffi: Loader): (frame: Uint8Array, target: Uint8Array) => number | undefined {
+function zstdDecoder(koffi: Koffi): (frame: Uint8Array, target: Uint8Array) => number | undefined {
   const library = loadLibrary(koffi, 'libzstd.so.1')
   const isError = library.func('unsigned int ZSTD_isError(size_t code)')
   const decompress = library.func('size_t ZSTD_decompress(void *out, size_t out_length, void *in, size_t in_length)')
@@ -293,7 +276,7 @@ function later(call: NativeFunction, values: readonly unknown[], kept: object): 
 }
 const alive = new Set<object>()
 
-function poolInflate(koffi: Loader, wrapping: 'deflate' | 'zlib'): PoolDecoder {
+function poolInflate(koffi: Koffi, wrapping: 'deflate' | 'zlib'): PoolDecoder {
   const { make, decompress } = deflateLibrary(koffi, wrapping)
   const contexts = new Contexts(() => make())
   return (stored, target) =>
@@ -303,7 +286,7 @@ function poolInflate(koffi: Loader, wrapping: 'deflate' | 'zlib'): PoolDecoder {
     })
 }
 
-function poolDeflate(koffi: Loader): PoolLibraries['deflate'] {
+function poolDeflate(koffi: Koffi): PoolLibraries['deflate'] {
   const { initialize, deflate } = isaLibrary(koffi)
   const contexts = new Contexts(() => new IsaStream())
   return (bytes, output) =>
@@ -315,7 +298,7 @@ function poolDeflate(koffi: Loader): PoolLibraries['deflate'] {
     })
 }
 
-function poolZstdDecoders(koffi: Loader): Pick<PoolLibraries, 'zstdDecode' | 'zstdDecodeFrames'> {
+function poolZstdDecoders(koffi: Koffi): Pick<PoolLibraries, 'zstdDecode' | 'zstdDecodeFrames'> {
   const library = loadLibrary(koffi, 'libzstd.so.1')
   const make = library.func('void *ZSTD_createDCtx(void)')
   const isError = library.func('unsigned int ZSTD_isError(size_t code)')
@@ -339,7 +322,7 @@ function poolZstdDecoders(koffi: Loader): Pick<PoolLibraries, 'zstdDecode' | 'zs
   }
 }
 
-function poolZstdEncode(koffi: Loader): PoolLibraries['zstdEncode'] {
+function poolZstdEncode(koffi: Koffi): PoolLibraries['zstdEncode'] {
   const library = loadLibrary(koffi, 'libzstd.so.1')
   const make = library.func('void *ZSTD_createCCtx(void)')
   const isError = library.func('unsigned int ZSTD_isError(size_t code)')

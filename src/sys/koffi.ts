@@ -93,6 +93,15 @@ function isMusl(machine: string): boolean {
 const alsoInNode = ['libz.so.1', 'libzstd.so.1']
 
 /**
+ * What loads libraries of codecs that vdisk does without where they are missing. Undefined with VDISK_NO_NATIVE_CODECS
+ * set, and where their structures are not known: these are laid out as on 64-bit systems with the low byte first.
+ */
+export function codecKoffi(): Koffi | undefined {
+  const isKnown = process.platform === 'linux' && ['x64', 'arm64'].includes(process.arch)
+  return isKnown && process.env['VDISK_NO_NATIVE_CODECS'] === undefined ? nativeKoffi() : undefined
+}
+
+/**
  * A library of codecs. It calls its own functions (RTLD_DEEPBIND): without that, some of its calls would lead to those
  * in Node's file, which know its structures in another version, and write past their ends. musl has no such way.
  * @throws Error where it is not installed, or cannot be kept apart.
@@ -101,6 +110,15 @@ export function loadLibrary(koffi: Koffi, name: string): ReturnType<Koffi['load'
   if (alsoInNode.includes(name) && (isMusl('x86_64') || isMusl('aarch64')))
     throw new Error(`${name} cannot be kept apart from what Node has of it`)
   return koffi.load(name, { deep: true })
+}
+
+/** Undefined where the library is not installed, or not with these functions. */
+export function ifInstalled<Bound>(bind: () => Bound): Bound | undefined {
+  try {
+    return bind()
+  } catch {
+    return undefined
+  }
 }
 
 /** The calls of Linux's C library, through koffi. Undefined where koffi has no binary for this machine. */

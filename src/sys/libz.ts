@@ -1,4 +1,4 @@
-import { loadLibrary, nativeKoffi } from './koffi.js'
+import { codecKoffi, ifInstalled, loadLibrary, type Koffi } from './koffi.js'
 
 /** What one call did: bytes taken and given, and where the stream stands. */
 export interface InflateStep {
@@ -39,25 +39,13 @@ let loaded: OpenBlockInflate | null | undefined
 
 /** The system's zlib; undefined where it is not installed, or with VDISK_NO_NATIVE_CODECS set. */
 export function blockInflate(): OpenBlockInflate | undefined {
-  loaded ??= load() ?? null
+  if (loaded !== undefined) return loaded ?? undefined
+  const koffi = codecKoffi()
+  loaded = (koffi === undefined ? undefined : ifInstalled(() => bind(koffi))) ?? null
   return loaded ?? undefined
 }
 
-function load(): OpenBlockInflate | undefined {
-  if (process.env['VDISK_NO_NATIVE_CODECS'] !== undefined) return undefined
-  // Structures are laid out as on 64-bit systems with the low byte first.
-  if (process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch)) return undefined
-  const koffi = nativeKoffi()
-  if (koffi === undefined) return undefined
-  try {
-    return bind(koffi)
-  } catch {
-    // It is not installed, or not with these functions.
-    return undefined
-  }
-}
-
-function bind(koffi: NonNullable<ReturnType<typeof nativeKoffi>>): OpenBlockInflate {
+function bind(koffi: Koffi): OpenBlockInflate {
   const library = loadLibrary(koffi, 'libz.so.1')
   const begin = library.func('int inflateInit2_(void *stream, int bits, const char *version, int size)')
   const inflate = library.func('int inflate(void *stream, int flush)')

@@ -1,4 +1,4 @@
-import { loadLibrary, nativeKoffi } from './koffi.js'
+import { codecKoffi, ifInstalled, loadLibrary, type Koffi } from './koffi.js'
 
 /** What one call of a library did: bytes taken and given, and how the stream stands. */
 export interface LibraryStep {
@@ -30,8 +30,6 @@ export interface StreamLibraries {
   readonly zstd?: OpenLibraryStream
 }
 
-type Loader = NonNullable<ReturnType<typeof nativeKoffi>>
-
 /** Dictionaries up to 1 GiB, as without a library, and what liblzma needs besides. */
 const lzmaMemory = 1024 * 1024 * 1024 + 16 * 1024 * 1024
 /** Frames with larger windows (2^28) are refused before. */
@@ -42,20 +40,15 @@ let loaded: StreamLibraries | undefined
 /** The libraries of this system, loaded at the first call; none with VDISK_NO_NATIVE_CODECS set. */
 export function streamLibraries(): StreamLibraries {
   if (loaded !== undefined) return loaded
-  const koffi = process.env['VDISK_NO_NATIVE_CODECS'] === undefined ? nativeKoffi() : undefined
-  // Structures are laid out as on 64-bit systems with the low byte first.
-  if (koffi === undefined || process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch)) loaded = {}
-  else loaded = { ...ifThere(() => liblzma(koffi)), ...ifThere(() => libbz2(koffi)), ...ifThere(() => libzstd(koffi)) }
+  const koffi = codecKoffi()
+  if (koffi === undefined) loaded = {}
+  else
+    loaded = {
+      ...ifInstalled(() => liblzma(koffi)),
+      ...ifInstalled(() => libbz2(koffi)),
+      ...ifInstalled(() => libzstd(koffi)),
+    }
   return loaded
-}
-
-/** Nothing where the library is not installed, or not with these functions. */
-function ifThere(bind: () => StreamLibraries): StreamLibraries {
-  try {
-    return bind()
-  } catch {
-    return {}
-  }
 }
 
 /** A structure of C: memory that does not move. */
@@ -85,7 +78,7 @@ const lzmaReturns: Readonly<Record<number, LibraryStep['state']>> = {
   10: 'more',
 }
 
-function liblzma(koffi: Loader): StreamLibraries {
+function liblzma(koffi: Koffi): StreamLibraries {
   const library = loadLibrary(koffi, 'liblzma.so.5')
   const decodeXz = library.func('int lzma_stream_decoder(void *stream, uint64_t memory, uint32_t flags)')
   const decodeAlone = library.func('int lzma_alone_decoder(void *stream, uint64_t memory)')
@@ -122,7 +115,7 @@ function liblzma(koffi: Loader): StreamLibraries {
 const bz2Stream = { nextIn: 0, availableIn: 8, nextOut: 24, availableOut: 32, length: 80 } as const
 const bz2Returns: Readonly<Record<number, LibraryStep['state']>> = { 0: 'more', 4: 'ended', [-3]: 'refused' }
 
-function libbz2(koffi: Loader): StreamLibraries {
+function libbz2(koffi: Koffi): StreamLibraries {
   const library = loadLibrary(koffi, 'libbz2.so.1.0')
   const begin = library.func('int BZ2_bzDecompressInit(void *stream, int verbosity, int small)')
   const decompress = library.func('int BZ2_bzDecompress(void *stream)')
@@ -157,7 +150,7 @@ const zstdBuffer = { memory: 0, size: 8, position: 16, length: 24 } as const
 /** ZSTD_d_windowLogMax. */
 const windowLogParameter = 100
 
-function libzstd(koffi: Loader): StreamLibraries {
+function libzstd(koffi: Koffi): StreamLibraries {
   const library = loadLibrary(koffi, 'libzstd.so.1')
   const create = library.func('void *ZSTD_createDStream(void)')
   const free = library.func('size_t ZSTD_freeDStream(void *stream)')
