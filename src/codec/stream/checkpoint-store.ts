@@ -1,4 +1,5 @@
 import zlib from 'node:zlib'
+import { Recent } from '../../binary/recent.js'
 import { ReadOnlyStore } from '../../block/read-only-store.js'
 import type { ByteStore } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
@@ -15,6 +16,7 @@ const longestStep = 1048576
 /** Content is kept in pieces of this many bytes, and so many of them. */
 const pieceLength = 262144
 const keptPieces = 64
+
 export interface CheckpointOptions {
   readonly name: string
   readonly store: ByteStore
@@ -35,7 +37,7 @@ export interface CheckpointOptions {
 export class CheckpointStore extends ReadOnlyStore {
   readonly name: Label
   readonly #options: CheckpointOptions
-  readonly #pieces = new Map<number, Uint8Array>()
+  readonly #pieces = new Recent(keptPieces, (index) => this.#decoded(index))
   #checkpoints: Checkpoint[] = []
   #spacing = leastSpacing
   #size = 0
@@ -81,7 +83,7 @@ export class CheckpointStore extends ReadOnlyStore {
     for (let done = 0; done < target.length;) {
       const index = Math.floor((position + done) / pieceLength)
       const from = position + done - index * pieceLength
-      const part = this.#piece(index).subarray(from, from + target.length - done)
+      const part = this.#pieces.get(index).subarray(from, from + target.length - done)
       target.set(part, done)
       done += part.length
     }
@@ -109,28 +111,15 @@ export class CheckpointStore extends ReadOnlyStore {
     this.#spacing *= 2
   }
 
-  /** One piece of the content, decoded where it is not kept. */
-  #piece(index: number): Uint8Array {
-    const kept = this.#pieces.get(index)
-    if (kept !== undefined) {
-      // The last that was used is the last to go.
-      this.#pieces.delete(index)
-      this.#pieces.set(index, kept)
-      return kept
-    }
+  /** One piece of the content; of what is decoded on the way to it, the last pieces are kept too. */
+  #decoded(index: number): Uint8Array {
     const decoder = this.#decoderBefore(index * pieceLength)
     for (;;) {
       const reached = Math.floor(decoder.offset / pieceLength)
       const piece = decoder.take(Math.min(pieceLength, this.#size - reached * pieceLength))
-      if (reached >= index - keptPieces / 2) this.#put(reached, piece)
       if (reached === index) return piece
+      if (reached >= index - keptPieces / 2) this.#pieces.set(reached, piece)
     }
-  }
-
-  #put(index: number, piece: Uint8Array): void {
-    this.#pieces.set(index, piece)
-    const [oldest] = this.#pieces.keys()
-    if (this.#pieces.size > keptPieces && oldest !== undefined) this.#pieces.delete(oldest)
   }
 
   /** A decoder that stands at the beginning of a piece at or before an offset. */
