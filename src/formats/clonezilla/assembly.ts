@@ -2,6 +2,7 @@ import type { LogicalVolume } from '../../binary/lvm2/group.js'
 import { AbsentSource } from '../../block/absent.js'
 import { BytesSource } from '../../block/bytes-source.js'
 import { ConcatenatedSource, patchedSource } from '../../block/concatenated.js'
+import { Layout } from '../../block/layout.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import { corrupt, printable, unsupported } from '../../errors.js'
 import type { OpenContext } from '../driver.js'
@@ -126,22 +127,18 @@ class Parts {
   /** All of them in their places, and nothing between them. */
   laidOut(capacity: number, disk: string): BlockSource {
     const { partitions, sectorSize } = this.#table
-    const pieces: BlockSource[] = []
-    let at = 0
+    const layout = new Layout(sectorSize)
     for (const partition of [...partitions].sort((one, other) => one.start - other.start)) {
       if (isContainer(partition, this.#table)) continue
-      if (partition.start < at)
+      if (partition.start < layout.end)
         throw corrupt(
           'E_BACKUP',
           `${disk}-pt.sf: ${printable(partition.device)} begins at byte ${partition.start}, ` +
             'before the end of the one before it',
         )
-      if (partition.start > at) pieces.push(new AbsentSource(partition.start - at, sectorSize))
-      pieces.push(this.#contentOf(partition))
-      at = partition.start + partition.size
+      layout.add(partition.start, this.#contentOf(partition))
     }
-    if (capacity > at) pieces.push(new AbsentSource(capacity - at, sectorSize))
-    return new ConcatenatedSource(pieces, sectorSize)
+    return layout.finish(capacity)
   }
 
   #contentOf({ device, start, size }: DumpedPartition): BlockSource {

@@ -8,9 +8,8 @@ import {
   metadataMagic,
   physicalVolume,
 } from '../../binary/lvm2/structs.js'
-import { AbsentSource } from '../../block/absent.js'
 import { BytesSource } from '../../block/bytes-source.js'
-import { ConcatenatedSource } from '../../block/concatenated.js'
+import { Layout } from '../../block/layout.js'
 import { SliceSource } from '../../block/slice.js'
 import type { BlockSource } from '../../block/types.js'
 import { isImageError, printable } from '../../errors.js'
@@ -101,16 +100,13 @@ export function makePhysicalVolume(
 
 /** Undefined where two volumes have one place, or one lies outside. */
 function laidOut(head: Uint8Array, runs: PlacedRun[], size: number): BlockSource | undefined {
-  const pieces: BlockSource[] = [new BytesSource(head, 'the metadata of LVM', sectorSize)]
-  let at = head.length
+  const layout = new Layout(sectorSize)
+  layout.add(0, new BytesSource(head, 'the metadata of LVM', sectorSize))
   for (const { start, length, source } of runs.sort((one, other) => one.start - other.start)) {
-    if (start < at || start + length > size) return undefined
-    if (start > at) pieces.push(new AbsentSource(start - at, sectorSize))
-    pieces.push(source)
-    at = start + length
+    if (start < layout.end || start + length > size) return undefined
+    layout.add(start, source)
   }
-  if (size > at) pieces.push(new AbsentSource(size - at, sectorSize))
-  return new ConcatenatedSource(pieces, sectorSize)
+  return layout.finish(size)
 }
 
 /** What stands before the first extent: the label in the second sector, and one area with the text. */

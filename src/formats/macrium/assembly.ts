@@ -1,7 +1,6 @@
 import { viewOf } from '../../binary/integers.js'
-import { AbsentSource } from '../../block/absent.js'
 import { BytesSource } from '../../block/bytes-source.js'
-import { ConcatenatedSource } from '../../block/concatenated.js'
+import { Layout } from '../../block/layout.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import { corrupt } from '../../errors.js'
 import type { BackupSet } from './backup-set.js'
@@ -58,21 +57,17 @@ function* bootRecords(bytes: Uint8Array): Generator<{ readonly offset: number; r
 }
 
 function laidOut(pieces: Piece[], { number, size, sectorSize }: BackedDescription, name: string): BlockSource {
-  const all: BlockSource[] = []
-  let at = 0
+  const layout = new Layout(sectorSize)
   for (const { start, source } of pieces.sort((one, other) => one.start - other.start)) {
-    if (start < at)
+    if (start < layout.end)
       throw corrupt('E_OVERLAP', `${name}: two partitions of disk ${number} overlap at byte ${start}`, {
         details: { offset: start },
       })
     if (start + source.capacity > size)
       throw corrupt('E_PART_RANGE', `${name}: a partition of disk ${number} leaves the disk at byte ${size}`)
-    if (start > at) all.push(new AbsentSource(start - at, sectorSize))
-    all.push(source)
-    at = start + source.capacity
+    layout.add(start, source)
   }
-  if (size > at) all.push(new AbsentSource(size - at, sectorSize))
-  return new ConcatenatedSource(all, sectorSize)
+  return layout.finish(size)
 }
 
 function notesOf({ number, table, partitions }: BackedDescription): Note[] {
