@@ -1,4 +1,5 @@
 import { BitSet } from '../../binary/bit-set.js'
+import { lastAtMost } from '../../binary/search.js'
 import { corrupt, type ImageError } from '../../errors.js'
 import type { ElementList, StoredBlock } from './elements.js'
 
@@ -65,14 +66,8 @@ export class BlockMap {
   }
 
   #changeOf(block: number): number {
-    let low = 0
-    let high = this.#changed.length
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2)
-      if ((this.#changed[middle] ?? 0) < block) low = middle + 1
-      else high = middle
-    }
-    return this.#changed[low] === block ? low : -1
+    const at = lastAtMost(this.#changed, this.#changed.length, block)
+    return this.#changed[at] === block ? at : -1
   }
 
   #tooMany(count: number, most: number): ImageError {

@@ -3,7 +3,7 @@ import { Recent } from '../../binary/recent.js'
 import type { ByteStore } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
 import { corrupt, hints, type ImageError } from '../../errors.js'
-import { eachPieceOf, type MetadataBlock } from './metadata.js'
+import { verifyBlock, type MetadataBlock } from './metadata.js'
 import { deltaElementLength, element } from './structs.js'
 
 /** Where a block lies; filled anew for each. */
@@ -25,13 +25,16 @@ export class ElementList {
   readonly count: number
   /** Where it ends in its block of metadata. */
   readonly end: number
-  readonly #store: ByteStore
-  readonly #position: number
   readonly #step: number
-  readonly #windows: Recent<Uint8Array>
+  readonly #windows: Recent<DataView>
 
   /** @param at where it begins in the block: with the count of its elements. @throws ImageError corrupt E_MAP. */
-  constructor(store: ByteStore, block: MetadataBlock, at: number, isDelta: boolean) {
+  constructor(
+    readonly store: ByteStore,
+    block: MetadataBlock,
+    at: number,
+    isDelta: boolean,
+  ) {
     this.#step = isDelta ? deltaElementLength : element.size
     if (at + 4 > block.length) throw tooShort(store, block)
     const head = new Uint8Array(4)
@@ -39,53 +42,43 @@ export class ElementList {
     this.count = viewOf(head).getUint32(0, true)
     this.end = at + 4 + this.count * this.#step
     if (this.end > block.length || this.count > mostElements) throw tooShort(store, block)
-    this.#store = store
-    this.#position = block.position + at + 4
+    const position = block.position + at + 4
     this.#windows = new Recent(keptWindows, (window) => {
       const first = window * perWindow
       const bytes = new Uint8Array(Math.min(perWindow, this.count - first) * this.#step)
-      store.read(this.#position + first * this.#step, bytes)
-      return bytes
+      store.read(position + first * this.#step, bytes)
+      return viewOf(bytes)
     })
   }
 
   /** @throws ImageError corrupt E_MAP. */
   read(index: number, into: StoredBlock): void {
-    const window = Math.floor(index / perWindow)
-    const bytes = this.#windows.get(window)
-    const at = (index - window * perWindow) * this.#step
-    const view = viewOf(bytes)
+    const view = this.#windowOf(index)
+    const at = this.#placeOf(index)
     into.position =
       view.getUint32(at + fields.position, true) + view.getUint32(at + fields.position + 4, true) * 2 ** 32
-    into.digest = bytes.subarray(at + fields.digest, at + fields.digest + 16)
+    into.digest = new Uint8Array(view.buffer, view.byteOffset + at + fields.digest, 16)
     into.length = view.getUint32(at + fields.length, true)
     into.file = view.getUint16(at + fields.file, true)
   }
 
   /** Of an index of changes: which block an element is for. */
   blockOf(index: number): number {
-    const window = Math.floor(index / perWindow)
-    return viewOf(this.#windows.get(window)).getUint32((index - window * perWindow) * this.#step + fields.block, true)
+    return this.#windowOf(index).getUint32(this.#placeOf(index) + fields.block, true)
   }
 
   isStored(index: number): boolean {
-    const window = Math.floor(index / perWindow)
-    const at = (index - window * perWindow) * this.#step
-    return viewOf(this.#windows.get(window)).getUint32(at + fields.length, true) > 0
+    return this.#windowOf(index).getUint32(this.#placeOf(index) + fields.length, true) > 0
   }
 
-  fileOf(index: number): number {
-    const window = Math.floor(index / perWindow)
-    return viewOf(this.#windows.get(window)).getUint16((index - window * perWindow) * this.#step + fields.file, true)
+  /** The elements that stand around one, and itself. */
+  #windowOf(index: number): DataView {
+    return this.#windows.get(Math.floor(index / perWindow))
   }
 
-  /** Where an element stands in the file, for messages. */
-  placeOf(index: number): number {
-    return this.#position + index * this.#step
-  }
-
-  get store(): ByteStore {
-    return this.#store
+  /** Where in its window an element begins. */
+  #placeOf(index: number): number {
+    return (index % perWindow) * this.#step
   }
 }
 
@@ -100,7 +93,7 @@ export interface IndexLists {
  * @throws ImageError corrupt E_CHECKSUM, E_MAP.
  */
 export function* readIndex(store: ByteStore, block: MetadataBlock, isDelta: boolean): Work<IndexLists> {
-  yield* eachPieceOf(store, block, () => undefined)
+  yield* verifyBlock(store, block)
   const reserved = new ElementList(store, block, 0, false)
   const blocks = new ElementList(store, block, reserved.end, isDelta)
   if (blocks.end !== block.length)
