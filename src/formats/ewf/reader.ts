@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import { ExtentSource } from '../../block/extent-source.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
@@ -45,6 +45,7 @@ export class EwfImage extends ExtentSource implements DiskImage {
   }
   readonly #packed: 'zlib' | 'bzip2-unit'
   readonly #ignoreChecksums: boolean
+  #stored: Uint8Array = new Uint8Array(0)
 
   constructor(
     store: ByteStore,
@@ -170,46 +171,28 @@ export class EwfImage extends ExtentSource implements DiskImage {
         message: error.message,
       }
     }
-    const { md5, sha1 } = this.#acquisition
-    const hashes = deep ? { md5: createHash('md5'), sha1: createHash('sha1') } : undefined
-    const isWhole = yield* this.#checkChunks(
-      reported,
-      (bytes) => {
-        if (md5 !== undefined) hashes?.md5.update(bytes)
-        if (sha1 !== undefined) hashes?.sha1.update(bytes)
-      },
-      deep,
-    )
-    if (hashes === undefined || !isWhole) return
-    yield* compared('MD5', md5, hashes.md5.digest('hex'))
-    yield* compared('SHA-1', sha1, hashes.sha1.digest('hex'))
+    const digests = deep ? new RecordedDigests(this.#acquisition) : undefined
+    const isWhole = yield* this.#checkChunks(reported, digests)
+    if (digests !== undefined && isWhole) yield* digests.findings()
   }
 
   /** The digests of the whole disk; of a part of it there are none. */
   *verify(offset: number, length: number): Work<void, Finding> {
-    const { md5, sha1 } = this.#acquisition
-    if (offset > 0 || length < this.capacity || (md5 === undefined && sha1 === undefined)) return
+    const digests = new RecordedDigests(this.#acquisition)
+    if (offset > 0 || length < this.capacity || digests.count === 0) return
     const content = new Uint8Array(this.#acquisition.media.chunkSize)
-    const hashes = { md5: createHash('md5'), sha1: createHash('sha1') }
     for (let at = 0; at < this.capacity; at += content.length) {
-      const bytes = content.subarray(0, Math.min(content.length, this.capacity - at))
-      this.read(at, bytes)
-      if (md5 !== undefined) hashes.md5.update(bytes)
-      if (sha1 !== undefined) hashes.sha1.update(bytes)
+      digests.update(this.#decoded(this.extentAt(at, content.length), content))
       if ((at / content.length) % chunksPerStep === 0) yield { done: at, total: this.capacity }
     }
-    const findings = [
-      ...compared('MD5', md5, hashes.md5.digest('hex')),
-      ...compared('SHA-1', sha1, hashes.sha1.digest('hex')),
-    ]
-    for (const finding of findings) yield this.#ignoreChecksums ? asWarning(finding) : finding
+    for (const finding of digests.findings()) yield this.#ignoreChecksums ? asWarning(finding) : finding
   }
 
   /**
-   * Every chunk, and what is in it with `deep`. Gives whether all can be read.
-   * @param reported messages that are not given again. @param take gets the content, in order.
+   * Every chunk. Gives whether all can be read. @param reported messages that are not given again.
+   * @param digests take what the chunks hold; undefined: they are not decoded.
    */
-  *#checkChunks(reported: Set<string>, take: (bytes: Uint8Array) => void, deep: boolean): Work<boolean, Finding> {
+  *#checkChunks(reported: Set<string>, digests: RecordedDigests | undefined): Work<boolean, Finding> {
     const { chunkSize } = this.#acquisition.media
     let faults = 0
     let isMissing = false
@@ -219,11 +202,7 @@ export class EwfImage extends ExtentSource implements DiskImage {
       try {
         const extent = this.extentAt(offset, chunkSize)
         isMissing = false
-        if (!deep) continue
-        const bytes = content.subarray(0, extent.length)
-        if (extent.kind === 'packed') decodeUnit(extent, bytes)
-        else this.read(offset, bytes)
-        take(bytes)
+        digests?.update(this.#decoded(extent, content))
       } catch (error) {
         if (!isImageError(error)) throw error
         faults++
@@ -243,6 +222,18 @@ export class EwfImage extends ExtentSource implements DiskImage {
     return faults === 0
   }
 
+  /** What a whole chunk holds. @param content memory for it, which is used again. */
+  #decoded(extent: Extent, content: Uint8Array): Uint8Array {
+    const bytes = content.subarray(0, extent.length)
+    if (extent.kind !== 'packed') this.read(extent.offset, bytes)
+    else {
+      // Fresh pages for each chunk would cost as much as decoding it.
+      if (this.#stored.length < extent.storedLength) this.#stored = new Uint8Array(extent.storedLength)
+      decodeUnit(extent, bytes, this.#stored.subarray(0, extent.storedLength))
+    }
+    return bytes
+  }
+
   #badLength(index: number, { position, length }: StoredChunk, expected: number): ImageError {
     return corrupt('E_MAP', `${this.store.name}: chunk ${index} has ${length} bytes for ${expected} of the disk`, {
       details: { position, chunk: index },
@@ -255,12 +246,36 @@ export class EwfImage extends ExtentSource implements DiskImage {
   }
 }
 
-function* compared(name: string, recorded: string | undefined, found: string): Generator<Finding> {
-  if (recorded === undefined || recorded === found) return
-  yield {
-    severity: 'error',
-    code: 'E_DIGEST',
-    structure: name,
-    message: `the ${name} of the disk is ${found}, the one recorded when it was imaged is ${recorded}`,
+/** The digests that were recorded when the disk was imaged, and those of what is read now. */
+class RecordedDigests {
+  readonly #digests: readonly { readonly name: string; readonly recorded: string; readonly hash: Hash }[]
+
+  constructor({ md5, sha1 }: Pick<Acquisition, 'md5' | 'sha1'>) {
+    const of = (name: string, algorithm: string, recorded: string | undefined) =>
+      recorded === undefined ? [] : [{ name, recorded, hash: createHash(algorithm) }]
+    this.#digests = [...of('MD5', 'md5', md5), ...of('SHA-1', 'sha1', sha1)]
+  }
+
+  get count(): number {
+    return this.#digests.length
+  }
+
+  /** Takes the bytes of the disk, in order. */
+  update(bytes: Uint8Array): void {
+    for (const { hash } of this.#digests) hash.update(bytes)
+  }
+
+  /** What is not as it was recorded, when all of the disk was taken. */
+  *findings(): Generator<Finding> {
+    for (const { name, recorded, hash } of this.#digests) {
+      const found = hash.digest('hex')
+      if (found === recorded) continue
+      yield {
+        severity: 'error',
+        code: 'E_DIGEST',
+        structure: name,
+        message: `the ${name} of the disk is ${found}, the one recorded when it was imaged is ${recorded}`,
+      }
+    }
   }
 }
