@@ -3,7 +3,7 @@ import { badField, headerBytes } from '../../block/header-bytes.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
-import { corrupt, hints, isImageError, reference, unsupported } from '../../errors.js'
+import { corrupt, hints, reference, unsupported } from '../../errors.js'
 import type { DiskImage, Finding, OpenContext } from '../driver.js'
 import { beginsWith } from '../../binary/mark.js'
 import { isPowerOfTwo } from '../../binary/integers.js'
@@ -111,7 +111,7 @@ export class FixedIndexImage extends ExtentSource implements DiskImage {
     const total = Math.ceil(this.capacity / this.grain)
     for (let chunk = 0; chunk < total; chunk++) {
       const problem = this.#chunks.problemOf(chunk)
-      if (problem !== undefined && isImageError(problem))
+      if (problem !== undefined)
         yield { severity: 'error', code: problem.code, structure: `chunk ${chunk}`, message: problem.message }
       if (chunk % chunksPerStep === 0) yield { done: chunk, total }
     }
