@@ -1,42 +1,23 @@
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
+import { at, files, have, shell, vdisk, type Row } from './row.js'
 
 /** Backups to a raw file, against what their own tools restore: partclone, Clonezilla's pipe, ntfsclone, ewfexport. */
-interface BackupCommand {
-  readonly name: string
-  readonly argv: readonly string[]
-}
-
-interface BackupRow {
-  readonly name: string
-  readonly goal: number
-  readonly ours: BackupCommand
-  readonly peers: readonly BackupCommand[]
-  readonly target: string
-}
 
 const mebibyte = 1048576
+const tools = ['partclone.ext4', 'mke2fs', 'sfdisk', 'zstd', 'mkfs.ntfs', 'ntfscp', 'ntfsclone', 'ewfacquire']
 
-/**
- * Makes the backups, and gives their rows; none where their tools are missing.
- * @param content a file that is put into every filesystem. @param vdisk makes a command of ours.
- */
-export function backupRows(
-  folder: string,
-  content: string,
-  vdisk: (...args: string[]) => BackupCommand,
-): readonly BackupRow[] {
-  const tools = ['partclone.ext4', 'mke2fs', 'sfdisk', 'zstd', 'mkfs.ntfs', 'ntfscp', 'ntfsclone', 'ewfacquire']
-  if (!tools.every((tool) => isThere(tool))) return []
-  const at = (name: string): string => path.join(folder, name)
-  makeBackups(at, content)
+/** Makes the backups, and gives their rows; none where their tools are missing. */
+export function backupRows(): Row[] {
+  if (!have('backups', ...tools)) return []
+  makeBackups(files.files)
   const raw = at('backup.out.raw')
-  const row = (name: string, source: string, peer: string, command: string): BackupRow => ({
+  const row = (name: string, source: string, peer: string, command: string): Row => ({
     name: `${name} → raw, against its own tool`,
     goal: 1,
     ours: vdisk('convert', source, raw, '--no-flush'),
-    peers: [{ name: peer, argv: ['sh', '-c', command, source, raw, at('log')] }],
+    peers: [shell(peer, command, source, raw, at('log'))],
     target: raw,
   })
   const restore = 'partclone.restore -q -L "$2" -s - -o "$1" --restore_raw_file'
@@ -49,17 +30,9 @@ export function backupRows(
   ]
 }
 
-function isThere(tool: string): boolean {
-  try {
-    execFileSync('sh', ['-c', `command -v ${tool}`], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-}
-
-function makeBackups(at: (name: string) => string, content: string): void {
-  const shell = (command: string, ...args: string[]): void => {
+/** @param content a file that is put into every filesystem. */
+function makeBackups(content: string): void {
+  const make = (command: string, ...args: string[]): void => {
     execFileSync('bash', ['-o', 'pipefail', '-c', command, ...args], { stdio: 'ignore' })
   }
   const size = Math.ceil(fs.statSync(content).size / mebibyte) + 64
@@ -67,8 +40,8 @@ function makeBackups(at: (name: string) => string, content: string): void {
   fs.rmSync(tree, { recursive: true, force: true })
   fs.mkdirSync(tree)
   fs.linkSync(content, path.join(tree, 'content'))
-  shell('rm -f "$0" && truncate -s "$1"M "$0" && mke2fs -q -F -t ext4 -d "$2" "$0"', image, String(size), tree)
-  shell('rm -f "$1" && partclone.ext4 -c -F -q -L "$2" -s "$0" -o "$1"', image, at('fs.pcl'), at('log'))
+  make('rm -f "$0" && truncate -s "$1"M "$0" && mke2fs -q -F -t ext4 -d "$2" "$0"', image, String(size), tree)
+  make('rm -f "$1" && partclone.ext4 -c -F -q -L "$2" -s "$0" -o "$1"', image, at('fs.pcl'), at('log'))
   for (const [kind, program] of [
     ['zst', 'zstd -q -c'],
     ['gz', 'gzip -1 -c'],
@@ -77,12 +50,12 @@ function makeBackups(at: (name: string) => string, content: string): void {
     fs.rmSync(saved, { recursive: true, force: true })
     fs.mkdirSync(saved)
     const end = (size + 1) * 2048
-    shell(
+    make(
       'truncate -s "$1" "$0" && printf "label: dos\\nstart=2048,type=83\\n" | sfdisk -q "$0"',
       at('disk.raw'),
       String(end * 512),
     )
-    const files: Readonly<Record<string, string>> = {
+    const texts: Readonly<Record<string, string>> = {
       'clonezilla-img': 'This image was saved by Clonezilla at 2026-11-30 00:14:36 UTC.\n',
       disk: 'sda\n',
       parts: 'sda1\n',
@@ -91,20 +64,20 @@ function makeBackups(at: (name: string) => string, content: string): void {
         'label: dos\nunit: sectors\nsector-size: 512\n\n' + `/dev/sda1 : start=2048, size=${end - 2048}, type=83\n`,
       'sda-pt.parted': `Disk /dev/sda: ${end}s\nSector size (logical/physical): 512B/512B\nPartition Table: msdos\n`,
     }
-    for (const [name, text] of Object.entries(files)) fs.writeFileSync(path.join(saved, name), text)
+    for (const [name, text] of Object.entries(texts)) fs.writeFileSync(path.join(saved, name), text)
     fs.writeFileSync(path.join(saved, 'sda-mbr'), fs.readFileSync(at('disk.raw')).subarray(0, 512))
-    shell(
+    make(
       `${program ?? ''} < "$0" | split -a 2 -b 100M - "$1"`,
       at('fs.pcl'),
       path.join(saved, `sda1.ext4-ptcl-img.${kind ?? ''}.`),
     )
   }
-  shell(
+  make(
     'rm -f "$0" && truncate -s "$1"M "$0" && mkfs.ntfs -q -F -f "$0" && ntfscp "$0" "$2" content',
     image,
     String(size),
     content,
   )
-  shell('rm -f "$1" && ntfsclone --save-image --force -O "$1" "$0"', image, at('fs.ntfsclone'))
-  shell('rm -f "$1".E* && ewfacquire -u -q -c fast -S 4G -t "$1" "$0"', image, at('fs'))
+  make('rm -f "$1" && ntfsclone --save-image --force -O "$1" "$0"', image, at('fs.ntfsclone'))
+  make('rm -f "$1".E* && ewfacquire -u -q -c fast -S 4G -t "$1" "$0"', image, at('fs'))
 }

@@ -7,18 +7,7 @@ import { fileRows } from './file-rows.js'
 import { imageRows, makeImages, makeInputs } from './image-rows.js'
 import { inBalancedOrder, median, run, type Run } from './measure.js'
 import { mountRows } from './mount.js'
-import {
-  files,
-  isWanted,
-  machine,
-  options,
-  root,
-  rounds,
-  vdisk,
-  type Command,
-  type Row,
-  type Throughput,
-} from './row.js'
+import { isWanted, machine, options, root, rounds, type Command, type Row, type Throughput } from './row.js'
 import { scaleRows } from './scale.js'
 import { servingRows } from './serve.js'
 
@@ -180,7 +169,7 @@ console.log(`| ${heads.join(' | ')} |\n| ${heads.map(() => '---').join(' | ')} |
 try {
   const rows = [
     ...images,
-    ...(isBackup ? backupRows(options.folder, files.files, vdisk) : []),
+    ...(isBackup ? backupRows() : []),
     ...(mounted === undefined ? [] : [...reflinkRows(mounted), ...deviceRows(mounted)]),
   ]
   for (const row of [...rows, ...(options.quick ? [] : fileRows())].filter(({ name }) => isWanted(name)))
