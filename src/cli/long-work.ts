@@ -1,5 +1,6 @@
 import { setFlagsFromString } from 'node:v8'
 import type { Progress } from '../operations/progress.js'
+import { nodeMajor } from '../sys/self.js'
 
 /** From this many bytes on, work takes long enough for V8's optimiser to begin. */
 const longWork = 64 * 1024 * 1024
@@ -23,7 +24,7 @@ export function calmly(update: (event: Progress) => void): (event: Progress) => 
 }
 
 function waitLonger(): void {
-  const [version = ''] = process.versions.node.split('.')
+  const version = nodeMajor()
   const [usual, longer] = version in budgets ? budgets[version as keyof typeof budgets] : []
   if (usual === undefined || longer === undefined) return
   setFlagsFromString(longer)

@@ -1,6 +1,6 @@
 import type { DisksResult, HeldFilesystem, ListedDisk } from '../../operations/device/disks.js'
 import { shortSize, type Renderer } from '../render.js'
-import { firstLines, moreLine, type FactRow, type View } from './view.js'
+import { firstLines, firstNames, moreLine, type FactRow, type View } from './view.js'
 
 const buses: Readonly<Record<string, string>> = {
   ata: 'SATA or IDE',
@@ -102,7 +102,7 @@ function firstText({ disks, hidden }: Pick<DisksResult, 'disks' | 'hidden'>, ren
 
 function firstFacts({ table, partitions, filesystems, unreadable, system, writable }: ListedDisk): string[] {
   const held = partitions.map(({ filesystems: inside, type }) => heldText(inside) || (type ?? 'unknown'))
-  const named = held.length > 4 ? [...held.slice(0, 3), `${held.length - 3} more`] : held
+  const named = firstNames(held, 4)
   const content =
     named.length > 0
       ? `${table === undefined ? '' : `${table.scheme.toUpperCase()}: `}${named.join(', ')}`

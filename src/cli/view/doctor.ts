@@ -1,7 +1,7 @@
 import type { DoctorResult } from '../../operations/doctor/doctor.js'
 import type { DoctorFinding, DoctorVerdict } from '../../operations/doctor/report.js'
 import type { Renderer } from '../render.js'
-import { moreLine, type View } from './view.js'
+import { firstNames, moreLine, type View } from './view.js'
 
 /** As many as a screen holds; the worst come first. */
 const mostFindings = 4
@@ -72,8 +72,10 @@ function firstLooked(
   brief: boolean,
   render: Renderer,
 ): string[] {
-  const missed = notLooked.map(({ what }) => what)
-  const named = missed.length > 3 ? [...missed.slice(0, 2), `${missed.length - 2} more`] : missed
+  const named = firstNames(
+    notLooked.map(({ what }) => what),
+    3,
+  )
   return [
     render.facts([
       ['looked at', `${looked.length} things`],

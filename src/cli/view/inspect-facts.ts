@@ -14,17 +14,19 @@ export function schemeTitle({ scheme, also }: InspectResult): string {
   return [schemeTitles[scheme] ?? scheme, ...also.map((other) => `and ${schemeTitles[other] ?? other}`)].join(' ')
 }
 
-export function diskFacts(disk: InspectResult): [string, string][] {
+/** @param first only what is asked first, and what is out of the ordinary. */
+export function diskFacts(disk: InspectResult, first = false): [string, string][] {
   const facts: [string, string][] = [
     ['Disk', sizeText(disk.image.capacity)],
     ['Partition table', schemeTitle(disk)],
   ]
-  if (disk.scheme !== 'none') facts.push(['Counts in', `sectors of ${disk.sectorSize} bytes`])
+  if (disk.scheme !== 'none' && !(first && disk.sectorSize === 512))
+    facts.push(['Counts in', `sectors of ${disk.sectorSize} bytes`])
   if (disk.image.sectorSize !== disk.sectorSize)
     facts.push(['Presented with', `sectors of ${disk.image.sectorSize} bytes`])
   if (disk.diskId !== undefined) facts.push(['Disk id', disk.diskId])
   const misaligned = disk.partitions.filter(({ alignment }) => alignment < 4096)
-  if (disk.partitions.length > 0) {
+  if (disk.partitions.length > 0 && !(first && misaligned.length === 0)) {
     const least = Math.min(...disk.partitions.map(({ alignment }) => alignment))
     facts.push([
       'Alignment',
@@ -34,13 +36,12 @@ export function diskFacts(disk: InspectResult): [string, string][] {
     ])
   }
   const free = disk.gaps.reduce((sum, { length }) => sum + length, 0)
-  if (disk.scheme !== 'none') facts.push(['In no partition', sizeText(free)])
+  if (disk.scheme !== 'none' && !first) facts.push(['In no partition', sizeText(free)])
   return facts
 }
 
-/** Of those, what is asked first, and what is out of the ordinary. */
+/** What is asked first of a disk, and what a filesystem on all of it holds. */
 export function firstFacts(disk: InspectResult): [string, string][] {
-  const usual = ['Disk', 'Partition table', 'Disk id']
   const held = disk.filesystems.map(({ title, label, used }): [string, string] => [
     'Holds',
     [
@@ -49,14 +50,7 @@ export function firstFacts(disk: InspectResult): [string, string][] {
       ...(used === undefined ? [] : [`${shortSize(used)} used`]),
     ].join(', '),
   ])
-  const facts = diskFacts(disk).filter(
-    ([label, value]) =>
-      usual.includes(label) ||
-      (label === 'Counts in' && disk.sectorSize !== 512) ||
-      label === 'Presented with' ||
-      (label === 'Alignment' && value.startsWith('not')),
-  )
-  return [...facts, ...held]
+  return [...diskFacts(disk, true), ...held]
 }
 
 /** What a partition is called where there is little room. */
@@ -140,12 +134,20 @@ export function firmwareTitle({ boot: { firmware, uncertain } }: Pick<InspectRes
 
 /** Which firmware starts the disk, and which system that is. */
 export function firstBootFacts(disk: InspectResult): [string, string][] {
-  const systems = bootFacts(disk).filter(([label]) => label === 'Looks like')
-  return [['Firmware', firmwareTitle(disk)], ...systems.slice(0, 2)]
+  return [['Firmware', firmwareTitle(disk)], ...systemFacts(disk).slice(0, 2)]
+}
+
+function systemFacts({ operatingSystem }: InspectResult): [string, string][] {
+  return operatingSystem.found.map(({ name, partition, evidence, by, cpu }) => [
+    'Looks like',
+    `${name}${cpu === undefined ? '' : ` for ${cpu}`}${inPartition(partition)}, by ` +
+      `${evidence}${by === 'type' ? ' alone' : ''}`,
+  ])
 }
 
 /** How the disk starts, and what with. */
-export function bootFacts({ boot, operatingSystem }: InspectResult): [string, string][] {
+export function bootFacts(disk: InspectResult): [string, string][] {
+  const { boot } = disk
   const { reasons, loaders, configurations, problems } = boot
   const facts: [string, string][] = [
     ['Firmware', firmwareTitle({ boot })],
@@ -162,12 +164,7 @@ export function bootFacts({ boot, operatingSystem }: InspectResult): [string, st
       'Configuration',
       `${path}${inPartition(partition)}: ${title}${fault === undefined ? '' : `; ${fault}`}`,
     ])
-  for (const { name, partition, evidence, by, cpu } of operatingSystem.found)
-    facts.push([
-      'Looks like',
-      `${name}${cpu === undefined ? '' : ` for ${cpu}`}${inPartition(partition)}, by ` +
-        `${evidence}${by === 'type' ? ' alone' : ''}`,
-    ])
+  facts.push(...systemFacts(disk))
   for (const { message, partition } of problems)
     facts.push(['Not seen', `${partition === undefined ? '' : `partition ${partition}: `}${message}`])
   return facts

@@ -92,6 +92,11 @@ export function firstLines(render: Renderer, lines: readonly string[], room: num
   return [...lines.slice(0, room - 1), render.plain(`${indent}and ${rest} more; --verbose shows all`)]
 }
 
+/** At most `room` names; where there are more, the last says how many. */
+export function firstNames(names: readonly string[], room: number): readonly string[] {
+  return names.length <= room ? names : [...names.slice(0, room - 1), `${names.length - room + 1} more`]
+}
+
 /** A table of which the first `room` rows are shown, and all of them with --verbose. */
 export async function firstRows(
   render: Renderer,
