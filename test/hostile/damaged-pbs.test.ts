@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { noise } from '../../fixtures/content.js'
-import { datastore, pbsBlob, sealedIndex, type DatastoreOptions } from '../../fixtures/spec-writer/pbs.js'
+import { chunkPath, datastore, pbsBlob, sealedIndex, type DatastoreOptions } from '../../fixtures/spec-writer/pbs.js'
 import { isImageError, openImage } from '../../src/index.js'
 import { Random } from '../fuzz/random.js'
 import { sha256 } from '../support/content.js'
@@ -30,7 +30,7 @@ const nameOf = (at: number): string => {
     made()
       [index]?.subarray(4096 + 32 * at, 4096 + 32 * (at + 1))
       .toString('hex') ?? ''
-  return `.chunks/${digest.slice(0, 4)}/${digest}`
+  return chunkPath(digest)
 }
 const [zero, one, last, hole] = [nameOf(0), nameOf(1), nameOf(6), nameOf(2)]
 

@@ -25,7 +25,7 @@ export function changedContent(content: Buffer, seed: number): Buffer {
 }
 
 /** A partition of FAT: sectors before its blocks, and an end in the middle of a block. */
-export function secondContent(): Buffer {
+function secondContent(): Buffer {
   const content = Buffer.alloc(12 * blockSize + 512)
   content.set(noise(7, 3 * blockSize), 0)
   content.set(noise(8, 5 * blockSize + 512), 7 * blockSize)
