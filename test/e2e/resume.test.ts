@@ -72,11 +72,18 @@ test('a conversion that is killed and gone on with gives the bytes of one that w
       const args = ['convert', '../source.raw', target, '--uuid', uuid, ...placed]
       const whole = await vdisk(args, { cwd: one, env })
       assert.equal(whole.code, 0, `${name}: ${whole.stderr}`)
-      const count = await untilDone(many, [...args, '--rate', '150M'], { kills: kills > 0 ? 3 : 1, random, env })
-      assert.deepEqual(contents(many), contents(one), name)
+      // A machine that is busy may let a run end before the signal comes: then the next one is slower.
+      let count = 0
+      for (let rate = 150; count === 0; rate /= 2) {
+        fs.rmSync(many, { recursive: true })
+        fs.mkdirSync(many)
+        const slow = ['--rate', `${Math.max(Math.round(rate), 4)}M`]
+        count = await untilDone(many, [...args, ...slow], { kills: kills > 0 ? 3 : 1, random, env })
+        assert.deepEqual(contents(many), contents(one), name)
+      }
       t.diagnostic(`${name}: killed ${count} times`)
       killed += count
       for (const folder of [one, many]) fs.rmSync(folder, { recursive: true })
     }
-  assert.ok(killed >= Math.max(kills, chosen.length / 2), `only ${killed} runs were killed`)
+  assert.ok(killed >= chosen.length)
 })
