@@ -4,6 +4,7 @@ import path from 'node:path'
 import { backupRows } from './backup-rows.js'
 import { deviceRows, mountInputs, reflinkRows } from './device-rows.js'
 import { fileRows } from './file-rows.js'
+import { httpRows } from './http-rows.js'
 import { imageRows, makeImages, makeInputs } from './image-rows.js'
 import { inBalancedOrder, median, run, type Run } from './measure.js'
 import { mountRows } from './mount.js'
@@ -176,6 +177,7 @@ try {
     save([await measure(row)])
   if (!options.quick) {
     for await (const row of servingRows()) save([resultOf(row)])
+    for await (const row of httpRows()) save([resultOf(row)])
     for await (const row of mountRows()) save([resultOf(row)])
     for await (const row of scaleRows()) save([row])
   }

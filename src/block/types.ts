@@ -70,6 +70,11 @@ export interface ByteStore extends Disposable {
    * promise settles.
    */
   fetch?(position: number, target: Uint8Array): Promise<void>
+  /**
+   * Of a store with `fetch`: bytes worth being fetched at once, in several calls, so that what lies between it and its
+   * bytes is always busy. Absent: a few calls do.
+   */
+  readonly underWay?: number
   /** As `write`, likewise. */
   send?(position: number, bytes: Uint8Array): Promise<void>
 }

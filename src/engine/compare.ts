@@ -50,7 +50,7 @@ export async function compareSources(
   const plan = new Plan(a, { capacity, chunkLength, align: 65536, base: b })
   await using pool = new TaskPool(options.threads ?? (capacity <= 4 * mebibyte ? 0 : defaultThreads()))
   // Each has room for both disks.
-  const lanes = lanesFor(usualLanes, 2 * chunkLength)
+  const lanes = lanesFor(usualLanes, 2 * chunkLength, a, b)
   const slots = makeSlots(lanes, chunkLength, true)
   const { collect } = options
   const found = collect === undefined ? undefined : new RangeList(collect.limit)

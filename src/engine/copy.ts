@@ -127,7 +127,7 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
   const threads = options.threads ?? (source.capacity <= smallDisk ? 0 : defaultThreads())
   await using pool = new TaskPool(threads)
   const wanted = target.packedUnit === undefined ? Math.max(plainLanes, threads + 2) : 2 * threads + 2
-  const lanes = lanesFor(wanted, chunkLength)
+  const lanes = lanesFor(wanted, chunkLength, source)
   const mover = new Mover(options, {
     unit: zeros ? 0 : base === undefined || known ? Math.max(sparse, target.grain) : target.grain,
     chunkLength,

@@ -164,9 +164,30 @@ const oddUnits = 8 * 1024 * 1024
 /** Bytes of chunks in flight, where these are large. */
 const mostInFlight = 80 * 1024 * 1024
 
-/** How many chunks are in flight: fewer where they are large. @param wanted otherwise. */
-export function lanesFor(wanted: number, chunkLength: number): number {
-  return Math.min(wanted, Math.max(2, Math.floor(mostInFlight / chunkLength)))
+/**
+ * How many chunks are in flight: fewer where they are large, and as many as a far store wants to have under way.
+ * @param wanted otherwise. @param chunkLength bytes of one, of all disks together.
+ */
+export function lanesFor(wanted: number, chunkLength: number, ...sources: readonly BlockSource[]): number {
+  const near = Math.min(wanted, Math.max(2, Math.floor(mostInFlight / chunkLength)))
+  const far = Math.floor(Math.max(0, ...sources.map(underWay)) / chunkLength)
+  const chunks = Math.ceil(Math.max(0, ...sources.map(({ capacity }) => capacity)) / chunkLength)
+  return Math.max(near, Math.min(far, chunks))
+}
+
+/** Runs that are looked at to learn where a disk's bytes come from. */
+const firstRuns = 64
+
+/** Bytes that the store of a disk's first data wants to have under way at once. */
+function underWay(source: BlockSource): number {
+  const walk = new Walk(source, source.capacity)
+  let offset = 0
+  for (let count = 0; count < firstRuns && offset < source.capacity; count++) {
+    const run = walk.runAt(offset, longestRun)
+    if (run.kind !== 'zero') return run.store.underWay ?? 0
+    offset += run.length
+  }
+  return 0
 }
 
 /**

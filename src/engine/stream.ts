@@ -5,7 +5,7 @@ import { MemoryStore } from '../block/memory-store.js'
 import type { CopyTarget, ImageWriter } from '../block/image-writer.js'
 import { copy, packingRoom, prefill, type CopyOptions, type CopyResult } from './copy.js'
 import { runLanes } from './lanes.js'
-import { ContentReader, Plan } from './plan.js'
+import { ContentReader, lanesFor, Plan } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
 
 export interface StreamOptions extends Omit<CopyOptions, 'target'> {
@@ -65,7 +65,11 @@ async function streamOnce(options: StreamOptions, target: ImageWriter, store: Me
   await using pool = new TaskPool(threads)
   const align = Math.max(packing.length, 65536)
   const plan = new Plan(source, { capacity: source.capacity, chunkLength: pieceLength, align })
-  const slots = makeSlots(Math.max(4, threads + 2), pieceLength + packingRoom(packing), false)
+  const slots = makeSlots(
+    lanesFor(Math.max(4, threads + 2), pieceLength, source),
+    pieceLength + packingRoom(packing),
+    false,
+  )
   await runLanes(
     slots.length,
     () => plan.next(),
@@ -161,7 +165,7 @@ async function emit(
   const threads = options.threads ?? defaultThreads()
   await using pool = new TaskPool(threads)
   const bufferLength = Math.max(pieceLength, 2 * (target.packedUnit?.length ?? 0))
-  const slots = makeSlots(Math.max(4, threads + 2), bufferLength, false)
+  const slots = makeSlots(lanesFor(Math.max(4, threads + 2), bufferLength, source), bufferLength, false)
   const contents = new ContentReader(source, Math.max(source.capacity, target.capacity))
   const pieces = cut(placed)
   await runLanes(

@@ -206,6 +206,37 @@ test('http: info asks at most four times, and convert for what is stored', { ski
   }
 })
 
+test('http: as much is on its way as a long line holds', async (t) => {
+  const cwd = testFolder(t)
+  const disk = Buffer.from(diskLike(40 * mebibyte, 34))
+  const wanted = 16 * mebibyte
+  let [waiting, most] = [0, 0]
+  const held: (() => void)[] = []
+  const release = (): void => {
+    waiting = 0
+    for (const each of held.splice(0)) each()
+  }
+  const { url } = await faultServer(t, () => disk, {
+    far: (request, response, count) => {
+      const [, first = '0', last = '0'] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []
+      // Nothing is answered before enough has been asked for; at the disk's end there is less to ask for.
+      if (count < 3 || Number(last) > disk.length - wanted || most >= wanted) return undefined
+      waiting += Number(last) + 1 - Number(first)
+      most = Math.max(most, waiting)
+      held.push(() => void answer(request, response, disk))
+      if (waiting >= wanted) release()
+      return true
+    },
+  })
+  // A reader that asks for less would wait for ever.
+  const rescue = setTimeout(release, 30_000)
+  const { code, stderr } = await vdisk(['convert', `${url}/far/disk.raw`, 'out.raw', '--from', 'raw'], { cwd })
+  clearTimeout(rescue)
+  assert.equal(code, 0, stderr)
+  assert.ok(most >= wanted, `${most} bytes were asked for at once`)
+  assert.ok(fs.readFileSync(join(cwd, 'out.raw')).equals(disk))
+})
+
 /** A fault of every second request behind the first. */
 const everySecond =
   (fault: Fault): Fault =>

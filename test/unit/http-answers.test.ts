@@ -71,7 +71,7 @@ test('headers of a file: lines that are headers', (t) => {
 })
 
 test('settings of the environment', () => {
-  assert.deepEqual(optionsOf({}), { milliseconds: 60_000, connections: 4, headers: undefined })
+  assert.deepEqual(optionsOf({}), { milliseconds: 60_000, connections: 8, headers: undefined })
   assert.deepEqual(optionsOf({ VDISK_HTTP_TIMEOUT: '5', VDISK_HTTP_CONNECTIONS: '16' }), {
     milliseconds: 5000,
     connections: 16,

@@ -22,7 +22,9 @@ const bounceLength = 4 * 1024 * 1024
 /** Reads one after the other are read ahead, in blocks of this many bytes, once so many bytes were read so. */
 const blockLength = 4 * 1024 * 1024
 const steadyLength = 1024 * 1024
-const mostAhead = 3
+const mostAhead = 7
+/** Bytes of data that are fetched at once: 400 MB/s over a line of 100 ms take as many. */
+const underWay = 40 * 1024 * 1024
 /** A gap that a reader who goes forward may leave out, in bytes. */
 const smallGap = 262144
 
@@ -41,6 +43,7 @@ export class HttpStore extends ReadOnlyStore {
   readonly name: Label
   readonly size: number
   readonly notes: readonly Note[]
+  readonly underWay = underWay
   readonly #thread: ThreadCalls<HttpRequest, HttpAnswer>
   readonly #milliseconds: number
   /** By number; the least recently used first. */

@@ -45,8 +45,9 @@ function report({ id, state }: HttpRequest & { readonly id: number }, result: Ht
 RangeReader.open(address, new Uint8Array(head), options).then(
   (reader) => {
     port.on('message', (request: HttpRequest & { readonly id: number }) => {
-      const { offset, length, buffer, start } = request
-      reader.read(offset, new Uint8Array(buffer, start, length)).then(
+      const { id, offset, length, buffer, start, state } = request
+      // The caller of such a request does nothing else meanwhile.
+      reader.read(offset, new Uint8Array(buffer, start, length), id === 0 && state === undefined).then(
         () => report(request, {}),
         (error: unknown) => report(request, failed(error)),
       )

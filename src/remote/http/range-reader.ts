@@ -6,10 +6,17 @@ import { temporaryFolder } from '../../sys/self.js'
 import type { HttpAddress } from './address.js'
 import { headLength, type ReaderOptions, type RemoteFacts } from './reader-options.js'
 import { contentRange, sizeOfUnsatisfied, versionOf, type FileVersion } from './answer.js'
-import { again, fill, PassingFailure, pieces, refuseStatus, Requester, type FollowedAddress } from './request.js'
-
-/** What one request asks for, in bytes. */
-const longestRequest = 4 * 1024 * 1024
+import { longestRequest, RangeQueue, type WantedRange } from './range-queue.js'
+import {
+  again,
+  fill,
+  PassingFailure,
+  pieces,
+  refuseStatus,
+  Requester,
+  scatter,
+  type FollowedAddress,
+} from './request.js'
 
 type ScratchStore = ReturnType<typeof createScratchStore>
 
@@ -24,6 +31,7 @@ export class RangeReader implements Disposable {
   #at: FollowedAddress
   readonly #version: FileVersion | undefined
   readonly #scratch: ScratchStore | undefined
+  readonly #queue: RangeQueue
   #resolving: Promise<void> | undefined
 
   /** See {@link RangeReader.open}. */
@@ -37,6 +45,7 @@ export class RangeReader implements Disposable {
     },
   ) {
     this.#requester = requester
+    this.#queue = new RangeQueue(requester.connections, (ranges) => this.#ask(ranges))
     this.#at = found.at
     this.facts = found.facts
     this.#version = found.version
@@ -82,31 +91,57 @@ export class RangeReader implements Disposable {
 
   /**
    * Fills `target` whole, by several requests at once where it is long.
+   * @param isUrgent it goes before what others wait for.
    * @throws ImageError corrupt E_SOURCE_CHANGED, E_READ, E_HTTP_PROTOCOL; usage, as the server refuses it.
    */
-  async read(offset: number, target: Uint8Array): Promise<void> {
+  async read(offset: number, target: Uint8Array, isUrgent = false): Promise<void> {
     if (this.#scratch !== undefined) {
       this.#scratch.read(offset, target)
       return
     }
     const all: Promise<void>[] = []
     for (let done = 0; done < target.length; done += longestRequest)
-      all.push(this.#piece(offset + done, target.subarray(done, done + longestRequest)))
+      all.push(this.#piece(offset + done, target.subarray(done, done + longestRequest), isUrgent))
     // Nothing may still write into the memory when one has failed.
     for (const result of await Promise.allSettled(all)) if (result.status === 'rejected') throw result.reason
   }
 
-  async #piece(offset: number, target: Uint8Array): Promise<void> {
+  #piece(offset: number, target: Uint8Array, isUrgent: boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (error?: Error): void => {
+        if (error === undefined) resolve()
+        else reject(error)
+      }
+      this.#queue.add({ offset, target, settle }, isUrgent)
+    })
+  }
+
+  /** Asks for ranges that lie one behind the other; each is settled as soon as it is there. */
+  async #ask(ranges: readonly WantedRange[]): Promise<void> {
+    const left = [...ranges]
+    try {
+      await this.#request(left)
+    } catch (error) {
+      for (const { settle } of left) settle(error as Error)
+    }
+  }
+
+  /** @param left loses what has come: what fails is asked for again from there on. */
+  async #request(left: WantedRange[]): Promise<void> {
     const { label } = this.#requester
     await again(label, false, async () => {
-      const headers: OutgoingHttpHeaders = { Range: `bytes=${offset}-${offset + target.length - 1}` }
+      const [first, last] = [left[0], left.at(-1)]
+      if (first === undefined || last === undefined) return
+      const { offset } = first
+      const length = last.offset + last.target.length - offset
+      const headers: OutgoingHttpHeaders = { Range: `bytes=${offset}-${offset + length - 1}` }
       if (this.#version !== undefined) headers[this.#version.header] = this.#version.value
       const at = this.#at
       const answer = await this.#requester.get(at.url, headers)
       const { statusCode = 0 } = answer
       if (statusCode === 206) {
-        this.#compare(answer, offset, target.length)
-        await fill(answer, target)
+        this.#compare(answer, offset, length)
+        await scatter(answer, left)
         return
       }
       answer.destroy()

@@ -22,4 +22,4 @@ export interface ReaderOptions {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-export const usualOptions: ReaderOptions = { milliseconds: 60_000, connections: 4 }
+export const usualOptions: ReaderOptions = { milliseconds: 60_000, connections: 8 }

@@ -47,12 +47,14 @@ export class Requester implements Disposable {
   /** Headers for the server that was named, and for no other that it leads to. */
   readonly #own: Readonly<Record<string, string>>
   readonly #milliseconds: number
+  readonly #connections: number
   readonly #agents: { readonly http: http.Agent; readonly https: https.Agent }
 
   constructor(address: HttpAddress, { milliseconds, connections, headers }: RequesterOptions) {
     this.#address = address
     this.#own = { ...(address.authorization === undefined ? {} : { Authorization: address.authorization }), ...headers }
     this.#milliseconds = milliseconds
+    this.#connections = connections
     const options = { keepAlive: true, maxSockets: connections }
     this.#agents = { http: new http.Agent(options), https: new https.Agent(options) }
   }
@@ -64,6 +66,11 @@ export class Requester implements Disposable {
 
   get label(): Label {
     return this.#address.label
+  }
+
+  /** Requests at once. */
+  get connections(): number {
+    return this.#connections
   }
 
   /** The address that was typed. */
@@ -125,13 +132,45 @@ export class Requester implements Disposable {
 
 /** Fills `target` whole with the body of an answer. @throws PassingFailure when it ends too early. */
 export async function fill(answer: IncomingMessage, target: Uint8Array): Promise<void> {
-  let at = 0
-  for await (const bytes of pieces(answer)) {
-    if (at + bytes.length > target.length) throw new PassingFailure('the answer is longer than what was asked for')
-    target.set(bytes, at)
-    at += bytes.length
-  }
-  if (at < target.length) throw new PassingFailure(`the answer ends after ${at} of ${target.length} bytes`)
+  await scatter(answer, [{ target, settle: () => undefined }])
+}
+
+/**
+ * Fills memory, piece by piece, with the body of an answer. @param left loses each piece as it is full, and settled.
+ * @throws PassingFailure when the body ends too early, or goes on.
+ */
+export function scatter(
+  answer: IncomingMessage,
+  left: { readonly target: Uint8Array; readonly settle: () => void }[],
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let at = 0
+    answer.on('data', (bytes: Buffer) => {
+      for (let from = 0; from < bytes.length;) {
+        const [piece] = left
+        if (piece === undefined) {
+          answer.destroy(new PassingFailure('the answer is longer than what was asked for'))
+          return
+        }
+        const { target, settle } = piece
+        const count = Math.min(bytes.length - from, target.length - at)
+        target.set(from === 0 && count === bytes.length ? bytes : bytes.subarray(from, from + count), at)
+        from += count
+        at += count
+        if (at < target.length) continue
+        at = 0
+        left.shift()
+        settle()
+      }
+    })
+    answer.on('error', (error: NodeJS.ErrnoException) => reject(brokenConnection(error)))
+    // What is no error (the end) comes before.
+    answer.on('close', () => reject(new PassingFailure('the connection was closed')))
+    answer.on('end', () => {
+      if (left.length === 0) resolve()
+      else reject(new PassingFailure('the answer ends before all that was asked for has come'))
+    })
+  })
 }
 
 /** The body of an answer. @throws PassingFailure when the connection breaks. */
