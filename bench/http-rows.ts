@@ -114,7 +114,8 @@ async function nginx(port: number): Promise<ChildProcess> {
   const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((one) => `${one}_temp_path ${own(one)};`)
   fs.writeFileSync(
     own('nginx.conf'),
-    `daemon off; ${process.getuid?.() === 0 ? 'user root; ' : ''}pid ${own('pid')}; error_log ${own('errors')}; worker_processes 1; events {}
+    `${process.getuid?.() === 0 ? 'user root; ' : ''}daemon off; pid ${own('pid')};
+error_log ${own('errors')}; worker_processes 1; events {}
 http { access_log off; sendfile on; ${places.join(' ')}
 server { listen 127.0.0.1:${port}; root ${folder}; } }`,
   )
