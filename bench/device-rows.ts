@@ -52,6 +52,8 @@ export interface Mounted {
   readonly shared: readonly { readonly name: string; readonly folder: string }[]
   readonly device: string
   readonly other: string
+  /** Full of data, and read past the page cache of the file below it. */
+  readonly disk: string
   end(): void
 }
 
@@ -65,10 +67,10 @@ export function mountInputs(): Mounted | undefined {
   if (!isRoot || !have('devices and reflinks', 'mkfs.xfs', 'mkfs.btrfs')) return undefined
   const tool = (file: string, ...args: string[]): string => execFileSync(file, args, { encoding: 'utf8' }).trim()
   const undo: (() => void)[] = []
-  const loop = (name: string, size: number): string => {
-    fs.closeSync(fs.openSync(at(name), 'w'))
+  const loop = (name: string, size: number, ...flags: string[]): string => {
+    fs.closeSync(fs.openSync(at(name), 'a'))
     fs.truncateSync(at(name), size)
-    const device = tool('losetup', '-f', '--show', at(name))
+    const device = tool('losetup', '-f', '--show', ...flags, at(name))
     undo.unshift(() => tool('losetup', '-d', device))
     return device
   }
@@ -83,10 +85,13 @@ export function mountInputs(): Mounted | undefined {
     return { name, folder }
   })
   const [device, other] = [loop('device.img', 2 * dataSize), loop('other.img', 2 * dataSize)]
+  tool('dd', `if=${files.random}`, `of=${at('disk.img')}`, 'bs=1M', `count=${dataSize / 1048576}`)
+  const disk = loop('disk.img', dataSize, '--direct-io=on')
   return {
     shared,
     device,
     other,
+    disk,
     end() {
       for (const step of undo) step()
     },

@@ -5,6 +5,7 @@ import { backupRows } from './backup-rows.js'
 import { deviceRows, mountInputs, reflinkRows } from './device-rows.js'
 import { fileRows } from './file-rows.js'
 import { httpRows } from './http-rows.js'
+import { incrementalRows } from './incremental-rows.js'
 import { imageRows, makeImages, makeInputs } from './image-rows.js'
 import { inBalancedOrder, median, run, type Run } from './measure.js'
 import { mountRows } from './mount.js'
@@ -140,7 +141,8 @@ function save(results: readonly { readonly name: string }[]): void {
 
 fs.rmSync(options.folder, { recursive: true, force: true })
 const images = imageRows().filter(({ name }) => isWanted(name))
-const onDevices = ['reflink', 'restore onto a device', 'clone of a device'].some(isWanted)
+const isIncremental = isWanted('incremental image, 1 % changed, against a whole one')
+const onDevices = isIncremental || ['reflink', 'restore onto a device', 'clone of a device'].some(isWanted)
 const isBackup = ['partclone', 'Clonezilla folder, zst', 'Clonezilla folder, gz', 'ntfsclone', 'E01'].some((name) =>
   isWanted(`${name} → raw, against its own tool`),
 )
@@ -172,6 +174,7 @@ try {
     ...images,
     ...(isBackup ? backupRows() : []),
     ...(mounted === undefined ? [] : [...reflinkRows(mounted), ...deviceRows(mounted)]),
+    ...(mounted === undefined || !isIncremental ? [] : incrementalRows(mounted)),
   ]
   for (const row of [...rows, ...(options.quick ? [] : fileRows())].filter(({ name }) => isWanted(name)))
     save([await measure(row)])

@@ -1,5 +1,6 @@
 import { aborted } from '../errors.js'
 import type { BlockSource } from '../block/types.js'
+import { allOf } from './all-of.js'
 import { prefill } from './copy.js'
 import { runLanes } from './lanes.js'
 import { chunkLengthFor, lanesFor, Plan } from './plan.js'
@@ -64,10 +65,10 @@ export async function compareSources(
     async (chunk, lane, ticket) => {
       const slot = slots[lane]
       if (slot === undefined || chunk.base === undefined) throw new RangeError(`no buffer or no base for lane ${lane}`)
-      const [first, second] = await both(
+      const [first, second] = await allOf([
         prefill(chunk.content, a, chunk.offset, slot.bytes),
         prefill(chunk.base, b, chunk.offset, slot.bytes.subarray(slot.half)),
-      )
+      ])
       const result = await pool.run(
         {
           mode: 'compare',
@@ -94,12 +95,6 @@ export async function compareSources(
   return difference === undefined
     ? { equal: true, ...differences }
     : { equal: false, offset: difference, ...differences }
-}
-
-/** Both results; waits for both even when one fails. */
-async function both<T>(first: Promise<T>, second: Promise<T>): Promise<[T, T]> {
-  await Promise.allSettled([first, second])
-  return [await first, await second]
 }
 
 /**

@@ -93,6 +93,8 @@ export interface CopyResult {
 }
 
 const mebibyte = 1024 * 1024
+/** Bytes of a disk that are read at once, where digests of all of it are taken: of each piece a thread is sent word. */
+const diskChunk = 4 * mebibyte
 /** Chunks in flight: one that this thread moves, and those that the threads of the pool read and write. */
 const plainLanes = 4
 /** Disks below this are not worth starting worker threads for. */
@@ -108,13 +110,7 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
   const { source, target, base, signal } = options
   const sparse = options.sparse ?? Math.max(target.grain, 65536)
   const zeros = target.placeZeros === true || sparse === 0
-  const align = Math.max(
-    target.grain,
-    65536,
-    target.packedUnit?.length ?? 0,
-    options.digests === undefined && options.parts === undefined ? 0 : blockLength,
-  )
-  const chunkLength = chunkLengthFor(source, Math.max(mebibyte, align), align)
+  const { chunkLength, align } = chunksOf(options)
   const known = options.parts?.known !== undefined
   const plan = new Plan(source, {
     capacity: Math.max(source.capacity, base === undefined ? 0 : target.capacity),
@@ -151,6 +147,16 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
   )
   mover.finish()
   return { bytesRead: mover.bytesRead, bytesWritten: mover.bytesWritten }
+}
+
+/** Bytes of a chunk, and what it is to be a multiple of. */
+function chunksOf({ source, target, digests, parts }: CopyOptions): { chunkLength: number; align: number } {
+  const block = digests === undefined && parts === undefined ? 0 : blockLength
+  const align = Math.max(target.grain, 65536, target.packedUnit?.length ?? 0, block)
+  return {
+    chunkLength: chunkLengthFor(source, Math.max(parts === undefined ? mebibyte : diskChunk, align), align),
+    align,
+  }
 }
 
 /** What is shared is not seen, and a disk's bad sectors are not shared. */

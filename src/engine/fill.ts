@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import { corrupt } from '../errors.js'
 import { compressedError } from '../block/read.js'
 import { codecFor } from '../codec/registry.js'
+import { allOf } from './all-of.js'
 import type { ChunkPiece } from './chunk.js'
 
 export type Packed = Extract<ChunkPiece, { kind: 'packed' }>
@@ -70,9 +71,7 @@ export async function fillAsync(
 ): Promise<void> {
   const reads: Promise<void>[] = []
   for (const piece of pieces) if (piece.kind === 'data') reads.push(readAsync(piece, target))
-  // Awaited even when one fails: nothing may still write into the buffer afterwards.
-  const results = await Promise.allSettled(reads)
-  for (const result of results) if (result.status === 'rejected') throw result.reason
+  await allOf(reads)
   for (const piece of pieces) if (piece.kind === 'packed') fillPacked(piece, target, buffers)
 }
 

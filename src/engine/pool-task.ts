@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import { poolRoom, type PoolEncoder } from '../block/types.js'
 import { poolCodec } from '../codec/registry.js'
+import { allOf } from './all-of.js'
 import { scanChunk, type ChunkPiece, type ScannedRun } from './chunk.js'
 import { fillAsync, fillPacked, UnitBuffers, type Packed } from './fill.js'
 import { clear, judgeChunk, packEach, type Task, type TaskResult } from './task.js'
@@ -217,10 +218,4 @@ function readUpTo(descriptor: number, target: Uint8Array, position: number): Pro
     }
     step()
   })
-}
-
-/** All are awaited even when one fails: nothing may still use the memory afterwards. */
-async function allOf(parts: readonly Promise<void>[]): Promise<void> {
-  const results = await Promise.allSettled(parts)
-  for (const result of results) if (result.status === 'rejected') throw result.reason
 }

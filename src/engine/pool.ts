@@ -4,7 +4,8 @@ import { rebuilt } from '../errors.js'
 import { codecModules } from '../codec/registry.js'
 import { roundUp } from '../binary/integers.js'
 import { memoryPage, pageAlignedMemory } from '../binary/pages.js'
-import { UnitBuffers } from './fill.js'
+import { allOf } from './all-of.js'
+import { fillAsync, UnitBuffers } from './fill.js'
 import { PoolTasks } from './pool-task.js'
 import { runTaskAsync, type Task, type TaskResult } from './task.js'
 import type { WorkerReply, WorkerRequest, WorkerSetup } from './worker.js'
@@ -38,6 +39,8 @@ export function defaultThreads(): number {
   return Math.max(1, Math.min(8, os.availableParallelism()))
 }
 
+type Content = Pick<Task, 'pieces' | 'present'>
+
 interface Waiting {
   resolve(result: TaskResult): void
   reject(error: unknown): void
@@ -66,12 +69,32 @@ export class TaskPool implements AsyncDisposable {
     if (this.#threads > 0 && isHeavy(task))
       return this.#poolTasks.takes(task)
         ? await this.#poolTasks.run(task, slot.bytes, slot.half)
-        : await this.#send(task, slot)
+        : await this.#send(await this.#readAhead(task, slot), slot)
     return await runTaskAsync(task, slot.bytes, slot.half, this.#buffers)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.terminate()))
+  }
+
+  /**
+   * The same task when its plain bytes are in the buffer: read by the system's own threads, so that a worker never
+   * waits for the disk, and the disk never for a worker. @throws ImageError
+   */
+  async #readAhead(task: Task, { bytes, half }: Slot): Promise<Task> {
+    const { base } = task
+    const own = this.#read(task, bytes.subarray(0, task.length))
+    if (base === undefined) return { ...task, ...(await own) }
+    const [content, below] = await allOf([own, this.#read(base, bytes.subarray(half, half + task.length))])
+    return { ...task, ...content, base: below }
+  }
+
+  async #read(content: Content, target: Uint8Array): Promise<Content> {
+    const plain = content.pieces.filter(({ kind }) => kind === 'data')
+    if (plain.length === 0) return content
+    await fillAsync(plain, target, this.#buffers)
+    const present = [...content.present, ...plain.map(({ at, length }) => ({ at, length }))]
+    return { pieces: content.pieces.filter(({ kind }) => kind !== 'data'), present }
   }
 
   #send(task: Task, slot: Slot): Promise<TaskResult> {

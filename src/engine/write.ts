@@ -3,6 +3,7 @@ import { directAlignment, type ByteStore } from '../block/types.js'
 import { writeError } from '../block/file-store.js'
 import type { ImageError } from '../errors.js'
 import { milliseconds } from '../sys/clock.js'
+import { allOf } from './all-of.js'
 
 /** Bytes of a buffer that go to one place of a store. */
 export interface Write {
@@ -38,17 +39,11 @@ export async function writeAll(writes: readonly Write[], bytes: Uint8Array): Pro
   await allOf(writes.map((write) => writeOne(write, bytes)))
 }
 
-/** All are awaited even when one fails: nothing may still read the buffer, or use the descriptor, afterwards. */
-async function allOf(writes: readonly Promise<void>[]): Promise<void> {
-  const results = await Promise.allSettled(writes)
-  for (const result of results) if (result.status === 'rejected') throw result.reason
-}
-
 /**
  * The same, by this thread itself where the store is a file in the page cache. Undefined when all is done; a promise
  * where something is to be waited for, or failed (ImageError target).
  */
-export function writeNow(writes: readonly Write[], bytes: Uint8Array): Promise<void> | undefined {
+export function writeNow(writes: readonly Write[], bytes: Uint8Array): Promise<unknown> | undefined {
   const later: Promise<void>[] = []
   for (const write of writes) {
     const { store, position, length } = write
