@@ -72,7 +72,7 @@ const lazyImports = [
   [/^operations\/transfer\/convert\.js$/, /^\.\/sink-compressed\.js$/],
   [/^operations\/transfer\/convert\.js$/, /^\.\/sink-export\.js$/],
   [/^operations\/transfer\/convert\.js$/, /^(?:\.\.\/resume\/\w[\w-]*|\.\/made-record)\.js$/],
-  [/^operations\/transfer\/convert\.js$/, /^\.\/(?:sink-stream|archive-stream|sink-ova)\.js$/],
+  [/^operations\/transfer\/convert\.js$/, /^\.\/(?:sink-stream|packed-stream|sink-ova|sink-upload)\.js$/],
   [/^operations\/partition\/resized-volume\.js$/, /^\.\.\/\.\.\/filesystem\/index\.js$/],
 ]
 

@@ -3,6 +3,8 @@
  * Nothing here prints, and nothing touches `process`. Offsets, lengths and sizes are bytes.
  */
 
+import type * as HttpClient from './remote/http/request.js'
+
 // Converting, creating, measuring.
 export { convert, type ConvertOptions, type ConvertResult, type TargetOutput } from './operations/transfer/convert.js'
 export type { SourceInput } from './operations/transfer/source.js'
@@ -204,6 +206,21 @@ export {
 } from './formats/driver.js'
 export type { Wrapped, WrappedFile, WrappedStream, WrapperDriver } from './formats/driver.js'
 export { otherId, type Location, type LocationId, type Scheme as AddressScheme } from './location/location.js'
+export type {
+  StandingObject,
+  Upload,
+  UploadedObject,
+  UploadImage,
+  UploadPlan,
+  UploadTarget,
+} from './location/upload.js'
+export { HttpStore } from './remote/http/http-store.js'
+export { optionsOf as httpOptions } from './remote/http/environment.js'
+export type { ReaderOptions as HttpOptions } from './remote/http/reader-options.js'
+export type { Explanation, HttpAddress, Signer, SignerModule, UnsignedRequest } from './remote/http/address.js'
+/** Requests to web servers, with tries and pauses. Loaded for those who send some. */
+export const loadHttpClient = (): Promise<typeof HttpClient> => import('./remote/http/request.js')
+export { keepSecret } from './sys/secrets.js'
 export type { Work, WorkProgress } from './block/work.js'
 export type { BlockSource, ByteStore, Codec, Extent, Fact, Note, Section } from './block/types.js'
 export { ExtentReader } from './block/read.js'

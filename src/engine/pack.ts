@@ -14,7 +14,7 @@ export interface PackOptions {
   readonly level?: number
   readonly unitLength: number
   /** Takes the units in order; the bytes are used again afterwards. */
-  readonly take: (stored: Uint8Array, length: number) => void
+  readonly take: (stored: Uint8Array, length: number) => Promise<void> | void
   readonly threads?: number
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
@@ -54,7 +54,7 @@ export async function packUnits(options: PackOptions): Promise<CopyResult> {
         stored = slot.bytes.subarray(run.storedAt, run.storedAt + run.storedLength)
       }
       await ticket.turn
-      take(stored, length)
+      await take(stored, length)
       bytesWritten += stored.length
       ticket.done()
       onProgress?.({ phase: 'copy', done: chunk.next, total: capacity })

@@ -5,7 +5,7 @@ import { MemoryStore } from '../block/memory-store.js'
 import type { CopyTarget, ImageWriter } from '../block/image-writer.js'
 import { copy, packingRoom, prefill, type CopyOptions, type CopyResult } from './copy.js'
 import { runLanes } from './lanes.js'
-import { ContentReader, lanesFor, Plan } from './plan.js'
+import { ContentReader, lanesFor, Plan, type ChunkContent } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
 
 export interface StreamOptions extends Omit<CopyOptions, 'target'> {
@@ -13,6 +13,10 @@ export interface StreamOptions extends Omit<CopyOptions, 'target'> {
   readonly layout: (store: ByteStore) => ImageWriter
   /** Takes the image's bytes in order; resolves when more may come. The bytes are reused afterwards. */
   readonly output: (bytes: Uint8Array) => Promise<void>
+  /** Is given how many bytes will come, before the first, where that is known. */
+  readonly planned?: (size: number) => Promise<void>
+  /** Takes so many zeros in place of bytes. */
+  readonly zeros?: (length: number) => Promise<void>
 }
 
 /** Guest bytes that stand at `position` in the image: as they are, or as compressed units of `stored` bytes each. */
@@ -48,6 +52,9 @@ export async function stream(options: StreamOptions): Promise<CopyResult> {
     target.sequential === true
       ? [{ position: 0, offset: 0, length: target.capacity }]
       : await recordLayout(rest, target, store)
+  const last = placed.at(-1)
+  const end = last === undefined ? 0 : last.position + (last.stored === undefined ? last.length : sum(last.stored))
+  await options.planned?.(Math.max(store.size, end))
   const outlet = new Outlet(store, output, options)
   await emit(options, target, placed, outlet)
   await outlet.skipTo(store.size)
@@ -174,14 +181,22 @@ async function emit(
     async (piece, lane, ticket) => {
       const slot = slots[lane]
       if (slot === undefined) throw new RangeError(`no buffer for lane ${lane}`)
-      const bytes = await fetch(source, contents, piece, slot, target, pool)
+      const content = contents.at(piece.offset, piece.length)
+      const isZero = options.zeros !== undefined && piece.stored === undefined && holdsNothing(content)
+      const bytes = isZero ? undefined : await fetch(source, content, piece, slot, target, pool)
       await ticket.turn
       await outlet.skipTo(piece.position)
-      await outlet.give(bytes, piece.length)
+      if (bytes === undefined) await outlet.giveZeros(piece.length)
+      else await outlet.give(bytes, piece.length)
       ticket.done()
     },
     signal,
   )
+}
+
+/** Whether nothing is stored there. */
+function holdsNothing({ pieces, local }: ChunkContent): boolean {
+  return pieces.length === 0 && local.length === 0
 }
 
 function* cut(placed: readonly Placed[]): Generator<Placed, undefined> {
@@ -203,13 +218,13 @@ function* cut(placed: readonly Placed[]): Generator<Placed, undefined> {
 /** The bytes of a piece as they stand in the image. */
 async function fetch(
   source: BlockSource,
-  contents: ContentReader,
+  content: ChunkContent,
   piece: Placed,
   slot: Slot,
   target: ImageWriter,
   pool: TaskPool,
 ): Promise<Uint8Array> {
-  const { pieces, present } = await prefill(contents.at(piece.offset, piece.length), source, piece.offset, slot.bytes)
+  const { pieces, present } = await prefill(content, source, piece.offset, slot.bytes)
   const packing = piece.stored === undefined ? undefined : target.packedUnit
   const result = await pool.run(
     {
@@ -232,6 +247,8 @@ async function fetch(
   return slot.bytes.subarray(0, sum(lengths))
 }
 
+type OutletOptions = Pick<StreamOptions, 'onProgress' | 'signal' | 'zeros'>
+
 /** Gives out the image's bytes in order: tables and gaps from the layout's store, data as it comes. */
 class Outlet {
   fetched = 0
@@ -239,14 +256,10 @@ class Outlet {
   position = 0
   readonly #store: MemoryStore
   readonly #output: (bytes: Uint8Array) => Promise<void>
-  readonly #options: Pick<StreamOptions, 'onProgress' | 'signal'>
+  readonly #options: OutletOptions
   readonly #gap = new Uint8Array(pieceLength)
 
-  constructor(
-    store: MemoryStore,
-    output: (bytes: Uint8Array) => Promise<void>,
-    options: Pick<StreamOptions, 'onProgress' | 'signal'>,
-  ) {
+  constructor(store: MemoryStore, output: (bytes: Uint8Array) => Promise<void>, options: OutletOptions) {
     this.#store = store
     this.#output = output
     this.#options = options
@@ -265,10 +278,20 @@ class Outlet {
     await this.#send(bytes)
   }
 
+  async giveZeros(length: number): Promise<void> {
+    if (this.#options.signal?.aborted === true) throw aborted()
+    await this.#options.zeros?.(length)
+    this.#moved(length)
+  }
+
   async #send(bytes: Uint8Array): Promise<void> {
     if (this.#options.signal?.aborted === true) throw aborted()
     await this.#output(bytes)
-    this.position += bytes.length
+    this.#moved(bytes.length)
+  }
+
+  #moved(length: number): void {
+    this.position += length
     this.#options.onProgress?.({ phase: 'stream', done: this.position, total: this.#store.size })
   }
 }

@@ -207,6 +207,16 @@ export class OpenedImage implements BlockSource {
     return [...this.layers, ...this.#others].flatMap(({ files }) => files)
   }
 
+  /** What all of it was opened from, and what that lies in. */
+  get locations(): Location[] {
+    const own = this.layers.flatMap(({ location }) => {
+      const found = [location]
+      for (let outer = location.outer; outer !== undefined; outer = outer.outer) found.push(outer)
+      return found
+    })
+    return [...own, ...this.#others.flatMap(({ locations }) => locations)]
+  }
+
   /**
    * Makes sure that what was read is one state of the disk: at the end of whatever read it.
    * @param from the first layer asked; 1: only the parents, where the image itself is being changed here.

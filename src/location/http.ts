@@ -11,6 +11,7 @@ export class HttpLocation implements Location {
   readonly id: LocationId
   readonly label: Label
   readonly name: string | undefined
+  readonly place: string
   readonly #at: HttpAddress
 
   /** @throws ImageError usage E_HTTP_URL. */
@@ -19,6 +20,7 @@ export class HttpLocation implements Location {
     this.id = otherId('http', this.#at.url)
     this.label = this.#at.label
     this.name = lastName(this.#at.url)
+    this.place = serverPlace(this.#at.url)
   }
 
   store(): HttpStore {
@@ -32,6 +34,12 @@ export class HttpLocation implements Location {
   siblings(): readonly string[] {
     return []
   }
+}
+
+/** The server and path of an address. */
+export function serverPlace(url: string): string {
+  const { origin, pathname } = new URL(url)
+  return origin + pathname
 }
 
 /** The last part of an address's path: a format has its extension there. */

@@ -1,5 +1,6 @@
 import type { ByteStore } from '../block/types.js'
 import type { HostPath, Label } from '../errors.js'
+import type { UploadTarget } from './upload.js'
 
 /**
  * A location is what a source or target *is*, before anything is known of its format: a file of this computer, a
@@ -57,6 +58,18 @@ export interface Location {
   siblings(): readonly string[]
   /** What is in it, where it is a folder. */
   list?(): readonly Location[]
+  /**
+   * Of an object of another computer: its server and path, without what opens it (a name, a signature). A target may be
+   * none of what is read.
+   */
+  readonly place?: string
+  /** What it lies in, where it is a member. */
+  readonly outer?: Location
+  /**
+   * Where whole objects of another computer can be made at this address: what writes to it. Nothing is asked of the
+   * server yet. @throws ImageError usage, for settings that are missing.
+   */
+  upload?(): UploadTarget
 }
 
 declare const idBrand: unique symbol

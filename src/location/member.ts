@@ -9,23 +9,23 @@ export class MemberLocation implements Location {
   readonly address: string
   readonly label: Label
   readonly name: string | undefined
-  readonly #outer: Location
+  readonly outer: Location
 
   /** @param name what it is called inside. @param label what messages call it. */
   constructor(outer: Location, name: string | undefined, label: string) {
-    this.#outer = outer
+    this.outer = outer
     this.name = name
     this.label = label as Label
     this.address = outer.address
   }
 
   get id(): LocationId {
-    return otherId('member', this.#outer.id, this.name ?? '')
+    return otherId('member', this.outer.id, this.name ?? '')
   }
 
   /** The opener has the store already (formats/unwrap.ts): nothing finds this by its location alone. */
   store(): ByteStore {
-    return this.#outer.store()
+    return this.outer.store()
   }
 
   sibling(): undefined {

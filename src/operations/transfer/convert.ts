@@ -12,11 +12,11 @@ import { targetFormat, tryLayout, type TargetFormat } from './layout.js'
 import { compressorFact, formatFacts, optionFacts, sourceFacts } from '../resume/facts.js'
 import { resumable } from '../resume/resumable.js'
 import { hasJournal, type FileSession } from '../resume/file-session.js'
+import { UploadSession } from '../resume/upload-session.js'
 import type { GivenFacts, SessionEnd } from '../resume/journaled-target.js'
 import { madeDifference, writeMadeRecord } from './made-record.js'
 import fs from '../../sys/host-fs.js'
 import { runSink, type Output, type SinkStepName } from './sink.js'
-import { ArchiveStream } from './archive-stream.js'
 import {
   archiveContainer,
   choiceFor,
@@ -25,11 +25,13 @@ import {
   platformResult,
   type PlatformResult,
 } from './for-platform.js'
-import { CompressedOutput, compressedTarget, type Archive } from './sink-compressed.js'
+import { CompressedOutput, compressedTarget, type Archive, type FilePacking } from './sink-compressed.js'
 import { ExportOutput } from './sink-export.js'
 import { FileOutput } from './sink-file.js'
+import { PackedStream } from './packed-stream.js'
 import { OvaOutput, OvaStreamOutput } from './sink-ova.js'
 import { StreamOutput, type OutputStream } from './sink-stream.js'
+import { UploadOutput } from './sink-upload.js'
 import { imageIdentity } from './identity.js'
 import { sourceOf, type Source, type SourceInput } from './source.js'
 import { planOf, type PlanStep } from './step.js'
@@ -37,8 +39,8 @@ import type { VolumeUsage } from './used-only.js'
 import { milliseconds } from '../../sys/clock.js'
 
 /**
- * Where an image goes: a path, the URI of an NBD export (which gets the disk's bytes), or something that takes its
- * bytes in order (standard output).
+ * Where an image goes: a path, the URI of an NBD export (which gets the disk's bytes), the address of an object of
+ * another computer (of a scheme that takes them), or something that takes its bytes in order (standard output).
  */
 export type TargetOutput = string | OutputStream
 
@@ -97,7 +99,7 @@ export interface ConvertResult {
   /** What each partition was read as, when only what is in use was wanted. */
   readonly volumes?: readonly VolumeUsage[]
   readonly verified: boolean
-  /** Bytes of the disk that an earlier run had copied, with {@link ConvertOptions.resume}. */
+  /** Bytes of the disk, or of an upload, that an earlier run had copied, with {@link ConvertOptions.resume}. */
   readonly resumed?: number
   /** The target was there already, and is what would have been made, with {@link ConvertOptions.ifExists}. */
   readonly already?: boolean
@@ -134,10 +136,11 @@ export async function convertFrom(
     await new Conversion(source, target, { ...given, forward }).run()
   // Standard input cannot be read a second time, and filesystems are read at any place.
   if (source.arrives === true || options.usedOnly !== undefined) return await convertOnce()
-  if (typeof target === 'string' && given.registry.schemes.locate(target).path !== undefined)
-    return await readingForward(convertOnce)
+  const place = typeof target === 'string' ? given.registry.schemes.locate(target) : undefined
+  if (place?.path !== undefined) return await readingForward(convertOnce)
   // What was given out is gone: it has to be known before that the stream is whole. Other formats read twice.
-  const isRaw = options.to === undefined || given.registry.find(options.to)?.plain === true
+  const named = place?.name === undefined ? given.registry.plain : given.registry.forExtension(place.name)
+  const isRaw = (options.to === undefined ? named : given.registry.find(options.to))?.plain === true
   return isRaw ? await readingForward(convertOnce, { surveyed: true }) : await convertOnce()
 }
 
@@ -149,8 +152,12 @@ async function convertToFile(
 ): Promise<ConvertResult> {
   const once = async (more: Partial<ConvertOptions> & Resuming): Promise<ConvertResult> =>
     await new Conversion(source, target, { ...options, ...more }).run()
-  const path = typeof target === 'string' ? options.registry.schemes.locate(target).path : undefined
-  if (source.arrives === true || path === undefined) throw notResumable()
+  const place = typeof target === 'string' ? options.registry.schemes.locate(target) : undefined
+  if (source.arrives === true) throw notResumable()
+  if (place?.upload !== undefined && options.ifExists === undefined)
+    return await once(options.dryRun === true ? {} : { upload: new UploadSession(place.id) })
+  const path = place?.path
+  if (path === undefined) throw notResumable()
   if (options.dryRun === true) return await once({})
   /** The same where the file is there: only what is known of it. */
   const found = async (more: Resuming): Promise<ConvertResult> => {
@@ -178,6 +185,7 @@ function notResumable(): ImageError {
 
 interface Resuming {
   readonly session?: FileSession
+  readonly upload?: UploadSession
   /** A target that is there, and must be what would be made. */
   readonly assertSame?: string
   /** A target that is in place, whose record may be missing. */
@@ -224,24 +232,26 @@ class Conversion {
         hint: 'Name the target .ova, or use --to ova.',
       })
     this.#output.check()
-    if ((options.resume === true || options.ifExists !== undefined) && !(this.#output instanceof FileOutput))
-      throw notResumable()
+    const goesOn = this.#output instanceof FileOutput || this.#output.isRemote === true
+    if ((options.resume === true || options.ifExists !== undefined) && !goesOn) throw notResumable()
   }
 
   async run(): Promise<ConvertResult> {
     const { dryRun = false, verify } = this.#options
     // A target that cannot be made is reported before a long read from a pipe; a source with a path is first compared
     // with the target.
-    if (this.#source.arrives === true) this.#output.checkPlace()
+    if (this.#source.arrives === true || this.#output.isRemote === true) await this.#output.checkPlace()
     const choice = this.#choice
-    const { session, ifExists, records, uuid, time } = this.#options
+    const { session, upload, ifExists, records, uuid, time } = this.#options
+    const { identity } = session ?? upload ?? {}
     using content = await openContent(this.#source, this.#output.path, this.#format, {
       ...this.#options,
-      uuid: uuid ?? session?.identity?.uuid,
-      time: time ?? session?.identity?.time,
+      uuid: uuid ?? identity?.uuid,
+      time: time ?? identity?.time,
       fit: choice === undefined ? undefined : platformFit(choice.platform, this.#source.name),
     })
     const facts = this.#begin(content)
+    upload?.begin(content.shape.identity)
     const further = await this.#further()
     try {
       const result = await this.#transfer(content, further, dryRun, verify)
@@ -336,6 +346,7 @@ class Conversion {
       bytesWritten,
       volumes: used?.volumes,
       verified: verify === true && !dryRun,
+      resumed: this.#options.upload === undefined ? undefined : sink.resumed,
       platform:
         choice === undefined
           ? undefined
@@ -356,6 +367,13 @@ class Conversion {
   }
 }
 
+/** How an archive that a platform takes is packed. */
+function packingOf(archive: Archive): FilePacking
+function packingOf(archive: Archive | undefined): FilePacking | undefined
+function packingOf(archive: Archive | undefined): FilePacking | undefined {
+  return archive === undefined ? undefined : { container: archiveContainer(), archive }
+}
+
 /** What a target is, by its address. @throws ImageError usage E_NBD_URI, E_TARGET. */
 function outputOf(
   target: TargetOutput,
@@ -364,19 +382,22 @@ function outputOf(
 ): Output {
   if (typeof target !== 'string') {
     if (options.to === 'ova') return new OvaStreamOutput(target, options)
-    return archive === undefined ? new StreamOutput(target, options) : new ArchiveStream(target, archive, options)
+    return archive === undefined
+      ? new StreamOutput(target, options)
+      : new PackedStream(target, packingOf(archive), options)
   }
   const { schemes } = options.registry
   const location = schemes.locate(target)
   if (location instanceof NbdLocation) return new ExportOutput(location, options)
+  if (location.upload !== undefined) return new UploadOutput(location, location.upload(), packingOf(archive), options)
   if (location.path === undefined)
     throw usage('E_TARGET', `the target ${location.label} is ${schemes.of(target).title}, which is only read`, {
       hint: 'Give the name of a file as the target.',
     })
   if (options.to === 'ova' || (options.to === undefined && /\.ova$/i.test(target)))
     return new OvaOutput(target, options)
-  const packed =
-    archive === undefined ? compressedTarget(target) : { container: archiveContainer(), inner: target, archive }
+  const packing = packingOf(archive)
+  const packed = packing === undefined ? compressedTarget(target) : { ...packing, inner: target }
   return packed === undefined
     ? new FileOutput(target, { ...options, resume: options.session })
     : new CompressedOutput(target, packed, options)

@@ -22,11 +22,30 @@ export async function packFile(
   source: BlockSource,
   container: Container,
   store: FileStore,
+  options: PackingOptions,
+): Promise<CopyResult> {
+  let position = 0
+  return await packInto(
+    source,
+    container,
+    (bytes) => {
+      store.write(position, bytes)
+      position += bytes.length
+    },
+    options,
+  )
+}
+
+/** The same into a stream. @param give takes the bytes in order; they are used again afterwards. */
+export async function packInto(
+  source: BlockSource,
+  container: Container,
+  give: (bytes: Uint8Array) => Promise<void> | void,
   { threads, signal, onProgress }: PackingOptions,
 ): Promise<CopyResult> {
   const units = new UnitList()
   const heads: Uint8Array[] = []
-  store.write(0, container.head)
+  await give(container.head)
   let position = container.head.length
   const moved = await packUnits({
     source,
@@ -36,14 +55,14 @@ export async function packFile(
     signal,
     onProgress,
     take: (stored, length) => {
-      store.write(position, stored)
       units.add(position, stored.length, length)
       heads.push(Uint8Array.from(stored.subarray(0, unitHeadLength)))
       position += stored.length
+      return give(stored)
     },
   })
   const tail = container.tail(units, heads)
-  store.write(position, tail)
+  await give(tail)
   return { bytesRead: moved.bytesRead, bytesWritten: position + tail.length }
 }
 

@@ -17,10 +17,14 @@ import type { Step } from './step.js'
 import { TargetFiles, type TargetPlace } from './target.js'
 
 /** A target that is a compressed file around an image: `disk.raw.gz`, `disk.qcow2.zst`. */
-export interface CompressedTarget {
-  readonly container: Container
+export interface CompressedTarget extends FilePacking {
   /** The name of the image inside, which says its format. */
   readonly inner: string
+}
+
+/** How an image is packed. */
+export interface FilePacking {
+  readonly container: Container
   /** An archive around the image, which is what is compressed. */
   readonly archive?: Archive
 }

@@ -9,7 +9,13 @@ import type { Step } from './step.js'
 export interface OutputStream {
   /** Resolves when more may come; the bytes are reused afterwards. */
   readonly output: (bytes: Uint8Array) => Promise<void>
+  /** Is given how many bytes will come, before the first, where that is known. */
+  readonly planned?: (size: number) => Promise<void>
+  /** Takes so many zeros, where they need not be given out as bytes. */
+  readonly zeros?: (length: number) => Promise<void>
   readonly name?: string
+  /** What the image is called where it goes. */
+  readonly fileName?: string
   /** The file that it is, where it is one: it may be none of those that are read. */
   readonly file?: { readonly device: bigint; readonly inode: bigint }
 }
@@ -102,9 +108,12 @@ export class StreamSink implements Sink {
     this.#result = await stream({
       ...moving,
       output: this.target.output,
+      planned: this.target.planned,
+      zeros: this.target.zeros,
       layout: (store) => {
         const writer = format.driver.create(store, shape, format.options, {
           onePass: true,
+          name: this.target.fileName,
           createFile: () => {
             throw usage('E_STREAM', 'an image of several files cannot go to a stream')
           },

@@ -1,6 +1,6 @@
 import type { Note } from '../../block/types.js'
 import type { CopyResult, Progress } from '../../engine/index.js'
-import { aborted, firstError, isImageError } from '../../errors.js'
+import { aborted, firstError, ImageError, isImageError } from '../../errors.js'
 import type { Registry } from '../../formats/registry.js'
 import type { Content } from './content.js'
 import type { TargetFormat } from './layout.js'
@@ -27,10 +27,17 @@ export interface Sink extends Disposable {
   readonly given?: number
   /** What the user should know of the target. */
   readonly notes: readonly Note[]
+  /** Bytes of it that an earlier run had sent, where that is known. */
+  readonly resumed?: number
   /** What was done, when all steps have run. */
   readonly result: Transferred | undefined
   /** What an interruption leaves of the target, a sentence. */
   readonly left?: string
+  /**
+   * Takes back what was begun elsewhere, which takes time; before it is closed, when a step failed.
+   * @returns what to say besides the error, a sentence.
+   */
+  takeBack?(): Promise<string | undefined>
 }
 
 /** How a sink is filled. */
@@ -56,14 +63,19 @@ export interface Output {
   readonly formatName: string | undefined
   /** What results call the format, where it is not that of an image: `ova`. */
   readonly formatId?: string
+  /** Whether it is a place of another computer. */
+  readonly isRemote?: boolean
   /** Whether it takes several disks. */
   readonly takesDisks?: boolean
   /** The format of the images in it, where its name does not say so. @throws ImageError usage. */
   format?(registry: Registry): TargetFormat
   /** What the options ask for and the target cannot have. @throws ImageError usage. */
   check(): void
-  /** Whether it can be made, as far as that can be known without the source. @throws ImageError target, refused. */
-  checkPlace(): void
+  /**
+   * Whether it can be made, as far as that can be known without the source. Of a place of another computer that takes
+   * time, and is asked in any case, before the source is opened. @throws ImageError target, refused.
+   */
+  checkPlace(): void | Promise<void>
   /** @throws ImageError target, refused; those of connecting. */
   sink(content: Content, further?: readonly Content[]): Sink
 }
@@ -75,10 +87,26 @@ export interface Output {
 export async function runSink(sink: Sink, dryRun = false): Promise<void> {
   try {
     using filling = sink
-    if (!dryRun) await runSteps(filling.steps)
+    if (!dryRun) await runOrTakeBack(filling)
   } catch (thrown) {
     const error = firstError(thrown)
     if (sink.left === undefined || !isImageError(error) || error.kind !== 'aborted') throw error
     throw aborted(error.message, { hint: sink.left, cause: error })
+  }
+}
+
+async function runOrTakeBack(sink: Sink): Promise<void> {
+  try {
+    await runSteps(sink.steps)
+  } catch (thrown) {
+    const said = await sink.takeBack?.()
+    const error = firstError(thrown)
+    if (said === undefined || !isImageError(error)) throw error
+    const { kind, code, message, hint, details } = error
+    throw new ImageError(kind, code, message, {
+      hint: hint === undefined ? said : `${hint} ${said}`,
+      details,
+      cause: error,
+    })
   }
 }

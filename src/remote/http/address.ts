@@ -2,12 +2,51 @@ import { printable, usage, type Label } from '../../errors.js'
 import { isPlainText } from '../../sys/host-fs.js'
 import { keepSecret } from '../../sys/secrets.js'
 
+/**
+ * A module whose default export makes a {@link Signer} of `data`. Requests are sent by threads, which import it by its
+ * address.
+ */
+export interface SignerModule {
+  readonly module: string
+  /** What can be handed to a thread. */
+  readonly data: unknown
+}
+
+/** A request before it is sent. */
+export interface UnsignedRequest {
+  readonly method: string
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: Uint8Array
+}
+
+export interface Signer {
+  /** @returns headers to be sent besides. */
+  sign(request: UnsignedRequest): Promise<Readonly<Record<string, string>>> | Readonly<Record<string, string>>
+  /**
+   * What an answer that says no means. @param body its first bytes, as text.
+   * @returns an end of a sentence without secrets, and what to do; undefined where the status alone says it.
+   */
+  explain?(status: number, body: string): Explanation | undefined
+}
+
+/** What a server says besides the status. */
+export interface Explanation {
+  /** `the credentials have expired (ExpiredToken)` */
+  readonly message: string
+  readonly hint?: string
+  /** The same request may be answered otherwise later. */
+  readonly passes?: boolean
+}
+
 /** A file of a web server. */
 export interface HttpAddress {
   /** Without the name and password, which go into a header. */
   readonly url: string
   /** The value of the `Authorization` header. */
   readonly authorization?: string
+  /** What signs each request, where that is not done by a header alone. */
+  readonly signer?: SignerModule
   /** What people see: without name, password and query, which may be a signature that opens the file. */
   readonly label: Label
 }

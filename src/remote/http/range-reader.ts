@@ -1,4 +1,4 @@
-import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Note } from '../../block/types.js'
 import { createScratchStore } from '../../block/scratch-store.js'
 import { corrupt, unsupported, type Label } from '../../errors.js'
@@ -7,16 +7,7 @@ import type { HttpAddress } from './address.js'
 import { headLength, type ReaderOptions, type RemoteFacts } from './reader-options.js'
 import { contentRange, sizeOfUnsatisfied, versionOf, type FileVersion } from './answer.js'
 import { longestRequest, RangeQueue, type WantedRange } from './range-queue.js'
-import {
-  again,
-  fill,
-  PassingFailure,
-  pieces,
-  refuseStatus,
-  Requester,
-  scatter,
-  type FollowedAddress,
-} from './request.js'
+import { again, fill, PassingFailure, pieces, Requester, scatter, type FollowedAddress } from './request.js'
 
 type ScratchStore = ReturnType<typeof createScratchStore>
 
@@ -62,7 +53,7 @@ export class RangeReader implements Disposable {
     const requester = new Requester(address, options)
     const { label } = address
     try {
-      return await again(label, true, async () => {
+      return await again(label, { isFirst: true }, async () => {
         const headers = { Range: `bytes=0-${headLength - 1}` }
         const { answer, at } = await requester.follow(requester.start, headers)
         const encoding = answer.headers['content-encoding']
@@ -76,7 +67,7 @@ export class RangeReader implements Disposable {
           answer.resume()
           return new RangeReader(requester, { at, facts: { size: 0, notes: [], headLength: 0 } })
         }
-        return refuseStatus(answer, label)
+        return await requester.refuse(answer)
       })
     } catch (error) {
       requester[Symbol.dispose]()
@@ -129,34 +120,39 @@ export class RangeReader implements Disposable {
   /** @param left loses what has come: what fails is asked for again from there on. */
   async #request(left: WantedRange[]): Promise<void> {
     const { label } = this.#requester
-    await again(label, false, async () => {
+    await again(label, {}, async () => {
       const [first, last] = [left[0], left.at(-1)]
       if (first === undefined || last === undefined) return
       const { offset } = first
       const length = last.offset + last.target.length - offset
-      const headers: OutgoingHttpHeaders = { Range: `bytes=${offset}-${offset + length - 1}` }
+      const headers: Record<string, string> = { Range: `bytes=${offset}-${offset + length - 1}` }
       if (this.#version !== undefined) headers[this.#version.header] = this.#version.value
       const at = this.#at
-      const answer = await this.#requester.get(at.url, headers)
+      const answer = await this.#requester.send(at.url, { headers })
       const { statusCode = 0 } = answer
       if (statusCode === 206) {
         this.#compare(answer, offset, length)
         await scatter(answer, left)
         return
       }
-      answer.destroy()
-      if (statusCode === 412 || statusCode === 416) throw this.#changed()
-      if (statusCode === 200)
+      if (statusCode === 412 || statusCode === 416) {
+        answer.destroy()
+        throw this.#changed()
+      }
+      if (statusCode === 200) {
+        answer.destroy()
         throw this.#version === undefined
           ? corrupt('E_HTTP_PROTOCOL', `${label}: the server sends all of it where a part was asked for`)
           : this.#changed()
+      }
       // The address that it led to may have expired.
       if (at.isRedirected && [401, 403, 404, 410].includes(statusCode)) {
+        answer.destroy()
         if (at === this.#at) this.#resolving ??= this.#resolve()
         await this.#resolving
         throw new PassingFailure(`the server answers ${statusCode}`, { pause: 0 })
       }
-      refuseStatus(answer, label)
+      await this.#requester.refuse(answer)
     })
   }
 

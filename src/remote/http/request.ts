@@ -1,7 +1,7 @@
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
-import { corrupt, isImageError, usage, type Label } from '../../errors.js'
-import { isHttp, shownUrl, type HttpAddress } from './address.js'
+import { corrupt, isImageError, stopIfAborted, usage, type ImageError, type Label } from '../../errors.js'
+import { isHttp, shownUrl, type Explanation, type HttpAddress, type Signer } from './address.js'
 import { retryAfter } from './answer.js'
 
 /** Answers after which the same question may be asked again. */
@@ -41,6 +41,18 @@ interface RequesterOptions {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+/** What is asked of a server. */
+export interface RequestParts {
+  /** `GET` when left out. */
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: Uint8Array
+  readonly signal?: AbortSignal
+}
+
+/** How much of an answer that says no is read, in bytes. */
+const longestRefusal = 65536
+
 /** Requests to one server, over connections that are kept. */
 export class Requester implements Disposable {
   readonly #address: HttpAddress
@@ -49,6 +61,7 @@ export class Requester implements Disposable {
   readonly #milliseconds: number
   readonly #connections: number
   readonly #agents: { readonly http: http.Agent; readonly https: https.Agent }
+  #signer: Promise<Signer> | undefined
 
   constructor(address: HttpAddress, { milliseconds, connections, headers }: RequesterOptions) {
     this.#address = address
@@ -84,31 +97,59 @@ export class Requester implements Disposable {
    */
   async follow(
     from: FollowedAddress,
-    headers: http.OutgoingHttpHeaders,
+    headers: Readonly<Record<string, string>>,
   ): Promise<{ answer: IncomingMessage; at: FollowedAddress }> {
     let at = from
     for (let count = 0; ; count++) {
-      const answer = await this.get(at.url, headers)
+      const answer = await this.send(at.url, { headers })
       if (!redirecting.has(answer.statusCode ?? 0) || answer.headers.location === undefined) return { answer, at }
       answer.resume()
       at = { url: this.#next(at.url, answer.headers.location, count), isRedirected: true }
     }
   }
 
-  /** One request. @returns its answer, whose body is to be read or thrown away. @throws PassingFailure. */
-  get(url: URL, headers: http.OutgoingHttpHeaders): Promise<IncomingMessage> {
+  /**
+   * One request. Credentials go to the server that was named, and to no other that it leads to.
+   * @returns its answer, whose body is to be read or thrown away. @throws PassingFailure; what a signer throws.
+   */
+  async send(url: URL, { method = 'GET', headers = {}, body, signal }: RequestParts = {}): Promise<IncomingMessage> {
     const isSecure = url.protocol === 'https:'
-    const own = new URL(this.#address.url).origin === url.origin ? this.#own : {}
-    return new Promise((resolve, reject) => {
-      const request = (isSecure ? https : http).get(url, {
+    const isOwn = new URL(this.#address.url).origin === url.origin
+    const plain = { ...(isOwn ? this.#own : {}), 'Accept-Encoding': 'identity', 'User-Agent': 'vdisk', ...headers }
+    const signer = isOwn ? await this.#loadedSigner() : undefined
+    const signed = await signer?.sign({ method, url, headers: plain, body })
+    const length = body === undefined ? {} : { 'Content-Length': String(body.length) }
+    return await new Promise((resolve, reject) => {
+      const request = (isSecure ? https : http).request(url, {
+        method,
         agent: isSecure ? this.#agents.https : this.#agents.http,
-        headers: { ...own, 'Accept-Encoding': 'identity', 'User-Agent': 'vdisk', ...headers },
+        headers: { ...plain, ...signed, ...length },
         timeout: this.#milliseconds,
+        signal,
       })
       request.on('response', resolve)
       request.on('timeout', () => request.destroy(new PassingFailure('the server does not answer')))
       request.on('error', (error: NodeJS.ErrnoException) => reject(brokenConnection(error)))
+      request.end(body)
     })
+  }
+
+  /**
+   * Reads the body of an answer that says no, and throws what it means.
+   * @throws PassingFailure, ImageError usage, by its status and what the server says.
+   */
+  async refuse(answer: IncomingMessage): Promise<never> {
+    const signer = await this.#loadedSigner()
+    if (signer?.explain === undefined) return refuseStatus(answer, this.label)
+    const body = await answerText(answer)
+    return refuseStatus(answer, this.label, signer.explain(answer.statusCode ?? 0, body))
+  }
+
+  async #loadedSigner(): Promise<Signer | undefined> {
+    const { signer } = this.#address
+    if (signer === undefined) return undefined
+    this.#signer ??= loadSigner(signer.module, signer.data)
+    return await this.#signer
   }
 
   #next(url: URL, location: string, count: number): URL {
@@ -190,42 +231,97 @@ function brokenConnection(error: NodeJS.ErrnoException): Error {
   return new PassingFailure(error.message, { isUnreachable: unreachable })
 }
 
-/** Throws away the body of an answer that says no. @throws PassingFailure, ImageError usage, by its status. */
-export function refuseStatus(answer: IncomingMessage, label: Label): never {
-  const { statusCode = 0, headers } = answer
-  answer.resume()
-  if (passing.has(statusCode))
-    throw new PassingFailure(`the server answers ${statusCode}`, {
-      pause: retryAfter(headers['retry-after'], Date.now()),
-    })
-  if (statusCode === 404 || statusCode === 410)
-    throw usage('E_NOT_FOUND', `${label}: the server has no such file (${statusCode})`)
-  if (statusCode === 401 || statusCode === 403)
-    throw usage('E_PERMISSION', `${label}: the server does not give it out (${statusCode})`, {
-      hint:
-        'Name and password stand in the address: https://name:password@host/…; ' + 'a signed address may have expired.',
-    })
-  throw usage('E_HTTP_STATUS', `${label}: the server answers ${statusCode}`)
+async function loadSigner(module: string, data: unknown): Promise<Signer> {
+  const { default: make } = (await import(module)) as { readonly default: (data: unknown) => Signer | Promise<Signer> }
+  return await make(data)
+}
+
+/** The first bytes of a short answer, as text; an answer that breaks off says nothing. */
+export async function answerText(answer: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = []
+  let length = 0
+  try {
+    for await (const bytes of pieces(answer)) {
+      parts.push(bytes)
+      length += bytes.length
+      if (length > longestRefusal) break
+    }
+  } catch (error) {
+    if (!(error instanceof PassingFailure)) throw error
+  }
+  return Buffer.concat(parts).toString('utf8', 0, longestRefusal)
 }
 
 /**
- * Does something until it works, with pauses that grow, as long as what keeps it from that may pass.
- * @param firstTime nothing has worked yet: a server that cannot be reached is an error of the address then.
- * @throws ImageError usage E_HTTP_CONNECT; corrupt E_READ; what `work` throws besides PassingFailure.
+ * Throws away the body of an answer that says no.
+ * @param said what the server says besides. @throws PassingFailure, ImageError usage, by its status.
  */
-export async function again<Result>(label: Label, firstTime: boolean, work: () => Promise<Result>): Promise<Result> {
+export function refuseStatus(answer: IncomingMessage, label: Label, said?: Explanation): never {
+  const { statusCode = 0, headers } = answer
+  answer.resume()
+  const why = said === undefined ? String(statusCode) : `${statusCode}: ${said.message}`
+  if (passing.has(statusCode) || said?.passes === true)
+    throw new PassingFailure(`the server answers ${why}`, { pause: retryAfter(headers['retry-after'], Date.now()) })
+  if (statusCode === 404 || statusCode === 410)
+    throw usage('E_NOT_FOUND', `${label}: the server has no such file (${why})`, { hint: said?.hint })
+  if (statusCode === 401 || statusCode === 403)
+    throw usage('E_PERMISSION', `${label}: the server does not give it out (${why})`, {
+      hint:
+        said?.hint ??
+        'Name and password stand in the address: https://name:password@host/…; a signed address may have expired.',
+    })
+  throw usage('E_HTTP_STATUS', `${label}: the server answers ${why}`, { hint: said?.hint })
+}
+
+interface Trying {
+  /** Nothing has worked yet: a server that cannot be reached is an error of the address then. */
+  readonly isFirst?: boolean
+  /** The error when it does not work in the end; default: that of reading. */
+  readonly failed?: (message: string, cause: Error) => ImageError
+  /** Ends pauses. */
+  readonly signal?: AbortSignal
+}
+
+const unreadable =
+  (label: Label) =>
+  (message: string, cause: Error): ImageError =>
+    corrupt('E_READ', `${label} cannot be read: ${message}`, { cause })
+
+/**
+ * Does something until it works, with pauses that grow, as long as what keeps it from that may pass.
+ * @throws ImageError usage E_HTTP_CONNECT; corrupt E_READ; aborted; what `work` throws besides PassingFailure.
+ */
+export async function again<Result>(
+  label: Label,
+  { isFirst = false, failed = unreadable(label), signal }: Trying,
+  work: () => Promise<Result>,
+): Promise<Result> {
   for (let tries = 1; ; tries++) {
     try {
+      stopIfAborted(signal)
       return await work()
     } catch (error) {
       if (!(error instanceof PassingFailure)) throw error
       const { message, isUnreachable } = error
-      if (isUnreachable && firstTime)
+      if (isUnreachable && isFirst)
         throw usage('E_HTTP_CONNECT', `${label}: the server cannot be reached: ${message}`, { cause: error })
-      if (tries >= mostTries)
-        throw corrupt('E_READ', `${label} cannot be read: ${message} (${mostTries} tries)`, { cause: error })
+      if (tries >= mostTries) throw failed(`${message} (${mostTries} tries)`, error)
       const usual = Math.min(longestPause, firstPause * 2 ** (tries - 1)) * Math.random()
-      await new Promise((resolve) => setTimeout(resolve, Math.min(longestPause, error.pause ?? usual)))
+      await pause(Math.min(longestPause, error.pause ?? usual), signal)
     }
   }
+}
+
+/** Ends early when it is interrupted. */
+async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  if (signal?.aborted === true) return
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, milliseconds)
+    signal?.addEventListener('abort', done)
+  })
 }

@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto'
+import type { LocationId } from '../../location/location.js'
+import fs from '../../sys/host-fs.js'
+import { inFolder } from '../../sys/host-path.js'
+import { stateFolder } from '../../sys/self.js'
+
+/** What decides the bytes of an image besides its source and the options. */
+interface Identity {
+  readonly uuid: string
+  readonly time: number
+}
+
+/** What is kept of an upload, a file of JSON. */
+interface Kept {
+  readonly schema: 'vdisk.upload'
+  readonly schemaVersion: 1
+  readonly identity: Identity
+  /** The target's own. */
+  readonly state: unknown
+}
+
+/**
+ * What lets an upload be gone on with: a file of this computer, in the folder for state, which says what the server was
+ * given. An image is made anew with the ids and the time that it had, and what the server has already is compared with
+ * it and not sent again: nothing in this file is believed.
+ */
+export class UploadSession {
+  readonly #folder = inFolder(stateFolder(), 'resume')
+  readonly #path: string
+  readonly #found: Kept | undefined
+  #identity: Identity | undefined
+  #isKept: boolean
+
+  /** @param id of the target. */
+  constructor(id: LocationId) {
+    const key = createHash('sha256').update(id).digest('hex').slice(0, 24)
+    this.#path = inFolder(this.#folder, `upload-${key}.json`)
+    this.#found = keptIn(this.#path)
+    this.#isKept = this.#found !== undefined
+  }
+
+  /** The ids and the time that the image has in any case; undefined where nothing is gone on with. */
+  get identity(): Identity | undefined {
+    return this.#found?.identity
+  }
+
+  /** What the target kept. */
+  get earlier(): unknown {
+    return this.#found?.state
+  }
+
+  /** Whether a later run finds something. */
+  get isKept(): boolean {
+    return this.#isKept
+  }
+
+  begin({ uuid, time }: Identity): void {
+    this.#identity = { uuid, time }
+  }
+
+  /** Keeps what the target can go on with; whole at any moment. */
+  save(state: unknown): void {
+    if (this.#identity === undefined) throw new TypeError('the upload was not begun')
+    const kept: Kept = { schema: 'vdisk.upload', schemaVersion: 1, identity: this.#identity, state }
+    fs.mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
+    const next = `${this.#path}.new`
+    fs.writeFileSync(next, JSON.stringify(kept), { mode: 0o600 })
+    fs.renameSync(next, this.#path)
+    this.#isKept = true
+  }
+
+  /** Nothing is left to be gone on with. */
+  forget(): void {
+    fs.removeFileSync(this.#path)
+    this.#isKept = false
+  }
+}
+
+/** A file that cannot be read as one of these is not one: it is written anew. */
+function keptIn(path: string): Kept | undefined {
+  let kept: Partial<Kept> | null
+  try {
+    kept = JSON.parse(fs.readFileSync(path, 'utf8')) as Partial<Kept> | null
+  } catch {
+    return undefined
+  }
+  const { schema, schemaVersion, identity } = kept ?? {}
+  const isOurs = schema === 'vdisk.upload' && schemaVersion === 1
+  if (!isOurs || typeof identity?.uuid !== 'string' || !Number.isSafeInteger(identity.time)) return undefined
+  return kept as Kept
+}

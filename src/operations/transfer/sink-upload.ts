@@ -1,0 +1,303 @@
+import { isZero } from '../../binary/zero.js'
+import { refused, stopIfAborted, targetError, usage } from '../../errors.js'
+import { openLocation } from '../../formats/open.js'
+import type { Registry } from '../../formats/registry.js'
+import type { Location } from '../../location/location.js'
+import type { StandingObject, Upload, UploadedObject, UploadTarget } from '../../location/upload.js'
+import type { UploadSession } from '../resume/upload-session.js'
+import type { Content } from './content.js'
+import type { TargetFormat } from './layout.js'
+import { PackedStream } from './packed-stream.js'
+import { proveEqual, type Written } from './proof.js'
+import type { Output, Sink, SinkOptions, SinkStepName, Transferred } from './sink.js'
+import { compressedTarget, type FilePacking } from './sink-compressed.js'
+import { OvaStreamOutput, type ApplianceOptions } from './sink-ova.js'
+import { StreamOutput, type OutputStream } from './sink-stream.js'
+import type { Step } from './step.js'
+
+/** Zeros are left out in pieces of this many bytes, where the target has them already. */
+const zeroPiece = 65536
+/** What an image may need besides its disk, in bytes: tables, and what does not get smaller. */
+const mostTables = 16 * 1024 * 1024
+
+export interface UploadOptions extends SinkOptions, ApplianceOptions {
+  readonly registry: Registry
+  readonly to?: string
+  readonly addDisks?: readonly string[]
+  readonly resume?: boolean
+  /** What an earlier run began, and what a later one can go on with. */
+  readonly upload?: UploadSession
+}
+
+/** An upload as a stream: it is begun with the first byte. */
+class UploadStream implements OutputStream {
+  readonly name: string
+  readonly fileName: string | undefined
+  readonly zeros: OutputStream['zeros']
+  /** No more bytes will come. */
+  most = 0
+  standing: StandingObject | undefined
+  made: UploadedObject | undefined
+  readonly #target: UploadTarget
+  readonly #options: UploadOptions
+  #upload: Upload | undefined
+  #position = 0
+
+  constructor(target: UploadTarget, fileName: string | undefined, options: UploadOptions) {
+    this.name = target.label
+    this.fileName = fileName
+    this.#target = target
+    this.#options = options
+    if (target.isSparse === true)
+      this.zeros = (length) => {
+        this.#position += length
+        return Promise.resolve()
+      }
+  }
+
+  /** Bytes that an earlier run had sent. */
+  get resumed(): number {
+    return this.#upload?.resumed ?? 0
+  }
+
+  readonly planned = async (size: number | undefined): Promise<void> => {
+    const { signal, upload: session } = this.#options
+    this.#upload = await this.#target.begin({
+      size,
+      most: size ?? this.most,
+      replaces: this.standing,
+      earlier: session?.earlier,
+      save: session === undefined ? undefined : (state) => session.save(state),
+      signal,
+    })
+  }
+
+  readonly output = async (bytes: Uint8Array): Promise<void> => {
+    if (this.#upload === undefined) await this.planned(undefined)
+    if (this.zeros === undefined) await this.#upload?.write(this.#position, bytes)
+    else await this.#writeStored(bytes)
+    this.#position += bytes.length
+  }
+
+  async commit(): Promise<void> {
+    // An image may have no byte.
+    if (this.#upload === undefined) await this.planned(0)
+    this.made = await this.#upload?.commit(this.#position)
+    this.#options.upload?.forget()
+  }
+
+  /** @returns what is left, a sentence. */
+  async takeBack(): Promise<string | undefined> {
+    if (this.#upload === undefined || this.made !== undefined) return undefined
+    return await this.#upload.abort()
+  }
+
+  async #writeStored(bytes: Uint8Array): Promise<void> {
+    let start = 0
+    while (start < bytes.length) {
+      const pieceEnd = (at: number): number =>
+        Math.min(bytes.length, at + zeroPiece - ((this.#position + at) % zeroPiece))
+      let end = start
+      while (end < bytes.length && !isZero(bytes.subarray(end, pieceEnd(end)))) end = pieceEnd(end)
+      if (end > start) await this.#upload?.write(this.#position + start, bytes.subarray(start, end))
+      start = end < bytes.length ? pieceEnd(end) : end
+    }
+  }
+}
+
+/** An object of another computer as the target of a conversion: the image is streamed into it. */
+export class UploadOutput implements Output {
+  readonly name: string
+  readonly path = undefined
+  readonly isRemote = true
+  readonly formatName: string | undefined
+  readonly formatId: string | undefined
+  readonly takesDisks: boolean | undefined
+  readonly format: Output['format']
+  readonly #location: Location
+  readonly #target: UploadTarget
+  readonly #stream: UploadStream
+  readonly #inner: Output
+  readonly #options: UploadOptions
+
+  constructor(location: Location, target: UploadTarget, archive: FilePacking | undefined, options: UploadOptions) {
+    this.name = location.address
+    this.#location = location
+    this.#target = target
+    this.#options = options
+    this.#stream = new UploadStream(target, location.name, options)
+    const packed = compressedTarget(location.name)
+    const inner: Output = innerOutput(location.name, this.#stream, archive ?? packed, options)
+    this.#inner = inner
+    this.formatName = packed?.inner ?? location.name
+    this.formatId = inner.formatId
+    this.takesDisks = inner.takesDisks
+    if (inner instanceof OvaStreamOutput) this.format = (registry): TargetFormat => inner.format(registry)
+  }
+
+  /** @throws ImageError usage E_STREAM, E_RESUME. */
+  check(): void {
+    this.#inner.check()
+    const { resume, addDisks, verify } = this.#options
+    if (resume === true && this.#target.resumes !== true)
+      throw usage('E_RESUME', `an upload to ${this.#target.label} cannot be gone on with`, {
+        hint: 'Leave out --resume.',
+      })
+    if (verify === true && addDisks !== undefined)
+      throw usage('E_STREAM', 'an appliance of several disks is not read back from where it is uploaded to')
+  }
+
+  /** @throws ImageError target E_EXISTS; those of asking the server. */
+  async checkPlace(): Promise<void> {
+    const standing = await this.#target.look()
+    if (standing !== undefined && this.#options.force !== true)
+      throw targetError('E_EXISTS', `the target ${this.#target.label} exists already`, {
+        hint: 'Use --force to replace it.',
+      })
+    this.#stream.standing = standing
+  }
+
+  sink(content: Content, further: readonly Content[] = []): Sink {
+    const contents = [content, ...further]
+    for (const each of contents)
+      if (each.opened.locations.some((read) => isSame(read, this.#location)))
+        throw refused('E_SAME_FILE', `the target ${this.#target.label} is what is being read`, {
+          hint: 'Give another target; no flag overrides this.',
+        })
+    const { driver, options } = content.format
+    this.#target.check?.({ format: this.formatId ?? driver.id, options, isPlain: driver.plain === true })
+    this.#stream.most = contents.reduce((sum, { shape }) => sum + Math.ceil(shape.capacity * 1.01) + mostTables, 0)
+    return new UploadSink(this.#inner.sink(content, further), this.#stream, {
+      location: this.#location,
+      target: this.#target,
+      content,
+      options: this.#options,
+      // What is packed is unpacked as any file is.
+      from: this.formatId !== undefined || this.#inner instanceof PackedStream ? undefined : driver.id,
+    })
+  }
+}
+
+/** Whether two addresses lead to the same bytes, whatever opens them. */
+function isSame(one: Location, other: Location): boolean {
+  return one.id === other.id || (one.place !== undefined && one.place === other.place)
+}
+
+/** What puts the image into the stream. */
+function innerOutput(
+  name: string | undefined,
+  stream: OutputStream,
+  packed: FilePacking | undefined,
+  options: UploadOptions,
+): Output {
+  const inner = { ...options, verify: false }
+  if (options.to === 'ova' || (options.to === undefined && /\.ova$/i.test(name ?? '')))
+    return new OvaStreamOutput(stream, inner)
+  return packed === undefined ? new StreamOutput(stream, inner) : new PackedStream(stream, packed, inner)
+}
+
+interface UploadSinkParts {
+  readonly location: Location
+  readonly target: UploadTarget
+  readonly content: Content
+  readonly options: UploadOptions
+  /** The format that it is read back as; undefined: what its content says. */
+  readonly from: string | undefined
+}
+
+/**
+ * Streams an image into an object that appears when it is complete. It throws ImageError: target E_EXISTS, E_WRITE,
+ * E_TARGET_CHANGED; corrupt E_SOURCE_CHANGED; mismatch E_MISMATCH, E_VERIFY; aborted E_ABORTED.
+ */
+class UploadSink implements Sink {
+  readonly #inner: Sink
+  readonly #stream: UploadStream
+  readonly #parts: UploadSinkParts
+  #left: string | undefined
+  #said: string | undefined
+
+  constructor(inner: Sink, stream: UploadStream, parts: UploadSinkParts) {
+    this.#inner = inner
+    this.#stream = stream
+    this.#parts = parts
+  }
+
+  get capacity(): number {
+    return this.#inner.capacity
+  }
+
+  get notes(): Sink['notes'] {
+    return [...this.#inner.notes, ...(this.#parts.target.notes ?? []), ...(this.#stream.made?.notes ?? [])]
+  }
+
+  get result(): Transferred | undefined {
+    const { result } = this.#inner
+    return result === undefined ? undefined : { ...result, size: this.#stream.made?.size }
+  }
+
+  get left(): string | undefined {
+    return this.#left
+  }
+
+  /** Bytes that an earlier run had sent. */
+  get resumed(): number {
+    return this.#stream.resumed
+  }
+
+  get steps(): Step<SinkStepName>[] {
+    const { target, options } = this.#parts
+    return [
+      ...this.#inner.steps,
+      {
+        name: 'place',
+        message:
+          `complete the upload: it becomes ${target.label}` +
+          (this.#stream.standing === undefined ? '' : ', in place of what is there'),
+        run: () => this.#place(),
+      },
+      ...(options.verify === true
+        ? [
+            {
+              name: 'verify' as const,
+              message: 'read it back over new connections, and compare every byte with the source',
+              run: () => this.#verify(),
+            },
+          ]
+        : []),
+    ]
+  }
+
+  async takeBack(): Promise<string | undefined> {
+    const said = this.#said ?? (await this.#stream.takeBack())
+    if (said === undefined && this.#stream.made === undefined)
+      this.#left = 'Nothing of the upload is left, and what stood at the target is as it was.'
+    return said
+  }
+
+  [Symbol.dispose](): void {
+    this.#inner[Symbol.dispose]()
+  }
+
+  async #place(): Promise<void> {
+    const { content, options } = this.#parts
+    stopIfAborted(options.signal)
+    content.assertUnchanged()
+    await this.#stream.commit()
+  }
+
+  async #verify(): Promise<void> {
+    const { location, target, content, options, from } = this.#parts
+    const { made } = this.#stream
+    if (made === undefined) throw new TypeError('the upload is not complete')
+    const written: Written = { name: 'the new object', unchanged: () => content.assertUnchanged() }
+    try {
+      using image = openLocation(location, { ...content.open, from })
+      await proveEqual(content.disk, image, written, options)
+    } catch (error) {
+      // What it replaced is gone: then a doubtful image is better than none.
+      const isGone = this.#stream.standing === undefined && (await target.remove?.(made)) === true
+      this.#said = `The new object ${isGone ? 'was removed' : `stays at ${target.label}`}.`
+      throw error
+    }
+  }
+}
