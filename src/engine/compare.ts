@@ -1,4 +1,5 @@
 import { aborted } from '../errors.js'
+import { OrderedTaking, type ContentTaker } from '../block/content-taker.js'
 import type { BlockSource } from '../block/types.js'
 import { allOf } from './all-of.js'
 import { prefill } from './copy.js'
@@ -17,6 +18,8 @@ export interface DiskCompareOptions {
    */
   readonly collect?: { readonly limit: number; readonly unit: number }
   readonly threads?: number
+  /** Are given all that is read of the two disks: neither ends at the first difference then. */
+  readonly contents?: readonly [ContentTaker | undefined, ContentTaker | undefined]
   readonly signal?: AbortSignal
   /** What progress calls it; default `verify`. */
   readonly phase?: Progress['phase']
@@ -48,7 +51,9 @@ export async function compareSources(
 ): Promise<DiskCompareResult> {
   const capacity = Math.max(a.capacity, b.capacity)
   const chunkLength = Math.max(chunkLengthFor(a, leastChunk, 65536), chunkLengthFor(b, leastChunk, 65536))
-  const plan = new Plan(a, { capacity, chunkLength, align: 65536, base: b })
+  const contents = (options.contents ?? []).map((taker) => (taker === undefined ? undefined : new OrderedTaking(taker)))
+  const isTaken = contents.some((taker) => taker !== undefined)
+  const plan = new Plan(a, { capacity, chunkLength, align: 65536, base: b, readsSame: isTaken })
   await using pool = new TaskPool(options.threads ?? (capacity <= 4 * mebibyte ? 0 : defaultThreads()))
   // Each has room for both disks.
   const lanes = lanesFor(usualLanes, 2 * chunkLength, a, b)
@@ -58,7 +63,7 @@ export async function compareSources(
   let difference: number | undefined
   let reported = 0
   const next = (): ReturnType<Plan['next']> =>
-    difference === undefined || found !== undefined ? plan.next() : undefined
+    difference === undefined || found !== undefined || isTaken ? plan.next() : undefined
   await runLanes(
     lanes,
     next,
@@ -80,6 +85,8 @@ export async function compareSources(
         slot,
       )
       await ticket.turn
+      for (const [index, taker] of contents.entries())
+        taker?.add(chunk.offset, slot.bytes.subarray(index * slot.half, index * slot.half + chunk.length))
       if (result.difference !== undefined)
         difference = Math.min(difference ?? Infinity, chunk.offset + result.difference)
       for (const { at, length } of result.runs) found?.add(chunk.offset + at, length)
@@ -91,6 +98,7 @@ export async function compareSources(
     },
     options.signal,
   )
+  for (const taker of contents) taker?.zerosTo(capacity)
   const differences = found === undefined ? {} : { differences: found.summary() }
   return difference === undefined
     ? { equal: true, ...differences }

@@ -1,9 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
 import { roundUp } from '../binary/integers.js'
 import type { CopyTarget, Packing } from '../block/image-writer.js'
+import type { ContentTaker } from '../block/content-taker.js'
 import type { BlockSource, ByteStore } from '../block/types.js'
 import { isImageError } from '../errors.js'
 import type { ScannedRun } from './chunk.js'
+import { ContentOrder, type ContentPlace } from './content-order.js'
 import { UnitBuffers } from './fill.js'
 import { Growth } from './growth.js'
 import { Inline } from './inline.js'
@@ -47,6 +49,10 @@ export interface CopyOptions {
    * written, and the base is not read.
    */
   readonly parts?: PartDigests
+  /**
+   * Is given all that the source holds, in order, while it is copied. Not together with `base`, `salvage` or `journal`.
+   */
+  readonly content?: ContentTaker
   /** Is given what was placed and written, and says where to begin. */
   readonly journal?: CopyJournal
   /** How many bytes of the disk are moved a second at most. */
@@ -160,8 +166,8 @@ function chunksOf({ source, target, digests, parts }: CopyOptions): { chunkLengt
 }
 
 /** What is shared is not seen, and a disk's bad sectors are not shared. */
-function canShare({ share, base, target, digests, parts, salvage, journal }: CopyOptions): boolean {
-  const seen = digests !== undefined || parts !== undefined || salvage !== undefined
+function canShare({ share, base, target, digests, parts, content, salvage, journal }: CopyOptions): boolean {
+  const seen = [digests, parts, content, salvage].some((taker) => taker !== undefined)
   // What is gone on with must not depend on whether blocks could be shared the first time.
   return share !== false && base === undefined && !seen && target.packedUnit === undefined && journal === undefined
 }
@@ -169,6 +175,14 @@ function canShare({ share, base, target, digests, parts, salvage, journal }: Cop
 /** What compressed units take at most beyond their chunk, in bytes, where they may get longer. */
 export function packingRoom(packing: Packing | undefined): number {
   return packing?.always === true ? 65536 : 0
+}
+
+/** How a chunk is moved. */
+interface Moving {
+  /** Whether this thread may read and write it itself: for one of the lanes, so that others go on. */
+  readonly here: boolean
+  /** Where it is compressed in its place: its place among what is given to what takes the content. */
+  readonly giving?: ContentPlace
 }
 
 class Mover {
@@ -181,12 +195,14 @@ class Mover {
   readonly #growth = new Growth()
   readonly #inline = new Inline()
   readonly #buffers = new UnitBuffers()
+  readonly #content: ContentOrder | undefined
   #done = 0
   /** Where the first bytes of the last chunk went. */
   #first: Placement | undefined
 
   constructor(options: CopyOptions, how: { unit: number; chunkLength: number; pool: TaskPool }) {
     this.#options = options
+    this.#content = options.content === undefined ? undefined : new ContentOrder(options.content)
     this.#unit = how.unit
     this.#chunkLength = how.chunkLength
     this.#pool = how.pool
@@ -194,16 +210,18 @@ class Mover {
 
   /** The same; a failure keeps nobody waiting for room in the journal. */
   async moveOrStop(chunk: Chunk, slot: Slot, ticket: Ticket, here: boolean): Promise<void> {
+    const giving = this.#options.target.packedUnit === undefined ? undefined : this.#content?.place()
     try {
-      await this.move(chunk, slot, ticket, here)
+      await this.move(chunk, slot, ticket, { here, giving })
     } catch (error) {
       this.#options.journal?.stop()
       throw error
+    } finally {
+      giving?.end()
     }
   }
 
-  /** @param here whether this thread may read and write it itself: for one of the lanes, so that others go on. */
-  async move(chunk: Chunk, slot: Slot, ticket: Ticket, here: boolean): Promise<void> {
+  async move(chunk: Chunk, slot: Slot, ticket: Ticket, { here, giving }: Moving): Promise<void> {
     const { source, base, digests } = this.#options
     const wait = this.#admit(chunk.length)
     if (wait !== undefined) await wait
@@ -214,8 +232,12 @@ class Mover {
         ? undefined
         : await prefill(chunk.base, base, chunk.offset, slot.bytes.subarray(slot.half))
     const task = (content: Pick<Task, 'pieces' | 'present'>): Task => this.#task(chunk, content, below)
-    const result = await this.#scanned(chunk, slot, task, source)
+    const result =
+      giving === undefined
+        ? await this.#scanned(chunk, slot, task, source)
+        : await this.#packedTaken(chunk, slot, task, giving)
     await ticket.turn
+    if (giving === undefined) this.#content?.add(chunk.offset, this.#ownBytes(chunk, slot))
     digests?.add(chunk.offset, this.#own(chunk), result.digests ?? [])
     if (result.parts !== undefined) parts?.take(chunk.offset, result.parts)
     const writes = this.#place(chunk, result.runs)
@@ -279,6 +301,7 @@ class Mover {
     const result = runTaskSync(task, slot.bytes, slot.half, this.#buffers)
     const took = milliseconds() - start
     if (!ticket.isTurn()) await ticket.turn
+    this.#content?.add(chunk.offset, this.#ownBytes(chunk, slot))
     const now = milliseconds()
     const writes = this.#place(chunk, result.runs)
     const placed = this.#noted(chunk, result.runs, result)
@@ -292,6 +315,23 @@ class Mover {
     // Others have the thread: what the pool has read or written, signals, progress.
     await setImmediate()
     return true
+  }
+
+  #ownBytes(chunk: Chunk, { bytes }: Slot): Uint8Array {
+    return bytes.subarray(0, this.#own(chunk))
+  }
+
+  /** Gives the chunk to what takes the content, and only then compresses it in its place. */
+  async #packedTaken(
+    chunk: Chunk,
+    slot: Slot,
+    task: (content: Pick<Task, 'pieces' | 'present'>) => Task,
+    giving: ContentPlace,
+  ): Promise<TaskResult> {
+    const filled = await prefill(chunk.content, this.#options.source, chunk.offset, slot.bytes)
+    await this.#pool.run({ mode: 'fill', unit: 0, length: chunk.length, ...filled }, slot)
+    await giving.give(chunk.offset, this.#ownBytes(chunk, slot))
+    return await this.#pool.run(task({ pieces: [], present: [{ at: 0, length: chunk.length }] }), slot)
   }
 
   async #scanned(
@@ -347,6 +387,7 @@ class Mover {
 
   finish(): void {
     this.#growth.finish()
+    this.#content?.finish(this.#options.source.capacity)
     this.report(this.#options.source.capacity)
   }
 

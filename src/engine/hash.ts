@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { OrderedTaking, type ContentTaker } from '../block/content-taker.js'
 import type { BlockSource } from '../block/types.js'
 import { aborted } from '../errors.js'
 import { prefill } from './copy.js'
@@ -15,6 +16,8 @@ export interface DiskHashOptions {
   readonly algorithm: HashAlgorithm
   /** Worker threads; 0: none. */
   readonly threads?: number
+  /** Is given all that is read. */
+  readonly content?: ContentTaker
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
 }
@@ -43,6 +46,7 @@ export async function hashSource(source: BlockSource, options: DiskHashOptions):
   const slots = makeSlots(lanes, chunkLength, false)
   const report = (done: number): void => options.onProgress?.({ phase: 'hash', done, total: capacity })
   const digest = tree ? new TreeDigest(capacity) : new PlainDigest(capacity, report, options.signal)
+  const content = options.content === undefined ? undefined : new OrderedTaking(options.content)
   await runLanes(
     lanes,
     () => plan.next(),
@@ -59,12 +63,14 @@ export async function hashSource(source: BlockSource, options: DiskHashOptions):
         slot,
       )
       await ticket.turn
+      content?.add(chunk.offset, slot.bytes.subarray(0, chunk.length))
       await digest.add(chunk.offset, slot.bytes.subarray(0, chunk.length), result.digest)
       ticket.done()
       if (chunk.next < capacity) report(chunk.next)
     },
     options.signal,
   )
+  content?.zerosTo(capacity)
   const result = await digest.finish()
   report(capacity)
   return result

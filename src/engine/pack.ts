@@ -1,10 +1,12 @@
 import type { BlockSource } from '../block/types.js'
+import type { ContentTaker } from '../block/content-taker.js'
 import { codecFor } from '../codec/registry.js'
 import type { CopyResult } from './copy.js'
 import { prefill } from './copy.js'
+import { ContentOrder, type ContentPlace } from './content-order.js'
 import { runLanes } from './lanes.js'
-import { Plan } from './plan.js'
-import { defaultThreads, makeSlots, TaskPool } from './pool.js'
+import { Plan, type Chunk } from './plan.js'
+import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
 import type { Progress } from './progress.js'
 
 export interface PackOptions {
@@ -15,6 +17,8 @@ export interface PackOptions {
   readonly unitLength: number
   /** Takes the units in order; the bytes are used again afterwards. */
   readonly take: (stored: Uint8Array, length: number) => Promise<void> | void
+  /** Is given all that is read, in order, before it is compressed. */
+  readonly content?: ContentTaker
   readonly threads?: number
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
@@ -33,6 +37,7 @@ export async function packUnits(options: PackOptions): Promise<CopyResult> {
   await using pool = new TaskPool(threads)
   const lanes = Math.max(2, threads + 2)
   const slots = makeSlots(lanes, 2 * unitLength, false)
+  const order = options.content === undefined ? undefined : new ContentOrder(options.content)
   let zeroUnit: Uint8Array | undefined
   let bytesWritten = 0
   await runLanes(
@@ -41,17 +46,16 @@ export async function packUnits(options: PackOptions): Promise<CopyResult> {
     async (chunk, lane, ticket) => {
       const slot = slots[lane]
       if (slot === undefined) throw new RangeError(`no buffer for lane ${lane}`)
-      const { offset, length, content } = chunk
+      const { length, content } = chunk
       const empty = content.pieces.length === 0 && content.local.length === 0 && length === unitLength
+      const giving = order?.place()
       let stored: Uint8Array
-      if (empty) stored = zeroUnit ??= Uint8Array.from(encode(new Uint8Array(unitLength)))
-      else {
-        const filled = await prefill(content, source, offset, slot.bytes)
-        const packing = { length: unitLength, codec, level }
-        const { runs } = await pool.run({ mode: 'pack', unit: 0, length, packing, ...filled }, slot)
-        const [run] = runs
-        if (run?.kind !== 'packed' || runs.length !== 1) throw new TypeError('a unit came back in pieces')
-        stored = slot.bytes.subarray(run.storedAt, run.storedAt + run.storedLength)
+      try {
+        stored = empty
+          ? (zeroUnit ??= Uint8Array.from(encode(new Uint8Array(unitLength))))
+          : await packChunk(chunk, slot, options, pool, giving)
+      } finally {
+        giving?.end()
       }
       await ticket.turn
       await take(stored, length)
@@ -61,7 +65,28 @@ export async function packUnits(options: PackOptions): Promise<CopyResult> {
     },
     signal,
   )
+  order?.finish(capacity)
   return { bytesRead: capacity, bytesWritten }
+}
+
+async function packChunk(
+  { offset, length, content }: Chunk,
+  slot: Slot,
+  { source, codec, level, unitLength }: PackOptions,
+  pool: TaskPool,
+  giving: ContentPlace | undefined,
+): Promise<Uint8Array> {
+  let filled = await prefill(content, source, offset, slot.bytes)
+  if (giving !== undefined) {
+    await pool.run({ mode: 'fill', unit: 0, length, ...filled }, slot)
+    await giving.give(offset, slot.bytes.subarray(0, length))
+    filled = { pieces: [], present: [{ at: 0, length }] }
+  }
+  const packing = { length: unitLength, codec, level }
+  const { runs } = await pool.run({ mode: 'pack', unit: 0, length, packing, ...filled }, slot)
+  const [run] = runs
+  if (run?.kind !== 'packed' || runs.length !== 1) throw new TypeError('a unit came back in pieces')
+  return slot.bytes.subarray(run.storedAt, run.storedAt + run.storedLength)
 }
 
 function encoderOf(id: string, level: number | undefined): (bytes: Uint8Array) => Uint8Array {

@@ -53,6 +53,8 @@ export interface PlanOptions {
   readonly align: number
   /** A second disk whose content is fetched beside the first's. */
   readonly base?: BlockSource
+  /** Make chunks too of what both disks have at the same place of the same file. */
+  readonly readsSame?: boolean
   /** Make chunks of zeros too. */
   readonly zeros?: boolean
   /** Where to begin, in bytes: where a chunk ended; default 0. */
@@ -138,7 +140,9 @@ export class Plan {
       const same =
         run.kind === 'zero' && base.kind === 'zero'
           ? Math.min(run.length, base.length)
-          : this.#samePlace.length(run, base)
+          : this.#options.readsSame === true
+            ? 0
+            : this.#samePlace.length(run, base)
       if (same === 0) return
       this.#offset += same
     }

@@ -1,3 +1,4 @@
+import type { ContentTaker } from '../block/content-taker.js'
 import type { ImageWriter } from '../block/image-writer.js'
 import { printable, usage, type HostPath, type ImageError } from '../errors.js'
 import type { Location } from '../location/location.js'
@@ -70,9 +71,14 @@ export interface DiskImage extends BlockSource {
    */
   prepare?(offset: number, length: number): Work<void>
   /**
-   * Compares the checksums over a range that cannot be compared where single bytes are read: of the whole disk, of
-   * large parts of it, of the file. For commands that read all of a disk, before they give anything out. Formats that
-   * verify what they read leave it out.
+   * The checksums over the content of the whole disk, or of large parts of it, that are recorded for a range: for
+   * commands that read all of it, which give it what they read and then ask what is wrong. Undefined: there are none.
+   * Formats that verify what they read leave it out. @param offset bytes.
+   */
+  contentSums?(offset: number, length: number): ContentSums | undefined
+  /**
+   * Compares the checksums over a range that are not over its content: of what is stored, of the file. For commands
+   * that read all of a disk, before they give anything out.
    * Gives what `check` with `deep` gives; an error stops the command, a warning becomes a note.
    * @param offset bytes. @throws ImageError as reading.
    */
@@ -89,6 +95,12 @@ export interface DiskImage extends BlockSource {
    * Between findings it reports progress, every few tens of milliseconds: the caller may stop there.
    */
   check?(options?: CheckOptions): Work<void, Finding>
+}
+
+/** Checksums over content, which is taken while it is read. */
+export interface ContentSums extends ContentTaker {
+  /** What is wrong, when all was taken; an error stops the command, a warning becomes a note. */
+  findings(): Iterable<Finding>
 }
 
 export interface CheckOptions {

@@ -3,9 +3,10 @@ import type { Location, LocationId } from '../location/location.js'
 import type { Work } from '../block/work.js'
 import { OverlaySource } from '../block/overlay.js'
 import { assertUnchanged } from '../block/changed.js'
+import { giveContent, type ContentTaker } from '../block/content-taker.js'
 import type { BlockSource, ByteStore, Extent, Note } from '../block/types.js'
 import { damageNotes, findingNote } from './damage.js'
-import type { DiskImage, FormatDriver } from './driver.js'
+import type { ContentSums, DiskImage, Finding, FormatDriver } from './driver.js'
 import { ignoreChecksums, ignoreChecksumsHint } from './option-specs.js'
 import type { Wrapping } from './unwrap.js'
 import type { FoundBy } from '../location/gate.js'
@@ -97,7 +98,7 @@ export class OpenedImage implements BlockSource {
   /** What is wrong with the layers that were asked about. */
   readonly #damage = new Map<Layer, readonly Note[]>()
   /** What {@link verify} warned of. */
-  readonly #verified = new Map<Layer, readonly Note[]>()
+  readonly #verified = new Map<DiskImage, readonly Note[]>()
   /** Further images that the disk is put together of. */
   readonly #others: readonly OpenedImage[]
 
@@ -192,7 +193,7 @@ export class OpenedImage implements BlockSource {
       ...layer.notes,
       ...layer.image.notes,
       ...this.#damageOf(layer).filter(({ code }) => !met.has(code)),
-      ...(this.#verified.get(layer) ?? []),
+      ...(this.#verified.get(layer.image) ?? []),
     ]
   }
 
@@ -243,28 +244,50 @@ export class OpenedImage implements BlockSource {
   }
 
   /**
-   * Compares the checksums of all that is read which reading itself does not compare ({@link DiskImage.verify}).
-   * @throws ImageError corrupt E_CHECKSUM; as reading.
+   * The checksums over the content, for who reads all of this disk in order; undefined where there are none, or where
+   * they are not over this disk as it stands: {@link verify} compares them then.
    */
-  *verify(): Work<void> {
-    for (const layer of this.layers) yield* this.#verify(layer)
+  contentProof(): ContentProof | undefined {
+    const [layer, ...below] = this.layers
+    if (layer === undefined || below.length > 0 || this.#source !== layer.image) return undefined
+    const sums = layer.image.contentSums?.(0, this.capacity)
+    return sums === undefined ? undefined : new ContentProof(sums, (items) => this.#judge(layer, items))
+  }
+
+  /**
+   * Compares the checksums of all that is read which reading itself does not compare ({@link DiskImage.verify},
+   * {@link DiskImage.contentSums}).
+   * @param proof compares those over the content. @throws ImageError corrupt E_CHECKSUM; as reading.
+   */
+  *verify(proof?: ContentProof): Work<void> {
+    for (const layer of this.layers) yield* this.#verify(layer, proof !== undefined)
     for (const other of this.#others) yield* other.verify()
   }
 
-  *#verify(layer: Layer): Work<void> {
-    const { image, name, driver } = layer
+  *#verify(layer: Layer, isProven: boolean): Work<void> {
+    const { image } = layer
     // What is put together of several places (a logical volume) may need all of the disk.
     const [offset, length] = this.start > 0 ? [this.start, this.capacity] : [0, image.capacity]
-    const notes: Note[] = []
-    for (const item of image.verify?.(offset, length) ?? []) {
-      if (!('severity' in item)) yield item
-      else if (item.severity === 'error') {
-        const { code, message } = findingNote(item, name)
+    const sums = isProven ? undefined : image.contentSums?.(offset, length)
+    if (sums !== undefined) {
+      yield* giveContent(image, sums)
+      this.#judge(layer, sums.findings())
+    }
+    for (const item of image.verify?.(offset, length) ?? [])
+      if ('severity' in item) this.#judge(layer, [item])
+      else yield item
+  }
+
+  /** What is wrong with a layer's checksums: an error is thrown, of a warning there is a note. */
+  #judge({ image, name, driver }: Layer, findings: Iterable<Finding>): void {
+    for (const finding of findings) {
+      const { code, message } = findingNote(finding, name)
+      if (finding.severity === 'error') {
         const canIgnore = driver.openOptions?.some((option) => option.name === ignoreChecksums.name) === true
         throw corrupt(code, message, { hint: canIgnore ? ignoreChecksumsHint : undefined })
-      } else notes.push(findingNote(item, name))
+      }
+      this.#verified.set(image, [...(this.#verified.get(image) ?? []), { code, message }])
     }
-    this.#verified.set(layer, notes)
   }
 
   extentAt(offset: number, limit: number): Extent {
@@ -278,6 +301,39 @@ export class OpenedImage implements BlockSource {
   [Symbol.dispose](): void {
     for (const { image } of this.layers) image[Symbol.dispose]()
     for (const other of this.#others) other[Symbol.dispose]()
+  }
+}
+
+/** Takes the content of an opened image while it is read, and compares the checksums over it at the end. */
+export class ContentProof implements ContentTaker {
+  readonly start: number
+  readonly end: number
+  readonly #sums: ContentSums
+  readonly #judge: (findings: Iterable<Finding>) => void
+  #taken: number
+
+  constructor(sums: ContentSums, judge: (findings: Iterable<Finding>) => void) {
+    this.start = sums.start
+    this.end = sums.end
+    this.#sums = sums
+    this.#judge = judge
+    this.#taken = sums.start
+  }
+
+  take(offset: number, bytes: Uint8Array): void {
+    this.#sums.take(offset, bytes)
+    this.#taken = offset + bytes.length
+  }
+
+  takeZeros(offset: number, length: number): void {
+    this.#sums.takeZeros(offset, length)
+    this.#taken = offset + length
+  }
+
+  /** When all was read. @throws ImageError corrupt E_CHECKSUM, E_DIGEST. */
+  assert(): void {
+    if (this.#taken < this.end) throw new TypeError(`checksums were compared at offset ${this.#taken} of ${this.end}`)
+    this.#judge(this.#sums.findings())
   }
 }
 

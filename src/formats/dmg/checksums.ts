@@ -1,8 +1,9 @@
 import { crc32 } from 'node:zlib'
 import { crc32Zeros } from '../../binary/checksum.js'
-import type { BlockSource, ByteStore } from '../../block/types.js'
+import { lastAtMost } from '../../binary/search.js'
+import type { ByteStore } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
-import type { Finding } from '../driver.js'
+import { asWarning, type ContentSums, type Finding } from '../driver.js'
 import type { Chunks, Part } from './chunks.js'
 import { checksumCrc32, chunkType } from './structs.js'
 import type { Trailer } from './trailer.js'
@@ -10,37 +11,96 @@ import type { Trailer } from './trailer.js'
 const pieceLength = 1024 * 1024
 
 /**
- * The checksums that the image carries: of each part, of the data as it is stored, and of all parts together.
- * @param range of the disk, in bytes: only the parts that it touches; the others need all of the disk.
+ * The checksums of the parts that a range touches: of the content of all their chunks but those that are ignored, since
+ * macOS leaves out what a filesystem does not use.
  */
-export function* checkSums(
-  disk: Pick<BlockSource, 'read' | 'capacity'>,
+export class PartSums implements ContentSums {
+  readonly start: number
+  readonly end: number
+  readonly #chunks: Chunks
+  readonly #ignore: boolean
+  readonly #wanted: Uint8Array
+  readonly #sums: Uint32Array
+  /** The first chunk that ends behind what was taken. */
+  #next: number
+
+  /** @param ignore wrong ones are warned of. */
+  constructor(
+    chunks: Chunks,
+    { offset, length }: { readonly offset: number; readonly length: number },
+    ignore: boolean,
+  ) {
+    const { parts, starts } = chunks
+    const isWanted = ({ start, length: size, checksumType }: Part): boolean =>
+      checksumType === checksumCrc32 && start < offset + length && start + size > offset
+    this.#chunks = chunks
+    this.#ignore = ignore
+    this.#wanted = Uint8Array.from(parts, (part) => Number(isWanted(part)))
+    this.#sums = new Uint32Array(parts.length)
+    const wanted = parts.filter(isWanted)
+    this.start = wanted.reduce((least, part) => Math.min(least, part.start), Infinity)
+    this.end = wanted.reduce((most, part) => Math.max(most, part.start + part.length), 0)
+    this.#next = Math.max(0, lastAtMost(starts, starts.length, this.start))
+  }
+
+  take(offset: number, bytes: Uint8Array): void {
+    this.#add(offset, bytes.length, (sum, at, length, type) =>
+      type === chunkType.zero ? crc32Zeros(length, sum) : crc32(bytes.subarray(at, at + length), sum),
+    )
+  }
+
+  takeZeros(offset: number, length: number): void {
+    this.#add(offset, length, (sum, _at, count) => crc32Zeros(count, sum))
+  }
+
+  *findings(): Generator<Finding> {
+    for (const [index, { checksum }] of this.#chunks.parts.entries()) {
+      const sum = this.#sums[index] ?? 0
+      if (this.#wanted[index] !== 1 || sum === checksum) continue
+      const finding = wrong(`part ${index}`, checksum, sum)
+      yield this.#ignore ? asWarning(finding) : finding
+    }
+  }
+
+  /** @param more the sum with `length` bytes more, which begin at `at` of what is given. */
+  #add(
+    offset: number,
+    length: number,
+    more: (sum: number, at: number, length: number, type: number | undefined) => number,
+  ): void {
+    const { starts, lengths, types, owners } = this.#chunks
+    for (; this.#next < starts.length; this.#next++) {
+      const chunk = this.#next
+      const start = starts[chunk] ?? 0
+      const end = start + (lengths[chunk] ?? 0)
+      if (start >= offset + length) return
+      const owner = owners[chunk] ?? 0
+      const from = Math.max(start, offset)
+      const to = Math.min(end, offset + length)
+      if (from < to && this.#wanted[owner] === 1 && types[chunk] !== chunkType.ignore)
+        this.#sums[owner] = more(this.#sums[owner] ?? 0, from - offset, to - from, types[chunk])
+      if (end > offset + length) return
+    }
+  }
+}
+
+/** The checksums of the data as it is stored, and of those of all parts together. */
+export function* checkStored(
   store: ByteStore,
   { values, dataFork, dataForkLength, position }: Trailer,
-  chunks: Chunks,
-  range: { readonly offset: number; readonly length: number } = { offset: 0, length: disk.capacity },
+  { parts }: Chunks,
 ): Work<void, Finding> {
-  const { parts } = chunks
-  const end = range.offset + range.length
-  const isWanted = ({ start, length, checksumType }: Part): boolean =>
-    checksumType === checksumCrc32 && start < end && start + length > range.offset
-  const found = yield* sumsOfParts(disk, chunks, isWanted)
-  const sums = Buffer.alloc(parts.length * 4)
-  for (const [index, part] of parts.entries()) {
-    sums.writeUInt32BE(part.checksum, index * 4)
-    const sum = found[index] ?? 0
-    if (isWanted(part) && sum !== part.checksum) yield wrong(`part ${index}`, part.checksum, sum)
-  }
-  if (range.length < disk.capacity) return
   // What the checksum of a segment is over is described nowhere.
   if (
     values.segmentCount <= 1 &&
     values.dataChecksumType === checksumCrc32 &&
     dataFork + dataForkLength <= store.size
   ) {
-    const sum = yield* sumOf((at, bytes) => store.read(dataFork + at, bytes), dataForkLength)
+    const sum = yield* sumOf(store, dataFork, dataForkLength)
     if (sum !== values.dataChecksum) yield { ...wrong('data fork', values.dataChecksum, sum), position: dataFork }
   }
+  const sums = Buffer.alloc(parts.length * 4)
+  for (const [index, part] of parts.entries()) sums.writeUInt32BE(part.checksum, index * 4)
   if (values.masterChecksumType === checksumCrc32 && crc32(sums) !== values.masterChecksum)
     yield {
       severity: 'warning',
@@ -51,37 +111,12 @@ export function* checkSums(
     }
 }
 
-/**
- * Of the content of all chunks of each part but those that are ignored: macOS leaves out what a filesystem does not
- * use. Every chunk is read once, whatever parts there are.
- */
-function* sumsOfParts(
-  disk: Pick<BlockSource, 'read'>,
-  { starts, lengths, types, owners, parts }: Chunks,
-  isWanted: (part: Part) => boolean,
-): Work<Uint32Array> {
-  const sums = new Uint32Array(parts.length)
-  const wanted = Uint8Array.from(parts, (part) => Number(isWanted(part)))
-  for (const [chunk, from] of starts.entries()) {
-    const owner = owners[chunk] ?? 0
-    const type = types[chunk]
-    const length = lengths[chunk] ?? 0
-    if (wanted[owner] !== 1 || type === chunkType.ignore) continue
-    const before = sums[owner] ?? 0
-    sums[owner] =
-      type === chunkType.zero
-        ? crc32Zeros(length, before)
-        : yield* sumOf((at, bytes) => disk.read(from + at, bytes), length, before)
-  }
-  return sums
-}
-
-function* sumOf(read: (at: number, bytes: Uint8Array) => void, length: number, before = 0): Work<number> {
-  let sum = before
+function* sumOf(store: ByteStore, start: number, length: number): Work<number> {
+  let sum = 0
   const piece = new Uint8Array(Math.min(pieceLength, length))
   for (let at = 0; at < length; at += piece.length) {
     const bytes = piece.subarray(0, Math.min(piece.length, length - at))
-    read(at, bytes)
+    store.read(start + at, bytes)
     sum = crc32(bytes, sum)
     yield { done: at, total: length }
   }

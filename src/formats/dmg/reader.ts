@@ -1,14 +1,15 @@
 import { safeNumber } from '../../binary/integers.js'
 import { lastAtMost } from '../../binary/search.js'
+import { giveContent } from '../../block/content-taker.js'
 import { extentFaults } from '../../block/extent-faults.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import type { ByteStore, Codec, Extent, Note, Section } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
 import { codecFor } from '../../codec/registry.js'
 import { corrupt, printable, unsupported } from '../../errors.js'
-import { asWarning, type CheckOptions, type DiskImage, type Finding } from '../driver.js'
+import { asWarning, type CheckOptions, type ContentSums, type DiskImage, type Finding } from '../driver.js'
 import { readChunks, type Chunks } from './chunks.js'
-import { checkSums } from './checksums.js'
+import { checkStored, PartSums } from './checksums.js'
 import { chunkType, codecOf, sectorLength } from './structs.js'
 import type { Table } from './tables.js'
 import type { Trailer } from './trailer.js'
@@ -147,16 +148,30 @@ export class DmgImage extends ExtentSource implements DiskImage {
         message: item.error.message,
       }
     }
-    if (deep && isWhole) yield* checkSums(this, this.store, this.#trailer, this.#chunks)
+    if (!deep || !isWhole) return
+    const sums = this.#partSums({ offset: 0, length: this.capacity }, false)
+    yield* giveContent(this, sums)
+    yield* sums.findings()
+    yield* checkStored(this.store, this.#trailer, this.#chunks)
+  }
+
+  contentSums(offset: number, length: number): ContentSums | undefined {
+    const sums = this.#partSums({ offset, length }, this.#ignoreChecksums)
+    return sums.start < sums.end ? sums : undefined
   }
 
   *verify(offset: number, length: number): Work<void, Finding> {
-    for (const item of checkSums(this, this.store, this.#trailer, this.#chunks, { offset, length }))
+    if (offset > 0 || length < this.capacity) return
+    for (const item of checkStored(this.store, this.#trailer, this.#chunks))
       yield 'severity' in item && this.#ignoreChecksums ? asWarning(item) : item
   }
 
   override [Symbol.dispose](): void {
     for (const store of this.#others) store[Symbol.dispose]()
+  }
+
+  #partSums(range: { readonly offset: number; readonly length: number }, ignore: boolean): PartSums {
+    return new PartSums(this.#chunks, range, ignore)
   }
 
   #checkPlace(offset: number, position: number, length: number): void {

@@ -1,13 +1,13 @@
-import { createHash, type Hash } from 'node:crypto'
 import { ExtentSource } from '../../block/extent-source.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
 import { codecFor } from '../../codec/registry.js'
 import { corrupt, isImageError, printable, type ImageError } from '../../errors.js'
-import { asWarning, type CheckOptions, type DiskImage, type FileReference, type Finding } from '../driver.js'
+import type { CheckOptions, ContentSums, DiskImage, FileReference, Finding } from '../driver.js'
 import { decodeUnit } from '../../block/read.js'
 import type { Acquisition } from './acquisition.js'
 import { ChunkTables, type StoredChunk } from './chunk-tables.js'
+import { RecordedDigests } from './digests.js'
 
 const mostFaults = 4096
 const chunksPerStep = 256
@@ -177,15 +177,9 @@ export class EwfImage extends ExtentSource implements DiskImage {
   }
 
   /** The digests of the whole disk; of a part of it there are none. */
-  *verify(offset: number, length: number): Work<void, Finding> {
-    const digests = new RecordedDigests(this.#acquisition)
-    if (offset > 0 || length < this.capacity || digests.count === 0) return
-    const content = new Uint8Array(this.#acquisition.media.chunkSize)
-    for (let at = 0; at < this.capacity; at += content.length) {
-      digests.update(this.#decoded(this.extentAt(at, content.length), content))
-      if ((at / content.length) % chunksPerStep === 0) yield { done: at, total: this.capacity }
-    }
-    for (const finding of digests.findings()) yield this.#ignoreChecksums ? asWarning(finding) : finding
+  contentSums(offset: number, length: number): ContentSums | undefined {
+    const digests = new RecordedDigests(this.#acquisition, this.#ignoreChecksums)
+    return offset > 0 || length < this.capacity || digests.count === 0 ? undefined : digests
   }
 
   /**
@@ -202,7 +196,7 @@ export class EwfImage extends ExtentSource implements DiskImage {
       try {
         const extent = this.extentAt(offset, chunkSize)
         isMissing = false
-        digests?.update(this.#decoded(extent, content))
+        digests?.take(offset, this.#decoded(extent, content))
       } catch (error) {
         if (!isImageError(error)) throw error
         faults++
@@ -243,39 +237,5 @@ export class EwfImage extends ExtentSource implements DiskImage {
   override [Symbol.dispose](): void {
     super[Symbol.dispose]()
     for (const store of this.#others) store[Symbol.dispose]()
-  }
-}
-
-/** The digests that were recorded when the disk was imaged, and those of what is read now. */
-class RecordedDigests {
-  readonly #digests: readonly { readonly name: string; readonly recorded: string; readonly hash: Hash }[]
-
-  constructor({ md5, sha1 }: Pick<Acquisition, 'md5' | 'sha1'>) {
-    const of = (name: string, algorithm: string, recorded: string | undefined) =>
-      recorded === undefined ? [] : [{ name, recorded, hash: createHash(algorithm) }]
-    this.#digests = [...of('MD5', 'md5', md5), ...of('SHA-1', 'sha1', sha1)]
-  }
-
-  get count(): number {
-    return this.#digests.length
-  }
-
-  /** Takes the bytes of the disk, in order. */
-  update(bytes: Uint8Array): void {
-    for (const { hash } of this.#digests) hash.update(bytes)
-  }
-
-  /** What is not as it was recorded, when all of the disk was taken. */
-  *findings(): Generator<Finding> {
-    for (const { name, recorded, hash } of this.#digests) {
-      const found = hash.digest('hex')
-      if (found === recorded) continue
-      yield {
-        severity: 'error',
-        code: 'E_DIGEST',
-        structure: name,
-        message: `the ${name} of the disk is ${found}, the one recorded when it was imaged is ${recorded}`,
-      }
-    }
   }
 }

@@ -1,11 +1,12 @@
 import type { Work } from '../../block/work.js'
 import { lastAtMost } from '../../binary/search.js'
+import { giveContent } from '../../block/content-taker.js'
 import { extentFaults } from '../../block/extent-faults.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import { MemoryStore } from '../../block/memory-store.js'
 import type { Extent, Note, Section } from '../../block/types.js'
-import { asWarning, type CheckOptions, type DiskImage, type Finding } from '../driver.js'
-import { checkSums } from './checksums.js'
+import type { CheckOptions, ContentSums, DiskImage, Finding } from '../driver.js'
+import { SparseSums } from './checksums.js'
 import { kind } from './chunks.js'
 import { joinedChunks, type JoinedChunks, type SparsePart } from './joined.js'
 
@@ -87,16 +88,28 @@ export class SparseImage extends ExtentSource implements DiskImage {
       if ('error' in item)
         yield { severity: 'error', code: item.error.code, structure: 'chunk', message: item.error.message }
       else yield item
-    if (deep) yield* this.#checkSums()
+    if (deep) yield* this.#checkSums(false)
   }
 
   /** The checksums are over all of the disk from its start, whatever range is read. */
-  *verify(): Work<void, Finding> {
-    for (const item of this.#checkSums()) yield 'severity' in item && this.#ignoreChecksums ? asWarning(item) : item
+  contentSums(): ContentSums | undefined {
+    const [part, ...others] = this.#parts
+    if (part === undefined || others.length > 0) return undefined
+    const sums = new SparseSums(part, this.#ignoreChecksums)
+    return sums.count > 0 ? sums : undefined
   }
 
-  *#checkSums(): Work<void, Finding> {
-    for (const part of this.#parts) yield* checkSums(this.#parts.length === 1 ? this : new SparseImage([part]), part)
+  /** Those of several parts are each over a disk of their own. */
+  *verify(): Work<void, Finding> {
+    if (this.#parts.length > 1) yield* this.#checkSums(this.#ignoreChecksums)
+  }
+
+  *#checkSums(ignore: boolean): Work<void, Finding> {
+    for (const part of this.#parts) {
+      const sums = new SparseSums(part, ignore)
+      yield* giveContent(this.#parts.length === 1 ? this : new SparseImage([part]), sums)
+      yield* sums.findings()
+    }
   }
 
   #filled(word: number): MemoryStore {

@@ -6,7 +6,7 @@ import {
   openReadableLater,
   prepared,
   sourceInfo,
-  verifyStored,
+  verifyWhileRead,
   type ChainOptions,
   type Forward,
   type ReadOptions,
@@ -67,8 +67,7 @@ async function compareOnce(first: string, second: string, options: CompareOption
   using a = await prepared(await openReadableLater(first, options), options)
   const further = { ...options.second, ...chainOptions(options), forward: options.forward }
   using b = await prepared(await openReadableLater(second, further), options)
-  await verifyStored(a, options)
-  await verifyStored(b, options)
+  const proofs = [await verifyWhileRead(a, options), await verifyWhileRead(b, options)] as const
   const limit = options.limit ?? 20
   const moving = { signal: options.signal }
   const { equal, offset, differences } = await compareSources(a, b, {
@@ -77,6 +76,7 @@ async function compareOnce(first: string, second: string, options: CompareOption
 
     threads: options.threads,
     onProgress: options.onProgress,
+    contents: proofs,
     collect: options.first === true ? undefined : { limit, unit: sector },
   })
   const strict =
@@ -85,6 +85,7 @@ async function compareOnce(first: string, second: string, options: CompareOption
       : undefined
   a.assertUnchanged()
   b.assertUnchanged()
+  for (const proof of proofs) proof?.assert()
   return {
     same: equal && (strict === undefined || (strict.sameCapacity && strict.allocation.count === 0)),
     sameContent: equal,

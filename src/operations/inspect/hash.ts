@@ -9,6 +9,7 @@ import {
   prepared,
   sourceInfo,
   verifyStored,
+  verifyWhileRead,
   type Forward,
   type ReadOptions,
   type SourceInfo,
@@ -57,7 +58,9 @@ export async function hash(path: string, options: HashOptions = {}): Promise<Has
 async function hashOnce(path: string, options: HashOptions & Forward): Promise<HashResult> {
   const started = milliseconds()
   using opened = await prepared(await openReadableLater(path, options), options)
-  if (options.ranges === undefined) await verifyStored(opened, options)
+  const isWhole = options.ranges === undefined && options.perPartition !== true
+  const proof = isWhole ? await verifyWhileRead(opened, options) : undefined
+  if (!isWhole && options.ranges === undefined) await verifyStored(opened, options)
   const { capacity } = opened
   const ranges: readonly HashedPart[] =
     options.perPartition === true ? partitionsOf(opened) : (options.ranges ?? [{ offset: 0, length: capacity }])
@@ -78,11 +81,13 @@ async function hashOnce(path: string, options: HashOptions & Forward): Promise<H
       threads: options.threads,
       signal: options.signal,
       onProgress,
+      content: proof,
     })
     digests.push({ ...part, digest: Buffer.from(digest).toString('hex') })
     before += length
   }
   opened.assertUnchanged()
+  proof?.assert()
   return {
     source: sourceInfo(path, opened),
     algorithm: algorithm === 'tree' ? 'tree1' : algorithm,

@@ -6,6 +6,7 @@ import { usage } from '../../errors.js'
 import type { OptionValues } from '../../formats/driver.js'
 import { diskIn } from '../../formats/disk-folder.js'
 import { openWork, type OpenedImage, type OpenOptions } from '../../formats/open.js'
+import type { ContentProof } from '../../formats/opened.js'
 import type { ReadingForward } from '../../formats/member-file.js'
 import type { Wrapping } from '../../formats/unwrap.js'
 import type { Access } from '../../formats/wrapper.js'
@@ -160,8 +161,19 @@ export async function prepared(opened: OpenedImage, later: LaterOptions): Promis
  * Compares the checksums of an image that reading does not compare, before a command that reads all of it gives
  * anything out. @throws ImageError corrupt E_CHECKSUM; as reading; aborted.
  */
-export async function verifyStored(opened: OpenedImage, later: LaterOptions): Promise<void> {
+export async function verifyStored(opened: OpenedImage, later: LaterOptions): Promise<undefined> {
   await perform(opened.verify(), performing(later, 'read'))
+  return undefined
+}
+
+/**
+ * The same for who reads all of the disk in order, and gives out nothing before the end: those over the content are
+ * taken on the way. The result is given what is read, and then asked; undefined where there are none.
+ */
+export async function verifyWhileRead(opened: OpenedImage, later: LaterOptions): Promise<ContentProof | undefined> {
+  const proof = opened.contentProof()
+  await perform(opened.verify(proof), performing(later, 'read'))
+  return proof
 }
 
 /** What is done before a disk can be read at any place is a phase of its own: it goes through a file from its start. */

@@ -1,4 +1,5 @@
 import { ChangedOver } from '../../block/changed-over.js'
+import type { ContentTaker } from '../../block/content-taker.js'
 import { RunMap } from '../../block/run-map.js'
 import type { BlockSource, Note } from '../../block/types.js'
 import {
@@ -12,9 +13,17 @@ import {
 import { usage } from '../../errors.js'
 import type { DiskShape, ImageWriter, OptionValues } from '../../formats/driver.js'
 import type { OpenedImage, OpenOptions } from '../../formats/open.js'
+import type { ContentProof } from '../../formats/opened.js'
 import type { Registry } from '../../formats/registry.js'
 import { imageIdentity } from './identity.js'
-import { chainOptions, readOptions, verifyStored, type Forward, type ReadOptions } from '../open/opening.js'
+import {
+  chainOptions,
+  readOptions,
+  verifyStored,
+  verifyWhileRead,
+  type Forward,
+  type ReadOptions,
+} from '../open/opening.js'
 import type { PlatformDisk } from '../platform/fit.js'
 import { chooseSectorSize, layoutNotes, tryLayout, type TargetFormat } from './layout.js'
 import { openNewParent, type NewParent } from './parent.js'
@@ -61,6 +70,15 @@ export interface ContentOptions extends ReadOptions {
   readonly onProgress?: (progress: Progress) => void
 }
 
+/** How a content is moved. */
+interface Moved {
+  /**
+   * By {@link Content.fill} or {@link Content.proving}, before anything is given out: checksums over the content are
+   * compared at the end of that, and when it is opened otherwise.
+   */
+  readonly movesOnce?: boolean
+}
+
 /** @param sectorSize of the target. @param given the capacity that the target's format gives a disk. */
 export type DiskFit = (
   disk: BlockSource,
@@ -87,10 +105,14 @@ export class Content implements Disposable {
   /** How images of this chain are opened. */
   readonly open: OpenOptions
   readonly #options: ContentOptions
+  /** Checksums over the content that are compared when it was moved. */
+  readonly #proof: ContentProof | undefined
 
   constructor(
     options: ContentOptions,
-    parts: Pick<Content, 'format' | 'opened' | 'parent' | 'disk' | 'shape' | 'used' | 'fitted' | 'open'>,
+    parts: Pick<Content, 'format' | 'opened' | 'parent' | 'disk' | 'shape' | 'used' | 'fitted' | 'open'> & {
+      readonly proof?: ContentProof
+    },
   ) {
     this.#options = options
     this.format = parts.format
@@ -101,6 +123,7 @@ export class Content implements Disposable {
     this.used = parts.used
     this.fitted = parts.fitted
     this.open = parts.open
+    this.#proof = parts.proof
   }
 
   /** What the engine is to move. */
@@ -117,9 +140,24 @@ export class Content implements Disposable {
     }
   }
 
-  /** Moves the content into the target. */
+  /** Moves the content into the target. @throws ImageError as {@link proving}. */
   async fill(writer: ImageWriter, journal?: CopyJournal): Promise<CopyResult> {
-    return await copy({ ...this.moving, target: writer, journal })
+    return await this.proving((taker) => copy({ ...this.moving, target: writer, journal, content: taker }))
+  }
+
+  /**
+   * Moves the content, once, and compares the checksums that the source has of it.
+   * @param move gives the taker all that it reads. @throws ImageError corrupt E_CHECKSUM, E_DIGEST, E_SOURCE_CHANGED.
+   */
+  async proving(move: (taker: ContentTaker | undefined) => Promise<CopyResult>): Promise<CopyResult> {
+    const proof = this.#proof
+    const moved = await move(proof)
+    if (proof !== undefined) {
+      // What changed meanwhile has another checksum.
+      this.assertUnchanged()
+      proof.assert()
+    }
+    return moved
   }
 
   /** @throws ImageError corrupt E_SOURCE_CHANGED when an image that is read changed since it was opened. */
@@ -166,7 +204,7 @@ export async function openContent(
   source: Source,
   path: string | undefined,
   format: TargetFormat,
-  options: ContentOptions & Forward & { readonly registry: Registry },
+  options: ContentOptions & Forward & Moved & { readonly registry: Registry },
 ): Promise<Content> {
   const open: OpenOptions = chainOptions(options)
   const scratchFolder = options.scratchFolder ?? (path === undefined ? temporaryFolder() : folderPart(path))
@@ -179,7 +217,8 @@ export async function openContent(
   let parent: NewParent | undefined
   try {
     if (opened.unreadable !== undefined) throw opened.unreadable
-    await verifyStored(opened, options)
+    const verify = isMovedWhole(opened, options) ? verifyWhileRead : verifyStored
+    const proof = await verify(opened, options)
     parent =
       options.parent === undefined || path === undefined
         ? undefined
@@ -200,12 +239,20 @@ export async function openContent(
     const fitted = options.fit?.(sized, opened, sectorSize, given)
     const disk = fitted?.disk ?? sized
     const shape = shapeOf(disk.capacity)
-    return new Content(options, { format, opened, parent, disk, shape, used, fitted, open })
+    return new Content(options, { format, opened, parent, disk, shape, used, fitted, open, proof })
   } catch (error) {
     parent?.opened[Symbol.dispose]()
     opened[Symbol.dispose]()
     throw error
   }
+}
+
+/** Whether the target gets all that the source holds, in one go. */
+function isMovedWhole(
+  { capacity }: OpenedImage,
+  { movesOnce, parent, usedOnly, fit, size = capacity }: ContentOptions & Moved,
+): boolean {
+  return movesOnce === true && parent === undefined && usedOnly === undefined && fit === undefined && size >= capacity
 }
 
 /** The source, which is its target's parent but for what a bitmap lists. */

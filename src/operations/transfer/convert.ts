@@ -249,6 +249,7 @@ class Conversion {
       uuid: uuid ?? identity?.uuid,
       time: time ?? identity?.time,
       fit: choice === undefined ? undefined : platformFit(choice.platform, this.#source.name),
+      movesOnce: this.#output.movesOnce === true && !dryRun && session === undefined && records === undefined,
     })
     const facts = this.#begin(content)
     upload?.begin(content.shape.identity)

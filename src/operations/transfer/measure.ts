@@ -102,7 +102,7 @@ async function measureOnce(source: string | undefined, options: MeasureOptions &
   using making =
     source === undefined
       ? new EmptyDisk(path, format, { ...given, fit: emptyFit(choice, path) })
-      : await openContent(sourceOf(source), path, format, { ...given, fit })
+      : await openContent(sourceOf(source), path, format, { ...given, fit, movesOnce: true })
   const { shape } = making
   const measured = await run(format, shape, async (writer) => (await making.fill(writer)).bytesWritten)
   if (making instanceof Content) making.assertUnchanged()

@@ -1,3 +1,4 @@
+import type { ContentTaker } from '../../block/content-taker.js'
 import { FileStore } from '../../block/file-store.js'
 import type { BlockSource, ByteStore } from '../../block/types.js'
 import { UnitList } from '../../block/unit-source.js'
@@ -12,6 +13,8 @@ import { unwrap } from '../../formats/unwrap.js'
 import { StreamLocation } from '../../location/stream.js'
 
 export interface PackingOptions {
+  /** Is given all that is read. */
+  readonly content?: ContentTaker
   readonly threads?: number
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
@@ -41,7 +44,7 @@ export async function packInto(
   source: BlockSource,
   container: Container,
   give: (bytes: Uint8Array) => Promise<void> | void,
-  { threads, signal, onProgress }: PackingOptions,
+  { content, threads, signal, onProgress }: PackingOptions,
 ): Promise<CopyResult> {
   const units = new UnitList()
   const heads: Uint8Array[] = []
@@ -51,6 +54,7 @@ export async function packInto(
     source,
     codec: container.codec,
     unitLength: container.unitLength,
+    content,
     threads,
     signal,
     onProgress,

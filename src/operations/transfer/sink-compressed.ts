@@ -2,6 +2,7 @@ import { RangeSource } from '../../block/range-source.js'
 import { createScratchStore } from '../../block/scratch-store.js'
 import type { BlockSource } from '../../block/types.js'
 import { containers, type Container } from '../../codec/container.js'
+import type { ContentTaker } from '../../block/content-taker.js'
 import type { CopyResult } from '../../engine/index.js'
 import { printable, stopIfAborted, usage } from '../../errors.js'
 import type { ImageFile } from '../../formats/opened.js'
@@ -169,7 +170,12 @@ class CompressedFile implements Sink {
     this.#inner ??= { source: disk, capacity: disk.capacity, [Symbol.dispose]: () => undefined }
     this.#packed = this.#archive?.of(this.#inner.source, this.#content) ?? this.#inner.source
     this.#files = new TargetFiles(place, { force: this.#options.force === true, sources, durable: flush !== false })
-    this.#moved = await packFile(this.#packed, this.#container, this.#files.store, this.#options)
+    const { store } = this.#files
+    const packed = this.#packed
+    const pack = (content?: ContentTaker): Promise<CopyResult> =>
+      packFile(packed, this.#container, store, { ...this.#options, content })
+    // What is in the scratch file was compared when it was put there.
+    this.#moved = await (packed === disk ? this.#content.proving(pack) : pack())
     stopIfAborted(signal)
     onProgress?.({ phase: 'flush', done: 0, total: 1 })
     this.#files.store.flush()

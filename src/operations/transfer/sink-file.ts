@@ -335,6 +335,7 @@ export function leftOf({ replaces }: TargetPlace): string {
 
 /** An image file of this computer as the target of a conversion. */
 export class FileOutput implements Output {
+  readonly movesOnce: boolean = true
   readonly name: string
   readonly path: string
   readonly #options: InUseOptions & SinkOptions & { readonly resume?: FileSession }

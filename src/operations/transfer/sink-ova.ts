@@ -44,6 +44,8 @@ function diskFormat(registry: Registry, { options = {}, parent }: ApplianceOptio
 export class OvaOutput extends FileOutput {
   readonly formatId = 'ova'
   readonly takesDisks = true
+  /** Disks are compressed while they go into the archive. */
+  override readonly movesOnce = false
   readonly #options: ApplianceOptions
 
   constructor(path: string, options: ApplianceOptions) {

@@ -67,6 +67,8 @@ export interface Output {
   readonly isRemote?: boolean
   /** Whether it takes several disks. */
   readonly takesDisks?: boolean
+  /** Whether the content is moved by `Content.fill`, before anything of it is given out. */
+  readonly movesOnce?: boolean
   /** The format of the images in it, where its name does not say so. @throws ImageError usage. */
   format?(registry: Registry): TargetFormat
   /** What the options ask for and the target cannot have. @throws ImageError usage. */

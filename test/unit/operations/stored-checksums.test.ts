@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -9,8 +10,10 @@ import { androidSparseImage } from '../../../fixtures/spec-writer/read-only.js'
 import { crc32Zeros } from '../../../src/binary/checksum.js'
 import { compare } from '../../../src/operations/inspect/compare.js'
 import { hash } from '../../../src/operations/inspect/hash.js'
-import { convert } from '../../../src/operations/transfer/convert.js'
+import { measure } from '../../../src/operations/transfer/measure.js'
+import { convert, type ConvertOptions } from '../../../src/operations/transfer/convert.js'
 import { vdisk } from '../../support/cli.js'
+import { skipReason } from '../../support/complete.js'
 import { diskLike } from '../../support/content.js'
 import { testFolder } from '../../support/folder.js'
 
@@ -19,6 +22,24 @@ const chunk = 64 * 512
 const content = Buffer.alloc(8 * chunk)
 for (const index of [0, 1, 4]) content.set(diskLike(chunk, index + 1), index * chunk)
 content.fill('word', 5 * chunk, 6 * chunk)
+
+/** Every way by which content gets into a target: plain, compressed in its place, in one unit, by a scratch file. */
+const targets: readonly (readonly [string, ConvertOptions])[] = [
+  ['b.raw', {}],
+  ['b.raw', { size: 16 * chunk }],
+  ['b.raw', { rate: 1e9 }],
+  ['b.raw', { threads: 0, sparse: 0 }],
+  ['b.raw', { dryRun: true }],
+  ['b.qcow2', {}],
+  ['b.qcow2', { options: { compress: 'zstd' } }],
+  ['b.qcow2', { options: { compress: 'zlib' }, threads: 2, rate: 1e9 }],
+  ['b.vhdx', { verify: true }],
+  ['b.vmdk', { options: { subformat: 'streamOptimized' } }],
+  ['b.raw.gz', {}],
+  ['b.raw.zst', { threads: 0 }],
+  ['b.qcow2.zst', {}],
+  ['b.ova', {}],
+]
 
 type Files = Readonly<Record<string, Buffer>>
 const recipe = { content, chunkSectors: 64, types: [dmgType.raw, dmgType.zlib], parts: [256] }
@@ -91,9 +112,12 @@ test('a wrong checksum in an image stops what reads all of it, and leaves no tar
     const path = placed(folder, files)
     const before = fs.readdirSync(folder)
     const corrupt = { code: 'E_CHECKSUM', kind: 'corrupt' }
-    for (const target of ['b.raw', 'b.qcow2', 'b.vhdx'])
-      await assert.rejects(convert(path, join(folder, target)), corrupt, what)
-    await assert.rejects(convert(path, join(folder, 'b.raw'), { dryRun: true }), corrupt, what)
+    for (const [target, options] of targets)
+      await assert.rejects(convert(path, join(folder, target), options), corrupt, `${what}, ${target}`)
+    await assert.rejects(convert(path, { output: () => assert.fail('something was given out') }), corrupt, what)
+    await assert.rejects(measure(path, { to: 'qcow2' }), corrupt, what)
+    await assert.rejects(hash(path, { algorithm: 'tree' }), corrupt, what)
+    await assert.rejects(compare(path, path, { first: true }), corrupt, what)
     const input = (async function* () {
       yield await fs.promises.readFile(path)
     })()
@@ -113,6 +137,9 @@ test('images whose checksums are right are converted, with no more to say', asyn
     const { notes } = await convert(path, join(folder, 'b.raw'))
     assert.deepEqual(notes, [], what)
     assert.ok(fs.readFileSync(join(folder, 'b.raw')).equals(content), what)
+    await convert(path, join(folder, 'b.qcow2'), { options: { compress: 'zlib' } })
+    await convert(path, join(folder, 'b.raw.gz'))
+    for (const name of ['b.raw', 'b.qcow2', 'b.raw.gz']) fs.rmSync(join(folder, name))
   }
 })
 
@@ -187,3 +214,39 @@ test('a forensic image whose digest is another than that of its content is not g
   image('encase6', 'none', 0)
   assert.deepEqual((await convert(at('a.E01'), at('b.raw'))).notes, [])
 })
+
+const needsProc = skipReason(fs.existsSync('/proc/self/io') ? undefined : 'there is no /proc/self/io')
+
+test('an image whose digest is compared is read once', { skip: needsProc }, async (t) => {
+  const folder = testFolder(t)
+  const path = join(folder, 'a.E01')
+  // Its chunks do not compress, and larger ones than a disk that is moved by one thread.
+  const bytes = Buffer.concat([randomBytes(12 * 1048576), Buffer.alloc(1048576)])
+  fs.writeFileSync(path, Buffer.concat(ewfImage({ content: bytes, kind: 'encase6', sectorsPerChunk: 64 })))
+  const other = join(folder, 'other.raw')
+  fs.writeFileSync(other, bytes)
+  const { size } = fs.statSync(path)
+  const wholly: Readonly<Record<string, () => Promise<unknown>>> = {
+    'convert to raw': () => convert(path, join(folder, 'b.raw')),
+    'convert to qcow2': () => convert(path, join(folder, 'b.qcow2'), { options: { compress: 'zlib' } }),
+    'convert to raw.gz': () => convert(path, join(folder, 'b.raw.gz')),
+    measure: () => measure(path, { to: 'vhdx' }),
+    hash: () => hash(path),
+    'hash by tree': () => hash(path, { algorithm: 'tree' }),
+  }
+  for (const [what, work] of Object.entries(wholly)) {
+    const before = bytesRead()
+    await work()
+    const read = bytesRead() - before
+    assert.ok(read > size && read < 1.3 * size, `${what}: ${read} bytes of ${size}`)
+  }
+  const before = bytesRead()
+  assert.ok((await compare(path, other)).same)
+  const read = bytesRead() - before
+  assert.ok(read < 1.3 * (size + bytes.length), `compare: ${read} bytes`)
+})
+
+/** What this process and its threads have read, in bytes. */
+function bytesRead(): number {
+  return Number(/^rchar: (\d+)$/m.exec(fs.readFileSync('/proc/self/io', 'utf8'))?.[1])
+}
