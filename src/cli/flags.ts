@@ -280,9 +280,12 @@ const rate = custom<number>({
   },
 })
 
+/** Keeps a disk and its medium free for others. */
+export const rateFlag = { rate: rate() }
+
 /** Flags of every command that moves a whole disk. */
 export const pacingFlags = {
-  rate: rate(),
+  ...rateFlag,
   resume: boolean({
     summary: 'keep a journal of what is done, and go on with what an earlier run of the same command left',
   }),

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { vdisk } from '../support/cli.js'
 import { testFolder } from '../support/folder.js'
-import { randomOf, untilDone, variedDisk } from '../support/killed.js'
+import { killedUntilDone, randomOf, variedDisk } from '../support/killed.js'
 
 /** VDISK_KILLS=100: so many kills at random moments over all cases; otherwise one for each of some. */
 const kills = Number(process.env['VDISK_KILLS'] ?? 0)
@@ -72,15 +72,11 @@ test('a conversion that is killed and gone on with gives the bytes of one that w
       const args = ['convert', '../source.raw', target, '--uuid', uuid, ...placed]
       const whole = await vdisk(args, { cwd: one, env })
       assert.equal(whole.code, 0, `${name}: ${whole.stderr}`)
-      // A machine that is busy may let a run end before the signal comes: then the next one is slower.
-      let count = 0
-      for (let rate = 150; count === 0; rate /= 2) {
+      const count = await killedUntilDone(many, args, { kills: kills > 0 ? 3 : 1, random, env }, () => {
         fs.rmSync(many, { recursive: true })
         fs.mkdirSync(many)
-        const slow = ['--rate', `${Math.max(Math.round(rate), 4)}M`]
-        count = await untilDone(many, [...args, ...slow], { kills: kills > 0 ? 3 : 1, random, env })
-        assert.deepEqual(contents(many), contents(one), name)
-      }
+      })
+      assert.deepEqual(contents(many), contents(one), name)
       t.diagnostic(`${name}: killed ${count} times`)
       killed += count
       for (const folder of [one, many]) fs.rmSync(folder, { recursive: true })

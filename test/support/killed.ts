@@ -10,6 +10,7 @@ interface Run {
   readonly result: CliResult
   readonly first: number
   readonly last: number
+  readonly total: number
 }
 
 /** Random numbers that a seed gives again: a failure can be repeated with the seed that is printed. */
@@ -48,6 +49,7 @@ async function run(
 ): Promise<Run> {
   let first = -1
   let last = 0
+  let all = 0
   let text = ''
   let waits = false
   const result = await vdisk([...args, '--progress', 'json'], {
@@ -58,19 +60,20 @@ async function run(
       const lines = text.split('\n')
       text = lines.pop() ?? ''
       for (const line of lines) {
-        const { phase, done } = line.startsWith('{')
-          ? (JSON.parse(line) as { phase: string; done: number })
-          : { phase: '', done: 0 }
+        const { phase, done, total } = line.startsWith('{')
+          ? (JSON.parse(line) as { phase: string; done: number; total: number })
+          : { phase: '', done: 0, total: 0 }
         if (phase !== 'copy' && phase !== 'write') continue
         if (first < 0) first = done
         last = done
+        all = total
       }
       if (after <= 0 || waits) return
       waits = true
       void setTimeout(after).then(() => child.kill(signal))
     },
   })
-  return { result, first, last }
+  return { result, first, last, total: all }
 }
 
 export interface Kills {
@@ -81,18 +84,20 @@ export interface Kills {
   readonly env?: Record<string, string>
   /** When to send the signal, in milliseconds after the first line of progress; default: 0 to 900, at random. */
   readonly after?: number
+  /** Whether a run left something to be gone on with; default: what is complete has its name, and is not made again. */
+  readonly left?: () => boolean
 }
 
 /**
  * Runs a command with `--resume` until it ends by itself, killed some times before, and checks that no kill made more
  * than 64 MiB be done twice. Returns how often it was killed while it copied.
  */
-export async function untilDone(cwd: string, args: readonly string[], how: Kills): Promise<number> {
+async function untilDone(cwd: string, args: readonly string[], how: Kills): Promise<number> {
   let killed = 0
   let reached = 0
   for (let attempt = 0; attempt < 100; attempt++) {
     const after = killed < how.kills ? (how.after ?? 1 + Math.floor(how.random() * 900)) : 0
-    const { result, first, last } = await run(cwd, [...args, '--resume'], { ...how, after })
+    const { result, first, last, total } = await run(cwd, [...args, '--resume'], { ...how, after })
     if (first >= 0) assert.ok(reached - first <= 64 * mebibyte, `${reached - first} bytes were done twice`)
     reached = Math.max(reached, last)
     if (result.code === 0) return killed
@@ -103,6 +108,26 @@ export async function untilDone(cwd: string, args: readonly string[], how: Kills
       `${args.join(' ')}: ${String(result.code)} ${result.stderr}`,
     )
     killed++
+    // It was complete: of a disk nothing else shows that.
+    if (last === total && how.left?.() === false) return killed
   }
   throw new Error('it never ended')
+}
+
+/**
+ * The same, at a rate that lets the signal come in time: on a busy machine a run may end before it, and then everything
+ * is made ready again for a slower one. Returns how often it was killed, at least once.
+ * @param ready makes the place as it is before the first run.
+ */
+export async function killedUntilDone(
+  cwd: string,
+  args: readonly string[],
+  how: Kills,
+  ready: () => void,
+): Promise<number> {
+  for (let rate = 150; ; rate = Math.max(rate / 2, 4)) {
+    ready()
+    const killed = await untilDone(cwd, [...args, '--rate', `${Math.round(rate)}M`], how)
+    if (killed > 0) return killed
+  }
 }

@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { boolean, option, string as text } from '@oclif/core/flags'
 import { BaseCommand } from '../../cli/base-command.js'
-import { count, progressFlag } from '../../cli/flags.js'
+import { count, progressFlag, rateFlag } from '../../cli/flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
 import { exitCodes } from '../../errors.js'
 
@@ -34,6 +34,7 @@ export default class BackupRun extends BaseCommand {
     })(),
     verify: boolean({ summary: 'read the new point back through its whole chain, and compare its digest' }),
     threads: count({ summary: 'worker threads for hashing and compression; 0: none' }),
+    ...rateFlag,
     'dry-run': boolean({ summary: 'show what would be done, write nothing' }),
     'allow-other-disk': boolean({
       summary: 'go on although this is not the disk that the set is of',
@@ -57,6 +58,7 @@ export default class BackupRun extends BaseCommand {
       ifDirty: flags['if-dirty'],
       verify: flags.verify,
       threads: flags.threads,
+      rate: flags.rate,
       dryRun: flags['dry-run'],
       allowOtherDisk: flags['allow-other-disk'],
       allowSameDisk: flags['allow-same-disk'],

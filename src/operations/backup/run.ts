@@ -27,6 +27,8 @@ export interface RunSetOptions {
   readonly verify?: boolean
   readonly dryRun?: boolean
   readonly threads?: number
+  /** Most bytes of the disk that are read a second. */
+  readonly rate?: number
   readonly allowOtherDisk?: boolean
   readonly allowSameDisk?: boolean
   readonly toolVersion?: string
