@@ -142,7 +142,7 @@ function expand(
   return end
 }
 
-/** The same; -1 where the block is damaged. */
+/** The same; -1 where the block is damaged. @param cut it may hold more, which is left out. */
 // eslint-disable-next-line complexity -- one loop without calls: it runs for every few bytes
 export function expandLz4(
   stored: Uint8Array,
@@ -150,6 +150,7 @@ export function expandLz4(
   start: number,
   limit: number,
   lowest: number,
+  cut = false,
 ): number {
   let at = 0
   let out = start
@@ -164,12 +165,13 @@ export function expandLz4(
         literals += more
       } while (more === 255)
     }
+    if (out + literals >= limit && cut) literals = limit - out
     if (at + literals > stored.length || out + literals > limit) return -1
     target.set(stored.subarray(at, at + literals), out)
     at += literals
     out += literals
     // The last sequence has literals only.
-    if (at === stored.length) return out
+    if (at === stored.length || (cut && out === limit)) return out
     if (at + 2 > stored.length) return -1
     const distance = (stored[at] ?? 0) | ((stored[at + 1] ?? 0) << 8)
     at += 2
@@ -182,6 +184,7 @@ export function expandLz4(
         length += more
       } while (more === 255)
     }
+    if (cut && out + length > limit) length = limit - out
     const from = out - distance
     if (distance === 0 || from < lowest || out + length > limit) return -1
     if (distance >= length) target.copyWithin(out, from, from + length)

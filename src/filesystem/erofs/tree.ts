@@ -8,10 +8,11 @@ import { posixName } from '../names.js'
 import { NodeTree, type FolderEntry } from '../node-tree.js'
 import type { ByteRun, FileNode } from '../types.js'
 import type { VolumeReader } from '../volume-reader.js'
+import { compactIndex, longIndex } from './clusters.js'
 import { chunkFormat, inodeFormat } from './entries.js'
+import { clusterCount, PackedContent } from './packed-content.js'
 import { compactInode, extendedInode, folderEntry, inodeUnit, type superblock } from './structs.js'
 
-/** Features that leave the places of what is not compressed as they are. */
 const firstUnknownFeature = 0x80
 const layouts = { plain: 0, packed: 1, inline: 2, compact: 3, chunks: 4 }
 const hole = 0xffffffff
@@ -39,7 +40,7 @@ export class ErofsNode implements FileNode {
   readonly id: string
   target?: string
   readonly stored: Stored
-  map: FileMap | undefined
+  map: FileMap | PackedContent | undefined
 
   constructor(
     values: Pick<StructValues<typeof extendedInode>, 'mode' | 'size' | 'owner' | 'group' | 'links'>,
@@ -59,7 +60,7 @@ export class ErofsNode implements FileNode {
   }
 }
 
-/** The files of EROFS that are not compressed. */
+/** The files of EROFS, plain or compressed with LZ4. */
 export class ErofsTree extends NodeTree<ErofsNode> {
   readonly root: ErofsNode
   readonly #reader: VolumeReader
@@ -92,11 +93,15 @@ export class ErofsTree extends NodeTree<ErofsNode> {
   }
 
   protected runs(file: ErofsNode): Iterable<ByteRun> {
-    return this.#map(file).dataRuns(file.size)
+    const map = this.#map(file)
+    if (map instanceof FileMap) return map.dataRuns(file.size)
+    return [{ offset: 0, length: file.size }]
   }
 
   protected content(file: ErofsNode, offset: number, target: Uint8Array): void {
-    this.#map(file).read(this.#reader, offset, target)
+    const map = this.#map(file)
+    if (map instanceof FileMap) map.read(this.#reader, offset, target)
+    else map.read(offset, target)
   }
 
   /** A block of names: entries, the first of which says where they end; names reach up to the next one. */
@@ -145,9 +150,19 @@ export class ErofsTree extends NodeTree<ErofsNode> {
     return posixName(target)
   }
 
-  #map(node: ErofsNode): FileMap {
-    node.map ??= this.#places(node)
+  #map(node: ErofsNode): FileMap | PackedContent {
+    const { layout } = node.stored
+    const isPacked = node.size > 0 && (layout === layouts.packed || layout === layouts.compact)
+    node.map ??= isPacked ? this.#packed(node) : this.#places(node)
     return node.map
+  }
+
+  #packed({ id, size, stored: { layout, end } }: ErofsNode): PackedContent {
+    const { incompatible, blockShift: shift } = this.#superblock
+    const file = { id, size, blockSize: this.#blockSize, isPadded: incompatible % 2 === 1 }
+    const place = { end, count: clusterCount(file), shift }
+    const index = layout === layouts.packed ? longIndex(this.#reader, place) : compactIndex(this.#reader, place)
+    return new PackedContent(this.#reader, file, index)
   }
 
   #places({ size, stored }: ErofsNode): FileMap {
@@ -160,12 +175,8 @@ export class ErofsTree extends NodeTree<ErofsNode> {
       map.push(blocks, place * this.#blockSize)
       map.push(size - blocks, end)
     } else if (layout === layouts.chunks) this.#chunks(map, size, stored)
-    else if (layout === layouts.packed || layout === layouts.compact)
-      throw unsupported(
-        'E_FS_FEATURE',
-        `inode ${stored.number} of the EROFS filesystem is compressed, which is not read`,
-      )
-    else throw damaged('EROFS', `inode ${stored.number} is stored in the unknown way ${layout}`)
+    else if (size > 0 || (layout !== layouts.packed && layout !== layouts.compact))
+      throw damaged('EROFS', `inode ${stored.number} is stored in the unknown way ${layout}`)
     return map
   }
 
