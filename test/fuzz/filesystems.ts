@@ -7,6 +7,7 @@ import { RangeSource } from '../../src/block/range-source.js'
 import { identifyFilesystems, openLogicalVolume, volumeGroups, volumeNames } from '../../src/filesystem/index.js'
 import type { FileNode, FileTree } from '../../src/filesystem/types.js'
 import { isImageError } from '../../src/errors.js'
+import { linearSegment, physicalVolume, rootVolume } from '../support/lvm-bytes.js'
 import { hfsPlus } from '../support/small-volumes.js'
 import { BufferStore } from './buffer-store.js'
 import type { SeedImage, Word } from './seeds.js'
@@ -34,6 +35,7 @@ const makers: readonly (readonly [string, number, readonly string[]])[] = [
   ['btrfs', 16, ['mkfs.btrfs', '-q', '--mixed', '--rootdir', 'FOLDER', 'IMAGE']],
   ['squashfs', 0, ['mksquashfs', 'FOLDER', 'IMAGE', '-noappend', '-quiet', '-no-progress']],
   ['erofs', 0, ['mkfs.erofs', '-Enoinline_data', 'IMAGE', 'FOLDER']],
+  ['erofs lz4', 0, ['mkfs.erofs', '-zlz4', '-Eztailpacking', 'IMAGE', 'FOLDER']],
   ['iso', 0, ['genisoimage', '-quiet', '-R', '-J', '-udf', '-o', 'IMAGE', 'FOLDER']],
   ['fat', 2, ['mkfs.vfat', 'IMAGE']],
   ['ntfs', 4, ['mkntfs', '-q', '-F', 'IMAGE']],
@@ -68,7 +70,8 @@ export function filesystemSeeds(): SeedImage[] {
       )
       return status === 0 ? [seed(name, fs.readFileSync(image))] : []
     })
-    return [...made, seed('hfsplus', hfsPlus(64, [0, 1, 2, 3, 63], 'label'))]
+    const group = physicalVolume(rootVolume(linearSegment(0, 4, 3) + linearSegment(4, 2, 20)))
+    return [...made, seed('hfsplus', hfsPlus(64, [0, 1, 2, 3, 63], 'label')), seed('lvm2', group)]
   } finally {
     fs.rmSync(folder, { recursive: true, force: true })
   }

@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { referenceCrc } from '../support/vhdx-bytes.js'
 import type { BufferStore } from './buffer-store.js'
+import { filesystemSubject } from './filesystems.js'
+import { sealPhysicalVolume } from '../support/lvm-bytes.js'
 import { hiveSubject, sealHive } from './hives.js'
 
 /** VHD: the ones' complement of the sum of all bytes but the sum's own. */
@@ -87,11 +89,18 @@ function sealVma(store: BufferStore): void {
   for (let at = store.bytes.indexOf('VMAE'); at >= 0; at = store.bytes.indexOf('VMAE', at + 512)) seal(at, 512, 24)
 }
 
+/** LVM2, where there is a physical volume: the text, the area and the label. */
+function sealLvm(store: BufferStore): void {
+  const sealed = Buffer.from(store.bytes)
+  for (const position of sealPhysicalVolume(sealed)) store.write(position, sealed.subarray(position, position + 4))
+}
+
 export const seals: Readonly<Record<string, (store: BufferStore) => void>> = {
   vhd: sealVhd,
   vhdx: sealVhdx,
   partclone: sealPartclone,
   [hiveSubject]: sealHive,
+  [filesystemSubject]: sealLvm,
   ova: sealTar,
   xva: sealTar,
   vma: sealVma,

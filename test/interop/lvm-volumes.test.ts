@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { crc32 } from '../../src/binary/checksum.js'
 import { volumeGroups, openLogicalVolume, volumeNames } from '../../src/filesystem/index.js'
 import { convert } from '../../src/operations/transfer/convert.js'
 import { listFiles } from '../../src/operations/files/list.js'
@@ -12,6 +11,7 @@ import { diskLike } from '../support/content.js'
 import { testFolder } from '../support/folder.js'
 import { loopsMissing } from '../support/loop.js'
 import { fillVolume, lvm, partDevice, type DeviceOfGroup } from '../support/lvm.js'
+import { linearSegment as linear, physicalVolume, rootVolume as root } from '../support/lvm-bytes.js'
 import { run } from '../support/tools.js'
 import { bufferVolume, emptyFile, haveAll, identify } from '../support/volumes.js'
 
@@ -178,42 +178,6 @@ test('volumes of LVM2 of other kinds are refused by their names', (t) => {
   const [facts] = [identify(bufferVolume(bytes.subarray(devices[0]!.start)))?.facts]
   assert.match(String(facts?.find(({ name }) => name === 'logicalVolumes')?.value), /thin1 \(thin\)/)
 })
-
-/** A physical volume of 4 MiB with a text of one's own, and right checksums. */
-function physicalVolume(text: string): Buffer {
-  const bytes = Buffer.alloc(4 * mebibyte)
-  const sum = (part: Buffer): number => 0xffffffff - crc32(part, 0xffffffff - 0xf597a6cf)
-  bytes.write('LABELONE', 512)
-  bytes.writeBigUInt64LE(1n, 520)
-  bytes.writeUInt32LE(32, 532)
-  bytes.write('LVM2 001', 536)
-  bytes.write('a'.repeat(32), 544)
-  bytes.writeBigUInt64LE(BigInt(bytes.length), 576)
-  bytes.writeBigUInt64LE(1048576n, 584)
-  bytes.writeBigUInt64LE(4096n, 616)
-  bytes.writeBigUInt64LE(1044480n, 624)
-  bytes.writeUInt32LE(sum(bytes.subarray(532, 1024)), 528)
-  bytes.write(' LVM2 x[5A%r0N*>', 4100)
-  bytes.writeUInt32LE(1, 4116)
-  bytes.writeBigUInt64LE(4096n, 4120)
-  bytes.writeBigUInt64LE(1044480n, 4128)
-  bytes.writeBigUInt64LE(512n, 4136)
-  const content = Buffer.from(`${text}\0`)
-  bytes.writeBigUInt64LE(BigInt(content.length), 4144)
-  content.copy(bytes, 4608)
-  bytes.writeUInt32LE(sum(content), 4152)
-  bytes.writeUInt32LE(sum(bytes.subarray(4100, 4608)), 4096)
-  return bytes
-}
-
-const uuid = 'aaaaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaaa'
-const group = (volumes: string, extra = ''): string =>
-  `vg {\nid = "x"\nseqno = 1\nextent_size = 128\n${extra}physical_volumes {\npv0 {\nid = "${uuid}"\npe_start = 2048\n` +
-  `pe_count = 48\n}\n}\nlogical_volumes {\n${volumes}\n}\n}\n# comment\n`
-const linear = (start: number, count: number, extent: number | string, more = ''): string =>
-  `segment${start + 1} {\nstart_extent = ${start}\nextent_count = ${count}\ntype = "striped"\nstripe_count = 1\n` +
-  `stripes = ["pv0", ${extent}]\n${more}}\n`
-const root = (segments: string): string => group(`root {\nid="y"\nstatus = ["VISIBLE"]\n${segments}}\n`)
 
 test('metadata of LVM2 that cannot be is refused, in bounded time', () => {
   const opened = (text: string): number => {
