@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
-import { test, type TestContext } from 'node:test'
+import { after, test, type TestContext } from 'node:test'
 import { doctor, type DoctorResult } from '../../src/operations/doctor/doctor.js'
 import { mendGuest } from '../../src/operations/doctor/mending/mend.js'
 import { bootDisk, GuestRoot, ids, makings, moduleArchive, reachesRoot, type BootGuest } from '../support/boot-guest.js'
@@ -52,9 +52,20 @@ const sound: readonly Case[] = [
     verdict: 'ready',
     starts: [
       ['bios', 'lsilogic'],
+      ['bios', 'lsisas1068'],
+      ['bios', 'megasas'],
       ['bios', 'pvscsi'],
+      ['uefi', 'lsilogic'],
+      ['uefi', 'pvscsi'],
       ['uefi', 'nvme'],
     ],
+  },
+  {
+    name: 'a whole Debian with systemd',
+    guest: { filesystem: 'ext4', systemd: true, making: tools, root: byUuid },
+    platform: 'qemu',
+    verdict: 'ready',
+    starts: [['bios', 'virtio']],
   },
   {
     name: 'xfs, dracut',
@@ -168,6 +179,9 @@ const spoilt: readonly Case[] = [
   },
 ]
 
+/** The table for docs/doctor.md. */
+const rows: string[] = []
+
 async function proves(t: TestContext, guest: GuestRoot, one: Case): Promise<void> {
   const missing = loopsMissing()
   const uefi = haveUefi(t)
@@ -181,8 +195,12 @@ async function proves(t: TestContext, guest: GuestRoot, one: Case): Promise<void
   assert.equal(verdict, one.verdict, JSON.stringify({ findings, notLooked }))
   for (const [kind, controller] of one.starts) {
     const firmware = kind === 'bios' ? bios : uefi
-    const log = (what: string, reached: boolean): void =>
-      t.diagnostic(`${one.name}: ${kind}, ${controller}: ${what}, ${reached ? 'reached' : 'not reached'}`)
+    const log = (what: string, reached: boolean): void => {
+      const said = [what, ...(what === 'mended' ? [] : blocking)].join(' ')
+      const row = `| ${[one.name, said, `${kind}, ${controller}: ${reached ? '' : 'not '}reached`].join(' | ')} |`
+      rows.push(row)
+      t.diagnostic(row)
+    }
     const { reached, shown } = await reachesRoot(at, disk, firmware, controller)
     log(verdict, reached)
     assert.equal(reached, verdict === 'ready', `${one.name}: ${kind}, ${controller}: ${shown}`)
@@ -198,6 +216,7 @@ async function proves(t: TestContext, guest: GuestRoot, one: Case): Promise<void
 
 /** Long proofs, run by hand: they are tests only where there is a guest. */
 if (guestRoot !== undefined) {
+  after(() => process.stderr.write(`${['', '| guest | doctor | QEMU |', '| --- | --- | --- |', ...rows].join('\n')}\n`))
   const guest = new GuestRoot(guestRoot)
   const chosen = (name: string): boolean => words.length === 0 || words.some((word) => name.includes(word))
   for (const one of [...sound, ...spoilt]) if (chosen(one.name)) test(one.name, (t) => proves(t, guest, one))

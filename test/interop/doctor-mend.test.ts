@@ -2,14 +2,18 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
+import { dirname } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { isImageError } from '../../src/errors.js'
 import { convert } from '../../src/operations/transfer/convert.js'
-import { doctor } from '../../src/operations/doctor/doctor.js'
+import { doctor, type DoctorResult } from '../../src/operations/doctor/doctor.js'
 import { mendGuest, type MendResult } from '../../src/operations/doctor/mending/mend.js'
 import { vdisk } from '../support/cli.js'
 import {
+  cloudModules,
+  cpio,
   debianFiles,
+  espImage,
   grubConfiguration,
   guestDisk,
   kernelVersion,
@@ -67,6 +71,7 @@ const menu = (parameters: string) => (files: GuestFiles) => {
 }
 const rootLine = `UUID=${rootUuid} / ext4 defaults 0 1`
 const cfg = '/boot/grub/grub.cfg'
+const initrd = `/boot/initrd.img-${kernelVersion}`
 
 const defects: readonly Defect[] = [
   {
@@ -115,6 +120,13 @@ const defects: readonly Defect[] = [
     mended: ['L-ROOT-ABSENT'],
     path: cfg,
     holds: new RegExp(`root=UUID=${rootUuid} ro console`),
+  },
+  {
+    name: 'rootfstype= of another filesystem',
+    change: menu(`root=UUID=${rootUuid} rootfstype=btrfs ro`),
+    mended: ['L-ROOT-TYPE'],
+    path: cfg,
+    holds: /rootfstype=ext4 /,
   },
   {
     name: 'an old PARTUUID',
@@ -190,7 +202,7 @@ test('what can be mended is, in a copy, and fsck finds nothing in it', async (t)
   }
 })
 
-const said = ({ findings, notLooked }: MendResult): string => JSON.stringify({ findings, notLooked })
+const said = ({ findings, notLooked }: DoctorResult): string => JSON.stringify({ findings, notLooked })
 
 test('an image is mended in place, whatever its format, and a dry run writes nothing', async (t) => {
   if (!tools(t)) return
@@ -336,6 +348,97 @@ test('btrfs keeps checksums of content: its files are left as they are', async (
   const result = await mendGuest(disk, { dryRun: true })
   assert.deepEqual([result.verdict, result.mend.mended], ['blocked', []], said(result))
   assert.match(said(result), /It is not mended here: files of btrfs are not changed in their place/)
+})
+
+/** A disk with /boot on ext4 beside the root: `folder` is where the root's files lie in its filesystem. */
+function splitDisk(
+  at: (name: string) => string,
+  files: GuestFiles,
+  { type, folder, uuid }: { readonly type: 'ext4' | 'btrfs'; readonly folder: string; readonly uuid: string },
+): string {
+  const [disk, root, boot] = [at('split.raw'), at('root.img'), at('boot.img')]
+  for (const path of [at('tree'), at('kernels'), root, boot]) fs.rmSync(path, { recursive: true, force: true })
+  for (const [path, content] of Object.entries(files)) {
+    const isKernel = path.startsWith('/boot/')
+    const place = isKernel ? at(`kernels${path.slice(5)}`) : at(`tree${folder}${path}`)
+    fs.mkdirSync(dirname(place), { recursive: true })
+    fs.writeFileSync(place, path === cfg ? String(content).replaceAll('/boot/', '/') : content)
+  }
+  run('mke2fs', '-q', '-t', 'ext4', '-U', bootUuid, '-d', at('kernels'), boot, '16M')
+  if (type === 'ext4') run('mke2fs', '-q', '-t', 'ext4', '-U', uuid, '-d', at('tree'), root, '140M')
+  else {
+    fs.writeFileSync(root, '')
+    fs.truncateSync(root, 140 * MiB)
+    run('mkfs.btrfs', '-q', '-U', uuid, '--rootdir', at('tree'), root)
+  }
+  fs.writeFileSync(disk, '')
+  fs.truncateSync(disk, 180 * MiB)
+  const types = ['-t', '1:ef00', '-t', '2:8304', '-t', '3:8300']
+  run('sgdisk', '-n', '1:2048:+8M', '-n', '2:20480:+140M', '-n', '3:0:+16M', ...types, disk)
+  putInto(disk, espImage(at), MiB)
+  putInto(disk, root, rootStart)
+  putInto(disk, boot, rootStart + 140 * MiB)
+  return disk
+}
+const bootUuid = '6b8a1f0e-0c0a-4f9e-9a52-3e4a4f3c1d02'
+const btrfsUuid = '6b8a1f0e-0c0a-4f9e-9a52-3e4a4f3c1d03'
+
+/** Has GRUB look for a filesystem. */
+function menuOf(files: GuestFiles, uuid: string): void {
+  files[cfg] = String(files[cfg]).replace(/--set=root \S+/g, `--set=root ${uuid}`)
+}
+
+test('/boot by an id that is gone: the one filesystem with kernels is meant', async (t) => {
+  if (!tools(t)) return
+  const at = scratch(t)
+  const files = debianFiles()
+  fstab(`${rootLine}\nUUID=${other} /boot ext4 defaults 0 2`)(files)
+  menuOf(files, bootUuid)
+  const disk = splitDisk(at, files, { type: 'ext4', folder: '', uuid: rootUuid })
+  const before = await doctor(disk)
+  assert.deepEqual(
+    before.findings.map(({ id, severity }) => `${severity} ${id}`),
+    ['blocks L-FSTAB-ABSENT'],
+  )
+  assert.equal(before.verdict, 'mendable')
+  const result = await mendGuest(disk, { output: at('mended.raw') })
+  assert.deepEqual([result.verdict, result.mend.mended.length], ['ready', 1], said(result))
+  assert.deepEqual((await doctor(at('mended.raw'))).findings, [])
+  // GRUB looks for a filesystem that is there, and has no kernel.
+  fstab(`${rootLine}\nUUID=${bootUuid} /boot ext4 defaults 0 2`)(files)
+  menuOf(files, rootUuid)
+  const wrong = await doctor(splitDisk(at, files, { type: 'ext4', folder: '', uuid: rootUuid }))
+  assert.deepEqual(
+    wrong.findings.map(({ id, severity }) => `${severity} ${id}`),
+    ['blocks L-GRUB-SEARCH'],
+  )
+  assert.match(said(wrong), /which is partition 2; \/vmlinuz-\S+ is in partition 3/)
+})
+
+test('subvolumes of btrfs that are not there', async (t) => {
+  if (!tools(t) || !have(t, 'mkfs.btrfs')) return
+  const at = scratch(t)
+  const files = debianFiles()
+  const look = async (subvolume: string, home: string): Promise<DoctorResult> => {
+    menu(`root=UUID=${btrfsUuid} rootflags=noatime,subvol=${subvolume} ro`)(files)
+    fstab(
+      `UUID=${btrfsUuid} / btrfs subvol=@ 0 0\nUUID=${btrfsUuid} /home btrfs subvol=${home} 0 0\n` +
+        `UUID=${bootUuid} /boot ext4 defaults 0 2`,
+    )(files)
+    menuOf(files, bootUuid)
+    files[initrd] = cpio(
+      [...cloudModules, 'kernel/fs/btrfs/btrfs.ko'].map((name) => `lib/modules/${kernelVersion}/${name}`),
+    )
+    return await doctor(splitDisk(at, files, { type: 'btrfs', folder: '/@', uuid: btrfsUuid }), { for: 'qemu' })
+  }
+  const ids = ({ findings }: Pick<MendResult, 'findings'>): string[] => findings.map(({ id }) => id)
+  const sound = await look('@', '@/etc')
+  assert.deepEqual([ids(sound), sound.verdict], [[], 'ready'], said(sound))
+  assert.deepEqual(ids(await look('@', '@home')), ['L-FSTAB-SUBVOLUME'])
+  const spoilt = await look('@rootfs', '@/etc')
+  assert.deepEqual([ids(spoilt), spoilt.verdict], [['L-ROOT-SUBVOLUME'], 'mendable'], said(spoilt))
+  const mended = await mendGuest(at('split.raw'), { for: 'qemu', output: at('mended.raw') })
+  assert.deepEqual([ids(mended), mended.verdict], [[], 'ready'], said(mended))
 })
 
 test('variables of GRUB keep the size of their block', async (t) => {

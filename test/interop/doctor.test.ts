@@ -13,6 +13,7 @@ import {
   espImage,
   grubConfiguration,
   guestDisk,
+  kernelFile,
   kernelVersion,
   putInto,
   rootImage,
@@ -25,6 +26,7 @@ import { have, isInstalled, run, scratch } from '../support/tools.js'
 
 const MiB = 1048576
 const initrd = `/boot/initrd.img-${kernelVersion}`
+const kernelPath = `/boot/vmlinuz-${kernelVersion}`
 const other = '11111111-2222-3333-4444-555555555555'
 
 function tools(t: TestContext): boolean {
@@ -186,6 +188,204 @@ const defects: readonly Defect[] = [
     finds: ['risk L-MODULES-ABSENT'],
     verdict: 'unknown',
   },
+  {
+    name: 'a kernel of no bytes',
+    change: (files) => {
+      files[kernelPath] = ''
+    },
+    finds: ['blocks L-KERNEL-DAMAGED'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'a kernel that is cut off',
+    change: (files) => {
+      files[kernelPath] = kernelFile().subarray(0, 2500)
+    },
+    finds: ['blocks L-KERNEL-DAMAGED'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'a kernel of zeros, as a crash leaves it',
+    change: (files) => {
+      files[kernelPath] = Buffer.alloc(40960)
+    },
+    finds: ['blocks L-KERNEL-DAMAGED'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'something that may be a kernel',
+    change: (files) => {
+      files[kernelPath] = Buffer.alloc(40960, 7)
+    },
+    finds: [],
+    verdict: 'unknown',
+  },
+  {
+    name: 'an initramfs that is empty',
+    change: (files) => {
+      files[initrd] = ''
+    },
+    platform: 'qemu',
+    finds: ['blocks L-INITRD-DRIVER', 'blocks L-INITRD-FILESYSTEM'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'an initramfs of another kernel',
+    change: (files) => {
+      files[initrd] = cpio(cloudModules.map((name) => `usr/lib/modules/5.10.0-1/${name}`))
+    },
+    platform: 'qemu',
+    finds: ['blocks L-INITRD-DRIVER', 'blocks L-INITRD-FILESYSTEM'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'a kernel whose name has no version, as Arch names it',
+    change: (files) => {
+      files['/boot/vmlinuz-linux'] = kernelFile()
+      files['/boot/grub/grub.cfg'] = grubConfiguration(`root=UUID=${rootUuid}`, '/boot/vmlinuz-linux')
+    },
+    platform: 'qemu',
+    finds: [],
+    verdict: 'ready',
+  },
+  {
+    name: 'a kernel that is another one than its name says',
+    change: (files) => {
+      files[kernelPath] = kernelFile('6.1.0-99-amd64')
+    },
+    finds: ['risk L-MODULES-ABSENT'],
+    verdict: 'unknown',
+  },
+  {
+    name: 'a default in a submenu, whose kernel is gone',
+    change: (files) => {
+      const text = String(files['/boot/grub/grub.cfg'])
+      files['/boot/grub/grub.cfg'] = text.replace('default="0"', 'default="1>0"')
+    },
+    finds: ['blocks L-ROOT-DEVICE', 'blocks L-KERNEL-ABSENT'],
+    platform: 'aws-snapshot',
+    verdict: 'blocked',
+  },
+  {
+    name: 'the same by the saved titles',
+    change: (files) => {
+      const text = String(files['/boot/grub/grub.cfg'])
+      files['/boot/grub/grub.cfg'] = text.replace('default="0"', 'default="${saved_entry}"')
+      files['/boot/grub/grubenv'] = 'saved_entry=Advanced options>Debian GNU/Linux, old\n'
+    },
+    finds: ['blocks L-KERNEL-ABSENT', 'risk L-ROOT-DEVICE'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'the number of an entry behind a submenu',
+    change: (files) => {
+      const behind = `menuentry 'Debian, new' {\n\tlinux /boot/vmlinuz-9 root=UUID=${other}\n}\n`
+      const text = String(files['/boot/grub/grub.cfg']) + behind
+      files['/boot/grub/grub.cfg'] = text.replace('default="0"', 'default="2"')
+    },
+    finds: ['blocks L-ROOT-ABSENT', 'blocks L-KERNEL-ABSENT'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'rootfstype= of another filesystem',
+    change: menu(`root=UUID=${rootUuid} rootfstype=xfs ro`),
+    finds: ['blocks L-ROOT-TYPE'],
+    verdict: 'mendable',
+  },
+  {
+    name: 'no program to start',
+    change: (files) => {
+      delete files['/usr/sbin/init']
+    },
+    finds: ['blocks L-INIT-ABSENT'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'init= of a program that is not there',
+    change: menu(`root=UUID=${rootUuid} init=/sbin/runit ro`),
+    finds: ['risk L-INIT-ABSENT'],
+    verdict: 'ready',
+  },
+  {
+    name: 'a label that nothing has',
+    change: fstab('LABEL=data /srv ext4 defaults 0 2'),
+    finds: ['blocks L-FSTAB-ABSENT'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'a label of a partition that nothing has, mounted by nobody',
+    change: fstab('/dev/disk/by-partlabel/data /srv ext4 noauto 0 2'),
+    finds: ['note L-FSTAB-ABSENT'],
+    verdict: 'ready',
+  },
+  {
+    name: 'swap that is gone',
+    change: fstab(`UUID=${other} none swap sw 0 0`),
+    finds: ['note L-FSTAB-ABSENT'],
+    verdict: 'ready',
+  },
+  {
+    name: 'the root by an id that is gone: it is not mounted again to be written to',
+    change: (files) => {
+      files['/etc/fstab'] = `UUID=${other} / ext4 defaults 0 1\n`
+    },
+    finds: ['risk L-FSTAB-ABSENT'],
+    verdict: 'ready',
+  },
+  {
+    name: 'another type than the filesystem is',
+    change: fstab('UUID=ABCD-1234 /boot/efi ext4 defaults 0 2'),
+    finds: ['blocks L-FSTAB-TYPE'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'the same, which may fail',
+    change: fstab('UUID=ABCD-1234 /boot/efi ext4 nofail 0 2'),
+    finds: ['note L-FSTAB-TYPE'],
+    verdict: 'ready',
+  },
+  {
+    name: 'an encrypted volume that is gone',
+    change: (files) => {
+      files['/etc/crypttab'] = `# name device key\nhome UUID=${other} none luks\n`
+    },
+    finds: ['blocks L-FSTAB-ABSENT'],
+    verdict: 'blocked',
+  },
+  {
+    name: 'the same, which nothing opens',
+    change: (files) => {
+      files['/etc/crypttab'] = `home UUID=${other} none luks,noauto\n`
+    },
+    finds: [],
+    verdict: 'ready',
+  },
+  {
+    name: 'RESUME= of swap that is gone',
+    change: (files) => {
+      files['/etc/initramfs-tools/conf.d/resume'] = `RESUME=UUID=${other}\n`
+    },
+    finds: ['risk L-RESUME'],
+    verdict: 'ready',
+  },
+  {
+    name: 'the command line of the next kernel',
+    change: (files) => {
+      files['/etc/kernel/cmdline'] = `root=UUID=${other} ro quiet\n`
+    },
+    finds: ['risk L-ROOT-DEFAULT'],
+    verdict: 'ready',
+  },
+  {
+    name: 'nothing that a cloud talks to',
+    change: (files) => {
+      delete files['/usr/bin/cloud-init']
+      delete files['/usr/sbin/qemu-ga']
+    },
+    platform: 'aws-snapshot',
+    finds: ['note L-AGENT'],
+    verdict: 'ready',
+  },
   { name: 'no loader', change: () => undefined, loader: '', finds: ['blocks F-NO-LOADER'], verdict: 'blocked' },
   {
     name: 'a loader that firmware does not find on its own',
@@ -292,7 +492,9 @@ test('the names in an initramfs are found behind an early archive, through every
   if (!tools(t)) return
   const at = scratch(t)
   const early = cpio(['kernel/x86/microcode/GenuineIntel.bin'])
-  const main = cpio(cloudModules.map((name) => `lib/modules/${kernelVersion}/${name}`))
+  const archive = (chosen: (name: string) => boolean): Buffer =>
+    cpio(cloudModules.filter(chosen).map((name) => `lib/modules/${kernelVersion}/${name}`))
+  const main = archive(() => true)
   for (const [program, flags] of packers) {
     if (!isInstalled(program)) {
       t.diagnostic(`${program} is not installed`)
@@ -312,9 +514,9 @@ test('the names in an initramfs are found behind an early archive, through every
   // An archive that is appended counts too.
   const files = debianFiles()
   files[initrd] = Buffer.concat([
-    cpio(cloudModules.filter((name) => !name.includes('virtio'))),
+    archive((name) => !name.includes('virtio')),
     Buffer.alloc(100),
-    cpio(cloudModules.filter((name) => name.includes('virtio'))),
+    archive((name) => name.includes('virtio')),
   ])
   assert.deepEqual(ids(await doctor(guestDisk(at, files), { for: 'qemu' })), [])
 })

@@ -1,6 +1,7 @@
 /** Disks with a real kernel, initramfs and GRUB, and what QEMU makes of them. */
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -27,8 +28,9 @@ export interface InitramfsMaking {
   readonly modules: readonly string[]
 }
 
-const disks = ['virtio_pci', 'virtio_blk', 'virtio_scsi', 'nvme', 'ahci', 'ata_piix', 'sym53c8xx', 'vmw_pvscsi']
-const all = [...disks, 'mptspi', 'sd_mod', 'ext4', 'xfs', 'btrfs']
+const scsi = ['sym53c8xx', 'mptspi', 'mptsas', 'megaraid_sas', 'vmw_pvscsi', 'sd_mod']
+const disks = ['virtio_pci', 'virtio_blk', 'virtio_scsi', 'nvme', 'ahci', 'ata_piix', ...scsi]
+const all = [...disks, 'ext4', 'xfs', 'btrfs']
 const except = (pattern: RegExp): readonly string[] => all.filter((name) => !pattern.test(name))
 export const makings = {
   tools: { name: 'tools', maker: 'initramfs-tools', modules: all },
@@ -58,7 +60,9 @@ export class GuestRoot {
   }
 
   initramfs({ name, maker, modules }: InitramfsMaking): string {
-    const [folder, image] = [join(this.path, 'mk'), `/mk/${name}.img`]
+    // One is made again when it shall hold other modules.
+    const digest = createHash('sha256').update(modules.join(' ')).digest('hex').slice(0, 8)
+    const [folder, image] = [join(this.path, 'mk'), `/mk/${name}-${digest}.img`]
     const made = join(this.path, image)
     if (fs.existsSync(made)) return made
     fs.rmSync(join(folder, 'conf'), { recursive: true, force: true })
@@ -86,23 +90,26 @@ export interface BootGuest {
   readonly root: string
   /** What follows the initramfs. */
   readonly appended?: Buffer
+  /** The whole system with systemd, which says so when it has reached its target; otherwise a shell of few files. */
+  readonly systemd?: boolean
   /** Left out of the disk. */
   readonly without?: 'loader' | 'kernel'
 }
 
 const places = { core: 1, esp: 2, boot: 18, root: 146 } as const
-const rootLength = 320
+/** MiB. */
+const rootLength = ({ systemd }: BootGuest): number => (systemd === true ? 1200 : 320)
 
 /** A disk that starts by BIOS and by UEFI: GRUB, /boot on ext4, and a root that says that it was reached. */
 export function bootDisk(t: TestContext, at: (name: string) => string, guest: GuestRoot, spec: BootGuest): string {
   const disk = at('disk.raw')
   fs.writeFileSync(disk, '')
-  fs.truncateSync(disk, (places.root + rootLength + 2) * mebibyte)
+  fs.truncateSync(disk, (places.root + rootLength(spec) + 2) * mebibyte)
   const parts = [
     ['1', places.core, 1, 'ef02'],
     ['2', places.esp, 16, 'ef00'],
     ['3', places.boot, 128, '8300'],
-    ['4', places.root, rootLength, spec.logical === true ? '8e00' : '8304'],
+    ['4', places.root, rootLength(spec), spec.logical === true ? '8e00' : '8304'],
   ] as const
   for (const [number, start, length, type] of parts)
     run('sgdisk', '-n', `${number}:${start * 2048}:+${length}M`, '-t', `${number}:${type}`, disk)
@@ -112,18 +119,20 @@ export function bootDisk(t: TestContext, at: (name: string) => string, guest: Gu
   const root = rootImage(at, guest, spec)
   if (spec.logical !== true) putInto(disk, root, places.root * mebibyte)
   else {
-    const devices = [partDevice(t, disk, places.root * mebibyte, rootLength * mebibyte)]
+    const devices = [partDevice(t, disk, places.root * mebibyte, rootLength(spec) * mebibyte)]
     const paths = devices.map(({ path }) => path)
     lvm(paths, 'pvcreate', '-q', ...paths)
     lvm(paths, 'vgcreate', '-q', '-s', '1M', 'vg', ...paths)
-    lvm(paths, 'lvcreate', '-an', '-Zn', '-Wn', '-y', '-q', '-n', 'root', '-L', `${rootLength - 8}M`, 'vg')
+    lvm(paths, 'lvcreate', '-an', '-Zn', '-Wn', '-y', '-q', '-n', 'root', '-L', `${rootLength(spec) - 8}M`, 'vg')
     fillVolume(disk, devices, 'vg/root', fs.readFileSync(root))
   }
   return disk
 }
 
 function bootLoaders(at: (name: string) => string, disk: string, spec: BootGuest): void {
-  const early = `search.fs_uuid ${ids.boot} root\nset prefix=($root)/grub\nconfigfile $prefix/grub.cfg\n`
+  // What GRUB reports is to be seen on the serial port.
+  const port = 'serial --unit=0 --speed=115200\nterminal_output serial\n'
+  const early = `${port}search.fs_uuid ${ids.boot} root\nset prefix=($root)/grub\nconfigfile $prefix/grub.cfg\n`
   fs.writeFileSync(at('early.cfg'), early)
   const modules = [
     'part_gpt',
@@ -136,6 +145,8 @@ function bootLoaders(at: (name: string) => string, disk: string, spec: BootGuest
     'configfile',
     'test',
     'echo',
+    'serial',
+    'terminal',
   ]
   const core = (target: string, ...more: readonly string[]): Buffer => {
     run('grub-mkimage', '-O', target, '-c', at('early.cfg'), '-p', '/grub', '-o', at(target), ...modules, ...more)
@@ -173,7 +184,7 @@ function bootImage(at: (name: string) => string, guest: GuestRoot, spec: BootGue
     join(tree, `initrd.img-${guest.version}`),
     Buffer.concat([padded(fs.readFileSync(guest.initramfs(spec.making))), spec.appended ?? Buffer.alloc(0)]),
   )
-  const patience = 'no_timer_check rootdelay=90 rd.retry=90'
+  const patience = 'no_timer_check rootdelay=90 rd.retry=90 systemd.default_device_timeout_sec=900'
   const parameters = `root=${spec.root} ro console=ttyS0 panic=1 ${patience} init=/sbin/init`
   fs.writeFileSync(
     join(tree, 'grub/grub.cfg'),
@@ -189,10 +200,43 @@ function padded(bytes: Buffer): Buffer {
   return Buffer.concat([bytes, Buffer.alloc((4 - (bytes.length % 4)) % 4)])
 }
 
-/** A root of few files: a shell that says that it was reached. */
 function rootImage(at: (name: string) => string, guest: GuestRoot, spec: BootGuest): string {
   const [tree, image] = [at('root'), at('root.img')]
   for (const path of [tree, image]) fs.rmSync(path, { recursive: true, force: true })
+  fs.mkdirSync(tree)
+  if (spec.systemd === true) wholeRoot(tree, guest)
+  else fewFiles(tree, guest, spec)
+  const device = spec.logical === true ? '/dev/mapper/vg-root' : `UUID=${ids.root}`
+  fs.writeFileSync(
+    join(tree, 'etc/fstab'),
+    `${device} / ${spec.filesystem} defaults 0 1\nUUID=${ids.boot} /boot ext4 defaults 0 2\n`,
+  )
+  makeFilesystem(at, { tree, image, size: (rootLength(spec) - 10) * mebibyte, filesystem: spec.filesystem })
+  return image
+}
+
+/** What debootstrap made, whose default target comes after the usual one, and says so. */
+function wholeRoot(tree: string, guest: GuestRoot): void {
+  const left = ['./mk', './boot/*', './proc/*', './sys/*', './dev/*', './usr/share/doc', './usr/share/locale']
+  const packed = ['var/cache/apt', 'var/lib/apt/lists', 'usr/share/man'].map((path) => `./${path}/*`)
+  const excludes = [...left, ...packed].map((path) => `--exclude=${path}`)
+  const archive = join(tree, '../root.tar')
+  run('tar', '-C', guest.path, '-cf', archive, ...excludes, '.')
+  run('tar', '-C', tree, '-xf', archive)
+  fs.rmSync(archive)
+  const units = join(tree, 'etc/systemd/system')
+  fs.mkdirSync(join(units, 'reached.target.wants'))
+  const after = 'After=multi-user.target'
+  fs.writeFileSync(join(units, 'reached.target'), `[Unit]\nRequires=multi-user.target\n${after}\n`)
+  const says = `/bin/sh -c 'while :; do echo ${marker} > /dev/console; sleep 1; done'`
+  fs.writeFileSync(join(units, 'reached.service'), `[Unit]\n${after}\n[Service]\nExecStart=${says}\n`)
+  fs.symlinkSync('../reached.service', join(units, 'reached.target.wants/reached.service'))
+  fs.rmSync(join(units, 'default.target'), { force: true })
+  fs.symlinkSync('reached.target', join(units, 'default.target'))
+}
+
+/** A shell that says that it was reached. */
+function fewFiles(tree: string, guest: GuestRoot, spec: BootGuest): void {
   const put = (path: string, content: string, mode = 0o644): void => {
     fs.mkdirSync(dirname(join(tree, path)), { recursive: true })
     fs.writeFileSync(join(tree, path), content, { mode })
@@ -208,21 +252,21 @@ function rootImage(at: (name: string) => string, guest: GuestRoot, spec: BootGue
   for (const name of ['libc.so.6'])
     fs.copyFileSync(join(guest.path, 'usr/lib/x86_64-linux-gnu', name), join(tree, 'usr/lib/x86_64-linux-gnu', name))
   put('etc/os-release', 'ID=debian\nPRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nVERSION_ID="13"\n')
-  const device = spec.logical === true ? '/dev/mapper/vg-root' : `UUID=${ids.root}`
-  put('etc/fstab', `${device} / ${spec.filesystem} defaults 0 1\nUUID=${ids.boot} /boot ext4 defaults 0 2\n`)
   if (spec.making.maker === 'dracut') put('usr/lib/dracut/skipcpio', '')
   else put('etc/initramfs-tools/modules', '')
   for (const name of ['modules.builtin', 'modules.dep'])
     put(`usr/lib/modules/${guest.version}/${name}`, fs.readFileSync(join(guest.modules, name), 'utf8'))
-  makeFilesystem(at, { tree, image, filesystem: spec.filesystem })
-  return image
 }
 
 function makeFilesystem(
   at: (name: string) => string,
-  { tree, image, filesystem }: { readonly tree: string; readonly image: string } & Pick<BootGuest, 'filesystem'>,
+  {
+    tree,
+    image,
+    size,
+    filesystem,
+  }: { readonly tree: string; readonly image: string; readonly size: number } & Pick<BootGuest, 'filesystem'>,
 ): void {
-  const size = (rootLength - 10) * mebibyte
   fs.writeFileSync(image, '')
   fs.truncateSync(image, size)
   if (filesystem === 'ext4') run('mke2fs', '-q', '-t', 'ext4', '-U', ids.root, '-d', tree, image)
@@ -237,16 +281,18 @@ function makeFilesystem(
 const stops = new RegExp(
   'ALERT!|\\(initramfs\\)|Could not boot|Kernel panic - not syncing: (VFS|Attempted)|' +
     'error: [^\\n]*(not found|no such|you need)|grub rescue>|' +
-    'Shell>|No bootable|Boot failed|Dropping to debug shell',
+    'emergency mode|Shell>|No bootable|Boot failed|Dropping to debug shell',
 )
 /** Far more than a start takes; one that shows nothing until then proves nothing. */
 const mostSeconds = 1500
 
-/** How a disk is attached in QEMU. */
+/** How a disk is attached in QEMU. What libvirt calls lsilogic is LSI's 53C895A; VMware's is a 53C1030. */
 export const controllers: Readonly<Record<string, readonly string[]>> = {
   virtio: ['-device', 'virtio-blk-pci,drive=disk,bootindex=0'],
   sata: ['-device', 'ich9-ahci,id=sata', '-device', 'ide-hd,bus=sata.0,drive=disk,bootindex=0'],
   nvme: ['-device', 'nvme,serial=1,drive=disk,bootindex=0'],
+  lsisas1068: ['-device', 'mptsas1068,id=scsi', '-device', 'scsi-hd,bus=scsi.0,drive=disk,bootindex=0'],
+  megasas: ['-device', 'megasas,id=scsi', '-device', 'scsi-hd,bus=scsi.0,drive=disk,bootindex=0'],
   lsilogic: ['-device', 'lsi53c895a,id=scsi', '-device', 'scsi-hd,bus=scsi.0,drive=disk,bootindex=0'],
   pvscsi: ['-device', 'pvscsi,id=scsi', '-device', 'scsi-hd,bus=scsi.0,drive=disk,bootindex=0'],
 }

@@ -31,6 +31,19 @@ export function cpio(names: readonly string[]): Buffer {
   return Buffer.concat(parts)
 }
 
+/** The head of a kernel for x86 (Linux, Documentation/arch/x86/boot.rst), and zeros for the rest. */
+export function kernelFile(version = kernelVersion): Buffer {
+  const [setupSectors, paragraphs, text] = [3, 128, 0x400]
+  const bytes = Buffer.alloc((setupSectors + 1) * 512 + paragraphs * 16)
+  bytes[0x1f1] = setupSectors
+  bytes.writeUInt32LE(paragraphs, 0x1f4)
+  bytes.writeUInt16LE(0xaa55, 0x1fe)
+  bytes.write('HdrS', 0x202, 'latin1')
+  bytes.writeUInt16LE(text - 0x200, 0x20e)
+  bytes.write(`${version} (builder@host) #1 SMP\0`, text, 'latin1')
+  return bytes
+}
+
 /** Files of a guest, by their path. */
 export type GuestFiles = Record<string, string | Buffer>
 
@@ -43,7 +56,7 @@ export function debianFiles(modules: readonly string[] = cloudModules): GuestFil
     '/etc/initramfs-tools/modules': '# none\n',
     '/etc/machine-id': '',
     '/boot/grub/grub.cfg': grubConfiguration(`root=UUID=${rootUuid} ro quiet console=ttyS0`),
-    [`/boot/vmlinuz-${kernelVersion}`]: Buffer.alloc(4096, 1),
+    [`/boot/vmlinuz-${kernelVersion}`]: kernelFile(),
     [`/boot/initrd.img-${kernelVersion}`]: cpio(all),
     [`/usr/lib/modules/${kernelVersion}/modules.builtin`]: 'kernel/fs/proc/proc.ko\n',
     [`/usr/lib/modules/${kernelVersion}/modules.dep`]: [...cloudModules, 'kernel/drivers/scsi/mptspi.ko']
@@ -85,10 +98,10 @@ export function rootImage(at: (name: string) => string, files: GuestFiles): stri
   return root
 }
 
-/** An EFI system partition of 8 MiB, with a loader unless its path is empty. */
+/** An EFI system partition of 8 MiB, with a loader unless its path is empty; made once for each. */
 export function espImage(at: (name: string) => string, loader = '/EFI/BOOT/BOOTX64.EFI'): string {
-  const esp = at('esp.img')
-  fs.rmSync(esp, { force: true })
+  const esp = at(`esp-${loader.replaceAll('/', '-')}.img`)
+  if (fs.existsSync(esp)) return esp
   run('mkfs.vfat', '-C', '-i', 'abcd1234', esp, '8192')
   if (loader === '') return esp
   fs.writeFileSync(at('loader.efi'), efiLoader())
@@ -107,10 +120,13 @@ export function putInto(disk: string, image: string, position: number): void {
 
 /** A disk of 48 MiB: GPT, an EFI system partition with a loader, and an ext4 root with the files. */
 export function guestDisk(at: (name: string) => string, files: GuestFiles, loader?: string): string {
-  const disk = at('disk.raw')
-  fs.writeFileSync(disk, '')
-  fs.truncateSync(disk, 48 * mebibyte)
-  run('sgdisk', '-n', '1:2048:+8M', '-t', '1:ef00', '-n', '2:20480:+32M', '-t', '2:8304', disk)
+  const [disk, empty] = [at('disk.raw'), at('empty.raw')]
+  if (!fs.existsSync(empty)) {
+    fs.writeFileSync(empty, '')
+    fs.truncateSync(empty, 48 * mebibyte)
+    run('sgdisk', '-n', '1:2048:+8M', '-t', '1:ef00', '-n', '2:20480:+32M', '-t', '2:8304', empty)
+  }
+  fs.copyFileSync(empty, disk)
   putInto(disk, espImage(at, loader), mebibyte)
   putInto(disk, rootImage(at, files), 10 * mebibyte)
   return disk

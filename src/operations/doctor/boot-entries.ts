@@ -11,6 +11,8 @@ export interface BootEntry {
   readonly kernel?: string
   readonly initrds: readonly string[]
   readonly parameters: readonly string[]
+  /** The id of the filesystem that GRUB looks for before it reads the kernel there. */
+  readonly searched?: string
 }
 
 /** A menu, and which of its entries starts by itself. */
@@ -71,37 +73,66 @@ interface GrubEntry {
   kernel?: string
   initrds: readonly string[]
   parameters: readonly string[]
+  searched?: string
+  /** A submenu has entries of its own. */
+  readonly inside?: GrubEntry[]
 }
 
 /** grub.cfg: a script, of which the lines that matter are read as they stand. */
 class GrubScript {
-  readonly entries: GrubEntry[] = []
+  /** As they are shown: submenus too. */
+  readonly items: GrubEntry[] = []
   readonly searches: { readonly uuid: string; readonly line: number }[] = []
   wanted = '0'
   #entry: GrubEntry | undefined
+  readonly #open: GrubEntry[] = []
+  #count = 0
 
   constructor(text: string) {
     for (const [index, line] of joined(text).entries()) this.#line(wordsOf(line), index + 1)
   }
 
+  /** Those that start something. */
+  get entries(): GrubEntry[] {
+    return started(this.items)
+  }
+
+  /** The entry that a default names, as GRUB reads it: `1>0`, or titles and ids, of submenus too. */
+  named(name: string): GrubEntry | undefined {
+    let found: GrubEntry | undefined
+    let items = this.items
+    for (const part of name.split('>')) {
+      found = /^\d+$/.test(part) ? items[Number(part)] : items.find(({ title, id }) => title === part || id === part)
+      items = found?.inside ?? []
+    }
+    return found?.inside === undefined ? found : started(found.inside)[0]
+  }
+
   #line(words: readonly string[], line: number): void {
     const [command = '', ...rest] = words
-    if (command === 'menuentry') this.#begin(words)
+    if (command === 'menuentry' || command === 'submenu') this.#begin(command === 'submenu', words)
     else if (command.startsWith('search')) this.#search(command, rest, line)
     else if (command === 'set' && rest[0]?.startsWith('default=') === true && !rest[0].includes('next_entry'))
       this.wanted = rest[0].slice('default='.length)
+    else if (command === '}' && this.#entry === undefined) this.#open.pop()
     else if (this.#entry !== undefined) this.#inside(this.#entry, command, rest)
   }
 
-  #begin(words: readonly string[]): void {
+  #begin(isMenu: boolean, words: readonly string[]): void {
     const at = words.findIndex((word) => word === '--id' || word === '$menuentry_id_option')
-    this.#entry = { title: words[1] ?? '', id: at < 0 ? undefined : words[at + 1], initrds: [], parameters: [] }
+    const id = at < 0 ? undefined : words[at + 1]
+    const entry: GrubEntry = { title: words[1] ?? '', id, initrds: [], parameters: [], inside: isMenu ? [] : undefined }
+    if (this.#count++ < mostEntries) (this.#open.at(-1)?.inside ?? this.items).push(entry)
+    if (isMenu) this.#open.push(entry)
+    else this.#entry = entry
   }
 
   #search(command: string, rest: readonly string[], line: number): void {
     const uuid = command === 'search.fs_uuid' ? rest[0] : rest.includes('--fs-uuid') ? rest.at(-1) : undefined
     if (uuid !== undefined && /^[0-9a-f-]{4,}$/i.test(uuid) && this.searches.length < mostEntries)
       this.searches.push({ uuid, line })
+    if (uuid !== undefined && this.#entry !== undefined && rest.some((word) => /^(--set=)?root$/.test(word)))
+      this.#entry.searched = uuid
   }
 
   #inside(entry: GrubEntry, command: string, rest: readonly string[]): void {
@@ -109,22 +140,28 @@ class GrubScript {
       entry.kernel = withoutDevice(rest[0] ?? '')
       entry.parameters = rest.slice(1)
     } else if (/^initrd(16|efi)?$/.test(command)) entry.initrds = rest.map(withoutDevice)
-    else if (command === '}') {
-      if (this.entries.length < mostEntries) this.entries.push(entry)
-      this.#entry = undefined
-    }
+    else if (command === '}') this.#entry = undefined
   }
+}
+
+function started(items: readonly GrubEntry[]): GrubEntry[] {
+  return items.flatMap((entry) => (entry.inside === undefined ? [entry] : started(entry.inside)))
 }
 
 function grubMenu(open: GuestVolume, path: string, text: string): BootMenu {
   const where = place(open, path)
-  const { entries: found, searches, wanted } = new GrubScript(text)
-  const entries = found.map((entry): BootEntry => ({ ...entry, where, open }))
+  const script = new GrubScript(text)
+  const { searches, wanted } = script
+  const found = script.entries
+  const entries = found.map(({ title, kernel, initrds, parameters, searched }): BootEntry => {
+    return { title, kernel, initrds, parameters, searched, where, open }
+  })
   const saved = grubEnvironment(open.files, path).get('saved_entry')
-  const name = wanted.includes('saved_entry') ? (saved ?? '0') : wanted
-  const number = /^\d+$/.test(name) ? Number(name) : -1
-  const named = found.findIndex(({ title, id }) => title === name || id === name)
-  const first = entries[number] ?? entries[named] ?? entries.find(({ kernel }) => kernel !== undefined) ?? entries[0]
+  const named = script.named(wanted.includes('saved_entry') ? (saved ?? '0') : wanted)
+  const first =
+    (named === undefined ? undefined : entries[found.indexOf(named)]) ??
+    entries.find(({ kernel }) => kernel !== undefined) ??
+    entries[0]
   return {
     where,
     open,

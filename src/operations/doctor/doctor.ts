@@ -19,7 +19,9 @@ import { planGuestMend, type GuestMendPlan } from './mending/plan.js'
 import { DoctorReport, type DoctorFinding, type DoctorVerdict, type NotLooked } from './report.js'
 import { checkWindows } from './windows/check.js'
 import { windowsTitle, type WindowsFacts } from './windows/guest.js'
-import { checkBootDefaults, checkFstab, checkRootParameter, checkSearches } from './root-device.js'
+import { checkRootMount } from './root-mount.js'
+import { checkFstab } from './fstab.js'
+import { checkBootDefaults, checkRootParameter, checkSearchedKernel, checkSearches } from './root-device.js'
 
 export interface DoctorOptions extends ReadOptions, LaterOptions {
   /** The id of the platform that the disk is to start on. */
@@ -214,6 +216,8 @@ async function checkMenus(
     return
   }
   checkRootParameter(guest, first, menus, platform, report)
+  checkRootMount(guest, first, menus, report)
+  checkSearchedKernel(guest, first, report)
   if (platform !== undefined) checkCommandLine(first, platform, report)
   if (first.kernel === undefined) report.skip('the kernel', `${first.where} names none`, false)
   await checkStartedKernel(guest, startedKernel(guest, first), platform, report)

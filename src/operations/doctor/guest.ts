@@ -134,7 +134,8 @@ export class Guest {
   }
 }
 
-function isRoot(files: VolumeFiles, prefix: string): boolean {
+/** Whether a folder of a volume is the root of a system. */
+export function isRoot(files: VolumeFiles, prefix: string): boolean {
   return (
     files.names(`${prefix}/etc`).length > 0 &&
     (files.file(`${prefix}/etc/os-release`) !== undefined ||

@@ -238,3 +238,19 @@ export function moduleNames(names: Iterable<string>): Set<string> {
   }
   return found
 }
+
+/** The modules of one kernel, and which other kernels have some. */
+export function modulesOf(
+  names: Iterable<string>,
+  version: string | undefined,
+): { readonly own: ReadonlySet<string>; readonly others: readonly string[] } {
+  const own: string[] = []
+  const others = new Set<string>()
+  for (const name of names) {
+    const [, folder] = /(?:^|\/)lib\/modules\/([^/]+)\/.*\.ko(?:\.(?:gz|xz|zst))?$/.exec(name) ?? []
+    if (folder === undefined) continue
+    if (version === undefined || folder === version) own.push(name)
+    else others.add(folder)
+  }
+  return { own: moduleNames(own), others: [...others] }
+}

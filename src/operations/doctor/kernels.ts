@@ -2,7 +2,8 @@ import type { Platform } from '../../platforms/index.js'
 import { efiProgram } from '../inspect/boot/loaders.js'
 import { byVersion, type BootEntry } from './boot-entries.js'
 import type { Guest, GuestFile } from './guest.js'
-import { moduleNames, readInitramfs, type Initramfs } from './initramfs.js'
+import { moduleNames, modulesOf, readInitramfs, type Initramfs } from './initramfs.js'
+import { kernelImage, type KernelImage } from './kernel-image.js'
 import type { DoctorReport } from './report.js'
 
 /** What a kernel needs to find its root, by the type of the filesystem; what is not here is built in or unknown. */
@@ -13,8 +14,9 @@ const longestList = 16 * 1048576
 export interface StartedKernel {
   readonly entry: BootEntry
   readonly kernel?: GuestFile
+  readonly image?: KernelImage
   readonly initrds: readonly GuestFile[]
-  /** `6.1.0-18-amd64`, by the name of its file. */
+  /** `6.1.0-18-amd64`, as its file says it, or is named. */
   readonly version?: string
 }
 
@@ -23,8 +25,9 @@ export function startedKernel(guest: Guest, entry: BootEntry): StartedKernel {
   const kernel = entry.kernel === undefined ? undefined : bootFile(guest, entry, entry.kernel)
   const initrds = entry.initrds.flatMap((path) => bootFile(guest, entry, path) ?? [])
   const name = kernel?.path ?? entry.kernel ?? ''
-  const version = /(?:vmlinu[zx]|kernel|bzImage|Image)-([^/]+?)(?:\.efi)?$/.exec(name)?.[1]
-  return { entry, kernel, initrds, version }
+  const named = /(?:vmlinu[zx]|kernel|bzImage|Image)-([^/]+?)(?:\.efi)?$/.exec(name)?.[1]
+  const image = kernel === undefined ? undefined : kernelImage(kernel)
+  return { entry, kernel, image, initrds, version: image?.version ?? named }
 }
 
 function bootFile(guest: Guest, { open, kernel }: BootEntry, path: string): GuestFile | undefined {
@@ -75,7 +78,7 @@ export async function checkStartedKernel(
   report: DoctorReport,
 ): Promise<void> {
   const { entry, kernel, initrds, version } = started
-  if (!filesThere(started, report)) return
+  if (!filesThere(started, report) || kernelDamaged(started, report)) return
   checkCpu(started, platform, report)
   const modules = version === undefined ? undefined : moduleFolder(guest, version)
   if (version !== undefined && modules === undefined)
@@ -98,8 +101,27 @@ export async function checkStartedKernel(
     report.skip('drivers of the kernel', `what is built into ${entry.kernel ?? 'it'} is not known`, true)
     return
   }
-  const loaded = new Set([...modules.builtin, ...inside.flatMap(({ names }) => [...moduleNames(names)])])
-  checkDisk({ guest, started, modules, loaded, platform, report })
+  const packed = inside.map(({ names }) => modulesOf(names, version))
+  const loaded = new Set([...modules.builtin, ...packed.flatMap(({ own }) => [...own])])
+  const strange = packed.flatMap(({ others }) => others)
+  checkDisk({ guest, started, modules, loaded, strange, platform, report })
+}
+
+/** @returns whether no loader starts it. */
+function kernelDamaged({ entry, kernel, image, version }: StartedKernel, report: DoctorReport): boolean {
+  if (kernel === undefined) return false
+  if (image?.damage !== undefined)
+    report.add({
+      id: 'L-KERNEL-DAMAGED',
+      severity: 'blocks',
+      where: kernel.path,
+      found: image.damage,
+      wanted: 'a whole kernel',
+      why: `the boot loader stops at it (${entry.where}, "${entry.title}")`,
+      remedy: { kind: 'inside-guest', text: `Install the package of the kernel ${version ?? ''} again.` },
+    })
+  else if (image?.unknown === true) report.skip(`the kernel ${kernel.path}`, 'it is in no format that is known', true)
+  return image?.damage !== undefined
 }
 
 function filesThere({ entry, kernel, initrds }: StartedKernel, report: DoctorReport): boolean {
@@ -174,6 +196,8 @@ interface DiskCheck {
   readonly modules: ModuleFolder
   /** Built in, or in the initramfs. */
   readonly loaded: ReadonlySet<string>
+  /** Other kernels, whose modules the initramfs holds. */
+  readonly strange: readonly string[]
   readonly platform: Platform | undefined
   readonly report: DoctorReport
 }
@@ -189,7 +213,13 @@ function placeOf({ initrds, kernel, entry }: StartedKernel): string {
   return initrds.at(-1)?.path ?? kernel?.path ?? entry.where
 }
 
-function checkDiskDriver({ guest, started, modules, loaded, platform, report }: DiskCheck): void {
+/** An initramfs of another kernel is of no use to this one. */
+function strangeText({ strange, started }: DiskCheck): string {
+  return strange.length === 0 ? '' : `; it has modules of ${strange.join(', ')}, not of ${started.version ?? ''}`
+}
+
+function checkDiskDriver(check: DiskCheck): void {
+  const { guest, started, modules, loaded, platform, report } = check
   if (platform?.drivers === undefined) {
     report.skip('disk drivers', 'which ones are needed depends on the platform: name it with --for', false)
     return
@@ -209,7 +239,7 @@ function checkDiskDriver({ guest, started, modules, loaded, platform, report }: 
     id: 'L-INITRD-DRIVER',
     severity: 'blocks',
     where: placeOf(started),
-    found: `${absence}: ${missing.join(', ')}`,
+    found: `${absence}: ${missing.join(', ')}${strangeText(check)}`,
     wanted: disk.map((set) => set.join(' + ')).join(', or '),
     why: `the kernel finds no disk on ${platform.id}, and stops before it has a root`,
     remedy: {
@@ -243,7 +273,8 @@ function noteController(
   })
 }
 
-function checkRootFilesystem({ guest, started, loaded, report }: DiskCheck): void {
+function checkRootFilesystem(check: DiskCheck): void {
+  const { guest, started, loaded, report } = check
   const type = guest.root.open.volume.filesystems[0]?.type ?? ''
   const module = filesystemModules[type]
   if (module === undefined || loaded.has(module) || loaded.has(type)) return
@@ -251,7 +282,7 @@ function checkRootFilesystem({ guest, started, loaded, report }: DiskCheck): voi
     id: 'L-INITRD-FILESYSTEM',
     severity: 'blocks',
     where: placeOf(started),
-    found: `neither built in nor in the initramfs: ${module}`,
+    found: `neither built in nor in the initramfs: ${module}${strangeText(check)}`,
     wanted: module,
     why: `the kernel cannot mount its root, which is ${type}`,
     remedy: { kind: 'inside-guest', text: rebuild(guest, started.version, [module]) },

@@ -10,13 +10,16 @@ const extTypes = ['ext2', 'ext3', 'ext4']
 
 /**
  * The volume that a name can mean only: the root by its files where there is but one system, the EFI system partition
- * by its type, others by the number of their partition on the disk that the root is said to be on.
+ * by its type, /boot by its kernels, others by the number of their partition on the disk that the root is said to be
+ * on.
  * @returns undefined: it is not certain.
  */
 export function provenVolume(guest: Guest, spec: DeviceSpec, entry: MountedAt): GuestVolume | undefined {
   const { point } = entry
   if (point === '/') return guest.isOnly && fits(guest.root.open, entry) ? guest.root.open : undefined
-  if (spec.kind === 'uuid' || spec.kind === 'partuuid') {
+  if (['uuid', 'partuuid', 'label', 'partlabel'].includes(spec.kind)) {
+    const kernels = guest.volumes.filter((open) => open !== guest.root.open && holdsKernels(open))
+    if (point === '/boot' && kernels.length === 1 && fits(kernels[0], entry)) return kernels[0]
     const systems = guest.volumes.filter(({ volume }) => volume.partition?.type.name.startsWith('EFI') === true)
     const [system] = systems
     if (['/boot/efi', '/efi'].includes(point) && systems.length === 1 && fits(system, entry)) return system
@@ -25,6 +28,11 @@ export function provenVolume(guest: Guest, spec: DeviceSpec, entry: MountedAt): 
   if (place === undefined || !isRootsDisk(guest, place.disk)) return undefined
   const found = guest.volumes.filter(({ volume }) => volume.partition?.number === place.partition)
   return found.length === 1 && fits(found[0], entry) ? found[0] : undefined
+}
+
+/** Whether a volume is mounted at /boot. */
+function holdsKernels({ files }: GuestVolume): boolean {
+  return files.names('/').some((name) => /^vmlinu[zx]/.test(name))
 }
 
 /** Whether a volume holds what an entry says. */

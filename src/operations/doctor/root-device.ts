@@ -1,168 +1,12 @@
 import type { Platform } from '../../platforms/index.js'
 import { grubMenuPaths } from '../inspect/boot/configuration.js'
-import { placeText, wordsOf, type BootEntry, type BootMenu } from './boot-entries.js'
-import { deviceSpec, diskNames, type DeviceSpec } from './device-spec.js'
-import type { FstabEntry, Guest, GuestVolume, TextFile } from './guest.js'
+import { placeText, type BootEntry, type BootMenu } from './boot-entries.js'
+import { deviceFault, kinds, skipUnseen, stableName } from './device-fault.js'
+import { deviceSpec } from './device-spec.js'
+import type { Guest, GuestVolume, TextFile } from './guest.js'
 import { lastingName, provenVolume } from './proven-volume.js'
 import type { DoctorFinding, DoctorReport, FileEdit } from './report.js'
-import { firstFieldEdit, idEdits, parameterEdits } from './text-edits.js'
-
-/** Filesystems of fstab that lie on no disk. */
-const virtualTypes = new Set([
-  'proc',
-  'sysfs',
-  'tmpfs',
-  'devpts',
-  'devtmpfs',
-  'cgroup',
-  'cgroup2',
-  'nfs',
-  'nfs4',
-  'cifs',
-  'overlay',
-  'fuse',
-])
-/** Shares that a hypervisor gives its guests. */
-const hostShares = new Set(['vboxsf', 'vmhgfs', 'fuse.vmhgfs-fuse', '9p', 'virtiofs', 'prl_fs'])
-
-const kinds = { uuid: 'UUID', label: 'LABEL', partuuid: 'PARTUUID', partlabel: 'PARTLABEL' } as const
-
-/** How a volume is named so that it is found anywhere. */
-function stableName(open: GuestVolume | undefined): string | undefined {
-  if (open === undefined) return undefined
-  const { filesystems, partition } = open.volume
-  const uuid = filesystems[0]?.uuid
-  if (uuid !== undefined) return `UUID=${uuid}`
-  return partition?.uuid === undefined ? undefined : `PARTUUID=${partition.uuid}`
-}
-
-/** What is known of a device's name: that nothing has it, or that it changes with the hardware. */
-interface DeviceFault {
-  readonly kind: 'absent' | 'name' | 'hardware'
-  readonly found: string
-  readonly wanted: string
-  /** Whether the platform gives no such name to any disk. */
-  readonly certain: boolean
-}
-
-function deviceFault(
-  guest: Guest,
-  text: string,
-  spec: DeviceSpec,
-  platform: Platform | undefined,
-): DeviceFault | undefined {
-  const open = guest.volumeOf(spec)
-  const wanted = 'UUID= of the filesystem'
-  if (spec.kind === 'hardware') return { kind: 'hardware', found: text, wanted, certain: false }
-  if (spec.kind === 'name') {
-    const names = platform?.drivers === undefined ? undefined : diskNames(platform.drivers.disk)
-    return { kind: 'name', found: text, wanted, certain: names !== undefined && !names.includes(spec.family) }
-  }
-  if (spec.kind === 'mapped') return open === undefined ? volumeFault(guest, text, spec.volume) : undefined
-  if (spec.kind === 'other' || open !== undefined) return undefined
-  const { containers } = guest
-  if (containers.length > 0) return undefined
-  const there = guest.volumes.flatMap((volume) => stableName(volume) ?? [])
-  return {
-    kind: 'absent',
-    found: `${kinds[spec.kind]}=${spec.value}, which nothing on this disk has`,
-    wanted: `one of ${there.join(', ') || 'none: no filesystem here has an id'}`,
-    certain: true,
-  }
-}
-
-/** A logical volume that its group has not; of groups that are not on the disk nothing is known. */
-function volumeFault(guest: Guest, text: string, volume: string | undefined): DeviceFault | undefined {
-  const group = volume?.slice(0, volume.indexOf('/') + 1) ?? ''
-  const names = guest.volumes.flatMap(({ logical }) => logical ?? []).filter((name) => name.startsWith(group))
-  if (group === '' || names.length === 0) return undefined
-  return {
-    kind: 'absent',
-    found: `${text}, which the group does not have`,
-    wanted: `one of ${names.map((name) => `/dev/${name}`).join(', ')}`,
-    certain: true,
-  }
-}
-
-/** Mapped devices, and ids that may lie inside a container, are not known here. */
-function skipUnseen(guest: Guest, text: string, spec: DeviceSpec, where: string, report: DoctorReport): void {
-  const hidden =
-    (spec.kind === 'mapped' && volumeFault(guest, text, spec.volume) === undefined) ||
-    (spec.kind in kinds && guest.containers.length > 0)
-  if (hidden && guest.volumeOf(spec) === undefined)
-    report.skip(
-      `${where}: ${text}`,
-      `it lies in ${guest.containers.join(', ') || 'a mapped device'}, which is not opened`,
-      false,
-    )
-}
-
-/** The lines of fstab and crypttab. */
-export function checkFstab(guest: Guest, platform: Platform | undefined, report: DoctorReport): void {
-  if (guest.text('/etc/fstab') === undefined) {
-    report.skip('/etc/fstab', 'there is none', false)
-    return
-  }
-  report.look(`/etc/fstab: ${guest.fstab.length} entries`)
-  for (const entry of guest.fstab) checkFstabEntry(guest, entry, platform, report)
-  const crypttab = guest.text('/etc/crypttab')
-  if (crypttab === undefined) return
-  report.look('/etc/crypttab')
-  for (const [index, line] of crypttab.split('\n').entries()) {
-    const [name = '#', device, , options = ''] = wordsOf(line)
-    if (name.startsWith('#') || device === undefined || /\b(nofail|noauto)\b/.test(options)) continue
-    const fault = deviceFault(guest, device, deviceSpec(device), platform)
-    // The ids of encrypted volumes are seen as they stand on the disk.
-    if (fault !== undefined) report.add(fstabFinding(`/etc/crypttab:${index + 1}`, fault, true))
-  }
-}
-
-function checkFstabEntry(guest: Guest, entry: FstabEntry, platform: Platform | undefined, report: DoctorReport): void {
-  const { device, spec, point, type, options, line } = entry
-  const where = `/etc/fstab:${line} (${point})`
-  const optional = options.some((option) => ['nofail', 'noauto', '_netdev', 'x-systemd.automount'].includes(option))
-  if (hostShares.has(type)) {
-    if (optional) return
-    report.add({
-      id: 'L-FSTAB-SHARE',
-      severity: 'risk',
-      where,
-      found: `${device}, a share of another hypervisor (${type})`,
-      wanted: 'no such line, or nofail',
-      why: 'the system waits for it, and may stop in emergency mode',
-      remedy: { kind: 'inside-guest', text: `Put # before line ${line} of /etc/fstab.` },
-    })
-    return
-  }
-  if (virtualTypes.has(type)) return
-  skipUnseen(guest, device, spec, where, report)
-  const fault = deviceFault(guest, device, spec, platform)
-  if (fault === undefined) return
-  // The kernel has mounted the root already; what is not needed is not waited for.
-  const required = !optional && point !== '/' && point !== 'none' && point !== 'swap' && type !== 'swap'
-  const proven = provenVolume(guest, spec, entry)
-  const name = proven === undefined ? undefined : lastingName(guest, proven, spec)
-  report.add(
-    fstabFinding(where, name === undefined ? fault : { ...fault, wanted: name }, required),
-    name === undefined ? [] : firstFieldEdit(guest.textFile('/etc/fstab'), line, name),
-  )
-}
-
-function fstabFinding(where: string, fault: DeviceFault, required: boolean): DoctorFinding {
-  const { kind, found, wanted, certain } = fault
-  return {
-    id: kind === 'absent' ? 'L-FSTAB-ABSENT' : 'L-FSTAB-DEVICE',
-    severity: required && certain ? 'blocks' : kind === 'absent' && !required ? 'note' : 'risk',
-    where,
-    found,
-    wanted,
-    why:
-      kind === 'absent'
-        ? 'the system waits for it for 90 seconds, and then stops in emergency mode if it needs it'
-        : 'the name depends on the controller and the order of disks: elsewhere it means another disk, or none',
-    remedy: { kind: 'inside-guest', text: `Write ${wanted} there.` },
-  }
-}
+import { idEdits, parameterEdits } from './text-edits.js'
 
 /** The root that a kernel is given. */
 export function checkRootParameter(
@@ -281,6 +125,26 @@ function checkResume(
   )
 }
 
+const resumeSetting = '/etc/initramfs-tools/conf.d/resume'
+
+/** What initramfs-tools puts into each initramfs; it is not changed there. */
+function checkResumeSetting(guest: Guest, platform: Platform | undefined, report: DoctorReport): void {
+  const [, resume] = /^\s*RESUME=["']?([^\s"']+)/m.exec(guest.text(resumeSetting) ?? '') ?? []
+  if (resume === undefined || resume === 'none' || resume === 'auto') return
+  report.look(resumeSetting)
+  const fault = deviceFault(guest, resume, deviceSpec(resume), platform)
+  if (fault === undefined) return
+  report.add({
+    id: 'L-RESUME',
+    severity: 'risk',
+    where: resumeSetting,
+    found: `RESUME=${fault.found}`,
+    wanted: 'RESUME= of a swap area on this disk, or none',
+    why: 'the initramfs waits for it before it goes on',
+    remedy: { kind: 'inside-guest', text: `echo RESUME=none > ${resumeSetting} && update-initramfs -u -k all` },
+  })
+}
+
 /** The last one counts. */
 export function parameter(parameters: readonly string[], name: string): string | undefined {
   return parameters
@@ -291,6 +155,7 @@ export function parameter(parameters: readonly string[], name: string): string |
 
 /** What the next kernel update would write into the menu. */
 export function checkBootDefaults(guest: Guest, platform: Platform | undefined, report: DoctorReport): void {
+  checkResumeSetting(guest, platform, report)
   for (const path of ['/etc/default/grub', '/etc/kernel/cmdline', '/etc/default/extlinux']) {
     const text = guest.text(path)
     if (text === undefined) continue
@@ -336,6 +201,28 @@ export function checkSearches(guest: Guest, menu: BootMenu, report: DoctorReport
       wanted === undefined ? [] : menu.texts.flatMap((text) => idEdits(text, uuid, wanted)),
     )
   }
+}
+
+/** A filesystem that GRUB finds, without the kernel that it is to read there. */
+export function checkSearchedKernel(
+  guest: Guest,
+  { open, kernel, searched, where, title }: BootEntry,
+  report: DoctorReport,
+): void {
+  const found = searched === undefined ? undefined : guest.volumeOf({ kind: 'uuid', value: searched })
+  if (found?.files.readable !== true || kernel === undefined || found.files.file(kernel) !== undefined) return
+  const own = [open, ...guest.volumes].find(({ files }) => files.readable && files.file(kernel) !== undefined)
+  // A kernel that is nowhere is a finding of its own.
+  if (own === undefined) return
+  report.add({
+    id: 'L-GRUB-SEARCH',
+    severity: 'blocks',
+    where: `${where}, "${title}"`,
+    found: `search --fs-uuid ${searched ?? ''}, which is ${placeText(found)}; ${kernel} is in ${placeText(own)}`,
+    wanted: own.volume.filesystems[0]?.uuid ?? 'the id of the filesystem with the kernel',
+    why: 'GRUB does not find the kernel there, and stops',
+    remedy: { kind: 'inside-guest', text: 'Run update-grub (grub2-mkconfig).' },
+  })
 }
 
 /** The one volume that has what a menu starts, or the menu that the small one of an EFI system partition leads to. */

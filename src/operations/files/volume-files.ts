@@ -89,6 +89,10 @@ export class VolumeFiles {
     return names.sort((one, other) => (one < other ? -1 : 1))
   }
 
+  hasFolder(path: string): boolean {
+    return this.#node(path)?.kind === 'directory'
+  }
+
   #node(path: string): FileNode | undefined {
     const tree = this.#tree
     return tree === undefined ? undefined : this.#attempt(() => resolvePath(tree, path, true).node)
