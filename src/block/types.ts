@@ -1,5 +1,6 @@
 import type { FieldRow } from '../binary/struct.js'
 import type { Label } from '../errors.js'
+import type { PoolUnit } from '../sys/codec-libraries.js'
 
 /** What every writing past the page cache is aligned to, in bytes: the largest logical sector there is. */
 export const directAlignment = 4096
@@ -103,15 +104,20 @@ export interface Codec {
 
 /** A codec that does not keep its caller waiting, as far as this system has a library for it. */
 export interface PoolCodec {
-  /** Resolves to false where the library refused the unit: `decode` finds out why, or accepts it. */
-  readonly decode?: (stored: Uint8Array, target: Uint8Array) => Promise<boolean>
+  /**
+   * Fills the `output` of each unit. Resolves to false for each that the library refused: `decode` finds out why, or
+   * accepts it.
+   */
+  readonly decode?: (units: readonly PoolUnit[]) => Promise<readonly boolean[]>
   /** Where units that stand one behind the other decode by one call. */
   readonly joined?: JoinedUnits
   /**
-   * What compresses at a level; undefined where only `encode` does. It puts the unit into `output`, which has
-   * `poolRoom` bytes, and resolves to its length; undefined where the library failed.
+   * What compresses at a level; undefined where only `encode` does. It puts each unit into its `output`, which has
+   * `poolRoom` bytes, and resolves to their lengths; undefined for each where the library failed.
    */
   readonly encoder?: (level?: number) => PoolEncoder | undefined
+  /** The version of the library that compresses, where it decides which bytes come out. */
+  readonly version?: number
 }
 
 /** Units that say how long they are and what they hold, and that decode as one: a call for each costs more than it. */
@@ -122,7 +128,7 @@ export interface JoinedUnits {
   decode(stored: Uint8Array, target: Uint8Array): Promise<boolean>
 }
 
-export type PoolEncoder = (bytes: Uint8Array, output: Uint8Array) => Promise<number | undefined>
+export type PoolEncoder = (units: readonly PoolUnit[]) => Promise<readonly (number | undefined)[]>
 
 /** Bytes that a {@link PoolEncoder} needs for the result, for a unit of `length` bytes. */
 export function poolRoom(length: number): number {

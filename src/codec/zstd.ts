@@ -72,7 +72,12 @@ export const zstdCodec: Codec = {
   load: () => void readyToDecode(),
   decode: (stored, target) => decodeFrames(readyToDecode(), stored, target),
   encode: zstdCompress,
-  inPool: () => ({ decode: poolLibraries().zstdDecode, joined: joinedFrames(), encoder: poolEncoder }),
+  inPool: () => ({
+    decode: poolLibraries().zstdDecode,
+    joined: joinedFrames(),
+    encoder: poolEncoder,
+    version: poolLibraries().zstdVersion,
+  }),
 }
 
 /** libzstd decodes frame after frame, and checks each against the size that it states. */
@@ -84,7 +89,7 @@ function joinedFrames(): JoinedUnits | undefined {
     measure(stored, length) {
       try {
         const frame = measureFrame(stored, 0)
-        return frame.contentSize === BigInt(length) ? frame.length : undefined
+        return frame.contentSize === length ? frame.length : undefined
       } catch (error) {
         // Decoded by itself it says what is wrong.
         if (isImageError(error)) return undefined
@@ -97,7 +102,7 @@ function joinedFrames(): JoinedUnits | undefined {
 /** The system's, but for output that is to be the same everywhere. */
 function poolEncoder(level = usualLevel): PoolEncoder | undefined {
   const encode = process.env['SOURCE_DATE_EPOCH'] === undefined ? poolLibraries().zstdEncode : undefined
-  return encode === undefined ? undefined : (bytes, output) => encode(bytes, output, level)
+  return encode === undefined ? undefined : (units) => encode(units, level)
 }
 
 /** More frames than this are not looked at: a unit of 2 MiB has one, and empty ones could go on for ever. */
@@ -116,7 +121,7 @@ export function decodeFrames(zstd: ZstdDecoder, stored: Uint8Array, target: Uint
     const frame = measureFrame(stored, at)
     if (!frame.skippable) {
       const rest = target.length - done
-      if (frame.contentSize !== undefined && frame.contentSize > BigInt(rest)) {
+      if (frame.contentSize !== undefined && frame.contentSize > rest) {
         throw corrupt('E_COMPRESSED', `the zstd frame says it holds ${frame.contentSize} bytes, ${rest} were expected`)
       }
       const bytes = stored.subarray(at, at + frame.length)
@@ -173,7 +178,8 @@ export function zstdCompress(bytes: Uint8Array, level = usualLevel): Uint8Array 
 interface FrameMeasure {
   readonly length: number
   readonly skippable: boolean
-  readonly contentSize: bigint | undefined
+  /** Bytes; not exact beyond 2^53, which is more than any unit has. */
+  readonly contentSize: number | undefined
 }
 
 /**
@@ -188,14 +194,14 @@ function measureFrame(stored: Uint8Array, at: number): FrameMeasure {
       throw corrupt('E_COMPRESSED', `the zstd frame ends after ${stored.length - at} bytes, in the middle`)
     return value
   }
-  const little = (position: number, length: number): bigint => {
-    let value = 0n
-    for (let index = length - 1; index >= 0; index--) value = (value << 8n) | BigInt(byte(position + index))
+  const little = (position: number, length: number): number => {
+    let value = 0
+    for (let index = length - 1; index >= 0; index--) value = value * 256 + byte(position + index)
     return value
   }
-  const magic = Number(little(at, 4))
+  const magic = little(at, 4)
   if (magic >= 0x184d2a50 && magic <= 0x184d2a5f) {
-    const length = 8 + Number(little(at + 4, 4))
+    const length = 8 + little(at + 4, 4)
     if (at + length > stored.length) throw corrupt('E_COMPRESSED', 'a skippable zstd frame passes the end of its data')
     return { length, skippable: true, contentSize: undefined }
   }
@@ -207,10 +213,10 @@ function measureFrame(stored: Uint8Array, at: number): FrameMeasure {
   const sizeCode = descriptor >> 6
   const sizeLength = sizeCode === 0 ? (singleSegment ? 1 : 0) : 2 ** sizeCode
   let position = at + 5 + (singleSegment ? 0 : 1) + dictionaryLength
-  const contentSize = sizeLength === 0 ? undefined : little(position, sizeLength) + (sizeLength === 2 ? 256n : 0n)
+  const contentSize = sizeLength === 0 ? undefined : little(position, sizeLength) + (sizeLength === 2 ? 256 : 0)
   position += sizeLength
   for (let last = false; !last;) {
-    const header = Number(little(position, 3))
+    const header = little(position, 3)
     last = (header & 1) !== 0
     const type = (header >> 1) & 3
     const size = header >> 3

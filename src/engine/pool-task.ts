@@ -2,7 +2,7 @@ import fs from 'node:fs'
 import { poolRoom, type PoolEncoder } from '../block/types.js'
 import { poolCodec } from '../codec/registry.js'
 import { allOf } from './all-of.js'
-import { scanChunk, type ChunkPiece, type ScannedRun } from './chunk.js'
+import { scanChunk, type ScannedRun } from './chunk.js'
 import { fillAsync, fillPacked, UnitBuffers, type Packed } from './fill.js'
 import { clear, judgeChunk, packEach, type Task, type TaskResult } from './task.js'
 
@@ -58,23 +58,44 @@ export class PoolTasks {
     try {
       const length = await readUpTo(units[0]?.descriptor ?? -1, stored.subarray(0, end - start), start)
       const read = stored.subarray(0, length)
-      await allOf(runsOf(units, read, start).map((run) => this.#decodeRun(run, read, start, target)))
+      const runs = runsOf(units, read, start)
+      const alone = runs.flatMap((run) => (run.lengths === undefined ? run.units : []))
+      await allOf([
+        this.#decodeEach(alone, read, start, target),
+        ...runs.flatMap(({ units: joined, lengths, isJoined }) =>
+          lengths === undefined ? [] : this.#decodeRun({ units: joined, lengths, isJoined }, read, start, target),
+        ),
+      ])
     } finally {
       this.#free.push(stored)
     }
   }
 
+  /** Decodes units by a call for each. @param start where in the file `stored` is from. */
+  async #decodeEach(units: readonly Packed[], stored: Uint8Array, start: number, target: Uint8Array): Promise<void> {
+    for (const codec of new Set(units.map((unit) => unit.codec))) {
+      const own = units.filter((unit) => unit.codec === codec)
+      const there = own.filter((unit) => endOf(unit) - start <= stored.length)
+      const decoded = await poolCodec(codec).decode?.(
+        there.map(({ position, storedLength, at, length }) => ({
+          input: stored.subarray(position - start, position - start + storedLength),
+          output: target.subarray(at, at + length),
+        })),
+      )
+      const done = new Set(there.filter((_, index) => decoded?.[index] === true))
+      // It says what is wrong, or takes what the library does not.
+      for (const unit of own) if (!done.has(unit)) fillPacked(unit, target, this.#buffers)
+    }
+  }
+
   /** Decodes units by one call. @param start where in the file `stored` is from. */
-  async #decodeRun(run: UnitRun, stored: Uint8Array, start: number, target: Uint8Array): Promise<void> {
+  async #decodeRun(run: JoinedRun, stored: Uint8Array, start: number, target: Uint8Array): Promise<void> {
     const [first] = run.units
     if (first === undefined) return
-    const { decode, joined } = poolCodec(first.codec)
+    const { joined } = poolCodec(first.codec)
     const place = target.subarray(first.at, first.at + first.length * run.units.length)
-    const at = first.position - start
-    if (run.lengths === undefined) {
-      const isThere = endOf(first) - start <= stored.length
-      if (isThere && (await decode?.(stored.subarray(at, endOf(first) - start), place)) === true) return
-    } else if (run.isJoined) {
+    if (run.isJoined) {
+      const at = first.position - start
       if ((await joined?.decode(stored.subarray(at, at + sumOf(run.lengths)), place)) === true) return
     } else {
       const gathered = this.#take(sumOf(run.lengths))
@@ -85,7 +106,6 @@ export class PoolTasks {
         this.#free.push(gathered)
       }
     }
-    // It says what is wrong, or takes what the library does not.
     for (const unit of run.units) fillPacked(unit, target, this.#buffers)
   }
 
@@ -102,13 +122,13 @@ export class PoolTasks {
     const output = this.#take(places.length * room)
     const packed = new Map<number, Uint8Array>()
     try {
-      await allOf(
-        places.map(async (at, index) => {
-          const own = output.subarray(index * room, (index + 1) * room)
-          const length = await encode(bytes.subarray(at, at + unit), own)
-          if (length !== undefined && length < unit) packed.set(at, own.subarray(0, length))
-        }),
-      )
+      const units = places.map((at, index) => ({
+        input: bytes.subarray(at, at + unit),
+        output: output.subarray(index * room, (index + 1) * room),
+      }))
+      for (const [index, length] of (await encode(units)).entries())
+        if (length !== undefined && length < unit)
+          packed.set(places[index] ?? 0, output.subarray(index * room, index * room + length))
       return packEach(runs, bytes, unit, (_, at) => packed.get(at))
     } finally {
       this.#free.push(output)
@@ -134,8 +154,12 @@ interface UnitRun {
   /** Whether each stands right behind the one before. */
   isJoined: boolean
 }
+type JoinedRun = UnitRun & { readonly lengths: number[] }
 
-/** Units of a group by the calls that decode them. @param start where in the file `stored` is from. */
+/**
+ * Units of a group, in the order of the disk, by the calls that decode them. @param start where in the file `stored` is
+ * from.
+ */
 function runsOf(units: readonly Packed[], stored: Uint8Array, start: number): UnitRun[] {
   const runs: UnitRun[] = []
   for (const unit of units) {
@@ -182,17 +206,18 @@ const sumOf = (lengths: readonly number[]): number => lengths.reduce((sum, lengt
 
 const endOf = ({ position, storedLength }: Packed): number => position + storedLength
 
-/** Units in the order of the disk, as groups that are worth one read. */
-function together(units: readonly Extract<ChunkPiece, { kind: 'packed' }>[]): Packed[][] {
+/**
+ * Units as groups that are worth one read, each in the order of the disk. In the file they may have another: who
+ * compresses several at a time writes them as they get done.
+ */
+function together(units: readonly Packed[]): Packed[][] {
   const groups: Packed[][] = []
   let start = 0
   let end = 0
-  for (const unit of units) {
+  for (const unit of [...units].sort((a, b) => a.descriptor - b.descriptor || a.position - b.position)) {
     const group = groups.at(-1) ?? []
-    const [first] = group
     const fits =
-      first?.descriptor === unit.descriptor &&
-      unit.position >= start &&
+      group[0]?.descriptor === unit.descriptor &&
       unit.position <= end + longestGap &&
       endOf(unit) - start <= longestRead
     if (fits) group.push(unit)
@@ -202,7 +227,7 @@ function together(units: readonly Extract<ChunkPiece, { kind: 'packed' }>[]): Pa
     }
     end = fits ? Math.max(end, endOf(unit)) : endOf(unit)
   }
-  return groups
+  return groups.map((group) => group.sort((a, b) => a.at - b.at))
 }
 
 /** How many bytes were there; 0 where they cannot be read: who reads the units one by one finds out why. */

@@ -20,20 +20,32 @@ for (const id of ['deflate', 'zstd']) {
     const { decode, encoder } = poolCodec(id)
     const encode = encoder?.()
     assert.ok(decode !== undefined && encode !== undefined)
-    const units = Array.from({ length: 40 }, (_, seed) => diskLike(65536, seed))
-    await Promise.all(
-      units.map(async (plain) => {
-        const output = shared(poolRoom(plain.length))
-        const length = await encode(plain, output)
-        assert.ok(length !== undefined && length > 0)
-        const packed = Uint8Array.from(output.subarray(0, length))
-        const [inPool, here] = [shared(plain.length), new Uint8Array(plain.length)]
-        assert.equal(await decode(packed, inPool), true)
-        codecFor(id).decode(packed, here)
-        assert.equal(Buffer.compare(inPool, plain), 0)
+    const batch = async (first: number): Promise<void> => {
+      const units = Array.from({ length: 10 }, (_, index) => ({
+        input: diskLike(65536, first + index),
+        output: shared(poolRoom(65536)),
+      }))
+      const lengths = await encode(units)
+      const packed = units.map(({ output }, index) => ({
+        input: Uint8Array.from(output.subarray(0, lengths[index])),
+        output: shared(65536),
+      }))
+      // One that is damaged among others.
+      const damaged = { input: new Uint8Array(100).fill(0xff), output: shared(65536) }
+      const given = [...packed.slice(0, 4), damaged, ...packed.slice(4)]
+      assert.deepEqual(
+        await decode(given),
+        given.map((unit) => unit !== damaged),
+      )
+      for (const [index, { input: plain }] of units.entries()) {
+        const here = new Uint8Array(plain.length)
+        codecFor(id).decode(packed[index]!.input, here)
+        assert.equal(Buffer.compare(packed[index]!.output, plain), 0)
         assert.equal(Buffer.compare(here, plain), 0)
-      }),
-    )
+      }
+    }
+    assert.deepEqual(await encode([]), [])
+    await Promise.all([0, 10, 20, 30].map(batch))
   })
 
   test(`${id} in the pool: what cannot be compressed has room`, { skip: missing }, async () => {
@@ -41,10 +53,10 @@ for (const id of ['deflate', 'zstd']) {
       const plain = Buffer.alloc(size)
       for (let at = 0; at < size; at += 4) plain.writeUInt32LE(Math.imul(at + 1, 2654435761) >>> 0, at)
       const output = shared(poolRoom(size))
-      const length = await poolCodec(id).encoder?.()?.(plain, output)
+      const [length] = (await poolCodec(id).encoder?.()?.([{ input: plain, output }])) ?? []
       assert.ok(length !== undefined && length <= output.length)
       const target = shared(size)
-      assert.equal(await poolCodec(id).decode?.(output.subarray(0, length), target), true)
+      assert.deepEqual(await poolCodec(id).decode?.([{ input: output.subarray(0, length), output: target }]), [true])
       assert.equal(Buffer.compare(target, plain), 0)
     }
   })
@@ -52,14 +64,15 @@ for (const id of ['deflate', 'zstd']) {
   test(`${id} in the pool: damaged, cut and longer units are refused`, { skip: missing }, async () => {
     const plain = diskLike(4096, 9)
     const packed = Uint8Array.from(codecFor(id).encode!(plain))
-    const { decode } = poolCodec(id)
     const target = shared(plain.length)
-    assert.equal(await decode!(packed.subarray(0, packed.length / 2), target), false)
-    assert.equal(await decode!(new Uint8Array(100).fill(0xff), target), false)
-    assert.equal(await decode!(new Uint8Array(0), target), false)
-    assert.equal(await decode!(packed, shared(plain.length - 1)), false)
-    assert.equal(await decode!(packed, shared(plain.length + 1)), false)
-    assert.equal(await decode!(Buffer.concat([packed, Buffer.alloc(700, 0xa5)]), target), true)
+    const decode = async (input: Uint8Array, output: Uint8Array): Promise<boolean | undefined> =>
+      (await poolCodec(id).decode?.([{ input, output }]))?.[0]
+    assert.equal(await decode(packed.subarray(0, packed.length / 2), target), false)
+    assert.equal(await decode(new Uint8Array(100).fill(0xff), target), false)
+    assert.equal(await decode(new Uint8Array(0), target), false)
+    assert.equal(await decode(packed, shared(plain.length - 1)), false)
+    assert.equal(await decode(packed, shared(plain.length + 1)), false)
+    assert.equal(await decode(Buffer.concat([packed, Buffer.alloc(700, 0xa5)]), target), true)
     assert.equal(Buffer.compare(target, plain), 0)
   })
 }
@@ -68,7 +81,7 @@ test('deflate in the pool: the same bytes as in a thread of its own', { skip: mi
   for (const seed of [1, 2, 3]) {
     const plain = diskLike(65536, seed)
     const output = shared(poolRoom(plain.length))
-    const length = await poolCodec('deflate').encoder?.()?.(plain, output)
+    const [length] = (await poolCodec('deflate').encoder?.()?.([{ input: plain, output }])) ?? []
     assert.deepEqual(Uint8Array.from(output.subarray(0, length)), Uint8Array.from(codecFor('deflate').encode!(plain)))
     assert.equal(Buffer.compare(zlib.inflateRawSync(output.subarray(0, length)), plain), 0)
   }

@@ -87,6 +87,14 @@ for (const codec of ['deflate', 'zstd']) {
     }
   })
 
+  test(`units of ${codec} that lie together are read at once, whatever their order`, { skip: missing }, async (t) => {
+    const { task } = chunk(t, codec)
+    const { mock } = t.mock.method(fs, 'read')
+    await new PoolTasks().run(task, new Uint8Array(count * unit), 0)
+    // The plain unit, and what lies before it, behind it, and behind the gap.
+    assert.equal(mock.callCount(), 4)
+  })
+
   test(`a chunk of ${codec} with a damaged or a missing unit fails as in a thread`, { skip: missing }, async (t) => {
     const { task, file, fd } = chunk(t, codec)
     const failure = async (): Promise<unknown> => {

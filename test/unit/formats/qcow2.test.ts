@@ -421,6 +421,12 @@ test('what is written for a parent: zero flag, zeros of their own in version 2, 
   )
 })
 
+test('zstd without a level is level 2, zlib the usual of its library', () => {
+  const level = (compress: string): number | undefined =>
+    qcow2.create!(new MemoryStore(), shape(1048576), { compress }, createContext).packedUnit?.level
+  assert.deepEqual(['zstd', 'zstd:3', 'zlib', 'zlib:6'].map(level), [2, 3, undefined, 6])
+})
+
 test('options that are out of range or do not go together are refused before anything is written', () => {
   using image = openWith('raw', new MemoryStore(new Uint8Array(512)))
   const parent = { image, path: '/x/a', relativePath: 'a', time: 0 }

@@ -36,7 +36,7 @@ export const optionSpecs: readonly OptionSpec[] = [
     name: 'compress',
     type: 'string',
     default: 'none',
-    summary: 'none, zlib[:1-9] or zstd[:1-22]',
+    summary: 'none, zlib[:1-9] or zstd[:1-22] (usually zstd:2)',
     flag: { value: 'zlib|zstd[:LEVEL]', summary: 'compress the data of the target' },
   },
   { name: 'extended-l2', type: 'boolean', default: false, summary: 'subclusters, 32 a cluster' },
@@ -183,13 +183,18 @@ function readVersion(options: OptionValues): 2 | 3 {
 }
 
 const highestLevels = { zlib: 9, zstd: 22 } as const
+/**
+ * Where none is asked for. zlib: the codec's own. zstd: clusters of 64 KiB take a quarter less time than at level 3,
+ * and get 1 to 4 % larger.
+ */
+const usualLevels = { zlib: undefined, zstd: 2 } as const
 
 function readCompression(value: OptionValues[string]): CreateSettings['compression'] {
   if (value === undefined || value === 'none' || value === false) return undefined
   const [, type, digits] = /^(zlib|zstd)(?::(\d{1,2}))?$/.exec(String(value)) ?? []
   if (type !== 'zlib' && type !== 'zstd')
     throw bad(`compress is "${String(value)}", expected none, zlib[:level] or zstd[:level]`)
-  const level = digits === undefined ? undefined : Number(digits)
+  const level = digits === undefined ? usualLevels[type] : Number(digits)
   if (level !== undefined && (level < 1 || level > highestLevels[type]))
     throw bad(`the level of ${type} is ${level}, expected 1 to ${highestLevels[type]}`)
   return { type, level }
