@@ -1,5 +1,7 @@
-// Writes docs/errors.md from the compiled table of codes (src/error-codes.ts): node scripts/write-error-docs.js
+// Writes docs/errors.md from the compiled tables of codes and of what is said of them (src/error-codes.ts,
+// src/cli/advice): node scripts/write-error-docs.js
 import { readFileSync, writeFileSync } from 'node:fs'
+import { errorAdvice } from '../dist/src/cli/advice/index.js'
 import { codesOf } from '../dist/src/error-codes.js'
 import { exitCodes } from '../dist/src/errors.js'
 
@@ -9,7 +11,8 @@ export function errorDocs(page) {
     .filter(([, codes]) => codes.length > 0)
     .map(
       ([kind, codes]) =>
-        `## ${kind}: exit code ${exitCodes[kind]}\n\n${codes.map((code) => `\`${code}\``).join(', ')}\n`,
+        `## ${kind}: exit code ${exitCodes[kind]}\n\n| code | why | what to do |\n| --- | --- | --- |\n` +
+        `${codes.map((code) => `| \`${code}\` | ${errorAdvice(kind, code).join(' | ')} |`).join('\n')}\n`,
     )
   return `${page.slice(0, page.indexOf('\n## ') + 1)}${lists.join('\n')}`
 }

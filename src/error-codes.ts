@@ -45,6 +45,7 @@ export const codesOf = {
     'E_NOT_A_DIRECTORY',
     'E_NOT_A_DISK',
     'E_NOT_A_FILE',
+    'E_NOT_A_PLUGIN',
     'E_NOT_FOUND',
     'E_NOT_MOUNTED',
     'E_NO_BITMAP',
@@ -54,6 +55,7 @@ export const codesOf = {
     'E_NO_PARENTS',
     'E_NO_PARTITION',
     'E_NO_PARTITIONS',
+    'E_NO_PLUGIN',
     'E_NO_POINT',
     'E_NO_POLICY',
     'E_NO_SET',
@@ -227,6 +229,7 @@ export const codesOf = {
     'E_PART_RANGE',
     'E_PIECE',
     'E_PLIST',
+    'E_PLUGIN_LIST',
     'E_READ',
     'E_RECORD',
     'E_REFCOUNT',
@@ -379,3 +382,6 @@ const kinds: ReadonlyMap<string, ErrorKind> = new Map(
 export function kindOf(code: string): ErrorKind | undefined {
   return kinds.get(code)
 }
+
+/** The codes of one kind. */
+export type CodesOf<Kind extends ErrorKind> = (typeof codesOf)[Kind][number]

@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { kindOf, type CodeFor, type ErrorKind, type KnownCode } from './error-codes.js'
 
-export type { ErrorKind } from './error-codes.js'
+export type { CodesOf, ErrorKind } from './error-codes.js'
 
 /** The process exit code of each kind. */
 export const exitCodes: Readonly<Record<ErrorKind, number>> = {

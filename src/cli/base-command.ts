@@ -1,7 +1,8 @@
 import { Command } from '@oclif/core/command'
 import { boolean } from '@oclif/core/flags'
-import { exitCodes, firstError, ImageError, isImageError, printable, systemError, usage } from '../errors.js'
+import { exitCodes } from '../errors.js'
 import type { Registry } from '../formats/registry.js'
+import { errorDocument, errorText, jsonText, knownError, type JsonDocument } from './error-text.js'
 import type { ConfirmationQuestion } from '../operations/device/confirmation.js'
 import { calmly } from './long-work.js'
 import type { Progress } from '../operations/progress.js'
@@ -10,12 +11,6 @@ import { peerFlags } from './peer-flags.js'
 import { ProgressReporter, type ProgressMode } from './progress.js'
 import { withoutSecrets } from '../sys/secrets.js'
 import type { View } from './view/view.js'
-
-/** What a command prints as JSON, and what an error becomes there. */
-interface JsonDocument {
-  readonly schema: string
-  readonly schemaVersion: 1
-}
 
 /** What {@link BaseCommand.show} shows. */
 interface Answer<Result> {
@@ -171,95 +166,19 @@ export abstract class BaseCommand extends Command {
   }
 
   /** The only place where an error becomes an exit code. */
-  protected override catch(error: Error & { oclif?: { exit?: number }; code?: string }): Promise<never> {
+  protected override async catch(error: Error & { oclif?: { exit?: number }; code?: string }): Promise<never> {
     this.#progress?.end()
     if (this.#failed || error.code === 'EEXIT') throw error
     this.#failed = true
-    const known = missingArguments(error, this.ctor) ?? knownError(error)
+    const known = await knownError(error, this.ctor)
     const exitCode = exitCodes[known.kind]
-    if (this.hasFlag('json')) this.printJson(errorDocument(known))
+    if (this.hasFlag('json')) this.printJson(await errorDocument(known))
     // A document that nobody got is no report.
-    if (!this.hasFlag('json') || outputs.failure !== undefined) this.printError(errorText(known))
+    if (!this.hasFlag('json') || outputs.failure !== undefined) this.printError(await errorText(known))
     if (this.hasFlag('debug')) this.printError(stackOf(known))
     // oclif takes the exit code from `oclif.exit` when it handles the error, and from `exitCode` when a hook does.
     throw Object.assign(new Error(known.message), { exitCode, oclif: { exit: exitCode }, skipOclifErrorHandling: true })
   }
-}
-
-/** An error for people: what went wrong, and what to do. Whatever it quotes is escaped. */
-export function errorText({ message, hint }: ImageError): string {
-  return [`Error: ${message}`, ...(hint === undefined ? [] : [hint])]
-    .flatMap((text) => text.split('\n'))
-    .map(printable)
-    .join('\n')
-}
-
-/**
- * Any error as one of ours: oclif's parse errors are bad usage, what the system refused says why, and everything else
- * unknown is a bug.
- */
-export function knownError(thrown: Error & { oclif?: { exit?: number } }): ImageError {
-  const error = firstError(thrown) as typeof thrown
-  if (isImageError(error)) return ofFlag(error)
-  if (error.oclif?.exit === 2)
-    return usage('E_USAGE', error.message.replace(/\n?See more help with --help$/, ''), {
-      cause: error,
-      hint: 'See more help with --help',
-    })
-  const refusal = systemError(error)
-  if (refusal !== undefined) return refusal
-  return new ImageError('internal', 'E_INTERNAL', `this is a bug: ${error.message}`, {
-    cause: error,
-    hint: 'Please report it, with what --debug shows.',
-  })
-}
-
-/** What a flag's own parse function threw: the parser writes a text of two lines around its message. */
-function ofFlag(error: ImageError): ImageError {
-  const [, flag, message] = /^Parsing --(\S+) \n\t([^]*)\nSee more help with --help$/.exec(error.message) ?? []
-  if (flag === undefined || message === undefined) return error
-  const { kind, code, details, hint = 'See more help with --help' } = error
-  return new ImageError(kind, code, `--${flag}: ${message}`, { cause: error, hint, details })
-}
-
-/** Arguments that were left out: which, how the command is used, and one example. */
-function missingArguments(error: Error, command: typeof Command): ImageError | undefined {
-  const { args } = error as { readonly args?: readonly { readonly name?: string }[] }
-  if (error.constructor.name !== 'RequiredArgsError' || args === undefined) return undefined
-  const name = command.id.replaceAll(':', ' ')
-  const missing = args.map((argument) => (argument.name ?? '').toUpperCase())
-  const all = Object.entries(command.args).map(([key, { required }]) => {
-    const word = key.toUpperCase()
-    return required === true ? word : `[${word}]`
-  })
-  const [first] = (command.examples as typeof command.examples | undefined) ?? []
-  const example = (typeof first === 'string' ? first : first?.command)
-    ?.replaceAll('<%= config.bin %>', 'vdisk')
-    .replaceAll('<%= command.id %>', name)
-  const shown = example === undefined ? '' : `\nExample: ${example}`
-  return usage('E_USAGE', `vdisk ${name} needs ${missing.join(' and ')}`, {
-    cause: error,
-    hint: `Usage: vdisk ${name} ${all.join(' ')} [FLAGS]${shown}\nvdisk ${name} --help shows all flags.`,
-  })
-}
-
-export function errorDocument(error: ImageError): JsonDocument & Readonly<Record<string, unknown>> {
-  const { kind, code, message, hint, details } = error
-  return {
-    schema: 'vdisk.error',
-    schemaVersion: 1,
-    kind,
-    code,
-    message,
-    hint,
-    details,
-    exitCode: exitCodes[kind],
-  }
-}
-
-/** Values that JSON has no number for are given as decimal text. */
-export function jsonText(value: unknown): string {
-  return JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item), 2)
 }
 
 function stackOf(error: Error): string {

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { ImageError } from '../errors.js'
 import { Registry } from '../formats/registry.js'
 import type * as Library from '../index.js'
+import { shellWord } from '../sys/shell-word.js'
 
 /**
  * The formats and schemes built in, and those of plugins (hooks `vdisk:formats`, `vdisk:schemes`). @throws ImageError
@@ -34,7 +35,10 @@ async function given(
       'unsupported',
       'E_PLUGIN_FAILED',
       `the plugin ${failure.plugin.name} failed to give its ${what}: ${failure.error.message}`,
-      { cause: failure.error, hint: 'Remove or update the plugin.' },
+      {
+        cause: failure.error,
+        hint: `Update it, or take it away: vdisk plugins uninstall ${shellWord(failure.plugin.name)}`,
+      },
     )
   return (successes as readonly { plugin: { name: string }; result: unknown }[]).flatMap(({ plugin, result }) => {
     if (!Array.isArray(result))

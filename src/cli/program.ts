@@ -1,6 +1,6 @@
 import { exitCodes } from '../errors.js'
 import { exactArguments } from '../sys/arguments.js'
-import { errorText, knownError } from './base-command.js'
+import { errorText, knownError } from './error-text.js'
 import { outputs } from './outputs.js'
 import { start } from './start.js'
 
@@ -21,11 +21,11 @@ export async function runProgram(): Promise<void> {
     await start(exactArguments(process.argv.slice(2)))
     await drained()
   } catch (error) {
-    code = ending(error as Ending)
+    code = await ending(error as Ending)
   }
   code ??= Number(process.exitCode ?? 0)
   const lost = outputs.unreported(code)
-  if (lost !== undefined) process.stderr.write(`${errorText(lost)}\n`)
+  if (lost !== undefined) process.stderr.write(`${await errorText(lost)}\n`)
   code = outputs.exitCode(code)
   process.exitCode = code
   // A command that failed may have left a timer or a thread behind; one that is done ends by itself.
@@ -35,10 +35,10 @@ export async function runProgram(): Promise<void> {
 /**
  * The exit code of a command that threw, which is printed here if nobody did before: an unknown command, a bad hook.
  */
-function ending(error: Ending): number {
+async function ending(error: Ending): Promise<number> {
   if (error.code === 'EEXIT' || error.skipOclifErrorHandling === true) return error.oclif?.exit ?? exitCodes.internal
-  const known = knownError(error)
-  process.stderr.write(`${errorText(known)}\n`)
+  const known = await knownError(error)
+  process.stderr.write(`${await errorText(known)}\n`)
   return exitCodes[known.kind]
 }
 

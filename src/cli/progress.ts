@@ -98,7 +98,7 @@ export class ProgressReporter {
     const percent = Math.min(99, Math.floor((done / total) * 100))
     const rest = rate > 0 ? `  ${duration((total - done) / rate)} left` : ''
     const text = `  ${String(percent).padStart(2)} %${speed}${rest}`
-    const width = Math.max(5, Math.min(40, (this.#output.columns ?? 80) - word.length - text.length - 4))
+    const width = Math.max(5, Math.min(40, (this.#output.columns || 80) - word.length - text.length - 4))
     const filled = Math.floor((width * percent) / 100)
     this.#title(`${percent} % ${word} - vdisk`)
     this.#line(`${word} [${'#'.repeat(filled)}${'.'.repeat(width - filled)}]${text}`)
@@ -114,7 +114,7 @@ export class ProgressReporter {
 
   #line(text: string): void {
     this.#drawn = true
-    this.#output.write(`\r\u001b[K${text.slice(0, Math.max(20, (this.#output.columns ?? 80) - 1))}`)
+    this.#output.write(`\r\u001b[K${text.slice(0, Math.max(20, (this.#output.columns || 80) - 1))}`)
   }
 }
 

@@ -14,6 +14,10 @@ export interface Renderer {
   /** A table with a line of headings. Values are escaped. */
   table(headings: readonly string[], rows: readonly (readonly string[])[]): Promise<string>
   warning(text: string): string
+  /** The word that begins an error. */
+  mark(text: string): string
+  /** What is to be seen first. Nothing is escaped: the text is printable already. */
+  emphasis(text: string): string
   /** A line as it is. Escaped. */
   plain(text: string): string
   /** Text in one of a few colours that differ from their neighbours'; plain where there are none. */
@@ -138,6 +142,8 @@ export async function renderer(output: { isTTY?: boolean; columns?: number }, ve
       ).split('\n')
       return [bold(head), ...rest].join('\n')
     },
+    mark: (text) => colour?.red.bold(text) ?? text,
+    emphasis: bold,
     warning: (text) => colour?.yellow(printable(text)) ?? printable(text),
     plain: (text) => printable(text),
     tone: (text, index) => colour?.[tones[index % tones.length] ?? 'cyan'](printable(text)) ?? printable(text),

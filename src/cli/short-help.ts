@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import fs from '../sys/host-fs.js'
 import { inFolder } from '../sys/host-path.js'
 
@@ -83,6 +84,15 @@ export function shortHelp(root: string, words: readonly string[], width: number)
 
 function cut(lines: readonly string[], room: number): readonly string[] {
   return lines.length <= room ? lines : [...lines.slice(0, room - 1), `${lines[room - 1] ?? ''} …`]
+}
+
+/** The names of all built-in commands that are not hidden, their words separated by spaces. */
+export function commandNames(): string[] {
+  const root = fileURLToPath(new URL('../../..', import.meta.url))
+  const { commands } = manifest(root)
+  return Object.keys(commands)
+    .filter((id) => commands[id]?.hidden !== true)
+    .map((id) => id.replaceAll(':', ' '))
 }
 
 function manifest(root: string): Manifest {

@@ -34,7 +34,11 @@ export async function start(argv: readonly string[]): Promise<void> {
     await direct()
     return
   }
-  const { run } = await import('@oclif/core/run')
+  const [{ run }, { shortenPluginWarnings }] = await Promise.all([
+    import('@oclif/core/run'),
+    import('./plugin-warnings.js'),
+  ])
+  shortenPluginWarnings()
   await run([...argv], root)
 }
 
@@ -79,9 +83,10 @@ const commandFile = (words: readonly string[]): URL => new URL(`../commands/${wo
 
 /** The words that name a command: one, or the topic and one. */
 function commandWords(argv: readonly string[]): readonly string[] | undefined {
-  for (const count of [1, 2]) {
+  // The longer name first: `plugins` is a command, and `plugins install` another one.
+  for (const count of [2, 1]) {
     const words = argv.slice(0, count)
-    if (words.length < count || !words.every((word) => /^[a-z][a-z-]*$/.test(word))) return undefined
+    if (words.length < count || !words.every((word) => /^[a-z][a-z-]*$/.test(word))) continue
     if (fs.existsSync(commandFile(words))) return words
   }
   return undefined

@@ -32,7 +32,6 @@ const otherWords: Readonly<Record<string, string>> = {
   sparsify: 'compact',
   umount: 'unmount',
   verify: 'check',
-  view: 'inspect',
   write: 'restore',
 }
 
@@ -66,14 +65,25 @@ export function editDistance(from: string, to: string): number {
  */
 export function suggestion(words: readonly string[], commands: readonly string[]): string | undefined {
   const [first = '', second] = words.map((word) => word.toLowerCase())
-  const known = otherWords[first]
-  if (known !== undefined) return known
-  const typed = second === undefined ? [first] : [`${first} ${second}`, first]
+  const both = second === undefined ? [] : [`${first} ${second}`]
+  // A word may be a topic here and a command elsewhere: `backup lst` is one of the topic's, `backup /dev/sdb` is not.
+  const ofTopic = commands.filter((command) => command.startsWith(`${first} `))
+  return nearest(both, ofTopic) ?? otherWords[first] ?? nearest([...both, first], commands, first)
+}
+
+/** The word that one is most like; undefined when none is near. */
+export function nearestWord(typed: string, words: readonly string[]): string | undefined {
+  return nearest([typed], words)
+}
+
+/** @param last a word that may also be the last one of a command: `flatten` for `chain flatten`. */
+function nearest(typed: readonly string[], commands: readonly string[], last?: string): string | undefined {
   const ranked = commands
     .flatMap((command) => [
       ...typed.map((text) => ({ command, distance: editDistance(text, command), length: text.length })),
-      // `flatten` for `chain flatten`.
-      { command, distance: editDistance(first, command.split(' ').at(-1) ?? ''), length: first.length },
+      ...(last === undefined
+        ? []
+        : [{ command, distance: editDistance(last, command.split(' ').at(-1) ?? ''), length: last.length }]),
     ])
     .filter(({ distance, length }) => distance <= Math.max(1, Math.floor(length / 3)))
     .sort((a, b) => a.distance - b.distance)

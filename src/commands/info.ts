@@ -1,6 +1,7 @@
 import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
-import { BaseCommand, errorDocument, errorText } from '../cli/base-command.js'
+import { BaseCommand } from '../cli/base-command.js'
+import { errorDocument, errorText } from '../cli/error-text.js'
 import { openFlags, openValues, progressFlag } from '../cli/flags.js'
 import { exitCodes, isImageError } from '../errors.js'
 import type { ImageInfo } from '../operations/inspect/info.js'
@@ -57,8 +58,8 @@ export default class Info extends BaseCommand {
         // One bad image among several does not keep the others from being shown.
         if (!isImageError(error) || argv.length === 1) throw error
         this.exitWith(exitCodes[error.kind])
-        if (flags.json) documents.push({ path, error: errorDocument(error) })
-        else this.printError(`${errorText(error)}\n`)
+        if (flags.json) documents.push({ path, error: await errorDocument(error) })
+        else this.printError(`${await errorText(error)}\n`)
       }
     }
     if (flags.json) this.printJson({ schema: 'vdisk.info', schemaVersion: 1, images: documents })

@@ -1,6 +1,7 @@
 import { string } from '@oclif/core/args'
 import { option } from '@oclif/core/flags'
-import { BaseCommand, errorDocument, jsonText } from '../cli/base-command.js'
+import { BaseCommand } from '../cli/base-command.js'
+import { errorDocument, jsonText } from '../cli/error-text.js'
 import { openFlags, openValues, range } from '../cli/flags.js'
 import { TextOutput } from '../cli/text-output.js'
 import { paragraphs } from '../cli/paragraphs.js'
@@ -82,7 +83,7 @@ export default class Map extends BaseCommand {
     } catch (error) {
       if (!isImageError(error)) throw error
       this.exitWith(exitCodes[error.kind])
-      failure = errorDocument(error)
+      failure = await errorDocument(error)
     }
     const tail = jsonText({
       files: found.files,

@@ -240,7 +240,11 @@ class ChainOpener {
     try {
       if (outside?.plain === true) driver = this.#registry.plain
       else if (this.#options.from === undefined)
-        ({ driver, notes, namedRaw: this.#namedRaw } = detectFormat(file, (outside?.location ?? self).name))
+        ({ driver, notes, namedRaw: this.#namedRaw } = detectFormat(
+          file,
+          (outside?.location ?? self).name,
+          outside !== undefined && outside.wrappings.length > 0,
+        ))
       else {
         driver = this.#registry.get(this.#options.from)
         if (driver.plain === true) notes = readAsRaw(file)

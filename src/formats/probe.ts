@@ -69,10 +69,11 @@ export interface Detection {
  * The format of an image, from its content; the name only warns. A certain driver beats a possible one; raw is the
  * answer only when
  * nothing known was recognised and the name does not promise another format.
+ * @param wrapped the file lies in another (an archive), of which --from would speak.
  * @throws ImageError unsupported E_AMBIGUOUS_FORMAT, E_UNSUPPORTED_FORMAT; corrupt E_NOT_RECOGNISED, E_EMPTY,
  * E_PARTIAL.
  */
-export function detectFormat(file: ProbedFile, fileName: string | undefined): Detection {
+export function detectFormat(file: ProbedFile, fileName: string | undefined, wrapped = false): Detection {
   const { store, registry } = file
   const { name } = store
   refuseUnfinished(store, fileName)
@@ -94,18 +95,27 @@ export function detectFormat(file: ProbedFile, fileName: string | undefined): De
   if (unclaimed !== undefined) unreadable(name, unclaimed)
 
   if (fileName !== undefined) refuseNamedBackup(name, fileName)
-  if (fileName !== undefined) assertNotPromised(name, fileName, registry, head, store.size)
+  if (fileName !== undefined) assertNotPromised(file, fileName, wrapped)
   const isPromised = fileName !== undefined && registry.forExtension(fileName)?.plain === true
   if (!isPromised && (isText(head) || store.size < smallestDisk)) {
     throw unsupported('E_NOT_A_DISK_IMAGE', `${name} is ${isText(head) ? 'text' : 'too small'}, not a disk image`, {
-      hint: 'Use --from raw if its bytes are those of a disk.',
+      hint: rawAdvice(wrapped),
     })
   }
   return { driver: registry.plain, notes: [] }
 }
 
+/** What is to do where somebody knows better. */
+const rawAdvice = (wrapped: boolean): string =>
+  wrapped
+    ? 'If its bytes are those of a disk, unpack it, and use --from raw then.'
+    : 'Use --from raw if its bytes are those of a disk.'
+
 /** A file that is named as an image and is none may be a damaged one. @throws ImageError corrupt E_NOT_RECOGNISED. */
-function assertNotPromised(name: string, fileName: string, registry: Registry, head: Uint8Array, size: number): void {
+function assertNotPromised(file: ProbedFile, fileName: string, wrapped: boolean): void {
+  const { store, registry, ends } = file
+  const { name, size } = store
+  const { head } = ends
   const promised = registry.forExtension(fileName)
   if (promised?.mayBeRaw !== undefined && (isText(head) || promised.mayBeRaw(head, size))) return
   if (promised !== undefined && promised.plain !== true) {
@@ -115,7 +125,7 @@ function assertNotPromised(name: string, fileName: string, registry: Registry, h
         `${promised.title}, or any other ` +
         'known format',
       {
-        hint: 'It may be damaged or cut off. Use --from raw if its bytes are those of a disk.',
+        hint: `It may be damaged or cut off. ${rawAdvice(wrapped)}`,
         details: { format: promised.id },
       },
     )

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { vdisk } from '../support/cli.js'
+import { gzipSync } from 'node:zlib'
+import { root, vdisk } from '../support/cli.js'
 import { assertSchema } from '../support/schemas.js'
 import { scratch } from '../support/tools.js'
 
@@ -15,6 +16,12 @@ test('a command that is not there: what was meant, exit 2, JSON when it was aske
     [['burn', 'a.img'], 'vdisk restore'],
     [['backup', '/dev/sdx'], 'vdisk image'],
     [['list'], 'vdisk partition list'],
+    // `backup` is a topic too: what is near one of its commands is that.
+    [['backup', 'lst'], 'vdisk backup list'],
+    [['backup', 'server.vhdx', 'x'], 'vdisk image'],
+    [['plugins', 'instal', 'x'], 'vdisk plugins install'],
+    [['which', 'convrt'], 'vdisk convert'],
+    [['help', 'convrt'], 'vdisk convert'],
     [['flatten', 'a'], 'vdisk chain flatten'],
     [['chain', 'flaten', 'a'], 'vdisk chain flatten'],
     [['snapshot', 'creat'], 'vdisk snapshot create'],
@@ -32,6 +39,30 @@ test('a command that is not there: what was meant, exit 2, JSON when it was aske
   const document: unknown = JSON.parse(json.stdout.toString())
   assertSchema('error', document)
   assert.equal((document as { details: { suggestion: string } }).details.suggestion, 'convert')
+})
+
+test('a flag that is not there: the nearest that is, and JSON when it was asked for', async (t) => {
+  const cwd = scratch(t)('.')
+  const said = await vdisk(['convert', 'a', 'b', '--verfy'], { cwd })
+  assert.equal(said.code, 2)
+  assert.match(said.stderr, /^Error: vdisk convert has no flag --verfy\n.*\nWhat to do: Did you mean --verify\?/)
+  const json = await vdisk(['convert', 'a', 'b', '--xyzzyx', '--json'], { cwd })
+  const document = JSON.parse(json.stdout.toString()) as { readonly hint: string }
+  assertSchema('error', document)
+  assert.doesNotMatch(document.hint, /Did you mean/)
+})
+
+test('every topic says what it is about', async (t) => {
+  const cwd = scratch(t)('.')
+  const { commands } = JSON.parse(fs.readFileSync(join(root, 'oclif.manifest.json'), 'utf8')) as {
+    readonly commands: Readonly<Record<string, { readonly summary: string }>>
+  }
+  const ids = Object.keys(commands)
+  for (const topic of new Set(ids.filter((id) => id.includes(':')).map((id) => id.split(':')[0] ?? ''))) {
+    const [first = ''] = (await vdisk([topic, '--help'], { cwd })).stdout.toString().split('\n')
+    const ofOne = ids.filter((id) => id.startsWith(`${topic}:`)).map((id) => commands[id]?.summary)
+    assert.ok(first !== '' && !ofOne.includes(first), `${topic}: ${first}`)
+  }
 })
 
 test('-h, --help, -v, --version, version, which', async (t) => {
@@ -53,7 +84,10 @@ test('a missing argument: which, the usage, one example', async (t) => {
   const cwd = scratch(t)('.')
   const said = await vdisk(['convert', 'a.raw'], { cwd })
   assert.equal(said.code, 2)
-  assert.match(said.stderr, /needs TARGET\nUsage: vdisk convert SOURCE TARGET \[FLAGS\]\nExample: vdisk convert /)
+  assert.match(
+    said.stderr,
+    /needs TARGET\n.*\nWhat to do:\nUsage: vdisk convert SOURCE TARGET \[FLAGS\]\nExample: vdisk convert /,
+  )
   assert.doesNotMatch((await vdisk(['info'], { cwd })).stderr, /allow multiple values/)
 })
 
@@ -86,6 +120,11 @@ test('what is no disk is not read as one in silence', async (t) => {
     assert.match(said.stderr, /not a disk image[^]*--from raw/)
     assert.equal((await vdisk(['convert', name, `${name}.qcow2`, '--from', 'raw'], { cwd })).code, 0)
   }
+  // In an archive, --from would be about the archive.
+  fs.writeFileSync(at('packed.txt.gz'), gzipSync('A line of text.\n'.repeat(100)))
+  const packed = await vdisk(['info', 'packed.txt.gz'], { cwd })
+  assert.equal(packed.code, 5)
+  assert.match(packed.stderr, /unpack it, and use --from raw then/)
   // A 7z archive: never advised to be read as raw, and a warning for those who insist.
   fs.writeFileSync(at('disk.7z'), Buffer.concat([Buffer.from('377abcaf271c0004', 'hex'), Buffer.alloc(4096, 1)]))
   const archive = await vdisk(['info', 'disk.7z'], { cwd })

@@ -38,7 +38,7 @@ test('the npm package holds the program, its declarations and its manual, and no
   ]
   const others = packed.files
     .map(({ path }) => path)
-    .filter((path) => !/^(bin|dist\/bundle|dist\/types(-commonjs)?|docs)\//.test(path))
+    .filter((path) => !/^(bin|dist\/bundle|dist\/types(-commonjs)?|docs|samples)\//.test(path))
   const top = ['CHANGELOG.md', 'LICENSE', 'README.md', 'oclif.manifest.json', 'package.json']
   assert.deepEqual(others.sort(), top)
   // Users wait for these bytes when they install it.

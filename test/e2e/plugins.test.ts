@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { randomFillSync } from 'node:crypto'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { installPlugin, makePlugin, root, vdisk } from '../support/cli.js'
 import { testFolder } from '../support/folder.js'
+import { assertSchema } from '../support/schemas.js'
 import { haveAll } from '../support/volumes.js'
 import { assertGone, mountingMissing, mountPlace } from '../support/mounted.js'
 
@@ -137,30 +137,116 @@ test('plugins that do not fit are refused by name', async (t) => {
   }
 })
 
-test('"vdisk plugins install" answers with commands that install the plug-in', async (t) => {
+interface Changes {
+  readonly changes: readonly { readonly name: string; readonly action: string; readonly version?: string }[]
+}
+
+/** Runs vdisk with a data folder of its own; npm has no network. */
+function pluginRunner(cwd: string) {
+  const env = { VDISK_DATA_DIR: join(cwd, "the user's data"), npm_config_offline: 'true', HOME: cwd }
+  const run = (...args: string[]) => vdisk(args, { cwd, env })
+  const change = async (...args: string[]): Promise<Changes['changes']> => {
+    const { code, stdout, stderr } = await run('plugins', ...args, '--json')
+    assert.equal(code, 0, stdout.toString() + stderr)
+    const document: unknown = JSON.parse(stdout.toString())
+    assertSchema('plugins-change', document)
+    return (document as Changes).changes
+  }
+  return { run, change, data: env.VDISK_DATA_DIR }
+}
+
+test('a plug-in copied from plugins/template is installed, listed, updated and uninstalled', async (t) => {
   if (!haveAll(t, 'npm')) return
   const cwd = testFolder(t)
-  const env = { VDISK_DATA_DIR: join(cwd, "the user's data") }
-  const answer = await vdisk(['plugins', 'install', example.root], { cwd, env })
-  assert.equal(answer.code, 2)
-  const commands = answer.stderr.split('\n').filter((line) => line.startsWith('  npm '))
-  assert.equal(commands.length, 2, answer.stderr)
-  for (const command of commands)
-    execFileSync('sh', ['-c', command], { cwd, env: { ...process.env, npm_config_offline: 'true', HOME: cwd } })
-  const formats = await vdisk(['formats', '--verbose'], { cwd, env })
-  assert.match(formats.stdout.toString(), /^hexdisk .*vdisk-plugin-hexdisk$/m, formats.stderr)
+  const { run, change, data } = pluginRunner(cwd)
+  // As docs/extending.md says it.
+  fs.cpSync(example.root, join(cwd, 'my-plugin'), { recursive: true })
+  const manifest = join(cwd, 'my-plugin/package.json')
+  const own = { ...(JSON.parse(fs.readFileSync(manifest, 'utf8')) as object), name: 'vdisk-plugin-mine' }
+  fs.writeFileSync(manifest, JSON.stringify({ ...own, version: '1.0.0' }))
+  assert.match((await run('plugins')).stdout.toString(), /^No plug-in is installed/)
+  assert.deepEqual(await change('install', './my-plugin'), [
+    { name: 'vdisk-plugin-mine', action: 'installed', version: '1.0.0' },
+  ])
+  assert.match((await run('formats', '--verbose')).stdout.toString(), /^hexdisk .*vdisk-plugin-mine$/m)
+  const listed: unknown = JSON.parse((await run('plugins', '--json')).stdout.toString())
+  assertSchema('plugins', listed)
+  fs.writeFileSync(manifest, JSON.stringify({ ...own, version: '1.1.0' }))
+  assert.deepEqual(await change('update'), [
+    { name: 'vdisk-plugin-mine', action: 'updated', version: '1.1.0', before: '1.0.0' },
+  ])
+  assert.deepEqual(await change('uninstall', 'vdisk-plugin-mine'), [
+    { name: 'vdisk-plugin-mine', action: 'uninstalled', version: '1.1.0' },
+  ])
+  // As if none had ever been there: vdisk starts without looking for plug-ins.
+  assert.ok(!fs.existsSync(join(data, 'package.json')))
 })
 
-test('"vdisk plugins" says where plug-ins are, and how to get the manager', async (t) => {
+test('a linked plug-in is used from its folder; where that is gone, one line says what to do', async (t) => {
   const cwd = testFolder(t)
-  const env = { VDISK_DATA_DIR: join(cwd, 'data') }
-  for (const args of [['plugins'], ['plugins', 'uninstall', 'x'], ['plugins', 'update']]) {
-    const { code, stderr } = await vdisk(args, { cwd, env })
-    assert.equal(code, 2)
-    assert.match(stderr, /npm packages in \S+\/data; docs\/extending\.md/)
-    assert.match(stderr, /^ {2}npm install --prefix \S+\/data @oclif\/plugin-plugins$/m)
+  const { run, change } = pluginRunner(cwd)
+  const { root: folder, name } = makePlugin(cwd, 'linked', 'return [toy]')
+  assert.deepEqual(await change('link', folder), [{ name, action: 'linked', version: '1.0.0' }])
+  assert.match((await run('formats', '--verbose')).stdout.toString(), /linked$/m)
+  fs.renameSync(folder, join(cwd, 'elsewhere'))
+  const gone = await run('formats')
+  assert.equal(gone.code, 0)
+  assert.match(gone.stderr, /^Warning: a plug-in cannot be loaded: .*vdisk plugins uninstall NAME.*\n$/)
+  assert.match((await run('plugins')).stderr, /^linked cannot be loaded from .*no package in its folder$/m)
+  assert.equal((await change('uninstall', name))[0]?.action, 'uninstalled')
+  assert.equal((await run('formats')).stderr, '')
+  assert.ok(fs.existsSync(join(cwd, 'elsewhere/hook.js')), 'the folder stays')
+})
+
+test('a plug-in that ends every command is still listed and uninstalled', async (t) => {
+  const cwd = testFolder(t)
+  const { run, change } = pluginRunner(cwd)
+  const { root: folder, name } = makePlugin(cwd, 'broken', 'throw new Error("broken inside")')
+  await change('link', folder)
+  const failed = await run('formats')
+  assert.equal(failed.code, 5)
+  const [, advised = ''] = /vdisk (plugins uninstall \S+)/.exec(failed.stderr) ?? []
+  assert.equal(advised, `plugins uninstall ${name}`, failed.stderr)
+  assert.match((await run('plugins')).stdout.toString(), /^broken /m)
+  await change(...advised.split(' ').slice(1))
+  assert.equal((await run('formats')).code, 0)
+})
+
+test('what is no plug-in is refused by name, and leaves nothing behind', async (t) => {
+  const cwd = testFolder(t)
+  const { run, data } = pluginRunner(cwd)
+  const refused = async (code: string, exit: number, ...args: string[]): Promise<string> => {
+    const result = await run('plugins', ...args, '--json')
+    const document = JSON.parse(result.stdout.toString()) as { readonly code: string; readonly hint: string }
+    assert.equal(document.code, code, args.join(' '))
+    assert.equal(result.code, exit)
+    return document.hint
   }
-  const named = await vdisk(['plugins', 'install', '@scope/vdisk-plugin@1.2', '--json'], { cwd, env })
-  const { hint } = JSON.parse(named.stdout.toString()) as { readonly hint: string }
-  assert.match(hint, /npm install --prefix \S+ @scope\/vdisk-plugin@1\.2\n.*"name":"@scope\/vdisk-plugin"/)
+  fs.mkdirSync(join(cwd, 'plain'))
+  fs.writeFileSync(join(cwd, 'plain/package.json'), JSON.stringify({ name: 'plain', version: '1.0.0' }))
+  await refused('E_NOT_A_PLUGIN', 2, 'link', 'plain')
+  await refused('E_NOT_A_PLUGIN', 2, 'link', 'nowhere')
+  assert.match(await refused('E_NO_PLUGIN', 2, 'uninstall', 'x'), /None is installed/)
+  await refused('E_NO_PLUGIN', 2, 'update', 'x')
+  if (haveAll(t, 'npm')) {
+    await refused('E_NOT_A_PLUGIN', 2, 'install', './plain')
+    await refused('E_TOOL', 5, 'install', 'a-name-that-is-not-cached-anywhere')
+  }
+  assert.ok(!fs.existsSync(join(data, 'package.json')))
+  fs.mkdirSync(data, { recursive: true })
+  fs.writeFileSync(join(data, 'package.json'), '{ "oclif": ')
+  await refused('E_PLUGIN_LIST', 4)
+})
+
+test('without npm: what would be run', async (t) => {
+  const cwd = testFolder(t)
+  const answer = await vdisk(['plugins', 'install', '@scope/vdisk-plugin@1.2'], {
+    cwd,
+    env: { VDISK_DATA_DIR: join(cwd, 'data'), PATH: cwd },
+  })
+  assert.equal(answer.code, 5)
+  assert.match(
+    answer.stderr,
+    /npm cannot be started[^]*npm install --prefix \S+\/data .*-- @scope\/vdisk-plugin@1\.2$/m,
+  )
 })

@@ -16,27 +16,10 @@ interface Step {
   readonly shown: readonly string[]
 }
 
-/** What a page says to type, and what it says will be seen. */
-function stepsOf(page: string): readonly Step[] {
-  const blocks = [...page.matchAll(/^```console\n([^]*?)^```$/gm)].map(([, block = '']) => block)
-  return blocks.flatMap((block) =>
-    block
-      .split(/^\$ /m)
-      .slice(1)
-      .map((text) => {
-        const [command = '', ...shown] = text.trimEnd().split('\n')
-        return { command, shown }
-      }),
-  )
+const { stepsOf, isAsShown } = (await import(join(root, 'scripts/tutorial-steps.js'))) as {
+  readonly stepsOf: (page: string) => readonly Step[]
+  readonly isAsShown: (output: string, shown: readonly string[]) => boolean
 }
-
-/** A pattern of the lines shown: `…` alone is any lines, at the end of a line the rest of it. */
-function pattern(shown: readonly string[]): RegExp {
-  const lines = shown.map((line) => (line === '…' ? '(?:.*\n)*' : `${line.split('…').map(escaped).join('.*')}\n`))
-  return new RegExp(`^${lines.join('')}$`)
-}
-
-const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
 
 /** Types a page into a shell, line by line. `/dev/loop0` is the disk that losetup gave. */
 function follow(t: TestContext, name: string): void {
@@ -50,7 +33,6 @@ function follow(t: TestContext, name: string): void {
   program('sudo', 'exec "$@"')
   const cwd = at('work')
   fs.mkdirSync(cwd)
-  fs.symlinkSync(join(root, 'fixtures'), join(cwd, 'fixtures'))
   const env = { ...process.env, PATH: `${bin}:${process.env['PATH'] ?? ''}`, NO_COLOR: '1', COLUMNS: '120' }
   const practice = `/dev/shm/practice-${process.pid}.img`
   let device: string | undefined
@@ -65,7 +47,7 @@ function follow(t: TestContext, name: string): void {
     assert.equal(status, 0, `${command}: ${stdout}${stderr}`)
     if (command.includes('losetup --find')) device = stdout.trim()
     if (command.includes('losetup --detach')) device = undefined
-    if (shown.length > 0) assert.match(stdout, pattern(shown.map(own)), command)
+    assert.ok(isAsShown(stdout, shown.map(own)), `${command} shows something else:\n${stdout}`)
   }
 }
 

@@ -134,10 +134,10 @@ test('view: what it prints, and what keeps it from starting', async (t) => {
   assert.ok(typeof address === 'object' && address !== null)
   const busy = await vdisk(['view', 'server.vhdx', '--port', String(address.port)], { cwd })
   assert.equal(busy.code, 7)
-  assert.match(busy.stderr, /^Error: vdisk cannot listen at port \d+: another program listens there\n.*--port/)
+  assert.match(busy.stderr, /^Error: vdisk cannot listen at port \d+: another program listens there\n.*\n.*--port/)
   const { code: noPort, stderr } = await vdisk(['view', 'server.vhdx', '--port', '70000'], { cwd })
   assert.equal(noPort, 2)
-  assert.match(stderr, /^Error: --port: 70000 is no port; [^\n]*\n[^\n]*--help\n$/)
+  assert.match(stderr, /^Error: --port: 70000 is no port; [^\n]*\nWhy: .*\nWhat to do: .*\n$/)
   let text = ''
   const { code } = await vdisk(['view', 'server.vhdx', '--json', '--restore'], {
     cwd,

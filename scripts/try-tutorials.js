@@ -1,0 +1,195 @@
+// From nothing: `npm pack`, a global install into a clean prefix, and then every page of docs/tutorials, typed word for
+// word into a shell: node scripts/try-tutorials.js [--node 20,22,24] [--user root,65534] [--json]
+//
+// Prints a table. A guess is a line that fails, or shows something else than its page. Left out: this Node, this user.
+// Other versions of Node come from npm. As another user than root, the lines that begin with `sudo` are run as root,
+// with the PATH of the user (`sudo env "PATH=$PATH"`). Two names are this machine's: /dev/loop0 is the disk that
+// losetup gave, as the page says, and /dev/shm/practice.img is a file of the same kind with a name of its own.
+import { spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { isAsShown, stepsOf } from './tutorial-steps.js'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const tutorials = join(root, 'docs/tutorials')
+
+/** Tries every page with each Node and user. @returns the package's size, and one row for each page. */
+export function tryTutorials({ nodes, users }) {
+  const place = mkdtempSync(join(tmpdir(), 'vdisk-tutorials-'))
+  try {
+    chmodSync(place, 0o755)
+    const packed = packedIn(place)
+    const rows = nodes.flatMap((version) => {
+      const bin = nodeFolder(place, version)
+      return users.flatMap((uid) => tryAs({ place, bin, version, uid, packed: packed.path }))
+    })
+    return { packed: { size: packed.size, files: packed.files }, rows }
+  } finally {
+    rmSync(place, { recursive: true, force: true })
+  }
+}
+
+function packedIn(place) {
+  const output = run(root, 'npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', place])
+  const [{ filename, size, entryCount }] = JSON.parse(output)
+  return { path: join(place, filename), size, files: entryCount }
+}
+
+/** A folder with `node` and `npm` of a version, which every user can run. */
+function nodeFolder(place, version) {
+  const bin = join(place, `node-${version}`)
+  mkdirSync(bin)
+  const own = process.versions.node.split('.')[0]
+  const program =
+    version === own
+      ? process.execPath
+      : run(place, 'npx', ['--yes', '-p', `node@${version}`, 'node', '-p', 'process.execPath']).trim()
+  copyFileSync(realpathSync(program), join(bin, 'node'))
+  chmodSync(join(bin, 'node'), 0o755)
+  const npm = join(run(place, 'npm', ['root', '--global']).trim(), 'npm/bin/npm-cli.js')
+  const cli = existsSync(npm) ? npm : '/usr/share/nodejs/npm/bin/npm-cli.js'
+  writeFileSync(join(bin, 'npm'), `#!/bin/sh\nexec "${bin}/node" "${cli}" "$@"\n`, { mode: 0o755 })
+  return bin
+}
+
+function tryAs({ place, bin, version, uid, packed }) {
+  const home = join(place, `home-${version}-${uid}`)
+  mkdirSync(home, { recursive: true })
+  const isOther = uid !== process.getuid()
+  if (isOther) chownSync(home, uid, uid)
+  const as = isOther ? { uid, gid: uid } : {}
+  const prefix = join(home, 'vdisk')
+  const env = {
+    ...(process.env.NODE_EXTRA_CA_CERTS && { NODE_EXTRA_CA_CERTS: process.env.NODE_EXTRA_CA_CERTS }),
+    HOME: home,
+    PATH: `${prefix}/bin:${bin}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`,
+    LANG: 'C.UTF-8',
+    NO_COLOR: '1',
+    COLUMNS: '120',
+  }
+  const begun = process.hrtime.bigint()
+  const flags = ['--prefer-offline', '--no-audit', '--no-fund', ...(isOther ? [] : ['--cache', npmCache()])]
+  const installed = spawnSync('npm', ['install', '--global', '--prefix', prefix, ...flags, packed], {
+    cwd: home,
+    env,
+    ...as,
+    encoding: 'utf8',
+  })
+  if (installed.status !== 0) throw new Error(`npm install: ${installed.stderr}`)
+  const installSeconds = secondsSince(begun)
+  const { bytes, packages } = sizeOf(join(prefix, 'lib/node_modules'))
+  const shared = { node: version, user: uid, installSeconds, installedBytes: bytes, packages }
+  const pages = readdirSync(tutorials).sort()
+  return pages.map((name) => ({ ...shared, name, ...typePage(join(tutorials, name), { home, env, as, uid }) }))
+}
+
+/** Types a page. @returns the lines typed, the seconds, and the guesses: lines that did something else. */
+function typePage(path, { home, env, as, uid }) {
+  const steps = stepsOf(readFileSync(path, 'utf8'))
+  const left = steps.some(({ command }) => command.startsWith('sudo ')) ? practiceMissing() : undefined
+  if (left !== undefined) return { lines: 0, seconds: 0, guesses: [], left }
+  const cwd = mkdtempSync(join(home, 'work-'))
+  if (as.uid !== undefined) chownSync(cwd, as.uid, as.uid)
+  const practice = `/dev/shm/practice-${process.pid}.img`
+  let device
+  const guesses = []
+  const begun = process.hrtime.bigint()
+  try {
+    for (const { command, shown } of steps) {
+      const own = (text) =>
+        text.replaceAll('/dev/shm/practice.img', practice).replaceAll('/dev/loop0', device ?? '/dev/loop0')
+      const elevated = command.startsWith('sudo ')
+      const line = elevated ? command.slice('sudo '.length) : command
+      const options = elevated ? {} : as
+      const { status, stdout, stderr } = spawnSync('sh', ['-c', own(line)], { cwd, env, ...options, encoding: 'utf8' })
+      if (command.includes('losetup --find')) device = stdout.trim()
+      if (command.includes('losetup --detach')) device = undefined
+      if (status !== 0 || !isAsShown(stdout, shown.map(own))) guesses.push({ command, status, stdout, stderr })
+    }
+  } finally {
+    if (device !== undefined) spawnSync('losetup', ['--detach', device])
+    rmSync(practice, { force: true })
+  }
+  return { lines: steps.length, seconds: secondsSince(begun), guesses, uid }
+}
+
+/** Why there can be no practice disk here. */
+function practiceMissing() {
+  if (process.getuid() !== 0) return 'needs root'
+  if (!existsSync('/dev/shm')) return 'needs /dev/shm'
+  return spawnSync('losetup', ['--find']).status === 0 ? undefined : 'needs loop devices'
+}
+
+function sizeOf(folder) {
+  let bytes = 0
+  let packages = 0
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name)
+    bytes += lstatSync(path).blocks * 512
+    if (entry.name === 'package.json' && /node_modules\/(?:@[^/]+\/)?[^/]+$/.test(entry.parentPath)) packages++
+  }
+  return { bytes, packages }
+}
+
+const npmCache = () => run(root, 'npm', ['config', 'get', 'cache']).trim()
+
+const secondsSince = (begun) => Number(process.hrtime.bigint() - begun) / 1e9
+
+function run(cwd, program, parameters) {
+  const { status, stdout, stderr } = spawnSync(program, parameters, { cwd, encoding: 'utf8', maxBuffer: 1 << 26 })
+  if (status !== 0) throw new Error(`${program} ${parameters.join(' ')}: ${stderr}`)
+  return stdout
+}
+
+function table({ packed, rows }) {
+  const mebibytes = (bytes) => `${(bytes / 1048576).toFixed(1)} MiB`
+  const lines = rows.map((row) => [
+    row.node,
+    row.user === 0 ? 'root' : `user ${row.user}`,
+    row.name,
+    `${row.installSeconds.toFixed(1)} s`,
+    row.left ?? String(row.lines),
+    `${row.seconds.toFixed(1)} s`,
+    String(row.guesses.length),
+  ])
+  const head = ['Node', 'as', 'page', 'npm install', 'lines', 'typed in', 'guessed']
+  const [{ installedBytes, packages }] = rows
+  return [
+    `| ${head.join(' | ')} |`,
+    `|${head.map(() => ' --- |').join('')}`,
+    ...lines.map((cells) => `| ${cells.join(' | ')} |`),
+    '',
+    `Packed ${mebibytes(packed.size)} in ${packed.files} files; ` +
+      `installed ${mebibytes(installedBytes)} in ${packages} packages.`,
+    ...rows.flatMap(({ name, guesses }) =>
+      guesses.map(({ command, status, stdout, stderr }) => `${name}: ${command}\nexit ${status}\n${stdout}${stderr}`),
+    ),
+  ].join('\n')
+}
+
+const option = (name, otherwise) => {
+  const at = process.argv.indexOf(`--${name}`)
+  return at < 0 ? otherwise : process.argv[at + 1].split(',')
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const users = option('user', [String(process.getuid())]).map((user) => (user === 'root' ? 0 : Number(user)))
+  const tried = tryTutorials({ nodes: option('node', [process.versions.node.split('.')[0]]), users })
+  process.stdout.write(`${process.argv.includes('--json') ? JSON.stringify(tried) : table(tried)}\n`)
+  if (tried.rows.some(({ guesses }) => guesses.length > 0)) process.exitCode = 1
+}

@@ -1,0 +1,91 @@
+import type { Command } from '@oclif/core/command'
+import { exitCodes, firstError, ImageError, isImageError, printable, systemError } from '../errors.js'
+
+/** What a command prints as JSON, and what an error becomes there. */
+export interface JsonDocument {
+  readonly schema: string
+  readonly schemaVersion: 1
+}
+
+/**
+ * An error for people, in three parts: what went wrong, why that ends the command, and what to do. Whatever it quotes
+ * is escaped.
+ */
+export async function errorText(error: ImageError): Promise<string> {
+  const [{ renderer }, { why, hint }] = await Promise.all([import('./render.js'), reasoned(error)])
+  const render = await renderer(process.stderr)
+  const part = (label: string, text: string): string[] => {
+    const lines = text.split('\n').map(printable)
+    return lines.length > 1 ? [`${label}:`, ...lines] : [`${label}: ${lines[0] ?? ''}`]
+  }
+  const [first = '', ...rest] = error.message.split('\n').map(printable)
+  return [
+    `${render.mark('Error:')} ${render.emphasis(first)}`,
+    ...rest,
+    ...(why === undefined ? [] : part('Why', why)),
+    ...(hint === undefined ? [] : part('What to do', hint)),
+  ].join('\n')
+}
+
+/** The same for programs. */
+export async function errorDocument(error: ImageError): Promise<JsonDocument & Readonly<Record<string, unknown>>> {
+  const { kind, code, message, details } = error
+  return {
+    schema: 'vdisk.error',
+    schemaVersion: 1,
+    kind,
+    code,
+    message,
+    ...(await reasoned(error)),
+    details,
+    exitCode: exitCodes[kind],
+  }
+}
+
+/** Where the error itself does not say what to do, what its code says. */
+async function reasoned({ kind, code, hint }: ImageError): Promise<{ readonly why?: string; readonly hint?: string }> {
+  const { errorAdvice } = await import('./advice/index.js')
+  const [why, remedy] = errorAdvice(kind, code) ?? []
+  return { why, hint: hint === undefined || hint === '' ? remedy : hint }
+}
+
+/** Values that JSON has no number for are given as decimal text. */
+export function jsonText(value: unknown): string {
+  return JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item), 2)
+}
+
+/** What oclif's parser throws, as far as it is used here. */
+interface ParserError extends Error {
+  readonly oclif?: { readonly exit?: number }
+  /** Arguments that are missing. */
+  readonly args?: readonly { readonly name?: string }[]
+  /** Flags that the command does not have. */
+  readonly flags?: readonly string[]
+}
+
+/**
+ * Any error as one of ours: oclif's parse errors are bad usage, what the system refused says why, and everything else
+ * unknown is a bug. @param command the one that was running.
+ */
+export async function knownError(thrown: ParserError, command?: typeof Command): Promise<ImageError> {
+  const error = firstError(thrown) as ParserError
+  if (isImageError(error)) return ofFlag(error)
+  if (error.oclif?.exit === 2) {
+    const { usageError } = await import('./usage-error.js')
+    return usageError(error, command)
+  }
+  const refusal = systemError(error)
+  if (refusal !== undefined) return refusal
+  return new ImageError('internal', 'E_INTERNAL', `this is a bug: ${error.message}`, {
+    cause: error,
+    hint: 'Please report it, with what --debug shows.',
+  })
+}
+
+/** What a flag's own parse function threw: the parser writes a text of two lines around its message. */
+function ofFlag(error: ImageError): ImageError {
+  const [, flag, message] = /^Parsing --(\S+) \n\t([^]*)\nSee more help with --help$/.exec(error.message) ?? []
+  if (flag === undefined || message === undefined) return error
+  const { kind, code, details, hint } = error
+  return new ImageError(kind, code, `--${flag}: ${message}`, { cause: error, hint, details })
+}

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { root } from '../support/cli.js'
+import { skipReason } from '../support/complete.js'
+import { isInstalled } from '../support/tools.js'
+
+/** What scripts/try-tutorials.js prints. */
+interface Tried {
+  readonly packed: { readonly size: number; readonly files: number }
+  readonly rows: readonly {
+    readonly name: string
+    readonly lines: number
+    readonly packages: number
+    readonly installedBytes: number
+    readonly guesses: readonly { readonly command: string; readonly stdout: string; readonly stderr: string }[]
+  }[]
+}
+
+/** A little over what docs/installing.md says. A change that exceeds one has to argue for it there. */
+const limits = { packedBytes: 1_750_000, packedFiles: 960, packages: 66, installedMiB: 30 }
+
+/** All Nodes and users: VDISK_TUTORIALS=all. */
+const all = process.env['VDISK_TUTORIALS'] === 'all' ? ['--node', '20,22,24', '--user', 'root,65534'] : []
+
+const missing = isInstalled('npm') ? undefined : skipReason('npm is not installed')
+
+test('from npm pack to the last line of each tutorial, and the size of what is installed', { skip: missing }, (t) => {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [join(root, 'scripts/try-tutorials.js'), '--json', ...all],
+    { cwd: root, encoding: 'utf8' },
+  )
+  if (/npm install: [^]*(?:ENOTFOUND|ENOTCACHED|EAI_AGAIN|ECONNREFUSED)/.test(stderr)) {
+    t.skip(skipReason('the registry cannot be reached'))
+    return
+  }
+  assert.ok(status === 0 || stdout !== '', stderr)
+  const { packed, rows } = JSON.parse(stdout) as Tried
+  assert.deepEqual(
+    rows.flatMap(({ name, guesses }) => guesses.map((guess) => ({ name, ...guess }))),
+    [],
+  )
+  assert.ok(rows.filter(({ lines }) => lines >= 7).length >= 2, 'pages were typed')
+  const [first] = rows
+  assert.ok(first !== undefined)
+  t.diagnostic(`packed ${packed.size} bytes, ${packed.files} files; installed ${first.installedBytes} bytes`)
+  assert.ok(packed.size <= limits.packedBytes, `packed: ${packed.size} bytes`)
+  assert.ok(packed.files <= limits.packedFiles, `packed: ${packed.files} files`)
+  assert.ok(first.packages <= limits.packages, `installed: ${first.packages} packages`)
+  assert.ok(first.installedBytes <= limits.installedMiB * 1048576, `installed: ${first.installedBytes} bytes`)
+})
