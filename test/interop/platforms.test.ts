@@ -276,7 +276,10 @@ test('a disk that breaks a documented rule is refused with the remedy; others ar
   fs.writeFileSync(at('small.raw'), Buffer.alloc(MiB))
   const small = await vdisk(['convert', 'small.raw', 'out.vhd', '--for', 'azure-gen1'], { cwd: at('.') })
   assert.equal(small.code, 3)
-  assert.match(small.stderr, /1048576 bytes, and a disk of azure-gen1 has at least 20971520\n.*\n.*Give it 20971520 bytes/)
+  assert.match(
+    small.stderr,
+    /1048576 bytes, and a disk of azure-gen1 has at least 20971520\n.*\n.*Give it 20971520 bytes/,
+  )
   assert.equal(
     (await vdisk(['convert', 'small.raw', 'out.vhd', '--for', 'azure-gen1', '--size', '20971520'], { cwd: at('.') }))
       .code,

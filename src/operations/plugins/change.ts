@@ -1,4 +1,4 @@
-import type { ImageError} from '../../errors.js';
+import type { ImageError } from '../../errors.js'
 import { printable, unsupported, usage, type HostPath } from '../../errors.js'
 import { command } from '../../sys/commands.js'
 import fs from '../../sys/host-fs.js'
