@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { installPlugin, root, vdisk, type CliResult } from '../support/cli.js'
 import { skipReason } from '../support/complete.js'
 import { testFolder } from '../support/folder.js'
+import { freePort } from '../support/ports.js'
 
 const plugin = join(root, 'plugins/queue')
 const mebibyte = 1048576
@@ -24,14 +24,6 @@ const skip = skipReason(missing())
 
 /** VDISK_QUEUE=full: the whole proof, of eight workers and forty jobs; otherwise a smaller one of the same kind. */
 const full = process.env['VDISK_QUEUE'] === 'full'
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((next) => server.once('listening', next))
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
-}
 
 /** A Redis of the test's own, which keeps what it has on the medium and can be restarted. */
 class RedisServer {

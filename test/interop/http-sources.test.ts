@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { gzipSync } from 'node:zlib'
@@ -12,20 +11,13 @@ import { answer, faultServer, type Fault } from '../support/fault-server.js'
 import { fixture } from '../support/fixtures.js'
 import { testFolder } from '../support/folder.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
+import { freePort } from '../support/ports.js'
 import { isInstalled, run } from '../support/tools.js'
 
 const mebibyte = 1048576
 const program = '/usr/sbin/nginx'
 const noNginx = fs.existsSync(program) ? undefined : skipReason('nginx is not installed')
 const noQemu = isInstalled('qemu-img') ? undefined : skipReason('qemu-img is not installed')
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
 
 /** nginx over a folder: `/whole/` without ranges, `/moved/` by way of a redirection, `/locked/` with a password. */
 async function nginx(t: TestContext, folder: string): Promise<string> {
