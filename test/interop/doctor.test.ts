@@ -13,7 +13,6 @@ import {
   espImage,
   grubConfiguration,
   guestDisk,
-  kernelFile,
   kernelVersion,
   putInto,
   rootImage,
@@ -22,6 +21,7 @@ import {
 } from '../support/linux-guest.js'
 import { loopsMissing } from '../support/loop.js'
 import { fillVolume, lvm, partDevice } from '../support/lvm.js'
+import { kernelFile } from '../support/tiny-kernel.js'
 import { have, isInstalled, run, scratch } from '../support/tools.js'
 
 const MiB = 1048576
@@ -199,7 +199,7 @@ const defects: readonly Defect[] = [
   {
     name: 'a kernel that is cut off',
     change: (files) => {
-      files[kernelPath] = kernelFile().subarray(0, 2500)
+      files[kernelPath] = kernelFile(kernelVersion).subarray(0, 2500)
     },
     finds: ['blocks L-KERNEL-DAMAGED'],
     verdict: 'blocked',
@@ -241,7 +241,7 @@ const defects: readonly Defect[] = [
   {
     name: 'a kernel whose name has no version, as Arch names it',
     change: (files) => {
-      files['/boot/vmlinuz-linux'] = kernelFile()
+      files['/boot/vmlinuz-linux'] = kernelFile(kernelVersion)
       files['/boot/grub/grub.cfg'] = grubConfiguration(`root=UUID=${rootUuid}`, '/boot/vmlinuz-linux')
     },
     platform: 'qemu',

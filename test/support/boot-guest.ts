@@ -8,12 +8,12 @@ import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { emulator, type Firmware } from './boots.js'
 import { putInto } from './linux-guest.js'
+import { guestMarker } from './tiny-kernel.js'
 import { fillVolume, lvm, partDevice } from './lvm.js'
 import { run } from './tools.js'
 import { withKernelMount } from './volumes.js'
 
 const mebibyte = 1048576
-const marker = 'VDISK-GUEST-REACHED-ITS-ROOT'
 export const ids = {
   root: '7b8a1f0e-0c0a-4f9e-9a52-3e4a4f3c1d01',
   boot: '7b8a1f0e-0c0a-4f9e-9a52-3e4a4f3c1d02',
@@ -129,46 +129,41 @@ export function bootDisk(t: TestContext, at: (name: string) => string, guest: Gu
   return disk
 }
 
-function bootLoaders(at: (name: string) => string, disk: string, spec: BootGuest): void {
-  // What GRUB reports is to be seen on the serial port.
-  const port = 'serial --unit=0 --speed=115200\nterminal_output serial\n'
-  const early = `${port}search.fs_uuid ${ids.boot} root\nset prefix=($root)/grub\nconfigfile $prefix/grub.cfg\n`
+const grubModules = 'part_gpt ext2 fat normal linux search search_fs_uuid configfile test echo serial terminal'
+
+/** GRUB with what it does first, as an image for its firmware. */
+function grubCore(at: (name: string) => string, target: string, early: string, ...more: readonly string[]): Buffer {
   fs.writeFileSync(at('early.cfg'), early)
-  const modules = [
-    'part_gpt',
-    'ext2',
-    'fat',
-    'normal',
-    'linux',
-    'search',
-    'search_fs_uuid',
-    'configfile',
-    'test',
-    'echo',
-    'serial',
-    'terminal',
-  ]
-  const core = (target: string, ...more: readonly string[]): Buffer => {
-    run('grub-mkimage', '-O', target, '-c', at('early.cfg'), '-p', '/grub', '-o', at(target), ...modules, ...more)
-    return fs.readFileSync(at(target))
-  }
-  if (spec.without !== 'loader') {
-    const bytes = core('i386-pc', 'biosdisk')
-    // As grub-install does it: the first sector of the core leads to the others, the boot code to the core.
-    bytes.writeBigUInt64LE(BigInt(places.core * 2048 + 1), 500)
-    bytes.writeUInt16LE(Math.ceil(bytes.length / 512) - 1, 508)
-    const boot = fs.readFileSync('/usr/lib/grub/i386-pc/boot.img')
-    boot.writeBigUInt64LE(BigInt(places.core * 2048), 0x5c)
-    const file = fs.openSync(disk, 'r+')
-    fs.writeSync(file, boot, 0, 440, 0)
-    fs.writeSync(file, bytes, 0, bytes.length, places.core * mebibyte)
-    fs.closeSync(file)
-  }
+  const image = ['-c', at('early.cfg'), '-p', '/grub', '-o', at(target)]
+  run('grub-mkimage', '-O', target, ...image, ...grubModules.split(' '), ...more)
+  return fs.readFileSync(at(target))
+}
+
+/** What GRUB reports is to be seen on the serial port. */
+export const grubPort = 'serial --unit=0 --speed=115200\nterminal_output serial\n'
+
+/** GRUB for BIOS in the boot code and a partition of its own. @param start MiB. */
+export function biosGrub(at: (name: string) => string, disk: string, start: number, early: string): void {
+  const bytes = grubCore(at, 'i386-pc', early, 'biosdisk')
+  // As grub-install does it: the first sector of the core leads to the others, the boot code to the core.
+  bytes.writeBigUInt64LE(BigInt(start * 2048 + 1), 500)
+  bytes.writeUInt16LE(Math.ceil(bytes.length / 512) - 1, 508)
+  const boot = fs.readFileSync('/usr/lib/grub/i386-pc/boot.img')
+  boot.writeBigUInt64LE(BigInt(start * 2048), 0x5c)
+  const file = fs.openSync(disk, 'r+')
+  fs.writeSync(file, boot, 0, 440, 0)
+  fs.writeSync(file, bytes, 0, bytes.length, start * mebibyte)
+  fs.closeSync(file)
+}
+
+function bootLoaders(at: (name: string) => string, disk: string, spec: BootGuest): void {
+  const early = `${grubPort}search.fs_uuid ${ids.boot} root\nset prefix=($root)/grub\nconfigfile $prefix/grub.cfg\n`
+  if (spec.without !== 'loader') biosGrub(at, disk, places.core, early)
   const esp = at('esp.img')
   fs.rmSync(esp, { force: true })
   run('mkfs.vfat', '-C', '-i', 'abcd1234', esp, '16384')
   if (spec.without !== 'loader') {
-    core('x86_64-efi')
+    grubCore(at, 'x86_64-efi', early)
     run('mmd', '-i', esp, '::/EFI', '::/EFI/BOOT')
     run('mcopy', '-i', esp, at('x86_64-efi'), '::/EFI/BOOT/BOOTX64.EFI')
   }
@@ -228,7 +223,7 @@ function wholeRoot(tree: string, guest: GuestRoot): void {
   fs.mkdirSync(join(units, 'reached.target.wants'))
   const after = 'After=multi-user.target'
   fs.writeFileSync(join(units, 'reached.target'), `[Unit]\nRequires=multi-user.target\n${after}\n`)
-  const says = `/bin/sh -c 'while :; do echo ${marker} > /dev/console; sleep 1; done'`
+  const says = `/bin/sh -c 'while :; do echo ${guestMarker} > /dev/console; sleep 1; done'`
   fs.writeFileSync(join(units, 'reached.service'), `[Unit]\n${after}\n[Service]\nExecStart=${says}\n`)
   fs.symlinkSync('../reached.service', join(units, 'reached.target.wants/reached.service'))
   fs.rmSync(join(units, 'default.target'), { force: true })
@@ -244,7 +239,7 @@ function fewFiles(tree: string, guest: GuestRoot, spec: BootGuest): void {
   for (const folder of ['proc', 'sys', 'dev', 'run', 'tmp', 'boot', 'usr/bin', 'usr/lib', 'usr/lib64', 'usr/sbin'])
     fs.mkdirSync(join(tree, folder), { recursive: true })
   for (const name of ['bin', 'lib', 'lib64', 'sbin']) fs.symlinkSync(`usr/${name}`, join(tree, name))
-  put('usr/sbin/init', `#!/bin/sh\nwhile :; do echo ${marker} > /dev/console; sleep 1; done\n`, 0o755)
+  put('usr/sbin/init', `#!/bin/sh\nwhile :; do echo ${guestMarker} > /dev/console; sleep 1; done\n`, 0o755)
   for (const path of ['usr/bin/dash', 'usr/bin/sleep', 'usr/lib64/ld-linux-x86-64.so.2'])
     fs.copyFileSync(join(guest.path, path), join(tree, path))
   fs.symlinkSync('dash', join(tree, 'usr/bin/sh'))
@@ -321,7 +316,7 @@ export async function reachesRoot(
   try {
     for (let second = 0; second < mostSeconds; second++) {
       const text = shown()
-      if (text.includes(marker)) return { reached: true, shown: '' }
+      if (text.includes(guestMarker)) return { reached: true, shown: text.slice(-1500) }
       if (stops.test(text) || machine.exitCode !== null || machine.signalCode !== null) {
         assert.match(text, stops, `${said}${text.slice(-3000)}`)
         return { reached: false, shown: text.slice(-1500) }

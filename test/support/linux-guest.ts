@@ -1,6 +1,7 @@
 /** Linux systems as far as their files go: made by the tests, with a defect planted in each. */
 import fs from 'node:fs'
 import { dirname, join } from 'node:path'
+import { kernelFile } from './tiny-kernel.js'
 import { run } from './tools.js'
 
 const mebibyte = 1048576
@@ -31,19 +32,6 @@ export function cpio(names: readonly string[]): Buffer {
   return Buffer.concat(parts)
 }
 
-/** The head of a kernel for x86 (Linux, Documentation/arch/x86/boot.rst), and zeros for the rest. */
-export function kernelFile(version = kernelVersion): Buffer {
-  const [setupSectors, paragraphs, text] = [3, 128, 0x400]
-  const bytes = Buffer.alloc((setupSectors + 1) * 512 + paragraphs * 16)
-  bytes[0x1f1] = setupSectors
-  bytes.writeUInt32LE(paragraphs, 0x1f4)
-  bytes.writeUInt16LE(0xaa55, 0x1fe)
-  bytes.write('HdrS', 0x202, 'latin1')
-  bytes.writeUInt16LE(text - 0x200, 0x20e)
-  bytes.write(`${version} (builder@host) #1 SMP\0`, text, 'latin1')
-  return bytes
-}
-
 /** Files of a guest, by their path. */
 export type GuestFiles = Record<string, string | Buffer>
 
@@ -56,7 +44,7 @@ export function debianFiles(modules: readonly string[] = cloudModules): GuestFil
     '/etc/initramfs-tools/modules': '# none\n',
     '/etc/machine-id': '',
     '/boot/grub/grub.cfg': grubConfiguration(`root=UUID=${rootUuid} ro quiet console=ttyS0`),
-    [`/boot/vmlinuz-${kernelVersion}`]: kernelFile(),
+    [`/boot/vmlinuz-${kernelVersion}`]: kernelFile(kernelVersion),
     [`/boot/initrd.img-${kernelVersion}`]: cpio(all),
     [`/usr/lib/modules/${kernelVersion}/modules.builtin`]: 'kernel/fs/proc/proc.ko\n',
     [`/usr/lib/modules/${kernelVersion}/modules.dep`]: [...cloudModules, 'kernel/drivers/scsi/mptspi.ko']
