@@ -4,7 +4,11 @@ import { Cells } from './cells.js'
 import { hiveDamaged } from './damage.js'
 import { HiveKey } from './key.js'
 import { replayLogs } from './logs.js'
+import { HiveSpace, type FreeCell } from './space.js'
 import { baseBlockLength, binHeader } from './structs.js'
+
+/** Free cells that are kept; a hive has thousands. */
+const mostFree = 65536
 
 /**
  * Whether a hive was written completely. `recovered`: its logs have what is missing, and were read. `dirty`: they do
@@ -22,6 +26,7 @@ export class Hive {
   readonly #file: PagedBytes
   readonly #base: BaseBlock
   #binsAreSound = false
+  readonly #free: FreeCell[] = []
 
   constructor(file: PagedBytes, base: BaseBlock, state: HiveState, title: string) {
     this.#file = file
@@ -39,6 +44,7 @@ export class Hive {
    */
   checkBins(): void {
     if (this.#binsAreSound) return
+    this.#free.length = 0
     const { binsSize } = this.#base
     for (let offset = 0; offset < binsSize;) {
       const { signature, offset: stored, size } = this.#bin(offset)
@@ -50,20 +56,28 @@ export class Hive {
     this.#binsAreSound = true
   }
 
+  /** Its free cells. @throws ImageError corrupt E_HIVE_CORRUPT. */
+  space(): HiveSpace {
+    this.checkBins()
+    return new HiveSpace(this.#file, this.#free)
+  }
+
   #bin(offset: number): ReturnType<typeof binHeader.read> {
     const head = new Uint8Array(binHeader.size)
     this.#file.read(baseBlockLength + offset, head)
     return binHeader.read(head)
   }
 
-  #checkCells(bin: number, size: number): void {
+  #checkCells(bin: number, binSize: number): void {
     const word = new Uint8Array(4)
     const view = new DataView(word.buffer)
-    for (let at = binHeader.size; at < size;) {
+    for (let at = binHeader.size; at < binSize;) {
       this.#file.read(baseBlockLength + bin + at, word)
-      const length = Math.abs(view.getInt32(0, true))
-      if (length < 8 || length % 8 !== 0 || at + length > size)
+      const size = view.getInt32(0, true)
+      const length = Math.abs(size)
+      if (length < 8 || length % 8 !== 0 || at + length > binSize)
         throw hiveDamaged(this.title, 'the cells of a bin do not fill it', baseBlockLength + bin + at)
+      if (size > 0 && this.#free.length < mostFree) this.#free.push({ offset: bin + at, size })
       at += length
     }
   }

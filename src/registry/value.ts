@@ -3,6 +3,7 @@ import type { StructValues } from '../binary/struct.js'
 import type { Cell, Cells } from './cells.js'
 import { hiveUnsupported } from './damage.js'
 import { dataSize, isPlainValueName } from './entries.js'
+import { stages, type HiveSpace } from './space.js'
 import { bigData, keyValue, segmentLength } from './structs.js'
 
 /** Types of values (winnt.h). Others are allowed; they are numbers without a meaning here. */
@@ -26,6 +27,8 @@ export interface HivePatch {
   readonly position: number
   readonly old: Uint8Array
   readonly bytes: Uint8Array
+  /** What has a lower number is to be on the medium before it; 0 when left out. */
+  readonly stage?: number
 }
 
 /** A value of a key. */
@@ -106,6 +109,29 @@ export class HiveValue {
         ? []
         : [{ position: position + from, old: own.slice(from, to), bytes: bytes.slice(first, first + to - from) }]
     })
+  }
+
+  /**
+   * What is to be written so that the data is another, also of another length: in its own cell where that has room, or
+   * in a free one. Undefined: there is no room, or the data does not lie in one cell.
+   */
+  replaced(data: Uint8Array, space: HiveSpace): HivePatch[] | undefined {
+    const { dataSize: word, dataOffset: offset } = this.#head
+    if (dataSize(word).inline || this.length === 0 || data.length <= 4 || this.#data().length !== 1) return undefined
+    const own = this.#cells.cell(offset)
+    const fits = data.length <= own.bytes.length
+    const place = fits ? offset : space.put(data)
+    if (place === undefined) return undefined
+    const at = keyValue.fields.dataSize.offset
+    const head = new Uint8Array(8)
+    viewOf(head).setUint32(0, data.length, true)
+    viewOf(head).setUint32(4, place, true)
+    const { bytes, position } = this.#cell
+    const old = bytes.slice(at, at + head.length)
+    const changed = { position: position + at, old, bytes: head, stage: stages.value }
+    if (fits) return [changed, { position: own.position, old: own.bytes.slice(0, data.length), bytes: data }]
+    space.release({ offset, size: own.bytes.length + 4 })
+    return [changed]
   }
 
   /** The data in its pieces: one, or the segments of big data. */

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { test, type TestContext } from 'node:test'
 import { doctor } from '../../src/operations/doctor/doctor.js'
+import { convertPartitionTable } from '../../src/operations/partition/convert.js'
 import { mendGuest, type MendResult } from '../../src/operations/doctor/mending/mend.js'
 import { fixTable } from '../../src/operations/partition/fix.js'
 import { convert } from '../../src/operations/transfer/convert.js'
@@ -201,6 +202,58 @@ test('after new ids the boot store and the drive letters follow, whatever the ta
     })
   }
 })
+
+test('after another kind of table the boot store and the drive letters follow: values move to free cells', async (t) => {
+  if (!tools(t)) return
+  const at = scratch(t)
+  for (const scheme of ['mbr', 'gpt'] as const) {
+    const other = scheme === 'mbr' ? 'gpt' : 'mbr'
+    const disk = windowsDisk(at, windowsSpec(scheme), scheme)
+    const store = scheme === 'gpt' ? hivePaths.efiStore : hivePaths.biosStore
+    const old = {
+      store: hivexFacts(soundHive(at, disk, scheme, store)),
+      system: hivexFacts(soundHive(at, disk, scheme, hivePaths.system)),
+    }
+    const converted = at(`${other}.raw`)
+    await convertPartitionTable(disk, converted, { table: other })
+    const result = await mendGuest(converted, { inPlace: true })
+    assert.deepEqual(mendedIds(result), ['W-BCD-ABSENT', 'W-MOUNTED'], said(result))
+    // Windows starts by UEFI from both, by BIOS from an MBR alone.
+    assert.deepEqual(
+      result.findings.map(({ id }) => id),
+      scheme === 'gpt' ? [] : ['F-NO-LOADER'],
+      said(result),
+    )
+    const { element, manager, letter } = otherNames(converted, scheme)
+    const entry = `\\Objects\\${entryId}\\Elements`
+    assertOnly(old.store, hivexFacts(soundHive(at, converted, scheme, store)), {
+      [`\\Objects\\${bootManager}\\Elements\\11000001`]: { Element: binary(manager) },
+      [`${entry}\\11000001`]: { Element: binary(element) },
+      [`${entry}\\21000001`]: { Element: binary(element) },
+    })
+    const hive = soundHive(at, converted, scheme, hivePaths.system)
+    assertOnly(old.system, hivexFacts(hive), {
+      '\\MountedDevices': Object.fromEntries(
+        Object.keys(windowsSpec(scheme).mounted).map((name) => [name, binary(letter)]),
+      ),
+    })
+    assert.match(regedStart(at, hive, 'MountedDevices'), /DosDevices/)
+  }
+})
+
+/** What names the partitions of a disk whose table was of the kind `scheme`. */
+function otherNames(disk: string, scheme: Scheme): Names {
+  if (scheme === 'mbr') {
+    const number = (pattern: RegExp, text: string): string => (pattern.exec(text)?.[1] ?? '').toLowerCase()
+    const whole = number(/Disk identifier \(GUID\): (\S+)/, run('sgdisk', '-p', disk))
+    const partition = number(/Partition unique GUID: (\S+)/, run('sgdisk', '-i', '1', disk))
+    const element = partitionElement({ partition, disk: whole })
+    return { element, manager: element, letter: mounted(partition) }
+  }
+  const signature = fs.readFileSync(disk).readUInt32LE(440).toString(16).padStart(8, '0')
+  const at = (start: number): Buffer => partitionElement({ signature, start })
+  return { element: at(starts.windows), manager: at(starts.esp), letter: mounted({ signature, start: starts.windows }) }
+}
 
 test('a VHDX is mended in place; what is not certain about other disks stays', async (t) => {
   if (!tools(t)) return

@@ -6,7 +6,7 @@ const titles = { bios: 'BIOS', uefi: 'UEFI' } as const
 
 /** Whether the firmware of the platform starts the disk; without a platform, whether any does. */
 export function checkFirmware(
-  { boot, image, operatingSystem }: InspectResult,
+  { boot, image, operatingSystem, scheme }: InspectResult,
   platform: Platform | undefined,
   report: DoctorReport,
 ): void {
@@ -35,7 +35,7 @@ export function checkFirmware(
         boot.firmware === 'none' || only === undefined
           ? 'no firmware finds anything to start'
           : `${platform?.id ?? 'it'} has ${titles[only]} alone, and the disk starts from the other`,
-      remedy: { kind: 'inside-guest', text: loaderRemedy(only, windows) },
+      remedy: { kind: 'inside-guest', text: loaderRemedy(only, windows, scheme === 'gpt') },
     })
     return
   }
@@ -60,7 +60,10 @@ export function checkFirmware(
   })
 }
 
-function loaderRemedy(only: 'bios' | 'uefi' | undefined, windows: boolean): string {
+function loaderRemedy(only: 'bios' | 'uefi' | undefined, windows: boolean, isGpt: boolean): string {
+  // Windows starts from a GPT by UEFI alone.
+  if (only === 'bios' && windows && isGpt)
+    return 'Convert the table back (vdisk partition convert --table mbr), and run bootrec /fixmbr.'
   if (only === 'bios')
     return windows
       ? 'In the repair system of Windows: bootrec /fixmbr, bootrec /fixboot, bcdboot C:\\Windows /f BIOS.'

@@ -31,6 +31,8 @@ export interface FileEdit {
   /** What stands there now: checked before anything is written. */
   readonly old: Uint8Array
   readonly bytes: Uint8Array
+  /** Of changes that keep the size: what has a lower number is to be on the medium before it; 0 when left out. */
+  readonly stage?: number
 }
 
 /** What was not looked into. It may hold what keeps the disk from starting. */

@@ -179,7 +179,7 @@ function holds(volumes: readonly GuestVolume[], { open, path, content }: MendedF
   const files = volumes.find((volume) => placeText(volume) === where)?.files
   const node = files?.file(path)
   if (files === undefined || node?.size !== content.size) return false
-  return content.patches.every(({ offset, bytes }) => {
+  return content.groups.flat().every(({ offset, bytes }) => {
     const read = new Uint8Array(bytes.length)
     return files.fill(node, offset, read) && Buffer.compare(read, bytes) === 0
   })

@@ -16,7 +16,8 @@ export interface EditedFile {
 
 /** What is to stand where in a file, and its size then. */
 export interface NewContent {
-  readonly patches: readonly FilePatch[]
+  /** Each group is to be on the medium before the next. */
+  readonly groups: readonly (readonly FilePatch[])[]
   readonly size: number
 }
 
@@ -32,12 +33,19 @@ export function newContent({ open, path, node, edits }: EditedFile): NewContent 
       throw refused('E_NOT_MENDED', `${path} does not hold at byte ${offset} what is to be changed there`)
   }
   if (sorted.every(({ old, bytes }) => old.length === bytes.length))
-    return { patches: sorted.map(({ offset, bytes }) => ({ offset, bytes })), size: node.size }
+    return { groups: inStages(sorted), size: node.size }
   if (node.size > longestText) throw refused('E_NOT_MENDED', `${path} has ${node.size} bytes`)
   const before = new Uint8Array(node.size)
   if (!open.files.fill(node, 0, before)) throw refused('E_NOT_MENDED', `${path} cannot be read`)
   const after = spliced(before, sorted)
-  return { patches: [difference(before, after)], size: after.length }
+  return { groups: [[difference(before, after)]], size: after.length }
+}
+
+function inStages(edits: readonly FileEdit[]): FilePatch[][] {
+  const stages = [...new Set(edits.map(({ stage = 0 }) => stage))].sort((one, other) => one - other)
+  return stages.map((wanted) =>
+    edits.filter(({ stage = 0 }) => stage === wanted).map(({ offset, bytes }) => ({ offset, bytes })),
+  )
 }
 
 /** Without those that are there twice: several findings may have one cause. */

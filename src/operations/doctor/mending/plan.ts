@@ -116,7 +116,8 @@ function guardVolume(open: GuestVolume, volumes: readonly GuestVolume[]): void {
 function mendedFile(file: EditedFile, places: VolumePlaces): MendedFile {
   const { open, node } = file
   const content = newContent(file)
-  const writes = open.files.rewrite(node, content.patches, content.size).map((group) =>
+  const rewrites = content.groups.flatMap((patches) => open.files.rewrite(node, patches, content.size))
+  const writes = rewrites.map((group) =>
     group.flatMap(({ position, bytes }) => {
       let done = 0
       return places.runs(open, position, bytes.length).map(({ offset, length }) => {

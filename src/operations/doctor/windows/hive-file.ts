@@ -1,5 +1,5 @@
 import { corrupt, isImageError } from '../../../errors.js'
-import { openHive, type Hive, type HiveBytes, type HivePatch } from '../../../registry/index.js'
+import { openHive, type Hive, type HiveBytes, type HivePatch, type HiveSpace } from '../../../registry/index.js'
 import type { VolumeFiles } from '../../files/volume-files.js'
 import type { GuestVolume } from '../guest.js'
 import type { DoctorReport, FileEdit } from '../report.js'
@@ -44,7 +44,12 @@ export function hiveEdits({ open, path, hive }: HiveFile, patches: readonly Hive
   const changes = patches.filter(({ old, bytes }) => Buffer.compare(old, bytes) !== 0)
   // The whole hive is only read where something is to be changed in it.
   if (changes.length === 0 || hive.state !== 'clean' || !isWhole(hive)) return []
-  return changes.map(({ position, old, bytes }) => ({ open, path, offset: position, old, bytes }))
+  return changes.map(({ position, old, bytes, stage }) => ({ open, path, offset: position, old, bytes, stage }))
+}
+
+/** The free cells of a hive that may be changed. */
+export function hiveSpace({ hive }: HiveFile): HiveSpace | undefined {
+  return hive.state === 'clean' && isWhole(hive) ? hive.space() : undefined
 }
 
 function isWhole(hive: Hive): boolean {

@@ -9,7 +9,7 @@ import {
 } from '../../../registry/index.js'
 import type { DoctorReport } from '../report.js'
 import type { WindowsGuest } from './guest.js'
-import { attempt, hiveEdits } from './hive-file.js'
+import { attempt, hiveEdits, hiveSpace, type HiveFile } from './hive-file.js'
 import type { WindowsPlaces, Renames } from './places.js'
 
 /** Whether the letter of the system's own volume means the partition that it lies in. */
@@ -44,20 +44,31 @@ export function checkMountedDevices(
           text: 'Delete the values of MountedDevices from a repair system: Windows makes them anew.',
         },
       },
-      hiveEdits(
-        guest.system,
-        values.flatMap((value) => valuePatches(value, letter, own, renames)),
-      ),
+      hiveEdits(guest.system, allPatches(guest.system, values, { letter, own, renames })),
     )
   })
 }
 
-function valuePatches(value: HiveValue, letter: HiveValue, own: DiskPlace, renames: Renames): HivePatch[] {
-  const old = value.data()
-  const place = mountedDevice(old)
-  const now = Buffer.compare(old, letter.data()) === 0 ? own : place === undefined ? undefined : renames.of(place)
-  if (now === undefined) return []
-  const bytes = mountedDeviceBytes(now)
-  // The form of the other kind of table has another length: the value would have to move.
-  return bytes.length === old.length ? value.patches(0, bytes) : []
+interface NewLetters {
+  readonly letter: HiveValue
+  readonly own: DiskPlace
+  readonly renames: Renames
+}
+
+/** Names of the other kind of table have another length: such values move to free cells. */
+function allPatches(file: HiveFile, values: readonly HiveValue[], { letter, own, renames }: NewLetters): HivePatch[] {
+  const changed = values.flatMap((value) => {
+    const old = value.data()
+    const place = mountedDevice(old)
+    const now = Buffer.compare(old, letter.data()) === 0 ? own : place === undefined ? undefined : renames.of(place)
+    return now === undefined ? [] : [{ value, bytes: mountedDeviceBytes(now) }]
+  })
+  if (changed.every(({ value, bytes }) => value.length === bytes.length))
+    return changed.flatMap(({ value, bytes }) => value.patches(0, bytes))
+  const space = hiveSpace(file)
+  if (space === undefined) return []
+  const patches = changed.map(({ value, bytes }) => value.replaced(bytes, space))
+  // All of them, or none: two names of one volume would say two things.
+  if (patches.includes(undefined)) return []
+  return [...patches.flatMap((each) => each ?? []), ...space.patches()]
 }
