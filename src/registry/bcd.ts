@@ -5,7 +5,8 @@ import { guid, struct, u32, u64 } from '../binary/struct.js'
 import type { DiskPlace } from './disk-place.js'
 import type { Hive } from './hive.js'
 import type { HiveKey } from './key.js'
-import type { HivePatch, HiveValue } from './value.js'
+import type { HivePatch } from './patch.js'
+import type { HiveValue } from './value.js'
 
 /** Objects of boot stores that have an id of their own. */
 export const bcdObjects = { bootManager: '9dea862c-5cdd-4e70-acc1-f32b344d4795' } as const

@@ -1,7 +1,7 @@
 import { roundUp, viewOf } from '../binary/integers.js'
 import type { HiveBytes } from './bytes.js'
 import { baseBlockLength } from './structs.js'
-import type { HivePatch } from './value.js'
+import { stages, type HivePatch } from './patch.js'
 
 /** A cell that is free: where it begins, counted from the end of the base block, and its bytes. */
 export interface FreeCell {
@@ -10,12 +10,6 @@ export interface FreeCell {
 }
 
 const headLength = 4
-
-/**
- * The order of writing, so that the hive is sound after each: what lies in free cells, heads of new cells, the last of
- * a bin first, values, then cells that are freed. There are no more new cells than values of a key.
- */
-export const stages = { content: 0, heads: 1, value: 1_000_000, freed: 1_000_001 } as const
 
 /** The free cells of a hive, for values that become longer. The hive's own size stays. */
 export class HiveSpace {

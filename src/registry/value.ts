@@ -3,7 +3,8 @@ import type { StructValues } from '../binary/struct.js'
 import type { Cell, Cells } from './cells.js'
 import { hiveUnsupported } from './damage.js'
 import { dataSize, isPlainValueName } from './entries.js'
-import { stages, type HiveSpace } from './space.js'
+import { stages, type HivePatch } from './patch.js'
+import type { HiveSpace } from './space.js'
 import { bigData, keyValue, segmentLength } from './structs.js'
 
 /** Types of values (winnt.h). Others are allowed; they are numbers without a meaning here. */
@@ -20,16 +21,6 @@ export const valueTypes = {
 } as const
 
 const longestData = 16 * 1048576
-
-/** Other bytes for a place in the file of a hive. */
-export interface HivePatch {
-  /** Bytes from the start of the file. */
-  readonly position: number
-  readonly old: Uint8Array
-  readonly bytes: Uint8Array
-  /** What has a lower number is to be on the medium before it; 0 when left out. */
-  readonly stage?: number
-}
 
 /** A value of a key. */
 export class HiveValue {

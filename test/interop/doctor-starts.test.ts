@@ -49,7 +49,7 @@ function startDisk(at: (name: string) => string, files: GuestFiles, searched: st
 
 const menu = (root: string): string => `set timeout=0\n${grubConfiguration(`root=UUID=${root} ro console=ttyS0`)}`
 
-test('a small disk starts where doctor says so, does not where it is blocked, and does when it is mended', async (t) => {
+test('a small disk starts where doctor says so, not where it is blocked, and again when it is mended', async (t) => {
   const programs = ['sgdisk', 'mke2fs', 'mkfs.vfat', 'mcopy', 'grub-mkimage', emulator]
   if (!programs.every((tool) => have(t, tool))) return
   if (!fs.existsSync('/usr/lib/grub/i386-pc/boot.img')) {

@@ -203,7 +203,7 @@ test('after new ids the boot store and the drive letters follow, whatever the ta
   }
 })
 
-test('after another kind of table the boot store and the drive letters follow: values move to free cells', async (t) => {
+test('after another kind of table the boot store and drive letters follow: values move to free cells', async (t) => {
   if (!tools(t)) return
   const at = scratch(t)
   for (const scheme of ['mbr', 'gpt'] as const) {
