@@ -8,6 +8,7 @@ import { decodedBy } from './library-stream.js'
 import { LzmaDamage, LzmaDecoder } from './lzma.js'
 import { xzHeaderLength, xzMagic } from './marks.js'
 import type { StreamCodec } from './types.js'
+import { unfilteringOf, type Unfiltering } from './branch-filters.js'
 
 /** .xz (xz-file-format.txt 1.2): streams one behind the other, zeros between and behind them in groups of four. */
 export const xzStream: StreamCodec = { id: 'xz', decode: (input) => decodeXz(input) }
@@ -17,17 +18,7 @@ export const xzCheckLengths = [0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 
 const pieceLength = 1048576
 /** Larger dictionaries are refused: they are memory that must be there. */
 const largestDictionary = 1024 * 1024 * 1024
-const filterNames: Readonly<Record<number, string>> = {
-  3: 'delta',
-  4: 'x86',
-  5: 'PowerPC',
-  6: 'IA-64',
-  7: 'ARM',
-  8: 'ARM-Thumb',
-  9: 'SPARC',
-  10: 'ARM64',
-  11: 'RISC-V',
-}
+const lzma2Id = 0x21
 
 /** What the index of a stream records of a block: bytes without the padding, and bytes of content. */
 export interface XzRecord {
@@ -193,10 +184,12 @@ export class XzBlock {
 
   *content(): Generator<Uint8Array> {
     const input = this.#input
-    const { dictionary, stored, size } = this.#header()
+    const { dictionary, filters, stored, size } = this.#header()
     const start = input.position
     const check = new BlockCheck(this.#check)
-    for (const piece of decodeLzma2(input, dictionary)) {
+    // The first filter was the first to be applied.
+    const pieces = filters.reduceRight((inner, unfilter) => unfilter(inner), decodeLzma2(input, dictionary))
+    for (const piece of pieces) {
       check.update(piece)
       this.size += piece.length
       if (size !== undefined && this.size > size)
@@ -217,7 +210,12 @@ export class XzBlock {
   }
 
   /** Takes the block's header (3.1). */
-  #header(): { readonly dictionary: number; readonly stored?: number; readonly size?: number } {
+  #header(): {
+    readonly dictionary: number
+    readonly filters: readonly Unfiltering[]
+    readonly stored?: number
+    readonly size?: number
+  } {
     const input = this.#input
     const start = input.position
     const length = ((input.peek(1)[0] ?? 0) + 1) * 4
@@ -231,20 +229,34 @@ export class XzBlock {
     const size = (flags & 0x80) === 0 ? undefined : numbers.number()
     if ((flags & 0x3c) !== 0) throw input.damaged('an xz block header has reserved bits set', start + 1)
     let dictionary = 0
+    const filters: Unfiltering[] = []
     for (let filter = 0; filter <= (flags & 3); filter++) {
       const id = numbers.number()
       const properties = Uint8Array.from(input.take(numbers.number(), 'an xz block header'))
-      if (id !== 0x21 || filter < (flags & 3)) {
-        throw unsupported(
-          'E_CODEC',
-          `${input.name} is compressed with the xz filter ${filterNames[id] ?? id}, which vdisk does not know`,
-          { hint: 'Unpack it with xz -d first.' },
-        )
-      }
-      dictionary = this.#dictionarySize(properties, start)
+      if (filter < (flags & 3)) filters.push(this.#filter(id, properties, start))
+      else if (id === lzma2Id) dictionary = this.#dictionarySize(properties, start)
+      else throw this.#unknownFilter(id)
     }
     input.position = start + length
-    return { dictionary, stored, size }
+    return { dictionary, filters, stored, size }
+  }
+
+  #filter(id: number, properties: Uint8Array, position: number): Unfiltering {
+    if (id === lzma2Id) throw this.#input.damaged('LZMA2 is not the last xz filter', position)
+    const filter = unfilteringOf(id, properties)
+    if (filter === undefined) throw this.#unknownFilter(id)
+    if (filter === 'impossible')
+      throw this.#input.damaged(`an xz block header has impossible properties of filter ${id}`, position)
+    return filter
+  }
+
+  #unknownFilter(id: number): Error {
+    const name = id === 11 ? 'RISC-V' : id
+    return unsupported(
+      'E_CODEC',
+      `${this.#input.name} is compressed with the xz filter ${name}, which vdisk does not know`,
+      { hint: 'Unpack it with xz -d first.' },
+    )
   }
 
   #dictionarySize(properties: Uint8Array, position: number): number {
