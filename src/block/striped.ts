@@ -41,3 +41,46 @@ export class StripedSource implements BlockSource {
     // The pieces belong to the caller.
   }
 }
+
+/** What one of several pieces holds of a disk that is striped over them. Closing it leaves the disk open. */
+export class StripeShare implements BlockSource {
+  readonly capacity: number
+  readonly sectorSize: 512 | 4096
+  readonly grain: number
+  readonly #whole: BlockSource
+  readonly #stripe: number
+  readonly #pieces: number
+  readonly #piece: number
+  readonly #reader = new ExtentReader(this)
+
+  /**
+   * @param stripe bytes; the size of the disk is a multiple of so many for each of the pieces.
+   * @param piece which of them, from 0.
+   */
+  constructor(whole: BlockSource, stripe: number, pieces: number, piece: number) {
+    if (!(stripe > 0) || whole.capacity % (stripe * pieces) !== 0 || piece >= pieces)
+      throw new RangeError(`${whole.capacity} bytes are not striped over ${pieces} pieces by ${stripe}`)
+    this.capacity = whole.capacity / pieces
+    this.sectorSize = whole.sectorSize
+    this.grain = Math.min(stripe, whole.grain)
+    this.#whole = whole
+    this.#stripe = stripe
+    this.#pieces = pieces
+    this.#piece = piece
+  }
+
+  extentAt(offset: number, limit: number): Extent {
+    const within = offset % this.#stripe
+    const at = ((offset - within) / this.#stripe) * this.#pieces * this.#stripe + this.#piece * this.#stripe + within
+    const length = Math.min(limit, this.#stripe - within, this.capacity - offset)
+    return movedExtent(this.#whole.extentAt(at, length), offset, offset - at)
+  }
+
+  read(offset: number, target: Uint8Array): void {
+    this.#reader.read(offset, target)
+  }
+
+  [Symbol.dispose](): void {
+    // The disk belongs to the caller.
+  }
+}

@@ -149,3 +149,94 @@ test('Clonezilla: what a volume group lacks is named, and is never taken from el
     assert.equal((await vdisk(['cat', `${folder}@disk=vg-root:/etc/hostname`], { cwd })).stdout.toString(), 'root\n')
   }
 })
+
+test('Clonezilla: striped volumes lie where they were; thin ones are named, with where their content is', async (t) => {
+  if (loopsMissing() !== undefined) {
+    t.skip(loopsMissing())
+    return
+  }
+  if (!haveAll(t, 'sfdisk', 'vgcreate', 'mke2fs', 'partclone.ext4')) return
+  const cwd = testFolder(t)
+  const disk = emptyFile(join(cwd, 'disk.raw'), 80 * mebibyte)
+  fs.writeFileSync(join(cwd, 'table'), 'label: gpt\nstart=2048,size=30MiB,type=lvm\nstart=32MiB,size=40MiB,type=lvm\n')
+  run('sh', '-c', `sfdisk --quiet ${disk} < ${join(cwd, 'table')}`)
+  const parts = [partDevice(t, disk, mebibyte, 30 * mebibyte), partDevice(t, disk, 32 * mebibyte, 40 * mebibyte)]
+  const paths = parts.map(({ path }) => path)
+  for (const path of paths) lvm(paths, 'pvcreate', '-q', path)
+  lvm(paths, 'vgcreate', '-q', '-s', '1M', 'vg', ...paths)
+  const create = (...parameters: string[]): string =>
+    lvm(paths, 'lvcreate', '-an', '-Zn', '-Wn', '-y', '-q', ...parameters)
+  create('-n', 'linear', '-L', '3M', 'vg', paths[0] ?? '')
+  create('-n', 'fast', '-i', '2', '-I', '64k', '-L', '24M', 'vg')
+  lvm(paths, 'lvextend', '-y', '-q', '-i', '1', '-L', '+4M', 'vg/fast')
+  const folder = join(cwd, 'saved')
+  await saveDisk(folder, disk, () => '', 'sda', [])
+  const image = emptyFile(join(cwd, 'fast.ext4'), 28 * mebibyte)
+  fs.mkdirSync(join(cwd, 'tree'))
+  fs.writeFileSync(join(cwd, 'tree/noise'), diskLike(9_000_000, 7))
+  run('mke2fs', '-q', '-F', '-t', 'ext4', '-d', join(cwd, 'tree'), image)
+  const saved = (name: string): void => {
+    run(
+      'sh',
+      '-c',
+      `partclone.ext4 -c -F -q -L ${cwd}/log -s ${image} -o ${folder}/vg-${name}.ext4-ptcl-img.uncomp 2>&1`,
+    )
+  }
+  saved('fast')
+  const uuids = lvm(paths, 'pvs', '--noheadings', '-o', 'pv_name,pv_uuid').trim().split('\n')
+  const uuidOf = (path: string): string =>
+    uuids
+      .find((row) => row.includes(path))
+      ?.trim()
+      .split(/\s+/)[1] ?? ''
+  fs.writeFileSync(
+    join(folder, 'lvm_vg_dev.list'),
+    paths.map((path, index) => `vg /dev/sda${index + 1} ${uuidOf(path)}\n`).join(''),
+  )
+  fs.writeFileSync(join(folder, 'lvm_logv.list'), '/dev/vg/fast ext4 data\n')
+  const conf = join(folder, 'lvm_vg.conf')
+  lvm(paths, 'vgcfgbackup', '-f', conf, 'vg')
+  // What the kernel would give: LVM's own places, filled by hand.
+  fillVolume(disk, parts, 'vg/fast', fs.readFileSync(image))
+  const out = join(cwd, 'restored.raw')
+  await convert(folder, out, { to: 'raw' })
+  const volume = (of: string, name: string): Promise<unknown> =>
+    convert(`${of}@lv=vg/fast`, join(cwd, name), { to: 'raw', from: of === folder ? undefined : 'raw' })
+  await volume(out, 'of-restored')
+  await volume(folder, 'of-folder')
+  await volume(disk, 'of-disk')
+  run('e2fsck', '-f', '-n', join(cwd, 'of-restored'))
+  assert.ok(fs.readFileSync(join(cwd, 'of-disk')).equals(fs.readFileSync(image)))
+  assert.ok(fs.readFileSync(join(cwd, 'of-restored')).equals(fs.readFileSync(join(cwd, 'of-folder'))))
+  run('mkdir', join(cwd, 'dumped'))
+  run('debugfs', '-R', `rdump / ${join(cwd, 'dumped')}`, join(cwd, 'of-restored'))
+  assert.ok(fs.readFileSync(join(cwd, 'dumped/noise')).equals(fs.readFileSync(join(cwd, 'tree/noise'))))
+  // Stripes that do not fill their volume are no description that could be used.
+  const text = fs.readFileSync(conf, 'utf8')
+  fs.writeFileSync(conf, text.replace('stripe_size = 128', 'stripe_size = 129'))
+  assert.match(
+    info(folder)
+      .notes.map(({ message }) => message)
+      .join('\n'),
+    /sda1 is a physical volume of LVM \(vg\), and/,
+  )
+  fs.writeFileSync(conf, text)
+  // A thin volume has no places of its own.
+  const slim =
+    'slim { id = "slim-1" status = ["READ", "WRITE", "VISIBLE"] segment_count = 1 segment1 { start_extent = 0 ' +
+    'extent_count = 28 type = "thin" thin_pool = "pool" transaction_id = 0 device_id = 1 } }\n'
+  const withSlim = text.replace(/^\t\tfast \{/m, `${slim}$&`)
+  assert.notEqual(withSlim, text)
+  fs.writeFileSync(conf, withSlim)
+  saved('slim')
+  fs.appendFileSync(join(folder, 'lvm_logv.list'), '/dev/vg/slim ext4 data\n')
+  const messages = info(folder)
+    .notes.filter(({ code }) => code === 'W_NOT_SAVED')
+    .map(({ message }) => message)
+  assert.deepEqual(
+    messages.filter((message) => message.includes('slim')),
+    ['vg/slim is thin, which is not put together: it is missing on the disk; @disk=vg-slim is its content'],
+  )
+  await convert(`${folder}@disk=vg-slim`, join(cwd, 'slim.raw'), { to: 'raw' })
+  run('e2fsck', '-f', '-n', join(cwd, 'slim.raw'))
+})

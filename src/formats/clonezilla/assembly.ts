@@ -196,8 +196,13 @@ class Parts {
       const source = this.#logical.get(run.volume)
       if (source !== undefined) this.opened.push({ start: start + run.start, length: run.length, source })
     }
-    for (const { name: volume, why } of made.missing)
-      this.#note(`${name}/${volume}`, `${why}: its place on ${printable(device)} reads as zero`)
+    for (const { name: volume, why, isElsewhere } of made.missing) {
+      const own = `${name}-${volume}`
+      const advice = this.#folder.imageOf(own) === undefined ? '' : `; @disk=${printable(own)} is its content`
+      const what =
+        isElsewhere === true ? 'it is missing on the disk' : `its place on ${printable(device)} reads as zero`
+      this.#note(`${name}/${volume}`, `${why}: ${what}${advice}`)
+    }
     const volumes = new Set(made.runs.map(({ volume }) => printable(volume)))
     this.saved.push({
       device,
@@ -246,7 +251,9 @@ class Parts {
   }
 
   #note(device: string, what: string): void {
-    this.#notes.push({ code: 'W_NOT_SAVED', message: `${printable(device)} ${what}` })
+    const message = `${printable(device)} ${what}`
+    // Each physical volume of a group reports what is missing of it.
+    if (!this.#notes.some((note) => note.message === message)) this.#notes.push({ code: 'W_NOT_SAVED', message })
   }
 }
 

@@ -1,4 +1,4 @@
-import { readGroup, type LogicalVolume, type VolumeGroup } from '../../binary/lvm2/group.js'
+import { readGroup, type LogicalSegment, type LogicalVolume, type VolumeGroup } from '../../binary/lvm2/group.js'
 import {
   areaHeaderSize,
   label,
@@ -11,6 +11,7 @@ import {
 import { BytesSource } from '../../block/bytes-source.js'
 import { Layout } from '../../block/layout.js'
 import { SliceSource } from '../../block/slice.js'
+import { StripeShare } from '../../block/striped.js'
 import type { BlockSource } from '../../block/types.js'
 import { isImageError, printable } from '../../errors.js'
 import type { PhysicalVolume } from './disks.js'
@@ -33,8 +34,11 @@ export interface PlacedRun {
 export interface MadePhysicalVolume {
   readonly source: BlockSource
   readonly runs: readonly PlacedRun[]
-  /** Logical volumes that the backup does not hold, or that cannot be placed, and why. */
-  readonly missing: readonly { readonly name: string; readonly why: string }[]
+  /**
+   * Logical volumes that the backup does not hold, or that cannot be placed, and why; `isElsewhere`: what lies on the
+   * physical volume are volumes of its own (of a thin one: those of its pool).
+   */
+  readonly missing: readonly { readonly name: string; readonly why: string; readonly isElsewhere?: boolean }[]
 }
 
 /** The group that a partition belongs to, where the folder has its description; the text without what stands before. */
@@ -74,15 +78,17 @@ export function makePhysicalVolume(
   if (start > longestHead || start + extents * extentSize > size) return undefined
   const head = metadata(uuid, text, start, size)
   if (head === undefined) return undefined
-  const missing: { name: string; why: string }[] = []
+  const missing: { name: string; why: string; isElsewhere?: boolean }[] = []
   const runs: PlacedRun[] = []
   for (const volume of group.volumes) {
     const here = volume.segments.filter(({ stripes }) => stripes.some(({ physical }) => physical === key))
-    if (here.length === 0) continue
-    if (volume.unread !== undefined || here.some(({ stripes }) => stripes.length > 1)) {
-      missing.push({ name: volume.name, why: `is ${printable(volume.unread ?? 'striped')}, which is not put together` })
+    const isElsewhere = volume.segments.every(({ stripes }) => stripes.length === 0)
+    if (volume.unread !== undefined && (here.length > 0 || (isElsewhere && volume.isVisible))) {
+      missing.push({ name: volume.name, why: `is ${printable(volume.unread)}, which is not put together`, isElsewhere })
       continue
     }
+    if (here.length === 0) continue
+    if (!here.every((segment) => isEven(segment, extentSize))) return undefined
     const content = contentOf(volume)
     if (content === undefined) {
       if (volume.isVisible) missing.push({ name: volume.name, why: 'is not in the backup' })
@@ -90,12 +96,24 @@ export function makePhysicalVolume(
     }
     for (const segment of here) {
       const length = segment.count * extentSize
-      const source = new SliceSource(content, segment.start * extentSize, length)
-      runs.push({ volume: volume.name, start: start + (segment.stripes[0]?.extent ?? 0) * extentSize, length, source })
+      const { stripes, stripeSize } = segment
+      const whole = new SliceSource(content, segment.start * extentSize, length)
+      for (const [index, { physical, extent }] of stripes.entries()) {
+        if (physical !== key) continue
+        const source =
+          stripes.length === 1 ? whole : new StripeShare(whole, stripeSize * sectorSize, stripes.length, index)
+        runs.push({ volume: volume.name, start: start + extent * extentSize, length: source.capacity, source })
+      }
     }
   }
   const source = laidOut(head, runs, size)
   return source === undefined ? undefined : { source, runs, missing }
+}
+
+/** Whether its stripes fill it. */
+function isEven({ count, stripes, stripeSize }: LogicalSegment, extentSize: number): boolean {
+  const share = (count * extentSize) / stripes.length
+  return stripes.length === 1 || (stripeSize > 0 && share % (stripeSize * sectorSize) === 0)
 }
 
 /** Undefined where two volumes have one place, or one lies outside. */
