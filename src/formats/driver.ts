@@ -190,6 +190,8 @@ export interface ImageInside extends BlockSource {
   readonly notes: readonly Note[]
   /** As of a DiskImage. */
   check(options: CheckOptions): Work<void, Finding>
+  /** Compares the checksums that reading does not compare, of all of it. */
+  verify(): Work<void, Finding>
 }
 
 export interface OpenContext {

@@ -1,3 +1,4 @@
+import { giveContent } from '../block/content-taker.js'
 import type { Work } from '../block/work.js'
 import type { BlockSource, Extent, Note } from '../block/types.js'
 import { unsupported } from '../errors.js'
@@ -33,6 +34,15 @@ export class InsideImage implements ImageInside {
 
   *check(options: CheckOptions): Work<void, Finding> {
     for (const { image } of this.#opened.layers) yield* image.check?.(options) ?? []
+  }
+
+  *verify(): Work<void, Finding> {
+    for (const { image } of this.#opened.layers) {
+      const sums = image.contentSums?.(0, image.capacity)
+      if (sums !== undefined) yield* giveContent(image, sums)
+      yield* sums?.findings() ?? []
+      yield* image.verify?.(0, image.capacity) ?? []
+    }
   }
 
   extentAt(offset: number, limit: number): Extent {

@@ -25,6 +25,7 @@ import { diskIn } from './disk-folder.js'
 import { InsideImage } from './inside.js'
 import { OpenedImage, type ImageFile, type Layer } from './opened.js'
 import type { ReadingForward } from './member-file.js'
+import { digestOptions, ignoresDigests } from './outside-digests.js'
 import { checkOptions, optionsAmong } from './options.js'
 import { detectFormat, ProbedFile, readAsRaw } from './probe.js'
 import { contentsOf, unwrap, type Contents, type Unwrapped } from './unwrap.js'
@@ -274,7 +275,10 @@ class ChainOpener {
 
   /** An option that no image of the chain has would be without effect. @throws ImageError usage E_UNKNOWN_OPTION */
   #refuseUnusedOptions(): void {
-    const known = this.#layers.flatMap(({ driver }) => driver.openOptions ?? [])
+    const known = this.#layers.flatMap(({ driver, wrappings }) => [
+      ...(driver.openOptions ?? []),
+      ...digestOptions(wrappings),
+    ])
     const [top] = this.#layers
     if (top !== undefined) checkOptions(known, this.#options.options ?? {}, `reading ${top.driver.id}`)
   }
@@ -332,6 +336,7 @@ class ChainOpener {
         stores: [store, ...further],
         notes: [...notes, ...extra],
         wrappings: outside?.wrappings ?? [],
+        ignoresDigests: ignoresDigests(outside?.wrappings ?? [], this.#options.options),
       }
     } catch (error) {
       for (const opened of further) opened[Symbol.dispose]()

@@ -6,7 +6,7 @@ import { assertUnchanged } from '../block/changed.js'
 import { giveContent, type ContentTaker } from '../block/content-taker.js'
 import type { BlockSource, ByteStore, Extent, Note } from '../block/types.js'
 import { damageNotes, findingNote } from './damage.js'
-import type { ContentSums, DiskImage, Finding, FormatDriver } from './driver.js'
+import { asWarning, type ContentSums, type DiskImage, type Finding, type FormatDriver } from './driver.js'
 import { ignoreChecksums, ignoreChecksumsHint } from './option-specs.js'
 import type { Wrapping } from './unwrap.js'
 import type { FoundBy } from '../location/gate.js'
@@ -46,6 +46,8 @@ export interface Layer {
   readonly stores: readonly ByteStore[]
   /** What it was taken out of, outermost first; empty for a file of its own. */
   readonly wrappings: readonly Wrapping[]
+  /** Whether digests that these have of it, and that are wrong, are warned of only. */
+  readonly ignoresDigests?: boolean
   /** What is known besides the image's own notes. */
   readonly notes: readonly Note[]
 }
@@ -265,7 +267,11 @@ export class OpenedImage implements BlockSource {
   }
 
   *#verify(layer: Layer, isProven: boolean): Work<void> {
-    const { image } = layer
+    const { image, wrappings, ignoresDigests } = layer
+    for (const { verify } of wrappings)
+      for (const item of verify?.() ?? [])
+        if ('severity' in item) this.#judge(layer, [ignoresDigests === true ? asWarning(item) : item], true)
+        else yield item
     // What is put together of several places (a logical volume) may need all of the disk.
     const [offset, length] = this.start > 0 ? [this.start, this.capacity] : [0, image.capacity]
     const sums = isProven ? undefined : image.contentSums?.(offset, length)
@@ -279,12 +285,12 @@ export class OpenedImage implements BlockSource {
   }
 
   /** What is wrong with a layer's checksums: an error is thrown, of a warning there is a note. */
-  #judge({ image, name, driver }: Layer, findings: Iterable<Finding>): void {
+  #judge({ image, name, driver }: Layer, findings: Iterable<Finding>, isOutside = false): void {
     for (const finding of findings) {
       const { code, message } = findingNote(finding, name)
       if (finding.severity === 'error') {
-        const canIgnore = driver.openOptions?.some((option) => option.name === ignoreChecksums.name) === true
-        throw corrupt(code, message, { hint: canIgnore ? ignoreChecksumsHint : undefined })
+        const canIgnore = isOutside || driver.openOptions?.some((option) => option.name === ignoreChecksums.name)
+        throw corrupt(code, message, { hint: canIgnore === true ? ignoreChecksumsHint : undefined })
       }
       this.#verified.set(image, [...(this.#verified.get(image) ?? []), { code, message }])
     }

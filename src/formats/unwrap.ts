@@ -6,6 +6,7 @@ import { isPartialName } from '../location/partial.js'
 import { MemberLocation } from '../location/member.js'
 import { extensionOf } from '../sys/host-path.js'
 import type { Wrapped, WrapperContext, WrapperDriver } from './driver.js'
+import type { Finding } from './finding.js'
 import { memberFile, type MemberOptions } from './member-file.js'
 import { chooseMember, noMember } from './members.js'
 import { partOf, ProbedFile } from './probe.js'
@@ -32,6 +33,8 @@ export interface Wrapping {
   readonly appliance?: Wrapped['appliance']
   /** As of what was wrapped. */
   readonly check?: Wrapped['check']
+  /** Compares the digests that it has of the file of the disk. */
+  readonly verify?: () => Work<void, Finding>
 }
 
 /** A file without what it was wrapped in, and what it looks like. Its store owns what it came from. */
@@ -153,7 +156,7 @@ function* opened(outer: Unwrapped, driver: WrapperDriver, options: UnwrapOptions
     file: { store, registry },
     location,
   } = outer
-  const { members, notes = [], appliance, check } = yield* driver.open(store, options.context(location))
+  const { members, notes = [], appliance, check, verify } = yield* driver.open(store, options.context(location))
   const member = chooseMember(members, store.name, options.member)
   const name = member.name === undefined ? store.name : `${printable(member.name)} in ${store.name}`
   const size = store.size
@@ -165,6 +168,7 @@ function* opened(outer: Unwrapped, driver: WrapperDriver, options: UnwrapOptions
     capacity: member.capacity,
     appliance,
     check,
+    verify: verify === undefined ? undefined : () => verify(member),
   }
   const all = [...outer.notes, ...notes]
   if (member.open !== undefined) {

@@ -57,6 +57,8 @@ export interface Wrapped {
   readonly appliance?: Appliance
   /** Judges what is around the disk: a manifest. `deep`: also reads everything that it has digests of. */
   readonly check?: (options: { readonly deep: boolean }) => Work<void, Finding>
+  /** Compares the digests of the file of one of its members, read whole. For commands that read all of a disk. */
+  readonly verify?: (member: WrappedFile) => Work<void, Finding>
 }
 
 /**

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { crc32 } from 'node:zlib'
 import { noise } from '../../fixtures/content.js'
+import { giveContent } from '../../src/block/content-taker.js'
+import { finish } from '../../src/block/work.js'
 import { partcloneImage, partcloneOneImage, type PartcloneOptions } from '../../fixtures/spec-writer/backups.js'
 import type { MemoryStore } from '../../src/block/memory-store.js'
 import { partclone } from '../../src/formats/partclone/index.js'
@@ -125,10 +127,23 @@ const images: readonly Damaged[] = [
 testDamaged(partclone, images)
 
 test('partclone: blocks that do not have their checksum are never given out', () => {
-  for (const options of [{}, { reseed: false }, { mode: 'crc32', blocksPerChecksum: 5000, blockSize: 4096 }] as const) {
-    const file = two(options).fill(dataStart + 3 * block, 1, 0xee)
-    assert.throws(() => readAll(partclone.open(file.store(), openContext)), { code: 'E_CHECKSUM', kind: 'corrupt' })
-  }
+  const damaged = two({}).fill(dataStart + 3 * block, 1, 0xee)
+  assert.throws(() => readAll(partclone.open(damaged.store(), openContext)), { code: 'E_CHECKSUM', kind: 'corrupt' })
+  // What cannot be verified for single blocks is, for who reads all of them (unit/operations/stored-checksums).
+  for (const options of [{ reseed: false }, { mode: 'crc32', blocksPerChecksum: 5000, blockSize: 4096 }] as const)
+    for (const [file, codes] of [
+      [two(options).fill(dataStart + 3 * block, 1, 0xee), ['E_CHECKSUM']],
+      [two(options), []],
+    ] as const) {
+      const disk = partclone.open(file.store(), openContext)
+      const sums = disk.contentSums?.(0, disk.capacity)
+      assert.ok(sums !== undefined)
+      finish(giveContent(disk, sums))
+      assert.deepEqual(
+        [...sums.findings()].map(({ code }) => code),
+        codes,
+      )
+    }
   // One block of a damaged strip, and one of another: each strip has its own checksum.
   const image = partclone.open(
     two()

@@ -108,6 +108,19 @@ export class ClonezillaImage implements DiskImage {
     }
   }
 
+  /** The checksums of partitions that are not verified where single blocks are read. */
+  *verify(offset: number, length: number): Work<void, Finding> {
+    const wanted = this.#assembled.partitions.filter(
+      ({ start, length: placed }) => start < offset + length && offset < start + placed,
+    )
+    for (const source of sourcesOf(wanted)) {
+      const image = yield* source.prepare()
+      for (const item of image.verify())
+        if ('severity' in item) yield { ...item, structure: `${printable(source.device)}: ${item.structure}` }
+        else yield item
+    }
+  }
+
   [Symbol.dispose](): void {
     for (const source of sourcesOf(this.#assembled.partitions)) source[Symbol.dispose]()
     this.#folder[Symbol.dispose]()

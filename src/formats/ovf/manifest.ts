@@ -106,6 +106,19 @@ export function* checkManifest(
   }
 }
 
+/** Holds files against their digests, as far as the manifest has any. */
+export function* checkDigests(manifest: Manifest, files: readonly DigestedFile[]): Work<void, Finding> {
+  const total = files.reduce((sum, { source }) => sum + source.capacity, 0)
+  let before = 0
+  for (const { name, source } of files) {
+    const digest = manifest.digests.get(name)
+    const finding =
+      digest === undefined ? undefined : yield* digestFinding(manifest, name, digest, source, { before, total })
+    if (finding !== undefined) yield { ...finding, structure: `manifest ${printable(manifest.name)}` }
+    before += source.capacity
+  }
+}
+
 const pieceLength = 1048576
 
 function* digestFinding(

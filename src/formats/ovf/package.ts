@@ -2,7 +2,7 @@ import type { BlockSource } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
 import type { Appliance, Finding, Wrapped, WrappedFile } from '../driver.js'
 import { parseEnvelope, type Envelope, type ReferencedFile } from './envelope.js'
-import { checkManifest, digestNotes, type DigestedFile, type Manifest } from './manifest.js'
+import { checkDigests, checkManifest, digestNotes, type DigestedFile, type Manifest } from './manifest.js'
 
 /** Where the files of a package are: members of an archive, or files beside the description. */
 export interface PackageFiles {
@@ -33,6 +33,7 @@ export function openPackage(files: PackageFiles): Wrapped {
     notes: manifest === undefined ? [] : digestNotes(manifest, name, description),
     appliance: { ...shown(envelope), signed, manifest: manifest === undefined ? undefined : algorithmOf(manifest) },
     check: ({ deep }) => checkPackage(files, envelope, deep),
+    verify: manifest === undefined ? undefined : ({ name: file = '' }) => verifyFile(files, envelope, manifest, file),
   }
 }
 
@@ -55,6 +56,18 @@ function* checkPackage(files: PackageFiles, envelope: Envelope, deep: boolean): 
     if (files.manifest !== undefined) yield* checkManifest(files.manifest, opened, { deep })
   } finally {
     for (const file of opened) file[Symbol.dispose]?.()
+  }
+}
+
+/** The digests of the file of a disk, or of its pieces. */
+function* verifyFile(files: PackageFiles, envelope: Envelope, manifest: Manifest, file: string): Work<void, Finding> {
+  const opened = [...files.digested(envelope)]
+  try {
+    const isWanted = ({ name }: DigestedFile): boolean =>
+      name === file || name === decoded(file) || (name.startsWith(`${file}.`) && /\.\d{9}$/.test(name))
+    yield* checkDigests(manifest, opened.filter(isWanted))
+  } finally {
+    for (const one of opened) one[Symbol.dispose]?.()
   }
 }
 

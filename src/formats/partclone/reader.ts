@@ -2,11 +2,12 @@ import { ExtentSource } from '../../block/extent-source.js'
 import type { ByteStore, Extent, Note, Section } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
 import { corrupt, hints, printable } from '../../errors.js'
-import type { CheckOptions, DiskImage, Finding } from '../driver.js'
+import type { CheckOptions, ContentSums, DiskImage, Finding } from '../driver.js'
 import { StoredBlocks } from './blocks.js'
 import { noChecksum, type ChecksumKind } from './checksums.js'
 import { readHeader, type Header } from './header.js'
-import { Strips, VerifiedStore } from './strips.js'
+import { StripSums } from './strip-sums.js'
+import { isVerifiable, Strips, VerifiedStore } from './strips.js'
 
 /** A partclone image: the used blocks of a filesystem, one behind the other, and a bitmap of which they are. */
 export class PartcloneImage extends ExtentSource implements DiskImage {
@@ -18,7 +19,7 @@ export class PartcloneImage extends ExtentSource implements DiskImage {
   readonly #header: Header
   readonly #blocks: StoredBlocks
   readonly #strips: Strips
-  /** What blocks are read from: it verifies them. */
+  /** What blocks are read from: it verifies them, where that can be done for some alone. */
   readonly #data: ByteStore
   readonly #verified: VerifiedStore | undefined
 
@@ -32,7 +33,7 @@ export class PartcloneImage extends ExtentSource implements DiskImage {
     this.#blocks = blocks
     this.#strips = new Strips(header, blocks.dataStart, checksum.length)
     this.#verified = checksum === noChecksum ? undefined : new VerifiedStore(store, this.#header, this.#strips)
-    this.#data = this.#verified ?? store
+    this.#data = isVerifiable(this.#header, this.#strips) ? (this.#verified ?? store) : store
     this.subformat = `v${header.version}`
     this.capacity = header.deviceSize
     this.grain = header.blockSize
@@ -71,6 +72,21 @@ export class PartcloneImage extends ExtentSource implements DiskImage {
         fields: rows,
       },
     ]
+  }
+
+  /** Those that are not verified whenever something is read: of all of the disk. */
+  contentSums(offset: number, length: number): ContentSums | undefined {
+    const verified = this.#verified
+    if (verified === undefined || this.#data === verified || offset > 0 || length < this.capacity) return undefined
+    const { store, capacity } = this
+    return new StripSums({
+      store,
+      capacity,
+      verified,
+      header: this.#header,
+      blocks: this.#blocks,
+      strips: this.#strips,
+    })
   }
 
   *check({ deep = false }: CheckOptions = {}): Work<void, Finding> {

@@ -10,6 +10,11 @@ const largestStrip = 16 * 1024 * 1024
 const keptBytes = 32 * 1024 * 1024
 const pieceLength = 1024 * 1024
 
+/** Whether each strip can be verified whenever something of it is read. */
+export function isVerifiable({ reseed }: Header, { content }: Strips): boolean {
+  return reseed && content <= largestStrip
+}
+
 /** Where the stored blocks lie: strips of `blocksPerChecksum` blocks, each followed by its checksum. Bytes. */
 export class Strips {
   readonly dataStart: number
@@ -45,8 +50,8 @@ export class Strips {
 }
 
 /**
- * The file, whose blocks are verified when they are read. Where each strip has a checksum of its own, and is no larger
- * than 16 MiB, that is always; else as long as reading goes on where it stood.
+ * The file, whose blocks are verified when they are read: for strips that have checksums of their own, and are small
+ * enough to be read whole ({@link isVerifiable}).
  */
 export class VerifiedStore extends ReadOnlyStore {
   readonly name: Label
@@ -55,8 +60,6 @@ export class VerifiedStore extends ReadOnlyStore {
   readonly #header: Header
   readonly #strips: Strips
   readonly #kept: Recent<Uint8Array>
-  readonly #whole: boolean
-  #running: Running | undefined
 
   constructor(below: ByteStore, header: Header, strips: Strips) {
     super()
@@ -65,7 +68,6 @@ export class VerifiedStore extends ReadOnlyStore {
     this.#below = below
     this.#header = header
     this.#strips = strips
-    this.#whole = header.reseed && strips.content <= largestStrip
     this.#kept = new Recent(Math.max(1, Math.floor(keptBytes / strips.content)), (strip) => this.#verified(strip))
   }
 
@@ -75,10 +77,9 @@ export class VerifiedStore extends ReadOnlyStore {
     for (let done = 0; done < target.length;) {
       const strip = Math.floor((position + done - dataStart) / stored)
       const within = position + done - dataStart - strip * stored
-      const length = Math.min(target.length - done, this.#contentOf(strip) - within)
+      const length = Math.min(target.length - done, this.contentOf(strip) - within)
       const piece = target.subarray(done, done + length)
-      if (this.#whole) piece.set(this.#kept.get(strip).subarray(within, within + length))
-      else this.#follow(strip, within, piece)
+      piece.set(this.#kept.get(strip).subarray(within, within + length))
       done += length
     }
   }
@@ -96,14 +97,14 @@ export class VerifiedStore extends ReadOnlyStore {
     let sum = checksum.start()
     for (let strip = 0; strip < count; strip++) {
       if (this.#header.reseed) sum = checksum.start()
-      const length = this.#contentOf(strip)
+      const length = this.contentOf(strip)
       for (let done = 0; done < length; done += piece.length) {
         const bytes = piece.subarray(0, Math.min(piece.length, length - done))
         this.#below.read(dataStart + strip * stored + done, bytes)
         sum.update(bytes)
         if (done > 0) yield { done: dataStart + strip * stored + done, total: this.size }
       }
-      const error = this.#compare(strip, sum)
+      const error = this.compare(strip, sum)
       if (error !== undefined) yield { position: dataStart + strip * stored, error }
       // One that goes on from the strips before is wrong from here to the end.
       if (error !== undefined && !this.#header.reseed) return
@@ -119,43 +120,27 @@ export class VerifiedStore extends ReadOnlyStore {
     this.#below[Symbol.dispose]()
   }
 
-  #contentOf(strip: number): number {
+  /** Bytes of content of a strip: the last may have less. */
+  contentOf(strip: number): number {
     const { dataStart, stored, content } = this.#strips
     return Math.min(content, this.size - this.#header.checksum.length - dataStart - strip * stored)
   }
 
   #verified(strip: number): Uint8Array {
-    const bytes = new Uint8Array(this.#contentOf(strip))
+    const bytes = new Uint8Array(this.contentOf(strip))
     this.#below.read(this.#strips.dataStart + strip * this.#strips.stored, bytes)
     const sum = this.#header.checksum.start()
     sum.update(bytes)
-    const error = this.#compare(strip, sum)
+    const error = this.compare(strip, sum)
     if (error !== undefined) throw error
     return bytes
   }
 
-  /** Reads on, and compares where a strip ends; reading elsewhere ends that. */
-  #follow(strip: number, within: number, target: Uint8Array): void {
-    this.#below.read(this.#strips.dataStart + strip * this.#strips.stored + within, target)
-    // Checksums of version 1 are compared by `check` alone: they cover one byte of each block.
-    if (this.#header.checksum.mode === undefined) return
-    const { reseed, checksum } = this.#header
-    let running = this.#running
-    if (within === 0 && (strip === 0 || reseed)) running = { strip, within, sum: checksum.start() }
-    if (running === undefined || running.strip !== strip || running.within !== within) return
-    running.sum.update(target)
-    running.within += target.length
-    this.#running = running
-    if (running.within < this.#contentOf(strip)) return
-    const error = this.#compare(strip, running.sum)
-    if (error !== undefined) throw error
-    this.#running = { strip: strip + 1, within: 0, sum: reseed ? checksum.start() : running.sum }
-  }
-
-  #compare(strip: number, sum: Checksum): ImageError | undefined {
+  /** What is wrong with a strip whose checksum, or that of all up to its end, is `sum`. */
+  compare(strip: number, sum: Checksum): ImageError | undefined {
     const { checksum, littleEndian, blockSize } = this.#header
     const position = this.#strips.dataStart + strip * this.#strips.stored
-    const length = this.#contentOf(strip)
+    const length = this.contentOf(strip)
     const stored = new Uint8Array(checksum.length)
     this.#below.read(position + length, stored)
     const right = sum.digest(littleEndian)
@@ -169,10 +154,4 @@ export class VerifiedStore extends ReadOnlyStore {
       { details: { position, length } },
     )
   }
-}
-
-interface Running {
-  readonly strip: number
-  within: number
-  readonly sum: Checksum
 }

@@ -5,9 +5,12 @@ import { test, type TestContext } from 'node:test'
 import zlib from 'node:zlib'
 import { isImageError } from '../../../src/errors.js'
 import { check, type CheckResult } from '../../../src/operations/check/check.js'
+import { compare } from '../../../src/operations/inspect/compare.js'
+import { hash } from '../../../src/operations/inspect/hash.js'
 import { contentsLater, info } from '../../../src/operations/inspect/info.js'
 import { openDisk, parseImageArgument } from '../../../src/operations/open/opening.js'
 import { convert } from '../../../src/operations/transfer/convert.js'
+import { measure } from '../../../src/operations/transfer/measure.js'
 import { diskLike, readAll } from '../../support/content.js'
 import { testFolder } from '../../support/folder.js'
 import { manifestText, ovfText, tarBytes, type OvfDisk, type TarEntry } from '../../support/ova-bytes.js'
@@ -294,6 +297,51 @@ test('OVA: every form of a manifest is understood, and a change is found', async
       ['W_MANIFEST_DIGEST'],
     )
   }
+})
+
+test('OVA: a disk whose digest is another than the manifest says is not given out', async (t) => {
+  const folder = testFolder(t)
+  const bytes = diskLike(3 * 2 ** 20, 9)
+  const description = entry(
+    'vm.ovf',
+    ovfText([
+      { id: 'a', href: 'a.img', capacity: `${3 * 2 ** 20}` },
+      { id: 'b', href: 'b.img', capacity: `${3 * 2 ** 20}` },
+    ]),
+  )
+  const [a, b] = [entry('a.img', bytes), entry('b.img', diskLike(3 * 2 ** 20, 10))]
+  const manifest = entry('vm.mf', manifestText([description, a, b], 'SHA256'))
+  const changed = Buffer.from(bytes)
+  changed[2_000_000] = (changed[2_000_000] ?? 0) ^ 1
+  const path = put(folder, 'vm.ova', tarBytes([description, manifest, { ...a, bytes: changed }, b]))
+  put(folder, 'vm.ovf', description.bytes)
+  put(folder, 'vm.mf', manifest.bytes)
+  put(folder, 'a.img', changed)
+  put(folder, 'b.img', b.bytes)
+  const out = join(folder, 'out.raw')
+  const wrong = { code: 'E_MANIFEST_DIGEST', kind: 'corrupt', hint: /--from-option ignore-checksums=true/ }
+  for (const source of [path, join(folder, 'vm.ovf')]) {
+    await assert.rejects(convert(`${source}@disk=a`, out), wrong)
+    await assert.rejects(hash(`${source}@disk=a`), wrong)
+    await assert.rejects(measure(`${source}@disk=a`, { to: 'qcow2' }), wrong)
+    await assert.rejects(compare(join(folder, 'a.img'), `${source}@disk=a`), wrong)
+    assert.ok(!fs.existsSync(out))
+    const { notes } = await convert(`${source}@disk=a`, out, { fromOptions: { 'ignore-checksums': true } })
+    assert.deepEqual(
+      notes.map(({ code }) => code),
+      ['W_MANIFEST_DIGEST'],
+    )
+    assert.ok(fs.readFileSync(out).equals(changed))
+    fs.rmSync(out)
+    // The other disk is whole.
+    assert.deepEqual((await convert(`${source}@disk=b`, out)).notes, [])
+    fs.rmSync(out)
+  }
+  const without = put(folder, 'without.ova', tarBytes([description, { ...a, bytes: changed }, b]))
+  await convert(`${without}@disk=a`, out)
+  await assert.rejects(hash(`${without}@disk=a`, { fromOptions: { 'ignore-checksums': true } }), {
+    code: 'E_UNKNOWN_OPTION',
+  })
 })
 
 test('OVA: what the manifest leaves out, says too much, or says wrongly', async (t) => {

@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { crc32 } from 'node:zlib'
 import { ewfImage, type EwfRecipe } from '../../../fixtures/spec-writer/ewf.js'
 import { dmgImage, dmgSegments, dmgType } from '../../../fixtures/spec-writer/dmg.js'
+import { partcloneImage, partcloneOneImage } from '../../../fixtures/spec-writer/backups.js'
 import { androidSparseImage } from '../../../fixtures/spec-writer/read-only.js'
 import { crc32Zeros } from '../../../src/binary/checksum.js'
 import { compare } from '../../../src/operations/inspect/compare.js'
@@ -89,6 +90,14 @@ const damaged: Readonly<Record<string, Files>> = {
   'simg: the checksum in the header': sparse(undefined, withHeaderSum((crc32(content) ^ 1) >>> 0)),
 }
 
+const partcloneOne = (byte: number): Files => {
+  const bytes = partcloneOneImage(content)
+  bytes.writeUInt8(bytes.readUInt8(byte) ^ 1, byte)
+  return { 'a.pcl': bytes }
+}
+/** Where the first block begins: behind the header, a byte for each block, and a mark. */
+const firstBlock = 4160 + content.length / 4096 + 8
+
 const sound: Readonly<Record<string, Files>> = {
   dmg: dmg(),
   'dmg in segments': segments,
@@ -128,6 +137,41 @@ test('a wrong checksum in an image stops what reads all of it, and leaves no tar
     // Single places are read without reading everything first.
     await hash(path, { ranges: [{ offset: 0, length: 512 }] })
   }
+})
+
+test('partclone of version 1: the checksums of the first bytes of its blocks count where all is read', async (t) => {
+  const folder = join(testFolder(t), 'images')
+  for (const block of [0, 9, 20]) {
+    // The byte that the checksum is of, and one that it does not see.
+    const path = placed(folder, { ...partcloneOne(firstBlock + block * 4100), 'sound.raw': content })
+    const corrupt = { code: 'E_CHECKSUM', kind: 'corrupt' }
+    await assert.rejects(convert(path, join(folder, 'b.qcow2')), corrupt)
+    await assert.rejects(convert(path, join(folder, 'b.raw'), { rate: 1e9, threads: 2 }), corrupt)
+    await assert.rejects(hash(path), corrupt)
+    await assert.rejects(compare(join(folder, 'sound.raw'), path), corrupt)
+    assert.deepEqual(fs.readdirSync(folder), ['a.pcl', 'sound.raw'])
+    await hash(path, { ranges: [{ offset: 4 * chunk, length: 512 }] })
+  }
+  // Of version 2, checksums that go on from one to the next; the disk ends inside a block.
+  const odd = content.subarray(0, 6 * chunk - 512)
+  for (const [change, isWrong] of [
+    [0, false],
+    [1, true],
+  ] as const) {
+    const image = partcloneImage(odd, { reseed: false })
+    const at = image.indexOf(content.subarray(4 * chunk, 4 * chunk + 4096)) + 100
+    image.writeUInt8(image.readUInt8(at) ^ change, at)
+    const path = placed(folder, { 'a.pcl': image })
+    for (const work of [
+      () => hash(path),
+      () => convert(path, join(folder, 'b.vhdx')),
+      () => measure(path, { to: 'vdi' }),
+    ])
+      if (isWrong) await assert.rejects(work(), { code: 'E_CHECKSUM', kind: 'corrupt' })
+      else await work()
+  }
+  await hash(placed(folder, partcloneOne(firstBlock + 4096 * 3 + 5)))
+  await hash(placed(folder, { 'a.pcl': partcloneOneImage(content, true) }))
 })
 
 test('images whose checksums are right are converted, with no more to say', async (t) => {
