@@ -1,7 +1,10 @@
 import type { Label } from '../errors.js'
 import { parseHttpAddress, type HttpAddress } from '../remote/http/address.js'
+import { PageBlobTarget } from '../remote/azure/page-blob-target.js'
+import { signedAddress } from '../remote/azure/signed-address.js'
 import { optionsOf } from '../remote/http/environment.js'
 import { HttpStore } from '../remote/http/http-store.js'
+import type { UploadTarget } from './upload.js'
 import { otherId, type Location, type LocationId, type Scheme } from './location.js'
 
 /** A file of a web server. What it names is not looked for on the network: it has no neighbours. */
@@ -12,12 +15,16 @@ export class HttpLocation implements Location {
   readonly label: Label
   readonly name: string | undefined
   readonly place: string
+  /** Of a blob of Azure's storage. Web servers give files out, and take none. */
+  readonly upload: (() => UploadTarget) | undefined
   readonly #at: HttpAddress
 
   /** @throws ImageError usage E_HTTP_URL. */
   constructor(readonly address: string) {
     this.#at = parseHttpAddress(address)
-    this.id = otherId('http', this.#at.url)
+    const signed = signedAddress(new URL(this.#at.url))
+    if (signed !== undefined) this.upload = () => new PageBlobTarget(this.#at, signed.isManagedDisk)
+    this.id = otherId('http', signed?.identity ?? this.#at.url)
     this.label = this.#at.label
     this.name = lastName(this.#at.url)
     this.place = serverPlace(this.#at.url)

@@ -11,15 +11,18 @@ const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/
 /**
  * How web servers are read, as the environment says: `VDISK_HTTP_TIMEOUT` (seconds that a server may keep silent),
  * `VDISK_HTTP_CONNECTIONS` (1 to 16), `VDISK_HTTP_HEADERS` (a file with lines `Name: value`, which are secrets).
- * @throws ImageError usage E_OPTION; those of reading the file.
+ * @param usualConnections where it does not say how many. @throws ImageError usage E_OPTION; those of reading the file.
  */
-export function optionsOf(variables: Readonly<Record<string, string | undefined>>): ReaderOptions {
+export function optionsOf(
+  variables: Readonly<Record<string, string | undefined>>,
+  usualConnections = usualOptions.connections,
+): ReaderOptions {
   const seconds = numberOf(variables, 'VDISK_HTTP_TIMEOUT', 3600)
   const connections = numberOf(variables, 'VDISK_HTTP_CONNECTIONS', 16)
   const file = variables['VDISK_HTTP_HEADERS']
   return {
     milliseconds: seconds === undefined ? usualOptions.milliseconds : seconds * 1000,
-    connections: connections ?? usualOptions.connections,
+    connections: connections ?? usualConnections,
     headers: file === undefined || file === '' ? undefined : headersIn(file),
   }
 }

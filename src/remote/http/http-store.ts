@@ -3,7 +3,7 @@ import type { Note } from '../../block/types.js'
 import { corrupt, type ImageError, type Label } from '../../errors.js'
 import { ThreadCalls } from '../../sys/thread-calls.js'
 import type { HttpAddress } from './address.js'
-import type { HttpAnswer, HttpRequest, HttpThreadData } from './http-thread.js'
+import type { HttpAnswer, HttpRequest, HttpThreadData, StoredRequest } from './http-thread.js'
 import { headLength, usualOptions, type ReaderOptions } from './reader-options.js'
 
 /** Room for an answer of the thread, in bytes: an error, or what is known of the file. */
@@ -44,8 +44,15 @@ export class HttpStore extends ReadOnlyStore {
   readonly size: number
   readonly notes: readonly Note[]
   readonly underWay = underWay
-  readonly #thread: ThreadCalls<HttpRequest, HttpAnswer>
+  readonly #thread: ThreadCalls<HttpRequest | StoredRequest, HttpAnswer>
   readonly #milliseconds: number
+  readonly #isSparse: boolean
+  /** What is known of what was written, from `start` to `end`: starts and ends, in turn. */
+  #stored: { readonly start: number; readonly end: number; readonly bounds: Float64Array } = {
+    start: 0,
+    end: 0,
+    bounds: new Float64Array(0),
+  }
   /** By number; the least recently used first. */
   readonly #pages = new Map<number, Uint8Array>()
   /** One behind the other. */
@@ -76,6 +83,7 @@ export class HttpStore extends ReadOnlyStore {
     if (facts === undefined) throw new Error(`${this.name}: the thread did not describe the file`)
     this.size = facts.size
     this.notes = facts.notes
+    this.#isSparse = facts.isSparse === true
     this.#keep(0, new Uint8Array(head, 0, facts.headLength))
   }
 
@@ -105,6 +113,20 @@ export class HttpStore extends ReadOnlyStore {
     }
     if (done < end)
       await this.#thread.ask({ offset: position + done, length: end - done, buffer, start: byteOffset + done })
+  }
+
+  holeAt(position: number, limit: number): { readonly hole: boolean; readonly length: number } {
+    if (!this.#isSparse) return { hole: false, length: limit }
+    if (position < this.#stored.start || position >= this.#stored.end) this.#lookUp(position)
+    const { bounds, end } = this.#stored
+    // The first bound behind the position: of a start, what is before it is a hole.
+    let [low, high] = [0, bounds.length]
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      if ((bounds[middle] ?? 0) > position) high = middle
+      else low = middle + 1
+    }
+    return { hole: low % 2 === 0, length: Math.min(limit, (bounds[low] ?? end) - position) }
   }
 
   [Symbol.dispose](): void {
@@ -212,6 +234,12 @@ export class HttpStore extends ReadOnlyStore {
     const [buffer, state] = [new SharedArrayBuffer(length), new SharedArrayBuffer(4)]
     this.#thread.send({ offset: start, length, buffer, start: 0, state })
     return { start, bytes: new Uint8Array(buffer), state: new Int32Array(state) }
+  }
+
+  #lookUp(position: number): void {
+    const { stored } = this.#thread.call({ storedFrom: position }, this.#longest)
+    if (stored === undefined) throw new Error(`${this.name}: the thread does not know what was written`)
+    this.#stored = { start: position, ...stored }
   }
 
   /** Has the thread read a range, and waits for it; the result holds until the next call. */

@@ -3,6 +3,7 @@ import { answering, type ThreadAnswer, type ThreadStart } from '../../sys/thread
 import type { HttpAddress } from './address.js'
 import { RangeReader } from './range-reader.js'
 import type { ReaderOptions, RemoteFacts } from './reader-options.js'
+import { firstBehind } from './stored-runs.js'
 
 /** What the thread is started with. `head` gets the file's beginning. */
 export interface HttpThreadData {
@@ -23,9 +24,19 @@ export interface HttpRequest {
   readonly state?: SharedArrayBuffer
 }
 
+/** Which parts of the file were written, from the run that ends behind an offset on. */
+export interface StoredRequest {
+  readonly storedFrom: number
+}
+
 export interface HttpAnswer extends ThreadAnswer {
   readonly facts?: RemoteFacts
+  /** Starts and ends, in turn; and up to where they are all that there is. */
+  readonly stored?: { readonly bounds: Float64Array; readonly end: number }
 }
+
+/** As many runs as an answer has room for. */
+const mostRuns = 2048
 
 const port = parentPort
 if (port === null) throw new Error('this file runs as a worker thread only')
@@ -42,9 +53,22 @@ function report({ id, state }: HttpRequest & { readonly id: number }, result: Ht
   Atomics.notify(word, 0)
 }
 
+function storedFrom({ stored = [], facts }: RangeReader, offset: number): HttpAnswer['stored'] {
+  const first = firstBehind(stored, offset)
+  const runs = stored.slice(first, first + mostRuns)
+  return {
+    bounds: Float64Array.from(runs.flatMap(({ start, end }) => [start, end])),
+    end: stored[first + mostRuns]?.start ?? facts.size,
+  }
+}
+
 RangeReader.open(address, new Uint8Array(head), options).then(
   (reader) => {
-    port.on('message', (request: HttpRequest & { readonly id: number }) => {
+    port.on('message', (request: (HttpRequest | StoredRequest) & { readonly id: number }) => {
+      if ('storedFrom' in request) {
+        reply(request.id, { stored: storedFrom(reader, request.storedFrom) } satisfies HttpAnswer)
+        return
+      }
       const { id, offset, length, buffer, start, state } = request
       // The caller of such a request does nothing else meanwhile.
       reader.read(offset, new Uint8Array(buffer, start, length), id === 0 && state === undefined).then(

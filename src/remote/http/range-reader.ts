@@ -5,6 +5,7 @@ import { corrupt, unsupported, type Label } from '../../errors.js'
 import { temporaryFolder } from '../../sys/self.js'
 import type { HttpAddress } from './address.js'
 import { headLength, type ReaderOptions, type RemoteFacts } from './reader-options.js'
+import { firstBehind, type StoredRun } from './stored-runs.js'
 import { contentRange, sizeOfUnsatisfied, versionOf, type FileVersion } from './answer.js'
 import { longestRequest, RangeQueue, type WantedRange } from './range-queue.js'
 import { again, fill, PassingFailure, pieces, Requester, scatter, type FollowedAddress } from './request.js'
@@ -18,6 +19,8 @@ type ScratchStore = ReturnType<typeof createScratchStore>
  */
 export class RangeReader implements Disposable {
   readonly facts: RemoteFacts
+  /** What of it was written, in order, where the server says so; the rest is zero, and is not asked for. */
+  readonly stored: readonly StoredRun[] | undefined
   readonly #requester: Requester
   #at: FollowedAddress
   readonly #version: FileVersion | undefined
@@ -33,6 +36,7 @@ export class RangeReader implements Disposable {
       readonly facts: RemoteFacts
       readonly version?: FileVersion
       readonly scratch?: ScratchStore
+      readonly stored?: readonly StoredRun[]
     },
   ) {
     this.#requester = requester
@@ -41,6 +45,7 @@ export class RangeReader implements Disposable {
     this.facts = found.facts
     this.#version = found.version
     this.#scratch = found.scratch
+    this.stored = found.stored
   }
 
   /**
@@ -91,10 +96,26 @@ export class RangeReader implements Disposable {
       return
     }
     const all: Promise<void>[] = []
-    for (let done = 0; done < target.length; done += longestRequest)
-      all.push(this.#piece(offset + done, target.subarray(done, done + longestRequest), isUrgent))
+    for (const { start, end } of this.#storedIn(offset, target))
+      for (let at = start; at < end; at += longestRequest) {
+        const piece = target.subarray(at - offset, Math.min(at + longestRequest, end) - offset)
+        all.push(this.#piece(at, piece, isUrgent))
+      }
     // Nothing may still write into the memory when one has failed.
     for (const result of await Promise.allSettled(all)) if (result.status === 'rejected') throw result.reason
+  }
+
+  /** What is to be asked for; the rest of `target` becomes zero. */
+  #storedIn(offset: number, target: Uint8Array): StoredRun[] {
+    const end = offset + target.length
+    if (this.stored === undefined) return [{ start: offset, end }]
+    target.fill(0)
+    const found: StoredRun[] = []
+    for (let index = firstBehind(this.stored, offset); ; index++) {
+      const run = this.stored[index]
+      if (run === undefined || run.start >= end) return found
+      found.push({ start: Math.max(run.start, offset), end: Math.min(run.end, end) })
+    }
   }
 
   #piece(offset: number, target: Uint8Array, isUrgent: boolean): Promise<void> {
@@ -210,7 +231,21 @@ async function openByRanges(
   await fill(answer, head.subarray(0, length))
   const version = versionOf(answer.headers)
   const notes = version === undefined ? [versionNote(label)] : []
-  return new RangeReader(requester, { at, version, facts: { size: range.size, notes, headLength: length } })
+  const facts = { size: range.size, notes, headLength: length }
+  const stored = await storedRuns(requester, at, answer, range.size)
+  return new RangeReader(requester, { at, version, stored, facts: { ...facts, isSparse: stored !== undefined } })
+}
+
+/** What of a page blob was written; undefined where all may be. */
+async function storedRuns(
+  requester: Requester,
+  { url }: FollowedAddress,
+  { headers }: IncomingMessage,
+  size: number,
+): Promise<readonly StoredRun[] | undefined> {
+  if (headers['x-ms-blob-type'] !== 'PageBlob') return undefined
+  const { pageRuns } = await import('../azure/page-runs.js')
+  return await pageRuns(requester, url, { size, etag: headers.etag })
 }
 
 function versionNote(label: Label): Note {

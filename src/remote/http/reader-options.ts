@@ -11,6 +11,8 @@ export interface RemoteFacts {
   readonly notes: readonly Note[]
   /** How much of the file's beginning was read already. */
   readonly headLength: number
+  /** Whether the server says what of it was never written. */
+  readonly isSparse?: boolean
 }
 
 export interface ReaderOptions {

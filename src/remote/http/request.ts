@@ -50,6 +50,7 @@ export interface RequestParts {
   readonly signal?: AbortSignal
 }
 
+const longestDocument = 64 * 1024 * 1024
 /** How much of an answer that says no is read, in bytes. */
 const longestRefusal = 65536
 
@@ -252,6 +253,18 @@ export async function answerText(answer: IncomingMessage): Promise<string> {
   return Buffer.concat(parts).toString('utf8', 0, longestRefusal)
 }
 
+/** The body of an answer that is a document. @throws PassingFailure when the connection breaks, or it has no end. */
+export async function documentOf(answer: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = []
+  let length = 0
+  for await (const part of pieces(answer)) {
+    length += part.length
+    if (length > longestDocument) throw new PassingFailure('the answer is longer than any that is sent')
+    parts.push(part)
+  }
+  return Buffer.concat(parts).toString()
+}
+
 /**
  * Throws away the body of an answer that says no.
  * @param said what the server says besides. @throws PassingFailure, ImageError usage, by its status.
@@ -280,6 +293,10 @@ interface Trying {
   readonly failed?: (message: string, cause: Error) => ImageError
   /** Ends pauses. */
   readonly signal?: AbortSignal
+  /** How often at most; default: five times. */
+  readonly tries?: number
+  /** Is called with each failure after which it is tried again. */
+  readonly onFailure?: () => void
 }
 
 const unreadable =
@@ -293,19 +310,20 @@ const unreadable =
  */
 export async function again<Result>(
   label: Label,
-  { isFirst = false, failed = unreadable(label), signal }: Trying,
-  work: () => Promise<Result>,
+  { isFirst = false, failed = unreadable(label), signal, tries: most = mostTries, onFailure }: Trying,
+  work: (tries: number) => Promise<Result>,
 ): Promise<Result> {
   for (let tries = 1; ; tries++) {
     try {
       stopIfAborted(signal)
-      return await work()
+      return await work(tries)
     } catch (error) {
       if (!(error instanceof PassingFailure)) throw error
       const { message, isUnreachable } = error
       if (isUnreachable && isFirst)
         throw usage('E_HTTP_CONNECT', `${label}: the server cannot be reached: ${message}`, { cause: error })
-      if (tries >= mostTries) throw failed(`${message} (${mostTries} tries)`, error)
+      if (tries >= most) throw failed(`${message} (${most} tries)`, error)
+      onFailure?.()
       const usual = Math.min(longestPause, firstPause * 2 ** (tries - 1)) * Math.random()
       await pause(Math.min(longestPause, error.pause ?? usual), signal)
     }
