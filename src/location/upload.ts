@@ -76,12 +76,19 @@ export interface UploadTarget {
   readonly isSparse?: boolean
   /** Whether an upload can be gone on with by a later run. */
   readonly resumes?: boolean
+  /** By the id of a format: options that images have there where nothing else is asked for. */
+  readonly usual?: Readonly<Record<string, Readonly<Record<string, string>>>>
+  /** What is to be done next there for a platform (`azure-gen2`), where it is not what follows a file. */
+  next?(platform: string): readonly string[] | undefined
   /** What is to be said of the target beforehand, such as how it is guarded. */
   readonly notes?: readonly Note[]
   /** What it cannot take. @throws ImageError usage, target. */
   check?(image: UploadImage): void
-  /** What stands there; undefined where nothing does. @throws ImageError usage, target E_READ. */
-  look(): Promise<StandingObject | undefined>
+  /**
+   * What stands there; undefined where nothing does. @param earlier what an earlier run kept ({@link UploadPlan}): what
+   * that one began does not stand there. @throws ImageError usage, target E_READ.
+   */
+  look(earlier?: unknown): Promise<StandingObject | undefined>
   /** Begins a new object. @throws ImageError target E_EXISTS, E_WRITE, E_WRITE_PERMISSION. */
   begin(plan: UploadPlan): Promise<Upload>
   /**

@@ -1,5 +1,6 @@
 import type { Note } from '../../block/types.js'
 import { printable, targetError, usage, type ImageError } from '../../errors.js'
+import type { OptionValues } from '../../formats/driver.js'
 import { Registry } from '../../formats/registry.js'
 import { NbdLocation } from '../../location/nbd.js'
 import type { PlatformChoice } from '../platform/choice.js'
@@ -221,12 +222,14 @@ class Conversion {
     this.#source = source
     this.#options = options
     // Platforms and what fits disks to them are loaded for those who ask.
-    const choice = options.for === undefined ? undefined : choiceFor(options.for, target, options)
+    const place = typeof target === 'string' ? options.registry.schemes.locate(target) : undefined
+    const named = place?.upload === undefined ? target : (place.name ?? {})
+    const choice = options.for === undefined ? undefined : choiceFor(options.for, named, options)
     const { to = options.to, options: chosen = options.options ?? {} } = choice ?? {}
     this.#choice = choice
     this.#output = outputOf(target, options, choice?.packed === true ? platformArchive(choice.platform) : undefined)
     this.#format =
-      this.#output.format?.(options.registry) ?? targetFormat(options.registry, this.#output.formatName, to, chosen)
+      this.#output.format?.(options.registry) ?? usualFormat(this.#output, options.registry, to, chosen)
     if (this.#output.takesDisks !== true && (options.appliance !== undefined || options.addDisks !== undefined))
       throw usage('E_OPTIONS', 'only an OVA describes a machine and takes several disks', {
         hint: 'Name the target .ova, or use --to ova.',
@@ -354,6 +357,7 @@ class Conversion {
           : platformResult(choice, this.#output.path, this.#format.driver.id, {
               capacity,
               size,
+              next: this.#output.next?.(choice.platform.id),
               table: content.fitted?.mends ?? [],
             }),
       dryRun,
@@ -366,6 +370,18 @@ class Conversion {
       seconds: (milliseconds() - this.#started) / 1000,
     }
   }
+}
+
+/** The format of a target, as it usually is there. @throws ImageError usage, as {@link targetFormat}. */
+function usualFormat(
+  { formatName, usual = {} }: Output,
+  registry: Registry,
+  to: string | undefined,
+  chosen: OptionValues,
+): TargetFormat {
+  const format = targetFormat(registry, formatName, to, chosen)
+  const options = usual[format.driver.id]
+  return options === undefined ? format : targetFormat(registry, formatName, to, { ...options, ...chosen })
 }
 
 /** How an archive that a platform takes is packed. */

@@ -95,10 +95,16 @@ export function platformResult(
   { platform, appliance }: PlatformChoice,
   path: string | undefined,
   format: string,
-  made: { readonly capacity: number; readonly size: number | undefined; readonly table: readonly string[] },
+  made: {
+    readonly capacity: number
+    readonly size: number | undefined
+    readonly table: readonly string[]
+    /** What follows where it was made, if not what follows a file. */
+    readonly next?: readonly string[]
+  },
 ): PlatformResult {
   const { id, title } = platform
   const { capacity, size, table } = made
-  const next = appliance ? (platform.appliance?.next ?? []) : platform.next
+  const next = made.next ?? (appliance ? (platform.appliance?.next ?? []) : platform.next)
   return { id, title, table, next: nextSteps({ id, next }, { path, format, capacity, size }) }
 }

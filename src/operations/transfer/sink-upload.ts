@@ -113,6 +113,7 @@ export class UploadOutput implements Output {
   readonly formatName: string | undefined
   readonly formatId: string | undefined
   readonly takesDisks: boolean | undefined
+  readonly usual: Output['usual']
   readonly format: Output['format']
   readonly #location: Location
   readonly #target: UploadTarget
@@ -130,9 +131,14 @@ export class UploadOutput implements Output {
     const inner: Output = innerOutput(location.name, this.#stream, archive ?? packed, options)
     this.#inner = inner
     this.formatName = packed?.inner ?? location.name
+    this.usual = target.usual
     this.formatId = inner.formatId
     this.takesDisks = inner.takesDisks
     if (inner instanceof OvaStreamOutput) this.format = (registry): TargetFormat => inner.format(registry)
+  }
+
+  next(platform: string): readonly string[] | undefined {
+    return this.#target.next?.(platform)
   }
 
   /** @throws ImageError usage E_STREAM, E_RESUME. */
@@ -149,7 +155,7 @@ export class UploadOutput implements Output {
 
   /** @throws ImageError target E_EXISTS; those of asking the server. */
   async checkPlace(): Promise<void> {
-    const standing = await this.#target.look()
+    const standing = await this.#target.look(this.#options.upload?.earlier)
     if (standing !== undefined && this.#options.force !== true)
       throw targetError('E_EXISTS', `the target ${this.#target.label} exists already`, {
         hint: 'Use --force to replace it.',

@@ -1,6 +1,7 @@
 import type { Note } from '../../block/types.js'
 import type { CopyResult, Progress } from '../../engine/index.js'
 import { aborted, firstError, ImageError, isImageError } from '../../errors.js'
+import type { OptionValues } from '../../formats/driver.js'
 import type { Registry } from '../../formats/registry.js'
 import type { Content } from './content.js'
 import type { TargetFormat } from './layout.js'
@@ -65,6 +66,10 @@ export interface Output {
   readonly formatId?: string
   /** Whether it is a place of another computer. */
   readonly isRemote?: boolean
+  /** By the id of a format: options that images have there where nothing else is asked for. */
+  readonly usual?: Readonly<Record<string, OptionValues>>
+  /** What is to be done next there for a platform, where it is not what follows a file. */
+  next?(platform: string): readonly string[] | undefined
   /** Whether it takes several disks. */
   readonly takesDisks?: boolean
   /** Whether the content is moved by `Content.fill`, before anything of it is given out. */

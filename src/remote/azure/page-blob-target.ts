@@ -10,6 +10,7 @@ import type {
 import type { HttpAddress } from '../http/address.js'
 import { optionsOf } from '../http/environment.js'
 import type { ReaderOptions } from '../http/reader-options.js'
+import { markName, uploadState } from './upload-state.js'
 
 /** Requests at once, where nothing else is said: pages are small, and servers are far away. */
 const usualLanes = 8
@@ -18,6 +19,7 @@ const usualLanes = 8
 export class PageBlobTarget implements UploadTarget {
   readonly isSparse = true
   readonly resumes = true
+  readonly usual = { vhd: { subformat: 'fixed' } } as const
   readonly label: Label
   readonly #address: HttpAddress
   readonly #isManagedDisk: boolean
@@ -40,12 +42,26 @@ export class PageBlobTarget implements UploadTarget {
     )
   }
 
-  async look(): Promise<StandingObject | undefined> {
+  next(platform: string): string[] | undefined {
+    const generation = /^azure-gen([12])$/.exec(platform)?.[1]
+    if (generation === undefined) return undefined
+    if (this.#isManagedDisk) return ['az disk revoke-access --resource-group GROUP --name NAME']
+    const { origin, pathname } = new URL(this.#address.url)
+    return [
+      `az disk create --resource-group GROUP --name NAME --source ${origin}${pathname} --os-type Linux ` +
+        `--hyper-v-generation V${generation}`,
+    ]
+  }
+
+  async look(earlier?: unknown): Promise<StandingObject | undefined> {
     using blob = await this.#open()
     const facts = await blob.facts()
-    if (facts === undefined || !this.#isManagedDisk) return facts
+    const begun = uploadState(earlier)
+    if (facts === undefined) return undefined
+    if (!this.#isManagedDisk) return begun !== undefined && facts.marks[markName] === begun.mark ? undefined : facts
     // A disk that waits for its content is there, and empty.
-    return (await blob.pages(facts.size, 1)).length === 0 ? undefined : facts
+    const isEmpty = begun !== undefined || (await blob.pages(facts.size, 1)).length === 0
+    return isEmpty ? undefined : facts
   }
 
   async begin(plan: UploadPlan): Promise<Upload> {

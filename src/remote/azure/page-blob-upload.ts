@@ -6,6 +6,7 @@ import type { ReaderOptions } from '../http/reader-options.js'
 import { md5Of, PageBlob } from './blob.js'
 import { Lanes } from './lanes.js'
 import { PieceCutter, type Piece } from './pieces.js'
+import { markName, uploadState, type UploadState } from './upload-state.js'
 
 const mebibyte = 1024 * 1024
 const footerLength = 512
@@ -15,22 +16,9 @@ const stepLength = 16 * mebibyte
 const renewal = 20_000
 /** How long taking back what was begun may last for each request, in milliseconds, and how often it is tried. */
 const patience = { milliseconds: 2500, tries: 3 }
-/** The name of the mark by which a blob is known again. */
-const markName = 'vdiskupload'
 
 interface PageBlobPlan extends UploadPlan {
   readonly isManagedDisk: boolean
-}
-
-/** What a later run goes on with. */
-interface UploadState {
-  readonly mark: string
-  readonly lease: string
-  readonly size: number
-  /** Up to which byte everything was sent. */
-  readonly sent: number
-  /** Of all that was sent, in order: hexadecimal. */
-  readonly digest: string
 }
 
 /**
@@ -64,7 +52,8 @@ interface Begun {
 }
 
 async function begin(blob: PageBlob, size: number, plan: PageBlobPlan): Promise<Begun> {
-  const earlier = stateOf(plan.earlier, size)
+  const kept = uploadState(plan.earlier)
+  const earlier = kept?.size === size ? kept : undefined
   const facts = earlier === undefined && !plan.isManagedDisk ? undefined : await blob.facts()
   const goesOn = earlier !== undefined && facts?.size === size
   if (plan.isManagedDisk) {
@@ -85,20 +74,6 @@ async function begin(blob: PageBlob, size: number, plan: PageBlobPlan): Promise<
   await blob.create(size, [markName, mark], plan.replaces?.version)
   if (!(await blob.lease(lease))) throw leasedByOthers(blob.label)
   return { mark, lease, earlier: undefined }
-}
-
-/** What was kept, where it is of this upload. */
-function stateOf(kept: unknown, size: number): UploadState | undefined {
-  const state = kept as Partial<UploadState> | undefined
-  const whole =
-    typeof state?.mark === 'string' &&
-    typeof state.lease === 'string' &&
-    typeof state.digest === 'string' &&
-    state.size === size &&
-    Number.isSafeInteger(state.sent) &&
-    Number(state.sent) > 0 &&
-    Number(state.sent) < size
-  return whole ? (state as UploadState) : undefined
 }
 
 function otherSize(label: Label, found: number | undefined, wanted: number): ImageError {
