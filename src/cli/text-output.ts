@@ -1,4 +1,5 @@
 import { isReaderGone, outputError } from './outputs.js'
+import { withoutSecrets } from '../sys/secrets.js'
 
 interface Stream {
   write(text: string, done: (error?: Error | null) => void): boolean
@@ -25,7 +26,7 @@ export class TextOutput {
   }
 
   async flush(): Promise<boolean> {
-    const text = this.#pending.join('')
+    const text = withoutSecrets(this.#pending.join(''))
     this.#pending = []
     this.#length = 0
     if (text === '') return true

@@ -6,6 +6,7 @@ import type { ImageFile } from '../../formats/opened.js'
 import type { RecordedSource } from '../imaging/record.js'
 import fs from '../../sys/host-fs.js'
 import { nodeMajor } from '../../sys/self.js'
+import { withoutSecrets } from '../../sys/secrets.js'
 
 /** What a source is known by. Decimal numbers, since nanoseconds do not fit into one of JSON. */
 export interface SourceFacts {
@@ -76,7 +77,8 @@ export function optionFacts(
   const facts: Record<string, string> = {}
   for (const [name, value] of Object.entries(values)) {
     if (value === undefined || value === false) continue
-    facts[name] = typeof value === 'object' ? JSON.stringify(value) : String(value)
+    // An address of another computer may hold what opens it, which is kept nowhere.
+    facts[name] = withoutSecrets(typeof value === 'object' ? JSON.stringify(value) : String(value))
   }
   return facts
 }

@@ -228,8 +228,7 @@ class Conversion {
     const { to = options.to, options: chosen = options.options ?? {} } = choice ?? {}
     this.#choice = choice
     this.#output = outputOf(target, options, choice?.packed === true ? platformArchive(choice.platform) : undefined)
-    this.#format =
-      this.#output.format?.(options.registry) ?? usualFormat(this.#output, options.registry, to, chosen)
+    this.#format = this.#output.format?.(options.registry) ?? usualFormat(this.#output, options.registry, to, chosen)
     if (this.#output.takesDisks !== true && (options.appliance !== undefined || options.addDisks !== undefined))
       throw usage('E_OPTIONS', 'only an OVA describes a machine and takes several disks', {
         hint: 'Name the target .ova, or use --to ova.',
