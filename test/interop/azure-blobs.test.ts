@@ -249,4 +249,8 @@ test('azure: what is interrupted is removed; what is killed is no VHD, and --res
   const other = await convert('--resume')
   assert.equal(other.code, 3, other.stderr)
   assert.match(other.stderr, /other bytes than are read now/)
+  // As it says.
+  const anew = await convert('--force')
+  assert.equal(anew.code, 0, anew.stderr)
+  assert.ok(server.blobs.get(name)?.content.subarray(0, disk.length).equals(disk))
 })

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { isImageError } from '../../../src/errors.js'
 import { httpScheme } from '../../../src/location/http.js'
+import { pageList } from '../../../src/remote/azure/page-list.js'
+import { PageBlobTarget } from '../../../src/remote/azure/page-blob-target.js'
+import { parseHttpAddress } from '../../../src/remote/http/address.js'
 import type { Upload, UploadTarget } from '../../../src/location/upload.js'
 import { withoutSecrets } from '../../../src/sys/secrets.js'
 import { azureServer, blobName, writtenSectors, type AzureFault, type AzureServer } from '../../support/azure-server.js'
@@ -230,6 +233,67 @@ test('azure: an upload is gone on with, and only where it is the same', async (t
   const anew = await target(server).begin({ ...plan, save, earlier: state })
   assert.equal(anew.resumed, 0)
   await anew.abort()
+})
+
+test('azure: a disk that waits for its content is written where it is, and not removed', async (t) => {
+  const server = await azureServer(t)
+  const bytes = content()
+  const managed = new PageBlobTarget(parseHttpAddress(server.address('disk.vhd')), true)
+  const waiting = { marks: {}, version: 1, lease: undefined }
+  server.blobs.set(name, { ...waiting, content: Buffer.alloc(size - 512), written: new Uint8Array(size / 512 - 1) })
+  await assert.rejects(managed.begin(plan), code('E_TARGET_SIZE'))
+  const blob = { ...waiting, content: Buffer.alloc(size), written: new Uint8Array(size / 512) }
+  server.blobs.set(name, blob)
+  assert.equal(await managed.look(), undefined)
+  const failed = await managed.begin(plan)
+  await fill(failed, bytes.fill(1, 0, 4096))
+  assert.match((await failed.abort()) ?? '', /is no VHD/)
+  const standing = await managed.look()
+  assert.equal(standing?.size, size)
+  const upload = await managed.begin({ ...plan, replaces: standing })
+  assert.equal(writtenSectors(blob), 0)
+  const again = content()
+  await fill(upload, again)
+  const made = await finish(upload, again)
+  assert.ok(blob.content.equals(again))
+  assert.equal(await managed.remove(made), false)
+  assert.deepEqual(managed.next('azure-gen2')?.length, 1)
+  assert.ok(server.requests.every(({ method, what }) => method !== 'DELETE' && !what.startsWith('lease')))
+})
+
+test('azure: lists of pages in parts, and those that cannot be right', async () => {
+  const list = (text: string): string => `<?xml version="1.0" encoding="utf-8"?>\n<PageList>${text}</PageList>`
+  const range = (start: number, last: number): string =>
+    `<PageRange><Start>${start}</Start><End>${last}</End></PageRange>`
+  const parts = [
+    list(`${range(0, 511)}${range(512, 1023)}<NextMarker>a</NextMarker>`),
+    list(`${range(1024, 2047)}<ClearRange><Start>2048</Start><End>4095</End></ClearRange>${range(4096, 8191)}`),
+  ]
+  const marks: (string | undefined)[] = []
+  const runs = await pageList(8192, (mark) => {
+    marks.push(mark)
+    return Promise.resolve(parts[marks.length - 1] ?? '')
+  })
+  assert.deepEqual(marks, [undefined, 'a'])
+  assert.deepEqual(runs, [
+    { start: 0, end: 2048 },
+    { start: 4096, end: 8192 },
+  ])
+  for (const wrong of [
+    '',
+    '<Error/>',
+    list(range(512, 511)),
+    list(range(0, 8192)),
+    list(range(1024, 2047) + range(0, 511)),
+    list('<PageRange><Start>x</Start><End>511</End></PageRange>'),
+    list('<PageRange><End>511</End></PageRange>'),
+    list('<NextMarker>for ever</NextMarker>'),
+  ])
+    await assert.rejects(
+      pageList(8192, () => Promise.resolve(wrong)),
+      SyntaxError,
+      wrong,
+    )
 })
 
 test('azure: what it cannot take is refused before anything is sent', async (t) => {
