@@ -1,6 +1,6 @@
 import type { Label } from '../errors.js'
 import { parseHttpAddress, type HttpAddress } from '../remote/http/address.js'
-import { PageBlobTarget } from '../remote/azure/page-blob-target.js'
+import { PageBlobTarget } from './azure/page-blob-target.js'
 import { signedAddress } from '../remote/azure/signed-address.js'
 import { optionsOf } from '../remote/http/environment.js'
 import { HttpStore } from '../remote/http/http-store.js'

@@ -6,21 +6,19 @@ export function keepSecret(text: string, shown: string): void {
   if (text !== shown && text !== '') secrets.set(text, shown)
 }
 
-/** Addresses of web servers with a name and password, or a query, wherever they come from: a mistyped command has some. */
+/** What opens an address of a web server: a name and password, or a query; wherever it comes from. */
 const opening = /(https?:\/\/)(?:[^\s/?#'"@]*@)?([^\s?#'"]*)(\?(?!…)[^\s'"]*)?/gi
 
 /**
  * A text for people or programs, without what was given to {@link keepSecret}, the longest first, and without what may
- * open an address.
+ * open any other address: a mistyped command has some.
  */
 export function withoutSecrets(text: string): string {
-  const shown = text.includes('://')
-    ? text.replace(opening, (_all, scheme: string, place: string, query?: string) =>
-        query === undefined ? scheme + place : `${scheme}${place}?…`,
-      )
-    : text
-  if (secrets.size === 0) return shown
-  return [...secrets]
+  const known = [...secrets]
     .sort(([one], [other]) => other.length - one.length)
-    .reduce((left, [secret, instead]) => left.replaceAll(secret, instead), shown)
+    .reduce((shown, [secret, instead]) => shown.replaceAll(secret, instead), text)
+  if (!known.includes('://')) return known
+  return known.replace(opening, (_all, scheme: string, place: string, query?: string) =>
+    query === undefined ? scheme + place : `${scheme}${place}?…`,
+  )
 }

@@ -700,7 +700,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   'mount/fuse/attach.ts': 'test/interop/mount-user.test.ts',
   'mount/nbd/server.ts': 'test/interop/nbd-serve.test.ts',
   'operations/serve/serve.ts': 'test/interop/nbd-serve.test.ts',
-  'remote/azure/page-blob-upload.ts': 'test/interop/azure-blobs.test.ts',
+  'location/azure/page-blob-upload.ts': 'test/interop/azure-blobs.test.ts',
   'operations/transfer/sink-export.ts': 'test/interop/nbd-client.test.ts',
   'formats/probe.ts': 'test/unit/formats/open.test.ts',
   'operations/transfer/target.ts': 'test/unit/operations',

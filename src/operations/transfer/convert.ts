@@ -222,9 +222,8 @@ class Conversion {
     this.#source = source
     this.#options = options
     // Platforms and what fits disks to them are loaded for those who ask.
-    const place = typeof target === 'string' ? options.registry.schemes.locate(target) : undefined
-    const named = place?.upload === undefined ? target : (place.name ?? {})
-    const choice = options.for === undefined ? undefined : choiceFor(options.for, named, options)
+    const choice =
+      options.for === undefined ? undefined : choiceFor(options.for, namedTarget(target, options.registry), options)
     const { to = options.to, options: chosen = options.options ?? {} } = choice ?? {}
     this.#choice = choice
     this.#output = outputOf(target, options, choice?.packed === true ? platformArchive(choice.platform) : undefined)
@@ -251,7 +250,7 @@ class Conversion {
       uuid: uuid ?? identity?.uuid,
       time: time ?? identity?.time,
       fit: choice === undefined ? undefined : platformFit(choice.platform, this.#source.name),
-      movesOnce: this.#output.movesOnce === true && !dryRun && session === undefined && records === undefined,
+      movesOnce: this.#movesOnce,
     })
     const facts = this.#begin(content)
     upload?.begin(content.shape.identity)
@@ -265,6 +264,12 @@ class Conversion {
     } finally {
       for (const each of further) each[Symbol.dispose]()
     }
+  }
+
+  /** Whether the content is moved in this run, and not a second time. */
+  get #movesOnce(): boolean {
+    const { dryRun, session, records } = this.#options
+    return this.#output.movesOnce === true && dryRun !== true && session === undefined && records === undefined
   }
 
   /** What decides the bytes of the target, held against what is there; only where that is asked for. */
@@ -369,6 +374,12 @@ class Conversion {
       seconds: (milliseconds() - this.#started) / 1000,
     }
   }
+}
+
+/** What a target is called: of an address of another computer the name of the object alone. */
+function namedTarget(target: TargetOutput, registry: Registry): string | object {
+  const place = typeof target === 'string' ? registry.schemes.locate(target) : undefined
+  return place?.upload === undefined ? target : (place.name ?? {})
 }
 
 /** The format of a target, as it usually is there. @throws ImageError usage, as {@link targetFormat}. */

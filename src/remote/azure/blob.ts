@@ -105,8 +105,8 @@ export class PageBlob implements Disposable {
   }
 
   /**
-   * Makes it, empty. @param replaces the version that may be replaced; undefined: none. @param mark by which it is known
-   * again.
+   * Makes it, empty. @param mark by which it is known again. @param replaces the version that may be replaced;
+   * undefined: none.
    */
   async create(size: number, mark: readonly [string, string], replaces: string | undefined): Promise<void> {
     const [name, value] = mark

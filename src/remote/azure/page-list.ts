@@ -5,8 +5,8 @@ const mostElements = 4_000_000
 
 /**
  * What of a page blob was written, by Get Page Ranges, whose answers may come in parts. Ranges that touch are one.
- * @param size of the blob, in bytes. @param ask gets one part; its mark is of the part before. @param most ends the list
- * early. @throws SyntaxError where an answer is none, or speaks of other bytes than the blob has.
+ * @param size of the blob, in bytes. @param ask gets one part; its mark is of the part before. @param most ends the
+ * list early. @throws SyntaxError where an answer is none, or speaks of other bytes than the blob has.
  */
 export async function pageList(
   size: number,

@@ -2,7 +2,7 @@
 export const longestPiece = 4 * 1024 * 1024
 
 /** Bytes that are sent together. */
-export interface Piece {
+export interface PagePiece {
   readonly position: number
   readonly bytes: Uint8Array
 }
@@ -17,7 +17,7 @@ export class PieceCutter {
   #bytes: Uint8Array | undefined;
 
   /** Takes bytes, and gives out the pieces that are complete with them. */
-  *take(position: number, bytes: Uint8Array): Generator<Piece> {
+  *take(position: number, bytes: Uint8Array): Generator<PagePiece> {
     if (position < this.#end) throw new RangeError(`byte ${position} comes behind byte ${this.#end}`)
     if (position > this.#end) yield* this.rest()
     for (let done = 0; done < bytes.length;) {
@@ -35,7 +35,7 @@ export class PieceCutter {
   }
 
   /** What is not complete yet. */
-  *rest(): Generator<Piece> {
+  *rest(): Generator<PagePiece> {
     const end = this.#end
     if (this.#length > 0 && this.#bytes !== undefined)
       yield { position: this.#position, bytes: this.#bytes.subarray(0, this.#length) }

@@ -1,11 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { grouped, refused, targetError, usage, type ImageError, type Label } from '../../errors.js'
-import type { Upload, UploadedObject, UploadPlan } from '../../location/upload.js'
-import type { HttpAddress } from '../http/address.js'
-import type { ReaderOptions } from '../http/reader-options.js'
-import { md5Of, PageBlob } from './blob.js'
-import { Lanes } from './lanes.js'
-import { PieceCutter, type Piece } from './pieces.js'
+import type { Upload, UploadedObject, UploadPlan } from '../upload.js'
+import type { HttpAddress } from '../../remote/http/address.js'
+import type { ReaderOptions } from '../../remote/http/reader-options.js'
+import { md5Of, PageBlob } from '../../remote/azure/blob.js'
+import { Lanes } from '../../remote/azure/lanes.js'
+import { PieceCutter, type PagePiece } from '../../remote/azure/pieces.js'
 import { markName, uploadState, type UploadState } from './upload-state.js'
 
 const mebibyte = 1024 * 1024
@@ -54,16 +54,10 @@ interface Begun {
 async function begin(blob: PageBlob, size: number, plan: PageBlobPlan): Promise<Begun> {
   const kept = uploadState(plan.earlier)
   const earlier = kept?.size === size ? kept : undefined
-  const facts = earlier === undefined && !plan.isManagedDisk ? undefined : await blob.facts()
-  const goesOn = earlier !== undefined && facts?.size === size
-  if (plan.isManagedDisk) {
-    if (facts?.size !== size) throw otherSize(blob.label, facts?.size, size)
-    if (plan.replaces !== undefined && !goesOn) await blob.clear(0, size, undefined)
-    if (goesOn) await blob.clear(earlier.sent, size - earlier.sent, undefined)
-    return { mark: '', lease: undefined, earlier: goesOn ? earlier : undefined }
-  }
+  if (plan.isManagedDisk) return await beginManaged(blob, size, plan, earlier)
   const lease = randomUUID()
-  if (goesOn && facts.marks[markName] === earlier.mark) {
+  const facts = earlier === undefined ? undefined : await blob.facts()
+  if (earlier !== undefined && facts?.size === size && facts.marks[markName] === earlier.mark) {
     const taken = (await blob.takeLeaseOver(earlier.lease, lease)) || (await blob.lease(lease))
     if (!taken) throw leasedByOthers(blob.label)
     plan.save?.({ ...earlier, lease } satisfies UploadState)
@@ -74,6 +68,20 @@ async function begin(blob: PageBlob, size: number, plan: PageBlobPlan): Promise<
   await blob.create(size, [markName, mark], plan.replaces?.version)
   if (!(await blob.lease(lease))) throw leasedByOthers(blob.label)
   return { mark, lease, earlier: undefined }
+}
+
+/** A disk that waits for its content is there, and can neither be marked nor leased. */
+async function beginManaged(
+  blob: PageBlob,
+  size: number,
+  { replaces }: PageBlobPlan,
+  earlier: UploadState | undefined,
+): Promise<Begun> {
+  const facts = await blob.facts()
+  if (facts?.size !== size) throw otherSize(blob.label, facts?.size, size)
+  const kept = earlier?.sent ?? 0
+  if (earlier !== undefined || replaces !== undefined) await blob.clear(kept, size - kept, undefined)
+  return { mark: '', lease: undefined, earlier }
 }
 
 function otherSize(label: Label, found: number | undefined, wanted: number): ImageError {
@@ -99,7 +107,7 @@ class PageBlobUpload implements Upload {
   readonly #cutter = new PieceCutter()
   readonly #footer = new Uint8Array(footerLength)
   readonly #timer: NodeJS.Timeout
-  /** Ends of pieces that are begun, in order, with the digest of everything up to there; the first ones are the oldest. */
+  /** Ends of pieces that are begun, in order, with the digest of everything up to there. */
   readonly #open: { readonly end: number; readonly digest: string; done: boolean }[] = []
   /** Of all pieces so far, and where the last one ends. */
   #digest = ''
@@ -174,7 +182,7 @@ class PageBlobUpload implements Upload {
   }
 
   /** Sends what an earlier run has not sent. */
-  async #send(piece: Piece): Promise<void> {
+  async #send(piece: PagePiece): Promise<void> {
     const { position, bytes } = piece
     const end = position + bytes.length
     const md5 = md5Of(bytes)

@@ -1,15 +1,8 @@
 import { usage, type Label } from '../../errors.js'
-import type {
-  StandingObject,
-  Upload,
-  UploadedObject,
-  UploadImage,
-  UploadPlan,
-  UploadTarget,
-} from '../../location/upload.js'
-import type { HttpAddress } from '../http/address.js'
-import { optionsOf } from '../http/environment.js'
-import type { ReaderOptions } from '../http/reader-options.js'
+import type { StandingObject, Upload, UploadedObject, UploadImage, UploadPlan, UploadTarget } from '../upload.js'
+import type { HttpAddress } from '../../remote/http/address.js'
+import { optionsOf } from '../../remote/http/environment.js'
+import type { ReaderOptions } from '../../remote/http/reader-options.js'
 import { markName, uploadState } from './upload-state.js'
 
 /** Requests at once, where nothing else is said: pages are small, and servers are far away. */
@@ -80,7 +73,7 @@ export class PageBlobTarget implements UploadTarget {
   }
 
   async #open() {
-    const { PageBlob } = await import('./blob.js')
+    const { PageBlob } = await import('../../remote/azure/blob.js')
     return new PageBlob(this.#address, this.#options)
   }
 }
