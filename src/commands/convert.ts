@@ -95,7 +95,8 @@ export default class Convert extends BaseCommand {
       helpValue: 'BITMAP',
       dependsOn: ['parent'],
       exclusive: ['used-only', 'snapshot', 'resume'],
-      summary: 'read only what this dirty bitmap of the source (qcow2) lists; the rest is as in the --parent',
+      summary:
+        'read only what this dirty bitmap of the source (qcow2, or an export of QEMU) lists; the rest is as in the --parent',
     }),
     ...machineFlags,
     ...progressFlag,

@@ -66,6 +66,11 @@ export interface Location {
   /** What it lies in, where it is a member. */
   readonly outer?: Location
   /**
+   * Of a disk whose server keeps lists of what was written (dirty bitmaps): the runs of one of them, in order, in bytes.
+   * @throws ImageError usage E_NO_BITMAP.
+   */
+  changes?(list: string): Iterable<{ readonly offset: number; readonly length: number }>
+  /**
    * Where whole objects of another computer can be made at this address: what writes to it. Nothing is asked of the
    * server yet. @throws ImageError usage, for settings that are missing.
    */

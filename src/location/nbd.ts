@@ -1,6 +1,7 @@
-import { printable, type Label } from '../errors.js'
+import { printable, usage, type Label } from '../errors.js'
 // Not through index.ts: every command would load the server and TLS.
 import { ExportStore } from '../mount/nbd/export-store.js'
+import { bitmapContext } from '../mount/nbd/structs.js'
 import { nbdUri, parseNbdUri, type NbdAddress } from '../mount/nbd/uri.js'
 import { otherId, type Location, type LocationId, type Scheme } from './location.js'
 
@@ -24,6 +25,20 @@ export class NbdLocation implements Location {
 
   store(): ExportStore {
     return new ExportStore(this.export)
+  }
+
+  /** @throws ImageError usage E_NO_BITMAP; those of connecting. */
+  *changes(bitmap: string): Generator<{ readonly offset: number; readonly length: number }> {
+    using store = new ExportStore(this.export, undefined, bitmapContext(bitmap))
+    if (store.facts.context === undefined)
+      throw usage('E_NO_BITMAP', `${this.label}: the server has no dirty bitmap ${JSON.stringify(printable(bitmap))}`, {
+        hint: 'Serve it with the disk: qemu-nbd --bitmap=NAME, or the argument bitmaps of block-export-add.',
+      })
+    for (let offset = 0; offset < store.size;) {
+      const { hole, length } = store.holeAt(offset, store.size - offset)
+      if (!hole) yield { offset, length }
+      offset += length
+    }
   }
 
   sibling(): undefined {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { vdisk } from '../support/cli.js'
 import { testFolder } from '../support/folder.js'
+import { startPeer } from '../support/nbd.js'
 import { have, runIn } from '../support/tools.js'
 
 interface Case {
@@ -97,4 +98,46 @@ test('QCOW2 bitmaps: only what one lists is read, over the image made before', a
   file.writeBigUInt64BE(0n, 88)
   fs.writeFileSync(join(cwd, 'vm.qcow2'), file)
   await fails('E_BITMAP_STALE', 3, 'since')
+})
+
+test('QEMU over NBD: only what a dirty bitmap of the export lists is read', async (t) => {
+  if (!have(t, 'qemu-nbd') || !have(t, 'qemu-io')) return
+  const cwd = testFolder(t)
+  const io = (...commands: string[]): string =>
+    runIn(cwd, 'qemu-io', '-f', 'qcow2', ...commands.flatMap((command) => ['-c', command]), 'vm.qcow2')
+  runIn(cwd, 'qemu-img', 'create', '-q', '-f', 'qcow2', 'vm.qcow2', '64M')
+  io('write -q -P 5 1M 20M', 'write -q -P 6 63M 1M')
+  assert.equal((await vdisk(['convert', 'vm.qcow2', 'monday.vhdx'], { cwd })).code, 0)
+  runIn(cwd, 'qemu-img', 'bitmap', '--add', '-f', 'qcow2', 'vm.qcow2', 'since')
+  io('write -q -P 7 2M 128k', 'write -q -z 5M 256k', 'write -q -P 8 40M 64k', 'write -q -P 9 65472k 64k')
+  // A disk that is served for reading has bitmaps that nobody writes.
+  runIn(cwd, 'qemu-img', 'bitmap', '--disable', '-f', 'qcow2', 'vm.qcow2', 'since')
+  const socket = join(cwd, 'socket')
+  await startPeer(
+    t,
+    'qemu-nbd',
+    ['-r', '-t', '-e', '8', '-f', 'qcow2', '-B', 'since', '-k', socket, join(cwd, 'vm.qcow2')],
+    socket,
+  )
+  const uri = `nbd+unix:///?socket=${socket}`
+  const words = ['convert', uri, 'tuesday.vhdx', '--parent', 'monday.vhdx', '--changed', 'since']
+  const { code, stdout, stderr } = await vdisk([...words, '--verify', '--json'], { cwd })
+  assert.equal(code, 0, stderr + stdout.toString())
+  const { bytesRead } = JSON.parse(stdout.toString()) as { readonly bytesRead: number }
+  assert.ok(bytesRead <= 8 * 1048576, `${bytesRead} bytes were read`)
+  const compared = await vdisk(['compare', 'vm.qcow2', 'tuesday.vhdx'], { cwd })
+  assert.equal(compared.code, 0, compared.stderr)
+  // Stored are the changes alone.
+  const map = JSON.parse((await vdisk(['map', 'tuesday.vhdx', '--json'], { cwd })).stdout.toString()) as {
+    readonly extents: readonly { readonly depth: number; readonly type: string; readonly length: number }[]
+  }
+  const own = map.extents.filter(({ depth, type }) => depth === 0 && type === 'data')
+  assert.ok(own.reduce((sum, { length }) => sum + length, 0) <= 8 * 1048576)
+
+  const missing = await vdisk([...words.slice(0, 2), 'other.vhdx', ...words.slice(3, 6), 'another', '--json'], { cwd })
+  assert.equal(missing.code, 2, missing.stderr)
+  const error = JSON.parse(missing.stdout.toString()) as { readonly code: string; readonly hint: string }
+  assert.equal(error.code, 'E_NO_BITMAP')
+  assert.match(error.hint, /qemu-nbd --bitmap/)
+  assert.equal(fs.existsSync(join(cwd, 'other.vhdx')), false)
 })

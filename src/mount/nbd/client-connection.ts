@@ -1,11 +1,12 @@
 import type { Duplex } from 'node:stream'
 import { ImageError, isImageError, printable } from '../../errors.js'
 import type { ByteReader } from './byte-reader.js'
-import { agree, type ExportFacts } from './client-negotiation.js'
-import { readsAsZero } from './entries.js'
+import { agree, type Agreed, type ExportFacts } from './client-negotiation.js'
+import { isClean, readsAsZero } from './entries.js'
 import { protocolError } from './protocol-error.js'
 import { isLast } from './replies.js'
 import {
+  allocationContext,
   blockDescriptor,
   chunkHeader,
   chunkMagic,
@@ -31,7 +32,8 @@ const maximumChunks = 65536
 /** One run of an export's status. */
 export interface ExportRun {
   readonly length: number
-  readonly zero: boolean
+  /** Nothing of it is to be read: it is zero, or as it was when a bitmap was begun. */
+  readonly isLeftOut: boolean
 }
 
 export interface ClientRequest {
@@ -64,17 +66,26 @@ export class ClientConnection {
   readonly #stream: Duplex
   readonly #reader: ByteReader
   readonly #where: string
+  readonly #isLeftOut: (status: number) => boolean
   readonly #pending = new Map<bigint, Pending>()
   readonly #timer: NodeJS.Timeout
   #nextCookie = 1n
   #heard = performance.now()
   #failure: Error | undefined
 
-  private constructor(stream: Duplex, reader: ByteReader, facts: ExportFacts, where: string, milliseconds: number) {
+  private constructor(
+    { stream, reader, facts }: Agreed,
+    {
+      where,
+      milliseconds,
+      context,
+    }: { readonly where: string; readonly milliseconds: number; readonly context: string },
+  ) {
     this.facts = facts
     this.#stream = stream
     this.#reader = reader
     this.#where = where
+    this.#isLeftOut = context === allocationContext ? readsAsZero : isClean
     stream.on('data', () => {
       this.#heard = performance.now()
     })
@@ -100,10 +111,17 @@ export class ClientConnection {
     void this.#receive()
   }
 
-  /** @param milliseconds how long the server may keep silent. @throws ImageError as {@link agree}. */
-  static async open(address: NbdAddress, where: string, milliseconds: number): Promise<ClientConnection> {
-    const { stream, reader, facts } = await agree(address, where, milliseconds)
-    return new ClientConnection(stream, reader, facts, where, milliseconds)
+  /**
+   * @param milliseconds how long the server may keep silent. @param context what block status is to say.
+   * @throws ImageError as {@link agree}.
+   */
+  static async open(
+    address: NbdAddress,
+    where: string,
+    milliseconds: number,
+    context: string,
+  ): Promise<ClientConnection> {
+    return new ClientConnection(await agree(address, where, milliseconds, context), { where, milliseconds, context })
   }
 
   /** Requests without a reply yet. */
@@ -254,7 +272,7 @@ export class ClientConnection {
       pending.runs.length > 0 ||
       !Number.isInteger(count) ||
       count < 1 ||
-      payload.readUInt32BE(0) !== this.facts.allocation
+      payload.readUInt32BE(0) !== this.facts.context
     ) {
       throw protocolError(this.#where, 'a block status is not built as it should be')
     }
@@ -263,7 +281,7 @@ export class ClientConnection {
       const { length, status } = blockDescriptor.read(payload, 4 + index * blockDescriptor.size)
       if (length === 0) throw protocolError(this.#where, 'a block status of no bytes')
       // The last one may reach further than was asked.
-      pending.runs.push({ length: Math.min(length, pending.length - done), zero: readsAsZero(status) })
+      pending.runs.push({ length: Math.min(length, pending.length - done), isLeftOut: this.#isLeftOut(status) })
       done += length
     }
   }

@@ -8,7 +8,6 @@ import { ByteReader } from './byte-reader.js'
 import { handshakeFlags, serverFlagsOf, transmissionFlagsOf, type TransmissionFlags } from './entries.js'
 import { protocolError } from './protocol-error.js'
 import {
-  allocationContext,
   blockSizeInfo,
   clientFlags,
   exportAnswer,
@@ -44,8 +43,8 @@ export interface ExportFacts {
   readonly maximum: number
   /** Replies to reads come in chunks. */
   readonly structured: boolean
-  /** The id of base:allocation, when it can be asked for. */
-  readonly allocation?: number
+  /** The id of what block status is asked for, where the server knows it. */
+  readonly context?: number
 }
 
 /** A connection that is ready for requests. */
@@ -62,10 +61,15 @@ interface Reply {
 
 /**
  * Connects to a server and agrees on an export.
- * @throws ImageError usage E_NBD_CONNECT, E_NBD_EXPORT; corrupt E_NBD_PROTOCOL, E_NBD_TIMEOUT; unsupported E_NBD_OLD,
+ * @param context what block status is to say. @throws ImageError usage E_NBD_CONNECT, E_NBD_EXPORT; corrupt E_NBD_PROTOCOL, E_NBD_TIMEOUT; unsupported E_NBD_OLD,
  * E_NBD_TLS.
  */
-export async function agree(address: NbdAddress, where: string, milliseconds: number): Promise<Agreed> {
+export async function agree(
+  address: NbdAddress,
+  where: string,
+  milliseconds: number,
+  context: string,
+): Promise<Agreed> {
   const socket = await connect(address, where, milliseconds)
   let stream: Duplex = socket
   let reader = new ByteReader(stream)
@@ -89,7 +93,7 @@ export async function agree(address: NbdAddress, where: string, milliseconds: nu
       stream = await secured(socket, address, where)
       reader = new ByteReader(stream)
     }
-    const facts = await new Negotiator(stream, reader, where).go(address.name, flags.noZeroes)
+    const facts = await new Negotiator(stream, reader, where).go(address.name, flags.noZeroes, context)
     return { stream, reader, facts }
   } catch (error) {
     stream.destroy()
@@ -184,9 +188,9 @@ class Negotiator {
     this.#where = where
   }
 
-  async go(name: string, noZeroes: boolean): Promise<ExportFacts> {
+  async go(name: string, noZeroes: boolean, context: string): Promise<ExportFacts> {
     const structured = isAck(await this.ask(option.structuredReply, Buffer.alloc(0)))
-    const allocation = structured ? await this.#allocation(name) : undefined
+    const id = structured ? await this.#contextId(name, context) : undefined
     const replies = await this.ask(option.go, Buffer.concat([named(name), half(1), half(infoType.blockSize)]))
     const last = replies.at(-1)
     if (last?.type === replyType.errorUnsupported) return await this.#exportName(name, noZeroes, structured)
@@ -214,7 +218,7 @@ class Negotiator {
       flags: transmissionFlagsOf(word),
       ...sizes,
       structured,
-      allocation,
+      context: id,
     }
   }
 
@@ -227,16 +231,15 @@ class Negotiator {
     return { minimum, maximum: Math.min(maximum - (maximum % minimum), longestPayload) }
   }
 
-  async #allocation(name: string): Promise<number | undefined> {
-    const query = Buffer.from(allocationContext)
+  async #contextId(name: string, context: string): Promise<number | undefined> {
+    const query = Buffer.from(context)
     const replies = await this.ask(
       option.setMetaContext,
       Buffer.concat([named(name), word(1), word(query.length), query]),
     )
     if (!isAck(replies)) return undefined
     const found = replies.find(
-      ({ type, data }) =>
-        type === replyType.metaContext && data.length >= 4 && data.toString('latin1', 4) === allocationContext,
+      ({ type, data }) => type === replyType.metaContext && data.length >= 4 && data.subarray(4).equals(query),
     )
     return found?.data.readUInt32BE(0)
   }

@@ -11,6 +11,8 @@ export interface ExportThreadData {
   readonly address: NbdAddress
   readonly where: string
   readonly milliseconds: number
+  /** What block status is to say. */
+  readonly context: string
 }
 
 /** What is to be done. */
@@ -25,7 +27,7 @@ export interface ExportRequest {
 
 export interface ExportAnswer extends ThreadAnswer {
   readonly facts?: ExportFacts
-  /** Lengths; data and zeros in turn, data first. */
+  /** Lengths; data and what is left out in turn, data first. */
   readonly runs?: readonly number[]
 }
 
@@ -41,7 +43,7 @@ const maximumRuns = 4096
 
 const port = parentPort
 if (port === null) throw new Error('this file runs as a worker thread only')
-const { address, where, milliseconds, ...shared } = workerData as ExportThreadData & ThreadStart
+const { address, where, milliseconds, context, ...shared } = workerData as ExportThreadData & ThreadStart
 const { reply, failed } = answering(port, shared)
 
 class Connections {
@@ -77,7 +79,7 @@ class Connections {
   #another(): void {
     if (this.#alone || this.#opening || this.#all.length >= maximumConnections) return
     this.#opening = true
-    ClientConnection.open(address, where, milliseconds).then(
+    ClientConnection.open(address, where, milliseconds, context).then(
       (more) => {
         this.#opening = false
         if (more.facts.size === this.facts.size && more.facts.structured === this.facts.structured) this.#all.push(more)
@@ -158,19 +160,19 @@ function bytesOf(buffer: SharedArrayBuffer | undefined, start = 0, at: number, c
 
 function alternating(runs: readonly ExportRun[]): number[] {
   const lengths = [0]
-  let zero = false
+  let isLeftOut = false
   for (const run of runs) {
-    if (run.zero !== zero) {
+    if (run.isLeftOut !== isLeftOut) {
       if (lengths.length >= maximumRuns) break
       lengths.push(0)
-      ;({ zero } = run)
+      ;({ isLeftOut } = run)
     }
     lengths[lengths.length - 1] = (lengths.at(-1) ?? 0) + run.length
   }
   return lengths
 }
 
-ClientConnection.open(address, where, milliseconds).then(
+ClientConnection.open(address, where, milliseconds, context).then(
   (first) => {
     const connections = new Connections(first)
     port.on('message', (request: ExportRequest & { readonly id: number }) => {

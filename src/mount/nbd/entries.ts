@@ -86,3 +86,10 @@ export const unallocated = hole | zero
 export function readsAsZero(status: number): boolean {
   return (status & zero) !== 0
 }
+
+const dirty = 1
+
+/** Whether a range with this status of a dirty bitmap was not written since the bitmap was begun. */
+export function isClean(status: number): boolean {
+  return (status & dirty) === 0
+}

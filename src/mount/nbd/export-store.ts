@@ -5,6 +5,7 @@ import { corrupt, targetError, printable, type Label } from '../../errors.js'
 import { ThreadCalls } from '../../sys/thread-calls.js'
 import type { ExportFacts } from './client-negotiation.js'
 import type { ExportAnswer, ExportRequest, ExportThreadData } from './client-thread.js'
+import { allocationContext } from './structs.js'
 import { nbdUri, type NbdAddress } from './uri.js'
 
 const mebibyte = 1024 * 1024
@@ -38,15 +39,15 @@ export class ExportStore implements ByteStore {
 
   /**
    * Connects, and waits until the export is open.
-   * @param milliseconds how long the server may keep silent. @throws ImageError usage E_NBD_CONNECT, E_NBD_EXPORT;
-   * corrupt; unsupported.
+   * @param milliseconds how long the server may keep silent. @param context what {@link holeAt} goes by.
+   * @throws ImageError usage E_NBD_CONNECT, E_NBD_EXPORT; corrupt; unsupported.
    */
-  constructor(address: NbdAddress, milliseconds = patience) {
+  constructor(address: NbdAddress, milliseconds = patience, context = allocationContext) {
     this.name = printable(nbdUri(address))
     this.#milliseconds = milliseconds
     this.#thread = new ThreadCalls(
       new URL('./client-thread.js', import.meta.url),
-      { address, where: this.name, milliseconds } satisfies ExportThreadData,
+      { address, where: this.name, milliseconds, context } satisfies ExportThreadData,
       {
         name: this.name,
         answerLength,
@@ -141,7 +142,7 @@ export class ExportStore implements ByteStore {
 
   /** What the server says of the run at `position`. */
   holeAt(position: number, limit: number): { readonly hole: boolean; readonly length: number } {
-    if (this.facts.allocation === undefined) return { hole: false, length: limit }
+    if (this.facts.context === undefined) return { hole: false, length: limit }
     if (position < this.#known.start || position >= this.#known.end) this.#look(position)
     let { start } = this.#known
     for (const [index, length] of this.#known.lengths.entries()) {

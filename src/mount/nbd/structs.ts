@@ -149,6 +149,11 @@ export const errorNumber = {
 /** The one metadata context that is spoken here. */
 export const allocationContext = 'base:allocation'
 
+/** The context of a dirty bitmap of QEMU (docs/interop/nbd.txt there). */
+export function bitmapContext(bitmap: string): string {
+  return `qemu:dirty-bitmap:${bitmap}`
+}
+
 /** What names may have at most, in bytes ("Values": strings). */
 export const longestName = 4096
 /** What a request may carry at most, in bytes, where nothing else was agreed on. */

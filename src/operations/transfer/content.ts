@@ -259,13 +259,16 @@ function isMovedWhole(
 function changedOver(opened: OpenedImage, parent: NewParent | undefined, options: ContentOptions): BlockSource {
   const { changed, snapshot } = options
   if (changed === undefined) return opened
-  const { image } = opened.top
-  if (parent === undefined || opened.part !== undefined || snapshot !== undefined || image.changes === undefined)
+  const { image, location, driver } = opened.top
+  const changes = image.changes?.(changed) ?? (driver.plain === true ? location.changes?.(changed) : undefined)
+  if (parent === undefined || opened.part !== undefined || snapshot !== undefined || changes === undefined)
     throw usage('E_NO_BITMAP', `${opened.name} has no list of changes that could be used here`, {
-      hint: 'A bitmap is of the whole active disk of a qcow2 image, and --parent names the image made before.',
+      hint:
+        'A bitmap is of the whole active disk of a qcow2 image, or of an export of QEMU, and --parent names the image ' +
+        'made before.',
     })
   const runs = new RunMap()
-  for (const { offset, length } of image.changes(changed)) runs.add(offset, length)
+  for (const { offset, length } of changes) runs.add(offset, length)
   return new ChangedOver(opened, parent.opened, runs)
 }
 

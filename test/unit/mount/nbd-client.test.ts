@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads'
 import { ClientConnection } from '../../../src/mount/nbd/client-connection.js'
 import { ExportStore } from '../../../src/mount/nbd/export-store.js'
 import { NbdServer, type NbdAddress } from '../../../src/mount/nbd/index.js'
-import { commandType } from '../../../src/mount/nbd/structs.js'
+import { allocationContext, commandType } from '../../../src/mount/nbd/structs.js'
 import { diskLike } from '../../support/content.js'
 import { testFolder } from '../../support/folder.js'
 import { MemoryDisk } from '../../support/nbd.js'
@@ -23,7 +23,7 @@ async function serve(t: TestContext, disk: MemoryDisk): Promise<string> {
 }
 
 async function open(t: TestContext, path: string, milliseconds = 5000): Promise<ClientConnection> {
-  const connection = await ClientConnection.open(address(path), 'the server', milliseconds)
+  const connection = await ClientConnection.open(address(path), 'the server', milliseconds, allocationContext)
   t.after(() => connection.close())
   return connection
 }
@@ -57,7 +57,7 @@ test('a connection reads, writes, zeroes, flushes, and knows what is zero', asyn
     runs.reduce((sum, { length }) => sum + length, 0),
     mebibyte,
   )
-  assert.ok(runs[0]?.zero === true && runs[0].length >= 512 * 1024)
+  assert.ok(runs[0]?.isLeftOut === true && runs[0].length >= 512 * 1024)
   disk.bad.add(100_000)
   await assert.rejects(
     connection.request({ type: commandType.read, offset: 99_000, length: 4096, target: new Uint8Array(4096) }),
@@ -230,8 +230,8 @@ test('a block status that reaches further than was asked is cut', async (t) => {
     ),
   )
   assert.deepEqual(await connection.request({ type: commandType.blockStatus, offset: 0, length: 4096 }), [
-    { length: 512, zero: false },
-    { length: 3584, zero: true },
+    { length: 512, isLeftOut: false },
+    { length: 3584, isLeftOut: true },
   ])
 })
 
