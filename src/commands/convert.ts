@@ -96,7 +96,8 @@ export default class Convert extends BaseCommand {
       dependsOn: ['parent'],
       exclusive: ['used-only', 'snapshot', 'resume'],
       summary:
-        'read only what this dirty bitmap of the source (qcow2, or an export of QEMU) lists; the rest is as in the --parent',
+        'read only what this dirty bitmap of the source (qcow2, or an export of QEMU) lists; the rest is as in ' +
+        '--parent',
     }),
     ...machineFlags,
     ...progressFlag,

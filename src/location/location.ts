@@ -66,7 +66,7 @@ export interface Location {
   /** What it lies in, where it is a member. */
   readonly outer?: Location
   /**
-   * Of a disk whose server keeps lists of what was written (dirty bitmaps): the runs of one of them, in order, in bytes.
+   * Of a disk whose server keeps lists of what was written (dirty bitmaps): the runs of one, in order, in bytes.
    * @throws ImageError usage E_NO_BITMAP.
    */
   changes?(list: string): Iterable<{ readonly offset: number; readonly length: number }>

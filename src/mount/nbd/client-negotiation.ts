@@ -61,8 +61,8 @@ interface Reply {
 
 /**
  * Connects to a server and agrees on an export.
- * @param context what block status is to say. @throws ImageError usage E_NBD_CONNECT, E_NBD_EXPORT; corrupt E_NBD_PROTOCOL, E_NBD_TIMEOUT; unsupported E_NBD_OLD,
- * E_NBD_TLS.
+ * @param context what block status is to say. @throws ImageError usage E_NBD_CONNECT, E_NBD_EXPORT; corrupt
+ * E_NBD_PROTOCOL, E_NBD_TIMEOUT; unsupported E_NBD_OLD, E_NBD_TLS.
  */
 export async function agree(
   address: NbdAddress,

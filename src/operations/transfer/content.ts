@@ -264,8 +264,8 @@ function changedOver(opened: OpenedImage, parent: NewParent | undefined, options
   if (parent === undefined || opened.part !== undefined || snapshot !== undefined || changes === undefined)
     throw usage('E_NO_BITMAP', `${opened.name} has no list of changes that could be used here`, {
       hint:
-        'A bitmap is of the whole active disk of a qcow2 image, or of an export of QEMU, and --parent names the image ' +
-        'made before.',
+        'A bitmap is of the whole active disk of a qcow2 image, or of an export of QEMU, and --parent names the ' +
+        'image made before.',
     })
   const runs = new RunMap()
   for (const { offset, length } of changes) runs.add(offset, length)
