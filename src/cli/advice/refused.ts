@@ -70,7 +70,10 @@ export const refusedAdvice: Readonly<Record<CodesOf<'refused'>, Advice>> = {
   E_SWAP: ['The system keeps memory there.', 'Stop using it: swapoff.'],
   E_SYSTEM_DISK: ['The running system would be destroyed.', 'Start another system, and do it from there.'],
   E_TABLE_IN_PARTITION: ['The partitions that the table lists would be lost.', 'Check that this partition is meant.'],
-  E_TARGET_CHANGED: ['Another disk has taken the name meanwhile.', 'Look again which disk is meant: vdisk disks.'],
+  E_TARGET_CHANGED: [
+    'What stands there is not what it was: another disk, another blob, or somebody else has it.',
+    'Look again which disk is meant (vdisk disks), or who else writes there.',
+  ],
   E_TARGET_TOO_SMALL: ['The end of the content would be cut off.', 'Take a larger disk.'],
   E_TYPE_LOST: ['The other kind of table has no type for this partition.', 'Keep the table as it is.'],
   E_WRONG_CONFIRMATION: ['The text is that of another disk.', 'Look which disk is meant: vdisk disks.'],
