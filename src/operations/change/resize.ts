@@ -11,6 +11,7 @@ import { firstContent } from './content-search.js'
 import { changingInPlace } from './left-state.js'
 import { localFile, wholeImage } from '../open/image-file.js'
 import { readOptions, type ReadOptions } from '../open/opening.js'
+import type { Progress } from '../progress.js'
 
 export interface ResizeOptions extends ReadOptions {
   /** Cuts off content too. */
@@ -20,6 +21,8 @@ export interface ResizeOptions extends ReadOptions {
   /** Says what would be done. */
   readonly dryRun?: boolean
   readonly signal?: AbortSignal
+  /** What would be cut off is read first. */
+  readonly onProgress?: (progress: Progress) => void
 }
 
 /** The new capacity in bytes, or the change of it. */
@@ -138,7 +141,7 @@ async function look(
   const before = disk.capacity
   const after = 'capacity' in wanted ? wanted.capacity : before + wanted.by
   if (!Number.isSafeInteger(after) || after <= 0) throw usage('E_SIZE', `a disk of ${after} bytes cannot be`)
-  const cutContent = after < before ? await firstContent(disk, after, options.signal) : undefined
+  const cutContent = after < before ? await firstContent(disk, after, options) : undefined
   return {
     path,
     format,

@@ -193,7 +193,7 @@ export class FittedDisk {
     const content = await firstContent(
       patchedSource(source, wiped, { capacity: source.capacity, sectorSize: source.sectorSize }),
       size,
-      signal,
+      { signal },
     )
     const { scheme } = this.#table
     this.#notes.push({

@@ -3,7 +3,14 @@ import { HostHoles, longestRun, type Range } from '../../engine/index.js'
 import { printable } from '../../errors.js'
 import type { Layer, OpenedImage } from '../../formats/open.js'
 import { checkRange } from './hash.js'
-import { openReadable, sourceInfo, type ReadOptions, type SourceInfo } from '../open/opening.js'
+import {
+  openReadable,
+  openReadableLater,
+  sourceInfo,
+  type LaterOptions,
+  type ReadOptions,
+  type SourceInfo,
+} from '../open/opening.js'
 
 /**
  * What a run of the disk is: `data` stands in a file as it is; `compressed` as a compressed unit; `hole` in a file's
@@ -225,7 +232,15 @@ function mapLayer({ name, path, image, files: [file] }: Layer): MapLayer {
  * @throws ImageError; usage E_RANGE for a range outside the disk.
  */
 export function map(path: string, options: MapOptions = {}): DiskMap {
-  const opened = openReadable(path, options)
+  return mapOf(path, openReadable(path, options), options)
+}
+
+/** As {@link map}, letting signals through: a compressed file may have to be unpacked first. */
+export async function mapLater(path: string, options: MapOptions & LaterOptions = {}): Promise<DiskMap> {
+  return mapOf(path, await openReadableLater(path, options), options)
+}
+
+function mapOf(path: string, opened: OpenedImage, options: MapOptions): DiskMap {
   try {
     const range = options.range ?? { offset: 0, length: opened.capacity }
     checkRange(range, opened.capacity, printable(path))

@@ -110,7 +110,7 @@ async function* untilAborted(
 export async function resized(source: BlockSource, capacity: number, signal?: AbortSignal): Promise<BlockSource> {
   if (capacity === source.capacity) return source
   if (capacity > source.capacity) return new PaddedSource(source, capacity)
-  const first = await firstContent(source, capacity, signal)
+  const first = await firstContent(source, capacity, { signal })
   if (first !== undefined) {
     throw usage('E_SIZE_TOO_SMALL', `the disk cannot be cut to ${capacity} bytes: it has content at offset ${first}`, {
       hint: 'Shrink the partitions and filesystems first, inside the guest.',

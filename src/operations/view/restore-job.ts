@@ -1,6 +1,7 @@
 import { isImageError, type ImageError } from '../../errors.js'
 import type { ConfirmationQuestion } from '../device/confirmation.js'
 import { restore, type RestoreOptions, type RestoreResult } from '../device/restore.js'
+import { PaceMeter } from '../pace.js'
 import type { Progress } from '../progress.js'
 import { milliseconds } from '../../sys/clock.js'
 
@@ -30,7 +31,7 @@ export class RestoreJob {
   readonly #stopping = new AbortController()
   readonly #listeners = new Set<() => void>()
   #answer: (typed: string | undefined) => void = () => undefined
-  #phaseStart = 0
+  readonly #pace = new PaceMeter()
 
   constructor(image: string, device: string, options: RestoreOptions) {
     this.image = image
@@ -100,14 +101,11 @@ export class RestoreJob {
   }
 
   #advance(progress: Progress): void {
-    const now = milliseconds()
-    if (progress.phase !== this.progress?.phase) this.#phaseStart = now
-    const seconds = (now - this.#phaseStart) / 1000
-    const rate = seconds > 0 ? progress.done / seconds : 0
+    const { bytesPerSecond, secondsLeft } = this.#pace.take(progress, milliseconds())
     this.progress = {
       ...progress,
-      bytesPerSecond: rate > 0 ? Math.round(rate) : undefined,
-      secondsLeft: rate > 0 && progress.total > 0 ? Math.ceil((progress.total - progress.done) / rate) : undefined,
+      bytesPerSecond: bytesPerSecond === undefined ? undefined : Math.round(bytesPerSecond),
+      secondsLeft: secondsLeft === undefined ? undefined : Math.ceil(secondsLeft),
     }
     this.#changed()
   }

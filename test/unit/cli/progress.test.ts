@@ -6,14 +6,11 @@ import { ProgressReporter, type ProgressMode } from '../../../src/cli/progress.j
 function report(
   mode: ProgressMode,
   events: readonly (readonly [phase: Progress['phase'], done: number, total: number, milliseconds: number])[],
+  columns = 80,
 ): string[] {
   const written: string[] = []
   let now = 0
-  const reporter = new ProgressReporter(
-    mode,
-    { columns: 80, isTTY: true, write: (text) => written.push(text) },
-    () => now,
-  )
+  const reporter = new ProgressReporter(mode, { columns, isTTY: true, write: (text) => written.push(text) }, () => now)
   for (const [phase, done, total, milliseconds] of events) {
     now = milliseconds
     reporter.update({ phase, done, total })
@@ -94,6 +91,10 @@ test('a terminal has how far it is in its title, and gets its own title back', (
   ])
   // Set once while it stays the same, and taken back once.
   assert.equal(text.split('\u001b[23;0t').length, text.split('\u001b[22;0t').length)
+})
+
+test('a terminal that says it has no columns is drawn on as one of 80', () => {
+  assert.deepEqual(report('bar', run, 0), report('bar', run))
 })
 
 test('none is silent', () => {

@@ -3,7 +3,7 @@ import test from 'node:test'
 import { optionValues } from '../../../src/cli/flags.js'
 import { view } from '../../../src/cli/view/info.js'
 import { viewText } from '../../support/view.js'
-import { labelOf, renderer, shortSize, sizeText, valueText } from '../../../src/cli/render.js'
+import { labelOf, renderer, shortSize, sizeText, takesColours, valueText } from '../../../src/cli/render.js'
 
 test('sizes are exact and human; what is rounded is marked', () => {
   assert.equal(sizeText(64 * 2 ** 30), '64 GiB (68,719,476,736 bytes)')
@@ -68,4 +68,32 @@ test('options of the command line', () => {
   assert.deepEqual(optionValues(['a=1', 'b=x=y', 'c='], { d: '2', e: undefined }), { a: '1', b: 'x=y', c: '', d: '2' })
   for (const texts of [['a'], ['=1'], ['a=1', 'a=2']]) assert.throws(() => optionValues(texts), /option/)
   assert.throws(() => optionValues(['d=1'], { d: '2' }), /twice/)
+})
+
+test('colours: what turns them on in a pipe, and off on a terminal', () => {
+  const cases: readonly [terminal: boolean, variables: Readonly<Record<string, string>>, colours: boolean][] = [
+    [true, {}, true],
+    [false, {}, false],
+    [false, { FORCE_COLOR: '1' }, true],
+    [false, { FORCE_COLOR: '3' }, true],
+    [true, { FORCE_COLOR: '0' }, false],
+    [true, { FORCE_COLOR: '' }, true],
+    [false, { CLICOLOR_FORCE: '1' }, true],
+    [false, { CLICOLOR_FORCE: '0' }, false],
+    [true, { CLICOLOR: '0' }, false],
+    [true, { CLICOLOR: '1' }, true],
+    [true, { NO_COLOR: '1' }, false],
+    [true, { NO_COLOR: '' }, true],
+    [false, { NO_COLOR: '1', FORCE_COLOR: '1' }, false],
+    [true, { TERM: 'dumb' }, false],
+    [false, { TERM: 'dumb', FORCE_COLOR: '1' }, true],
+  ]
+  for (const [terminal, variables, colours] of cases)
+    assert.equal(takesColours(terminal, variables), colours, JSON.stringify({ terminal, variables }))
+})
+
+test('a terminal that says it has no columns has 80', async () => {
+  assert.equal((await renderer({ isTTY: true, columns: 0 })).columns, 80)
+  assert.equal((await renderer({ isTTY: true, columns: 20 })).columns, 40, 'never less than can be read')
+  assert.equal((await renderer({})).columns, 80)
 })

@@ -1,0 +1,33 @@
+import type { Progress } from './progress.js'
+
+/** How fast a phase is; undefined is not known. */
+export interface Pace {
+  /** Whether this is the first that is known of the phase. */
+  readonly begins: boolean
+  readonly bytesPerSecond: number | undefined
+  /** Until the phase is done, at that speed. */
+  readonly secondsLeft: number | undefined
+}
+
+/** Takes the pace of one phase after the other, from its beginning. */
+export class PaceMeter {
+  #phase: Progress['phase'] | undefined
+  #start = 0
+
+  /** @param now milliseconds, of a clock that only goes forward. */
+  take({ phase, done, total }: Progress, now: number): Pace {
+    const begins = phase !== this.#phase
+    if (begins) {
+      this.#phase = phase
+      this.#start = now
+    }
+    const seconds = (now - this.#start) / 1000
+    // A flush counts no bytes.
+    const rate = seconds > 0 && done > 0 && phase !== 'flush' ? done / seconds : undefined
+    return {
+      begins,
+      bytesPerSecond: rate,
+      secondsLeft: rate === undefined || total <= 0 ? undefined : (total - done) / rate,
+    }
+  }
+}
