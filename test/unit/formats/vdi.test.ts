@@ -37,6 +37,18 @@ test('the faults of other programs: each of these has the right content here', (
   const twice = base()
   twice.writeUInt32LE(1, 512)
   assert.throws(() => readAll(opened(twice)), { code: 'E_OVERLAP', kind: 'corrupt' })
+  // QEMU gives zeros for the end of a file that is cut off in its last block, also where that held zeros.
+  const zeroTail = Buffer.from(content)
+  zeroTail.fill(0, 4 * blockSize + 100)
+  const cut = base({ content: zeroTail, ascending: true })
+  assert.throws(() => readAll(opened(cut.subarray(0, cut.length - 512))), { code: 'E_TRUNCATED', kind: 'corrupt' })
+  // VirtualBox refuses a base without a modification UUID, which says nothing about its content.
+  const unnamed = base({ uuids: { ...uuids, modification: '00'.repeat(16) } })
+  assert.ok(Buffer.from(readAll(opened(unnamed))).equals(content))
+  // Blocks in descending order, free and zero ones: dissect reads too few bytes.
+  const mixed = base({ block: (index: number) => (index === 1 ? 'zero' : index === 3 ? 'free' : 'stored') })
+  const expected = Buffer.from(content).fill(0, blockSize, 2 * blockSize).fill(0, 3 * blockSize, 4 * blockSize)
+  assert.ok(Buffer.from(readAll(opened(mixed))).equals(expected))
   // dissect reads a child as if it had no parent: free blocks are its parent's, zero blocks are not.
   const child = opened(
     base({
