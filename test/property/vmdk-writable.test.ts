@@ -309,6 +309,37 @@ test('VMDK: compact moves the last grains down and cuts the file off, with the p
   }
 })
 
+test('VMDK: compact of flat extents gives zeros back, with the power cut at every write', () => {
+  for (const subformat of ['monolithicFlat', 'twoGbMaxExtentFlat', 'vmfs']) {
+    const expected = Buffer.alloc(capacity, 'content ')
+    for (const zero of [1, 2, 6, 11]) expected.fill(0, zero * grain, (zero + 1) * grain)
+    const set = new CutSet(make(capacity, { subformat }, [{ offset: 0, bytes: expected }]))
+    const chance = randomOf(11)
+    const image = vmdk.openWritable!(set.main, {
+      ...openContext,
+      openReference: ({ path }) => set.stores.get(path),
+    })
+    let cuts = 0
+    set.onChange(() => {
+      cuts++
+      const left = open(set.left(chance))
+      assert.ok(all(left).equals(expected), subformat)
+      noErrors(left, 'cut')
+    })
+    // As operations/change/compact does: runs of zeros, then what the format can move, then all to the medium.
+    for (const zero of [1, 2, 6, 11]) image.discard(zero * grain, grain)
+    assert.ok([...image.compact!()].every((step) => 'done' in step))
+    image.flush()
+    assert.ok(cuts > 0)
+    assert.ok(all(image).equals(expected))
+    set.onChange(() => undefined)
+    image[Symbol.dispose]()
+    const closed = open(set.stores)
+    assert.ok(all(closed).equals(expected))
+    noErrors(closed, 'closed')
+  }
+})
+
 test('VMDK: what has nothing to give back is not touched by compact', () => {
   const store = new CutStore(alone)
   const image = vmdk.openWritable!(store, openContext)
