@@ -47,7 +47,9 @@ test('the faults of other programs: each of these has the right content here', (
   assert.ok(Buffer.from(readAll(opened(unnamed))).equals(content))
   // Blocks in descending order, free and zero ones: dissect reads too few bytes.
   const mixed = base({ block: (index: number) => (index === 1 ? 'zero' : index === 3 ? 'free' : 'stored') })
-  const expected = Buffer.from(content).fill(0, blockSize, 2 * blockSize).fill(0, 3 * blockSize, 4 * blockSize)
+  const expected = Buffer.from(content)
+    .fill(0, blockSize, 2 * blockSize)
+    .fill(0, 3 * blockSize, 4 * blockSize)
   assert.ok(Buffer.from(readAll(opened(mixed))).equals(expected))
   // dissect reads a child as if it had no parent: free blocks are its parent's, zero blocks are not.
   const child = opened(
