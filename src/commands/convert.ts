@@ -19,7 +19,8 @@ export default class Convert extends BaseCommand {
 
     SOURCE and TARGET may be exports of NBD servers (nbd://host/name, nbd+unix:///name?socket=FILE). An export as
     the target is overwritten with the bytes of the disk from its start on, which needs --force if it may have
-    content.
+    content. Addresses of web servers are sources; a plug-in may add targets (s3://bucket/key), which take any format
+    that is one file.
 
     With --for the image is what a cloud or hypervisor takes: its format and options, a size that it accepts, the
     second GPT at the new end, packed where the platform wants an archive. What contradicts --for is refused, and the
@@ -73,8 +74,8 @@ export default class Convert extends BaseCommand {
     { description: 'Write to a pipe', command: '<%= config.bin %> <%= command.id %> disk.vhdx - --to raw | sha256sum' },
   ]
   static override args = {
-    source: string({ required: true, description: 'the image to read, or an NBD URI; - for standard input' }),
-    target: string({ required: true, description: 'the image to make, or an NBD URI; - for standard output' }),
+    source: string({ required: true, description: 'the image to read, or an address; - for standard input' }),
+    target: string({ required: true, description: 'the image to make, or an address; - for standard output' }),
   }
   static override usage = '<%= command.id %> SOURCE TARGET [FLAGS]'
   static override flags = {

@@ -323,6 +323,13 @@ const cases: readonly Case[] = [
   },
   {
     code: 'E_TARGET',
+    make: () => undefined,
+    command: ['create', 'https://ann:secret@images.example/d.raw', '8M'],
+    says: /^(?!.*secret).*Name a file\. vdisk convert also writes to/s,
+    follow: () => [['create', 'd.raw', '8M']],
+  },
+  {
+    code: 'E_TARGET',
     make: (f) => (disk(f, 'd.raw', 'label: gpt\nsize=8MiB\n'), raw(f, 'a.raw'), undefined),
     command: ['partition', 'inject', 'd.raw@1', 'a.raw'],
     says: /--output FILE.*--in-place/,

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import fs from 'node:fs'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { convert, type ConvertOptions, type ConvertResult } from '../../src/operations/transfer/convert.js'
+import { root } from '../support/cli.js'
 import { skipReason } from '../support/complete.js'
 import { diskLike } from '../support/content.js'
 import { testFolder } from '../support/folder.js'
@@ -12,6 +15,41 @@ import { isInstalled, run } from '../support/tools.js'
 
 const mebibyte = 1048576
 const noQemu = isInstalled('qemu-img') ? undefined : skipReason('qemu-img is not installed')
+
+/** Hands on what is sent to a server, but of the connection in which a text goes by first: from there on nothing. */
+async function holding(
+  t: TestContext,
+  to: string,
+  text: string,
+): Promise<{ readonly url: string; readonly held: Promise<void> }> {
+  const { hostname, port } = new URL(to)
+  let hold = (): void => undefined
+  const held = new Promise<void>((resolve) => {
+    hold = resolve
+  })
+  let isHeld = false
+  const sockets: Socket[] = []
+  const server = createServer((client) => {
+    const upstream = connect(Number(port), hostname)
+    sockets.push(client, upstream)
+    for (const socket of [client, upstream]) socket.on('error', () => undefined)
+    client.on('close', () => upstream.destroy())
+    upstream.pipe(client)
+    client.on('data', (bytes) => {
+      if (!isHeld && bytes.includes(text)) {
+        isHeld = true
+        client.pause()
+        hold()
+      } else upstream.write(bytes)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, held }
+}
 
 test(
   's3: every format is read from a real server and written to it',
@@ -77,6 +115,25 @@ test(
     assert.equal(wrong.code, 2)
     assert.match(wrong.stderr, /SignatureDoesNotMatch[\s\S]*AWS_SECRET_ACCESS_KEY/)
     assert.doesNotMatch(wrong.stderr, /wrong-secret/)
-    assert.match(await ok('s3', 'uploads', address('disk.vhd')), /no unfinished uploads/)
+
+    // A kill in the middle leaves no object, and the next run goes on with the part that the server has.
+    const args = ['convert', 'disk.raw', address('killed.raw'), '--resume']
+    const between = await holding(t, server.env['AWS_ENDPOINT_URL'] ?? '', 'partNumber=2&')
+    const child = spawn(process.execPath, [join(root, 'bin/run.js'), ...args], {
+      cwd,
+      env: { PATH: process.env['PATH'], ...cli.env, AWS_ENDPOINT_URL: between.url, VDISK_HTTP_CONNECTIONS: '1' },
+      stdio: 'ignore',
+    })
+    const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
+    await Promise.race([between.held, ended])
+    child.kill('SIGKILL')
+    await ended
+    assert.equal(await server.get('killed.raw'), undefined)
+    assert.match(await ok('s3', 'uploads', address('killed.raw')), /^20\d\d-/)
+    const resumed = await cli.run([...args, '--json'], { AWS_ENDPOINT_URL: between.url })
+    assert.equal(resumed.code, 0, resumed.stderr)
+    assert.equal((JSON.parse(resumed.stdout.toString()) as { resumed: number }).resumed, 5 * mebibyte)
+    assert.ok((await server.get('killed.raw'))?.equals(fs.readFileSync(disk)))
+    assert.match(await ok('s3', 'uploads', address('killed.raw')), /no unfinished uploads/)
   },
 )

@@ -29,14 +29,12 @@ export class UploadSession {
   readonly #path: string
   readonly #found: Kept | undefined
   #identity: Identity | undefined
-  #isKept: boolean
 
   /** @param id of the target. */
   constructor(id: LocationId) {
     const key = createHash('sha256').update(id).digest('hex').slice(0, 24)
     this.#path = inFolder(this.#folder, `upload-${key}.json`)
     this.#found = keptIn(this.#path)
-    this.#isKept = this.#found !== undefined
   }
 
   /** The ids and the time that the image has in any case; undefined where nothing is gone on with. */
@@ -47,11 +45,6 @@ export class UploadSession {
   /** What the target kept. */
   get earlier(): unknown {
     return this.#found?.state
-  }
-
-  /** Whether a later run finds something. */
-  get isKept(): boolean {
-    return this.#isKept
   }
 
   begin({ uuid, time }: Identity): void {
@@ -66,13 +59,11 @@ export class UploadSession {
     const next = `${this.#path}.new`
     fs.writeFileSync(next, JSON.stringify(kept), { mode: 0o600 })
     fs.renameSync(next, this.#path)
-    this.#isKept = true
   }
 
   /** Nothing is left to be gone on with. */
   forget(): void {
     fs.removeFileSync(this.#path)
-    this.#isKept = false
   }
 }
 

@@ -29,7 +29,7 @@ export interface TargetPlace {
  * Checks a target before anything is read. Nothing is made, and what stands there is not touched.
  * @param force whether an existing file may be replaced. @param sources the files being read, which never may.
  * @throws ImageError target E_EXISTS, E_IS_FOLDER, E_NO_FOLDER; refused E_SAME_FILE, E_BLOCK_DEVICE, and where
- * something else has the file that would be replaced (guardChange); usage E_NOT_A_FILE.
+ * something else has the file that would be replaced (guardChange); usage E_NOT_A_FILE, E_TARGET.
  */
 export function checkTarget(
   path: string,
@@ -43,6 +43,14 @@ export function checkTarget(
   if (stat === undefined) {
     if (!isName(lastPart(path))) throw targetError('E_IS_FOLDER', `the target ${name} is no name of a file`)
     const place = placed(path)
+    const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(path)?.[0]
+    // What follows may be a password.
+    if (scheme !== undefined && place === undefined)
+      throw usage('E_TARGET', `the target is an address (${scheme}…), and this command makes a file of this computer`, {
+        hint:
+          'Name a file. vdisk convert also writes to exports of NBD servers, and to what plug-ins know: ' +
+          's3://bucket/key',
+      })
     if (place === undefined || statOf(folderPart(place))?.isDirectory() !== true)
       throw targetError('E_NO_FOLDER', `the folder of the target ${name} does not exist`, {
         hint: 'Make the folder first.',

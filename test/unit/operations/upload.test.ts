@@ -79,6 +79,23 @@ for (const isSparse of [false, true])
     }
   })
 
+test('what a platform takes is made for it at the target', async (t) => {
+  const folder = testFolder(t)
+  const source = sourceIn(folder)
+  fs.truncateSync(source, 20 * 1048576)
+  const bucket = new MemoryBucket()
+  const registry = registryOf(bucket)
+  for (const [platform, name] of [
+    ['gce', 'disk.tar.gz'],
+    ['azure-gen2', 'disk.vhd'],
+  ] as const) {
+    const options = { ...fixed, for: platform, registry }
+    const { target } = await convert(source, join(folder, name), options)
+    assert.equal((await convert(source, `mem://${name}`, options)).target.size, target.size)
+    assert.ok(bucket.objects.get(name)?.equals(fs.readFileSync(join(folder, name))), platform)
+  }
+})
+
 test('zeros are not sent to a target that has them', async (t) => {
   const folder = testFolder(t)
   const source = join(folder, 'a.raw')
