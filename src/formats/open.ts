@@ -9,7 +9,6 @@ import { MemberLocation } from '../location/member.js'
 import { StreamLocation } from '../location/stream.js'
 import type { TrustedFolder } from '../location/walk.js'
 import type {
-  DiskImage,
   FileReference,
   FormatDriver,
   ImageInside,
@@ -25,7 +24,7 @@ import { diskIn } from './disk-folder.js'
 import { InsideImage } from './inside.js'
 import { OpenedImage, type ImageFile, type Layer } from './opened.js'
 import type { ReadingForward } from './member-file.js'
-import { digestOptions, ignoresDigests } from './outside-digests.js'
+import { capacityNotes, digestOptions, ignoresDigests } from './outside.js'
 import { checkOptions, optionsAmong } from './options.js'
 import { detectFormat, ProbedFile, readAsRaw } from './probe.js'
 import { contentsOf, unwrap, type Contents, type Unwrapped } from './unwrap.js'
@@ -174,18 +173,6 @@ function* openInside(
   return new InsideImage(yield* openWork(store, place, { registry, scratchFolder, from }), formats)
 }
 
-/** An appliance may record another size than its disk has, which then counts. */
-function capacityNotes(outside: Outside | undefined, { capacity }: DiskImage, name: string): Note[] {
-  const recorded = outside?.wrappings.find((wrapping) => wrapping.capacity !== undefined)?.capacity
-  if (recorded === undefined || recorded === capacity) return []
-  return [
-    {
-      code: 'W_OVF_CAPACITY',
-      message: `${name}: the disk has ${capacity} bytes; the description of the machine says ${recorded}`,
-    },
-  ]
-}
-
 /** What the image asked for was taken out of. */
 interface Outside extends Unwrapped {
   readonly files: readonly ImageFile[]
@@ -241,11 +228,11 @@ class ChainOpener {
     try {
       if (outside?.plain === true) driver = this.#registry.plain
       else if (this.#options.from === undefined)
-        ({ driver, notes, namedRaw: this.#namedRaw } = detectFormat(
-          file,
-          (outside?.location ?? self).name,
-          outside !== undefined && outside.wrappings.length > 0,
-        ))
+        ({
+          driver,
+          notes,
+          namedRaw: this.#namedRaw,
+        } = detectFormat(file, (outside?.location ?? self).name, outside !== undefined && outside.wrappings.length > 0))
       else {
         driver = this.#registry.get(this.#options.from)
         if (driver.plain === true) notes = readAsRaw(file)
@@ -325,7 +312,7 @@ class ChainOpener {
         },
       }
       const image = driver.open(store, context)
-      extra.push(...capacityNotes(outside, image, store.name))
+      extra.push(...capacityNotes(outside?.wrappings ?? [], image, store.name))
       return {
         name: store.name,
         location: self,

@@ -1,8 +1,23 @@
+import type { Note } from '../block/types.js'
+import type { DiskImage } from './driver.js'
 import { ignoreChecksums, type OptionSpec, type OptionValues } from './option-specs.js'
 import { checkOptions, optionsAmong } from './options.js'
 import type { Wrapping } from './unwrap.js'
 
-type Outside = readonly Pick<Wrapping, 'verify'>[]
+/** What a disk was taken out of. */
+type Outside = readonly Pick<Wrapping, 'verify' | 'capacity'>[]
+
+/** An appliance may record another size than its disk has, which then counts. */
+export function capacityNotes(wrappings: Outside, { capacity }: DiskImage, name: string): Note[] {
+  const recorded = wrappings.find((wrapping) => wrapping.capacity !== undefined)?.capacity
+  if (recorded === undefined || recorded === capacity) return []
+  return [
+    {
+      code: 'W_OVF_CAPACITY',
+      message: `${name}: the disk has ${capacity} bytes; the description of the machine says ${recorded}`,
+    },
+  ]
+}
 
 /** Options for reading a disk that was taken out of something that has digests of it. */
 export function digestOptions(wrappings: Outside): readonly OptionSpec[] {
