@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 
 /** The text of 16 bytes in plain order (RFC 9562): VHD. */
 export function uuidText(bytes: Uint8Array): string {
@@ -34,20 +34,11 @@ export function parseGuid(text: string): Uint8Array | undefined {
   return plain === undefined ? undefined : swapGuid(plain)
 }
 
-/** A random version 4 UUID as text. */
-export function randomUuid(): string {
-  const bytes = randomBytes(16)
-  return stamped(bytes, 0x40)
-}
-
 /** A UUID that depends only on `uuid` and `name`, for images that need several: the same input gives the same file. */
 export function derivedUuid(uuid: string, name: string): string {
-  return stamped(createHash('sha1').update(uuid.toLowerCase()).update('\0').update(name).digest().subarray(0, 16), 0x50)
-}
-
-function stamped(bytes: Uint8Array, version: number): string {
-  const copy = Uint8Array.from(bytes)
-  copy[6] = ((copy[6] ?? 0) & 0x0f) | version
-  copy[8] = ((copy[8] ?? 0) & 0x3f) | 0x80
-  return uuidText(copy)
+  const digest = createHash('sha1').update(uuid.toLowerCase()).update('\0').update(name).digest()
+  const bytes = Uint8Array.from(digest.subarray(0, 16))
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x50
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80
+  return uuidText(bytes)
 }

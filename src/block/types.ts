@@ -99,10 +99,13 @@ export interface Codec {
   /** One compressed unit. @param level the codec's own scale; its usual level when left out. */
   encode?(bytes: Uint8Array, level?: number): Uint8Array
   /** The same by a library that works in the threads of Node's pool; only of codecs built in. */
-  inPool?(): PoolCodec
+  readonly inPool?: PoolCodec
 }
 
-/** A codec that does not keep its caller waiting, as far as this system has a library for it. */
+/**
+ * A codec that does not keep its caller waiting, as far as this system has a library for it, which is loaded when a
+ * member is first asked for.
+ */
 export interface PoolCodec {
   /**
    * Fills the `output` of each unit. Resolves to false for each that the library refused: `decode` finds out why, or

@@ -32,10 +32,12 @@ export const deflateCodec: Codec = {
     target.set(plain)
   },
   encode: deflateRaw,
-  inPool: () => ({
-    decode: poolLibraries().inflate,
+  inPool: {
+    get decode() {
+      return poolLibraries().inflate
+    },
     encoder: (level) => (takesLibrary(level) ? poolLibraries().deflate : undefined),
-  }),
+  },
 }
 
 /** A level is one of zlib's. The same input is to give the same bytes everywhere where SOURCE_DATE_EPOCH is set. */

@@ -82,7 +82,7 @@ export function codecFor(id: string): Codec {
 /** The codec of an id as it works in the threads of Node's pool; nothing of one that a plug-in adds. */
 export function poolCodec(id: string): PoolCodec {
   const entry = table.get(id)
-  return entry?.origin === 'vdisk' ? (entry.codec.inPool?.() ?? {}) : {}
+  return entry?.origin === 'vdisk' ? (entry.codec.inPool ?? {}) : {}
 }
 
 /** Whether every thread can have this very codec; units of others are decoded in the thread of the driver. */

@@ -30,7 +30,11 @@ export const zlibCodec: Codec = {
     if (codecLibraries().inflateZlib?.(stored, target) !== true)
       fill(inflate(stored, target.length, target.length), target)
   },
-  inPool: () => ({ decode: poolLibraries().inflateZlib }),
+  inPool: {
+    get decode() {
+      return poolLibraries().inflateZlib
+    },
+  },
   encode: (bytes, level = 6) => zlib.deflateSync(bytes, { level, chunkSize: Math.max(64, bytes.length) }),
 }
 

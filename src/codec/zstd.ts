@@ -72,13 +72,21 @@ export const zstdCodec: Codec = {
   load: () => void readyToDecode(),
   decode: (stored, target) => decodeFrames(readyToDecode(), stored, target),
   encode: zstdCompress,
-  inPool: () => ({
-    decode: poolLibraries().zstdDecode,
-    joined: joinedFrames(),
+  inPool: {
+    get decode() {
+      return poolLibraries().zstdDecode
+    },
+    get joined() {
+      return (joined ??= joinedFrames())
+    },
     encoder: poolEncoder,
-    version: poolLibraries().zstdVersion,
-  }),
+    get version() {
+      return poolLibraries().zstdVersion
+    },
+  },
 }
+
+let joined: JoinedUnits | undefined
 
 /** libzstd decodes frame after frame, and checks each against the size that it states. */
 function joinedFrames(): JoinedUnits | undefined {

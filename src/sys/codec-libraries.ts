@@ -59,37 +59,53 @@ export interface PoolLibraries {
 let loaded: CodecLibraries | undefined
 let pool: PoolLibraries | undefined
 
-/** The libraries of this system, for the threads of the pool; loaded at the first call. */
+/** The libraries of this system, for the threads of the pool; none with VDISK_NO_NATIVE_CODECS set. */
 export function poolLibraries(): PoolLibraries {
   if (pool !== undefined) return pool
   const koffi = codecKoffi()
-  return (pool =
-    koffi === undefined
-      ? {}
-      : {
-          inflate: ifInstalled(() => poolInflate(koffi, 'deflate')),
-          inflateZlib: ifInstalled(() => poolInflate(koffi, 'zlib')),
-          deflate: ifInstalled(() => poolDeflate(koffi)),
-          ...ifInstalled(() => poolZstdDecoders(koffi)),
-          ...ifInstalled(() => poolZstdEncode(koffi)),
-        })
+  if (koffi === undefined) return (pool = {})
+  const decoders = once(() => ifInstalled(() => poolZstdDecoders(koffi)))
+  const encoder = once(() => ifInstalled(() => poolZstdEncode(koffi)))
+  return (pool = boundLater<PoolLibraries>({
+    inflate: () => poolInflate(koffi, 'deflate'),
+    inflateZlib: () => poolInflate(koffi, 'zlib'),
+    deflate: () => poolDeflate(koffi),
+    zstdDecode: () => decoders()?.zstdDecode,
+    zstdDecodeFrames: () => decoders()?.zstdDecodeFrames,
+    zstdEncode: () => encoder()?.zstdEncode,
+    zstdVersion: () => encoder()?.zstdVersion,
+  }))
 }
 
-/** The libraries of this system, loaded at the first call; none with VDISK_NO_NATIVE_CODECS set. */
+/** The libraries of this system; none with VDISK_NO_NATIVE_CODECS set. */
 export function codecLibraries(): CodecLibraries {
   if (loaded !== undefined) return loaded
   const koffi = codecKoffi()
-  if (koffi === undefined) loaded = {}
-  else
-    loaded = {
-      inflate: ifInstalled(() => libdeflate(koffi, 'deflate')),
-      inflateZlib: ifInstalled(() => libdeflate(koffi, 'zlib')),
-      deflate: ifInstalled(() => isaL(koffi)),
-      zstdDecode: ifInstalled(() => zstdDecoder(koffi)),
-      zstdEncode: ifInstalled(() => zstdEncoder(koffi)),
-      zstdEncodeChecked: ifInstalled(() => zstdCheckedEncoder(koffi)),
-    }
-  return loaded
+  if (koffi === undefined) return (loaded = {})
+  return (loaded = boundLater<CodecLibraries>({
+    inflate: () => libdeflate(koffi, 'deflate'),
+    inflateZlib: () => libdeflate(koffi, 'zlib'),
+    deflate: () => isaL(koffi),
+    zstdDecode: () => zstdDecoder(koffi),
+    zstdEncode: () => zstdEncoder(koffi),
+    zstdEncodeChecked: () => zstdCheckedEncoder(koffi),
+  }))
+}
+
+/** An object whose members are made when they are first asked for; undefined where a library is not installed. */
+function boundLater<Bound extends object>(make: {
+  readonly [Name in keyof Bound]-?: () => Bound[Name] | undefined
+}): Bound {
+  const bound = {}
+  for (const [name, member] of Object.entries<() => unknown>(make))
+    Object.defineProperty(bound, name, { enumerable: true, get: once(() => ifInstalled(member)) })
+  return bound as Bound
+}
+
+/** The same function, which does its work at the first call only. */
+function once<Result>(make: () => Result): () => Result {
+  let made: { readonly result: Result } | undefined
+  return () => (made ??= { result: make() }).result
 }
 
 /** @param wrapping what is around the deflate stream. */

@@ -93,7 +93,7 @@ export function formatFacts(options: OptionValues): object | undefined {
 export function compressorFact(packing: Packing | undefined): string | undefined {
   if (packing === undefined) return undefined
   const { codec, level } = packing
-  const { encoder, version } = codecFor(codec).inPool?.() ?? {}
+  const { encoder, version } = codecFor(codec).inPool ?? {}
   if (encoder?.(level) === undefined) return `${codec} by Node ${nodeMajor()}`
   return version === undefined ? `${codec} by a library` : `${codec} by version ${version} of its library`
 }

@@ -1,6 +1,7 @@
-import { derivedUuid, parseUuid, randomUuid, uuidText } from '../../binary/guid.js'
+import { derivedUuid, parseUuid, uuidText } from '../../binary/guid.js'
 import { printable, usage } from '../../errors.js'
 import type { ImageIdentity } from '../../formats/driver.js'
+import { randomUuid } from '../../sys/random-uuid.js'
 
 /**
  * The ids and the time of a new image. With both given, the same input gives the same bytes.

@@ -1,6 +1,6 @@
 import type { ByteStore } from '../../../block/types.js'
 import { header, type HeaderValues } from '../format/structs.js'
-import { randomUuid } from '../../../binary/guid.js'
+import { randomUuid } from '../../../sys/random-uuid.js'
 
 /**
  * The header of an image that is changed. It lies in the file's first sector: a power cut leaves the old or the new.

@@ -1,6 +1,6 @@
 import { PatchedStore } from '../../../block/patched-store.js'
 import type { ByteStore } from '../../../block/types.js'
-import { randomUuid } from '../../../binary/guid.js'
+import { randomUuid } from '../../../sys/random-uuid.js'
 import type { CurrentHeader } from './header.js'
 import { HeaderWriter } from './header-writer.js'
 import type { Replay } from './log.js'

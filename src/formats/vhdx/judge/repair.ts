@@ -1,5 +1,5 @@
 import type { Work } from '../../../block/work.js'
-import { randomUuid } from '../../../binary/guid.js'
+import { randomUuid } from '../../../sys/random-uuid.js'
 import { PatchedStore } from '../../../block/patched-store.js'
 import type { ByteStore } from '../../../block/types.js'
 import type { OpenContext, RepairAction } from '../../driver.js'

@@ -1,4 +1,4 @@
-import { randomUuid } from '../../../binary/guid.js'
+import { randomUuid } from '../../../sys/random-uuid.js'
 import { roundUp } from '../../../binary/integers.js'
 import type { ByteStore, Note } from '../../../block/types.js'
 import { readHeader } from '../format/header.js'
