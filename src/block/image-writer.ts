@@ -27,6 +27,8 @@ export interface CopyTarget {
   readonly packedUnit?: Packing
   /** Whether every byte must be placed, zeros too (a fully preallocated image in a store that is not zeroed). */
   readonly placeZeros?: boolean
+  /** Whether what is placed is written past the page cache, where every call waits for the medium. */
+  readonly isPastCache?: boolean
   /** Where plain bytes go; the length may be shorter than asked (call again for the rest), never zero. */
   place(
     offset: number,

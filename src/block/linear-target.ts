@@ -27,6 +27,10 @@ export class LinearTarget implements CopyTarget {
     this.#end = start
   }
 
+  get isPastCache(): boolean {
+    return (this.#store.descriptorAlignment ?? 1) > 1
+  }
+
   place(offset: number, length: number): { store: ByteStore; position: number; length: number } {
     this.#clearTo(offset)
     this.#end = offset + length

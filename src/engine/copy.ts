@@ -10,7 +10,7 @@ import { UnitBuffers } from './fill.js'
 import { Growth } from './growth.js'
 import { Inline } from './inline.js'
 import { runLanes, type Ticket } from './lanes.js'
-import { chunkLengthFor, lanesFor, Plan, type Chunk, type ChunkContent, type Shareable } from './plan.js'
+import { chunkLengthFor, isReadPastCache, lanesFor, Plan, type Chunk, type ChunkContent, type Shareable } from './plan.js'
 import { defaultThreads, isHeavy, makeSlots, TaskPool, type Slot } from './pool.js'
 import type { Progress } from './progress.js'
 import { Sharing } from './share.js'
@@ -99,7 +99,10 @@ export interface CopyResult {
 }
 
 const mebibyte = 1024 * 1024
-/** Bytes of a disk that are read at once, where digests of all of it are taken: of each piece a thread is sent word. */
+/**
+ * Bytes that are moved at once past the page cache, where every call waits for the medium; and where digests of all of
+ * a disk are taken, since a thread is sent word of each piece.
+ */
 const diskChunk = 4 * mebibyte
 /** Chunks in flight: one that this thread moves, and those that the threads of the pool read and write. */
 const plainLanes = 4
@@ -159,10 +162,9 @@ export async function copy(options: CopyOptions): Promise<CopyResult> {
 function chunksOf({ source, target, digests, parts }: CopyOptions): { chunkLength: number; align: number } {
   const block = digests === undefined && parts === undefined ? 0 : blockLength
   const align = Math.max(target.grain, 65536, target.packedUnit?.length ?? 0, block)
-  return {
-    chunkLength: chunkLengthFor(source, Math.max(parts === undefined ? mebibyte : diskChunk, align), align),
-    align,
-  }
+  const isDisk = target.isPastCache === true || isReadPastCache(source)
+  const least = parts !== undefined || isDisk ? diskChunk : mebibyte
+  return { chunkLength: chunkLengthFor(source, Math.max(least, align), align), align }
 }
 
 /** What is shared is not seen, and a disk's bad sectors are not shared. */

@@ -184,14 +184,23 @@ const firstRuns = 64
 
 /** Bytes that the store of a disk's first data wants to have under way at once. */
 function underWay(source: BlockSource): number {
+  return firstStore(source)?.underWay ?? 0
+}
+
+/** Whether a disk's bytes are read past the page cache, as those of a device are. */
+export function isReadPastCache(source: BlockSource): boolean {
+  return (firstStore(source)?.descriptorAlignment ?? 1) > 1
+}
+
+function firstStore(source: BlockSource): ByteStore | undefined {
   const walk = new Walk(source, source.capacity)
   let offset = 0
   for (let count = 0; count < firstRuns && offset < source.capacity; count++) {
     const run = walk.runAt(offset, longestRun)
-    if (run.kind !== 'zero') return run.store.underWay ?? 0
+    if (run.kind !== 'zero') return run.store
     offset += run.length
   }
-  return 0
+  return undefined
 }
 
 /**
