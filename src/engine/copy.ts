@@ -10,7 +10,15 @@ import { UnitBuffers } from './fill.js'
 import { Growth } from './growth.js'
 import { Inline } from './inline.js'
 import { runLanes, type Ticket } from './lanes.js'
-import { chunkLengthFor, isReadPastCache, lanesFor, Plan, type Chunk, type ChunkContent, type Shareable } from './plan.js'
+import {
+  chunkLengthFor,
+  isReadPastCache,
+  lanesFor,
+  Plan,
+  type Chunk,
+  type ChunkContent,
+  type Shareable,
+} from './plan.js'
 import { defaultThreads, isHeavy, makeSlots, TaskPool, type Slot } from './pool.js'
 import type { Progress } from './progress.js'
 import { Sharing } from './share.js'
