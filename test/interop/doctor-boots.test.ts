@@ -25,6 +25,8 @@ interface Case {
   readonly blocks?: readonly string[]
   /** How it is started: firmware and controller. */
   readonly starts: readonly (readonly ['bios' | 'uefi', string])[]
+  /** The firmware has no driver for the controller: Debian's OVMF for none of SCSI but virtio. */
+  readonly unseen?: boolean
   /** Its disk gets new ids before. */
   readonly newIds?: boolean
 }
@@ -49,6 +51,7 @@ const onControllers = (
   guest: { filesystem: 'ext4', making: tools, root: byUuid },
   platform: 'vmware',
   verdict: 'ready',
+  unseen: start[0] === 'uefi' && start[1] !== 'nvme',
   starts: [start],
 }))
 
@@ -208,7 +211,8 @@ async function proves(t: TestContext, guest: GuestRoot, one: Case): Promise<void
     }
     const { reached, shown } = await reachesRoot(at, disk, firmware, controller)
     log(verdict, reached)
-    assert.equal(reached, verdict === 'ready', `${one.name}: ${kind}, ${controller}: ${shown}`)
+    assert.equal(reached, verdict === 'ready' && one.unseen !== true, `${one.name}: ${kind}, ${controller}: ${shown}`)
+    if (one.unseen === true) assert.match(shown, /No mapping found|No bootable/)
     if (verdict !== 'mendable') continue
     const mended = at('mended.raw')
     fs.rmSync(mended, { force: true })
