@@ -578,6 +578,9 @@ test('a root in a logical volume is found, and what its group has not', async (t
   lvm(paths, 'lvcreate', '-an', '-Zn', '-Wn', '-y', '-q', '-n', 'root', '-L', '32M', 'my-vg')
   const files = debianFiles()
   menu('root=/dev/mapper/my--vg-root ro')(files)
+  const lvmNames = [`usr/lib/modules/${kernelVersion}/kernel/drivers/md/dm-mod.ko.xz`, 'usr/sbin/lvm']
+  const modules = cloudModules.map((name) => `usr/lib/modules/${kernelVersion}/${name}`)
+  files[initrd] = cpio([...modules, ...lvmNames])
   const look = async (line: string): Promise<DoctorResult> => {
     files['/etc/fstab'] = `/dev/mapper/my--vg-root / ext4 defaults 0 1\n${line}\n`
     fillVolume(disk, devices, 'my-vg/root', fs.readFileSync(rootImage(at, files)))
@@ -588,6 +591,11 @@ test('a root in a logical volume is found, and what its group has not', async (t
   assert.equal(sound.verdict, 'ready', JSON.stringify(sound.notLooked))
   assert.match(sound.looked.join(), /in the logical volume my-vg\/root/)
   assert.doesNotMatch(JSON.stringify(sound.notLooked), /LVM/)
+  for (const kept of [[], ...lvmNames.map((name) => [name])]) {
+    files[initrd] = cpio([...modules, ...kept])
+    assert.deepEqual(ids(await look('')), ['blocks L-INITRD-LVM'])
+  }
+  files[initrd] = cpio([...modules, ...lvmNames])
   assert.deepEqual(ids(await look('/dev/my-vg/home /home ext4 defaults 0 2')), ['blocks L-FSTAB-ABSENT'])
   assert.deepEqual(ids(await look(`UUID=${other} /home ext4 defaults 0 2`)), ['blocks L-FSTAB-ABSENT'])
 })

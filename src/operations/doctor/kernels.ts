@@ -104,7 +104,13 @@ export async function checkStartedKernel(
   const packed = inside.map(({ names }) => modulesOf(names, version))
   const loaded = new Set([...modules.builtin, ...packed.flatMap(({ own }) => [...own])])
   const strange = packed.flatMap(({ others }) => others)
-  checkDisk({ guest, started, modules, loaded, strange, platform, report })
+  const check = { guest, started, modules, loaded, strange, platform, report }
+  checkDisk(check)
+  if (initrds.length > 0)
+    checkLvm(
+      check,
+      inside.flatMap(({ names }) => [...names]),
+    )
 }
 
 /** @returns whether no loader starts it. */
@@ -286,6 +292,26 @@ function checkRootFilesystem(check: DiskCheck): void {
     wanted: module,
     why: `the kernel cannot mount its root, which is ${type}`,
     remedy: { kind: 'inside-guest', text: rebuild(guest, started.version, [module]) },
+  })
+}
+
+/** A root in a logical volume: the initramfs has to open it. */
+function checkLvm({ guest, started, loaded, report }: DiskCheck, names: readonly string[]): void {
+  const { logical } = guest.root.open
+  if (logical === undefined) return
+  const missing = [
+    ...(loaded.has('dm_mod') ? [] : ['dm_mod']),
+    ...(names.some((name) => /(^|\/)s?bin\/lvm$/.test(name)) ? [] : ['lvm']),
+  ]
+  if (missing.length === 0) return
+  report.add({
+    id: 'L-INITRD-LVM',
+    severity: 'blocks',
+    where: placeOf(started),
+    found: `not in the initramfs: ${missing.join(', ')}`,
+    wanted: 'the program lvm, and the module dm_mod',
+    why: `nothing opens the logical volume ${logical}, which the root lies in`,
+    remedy: { kind: 'inside-guest', text: `Install lvm2. ${rebuild(guest, started.version, [])}` },
   })
 }
 
