@@ -7,7 +7,7 @@ import { testFolder } from '../support/folder.js'
 import { changeableBuffer, fuzz } from '../support/hostile-volumes.js'
 import { hostFacts, treeFacts, type PosixFacts } from '../support/posix-trees.js'
 import { run } from '../support/tools.js'
-import { haveAll, identify, openVolume } from '../support/volumes.js'
+import { bufferVolume, haveAll, identify, openVolume } from '../support/volumes.js'
 
 test('a UDF tree is what 7-Zip extracts, and what it was made of; changed bytes break nothing', (t) => {
   if (!haveAll(t, 'genisoimage', '7z')) return
@@ -57,4 +57,33 @@ test('a UDF tree is what 7-Zip extracts, and what it was made of; changed bytes 
     ],
     60,
   )
+})
+
+test('UDF in partitions of another kind is refused by its name, never read as a plain one', (t) => {
+  if (!haveAll(t, 'mkudffs')) return
+  const image = join(testFolder(t), 'image')
+  const refused = (bytes: Uint8Array, name: RegExp): void => {
+    const found = identify(bufferVolume(bytes))
+    assert.equal(found?.type, 'udf')
+    assert.throws(() => found.openTree?.(), { code: 'E_FS_FEATURE', message: name })
+  }
+  for (const [flags, name] of [
+    [['--media-type=cdr', '--vat'], /of the kind Virtual Partition/],
+    [['--media-type=cdrw', '--spartable=2'], /of the kind Sparable Partition/],
+  ] as const) {
+    fs.rmSync(image, { force: true })
+    fs.writeFileSync(image, '')
+    fs.truncateSync(image, 8 * 1048576)
+    run('mkudffs', ...flags, image)
+    refused(fs.readFileSync(image), name)
+  }
+  // UDF 2.50: the maps of a volume with a metadata partition, which no tool here writes.
+  const bytes = fs.readFileSync(image)
+  for (
+    let at = bytes.indexOf('*UDF Sparable Partition');
+    at >= 0;
+    at = bytes.indexOf('*UDF Sparable Partition', at + 1)
+  )
+    bytes.write('*UDF Metadata Partition', at, 'latin1')
+  refused(bytes, /of the kind Metadata Partition/)
 })

@@ -15,8 +15,12 @@ export const logicalVolume = struct('little', 446, {
   maps: u32(268),
   mapType: u8(440),
 })
-/** The name of a map of another type (UDF 2.60, 2.2.8). */
-export const mapName = struct('little', 470, { name: ascii(445, 23) })
+/** Where the maps of partitions stand in it. */
+export const firstMap = 440
+/** What every map of a partition begins with. */
+export const mapHead = struct('little', 2, { type: u8(0), length: u8(1) })
+/** A map that is not the plain one, with its name (UDF 2.60, 2.2.8 to 2.2.10). */
+export const namedMap = struct('little', 28, { name: ascii(5, 23) })
 /** 4/14.1. */
 export const fileSet = struct('little', 416, { rootBlock: u32(404) })
 /** What the two kinds of file entries share; from `unique` on, the extended one has everything further on. */

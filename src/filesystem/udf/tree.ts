@@ -24,7 +24,9 @@ import {
   fileTimes,
   furtherExtents,
   logicalVolume,
-  mapName,
+  firstMap,
+  mapHead,
+  namedMap,
   tags,
 } from './structs.js'
 
@@ -77,6 +79,9 @@ export class UdfNode implements FileNode {
   }
 }
 
+/** UDF allows two. */
+const mostMaps = 8
+
 /** All ones say nobody. */
 function idOf(word: number): number | undefined {
   return word === 0xffffffff ? undefined : word
@@ -105,10 +110,7 @@ export class UdfTree extends NodeTree<UdfNode> {
     if (!isPowerOfTwo(blockSize) || blockSize < 512 || blockSize > 65536)
       throw damaged('UDF', `a block is said to have ${blockSize} bytes`)
     if (maps !== 1 || mapType !== 1)
-      throw unsupported(
-        'E_FS_FEATURE',
-        `the UDF filesystem has a partition of the kind ${mapKind(logical, maps, mapType)}`,
-      )
+      throw unsupported('E_FS_FEATURE', `the UDF filesystem has a partition of the kind ${mapKind(logical, maps)}`)
     this.#blockSize = blockSize
     this.#partition = { start: partition.start * sectorSize, length: partition.length * sectorSize }
     const { rootBlock } = fileSet.read(this.#descriptor(setBlock, [tags.fileSet]))
@@ -228,12 +230,24 @@ export class UdfTree extends NodeTree<UdfNode> {
   }
 }
 
-function mapKind(logical: Uint8Array, maps: number, type: number): string {
-  if (type === 1) return `metadata or virtual (${maps} maps)`
-  return mapName
-    .read(logical)
-    .name.replace(/^\*UDF /, '')
-    .trim()
+/** The names of the maps that are not plain: `Metadata Partition`. */
+function mapKind(logical: Uint8Array, maps: number): string {
+  const names: string[] = []
+  for (let at = firstMap, index = 0; index < Math.min(maps, mostMaps); index++) {
+    if (at + namedMap.size > logical.length) break
+    const { type, length } = mapHead.read(logical, at)
+    if (type === 2)
+      names.push(
+        namedMap
+          .read(logical, at)
+          .name.replace(/^\*UDF /, '')
+          .replaceAll('\0', '')
+          .trim(),
+      )
+    if (length < mapHead.size) break
+    at += length
+  }
+  return names.length === 0 ? `${maps} plain maps` : names.join(', ')
 }
 
 /** OSTA compressed Unicode (UDF 2.60, 2.1.1). */
