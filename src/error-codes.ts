@@ -155,6 +155,7 @@ export const codesOf = {
     'E_SAME_DISK',
     'E_SAME_FILE',
     'E_SECTOR_MISFIT',
+    'E_SET_DAMAGED',
     'E_SET_IN_USE',
     'E_SIZE_CHANGED',
     'E_SOCKET_IN_USE',

@@ -1,67 +1,20 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import test, { type TestContext } from 'node:test'
-import { openFile } from '../../src/formats/open.js'
+import test from 'node:test'
 import { check } from '../../src/operations/check/check.js'
-import { initSet } from '../../src/operations/backup/init.js'
 import { listSet } from '../../src/operations/backup/list.js'
 import { pruneSet } from '../../src/operations/backup/prune.js'
 import { runSet } from '../../src/operations/backup/run.js'
-import { diskLike, readAll } from '../support/content.js'
+import { assertPoints, setOf } from '../support/backup-set.js'
 import { cutFiles } from '../support/cut-files.js'
 import { farFolder, farFolderMissing } from '../support/far-folder.js'
-import { testFolder } from '../support/folder.js'
-import { loopDevice, loopsMissing } from '../support/loop.js'
+import { loopsMissing } from '../support/loop.js'
 import { randomOf } from '../support/power-cut.js'
 
 const skip = loopsMissing() ?? farFolderMissing() ?? false
-const size = 6 * 1048576
 /** One cut in so many is looked at, and about half of these are gone on with; 1: every one. */
 const each = Number(process.env['VDISK_CUTS'] ?? 6)
-
-interface SetOfPoints {
-  readonly folder: string
-  readonly loop: string
-  /** The disk at each point, by its time. */
-  readonly states: Map<string, Buffer>
-  readonly run: () => Promise<void>
-}
-
-/** A set with some points, of a disk that changes before each. */
-async function setOf(t: TestContext, format: string, count: number): Promise<SetOfPoints> {
-  const path = join(testFolder(t), 'disk')
-  const folder = join(farFolder(t), 'set')
-  const content = Buffer.alloc(size)
-  fs.writeFileSync(path, content)
-  const loop = loopDevice(t, path)
-  await initSet(folder, loop, { format })
-  const states = new Map<string, Buffer>()
-  let generation = 0
-  const run = async (): Promise<void> => {
-    generation++
-    Buffer.from(diskLike(700_000, generation)).copy(content, 1048576 * (generation % 4))
-    content.fill(0, 5 * 1048576 - generation * 65536, 5 * 1048576)
-    content.fill(generation, size - 100_000)
-    fs.writeFileSync(path, content)
-    await runSet(folder, { threads: 0, now: new Date(Date.UTC(2026, 0, generation)) })
-    const { points } = listSet(folder)
-    states.set(points.at(-1)?.time ?? '', Buffer.from(content))
-  }
-  for (let index = 0; index < count; index++) await run()
-  return { folder, loop, states, run }
-}
-
-/** Every one of the points is there, and reads as the disk did. */
-function assertPoints(folder: string, states: Map<string, Buffer>, wanted: readonly string[], when: string): void {
-  const { points } = listSet(folder)
-  for (const time of wanted) {
-    const point = points.find((one) => one.time === time)
-    assert.ok(point !== undefined, `${when}: ${time} is listed`)
-    using image = openFile(join(folder, point.image))
-    assert.ok(Buffer.from(readAll(image)).equals(states.get(time)!), `${when}: ${time} is what it was`)
-  }
-}
 
 /** Calls something after every change of the names in a folder. */
 function watchNames(folder: string, after: (from: string, to?: string) => void): () => void {

@@ -63,6 +63,8 @@ async function run(
         const { phase, done, total } = line.startsWith('{')
           ? (JSON.parse(line) as { phase: string; done: number; total: number })
           : { phase: '', done: 0, total: 0 }
+        // What comes behind the copy says that all is copied; the last line of it may be left out.
+        if ((phase === 'flush' || phase === 'verify') && first >= 0) last = all
         if (phase !== 'copy' && phase !== 'write') continue
         if (first < 0) first = done
         last = done

@@ -62,6 +62,10 @@ export const refusedAdvice: Readonly<Record<CodesOf<'refused'>, Advice>> = {
     'The partition does not begin or end with a sector of the disk.',
     'Copy it as an image of its own.',
   ],
+  E_SET_DAMAGED: [
+    'An image or a record of a backup set is missing or damaged: what depends on it is not known.',
+    'Put back what is missing. vdisk backup check lists what is wrong; vdisk backup run --full begins anew beside it.',
+  ],
   E_SET_IN_USE: ['Two commands that write to one backup set could lose a point.', 'Wait for the other one.'],
   E_SIZE_CHANGED: ['A child of this format has the size of its parent.', 'Make a whole image.'],
   E_SOCKET_IN_USE: ['Clients of the other server would lose it.', 'Choose another socket.'],

@@ -30,14 +30,14 @@ function policyText({ keepLast, keepDaily, keepWeekly, keepMonthly }: Policy): s
 }
 
 /** One line a point. */
-export function pointLines({ points, others }: SetList, render: Renderer): string[] {
+export function pointLines({ points, damaged, others }: SetList, render: Renderer): string[] {
   const lines = points.map((point) => render.plain(pointLine(point)))
   const rest = others.map((name) =>
     render.plain(`${name}  no point: an image that others need, or that was not finished`),
   )
-  return points.length + others.length === 0
-    ? ['It has no points yet: vdisk backup run makes one.']
-    : [...lines, ...rest]
+  const unknown = damaged.map(({ time, problem }) => render.plain(`${time}  not known: ${problem}`))
+  const all = [...lines, ...unknown, ...rest]
+  return all.length === 0 ? ['It has no points yet: vdisk backup run makes one.'] : all
 }
 
 function pointLine({ time, kind, size, consistency, kept, unreadable, problem }: ListedPoint): string {

@@ -11,7 +11,7 @@ import { KnownBlocks } from '../imaging/blocks-file.js'
 import { readImageRecord } from '../imaging/record.js'
 import { hash } from '../inspect/hash.js'
 import { holdingSet } from './lock.js'
-import { linksOf, pointsOf, setFolder, type LinkedPoint } from './set.js'
+import { linksOf, recordsOf, setFolder, type DamagedPoint, type LinkedPoint } from './set.js'
 import { imagesOf } from '../../location/backup-set.js'
 
 export interface CheckSetOptions {
@@ -68,8 +68,12 @@ export async function checkSet(set: string, options: CheckSetOptions): Promise<C
 async function checkHeld(folder: HostPath, options: CheckSetOptions): Promise<CheckSetResult> {
   const links = linksOf(imagesOf(folder))
   const checking = new Checking(options)
+  const { damaged } = recordsOf(folder)
+  checking.records(damaged)
   await checking.structures(links)
-  const points = links.filter(({ isPoint, problem }) => isPoint && problem === undefined)
+  const points = links.filter(
+    ({ isPoint, problem, path }) => isPoint && problem === undefined && !damaged.some((one) => one.path === path),
+  )
   const parts = points.map((point) => ({ point, pieces: piecesOf(point, links) }))
   const pieces = parts.flatMap((part) => part.pieces ?? [])
   const stored = pieces.reduce((sum, { length }) => sum + length, 0)
@@ -82,7 +86,7 @@ async function checkHeld(folder: HostPath, options: CheckSetOptions): Promise<Ch
   if (options.sample < 100) writeWhole(inFolder(folder, cursorName), `${JSON.stringify(next ?? {})}\n`)
   return {
     set: folder,
-    points: pointsOf(folder).length,
+    points: links.filter(({ isPoint }) => isPoint).length,
     sample: options.sample,
     stored,
     read: checking.read,
@@ -155,6 +159,10 @@ class Checking {
 
   constructor(options: CheckSetOptions) {
     this.#options = options
+  }
+
+  records(damaged: readonly DamagedPoint[]): void {
+    for (const { time, problem } of damaged) this.#add({ point: time, code: 'E_RECORD', message: problem })
   }
 
   /** Each image once: by the newest of each chain. */

@@ -9,7 +9,7 @@ import { openVolume } from '../files/volume.js'
 import { fileTimeText } from '../files/list.js'
 import { problem, type Problem } from '../inspect/info.js'
 import type { Progress } from '../progress.js'
-import { pointsOf, setFolder, type Point } from './set.js'
+import { recordsOf, setFolder, type Point } from './set.js'
 
 export interface FindOptions {
   readonly registry?: Registry
@@ -56,12 +56,19 @@ export async function findInSet(set: string, path: string, options: FindOptions 
       hint: 'Write it as the system that is backed up has it, seen from its partition: /etc/fstab',
     })
   const search = new Search(folder, path, options)
-  const points = pointsOf(folder)
+  const { points, damaged } = recordsOf(folder)
   for (const [done, point] of points.entries()) {
     options.onProgress?.({ phase: 'check', done, total: points.length })
     await search.look(point)
   }
-  return { set: folder, path, states: search.states, without: search.without, problems: search.problems }
+  const unknown = damaged.map(({ time, problem: message }) => ({
+    kind: 'corrupt' as const,
+    code: 'E_RECORD',
+    message,
+    point: time,
+  }))
+  const problems = [...search.problems, ...unknown]
+  return { set: folder, path, states: search.states, without: search.without, problems }
 }
 
 interface OpenState {

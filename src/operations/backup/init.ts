@@ -48,7 +48,8 @@ export async function initSet(set: string, disk: string, options: InitOptions = 
   const device = findDevice(disk, platform)
   if (fs.existsSync(set) && !fs.statSync(set).isDirectory())
     throw targetError('E_EXISTS', `${printable(set)} is there, and is no folder`)
-  guardSameDisk(device, heatOf(device, platform), `${set}/set`, platform, options.allowSameDisk === true)
+  const allowed = options.allowSameDisk === true
+  guardSameDisk(device, heatOf(device, platform), `${set}/set`, platform, allowed, `the backup set ${printable(set)}`)
   if (!fs.existsSync(set)) fs.mkdirSync(set)
   const folder = realPath(set) ?? set
   return await holdingSet(folder, 'vdisk backup init', () => writeNew(folder, device, format, options))

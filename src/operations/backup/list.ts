@@ -3,7 +3,7 @@ import { lastPart } from '../../sys/host-path.js'
 import { imagesOf, parsePoint, findPoint } from '../../location/backup-set.js'
 import type { Consistency } from '../imaging/record.js'
 import { keptPoints, type KeepReason } from './keep.js'
-import { imagesSize, linksOf, pointsOf, setFolder } from './set.js'
+import { imagesSize, linksOf, recordsOf, setFolder } from './set.js'
 import { readSetSettings, type SetSettings } from './settings.js'
 
 /** A point as lists have it. Sizes are bytes. */
@@ -31,6 +31,8 @@ export interface ListedPoint {
 export interface SetList {
   readonly set: string
   readonly points: readonly ListedPoint[]
+  /** Points whose records cannot be understood, and why. */
+  readonly damaged: readonly { readonly time: string; readonly image: string; readonly problem: string }[]
   /** Images without a record: other points may need them, and they are none themselves. */
   readonly others: readonly string[]
 }
@@ -48,7 +50,7 @@ export function listSet(set: string): SetList {
   const address = parsePoint(set)
   const folder = setFolder(address?.folder ?? set)
   const one = address === undefined || fs.existsSync(set) ? undefined : findPoint({ ...address, folder })
-  const points = pointsOf(folder)
+  const { points, damaged } = recordsOf(folder)
   const images = imagesOf(folder)
   const links = new Map(linksOf(images).map((link) => [link.path, link]))
   const kept = keptPoints(
@@ -75,6 +77,9 @@ export function listSet(set: string): SetList {
           problem,
         }
       }),
+    damaged: damaged
+      .filter(({ path }) => one === undefined || path === one.path)
+      .map(({ time, path, problem }) => ({ time, image: lastPart(path), problem })),
     others: images.filter(({ isPoint }) => !isPoint).map(({ path }) => lastPart(path)),
   }
 }

@@ -3,6 +3,7 @@ import { isImageError, type HostPath } from '../../errors.js'
 import { openFile } from '../../formats/open.js'
 import { imagesOf } from '../../location/backup-set.js'
 import fs from '../../sys/host-fs.js'
+import { guardChange } from '../in-use/guard.js'
 import { commitChain } from '../chain/commit.js'
 import { relinkAhead, relinkChain } from '../chain/relink.js'
 import { KnownBlocks } from '../imaging/blocks-file.js'
@@ -49,6 +50,8 @@ export class Merge {
   }
 
   #unlist(): void {
+    // A point is on the list as long as it cannot be merged.
+    for (const path of [this.#image, this.#child]) guardChange(path, 'changed', { ofSet: true })
     this.#bound = this.#above().filter(isBound)
     for (const file of companionsOf(this.#image)) fs.removeFileSync(file)
     flushFolder(this.#folder)

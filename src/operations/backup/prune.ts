@@ -1,6 +1,6 @@
 import type { Note } from '../../block/types.js'
 import type { Progress } from '../../engine/index.js'
-import { isImageError, printable, usage, type HostPath } from '../../errors.js'
+import { isImageError, printable, refused, usage, type HostPath } from '../../errors.js'
 import { openFile } from '../../formats/open.js'
 import { imagesOf } from '../../location/backup-set.js'
 import fs from '../../sys/host-fs.js'
@@ -17,6 +17,7 @@ import {
   imagesSize,
   inodeOf,
   linksOf,
+  recordsOf,
   removeLeftovers,
   setFolder,
   shownName,
@@ -55,7 +56,7 @@ export interface PruneResult {
  * Takes away the points of a set that its policy does not keep. An image that nothing needs is deleted. One that its
  * child needs takes in what the child holds, and gets the child's name: every kept point can be read at any moment,
  * also when the power fails.
- * @throws ImageError usage E_NO_SET, E_NO_POLICY; refused E_SET_IN_USE; those of commitChain.
+ * @throws ImageError usage E_NO_SET, E_NO_POLICY; refused E_SET_IN_USE, E_SET_DAMAGED; those of commitChain.
  */
 export async function pruneSet(set: string, options: PruneOptions = {}): Promise<PruneResult> {
   const folder = setFolder(set)
@@ -69,6 +70,7 @@ async function pruneHeld(folder: HostPath, options: PruneOptions): Promise<Prune
       hint: 'Give --keep-last, --keep-daily, --keep-weekly or --keep-monthly, here or to vdisk backup init.',
     })
   const { dryRun = false } = options
+  guardWhole(folder)
   if (!dryRun) {
     removeLeftovers(folder)
     settle(folder)
@@ -85,6 +87,30 @@ async function pruneHeld(folder: HostPath, options: PruneOptions): Promise<Prune
     dryRun,
     notes: [],
   }
+}
+
+/**
+ * What an image that cannot be read needs is not known: it may be the very one that no other seems to need.
+ * @throws ImageError refused E_SET_DAMAGED
+ */
+function guardWhole(folder: HostPath): void {
+  const { damaged } = recordsOf(folder)
+  const unread = linksOf(imagesOf(folder)).filter(({ problem }) => problem !== undefined)
+  const [first, ...others] = [...unread, ...damaged]
+  if (first === undefined) return
+  const more = others.length === 0 ? '' : ` (and ${others.length} more)`
+  throw refused(
+    'E_SET_DAMAGED',
+    `an image of ${printable(folder)} cannot be read, and what it needs is not known: ${first.time}${more}: ` +
+      (first.problem ?? ''),
+    {
+      hint:
+        'Put back what is missing; vdisk backup check lists all that is wrong. Nothing is taken away until then. ' +
+        (unread.length > 0
+          ? 'Or delete the image that cannot be read, with the files beside it, if it is lost.'
+          : 'Or delete the record: its image is no point then, and is merged into the next one, or removed.'),
+    },
+  )
 }
 
 /** What is done to the images of a set, in order. Nothing is done before its steps run. */
@@ -183,6 +209,7 @@ class PrunePlan {
     if (ofChild.length > 0)
       return `${names(ofChild)} has ${shownName(child.path)} as parent, and is no image of the set`
     if (child.problem !== undefined) return `${shownName(child.path)} cannot be read: ${child.problem}`
+    if ([link, child].some(({ path }) => this.#isTaken(path))) return 'it is in use'
     if (child.capacity < link.capacity)
       return `the disk was larger then than in ${shownName(child.path)}: the larger image cannot take its place`
     return undefined

@@ -1,9 +1,9 @@
 import type { Note } from '../../block/types.js'
 import type { DiskPlatform } from '../../device/types.js'
 import type { Progress } from '../../engine/index.js'
-import type { HostPath } from '../../errors.js'
+import { printable, refused, type HostPath } from '../../errors.js'
 import type { Registry } from '../../formats/registry.js'
-import { pointName } from '../../location/backup-set.js'
+import { imagesOf, pointName } from '../../location/backup-set.js'
 import fs from '../../sys/host-fs.js'
 import { inFolder } from '../../sys/host-path.js'
 import { findDevice } from '../device/argument.js'
@@ -12,7 +12,7 @@ import { imageDisk, type ImageDiskResult } from '../imaging/image.js'
 import { thisMachine } from '../in-use/machine.js'
 import type { DirtyChoice } from '../transfer/used-only.js'
 import { holdingSet } from './lock.js'
-import { findSource, flushFolder, linksOf, pointsOf, removeLeftovers, setFolder, type Point } from './set.js'
+import { findSource, flushFolder, linksOf, pointsOf, recordsOf, removeLeftovers, setFolder, type Point } from './set.js'
 import { settle } from './settle.js'
 import { readSetSettings, writeSettings, type SetSettings } from './settings.js'
 
@@ -51,8 +51,8 @@ export interface RunSetResult {
 
 /**
  * Makes the next point of a backup set: a full image, or a child of the last point that holds what has changed.
- * @throws ImageError usage E_NO_SET; refused E_SET_IN_USE, E_OTHER_DISK, E_SAME_DISK, E_FS_DIRTY; target E_NO_SPACE;
- * those of imageDisk. What was there before is there afterwards.
+ * @throws ImageError usage E_NO_SET; refused E_SET_IN_USE, E_SET_DAMAGED, E_OTHER_DISK, E_SAME_DISK, E_FS_DIRTY; target
+ * E_NO_SPACE; those of imageDisk. What was there before is there afterwards.
  */
 export async function runSet(set: string, options: RunSetOptions = {}): Promise<RunSetResult> {
   const folder = setFolder(set)
@@ -69,7 +69,9 @@ async function runHeld(folder: HostPath, options: RunSetOptions): Promise<RunSet
   const disk = findSource(settings.source, options.disk, platform, options.allowOtherDisk)
   const points = pointsOf(folder)
   const { since, why } = choose(points, settings, options, findDevice(disk, platform).size)
-  const image = await imageDisk(disk, inFolder(folder, pointName(freeTime(points, now), settings.format)), {
+  if (since !== undefined) guardLast(folder, since)
+  const last = imagesOf(folder).at(-1)?.time
+  const image = await imageDisk(disk, inFolder(folder, pointName(freeTime(last, now), settings.format)), {
     ...options,
     platform,
     to: settings.format,
@@ -91,7 +93,7 @@ async function runHeld(folder: HostPath, options: RunSetOptions): Promise<RunSet
     why,
     image,
     dryRun,
-    notes: [...notes, ...chainNotes(folder)],
+    notes: [...notes, ...clockNotes(last, now), ...chainNotes(folder)],
     seconds,
   }
 }
@@ -115,12 +117,53 @@ function choose(
   return { since: last, why: `what has changed since ${last.time}` }
 }
 
-/** A time that no point has: a second run in one second gets the next one. */
-function freeTime(points: readonly Point[], now: Date): Date {
-  const last = points.at(-1)
-  if (last === undefined || pointName(now, '').slice(0, -1) > last.time) return now
-  const [, year, hours, minutes, seconds] = /^(.{10})T(..)(..)(..)Z$/.exec(last.time) ?? []
-  return new Date(Date.parse(`${year ?? ''}T${hours ?? ''}:${minutes ?? ''}:${seconds ?? ''}Z`) + 1000)
+/**
+ * A child of an image that cannot be read would be another one, and an older one than the last would get two children.
+ * @throws ImageError refused E_SET_DAMAGED
+ */
+function guardLast(folder: HostPath, since: Point): void {
+  const { damaged } = recordsOf(folder)
+  const last =
+    damaged.findLast(({ time }) => time > since.time) ??
+    linksOf(pointsOf(folder)).find(({ path }) => path === since.path)
+  if (last?.problem === undefined) return
+  throw refused(
+    'E_SET_DAMAGED',
+    `the last point of ${printable(folder)}, ${last.time}, cannot be read: ${last.problem}`,
+    {
+      hint:
+        'Put back what is missing. Or begin anew beside it: vdisk backup run --full makes an image that needs none ' +
+        'of the others.',
+    },
+  )
+}
+
+/** A time that no image has, behind all of them: a second run in one second gets the next one. */
+function freeTime(last: string | undefined, now: Date): Date {
+  return last === undefined || timeOf(now) > last ? now : new Date(dateOf(last).getTime() + 1000)
+}
+
+const timeOf = (now: Date): string => pointName(now, '').slice(0, -1)
+
+function dateOf(time: string): Date {
+  const [, day, hours, minutes, seconds] = /^(.{10})T(..)(..)(..)Z$/.exec(time) ?? []
+  return new Date(`${day ?? ''}T${hours ?? ''}:${minutes ?? ''}:${seconds ?? ''}Z`)
+}
+
+/** How far the clock may be behind the last point without a warning, in milliseconds. */
+const clockPlay = 60_000
+
+/** Points are in the order of their names, and policies go by them. */
+function clockNotes(last: string | undefined, now: Date): Note[] {
+  if (last === undefined || dateOf(last).getTime() - now.getTime() < clockPlay) return []
+  return [
+    {
+      code: 'W_CLOCK',
+      message:
+        `the clock says ${timeOf(now)}, and the last point has ${last}: the new point has the next second. Daily, ` +
+        'weekly and monthly policies count it with that point',
+    },
+  ]
 }
 
 /**

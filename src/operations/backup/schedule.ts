@@ -1,6 +1,6 @@
+import { createHash } from 'node:crypto'
 import { printable, usage } from '../../errors.js'
 import { shellWord } from '../../sys/shell-word.js'
-import { lastPart } from '../../sys/host-path.js'
 import { setFolder } from './set.js'
 
 export interface ScheduleOptions {
@@ -79,9 +79,14 @@ export function scheduleSet(set: string, { form, at, weekday, program }: Schedul
   }
 }
 
-/** A name for a unit or a file of cron.d, which take few characters. */
+/**
+ * A name for a unit or a file of cron.d, which take few characters: two sets never have the same. Where characters
+ * had to be replaced, or `-` stands for itself, a digest of the path says which set it is of.
+ */
 function unitName(folder: string): string {
-  return `vdisk-backup-${lastPart(folder).replace(/[^A-Za-z0-9_-]/g, '-')}`
+  const words = folder.replace(/^\/+/, '').replace(/[^A-Za-z0-9_]/g, '-')
+  const digest = createHash('sha256').update(folder).digest('hex').slice(0, 8)
+  return `vdisk-backup-${words}${/^[A-Za-z0-9_/]*$/.test(folder) ? '' : `-${digest}`}`
 }
 
 const unitText = (text: string): string => printable(text).replaceAll('%', '%%')

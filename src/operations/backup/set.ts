@@ -26,13 +26,33 @@ export interface Point extends SetImage {
   readonly record: ImageRecord
 }
 
-/** The points of a set, oldest first. @throws ImageError corrupt E_RECORD */
-export function pointsOf(folder: HostPath): readonly Point[] {
-  return imagesOf(folder).flatMap((image) => {
-    const record = image.isPoint ? readImageRecord(image.path) : undefined
-    return record === undefined ? [] : [{ ...image, record }]
-  })
+/** A point whose record cannot be understood. */
+export interface DamagedPoint extends SetImage {
+  readonly problem: string
 }
+
+/** The points of a set by their records, oldest first. */
+export function recordsOf(folder: HostPath): {
+  readonly points: readonly Point[]
+  readonly damaged: readonly DamagedPoint[]
+} {
+  const points: Point[] = []
+  const damaged: DamagedPoint[] = []
+  for (const image of imagesOf(folder)) {
+    if (!image.isPoint) continue
+    try {
+      const record = readImageRecord(image.path)
+      if (record !== undefined) points.push({ ...image, record })
+    } catch (error) {
+      if (!isImageError(error)) throw error
+      damaged.push({ ...image, problem: error.message })
+    }
+  }
+  return { points, damaged }
+}
+
+/** The points of a set whose records can be understood, oldest first. */
+export const pointsOf = (folder: HostPath): readonly Point[] => recordsOf(folder).points
 
 /** An image of a set and the image that it needs, as the images themselves have it. */
 export interface LinkedPoint extends SetImage {

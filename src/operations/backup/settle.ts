@@ -1,8 +1,9 @@
 import { isImageError, type HostPath } from '../../errors.js'
 import { openFile } from '../../formats/open.js'
+import { imagesOf } from '../../location/backup-set.js'
 import { lastPart } from '../../sys/host-path.js'
 import { rebindBlocks } from '../imaging/blocks-file.js'
-import { readImageRecord, writeImageRecord } from '../imaging/record.js'
+import { writeImageRecord } from '../imaging/record.js'
 import { linksOf, pointsOf } from './set.js'
 
 /**
@@ -10,13 +11,15 @@ import { linksOf, pointsOf } from './set.js'
  * really needs. For who has the lock: also what an interrupted prune left undone.
  */
 export function settle(folder: HostPath): void {
-  const links = linksOf(pointsOf(folder))
-  for (const { path, parent, problem } of links) {
-    const record = readImageRecord(path)
-    if (record === undefined || problem !== undefined) continue
+  // A parent may be an image that is no point: one that is being merged, or whose record is damaged.
+  const links = new Map(linksOf(imagesOf(folder)).map((link) => [link.path, link]))
+  const points = new Map(pointsOf(folder).map((point) => [point.path, point.record]))
+  for (const [path, record] of points) {
+    const { parent, problem } = links.get(path) ?? {}
+    if (problem !== undefined) continue
     const name = parent === undefined ? undefined : lastPart(parent)
     if (record.parent?.name === name) continue
-    const below = parent === undefined ? undefined : readImageRecord(parent)
+    const below = points.get(parent ?? '')
     // The images know best what they need. Of a parent that is no point any more the digest is not known.
     const { compared = 'content' } = record.parent ?? {}
     writeImageRecord(path, {

@@ -47,13 +47,17 @@ export interface ChainFile {
 
 /**
  * What the files of an image and its parents are like now: another size or time of change means that somebody changed
- * or copied one of them.
+ * or copied one of them. @throws ImageError target when one is gone.
  */
 function chainStamp(files: readonly ChainFile[]): Uint8Array {
   const hash = createHash('sha256')
   for (const { path } of files) {
-    const { size, mtimeNs } = fs.statSync(path, { bigint: true })
-    hash.update(`${size} ${mtimeNs}\n`)
+    try {
+      const { size, mtimeNs } = fs.statSync(path, { bigint: true })
+      hash.update(`${size} ${mtimeNs}\n`)
+    } catch (cause) {
+      throw writeError(path, 'is not where it was', cause)
+    }
   }
   return hash.digest()
 }

@@ -47,6 +47,7 @@ export function guardSameDisk(
   target: string,
   platform: DiskPlatform,
   allowed: boolean,
+  what = `the image ${printable(target)}`,
 ): GuardAnswer {
   const { verdict: found, disks: shared, unknown } = sharedDisks(placeOf(device, platform), platform.place(target))
   // A filesystem of the source itself, wherever the source lies: a loop over a file in memory, or on a server.
@@ -58,15 +59,11 @@ export function guardSameDisk(
     verdict,
     why,
   })
-  if (verdict === 'different')
-    return answer('passed', `the image ${printable(target)} does not lie on the disk that is read`)
+  if (verdict === 'different') return answer('passed', `${what} does not lie on the disk that is read`)
   if (verdict === 'unknown')
-    return answer(
-      'unknown',
-      `whether the image ${printable(target)} would lie on the disk that is read is not known: ${unknown.join('; ')}`,
-    )
+    return answer('unknown', `whether ${what} would lie on the disk that is read is not known: ${unknown.join('; ')}`)
   const why =
-    `the image ${printable(target)} would lie on ${disks.map((disk) => `/dev/${disk}`).join(', ')}, ` +
+    `${what} would lie on ${disks.map((disk) => `/dev/${disk}`).join(', ')}, ` +
     `the disk that is read (${device.name})`
   if (allowed) return answer('overridden', why)
   throw refused('E_SAME_DISK', `${why}: what happens to the disk happens to its image`, {

@@ -1,11 +1,13 @@
 import type { BlockSource, Note } from '../../block/types.js'
-import { printable, reference, refused } from '../../errors.js'
+import { printable, reference, refused, usage } from '../../errors.js'
 import { identifyFilesystems } from '../../filesystem/index.js'
 import type { FormatDriver, ParentShape } from '../../formats/driver.js'
 import type { OpenOptions } from '../../formats/open.js'
 import type { ImageFile } from '../../formats/opened.js'
 import type { Registry } from '../../formats/registry.js'
+import { isBackupSet } from '../../location/backup-set.js'
 import { lastPart } from '../../sys/host-path.js'
+import { shellWord } from '../../sys/shell-word.js'
 import { areKnown, identityDifferences } from '../device/origin.js'
 import { localFile } from '../open/image-file.js'
 import { openNewParent } from '../transfer/parent.js'
@@ -96,6 +98,10 @@ function comparedByReading(path: string, why: string): Note {
 function recordOf(path: string): ImageRecord {
   const record = readImageRecord(path)
   if (record !== undefined) return record
+  if (isBackupSet(path))
+    throw usage('E_NO_POINT', `${printable(path)} is a backup set: which of its points is meant?`, {
+      hint: `Write ${shellWord(`${path}@latest`)}; vdisk backup run makes the next point of the set itself.`,
+    })
   throw reference(
     'E_NO_RECORD',
     `${printable(path)} has no record (${printable(imageRecordPath(path))}): which disk it is the image of is not ` +
