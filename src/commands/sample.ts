@@ -10,8 +10,8 @@ export default class Sample extends BaseCommand {
     'Writes a disk of 40 MiB that comes with vdisk: a GPT, an EFI system partition, and an ext4 filesystem with ' +
     'some files. The tutorials begin with it. The format follows from the name.'
   static override examples = [
-    { description: 'As Hyper-V would have it', command: '<%= config.bin %> <%= command.id %> server.vhdx' },
-    { description: 'As QEMU would have it', command: '<%= config.bin %> <%= command.id %> server.qcow2' },
+    { description: 'As Hyper-V would have it', command: '<%= config.bin %> <%= command.id %> practice.vhdx' },
+    { description: 'As QEMU would have it', command: '<%= config.bin %> <%= command.id %> practice.qcow2' },
   ]
   static override args = { target: string({ required: true, description: 'the image to make' }) }
   static override usage = '<%= command.id %> TARGET [FLAGS]'

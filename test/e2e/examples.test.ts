@@ -51,6 +51,10 @@ const scene = [
   'vdisk create checkpoint.avhdx --to vhdx --parent server.vhdx',
 ]
 
+/** A plug-in as docs/extending.md makes one. */
+const ownPlugin =
+  'cp -r "$FIXTURES/../plugins/template" my-plugin && cd my-plugin && npm pkg set name=vdisk-plugin-mine'
+
 /** What some examples need besides: run before them, in the same folder. */
 const before: Readonly<Record<string, readonly string[]>> = {
   'chain:flatten': ['mkdir old', 'mv server.vhdx old/', 'vdisk chain relink checkpoint.avhdx old/server.vhdx'],
@@ -66,6 +70,9 @@ const before: Readonly<Record<string, readonly string[]>> = {
   'create 2': ['rm child.qcow2 newest.qcow2'],
   image: ['rm backup.vhdx'],
   'partition:extract': ['rm root.qcow2'],
+  'plugins:install': [ownPlugin],
+  'plugins:link': [ownPlugin],
+  'plugins:uninstall': [ownPlugin, 'vdisk plugins link ./my-plugin'],
   'snapshot:delete': ['vdisk snapshot create server.qcow2 before-update'],
   'snapshot:extract': ['vdisk snapshot create server.qcow2 before-update'],
 }
@@ -93,7 +100,7 @@ test('examples of the help do what they say, in at most 20 lines unless asked', 
     PATH: `${bin}:${process.env['PATH'] ?? ''}`,
     HOME: at('home'),
     XDG_RUNTIME_DIR: at('runtime'),
-    VDISK_DATA_DIR: at('none'),
+    VDISK_DATA_DIR: at('data'),
     FIXTURES: join(root, 'fixtures'),
     TERM: 'dumb',
   }

@@ -226,6 +226,7 @@ test('what is no plug-in is refused by name, and leaves nothing behind', async (
   fs.writeFileSync(join(cwd, 'plain/package.json'), JSON.stringify({ name: 'plain', version: '1.0.0' }))
   await refused('E_NOT_A_PLUGIN', 2, 'link', 'plain')
   await refused('E_NOT_A_PLUGIN', 2, 'link', 'nowhere')
+  await refused('E_NOT_FOUND', 2, 'install', './nowhere')
   assert.match(await refused('E_NO_PLUGIN', 2, 'uninstall', 'x'), /None is installed/)
   await refused('E_NO_PLUGIN', 2, 'update', 'x')
   if (haveAll(t, 'npm')) {

@@ -27,10 +27,13 @@ export interface PluginChange {
 /**
  * Installs a plug-in with npm into the data folder.
  * @param spec a package as npm takes it: a name, `name@version`, a folder, an archive, an address of git.
- * @throws ImageError usage E_NOT_A_PLUGIN; unsupported E_TOOL where npm is missing or fails; corrupt E_PLUGIN_LIST.
+ * @throws ImageError usage E_NOT_A_PLUGIN, E_NOT_FOUND; unsupported E_TOOL where npm is missing or fails; corrupt
+ * E_PLUGIN_LIST.
  */
 export async function installPlugin(dataFolder: HostPath, spec: string): Promise<PluginChange> {
   const plugins = notedPlugins(dataFolder)
+  if (/^\.{0,2}[/\\]/.test(spec) && !fs.existsSync(spec))
+    throw usage('E_NOT_FOUND', `${printable(spec)}: no such folder or archive`)
   notePlugins(dataFolder, plugins)
   const before = installedPackages(dataFolder)
   try {
