@@ -278,6 +278,7 @@ test('s3: settings come from profiles, and what they lack is said', { skip: noS3
   const anonymous = { ...none, AWS_ENDPOINT_URL }
   is(await cli.run(['info', target], anonymous), 2, /No credentials were found/)
   is(await cli.run(['convert', 'disk.raw', 's3://bucket/new.raw'], anonymous), 2, /credentials/)
+  is(await cli.run(['info', target], { VDISK_S3_PART_MIB: '4' }), 2, /VDISK_S3_PART_MIB is a whole number from 5/)
   for (const [address, text] of [
     ['s3://', /bucket is no name/],
     ['s3://bucket', /names no object/],

@@ -13,6 +13,8 @@ export interface Part {
   readonly number: number
   readonly tag: string
   readonly size: number
+  /** Whether the tag is known to be the MD5. */
+  readonly isDigest?: boolean
 }
 
 /** What stands at the key. */
@@ -116,7 +118,7 @@ export class S3Requests implements Disposable {
       if (tag === undefined) throw new this.#http.PassingFailure('the server gives the part no ETag')
       if (!isKeyed(answer) && isDigest(tag) && tag !== digest.toString('hex'))
         throw new this.#http.PassingFailure(`the server has other bytes of part ${number} than were sent`)
-      return { number, tag, size: body.length }
+      return { number, tag, size: body.length, isDigest: tag === digest.toString('hex') }
     })
   }
 

@@ -19,6 +19,8 @@ export interface Settings {
   readonly endpoint?: string
   /** Whether the bucket stands in the path of an address, and not in front of the host's name. */
   readonly isPathStyle: boolean
+  /** Bytes of a part of an upload, at least; the last may be smaller. */
+  readonly partLength: number
   /** Undefined: requests are not signed, as of objects that everybody may read. */
   readonly credentials?: Credentials
 }
@@ -32,8 +34,8 @@ export class SettingsError extends Error {}
 /**
  * The settings of one run: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, else the profile
  * `AWS_PROFILE` of the files of AWS's own programs (`AWS_SHARED_CREDENTIALS_FILE`, `AWS_CONFIG_FILE`), with its keys or
- * its `credential_process`; `AWS_REGION`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, and `VDISK_S3_ADDRESSING`, which is
- * `path` or `virtual`. @throws SettingsError
+ * its `credential_process`; `AWS_REGION`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, `VDISK_S3_PART_MIB`, and
+ * `VDISK_S3_ADDRESSING`, which is `path` or `virtual`. @throws SettingsError
  */
 export function settingsOf(variables: Variables): Settings {
   const value = (...names: readonly string[]): string | undefined =>
@@ -47,8 +49,17 @@ export function settingsOf(variables: Variables): Settings {
     region: value('AWS_REGION', 'AWS_DEFAULT_REGION') ?? profile['region'] ?? 'us-east-1',
     endpoint: endpoint === undefined ? undefined : checkedEndpoint(endpoint),
     isPathStyle: addressing === 'path',
+    partLength: partLengthOf(value('VDISK_S3_PART_MIB')),
     credentials: ofVariables(value) ?? ofProfile(profile),
   }
+}
+
+/** S3 takes parts of 5 MiB to 5 GiB. */
+function partLengthOf(text = '16'): number {
+  const mebibytes = Number(text)
+  if (!Number.isInteger(mebibytes) || mebibytes < 5 || mebibytes > 5120)
+    throw new SettingsError('VDISK_S3_PART_MIB is a whole number from 5 to 5120')
+  return mebibytes * 1_048_576
 }
 
 function checkedEndpoint(text: string): string {

@@ -9,8 +9,7 @@ import { PartBuffers } from './part-buffers.js'
 type Library = typeof Vdisk
 
 const mebibyte = 1_048_576
-/** Parts of an upload are at least 5 MiB, but the last, and at most 10,000: some are kept in reserve. */
-const usualPart = 16 * mebibyte
+/** An upload has at most 10,000 parts: some are kept in reserve. */
 const mostParts = 9500
 /** What an upload is gone on with. */
 interface State {
@@ -46,7 +45,7 @@ export class S3Target implements UploadTarget {
       })
     const requests = await S3Requests.open(this.#object, this.#library)
     try {
-      return await S3Upload.begin(requests, plan, this.#library)
+      return await S3Upload.begin(requests, plan, this.#library, this.#settings.partLength)
     } catch (error) {
       requests[Symbol.dispose]()
       throw error
@@ -60,8 +59,7 @@ export class S3Target implements UploadTarget {
 }
 
 /** Bytes of a part, for an object of at most so many. */
-function partLengthFor(most: number, chosen: string | undefined): number {
-  const least = chosen !== undefined && /^\d{1,4}$/.test(chosen) ? Math.max(5, Number(chosen)) * mebibyte : usualPart
+function partLengthFor(most: number, least: number): number {
   return Math.max(least, Math.ceil(most / mostParts / mebibyte) * mebibyte)
 }
 
@@ -104,8 +102,11 @@ class S3Upload implements Upload {
     plan.signal?.addEventListener('abort', this.#interrupt)
   }
 
-  /** Goes on with the upload that an earlier run began, where the server still knows it. */
-  static async begin(requests: S3Requests, plan: UploadPlan, library: Library): Promise<S3Upload> {
+  /**
+   * Goes on with the upload that an earlier run began, where the server still knows it.
+   * @param least bytes of a part.
+   */
+  static async begin(requests: S3Requests, plan: UploadPlan, library: Library, least: number): Promise<S3Upload> {
     const earlier = stateIn(plan.earlier)
     const notes: Note[] = []
     const parts = earlier === undefined ? undefined : await requests.parts(earlier.upload, plan.signal)
@@ -116,7 +117,7 @@ class S3Upload implements Upload {
         code: 'W_STARTED_AGAIN',
         message: `${requests.object.http.label}: the server no longer has the upload of an earlier run: it begins anew`,
       })
-    const partLength = partLengthFor(plan.most, process.env['VDISK_S3_PART_MIB'])
+    const partLength = partLengthFor(plan.most, least)
     if (plan.size !== undefined && plan.size <= partLength)
       return new S3Upload(requests, plan, library, { partLength, notes })
     const upload = await requests.begin(plan.signal)
@@ -195,7 +196,7 @@ class S3Upload implements Upload {
       const earlier = this.#earlier.get(number)
       if (earlier?.size === bytes.length && earlier.tag === digestOf(bytes)) {
         this.#resumed += bytes.length
-        this.#parts.push(earlier)
+        this.#parts.push({ ...earlier, isDigest: true })
         return
       }
       this.#parts.push(await this.#requests.part(upload, number, bytes, this.#stop.signal))
@@ -257,7 +258,9 @@ class S3Upload implements Upload {
   /** Whether the server has what was sent. */
   async #prove({ tag, isKeyed }: Extract<Outcome, { kind: 'made' }>, size: number, expected: string): Promise<void> {
     const { label } = this.#requests.object.http
-    const isDigest = tag !== undefined && /^[0-9a-f]{32}(?:-\d+)?$/.test(tag) && !isKeyed
+    // Of parts whose tags are no digests, that of the object is none that is known.
+    const areDigests = this.#parts.every(({ isDigest }) => isDigest === true)
+    const isDigest = areDigests && tag !== undefined && /^[0-9a-f]{32}(?:-\d+)?$/.test(tag) && !isKeyed
     if (isDigest && tag !== expected) {
       const isGone = this.#plan.replaces === undefined && (await this.#requests.remove(`"${tag}"`))
       throw new this.#library.ImageError(
