@@ -26,7 +26,7 @@ export const layers = {
   registry: ['binary'],
   device: ['block', 'binary', 'sys'],
   mount: ['block', 'codec', 'binary', 'sys'],
-  remote: ['block', 'binary', 'sys'],
+  remote: ['mount', 'block', 'binary', 'sys'],
   engine: ['block', 'codec', 'binary', 'sys'],
   codec: ['block', 'binary', 'sys'],
   block: ['binary', 'sys'],

@@ -1,4 +1,6 @@
+import type { Duplex } from 'node:stream'
 import { usage } from '../errors.js'
+import { joinedStream } from '../sys/joined-stream.js'
 import { fileOf, outputError } from './outputs.js'
 
 interface Stream {
@@ -31,4 +33,15 @@ export function standardOutput(stream: Stream): {
         })
       }),
   }
+}
+
+export { percentDecoded } from '../sys/percent.js'
+
+/** Standard input and output together, for a protocol. @throws ImageError usage E_TERMINAL. */
+export function standardStream(): Duplex {
+  if (process.stdin.isTTY || process.stdout.isTTY)
+    throw usage('E_TERMINAL', 'standard input and output are a terminal, and a client has to be at their other end', {
+      hint: 'Clients find a server at the socket that it prints without --stdio.',
+    })
+  return joinedStream(process.stdin, process.stdout)
 }

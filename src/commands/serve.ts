@@ -51,6 +51,11 @@ export default class Serve extends BaseCommand {
       summary: "the socket file to listen at; one in $XDG_RUNTIME_DIR or the system's temporary folder when left out",
       exclusive: ['tcp'],
     }),
+    stdio: boolean({
+      summary: 'serve one client over standard input and output, as a program that starts vdisk over SSH wants it',
+      exclusive: ['socket', 'tcp', 'persistent', 'tls-cert', 'json'],
+    }),
+    'percent-encoded': boolean({ hidden: true, summary: 'names of images are percent-encoded' }),
     tcp: tcpEndpoint({ summary: 'listen at this TCP port; of this machine alone, unless a host is named' }),
     name: stringFlag({
       helpValue: 'NAME',
@@ -87,15 +92,19 @@ export default class Serve extends BaseCommand {
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Serve)
-    const [{ defaultSocket, serve }, { view, endText }, registry] = await Promise.all([
-      import('../operations/serve/serve.js'),
-      import('../cli/view/serve.js'),
-      this.registry(),
-    ])
+    const [{ defaultSocket, serve }, { view, endText }, { percentDecoded, standardStream }, registry] =
+      await Promise.all([
+        import('../operations/serve/serve.js'),
+        import('../cli/view/serve.js'),
+        import('../cli/streams.js'),
+        this.registry(),
+      ])
     const { 'tls-cert': certificate, 'tls-key': key, 'tls-ca': authority, persistent } = flags
     let shown = Promise.resolve()
-    const result = await serve(argv.map(String), {
+    const images = argv.map(String)
+    const result = await serve(flags['percent-encoded'] ? images.map(percentDecoded) : images, {
       registry,
+      stream: flags.stdio ? standardStream() : undefined,
       ...openValues(flags),
       endpoint: flags.tcp ?? { kind: 'unix' as const, path: flags.socket ?? defaultSocket() },
       names: flags.name,
@@ -116,6 +125,6 @@ export default class Serve extends BaseCommand {
       },
     })
     await shown
-    if (!flags.json) this.print(endText(result))
+    if (!flags.json && !flags.stdio) this.print(endText(result))
   }
 }

@@ -1,4 +1,5 @@
 /** The schemes built in besides files, one line each. */
 export { nbdScheme } from './nbd.js'
 export { httpScheme } from './http.js'
+export { sshScheme } from './ssh.js'
 export { backupSetScheme } from './backup-set.js'

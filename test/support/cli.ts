@@ -5,7 +5,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 
 /** The package's folder. */
 export const root = fileURLToPath(new URL('../../..', import.meta.url))
-const program = join(root, 'bin/run.js')
+/** What runs. */
+export const program = join(root, 'bin/run.js')
 
 // Tests run what users run: the bundle. It is made anew when the compiled sources have changed (scripts/run-tests.js
 // has done so already).

@@ -5,6 +5,7 @@ import test from 'node:test'
 import { contentRange, retryAfter, sizeOfUnsatisfied, versionOf } from '../../src/remote/http/answer.js'
 import { parseHttpAddress } from '../../src/remote/http/address.js'
 import { optionsOf } from '../../src/remote/http/environment.js'
+import { proxiesOf } from '../../src/remote/http/proxies.js'
 import { testFolder } from '../support/folder.js'
 import { withoutSecrets } from '../../src/sys/secrets.js'
 
@@ -71,11 +72,13 @@ test('headers of a file: lines that are headers', (t) => {
 })
 
 test('settings of the environment', () => {
-  assert.deepEqual(optionsOf({}), { milliseconds: 60_000, connections: 8, headers: undefined })
+  const proxies = proxiesOf({})
+  assert.deepEqual(optionsOf({}), { milliseconds: 60_000, connections: 8, headers: undefined, proxies })
   assert.deepEqual(optionsOf({ VDISK_HTTP_TIMEOUT: '5', VDISK_HTTP_CONNECTIONS: '16' }), {
     milliseconds: 5000,
     connections: 16,
     headers: undefined,
+    proxies,
   })
   for (const [name, value] of [
     ['VDISK_HTTP_TIMEOUT', '0'],

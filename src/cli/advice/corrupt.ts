@@ -95,6 +95,11 @@ export const corruptAdvice: Readonly<Record<CodesOf<'corrupt'>, Advice>> = {
     'A copy of what changes meanwhile is of no single moment.',
     'Stop what writes to it, and try again.',
   ],
+  E_SSH_PROTOCOL: [
+    'The other side does not answer as the protocol demands.',
+    'Keep start-up files of the shell there from printing anything.',
+  ],
+  E_SSH_TIMEOUT: ['The other side has not answered for a while.', 'Check it and the network, and try again.'],
   E_TABLE_DAMAGED: ['Converting a damaged table would lose what may still be saved.', 'vdisk partition fix mends it.'],
   E_TABLE_OFFSET: ['The block table is said to lie where it cannot be.', damaged],
   E_TAR: ['The archive does not go on where its next member must begin.', incomplete],

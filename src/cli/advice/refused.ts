@@ -71,6 +71,11 @@ export const refusedAdvice: Readonly<Record<CodesOf<'refused'>, Advice>> = {
   E_SOCKET_IN_USE: ['Clients of the other server would lose it.', 'Choose another socket.'],
   E_SOURCE_IN_USE: ['A copy of what changes meanwhile is of no single moment.', 'Close what uses it.'],
   E_SOURCE_ON_TARGET: ['Writing would destroy what is still to be read.', 'Put the image on another disk.'],
+  E_SSH_HOST_KEY: [
+    'It may be another computer that pretends to be this one.',
+    'Connect with ssh itself first, and find out why the key is another.',
+  ],
+  E_SSH_REFUSED: ['The other side guards the file, which may be in use.', 'Read it by sftp:// if it may be read.'],
   E_SWAP: ['The system keeps memory there.', 'Stop using it: swapoff.'],
   E_SYSTEM_DISK: ['The running system would be destroyed.', 'Start another system, and do it from there.'],
   E_TABLE_IN_PARTITION: ['The partitions that the table lists would be lost.', 'Check that this partition is meant.'],

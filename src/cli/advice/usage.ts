@@ -22,6 +22,10 @@ export const usageAdvice: Readonly<Record<CodesOf<'usage'>, Advice>> = {
     'No connection to the server could be made.',
     'Check the address, the network and whether the server runs.',
   ],
+  E_HTTP_PROXY: [
+    'The proxy that the environment names is none, or does not let the request through.',
+    'Check http_proxy, https_proxy and no_proxy.',
+  ],
   E_HTTP_REDIRECT: [
     'The server leads to an address that is not followed.',
     'Give the address that the file is really at.',
@@ -115,6 +119,19 @@ export const usageAdvice: Readonly<Record<CodesOf<'usage'>, Advice>> = {
   E_SNAPSHOT_UNKNOWN: ['The image has no such snapshot.', 'vdisk snapshot list shows those it has.'],
   E_SNAPSHOT_WRITE: ['A snapshot is what the disk was at a time, and stays so.', 'Extract it, and change the copy.'],
   E_SOURCE_IS_DISK: ['The command reads images, and a disk has other guards.', 'Use vdisk clone or vdisk image.'],
+  E_SSH_CONNECT: [
+    'ssh could not connect.',
+    'Connect with ssh itself first; hosts and jumps are those of its configuration.',
+  ],
+  E_SSH_LOGIN: [
+    'The other side did not let ssh in.',
+    'Connect with ssh itself first; keys and agent are those of your ssh.',
+  ],
+  E_SSH_PROGRAM: [
+    'Files on other computers are reached by your own ssh.',
+    'Install OpenSSH, or name its program in VDISK_SSH.',
+  ],
+  E_SSH_URL: ['The text does not name a host and a file.', 'Write ssh://USER@HOST/PATH.'],
   E_STREAM: ['Standard input and output can only be gone through once, from the start.', 'Use a file.'],
   E_TARGET: ['It is not clear where the result goes.', 'Say --output FILE, --in-place or --dry-run.'],
   E_TERMINAL: ['The bytes of an image would make a terminal unusable.', 'Send them to a file or a program.'],

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { ImageError, isImageError, printable } from '../../errors.js'
 import type { ByteReader } from './byte-reader.js'
-import { agree, type Agreed, type ExportFacts } from './client-negotiation.js'
+import { agree, agreeOver, type Agreed, type ExportFacts } from './client-negotiation.js'
 import { isClean, readsAsZero } from './entries.js'
 import { protocolError } from './protocol-error.js'
 import { isLast } from './replies.js'
@@ -122,6 +122,13 @@ export class ClientConnection {
     context: string,
   ): Promise<ClientConnection> {
     return new ClientConnection(await agree(address, where, milliseconds, context), { where, milliseconds, context })
+  }
+
+  /** The same over a stream that stands already: the export without a name. */
+  static async over(stream: Duplex, where: string, milliseconds: number): Promise<ClientConnection> {
+    const context = allocationContext
+    const agreed = await agreeOver(stream, { name: '', tls: false }, { where, milliseconds, context })
+    return new ClientConnection(agreed, { where, milliseconds, context })
   }
 
   /** Requests without a reply yet. */

@@ -71,7 +71,18 @@ export async function agree(
   context: string,
 ): Promise<Agreed> {
   const socket = await connect(address, where, milliseconds)
-  let stream: Duplex = socket
+  const how = { where, milliseconds, context }
+  return await agreeOver(socket, address, how, (stream) => secured(stream, address, where))
+}
+
+/** The same over a stream that stands already. @param secure puts TLS over it. */
+export async function agreeOver<Stream extends Duplex>(
+  plain: Stream,
+  { name, tls: wantsTls }: Pick<NbdAddress, 'name' | 'tls'>,
+  { where, milliseconds, context }: { readonly where: string; readonly milliseconds: number; readonly context: string },
+  secure?: (stream: Stream) => Promise<Duplex>,
+): Promise<Agreed> {
+  let stream: Duplex = plain
   let reader = new ByteReader(stream)
   const timer = setTimeout(
     () => reader.fail(new ImageError('corrupt', 'E_NBD_TIMEOUT', `${where}: the server does not answer`)),
@@ -87,13 +98,13 @@ export async function agree(
         `${where}: the server speaks an older form of the protocol, which is not supported`,
       )
     stream.write(clientFlags.write({ flags: handshakeFlags }))
-    if (address.tls) {
+    if (wantsTls && secure !== undefined) {
       await startTls(stream, reader, where)
       reader.release()
-      stream = await secured(socket, address, where)
+      stream = await secure(plain)
       reader = new ByteReader(stream)
     }
-    const facts = await new Negotiator(stream, reader, where).go(address.name, flags.noZeroes, context)
+    const facts = await new Negotiator(stream, reader, where).go(name, flags.noZeroes, context)
     return { stream, reader, facts }
   } catch (error) {
     stream.destroy()

@@ -1,7 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { roundDown } from '../../binary/integers.js'
 import { answering, type ThreadAnswer, type ThreadStart } from '../../sys/thread-calls.js'
-import { ClientConnection, type ExportRun } from './client-connection.js'
+import { alternating, longestStatus } from './alternating.js'
+import { ClientConnection } from './client-connection.js'
 import type { ExportFacts } from './client-negotiation.js'
 import { commandType } from './structs.js'
 import type { NbdAddress } from './uri.js'
@@ -37,9 +38,6 @@ const maximumConnections = 4
 const longestRequest = 512 * 1024
 /** Zeros that one request makes: a server that has to write them is still heard of now and then. */
 const longestZero = 128 * 1024 * 1024
-/** What one block status asks for, in bytes, and how many runs are handed on. */
-const longestStatus = 2 ** 30
-const maximumRuns = 4096
 
 const port = parentPort
 if (port === null) throw new Error('this file runs as a worker thread only')
@@ -156,20 +154,6 @@ async function work(
 function bytesOf(buffer: SharedArrayBuffer | undefined, start = 0, at: number, count: number): Uint8Array {
   if (buffer === undefined) throw new TypeError('there is no memory for the bytes')
   return new Uint8Array(buffer, start + at, count)
-}
-
-function alternating(runs: readonly ExportRun[]): number[] {
-  const lengths = [0]
-  let isLeftOut = false
-  for (const run of runs) {
-    if (run.isLeftOut !== isLeftOut) {
-      if (lengths.length >= maximumRuns) break
-      lengths.push(0)
-      ;({ isLeftOut } = run)
-    }
-    lengths[lengths.length - 1] = (lengths.at(-1) ?? 0) + run.length
-  }
-  return lengths
 }
 
 ClientConnection.open(address, where, milliseconds, context).then(

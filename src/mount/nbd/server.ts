@@ -1,5 +1,6 @@
 import fs from '../../sys/host-fs.js'
 import net from 'node:net'
+import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
 import { printable, refused, targetError, usage } from '../../errors.js'
 import { PieceBuffers } from './buffers.js'
@@ -27,6 +28,8 @@ export interface NbdServerOptions {
   readonly tls?: ServerTls
   /** A client began to use an export, or one that did is gone: how many there are now. */
   readonly onClients?: (count: number) => void
+  /** A connection is closed, whether it used an export or not. */
+  readonly onClose?: () => void
 }
 
 /** Serves disks to any number of clients, all in this thread. */
@@ -83,8 +86,13 @@ export class NbdServer {
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve())
     })
-    for (const connection of this.#connections) connection.close()
+    this.end()
     await closed
+  }
+
+  /** Ends all connections. */
+  end(): void {
+    for (const connection of this.#connections) connection.close()
   }
 
   #accept(socket: net.Socket): void {
@@ -93,7 +101,12 @@ export class NbdServer {
       return
     }
     socket.setNoDelay(true)
-    const connection = new Connection(socket, {
+    this.serve(socket)
+  }
+
+  /** Serves a client over a stream that stands already. */
+  serve(stream: Duplex): void {
+    const connection = new Connection(stream, {
       disks: this.#options.disks,
       buffers: this.#buffers,
       secure: this.#secure,
@@ -101,6 +114,7 @@ export class NbdServer {
       onClose: () => {
         this.#connections.delete(connection)
         if (connection.active) this.#count()
+        this.#options.onClose?.()
       },
     })
     this.#connections.add(connection)

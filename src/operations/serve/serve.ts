@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import fs from '../../sys/host-fs.js'
 import type { Note } from '../../block/types.js'
 import { defaultThreads, TaskPool } from '../../engine/index.js'
@@ -13,6 +14,8 @@ import { milliseconds } from '../../sys/clock.js'
 
 export interface ServeOptions extends ReadOptions {
   readonly endpoint: Endpoint
+  /** Serves one client over this stream, and listens nowhere; `onReady` is not called. */
+  readonly stream?: Duplex
   /**
    * The exports' names, in the order of the images; one image has the empty name when left out, several those of their
    * files.
@@ -74,7 +77,7 @@ export interface ServeResult {
 export async function serve(images: readonly string[], options: ServeOptions): Promise<ServeResult> {
   const started = milliseconds()
   checkModes(images, options)
-  if (options.endpoint.kind === 'unix') checkSocketPath(options.endpoint.path)
+  if (options.stream === undefined && options.endpoint.kind === 'unix') checkSocketPath(options.endpoint.path)
   const names = exportNames(images, options.names)
   const tls = options.tls === undefined ? undefined : readCertificates(options.tls)
   const made =
@@ -84,13 +87,7 @@ export async function serve(images: readonly string[], options: ServeOptions): P
   using opened = new OpenedAll()
   for (const path of images) opened.add(openExposed(path, exposureOptions(options)))
   await using pool = new TaskPool(options.threads ?? defaultThreads())
-  const disks = opened.exposures.map(
-    ({ disk, format, part }, index) =>
-      new DiskServing(disk, pool, {
-        name: names[index] ?? '',
-        description: `${printable(images[index] ?? '')} (${part === undefined ? '' : `${part}; `}${format})`,
-      }),
-  )
+  const disks = servings(opened.exposures, images, names, pool)
   let clients = 0
   let present = 0
   let leave: () => void = () => undefined
@@ -105,20 +102,25 @@ export async function serve(images: readonly string[], options: ServeOptions): P
       present = count
       if (count === 0 && options.persistent !== true) leave()
     },
+    onClose: options.stream === undefined ? undefined : leave,
   })
-  const listening = await server.listen(options.endpoint)
+  const { stream } = options
+  // The one client knows where it is.
+  const listening = stream === undefined ? await server.listen(options.endpoint) : options.endpoint
+  if (stream !== undefined) server.serve(stream)
   // Listening takes the path as it is, since long ones cannot be; clients may be in another folder.
   const endpoint: Endpoint = listening.kind === 'unix' ? { kind: 'unix', path: absolute(listening.path) } : listening
   try {
-    options.onReady?.({
-      endpoint,
-      tls: tls !== undefined,
-      exports: opened.exposures.map((exposure, index) =>
-        served(exposure, images[index] ?? '', { endpoint, name: names[index] ?? '', tls: tls !== undefined }),
-      ),
-      overlay: options.overlay === undefined ? undefined : { path: options.overlay, made: made === true },
-      notes: [...opened.exposures.flatMap(({ notes }) => notes), ...openToAll(endpoint, options)],
-    })
+    if (stream === undefined)
+      options.onReady?.({
+        endpoint,
+        tls: tls !== undefined,
+        exports: opened.exposures.map((exposure, index) =>
+          served(exposure, images[index] ?? '', { endpoint, name: names[index] ?? '', tls: tls !== undefined }),
+        ),
+        overlay: options.overlay === undefined ? undefined : { path: options.overlay, made: made === true },
+        notes: [...opened.exposures.flatMap(({ notes }) => notes), ...openToAll(endpoint, options)],
+      })
     await Promise.race([left, untilAborted(options.signal)])
   } finally {
     await server.close()
@@ -130,6 +132,21 @@ export async function serve(images: readonly string[], options: ServeOptions): P
     ended: options.signal?.aborted === true ? 'interrupted' : 'by the last client',
     seconds: (milliseconds() - started) / 1000,
   }
+}
+
+function servings(
+  exposures: readonly Exposure[],
+  images: readonly string[],
+  names: readonly string[],
+  pool: TaskPool,
+): DiskServing[] {
+  return exposures.map(
+    ({ disk, format, part }, index) =>
+      new DiskServing(disk, pool, {
+        name: names[index] ?? '',
+        description: `${printable(images[index] ?? '')} (${part === undefined ? '' : `${part}; `}${format})`,
+      }),
+  )
 }
 
 /** Images that are closed together. */

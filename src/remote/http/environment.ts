@@ -1,6 +1,7 @@
 import { printable, usage } from '../../errors.js'
 import fs from '../../sys/host-fs.js'
 import { keepSecret } from '../../sys/secrets.js'
+import { proxiesOf } from './proxies.js'
 import { usualOptions, type ReaderOptions } from './reader-options.js'
 
 const shortestSecret = 8
@@ -11,7 +12,8 @@ const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/
 /**
  * How web servers are read, as the environment says: `VDISK_HTTP_TIMEOUT` (seconds that a server may keep silent),
  * `VDISK_HTTP_CONNECTIONS` (1 to 16), `VDISK_HTTP_HEADERS` (a file with lines `Name: value`, which are secrets).
- * @param usualConnections where it does not say how many. @throws ImageError usage E_OPTION; those of reading the file.
+ * @param usualConnections where it does not say how many.
+ * @throws ImageError usage E_OPTION, E_HTTP_PROXY; those of reading the file.
  */
 export function optionsOf(
   variables: Readonly<Record<string, string | undefined>>,
@@ -24,6 +26,7 @@ export function optionsOf(
     milliseconds: seconds === undefined ? usualOptions.milliseconds : seconds * 1000,
     connections: connections ?? usualConnections,
     headers: file === undefined || file === '' ? undefined : headersIn(file),
+    proxies: proxiesOf(variables),
   }
 }
 

@@ -4,11 +4,15 @@ import { createScratchStore } from '../../block/scratch-store.js'
 import { corrupt, unsupported, type Label } from '../../errors.js'
 import { temporaryFolder } from '../../sys/self.js'
 import type { HttpAddress } from './address.js'
-import { headLength, type ReaderOptions, type RemoteFacts } from './reader-options.js'
+import type { FarFacts, FarReader } from '../far-thread.js'
+import { headLength, type ReaderOptions } from './reader-options.js'
 import { firstBehind, type StoredRun } from './stored-runs.js'
 import { contentRange, sizeOfUnsatisfied, versionOf, type FileVersion } from './answer.js'
 import { longestRequest, RangeQueue, type WantedRange } from './range-queue.js'
 import { again, fill, PassingFailure, pieces, Requester, scatter, type FollowedAddress } from './request.js'
+
+/** As many runs as an answer has room for. */
+const mostRuns = 2048
 
 type ScratchStore = ReturnType<typeof createScratchStore>
 
@@ -17,8 +21,8 @@ type ScratchStore = ReturnType<typeof createScratchStore>
  * met first, and each answer is compared with it: a file that changes is an error, never a mixture of two. A server
  * without ranges is asked for all of it once, into a scratch file.
  */
-export class RangeReader implements Disposable {
-  readonly facts: RemoteFacts
+export class RangeReader implements FarReader, Disposable {
+  readonly facts: FarFacts
   /** What of it was written, in order, where the server says so; the rest is zero, and is not asked for. */
   readonly stored: readonly StoredRun[] | undefined
   readonly #requester: Requester
@@ -33,7 +37,7 @@ export class RangeReader implements Disposable {
     requester: Requester,
     found: {
       readonly at: FollowedAddress
-      readonly facts: RemoteFacts
+      readonly facts: FarFacts
       readonly version?: FileVersion
       readonly scratch?: ScratchStore
       readonly stored?: readonly StoredRun[]
@@ -103,6 +107,23 @@ export class RangeReader implements Disposable {
       }
     // Nothing may still write into the memory when one has failed.
     for (const result of await Promise.allSettled(all)) if (result.status === 'rejected') throw result.reason
+  }
+
+  runs(offset: number): Promise<readonly number[]> {
+    const { stored = [], facts } = this
+    const first = firstBehind(stored, offset)
+    const lengths = [0]
+    let end = offset
+    for (const run of stored.slice(first, first + mostRuns)) {
+      // The first may begin before the offset.
+      const start = Math.max(run.start, end)
+      if (start > end) lengths.push(start - end, 0)
+      lengths[lengths.length - 1] = (lengths.at(-1) ?? 0) + run.end - start
+      ;({ end } = run)
+    }
+    const next = stored[first + mostRuns]?.start ?? facts.size
+    if (next > end) lengths.push(next - end)
+    return Promise.resolve(lengths)
   }
 
   /** What is to be asked for; the rest of `target` becomes zero. */
@@ -233,7 +254,7 @@ async function openByRanges(
   const notes = version === undefined ? [versionNote(label)] : []
   const facts = { size: range.size, notes, headLength: length }
   const stored = await storedRuns(requester, at, answer, range.size)
-  return new RangeReader(requester, { at, version, stored, facts: { ...facts, isSparse: stored !== undefined } })
+  return new RangeReader(requester, { at, version, stored, facts: { ...facts, knowsHoles: stored !== undefined } })
 }
 
 /** What of a page blob was written; undefined where all may be. */

@@ -3,6 +3,8 @@ import https from 'node:https'
 import { corrupt, isImageError, stopIfAborted, usage, type ImageError, type Label } from '../../errors.js'
 import { isHttp, shownUrl, type Explanation, type HttpAddress, type Signer } from './address.js'
 import { retryAfter } from './answer.js'
+import { ProxyRefusal, throughProxy, TunnelAgent } from './proxied.js'
+import { proxyFor, type Proxies } from './proxies.js'
 
 /** Answers after which the same question may be asked again. */
 const passing: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504])
@@ -39,6 +41,7 @@ interface RequesterOptions {
   readonly milliseconds: number
   readonly connections: number
   readonly headers?: Readonly<Record<string, string>>
+  readonly proxies?: Proxies
 }
 
 /** What is asked of a server. */
@@ -54,6 +57,8 @@ const longestDocument = 64 * 1024 * 1024
 /** How much of an answer that says no is read, in bytes. */
 const longestRefusal = 65536
 
+const noProxies: Proxies = { without: [] }
+
 /** Requests to one server, over connections that are kept. */
 export class Requester implements Disposable {
   readonly #address: HttpAddress
@@ -61,21 +66,34 @@ export class Requester implements Disposable {
   readonly #own: Readonly<Record<string, string>>
   readonly #milliseconds: number
   readonly #connections: number
-  readonly #agents: { readonly http: http.Agent; readonly https: https.Agent }
+  readonly #proxies: Proxies
+  readonly #agents: {
+    readonly http: http.Agent
+    readonly https: https.Agent
+    readonly tunnel?: TunnelAgent
+    /** To the proxy of http addresses. */
+    readonly proxy: http.Agent
+  }
   #signer: Promise<Signer> | undefined
 
-  constructor(address: HttpAddress, { milliseconds, connections, headers }: RequesterOptions) {
+  constructor(address: HttpAddress, { milliseconds, connections, headers, proxies = noProxies }: RequesterOptions) {
     this.#address = address
     this.#own = { ...(address.authorization === undefined ? {} : { Authorization: address.authorization }), ...headers }
     this.#milliseconds = milliseconds
     this.#connections = connections
+    this.#proxies = proxies
     const options = { keepAlive: true, maxSockets: connections }
-    this.#agents = { http: new http.Agent(options), https: new https.Agent(options) }
+    this.#agents = {
+      http: new http.Agent(options),
+      https: new https.Agent(options),
+      tunnel: proxies.https === undefined ? undefined : new TunnelAgent(proxies.https, options, milliseconds),
+      proxy: proxies.http?.isSecure === true ? new https.Agent(options) : new http.Agent(options),
+    }
   }
 
   [Symbol.dispose](): void {
-    this.#agents.http.destroy()
-    this.#agents.https.destroy()
+    const { http: plain, https: secure, tunnel, proxy } = this.#agents
+    for (const agent of [plain, secure, tunnel, proxy]) agent?.destroy()
   }
 
   get label(): Label {
@@ -114,17 +132,18 @@ export class Requester implements Disposable {
    * @returns its answer, whose body is to be read or thrown away. @throws PassingFailure; what a signer throws.
    */
   async send(url: URL, { method = 'GET', headers = {}, body, signal }: RequestParts = {}): Promise<IncomingMessage> {
-    const isSecure = url.protocol === 'https:'
     const isOwn = new URL(this.#address.url).origin === url.origin
     const plain = { ...(isOwn ? this.#own : {}), 'Accept-Encoding': 'identity', 'User-Agent': 'vdisk', ...headers }
     const signer = isOwn ? await this.#loadedSigner() : undefined
     const signed = await signer?.sign({ method, url, headers: plain, body })
     const length = body === undefined ? {} : { 'Content-Length': String(body.length) }
     return await new Promise((resolve, reject) => {
-      const request = (isSecure ? https : http).request(url, {
+      const { agent, way } = this.#way(url)
+      const request = (agent instanceof https.Agent ? https : http).request(url, {
         method,
-        agent: isSecure ? this.#agents.https : this.#agents.http,
-        headers: { ...plain, ...signed, ...length },
+        agent,
+        ...way,
+        headers: { ...plain, ...signed, ...length, ...(way.headers as http.OutgoingHttpHeaders | undefined) },
         timeout: this.#milliseconds,
         signal,
       })
@@ -144,6 +163,14 @@ export class Requester implements Disposable {
     if (signer?.explain === undefined) return refuseStatus(answer, this.label)
     const body = await answerText(answer)
     return refuseStatus(answer, this.label, signer.explain(answer.statusCode ?? 0, body))
+  }
+
+  /** How a server is reached: by itself, or through a proxy. */
+  #way(url: URL): { readonly agent: http.Agent; readonly way: http.RequestOptions } {
+    const { http: plain, https: secure, tunnel, proxy: toProxy } = this.#agents
+    const proxy = proxyFor(url, this.#proxies)
+    if (url.protocol === 'https:') return { agent: proxy === undefined ? secure : (tunnel ?? secure), way: {} }
+    return proxy === undefined ? { agent: plain, way: {} } : { agent: toProxy, way: throughProxy(url, proxy) }
   }
 
   async #loadedSigner(): Promise<Signer | undefined> {
@@ -226,10 +253,18 @@ export async function* pieces(answer: IncomingMessage): AsyncGenerator<Buffer> {
 
 function brokenConnection(error: NodeJS.ErrnoException): Error {
   if (error instanceof PassingFailure || isImageError(error)) return error
+  if (error instanceof ProxyRefusal)
+    return passing.has(error.status) ? new PassingFailure(error.message) : proxyError(error.message)
   const unreachable = ['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN'].includes(
     error.code ?? '',
   )
   return new PassingFailure(error.message, { isUnreachable: unreachable })
+}
+
+function proxyError(message: string): ImageError {
+  return usage('E_HTTP_PROXY', message, {
+    hint: 'Name and password of a proxy stand in its address; no_proxy names servers that are reached without one.',
+  })
 }
 
 async function loadSigner(module: string, data: unknown): Promise<Signer> {
@@ -283,6 +318,7 @@ export function refuseStatus(answer: IncomingMessage, label: Label, said?: Expla
         said?.hint ??
         'Name and password stand in the address: https://name:password@host/…; a signed address may have expired.',
     })
+  if (statusCode === 407) throw proxyError(`${label}: the proxy wants to know who asks (${why})`)
   throw usage('E_HTTP_STATUS', `${label}: the server answers ${why}`, { hint: said?.hint })
 }
 

@@ -1,0 +1,268 @@
+import { ReadOnlyStore } from '../block/read-only-store.js'
+import type { ByteStore, Note } from '../block/types.js'
+import { corrupt, type ImageError, type Label } from '../errors.js'
+import { ThreadCalls } from '../sys/thread-calls.js'
+import type { FarAnswer, FarRequest } from './far-thread.js'
+
+/** Room for an answer of the thread, in bytes: an error, or what is known of the file. */
+const answerLength = 65536
+/** Small reads (tables) are kept in pages of this many bytes, and so many of them. */
+const pageLength = 65536
+const mostPages = 512
+/** Pages that are read together. The first reads find the tables of an image, which lie together. */
+const wideRead = 16
+const narrowRead = 2
+const wideReads = 8
+/** Reads of at least this many bytes are not kept: they are data. */
+const largeRead = 16 * pageLength
+/** What one wait for data brings, in bytes. */
+const bounceLength = 4 * 1024 * 1024
+/** Reads one after the other are read ahead, in blocks of this many bytes, once so many bytes were read so. */
+const blockLength = 4 * 1024 * 1024
+const steadyLength = 1024 * 1024
+const mostAhead = 7
+/** Bytes of data that are fetched at once: 400 MB/s over a line of 100 ms take as many. */
+const underWay = 40 * 1024 * 1024
+/** A gap that a reader who goes forward may leave out, in bytes. */
+const smallGap = 262144
+
+/** A block that is read ahead: `state` is 0 until its bytes are there, then 1, or 2 where they could not be read. */
+interface Block {
+  readonly start: number
+  readonly bytes: Uint8Array
+  readonly state: Int32Array
+}
+
+export interface FarStoreOptions {
+  readonly name: Label
+  /** The thread's program, which calls `answerFar`; and what it is started with. */
+  readonly program: URL
+  readonly data: object
+  /** Bytes of the file's beginning that are read at once. */
+  readonly headLength: number
+  /** How long an answer may take, and the first, in milliseconds. */
+  readonly longest: number
+  readonly longestStart: number
+  /** The error where none comes. */
+  readonly silent: () => ImageError
+}
+
+/**
+ * A file of another computer as host bytes. Its connections live in a thread of their own: who calls `read` waits for
+ * the thread, who calls `fetch` need not. Small reads are kept, and a reader who goes forward is read ahead of.
+ */
+export class FarStore extends ReadOnlyStore {
+  readonly name: Label
+  readonly size: number
+  readonly notes: readonly Note[]
+  readonly underWay = underWay
+  readonly holeAt?: ByteStore['holeAt']
+  readonly changed?: ByteStore['changed']
+  readonly #thread: ThreadCalls<FarRequest, FarAnswer>
+  readonly #longest: number
+  readonly #silent: () => ImageError
+  /** By number; the least recently used first. */
+  readonly #pages = new Map<number, Uint8Array>()
+  /** One behind the other. */
+  #blocks: Block[] = []
+  #misses = 0
+  #fetches = false
+  #bounce: SharedArrayBuffer | undefined
+  /** Where a reader who goes forward would go on, and how far it has come. */
+  #next = -1
+  #steady = 0
+  #closed = false
+  /** What is known of the runs from `start` on: lengths, data and holes in turn, data first. */
+  #runs: { readonly start: number; readonly lengths: readonly number[] } = { start: 0, lengths: [] }
+
+  /**
+   * Connects, and waits until it is known how large the file is.
+   * @throws ImageError what the thread throws while it opens; `silent`.
+   */
+  constructor({ name, program, data, headLength, longest, longestStart, silent }: FarStoreOptions) {
+    super()
+    this.name = name
+    this.#longest = longest
+    this.#silent = silent
+    const head = new SharedArrayBuffer(headLength)
+    this.#thread = new ThreadCalls(program, { ...data, head }, { name, answerLength, silent })
+    const { facts } = this.#thread.started(longestStart)
+    if (facts === undefined) throw new Error(`${name}: the thread did not describe the file`)
+    this.size = facts.size
+    this.notes = facts.notes
+    if (facts.knowsHoles === true) this.holeAt = (position, limit) => this.#holeAt(position, limit)
+    if (facts.knowsChange === true) this.changed = () => this.#thread.call({ kind: 'changed' }, this.#longest).changed
+    this.#keep(0, new Uint8Array(head, 0, facts.headLength))
+  }
+
+  read(position: number, target: Uint8Array): void {
+    this.#within(position, target.length)
+    this.#follow(position, target.length)
+    for (let done = 0; done < target.length;) done += this.#readSome(position + done, target.subarray(done))
+  }
+
+  async fetch(position: number, target: Uint8Array): Promise<void> {
+    const { buffer, byteOffset, length } = target
+    this.#within(position, length)
+    if (!(buffer instanceof SharedArrayBuffer)) {
+      this.read(position, target)
+      return
+    }
+    this.#fetches = true
+    // What was read for the tables is not read again.
+    let done = 0
+    for (let count = -1; count !== 0 && done < length; done += count)
+      count = this.#copyKept(position + done, target.subarray(done))
+    let end = length
+    while (end > done) {
+      const start = Math.max(done, Math.floor((position + end - 1) / pageLength) * pageLength - position)
+      if (this.#copyKept(position + start, target.subarray(start, end)) < end - start) break
+      end = start
+    }
+    if (done < end)
+      await this.#thread.ask({
+        kind: 'read',
+        offset: position + done,
+        length: end - done,
+        buffer,
+        start: byteOffset + done,
+      })
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#thread.terminate()
+  }
+
+  /** @returns how many bytes it read, at least one. */
+  #readSome(position: number, target: Uint8Array): number {
+    const kept = this.#copyKept(position, target)
+    if (kept > 0) return kept
+    if (this.#steady >= steadyLength) return this.#readAhead(position, target)
+    if (target.length >= largeRead) {
+      const length = Math.min(target.length, bounceLength)
+      target.set(this.#call(position, length))
+      return length
+    }
+    this.#readPages(position)
+    return this.#copyKept(position, target)
+  }
+
+  /**
+   * Reads the page of a position, and those beside it that are not kept: a wide stretch while tables are looked for,
+   * and what lies ahead only once data is read, which lies there too and is read by itself.
+   */
+  #readPages(position: number): void {
+    const wanted = Math.floor(position / pageLength)
+    const wide = !this.#fetches && this.#misses++ < wideReads
+    let first = wanted
+    let last = wanted
+    if (wide) while (first % wideRead !== 0 && !this.#pages.has(first - 1)) first--
+    const end = wide ? Math.ceil((wanted + 1) / wideRead) * wideRead : wanted + narrowRead
+    while (last + 1 < end && !this.#pages.has(last + 1)) last++
+    const start = first * pageLength
+    this.#keep(first, this.#call(start, Math.min((last + 1) * pageLength, this.size) - start))
+  }
+
+  #copyKept(position: number, target: Uint8Array): number {
+    const number = Math.floor(position / pageLength)
+    const page = this.#pages.get(number)
+    const from = position - number * pageLength
+    if (page === undefined || from >= page.length) return 0
+    this.#pages.delete(number)
+    this.#pages.set(number, page)
+    const bytes = page.subarray(from, from + target.length)
+    target.set(bytes)
+    return bytes.length
+  }
+
+  #keep(first: number, bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; at += pageLength)
+      this.#pages.set(first + at / pageLength, bytes.slice(at, at + pageLength))
+    for (const number of this.#pages.keys()) {
+      if (this.#pages.size <= mostPages) break
+      this.#pages.delete(number)
+    }
+  }
+
+  /** Notices a reader who goes forward, as one that decodes a stream does. */
+  #follow(position: number, length: number): void {
+    const gap = position - this.#next
+    this.#steady = gap >= 0 && gap <= smallGap ? this.#steady + gap + length : length
+    if (this.#steady < steadyLength) this.#blocks = []
+    this.#next = position + length
+  }
+
+  #readAhead(position: number, target: Uint8Array): number {
+    this.#blocks = this.#blocks.filter(({ start, bytes }) => start + bytes.length > position)
+    if ((this.#blocks[0]?.start ?? Infinity) > position) this.#blocks = [this.#order(position)]
+    // The further it has come, the further it is expected to go.
+    const wanted = 1 + Math.min(mostAhead, Math.floor(this.#steady / blockLength))
+    while (this.#blocks.length < wanted) {
+      const last = this.#blocks.at(-1)
+      const start = last === undefined ? this.size : this.#pastKept(last.start + last.bytes.length)
+      if (start >= this.size) break
+      this.#blocks.push(this.#order(start))
+    }
+    const [block] = this.#blocks
+    if (block === undefined) throw new RangeError(`${this.name}: nothing was read ahead`)
+    if (Atomics.wait(block.state, 0, 0, this.#longest) === 'timed-out') throw this.#silent()
+    const from = position - block.start
+    const length = Math.min(target.length, block.bytes.length - from)
+    // What could not be read is asked for again, to learn why.
+    if (Atomics.load(block.state, 0) === 1) target.set(block.bytes.subarray(from, from + length))
+    else target.set(this.#call(position, length))
+    return length
+  }
+
+  /** The first byte from `position` on that is in no page. */
+  #pastKept(position: number): number {
+    let at = position
+    while (at < this.size && this.#pages.has(Math.floor(at / pageLength)))
+      at = (Math.floor(at / pageLength) + 1) * pageLength
+    return at
+  }
+
+  /** What lies in pages is not read again. */
+  #order(start: number): Block {
+    const end = Math.min(start + blockLength, this.size)
+    let stop = start + 1
+    while (stop < end && !this.#pages.has(Math.floor(stop / pageLength)))
+      stop = (Math.floor(stop / pageLength) + 1) * pageLength
+    const length = Math.min(stop, end) - start
+    const [buffer, state] = [new SharedArrayBuffer(length), new SharedArrayBuffer(4)]
+    this.#thread.send({ kind: 'read', offset: start, length, buffer, start: 0, state })
+    return { start, bytes: new Uint8Array(buffer), state: new Int32Array(state) }
+  }
+
+  /** Has the thread read a range, and waits for it; the result holds until the next call. */
+  #call(offset: number, length: number): Uint8Array {
+    this.#bounce ??= new SharedArrayBuffer(bounceLength)
+    this.#thread.call({ kind: 'read', offset, length, buffer: this.#bounce, start: 0 }, this.#longest)
+    return new Uint8Array(this.#bounce, 0, length)
+  }
+
+  #holeAt(position: number, limit: number): { readonly hole: boolean; readonly length: number } {
+    for (let isKnown = false; ; isKnown = true) {
+      let end = this.#runs.start
+      if (position >= end)
+        for (const [index, length] of this.#runs.lengths.entries()) {
+          end += length
+          if (position < end) return { hole: index % 2 === 1, length: Math.min(limit, end - position) }
+        }
+      if (isKnown) return { hole: false, length: limit }
+      const { runs = [] } = this.#thread.call({ kind: 'runs', offset: position }, this.#longest)
+      this.#runs = { start: position, lengths: runs }
+    }
+  }
+
+  #within(position: number, length: number): void {
+    if (position < 0 || position + length > this.size)
+      throw corrupt(
+        'E_TRUNCATED',
+        `${this.name}: ${length} bytes were to be read at byte ${position}, but it has ${this.size}`,
+        { details: { position } },
+      )
+  }
+}

@@ -1,0 +1,96 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import type { Note } from '../block/types.js'
+import { answering, type ThreadAnswer, type ThreadStart } from '../sys/thread-calls.js'
+
+/** What is known of a file when it is open. */
+export interface FarFacts {
+  /** Bytes. */
+  readonly size: number
+  readonly notes: readonly Note[]
+  /** How much of the file's beginning was read already. */
+  readonly headLength: number
+  /** Whether `runs` and `changed` are answered. */
+  readonly knowsHoles?: boolean
+  readonly knowsChange?: boolean
+}
+
+/**
+ * A range to be read into shared memory. `state`: the caller waits on that word, which becomes 1 when the bytes are
+ * there, 2 when they are not.
+ */
+interface FarRead {
+  readonly kind: 'read'
+  readonly offset: number
+  readonly length: number
+  readonly buffer: SharedArrayBuffer
+  readonly start: number
+  readonly state?: SharedArrayBuffer
+}
+
+export type FarRequest = FarRead | { readonly kind: 'runs'; readonly offset: number } | { readonly kind: 'changed' }
+
+export interface FarAnswer extends ThreadAnswer {
+  readonly facts?: FarFacts
+  /** Lengths; data and holes in turn, data first. */
+  readonly runs?: readonly number[]
+  /** What changed since it was opened, as an end of a sentence about it. */
+  readonly changed?: string
+}
+
+/** A file of another computer, as the thread has it. */
+export interface FarReader {
+  readonly facts: FarFacts
+  /** Fills `target` whole. @param isUrgent the caller does nothing else meanwhile. @throws ImageError */
+  read(offset: number, target: Uint8Array, isUrgent: boolean): Promise<void>
+  runs?(offset: number): Promise<readonly number[]>
+  changed?(): Promise<string | undefined>
+}
+
+/**
+ * The program of a thread that reads one file for a `FarStore`.
+ * @param open gets what the thread was started with, and memory for the file's beginning.
+ */
+export function answerFar(open: (data: object, head: Uint8Array) => Promise<FarReader>): void {
+  const port = parentPort
+  if (port === null) throw new Error('this file runs as a worker thread only')
+  const { head, control, answer, ...data } = workerData as ThreadStart & { readonly head: SharedArrayBuffer }
+  const { reply, failed } = answering(port, { control, answer })
+  const report = (request: FarRequest & { readonly id: number }, result: FarAnswer): void => {
+    if (request.kind !== 'read' || request.state === undefined) {
+      reply(request.id, result)
+      return
+    }
+    const word = new Int32Array(request.state)
+    Atomics.store(word, 0, result.failure === undefined ? 1 : 2)
+    Atomics.notify(word, 0)
+  }
+  open(data, new Uint8Array(head)).then(
+    (reader) => {
+      port.on('message', (request: FarRequest & { readonly id: number }) => {
+        perform(reader, request).then(
+          (result) => report(request, result),
+          (error: unknown) => report(request, failed(error)),
+        )
+      })
+      reply(0, { facts: reader.facts } satisfies FarAnswer)
+    },
+    (error: unknown) => {
+      reply(0, failed(error))
+      port.close()
+    },
+  )
+}
+
+async function perform(reader: FarReader, request: FarRequest & { readonly id: number }): Promise<FarAnswer> {
+  switch (request.kind) {
+    case 'read': {
+      const { id, offset, length, buffer, start, state } = request
+      await reader.read(offset, new Uint8Array(buffer, start, length), id === 0 && state === undefined)
+      return {}
+    }
+    case 'runs':
+      return { runs: (await reader.runs?.(request.offset)) ?? [] }
+    case 'changed':
+      return { changed: await reader.changed?.() }
+  }
+}

@@ -1,0 +1,355 @@
+import { corrupt, ImageError, isImageError, targetError, usage, type HostPath } from '../../errors.js'
+// Not through index.ts, which loads the server.
+import { ByteReader } from '../../mount/nbd/byte-reader.js'
+import { nameBytes } from '../../sys/host-fs.js'
+import type { SshAddress } from './address.js'
+import { SshConnection } from './connection.js'
+import type { SshOptions } from './environment.js'
+import {
+  openFlag,
+  PacketError,
+  PacketReader,
+  PacketWriter,
+  packetType,
+  statusCode,
+  type SftpAttributes,
+} from './sftp-packets.js'
+
+/** What a packet of a server may have, in bytes: OpenSSH's limit, and its head. */
+const longestPacket = 256 * 1024 + 1024
+/** What every server takes in one request (section 3), in bytes, and what is used at most. */
+const usualLength = 32768
+const mostLength = 255 * 1024
+/** How many extensions a server may have. */
+const mostExtensions = 256
+
+/** Something that the server refused. @see statusCode */
+export class SftpRefusal extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message)
+  }
+}
+
+interface Waiting {
+  readonly resolve: (reply: { readonly type: number; readonly body: PacketReader }) => void
+  readonly reject: (error: Error) => void
+}
+
+/** What a server of OpenSSH knows besides version 3. */
+interface Extensions {
+  readonly fsync: boolean
+  readonly hardlink: boolean
+  readonly posixRename: boolean
+  readonly statvfs: boolean
+}
+
+/** A session of SFTP over the user's ssh. Whatever the server sends is checked before it is believed. */
+export class SftpClient implements Disposable {
+  readonly label: string
+  readonly #connection: SshConnection
+  readonly #reader: ByteReader
+  readonly #milliseconds: number
+  readonly #waiting = new Map<number, Waiting>()
+  readonly #timer: NodeJS.Timeout
+  #extensions: Extensions = { fsync: false, hardlink: false, posixRename: false, statvfs: false }
+  #readLength = usualLength
+  #writeLength = usualLength
+  #nextId = 0
+  #heard = performance.now()
+  #failure: ImageError | undefined
+  #isOpen = false
+
+  private constructor(address: SshAddress, options: SshOptions) {
+    this.label = address.label
+    this.#milliseconds = options.milliseconds
+    this.#connection = new SshConnection(address, options, { subsystem: 'sftp' })
+    this.#reader = new ByteReader(this.#connection.stream)
+    this.#connection.stream.on('data', () => {
+      this.#heard = performance.now()
+    })
+    this.#timer = setInterval(() => this.#watch(), Math.min(1000, options.milliseconds))
+  }
+
+  /** @throws ImageError those of SshConnection.failure; corrupt E_SSH_PROTOCOL. */
+  static async open(address: SshAddress, options: SshOptions): Promise<SftpClient> {
+    const client = new SftpClient(address, options)
+    try {
+      await client.#start()
+      return client
+    } catch (error) {
+      const failure = await client.#explained(error)
+      client[Symbol.dispose]()
+      throw failure
+    }
+  }
+
+  /** Nothing can be asked any more. */
+  get isLost(): boolean {
+    return this.#failure !== undefined
+  }
+
+  get extensions(): Extensions {
+    return this.#extensions
+  }
+
+  /** Bytes that one request reads or writes. */
+  get readLength(): number {
+    return this.#readLength
+  }
+
+  get writeLength(): number {
+    return this.#writeLength
+  }
+
+  async stat(path: HostPath): Promise<SftpAttributes> {
+    return await this.#attributes(packetType.stat, path)
+  }
+
+  /** The same of a link itself. */
+  async lstat(path: HostPath): Promise<SftpAttributes> {
+    return await this.#attributes(packetType.lstat, path)
+  }
+
+  /** A path with its links followed, as bytes. */
+  async realPath(path: HostPath): Promise<Buffer> {
+    const reply = await this.#ask(packetType.realpath, packet().string(nameBytes(path)), packetType.name)
+    if (reply.number() < 1) throw new PacketError('a name without a name')
+    return Buffer.from(reply.string())
+  }
+
+  async openRead(path: HostPath): Promise<Buffer> {
+    return await this.#open(path, openFlag.read, undefined)
+  }
+
+  /** Makes a file that is not there. @param mode permission bits; the server's own when left out. */
+  async create(path: HostPath, mode?: number): Promise<Buffer> {
+    return await this.#open(path, openFlag.write + openFlag.create + openFlag.exclusive, mode)
+  }
+
+  async fstat(handle: Buffer): Promise<SftpAttributes> {
+    const reply = await this.#ask(packetType.fstat, packet().string(handle), packetType.attributes)
+    return reply.attributes()
+  }
+
+  async truncate(handle: Buffer, size: number): Promise<void> {
+    await this.#ok(packetType.fsetstat, packet().string(handle).attributes({ size }))
+  }
+
+  async close(handle: Buffer): Promise<void> {
+    await this.#ok(packetType.close, packet().string(handle))
+  }
+
+  async remove(path: HostPath): Promise<void> {
+    await this.#ok(packetType.remove, packet().string(nameBytes(path)))
+  }
+
+  async rename(from: HostPath, to: HostPath): Promise<void> {
+    await this.#ok(packetType.rename, packet().string(nameBytes(from)).string(nameBytes(to)))
+  }
+
+  /** In place of what is there, at once. */
+  async replace(from: HostPath, to: HostPath): Promise<void> {
+    await this.#ok(
+      packetType.extended,
+      packet().string('posix-rename@openssh.com').string(nameBytes(from)).string(nameBytes(to)),
+    )
+  }
+
+  async hardLink(from: HostPath, to: HostPath): Promise<void> {
+    await this.#ok(
+      packetType.extended,
+      packet().string('hardlink@openssh.com').string(nameBytes(from)).string(nameBytes(to)),
+    )
+  }
+
+  async flush(handle: Buffer): Promise<void> {
+    await this.#ok(packetType.extended, packet().string('fsync@openssh.com').string(handle))
+  }
+
+  /** Bytes that are free on the filesystem of a path. */
+  async freeSpace(path: HostPath): Promise<number> {
+    const body = packet().string('statvfs@openssh.com').string(nameBytes(path))
+    const reply = await this.#ask(packetType.extended, body, packetType.extendedReply)
+    reply.long()
+    const unit = reply.long()
+    reply.long()
+    reply.long()
+    return unit * reply.long()
+  }
+
+  /** Fills a part of `target` with the bytes at a position. @returns how many came; 0: the file ends there. */
+  async read(handle: Buffer, position: number, target: Uint8Array): Promise<number> {
+    const wanted = Math.min(target.length, this.#readLength)
+    const { type, body } = await this.#send(packetType.read, packet().string(handle).long(position).number(wanted))
+    if (type === packetType.status) {
+      const refusal = refusalOf(body)
+      if (refusal?.status === statusCode.endOfFile) return 0
+      throw refusal ?? new PacketError('a read without bytes')
+    }
+    if (type !== packetType.data) throw new PacketError('a reply of another kind than was asked for')
+    const bytes = body.string()
+    if (bytes.length === 0 || bytes.length > wanted) throw new PacketError('more or less bytes than were asked for')
+    target.set(bytes)
+    return bytes.length
+  }
+
+  /** Writes up to `writeLength` bytes, of which a copy is taken. */
+  async write(handle: Buffer, position: number, bytes: Uint8Array): Promise<void> {
+    await this.#ok(packetType.write, packet().string(handle).long(position).string(bytes))
+  }
+
+  /** An error of a request as one of ours. @param how it was used: what cannot be read, or what cannot be written. */
+  async failed(error: unknown, how: 'source' | 'target', what: string): Promise<ImageError> {
+    if (!(error instanceof SftpRefusal)) return await this.#explained(error)
+    const { label } = this
+    const text = `${label}: ${what}: ${error.message}`
+    if (how === 'target')
+      return error.status === statusCode.permissionDenied
+        ? targetError('E_WRITE_PERMISSION', text)
+        : targetError('E_WRITE', text)
+    if (error.status === statusCode.noSuchFile) return usage('E_NOT_FOUND', `${label}: there is no such file`)
+    if (error.status === statusCode.permissionDenied)
+      return usage('E_PERMISSION', `${label}: the user there may not read it`)
+    return corrupt('E_READ', text)
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer)
+    this.#fail(new ImageError('corrupt', 'E_READ', `${this.label}: the connection was closed`))
+    this.#connection[Symbol.dispose]()
+  }
+
+  async #start(): Promise<void> {
+    this.#connection.stream.write(packet().number(3).finish(packetType.init))
+    const { type, body } = await this.#next()
+    if (type !== packetType.version || body.number() < 3) throw new PacketError('it speaks no SFTP of version 3')
+    const names = new Map<string, string>()
+    while (!body.isAtEnd && names.size < mostExtensions) names.set(body.string().toString(), body.string().toString())
+    this.#extensions = {
+      fsync: names.get('fsync@openssh.com') === '1',
+      hardlink: names.get('hardlink@openssh.com') === '1',
+      posixRename: names.get('posix-rename@openssh.com') === '1',
+      statvfs: names.get('statvfs@openssh.com') === '2',
+    }
+    this.#isOpen = true
+    void this.#receive()
+    if (names.get('limits@openssh.com') === '1') await this.#learnLimits()
+  }
+
+  async #learnLimits(): Promise<void> {
+    const body = packet().string('limits@openssh.com')
+    const reply = await this.#ask(packetType.extended, body, packetType.extendedReply)
+    reply.long()
+    const within = (length: number): number => (length === 0 ? usualLength : Math.min(mostLength, length))
+    this.#readLength = within(reply.long())
+    this.#writeLength = within(reply.long())
+  }
+
+  async #attributes(type: number, path: HostPath): Promise<SftpAttributes> {
+    return (await this.#ask(type, packet().string(nameBytes(path)), packetType.attributes)).attributes()
+  }
+
+  async #open(path: HostPath, flags: number, mode: number | undefined): Promise<Buffer> {
+    const body = packet().string(nameBytes(path)).number(flags).attributes({ mode })
+    const handle = (await this.#ask(packetType.open, body, packetType.handle)).string()
+    if (handle.length > 256) throw new PacketError('a handle that is too long')
+    return Buffer.from(handle)
+  }
+
+  async #ok(type: number, body: PacketWriter): Promise<void> {
+    const reply = await this.#send(type, body)
+    if (reply.type !== packetType.status) throw new PacketError('a reply of another kind than was asked for')
+    const refusal = refusalOf(reply.body)
+    if (refusal !== undefined) throw refusal
+  }
+
+  /** @returns what a reply of the wanted type holds. @throws SftpRefusal. */
+  async #ask(type: number, body: PacketWriter, wanted: number): Promise<PacketReader> {
+    const reply = await this.#send(type, body)
+    if (reply.type === wanted) return reply.body
+    if (reply.type === packetType.status) throw refusalOf(reply.body) ?? new PacketError('a reply without an answer')
+    throw new PacketError('a reply of another kind than was asked for')
+  }
+
+  #send(type: number, body: PacketWriter): Promise<{ readonly type: number; readonly body: PacketReader }> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) {
+        reject(this.#failure)
+        return
+      }
+      if (this.#waiting.size === 0) this.#heard = performance.now()
+      const id = this.#nextId
+      this.#nextId = (id + 1) % 2 ** 32
+      this.#waiting.set(id, { resolve, reject })
+      this.#connection.stream.write(body.finish(type, id))
+    })
+  }
+
+  async #receive(): Promise<void> {
+    try {
+      for (;;) {
+        const { type, body } = await this.#next()
+        const id = body.number()
+        const waiting = this.#waiting.get(id)
+        if (waiting === undefined) throw new PacketError('a reply to nothing that was asked')
+        this.#waiting.delete(id)
+        waiting.resolve({ type, body })
+      }
+    } catch (error) {
+      if (this.#failure === undefined) this.#fail(await this.#explained(error))
+    }
+  }
+
+  async #next(): Promise<{ readonly type: number; readonly body: PacketReader }> {
+    const head = await this.#reader.take(5)
+    const length = head.readUInt32BE(0)
+    if (length < 1 || length > longestPacket) throw new PacketError('it is no packet of SFTP')
+    const type = head.readUInt8(4)
+    return { type, body: new PacketReader(Buffer.from(await this.#reader.take(length - 1))) }
+  }
+
+  #watch(): void {
+    // Before it is open somebody may be typing a password.
+    const limit = this.#isOpen ? this.#milliseconds : 10 * this.#milliseconds
+    if (this.#isOpen && this.#waiting.size === 0) return
+    if (performance.now() - this.#heard <= limit) return
+    const silence = this.#connection.silent()
+    this.#fail(silence)
+    this.#reader.fail(silence)
+  }
+
+  #fail(error: ImageError): void {
+    this.#failure ??= error
+    clearInterval(this.#timer)
+    for (const { reject } of this.#waiting.values()) reject(this.#failure)
+    this.#waiting.clear()
+  }
+
+  async #explained(error: unknown): Promise<ImageError> {
+    if (isImageError(error)) return error
+    if (error instanceof PacketError)
+      return corrupt(
+        'E_SSH_PROTOCOL',
+        `${this.label}: the other side does not speak SFTP as it should: ${error.message}`,
+        {
+          hint: 'A start-up file of the shell there must not print anything.',
+        },
+      )
+    return await this.#connection.failure(this.#isOpen)
+  }
+}
+
+function packet(): PacketWriter {
+  return new PacketWriter()
+}
+
+/** @returns undefined where a status says that it was done. */
+function refusalOf(body: PacketReader): SftpRefusal | undefined {
+  const status = body.number()
+  if (status === statusCode.ok) return undefined
+  const message = body.isAtEnd ? '' : body.string().toString().slice(0, 400)
+  return new SftpRefusal(status, message === '' ? `status ${status}` : message)
+}

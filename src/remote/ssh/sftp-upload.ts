@@ -1,0 +1,283 @@
+import {
+  isImageError,
+  printable,
+  refused,
+  targetError,
+  usage,
+  type HostPath,
+  type ImageError,
+  type Label,
+} from '../../errors.js'
+import { hostName } from '../../sys/host-fs.js'
+import { folderPart, inFolder, lastPart } from '../../sys/host-path.js'
+import type { SshAddress } from './address.js'
+import type { SshOptions } from './environment.js'
+import { SftpClient, SftpRefusal } from './sftp-client.js'
+import { statusCode, type SftpAttributes } from './sftp-packets.js'
+
+/** Bytes that are on their way at once. */
+const mostOnItsWay = 16 * 1024 * 1024
+const kindUnit = 0o10000
+const [folderKind, regularKind] = [0o4, 0o10]
+
+/** What stands at the place of a file that is to be made. */
+export interface StandingFile {
+  readonly size?: number
+  /** What distinguishes it from another one of that name: its size and time. */
+  readonly version: string
+}
+
+/** A file on another computer that is to be made, or replaced. */
+export class SftpPlace implements Disposable {
+  readonly #address: SshAddress
+  readonly #options: SshOptions
+  readonly #partialName: (name: HostPath) => HostPath
+  #client: SftpClient | undefined
+  /** Links are followed: what they lead to is replaced. */
+  #path: HostPath
+  #mode: number | undefined
+
+  /** @param partialName the name of a file that is not complete. */
+  constructor(address: SshAddress, options: SshOptions, partialName: (name: HostPath) => HostPath) {
+    this.#address = address
+    this.#options = options
+    this.#partialName = partialName
+    this.#path = address.path
+  }
+
+  get label(): Label {
+    return this.#address.label
+  }
+
+  [Symbol.dispose](): void {
+    this.#client?.[Symbol.dispose]()
+    this.#client = undefined
+  }
+
+  /** What stands there. @throws ImageError target E_IS_FOLDER; usage E_NOT_A_FILE; those of connecting. */
+  async look(): Promise<StandingFile | undefined> {
+    const client = await this.#connected()
+    const own = await this.#attributes((path) => client.lstat(path))
+    if (own === undefined) return undefined
+    const found = await this.#attributes((path) => client.stat(path))
+    // A link to nothing has the name too, and is replaced itself.
+    if (found === undefined) return { version: versionOf(own) }
+    const kind = found.mode === undefined ? regularKind : Math.floor(found.mode / kindUnit) % 0o20
+    if (kind === folderKind) throw targetError('E_IS_FOLDER', `the target ${this.label} is a directory`)
+    if (kind !== regularKind) throw usage('E_NOT_A_FILE', `the target ${this.label} is no regular file`)
+    this.#path = hostName(await this.#doing('it cannot be looked at', () => client.realPath(this.#address.path)))
+    this.#mode = found.mode === undefined ? undefined : found.mode % 0o1000
+    return { size: found.size, version: versionOf(found) }
+  }
+
+  /** Makes a file beside the place. @param replaces what may be replaced in the end. */
+  async begin(replaces: StandingFile | undefined): Promise<SftpPartial> {
+    const client = await this.#connected()
+    if (replaces !== undefined && !client.extensions.posixRename)
+      throw targetError('E_WRITE', `${this.label}: the server there cannot replace a file at once`, {
+        hint: 'Give another name.',
+      })
+    const path = this.#path
+    const partial = inFolder(folderPart(path), this.#partialName(lastPart(path)))
+    const mode = replaces === undefined ? undefined : this.#mode
+    try {
+      const handle = await client.create(partial, mode)
+      return new SftpPartial(this, client, { handle, partial, path, replaces })
+    } catch (error) {
+      if (error instanceof SftpRefusal && error.status === statusCode.noSuchFile)
+        throw targetError('E_NO_FOLDER', `the folder of the target ${this.label} does not exist`, {
+          hint: 'Make the folder first.',
+        })
+      throw await this.#failed(client, error, 'no file can be made in its folder')
+    }
+  }
+
+  /** What has the name now. */
+  async standing(): Promise<StandingFile | undefined> {
+    const client = await this.#connected()
+    const found = await this.#attributes((path) => client.lstat(path), this.#path)
+    return found === undefined ? undefined : { size: found.size, version: versionOf(found) }
+  }
+
+  /** Removes a file, over a new connection where the first is lost. @throws ImageError. */
+  async remove(path: HostPath): Promise<void> {
+    let client = await this.#connected()
+    if (client.isLost) {
+      this[Symbol.dispose]()
+      client = await this.#connected()
+    }
+    await this.#doing('it cannot be removed', () => client.remove(path))
+  }
+
+  /** Removes the file that was made. */
+  async removeMade(): Promise<void> {
+    await this.remove(this.#path)
+  }
+
+  async #connected(): Promise<SftpClient> {
+    this.#client ??= await SftpClient.open(this.#address, this.#options)
+    return this.#client
+  }
+
+  async #attributes(
+    ask: (path: HostPath) => Promise<SftpAttributes>,
+    path = this.#address.path,
+  ): Promise<SftpAttributes | undefined> {
+    try {
+      return await ask(path)
+    } catch (error) {
+      if (error instanceof SftpRefusal && error.status === statusCode.noSuchFile) return undefined
+      throw await this.#failed(await this.#connected(), error, 'it cannot be looked at')
+    }
+  }
+
+  async #doing<Result>(what: string, work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work()
+    } catch (error) {
+      throw await this.#failed(await this.#connected(), error, what)
+    }
+  }
+
+  async #failed(client: SftpClient, error: unknown, what: string): Promise<ImageError> {
+    return isImageError(error) ? error : await client.failed(error, 'target', what)
+  }
+}
+
+interface PartialParts {
+  readonly handle: Buffer
+  readonly partial: HostPath
+  readonly path: HostPath
+  readonly replaces: StandingFile | undefined
+}
+
+/** A file that is being written beside its place, and gets its name when it is whole. */
+export class SftpPartial {
+  readonly #place: SftpPlace
+  readonly #client: SftpClient
+  readonly #parts: PartialParts
+  readonly #sending = new Set<Promise<void>>()
+  #onItsWay = 0
+  #failure: ImageError | undefined
+  #isClosed = false
+
+  constructor(place: SftpPlace, client: SftpClient, parts: PartialParts) {
+    this.#place = place
+    this.#client = client
+    this.#parts = parts
+  }
+
+  /** Takes the bytes at a position; resolves when more may come. @throws ImageError target. */
+  async write(position: number, bytes: Uint8Array): Promise<void> {
+    const { writeLength } = this.#client
+    for (let done = 0; done < bytes.length; done += writeLength) {
+      while (this.#onItsWay >= mostOnItsWay && this.#failure === undefined) await Promise.race(this.#sending)
+      this.#stopIfFailed()
+      const sent = this.#send(position + done, bytes.subarray(done, done + writeLength))
+      this.#sending.add(sent)
+      void sent.finally(() => this.#sending.delete(sent))
+    }
+  }
+
+  /** Everything is on the medium there, and the file has its name. @throws ImageError target E_EXISTS, E_WRITE. */
+  async commit(size: number): Promise<StandingFile> {
+    const client = this.#client
+    const { handle, partial, path, replaces } = this.#parts
+    await Promise.all(this.#sending)
+    this.#stopIfFailed()
+    try {
+      await client.truncate(handle, size)
+      if (client.extensions.fsync) await client.flush(handle)
+      const found = await client.fstat(handle)
+      this.#isClosed = true
+      await client.close(handle)
+      if (replaces === undefined) await this.#takeFreeName(partial, path)
+      else {
+        await this.#assertStanding(replaces)
+        await client.replace(partial, path)
+      }
+      return { size, version: versionOf(found) }
+    } catch (error) {
+      throw await this.#explained(error, 'the file cannot be completed')
+    }
+  }
+
+  /** Removes what was written. @returns what is left, a sentence. */
+  async abort(): Promise<string | undefined> {
+    await Promise.all(this.#sending)
+    const { handle, partial } = this.#parts
+    try {
+      // A file that is open can be removed; a lost connection has closed it.
+      if (!this.#isClosed && !this.#client.isLost) await this.#client.close(handle).catch(() => undefined)
+      await this.#place.remove(partial)
+      return undefined
+    } catch (error) {
+      if (!isImageError(error)) throw error
+      const name = JSON.stringify(printable(lastPart(partial)))
+      return `The unfinished file ${name} is left beside ${this.#place.label}: ${error.message}`
+    } finally {
+      this.#place[Symbol.dispose]()
+    }
+  }
+
+  async #send(position: number, bytes: Uint8Array): Promise<void> {
+    this.#onItsWay += bytes.length
+    try {
+      await this.#client.write(this.#parts.handle, position, bytes)
+    } catch (error) {
+      this.#failure ??= await this.#explained(error, `cannot write ${bytes.length} bytes at byte ${position}`)
+    } finally {
+      this.#onItsWay -= bytes.length
+    }
+  }
+
+  /** A hard link refuses to replace. Servers without them get a look, and a rename. */
+  async #takeFreeName(partial: HostPath, path: HostPath): Promise<void> {
+    const client = this.#client
+    if (client.extensions.hardlink) {
+      try {
+        await client.hardLink(partial, path)
+        await client.remove(partial)
+        return
+      } catch (error) {
+        if (!(error instanceof SftpRefusal)) throw error
+      }
+    }
+    if ((await this.#place.standing()) !== undefined)
+      throw targetError('E_EXISTS', `the target ${this.#place.label} exists by now`, {
+        hint: 'Use --force to replace it.',
+      })
+    await client.rename(partial, path)
+  }
+
+  async #assertStanding(replaces: StandingFile): Promise<void> {
+    const standing = await this.#place.standing()
+    if (standing !== undefined && standing.version !== replaces.version)
+      throw refused('E_TARGET_CHANGED', `the target ${this.#place.label} has become another file meanwhile`)
+  }
+
+  /** Version 3 has no word for a full disk. */
+  async #explained(error: unknown, what: string): Promise<ImageError> {
+    const failure = isImageError(error) ? error : await this.#client.failed(error, 'target', what)
+    // A connection that is lost while something is written is no fault of a source.
+    if (failure.kind === 'corrupt')
+      return targetError('E_WRITE', failure.message, { hint: failure.hint, cause: failure })
+    if (!(error instanceof SftpRefusal) || !this.#client.extensions.statvfs) return failure
+    try {
+      const free = await this.#client.freeSpace(folderPart(this.#parts.path))
+      if (free < mostOnItsWay)
+        return targetError('E_NO_SPACE', `${this.#place.label}: no space is left there (${what})`)
+    } catch {
+      // What was refused first counts.
+    }
+    return failure
+  }
+
+  #stopIfFailed(): void {
+    if (this.#failure !== undefined) throw this.#failure
+  }
+}
+
+function versionOf({ size, modified, mode }: SftpAttributes): string {
+  return JSON.stringify([size, modified, mode])
+}

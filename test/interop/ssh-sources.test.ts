@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict'
+import fs from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { vdisk, type CliResult } from '../support/cli.js'
+import { skipReason } from '../support/complete.js'
+import { diskLike } from '../support/content.js'
+import { testFolder } from '../support/folder.js'
+import { signal, sshd, sshdMissing } from '../support/sshd.js'
+import { isInstalled, run } from '../support/tools.js'
+
+const mebibyte = 1048576
+const noQemu = isInstalled('qemu-img') ? undefined : skipReason('qemu-img is not installed')
+
+/** 24 MiB with content, and a hole. */
+function makeDisk(path: string): void {
+  fs.writeFileSync(path, diskLike(7 * mebibyte, 41))
+  fs.truncateSync(path, 24 * mebibyte)
+  const file = fs.openSync(path, 'r+')
+  fs.writeSync(file, diskLike(mebibyte, 42), 0, mebibyte, 23 * mebibyte)
+  fs.closeSync(file)
+}
+
+const digest = ({ code, stdout, stderr }: CliResult): string => {
+  assert.equal(code, 0, stderr)
+  return stdout.toString().split(' ')[0] ?? ''
+}
+
+/** Names that a shell, a URI or an option parser would take for something else. */
+const oddNames: readonly (readonly [name: Buffer, encoded: string])[] = [
+  [
+    Buffer.from("it's $(touch pwned) `touch pwned`; #1 100%.raw"),
+    "it's%20$(touch%20pwned)%20`touch%20pwned`;%20%231%20100%25.raw",
+  ],
+  [Buffer.from('--from\n"x\\'), '--from%0A%22x%5C'],
+  [Buffer.from([0x64, 0xff, 0x2e, 0x72, 0x61, 0x77]), 'd%FF.raw'],
+]
+
+test(
+  'ssh: images of every kind give what the files give, by vdisk there and by SFTP',
+  { skip: sshdMissing() ?? noQemu },
+  async (t) => {
+    const cwd = testFolder(t)
+    const disks = join(cwd, 'disks')
+    fs.mkdirSync(disks)
+    makeDisk(join(disks, 'disk.raw'))
+    const { host, env } = await sshd(t, cwd)
+    const expected = digest(await vdisk(['hash', join(disks, 'disk.raw')], { cwd }))
+    const names = ['disk.raw', 'disk.raw.gz']
+    fs.writeFileSync(join(disks, 'disk.raw.gz'), gzipSync(fs.readFileSync(join(disks, 'disk.raw')), { level: 1 }))
+    for (const [name, ...options] of [
+      ['disk.qcow2', '-O', 'qcow2'],
+      ['compressed.qcow2', '-c', '-O', 'qcow2'],
+      ['disk.vhdx', '-O', 'vhdx'],
+      ['disk.vhd', '-O', 'vpc', '-o', 'force_size'],
+      ['stream.vmdk', '-O', 'vmdk', '-o', 'subformat=streamOptimized'],
+    ] as const) {
+      run('qemu-img', 'convert', '-f', 'raw', ...options, join(disks, 'disk.raw'), join(disks, name))
+      names.push(name)
+    }
+    for (const [index, name] of names.entries()) {
+      const scheme = index % 2 === 0 ? 'ssh' : 'sftp'
+      const hashed = await vdisk(['hash', `${scheme}://${host}${disks}/${name}`], { cwd, env })
+      assert.equal(digest(hashed), expected, name)
+      assert.equal(hashed.stderr, '', name)
+    }
+    const converted = await vdisk(['convert', `ssh://${host}${disks}/disk.vhdx`, 'out.qcow2', '--verify'], { cwd, env })
+    assert.equal(converted.code, 0, converted.stderr)
+    run('qemu-img', 'compare', join(cwd, 'out.qcow2'), join(disks, 'disk.raw'))
+    for (const [index, [name, encoded]] of oddNames.entries()) {
+      fs.copyFileSync(join(disks, 'disk.raw'), Buffer.concat([Buffer.from(`${disks}/`), name]))
+      const scheme = index % 2 === 0 ? 'ssh' : 'sftp'
+      const hashed = await vdisk(['hash', `${scheme}://${host}${disks}/${encoded}`, '--from', 'raw'], { cwd, env })
+      assert.equal(digest(hashed), expected, encoded)
+    }
+    assert.ok(!fs.existsSync(join(cwd, 'pwned')) && !fs.existsSync(join(disks, 'pwned')))
+  },
+)
+
+/** A conversion whose connection is interfered with once it is under way. */
+async function interrupted(
+  cwd: string,
+  address: string,
+  env: Readonly<Record<string, string>>,
+  interfere: () => void,
+): Promise<CliResult> {
+  let isDone = false
+  return await vdisk(['convert', address, 'out.raw', '--from', 'raw', '--rate', '16M', '--progress', 'json'], {
+    cwd,
+    env,
+    onError: (text) => {
+      if (isDone || !/"done":[1-9]/.test(text)) return
+      isDone = true
+      interfere()
+    },
+  })
+}
+
+test(
+  'ssh: a connection that breaks or goes silent is an error, and leaves no target',
+  { skip: sshdMissing() },
+  async (t) => {
+    const cwd = testFolder(t)
+    const target = join(cwd, 'work')
+    fs.mkdirSync(target)
+    fs.writeFileSync(join(cwd, 'disk.raw'), diskLike(80 * mebibyte, 43))
+    const server = await sshd(t, cwd)
+    for (const scheme of ['ssh', 'sftp']) {
+      const address = `${scheme}://${server.host}${cwd}/disk.raw`
+      const killed = await interrupted(target, address, server.env, () => {
+        for (const pid of server.sessions()) signal(pid, 'SIGKILL')
+      })
+      assert.equal(killed.code, 4, killed.stderr)
+      assert.match(killed.stderr, /the connection was lost/)
+      const stopped: number[] = []
+      const silent = await interrupted(target, address, { ...server.env, VDISK_SSH_TIMEOUT: '3' }, () => {
+        for (const pid of server.sessions()) {
+          signal(pid, 'SIGSTOP')
+          stopped.push(pid)
+        }
+      })
+      for (const pid of stopped) signal(pid, 'SIGKILL')
+      assert.equal(silent.code, 4, silent.stderr)
+      assert.match(silent.stderr, /the other side does not answer[^]*VDISK_SSH_TIMEOUT/)
+      assert.deepEqual(fs.readdirSync(target), [])
+    }
+  },
+)
+
+test('ssh: what goes wrong before there is a file is said by its name', { skip: sshdMissing() }, async (t) => {
+  const cwd = testFolder(t)
+  fs.writeFileSync(join(cwd, 'disk.raw'), diskLike(mebibyte, 44))
+  const server = await sshd(t, cwd, { hasVdisk: false })
+  const { host, env, port } = server
+  const info = async (address: string, more: Readonly<Record<string, string>> = {}): Promise<CliResult> =>
+    await vdisk(['info', address, '--from', 'raw'], { cwd, env: { ...env, ...more } })
+  const working = await info(`ssh://${host}${cwd}/disk.raw`)
+  assert.equal(working.code, 0, working.stderr)
+  const other = host.replace(/^[^@]*/, 'nobody-of-that-name')
+  for (const [address, code, message] of [
+    [`ssh://${host}${cwd}/nothing.raw`, 2, /there is no such file/],
+    [`ssh://${host}${cwd}`, 2, /is no regular file/],
+    [`ssh://${other}${cwd}/disk.raw`, 2, /the login was refused: .*Permission denied/],
+    [`ssh://127.0.0.1:1${cwd}/disk.raw`, 2, /cannot connect: .*Connection refused/],
+    ['ssh://-oProxyCommand=touch%20pwned/disk.raw', 2, /no address of a file by SSH/],
+    [`ssh://-lroot@127.0.0.1:${port}/disk.raw`, 2, /no address of a file by SSH/],
+    [`ssh://a;touch@127.0.0.1:${port}/disk.raw`, 2, /no address of a file by SSH/],
+    ['ssh://host$(touch pwned)/disk.raw', 2, /no address of a file by SSH/],
+    ['ssh://host/folder/', 2, /it names no file/],
+    ['ssh://ann:secret@host/disk.raw', 2, /takes none in an address/],
+  ] as const) {
+    const { code: found, stderr } = await info(address)
+    assert.equal(found, code, `${address}: ${stderr}`)
+    assert.match(stderr, message)
+    assert.doesNotMatch(stderr, /secret/)
+  }
+  assert.match(
+    (await info(`ssh://${host}${cwd}/disk.raw`, { VDISK_SSH: '/no/such/ssh' })).stderr,
+    /ssh cannot be started/,
+  )
+  fs.writeFileSync(
+    server.knownHosts,
+    fs.readFileSync(join(cwd, 'user-key.pub'), 'utf8').replace(/^/, `[127.0.0.1]:${port} `),
+  )
+  const changed = await info(`ssh://${host}${cwd}/disk.raw`)
+  assert.equal(changed.code, 3, changed.stderr)
+  assert.match(changed.stderr, /the key of the host is not the one that is known/)
+  assert.ok(!fs.existsSync(join(cwd, 'pwned')))
+})

@@ -1,0 +1,48 @@
+import http from 'node:http'
+import net, { type AddressInfo } from 'node:net'
+import type { TestContext } from 'node:test'
+
+export interface TestProxy {
+  readonly port: number
+  /** `GET http://host/path`, `CONNECT host:port`. */
+  readonly asked: string[]
+}
+
+/** A proxy that wants the password `ann:s@cret`, and leads every name to 127.0.0.1. */
+export async function proxyServer(t: TestContext): Promise<TestProxy> {
+  const asked: string[] = []
+  const wanted = `Basic ${Buffer.from('ann:s@cret').toString('base64')}`
+  const isAllowed = ({ headers }: http.IncomingMessage): boolean => headers['proxy-authorization'] === wanted
+  const server = http.createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`)
+    if (!isAllowed(request)) {
+      response.writeHead(407).end()
+      return
+    }
+    const { port, pathname } = new URL(request.url ?? '')
+    const headers = { ...request.headers }
+    delete headers['proxy-authorization']
+    http.get({ host: '127.0.0.1', port, path: pathname, headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers)
+      answer.pipe(response)
+    })
+  })
+  server.on('connect', (request, socket) => {
+    asked.push(`CONNECT ${request.url}`)
+    if (!isAllowed(request)) {
+      socket.end('HTTP/1.1 407 Proxy Authentication Required\r\n\r\n')
+      return
+    }
+    const there = net.connect({ host: '127.0.0.1', port: Number(request.url?.split(':').at(-1)) }, () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n')
+      there.pipe(socket).pipe(there)
+    })
+    for (const one of [there, socket]) one.on('error', () => one.destroy())
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return { port: (server.address() as AddressInfo).port, asked }
+}
