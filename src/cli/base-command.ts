@@ -10,6 +10,7 @@ import { outputs } from './outputs.js'
 import { peerFlags } from './peer-flags.js'
 import { ProgressReporter, type ProgressMode } from './progress.js'
 import { withoutSecrets } from '../sys/secrets.js'
+import { leaveMessage } from './termination.js'
 import type { View } from './view/view.js'
 
 /** What {@link BaseCommand.show} shows. */
@@ -181,6 +182,8 @@ export abstract class BaseCommand extends Command {
     // A document that nobody got is no report.
     if (!this.hasFlag('json') || outputs.failure !== undefined) this.printError(await errorText(known))
     if (this.hasFlag('debug')) this.printError(stackOf(known))
+    const warning = leaveMessage(withoutSecrets(await errorText(known)))
+    if (warning !== undefined) this.printError(`Warning: ${warning}`)
     // oclif takes the exit code from `oclif.exit` when it handles the error, and from `exitCode` when a hook does.
     throw Object.assign(new Error(known.message), { exitCode, oclif: { exit: exitCode }, skipOclifErrorHandling: true })
   }

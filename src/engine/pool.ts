@@ -1,4 +1,3 @@
-import os from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { rebuilt } from '../errors.js'
 import { codecModules } from '../codec/registry.js'
@@ -9,6 +8,7 @@ import { fillAsync, UnitBuffers } from './fill.js'
 import { PoolTasks } from './pool-task.js'
 import { runTaskAsync, type Task, type TaskResult } from './task.js'
 import type { WorkerReply, WorkerRequest, WorkerSetup } from './worker.js'
+import { allowedThreads } from '../sys/allowance.js'
 
 /**
  * A buffer for one chunk, shared with the workers: `bytes` lie at `start` of `shared`. From `half` on it holds the
@@ -36,7 +36,7 @@ export function makeSlots(count: number, chunkLength: number, withBase: boolean)
 
 /** Threads worth having for work bound by the processor. */
 export function defaultThreads(): number {
-  return Math.max(1, Math.min(8, os.availableParallelism()))
+  return Math.min(8, allowedThreads())
 }
 
 type Content = Pick<Task, 'pieces' | 'present'>

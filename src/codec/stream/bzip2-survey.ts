@@ -1,7 +1,7 @@
-import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import type { DescriptorRange } from '../../block/file-range.js'
 import type { Work } from '../../block/work.js'
+import { allowedThreads } from '../../sys/allowance.js'
 import type { Bzip2Blocks } from './bzip2-scan.js'
 
 /** What the threads of a survey share. */
@@ -29,7 +29,7 @@ export function* surveyBzip2(file: DescriptorRange, blocks: Bzip2Blocks): Work<I
   const lengths = new Int32Array(new SharedArrayBuffer(count * 4))
   const numbers = new Int32Array(new SharedArrayBuffer(counters.count * 4))
   const input: SurveyInput = { file, blocks, lengths, numbers }
-  const threads = Array.from({ length: Math.min(availableParallelism(), mostThreads, count) }, () => {
+  const threads = Array.from({ length: Math.min(allowedThreads(), mostThreads, count) }, () => {
     const worker = new Worker(new URL('./bzip2-survey-thread.js', import.meta.url), { workerData: input })
     worker.on('error', () => Atomics.store(numbers, counters.failed, 1))
     return worker

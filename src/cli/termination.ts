@@ -1,0 +1,22 @@
+import { pathVariable } from '../sys/arguments.js'
+import fs from '../sys/host-fs.js'
+
+/** What Kubernetes keeps of such a message, in bytes. */
+const longestMessage = 4096
+
+/**
+ * Why a command ended without success, for whoever started it: in the file that `VDISK_TERMINATION_LOG` names
+ * (`/dev/termination-log` of a container). @returns a warning, where the file cannot be written.
+ */
+export function leaveMessage(text: string): string | undefined {
+  const path = pathVariable('VDISK_TERMINATION_LOG')
+  if (path === undefined) return undefined
+  const bytes = Buffer.from(text).subarray(0, longestMessage)
+  try {
+    // A character that was cut is left out.
+    fs.writeFileSync(path, new TextDecoder().decode(bytes, { stream: true }))
+    return undefined
+  } catch (error) {
+    return `VDISK_TERMINATION_LOG cannot be written: ${error instanceof Error ? error.message : String(error)}`
+  }
+}
