@@ -4,6 +4,7 @@ import { errorText, knownError } from './error-text.js'
 import { outputs } from './outputs.js'
 import { start } from './start.js'
 import { withoutSecrets } from '../sys/secrets.js'
+import { ensureUser } from '../sys/self.js'
 
 /** What oclif and the base command throw to end a command: with a code, and printed already or not. */
 interface Ending extends Error {
@@ -18,6 +19,7 @@ export async function runProgram(): Promise<void> {
   // A write past the limit for files (ulimit -f) is an error like others, and no reason to be killed.
   process.on('SIGXFSZ', () => undefined)
   let code: number | undefined
+  ensureUser()
   try {
     await start(exactArguments(process.argv.slice(2)))
     await drained()

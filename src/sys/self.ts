@@ -34,6 +34,24 @@ export function chosenRuntimeFolder(): string | undefined {
 
 export const temporaryFolder = (): string => pathVariable('TMPDIR')?.replace(/(?<=.)\/+$/, '') ?? os.tmpdir()
 
+/**
+ * Gives the program a home and a shell where its user has none: a container may run as a user without a name, and what
+ * asks for them (oclif) would fail. The home is the folder for temporary files.
+ */
+export function ensureUser(): void {
+  const lacks = (name: string, ask: () => unknown): boolean => {
+    if ((process.env[name] ?? '') !== '') return false
+    try {
+      ask()
+      return false
+    } catch {
+      return true
+    }
+  }
+  if (lacks('HOME', os.homedir)) process.env['HOME'] = temporaryFolder()
+  if (lacks('SHELL', os.userInfo)) process.env['SHELL'] = '/bin/sh'
+}
+
 /** What this computer is called. */
 export const hostname = (): string => os.hostname()
 

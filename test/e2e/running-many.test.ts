@@ -87,6 +87,8 @@ test('running many: the command of the Kubernetes job, with a read-only root, as
   assert.equal(sh('vdisk compare disk.raw out/server1.qcow2', place).status, 0)
   assert.equal(fs.statSync(at('out/server1.qcow2')).uid, 64321)
   assert.equal(fs.readFileSync(at('message'), 'utf8'), '')
+  // Help is oclif's, which asks who the user is.
+  assert.equal(run('vdisk convert --help').status, 0)
   // A pod that is started again finds it done.
   const again = run([...words, '--json'].join(' '))
   assert.equal((JSON.parse(again.stdout) as { readonly already: boolean }).already, true, again.stderr)
