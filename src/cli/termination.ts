@@ -5,7 +5,7 @@ import fs from '../sys/host-fs.js'
 const longestMessage = 4096
 
 /**
- * Why a command ended without success, for whoever started it: in the file that `VDISK_TERMINATION_LOG` names
+ * Why a command ended without success, for the program that started it: in the file that `VDISK_TERMINATION_LOG` names
  * (`/dev/termination-log` of a container). @returns a warning, where the file cannot be written.
  */
 export function leaveMessage(text: string): string | undefined {

@@ -14,7 +14,7 @@ const memoryPerThread = 128 * 1024 * 1024
 /** Above this a limit of memory is none: the kernel's largest number, rounded to pages. */
 const noLimit = 2 ** 60
 
-/** Threads that are worth having here: as many as there are processors, or as the control group of the process allows. */
+/** Threads that are worth having here: as many as there are processors, or as the control groups allow. */
 export function allowedThreads(read = readText): number {
   const { processors = Infinity, memory = Infinity } = allowance(read)
   return Math.max(1, Math.min(os.availableParallelism(), Math.ceil(processors), Math.floor(memory / memoryPerThread)))
@@ -70,7 +70,7 @@ function groups(text: string): Group[] {
   return found
 }
 
-/** A group and those around it. In a container the path may be one of the host, which is not there: its own is at `/`. */
+/** A group and those around it. In a container the path may be one of the host, and its own limits are at `/`. */
 function upwards(mount: string, path: string): string[] {
   const parts = path.split('/').filter((part) => part !== '' && part !== '..')
   return Array.from({ length: parts.length + 1 }, (_, index) =>
