@@ -133,7 +133,7 @@ export async function renderer(output: { isTTY?: boolean; columns?: number }, ve
     },
     table: async (headings, body) => {
       const cells = [headings, ...body].map((row) => row.map((cell) => printable(cell)))
-      const widths = headings.map((_, column) => Math.max(1, ...cells.map((row) => row[column]?.length ?? 0)))
+      const widths = headings.map((_, column) => Math.max(1, widest(cells, column)))
       const set = cells.map((row) =>
         row.map((cell, column) => (isAmounts(body, column) ? cell.padStart(widths[column] ?? 0) : cell)),
       )
@@ -215,4 +215,9 @@ function wrapped(text: string, width: number, indent: number): string {
     else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`
   }
   return lines.join(`\n${' '.repeat(indent)}`)
+}
+
+/** The length of the longest cell of a column. There may be more rows than a call takes arguments. */
+export function widest(rows: readonly (readonly string[])[], column: number): number {
+  return rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0)
 }

@@ -119,6 +119,8 @@ export interface DirectoryEntry {
    * on the host.
    */
   readonly name: string
+  /** Where what it leads to is stored: entries that are opened in ascending order read neighbours together. */
+  readonly order?: number
   /** @throws ImageError corrupt E_FS_CORRUPT. */
   open(): FileNode
 }

@@ -1,5 +1,6 @@
 import type { FileList, ListedFile } from '../../operations/files/list.js'
 import { printable } from '../../errors.js'
+import { widest } from '../render.js'
 import type { View } from './view.js'
 
 const kindLetters: Readonly<Record<ListedFile['kind'], string>> = {
@@ -33,7 +34,7 @@ function fileLines(
     String(file.group ?? ''),
     String(file.size),
   ])
-  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(0, ...rows.map((row) => row[column]?.length ?? 0)))
+  const widths = [0, 1, 2, 3, 4].map((column) => widest(rows, column))
   return files.map((file, index) => {
     const [mode = '', ...numbers] = rows[index] ?? []
     const cells = [

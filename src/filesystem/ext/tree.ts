@@ -76,7 +76,7 @@ export class ExtTree implements FileTree {
 
   *entries(directory: FileNode): Generator<DirectoryEntry> {
     for (const { name, inode } of this.#walk(this.#folder(directory)))
-      yield { name: entryName(posixName(name)), open: () => this.#open(inode) }
+      yield { name: entryName(posixName(name)), order: inode, open: () => this.#open(inode) }
   }
 
   dataRuns(file: FileNode): Iterable<ByteRun> {

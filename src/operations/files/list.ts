@@ -1,7 +1,7 @@
 import type { Note } from '../../block/types.js'
 import { isImageError } from '../../errors.js'
 import { resolvePath } from '../../filesystem/path.js'
-import type { FileNode, FileTree } from '../../filesystem/types.js'
+import type { DirectoryEntry, FileNode, FileTree } from '../../filesystem/types.js'
 import { problem, type Problem } from '../inspect/info.js'
 import { openVolume, type VolumeOptions } from './volume.js'
 
@@ -91,15 +91,19 @@ async function listFolder(listing: Listing, folder: FileNode, path: string): Pro
       failures.push({ path: at, ...problem(error) })
     }
   }
+  const entries: DirectoryEntry[] = []
   attempt(path, () => {
-    for (const entry of tree.entries(folder)) {
-      const place = pathBelow(path, entry.name)
-      attempt(place, () => {
-        const node = entry.open()
-        found.push({ file: listed(entry.name, place, node), node })
-      })
-    }
+    for (const entry of tree.entries(folder)) entries.push(entry)
   })
+  // Names of large folders come in the order of their hashes: each would read another block of inodes.
+  entries.sort((one, other) => (one.order ?? 0) - (other.order ?? 0))
+  for (const entry of entries) {
+    const place = pathBelow(path, entry.name)
+    attempt(place, () => {
+      const node = entry.open()
+      found.push({ file: listed(entry.name, place, node), node })
+    })
+  }
   found.sort((one, other) => (one.file.name < other.file.name ? -1 : 1))
   for (const { file } of found) files.push(file)
   await new Promise((next) => setImmediate(next))

@@ -3,7 +3,7 @@ import test from 'node:test'
 import { optionValues } from '../../../src/cli/flags.js'
 import { view } from '../../../src/cli/view/info.js'
 import { viewText } from '../../support/view.js'
-import { labelOf, renderer, shortSize, sizeText, takesColours, valueText } from '../../../src/cli/render.js'
+import { labelOf, renderer, shortSize, sizeText, takesColours, valueText, widest } from '../../../src/cli/render.js'
 
 test('sizes are exact and human; what is rounded is marked', () => {
   assert.equal(sizeText(64 * 2 ** 30), '64 GiB (68,719,476,736 bytes)')
@@ -96,4 +96,12 @@ test('a terminal that says it has no columns has 80', async () => {
   assert.equal((await renderer({ isTTY: true, columns: 0 })).columns, 80)
   assert.equal((await renderer({ isTTY: true, columns: 20 })).columns, 40, 'never less than can be read')
   assert.equal((await renderer({})).columns, 80)
+})
+
+test('columns of more rows than a call takes arguments', () => {
+  const rows = Array.from({ length: 200_000 }, (_, index) => [String(index), 'x'])
+  assert.deepEqual(
+    [0, 1, 2].map((column) => widest(rows, column)),
+    [6, 1, 0],
+  )
 })
