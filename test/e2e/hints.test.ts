@@ -689,7 +689,9 @@ const elsewhere: Readonly<Record<string, string>> = {
   'operations/imaging/image.ts': 'test/interop/image-disk.test.ts',
   'operations/imaging/guards.ts': 'test/interop/image-disk.test.ts',
   'formats/qcow2/format/bitmaps.ts': 'test/interop/qcow2-bitmaps.test.ts',
+  'location/nbd.ts': 'test/interop/qcow2-bitmaps.test.ts',
   'operations/transfer/content.ts': 'test/interop/qcow2-bitmaps.test.ts',
+  'operations/transfer/sink-upload.ts': 'test/unit/operations/upload.test.ts',
   'formats/disk-folder.ts': 'test/e2e/backup-sets.test.ts',
   'location/backup-set.ts': 'test/e2e/backup-sets.test.ts',
   'operations/backup/prune.ts': 'test/e2e/backup-sets.test.ts',
@@ -782,8 +784,20 @@ test('every flag and every command that a hint names is there', () => {
   const flags = new Set(Object.values(manifest.commands).flatMap((command) => Object.keys(command.flags)))
   const names = Object.keys(manifest.commands).flatMap((id) => [id.split(':')[0], id.replace(':', ' ')])
   const commands = new Set(names)
-  // Of other programs: zstd -d --long, zip --out, partx, losetup, mdadm, npm.
-  const others = new Set(['prefix', 'long', 'out', 'add', 'partscan', 'stop', 'help', 'debug'])
+  // Of other programs: zstd -d --long, zip --out, partx, losetup, mdadm, npm, qemu-nbd --bitmap,
+  // az disk create --upload-size-bytes.
+  const others = new Set([
+    'prefix',
+    'long',
+    'out',
+    'add',
+    'partscan',
+    'stop',
+    'help',
+    'debug',
+    'bitmap',
+    'upload-size-bytes',
+  ])
   const hints = hintsInSources()
   assert.ok(hints.length > 80)
   for (const { place, text } of hints) {

@@ -239,7 +239,8 @@ test('azure: what is interrupted is removed; what is killed is no VHD, and --res
     .slice(before)
     .flatMap(({ what, length, headers }) => (what === 'page' && length > 512 ? String(headers['x-ms-range']) : []))
   const again = [...new Set(sent)].reduce((sum, range) => sum + lengthOf(range), 0)
-  assert.ok(again <= 15 * mebibyte, sent.join(' '))
+  // At the latest the piece that ends at 44 MiB was kept: 14 of the 31 MiB, whatever was answered first.
+  assert.ok(again <= 17 * mebibyte, sent.join(' '))
   assert.deepEqual(states(), [])
 
   // An interruption that leaves what can be gone on with says so.

@@ -120,7 +120,7 @@ export const usageAdvice: Readonly<Record<CodesOf<'usage'>, Advice>> = {
   E_SNAPSHOT_WRITE: ['A snapshot is what the disk was at a time, and stays so.', 'Extract it, and change the copy.'],
   E_SOURCE_IS_DISK: ['The command reads images, and a disk has other guards.', 'Use vdisk clone or vdisk image.'],
   E_SSH_CONNECT: [
-    'ssh could not connect.',
+    'There is no connection to the other computer.',
     'Connect with ssh itself first; hosts and jumps are those of its configuration.',
   ],
   E_SSH_LOGIN: [

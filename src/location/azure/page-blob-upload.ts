@@ -94,7 +94,7 @@ function otherSize(label: Label, found: number | undefined, wanted: number): Ima
 
 function leasedByOthers(label: Label): ImageError {
   return refused('E_TARGET_CHANGED', `${label}: another program has it (it holds the lease)`, {
-    hint: 'Wait for it: a lease that vdisk holds ends one minute after vdisk does.',
+    hint: 'Wait for it: the lease of a program that was killed ends after a minute.',
   })
 }
 

@@ -141,7 +141,7 @@ async function npm(dataFolder: HostPath, verb: string, flags: readonly string[],
   if (code === undefined)
     throw unsupported('E_TOOL', 'plug-ins are packages of npm, and npm cannot be started', {
       hint:
-        'npm comes with Node, or as a package of its own. What vdisk would run: ' +
+        'npm comes with Node, or as a package of its own. The command is: ' +
         `npm ${verb} --prefix ${shellWord(dataFolder)} ${options.join(' ')} ${shellWord(spec)}`,
     })
   const lines = stderr.split('\n').map((line) => line.replace(/^npm (?:error|ERR!) ?/, ''))
