@@ -234,7 +234,14 @@ test('on a terminal the disk is shown, and its name typed', { skip }, (t) => {
     const command = [process.execPath, join(root, 'bin/run.js'), 'restore', image, device, '--progress', 'none']
       .map((word) => `'${word}'`)
       .join(' ')
-    return spawnSync('sh', ['-c', `(sleep 3; printf '${text}\\n'; sleep 1) | script -qec "${command}" /dev/null`], {
+    // What is typed before the question is thrown away, and a line that comes at once is a paste: neither is an answer.
+    const [shown, until] = [
+      join(folder, `${text}.txt`),
+      (what: string) => `until grep -q '${what}' '${shown}'; do sleep 0.1; done`,
+    ]
+    const keys = `${until('to go on:')}; printf ${text}; ${until(`to go on: ${text}`)}; echo; sleep 1`
+    fs.writeFileSync(shown, '')
+    return spawnSync('sh', ['-c', `(${keys}) | timeout 300 script -qfec "${command}" '${shown}'`], {
       encoding: 'utf8',
       env: { ...process.env, TERM: 'dumb' },
     })

@@ -195,8 +195,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
         assert.match(
           result.stderr,
           new RegExp(
-            `interrupted while ${device} was written\n${device} is incomplete, and cannot be mistaken for a ` +
-              'good disk: .*no partition table and no filesystem is found on it',
+            `interrupted while ${device} was written\nWhy: .*\nWhat to do: ${device} is incomplete, and cannot be ` +
+              'mistaken for a good disk: .*no partition table and no filesystem is found on it',
           ),
         )
       await nothingIsFound(device)

@@ -329,10 +329,8 @@ class Runner {
     else assert.ok([0, 7].includes(code as number), says)
     if (!isKill && using === undefined)
       assert.deepEqual(
-        after.names.filter((file) => !isInPlace(traced) || !file.endsWith('.vdisk.json')),
-        (code === 0 || isInPlace(traced) ? end : before).names.filter(
-          (file) => !isInPlace(traced) || !file.endsWith('.vdisk.json'),
-        ),
+        namesOf(after.names, traced),
+        namesOf((code === 0 || isInPlace(traced) ? end : before).names, traced),
         `left over: ${says}`,
       )
     for (const [index, text] of after.made.entries())
@@ -407,6 +405,10 @@ class Runner {
     }
   }
 }
+
+/** Of an image that is in place, and whose records were what failed, all files but those. */
+const namesOf = (names: readonly string[], traced: Traced): readonly string[] =>
+  isInPlace(traced) ? names.filter((file) => !/\.(?:vdisk\.json|blocks)$/.test(file)) : names
 
 /** Whether the error says that the new file is there although not all of it is known to be on the medium. */
 const isInPlace = ({ stdout }: Traced): boolean => /complete and in place/.test(stdout)
