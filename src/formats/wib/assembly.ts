@@ -29,11 +29,15 @@ export interface Assembled {
 
 const mebibyte = 1048576
 
+export function hasPartitions({ table }: BackedDisk): boolean {
+  return table !== undefined && table.partitions.length > 0
+}
+
 /** Virtual disks of one size are volumes of one disk, each at its own place. */
 export function groupsOf(disks: readonly BackedDisk[]): BackedDisk[][] {
   const groups = new Map<string, BackedDisk[]>()
   for (const disk of disks) {
-    if (disk.table === undefined || disk.table.partitions.length === 0) continue
+    if (!hasPartitions(disk)) continue
     const key = `${disk.image.capacity} ${disk.image.sectorSize}`
     groups.set(key, [...(groups.get(key) ?? []), disk])
   }

@@ -1,10 +1,11 @@
 import { ExtentReader } from '../../block/read.js'
 import type { BlockSource, ByteStore, Extent, Note, Section } from '../../block/types.js'
 import { finish, type Work } from '../../block/work.js'
-import { corrupt, isImageError, printable, reference } from '../../errors.js'
+import { corrupt, isImageError, printable, reference, type ImageError } from '../../errors.js'
 import { chooseMember, type CheckOptions, type DiskImage, type Finding, type OpenContext } from '../driver.js'
 import { assemble, groupsOf, type Assembled, type BackedDisk } from './assembly.js'
-import { mountPoints, tableOf } from './volumes.js'
+import { lacksOf } from './lacks.js'
+import { listedVolumes, tableOf } from './volumes.js'
 
 const longestSpecs = 16 * 1024 * 1024
 const mostVolumes = 128
@@ -26,7 +27,8 @@ export class WindowsBackup implements DiskImage {
   readonly #disks: BackedDisk[] = []
   readonly #source: BlockSource
   readonly #assembled: Assembled | undefined
-  readonly #points: ReadonlyMap<string, string>
+  /** The volumes that are listed, and where they were mounted; undefined where the list is damaged. */
+  readonly #listed: ReadonlyMap<string, string> | undefined
   readonly #reader = new ExtentReader(this)
 
   /** @param store of BackupSpecs.xml. @throws ImageError usage E_WHICH_MEMBER, E_NO_MEMBER; corrupt; reference. */
@@ -37,7 +39,7 @@ export class WindowsBackup implements DiskImage {
       if (store.size > longestSpecs) throw corrupt('E_BACKUP', `${store.name} has ${store.size} bytes`)
       const specs = new Uint8Array(store.size)
       store.read(0, specs)
-      this.#points = mountPoints(specs)
+      this.#listed = listOf(specs)
       this.#openAll(context)
       const chosen = this.#choose(self.member)
       this.#source = chosen.source
@@ -72,8 +74,8 @@ export class WindowsBackup implements DiskImage {
             ? []
             : [{ name: 'table', value: `${this.#assembled.kind.toUpperCase()}, made anew` }]),
           ...parts.map(({ start, length, file, volume }, index) => {
-            const point = this.#points.get(volume ?? '')
-            const place = point === undefined ? '' : `${printable(point)} `
+            const point = this.#listed?.get(volume ?? '') ?? ''
+            const place = point === '' ? '' : `${printable(point)} `
             return {
               name: `volume${index + 1}`,
               label: `volume ${index + 1}`,
@@ -134,18 +136,38 @@ export class WindowsBackup implements DiskImage {
   #choose(wanted: string | undefined): { readonly source: BlockSource; readonly assembled?: Assembled } {
     const { name: label } = this.#store
     const groups = groupsOf(this.#disks)
+    const lacks = lacksOf(label, this.#listed, this.#disks)
     const [only, ...others] = groups
-    if (wanted === undefined && only !== undefined && others.length === 0) return together(only, label)
+    const [lack] = lacks
+    if (wanted === undefined && others.length === 0) {
+      if (lack !== undefined) throw lack
+      if (only !== undefined) return together(only, label, [])
+    }
     const members = [
       ...groups.map((group, index) => ({ name: `disk${index + 1}`, id: `disk${index + 1}`, group, image: undefined })),
       ...this.#disks.map(({ file, image }) => ({ name: file, id: file, group: undefined, image })),
     ]
     const { group, image } = chooseMember(members, label, wanted)
-    return group === undefined ? { source: image } : together(group, label)
+    return group === undefined ? { source: image } : together(group, label, lacks)
   }
 }
 
-function together(group: readonly BackedDisk[], label: string): { source: BlockSource; assembled: Assembled } {
+/** @param lacks what the backup lacks: the disk was asked for by its name, so that each is a warning. */
+function together(
+  group: readonly BackedDisk[],
+  label: string,
+  lacks: readonly ImageError[],
+): { source: BlockSource; assembled: Assembled } {
   const assembled = assemble(group, label)
-  return { source: assembled.source, assembled }
+  const notes = lacks.map(({ message }): Note => ({ code: 'W_NOT_SAVED', message }))
+  return { source: assembled.source, assembled: { ...assembled, notes: [...assembled.notes, ...notes] } }
+}
+
+function listOf(specs: Uint8Array): ReadonlyMap<string, string> | undefined {
+  try {
+    return listedVolumes(specs)
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error
+    return undefined
+  }
 }

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import { nilUuid } from '../../binary/struct.js'
 import { parseXml, type XmlElement } from '../../binary/xml.js'
 import type { BlockSource } from '../../block/types.js'
@@ -14,7 +15,7 @@ export interface BackedPartition {
   readonly gpt?: { readonly type: string; readonly id: string; readonly attributes: bigint; readonly name: Uint8Array }
 }
 
-/** What the table of a virtual disk says; undefined where there is none: it is a volume, or empty. */
+/** What the table of a virtual disk says. */
 export interface BackedTable {
   readonly kind: 'mbr' | 'gpt'
   readonly partitions: readonly BackedPartition[]
@@ -23,7 +24,7 @@ export interface BackedTable {
   readonly diskId: string | undefined
 }
 
-/** @throws ImageError where the virtual disk cannot be read. */
+/** Undefined without a sound table: a damaged one, a volume, nothing. @throws ImageError where it cannot be read. */
 export function tableOf(disk: BlockSource): BackedTable | undefined {
   const { sectorSize, capacity } = disk
   if (capacity < 64 * sectorSize) return undefined
@@ -45,14 +46,24 @@ export function tableOf(disk: BlockSource): BackedTable | undefined {
 
 function gptOf(disk: BlockSource, diskSignature: number, bootCode: Uint8Array): BackedTable | undefined {
   const { sectorSize, capacity } = disk
-  const head = new Uint8Array(backedGptHeader.size)
+  const head = new Uint8Array(sectorSize)
   disk.read(sectorSize, head)
-  const { signature, entriesAt, entryCount, entrySize, diskId } = backedGptHeader.read(head)
+  const { signature, headerSize, checksum, entriesAt, entryCount, entrySize, entriesChecksum, diskId } =
+    backedGptHeader.read(head)
   const at = Number(entriesAt) * sectorSize
-  const isSound = Buffer.from(signature).toString('latin1') === 'EFI PART' && entrySize === backedGptEntry.size
-  if (!isSound || entryCount > 4 * gptEntryCount || at + entryCount * backedGptEntry.size > capacity) return undefined
+  if (
+    Buffer.from(signature).toString('latin1') !== 'EFI PART' ||
+    headerSize < backedGptHeader.size ||
+    headerSize > sectorSize ||
+    entrySize !== backedGptEntry.size ||
+    entryCount > 4 * gptEntryCount ||
+    at + entryCount * backedGptEntry.size > capacity
+  )
+    return undefined
   const bytes = new Uint8Array(entryCount * backedGptEntry.size)
   disk.read(at, bytes)
+  head.fill(0, 16, 20)
+  if (crc32(head.subarray(0, headerSize)) !== checksum || crc32(bytes) !== entriesChecksum) return undefined
   const partitions: BackedPartition[] = []
   for (let index = 0; index < entryCount; index++) {
     const { type, id, first, last, attributes, name } = backedGptEntry.read(bytes, index * backedGptEntry.size)
@@ -64,22 +75,21 @@ function gptOf(disk: BlockSource, diskSignature: number, bootCode: Uint8Array): 
   return { kind: 'gpt', partitions, diskSignature, bootCode, diskId }
 }
 
-/** Where the volumes of a backup were mounted, by their GUIDs; empty where that cannot be understood. */
-export function mountPoints(specs: Uint8Array): ReadonlyMap<string, string> {
-  const points = new Map<string, string>()
-  try {
-    collect(parseXml(textOf(specs)), points)
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error
-  }
-  return points
+/**
+ * The volumes that a backup lists, by their GUIDs, with where they were mounted (empty where nowhere).
+ * @throws SyntaxError where the list is no XML.
+ */
+export function listedVolumes(specs: Uint8Array): ReadonlyMap<string, string> {
+  const volumes = new Map<string, string>()
+  collect(parseXml(textOf(specs)), volumes)
+  return volumes
 }
 
-function collect({ name, attributes, children }: XmlElement, points: Map<string, string>): void {
+function collect({ name, attributes, children }: XmlElement, volumes: Map<string, string>): void {
   const guid = /\{([0-9a-f-]{36})\}/i.exec(attributes.get('Name') ?? '')?.[1]?.toLowerCase()
   const point = attributes.get('AccessPath') ?? attributes.get('OriginalAccessPath') ?? ''
-  if (name === 'Volume' && guid !== undefined && point !== '') points.set(guid, point)
-  for (const child of children) collect(child, points)
+  if (name === 'Volume' && guid !== undefined && (point !== '' || !volumes.has(guid))) volumes.set(guid, point)
+  for (const child of children) collect(child, volumes)
 }
 
 function textOf(bytes: Uint8Array): string {
