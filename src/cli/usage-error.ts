@@ -31,14 +31,28 @@ export function unknownCommand(
   help?: string,
 ): ImageError {
   const [first = '', second] = words
+  if (first.startsWith('-')) return unknownFirstFlag(bin, first)
   const isTopic = commands.some((name) => name.startsWith(`${first} `))
   const typed = isTopic && second !== undefined ? `${first} ${second}` : first
   const meant = suggestion(words, commands)
   const list = isTopic ? `"${bin} ${first} --help" lists what ${first} can do.` : `"${bin} --help" lists all commands.`
+  if (second !== undefined && commands.includes(first) && (meant === undefined || meant === first))
+    return usage('E_USAGE', `${bin} ${first} takes no argument "${printable(second)}"`, {
+      hint: isTopic ? list : `"${bin} ${first} --help" shows how it is used.`,
+    })
   const advice = help ?? list
   return usage('E_UNKNOWN_COMMAND', `${bin} has no command "${printable(typed)}"`, {
     hint: meant === undefined ? advice : `Did you mean "${bin} ${meant}"? ${advice}`,
     details: { command: typed, suggestion: meant },
+  })
+}
+
+/** A flag where a command should stand, and the one that was probably meant. */
+function unknownFirstFlag(bin: string, flag: string): ImageError {
+  const near = nearestWord(flag, ['--help', '--version'])
+  const list = `Flags follow a command: ${bin} COMMAND [FLAGS]. "${bin} --help" lists all commands.`
+  return usage('E_USAGE', `${bin} has no flag ${printable(flag)} without a command`, {
+    hint: near === undefined ? list : `Did you mean "${bin} ${near}"? ${list}`,
   })
 }
 

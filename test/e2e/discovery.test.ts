@@ -77,7 +77,61 @@ test('-h, --help, -v, --version, version, which', async (t) => {
     assert.equal(code, 0)
     assert.match(stdout.toString(), /USAGE/)
   }
-  assert.match((await vdisk(['which', 'convert'], { cwd })).stdout.toString(), /plugin: vdisk/)
+})
+
+test('commands, which, version: text and JSON', async (t) => {
+  const cwd = scratch(t)('.')
+  const out = async (...words: string[]) => {
+    const { code, stdout, stderr } = await vdisk(words, { cwd })
+    assert.equal(code, 0, stderr)
+    return stdout.toString()
+  }
+  assert.match(await out('commands'), /^ {2}vdisk … .*\bconvert\b.*\n {2}backup {5}check find/)
+  assert.match(await out('commands', 'snapshot'), /^snapshot create +Keep the disk/m)
+  assert.match(await out('commands', '--verbose'), /^help +Display help for vdisk\. +@oclif\/plugin-help$/m)
+  const { commands } = JSON.parse(await out('commands', '--json')) as { readonly commands: readonly { name: string }[] }
+  assertSchema('commands', JSON.parse(await out('commands', '--json')))
+  const { commands: built } = JSON.parse(fs.readFileSync(join(root, 'oclif.manifest.json'), 'utf8')) as {
+    readonly commands: object
+  }
+  const names = [...Object.keys(built).map((id) => id.replace(':', ' ')), 'help']
+  assert.deepEqual(commands.map(({ name }) => name).sort(), names.sort())
+  const none = await vdisk(['commands', 'xyzzy'], { cwd })
+  assert.equal(none.code, 2)
+  assert.match(none.stderr, /"vdisk commands" lists all/)
+
+  assert.match(await out('which', 'convert'), /^convert: Convert .*\n {2}from +vdisk \d/)
+  for (const words of [['backup', 'run'], ['backup:run'], ['backup run']]) {
+    const document: unknown = JSON.parse(await out('which', ...words, '--json'))
+    assertSchema('which', document)
+    assert.equal((document as { command: string }).command, 'backup run')
+  }
+  for (const words of [['which'], ['which', 'convrt'], ['which', 'backup']]) {
+    const { code, stdout } = await vdisk([...words, '--json'], { cwd })
+    assert.equal(code, 2)
+    assertSchema('error', JSON.parse(stdout.toString()))
+  }
+
+  const version: unknown = JSON.parse(await out('version', '--json'))
+  assertSchema('version', version)
+  assert.equal(`${(version as { line: string }).line}\n`, await out('--version'))
+  assert.match(await out('version', '--verbose'), /^ {2}plug-ins +none$/m)
+})
+
+test('a word that a command does not take, and a flag before any command', async (t) => {
+  const cwd = scratch(t)('.')
+  for (const [words, message, hint] of [
+    [['version', 'x'], 'vdisk version takes no argument "x"', /vdisk version --help/],
+    [['disks', 'sda'], 'vdisk disks takes no argument "sda"', /vdisk disks --help/],
+    [['plugins', 'xyzzy'], 'vdisk plugins takes no argument "xyzzy"', /vdisk plugins --help/],
+    [['--verson'], 'vdisk has no flag --verson without a command', /Did you mean "vdisk --version"\?/],
+    [['--xyzzy', 'convert'], 'vdisk has no flag --xyzzy without a command', /COMMAND \[FLAGS\]/],
+  ] as const) {
+    const said = await vdisk(words, { cwd })
+    assert.equal(said.code, 2)
+    assert.ok(said.stderr.startsWith(`Error: ${message}\n`), said.stderr)
+    assert.match(said.stderr, hint)
+  }
 })
 
 test('a missing argument: which, the usage, one example', async (t) => {
