@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fixturesFolder } from '../../fixtures/manifest.js'
 import { RangeSource } from '../../src/block/range-source.js'
 import { identifyFilesystems, openLogicalVolume, volumeGroups, volumeNames } from '../../src/filesystem/index.js'
 import type { FileNode, FileTree } from '../../src/filesystem/types.js'
@@ -42,6 +43,9 @@ const makers: readonly (readonly [string, number, readonly string[]])[] = [
   ['udf', 4, ['mkudffs', 'IMAGE']],
 ]
 
+/** What Debian's mkfs.erofs does not make everywhere. */
+const recordings = ['lzma-fragments-tails', 'zstd-shared', 'deflate-large']
+
 export function filesystemSeeds(): SeedImage[] {
   const folder = fs.mkdtempSync(join(tmpdir(), 'vdisk-fuzz-'))
   try {
@@ -71,7 +75,10 @@ export function filesystemSeeds(): SeedImage[] {
       return status === 0 ? [seed(name, fs.readFileSync(image))] : []
     })
     const group = physicalVolume(rootVolume(linearSegment(0, 4, 3) + linearSegment(4, 2, 20)))
-    return [...made, seed('hfsplus', hfsPlus(64, [0, 1, 2, 3, 63], 'label')), seed('lvm2', group)]
+    const packed = recordings.map((name) =>
+      seed(`erofs ${name}`, fs.readFileSync(join(fixturesFolder, `recordings/erofs/${name}.erofs`))),
+    )
+    return [...made, ...packed, seed('hfsplus', hfsPlus(64, [0, 1, 2, 3, 63], 'label')), seed('lvm2', group)]
   } finally {
     fs.rmSync(folder, { recursive: true, force: true })
   }

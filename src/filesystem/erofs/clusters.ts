@@ -1,4 +1,5 @@
 import { roundDown, roundUp, viewOf } from '../../binary/integers.js'
+import { unsupported } from '../../errors.js'
 import type { VolumeReader } from '../volume-reader.js'
 import { clusterWord, compactWord, mapHeader, type StoredMap } from './entries.js'
 
@@ -24,6 +25,8 @@ export interface ClusterIndex {
   readonly clusters: Iterable<Cluster>
   /** The byte of the volume behind the index: what is stored inline lies there. */
   readonly end: number
+  /** Whether a place of 64 bits continues in the block of the last cluster. */
+  readonly isLong: boolean
 }
 
 interface IndexPlace {
@@ -34,19 +37,28 @@ interface IndexPlace {
   readonly shift: number
 }
 
+/** Where the map header of a compressed file lies. @param end behind the inode and its attributes. */
+export function mapHeaderPlace(end: number): number {
+  return roundUp(end, 8)
+}
+
 const indexSize = 8
 /** Long indexes lie this far behind the header (Z_EROFS_FULL_INDEX_ALIGN). */
 const longPadding = 8
 const initial = 4
 
-/** Indexes of eight bytes a cluster (EROFS_INODE_COMPRESSED_FULL). */
+/** Indexes of eight bytes a cluster (EROFS_INODE_COMPRESSED_FULL). @throws ImageError unsupported E_FS_FEATURE. */
 export function longIndex(reader: VolumeReader, { end, count }: IndexPlace): ClusterIndex {
-  const place = roundUp(end, 8)
+  const place = mapHeaderPlace(end)
   const start = place + mapHeader.size + longPadding
+  const header = mapHeader.read(reader.bytes(place, mapHeader.size))
+  // The same bit of short indexes (Z_EROFS_ADVISE_EXTENTS).
+  if (header.isShort) throw unsupported('E_FS_FEATURE', 'the EROFS filesystem lists extents, which are not read')
   return {
-    header: mapHeader.read(reader.bytes(place, mapHeader.size)),
+    header,
     clusters: long(reader, start, count),
     end: start + count * indexSize,
+    isLong: true,
   }
 }
 
@@ -70,7 +82,7 @@ function inner(distance: number): Cluster {
  * packs of clusters, each with the block of its first, from which those of the others are counted.
  */
 export function compactIndex(reader: VolumeReader, { end, count, shift }: IndexPlace): ClusterIndex {
-  const place = roundUp(end, 8)
+  const place = mapHeaderPlace(end)
   const header = mapHeader.read(reader.bytes(place, mapHeader.size))
   const start = place + mapHeader.size
   // Packs of 16 clusters in 32 bytes are aligned to their size.
@@ -84,7 +96,7 @@ export function compactIndex(reader: VolumeReader, { end, count, shift }: IndexP
   const last = parts.findLast((part) => part.count > 0) ?? parts[0]
   const pack = last?.width === 2 ? 32 : 8
   const behind = last === undefined ? start : roundUp(last.from + last.count * last.width, pack)
-  return { header, clusters: compact(reader, parts, header, shift), end: behind }
+  return { header, clusters: compact(reader, parts, header, shift), end: behind, isLong: false }
 }
 
 interface IndexPart {

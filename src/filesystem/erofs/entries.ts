@@ -1,3 +1,18 @@
+/** Features that are refused by name (EROFS_FEATURE_INCOMPAT_*). */
+const namedFeatures: readonly (readonly [bit: number, title: string])[] = [
+  [0x80, 'block numbers of 48 bits'],
+  [0x100, 'inodes in a box of their own (metabox)'],
+]
+const knownFeatures = 0x7f
+
+/** What a filesystem needs that is not read here; undefined: nothing. @param word the incompatible features. */
+export function unknownFeatures(word: number): string | undefined {
+  const named = namedFeatures.filter(([bit]) => (word & bit) !== 0)
+  const rest = named.reduce((left, [bit]) => left & ~bit, word & ~knownFeatures) >>> 0
+  const texts = [...named.map(([, title]) => title), ...(rest === 0 ? [] : [`0x${rest.toString(16)}`])]
+  return texts.length === 0 ? undefined : texts.join(', ')
+}
+
 /** The first word of an inode. */
 export function inodeFormat(word: number): { readonly isExtended: boolean; readonly layout: number } {
   return { isExtended: (word & 1) !== 0, layout: (word >> 1) & 7 }
@@ -38,10 +53,10 @@ export interface StoredMap {
   readonly hasLargeSecond: boolean
   readonly isInline: boolean
   readonly isInterlaced: boolean
-  /** Whether something lies in the inode that fragments are packed in. */
-  readonly hasFragment: boolean
+  /** Where the end of the file lies in the inode that fragments are packed in: the lower 32 bits. */
+  readonly fragment?: number
   readonly algorithms: readonly [number, number]
-  /** The logarithm of the size of a cluster, less 12. */
+  /** The logarithm of the blocks in a cluster. */
   readonly clusterBits: number
 }
 
@@ -51,7 +66,6 @@ export const mapHeader = {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     const advice = view.getUint16(4, true)
     const algorithms = view.getUint8(6)
-    const clusters = view.getUint8(7)
     return {
       inlineSize: view.getUint16(2, true),
       isShort: (advice & 1) !== 0,
@@ -59,9 +73,16 @@ export const mapHeader = {
       hasLargeSecond: (advice & 4) !== 0,
       isInline: (advice & 8) !== 0,
       isInterlaced: (advice & 16) !== 0,
-      hasFragment: (advice & 32) !== 0 || (clusters & 0x80) !== 0,
+      fragment: (advice & 32) === 0 ? undefined : view.getUint32(0, true),
       algorithms: [algorithms & 15, algorithms >> 4],
-      clusterBits: clusters & 7,
+      clusterBits: view.getUint8(7) & 15,
     }
   },
 } as const
+
+const wholeMark = 1n << 63n
+
+/** Where a file lies that is packed as a whole into the inode of fragments. @param header its map header. */
+export function wholeFragment(header: bigint): bigint | undefined {
+  return (header & wholeMark) === 0n ? undefined : header ^ wholeMark
+}

@@ -1,17 +1,15 @@
-import { expandLz4 } from '../../codec/stream/lz4.js'
 import { Recent } from '../../binary/recent.js'
 import { unsupported } from '../../errors.js'
 import { damaged } from '../damage.js'
 import type { VolumeReader } from '../volume-reader.js'
 import { clusterKinds, type Cluster, type ClusterIndex } from './clusters.js'
+import { longestPlain, unpack } from './unpack.js'
 
-/** Physical clusters are no longer (Z_EROFS_PCLUSTER_MAX_SIZE), and what they hold (Z_EROFS_PCLUSTER_MAX_DSIZE). */
+/** Physical clusters are no longer (Z_EROFS_PCLUSTER_MAX_SIZE). */
 const longestStored = 1048576
-const longestPlain = 12 * 1048576
 const mostClusters = 64 * 1048576
 const mostExtents = 8 * 1048576
 const keptExtents = 4
-const algorithms = ['LZ4', 'LZMA', 'DEFLATE', 'Zstandard']
 
 /** Something that is stored as one. */
 interface Extent {
@@ -31,6 +29,8 @@ export interface PackedFile {
   readonly blockSize: number
   /** Whether what is stored ends with its block, and zeros come before it. */
   readonly isPadded: boolean
+  /** Reads from the inode that ends of files are packed in. */
+  readonly fragments: (offset: number, target: Uint8Array) => void
 }
 
 /** @throws ImageError unsupported E_FS_LIMIT. */
@@ -64,6 +64,10 @@ export class PackedContent {
   read(offset: number, target: Uint8Array): void {
     for (let done = 0; done < target.length;) {
       const index = this.#find(offset + done)
+      if (this.#index.header.fragment !== undefined && index === this.#count - 1) {
+        this.#readFragment(offset + done, target.subarray(done))
+        return
+      }
       const plain = this.#plain.get(index)
       const within = offset + done - (this.#starts[index] ?? 0)
       const piece = plain.subarray(within, within + target.length - done)
@@ -73,12 +77,18 @@ export class PackedContent {
     }
   }
 
+  /** The end of the file lies among other ends. With long indexes, the block of its cluster continues the place. */
+  #readFragment(offset: number, target: Uint8Array): void {
+    const last = this.#count - 1
+    const { header, isLong } = this.#index
+    const more = isLong ? ((this.#positions[last] ?? 0) / this.#file.blockSize) * 2 ** 32 : 0
+    this.#file.fragments((header.fragment ?? 0) + more + offset - (this.#starts[last] ?? 0), target)
+  }
+
   #guard(): void {
-    const { header } = this.#index
-    const { id, blockSize } = this.#file
-    const refuse = (what: string): Error => unsupported('E_FS_FEATURE', `${id} of the EROFS filesystem ${what}`)
-    if (header.hasFragment) throw refuse('has fragments, which are not read')
-    if (header.clusterBits + 12 !== Math.log2(blockSize)) throw refuse('has clusters that are no blocks')
+    if (this.#index.header.clusterBits === 0) return
+    const { id } = this.#file
+    throw unsupported('E_FS_FEATURE', `${id} of the EROFS filesystem has clusters of more than one block`)
   }
 
   #collect(): void {
@@ -114,7 +124,8 @@ export class PackedContent {
   /** The cluster behind the head of something that may be stored in several blocks says in how many. */
   #enlarge({ kind }: Cluster, { blocks }: Cluster): void {
     const { id, blockSize } = this.#file
-    if (blocks === undefined || blocks === 0 || blocks * blockSize > longestStored)
+    // What lies in the inode, or among fragments, is stored in none.
+    if (blocks === undefined || blocks * blockSize > longestStored)
       throw damaged('EROFS', `${id} has something that is stored in ${blocks ?? 'an unknown number of'} blocks`)
     const last = this.#count - 1
     this.#words[last] = wordOf(blocks, kind, (this.#words[last] ?? 0) % 2 === 1)
@@ -164,6 +175,7 @@ export class PackedContent {
     const length = end - start
     const wrong = (why: string): Error => damaged('EROFS', `${id}, from byte ${start}: ${why}`, position)
     if (length > longestPlain) throw wrong(`${length} bytes are said to be stored as one`)
+    if (stored === 0) throw wrong('it is said to be stored in no blocks')
     const bytes = new Uint8Array(stored)
     this.#reader.read(position, bytes)
     if (kind === clusterKinds.plain) {
@@ -173,18 +185,15 @@ export class PackedContent {
       return Uint8Array.from({ length }, (_byte, at) => bytes[(first + at) % blockSize] ?? 0)
     }
     const algorithm = this.#index.header.algorithms[kind === clusterKinds.head ? 0 : 1]
-    if (algorithm !== 0)
-      throw unsupported(
-        'E_FS_FEATURE',
-        `${id} of the EROFS filesystem is compressed with ${algorithms[algorithm] ?? algorithm}, which is not read`,
-      )
     const from = isPadded ? bytes.findIndex((byte) => byte !== 0) : 0
     if (from < 0 || from >= blockSize) throw wrong('nothing is stored there')
-    const plain = new Uint8Array(length)
-    // Without padding, what follows in the block is not said to end.
-    const found = expandLz4(bytes.subarray(from), plain, 0, length, 0, isPartial || !isPadded)
-    if (found !== length) throw wrong('its LZ4 data is damaged')
-    return plain
+    return unpack(bytes.subarray(from), algorithm, {
+      length,
+      id,
+      // Without padding, what follows in the block is not said to end.
+      isPartial: isPartial || !isPadded,
+      wrong,
+    })
   }
 }
 

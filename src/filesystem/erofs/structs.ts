@@ -15,6 +15,7 @@ export const superblock = struct('little', 128, {
   uuid: uuid(48),
   label: bytes(64, 16),
   incompatible: u32(80),
+  packedInode: u64(96),
 })
 /** struct erofs_inode_compact. */
 export const compactInode = struct('little', 32, {

@@ -8,12 +8,11 @@ import { posixName } from '../names.js'
 import { NodeTree, type FolderEntry } from '../node-tree.js'
 import type { ByteRun, FileNode } from '../types.js'
 import type { VolumeReader } from '../volume-reader.js'
-import { compactIndex, longIndex } from './clusters.js'
-import { chunkFormat, inodeFormat } from './entries.js'
+import { compactIndex, longIndex, mapHeaderPlace } from './clusters.js'
+import { chunkFormat, inodeFormat, unknownFeatures, wholeFragment } from './entries.js'
 import { clusterCount, PackedContent } from './packed-content.js'
 import { compactInode, extendedInode, folderEntry, inodeUnit, type superblock } from './structs.js'
 
-const firstUnknownFeature = 0x80
 const layouts = { plain: 0, packed: 1, inline: 2, compact: 3, chunks: 4 }
 const hole = 0xffffffff
 const longestTarget = 65536
@@ -29,6 +28,9 @@ interface Stored {
   readonly end: number
 }
 
+/** Content that lies in no runs of the volume. */
+type StoredContent = Pick<PackedContent, 'read'>
+
 export class ErofsNode implements FileNode {
   readonly kind: FileNode['kind']
   readonly mode: number
@@ -40,7 +42,7 @@ export class ErofsNode implements FileNode {
   readonly id: string
   target?: string
   readonly stored: Stored
-  map: FileMap | PackedContent | undefined
+  map: FileMap | StoredContent | undefined
 
   constructor(
     values: Pick<StructValues<typeof extendedInode>, 'mode' | 'size' | 'owner' | 'group' | 'links'>,
@@ -60,12 +62,13 @@ export class ErofsNode implements FileNode {
   }
 }
 
-/** The files of EROFS, plain or compressed with LZ4. */
+/** The files of EROFS, plain or compressed. */
 export class ErofsTree extends NodeTree<ErofsNode> {
   readonly root: ErofsNode
   readonly #reader: VolumeReader
   readonly #superblock: StructValues<typeof superblock>
   readonly #blockSize: number
+  #fragments: ErofsNode | undefined
 
   /** @throws ImageError corrupt E_FS_CORRUPT; unsupported E_FS_FEATURE. */
   constructor(reader: VolumeReader, values: StructValues<typeof superblock>) {
@@ -73,11 +76,9 @@ export class ErofsTree extends NodeTree<ErofsNode> {
     this.#reader = reader
     this.#superblock = values
     this.#blockSize = 2 ** values.blockShift
-    if (values.incompatible >= firstUnknownFeature)
-      throw unsupported(
-        'E_FS_FEATURE',
-        `the EROFS filesystem has features that are not known here: 0x${values.incompatible.toString(16)}`,
-      )
+    const unknown = unknownFeatures(values.incompatible)
+    if (unknown !== undefined)
+      throw unsupported('E_FS_FEATURE', `the EROFS filesystem has features that are not read here: ${unknown}`)
     this.root = this.#open(BigInt(values.rootInode))
     if (this.root.kind !== 'directory') throw damaged('EROFS', 'its root is no folder')
   }
@@ -150,19 +151,35 @@ export class ErofsTree extends NodeTree<ErofsNode> {
     return posixName(target)
   }
 
-  #map(node: ErofsNode): FileMap | PackedContent {
+  #map(node: ErofsNode): FileMap | StoredContent {
     const { layout } = node.stored
     const isPacked = node.size > 0 && (layout === layouts.packed || layout === layouts.compact)
     node.map ??= isPacked ? this.#packed(node) : this.#places(node)
     return node.map
   }
 
-  #packed({ id, size, stored: { layout, end } }: ErofsNode): PackedContent {
-    const { incompatible, blockShift: shift } = this.#superblock
-    const file = { id, size, blockSize: this.#blockSize, isPadded: incompatible % 2 === 1 }
+  #packed({ id, size, stored: { number, layout, end } }: ErofsNode): StoredContent {
+    const { incompatible, blockShift: shift, packedInode } = this.#superblock
+    const fragments = (offset: number, target: Uint8Array): void => {
+      // Fragments of fragments would have no end.
+      if (number === packedInode) throw damaged('EROFS', `the inode of fragments, ${number}, has fragments`)
+      this.#readFragment(id, offset, target)
+    }
+    const whole = wholeFragment(viewOf(this.#reader.bytes(mapHeaderPlace(end), 8)).getBigUint64(0, true))
+    if (whole !== undefined) return { read: (offset, target) => fragments(Number(whole) + offset, target) }
+    const file = { id, size, blockSize: this.#blockSize, isPadded: incompatible % 2 === 1, fragments }
     const place = { end, count: clusterCount(file), shift }
     const index = layout === layouts.packed ? longIndex(this.#reader, place) : compactIndex(this.#reader, place)
     return new PackedContent(this.#reader, file, index)
+  }
+
+  #readFragment(id: string, offset: number, target: Uint8Array): void {
+    const { packedInode } = this.#superblock
+    if (packedInode === 0n) throw damaged('EROFS', `${id} has fragments, and no inode holds them`)
+    this.#fragments ??= this.#open(packedInode)
+    if (offset + target.length > this.#fragments.size)
+      throw damaged('EROFS', `${id} has a fragment at byte ${offset} of ${this.#fragments.size}`)
+    this.content(this.#fragments, offset, target)
   }
 
   #places({ size, stored }: ErofsNode): FileMap {
