@@ -11,6 +11,8 @@ export class RateLimit {
   readonly #most: number
   #available: number
   #filled = milliseconds()
+  /** Waits one behind the other: each ends later than the one before, and a signal has one listener at a time. */
+  #waits: Promise<void> = Promise.resolve()
 
   /** @param bytesPerSecond above 0. */
   constructor(bytesPerSecond: number) {
@@ -30,7 +32,9 @@ export class RateLimit {
     this.#available = Math.min(this.#most, this.#available + (now - this.#filled) * this.#perMillisecond) - bytes
     this.#filled = now
     if (this.#available >= 0) return undefined
-    return pause(-this.#available / this.#perMillisecond, signal)
+    const end = now - this.#available / this.#perMillisecond
+    this.#waits = this.#waits.then(() => pause(Math.max(0, end - milliseconds()), signal))
+    return this.#waits
   }
 }
 

@@ -78,6 +78,28 @@ test(
   },
 )
 
+test('ssh: a pipe that breaks while the other side can still be heard is a connection that was lost', async (t) => {
+  const cwd = testFolder(t)
+  fs.writeFileSync(join(cwd, 'disk.raw'), diskLike(64 * mebibyte, 44))
+  const ssh = join(cwd, 'ssh')
+  const served = `'${process.execPath}' '${program}' serve --stdio --from raw '${join(cwd, 'disk.raw')}'`
+  const script = [
+    '#!/bin/sh',
+    'exec 3<&0 0</dev/null',
+    `head -c 1500 <&3 | ${served} &`,
+    'exec 3<&-',
+    'wait',
+    'sleep 1',
+  ]
+  fs.writeFileSync(ssh, `${script.join('\n')}\n`, { mode: 0o755 })
+  const { code, stderr } = await vdisk(['hash', 'ssh://host/disk.raw', '--from', 'raw'], {
+    cwd,
+    env: { VDISK_SSH: ssh },
+  })
+  assert.equal(code, 4, stderr)
+  assert.match(stderr, /the connection was lost/)
+})
+
 /** A conversion whose connection is interfered with once it is under way. */
 async function interrupted(
   cwd: string,

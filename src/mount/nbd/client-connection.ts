@@ -72,6 +72,7 @@ export class ClientConnection {
   #nextCookie = 1n
   #heard = performance.now()
   #failure: Error | undefined
+  #isLost = false
 
   private constructor(
     { stream, reader, facts }: Agreed,
@@ -140,6 +141,11 @@ export class ClientConnection {
     return this.#failure !== undefined
   }
 
+  /** The stream ended or broke, in whatever way: what the server sent was in order. */
+  get isLost(): boolean {
+    return this.#isLost
+  }
+
   /**
    * Sends a request, and gives what came of it: for a block status its runs, which begin at the offset. @throws
    * ImageError
@@ -180,6 +186,7 @@ export class ClientConnection {
     try {
       for (;;) await this.#reply()
     } catch (error) {
+      this.#isLost = !isImageError(error)
       this.#fail(
         isImageError(error)
           ? error

@@ -18,8 +18,6 @@ const patience = 2000
 export class SshConnection implements Disposable {
   readonly stream: Duplex
   readonly label: string
-  /** The other side sends nothing more. */
-  isOver = false
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>
   readonly #ended: Promise<number | undefined>
   readonly #seconds: number
@@ -42,9 +40,6 @@ export class SshConnection implements Disposable {
         resolve(undefined)
       })
       this.#child.on('close', (code) => resolve(code ?? undefined))
-    })
-    stdout.on('end', () => {
-      this.isOver = true
     })
     this.stream = joinedStream(stdout, stdin)
     this.stream.on('error', () => undefined)

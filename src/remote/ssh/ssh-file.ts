@@ -97,7 +97,7 @@ class ServedFile {
   async #settled(all: readonly Promise<unknown>[]): Promise<void> {
     for (const result of await Promise.allSettled(all)) {
       if (result.status === 'fulfilled') continue
-      throw this.#connection.isOver ? await this.#connection.failure(true) : result.reason
+      throw this.#nbd.isLost ? await this.#connection.failure(true) : result.reason
     }
   }
 }
