@@ -6,7 +6,8 @@
 import type * as HttpClient from './remote/http/request.js'
 
 // Converting, creating, measuring.
-export { convert, type ConvertOptions, type ConvertResult, type TargetOutput } from './operations/transfer/convert.js'
+export { convert, type ConvertOptions, type ConvertResult } from './operations/transfer/convert.js'
+export type { TargetOutput } from './operations/transfer/target-output.js'
 export type { SourceInput } from './operations/transfer/source.js'
 export { create, type CreateOptions, type CreateResult } from './operations/transfer/create.js'
 export {

@@ -17,7 +17,8 @@ import {
   type TableWrapping,
 } from '../../partition/index.js'
 import { targetFormat, tryLayout, type TargetFormat } from '../transfer/layout.js'
-import { convertFrom, type ConvertOptions, type ConvertResult, type TargetOutput } from '../transfer/convert.js'
+import { convertFrom, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
+import type { TargetOutput } from '../transfer/target-output.js'
 import { imageIdentity } from '../transfer/identity.js'
 import { openDisk, parseImageArgument } from '../open/opening.js'
 import { movedNotes } from './notes.js'

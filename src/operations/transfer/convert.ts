@@ -1,15 +1,13 @@
 import type { Note } from '../../block/types.js'
 import { printable, targetError, usage, type ImageError } from '../../errors.js'
-import type { OptionValues } from '../../formats/driver.js'
 import { Registry } from '../../formats/registry.js'
-import { NbdLocation } from '../../location/nbd.js'
 import type { PlatformChoice } from '../platform/choice.js'
 import type { ReadingForward } from '../../formats/member-file.js'
 import { sourceInfo, type Forward, type SourceInfo } from '../open/opening.js'
 import { readingForward } from '../open/reading-forward.js'
 import type { MachineOptions } from './appliance/machine.js'
 import { openContent, type Content, type ContentOptions } from './content.js'
-import { targetFormat, tryLayout, type TargetFormat } from './layout.js'
+import { tryLayout, type TargetFormat } from './layout.js'
 import { compressorFact, formatFacts, optionFacts, sourceFacts } from '../resume/facts.js'
 import { resumable } from '../resume/resumable.js'
 import { hasJournal, type FileSession } from '../resume/file-session.js'
@@ -18,32 +16,14 @@ import type { GivenFacts, SessionEnd } from '../resume/journaled-target.js'
 import { madeDifference, writeMadeRecord } from './made-record.js'
 import fs from '../../sys/host-fs.js'
 import { runSink, type Output, type SinkStepName } from './sink.js'
-import {
-  archiveContainer,
-  choiceFor,
-  platformArchive,
-  platformFit,
-  platformResult,
-  type PlatformResult,
-} from './for-platform.js'
-import { CompressedOutput, compressedTarget, type Archive, type FilePacking } from './sink-compressed.js'
-import { ExportOutput } from './sink-export.js'
+import { choiceFor, platformFit, platformPacking, platformResult, type PlatformResult } from './for-platform.js'
 import { FileOutput } from './sink-file.js'
-import { PackedStream } from './packed-stream.js'
-import { OvaOutput, OvaStreamOutput } from './sink-ova.js'
-import { StreamOutput, type OutputStream } from './sink-stream.js'
-import { UploadOutput } from './sink-upload.js'
+import { namedTarget, outputOf, usualFormat, type TargetOutput } from './target-output.js'
 import { imageIdentity } from './identity.js'
 import { sourceOf, type Source, type SourceInput } from './source.js'
 import { planOf, type PlanStep } from './step.js'
 import type { VolumeUsage } from './used-only.js'
 import { milliseconds } from '../../sys/clock.js'
-
-/**
- * Where an image goes: a path, the URI of an NBD export (which gets the disk's bytes), the address of an object of
- * another computer (of a scheme that takes them), or something that takes its bytes in order (standard output).
- */
-export type TargetOutput = string | OutputStream
 
 export interface ConvertOptions extends ContentOptions {
   /** Replaces an existing target, when the new one is complete. */
@@ -226,7 +206,7 @@ class Conversion {
       options.for === undefined ? undefined : choiceFor(options.for, namedTarget(target, options.registry), options)
     const { to = options.to, options: chosen = options.options ?? {} } = choice ?? {}
     this.#choice = choice
-    this.#output = outputOf(target, options, choice?.packed === true ? platformArchive(choice.platform) : undefined)
+    this.#output = outputOf(target, options, choice?.packed === true ? platformPacking(choice.platform) : undefined)
     this.#format = this.#output.format?.(options.registry) ?? usualFormat(this.#output, options.registry, to, chosen)
     if (this.#output.takesDisks !== true && (options.appliance !== undefined || options.addDisks !== undefined))
       throw usage('E_OPTIONS', 'only an OVA describes a machine and takes several disks', {
@@ -374,58 +354,4 @@ class Conversion {
       seconds: (milliseconds() - this.#started) / 1000,
     }
   }
-}
-
-/** What a target is called: of an address of another computer the name of the object alone. */
-function namedTarget(target: TargetOutput, registry: Registry): string | object {
-  const place = typeof target === 'string' ? registry.schemes.locate(target) : undefined
-  return place?.upload === undefined ? target : (place.name ?? {})
-}
-
-/** The format of a target, as it usually is there. @throws ImageError usage, as {@link targetFormat}. */
-function usualFormat(
-  { formatName, usual = {} }: Output,
-  registry: Registry,
-  to: string | undefined,
-  chosen: OptionValues,
-): TargetFormat {
-  const format = targetFormat(registry, formatName, to, chosen)
-  const options = usual[format.driver.id]
-  return options === undefined ? format : targetFormat(registry, formatName, to, { ...options, ...chosen })
-}
-
-/** How an archive that a platform takes is packed. */
-function packingOf(archive: Archive): FilePacking
-function packingOf(archive: Archive | undefined): FilePacking | undefined
-function packingOf(archive: Archive | undefined): FilePacking | undefined {
-  return archive === undefined ? undefined : { container: archiveContainer(), archive }
-}
-
-/** What a target is, by its address. @throws ImageError usage E_NBD_URI, E_TARGET. */
-function outputOf(
-  target: TargetOutput,
-  options: ConvertOptions & Resuming & { readonly registry: Registry },
-  archive: Archive | undefined,
-): Output {
-  if (typeof target !== 'string') {
-    if (options.to === 'ova') return new OvaStreamOutput(target, options)
-    return archive === undefined
-      ? new StreamOutput(target, options)
-      : new PackedStream(target, packingOf(archive), options)
-  }
-  const { schemes } = options.registry
-  const location = schemes.locate(target)
-  if (location instanceof NbdLocation) return new ExportOutput(location, options)
-  if (location.upload !== undefined) return new UploadOutput(location, location.upload(), packingOf(archive), options)
-  if (location.path === undefined)
-    throw usage('E_TARGET', `the target ${location.label} is ${schemes.of(target).title}, which is only read`, {
-      hint: 'Give the name of a file as the target.',
-    })
-  if (options.to === 'ova' || (options.to === undefined && /\.ova$/i.test(target)))
-    return new OvaOutput(target, options)
-  const packing = packingOf(archive)
-  const packed = packing === undefined ? compressedTarget(target) : { ...packing, inner: target }
-  return packed === undefined
-    ? new FileOutput(target, { ...options, resume: options.session })
-    : new CompressedOutput(target, packed, options)
 }

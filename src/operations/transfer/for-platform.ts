@@ -1,5 +1,5 @@
 import { ZeroSource } from '../../block/zero.js'
-import { containers, type Container } from '../../codec/container.js'
+import { containers } from '../../codec/container.js'
 import type { Note } from '../../block/types.js'
 import type { OpenedImage } from '../../formats/open.js'
 import type { Registry } from '../../formats/registry.js'
@@ -11,14 +11,7 @@ import { nextSteps } from '../platform/next-steps.js'
 import { packedArchive } from '../platform/packing.js'
 import type { DiskFit } from './content.js'
 import type { EmptyFit } from './empty-disk.js'
-import type { Archive } from './sink-compressed.js'
-
-/** What archives of platforms are compressed with. */
-export function archiveContainer(): Container {
-  const { gz } = containers
-  if (gz === undefined) throw new TypeError('no file is compressed with gzip')
-  return gz
-}
+import type { FilePacking } from './sink-compressed.js'
 
 /** What `--for` chooses. @throws ImageError usage as `choosePlatform` does. */
 export function choiceFor(
@@ -65,18 +58,23 @@ export function emptyFit(choice: PlatformChoice | undefined, name: string): Empt
   }
 }
 
-/** The archive that a platform takes; undefined where it takes the image itself. */
-export function platformArchive({ packing }: Platform): Archive | undefined {
+/** The compressed archive that a platform takes; undefined where it takes the image itself. */
+export function platformPacking({ packing }: Platform): FilePacking | undefined {
   if (packing === undefined) return undefined
+  const { gz: container } = containers
+  if (container === undefined) throw new TypeError('no file is compressed with gzip')
   return {
-    title: packing.title,
-    of: (image, { format, disk, shape }) =>
-      packedArchive(packing.kind, {
-        image,
-        format: format.driver.id,
-        capacity: disk.capacity,
-        time: shape.identity.time,
-      }),
+    container,
+    archive: {
+      title: packing.title,
+      of: (image, { format, disk, shape }) =>
+        packedArchive(packing.kind, {
+          image,
+          format: format.driver.id,
+          capacity: disk.capacity,
+          time: shape.identity.time,
+        }),
+    },
   }
 }
 

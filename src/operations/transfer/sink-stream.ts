@@ -67,7 +67,7 @@ export function refuseReadFile({ file, name = 'the target' }: OutputStream, cont
 export class StreamSink implements Sink {
   readonly notes = []
   readonly #content: Content
-  readonly target: OutputStream
+  readonly #target: OutputStream
   #capacity: number | undefined
   #result: Transferred | undefined
 
@@ -75,7 +75,7 @@ export class StreamSink implements Sink {
   constructor(content: Content, target: OutputStream) {
     refuseReadFile(target, [content])
     this.#content = content
-    this.target = target
+    this.#target = target
   }
 
   get capacity(): number {
@@ -89,7 +89,7 @@ export class StreamSink implements Sink {
 
   get steps(): Step<SinkStepName>[] {
     const { id } = this.#content.format.driver
-    const { name = 'the target' } = this.target
+    const { name = 'the target' } = this.#target
     return [
       {
         name: 'write',
@@ -107,13 +107,13 @@ export class StreamSink implements Sink {
     const { format, shape, moving } = this.#content
     this.#result = await stream({
       ...moving,
-      output: this.target.output,
-      planned: this.target.planned,
-      zeros: this.target.zeros,
+      output: this.#target.output,
+      planned: this.#target.planned,
+      zeros: this.#target.zeros,
       layout: (store) => {
         const writer = format.driver.create(store, shape, format.options, {
           onePass: true,
-          name: this.target.fileName,
+          name: this.#target.fileName,
           createFile: () => {
             throw usage('E_STREAM', 'an image of several files cannot go to a stream')
           },

@@ -6,14 +6,14 @@ import type { Location } from '../../location/location.js'
 import type { StandingObject, Upload, UploadedObject, UploadTarget } from '../../location/upload.js'
 import type { UploadSession } from '../resume/upload-session.js'
 import type { Content } from './content.js'
-import type { TargetFormat } from './layout.js'
 import { PackedStream } from './packed-stream.js'
 import { proveEqual, type Written } from './proof.js'
 import type { Output, Sink, SinkOptions, SinkStepName, Transferred } from './sink.js'
 import { compressedTarget, type FilePacking } from './sink-compressed.js'
-import { OvaStreamOutput, type ApplianceOptions } from './sink-ova.js'
-import { StreamOutput, type OutputStream } from './sink-stream.js'
+import type { ApplianceOptions } from './sink-ova.js'
+import type { OutputStream } from './sink-stream.js'
 import type { Step } from './step.js'
+import { streamOutput } from './stream-output.js'
 
 /** Zeros are left out in pieces of this many bytes, where the target has them already. */
 const zeroPiece = 65536
@@ -121,20 +121,21 @@ export class UploadOutput implements Output {
   readonly #inner: Output
   readonly #options: UploadOptions
 
-  constructor(location: Location, target: UploadTarget, archive: FilePacking | undefined, options: UploadOptions) {
+  constructor(location: Location, target: UploadTarget, packing: FilePacking | undefined, options: UploadOptions) {
     this.name = location.address
     this.#location = location
     this.#target = target
     this.#options = options
     this.#stream = new UploadStream(target, location.name, options)
     const packed = compressedTarget(location.name)
-    const inner: Output = innerOutput(location.name, this.#stream, archive ?? packed, options)
+    // What is read back is the object, and not the stream.
+    const inner = streamOutput(this.#stream, location.name, packing ?? packed, { ...options, verify: false })
     this.#inner = inner
     this.formatName = packed?.inner ?? location.name
     this.usual = target.usual
     this.formatId = inner.formatId
     this.takesDisks = inner.takesDisks
-    if (inner instanceof OvaStreamOutput) this.format = (registry): TargetFormat => inner.format(registry)
+    this.format = inner.format?.bind(inner)
   }
 
   next(platform: string): readonly string[] | undefined {
@@ -187,19 +188,6 @@ export class UploadOutput implements Output {
 /** Whether two addresses lead to the same bytes, whatever opens them. */
 function isSame(one: Location, other: Location): boolean {
   return one.id === other.id || (one.place !== undefined && one.place === other.place)
-}
-
-/** What puts the image into the stream. */
-function innerOutput(
-  name: string | undefined,
-  stream: OutputStream,
-  packed: FilePacking | undefined,
-  options: UploadOptions,
-): Output {
-  const inner = { ...options, verify: false }
-  if (options.to === 'ova' || (options.to === undefined && /\.ova$/i.test(name ?? '')))
-    return new OvaStreamOutput(stream, inner)
-  return packed === undefined ? new StreamOutput(stream, inner) : new PackedStream(stream, packed, inner)
 }
 
 interface UploadSinkParts {
