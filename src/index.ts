@@ -222,6 +222,8 @@ export type { Explanation, HttpAddress, Signer, SignerModule, UnsignedRequest } 
 /** Requests to web servers, with tries and pauses. Loaded for those who send some. */
 export const loadHttpClient = (): Promise<typeof HttpClient> => import('./remote/http/request.js')
 export { keepSecret } from './sys/secrets.js'
+export { shellWord } from './sys/shell-word.js'
+export { UnderWay } from './sys/under-way.js'
 export type { Work, WorkProgress } from './block/work.js'
 export type { BlockSource, ByteStore, Codec, Extent, Fact, Note, Section } from './block/types.js'
 export { ExtentReader } from './block/read.js'

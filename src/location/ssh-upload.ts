@@ -1,7 +1,7 @@
 import type { Label } from '../errors.js'
 import type { SshAddress } from '../remote/ssh/address.js'
 import type { SshOptions } from '../remote/ssh/environment.js'
-import type { SftpPartial, SftpPlace } from '../remote/ssh/sftp-upload.js'
+import type { SftpPlace } from '../remote/ssh/sftp-upload.js'
 import { partialName } from './partial.js'
 import type { StandingObject, Upload, UploadedObject, UploadPlan, UploadTarget } from './upload.js'
 
@@ -22,20 +22,16 @@ export class SshUpload implements UploadTarget {
   }
 
   async look(): Promise<StandingObject | undefined> {
-    const place = await this.#opened()
-    try {
-      return await place.look()
-    } finally {
-      // A connection that is open would keep the program from ending, and it may be that nothing is begun.
-      place[Symbol.dispose]()
-    }
+    // A connection that is open would keep the program from ending, and it may be that nothing is begun.
+    using place = await this.#opened()
+    return await place.look()
   }
 
   async begin({ replaces }: UploadPlan): Promise<Upload> {
     const place = await this.#opened()
     const version = replaces?.version
     try {
-      return new SshFile(await place.begin(version === undefined ? undefined : { version }), place)
+      return await place.begin(version === undefined ? undefined : { version })
     } catch (error) {
       place[Symbol.dispose]()
       throw error
@@ -43,14 +39,10 @@ export class SshUpload implements UploadTarget {
   }
 
   async remove(made: UploadedObject): Promise<boolean> {
-    const place = await this.#opened()
-    try {
-      if ((await place.standing())?.version !== made.version) return false
-      await place.removeMade()
-      return true
-    } finally {
-      place[Symbol.dispose]()
-    }
+    using place = await this.#opened()
+    if ((await place.standing())?.version !== made.version) return false
+    await place.removeMade()
+    return true
   }
 
   // Those who only name such an address load no client.
@@ -58,29 +50,5 @@ export class SshUpload implements UploadTarget {
     const { SftpPlace } = await import('../remote/ssh/sftp-upload.js')
     this.#place ??= new SftpPlace(this.#address, this.#options, (name) => partialName(name))
     return this.#place
-  }
-}
-
-class SshFile implements Upload {
-  readonly #partial: SftpPartial
-  readonly #place: SftpPlace
-
-  constructor(partial: SftpPartial, place: SftpPlace) {
-    this.#partial = partial
-    this.#place = place
-  }
-
-  async write(position: number, bytes: Uint8Array): Promise<void> {
-    await this.#partial.write(position, bytes)
-  }
-
-  async commit(size: number): Promise<UploadedObject> {
-    const { version } = await this.#partial.commit(size)
-    this.#place[Symbol.dispose]()
-    return { size, version }
-  }
-
-  async abort(): Promise<string | undefined> {
-    return await this.#partial.abort()
   }
 }

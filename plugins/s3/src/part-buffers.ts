@@ -1,3 +1,5 @@
+import type { UnderWay } from 'vdisk'
+
 /**
  * Memory for the parts of an upload: one is filled while others are on their way. Failures of what is sent are thrown
  * by what is called next.
@@ -6,16 +8,16 @@ export class PartBuffers {
   readonly #length: number
   readonly #most: number
   readonly #free: Uint8Array[] = []
-  readonly #sending = new Set<Promise<void>>()
+  readonly #sending: UnderWay
   #made = 0
   #current: Uint8Array | undefined
   #filled = 0
-  #failure: { readonly error: unknown } | undefined
 
-  /** @param length bytes of a part. @param lanes parts that are on their way at once. */
-  constructor(length: number, lanes: number) {
+  /** @param length bytes of a part. @param lanes parts that are on their way at once. @param sending what sends them. */
+  constructor(length: number, lanes: number, sending: UnderWay) {
     this.#length = length
     this.#most = lanes + 1
+    this.#sending = sending
   }
 
   /** The part that is filled, where it is full. */
@@ -30,7 +32,7 @@ export class PartBuffers {
 
   /** Takes bytes into the part that is filled, once there is one. @returns how many it took. */
   async take(bytes: Uint8Array): Promise<number> {
-    this.#assertNoFailure()
+    this.#sending.stopIfFailed()
     const buffer = (this.#current ??= await this.#next())
     const taken = bytes.subarray(0, buffer.length - this.#filled)
     buffer.set(taken, this.#filled)
@@ -43,33 +45,18 @@ export class PartBuffers {
     const buffer = this.#current
     this.#current = undefined
     this.#filled = 0
-    const sent = work()
-      .catch((error: unknown) => {
-        this.#failure ??= { error }
-      })
-      .finally(() => {
-        this.#sending.delete(sent)
+    this.#sending.begin(
+      work().finally(() => {
         if (buffer?.buffer === bytes.buffer) this.#free.push(buffer)
-      })
-    this.#sending.add(sent)
-  }
-
-  /** Waits for all that is on its way. @throws what the first that failed threw. */
-  async settled(): Promise<void> {
-    while (this.#sending.size > 0) await Promise.race(this.#sending)
-    this.#assertNoFailure()
+      }),
+    )
   }
 
   async #next(): Promise<Uint8Array> {
-    while (this.#free.length === 0 && this.#made >= this.#most) await Promise.race(this.#sending)
-    this.#assertNoFailure()
+    await this.#sending.until(() => this.#free.length > 0 || this.#made < this.#most)
     const free = this.#free.pop()
     if (free !== undefined) return free
     this.#made++
     return new Uint8Array(this.#length)
-  }
-
-  #assertNoFailure(): void {
-    if (this.#failure !== undefined) throw this.#failure.error
   }
 }

@@ -224,12 +224,9 @@ export class S3Requests implements Disposable {
   ): Promise<Result> {
     const { again, answerText, PassingFailure } = this.#http
     const { label, url: address } = this.object.http
-    const { targetError } = this.#library
     const url = new URL(ofBucket ? this.object.bucketUrl : address)
     url.search = new URLSearchParams(query).toString()
-    const failed = (message: string, cause: Error): Vdisk.ImageError =>
-      targetError('E_WRITE', `${label} cannot be written: ${message}`, { cause })
-    return await again(label, { isFirst: method === 'HEAD', failed, signal }, async () => {
+    return await again(label, { isFirst: method === 'HEAD', isWriting: true, signal }, async () => {
       const answer = await this.#requester.send(url, { method, headers, body, signal })
       if (!wanted.includes(answer.statusCode ?? 0)) return this.#refuse(method, answer, await answerText(answer))
       try {

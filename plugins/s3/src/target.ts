@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type * as Vdisk from 'vdisk'
-import type { Note, StandingObject, Upload, UploadedObject, UploadPlan, UploadTarget } from 'vdisk'
+import type { Note, StandingObject, UnderWay, Upload, UploadedObject, UploadPlan, UploadTarget } from 'vdisk'
 import type { S3Object } from './location.js'
 import { S3Requests, type Condition, type Outcome, type Part } from './requests.js'
 import type { Settings } from './settings.js'
@@ -75,6 +75,7 @@ class S3Upload implements Upload {
   /** Parts that an earlier run sent. */
   readonly #earlier: ReadonlyMap<number, Part>
   readonly #buffers: PartBuffers
+  readonly #sending: UnderWay
   readonly #stop = new AbortController()
   readonly #notes: Note[]
   #upload: string | undefined
@@ -98,7 +99,8 @@ class S3Upload implements Upload {
     this.#upload = begun.upload
     this.#notes = begun.notes
     this.#earlier = new Map((begun.parts ?? []).map((part) => [part.number, part]))
-    this.#buffers = new PartBuffers(begun.partLength, library.httpOptions(process.env).connections)
+    this.#sending = new library.UnderWay()
+    this.#buffers = new PartBuffers(begun.partLength, library.httpOptions(process.env).connections, this.#sending)
     plan.signal?.addEventListener('abort', this.#interrupt)
   }
 
@@ -144,7 +146,7 @@ class S3Upload implements Upload {
     if (this.#upload === undefined)
       return await this.#finish(size, digestOf(last), (condition) => this.#requests.put(last, condition))
     if (last.length > 0 || this.#number === 0) this.#send(last)
-    await this.#buffers.settled()
+    await this.#sending.settled()
     const upload = this.#upload
     const parts = this.#parts.sort((one, other) => one.number - other.number)
     return await this.#finish(size, tagOf(parts), (condition) => this.#requests.complete(upload, parts, condition))
@@ -154,19 +156,15 @@ class S3Upload implements Upload {
     this.#stop.abort()
     const { label } = this.#requests.object.http
     try {
-      await this.#buffers.settled().catch(() => undefined)
+      await this.#sending.ended()
       if (this.#upload === undefined) return undefined
       if (this.#plan.save !== undefined)
-        return (
-          `What was sent of ${label} is kept: the same command with --resume goes on; ` + `${this.#removal} removes it.`
-        )
+        return `What was sent of ${label} is kept: the same command with --resume goes on; ${this.#removal} removes it.`
       await this.#requests.abort(this.#upload)
       return undefined
     } catch (error) {
       if (!(error instanceof Error)) throw error
-      return (
-        `The unfinished upload of ${label} could not be removed (${error.message}): ` + `${this.#removal} removes it.`
-      )
+      return `The unfinished upload of ${label} could not be removed (${error.message}): ${this.#removal} removes it.`
     } finally {
       this.#close()
     }
@@ -177,9 +175,7 @@ class S3Upload implements Upload {
   /** The command that removes it later. */
   get #removal(): string {
     const { bucket, key } = this.#requests.object
-    const address = `s3://${bucket}/${key}`
-    const word = /^[\w@%+=:,./-]+$/.test(address) ? address : `'${address.replaceAll("'", `'\\''`)}'`
-    return `vdisk s3 uploads ${word} --abort`
+    return `vdisk s3 uploads ${this.#library.shellWord(`s3://${bucket}/${key}`)} --abort`
   }
 
   #close(): void {

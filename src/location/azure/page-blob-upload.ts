@@ -38,7 +38,7 @@ export async function beginUpload(address: HttpAddress, options: ReaderOptions, 
   const blob = new PageBlob(address, options, { signal: plan.signal, onFailure: () => lanes.slower() })
   try {
     const begun = await begin(blob, size, plan)
-    return new PageBlobUpload(blob, lanes, { ...begun, address, options, plan, size })
+    return new PageBlobUpload(blob, lanes, begun, { address, options, plan, size })
   } catch (error) {
     blob[Symbol.dispose]()
     throw error
@@ -98,12 +98,20 @@ function leasedByOthers(label: Label): ImageError {
   })
 }
 
+/** What an upload is asked for with. */
+interface Given {
+  readonly address: HttpAddress
+  readonly options: ReaderOptions
+  readonly plan: PageBlobPlan
+  readonly size: number
+}
+
 class PageBlobUpload implements Upload {
   readonly resumed: number
   readonly #blob: PageBlob
   readonly #lanes: Lanes
   readonly #begun: Begun
-  readonly #given: { address: HttpAddress; options: ReaderOptions; plan: PageBlobPlan; size: number }
+  readonly #given: Given
   readonly #cutter = new PieceCutter()
   readonly #footer = new Uint8Array(footerLength)
   readonly #timer: NodeJS.Timeout
@@ -114,23 +122,13 @@ class PageBlobUpload implements Upload {
   #position = 0
   #sentTo: { readonly end: number; readonly digest: string } | undefined
   #kept: number
-  #failure: { readonly error: unknown } | undefined
 
-  constructor(
-    blob: PageBlob,
-    lanes: Lanes,
-    {
-      mark,
-      lease,
-      earlier,
-      ...given
-    }: Begun & { address: HttpAddress; options: ReaderOptions; plan: PageBlobPlan; size: number },
-  ) {
+  constructor(blob: PageBlob, lanes: Lanes, begun: Begun, given: Given) {
     this.#blob = blob
     this.#lanes = lanes
-    this.#begun = { mark, lease, earlier }
+    this.#begun = begun
     this.#given = given
-    this.resumed = this.#kept = earlier?.sent ?? 0
+    this.resumed = this.#kept = begun.earlier?.sent ?? 0
     this.#timer = setInterval(() => void this.#renew(), renewal)
     this.#timer.unref()
   }
@@ -147,7 +145,6 @@ class PageBlobUpload implements Upload {
     if (size !== this.#given.size) throw new TypeError(`${size} bytes, and ${this.#given.size} were planned`)
     for (const piece of this.#cutter.rest()) await this.#send(piece)
     await this.#lanes.settled()
-    this.#stopIfFailed()
     if (this.#position < this.resumed) throw this.#otherSource()
     const version = await this.#blob.put(size - footerLength, this.#footer, md5Of(this.#footer), lease)
     clearInterval(this.#timer)
@@ -161,7 +158,7 @@ class PageBlobUpload implements Upload {
     const { lease } = this.#begun
     clearInterval(this.#timer)
     this.#blob[Symbol.dispose]()
-    await this.#lanes.settled()
+    await this.#lanes.ended()
     const { label } = this.#blob
     using blob = new PageBlob(address, { ...options, milliseconds: patience.milliseconds })
     try {
@@ -194,24 +191,14 @@ class PageBlobUpload implements Upload {
     }
     if (position < this.resumed) throw this.#otherSource()
     await this.#lanes.free()
-    this.#stopIfFailed()
     const open = { end, digest: this.#digest, done: false }
     this.#open.push(open)
     this.#lanes.begin(
-      this.#blob.put(position, bytes, md5, this.#begun.lease).then(
-        () => {
-          open.done = true
-          this.#advance()
-        },
-        (error: unknown) => {
-          this.#failure ??= { error }
-        },
-      ),
+      this.#blob.put(position, bytes, md5, this.#begun.lease).then(() => {
+        open.done = true
+        this.#advance()
+      }),
     )
-  }
-
-  #stopIfFailed(): void {
-    if (this.#failure !== undefined) throw this.#failure.error
   }
 
   #otherSource(): ImageError {
@@ -241,7 +228,7 @@ class PageBlobUpload implements Upload {
     try {
       await this.#blob.renewLease(lease)
     } catch (error) {
-      this.#failure ??= { error }
+      this.#lanes.fail(error)
     }
   }
 }

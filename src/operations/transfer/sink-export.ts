@@ -6,6 +6,7 @@ import { openLocation } from '../../formats/open.js'
 import type { Registry } from '../../formats/registry.js'
 import type { NbdLocation } from '../../location/nbd.js'
 import type { ExportStore } from '../../mount/nbd/export-store.js'
+import { UnderWay } from '../../sys/under-way.js'
 import type { Content } from './content.js'
 import { proveEqual, readingBack, type Written } from './proof.js'
 import type { Output, Sink, SinkOptions, SinkStepName, Transferred } from './sink.js'
@@ -19,43 +20,29 @@ interface ExportOptions extends SinkOptions {
 
 /** Clears what nothing is placed in beside the writing of data; a failure stops both. */
 class ExportTarget extends LinearTarget {
-  readonly #clearing = new Set<Promise<void>>()
-  #failure: unknown
+  readonly #clearing = new UnderWay()
 
   constructor(store: ExportStore) {
     super(store, {
       capacity: store.size,
       grain: Math.max(4096, store.facts.minimum),
-      clear: (position, length) => {
-        const cleared = store
-          .clear(position, length)
-          .catch((error: unknown) => {
-            this.#failure ??= error
-          })
-          .finally(() => this.#clearing.delete(cleared))
-        this.#clearing.add(cleared)
-      },
+      clear: (position, length) => this.#clearing.begin(store.clear(position, length)),
     })
   }
 
   override place(offset: number, length: number): { store: ByteStore; position: number; length: number } {
-    this.#stopIfFailed()
+    this.#clearing.stopIfFailed()
     return super.place(offset, length)
   }
 
   /** Clears the rest, and waits until everything is zero. */
   async finish(): Promise<void> {
     this.clearRest()
-    await this.settled()
-    this.#stopIfFailed()
+    await this.#clearing.settled()
   }
 
   async settled(): Promise<void> {
-    await Promise.allSettled(this.#clearing)
-  }
-
-  #stopIfFailed(): void {
-    if (this.#failure !== undefined) throw this.#failure as Error
+    await this.#clearing.ended()
   }
 }
 

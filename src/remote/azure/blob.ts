@@ -226,9 +226,8 @@ export class PageBlob implements Disposable {
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value)
     const trying = {
       isFirst: !this.#reached,
+      isWriting: true,
       tries,
-      failed: (why: string, cause: Error) =>
-        targetError('E_WRITE', `${this.label} cannot be written: ${why}`, { cause }),
       onFailure: this.#onFailure,
       signal: this.#signal,
     }
@@ -247,7 +246,7 @@ export class PageBlob implements Disposable {
       if (status < 300 || takes.includes(status) || (code !== undefined && takes.includes(code)))
         return { status, code, headers: answer.headers, text, tries: count }
       if (status === 429 || status === 408 || status >= 500 || passingCodes.has(code ?? ''))
-        throw new PassingFailure(`the server answers ${status}${code === undefined ? '' : ` (${code})`}`, {
+        throw new PassingFailure(answered(status, code), {
           pause: retryAfter(answer.headers['retry-after'], Date.now()),
         })
       throw this.#refusal(status, code)
@@ -256,7 +255,7 @@ export class PageBlob implements Disposable {
 
   #refusal(status: number, code: string | undefined): ImageError {
     const { label } = this
-    const what = `the server answers ${status}${code === undefined ? '' : ` (${code})`}`
+    const what = answered(status, code)
     if (code !== undefined && leaseCodes.has(code))
       return refused(
         'E_TARGET_CHANGED',
@@ -287,6 +286,10 @@ export function blobExists(label: Label): ImageError {
 
 export function md5Of(bytes: Uint8Array): Uint8Array {
   return createHash('md5').update(bytes).digest()
+}
+
+function answered(status: number, code: string | undefined): string {
+  return `the server answers ${status}${code === undefined ? '' : ` (${code})`}`
 }
 
 function leased(id: string | undefined): Headers {

@@ -1,30 +1,31 @@
+import { UnderWay } from '../../sys/under-way.js'
+
 /** So many successes one after the other make room for one more request. */
 const steady = 16
 
 /** How many requests there are at once: fewer when a server is busy, and slowly more again. */
-export class Lanes {
+export class Lanes extends UnderWay {
   readonly #most: number
-  readonly #running = new Set<Promise<void>>()
   #limit: number
   #successes = 0
   #slowed = false
 
   constructor(most: number) {
+    super()
     this.#most = this.#limit = most
   }
 
-  /** Resolves when there is room for one more. */
+  /** Resolves when there is room for one more. @throws what failed first. */
   async free(): Promise<void> {
-    while (this.#running.size >= this.#limit) await Promise.race(this.#running)
+    await this.until(() => this.count < this.#limit)
   }
 
-  /** @param work does not fail. */
-  begin(work: Promise<void>): void {
-    const running = work.then(() => {
-      this.#running.delete(running)
-      if (++this.#successes % steady === 0 && this.#limit < this.#most) this.#limit++
-    })
-    this.#running.add(running)
+  override begin(work: Promise<void>): void {
+    super.begin(
+      work.then(() => {
+        if (++this.#successes % steady === 0 && this.#limit < this.#most) this.#limit++
+      }),
+    )
   }
 
   /** The server is busy, or broke the connection. */
@@ -34,9 +35,5 @@ export class Lanes {
     this.#slowed = true
     this.#successes = 0
     this.#limit = Math.max(1, Math.floor(this.#limit / 2))
-  }
-
-  async settled(): Promise<void> {
-    await Promise.all(this.#running)
   }
 }

@@ -1,6 +1,6 @@
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
-import { corrupt, isImageError, stopIfAborted, usage, type ImageError, type Label } from '../../errors.js'
+import { corrupt, isImageError, stopIfAborted, targetError, usage, type ImageError, type Label } from '../../errors.js'
 import { isHttp, shownUrl, type Explanation, type HttpAddress, type Signer } from './address.js'
 import { retryAfter } from './answer.js'
 import { ProxyRefusal, throughProxy, TunnelAgent } from './proxied.js'
@@ -325,8 +325,8 @@ export function refuseStatus(answer: IncomingMessage, label: Label, said?: Expla
 interface Trying {
   /** Nothing has worked yet: a server that cannot be reached is an error of the address then. */
   readonly isFirst?: boolean
-  /** The error when it does not work in the end; default: that of reading. */
-  readonly failed?: (message: string, cause: Error) => ImageError
+  /** Something is written: it is an error of the target when it does not work in the end. */
+  readonly isWriting?: boolean
   /** Ends pauses. */
   readonly signal?: AbortSignal
   /** How often at most; default: five times. */
@@ -335,18 +335,14 @@ interface Trying {
   readonly onFailure?: () => void
 }
 
-const unreadable =
-  (label: Label) =>
-  (message: string, cause: Error): ImageError =>
-    corrupt('E_READ', `${label} cannot be read: ${message}`, { cause })
-
 /**
  * Does something until it works, with pauses that grow, as long as what keeps it from that may pass.
- * @throws ImageError usage E_HTTP_CONNECT; corrupt E_READ; aborted; what `work` throws besides PassingFailure.
+ * @throws ImageError usage E_HTTP_CONNECT; corrupt E_READ; target E_WRITE; aborted; what `work` throws besides
+ * PassingFailure.
  */
 export async function again<Result>(
   label: Label,
-  { isFirst = false, failed = unreadable(label), signal, tries: most = mostTries, onFailure }: Trying,
+  { isFirst = false, isWriting = false, signal, tries: most = mostTries, onFailure }: Trying,
   work: (tries: number) => Promise<Result>,
 ): Promise<Result> {
   for (let tries = 1; ; tries++) {
@@ -358,7 +354,12 @@ export async function again<Result>(
       const { message, isUnreachable } = error
       if (isUnreachable && isFirst)
         throw usage('E_HTTP_CONNECT', `${label}: the server cannot be reached: ${message}`, { cause: error })
-      if (tries >= most) throw failed(`${message} (${most} tries)`, error)
+      if (tries >= most) {
+        const why = `${message} (${most} tries)`
+        throw isWriting
+          ? targetError('E_WRITE', `${label} cannot be written: ${why}`, { cause: error })
+          : corrupt('E_READ', `${label} cannot be read: ${why}`, { cause: error })
+      }
       onFailure?.()
       const usual = Math.min(longestPause, firstPause * 2 ** (tries - 1)) * Math.random()
       await pause(Math.min(longestPause, error.pause ?? usual), signal)

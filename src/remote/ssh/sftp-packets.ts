@@ -41,6 +41,17 @@ export interface SftpAttributes {
   readonly modified?: number
 }
 
+const kindUnit = 0o10000
+const [folderKind, regularKind] = [0o4, 0o10]
+
+/** What a file is, as `st_mode` has it; undefined where the server does not say it. */
+export function fileKind({ mode }: SftpAttributes): 'file' | 'folder' | 'other' | undefined {
+  if (mode === undefined) return undefined
+  const kind = Math.floor(mode / kindUnit) % 0o20
+  if (kind === regularKind) return 'file'
+  return kind === folderKind ? 'folder' : 'other'
+}
+
 /** A packet is not built as it should be. */
 export class PacketError extends Error {}
 

@@ -10,15 +10,14 @@ import {
 } from '../../errors.js'
 import { hostName } from '../../sys/host-fs.js'
 import { folderPart, inFolder, lastPart } from '../../sys/host-path.js'
+import { UnderWay } from '../../sys/under-way.js'
 import type { SshAddress } from './address.js'
 import type { SshOptions } from './environment.js'
 import { SftpClient, SftpRefusal } from './sftp-client.js'
-import { statusCode, type SftpAttributes } from './sftp-packets.js'
+import { fileKind, statusCode, type SftpAttributes } from './sftp-packets.js'
 
 /** Bytes that are on their way at once. */
 const mostOnItsWay = 16 * 1024 * 1024
-const kindUnit = 0o10000
-const [folderKind, regularKind] = [0o4, 0o10]
 
 /** What stands at the place of a file that is to be made. */
 export interface StandingFile {
@@ -62,9 +61,9 @@ export class SftpPlace implements Disposable {
     const found = await this.#attributes((path) => client.stat(path))
     // A link to nothing has the name too, and is replaced itself.
     if (found === undefined) return { version: versionOf(own) }
-    const kind = found.mode === undefined ? regularKind : Math.floor(found.mode / kindUnit) % 0o20
-    if (kind === folderKind) throw targetError('E_IS_FOLDER', `the target ${this.label} is a directory`)
-    if (kind !== regularKind) throw usage('E_NOT_A_FILE', `the target ${this.label} is no regular file`)
+    const kind = fileKind(found) ?? 'file'
+    if (kind === 'folder') throw targetError('E_IS_FOLDER', `the target ${this.label} is a directory`)
+    if (kind !== 'file') throw usage('E_NOT_A_FILE', `the target ${this.label} is no regular file`)
     this.#path = hostName(await this.#doing('it cannot be looked at', () => client.realPath(this.#address.path)))
     this.#mode = found.mode === undefined ? undefined : found.mode % 0o1000
     return { size: found.size, version: versionOf(found) }
@@ -156,9 +155,8 @@ export class SftpPartial {
   readonly #place: SftpPlace
   readonly #client: SftpClient
   readonly #parts: PartialParts
-  readonly #sending = new Set<Promise<void>>()
+  readonly #sending = new UnderWay()
   #onItsWay = 0
-  #failure: ImageError | undefined
   #isClosed = false
 
   constructor(place: SftpPlace, client: SftpClient, parts: PartialParts) {
@@ -171,20 +169,19 @@ export class SftpPartial {
   async write(position: number, bytes: Uint8Array): Promise<void> {
     const { writeLength } = this.#client
     for (let done = 0; done < bytes.length; done += writeLength) {
-      while (this.#onItsWay >= mostOnItsWay && this.#failure === undefined) await Promise.race(this.#sending)
-      this.#stopIfFailed()
-      const sent = this.#send(position + done, bytes.subarray(done, done + writeLength))
-      this.#sending.add(sent)
-      void sent.finally(() => this.#sending.delete(sent))
+      await this.#sending.until(() => this.#onItsWay < mostOnItsWay)
+      this.#sending.begin(this.#send(position + done, bytes.subarray(done, done + writeLength)))
     }
   }
 
-  /** Everything is on the medium there, and the file has its name. @throws ImageError target E_EXISTS, E_WRITE. */
-  async commit(size: number): Promise<StandingFile> {
+  /**
+   * Everything is on the medium there, and the file has its name; the connection is closed then.
+   * @throws ImageError target E_EXISTS, E_WRITE.
+   */
+  async commit(size: number): Promise<StandingFile & { readonly size: number }> {
     const client = this.#client
     const { handle, partial, path, replaces } = this.#parts
-    await Promise.all(this.#sending)
-    this.#stopIfFailed()
+    await this.#sending.settled()
     try {
       await client.truncate(handle, size)
       if (client.extensions.fsync) await client.flush(handle)
@@ -196,6 +193,7 @@ export class SftpPartial {
         await this.#assertStanding(replaces)
         await client.replace(partial, path)
       }
+      this.#place[Symbol.dispose]()
       return { size, version: versionOf(found) }
     } catch (error) {
       throw await this.#explained(error, 'the file cannot be completed')
@@ -204,7 +202,7 @@ export class SftpPartial {
 
   /** Removes what was written. @returns what is left, a sentence. */
   async abort(): Promise<string | undefined> {
-    await Promise.all(this.#sending)
+    await this.#sending.ended()
     const { handle, partial } = this.#parts
     try {
       // A file that is open can be removed; a lost connection has closed it.
@@ -225,7 +223,7 @@ export class SftpPartial {
     try {
       await this.#client.write(this.#parts.handle, position, bytes)
     } catch (error) {
-      this.#failure ??= await this.#explained(error, `cannot write ${bytes.length} bytes at byte ${position}`)
+      throw await this.#explained(error, `cannot write ${bytes.length} bytes at byte ${position}`)
     } finally {
       this.#onItsWay -= bytes.length
     }
@@ -271,10 +269,6 @@ export class SftpPartial {
       // What was refused first counts.
     }
     return failure
-  }
-
-  #stopIfFailed(): void {
-    if (this.#failure !== undefined) throw this.#failure
   }
 }
 

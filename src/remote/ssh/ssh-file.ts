@@ -8,10 +8,7 @@ import type { SshAddress } from './address.js'
 import { SshConnection } from './connection.js'
 import type { SshOptions } from './environment.js'
 import { SftpClient } from './sftp-client.js'
-
-/** The kind of file in `st_mode`. */
-const kindUnit = 0o10000
-const regularKind = 0o10
+import { fileKind } from './sftp-packets.js'
 
 /** The exit code of a vdisk that says no (docs/architecture.md, "Errors"). */
 const refusedExit = 3
@@ -128,8 +125,10 @@ class SftpFile {
     const { label, path } = address
     try {
       const handle = await client.openRead(path)
-      const { size, mode, modified } = await client.fstat(handle)
-      if (mode !== undefined && Math.floor(mode / kindUnit) % 0o20 !== regularKind) throw notAFile(label)
+      const found = await client.fstat(handle)
+      const { size, modified } = found
+      if ((fileKind(found) ?? 'file') !== 'file')
+        throw usage('E_NOT_A_FILE', `${label} is no regular file`, { hint: 'Name a file.' })
       if (size === undefined)
         throw corrupt('E_SSH_PROTOCOL', `${label}: the other side does not say how large the file is`)
       return new SftpFile(client, { handle, size, modified, label })
@@ -173,8 +172,4 @@ class SftpFile {
       throw await this.#client.failed(error, 'source', `cannot read ${target.length} bytes at byte ${position}`)
     }
   }
-}
-
-function notAFile(label: Label): Error {
-  return usage('E_NOT_A_FILE', `${label} is no regular file`, { hint: 'Name a file.' })
 }
