@@ -83,12 +83,13 @@ export function removePartial(path: HostPath, shown: string = path): void {
 
 /**
  * Writes a small file, in place of one that is there; whole or not at all. @param mode permission bits, less the umask.
+ * @param flush whether it is on the medium when this returns.
  * @throws ImageError target E_WRITE, E_NO_SPACE, E_PERMISSION, E_NO_FOLDER.
  */
-export function writeWhole(path: HostPath, text: string, mode = 0o666): void {
+export function writeWhole(path: HostPath, text: string, mode = 0o666, flush = true): void {
   const partial = inFolder(folderPart(path), partialName(lastPart(path)))
   try {
-    fs.writeFileSync(partial, text, { flag: 'wx', flush: true, mode })
+    fs.writeFileSync(partial, text, { flag: 'wx', flush, mode })
     fs.renameSync(partial, path)
   } catch (cause) {
     try {

@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto'
 import { printable, refused } from '../../errors.js'
 import fs from '../../sys/host-fs.js'
-import { absolute, folderPart, inFolder } from '../../sys/host-path.js'
-import { stateFolder } from '../../sys/self.js'
+import { absolute, folderPart } from '../../sys/host-path.js'
 import { JournalFile } from './journal-file.js'
 import { ItemReader, JournalFault } from './journal-items.js'
+import { resumeFile } from './resume-folder.js'
 import { factsOf, JournaledTarget, type GivenFacts, type SessionEnd } from './journaled-target.js'
 
 /** A disk or partition that is written: what the system calls it now, and by what it is known again. */
@@ -37,7 +36,10 @@ export class DeviceSession extends JournaledTarget {
    * made.
    */
   static open(device: JournaledDevice, options: DeviceSessionOptions): DeviceSession {
-    const path = options.journal === undefined ? usualPath(device) : absolute(options.journal)
+    // The same command finds it again, whatever the device is called by then.
+    const { journal } = options
+    const path =
+      journal === undefined ? resumeFile('device', JSON.stringify(device.known), 'journal') : absolute(journal)
     options.guardPlace(path)
     const session = new DeviceSession(device, path, options)
     session.#find()
@@ -119,10 +121,4 @@ export class DeviceSession extends JournaledTarget {
       message: `the journal ${printable(this.#path)} is damaged, and was not used: the writing begins anew`,
     })
   }
-}
-
-/** By what the device is known, so that the same command finds it again, whatever the device is called by then. */
-function usualPath({ known }: JournaledDevice): string {
-  const key = createHash('sha256').update(JSON.stringify(known)).digest('hex').slice(0, 24)
-  return inFolder(inFolder(stateFolder(), 'resume'), `device-${key}.journal`)
 }

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto'
 import type { LocationId } from '../../location/location.js'
+import { writeWhole } from '../../location/partial.js'
 import fs from '../../sys/host-fs.js'
-import { inFolder } from '../../sys/host-path.js'
-import { stateFolder } from '../../sys/self.js'
+import { folderPart } from '../../sys/host-path.js'
+import { resumeFile } from './resume-folder.js'
 
 /** What decides the bytes of an image besides its source and the options. */
 interface Identity {
@@ -25,15 +25,13 @@ interface Kept {
  * it and not sent again: nothing in this file is believed.
  */
 export class UploadSession {
-  readonly #folder = inFolder(stateFolder(), 'resume')
   readonly #path: string
   readonly #found: Kept | undefined
   #identity: Identity | undefined
 
   /** @param id of the target. */
   constructor(id: LocationId) {
-    const key = createHash('sha256').update(id).digest('hex').slice(0, 24)
-    this.#path = inFolder(this.#folder, `upload-${key}.json`)
+    this.#path = resumeFile('upload', id, 'json')
     this.#found = keptIn(this.#path)
   }
 
@@ -51,14 +49,13 @@ export class UploadSession {
     this.#identity = { uuid, time }
   }
 
-  /** Keeps what the target can go on with; whole at any moment. */
+  /** Keeps what the target can go on with; whole at any moment. @throws ImageError target. */
   save(state: unknown): void {
     if (this.#identity === undefined) throw new TypeError('the upload was not begun')
     const kept: Kept = { schema: 'vdisk.upload', schemaVersion: 1, identity: this.#identity, state }
-    fs.mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
-    const next = `${this.#path}.new`
-    fs.writeFileSync(next, JSON.stringify(kept), { mode: 0o600 })
-    fs.renameSync(next, this.#path)
+    fs.mkdirSync(folderPart(this.#path), { recursive: true, mode: 0o700 })
+    // What a crash of the system loses is sent once more.
+    writeWhole(this.#path, JSON.stringify(kept), 0o600, false)
   }
 
   /** Nothing is left to be gone on with. */
