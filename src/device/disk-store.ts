@@ -4,6 +4,7 @@ import { roundDown, roundUp } from '../binary/integers.js'
 import { memoryPage, pageAlignedMemory } from '../binary/pages.js'
 import { writeError } from '../block/file-store.js'
 import type { ByteStore } from '../block/types.js'
+import { assertWithin } from '../block/within.js'
 import { corrupt, isImageError, printable, refused, targetError, type Label } from '../errors.js'
 import { syscalls } from '../sys/syscalls.js'
 
@@ -90,12 +91,7 @@ export class DiskStore implements ByteStore {
   }
 
   read(position: number, target: Uint8Array): void {
-    if (position < 0 || position + target.length > this.size)
-      throw corrupt(
-        'E_TRUNCATED',
-        `${this.name}: ${target.length} bytes were to be read at byte ${position}, but it has ${this.size}`,
-        { details: { position } },
-      )
+    assertWithin(this, position, target.length)
     for (let done = 0; done < target.length;) {
       const at = position + done
       const start = roundDown(at, this.sectorSize)

@@ -1,6 +1,8 @@
+import { noRuns, runAt } from '../block/alternating-runs.js'
 import { ReadOnlyStore } from '../block/read-only-store.js'
 import type { ByteStore, Note } from '../block/types.js'
-import { corrupt, type ImageError, type Label } from '../errors.js'
+import { assertWithin } from '../block/within.js'
+import type { ImageError, Label } from '../errors.js'
 import { ThreadCalls } from '../sys/thread-calls.js'
 import type { FarAnswer, FarRequest } from './far-thread.js'
 
@@ -40,9 +42,9 @@ export interface FarStoreOptions {
   readonly data: object
   /** Bytes of the file's beginning that are read at once. */
   readonly headLength: number
-  /** How long an answer may take, and the first, in milliseconds. */
+  /** How long an answer may take, in milliseconds; and the first, where it is given longer. */
   readonly longest: number
-  readonly longestStart: number
+  readonly longestStart?: number
   /** The error where none comes. */
   readonly silent: () => ImageError
 }
@@ -71,15 +73,13 @@ export class FarStore extends ReadOnlyStore {
   /** Where a reader who goes forward would go on, and how far it has come. */
   #next = -1
   #steady = 0
-  #closed = false
-  /** What is known of the runs from `start` on: lengths, data and holes in turn, data first. */
-  #runs: { readonly start: number; readonly lengths: readonly number[] } = { start: 0, lengths: [] }
+  #runs = noRuns
 
   /**
    * Connects, and waits until it is known how large the file is.
    * @throws ImageError what the thread throws while it opens; `silent`.
    */
-  constructor({ name, program, data, headLength, longest, longestStart, silent }: FarStoreOptions) {
+  constructor({ name, program, data, headLength, longest, longestStart = longest, silent }: FarStoreOptions) {
     super()
     this.name = name
     this.#longest = longest
@@ -96,14 +96,14 @@ export class FarStore extends ReadOnlyStore {
   }
 
   read(position: number, target: Uint8Array): void {
-    this.#within(position, target.length)
+    assertWithin(this, position, target.length)
     this.#follow(position, target.length)
     for (let done = 0; done < target.length;) done += this.#readSome(position + done, target.subarray(done))
   }
 
   async fetch(position: number, target: Uint8Array): Promise<void> {
     const { buffer, byteOffset, length } = target
-    this.#within(position, length)
+    assertWithin(this, position, length)
     if (!(buffer instanceof SharedArrayBuffer)) {
       this.read(position, target)
       return
@@ -130,8 +130,6 @@ export class FarStore extends ReadOnlyStore {
   }
 
   [Symbol.dispose](): void {
-    if (this.#closed) return
-    this.#closed = true
     this.#thread.terminate()
   }
 
@@ -244,25 +242,10 @@ export class FarStore extends ReadOnlyStore {
   }
 
   #holeAt(position: number, limit: number): { readonly hole: boolean; readonly length: number } {
-    for (let isKnown = false; ; isKnown = true) {
-      let end = this.#runs.start
-      if (position >= end)
-        for (const [index, length] of this.#runs.lengths.entries()) {
-          end += length
-          if (position < end) return { hole: index % 2 === 1, length: Math.min(limit, end - position) }
-        }
-      if (isKnown) return { hole: false, length: limit }
-      const { runs = [] } = this.#thread.call({ kind: 'runs', offset: position }, this.#longest)
-      this.#runs = { start: position, lengths: runs }
-    }
-  }
-
-  #within(position: number, length: number): void {
-    if (position < 0 || position + length > this.size)
-      throw corrupt(
-        'E_TRUNCATED',
-        `${this.name}: ${length} bytes were to be read at byte ${position}, but it has ${this.size}`,
-        { details: { position } },
-      )
+    const known = runAt(this.#runs, position, limit)
+    if (known !== undefined) return known
+    const { runs = [] } = this.#thread.call({ kind: 'runs', offset: position }, this.#longest)
+    this.#runs = { start: position, lengths: runs }
+    return runAt(this.#runs, position, limit) ?? { hole: false, length: limit }
   }
 }

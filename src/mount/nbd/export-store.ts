@@ -1,6 +1,8 @@
 import { writeZeros } from '../../block/zeros.js'
 import { roundDown, roundUp } from '../../binary/integers.js'
+import { noRuns, runAt } from '../../block/alternating-runs.js'
 import type { ByteStore } from '../../block/types.js'
+import { assertWithin } from '../../block/within.js'
 import { corrupt, targetError, printable, type Label } from '../../errors.js'
 import { ThreadCalls } from '../../sys/thread-calls.js'
 import type { ExportFacts } from './client-negotiation.js'
@@ -30,12 +32,7 @@ export class ExportStore implements ByteStore {
   readonly #bounce = new SharedArrayBuffer(mebibyte)
   readonly #milliseconds: number
   #closed = false
-  /** What is known of the runs from `start` on: lengths, data and zeros in turn, data first. */
-  #known: { readonly start: number; readonly end: number; readonly lengths: readonly number[] } = {
-    start: 0,
-    end: 0,
-    lengths: [],
-  }
+  #known = noRuns
 
   /**
    * Connects, and waits until the export is open.
@@ -61,7 +58,7 @@ export class ExportStore implements ByteStore {
   }
 
   read(position: number, target: Uint8Array): void {
-    this.#within(position, target.length)
+    assertWithin(this, position, target.length)
     for (let done = 0; done < target.length;) {
       const { start, end } = this.#aligned(
         position + done,
@@ -76,7 +73,7 @@ export class ExportStore implements ByteStore {
   }
 
   async fetch(position: number, target: Uint8Array): Promise<void> {
-    this.#within(position, target.length)
+    assertWithin(this, position, target.length)
     const { buffer, byteOffset, length } = target
     const { start, end } = this.#aligned(position, position + length)
     if (start !== position || end !== position + length || !(buffer instanceof SharedArrayBuffer))
@@ -143,19 +140,15 @@ export class ExportStore implements ByteStore {
   /** What the server says of the run at `position`. */
   holeAt(position: number, limit: number): { readonly hole: boolean; readonly length: number } {
     if (this.facts.context === undefined) return { hole: false, length: limit }
-    if (position < this.#known.start || position >= this.#known.end) this.#look(position)
-    let { start } = this.#known
-    for (const [index, length] of this.#known.lengths.entries()) {
-      start += length
-      if (position < start) return { hole: index % 2 === 1, length: Math.min(limit, start - position) }
-    }
-    throw corrupt('E_NBD_PROTOCOL', `${this.name}: the server reports nothing about offset ${position}`)
-  }
-
-  #look(position: number): void {
+    const known = runAt(this.#known, position, limit)
+    if (known !== undefined) return known
     const { start } = this.#aligned(position, position + 1)
     const { runs = [] } = this.#call({ kind: 'status', offset: start, length: this.size - start })
-    this.#known = { start, end: start + runs.reduce((sum, length) => sum + length, 0), lengths: runs }
+    this.#known = { start, lengths: runs }
+    const found = runAt(this.#known, position, limit)
+    if (found === undefined)
+      throw corrupt('E_NBD_PROTOCOL', `${this.name}: the server reports nothing about offset ${position}`)
+    return found
   }
 
   [Symbol.dispose](): void {
@@ -174,15 +167,6 @@ export class ExportStore implements ByteStore {
     return { start: roundDown(start, minimum), end: Math.min(roundUp(end, minimum), this.size) }
   }
 
-  #within(position: number, length: number): void {
-    if (position < 0 || position + length > this.size)
-      throw corrupt(
-        'E_TRUNCATED',
-        `${this.name}: ${length} bytes were to be read at byte ${position}, but it has ${this.size}`,
-        { details: { position } },
-      )
-  }
-
   #changeable(position: number, length: number): void {
     if (this.facts.flags.readOnly) throw targetError('E_WRITE_PERMISSION', `${this.name} is served for reading only`)
     if (position < 0 || position + length > this.size)
@@ -191,7 +175,7 @@ export class ExportStore implements ByteStore {
         `${this.name}: ${length} bytes were to be written at byte ${position}, but it has ${this.size}`,
       )
     // What is known of runs may be wrong from now on.
-    this.#known = { start: 0, end: 0, lengths: [] }
+    this.#known = noRuns
   }
 
   /** Has the thread do something, and waits for it. */

@@ -86,13 +86,8 @@ export class NbdServer {
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve())
     })
-    this.end()
-    await closed
-  }
-
-  /** Ends all connections. */
-  end(): void {
     for (const connection of this.#connections) connection.close()
+    await closed
   }
 
   #accept(socket: net.Socket): void {

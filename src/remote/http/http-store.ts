@@ -12,15 +12,13 @@ export class HttpStore extends FarStore {
    */
   constructor(address: HttpAddress, options: ReaderOptions = usualOptions) {
     const name = address.label
-    // A range may be asked for several times, with pauses.
-    const longest = 12 * options.milliseconds
     super({
       name,
       program: new URL('./http-thread.js', import.meta.url),
       data: { address, options } satisfies HttpThreadData,
       headLength,
-      longest,
-      longestStart: longest,
+      // A range may be asked for several times, with pauses.
+      longest: 12 * options.milliseconds,
       silent: () => corrupt('E_HTTP_TIMEOUT', `${name}: the server does not answer`),
     })
   }
