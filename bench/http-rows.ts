@@ -1,9 +1,9 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
-import net, { type AddressInfo } from 'node:net'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { freePort } from '../test/support/ports.js'
 import { inBalancedOrder, run } from './measure.js'
 import {
   at,
@@ -140,12 +140,4 @@ async function delayed(children: ChildProcess[], port: number, milliseconds: num
   children.push(child)
   const line = await new Promise<Buffer>((resolve) => child.stdout.once('data', resolve))
   return Number(line.toString())
-}
-
-async function freePort(): Promise<number> {
-  const listener = net.createServer()
-  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
-  const { port } = listener.address() as AddressInfo
-  await new Promise((resolve) => listener.close(resolve))
-  return port
 }

@@ -8,6 +8,7 @@ import { root, vdisk } from '../support/cli.js'
 import { testFolder } from '../support/folder.js'
 import { assertSchema } from '../support/schemas.js'
 import { skipReason } from '../support/complete.js'
+import { listening } from '../support/ports.js'
 import { isInstalled, run } from '../support/tools.js'
 import { viewing } from '../support/viewing.js'
 
@@ -127,12 +128,8 @@ test('view: what it prints, and what keeps it from starting', async (t) => {
   fs.copyFileSync(disk, join(cwd, 'server.vhdx'))
   const missing = await vdisk(['view', 'nothing.vhdx'], { cwd })
   assert.equal(missing.code, 2)
-  const taken = createServer()
-  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
-  t.after(() => taken.close())
-  const address = taken.address()
-  assert.ok(typeof address === 'object' && address !== null)
-  const busy = await vdisk(['view', 'server.vhdx', '--port', String(address.port)], { cwd })
+  const taken = await listening(t, createServer())
+  const busy = await vdisk(['view', 'server.vhdx', '--port', String(taken)], { cwd })
   assert.equal(busy.code, 7)
   assert.match(busy.stderr, /^Error: vdisk cannot listen at port \d+: another program listens there\n.*\n.*--port/)
   const { code: noPort, stderr } = await vdisk(['view', 'server.vhdx', '--port', '70000'], { cwd })

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import https from 'node:https'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { vdisk } from '../support/cli.js'
@@ -9,6 +8,7 @@ import { skipReason } from '../support/complete.js'
 import { diskLike } from '../support/content.js'
 import { answer, faultServer } from '../support/fault-server.js'
 import { testFolder } from '../support/folder.js'
+import { listening } from '../support/ports.js'
 import { proxyServer } from '../support/proxy.js'
 import { isInstalled, run } from '../support/tools.js'
 
@@ -38,13 +38,8 @@ test('http: requests go through the proxies of the environment', { skip: noOpens
     { key: fs.readFileSync(key), cert: fs.readFileSync(certificate) },
     (request, response) => void answer(request, response, disk),
   )
-  await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', resolve))
-  t.after(() => {
-    secure.closeAllConnections()
-    secure.close()
-  })
   const { port } = new URL(url)
-  const securePort = (secure.address() as AddressInfo).port
+  const securePort = await listening(t, secure)
   const through = `http://ann:s%40cret@127.0.0.1:${proxy.port}`
   const env = { http_proxy: through, https_proxy: through, NODE_EXTRA_CA_CERTS: certificate }
   for (const [address, asked] of [

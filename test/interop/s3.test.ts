@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { convert, type ConvertOptions, type ConvertResult } from '../../src/operations/transfer/convert.js'
@@ -9,6 +9,7 @@ import { root } from '../support/cli.js'
 import { skipReason } from '../support/complete.js'
 import { diskLike } from '../support/content.js'
 import { testFolder } from '../support/folder.js'
+import { listening } from '../support/ports.js'
 import { noS3, S3Cli, s3Registry } from '../support/s3-plugin.js'
 import { noSwift, swift } from '../support/swift.js'
 import { isInstalled, run } from '../support/tools.js'
@@ -43,12 +44,10 @@ async function holding(
       } else upstream.write(bytes)
     })
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.after(() => {
     for (const socket of sockets) socket.destroy()
-    server.close()
   })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, held }
+  return { url: `http://127.0.0.1:${await listening(t, server)}`, held }
 }
 
 test(

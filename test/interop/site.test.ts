@@ -7,6 +7,7 @@ import { browser, browserMissing, complaints } from '../support/browser.js'
 import { root } from '../support/cli.js'
 import { skipReason } from '../support/complete.js'
 import { testFolder } from '../support/folder.js'
+import { listening } from '../support/ports.js'
 import { runIn } from '../support/tools.js'
 
 const site = join(root, 'site')
@@ -32,14 +33,7 @@ async function serving(t: TestContext, folder: string): Promise<string> {
         })
         .end(fs.readFileSync(found))
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const address = server.address()
-  assert.ok(typeof address === 'object' && address !== null)
-  return `http://127.0.0.1:${address.port}`
+  return `http://127.0.0.1:${await listening(t, server)}`
 }
 
 test('the site: every page of the manual, without dead links, on a phone and on a desk', { skip }, async (t) => {

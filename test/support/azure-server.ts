@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { TestContext } from 'node:test'
 import { answer } from './fault-server.js'
+import { listening } from './ports.js'
 
 const sector = 512
 const mostPages = 4 * 1024 * 1024
@@ -43,7 +44,7 @@ const rangesAtOnce = 3
 export async function azureServer(t: TestContext): Promise<AzureServer> {
   const blobs = new Map<string, ServedBlob>()
   const requests: AzureRequest[] = []
-  const server: Server = http.createServer((request, response) => {
+  const server = http.createServer((request, response) => {
     const parts: Buffer[] = []
     request.on('data', (part: Buffer) => parts.push(part))
     request.on('end', () => {
@@ -62,12 +63,7 @@ export async function azureServer(t: TestContext): Promise<AzureServer> {
       } else handle(blobs, asked, url, body, request, response)
     })
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const port = (server.address() as { readonly port: number }).port
+  const port = await listening(t, server)
   const made: AzureServer = {
     address: (name) =>
       `http://127.0.0.1:${port}/account/disks/${name}?sv=2022-11-02&sp=rcwd&se=2099-01-01&sig=SEcRet%2Fsig%3D`,

@@ -1,5 +1,6 @@
-import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { TestContext } from 'node:test'
+import { listening } from './ports.js'
 
 /** What was asked for, and how many bytes of it were sent. */
 export interface Served {
@@ -24,21 +25,14 @@ export async function faultServer(
   faults: Readonly<Record<string, Fault>> = {},
 ): Promise<FaultServer> {
   const served: Served[] = []
-  const server: Server = http.createServer((request, response) => {
+  const server = http.createServer((request, response) => {
     const record: Served = { range: request.headers.range, headers: request.headers, bytes: 0 }
     served.push(record)
     const name = (request.url ?? '').split('/')[1] ?? ''
     if (Object.hasOwn(faults, name) && faults[name]?.(request, response, served.length) === true) return
     record.bytes = answer(request, response, content())
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const address = server.address()
-  if (typeof address !== 'object' || address === null) throw new Error('the server has no port')
-  return { url: `http://127.0.0.1:${address.port}`, served }
+  return { url: `http://127.0.0.1:${await listening(t, server)}`, served }
 }
 
 /** The right answer; headers that were set before stay. @returns how many bytes were sent. */

@@ -1,6 +1,7 @@
 import http from 'node:http'
-import net, { type AddressInfo } from 'node:net'
+import net from 'node:net'
 import type { TestContext } from 'node:test'
+import { listening } from './ports.js'
 
 export interface TestProxy {
   readonly port: number
@@ -39,10 +40,5 @@ export async function proxyServer(t: TestContext): Promise<TestProxy> {
     })
     for (const one of [there, socket]) one.on('error', () => one.destroy())
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return { port: (server.address() as AddressInfo).port, asked }
+  return { port: await listening(t, server), asked }
 }

@@ -1,8 +1,8 @@
 import { createHash, createHmac } from 'node:crypto'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 import { answer } from './fault-server.js'
+import { listening } from './ports.js'
 
 /** A request that was answered. */
 export interface S3Request {
@@ -52,14 +52,9 @@ export class S3Server {
   }
 
   static async start(t: TestContext): Promise<S3Server> {
-    const listening = http.createServer()
-    await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve))
-    const server = new S3Server((listening.address() as AddressInfo).port)
-    listening.on('request', (request, response) => void server.#take(request, response))
-    t.after(() => {
-      listening.closeAllConnections()
-      listening.close()
-    })
+    const web = http.createServer()
+    const server = new S3Server(await listening(t, web))
+    web.on('request', (request, response) => void server.#take(request, response))
     return server
   }
 

@@ -1,11 +1,11 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import os from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { skipReason } from './complete.js'
 import { program } from './cli.js'
+import { freePort } from './ports.js'
 import { isInstalled } from './tools.js'
 
 const server = '/usr/sbin/sshd'
@@ -119,12 +119,4 @@ export function signal(pid: number, name: NodeJS.Signals): void {
   } catch {
     // It is gone already.
   }
-}
-
-async function freePort(): Promise<number> {
-  const listener = createServer()
-  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
-  const { port } = listener.address() as AddressInfo
-  await new Promise((resolve) => listener.close(resolve))
-  return port
 }
