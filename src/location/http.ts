@@ -44,7 +44,7 @@ export class HttpLocation implements Location {
 }
 
 /** The server and path of an address. */
-export function serverPlace(url: string): string {
+function serverPlace(url: string): string {
   const { origin, pathname } = new URL(url)
   return origin + pathname
 }

@@ -1,7 +1,7 @@
 import sax from 'sax'
 
 /** Answers of S3 are at most this long, in characters: a list of 1,000 parts has half of it. */
-export const longestAnswer = 1024 * 1024
+const longestAnswer = 1024 * 1024
 
 type Texts = Readonly<Record<string, string>>
 

@@ -112,7 +112,7 @@ export async function convertFrom(
   options: ConvertOptions,
 ): Promise<ConvertResult> {
   const given = { ...options, registry: options.registry ?? new Registry() }
-  if (options.resume === true || options.ifExists !== undefined) return await convertToFile(source, target, given)
+  if (options.resume === true || options.ifExists !== undefined) return await convertGoingOn(source, target, given)
   const convertOnce = async (forward?: ReadingForward): Promise<ConvertResult> =>
     await new Conversion(source, target, { ...given, forward }).run()
   // Standard input cannot be read a second time, and filesystems are read at any place.
@@ -125,8 +125,8 @@ export async function convertFrom(
   return isRaw ? await readingForward(convertOnce, { surveyed: true }) : await convertOnce()
 }
 
-/** Into a file of this computer, whose state counts: what is there already, or was begun. */
-async function convertToFile(
+/** Into a target whose state counts: what is there already, or was begun. */
+async function convertGoingOn(
   source: Source,
   target: TargetOutput,
   options: ConvertOptions & { readonly registry: Registry },

@@ -278,7 +278,7 @@ export class PageBlob implements Disposable {
   }
 }
 
-export function blobExists(label: Label): ImageError {
+function blobExists(label: Label): ImageError {
   return targetError('E_EXISTS', `the target ${label} exists already`, {
     hint: 'Use --force to replace it; what it holds is gone as soon as the upload begins.',
   })

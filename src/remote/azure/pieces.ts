@@ -1,5 +1,5 @@
 /** Most bytes that Put Page takes at once. */
-export const longestPiece = 4 * 1024 * 1024
+const longestPiece = 4 * 1024 * 1024
 
 /** Bytes that are sent together. */
 export interface PagePiece {
