@@ -1,6 +1,7 @@
 import type { Note } from '../block/types.js'
+import type { Work } from '../block/work.js'
 import { isImageError } from '../errors.js'
-import type { DiskImage, Finding } from './driver.js'
+import { compareContent, type DiskImage, type Finding } from './driver.js'
 
 /**
  * How far the check of an image goes that is only read, in steps of its driver: each a few milliseconds at most. That
@@ -12,6 +13,21 @@ const mostFindings = 4096
 /** A finding, for those who read the image. */
 export function findingNote({ code, structure, message }: Finding, name: string): Note {
   return { code, message: `${name}: ${structure}: ${message.replace(`${name}: `, '')}` }
+}
+
+/**
+ * What is wrong with the checksums of an image over a range that reading does not compare.
+ * @param isTaken those over its content are compared elsewhere. @throws ImageError as reading.
+ */
+export function* checksumFindings(
+  image: DiskImage,
+  offset: number,
+  length: number,
+  isTaken = false,
+): Work<void, Finding> {
+  const sums = isTaken ? undefined : image.contentSums?.(offset, length)
+  if (sums !== undefined) yield* compareContent(image, sums)
+  yield* image.verify?.(offset, length) ?? []
 }
 
 /**

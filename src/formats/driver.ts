@@ -1,7 +1,7 @@
-import type { ContentTaker } from '../block/content-taker.js'
 import type { ImageWriter } from '../block/image-writer.js'
 import { printable, usage, type HostPath, type ImageError } from '../errors.js'
 import type { Location } from '../location/location.js'
+import type { ContentSums } from './content-sums.js'
 import type { Finding } from './finding.js'
 import type { Certainty } from './wrapper.js'
 import type { BlockSource, ByteStore, Codec, Note, Section } from '../block/types.js'
@@ -9,6 +9,7 @@ import type { Work } from '../block/work.js'
 import type { OptionSpec, OptionValues } from './option-specs.js'
 
 export type { CopyTarget, ImageWriter } from '../block/image-writer.js'
+export { compareContent, type ContentSums } from './content-sums.js'
 export { chooseMember } from './members.js'
 export {
   ignoreChecksums,
@@ -18,7 +19,7 @@ export {
   type OptionSpec,
   type OptionValues,
 } from './option-specs.js'
-export { asWarning, type Finding } from './finding.js'
+export type { Finding } from './finding.js'
 export type {
   Appliance,
   Certainty,
@@ -73,13 +74,16 @@ export interface DiskImage extends BlockSource {
   /**
    * The checksums over the content of the whole disk, or of large parts of it, that are recorded for a range: for
    * commands that read all of it, which give it what they read and then ask what is wrong. Undefined: there are none.
-   * Formats that verify what they read leave it out. @param offset bytes.
+   * Formats that verify what they read leave it out.
+   * An error stops the command, a warning becomes a note; errors are warnings where the user sets
+   * {@link ignoreChecksums}, if the driver has that among its options for reading.
+   * @param offset bytes.
    */
   contentSums?(offset: number, length: number): ContentSums | undefined
   /**
    * Compares the checksums over a range that are not over its content: of what is stored, of the file. For commands
    * that read all of a disk, before they give anything out.
-   * Gives what `check` with `deep` gives; an error stops the command, a warning becomes a note.
+   * Gives what `check` with `deep` gives; errors and warnings are as those of `contentSums`.
    * @param offset bytes. @throws ImageError as reading.
    */
   verify?(offset: number, length: number): Work<void, Finding>
@@ -95,12 +99,6 @@ export interface DiskImage extends BlockSource {
    * Between findings it reports progress, every few tens of milliseconds: the caller may stop there.
    */
   check?(options?: CheckOptions): Work<void, Finding>
-}
-
-/** Checksums over content, which is taken while it is read. */
-export interface ContentSums extends ContentTaker {
-  /** What is wrong, when all was taken; an error stops the command, a warning becomes a note. */
-  findings(): Iterable<Finding>
 }
 
 export interface CheckOptions {

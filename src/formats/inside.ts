@@ -1,7 +1,7 @@
-import { giveContent } from '../block/content-taker.js'
 import type { Work } from '../block/work.js'
 import type { BlockSource, Extent, Note } from '../block/types.js'
 import { unsupported } from '../errors.js'
+import { checksumFindings } from './damage.js'
 import type { CheckOptions, Finding, ImageInside } from './driver.js'
 import type { OpenedImage } from './opened.js'
 
@@ -37,12 +37,7 @@ export class InsideImage implements ImageInside {
   }
 
   *verify(): Work<void, Finding> {
-    for (const { image } of this.#opened.layers) {
-      const sums = image.contentSums?.(0, image.capacity)
-      if (sums !== undefined) yield* giveContent(image, sums)
-      yield* sums?.findings() ?? []
-      yield* image.verify?.(0, image.capacity) ?? []
-    }
+    for (const { image } of this.#opened.layers) yield* checksumFindings(image, 0, image.capacity)
   }
 
   extentAt(offset: number, limit: number): Extent {

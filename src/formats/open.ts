@@ -25,6 +25,7 @@ import { InsideImage } from './inside.js'
 import { OpenedImage, type ImageFile, type Layer } from './opened.js'
 import type { ReadingForward } from './member-file.js'
 import { capacityNotes, digestOptions, ignoresDigests } from './outside.js'
+import { ignoreChecksums } from './option-specs.js'
 import { checkOptions, optionsAmong } from './options.js'
 import { detectFormat, ProbedFile, readAsRaw } from './probe.js'
 import { contentsOf, unwrap, type Contents, type Unwrapped } from './unwrap.js'
@@ -173,7 +174,7 @@ function* openInside(
   return new InsideImage(yield* openWork(store, place, { registry, scratchFolder, from }), formats)
 }
 
-/** What the image asked for was taken out of. */
+/** What the image asked for was taken out of: there is something around it. */
 interface Outside extends Unwrapped {
   readonly files: readonly ImageFile[]
 }
@@ -232,7 +233,7 @@ class ChainOpener {
           driver,
           notes,
           namedRaw: this.#namedRaw,
-        } = detectFormat(file, (outside?.location ?? self).name, outside !== undefined && outside.wrappings.length > 0))
+        } = detectFormat(file, (outside?.location ?? self).name, outside !== undefined))
       else {
         driver = this.#registry.get(this.#options.from)
         if (driver.plain === true) notes = readAsRaw(file)
@@ -289,6 +290,7 @@ class ChainOpener {
     role: 'image' | 'parent',
     outside?: Outside,
   ): Layer {
+    const { wrappings = [] } = outside ?? {}
     const files: ImageFile[] = [...(outside?.files ?? [])]
     const extra: Note[] = [...(outside?.notes ?? store.notes ?? [])]
     const further: ByteStore[] = []
@@ -296,9 +298,10 @@ class ChainOpener {
       this.#folders.push(...this.#gate.foldersOf(self))
       if (self.path !== undefined && outside === undefined)
         files.push(this.#watched(imageFile(self, store, role), store, extra))
+      const options = this.#optionsOf(driver)
       const context: OpenContext = {
         ...(role === 'image' && this.#options.snapshot !== undefined ? { snapshot: this.#options.snapshot } : {}),
-        options: this.#optionsOf(driver),
+        options,
         self: outside?.location ?? self,
         openInside: (inner, inside) => openInside(inner, inside, self, this.#options),
         openReference: (wanted, at) => {
@@ -312,7 +315,7 @@ class ChainOpener {
         },
       }
       const image = driver.open(store, context)
-      extra.push(...capacityNotes(outside?.wrappings ?? [], image, store.name))
+      extra.push(...capacityNotes(wrappings, image, store.name))
       return {
         name: store.name,
         location: self,
@@ -322,8 +325,8 @@ class ChainOpener {
         files,
         stores: [store, ...further],
         notes: [...notes, ...extra],
-        wrappings: outside?.wrappings ?? [],
-        ignoresDigests: ignoresDigests(outside?.wrappings ?? [], this.#options.options),
+        wrappings,
+        ignoresChecksums: options[ignoreChecksums.name] === true || ignoresDigests(wrappings, this.#options.options),
       }
     } catch (error) {
       for (const opened of further) opened[Symbol.dispose]()

@@ -3,10 +3,11 @@ import type { Location, LocationId } from '../location/location.js'
 import type { Work } from '../block/work.js'
 import { OverlaySource } from '../block/overlay.js'
 import { assertUnchanged } from '../block/changed.js'
-import { giveContent, type ContentTaker } from '../block/content-taker.js'
+import type { ContentTaker } from '../block/content-taker.js'
 import type { BlockSource, ByteStore, Extent, Note } from '../block/types.js'
-import { damageNotes, findingNote } from './damage.js'
-import { asWarning, type ContentSums, type DiskImage, type Finding, type FormatDriver } from './driver.js'
+import { checksumFindings, damageNotes, findingNote } from './damage.js'
+import type { ContentSums, DiskImage, Finding, FormatDriver } from './driver.js'
+import { asWarning } from './finding.js'
 import { ignoreChecksums, ignoreChecksumsHint } from './option-specs.js'
 import type { Wrapping } from './unwrap.js'
 import type { FoundBy } from '../location/gate.js'
@@ -46,8 +47,8 @@ export interface Layer {
   readonly stores: readonly ByteStore[]
   /** What it was taken out of, outermost first; empty for a file of its own. */
   readonly wrappings: readonly Wrapping[]
-  /** Whether digests that these have of it, and that are wrong, are warned of only. */
-  readonly ignoresDigests?: boolean
+  /** Whether checksums that it has, or that these have of it, and that are wrong, are only warned of. */
+  readonly ignoresChecksums?: boolean
   /** What is known besides the image's own notes. */
   readonly notes: readonly Note[]
 }
@@ -100,7 +101,7 @@ export class OpenedImage implements BlockSource {
   /** What is wrong with the layers that were asked about. */
   readonly #damage = new Map<Layer, readonly Note[]>()
   /** What {@link verify} warned of. */
-  readonly #verified = new Map<DiskImage, readonly Note[]>()
+  readonly #verified = new Map<Layer, readonly Note[]>()
   /** Further images that the disk is put together of. */
   readonly #others: readonly OpenedImage[]
 
@@ -195,7 +196,7 @@ export class OpenedImage implements BlockSource {
       ...layer.notes,
       ...layer.image.notes,
       ...this.#damageOf(layer).filter(({ code }) => !met.has(code)),
-      ...(this.#verified.get(layer.image) ?? []),
+      ...(this.#verified.get(layer) ?? []),
     ]
   }
 
@@ -253,7 +254,9 @@ export class OpenedImage implements BlockSource {
     const [layer, ...below] = this.layers
     if (layer === undefined || below.length > 0 || this.#source !== layer.image) return undefined
     const sums = layer.image.contentSums?.(0, this.capacity)
-    return sums === undefined ? undefined : new ContentProof(sums, (items) => this.#judge(layer, items))
+    return sums === undefined
+      ? undefined
+      : new ContentProof(sums, (found) => this.#judge(layer, found, canIgnore(layer.driver)))
   }
 
   /**
@@ -267,33 +270,25 @@ export class OpenedImage implements BlockSource {
   }
 
   *#verify(layer: Layer, isProven: boolean): Work<void> {
-    const { image, wrappings, ignoresDigests } = layer
+    const { image, driver, wrappings } = layer
     for (const { verify } of wrappings)
       for (const item of verify?.() ?? [])
-        if ('severity' in item) this.#judge(layer, [ignoresDigests === true ? asWarning(item) : item], true)
+        if ('severity' in item) this.#judge(layer, item, true)
         else yield item
     // What is put together of several places (a logical volume) may need all of the disk.
     const [offset, length] = this.start > 0 ? [this.start, this.capacity] : [0, image.capacity]
-    const sums = isProven ? undefined : image.contentSums?.(offset, length)
-    if (sums !== undefined) {
-      yield* giveContent(image, sums)
-      this.#judge(layer, sums.findings())
-    }
-    for (const item of image.verify?.(offset, length) ?? [])
-      if ('severity' in item) this.#judge(layer, [item])
+    for (const item of checksumFindings(image, offset, length, isProven))
+      if ('severity' in item) this.#judge(layer, item, canIgnore(driver))
       else yield item
   }
 
   /** What is wrong with a layer's checksums: an error is thrown, of a warning there is a note. */
-  #judge({ image, name, driver }: Layer, findings: Iterable<Finding>, isOutside = false): void {
-    for (const finding of findings) {
-      const { code, message } = findingNote(finding, name)
-      if (finding.severity === 'error') {
-        const canIgnore = isOutside || driver.openOptions?.some((option) => option.name === ignoreChecksums.name)
-        throw corrupt(code, message, { hint: canIgnore === true ? ignoreChecksumsHint : undefined })
-      }
-      this.#verified.set(image, [...(this.#verified.get(image) ?? []), { code, message }])
-    }
+  #judge(layer: Layer, found: Finding, isIgnorable: boolean): void {
+    const finding = isIgnorable && layer.ignoresChecksums === true ? asWarning(found) : found
+    const note = findingNote(finding, layer.name)
+    if (finding.severity === 'error')
+      throw corrupt(note.code, note.message, { hint: isIgnorable ? ignoreChecksumsHint : undefined })
+    this.#verified.set(layer, [...(this.#verified.get(layer) ?? []), note])
   }
 
   extentAt(offset: number, limit: number): Extent {
@@ -315,10 +310,10 @@ export class ContentProof implements ContentTaker {
   readonly start: number
   readonly end: number
   readonly #sums: ContentSums
-  readonly #judge: (findings: Iterable<Finding>) => void
+  readonly #judge: (finding: Finding) => void
   #taken: number
 
-  constructor(sums: ContentSums, judge: (findings: Iterable<Finding>) => void) {
+  constructor(sums: ContentSums, judge: (finding: Finding) => void) {
     this.start = sums.start
     this.end = sums.end
     this.#sums = sums
@@ -339,8 +334,13 @@ export class ContentProof implements ContentTaker {
   /** When all was read. @throws ImageError corrupt E_CHECKSUM, E_DIGEST. */
   assert(): void {
     if (this.#taken < this.end) throw new TypeError(`checksums were compared at offset ${this.#taken} of ${this.end}`)
-    this.#judge(this.#sums.findings())
+    for (const finding of this.#sums.findings()) this.#judge(finding)
   }
+}
+
+/** Whether images of a format are read on where their checksums are wrong, for who wants that. */
+function canIgnore({ openOptions = [] }: FormatDriver): boolean {
+  return openOptions.some(({ name }) => name === ignoreChecksums.name)
 }
 
 /** Layers as one disk, the first on top. */

@@ -3,7 +3,7 @@ import { crc32Zeros } from '../../binary/checksum.js'
 import { lastAtMost } from '../../binary/search.js'
 import type { ByteStore } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
-import { asWarning, type ContentSums, type Finding } from '../driver.js'
+import type { ContentSums, Finding } from '../driver.js'
 import type { Chunks, Part } from './chunks.js'
 import { checksumCrc32, chunkType } from './structs.js'
 import type { Trailer } from './trailer.js'
@@ -18,23 +18,16 @@ export class PartSums implements ContentSums {
   readonly start: number
   readonly end: number
   readonly #chunks: Chunks
-  readonly #ignore: boolean
   readonly #wanted: Uint8Array
   readonly #sums: Uint32Array
   /** The first chunk that ends behind what was taken. */
   #next: number
 
-  /** @param ignore wrong ones are warned of. */
-  constructor(
-    chunks: Chunks,
-    { offset, length }: { readonly offset: number; readonly length: number },
-    ignore: boolean,
-  ) {
+  constructor(chunks: Chunks, offset: number, length: number) {
     const { parts, starts } = chunks
     const isWanted = ({ start, length: size, checksumType }: Part): boolean =>
       checksumType === checksumCrc32 && start < offset + length && start + size > offset
     this.#chunks = chunks
-    this.#ignore = ignore
     this.#wanted = Uint8Array.from(parts, (part) => Number(isWanted(part)))
     this.#sums = new Uint32Array(parts.length)
     const wanted = parts.filter(isWanted)
@@ -56,9 +49,7 @@ export class PartSums implements ContentSums {
   *findings(): Generator<Finding> {
     for (const [index, { checksum }] of this.#chunks.parts.entries()) {
       const sum = this.#sums[index] ?? 0
-      if (this.#wanted[index] !== 1 || sum === checksum) continue
-      const finding = wrong(`part ${index}`, checksum, sum)
-      yield this.#ignore ? asWarning(finding) : finding
+      if (this.#wanted[index] === 1 && sum !== checksum) yield wrong(`part ${index}`, checksum, sum)
     }
   }
 

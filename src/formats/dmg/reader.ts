@@ -1,13 +1,12 @@
 import { safeNumber } from '../../binary/integers.js'
 import { lastAtMost } from '../../binary/search.js'
-import { giveContent } from '../../block/content-taker.js'
 import { extentFaults } from '../../block/extent-faults.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import type { ByteStore, Codec, Extent, Note, Section } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
 import { codecFor } from '../../codec/registry.js'
 import { corrupt, printable, unsupported } from '../../errors.js'
-import { asWarning, type CheckOptions, type ContentSums, type DiskImage, type Finding } from '../driver.js'
+import { compareContent, type CheckOptions, type ContentSums, type DiskImage, type Finding } from '../driver.js'
 import { readChunks, type Chunks } from './chunks.js'
 import { checkStored, PartSums } from './checksums.js'
 import { chunkType, codecOf, sectorLength } from './structs.js'
@@ -26,8 +25,6 @@ export interface DmgParts {
   readonly trailer: Trailer
   readonly tables: readonly Table[]
   readonly notes?: readonly Note[]
-  /** Wrong checksums are warned of, and do not keep the disk from being read. */
-  readonly ignoreChecksums?: boolean
 }
 
 /** An Apple disk image (UDIF): chunks, each stored in its own way. */
@@ -42,24 +39,14 @@ export class DmgImage extends ExtentSource implements DiskImage {
   readonly #codecs = new Map<number, Codec>()
 
   readonly #others: readonly ByteStore[]
-  readonly #ignoreChecksums: boolean
 
   /** @throws ImageError corrupt E_MAP, E_OVERLAP, E_TOO_LARGE. */
-  constructor({
-    store,
-    others = [],
-    data = store,
-    trailer,
-    tables,
-    notes = trailer.notes,
-    ignoreChecksums = false,
-  }: DmgParts) {
+  constructor({ store, others = [], data = store, trailer, tables, notes = trailer.notes }: DmgParts) {
     super(data)
     const chunks = readChunks(store.name, tables, trailer)
     this.#trailer = trailer
     this.#chunks = chunks
     this.#others = [store, ...others]
-    this.#ignoreChecksums = ignoreChecksums
     const stated = safeNumber(trailer.values.sectorCount * BigInt(sectorLength), `${store.name}: sector count`)
     this.capacity = Math.max(stated, chunks.end)
     this.notes =
@@ -149,29 +136,21 @@ export class DmgImage extends ExtentSource implements DiskImage {
       }
     }
     if (!deep || !isWhole) return
-    const sums = this.#partSums({ offset: 0, length: this.capacity }, false)
-    yield* giveContent(this, sums)
-    yield* sums.findings()
+    yield* compareContent(this, new PartSums(this.#chunks, 0, this.capacity))
     yield* checkStored(this.store, this.#trailer, this.#chunks)
   }
 
   contentSums(offset: number, length: number): ContentSums | undefined {
-    const sums = this.#partSums({ offset, length }, this.#ignoreChecksums)
+    const sums = new PartSums(this.#chunks, offset, length)
     return sums.start < sums.end ? sums : undefined
   }
 
   *verify(offset: number, length: number): Work<void, Finding> {
-    if (offset > 0 || length < this.capacity) return
-    for (const item of checkStored(this.store, this.#trailer, this.#chunks))
-      yield 'severity' in item && this.#ignoreChecksums ? asWarning(item) : item
+    if (offset === 0 && length >= this.capacity) yield* checkStored(this.store, this.#trailer, this.#chunks)
   }
 
   override [Symbol.dispose](): void {
     for (const store of this.#others) store[Symbol.dispose]()
-  }
-
-  #partSums(range: { readonly offset: number; readonly length: number }, ignore: boolean): PartSums {
-    return new PartSums(this.#chunks, range, ignore)
   }
 
   #checkPlace(offset: number, position: number, length: number): void {

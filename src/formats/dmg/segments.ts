@@ -22,13 +22,11 @@ interface Segment {
  */
 export function openDmg(store: ByteStore, context: OpenContext): DiskImage {
   const trailer = readTrailer(store)
-  const ignoreChecksums = context.options['ignore-checksums'] === true
-  if (trailer.values.segmentCount <= 1)
-    return new DmgImage({ store, trailer, tables: readTables(store, trailer), ignoreChecksums })
+  if (trailer.values.segmentCount <= 1) return new DmgImage({ store, trailer, tables: readTables(store, trailer) })
   const segments: Segment[] = []
   try {
     const notes = collect({ store, trailer }, context, segments)
-    return joinedImage(segments, notes, ignoreChecksums)
+    return joinedImage(segments, notes)
   } catch (error) {
     // The image's own store is closed by the caller.
     for (const segment of segments) if (segment.store !== store) segment.store[Symbol.dispose]()
@@ -94,7 +92,7 @@ function fits({ trailer: { values } }: Segment, given: Segment, number: number):
 }
 
 /** The data forks of all segments are one behind the other; places of chunks count from the start of the first. */
-function joinedImage(segments: readonly Segment[], notes: readonly Note[], ignoreChecksums: boolean): DiskImage {
+function joinedImage(segments: readonly Segment[], notes: readonly Note[]): DiskImage {
   let end = 0
   const ranges = segments.map(({ store, trailer }) => {
     const { dataFork: position, dataForkLength: length, values } = trailer
@@ -122,6 +120,5 @@ function joinedImage(segments: readonly Segment[], notes: readonly Note[], ignor
     trailer: { ...trailer, dataFork: 0, dataForkLength: end, position: Infinity, plist: undefined },
     tables: readTables(store, trailer),
     notes: [...notes, ...segments.flatMap((segment) => segment.trailer.notes)],
-    ignoreChecksums,
   })
 }

@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto'
-import { asWarning, type ContentSums, type Finding } from '../driver.js'
+import type { ContentSums, Finding } from '../driver.js'
 import type { Acquisition } from './acquisition.js'
 
 const zeros = new Uint8Array(1024 * 1024)
@@ -9,12 +9,9 @@ export class RecordedDigests implements ContentSums {
   readonly start = 0
   readonly end: number
   readonly #digests: readonly { readonly name: string; readonly recorded: string; readonly hash: Hash }[]
-  readonly #ignore: boolean
 
-  /** @param ignore wrong ones are warned of. */
-  constructor({ media, md5, sha1 }: Pick<Acquisition, 'media' | 'md5' | 'sha1'>, ignore = false) {
+  constructor({ media, md5, sha1 }: Pick<Acquisition, 'media' | 'md5' | 'sha1'>) {
     this.end = media.capacity
-    this.#ignore = ignore
     const of = (name: string, algorithm: string, recorded: string | undefined) =>
       recorded === undefined ? [] : [{ name, recorded, hash: createHash(algorithm) }]
     this.#digests = [...of('MD5', 'md5', md5), ...of('SHA-1', 'sha1', sha1)]
@@ -38,13 +35,12 @@ export class RecordedDigests implements ContentSums {
     for (const { name, recorded, hash } of this.#digests) {
       const found = hash.digest('hex')
       if (found === recorded) continue
-      const finding: Finding = {
+      yield {
         severity: 'error',
         code: 'E_DIGEST',
         structure: name,
         message: `the ${name} of the disk is ${found}, the one recorded when it was imaged is ${recorded}`,
       }
-      yield this.#ignore ? asWarning(finding) : finding
     }
   }
 }

@@ -25,12 +25,7 @@ function open(store: ByteStore, context: OpenContext): DiskImage {
   try {
     const { list, names, missing } = openSegments(store, context, others)
     const acquisition = readAcquisition(list)
-    return new EwfImage(store, acquisition, {
-      others,
-      names,
-      missing,
-      ignoreChecksums: context.options['ignore-checksums'] === true,
-    })
+    return new EwfImage(store, acquisition, { others, names, missing })
   } catch (error) {
     // The first store stays the caller's until the image exists.
     for (const other of others) other[Symbol.dispose]()

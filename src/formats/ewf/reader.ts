@@ -18,8 +18,6 @@ export interface EwfOptions {
   readonly names: readonly string[]
   /** Why there are none. */
   readonly missing?: ImageError
-  /** Warns where the digest of the disk is wrong, and reads on. */
-  readonly ignoreChecksums?: boolean
 }
 
 /** An image of a forensic acquisition: chunks of one size, each compressed or with a checksum, in one or more files. */
@@ -44,16 +42,10 @@ export class EwfImage extends ExtentSource implements DiskImage {
     pattern: false,
   }
   readonly #packed: 'zlib' | 'bzip2-unit'
-  readonly #ignoreChecksums: boolean
   #stored: Uint8Array = new Uint8Array(0)
 
-  constructor(
-    store: ByteStore,
-    acquisition: Acquisition,
-    { others, names, missing, ignoreChecksums = false }: EwfOptions,
-  ) {
+  constructor(store: ByteStore, acquisition: Acquisition, { others, names, missing }: EwfOptions) {
     super(store)
-    this.#ignoreChecksums = ignoreChecksums
     const { media } = acquisition
     this.#acquisition = acquisition
     this.#others = others
@@ -178,7 +170,7 @@ export class EwfImage extends ExtentSource implements DiskImage {
 
   /** The digests of the whole disk; of a part of it there are none. */
   contentSums(offset: number, length: number): ContentSums | undefined {
-    const digests = new RecordedDigests(this.#acquisition, this.#ignoreChecksums)
+    const digests = new RecordedDigests(this.#acquisition)
     return offset > 0 || length < this.capacity || digests.count === 0 ? undefined : digests
   }
 

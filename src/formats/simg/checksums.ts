@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { crc32Zeros } from '../../binary/checksum.js'
 import { lastAtMost } from '../../binary/search.js'
-import { asWarning, type ContentSums, type Finding } from '../driver.js'
+import type { ContentSums, Finding } from '../driver.js'
 import type { Sum } from './chunks.js'
 import type { SparsePart } from './joined.js'
 
@@ -17,7 +17,6 @@ export class SparseSums implements ContentSums {
   readonly start = 0
   readonly end: number
   readonly #part: SparsePart
-  readonly #ignore: boolean
   readonly #sums: readonly Sum[]
   readonly #findings: Finding[] = []
   /** The checksum that comes next, and what those of the disk so far are. */
@@ -25,12 +24,10 @@ export class SparseSums implements ContentSums {
   #withZeros = 0
   #without = 0
 
-  /** @param ignore wrong ones are warned of. */
-  constructor(part: SparsePart, ignore: boolean) {
+  constructor(part: SparsePart) {
     const { chunks } = part
     const recorded = Number(chunks.rows.find(({ name }) => name === 'imageChecksum')?.value ?? 0)
     this.#part = part
-    this.#ignore = ignore
     this.#sums = [
       ...chunks.sums,
       ...(recorded === 0 ? [] : [{ end: chunks.capacity, crc32: recorded, position: inHeader }]),
@@ -52,7 +49,7 @@ export class SparseSums implements ContentSums {
   }
 
   findings(): Iterable<Finding> {
-    return this.#ignore ? this.#findings.map(asWarning) : this.#findings
+    return this.#findings
   }
 
   /** @param more the sum with `length` bytes more, which begin at `at` of what is given. */

@@ -35,7 +35,7 @@ export function openSparse(store: ByteStore, context: OpenContext): DiskImage {
         code: 'W_EXTENT_GIVEN',
         message: `${store.name} is one part of the image that ${first.store.name} begins: the whole disk is read`,
       })
-    return new SparseImage([first, ...others], notes, context.options['ignore-checksums'] === true)
+    return new SparseImage([first, ...others], notes)
   } catch (error) {
     // The image's own store is closed by the caller.
     for (const part of parts) if (part !== own) part.store[Symbol.dispose]()

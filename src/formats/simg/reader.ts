@@ -1,11 +1,10 @@
 import type { Work } from '../../block/work.js'
 import { lastAtMost } from '../../binary/search.js'
-import { giveContent } from '../../block/content-taker.js'
 import { extentFaults } from '../../block/extent-faults.js'
 import { ExtentSource } from '../../block/extent-source.js'
 import { MemoryStore } from '../../block/memory-store.js'
 import type { Extent, Note, Section } from '../../block/types.js'
-import type { CheckOptions, ContentSums, DiskImage, Finding } from '../driver.js'
+import { compareContent, type CheckOptions, type ContentSums, type DiskImage, type Finding } from '../driver.js'
 import { SparseSums } from './checksums.js'
 import { kind } from './chunks.js'
 import { joinedChunks, type JoinedChunks, type SparsePart } from './joined.js'
@@ -23,14 +22,10 @@ export class SparseImage extends ExtentSource implements DiskImage {
   readonly notes: readonly Note[]
   readonly #parts: readonly SparsePart[]
   readonly #chunks: JoinedChunks
-  readonly #ignoreChecksums: boolean
   readonly #fills = new Map<number, MemoryStore>()
 
-  /**
-   * @param parts the first one's store is the image's own. @param ignoreChecksums wrong ones are warned of, and do not
-   * keep the disk from being read. @throws ImageError corrupt E_MAP, E_OVERLAP.
-   */
-  constructor(parts: readonly [SparsePart, ...SparsePart[]], notes: readonly Note[] = [], ignoreChecksums = false) {
+  /** @param parts the first one's store is the image's own. @throws ImageError corrupt E_MAP, E_OVERLAP. */
+  constructor(parts: readonly [SparsePart, ...SparsePart[]], notes: readonly Note[] = []) {
     super(parts[0].store)
     const [{ chunks }] = parts
     this.#parts = parts
@@ -39,7 +34,6 @@ export class SparseImage extends ExtentSource implements DiskImage {
     this.capacity = chunks.capacity
     this.grain = chunks.blockSize
     this.notes = notes
-    this.#ignoreChecksums = ignoreChecksums
   }
 
   protected runAt(offset: number, end: number): Extent {
@@ -88,28 +82,25 @@ export class SparseImage extends ExtentSource implements DiskImage {
       if ('error' in item)
         yield { severity: 'error', code: item.error.code, structure: 'chunk', message: item.error.message }
       else yield item
-    if (deep) yield* this.#checkSums(false)
+    if (deep) yield* this.#checkSums()
   }
 
   /** The checksums are over all of the disk from its start, whatever range is read. */
   contentSums(): ContentSums | undefined {
     const [part, ...others] = this.#parts
     if (part === undefined || others.length > 0) return undefined
-    const sums = new SparseSums(part, this.#ignoreChecksums)
+    const sums = new SparseSums(part)
     return sums.count > 0 ? sums : undefined
   }
 
   /** Those of several parts are each over a disk of their own. */
   *verify(): Work<void, Finding> {
-    if (this.#parts.length > 1) yield* this.#checkSums(this.#ignoreChecksums)
+    if (this.#parts.length > 1) yield* this.#checkSums()
   }
 
-  *#checkSums(ignore: boolean): Work<void, Finding> {
-    for (const part of this.#parts) {
-      const sums = new SparseSums(part, ignore)
-      yield* giveContent(this.#parts.length === 1 ? this : new SparseImage([part]), sums)
-      yield* sums.findings()
-    }
+  *#checkSums(): Work<void, Finding> {
+    for (const part of this.#parts)
+      yield* compareContent(this.#parts.length === 1 ? this : new SparseImage([part]), new SparseSums(part))
   }
 
   #filled(word: number): MemoryStore {
