@@ -10,19 +10,12 @@ import { UnitBuffers } from './fill.js'
 import { Growth } from './growth.js'
 import { Inline } from './inline.js'
 import { runLanes, type Ticket } from './lanes.js'
-import {
-  chunkLengthFor,
-  isReadPastCache,
-  lanesFor,
-  Plan,
-  type Chunk,
-  type ChunkContent,
-  type Shareable,
-} from './plan.js'
+import { chunkLengthFor, isReadPastCache, lanesFor, Plan, type Chunk, type Shareable } from './plan.js'
 import { defaultThreads, isHeavy, makeSlots, TaskPool, type Slot } from './pool.js'
+import { fillAndGive, prefill } from './prefill.js'
 import type { Progress } from './progress.js'
 import { Sharing } from './share.js'
-import { runTaskSync, type Task, type TaskResult } from './task.js'
+import { runTaskSync, type Task, type TaskContent, type TaskResult } from './task.js'
 import { blockLength } from './tree-hash.js'
 import { addWrite, writeAll, writeNow, type Write } from './write.js'
 import { placeRuns, type CopyJournal, type PlacedChunk, type Placement } from './placement.js'
@@ -241,13 +234,13 @@ class Mover {
       chunk.base === undefined || base === undefined || parts?.known !== undefined
         ? undefined
         : await prefill(chunk.base, base, chunk.offset, slot.bytes.subarray(slot.half))
-    const task = (content: Pick<Task, 'pieces' | 'present'>): Task => this.#task(chunk, content, below)
+    const task = (content: TaskContent): Task => this.#task(chunk, content, below)
     const result =
       giving === undefined
         ? await this.#scanned(chunk, slot, task, source)
-        : await this.#packedTaken(chunk, slot, task, giving)
+        : await this.#pool.run(task(await fillAndGive(chunk, source, slot, this.#pool, giving)), slot)
     await ticket.turn
-    if (giving === undefined) this.#content?.add(chunk.offset, this.#ownBytes(chunk, slot))
+    if (giving === undefined) this.#content?.add(chunk.offset, slot.bytes.subarray(0, chunk.length))
     digests?.add(chunk.offset, this.#own(chunk), result.digests ?? [])
     if (result.parts !== undefined) parts?.take(chunk.offset, result.parts)
     const writes = this.#place(chunk, result.runs)
@@ -259,11 +252,7 @@ class Mover {
     this.report(chunk.next)
   }
 
-  #task(
-    chunk: Chunk,
-    { pieces, present }: Pick<Task, 'pieces' | 'present'>,
-    base: Pick<Task, 'pieces' | 'present'> | undefined,
-  ): Task {
+  #task(chunk: Chunk, { pieces, present }: TaskContent, base: TaskContent | undefined): Task {
     const { target, digests, parts } = this.#options
     const own = this.#own(chunk)
     // The last chunk is padded with zeros to the target's unit: a format may round the disk up.
@@ -311,7 +300,7 @@ class Mover {
     const result = runTaskSync(task, slot.bytes, slot.half, this.#buffers)
     const took = milliseconds() - start
     if (!ticket.isTurn()) await ticket.turn
-    this.#content?.add(chunk.offset, this.#ownBytes(chunk, slot))
+    this.#content?.add(chunk.offset, slot.bytes.subarray(0, chunk.length))
     const now = milliseconds()
     const writes = this.#place(chunk, result.runs)
     const placed = this.#noted(chunk, result.runs, result)
@@ -327,27 +316,10 @@ class Mover {
     return true
   }
 
-  #ownBytes(chunk: Chunk, { bytes }: Slot): Uint8Array {
-    return bytes.subarray(0, this.#own(chunk))
-  }
-
-  /** Gives the chunk to what takes the content, and only then compresses it in its place. */
-  async #packedTaken(
-    chunk: Chunk,
-    slot: Slot,
-    task: (content: Pick<Task, 'pieces' | 'present'>) => Task,
-    giving: ContentPlace,
-  ): Promise<TaskResult> {
-    const filled = await prefill(chunk.content, this.#options.source, chunk.offset, slot.bytes)
-    await this.#pool.run({ mode: 'fill', unit: 0, length: chunk.length, ...filled }, slot)
-    await giving.give(chunk.offset, this.#ownBytes(chunk, slot))
-    return await this.#pool.run(task({ pieces: [], present: [{ at: 0, length: chunk.length }] }), slot)
-  }
-
   async #scanned(
     chunk: Chunk,
     slot: Slot,
-    task: (content: Pick<Task, 'pieces' | 'present'>) => Task,
+    task: (content: TaskContent) => Task,
     source: BlockSource,
   ): Promise<TaskResult> {
     try {
@@ -448,29 +420,4 @@ class Mover {
       total: this.#options.source.capacity,
     })
   }
-}
-
-/**
- * Reads what only this thread can read into the buffer, which lies in shared memory, and passes its place to the task
- * already.
- */
-export async function prefill(
-  content: ChunkContent,
-  source: BlockSource,
-  offset: number,
-  bytes: Uint8Array,
-): Promise<Pick<Task, 'pieces' | 'present'>> {
-  const fetches: Promise<void>[] = []
-  try {
-    for (const piece of content.local) {
-      const target = bytes.subarray(piece.at, piece.at + piece.length)
-      if (piece.fetch === undefined) source.read(offset + piece.at, target)
-      else fetches.push(piece.fetch(target))
-    }
-  } finally {
-    // Awaited even when one fails: nothing may still write into the buffer afterwards.
-    await Promise.allSettled(fetches)
-  }
-  await Promise.all(fetches)
-  return { pieces: content.pieces, present: content.local.map(({ at, length }) => ({ at, length })) }
 }

@@ -2,11 +2,11 @@ import type { BlockSource } from '../block/types.js'
 import type { ContentTaker } from '../block/content-taker.js'
 import { codecFor } from '../codec/registry.js'
 import type { CopyResult } from './copy.js'
-import { prefill } from './copy.js'
 import { ContentOrder, type ContentPlace } from './content-order.js'
 import { runLanes } from './lanes.js'
 import { Plan, type Chunk } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
+import { fillAndGive, prefill } from './prefill.js'
 import type { Progress } from './progress.js'
 
 export interface PackOptions {
@@ -70,18 +70,17 @@ export async function packUnits(options: PackOptions): Promise<CopyResult> {
 }
 
 async function packChunk(
-  { offset, length, content }: Chunk,
+  chunk: Chunk,
   slot: Slot,
   { source, codec, level, unitLength }: PackOptions,
   pool: TaskPool,
   giving: ContentPlace | undefined,
 ): Promise<Uint8Array> {
-  let filled = await prefill(content, source, offset, slot.bytes)
-  if (giving !== undefined) {
-    await pool.run({ mode: 'fill', unit: 0, length, ...filled }, slot)
-    await giving.give(offset, slot.bytes.subarray(0, length))
-    filled = { pieces: [], present: [{ at: 0, length }] }
-  }
+  const { offset, length, content } = chunk
+  const filled =
+    giving === undefined
+      ? await prefill(content, source, offset, slot.bytes)
+      : await fillAndGive(chunk, source, slot, pool, giving)
   const packing = { length: unitLength, codec, level }
   const { runs } = await pool.run({ mode: 'pack', unit: 0, length, packing, ...filled }, slot)
   const [run] = runs

@@ -58,13 +58,10 @@ export class PoolTasks {
     try {
       const length = await readUpTo(units[0]?.descriptor ?? -1, stored.subarray(0, end - start), start)
       const read = stored.subarray(0, length)
-      const runs = runsOf(units, read, start)
-      const alone = runs.flatMap((run) => (run.lengths === undefined ? run.units : []))
+      const { runs, alone } = runsOf(units, read, start)
       await allOf([
         this.#decodeEach(alone, read, start, target),
-        ...runs.flatMap(({ units: joined, lengths, isJoined }) =>
-          lengths === undefined ? [] : this.#decodeRun({ units: joined, lengths, isJoined }, read, start, target),
-        ),
+        ...runs.map((run) => this.#decodeRun(run, read, start, target)),
       ])
     } finally {
       this.#free.push(stored)
@@ -89,7 +86,7 @@ export class PoolTasks {
   }
 
   /** Decodes units by one call. @param start where in the file `stored` is from. */
-  async #decodeRun(run: JoinedRun, stored: Uint8Array, start: number, target: Uint8Array): Promise<void> {
+  async #decodeRun(run: UnitRun, stored: Uint8Array, start: number, target: Uint8Array): Promise<void> {
     const [first] = run.units
     if (first === undefined) return
     const { joined } = poolCodec(first.codec)
@@ -149,35 +146,45 @@ function encoderOf({ codec, level }: NonNullable<Task['packing']>): PoolEncoder 
 /** Units that one call decodes into one place. */
 interface UnitRun {
   readonly units: Packed[]
-  /** Bytes of each; undefined: there is one unit alone, which does not say how long it is. */
-  readonly lengths: number[] | undefined
+  /** Bytes of each, as it says itself. */
+  readonly lengths: number[]
   /** Whether each stands right behind the one before. */
   isJoined: boolean
 }
-type JoinedRun = UnitRun & { readonly lengths: number[] }
 
 /**
- * Units of a group, in the order of the disk, by the calls that decode them. @param start where in the file `stored` is
- * from.
+ * Units of a group, in the order of the disk, by the calls that decode them; those that do not say how long they are
+ * get a call for each. @param start where in the file `stored` is from.
  */
-function runsOf(units: readonly Packed[], stored: Uint8Array, start: number): UnitRun[] {
+function runsOf(
+  units: readonly Packed[],
+  stored: Uint8Array,
+  start: number,
+): { readonly runs: readonly UnitRun[]; readonly alone: readonly Packed[] } {
   const runs: UnitRun[] = []
+  const alone: Packed[] = []
   for (const unit of units) {
-    const at = unit.position - start
-    const isThere = at + unit.storedLength <= stored.length
-    const own = stored.subarray(at, at + unit.storedLength)
-    const length = isThere ? poolCodec(unit.codec).joined?.measure(own, unit.length) : undefined
+    const length = measured(unit, stored, start)
     const run = runs.at(-1)
     const last = run?.units.at(-1)
-    if (length === undefined || run?.lengths === undefined || last === undefined || !follows(unit, last))
-      runs.push({ units: [unit], lengths: length === undefined ? undefined : [length], isJoined: true })
+    if (length === undefined) alone.push(unit)
+    else if (run === undefined || last === undefined || !follows(unit, last))
+      runs.push({ units: [unit], lengths: [length], isJoined: true })
     else {
       run.isJoined &&= last.position + (run.lengths.at(-1) ?? 0) === unit.position
       run.units.push(unit)
       run.lengths.push(length)
     }
   }
-  return runs
+  return { runs, alone }
+}
+
+/** How many bytes a unit says that it has; undefined where it does not, or is not all there. */
+function measured(unit: Packed, stored: Uint8Array, start: number): number | undefined {
+  const { joined } = poolCodec(unit.codec)
+  const at = unit.position - start
+  if (joined === undefined || at + unit.storedLength > stored.length) return undefined
+  return joined.measure(stored.subarray(at, at + unit.storedLength), unit.length)
 }
 
 /** Whether a unit goes right behind another, and is of the same kind. */

@@ -6,7 +6,7 @@ import { memoryPage, pageAlignedMemory } from '../binary/pages.js'
 import { allOf } from './all-of.js'
 import { fillAsync, UnitBuffers } from './fill.js'
 import { PoolTasks } from './pool-task.js'
-import { runTaskAsync, type Task, type TaskResult } from './task.js'
+import { runTaskAsync, type Task, type TaskContent, type TaskResult } from './task.js'
 import type { WorkerReply, WorkerRequest, WorkerSetup } from './worker.js'
 import { allowedThreads } from '../sys/allowance.js'
 
@@ -38,8 +38,6 @@ export function makeSlots(count: number, chunkLength: number, withBase: boolean)
 export function defaultThreads(): number {
   return Math.min(8, allowedThreads())
 }
-
-type Content = Pick<Task, 'pieces' | 'present'>
 
 interface Waiting {
   resolve(result: TaskResult): void
@@ -89,7 +87,7 @@ export class TaskPool implements AsyncDisposable {
     return { ...task, ...content, base: below }
   }
 
-  async #read(content: Content, target: Uint8Array): Promise<Content> {
+  async #read(content: TaskContent, target: Uint8Array): Promise<TaskContent> {
     const plain = content.pieces.filter(({ kind }) => kind === 'data')
     if (plain.length === 0) return content
     await fillAsync(plain, target, this.#buffers)

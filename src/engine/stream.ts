@@ -3,10 +3,11 @@ import type { BlockSource, ByteStore } from '../block/types.js'
 import { CountingStore } from '../block/counting-store.js'
 import { MemoryStore } from '../block/memory-store.js'
 import type { CopyTarget, ImageWriter } from '../block/image-writer.js'
-import { copy, packingRoom, prefill, type CopyOptions, type CopyResult } from './copy.js'
+import { copy, packingRoom, type CopyOptions, type CopyResult } from './copy.js'
 import { runLanes } from './lanes.js'
 import { ContentReader, lanesFor, Plan, type ChunkContent } from './plan.js'
 import { defaultThreads, makeSlots, TaskPool, type Slot } from './pool.js'
+import { prefill } from './prefill.js'
 
 export interface StreamOptions extends Omit<CopyOptions, 'target'> {
   /** Makes the image's writer over a store that keeps its tables in memory. */

@@ -6,17 +6,18 @@ import { differingRuns, firstDifference, scanChunk, scanRanges, type ChunkPiece,
 import { blockDigest, blockLength, treeDigestLength, digestOfParts, partDigests } from './tree-hash.js'
 import { clearGaps, fillAsync, fillSync, type UnitBuffers } from './fill.js'
 
-/** The work on one chunk, as plain data: the same in the main thread and in a worker. */
-export interface Task {
-  readonly length: number
+/** What is to be in the buffer of a chunk; zeros are between. */
+export interface TaskContent {
   readonly pieces: readonly ChunkPiece[]
   /** Ranges already in the buffer, which must not be cleared. */
   readonly present: readonly { readonly at: number; readonly length: number }[]
+}
+
+/** The work on one chunk, as plain data: the same in the main thread and in a worker. */
+export interface Task extends TaskContent {
+  readonly length: number
   /** Set when the chunk is held against a second disk, in the second half of the buffer. */
-  readonly base?: {
-    readonly pieces: readonly ChunkPiece[]
-    readonly present: readonly { readonly at: number; readonly length: number }[]
-  }
+  readonly base?: TaskContent
   /**
    * `scan`: find the runs worth writing, in units of `unit` bytes; `compare`: find the first difference to the base,
    * and with a `unit` all units that differ;
