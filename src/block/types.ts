@@ -1,6 +1,8 @@
 import type { FieldRow } from '../binary/struct.js'
 import type { Label } from '../errors.js'
-import type { PoolUnit } from '../sys/codec-libraries.js'
+import type { PoolDecoder, PoolEncoder } from '../sys/pool-libraries.js'
+
+export type { PoolEncoder } from '../sys/pool-libraries.js'
 
 /** What every writing past the page cache is aligned to, in bytes: the largest logical sector there is. */
 export const directAlignment = 4096
@@ -111,7 +113,7 @@ export interface PoolCodec {
    * Fills the `output` of each unit. Resolves to false for each that the library refused: `decode` finds out why, or
    * accepts it.
    */
-  readonly decode?: (units: readonly PoolUnit[]) => Promise<readonly boolean[]>
+  readonly decode?: PoolDecoder
   /** Where units that stand one behind the other decode by one call. */
   readonly joined?: JoinedUnits
   /**
@@ -130,8 +132,6 @@ export interface JoinedUnits {
   /** Resolves to false where the library refused one of the units, and to true where they filled `target`. */
   decode(stored: Uint8Array, target: Uint8Array): Promise<boolean>
 }
-
-export type PoolEncoder = (units: readonly PoolUnit[]) => Promise<readonly (number | undefined)[]>
 
 /** Bytes that a {@link PoolEncoder} needs for the result, for a unit of `length` bytes. */
 export function poolRoom(length: number): number {

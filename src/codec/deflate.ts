@@ -1,7 +1,8 @@
 import zlib from 'node:zlib'
 import { corrupt } from '../errors.js'
 import type { Codec } from '../block/types.js'
-import { codecLibraries, poolLibraries } from '../sys/codec-libraries.js'
+import { codecLibraries } from '../sys/codec-libraries.js'
+import { poolLibraries } from '../sys/pool-libraries.js'
 
 /** Raw deflate (RFC 1951) without header or checksum, as in QCOW2 clusters. */
 export const deflateCodec: Codec = {

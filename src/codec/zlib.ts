@@ -1,7 +1,8 @@
 import zlib from 'node:zlib'
 import { corrupt } from '../errors.js'
 import type { Codec } from '../block/types.js'
-import { codecLibraries, poolLibraries } from '../sys/codec-libraries.js'
+import { codecLibraries } from '../sys/codec-libraries.js'
+import { poolLibraries } from '../sys/pool-libraries.js'
 
 /** What a unit may hold besides what is asked for: the largest chunk of an EWF image. */
 const longestUnit = 32 * 1024 * 1024

@@ -6,7 +6,8 @@ import zlib from 'node:zlib'
 import type * as ZstdWasm from '@bokuweb/zstd-wasm'
 import { corrupt, isImageError } from '../errors.js'
 import type { Codec, JoinedUnits, PoolEncoder } from '../block/types.js'
-import { codecLibraries, poolLibraries } from '../sys/codec-libraries.js'
+import { codecLibraries } from '../sys/codec-libraries.js'
+import { poolLibraries } from '../sys/pool-libraries.js'
 
 /** One-shot Zstandard: whole contents in, whole frames out. */
 export interface ZstdEncoder {

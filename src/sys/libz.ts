@@ -1,4 +1,5 @@
 import { codecKoffi, ifInstalled, loadLibrary, type Koffi } from './koffi.js'
+import { once } from './once.js'
 
 /** What one call did: bytes taken and given, and where the stream stands. */
 export interface InflateStep {
@@ -35,14 +36,14 @@ const stopBetween = 5
 /** Z_STREAM_END; Z_OK; Z_BUF_ERROR, which only means that more input or room is needed. */
 const streamEnd = 1
 const goodReturns = [0, -5]
-let loaded: OpenBlockInflate | null | undefined
+const load = once((): OpenBlockInflate | undefined => {
+  const koffi = codecKoffi()
+  return koffi === undefined ? undefined : ifInstalled(() => bind(koffi))
+})
 
 /** The system's zlib; undefined where it is not installed, or with VDISK_NO_NATIVE_CODECS set. */
 export function blockInflate(): OpenBlockInflate | undefined {
-  if (loaded !== undefined) return loaded ?? undefined
-  const koffi = codecKoffi()
-  loaded = (koffi === undefined ? undefined : ifInstalled(() => bind(koffi))) ?? null
-  return loaded ?? undefined
+  return load()
 }
 
 function bind(koffi: Koffi): OpenBlockInflate {

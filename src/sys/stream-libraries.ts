@@ -39,16 +39,17 @@ let loaded: StreamLibraries | undefined
 
 /** The libraries of this system, loaded at the first call; none with VDISK_NO_NATIVE_CODECS set. */
 export function streamLibraries(): StreamLibraries {
-  if (loaded !== undefined) return loaded
+  return (loaded ??= load())
+}
+
+function load(): StreamLibraries {
   const koffi = codecKoffi()
-  if (koffi === undefined) loaded = {}
-  else
-    loaded = {
-      ...ifInstalled(() => liblzma(koffi)),
-      ...ifInstalled(() => libbz2(koffi)),
-      ...ifInstalled(() => libzstd(koffi)),
-    }
-  return loaded
+  if (koffi === undefined) return {}
+  return {
+    ...ifInstalled(() => liblzma(koffi)),
+    ...ifInstalled(() => libbz2(koffi)),
+    ...ifInstalled(() => libzstd(koffi)),
+  }
 }
 
 /** A structure of C: memory that does not move. */
