@@ -1,3 +1,4 @@
+import { moveNumbers } from './move-numbers.js'
 import { lastAtMost } from './search.js'
 
 /**
@@ -65,13 +66,9 @@ export class NumberedPlaces {
   }
 
   #resize(length: number): void {
-    const grown = <T extends Uint32Array | Float64Array | Uint16Array>(from: T, to: T): T => {
-      to.set(from.subarray(0, Math.min(from.length, to.length)))
-      return to
-    }
-    this.#numbers = grown(this.#numbers, new Uint32Array(length))
-    this.#positions = grown(this.#positions, new Float64Array(length))
-    this.#words = grown(this.#words, new Uint16Array(length))
+    this.#numbers = moveNumbers(this.#numbers, new Uint32Array(length))
+    this.#positions = moveNumbers(this.#positions, new Float64Array(length))
+    this.#words = moveNumbers(this.#words, new Uint16Array(length))
   }
 
   /** By the low 16 bits, then by the high ones: archives of many terabytes have millions of them. */

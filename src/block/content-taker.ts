@@ -1,4 +1,5 @@
 import { decodeUnit } from './read.js'
+import { ReusedMemory } from './reused-memory.js'
 import type { BlockSource } from './types.js'
 import type { Work } from './work.js'
 
@@ -50,7 +51,7 @@ const pieceLength = 1024 * 1024
 /** Reads what a taker is to be given, in this thread. @throws ImageError as reading. */
 export function* giveContent(source: BlockSource, taker: ContentTaker): Work<void> {
   const piece = new Uint8Array(pieceLength)
-  let stored = new Uint8Array(0)
+  const stored = new ReusedMemory()
   for (let offset = taker.start; offset < taker.end;) {
     const extent = source.extentAt(offset, taker.end - offset)
     if (extent.kind === 'zero' || extent.kind === 'absent') {
@@ -60,11 +61,9 @@ export function* giveContent(source: BlockSource, taker: ContentTaker): Work<voi
       continue
     }
     const bytes = piece.subarray(0, Math.min(piece.length, extent.length))
-    if (extent.kind === 'packed' && bytes.length === extent.unitLength) {
-      // Fresh pages for each unit would cost as much as decoding it.
-      if (stored.length < extent.storedLength) stored = new Uint8Array(extent.storedLength)
-      decodeUnit(extent, bytes, stored.subarray(0, extent.storedLength))
-    } else source.read(offset, bytes)
+    if (extent.kind === 'packed' && bytes.length === extent.unitLength)
+      decodeUnit(extent, bytes, stored.take(extent.storedLength))
+    else source.read(offset, bytes)
     taker.take(offset, bytes)
     offset += bytes.length
     yield { done: offset, total: taker.end }

@@ -1,5 +1,6 @@
 import { corrupt } from '../errors.js'
 import type { BlockSource, Extent } from './types.js'
+import { ReusedMemory } from './reused-memory.js'
 
 interface Unit {
   readonly store: object
@@ -18,7 +19,7 @@ export class ExtentReader {
   readonly #source: Pick<BlockSource, 'capacity' | 'extentAt'>
   readonly #units: Unit[] = []
   #kept = 0
-  #stored: Uint8Array = new Uint8Array(0)
+  readonly #stored = new ReusedMemory()
 
   constructor(source: Pick<BlockSource, 'capacity' | 'extentAt'>) {
     this.#source = source
@@ -76,11 +77,10 @@ export class ExtentReader {
       freed = this.#units.pop()
       this.#kept -= freed?.bytes.length ?? 0
     }
-    if (this.#stored.length < extent.storedLength) this.#stored = new Uint8Array(extent.storedLength)
     const bytes = decodeUnit(
       extent,
       freed?.bytes.length === extent.unitLength ? freed.bytes : undefined,
-      this.#stored.subarray(0, extent.storedLength),
+      this.#stored.take(extent.storedLength),
     )
     this.#units.unshift({ store: extent.store, position: extent.position, unitOffset: extent.unitOffset, bytes })
     this.#kept += bytes.length

@@ -1,3 +1,4 @@
+import { moveNumbers } from '../binary/move-numbers.js'
 /** 64 MiB of them. */
 const maximumRuns = 4 * 1024 * 1024
 
@@ -64,8 +65,9 @@ export class RunMap {
   #makeRoom(): void {
     while (this.#count >= this.#limit) this.#fillGaps(this.#gap === 0 ? 65536 : this.#gap * 4)
     if (this.#count < this.#starts.length) return
-    this.#starts = grown(this.#starts, this.#limit)
-    this.#ends = grown(this.#ends, this.#limit)
+    const room = Math.min(this.#limit, this.#count * 2)
+    this.#starts = moveNumbers(this.#starts, new Float64Array(room))
+    this.#ends = moveNumbers(this.#ends, new Float64Array(room))
   }
 
   #fillGaps(gap: number): void {
@@ -79,10 +81,4 @@ export class RunMap {
     }
     this.#count = last + 1
   }
-}
-
-function grown(array: Float64Array, limit: number): Float64Array<ArrayBuffer> {
-  const larger = new Float64Array(Math.min(limit, array.length * 2))
-  larger.set(array)
-  return larger
 }

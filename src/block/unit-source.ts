@@ -1,3 +1,4 @@
+import { moveNumbers } from '../binary/move-numbers.js'
 import { ExtentReader } from './read.js'
 import type { BlockSource, ByteStore, Codec, Extent } from './types.js'
 
@@ -115,12 +116,8 @@ export class UnitList {
 
   #grow(): void {
     const size = 2 * this.#stored.length
-    const grown = <T extends Float64Array | Uint32Array>(from: T, to: T): T => {
-      to.set(from)
-      return to
-    }
-    this.#offsets = grown(this.#offsets, new Float64Array(size))
-    this.#positions = grown(this.#positions, new Float64Array(size))
-    this.#stored = grown(this.#stored, new Uint32Array(size))
+    this.#offsets = moveNumbers(this.#offsets, new Float64Array(size))
+    this.#positions = moveNumbers(this.#positions, new Float64Array(size))
+    this.#stored = moveNumbers(this.#stored, new Uint32Array(size))
   }
 }

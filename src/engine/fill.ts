@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import { corrupt } from '../errors.js'
 import { compressedError } from '../block/read.js'
+import { ReusedMemory } from '../block/reused-memory.js'
 import { codecFor } from '../codec/registry.js'
 import { allOf } from './all-of.js'
 import type { ChunkPiece } from './chunk.js'
@@ -13,20 +14,19 @@ const keptFrom = 1024 * 1024
 
 /** Buffers of one thread for the stored and the decoded bytes of a compressed unit, grown when a unit needs more. */
 export class UnitBuffers {
-  #stored = new Uint8Array(0)
-  #plain = new Uint8Array(0)
+  readonly #stored = new ReusedMemory()
+  readonly #plain = new ReusedMemory()
   #kept: Pick<Packed, 'descriptor' | 'position' | 'unitLength'> | undefined
 
   stored(length: number): Uint8Array {
-    if (this.#stored.length < length) this.#stored = new Uint8Array(length)
-    return this.#stored.subarray(0, length)
+    return this.#stored.take(length)
   }
 
   /** The content of a unit, where it is the one that was decoded last. */
   kept({ descriptor, position, unitLength }: Packed): Uint8Array | undefined {
     const { descriptor: ofKept, position: keptAt, unitLength: keptLength } = this.#kept ?? {}
     const same = ofKept === descriptor && keptAt === position && keptLength === unitLength
-    return same ? this.#plain.subarray(0, unitLength) : undefined
+    return same ? this.#plain.take(unitLength) : undefined
   }
 
   /** Remembers which unit {@link plain} holds. */
@@ -36,8 +36,7 @@ export class UnitBuffers {
 
   plain(length: number): Uint8Array {
     this.#kept = undefined
-    if (this.#plain.length < length) this.#plain = new Uint8Array(length)
-    return this.#plain.subarray(0, length)
+    return this.#plain.take(length)
   }
 }
 

@@ -1,3 +1,4 @@
+import { moveNumbers } from '../binary/move-numbers.js'
 import { unsupported } from '../errors.js'
 import type { ByteRun } from './types.js'
 import type { VolumeReader } from './volume-reader.js'
@@ -43,8 +44,8 @@ export class FileMap {
       if (this.#count === maximumPieces)
         throw unsupported('E_FS_LIMIT', `a file lies in more than ${maximumPieces} pieces`)
       if (this.#count === this.#starts.length) {
-        this.#starts = grown(this.#starts)
-        this.#positions = grown(this.#positions)
+        this.#starts = moveNumbers(this.#starts, new Float64Array(this.#count * 2))
+        this.#positions = moveNumbers(this.#positions, new Float64Array(this.#count * 2))
       }
       this.#starts[this.#count] = this.#length
       this.#positions[this.#count] = position ?? hole
@@ -104,10 +105,4 @@ export class FileMap {
     }
     return low
   }
-}
-
-function grown(array: Float64Array): Float64Array<ArrayBuffer> {
-  const larger = new Float64Array(array.length * 2)
-  larger.set(array)
-  return larger
 }

@@ -1,3 +1,4 @@
+import { moveNumbers } from '../binary/move-numbers.js'
 import type { UnitRun } from './unit-runs.js'
 
 /**
@@ -19,8 +20,8 @@ export class RunSet implements Iterable<UnitRun> {
     }
     if (last >= 0 && first < (this.#ends[last] ?? 0)) this.#sorted = false
     if (this.#count === this.#firsts.length) {
-      this.#firsts = grown(this.#firsts)
-      this.#ends = grown(this.#ends)
+      this.#firsts = moveNumbers(this.#firsts, new Float64Array(this.#count * 2))
+      this.#ends = moveNumbers(this.#ends, new Float64Array(this.#count * 2))
     }
     this.#firsts[this.#count] = first
     this.#ends[this.#count++] = first + count
@@ -56,12 +57,6 @@ export class RunSet implements Iterable<UnitRun> {
       (left, right) => (firsts[left] ?? 0) - (firsts[right] ?? 0),
     )
   }
-}
-
-function grown(array: Float64Array): Float64Array<ArrayBuffer> {
-  const larger = new Float64Array(array.length * 2)
-  larger.set(array)
-  return larger
 }
 
 /** What is in any of several ascending streams of runs, ascending and joined. */

@@ -5,10 +5,10 @@ import { checkOptions, optionsAmong } from './options.js'
 import type { Wrapping } from './unwrap.js'
 
 /** What a disk was taken out of. */
-type Outside = readonly Pick<Wrapping, 'verify' | 'capacity'>[]
+type Wrappings = readonly Pick<Wrapping, 'verify' | 'capacity'>[]
 
 /** An appliance may record another size than its disk has, which then counts. */
-export function capacityNotes(wrappings: Outside, { capacity }: DiskImage, name: string): Note[] {
+export function capacityNotes(wrappings: Wrappings, { capacity }: DiskImage, name: string): Note[] {
   const recorded = wrappings.find((wrapping) => wrapping.capacity !== undefined)?.capacity
   if (recorded === undefined || recorded === capacity) return []
   return [
@@ -20,12 +20,12 @@ export function capacityNotes(wrappings: Outside, { capacity }: DiskImage, name:
 }
 
 /** Options for reading a disk that was taken out of something that has digests of it. */
-export function digestOptions(wrappings: Outside): readonly OptionSpec[] {
+export function digestOptions(wrappings: Wrappings): readonly OptionSpec[] {
   return wrappings.some(({ verify }) => verify !== undefined) ? [ignoreChecksums] : []
 }
 
 /** Whether digests that are wrong are only warned of. @throws ImageError usage E_OPTION_VALUE. */
-export function ignoresDigests(wrappings: Outside, given: OptionValues = {}): boolean {
+export function ignoresDigests(wrappings: Wrappings, given: OptionValues = {}): boolean {
   const specs = digestOptions(wrappings)
   return checkOptions(specs, optionsAmong(specs, given), 'reading an appliance')[ignoreChecksums.name] === true
 }

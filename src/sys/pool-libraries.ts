@@ -17,8 +17,8 @@ export type PoolDecoder = (units: readonly PoolUnit[]) => Promise<readonly boole
 export type PoolEncoder = (units: readonly PoolUnit[]) => Promise<readonly (number | undefined)[]>
 
 /**
- * The libraries of codec-libraries.ts, called in the threads of Node's pool. Each call has a context of its own out of a
- * few, which are kept: making one costs as much as a unit.
+ * The libraries of codec-libraries.ts, called in the threads of Node's pool. Each call has a context of its own out of
+ * a few, which are kept: making one costs as much as a unit.
  */
 export interface PoolLibraries {
   /** Raw deflate by libdeflate. */

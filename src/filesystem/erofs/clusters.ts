@@ -93,9 +93,8 @@ export function compactIndex(reader: VolumeReader, { end, count, shift }: IndexP
     { from: start + before * 4, count: small, width: 2 },
     { from: start + before * 4 + small * 2, count: count - before - small, width: 4 },
   ]
-  const last = parts.findLast((part) => part.count > 0) ?? parts[0]
-  const pack = last?.width === 2 ? 32 : 8
-  const behind = last === undefined ? start : roundUp(last.from + last.count * last.width, pack)
+  const last = parts.findLast((part) => part.count > 0)
+  const behind = last === undefined ? start : roundUp(last.from + last.count * last.width, last.width === 2 ? 32 : 8)
   return { header, clusters: compact(reader, parts, header, shift), end: behind, isLong: false }
 }
 

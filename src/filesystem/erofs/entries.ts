@@ -1,3 +1,5 @@
+import { viewOf } from '../../binary/integers.js'
+
 /** Features that are refused by name (EROFS_FEATURE_INCOMPAT_*). */
 const namedFeatures: readonly (readonly [bit: number, title: string])[] = [
   [0x80, 'block numbers of 48 bits'],
@@ -63,7 +65,7 @@ export interface StoredMap {
 export const mapHeader = {
   size: 8,
   read(bytes: Uint8Array): StoredMap {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    const view = viewOf(bytes)
     const advice = view.getUint16(4, true)
     const algorithms = view.getUint8(6)
     return {

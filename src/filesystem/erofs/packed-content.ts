@@ -1,4 +1,6 @@
+import { moveNumbers } from '../../binary/move-numbers.js'
 import { Recent } from '../../binary/recent.js'
+import { lastAtMost } from '../../binary/search.js'
 import { unsupported } from '../../errors.js'
 import { damaged } from '../damage.js'
 import type { VolumeReader } from '../volume-reader.js'
@@ -63,7 +65,7 @@ export class PackedContent {
 
   read(offset: number, target: Uint8Array): void {
     for (let done = 0; done < target.length;) {
-      const index = this.#find(offset + done)
+      const index = lastAtMost(this.#starts, this.#count, offset + done)
       if (this.#index.header.fragment !== undefined && index === this.#count - 1) {
         this.#readFragment(offset + done, target.subarray(done))
         return
@@ -135,24 +137,13 @@ export class PackedContent {
     if (this.#count === mostExtents)
       throw unsupported('E_FS_LIMIT', `${this.#file.id} lies in more than ${mostExtents} pieces`)
     if (this.#count === this.#starts.length) {
-      this.#starts = longer(this.#starts, new Float64Array(this.#count * 2))
-      this.#positions = longer(this.#positions, new Float64Array(this.#count * 2))
-      this.#words = longer(this.#words, new Uint32Array(this.#count * 2))
+      this.#starts = moveNumbers(this.#starts, new Float64Array(this.#count * 2))
+      this.#positions = moveNumbers(this.#positions, new Float64Array(this.#count * 2))
+      this.#words = moveNumbers(this.#words, new Uint32Array(this.#count * 2))
     }
     this.#starts[this.#count] = start
     this.#positions[this.#count] = block * this.#file.blockSize
     this.#words[this.#count++] = wordOf(1, kind, isPartial)
-  }
-
-  #find(offset: number): number {
-    let low = 0
-    let high = this.#count
-    while (high - low > 1) {
-      const middle = Math.floor((low + high) / 2)
-      if ((this.#starts[middle] ?? 0) <= offset) low = middle
-      else high = middle
-    }
-    return low
   }
 
   #extent(index: number): Extent {
@@ -199,9 +190,4 @@ export class PackedContent {
 
 function wordOf(blocks: number, kind: number, isPartial: boolean): number {
   return blocks * 8 + kind * 2 + (isPartial ? 1 : 0)
-}
-
-function longer<Numbers extends Float64Array | Uint32Array>(from: Numbers, to: Numbers): Numbers {
-  to.set(from)
-  return to
 }

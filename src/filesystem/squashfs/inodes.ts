@@ -1,3 +1,4 @@
+import { moveNumbers } from '../../binary/move-numbers.js'
 import type { StructValues } from '../../binary/struct.js'
 import { viewOf } from '../../binary/integers.js'
 import { unsupported } from '../../errors.js'
@@ -81,11 +82,7 @@ export class SquashfsInodes {
     // Memory grows with what is really there.
     let words = new Uint32Array(Math.min(count, 1024))
     for (let index = 0; index < count; index++) {
-      if (index === words.length) {
-        const longer = new Uint32Array(Math.min(count, words.length * 2))
-        longer.set(words)
-        words = longer
-      }
+      if (index === words.length) words = moveNumbers(words, new Uint32Array(Math.min(count, index * 2)))
       words[index] = cursor.u32()
     }
     const positions = new Float64Array(count)

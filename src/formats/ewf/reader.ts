@@ -5,6 +5,7 @@ import { codecFor } from '../../codec/registry.js'
 import { corrupt, isImageError, printable, type ImageError } from '../../errors.js'
 import type { CheckOptions, ContentSums, DiskImage, FileReference, Finding } from '../driver.js'
 import { decodeUnit } from '../../block/read.js'
+import { ReusedMemory } from '../../block/reused-memory.js'
 import type { Acquisition } from './acquisition.js'
 import { ChunkTables, type StoredChunk } from './chunk-tables.js'
 import { RecordedDigests } from './digests.js'
@@ -42,7 +43,7 @@ export class EwfImage extends ExtentSource implements DiskImage {
     pattern: false,
   }
   readonly #packed: 'zlib' | 'bzip2-unit'
-  #stored: Uint8Array = new Uint8Array(0)
+  readonly #stored = new ReusedMemory()
 
   constructor(store: ByteStore, acquisition: Acquisition, { others, names, missing }: EwfOptions) {
     super(store)
@@ -211,12 +212,8 @@ export class EwfImage extends ExtentSource implements DiskImage {
   /** What a whole chunk holds. @param content memory for it, which is used again. */
   #decoded(extent: Extent, content: Uint8Array): Uint8Array {
     const bytes = content.subarray(0, extent.length)
-    if (extent.kind !== 'packed') this.read(extent.offset, bytes)
-    else {
-      // Fresh pages for each chunk would cost as much as decoding it.
-      if (this.#stored.length < extent.storedLength) this.#stored = new Uint8Array(extent.storedLength)
-      decodeUnit(extent, bytes, this.#stored.subarray(0, extent.storedLength))
-    }
+    if (extent.kind === 'packed') decodeUnit(extent, bytes, this.#stored.take(extent.storedLength))
+    else this.read(extent.offset, bytes)
     return bytes
   }
 

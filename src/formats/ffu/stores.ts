@@ -1,3 +1,4 @@
+import { moveNumbers } from '../../binary/move-numbers.js'
 import { roundUp, viewOf } from '../../binary/integers.js'
 import { NumberedPlaces } from '../../binary/numbered-places.js'
 import { SparseBits } from '../../binary/sparse-bits.js'
@@ -172,9 +173,9 @@ function readDescriptors(bytes: Uint8Array, expected: number, name: string): Des
       throw fault()
     while (count + locations * length > room) {
       room = Math.min(most, 2 * room + 64)
-      blocks = grown(blocks, new Uint32Array(room))
-      fromEnd = grown(fromEnd, new Uint8Array(room))
-      payload = grown(payload, new Uint32Array(room))
+      blocks = moveNumbers(blocks, new Uint32Array(room))
+      fromEnd = moveNumbers(fromEnd, new Uint8Array(room))
+      payload = moveNumbers(payload, new Uint32Array(room))
     }
     for (let location = 0; location < locations; location++, at += 8) {
       const method = view.getUint32(at, true)
@@ -192,11 +193,6 @@ function readDescriptors(bytes: Uint8Array, expected: number, name: string): Des
   }
   if (at !== bytes.length) throw fault()
   return { blocks, fromEnd, payload, count, stored }
-}
-
-function grown<T extends Uint32Array | Uint8Array>(from: T, to: T): T {
-  to.set(from)
-  return to
 }
 
 /** How many blocks from the start and from the end are spoken of. */

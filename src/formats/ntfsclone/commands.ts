@@ -1,3 +1,4 @@
+import { moveNumbers } from '../../binary/move-numbers.js'
 import type { ByteStore } from '../../block/types.js'
 import { corrupt, hints, type ImageError } from '../../errors.js'
 import { commandByte, gapLength } from './structs.js'
@@ -173,15 +174,9 @@ export class Commands {
 
   #grow(): void {
     const size = 2 * this.#kinds.length
-    const starts = new Float64Array(size)
-    const positions = new Float64Array(size)
-    const kinds = new Uint8Array(size)
-    starts.set(this.#starts)
-    positions.set(this.#positions)
-    kinds.set(this.#kinds)
-    this.#starts = starts
-    this.#positions = positions
-    this.#kinds = kinds
+    this.#starts = moveNumbers(this.#starts, new Float64Array(size))
+    this.#positions = moveNumbers(this.#positions, new Float64Array(size))
+    this.#kinds = moveNumbers(this.#kinds, new Uint8Array(size))
   }
 
   #gap(position: number): number {

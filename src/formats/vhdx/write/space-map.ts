@@ -1,4 +1,5 @@
 import { writeZeros } from '../../../block/zeros.js'
+import { moveNumbers } from '../../../binary/move-numbers.js'
 import { ceilDivide, roundUp } from '../../../binary/integers.js'
 import type { ByteStore } from '../../../block/types.js'
 import { corrupt, hints, targetError, unsupported } from '../../../errors.js'
@@ -167,11 +168,8 @@ export class SpaceMap {
 
   #reach(end: number): void {
     if (end <= this.#end) return
-    if (end > this.#used.length * 8) {
-      const more = new Uint8Array(Math.max(this.#used.length * 2, ceilDivide(end, 8)))
-      more.set(this.#used)
-      this.#used = more
-    }
+    if (end > this.#used.length * 8)
+      this.#used = moveNumbers(this.#used, new Uint8Array(Math.max(this.#used.length * 2, ceilDivide(end, 8))))
     this.#free += end - this.#end
     this.#end = end
   }
