@@ -8,10 +8,9 @@ import fs from '../../sys/host-fs.js'
 import { inFolder } from '../../sys/host-path.js'
 import { check, type LayerCheck } from '../check/check.js'
 import { KnownBlocks } from '../imaging/blocks-file.js'
-import { readImageRecord } from '../imaging/record.js'
 import { hash } from '../inspect/hash.js'
 import { holdingSet } from './lock.js'
-import { linksOf, recordsOf, setFolder, type DamagedPoint, type LinkedPoint } from './set.js'
+import { linksOf, recordsOf, setFolder, type DamagedPoint, type LinkedPoint, type Point } from './set.js'
 import { imagesOf } from '../../location/backup-set.js'
 
 export interface CheckSetOptions {
@@ -68,13 +67,11 @@ export async function checkSet(set: string, options: CheckSetOptions): Promise<C
 async function checkHeld(folder: HostPath, options: CheckSetOptions): Promise<CheckSetResult> {
   const links = linksOf(imagesOf(folder))
   const checking = new Checking(options)
-  const { damaged } = recordsOf(folder)
+  const { points, damaged } = recordsOf(links)
   checking.records(damaged)
   await checking.structures(links)
-  const points = links.filter(
-    ({ isPoint, problem, path }) => isPoint && problem === undefined && !damaged.some((one) => one.path === path),
-  )
-  const parts = points.map((point) => ({ point, pieces: piecesOf(point, links) }))
+  const whole = points.filter(({ problem }) => problem === undefined)
+  const parts = whole.map((point) => ({ point, pieces: piecesOf(point, links) }))
   const pieces = parts.flatMap((part) => part.pieces ?? [])
   const stored = pieces.reduce((sum, { length }) => sum + length, 0)
   const start = options.sample >= 100 ? undefined : readCursor(folder)
@@ -110,8 +107,8 @@ const isBefore = ({ point, offset }: Piece, cursor: Cursor): boolean =>
  * The blocks of a point that its own image has something of: the others are its parent's, and checked there. Undefined
  * where there are no digests of them.
  */
-function piecesOf(point: LinkedPoint, links: readonly LinkedPoint[]): Piece[] | undefined {
-  using known = blocksOf(point.path)
+function piecesOf(point: LinkedPoint & Point, links: readonly LinkedPoint[]): Piece[] | undefined {
+  using known = blocksOf(point)
   if (known === undefined) return undefined
   using opened = openFile(point.path)
   const { blockLength, diskSize } = known
@@ -138,9 +135,7 @@ function piecesOf(point: LinkedPoint, links: readonly LinkedPoint[]): Piece[] | 
 }
 
 /** The digests beside an image, where they are those that its record is of; the caller closes them. */
-function blocksOf(path: HostPath): KnownBlocks | undefined {
-  const record = readImageRecord(path)
-  if (record === undefined) return undefined
+function blocksOf({ path, record }: Point): KnownBlocks | undefined {
   try {
     const known = new KnownBlocks(path)
     if (known.root === record.digests.disk.digest) return known
@@ -227,10 +222,10 @@ class Checking {
   }
 
   /** Points without digests of their blocks: only all of it can be compared, with the digest in the record. */
-  async withoutDigests(points: readonly LinkedPoint[], all: boolean): Promise<void> {
-    for (const { path, time } of points) {
-      const disk = readImageRecord(path)?.digests.disk
-      if (!all || disk === undefined) {
+  async withoutDigests(points: readonly Point[], all: boolean): Promise<void> {
+    for (const { path, time, record } of points) {
+      const { disk } = record.digests
+      if (!all) {
         this.#add({
           point: time,
           code: 'W_NO_BLOCKS',

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Registry } from '../../formats/registry.js'
 import { isImageError, stopIfAborted, usage } from '../../errors.js'
 import { openFile } from '../../formats/open.js'
+import { imagesOf } from '../../location/backup-set.js'
 import { resolvePath } from '../../filesystem/path.js'
 import type { FileNode } from '../../filesystem/types.js'
 import { readPartitionTable } from '../../partition/index.js'
@@ -56,7 +57,7 @@ export async function findInSet(set: string, path: string, options: FindOptions 
       hint: 'Write it as the system that is backed up has it, seen from its partition: /etc/fstab',
     })
   const search = new Search(folder, path, options)
-  const { points, damaged } = recordsOf(folder)
+  const { points, damaged } = recordsOf(imagesOf(folder))
   for (const [done, point] of points.entries()) {
     options.onProgress?.({ phase: 'check', done, total: points.length })
     await search.look(point)

@@ -50,8 +50,8 @@ export function listSet(set: string): SetList {
   const address = parsePoint(set)
   const folder = setFolder(address?.folder ?? set)
   const one = address === undefined || fs.existsSync(set) ? undefined : findPoint({ ...address, folder })
-  const { points, damaged } = recordsOf(folder)
   const images = imagesOf(folder)
+  const { points, damaged } = recordsOf(images)
   const links = new Map(linksOf(images).map((link) => [link.path, link]))
   const kept = keptPoints(
     points.map(({ time }) => time),

@@ -68,7 +68,7 @@ export class Merge {
     flushFolder(this.#folder)
     for (const { path } of linked) relinkChain(path, this.#child, { ofSet: true })
     rebind(this.#bound)
-    settle(this.#folder)
+    settle(linksOf(imagesOf(this.#folder)))
     flushFolder(this.#folder)
   }
 

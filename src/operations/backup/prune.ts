@@ -1,7 +1,6 @@
 import type { Note } from '../../block/types.js'
 import type { Progress } from '../../engine/index.js'
 import { isImageError, printable, refused, usage, type HostPath } from '../../errors.js'
-import { openFile } from '../../formats/open.js'
 import { imagesOf } from '../../location/backup-set.js'
 import fs from '../../sys/host-fs.js'
 import { lastPart } from '../../sys/host-path.js'
@@ -15,7 +14,6 @@ import {
   companionsOf,
   flushFolder,
   imagesSize,
-  inodeOf,
   linksOf,
   recordsOf,
   removeLeftovers,
@@ -70,13 +68,14 @@ async function pruneHeld(folder: HostPath, options: PruneOptions): Promise<Prune
       hint: 'Give --keep-last, --keep-daily, --keep-weekly or --keep-monthly, here or to vdisk backup init.',
     })
   const { dryRun = false } = options
-  guardWhole(folder)
+  const links = linksOf(imagesOf(folder))
+  guardWhole(folder, links)
   if (!dryRun) {
     removeLeftovers(folder)
-    settle(folder)
+    settle(links)
   }
   const before = imagesSize(folder)
-  const plan = new PrunePlan(folder, policy, options)
+  const plan = new PrunePlan(folder, links, policy, options)
   if (!dryRun) await runSteps(plan.steps)
   return {
     set: folder,
@@ -93,9 +92,9 @@ async function pruneHeld(folder: HostPath, options: PruneOptions): Promise<Prune
  * What an image that cannot be read needs is not known: it may be the very one that no other seems to need.
  * @throws ImageError refused E_SET_DAMAGED
  */
-function guardWhole(folder: HostPath): void {
-  const { damaged } = recordsOf(folder)
-  const unread = linksOf(imagesOf(folder)).filter(({ problem }) => problem !== undefined)
+function guardWhole(folder: HostPath, links: readonly LinkedPoint[]): void {
+  const { damaged } = recordsOf(links)
+  const unread = links.filter(({ problem }) => problem !== undefined)
   const [first, ...others] = [...unread, ...damaged]
   if (first === undefined) return
   const more = others.length === 0 ? '' : ` (and ${others.length} more)`
@@ -123,16 +122,15 @@ class PrunePlan {
   readonly #links: Map<HostPath, LinkedPoint>
   readonly #kept: ReadonlyMap<string, readonly KeepReason[]>
 
-  constructor(folder: HostPath, policy: Policy, options: PruneOptions) {
+  constructor(folder: HostPath, links: readonly LinkedPoint[], policy: Policy, options: PruneOptions) {
     this.#folder = folder
     this.#options = options
-    const links = linksOf(imagesOf(folder))
     this.#links = new Map(links.map((link) => [link.path, link]))
     this.#kept = keptPoints(
       links.filter(({ isPoint }) => isPoint).map(({ time }) => time),
       policy,
     )
-    const foreign = new Map(links.map(({ path }) => [path, foreignChildren(path, folder, links)]))
+    const foreign = new Map(links.map((link) => [link.path, foreignChildren(link, folder, links)]))
     // The newest first: what nothing needs goes, and then its parent may be such a one.
     for (const { path } of links.toReversed()) this.#remove(path, foreign)
     // The oldest first: each content is moved once.
@@ -227,20 +225,12 @@ class PrunePlan {
 }
 
 /** Files in the set's folder that are no images of the set and have one of them as their parent. */
-function foreignChildren(path: HostPath, folder: HostPath, links: readonly LinkedPoint[]): readonly string[] {
-  try {
-    using opened = openFile(path, { chain: 'optional' })
-    const [file] = opened.top.files
-    if (file === undefined) return []
-    return childrenOf(
-      file,
-      opened.top.image.identity,
-      [folder],
-      links.map((link) => inodeOf(link.path)),
-      {},
-    )
-  } catch (error) {
-    if (!isImageError(error)) throw error
-    return []
-  }
+function foreignChildren(
+  { file, identity }: LinkedPoint,
+  folder: HostPath,
+  links: readonly LinkedPoint[],
+): readonly string[] {
+  if (file === undefined) return []
+  const ofSet = links.flatMap((link) => link.file ?? [])
+  return childrenOf(file, identity, [folder], ofSet, {})
 }

@@ -12,7 +12,16 @@ import { imageDisk, type ImageDiskResult } from '../imaging/image.js'
 import { thisMachine } from '../in-use/machine.js'
 import type { DirtyChoice } from '../transfer/used-only.js'
 import { holdingSet } from './lock.js'
-import { findSource, flushFolder, linksOf, pointsOf, recordsOf, removeLeftovers, setFolder, type Point } from './set.js'
+import {
+  findSource,
+  flushFolder,
+  linksOf,
+  recordsOf,
+  removeLeftovers,
+  setFolder,
+  type DamagedPoint,
+  type Point,
+} from './set.js'
 import { settle } from './settle.js'
 import { readSetSettings, writeSettings, type SetSettings } from './settings.js'
 
@@ -64,13 +73,14 @@ async function runHeld(folder: HostPath, options: RunSetOptions): Promise<RunSet
   const settings = readSetSettings(folder)
   if (!dryRun) {
     removeLeftovers(folder)
-    settle(folder)
+    settle(linksOf(imagesOf(folder)))
   }
   const disk = findSource(settings.source, options.disk, platform, options.allowOtherDisk)
-  const points = pointsOf(folder)
+  const images = imagesOf(folder)
+  const { points, damaged } = recordsOf(images)
   const { since, why } = choose(points, settings, options, findDevice(disk, platform).size)
-  if (since !== undefined) guardLast(folder, since)
-  const last = imagesOf(folder).at(-1)?.time
+  if (since !== undefined) guardLast(folder, since, damaged)
+  const last = images.at(-1)?.time
   const image = await imageDisk(disk, inFolder(folder, pointName(freeTime(last, now), settings.format)), {
     ...options,
     platform,
@@ -121,11 +131,8 @@ function choose(
  * A child of an image that cannot be read would be another one, and an older one than the last would get two children.
  * @throws ImageError refused E_SET_DAMAGED
  */
-function guardLast(folder: HostPath, since: Point): void {
-  const { damaged } = recordsOf(folder)
-  const last =
-    damaged.findLast(({ time }) => time > since.time) ??
-    linksOf(pointsOf(folder)).find(({ path }) => path === since.path)
+function guardLast(folder: HostPath, since: Point, damaged: readonly DamagedPoint[]): void {
+  const last = damaged.findLast(({ time }) => time > since.time) ?? linksOf([since])[0]
   if (last?.problem === undefined) return
   throw refused(
     'E_SET_DAMAGED',
@@ -183,7 +190,7 @@ function leastFree(points: readonly Point[], { compress }: SetSettings, isChild:
 const longChain = 30
 
 function chainNotes(folder: HostPath): Note[] {
-  const links = linksOf(pointsOf(folder))
+  const links = linksOf(recordsOf(imagesOf(folder)).points)
   const byPath = new Map(links.map((link) => [link.path, link]))
   let length = 0
   for (let link = links.at(-1); link !== undefined; link = byPath.get(link.parent ?? '')) length++

@@ -31,14 +31,16 @@ export interface DamagedPoint extends SetImage {
   readonly problem: string
 }
 
-/** The points of a set by their records, oldest first. */
-export function recordsOf(folder: HostPath): {
-  readonly points: readonly Point[]
-  readonly damaged: readonly DamagedPoint[]
+/** Which images of a set are points, by their records, in the same order. */
+export function recordsOf<Image extends SetImage>(
+  images: readonly Image[],
+): {
+  readonly points: readonly (Image & Point)[]
+  readonly damaged: readonly (Image & DamagedPoint)[]
 } {
-  const points: Point[] = []
-  const damaged: DamagedPoint[] = []
-  for (const image of imagesOf(folder)) {
+  const points: (Image & Point)[] = []
+  const damaged: (Image & DamagedPoint)[] = []
+  for (const image of images) {
     if (!image.isPoint) continue
     try {
       const record = readImageRecord(image.path)
@@ -51,11 +53,11 @@ export function recordsOf(folder: HostPath): {
   return { points, damaged }
 }
 
-/** The points of a set whose records can be understood, oldest first. */
-export const pointsOf = (folder: HostPath): readonly Point[] => recordsOf(folder).points
-
 /** An image of a set and the image that it needs, as the images themselves have it. */
 export interface LinkedPoint extends SetImage {
+  /** The file that it begins in, and the id that children know it by; absent where it cannot be opened. */
+  readonly file?: ImageFile
+  readonly identity?: string
   /** The parent's path, where it is an image of the set. */
   readonly parent: HostPath | undefined
   readonly capacity: number
@@ -63,17 +65,19 @@ export interface LinkedPoint extends SetImage {
   readonly problem?: string
 }
 
-/** How the images of a set hang together, oldest first. */
+/** How images of a set hang together: each is opened with all that it needs. */
 export function linksOf(images: readonly SetImage[]): readonly LinkedPoint[] {
   const byFile = new Map(images.map(({ path }) => [fileId(inodeOf(path)), path]))
   return images.map((image) => {
     try {
       using opened = openFile(image.path, { chain: 'optional' })
       const [, below] = opened.layers
-      const [file] = below?.files ?? []
+      const [parent] = below?.files ?? []
       return {
         ...image,
-        parent: file === undefined ? undefined : byFile.get(fileId(file)),
+        file: opened.top.files[0],
+        identity: opened.top.image.identity,
+        parent: parent === undefined ? undefined : byFile.get(fileId(parent)),
         capacity: opened.capacity,
         problem: opened.missing?.message,
       }
@@ -85,7 +89,7 @@ export function linksOf(images: readonly SetImage[]): readonly LinkedPoint[] {
 }
 
 /** What the system knows a file by. */
-export function inodeOf(path: HostPath): Pick<ImageFile, 'device' | 'inode'> {
+function inodeOf(path: HostPath): Pick<ImageFile, 'device' | 'inode'> {
   const { dev, ino } = fs.statSync(path, { bigint: true })
   return { device: dev, inode: ino }
 }

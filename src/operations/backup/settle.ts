@@ -1,25 +1,23 @@
 import { isImageError, type HostPath } from '../../errors.js'
 import { openFile } from '../../formats/open.js'
-import { imagesOf } from '../../location/backup-set.js'
 import { lastPart } from '../../sys/host-path.js'
 import { rebindBlocks } from '../imaging/blocks-file.js'
 import { writeImageRecord } from '../imaging/record.js'
-import { linksOf, pointsOf } from './set.js'
+import { recordsOf, type LinkedPoint } from './set.js'
 
 /**
  * Brings the records of a set in line with its images: a point whose parent was taken away names the image that it
  * really needs. For who has the lock: also what an interrupted prune left undone.
+ * @param links of all images: a parent may be one that is no point, being merged, or with a damaged record.
  */
-export function settle(folder: HostPath): void {
-  // A parent may be an image that is no point: one that is being merged, or whose record is damaged.
-  const links = new Map(linksOf(imagesOf(folder)).map((link) => [link.path, link]))
-  const points = new Map(pointsOf(folder).map((point) => [point.path, point.record]))
-  for (const [path, record] of points) {
-    const { parent, problem } = links.get(path) ?? {}
+export function settle(links: readonly LinkedPoint[]): void {
+  const { points } = recordsOf(links)
+  const records = new Map(points.map(({ path, record }) => [path, record]))
+  for (const { path, record, parent, problem } of points) {
     if (problem !== undefined) continue
     const name = parent === undefined ? undefined : lastPart(parent)
     if (record.parent?.name === name) continue
-    const below = points.get(parent ?? '')
+    const below = records.get(parent ?? '')
     // The images know best what they need. Of a parent that is no point any more the digest is not known.
     const { compared = 'content' } = record.parent ?? {}
     writeImageRecord(path, {
