@@ -25,8 +25,8 @@ export class Hive {
   readonly title: string
   readonly #file: PagedBytes
   readonly #base: BaseBlock
-  #binsAreSound = false
-  readonly #free: FreeCell[] = []
+  /** Of bins that were checked. */
+  #free: readonly FreeCell[] | undefined
 
   constructor(file: PagedBytes, base: BaseBlock, state: HiveState, title: string) {
     this.#file = file
@@ -43,23 +43,27 @@ export class Hive {
    * @throws ImageError corrupt E_HIVE_CORRUPT.
    */
   checkBins(): void {
-    if (this.#binsAreSound) return
-    this.#free.length = 0
+    this.#freeCells()
+  }
+
+  /** Its free cells. @throws ImageError corrupt E_HIVE_CORRUPT. */
+  space(): HiveSpace {
+    return new HiveSpace(this.#file, this.#freeCells())
+  }
+
+  #freeCells(): readonly FreeCell[] {
+    if (this.#free !== undefined) return this.#free
+    const free: FreeCell[] = []
     const { binsSize } = this.#base
     for (let offset = 0; offset < binsSize;) {
       const { signature, offset: stored, size } = this.#bin(offset)
       if (signature !== 'hbin' || stored !== offset || size === 0 || size % 4096 !== 0 || offset + size > binsSize)
         throw hiveDamaged(this.title, 'there is no bin where one begins', baseBlockLength + offset)
-      this.#checkCells(offset, size)
+      this.#checkCells(offset, size, free)
       offset += size
     }
-    this.#binsAreSound = true
-  }
-
-  /** Its free cells. @throws ImageError corrupt E_HIVE_CORRUPT. */
-  space(): HiveSpace {
-    this.checkBins()
-    return new HiveSpace(this.#file, this.#free)
+    this.#free = free
+    return free
   }
 
   #bin(offset: number): ReturnType<typeof binHeader.read> {
@@ -68,7 +72,7 @@ export class Hive {
     return binHeader.read(head)
   }
 
-  #checkCells(bin: number, binSize: number): void {
+  #checkCells(bin: number, binSize: number, free: FreeCell[]): void {
     const word = new Uint8Array(4)
     const view = new DataView(word.buffer)
     for (let at = binHeader.size; at < binSize;) {
@@ -77,7 +81,7 @@ export class Hive {
       const length = Math.abs(size)
       if (length < 8 || length % 8 !== 0 || at + length > binSize)
         throw hiveDamaged(this.title, 'the cells of a bin do not fill it', baseBlockLength + bin + at)
-      if (size > 0 && this.#free.length < mostFree) this.#free.push({ offset: bin + at, size })
+      if (size > 0 && free.length < mostFree) free.push({ offset: bin + at, size })
       at += length
     }
   }

@@ -62,6 +62,11 @@ export function placeText({ volume: { partition }, logical }: GuestVolume): stri
   return partition === undefined ? 'the disk' : `partition ${partition.number}`
 }
 
+/** An entry of a menu, for people. */
+export function entryText({ where, title }: Pick<BootEntry, 'where' | 'title'>): string {
+  return `${where}, "${title}"`
+}
+
 function place(open: GuestVolume, path: string): string {
   return `${path} in ${placeText(open)}`
 }

@@ -1,10 +1,7 @@
 import type { Platform } from '../../platforms/index.js'
-import { diskNames, type DeviceSpec } from './device-spec.js'
+import { diskNames, isId, type DeviceSpec } from './device-spec.js'
 import type { Guest, GuestVolume } from './guest.js'
 import type { DoctorReport } from './report.js'
-
-/** How ids are written. */
-export const kinds = { uuid: 'UUID', label: 'LABEL', partuuid: 'PARTUUID', partlabel: 'PARTLABEL' } as const
 
 /** How a volume is named so that it is found anywhere. */
 export function stableName(open: GuestVolume | undefined): string | undefined {
@@ -44,7 +41,7 @@ export function deviceFault(
   const there = guest.volumes.flatMap((volume) => stableName(volume) ?? [])
   return {
     kind: 'absent',
-    found: `${kinds[spec.kind]}=${spec.value}, which nothing on this disk has`,
+    found: `${spec.kind.toUpperCase()}=${spec.value}, which nothing on this disk has`,
     wanted: `one of ${there.join(', ') || 'none: no filesystem here has an id'}`,
     certain: true,
   }
@@ -67,7 +64,7 @@ function volumeFault(guest: Guest, text: string, volume: string | undefined): De
 export function skipUnseen(guest: Guest, text: string, spec: DeviceSpec, where: string, report: DoctorReport): void {
   const hidden =
     (spec.kind === 'mapped' && volumeFault(guest, text, spec.volume) === undefined) ||
-    (spec.kind in kinds && guest.containers.length > 0)
+    (isId(spec) && guest.containers.length > 0)
   if (hidden && guest.volumeOf(spec) === undefined)
     report.skip(
       `${where}: ${text}`,

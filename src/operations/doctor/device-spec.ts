@@ -1,6 +1,9 @@
+const ids = ['uuid', 'label', 'partuuid', 'partlabel'] as const
+
 /** What a device is named by in fstab, crypttab, and on the kernel command line. */
 export type DeviceSpec =
-  | { readonly kind: 'uuid' | 'label' | 'partuuid' | 'partlabel'; readonly value: string }
+  /** What a filesystem or partition has itself: the same on every machine. */
+  | { readonly kind: (typeof ids)[number]; readonly value: string }
   /** A name that the kernel gives in the order of finding: `sda`, partition 2. */
   | { readonly kind: 'name'; readonly family: string; readonly disk: string; readonly partition?: number }
   /** A name made of the hardware: by-path, by-id. */
@@ -10,7 +13,10 @@ export type DeviceSpec =
   /** No disk: network, memory, kernel. */
   | { readonly kind: 'other' }
 
-const ids = ['uuid', 'label', 'partuuid', 'partlabel'] as const
+/** Whether a device is named by what it has itself. */
+export function isId({ kind }: DeviceSpec): boolean {
+  return ids.some((id) => id === kind)
+}
 
 /** Reads a device's name. Pure and total. */
 export function deviceSpec(text: string): DeviceSpec {

@@ -2,7 +2,7 @@ import type { Platform } from '../../platforms/index.js'
 import { placeText, wordsOf } from './boot-entries.js'
 import { deviceFault, skipUnseen, type DeviceFault } from './device-fault.js'
 import { deviceSpec } from './device-spec.js'
-import type { FstabEntry, Guest } from './guest.js'
+import { subvolumeOf, type FstabEntry, type Guest } from './guest.js'
 import { isMountedAs } from './mounted-type.js'
 import { lastingName, provenVolume } from './proven-volume.js'
 import type { DoctorFinding, DoctorReport } from './report.js'
@@ -106,7 +106,7 @@ function checkFit(guest: Guest, entry: FstabEntry, where: string, report: Doctor
   if (open === undefined || filesystem === undefined || other !== undefined || need === 'root') return
   const why = absence[need].why.replace(/^the system waits for it for 90 seconds, and (then )?/, 'the system ')
   const { severity } = absence[need]
-  const [subvolume] = options.flatMap((option) => (/^subvol=\/*(.+)$/.exec(option) ?? []).slice(1))
+  const subvolume = subvolumeOf(options)
   if (!isMountedAs(type, filesystem.type))
     report.add({
       id: 'L-FSTAB-TYPE',

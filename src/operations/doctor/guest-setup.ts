@@ -1,5 +1,5 @@
 import { isAzure, type Platform } from '../../platforms/index.js'
-import type { BootEntry } from './boot-entries.js'
+import { entryText, type BootEntry } from './boot-entries.js'
 import type { Guest } from './guest.js'
 import { parameter } from './root-device.js'
 import type { DoctorReport } from './report.js'
@@ -23,7 +23,7 @@ export function checkCommandLine(entry: BootEntry, platform: Platform, report: D
   report.add({
     id: 'L-CONSOLE',
     severity: 'note',
-    where: `${entry.where}, "${entry.title}"`,
+    where: entryText(entry),
     found: `console=${parameter(parameters, 'console') ?? ''}`,
     wanted: 'console=ttyS0 earlyprintk=ttyS0 rootdelay=300',
     why: 'without it nothing is seen of a machine that does not start',

@@ -128,10 +128,15 @@ export class Guest {
       if (!point.startsWith('/') || point === '/') return []
       const open = this.volumeOf(spec)
       if (open?.files.readable !== true) return []
-      const [subvolume = ''] = options.flatMap((option) => (/^subvol=\/?(.+)$/.exec(option) ?? []).slice(1))
+      const subvolume = subvolumeOf(options) ?? ''
       return [{ point: point.replace(/\/+$/, ''), open, folder: subvolume === '' ? '' : `/${subvolume}` }]
     })
   }
+}
+
+/** The subvolume that options of mounting name, without its first slashes: empty for the top of the filesystem. */
+export function subvolumeOf(options: readonly string[]): string | undefined {
+  return options.flatMap((option) => (/^subvol=\/*(.*)$/.exec(option) ?? []).slice(1))[0]
 }
 
 /** Whether a folder of a volume is the root of a system. */

@@ -1,6 +1,6 @@
 import type { Platform } from '../../platforms/index.js'
 import { efiProgram } from '../inspect/boot/loaders.js'
-import { byVersion, type BootEntry } from './boot-entries.js'
+import { byVersion, entryText, type BootEntry } from './boot-entries.js'
 import type { Guest, GuestFile } from './guest.js'
 import { moduleNames, modulesOf, readInitramfs, type Initramfs } from './initramfs.js'
 import { kernelImage, type KernelImage } from './kernel-image.js'
@@ -123,7 +123,7 @@ function kernelDamaged({ entry, kernel, image, version }: StartedKernel, report:
       where: kernel.path,
       found: image.damage,
       wanted: 'a whole kernel',
-      why: `the boot loader stops at it (${entry.where}, "${entry.title}")`,
+      why: `the boot loader stops at it (${entryText(entry)})`,
       remedy: { kind: 'inside-guest', text: `Install the package of the kernel ${version ?? ''} again.` },
     })
   else if (image?.unknown === true) report.skip(`the kernel ${kernel.path}`, 'it is in no format that is known', true)
@@ -135,7 +135,7 @@ function filesThere({ entry, kernel, initrds }: StartedKernel, report: DoctorRep
     report.add({
       id,
       severity: 'blocks',
-      where: `${entry.where}, "${entry.title}"`,
+      where: entryText(entry),
       found: `${path}, which is on no volume that can be read`,
       wanted: `a file that is there`,
       why: `the boot loader stops: it has no ${what}`,

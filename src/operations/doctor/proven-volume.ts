@@ -1,4 +1,4 @@
-import type { DeviceSpec } from './device-spec.js'
+import { isId, type DeviceSpec } from './device-spec.js'
 import type { FstabEntry, Guest, GuestVolume } from './guest.js'
 
 /** Where something is mounted, and what it is said to be. */
@@ -17,7 +17,7 @@ const extTypes = ['ext2', 'ext3', 'ext4']
 export function provenVolume(guest: Guest, spec: DeviceSpec, entry: MountedAt): GuestVolume | undefined {
   const { point } = entry
   if (point === '/') return guest.isOnly && fits(guest.root.open, entry) ? guest.root.open : undefined
-  if (['uuid', 'partuuid', 'label', 'partlabel'].includes(spec.kind)) {
+  if (isId(spec)) {
     const kernels = guest.volumes.filter((open) => open !== guest.root.open && holdsKernels(open))
     if (point === '/boot' && kernels.length === 1 && fits(kernels[0], entry)) return kernels[0]
     const systems = guest.volumes.filter(({ volume }) => volume.partition?.type.name.startsWith('EFI') === true)

@@ -1,8 +1,8 @@
 import type { Platform } from '../../platforms/index.js'
 import { grubMenuPaths } from '../inspect/boot/configuration.js'
-import { placeText, type BootEntry, type BootMenu } from './boot-entries.js'
-import { deviceFault, kinds, skipUnseen, stableName } from './device-fault.js'
-import { deviceSpec } from './device-spec.js'
+import { entryText, placeText, type BootEntry, type BootMenu } from './boot-entries.js'
+import { deviceFault, skipUnseen, stableName } from './device-fault.js'
+import { deviceSpec, isId } from './device-spec.js'
 import type { Guest, GuestVolume, TextFile } from './guest.js'
 import { lastingName, provenVolume } from './proven-volume.js'
 import type { DoctorFinding, DoctorReport, FileEdit } from './report.js'
@@ -16,7 +16,7 @@ export function checkRootParameter(
   platform: Platform | undefined,
   report: DoctorReport,
 ): void {
-  const where = `${entry.where}, "${entry.title}"`
+  const where = entryText(entry)
   const root = parameter(entry.parameters, 'root')
   report.look(`root=${root ?? ''} of ${where}`)
   if (root === undefined) {
@@ -61,7 +61,7 @@ function rootFinding(
       remedy: { kind: 'inside-guest', text: `Set root=${wanted} in the boot menu (update-grub, grubby).` },
     }
   const named = guest.volumeOf(spec)
-  if (spec.kind in kinds && named !== undefined && named !== guest.root.open)
+  if (isId(spec) && named !== undefined && named !== guest.root.open)
     return {
       id: 'L-ROOT-OTHER',
       severity: 'blocks',
@@ -204,11 +204,8 @@ export function checkSearches(guest: Guest, menu: BootMenu, report: DoctorReport
 }
 
 /** A filesystem that GRUB finds, without the kernel that it is to read there. */
-export function checkSearchedKernel(
-  guest: Guest,
-  { open, kernel, searched, where, title }: BootEntry,
-  report: DoctorReport,
-): void {
+export function checkSearchedKernel(guest: Guest, entry: BootEntry, report: DoctorReport): void {
+  const { open, kernel, searched } = entry
   const found = searched === undefined ? undefined : guest.volumeOf({ kind: 'uuid', value: searched })
   if (found?.files.readable !== true || kernel === undefined || found.files.file(kernel) !== undefined) return
   const own = [open, ...guest.volumes].find(({ files }) => files.readable && files.file(kernel) !== undefined)
@@ -217,7 +214,7 @@ export function checkSearchedKernel(
   report.add({
     id: 'L-GRUB-SEARCH',
     severity: 'blocks',
-    where: `${where}, "${title}"`,
+    where: entryText(entry),
     found: `search --fs-uuid ${searched ?? ''}, which is ${placeText(found)}; ${kernel} is in ${placeText(own)}`,
     wanted: own.volume.filesystems[0]?.uuid ?? 'the id of the filesystem with the kernel',
     why: 'GRUB does not find the kernel there, and stops',

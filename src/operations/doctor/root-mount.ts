@@ -1,5 +1,5 @@
-import type { BootEntry, BootMenu } from './boot-entries.js'
-import { isRoot, type Guest } from './guest.js'
+import { entryText, type BootEntry, type BootMenu } from './boot-entries.js'
+import { isRoot, subvolumeOf, type Guest } from './guest.js'
 import type { DoctorReport } from './report.js'
 import { parameter } from './root-device.js'
 import { parameterEdits } from './text-edits.js'
@@ -10,20 +10,15 @@ const programs = ['/sbin/init', '/etc/init', '/bin/init']
 /** The same, where /usr is a filesystem of its own. */
 const elsewhere = ['/usr/sbin/init', '/usr/bin/init', '/lib/systemd/systemd', '/usr/lib/systemd/systemd']
 
+type Edits = (old: string, value: string) => ReturnType<typeof parameterEdits>
+
 /** Whether the kernel can mount the root as it is asked to, and finds a system there. */
 export function checkRootMount(guest: Guest, entry: BootEntry, menus: readonly BootMenu[], report: DoctorReport): void {
   const texts = menus.flatMap((menu) => menu.texts)
-  const edits = (old: string, value: string): ReturnType<typeof parameterEdits> =>
-    texts.flatMap((text) => parameterEdits(text, old, value))
+  const edits: Edits = (old, value) => texts.flatMap((text) => parameterEdits(text, old, value))
   checkType(guest, entry, edits, report)
   checkSubvolume(guest, entry, edits, report)
   checkProgram(guest, entry, report)
-}
-
-type Edits = (old: string, value: string) => ReturnType<typeof parameterEdits>
-
-function whereOf({ where, title }: BootEntry): string {
-  return `${where}, "${title}"`
 }
 
 function checkType(guest: Guest, entry: BootEntry, edits: Edits, report: DoctorReport): void {
@@ -34,7 +29,7 @@ function checkType(guest: Guest, entry: BootEntry, edits: Edits, report: DoctorR
     {
       id: 'L-ROOT-TYPE',
       severity: 'blocks',
-      where: whereOf(entry),
+      where: entryText(entry),
       found: `rootfstype=${asked}`,
       wanted: `rootfstype=${type}`,
       why: `the kernel cannot mount its root, which is ${type}`,
@@ -47,7 +42,7 @@ function checkType(guest: Guest, entry: BootEntry, edits: Edits, report: DoctorR
 function checkSubvolume(guest: Guest, entry: BootEntry, edits: Edits, report: DoctorReport): void {
   const { open, folder } = guest.root
   const flags = parameter(entry.parameters, 'rootflags')
-  const asked = flags?.split(',').flatMap((flag) => (/^subvol=\/*(.*)$/.exec(flag) ?? []).slice(1))[0]
+  const asked = subvolumeOf(flags?.split(',') ?? [])
   if (flags === undefined || asked === undefined || open.volume.filesystems[0]?.type !== 'btrfs') return
   if (isRoot(open.files, asked === '' ? '' : `/${asked}`)) return
   const wanted = flags.replace(/subvol=[^,]*/, `subvol=${folder.slice(1) || '/'}`)
@@ -55,7 +50,7 @@ function checkSubvolume(guest: Guest, entry: BootEntry, edits: Edits, report: Do
     {
       id: 'L-ROOT-SUBVOLUME',
       severity: 'blocks',
-      where: whereOf(entry),
+      where: entryText(entry),
       found: `rootflags=${flags}, where no system is`,
       wanted: `rootflags=${wanted}`,
       why: 'the kernel does not find its root in the filesystem',
@@ -73,7 +68,7 @@ function checkProgram(guest: Guest, entry: BootEntry, report: DoctorReport): voi
     id: 'L-INIT-ABSENT',
     // An initramfs takes the usual one, the kernel alone does not.
     severity: there && entry.initrds.length > 0 ? 'risk' : 'blocks',
-    where: there ? whereOf(entry) : 'the root',
+    where: there ? entryText(entry) : 'the root',
     found: there ? `init=${asked ?? ''}, which is not there` : `none of ${programs.join(', ')}`,
     wanted: '/sbin/init',
     why: 'the kernel has mounted its root, and finds nothing to start there',

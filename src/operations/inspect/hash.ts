@@ -58,9 +58,8 @@ export async function hash(path: string, options: HashOptions = {}): Promise<Has
 async function hashOnce(path: string, options: HashOptions & Forward): Promise<HashResult> {
   const started = milliseconds()
   using opened = await prepared(await openReadableLater(path, options), options)
-  const isWhole = options.ranges === undefined && options.perPartition !== true
-  const proof = isWhole ? await verifyWhileRead(opened, options) : undefined
-  if (!isWhole && options.ranges === undefined) await verifyStored(opened, options)
+  const verify = options.perPartition === true ? verifyStored : verifyWhileRead
+  const proof = options.ranges === undefined ? await verify(opened, options) : undefined
   const { capacity } = opened
   const ranges: readonly HashedPart[] =
     options.perPartition === true ? partitionsOf(opened) : (options.ranges ?? [{ offset: 0, length: capacity }])

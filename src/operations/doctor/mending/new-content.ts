@@ -42,10 +42,13 @@ export function newContent({ open, path, node, edits }: EditedFile): NewContent 
 }
 
 function inStages(edits: readonly FileEdit[]): FilePatch[][] {
-  const stages = [...new Set(edits.map(({ stage = 0 }) => stage))].sort((one, other) => one - other)
-  return stages.map((wanted) =>
-    edits.filter(({ stage = 0 }) => stage === wanted).map(({ offset, bytes }) => ({ offset, bytes })),
-  )
+  const stages = new Map<number, FilePatch[]>()
+  for (const { stage = 0, offset, bytes } of edits) {
+    const patches = stages.get(stage)
+    if (patches === undefined) stages.set(stage, [{ offset, bytes }])
+    else patches.push({ offset, bytes })
+  }
+  return [...stages].sort(([one], [other]) => one - other).map(([, patches]) => patches)
 }
 
 /** Without those that are there twice: several findings may have one cause. */

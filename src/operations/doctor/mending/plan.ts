@@ -169,12 +169,14 @@ function diskWrites(disk: OpenedImage, files: readonly MendedFile[]): Pick<Guest
 
 /** Sectors that follow each other are one write. */
 function joined(sectors: ReadonlyMap<number, Uint8Array>): TableWrite[] {
-  const writes: { position: number; bytes: Uint8Array }[] = []
+  const runs: { readonly position: number; end: number; readonly pieces: Uint8Array[] }[] = []
   for (const [position, bytes] of [...sectors].sort(([one], [other]) => one - other)) {
-    const last = writes.at(-1)
-    if (last !== undefined && last.position + last.bytes.length === position)
-      last.bytes = Buffer.concat([last.bytes, bytes])
-    else writes.push({ position, bytes })
+    const last = runs.at(-1)
+    const end = position + bytes.length
+    if (last?.end === position) {
+      last.pieces.push(bytes)
+      last.end = end
+    } else runs.push({ position, end, pieces: [bytes] })
   }
-  return writes
+  return runs.map(({ position, pieces }) => ({ position, bytes: Buffer.concat(pieces) }))
 }

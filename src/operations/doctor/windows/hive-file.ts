@@ -43,16 +43,18 @@ export function attempt<Answer>(
 export function hiveEdits({ open, path, hive }: HiveFile, patches: readonly HivePatch[]): FileEdit[] {
   const changes = patches.filter(({ old, bytes }) => Buffer.compare(old, bytes) !== 0)
   // The whole hive is only read where something is to be changed in it.
-  if (changes.length === 0 || hive.state !== 'clean' || !isWhole(hive)) return []
+  if (changes.length === 0 || !mayChange(hive)) return []
   return changes.map(({ position, old, bytes, stage }) => ({ open, path, offset: position, old, bytes, stage }))
 }
 
 /** The free cells of a hive that may be changed. */
 export function hiveSpace({ hive }: HiveFile): HiveSpace | undefined {
-  return hive.state === 'clean' && isWhole(hive) ? hive.space() : undefined
+  return mayChange(hive) ? hive.space() : undefined
 }
 
-function isWhole(hive: Hive): boolean {
+/** Whether it was written completely, and its bins are sound: all of it is read for that. */
+function mayChange(hive: Hive): boolean {
+  if (hive.state !== 'clean') return false
   try {
     hive.checkBins()
     return true
