@@ -8,12 +8,10 @@ import type { DiskShape, OptionValues } from '../../formats/driver.js'
 import { Registry } from '../../formats/registry.js'
 import fs from '../../sys/host-fs.js'
 import { lastPart } from '../../sys/host-path.js'
-import { readPartitionTable } from '../../partition/index.js'
 import { findDevice, openDevice, type NamedDevice, type OpenedDevice } from '../device/argument.js'
 import { recordedSource } from '../device/origin.js'
 import type { DigestPart } from '../transfer/disk-digests.js'
 import { choosePlatform, type PlatformChoice } from '../platform/choice.js'
-import { fitDisk } from '../platform/fit.js'
 import { platformResult, type PlatformResult } from '../transfer/for-platform.js'
 import { chooseSectorSize, layoutNotes, targetFormat, tryLayout, type TargetFormat } from '../transfer/layout.js'
 import { largestSize } from '../transfer/measure.js'
@@ -24,7 +22,7 @@ import { leavingNothing } from '../transfer/sink-file.js'
 import { planOf, runSteps, type Step } from '../transfer/step.js'
 import { storedBytes } from '../transfer/stored-bytes.js'
 import { checkTarget, type TargetPlace } from '../transfer/target.js'
-import { usedOnly, type UsedOnlyOptions, type VolumeUsage } from '../transfer/used-only.js'
+import type { UsedOnlyOptions, VolumeUsage } from '../transfer/used-only.js'
 import {
   guardFreezeTarget,
   guardSameDisk,
@@ -38,7 +36,7 @@ import {
 import { blocksPath } from './blocks-file.js'
 import { ImageRun } from './image-run.js'
 import { beginImage, identityOf } from './beginning.js'
-import { keepParts } from './parts.js'
+import { fittedContent, keptContent, type KeptContent } from './kept-content.js'
 import { imageRecordPath, type Consistency, type ImageRecord, type RecordedSource } from './record.js'
 import { salvageMapPath } from './salvage-map.js'
 import { openSince, type SinceImage } from './since.js'
@@ -141,13 +139,11 @@ export const listedRanges = 100
 
 /**
  * Images a disk or partition: reads it past the page cache into a new image, around what cannot be read, and writes a
- * record beside it
- * that says which disk it was, in what state, and what its content is. The disk is only read.
- * With `since`, only what has changed since that image was made, as a child of it.
+ * record beside it that says which disk it was, in what state, and what its content is. The disk is only read. With
+ * `since`, only what has changed since that image was made, as a child of it.
  * @throws ImageError refused E_SAME_DISK, E_FREEZE_TARGET, E_FREEZE_OUTPUT, E_FS_DIRTY, E_OTHER_DISK, E_SIZE_CHANGED;
- * reference E_NO_RECORD; usage E_NOT_A_DEVICE,
- * E_NO_PARTITION; unsupported
- * E_FREEZE; target E_EXISTS, E_NO_SPACE; mismatch E_MISMATCH; aborted E_ABORTED.
+ * reference E_NO_RECORD; usage E_NOT_A_DEVICE, E_NO_PARTITION; unsupported E_FREEZE; target E_EXISTS, E_NO_SPACE;
+ * mismatch E_MISMATCH; aborted E_ABORTED.
  */
 export async function imageDisk(
   source: string,
@@ -166,15 +162,6 @@ export async function imageDisk(
     once,
   )
   return { ...result, continued: recorded, notes: [...notes, ...result.notes] }
-}
-
-/** What of the source goes into the image. */
-interface KeptContent {
-  readonly disk: BlockSource
-  readonly notes: readonly Note[]
-  readonly volumes?: readonly VolumeUsage[]
-  /** What a platform changed of its partition table. */
-  readonly mends?: readonly string[]
 }
 
 class Imaging {
@@ -241,7 +228,7 @@ class Imaging {
       parent: since?.shape,
     })
     const kept = this.#fitted(
-      await this.#content(device.source),
+      await keptContent(this.device, device.source, this.#options),
       sectorSize,
       (capacity) => tryLayout(this.#format, shapeOf(capacity)).capacity,
     )
@@ -325,12 +312,10 @@ class Imaging {
     ]
   }
 
-  /** The same as a platform takes it: of its size, with the second GPT at its end. */
   #fitted(kept: KeptContent, sectorSize: 512 | 4096, given: (capacity: number) => number): KeptContent {
     if (this.#choice === undefined) return kept
     const { platform } = this.#choice
-    const { disk, notes, mends } = fitDisk(kept.disk, { platform, name: this.device.name, sectorSize, given })
-    return { ...kept, disk, mends, notes: [...kept.notes, ...notes] }
+    return fittedContent(kept, { platform, name: this.device.name, sectorSize, given })
   }
 
   async #guards(disk: BlockSource, shape: DiskShape): Promise<GuardAnswer[]> {
@@ -408,23 +393,6 @@ class Imaging {
       signal,
       onProgress,
     })
-  }
-
-  /** What of the source is to be read. */
-  async #content(source: BlockSource): Promise<KeptContent> {
-    const { parts, usedOnly: wanted, signal } = this.#options
-    const used =
-      wanted === undefined
-        ? undefined
-        : await usedOnly(source, { ...wanted, parts, type: this.device.entry?.type.id, signal })
-    if (parts === undefined) return { disk: used?.source ?? source, notes: used?.notes ?? [], volumes: used?.volumes }
-    if (this.device.kind === 'partition')
-      throw usage(
-        'E_NOT_A_DISK',
-        `${printable(this.device.name)} is a partition: --parts chooses among those of a disk`,
-      )
-    const kept = keepParts(used?.source ?? source, readPartitionTable(source), parts, this.device.name)
-    return { disk: kept.source, notes: [...(used?.notes ?? []), ...kept.notes], volumes: used?.volumes }
   }
 
   get #freezes(): boolean {
