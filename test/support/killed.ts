@@ -103,8 +103,9 @@ async function untilDone(cwd: string, args: readonly string[], how: Kills): Prom
     if (first >= 0) assert.ok(reached - first <= 64 * mebibyte, `${reached - first} bytes were done twice`)
     reached = Math.max(reached, last)
     if (result.code === 0) return killed
-    // Killed when all was done and the journal gone, in the last moment of the process.
+    // Killed when all was done and the journal gone, in the last moment of the process: convert and image say it.
     if (attempt > 0 && result.code === 7 && /exists already/.test(result.stderr)) return killed
+    if (attempt > 0 && result.code === 2 && /is complete, and /.test(result.stderr)) return killed
     assert.ok(
       result.code === 'SIGKILL' || result.code === 130,
       `${args.join(' ')}: ${String(result.code)} ${result.stderr}`,
