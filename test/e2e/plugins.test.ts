@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { randomFillSync } from 'node:crypto'
 import fs from 'node:fs'
 import { join } from 'node:path'
@@ -180,6 +181,29 @@ test('a plug-in copied from plugins/template is installed, listed, updated and u
   ])
   // As if none had ever been there: vdisk starts without looking for plug-ins.
   assert.ok(!fs.existsSync(join(data, 'package.json')))
+})
+
+test('a plug-in in an archive is installed again and updated, wherever its data folder is', async (t) => {
+  if (!haveAll(t, 'npm', 'tar')) return
+  const cwd = testFolder(t)
+  const { change } = pluginRunner(cwd)
+  const pack = (version: string): void => {
+    fs.cpSync(example.root, join(cwd, 'package'), { recursive: true })
+    const manifest = join(cwd, 'package/package.json')
+    const own = JSON.parse(fs.readFileSync(manifest, 'utf8')) as object
+    fs.writeFileSync(manifest, JSON.stringify({ ...own, name: 'vdisk-plugin-mine', version }))
+    execFileSync('tar', ['-czf', 'mine.tgz', 'package'], { cwd })
+    fs.rmSync(join(cwd, 'package'), { recursive: true })
+  }
+  pack('1.0.0')
+  for (const spec of ['./mine.tgz', 'mine.tgz'])
+    assert.deepEqual(await change('install', spec), [
+      { name: 'vdisk-plugin-mine', action: 'installed', version: '1.0.0' },
+    ])
+  pack('1.1.0')
+  assert.deepEqual(await change('update'), [
+    { name: 'vdisk-plugin-mine', action: 'updated', version: '1.1.0', before: '1.0.0' },
+  ])
 })
 
 test('a linked plug-in is used from its folder; where that is gone, one line says what to do', async (t) => {

@@ -18,7 +18,7 @@ export default class PluginsUpdate extends BaseCommand {
     const { updatePlugins } = await import('../../operations/plugins/change.js')
     await this.show({
       schema: 'vdisk.plugins-change',
-      result: { changes: await updatePlugins(this.config.dataDir, args.name === undefined ? [] : [args.name]) },
+      result: { changes: await updatePlugins(this.config.dataDir, args.name) },
       view: () => import('../../cli/view/plugins-change.js'),
     })
   }

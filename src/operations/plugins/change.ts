@@ -2,7 +2,7 @@ import type { ImageError } from '../../errors.js'
 import { printable, unsupported, usage, type HostPath } from '../../errors.js'
 import { command } from '../../sys/commands.js'
 import fs from '../../sys/host-fs.js'
-import { absolute } from '../../sys/host-path.js'
+import { absolute, inFolder } from '../../sys/host-path.js'
 import { shellWord } from '../../sys/shell-word.js'
 import {
   forgetEmptyNote,
@@ -39,7 +39,7 @@ export async function installPlugin(dataFolder: HostPath, spec: string): Promise
   try {
     // A folder is copied as a package is: what is changed in it later has no effect.
     await npm(dataFolder, 'install', ['--install-links', '--save'], npmSpec(spec))
-    const name = namedBy(spec) ?? newIn(before, installedPackages(dataFolder)) ?? plainName(spec)
+    const name = namedBy(spec) ?? newIn(before, installedPackages(dataFolder)) ?? (await askedName(dataFolder, spec))
     const facts = packageFacts(packageFolder(dataFolder, name))
     if (facts?.oclif === undefined) {
       await npm(dataFolder, 'uninstall', [], name)
@@ -76,13 +76,13 @@ export async function uninstallPlugin(dataFolder: HostPath, name: string): Promi
 }
 
 /**
- * Brings plug-ins up to date: those that are named, or all that npm installed. Those that came from a folder, an
+ * Brings plug-ins up to date: the one that is named, or all that npm installed. Those that came from a folder, an
  * archive or git are installed again from there.
  * @throws ImageError usage E_NO_PLUGIN; unsupported E_TOOL.
  */
-export async function updatePlugins(dataFolder: HostPath, names: readonly string[]): Promise<PluginChange[]> {
+export async function updatePlugins(dataFolder: HostPath, only?: string): Promise<PluginChange[]> {
   const plugins = notedPlugins(dataFolder)
-  const wanted = names.length > 0 ? names.map((name) => known(plugins, name)) : plugins
+  const wanted = only === undefined ? plugins : [known(plugins, only)]
   const changes: PluginChange[] = []
   for (const { name, type } of wanted) {
     const spec = installedPackages(dataFolder)[name]
@@ -91,8 +91,8 @@ export async function updatePlugins(dataFolder: HostPath, names: readonly string
       changes.push({ name, action: 'unchanged', version: before })
       continue
     }
-    const isElsewhere = /[:/]/.test(spec)
-    await npm(dataFolder, 'install', ['--install-links', '--save'], isElsewhere ? `${name}@${spec}` : `${name}@latest`)
+    const newest = /[:/]/.test(spec) ? notedSpec(dataFolder, spec) : 'latest'
+    await npm(dataFolder, 'install', ['--install-links', '--save'], `${name}@${newest}`)
     const version = packageFacts(packageFolder(dataFolder, name))?.version
     changes.push({ name, action: version === before ? 'unchanged' : 'updated', version, before })
   }
@@ -118,7 +118,12 @@ function notAPlugin(what: string): ImageError {
 }
 
 /** A spec of npm that does not depend on the folder that npm is started in. */
-const npmSpec = (spec: string): string => (isFolder(spec) ? absolute(spec) : spec)
+const npmSpec = (spec: string): string =>
+  isFolder(spec) || (/\.(?:tgz|tar|tar\.gz)$/i.test(spec) && fs.existsSync(spec)) ? absolute(spec) : spec
+
+/** The same of what npm noted: files are noted as seen from the data folder. */
+const notedSpec = (dataFolder: HostPath, noted: string): string =>
+  noted.startsWith('file:') ? `file:${absolute(inFolder(dataFolder, noted.slice('file:'.length)))}` : noted
 
 const isFolder = (spec: string): boolean => fs.statSync(spec, { throwIfNoEntry: false })?.isDirectory() === true
 
@@ -130,14 +135,20 @@ function newIn(before: Readonly<Record<string, string>>, after: Readonly<Record<
   return Object.keys(after).find((name) => after[name] !== before[name])
 }
 
-/** `@scope/name@1.2` without its version. */
-const plainName = (spec: string): string => spec.replace(/(?<=.)@[^/]*$/, '')
+/** The name of the package that a spec stands for: `@scope/name@1.2` says it, of all else npm is asked. */
+async function askedName(dataFolder: HostPath, spec: string): Promise<string> {
+  const plain = spec.replace(/(?<=.)@[^/]*$/, '')
+  if (!/[:/\\]/.test(plain.replace(/^@[^/]+\//, '')) && npmSpec(spec) === spec) return plain
+  const packed = await npm(dataFolder, 'pack', ['--dry-run', '--ignore-scripts', '--json'], npmSpec(spec))
+  const [first] = JSON.parse(packed) as readonly { readonly name?: string }[]
+  return first?.name ?? plain
+}
 
-/** Runs npm in the data folder. @throws ImageError unsupported E_TOOL, with what npm says. */
-async function npm(dataFolder: HostPath, verb: string, flags: readonly string[], spec: string): Promise<void> {
+/** Runs npm in the data folder. @returns what it prints. @throws ImageError unsupported E_TOOL, with what npm says. */
+async function npm(dataFolder: HostPath, verb: string, flags: readonly string[], spec: string): Promise<string> {
   const options = ['--no-audit', '--no-fund', ...flags, '--']
-  const { code, stderr } = await command('npm', [verb, '--prefix', dataFolder, ...options, spec])
-  if (code === 0) return
+  const { code, stdout, stderr } = await command('npm', [verb, '--prefix', dataFolder, ...options, spec])
+  if (code === 0) return stdout
   if (code === undefined)
     throw unsupported('E_TOOL', 'plug-ins are packages of npm, and npm cannot be started', {
       hint:
