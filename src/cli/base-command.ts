@@ -182,7 +182,7 @@ export abstract class BaseCommand extends Command {
     // A document that nobody got is no report.
     if (!this.hasFlag('json') || outputs.failure !== undefined) this.printError(await errorText(known))
     if (this.hasFlag('debug')) this.printError(stackOf(known))
-    const warning = leaveMessage(withoutSecrets(await errorText(known)))
+    const warning = await leaveMessage(known)
     if (warning !== undefined) this.printError(`Warning: ${warning}`)
     // oclif takes the exit code from `oclif.exit` when it handles the error, and from `exitCode` when a hook does.
     throw Object.assign(new Error(known.message), { exitCode, oclif: { exit: exitCode }, skipOclifErrorHandling: true })

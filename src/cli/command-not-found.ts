@@ -10,7 +10,7 @@ const hook: Hook<'command_not_found'> = async function ({ id, config, argv }) {
   const error = unknownCommand(config.bin, id.split(':'), commands)
   if ([...(argv ?? []), ...process.argv].includes('--json'))
     process.stdout.write(`${withoutSecrets(jsonText(await errorDocument(error)))}\n`)
-  else process.stderr.write(`${withoutSecrets(await errorText(error))}\n`)
+  else process.stderr.write(`${await errorText(error)}\n`)
   process.exitCode = exitCodes.usage
 }
 

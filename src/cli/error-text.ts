@@ -1,5 +1,8 @@
 import type { Command } from '@oclif/core/command'
 import { exitCodes, firstError, ImageError, isImageError, printable, systemError } from '../errors.js'
+import { withoutSecrets } from '../sys/secrets.js'
+import type { Renderer } from './render.js'
+import type { ParserError } from './usage-error.js'
 
 /** What a command prints as JSON, and what an error becomes there. */
 export interface JsonDocument {
@@ -9,22 +12,29 @@ export interface JsonDocument {
 
 /**
  * An error for people, in three parts: what went wrong, why that ends the command, and what to do. Whatever it quotes
- * is escaped.
+ * is escaped, and secrets are left out.
  */
 export async function errorText(error: ImageError): Promise<string> {
+  return textOf(error, await ifPossible(async () => (await import('./render.js')).renderer(process.stderr)))
+}
+
+/** The same without colours, for a file. */
+export const plainErrorText = (error: ImageError): Promise<string> => textOf(error)
+
+async function textOf(error: ImageError, render?: Renderer): Promise<string> {
   const { why, hint } = await reasoned(error)
-  const render = await ifPossible(async () => (await import('./render.js')).renderer(process.stderr))
   const part = (label: string, text: string): string[] => {
     const lines = text.split('\n').map(printable)
     return lines.length > 1 ? [`${label}:`, ...lines] : [`${label}: ${lines[0] ?? ''}`]
   }
   const [first = '', ...rest] = error.message.split('\n').map(printable)
-  return [
+  const lines = [
     `${render?.mark('Error:') ?? 'Error:'} ${render?.emphasis(first) ?? first}`,
     ...rest,
     ...(why === undefined ? [] : part('Why', why)),
     ...(hint === undefined ? [] : part('What to do', hint)),
-  ].join('\n')
+  ]
+  return withoutSecrets(lines.join('\n'))
 }
 
 /** The same for programs. */
@@ -61,15 +71,6 @@ async function ifPossible<Result>(load: () => Promise<Result>): Promise<Result |
 /** Values that JSON has no number for are given as decimal text. */
 export function jsonText(value: unknown): string {
   return JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item), 2)
-}
-
-/** What oclif's parser throws, as far as it is used here. */
-interface ParserError extends Error {
-  readonly oclif?: { readonly exit?: number }
-  /** Arguments that are missing. */
-  readonly args?: readonly { readonly name?: string }[]
-  /** Flags that the command does not have. */
-  readonly flags?: readonly string[]
 }
 
 /**

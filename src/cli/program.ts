@@ -3,7 +3,6 @@ import { exactArguments } from '../sys/arguments.js'
 import { errorText, knownError } from './error-text.js'
 import { outputs } from './outputs.js'
 import { start } from './start.js'
-import { withoutSecrets } from '../sys/secrets.js'
 import { ensureUser } from '../sys/self.js'
 
 /** What oclif and the base command throw to end a command: with a code, and printed already or not. */
@@ -28,7 +27,7 @@ export async function runProgram(): Promise<void> {
   }
   code ??= Number(process.exitCode ?? 0)
   const lost = outputs.unreported(code)
-  if (lost !== undefined) process.stderr.write(`${withoutSecrets(await errorText(lost))}\n`)
+  if (lost !== undefined) process.stderr.write(`${await errorText(lost)}\n`)
   code = outputs.exitCode(code)
   process.exitCode = code
   // A command that failed may have left a timer or a thread behind; one that is done ends by itself.
@@ -41,7 +40,7 @@ export async function runProgram(): Promise<void> {
 async function ending(error: Ending): Promise<number> {
   if (error.code === 'EEXIT' || error.skipOclifErrorHandling === true) return error.oclif?.exit ?? exitCodes.internal
   const known = await knownError(error)
-  process.stderr.write(`${withoutSecrets(await errorText(known))}\n`)
+  process.stderr.write(`${await errorText(known)}\n`)
   return exitCodes[known.kind]
 }
 

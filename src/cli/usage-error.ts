@@ -4,8 +4,11 @@ import { commandNames } from './short-help.js'
 import { nearestWord, suggestion } from './suggest.js'
 
 /** What oclif's parser throws, as far as it is used here. */
-interface ParserError extends Error {
+export interface ParserError extends Error {
+  readonly oclif?: { readonly exit?: number }
+  /** Arguments that are missing. */
   readonly args?: readonly { readonly name?: string }[]
+  /** Flags that the command does not have. */
   readonly flags?: readonly string[]
 }
 
@@ -22,14 +25,8 @@ export function usageError(error: ParserError, command: typeof Command | undefin
 /**
  * A command that is not there, and what was probably meant.
  * @param words what was typed. @param commands all names of commands, their words separated by spaces.
- * @param help what to do instead of asking for the list.
  */
-export function unknownCommand(
-  bin: string,
-  words: readonly string[],
-  commands: readonly string[],
-  help?: string,
-): ImageError {
+export function unknownCommand(bin: string, words: readonly string[], commands: readonly string[]): ImageError {
   const [first = '', second] = words
   if (first.startsWith('-')) return unknownFirstFlag(bin, first)
   const isTopic = commands.some((name) => name.startsWith(`${first} `))
@@ -40,9 +37,8 @@ export function unknownCommand(
     return usage('E_USAGE', `${bin} ${first} takes no argument "${printable(second)}"`, {
       hint: isTopic ? list : `"${bin} ${first} --help" shows how it is used.`,
     })
-  const advice = help ?? list
   return usage('E_UNKNOWN_COMMAND', `${bin} has no command "${printable(typed)}"`, {
-    hint: meant === undefined ? advice : `Did you mean "${bin} ${meant}"? ${advice}`,
+    hint: meant === undefined ? list : `Did you mean "${bin} ${meant}"? ${list}`,
     details: { command: typed, suggestion: meant },
   })
 }

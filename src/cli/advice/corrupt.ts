@@ -1,7 +1,9 @@
 import type { CodesOf } from '../../errors.js'
-import { remedies, type Advice } from './advice.js'
+import type { Advice } from './advice.js'
 
-const { damaged, damagedFile, incomplete } = remedies
+const damaged = 'vdisk check lists all damage. Use a backup or another copy of the image if there is one.'
+const damagedFile = 'Copy or download the file again, or use another copy. vdisk check lists all damage.'
+const incomplete = 'Copy or download the file again, and compare its size with that of the original.'
 
 export const corruptAdvice: Readonly<Record<CodesOf<'corrupt'>, Advice>> = {
   E_ALIGN: ['Structures of a VHDX lie at whole MiB; this one cannot be where it is said to be.', damaged],

@@ -7,7 +7,7 @@ import { unsupportedAdvice } from './unsupported.js'
 import { usageAdvice } from './usage.js'
 
 /** The advice for every code, under its kind. */
-export const allAdvice = {
+const allAdvice = {
   negative: {},
   partial: {},
   usage: usageAdvice,

@@ -1,7 +1,7 @@
 import type { CodesOf } from '../../errors.js'
-import { remedies, type Advice } from './advice.js'
+import type { Advice } from './advice.js'
 
-const { parentFile } = remedies
+const parentFile = 'vdisk chain show lists what the image needs; --search and --parent-map say where that is now.'
 
 export const referenceAdvice: Readonly<Record<CodesOf<'reference'>, Advice>> = {
   E_BACKING_UNSUPPORTED: [

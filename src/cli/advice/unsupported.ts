@@ -1,7 +1,7 @@
 import type { CodesOf } from '../../errors.js'
-import { remedies, type Advice } from './advice.js'
+import type { Advice } from './advice.js'
 
-const { convert } = remedies
+const convert = 'Open it with the program that made it, and convert or export it to another format there.'
 const plugin = 'Update the plug-in, or take it away: vdisk plugins uninstall NAME.'
 const files = 'Start the system that it belongs to, or mount it there.'
 

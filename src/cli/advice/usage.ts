@@ -1,5 +1,7 @@
 import type { CodesOf } from '../../errors.js'
-import { remedies, type Advice } from './advice.js'
+import type { Advice } from './advice.js'
+
+const help = 'The --help of the command shows how this value is written.'
 
 export const usageAdvice: Readonly<Record<CodesOf<'usage'>, Advice>> = {
   E_CAPACITY: [
@@ -7,7 +9,7 @@ export const usageAdvice: Readonly<Record<CodesOf<'usage'>, Advice>> = {
     'Choose another format or larger units.',
   ],
   E_COMPACT_TARGET: ['A compacted image is either a copy or the image itself.', 'Name one of the two.'],
-  E_COUNT: ['The value is a count or a share with limits.', remedies.help],
+  E_COUNT: ['The value is a count or a share with limits.', help],
   E_EMPTY_DRIVE: ['A drive without a medium has no bytes to read.', 'Put the medium in, and run the command again.'],
   E_EXTENDED_PARTITION: [
     'An extended partition is only the container of the logical ones.',
@@ -135,7 +137,7 @@ export const usageAdvice: Readonly<Record<CodesOf<'usage'>, Advice>> = {
   E_STREAM: ['Standard input and output can only be gone through once, from the start.', 'Use a file.'],
   E_TARGET: ['It is not clear where the result goes.', 'Say --output FILE, --in-place or --dry-run.'],
   E_TERMINAL: ['The bytes of an image would make a terminal unusable.', 'Send them to a file or a program.'],
-  E_TIME: ['The text is no time of the form that is needed here.', remedies.help],
+  E_TIME: ['The text is no time of the form that is needed here.', help],
   E_TLS: [
     'The connection is not made without the certificates that were named.',
     'Check the files and their form (PEM).',

@@ -1,7 +1,6 @@
 import type { CellRow } from '../../operations/inspect/disk-cells.js'
 import type { InspectResult } from '../../operations/inspect/inspect.js'
-import type { Markup } from './html.js'
-import { html } from './html.js'
+import { html, type Markup } from './html.js'
 import {
   bootFacts,
   diskFacts,

@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { errorAdvice } from '../../../src/cli/advice/index.js'
-import { errorDocument, errorText } from '../../../src/cli/error-text.js'
+import { errorDocument, errorText, plainErrorText } from '../../../src/cli/error-text.js'
 import { codesOf } from '../../../src/error-codes.js'
 import { corrupt, ImageError, usage } from '../../../src/errors.js'
 import { rootFolder } from '../../support/fixtures.js'
@@ -52,6 +52,10 @@ test('an error is printed in three parts, and so is its document', async () => {
   const own = usage('E_EXISTS' as 'E_USAGE', 'a \u001b[31m', { hint: 'First line\nsecond line' })
   assert.equal((await errorText(own)).split('\n').slice(-3).join('\n'), 'What to do:\nFirst line\nsecond line')
   assert.doesNotMatch(await errorText(own), /\u001b/)
+  process.env['FORCE_COLOR'] = '1'
+  assert.match(await errorText(own), /^\u001b/)
+  assert.doesNotMatch(await plainErrorText(own), /\u001b/)
+  delete process.env['FORCE_COLOR']
   for (const error of [plain, own, new ImageError('unsupported', 'E_OF_A_PLUGIN', 'x')]) {
     const document = await errorDocument(error)
     assertSchema('error', document)
