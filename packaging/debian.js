@@ -2,26 +2,22 @@
 //
 // It holds the bundle, the packages it needs as npm installed them here (without what only development needs), manual
 // pages and completions for bash, zsh and fish. Needs dpkg-deb and gzip; no network, no root.
-import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
   cpSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { writeManPages } from './man-pages.js'
-
-const root = fileURLToPath(new URL('..', import.meta.url))
+import { inNewFolder, root, run } from './run.js'
 
 /**
  * Builds the package.
@@ -30,9 +26,8 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  */
 export function debianPackage(folder) {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  const architecture = run('dpkg', '--print-architecture').trim()
-  const tree = mkdtempSync(join(tmpdir(), 'vdisk-deb-'))
-  try {
+  const architecture = run('dpkg', ['--print-architecture']).trim()
+  return inNewFolder('vdisk-deb-', (tree) => {
     const program = join(tree, 'usr/lib/vdisk')
     copyPackage(program)
     copyDependencies(program)
@@ -46,16 +41,14 @@ export function debianPackage(folder) {
     writeFileSync(join(tree, 'DEBIAN/control'), control(version, architecture, sizeOf(join(tree, 'usr'))))
     const path = join(folder, `vdisk_${version}_${architecture}.deb`)
     mkdirSync(folder, { recursive: true })
-    run('dpkg-deb', '--root-owner-group', '-Zxz', '--build', tree, path)
+    run('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', tree, path])
     return path
-  } finally {
-    rmSync(tree, { recursive: true, force: true })
-  }
+  })
 }
 
 /** What `npm publish` would publish. */
 function copyPackage(program) {
-  const [{ files }] = JSON.parse(run('npm', 'pack', '--dry-run', '--json', '--ignore-scripts'))
+  const [{ files }] = JSON.parse(run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts']))
   for (const { path } of files) {
     // Declarations are for programs that are compiled; the manual is in usr/share/doc.
     if (path.endsWith('.d.ts') || path.startsWith('docs/')) continue
@@ -64,7 +57,7 @@ function copyPackage(program) {
 }
 
 function copyDependencies(program) {
-  const folders = run('npm', 'ls', '--omit=dev', '--all', '--parseable').split('\n').filter(Boolean)
+  const folders = run('npm', ['ls', '--omit=dev', '--all', '--parseable']).split('\n').filter(Boolean)
   for (const folder of folders) {
     const inside = relative(root, folder)
     if (!inside.startsWith('node_modules')) continue
@@ -97,7 +90,7 @@ function writeCompletions(share) {
     ['fish', 'fish/vendor_completions.d/vdisk.fish'],
   ]) {
     mkdirSync(dirname(join(share, path)), { recursive: true })
-    const script = run(process.execPath, join(root, 'bin/run.js'), 'autocomplete', shell)
+    const script = run(process.execPath, [join(root, 'bin/run.js'), 'autocomplete', shell])
     writeFileSync(
       join(share, path),
       shell === 'zsh' && !script.startsWith('#compdef') ? `#compdef vdisk\n${script}` : script,
@@ -155,14 +148,6 @@ Description: converter, inspector and imager for virtual and physical disks
  them, and images, clones and restores physical disks, with guards against
  writing to the wrong one.
 `
-
-const run = (program, ...parameters) =>
-  execFileSync(program, parameters, {
-    cwd: root,
-    encoding: 'utf8',
-    maxBuffer: 1 << 28,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
 
 if (process.argv[1] === fileURLToPath(import.meta.url))
   process.stdout.write(`${debianPackage(process.argv[2] ?? process.cwd())}\n`)

