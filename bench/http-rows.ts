@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { freePort } from '../test/support/ports.js'
+import { nginxProgram, startNginx } from '../test/support/nginx.js'
 import { inBalancedOrder, run } from './measure.js'
 import {
   at,
@@ -22,7 +22,6 @@ import {
 /** Images on a web server behind lines of several delays, against what else reads them. */
 
 const delays = [0, 20, 80]
-const server = '/usr/sbin/nginx'
 const folder = path.join(options.folder, 'http')
 const target = at('out.http')
 
@@ -63,10 +62,10 @@ const nameOf = (kind: string, delay: number): string => `http ${kind} → raw, $
 export async function* httpRows(): AsyncGenerator<Throughput> {
   const rows = kinds.flatMap((kind) => delays.map((delay) => ({ kind, delay, name: nameOf(kind.name, delay) })))
   const wanted = rows.filter(({ name }) => isWanted(name))
-  if (wanted.length === 0 || !have('http', server, 'curl', 'nbdkit', 'nbdcopy', 'qemu-img')) return
+  if (wanted.length === 0 || !have('http', nginxProgram, 'curl', 'nbdkit', 'nbdcopy', 'qemu-img')) return
   makeFiles()
-  const port = await freePort()
-  const children = [await nginx(port)]
+  const { port, child } = await startNginx(folder)
+  const children = [child]
   try {
     for (const { kind, delay, name } of wanted) {
       const line = delay === 0 ? port : await delayed(children, port, delay)
@@ -85,7 +84,7 @@ export async function* httpRows(): AsyncGenerator<Throughput> {
       yield { name, goal: 1, work: `${options.size} MiB`, ours, peers }
     }
   } finally {
-    for (const child of children) child.kill('SIGKILL')
+    for (const one of children) one.kill('SIGKILL')
     fs.rmSync(folder, { recursive: true, force: true })
   }
 }
@@ -107,28 +106,6 @@ function makeFiles(): void {
     ['zstd.qcow2', '-c', '-O', 'qcow2', '-o', 'compression_type=zstd'],
   ] as const)
     execFileSync('qemu-img', ['convert', '-f', 'raw', ...flags, raw, path.join(folder, name)])
-}
-
-async function nginx(port: number): Promise<ChildProcess> {
-  const own = (name: string): string => path.join(folder, name)
-  const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((one) => `${one}_temp_path ${own(one)};`)
-  fs.writeFileSync(
-    own('nginx.conf'),
-    `${process.getuid?.() === 0 ? 'user root; ' : ''}daemon off; pid ${own('pid')};
-error_log ${own('errors')}; worker_processes 1; events {}
-http { access_log off; sendfile on; ${places.join(' ')}
-server { listen 127.0.0.1:${port}; root ${folder}; } }`,
-  )
-  const child = spawn(server, ['-c', own('nginx.conf')], { stdio: ['ignore', 'ignore', 'inherit'] })
-  for (;;) {
-    try {
-      await fetch(`http://127.0.0.1:${port}/nginx.conf`)
-      return child
-    } catch {
-      if (child.exitCode !== null) throw new Error('nginx ended')
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-  }
 }
 
 /** Starts a line with a delay. @returns the port to connect to. */

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -11,42 +10,29 @@ import { answer, faultServer, type Fault } from '../support/fault-server.js'
 import { fixture } from '../support/fixtures.js'
 import { testFolder } from '../support/folder.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
+import { nginxProgram, startNginx } from '../support/nginx.js'
 import { freePort } from '../support/ports.js'
 import { isInstalled, run } from '../support/tools.js'
 
 const mebibyte = 1048576
-const program = '/usr/sbin/nginx'
-const noNginx = fs.existsSync(program) ? undefined : skipReason('nginx is not installed')
+const noNginx = fs.existsSync(nginxProgram) ? undefined : skipReason('nginx is not installed')
 const noQemu = isInstalled('qemu-img') ? undefined : skipReason('qemu-img is not installed')
 
 /** nginx over a folder: `/whole/` without ranges, `/moved/` by way of a redirection, `/locked/` with a password. */
 async function nginx(t: TestContext, folder: string): Promise<string> {
-  const [port, at] = [await freePort(), (name: string) => join(folder, name)]
+  const at = (name: string): string => join(folder, name)
   fs.writeFileSync(at('passwords'), `ann:{PLAIN}s@cret\n`)
-  const places = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((one) => `${one}_temp_path ${at(one)};`)
-  fs.writeFileSync(
-    at('nginx.conf'),
-    `daemon off; pid ${at('pid')}; error_log ${at('errors')}; worker_processes 1; events {}
-http { access_log off; ${places.join(' ')}
-server { listen 127.0.0.1:${port}; root ${folder};
-location /whole/ { max_ranges 0; alias ${folder}/; }
+  const { port, child } = await startNginx(
+    folder,
+    `location /whole/ { max_ranges 0; alias ${folder}/; }
 location /moved/ { rewrite ^/moved/(.*)$ /$1 redirect; }
-location /locked/ { auth_basic x; auth_basic_user_file ${at('passwords')}; alias ${folder}/; } } }`,
+location /locked/ { auth_basic x; auth_basic_user_file ${at('passwords')}; alias ${folder}/; }`,
   )
-  const child = spawn(program, ['-c', at('nginx.conf')], { stdio: 'ignore' })
   t.after(async () => {
     child.kill('SIGQUIT')
     await new Promise((resolve) => child.once('close', resolve))
   })
-  for (;;) {
-    try {
-      await fetch(`http://127.0.0.1:${port}/nginx.conf`)
-      return `http://127.0.0.1:${port}`
-    } catch {
-      assert.equal(child.exitCode, null, 'nginx ended')
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-  }
+  return `http://127.0.0.1:${port}`
 }
 
 /** 24 MiB with content, zeros that are stored, and a hole. */
@@ -68,8 +54,6 @@ test('http: images of every kind on a real server give what the files give', { s
   const cwd = testFolder(t)
   const www = join(cwd, 'www')
   fs.mkdirSync(www)
-  // Servers run as another user.
-  fs.chmodSync(cwd, 0o755)
   makeDisk(join(www, 'disk.raw'))
   const url = await nginx(t, www)
   const expected = digest(await vdisk(['hash', join(www, 'disk.raw')], { cwd }))
