@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import { vdisk, type CliResult } from '../support/cli.js'
+import { program, vdisk, type CliResult } from '../support/cli.js'
 import { skipReason } from '../support/complete.js'
 import { diskLike } from '../support/content.js'
 import { testFolder } from '../support/folder.js'
@@ -78,6 +78,16 @@ test(
   },
 )
 
+test('ssh: what it leaves behind may keep its pipes: that it ended is enough', async (t) => {
+  const cwd = testFolder(t)
+  const ssh = join(cwd, 'ssh')
+  fs.writeFileSync(ssh, '#!/bin/sh\nsleep 1000 &\necho $! > left\necho no route >&2\nexit 255\n', { mode: 0o755 })
+  const { code, stderr } = await vdisk(['info', 'ssh://host/disk.raw'], { cwd, env: { VDISK_SSH: ssh } })
+  process.kill(Number(fs.readFileSync(join(cwd, 'left'), 'utf8')))
+  assert.equal(code, 2, stderr)
+  assert.match(stderr, /cannot connect: no route/)
+})
+
 test('ssh: a pipe that breaks while the other side can still be heard is a connection that was lost', async (t) => {
   const cwd = testFolder(t)
   fs.writeFileSync(join(cwd, 'disk.raw'), diskLike(64 * mebibyte, 44))
@@ -86,7 +96,7 @@ test('ssh: a pipe that breaks while the other side can still be heard is a conne
   const script = [
     '#!/bin/sh',
     'exec 3<&0 0</dev/null',
-    `head -c 1500 <&3 | ${served} &`,
+    `dd bs=1 count=1500 <&3 2>/dev/null | ${served} &`,
     'exec 3<&-',
     'wait',
     'sleep 1',

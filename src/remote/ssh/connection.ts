@@ -13,6 +13,8 @@ export type Remote = { readonly command: string } | { readonly subsystem: 'sftp'
 const mostSaid = 16384
 /** How long a program may take to end, in milliseconds. */
 const patience = 2000
+/** How long what it said last may take to come, once it has ended, in milliseconds. */
+const lastWords = 500
 
 /** A running ssh, which has the user's configuration, keys and agent. */
 export class SshConnection implements Disposable {
@@ -40,6 +42,13 @@ export class SshConnection implements Disposable {
         resolve(undefined)
       })
       this.#child.on('close', (code) => resolve(code ?? undefined))
+      // A program that it leaves behind, such as a master of its connections, may keep the pipes open.
+      this.#child.on('exit', (code) => {
+        setTimeout(() => {
+          resolve(code ?? undefined)
+          this.stream.destroy()
+        }, lastWords).unref()
+      })
     })
     this.stream = joinedStream(stdout, stdin)
     this.stream.on('error', () => undefined)
