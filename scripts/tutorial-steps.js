@@ -41,7 +41,10 @@ function stepsOf(page) {
   )
 }
 
-/** The outputs that a page may mean: `…` alone is any lines, within a line any characters; where it shows nothing, any. */
+/**
+ * The outputs that a page may mean: `…` alone is any lines, within a line any characters; where it shows nothing,
+ * any.
+ */
 function pattern(shown) {
   if (shown.length === 0) return /(?:)/
   const lines = shown.map((line) => (line === '…' ? '(?:.*\n)*' : `${line.split('…').map(escaped).join('.*')}\n`))
