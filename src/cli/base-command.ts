@@ -8,6 +8,7 @@ import { calmly } from './long-work.js'
 import type { Progress } from '../operations/progress.js'
 import { outputs } from './outputs.js'
 import { peerFlags } from './peer-flags.js'
+import { progressMessages } from './progress-messages.js'
 import { ProgressReporter, type ProgressMode } from './progress.js'
 import { withoutSecrets } from '../sys/secrets.js'
 import { leaveMessage } from './termination.js'
@@ -109,7 +110,16 @@ export abstract class BaseCommand extends Command {
       mode ?? (process.stderr.isTTY && !this.hasFlag('json') && !this.hasFlag('quiet') ? 'bar' : 'none'),
       process.stderr,
     )
-    return calmly(this.#progress.update)
+    const { update } = this.#progress
+    const send = progressMessages()
+    return calmly(
+      send === undefined
+        ? update
+        : (event) => {
+            update(event)
+            send(event)
+          },
+    )
   }
 
   /** Before output that does not go through `show`. */

@@ -23,13 +23,17 @@ const words: Readonly<Record<Progress['phase'], string>> = {
   hash: 'hashing',
   measure: 'measuring',
   repair: 'repairing',
+  jobs: 'running',
+  npm: 'running npm',
 }
 /** Terminals keep titles on a stack (xterm's CSI 22 and 23); those that know none ignore both. */
 const savedTitle = '\u001b[22;0t'
 const restoredTitle = '\u001b[23;0t'
 
 /** Phases at whose end all is done: what only reads has nothing to flush. */
-const last: ReadonlySet<string> = new Set(['flush', 'check', 'compare', 'hash', 'measure'])
+const last: ReadonlySet<string> = new Set(['flush', 'check', 'compare', 'hash', 'measure', 'jobs', 'npm'])
+/** Phases of which nothing is known but that they go on. */
+const unmeasured: ReadonlySet<string> = new Set(['flush', 'npm'])
 
 /**
  * Shows progress on standard error. Whole is only what has been flushed, where something is written: until then a phase
@@ -87,16 +91,21 @@ export class ProgressReporter {
   }
 
   #draw({ phase, done, total }: Progress, { bytesPerSecond: rate = 0, secondsLeft }: Pace): void {
-    // A check goes through tables: what it has come past is not what it has read.
-    const speed = rate > 0 && phase !== 'check' ? `  ${(rate / 2 ** 20).toFixed(0)} MiB/s` : ''
+    const speed = rate > 0 ? `  ${(rate / 2 ** 20).toFixed(0)} MiB/s` : ''
     const word = words[phase]
-    if (total === 0 || phase === 'flush') {
-      this.#line(phase === 'flush' ? `${word} …` : `${word}  ${(done / 2 ** 20).toFixed(0)} MiB${speed}`)
+    if (unmeasured.has(phase)) {
+      this.#title(`${word} - vdisk`)
+      this.#line(`${word} …`)
+      return
+    }
+    if (total === 0) {
+      this.#line(`${word}  ${(done / 2 ** 20).toFixed(0)} MiB${speed}`)
       return
     }
     const percent = Math.min(99, Math.floor((done / total) * 100))
     const rest = secondsLeft === undefined ? '' : `  ${duration(secondsLeft)} left`
-    const text = `  ${String(percent).padStart(2)} %${speed}${rest}`
+    const amount = phase === 'jobs' ? `  ${Math.floor(done)} of ${total} jobs` : speed
+    const text = `  ${String(percent).padStart(2)} %${amount}${rest}`
     const width = Math.max(5, Math.min(40, (this.#output.columns || 80) - word.length - text.length - 4))
     const filled = Math.floor((width * percent) / 100)
     this.#title(`${percent} % ${word} - vdisk`)

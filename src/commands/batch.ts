@@ -2,7 +2,7 @@ import { string } from '@oclif/core/args'
 import { boolean, option, string as text } from '@oclif/core/flags'
 import { exitCodes } from '../errors.js'
 import { BaseCommand } from '../cli/base-command.js'
-import { count } from '../cli/flags.js'
+import { count, progressFlag } from '../cli/flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 
 export default class Batch extends BaseCommand {
@@ -36,6 +36,7 @@ export default class Batch extends BaseCommand {
       summary: "same: a conversion whose target is there is done where the target's record says that it is the same",
     })(),
     'dry-run': boolean({ summary: 'show what would run; run nothing' }),
+    ...progressFlag,
   }
 
   async run(): Promise<void> {
@@ -51,7 +52,9 @@ export default class Batch extends BaseCommand {
       ifExists: flags['if-exists'],
       dryRun: flags['dry-run'],
       signal: this.signal,
+      onProgress: this.onProgress(flags.progress),
       onJob: (job) => {
+        this.endProgress()
         if (!this.hasFlag('json')) this.print(jobLine(job))
       },
     })

@@ -2,7 +2,7 @@ import { string } from '@oclif/core/args'
 import { option } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import { errorDocument, jsonText } from '../cli/error-text.js'
-import { openFlags, openValues, range } from '../cli/flags.js'
+import { openFlags, openValues, progressFlag, range } from '../cli/flags.js'
 import { TextOutput } from '../cli/text-output.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { aborted, exitCodes, isImageError, usage } from '../errors.js'
@@ -30,6 +30,7 @@ export default class Map extends BaseCommand {
   static override usage = '<%= command.id %> IMAGE [FLAGS]'
   static override flags = {
     ...openFlags,
+    ...progressFlag,
     range: range({ summary: 'only this part of the disk' }),
     output: option({
       options: ['text', 'qemu'] as const,
@@ -46,7 +47,7 @@ export default class Map extends BaseCommand {
     if (flags.json && flags.output === 'qemu')
       throw usage('E_OUTPUT', '--output qemu is JSON already, of its own kind; leave out --json')
     const { mapLater } = await import('../operations/inspect/map.js')
-    const options = { ...(await this.context()), ...openValues(flags), range: flags.range }
+    const options = { ...(await this.context(flags)), ...openValues(flags), range: flags.range }
     using found = await mapLater(args.image, options)
     this.endProgress()
     if (flags.json) await this.#json(found)

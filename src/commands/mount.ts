@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
-import { mountFlags, openFlags, openValues } from '../cli/flags.js'
+import { mountFlags, openFlags, openValues, progressFlag } from '../cli/flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 
 export default class Mount extends BaseCommand {
@@ -54,18 +54,19 @@ export default class Mount extends BaseCommand {
       summary: 'let other users look at it too (for users: needs user_allow_other in /etc/fuse.conf)',
     }),
     ...openFlags,
+    ...progressFlag,
   }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Mount)
-    const [{ mount }, { registryModule }, registry] = await Promise.all([
+    const [{ mount }, { registryModule }, context] = await Promise.all([
       import('../operations/mount/mount.js'),
       import('../cli/plugin-registry.js'),
-      this.registry(),
+      this.context(flags),
     ])
     const result = await mount(args.image, args.dir, {
-      registry,
-      registryModule: registryModule(registry),
+      ...context,
+      registryModule: registryModule(context.registry),
       ...openValues(flags),
       overlay: flags.overlay,
       write: flags.write,
@@ -75,7 +76,6 @@ export default class Mount extends BaseCommand {
       scratchFolder: flags.tmp,
       others: flags['allow-other'],
       mountOptions: flags['mount-options']?.split(','),
-      signal: this.signal,
     })
     await this.show({ schema: 'vdisk.mount', result, view: () => import('../cli/view/mount.js') })
   }

@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
-import { openFlags, openValues, sizeChange } from '../cli/flags.js'
+import { openFlags, openValues, progressFlag, sizeChange } from '../cli/flags.js'
 
 export default class Resize extends BaseCommand {
   static override summary = 'Give the disk of an image another size.'
@@ -28,6 +28,7 @@ export default class Resize extends BaseCommand {
   static override usage = '<%= command.id %> IMAGE [+|-]SIZE [FLAGS]'
   static override flags = {
     ...openFlags,
+    ...progressFlag,
     shrink: boolean({ summary: 'cut off content too; it is lost' }),
     'allow-misplaced-metadata': boolean({
       summary: 'resize a member (RAID, dynamic disk) whose metadata lies at its end, where it is none afterwards',
@@ -39,7 +40,7 @@ export default class Resize extends BaseCommand {
     const { args, flags } = await this.parse(Resize)
     const { resize } = await import('../operations/change/resize.js')
     const result = await resize(args.image, sizeChange(args.size), {
-      ...(await this.context()),
+      ...(await this.context(flags)),
       ...openValues(flags),
       shrink: flags.shrink,
       allowMisplacedMetadata: flags['allow-misplaced-metadata'],

@@ -1,7 +1,7 @@
 import { string } from '@oclif/core/args'
 import { boolean, string as stringFlag } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
-import { count, openFlags, openValues, tcpEndpoint } from '../cli/flags.js'
+import { count, openFlags, openValues, progressFlag, tcpEndpoint } from '../cli/flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import type { ServeReady } from '../operations/serve/serve.js'
 
@@ -88,22 +88,23 @@ export default class Serve extends BaseCommand {
       dependsOn: ['tls-cert'],
     }),
     threads: count({ summary: 'worker threads for decompression; 0: none' }),
+    ...progressFlag,
   }
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Serve)
-    const [{ defaultSocket, serve }, { view, endText }, { percentDecoded, standardStream }, registry] =
+    const [{ defaultSocket, serve }, { view, endText }, { percentDecoded, standardStream }, context] =
       await Promise.all([
         import('../operations/serve/serve.js'),
         import('../cli/view/serve.js'),
         import('../cli/streams.js'),
-        this.registry(),
+        this.context(flags),
       ])
     const { 'tls-cert': certificate, 'tls-key': key, 'tls-ca': authority, persistent } = flags
     let shown = Promise.resolve()
     const images = argv.map(String)
     const result = await serve(flags['percent-encoded'] ? images.map(percentDecoded) : images, {
-      registry,
+      ...context,
       stream: flags.stdio ? standardStream() : undefined,
       ...openValues(flags),
       endpoint: flags.tcp ?? { kind: 'unix' as const, path: flags.socket ?? defaultSocket() },
@@ -114,7 +115,6 @@ export default class Serve extends BaseCommand {
       persistent,
       tls: certificate === undefined || key === undefined ? undefined : { certificate, key, authority },
       threads: flags.threads,
-      signal: this.signal,
       onReady: (document: ServeReady) => {
         shown = this.show({
           schema: 'vdisk.serve',

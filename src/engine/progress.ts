@@ -1,4 +1,7 @@
-/** How far a bulk operation is. Counts are absolute, in bytes of the virtual disk. */
+/**
+ * How far an operation is. Counts are absolute, in bytes of the virtual disk; of `jobs` they are jobs, and of `npm`
+ * there is one.
+ */
 export interface Progress {
   readonly phase:
     | 'unpack'
@@ -13,6 +16,8 @@ export interface Progress {
     | 'hash'
     | 'measure'
     | 'repair'
+    | 'jobs'
+    | 'npm'
   readonly done: number
   readonly total: number
 }

@@ -240,9 +240,12 @@ export class OpenedImage implements BlockSource {
     )
   }
 
-  /** Makes all that is read ready, where that may take long ({@link DiskImage.prepare}). @throws ImageError */
-  *prepare(): Work<void> {
-    for (const { image } of this.layers) yield* image.prepare?.(this.start, this.capacity) ?? []
+  /**
+   * Makes what is read ready, where that may take long ({@link DiskImage.prepare}): all of it, or a part of this disk.
+   * @throws ImageError
+   */
+  *prepare(offset = 0, length = this.capacity): Work<void> {
+    for (const { image } of this.layers) yield* image.prepare?.(this.start + offset, length) ?? []
     for (const other of this.#others) yield* other.prepare()
   }
 

@@ -15,6 +15,10 @@ function log(line: string): void {
   fs.writeSync(1, `${new Date().toISOString()} ${line}\n`)
 }
 
+function send(message: ServeAnswer): void {
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined)
+}
+
 function answer(message: ServeAnswer): Promise<void> {
   answered = true
   // The command may have ended.
@@ -29,6 +33,7 @@ async function run(request: ServeRequest): Promise<void> {
   const serving = new Serving(request, {
     signal: setUp.signal,
     log,
+    onProgress: (progress) => send({ kind: 'progress', progress }),
     descriptor: descriptor === undefined ? undefined : Number(descriptor),
   })
   try {

@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { root, vdisk } from '../support/cli.js'
+import { assertSchema } from '../support/schemas.js'
 import { scratch } from '../support/tools.js'
 import { syscalls } from '../../src/sys/syscalls.js'
 
@@ -63,6 +64,31 @@ test('jobs run once; what failed, what is new and what lost its file runs again'
   const third = await run()
   assert.deepEqual([third.code, third.outcomes], [9, ['failed', 'already', 'done', 'already']])
   assert.equal(third.answer.jobs[0]?.error?.code, 'E_EXISTS')
+})
+
+test('a batch reports how many jobs have ended, and how far those are that run', async (t) => {
+  const { at, run } = batchOf(t, '- check a.vhdx\n- convert slow.raw slow.qcow2\n- convert missing.raw x.raw\n')
+  fs.writeFileSync(at('slow.raw'), Buffer.alloc(8 * 1048576, 1))
+  const { code, stderr } = await run('--progress', 'json', '--rate', '8M')
+  assert.equal(code, 9)
+  const lines = stderr
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { phase: string; done: number; total: number })
+  for (const line of lines) {
+    assertSchema('progress', line)
+    assert.deepEqual([line.phase, line.total], ['jobs', 3])
+  }
+  const done = lines.map((line) => line.done)
+  assert.deepEqual([done[0], done.at(-1)], [0, 3])
+  assert.deepEqual(
+    done,
+    [...done].sort((a, b) => a - b),
+  )
+  assert.ok(
+    done.some((some) => some > 1 && some < 2),
+    stderr,
+  )
 })
 
 test('what is no list of jobs is refused before anything runs', async (t) => {

@@ -26,6 +26,7 @@ const longestWait = 50
  */
 export function* surveyBzip2(file: DescriptorRange, blocks: Bzip2Blocks): Work<Int32Array | undefined> {
   const count = blocks.starts.length
+  const total = file.end - file.start
   const lengths = new Int32Array(new SharedArrayBuffer(count * 4))
   const numbers = new Int32Array(new SharedArrayBuffer(counters.count * 4))
   const input: SurveyInput = { file, blocks, lengths, numbers }
@@ -40,7 +41,8 @@ export function* surveyBzip2(file: DescriptorRange, blocks: Bzip2Blocks): Work<I
       if (Atomics.load(numbers, counters.failed) !== 0) return undefined
       if (done === count) return lengths
       Atomics.wait(numbers, counters.done, done, longestWait)
-      yield { done, total: count }
+      // Blocks are of about one size, and progress is in bytes of the file.
+      yield { done: Math.floor((done / count) * total), total }
     }
   } finally {
     // They end by themselves when there is no block left.

@@ -1,5 +1,6 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../../cli/base-command.js'
+import { progressFlag } from '../../cli/flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
 import { exitCodes } from '../../errors.js'
 
@@ -23,11 +24,12 @@ export default class BackupFind extends BaseCommand {
     path: string({ required: true, description: 'the file, seen from its partition: /etc/fstab' }),
   }
   static override usage = '<%= command.id %> SET PATH [FLAGS]'
+  static override flags = { ...progressFlag }
 
   async run(): Promise<void> {
-    const { args } = await this.parse(BackupFind)
+    const { args, flags } = await this.parse(BackupFind)
     const { findInSet } = await import('../../operations/backup/find.js')
-    const result = await findInSet(args.set, args.path, await this.context())
+    const result = await findInSet(args.set, args.path, await this.context(flags))
     await this.show({ schema: 'vdisk.backup-find', result, view: () => import('../../cli/view/backup-find.js') })
     if (result.states.length === 0) this.exitWith(exitCodes.negative)
   }

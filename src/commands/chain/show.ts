@@ -1,6 +1,6 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../../cli/base-command.js'
-import { openFlags, openValues } from '../../cli/flags.js'
+import { openFlags, openValues, progressFlag } from '../../cli/flags.js'
 import { exitCodes } from '../../errors.js'
 
 export default class ChainShow extends BaseCommand {
@@ -21,12 +21,12 @@ export default class ChainShow extends BaseCommand {
   ]
   static override args = { image: string({ required: true, description: 'the image to begin with' }) }
   static override usage = '<%= command.id %> IMAGE [FLAGS]'
-  static override flags = openFlags
+  static override flags = { ...openFlags, ...progressFlag }
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(ChainShow)
-    const { showChain } = await import('../../operations/chain/show.js')
-    const result = showChain(args.image, { registry: await this.registry(), ...openValues(flags) })
+    const { showChainLater } = await import('../../operations/chain/show.js')
+    const result = await showChainLater(args.image, { ...(await this.context(flags)), ...openValues(flags) })
     if (!result.complete) this.exitWith(exitCodes.negative)
     await this.show({ schema: 'vdisk.chain.show', result, view: () => import('../../cli/view/chain-show.js') })
   }

@@ -1,5 +1,6 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../../cli/base-command.js'
+import { progressFlag } from '../../cli/flags.js'
 
 export default class PluginsInstall extends BaseCommand {
   static readonly listsCommands = true
@@ -14,13 +15,15 @@ export default class PluginsInstall extends BaseCommand {
   static override args = {
     package: string({ required: true, description: 'a name, NAME@VERSION, a folder, an archive, an address of git' }),
   }
+  static override flags = { ...progressFlag }
 
   async run(): Promise<void> {
-    const { args } = await this.parse(PluginsInstall)
+    const { args, flags } = await this.parse(PluginsInstall)
     const { installPlugin } = await import('../../operations/plugins/change.js')
+    const report = { onProgress: this.onProgress(flags.progress) }
     await this.show({
       schema: 'vdisk.plugins-change',
-      result: { changes: [await installPlugin(this.config.dataDir, args.package)] },
+      result: { changes: [await installPlugin(this.config.dataDir, args.package, report)] },
       view: () => import('../../cli/view/plugins-change.js'),
     })
   }

@@ -1,5 +1,6 @@
 import { string } from '@oclif/core/args'
 import { BaseCommand } from '../../cli/base-command.js'
+import { progressFlag } from '../../cli/flags.js'
 
 export default class PluginsUpdate extends BaseCommand {
   static readonly listsCommands = true
@@ -12,13 +13,15 @@ export default class PluginsUpdate extends BaseCommand {
     { description: 'One', command: '<%= config.bin %> <%= command.id %> vdisk-plugin-mine' },
   ]
   static override args = { name: string({ description: 'as "vdisk plugins" lists it' }) }
+  static override flags = { ...progressFlag }
 
   async run(): Promise<void> {
-    const { args } = await this.parse(PluginsUpdate)
+    const { args, flags } = await this.parse(PluginsUpdate)
     const { updatePlugins } = await import('../../operations/plugins/change.js')
+    const report = { onProgress: this.onProgress(flags.progress) }
     await this.show({
       schema: 'vdisk.plugins-change',
-      result: { changes: await updatePlugins(this.config.dataDir, args.name) },
+      result: { changes: await updatePlugins(this.config.dataDir, args.name, report) },
       view: () => import('../../cli/view/plugins-change.js'),
     })
   }

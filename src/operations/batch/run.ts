@@ -1,8 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { aborted, exitCodes } from '../../errors.js'
+import { progressVariable, type Progress } from '../progress.js'
+import { systemEnvironment } from '../../sys/commands.js'
 import fs from '../../sys/host-fs.js'
 import { absolute } from '../../sys/host-path.js'
 import { readJobs, type Job } from './jobs.js'
+import { JobsProgress } from './jobs-progress.js'
 import { BatchState } from './state.js'
 
 export interface BatchOptions {
@@ -19,6 +22,8 @@ export interface BatchOptions {
   /** Report what would run, and run nothing. */
   readonly dryRun?: boolean
   readonly signal?: AbortSignal
+  /** How many jobs have ended, and what part of those that run. */
+  readonly onProgress?: (progress: Progress) => void
   /** Called when a job has ended. */
   readonly onJob?: (result: JobResult) => void
 }
@@ -61,14 +66,16 @@ export async function runBatch(path: string, options: BatchOptions): Promise<Bat
   if (!dryRun) state.lock()
   try {
     const results: JobResult[] = []
+    const progress = new JobsProgress(jobs.length, options.onProgress)
     let next = 0
     const worker = async (): Promise<void> => {
       while (signal?.aborted !== true) {
         const index = next++
         const job = jobs[index]
         if (job === undefined) return
-        const result = await oneJob(job, state, { ...options, dryRun })
+        const result = await oneJob(job, state, { ...options, dryRun, onProgress: progress.of(index) })
         results[index] = result
+        progress.ended(index)
         options.onJob?.(result)
       }
     }
@@ -111,17 +118,22 @@ async function oneJob(job: Job, state: BatchState, options: BatchOptions): Promi
 function runJob(
   job: Job,
   state: BatchState,
-  { program: [program, ...first], rate, ifExists, signal }: BatchOptions,
+  { program: [program, ...first], rate, ifExists, signal, onProgress }: BatchOptions,
 ): Promise<{ readonly exitCode: number; readonly document: unknown }> {
   const log = fs.openSync(state.logOf(job), 'w', 0o644)
   let child: ChildProcess
   try {
     const words = withFlags(job.words, { json: true, rate, 'if-exists': ifExists })
     // A group of its own: Ctrl-C reaches the batch alone. A job that is interrupted twice leaves its partial files.
-    child = spawn(program, [...first, ...words], { stdio: ['ignore', 'pipe', log], detached: true })
+    child = spawn(program, [...first, ...words], {
+      stdio: ['ignore', 'pipe', log, 'ipc'],
+      env: { ...systemEnvironment(), [progressVariable]: '1' },
+      detached: true,
+    })
   } finally {
     fs.closeSync(log)
   }
+  child.on('message', (progress: Progress) => onProgress?.(progress))
   const pieces: Buffer[] = []
   let kept = 0
   child.stdout?.on('data', (piece: Buffer) => {

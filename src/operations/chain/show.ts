@@ -5,8 +5,8 @@ import type { FoundBy } from '../../location/gate.js'
 import { type Layer, type OpenedImage } from '../../formats/open.js'
 import { convert, type ConvertOptions, type ConvertResult } from '../transfer/convert.js'
 import { layerInfo, problem, storedNames, type LayerInfo, type Problem } from '../inspect/info.js'
-import { openAddress } from '../open/image-file.js'
-import { readOptions, type ReadOptions } from '../open/opening.js'
+import { openAddress, openAddressLater } from '../open/image-file.js'
+import { readOptions, type LaterOptions, type ReadOptions } from '../open/opening.js'
 import { HostLocation } from '../../location/file.js'
 import type { Location } from '../../location/location.js'
 
@@ -45,6 +45,16 @@ export interface ChainResult {
  */
 export function showChain(path: string, options: ReadOptions = {}): ChainResult {
   using opened = openAddress(path, { ...readOptions(options), chain: 'optional' })
+  return chainOf(path, opened)
+}
+
+/** As {@link showChain}, letting signals through, with progress: the image may have to be unpacked first. */
+export async function showChainLater(path: string, options: ReadOptions & LaterOptions): Promise<ChainResult> {
+  using opened = await openAddressLater(path, { ...readOptions(options), chain: 'optional' }, options)
+  return chainOf(path, opened)
+}
+
+function chainOf(path: string, opened: OpenedImage): ChainResult {
   const { missing } = opened
   const looked = missing?.details['looked']
   return {
@@ -112,7 +122,7 @@ export interface FlattenResult extends ConvertResult {
  */
 export async function flattenChain(path: string, target: string, options: FlattenOptions = {}): Promise<FlattenResult> {
   const { until, ...rest } = options
-  const { layers, last } = chosenLayers(path, rest, until)
+  const { layers, last } = await chosenLayers(path, rest, until)
   const below = layers[last + 1]
   const result = await convert(path, target, {
     ...rest,
@@ -132,12 +142,12 @@ export async function flattenChain(path: string, target: string, options: Flatte
   }
 }
 
-function chosenLayers(
+async function chosenLayers(
   path: string,
-  options: ReadOptions,
+  options: ReadOptions & LaterOptions,
   until: string | undefined,
-): { layers: { path: string; format: string }[]; last: number } {
-  using opened = openAddress(path, readOptions(options))
+): Promise<{ layers: { path: string; format: string }[]; last: number }> {
+  using opened = await openAddressLater(path, readOptions(options), options)
   const layers = opened.layers.map(({ location, driver }) => ({
     path: location.address,
     location,

@@ -1,6 +1,7 @@
 import type { Note } from '../../block/types.js'
 import type { FolderLook } from '../../mount/fuse/folder.js'
 import type { PartitionSelector } from '../../partition/index.js'
+import type { Progress } from '../progress.js'
 import type { ExposureOptions } from '../serve/exposed-disk.js'
 import type { MountMode, MountSession, ShownFile } from './session.js'
 import type { WireError } from './wire.js'
@@ -33,8 +34,9 @@ export interface ServeRequest extends OpenRequest {
   readonly mountOptions: readonly string[]
 }
 
-/** What the server answers, once. */
+/** What the server answers, once; before that it may report how far it is. */
 export type ServeAnswer =
+  | { readonly kind: 'progress'; readonly progress: Progress }
   | { readonly kind: 'ready'; readonly session: MountSession; readonly notes: readonly Note[] }
   | { readonly kind: 'failed'; readonly error: WireError }
 
@@ -61,6 +63,8 @@ export type ThreadOrder =
 /** From a thread to the server. */
 export type ThreadReport =
   | { readonly kind: 'opened'; readonly disk: OpenedDisk }
+  /** What must be unpacked before that. */
+  | { readonly kind: 'progress'; readonly progress: Progress }
   /** A request that failed, for the log. */
   | { readonly kind: 'trouble'; readonly message: string }
   /** Closed; with an error: not opened, or not all was written. */

@@ -10,13 +10,13 @@ import { newId, runtimeFolder } from './state.js'
 import { Registry } from '../../formats/registry.js'
 import { HostLocation } from '../../location/file.js'
 import { localFile } from '../open/image-file.js'
-import { parseImageArgument, type ReadOptions } from '../open/opening.js'
+import { parseImageArgument, type LaterOptions, type ReadOptions } from '../open/opening.js'
 import { absolute } from '../../sys/host-path.js'
 import { isPlainText } from '../../sys/host-fs.js'
 
 export type { AttachedDevice, MountedFilesystem, MountMode, MountSession, ShownFile } from './session.js'
 
-export interface MountOptions extends ReadOptions {
+export interface MountOptions extends ReadOptions, LaterOptions {
   /** A file that keeps the changes: a child of the image, made where there is none. */
   readonly overlay?: string
   /** Changes go into the image itself. */
@@ -35,7 +35,6 @@ export interface MountOptions extends ReadOptions {
   readonly scratchFolder?: string
   /** A module whose default export gives a promise of the {@link Registry}; the formats built in when left out. */
   readonly registryModule?: string
-  readonly signal?: AbortSignal
 }
 
 export interface MountResult {
@@ -105,7 +104,7 @@ export async function mount(
           registry: options.registry,
         })
   try {
-    const { session, notes } = await startServer(request, options.signal)
+    const { session, notes } = await startServer(request, options)
     return { session, notes, overlayMade: made }
   } catch (error) {
     // An overlay that was never mounted holds nothing.

@@ -2,6 +2,7 @@ import { guardWriting } from '../partition/table-overlap.js'
 import fs from '../../sys/host-fs.js'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Note } from '../../block/types.js'
+import type { Progress } from '../progress.js'
 import { aborted, type ImageError } from '../../errors.js'
 import { mountFuse, unmountFuse } from '../../mount/fuse/attach.js'
 import { abortConnection } from '../../mount/fuse/connection.js'
@@ -30,6 +31,8 @@ export interface ServingOptions {
   /** Stops the setting up; later it has no effect. */
   readonly signal: AbortSignal
   readonly log: (line: string) => void
+  /** How far the image is unpacked. */
+  readonly onProgress: (progress: Progress) => void
   /** The descriptor of /dev/fuse when the folder is mounted already (the trampoline). */
   readonly descriptor?: number
 }
@@ -60,7 +63,11 @@ export class Serving {
     this.#descriptor = options.descriptor
     this.#folder = inFolder(request.runtime, request.id)
     const count = request.mode === 'read-only' ? readingThreads : 1
-    this.#threads = Array.from({ length: count }, () => new ServingThread(request, options.log))
+    // Each thread unpacks for itself, at the same pace: one of them reports.
+    this.#threads = Array.from(
+      { length: count },
+      (_, index) => new ServingThread(request, options.log, index === 0 ? options.onProgress : undefined),
+    )
   }
 
   /** Shows the disk and mounts what is wanted. On failure everything is as it was before. @throws ImageError */

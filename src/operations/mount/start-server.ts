@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import fs from '../../sys/host-fs.js'
 import { fileURLToPath } from 'node:url'
 import { aborted, targetError } from '../../errors.js'
+import type { LaterOptions } from '../open/opening.js'
 import { canReceiveDescriptors, noFuse, trampoline, trampolineFailed, userOptions } from '../../mount/fuse/attach.js'
 import { currentUser, nodeProgram } from '../../sys/self.js'
 import type { ServeAnswer, ServeRequest } from './messages.js'
@@ -19,7 +20,7 @@ const logShown = 2000
  * @throws ImageError what the server says; aborted E_ABORTED, everything is then undone; target E_SERVER when it ends
  * without a word.
  */
-export function startServer(request: ServeRequest, signal?: AbortSignal): Promise<Ready> {
+export function startServer(request: ServeRequest, later: LaterOptions): Promise<Ready> {
   const { runtime, id, image, mode, others } = request
   const log = fs.openSync(logPath(runtime, id), 'a', 0o600)
   const server = [nodeProgram(), fileURLToPath(new URL('../../servers/mount-server.js', import.meta.url))]
@@ -37,13 +38,13 @@ export function startServer(request: ServeRequest, signal?: AbortSignal): Promis
   const [program = nodeProgram(), ...parameters] = server
   const child = spawn(program, parameters, { detached: true, cwd: '/', stdio: ['ignore', log, log, 'ipc'] })
   fs.closeSync(log)
-  return answerOf(child, request, signal).finally(() => {
+  return answerOf(child, request, later).finally(() => {
     if (child.connected) child.disconnect()
     child.unref()
   })
 }
 
-function answerOf(child: ChildProcess, request: ServeRequest, signal: AbortSignal | undefined): Promise<Ready> {
+function answerOf(child: ChildProcess, request: ServeRequest, { signal, onProgress }: LaterOptions): Promise<Ready> {
   return new Promise((resolve, reject) => {
     let interrupted = false
     const interrupt = (): void => {
@@ -53,6 +54,10 @@ function answerOf(child: ChildProcess, request: ServeRequest, signal: AbortSigna
     }
     signal?.addEventListener('abort', interrupt, { once: true })
     child.on('message', (answer: ServeAnswer) => {
+      if (answer.kind === 'progress') {
+        onProgress?.(answer.progress)
+        return
+      }
       signal?.removeEventListener('abort', interrupt)
       // From now on it is on its own: how it ends is no concern of ours.
       child.removeAllListeners('exit')

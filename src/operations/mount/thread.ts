@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { ImageError } from '../../errors.js'
 import type { FolderLook } from '../../mount/fuse/folder.js'
+import type { Progress } from '../progress.js'
 import type { OpenedDisk, OpenRequest, ThreadOrder, ThreadReport } from './messages.js'
 import { fromWire } from './wire.js'
 
@@ -12,7 +13,7 @@ export class ServingThread {
   readonly ended: Promise<ImageError | undefined>
   readonly #worker: Worker
 
-  constructor(request: OpenRequest, onTrouble: (message: string) => void) {
+  constructor(request: OpenRequest, onTrouble: (message: string) => void, onProgress?: (progress: Progress) => void) {
     this.#worker = new Worker(new URL('worker.js', import.meta.url), { workerData: request })
     const opened = deferred<OpenedDisk>()
     const ended = deferred<ImageError | undefined>()
@@ -28,6 +29,7 @@ export class ServingThread {
     }
     this.#worker.on('message', (report: ThreadReport) => {
       if (report.kind === 'opened') opened.resolve(report.disk)
+      else if (report.kind === 'progress') onProgress?.(report.progress)
       else if (report.kind === 'trouble') onTrouble(report.message)
       else end(report.error === undefined ? undefined : fromWire(report.error))
     })

@@ -5,7 +5,8 @@ import { FuseSession } from '../../mount/fuse/session.js'
 import { syscalls } from '../../sys/syscalls.js'
 import { selectPartition } from '../../partition/index.js'
 import { tableTitles } from '../partition/table-overlap.js'
-import { openExposed, type Exposure } from '../serve/exposed-disk.js'
+import type { Progress } from '../progress.js'
+import { openExposedLater, type Exposure } from '../serve/exposed-disk.js'
 import { shownFiles } from './files.js'
 import type { OpenRequest, ThreadOrder, ThreadReport } from './messages.js'
 import type { ShownFile } from './session.js'
@@ -55,10 +56,11 @@ try {
   report({ kind: 'ended', error: toWire(error) })
 }
 
-async function open({ image, options, registryModule }: OpenRequest): Promise<Exposure> {
-  if (registryModule === undefined) return openExposed(image, options)
+async function open({ image, options, partition: wanted, registryModule }: OpenRequest): Promise<Exposure> {
+  const later = { onProgress: (progress: Progress) => report({ kind: 'progress', progress }) }
+  if (registryModule === undefined) return await openExposedLater(image, { ...options, wanted }, later)
   const { default: load } = (await import(registryModule)) as { default: () => Promise<Registry> }
-  return openExposed(image, { ...options, registry: await load() })
+  return await openExposedLater(image, { ...options, wanted, registry: await load() }, later)
 }
 
 /** Blocks until the folder is unmounted; the image is whole and closed when it returns. */

@@ -1,8 +1,10 @@
 import { printable, usage, type HostPath } from '../../errors.js'
-import { openLocation, type OpenedImage, type OpenOptions } from '../../formats/open.js'
+import { finish, perform, type Work } from '../../block/work.js'
+import { diskIn } from '../../formats/disk-folder.js'
+import { openWork, type OpenedImage, type OpenOptions } from '../../formats/open.js'
 import { Registry } from '../../formats/registry.js'
 import { shellWord } from '../../sys/shell-word.js'
-import { parseImageArgument } from './opening.js'
+import { parseImageArgument, performing, type LaterOptions } from './opening.js'
 
 /**
  * An argument that must name an image as a whole. @param why what the operation works on, for the message.
@@ -15,8 +17,23 @@ export function wholeImage(argument: string, why: string): void {
 
 /** Opens an image with its chain, wherever its address leads. @throws ImageError */
 export function openAddress(address: string, options: OpenOptions): OpenedImage {
+  return finish(openAddressWork(address, options))
+}
+
+/** As {@link openAddress}, letting signals through, with progress: it may have to be unpacked first. */
+export async function openAddressLater(
+  address: string,
+  options: OpenOptions,
+  later: LaterOptions,
+): Promise<OpenedImage> {
+  return await perform(openAddressWork(address, options), performing(later))
+}
+
+/** As {@link openAddress}, step by step. */
+export function* openAddressWork(address: string, options: OpenOptions): Work<OpenedImage> {
   const { schemes } = options.registry ?? new Registry()
-  return openLocation(schemes.locate(address), options)
+  const place = diskIn(schemes.locate(address), options)
+  return yield* openWork(place.store(), place, { ...options, from: options.from ?? place.format })
 }
 
 /**

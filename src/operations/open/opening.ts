@@ -176,8 +176,11 @@ export async function verifyWhileRead(opened: OpenedImage, later: LaterOptions):
   return proof
 }
 
-/** What is done before a disk can be read at any place is a phase of its own: it goes through a file from its start. */
-function performing({ signal, onProgress }: LaterOptions, phase: Progress['phase'] = 'unpack'): WorkOptions {
+/**
+ * How work reports. What is done before a disk can be read at any place is a phase of its own: it goes through a file
+ * from its start.
+ */
+export function performing({ signal, onProgress }: LaterOptions, phase: Progress['phase'] = 'unpack'): WorkOptions {
   return { signal, onProgress: ({ done, total }) => onProgress?.({ phase, done, total }) }
 }
 

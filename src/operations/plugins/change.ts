@@ -1,4 +1,5 @@
 import type { ImageError } from '../../errors.js'
+import type { Progress } from '../progress.js'
 import { printable, unsupported, usage, type HostPath } from '../../errors.js'
 import { command } from '../../sys/commands.js'
 import fs from '../../sys/host-fs.js'
@@ -30,7 +31,11 @@ export interface PluginChange {
  * @throws ImageError usage E_NOT_A_PLUGIN, E_NOT_FOUND; unsupported E_TOOL where npm is missing or fails; corrupt
  * E_PLUGIN_LIST.
  */
-export async function installPlugin(dataFolder: HostPath, spec: string): Promise<PluginChange> {
+export async function installPlugin(
+  dataFolder: HostPath,
+  spec: string,
+  report: PluginProgress = {},
+): Promise<PluginChange> {
   const plugins = notedPlugins(dataFolder)
   if (/^\.{0,2}[/\\]/.test(spec) && !fs.existsSync(spec))
     throw usage('E_NOT_FOUND', `${printable(spec)}: no such folder or archive`)
@@ -38,14 +43,16 @@ export async function installPlugin(dataFolder: HostPath, spec: string): Promise
   const before = installedPackages(dataFolder)
   try {
     // A folder is copied as a package is: what is changed in it later has no effect.
-    await npm(dataFolder, 'install', ['--install-links', '--save'], npmSpec(spec))
-    const name = namedBy(spec) ?? newIn(before, installedPackages(dataFolder)) ?? (await askedName(dataFolder, spec))
+    await npm(dataFolder, ['install', '--install-links', '--save'], npmSpec(spec), report)
+    const name =
+      namedBy(spec) ?? newIn(before, installedPackages(dataFolder)) ?? (await askedName(dataFolder, spec, report))
     const facts = packageFacts(packageFolder(dataFolder, name))
     if (facts?.oclif === undefined) {
-      await npm(dataFolder, 'uninstall', [], name)
+      await npm(dataFolder, ['uninstall'], name, report)
       throw notAPlugin(name)
     }
     notePlugins(dataFolder, [...others(plugins, name), { type: 'user', name }])
+    end(report)
     return { name, action: 'installed', version: facts.version }
   } catch (error) {
     forgetEmptyNote(dataFolder)
@@ -64,14 +71,19 @@ export function linkPlugin(dataFolder: HostPath, folder: HostPath): PluginChange
 }
 
 /** Takes a plug-in away; the folder of a linked one stays. @throws ImageError usage E_NO_PLUGIN; unsupported E_TOOL. */
-export async function uninstallPlugin(dataFolder: HostPath, name: string): Promise<PluginChange> {
+export async function uninstallPlugin(
+  dataFolder: HostPath,
+  name: string,
+  report: PluginProgress = {},
+): Promise<PluginChange> {
   const plugins = notedPlugins(dataFolder)
   const plugin = known(plugins, name)
   const version = packageFacts(plugin.root ?? packageFolder(dataFolder, name))?.version
   // First of all it is not loaded any more.
   notePlugins(dataFolder, others(plugins, name))
-  if (name in installedPackages(dataFolder)) await npm(dataFolder, 'uninstall', [], name)
+  if (name in installedPackages(dataFolder)) await npm(dataFolder, ['uninstall'], name, report)
   forgetEmptyNote(dataFolder)
+  end(report)
   return { name, action: 'uninstalled', version }
 }
 
@@ -80,7 +92,11 @@ export async function uninstallPlugin(dataFolder: HostPath, name: string): Promi
  * archive or git are installed again from there.
  * @throws ImageError usage E_NO_PLUGIN; unsupported E_TOOL.
  */
-export async function updatePlugins(dataFolder: HostPath, only?: string): Promise<PluginChange[]> {
+export async function updatePlugins(
+  dataFolder: HostPath,
+  only?: string,
+  report: PluginProgress = {},
+): Promise<PluginChange[]> {
   const plugins = notedPlugins(dataFolder)
   const wanted = only === undefined ? plugins : [known(plugins, only)]
   const changes: PluginChange[] = []
@@ -92,10 +108,11 @@ export async function updatePlugins(dataFolder: HostPath, only?: string): Promis
       continue
     }
     const newest = /[:/]/.test(spec) ? notedSpec(dataFolder, spec) : 'latest'
-    await npm(dataFolder, 'install', ['--install-links', '--save'], `${name}@${newest}`)
+    await npm(dataFolder, ['install', '--install-links', '--save'], `${name}@${newest}`, report)
     const version = packageFacts(packageFolder(dataFolder, name))?.version
     changes.push({ name, action: version === before ? 'unchanged' : 'updated', version, before })
   }
+  end(report)
   return changes
 }
 
@@ -136,17 +153,30 @@ function newIn(before: Readonly<Record<string, string>>, after: Readonly<Record<
 }
 
 /** The name of the package that a spec stands for: `@scope/name@1.2` says it, of all else npm is asked. */
-async function askedName(dataFolder: HostPath, spec: string): Promise<string> {
+async function askedName(dataFolder: HostPath, spec: string, report: PluginProgress): Promise<string> {
   const plain = spec.replace(/(?<=.)@[^/]*$/, '')
   if (!/[:/\\]/.test(plain.replace(/^@[^/]+\//, '')) && npmSpec(spec) === spec) return plain
-  const packed = await npm(dataFolder, 'pack', ['--dry-run', '--ignore-scripts', '--json'], npmSpec(spec))
+  const packed = await npm(dataFolder, ['pack', '--dry-run', '--ignore-scripts', '--json'], npmSpec(spec), report)
   const [first] = JSON.parse(packed) as readonly { readonly name?: string }[]
   return first?.name ?? plain
 }
 
+/** How far it is: npm runs, which says nothing of that. */
+export interface PluginProgress {
+  readonly onProgress?: (progress: Progress) => void
+}
+
+const end = ({ onProgress }: PluginProgress): void => onProgress?.({ phase: 'npm', done: 1, total: 1 })
+
 /** Runs npm in the data folder. @returns what it prints. @throws ImageError unsupported E_TOOL, with what npm says. */
-async function npm(dataFolder: HostPath, verb: string, flags: readonly string[], spec: string): Promise<string> {
+async function npm(
+  dataFolder: HostPath,
+  [verb, ...flags]: readonly [verb: string, ...flags: string[]],
+  spec: string,
+  { onProgress }: PluginProgress,
+): Promise<string> {
   const options = ['--no-audit', '--no-fund', ...flags, '--']
+  onProgress?.({ phase: 'npm', done: 0, total: 1 })
   const { code, stdout, stderr } = await command('npm', [verb, '--prefix', dataFolder, ...options, spec])
   if (code === 0) return stdout
   if (code === undefined)

@@ -1,5 +1,6 @@
 import { absolute } from '../../sys/host-path.js'
 import fs from '../../sys/host-fs.js'
+import { finish, perform, type Work } from '../../block/work.js'
 import { createScratchStore } from '../../block/scratch-store.js'
 import { ScratchOverlay } from '../../block/scratch-overlay.js'
 import type { BlockSource, Note } from '../../block/types.js'
@@ -9,11 +10,24 @@ import { holdForReading } from '../in-use/reading.js'
 import { openFile, type OpenedImage } from '../../formats/open.js'
 import type { DiskChanges } from '../../mount/exposed-slice.js'
 import { ExposedSlice } from '../../mount/exposed-slice.js'
-import { openPartition, readPartitionTable, selectPartition, type PartitionTable } from '../../partition/index.js'
+import {
+  openPartition,
+  readPartitionTable,
+  selectPartition,
+  type PartitionSelector,
+  type PartitionTable,
+} from '../../partition/index.js'
 import { guardWriting, tableTitles } from '../partition/table-overlap.js'
 import { create } from '../transfer/create.js'
-import { openAddress } from '../open/image-file.js'
-import { chainOptions, parseImageArgument, readOptions, type ReadOptions } from '../open/opening.js'
+import { openAddressWork } from '../open/image-file.js'
+import {
+  chainOptions,
+  parseImageArgument,
+  performing,
+  readOptions,
+  type LaterOptions,
+  type ReadOptions,
+} from '../open/opening.js'
 import { HostLocation } from '../../location/file.js'
 import { folderPart } from '../../sys/host-path.js'
 import { temporaryFolder } from '../../sys/self.js'
@@ -36,6 +50,8 @@ export interface ExposureOptions extends ReadOptions {
   readonly scratchFolder?: string
   /** Lets a partition be written to in which a part of the disk's table lies. */
   readonly allowTableLoss?: boolean
+  /** A partition that is going to be read, besides the one that the argument names: it is unpacked first. */
+  readonly wanted?: PartitionSelector
 }
 
 /** An image opened to be exposed, whole and in its parts. Closing it closes everything. */
@@ -106,6 +122,19 @@ export class Exposure implements Disposable {
  * cannot be made.
  */
 export function openExposed(argument: string, options: ExposureOptions): Exposure {
+  return finish(openExposedWork(argument, options))
+}
+
+/** As {@link openExposed}, letting signals through, with progress: it may have to be unpacked first. */
+export async function openExposedLater(
+  argument: string,
+  options: ExposureOptions,
+  later: LaterOptions,
+): Promise<Exposure> {
+  return await perform(openExposedWork(argument, options), performing(later))
+}
+
+function* openExposedWork(argument: string, options: ExposureOptions): Work<Exposure> {
   const { mode } = options
   if (mode === 'write') return guarded(changed(argument, parseImageArgument(argument).path, options), options)
   if (mode === 'overlay') {
@@ -116,7 +145,14 @@ export function openExposed(argument: string, options: ExposureOptions): Exposur
     })
     return guarded(changed(argument, options.overlay, chain), options)
   }
-  const opened = openAddress(parseImageArgument(argument).path, readOptions(options))
+  const { path, partition = options.wanted } = parseImageArgument(argument)
+  const opened = yield* openAddressWork(path, readOptions(options))
+  try {
+    if (opened.unreadable === undefined && partition !== undefined) yield* prepareOf(opened, partition)
+  } catch (error) {
+    opened[Symbol.dispose]()
+    throw error
+  }
   return orClose(opened, () => {
     if (opened.unreadable !== undefined) throw opened.unreadable
     return keepingFiles(opened.files, (held) =>
@@ -125,6 +161,13 @@ export function openExposed(argument: string, options: ExposureOptions): Exposur
         : throwaway(argument, opened, held, options.scratchFolder),
     )
   })
+}
+
+/** Makes a partition ready: inside some backups each is unpacked when it is first read. */
+function* prepareOf(opened: OpenedImage, selector: PartitionSelector): Work<void> {
+  if ('volume' in selector) return
+  const { start, length } = selectPartition(readPartitionTable(opened), selector, opened.top.name)
+  yield* opened.prepare(start, Math.min(length, opened.capacity - start))
 }
 
 /** @throws ImageError refused E_TABLE_IN_PARTITION; the exposure is closed then. */

@@ -4,15 +4,15 @@ import type { Note } from '../../block/types.js'
 import { defaultThreads, TaskPool } from '../../engine/index.js'
 import { printable, usage } from '../../errors.js'
 import { NbdServer, nbdUri, type Endpoint, type ServerTls } from '../../mount/nbd/index.js'
-import { openExposed, prepareOverlay, type Exposure } from './exposed-disk.js'
-import type { ReadOptions } from '../open/opening.js'
+import { openExposedLater, prepareOverlay, type Exposure } from './exposed-disk.js'
+import type { LaterOptions, ReadOptions } from '../open/opening.js'
 import { DiskServing } from './serve-disk.js'
 import { absolute, inFolder, lastPart } from '../../sys/host-path.js'
 import { ownPid, temporaryFolder, userRuntimeFolder } from '../../sys/self.js'
 import { checkSocketPath } from '../../mount/nbd/socket-path.js'
 import { milliseconds } from '../../sys/clock.js'
 
-export interface ServeOptions extends ReadOptions {
+export interface ServeOptions extends ReadOptions, LaterOptions {
   readonly endpoint: Endpoint
   /** Serves one client over this stream, and listens nowhere; `onReady` is not called. */
   readonly stream?: Duplex
@@ -85,7 +85,7 @@ export async function serve(images: readonly string[], options: ServeOptions): P
       ? undefined
       : await prepareOverlay(images[0], options.overlay, options)
   using opened = new OpenedAll()
-  for (const path of images) opened.add(openExposed(path, exposureOptions(options)))
+  for (const path of images) opened.add(await openExposedLater(path, exposureOptions(options), options))
   await using pool = new TaskPool(options.threads ?? defaultThreads())
   const disks = servings(opened.exposures, images, names, pool)
   let clients = 0
@@ -178,7 +178,7 @@ function checkModes(images: readonly string[], { overlay, write }: ServeOptions)
     throw usage('E_OVERLAY', 'an overlay takes the changes of one image; serve the others on their own')
 }
 
-function exposureOptions(options: ServeOptions): Parameters<typeof openExposed>[1] {
+function exposureOptions(options: ServeOptions): Parameters<typeof openExposedLater>[1] {
   const { registry, parentFormat, allowReferences, search, parentMap, from, fromOptions, snapshot, overlay } = options
   const { allowInUse, allowTableLoss } = options
   const mode = overlay !== undefined ? 'overlay' : options.write === true ? 'write' : 'read-only'

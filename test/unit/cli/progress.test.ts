@@ -86,6 +86,7 @@ test('a terminal has how far it is in its title, and gets its own title back', (
     '\u001b[22;0t',
     '\u001b]0;0 % copying - vdisk\u0007',
     '\u001b]0;25 % copying - vdisk\u0007',
+    '\u001b]0;flushing - vdisk\u0007',
     '\u001b]0;0 % verifying - vdisk\u0007',
     '\u001b[23;0t',
   ])
@@ -95,6 +96,23 @@ test('a terminal has how far it is in its title, and gets its own title back', (
 
 test('a terminal that says it has no columns is drawn on as one of 80', () => {
   assert.deepEqual(report('bar', run, 0), report('bar', run))
+})
+
+test('jobs are counted, what counts no bytes has no speed, and a program that runs is named', () => {
+  const jobs = [
+    ['jobs', 0, 4, 0],
+    ['jobs', 1.5, 4, 1000],
+    ['check', 5, 10, 2000],
+    ['check', 6, 10, 3000],
+    ['npm', 0, 1, 4000],
+    ['npm', 1, 1, 5000],
+  ] as const
+  const text = report('bar', jobs).join('').replace(titles, '')
+  assert.match(text, /running \[#+\.+\] {2}37 % {2}1 of 4 jobs {2}2 s left/)
+  assert.match(text, /checking \[#+\.+\] {2}60 % {2}1 s left/)
+  assert.match(text, /running npm …/)
+  const lines = report('json', jobs).map((line) => JSON.parse(line) as { readonly bytesPerSecond: number })
+  assert.deepEqual([...new Set(lines.map(({ bytesPerSecond }) => bytesPerSecond))], [0])
 })
 
 test('none is silent', () => {

@@ -19,6 +19,17 @@ test('the pace of a phase begins with it, and is unknown until it has moved', ()
   })
   assert.deepEqual(meter.take({ phase: 'verify', done: 0, total: 400 }, 4000), { begins: true, ...unknown })
   assert.equal(meter.take({ phase: 'verify', done: 400, total: 0 }, 6000).secondsLeft, undefined, 'no total')
+  assert.deepEqual(meter.take({ phase: 'unpack', done: 100, total: 100 }, 6100).begins, true)
+  // A second time over the same bytes.
+  meter.take({ phase: 'unpack', done: 0, total: 100 }, 6200)
+  assert.equal(meter.take({ phase: 'unpack', done: 50, total: 100 }, 6700).bytesPerSecond, 100)
+  // Entries of tables have no speed.
+  meter.take({ phase: 'check', done: 0, total: 10 }, 6800)
+  assert.deepEqual(meter.take({ phase: 'check', done: 5, total: 10 }, 6900), {
+    begins: false,
+    bytesPerSecond: undefined,
+    secondsLeft: 0.1,
+  })
   meter.take({ phase: 'flush', done: 0, total: 1 }, 7000)
   assert.deepEqual(meter.take({ phase: 'flush', done: 1, total: 1 }, 8000), { begins: false, ...unknown })
 })
