@@ -62,9 +62,14 @@ test('what must be unpacked first says how far that is', async (t) => {
     assert.ok(code === 0 || words[0] === 'doctor', stderr)
     assert.ok(phases(stderr).includes('unpack'), `${words.join(' ')}: ${stderr}`)
   }
-  const served = await vdisk(['serve', 'disk.raw.gz', '--socket', 's', '--progress', 'json'], {
+  let ready = false
+  const served = await vdisk(['serve', 'disk.raw.gz', '--socket', 's', '--json', '--progress', 'json'], {
     cwd,
-    onOutput: (_bytes, child) => void child.kill('SIGTERM'),
+    onOutput: (_bytes, child) => {
+      // A second signal would end it at once.
+      if (!ready) child.kill('SIGTERM')
+      ready = true
+    },
   })
   assert.equal(served.code, 0, served.stderr)
   assert.ok(phases(served.stderr).includes('unpack'), served.stderr)
