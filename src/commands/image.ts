@@ -1,5 +1,5 @@
 import { string } from '@oclif/core/args'
-import { boolean, string as text } from '@oclif/core/flags'
+import { boolean, option, string as text } from '@oclif/core/flags'
 import { BaseCommand } from '../cli/base-command.js'
 import {
   allowInUse,
@@ -13,6 +13,7 @@ import {
 import { copyFlags, formatFlags, platformFlag, targetValues } from '../cli/format-flags.js'
 import { paragraphs } from '../cli/paragraphs.js'
 import { exitCodes } from '../errors.js'
+import { isPartial } from '../cli/partial-image.js'
 
 /** What the image is to be: it says nothing of one that is there. */
 const ofNewImages = [
@@ -22,6 +23,7 @@ const ofNewImages = [
   'used-only',
   'parts',
   'freeze',
+  'snapshot',
   'sparse',
 ]
 
@@ -41,7 +43,8 @@ export default class ImageDisk extends BaseCommand {
     missing. Reading the image needs the earlier one.
 
     An image on the disk that is imaged is refused. A warning is printed for a source that is mounted for writing:
-    without --freeze its image is at best what a power cut would have left.
+    without --snapshot or --freeze its image is at best what a power cut would have left. --snapshot reads a snapshot
+    of a volume of LVM or ZFS, which is made before and removed afterwards, also when the run fails.
   `)
   static override examples = [
     { description: 'Image a disk', command: '<%= config.bin %> <%= command.id %> /dev/sdb backup.vhdx' },
@@ -88,6 +91,11 @@ export default class ImageDisk extends BaseCommand {
       exclusive: ['for', 'resume'],
     }),
     freeze: boolean({ summary: 'hold the mounted filesystems of the source still while it is read' }),
+    snapshot: option({
+      options: ['auto', 'lvm', 'zfs', 'vss'] as const,
+      summary: 'read a snapshot of the source, and remove it afterwards; auto: where one can be made',
+      exclusive: ['freeze', 'resume'],
+    })(),
     ...pacingFlags,
     'allow-same-disk': boolean({ summary: 'let the image lie on the disk that it is made of' }),
     'allow-other-disk': boolean({
@@ -119,10 +127,11 @@ export default class ImageDisk extends BaseCommand {
             usedOnly: usedOnlyValues(flags),
             parts: flags.parts,
             freeze: flags.freeze,
+            snapshot: flags.snapshot,
             since: flags.since,
             allowOtherDisk: flags['allow-other-disk'],
           })
-    if (result.unreadable.bytes > 0) this.exitWith(exitCodes.partial)
+    if (isPartial(result)) this.exitWith(exitCodes.partial)
     await this.show({ schema: 'vdisk.image', result, view: () => import('../cli/view/image.js') })
   }
 

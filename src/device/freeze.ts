@@ -1,14 +1,12 @@
-import { spawn, type ChildProcess } from 'node:child_process'
 import type { Stats } from 'node:fs'
 import fs from '../sys/host-fs.js'
 import { refused, unsupported } from '../errors.js'
 import { syscalls } from '../sys/syscalls.js'
 import type { ActiveMount } from './activity.js'
+import { GuardShell } from './guard-shell.js'
 
-/**
- * Ends by itself when its standard input does, and gives the filesystems free then: also when this process was killed.
- */
-const guardScript = 'trap "" INT TERM HUP; cat > /dev/null; for point do fsfreeze --unfreeze "$point"; done'
+/** Thaws the filesystems when this process was killed. */
+const guardScript = 'for point do fsfreeze --unfreeze "$point"; done'
 
 /**
  * Mounted filesystems held still: everything is on the medium, and writers wait. Closing it thaws them; a
@@ -21,13 +19,13 @@ export class FrozenFilesystems implements Disposable {
   /** Mount points that could not be: FAT, for one, has no such thing. */
   readonly refused: readonly string[]
   readonly #descriptors: number[]
-  readonly #guard: ChildProcess
+  readonly #guard: GuardShell
 
   private constructor(
     frozen: readonly string[],
     refusedPoints: readonly string[],
     descriptors: number[],
-    guard: ChildProcess,
+    guard: GuardShell,
   ) {
     this.frozen = frozen
     this.refused = refusedPoints
@@ -77,7 +75,7 @@ export class FrozenFilesystems implements Disposable {
       fs.closeSync(descriptor)
     }
     // It must not thaw what somebody else freezes later.
-    this.#guard.kill('SIGKILL')
+    this.#guard[Symbol.dispose]()
   }
 }
 
@@ -112,7 +110,7 @@ function outputStat(descriptor: number): Stats | undefined {
   }
 }
 
-function startGuard(points: readonly string[]): ChildProcess {
+function startGuard(points: readonly string[]): GuardShell {
   if (syscalls() === undefined || !toolExists('fsfreeze')) {
     throw unsupported(
       'E_FREEZE',
@@ -121,17 +119,11 @@ function startGuard(points: readonly string[]): ChildProcess {
       { hint: 'Leave out --freeze: the image is then crash-consistent.' },
     )
   }
-  const guard = spawn('/bin/sh', ['-c', guardScript, 'sh', ...points], {
-    detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
-  })
-  guard.on('error', () => undefined)
-  guard.stdin.on('error', () => undefined)
-  guard.unref()
-  if (guard.pid === undefined)
+  const guard = GuardShell.start(guardScript, points)
+  if (guard === undefined)
     throw unsupported(
       'E_FREEZE',
-      'filesystems are not held still: the process that would give them free again cannot be started',
+      'filesystems are not held still: the process that would thaw them after a crash cannot be started',
     )
   return guard
 }

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { printable } from '../errors.js'
 import { isPlainText } from './host-fs.js'
 
@@ -75,4 +75,15 @@ export function command(
       }),
     )
   })
+}
+
+/** The same at once, for what asks in the middle of reading; this process waits. */
+export function commandNow(program: string, parameters: readonly string[]): CommandResult {
+  const { error, status, stdout, stderr } = spawnSync(program, parameters, {
+    encoding: 'utf8',
+    env: { ...systemEnvironment(), LC_ALL: 'C' },
+    timeout: 30_000,
+  })
+  if (error !== undefined) return { code: undefined, stdout: '', stderr: error.message }
+  return { code: status ?? -1, stdout: stdout.trim(), stderr: stderr.trim() }
 }

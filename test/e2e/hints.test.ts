@@ -700,6 +700,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   'operations/backup/run.ts': 'test/interop/backup-damaged-sets.test.ts',
   'operations/backup/set.ts': 'test/e2e/backup-sets.test.ts',
   'operations/backup/settings.ts': 'test/e2e/backup-sets.test.ts',
+  'operations/imaging/snapshot-choice.ts': 'test/e2e/image-snapshot.test.ts',
   'operations/imaging/since.ts': 'test/interop/incremental.test.ts',
   'operations/imaging/blocks-file.ts': 'test/interop/incremental.test.ts',
   'operations/in-use/guard.ts': 'test/interop/in-use.test.ts',

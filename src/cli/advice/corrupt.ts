@@ -92,6 +92,10 @@ export const corruptAdvice: Readonly<Record<CodesOf<'corrupt'>, Advice>> = {
   E_SECTION: ['A section of the backup is damaged, and what follows cannot be found.', damagedFile],
   E_SECTOR: ['Disks have sectors of 512 or 4096 bytes.', damaged],
   E_SET_SETTINGS: ['The settings of the backup set cannot be understood.', 'Write them anew with vdisk backup init.'],
+  E_SNAPSHOT_FULL: [
+    'More was written to the source, while it was read, than its snapshot had room for.',
+    'Free space in its volume group, or image when less is written.',
+  ],
   E_SNAPSHOT_TABLE: ['The table of the snapshots is damaged; the active disk may be sound.', damaged],
   E_SOURCE_CHANGED: [
     'A copy of what changes meanwhile is of no single moment.',

@@ -57,6 +57,10 @@ export const unsupportedAdvice: Readonly<Record<CodesOf<'unsupported'>, Advice>>
   E_NO_REPAIR: ['There is no repair for images of this kind.', 'Convert what can be read of it to a new image.'],
   E_NO_RESIZE: ['Images of this kind keep their size.', 'Convert it, and resize the new image.'],
   E_NO_SNAPSHOTS: ['The format keeps no snapshots inside an image.', 'Use qcow2, or children: vdisk create --parent.'],
+  E_NO_SOURCE_SNAPSHOT: [
+    'Only volumes of LVM, ZFS and Windows have snapshots, and they need free space and the right to make them.',
+    'Leave --snapshot out, or free space for it.',
+  ],
   E_PARENT_LOCATOR_TYPE: ['What leads to the parent is of a kind that is not known.', convert],
   E_PLATFORM: ['vdisk does not know how this system lists its disks.', 'Images work on every system.'],
   E_PLUGIN_API_VERSION: ['The plug-in was made for another version of vdisk.', plugin],

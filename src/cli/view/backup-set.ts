@@ -5,13 +5,14 @@ import type { FactRow } from './view.js'
 
 /** What a set is of, and how its images are made. */
 export function settingsRows(settings: SetSettings): FactRow[] {
-  const { source, format, compress, usedOnly, parts, fullEvery } = settings
+  const { source, format, compress, usedOnly, parts, snapshot, fullEvery } = settings
   const { kind, path, model, serial, size } = source
   const disk = [model, shortSize(source.partition?.size ?? size), serial === undefined ? undefined : `serial ${serial}`]
   return [
     ['source', `${kind} ${path} (${disk.filter((text) => text !== undefined).join(', ')})`],
     ['images', [format, compress, usedOnly ? 'what is in use' : 'everything'].filter(Boolean).join(', ')],
     ['partitions', parts?.join(', ')],
+    ['snapshot', snapshot],
     ['full image', fullEvery === undefined ? 'the first only' : `after every ${fullEvery} incremental ones`],
     ['policy', policyText(settings)],
   ]

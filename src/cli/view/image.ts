@@ -1,4 +1,4 @@
-import type { ImageDiskResult } from '../../operations/imaging/image.js'
+import type { ImageDiskResult } from '../../operations/imaging/image-result.js'
 import { fileSizeText, shortSize, sizeText, type Renderer } from '../render.js'
 import { guardLines } from './device.js'
 import { nextLines, planLines, unusedFact, type FactRow, type View } from './view.js'

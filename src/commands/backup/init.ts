@@ -38,6 +38,10 @@ export default class BackupInit extends BaseCommand {
     }),
     'drop-swap': boolean({ summary: 'leave out the content of swap areas' }),
     parts: partNumbers({ summary: 'keep these partitions only; the others read as zero' }),
+    snapshot: option({
+      options: ['auto', 'lvm', 'zfs', 'vss'] as const,
+      summary: 'each run reads a snapshot of the source; auto: where one can be made',
+    })(),
     'full-every': count({ summary: 'a full image after so many incremental ones; only the first when left out' }),
     ...keepFlags,
     force: boolean({ char: 'f', summary: 'write new settings for a set that is there; its points stay' }),
@@ -57,6 +61,7 @@ export default class BackupInit extends BaseCommand {
       usedOnly: flags['used-only'],
       dropSwap: flags['drop-swap'],
       parts: flags.parts,
+      snapshot: flags.snapshot,
       fullEvery: flags['full-every'],
       ...keepValues(flags),
       force: flags.force,

@@ -4,6 +4,7 @@ import { BaseCommand } from '../../cli/base-command.js'
 import { count, progressFlag, rateFlag } from '../../cli/flags.js'
 import { paragraphs } from '../../cli/paragraphs.js'
 import { exitCodes } from '../../errors.js'
+import { isPartial } from '../../cli/partial-image.js'
 
 export default class BackupRun extends BaseCommand {
   static override summary = 'Make the next point of a backup set.'
@@ -28,6 +29,11 @@ export default class BackupRun extends BaseCommand {
     disk: text({ helpValue: 'DISK', summary: 'the source, where it cannot be found by its serial number or ids' }),
     full: boolean({ summary: 'make a full image, whatever the settings say' }),
     freeze: boolean({ summary: 'hold the mounted filesystems of the source still while it is read' }),
+    snapshot: option({
+      options: ['auto', 'lvm', 'zfs', 'vss', 'none'] as const,
+      summary: 'read a snapshot of the source (see vdisk image); what the set says when left out',
+      exclusive: ['freeze'],
+    })(),
     'if-dirty': option({
       options: ['refuse', 'whole', 'trust'] as const,
       summary: 'what is done with a filesystem that was not left in order; refuse when left out',
@@ -55,6 +61,7 @@ export default class BackupRun extends BaseCommand {
       disk: flags.disk,
       full: flags.full,
       freeze: flags.freeze,
+      snapshot: flags.snapshot,
       ifDirty: flags['if-dirty'],
       verify: flags.verify,
       threads: flags.threads,
@@ -64,7 +71,7 @@ export default class BackupRun extends BaseCommand {
       allowSameDisk: flags['allow-same-disk'],
       toolVersion: this.config.version,
     })
-    if (result.image.unreadable.bytes > 0) this.exitWith(exitCodes.partial)
+    if (isPartial(result.image)) this.exitWith(exitCodes.partial)
     await this.show({ schema: 'vdisk.backup-run', result, view: () => import('../../cli/view/backup-run.js') })
   }
 }

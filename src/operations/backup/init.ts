@@ -73,6 +73,7 @@ function writeNew(
     usedOnly: options.usedOnly ?? true,
     dropSwap: options.dropSwap ?? false,
     parts: options.parts,
+    snapshot: options.snapshot,
     fullEvery: options.fullEvery,
     keepLast: options.keepLast,
     keepDaily: options.keepDaily,

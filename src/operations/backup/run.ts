@@ -8,8 +8,10 @@ import fs from '../../sys/host-fs.js'
 import { inFolder } from '../../sys/host-path.js'
 import { findDevice } from '../device/argument.js'
 import { recordedSource } from '../device/origin.js'
-import { imageDisk, type ImageDiskResult } from '../imaging/image.js'
+import { imageDisk } from '../imaging/image.js'
+import type { ImageDiskResult } from '../imaging/image-result.js'
 import { thisMachine } from '../in-use/machine.js'
+import type { SnapshotChoice } from '../imaging/snapshot-choice.js'
 import type { DirtyChoice } from '../transfer/used-only.js'
 import { holdingSet } from './lock.js'
 import {
@@ -32,6 +34,8 @@ export interface RunSetOptions {
   /** A full image, whatever the settings say. */
   readonly full?: boolean
   readonly freeze?: boolean
+  /** What is read in place of the source; what the set says when left out. */
+  readonly snapshot?: SnapshotChoice | 'none'
   readonly ifDirty?: DirtyChoice
   readonly verify?: boolean
   readonly dryRun?: boolean
@@ -88,6 +92,7 @@ async function runHeld(folder: HostPath, options: RunSetOptions): Promise<RunSet
     options: settings.compress === undefined ? {} : { compress: settings.compress },
     usedOnly: settings.usedOnly ? { ifDirty: options.ifDirty, dropSwap: settings.dropSwap } : undefined,
     parts: settings.parts,
+    snapshot: chosenSnapshot(settings, options),
     since: since?.path,
     leastFree: leastFree(points, settings, since !== undefined),
   })
@@ -106,6 +111,12 @@ async function runHeld(folder: HostPath, options: RunSetOptions): Promise<RunSet
     notes: [...notes, ...clockNotes(last, now), ...chainNotes(folder)],
     seconds,
   }
+}
+
+/** A run that holds the filesystems still itself makes no snapshot. */
+function chosenSnapshot(settings: SetSettings, { snapshot, freeze }: RunSetOptions): SnapshotChoice | undefined {
+  const chosen = snapshot ?? (freeze === true ? 'none' : settings.snapshot)
+  return chosen === 'none' ? undefined : chosen
 }
 
 /** What the next image is a child of; and why it is none. */

@@ -4,6 +4,7 @@ import { writeWhole } from '../../location/partial.js'
 import fs from '../../sys/host-fs.js'
 import { inFolder } from '../../sys/host-path.js'
 import { JsonChecker } from '../imaging/json-checker.js'
+import { snapshotChoices, type SnapshotChoice } from '../imaging/snapshot-choice.js'
 import { recordedSourceOf, type RecordedSource } from '../imaging/record.js'
 
 /** Which points of a set are kept. */
@@ -27,6 +28,8 @@ export interface SetSettings extends Policy {
   readonly dropSwap: boolean
   /** The partitions to keep; the others read as zero. */
   readonly parts?: readonly number[]
+  /** What each run reads in place of the source; absent: the source itself. */
+  readonly snapshot?: SnapshotChoice
   /** So many incremental images after a full one, then the next full one; absent: only the first is full. */
   readonly fullEvery?: number
 }
@@ -75,6 +78,7 @@ function parseSettings(text: string): SetSettings {
     usedOnly: top.boolean('usedOnly'),
     dropSwap: top.boolean('dropSwap'),
     parts: top.integers('parts', mostParts),
+    snapshot: top.optionalChoice('snapshot', snapshotChoices),
     fullEvery: top.optionalInteger('fullEvery'),
     keepLast: top.optionalInteger('keepLast'),
     keepDaily: top.optionalInteger('keepDaily'),

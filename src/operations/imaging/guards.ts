@@ -121,9 +121,21 @@ export function heatText({ written, others }: Heat): string {
   ].join('; ')
 }
 
-/** Whether the source changes while it is read. @param freezes whether its filesystems are held still meanwhile. */
-export function guardInUse(device: NamedDevice, heat: Heat, freezes: boolean): GuardAnswer {
+/**
+ * Whether the source changes while it is read.
+ * @param freezes whether its filesystems are held still meanwhile. @param snapshot what an image of the snapshot is
+ * worth that is read in its place.
+ */
+export function guardInUse(device: NamedDevice, heat: Heat, freezes: boolean, snapshot?: Consistency): GuardAnswer {
   if (!heat.hot) return { guard: 'in-use', verdict: 'passed', why: `nothing writes to ${device.name}` }
+  if (snapshot !== undefined)
+    return {
+      guard: 'in-use',
+      verdict: snapshot.state === 'crash-consistent' ? 'noted' : 'passed',
+      why:
+        `the source is hot (${heatText(heat)}), and a snapshot of it is read. The image is ${snapshot.state}: ` +
+        snapshot.why,
+    }
   const why = `the source is hot, it changes while it is read: ${heatText(heat)}`
   return {
     guard: 'in-use',

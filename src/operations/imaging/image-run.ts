@@ -39,6 +39,8 @@ export interface ImageRunOptions {
   readonly sink: FileSinkOptions
   /** Whether mounted filesystems are held still. */
   readonly freezes: boolean
+  /** What an image of the snapshot is worth that is read in place of the source, and whether that is whole still. */
+  readonly snapshot?: { readonly consistency: Consistency; readonly check: () => Promise<void> }
   readonly verify: boolean
   /** Whether the disk is still there: one that was pulled out has no bad sectors. */
   readonly stillThere: () => boolean
@@ -87,7 +89,7 @@ export class ImageRun implements Disposable {
 
   /** What is done, in order. */
   get steps(): Step[] {
-    const { device, heat, exclusive, bytes, freezes, verify, target: path, record } = this.#options
+    const { device, heat, exclusive, bytes, freezes, snapshot, verify, target: path, record } = this.#options
     const target = printable(path)
     const { format, subformat } = record.image
     return [
@@ -120,6 +122,11 @@ export class ImageRun implements Disposable {
           this.#comparing,
         run: () => this.#copy(),
       },
+      ...when(snapshot !== undefined, {
+        name: 'check',
+        message: 'make sure that the snapshot kept all that the source was',
+        run: () => snapshot?.check(),
+      }),
       ...when(freezes, {
         name: 'release',
         message: 'let the filesystems go',
@@ -142,7 +149,8 @@ export class ImageRun implements Disposable {
 
   /** What the image will be worth, as far as it is known beforehand; afterwards, what it is worth. */
   get consistency(): Consistency {
-    const { heat, exclusive, freezes } = this.#options
+    const { heat, exclusive, freezes, snapshot } = this.#options
+    if (snapshot !== undefined) return snapshot.consistency
     const frozen = freezes
       ? (this.#frozen ?? { frozen: heat.written.map(({ point }) => point), refused: [] })
       : undefined

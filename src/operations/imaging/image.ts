@@ -2,7 +2,7 @@ import type { BlockSource, Note } from '../../block/types.js'
 import { thisMachine } from '../in-use/machine.js'
 import type { DiskPlatform } from '../../device/types.js'
 import type { Container } from '../../codec/container.js'
-import type { Progress, RangeSummary } from '../../engine/index.js'
+import type { Progress } from '../../engine/index.js'
 import { printable, refused, targetError, usage } from '../../errors.js'
 import type { DiskShape, OptionValues } from '../../formats/driver.js'
 import { Registry } from '../../formats/registry.js'
@@ -22,7 +22,7 @@ import { leavingNothing } from '../transfer/sink-file.js'
 import { planOf, runSteps, type Step } from '../transfer/step.js'
 import { storedBytes } from '../transfer/stored-bytes.js'
 import { checkTarget, type TargetPlace } from '../transfer/target.js'
-import type { UsedOnlyOptions, VolumeUsage } from '../transfer/used-only.js'
+import type { UsedOnlyOptions } from '../transfer/used-only.js'
 import {
   guardFreezeTarget,
   guardSameDisk,
@@ -37,9 +37,12 @@ import { blocksPath } from './blocks-file.js'
 import { ImageRun } from './image-run.js'
 import { beginImage, identityOf } from './beginning.js'
 import { fittedContent, keptContent, type KeptContent } from './kept-content.js'
-import { imageRecordPath, type Consistency, type ImageRecord, type RecordedSource } from './record.js'
+import { imageRecordPath, type RecordedSource } from './record.js'
 import { salvageMapPath } from './salvage-map.js'
 import { openSince, type SinceImage } from './since.js'
+import { planSnapshot, type SnapshotChoice } from './snapshot-choice.js'
+import { SourceSnapshot } from './source-snapshot.js'
+import type { ImageDiskResult, ImageTarget } from './image-result.js'
 import { milliseconds } from '../../sys/clock.js'
 
 export interface ImageDiskOptions {
@@ -56,6 +59,8 @@ export interface ImageDiskOptions {
   readonly parts?: readonly number[]
   /** Holds the mounted filesystems of the source still while it is read. */
   readonly freeze?: boolean
+  /** Reads a snapshot of the source, which is made before and removed afterwards. */
+  readonly snapshot?: SnapshotChoice
   /** An image of the same disk, made earlier: the new one is its child, and stores what has changed since. */
   readonly since?: string
   /** Takes another disk than the one that `since` is the image of. */
@@ -87,53 +92,6 @@ export interface ImageDiskOptions {
   readonly onProgress?: (progress: Progress) => void
 }
 
-/** What is going to happen, or has happened. */
-export interface ImagingPlan {
-  readonly guards: readonly GuardAnswer[]
-  /** In order, a sentence each. */
-  readonly steps: readonly string[]
-  /** Bytes of the disk that are read. */
-  readonly bytes: number
-}
-
-/** Sizes are bytes; the file's are not known of a dry run. */
-export interface ImageTarget {
-  readonly path: string
-  readonly format: string
-  readonly capacity: number
-  readonly sectorSize: number
-  readonly size?: number
-  readonly allocated?: number
-}
-
-export interface ImageDiskResult {
-  readonly source: ImageRecord['source']
-  readonly target: ImageTarget
-  readonly plan: ImagingPlan
-  /** Of a dry run, what it would be. */
-  readonly consistency: Consistency
-  /** What could not be read, zero in the image. `map` is the map file. */
-  readonly unreadable: RangeSummary & { readonly map?: string }
-  readonly digests?: ImageRecord['digests']
-  /** The record's path. */
-  readonly record?: string
-  readonly parts?: readonly number[]
-  /** What the image is a child of. */
-  readonly parent?: ImageRecord['parent']
-  readonly volumes?: readonly VolumeUsage[]
-  readonly bytesRead: number
-  readonly bytesWritten: number
-  readonly verified: boolean
-  readonly dryRun: boolean
-  /** Set when an image was gone on with. */
-  readonly resumed?: boolean
-  /** Bytes of the disk that an earlier run had copied, with {@link ImageDiskOptions.resume}. */
-  readonly continued?: number
-  readonly platform?: PlatformResult
-  readonly notes: readonly Note[]
-  readonly seconds: number
-}
-
 /** Bad ranges listed in a result; the map file has all. */
 export const listedRanges = 100
 
@@ -152,8 +110,7 @@ export async function imageDisk(
 ): Promise<ImageDiskResult> {
   const once = async (session?: FileSession): Promise<ImageDiskResult> => {
     const job = new Imaging(source, target, options, session)
-    using device = openDevice(job.device, !job.heat.hot && job.heat.mounts.length === 0)
-    return await job.run(device)
+    return options.snapshot === undefined ? await job.runOn(job.device) : await job.runOnSnapshot(options.snapshot)
   }
   if (options.resume !== true || options.dryRun === true) return await once()
   const { result, notes, recorded } = await resumable(
@@ -178,6 +135,8 @@ class Imaging {
   readonly #startTime = new Date()
   readonly #sameDisk: GuardAnswer
   #since: SinceImage | undefined
+  #snapshot: SourceSnapshot | undefined
+  #snapshotNotes: readonly Note[] = []
 
   constructor(source: string, target: string, options: ImageDiskOptions, session: FileSession | undefined) {
     this.#options = options
@@ -185,6 +144,10 @@ class Imaging {
     if (options.resume === true && options.since !== undefined)
       throw usage('E_RESUME', '--since and --resume do not go together', {
         hint: 'Leave out --resume: a child holds little, and is made anew.',
+      })
+    if (options.snapshot !== undefined && options.resume === true)
+      throw usage('E_RESUME', '--snapshot and --resume do not go together', {
+        hint: 'Leave out one of them: the next snapshot would show the source at another moment.',
       })
     this.#target = target
     this.#platform = options.platform ?? thisMachine()
@@ -211,7 +174,25 @@ class Imaging {
     if (options.freeze === true) this.#guardFreeze()
   }
 
-  async run(device: OpenedDevice): Promise<ImageDiskResult> {
+  /** Reads the source, or its snapshot. */
+  async runOn(read: NamedDevice): Promise<ImageDiskResult> {
+    const exclusive = !this.heat.hot && this.heat.mounts.length === 0
+    using device = openDevice(read, exclusive && read === this.device)
+    return await this.#run(device)
+  }
+
+  /** The same, where a snapshot is wanted. */
+  async runOnSnapshot(choice: SnapshotChoice): Promise<ImageDiskResult> {
+    const { dryRun = false, signal } = this.#options
+    const { plan, notes } = await planSnapshot(choice, this.device, this.heat)
+    this.#snapshotNotes = notes
+    if (plan === undefined) return await this.runOn(this.device)
+    this.#snapshot = new SourceSnapshot(plan, this.device, this.heat)
+    if (dryRun) return await this.runOn(this.device)
+    return await this.#snapshot.reading(this.#platform, (read) => this.runOn(read), signal)
+  }
+
+  async #run(device: OpenedDevice): Promise<ImageDiskResult> {
     const { parts, dryRun = false } = this.#options
     using since = this.#openSince(device.source)
     this.#since = since
@@ -228,7 +209,7 @@ class Imaging {
       parent: since?.shape,
     })
     const kept = this.#fitted(
-      await keptContent(this.device, device.source, this.#options),
+      await keptContent(this.device, device.source, this.#keeping),
       sectorSize,
       (capacity) => tryLayout(this.#format, shapeOf(capacity)).capacity,
     )
@@ -246,12 +227,13 @@ class Imaging {
     return {
       source,
       target,
-      plan: { guards, steps: planOf(steps).map(({ message }) => message), bytes },
+      plan: { guards, steps: this.#planned(steps), bytes },
       dryRun,
       parts,
       parent: since?.recorded,
       volumes: kept.volumes,
       consistency: run.consistency,
+      snapshot: this.#snapshot?.result,
       digests: made?.digests,
       record: made?.record,
       unreadable: { count: bad.length, bytes: totalLength(bad), ranges: bad.slice(0, listedRanges), map },
@@ -262,6 +244,12 @@ class Imaging {
       notes: this.#notes(guards, kept, shape, target),
       seconds: (milliseconds() - this.#started) / 1000,
     }
+  }
+
+  /** All that is done, for people. */
+  #planned(steps: readonly Step[]): string[] {
+    const { making = [], removing = [] } = this.#snapshot ?? {}
+    return planOf([...making, ...steps, ...removing]).map(({ message }) => message)
   }
 
   /** What a later run needs to know to go on, where that was asked for. */
@@ -299,6 +287,7 @@ class Imaging {
   #notes(guards: readonly GuardAnswer[], kept: KeptContent, shape: DiskShape, target: ImageTarget): Note[] {
     return [
       ...(this.#choice?.notes ?? []),
+      ...this.#snapshotNotes,
       ...guardNotes(guards),
       ...kept.notes,
       ...(this.#since?.notes ?? []),
@@ -323,7 +312,7 @@ class Imaging {
     const identity = this.#since === undefined ? [] : [this.#since.identity]
     return [
       this.#sameDisk,
-      guardInUse(this.device, this.heat, this.#freezes),
+      guardInUse(this.device, this.heat, this.#freezes, this.#snapshot?.consistency),
       ...identity,
       guardSpace(this.#target, most, whole, this.#options.leastFree),
     ]
@@ -376,6 +365,7 @@ class Imaging {
         resume: this.#session,
       },
       freezes: this.#freezes,
+      snapshot: this.#snapshot,
       verify: this.#options.verify === true,
       stillThere: () => this.#stillThere(),
       record: {
@@ -393,6 +383,13 @@ class Imaging {
       signal,
       onProgress,
     })
+  }
+
+  /** What is in use now says of a dry run about how much it is: the snapshot, which is not made, would be in order. */
+  get #keeping(): ImageDiskOptions {
+    const { usedOnly, dryRun } = this.#options
+    if (usedOnly === undefined || dryRun !== true || this.#snapshot === undefined) return this.#options
+    return { ...this.#options, usedOnly: { ...usedOnly, ifDirty: usedOnly.ifDirty ?? 'trust' } }
   }
 
   get #freezes(): boolean {
@@ -430,6 +427,7 @@ class Imaging {
   }
 
   #stillThere(): boolean {
+    if (this.#snapshot?.isWholeNow() === false) return false
     const { disk } = this.device
     const now = this.#platform.list().find(({ name }) => name === disk.name)
     return now !== undefined && now.size === disk.size && now.sequence === disk.sequence

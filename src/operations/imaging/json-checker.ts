@@ -69,6 +69,10 @@ export class JsonChecker {
     ) as { [Key in Name]?: string }
   }
 
+  optionalChoice<Choice extends string>(member: string, choices: readonly Choice[]): Choice | undefined {
+    return this.#value(member) === undefined ? undefined : this.choice(member, choices)
+  }
+
   choice<Choice extends string>(member: string, choices: readonly Choice[]): Choice {
     const value = this.#value(member)
     const found = choices.find((each) => each === value)
