@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { root, vdisk } from '../support/cli.js'
+import { diskLike } from '../support/content.js'
 import { assertSchema } from '../support/schemas.js'
 import { scratch } from '../support/tools.js'
 import { syscalls } from '../../src/sys/syscalls.js'
@@ -114,13 +115,10 @@ test('what is no list of jobs is refused before anything runs', async (t) => {
 
 test('an interrupted batch ends its jobs, leaves nothing half-made, and goes on next time', async (t) => {
   const { at, cwd, run } = batchOf(t, '- check a.vhdx\n- convert big.raw big.qcow2\n- convert a.vhdx after.qcow2\n')
-  // Random bytes: the job takes some time.
-  const piece = Buffer.alloc(1 << 20, 7)
-  const file = fs.openSync(at('big.raw'), 'w')
-  for (let index = 0; index < 256; index++) fs.writeSync(file, piece.fill(index + 1))
-  fs.closeSync(file)
+  fs.writeFileSync(at('big.raw'), diskLike(32 << 20, 7))
   let ended = false
-  const { code, stderr } = await vdisk(['batch', 'jobs.yaml'], {
+  // The job takes half a minute unless it is ended.
+  const { code, stderr } = await vdisk(['batch', 'jobs.yaml', '--rate', '1M'], {
     cwd,
     onOutput: (_, child) => {
       if (!ended) child.kill('SIGTERM')

@@ -186,9 +186,9 @@ function ready(t: TestContext, id: string, line: string, folder: string): string
   })
 }
 
-/** Shell: waits until a command answers yes, for a minute at most. */
+/** Shell: waits until a command answers yes, for ten minutes at most. */
 function until(command: string): string {
-  return `for n in $(seq 600); do ${command} && break; sleep 0.1; done`
+  return `for n in $(seq 6000); do ${command} && break; sleep 0.1; done`
 }
 
 function missingFor(id: string, line: string): string | undefined {

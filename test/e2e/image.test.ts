@@ -6,6 +6,7 @@ import { vdisk, type CliResult } from '../support/cli.js'
 import { farFolder, farFolderMissing } from '../support/far-folder.js'
 import { faultyDisk, faultyDiskMissing } from '../support/faulty-disk.js'
 import { testFolder } from '../support/folder.js'
+import { interrupted } from '../support/interrupted.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
 import { partitionedDisk } from '../support/partitioned-disk.js'
 import { assertSchema } from '../support/schemas.js'
@@ -125,17 +126,17 @@ test(
     assert.equal((await vdisk(['compare', 'disk.vhdx', path], { cwd })).code, 0)
 
     const before = fs.readFileSync(join(cwd, 'disk.vhdx'))
-    disk.setFaults({ delay: 0.1 })
-    let sent = false
-    const stopped = await vdisk(['image', disk.path, 'disk.vhdx', '--force', '--progress', 'json'], {
-      cwd,
-      onError: (line, child) => {
-        if (sent || !line.includes('"phase":"copy"')) return
-        sent = true
-        child.kill('SIGINT')
+    const names = fs.readdirSync(cwd)
+    const stopped = await interrupted(cwd, ['image', disk.path, 'disk.vhdx', '--force'], {
+      when: /"phase":"copy"/,
+      act: (child) => child.kill('SIGINT'),
+      again: () => {
+        for (const name of fs.readdirSync(cwd)) if (!names.includes(name)) fs.rmSync(join(cwd, name))
+        fs.writeFileSync(join(cwd, 'disk.vhdx'), before)
       },
+      rate: 8,
     })
-    assert.deepEqual([sent, stopped.code], [true, 130], stopped.stderr)
+    assert.equal(stopped.code, 130, stopped.stderr)
     assert.deepEqual(fs.readdirSync(cwd).sort(), ['disk.vhdx', 'disk.vhdx.vdisk.json'])
     assert.ok(fs.readFileSync(join(cwd, 'disk.vhdx')).equals(before))
   },

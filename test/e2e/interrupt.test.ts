@@ -5,29 +5,27 @@ import test from 'node:test'
 import { vdisk, type CliResult } from '../support/cli.js'
 import { diskLike } from '../support/content.js'
 import { testFolder } from '../support/folder.js'
+import { interrupted } from '../support/interrupted.js'
 
-/** Runs a conversion and sends it a signal when it is under way; a run that was done too soon is no test, and fails. */
-async function interrupted(
+/** Runs a conversion over a target that is there, and sends it a signal when it is under way. */
+async function signalled(
   cwd: string,
-  args: readonly string[],
+  source: string,
+  target: string,
   signal: NodeJS.Signals,
-  when: RegExp,
+  ...flags: readonly string[]
 ): Promise<CliResult> {
-  let sent = false
-  const result = await vdisk(['convert', ...args, '--progress', 'json'], {
-    cwd,
-    onError: (text, child) => {
-      if (!sent && when.test(text)) {
-        sent = true
-        child.kill(signal)
-      }
-    },
+  const again = (): void => fs.writeFileSync(join(cwd, target), 'the old one')
+  again()
+  return await interrupted(cwd, ['convert', source, target, '--force', ...flags], {
+    when: /"phase":"copy"/,
+    act: (child) => child.kill(signal),
+    again,
+    rate: 16,
   })
-  assert.ok(sent, `the conversion was over before it could be interrupted: ${result.stderr}`)
-  return result
 }
 
-/** A disk of 96 MiB whose compression takes seconds. */
+/** A disk of 96 MiB. */
 function bigSource(path: string): void {
   const piece = diskLike(8 * 1048576, 11)
   const file = fs.openSync(path, 'w')
@@ -38,14 +36,11 @@ function bigSource(path: string): void {
   fs.closeSync(file)
 }
 
-const slow = ['--compress', 'zlib:9', '--threads', '1']
-
 test('Ctrl-C and SIGTERM leave nothing new, and the old target whole', async (t) => {
   const cwd = testFolder(t)
   bigSource(join(cwd, 'a.raw'))
-  fs.writeFileSync(join(cwd, 'old.qcow2'), 'the old one')
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    const result = await interrupted(cwd, ['a.raw', 'old.qcow2', '--force', ...slow], signal, /"phase":"copy"/)
+    const result = await signalled(cwd, 'a.raw', 'old.qcow2', signal, '--compress', 'zlib:1')
     assert.equal(result.code, 130, result.stderr)
     assert.match(result.stderr, /interrupted/)
     assert.deepEqual(fs.readdirSync(cwd).sort(), ['a.raw', 'old.qcow2'])
@@ -59,13 +54,12 @@ test('kill -9 leaves no file that info accepts, and the old target whole', async
   assert.equal((await vdisk(['convert', 'a.raw', 'packed.qcow2', '--compress', 'zlib:1'], { cwd })).code, 0)
   const sources = fs.readdirSync(cwd)
   for (const [source, target, flags] of [
-    ['a.raw', 'old.qcow2', slow],
+    ['a.raw', 'old.qcow2', ['--compress', 'zlib:1']],
     ['packed.qcow2', 'old.raw', ['--threads', '0']],
     ['packed.qcow2', 'old.vhd', ['--threads', '0']],
     ['packed.qcow2', 'old.vhdx', ['--threads', '0', '--subformat', 'fixed']],
   ] as const) {
-    fs.writeFileSync(join(cwd, target), 'the old one')
-    const result = await interrupted(cwd, [source, target, '--force', ...flags], 'SIGKILL', /"phase":"copy"/)
+    const result = await signalled(cwd, source, target, 'SIGKILL', ...flags)
     assert.equal(result.code, 'SIGKILL')
     assert.equal(fs.readFileSync(join(cwd, target), 'utf8'), 'the old one')
     fs.rmSync(join(cwd, target))

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { vdisk } from '../support/cli.js'
 import { testFolder } from '../support/folder.js'
+import { interrupted } from '../support/interrupted.js'
 import { killedUntilDone, randomOf, variedDisk } from '../support/killed.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
 import { run } from '../support/tools.js'
@@ -18,7 +19,6 @@ const eachTime = kills > 0 ? 4 : 1
 const seed = Number(process.env['VDISK_SEED'] ?? Date.now() % 2 ** 32)
 const uuid = '8b8e9f3c-6f0a-4c39-9d63-3f1f5a0c2b11'
 const env = { SOURCE_DATE_EPOCH: '1700000000' }
-const slow = ['--rate', '40M']
 
 test('image that is killed and gone on with: the bytes and the digests of one that was not', { skip }, async (t) => {
   const cwd = testFolder(t)
@@ -101,12 +101,11 @@ test('a device that was written to since, and a journal on the target, are refus
     assert.equal(code, 3, stderr)
     return (JSON.parse(stdout.toString()) as { code: string }).code
   }
-  let sent = false
-  const stopped = await vdisk([...args(device), '--journal', journal, ...slow, '--progress', 'json'], {
-    cwd,
-    onError: (text, child) => {
-      if (!sent && /"done":[1-9]\d{7}/.test(text)) sent = child.kill('SIGTERM')
-    },
+  const stopped = await interrupted(cwd, [...args(device), '--journal', journal], {
+    when: /"done":[1-9]\d{7}/,
+    act: (child) => child.kill('SIGTERM'),
+    again: () => undefined,
+    rate: 40,
   })
   assert.equal(stopped.code, 130, stopped.stderr)
   assert.match(stopped.stderr, /are kept in .*mine\.journal.*run the same command again to go on/)

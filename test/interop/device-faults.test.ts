@@ -20,6 +20,7 @@ import { vdisk } from '../support/cli.js'
 import { diskLike } from '../support/content.js'
 import { faultyDisk, faultyDiskMissing } from '../support/faulty-disk.js'
 import { testFolder } from '../support/folder.js'
+import { interrupted } from '../support/interrupted.js'
 import { loopDevice, loopsMissing } from '../support/loop.js'
 import { have, run } from '../support/tools.js'
 
@@ -180,16 +181,14 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
       const size = 256 * mebibyte
       const source = sourceDisk(join(folder, 'source'), size)
       const device = presentDisk(t, join(folder, 'disk'), size)
-      let sent = false
-      const result = await vdisk(['restore', source, device, '--yes', '--confirm', '256M', '--progress', 'json'], {
-        cwd: folder,
-        onError: (text, child) => {
-          if (sent || !text.includes(`"phase":"${phase}"`)) return
-          sent = true
-          child.kill(signal)
-        },
+      const args = ['restore', source, device, '--yes', '--confirm', '256M']
+      const result = await interrupted(folder, args, {
+        when: new RegExp(`"phase":"${phase}"`),
+        act: (child) => child.kill(signal),
+        again: () => undefined,
+        // What is read back keeps to no rate.
+        rate: phase === 'write' ? 64 : undefined,
       })
-      assert.ok(sent, result.stderr)
       assert.equal(result.code, signal === 'SIGKILL' ? 'SIGKILL' : 130, result.stderr)
       if (signal !== 'SIGKILL')
         assert.match(
@@ -201,7 +200,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
         )
       await nothingIsFound(device)
       // And it can be written again.
-      assert.equal((await vdisk(['restore', source, device, '--yes', '--confirm', '256M'], { cwd: folder })).code, 0)
+      assert.equal((await vdisk(args, { cwd: folder })).code, 0)
     })
   }
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -166,12 +167,14 @@ test(
     ])
       assert.equal((await vdisk(['snapshot', ...args], { cwd })).code, 5)
     if (!have(t, 'qemu-io')) return
-    const held = run(
-      'bash',
-      '-c',
-      `cd ${cwd} && { sleep 2; echo quit; } | qemu-io -f qcow2 a.qcow2 > /dev/null & sleep 0.5; node ` +
-        `${join(process.cwd(), 'bin/run.js')} snapshot create ${cwd}/a.qcow2 two --json; echo "code $?"; wait`,
-    )
-    assert.match(held, /E_LOCKED[^]*code 3/)
+    // It has the image from its first prompt to the end of its input.
+    const holder = spawn('qemu-io', ['-f', 'qcow2', 'a.qcow2'], { cwd, stdio: ['pipe', 'pipe', 'inherit'] })
+    const released = new Promise((resolve) => holder.once('close', resolve))
+    await Promise.race([new Promise((resolve) => holder.stdout.once('data', resolve)), released])
+    const held = await vdisk(['snapshot', 'create', 'a.qcow2', 'two', '--json'], { cwd })
+    holder.stdin.end()
+    await released
+    assert.equal(held.code, 3, held.stderr)
+    assert.match(held.stdout.toString(), /E_LOCKED/)
   },
 )

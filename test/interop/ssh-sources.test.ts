@@ -7,6 +7,7 @@ import { program, vdisk, type CliResult } from '../support/cli.js'
 import { skipReason } from '../support/complete.js'
 import { diskLike } from '../support/content.js'
 import { testFolder } from '../support/folder.js'
+import { interrupted } from '../support/interrupted.js'
 import { signal, sshd, sshdMissing } from '../support/sshd.js'
 import { isInstalled, run } from '../support/tools.js'
 
@@ -111,21 +112,18 @@ test('ssh: a pipe that breaks while the other side can still be heard is a conne
 })
 
 /** A conversion whose connection is interfered with once it is under way. */
-async function interrupted(
+async function interfered(
   cwd: string,
   address: string,
   env: Readonly<Record<string, string>>,
-  interfere: () => void,
+  act: () => void,
 ): Promise<CliResult> {
-  let isDone = false
-  return await vdisk(['convert', address, 'out.raw', '--from', 'raw', '--rate', '16M', '--progress', 'json'], {
-    cwd,
+  return await interrupted(cwd, ['convert', address, 'out.raw', '--from', 'raw'], {
+    when: /"done":[1-9]/,
+    act,
+    again: () => fs.rmSync(join(cwd, 'out.raw')),
+    rate: 16,
     env,
-    onError: (text) => {
-      if (isDone || !/"done":[1-9]/.test(text)) return
-      isDone = true
-      interfere()
-    },
   })
 }
 
@@ -140,13 +138,13 @@ test(
     const server = await sshd(t, cwd)
     for (const scheme of ['ssh', 'sftp']) {
       const address = `${scheme}://${server.host}${cwd}/disk.raw`
-      const killed = await interrupted(target, address, server.env, () => {
+      const killed = await interfered(target, address, server.env, () => {
         for (const pid of server.sessions()) signal(pid, 'SIGKILL')
       })
       assert.equal(killed.code, 4, killed.stderr)
       assert.match(killed.stderr, /the connection was lost/)
       const stopped: number[] = []
-      const silent = await interrupted(target, address, { ...server.env, VDISK_SSH_TIMEOUT: '3' }, () => {
+      const silent = await interfered(target, address, { ...server.env, VDISK_SSH_TIMEOUT: '6' }, () => {
         for (const pid of server.sessions()) {
           signal(pid, 'SIGSTOP')
           stopped.push(pid)
@@ -191,6 +189,13 @@ test('ssh: what goes wrong before there is a file is said by its name', { skip: 
     (await info(`ssh://${host}${cwd}/disk.raw`, { VDISK_SSH: '/no/such/ssh' })).stderr,
     /ssh cannot be started/,
   )
+  // An ssh that is there, and is ended before there is a connection.
+  fs.writeFileSync(join(cwd, 'killed-ssh'), '#!/bin/sh\nkill -KILL $$\n', { mode: 0o755 })
+  for (const scheme of ['ssh', 'sftp']) {
+    const ended = await info(`${scheme}://${host}${cwd}/disk.raw`, { VDISK_SSH: join(cwd, 'killed-ssh') })
+    assert.equal(ended.code, 2)
+    assert.match(ended.stderr, /cannot connect/)
+  }
   fs.writeFileSync(
     server.knownHosts,
     fs.readFileSync(join(cwd, 'user-key.pub'), 'utf8').replace(/^/, `[127.0.0.1]:${port} `),

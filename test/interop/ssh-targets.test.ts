@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { vdisk } from '../support/cli.js'
 import { diskLike } from '../support/content.js'
 import { testFolder } from '../support/folder.js'
+import { interrupted } from '../support/interrupted.js'
 import { signal, sshd, sshdMissing } from '../support/sshd.js'
 
 const mebibyte = 1048576
@@ -84,21 +85,19 @@ test('ssh: what is interrupted leaves nothing on the other computer', { skip: ss
   const server = await sshd(t, cwd)
   const isBegun = (): boolean => fs.readdirSync(there).some((name) => name.includes('.partial-'))
   for (const interfere of ['interrupt', 'lose'] as const) {
-    let isDone = false
-    const { code, stderr } = await vdisk(
-      ['convert', 'disk.raw', `ssh://${server.host}${there}/disk.raw`, '--rate', '8M', '--progress', 'json'],
-      {
-        cwd,
-        env: server.env,
-        onError: (_text, child) => {
-          if (isDone || !isBegun()) return
-          isDone = true
-          if (interfere === 'interrupt') child.kill('SIGINT')
-          else for (const pid of server.sessions()) signal(pid, 'SIGKILL')
-        },
+    let begun = false
+    const { code, stderr } = await interrupted(cwd, ['convert', 'disk.raw', `ssh://${server.host}${there}/disk.raw`], {
+      when: /"done":[1-9]/,
+      act: (child) => {
+        begun = isBegun()
+        if (interfere === 'interrupt') child.kill('SIGINT')
+        else for (const pid of server.sessions()) signal(pid, 'SIGKILL')
       },
-    )
-    assert.ok(isDone, stderr)
+      again: () => fs.rmSync(join(there, 'disk.raw')),
+      rate: 8,
+      env: server.env,
+    })
+    assert.ok(begun, stderr)
     assert.equal(code, interfere === 'interrupt' ? 130 : 7, stderr)
     assert.deepEqual(fs.readdirSync(there), [], interfere)
   }

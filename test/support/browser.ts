@@ -15,7 +15,7 @@ export function browserMissing(): string | undefined {
 export async function browser(t: TestContext): Promise<Browser> {
   const path = spawnSync('sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).stdout.trim()
   // Root has no sandbox of its own to give away.
-  const started = await chromium.launch({ executablePath: path, args: ['--no-sandbox'] })
+  const started = await chromium.launch({ executablePath: path, args: ['--no-sandbox'], timeout: 0 })
   t.after(() => started.close())
   return started
 }

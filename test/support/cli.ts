@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
@@ -32,6 +33,11 @@ interface CliOptions {
   readonly onOutput?: (bytes: Buffer, child: ChildProcess) => void
 }
 
+/** What Node says by itself, of too many listeners or a rejection that nobody handled, is a fault of the program. */
+export function assertNoWarning(stderr: string): void {
+  assert.doesNotMatch(stderr, /^\(node:\d+\)|^\(Use `node --trace/m)
+}
+
 /** Runs the built command line, with a home of its own: nothing of the user's is read or written. */
 export function vdisk(args: readonly string[], options: CliOptions): Promise<CliResult> {
   const env = {
@@ -57,9 +63,13 @@ export function vdisk(args: readonly string[], options: CliOptions): Promise<Cli
   // A program that ends before it has read everything closes the pipe; that is no failure of the test.
   child.stdin.on('error', () => undefined)
   child.stdin.end(options.input)
-  return new Promise((resolve, reject) => {
+  const ended = new Promise<number | string>((resolve, reject) => {
     child.on('error', reject)
-    child.on('close', (code, signal) => resolve({ code: code ?? signal ?? 'none', stdout: Buffer.concat(out), stderr }))
+    child.on('close', (code, signal) => resolve(code ?? signal ?? 'none'))
+  })
+  return ended.then((code) => {
+    assertNoWarning(stderr)
+    return { code, stdout: Buffer.concat(out), stderr }
   })
 }
 

@@ -89,7 +89,8 @@ export function serversOf(runtime: string): number[] {
 export async function assertGone({ folder, runtime }: MountPlace): Promise<void> {
   const left = (): string[] => [...mountsBelow(folder), ...fs.readdirSync(runtime), ...loopsOf(runtime)]
   // A server that ends by itself takes a moment to close the image.
-  for (let tries = 0; tries < 200 && left().length > 0; tries++) await new Promise((resolve) => setTimeout(resolve, 25))
+  for (let tries = 0; tries < 12_000 && left().length > 0; tries++)
+    await new Promise((resolve) => setTimeout(resolve, 25))
   assert.deepEqual(left(), [])
 }
 

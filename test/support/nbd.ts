@@ -4,7 +4,7 @@ import net from 'node:net'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { ServedDisk } from '../../src/mount/nbd/index.js'
-import { root } from './cli.js'
+import { assertNoWarning, root } from './cli.js'
 
 /** A disk in memory for the server, with what was done to it. */
 export class MemoryDisk implements ServedDisk {
@@ -140,9 +140,12 @@ export async function startServe(
   }
   child.stdout.setEncoding('utf8').on('data', take)
   child.stderr.setEncoding('utf8').on('data', take)
-  const ended = new Promise<{ code: number | null; output: string }>((resolve) =>
-    child.on('close', (code) => resolve({ code, output })),
-  )
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve)).then((code) => {
+    assertNoWarning(output)
+    return { code, output }
+  })
+  // Who does not wait for the end is not held responsible for it.
+  ended.catch(() => undefined)
   await Promise.race([
     started,
     ended.then(({ code }) => {

@@ -1,7 +1,7 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
 import { join } from 'node:path'
-import { root } from './cli.js'
+import { assertNoWarning, root } from './cli.js'
 import { skipReason } from './complete.js'
 
 /**
@@ -72,9 +72,12 @@ export class Traced {
     )
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text))
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.stderr += text))
-    this.ended = new Promise((resolve, reject) => {
+    this.ended = new Promise<number | string>((resolve, reject) => {
       this.child.on('error', reject)
       this.child.on('close', (code, signal) => resolve(code ?? signal ?? 'none'))
+    }).then((code) => {
+      assertNoWarning(this.stderr)
+      return code
     })
   }
 

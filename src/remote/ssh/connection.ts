@@ -54,7 +54,7 @@ export class SshConnection implements Disposable {
     this.stream.on('error', () => undefined)
   }
 
-  /** How the program ended; undefined where it could not be started, or was ended. It is ended if it goes on. */
+  /** How the program ended; undefined where it was never there, or a signal ended it. It is ended if it goes on. */
   async ended(): Promise<number | undefined> {
     const timer = setTimeout(() => this.#child.kill(), patience)
     const code = await this.#ended
@@ -73,7 +73,7 @@ export class SshConnection implements Disposable {
     const code = await this.ended()
     const { label, said } = this
     const text = this.#said
-    if (code === undefined || (code === 127 && !isOpen))
+    if (this.#child.pid === undefined || (code === 127 && !isOpen))
       return usage('E_SSH_PROGRAM', `${label}: ssh cannot be started: ${said}`, {
         hint: 'Install OpenSSH, or name its program in VDISK_SSH.',
       })
