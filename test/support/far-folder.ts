@@ -1,7 +1,8 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { skipReason } from './complete.js'
+import { removeFolder } from './folder.js'
 
 const memory = '/dev/shm'
 
@@ -17,6 +18,6 @@ export function farFolderMissing(): string | undefined {
  */
 export function farFolder(t: TestContext): string {
   const folder = mkdtempSync(join(memory, 'vdisk-test-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  t.after(() => removeFolder(folder))
   return folder
 }

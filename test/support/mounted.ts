@@ -10,6 +10,7 @@ import { mount, type MountOptions, type MountSession } from '../../src/operation
 import { unmount } from '../../src/operations/mount/unmount.js'
 import { sha256 } from './content.js'
 import { vdisk, type CliResult } from './cli.js'
+import { removeFolder } from './folder.js'
 import { assertSchema } from './schemas.js'
 import { isInstalled, run } from './tools.js'
 import { skipReason } from './complete.js'
@@ -46,7 +47,7 @@ export function mountPlace(t: TestContext): MountPlace {
   const runtime = join(folder, 'runtime')
   t.after(() => {
     takeAway(folder)
-    fs.rmSync(folder, { recursive: true, force: true })
+    removeFolder(folder)
   })
   process.env['VDISK_RUNTIME_DIR'] = runtime
   return {

@@ -4,6 +4,7 @@ import os from 'node:os'
 import path from 'node:path'
 import type { TestContext } from 'node:test'
 import { skipReason } from './complete.js'
+import { removeFolder } from './folder.js'
 
 /** Runs a program and gives its standard output; throws with everything it said when it fails. */
 export function run(program: string, ...parameters: string[]): string {
@@ -34,6 +35,6 @@ export function have(t: TestContext, program: string): boolean {
 /** A folder that is gone after the test. */
 export function scratch(t: TestContext): (name: string) => string {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vdisk-test-'))
-  t.after(() => fs.rmSync(folder, { recursive: true, force: true }))
+  t.after(() => removeFolder(folder))
   return (name) => path.join(folder, name)
 }
