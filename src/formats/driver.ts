@@ -28,6 +28,7 @@ export type {
   MachineDisk,
   Wrapped,
   WrappedFile,
+  WrappedParent,
   WrappedStream,
   WrapperContext,
   WrapperDriver,

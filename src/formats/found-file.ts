@@ -1,5 +1,5 @@
 import type { ByteStore } from '../block/types.js'
-import { ImageError, isImageError, reference } from '../errors.js'
+import { ImageError, isImageError, printable, reference } from '../errors.js'
 import type { GateFile } from '../location/gate.js'
 import { fileId, type Location, type LocationId } from '../location/location.js'
 import fs from '../sys/host-fs.js'
@@ -27,6 +27,16 @@ export function notTheParent(
     },
     cause,
   })
+}
+
+/** An archive says that a disk is made of changes to another, and the disk says that it is whole. */
+export function notAChild(name: string, below: string): ImageError {
+  return reference(
+    'E_PARENT_UNNAMED',
+    `${name}: what it lies in says that it holds changes to the disk ${printable(below)}, and the image names ` +
+      'no parent',
+    { hint: 'Unpack the archive with tar, and convert the disk by itself if it is whole.' },
+  )
 }
 
 /** A file that a format found beside its image, of the image's own set. */

@@ -60,7 +60,7 @@ export class MemberFile extends ProbedFile {
 
 /** Opens a file that a wrapper found. The outer store belongs to the result. */
 export function* memberFile(
-  { store, registry }: ProbedFile,
+  { store, registry }: Pick<ProbedFile, 'store' | 'registry'>,
   member: Exclude<WrappedFile, { readonly open: unknown }>,
   names: MemberNames,
   options: MemberOptions,
@@ -204,8 +204,14 @@ function* unpack(store: ByteStore, stream: WrappedStream, name: string, options:
     scratch[Symbol.dispose]()
     throw outOfSpace(error, name, options)
   }
-  store[Symbol.dispose]()
-  return new SourceStore(name, new RangeSource(scratch), scratch)
+  // The archive stays open for the members beside this one.
+  const below = {
+    [Symbol.dispose]: () => {
+      scratch[Symbol.dispose]()
+      store[Symbol.dispose]()
+    },
+  }
+  return new SourceStore(name, new RangeSource(scratch), below)
 }
 
 interface FileRange extends Disposable {

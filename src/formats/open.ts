@@ -1,9 +1,9 @@
 import type { ByteStore, Note } from '../block/types.js'
 import { finish, type Work } from '../block/work.js'
-import { ImageError, isImageError, printable, reference, unsupported, usage } from '../errors.js'
+import { isImageError, printable, reference, unsupported, usage, type ImageError } from '../errors.js'
 import { HostLocation } from '../location/file.js'
-import { ReferenceGate, type GateFile } from '../location/gate.js'
-import { isName, type Location } from '../location/location.js'
+import { ReferenceGate, type GateFile, type GateRequest } from '../location/gate.js'
+import type { Location } from '../location/location.js'
 import type { ParentMapping } from '../location/parent-map.js'
 import { MemberLocation } from '../location/member.js'
 import { StreamLocation } from '../location/stream.js'
@@ -13,13 +13,11 @@ import type {
   FormatDriver,
   ImageInside,
   InsideOptions,
-  FoundFile,
   OpenContext,
   OptionValues,
   ParentReference,
-  WrapperContext,
 } from './driver.js'
-import { beside, imageFile, isSame, notTheParent, openFound, ownFile } from './found-file.js'
+import { beside, imageFile, isSame, notAChild, notTheParent, openFound, ownFile } from './found-file.js'
 import { diskIn } from './disk-folder.js'
 import { InsideImage } from './inside.js'
 import { OpenedImage, type ImageFile, type Layer } from './opened.js'
@@ -27,8 +25,12 @@ import type { ReadingForward } from './member-file.js'
 import { capacityNotes, digestOptions, ignoresDigests } from './outside.js'
 import { ignoreChecksums } from './option-specs.js'
 import { checkOptions, optionsAmong } from './options.js'
+import { parentDriver } from './parent-driver.js'
 import { detectFormat, ProbedFile, readAsRaw } from './probe.js'
-import { contentsOf, unwrap, type Contents, type Unwrapped } from './unwrap.js'
+import { OpenedWrapper } from './opened-wrapper.js'
+import { contentsOf, unwrap, type Contents } from './unwrap.js'
+import { wrapperContext } from './wrapper-context.js'
+import type { DiskBelow, Unwrapped } from './wrapping.js'
 import { Registry } from './registry.js'
 
 export interface OpenOptions {
@@ -93,7 +95,7 @@ export function* openWork(store: ByteStore, self?: Location, options: OpenOption
   const file = new ProbedFile(store, registry)
   // `--from raw` reads any file as it is; other formats are what is looked for inside.
   if (options.from === 'raw') {
-    if (location.member === undefined) return new ChainOpener(options).open(file, location)
+    if (location.member === undefined) return yield* new ChainOpener(options).open(file, location)
     store[Symbol.dispose]()
     throw usage('E_OPTIONS', `${location.label} cannot be read as raw and as a file with several disks in it at once`)
   }
@@ -114,8 +116,8 @@ export function* openWork(store: ByteStore, self?: Location, options: OpenOption
       }),
   })
   return unwrapped.wrappings.length === 0
-    ? new ChainOpener(options).open(file, location)
-    : new ChainOpener(options).open(unwrapped.file, unwrapped.own ?? location, {
+    ? yield* new ChainOpener(options).open(file, location)
+    : yield* new ChainOpener(options).open(unwrapped.file, unwrapped.own ?? location, {
         ...unwrapped,
         notes: [...(store.notes ?? []), ...unwrapped.notes, ...further],
         files,
@@ -129,37 +131,6 @@ export function* contentsWork(self: Location, options: OpenOptions = {}): Work<C
     scratchFolder: options.scratchFolder,
     context: (at) => wrapperContext(at, options),
   })
-}
-
-/** What a wrapper may ask for: files that its own names, as the gate allows it. */
-function wrapperContext(
-  at: Location,
-  { allowReferences: allowed }: OpenOptions,
-  opened?: (file: FoundFile) => void,
-): WrapperContext {
-  return {
-    name: at.name,
-    openNamed: (names) => {
-      const gate = new ReferenceGate({ allowed })
-      const { files, failure } = gate.find({
-        role: 'disk',
-        image: at,
-        imageName: at.label,
-        names,
-        verifiable: false,
-        folders: [...gate.foldersOf(at)],
-      })
-      const [found] = files
-      if (found === undefined) throw failure
-      const file = { store: openFound(found), location: found.location }
-      opened?.(file)
-      return file
-    },
-    openBeside: (name) => {
-      const beside = isName(name) ? at.sibling(name) : undefined
-      return beside?.kind === 'file' ? beside.store() : undefined
-    },
-  }
 }
 
 /** An image in files of another. */
@@ -177,6 +148,13 @@ function* openInside(
 /** What the image asked for was taken out of: there is something around it. */
 interface Outside extends Unwrapped {
   readonly files: readonly ImageFile[]
+}
+
+/** Another disk of the file that an image lies in, as the user would name it. */
+function besideOf({ location }: Layer, { location: found }: Outside): Location {
+  return location.path === undefined || !(found instanceof MemberLocation)
+    ? location
+    : new HostLocation(location.path, found.inside)
 }
 
 class ChainOpener {
@@ -199,14 +177,14 @@ class ChainOpener {
     })
   }
 
-  open(file: ProbedFile, self: Location, outside?: Outside): OpenedImage {
+  *open(file: ProbedFile, self: Location, outside?: Outside): Work<OpenedImage> {
     try {
       let layer = this.#openTop(file, self, outside)
       this.#layers.push(layer)
       let missing: ImageError | undefined
-      for (let { parentReference } = layer.image; parentReference !== undefined; { parentReference } = layer.image) {
+      while (layer.image.parentReference !== undefined || layer.below !== undefined) {
         try {
-          layer = this.#openParent(layer, parentReference)
+          layer = yield* this.#openParent(layer)
         } catch (error) {
           if (!isImageError(error) || this.#options.chain !== 'optional') throw error
           missing = error
@@ -290,7 +268,7 @@ class ChainOpener {
     role: 'image' | 'parent',
     outside?: Outside,
   ): Layer {
-    const { wrappings = [] } = outside ?? {}
+    const { wrappings = [], below } = outside ?? {}
     const files: ImageFile[] = [...(outside?.files ?? [])]
     const extra: Note[] = [...(outside?.notes ?? store.notes ?? [])]
     const further: ByteStore[] = []
@@ -305,7 +283,8 @@ class ChainOpener {
         self: outside?.location ?? self,
         openInside: (inner, inside) => openInside(inner, inside, self, this.#options),
         openReference: (wanted, at) => {
-          const opened = this.#openReference(wanted, at, self, store.name, files, extra)
+          const places = { image: self, inside: context.self, imageName: store.name }
+          const opened = this.#openReference(wanted, at, places, files, extra)
           if (opened !== undefined) further.push(opened)
           return opened
         },
@@ -319,6 +298,8 @@ class ChainOpener {
       return {
         name: store.name,
         location: self,
+        inside: context.self,
+        below,
         path: self.path,
         driver,
         image,
@@ -338,17 +319,17 @@ class ChainOpener {
   #openReference(
     wanted: FileReference,
     at: Location | undefined,
-    image: Location,
-    imageName: string,
+    places: Pick<GateRequest, 'image' | 'inside' | 'imageName'>,
     files: ImageFile[],
     notes: Note[],
   ): ByteStore | undefined {
     const role = wanted.role === 'data-file' ? 'data file' : wanted.role
+    const { imageName } = places
     try {
       // What lies beside the image under a name that belongs to its own is no name that a guest can write.
       if (at === undefined) this.#refuseGuestNames(imageName, role)
-      const found = at === undefined ? this.#named(wanted, image, imageName) : beside(at)
-      if ([...this.#layers.flatMap((layer) => layer.files), ...files].some((file) => isSame(file, found))) {
+      const found = at === undefined ? this.#named(wanted, places) : beside(at)
+      if (this.#layerOf(found) >= 0 || places.inside?.id === found.id || files.some((file) => isSame(file, found))) {
         throw reference(
           'E_REFERENCE_LOOP',
           `${imageName} names ${printable(wanted.path)} as its ${role}, which is part of the image already`,
@@ -365,13 +346,14 @@ class ChainOpener {
   }
 
   /** What an image names besides its parent. @throws ImageError reference when it is not there, or not allowed. */
-  #named({ role, path }: FileReference, image: Location, imageName: string): GateFile {
+  #named({ role, path }: FileReference, places: Pick<GateRequest, 'image' | 'inside' | 'imageName'>): GateFile {
     const present =
-      image === this.#layers[0]?.location || this.#layers.length === 0 ? this.#options.renamed?.get(path) : undefined
+      places.image === this.#layers[0]?.location || this.#layers.length === 0
+        ? this.#options.renamed?.get(path)
+        : undefined
     const answer = this.#gate.find({
       role: role === 'data-file' ? 'data file' : role,
-      image,
-      imageName,
+      ...places,
       names: [present ?? path],
       verifiable: false,
       folders: this.#folders,
@@ -386,8 +368,10 @@ class ChainOpener {
     return file
   }
 
-  /** Tries the files that may be the parent until one is. */
-  #openParent(child: Layer, wanted: ParentReference): Layer {
+  /** Opens the disk below: the one that the archive says, or the first of the files that may be it. */
+  *#openParent(child: Layer): Work<Layer> {
+    const { below } = child
+    const wanted = child.image.parentReference
     this.#refuseGuestNames(child.name, 'parent')
     if (this.#layers.length > maximumDepth) {
       throw reference(
@@ -395,19 +379,23 @@ class ChainOpener {
         `${this.#layers[0]?.name ?? ''}: its chain has more than ${maximumDepth} parents`,
       )
     }
+    if (wanted === undefined) throw notAChild(child.name, below?.id ?? '')
     const answer = this.#gate.find({
       role: 'parent',
       image: child.location,
+      inside: child.inside,
       imageName: child.name,
       names: wanted.paths,
       verifiable: wanted.identity !== undefined,
       recognise: wanted.recognise?.bind(wanted),
       folders: this.#folders,
     })
+    const isMapped = answer.files.some(({ by }) => by === 'map')
+    if (below !== undefined && !isMapped) return yield* this.#openRecorded(child, wanted, below)
     const failures: { readonly found: GateFile; readonly error: ImageError }[] = []
     for (const found of answer.files) {
       try {
-        return this.#openFoundParent(child, wanted, found)
+        return yield* this.#openFoundParent(child, wanted, found)
       } catch (error) {
         if (!isImageError(error)) throw error
         failures.push({ found, error })
@@ -416,8 +404,30 @@ class ChainOpener {
     throw notTheParent(failures) ?? answer.failure
   }
 
-  #openFoundParent(child: Layer, wanted: ParentReference, found: GateFile): Layer {
-    const loop = this.#layers.findIndex((layer) => layer.files.some((file) => isSame(file, found)))
+  /** The disk that what the child lies in says is below it. */
+  *#openRecorded(child: Layer, wanted: ParentReference, below: DiskBelow): Work<Layer> {
+    const outside = { ...(yield* below.open()), files: [] }
+    const layer = this.#parentLayer(child, wanted, outside.file, outside.own ?? besideOf(child, outside), [], outside)
+    try {
+      for (const { code, message } of wanted.check?.(layer.image, undefined) ?? [])
+        if (code === 'W_PARENT_CAPACITY')
+          throw reference('E_PARENT_CAPACITY', `${child.name} lies over ${layer.name}, and ${message}`)
+    } catch (error) {
+      layer.image[Symbol.dispose]()
+      throw error
+    }
+    return layer
+  }
+
+  /** Which layer a file is part of; -1: of none. */
+  #layerOf(found: GateFile): number {
+    return this.#layers.findIndex(
+      ({ files, inside }) => inside.id === found.id || files.some((file) => isSame(file, found)),
+    )
+  }
+
+  *#openFoundParent(child: Layer, wanted: ParentReference, found: GateFile): Work<Layer> {
+    const loop = this.#layerOf(found)
     if (loop >= 0) {
       throw reference(
         'E_PARENT_LOOP',
@@ -425,14 +435,14 @@ class ChainOpener {
           `${this.#layers[loop]?.name ?? ''}: the chain goes in a circle`,
       )
     }
-    const store = openFound(found)
-    let driver: FormatDriver
-    try {
-      driver = this.#parentDriver(child, wanted, found, store)
-    } catch (error) {
-      store[Symbol.dispose]()
-      throw error
+    const { location } = found
+    const { inside, neighbours } = location instanceof MemberLocation ? location : {}
+    if (inside !== undefined && neighbours instanceof OpenedWrapper) {
+      const outside = { ...(yield* neighbours.unwrapped(inside)), files: [] }
+      const layer = this.#parentLayer(child, wanted, outside.file, besideOf(child, outside), [], outside)
+      return { ...layer, foundBy: found.by }
     }
+    const store = openFound(found)
     const byName: Note[] =
       wanted.identity === undefined && found.by === 'search'
         ? [
@@ -444,7 +454,27 @@ class ChainOpener {
             },
           ]
         : []
-    const layer = { ...this.#openLayer(store, found.location, driver, byName, 'parent'), foundBy: found.by }
+    const layer = this.#parentLayer(child, wanted, new ProbedFile(store, this.#registry), location, byName)
+    return { ...layer, foundBy: found.by }
+  }
+
+  /** Opens a file as the parent of an image, if it is; it is closed when that fails. */
+  #parentLayer(
+    child: Layer,
+    wanted: ParentReference,
+    file: ProbedFile,
+    self: Location,
+    notes: readonly Note[],
+    outside?: Outside,
+  ): Layer {
+    let driver: FormatDriver
+    try {
+      driver = parentDriver(child.name, wanted, file, (outside?.location ?? self).name, this.#options.parentFormat)
+    } catch (error) {
+      file.store[Symbol.dispose]()
+      throw error
+    }
+    const layer = this.#openLayer(file.store, self, driver, notes, 'parent', outside)
     try {
       wanted.verify(layer.image)
     } catch (error) {
@@ -452,40 +482,6 @@ class ChainOpener {
       throw error
     }
     return layer
-  }
-
-  /**
-   * The child's record decides. Without one only a raw parent is believed: the guest of a raw disk can write any header
-   * it likes into it,
-   * and the header could name any file.
-   */
-  #parentDriver(child: Layer, wanted: ParentReference, found: GateFile, store: ByteStore): FormatDriver {
-    const recorded = wanted.format
-    if (recorded !== undefined) {
-      const driver = this.#registry.find(recorded)
-      if (driver === undefined)
-        throw new ImageError(
-          'unsupported',
-          'E_UNSUPPORTED_FORMAT',
-          `${child.name} says that its parent ${store.name} is of the format ${printable(recorded)}, which ` +
-            'vdisk cannot read',
-        )
-      return driver
-    }
-    const given = this.#options.parentFormat
-    if (given !== undefined && given !== 'auto') return this.#registry.get(given)
-    const { driver } = detectFormat(new ProbedFile(store, this.#registry), found.location.name)
-    if (driver.plain !== true && given !== 'auto') {
-      throw reference(
-        'E_PARENT_FORMAT_UNKNOWN',
-        `${child.name} does not record the format of its parent ${store.name}, which looks like ${driver.id}; ` +
-          'the guest of a raw parent can make it look so',
-        {
-          hint: `If you know that the parent is ${driver.id}, say so with --parent-format ${driver.id}`,
-        },
-      )
-    }
-    return driver
   }
 }
 

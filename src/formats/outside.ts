@@ -2,7 +2,7 @@ import type { Note } from '../block/types.js'
 import type { DiskImage } from './driver.js'
 import { ignoreChecksums, type OptionSpec, type OptionValues } from './option-specs.js'
 import { checkOptions, optionsAmong } from './options.js'
-import type { Wrapping } from './unwrap.js'
+import type { Wrapping } from './wrapping.js'
 
 /** What a disk was taken out of. */
 type Wrappings = readonly Pick<Wrapping, 'verify' | 'capacity'>[]

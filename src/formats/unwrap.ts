@@ -3,51 +3,17 @@ import type { Work } from '../block/work.js'
 import { printable, unsupported } from '../errors.js'
 import type { Location } from '../location/location.js'
 import { isPartialName } from '../location/partial.js'
-import { MemberLocation } from '../location/member.js'
 import { extensionOf } from '../sys/host-path.js'
 import type { Wrapped, WrapperContext, WrapperDriver } from './driver.js'
-import type { Finding } from './finding.js'
-import { memberFile, type MemberOptions } from './member-file.js'
+import type { MemberOptions } from './member-file.js'
 import { chooseMember, noMember } from './members.js'
-import { partOf, ProbedFile } from './probe.js'
+import { OpenedWrapper } from './opened-wrapper.js'
+import { partOf, type ProbedFile } from './probe.js'
 import { endsAsDmg } from './signatures.js'
-import type { Access } from './wrapper.js'
+import type { Unwrapped } from './wrapping.js'
 
 /** Files inside files inside files: deeper ones are not met outside attacks. */
 const mostWrappers = 3
-
-/** What an image lies in, outermost first. */
-export interface Wrapping {
-  /** The wrapper's id and title: `gzip`. */
-  readonly id: string
-  readonly title: string
-  /** Bytes of the outer file, and of what is in it. */
-  readonly size: number
-  readonly content: number
-  /** The name of what is in it, where it has several or records one. */
-  readonly member?: string
-  readonly access: Access
-  /** Bytes that it says the disk has. */
-  readonly capacity?: number
-  /** The machines that it describes. */
-  readonly appliance?: Wrapped['appliance']
-  /** As of what was wrapped. */
-  readonly check?: Wrapped['check']
-  /** Compares the digests that it has of the file of the disk. */
-  readonly verify?: () => Work<void, Finding>
-}
-
-/** A file without what it was wrapped in, and what it looks like. Its store owns what it came from. */
-export interface Unwrapped {
-  readonly file: ProbedFile
-  readonly location: Location
-  /** Set where that is a file of its own, which a wrapper leads to. */
-  readonly own?: Location
-  /** Set where it is a disk byte for byte, whatever it looks like. */
-  readonly plain?: boolean
-  readonly wrappings: readonly Wrapping[]
-  readonly notes: readonly Note[]
-}
 
 export interface UnwrapOptions extends MemberOptions {
   /** Asked once there is something to unwrap; what it says is among the notes. */
@@ -94,15 +60,24 @@ export function* contentsOf(file: ProbedFile, self: Location, options: UnwrapOpt
  * @throws ImageError corrupt; unsupported E_TOO_DEEP, and what a wrapper does not read; target E_NO_SPACE.
  */
 export function* unwrap(file: ProbedFile, self: Location, options: UnwrapOptions): Work<Unwrapped> {
-  let current: Unwrapped = { file, location: self, wrappings: [], notes: [] }
+  return taken(yield* innermost({ file, location: self, wrappings: [], notes: [] }, options), options)
+}
+
+/** The store of what it begins with is the result's, and closed when that fails. */
+function* innermost(start: Unwrapped, options: UnwrapOptions): Work<Unwrapped> {
+  let current = start
   try {
     for (;;) {
       const driver = wrapperOf(current)
-      if (driver === undefined || current.wrappings.length === options.depth) return taken(current, options)
+      if (driver === undefined || current.wrappings.length === options.depth) return current
       if (current.wrappings.length === mostWrappers) {
-        throw unsupported('E_TOO_DEEP', `${self.label} holds more than ${mostWrappers} files inside each other`, {
-          hint: 'Unpack the outer ones first.',
-        })
+        throw unsupported(
+          'E_TOO_DEEP',
+          `${start.location.label} holds more than ${mostWrappers} files inside each other`,
+          {
+            hint: 'Unpack the outer ones first.',
+          },
+        )
       }
       if (current.wrappings.length === 0)
         current = { ...current, notes: [...(options.found?.() ?? []), ...namedRaw(current, driver)] }
@@ -152,61 +127,10 @@ function namedRaw({ file: { store, registry }, location: { name } }: Unwrapped, 
 }
 
 function* opened(outer: Unwrapped, driver: WrapperDriver, options: UnwrapOptions): Work<Unwrapped> {
-  const {
-    file: { store, registry },
-    location,
-  } = outer
-  const { members, notes = [], appliance, check, verify } = yield* driver.open(store, options.context(location))
-  const member = chooseMember(members, store.name, options.member)
-  const name = member.name === undefined ? store.name : `${printable(member.name)} in ${store.name}`
-  const size = store.size
-  const wrapping = {
-    id: driver.id,
-    title: driver.title,
-    size,
-    member: member.name,
-    capacity: member.capacity,
-    appliance,
-    check,
-    verify: verify === undefined ? undefined : () => verify(member),
-  }
-  const all = [...outer.notes, ...notes]
-  if (member.open !== undefined) {
-    const found = member.open()
-    store[Symbol.dispose]()
-    const content = found.store.size
-    return {
-      file: new ProbedFile(found.store, registry),
-      location: found.location,
-      own: found.location,
-      wrappings: [...outer.wrappings, { ...wrapping, content, access: 'file' }],
-      notes: all,
-    }
-  }
-  const fileName = member.name ?? innerName(location, driver)
-  const inner = yield* memberFile(outer.file, member, { name, fileName }, options)
-  return {
-    file: inner,
-    location: new MemberLocation(location, fileName, name),
-    own: outer.own,
-    plain: member.plain,
-    wrappings: [
-      ...outer.wrappings,
-      {
-        ...wrapping,
-        content: inner.store.size,
-        get access() {
-          return inner.access
-        },
-      },
-    ],
-    notes: all,
-  }
-}
-
-/** `disk.vhd.gz` holds `disk.vhd`. */
-function innerName({ name }: Location, { extensions }: WrapperDriver): string | undefined {
-  if (name === undefined) return undefined
-  const extension = extensionOf(name)
-  return extensions.includes(extension.slice(1).toLowerCase()) ? name.slice(0, -extension.length) : name
+  const { file, location } = outer
+  const wrapped = yield* driver.open(file.store, options.context(location))
+  const member = chooseMember(wrapped.members, file.store.name, options.member)
+  const { scratchFolder, forward, context } = options
+  const goOn = (inner: Unwrapped): Work<Unwrapped> => innermost(inner, { scratchFolder, context })
+  return yield* new OpenedWrapper(outer, driver, wrapped, { scratchFolder, forward, goOn }).top(member)
 }

@@ -1,5 +1,6 @@
 import type { BlockSource, ByteStore, Note } from '../block/types.js'
 import type { Work } from '../block/work.js'
+import type { ImageError } from '../errors.js'
 import type { Location } from '../location/location.js'
 import type { Finding } from './finding.js'
 
@@ -78,6 +79,10 @@ export type WrappedFile = {
   readonly plain?: boolean
   /** The size of the content where it is likely, and not known. */
   readonly likelySize?: number
+  /** The disk below it, where the wrapper says that it holds changes to another. */
+  readonly parent?: WrappedParent
+  /** It is there for the sake of others, which lie over it: where no disk is asked for, it is not meant. */
+  readonly isBase?: boolean
 } & (
   | { readonly source: BlockSource; readonly stream?: undefined; readonly open?: undefined }
   | { readonly source?: undefined; readonly stream: WrappedStream; readonly open?: undefined }
@@ -85,6 +90,14 @@ export type WrappedFile = {
   | { readonly source: BlockSource; readonly stream: WrappedStream; readonly open?: undefined }
   | { readonly source?: undefined; readonly stream?: undefined; readonly open: () => FoundFile }
 )
+
+/** What a wrapper says of the disk below one of its members. */
+export interface WrappedParent {
+  /** The id of the member that holds it. */
+  readonly id: string
+  /** Why none of the members is that one. */
+  readonly problem?: ImageError
+}
 
 /**
  * How what is inside is reached. `units`: parts are decoded when they are read. `stored`: it lies in the file as it is.
@@ -137,6 +150,8 @@ export interface MachineDisk {
   readonly capacity?: number
   /** `scsi lsilogic`, `sata AHCI`, `ide`; undefined where no machine has it. */
   readonly controller?: string
+  /** The id of the disk below it, as recorded: it holds changes to that one. */
+  readonly parent?: string
 }
 
 /** A compressed stream: a range of bytes of the file, and the stream codec (src/codec/stream) that decodes it. */

@@ -2,7 +2,9 @@ import { isImageError, printable, reference, usage, type ImageError } from '../e
 import fs from '../sys/host-fs.js'
 import { asText, folderPart, inFolder, isAbsolute, lastPart, placed, realFolder, realPath } from '../sys/host-path.js'
 import { HostLocation } from './file.js'
+import { insideArchive } from './inside-archive.js'
 import { fileId, isName, type Location, type LocationId } from './location.js'
+import { isMeant } from './meant.js'
 import { mapped, type ParentMapping } from './parent-map.js'
 import { parseReferenceName, type ReferenceName } from './reference-name.js'
 import { trusted, walk, type TrustedFolder } from './walk.js'
@@ -46,6 +48,8 @@ export interface GateRequest {
   readonly role: 'parent' | 'data file' | 'extent' | 'disk'
   /** The image that names the file. */
   readonly image: Location
+  /** Where it lies in that, if it does: what its names mean in the same archive comes first. */
+  readonly inside?: Location
   /** For messages: what the image is called. */
   readonly imageName: string
   /** The names it stores, most trusted first. */
@@ -121,10 +125,15 @@ export class ReferenceGate {
     const take = (file: GateFile): void => {
       if (!files.some(({ id }) => id === file.id)) files.push(file)
     }
-    for (const { paths } of names.map(({ name }) => name)) {
-      for (const file of besideMember(request.image, paths)) take(file)
+    for (const { name } of names) for (const file of besideMember(request.image, name.paths)) take(file)
+    const candidates = this.#candidates(names, request)
+    const isMapped = candidates.some(({ by }) => by === 'map')
+    const wanted = { ...request, names: names.map(({ name }) => name) }
+    for (const { location, by } of isMapped ? [] : insideArchive(request.inside, wanted)) {
+      looked.push(location.label)
+      take({ location, id: location.id, by })
     }
-    for (const candidate of this.#candidates(names, request)) {
+    for (const candidate of candidates) {
       const { place, found, refusal } = this.#look(candidate, request.folders)
       // The same path may come again with more trust.
       if (!looked.includes(place)) looked.push(place)
@@ -275,22 +284,8 @@ export class ReferenceGate {
   }
 }
 
-/** Files of a folder that are looked into, and bytes of each. */
+/** Files of a folder that are looked into. */
 const mostNames = 4096
-const headLength = 65536
-
-function isMeant(location: Location, recognise: GateRequest['recognise']): boolean {
-  try {
-    using store = location.store()
-    const head = new Uint8Array(Math.min(headLength, store.size))
-    store.read(0, head)
-    return recognise?.(head) === true
-  } catch (error) {
-    // What cannot be read is passed over: it is not known to be meant.
-    if (!isImageError(error)) throw error
-    return false
-  }
-}
 
 /**
  * A name in a folder; where no file has it, also those that differ from it in the case of letters alone, as they do not

@@ -4,6 +4,7 @@ import { RangeSource } from '../../block/range-source.js'
 import type { BlockSource, ByteStore } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
 import { corrupt, printable, unsupported, type ImageError } from '../../errors.js'
+import { hostName } from '../../sys/host-fs.js'
 import type { WrappedFile, WrapperDriver } from '../driver.js'
 
 /** Stream codecs of the methods that are read (APPNOTE.TXT, 4.4.5). */
@@ -77,7 +78,7 @@ function* readDirectory(store: ByteStore): Work<Entry[]> {
     const end = extraEnd + bytes.readUInt16LE(at + 32)
     if (end > length) throw damaged(store, start + at, 'its directory ends too early')
     const entry: Entry = {
-      name: bytes.subarray(at + directoryEntryLength, nameEnd).toString('utf8'),
+      name: hostName(bytes.subarray(at + directoryEntryLength, nameEnd)),
       flags: bytes.readUInt16LE(at + 8),
       method: bytes.readUInt16LE(at + 10),
       crc32: bytes.readUInt32LE(at + 16),
@@ -162,8 +163,7 @@ function findEnd(store: ByteStore): { readonly start: number; readonly length: n
 }
 
 function* memberOf(store: ByteStore, entry: Entry): Work<WrappedFile> {
-  const { method, crc32, size, stored } = entry
-  const name = entry.name.slice(entry.name.lastIndexOf('/') + 1)
+  const { name, method, crc32, size, stored } = entry
   const stopped = problemOf(store, entry)
   if (stopped !== undefined) return { name, size, source: unreadable(size, stopped) }
   const start = dataStart(store, entry)

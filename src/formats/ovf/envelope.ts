@@ -7,6 +7,7 @@ export const longestDescription = 16 * 1024 * 1024
 
 /** A file of `References`. Bytes. */
 export interface ReferencedFile {
+  readonly id: string
   readonly href: string
   readonly size?: number
   /** Bytes of each piece but the last, where it is stored in pieces `href.000000000` … */
@@ -16,7 +17,7 @@ export interface ReferencedFile {
 /** An OVF description (DSP0243), as far as disks and what is shown of machines go. */
 export interface Envelope {
   readonly files: readonly ReferencedFile[]
-  readonly disks: readonly (MachineDisk & { readonly reference?: ReferencedFile; readonly parent?: string })[]
+  readonly disks: readonly (MachineDisk & { readonly reference?: ReferencedFile })[]
   readonly machines: readonly Machine[]
 }
 
@@ -44,6 +45,7 @@ export function parseEnvelope(bytes: Uint8Array, label: string): Envelope {
     if (href === undefined || id === undefined) throw damaged(label, 'a file of its References has no name')
     if (files.has(id)) throw damaged(label, `two files of its References have the id ${JSON.stringify(id)}`)
     files.set(id, {
+      id,
       href,
       size: countOf(file.attributes.get('size')),
       chunkSize: countOf(file.attributes.get('chunkSize')),
@@ -118,7 +120,8 @@ function diskOf(
     file: reference?.href,
     reference,
     capacity: bytesOf(attributes.get('capacity'), attributes.get('capacityAllocationUnits'), 1),
-    parent: attributes.get('parentRef'),
+    // oVirt writes an empty one for a disk of its own.
+    parent: textOr(attributes.get('parentRef')),
     controller: systems.map(({ controllers }) => controllers.get(id)).find((name) => name !== undefined),
   }
 }

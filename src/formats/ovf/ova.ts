@@ -100,7 +100,7 @@ class Archive {
     if (file !== undefined) this.manifest = parseManifest(bytesOf(store, file, longestManifest), file.name)
   }
 
-  memberOf(file: ReferencedFile): Omit<WrappedFile, 'id' | 'capacity'> {
+  memberOf(file: ReferencedFile): Omit<WrappedFile, 'id' | 'capacity' | 'parent' | 'isBase'> {
     const pieces = this.#piecesOf(file)
     const [first] = pieces
     if (first === undefined) {

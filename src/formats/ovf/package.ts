@@ -2,6 +2,7 @@ import type { BlockSource } from '../../block/types.js'
 import type { Work } from '../../block/work.js'
 import type { Appliance, Finding, Wrapped, WrappedFile } from '../driver.js'
 import { parseEnvelope, type Envelope, type ReferencedFile } from './envelope.js'
+import { Parents } from './parents.js'
 import { checkDigests, checkManifest, digestNotes, type DigestedFile, type Manifest } from './manifest.js'
 
 /** Where the files of a package are: members of an archive, or files beside the description. */
@@ -14,7 +15,7 @@ export interface PackageFiles {
   readonly manifest?: Manifest
   readonly signed: boolean
   /** The file that the description names: how it is opened as a member. */
-  readonly memberOf: (file: ReferencedFile) => Omit<WrappedFile, 'id' | 'capacity'>
+  readonly memberOf: (file: ReferencedFile) => Omit<WrappedFile, 'id' | 'capacity' | 'parent' | 'isBase'>
   /** Files to hold against the manifest, the description first; opened while it is checked. */
   readonly digested: (envelope: Envelope) => Iterable<DigestedFile & Partial<Disposable>>
   /** What is wrong with the package besides. */
@@ -25,9 +26,12 @@ export interface PackageFiles {
 export function openPackage(files: PackageFiles): Wrapped {
   const { label, name, description, manifest, signed } = files
   const envelope = parseEnvelope(description, label)
-  const members = envelope.disks.flatMap(({ id, capacity, reference }): WrappedFile[] =>
-    reference === undefined ? [] : [{ ...files.memberOf(reference), id, capacity } as WrappedFile],
-  )
+  const parents = new Parents(envelope.disks, label)
+  const members = envelope.disks.flatMap((disk): WrappedFile[] => {
+    const { id, capacity, reference } = disk
+    if (reference === undefined) return []
+    return [{ ...files.memberOf(reference), id, capacity, ...parents.factsOf(disk) } as WrappedFile]
+  })
   return {
     members,
     notes: manifest === undefined ? [] : digestNotes(manifest, name, description),
@@ -40,7 +44,7 @@ export function openPackage(files: PackageFiles): Wrapped {
 function shown({ machines, disks }: Envelope): Pick<Appliance, 'machines' | 'disks'> {
   return {
     machines,
-    disks: disks.map(({ id, file, capacity, controller }) => ({ id, file, capacity, controller })),
+    disks: disks.map(({ id, file, capacity, controller, parent }) => ({ id, file, capacity, controller, parent })),
   }
 }
 

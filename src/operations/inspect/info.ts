@@ -4,7 +4,7 @@ import { isImageError, printable, type ErrorKind } from '../../errors.js'
 import type { Appliance, Machine, MachineDisk } from '../../formats/driver.js'
 import { contentsWork, type Layer, type OpenedImage } from '../../formats/open.js'
 import { Registry } from '../../formats/registry.js'
-import type { Wrapping } from '../../formats/unwrap.js'
+import type { Wrapping } from '../../formats/wrapping.js'
 import { accessText } from '../../formats/wrapper.js'
 import { openDisk, openDiskLater, readOptions, type LaterOptions, type ReadOptions } from '../open/opening.js'
 
@@ -203,11 +203,12 @@ function textFact(name: string, value: string | undefined, label?: string): Fact
   return value === undefined ? undefined : { name, label, value: printable(value) }
 }
 
-function diskText({ id, file, capacity, controller }: MachineDisk): string {
+function diskText({ id, file, capacity, controller, parent }: MachineDisk): string {
   return [
     file === undefined ? `${printable(id)} (empty)` : printable(file),
     file === undefined || file === id ? undefined : `id ${printable(id)}`,
     capacity === undefined ? undefined : `${capacity} bytes`,
+    parent === undefined ? undefined : `over ${printable(parent)}`,
     controller === undefined ? 'of no machine' : `on ${printable(controller)}`,
   ]
     .filter((part) => part !== undefined)

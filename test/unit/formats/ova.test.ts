@@ -88,7 +88,9 @@ test('OVA: its only disk is taken, and info shows the machine', async (t) => {
         disks: ['vmdisk1'],
       },
     ],
-    disks: [{ id: 'vmdisk1', file: 'vm-disk1.vmdk', capacity: mebibyte, controller: 'scsi lsilogic' }],
+    disks: [
+      { id: 'vmdisk1', file: 'vm-disk1.vmdk', capacity: mebibyte, controller: 'scsi lsilogic', parent: undefined },
+    ],
     signed: false,
     manifest: 'SHA256',
   })
